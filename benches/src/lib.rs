@@ -1,0 +1,1 @@
+//! Criterion benches: prove, journal commit, end to end.

@@ -1,0 +1,1 @@
+//! Vocabulary of the rollup: ids, times, categories, rules, operations, claims, limits, refusals.

@@ -1,0 +1,1 @@
+//! R1CS of the consent statements C1 and C2.

@@ -1,0 +1,1 @@
+//! Checks everything from the base chain and public batch files alone.

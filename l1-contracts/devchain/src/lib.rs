@@ -1,0 +1,1 @@
+//! An in-process EVM development chain behind the ordinary provider interface.

@@ -1,0 +1,1 @@
+//! Contracts, pinned artefacts, bindings and the base-chain edge.

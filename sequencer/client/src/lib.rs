@@ -1,0 +1,1 @@
+//! The gateway, wallet and access client, and the vitals command line.

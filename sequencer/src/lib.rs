@@ -1,0 +1,1 @@
+//! The node: ingest, journal, batches, proving, settlement, and the demo.
