@@ -1,0 +1,19 @@
+//! Limits that more than one part relies on. Each says what happens when it is reached.
+
+/// Longest window, 2^27 ms (37 hours): a batch that would be longer is closed before.
+pub const WINDOW_MS_MAX: u64 = 1 << 27;
+
+/// Most entries between two closes of a batch, 2^28: the batch is closed before.
+pub const BATCH_ENTRIES_MAX: u64 = 1 << 28;
+
+/// Largest frame with its header, bytes: a larger one is refused as oversized.
+pub const FRAME_BYTES_MAX: usize = 64 * 1024;
+
+/// Most readings in a frame: more are refused as malformed.
+pub const FRAME_READINGS_MAX: usize = 8192;
+
+/// Largest control message (hello, descriptor, operation, request, receipt), bytes.
+pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// Largest public batch file, bytes: the batcher closes before, a reader refuses beyond.
+pub const PUBLIC_FILE_BYTES_MAX: usize = 64 * 1024 * 1024;

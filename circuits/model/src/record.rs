@@ -1,0 +1,175 @@
+//! The consent record of one patient: one leaf of the tree (SPEC.md section 4).
+
+use thiserror::Error;
+
+use crate::{Millis, Rule, Word};
+
+/// Number of permits, denies and break-glass policies in a record.
+const PERMITS: usize = 8;
+const DENIES: usize = 4;
+const POLICIES: usize = 2;
+
+/// One of the fourteen rule slots of a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
+pub enum RuleSlot {
+    /// Permit 0 to 7.
+    Permit(u8),
+    /// Deny 0 to 3.
+    Deny(u8),
+    /// Break-glass policy 0 or 1.
+    Policy(u8),
+}
+
+/// A slot number that no record has.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("expected a rule slot below {limit}, found {found}")]
+pub struct SlotError {
+    /// First number that does not exist.
+    pub limit: u8,
+    /// Number found.
+    pub found: u8,
+}
+
+impl RuleSlot {
+    /// Slots of a record: 8 permits, then 4 denies, then 2 policies.
+    pub const COUNT: usize = PERMITS + DENIES + POLICIES;
+
+    /// The slot's number over all three groups, 0 to 13.
+    pub const fn number(self) -> u8 {
+        match self {
+            RuleSlot::Permit(i) => i,
+            RuleSlot::Deny(i) => PERMITS as u8 + i,
+            RuleSlot::Policy(i) => (PERMITS + DENIES) as u8 + i,
+        }
+    }
+
+    /// The slot with this number.
+    ///
+    /// # Errors
+    /// [`SlotError`] from 14 on.
+    pub fn from_number(number: u8) -> Result<RuleSlot, SlotError> {
+        let n = usize::from(number);
+        if n < PERMITS {
+            Ok(RuleSlot::Permit(number))
+        } else if n < PERMITS + DENIES {
+            Ok(RuleSlot::Deny(number - PERMITS as u8))
+        } else if n < RuleSlot::COUNT {
+            Ok(RuleSlot::Policy(number - (PERMITS + DENIES) as u8))
+        } else {
+            Err(SlotError { limit: RuleSlot::COUNT as u8, found: number })
+        }
+    }
+}
+
+/// Keys and rules of one patient.
+///
+/// `guardians`, `stop_authority`, `replaced_authority`, `recovery_key`, `recovery_state` and
+/// `forced_at` are laid out but no circuit reads them yet: C1 constrains them to zero.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Hash of the EdDSA key that signs this patient's operations.
+    pub key_hash: Word,
+    /// Number of operations this record has seen since enrolment; part of every signature.
+    pub nonce: u32,
+    /// Hash of the guardian set; zero for none.
+    pub guardians: Word,
+    /// The EVM account that may post a forced stop; zero for none.
+    pub stop_authority: Word,
+    /// The account that `stop_authority` replaced and when; zero for none.
+    pub replaced_authority: Word,
+    /// Key proposed by guardians; zero for none.
+    pub recovery_key: Word,
+    /// Approvals and start of a recovery; zero for none.
+    pub recovery_state: Word,
+    /// When a forced stop took effect; zero for never.
+    pub forced_at: Millis,
+    /// Blinds the leaf.
+    pub salt: Word,
+    /// Opens this patient's claims: known to the patient and the operator.
+    pub view_key: Word,
+    /// When the record was stopped; [`Millis::UNBOUNDED_FUTURE`] while it is open.
+    pub closed_at: Millis,
+    /// Permits, denies and policies by slot number.
+    pub rules: [Option<Rule>; RuleSlot::COUNT],
+}
+
+impl Record {
+    /// A pending record: it permits nothing until its key's first operation writes a rule.
+    pub fn enrolled(key_hash: Word, view_key: Word, salt: Word) -> Record {
+        Record {
+            key_hash,
+            nonce: 0,
+            guardians: Word::ZERO,
+            stop_authority: Word::ZERO,
+            replaced_authority: Word::ZERO,
+            recovery_key: Word::ZERO,
+            recovery_state: Word::ZERO,
+            forced_at: Millis::UNBOUNDED_PAST,
+            salt,
+            view_key,
+            closed_at: Millis::UNBOUNDED_FUTURE,
+            rules: [None; RuleSlot::COUNT],
+        }
+    }
+
+    /// Whether no stop has closed the record.
+    pub fn is_open(&self) -> bool {
+        self.closed_at == Millis::UNBOUNDED_FUTURE
+    }
+
+    /// The rule in a slot.
+    pub fn rule(&self, slot: RuleSlot) -> Option<&Rule> {
+        self.rules[usize::from(slot.number())].as_ref()
+    }
+
+    /// Permits with their slots.
+    pub fn permits(&self) -> impl Iterator<Item = (RuleSlot, &Rule)> {
+        self.group(0..PERMITS)
+    }
+
+    /// Denies with their slots.
+    pub fn denies(&self) -> impl Iterator<Item = (RuleSlot, &Rule)> {
+        self.group(PERMITS..PERMITS + DENIES)
+    }
+
+    /// Break-glass policies with their slots.
+    pub fn policies(&self) -> impl Iterator<Item = (RuleSlot, &Rule)> {
+        self.group(PERMITS + DENIES..RuleSlot::COUNT)
+    }
+
+    fn group(&self, range: std::ops::Range<usize>) -> impl Iterator<Item = (RuleSlot, &Rule)> {
+        range.filter_map(|n| {
+            let slot = RuleSlot::from_number(n as u8).ok()?;
+            self.rules[n].as_ref().map(|rule| (slot, rule))
+        })
+    }
+}
+
+/// Prints counts only: the rules of a patient are the patient's.
+impl std::fmt::Debug for Record {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let rules = self.rules.iter().flatten().count();
+        write!(f, "Record {{ nonce: {}, rules: {rules}, open: {} }}", self.nonce, self.is_open())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_number_through_and_round_trip() {
+        for n in 0..RuleSlot::COUNT as u8 {
+            assert_eq!(RuleSlot::from_number(n).map(RuleSlot::number), Ok(n));
+        }
+        assert_eq!(RuleSlot::from_number(14), Err(SlotError { limit: 14, found: 14 }));
+    }
+
+    #[test]
+    fn an_enrolled_record_holds_no_rule() {
+        let record = Record::enrolled(Word::from_u64(1), Word::from_u64(2), Word::from_u64(3));
+        assert!(record.is_open());
+        assert_eq!(record.permits().count() + record.denies().count(), 0);
+        assert_eq!(format!("{record:?}"), "Record { nonce: 0, rules: 0, open: true }");
+    }
+}

@@ -1,0 +1,72 @@
+//! The signals the system knows: IEEE 11073 code, unit, range, and the consent category that is
+//! derived from it and never sent.
+
+use crate::Category;
+
+/// One kind of measurement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Signal {
+    /// ISO/IEEE 11073-10101 code.
+    pub code: u32,
+    /// Short name for command lines and files.
+    pub name: &'static str,
+    /// UCUM unit of one whole step of the scaled value.
+    pub unit: &'static str,
+    /// A reading is an integer; its value is that integer times 10^-decimals.
+    pub decimals: u8,
+    /// Smallest plausible integer.
+    pub min: i32,
+    /// Largest plausible integer.
+    pub max: i32,
+    /// Consent category.
+    pub category: Category,
+}
+
+macro_rules! table {
+    ($($code:literal $name:literal $unit:literal $decimals:literal $min:literal..=$max:literal $category:ident;)*) => {
+        &[$(Signal {
+            code: $code, name: $name, unit: $unit, decimals: $decimals, min: $min, max: $max,
+            category: Category::$category,
+        },)*]
+    };
+}
+
+/// Sorted by code.
+const SIGNALS: &[Signal] = table! {
+    131328 "ecg" "uV" 0 -20000..=20000 Ecg;
+    147842 "heart-rate" "/min" 0 0..=400 HeartRate;
+    149530 "pulse-rate" "/min" 0 0..=400 HeartRate;
+    150021 "bp-systolic" "mm[Hg]" 0 0..=400 BloodPressure;
+    150022 "bp-diastolic" "mm[Hg]" 0 0..=400 BloodPressure;
+    150364 "temperature" "Cel" 2 1000..=5000 Temperature;
+    150452 "ppg" "1" 0 -100000..=100000 Ppg;
+    150456 "spo2" "%" 1 0..=1000 Spo2;
+    151562 "respiration-rate" "/min" 0 0..=200 Respiration;
+    160184 "glucose" "mg/dL" 0 0..=1500 Glucose;
+    188736 "weight" "kg" 2 0..=60000 Weight;
+};
+
+/// Every known signal, sorted by code.
+pub fn signals() -> &'static [Signal] {
+    SIGNALS
+}
+
+/// The signal with this code.
+pub fn signal_by_code(code: u32) -> Option<&'static Signal> {
+    SIGNALS.binary_search_by_key(&code, |signal| signal.code).ok().map(|i| &SIGNALS[i])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_names_are_distinct() {
+        assert!(SIGNALS.windows(2).all(|pair| pair[0].code < pair[1].code));
+        for signal in SIGNALS {
+            assert_eq!(signal_by_code(signal.code), Some(signal));
+            assert_eq!(SIGNALS.iter().filter(|other| other.name == signal.name).count(), 1);
+        }
+        assert_eq!(signal_by_code(1), None);
+    }
+}
