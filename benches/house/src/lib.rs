@@ -1,1 +1,3 @@
-//! Repository rules as ordinary tests.
+//! Repository rules as ordinary tests: crate edges, dependency features, weight, tidiness.
+//!
+//! Nothing is exported: see `tests/`. A rule that fails says what was expected and what was found.
