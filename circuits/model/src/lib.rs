@@ -5,6 +5,7 @@
 //! What hashes, signs or proves these values is in `statement` (natively) and `circuits` (R1CS).
 //! The normative text is `circuits/SPEC.md`; section numbers in these docs refer to it.
 
+mod bytes;
 mod claim;
 mod code;
 mod header;
@@ -19,6 +20,7 @@ mod signal;
 mod time;
 mod word;
 
+pub use bytes::{DecodeError, Reader};
 pub use claim::Claim;
 pub use code::{ExitCode, RejectCode};
 pub use header::{BatchHeader, DataSource, HeaderError};

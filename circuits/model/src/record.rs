@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::{Millis, Rule, Word};
+use crate::{DecodeError, Millis, Reader, Rule, Word};
 
 /// Number of permits, denies and break-glass policies in a record.
 const PERMITS: usize = 8;
@@ -137,6 +137,71 @@ impl Record {
         self.group(PERMITS + DENIES..RuleSlot::COUNT)
     }
 
+    /// Length of the canonical encoding.
+    pub const BYTES: usize = 1 + 8 * 32 + 4 + 2 * 8 + RuleSlot::COUNT * 96;
+
+    /// Canonical bytes, big-endian: version 1, key hash, nonce u32, guardians, stop_authority,
+    /// replaced_authority, recovery_key, recovery_state, forced_at u64, salt, view key, closed_at
+    /// u64, then three words for each slot.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(Record::BYTES);
+        bytes.push(1);
+        bytes.extend(self.key_hash.to_bytes());
+        bytes.extend(self.nonce.to_be_bytes());
+        let reserved = [self.guardians, self.stop_authority, self.replaced_authority];
+        for word in reserved.into_iter().chain([self.recovery_key, self.recovery_state]) {
+            bytes.extend(word.to_bytes());
+        }
+        bytes.extend(self.forced_at.get().to_be_bytes());
+        bytes.extend(self.salt.to_bytes());
+        bytes.extend(self.view_key.to_bytes());
+        bytes.extend(self.closed_at.get().to_be_bytes());
+        for rule in &self.rules {
+            for word in rule.map_or([Word::ZERO; 3], |rule| rule.words()) {
+                bytes.extend(word.to_bytes());
+            }
+        }
+        bytes
+    }
+
+    /// Reads one record from a longer byte string.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if there is none.
+    pub fn read(reader: &mut Reader<'_>) -> Result<Record, DecodeError> {
+        reader.map("record version 1", Reader::u8, |version| (version == 1).then_some(()))?;
+        let mut record = Record {
+            key_hash: reader.word()?,
+            nonce: reader.u32()?,
+            guardians: reader.word()?,
+            stop_authority: reader.word()?,
+            replaced_authority: reader.word()?,
+            recovery_key: reader.word()?,
+            recovery_state: reader.word()?,
+            forced_at: reader.millis()?,
+            salt: reader.word()?,
+            view_key: reader.word()?,
+            closed_at: reader.millis()?,
+            rules: [None; RuleSlot::COUNT],
+        };
+        for slot in &mut record.rules {
+            let words = |r: &mut Reader<'_>| Ok([r.word()?, r.word()?, r.word()?]);
+            *slot = reader.map("a rule", words, |words| Rule::from_words(words).ok())?;
+        }
+        Ok(record)
+    }
+
+    /// Reads canonical bytes.
+    ///
+    /// # Errors
+    /// [`DecodeError`] for every other byte string.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Record, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let record = Record::read(&mut reader)?;
+        reader.finish()?;
+        Ok(record)
+    }
+
     fn group(&self, range: std::ops::Range<usize>) -> impl Iterator<Item = (RuleSlot, &Rule)> {
         range.filter_map(|n| {
             let slot = RuleSlot::from_number(n as u8).ok()?;
@@ -163,6 +228,15 @@ mod tests {
             assert_eq!(RuleSlot::from_number(n).map(RuleSlot::number), Ok(n));
         }
         assert_eq!(RuleSlot::from_number(14), Err(SlotError { limit: 14, found: 14 }));
+    }
+
+    #[test]
+    fn record_bytes_round_trip_and_every_truncation_is_refused() {
+        let record = Record::enrolled(Word::from_u64(1), Word::from_u64(2), Word::from_u64(3));
+        let bytes = record.to_bytes();
+        assert_eq!(bytes.len(), Record::BYTES);
+        assert_eq!(Record::from_bytes(&bytes), Ok(record));
+        assert!((0..bytes.len()).all(|len| Record::from_bytes(&bytes[..len]).is_err()));
     }
 
     #[test]
