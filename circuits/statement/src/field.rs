@@ -5,12 +5,15 @@
 
 use ark_bn254::Fr;
 use ark_ff::{BigInt, BigInteger, PrimeField};
+use model::Word;
 
 /// Why a word is no field element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FieldError {
     /// The word's integer is `r` or more.
-    #[error("expected a word below the modulus of the BN254 scalar field, found one at or above it")]
+    #[error(
+        "expected a word below the modulus of the BN254 scalar field, found one at or above it"
+    )]
     NotCanonical,
 }
 
@@ -29,6 +32,16 @@ pub fn from_bytes(word: &[u8; 32]) -> Result<Fr, FieldError> {
     let mut reversed = *word;
     reversed.reverse();
     from_bytes_le(&reversed)
+}
+
+/// The element that `word` carries.
+pub fn from_word(word: &Word) -> Fr {
+    Fr::from_bigint(BigInt::new(word.limbs())).expect("a word is canonical")
+}
+
+/// The word that carries `element`.
+pub fn to_word(element: &Fr) -> Word {
+    Word::from_limbs(element.into_bigint().0).expect("an element is below the modulus")
 }
 
 /// Writes `element` in the little-endian order of circomlibjs buffers.
@@ -98,6 +111,8 @@ mod tests {
         for element in [Fr::ZERO, Fr::ONE, -Fr::ONE, from_u128(u128::MAX), from_u64(258)] {
             assert_eq!(from_bytes(&to_bytes(&element)), Ok(element));
             assert_eq!(from_bytes_le(&to_bytes_le(&element)), Ok(element));
+            assert_eq!(from_word(&to_word(&element)), element);
+            assert_eq!(to_word(&element).to_bytes(), to_bytes(&element));
         }
         assert_eq!(to_bytes(&from_u64(258))[30..], [1, 2]);
     }

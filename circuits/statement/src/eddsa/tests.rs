@@ -1,0 +1,106 @@
+use super::*;
+use crate::vectors::{bytes, element, primitives, text};
+use ark_ff::{AdditiveGroup, Field};
+
+#[test]
+fn keys_and_signatures_equal_circomlibjs_byte_for_byte() {
+    for case in primitives()["signatures"].as_array().expect("a list") {
+        let key = SecretKey::from_bytes(&bytes(&case["secret"]));
+        let public = key.public();
+        assert_eq!(public.encode(), bytes(&case["key"]["packed"]));
+        assert_eq!(PublicKey::decode(&public.encode()), Ok(public));
+        assert_eq!(PublicKey::new(public.point().x, public.point().y), Ok(public));
+
+        let message = element(&case["message"]);
+        let signature = sign(&key, message);
+        let packed: [u8; 64] = bytes(&case["signature"]["packed"]);
+        assert_eq!(signature.encode(), packed);
+        assert_eq!(Signature::decode(&packed), Ok(signature));
+        assert!(verify(&public, message, &signature));
+    }
+}
+
+#[test]
+fn a_signature_changed_anywhere_is_rejected() {
+    let vectors = primitives();
+    let cases = vectors["rejected_signatures"].as_array().expect("a list");
+    assert_eq!(cases.len(), 6);
+    for case in cases {
+        let public = PublicKey::decode(&bytes(&case["key"])).expect("a key");
+        let signature = Signature::decode(&bytes(&case["signature"])).expect("a signature");
+        assert!(!verify(&public, element(&case["message"]), &signature), "{}", case["why"]);
+    }
+}
+
+#[test]
+fn a_key_of_low_or_mixed_order_is_refused() {
+    for case in primitives()["rejected_keys"].as_array().expect("a list") {
+        let refused = PublicKey::decode(&bytes(&case["packed"])).expect_err(text(&case["why"]));
+        match text(&case["why"]) {
+            "the identity" => assert_eq!(refused, PointError::Identity),
+            "the point of order two" | "a point of low order" | "a point outside the subgroup" => {
+                assert_eq!(refused, PointError::OutsideSubgroup)
+            }
+            _ => (),
+        }
+    }
+    assert_eq!(PublicKey::new(Fr::ONE, Fr::ONE), Err(PointError::NotOnCurve));
+}
+
+#[test]
+fn s_at_or_above_the_order_is_refused() {
+    let key = SecretKey::from_bytes(&[3; 32]);
+    let mut signature = sign(&key, Fr::ONE).encode();
+    signature[32..].copy_from_slice(&field::limbs_to_bytes_le(&Scalar::MODULUS));
+    assert_eq!(Signature::decode(&signature), Err(SignatureError::SNotReduced));
+    let largest = field::limbs_to_bytes_le(&(-Scalar::ONE).into_bigint());
+    signature[32..].copy_from_slice(&largest);
+    assert!(Signature::decode(&signature).is_ok());
+}
+
+#[test]
+fn the_second_challenge_is_accepted_exactly_where_it_has_254_bits() {
+    let room = {
+        let mut room = ark_ff::BigInt::<4>::from(1u8);
+        room <<= 254;
+        room.sub_with_borrow(&Fr::MODULUS);
+        Fr::from_bigint(room).expect("less than the modulus")
+    };
+    assert_eq!(challenges(&(room - Fr::ONE)).len(), 2);
+    assert_eq!(challenges(&room).len(), 1);
+    assert_eq!(challenges(&Fr::ZERO).len(), 2);
+    assert_eq!(challenges(&-Fr::ONE).len(), 1);
+}
+
+#[test]
+fn a_signature_over_the_second_challenge_is_accepted() {
+    let key = SecretKey::from_bytes(&[4; 32]);
+    let (message, signature) = (1u64..)
+        .map(Fr::from)
+        .find_map(|message| Some((message, sign_second(&key, message)?)))
+        .expect("a quarter of the challenges has a second form");
+    assert!(verify(&key.public(), message, &signature));
+    assert!(!verify(&key.public(), message + Fr::ONE, &signature));
+}
+
+/// Signs over `h + r`, which circomlibjs neither makes nor accepts.
+fn sign_second(key: &SecretKey, message: Fr) -> Option<Signature> {
+    let nonce = Scalar::from(99u8);
+    let r8 = babyjubjub::multiply(&babyjubjub::base(), &nonce).into_affine();
+    let h = *challenges(&challenge(&key.public, message, &r8)).get(1)?;
+    Some(Signature { r8, s: nonce + h * Scalar::from(8u8) * key.scalar })
+}
+
+#[test]
+fn debug_shows_neither_secret_nor_key() {
+    let key = SecretKey::from_bytes(&[5; 32]);
+    assert_eq!(format!("{key:?}"), "SecretKey(..)");
+    assert_eq!(format!("{:?}", key.public()).len(), "PublicKey(#01234567)".len());
+}
+
+#[test]
+fn keys_hash_under_their_own_tag() {
+    let public = SecretKey::from_bytes(&[6; 32]).public();
+    let plain = poseidon::hash(Fr::ZERO, &[public.point().x, public.point().y]);
+    assert_ne!(public.hash(), plain);
+}
