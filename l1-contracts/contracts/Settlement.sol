@@ -186,9 +186,9 @@ contract Settlement is ISettlement {
         Header calldata header = batch.header;
         if (header.version != VERSION) revert WrongVersion(VERSION, header.version);
         if (header.keyVersion != VERSION) revert WrongKeyVersion(VERSION, header.keyVersion);
-        _neutral("forcedFirst", header.forcedFirst);
-        _neutral("forcedCount", header.forcedCount);
-        _neutral("forcedOutcomes", header.forcedOutcomes);
+        _neutral("forcedFirst", header.forced.first);
+        _neutral("forcedCount", header.forced.count);
+        _neutral("forcedOutcomes", header.forced.outcomes);
         _neutral("registryRoot", uint256(header.registryRoot));
         _neutral("dataSource", header.dataSource);
         _neutral("attestation", batch.attestation.length);

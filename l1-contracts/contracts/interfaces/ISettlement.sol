@@ -10,6 +10,18 @@ pragma solidity 0.8.37;
 interface ISettlement {
     // ---------------------------------------------------------------------------------- types
 
+    /// @notice Forced stops in a batch, three words of its header. They are not supported: all 0.
+    /// @dev A struct of its own because bindings of Rust take 24 members at most in one. Its words
+    /// stand in the header's encoding as if they were the header's own.
+    /// @param first Number of the first forced stop in the batch.
+    /// @param count How many are in it.
+    /// @param outcomes Bit i tells whether the i-th was applied.
+    struct Forced {
+        uint256 first;
+        uint256 count;
+        uint256 outcomes;
+    }
+
     /// @notice What a batch says, 26 words. Its hash is `keccak256(abi.encode(header))`.
     /// @param version Layout of this header: 1.
     /// @param number Number of the batch; the first is 1.
@@ -18,9 +30,7 @@ interface ISettlement {
     /// @param t1 End of the window, millis, not included; not after the block's time.
     /// @param rootIn Consent root before the operations of the batch.
     /// @param rootOut Consent root after them; every claim is proven against this one.
-    /// @param forcedFirst Forced stops are not supported: 0.
-    /// @param forcedCount Forced stops are not supported: 0.
-    /// @param forcedOutcomes Forced stops are not supported: 0.
+    /// @param forced Forced stops, three words.
     /// @param operationsRoot keccak256 over the chunks' operations roots in order, 0 without chunks.
     /// @param claimsRoot keccak256 over the chunks' claims roots in order, 0 without chunks.
     /// @param operations Operations of all chunks, below 2^32 as every counter.
@@ -45,9 +55,7 @@ interface ISettlement {
         uint256 t1;
         uint256 rootIn;
         uint256 rootOut;
-        uint256 forcedFirst;
-        uint256 forcedCount;
-        uint256 forcedOutcomes;
+        Forced forced;
         bytes32 operationsRoot;
         bytes32 claimsRoot;
         uint256 operations;
