@@ -1,0 +1,182 @@
+//! What opens one patient's part of a batch: record, path, claims and operations with salts.
+
+use model::{BatchNumber, Claim, DecodeError, Millis, PatientIndex, Reader, Record, Word};
+
+/// Most bytes of a signed operation in an opening.
+const OPERATION_BYTES_MAX: usize = 4096;
+
+/// One claim and where it is committed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClaimOpening {
+    /// Index of the C2 chunk in the batch.
+    pub chunk: u32,
+    /// Index of the leaf in the chunk.
+    pub leaf: u32,
+    /// Whether it was proven covered (not excluded).
+    pub covered: bool,
+    /// The claim.
+    pub claim: Claim,
+    /// Its salt.
+    pub salt: Word,
+}
+
+/// One operation and where it is committed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OperationOpening {
+    /// Index of the C1 chunk in the batch.
+    pub chunk: u32,
+    /// Row in the chunk.
+    pub row: u32,
+    /// When it took effect.
+    pub t_op: Millis,
+    /// The signed operation, canonical bytes.
+    pub signed: Vec<u8>,
+    /// Its salt.
+    pub salt: Word,
+}
+
+/// Everything of one patient in one batch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PatientOpening {
+    /// Which batch.
+    pub batch: BatchNumber,
+    /// Which patient.
+    pub patient: PatientIndex,
+    /// The record under the batch's final root.
+    pub record: Record,
+    /// Its path: eight levels of eight children, from the leaf's level up.
+    pub path: [[Word; 8]; 8],
+    /// Claims by position.
+    pub claims: Vec<ClaimOpening>,
+    /// Operations by time.
+    pub operations: Vec<OperationOpening>,
+}
+
+impl PatientOpening {
+    /// Canonical bytes, big-endian, version 1.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = vec![1];
+        out.extend(self.batch.0.to_be_bytes());
+        out.extend(self.patient.get().to_be_bytes());
+        out.extend(self.record.to_bytes());
+        self.path.iter().flatten().for_each(|word| out.extend(word.to_bytes()));
+        out.extend((self.claims.len() as u32).to_be_bytes());
+        for opening in &self.claims {
+            out.extend(opening.chunk.to_be_bytes());
+            out.extend(opening.leaf.to_be_bytes());
+            out.push(u8::from(opening.covered));
+            out.extend(opening.claim.to_bytes());
+            out.extend(opening.salt.to_bytes());
+        }
+        out.extend((self.operations.len() as u32).to_be_bytes());
+        for opening in &self.operations {
+            out.extend(opening.chunk.to_be_bytes());
+            out.extend(opening.row.to_be_bytes());
+            out.extend(opening.t_op.get().to_be_bytes());
+            out.extend((opening.signed.len() as u32).to_be_bytes());
+            out.extend(&opening.signed);
+            out.extend(opening.salt.to_bytes());
+        }
+        out
+    }
+
+    /// Reads canonical bytes; what they say is not checked here.
+    ///
+    /// # Errors
+    /// [`DecodeError`] for every other byte string.
+    pub fn from_bytes(bytes: &[u8]) -> Result<PatientOpening, DecodeError> {
+        let reader = &mut Reader::new(bytes);
+        reader.map("opening version 1", Reader::u8, |version| (version == 1).then_some(()))?;
+        let index = "a patient index below 2^24";
+        let opening = PatientOpening {
+            batch: BatchNumber(reader.u64()?),
+            patient: reader.map(index, Reader::u32, |n| PatientIndex::new(n).ok())?,
+            record: Record::read(reader)?,
+            path: read_path(reader)?,
+            claims: {
+                let count = reader.count(9 + Claim::BYTES + 32)?;
+                (0..count).map(|_| read_claim(reader)).collect::<Result<_, _>>()?
+            },
+            operations: {
+                let count = reader.count(52)?;
+                (0..count).map(|_| read_operation(reader)).collect::<Result<_, _>>()?
+            },
+        };
+        reader.finish()?;
+        Ok(opening)
+    }
+}
+
+fn read_path(reader: &mut Reader<'_>) -> Result<[[Word; 8]; 8], DecodeError> {
+    let mut path = [[Word::ZERO; 8]; 8];
+    for word in path.iter_mut().flatten() {
+        *word = reader.word()?;
+    }
+    Ok(path)
+}
+
+fn read_claim(reader: &mut Reader<'_>) -> Result<ClaimOpening, DecodeError> {
+    Ok(ClaimOpening {
+        chunk: reader.u32()?,
+        leaf: reader.u32()?,
+        covered: reader.map("0 or 1", Reader::u8, |byte| (byte < 2).then_some(byte == 1))?,
+        claim: Claim::read(reader)?,
+        salt: reader.word()?,
+    })
+}
+
+fn read_operation(reader: &mut Reader<'_>) -> Result<OperationOpening, DecodeError> {
+    let (chunk, row, t_op) = (reader.u32()?, reader.u32()?, reader.millis()?);
+    let short = |n: u32| Some(n as usize).filter(|n| *n <= OPERATION_BYTES_MAX);
+    let len = reader.map("a short operation", Reader::u32, short)?;
+    let signed = reader.take(len)?.to_vec();
+    Ok(OperationOpening { chunk, row, t_op, signed, salt: reader.word()? })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use model::{Category, Digest, Interval, Kind, Label, Party, Position, Purpose};
+
+    use super::*;
+
+    pub(in crate::batch) fn opening() -> PatientOpening {
+        let one = Word::from_u64(1);
+        let claim = Claim {
+            patient: PatientIndex::new(3).unwrap(),
+            kind: Kind::Collect,
+            individual: one,
+            organisation: one,
+            group: Word::ZERO,
+            source: Party::Any,
+            categories: Category::Ecg.only(),
+            purpose: Purpose::Treatment,
+            labels: Label::Normal.only(),
+            receipt: Interval::instant(Millis::new(10).unwrap()),
+            measured: Interval::ALWAYS,
+            position: Position(5),
+            digest: Digest([7; 31]),
+        };
+        let t_op = Millis::new(9).unwrap();
+        PatientOpening {
+            batch: BatchNumber(4),
+            patient: claim.patient,
+            record: Record::enrolled(one, one, one),
+            path: [[one; 8]; 8],
+            claims: vec![ClaimOpening { chunk: 0, leaf: 2, covered: true, claim, salt: one }],
+            operations: vec![OperationOpening {
+                chunk: 0,
+                row: 1,
+                t_op,
+                signed: vec![1, 2, 3],
+                salt: one,
+            }],
+        }
+    }
+
+    #[test]
+    fn bytes_round_trip_and_every_truncation_is_refused() {
+        let bytes = opening().to_bytes();
+        assert_eq!(PatientOpening::from_bytes(&bytes), Ok(opening()));
+        assert!((0..bytes.len()).all(|len| PatientOpening::from_bytes(&bytes[..len]).is_err()));
+    }
+}

@@ -1,0 +1,315 @@
+//! The public file: header, proofs, leaf commitments, segment digests and journal groups.
+
+use model::{BatchHeader, DecodeError, Digest, Position, Reader, Word, limits};
+
+use super::{FileError, section};
+use crate::proof::Proof;
+
+const MAGIC: &[u8; 8] = b"VTLBPUB\x01";
+const WHAT: &str = "public batch file";
+
+/// One C1 proof and what it needs beside storage and header.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OperationsChunk {
+    /// keccak256 of the verifying key's words.
+    pub key_id: [u8; 32],
+    /// Consent root after the chunk.
+    pub root_out: Word,
+    /// Time of its last operation, milliseconds since 1900.
+    pub time_out: u64,
+    /// Operations in it.
+    pub operations: u32,
+    /// Of these, enrolments.
+    pub enrolments: u32,
+    /// Root over `leaves`.
+    pub operations_root: Word,
+    /// The proof in EIP-197 order.
+    pub proof: [u8; Proof::BYTES],
+    /// One leaf a row, zero for padding.
+    pub leaves: Vec<Word>,
+}
+
+/// One C2 proof and what it needs beside storage and header.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClaimsChunk {
+    /// keccak256 of the verifying key's words.
+    pub key_id: [u8; 32],
+    /// Root over `leaves`.
+    pub claims_root: Word,
+    /// Access claims.
+    pub access: u32,
+    /// Collect claims.
+    pub collect: u32,
+    /// Break-glass claims.
+    pub break_glass: u32,
+    /// Claims of excluded slots.
+    pub excluded: u32,
+    /// Salted commitment to the last patient and position.
+    pub edge_out: Word,
+    /// The proof in EIP-197 order.
+    pub proof: [u8; Proof::BYTES],
+    /// Slot by slot its claim leaves, then its tag; zero where there is none.
+    pub leaves: Vec<Word>,
+}
+
+/// Digest and length of one segment of the batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SegmentEntry {
+    /// blake3 of the segment's bytes, cut to 31 bytes.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+/// One journal group: enough to recompute the chain hash.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GroupHeader {
+    /// Number of the group.
+    pub number: u64,
+    /// Position of its first entry.
+    pub first: Position,
+    /// Position of its last entry.
+    pub last: Position,
+    /// blake3 of its contiguous entry bytes.
+    pub content: [u8; 32],
+}
+
+/// Everything an auditor needs of a batch besides the base chain.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PublicFile {
+    /// The header, as the contract emitted it.
+    pub header: BatchHeader,
+    /// C1 chunks in order.
+    pub operations: Vec<OperationsChunk>,
+    /// C2 chunks in order.
+    pub claims: Vec<ClaimsChunk>,
+    /// Segments in the order of the data root.
+    pub segments: Vec<SegmentEntry>,
+    /// Journal groups since the previous batch's.
+    pub groups: Vec<GroupHeader>,
+}
+
+impl PublicFile {
+    /// Canonical bytes, big-endian: magic and version, header, then four counted sections.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        out.extend(self.header.to_bytes());
+        count(&mut out, self.operations.len());
+        self.operations.iter().for_each(|chunk| put_operations(&mut out, chunk));
+        count(&mut out, self.claims.len());
+        self.claims.iter().for_each(|chunk| put_claims(&mut out, chunk));
+        count(&mut out, self.segments.len());
+        for segment in &self.segments {
+            out.extend(segment.digest.0);
+            out.extend(segment.bytes.to_be_bytes());
+        }
+        count(&mut out, self.groups.len());
+        for group in &self.groups {
+            for number in [group.number, group.first.0, group.last.0] {
+                out.extend(number.to_be_bytes());
+            }
+            out.extend(group.content);
+        }
+        out
+    }
+
+    /// Reads canonical bytes; what they say is not checked here.
+    ///
+    /// # Errors
+    /// [`FileError`] that names the section.
+    pub fn from_bytes(bytes: &[u8]) -> Result<PublicFile, FileError> {
+        let (expected, found) = (limits::PUBLIC_FILE_BYTES_MAX, bytes.len());
+        if found > expected {
+            return Err(FileError::TooLarge { what: WHAT, expected, found });
+        }
+        let Some(rest) = bytes.strip_prefix(MAGIC) else {
+            return Err(FileError::Magic { expected: WHAT });
+        };
+        let mut reader = Reader::new(rest);
+        let header = reader.take(BatchHeader::BYTES).map_err(section("header"))?;
+        Ok(PublicFile {
+            header: BatchHeader::from_bytes(header)?,
+            operations: list(&mut reader, 400, read_operations).map_err(section("operations"))?,
+            claims: list(&mut reader, 380, read_claims).map_err(section("claims"))?,
+            segments: list(&mut reader, 39, read_segment).map_err(section("segments"))?,
+            groups: last_list(&mut reader, 56, read_group).map_err(section("groups"))?,
+        })
+    }
+}
+
+fn count(out: &mut Vec<u8>, count: usize) {
+    // A file of 64 MiB holds fewer than 2^32 items of any section.
+    out.extend((count as u32).to_be_bytes());
+}
+
+fn put_words(out: &mut Vec<u8>, words: &[Word]) {
+    count(out, words.len());
+    words.iter().for_each(|word| out.extend(word.to_bytes()));
+}
+
+fn put_operations(out: &mut Vec<u8>, chunk: &OperationsChunk) {
+    out.extend(chunk.key_id);
+    out.extend(chunk.root_out.to_bytes());
+    out.extend(chunk.time_out.to_be_bytes());
+    out.extend(chunk.operations.to_be_bytes());
+    out.extend(chunk.enrolments.to_be_bytes());
+    out.extend(chunk.operations_root.to_bytes());
+    out.extend(chunk.proof);
+    put_words(out, &chunk.leaves);
+}
+
+fn put_claims(out: &mut Vec<u8>, chunk: &ClaimsChunk) {
+    out.extend(chunk.key_id);
+    out.extend(chunk.claims_root.to_bytes());
+    for counter in [chunk.access, chunk.collect, chunk.break_glass, chunk.excluded] {
+        out.extend(counter.to_be_bytes());
+    }
+    out.extend(chunk.edge_out.to_bytes());
+    out.extend(chunk.proof);
+    put_words(out, &chunk.leaves);
+}
+
+type Read<T> = fn(&mut Reader<'_>) -> Result<T, DecodeError>;
+
+fn list<T>(reader: &mut Reader<'_>, item: usize, read: Read<T>) -> Result<Vec<T>, DecodeError> {
+    let count = reader.count(item)?;
+    (0..count).map(|_| read(reader)).collect()
+}
+
+fn last_list<T>(
+    reader: &mut Reader<'_>,
+    item: usize,
+    read: Read<T>,
+) -> Result<Vec<T>, DecodeError> {
+    let items = list(reader, item, read)?;
+    reader.finish()?;
+    Ok(items)
+}
+
+fn read_operations(reader: &mut Reader<'_>) -> Result<OperationsChunk, DecodeError> {
+    Ok(OperationsChunk {
+        key_id: reader.array()?,
+        root_out: reader.word()?,
+        time_out: reader.u64()?,
+        operations: reader.u32()?,
+        enrolments: reader.u32()?,
+        operations_root: reader.word()?,
+        proof: reader.array()?,
+        leaves: list(reader, 32, |reader| reader.word())?,
+    })
+}
+
+fn read_claims(reader: &mut Reader<'_>) -> Result<ClaimsChunk, DecodeError> {
+    Ok(ClaimsChunk {
+        key_id: reader.array()?,
+        claims_root: reader.word()?,
+        access: reader.u32()?,
+        collect: reader.u32()?,
+        break_glass: reader.u32()?,
+        excluded: reader.u32()?,
+        edge_out: reader.word()?,
+        proof: reader.array()?,
+        leaves: list(reader, 32, |reader| reader.word())?,
+    })
+}
+
+fn read_segment(reader: &mut Reader<'_>) -> Result<SegmentEntry, DecodeError> {
+    Ok(SegmentEntry { digest: Digest(reader.array()?), bytes: reader.u64()? })
+}
+
+fn read_group(reader: &mut Reader<'_>) -> Result<GroupHeader, DecodeError> {
+    Ok(GroupHeader {
+        number: reader.u64()?,
+        first: Position(reader.u64()?),
+        last: Position(reader.u64()?),
+        content: reader.array()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{BatchNumber, DataSource, Millis, Window};
+
+    use super::*;
+
+    fn file() -> PublicFile {
+        let window = Window::new(Millis::new(1000).unwrap(), Millis::new(2000).unwrap()).unwrap();
+        let header = BatchHeader {
+            number: BatchNumber(1),
+            previous: [1; 32],
+            window,
+            root_in: Word::from_u64(5),
+            root_out: Word::from_u64(6),
+            forced_first: 0,
+            forced_count: 0,
+            forced_outcomes: [0; 32],
+            operations_root: [2; 32],
+            claims_root: [3; 32],
+            operations: 1,
+            enrolments: 1,
+            access: 0,
+            collect: 1,
+            break_glass: 0,
+            excluded: 0,
+            data_root: [4; 32],
+            journal_position: Position(9),
+            journal_hash: [5; 32],
+            registry_root: [0; 32],
+            data_source: DataSource::Operator,
+            ciphertext_hash: [0; 32],
+            ciphertext_length: 0,
+            key_version: 1,
+        };
+        let operations = vec![OperationsChunk {
+            key_id: [7; 32],
+            root_out: Word::from_u64(6),
+            time_out: 1500,
+            operations: 1,
+            enrolments: 1,
+            operations_root: Word::from_u64(8),
+            proof: [9; 256],
+            leaves: vec![Word::from_u64(1), Word::ZERO],
+        }];
+        let claims = vec![ClaimsChunk {
+            key_id: [8; 32],
+            claims_root: Word::from_u64(11),
+            access: 0,
+            collect: 1,
+            break_glass: 0,
+            excluded: 0,
+            edge_out: Word::from_u64(12),
+            proof: [10; 256],
+            leaves: vec![Word::from_u64(3); 5],
+        }];
+        let segments = vec![SegmentEntry { digest: Digest([6; 31]), bytes: 1234 }];
+        let (first, last) = (Position(1), Position(9));
+        let groups = vec![GroupHeader { number: 1, first, last, content: [1; 32] }];
+        PublicFile { header, operations, claims, segments, groups }
+    }
+
+    #[test]
+    fn bytes_round_trip_and_every_truncation_is_refused() {
+        let bytes = file().to_bytes();
+        assert_eq!(PublicFile::from_bytes(&bytes), Ok(file()));
+        for len in 0..bytes.len() {
+            assert!(PublicFile::from_bytes(&bytes[..len]).is_err(), "{len} bytes were accepted");
+        }
+        assert!(PublicFile::from_bytes(&[&bytes[..], &[0]].concat()).is_err());
+    }
+
+    #[test]
+    fn a_lying_count_is_refused_without_allocating_for_it() {
+        let mut bytes = file().to_bytes();
+        let at = MAGIC.len() + BatchHeader::BYTES;
+        bytes[at..at + 4].fill(0xff);
+        let found = PublicFile::from_bytes(&bytes);
+        assert!(matches!(found, Err(FileError::Section { section: "operations", .. })));
+    }
+
+    #[test]
+    fn another_magic_is_named() {
+        let mut bytes = file().to_bytes();
+        bytes[7] = 2;
+        assert_eq!(PublicFile::from_bytes(&bytes), Err(FileError::Magic { expected: WHAT }));
+    }
+}
