@@ -1,0 +1,5 @@
+//! The prover against ark-groth16, against damage and against wrong assignments.
+
+mod keys;
+mod proofs;
+mod sample;
