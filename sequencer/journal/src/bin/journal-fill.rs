@@ -1,0 +1,65 @@
+//! Appends groups to a log file and says how fast this disk makes them durable.
+//!
+//! `journal-fill FILE GROUPS ENTRIES BYTES [acks]` appends GROUPS groups of ENTRIES entries of BYTES
+//! bytes each, one sync a group, and prints rates; with `acks` it prints each group's last position
+//! and chain hash as soon as it is durable.
+
+use std::error::Error;
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use journal::{FileMedium, Genesis, Kind, Log};
+
+/// 2026-01-01T00:00:00Z: only a log that is already later than this moves it.
+const START_MS: u64 = 3_976_214_400_000;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (path, groups, entries, bytes, acks) = match args.as_slice() {
+        [path, groups, entries, bytes] => (path, groups, entries, bytes, false),
+        [path, groups, entries, bytes, last] if last == "acks" => {
+            (path, groups, entries, bytes, true)
+        }
+        _ => return Err("usage: journal-fill FILE GROUPS ENTRIES BYTES [acks]".into()),
+    };
+    let (groups, entries, bytes): (usize, usize, usize) =
+        (groups.parse()?, entries.parse()?, bytes.parse()?);
+    let genesis = Genesis { log_id: *b"journal-fill-log", chain_hash: [0; 32] };
+    let (mut log, recovery) = Log::open(FileMedium::open(Path::new(path))?, genesis)?;
+    eprintln!("{recovery:?}");
+    let body = vec![0x5a; bytes];
+    let mut took = Vec::with_capacity(groups);
+    let mut out = std::io::stdout();
+    for _ in 0..groups {
+        let began = Instant::now();
+        let mut group = log.builder(START_MS);
+        for _ in 0..entries {
+            group.append(Kind::FRAME, &body)?;
+        }
+        let committed = log.append_built(group)?;
+        took.push(began.elapsed());
+        if acks {
+            let tag = u64::from_be_bytes(*committed.chain_hash.first_chunk().ok_or("32 bytes")?);
+            writeln!(out, "{} {tag:016x}", committed.last)?;
+            out.flush()?;
+        }
+    }
+    report(&mut took, entries, bytes);
+    Ok(())
+}
+
+fn report(took: &mut [Duration], entries: usize, bytes: usize) {
+    took.sort();
+    let Some(last) = took.len().checked_sub(1) else { return };
+    let total: Duration = took.iter().sum();
+    let rate = took.len() as f64 / total.as_secs_f64();
+    eprintln!(
+        "{rate:.0} groups/s, {:.0} entries/s, {:.1} MB/s, p50 {:?}, p99 {:?}, max {:?}",
+        rate * entries as f64,
+        rate * (entries * bytes) as f64 / 1e6,
+        took[last / 2],
+        took[last * 99 / 100],
+        took[last],
+    );
+}

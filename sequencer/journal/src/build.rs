@@ -1,0 +1,178 @@
+//! The next group while it is filled: entries are encoded once, in place, behind room for the header.
+
+use std::ops::Range;
+
+use crate::entry::{ENTRY_HEADER_BYTES, encode};
+use crate::record::{GROUP_HEADER_BYTES, GroupHeader, MARK_BYTES};
+use crate::{
+    ENTRY_BYTES_MAX, EntryError, GROUP_BYTES_MAX, GROUP_ENTRIES_MAX, GroupNumber, Head,
+    ITEM_BYTES_MAX, ITEM_ENTRIES_MAX, Kind, MILLIS_MAX, Millis, Position,
+};
+
+/// Collects the entries of one group and gives each its position and append time.
+///
+/// Holds at most 8 MiB of entries and 512 KiB of ranges.
+#[derive(Debug)]
+pub struct GroupBuilder {
+    after: Head,
+    now: Millis,
+    last_time: Millis,
+    record: Vec<u8>,
+    ranges: Vec<Range<u32>>,
+    bytes_max: usize,
+    entries_max: usize,
+}
+
+/// A finished record, ready to be written.
+pub(crate) struct Sealed {
+    pub(crate) header: GroupHeader,
+    pub(crate) record: Vec<u8>,
+    pub(crate) ranges: Vec<Range<u32>>,
+    pub(crate) last_time: Millis,
+}
+
+impl GroupBuilder {
+    pub(crate) fn new(after: Head, now: Millis, mut record: Vec<u8>) -> GroupBuilder {
+        record.clear();
+        record.resize(GROUP_HEADER_BYTES, 0);
+        let last_time = after.last_time;
+        let mut builder = GroupBuilder {
+            after,
+            now: 0,
+            last_time,
+            record,
+            ranges: Vec::new(),
+            bytes_max: GROUP_BYTES_MAX,
+            entries_max: GROUP_ENTRIES_MAX,
+        };
+        builder.set_now(now);
+        builder
+    }
+
+    /// Number of the group that this will be.
+    pub fn number(&self) -> GroupNumber {
+        self.after.group + 1
+    }
+
+    /// Position of the next entry.
+    pub fn next_position(&self) -> Position {
+        self.after.position + 1 + self.ranges.len() as u64
+    }
+
+    /// The time of entries appended now: the clock, or the latest entry's time where that is later.
+    pub fn now(&self) -> Millis {
+        self.now.max(self.last_time)
+    }
+
+    /// Entries collected so far.
+    pub fn len(&self) -> usize {
+        self.ranges.len()
+    }
+
+    /// Whether nothing is collected yet.
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    /// Takes in the clock; a clock that went back changes nothing.
+    pub fn set_now(&mut self, now: Millis) {
+        self.now = now.max(1);
+    }
+
+    /// Appends an entry at [`Self::now`] and returns its position.
+    ///
+    /// # Errors
+    /// [`EntryError`]; the group is then as it was.
+    pub fn append(&mut self, kind: Kind, body: &[u8]) -> Result<Position, EntryError> {
+        self.append_at(kind, 0, self.now(), body)
+    }
+
+    /// Appends an entry strictly later than every entry before it, for kinds whose order against the
+    /// rest must be visible in their times, and returns its position.
+    ///
+    /// # Errors
+    /// [`EntryError`]; the group is then as it was.
+    pub fn append_strictly_later(
+        &mut self,
+        kind: Kind,
+        body: &[u8],
+    ) -> Result<Position, EntryError> {
+        self.append_at(kind, 0, self.now.max(self.last_time + 1), body)
+    }
+
+    /// Appends an entry with flags at a given time.
+    ///
+    /// # Errors
+    /// [`EntryError`]; the group is then as it was.
+    pub fn append_at(
+        &mut self,
+        kind: Kind,
+        flags: u8,
+        time: Millis,
+        body: &[u8],
+    ) -> Result<Position, EntryError> {
+        self.check(kind, time, body)?;
+        let (position, start) = (self.next_position(), self.entry_bytes());
+        encode(&mut self.record, kind, flags, time, body);
+        // At most GROUP_BYTES_MAX, which is far below 2^32.
+        self.ranges.push(start as u32..self.entry_bytes() as u32);
+        self.last_time = time;
+        Ok(position)
+    }
+
+    fn check(&self, kind: Kind, time: Millis, body: &[u8]) -> Result<(), EntryError> {
+        if !kind.is_known() {
+            return Err(EntryError::UnknownKind { found: kind.code() });
+        }
+        let at_least = self.last_time.max(1);
+        if !(at_least..=MILLIS_MAX).contains(&time) {
+            return Err(EntryError::Time { at_least, max: MILLIS_MAX, found: time });
+        }
+        let found = ENTRY_HEADER_BYTES + body.len();
+        if found > ENTRY_BYTES_MAX {
+            return Err(EntryError::TooLong { max: ENTRY_BYTES_MAX, found });
+        }
+        let bytes_left = self.bytes_max - self.entry_bytes();
+        let entries_left = self.entries_max - self.ranges.len();
+        if found > bytes_left || entries_left == 0 {
+            return Err(EntryError::Full { bytes_left, entries_left, found });
+        }
+        Ok(())
+    }
+
+    /// Whether one more item, as large as items may be, fits.
+    pub(crate) fn has_room_for_item(&self) -> bool {
+        self.entry_bytes() + ITEM_BYTES_MAX <= GROUP_BYTES_MAX
+            && self.ranges.len() + ITEM_ENTRIES_MAX <= GROUP_ENTRIES_MAX
+    }
+
+    /// From here on the item's limits hold.
+    pub(crate) fn begin_item(&mut self, now: Millis) {
+        assert!(self.has_room_for_item(), "an item begins only where it fits");
+        self.set_now(now);
+        self.bytes_max = self.entry_bytes() + ITEM_BYTES_MAX;
+        self.entries_max = self.ranges.len() + ITEM_ENTRIES_MAX;
+    }
+
+    pub(crate) fn after(&self) -> GroupNumber {
+        self.after.group
+    }
+
+    /// Adds padding, mark slot and header.
+    pub(crate) fn seal(mut self, seed: u32) -> Sealed {
+        let entries_end = self.record.len();
+        self.record.resize(entries_end.next_multiple_of(8), 0);
+        let (entries, padded) =
+            (&self.record[GROUP_HEADER_BYTES..entries_end], &self.record[GROUP_HEADER_BYTES..]);
+        let count = self.ranges.len() as u32;
+        let header = GroupHeader::after(&self.after, count, entries, padded, seed);
+        self.record[..GROUP_HEADER_BYTES].copy_from_slice(&header.encode(seed));
+        self.record.resize(self.record.len() + MARK_BYTES, 0);
+        let GroupBuilder { record, ranges, last_time, .. } = self;
+        Sealed { header, record, ranges, last_time }
+    }
+
+    fn entry_bytes(&self) -> usize {
+        self.record.len() - GROUP_HEADER_BYTES
+    }
+}

@@ -1,0 +1,286 @@
+//! What can go wrong, with what was expected and what was found. No variant holds entry bytes.
+
+use std::io;
+
+use crate::{GroupNumber, Millis, Position};
+
+/// One check of the format that failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The first bytes are not those of a group.
+    #[error("magic: expected {expected:02x?}, found {found:02x?}")]
+    Magic {
+        /// The magic of a group.
+        expected: [u8; 4],
+        /// What stands there.
+        found: [u8; 4],
+    },
+    /// The header's checksum does not match.
+    #[error("header crc32c: expected {expected:08x}, found {found:08x}")]
+    HeaderCrc {
+        /// Stored in the header.
+        expected: u32,
+        /// Computed from the bytes.
+        found: u32,
+    },
+    /// The body's checksum does not match.
+    #[error("body crc32c: expected {expected:08x}, found {found:08x}")]
+    BodyCrc {
+        /// Stored in the header.
+        expected: u32,
+        /// Computed from the bytes.
+        found: u32,
+    },
+    /// The medium ends inside the record.
+    #[error("length: expected {expected} bytes, found {found}")]
+    Truncated {
+        /// Bytes the record needs.
+        expected: u64,
+        /// Bytes the medium has.
+        found: u64,
+    },
+    /// A field does not have the one value allowed at this place.
+    #[error("{field}: expected {expected}, found {found}")]
+    Field {
+        /// Name in `docs/journal.md`.
+        field: &'static str,
+        /// The value allowed.
+        expected: u64,
+        /// The value found.
+        found: u64,
+    },
+    /// A field exceeds its limit.
+    #[error("{field}: expected at most {max}, found {found}")]
+    Limit {
+        /// Name in `docs/journal.md`.
+        field: &'static str,
+        /// The largest value allowed.
+        max: u64,
+        /// The value found.
+        found: u64,
+    },
+    /// A 32-byte hash does not follow from the bytes before it.
+    #[error("{field}: expected {}, found {}", short(expected), short(found))]
+    Hash {
+        /// `chain hash` or `digest`.
+        field: &'static str,
+        /// Computed.
+        expected: [u8; 32],
+        /// Stored.
+        found: [u8; 32],
+    },
+    /// An entry does not fit the bytes of its group.
+    #[error("entry {index} of the group: expected {expected} bytes, found {found}")]
+    EntryLayout {
+        /// Index in the group, from 0.
+        index: u32,
+        /// Bytes that the entry needs.
+        expected: u64,
+        /// Bytes that are left.
+        found: u64,
+    },
+    /// An append time lies before that of an earlier entry, or is no time.
+    #[error("append time of position {position}: expected {at_least}..={max}, found {found}")]
+    Time {
+        /// The entry.
+        position: Position,
+        /// The latest time before it.
+        at_least: Millis,
+        /// [`crate::MILLIS_MAX`].
+        max: Millis,
+        /// The time found.
+        found: Millis,
+    },
+}
+
+/// Why a bad record cannot be the remains of a write that was never synced.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Evidence {
+    /// It was read from behind the head, that is, after it had been synced.
+    #[error("the group is committed")]
+    Committed,
+    /// Its own checksum holds, so it was written like this.
+    #[error("its checksum is intact")]
+    IntactChecksum,
+    /// A later group exists; it is written only after this one is synced.
+    #[error("group {number} is intact at byte {offset}")]
+    LaterGroup {
+        /// Number of the later group.
+        number: GroupNumber,
+        /// Where it starts.
+        offset: u64,
+    },
+    /// Its durable mark exists; it is written only after the sync.
+    #[error("its durable mark stands at byte {offset}")]
+    DurableMark {
+        /// Where the mark starts.
+        offset: u64,
+    },
+    /// Every sector of it was written.
+    #[error("no sector of it is missing")]
+    EverySectorWritten,
+    /// There are bytes where the one write in flight cannot have reached.
+    #[error("there are bytes beyond it, at byte {offset}")]
+    BytesBeyond {
+        /// The last such byte.
+        offset: u64,
+    },
+}
+
+/// A group that was durable and is damaged: never served, never cut.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("group {group} at byte {offset} is corrupt ({evidence}): {fault}")]
+pub struct Corruption {
+    /// The group expected there.
+    pub group: GroupNumber,
+    /// Where its record starts.
+    pub offset: u64,
+    /// The check that failed.
+    #[source]
+    pub fault: Fault,
+    /// Why this is no torn tail.
+    pub evidence: Evidence,
+}
+
+/// Why a log could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The medium failed.
+    #[error("open the log: {op} failed")]
+    Medium {
+        /// The call that failed.
+        op: &'static str,
+        /// Its error.
+        #[source]
+        source: io::Error,
+    },
+    /// The file holds something else.
+    #[error("not a log: the first bytes are {found:02x?}")]
+    NotALog {
+        /// Up to eight first bytes.
+        found: Vec<u8>,
+    },
+    /// The file header is damaged.
+    #[error("the file header is corrupt: {0}")]
+    Header(#[source] Fault),
+    /// The log grows from another genesis.
+    #[error("genesis chain hash: expected {}, found {}", short(expected), short(found))]
+    Genesis {
+        /// Given by the caller.
+        expected: [u8; 32],
+        /// Stored in the file.
+        found: [u8; 32],
+    },
+    /// A durable group is damaged.
+    #[error(transparent)]
+    Corrupt(#[from] Corruption),
+}
+
+/// Why an entry does not go into a group.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EntryError {
+    /// The entry alone is too long.
+    #[error("entry: expected at most {max} bytes, found {found}")]
+    TooLong {
+        /// [`crate::ENTRY_BYTES_MAX`].
+        max: usize,
+        /// Bytes with the header.
+        found: usize,
+    },
+    /// The group, or the share of one item in it, is full.
+    #[error("group: {bytes_left} bytes and {entries_left} entries left, entry needs {found} bytes")]
+    Full {
+        /// Bytes that would fit.
+        bytes_left: usize,
+        /// Entries that would fit.
+        entries_left: usize,
+        /// Bytes that the entry needs.
+        found: usize,
+    },
+    /// The kind is not one this version writes.
+    #[error("kind: expected 1..=7, found {found}")]
+    UnknownKind {
+        /// The kind's code.
+        found: u8,
+    },
+    /// The append time would decrease, or is no time.
+    #[error("append time: expected {at_least}..={max}, found {found}")]
+    Time {
+        /// The latest time so far.
+        at_least: Millis,
+        /// [`crate::MILLIS_MAX`].
+        max: Millis,
+        /// The time given.
+        found: Millis,
+    },
+}
+
+/// Why a group was not acknowledged.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// There is no entry in it.
+    #[error("append: expected at least one entry, found none")]
+    Empty,
+    /// An entry was refused; nothing was written.
+    #[error("append: entry {index} of the group was refused")]
+    Entry {
+        /// Index in the group, from 0.
+        index: usize,
+        /// Why.
+        #[source]
+        source: EntryError,
+    },
+    /// The group was built on another head; nothing was written.
+    #[error("append: group built after group {expected}, found the head at group {found}")]
+    Stale {
+        /// Head when the builder was made.
+        expected: GroupNumber,
+        /// Head now.
+        found: GroupNumber,
+    },
+    /// The medium failed: the group may or may not be durable, and the log is poisoned.
+    #[error("append: {op} failed")]
+    Medium {
+        /// The call that failed.
+        op: &'static str,
+        /// Its error.
+        #[source]
+        source: io::Error,
+    },
+    /// An earlier append failed: what the medium holds is unknown until the log is opened again.
+    #[error("append: the log is poisoned by an earlier error, open it again")]
+    Poisoned,
+}
+
+/// Why an entry or group was not served.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The medium failed.
+    #[error("read the log: {op} failed")]
+    Medium {
+        /// The call that failed.
+        op: &'static str,
+        /// Its error.
+        #[source]
+        source: io::Error,
+    },
+    /// The stored bytes are damaged.
+    #[error(transparent)]
+    Corrupt(#[from] Corruption),
+    /// There is no such position or group.
+    #[error("{what}: expected {first}..={last}, found {found}")]
+    Absent {
+        /// `position` or `group`.
+        what: &'static str,
+        /// First one of the log.
+        first: u64,
+        /// Last committed one.
+        last: u64,
+        /// The one asked for.
+        found: u64,
+    },
+}
+
+fn short(hash: &[u8; 32]) -> String {
+    hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}

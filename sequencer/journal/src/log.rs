@@ -1,0 +1,181 @@
+//! The log itself: opened once, appended to by one owner, read through its [`Reader`].
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::build::Sealed;
+use crate::read::{Entries, Group, IndexEntry, Reader, Shared};
+use crate::record::{MARK_BYTES, durable_mark};
+use crate::recover::{self, Recovery};
+use crate::{
+    AppendError, Entry, Genesis, GroupBuilder, GroupNumber, Medium, Millis, OpenError, Position,
+    ReadError,
+};
+
+/// Where the log ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Last committed group; 0 before the first.
+    pub group: GroupNumber,
+    /// Last committed position; 0 before the first.
+    pub position: Position,
+    /// Chain hash after that group.
+    pub chain_hash: [u8; 32],
+    /// Append time of the last entry; 0 before the first.
+    pub last_time: Millis,
+    /// Bytes of the medium in use.
+    pub end: u64,
+}
+
+/// What is durable once an append returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The group.
+    pub group: GroupNumber,
+    /// Position of its first entry.
+    pub first: Position,
+    /// Position of its last entry.
+    pub last: Position,
+    /// Chain hash after it.
+    pub chain_hash: [u8; 32],
+    /// For each entry, its bytes (header and body) within the contiguous entry bytes of the group.
+    pub ranges: Vec<Range<u32>>,
+}
+
+/// The durable log on one medium. One owner appends; [`Reader`]s are shared freely.
+///
+/// Memory: 24 bytes a group, and one buffer as large as the largest group so far (8 MiB at most).
+#[derive(Debug)]
+pub struct Log<M> {
+    shared: Arc<Shared<M>>,
+    poisoned: bool,
+    spare: Vec<u8>,
+}
+
+impl<M: Medium> Log<M> {
+    /// Opens the log, creating it on an empty medium, and brings it to a state in which everything
+    /// that it serves is durable: a torn tail is cut, an untorn last group that may never have been
+    /// synced is written and synced again.
+    ///
+    /// # Errors
+    /// [`OpenError::Corrupt`] where something that was durable is damaged: then nothing is changed.
+    pub fn open(medium: M, genesis: Genesis) -> Result<(Log<M>, Recovery), OpenError> {
+        let (shared, recovery) = recover::recover(medium, genesis)?;
+        Ok((Log { shared: Arc::new(shared), poisoned: false, spare: Vec::new() }, recovery))
+    }
+
+    /// Appends the entries as one group; on return they are durable.
+    ///
+    /// # Errors
+    /// [`AppendError`]. After a failure of the medium the group may or may not be durable, and every
+    /// further append fails until the log is opened again: a second `fsync` after a failed one may
+    /// report success for bytes that were dropped.
+    pub fn append(&mut self, entries: &[Entry]) -> Result<Committed, AppendError> {
+        let mut group = self.builder(0);
+        for (index, entry) in entries.iter().enumerate() {
+            group
+                .append_at(entry.kind, entry.flags, entry.time, &entry.body)
+                .map_err(|source| AppendError::Entry { index, source })?;
+        }
+        self.append_built(group)
+    }
+
+    /// Begins the next group; `now` is the clock.
+    pub fn builder(&mut self, now: Millis) -> GroupBuilder {
+        GroupBuilder::new(self.head(), now, std::mem::take(&mut self.spare))
+    }
+
+    /// Appends a group begun by [`Self::builder`]; on return it is durable.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub fn append_built(&mut self, group: GroupBuilder) -> Result<Committed, AppendError> {
+        if self.poisoned {
+            return Err(AppendError::Poisoned);
+        }
+        let head = self.head();
+        if group.after() != head.group {
+            return Err(AppendError::Stale { expected: group.after(), found: head.group });
+        }
+        if group.is_empty() {
+            return Err(AppendError::Empty);
+        }
+        let sealed = group.seal(self.shared.seed);
+        // Set before the first call and taken back after the last: no way out forgets it.
+        self.poisoned = true;
+        self.write(&head, &sealed)?;
+        self.poisoned = false;
+        Ok(self.publish(&head, sealed))
+    }
+
+    fn write(&self, head: &Head, sealed: &Sealed) -> Result<(), AppendError> {
+        let failed = |op| move |source| AppendError::Medium { op, source };
+        let medium = &self.shared.medium;
+        medium.write_at(head.end, &sealed.record).map_err(failed("write"))?;
+        medium.sync().map_err(failed("sync"))?;
+        let mark = durable_mark(self.shared.seed, sealed.header.number);
+        let mark_at = head.end + (sealed.record.len() - MARK_BYTES) as u64;
+        medium.write_at(mark_at, &mark).map_err(failed("write the durable mark"))
+    }
+
+    fn publish(&mut self, head: &Head, sealed: Sealed) -> Committed {
+        let Sealed { header, record, ranges, last_time } = sealed;
+        let (first, last, chain_hash) = (header.first, header.last(), header.chain_hash);
+        let end = head.end + record.len() as u64;
+        self.shared.publish(
+            IndexEntry::new(head.end, &header),
+            Head { group: header.number, position: last, chain_hash, last_time, end },
+        );
+        self.spare = record;
+        Committed { group: header.number, first, last, chain_hash, ranges }
+    }
+
+    /// Makes the last durable mark durable as well; worth calling before a planned stop.
+    ///
+    /// # Errors
+    /// [`AppendError::Poisoned`], or the failed sync, which poisons the log.
+    pub fn rest(&mut self) -> Result<(), AppendError> {
+        if self.poisoned {
+            return Err(AppendError::Poisoned);
+        }
+        let synced = self.shared.medium.sync();
+        self.poisoned = synced.is_err();
+        synced.map_err(|source| AppendError::Medium { op: "sync", source })
+    }
+
+    /// Whether an append failed, so that the log must be opened again.
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned
+    }
+
+    /// A reader of what is committed, now and later.
+    pub fn reader(&self) -> Reader<M> {
+        Reader::new(Arc::clone(&self.shared))
+    }
+
+    /// Where the log ends.
+    pub fn head(&self) -> Head {
+        self.shared.head()
+    }
+
+    /// One entry; see [`Reader::read`].
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn read(&self, position: Position) -> Result<Entry, ReadError> {
+        self.reader().read(position)
+    }
+
+    /// One group; see [`Reader::group`].
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn group(&self, number: GroupNumber) -> Result<Group, ReadError> {
+        self.reader().group(number)
+    }
+
+    /// The entries from a position on; see [`Reader::iter_from`].
+    pub fn iter_from(&self, position: Position) -> Entries<M> {
+        self.reader().iter_from(position)
+    }
+}

@@ -1,0 +1,109 @@
+//! The storage below the log: five calls, so that tests can break each of them.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// Storage of one file. What is assumed of it stands in `docs/journal.md`.
+pub trait Medium: Send + Sync + 'static {
+    /// Bytes it holds.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Whether it holds nothing.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Fills `bytes` from `offset`, or fails.
+    fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()>;
+
+    /// Writes all of `bytes` at `offset`, growing the medium; durable after the next [`Self::sync`].
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Returns once everything written before is durable.
+    fn sync(&self) -> io::Result<()>;
+
+    /// Cuts the medium; durable after the next [`Self::sync`]. Regrown bytes read as zeros.
+    fn truncate(&self, len: u64) -> io::Result<()>;
+}
+
+/// Why a file could not be opened as a medium.
+#[derive(Debug, thiserror::Error)]
+pub enum MediumError {
+    /// Another process writes this log.
+    #[error("{path}: locked by another process")]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The operating system refused.
+    #[error("{path}: {op} failed")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The call that failed.
+        op: &'static str,
+        /// Its error.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A file, locked for this process, synced by `fdatasync`. Holds one descriptor.
+#[derive(Debug)]
+pub struct FileMedium {
+    file: File,
+}
+
+impl FileMedium {
+    /// Opens or creates the file, locks it, and makes its name durable.
+    ///
+    /// # Errors
+    /// [`MediumError::Locked`] if another process has it open, else what the system said.
+    pub fn open(path: &Path) -> Result<FileMedium, MediumError> {
+        let failed = |op| move |source| MediumError::Io { path: path.to_owned(), op, source };
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(failed("open"))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(MediumError::Locked { path: path.to_owned() });
+            }
+            Err(TryLockError::Error(source)) => return Err(failed("lock")(source)),
+        }
+        // Without this a power cut may take the name of a new file together with its synced content.
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder).and_then(|f| f.sync_all()).map_err(failed("sync the folder"))?;
+        Ok(FileMedium { file })
+    }
+}
+
+impl Medium for FileMedium {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(bytes, offset)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// Syncs by itself: whether `fdatasync` covers a shorter length differs between file systems.
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)?;
+        self.file.sync_all()
+    }
+}

@@ -1,0 +1,73 @@
+//! The bounded queue in front of the writer thread.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::{Failure, Refusal};
+
+/// Many push, one pops. Once closed it takes nothing more and is drained.
+pub(crate) struct Queue<T> {
+    state: Mutex<State<T>>,
+    changed: Condvar,
+    items_max: usize,
+}
+
+struct State<T> {
+    items: VecDeque<T>,
+    closed: Option<Refusal>,
+}
+
+impl<T> Queue<T> {
+    pub(crate) fn new(items_max: usize) -> Queue<T> {
+        let state = State { items: VecDeque::new(), closed: None };
+        Queue { state: Mutex::new(state), changed: Condvar::new(), items_max }
+    }
+
+    /// Takes the item, or hands it back with the reason; never waits for room.
+    pub(crate) fn push(&self, item: T) -> Result<(), (T, Refusal)> {
+        let mut state = self.state();
+        if let Some(refusal) = &state.closed {
+            return Err((item, refusal.clone()));
+        }
+        if state.items.len() >= self.items_max {
+            return Err((item, Refusal::Full { items_max: self.items_max }));
+        }
+        state.items.push_back(item);
+        drop(state);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Waits for items and returns how many there are; 0 once closed and drained.
+    pub(crate) fn wait(&self) -> usize {
+        let waiting = |state: &mut State<T>| state.items.is_empty() && state.closed.is_none();
+        let state = self.changed.wait_while(self.state(), waiting);
+        state.unwrap_or_else(PoisonError::into_inner).items.len()
+    }
+
+    pub(crate) fn pop(&self) -> Option<T> {
+        self.state().items.pop_front()
+    }
+
+    /// Takes nothing more; what is queued is still popped.
+    pub(crate) fn close(&self) {
+        self.state().closed.get_or_insert(Refusal::Stopped);
+        self.changed.notify_all();
+    }
+
+    /// Takes nothing more, for this reason, and hands out what is queued.
+    pub(crate) fn fail(&self, failure: Failure) -> VecDeque<T> {
+        let mut state = self.state();
+        state.closed = Some(Refusal::Failed(failure));
+        std::mem::take(&mut state.items)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.state().items.len()
+    }
+
+    /// No caller's code runs under the lock, so a panic cannot leave the state half changed.
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

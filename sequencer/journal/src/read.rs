@@ -1,0 +1,248 @@
+//! Reading what is committed. Every group is checked again whenever it is read.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use bytes::Bytes;
+
+use crate::entry::{Found, Walk};
+use crate::record::{FileHeader, GROUP_HEADER_BYTES, GroupHeader, MARK_BYTES, u64_at};
+use crate::{Corruption, Entry, Evidence, Fault, GroupNumber, Head, Medium, Position, ReadError};
+
+/// What memory keeps of a group: 24 bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IndexEntry {
+    offset: u64,
+    first: Position,
+    /// The first eight bytes of the chain hash: enough to notice a replaced group.
+    chain_tag: u64,
+}
+
+impl IndexEntry {
+    pub(crate) fn new(offset: u64, header: &GroupHeader) -> IndexEntry {
+        let chain_tag = u64_at(&header.chain_hash, 0);
+        IndexEntry { offset, first: header.first, chain_tag }
+    }
+}
+
+/// What the log and its readers share.
+#[derive(Debug)]
+pub(crate) struct Shared<M> {
+    pub(crate) medium: M,
+    pub(crate) header: FileHeader,
+    pub(crate) seed: u32,
+    index: RwLock<Index>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Index {
+    pub(crate) groups: Vec<IndexEntry>,
+    pub(crate) head: Head,
+}
+
+impl<M> Shared<M> {
+    pub(crate) fn new(medium: M, header: FileHeader, index: Index) -> Shared<M> {
+        Shared { medium, seed: header.seed(), header, index: RwLock::new(index) }
+    }
+
+    pub(crate) fn head(&self) -> Head {
+        self.index().head
+    }
+
+    pub(crate) fn publish(&self, group: IndexEntry, head: Head) {
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        index.groups.push(group);
+        index.head = head;
+    }
+
+    /// A panic elsewhere cannot leave the index half changed: pushing is all that happens under it.
+    fn index(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A group as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its number.
+    pub number: GroupNumber,
+    /// Position of the first entry.
+    pub first: Position,
+    /// Position of the last entry.
+    pub last: Position,
+    /// Chain hash after it.
+    pub chain_hash: [u8; 32],
+    /// blake3 of the contiguous entry bytes.
+    pub digest: [u8; 32],
+    /// Its entries, in order; their bodies share one allocation.
+    pub entries: Vec<Entry>,
+}
+
+/// Reads committed entries; cheap to clone, usable from any thread while the log is appended to.
+///
+/// A read loads the whole group that holds the entry (8 MiB at most) and checks its checksums, its
+/// digest and its place, so that damage is reported and never served.
+#[derive(Debug)]
+pub struct Reader<M> {
+    shared: Arc<Shared<M>>,
+}
+
+impl<M> Clone for Reader<M> {
+    fn clone(&self) -> Self {
+        Reader { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<M: Medium> Reader<M> {
+    pub(crate) fn new(shared: Arc<Shared<M>>) -> Reader<M> {
+        Reader { shared }
+    }
+
+    /// Where the committed log ends.
+    pub fn head(&self) -> Head {
+        self.shared.head()
+    }
+
+    /// The identity that the log was created with.
+    pub fn log_id(&self) -> [u8; 16] {
+        self.shared.header.log_id
+    }
+
+    /// The entry at a position.
+    ///
+    /// # Errors
+    /// [`ReadError::Absent`] outside of the log, [`ReadError::Corrupt`] for a damaged group.
+    pub fn read(&self, position: Position) -> Result<Entry, ReadError> {
+        let group = self.group(self.group_of(position)?)?;
+        // `group_of` chose the group whose positions hold this one.
+        Ok(group.entries[(position - group.first) as usize].clone())
+    }
+
+    /// The number of the group that holds a position.
+    ///
+    /// # Errors
+    /// [`ReadError::Absent`] outside of the log.
+    pub fn group_of(&self, position: Position) -> Result<GroupNumber, ReadError> {
+        let index = self.shared.index();
+        let last = index.head.position;
+        if !(1..=last).contains(&position) {
+            return Err(ReadError::Absent { what: "position", first: 1, last, found: position });
+        }
+        Ok(index.groups.partition_point(|group| group.first <= position) as u64)
+    }
+
+    /// The group with a number.
+    ///
+    /// # Errors
+    /// [`ReadError::Absent`] outside of the log, [`ReadError::Corrupt`] for a damaged group.
+    pub fn group(&self, number: GroupNumber) -> Result<Group, ReadError> {
+        let (place, end) = self.place(number)?;
+        let mut record = vec![0; (end - place.offset) as usize];
+        self.shared
+            .medium
+            .read_at(place.offset, &mut record)
+            .map_err(|source| ReadError::Medium { op: "read", source })?;
+        check_and_parse(record.into(), number, place, self.shared.seed).map_err(|fault| {
+            let evidence = Evidence::Committed;
+            Corruption { group: number, offset: place.offset, fault, evidence }.into()
+        })
+    }
+
+    /// The entries from a position on, up to whatever is committed when each one is asked for. After
+    /// an error it ends.
+    pub fn iter_from(&self, position: Position) -> Entries<M> {
+        let next = position.max(1);
+        Entries { reader: self.clone(), next, loaded: VecDeque::new(), failed: false }
+    }
+
+    /// Where a group starts and where the next one would.
+    fn place(&self, number: GroupNumber) -> Result<(IndexEntry, u64), ReadError> {
+        let index = self.shared.index();
+        let last = index.head.group;
+        if !(1..=last).contains(&number) {
+            return Err(ReadError::Absent { what: "group", first: 1, last, found: number });
+        }
+        let i = (number - 1) as usize;
+        let end = index.groups.get(i + 1).map_or(index.head.end, |next| next.offset);
+        Ok((index.groups[i], end))
+    }
+}
+
+fn check_and_parse(
+    record: Bytes,
+    number: GroupNumber,
+    place: IndexEntry,
+    seed: u32,
+) -> Result<Group, Fault> {
+    // A record in the index is at least a header and a mark long.
+    let (head, body) = record.split_first_chunk::<GROUP_HEADER_BYTES>().expect("indexed record");
+    let header = GroupHeader::intact(head, seed)?;
+    header.check_place(head, number, place.first)?;
+    if header.record_bytes() != record.len() {
+        let (expected, found) = (header.record_bytes() as u64, record.len() as u64);
+        return Err(Fault::Truncated { expected, found });
+    }
+    let entries = &body[..header.bytes as usize];
+    header.check_body(&body[..body.len() - MARK_BYTES], seed)?;
+    header.check_digest(entries)?;
+    let (expected, found) = (place.chain_tag, u64_at(&header.chain_hash, 0));
+    if expected != found {
+        return Err(Fault::Field { field: "first eight bytes of the chain hash", expected, found });
+    }
+    let bytes = record.slice_ref(entries);
+    Ok(Group {
+        number,
+        first: header.first,
+        last: header.last(),
+        chain_hash: header.chain_hash,
+        digest: header.digest,
+        entries: parse(&bytes, &header)?,
+    })
+}
+
+fn parse(bytes: &Bytes, header: &GroupHeader) -> Result<Vec<Entry>, Fault> {
+    let mut entries = Vec::with_capacity(header.count as usize);
+    let mut walk = Walk::new(bytes, header.count, header.first, 0);
+    while let Some(Found { kind, flags, time, body }) = walk.next()? {
+        entries.push(Entry { kind, flags, time, body: bytes.slice(body) });
+    }
+    Ok(entries)
+}
+
+/// The entries of a log in order; see [`Reader::iter_from`]. Holds one group in memory.
+#[derive(Debug)]
+pub struct Entries<M> {
+    reader: Reader<M>,
+    next: Position,
+    loaded: VecDeque<Entry>,
+    failed: bool,
+}
+
+impl<M: Medium> Entries<M> {
+    fn load(&mut self) -> Result<(), ReadError> {
+        let group = self.reader.group(self.reader.group_of(self.next)?)?;
+        self.loaded = group.entries.into();
+        self.loaded.drain(..(self.next - group.first) as usize);
+        Ok(())
+    }
+}
+
+impl<M: Medium> Iterator for Entries<M> {
+    type Item = Result<(Position, Entry), ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed || (self.loaded.is_empty() && self.next > self.reader.head().position) {
+            return None;
+        }
+        if self.loaded.is_empty()
+            && let Err(error) = self.load()
+        {
+            self.failed = true;
+            return Some(Err(error));
+        }
+        let entry = self.loaded.pop_front()?;
+        let position = self.next;
+        self.next += 1;
+        Some(Ok((position, entry)))
+    }
+}

@@ -1,0 +1,283 @@
+//! The bytes of the file header, of a group's header and of its durable mark; see `docs/journal.md`.
+
+use sha3::{Digest, Keccak256};
+
+use crate::{
+    Fault, GROUP_BYTES_MAX, GROUP_ENTRIES_MAX, GroupNumber, Head, Millis, OpenError, Position,
+};
+
+pub(crate) const FILE_HEADER_BYTES: usize = 128;
+pub(crate) const GROUP_HEADER_BYTES: usize = 104;
+pub(crate) const MARK_BYTES: usize = 8;
+/// The longest record: header, entries, mark (8 MiB needs no padding).
+pub(crate) const RECORD_BYTES_MAX: usize = GROUP_HEADER_BYTES + GROUP_BYTES_MAX + MARK_BYTES;
+/// What a disk writes as a whole: see the assumptions in `docs/journal.md`.
+pub(crate) const SECTOR_BYTES: u64 = 512;
+
+const FILE_MAGIC: [u8; 8] = *b"VITALLOG";
+pub(crate) const GROUP_MAGIC: [u8; 4] = *b"VGRP";
+pub(crate) const MARK_MAGIC: [u8; 4] = *b"VDUR";
+const VERSION: u16 = 1;
+
+/// What a new log starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Genesis {
+    /// 16 random bytes, used when the log is created and kept in it afterwards. They start every
+    /// checksum, so that bytes inside an entry cannot pass for a record: do not publish them.
+    pub log_id: [u8; 16],
+    /// The chain hash before the first group; opening a log that has another one is an error.
+    pub chain_hash: [u8; 32],
+}
+
+/// The first 128 bytes of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileHeader {
+    pub(crate) log_id: [u8; 16],
+    pub(crate) first_group: GroupNumber,
+    pub(crate) first_position: Position,
+    pub(crate) last_time: Millis,
+    pub(crate) chain_hash: [u8; 32],
+}
+
+impl FileHeader {
+    pub(crate) fn genesis(genesis: Genesis) -> FileHeader {
+        let Genesis { log_id, chain_hash } = genesis;
+        FileHeader { log_id, first_group: 1, first_position: 1, last_time: 0, chain_hash }
+    }
+
+    pub(crate) fn encode(&self) -> [u8; FILE_HEADER_BYTES] {
+        let mut bytes = [0; FILE_HEADER_BYTES];
+        bytes[0..8].copy_from_slice(&FILE_MAGIC);
+        bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[10..12].copy_from_slice(&(FILE_HEADER_BYTES as u16).to_le_bytes());
+        bytes[16..32].copy_from_slice(&self.log_id);
+        bytes[32..40].copy_from_slice(&self.first_group.to_le_bytes());
+        bytes[40..48].copy_from_slice(&self.first_position.to_le_bytes());
+        bytes[48..56].copy_from_slice(&self.last_time.to_le_bytes());
+        bytes[56..88].copy_from_slice(&self.chain_hash);
+        let crc = crc32c::crc32c(&bytes[..124]);
+        bytes[124..128].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: &[u8; FILE_HEADER_BYTES]) -> Result<FileHeader, OpenError> {
+        if !could_be_log(bytes) {
+            return Err(OpenError::NotALog { found: bytes[..8].to_vec() });
+        }
+        let (expected, found) = (u32_at(bytes, 124), crc32c::crc32c(&bytes[..124]));
+        if expected != found {
+            return Err(OpenError::Header(Fault::HeaderCrc { expected, found }));
+        }
+        let own = FileHeader {
+            log_id: array_at(bytes, 16),
+            first_group: u64_at(bytes, 32),
+            first_position: u64_at(bytes, 40),
+            last_time: u64_at(bytes, 48),
+            chain_hash: array_at(bytes, 56),
+        };
+        field("file version", VERSION.into(), u16_at(bytes, 8).into())
+            .and(field("file header length", 128, u16_at(bytes, 10).into()))
+            .and(field("file flags", 0, u32_at(bytes, 12).into()))
+            .and(field("first group", 1, own.first_group))
+            .and(field("first position", 1, own.first_position))
+            .and(field("last time", 0, own.last_time))
+            .and(field("file reserved", 0, bytes[88..124].iter().map(|b| u64::from(*b)).sum()))
+            .map_err(OpenError::Header)?;
+        Ok(own)
+    }
+
+    /// Where the first group goes.
+    pub(crate) fn head(&self) -> Head {
+        Head {
+            group: self.first_group - 1,
+            position: self.first_position - 1,
+            chain_hash: self.chain_hash,
+            last_time: self.last_time,
+            end: FILE_HEADER_BYTES as u64,
+        }
+    }
+
+    /// What every checksum of the file starts from.
+    pub(crate) fn seed(&self) -> u32 {
+        crc32c::crc32c(&self.log_id)
+    }
+}
+
+/// Whether the bytes are a beginning, however short, of a log.
+pub(crate) fn could_be_log(bytes: &[u8]) -> bool {
+    bytes.iter().zip(FILE_MAGIC).all(|(found, magic)| *found == magic)
+}
+
+/// The 104 bytes before the entries of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GroupHeader {
+    pub(crate) number: GroupNumber,
+    pub(crate) first: Position,
+    pub(crate) count: u32,
+    pub(crate) bytes: u32,
+    pub(crate) chain_hash: [u8; 32],
+    pub(crate) digest: [u8; 32],
+    pub(crate) body_crc: u32,
+}
+
+impl GroupHeader {
+    /// The header of the group after `head` that holds `entries`.
+    pub(crate) fn after(head: &Head, count: u32, entries: &[u8], padded: &[u8], seed: u32) -> Self {
+        let (number, first) = (head.group + 1, head.position + 1);
+        let digest = *blake3::hash(entries).as_bytes();
+        let last = first + u64::from(count) - 1;
+        let chain_hash = chain_hash(&head.chain_hash, number, first, last, &digest);
+        let body_crc = crc32c::crc32c_append(seed, padded);
+        let bytes = entries.len() as u32;
+        GroupHeader { number, first, count, bytes, chain_hash, digest, body_crc }
+    }
+
+    pub(crate) fn encode(&self, seed: u32) -> [u8; GROUP_HEADER_BYTES] {
+        let mut bytes = [0; GROUP_HEADER_BYTES];
+        bytes[0..4].copy_from_slice(&GROUP_MAGIC);
+        bytes[4..6].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.number.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.first.to_le_bytes());
+        bytes[24..28].copy_from_slice(&self.count.to_le_bytes());
+        bytes[28..32].copy_from_slice(&self.bytes.to_le_bytes());
+        bytes[32..64].copy_from_slice(&self.chain_hash);
+        bytes[64..96].copy_from_slice(&self.digest);
+        bytes[96..100].copy_from_slice(&self.body_crc.to_le_bytes());
+        let crc = crc32c::crc32c_append(seed, &bytes[..100]);
+        bytes[100..104].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// Checks magic and checksum only: what passes was written by this log.
+    pub(crate) fn intact(
+        bytes: &[u8; GROUP_HEADER_BYTES],
+        seed: u32,
+    ) -> Result<GroupHeader, Fault> {
+        let magic: [u8; 4] = array_at(bytes, 0);
+        if magic != GROUP_MAGIC {
+            return Err(Fault::Magic { expected: GROUP_MAGIC, found: magic });
+        }
+        let (expected, found) = (u32_at(bytes, 100), crc32c::crc32c_append(seed, &bytes[..100]));
+        if expected != found {
+            return Err(Fault::HeaderCrc { expected, found });
+        }
+        Ok(GroupHeader {
+            number: u64_at(bytes, 8),
+            first: u64_at(bytes, 16),
+            count: u32_at(bytes, 24),
+            bytes: u32_at(bytes, 28),
+            chain_hash: array_at(bytes, 32),
+            digest: array_at(bytes, 64),
+            body_crc: u32_at(bytes, 96),
+        })
+    }
+
+    /// Checks version, flags, place and limits of an intact header, before anything is allocated.
+    pub(crate) fn check_place(
+        &self,
+        bytes: &[u8; GROUP_HEADER_BYTES],
+        number: GroupNumber,
+        first: Position,
+    ) -> Result<(), Fault> {
+        field("group version", VERSION.into(), u16_at(bytes, 4).into())?;
+        field("group flags", 0, u16_at(bytes, 6).into())?;
+        field("group number", number, self.number)?;
+        field("first position", first, self.first)?;
+        limit("entry count", GROUP_ENTRIES_MAX as u64, self.count.into())?;
+        limit("entry bytes", GROUP_BYTES_MAX as u64, self.bytes.into())?;
+        if self.count == 0 {
+            return Err(Fault::Field { field: "entry count", expected: 1, found: 0 });
+        }
+        Ok(())
+    }
+
+    /// Checks the checksum over entries and padding.
+    pub(crate) fn check_body(&self, padded: &[u8], seed: u32) -> Result<(), Fault> {
+        let (expected, found) = (self.body_crc, crc32c::crc32c_append(seed, padded));
+        if expected == found { Ok(()) } else { Err(Fault::BodyCrc { expected, found }) }
+    }
+
+    /// Checks the digest over the entries.
+    pub(crate) fn check_digest(&self, entries: &[u8]) -> Result<(), Fault> {
+        hash("digest", *blake3::hash(entries).as_bytes(), self.digest)
+    }
+
+    /// Checks that the chain hash follows from the one before.
+    pub(crate) fn check_chain(&self, previous: &[u8; 32]) -> Result<(), Fault> {
+        let last = self.last();
+        let expected = chain_hash(previous, self.number, self.first, last, &self.digest);
+        hash("chain hash", expected, self.chain_hash)
+    }
+
+    pub(crate) fn last(&self) -> Position {
+        self.first + u64::from(self.count) - 1
+    }
+
+    /// Bytes of entries and padding.
+    pub(crate) fn padded_bytes(&self) -> usize {
+        (self.bytes as usize).next_multiple_of(8)
+    }
+
+    /// Bytes of header, entries, padding and mark.
+    pub(crate) fn record_bytes(&self) -> usize {
+        GROUP_HEADER_BYTES + self.padded_bytes() + MARK_BYTES
+    }
+}
+
+/// The chain hash of a group: keccak256 over five 32-byte big-endian words, so that a contract can
+/// follow it: the previous chain hash, number, first and last position, and blake3 of the entries.
+pub fn chain_hash(
+    previous: &[u8; 32],
+    number: GroupNumber,
+    first: Position,
+    last: Position,
+    digest: &[u8; 32],
+) -> [u8; 32] {
+    let mut words = [0; 160];
+    words[0..32].copy_from_slice(previous);
+    words[56..64].copy_from_slice(&number.to_be_bytes());
+    words[88..96].copy_from_slice(&first.to_be_bytes());
+    words[120..128].copy_from_slice(&last.to_be_bytes());
+    words[128..160].copy_from_slice(digest);
+    Keccak256::digest(words).into()
+}
+
+/// What stands behind a group once it is known to be synced; zeros until then.
+pub(crate) fn durable_mark(seed: u32, number: GroupNumber) -> [u8; MARK_BYTES] {
+    let crc = crc32c::crc32c_append(crc32c::crc32c_append(seed, b"durable"), &number.to_le_bytes());
+    let mut mark = [0; MARK_BYTES];
+    mark[..4].copy_from_slice(&MARK_MAGIC);
+    mark[4..].copy_from_slice(&crc.to_le_bytes());
+    mark
+}
+
+fn field(field: &'static str, expected: u64, found: u64) -> Result<(), Fault> {
+    if expected == found { Ok(()) } else { Err(Fault::Field { field, expected, found }) }
+}
+
+fn limit(field: &'static str, max: u64, found: u64) -> Result<(), Fault> {
+    if found <= max { Ok(()) } else { Err(Fault::Limit { field, max, found }) }
+}
+
+fn hash(field: &'static str, expected: [u8; 32], found: [u8; 32]) -> Result<(), Fault> {
+    if expected == found { Ok(()) } else { Err(Fault::Hash { field, expected, found }) }
+}
+
+/// The `N` bytes at a constant place of a fixed-size header.
+fn array_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    let mut array = [0; N];
+    array.copy_from_slice(&bytes[at..at + N]);
+    array
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes(array_at(bytes, at))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(array_at(bytes, at))
+}
+
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(array_at(bytes, at))
+}

@@ -1,0 +1,262 @@
+//! The one writer: a thread that admits items in order and commits them in groups.
+//!
+//! There is no timer. A group is what arrived while the last one was synced, so groups are small and
+//! fast when little happens and large when much does.
+
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::{fmt, io, thread};
+
+use crate::queue::Queue;
+use crate::{AppendError, Committed, GroupBuilder, Log, Medium, Millis};
+
+/// Decides, on the writer thread, what each submitted item becomes. It is fed every item in order and
+/// the time, so what it decides depends on everything before and on nothing else.
+pub trait Admission: Send + 'static {
+    /// What is submitted.
+    type Item: Send + 'static;
+    /// What the submitter learns once the group is durable.
+    type Answer: Send + 'static;
+
+    /// Turns an item into entries of the group, in at most [`crate::ITEM_ENTRIES_MAX`] entries and
+    /// [`crate::ITEM_BYTES_MAX`] bytes, and returns the answer, which leaves only after the sync. An
+    /// item may become no entry at all (a repetition, for example). `now` never decreases.
+    fn admit(&mut self, now: Millis, item: Self::Item, out: &mut GroupBuilder) -> Self::Answer;
+
+    /// The group is durable; called before its answers leave.
+    fn committed(&mut self, committed: &Committed);
+}
+
+/// Limits of the writer.
+#[derive(Clone, Copy, Debug)]
+pub struct WriterConfig {
+    /// Items that may wait; a further one is refused. Default 4,096. Memory: that many items and
+    /// replies, twice (waiting, and admitted but not yet synced).
+    pub queue_items_max: NonZeroUsize,
+}
+
+impl Default for WriterConfig {
+    fn default() -> Self {
+        WriterConfig { queue_items_max: NonZeroUsize::new(4_096).expect("not zero") }
+    }
+}
+
+/// Why the writer stopped by itself. Nothing that had no answer yet is acknowledged; it may or may
+/// not be found in the log when it is opened again.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Failure {
+    /// The log failed.
+    #[error("the writer stopped: the log failed")]
+    Log(#[source] Arc<AppendError>),
+    /// The admission, the clock or a reply panicked.
+    #[error("the writer stopped: admission, clock or reply panicked")]
+    Panicked,
+}
+
+/// Why an item was not taken.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// Too many items wait; try again later.
+    #[error("queue full: expected at most {items_max} waiting items")]
+    Full {
+        /// [`WriterConfig::queue_items_max`].
+        items_max: usize,
+    },
+    /// The writer was asked to stop.
+    #[error("the writer was stopped")]
+    Stopped,
+    /// The writer failed.
+    #[error(transparent)]
+    Failed(Failure),
+}
+
+/// A refused item, handed back; its reply is dropped without being called.
+#[derive(thiserror::Error)]
+#[error("not submitted: {refusal}")]
+pub struct SubmitError<I> {
+    /// The item.
+    pub item: I,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+impl<I> fmt::Debug for SubmitError<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SubmitError").field("refusal", &self.refusal).finish_non_exhaustive()
+    }
+}
+
+type Reply<T> = Box<dyn FnOnce(Result<T, Failure>) + Send>;
+
+struct Submitted<A: Admission> {
+    item: A::Item,
+    reply: Reply<A::Answer>,
+}
+
+/// Submits items to a [`Writer`]; clone it freely.
+pub struct Submitter<A: Admission> {
+    queue: Arc<Queue<Submitted<A>>>,
+}
+
+impl<A: Admission> Clone for Submitter<A> {
+    fn clone(&self) -> Self {
+        Submitter { queue: Arc::clone(&self.queue) }
+    }
+}
+
+impl<A: Admission> Submitter<A> {
+    /// Queues an item. `reply` is called once, on the writer thread, after the item's group is
+    /// durable or the writer failed; it must not block.
+    ///
+    /// # Errors
+    /// [`SubmitError`] at once if the queue is full or the writer does not run: never waits.
+    pub fn submit(
+        &self,
+        item: A::Item,
+        reply: impl FnOnce(Result<A::Answer, Failure>) + Send + 'static,
+    ) -> Result<(), SubmitError<A::Item>> {
+        self.queue
+            .push(Submitted { item, reply: Box::new(reply) })
+            .map_err(|(submitted, refusal)| SubmitError { item: submitted.item, refusal })
+    }
+
+    /// Items that wait now.
+    pub fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+}
+
+/// What a stopped writer leaves.
+pub struct WriterStopped<M, A> {
+    /// The log, poisoned if it failed.
+    pub log: Log<M>,
+    /// The admission.
+    pub admission: A,
+    /// Why it stopped by itself, if it did.
+    pub failure: Option<Failure>,
+}
+
+/// The writer thread. Dropping it stops it as [`Writer::stop`] does.
+pub struct Writer<M, A: Admission> {
+    queue: Arc<Queue<Submitted<A>>>,
+    thread: Option<JoinHandle<WriterStopped<M, A>>>,
+}
+
+impl<M: Medium, A: Admission> Writer<M, A> {
+    /// Starts the thread; `clock` is asked once for each item and may go back.
+    ///
+    /// # Errors
+    /// If the system starts no further thread.
+    pub fn start(
+        log: Log<M>,
+        admission: A,
+        clock: impl FnMut() -> Millis + Send + 'static,
+        config: WriterConfig,
+    ) -> io::Result<Writer<M, A>> {
+        let queue = Arc::new(Queue::new(config.queue_items_max.get()));
+        let turn = Turn {
+            log,
+            admission,
+            clock,
+            queue: Arc::clone(&queue),
+            admitting: None,
+            unanswered: VecDeque::new(),
+        };
+        let thread = thread::Builder::new().name("journal-writer".into());
+        let thread = Some(thread.spawn(move || turn.run())?);
+        Ok(Writer { queue, thread })
+    }
+
+    /// A handle to submit with.
+    pub fn submitter(&self) -> Submitter<A> {
+        Submitter { queue: Arc::clone(&self.queue) }
+    }
+
+    /// Takes nothing more, commits and answers what is queued, and ends the thread.
+    pub fn stop(mut self) -> WriterStopped<M, A> {
+        self.queue.close();
+        let thread = self.thread.take().expect("taken only here and in drop");
+        thread.join().expect("panics of callers are caught on the thread")
+    }
+}
+
+impl<M, A: Admission> Drop for Writer<M, A> {
+    fn drop(&mut self) {
+        self.queue.close();
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+/// Everything the thread owns. Replies stay here while the caller's code runs, so that a panic in it
+/// leaves none of them uncalled.
+struct Turn<M, A: Admission, C> {
+    log: Log<M>,
+    admission: A,
+    clock: C,
+    queue: Arc<Queue<Submitted<A>>>,
+    admitting: Option<Reply<A::Answer>>,
+    unanswered: VecDeque<(A::Answer, Reply<A::Answer>)>,
+}
+
+impl<M: Medium, A: Admission, C: FnMut() -> Millis> Turn<M, A, C> {
+    fn run(mut self) -> WriterStopped<M, A> {
+        let ended = catch_unwind(AssertUnwindSafe(|| {
+            while self.commit_one_group()? {}
+            self.log.rest()
+        }));
+        let failure = match ended {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(Failure::Log(Arc::new(error))),
+            Err(_) => Some(Failure::Panicked),
+        };
+        if let Some(failure) = &failure {
+            self.fail(failure);
+        }
+        WriterStopped { log: self.log, admission: self.admission, failure }
+    }
+
+    /// Waits for items, commits them as one group, answers; `false` once stopped and drained.
+    fn commit_one_group(&mut self) -> Result<bool, AppendError> {
+        let arrived = self.queue.wait();
+        let mut group = self.log.builder(0);
+        for _ in 0..arrived {
+            if !group.has_room_for_item() {
+                break;
+            }
+            self.admit_next(&mut group);
+        }
+        if !group.is_empty() {
+            let committed = self.log.append_built(group)?;
+            self.admission.committed(&committed);
+        }
+        while let Some((answer, reply)) = self.unanswered.pop_front() {
+            reply(Ok(answer));
+        }
+        Ok(arrived > 0)
+    }
+
+    fn admit_next(&mut self, group: &mut GroupBuilder) {
+        let Some(Submitted { item, reply }) = self.queue.pop() else { return };
+        self.admitting = Some(reply);
+        group.begin_item((self.clock)());
+        let answer = self.admission.admit(group.now(), item, group);
+        if let Some(reply) = self.admitting.take() {
+            self.unanswered.push_back((answer, reply));
+        }
+    }
+
+    /// Tells everyone who has no answer yet; a panicking reply does not keep the others from it.
+    fn fail(&mut self, failure: &Failure) {
+        let queued = self.queue.fail(failure.clone()).into_iter().map(|submitted| submitted.reply);
+        let unanswered = std::mem::take(&mut self.unanswered).into_iter().map(|(_, reply)| reply);
+        for reply in unanswered.chain(self.admitting.take()).chain(queued) {
+            let failure = failure.clone();
+            drop(catch_unwind(AssertUnwindSafe(|| reply(Err(failure)))));
+        }
+    }
+}

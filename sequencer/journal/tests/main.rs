@@ -1,0 +1,9 @@
+//! The journal from outside: its bytes, its recovery, its writer.
+
+mod corruption;
+mod format;
+mod kill;
+mod model;
+mod power_cut;
+mod support;
+mod writer;

@@ -1,0 +1,273 @@
+//! The writer: order, grouping, and what every submitter is told when it ends.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex};
+
+use journal::fault::FaultMedium;
+use journal::{
+    Admission, Committed, Failure, GroupBuilder, Kind, Log, Medium, Millis, Position, Refusal,
+    Submitter, Writer, WriterConfig,
+};
+
+use crate::support::{GENESIS, START_MS, all_entries};
+
+/// Items of the tests.
+enum Item {
+    Frame(&'static str),
+    Operation(&'static str),
+    Nothing,
+    Panic,
+    Greedy,
+}
+
+/// Answers with position and time of what an item became.
+#[derive(Default)]
+struct Plain {
+    committed: Vec<Committed>,
+}
+
+impl Admission for Plain {
+    type Item = Item;
+    type Answer = Option<(Position, Millis)>;
+
+    fn admit(&mut self, now: Millis, item: Item, out: &mut GroupBuilder) -> Self::Answer {
+        assert_eq!(now, out.now());
+        let position = match item {
+            Item::Frame(body) => out.append(Kind::FRAME, body.as_bytes()),
+            Item::Operation(body) => out.append_strictly_later(Kind::OPERATION, body.as_bytes()),
+            Item::Nothing => return None,
+            Item::Panic => panic!("an admission that panics (expected in this test)"),
+            Item::Greedy => {
+                while out.append(Kind::FRAME, &[0; 500_000]).is_ok() {}
+                return None;
+            }
+        };
+        Some((position.expect("fits"), out.now()))
+    }
+
+    fn committed(&mut self, committed: &Committed) {
+        self.committed.push(committed.clone());
+    }
+}
+
+/// A medium whose syncs wait for permission, once it is asked to hold them.
+#[derive(Clone, Default)]
+struct GatedMedium {
+    inner: FaultMedium,
+    gate: Arc<(Mutex<Gate>, Condvar)>,
+}
+
+#[derive(Default)]
+struct Gate {
+    held: bool,
+    waiting: usize,
+}
+
+impl GatedMedium {
+    fn hold(&self) {
+        self.gate.0.lock().expect("gate").held = true;
+    }
+    fn await_sync(&self) {
+        let gate = self.gate.0.lock().expect("gate");
+        drop(self.gate.1.wait_while(gate, |gate| gate.waiting == 0).expect("gate"));
+    }
+    fn release(&self) {
+        self.gate.0.lock().expect("gate").held = false;
+        self.gate.1.notify_all();
+    }
+}
+
+impl Medium for GatedMedium {
+    fn len(&self) -> io::Result<u64> {
+        self.inner.len()
+    }
+    fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        self.inner.read_at(offset, bytes)
+    }
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.inner.write_at(offset, bytes)
+    }
+    fn sync(&self) -> io::Result<()> {
+        let mut gate = self.gate.0.lock().expect("gate");
+        gate.waiting += 1;
+        self.gate.1.notify_all();
+        let mut gate = self.gate.1.wait_while(gate, |gate| gate.held).expect("gate");
+        gate.waiting -= 1;
+        drop(gate);
+        self.inner.sync()
+    }
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.inner.truncate(len)
+    }
+}
+
+type Answers = Receiver<Result<Option<(Position, Millis)>, Failure>>;
+
+fn start<M: Medium>(medium: M, clock: impl FnMut() -> Millis + Send + 'static) -> Writer<M, Plain> {
+    let (log, _) = Log::open(medium, GENESIS).expect("open");
+    let config = WriterConfig { queue_items_max: NonZeroUsize::new(100).expect("not zero") };
+    Writer::start(log, Plain::default(), clock, config).expect("a thread starts")
+}
+
+fn submit(to: &Submitter<Plain>, item: Item) -> Answers {
+    let (tell, answers) = channel();
+    reply_into(to, item, tell);
+    answers
+}
+
+fn reply_into(
+    to: &Submitter<Plain>,
+    item: Item,
+    tell: Sender<Result<Option<(Position, Millis)>, Failure>>,
+) {
+    to.submit(item, move |answer| tell.send(answer).expect("the test listens")).expect("taken");
+}
+
+#[test]
+fn entries_have_the_order_of_submission_and_answers_name_their_positions() {
+    let writer = start(FaultMedium::default(), || START_MS);
+    let (tell, answers) = channel();
+    let bodies = ["a", "b", "c", "d", "e", "f"];
+    for body in bodies {
+        reply_into(&writer.submitter(), Item::Frame(body), tell.clone());
+    }
+    drop(tell);
+    let stopped = writer.stop();
+    assert!(stopped.failure.is_none());
+    let answers: Vec<_> = answers.iter().map(|answer| answer.expect("durable")).collect();
+    assert_eq!(answers, (1..=6).map(|position| Some((position, START_MS))).collect::<Vec<_>>());
+    let found: Vec<_> = all_entries(&stopped.log).into_iter().map(|entry| entry.body).collect();
+    assert_eq!(found, bodies);
+}
+
+#[test]
+fn what_arrives_during_a_sync_becomes_one_group() {
+    let medium = GatedMedium::default();
+    let writer = start(medium.clone(), || START_MS);
+    medium.hold();
+    let first = submit(&writer.submitter(), Item::Frame("first"));
+    medium.await_sync();
+    let rest: Vec<_> =
+        (0..50).map(|_| submit(&writer.submitter(), Item::Frame("during"))).collect();
+    assert!(first.try_recv().is_err(), "no answer leaves before the sync");
+    medium.release();
+    let stopped = writer.stop();
+    assert_eq!(first.recv().expect("called").expect("durable"), Some((1, START_MS)));
+    for (position, answer) in (2..).zip(rest) {
+        assert_eq!(answer.recv().expect("called").expect("durable"), Some((position, START_MS)));
+    }
+    let groups: Vec<_> =
+        stopped.admission.committed.iter().map(|group| (group.first, group.last)).collect();
+    assert_eq!(groups, [(1, 1), (2, 51)]);
+}
+
+#[test]
+fn a_full_queue_refuses_and_hands_the_item_back() {
+    let medium = GatedMedium::default();
+    let writer = start(medium.clone(), || START_MS);
+    medium.hold();
+    let submitter = writer.submitter();
+    let first = submit(&submitter, Item::Frame("first"));
+    medium.await_sync();
+    let waiting: Vec<_> = (0..100).map(|_| submit(&submitter, Item::Nothing)).collect();
+    assert_eq!(submitter.waiting(), 100);
+    let refused = submitter.submit(Item::Frame("one too many"), |_| panic!("never called"));
+    let refused = refused.expect_err("the queue is full");
+    assert!(matches!(refused.refusal, Refusal::Full { items_max: 100 }));
+    assert!(matches!(refused.item, Item::Frame("one too many")));
+    medium.release();
+    drop(writer);
+    assert!(first.recv().expect("called").is_ok());
+    assert!(waiting.iter().all(|answer| answer.recv().expect("called").is_ok()));
+    let stopped = submitter.submit(Item::Nothing, |_| panic!("never called"));
+    assert!(matches!(stopped.expect_err("stopped").refusal, Refusal::Stopped));
+}
+
+#[test]
+fn an_operation_is_strictly_later_and_time_never_goes_back() {
+    let mut clock = [5, 5, 5, 2, 0, 9].map(|ms| START_MS + ms).into_iter();
+    let writer = start(FaultMedium::default(), move || clock.next().expect("six items"));
+    let (tell, answers) = channel();
+    use Item::{Frame, Operation};
+    for item in [Frame("a"), Operation("b"), Frame("c"), Operation("d"), Frame("e"), Frame("f")] {
+        reply_into(&writer.submitter(), item, tell.clone());
+    }
+    drop(tell);
+    let stopped = writer.stop();
+    assert_eq!(answers.iter().filter(Result::is_ok).count(), 6);
+    let times: Vec<_> =
+        all_entries(&stopped.log).iter().map(|entry| entry.time - START_MS).collect();
+    assert_eq!(times, [5, 6, 6, 7, 7, 9]);
+}
+
+#[test]
+fn a_panic_in_admission_tells_every_waiter_and_acknowledges_nothing() {
+    let medium = GatedMedium::default();
+    let writer = start(medium.clone(), || START_MS);
+    medium.hold();
+    let submitter = writer.submitter();
+    let durable = submit(&submitter, Item::Frame("durable"));
+    medium.await_sync();
+    let items = [Item::Frame("before"), Item::Panic, Item::Frame("after")];
+    let waiters = items.map(|item| submit(&submitter, item));
+    medium.release();
+    assert!(durable.recv().expect("called").is_ok());
+    for waiter in waiters {
+        assert!(matches!(waiter.recv().expect("called"), Err(Failure::Panicked)));
+    }
+    let refused = submitter.submit(Item::Nothing, |_| panic!("never called"));
+    let refused = refused.expect_err("failed").refusal;
+    assert!(matches!(refused, Refusal::Failed(Failure::Panicked)));
+    let stopped = writer.stop();
+    assert!(matches!(stopped.failure, Some(Failure::Panicked)));
+    assert_eq!(all_entries(&stopped.log).len(), 1);
+}
+
+#[test]
+fn a_failed_sync_tells_every_waiter_and_stops_the_writer() {
+    let medium = FaultMedium::default();
+    let writer = start(medium.clone(), || START_MS);
+    medium.fail_at(2);
+    let failed = submit(&writer.submitter(), Item::Frame("a"));
+    assert!(matches!(failed.recv().expect("called"), Err(Failure::Log(_))));
+    let stopped = writer.stop();
+    assert!(stopped.log.is_poisoned() && stopped.admission.committed.is_empty());
+    assert!(matches!(stopped.failure, Some(Failure::Log(_))));
+}
+
+#[test]
+fn an_item_that_becomes_nothing_is_answered_without_a_group() {
+    let writer = start(FaultMedium::default(), || START_MS);
+    let answer = submit(&writer.submitter(), Item::Nothing);
+    assert!(matches!(answer.recv().expect("called"), Ok(None)));
+    assert_eq!(writer.stop().log.head().group, 0);
+}
+
+#[test]
+fn an_item_gets_its_share_of_a_group_and_no_more() {
+    let writer = start(FaultMedium::default(), || START_MS);
+    let answers = [(); 6].map(|()| submit(&writer.submitter(), Item::Greedy));
+    let stopped = writer.stop();
+    assert!(answers.iter().all(|answer| answer.recv().expect("called").is_ok()));
+    assert_eq!(stopped.log.head().position, 24, "four entries of 500 kB fit in 2 MiB");
+    assert!(stopped.log.head().group >= 2, "four items fill a group");
+}
+
+#[test]
+fn a_panicking_reply_does_not_keep_the_others_from_an_answer() {
+    let medium = GatedMedium::default();
+    let writer = start(medium.clone(), || START_MS);
+    medium.hold();
+    let submitter = writer.submitter();
+    let first = submit(&submitter, Item::Frame("first"));
+    medium.await_sync();
+    let panics = |_| panic!("a reply that panics (expected in this test)");
+    submitter.submit(Item::Frame("second"), panics).expect("taken");
+    let third = submit(&submitter, Item::Frame("third"));
+    medium.release();
+    assert!(first.recv().expect("called").is_ok());
+    assert!(matches!(third.recv().expect("called"), Err(Failure::Panicked)));
+    assert!(matches!(writer.stop().failure, Some(Failure::Panicked)));
+}
