@@ -1,0 +1,124 @@
+use crate::{devchain::DevChain, error::RpcError};
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, State},
+    routing::post,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+/// Largest request, in bytes; a larger one is answered with HTTP status 413.
+pub const REQUEST_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Requests in one batch.
+pub const BATCH_MAX: usize = 100;
+
+/// A running JSON-RPC server. Dropping it stops it without waiting.
+#[derive(Debug)]
+pub struct HttpServer {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<io::Result<()>>,
+}
+
+impl HttpServer {
+    /// Where it listens: loopback and the port that was free.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL for a client.
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    /// Takes no more connections, answers what was asked, and returns.
+    ///
+    /// # Errors
+    /// The listener's error, if it had one.
+    pub async fn shut_down(self) -> io::Result<()> {
+        // The receiver is gone only if the server has ended; then there is nothing to stop.
+        let _ = self.stop.send(());
+        self.task.await.map_err(io::Error::other)?
+    }
+}
+
+/// Serves `chain` as JSON-RPC over HTTP (`POST /`, single requests and batches) on 127.0.0.1.
+/// `port` 0 takes a free one. Anyone on this machine may use it; it holds no keys.
+///
+/// # Errors
+/// The port cannot be bound.
+pub async fn serve_http(chain: DevChain, port: u16) -> io::Result<HttpServer> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    let address = listener.local_addr()?;
+    let limit = DefaultBodyLimit::max(REQUEST_BYTES_MAX);
+    let router = Router::new().route("/", post(receive)).layer(limit).with_state(chain);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serve = axum::serve(listener, router).with_graceful_shutdown(async move {
+        // An error means that the handle was dropped, which stops the server as well.
+        let _ = stopped.await;
+    });
+    let task = tokio::spawn(async move { serve.await });
+    Ok(HttpServer { address, stop, task })
+}
+
+async fn receive(State(chain): State<DevChain>, body: Bytes) -> Json<Value> {
+    let answered = tokio::task::spawn_blocking(move || answer(&chain, &body)).await;
+    Json(
+        answered
+            .unwrap_or_else(|panic| failure(&Value::Null, &RpcError::Internal(panic.to_string()))),
+    )
+}
+
+/// Answers the text of a JSON-RPC 2.0 request or batch.
+fn answer(chain: &DevChain, body: &[u8]) -> Value {
+    match serde_json::from_slice(body) {
+        Ok(Value::Array(requests)) if requests.is_empty() => {
+            failure(&Value::Null, &RpcError::Request("expected requests, found an empty batch"))
+        }
+        Ok(Value::Array(requests)) if requests.len() > BATCH_MAX => {
+            let (max, found) = (BATCH_MAX as u64, requests.len() as u64);
+            failure(&Value::Null, &RpcError::Limit { what: "requests in one batch", max, found })
+        }
+        Ok(Value::Array(requests)) => {
+            requests.into_iter().map(|request| answer_one(chain, request)).collect()
+        }
+        Ok(request) => answer_one(chain, request),
+        Err(error) => failure(&Value::Null, &RpcError::Parse(error.to_string())),
+    }
+}
+
+#[derive(Deserialize)]
+struct Request {
+    jsonrpc: String,
+    id: Value,
+    method: String,
+    #[serde(default)]
+    params: Vec<Value>,
+}
+
+/// Every request needs an id: this server takes no notifications.
+fn answer_one(chain: &DevChain, request: Value) -> Value {
+    let id = request.get("id").cloned().unwrap_or_default();
+    let request = match serde_json::from_value::<Request>(request) {
+        Ok(request) if request.jsonrpc == "2.0" => request,
+        _ => {
+            let expected = "expected jsonrpc \"2.0\", id, method and params by position";
+            return failure(&id, &RpcError::Request(expected));
+        }
+    };
+    match chain.handle(&request.method, &request.params) {
+        Ok(result) => json!({ "jsonrpc": "2.0", "id": request.id, "result": result }),
+        Err(error) => failure(&request.id, &error),
+    }
+}
+
+fn failure(id: &Value, error: &RpcError) -> Value {
+    json!({ "jsonrpc": "2.0", "id": id, "error": error.to_json() })
+}

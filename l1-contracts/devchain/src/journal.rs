@@ -1,0 +1,246 @@
+//! The journal: every block's time and transaction, in order, in one append-only file.
+//!
+//! ```text
+//! file    = "DEVCHN01" length:u32 crc32c:u32 genesis-as-json record*
+//! record  = length:u32 crc32c(length):u32 crc32c(body):u32 body
+//! body    = 0:u8 timestamp:u64 block_hash:32 raw_transaction    a block; empty = no transaction
+//!         | 1:u8 depth:u64                                      the last `depth` blocks go
+//! ```
+//!
+//! Integers are little-endian. A record is on the medium (fsync) before its block exists for
+//! anyone. The length has its own checksum, so that a damaged length is not taken for a torn tail.
+//!
+//! Assumption about the medium: a write that a power cut interrupts leaves a prefix of the record
+//! (ext4 in its ordered mode, for one). Such a tail was never acknowledged and is cut. Anything
+//! else is damage to what may have been acknowledged: it is named, and nothing is changed.
+
+use crate::{chain::RAW_TX_BYTES_MAX, error::OpenError, genesis::Genesis};
+use alloy::primitives::B256;
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+
+const MAGIC: &[u8; 8] = b"DEVCHN01";
+const HEAD_BYTES: usize = 12;
+const BLOCK_BODY_BYTES: usize = 1 + 8 + 32;
+const BODY_BYTES_MAX: usize = BLOCK_BODY_BYTES + RAW_TX_BYTES_MAX;
+/// A genesis of more JSON than this is refused: about 50,000 funded accounts.
+const GENESIS_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// One step of the chain.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Record {
+    Block { timestamp_s: u64, hash: B256, raw: Vec<u8> },
+    Remove { depth: u64 },
+}
+
+impl Record {
+    fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Block { timestamp_s, hash, raw } => {
+                [&[0][..], &timestamp_s.to_le_bytes(), hash.as_slice(), raw].concat()
+            }
+            Self::Remove { depth } => [&[1][..], &depth.to_le_bytes()].concat(),
+        }
+    }
+
+    fn decode(body: &[u8]) -> Result<Self, String> {
+        let found = || format!("expected a block or a removal, found {} bytes", body.len());
+        let (kind, rest) = body.split_first().ok_or_else(found)?;
+        let (number, rest) = rest.split_first_chunk().ok_or_else(found)?;
+        let number = u64::from_le_bytes(*number);
+        match (kind, rest.split_first_chunk::<32>(), rest) {
+            (0, Some((hash, raw)), _) => {
+                Ok(Self::Block { timestamp_s: number, hash: hash.into(), raw: raw.to_vec() })
+            }
+            (1, _, []) => Ok(Self::Remove { depth: number }),
+            _ => Err(format!("expected kind 0 or 1, found kind {kind} of {} bytes", body.len())),
+        }
+    }
+}
+
+/// What [`Journal::open`] found beside the records.
+pub(crate) struct Opened {
+    pub(crate) journal: Journal,
+    pub(crate) records: Vec<Located>,
+    /// Bytes of a torn last record that were cut off.
+    pub(crate) cut_bytes: u64,
+}
+
+/// A record, its number from 1 and where it begins.
+pub(crate) struct Located {
+    pub(crate) record: Record,
+    pub(crate) number: u64,
+    pub(crate) offset: u64,
+}
+
+/// The open file, positioned at its end and locked against other processes.
+pub(crate) struct Journal {
+    file: File,
+    path: PathBuf,
+    failed: bool,
+}
+
+/// Why a record was not written.
+pub(crate) enum AppendError {
+    Io(io::Error),
+    Closed,
+}
+
+impl Journal {
+    pub(crate) fn open(path: &Path, genesis: &Genesis) -> Result<Opened, OpenError> {
+        let mut file = lock(path)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(io_error(path, "read it"))?;
+        let header = encode_header(genesis);
+        let mut journal = Self { file, path: path.to_owned(), failed: false };
+        if is_torn(&bytes, &header) {
+            journal.truncate(0)?;
+            journal.create(&header)?;
+            return Ok(Opened { journal, records: Vec::new(), cut_bytes: bytes.len() as u64 });
+        }
+        check_header(path, &bytes, &header)?;
+        let (records, end) = read_records(path, &bytes, header.len())?;
+        let cut_bytes = (bytes.len() - end) as u64;
+        if cut_bytes > 0 {
+            journal.truncate(end as u64)?;
+        }
+        journal.file.seek(SeekFrom::End(0)).map_err(io_error(path, "seek to its end"))?;
+        Ok(Opened { journal, records, cut_bytes })
+    }
+
+    /// The error of a record that is well formed but does not fit the chain.
+    pub(crate) fn misfit(&self, located: &Located, reason: String) -> OpenError {
+        let Located { number, offset, .. } = *located;
+        OpenError::Record { path: self.path.clone(), record: number, offset, reason }
+    }
+
+    /// Writes and syncs. After an error the end of the file is unknown, so that nothing more is
+    /// written until the journal is opened anew; the record may then turn out to be there, as an
+    /// unanswered request may turn out to have been carried out.
+    pub(crate) fn append(&mut self, record: &Record) -> Result<(), AppendError> {
+        if self.failed {
+            return Err(AppendError::Closed);
+        }
+        let written = self.file.write_all(&frame(record)).and_then(|()| self.file.sync_data());
+        self.failed = written.is_err();
+        written.map_err(AppendError::Io)
+    }
+
+    fn create(&mut self, header: &[u8]) -> Result<(), OpenError> {
+        let written = self.file.write_all(header).and_then(|()| self.file.sync_all());
+        written.map_err(io_error(&self.path, "write its header"))?;
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = File::open(folder.unwrap_or(Path::new(".")));
+        folder.and_then(|folder| folder.sync_all()).map_err(io_error(&self.path, "sync its folder"))
+    }
+
+    fn truncate(&mut self, bytes: u64) -> Result<(), OpenError> {
+        let cut = self.file.set_len(bytes).and_then(|()| self.file.sync_all());
+        cut.and_then(|()| self.file.rewind()).map_err(io_error(&self.path, "cut a torn tail"))
+    }
+}
+
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(false).open(path);
+    let file = file.map_err(io_error(path, "open it"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Busy { path: path.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(io_error(path, "lock it")(error)),
+    }
+}
+
+fn io_error<'a>(path: &'a Path, action: &'static str) -> impl Fn(io::Error) -> OpenError + 'a {
+    move |source| OpenError::Io { path: path.to_owned(), action, source }
+}
+
+fn encode_header(genesis: &Genesis) -> Vec<u8> {
+    let json = serde_json::to_vec(genesis).expect("a genesis has string keys only");
+    assert!(json.len() <= GENESIS_BYTES_MAX, "a genesis is at most {GENESIS_BYTES_MAX} bytes");
+    let length = (json.len() as u32).to_le_bytes();
+    let crc = crc32c::crc32c(&json).to_le_bytes();
+    [&MAGIC[..], &length, &crc, &json].concat()
+}
+
+/// Whether `bytes` are what is left of writing `header` and nothing else: no block was ever kept.
+fn is_torn(bytes: &[u8], header: &[u8]) -> bool {
+    bytes.len() < header.len() && header.starts_with(bytes)
+}
+
+fn check_header(path: &Path, bytes: &[u8], expected: &[u8]) -> Result<(), OpenError> {
+    if bytes.starts_with(expected) {
+        return Ok(());
+    }
+    let broken = |reason: String| OpenError::Header { path: path.to_owned(), reason };
+    let found = bytes.strip_prefix(MAGIC).ok_or_else(|| {
+        broken(format!("expected to begin with {}", String::from_utf8_lossy(MAGIC)))
+    })?;
+    let json = header_json(found)
+        .ok_or_else(|| broken("expected a genesis with its checksum, found damage".into()))?;
+    let shown = |json: &[u8]| String::from_utf8_lossy(json).into_owned();
+    let expected = shown(&expected[MAGIC.len() + 8..]);
+    Err(OpenError::Genesis { path: path.to_owned(), expected, found: shown(json) })
+}
+
+fn header_json(found: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = found.split_first_chunk::<4>()?;
+    let (crc, rest) = rest.split_first_chunk::<4>()?;
+    let json = rest.get(..u32::from_le_bytes(*length) as usize)?;
+    (crc32c::crc32c(json) == u32::from_le_bytes(*crc)).then_some(json)
+}
+
+fn frame(record: &Record) -> Vec<u8> {
+    let body = record.encode();
+    assert!(body.len() <= BODY_BYTES_MAX, "a record is at most {BODY_BYTES_MAX} bytes");
+    let length = (body.len() as u32).to_le_bytes();
+    let length_crc = crc32c::crc32c(&length).to_le_bytes();
+    let body_crc = crc32c::crc32c(&body).to_le_bytes();
+    [&length[..], &length_crc, &body_crc, &body].concat()
+}
+
+/// All records and the offset at which the whole ones end.
+fn read_records(
+    path: &Path,
+    bytes: &[u8],
+    start: usize,
+) -> Result<(Vec<Located>, usize), OpenError> {
+    let (mut records, mut offset) = (Vec::new(), start);
+    while offset < bytes.len() {
+        let number = records.len() as u64 + 1;
+        match read_record(&bytes[offset..]) {
+            Ok(Some((record, length))) => {
+                records.push(Located { record, number, offset: offset as u64 });
+                offset += length;
+            }
+            Ok(None) => break,
+            Err(reason) => {
+                let (path, offset) = (path.to_owned(), offset as u64);
+                return Err(OpenError::Record { path, record: number, offset, reason });
+            }
+        }
+    }
+    Ok((records, offset))
+}
+
+/// The first record of `bytes` and its length; nothing if it is torn.
+fn read_record(bytes: &[u8]) -> Result<Option<(Record, usize)>, String> {
+    let Some((head, rest)) = bytes.split_first_chunk::<HEAD_BYTES>() else {
+        return Ok(None);
+    };
+    let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    let length = word(0) as usize;
+    if crc32c::crc32c(&head[..4]) != word(4) || length > BODY_BYTES_MAX {
+        return Err(format!("expected a length that matches its checksum, found {length}"));
+    }
+    let Some(body) = rest.get(..length) else {
+        return Ok(None);
+    };
+    if crc32c::crc32c(body) != word(8) {
+        return Err(format!("expected {length} bytes that match their checksum, found others"));
+    }
+    Record::decode(body).map(|record| Some((record, HEAD_BYTES + length)))
+}

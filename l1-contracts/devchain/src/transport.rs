@@ -1,0 +1,79 @@
+use crate::{
+    devchain::DevChain,
+    error::RpcError,
+    http::{BATCH_MAX, REQUEST_BYTES_MAX},
+};
+use alloy::{
+    rpc::json_rpc::{
+        ErrorPayload, RequestPacket, Response, ResponsePacket, ResponsePayload, SerializedRequest,
+    },
+    transports::{TransportError, TransportErrorKind, TransportFut},
+};
+use serde_json::{Value, value::RawValue, value::to_raw_value};
+use std::task::{Context, Poll};
+
+/// alloy's transport to a chain of this process: no socket, the same requests and answers.
+/// Requests run on the blocking threads of the tokio runtime that polls them.
+#[derive(Clone)]
+pub struct EvmTransport {
+    chain: DevChain,
+}
+
+impl EvmTransport {
+    pub(crate) fn new(chain: DevChain) -> Self {
+        Self { chain }
+    }
+
+    fn answer(&self, request: &SerializedRequest) -> Response {
+        let payload = match self.result(request) {
+            Ok(value) => ResponsePayload::Success(value),
+            Err(error) => ResponsePayload::Failure(ErrorPayload::from(error)),
+        };
+        Response { id: request.id().clone(), payload }
+    }
+
+    fn result(&self, request: &SerializedRequest) -> Result<Box<RawValue>, RpcError> {
+        let params = request.params().map_or("[]", RawValue::get);
+        if params.len() > REQUEST_BYTES_MAX {
+            let (max, found) = (REQUEST_BYTES_MAX as u64, params.len() as u64);
+            return Err(RpcError::Limit { what: "bytes in one request", max, found });
+        }
+        let params: Vec<Value> =
+            serde_json::from_str(params).map_err(|error| RpcError::Params(error.to_string()))?;
+        let value = self.chain.handle(request.method(), &params)?;
+        to_raw_value(&value).map_err(|error| RpcError::Internal(error.to_string()))
+    }
+
+    fn answer_all(&self, packet: &RequestPacket) -> Result<ResponsePacket, TransportError> {
+        match packet {
+            RequestPacket::Single(request) => Ok(ResponsePacket::Single(self.answer(request))),
+            RequestPacket::Batch(requests) if requests.len() > BATCH_MAX => {
+                let found = requests.len();
+                let reason = format!("expected at most {BATCH_MAX} requests, found {found}");
+                Err(TransportErrorKind::custom_str(&reason))
+            }
+            RequestPacket::Batch(requests) => {
+                let answers = requests.iter().map(|request| self.answer(request));
+                Ok(ResponsePacket::Batch(answers.collect()))
+            }
+        }
+    }
+}
+
+impl tower::Service<RequestPacket> for EvmTransport {
+    type Response = ResponsePacket;
+    type Error = TransportError;
+    type Future = TransportFut<'static>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, packet: RequestPacket) -> Self::Future {
+        let transport = self.clone();
+        Box::pin(async move {
+            let answer = tokio::task::spawn_blocking(move || transport.answer_all(&packet));
+            answer.await.map_err(TransportErrorKind::custom)?
+        })
+    }
+}
