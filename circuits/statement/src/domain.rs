@@ -14,10 +14,10 @@ pub enum Domain {
     Eddsa = 0,
     /// Inner node of the record tree.
     TreeNode = 1,
-    /// The permits of a record.
-    PermitGroup = 2,
-    /// The denies and break-glass policies of a record.
-    DenyGroup = 3,
+    /// The first permits of a record, with its view key.
+    RuleGroupA = 2,
+    /// The other permits and the policies of a record, with its closing time.
+    RuleGroupB = 3,
     /// A patient's record, as a leaf of the record tree.
     RecordLeaf = 4,
     /// The identity part of a record: key hash, nonce, guardians and what goes with them.
@@ -63,8 +63,8 @@ impl Domain {
     pub const ALL: [Self; 23] = [
         Self::Eddsa,
         Self::TreeNode,
-        Self::PermitGroup,
-        Self::DenyGroup,
+        Self::RuleGroupA,
+        Self::RuleGroupB,
         Self::RecordLeaf,
         Self::Identity,
         Self::KeyHash,

@@ -4,10 +4,14 @@ pub mod proof;
 
 pub mod babyjubjub;
 pub mod batch;
+pub mod c1;
 pub mod domain;
 pub mod eddsa;
 pub mod field;
+pub mod inputs;
+pub mod operation;
 pub mod poseidon;
+pub mod record;
 pub mod tree;
 
 #[cfg(test)]
