@@ -176,3 +176,77 @@ impl GroupBuilder {
         self.record.len() - GROUP_HEADER_BYTES
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::FaultMedium;
+    use crate::{Evidence, Fault, Genesis, Log, OpenError};
+
+    const GENESIS: Genesis = Genesis { log_id: [3; 16], chain_hash: [0; 32] };
+
+    /// A log of one group of two 4-byte entries whose bytes are changed before it is sealed, so that
+    /// every checksum and the chain hold.
+    fn log_with(change: impl FnOnce(&mut [u8])) -> FaultMedium {
+        let medium = FaultMedium::default();
+        let (mut log, _) = Log::open(medium.clone(), GENESIS).expect("open");
+        let mut group = log.builder(1_000);
+        group.append(Kind::FRAME, b"body").expect("fits");
+        group.append(Kind::FRAME, b"body").expect("fits");
+        change(&mut group.record[GROUP_HEADER_BYTES..]);
+        log.append_built(group).expect("append");
+        medium
+    }
+
+    fn fault_of(change: impl FnOnce(&mut [u8])) -> Fault {
+        match Log::open(log_with(change), GENESIS) {
+            Err(OpenError::Corrupt(found)) => {
+                assert_eq!(found.evidence, Evidence::IntactChecksum);
+                found.fault
+            }
+            other => panic!("expected corruption, found {other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_entry_of_an_unknown_kind_is_readable_and_says_so() {
+        let (log, _) = Log::open(log_with(|entries| entries[0] = 200), GENESIS).expect("open");
+        let kinds = [1, 2].map(|position| log.read(position).expect("readable").kind);
+        assert_eq!(kinds.map(Kind::code), [200, 1]);
+        assert_eq!(kinds.map(Kind::is_known), [false, true]);
+    }
+
+    #[test]
+    fn malformed_entries_behind_good_checksums_are_corruption() {
+        let field = |fault| matches!(fault, Fault::Field { .. });
+        assert!(field(fault_of(|entries| entries[0] = 0)), "kind zero");
+        assert!(field(fault_of(|entries| entries[3] = 1)), "reserved bytes");
+        let limit = |fault| matches!(fault, Fault::Limit { field: "entry length", .. });
+        assert!(limit(fault_of(|entries| entries[7] = 1)), "a length above the limit");
+        let layout = |fault| matches!(fault, Fault::EntryLayout { .. });
+        assert!(layout(fault_of(|entries| entries[24] = 5)), "an entry beyond the group");
+        assert!(layout(fault_of(|entries| entries[24] = 3)), "bytes behind the last entry");
+        assert!(layout(fault_of(|entries| entries[4] = 19)), "no room for a header");
+        let time = |fault| matches!(fault, Fault::Time { position: 2, at_least: 1_000, .. });
+        assert!(time(fault_of(|entries| entries[28] -= 1)), "time going back");
+        assert!(time(fault_of(|entries| entries[33] = 0xff)), "time beyond 44 bits");
+    }
+
+    #[test]
+    fn headers_of_another_version_place_or_size_are_corruption_even_if_intact() {
+        let seed = crc32c::crc32c(&GENESIS.log_id);
+        // (offset in the header, new value of that byte)
+        for (at, value) in [(4, 2), (6, 1), (8, 9), (16, 9), (24, 0), (26, 2), (31, 1)] {
+            let mut bytes = log_with(|_| {}).bytes();
+            bytes[128 + at] = value;
+            let crc = crc32c::crc32c_append(seed, &bytes[128..228]);
+            bytes[228..232].copy_from_slice(&crc.to_le_bytes());
+            match Log::open(FaultMedium::holding(bytes), GENESIS) {
+                Err(OpenError::Corrupt(found)) => {
+                    assert_eq!(found.evidence, Evidence::IntactChecksum, "byte {at}: {found}");
+                }
+                other => panic!("byte {at}: expected corruption, found {other:?}"),
+            }
+        }
+    }
+}

@@ -173,7 +173,7 @@ pub enum OpenError {
     },
     /// A durable group is damaged.
     #[error(transparent)]
-    Corrupt(#[from] Corruption),
+    Corrupt(#[from] Box<Corruption>),
 }
 
 /// Why an entry does not go into a group.
@@ -266,7 +266,7 @@ pub enum ReadError {
     },
     /// The stored bytes are damaged.
     #[error(transparent)]
-    Corrupt(#[from] Corruption),
+    Corrupt(#[from] Box<Corruption>),
     /// There is no such position or group.
     #[error("{what}: expected {first}..={last}, found {found}")]
     Absent {

@@ -144,7 +144,7 @@ impl<M: Medium> Reader<M> {
             .map_err(|source| ReadError::Medium { op: "read", source })?;
         check_and_parse(record.into(), number, place, self.shared.seed).map_err(|fault| {
             let evidence = Evidence::Committed;
-            Corruption { group: number, offset: place.offset, fault, evidence }.into()
+            Box::new(Corruption { group: number, offset: place.offset, fault, evidence }).into()
         })
     }
 

@@ -157,7 +157,7 @@ impl<'a, M: Medium> Scan<'a, M> {
                 None => Ok(false),
                 Some(evidence) => {
                     let (group, offset) = (self.head.group + 1, self.head.end);
-                    Err(Corruption { group, offset, fault: bad.fault, evidence }.into())
+                    Err(Box::new(Corruption { group, offset, fault: bad.fault, evidence }).into())
                 }
             },
         }
