@@ -183,19 +183,29 @@ library Groth16Batch {
         if (!_accumulate(pair, a, r)) revert MalformedPoint(i);
         if (!_accumulate(key.pair, c, R - r)) revert MalformedPoint(i);
         f.sum = addmod(f.sum, r, R);
-        _addScalars(key.scalars, item.inputs, r, i);
+        uint256 below = _addScalars(key.scalars, item.inputs, r);
+        if (below != item.inputs.length) revert InputNotInField(i, below, item.inputs[below]);
     }
 
-    function _addScalars(uint256[] memory scalars, uint256[] memory inputs, uint256 r, uint256 i)
+    /// scalars[0] += r and scalars[j + 1] += r x_j, mod R, up to the first input that is not below R.
+    /// Answers how many inputs are. In assembly, because it runs for every input of every proof.
+    function _addScalars(uint256[] memory scalars, uint256[] memory inputs, uint256 r)
         private
         pure
+        returns (uint256 below)
     {
-        scalars[0] = addmod(scalars[0], r, R);
-        for (uint256 j; j < inputs.length; ++j) {
-            uint256 x = inputs[j];
-            // x and x + R are the same to the curve: only one of them may pass.
-            if (x >= R) revert InputNotInField(i, j, x);
-            scalars[j + 1] = addmod(scalars[j + 1], mulmod(r, x, R), R);
+        assembly ("memory-safe") {
+            let s := add(scalars, 0x20)
+            mstore(s, addmod(mload(s), r, R))
+            let x := add(inputs, 0x20)
+            let end := add(x, mul(mload(inputs), 0x20))
+            for {} lt(x, end) { x := add(x, 0x20) } {
+                // x and x + R are the same to the curve: only one of them may pass.
+                if iszero(lt(mload(x), R)) { break }
+                s := add(s, 0x20)
+                mstore(s, addmod(mload(s), mulmod(r, mload(x), R), R))
+                below := add(below, 1)
+            }
         }
     }
 

@@ -29,7 +29,6 @@ contract GasTest is Fixture {
     function test_gas_of_an_empty_window() public {
         _settlement.settle(script(1, 1));
         ISettlement.Batch[] memory empty = script(2, 2);
-        vm.cool(CONTRACT);
         _measure("settle: 1 batch, no proof", empty);
     }
 
@@ -41,6 +40,10 @@ contract GasTest is Fixture {
         for (uint256 i; i < input.length; ++i) {
             tokens += input[i] == 0 ? 1 : 4;
         }
+        vm.cool(CONTRACT);
+        vm.cool(operationsKey);
+        vm.cool(operationsLargeKey);
+        vm.cool(claimsKey);
         uint256 before = gasleft();
         (bool ok,) = CONTRACT.call(input);
         uint256 used = before - gasleft();
