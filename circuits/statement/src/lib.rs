@@ -5,6 +5,8 @@ pub mod proof;
 pub mod babyjubjub;
 pub mod batch;
 pub mod c1;
+pub mod c2;
+pub mod claim;
 pub mod domain;
 pub mod eddsa;
 pub mod field;
@@ -12,6 +14,7 @@ pub mod inputs;
 pub mod operation;
 pub mod poseidon;
 pub mod record;
+pub mod scope;
 pub mod tree;
 
 #[cfg(test)]

@@ -37,10 +37,7 @@ pub fn groups(record: &Record) -> [Fr; 2] {
     let permits = (GROUP_A_PERMITS..8).map(RuleSlot::Permit);
     let mut b = rules(record, permits.chain((0..2).map(RuleSlot::Policy)));
     b.push(from_u64(record.closed_at.get()));
-    [
-        poseidon::hash(Domain::RuleGroupA.tag(), &a),
-        poseidon::hash(Domain::RuleGroupB.tag(), &b),
-    ]
+    [poseidon::hash(Domain::RuleGroupA.tag(), &a), poseidon::hash(Domain::RuleGroupB.tag(), &b)]
 }
 
 /// The leaf that stands for `record` in the tree.

@@ -1,0 +1,192 @@
+//! The statement as a check on a whole chunk, rule by rule.
+
+use model::limits::BATCH_ENTRIES_MAX;
+use model::{Claim, Position, Refusal, RuleNumber, Word};
+use thiserror::Error;
+
+use super::covers::crosses;
+use super::{Chunk, Hull, Slot, best_rule, first_patient, refutes};
+use crate::inputs::C2Inputs;
+use crate::tree;
+
+/// Why a chunk has no proof. Slots and claims are counted from zero.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum C2Error {
+    /// A rule of the statement does not hold.
+    #[error("rule {rule} does not hold{}", place(.slot, .claim))]
+    Broken {
+        /// The rule of SPEC.md.
+        rule: RuleNumber,
+        /// In which slot, if in one.
+        slot: Option<usize>,
+        /// At which of its claims, if at one.
+        claim: Option<usize>,
+    },
+    /// The chunk does not fit its shape.
+    #[error("expected 1 to {expected} {what}, found {found}")]
+    Size {
+        /// Slots, or claims in a slot.
+        what: &'static str,
+        /// The capacity.
+        expected: usize,
+        /// The number found.
+        found: usize,
+    },
+    /// A claim stands in another patient's slot.
+    #[error("expected claims of the slot's patient, found another's at slot {slot}, claim {claim}")]
+    OtherPatient {
+        /// Which slot.
+        slot: usize,
+        /// Which claim.
+        claim: usize,
+    },
+}
+
+fn place(slot: &Option<usize>, claim: &Option<usize>) -> String {
+    let part = |what: &str, at: &Option<usize>| at.map_or(String::new(), |n| format!("{what}{n}"));
+    part(" at slot ", slot) + &part(", claim ", claim)
+}
+
+impl C2Error {
+    /// The rule that does not hold, if it is a rule.
+    pub fn rule(&self) -> Option<RuleNumber> {
+        match self {
+            C2Error::Broken { rule, .. } => Some(*rule),
+            C2Error::Size { .. } | C2Error::OtherPatient { .. } => None,
+        }
+    }
+}
+
+/// Checks the whole statement on a chunk and returns its public inputs.
+///
+/// # Errors
+/// [`C2Error`] with the first rule that does not hold.
+pub fn check(chunk: &Chunk) -> Result<C2Inputs, C2Error> {
+    check_size(chunk)?;
+    require(tree::cap_root(&chunk.cap) == chunk.root, 1, None, None)?;
+    check_order(chunk)?;
+    for (number, slot) in chunk.slots.iter().enumerate() {
+        check_record(chunk, number, slot)?;
+        for (at, claim) in slot.claims.iter().enumerate() {
+            check_form(chunk, claim).map_err(|rule| broken(rule, Some(number), Some(at)))?;
+        }
+        if !slot.excluded {
+            check_covered(number, slot)?;
+        }
+    }
+    Ok(chunk.inputs())
+}
+
+/// Checks the statement for given public inputs, as the circuit sees it.
+///
+/// # Errors
+/// [`C2Error`] as [`check`], or with the rule that an input breaks.
+pub fn check_inputs(chunk: &Chunk, inputs: &C2Inputs) -> Result<(), C2Error> {
+    let expected = check(chunk)?;
+    let counts = |i: &C2Inputs| [i.access, i.collect, i.break_glass];
+    let window = |i: &C2Inputs| (i.t0, i.t1);
+    let positions = |i: &C2Inputs| (i.position_in, i.position_out);
+    let edges = |i: &C2Inputs| (i.edge_in, i.edge_out);
+    let same = [
+        (expected.root == inputs.root, 1),
+        (positions(&expected) == positions(inputs), 4),
+        (window(&expected) == window(inputs), 5),
+        (expected.claims_root == inputs.claims_root, 17),
+        (counts(&expected) == counts(inputs), 18),
+        (expected.excluded == inputs.excluded, 19),
+        (edges(&expected) == edges(inputs), 21),
+        (expected.domain == inputs.domain, 23),
+    ];
+    same.into_iter().try_for_each(|(same, rule)| require(same, rule, None, None))
+}
+
+fn check_size(chunk: &Chunk) -> Result<(), C2Error> {
+    let within = |what, found, expected| match (1..=expected).contains(&found) {
+        true => Ok(()),
+        false => Err(C2Error::Size { what, expected, found }),
+    };
+    within("slots", chunk.slots.len(), chunk.capacity.slots)?;
+    for (number, slot) in chunk.slots.iter().enumerate() {
+        within("claims in a slot", slot.claims.len(), chunk.capacity.claims_per_slot)?;
+        let other = slot.claims.iter().position(|claim| claim.patient != slot.patient);
+        if let Some(claim) = other {
+            return Err(C2Error::OtherPatient { slot: number, claim });
+        }
+    }
+    Ok(())
+}
+
+/// C2.3 and C2.4. A step of 2^28 positions is more than a batch may hold.
+fn check_order(chunk: &Chunk) -> Result<(), C2Error> {
+    let near = |from: Position, to: Position| {
+        to.0.checked_sub(from.0).is_some_and(|step| step < BATCH_ENTRIES_MAX)
+    };
+    let mut last = chunk.edge_in.as_ref().map(|edge| (edge.patient, edge.position));
+    for (number, slot) in chunk.slots.iter().enumerate() {
+        let before = last.map_or(first_patient(), |(patient, _)| patient);
+        require(before <= slot.patient, 3, Some(number), None)?;
+        let continued = last.filter(|(patient, _)| *patient == slot.patient);
+        let mut position = continued.map_or(chunk.position_in, |(_, position)| position);
+        for (at, claim) in slot.claims.iter().enumerate() {
+            let next = Position(position.0.saturating_add(1));
+            require(near(next, claim.position), 4, Some(number), Some(at))?;
+            position = claim.position;
+        }
+        require(near(position, chunk.position_out), 4, Some(number), None)?;
+        last = Some((slot.patient, position));
+    }
+    Ok(())
+}
+
+/// C2.2.
+fn check_record(chunk: &Chunk, number: usize, slot: &Slot) -> Result<(), C2Error> {
+    let index = slot.patient.get();
+    let node = chunk.cap[(index >> (tree::ARITY_BITS * tree::CAP_DEPTH)) as usize];
+    let opened = tree::open(slot.leaf(), index, &slot.path);
+    require(opened == Some(node), 2, Some(number), None)
+}
+
+/// What also an excluded claim must fulfil; the number of the rule that it breaks.
+fn check_form(chunk: &Chunk, claim: &Claim) -> Result<(), u8> {
+    let Claim { receipt, measured, categories, labels, .. } = claim;
+    let words = [claim.individual, claim.organisation, claim.digest.word()];
+    let in_window = receipt.from < receipt.until && chunk.window.interval().contains(receipt);
+    let rules = [
+        (in_window && measured.from < measured.until, 5),
+        (!categories.is_empty(), 8),
+        (!labels.is_empty(), 11),
+        (!words.iter().any(Word::is_zero), 22),
+    ];
+    rules.into_iter().try_for_each(|(holds, rule)| if holds { Ok(()) } else { Err(rule) })
+}
+
+/// What a slot that is not excluded must fulfil beside.
+fn check_covered(number: usize, slot: &Slot) -> Result<(), C2Error> {
+    let hull = Hull::of(&slot.claims);
+    for (at, claim) in slot.claims.iter().enumerate() {
+        let here = |refusal: Refusal| broken(refusal.rule().number, Some(number), Some(at));
+        let open = claim.receipt.until <= slot.record.closed_at;
+        open.then_some(()).ok_or(here(Refusal::Closed))?;
+        require(!crosses(&slot.record, claim), 14, Some(number), Some(at))?;
+        best_rule(&slot.record, claim).1.map_or(Ok(()), |refusal| Err(here(refusal)))?;
+        let mut denies = slot.record.denies();
+        let denied = denies.find(|(_, deny)| {
+            refutes(deny, claim).is_none() && !hull.is_some_and(|hull| hull.misses(deny))
+        });
+        denied.map_or(Ok(()), |(deny, _)| Err(here(Refusal::Denied(deny))))?;
+    }
+    Ok(())
+}
+
+fn require(
+    holds: bool,
+    rule: u8,
+    slot: Option<usize>,
+    claim: Option<usize>,
+) -> Result<(), C2Error> {
+    if holds { Ok(()) } else { Err(broken(rule, slot, claim)) }
+}
+
+fn broken(rule: u8, slot: Option<usize>, claim: Option<usize>) -> C2Error {
+    C2Error::Broken { rule: RuleNumber::c2(rule), slot, claim }
+}

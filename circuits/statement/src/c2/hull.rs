@@ -1,0 +1,40 @@
+//! The hull of a slot: the smallest intervals that hold those of all its claims.
+
+use model::{Claim, Interval, Rule};
+
+/// Intervals that hold the receipt and measured intervals of some claims.
+///
+/// A deny whose windows miss the hull misses every claim in it. The reverse does not hold, which is
+/// why [`super::pack`] splits a patient's claims where it matters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Hull {
+    /// Holds every receipt interval.
+    pub receipt: Interval,
+    /// Holds every measured interval.
+    pub measured: Interval,
+}
+
+impl Hull {
+    /// The hull of `claims`; `None` of no claim.
+    pub fn of<'a>(claims: impl IntoIterator<Item = &'a Claim>) -> Option<Hull> {
+        let one = |claim: &Claim| Hull { receipt: claim.receipt, measured: claim.measured };
+        claims.into_iter().map(one).reduce(Hull::with)
+    }
+
+    /// The hull of both.
+    pub fn with(self, other: Hull) -> Hull {
+        Hull {
+            receipt: span(self.receipt, other.receipt),
+            measured: span(self.measured, other.measured),
+        }
+    }
+
+    /// Whether the access or the data window of `deny` is disjoint from the hull.
+    pub fn misses(&self, deny: &Rule) -> bool {
+        !deny.access.overlaps(&self.receipt) || !deny.data.overlaps(&self.measured)
+    }
+}
+
+fn span(a: Interval, b: Interval) -> Interval {
+    Interval { from: a.from.min(b.from), until: a.until.max(b.until) }
+}

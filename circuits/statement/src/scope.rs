@@ -1,0 +1,111 @@
+//! What binds words, signatures, headers and proofs to one deployment: actor words, the domains of
+//! proofs and signatures, and the keccak hashes that the contract computes (SPEC.md sections 3, 7, 8).
+
+use ark_bn254::Fr;
+use ark_ff::PrimeField;
+use model::{
+    BatchHeader, BatchNumber, ChainScope, DeviceId, Millis, OrganisationId, PractitionerId, Word,
+};
+use sha3::{Digest as _, Keccak256};
+
+use crate::domain::Domain;
+use crate::field::{from_digest, from_u64, to_bytes, to_word};
+use crate::poseidon;
+
+/// What an actor word names; the number is hashed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum ActorKind {
+    /// An organisation.
+    Organisation = 1,
+    /// A practitioner.
+    Practitioner = 2,
+    /// A group of practitioners.
+    Group = 3,
+    /// A device, which is also a source.
+    Device = 4,
+}
+
+/// Which statement a proof is of; the number is the contract's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Circuit {
+    /// Operations move the root.
+    C1 = 1,
+    /// Claims are covered under the root.
+    C2 = 2,
+}
+
+/// The word that rules and claims use for a registered `id`.
+pub fn actor(kind: ActorKind, id: &str) -> Word {
+    let name = from_digest(blake3::hash(id.as_bytes()).as_bytes());
+    to_word(&poseidon::hash(Domain::Actor.tag(), &[from_u64(kind as u64), name]))
+}
+
+/// The word of an organisation.
+pub fn organisation(id: &OrganisationId) -> Word {
+    actor(ActorKind::Organisation, id.as_str())
+}
+
+/// The word of a practitioner.
+pub fn practitioner(id: &PractitionerId) -> Word {
+    actor(ActorKind::Practitioner, id.as_str())
+}
+
+/// The word of a device, as actor of a collection and as source of data.
+pub fn device(id: &DeviceId) -> Word {
+    actor(ActorKind::Device, id.as_str())
+}
+
+/// What binds a proof to this chain, contract, circuit, key version and batch.
+pub fn domain(scope: ChainScope, circuit: Circuit, key_version: u32, batch: BatchNumber) -> Fr {
+    reduce(keccak(&[
+        number(scope.chain_id),
+        address(scope.contract),
+        number(circuit as u64),
+        number(u64::from(key_version)),
+        number(batch.0),
+    ]))
+}
+
+/// What every signed operation is bound to: this chain and contract.
+pub fn sig_domain(scope: ChainScope) -> Fr {
+    let label = Keccak256::digest(b"vitals operation v1").into();
+    reduce(keccak(&[label, number(scope.chain_id), address(scope.contract)]))
+}
+
+/// The hash that the contract keeps of a settled header.
+pub fn header_hash(header: &BatchHeader) -> [u8; 32] {
+    Keccak256::digest(header.to_bytes()).into()
+}
+
+/// What stands for the header before the first.
+pub fn genesis_hash(scope: ChainScope, root: Word, time: Millis) -> [u8; 32] {
+    keccak(&[number(scope.chain_id), address(scope.contract), root.to_bytes(), number(time.get())])
+}
+
+/// A header's operations or claims root from the roots of its chunks in order; zero for no chunk.
+pub fn chunk_roots(roots: &[Fr]) -> [u8; 32] {
+    match roots {
+        [] => [0; 32],
+        roots => keccak(&roots.iter().map(to_bytes).collect::<Vec<_>>()),
+    }
+}
+
+fn keccak(words: &[[u8; 32]]) -> [u8; 32] {
+    Keccak256::digest(words.as_flattened()).into()
+}
+
+fn reduce(hash: [u8; 32]) -> Fr {
+    Fr::from_be_bytes_mod_order(&hash)
+}
+
+fn number(value: u64) -> [u8; 32] {
+    Word::from_u64(value).to_bytes()
+}
+
+fn address(bytes: [u8; 20]) -> [u8; 32] {
+    let mut word = [0; 32];
+    word[12..].copy_from_slice(&bytes);
+    word
+}
