@@ -1,0 +1,25 @@
+//! The `prover` program.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod cli;
+
+fn main() -> ExitCode {
+    let command = cli::Prover::parse();
+    let json = command.json;
+    match cli::run(command) {
+        Ok(report) => {
+            println!("{}", if json { report.json.to_string() } else { report.text });
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            if json {
+                println!("{}", failure.json());
+            }
+            eprintln!("prover: {failure}");
+            ExitCode::from(failure.code())
+        }
+    }
+}
