@@ -46,6 +46,8 @@ pub struct Row {
     pub old: Option<Record>,
     /// What opens the index under the root before it.
     pub path: Path,
+    /// Consent root after it.
+    pub root_out: Fr,
     /// Blinds its leaf, [`operation::salt`].
     pub op_salt: Fr,
 }
@@ -161,9 +163,8 @@ pub fn check(chunk: &Chunk) -> Result<C1Inputs, C1Error> {
     ensure(time < t1, 3, format!("a chunk that begins before {t1:?}"), format!("{time:?}"))?;
     let mut leaves = Vec::with_capacity(capacity);
     for (number, row) in chunk.rows.iter().enumerate() {
-        root =
-            step(chunk, row, root, time).map_err(|error| C1Error { row: Some(number), ..error })?;
-        time = row.t_op;
+        step(chunk, row, root, time).map_err(|error| C1Error { row: Some(number), ..error })?;
+        (root, time) = (row.root_out, row.t_op);
         let message = operation::message(chunk.sig_domain, &row.signed.operation);
         leaves.push(operation::leaf(message, row.t_op, row.op_salt));
     }
@@ -185,8 +186,8 @@ pub fn check(chunk: &Chunk) -> Result<C1Inputs, C1Error> {
     })
 }
 
-/// The root after `row`: C1.9 and C1.10 around [`apply`].
-fn step(chunk: &Chunk, row: &Row, root: Fr, last_time: Millis) -> Result<Fr, C1Error> {
+/// C1.9 and C1.10 around [`apply`].
+fn step(chunk: &Chunk, row: &Row, root: Fr, last_time: Millis) -> Result<(), C1Error> {
     let context = Context {
         sig_domain: chunk.sig_domain,
         registrar_key_hash: chunk.registrar_key_hash,
@@ -203,7 +204,7 @@ fn step(chunk: &Chunk, row: &Row, root: Fr, last_time: Millis) -> Result<Fr, C1E
         broken(9, "a path that opens the record at its index", "one that does not")
     })?;
     ensure(before == root, 9, "a path to the root before the row", "one to another root")?;
-    Ok(after)
+    ensure(after == row.root_out, 10, "the root with the new record", "another root")
 }
 
 /// C1.2 to C1.5.

@@ -179,8 +179,9 @@ fn a_chunk_chains_roots_and_times_and_counts_its_rows() {
         let signed = signed(nonce, action);
         let after = apply(old.as_ref(), &signed, &context(t_op)).expect("honest");
         let op_salt = operation::salt(&after.view_key, BatchNumber(1), row as u32);
-        rows.push(Row { signed, t_op, old, path: tree.path(12), op_salt });
+        let path = tree.path(12);
         tree.set(12, record::leaf(&after));
+        rows.push(Row { signed, t_op, old, path, root_out: tree.root(), op_salt });
         old = Some(after);
     }
     let context = context(at(0));
@@ -197,6 +198,9 @@ fn a_chunk_chains_roots_and_times_and_counts_its_rows() {
     let inputs = check(&chunk).expect("an honest chunk");
     assert_eq!((inputs.root_out, inputs.time_out), (tree.root(), at(20)));
     assert_eq!((inputs.operations, inputs.enrolments), (2, 1));
+    chunk.rows[1].root_out += Fr::from(1u8);
+    let error = check(&chunk).expect_err("another root");
+    assert_eq!((error.rule, error.row), (RuleNumber::c1(10), Some(1)));
     chunk.rows[1].path = tree.path(12);
     let error = check(&chunk).expect_err("a stale path");
     assert_eq!((error.rule, error.row), (RuleNumber::c1(9), Some(1)));
