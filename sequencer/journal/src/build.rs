@@ -1,4 +1,5 @@
-//! The next group while it is filled: entries are encoded once, in place, behind room for the header.
+//! The next group while it is filled: entries are encoded once, in place, behind room for the
+//! header.
 
 use std::ops::Range;
 
@@ -87,8 +88,8 @@ impl GroupBuilder {
         self.append_at(kind, 0, self.now(), body)
     }
 
-    /// Appends an entry strictly later than every entry before it, for kinds whose order against the
-    /// rest must be visible in their times, and returns its position.
+    /// Appends an entry strictly later than every entry before it, for kinds whose order against
+    /// the rest must be visible in their times, and returns its position.
     ///
     /// # Errors
     /// [`EntryError`]; the group is then as it was.
@@ -185,8 +186,8 @@ mod tests {
 
     const GENESIS: Genesis = Genesis { log_id: [3; 16], chain_hash: [0; 32] };
 
-    /// A log of one group of two 4-byte entries whose bytes are changed before it is sealed, so that
-    /// every checksum and the chain hold.
+    /// A log of one group of two 4-byte entries whose bytes are changed before it is sealed, so
+    /// that every checksum and the chain hold.
     fn log_with(change: impl FnOnce(&mut [u8])) -> FaultMedium {
         let medium = FaultMedium::default();
         let (mut log, _) = Log::open(medium.clone(), GENESIS).expect("open");

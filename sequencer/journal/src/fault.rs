@@ -1,8 +1,8 @@
 //! A hostile medium in memory, for tests of the log and of whatever is built on it.
 //!
-//! It keeps what was synced apart from what was only written. A power cut keeps the synced part and an
-//! arbitrary part of the rest; a failed sync drops the rest for good while reads still show it, as a
-//! page cache does.
+//! It keeps what was synced apart from what was only written. A power cut keeps the synced part and
+//! an arbitrary part of the rest; a failed sync drops the rest for good while reads still show it,
+//! as a page cache does.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -164,7 +164,8 @@ impl Medium for FaultMedium {
         let (mut state, call) = self.call();
         match call {
             Call::Ignored | Call::Interrupted => {}
-            // Only what waits: what an earlier failed sync dropped stays lost although reads show it.
+            // Only what waits: what an earlier failed sync dropped stays lost although reads show
+            // it.
             Call::Succeeds => {
                 for change in std::mem::take(&mut state.unsynced) {
                     change.apply(&mut state.durable);

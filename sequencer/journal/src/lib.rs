@@ -10,9 +10,9 @@
 //! * [`Writer`] is the one thread that appends: a group is what arrived during the last sync.
 //! * [`Medium`] is the storage below; [`FileMedium`] is the real one, [`fault`] the hostile one.
 //!
-//! The bytes, and what is assumed of the medium, are written in `docs/journal.md`. Bodies are opaque:
-//! nothing here knows a frame or an operation, so recovery tools and benches need neither server nor
-//! prover.
+//! The bytes, and what is assumed of the medium, are written in `docs/journal.md`. Bodies are
+//! opaque: nothing here knows a frame or an operation, so recovery tools and benches need neither
+//! server nor prover.
 //!
 //! ```
 //! use journal::{Entry, Genesis, Kind, Log, fault::FaultMedium};

@@ -67,9 +67,9 @@ impl<M: Medium> Log<M> {
     /// Appends the entries as one group; on return they are durable.
     ///
     /// # Errors
-    /// [`AppendError`]. After a failure of the medium the group may or may not be durable, and every
-    /// further append fails until the log is opened again: a second `fsync` after a failed one may
-    /// report success for bytes that were dropped.
+    /// [`AppendError`]. After a failure of the medium the group may or may not be durable, and
+    /// every further append fails until the log is opened again: a second `fsync` after a failed
+    /// one may report success for bytes that were dropped.
     pub fn append(&mut self, entries: &[Entry]) -> Result<Committed, AppendError> {
         let mut group = self.builder(0);
         for (index, entry) in entries.iter().enumerate() {

@@ -18,7 +18,8 @@ pub trait Medium: Send + Sync + 'static {
     /// Fills `bytes` from `offset`, or fails.
     fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()>;
 
-    /// Writes all of `bytes` at `offset`, growing the medium; durable after the next [`Self::sync`].
+    /// Writes all of `bytes` at `offset`, growing the medium; durable after the next
+    /// [`Self::sync`].
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
     /// Returns once everything written before is durable.
@@ -77,7 +78,8 @@ impl FileMedium {
             }
             Err(TryLockError::Error(source)) => return Err(failed("lock")(source)),
         }
-        // Without this a power cut may take the name of a new file together with its synced content.
+        // Without this a power cut may take the name of a new file together with its synced
+        // content.
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         File::open(folder).and_then(|f| f.sync_all()).map_err(failed("sync the folder"))?;
         Ok(FileMedium { file })

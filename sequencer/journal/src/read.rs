@@ -148,8 +148,8 @@ impl<M: Medium> Reader<M> {
         })
     }
 
-    /// The entries from a position on, up to whatever is committed when each one is asked for. After
-    /// an error it ends.
+    /// The entries from a position on, up to whatever is committed when each one is asked for.
+    /// After an error it ends.
     pub fn iter_from(&self, position: Position) -> Entries<M> {
         let next = position.max(1);
         Entries { reader: self.clone(), next, loaded: VecDeque::new(), failed: false }

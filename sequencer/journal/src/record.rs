@@ -1,4 +1,5 @@
-//! The bytes of the file header, of a group's header and of its durable mark; see `docs/journal.md`.
+//! The bytes of the file header, of a group's header and of its durable mark; see
+//! `docs/journal.md`.
 
 use sha3::{Digest, Keccak256};
 

@@ -1,8 +1,9 @@
 //! Opening a log: scan, decide what is torn and what is corrupt, make the rest durable.
 //!
-//! The one question here is whether a bad record is the remains of a write that was never synced, and
-//! may be cut, or a durable group that was damaged, and must be reported. `docs/journal.md` derives
-//! the answer from what is assumed of the medium; [`Scan::judge`] is that derivation in code.
+//! The one question here is whether a bad record is the remains of a write that was never synced,
+//! and may be cut, or a durable group that was damaged, and must be reported. `docs/journal.md`
+//! derives the answer from what is assumed of the medium; [`Scan::judge`] is that derivation in
+//! code.
 
 use crate::entry::Walk;
 use crate::read::{Index, IndexEntry, Shared};
@@ -84,8 +85,9 @@ fn create<M: Medium>(
     Ok((Shared::new(medium, header, index), recovery))
 }
 
-/// After a failed sync the system may hold the last group in memory as clean although the disk never
-/// got it. Its bytes are good, so writing them again and syncing makes them durable for certain.
+/// After a failed sync the system may hold the last group in memory as clean although the disk
+/// never got it. Its bytes are good, so writing them again and syncing makes them durable for
+/// certain.
 fn rewrite_last<M: Medium>(
     medium: &M,
     head: &Head,
@@ -228,8 +230,8 @@ impl<'a, M: Medium> Scan<'a, M> {
         Ok(Good { header: *header, last_time, marked })
     }
 
-    /// A mark is right, or it is a beginning of the right one and zeros: then it was never written, a
-    /// failed write left half of it, or the file ends within it.
+    /// A mark is right, or it is a beginning of the right one and zeros: then it was never written,
+    /// a failed write left half of it, or the file ends within it.
     fn check_mark(&self, number: GroupNumber, found: &[u8]) -> Result<bool, Fault> {
         let expected = durable_mark(self.seed, number);
         let written = found.iter().zip(expected).take_while(|(a, b)| **a == *b).count();

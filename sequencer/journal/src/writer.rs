@@ -1,7 +1,7 @@
 //! The one writer: a thread that admits items in order and commits them in groups.
 //!
-//! There is no timer. A group is what arrived while the last one was synced, so groups are small and
-//! fast when little happens and large when much does.
+//! There is no timer. A group is what arrived while the last one was synced, so groups are small
+//! and fast when little happens and large when much does.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -13,8 +13,8 @@ use std::{fmt, io, thread};
 use crate::queue::Queue;
 use crate::{AppendError, Committed, GroupBuilder, Log, Medium, Millis};
 
-/// Decides, on the writer thread, what each submitted item becomes. It is fed every item in order and
-/// the time, so what it decides depends on everything before and on nothing else.
+/// Decides, on the writer thread, what each submitted item becomes. It is fed every item in order
+/// and the time, so what it decides depends on everything before and on nothing else.
 pub trait Admission: Send + 'static {
     /// What is submitted.
     type Item: Send + 'static;
@@ -22,8 +22,8 @@ pub trait Admission: Send + 'static {
     type Answer: Send + 'static;
 
     /// Turns an item into entries of the group, in at most [`crate::ITEM_ENTRIES_MAX`] entries and
-    /// [`crate::ITEM_BYTES_MAX`] bytes, and returns the answer, which leaves only after the sync. An
-    /// item may become no entry at all (a repetition, for example). `now` never decreases.
+    /// [`crate::ITEM_BYTES_MAX`] bytes, and returns the answer, which leaves only after the sync.
+    /// An item may become no entry at all (a repetition, for example). `now` never decreases.
     fn admit(&mut self, now: Millis, item: Self::Item, out: &mut GroupBuilder) -> Self::Answer;
 
     /// The group is durable; called before its answers leave.
@@ -192,8 +192,8 @@ impl<M, A: Admission> Drop for Writer<M, A> {
     }
 }
 
-/// Everything the thread owns. Replies stay here while the caller's code runs, so that a panic in it
-/// leaves none of them uncalled.
+/// Everything the thread owns. Replies stay here while the caller's code runs, so that a panic in
+/// it leaves none of them uncalled.
 struct Turn<M, A: Admission, C> {
     log: Log<M>,
     admission: A,

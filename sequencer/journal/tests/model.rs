@@ -99,7 +99,11 @@ impl Pair {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 256,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn a_log_under_random_operations_is_a_vector(ops in proptest::collection::vec(op(), 1..40)) {
@@ -109,7 +113,10 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_opening_panic(tail in proptest::collection::vec(any::<u8>(), 0..700), at in 0..400usize) {
+    fn no_bytes_make_opening_panic(
+        tail in proptest::collection::vec(any::<u8>(), 0..700),
+        at in 0..400usize,
+    ) {
         let medium = crate::support::medium_with(&crate::support::groups(40, &[2, 1], 60));
         let mut bytes = medium.bytes();
         bytes.truncate(at);

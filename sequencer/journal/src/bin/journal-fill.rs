@@ -1,8 +1,8 @@
 //! Appends groups to a log file and says how fast this disk makes them durable.
 //!
-//! `journal-fill FILE GROUPS ENTRIES BYTES [acks]` appends GROUPS groups of ENTRIES entries of BYTES
-//! bytes each, one sync a group, and prints rates; with `acks` it prints each group's last position
-//! and chain hash as soon as it is durable.
+//! `journal-fill FILE GROUPS ENTRIES BYTES [acks]` appends GROUPS groups of ENTRIES entries of
+//! BYTES bytes each, one sync a group, and prints rates; with `acks` it prints each group's last
+//! position and chain hash as soon as it is durable.
 
 use std::error::Error;
 use std::io::Write;
