@@ -86,6 +86,14 @@ impl FileMedium {
     }
 }
 
+impl Drop for FileMedium {
+    /// Closing alone would leave the lock with a child process that is between `fork` and `exec`.
+    fn drop(&mut self) {
+        // Nothing is left to do about an error: the system unlocks at the latest when we end.
+        drop(self.file.unlock());
+    }
+}
+
 impl Medium for FileMedium {
     fn len(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
