@@ -1,0 +1,97 @@
+//! EIP-712 hashes of a receipt, as any wallet, contract or library computes them.
+
+use model::{ChainScope, Digest};
+
+use crate::hash::keccak;
+use crate::receipt::{AccessItem, FramesItem, Items, OperationItem, Receipt, RefusalItem};
+
+const DOMAIN: &str =
+    "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)";
+const RECEIPT: &str = "Receipt(uint64 group,bytes32 chainHash,bytes32 holder,Frames[] frames,\
+                       Operation[] operations,Access[] accesses,Refusal[] refusals)";
+const ACCESS: &str = "Access(uint64 position,uint64 time,bytes32 digest,bool permitted)";
+const FRAMES: &str = "Frames(string device,uint32 signal,uint16 epoch,uint64 firstSequence,\
+                      uint64 lastSequence,uint64 firstPosition,uint64 lastPosition,uint64 time)";
+const OPERATION: &str = "Operation(uint64 position,uint64 time,bytes32 digest)";
+const REFUSAL: &str = "Refusal(uint64 position,bytes32 digest)";
+
+/// Hash of the domain: name "vitals receipts", version "1", chain and contract.
+pub(crate) fn domain_separator(scope: &ChainScope) -> [u8; 32] {
+    let mut contract = [0; 32];
+    contract[12..].copy_from_slice(&scope.contract);
+    keccak(&[
+        &keccak(&[DOMAIN.as_bytes()]),
+        &keccak(&[b"vitals receipts"]),
+        &keccak(&[b"1"]),
+        &number(scope.chain_id),
+        &contract,
+    ])
+}
+
+/// `hashStruct(receipt)`.
+pub(crate) fn receipt_hash(receipt: &Receipt) -> [u8; 32] {
+    let Items { frames, operations, accesses, refusals } = receipt.items();
+    // Referenced types follow the primary one in alphabetical order.
+    let type_hash = keccak(&[RECEIPT, ACCESS, FRAMES, OPERATION, REFUSAL].map(str::as_bytes));
+    keccak(&[
+        &type_hash,
+        &number(receipt.group.group),
+        &receipt.group.chain_hash,
+        &receipt.holder.0,
+        &list(frames, frames_hash),
+        &list(operations, operation_hash),
+        &list(accesses, access_hash),
+        &list(refusals, refusal_hash),
+    ])
+}
+
+fn list<T>(items: &[T], hash: fn(&T) -> [u8; 32]) -> [u8; 32] {
+    keccak(&[items.iter().map(hash).collect::<Vec<_>>().as_flattened()])
+}
+
+fn frames_hash(item: &FramesItem) -> [u8; 32] {
+    keccak(&[
+        &keccak(&[FRAMES.as_bytes()]),
+        &keccak(&[item.stream.device.as_str().as_bytes()]),
+        &number(u64::from(item.stream.signal)),
+        &number(u64::from(item.stream.epoch.0)),
+        &number(item.sequences.0.0),
+        &number(item.sequences.1.0),
+        &number(item.positions.0.0),
+        &number(item.positions.1.0),
+        &number(item.appended.get()),
+    ])
+}
+
+fn operation_hash(item: &OperationItem) -> [u8; 32] {
+    keccak(&[
+        &keccak(&[OPERATION.as_bytes()]),
+        &number(item.position.0),
+        &number(item.time.get()),
+        &word(&item.digest),
+    ])
+}
+
+fn access_hash(item: &AccessItem) -> [u8; 32] {
+    keccak(&[
+        &keccak(&[ACCESS.as_bytes()]),
+        &number(item.position.0),
+        &number(item.time.get()),
+        &word(&item.digest),
+        &number(u64::from(item.permitted)),
+    ])
+}
+
+fn refusal_hash(item: &RefusalItem) -> [u8; 32] {
+    keccak(&[&keccak(&[REFUSAL.as_bytes()]), &number(item.position.0), &word(&item.digest)])
+}
+
+fn number(value: u64) -> [u8; 32] {
+    let mut word = [0; 32];
+    word[24..].copy_from_slice(&value.to_be_bytes());
+    word
+}
+
+fn word(digest: &Digest) -> [u8; 32] {
+    digest.word().to_bytes()
+}

@@ -1,0 +1,409 @@
+//! A frame: what a gateway sends at once for one stream, with its original bytes.
+
+use std::fmt;
+
+use bytes::Bytes;
+use model::{Digest, EpochNumber, Interval, RejectCode, Sequence, Signal, StreamHandle};
+use thiserror::Error;
+
+use crate::hash::digest31;
+use crate::header::{Codec, FrameHeader, HEADER_BYTES};
+use crate::limits::{FRAME_BYTES_MAX, FRAME_READINGS_MAX};
+use crate::{DecodeError, DeviceTime};
+
+/// Bytes of a row of [`Codec::RAW`].
+pub const RAW_ROW_BYTES: usize = 16;
+
+/// The value field of a row without a value: no consumer can take it for a reading.
+const NO_VALUE: i32 = i32::MIN;
+
+/// Flags of one reading.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
+pub struct Quality(u16);
+
+impl Quality {
+    /// Nothing is known against the reading.
+    pub const GOOD: Quality = Quality(0);
+    /// No sensor, no value. Never sent as a zero.
+    pub const SENSOR_OFF: Quality = Quality(1);
+    /// The device doubts the value.
+    pub const QUESTIONABLE: Quality = Quality(2);
+    /// The device was calibrating.
+    pub const CALIBRATING: Quality = Quality(4);
+    /// The value was under an active alarm.
+    pub const ALARM: Quality = Quality(8);
+
+    const KNOWN: u16 = 15;
+
+    /// Both.
+    pub const fn with(self, other: Quality) -> Quality {
+        Quality(self.0 | other.0)
+    }
+
+    /// Whether every flag of `other` is set.
+    pub const fn contains(self, other: Quality) -> bool {
+        other.0 & !self.0 == 0
+    }
+
+    /// The bits.
+    pub const fn bits(self) -> u16 {
+        self.0
+    }
+}
+
+/// One sample.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// When the device says it measured.
+    pub at: DeviceTime,
+    /// The integer in the signal's unit and scale; `None` while the sensor is off.
+    pub value: Option<i32>,
+    /// Flags besides sensor-off, which `value` says.
+    pub quality: Quality,
+}
+
+impl Reading {
+    /// A good reading.
+    pub const fn new(at: DeviceTime, value: i32) -> Reading {
+        Reading { at, value: Some(value), quality: Quality::GOOD }
+    }
+
+    /// The sensor was off.
+    pub const fn sensor_off(at: DeviceTime) -> Reading {
+        Reading { at, value: None, quality: Quality::SENSOR_OFF }
+    }
+}
+
+/// Hides the value.
+impl fmt::Debug for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Reading {{ off: {} }}", self.value.is_none())
+    }
+}
+
+/// A frame that is not accepted. A reading's value is a patient's, so no error holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum FrameError {
+    /// Header or body do not decode.
+    #[error("the bytes of the frame do not decode")]
+    Decode(#[from] DecodeError),
+    /// A reserved codec, or an encrypted body.
+    #[error("expected codec 0 (raw), found codec {found:#x}")]
+    Codec {
+        /// Number found.
+        found: u8,
+    },
+    /// A reading outside its signal's range.
+    #[error("expected reading {index} within {min} to {max}, found a value outside")]
+    Range {
+        /// Index in the frame.
+        index: usize,
+        /// Smallest plausible value.
+        min: i32,
+        /// Largest plausible value.
+        max: i32,
+    },
+    /// Times go back, or the first is not the header's.
+    #[error("expected reading {index} no earlier than the one before it, and the first at t0")]
+    Order {
+        /// Index in the frame.
+        index: usize,
+    },
+}
+
+impl FrameError {
+    /// What the peer is told.
+    pub fn code(&self) -> RejectCode {
+        match self {
+            FrameError::Decode(error) => error.code(),
+            FrameError::Codec { .. } => RejectCode::Version,
+            FrameError::Range { .. } | FrameError::Order { .. } => RejectCode::Reading,
+        }
+    }
+}
+
+/// Where a frame stands: what is written into its header besides the readings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FramePlace {
+    /// Session-local number of the stream.
+    pub handle: StreamHandle,
+    /// Epoch of the stream.
+    pub epoch: EpochNumber,
+    /// Number of the frame within the epoch.
+    pub sequence: Sequence,
+}
+
+/// A frame with a well-formed header and a body of the length that the header says.
+///
+/// Cloning shares the bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Frame {
+    header: FrameHeader,
+    bytes: Bytes,
+}
+
+impl Frame {
+    /// Most readings in a raw frame: what fits into [`FRAME_BYTES_MAX`].
+    pub const RAW_READINGS_MAX: usize = (FRAME_BYTES_MAX - HEADER_BYTES) / RAW_ROW_BYTES;
+
+    /// Encodes readings as raw rows after checking each as a receiver does.
+    ///
+    /// # Errors
+    /// [`FrameError`] for none or too many readings, or one out of range or order.
+    pub fn encode_raw(
+        place: FramePlace,
+        signal: &Signal,
+        readings: &[Reading],
+    ) -> Result<Frame, FrameError> {
+        let (found, limit) = (readings.len(), Frame::RAW_READINGS_MAX);
+        if found > limit {
+            return Err(DecodeError::TooLarge { what: "readings", limit, found }.into());
+        }
+        let Some(first) = readings.first() else {
+            return Err(DecodeError::field("frame", "expected a reading, found none").into());
+        };
+        let header = FrameHeader {
+            length: (HEADER_BYTES + RAW_ROW_BYTES * found) as u32,
+            codec: Codec::RAW,
+            count: found as u16,
+            handle: place.handle,
+            epoch: place.epoch,
+            sequence: place.sequence,
+            start: first.at,
+        };
+        let mut bytes = Vec::with_capacity(header.length as usize);
+        bytes.extend(header.to_bytes());
+        for (index, reading) in readings.iter().enumerate() {
+            let after = reading.at.micros().checked_sub(first.at.micros());
+            bytes.extend(after.ok_or(FrameError::Order { index })?.to_le_bytes());
+            bytes.extend(reading.value.unwrap_or(NO_VALUE).to_le_bytes());
+            bytes.extend(reading.quality.bits().to_le_bytes());
+            bytes.extend([0, 0]);
+        }
+        let frame = Frame::from_bytes(bytes.into())?;
+        frame.check(signal)?;
+        Ok(frame)
+    }
+
+    /// Reads a whole frame; keeps the bytes.
+    ///
+    /// # Errors
+    /// [`FrameError`] unless header and lengths agree and the codec is spoken.
+    pub fn from_bytes(bytes: Bytes) -> Result<Frame, FrameError> {
+        let (found, limit) = (bytes.len(), FRAME_BYTES_MAX);
+        if found > limit {
+            return Err(DecodeError::TooLarge { what: "frame", limit, found }.into());
+        }
+        let head: &[u8; HEADER_BYTES] = bytes.first_chunk().ok_or(DecodeError::Truncated {
+            what: "frame",
+            expected: HEADER_BYTES,
+            found,
+        })?;
+        let header = FrameHeader::from_bytes(head)?;
+        if header.codec != Codec::RAW {
+            return Err(FrameError::Codec { found: header.codec.number() });
+        }
+        let count = usize::from(header.count);
+        if count == 0 || count > FRAME_READINGS_MAX {
+            let why = format!("expected 1 to {FRAME_READINGS_MAX} readings, found {count}");
+            return Err(DecodeError::field("frame", why).into());
+        }
+        let expected = HEADER_BYTES + RAW_ROW_BYTES * count;
+        if header.length as usize != found || found != expected {
+            let why = format!("expected {expected} bytes for {count} readings, found {found}");
+            return Err(DecodeError::field("frame", why).into());
+        }
+        Ok(Frame { header, bytes })
+    }
+
+    /// The header.
+    pub fn header(&self) -> &FrameHeader {
+        &self.header
+    }
+
+    /// Number of the frame within its epoch.
+    pub fn sequence(&self) -> Sequence {
+        self.header.sequence
+    }
+
+    /// Header and body as they came.
+    pub fn as_bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The same frame under another session-local handle.
+    pub fn with_handle(&self, handle: StreamHandle) -> Frame {
+        if handle == self.header.handle {
+            return self.clone();
+        }
+        let mut bytes = self.bytes.to_vec();
+        bytes[FrameHeader::HANDLE].copy_from_slice(&handle.0.to_le_bytes());
+        Frame { header: FrameHeader { handle, ..self.header }, bytes: bytes.into() }
+    }
+
+    /// The frame as it is stored, hashed, compared and released: with handle 0 (rule W.12).
+    pub fn stored(&self) -> Frame {
+        self.with_handle(StreamHandle(0))
+    }
+
+    /// Names the stored bytes.
+    pub fn digest(&self) -> Digest {
+        digest31("vitals frame v1", self.stored().as_bytes())
+    }
+
+    /// Checks every reading and says when they were measured: from the first to after the last.
+    ///
+    /// # Errors
+    /// [`FrameError`] that names the first reading that is malformed, out of range or order.
+    pub fn check(&self, signal: &Signal) -> Result<Interval, FrameError> {
+        let mut last = self.header.start;
+        for (index, row) in self.rows().enumerate() {
+            let reading = self.reading(index, row, signal)?;
+            let first_elsewhere = index == 0 && reading.at != self.header.start;
+            if first_elsewhere || reading.at < last {
+                return Err(FrameError::Order { index });
+            }
+            last = reading.at;
+        }
+        Interval::new(self.header.start.millis(), last.millis().plus(1))
+            .map_err(|error| DecodeError::field("measured interval", error).into())
+    }
+
+    /// The readings, checked.
+    ///
+    /// # Errors
+    /// As [`Frame::check`].
+    pub fn readings(&self, signal: &Signal) -> Result<Vec<Reading>, FrameError> {
+        self.check(signal)?;
+        self.rows().enumerate().map(|(index, row)| self.reading(index, row, signal)).collect()
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &[u8]> {
+        self.bytes[HEADER_BYTES..].chunks_exact(RAW_ROW_BYTES)
+    }
+
+    fn reading(&self, index: usize, row: &[u8], signal: &Signal) -> Result<Reading, FrameError> {
+        // Rows are exactly 16 bytes, so the fixed-size parts always exist.
+        let part = |at: usize| u32::from_le_bytes([row[at], row[at + 1], row[at + 2], row[at + 3]]);
+        let offset = u64::from(part(0)) | u64::from(part(4)) << 32;
+        let micros = self.header.start.micros().saturating_add(offset);
+        let value = part(8) as i32;
+        let flags = part(12);
+        if flags & !u32::from(Quality::KNOWN) != 0 {
+            let why = "expected known quality flags and zero reserved bytes";
+            return Err(DecodeError::field("reading", why).into());
+        }
+        let quality = Quality(flags as u16);
+        let off = quality.contains(Quality::SENSOR_OFF);
+        if off != (value == NO_VALUE) {
+            let why = "expected no value if and only if the sensor is off";
+            return Err(DecodeError::field("reading", why).into());
+        }
+        if !off && !(signal.min..=signal.max).contains(&value) {
+            return Err(FrameError::Range { index, min: signal.min, max: signal.max });
+        }
+        let value = (!off).then_some(value);
+        Ok(Reading { at: DeviceTime::from_micros(micros)?, value, quality })
+    }
+}
+
+/// Hides the readings.
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FrameHeader { handle, epoch, sequence, count, .. } = self.header;
+        write!(f, "Frame {{ {handle:?}, {epoch:?}, {sequence:?}, {count} readings }}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::{Millis, signal_by_code};
+
+    fn ecg() -> &'static Signal {
+        signal_by_code(131328).expect("ecg is in the table")
+    }
+
+    fn at(us: u64) -> DeviceTime {
+        DeviceTime::from_micros(4_000_000_000_000_000 + us).expect("before 2457")
+    }
+
+    fn place() -> FramePlace {
+        let (handle, epoch, sequence) = (StreamHandle(7), EpochNumber(2), Sequence(9));
+        FramePlace { handle, epoch, sequence }
+    }
+
+    #[test]
+    fn readings_round_trip_with_repeated_times_and_a_sensor_that_was_off() {
+        let sent =
+            [Reading::new(at(0), -20000), Reading::sensor_off(at(0)), Reading::new(at(9), 0)];
+        let frame = Frame::encode_raw(place(), ecg(), &sent).expect("valid");
+        let read = Frame::from_bytes(frame.as_bytes().clone()).expect("valid");
+        assert_eq!(read.readings(ecg()), Ok(sent.to_vec()));
+        assert_eq!(read.header(), frame.header());
+        assert_eq!(frame.as_bytes().len(), 32 + 3 * 16);
+    }
+
+    #[test]
+    fn the_measured_interval_holds_the_last_reading() {
+        let sent = [Reading::new(at(0), 1), Reading::new(at(5_999), 1)];
+        let measured = Frame::encode_raw(place(), ecg(), &sent).unwrap().check(ecg()).unwrap();
+        let from = Millis::new(4_000_000_000_000).unwrap();
+        assert_eq!(measured, Interval { from, until: from.plus(6) });
+    }
+
+    #[test]
+    fn a_reading_out_of_range_or_order_is_named_by_index_only() {
+        let beyond = Frame::encode_raw(place(), ecg(), &[Reading::new(at(0), 20001)]);
+        let error = beyond.expect_err("beyond the range");
+        assert_eq!(error, FrameError::Range { index: 0, min: -20000, max: 20000 });
+        assert!(!error.to_string().contains("20001"));
+        let back = [Reading::new(at(5), 1), Reading::new(at(7), 1), Reading::new(at(6), 1)];
+        assert_eq!(Frame::encode_raw(place(), ecg(), &back), Err(FrameError::Order { index: 2 }));
+        assert_eq!(error.code(), RejectCode::Reading);
+    }
+
+    #[test]
+    fn a_sensor_off_without_its_flag_or_with_a_value_is_malformed() {
+        let frame = Frame::encode_raw(place(), ecg(), &[Reading::sensor_off(at(0))]).unwrap();
+        let mut zero = frame.as_bytes().to_vec();
+        zero[40..44].copy_from_slice(&[0; 4]);
+        assert!(Frame::from_bytes(zero.into()).unwrap().check(ecg()).is_err());
+        let mut unflagged = frame.as_bytes().to_vec();
+        unflagged[44] = 0;
+        assert!(Frame::from_bytes(unflagged.into()).unwrap().check(ecg()).is_err());
+    }
+
+    #[test]
+    fn only_the_handle_differs_between_sessions() {
+        let frame = Frame::encode_raw(place(), ecg(), &[Reading::new(at(0), 1)]).unwrap();
+        let other = frame.with_handle(StreamHandle(8));
+        assert_ne!(frame, other);
+        assert_eq!(frame.stored(), other.stored());
+        assert_eq!(frame.digest(), other.digest());
+    }
+
+    #[test]
+    fn a_length_that_lies_and_a_reserved_codec_are_refused() {
+        let frame = Frame::encode_raw(place(), ecg(), &[Reading::new(at(0), 1)]).unwrap();
+        for (byte, value) in [(0, 49), (6, 2), (6, 0), (5, 1), (15, 1)] {
+            let mut bytes = frame.as_bytes().to_vec();
+            bytes[byte] = value;
+            assert!(Frame::from_bytes(bytes.into()).is_err(), "byte {byte}");
+        }
+        for codec in [1, 2, 3, 4, 0x80] {
+            let mut bytes = frame.as_bytes().to_vec();
+            bytes[4] = codec;
+            assert_eq!(Frame::from_bytes(bytes.into()), Err(FrameError::Codec { found: codec }));
+        }
+    }
+
+    #[test]
+    fn the_largest_raw_frame_fits_and_one_more_reading_does_not() {
+        let most = vec![Reading::new(at(0), 1); Frame::RAW_READINGS_MAX];
+        assert!(Frame::encode_raw(place(), ecg(), &most).is_ok());
+        let more = vec![Reading::new(at(0), 1); Frame::RAW_READINGS_MAX + 1];
+        let error = Frame::encode_raw(place(), ecg(), &more).expect_err("too many");
+        assert_eq!(error.code(), RejectCode::TooLarge);
+    }
+}

@@ -1,0 +1,66 @@
+//! From a group of the log to its receipts: the function that makes a receipt one.
+
+use std::collections::BTreeMap;
+
+use model::{Millis, Position};
+
+use crate::entry::{Decision, Entry, FrameEntry};
+use crate::hash::Holder;
+use crate::receipt::{
+    AccessItem, FramesItem, GroupIdentity, Items, OperationItem, Receipt, ReceiptError, RefusalItem,
+};
+
+/// The receipts of one group, one for each holder, from its entries in order.
+///
+/// Whoever reads the same group builds the same bytes; a stored frame that comes again is answered
+/// by building its group's receipt again.
+///
+/// # Errors
+/// [`ReceiptError::Items`] if positions do not ascend or a holder has more than
+/// [`crate::limits::RECEIPT_ITEMS_MAX`] items: the group had to be cut before.
+pub fn receipts_of_group<'a>(
+    group: GroupIdentity,
+    entries: impl IntoIterator<Item = (Position, Millis, &'a Entry)>,
+) -> Result<BTreeMap<Holder, Receipt>, ReceiptError> {
+    let mut holders: BTreeMap<Holder, Items> = BTreeMap::new();
+    for (position, time, entry) in entries {
+        match entry {
+            Entry::Frame(frame) => {
+                let items = holders.entry(Holder::gateway(&frame.gateway)).or_default();
+                add_frame(&mut items.frames, frame, position, time);
+            }
+            Entry::Operation { operation, requester } => {
+                let item = OperationItem { position, time, digest: operation.digest() };
+                holders.entry(*requester).or_default().operations.push(item);
+            }
+            Entry::AccessRequest { request, requester, decision } => {
+                let permitted = matches!(decision, Decision::Permitted { .. });
+                let item = AccessItem { position, time, digest: request.digest(), permitted };
+                holders.entry(*requester).or_default().accesses.push(item);
+            }
+            Entry::Refusal(refusal) => {
+                let item = RefusalItem { position, digest: refusal.digest };
+                holders.entry(refusal.requester).or_default().refusals.push(item);
+            }
+            Entry::RegistryChange(_) | Entry::Close { .. } | Entry::StreamOpen { .. } => {}
+        }
+    }
+    let receipt = |(holder, items)| Ok((holder, Receipt::new(group, holder, items)?));
+    holders.into_iter().map(receipt).collect()
+}
+
+/// Extends the run of the frame's stream, or begins one.
+fn add_frame(items: &mut Vec<FramesItem>, frame: &FrameEntry, position: Position, time: Millis) {
+    let (stream, sequence) = (frame.stream(), frame.sequence());
+    let open = items.iter_mut().rev().find(|item| item.stream == stream);
+    if let Some(item) = open
+        && item.sequences.1.0.checked_add(1) == Some(sequence.0)
+    {
+        item.sequences.1 = sequence;
+        item.positions.1 = position;
+        item.appended = time;
+        return;
+    }
+    let (sequences, positions) = ((sequence, sequence), (position, position));
+    items.push(FramesItem { stream, sequences, positions, appended: time });
+}

@@ -1,0 +1,185 @@
+//! The 32 bytes before every message (docs/wire.md section 2), little-endian.
+
+use model::{EpochNumber, Sequence, StreamHandle};
+
+use crate::limits::{FRAME_BYTES_MAX, MESSAGE_BYTES_MAX, RELEASED_BYTES_MAX};
+use crate::{DecodeError, DeviceTime};
+
+/// Bytes of the header.
+pub const HEADER_BYTES: usize = 32;
+
+/// How the readings of a frame are laid out. Only [`Codec::RAW`] is spoken by this version.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
+pub struct Codec(u8);
+
+impl Codec {
+    /// Rows of 16 bytes: time offset, value, quality.
+    pub const RAW: Codec = Codec(0);
+    /// Rows of 24 bytes (reserved).
+    pub const WIDE: Codec = Codec(1);
+    /// Bit-packed columns of times and values (reserved).
+    pub const COLUMNAR: Codec = Codec(2);
+    /// Start and period, bit-packed deltas of the values (reserved).
+    pub const GRID: Codec = Codec(3);
+    /// Many slow streams in one block (reserved).
+    pub const BLOCK: Codec = Codec(4);
+    /// The bit that says that the body is encrypted (reserved).
+    pub const ENCRYPTED: u8 = 0x80;
+
+    /// The number in the header.
+    pub const fn number(self) -> u8 {
+        self.0
+    }
+}
+
+/// The type byte of a message that is no frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Type {
+    Hello = 0x20,
+    OpenStream = 0x21,
+    ClockFact = 0x22,
+    Operation = 0x23,
+    AccessRequest = 0x24,
+    EndStream = 0x25,
+    Goodbye = 0x26,
+    Welcome = 0x40,
+    StreamOpened = 0x41,
+    Receipt = 0x42,
+    AccessAnswer = 0x43,
+    Released = 0x44,
+    ReleaseEnd = 0x45,
+    Reject = 0x46,
+    Credit = 0x47,
+    Closing = 0x48,
+}
+
+impl Type {
+    const ALL: [Type; 16] = [
+        Type::Hello,
+        Type::OpenStream,
+        Type::ClockFact,
+        Type::Operation,
+        Type::AccessRequest,
+        Type::EndStream,
+        Type::Goodbye,
+        Type::Welcome,
+        Type::StreamOpened,
+        Type::Receipt,
+        Type::AccessAnswer,
+        Type::Released,
+        Type::ReleaseEnd,
+        Type::Reject,
+        Type::Credit,
+        Type::Closing,
+    ];
+
+    /// The type with this number; `None` for a frame's.
+    pub(crate) fn from_number(number: u8) -> Result<Option<Type>, DecodeError> {
+        if is_frame(number) {
+            return Ok(None);
+        }
+        let known = Type::ALL.into_iter().find(|known| *known as u8 == number);
+        let found = u64::from(number);
+        known.map(Some).ok_or(DecodeError::Unknown { what: "message type", found })
+    }
+}
+
+/// Frames have codec numbers 0x00 to 0x1f, with or without the encrypted bit.
+fn is_frame(number: u8) -> bool {
+    number & !Codec::ENCRYPTED < 0x20
+}
+
+/// Largest message of this type, header included.
+pub(crate) fn bytes_max(number: u8) -> usize {
+    match number {
+        _ if is_frame(number) => FRAME_BYTES_MAX,
+        number if number == Type::Released as u8 => RELEASED_BYTES_MAX,
+        _ => MESSAGE_BYTES_MAX,
+    }
+}
+
+/// The decoded header of a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FrameHeader {
+    /// Length of header and body.
+    pub length: u32,
+    /// Codec of the body.
+    pub codec: Codec,
+    /// Number of readings, 1 to `FRAME_READINGS_MAX`.
+    pub count: u16,
+    /// Session-local number of the stream; 0 in stored frames.
+    pub handle: StreamHandle,
+    /// Epoch of the stream.
+    pub epoch: EpochNumber,
+    /// Number of the frame within the epoch; the first is 1.
+    pub sequence: Sequence,
+    /// Device time of the first reading.
+    pub start: DeviceTime,
+}
+
+impl FrameHeader {
+    /// Offset of the handle: the one field that differs from session to session.
+    pub(crate) const HANDLE: std::ops::Range<usize> = 8..12;
+
+    pub(crate) fn to_bytes(self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        bytes[0..4].copy_from_slice(&self.length.to_le_bytes());
+        bytes[4] = self.codec.0;
+        bytes[6..8].copy_from_slice(&self.count.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.handle.0.to_le_bytes());
+        bytes[12..14].copy_from_slice(&self.epoch.0.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.sequence.0.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.start.micros().to_le_bytes());
+        bytes
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8; HEADER_BYTES]) -> Result<FrameHeader, DecodeError> {
+        let number = u64::from_le_bytes;
+        let part = |at: usize| {
+            let mut eight = [0; 8];
+            eight.copy_from_slice(&bytes[at..at + 8]);
+            number(eight)
+        };
+        if bytes[5] != 0 || bytes[14..16] != [0, 0] {
+            return Err(DecodeError::field("frame header", "expected reserved bytes to be zero"));
+        }
+        let sequence = Sequence(part(16));
+        if sequence.0 == 0 {
+            return Err(DecodeError::field("sequence", "expected 1 or more, found 0"));
+        }
+        Ok(FrameHeader {
+            length: part(0) as u32,
+            codec: Codec(bytes[4]),
+            count: (part(0) >> 48) as u16,
+            handle: StreamHandle(part(8) as u32),
+            epoch: EpochNumber((part(8) >> 32) as u16),
+            sequence,
+            start: DeviceTime::from_micros(part(24))?,
+        })
+    }
+}
+
+/// The header of a message that is no frame: length and type, everything else zero.
+pub(crate) fn control_header(of: Type, body_bytes: usize) -> [u8; HEADER_BYTES] {
+    let mut bytes = [0; HEADER_BYTES];
+    let length = HEADER_BYTES + body_bytes;
+    assert!(length <= bytes_max(of as u8), "{of:?}: a message is built within its limit");
+    bytes[0..4].copy_from_slice(&(length as u32).to_le_bytes());
+    bytes[4] = of as u8;
+    bytes
+}
+
+/// Length of the message that begins with these bytes, checked against its type's limit.
+pub(crate) fn checked_length(head: &[u8; 5]) -> Result<usize, DecodeError> {
+    let found = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
+    Type::from_number(head[4])?;
+    let limit = bytes_max(head[4]);
+    if found > limit {
+        return Err(DecodeError::TooLarge { what: "message length", limit, found });
+    }
+    if found < HEADER_BYTES {
+        return Err(DecodeError::Truncated { what: "message", expected: HEADER_BYTES, found });
+    }
+    Ok(found)
+}

@@ -1,0 +1,61 @@
+//! What the transport must provide: protocol name, version, features, lanes.
+
+/// ALPN protocol name; the number is the version of the framing.
+pub const ALPN: &[u8] = b"vitals/1";
+
+/// Version in hello and welcome.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// What a client sends first on every lane, so that the server learns of the lane; then the lane's
+/// number in one byte.
+pub const LANE_PREAMBLE: [u8; 7] = *b"vitals1";
+
+/// Optional parts of the protocol that a side speaks: 64 bits, unknown ones ignored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Features(pub u64);
+
+impl Features {
+    /// The raw codec: required of both sides.
+    pub const RAW: Features = Features(1);
+    /// Everything that this version speaks.
+    pub const SPOKEN: Features = Features::RAW;
+
+    /// What both speak.
+    pub const fn common(self, other: Features) -> Features {
+        Features(self.0 & other.0)
+    }
+
+    /// Whether every feature of `other` is in this set.
+    pub const fn contains(self, other: Features) -> bool {
+        other.0 & !self.0 == 0
+    }
+}
+
+/// One of the three bidirectional streams that a client opens, in this order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Lane {
+    /// Control messages, receipts, and streams of alarms.
+    Control = 0,
+    /// Live streams.
+    Live = 1,
+    /// Backfill, and the data released by an access.
+    Backfill = 2,
+}
+
+impl Lane {
+    /// Every lane, in the order the client opens them.
+    pub const ALL: [Lane; 3] = [Lane::Control, Lane::Live, Lane::Backfill];
+
+    /// The lane with this number.
+    pub fn from_number(number: u8) -> Option<Lane> {
+        Lane::ALL.into_iter().find(|lane| *lane as u8 == number)
+    }
+
+    /// What the client sends first on this lane.
+    pub fn preamble(self) -> [u8; 8] {
+        let mut bytes = [self as u8; 8];
+        bytes[..7].copy_from_slice(&LANE_PREAMBLE);
+        bytes
+    }
+}

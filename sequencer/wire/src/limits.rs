@@ -1,0 +1,24 @@
+//! Limits of the protocol. Each is checked before memory is taken for what it bounds.
+
+pub use model::limits::{FRAME_BYTES_MAX, FRAME_READINGS_MAX, MESSAGE_BYTES_MAX};
+
+/// Largest message of all, bytes: one released frame with what describes it.
+pub const RELEASED_BYTES_MAX: usize = FRAME_BYTES_MAX + 1024;
+
+/// Longest name a client gives itself in its hello, bytes.
+pub const CLIENT_NAME_BYTES_MAX: usize = 64;
+
+/// Largest signed operation, bytes; the operation itself is opaque here.
+pub const SIGNED_OPERATION_BYTES_MAX: usize = 1024;
+
+/// Longest reason of an access request, bytes.
+pub const REASON_BYTES_MAX: usize = 256;
+
+/// Most resume marks in a welcome; the answer to each stream's opening is authoritative.
+pub const MARKS_MAX: usize = 512;
+
+/// Most items of one receipt, all kinds together: a group is cut before it needs more for one holder.
+pub const RECEIPT_ITEMS_MAX: usize = 512;
+
+/// Most signals of one device in the registry.
+pub const DEVICE_SIGNALS_MAX: usize = 64;

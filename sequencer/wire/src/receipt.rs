@@ -1,0 +1,376 @@
+//! A receipt: what one group of the log acknowledges to one holder (docs/wire.md section 6).
+
+use std::fmt;
+
+use k256::ecdsa::{RecoveryId, Signature, SigningKey, VerifyingKey};
+use model::{ChainScope, Digest, Millis, Position, RejectCode, Sequence};
+use thiserror::Error;
+
+use crate::codec::{Reader, Writer};
+use crate::hash::{Address, Holder, keccak};
+use crate::limits::RECEIPT_ITEMS_MAX;
+use crate::{DecodeError, StreamName};
+
+/// Frames of one stream without a hole.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FramesItem {
+    /// Device, signal and epoch.
+    pub stream: StreamName,
+    /// First and last sequence.
+    pub sequences: (Sequence, Sequence),
+    /// Journal positions of the first and the last.
+    pub positions: (Position, Position),
+    /// When the last was appended.
+    pub appended: Millis,
+}
+
+/// An operation that took effect.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OperationItem {
+    /// Journal position.
+    pub position: Position,
+    /// The operation's effective time, t_op.
+    pub time: Millis,
+    /// [`crate::SignedOperation::digest`].
+    pub digest: Digest,
+}
+
+/// A request to read, permitted or refused.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AccessItem {
+    /// Journal position.
+    pub position: Position,
+    /// When it was decided.
+    pub time: Millis,
+    /// [`crate::SignedAccessRequest::digest`].
+    pub digest: Digest,
+    /// The decision.
+    pub permitted: bool,
+}
+
+/// Something refused that is neither of the above. The reason is not in it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RefusalItem {
+    /// Journal position.
+    pub position: Position,
+    /// Digest of what was refused.
+    pub digest: Digest,
+}
+
+/// What a receipt acknowledges, each list by ascending position.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Items {
+    /// Frames.
+    pub frames: Vec<FramesItem>,
+    /// Operations.
+    pub operations: Vec<OperationItem>,
+    /// Access requests.
+    pub accesses: Vec<AccessItem>,
+    /// Refusals.
+    pub refusals: Vec<RefusalItem>,
+}
+
+impl Items {
+    /// Number of items of all kinds.
+    pub fn len(&self) -> usize {
+        self.frames.len() + self.operations.len() + self.accesses.len() + self.refusals.len()
+    }
+
+    /// Whether nothing is acknowledged.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Which group of the log, of which deployment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GroupIdentity {
+    /// Chain and contract.
+    pub scope: ChainScope,
+    /// Number of the group.
+    pub group: u64,
+    /// Chain hash of the group; opaque here.
+    pub chain_hash: [u8; 32],
+}
+
+/// A receipt before it is signed. A pure function of the log: equal groups give equal bytes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Receipt {
+    /// Of which group.
+    pub group: GroupIdentity,
+    /// For whom.
+    pub holder: Holder,
+    items: Items,
+}
+
+/// Why a receipt is not valid.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ReceiptError {
+    /// None or too many items, or a list out of order.
+    #[error("expected 1 to {RECEIPT_ITEMS_MAX} items in ascending order, found otherwise")]
+    Items,
+    /// The bytes do not decode.
+    #[error("the bytes of the receipt do not decode")]
+    Decode(#[from] DecodeError),
+    /// No key gives this signature, or not in its one accepted form.
+    #[error("expected a low-s secp256k1 signature with v 27 or 28")]
+    Signature,
+    /// Another key signed.
+    #[error("expected a receipt signed by {expected:?}, found {found:?}")]
+    Signer {
+        /// The registered signer.
+        expected: Address,
+        /// The signer recovered.
+        found: Address,
+    },
+}
+
+impl ReceiptError {
+    /// The code of the one list.
+    pub fn code(&self) -> RejectCode {
+        match self {
+            ReceiptError::Signature | ReceiptError::Signer { .. } => RejectCode::Signature,
+            _ => RejectCode::Malformed,
+        }
+    }
+}
+
+impl Receipt {
+    /// Version byte of the canonical bytes.
+    pub const VERSION: u8 = 1;
+
+    /// Checks number and order of the items.
+    ///
+    /// # Errors
+    /// [`ReceiptError::Items`].
+    pub fn new(
+        group: GroupIdentity,
+        holder: Holder,
+        items: Items,
+    ) -> Result<Receipt, ReceiptError> {
+        let ascending = |mut positions: Vec<Position>| {
+            let sorted = positions.is_sorted_by(|a, b| a < b);
+            positions.retain(|position| position.0 == 0);
+            sorted && positions.is_empty()
+        };
+        let frames_hold = items.frames.iter().all(|item| {
+            let (sequences, positions) = (item.sequences, item.positions);
+            let more = sequences.1.0.checked_sub(sequences.0.0);
+            let span = positions.1.0.checked_sub(positions.0.0);
+            sequences.0.0 > 0 && more.is_some_and(|more| span.is_some_and(|span| more <= span))
+        });
+        let ok = frames_hold
+            && (1..=RECEIPT_ITEMS_MAX).contains(&items.len())
+            && ascending(items.frames.iter().map(|item| item.positions.0).collect())
+            && ascending(items.operations.iter().map(|item| item.position).collect())
+            && ascending(items.accesses.iter().map(|item| item.position).collect())
+            && ascending(items.refusals.iter().map(|item| item.position).collect());
+        if ok { Ok(Receipt { group, holder, items }) } else { Err(ReceiptError::Items) }
+    }
+
+    /// What is acknowledged.
+    pub fn items(&self) -> &Items {
+        &self.items
+    }
+
+    /// Canonical bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut to = Writer::default();
+        to.u8(Receipt::VERSION);
+        to.u64(self.group.scope.chain_id);
+        to.raw(&self.group.scope.contract);
+        to.u64(self.group.group);
+        to.raw(&self.group.chain_hash);
+        to.raw(&self.holder.0);
+        let Items { frames, operations, accesses, refusals } = &self.items;
+        for count in [frames.len(), operations.len(), accesses.len(), refusals.len()] {
+            to.u16(count as u16);
+        }
+        for item in frames {
+            item.stream.write(&mut to);
+            to.u64(item.sequences.0.0);
+            to.u64(item.sequences.1.0);
+            to.u64(item.positions.0.0);
+            to.u64(item.positions.1.0);
+            to.millis(item.appended);
+        }
+        for item in operations {
+            to.u64(item.position.0);
+            to.millis(item.time);
+            to.digest(&item.digest);
+        }
+        for item in accesses {
+            to.u64(item.position.0);
+            to.millis(item.time);
+            to.digest(&item.digest);
+            to.u8(u8::from(item.permitted));
+        }
+        for item in refusals {
+            to.u64(item.position.0);
+            to.digest(&item.digest);
+        }
+        to.0
+    }
+
+    /// Reads canonical bytes.
+    ///
+    /// # Errors
+    /// [`ReceiptError`] for every other byte string.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Receipt, ReceiptError> {
+        let mut from = Reader::new("receipt", bytes);
+        from.version(Receipt::VERSION)?;
+        let scope = ChainScope { chain_id: from.u64()?, contract: from.array()? };
+        let group = GroupIdentity { scope, group: from.u64()?, chain_hash: from.array()? };
+        let holder = Holder(from.array()?);
+        let mut counts = [0; 4];
+        for count in &mut counts {
+            *count = from.count("receipt items", RECEIPT_ITEMS_MAX)?;
+        }
+        let items = Items {
+            frames: list(counts[0], || read_frames(&mut from))?,
+            operations: list(counts[1], || read_operation(&mut from))?,
+            accesses: list(counts[2], || read_access(&mut from))?,
+            refusals: list(counts[3], || read_refusal(&mut from))?,
+        };
+        from.finish()?;
+        Receipt::new(group, holder, items)
+    }
+
+    /// The EIP-712 digest that is signed.
+    pub fn signing_hash(&self) -> [u8; 32] {
+        let domain = crate::eip712::domain_separator(&self.group.scope);
+        keccak(&[&[0x19, 0x01], &domain, &crate::eip712::receipt_hash(self)])
+    }
+
+    /// Signs deterministically (RFC 6979, low s).
+    ///
+    /// # Errors
+    /// [`ReceiptError::Signature`] in the practically impossible case that no nonce serves.
+    pub fn sign(self, key: &SigningKey) -> Result<SignedReceipt, ReceiptError> {
+        let (signature, recovery) = key
+            .sign_prehash_recoverable(&self.signing_hash())
+            .map_err(|_| ReceiptError::Signature)?;
+        let mut bytes = [0; 65];
+        bytes[..64].copy_from_slice(&signature.to_bytes());
+        bytes[64] = 27 + recovery.to_byte();
+        Ok(SignedReceipt { receipt: self, signature: bytes })
+    }
+}
+
+/// Grows with what is read, never with what a count claims.
+fn list<T>(
+    count: usize,
+    read: impl FnMut() -> Result<T, DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    std::iter::repeat_with(read).take(count).collect()
+}
+
+fn read_frames(from: &mut Reader<'_>) -> Result<FramesItem, DecodeError> {
+    Ok(FramesItem {
+        stream: StreamName::read(from)?,
+        sequences: (Sequence(from.u64()?), Sequence(from.u64()?)),
+        positions: (Position(from.u64()?), Position(from.u64()?)),
+        appended: from.millis("append time")?,
+    })
+}
+
+fn read_operation(from: &mut Reader<'_>) -> Result<OperationItem, DecodeError> {
+    Ok(OperationItem {
+        position: Position(from.u64()?),
+        time: from.millis("operation time")?,
+        digest: from.digest()?,
+    })
+}
+
+fn read_access(from: &mut Reader<'_>) -> Result<AccessItem, DecodeError> {
+    Ok(AccessItem {
+        position: Position(from.u64()?),
+        time: from.millis("access time")?,
+        digest: from.digest()?,
+        permitted: from.flag("decision")?,
+    })
+}
+
+fn read_refusal(from: &mut Reader<'_>) -> Result<RefusalItem, DecodeError> {
+    Ok(RefusalItem { position: Position(from.u64()?), digest: from.digest()? })
+}
+
+/// The address of a receipt key: the last 20 bytes of keccak256 of its uncompressed point.
+pub fn signer_address(key: &SigningKey) -> Address {
+    address_of(key.verifying_key())
+}
+
+fn address_of(key: &VerifyingKey) -> Address {
+    let point = key.to_encoded_point(false);
+    let hash = keccak(&[&point.as_bytes()[1..]]);
+    let mut address = [0; 20];
+    address.copy_from_slice(&hash[12..]);
+    Address(address)
+}
+
+/// A receipt with its signature: r, s, v (27 or 28), s in the lower half.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SignedReceipt {
+    /// What is signed.
+    pub receipt: Receipt,
+    /// 65 bytes.
+    pub signature: [u8; 65],
+}
+
+impl fmt::Debug for SignedReceipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Receipt { group, items, .. } = &self.receipt;
+        write!(f, "SignedReceipt {{ group: {}, items: {} }}", group.group, items.len())
+    }
+}
+
+impl SignedReceipt {
+    /// Who signed.
+    ///
+    /// # Errors
+    /// [`ReceiptError::Signature`] for a high s, another v, or no key at all.
+    pub fn recover(&self) -> Result<Address, ReceiptError> {
+        let wrong = |_| ReceiptError::Signature;
+        let signature = Signature::from_slice(&self.signature[..64]).map_err(wrong)?;
+        // One receipt has one encoding: contracts and sets of evidence compare bytes.
+        if signature.normalize_s().is_some() {
+            return Err(ReceiptError::Signature);
+        }
+        let v = self.signature[64];
+        let recovery = (27..=28).contains(&v).then(|| RecoveryId::from_byte(v - 27)).flatten();
+        let recovery = recovery.ok_or(ReceiptError::Signature)?;
+        let hash = self.receipt.signing_hash();
+        VerifyingKey::recover_from_prehash(&hash, &signature, recovery)
+            .map(|key| address_of(&key))
+            .map_err(wrong)
+    }
+
+    /// Checks who signed.
+    ///
+    /// # Errors
+    /// [`ReceiptError`] unless `expected` did.
+    pub fn verify(&self, expected: Address) -> Result<(), ReceiptError> {
+        match self.recover()? {
+            found if found == expected => Ok(()),
+            found => Err(ReceiptError::Signer { expected, found }),
+        }
+    }
+
+    /// Canonical bytes: the receipt's, then the signature.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = self.receipt.to_bytes();
+        bytes.extend(self.signature);
+        bytes
+    }
+
+    /// Reads canonical bytes; does not check who signed.
+    ///
+    /// # Errors
+    /// [`ReceiptError`] for every other byte string.
+    pub fn from_bytes(bytes: &[u8]) -> Result<SignedReceipt, ReceiptError> {
+        let found = bytes.len();
+        let truncated = DecodeError::Truncated { what: "signed receipt", expected: 65, found };
+        let (receipt, signature) = bytes.split_last_chunk::<65>().ok_or(truncated)?;
+        Ok(SignedReceipt { receipt: Receipt::from_bytes(receipt)?, signature: *signature })
+    }
+}

@@ -1,0 +1,256 @@
+//! Who and what is registered: the records whose changes stand in the log.
+
+use std::fmt;
+
+use model::{DeviceId, GatewayId, Interval, Millis, OrganisationId, PatientIndex, PractitionerId};
+
+use crate::DecodeError;
+use crate::codec::{Reader, Writer};
+use crate::limits::DEVICE_SIGNALS_MAX;
+use crate::stream::read_signal;
+
+/// Something that is registered.
+#[derive(Clone, PartialEq, Eq)]
+pub enum RegistryRecord {
+    /// An organisation.
+    Organisation {
+        /// Its id.
+        id: OrganisationId,
+    },
+    /// A practitioner.
+    Practitioner {
+        /// Their id.
+        id: PractitionerId,
+        /// For whom they act.
+        organisation: OrganisationId,
+        /// The compressed EdDSA key that signs their requests.
+        public_key: [u8; 32],
+        /// When the key may be used.
+        valid: Interval,
+    },
+    /// A gateway.
+    Gateway {
+        /// Its id: the common name of its certificate.
+        id: GatewayId,
+        /// Whose gateway.
+        organisation: OrganisationId,
+        /// SHA-256 of its certificate in DER.
+        fingerprint: [u8; 32],
+        /// When the certificate may be used.
+        valid: Interval,
+    },
+    /// A device, assigned to one patient.
+    Device {
+        /// Its id.
+        id: DeviceId,
+        /// Whose device.
+        organisation: OrganisationId,
+        /// Whom it measures.
+        patient: PatientIndex,
+        /// What it measures: codes of `model::signals`, ascending, 1 to [`DEVICE_SIGNALS_MAX`].
+        signals: Vec<u32>,
+    },
+}
+
+/// Which record ends.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RegistryKey {
+    /// An organisation.
+    Organisation(OrganisationId),
+    /// A practitioner.
+    Practitioner(PractitionerId),
+    /// A gateway.
+    Gateway(GatewayId),
+    /// A device.
+    Device(DeviceId),
+}
+
+/// A change of the registry; takes effect at the next entry of the log.
+#[derive(Clone, PartialEq, Eq)]
+pub enum RegistryChange {
+    /// Adds a record, or replaces the one with its key.
+    Add(RegistryRecord),
+    /// Ends a record.
+    End {
+        /// Which.
+        key: RegistryKey,
+        /// When it ended.
+        at: Millis,
+    },
+}
+
+impl fmt::Debug for RegistryRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RegistryRecord({:?})", self.key())
+    }
+}
+
+/// Prints the kind only.
+impl fmt::Debug for RegistryKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            ["organisation", "practitioner", "gateway", "device"][self.number() as usize - 1],
+        )
+    }
+}
+
+impl fmt::Debug for RegistryChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RegistryChange::Add(record) => write!(f, "Add({record:?})"),
+            RegistryChange::End { key, at } => write!(f, "End({key:?}, {at:?})"),
+        }
+    }
+}
+
+impl RegistryRecord {
+    /// What the record is found by.
+    pub fn key(&self) -> RegistryKey {
+        match self {
+            RegistryRecord::Organisation { id } => RegistryKey::Organisation(id.clone()),
+            RegistryRecord::Practitioner { id, .. } => RegistryKey::Practitioner(id.clone()),
+            RegistryRecord::Gateway { id, .. } => RegistryKey::Gateway(id.clone()),
+            RegistryRecord::Device { id, .. } => RegistryKey::Device(id.clone()),
+        }
+    }
+}
+
+impl RegistryKey {
+    fn number(&self) -> u8 {
+        match self {
+            RegistryKey::Organisation(_) => 1,
+            RegistryKey::Practitioner(_) => 2,
+            RegistryKey::Gateway(_) => 3,
+            RegistryKey::Device(_) => 4,
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            RegistryKey::Organisation(id) => id.as_str(),
+            RegistryKey::Practitioner(id) => id.as_str(),
+            RegistryKey::Gateway(id) => id.as_str(),
+            RegistryKey::Device(id) => id.as_str(),
+        }
+    }
+
+    fn read(from: &mut Reader<'_>) -> Result<RegistryKey, DecodeError> {
+        match from.u8()? {
+            1 => from.name("organisation id", OrganisationId::new).map(RegistryKey::Organisation),
+            2 => from.name("practitioner id", PractitionerId::new).map(RegistryKey::Practitioner),
+            3 => from.name("gateway id", GatewayId::new).map(RegistryKey::Gateway),
+            4 => from.name("device id", DeviceId::new).map(RegistryKey::Device),
+            found => Err(DecodeError::Unknown { what: "registry kind", found: u64::from(found) }),
+        }
+    }
+}
+
+impl RegistryChange {
+    /// Version byte of the canonical bytes.
+    pub const VERSION: u8 = 1;
+    const ADD: u8 = 1;
+    const END: u8 = 2;
+
+    /// Canonical bytes.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if a device's signals are none, too many, unknown or not ascending.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, DecodeError> {
+        let mut to = Writer::default();
+        to.u8(RegistryChange::VERSION);
+        match self {
+            RegistryChange::Add(record) => {
+                to.u8(RegistryChange::ADD);
+                write_record(record, &mut to)?;
+            }
+            RegistryChange::End { key, at } => {
+                to.u8(RegistryChange::END);
+                to.u8(key.number());
+                to.text(key.name());
+                to.millis(*at);
+            }
+        }
+        Ok(to.0)
+    }
+
+    /// Reads canonical bytes.
+    ///
+    /// # Errors
+    /// [`DecodeError`] for every other byte string.
+    pub fn from_bytes(bytes: &[u8]) -> Result<RegistryChange, DecodeError> {
+        let mut from = Reader::new("registry change", bytes);
+        from.version(RegistryChange::VERSION)?;
+        let change = match from.u8()? {
+            RegistryChange::ADD => RegistryChange::Add(read_record(&mut from)?),
+            RegistryChange::END => {
+                let key = RegistryKey::read(&mut from)?;
+                RegistryChange::End { key, at: from.millis("end of a record")? }
+            }
+            found => {
+                let found = u64::from(found);
+                return Err(DecodeError::Unknown { what: "registry change", found });
+            }
+        };
+        from.finish()?;
+        Ok(change)
+    }
+}
+
+fn write_record(record: &RegistryRecord, to: &mut Writer) -> Result<(), DecodeError> {
+    let key = record.key();
+    to.u8(key.number());
+    to.text(key.name());
+    match record {
+        RegistryRecord::Organisation { .. } => {}
+        RegistryRecord::Practitioner { organisation, public_key: bytes, valid, .. }
+        | RegistryRecord::Gateway { organisation, fingerprint: bytes, valid, .. } => {
+            to.text(organisation.as_str());
+            to.raw(bytes);
+            to.interval(*valid);
+        }
+        RegistryRecord::Device { organisation, patient, signals, .. } => {
+            check_signals(signals)?;
+            to.text(organisation.as_str());
+            to.patient(*patient);
+            to.u16(signals.len() as u16);
+            signals.iter().for_each(|signal| to.u32(*signal));
+        }
+    }
+    Ok(())
+}
+
+fn read_record(from: &mut Reader<'_>) -> Result<RegistryRecord, DecodeError> {
+    let key = RegistryKey::read(from)?;
+    if let RegistryKey::Organisation(id) = key {
+        return Ok(RegistryRecord::Organisation { id });
+    }
+    let organisation = from.name("organisation id", OrganisationId::new)?;
+    Ok(match key {
+        RegistryKey::Organisation(id) => RegistryRecord::Organisation { id },
+        RegistryKey::Practitioner(id) => {
+            let (public_key, valid) = (from.array()?, from.interval("validity")?);
+            RegistryRecord::Practitioner { id, organisation, public_key, valid }
+        }
+        RegistryKey::Gateway(id) => {
+            let (fingerprint, valid) = (from.array()?, from.interval("validity")?);
+            RegistryRecord::Gateway { id, organisation, fingerprint, valid }
+        }
+        RegistryKey::Device(id) => {
+            let patient = from.patient()?;
+            let count = from.count("signals of a device", DEVICE_SIGNALS_MAX)?;
+            let signals: Vec<u32> =
+                (0..count).map(|_| read_signal(from)).collect::<Result<_, _>>()?;
+            check_signals(&signals)?;
+            RegistryRecord::Device { id, organisation, patient, signals }
+        }
+    })
+}
+
+fn check_signals(signals: &[u32]) -> Result<(), DecodeError> {
+    let known = signals.iter().all(|code| model::signal_by_code(*code).is_some());
+    let ascending = signals.is_sorted_by(|a, b| a < b);
+    if known && ascending && (1..=DEVICE_SIGNALS_MAX).contains(&signals.len()) {
+        return Ok(());
+    }
+    Err(DecodeError::field("signals of a device", "expected 1 to 64 known codes, ascending"))
+}
