@@ -1,1 +1,4 @@
 //! R1CS of the consent statements C1 and C2.
+
+pub mod builder;
+pub mod gadgets;

@@ -1,0 +1,190 @@
+//! A lean R1CS builder.
+//!
+//! A circuit is a function over a [`Builder`]. [`matrices`] runs it once to learn its rows, for key
+//! generation and audits; [`witness`] runs it for each proof and records only the assignment and
+//! its products with the three matrices, so that proving neither keeps nor multiplies matrices.
+//!
+//! Both runs must have one structure: a circuit never branches on a value, only on sizes and on
+//! [`Num::is_constant`], which is the same in both. Each run of [`matrices`] takes the values of an
+//! example; they do not enter the rows.
+//!
+//! Every row belongs to the rule that was open when it was enforced ([`Builder::rule`]), so that a
+//! violated row can be named.
+
+mod audit;
+mod logic;
+mod num;
+mod r1cs;
+
+pub use num::{Bit, Num};
+pub use r1cs::{Assignment, R1cs, Row};
+
+use ark_bn254::Fr;
+use ark_ff::Field;
+use rayon::prelude::*;
+
+/// The state of a run.
+pub struct Builder {
+    /// The constant one, then the public inputs.
+    instance: Vec<Fr>,
+    witness: Vec<Fr>,
+    rows: Rows,
+    rule: &'static str,
+}
+
+enum Rows {
+    Matrices { a: Vec<Row>, b: Vec<Row>, c: Vec<Row>, rules: Vec<&'static str> },
+    Products { az: Vec<Fr>, bz: Vec<Fr>, cz: Vec<Fr> },
+}
+
+/// The rows of `circuit` and the assignment that it made.
+pub fn matrices(circuit: impl FnOnce(&mut Builder)) -> (R1cs, Assignment) {
+    let rows = Rows::Matrices { a: vec![], b: vec![], c: vec![], rules: vec![] };
+    let mut builder = Builder::new(rows);
+    circuit(&mut builder);
+    let Rows::Matrices { a, b, c, rules } = builder.rows else { unreachable!("set above") };
+    let (instances, witnesses) = (builder.instance.len(), builder.witness.len());
+    let [a, b, c] = [a, b, c].map(|rows| num::place_witness_columns(rows, instances));
+    let r1cs = R1cs { instances, witnesses, a, b, c, rules };
+    let [az, bz, cz] = r1cs.products(&builder.instance, &builder.witness);
+    (r1cs, Assignment { instance: builder.instance, witness: builder.witness, az, bz, cz })
+}
+
+/// The assignment of `circuit` and its products with the matrices, without the matrices.
+pub fn witness(circuit: impl FnOnce(&mut Builder)) -> Assignment {
+    let mut builder = Builder::products();
+    circuit(&mut builder);
+    let Rows::Products { az, bz, cz } = builder.rows else { unreachable!("set above") };
+    Assignment { instance: builder.instance, witness: builder.witness, az, bz, cz }
+}
+
+impl Builder {
+    fn new(rows: Rows) -> Self {
+        Self { instance: vec![Fr::ONE], witness: vec![], rows, rule: "" }
+    }
+
+    fn products() -> Self {
+        Self::new(Rows::Products { az: vec![], bz: vec![], cz: vec![] })
+    }
+
+    /// Allocates a public input. The verifier gives its value, so nothing bounds it here.
+    pub fn input(&mut self, value: Fr) -> Num {
+        let column = u32::try_from(self.instance.len()).expect("fewer than 2^31 inputs");
+        self.instance.push(value);
+        self.allocated(value, column)
+    }
+
+    /// Allocates a private value. Nothing bounds it until rows do.
+    pub fn alloc(&mut self, value: Fr) -> Num {
+        let column = num::witness_column(self.witness.len());
+        self.witness.push(value);
+        self.allocated(value, column)
+    }
+
+    fn allocated(&self, value: Fr, column: u32) -> Num {
+        match self.rows {
+            Rows::Matrices { .. } => Num::variable(value, column),
+            Rows::Products { .. } => Num::untracked(value),
+        }
+    }
+
+    /// Enforces `left * right = product`.
+    pub fn enforce(&mut self, left: &Num, right: &Num, product: &Num) {
+        match &mut self.rows {
+            Rows::Matrices { a, b, c, rules } => {
+                a.push(left.row());
+                b.push(right.row());
+                c.push(product.row());
+                rules.push(self.rule);
+            }
+            Rows::Products { az, bz, cz } => {
+                az.push(left.value());
+                bz.push(right.value());
+                cz.push(product.value());
+            }
+        }
+    }
+
+    /// Runs `part` with its rows owned by the rule `name`.
+    pub fn rule<T>(&mut self, name: &'static str, part: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = std::mem::replace(&mut self.rule, name);
+        let result = part(self);
+        self.rule = outer;
+        result
+    }
+
+    /// Runs `part` for each item in turn. A witness run takes the items in parallel, so a part gets
+    /// nothing from the one before it and allocates no public input; numbers made outside may be
+    /// read.
+    ///
+    /// # Panics
+    /// If a part allocates a public input.
+    pub fn each<I: Sync, T: Send>(
+        &mut self,
+        items: &[I],
+        part: impl Fn(&mut Self, &I) -> T + Sync,
+    ) -> Vec<T> {
+        if matches!(self.rows, Rows::Matrices { .. }) {
+            let inputs = self.instance.len();
+            let results = items.iter().map(|item| part(self, item)).collect();
+            assert_eq!(self.instance.len(), inputs, "a parallel part allocates no public input");
+            return results;
+        }
+        let parts: Vec<(Self, T)> = items
+            .par_iter()
+            .map(|item| {
+                let mut builder = Self::products();
+                let result = part(&mut builder, item);
+                (builder, result)
+            })
+            .collect();
+        parts.into_iter().map(|(part, result)| self.append(part, result)).collect()
+    }
+
+    fn append<T>(&mut self, part: Self, result: T) -> T {
+        assert_eq!(part.instance.len(), 1, "a parallel part allocates no public input");
+        self.witness.extend(part.witness);
+        let (Rows::Products { az, bz, cz }, Rows::Products { az: a, bz: b, cz: c }) =
+            (&mut self.rows, part.rows)
+        else {
+            unreachable!("parts are witness runs")
+        };
+        az.extend(a);
+        bz.extend(b);
+        cz.extend(c);
+        result
+    }
+
+    /// `offset + sum of coefficients * nums`, whose value the caller already knows: a witness run
+    /// does no arithmetic here.
+    pub(crate) fn known_combination<'a>(
+        &self,
+        value: Fr,
+        offset: Fr,
+        terms: impl IntoIterator<Item = (Fr, &'a Num)>,
+    ) -> Num {
+        match self.rows {
+            Rows::Products { .. } => Num::untracked(value),
+            Rows::Matrices { .. } => {
+                let combination = Num::combination(terms) + Num::constant(offset);
+                assert_eq!(
+                    combination.value(),
+                    value,
+                    "the known value is that of the combination"
+                );
+                combination
+            }
+        }
+    }
+
+    /// Rows so far.
+    pub fn row_count(&self) -> usize {
+        match &self.rows {
+            Rows::Matrices { a, .. } => a.len(),
+            Rows::Products { az, .. } => az.len(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,220 @@
+//! Bits, choices and comparisons.
+//!
+//! Values that do not fit (a bit of a number too wide, the inverse of 0) are assigned anyway and
+//! violate a row: a builder never fails.
+
+use super::{Bit, Builder, Num};
+use ark_bn254::Fr;
+use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
+
+impl Builder {
+    /// Enforces `left = right`: one row.
+    pub fn enforce_equal(&mut self, left: &Num, right: &Num) {
+        self.enforce_zero(&(left - right));
+    }
+
+    /// Enforces `num = 0`: one row.
+    pub fn enforce_zero(&mut self, num: &Num) {
+        self.enforce(num, &Num::one(), &Num::zero());
+    }
+
+    /// Enforces `num = 0` where `condition` is 1: one row.
+    pub fn enforce_zero_if(&mut self, condition: &Bit, num: &Num) {
+        self.enforce(condition.num(), num, &Num::zero());
+    }
+
+    /// Enforces `left = right` where `condition` is 1: one row.
+    pub fn enforce_equal_if(&mut self, condition: &Bit, left: &Num, right: &Num) {
+        self.enforce_zero_if(condition, &(left - right));
+    }
+
+    /// `left * right`: one row, or none if one of them is a constant.
+    pub fn product(&mut self, left: &Num, right: &Num) -> Num {
+        if left.is_constant() {
+            return right * left.value();
+        }
+        if right.is_constant() {
+            return left * right.value();
+        }
+        let product = self.alloc(left.value() * right.value());
+        self.enforce(left, right, &product);
+        product
+    }
+
+    /// The sum of the products of pairs: one row a pair.
+    ///
+    /// # Panics
+    /// If the lists differ in length.
+    pub fn dot(&mut self, left: &[Num], right: &[Num]) -> Num {
+        assert_eq!(left.len(), right.len(), "a dot product pairs its factors");
+        let products: Vec<Num> =
+            left.iter().zip(right).map(|(left, right)| self.product(left, right)).collect();
+        Num::sum(&products)
+    }
+
+    /// `numerator / denominator`, hint and one row. Where both can be 0 the quotient is free: the
+    /// caller says why they are not.
+    pub(crate) fn quotient(&mut self, numerator: &Num, denominator: &Num) -> Num {
+        let inverse = denominator.value().inverse().unwrap_or(Fr::ZERO);
+        let quotient = self.alloc(numerator.value() * inverse);
+        self.enforce(&quotient, denominator, numerator);
+        quotient
+    }
+
+    /// A private bit: one row.
+    pub fn bit(&mut self, value: bool) -> Bit {
+        let bit = self.alloc(Fr::from(value));
+        self.enforce(&(Num::one() - &bit), &bit, &Num::zero());
+        Bit::confined(bit)
+    }
+
+    /// A private bit that is at most `bound`: one row in all, `a (a - bound) = 0`.
+    pub fn bit_within(&mut self, value: bool, bound: &Bit) -> Bit {
+        let bit = self.alloc(Fr::from(value));
+        self.enforce(&bit, &(&bit - bound.num()), &Num::zero());
+        Bit::confined(bit)
+    }
+
+    /// Confines `num` to 0 and 1: one row.
+    pub fn to_bit(&mut self, num: &Num) -> Bit {
+        self.enforce(&(Num::one() - num), num, &Num::zero());
+        Bit::confined(num.clone())
+    }
+
+    /// The `width` bits of `num`, the lowest first: `width + 1` rows. Unique if `width < 254`.
+    ///
+    /// # Panics
+    /// If `width` is above 254.
+    pub fn bits(&mut self, num: &Num, width: usize) -> Vec<Bit> {
+        let bits = self.private_bits(num.value(), width);
+        self.enforce_equal(&Num::pack(&bits), num);
+        bits
+    }
+
+    /// Enforces `num < 2^width`: `width + 1` rows.
+    ///
+    /// # Panics
+    /// If `width` is above 253.
+    pub fn range(&mut self, num: &Num, width: usize) {
+        assert!(width < 254, "254 bits say nothing about a field element");
+        self.bits(num, width);
+    }
+
+    /// `width` private bits, the lowest first, of which [`Num::pack`] makes a number: `width` rows,
+    /// one less than allocating the number and splitting it.
+    ///
+    /// # Panics
+    /// If `width` is above 254.
+    pub fn private_bits(&mut self, value: Fr, width: usize) -> Vec<Bit> {
+        assert!(width <= 254, "a field element has 254 bits");
+        let value = value.into_bigint();
+        (0..width).map(|place| self.bit(value.get_bit(place))).collect()
+    }
+
+    /// Both: one row.
+    pub fn and(&mut self, left: &Bit, right: &Bit) -> Bit {
+        Bit::confined(self.product(left.num(), right.num()))
+    }
+
+    /// Either: one row.
+    pub fn or(&mut self, left: &Bit, right: &Bit) -> Bit {
+        let both = self.product(left.num(), right.num());
+        Bit::confined(left.num() + right.num() - both)
+    }
+
+    /// `one` where `condition` is 1, else `zero`: one row.
+    pub fn select(&mut self, condition: &Bit, one: &Num, zero: &Num) -> Num {
+        zero + self.product(condition.num(), &(one - zero))
+    }
+
+    /// The item at the index whose `bits` are given, the lowest first: one row less than items.
+    ///
+    /// # Panics
+    /// If there are not `2^bits` items.
+    pub fn mux(&mut self, bits: &[Bit], items: &[Num]) -> Num {
+        assert_eq!(items.len(), 1 << bits.len(), "a choice by k bits has 2^k items");
+        let mut items = items.to_vec();
+        for bit in bits {
+            let (pairs, _) = items.as_chunks::<2>();
+            items = pairs.iter().map(|[zero, one]| self.select(bit, one, zero)).collect();
+        }
+        items.swap_remove(0)
+    }
+
+    /// Enforces that the item at the index is `value`: one row less than items.
+    ///
+    /// # Panics
+    /// If there are not `2^bits` items, or no bit.
+    pub fn enforce_mux(&mut self, bits: &[Bit], items: &[Num], value: &Num) {
+        let (last, bits) = bits.split_last().expect("a choice by at least one bit");
+        let (low, high) = items.split_at(items.len() / 2);
+        let (zero, one) = (self.mux(bits, low), self.mux(bits, high));
+        self.enforce(last.num(), &(one - &zero), &(value - &zero));
+    }
+
+    /// One bit for each index that `bits` can say, the one at the index set: `2^k - k - 1` rows.
+    pub fn one_hot(&mut self, bits: &[Bit]) -> Vec<Bit> {
+        let mut hot = vec![Num::one()];
+        for bit in bits {
+            // All that have this bit sum to it, so the first of them needs no product.
+            let rest: Vec<Num> = hot[1..].iter().map(|num| self.product(num, bit.num())).collect();
+            let high = [&[bit.num() - Num::sum(&rest)], rest.as_slice()].concat();
+            let low = hot.iter().zip(&high).map(|(num, high)| num - high);
+            hot = low.chain(high.iter().cloned()).collect();
+        }
+        hot.into_iter().map(Bit::confined).collect()
+    }
+
+    /// `count` private bits of which exactly the one at `choice` is set: `count + 1` rows.
+    pub fn choice(&mut self, choice: usize, count: usize) -> Vec<Bit> {
+        let bits: Vec<Bit> = (0..count).map(|index| self.bit(index == choice)).collect();
+        self.enforce_equal(&Num::sum(bits.iter().map(Bit::num)), &Num::one());
+        bits
+    }
+
+    /// `count` private bits of which at most one is set, and whether one is: `count + 1` rows.
+    pub fn choice_or_none(&mut self, choice: Option<usize>, count: usize) -> (Vec<Bit>, Bit) {
+        let bits: Vec<Bit> = (0..count).map(|index| self.bit(choice == Some(index))).collect();
+        let any = self.to_bit(&Num::sum(bits.iter().map(Bit::num)));
+        (bits, any)
+    }
+
+    /// Whether `num` is 0: two rows. The hint of the inverse is free where it is.
+    pub fn is_zero(&mut self, num: &Num) -> Bit {
+        let inverse = self.alloc(num.value().inverse().unwrap_or(Fr::ZERO));
+        let zero = self.alloc(Fr::from(num.value() == Fr::ZERO));
+        self.enforce(num, &inverse, &(Num::one() - &zero));
+        self.enforce(num, &zero, &Num::zero());
+        Bit::confined(zero)
+    }
+
+    /// Whether two numbers are equal: two rows.
+    pub fn is_equal(&mut self, left: &Num, right: &Num) -> Bit {
+        self.is_zero(&(left - right))
+    }
+
+    /// Enforces `num != 0`: one row.
+    pub fn enforce_nonzero(&mut self, num: &Num) {
+        self.quotient(&Num::one(), num);
+    }
+
+    /// Enforces `small <= large` for numbers whose difference is known to lie between `-2^253` and
+    /// `2^width`: `width + 1` rows.
+    ///
+    /// # Panics
+    /// If `width` is above 252.
+    pub fn enforce_at_most(&mut self, small: &Num, large: &Num, width: usize) {
+        assert!(width < 253, "a wrapped difference must not pass for a small one");
+        self.range(&(large - small), width);
+    }
+
+    /// Whether `small <= large` for numbers below `2^width`: `width + 2` rows.
+    ///
+    /// # Panics
+    /// If `width` is above 251.
+    pub fn is_at_most(&mut self, small: &Num, large: &Num, width: usize) -> Bit {
+        assert!(width < 252, "a wrapped difference must not pass for a small one");
+        let shifted = large - small + Num::constant(Fr::from(2u8).pow([width as u64]));
+        self.bits(&shifted, width + 1).pop().expect("width + 1 bits")
+    }
+}
