@@ -1,8 +1,8 @@
 //! The curve of circomlib's signatures: `168700 x^2 + y^2 = 1 + 168696 x^2 y^2` over BN254's scalar
 //! field (iden3's form of BabyJubJub, EIP-2494).
 //!
-//! arkworks' `ark-ed-on-bn254` has an isomorphic curve with another generator. Only its scalar field
-//! is used here: the integers modulo the order of the large subgroup.
+//! arkworks' `ark-ed-on-bn254` has an isomorphic curve with another generator. Only its scalar
+//! field is used here: the integers modulo the order of the large subgroup.
 
 use crate::field::{self, FieldError};
 use ark_bn254::Fr;
@@ -92,7 +92,8 @@ pub fn multiply(point: &Point, scalar: &Scalar) -> PointSum {
     point.mul_bigint(scalar.into_bigint())
 }
 
-/// Circomlibjs's `packPoint`: y in little-endian order, the top bit set if x is above `(r - 1) / 2`.
+/// Circomlibjs's `packPoint`: y in little-endian order, the top bit set if x is above `(r - 1) /
+/// 2`.
 pub fn pack(point: &Point) -> [u8; 32] {
     let mut bytes = field::to_bytes_le(&point.y);
     bytes[31] |= u8::from(field::is_upper_half(&point.x)) << 7;

@@ -1,8 +1,8 @@
 //! The one table of domain tags.
 //!
-//! A tag is the first capacity word of Poseidon, so that hashes of equal width in different roles can
-//! never be exchanged; it costs no constraint. The tag 0 is circomlib's plain hash and belongs to the
-//! signature challenge alone, because wallets compute that one with circomlibjs.
+//! A tag is the first capacity word of Poseidon, so that hashes of equal width in different roles
+//! can never be exchanged; it costs no constraint. The tag 0 is circomlib's plain hash and belongs
+//! to the signature challenge alone, because wallets compute that one with circomlibjs.
 
 use ark_bn254::Fr;
 

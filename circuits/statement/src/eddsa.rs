@@ -1,11 +1,11 @@
 //! EdDSA over BabyJubJub with Poseidon, byte for byte that of circomlibjs (`signPoseidon`).
 //!
 //! # Which signatures are accepted
-//! With the challenge `h = Poseidon(R8, A, message)`, a signature `(R8, S)` of the key `A` is accepted
-//! if and only if `S B8 = R8 + h' 8 A` for an `h'` below `2^254` with `h' = h` modulo `r`. So `h'` is
-//! `h`, or `h + r` where that fits: the circuit splits `h` into 254 bits without asking for the
-//! canonical ones, and its native twin must take the same set. This doubles a forger's chance per
-//! attempted challenge, one bit of about 125, and changes nothing for honest signers.
+//! With the challenge `h = Poseidon(R8, A, message)`, a signature `(R8, S)` of the key `A` is
+//! accepted if and only if `S B8 = R8 + h' 8 A` for an `h'` below `2^254` with `h' = h` modulo `r`.
+//! So `h'` is `h`, or `h + r` where that fits: the circuit splits `h` into 254 bits without asking
+//! for the canonical ones, and its native twin must take the same set. This doubles a forger's
+//! chance per attempted challenge, one bit of about 125, and changes nothing for honest signers.
 //!
 //! * A key is a point of the prime-order subgroup and not its neutral element; no other key exists.
 //! * `S` is below `l`: [`Signature::decode`] refuses the rest. The circuit takes digits of any
@@ -100,8 +100,8 @@ impl PublicKey {
     /// Reads circomlibjs's `packPoint`.
     ///
     /// # Errors
-    /// A [`PointError`] unless the bytes are the one packing of a point of the subgroup other than the
-    /// neutral element.
+    /// A [`PointError`] unless the bytes are the one packing of a point of the subgroup other than
+    /// the neutral element.
     pub fn decode(bytes: &[u8; 32]) -> Result<Self, PointError> {
         Self::check(babyjubjub::unpack(bytes)?)
     }

@@ -1,7 +1,7 @@
 //! Field elements and the 32-byte words that carry them.
 //!
-//! A word is big-endian and canonical: its integer is below the modulus `r` of BN254's scalar field.
-//! The contract, the batch file and the receipts use the same words.
+//! A word is big-endian and canonical: its integer is below the modulus `r` of BN254's scalar
+//! field. The contract, the batch file and the receipts use the same words.
 
 use ark_bn254::Fr;
 use ark_ff::{BigInt, BigInteger, PrimeField};
@@ -69,8 +69,8 @@ pub fn from_u128(integer: u128) -> Fr {
 
 /// The first 31 bytes of a 32-byte digest as a big-endian integer; the last byte is dropped.
 ///
-/// 248 bits always lie below the modulus, so that two digests map to one element only if they agree in
-/// all 31 bytes.
+/// 248 bits always lie below the modulus, so that two digests map to one element only if they agree
+/// in all 31 bytes.
 pub fn from_digest(digest: &[u8; 32]) -> Fr {
     let mut word = [0; 32];
     word[1..].copy_from_slice(&digest[..31]);
@@ -94,7 +94,8 @@ pub(crate) fn limbs_from_bytes_le(bytes: &[u8; 32]) -> BigInt<4> {
     BigInt::new(limbs)
 }
 
-/// Whether `element` lies in the upper half, above `(r - 1) / 2`: circomlibjs's sign of a coordinate.
+/// Whether `element` lies in the upper half, above `(r - 1) / 2`: circomlibjs's sign of a
+/// coordinate.
 pub(crate) fn is_upper_half(element: &Fr) -> bool {
     let mut half = Fr::MODULUS;
     half.div2();

@@ -1,7 +1,7 @@
 //! Poseidon over BN254's scalar field with circomlib's parameters, for 1 to 16 inputs.
 //!
-//! The state is one capacity word, which holds the domain tag, and the inputs; the hash is the first
-//! word after the permutation. With the tag 0 it equals circomlib's `Poseidon(n)`, otherwise
+//! The state is one capacity word, which holds the domain tag, and the inputs; the hash is the
+//! first word after the permutation. With the tag 0 it equals circomlib's `Poseidon(n)`, otherwise
 //! `PoseidonEx(n, 1)` with that initial state.
 
 mod grain;

@@ -1,11 +1,11 @@
 //! The record tree and the trees over lists.
 //!
 //! The record tree has 8 children a node and 8 levels: `2^24` leaves, the leaf's index being the
-//! patient's pseudonym. It is sparse: leaves never set are 0, which is the hash of nothing, and only
-//! nodes above a set leaf are stored (256 bytes a node, about 2 kB for a lonely leaf).
+//! patient's pseudonym. It is sparse: leaves never set are 0, which is the hash of nothing, and
+//! only nodes above a set leaf are stored (256 bytes a node, about 2 kB for a lonely leaf).
 //!
-//! Lists of claims and operations have 16 children a node, because opening one entry is rare there and
-//! hashing the whole list is not.
+//! Lists of claims and operations have 16 children a node, because opening one entry is rare there
+//! and hashing the whole list is not.
 
 use crate::{domain::Domain, poseidon};
 use ark_bn254::Fr;
@@ -30,8 +30,8 @@ pub const CHUNK_ARITY: usize = 16;
 
 /// The children of one node.
 pub type Children = [Fr; ARITY];
-/// The children of the nodes above a leaf, lowest first. Sibling or not, all are given; which one the
-/// path comes through follows from the index, three bits a level, lowest first.
+/// The children of the nodes above a leaf, lowest first. Sibling or not, all are given; which one
+/// the path comes through follows from the index, three bits a level, lowest first.
 pub type Path = [Children; DEPTH];
 
 /// The record tree.
@@ -71,7 +71,8 @@ impl Tree {
         self.set_many(&[(index, leaf)]);
     }
 
-    /// Writes leaves and hashes each node above them once. Of two leaves at one index the later stays.
+    /// Writes leaves and hashes each node above them once. Of two leaves at one index the later
+    /// stays.
     ///
     /// # Panics
     /// If an index is not below [`LEAVES`].
@@ -125,9 +126,9 @@ pub fn cap_root(cap: &[Fr; CAP]) -> Fr {
     node(&nodes.try_into().expect("as many groups as children"))
 }
 
-/// The node that `path` leads to from `leaf` at `index`, or `None` if at a level the node below is not
-/// the child that the index picks. A whole [`Path`] leads to the root, its first [`CAP_DEPTH`] levels
-/// to node `index >> 18` of the cap.
+/// The node that `path` leads to from `leaf` at `index`, or `None` if at a level the node below is
+/// not the child that the index picks. A whole [`Path`] leads to the root, its first [`CAP_DEPTH`]
+/// levels to node `index >> 18` of the cap.
 pub fn open(leaf: Fr, index: u32, path: &[Children]) -> Option<Fr> {
     let steps = path.iter().enumerate();
     steps.into_iter().try_fold(leaf, |below, (level, children)| {
@@ -141,7 +142,8 @@ pub fn verify_path(root: Fr, leaf: Fr, index: u32, path: &Path) -> bool {
     index < LEAVES && open(leaf, index, path) == Some(root)
 }
 
-/// The roots before and after `old` at `index` became `new`, or `None` if `path` does not open `old`.
+/// The roots before and after `old` at `index` became `new`, or `None` if `path` does not open
+/// `old`.
 pub fn update(old: Fr, new: Fr, index: u32, path: &Path) -> Option<(Fr, Fr)> {
     let before = open(old, index, path)?;
     let after = path.iter().enumerate().fold(new, |below, (level, children)| {
@@ -185,8 +187,9 @@ pub fn chunk_depth(leaves: usize) -> usize {
     depth as usize
 }
 
-/// The root of the smallest 16-ary tree that holds `leaves` in order, the rest being 0; every node is
-/// hashed under `tag`. The list is not bound to its length: whoever needs that puts it beside the root.
+/// The root of the smallest 16-ary tree that holds `leaves` in order, the rest being 0; every node
+/// is hashed under `tag`. The list is not bound to its length: whoever needs that puts it beside
+/// the root.
 pub fn chunk_root(tag: Fr, leaves: &[Fr]) -> Fr {
     chunk_levels(tag, leaves).pop().expect("a root")[0]
 }
@@ -214,8 +217,8 @@ pub fn chunk_path(tag: Fr, leaves: &[Fr], index: usize) -> Vec<[Fr; CHUNK_ARITY]
         .collect()
 }
 
-/// Whether `leaf` stands at `index` of the list with this `root`. The length of `path` is the depth of
-/// the tree, which the caller knows from the capacity of the list.
+/// Whether `leaf` stands at `index` of the list with this `root`. The length of `path` is the depth
+/// of the tree, which the caller knows from the capacity of the list.
 pub fn verify_chunk_path(
     tag: Fr,
     root: Fr,

@@ -20,12 +20,12 @@ pub struct Parameters {
 
 /// The partial rounds in the basis in which all but the first word stay where they are.
 ///
-/// Split the state into its first word and the rest, and the matrix into
-/// `[[m, v], [w, N]]`. A partial round maps `(a, x)` to `(m s + v x, w s + N x)` with `s = a^5`.
-/// With `x = N^(k - rounds) y` before round `k` this is `(m s + row_k y, y + column_k s)`, where
-/// `row_k = v N^(k - rounds)` and `column_k = N^(rounds - 1 - k) w`. The first power of `N` is merged
-/// into the matrix before the partial rounds, and after the last one `x = y`. Constants added to `x`
-/// never meet an S-box inside, so that they are carried along and added where they do.
+/// Split the state into its first word and the rest, and the matrix into `[[m, v], [w, N]]`. A
+/// partial round maps `(a, x)` to `(m s + v x, w s + N x)` with `s = a^5`. With `x = N^(k - rounds)
+/// y` before round `k` this is `(m s + row_k y, y + column_k s)`, where `row_k = v N^(k - rounds)`
+/// and `column_k = N^(rounds - 1 - k) w`. The first power of `N` is merged into the matrix before
+/// the partial rounds, and after the last one `x = y`. Constants added to `x` never meet an S-box
+/// inside, so that they are carried along and added where they do.
 pub(super) struct Sparse {
     /// The first constant of the first partial round.
     pub(super) first: Fr,
@@ -91,8 +91,8 @@ impl Sparse {
     }
 }
 
-/// Moves the constants of the other words behind the partial rounds; `partial` holds the constants of
-/// these rounds and of the full round that follows.
+/// Moves the constants of the other words behind the partial rounds; `partial` holds the constants
+/// of these rounds and of the full round that follows.
 fn carry_constants(partial: &[Vec<Fr>], v: &[Fr], inner: &[Vec<Fr>]) -> (Vec<Fr>, Vec<Fr>) {
     let mut carried = partial[0][1..].to_vec();
     let mut offsets = Vec::with_capacity(partial.len() - 1);
