@@ -227,6 +227,12 @@ contract Groth16BatchTest is Fixture {
         Groth16Batch.Item[] memory items = _pairOfKeys();
         items[0].key = address(new KeyCode(list));
         _refused(items, abi.encodeWithSelector(Groth16Batch.MalformedKey.selector, items[0].key));
+        list = words("operations");
+        list[1] ^= 1; // alpha, which all keys of a call share
+        Groth16Batch.Item[] memory one = new Groth16Batch.Item[](1);
+        one[0] = items[0];
+        one[0].key = address(new KeyCode(list));
+        _refused(one, abi.encodeWithSelector(Groth16Batch.MalformedKey.selector, one[0].key));
     }
 
     // ---------------------------------------------------------------------------- forged sets
