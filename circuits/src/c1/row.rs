@@ -1,0 +1,397 @@
+//! One row of C1.
+
+use super::values::RowValues;
+use crate::builder::{Bit, Builder, Num};
+use crate::gadgets::eddsa::{self, PublicKey};
+use crate::gadgets::tree;
+use crate::operation;
+use crate::record::{self, Identity, RuleWords, Rules};
+use ark_bn254::Fr;
+use ark_ff::{BigInteger, Field, PrimeField};
+use model::{Kind, Millis, PatientIndex, Rule, RuleSlot};
+use statement::field::from_u64;
+
+/// Bits of a difference of times within one window, `model::limits::WINDOW_MS_MAX`.
+pub(super) const WINDOW_BITS: usize = 27;
+/// Bits of a difference of times.
+const TIME_BITS: usize = Millis::BITS as usize;
+/// Kinds from padding to stop.
+const KINDS: usize = 7;
+/// The reserved bit between the kinds and the labels of a rule's masks.
+const RESERVED_BIT: usize = 51;
+/// First of the kinds in a rule's masks.
+const KINDS_BIT: usize = 48;
+
+/// What all rows read.
+pub(super) struct Shared {
+    pub(super) t0: Num,
+    pub(super) sig_domain: Num,
+    pub(super) registrar: Num,
+}
+
+/// Root and time on both sides of a row.
+pub(super) struct Edges {
+    roots: [Num; 2],
+    times: [Num; 2],
+}
+
+impl Edges {
+    pub(super) fn new(roots: &[Num], times: &[Num]) -> Self {
+        let pair = |nums: &[Num]| [nums[0].clone(), nums[1].clone()];
+        Self { roots: pair(roots), times: pair(times) }
+    }
+}
+
+/// What a row adds to its chunk.
+pub(super) struct Step {
+    /// 1 of an operation, 0 of padding.
+    pub(super) active: Num,
+    /// 1 of an enrolment.
+    pub(super) enrol: Num,
+    /// The operation's leaf, 0 of padding.
+    pub(super) leaf: Num,
+}
+
+/// The kind as bits that multiply what it demands.
+struct Kinds {
+    hot: Vec<Bit>,
+    padding: Bit,
+    /// Any operation.
+    active: Bit,
+    enrol: Bit,
+    permit: Bit,
+    deny: Bit,
+    policy: Bit,
+    /// Permit, deny or policy.
+    write: Bit,
+    revoke: Bit,
+    stop: Bit,
+    /// Writes or revokes a rule.
+    touch: Bit,
+    /// Any operation on a record that stands.
+    stands: Bit,
+}
+
+/// A rule's packed word taken apart.
+struct Unpacked {
+    /// Access, collect, break-glass.
+    kinds: [Num; 3],
+    access_from: Num,
+    access_until: Num,
+    data_from: Num,
+    data_until: Num,
+}
+
+/// A record before and after the row.
+struct Opened {
+    identity: Identity,
+    rules: Rules,
+}
+
+pub(super) fn row(b: &mut Builder, shared: &Shared, edges: &Edges, values: &RowValues) -> Step {
+    let kinds = kinds(b, values.kind);
+    let t_op = &edges.times[1];
+    time(b, &kinds, edges);
+    let slots = slots(b, &kinds, values.slot);
+    let old = Opened {
+        identity: Identity::alloc(b, &values.record),
+        rules: Rules::alloc(b, &values.record),
+    };
+    let words = values.words.map(|word| b.alloc(word));
+    stands(b, &kinds, &old, &words);
+
+    let rule = change_of_rule(b, shared, t_op, &kinds, &slots, &old.rules.rules, &words);
+    let new = Opened {
+        identity: Identity {
+            nonce: &old.identity.nonce + kinds.stands.num(),
+            ..old.identity.clone()
+        },
+        rules: Rules {
+            rules: put(b, &slots, &old.rules.rules, &rule),
+            closed_at: closed(b, &kinds, &old.rules.closed_at, t_op),
+            ..old.rules.clone()
+        },
+    };
+    let index = b.rule("C1.8", |b| {
+        b.private_bits(from_u64(u64::from(values.index)), PatientIndex::BITS as usize)
+    });
+    move_root(b, &kinds, edges, &index, [&old, &new], values);
+
+    let nonce = b.alloc(values.nonce);
+    b.rule("C1.6", |b| b.enforce_equal(&nonce, &old.identity.nonce));
+    let [signed_at, valid_until] = validity(b, t_op, values);
+    let message = b.rule("C1.8", |b| {
+        let head = operation::head(&kinds.hot, &slots, &signed_at, &valid_until);
+        let argument = operation::argument(b, &words);
+        let index = Num::pack(&index);
+        operation::message(b, &shared.sig_domain, &index, &nonce, &head, &argument)
+    });
+    signature(b, shared, &kinds, &old.identity.key_hash, &message, values);
+
+    let salt = b.alloc(values.op_salt);
+    let leaf = b.rule("C1.24", |b| operation::leaf(b, &message, t_op, &salt));
+    let leaf = b.rule("C1.1", |b| b.product(kinds.active.num(), &leaf));
+    Step { active: kinds.active.num().clone(), enrol: kinds.enrol.num().clone(), leaf }
+}
+
+/// C1.1.
+fn kinds(b: &mut Builder, kind: usize) -> Kinds {
+    let hot = b.rule("C1.1", |b| b.choice(kind, KINDS));
+    // Of one-hot bits every sum is a bit.
+    let any = |of: std::ops::Range<usize>| Bit::confined(Num::sum(hot[of].iter().map(Bit::num)));
+    let one = |of: usize| hot[of].clone();
+    Kinds {
+        padding: one(0),
+        active: hot[0].not(),
+        enrol: one(1),
+        permit: one(2),
+        deny: one(3),
+        policy: one(4),
+        write: any(2..5),
+        revoke: one(5),
+        stop: one(6),
+        touch: any(2..6),
+        stands: any(2..7),
+        hot,
+    }
+}
+
+/// C1.1 and C1.2: time stands still in padding and moves in an operation.
+fn time(b: &mut Builder, kinds: &Kinds, edges: &Edges) {
+    let passed = &edges.times[1] - &edges.times[0];
+    b.rule("C1.1", |b| b.enforce_zero_if(&kinds.padding, &passed));
+    b.rule("C1.2", |b| b.range(&(passed - kinds.active.num()), WINDOW_BITS));
+}
+
+/// C1.13: one bit for the slot of a write or a revocation, none for any other kind.
+fn slots(b: &mut Builder, kinds: &Kinds, slot: Option<usize>) -> Vec<Bit> {
+    b.rule("C1.13", |b| {
+        let slots: Vec<Bit> =
+            (0..RuleSlot::COUNT).map(|number| b.bit(slot == Some(number))).collect();
+        let any = |of: &[Bit]| Num::sum(of.iter().map(Bit::num));
+        b.enforce_equal(&any(&slots), kinds.touch.num());
+        b.enforce_zero_if(&kinds.permit, &any(&slots[8..]));
+        b.enforce_zero_if(&kinds.deny, &(any(&slots[..8]) + any(&slots[12..])));
+        b.enforce_zero_if(&kinds.policy, &any(&slots[..12]));
+        slots
+    })
+}
+
+/// C1.11, C1.12 and C1.23; a row without argument has zeros for words (C1.8).
+fn stands(b: &mut Builder, kinds: &Kinds, old: &Opened, words: &[Num; 3]) {
+    let Opened { identity, rules } = old;
+    let open = &rules.closed_at - Num::from(Millis::UNBOUNDED_FUTURE.get());
+    b.rule("C1.11", |b| {
+        let named = [&identity.key_hash, &rules.view_key, &identity.salt];
+        for (found, word) in named.into_iter().zip(words) {
+            b.enforce_equal_if(&kinds.enrol, found, word);
+        }
+        b.enforce_zero_if(&kinds.enrol, &identity.nonce);
+        b.enforce_zero_if(&kinds.enrol, &open);
+        for word in rules.rules.iter().flatten() {
+            b.enforce_zero_if(&kinds.enrol, word);
+        }
+    });
+    b.rule("C1.12", |b| b.enforce_zero_if(&kinds.stands, &open));
+    b.rule("C1.23", |b| identity.reserved.iter().for_each(|word| b.enforce_zero(word)));
+    let without = Bit::confined(kinds.padding.num() + kinds.stop.num());
+    b.rule("C1.8", |b| words.iter().for_each(|word| b.enforce_zero_if(&without, word)));
+}
+
+/// C1.14 to C1.21: what is added to the words of the rule in the slot.
+fn change_of_rule(
+    b: &mut Builder,
+    shared: &Shared,
+    t_op: &Num,
+    kinds: &Kinds,
+    slots: &[Bit],
+    rules: &[RuleWords; RuleSlot::COUNT],
+    words: &[Num; 3],
+) -> RuleWords {
+    let old = selected(b, slots, rules);
+    let packed = b.rule("C1.14", |b| b.product(kinds.touch.num(), &words[2]));
+    let rule = b.rule("C1.14", |b| unpack(b, &packed));
+    let stood = b.rule("C1.17", |b| unpack(b, &old[2]));
+    let delay = written(b, t_op, kinds, &rule);
+    b.rule("C1.17", |b| {
+        let left = b.product(kinds.write.num(), &(&shared.t0 - &stood.access_until));
+        b.range(&left, TIME_BITS);
+    });
+    b.rule("C1.18", |b| {
+        let [access, collect, break_glass] = &rule.kinds;
+        b.enforce_zero_if(&kinds.permit, break_glass);
+        b.enforce_zero_if(&kinds.policy, &(access + collect));
+    });
+    let [no_actor, no_source] = [0, 1].map(|word| b.rule("C1.19", |b| b.is_zero(&words[word])));
+    b.rule("C1.19", |b| b.enforce_zero_if(&kinds.write, &(no_actor.num() + no_source.num())));
+    b.rule("C1.20", |b| {
+        b.enforce_zero_if(&kinds.revoke, no_actor.num());
+        old.iter().zip(words).for_each(|(old, word)| b.enforce_equal_if(&kinds.revoke, old, word));
+    });
+    let earlier = revoked(b, t_op, kinds, &rule);
+    let [from, until, ..] = Rule::LANES.map(two_to);
+    // Of a row that touches no rule, old words and packed are zero, but words may be an enrolment's:
+    // no slot takes them.
+    let packed = packed + delay * from - earlier * until;
+    [&words[0] - &old[0], &words[1] - &old[1], packed - &old[2]]
+}
+
+/// C1.15 and C1.16: by how much the access window of a written rule begins later than signed.
+fn written(b: &mut Builder, t_op: &Num, kinds: &Kinds, rule: &Unpacked) -> Num {
+    let late = t_op - &rule.access_from;
+    let delay = b.rule("C1.15", |b| {
+        let is_late = b.bit(at_most(&rule.access_from, t_op));
+        let delay = b.product(is_late.num(), &late);
+        // Late: `late >= 0`. Otherwise `-late > 0`, so that the bit is determined.
+        let distance = &delay + &delay - &late - is_late.not().num();
+        b.range(&distance, TIME_BITS);
+        b.product(kinds.write.num(), &delay)
+    });
+    b.rule("C1.16", |b| {
+        let access = &rule.access_until - &rule.access_from - &delay;
+        let data = &rule.data_until - &rule.data_from;
+        for length in [access, data] {
+            let beyond_one = b.product(kinds.write.num(), &(length - Num::one()));
+            b.range(&beyond_one, TIME_BITS);
+        }
+    });
+    delay
+}
+
+/// C1.21: by how much the access window of a revoked rule ends earlier.
+fn revoked(b: &mut Builder, t_op: &Num, kinds: &Kinds, rule: &Unpacked) -> Num {
+    b.rule("C1.21", |b| {
+        let earlier = b.product(kinds.revoke.num(), &(&rule.access_until - t_op));
+        b.range(&(&earlier - kinds.revoke.num()), TIME_BITS);
+        earlier
+    })
+}
+
+/// The words of the rule in the slot, zeros if there is no slot.
+fn selected(b: &mut Builder, slots: &[Bit], rules: &[RuleWords; RuleSlot::COUNT]) -> RuleWords {
+    let slots: Vec<Num> = slots.iter().map(|slot| slot.num().clone()).collect();
+    [0, 1, 2].map(|word| {
+        let words: Vec<Num> = rules.iter().map(|rule| rule[word].clone()).collect();
+        let selected = b.dot(&slots, &words);
+        dense(b, &selected)
+    })
+}
+
+/// The parts of a packed rule, which has no other bits (C1.14): 236 rows.
+fn unpack(b: &mut Builder, packed: &Num) -> Unpacked {
+    let [low, high] = [0..RESERVED_BIT, RESERVED_BIT + 1..Rule::MASK_BITS as usize]
+        .map(|places| bits_at(b, packed.value(), places.start, places.len()));
+    let lanes = Rule::LANES.map(|lane| {
+        let bits = bits_at(b, packed.value(), lane as usize, TIME_BITS);
+        Num::pack(&bits)
+    });
+    let sum = lanes.iter().zip(Rule::LANES).map(|(lane, place)| lane * two_to(place));
+    let masks = Num::pack(&low) + Num::pack(&high) * two_to(RESERVED_BIT as u32 + 1);
+    let sum = sum.fold(masks, |sum, lane| sum + lane);
+    b.enforce_equal(&sum, packed);
+    let kinds = [Kind::Access, Kind::Collect, Kind::BreakGlass]
+        .map(|kind| low[KINDS_BIT + kind.bit() as usize].num().clone());
+    let [access_from, access_until, data_from, data_until] = lanes;
+    Unpacked { kinds, access_from, access_until, data_from, data_until }
+}
+
+/// The rules with `change` added to the one in the slot.
+fn put(
+    b: &mut Builder,
+    slots: &[Bit],
+    rules: &[RuleWords; RuleSlot::COUNT],
+    change: &RuleWords,
+) -> [RuleWords; RuleSlot::COUNT] {
+    b.rule("C1.10", |b| {
+        let change = change.each_ref().map(|word| dense(b, word));
+        std::array::from_fn(|number| {
+            std::array::from_fn(|word| {
+                &rules[number][word] + b.product(slots[number].num(), &change[word])
+            })
+        })
+    })
+}
+
+/// C1.22: the closing time after the row.
+fn closed(b: &mut Builder, kinds: &Kinds, closed_at: &Num, t_op: &Num) -> Num {
+    b.rule("C1.22", |b| b.select(&kinds.stop, t_op, closed_at))
+}
+
+/// C1.9 and C1.10: the root after the row holds the new record where the root before holds the old
+/// one, or nothing if that is an enrolment's.
+fn move_root(
+    b: &mut Builder,
+    kinds: &Kinds,
+    edges: &Edges,
+    index: &[Bit],
+    [old, new]: [&Opened; 2],
+    values: &RowValues,
+) {
+    let [before, after] = &edges.roots;
+    let old = b.rule("C1.9", |b| {
+        let leaf = leaf(b, old);
+        b.product(kinds.stands.num(), &leaf)
+    });
+    let new = b.rule("C1.10", |b| leaf(b, new));
+    let (found, moved) = b.rule("C1.9", |b| tree::update(b, &old, &new, index, &values.path));
+    b.rule("C1.9", |b| b.enforce_equal_if(&kinds.active, &found, before));
+    b.rule("C1.10", |b| b.enforce(kinds.active.num(), &(moved - before), &(after - before)));
+}
+
+fn leaf(b: &mut Builder, record: &Opened) -> Num {
+    let identity = record::identity(b, &record.identity);
+    record::leaf(b, &identity, &record.rules)
+}
+
+/// C1.4 and C1.5: `signed_at` and `valid_until`. That nothing but the signed times passes is shown in
+/// SPEC.md section 5.
+fn validity(b: &mut Builder, t_op: &Num, values: &RowValues) -> [Num; 2] {
+    let signed_at = b.alloc(values.signed_at);
+    b.rule("C1.4", |b| b.range(&(t_op - &signed_at), TIME_BITS));
+    let valid_until = b.alloc(values.valid_until);
+    b.rule("C1.5", |b| b.range(&(&valid_until - t_op - Num::one()), TIME_BITS));
+    [signed_at, valid_until]
+}
+
+/// C1.7 and C1.27.
+fn signature(
+    b: &mut Builder,
+    shared: &Shared,
+    kinds: &Kinds,
+    key_hash: &Num,
+    message: &Num,
+    values: &RowValues,
+) {
+    let signer = b.rule("C1.27", |b| {
+        let signer = PublicKey::alloc(b, &values.signer);
+        let hash = signer.hash(b);
+        let owner = b.select(&kinds.enrol, &shared.registrar, key_hash);
+        b.enforce_equal_if(&kinds.active, &hash, &owner);
+        signer
+    });
+    b.rule("C1.7", |b| {
+        eddsa::verify_if(b, &kinds.active, &signer, message, &values.signature);
+    });
+}
+
+/// A column of its own for a long combination that stands in many rows.
+fn dense(b: &mut Builder, num: &Num) -> Num {
+    let column = b.alloc(num.value());
+    b.enforce_equal(&column, num);
+    column
+}
+
+/// The bits of `value` from place `from`; [`unpack`] ties them to it.
+fn bits_at(b: &mut Builder, value: Fr, from: usize, count: usize) -> Vec<Bit> {
+    let value = value.into_bigint();
+    (from..from + count).map(|place| b.bit(value.get_bit(place))).collect()
+}
+
+/// Whether the integer of `small` is no larger than that of `large`.
+fn at_most(small: &Num, large: &Num) -> bool {
+    small.value().into_bigint() <= large.value().into_bigint()
+}
+
+fn two_to(power: u32) -> Fr {
+    Fr::from(2u8).pow([u64::from(power)])
+}

@@ -1,0 +1,141 @@
+//! A record as a leaf of the record tree, twin of `statement::record`.
+
+use crate::builder::{Builder, Num};
+use crate::gadgets::poseidon;
+use ark_bn254::Fr;
+use model::{Record, RuleSlot};
+use statement::domain::Domain;
+use statement::field::{from_u64, from_word};
+use statement::record::{GROUP_A_PERMITS, rule_words};
+
+/// Slot numbers of the first permits, the other permits, the denies and the policies.
+const PERMITS_A: std::ops::Range<usize> = 0..GROUP_A_PERMITS as usize;
+const PERMITS_B: std::ops::Range<usize> = GROUP_A_PERMITS as usize..8;
+const DENIES: std::ops::Range<usize> = 8..12;
+const POLICIES: std::ops::Range<usize> = 12..14;
+
+/// The words of a rule: actor, source, packed.
+pub type RuleWords = [Num; 3];
+
+/// The words of an identity, as C1 opens it. C2 takes the hash as it is.
+#[derive(Clone)]
+pub struct Identity {
+    /// Hash of the patient's key.
+    pub key_hash: Num,
+    /// Operations since enrolment.
+    pub nonce: Num,
+    /// Guardians, stop authority, replaced authority, recovery key, recovery state, forced at.
+    pub reserved: [Num; 6],
+    /// Blinds the leaf.
+    pub salt: Num,
+}
+
+/// The words that open claims: rules by slot, view key, closing time.
+#[derive(Clone)]
+pub struct Rules {
+    /// By slot number.
+    pub rules: [RuleWords; RuleSlot::COUNT],
+    /// Opens the patient's claims.
+    pub view_key: Num,
+    /// When the record was closed.
+    pub closed_at: Num,
+}
+
+impl Identity {
+    /// Allocates the words of `record`. Nothing bounds them until the leaf is opened.
+    pub fn alloc(b: &mut Builder, record: &Record) -> Self {
+        let reserved = [
+            from_word(&record.guardians),
+            from_word(&record.stop_authority),
+            from_word(&record.replaced_authority),
+            from_word(&record.recovery_key),
+            from_word(&record.recovery_state),
+            from_u64(record.forced_at.get()),
+        ];
+        Self {
+            key_hash: b.alloc(from_word(&record.key_hash)),
+            nonce: b.alloc(from_u64(u64::from(record.nonce))),
+            reserved: reserved.map(|word| b.alloc(word)),
+            salt: b.alloc(from_word(&record.salt)),
+        }
+    }
+}
+
+impl Rules {
+    /// Allocates the words of `record`. Nothing bounds them until the leaf is opened.
+    pub fn alloc(b: &mut Builder, record: &Record) -> Self {
+        let words: [[Fr; 3]; RuleSlot::COUNT] = std::array::from_fn(|number| {
+            let slot = RuleSlot::from_number(number as u8);
+            rule_words(record, slot.expect("every number below the count is a slot"))
+        });
+        Self {
+            rules: words.map(|rule| rule.map(|word| b.alloc(word))),
+            view_key: b.alloc(from_word(&record.view_key)),
+            closed_at: b.alloc(from_u64(record.closed_at.get())),
+        }
+    }
+}
+
+/// The hash of the identity: 417 rows.
+pub fn identity(b: &mut Builder, identity: &Identity) -> Num {
+    let Identity { key_hash, nonce, reserved, salt } = identity;
+    let mut words = vec![key_hash.clone(), nonce.clone()];
+    words.extend_from_slice(reserved);
+    words.push(salt.clone());
+    poseidon::hash(b, Domain::Identity.tag(), &words)
+}
+
+/// `group_a` and `group_b`: 1,218 rows.
+pub fn groups(b: &mut Builder, rules: &Rules) -> [Num; 2] {
+    let mut words_a = rules.rules[PERMITS_A].concat();
+    words_a.push(rules.view_key.clone());
+    let mut words_b = rules.rules[PERMITS_B].concat();
+    words_b.extend(rules.rules[POLICIES].concat());
+    words_b.push(rules.closed_at.clone());
+    [
+        poseidon::hash(b, Domain::RuleGroupA.tag(), &words_a),
+        poseidon::hash(b, Domain::RuleGroupB.tag(), &words_b),
+    ]
+}
+
+/// The leaf of the record with this identity: 1,791 rows beside the identity's.
+pub fn leaf(b: &mut Builder, identity: &Num, rules: &Rules) -> Num {
+    let mut words = vec![identity.clone()];
+    words.extend(groups(b, rules));
+    words.extend(rules.rules[DENIES].concat());
+    poseidon::hash(b, Domain::RecordLeaf.tag(), &words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gadgets::check::check;
+    use model::{Categories, Interval, Kinds, Labels, Party, Purposes, Rule, Word};
+
+    #[test]
+    fn the_leaf_equals_its_twin() {
+        let mut record =
+            Record::enrolled(Word::from_u64(11), Word::from_u64(12), Word::from_u64(13));
+        record.nonce = 14;
+        for (number, rule) in record.rules.iter_mut().enumerate().step_by(3) {
+            *rule = Some(Rule {
+                actor: Party::Named(Word::from_u64(100 + number as u64)),
+                source: Party::Any,
+                categories: Categories::ALL,
+                purposes: Purposes::ALL,
+                kinds: Kinds::ALL,
+                labels: Labels::ALL,
+                access: Interval::ALWAYS,
+                data: Interval::ALWAYS,
+            });
+        }
+        let (r1cs, _, movable) = check(|b| {
+            let (words, rules) = (Identity::alloc(b, &record), Rules::alloc(b, &record));
+            let hash = identity(b, &words);
+            let leaf = leaf(b, &hash, &rules);
+            let public = b.input(statement::record::leaf(&record));
+            b.enforce_equal(&leaf, &public);
+        });
+        assert_eq!((r1cs.a.len(), movable), (417 + 1218 + 573 + 1, 0));
+    }
+}
