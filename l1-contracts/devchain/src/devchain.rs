@@ -302,3 +302,20 @@ fn replay(chain: &mut Chain, located: &Located) -> Result<(), String> {
     chain.commit(prepared);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_that_cannot_be_written_does_not_exist_and_no_more_are_taken() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let journal = Journal::unwritable(file.path()).unwrap();
+        let genesis = Chain::new(Genesis::default());
+        let chain = DevChain::assemble(genesis, Some(journal), Limits::default(), Arc::new(|| 1));
+        assert!(matches!(chain.mine_empty().unwrap_err(), RpcError::Journal(_)));
+        assert!(matches!(chain.mine_empty().unwrap_err(), RpcError::JournalClosed));
+        assert!(matches!(chain.remove_blocks(1).unwrap_err(), RpcError::JournalClosed));
+        assert_eq!(chain.handle("eth_blockNumber", &[]).unwrap(), "0x0");
+    }
+}

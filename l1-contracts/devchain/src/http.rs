@@ -10,14 +10,22 @@ use serde_json::{Value, json};
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
 };
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, oneshot},
+    task::{JoinError, JoinHandle},
+};
 
 /// Largest request, in bytes; a larger one is answered with HTTP status 413.
 pub const REQUEST_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// Requests in one batch.
 pub const BATCH_MAX: usize = 100;
+
+/// Requests and batches that one server runs at a time; one more is answered with -32005.
+pub const REQUESTS_AT_ONCE_MAX: usize = 64;
 
 /// A running JSON-RPC server. Dropping it stops it without waiting.
 #[derive(Debug)]
@@ -58,7 +66,9 @@ pub async fn serve_http(chain: DevChain, port: u16) -> io::Result<HttpServer> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     let address = listener.local_addr()?;
     let limit = DefaultBodyLimit::max(REQUEST_BYTES_MAX);
-    let router = Router::new().route("/", post(receive)).layer(limit).with_state(chain);
+    let slots = Arc::new(Semaphore::new(REQUESTS_AT_ONCE_MAX));
+    let served = Served { chain, slots };
+    let router = Router::new().route("/", post(receive)).layer(limit).with_state(served);
     let (stop, stopped) = oneshot::channel::<()>();
     let serve = axum::serve(listener, router).with_graceful_shutdown(async move {
         // An error means that the handle was dropped, which stops the server as well.
@@ -68,12 +78,25 @@ pub async fn serve_http(chain: DevChain, port: u16) -> io::Result<HttpServer> {
     Ok(HttpServer { address, stop, task })
 }
 
-async fn receive(State(chain): State<DevChain>, body: Bytes) -> Json<Value> {
-    let answered = tokio::task::spawn_blocking(move || answer(&chain, &body)).await;
-    Json(
-        answered
-            .unwrap_or_else(|panic| failure(&Value::Null, &RpcError::Internal(panic.to_string()))),
-    )
+#[derive(Clone)]
+struct Served {
+    chain: DevChain,
+    slots: Arc<Semaphore>,
+}
+
+async fn receive(State(served): State<Served>, body: Bytes) -> Json<Value> {
+    let Ok(slot) = served.slots.try_acquire_owned() else {
+        let (max, found) = (REQUESTS_AT_ONCE_MAX as u64, REQUESTS_AT_ONCE_MAX as u64 + 1);
+        let busy = RpcError::Limit { what: "requests at once", max, found };
+        return Json(failure(&Value::Null, &busy));
+    };
+    let work = move || {
+        let _slot = slot;
+        answer(&served.chain, &body)
+    };
+    let answered = tokio::task::spawn_blocking(work).await;
+    let internal = |panic: JoinError| RpcError::Internal(panic.to_string());
+    Json(answered.unwrap_or_else(|panic| failure(&Value::Null, &internal(panic))))
 }
 
 /// Answers the text of a JSON-RPC 2.0 request or batch.

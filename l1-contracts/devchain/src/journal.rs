@@ -111,6 +111,12 @@ impl Journal {
         Ok(Opened { journal, records, cut_bytes })
     }
 
+    /// A journal on a file that refuses every write.
+    #[cfg(test)]
+    pub(crate) fn unwritable(path: &Path) -> io::Result<Self> {
+        Ok(Self { file: File::open(path)?, path: path.to_owned(), failed: false })
+    }
+
     /// The error of a record that is well formed but does not fit the chain.
     pub(crate) fn misfit(&self, located: &Located, reason: String) -> OpenError {
         let Located { number, offset, .. } = *located;

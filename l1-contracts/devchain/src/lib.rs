@@ -29,7 +29,8 @@
 //! to the blocks since.
 //!
 //! # Limits
-//! Requests: [`REQUEST_BYTES_MAX`] bytes, [`BATCH_MAX`] in a batch. Transactions:
+//! Requests: [`REQUEST_BYTES_MAX`] bytes, [`BATCH_MAX`] in a batch,
+//! [`REQUESTS_AT_ONCE_MAX`] at once over HTTP. Transactions:
 //! [`RAW_TX_BYTES_MAX`] bytes, 2^24 gas (EIP-7825). Blocks, log range and log count: [`Limits`].
 //! A call whose sender is a contract is refused (EIP-3607).
 //!
@@ -63,5 +64,5 @@ pub use chain::RAW_TX_BYTES_MAX;
 pub use devchain::{Clock, DevChain, Faults, Limits, Replayed, system_clock};
 pub use error::{OpenError, RpcError, TxRefused};
 pub use genesis::{CHAIN_ID, FUNDS_WEI, Genesis};
-pub use http::{BATCH_MAX, HttpServer, REQUEST_BYTES_MAX, serve_http};
+pub use http::{BATCH_MAX, HttpServer, REQUEST_BYTES_MAX, REQUESTS_AT_ONCE_MAX, serve_http};
 pub use transport::EvmTransport;

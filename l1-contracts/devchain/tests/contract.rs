@@ -1,6 +1,7 @@
 use crate::support::{Hand, Ledger, START_S, chain, deploy, genesis, keep, signer};
 use alloy::{
     eips::BlockId,
+    network::TransactionBuilder,
     primitives::{Address, Bytes, U256},
     providers::Provider,
     rpc::types::TransactionRequest,
@@ -143,4 +144,24 @@ async fn an_estimate_is_enough_and_not_much_more_than_enough() {
     assert!(used <= estimate && estimate < used * 3 / 2, "used {used}, estimate {estimate}");
     let plain = TransactionRequest::default().to(signer(1).address()).value(U256::from(1));
     assert_eq!(ledger.provider().estimate_gas(plain).await.unwrap(), 21_000);
+}
+
+#[tokio::test]
+async fn a_contract_that_destroys_itself_at_birth_leaves_nothing_behind() {
+    let chain = chain();
+    let provider = chain.provider(signer(0));
+    // PUSH1 1 PUSH0 SSTORE, PUSH1 9 SELFDESTRUCT: stores a word, then gives all to address 9.
+    let code = Bytes::from_static(&[0x60, 1, 0x5f, 0x55, 0x60, 9, 0xff]);
+    let create = TransactionRequest::default().with_deploy_code(code).value(U256::from(5));
+    let receipt = provider.send_transaction(create).await.unwrap().get_receipt().await.unwrap();
+    assert!(receipt.status());
+    let born = signer(0).address().create(0);
+    assert_eq!(receipt.contract_address, Some(born));
+    assert_eq!(provider.get_code_at(born).await.unwrap(), Bytes::new());
+    assert_eq!(provider.get_storage_at(born, U256::ZERO).await.unwrap(), U256::ZERO);
+    assert_eq!(provider.get_balance(born).await.unwrap(), U256::ZERO);
+    let heir = Address::with_last_byte(9);
+    assert_eq!(provider.get_balance(heir).await.unwrap(), U256::from(5));
+    chain.remove_blocks(1).unwrap();
+    assert_eq!(provider.get_balance(heir).await.unwrap(), U256::ZERO);
 }

@@ -1,11 +1,14 @@
-use crate::support::{Ledger, chain, deploy, fingerprint, keep, signer};
+use crate::support::{Ledger, chain, deploy, fingerprint, genesis, keep, signer};
 use alloy::{
     network::EthereumWallet,
     primitives::U256,
     providers::{Provider, ProviderBuilder},
 };
-use devchain::{BATCH_MAX, HttpServer, REQUEST_BYTES_MAX, serve_http};
+use devchain::{
+    BATCH_MAX, DevChain, HttpServer, Limits, REQUEST_BYTES_MAX, REQUESTS_AT_ONCE_MAX, serve_http,
+};
 use serde_json::{Value, json};
+use std::sync::{Arc, Mutex, mpsc};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -106,4 +109,32 @@ async fn a_server_that_was_shut_down_listens_no_more() {
     let address = server.address();
     server.shut_down().await.unwrap();
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+/// The clock stands still for whoever asks it, so that every request stays in progress.
+#[tokio::test]
+async fn one_request_too_many_at_once_is_told_so() {
+    let (entered, mut entries) = tokio::sync::mpsc::unbounded_channel();
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let clock = Arc::new(move || {
+        entered.send(()).expect("the test waits");
+        // Ends with an error when the test drops the other side.
+        let _ = released.lock().unwrap().recv();
+        1
+    });
+    let chain = DevChain::in_memory(genesis(), Limits::default(), clock);
+    let server = Arc::new(serve_http(chain, 0).await.unwrap());
+    let request = json!({"jsonrpc": "2.0", "id": 1, "method": "eth_blockNumber"});
+    let mut waiting = Vec::new();
+    for _ in 0..REQUESTS_AT_ONCE_MAX {
+        let (server, request) = (server.clone(), request.clone());
+        waiting.push(tokio::spawn(async move { post_json(&server, request).await }));
+        entries.recv().await.unwrap();
+    }
+    assert_eq!(post_json(&server, request).await["error"]["code"], json!(-32005));
+    drop(release);
+    for answer in waiting {
+        assert_eq!(answer.await.unwrap()["result"], json!("0x0"));
+    }
 }
