@@ -8,15 +8,16 @@ pragma solidity 0.8.37;
 /// k / 2^128, iff for coefficients r_i drawn after everything else is fixed
 ///     prod e(r_i A_i, B_i) e(-sum r_i alpha, beta) e(-sum r_i L_i, gamma)
 ///     prod over keys e(-sum r_i C_i, delta) = 1:   k + 2 + m pairs.
-/// @dev Coefficients come from a hash over the ids of the keys, all inputs and all proofs, in order.
-/// Every G1 point passes through the multiplication precompile, which refuses what is not on the
-/// curve; signs go into scalars, so no coordinate is ever negated here. The left points of all pairs
-/// are accumulated in place: memory that starts as zeros, the point at infinity. State lives in a
-/// memory frame, because the legacy code generator runs out of stack otherwise.
+/// @dev Coefficients come from a hash over the ids of the keys, all inputs and all proofs,
+/// in order. Every G1 point passes through the multiplication precompile, which refuses what
+/// is not on the curve; signs go into scalars, so no coordinate is ever negated here. The left
+/// points of all pairs are accumulated in place: memory that starts as zeros, the point at
+/// infinity. State lives in a memory frame, because the legacy code generator runs out of stack
+/// otherwise.
 library Groth16Batch {
     /// Order of the scalar field.
     uint256 internal constant R =
-        21_888_242_871_839_275_222_246_405_745_257_275_088_548_364_400_416_034_343_698_204_186_575_808_495_617;
+        0x30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001;
     /// Words of a key before its input points: alpha, beta, gamma, delta.
     uint256 internal constant FIXED_WORDS = 14;
     /// Of these, the bytes that all keys share: alpha, beta, gamma.
@@ -187,8 +188,8 @@ library Groth16Batch {
         if (below != item.inputs.length) revert InputNotInField(i, below, item.inputs[below]);
     }
 
-    /// scalars[0] += r and scalars[j + 1] += r x_j, mod R, up to the first input that is not below R.
-    /// Answers how many inputs are. In assembly, because it runs for every input of every proof.
+    /// scalars[0] += r and scalars[j + 1] += r x_j, mod R, up to the first input that is not
+    /// below R. Answers how many are. In assembly, because it runs for every input of every proof.
     function _addScalars(uint256[] memory scalars, uint256[] memory inputs, uint256 r)
         private
         pure

@@ -10,7 +10,7 @@ pragma solidity 0.8.37;
 contract KeyCode {
     constructor(uint256[] memory words) {
         assembly ("memory-safe") {
-            // The array's length word becomes the STOP byte: its lowest byte stands before the data.
+            // The lowest byte of the array's length word becomes the STOP byte before the data.
             let size := add(mul(mload(words), 32), 1)
             mstore(words, 0)
             return(add(words, 31), size)

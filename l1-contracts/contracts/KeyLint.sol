@@ -11,7 +11,7 @@ import {ISettlement} from "./interfaces/ISettlement.sol";
 library KeyLint {
     /// Order of the base field.
     uint256 internal constant P =
-        21_888_242_871_839_275_222_246_405_745_257_275_088_696_311_157_297_823_662_689_037_894_645_226_208_583;
+        0x30644e72e131a029b85045b68181585d97816a916871ca8d3c208c16d87cfd47;
     /// DEV_ALPHA, the G1 generator (1, 2) times 0x766974616c732d646576 ("vitals-dev").
     uint256 internal constant DEV_ALPHA_X =
         0x18427517dbd608b60c88da80f3d864fc205e32a96cc28c9b8e3ede98f0c1bf53;

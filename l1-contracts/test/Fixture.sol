@@ -12,7 +12,7 @@ abstract contract Fixture {
     Vm internal constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
     uint256 internal constant R = Groth16Batch.R;
     uint256 internal constant P =
-        21_888_242_871_839_275_222_246_405_745_257_275_088_696_311_157_297_823_662_689_037_894_645_226_208_583;
+        0x30644e72e131a029b85045b68181585d97816a916871ca8d3c208c16d87cfd47;
 
     /// The script's contract, chain, genesis and roles.
     address internal constant CONTRACT = address(0x5e771e);
@@ -127,7 +127,8 @@ abstract contract Fixture {
 
     function same(uint256 found, uint256 expected) internal pure {
         require(
-            found == expected, string.concat("expected ", hexOf(expected), ", found ", hexOf(found))
+            found == expected,
+            string.concat("expected ", hexOf(expected), ", found ", hexOf(found))
         );
     }
 

@@ -51,7 +51,9 @@ contract GasTest is Fixture {
         vm.snapshotValue("gas", string.concat(name, ", execution"), used);
         uint256 whole = 21_000 + used + 4 * tokens;
         uint256 floor = 21_000 + 10 * tokens;
-        vm.snapshotValue("gas", string.concat(name, ", transaction"), whole > floor ? whole : floor);
+        vm.snapshotValue(
+            "gas", string.concat(name, ", transaction"), whole > floor ? whole : floor
+        );
         vm.snapshotValue("gas", string.concat(name, ", calldata bytes"), input.length);
     }
 }

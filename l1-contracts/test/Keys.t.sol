@@ -37,7 +37,8 @@ contract KeysTest is Fixture {
         made = config();
         made.receiptSigner = address(0);
         _refused(
-            made, abi.encodeWithSelector(ISettlement.ZeroAddress.selector, bytes32("receiptSigner"))
+            made,
+            abi.encodeWithSelector(ISettlement.ZeroAddress.selector, bytes32("receiptSigner"))
         );
     }
 

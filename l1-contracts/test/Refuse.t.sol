@@ -47,7 +47,9 @@ contract RefuseTest is Fixture {
     }
 
     function test_no_batches_are_refused() public {
-        _refused(new ISettlement.Batch[](0), abi.encodeWithSelector(ISettlement.NoBatches.selector));
+        _refused(
+            new ISettlement.Batch[](0), abi.encodeWithSelector(ISettlement.NoBatches.selector)
+        );
     }
 
     function test_another_header_version_is_refused() public {
@@ -135,7 +137,9 @@ contract RefuseTest is Fixture {
         b[0].header.rootIn += 1;
         _refused(
             b,
-            abi.encodeWithSelector(ISettlement.WrongRootIn.selector, GENESIS_ROOT, GENESIS_ROOT + 1)
+            abi.encodeWithSelector(
+                ISettlement.WrongRootIn.selector, GENESIS_ROOT, GENESIS_ROOT + 1
+            )
         );
     }
 
@@ -236,7 +240,8 @@ contract RefuseTest is Fixture {
             mstore(at_, add(mload(at_), 1))
         }
         _refused(
-            b, abi.encodeWithSelector(ISettlement.WrongTotal.selector, word, expected, expected + 1)
+            b,
+            abi.encodeWithSelector(ISettlement.WrongTotal.selector, word, expected, expected + 1)
         );
     }
 

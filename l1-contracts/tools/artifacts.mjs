@@ -7,7 +7,8 @@ const NAMES = ["Settlement", "KeyCode"];
 const home = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 
 function trimmed(name) {
-  const whole = JSON.parse(readFileSync(path.join(home, "out", name + ".sol", name + ".json"), "utf8"));
+  const file = path.join(home, "out", name + ".sol", name + ".json");
+  const whole = JSON.parse(readFileSync(file, "utf8"));
   const compiler = JSON.parse(whole.rawMetadata ?? "{}").compiler?.version;
   if (!compiler) throw new Error(name + ": no compiler version in forge's output; run forge build");
   const artifact = {

@@ -31,8 +31,8 @@ interface ISettlement {
     /// @param rootIn Consent root before the operations of the batch.
     /// @param rootOut Consent root after them; every claim is proven against this one.
     /// @param forced Forced stops, three words.
-    /// @param operationsRoot keccak256 over the chunks' operations roots in order, 0 without chunks.
-    /// @param claimsRoot keccak256 over the chunks' claims roots in order, 0 without chunks.
+    /// @param operationsRoot keccak256 over the chunks' operations roots in order, 0 if none.
+    /// @param claimsRoot keccak256 over the chunks' claims roots in order, 0 if none.
     /// @param operations Operations of all chunks, below 2^32 as every counter.
     /// @param enrolments Operations that enrol, each authorised by the registrar.
     /// @param access Access claims.
