@@ -2,6 +2,7 @@
 
 mod dev;
 mod file;
+mod multiples;
 mod setup;
 mod store;
 

@@ -4,14 +4,14 @@
 //! made from one table of window multiples a group, in parallel; columns that do not occur in B are
 //! left out before.
 
-use ark_bn254::{Bn254, Fr, G1Projective, G2Projective};
-use ark_ec::{PrimeGroup, scalar_mul::BatchMulPreprocessing};
+use ark_bn254::{Bn254, Fr, g1, g2};
 use ark_ff::{Field, Zero};
 use ark_poly::{EvaluationDomain, Radix2EvaluationDomain};
 use rayon::prelude::*;
 use statement::proof::VerifyingKey;
 
 use super::dev::ToxicWaste;
+use super::multiples::Multiples;
 use super::{KeyError, Provenance, ProvingKey, in_g1, in_g2};
 use crate::qap;
 use crate::r1cs::{R1cs, Row};
@@ -134,17 +134,15 @@ pub(crate) fn generate(
     let b_columns: Vec<u32> = (0..columns.b.len() as u32).filter(used).collect();
     let b: Vec<Fr> = b_columns.iter().map(|column| columns.b[*column as usize]).collect();
 
-    let g2 = BatchMulPreprocessing::new(G2Projective::generator(), b.len());
-    let b_g2 = g2.batch_mul(&b);
-    drop(g2);
     let in_all = columns.a.len() * 2 + b.len() + h.len();
-    let g1 = BatchMulPreprocessing::new(G1Projective::generator(), in_all);
+    let g1 = Multiples::<g1::Config>::new(in_all);
+    let b_g2 = Multiples::<g2::Config>::new(b.len()).of(&b);
     let vk = ark_groth16::VerifyingKey::<Bn254> {
         alpha_g1: in_g1(waste.alpha),
         beta_g2: in_g2(waste.beta),
         gamma_g2: in_g2(waste.gamma),
         delta_g2: in_g2(waste.delta),
-        gamma_abc_g1: g1.batch_mul(&public),
+        gamma_abc_g1: g1.of(&public),
     };
     let key = ProvingKey {
         circuit_hash,
@@ -154,12 +152,12 @@ pub(crate) fn generate(
         vk: VerifyingKey::from_ark(vk).map_err(KeyError::from)?,
         beta_g1: in_g1(waste.beta),
         delta_g1: in_g1(waste.delta),
-        a: g1.batch_mul(&columns.a),
-        b_g1: g1.batch_mul(&b),
+        a: g1.of(&columns.a),
+        b_g1: g1.of(&b),
         b_columns,
         b_g2,
-        l: g1.batch_mul(&private),
-        h: g1.batch_mul(&h),
+        l: g1.of(&private),
+        h: g1.of(&h),
     };
     key.lint()?;
     Ok(key)
@@ -171,6 +169,8 @@ mod tests {
     use crate::arkworks::Replay;
     use crate::qap::CircomReduction;
     use crate::sample::chain;
+    use ark_bn254::{G1Projective, G2Projective};
+    use ark_ec::PrimeGroup;
     use ark_ff::UniformRand;
     use ark_groth16::Groth16;
     use ark_std::rand::{SeedableRng, rngs::StdRng};
