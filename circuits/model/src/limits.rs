@@ -17,3 +17,7 @@ pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
 /// Largest public batch file, bytes: the batcher closes before, a reader refuses beyond.
 pub const PUBLIC_FILE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Longest validity of a signed access request, one hour: a longer one is refused. Bounds how long
+/// a used nonce is remembered.
+pub const REQUEST_VALIDITY_MS_MAX: u64 = 60 * 60 * 1000;

@@ -1,0 +1,165 @@
+//! Who is registered, with the words that rules name them by.
+
+use std::collections::BTreeMap;
+
+use model::{
+    DeviceId, GatewayId, Interval, Millis, OrganisationId, PatientIndex, PractitionerId, Word,
+};
+use statement::scope;
+use wire::{RegistryChange, RegistryKey, RegistryRecord};
+
+/// A practitioner who may ask.
+#[derive(Clone)]
+pub struct Practitioner {
+    /// For whom they act.
+    pub organisation: OrganisationId,
+    /// Compressed EdDSA key.
+    pub public_key: [u8; 32],
+    /// When the key may be used.
+    pub valid: Interval,
+    /// The word that rules name.
+    pub word: Word,
+}
+
+/// A gateway that may send.
+#[derive(Clone)]
+pub struct Gateway {
+    /// Whose gateway.
+    pub organisation: OrganisationId,
+    /// SHA-256 of its certificate in DER.
+    pub fingerprint: [u8; 32],
+    /// When the certificate may be used.
+    pub valid: Interval,
+}
+
+/// A device and whom it measures.
+#[derive(Clone)]
+pub struct Device {
+    /// Whose device.
+    pub organisation: OrganisationId,
+    /// Whom it measures.
+    pub patient: PatientIndex,
+    /// Codes of its signals.
+    pub signals: Vec<u32>,
+    /// From its registration to its end.
+    pub valid: Interval,
+    /// The word that rules name.
+    pub word: Word,
+}
+
+/// Everything registered, ended records included. Memory: some hundred bytes a record.
+#[derive(Clone, Default)]
+pub struct Registry {
+    organisations: BTreeMap<OrganisationId, (Interval, Word)>,
+    practitioners: BTreeMap<PractitionerId, Practitioner>,
+    gateways: BTreeMap<GatewayId, Gateway>,
+    devices: BTreeMap<DeviceId, Device>,
+}
+
+impl Registry {
+    /// Takes in a change made at `now`; a record ends by its interval, it is never removed.
+    pub fn apply(&mut self, change: &RegistryChange, now: Millis) {
+        match change {
+            RegistryChange::Add(record) => self.add(record, now),
+            RegistryChange::End { key, at } => self.end(key, (*at).max(now)),
+        }
+    }
+
+    fn add(&mut self, record: &RegistryRecord, now: Millis) {
+        let valid = Interval { from: now, until: Millis::UNBOUNDED_FUTURE };
+        match record.clone() {
+            RegistryRecord::Organisation { id } => {
+                let word = scope::organisation(&id);
+                self.organisations.insert(id, (valid, word));
+            }
+            RegistryRecord::Practitioner { id, organisation, public_key, valid } => {
+                let word = scope::practitioner(&id);
+                let record = Practitioner { organisation, public_key, valid, word };
+                self.practitioners.insert(id, record);
+            }
+            RegistryRecord::Gateway { id, organisation, fingerprint, valid } => {
+                self.gateways.insert(id, Gateway { organisation, fingerprint, valid });
+            }
+            RegistryRecord::Device { id, organisation, patient, signals } => {
+                let word = scope::device(&id);
+                let record = Device { organisation, patient, signals, valid, word };
+                self.devices.insert(id, record);
+            }
+        }
+    }
+
+    fn end(&mut self, key: &RegistryKey, at: Millis) {
+        let valid = match key {
+            RegistryKey::Organisation(id) => self.organisations.get_mut(id).map(|(v, _)| v),
+            RegistryKey::Practitioner(id) => self.practitioners.get_mut(id).map(|p| &mut p.valid),
+            RegistryKey::Gateway(id) => self.gateways.get_mut(id).map(|g| &mut g.valid),
+            RegistryKey::Device(id) => self.devices.get_mut(id).map(|d| &mut d.valid),
+        };
+        if let Some(valid) = valid {
+            valid.until = valid.until.min(at);
+        }
+    }
+
+    /// The word of an organisation that is registered now.
+    pub fn organisation(&self, id: &OrganisationId, now: Millis) -> Option<Word> {
+        let (valid, word) = self.organisations.get(id)?;
+        live(valid, now).then_some(*word)
+    }
+
+    /// A practitioner whose key may be used now.
+    pub fn practitioner(&self, id: &PractitionerId, now: Millis) -> Option<&Practitioner> {
+        self.practitioners.get(id).filter(|found| live(&found.valid, now))
+    }
+
+    /// A gateway whose certificate may be used now.
+    pub fn gateway(&self, id: &GatewayId, now: Millis) -> Option<&Gateway> {
+        self.gateways.get(id).filter(|found| live(&found.valid, now))
+    }
+
+    /// A device that is registered now.
+    pub fn device(&self, id: &DeviceId, now: Millis) -> Option<&Device> {
+        self.devices.get(id).filter(|found| live(&found.valid, now))
+    }
+
+    /// Whether a record with this key is there and has not ended.
+    pub fn holds(&self, key: &RegistryKey, now: Millis) -> bool {
+        match key {
+            RegistryKey::Organisation(id) => self.organisation(id, now).is_some(),
+            RegistryKey::Practitioner(id) => self.practitioner(id, now).is_some(),
+            RegistryKey::Gateway(id) => self.gateway(id, now).is_some(),
+            RegistryKey::Device(id) => self.device(id, now).is_some(),
+        }
+    }
+
+    /// Every gateway, ended ones included.
+    pub fn gateways(&self) -> impl Iterator<Item = (&GatewayId, &Gateway)> {
+        self.gateways.iter()
+    }
+
+    /// Every practitioner, ended ones included.
+    pub fn practitioners(&self) -> impl Iterator<Item = (&PractitionerId, &Practitioner)> {
+        self.practitioners.iter()
+    }
+
+    /// Every organisation with its validity, ended ones included.
+    pub fn organisations(&self) -> impl Iterator<Item = (&OrganisationId, &Interval)> {
+        self.organisations.iter().map(|(id, (valid, _))| (id, valid))
+    }
+
+    /// Every device, ended ones included.
+    pub fn devices(&self) -> impl Iterator<Item = (&DeviceId, &Device)> {
+        self.devices.iter()
+    }
+}
+
+fn live(valid: &Interval, now: Millis) -> bool {
+    valid.from <= now && now < valid.until
+}
+
+/// Prints counts only.
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (gateways, devices) = (self.gateways.len(), self.devices.len());
+        write!(f, "Registry {{ gateways: {gateways}, devices: {devices} }}")
+    }
+}

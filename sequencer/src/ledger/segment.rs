@@ -1,0 +1,111 @@
+//! Open segments: what one device sent of one patient in this window, until it is cut.
+
+use model::{
+    Categories, Claim, Digest, Interval, Kind, Label, Millis, Party, PatientIndex, Position,
+    Purpose, Word,
+};
+use statement::batch::SegmentEntry;
+
+/// What a frame adds to a segment.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameFacts {
+    /// Whose data.
+    pub patient: PatientIndex,
+    /// The device's word.
+    pub device: Word,
+    /// The word of the gateway's organisation.
+    pub organisation: Word,
+    /// Category of the signal.
+    pub categories: Categories,
+    /// When the readings were measured.
+    pub measured: Interval,
+    /// When the frame is appended.
+    pub at: Millis,
+    /// Where.
+    pub position: Position,
+}
+
+impl FrameFacts {
+    /// The claim of a segment that holds this frame only. Its digest stands for bytes not yet
+    /// known: consent does not depend on it.
+    pub fn claim(&self) -> Claim {
+        Claim {
+            patient: self.patient,
+            kind: Kind::Collect,
+            individual: self.device,
+            organisation: self.organisation,
+            group: Word::ZERO,
+            source: Party::Named(self.device),
+            categories: self.categories,
+            purpose: Purpose::Treatment,
+            labels: Label::Normal.only(),
+            receipt: Interval::instant(self.at),
+            measured: self.measured,
+            position: self.position,
+            digest: Digest([0xff; 31]),
+        }
+    }
+}
+
+/// A segment that still grows.
+#[derive(Clone)]
+pub struct OpenSegment {
+    claim: Claim,
+    hasher: blake3::Hasher,
+    bytes: u64,
+}
+
+impl OpenSegment {
+    /// Begins with a first frame.
+    pub fn begin(facts: &FrameFacts, frame: &[u8]) -> OpenSegment {
+        let mut segment =
+            OpenSegment { claim: facts.claim(), hasher: blake3::Hasher::new(), bytes: 0 };
+        segment.absorb(frame);
+        segment
+    }
+
+    /// The claim this segment would have with one more frame; `None` if the frame is of another
+    /// organisation's gateway and so needs a segment of its own.
+    pub fn extended(&self, facts: &FrameFacts) -> Option<Claim> {
+        if facts.organisation != self.claim.organisation {
+            return None;
+        }
+        let hull = |a: Interval, b: Interval| Interval {
+            from: a.from.min(b.from),
+            until: a.until.max(b.until),
+        };
+        Some(Claim {
+            categories: self.claim.categories.with(facts.categories),
+            receipt: hull(self.claim.receipt, Interval::instant(facts.at)),
+            measured: hull(self.claim.measured, facts.measured),
+            position: facts.position,
+            ..self.claim.clone()
+        })
+    }
+
+    /// Takes one more frame; `claim` is what [`OpenSegment::extended`] gave for it.
+    pub fn extend(&mut self, claim: Claim, frame: &[u8]) {
+        self.claim = claim;
+        self.absorb(frame);
+    }
+
+    fn absorb(&mut self, frame: &[u8]) {
+        self.hasher.update(frame);
+        self.bytes += frame.len() as u64;
+    }
+
+    /// Cuts the segment: its claim, with the digest of its bytes, and its entry in the batch.
+    pub fn cut(self) -> (Claim, SegmentEntry) {
+        let mut digest = [0; 31];
+        digest.copy_from_slice(&self.hasher.finalize().as_bytes()[..31]);
+        let digest = Digest(digest);
+        (Claim { digest, ..self.claim }, SegmentEntry { digest, bytes: self.bytes })
+    }
+}
+
+/// Prints lengths only.
+impl std::fmt::Debug for OpenSegment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "OpenSegment {{ bytes: {} }}", self.bytes)
+    }
+}
