@@ -4,8 +4,8 @@ pragma solidity 0.8.37;
 /// @title Groth16 over BN254, many proofs under several keys in one pairing call
 /// @notice A proof (A, B, C) of inputs x under a key holds iff
 ///     e(A, B) = e(alpha, beta) e(L, gamma) e(C, delta),   L = IC_0 + sum x_j IC_j.
-/// All keys share alpha, beta and gamma, so k proofs under m keys hold, but for a chance of
-/// k / 2^128, iff for coefficients r_i drawn after everything else is fixed
+/// All keys share alpha, beta and gamma, so k proofs under m keys hold, but for a chance of 2^-128
+/// an attempt, iff for coefficients r_i of 128 bits drawn after everything else is fixed
 ///     prod e(r_i A_i, B_i) e(-sum r_i alpha, beta) e(-sum r_i L_i, gamma)
 ///     prod over keys e(-sum r_i C_i, delta) = 1:   k + 2 + m pairs.
 /// @dev Coefficients come from a hash over the ids of the keys, all inputs and all proofs,
