@@ -4,6 +4,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use journal::fault::FaultMedium;
 use journal::{
@@ -71,7 +72,11 @@ impl GatedMedium {
     }
     fn await_sync(&self) {
         let gate = self.gate.0.lock().expect("gate");
-        drop(self.gate.1.wait_while(gate, |gate| gate.waiting == 0).expect("gate"));
+        // The limit is for a broken writer, which would otherwise hang the whole test run.
+        let limit = Duration::from_secs(60);
+        let none = |gate: &mut Gate| gate.waiting == 0;
+        let (_, late) = self.gate.1.wait_timeout_while(gate, limit, none).expect("gate");
+        assert!(!late.timed_out(), "the writer syncs what it was given");
     }
     fn release(&self) {
         self.gate.0.lock().expect("gate").held = false;
