@@ -75,7 +75,8 @@ impl GatedMedium {
         // The limit is for a broken writer, which would otherwise hang the whole test run.
         let limit = Duration::from_secs(60);
         let none = |gate: &mut Gate| gate.waiting == 0;
-        let (_, late) = self.gate.1.wait_timeout_while(gate, limit, none).expect("gate");
+        let (gate, late) = self.gate.1.wait_timeout_while(gate, limit, none).expect("gate");
+        drop(gate);
         assert!(!late.timed_out(), "the writer syncs what it was given");
     }
     fn release(&self) {
