@@ -8,6 +8,9 @@ use crate::{DecodeError, DeviceTime};
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 32;
 
+/// Largest sequence: its successor always exists.
+pub(crate) const SEQUENCE_MAX: u64 = i64::MAX as u64;
+
 /// How the readings of a frame are laid out. Only [`Codec::RAW`] is spoken by this version.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
 pub struct Codec(u8);
@@ -145,8 +148,8 @@ impl FrameHeader {
             return Err(DecodeError::field("frame header", "expected reserved bytes to be zero"));
         }
         let sequence = Sequence(part(16));
-        if sequence.0 == 0 {
-            return Err(DecodeError::field("sequence", "expected 1 or more, found 0"));
+        if sequence.0 == 0 || sequence.0 > SEQUENCE_MAX {
+            return Err(DecodeError::field("sequence", "expected 1 to 2^63 - 1"));
         }
         Ok(FrameHeader {
             length: part(0) as u32,

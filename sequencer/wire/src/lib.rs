@@ -1,6 +1,7 @@
 //! Frames, receipts, limits and the sans-IO session machines of the ingest protocol.
 
 mod access;
+mod client;
 mod codec;
 mod deframe;
 mod eip712;
@@ -15,10 +16,14 @@ mod message;
 mod operation;
 mod receipt;
 mod registry;
+mod server;
 mod stream;
 mod time;
 
 pub use access::{AccessKind, AccessRequest, GroupId, Reason, SignedAccessRequest, Source};
+pub use client::{
+    ClientConfig, ClientError, ClientEvent, ClientLimits, ClientSession, StopReason, Violation,
+};
 pub use codec::DecodeError;
 pub use deframe::Deframer;
 pub use entry::{Decision, Entry, FrameEntry, RefusalEntry, RefusalReason, Refused};
@@ -38,5 +43,6 @@ pub use receipt::{
     RefusalItem, SignedReceipt, signer_address,
 };
 pub use registry::{RegistryChange, RegistryKey, RegistryRecord};
+pub use server::{OutgoingFull, ServerConfig, ServerEvent, ServerLimits, ServerSession};
 pub use stream::{ClockFact, Descriptor, OpenStream, Period, StreamKey, StreamName, SyncMethod};
 pub use time::DeviceTime;
