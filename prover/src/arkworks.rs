@@ -5,7 +5,7 @@ use ark_relations::gr1cs::{
     ConstraintSynthesizer, ConstraintSystemRef, LinearCombination, SynthesisError, Variable,
 };
 
-use crate::r1cs::{Assignment, R1cs, Row};
+use circuits::builder::{Assignment, R1cs, Row};
 
 /// Plays matrices back as a circuit: the same columns and rows in the same order.
 #[derive(Clone, Copy)]

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::keys::{Provenance, ProvingKey};
 use crate::qap;
-use crate::r1cs::Assignment;
+use circuits::builder::Assignment;
 
 /// The two numbers that hide the witness in a proof. Each pair is good for one proof; zeroised when
 /// dropped.

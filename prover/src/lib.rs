@@ -15,7 +15,6 @@ pub mod engine;
 pub mod export;
 pub mod keys;
 pub mod qap;
-pub mod r1cs;
 
 pub use engine::{Blinding, Engine, PortableEngine, ProveError};
 pub use keys::{KeyStore, Provenance, ProvingKey};

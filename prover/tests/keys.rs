@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use prover::keys::{KeyFileError, KeyHeader, StoreError, Trust};
-use prover::{KeyStore, ProvingKey, Provenance};
+use prover::{KeyStore, Provenance, ProvingKey};
 use tempfile::TempDir;
 
 use crate::sample::chain;

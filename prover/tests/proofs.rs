@@ -8,7 +8,7 @@ use ark_groth16::Groth16;
 use ark_std::rand::{SeedableRng, rngs::StdRng};
 use prover::arkworks::Replay;
 use prover::qap::CircomReduction;
-use prover::{Blinding, Engine, PortableEngine, ProveError, ProvingKey, Provenance};
+use prover::{Blinding, Engine, PortableEngine, ProveError, Provenance, ProvingKey};
 use statement::proof::{DEV_ALPHA, Proof, VerifyError, verify};
 
 use crate::sample::chain;

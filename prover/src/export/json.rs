@@ -191,8 +191,7 @@ mod tests {
 
     fn sample() -> (VerifyingKey, Proof) {
         let (r1cs, assignment) = chain(10, 5);
-        let engine =
-            PortableEngine::new(Arc::new(ProvingKey::dev_insecure(&r1cs).expect("small")));
+        let engine = PortableEngine::new(Arc::new(ProvingKey::dev_insecure(&r1cs).expect("small")));
         let blinding = Blinding::chosen(Fr::from(1), Fr::from(2));
         let proof = engine.prove(&assignment, &blinding).expect("satisfied");
         (engine.key().verifying_key().clone(), proof)

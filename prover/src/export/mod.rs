@@ -72,7 +72,7 @@ mod tests {
         let (matrices, assignment) = chain(10, 5);
         let key = ProvingKey::dev_insecure(&matrices).expect("small");
         let lens = |file: &[u8]| parse(file).iter().map(|(_, body)| body.len()).collect::<Vec<_>>();
-        let cells = |rows: &[crate::r1cs::Row]| rows.iter().map(Vec::len).sum::<usize>();
+        let cells = |rows: &[circuits::builder::Row]| rows.iter().map(Vec::len).sum::<usize>();
         let [a, b, c] = [&matrices.a, &matrices.b, &matrices.c].map(|rows| cells(rows));
         let constraints = 10 * 3 * 4 + 36 * (a + b + c);
         assert_eq!(lens(&r1cs(&matrices)), [4 + 32 + 4 * 4 + 8 + 4, constraints, 12 * 8]);

@@ -4,7 +4,7 @@ use ark_bn254::Fr;
 use ark_ff::{BigInteger, PrimeField};
 
 use super::{push_count, push_field, sections};
-use crate::r1cs::{Assignment, R1cs, Row};
+use circuits::builder::{Assignment, R1cs, Row};
 
 /// The constraint system as `.r1cs`: all public columns are outputs, wires are labelled by number.
 pub fn r1cs(r1cs: &R1cs) -> Vec<u8> {

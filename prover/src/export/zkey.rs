@@ -10,7 +10,7 @@ use ark_poly::EvaluationDomain;
 
 use super::{push_count, push_field, sections};
 use crate::keys::ProvingKey;
-use crate::r1cs::{R1cs, Row};
+use circuits::builder::{R1cs, Row};
 
 /// Protocol number of Groth16.
 const GROTH16: u32 = 1;

@@ -14,7 +14,7 @@ use super::dev::ToxicWaste;
 use super::multiples::Multiples;
 use super::{KeyError, Provenance, ProvingKey, in_g1, in_g2};
 use crate::qap;
-use crate::r1cs::{R1cs, Row};
+use circuits::builder::{R1cs, Row};
 
 impl ProvingKey {
     /// Makes the development key of a circuit: the same bytes on every machine, and **insecure**,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::file::write_whole;
 use super::{KeyFileError, ProvingKey, SetupError, Trust};
-use crate::r1cs::R1cs;
+use circuits::builder::R1cs;
 
 /// Development keys in a folder, by circuit hash. Beside `HASH.dev-insecure.key` stands its pin,
 /// `HASH.dev-insecure.key.blake3`, written after the key was made here or checked in full; it is
