@@ -32,6 +32,12 @@ contract GasTest is Fixture {
         _measure("settle: 1 batch, no proof", empty);
     }
 
+    function test_the_code_has_room_below_the_limit_of_24576_bytes() public {
+        vm.snapshotValue("size", "Settlement, code bytes", CONTRACT.code.length);
+        vm.snapshotValue("size", "claims key, code bytes", claimsKey.code.length);
+        require(CONTRACT.code.length < 24_576, "too large");
+    }
+
     /// Execution as measured, 21,000, and 4 or 16 for each byte of calldata; never less than the
     /// floor of EIP-7623, 10 for each token.
     function _measure(string memory name, ISettlement.Batch[] memory batches) private {
