@@ -2,6 +2,9 @@
 
 pub mod builder;
 pub mod c1;
+pub mod c2;
+pub mod claim;
 pub mod gadgets;
 pub mod operation;
 pub mod record;
+pub mod shapes;

@@ -11,7 +11,7 @@ mod covers;
 mod hull;
 mod pack;
 
-pub use check::{C2Error, check, check_inputs};
+pub use check::{C2Error, check, check_inputs, check_leaves};
 pub use covers::{Refuted, best_rule, covers, denies, refutes};
 pub use hull::Hull;
 pub use pack::{PackError, Packed, PackedSlot, pack};

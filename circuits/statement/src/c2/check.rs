@@ -1,7 +1,8 @@
 //! The statement as a check on a whole chunk, rule by rule.
 
-use model::limits::BATCH_ENTRIES_MAX;
-use model::{Claim, Position, Refusal, RuleNumber, Word};
+use ark_bn254::Fr;
+use model::limits::{BATCH_ENTRIES_MAX, WINDOW_MS_MAX};
+use model::{Claim, Position, Record, Refusal, RuleNumber, Word};
 use thiserror::Error;
 
 use super::covers::crosses;
@@ -100,6 +101,22 @@ pub fn check_inputs(chunk: &Chunk, inputs: &C2Inputs) -> Result<(), C2Error> {
     same.into_iter().try_for_each(|(same, rule)| require(same, rule, None, None))
 }
 
+/// Checks the leaves that a chunk publishes against its claims and tags, padding included.
+///
+/// # Errors
+/// [`C2Error`] with C2.17 and the claim, or C2.20 and the slot whose tag is another.
+pub fn check_leaves(chunk: &Chunk, leaves: &[Fr]) -> Result<(), C2Error> {
+    let expected = chunk.leaves();
+    require(leaves.len() == expected.len(), 17, None, None)?;
+    let tag = chunk.capacity.claims_per_slot;
+    for (number, (expected, found)) in expected.iter().zip(leaves).enumerate() {
+        let (slot, at) = (number / (tag + 1), number % (tag + 1));
+        let (rule, claim) = if at == tag { (20, None) } else { (17, Some(at)) };
+        require(expected == found, rule, Some(slot), claim)?;
+    }
+    Ok(())
+}
+
 fn check_size(chunk: &Chunk) -> Result<(), C2Error> {
     let within = |what, found, expected| match (1..=expected).contains(&found) {
         true => Ok(()),
@@ -165,8 +182,7 @@ fn check_covered(number: usize, slot: &Slot) -> Result<(), C2Error> {
     let hull = Hull::of(&slot.claims);
     for (at, claim) in slot.claims.iter().enumerate() {
         let here = |refusal: Refusal| broken(refusal.rule().number, Some(number), Some(at));
-        let open = claim.receipt.until <= slot.record.closed_at;
-        open.then_some(()).ok_or(here(Refusal::Closed))?;
+        require(outlasts(&slot.record, claim), 16, Some(number), Some(at))?;
         require(!crosses(&slot.record, claim), 14, Some(number), Some(at))?;
         best_rule(&slot.record, claim).1.map_or(Ok(()), |refusal| Err(here(refusal)))?;
         let mut denies = slot.record.denies();
@@ -176,6 +192,13 @@ fn check_covered(number: usize, slot: &Slot) -> Result<(), C2Error> {
         denied.map_or(Ok(()), |(deny, _)| Err(here(Refusal::Denied(deny))))?;
     }
     Ok(())
+}
+
+/// C2.16. The circuit spends 27 bits on the time from a claim to the record's end: a stop that takes
+/// effect later than that is of a later batch and not under this root.
+fn outlasts(record: &Record, claim: &Claim) -> bool {
+    let end = record.closed_at;
+    record.is_open() || claim.receipt.until <= end && end.since(claim.receipt.until) < WINDOW_MS_MAX
 }
 
 fn require(

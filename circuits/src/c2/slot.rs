@@ -1,0 +1,152 @@
+//! One slot: the record, its tag, the hull of its claims, and the end of the record.
+
+use super::deny::{Deny, unpack};
+use super::order::Place;
+use super::{Public, row};
+use crate::builder::{Bit, Builder, Num};
+use crate::claim::tag;
+use crate::gadgets::tree;
+use crate::record::{self, Rules};
+use ark_bn254::Fr;
+use ark_ff::AdditiveGroup;
+use model::{Interval, Millis, Record, RuleSlot, Word};
+use statement::c2::{CapPath, Chunk, Hull, Slot};
+use statement::domain::Domain;
+use statement::poseidon;
+use statement::tree::{ARITY, ARITY_BITS, CAP, CAP_DEPTH};
+
+/// Bits of the distance of two receipts: a window is no longer.
+pub(super) const RECEIPT_BITS: usize = 27;
+/// Bits of a time.
+pub(super) const TIME_BITS: usize = Millis::BITS as usize;
+
+/// What all slots read.
+pub(super) struct Shared<'a> {
+    pub(super) chunk: &'a Chunk,
+    pub(super) public: &'a Public,
+    pub(super) domain: &'a Num,
+    pub(super) cap: &'a [Num; CAP],
+}
+
+/// What a slot gives to the totals.
+pub(super) struct Done {
+    /// Of its claims, then its tag.
+    pub(super) leaves: Vec<Num>,
+    /// How many accesses, collections and break-glass accesses.
+    pub(super) kinds: [Num; 3],
+    /// How many excluded claims.
+    pub(super) excluded: Num,
+}
+
+/// What the claims of a slot read.
+pub(super) struct Open {
+    /// The record's words.
+    pub(super) rules: Rules,
+    pub(super) denies: [Deny; 4],
+    pub(super) hull: HullNums,
+    /// Whether the slot's claims are not covered.
+    pub(super) excluded: Bit,
+    /// Whether they are; neither in a padding slot.
+    pub(super) covered: Bit,
+}
+
+/// The hull with its values.
+pub(super) struct HullNums {
+    pub(super) receipt: [Num; 2],
+    pub(super) measured: [Num; 2],
+    pub(super) values: Hull,
+}
+
+/// Everything that is said about one slot, its claims included.
+pub(super) fn enforce(b: &mut Builder, shared: &Shared<'_>, number: usize, place: &Place) -> Done {
+    let slot = shared.chunk.slots.get(number);
+    let padding = Record::enrolled(Word::ZERO, Word::ZERO, Word::ZERO);
+    let record = slot.map_or(&padding, |slot| &slot.record);
+    let active = &place.active[0];
+    let rules = b.rule("C2.2", |b| open_record(b, shared, slot, record, place));
+    let tag = b.rule("C2.20", |b| {
+        let count = Num::sum(place.active.iter().map(Bit::num));
+        let found = tag(b, &rules.view_key, shared.domain, &place.index, number as u8, &count);
+        b.product(active.num(), &found)
+    });
+    let excluded = slot.is_some_and(|slot| slot.excluded);
+    let excluded = b.rule("C2.19", |b| b.bit_within(excluded, active));
+    // An excluded slot is active, so that the difference is 0 or 1.
+    let covered = Bit::confined(active.num() - excluded.num());
+    let hull = b.rule("C2.5", |b| hull(b, shared, slot));
+    b.rule("C2.16", |b| not_closed(b, record, &rules.closed_at, &hull.receipt[1], &covered));
+    let denies = b.rule("C2.15", |b| {
+        std::array::from_fn(|deny| {
+            let deny = RuleSlot::Deny(deny as u8);
+            unpack(b, record.rule(deny), &rules.rules[usize::from(deny.number())], &hull)
+        })
+    });
+    let open = Open { rules, denies, hull, excluded, covered };
+    let mut done = row::enforce_all(b, shared, &open, number, place);
+    done.leaves.push(tag);
+    done
+}
+
+/// C2.2: the record is the leaf at the slot's index. A padding slot opens a made-up path.
+fn open_record(
+    b: &mut Builder,
+    shared: &Shared<'_>,
+    slot: Option<&Slot>,
+    record: &Record,
+    place: &Place,
+) -> Rules {
+    let identity = b.alloc(statement::record::identity(record));
+    let rules = Rules::alloc(b, record);
+    let leaf = record::leaf(b, &identity, &rules);
+    let made_up = || lonely_path(leaf.value(), &place.index_bits);
+    let path = slot.map_or_else(made_up, |slot| slot.path);
+    let (low, high) = place.index_bits.split_at(ARITY_BITS * CAP_DEPTH);
+    let node = tree::open(b, &leaf, low, &path);
+    let expected = b.mux(high, shared.cap);
+    b.enforce_equal_if(&place.active[0], &node, &expected);
+    rules
+}
+
+/// The path of `leaf` in a tree that holds nothing else.
+fn lonely_path(leaf: Fr, index_bits: &[Bit]) -> CapPath {
+    let mut below = leaf;
+    std::array::from_fn(|level| {
+        let bits = &index_bits[ARITY_BITS * level..ARITY_BITS * (level + 1)];
+        let child = bits.iter().rev().fold(0, |child, bit| 2 * child + usize::from(bit.value()));
+        let mut children = [Fr::ZERO; ARITY];
+        children[child] = below;
+        below = poseidon::hash(Domain::TreeNode.tag(), &children);
+        children
+    })
+}
+
+/// Intervals that hold those of all claims: 142 rows. A padding slot has some hull that is not empty.
+fn hull(b: &mut Builder, shared: &Shared<'_>, slot: Option<&Slot>) -> HullNums {
+    let whole = Hull { receipt: shared.chunk.window.interval(), measured: Interval::ALWAYS };
+    let values = slot.and_then(|slot| Hull::of(&slot.claims)).unwrap_or(whole);
+    let Hull { receipt, measured } = values;
+    let (t0, t1) = (&shared.public.t0, &shared.public.t1);
+    let from = b.private_bits(fr(receipt.from) - t0.value(), RECEIPT_BITS);
+    let until = b.private_bits(t1.value() - fr(receipt.until), RECEIPT_BITS);
+    let measured = [measured.from, measured.until];
+    let measured = measured.map(|time| Num::pack(&b.private_bits(fr(time), TIME_BITS)));
+    HullNums { receipt: [t0 + Num::pack(&from), t1 - Num::pack(&until)], measured, values }
+}
+
+/// C2.16: a covered slot's record is open, or was closed at the end of the hull or up to 2^27 ms
+/// later. It cannot have been closed later than that, because the batch that closed it ended no later
+/// than this one. 31 rows.
+fn not_closed(b: &mut Builder, record: &Record, closed_at: &Num, until: &Num, covered: &Bit) {
+    let closed = b.bit(covered.value() && !record.is_open());
+    let since = closed_at - until;
+    let since_value = if closed.value() { since.value() } else { Fr::ZERO };
+    let bits = b.private_bits(since_value, RECEIPT_BITS);
+    b.enforce(closed.num(), &since, &Num::pack(&bits));
+    let never = Num::constant(fr(Millis::UNBOUNDED_FUTURE));
+    b.enforce(&(covered.num() - closed.num()), &(closed_at - never), &Num::zero());
+}
+
+/// A time as a field element.
+pub(super) fn fr(time: Millis) -> Fr {
+    Fr::from(time.get())
+}

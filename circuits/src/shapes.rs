@@ -1,0 +1,215 @@
+//! How much one proof holds: the only place that knows capacities (SPEC.md section 11).
+//!
+//! A shape fixes a circuit, and with it a key: the prover learns its matrices once from
+//! [`Shape::matrices`] and assigns a chunk with [`Shape::assign`] for each proof.
+
+use crate::builder::{Assignment, Builder, R1cs, matrices, witness};
+use crate::{c1, c2};
+use ark_bn254::Fr;
+use ark_ff::AdditiveGroup;
+use model::{BatchNumber, Millis, Position, Window};
+use statement::c1::Chunk as C1Chunk;
+use statement::c2::{Capacity as ClaimCapacity, Chunk as C2Chunk};
+use statement::inputs::{C1Inputs, C2Inputs};
+use statement::scope::Circuit;
+use statement::tree::CAP;
+
+/// How much a chunk of a shape holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Capacity {
+    /// C1: operations.
+    Operations(usize),
+    /// C2: slots of claims.
+    Claims(ClaimCapacity),
+}
+
+/// A circuit of one size.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shape {
+    /// The name used in keys, files and metrics.
+    pub name: &'static str,
+    /// How much it holds; says also of which statement it is.
+    pub capacity: Capacity,
+    /// The evaluation domain is 2 to this; rows and public columns together fit in it.
+    pub domain_log2: u32,
+    /// Whether the shape is for tests: small, and of no use in production.
+    pub test_only: bool,
+}
+
+/// A chunk of either statement with its public inputs.
+#[derive(Clone, Copy, Debug)]
+pub enum Statement<'a> {
+    /// Operations.
+    C1(&'a C1Inputs, &'a C1Chunk),
+    /// Claims.
+    C2(&'a C2Inputs, &'a C2Chunk),
+}
+
+/// A chunk that is not of the shape.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("expected a chunk of {expected:?}, found one of {found:?}")]
+pub struct WrongShape {
+    /// The shape's capacity.
+    pub expected: Capacity,
+    /// The chunk's.
+    pub found: Capacity,
+}
+
+/// Every shape: for each statement one for tests and the largest that fits 2^17.
+pub const SHAPES: [Shape; 4] = [
+    Shape { name: "c1-test", capacity: Capacity::Operations(1), domain_log2: 15, test_only: true },
+    Shape { name: "c1-17", capacity: Capacity::Operations(8), domain_log2: 17, test_only: false },
+    Shape {
+        name: "c2-test",
+        capacity: Capacity::Claims(ClaimCapacity { slots: 1, claims_per_slot: 4 }),
+        domain_log2: 14,
+        test_only: true,
+    },
+    Shape {
+        name: "c2-17",
+        capacity: Capacity::Claims(ClaimCapacity { slots: 12, claims_per_slot: 4 }),
+        domain_log2: 17,
+        test_only: false,
+    },
+];
+
+impl Shape {
+    /// The shape with this name.
+    pub fn named(name: &str) -> Option<&'static Shape> {
+        SHAPES.iter().find(|shape| shape.name == name)
+    }
+
+    /// Which statement the shape is of.
+    pub fn circuit(&self) -> Circuit {
+        match self.capacity {
+            Capacity::Operations(_) => Circuit::C1,
+            Capacity::Claims(_) => Circuit::C2,
+        }
+    }
+
+    /// Number of public inputs, without the constant one.
+    pub fn input_count(&self) -> usize {
+        match self.circuit() {
+            Circuit::C1 => C1Inputs::LEN,
+            Circuit::C2 => C2Inputs::LEN,
+        }
+    }
+
+    /// The rows, learnt from a chunk of padding: values do not enter them.
+    pub fn matrices(&self) -> R1cs {
+        let rows = match self.capacity {
+            Capacity::Operations(capacity) => {
+                let (inputs, chunk) = c1_padding(capacity);
+                matrices(|b| c1::circuit(b, &inputs, &chunk))
+            }
+            Capacity::Claims(capacity) => {
+                let chunk = c2_padding(capacity);
+                matrices(|b| c2::circuit(b, &chunk.inputs(), &chunk))
+            }
+        };
+        rows.0
+    }
+
+    /// The assignment of a chunk, also of one that does not fulfil the statement: check it before.
+    ///
+    /// # Errors
+    /// [`WrongShape`] if the chunk's capacity is not the shape's.
+    pub fn assign(&self, statement: Statement<'_>) -> Result<Assignment, WrongShape> {
+        let found = statement.capacity();
+        if found != self.capacity {
+            return Err(WrongShape { expected: self.capacity, found });
+        }
+        Ok(witness(|b| statement.circuit(b)))
+    }
+}
+
+impl Statement<'_> {
+    /// What the chunk is made for.
+    pub fn capacity(&self) -> Capacity {
+        match self {
+            Statement::C1(_, chunk) => Capacity::Operations(chunk.capacity),
+            Statement::C2(_, chunk) => Capacity::Claims(chunk.capacity),
+        }
+    }
+
+    /// The public inputs in the contract's order.
+    pub fn inputs(&self) -> Vec<Fr> {
+        match self {
+            Statement::C1(inputs, _) => inputs.to_field_elements().to_vec(),
+            Statement::C2(inputs, _) => inputs.to_field_elements().to_vec(),
+        }
+    }
+
+    /// Makes the rows and assigns the chunk.
+    pub fn circuit(&self, b: &mut Builder) {
+        match self {
+            Statement::C1(inputs, chunk) => c1::circuit(b, inputs, chunk),
+            Statement::C2(inputs, chunk) => c2::circuit(b, inputs, chunk),
+        }
+    }
+}
+
+fn window() -> Window {
+    let first = Millis::UNBOUNDED_PAST;
+    Window::new(first, first.plus(1)).expect("1 ms is a window")
+}
+
+fn c1_padding(capacity: usize) -> (C1Inputs, C1Chunk) {
+    let zero = Fr::ZERO;
+    let window = window();
+    let chunk = C1Chunk {
+        root_in: zero,
+        time_in: window.t0(),
+        window,
+        domain: zero,
+        sig_domain: zero,
+        registrar_key_hash: zero,
+        capacity,
+        rows: vec![],
+    };
+    let inputs = C1Inputs {
+        root_in: zero,
+        root_out: zero,
+        t0: window.t0(),
+        t1: window.t1(),
+        time_in: window.t0(),
+        time_out: window.t0(),
+        domain: zero,
+        sig_domain: zero,
+        registrar: zero,
+        operations: 0,
+        enrolments: 0,
+        operations_root: zero,
+    };
+    (inputs, chunk)
+}
+
+fn c2_padding(capacity: ClaimCapacity) -> C2Chunk {
+    C2Chunk {
+        capacity,
+        root: Fr::ZERO,
+        cap: Box::new([Fr::ZERO; CAP]),
+        window: window(),
+        batch: BatchNumber(0),
+        first_leaf: 0,
+        position_in: Position(0),
+        position_out: Position(0),
+        domain: Fr::ZERO,
+        edge_in: None,
+        edge_salt: Fr::ZERO,
+        slots: vec![],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_distinct_and_found() {
+        for shape in &SHAPES {
+            assert_eq!(Shape::named(shape.name), Some(shape));
+        }
+        assert_eq!(Shape::named("c3"), None);
+    }
+}
