@@ -1,0 +1,6 @@
+//! Codecs, receipts and session machines from the outside.
+
+mod codec;
+mod receipts;
+mod rules;
+mod samples;

@@ -1,0 +1,252 @@
+//! One sample of everything that has canonical bytes, and a seeded generator.
+
+use model::{
+    BatchNumber, Categories, Category, ChainScope, DeviceId, Digest, EpochNumber, GatewayId,
+    Interval, Label, Millis, OrganisationId, PatientIndex, Position, PractitionerId, Purpose,
+    Refusal, RejectCode, RuleNumber, RuleSlot, Sequence, StreamHandle,
+};
+use wire::*;
+
+pub(crate) const ECG: u32 = 131328;
+
+/// A small generator: the same seed gives the same numbers on every platform (splitmix64).
+pub(crate) struct Seeded(pub(crate) u64);
+
+impl Seeded {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit as u64) as usize
+    }
+
+    pub(crate) fn chance(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+}
+
+pub(crate) fn at(ms: u64) -> Millis {
+    Millis::new(4_004_288_800_000 + ms).expect("before 2457")
+}
+
+pub(crate) fn scope() -> ChainScope {
+    ChainScope { chain_id: 31337, contract: [0x11; 20] }
+}
+
+pub(crate) fn key() -> SigningKey {
+    SigningKey::from_slice(&[0x42; 32]).expect("a scalar")
+}
+
+pub(crate) fn gateway() -> GatewayId {
+    GatewayId::new("gw-01").expect("a name")
+}
+
+pub(crate) fn stream_key(device: &str, signal: u32) -> StreamKey {
+    let device = DeviceId::new(device).expect("a name");
+    StreamKey { device, patient: PatientIndex::new(7).expect("small"), signal }
+}
+
+pub(crate) fn descriptor(device: &str, signal: u32, epoch: u16) -> Descriptor {
+    let period = Some(Period::new(1_000_000_000, 360).expect("above zero"));
+    Descriptor { key: stream_key(device, signal), period, epoch: EpochNumber(epoch) }
+}
+
+pub(crate) fn readings(seed: u64, count: usize) -> Vec<Reading> {
+    let start = DeviceTime::from_millis(at(0)).micros() + seed * 1000;
+    let time = |i: usize| DeviceTime::from_micros(start + 2778 * i as u64).expect("before 2457");
+    (0..count).map(|i| Reading::new(time(i), (seed as i32 % 1000) + i as i32)).collect()
+}
+
+pub(crate) fn frame(handle: u32, sequence: u64, count: usize) -> Frame {
+    let (epoch, sequence) = (EpochNumber(1), Sequence(sequence));
+    let place = FramePlace { handle: StreamHandle(handle), epoch, sequence };
+    let signal = model::signal_by_code(ECG).expect("ecg is known");
+    Frame::encode_raw(place, signal, &readings(sequence.0, count)).expect("valid readings")
+}
+
+pub(crate) fn access_request() -> AccessRequest {
+    AccessRequest {
+        scope: scope(),
+        patient: PatientIndex::new(7).expect("small"),
+        practitioner: PractitionerId::new("dr-x").expect("a name"),
+        organisation: OrganisationId::new("ward-3").expect("a name"),
+        group: Some(GroupId::new("night-team").expect("a name")),
+        source: Source::Device(DeviceId::new("monitor-1").expect("a name")),
+        categories: Category::Ecg.only().with(Category::Spo2.only()),
+        purpose: Purpose::EmergencyTreatment,
+        labels: Label::Normal.only(),
+        data: Interval::new(at(0), at(60_000)).expect("not empty"),
+        requested_at: at(61_000),
+        valid_until: at(91_000),
+        nonce: 99,
+        kind: AccessKind::BreakGlass { reason: Reason::new("no pulse").expect("short") },
+    }
+}
+
+pub(crate) fn signed_request() -> SignedAccessRequest {
+    SignedAccessRequest::new(access_request(), [3; 32], [4; 64]).expect("a request")
+}
+
+pub(crate) fn receipt() -> SignedReceipt {
+    let entries = entries();
+    let placed = entries.iter().enumerate().map(|(i, entry)| {
+        let i = i as u64;
+        (Position(10 + i), at(i), entry)
+    });
+    let group = GroupIdentity { scope: scope(), group: 3, chain_hash: [9; 32] };
+    let mut receipts = receipts_of_group(group, placed).expect("few items");
+    let receipt = receipts.remove(&Holder::gateway(&gateway())).expect("a receipt");
+    receipt.sign(&key()).expect("signed")
+}
+
+pub(crate) fn operation() -> SignedOperation {
+    SignedOperation::new(vec![5; 219]).expect("short")
+}
+
+pub(crate) fn entries() -> Vec<Entry> {
+    let requester = Holder::gateway(&gateway());
+    let stream = descriptor("monitor-1", ECG, 1).name();
+    let refusal = |what, code, reason| {
+        Entry::Refusal(RefusalEntry { requester, what, code, reason, digest: Digest([6; 31]) })
+    };
+    let request = signed_request;
+    let denied = Refusal::Denied(RuleSlot::Deny(2));
+    vec![
+        Entry::StreamOpen { gateway: gateway(), descriptor: descriptor("monitor-1", ECG, 1) },
+        Entry::Frame(FrameEntry::new(gateway(), stream_key("monitor-1", ECG), &frame(5, 1, 3))),
+        Entry::Frame(FrameEntry::new(gateway(), stream_key("monitor-1", ECG), &frame(5, 2, 1))),
+        Entry::Operation { operation: operation(), requester },
+        Entry::AccessRequest {
+            request: request(),
+            requester,
+            decision: Decision::Permitted { slot: RuleSlot::Policy(1) },
+        },
+        Entry::AccessRequest {
+            request: request(),
+            requester,
+            decision: Decision::Refused { refusal: denied },
+        },
+        refusal(
+            Refused::Frame { stream: stream.clone(), sequence: Sequence(3) },
+            RejectCode::NotPermitted,
+            RefusalReason::Claim(Refusal::Ended),
+        ),
+        refusal(Refused::Stream { stream }, RejectCode::Stream, RefusalReason::Code),
+        refusal(
+            Refused::Operation,
+            RejectCode::Operation,
+            RefusalReason::Operation(RuleNumber::c1(17)),
+        ),
+        refusal(Refused::AccessRequest, RejectCode::Nonce, RefusalReason::Code),
+        Entry::RegistryChange(registry_changes().remove(3)),
+        Entry::Close { batch: BatchNumber(4), t1: at(9) },
+    ]
+}
+
+pub(crate) fn registry_changes() -> Vec<RegistryChange> {
+    let organisation = OrganisationId::new("ward-3").expect("a name");
+    let valid = Interval::new(at(0), at(1000)).expect("not empty");
+    let device = RegistryRecord::Device {
+        id: DeviceId::new("monitor-1").expect("a name"),
+        organisation: organisation.clone(),
+        patient: PatientIndex::new(7).expect("small"),
+        signals: vec![ECG, 147842],
+    };
+    let practitioner = RegistryRecord::Practitioner {
+        id: PractitionerId::new("dr-x").expect("a name"),
+        organisation: organisation.clone(),
+        public_key: [3; 32],
+        valid,
+    };
+    let fingerprint = [8; 32];
+    let id = organisation.clone();
+    vec![
+        RegistryChange::Add(RegistryRecord::Organisation { id: organisation.clone() }),
+        RegistryChange::Add(practitioner),
+        RegistryChange::Add(RegistryRecord::Gateway {
+            id: gateway(),
+            organisation,
+            fingerprint,
+            valid,
+        }),
+        RegistryChange::Add(device.clone()),
+        RegistryChange::End { key: device.key(), at: at(5) },
+        RegistryChange::End { key: RegistryKey::Organisation(id), at: at(6) },
+    ]
+}
+
+pub(crate) fn client_messages() -> Vec<ClientMessage> {
+    let request = RequestId(1);
+    let start = DeviceTime::from_millis(at(1));
+    let open = OpenStream {
+        handle: StreamHandle(5),
+        lane: Lane::Live,
+        descriptor: descriptor("monitor-1", ECG, 1),
+    };
+    let irregular = Descriptor { period: None, ..descriptor("cuff-2", 150021, u16::MAX) };
+    vec![
+        ClientMessage::Hello(Hello::new(ClientName::new("gateway 0.1").expect("short"), true)),
+        ClientMessage::OpenStream(open.clone()),
+        ClientMessage::OpenStream(OpenStream {
+            lane: Lane::Backfill,
+            descriptor: irregular,
+            ..open
+        }),
+        ClientMessage::Clock(ClockFact {
+            device: DeviceId::new("monitor-1").expect("a name"),
+            device_time: start,
+            gateway_time: start,
+            method: SyncMethod::Ntp,
+            uncertainty_us: 1500,
+        }),
+        ClientMessage::Frame(frame(5, 1, 3)),
+        ClientMessage::Operation { request, operation: operation() },
+        ClientMessage::Access { request, signed: Box::new(signed_request()) },
+        ClientMessage::EndStream { handle: StreamHandle(5) },
+        ClientMessage::Goodbye,
+    ]
+}
+
+pub(crate) fn server_messages() -> Vec<ServerMessage> {
+    let (request, handle) = (RequestId(1), StreamHandle(5));
+    let credit = Credit { bytes: 1 << 20, frames: 4096 };
+    let stream = descriptor("monitor-1", ECG, 1).name();
+    let reject = |code, concern| ServerMessage::Reject(Reject { code, concern, count: 2 });
+    vec![
+        ServerMessage::Welcome(Welcome {
+            version: PROTOCOL_VERSION,
+            features: Features::SPOKEN,
+            scope: scope(),
+            signer: signer_address(&key()),
+            server_time: at(0),
+            credit,
+            marks: vec![Mark { stream: stream.clone(), durable: Sequence(8) }],
+        }),
+        ServerMessage::StreamOpened { handle, next: Sequence(9) },
+        ServerMessage::Receipt { receipt: Box::new(receipt()), credit },
+        ServerMessage::AccessAnswer(AccessAnswer {
+            request,
+            digest: signed_request().digest(),
+            group: 3,
+            position: Position(14),
+            time: at(4),
+            permitted: true,
+        }),
+        ServerMessage::Released(Released { request, index: 0, stream, frame: frame(0, 1, 3) }),
+        ServerMessage::ReleaseEnd(ReleaseEnd { request, frames: 1 }),
+        reject(RejectCode::Stream, Concern::Stream { handle }),
+        reject(RejectCode::Gap, Concern::Frames { handle, from: Sequence(4) }),
+        reject(RejectCode::Nonce, Concern::Request { request }),
+        ServerMessage::Credit(credit),
+        ServerMessage::Closing { code: RejectCode::Unavailable },
+    ]
+}
+
+pub(crate) fn all_categories_request() -> AccessRequest {
+    AccessRequest { categories: Categories::ALL, ..access_request() }
+}
