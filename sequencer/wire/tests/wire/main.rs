@@ -4,3 +4,5 @@ mod codec;
 mod receipts;
 mod rules;
 mod samples;
+mod sessions;
+mod simulation;
