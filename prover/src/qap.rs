@@ -123,8 +123,8 @@ pub(crate) fn first_violation(az: &[Fr], bz: &[Fr], cz: &[Fr]) -> Option<usize> 
     az.par_iter().zip(bz).zip(cz).position_first(|((a, b), c)| *a * b != *c)
 }
 
-/// The powers-of-tau side of setup: the Lagrange basis of the domain at `tau`, or `None` when `tau`
-/// is a root of unity and the basis would reveal nothing but one row.
+/// The Lagrange basis of the domain at `tau`, for setup; `None` when `tau` is a root of unity, where
+/// a key would bind one row and no other.
 pub(crate) fn lagrange_at(domain: &Radix2EvaluationDomain<Fr>, tau: Fr) -> Option<Vec<Fr>> {
     let vanishes = domain.evaluate_vanishing_polynomial(tau).is_zero();
     (!vanishes).then(|| domain.evaluate_all_lagrange_coefficients(tau))

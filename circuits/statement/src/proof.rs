@@ -17,7 +17,7 @@ use sha3::{Digest, Keccak256};
 
 /// Alpha of every development key: the ASCII bytes of "vitals-dev". A key whose first point is the
 /// generator of G1 times this number was made from public toxic waste and proves anything.
-pub const DEV_ALPHA: u128 = 0x0076_6974_616c_732d_6465_76;
+pub const DEV_ALPHA: u128 = 0x7669_7461_6c73_2d64_6576;
 
 /// A Groth16 proof whose points are on the curve and in their subgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +96,7 @@ impl VerifyingKey {
     /// part of the equation unbound.
     pub fn from_words(words: &[[u8; 32]]) -> Result<Self, PointError> {
         let shortest = Self::FIXED_WORDS + 2;
-        if words.len() < shortest || words.len() % 2 != 0 {
+        if words.len() < shortest || !words.len().is_multiple_of(2) {
             return Err(PointError::Length { expected: shortest * 32, found: words.len() * 32 });
         }
         let key = ark_groth16::VerifyingKey {

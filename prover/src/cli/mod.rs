@@ -4,7 +4,7 @@ mod inspect;
 mod verify;
 
 use std::fmt::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
@@ -89,7 +89,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|error| Failure::Unavailable(named(error)))
 }
 
-fn read_json(path: &PathBuf) -> Result<Value, Failure> {
+fn read_json(path: &Path) -> Result<Value, Failure> {
     let bytes = read(path)?;
     let named = |error| anyhow::Error::new(error).context(path.display().to_string());
     serde_json::from_slice(&bytes).map_err(|error| Failure::Refused(named(error)))
