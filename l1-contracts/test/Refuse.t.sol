@@ -222,6 +222,20 @@ contract RefuseTest is Fixture {
         _refused(b, abi.encodeWithSelector(ISettlement.NeedlessChunks.selector, 2, 1));
     }
 
+    /// A chunk of one kind of claim alone reaches the verifier, which refuses its old proof.
+    function test_a_claim_of_any_kind_needs_its_chunk() public {
+        for (uint256 kind; kind < 4; ++kind) {
+            ISettlement.Batch[] memory b = script(1, 1);
+            ISettlement.ClaimsChunk memory c = b[0].claims[0];
+            ISettlement.Header memory h = b[0].header;
+            (c.access, c.collect, c.breakGlass, c.excluded) =
+            (kind == 0 ? 7 : 0, kind == 1 ? 7 : 0, kind == 2 ? 7 : 0, kind == 3 ? 7 : 0);
+            (h.access, h.collect, h.breakGlass, h.excluded) =
+            (c.access, c.collect, c.breakGlass, c.excluded);
+            _rejected(b, 2);
+        }
+    }
+
     function test_every_counter_is_the_sum_over_the_chunks() public {
         _miscounted(10, "operations", 3);
         _miscounted(11, "enrolments", 1);
