@@ -100,14 +100,14 @@ pub(super) fn row(b: &mut Builder, shared: &Shared, edges: &Edges, values: &RowV
     let words = values.words.map(|word| b.alloc(word));
     stands(b, &kinds, &old, &words);
 
-    let rule = change_of_rule(b, shared, t_op, &kinds, &slots, &old.rules.rules, &words);
+    let rules = change_rule(b, shared, t_op, &kinds, &slots, &old.rules.rules, &words);
     let new = Opened {
         identity: Identity {
             nonce: &old.identity.nonce + kinds.stands.num(),
             ..old.identity.clone()
         },
         rules: Rules {
-            rules: put(b, &slots, &old.rules.rules, &rule),
+            rules,
             closed_at: closed(b, &kinds, &old.rules.closed_at, t_op),
             ..old.rules.clone()
         },
@@ -198,8 +198,8 @@ fn stands(b: &mut Builder, kinds: &Kinds, old: &Opened, words: &[Num; 3]) {
     b.rule("C1.8", |b| words.iter().for_each(|word| b.enforce_zero_if(&without, word)));
 }
 
-/// C1.14 to C1.21: what is added to the words of the rule in the slot.
-fn change_of_rule(
+/// C1.14 to C1.21: the rules with the one in the slot written or revoked.
+fn change_rule(
     b: &mut Builder,
     shared: &Shared,
     t_op: &Num,
@@ -207,33 +207,63 @@ fn change_of_rule(
     slots: &[Bit],
     rules: &[RuleWords; RuleSlot::COUNT],
     words: &[Num; 3],
-) -> RuleWords {
-    let old = selected(b, slots, rules);
+) -> [RuleWords; RuleSlot::COUNT] {
     let packed = b.rule("C1.14", |b| b.product(kinds.touch.num(), &words[2]));
     let rule = b.rule("C1.14", |b| unpack(b, &packed));
-    let stood = b.rule("C1.17", |b| unpack(b, &old[2]));
-    let delay = written(b, t_op, kinds, &rule);
-    b.rule("C1.17", |b| {
-        let left = b.product(kinds.write.num(), &(&shared.t0 - &stood.access_until));
-        b.range(&left, TIME_BITS);
-    });
     b.rule("C1.18", |b| {
         let [access, collect, break_glass] = &rule.kinds;
         b.enforce_zero_if(&kinds.permit, break_glass);
         b.enforce_zero_if(&kinds.policy, &(access + collect));
     });
-    let [no_actor, no_source] = [0, 1].map(|word| b.rule("C1.19", |b| b.is_zero(&words[word])));
-    b.rule("C1.19", |b| b.enforce_zero_if(&kinds.write, &(no_actor.num() + no_source.num())));
-    b.rule("C1.20", |b| {
-        b.enforce_zero_if(&kinds.revoke, no_actor.num());
-        old.iter().zip(words).for_each(|(old, word)| b.enforce_equal_if(&kinds.revoke, old, word));
-    });
+    names(b, kinds, words);
+    let delay = written(b, t_op, kinds, &rule);
     let earlier = revoked(b, t_op, kinds, &rule);
     let [from, until, ..] = Rule::LANES.map(two_to);
-    // Of a row that touches no rule, old words and packed are zero, but words may be an enrolment's:
-    // no slot takes them.
-    let packed = packed + delay * from - earlier * until;
-    [&words[0] - &old[0], &words[1] - &old[1], packed - &old[2]]
+    let stored = packed + delay * from - earlier * until;
+    let stored = [words[0].clone(), words[1].clone(), stored];
+    let (rules, change) = put(b, slots, rules, &stored);
+    // What stood in the slot; where there is none the packed words are all zero.
+    let old = &stored[2] - &change[2];
+
+    b.rule("C1.17", |b| {
+        let stood = unpack(b, &old);
+        let left = b.product(kinds.write.num(), &(&shared.t0 - &stood.access_until));
+        b.range(&left, TIME_BITS);
+    });
+    b.rule("C1.20", |b| {
+        b.enforce_zero_if(&kinds.revoke, &change[0]);
+        b.enforce_zero_if(&kinds.revoke, &change[1]);
+        b.enforce_equal_if(&kinds.revoke, &old, &words[2]);
+    });
+    rules
+}
+
+/// C1.19, and of C1.20 that a revocation names no empty slot.
+fn names(b: &mut Builder, kinds: &Kinds, words: &[Num; 3]) {
+    let [no_actor, no_source] = [0, 1].map(|word| b.rule("C1.19", |b| b.is_zero(&words[word])));
+    b.rule("C1.19", |b| b.enforce_zero_if(&kinds.write, &(no_actor.num() + no_source.num())));
+    b.rule("C1.20", |b| b.enforce_zero_if(&kinds.revoke, no_actor.num()));
+}
+
+/// The rules with `stored` in the slot, if there is one, and by how much that changes its words.
+fn put(
+    b: &mut Builder,
+    slots: &[Bit],
+    rules: &[RuleWords; RuleSlot::COUNT],
+    stored: &RuleWords,
+) -> ([RuleWords; RuleSlot::COUNT], RuleWords) {
+    let changes: [RuleWords; RuleSlot::COUNT] = b.rule("C1.10", |b| {
+        std::array::from_fn(|slot| {
+            std::array::from_fn(|word| {
+                b.product(slots[slot].num(), &(&stored[word] - &rules[slot][word]))
+            })
+        })
+    });
+    let change = [0, 1, 2].map(|word| Num::sum(changes.iter().map(|change| &change[word])));
+    let rules = std::array::from_fn(|slot| {
+        std::array::from_fn(|word| &rules[slot][word] + &changes[slot][word])
+    });
+    (rules, change)
 }
 
 /// C1.15 and C1.16: by how much the access window of a written rule begins later than signed.
@@ -267,16 +297,6 @@ fn revoked(b: &mut Builder, t_op: &Num, kinds: &Kinds, rule: &Unpacked) -> Num {
     })
 }
 
-/// The words of the rule in the slot, zeros if there is no slot.
-fn selected(b: &mut Builder, slots: &[Bit], rules: &[RuleWords; RuleSlot::COUNT]) -> RuleWords {
-    let slots: Vec<Num> = slots.iter().map(|slot| slot.num().clone()).collect();
-    [0, 1, 2].map(|word| {
-        let words: Vec<Num> = rules.iter().map(|rule| rule[word].clone()).collect();
-        let selected = b.dot(&slots, &words);
-        dense(b, &selected)
-    })
-}
-
 /// The parts of a packed rule, which has no other bits (C1.14): 236 rows.
 fn unpack(b: &mut Builder, packed: &Num) -> Unpacked {
     let [low, high] = [0..RESERVED_BIT, RESERVED_BIT + 1..Rule::MASK_BITS as usize]
@@ -293,23 +313,6 @@ fn unpack(b: &mut Builder, packed: &Num) -> Unpacked {
         .map(|kind| low[KINDS_BIT + kind.bit() as usize].num().clone());
     let [access_from, access_until, data_from, data_until] = lanes;
     Unpacked { kinds, access_from, access_until, data_from, data_until }
-}
-
-/// The rules with `change` added to the one in the slot.
-fn put(
-    b: &mut Builder,
-    slots: &[Bit],
-    rules: &[RuleWords; RuleSlot::COUNT],
-    change: &RuleWords,
-) -> [RuleWords; RuleSlot::COUNT] {
-    b.rule("C1.10", |b| {
-        let change = change.each_ref().map(|word| dense(b, word));
-        std::array::from_fn(|number| {
-            std::array::from_fn(|word| {
-                &rules[number][word] + b.product(slots[number].num(), &change[word])
-            })
-        })
-    })
 }
 
 /// C1.22: the closing time after the row.
@@ -372,13 +375,6 @@ fn signature(
     b.rule("C1.7", |b| {
         eddsa::verify_if(b, &kinds.active, &signer, message, &values.signature);
     });
-}
-
-/// A column of its own for a long combination that stands in many rows.
-fn dense(b: &mut Builder, num: &Num) -> Num {
-    let column = b.alloc(num.value());
-    b.enforce_equal(&column, num);
-    column
 }
 
 /// The bits of `value` from place `from`; [`unpack`] ties them to it.

@@ -1,0 +1,6 @@
+//! C1: twins agree on honest operations and on every broken rule.
+
+mod case;
+mod history;
+mod hunt;
+mod rules;
