@@ -136,8 +136,25 @@ impl Montgomery {
 
     /// `self + other`: 3 rows. Opposite points are rejected; equal points leave the sum free.
     pub(super) fn add(&self, b: &mut Builder, other: &Self) -> Self {
-        let slope = b.quotient(&(&other.v - &self.v), &(&other.u - &self.u));
+        let slope = chord_slopes(&[self.values()], &[other.values()])[0];
+        self.add_along(b, other, slope)
+    }
+
+    /// [`Self::add`] with the hint `slope` of the line through both, from [`chord_slopes`].
+    pub(super) fn add_along(&self, b: &mut Builder, other: &Self, slope: Fr) -> Self {
+        let slope = self.slope_to(b, other, slope);
         self.third(b, &slope, &other.u)
+    }
+
+    fn slope_to(&self, b: &mut Builder, other: &Self, slope: Fr) -> Num {
+        let slope = b.alloc(slope);
+        b.enforce(&slope, &(&other.u - &self.u), &(&other.v - &self.v));
+        slope
+    }
+
+    /// Both coordinates.
+    pub(super) fn values(&self) -> (Fr, Fr) {
+        (self.u.value(), self.v.value())
     }
 
     /// `2 self`: 4 rows. A point of order two is rejected.
@@ -150,15 +167,15 @@ impl Montgomery {
 
     /// `2 self + other`: 5 rows, as `self + (self + other)` without the `v` in the middle. Equal
     /// points leave the sum free; if `other` is 0 or `-2 self` it is rejected.
-    pub(super) fn double_add(&self, b: &mut Builder, other: &Self) -> Self {
-        let first = b.quotient(&(&other.v - &self.v), &(&other.u - &self.u));
+    ///
+    /// The hints are the slopes of the lines from `self` to `other` and to `self + other`.
+    pub(super) fn double_add_along(&self, b: &mut Builder, other: &Self, hints: [Fr; 2]) -> Self {
+        let first = self.slope_to(b, other, hints[0]);
         let middle = third_u(b, &first, &self.u, &other.u);
-        let run = &self.u - &middle;
-        // The second chord has the slope `2 v / run - first`.
+        // The second chord has the slope `2 v / (u - middle) - first`.
+        let second = b.alloc(hints[1]);
         let rise = &self.v * Fr::from(2u8);
-        let inverse = run.value().inverse().unwrap_or_default();
-        let second = b.alloc(rise.value() * inverse - first.value());
-        b.enforce(&(&second + &first), &run, &rise);
+        b.enforce(&(&second + &first), &(&self.u - &middle), &rise);
         self.third(b, &second, &middle)
     }
 
@@ -178,6 +195,15 @@ fn third_u(b: &mut Builder, slope: &Num, left: &Num, right: &Num) -> Num {
     let u = b.alloc(slope.value().square() - others.value());
     b.enforce(slope, slope, &(&u + others));
     u
+}
+
+/// The slopes of the lines from points to other points, in Montgomery coordinates, with one
+/// division for all; 0 where both have one `u`.
+pub(super) fn chord_slopes(from: &[(Fr, Fr)], to: &[(Fr, Fr)]) -> Vec<Fr> {
+    let mut inverses: Vec<Fr> = from.iter().zip(to).map(|(from, to)| to.0 - from.0).collect();
+    ark_ff::batch_inversion(&mut inverses);
+    let pairs = from.iter().zip(to).zip(inverses);
+    pairs.map(|((from, to), inverse)| (to.1 - from.1) * inverse).collect()
 }
 
 /// Montgomery coordinates of points that are neither neutral nor of order two.
@@ -246,7 +272,10 @@ mod tests {
         let (r1cs, _, movable) = check(|b| {
             let [p, q] = [3, 4].map(|k| point(b, &times(k)));
             let (p, q) = (to_montgomery(b, &p), to_montgomery(b, &q));
-            for (sum, k) in [(p.add(b, &q), 7), (p.double(b), 6), (p.double_add(b, &q), 10)] {
+            let middle = montgomery_values(&[times(7)])[0];
+            let slopes = chord_slopes(&[p.values(); 2], &[q.values(), middle]);
+            let double_sum = p.double_add_along(b, &q, [slopes[0], slopes[1]]);
+            for (sum, k) in [(p.add(b, &q), 7), (p.double(b), 6), (double_sum, 10)] {
                 let sum = to_edwards(b, &sum);
                 enforce_value(b, &sum, &times(k));
             }

@@ -14,14 +14,14 @@
 //! They leave the sum free only where both points are equal. Every sum on the way is a known
 //! multiple of `U` plus known multiples of `B8` and `A`, so that equal points show a relation
 //! between them. `U` is hashed to the curve: nobody knows its multiple of `B8`. There remains a key
-//! made as a multiple of `U`: its maker, who does not know its secret scalar, can make this circuit
+//! made from `U` on purpose: its maker, who does not know its secret scalar, can make this circuit
 //! accept what the native check rejects. That is no more than the holder of a key can do for that
 //! key, it concerns no other key, and the native check stands before every batch.
 //!
 //! Only the digits of `S` modulo `l` are used, so that every `S` below `l` has digits here, and any
 //! digits are those of one `S` modulo `l`.
 
-use super::babyjubjub::{self, Montgomery, Point};
+use super::babyjubjub::{self, Montgomery, Point, chord_slopes, montgomery_values};
 use super::poseidon;
 use crate::builder::{Bit, Builder, Num};
 use ark_bn254::Fr;
@@ -78,41 +78,80 @@ pub fn verify_if(
 
     let fixed = fixed_base(b, &signature.s).add(b, &q);
     let fixed = babyjubjub::to_edwards(b, &fixed);
-    let variable = variable_base(b, &q, &h);
+    let variable = variable_base(b, &q, four_times(&public.0), &h);
     let variable = babyjubjub::to_edwards(b, &variable);
     let sum = babyjubjub::add(b, &r8, &variable);
     b.enforce_equal_if(condition, &fixed.x, &sum.x);
     b.enforce_equal_if(condition, &fixed.y, &sum.y);
 }
 
+/// The value of `4 key`.
+fn four_times(key: &Point) -> PointSum {
+    let key = native::Point::new_unchecked(key.x.value(), key.y.value());
+    PointSum::from(key).double().double()
+}
+
 /// `2^254 U + (2 h + 1) q`: `1 = -1 + 2`, and a bit as a sign is `2 bit - 1`.
-fn variable_base(b: &mut Builder, q: &Montgomery, h: &[Bit]) -> Montgomery {
-    let start = Montgomery::constant(tables().start);
+fn variable_base(b: &mut Builder, q: &Montgomery, q_value: PointSum, h: &[Bit]) -> Montgomery {
+    let start = Montgomery::constant(tables().start.1);
     let mut sum = q.add(b, &start);
-    for bit in h.iter().rev() {
+    for (bit, hints) in h.iter().rev().zip(variable_slopes(q_value, h)) {
         let sign = bit.num() * Fr::from(2u8) - Num::one();
         let v = b.product(&sign, &q.v);
-        sum = sum.double_add(b, &Montgomery { u: q.u.clone(), v });
+        sum = sum.double_add_along(b, &Montgomery { u: q.u.clone(), v }, hints);
     }
     sum
+}
+
+/// The two slopes of every step of [`variable_base`], with few divisions for all.
+fn variable_slopes(q: PointSum, h: &[Bit]) -> Vec<[Fr; 2]> {
+    let mut sum = q + tables().start.0;
+    let mut points = Vec::with_capacity(3 * h.len());
+    for bit in h.iter().rev() {
+        let other = if bit.value() { q } else { -q };
+        let middle = sum + other;
+        points.extend([sum, other, middle]);
+        sum += middle;
+    }
+    let values = montgomery_values(&native::normalize(&points));
+    let steps = values.as_chunks::<3>().0;
+    let from: Vec<_> = steps.iter().flat_map(|[sum, ..]| [*sum; 2]).collect();
+    let to: Vec<_> = steps.iter().flat_map(|[_, other, middle]| [*other, *middle]).collect();
+    chord_slopes(&from, &to).as_chunks::<2>().0.to_vec()
 }
 
 /// `2^254 U + s B8`: 8 rows a digit.
 fn fixed_base(b: &mut Builder, s: &Scalar) -> Montgomery {
     let tables = tables();
-    let mut sum = Montgomery::constant(tables.start_shifted);
-    for (window, digit) in tables.windows.iter().zip(digits(s)) {
+    let mut sum = Montgomery::constant(tables.start_shifted.1);
+    let slopes = fixed_slopes(s);
+    for ((window, digit), slope) in tables.windows.iter().zip(digits(s)).zip(slopes) {
         let low = b.bit(digit.half & 1 == 1);
         let high = b.bit(digit.half & 2 == 2);
         let negative = b.bit(digit.negative);
         let both = b.and(&low, &high);
-        let u = look_up(&window.map(|entry| entry.0), &low, &high, &both);
-        let v = look_up(&window.map(|entry| entry.1), &low, &high, &both);
+        let u = look_up(&window.map(|entry| entry.1.0), &low, &high, &both);
+        let v = look_up(&window.map(|entry| entry.1.1), &low, &high, &both);
         let sign = Num::one() - negative.num() * Fr::from(2u8);
         let v = b.product(&sign, &v);
-        sum = sum.add(b, &Montgomery { u, v });
+        sum = sum.add_along(b, &Montgomery { u, v }, slope);
     }
     sum
+}
+
+/// The slope of every addition of [`fixed_base`], with few divisions for all.
+fn fixed_slopes(s: &Scalar) -> Vec<Fr> {
+    let tables = tables();
+    let mut sum = PointSum::from(tables.start_shifted.0);
+    let mut sums = Vec::with_capacity(WINDOWS);
+    let mut others = Vec::with_capacity(WINDOWS);
+    for (window, digit) in tables.windows.iter().zip(digits(s)) {
+        let (point, (u, v)) = window[usize::from(digit.half)];
+        sums.push(sum);
+        others.push((u, if digit.negative { -v } else { v }));
+        sum += if digit.negative { -point } else { point };
+    }
+    chord_slopes(&montgomery_values(&native::normalize(&sums)), &others)
 }
 
 /// One of four constants by two bits and their product: no row.
@@ -146,13 +185,16 @@ fn digits(s: &Scalar) -> impl Iterator<Item = Digit> {
     })
 }
 
+/// A point and its Montgomery coordinates.
+type Entry = (native::Point, (Fr, Fr));
+
 struct Tables {
     /// For each window the multiples 1, 3, 5 and 7 of `8^window B8`.
-    windows: Vec<[(Fr, Fr); 4]>,
+    windows: Vec<[Entry; 4]>,
     /// `U`.
-    start: (Fr, Fr),
+    start: Entry,
     /// `2^254 U`.
-    start_shifted: (Fr, Fr),
+    start_shifted: Entry,
 }
 
 fn tables() -> &'static Tables {
@@ -168,9 +210,11 @@ fn tables() -> &'static Tables {
             sums.extend(odd.take(4));
             base = twice.double().double();
         }
-        let values = babyjubjub::montgomery_values(&native::normalize(&sums));
-        let (windows, _) = values[2..].as_chunks::<4>();
-        Tables { windows: windows.to_vec(), start: values[0], start_shifted: values[1] }
+        let points = native::normalize(&sums);
+        let values = montgomery_values(&points);
+        let entries: Vec<Entry> = points.into_iter().zip(values).collect();
+        let (windows, _) = entries[2..].as_chunks::<4>();
+        Tables { windows: windows.to_vec(), start: entries[0], start_shifted: entries[1] }
     })
 }
 

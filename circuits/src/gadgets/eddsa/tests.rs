@@ -66,7 +66,7 @@ fn every_s_has_digits_and_they_are_those_of_s() {
             sum * Scalar::from(8u8) + if digit.negative { -odd } else { odd }
         });
         assert_eq!(value, s);
-        let expected = tables().start_shifted;
+        let expected = tables().start_shifted.1;
         let (r1cs, assignment, movable) = check(|b| {
             let sum = fixed_base(b, &s);
             assert!(s != Scalar::ZERO || (sum.u.value(), sum.v.value()) == expected);
