@@ -1,0 +1,376 @@
+//! Reading and writing the settlement contract through a provider.
+
+use alloy::network::Ethereum;
+use alloy::primitives::{Address, B256, Bytes, U256};
+use alloy::providers::{DynProvider, Provider};
+use alloy::rpc::types::{Filter, TransactionReceipt, TransactionRequest};
+use alloy::sol_types::{SolCall, SolEvent};
+use alloy::transports::{RpcError, TransportErrorKind};
+use model::{BatchHeader, ChainScope, HeaderError, Millis, Position, Word};
+use statement::batch::PublicFile;
+use statement::proof::{PointError, VerifyingKey};
+use thiserror::Error;
+
+use crate::batch::{from_abi, to_abi};
+use crate::bindings::{ISettlement, KeyCode, Settlement, bytecode_hash};
+use crate::deployment::{Deployment, KeyRecord, SetupKind};
+
+/// Blocks asked for in one log query.
+const LOG_BLOCKS_MAX: u64 = 10_000;
+
+/// What went wrong on the way to the chain, or there.
+#[derive(Debug, Error)]
+pub enum EdgeError {
+    /// The node did not answer, or not as expected: try again.
+    #[error("the base chain did not answer as expected")]
+    Transport(#[from] RpcError<TransportErrorKind>),
+    /// The contract refused: trying the same again cannot help.
+    #[error("the settlement contract refused: {reason}")]
+    Refused {
+        /// The decoded custom error, or the node's words.
+        reason: String,
+    },
+    /// A transaction was mined but failed.
+    #[error("expected transaction {hash} to succeed, it was reverted")]
+    Reverted {
+        /// Which.
+        hash: B256,
+    },
+    /// Another chain answers.
+    #[error("expected chain id {expected}, found {found}")]
+    WrongChain {
+        /// From the deployment file.
+        expected: u64,
+        /// From the node.
+        found: u64,
+    },
+    /// There is no contract, or another one.
+    #[error("expected {what} at {address}, found none or another")]
+    WrongCode {
+        /// What.
+        what: &'static str,
+        /// Where.
+        address: Address,
+    },
+    /// A verifying key on chain is malformed.
+    #[error("the verifying key at {address} is malformed")]
+    Key {
+        /// Where.
+        address: Address,
+        /// Why.
+        source: PointError,
+    },
+    /// A value on chain is out of range.
+    #[error("the settlement contract holds a value out of range: {0}")]
+    Value(String),
+    /// The header of an event is malformed.
+    #[error("an event holds a malformed header")]
+    Header(#[from] HeaderError),
+    /// The receipt or pending transaction was lost.
+    #[error("the base chain lost track of a transaction: {0}")]
+    Pending(String),
+}
+
+/// What the contract stores.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SettlementState {
+    /// Number of the last settled batch; 0 before the first.
+    pub number: u64,
+    /// Consent root after it.
+    pub root: Word,
+    /// Hash of its header; the genesis hash before the first.
+    pub head_hash: [u8; 32],
+    /// End of its window.
+    pub last_t1: Millis,
+    /// Journal position of its close.
+    pub journal_position: Position,
+    /// Largest lateness of any batch, milliseconds.
+    pub lateness_max_ms: u64,
+}
+
+/// A `BatchSettled` event.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SettledBatch {
+    /// The header.
+    pub header: BatchHeader,
+    /// Its hash as the event says.
+    pub header_hash: [u8; 32],
+    /// How late it settled, milliseconds.
+    pub lateness_ms: u64,
+    /// The transaction.
+    pub transaction: B256,
+    /// Its block.
+    pub block: u64,
+}
+
+/// The settlement contract behind a provider.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    provider: DynProvider<Ethereum>,
+    deployment: Deployment,
+}
+
+impl Edge {
+    /// Checks that the provider's chain and contract are those of the deployment.
+    ///
+    /// # Errors
+    /// [`EdgeError`] if they are not, or nobody answers.
+    pub async fn connect(
+        provider: DynProvider<Ethereum>,
+        deployment: Deployment,
+    ) -> Result<Edge, EdgeError> {
+        let (expected, found) = (deployment.chain_id, provider.get_chain_id().await?);
+        if expected != found {
+            return Err(EdgeError::WrongChain { expected, found });
+        }
+        let address = deployment.settlement;
+        if provider.get_code_at(address).await?.is_empty() {
+            return Err(EdgeError::WrongCode { what: "a settlement contract", address });
+        }
+        Ok(Edge { provider, deployment })
+    }
+
+    /// The deployment.
+    pub fn deployment(&self) -> &Deployment {
+        &self.deployment
+    }
+
+    /// Chain and contract.
+    pub fn scope(&self) -> ChainScope {
+        self.deployment.scope()
+    }
+
+    /// The provider.
+    pub fn provider(&self) -> &DynProvider<Ethereum> {
+        &self.provider
+    }
+
+    fn contract(&self) -> Settlement::SettlementInstance<DynProvider<Ethereum>> {
+        Settlement::new(self.deployment.settlement, self.provider.clone())
+    }
+
+    /// What the contract stores now.
+    ///
+    /// # Errors
+    /// [`EdgeError`] if nobody answers.
+    pub async fn state(&self) -> Result<SettlementState, EdgeError> {
+        let contract = self.contract();
+        let root: U256 = contract.root().call().await.map_err(contract_error)?;
+        let number: U256 = contract.number().call().await.map_err(contract_error)?;
+        let head: B256 = contract.headHash().call().await.map_err(contract_error)?;
+        let last_t1: U256 = contract.lastT1().call().await.map_err(contract_error)?;
+        let position: U256 = contract.journalPosition().call().await.map_err(contract_error)?;
+        let lateness: U256 = contract.latenessMax().call().await.map_err(contract_error)?;
+        Ok(SettlementState {
+            number: small(number)?,
+            root: word(root)?,
+            head_hash: head.0,
+            last_t1: Millis::new(small(last_t1)?).map_err(|e| EdgeError::Value(e.to_string()))?,
+            journal_position: Position(small(position)?),
+            lateness_max_ms: small(lateness)?,
+        })
+    }
+
+    /// Immutable values of the contract: registrar, receipt signer, genesis root and time.
+    ///
+    /// # Errors
+    /// [`EdgeError`] if nobody answers.
+    pub async fn constants(&self) -> Result<(Word, Address, Word, u64), EdgeError> {
+        let contract = self.contract();
+        let registrar: U256 = contract.registrar().call().await.map_err(contract_error)?;
+        let signer: Address = contract.receiptSigner().call().await.map_err(contract_error)?;
+        let root: U256 = contract.genesisRoot().call().await.map_err(contract_error)?;
+        let time: U256 = contract.genesisTime().call().await.map_err(contract_error)?;
+        Ok((word(registrar)?, signer, word(root)?, small(time)?))
+    }
+
+    /// The verifying key with this id as the chain holds it, and its circuit number.
+    ///
+    /// # Errors
+    /// [`EdgeError`] if the contract knows no such key or its words are malformed.
+    pub async fn verifying_key(&self, id: [u8; 32]) -> Result<(VerifyingKey, u8), EdgeError> {
+        let found = self.contract().keys(B256::from(id)).call().await.map_err(contract_error)?;
+        let address = found.code;
+        let code = self.provider.get_code_at(address).await?;
+        let missing = EdgeError::WrongCode { what: "a verifying key", address };
+        // A STOP byte stands before the words.
+        let words = code.strip_prefix(&[0]).filter(|words| words.len().is_multiple_of(32));
+        let Some(words) = words.filter(|words| !words.is_empty()) else { return Err(missing) };
+        let words: Vec<[u8; 32]> = words.as_chunks::<32>().0.to_vec();
+        let key = VerifyingKey::from_words(&words);
+        let key = key.map_err(|source| EdgeError::Key { address, source })?;
+        Ok((key, found.circuit))
+    }
+
+    /// Every settled batch in order, from the deployment's block on.
+    ///
+    /// # Errors
+    /// [`EdgeError`] if nobody answers or an event is malformed.
+    pub async fn settled(&self) -> Result<Vec<SettledBatch>, EdgeError> {
+        let last = self.provider.get_block_number().await?;
+        let mut from = self.deployment.block;
+        let mut found = Vec::new();
+        while from <= last {
+            let to = last.min(from + LOG_BLOCKS_MAX - 1);
+            let filter = Filter::new()
+                .address(self.deployment.settlement)
+                .event_signature(Settlement::BatchSettled::SIGNATURE_HASH)
+                .from_block(from)
+                .to_block(to);
+            for log in self.provider.get_logs(&filter).await? {
+                found.push(settled(&log)?);
+            }
+            from = to + 1;
+        }
+        found.sort_by_key(|batch: &SettledBatch| batch.header.number);
+        Ok(found)
+    }
+
+    /// The calldata that settles these batches in one transaction.
+    pub fn calldata(&self, files: &[PublicFile]) -> Bytes {
+        let batches = files.iter().map(to_abi).collect();
+        Settlement::settleCall { batches }.abi_encode().into()
+    }
+
+    /// The transaction that settles these batches, without sender, nonce, fees and gas.
+    pub fn transaction(&self, files: &[PublicFile]) -> TransactionRequest {
+        TransactionRequest::default()
+            .to(self.deployment.settlement)
+            .input(self.calldata(files).into())
+    }
+
+    /// Runs `settle` without sending it: what it would cost in gas.
+    ///
+    /// # Errors
+    /// [`EdgeError::Refused`] with the contract's reason, or a transport error.
+    pub async fn simulate(&self, files: &[PublicFile]) -> Result<u64, EdgeError> {
+        let request = self.transaction(files).from(self.deployment.sequencer);
+        self.provider.estimate_gas(request).await.map_err(refusal)
+    }
+
+    /// Millis of the chain's latest block.
+    ///
+    /// # Errors
+    /// [`EdgeError`] if nobody answers.
+    pub async fn chain_time(&self) -> Result<Millis, EdgeError> {
+        let latest = self.provider.get_block(alloy::eips::BlockId::latest()).await?;
+        let block = latest.ok_or_else(|| EdgeError::Value("no latest block".into()))?;
+        Ok(Millis::from_block_timestamp(block.header.timestamp))
+    }
+}
+
+/// What a deployment is made of.
+#[derive(Clone, Debug)]
+pub struct DeployConfig {
+    /// Who may settle.
+    pub sequencer: Address,
+    /// Hash of the registrar's key.
+    pub registrar: Word,
+    /// Who signs receipts.
+    pub receipt_signer: Address,
+    /// Consent root before the first batch.
+    pub genesis_root: Word,
+    /// Begin of the first window.
+    pub genesis_time: Millis,
+    /// How the keys were made.
+    pub setup: SetupKind,
+    /// Shape, circuit number and words of each verifying key.
+    pub keys: Vec<(String, u8, Vec<[u8; 32]>)>,
+}
+
+/// Deploys keys and settlement contract with the provider's default signer.
+///
+/// # Errors
+/// [`EdgeError`] if the chain refuses or does not answer.
+pub async fn deploy(
+    provider: &DynProvider<Ethereum>,
+    config: DeployConfig,
+) -> Result<Deployment, EdgeError> {
+    let mut keys = Vec::new();
+    for (shape, circuit, words) in &config.keys {
+        let id = alloy::primitives::keccak256(words.concat());
+        let words = words.iter().map(|word| U256::from_be_bytes(*word)).collect();
+        let code = KeyCode::deploy(provider.clone(), words).await;
+        let code = *code.map_err(contract_error)?.address();
+        keys.push(KeyRecord { shape: shape.clone(), circuit: *circuit, id, code });
+    }
+    let entries =
+        keys.iter().map(|key| ISettlement::KeyEntry { code: key.code, circuit: key.circuit });
+    let constructor = ISettlement::Config {
+        sequencer: config.sequencer,
+        registrar: U256::from_be_bytes(config.registrar.to_bytes()),
+        receiptSigner: config.receipt_signer,
+        genesisRoot: U256::from_be_bytes(config.genesis_root.to_bytes()),
+        genesisTime: U256::from(config.genesis_time.get()),
+        keys: entries.collect(),
+    };
+    let contract = Settlement::deploy(provider.clone(), constructor).await;
+    let settlement = *contract.map_err(contract_error)?.address();
+    Ok(Deployment {
+        schema: Deployment::SCHEMA.into(),
+        chain_id: provider.get_chain_id().await?,
+        settlement,
+        code_hash: bytecode_hash(),
+        // The creation is in this block or before: scanning from it would miss nothing settled.
+        block: provider.get_block_number().await?,
+        genesis_root: config.genesis_root.to_hex(),
+        genesis_time: config.genesis_time.get(),
+        registrar: config.registrar.to_hex(),
+        sequencer: config.sequencer,
+        receipt_signer: config.receipt_signer,
+        setup: config.setup,
+        keys,
+    })
+}
+
+/// Whether a receipt says success.
+///
+/// # Errors
+/// [`EdgeError::Reverted`] if it does not.
+pub fn succeeded(receipt: &TransactionReceipt) -> Result<(), EdgeError> {
+    match receipt.status() {
+        true => Ok(()),
+        false => Err(EdgeError::Reverted { hash: receipt.transaction_hash }),
+    }
+}
+
+fn settled(log: &alloy::rpc::types::Log) -> Result<SettledBatch, EdgeError> {
+    let event = Settlement::BatchSettled::decode_log(&log.inner);
+    let event = event.map_err(|error| EdgeError::Value(error.to_string()))?;
+    let missing = || EdgeError::Value("a log without its transaction".into());
+    Ok(SettledBatch {
+        header: from_abi(&event.header)?,
+        header_hash: event.headerHash.0,
+        lateness_ms: small(event.lateness)?,
+        transaction: log.transaction_hash.ok_or_else(missing)?,
+        block: log.block_number.ok_or_else(missing)?,
+    })
+}
+
+fn small(value: U256) -> Result<u64, EdgeError> {
+    value.try_into().map_err(|_| EdgeError::Value(format!("expected below 2^64, found {value}")))
+}
+
+fn word(value: U256) -> Result<Word, EdgeError> {
+    Word::from_bytes(value.to_be_bytes()).map_err(|error| EdgeError::Value(error.to_string()))
+}
+
+fn contract_error(error: alloy::contract::Error) -> EdgeError {
+    use alloy::contract::Error;
+    match error {
+        Error::TransportError(error) => refusal(error),
+        Error::PendingTransactionError(error) => EdgeError::Pending(error.to_string()),
+        other => EdgeError::Refused { reason: other.to_string() },
+    }
+}
+
+/// A revert with its decoded custom error, or the transport's error.
+fn refusal(error: RpcError<TransportErrorKind>) -> EdgeError {
+    let Some(payload) = error.as_error_resp() else { return EdgeError::Transport(error) };
+    let decoded = payload.as_decoded_interface_error::<Settlement::SettlementErrors>();
+    match decoded {
+        Some(reason) => EdgeError::Refused { reason: format!("{reason:?}") },
+        None if payload.code == 3 => EdgeError::Refused { reason: payload.message.to_string() },
+        None => EdgeError::Transport(error),
+    }
+}
