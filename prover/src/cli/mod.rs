@@ -1,6 +1,9 @@
 //! Commands, their reports and their exit codes.
 
+mod export;
 mod inspect;
+mod setup;
+mod shapes;
 mod verify;
 
 use std::fmt::{self, Write};
@@ -25,11 +28,19 @@ pub(crate) struct Prover {
 }
 
 const EXAMPLES: &str = "Examples:
+  prover setup --shape c2-test --dir keys
+  prover export --shape c2-test --r1cs c2-test.r1cs --vkey verification_key.json
   prover verify --vkey verification_key.json --proof proof.json --public public.json
   prover inspect keys/0c5e...dev-insecure.key --json";
 
 #[derive(Subcommand)]
 enum Command {
+    /// List the circuits and sizes that can be proven.
+    Shapes(shapes::Shapes),
+    /// Make development keys. Anyone can forge proofs under them: for tests and demos only.
+    Setup(setup::Setup),
+    /// Write a shape's circuit and development key for snarkjs and rapidsnark.
+    Export(export::Export),
     /// Verify a proof: is there a witness for these public inputs under this key?
     Verify(verify::Verify),
     /// Show what a key file says it is, and check its hash.
@@ -44,6 +55,9 @@ pub(crate) struct Report {
 
 pub(crate) fn run(prover: Prover) -> Result<Report, Failure> {
     match prover.command {
+        Command::Shapes(shapes) => shapes.run(),
+        Command::Setup(setup) => setup.run(),
+        Command::Export(export) => export.run(),
         Command::Verify(verify) => verify.run(),
         Command::Inspect(inspect) => inspect.run(),
     }
