@@ -1,4 +1,78 @@
-//! Frames, receipts, limits and the sans-IO session machines of the ingest protocol.
+//! The ingest protocol: frames, messages, receipts, the bodies of the log's entries, and both sides
+//! of a session as machines without IO. The normative text is `docs/wire.md`; its rules are W.n.
+//!
+//! A session is a value that is fed: received bytes and the current time come in, events and bytes
+//! to send come out. It opens no socket, reads no clock and draws no randomness; a shell around it
+//! copies bytes between three QUIC streams and [`ClientSession`] or [`ServerSession`].
+//!
+//! | a gateway | a node |
+//! |---|---|
+//! | `connected`, `open_stream`, `push` (then store the frame), `submit`, `request_access` | on [`ServerEvent::Hello`] `welcome`; on `OpenStream` `open_stream` with the durable mark |
+//! | per lane: write what `poll_transmit` gives, feed what is read to `handle_bytes` | per lane the same |
+//! | at `wakeup`: `handle_timeout` | after a group is synced: [`receipts_of_group`], `sign`, `acknowledge` |
+//! | on [`ClientEvent::Durable`] drop the spool up to `last`; keep every `Receipt` | on `Duplicate` `acknowledge` with the stored frame's group again |
+//!
+//! # Example
+//! One frame from a gateway to a receipt, without a network:
+//! ```
+//! use model::{ChainScope, DeviceId, EpochNumber, GatewayId, Millis, PatientIndex, Position, Sequence};
+//! use wire::*;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let key = SigningKey::from_slice(&[7; 32])?; // the node's receipt key
+//! let (scope, signer) = (ChainScope { chain_id: 1, contract: [1; 20] }, signer_address(&key));
+//! let (gateway, now) = (GatewayId::new("gw-01")?, Millis::new(4_004_288_800_000)?);
+//! let (holder, name) = (Holder::gateway(&gateway), ClientName::new("example")?);
+//! let limits = ClientLimits::default();
+//! let mut client = ClientSession::new(ClientConfig { scope, signer, holder, name, limits });
+//! let limits = ServerLimits::default();
+//! let mut server = ServerSession::new(ServerConfig { scope, signer, limits });
+//!
+//! // The gateway opens a stream of heart rates and makes a frame, which it would now store.
+//! client.connected();
+//! let device = DeviceId::new("monitor-1")?;
+//! let stream = StreamKey { device, patient: PatientIndex::new(7)?, signal: 147842 };
+//! let descriptor = Descriptor { key: stream.clone(), period: None, epoch: EpochNumber(1) };
+//! let handle = client.open_stream(Lane::Live, descriptor, Sequence(0))?;
+//! client.push(handle, &[Reading::new(DeviceTime::from_millis(now), 72)])?;
+//!
+//! let mut durable = None;
+//! while durable.is_none() {
+//!     for lane in Lane::ALL {
+//!         while let Some(bytes) = client.poll_transmit(lane) {
+//!             server.handle_bytes(lane, &bytes, now); // in a shell: over QUIC
+//!         }
+//!         while let Some(bytes) = server.poll_transmit(lane) {
+//!             client.handle_bytes(lane, &bytes, now);
+//!         }
+//!     }
+//!     while let Some(event) = server.poll_event() {
+//!         match event {
+//!             ServerEvent::Hello(_) => server.welcome(Vec::new(), now),
+//!             ServerEvent::OpenStream(open) => server.open_stream(open.handle, Sequence(0)),
+//!             ServerEvent::Frame { frame, .. } => {
+//!                 // Append it as one group, sync, and only then acknowledge.
+//!                 let entry = FrameEntry::new(gateway.clone(), stream.clone(), &frame);
+//!                 let entry = Entry::Frame(entry);
+//!                 let group = GroupIdentity { scope, group: 1, chain_hash: [2; 32] };
+//!                 let receipts = receipts_of_group(group, [(Position(1), now, &entry)])?;
+//!                 for receipt in receipts.into_values() {
+//!                     server.acknowledge(receipt.sign(&key)?);
+//!                 }
+//!             }
+//!             _ => {}
+//!         }
+//!     }
+//!     while let Some(event) = client.poll_event() {
+//!         if let ClientEvent::Durable { last, .. } = event {
+//!             durable = Some(last);
+//!         }
+//!     }
+//! }
+//! assert_eq!(durable, Some(Sequence(1)));
+//! # Ok(())
+//! # }
+//! ```
 
 mod access;
 mod client;

@@ -17,7 +17,7 @@ pub const REASON_BYTES_MAX: usize = 256;
 /// Most resume marks in a welcome; the answer to each stream's opening is authoritative.
 pub const MARKS_MAX: usize = 512;
 
-/// Most items of one receipt, all kinds together: a group is cut before it needs more for one holder.
+/// Most items of one receipt, all kinds together: a group is cut before a holder needs more.
 pub const RECEIPT_ITEMS_MAX: usize = 512;
 
 /// Most signals of one device in the registry.

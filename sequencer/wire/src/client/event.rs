@@ -1,0 +1,230 @@
+//! What a client session is told at its start, and what it tells its owner.
+
+use model::{ChainScope, Millis, Position, RejectCode, Sequence, StreamHandle};
+use thiserror::Error;
+
+use crate::{
+    AccessAnswer, Address, ClientName, Frame, FrameError, Holder, Mark, ReceiptError, Released,
+    RequestId, SignedReceipt,
+};
+
+/// Whom a client expects, and what it may hold.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClientConfig {
+    /// Which settlement contract on which chain; another one is a violation.
+    pub scope: ChainScope,
+    /// Who signs receipts, as registered in the contract.
+    pub signer: Address,
+    /// Whom receipts must be for: this client.
+    pub holder: Holder,
+    /// The program's name.
+    pub name: ClientName,
+    /// Limits and waits.
+    pub limits: ClientLimits,
+}
+
+/// What a client session may hold, and how long it waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClientLimits {
+    /// Most bytes of frames without a receipt. Default 8 MiB. Reached: `push` fails.
+    pub held_bytes_max: usize,
+    /// Most streams. Default 512. Reached: `open_stream` fails.
+    pub streams_max: usize,
+    /// Most operations and requests without an answer. Default 32. Reached: asking fails.
+    pub requests_max: usize,
+    /// Receipts remembered to recognise two for one group. Default 1024; at most 64 KiB each,
+    /// mostly some hundred bytes. Reached: the oldest group is forgotten.
+    pub receipts_max: usize,
+    /// Wait before sending again what was rejected and may be retried. Default 1000 ms.
+    pub retry_after_ms: u64,
+}
+
+impl Default for ClientLimits {
+    fn default() -> ClientLimits {
+        ClientLimits {
+            held_bytes_max: 8 << 20,
+            streams_max: 512,
+            requests_max: 32,
+            receipts_max: 1024,
+            retry_after_ms: 1000,
+        }
+    }
+}
+
+/// What the session tells its owner.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ClientEvent {
+    /// The session is open; streams are being opened again.
+    Welcomed {
+        /// The server's time.
+        server_time: Millis,
+        /// What the server has of this client.
+        marks: Vec<Mark>,
+    },
+    /// Frames of a stream are being sent, from this sequence on.
+    StreamReady {
+        /// Which.
+        handle: StreamHandle,
+        /// The first sequence that is not durable at the server.
+        next: Sequence,
+    },
+    /// A receipt, verified: keep it.
+    Receipt(Box<SignedReceipt>),
+    /// Everything up to `last` is durable and receipted; the spool may drop it.
+    Durable {
+        /// Of which stream.
+        handle: StreamHandle,
+        /// Last receipted sequence.
+        last: Sequence,
+    },
+    /// An operation took effect, by a verified receipt.
+    OperationApplied {
+        /// Which request.
+        request: RequestId,
+        /// Journal position.
+        position: Position,
+        /// Effective time.
+        time: Millis,
+    },
+    /// A request to read was decided. Released frames follow if it was permitted.
+    AccessAnswered(AccessAnswer),
+    /// A released frame.
+    Released(Box<Released>),
+    /// All frames of an answer have come.
+    ReleaseEnded {
+        /// Which request.
+        request: RequestId,
+        /// How many frames came.
+        frames: u64,
+    },
+    /// An operation or request was rejected.
+    RequestRejected {
+        /// Which.
+        request: RequestId,
+        /// Why.
+        code: RejectCode,
+    },
+    /// The connection ended before the answer; whether it took effect is not known.
+    RequestLost {
+        /// Which.
+        request: RequestId,
+    },
+    /// Frames were rejected and are sent again later.
+    Delayed {
+        /// Of which stream.
+        handle: StreamHandle,
+        /// Why.
+        code: RejectCode,
+    },
+    /// A stream goes no further; the frames without a receipt are handed back.
+    StreamStopped {
+        /// Which.
+        handle: StreamHandle,
+        /// Why.
+        why: StopReason,
+        /// Frames without a receipt, in order.
+        frames: Vec<Frame>,
+    },
+    /// A stream that was ended has its last receipt.
+    StreamEnded {
+        /// Which.
+        handle: StreamHandle,
+    },
+    /// The server broke its word; the session is over. A receipt is evidence.
+    Violation {
+        /// How.
+        violation: Violation,
+        /// The receipt concerned.
+        evidence: Option<Box<SignedReceipt>>,
+    },
+    /// Two receipts for one group that differ: proof against the signer. The session is over.
+    Equivocation {
+        /// The one that came first.
+        first: Box<SignedReceipt>,
+        /// The other.
+        second: Box<SignedReceipt>,
+    },
+    /// The session is over; `None` if this side ended it.
+    Closed {
+        /// What the server said, or what it is told.
+        code: Option<RejectCode>,
+    },
+}
+
+/// Why a stream stopped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StopReason {
+    /// The server refuses it.
+    Refused(RejectCode),
+    /// The server lost frames that it gave receipts for. The receipts are evidence.
+    Regressed {
+        /// What the server still has.
+        durable: Sequence,
+    },
+    /// The server has frames that this client does not know of: begin a new epoch.
+    Ahead {
+        /// What the server has.
+        durable: Sequence,
+    },
+}
+
+/// How a server can break its word.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum Violation {
+    /// Version, scope or signer of the welcome are not the expected ones.
+    #[error("expected the welcome of the configured deployment")]
+    Welcome,
+    /// A receipt does not verify.
+    #[error("a receipt does not verify")]
+    Receipt(#[from] ReceiptError),
+    /// A receipt for another chain, contract or holder.
+    #[error("expected a receipt of this deployment for this holder")]
+    Receiver,
+    /// A receipt for frames that were not sent.
+    #[error("expected a receipt up to sequence {expected:?}, found {found:?}")]
+    NotSent {
+        /// Last sequence sent.
+        expected: Sequence,
+        /// Last sequence acknowledged.
+        found: Sequence,
+    },
+    /// An answer that contradicts its receipt, or released frames out of count.
+    #[error("expected an answer that agrees with its receipt and its frames")]
+    Answer,
+    /// A message that does not decode or comes in the wrong state.
+    #[error("expected another message")]
+    Protocol,
+}
+
+/// Why a client's own call is not taken.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum ClientError {
+    /// No stream has this handle, or it is being ended.
+    #[error("expected an open stream, found none with this handle")]
+    NoStream,
+    /// The stream is open already.
+    #[error("expected a stream that is not open")]
+    StreamOpen,
+    /// A limit of the session is reached; the caller keeps what it has.
+    #[error("expected at most {limit} {what}")]
+    Full {
+        /// Of what.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// A restored frame that is not the next one of its stream.
+    #[error("expected the frame with sequence {expected:?}, found {found:?}")]
+    NotNext {
+        /// Sequence expected.
+        expected: Sequence,
+        /// Sequence found.
+        found: Sequence,
+    },
+    /// A frame is not valid.
+    #[error("the frame is not valid")]
+    Frame(#[from] FrameError),
+    /// There is no session.
+    #[error("expected an open session")]
+    NotConnected,
+}
