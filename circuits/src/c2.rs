@@ -15,10 +15,11 @@ mod order;
 mod row;
 mod slot;
 
-use crate::builder::{Builder, Num};
+use crate::builder::{Bit, Builder, Num};
 use crate::claim::root16;
 use crate::gadgets::tree;
 use ark_bn254::Fr;
+use ark_ff::{AdditiveGroup, BigInteger, PrimeField};
 use statement::c2::Chunk;
 use statement::domain::Domain;
 use statement::inputs::C2Inputs;
@@ -99,6 +100,27 @@ fn cap(b: &mut Builder, values: &[Fr; CAP], root: &Num) -> [Num; CAP] {
     let found = tree::cap_root(b, &cap);
     b.enforce_equal(&found, root);
     cap
+}
+
+/// A private number below `2^width`, made from its bits: `width` rows.
+///
+/// A value that does not fit is kept whole in the lowest bit and violates the row of that bit, so
+/// that of a bad chunk the rule is violated that the bound belongs to, and no other.
+fn ranged(b: &mut Builder, value: Fr, width: usize) -> Num {
+    let integer = value.into_bigint();
+    let fits = integer.num_bits() as usize <= width;
+    let bits: Vec<Bit> = (0..width)
+        .map(|place| match (fits, place) {
+            (true, place) => Fr::from(integer.get_bit(place)),
+            (false, 0) => value,
+            (false, _) => Fr::ZERO,
+        })
+        .map(|value| {
+            let bit = b.alloc(value);
+            b.to_bit(&bit)
+        })
+        .collect();
+    Num::pack(&bits)
 }
 
 fn totals(b: &mut Builder, public: &Public, slots: &[slot::Done]) {

@@ -1,5 +1,6 @@
 //! Denies: unpacked once for a slot, refuted for each claim (C2.15).
 
+use super::ranged;
 use super::slot::{HullNums, TIME_BITS, fr};
 use crate::builder::{Bit, Builder, Num};
 use crate::claim::two_to;
@@ -63,9 +64,9 @@ pub(super) fn unpack(
         .enumerate()
         .map(|(lane, (time, distance))| {
             let beyond = b.bit(chosen == Some(lane));
-            let ranged = if beyond.value() { distance.value() } else { time.value() };
-            let ranged = Num::pack(&b.private_bits(ranged, TIME_BITS));
-            b.enforce(beyond.num(), &(distance - time), &(ranged - time));
+            let value = if beyond.value() { distance.value() } else { time.value() };
+            let either = ranged(b, value, TIME_BITS);
+            b.enforce(beyond.num(), &(distance - time), &(either - time));
             beyond
         })
         .collect();

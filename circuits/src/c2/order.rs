@@ -3,7 +3,7 @@
 //! A slot without an active claim is padding: it repeats the patient before it (or index 0), takes
 //! over the last position, and hence leaves the order as it is.
 
-use super::Public;
+use super::{Public, ranged};
 use crate::builder::{Bit, Builder, Num};
 use crate::claim::edge;
 use ark_bn254::Fr;
@@ -94,7 +94,7 @@ fn place(b: &mut Builder, chunk: &Chunk, number: usize, last: &Last, public: &Pu
         for (at, active) in active.iter().enumerate() {
             let next = &position + active.num();
             let value = claims.get(at).map_or(next.value(), |claim| Fr::from(claim.position.0));
-            let step = Num::pack(&b.private_bits(value - next.value(), STEP_BITS));
+            let step = ranged(b, value - next.value(), STEP_BITS);
             b.enforce_zero_if(&active.not(), &step);
             position = next + step;
             positions.push(position.clone());

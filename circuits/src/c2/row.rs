@@ -2,6 +2,7 @@
 
 use super::deny::{Meets, RESERVED_BIT, Who, refute};
 use super::order::Place;
+use super::ranged;
 use super::slot::{Done, HullNums, Open, RECEIPT_BITS, Shared, TIME_BITS, fr};
 use crate::builder::{Bit, Builder, Num};
 use crate::claim::{ClaimWords, info, leaf, times, two_to};
@@ -178,9 +179,9 @@ fn intervals(b: &mut Builder, hull: &HullNums, claim: Option<&Claim>) -> ([Num; 
         (claim.receipt, claim.measured)
     });
     let mut within = |hull: &[Num; 2], value: Interval, width: usize| {
-        let after = b.private_bits(fr(value.from) - hull[0].value(), width);
-        let before = b.private_bits(hull[1].value() - fr(value.until), width);
-        let (from, until) = (&hull[0] + Num::pack(&after), &hull[1] - Num::pack(&before));
+        let after = ranged(b, fr(value.from) - hull[0].value(), width);
+        let before = ranged(b, hull[1].value() - fr(value.until), width);
+        let (from, until) = (&hull[0] + after, &hull[1] - before);
         b.range(&(&until - &from - Num::one()), width);
         [from, until]
     };
@@ -221,9 +222,9 @@ fn unpack_rule(b: &mut Builder, packed: &Num, receipt: &[Num; 2], measured: &[Nu
 /// Two lanes that contain an interval.
 fn window(b: &mut Builder, interval: &[Num; 2], lanes: [u64; 2]) -> Num {
     let [from, until] = lanes.map(Fr::from);
-    let before = b.private_bits(interval[0].value() - from, TIME_BITS);
-    let after = b.private_bits(until - interval[1].value(), TIME_BITS);
-    &interval[0] - Num::pack(&before) + (&interval[1] + Num::pack(&after)) * two_to(48)
+    let before = ranged(b, interval[0].value() - from, TIME_BITS);
+    let after = ranged(b, until - interval[1].value(), TIME_BITS);
+    &interval[0] - before + (&interval[1] + after) * two_to(48)
 }
 
 /// The rule that a mask bit belongs to.

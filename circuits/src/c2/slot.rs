@@ -2,7 +2,7 @@
 
 use super::deny::{Deny, unpack};
 use super::order::Place;
-use super::{Public, row};
+use super::{Public, ranged, row};
 use crate::builder::{Bit, Builder, Num};
 use crate::claim::tag;
 use crate::gadgets::tree;
@@ -126,11 +126,11 @@ fn hull(b: &mut Builder, shared: &Shared<'_>, slot: Option<&Slot>) -> HullNums {
     let values = slot.and_then(|slot| Hull::of(&slot.claims)).unwrap_or(whole);
     let Hull { receipt, measured } = values;
     let (t0, t1) = (&shared.public.t0, &shared.public.t1);
-    let from = b.private_bits(fr(receipt.from) - t0.value(), RECEIPT_BITS);
-    let until = b.private_bits(t1.value() - fr(receipt.until), RECEIPT_BITS);
+    let after = ranged(b, fr(receipt.from) - t0.value(), RECEIPT_BITS);
+    let before = ranged(b, t1.value() - fr(receipt.until), RECEIPT_BITS);
     let measured = [measured.from, measured.until];
-    let measured = measured.map(|time| Num::pack(&b.private_bits(fr(time), TIME_BITS)));
-    HullNums { receipt: [t0 + Num::pack(&from), t1 - Num::pack(&until)], measured, values }
+    let measured = measured.map(|time| ranged(b, fr(time), TIME_BITS));
+    HullNums { receipt: [t0 + after, t1 - before], measured, values }
 }
 
 /// C2.16: a covered slot's record is open, or was closed at the end of the hull or up to 2^27 ms
@@ -140,8 +140,8 @@ fn not_closed(b: &mut Builder, record: &Record, closed_at: &Num, until: &Num, co
     let closed = b.bit(covered.value() && !record.is_open());
     let since = closed_at - until;
     let since_value = if closed.value() { since.value() } else { Fr::ZERO };
-    let bits = b.private_bits(since_value, RECEIPT_BITS);
-    b.enforce(closed.num(), &since, &Num::pack(&bits));
+    let distance = ranged(b, since_value, RECEIPT_BITS);
+    b.enforce(closed.num(), &since, &distance);
     let never = Num::constant(fr(Millis::UNBOUNDED_FUTURE));
     b.enforce(&(covered.num() - closed.num()), &(closed_at - never), &Num::zero());
 }

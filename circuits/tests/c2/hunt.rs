@@ -1,0 +1,68 @@
+//! A weak but cheap hunt for missing rows on the small shape: every column is changed alone.
+
+use super::twins::{assigned, rows};
+use super::world::*;
+use circuits::builder::R1cs;
+use model::{Category, Claim, Kind, Party, Rule, RuleSlot};
+use statement::c2::Chunk;
+use std::collections::BTreeMap;
+
+/// Movable columns by the rule of the first row in which they stand.
+fn movable(r1cs: &R1cs, chunk: &Chunk) -> BTreeMap<&'static str, usize> {
+    let assignment = assigned(chunk, &chunk.inputs());
+    let mut found = BTreeMap::new();
+    for column in r1cs.movable_columns(&assignment) {
+        let mut rows = (0..r1cs.a.len()).filter(|row| {
+            [&r1cs.a, &r1cs.b, &r1cs.c].iter().any(|m| m[*row].iter().any(|t| t.1 == column))
+        });
+        let rule = rows.next().map_or("none", |row| r1cs.rules[row]);
+        *found.entry(rule).or_default() += 1;
+    }
+    found
+}
+
+/// What may move, and why it may:
+/// * C2.15: of each claim and deny, a factor times a product that is 0 whatever the factor (two:
+///   one for the actor, one for the source);
+/// * C2.14: a bit that chooses between two slots that hold the same rule, or none;
+/// * C2.8, C2.11, C2.22: the inverse that a padding claim does not have;
+/// * C2.3: the inverse of the step to a patient who continues.
+#[test]
+fn single_columns_move_only_where_a_hint_has_nothing_to_multiply() {
+    let deny = Rule { categories: Category::Ppg.only(), ..rule(DOCTOR) };
+    let other = Rule { actor: named(TEAM), source: named(DEVICE), ..rule(DOCTOR) };
+    let late = Rule { access: span(T0 + 900, T1), ..rule(DOCTOR) };
+    let all: Vec<(RuleSlot, Rule)> = (0..8)
+        .map(|n| (RuleSlot::Permit(n), Rule { actor: Party::Any, ..rule(u64::from(n)) }))
+        .enumerate()
+        .map(|(n, (slot, rule))| (slot, Rule { data: span(n as u64, T1), ..rule }))
+        .chain([(RuleSlot::Deny(0), deny), (RuleSlot::Deny(1), other), (RuleSlot::Deny(2), late)])
+        .collect();
+    let glass = Rule { kinds: Kind::BreakGlass.only(), ..rule(DOCTOR) };
+    let policies = [(RuleSlot::Policy(1), glass)];
+    let broken = |claim: &mut Claim| claim.kind = Kind::BreakGlass;
+    let mut excluded = with_rules(&all, |_| (), 2);
+    excluded.slots[0].excluded = true;
+    let r1cs = rows(ONE);
+    for chunk in [
+        plain(4),
+        plain(1),
+        with_rules(&all, |_| (), 4),
+        with_rules(&policies, broken, 2),
+        excluded,
+    ] {
+        let padding = 4 - chunk.slots[0].claims.len();
+        let found = movable(&r1cs, &chunk);
+        let allowed = [
+            ("C2.15", 4 * 4 * 2),
+            ("C2.14", 4 * 3),
+            ("C2.8", padding),
+            ("C2.11", padding),
+            ("C2.22", padding),
+        ];
+        for (rule, count) in found {
+            let most = allowed.iter().find(|(name, _)| *name == rule).map_or(0, |(_, most)| *most);
+            assert!(count <= most, "{count} columns of {rule} move, at most {most} may");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! C2: native check and circuit agree on honest chunks, and each rule has a test that breaks it.
+
+mod agree;
+mod hunt;
+mod rules;
+mod twins;
+mod world;

@@ -1,0 +1,5 @@
+//! The statements as a whole: native check and circuit on the same chunks.
+
+mod c1;
+mod c2;
+mod shapes;
