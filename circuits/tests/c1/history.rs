@@ -140,9 +140,18 @@ fn a_chunk_of_many_operations_ends_in_padding_and_both_runs_agree() {
     let (r1cs, made) = matrices(|b| circuit(b, &inputs, &chunk));
     assert_eq!(r1cs.violated_rule(&made), None);
     assert!(witness(|b| circuit(b, &inputs, &chunk)) == made);
-    let mut other = chunk.clone();
-    other.rows.swap(0, 1);
-    assert!(check(&other).is_err());
+    let refused = |chunk: &Chunk, rule: u8, label: &str| {
+        let error = check(chunk).expect_err("a broken chunk");
+        assert_eq!((error.rule.number, error.row), (rule, Some(1)));
+        let wrong = witness(|b| circuit(b, &inputs, chunk));
+        assert_eq!(r1cs.violated_rule(&wrong), Some(label));
+    };
+    let mut early = chunk.clone();
+    early.rows[1].t_op = early.rows[0].t_op;
+    refused(&early, 2, "C1.2");
+    let mut stale = chunk.clone();
+    stale.rows[1].path = Tree::new().path(stale.rows[1].signed.operation.patient.get());
+    refused(&stale, 9, "C1.9");
 }
 
 #[test]

@@ -1,25 +1,32 @@
-//! A hunt for private values that can change alone. (Public ones may: a row without a write does not
-//! read t0, and the contract owns it.)
+//! Hunts for missing rows: private values that can change alone, and directions in which they can move
+//! together. (Public ones may change: a row without a write does not read t0, and the contract owns
+//! it.)
 
 use super::case::*;
+use super::nullity::{nullity, nullity_without};
 use model::{Action, RuleSlot};
+use statement::c1::Chunk;
+
+/// A row of each kind.
+fn rows() -> [(&'static str, Chunk); 6] {
+    let revocation = Action::Revoke { slot: RuleSlot::Permit(0), rule: permit() };
+    let mut idle = Case::stop().chunk();
+    idle.rows.clear();
+    [
+        ("enrol", Case::new(None, enrolment()).chunk()),
+        ("permit", Case::permit(permit()).chunk()),
+        ("policy", Case::on_record(write(RuleSlot::Policy(1), policy())).chunk()),
+        ("revoke", Case::on_record(revocation).chunk()),
+        ("stop", Case::stop().chunk()),
+        ("padding", idle),
+    ]
+}
 
 /// On each kind of row, what may change alone is known: the hint of the inverse of an argument word
 /// that is zero ([`circuits::builder::Builder::is_zero`]), which nothing else reads.
 #[test]
 fn no_private_value_can_change_alone_but_the_inverse_of_an_absent_word() {
-    let revocation = Action::Revoke { slot: RuleSlot::Permit(0), rule: permit() };
-    let mut idle = Case::stop().chunk();
-    idle.rows.clear();
-    let rows = [
-        ("enrol", Case::new(None, enrolment()).chunk(), 0),
-        ("permit", Case::permit(permit()).chunk(), 0),
-        ("policy", Case::on_record(write(RuleSlot::Policy(1), policy())).chunk(), 0),
-        ("revoke", Case::on_record(revocation).chunk(), 0),
-        ("stop", Case::stop().chunk(), 2),
-        ("padding", idle, 2),
-    ];
-    for (name, chunk, free) in rows {
+    for ((name, chunk), free) in rows().into_iter().zip([0, 0, 0, 0, 2, 2]) {
         let (_, assignment) = accepted(&chunk);
         let movable = single().movable_columns(&assignment);
         let private = movable.iter().filter(|column| **column as usize >= single().instances);
@@ -35,4 +42,60 @@ fn rule_of(column: u32) -> &'static str {
         [&r1cs.a, &r1cs.b, &r1cs.c].iter().any(|m| m[row].iter().any(|term| term.1 == column))
     };
     (0..r1cs.rules.len()).find(|row| reads(*row)).map_or("none", |row| r1cs.rules[row])
+}
+
+/// What the statement leaves to the prover: 56 siblings on the path, the signer's eighth and `R8` on
+/// their curves, the salt of the leaf, and of the record whatever the row does not read; less the
+/// equations that a row ends in.
+const SIBLINGS: usize = 56;
+const POINTS_AND_SALT: usize = 3;
+/// Key hash, nonce, salt, view key; 14 rules of three words.
+const RECORD: usize = 4 + 42;
+/// Both roots, the operations root, the key's hash, the challenge's bits, the sum of points.
+const EQUATIONS: usize = 6;
+
+#[test]
+fn private_values_move_together_only_as_the_statement_leaves_them() {
+    let hidden = SIBLINGS + POINTS_AND_SALT;
+    let expected = [
+        // Three words that the record repeats.
+        hidden + 3 - EQUATIONS,
+        // Actor and source; the packed word in the slot is taken to bits.
+        hidden + RECORD - 1 + 2 - EQUATIONS,
+        hidden + RECORD - 1 + 2 - EQUATIONS,
+        // The words are those in the slot.
+        hidden + RECORD - 1 - EQUATIONS,
+        // Two hints of inverses.
+        hidden + RECORD + 2 - EQUATIONS,
+        // They too, and the closing time; nothing is asked but the challenge's bits.
+        hidden + RECORD + 2 + 1 - 1,
+    ];
+    for ((name, chunk), expected) in rows().into_iter().zip(expected) {
+        let (_, assignment) = accepted(&chunk);
+        assert_eq!(nullity(single(), &assignment), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_forgotten_row_shows_as_one_more_direction() {
+    let (_, assignment) = accepted(&Case::permit(permit()).chunk());
+    let whole = nullity(single(), &assignment);
+    let first = |rule: &str| single().rules.iter().position(|own| *own == rule);
+    let last = |rule: &str| single().rules.iter().rposition(|own| *own == rule);
+    let forgotten = [
+        last("C1.8"),
+        last("C1.4"),
+        first("C1.6"),
+        last("C1.9"),
+        last("C1.10"),
+        first("C1.14"),
+        first("C1.22"),
+        first("C1.23"),
+        last("C1.24"),
+        last("C1.27"),
+    ];
+    for row in forgotten.map(|row| row.expect("a row of the rule")) {
+        let found = nullity_without(single(), &assignment, row);
+        assert_eq!(found, whole + 1, "row {row} of {}", single().rules[row]);
+    }
 }

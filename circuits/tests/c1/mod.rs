@@ -3,4 +3,5 @@
 mod case;
 mod history;
 mod hunt;
+mod nullity;
 mod rules;
