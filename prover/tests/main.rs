@@ -1,5 +1,6 @@
 //! The prover against ark-groth16, against damage and against wrong assignments.
 
+mod cli;
 mod keys;
 mod proofs;
 mod sample;
