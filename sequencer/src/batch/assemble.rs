@@ -133,7 +133,9 @@ pub fn data_root(segments: &[SegmentEntry]) -> [u8; 32] {
         return [0; 32];
     }
     let mut hasher = blake3::Hasher::new();
-    segments.iter().for_each(|segment| drop(hasher.update(&segment.digest.0)));
+    for segment in segments {
+        hasher.update(&segment.digest.0);
+    }
     *hasher.finalize().as_bytes()
 }
 

@@ -8,27 +8,27 @@ use statement::batch::SegmentEntry;
 
 /// What a frame adds to a segment.
 #[derive(Clone, Copy, Debug)]
-pub struct FrameFacts {
+pub(super) struct FrameFacts {
     /// Whose data.
-    pub patient: PatientIndex,
+    pub(super) patient: PatientIndex,
     /// The device's word.
-    pub device: Word,
+    pub(super) device: Word,
     /// The word of the gateway's organisation.
-    pub organisation: Word,
+    pub(super) organisation: Word,
     /// Category of the signal.
-    pub categories: Categories,
+    pub(super) categories: Categories,
     /// When the readings were measured.
-    pub measured: Interval,
+    pub(super) measured: Interval,
     /// When the frame is appended.
-    pub at: Millis,
+    pub(super) at: Millis,
     /// Where.
-    pub position: Position,
+    pub(super) position: Position,
 }
 
 impl FrameFacts {
     /// The claim of a segment that holds this frame only. Its digest stands for bytes not yet
     /// known: consent does not depend on it.
-    pub fn claim(&self) -> Claim {
+    pub(super) fn claim(&self) -> Claim {
         Claim {
             patient: self.patient,
             kind: Kind::Collect,
@@ -49,7 +49,7 @@ impl FrameFacts {
 
 /// A segment that still grows.
 #[derive(Clone)]
-pub struct OpenSegment {
+pub(super) struct OpenSegment {
     claim: Claim,
     hasher: blake3::Hasher,
     bytes: u64,
@@ -57,7 +57,7 @@ pub struct OpenSegment {
 
 impl OpenSegment {
     /// Begins with a first frame.
-    pub fn begin(facts: &FrameFacts, frame: &[u8]) -> OpenSegment {
+    pub(super) fn begin(facts: &FrameFacts, frame: &[u8]) -> OpenSegment {
         let mut segment =
             OpenSegment { claim: facts.claim(), hasher: blake3::Hasher::new(), bytes: 0 };
         segment.absorb(frame);
@@ -66,7 +66,7 @@ impl OpenSegment {
 
     /// The claim this segment would have with one more frame; `None` if the frame is of another
     /// organisation's gateway and so needs a segment of its own.
-    pub fn extended(&self, facts: &FrameFacts) -> Option<Claim> {
+    pub(super) fn extended(&self, facts: &FrameFacts) -> Option<Claim> {
         if facts.organisation != self.claim.organisation {
             return None;
         }
@@ -84,7 +84,7 @@ impl OpenSegment {
     }
 
     /// Takes one more frame; `claim` is what [`OpenSegment::extended`] gave for it.
-    pub fn extend(&mut self, claim: Claim, frame: &[u8]) {
+    pub(super) fn extend(&mut self, claim: Claim, frame: &[u8]) {
         self.claim = claim;
         self.absorb(frame);
     }
@@ -95,7 +95,7 @@ impl OpenSegment {
     }
 
     /// Cuts the segment: its claim, with the digest of its bytes, and its entry in the batch.
-    pub fn cut(self) -> (Claim, SegmentEntry) {
+    pub(super) fn cut(self) -> (Claim, SegmentEntry) {
         let mut digest = [0; 31];
         digest.copy_from_slice(&self.hasher.finalize().as_bytes()[..31]);
         let digest = Digest(digest);
