@@ -11,6 +11,7 @@ pub mod domain;
 pub mod eddsa;
 pub mod field;
 pub mod inputs;
+pub mod journal;
 pub mod operation;
 pub mod poseidon;
 pub mod record;
