@@ -184,6 +184,41 @@ impl Edge {
         Ok((word(registrar)?, signer, word(root)?, small(time)?))
     }
 
+    /// Who may settle.
+    ///
+    /// # Errors
+    /// [`EdgeError`] if nobody answers.
+    pub async fn sequencer(&self) -> Result<Address, EdgeError> {
+        self.contract().sequencer().call().await.map_err(contract_error)
+    }
+
+    /// Whether the code at the contract's address is that of the committed artefact.
+    ///
+    /// # Errors
+    /// [`EdgeError`] if nobody answers.
+    pub async fn code_is_ours(&self) -> Result<bool, EdgeError> {
+        let code = self.provider.get_code_at(self.deployment.settlement).await?;
+        Ok(is_instance(&code, &Settlement::DEPLOYED_BYTECODE))
+    }
+
+    /// Where the contract finds the words of the verifying key with this id; zero if it knows none.
+    ///
+    /// # Errors
+    /// [`EdgeError`] if nobody answers.
+    pub async fn key_code(&self, id: [u8; 32]) -> Result<Address, EdgeError> {
+        Ok(self.contract().keys(B256::from(id)).call().await.map_err(contract_error)?.code)
+    }
+
+    /// The time of block `number`.
+    ///
+    /// # Errors
+    /// [`EdgeError`] if nobody answers or there is no such block.
+    pub async fn block_time(&self, number: u64) -> Result<Millis, EdgeError> {
+        let block = self.provider.get_block_by_number(number.into()).await?;
+        let block = block.ok_or_else(|| EdgeError::Pending(format!("block {number} is gone")))?;
+        Ok(Millis::from_block_timestamp(block.header.timestamp))
+    }
+
     /// The verifying key with this id as the chain holds it, and its circuit number.
     ///
     /// # Errors
@@ -347,6 +382,20 @@ fn settled(log: &alloy::rpc::types::Log) -> Result<SettledBatch, EdgeError> {
     })
 }
 
+/// Whether `code` is `template` with its immutables filled in. An immutable is 32 zero bytes in the
+/// template, pushed as a word (0x7f).
+fn is_instance(code: &[u8], template: &[u8]) -> bool {
+    const PUSH32: u8 = 0x7f;
+    let immutable = |at: usize| {
+        template[at] == PUSH32 && template.get(at + 1..at + 33).is_some_and(|w| w == [0; 32])
+    };
+    let mut at = 0;
+    while at < template.len() && code.get(at) == Some(&template[at]) {
+        at += if immutable(at) { 33 } else { 1 };
+    }
+    at == template.len() && code.len() == template.len()
+}
+
 fn small(value: U256) -> Result<u64, EdgeError> {
     value.try_into().map_err(|_| EdgeError::Value(format!("expected below 2^64, found {value}")))
 }
@@ -372,5 +421,31 @@ fn refusal(error: RpcError<TransportErrorKind>) -> EdgeError {
         Some(reason) => EdgeError::Refused { reason: format!("{reason:?}") },
         None if payload.code == 3 => EdgeError::Refused { reason: payload.message.to_string() },
         None => EdgeError::Transport(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_is_an_instance_whatever_its_immutables_and_nothing_else_is() {
+        let template = [&[1, 0x7f][..], &[0; 32], &[2, 3]].concat();
+        let filled = [&[1, 0x7f][..], &[9; 32], &[2, 3]].concat();
+        assert!(is_instance(&template, &template) && is_instance(&filled, &template));
+        for at in [0, 1, 34, 35] {
+            let mut other = filled.clone();
+            other[at] ^= 1;
+            assert!(!is_instance(&other, &template), "byte {at}");
+        }
+        assert!(!is_instance(&filled[..35], &template));
+        assert!(!is_instance(&[&filled[..], &[0]].concat(), &template));
+    }
+
+    #[test]
+    fn the_artefact_has_the_immutables_that_the_contract_declares() {
+        let code = &Settlement::DEPLOYED_BYTECODE;
+        let holes = code.windows(33).filter(|w| w[0] == 0x7f && w[1..] == [0; 32]).count();
+        assert!(holes >= 5, "found {holes} places of immutables");
     }
 }
