@@ -1,0 +1,118 @@
+//! Role and name in a certificate's subject, read from its DER without an X.509 library: the
+//! server checks certificates, a client only has to know whose receipts it expects.
+
+use wire::Role;
+
+const SEQUENCE: u8 = 0x30;
+const SET: u8 = 0x31;
+const EXPLICIT_VERSION: u8 = 0xa0;
+const OBJECT_ID: u8 = 0x06;
+const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+const ORGANIZATIONAL_UNIT: &[u8] = &[0x55, 0x04, 0x0b];
+
+/// Role and common name, if the certificate has exactly one of each.
+pub(super) fn role_and_name(certificate: &[u8]) -> Option<(Role, String)> {
+    let subject = subject(certificate)?;
+    let role = role(&attribute(subject, ORGANIZATIONAL_UNIT)?)?;
+    Some((role, attribute(subject, COMMON_NAME)?))
+}
+
+fn role(unit: &str) -> Option<Role> {
+    match unit {
+        "gateway" => Some(Role::Gateway),
+        "practitioner" => Some(Role::Practitioner),
+        "wallet" => Some(Role::Wallet),
+        "operator" => Some(Role::Operator),
+        _ => None,
+    }
+}
+
+/// Content of the subject: the sixth field of the signed part (the fifth without a version).
+fn subject(certificate: &[u8]) -> Option<&[u8]> {
+    let (whole, _) = expect(certificate, SEQUENCE)?;
+    let (signed, _) = expect(whole, SEQUENCE)?;
+    let (tag, _, after_version) = element(signed)?;
+    let mut rest = if tag == EXPLICIT_VERSION { after_version } else { signed };
+    // Serial number, signature algorithm, issuer, validity.
+    for _ in 0..4 {
+        rest = element(rest)?.2;
+    }
+    Some(expect(rest, SEQUENCE)?.0)
+}
+
+/// The one value of an attribute in a name; `None` if there is none or more than one.
+fn attribute(mut name: &[u8], id: &[u8]) -> Option<String> {
+    let mut found = None;
+    while !name.is_empty() {
+        let (mut set, rest) = expect(name, SET)?;
+        name = rest;
+        while !set.is_empty() {
+            let (pair, rest) = expect(set, SEQUENCE)?;
+            set = rest;
+            let (object, value) = expect(pair, OBJECT_ID)?;
+            if object == id {
+                let text = std::str::from_utf8(element(value)?.1).ok()?.to_owned();
+                if found.replace(text).is_some() {
+                    return None;
+                }
+            }
+        }
+    }
+    found
+}
+
+fn expect(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+    let (found, content, rest) = element(bytes)?;
+    (found == tag).then_some((content, rest))
+}
+
+/// Tag, content and what follows, of one DER element of at most 64 KiB.
+fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&[tag, first], rest) = bytes.split_first_chunk::<2>()?;
+    let (length, rest) = match first {
+        0..=0x7f => (usize::from(first), rest),
+        0x81 => (usize::from(*rest.first()?), &rest[1..]),
+        0x82 => {
+            let (length, rest) = rest.split_first_chunk::<2>()?;
+            (usize::from(u16::from_be_bytes(*length)), rest)
+        }
+        _ => return None,
+    };
+    let (content, rest) = rest.split_at_checked(length)?;
+    Some((tag, content, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, DnType, KeyPair};
+
+    fn certificate(entries: &[(DnType, &str)]) -> Vec<u8> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        for (kind, value) in entries {
+            params.distinguished_name.push(kind.clone(), *value);
+        }
+        let key = KeyPair::generate().unwrap();
+        params.self_signed(&key).unwrap().der().to_vec()
+    }
+
+    #[test]
+    fn role_and_name_stand_in_unit_and_common_name() {
+        let unit = DnType::OrganizationalUnitName;
+        let der = certificate(&[(unit, "gateway"), (DnType::CommonName, "gw-01")]);
+        assert_eq!(role_and_name(&der), Some((Role::Gateway, "gw-01".to_owned())));
+        for len in 0..der.len().min(200) {
+            assert_eq!(role_and_name(&der[..len]), None, "{len} bytes were accepted");
+        }
+    }
+
+    #[test]
+    fn a_certificate_without_a_known_role_is_not_an_identity() {
+        let unit = || DnType::OrganizationalUnitName;
+        let named = (DnType::CommonName, "gw-01");
+        assert_eq!(role_and_name(&certificate(&[named.clone()])), None);
+        assert_eq!(role_and_name(&certificate(&[(unit(), "root"), named])), None);
+        assert_eq!(role_and_name(&certificate(&[(unit(), "gateway")])), None);
+    }
+}

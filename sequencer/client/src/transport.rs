@@ -1,0 +1,75 @@
+//! QUIC as the protocol asks for it: TLS 1.3 only, certificates on both sides, one ALPN, no early
+//! data, and windows that measured best on one long-lived stream a lane.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::crypto::rustls::QuicClientConfig;
+use quinn::{Endpoint, IdleTimeout, TransportConfig, VarInt};
+use rustls::crypto::aws_lc_rs;
+
+use crate::{ConnectionError, Identity};
+
+/// Bytes sent and not yet acknowledged by the peer's transport. Larger ones are slower: they leave
+/// the cache, and small writes make the sender search longer.
+const SEND_WINDOW_BYTES: u64 = 1 << 20;
+/// Bytes of a lane that may arrive before they are read.
+const LANE_WINDOW_BYTES: u32 = 1 << 20;
+/// The same over all lanes.
+const RECEIVE_WINDOW_BYTES: u32 = 4 << 20;
+/// A connection is given up after this much silence.
+const IDLE_MS: u32 = 30_000;
+/// Silence is broken this often, well within [`IDLE_MS`] and most NAT bindings.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// A socket for connections to `address`; many connections may share one.
+///
+/// # Errors
+/// [`ConnectionError::Socket`].
+pub fn endpoint(address: SocketAddr) -> Result<Endpoint, ConnectionError> {
+    let any: SocketAddr = match address {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    Endpoint::client(any).map_err(|error| ConnectionError::Socket(Arc::new(error)))
+}
+
+/// TLS and transport settings for one identity.
+pub(crate) fn settings(identity: &Identity) -> Result<quinn::ClientConfig, ConnectionError> {
+    let wrong = |error: rustls::Error| ConnectionError::Tls(error);
+    let (chain, key, roots) = identity.for_tls();
+    let mut provider = aws_lc_rs::default_provider();
+    // Packet protection with AES-128 costs least at both ends.
+    provider.cipher_suites = vec![
+        aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256,
+        aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384,
+        aws_lc_rs::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+    ];
+    let mut tls = rustls::ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(wrong)?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)
+        .map_err(wrong)?;
+    tls.alpn_protocols = vec![wire::ALPN.to_vec()];
+    let crypto = QuicClientConfig::try_from(tls)
+        .map_err(|_| ConnectionError::Tls(rustls::Error::General("no initial suite".into())))?;
+    let mut settings = quinn::ClientConfig::new(Arc::new(crypto));
+    settings.transport_config(Arc::new(transport()));
+    Ok(settings)
+}
+
+fn transport() -> TransportConfig {
+    let mut transport = TransportConfig::default();
+    transport
+        .send_window(SEND_WINDOW_BYTES)
+        .stream_receive_window(VarInt::from_u32(LANE_WINDOW_BYTES))
+        .receive_window(VarInt::from_u32(RECEIVE_WINDOW_BYTES))
+        .max_concurrent_bidi_streams(VarInt::from_u32(0))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .datagram_receive_buffer_size(None)
+        .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(IDLE_MS))))
+        .keep_alive_interval(Some(KEEP_ALIVE));
+    transport
+}
