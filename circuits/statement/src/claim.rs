@@ -88,3 +88,74 @@ pub fn root16(node: Domain, leaves: &[Fr]) -> Fr {
 fn two_to(bits: u32) -> Fr {
     Fr::from(2u8).pow([u64::from(bits)])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vectors::{bytes, cases, element, elements, interval, number, records, word};
+    use model::{Categories, Digest, Kind, Labels, Party, Purpose};
+    use serde_json::Value;
+
+    fn patient(value: &Value) -> PatientIndex {
+        PatientIndex::new(number(value) as u32).unwrap()
+    }
+
+    fn claim(value: &Value) -> Claim {
+        let of = |name: &str| number(&value[name]);
+        Claim {
+            patient: patient(&value["patient"]),
+            kind: Kind::ALL[of("kind") as usize],
+            individual: word(&value["individual"]),
+            organisation: word(&value["organisation"]),
+            group: word(&value["group"]),
+            source: Party::from_word(word(&value["source"])).unwrap(),
+            categories: Categories::from_bits(of("categories")).unwrap(),
+            purpose: Purpose::ALL[of("purpose") as usize],
+            labels: Labels::from_bits(of("labels")).unwrap(),
+            receipt: interval(&value["receipt"]),
+            measured: interval(&value["measured"]),
+            position: Position(of("position")),
+            digest: Digest(bytes(&value["digest"])),
+        }
+    }
+
+    #[test]
+    fn every_word_of_a_claim_equals_the_vector() {
+        for case in cases(&records()["claims"]) {
+            let claim = claim(&case["claim"]);
+            let covered = case["covered"].as_bool().unwrap();
+            assert_eq!(info(&claim, covered), element(&case["info"]));
+            assert_eq!(times(&claim.receipt, &claim.measured), element(&case["times"]));
+            assert_eq!(leaf(&claim, covered, element(&case["salt"])), element(&case["leaf"]));
+        }
+    }
+
+    #[test]
+    fn tags_salts_and_edges_equal_the_vectors() {
+        let records = records();
+        for case in cases(&records["tags"]) {
+            let (slot, count) = (number(&case["slot"]) as u8, number(&case["count"]) as u32);
+            let (view_key, domain) = (word(&case["view_key"]), element(&case["domain"]));
+            let found = tag(&view_key, domain, patient(&case["patient"]), slot, count);
+            assert_eq!(found, element(&case["word"]));
+        }
+        for case in cases(&records["salts"]) {
+            let batch = BatchNumber(number(&case["batch"]));
+            let found = salt(&word(&case["view_key"]), batch, number(&case["leaf"]));
+            assert_eq!(found, element(&case["word"]));
+        }
+        for case in cases(&records["edges"]) {
+            let position = Position(number(&case["position"]));
+            let found = edge(patient(&case["patient"]), position, element(&case["salt"]));
+            assert_eq!(found, element(&case["word"]));
+        }
+    }
+
+    #[test]
+    fn roots_of_lists_of_any_length_equal_the_vectors() {
+        for case in cases(&records()["claims_roots"]) {
+            let leaves = elements(&case["leaves"]);
+            assert_eq!(root16(Domain::ClaimsNode, &leaves), element(&case["root"]));
+        }
+    }
+}

@@ -121,3 +121,69 @@ fn time(time: Millis) -> Fr {
 fn count(count: u32) -> Fr {
     from_u64(u64::from(count))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vectors::{cases, element, inputs, millis, number, text};
+    use serde_json::Value;
+
+    fn find<'a>(list: &'a [Value], name: &str) -> &'a Value {
+        let found = list.iter().find(|case| text(&case["name"]) == name);
+        &found.expect("an input of this name")["value"]
+    }
+
+    fn values(list: &[Value]) -> Vec<Fr> {
+        list.iter().map(|case| element(&case["value"])).collect()
+    }
+
+    #[test]
+    fn c1_lists_its_inputs_in_the_order_of_the_vectors() {
+        let inputs = inputs();
+        let list = cases(&inputs["c1"]);
+        let word = |name| element(find(list, name));
+        let time = |name| millis(find(list, name));
+        let count = |name| number(find(list, name)) as u32;
+        let found = C1Inputs {
+            root_in: word("root_in"),
+            root_out: word("root_out"),
+            t0: time("t0"),
+            t1: time("t1"),
+            time_in: time("time_in"),
+            time_out: time("time_out"),
+            domain: word("domain"),
+            sig_domain: word("sig_domain"),
+            registrar: word("registrar"),
+            operations: count("operations"),
+            enrolments: count("enrolments"),
+            operations_root: word("operations_root"),
+        };
+        assert_eq!(found.to_field_elements().to_vec(), values(list));
+    }
+
+    #[test]
+    fn c2_lists_its_inputs_in_the_order_of_the_vectors() {
+        let inputs = inputs();
+        let list = cases(&inputs["c2"]);
+        let word = |name| element(find(list, name));
+        let time = |name| millis(find(list, name));
+        let count = |name| number(find(list, name)) as u32;
+        let position = |name| Position(number(find(list, name)));
+        let found = C2Inputs {
+            root: word("root"),
+            t0: time("t0"),
+            t1: time("t1"),
+            claims_root: word("claims_root"),
+            access: count("access"),
+            collect: count("collect"),
+            break_glass: count("break_glass"),
+            excluded: count("excluded"),
+            edge_in: word("edge_in"),
+            edge_out: word("edge_out"),
+            position_in: position("position_in"),
+            position_out: position("position_out"),
+            domain: word("domain"),
+        };
+        assert_eq!(found.to_field_elements().to_vec(), values(list));
+    }
+}

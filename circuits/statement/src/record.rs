@@ -61,3 +61,61 @@ pub fn rule_hash(rule: &Rule) -> Fr {
 fn rules(record: &Record, slots: impl Iterator<Item = RuleSlot>) -> Vec<Fr> {
     slots.flat_map(|slot| rule_words(record, slot)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vectors::{cases, element, elements, interval, millis, number, records, word};
+    use model::{Categories, Kinds, Labels, Party, Purposes};
+    use serde_json::Value;
+
+    fn rule(value: &Value) -> Option<Rule> {
+        let bits = |name: &str| number(&value[name]);
+        let party = |name: &str| Party::from_word(word(&value[name])).unwrap();
+        (!value.is_null()).then(|| Rule {
+            actor: party("actor"),
+            source: party("source"),
+            categories: Categories::from_bits(bits("categories")).unwrap(),
+            purposes: Purposes::from_bits(bits("purposes")).unwrap(),
+            kinds: Kinds::from_bits(bits("kinds")).unwrap(),
+            labels: Labels::from_bits(bits("labels")).unwrap(),
+            access: interval(&value["access"]),
+            data: interval(&value["data"]),
+        })
+    }
+
+    fn record(value: &Value) -> Record {
+        let rules: Vec<_> = cases(&value["rules"]).iter().map(rule).collect();
+        let word = |name: &str| word(&value[name]);
+        Record {
+            key_hash: word("key_hash"),
+            nonce: number(&value["nonce"]) as u32,
+            guardians: word("guardians"),
+            stop_authority: word("stop_authority"),
+            replaced_authority: word("replaced_authority"),
+            recovery_key: word("recovery_key"),
+            recovery_state: word("recovery_state"),
+            forced_at: millis(&value["forced_at"]),
+            salt: word("salt"),
+            view_key: word("view_key"),
+            closed_at: millis(&value["closed_at"]),
+            rules: rules.try_into().expect("fourteen slots"),
+        }
+    }
+
+    #[test]
+    fn every_hash_of_a_record_equals_the_vector() {
+        for case in cases(&records()["records"]) {
+            let record = record(&case["record"]);
+            assert_eq!(identity(&record), element(&case["identity"]));
+            let [a, b] = ["group_a", "group_b"].map(|name| element(&case[name]));
+            assert_eq!(groups(&record), [a, b]);
+            assert_eq!(leaf(&record), element(&case["leaf"]));
+            let hashes = elements(&case["rule_hashes"]);
+            let rules = record.rules.iter().zip(hashes);
+            for (rule, hash) in rules.filter_map(|(rule, hash)| rule.as_ref().zip(Some(hash))) {
+                assert_eq!(rule_hash(rule), hash);
+            }
+        }
+    }
+}

@@ -109,3 +109,88 @@ fn address(bytes: [u8; 20]) -> [u8; 32] {
     word[12..].copy_from_slice(&bytes);
     word
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vectors::text;
+    use crate::vectors::{bytes, cases, element, elements, inputs, millis, number, records, word};
+    use model::{DataSource, Position, Window};
+    use serde_json::Value;
+
+    fn scope(inputs: &Value) -> ChainScope {
+        let scope = &inputs["scope"];
+        ChainScope { chain_id: number(&scope["chain_id"]), contract: bytes(&scope["contract"]) }
+    }
+
+    fn header(value: &Value) -> BatchHeader {
+        let count = |name: &str| number(&value[name]) as u32;
+        let window = Window::new(millis(&value["t0"]), millis(&value["t1"])).unwrap();
+        assert_eq!(number(&value["data_source"]), 0);
+        BatchHeader {
+            number: BatchNumber(number(&value["number"])),
+            previous: bytes(&value["previous"]),
+            window,
+            root_in: word(&value["root_in"]),
+            root_out: word(&value["root_out"]),
+            forced_first: number(&value["forced_first"]),
+            forced_count: number(&value["forced_count"]),
+            forced_outcomes: bytes(&value["forced_outcomes"]),
+            operations_root: bytes(&value["operations_root"]),
+            claims_root: bytes(&value["claims_root"]),
+            operations: count("operations"),
+            enrolments: count("enrolments"),
+            access: count("access"),
+            collect: count("collect"),
+            break_glass: count("break_glass"),
+            excluded: count("excluded"),
+            data_root: bytes(&value["data_root"]),
+            journal_position: Position(number(&value["journal_position"])),
+            journal_hash: bytes(&value["journal_hash"]),
+            registry_root: bytes(&value["registry_root"]),
+            data_source: DataSource::Operator,
+            ciphertext_hash: bytes(&value["ciphertext_hash"]),
+            ciphertext_length: number(&value["ciphertext_length"]),
+            key_version: count("key_version"),
+        }
+    }
+
+    #[test]
+    fn domains_equal_the_vectors() {
+        let inputs = inputs();
+        for case in cases(&inputs["domains"]) {
+            let circuit = [Circuit::C1, Circuit::C2][number(&case["circuit"]) as usize - 1];
+            let version = number(&case["key_version"]) as u32;
+            let batch = BatchNumber(number(&case["batch"]));
+            let found = domain(scope(&inputs), circuit, version, batch);
+            assert_eq!(found, element(&case["domain"]));
+        }
+        assert_eq!(sig_domain(scope(&inputs)), element(&inputs["sig_domain"]));
+    }
+
+    #[test]
+    fn keccak_hashes_equal_the_vectors() {
+        let inputs = inputs();
+        let genesis = &inputs["genesis"];
+        let found = genesis_hash(scope(&inputs), word(&genesis["root"]), millis(&genesis["time"]));
+        assert_eq!(found, bytes(&genesis["hash"]));
+        assert_eq!(header_hash(&header(&inputs["header"])), bytes(&inputs["header"]["hash"]));
+        let roots = &inputs["chunk_roots"];
+        assert_eq!(chunk_roots(&elements(&roots["roots"])), bytes(&roots["hash"]));
+        assert_eq!(chunk_roots(&[]), [0; 32]);
+    }
+
+    #[test]
+    fn actor_words_equal_the_vectors() {
+        use ActorKind::{Device, Group, Organisation, Practitioner};
+        for case in cases(&records()["actors"]) {
+            let kinds = [Organisation, Practitioner, Group, Device];
+            let kind = kinds[number(&case["kind"]) as usize - 1];
+            assert_eq!(actor(kind, text(&case["id"])), word(&case["word"]));
+        }
+        let doctor = PractitionerId::new("abc").unwrap();
+        assert_eq!(practitioner(&doctor), actor(Practitioner, "abc"));
+        assert_ne!(organisation(&OrganisationId::new("abc").unwrap()), practitioner(&doctor));
+        assert_ne!(device(&DeviceId::new("abc").unwrap()), practitioner(&doctor));
+    }
+}

@@ -1,12 +1,50 @@
-//! Reads `circuits/vectors/primitives.json` for the tests of this crate.
+//! Reads the files of `circuits/vectors` for the tests of this crate.
 
 use ark_bn254::Fr;
 use serde_json::Value;
 
-/// The whole file.
+/// Hashes, keys and signatures.
 pub(crate) fn primitives() -> Value {
-    let text = include_str!("../../vectors/primitives.json");
+    parse(include_str!("../../vectors/primitives.json"))
+}
+
+/// Records, claims and what is hashed of them.
+pub(crate) fn records() -> Value {
+    parse(include_str!("../../vectors/records.json"))
+}
+
+/// Domains, headers and the order of public inputs.
+pub(crate) fn inputs() -> Value {
+    parse(include_str!("../../vectors/inputs.json"))
+}
+
+fn parse(text: &str) -> Value {
     serde_json::from_str(text).expect("the vector file is JSON")
+}
+
+/// The cases of a list.
+pub(crate) fn cases(value: &Value) -> &[Value] {
+    value.as_array().expect("a list")
+}
+
+/// A decimal number.
+pub(crate) fn number(value: &Value) -> u64 {
+    text(value).parse().expect("a decimal number of 64 bits")
+}
+
+/// A decimal field element as a word.
+pub(crate) fn word(value: &Value) -> model::Word {
+    crate::field::to_word(&element(value))
+}
+
+/// A time.
+pub(crate) fn millis(value: &Value) -> model::Millis {
+    model::Millis::new(number(value)).expect("44 bits")
+}
+
+/// Two times.
+pub(crate) fn interval(value: &Value) -> model::Interval {
+    model::Interval { from: millis(&value[0]), until: millis(&value[1]) }
 }
 
 /// A string of the file.
