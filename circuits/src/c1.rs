@@ -29,7 +29,7 @@ mod values;
 pub use values::{RowValues, Values};
 
 use crate::builder::{Builder, Num};
-use crate::gadgets::tree;
+use crate::claim::root16;
 use row::{Edges, Shared, Step};
 use statement::c1::Chunk;
 use statement::domain::Domain;
@@ -68,7 +68,7 @@ pub fn assign(b: &mut Builder, inputs: &C1Inputs, values: &Values) {
     b.rule("C1.3", |b| b.range(&(t1 - time_out - Num::one()), row::WINDOW_BITS));
     let leaves: Vec<Num> = steps.iter().map(|step| step.leaf.clone()).collect();
     b.rule("C1.24", |b| {
-        let root = tree::chunk_root(b, Domain::OperationsNode.tag(), &leaves);
+        let root = root16(b, Domain::OperationsNode, &leaves);
         b.enforce_equal(&root, &operations_root);
     });
     b.rule("C1.25", |b| {

@@ -57,7 +57,7 @@ pub struct WrongShape {
 
 /// Every shape: for each statement one for tests and the largest that fits 2^17.
 pub const SHAPES: [Shape; 4] = [
-    Shape { name: "c1-test", capacity: Capacity::Operations(1), domain_log2: 15, test_only: true },
+    Shape { name: "c1-test", capacity: Capacity::Operations(1), domain_log2: 14, test_only: true },
     Shape { name: "c1-17", capacity: Capacity::Operations(8), domain_log2: 17, test_only: false },
     Shape {
         name: "c2-test",

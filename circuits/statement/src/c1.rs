@@ -5,6 +5,7 @@
 //! holds those of a chunk; the batcher runs it before it queues a proof. The circuit of the same name
 //! enforces the same rules: whatever passes here can be proven, and nothing else.
 
+use crate::claim::root16;
 use crate::domain::Domain;
 use crate::inputs::C1Inputs;
 use crate::operation::{self, SignedOperation};
@@ -168,7 +169,7 @@ pub fn check(chunk: &Chunk) -> Result<C1Inputs, C1Error> {
         let message = operation::message(chunk.sig_domain, &row.signed.operation);
         leaves.push(operation::leaf(message, row.t_op, row.op_salt));
     }
-    leaves.resize(capacity, Fr::ZERO);
+    leaves.resize(capacity.max(1), Fr::ZERO);
     let kinds = chunk.rows.iter().map(|row| row.signed.operation.kind());
     Ok(C1Inputs {
         root_in: chunk.root_in,
@@ -182,7 +183,7 @@ pub fn check(chunk: &Chunk) -> Result<C1Inputs, C1Error> {
         registrar: chunk.registrar_key_hash,
         operations: rows as u32,
         enrolments: kinds.filter(|kind| *kind == OperationKind::Enrol).count() as u32,
-        operations_root: tree::chunk_root(Domain::OperationsNode.tag(), &leaves),
+        operations_root: root16(Domain::OperationsNode, &leaves),
     })
 }
 

@@ -8,11 +8,12 @@ use model::{
     Party, PatientIndex, Purposes, Record, Rule, RuleSlot, Window, Word,
 };
 use statement::c1::{Chunk, Row, check};
+use statement::claim::root16;
 use statement::domain::Domain;
 use statement::eddsa::SecretKey;
 use statement::inputs::C1Inputs;
 use statement::operation::{self, SignedOperation};
-use statement::tree::{self, Tree};
+use statement::tree::Tree;
 use statement::{field, record};
 use std::sync::OnceLock;
 
@@ -195,7 +196,7 @@ pub(super) fn claimed(chunk: &Chunk) -> C1Inputs {
         registrar: chunk.registrar_key_hash,
         operations: chunk.rows.len() as u32,
         enrolments: kinds.filter(|kind| *kind == OperationKind::Enrol).count() as u32,
-        operations_root: tree::chunk_root(Domain::OperationsNode.tag(), &leaves),
+        operations_root: root16(Domain::OperationsNode, &leaves),
     }
 }
 

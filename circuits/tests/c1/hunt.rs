@@ -3,7 +3,7 @@
 //! it.)
 
 use super::case::*;
-use super::nullity::{nullity, nullity_without};
+use crate::nullity::{nullity, nullity_without};
 use model::{Action, RuleSlot};
 use statement::c1::Chunk;
 

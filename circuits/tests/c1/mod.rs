@@ -3,5 +3,4 @@
 mod case;
 mod history;
 mod hunt;
-mod nullity;
 mod rules;
