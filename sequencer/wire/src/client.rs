@@ -622,14 +622,13 @@ impl ClientSession {
         let Some(stream) = self.streams.get_mut(&handle) else {
             return;
         };
-        let Some(kept) = from.0.checked_sub(stream.receipted.0 + 1) else {
-            // What has a receipt is not held any more: only a gap there cannot be mended.
-            if code == RejectCode::Gap {
-                let durable = Sequence(from.0 - 1);
-                self.stop(handle, StopReason::Regressed { durable });
-            }
-            return;
-        };
+        if code == RejectCode::Gap && from <= stream.receipted {
+            // What has a receipt is not held any more, so a gap there cannot be mended.
+            let durable = Sequence(from.0 - 1);
+            return self.stop(handle, StopReason::Regressed { durable });
+        }
+        // A receipt may have come before the reject: then everything without one is sent again.
+        let kept = from.0.saturating_sub(stream.receipted.0 + 1);
         let kept = usize::try_from(kept).unwrap_or(usize::MAX).min(stream.under_way);
         let back = stream.held.range(kept..stream.under_way).map(|frame| frame.as_bytes().len());
         let back = Stream::weight(back);

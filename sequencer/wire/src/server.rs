@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use model::{Digest, Interval, Millis, RejectCode, Sequence, StreamHandle};
 
+use crate::header::SEQUENCE_MAX;
 use crate::limits::{FRAME_BYTES_MAX, MESSAGE_BYTES_MAX};
 use crate::{
     AccessAnswer, ClientMessage, Concern, Credit, Deframer, Features, Frame, Hello, Lane, Mark,
@@ -137,14 +138,18 @@ impl ServerSession {
     }
 
     /// Opens a stream whose last durable sequence is `durable` (0 for none).
+    ///
+    /// # Panics
+    /// If `durable` is beyond every sequence that a frame can have.
     pub fn open_stream(&mut self, handle: StreamHandle, durable: Sequence) {
+        assert!(durable.0 <= SEQUENCE_MAX, "W.19: a stored frame has a sequence below 2^63");
         let Some(stream) = self.streams.get_mut(&handle) else {
             return;
         };
         if stream.state == StreamState::Opening {
             stream.state = StreamState::Open;
             stream.durable = durable;
-            stream.next = Sequence(durable.0.saturating_add(1));
+            stream.next = Sequence(durable.0 + 1);
             let next = stream.next;
             self.send(ServerMessage::StreamOpened { handle, next });
         }
@@ -172,6 +177,7 @@ impl ServerSession {
             self.release(handle, Sequence(0)..=item.sequences.1);
             if let Some(stream) = self.streams.get_mut(&handle) {
                 stream.durable = stream.durable.max(item.sequences.1);
+                stream.next = stream.next.max(Sequence(stream.durable.0 + 1));
             }
         }
         for item in &receipt.receipt.items().operations {
@@ -191,7 +197,8 @@ impl ServerSession {
             return;
         }
         if code.retry() {
-            stream.next = stream.next.min(from);
+            // Never back to what is stored: the client may hold it no longer.
+            stream.next = stream.next.min(from).max(Sequence(stream.durable.0 + 1));
             stream.rewound = true;
         } else {
             stream.state = StreamState::Refused;

@@ -223,6 +223,38 @@ fn frames_beyond_the_budget_are_rejected_as_busy_and_fit_after_an_acknowledgemen
 }
 
 #[test]
+fn a_stream_goes_on_after_a_stored_frame_was_busy_when_it_came_again() {
+    let limits = ServerLimits { unacknowledged_frames_max: 2, ..ServerLimits::default() };
+    let mut server = streaming(limits);
+    give(&mut server, 1);
+    server.acknowledge(receipt_for(1, 1));
+    give(&mut server, 2);
+    give(&mut server, 2);
+    heard(&mut server);
+    said(&mut server);
+    give(&mut server, 1);
+    assert_eq!(said(&mut server), [rejected(RejectCode::Busy, 1, 2)]);
+    // The client has the receipt of the first, so it goes on with the second.
+    give(&mut server, 2);
+    assert!(matches!(heard(&mut server)[..], [ServerEvent::Frame { .. }]));
+}
+
+#[test]
+fn a_reject_that_crosses_a_receipt_rewinds_to_what_has_none() {
+    let (mut pair, handle) = Pair::with_stream(0, 0);
+    push(&mut pair, handle, 3);
+    pair.down();
+    pair.up();
+    pair.server.acknowledge(receipt_for(1, 2));
+    pair.server.reject_frames(handle, Sequence(1), RejectCode::Busy);
+    pair.down();
+    assert_eq!(pair.client.under_way(), Credit::default());
+    pair.client.handle_timeout(now().plus(1000));
+    assert!(matches!(pair.up()[..], [ServerEvent::Frame { .. }]));
+    assert_eq!(pair.client.under_way().frames, 1);
+}
+
+#[test]
 fn streams_and_requests_beyond_their_limit_are_busy() {
     let limits = ServerLimits { streams_max: 1, requests_max: 1, ..ServerLimits::default() };
     let mut server = streaming(limits);
