@@ -139,7 +139,9 @@ impl SignedOperation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::{Action, PatientIndex};
+    use crate::vectors::{bytes, cases, element, millis, number, operations, word};
+    use model::{Action, PatientIndex, Rule, RuleSlot};
+    use serde_json::Value;
 
     fn operation() -> Operation {
         Operation {
@@ -153,6 +155,48 @@ mod tests {
 
     fn key() -> SecretKey {
         SecretKey::from_bytes(&[7; 32])
+    }
+
+    /// The operation of a case of the vector file.
+    fn read(case: &Value) -> Operation {
+        let words: [Word; 3] = std::array::from_fn(|place| word(&case["words"][place]));
+        let slot = RuleSlot::from_number(number(&case["slot"]) as u8).expect("a slot");
+        let rule = || Rule::from_words(words).expect("a rule").expect("not empty");
+        let action = match number(&case["kind"]) {
+            1 => Action::Enrol { key_hash: words[0], view_key: words[1], salt: words[2] },
+            5 => Action::Revoke { slot, rule: rule() },
+            6 => Action::Stop,
+            _ => Action::Write { slot, rule: rule() },
+        };
+        Operation {
+            patient: PatientIndex::new(number(&case["index"]) as u32).expect("24 bits"),
+            nonce: number(&case["nonce"]) as u32,
+            signed_at: millis(&case["signed_at"]),
+            valid_until: millis(&case["valid_until"]),
+            action,
+        }
+    }
+
+    #[test]
+    fn operations_of_a_javascript_wallet_are_read_hashed_and_verified_alike() {
+        let vectors = operations();
+        let sig_domain = element(&vectors["sig_domain"]);
+        for case in cases(&vectors["operations"]) {
+            let operation = read(case);
+            assert_eq!(head(&operation), element(&case["head"]));
+            assert_eq!(argument(&operation.argument_words()), element(&case["argument"]));
+            let message = message(sig_domain, &operation);
+            assert_eq!(message, element(&case["message"]));
+            let leaf = leaf(message, millis(&vectors["t_op"]), element(&vectors["salt"]));
+            assert_eq!(leaf, element(&case["leaf"]));
+            let travelled = [
+                operation.to_bytes().to_vec(),
+                bytes::<32>(&case["signer"]).to_vec(),
+                bytes::<64>(&case["signature"]).to_vec(),
+            ];
+            let signed = SignedOperation::from_bytes(&travelled.concat()).expect("canonical");
+            assert!(signed.operation == operation && signed.verify(sig_domain));
+        }
     }
 
     #[test]

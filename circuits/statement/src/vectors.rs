@@ -18,6 +18,11 @@ pub(crate) fn inputs() -> Value {
     parse(include_str!("../../vectors/inputs.json"))
 }
 
+/// Operations as a wallet signs them.
+pub(crate) fn operations() -> Value {
+    parse(include_str!("../../vectors/operations.json"))
+}
+
 fn parse(text: &str) -> Value {
     serde_json::from_str(text).expect("the vector file is JSON")
 }
