@@ -2,4 +2,5 @@
 
 mod c1;
 mod c2;
+mod nullity;
 mod shapes;

@@ -2,6 +2,7 @@
 
 use super::twins::{assigned, rows};
 use super::world::*;
+use crate::nullity::{nullity, nullity_without};
 use circuits::builder::R1cs;
 use model::{Category, Claim, Kind, Party, Rule, RuleSlot};
 use statement::c2::Chunk;
@@ -64,5 +65,56 @@ fn single_columns_move_only_where_a_hint_has_nothing_to_multiply() {
             let most = allowed.iter().find(|(name, _)| *name == rule).map_or(0, |(_, most)| *most);
             assert!(count <= most, "{count} columns of {rule} move, at most {most} may");
         }
+    }
+}
+
+/// The rows before the claims leave: 63 nodes of the cap, the edge that is not opened (position,
+/// salt) and the salt of the next, 45 words of the record and 42 siblings; less the edge, the node of
+/// the cap, the closing time and the packed words of four denies.
+const SLOT: usize = 63 + 2 + 1 + 45 + 42 - 1 - 1 - 1 - 4;
+/// A claim leaves four actors, digest and salt, and the two factors for each deny that meets nothing.
+const CLAIM: usize = 6 + 8;
+/// Padding leaves three inverses besides.
+const PADDING: usize = CLAIM + 3;
+
+#[test]
+fn private_values_move_together_only_as_the_statement_leaves_them() {
+    let r1cs = rows(ONE);
+    for claims in [1, 4] {
+        let chunk = plain(claims);
+        let found = nullity(&r1cs, &assigned(&chunk, &chunk.inputs()));
+        let claims = claims as usize;
+        // Each claim ties the actor of the permit; the permit's source, its packed word and the
+        // claims root are tied once.
+        let expected = SLOT + claims * (CLAIM - 1) + (4 - claims) * PADDING - 3;
+        assert_eq!(found, expected, "{claims} claims");
+    }
+}
+
+/// One row each of ten rules. Many others are pinned twice to first order (a bit of a step also by the
+/// step after it), and rows forgotten there show in the tests of their rules.
+#[test]
+fn a_forgotten_row_shows_as_one_more_direction() {
+    let r1cs = rows(ONE);
+    let chunk = plain(4);
+    let assignment = assigned(&chunk, &chunk.inputs());
+    let whole = nullity(&r1cs, &assignment);
+    let first = |rule: &str| r1cs.rules.iter().position(|own| *own == rule);
+    let last = |rule: &str| r1cs.rules.iter().rposition(|own| *own == rule);
+    let forgotten = [
+        first("C2.1"),
+        last("C2.2"),
+        last("C2.8"),
+        last("C2.9"),
+        last("C2.12"),
+        first("C2.15"),
+        last("C2.16"),
+        last("C2.17"),
+        last("C2.20"),
+        last("C2.22"),
+    ];
+    for row in forgotten.map(|row| row.expect("a row of the rule")) {
+        let found = nullity_without(&r1cs, &assignment, row);
+        assert_eq!(found, whole + 1, "row {row} of {}", r1cs.rules[row]);
     }
 }
