@@ -155,6 +155,31 @@ fn a_chunk_of_many_operations_ends_in_padding_and_both_runs_agree() {
 }
 
 #[test]
+fn operations_that_circomlibjs_signed_pass_both_twins() {
+    let text = include_str!("../../vectors/operations.json");
+    let vectors: serde_json::Value = serde_json::from_str(text).expect("JSON");
+    let bytes =
+        |value: &serde_json::Value| hex::decode(value.as_str().expect("a string")).expect("hex");
+    let cases = [
+        Case::new(None, enrolment()),
+        Case::permit(permit()),
+        Case::on_record(write(RuleSlot::Deny(2), permit())),
+        Case::on_record(write(RuleSlot::Policy(1), policy())),
+        Case::on_record(Action::Revoke { slot: RuleSlot::Permit(0), rule: permit() }),
+        Case::stop(),
+    ];
+    for (number, case) in cases.iter().enumerate() {
+        let vector = &vectors["operations"][number];
+        let operation = case.operation.to_bytes().to_vec();
+        let signed = [operation, bytes(&vector["signer"]), bytes(&vector["signature"])];
+        let mut chunk = case.chunk();
+        chunk.rows[0].signed =
+            SignedOperation::from_bytes(&signed.concat()).expect("canonical bytes");
+        accepted(&chunk);
+    }
+}
+
+#[test]
 fn a_chunk_without_operations_leaves_root_and_time() {
     let chunk = World::new(13).close(1);
     let (inputs, _) = accepted(&chunk);
