@@ -1,0 +1,118 @@
+//! Whom to connect to, as whom, and what may be held meanwhile.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Clock, SystemClock};
+use quinn::Endpoint;
+use wire::{ClientLimits, ClientName, DecodeError, SignedReceipt};
+
+use crate::{Deployment, Identity};
+
+/// Told of every verified receipt, in order, before anything else hears of what it acknowledges.
+/// Called with the connection's lock held: must not block and must not call the connection.
+pub type ReceiptListener = Arc<dyn Fn(&SignedReceipt) + Send + Sync>;
+
+/// Waits of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Waits {
+    /// From dialling to the welcome. Default 10 s. Reached: the attempt fails.
+    pub connect: Duration,
+    /// Before the second attempt after a loss; doubles with each, and a random half is taken off.
+    /// Default 200 ms.
+    pub retry_first: Duration,
+    /// Longest wait between attempts. Default 30 s.
+    pub retry_most: Duration,
+    /// How long a lost connection is tried for. Default one hour. Reached: the connection ends,
+    /// and with a state folder nothing is lost.
+    pub retry_for: Duration,
+    /// How long [`crate::Connection::close`] waits for the node to take the goodbye. Default 2 s.
+    pub goodbye: Duration,
+}
+
+impl Default for Waits {
+    fn default() -> Waits {
+        Waits {
+            connect: Duration::from_secs(10),
+            retry_first: Duration::from_millis(200),
+            retry_most: Duration::from_secs(30),
+            retry_for: Duration::from_secs(3600),
+            goodbye: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Everything about a connection. Worst-case memory is about `limits.held_bytes_max` of frames
+/// without receipt, `limits.receipts_max` receipts, `released_bytes_max` for each request to read,
+/// 1 MiB on the way out and 4 MiB on the way in: with the defaults some 14 MiB without reading.
+#[derive(Clone)]
+pub struct ConnectionConfig {
+    /// Where the node listens (UDP).
+    pub address: SocketAddr,
+    /// Name in the node's certificate.
+    pub server_name: String,
+    /// Who this client is.
+    pub identity: Identity,
+    /// Which deployment it expects; another one ends the connection.
+    pub deployment: Deployment,
+    /// How the program calls itself, for the operator's eyes.
+    pub name: ClientName,
+    /// What the session may hold.
+    pub limits: ClientLimits,
+    /// Waits.
+    pub waits: Waits,
+    /// Most bytes of released data for one request to read. Default 64 MiB. Reached: the request
+    /// fails and what came is dropped.
+    pub released_bytes_max: usize,
+    /// Folder that keeps frames without receipt over a restart; none: they live in memory, and a
+    /// restart begins new epochs. A frame then costs one write and sync before it is sent.
+    pub state: Option<PathBuf>,
+    /// Folder that keeps every receipt, one file each.
+    pub receipts: Option<PathBuf>,
+    /// Most files in it. Default one million. Reached: the connection ends.
+    pub receipts_kept_max: u64,
+    /// Told of every verified receipt.
+    pub on_receipt: Option<ReceiptListener>,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// A socket shared with other connections; none: an own one.
+    pub endpoint: Option<Endpoint>,
+}
+
+impl ConnectionConfig {
+    /// With every default, calling itself `vitals-client`.
+    pub fn new(
+        address: SocketAddr,
+        server_name: impl Into<String>,
+        identity: Identity,
+        deployment: Deployment,
+    ) -> ConnectionConfig {
+        ConnectionConfig {
+            address,
+            server_name: server_name.into(),
+            identity,
+            deployment,
+            name: ClientName::new("vitals-client").expect("14 printable characters"),
+            limits: ClientLimits::default(),
+            waits: Waits::default(),
+            released_bytes_max: 64 << 20,
+            state: None,
+            receipts: None,
+            receipts_kept_max: 1_000_000,
+            on_receipt: None,
+            clock: Arc::new(SystemClock),
+            endpoint: None,
+        }
+    }
+
+    /// Under another program name.
+    ///
+    /// # Errors
+    /// [`DecodeError`] unless it has 1 to 64 printable ASCII characters.
+    pub fn named(mut self, name: &str) -> Result<ConnectionConfig, DecodeError> {
+        self.name = ClientName::new(name)?;
+        Ok(self)
+    }
+}

@@ -1,0 +1,241 @@
+//! The shell around the session machine: copies bytes between three lanes and the state, keeps the
+//! time, and connects again.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::time::{Duration, Instant};
+
+use model::Millis;
+use quinn::{Endpoint, RecvStream, SendStream};
+use tokio::time::{sleep, timeout};
+use wire::Lane;
+
+use super::error::ConnectionError;
+use super::{Shared, transport};
+
+/// Bytes read from a lane at once.
+const READ_BYTES: usize = 64 << 10;
+
+/// Why the lanes of one connection stopped.
+enum Stop {
+    /// The session is over; nothing is to be tried again.
+    Over,
+    /// The connection broke.
+    Lost(ConnectionError),
+}
+
+/// What an attempt needs.
+pub(super) struct Dialer {
+    endpoint: Endpoint,
+    settings: quinn::ClientConfig,
+}
+
+impl Dialer {
+    pub(super) fn new(shared: &Shared) -> Result<Dialer, ConnectionError> {
+        let config = &shared.config;
+        let settings = transport::settings(&config.identity)?;
+        let endpoint = match &config.endpoint {
+            Some(endpoint) => endpoint.clone(),
+            None => transport::endpoint(config.address)?,
+        };
+        Ok(Dialer { endpoint, settings })
+    }
+
+    /// One attempt, up to the end of the handshake.
+    pub(super) async fn dial(&self, shared: &Shared) -> Result<quinn::Connection, ConnectionError> {
+        let (address, waited) = (shared.config.address, shared.config.waits.connect);
+        let name = &shared.config.server_name;
+        let connecting = self.endpoint.connect_with(self.settings.clone(), address, name)?;
+        match timeout(waited, connecting).await {
+            Err(_) | Ok(Err(quinn::ConnectionError::TimedOut)) => {
+                Err(ConnectionError::NoAnswer { address, waited })
+            }
+            Ok(Err(error)) => Err(ConnectionError::of_quic(error)),
+            Ok(Ok(connection)) => Ok(connection),
+        }
+    }
+}
+
+/// Runs connections one after the other until the session is over.
+pub(super) async fn drive(shared: &Shared, dialer: &Dialer, first: quinn::Connection) {
+    let mut connection = first;
+    loop {
+        let stop = run(shared, &connection).await;
+        connection.close(0u32.into(), b"");
+        let lost = left(shared, stop);
+        shared.changed();
+        let Some(why) = lost else { break };
+        match again(shared, dialer, why).await {
+            Ok(next) => connection = next,
+            Err(why) => {
+                shared.lock().end(why);
+                break;
+            }
+        }
+    }
+    shared.lock().driver_done = true;
+    shared.changed();
+}
+
+/// What to try again for: nothing before the first welcome, after the end, or where it is in vain.
+fn left(shared: &Shared, stop: Stop) -> Option<ConnectionError> {
+    let mut state = shared.lock();
+    state.disconnected();
+    match stop {
+        Stop::Lost(why) if state.ever_welcomed && why.is_passing() && !state.is_ended() => {
+            Some(why)
+        }
+        Stop::Lost(why) => {
+            state.end(why);
+            None
+        }
+        Stop::Over => None,
+    }
+}
+
+/// Tries to connect until it succeeds, cannot succeed, or has been tried for long enough.
+async fn again(
+    shared: &Shared,
+    dialer: &Dialer,
+    mut last: ConnectionError,
+) -> Result<quinn::Connection, ConnectionError> {
+    let waits = shared.config.waits;
+    let (began, mut wait) = (Instant::now(), waits.retry_first);
+    while began.elapsed() < waits.retry_for {
+        sleep(jittered(wait)).await;
+        if let Some(why) = shared.lock().ended() {
+            return Err(why);
+        }
+        match dialer.dial(shared).await {
+            Ok(connection) => {
+                shared.lock().counts.reconnects += 1;
+                return Ok(connection);
+            }
+            Err(error) if !error.is_passing() => return Err(error),
+            Err(error) => last = error,
+        }
+        wait = (wait * 2).min(waits.retry_most);
+    }
+    Err(ConnectionError::GaveUp { waited: waits.retry_for, last: Box::new(last) })
+}
+
+/// Takes a random part of at most a half off, so that a ward of gateways does not come back at
+/// once after the node restarts.
+fn jittered(wait: Duration) -> Duration {
+    let part = getrandom::u32().unwrap_or(0);
+    wait - wait.mul_f64(f64::from(part) / f64::from(u32::MAX) / 2.0)
+}
+
+/// One connection, from opening the lanes to its end.
+async fn run(shared: &Shared, connection: &quinn::Connection) -> Stop {
+    let mut lanes = Vec::with_capacity(Lane::ALL.len());
+    for _ in Lane::ALL {
+        match connection.open_bi().await {
+            Ok(lane) => lanes.push(lane),
+            Err(error) => return Stop::Lost(ConnectionError::of_quic(error)),
+        }
+    }
+    shared.lock().session.connected();
+    let mut lanes = lanes.into_iter();
+    let (Some(control), Some(live), Some(backfill)) = (lanes.next(), lanes.next(), lanes.next())
+    else {
+        return Stop::Lost(ConnectionError::Lane);
+    };
+    let outcome = tokio::try_join!(
+        read(shared, connection, Lane::Control, control.1),
+        read(shared, connection, Lane::Live, live.1),
+        read(shared, connection, Lane::Backfill, backfill.1),
+        write(shared, connection, Lane::Control, control.0),
+        write(shared, connection, Lane::Live, live.0),
+        write(shared, connection, Lane::Backfill, backfill.0),
+        keep_time(shared),
+        welcome_in_time(shared),
+    );
+    match outcome {
+        Err(stop) => stop,
+        Ok((never, ..)) => match never {},
+    }
+}
+
+async fn read(
+    shared: &Shared,
+    connection: &quinn::Connection,
+    lane: Lane,
+    mut stream: RecvStream,
+) -> Result<Infallible, Stop> {
+    loop {
+        match stream.read_chunk(READ_BYTES, true).await {
+            Ok(Some(chunk)) => shared.received(lane, &chunk.bytes),
+            Ok(None) | Err(_) => return Err(broken(shared, connection)),
+        }
+    }
+}
+
+async fn write(
+    shared: &Shared,
+    connection: &quinn::Connection,
+    lane: Lane,
+    mut stream: SendStream,
+) -> Result<Infallible, Stop> {
+    loop {
+        let (bytes, over) = shared.gather(lane);
+        if !bytes.is_empty() {
+            if stream.write_chunk(bytes).await.is_err() {
+                return Err(broken(shared, connection));
+            }
+        } else if over && lane == Lane::Control {
+            // Only the control lane says goodbye; the others wait until it has.
+            let _ = stream.finish();
+            let _ = timeout(shared.config.waits.goodbye, stream.stopped()).await;
+            return Err(Stop::Over);
+        } else if over {
+            pending::<Infallible>().await;
+        } else {
+            shared.lanes[lane as usize].notified().await;
+        }
+    }
+}
+
+/// What a broken lane means: the session's end if it is over, else what QUIC says.
+fn broken(shared: &Shared, connection: &quinn::Connection) -> Stop {
+    if shared.lock().is_ended() {
+        return Stop::Over;
+    }
+    Stop::Lost(match connection.close_reason() {
+        Some(error) => ConnectionError::of_quic(error),
+        None => ConnectionError::Lane,
+    })
+}
+
+/// Calls the session when a wait of it is over.
+async fn keep_time(shared: &Shared) -> Result<Infallible, Stop> {
+    let mut changed = shared.subscribe();
+    loop {
+        let now = shared.config.clock.now();
+        let wakeup = shared.lock().session.wakeup();
+        match wakeup.map(|at| Duration::from_millis(at.since(now))) {
+            Some(wait) if wait.is_zero() => shared.timeout(now),
+            Some(wait) => {
+                let _ = timeout(wait, changed.changed()).await;
+            }
+            None => {
+                let _ = changed.changed().await;
+            }
+        }
+    }
+}
+
+/// Ends a connection that nobody welcomes.
+async fn welcome_in_time(shared: &Shared) -> Result<Infallible, Stop> {
+    let (address, waited) = (shared.config.address, shared.config.waits.connect);
+    let welcomed = shared.until(|state| state.welcomed.then_some(()));
+    match timeout(waited, welcomed).await {
+        Ok(()) => pending().await,
+        Err(_) => Err(Stop::Lost(ConnectionError::NoAnswer { address, waited })),
+    }
+}
+
+/// The clock's time now.
+pub(super) fn now(shared: &Shared) -> Millis {
+    shared.config.clock.now()
+}

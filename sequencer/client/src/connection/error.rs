@@ -1,0 +1,199 @@
+//! How connecting, streaming and asking can fail.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::RejectCode;
+use thiserror::Error;
+use wire::{ClientError, SignedReceipt, StopReason, Violation};
+
+use crate::spool::SpoolError;
+
+/// Why a connection could not be made, or ended for good. Cheap to clone: everybody who waits on
+/// the connection gets it.
+#[derive(Clone, Debug, Error)]
+pub enum ConnectionError {
+    /// The machine gives no socket.
+    #[error("expected a UDP socket")]
+    Socket(#[source] Arc<io::Error>),
+    /// Certificate, key or authority do not fit TLS.
+    #[error("expected a certificate with its key that TLS can use")]
+    Tls(#[source] rustls::Error),
+    /// Address or server name cannot be dialled at all.
+    #[error("expected an address and server name that can be dialled")]
+    Dial(#[from] quinn::ConnectError),
+    /// Nothing came back.
+    #[error(
+        "expected an answer from {address} over UDP within {waited:?}, found none: check that the \
+         node runs there and that the network lets UDP port {} through both ways (there is no \
+         fallback to TCP; a gateway inside a network that blocks UDP needs that port opened)",
+        address.port()
+    )]
+    NoAnswer {
+        /// Who was called.
+        address: SocketAddr,
+        /// For how long.
+        waited: Duration,
+    },
+    /// One side does not accept the other's certificate or protocol.
+    #[error(
+        "expected both certificates to be accepted, found that TLS refuses: check that ca.pem is \
+         the node's authority, and that cert.pem is issued by it, not expired and not revoked"
+    )]
+    Certificate(#[source] quinn::ConnectionError),
+    /// The connection broke before the node welcomed this client.
+    #[error("expected a welcome, found that the connection ended")]
+    Lost(#[source] quinn::ConnectionError),
+    /// The node ended a lane or a lane broke.
+    #[error("expected the lanes to stay open, found that one ended")]
+    Lane,
+    /// The node closed the session.
+    #[error("the node closed the session: {} (code {}); {}", code.meaning(), code.number(),
+            code.remedy())]
+    Closed {
+        /// What it said.
+        code: RejectCode,
+    },
+    /// The node broke its word.
+    #[error("the node broke the protocol")]
+    Violation {
+        /// How.
+        #[source]
+        violation: Violation,
+        /// The receipt concerned: evidence.
+        evidence: Option<Box<SignedReceipt>>,
+    },
+    /// Two receipts for one group that differ: proof against the signer.
+    #[error("expected one receipt for group {}, found two that differ: keep both",
+            first.receipt.group.group)]
+    Equivocation {
+        /// The one that came first.
+        first: Box<SignedReceipt>,
+        /// The other.
+        second: Box<SignedReceipt>,
+    },
+    /// No connection came back in time.
+    #[error("expected a connection again within {waited:?}, found none")]
+    GaveUp {
+        /// How long it was tried.
+        waited: Duration,
+        /// What the last attempt met.
+        #[source]
+        last: Box<ConnectionError>,
+    },
+    /// A receipt could not be kept.
+    #[error("expected to keep every receipt")]
+    Receipts(#[source] Arc<io::Error>),
+    /// The folder of receipts is full.
+    #[error("expected at most {limit} receipts in the folder: move some away")]
+    ReceiptsFull {
+        /// Most files.
+        limit: u64,
+    },
+    /// What was sent could not be kept.
+    #[error("expected to keep what has no receipt")]
+    Spool(#[source] Arc<SpoolError>),
+    /// This side closed the connection.
+    #[error("the connection was closed here")]
+    ClosedHere,
+}
+
+impl ConnectionError {
+    /// Whether another attempt may succeed without anybody changing anything.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            ConnectionError::NoAnswer { .. }
+            | ConnectionError::Lost(_)
+            | ConnectionError::Lane
+            | ConnectionError::Socket(_) => true,
+            ConnectionError::Closed { code } => code.retry(),
+            _ => false,
+        }
+    }
+
+    /// From what QUIC says: alerts of TLS are about certificates.
+    pub(crate) fn of_quic(error: quinn::ConnectionError) -> ConnectionError {
+        let code = match &error {
+            quinn::ConnectionError::TransportError(error) => Some(u64::from(error.code)),
+            quinn::ConnectionError::ConnectionClosed(close) => Some(u64::from(close.error_code)),
+            _ => None,
+        };
+        match code {
+            Some(0x100..=0x1ff) => ConnectionError::Certificate(error),
+            _ => ConnectionError::Lost(error),
+        }
+    }
+}
+
+/// Why a stream does not open or go on.
+#[derive(Clone, Debug, Error)]
+pub enum StreamError {
+    /// A limit or rule of this side.
+    #[error("the session does not take it")]
+    Session(#[from] ClientError),
+    /// The node does not take the stream's frames any more.
+    #[error("{}", stopped(why))]
+    Stopped {
+        /// Why.
+        why: StopReason,
+    },
+    /// The stream was ended here.
+    #[error("expected an open stream, found one that was ended here")]
+    Ended,
+    /// The connection ended.
+    #[error("the connection ended")]
+    Connection(#[from] ConnectionError),
+    /// What was kept of the stream cannot be used.
+    #[error("expected to keep what has no receipt")]
+    Spool(#[source] Arc<SpoolError>),
+}
+
+fn stopped(why: &StopReason) -> String {
+    match why {
+        StopReason::Refused(code) => {
+            let (meaning, remedy) = (code.meaning(), code.remedy());
+            format!("the node refused the stream: {meaning} (code {}); {remedy}", code.number())
+        }
+        StopReason::Regressed { durable } => format!(
+            "expected the node to hold every frame it gave receipts for, found it ends at {}: the \
+             receipts are evidence",
+            durable.0
+        ),
+        StopReason::Ahead { durable } => format!(
+            "expected no frame at the node that this side does not know of, found {}: begin a new \
+             epoch",
+            durable.0
+        ),
+    }
+}
+
+/// Why an operation or a request to read has no answer.
+#[derive(Clone, Debug, Error)]
+pub enum RequestError {
+    /// A limit or rule of this side.
+    #[error("the session does not take it")]
+    Session(#[from] ClientError),
+    /// The node rejected it.
+    #[error("the node rejected it: {} (code {}); {}", code.meaning(), code.number(), code.remedy())]
+    Rejected {
+        /// Why.
+        code: RejectCode,
+    },
+    /// The connection broke before the answer: whether it took effect is not known.
+    #[error(
+        "the connection broke before the answer, so whether it took effect is not known: ask \
+         again with the same bytes, which cannot take effect twice"
+    )]
+    Unknown,
+    /// More data was released than this side may hold.
+    #[error("expected at most {limit} bytes of released data: ask for a shorter time")]
+    TooMuch {
+        /// Most bytes.
+        limit: usize,
+    },
+    /// The connection ended.
+    #[error("the connection ended")]
+    Connection(#[from] ConnectionError),
+}

@@ -1,0 +1,298 @@
+//! Frames without a receipt, kept over a restart: one file for each stream of a state folder.
+//!
+//! A frame is written and synced here before the first byte of it is sent, so a sequence is never
+//! used twice for different bytes. The file is a list of records: `kind u8 | length u32 | body |
+//! first 8 bytes of blake3 of all before`, big-endian. The first record is the state (version,
+//! epoch, last sequence with a receipt), the others are frames as sent, or a higher receipted
+//! sequence. Reading stops at the first record that is torn: it was never sent. The file holds
+//! readings in the clear and is readable for its owner alone.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use model::{EpochNumber, Sequence};
+use thiserror::Error;
+use wire::{Frame, StreamKey};
+
+const VERSION: u8 = 1;
+const STATE: u8 = 1;
+const FRAME: u8 = 2;
+const RECEIPTED: u8 = 3;
+const HEAD_BYTES: usize = 5;
+const CHECK_BYTES: usize = 8;
+/// A file is written anew when it is larger than this and nothing in it lacks a receipt, or when
+/// it is as much larger than what lacks one.
+const SLACK_BYTES: u64 = 1 << 20;
+
+/// What was kept cannot be read or written.
+#[derive(Debug, Error)]
+pub enum SpoolError {
+    /// The file system refuses.
+    #[error("the spool file {path} is not accessible")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file begins with something else.
+    #[error("expected a spool file of version 1 at {path}")]
+    Format {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Frames of another epoch lack receipts.
+    #[error("expected to go on in epoch {expected}, found {found} asked for")]
+    Epoch {
+        /// Epoch of the frames kept.
+        expected: u16,
+        /// Epoch asked for.
+        found: u16,
+    },
+}
+
+/// The kept state of one stream.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    path: PathBuf,
+    file: File,
+    epoch: EpochNumber,
+    receipted: Sequence,
+    frames: Vec<Frame>,
+    bytes: u64,
+}
+
+impl Spool {
+    /// Where a stream is kept: device and signal name it.
+    pub(crate) fn path(folder: &Path, key: &StreamKey) -> PathBuf {
+        folder.join(format!("{}.{}.spool", key.device.as_str(), key.signal))
+    }
+
+    /// The epoch that is kept, if there is a file.
+    pub(crate) fn kept_epoch(folder: &Path, key: &StreamKey) -> Result<Option<EpochNumber>, SpoolError> {
+        let path = Spool::path(folder, key);
+        if !path.exists() {
+            return Ok(None);
+        }
+        read(&path).map(|kept| Some(kept.epoch))
+    }
+
+    /// Opens what is kept, or begins anew in `epoch`.
+    ///
+    /// # Errors
+    /// [`SpoolError::Epoch`] if frames of another epoch lack receipts.
+    pub(crate) fn open(
+        folder: &Path,
+        key: &StreamKey,
+        epoch: EpochNumber,
+    ) -> Result<Spool, SpoolError> {
+        let path = Spool::path(folder, key);
+        let wrong = |source| SpoolError::File { path: path.clone(), source };
+        std::fs::create_dir_all(folder).map_err(wrong)?;
+        let fresh = Kept { epoch, receipted: Sequence(0), frames: Vec::new() };
+        let kept = if path.exists() { read(&path)? } else { fresh };
+        let kept = match kept.epoch == epoch {
+            true => kept,
+            false if kept.frames.is_empty() => {
+                Kept { epoch, receipted: Sequence(0), frames: Vec::new() }
+            }
+            false => {
+                let (expected, found) = (kept.epoch.0, epoch.0);
+                return Err(SpoolError::Epoch { expected, found });
+            }
+        };
+        let Kept { epoch, receipted, frames } = kept;
+        let bytes = rewrite(&path, epoch, receipted, &frames).map_err(wrong)?;
+        let file = crate::file::append(&path).map_err(wrong)?;
+        Ok(Spool { path, file, epoch, receipted, frames, bytes })
+    }
+
+    /// Last sequence with a receipt.
+    pub(crate) fn receipted(&self) -> Sequence {
+        self.receipted
+    }
+
+    /// Frames without a receipt.
+    pub(crate) fn frames(&self) -> &[Frame] {
+        &self.frames
+    }
+
+    /// Writes and syncs a frame: only then may it be sent.
+    pub(crate) fn store(&mut self, frame: &Frame) -> Result<(), SpoolError> {
+        let record = record(FRAME, frame.as_bytes());
+        self.frames.push(frame.clone());
+        self.bytes += record.len() as u64;
+        let written = self.file.write_all(&record).and_then(|()| self.file.sync_data());
+        written.map_err(|source| self.wrong(source))
+    }
+
+    /// Forgets frames up to `last`. Not synced: forgetting late costs one frame sent again.
+    pub(crate) fn receipted_up_to(&mut self, last: Sequence) -> Result<(), SpoolError> {
+        self.receipted = last;
+        self.frames.retain(|frame| frame.sequence() > last);
+        let record = record(RECEIPTED, &last.0.to_be_bytes());
+        self.bytes += record.len() as u64;
+        let needed: usize = self.frames.iter().map(|frame| frame.as_bytes().len()).sum();
+        let outcome = if self.bytes > SLACK_BYTES + 2 * needed as u64 {
+            self.shrink()
+        } else {
+            self.file.write_all(&record)
+        };
+        outcome.map_err(|source| self.wrong(source))
+    }
+
+    fn shrink(&mut self) -> io::Result<()> {
+        self.bytes = rewrite(&self.path, self.epoch, self.receipted, &self.frames)?;
+        self.file = crate::file::append(&self.path)?;
+        Ok(())
+    }
+
+    fn wrong(&self, source: io::Error) -> SpoolError {
+        SpoolError::File { path: self.path.clone(), source }
+    }
+}
+
+struct Kept {
+    epoch: EpochNumber,
+    receipted: Sequence,
+    frames: Vec<Frame>,
+}
+
+/// Largest file read: what may be held, twice, and the slack.
+const FILE_BYTES_MAX: u64 = 256 << 20;
+
+fn read(path: &Path) -> Result<Kept, SpoolError> {
+    let file = |source| SpoolError::File { path: path.to_owned(), source };
+    let bytes = crate::file::read(path, FILE_BYTES_MAX).map_err(file)?;
+    kept(&bytes.into()).ok_or_else(|| SpoolError::Format { path: path.to_owned() })
+}
+
+/// What the records say; `None` unless the first is a state.
+fn kept(bytes: &Bytes) -> Option<Kept> {
+    let (kind, state, mut rest) = next(bytes)?;
+    let state: &[u8; 11] = state[..].try_into().ok()?;
+    let [VERSION, epoch_high, epoch_low, receipted @ ..] = *state else {
+        return None;
+    };
+    if kind != STATE {
+        return None;
+    }
+    let epoch = EpochNumber(u16::from_be_bytes([epoch_high, epoch_low]));
+    let mut kept =
+        Kept { epoch, receipted: Sequence(u64::from_be_bytes(receipted)), frames: Vec::new() };
+    while let Some((kind, body, after)) = next(&rest) {
+        rest = after;
+        match kind {
+            FRAME => kept.frames.push(Frame::from_bytes(body).ok()?),
+            RECEIPTED => kept.receipted = Sequence(u64::from_be_bytes(body[..].try_into().ok()?)),
+            _ => return None,
+        }
+    }
+    let receipted = kept.receipted;
+    kept.frames.retain(|frame| frame.sequence() > receipted);
+    Some(kept)
+}
+
+/// The first record and what follows it; `None` at the end and where a record is torn.
+fn next(bytes: &Bytes) -> Option<(u8, Bytes, Bytes)> {
+    let head: &[u8; HEAD_BYTES] = bytes.first_chunk()?;
+    let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+    let body_end = HEAD_BYTES.checked_add(length)?;
+    let check = bytes.get(body_end..body_end.checked_add(CHECK_BYTES)?)?;
+    if check != &blake3::hash(&bytes[..body_end]).as_bytes()[..CHECK_BYTES] {
+        return None;
+    }
+    Some((head[0], bytes.slice(HEAD_BYTES..body_end), bytes.slice(body_end + CHECK_BYTES..)))
+}
+
+fn record(kind: u8, body: &[u8]) -> Vec<u8> {
+    let mut record = vec![kind];
+    record.extend((body.len() as u32).to_be_bytes());
+    record.extend(body);
+    let check = blake3::hash(&record);
+    record.extend(&check.as_bytes()[..CHECK_BYTES]);
+    record
+}
+
+fn rewrite(
+    path: &Path,
+    epoch: EpochNumber,
+    receipted: Sequence,
+    frames: &[Frame],
+) -> io::Result<u64> {
+    let mut state = vec![VERSION];
+    state.extend(epoch.0.to_be_bytes());
+    state.extend(receipted.0.to_be_bytes());
+    let mut bytes = record(STATE, &state);
+    frames.iter().for_each(|frame| bytes.extend(record(FRAME, frame.as_bytes())));
+    crate::file::replace(path, &bytes)?;
+    Ok(bytes.len() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::{DeviceId, Millis, PatientIndex, StreamHandle};
+    use wire::{DeviceTime, FramePlace, Reading};
+
+    fn key() -> StreamKey {
+        let (device, patient) = (DeviceId::new("m.1").unwrap(), PatientIndex::new(1).unwrap());
+        StreamKey { device, patient, signal: 147842 }
+    }
+
+    fn frame(sequence: u64) -> Frame {
+        let (handle, epoch) = (StreamHandle(1), EpochNumber(3));
+        let place = FramePlace { handle, epoch, sequence: Sequence(sequence) };
+        let at = DeviceTime::from_millis(Millis::new(4_000_000_000_000).unwrap());
+        Frame::encode_raw(place, key().signal().unwrap(), &[Reading::new(at, 60)]).unwrap()
+    }
+
+    fn with_two_of_three_open() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(folder.path(), &key(), EpochNumber(3)).unwrap();
+        (1..=3).for_each(|sequence| spool.store(&frame(sequence)).unwrap());
+        spool.receipted_up_to(Sequence(1)).unwrap();
+        let path = Spool::path(folder.path(), &key());
+        (folder, path)
+    }
+
+    #[test]
+    fn frames_without_a_receipt_come_back_after_a_restart() {
+        let (folder, _) = with_two_of_three_open();
+        let spool = Spool::open(folder.path(), &key(), EpochNumber(3)).unwrap();
+        assert_eq!(spool.receipted(), Sequence(1));
+        assert_eq!(spool.frames(), [frame(2), frame(3)]);
+        let kept = Spool::kept_epoch(folder.path(), &key()).unwrap();
+        assert_eq!(kept, Some(EpochNumber(3)));
+    }
+
+    #[test]
+    fn a_torn_tail_loses_only_what_was_never_sent() {
+        let (folder, path) = with_two_of_three_open();
+        let whole = std::fs::read(&path).unwrap();
+        for cut in 0..=whole.len() {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            match Spool::open(folder.path(), &key(), EpochNumber(3)) {
+                Err(SpoolError::Format { .. }) => assert!(cut < 24, "{cut} bytes"),
+                spool => {
+                    let found: Vec<_> =
+                        spool.unwrap().frames().iter().map(|frame| frame.sequence().0).collect();
+                    assert!([&[][..], &[1], &[1, 2], &[1, 2, 3], &[2, 3]].contains(&&found[..]));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn another_epoch_begins_only_when_nothing_lacks_a_receipt() {
+        let (folder, _) = with_two_of_three_open();
+        let refused = Spool::open(folder.path(), &key(), EpochNumber(4)).unwrap_err();
+        assert!(matches!(refused, SpoolError::Epoch { expected: 3, found: 4 }));
+        let mut spool = Spool::open(folder.path(), &key(), EpochNumber(3)).unwrap();
+        spool.receipted_up_to(Sequence(3)).unwrap();
+        let fresh = Spool::open(folder.path(), &key(), EpochNumber(4)).unwrap();
+        assert_eq!((fresh.receipted(), fresh.frames().len()), (Sequence(0), 0));
+    }
+}
