@@ -28,7 +28,7 @@ pub enum Domain {
     Operation = 7,
     /// An operation, as a leaf of its list.
     OperationLeaf = 8,
-    /// One rule.
+    /// The argument words of an operation; of a write or a revocation, one rule.
     Rule = 9,
     /// A claim, as a leaf of its list.
     Claim = 10,
@@ -48,7 +48,7 @@ pub enum Domain {
     ClaimSalt = 17,
     /// An actor: practitioner, organisation, group or device.
     Actor = 18,
-    /// What a registrar signs to enrol a patient.
+    /// Not used: an enrolment's words are hashed as every argument, under [`Domain::Rule`].
     Enrolment = 19,
     /// The set of guardians of a record.
     Guardians = 20,
