@@ -5,17 +5,25 @@
 //! to send come out. It opens no socket, reads no clock and draws no randomness; a shell around it
 //! copies bytes between three QUIC streams and [`ClientSession`] or [`ServerSession`].
 //!
-//! | a gateway | a node |
-//! |---|---|
-//! | `connected`, `open_stream`, `push` (then store the frame), `submit`, `request_access` | on [`ServerEvent::Hello`] `welcome`; on `OpenStream` `open_stream` with the durable mark |
-//! | per lane: write what `poll_transmit` gives, feed what is read to `handle_bytes` | per lane the same |
-//! | at `wakeup`: `handle_timeout` | after a group is synced: [`receipts_of_group`], `sign`, `acknowledge` |
-//! | on [`ClientEvent::Durable`] drop the spool up to `last`; keep every `Receipt` | on `Duplicate` `acknowledge` with the stored frame's group again |
+//! A gateway calls `connected`, `open_stream` and `push` (and stores the frame that it returns), and
+//! `submit` or `request_access` for what else it asks. On [`ClientEvent::Durable`] it drops its
+//! spool up to `last`; it keeps every [`ClientEvent::Receipt`]; at `wakeup` it calls
+//! `handle_timeout`.
+//!
+//! A node answers [`ServerEvent::Hello`] by `welcome`, `OpenStream` by `open_stream` with the durable
+//! mark, and `Duplicate` by `acknowledge` with the receipt of the stored frame's group. After a group
+//! is synced: [`receipts_of_group`], `sign`, `acknowledge`. Its log has the last word on sequences: a
+//! `Frame` may be one that an earlier connection left in the node's queue, and is then answered as a
+//! duplicate.
+//!
+//! Both sides write what `poll_transmit` gives for each lane, and feed what is read to
+//! `handle_bytes`.
 //!
 //! # Example
 //! One frame from a gateway to a receipt, without a network:
 //! ```
-//! use model::{ChainScope, DeviceId, EpochNumber, GatewayId, Millis, PatientIndex, Position, Sequence};
+//! use model::{ChainScope, DeviceId, EpochNumber, GatewayId, Millis};
+//! use model::{PatientIndex, Position, Sequence};
 //! use wire::*;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -287,7 +287,7 @@ impl World {
         let Some(handle) = self.names.iter().find(|(_, name)| **name == stream) else {
             return;
         };
-        // Sometimes what is rejected is stored all the same, as a copy from an earlier connection is.
+        // Sometimes what is rejected is stored all the same, as a copy from before a cut is.
         let (keep, from) = (self.random.chance(50), frame.sequence());
         self.node
             .queue
