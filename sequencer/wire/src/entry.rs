@@ -31,7 +31,7 @@ pub enum Entry {
     /// A request to read, decided at the entry's time.
     AccessRequest {
         /// The request.
-        request: SignedAccessRequest,
+        request: Box<SignedAccessRequest>,
         /// Who submitted it.
         requester: Holder,
         /// The decision.
@@ -297,7 +297,7 @@ fn read_access(from: &mut Reader<'_>) -> Result<Entry, DecodeError> {
     let requester = Holder(from.array()?);
     let decision = read_decision(from)?;
     let bytes = from.long("signed access request", SignedAccessRequest::BYTES_MAX)?;
-    let request = SignedAccessRequest::from_bytes(bytes)?;
+    let request = Box::new(SignedAccessRequest::from_bytes(bytes)?);
     Ok(Entry::AccessRequest { request, requester, decision })
 }
 
