@@ -17,6 +17,8 @@ use crate::{
 };
 
 /// The body of one entry.
+// Entries are decoded one at a time and seldom kept, so a box for the rare kind would gain nothing.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Entry {
     /// A frame that a live rule covered when it was appended.
@@ -31,7 +33,7 @@ pub enum Entry {
     /// A request to read, decided at the entry's time.
     AccessRequest {
         /// The request.
-        request: Box<SignedAccessRequest>,
+        request: SignedAccessRequest,
         /// Who submitted it.
         requester: Holder,
         /// The decision.
@@ -297,7 +299,7 @@ fn read_access(from: &mut Reader<'_>) -> Result<Entry, DecodeError> {
     let requester = Holder(from.array()?);
     let decision = read_decision(from)?;
     let bytes = from.long("signed access request", SignedAccessRequest::BYTES_MAX)?;
-    let request = Box::new(SignedAccessRequest::from_bytes(bytes)?);
+    let request = SignedAccessRequest::from_bytes(bytes)?;
     Ok(Entry::AccessRequest { request, requester, decision })
 }
 

@@ -114,7 +114,7 @@ pub(crate) fn entries() -> Vec<Entry> {
     let refusal = |what, code, reason| {
         Entry::Refusal(RefusalEntry { requester, what, code, reason, digest: Digest([6; 31]) })
     };
-    let request = || Box::new(signed_request());
+    let request = signed_request;
     let denied = Refusal::Denied(RuleSlot::Deny(2));
     vec![
         Entry::StreamOpen { gateway: gateway(), descriptor: descriptor("monitor-1", ECG, 1) },
