@@ -29,6 +29,11 @@ impl<D: Deliver> LedgerAdmission<D> {
         LedgerAdmission { ledger, deliver, group, items, closed }
     }
 
+    /// The state.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     /// The state, and where it delivers.
     pub fn into_parts(self) -> (Ledger, D) {
         (self.ledger, self.deliver)
