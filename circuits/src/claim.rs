@@ -90,3 +90,103 @@ pub fn root16(b: &mut Builder, node: Domain, leaves: &[Num]) -> Num {
 pub(crate) fn two_to(bits: u32) -> Fr {
     Fr::from(2u8).pow([u64::from(bits)])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builder::Bit;
+    use crate::gadgets::check::check;
+    use model::{
+        BatchNumber, Category, Claim, Digest, Interval, Kind, Label, Millis, Party, PatientIndex,
+        Position, Purpose, Word,
+    };
+    use statement::field::from_word;
+
+    fn claim() -> Claim {
+        let at = |ms| Millis::new(ms).unwrap();
+        Claim {
+            patient: PatientIndex::new((1 << 24) - 1).unwrap(),
+            kind: Kind::BreakGlass,
+            individual: Word::from_u64(1),
+            organisation: Word::from_u64(2),
+            group: Word::ZERO,
+            source: Party::Any,
+            categories: Category::Ecg.only(),
+            purpose: Purpose::Research,
+            labels: Label::Hiv.only(),
+            receipt: Interval { from: at(5), until: at(9) },
+            measured: Interval::ALWAYS,
+            position: Position(u64::MAX),
+            digest: Digest([0xff; 31]),
+        }
+    }
+
+    #[test]
+    fn the_leaf_of_a_claim_equals_its_twin() {
+        let native = claim();
+        let salt = statement::claim::salt(&Word::from_u64(3), BatchNumber(4), 5);
+        for covered in [false, true] {
+            let (r1cs, _, movable) = check(|b| {
+                let mut word = |word: Word| b.alloc(from_word(&word));
+                let individual = word(native.individual);
+                let organisation = word(native.organisation);
+                let group = word(native.group);
+                let source = word(native.source.word());
+                let digest = word(native.digest.word());
+                let mut number = |number: u64| b.alloc(Fr::from(number));
+                let mask = number(native.mask());
+                let index = number(u64::from(native.patient.get()));
+                let position = number(native.position.0);
+                let receipt = [native.receipt.from, native.receipt.until];
+                let measured = [native.measured.from, native.measured.until];
+                let [receipt, measured] =
+                    [receipt, measured].map(|times| times.map(|time| number(time.get())));
+                let salt = b.alloc(salt);
+                let covered_bit = b.bit(covered);
+                let info = info(&mask, &index, &position, covered_bit.num());
+                let times = times(&receipt, &measured);
+                let words = ClaimWords {
+                    individual,
+                    organisation,
+                    group,
+                    source,
+                    info,
+                    times,
+                    digest,
+                    salt,
+                };
+                let found = leaf(b, &words);
+                let public = b.input(statement::claim::leaf(&native, covered, words.salt.value()));
+                b.enforce_equal(&found, &public);
+            });
+            assert_eq!((r1cs.a.len(), movable), (402 + 2, 0));
+        }
+    }
+
+    #[test]
+    fn tag_edge_and_root_equal_their_twins() {
+        let Claim { patient, position, .. } = claim();
+        let (view_key, salt, domain) = (Word::from_u64(9), Fr::from(7u8), Fr::from(8u8));
+        for length in [1, 5, 16, 17, 60] {
+            let leaves: Vec<Fr> = (0..length).map(Fr::from).collect();
+            check(|b| {
+                let index = b.alloc(Fr::from(patient.get()));
+                let count = Num::from(&Bit::constant(true)) + b.alloc(Fr::from(3u8));
+                let [key, domain_num] = [from_word(&view_key), domain].map(|word| b.alloc(word));
+                let found = tag(b, &key, &domain_num, &index, 11, &count);
+                let native = statement::claim::tag(&view_key, domain, patient, 11, 4);
+                assert_eq!(found.value(), native);
+
+                let place = b.alloc(Fr::from(position.0));
+                let blind = b.alloc(salt);
+                let found = edge(b, &index, &place, &blind);
+                assert_eq!(found.value(), statement::claim::edge(patient, position, salt));
+
+                let list: Vec<Num> = leaves.iter().map(|leaf| b.alloc(*leaf)).collect();
+                let found = root16(b, Domain::ClaimsNode, &list);
+                let native = statement::claim::root16(Domain::ClaimsNode, &leaves);
+                assert_eq!(found.value(), native);
+            });
+        }
+    }
+}

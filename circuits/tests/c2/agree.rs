@@ -5,10 +5,11 @@ use super::world::*;
 use ark_bn254::Fr;
 use ark_std::rand::rngs::StdRng;
 use ark_std::rand::{Rng, SeedableRng};
+use circuits::shapes::{Shape, Statement};
 use model::{
     Category, Claim, Interval, Kind, Label, Party, Position, Purpose, Record, Rule, RuleSlot, Word,
 };
-use statement::c2::{Capacity, Edge, check, pack};
+use statement::c2::{Capacity, Edge, check, covers, pack};
 use std::collections::BTreeMap;
 
 #[test]
@@ -215,4 +216,42 @@ fn claims_thrown_into_one_slot_are_judged_alike() {
         held[usize::from(native)] += 1;
     }
     assert!(held[0] > 9 && held[1] > 9, "refused and accepted: {held:?}");
+}
+
+#[test]
+fn a_claim_is_covered_if_and_only_if_a_slot_of_it_alone_is() {
+    let mut held = [0, 0];
+    for seed in 200..400 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let record = random_record(&mut rng, seed);
+        let claim = random_claim(&mut rng, 5, POSITION_IN + 2);
+        let verdict = covers(Some(&record), &claim);
+        let records = BTreeMap::from([(5, record)]);
+        let chunk = placed(ONE, &records, vec![(patient(5), false, vec![claim])]);
+        let checked = check(&chunk).map(|_| ()).map_err(|error| error.rule());
+        assert_eq!(checked, verdict.map(|_| ()).map_err(|refusal| Some(refusal.rule())));
+        held[usize::from(verdict.is_ok())] += 1;
+    }
+    assert!(held[0] > 20 && held[1] > 20, "refused and covered: {held:?}");
+}
+
+#[test]
+fn a_full_chunk_of_the_large_shape_is_assigned_without_a_violated_row() {
+    let shape = Shape::named("c2-17").expect("the shape");
+    let capacity = Capacity { slots: 12, claims_per_slot: 4 };
+    let deny = Rule { access: span(T0, T0 + 5), ..rule(CLINIC) };
+    let rules = [(RuleSlot::Permit(0), rule(DOCTOR)), (RuleSlot::Deny(0), deny)];
+    let index = |n: u32| 1 + n / 2 * 1000;
+    let records = (0..12).map(|n| (index(n), record(u64::from(n / 2), &rules))).collect();
+    // Two slots for each patient.
+    let claims = (0..48).map(|n| claim(index(n / 4), POSITION_IN + 1 + u64::from(n % 8)));
+    let chunk = chunk(capacity, &records, &claims.collect::<Vec<_>>());
+    let inputs = check(&chunk).expect("the native check accepts");
+    let assignment =
+        shape.assign(Statement::C2(&inputs, &chunk)).expect("the chunk is of the shape");
+    let mut rows = assignment.az.iter().zip(&assignment.bz).zip(&assignment.cz);
+    assert!(rows.all(|((a, b), c)| *a * b == *c));
+    assert_eq!(assignment.instance[1..], Statement::C2(&inputs, &chunk).inputs());
+    let small = Shape::named("c2-test").expect("the shape");
+    assert!(small.assign(Statement::C2(&inputs, &chunk)).is_err());
 }

@@ -425,7 +425,8 @@ fn c2_19_a_count_of_excluded_claims_that_is_not_theirs_is_refused() {
 
 #[test]
 fn c2_19_an_excluded_claim_without_a_digest_category_or_time_is_refused_all_the_same() {
-    let changes: [(u8, fn(&mut Claim)); 4] = [
+    type Change = fn(&mut Claim);
+    let changes: [(u8, Change); 4] = [
         (22, |claim| claim.digest = Digest([0; 31])),
         (11, |claim| claim.labels = Labels::NONE),
         (5, |claim| claim.receipt = span(T0 - 1, T0)),
