@@ -1,1 +1,42 @@
-//! Checks everything from the base chain and public batch files alone.
+//! Checks a deployment from the base chain and public batch files alone.
+//!
+//! The core is [`check`]: plain functions from what the chain says and what a file holds to "it
+//! holds" or the first [`Broken`] item. [`audit`](audit()) is the shell that reads the chain and the
+//! files and feeds the core; [`Report`] is what it says.
+//!
+//! Nobody is trusted: neither the operator's node, nor the contract beyond its code, nor a batch
+//! file. What a chain or a file does not deliver is *unavailable*, never *broken* and never *fine*.
+//! No proving code, no circuit and no journal is linked here; a key is read from the chain, and that
+//! it belongs to the circuits is shown by `prover export`.
+//!
+//! ```no_run
+//! use auditor::{Options, Quiet, Source, audit};
+//! use l1_contracts::Deployment;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let deployment = Deployment::read("deployment.json".as_ref())?;
+//! let data = Source::parse("http://127.0.0.1:8080")?;
+//! let rpc = "http://127.0.0.1:8545";
+//! let report = audit(rpc, &deployment, &data, &Options::default(), &Quiet).await;
+//! assert!(report.holds(), "{}", report.text(auditor::Colour::Plain));
+//! # Ok(())
+//! # }
+//! ```
+
+mod audit;
+mod broken;
+mod chain;
+pub mod check;
+pub mod headers;
+mod open;
+mod report;
+mod shapes;
+mod source;
+mod time;
+
+pub use audit::{Options, Progress, Quiet, audit};
+pub use broken::{Broken, Fault, Item, Unavailable};
+pub use open::{OpenedClaim, OpenedOperation, Opening, open};
+pub use report::{Colour, NOT_PROVEN, Report, Verdict};
+pub use shapes::{Layout, layout};
+pub use source::{Source, SourceError};

@@ -1,0 +1,223 @@
+//! The shell of an audit: reads the chain and the files, feeds the core, writes the report.
+
+use std::collections::BTreeMap;
+
+use l1_contracts::{Deployment, SetupKind};
+use model::{BatchHeader, BatchNumber};
+use statement::batch::{PatientOpening, PublicFile};
+use statement::scope;
+
+use crate::broken::{Broken, Fault, Item, equal};
+use crate::chain::{self, History};
+use crate::check::{self, Context, Coverage, Lateness, Previous};
+use crate::report::Report;
+use crate::source::Source;
+
+/// What to audit beside what the chain commits to.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// First batch whose file is checked, at least 1; the header chain always begins at genesis.
+    /// Default 1.
+    pub from: u64,
+    /// A batch counts as late if it settled so much later than its window ended, milliseconds.
+    /// Default 10 minutes.
+    pub late_after_ms: u64,
+    /// Openings with the names of their files; those of batches before `from` are not looked at.
+    pub openings: Vec<(String, PatientOpening)>,
+    /// Whether the openings are those of all patients of the batches.
+    pub coverage: Coverage,
+    /// Hashes of the headers of batches 1, 2, .. that an earlier audit saw.
+    pub saved_headers: Vec<[u8; 32]>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            from: 1,
+            late_after_ms: 10 * 60 * 1000,
+            openings: Vec::new(),
+            coverage: Coverage::Some,
+            saved_headers: Vec::new(),
+        }
+    }
+}
+
+/// Is told how far an audit is.
+pub trait Progress: Send + Sync {
+    /// Batch `number` of `of` is being checked.
+    fn batch(&self, number: u64, of: u64);
+}
+
+/// Says nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Quiet;
+
+impl Progress for Quiet {
+    fn batch(&self, _number: u64, _of: u64) {}
+}
+
+/// Audits a deployment. It never fails: what goes wrong is the report's verdict.
+///
+/// Verifying is done on the calling task: about 3 ms a proof.
+pub async fn audit(
+    rpc: &str,
+    deployment: &Deployment,
+    data: &Source,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Report {
+    let report = Report::new(deployment, options.from, options.late_after_ms);
+    let mut run = Run { deployment, data, options, progress, report };
+    let outcome = run.run(rpc).await;
+    run.report.conclude(outcome);
+    run.report
+}
+
+struct Run<'a> {
+    deployment: &'a Deployment,
+    data: &'a Source,
+    options: &'a Options,
+    progress: &'a dyn Progress,
+    report: Report,
+}
+
+impl Run<'_> {
+    async fn run(&mut self, rpc: &str) -> Result<(), Fault> {
+        let edge = chain::connect(rpc, self.deployment).await?;
+        let on_chain = chain::constants(&edge).await?;
+        let context = check::deployment(self.deployment, &on_chain)?;
+        if context.dev_insecure {
+            self.report.setup = SetupKind::DevInsecure;
+        }
+        let keys = context.keys.len();
+        let holds = format!("code, constants and {keys} keys on chain are those of the file");
+        self.report.group("deployment", holds);
+
+        let history = chain::history(&edge).await?;
+        let lateness = self.headers(&context, &history)?;
+        self.files(&context, &history).await?;
+        self.head(&context, &history, lateness)
+    }
+
+    fn headers(&mut self, context: &Context, history: &History) -> Result<Lateness, Fault> {
+        let settled = &history.settled;
+        self.report.settled = settled.len() as u64;
+        let lateness = check::headers(&context.genesis, settled, self.options.late_after_ms)?;
+        self.report.late(lateness);
+        self.report.headers = settled.iter().map(|s| s.batch.header.clone()).collect();
+        saved(&self.options.saved_headers, &self.report.headers)?;
+        let (count, max) = (settled.len(), lateness.max_ms);
+        let holds = format!("{count} headers in one chain from genesis, lateness at most {max} ms");
+        self.report.group("headers", holds);
+        Ok(lateness)
+    }
+
+    async fn files(&mut self, context: &Context, history: &History) -> Result<(), Fault> {
+        let openings = by_batch(&self.options.openings, history.state.number)?;
+        self.report.complete = self.options.coverage == Coverage::All;
+        let mut previous = context.genesis.clone();
+        for settled in &history.settled {
+            let header = &settled.batch.header;
+            let number = header.number;
+            if number.0 < self.options.from {
+                previous = Previous::after(header, None);
+                continue;
+            }
+            self.progress.batch(number.0, history.state.number);
+            let bytes = self.data.public_file(number).await?;
+            let summary = check::batch(context, &previous, header, &bytes)?;
+            self.report.add(header, summary.proofs);
+            if let Some(bytes) = self.data.private_file(number).await? {
+                check::private_file(header, &bytes)?;
+                self.report.private_files += 1;
+            }
+            let of_batch = openings.get(&number).map_or(&[][..], Vec::as_slice);
+            self.opened(context, header, &summary.file, of_batch)?;
+            previous = Previous::after(header, summary.tail);
+        }
+        self.files_hold();
+        Ok(())
+    }
+
+    fn files_hold(&mut self) {
+        let Report { batches, proofs_verified, private_files, openings, .. } = &self.report;
+        let files = format!(
+            "{batches} files: leaves, roots, counters, segments, journal and {proofs_verified} \
+             proofs are those of the headers"
+        );
+        let (private, openings) = match (*private_files, *openings) {
+            (0, 0) => (None, None),
+            (private, opened) => (
+                (private > 0)
+                    .then(|| format!("{private} files have the length and hash committed")),
+                (opened > 0).then(|| format!("{opened} openings are as committed and as ruled")),
+            ),
+        };
+        self.report.group("public files", files);
+        if let Some(holds) = private {
+            self.report.group("private files", holds);
+        }
+        if let Some(holds) = openings {
+            self.report.group("openings", holds);
+        }
+    }
+
+    fn opened(
+        &mut self,
+        context: &Context,
+        header: &BatchHeader,
+        file: &PublicFile,
+        openings: &[&Named],
+    ) -> Result<(), Broken> {
+        let mut opened = Vec::with_capacity(openings.len());
+        for (name, opening) in openings {
+            opened.push(check::opening(context, header, file, name, opening)?);
+            self.report.openings += 1;
+        }
+        check::coverage(header, file, &opened, self.options.coverage)
+    }
+
+    fn head(
+        &mut self,
+        context: &Context,
+        history: &History,
+        lateness: Lateness,
+    ) -> Result<(), Fault> {
+        let last = self.report.headers.last();
+        let last = last.map_or_else(|| context.genesis.clone(), |h| Previous::after(h, None));
+        check::head(&history.state, &last, lateness)?;
+        let holds = format!("the contract stores what batch {} ends with", last.number);
+        self.report.group("head", holds);
+        Ok(())
+    }
+}
+
+type Named = (String, PatientOpening);
+
+/// The openings by batch.
+fn by_batch(
+    openings: &[Named],
+    settled: u64,
+) -> Result<BTreeMap<BatchNumber, Vec<&Named>>, Broken> {
+    let mut by_batch: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for named in openings {
+        let (name, opening) = named;
+        if !(1..=settled).contains(&opening.batch.0) {
+            let item = Item::Opening { file: name.clone(), part: "batch" };
+            let expected = format!("a settled batch, 1 to {settled}");
+            return Err(Broken::outside(item, expected, opening.batch.0.to_string()));
+        }
+        by_batch.entry(opening.batch).or_default().push(named);
+    }
+    Ok(by_batch)
+}
+
+/// What an earlier audit saw must still be there.
+fn saved(saved: &[[u8; 32]], headers: &[BatchHeader]) -> Result<(), Broken> {
+    for (number, expected) in (1..).zip(saved) {
+        let found = headers.get(number as usize - 1);
+        let found = found.map_or([0; 32], scope::header_hash);
+        equal(Some(BatchNumber(number)), Item::SavedHeader, expected, &found)?;
+    }
+    Ok(())
+}

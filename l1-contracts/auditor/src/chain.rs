@@ -1,0 +1,116 @@
+//! Reads from the chain what the core compares. Nothing is decided here.
+
+use alloy::providers::{Provider, ProviderBuilder};
+use l1_contracts::{Deployment, Edge, EdgeError, SettlementState};
+use model::BatchNumber;
+
+use crate::broken::{Broken, Fault, Item, Unavailable};
+use crate::check::{ChainKey, OnChain, Settled};
+use crate::source::client;
+
+/// How often the head is read again because a batch settled between two answers.
+const ATTEMPTS: usize = 5;
+
+/// What the chain says about the batches up to one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct History {
+    pub(crate) state: SettlementState,
+    pub(crate) settled: Vec<Settled>,
+}
+
+pub(crate) async fn connect(rpc: &str, deployment: &Deployment) -> Result<Edge, Fault> {
+    let url = rpc.parse().map_err(|_| no_chain("its address does not parse".into()))?;
+    let client = client().map_err(|error| no_chain(error.to_string()))?;
+    let builder = ProviderBuilder::new().disable_recommended_fillers();
+    let provider = builder.connect_reqwest(client, url).erased();
+    let connected = Edge::connect(provider, deployment.clone()).await;
+    connected.map_err(|e| fault(e, Item::Deployment("contract code")))
+}
+
+/// Immutable values and keys.
+pub(crate) async fn constants(edge: &Edge) -> Result<OnChain, Fault> {
+    let item = || Item::Deployment("constants");
+    let code_is_ours = edge.code_is_ours().await.map_err(|e| fault(e, item()))?;
+    let sequencer = edge.sequencer().await.map_err(|e| fault(e, item()))?;
+    let constants = edge.constants().await.map_err(|e| fault(e, item()))?;
+    let mut keys = Vec::new();
+    for record in &edge.deployment().keys {
+        let item = || Item::Key { shape: record.shape.clone(), part: "words on chain" };
+        let code = edge.key_code(record.id.0).await.map_err(|e| fault(e, item()))?;
+        if code.is_zero() {
+            let item = Item::Key { shape: record.shape.clone(), part: "id" };
+            let expected = "an id that the contract accepts";
+            return Err(Broken::outside(item, expected, record.id.to_string()).into());
+        }
+        let found = edge.verifying_key(record.id.0).await;
+        let (key, circuit) = found.map_err(|e| fault(e, item()))?;
+        keys.push(ChainKey { code, circuit, key });
+    }
+    let (registrar, receipt_signer, genesis_root, genesis_time) = constants;
+    Ok(OnChain {
+        code_is_ours,
+        sequencer,
+        registrar,
+        receipt_signer,
+        genesis_root,
+        genesis_time,
+        keys,
+    })
+}
+
+/// Events and head of one moment: a batch that settles meanwhile belongs to the next audit.
+pub(crate) async fn history(edge: &Edge) -> Result<History, Fault> {
+    let mut state = edge.state().await.map_err(|e| fault(e, Item::Head("state")))?;
+    for _ in 0..ATTEMPTS {
+        let events = edge.settled().await.map_err(|e| fault(e, Item::Header("event")))?;
+        let after = edge.state().await.map_err(|e| fault(e, Item::Head("state")))?;
+        if after != state {
+            state = after;
+            continue;
+        }
+        let mut settled = Vec::with_capacity(events.len());
+        for batch in events {
+            let time = edge.block_time(batch.block).await;
+            let block_time = time.map_err(|e| fault(e, Item::Header("block")))?;
+            settled.push(Settled { batch, block_time });
+        }
+        return all_there(state, settled);
+    }
+    Err(no_chain("its head moved during every reading".into()).into())
+}
+
+/// A node that has dropped old events cannot serve an audit; that is not the contract's fault.
+fn all_there(state: SettlementState, settled: Vec<Settled>) -> Result<History, Fault> {
+    let has = |number| settled.iter().any(|s| s.batch.header.number == BatchNumber(number));
+    match (1..=state.number).find(|number| !has(*number)) {
+        None => Ok(History { state, settled }),
+        Some(number) => {
+            let what = format!("the event of batch {number}");
+            let why = format!("the chain node delivers no log of it, of {} settled", state.number);
+            Err(Unavailable { what, why }.into())
+        }
+    }
+}
+
+fn no_chain(why: String) -> Unavailable {
+    Unavailable { what: "the base chain".into(), why }
+}
+
+/// What the chain did not answer is unavailable; what it answered wrongly is broken.
+fn fault(error: EdgeError, item: Item) -> Fault {
+    match error {
+        EdgeError::Transport(source) => no_chain(source.to_string()).into(),
+        EdgeError::Pending(why) => no_chain(why).into(),
+        EdgeError::WrongChain { expected, found } => {
+            let item = Item::Deployment("chain id");
+            Broken::outside(item, expected.to_string(), found.to_string()).into()
+        }
+        other => Broken::outside(item, "an answer of the settlement contract", text(&other)).into(),
+    }
+}
+
+/// An error with its causes.
+fn text(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,115 @@
+//! One public file against its header and what came before.
+
+use alloy::primitives::keccak256;
+use model::{BatchHeader, limits};
+use statement::batch::{FileError, PublicFile, SegmentEntry};
+
+use super::{Context, Previous, Tail, claims, journal, operations, within};
+use crate::broken::{Broken, Item, equal};
+
+/// What a checked batch holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Summary {
+    /// The file.
+    pub file: PublicFile,
+    /// Its last journal group; the predecessor's if it has none.
+    pub tail: Option<Tail>,
+    /// Proofs verified.
+    pub proofs: u64,
+}
+
+/// Checks one batch: the file decodes, is that of the header, and everything that the header
+/// commits to follows from it, every proof included. What stands in the header alone (its place in
+/// the chain of headers) is not looked at again.
+///
+/// # Errors
+/// [`Broken`] names the first item that does not hold.
+pub fn batch(
+    context: &Context,
+    previous: &Previous,
+    header: &BatchHeader,
+    bytes: &[u8],
+) -> Result<Summary, Broken> {
+    let file = PublicFile::from_bytes(bytes).map_err(|error| undecodable(header, &error))?;
+    same_header(header, &file.header)?;
+    operations::check(context, header, &file.operations)?;
+    claims::check(context, previous, header, &file.claims)?;
+    equal(within(header), Item::File("segments"), &header.data_root, &data_root(&file.segments))?;
+    let tail = journal::check(previous, header, &file.groups)?;
+    let proofs = (file.operations.len() + file.claims.len()) as u64;
+    Ok(Summary { file, tail, proofs })
+}
+
+/// The outside of the private file: what is inside is for the patients.
+///
+/// # Errors
+/// [`Broken`] if it is not the file that the header commits to.
+pub fn private_file(header: &BatchHeader, bytes: &[u8]) -> Result<(), Broken> {
+    let item = Item::PrivateFile;
+    equal(within(header), item("length"), &header.ciphertext_length, &(bytes.len() as u64))?;
+    equal(within(header), item("hash"), &header.ciphertext_hash, &keccak256(bytes).0)
+}
+
+/// What a header commits to of its segments: blake3 over the digests in order; zero for none.
+pub fn data_root(segments: &[SegmentEntry]) -> [u8; 32] {
+    if segments.is_empty() {
+        return [0; 32];
+    }
+    let mut hasher = blake3::Hasher::new();
+    for segment in segments {
+        hasher.update(&segment.digest.0);
+    }
+    *hasher.finalize().as_bytes()
+}
+
+fn undecodable(header: &BatchHeader, error: &FileError) -> Broken {
+    let (part, found) = match error {
+        FileError::Magic { .. } => ("format", error.to_string()),
+        FileError::TooLarge { found, .. } => ("size", format!("{found} bytes")),
+        FileError::Header(source) => ("header", source.to_string()),
+        FileError::Section { section, source } => (*section, source.to_string()),
+    };
+    let expected = match part {
+        "size" => format!("at most {} bytes", limits::PUBLIC_FILE_BYTES_MAX),
+        _ => "canonical bytes of a public batch file".to_owned(),
+    };
+    Broken::inside(header.number, Item::File(part), expected, found)
+}
+
+/// Names of the header's words in order.
+const WORDS: [&str; BatchHeader::WORDS] = [
+    "version",
+    "number",
+    "previous hash",
+    "begin of the window",
+    "end of the window",
+    "root in",
+    "root out",
+    "first forced stop",
+    "count of forced stops",
+    "outcomes of forced stops",
+    "operations root",
+    "claims root",
+    "operations",
+    "enrolments",
+    "access claims",
+    "collect claims",
+    "break-glass claims",
+    "excluded claims",
+    "data root",
+    "journal position",
+    "journal hash",
+    "registry root",
+    "data source",
+    "ciphertext hash",
+    "ciphertext length",
+    "key version",
+];
+
+fn same_header(chain: &BatchHeader, file: &BatchHeader) -> Result<(), Broken> {
+    let words = chain.to_words().into_iter().zip(file.to_words()).zip(WORDS);
+    for ((expected, found), name) in words {
+        equal(within(chain), Item::Header(name), &expected, &found)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! The deployment file against the chain.
+
+use std::collections::BTreeMap;
+
+use alloy::primitives::Address;
+use l1_contracts::{Deployment, KeyRecord, SetupKind, bytecode_hash};
+use model::{Millis, Word};
+use statement::proof::VerifyingKey;
+use statement::scope;
+
+use super::{AcceptedKey, Context, Previous};
+use crate::broken::{Broken, Item, equal};
+use crate::shapes::{SHAPES, layout};
+
+/// What the chain says about a deployment.
+#[derive(Clone, Debug)]
+pub struct OnChain {
+    /// Whether the code at the address is that of the contract.
+    pub code_is_ours: bool,
+    /// Who may settle.
+    pub sequencer: Address,
+    /// Hash of the registrar's key.
+    pub registrar: Word,
+    /// Who signs receipts.
+    pub receipt_signer: Address,
+    /// Consent root before the first batch.
+    pub genesis_root: Word,
+    /// Begin of the first window, milliseconds since 1900.
+    pub genesis_time: u64,
+    /// The keys in the order of the deployment file.
+    pub keys: Vec<ChainKey>,
+}
+
+/// A verifying key as the contract accepted it.
+#[derive(Clone, Debug)]
+pub struct ChainKey {
+    /// The account whose code holds its words.
+    pub code: Address,
+    /// For which circuit.
+    pub circuit: u8,
+    /// The key.
+    pub key: VerifyingKey,
+}
+
+/// Words of alpha, beta and gamma: what all keys of a setup share.
+const SHARED_WORDS: usize = 2 + 4 + 4;
+
+/// Compares the file with the chain.
+///
+/// # Errors
+/// [`Broken`] names the first difference.
+pub fn deployment(file: &Deployment, chain: &OnChain) -> Result<Context, Broken> {
+    constants(file, chain)?;
+    let mut keys = BTreeMap::new();
+    for (record, found) in file.keys.iter().zip(&chain.keys) {
+        keys.insert(record.id.0, key(record, found)?);
+    }
+    shared_setup(file, chain)?;
+    let dev_insecure = setup_kind(file, chain)?;
+    for circuit in [1, 2] {
+        if !keys.values().any(|key: &AcceptedKey| key.layout.circuit() == circuit) {
+            let expected = format!("a key of circuit {circuit}");
+            return Err(Broken::outside(Item::Deployment("keys"), expected, "none"));
+        }
+    }
+    let genesis = Previous::genesis(file.scope(), chain.genesis_root, time(chain.genesis_time)?);
+    Ok(Context {
+        scope: file.scope(),
+        sig_domain: scope::sig_domain(file.scope()),
+        registrar: chain.registrar,
+        keys,
+        genesis,
+        dev_insecure,
+    })
+}
+
+fn constants(file: &Deployment, chain: &OnChain) -> Result<(), Broken> {
+    let item = Item::Deployment;
+    equal(None, item("code hash"), &bytecode_hash().0, &file.code_hash.0)?;
+    if !chain.code_is_ours {
+        let expected = "the settlement contract that this auditor was built with";
+        return Err(Broken::outside(item("contract code"), expected, "other code"));
+    }
+    equal(None, item("sequencer"), &file.sequencer, &chain.sequencer)?;
+    equal(None, item("registrar"), &word(&file.registrar)?, &chain.registrar)?;
+    equal(None, item("receipt signer"), &file.receipt_signer, &chain.receipt_signer)?;
+    equal(None, item("genesis root"), &word(&file.genesis_root)?, &chain.genesis_root)?;
+    equal(None, item("genesis time"), &file.genesis_time, &chain.genesis_time)
+}
+
+fn key(record: &KeyRecord, found: &ChainKey) -> Result<AcceptedKey, Broken> {
+    let item = |part| Item::Key { shape: record.shape.clone(), part };
+    let Some(layout) = layout(&record.shape) else {
+        let expected = SHAPES.map(|(name, _)| name).join(", ");
+        return Err(Broken::outside(item("shape"), format!("one of {expected}"), "another"));
+    };
+    equal(None, item("id"), &record.id.0, &found.key.id())?;
+    equal(None, item("code address"), &record.code, &found.code)?;
+    equal(None, item("circuit"), &record.circuit, &found.circuit)?;
+    equal(None, item("circuit"), &layout.circuit(), &found.circuit)?;
+    Ok(AcceptedKey { layout, key: found.key.clone() })
+}
+
+/// Proofs under several keys are verified together on chain only if the keys share a setup.
+fn shared_setup(file: &Deployment, chain: &OnChain) -> Result<(), Broken> {
+    let shared = |key: &ChainKey| key.key.key_words()[..SHARED_WORDS].to_vec();
+    let first = chain.keys.first().map(shared);
+    let other = file.keys.iter().zip(&chain.keys).find(|(_, key)| Some(shared(key)) != first);
+    match other {
+        None => Ok(()),
+        Some((record, _)) => {
+            let item = Item::Key { shape: record.shape.clone(), part: "alpha, beta and gamma" };
+            Err(Broken::outside(item, "those of the first key", "others"))
+        }
+    }
+}
+
+/// A key that is known to be forgeable must be called so.
+fn setup_kind(file: &Deployment, chain: &OnChain) -> Result<bool, Broken> {
+    let mut keys = file.keys.iter().zip(&chain.keys);
+    let dev = keys.find(|(_, found)| found.key.is_dev_insecure());
+    match (file.setup, dev) {
+        (SetupKind::Ceremony, Some((record, _))) => {
+            let item = Item::Key { shape: record.shape.clone(), part: "setup" };
+            let expected = "a key from a ceremony, as the deployment file says";
+            Err(Broken::outside(item, expected, "a development key: anybody can forge its proofs"))
+        }
+        (setup, dev) => Ok(dev.is_some() || setup == SetupKind::DevInsecure),
+    }
+}
+
+fn word(text: &str) -> Result<Word, Broken> {
+    let item = Item::Deployment("registrar or genesis root");
+    Word::from_hex(text).map_err(|error| Broken::outside(item, "a word", error.to_string()))
+}
+
+fn time(found: u64) -> Result<Millis, Broken> {
+    let item = Item::Deployment("genesis time");
+    Millis::new(found).map_err(|error| Broken::outside(item, "44 bits", error.to_string()))
+}

@@ -1,0 +1,115 @@
+//! The core: what must hold, as functions of plain values.
+//!
+//! In the order of an audit: [`deployment`] compares the deployment file with the chain and gives
+//! the [`Context`]; [`headers`] follows the header chain; [`batch`] checks one public file down to
+//! every proof; [`opening`] evaluates what a patient opened; [`head`] compares what the contract
+//! stores at last.
+
+mod batch;
+mod claims;
+mod deployment;
+mod headers;
+mod journal;
+mod openings;
+mod operations;
+
+pub use batch::{Summary, batch, data_root, private_file};
+pub use deployment::{ChainKey, OnChain, deployment};
+pub use headers::{Lateness, Settled, head, headers};
+pub use openings::{Coverage, Opened, coverage, opening};
+
+use std::collections::BTreeMap;
+
+use ark_bn254::Fr;
+use model::{BatchHeader, BatchNumber, ChainScope, Millis, Position, Word};
+use statement::proof::VerifyingKey;
+use statement::{journal as groups, scope};
+
+use crate::Layout;
+
+/// What every batch of a deployment is checked against.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Chain and contract.
+    pub scope: ChainScope,
+    /// What signatures are bound to.
+    pub sig_domain: Fr,
+    /// Hash of the registrar's key.
+    pub registrar: Word,
+    /// The accepted keys by id.
+    pub keys: BTreeMap<[u8; 32], AcceptedKey>,
+    /// What stands before the first batch.
+    pub genesis: Previous,
+    /// Whether some key was made from public constants: then its proofs prove nothing.
+    pub dev_insecure: bool,
+}
+
+/// A verifying key that the contract accepts.
+#[derive(Clone, Debug)]
+pub struct AcceptedKey {
+    /// The leaves of its chunks.
+    pub layout: Layout,
+    /// The key.
+    pub key: VerifyingKey,
+}
+
+/// What a batch continues.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Previous {
+    /// Number; 0 before the first batch.
+    pub number: u64,
+    /// Hash of the header.
+    pub hash: [u8; 32],
+    /// End of the window.
+    pub t1: Millis,
+    /// Consent root.
+    pub root: Word,
+    /// Journal position of the close.
+    pub position: Position,
+    /// Chain hash after the group that holds the close.
+    pub journal_hash: [u8; 32],
+    /// That group; `None` if the public file was not read.
+    pub tail: Option<Tail>,
+}
+
+/// The last journal group of a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tail {
+    /// Its number.
+    pub group: u64,
+    /// Position of its last entry.
+    pub last: Position,
+}
+
+impl Previous {
+    /// What stands before the first batch of a deployment.
+    pub fn genesis(scope: ChainScope, root: Word, time: Millis) -> Previous {
+        Previous {
+            number: 0,
+            hash: scope::genesis_hash(scope, root, time),
+            t1: time,
+            root,
+            position: Position(0),
+            journal_hash: groups::genesis(scope),
+            tail: Some(Tail { group: 0, last: Position(0) }),
+        }
+    }
+
+    /// What the batch after this one continues.
+    pub fn after(header: &BatchHeader, tail: Option<Tail>) -> Previous {
+        Previous {
+            number: header.number.0,
+            hash: scope::header_hash(header),
+            t1: header.window.t1(),
+            root: header.root_out,
+            position: header.journal_position,
+            journal_hash: header.journal_hash,
+            tail,
+        }
+    }
+}
+
+/// The batch in which something is.
+fn within(header: &BatchHeader) -> Option<BatchNumber> {
+    Some(header.number)
+}

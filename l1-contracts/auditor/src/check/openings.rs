@@ -1,0 +1,319 @@
+//! What patients opened, evaluated natively: records, claims, coverage, operations, segments.
+//!
+//! No error of this module shows a value of an opening: items are named by file and number.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{Action, BatchHeader, Digest, Kind};
+use statement::batch::{ClaimOpening, ClaimsChunk, OperationOpening, PatientOpening, PublicFile};
+use statement::c2::{Capacity, covers};
+use statement::field::{from_word, to_word};
+use statement::operation::{self, SignedOperation};
+use statement::scope::{self, Circuit};
+use statement::tree::{Path, verify_path};
+use statement::{claim, record};
+
+use super::{Context, within};
+use crate::Layout;
+use crate::broken::{Broken, Item, equal};
+
+/// What one opening opened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Opened {
+    /// Name of its file.
+    pub file: String,
+    /// Chunk and leaf of each claim.
+    pub claims: Vec<(usize, usize)>,
+    /// Chunk and row of each operation.
+    pub operations: Vec<(usize, usize)>,
+    /// Number in the opening and digest of each collection.
+    pub collected: Vec<(usize, Digest)>,
+}
+
+/// How much of a batch the openings open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Coverage {
+    /// Some patients.
+    Some,
+    /// Every patient: then no leaf and no segment may be left over.
+    All,
+}
+
+/// One opening against its batch.
+struct Evaluation<'a> {
+    context: &'a Context,
+    header: &'a BatchHeader,
+    file: &'a PublicFile,
+    name: &'a str,
+    opening: &'a PatientOpening,
+}
+
+/// Evaluates an opening. `file` is a public file that [`super::batch`] found sound.
+///
+/// # Errors
+/// [`Broken`] names the first thing that is not as committed, or not as the rules say.
+pub fn opening(
+    context: &Context,
+    header: &BatchHeader,
+    file: &PublicFile,
+    name: &str,
+    opening: &PatientOpening,
+) -> Result<Opened, Broken> {
+    let this = Evaluation { context, header, file, name, opening };
+    this.record()?;
+    let (mut claims, mut operations) = (Vec::new(), Vec::new());
+    for (number, opened) in opening.claims.iter().enumerate() {
+        claims.push(this.claim(number, opened)?);
+    }
+    for (number, opened) in opening.operations.iter().enumerate() {
+        operations.push(this.operation(number, opened)?);
+    }
+    this.slots(&claims)?;
+    let collect = |(_, opened): &(usize, &ClaimOpening)| opened.claim.kind == Kind::Collect;
+    let collected = opening.claims.iter().enumerate().filter(collect);
+    let collected = collected.map(|(number, opened)| (number, opened.claim.digest)).collect();
+    Ok(Opened { file: name.to_owned(), claims, operations, collected })
+}
+
+/// What the openings of one batch say together: nothing is opened twice, every opened collection
+/// has its segment, and, if all patients opened, nothing is left over.
+///
+/// # Errors
+/// [`Broken`] names the claim without data, the segment without a claim, or the leaf.
+pub fn coverage(
+    header: &BatchHeader,
+    file: &PublicFile,
+    opened: &[Opened],
+    coverage: Coverage,
+) -> Result<(), Broken> {
+    let (mut claims, mut operations) = (BTreeSet::new(), BTreeSet::new());
+    for opened in opened {
+        let claims_are_new = opened.claims.iter().all(|place| claims.insert(*place));
+        let operations_are_new = opened.operations.iter().all(|place| operations.insert(*place));
+        if !claims_are_new || !operations_are_new {
+            let item = Item::Opening { file: opened.file.clone(), part: "places" };
+            let found = "a place that is opened twice";
+            return Err(Broken::inside(header.number, item, "each place opened once", found));
+        }
+    }
+    let unclaimed = claimed_segments(header, file, opened)?;
+    match coverage {
+        Coverage::Some => Ok(()),
+        Coverage::All => nothing_left(header, file, unclaimed, &claims, &operations),
+    }
+}
+
+/// Matches collections with segments; gives the segments that no claim names.
+fn claimed_segments(
+    header: &BatchHeader,
+    file: &PublicFile,
+    opened: &[Opened],
+) -> Result<BTreeSet<usize>, Broken> {
+    let mut by_digest: BTreeMap<[u8; 31], Vec<usize>> = BTreeMap::new();
+    for (number, segment) in file.segments.iter().enumerate().rev() {
+        by_digest.entry(segment.digest.0).or_default().push(number);
+    }
+    for opened in opened {
+        for (number, digest) in &opened.collected {
+            if by_digest.get_mut(&digest.0).and_then(Vec::pop).is_none() {
+                let (file, claim) = (opened.file.clone(), *number);
+                let item = Item::OpenedClaim { file, claim, part: "claim without data" };
+                let expected = "a segment of its digest under the data root";
+                return Err(Broken::inside(header.number, item, expected, "none"));
+            }
+        }
+    }
+    Ok(by_digest.into_values().flatten().collect())
+}
+
+fn nothing_left(
+    header: &BatchHeader,
+    file: &PublicFile,
+    unclaimed: BTreeSet<usize>,
+    claims: &BTreeSet<(usize, usize)>,
+    operations: &BTreeSet<(usize, usize)>,
+) -> Result<(), Broken> {
+    let left = |item, found| Err(Broken::inside(header.number, item, "an opening of it", found));
+    for (chunk, committed) in file.operations.iter().enumerate() {
+        let mut rows = committed.leaves.iter().enumerate().filter(|(_, leaf)| !leaf.is_zero());
+        if let Some((row, _)) = rows.find(|(row, _)| !operations.contains(&(chunk, *row))) {
+            return left(Item::OperationLeaf { chunk, row }, "an operation that nobody opened");
+        }
+    }
+    // Tags stand beside claims; that each slot was opened as a whole follows from its tag.
+    for (chunk, committed) in file.claims.iter().enumerate() {
+        let opened = claims.range((chunk, 0)..(chunk + 1, 0)).count() as u64;
+        let counted =
+            super::claims::counter([committed.access, committed.collect, committed.break_glass]);
+        if opened < counted {
+            let found = format!("{opened} opened of {counted} claims");
+            let item = Item::Claims { chunk, part: "claims" };
+            return Err(Broken::inside(header.number, item, "an opening of each", found));
+        }
+    }
+    match unclaimed.first() {
+        None => Ok(()),
+        Some(segment) => {
+            let expected = "a claim of its digest: all openings were said to be given";
+            let item = Item::Segment { segment: *segment };
+            Err(Broken::inside(header.number, item, expected, "an unclaimed segment"))
+        }
+    }
+}
+
+impl Evaluation<'_> {
+    fn record(&self) -> Result<(), Broken> {
+        let PatientOpening { patient, record, path, batch, .. } = self.opening;
+        equal(within(self.header), self.item("batch"), &self.header.number.0, &batch.0)?;
+        let path: Path = path.map(|children| children.map(|child| from_word(&child)));
+        let root = from_word(&self.header.root_out);
+        match verify_path(root, record::leaf(record), patient.get(), &path) {
+            true => Ok(()),
+            false => {
+                let expected = "the record that stands at its index under the batch's root";
+                self.broken(self.item("record"), expected, "another record or path")
+            }
+        }
+    }
+
+    fn claim(&self, number: usize, opened: &ClaimOpening) -> Result<(usize, usize), Broken> {
+        let item = |part| Item::OpenedClaim { file: self.name.to_owned(), claim: number, part };
+        let (chunk, leaf) = (opened.chunk as usize, opened.leaf as usize);
+        let committed = self.file.claims.get(chunk);
+        let place = committed.and_then(|c| Some((c, c.leaves.get(leaf)?, self.capacity(c)?)));
+        let Some((_, committed, capacity)) = place else {
+            return self.broken(item("place"), "a claim leaf of the batch", "none");
+        };
+        let row = capacity.claims_per_slot + 1;
+        if leaf % row == row - 1 {
+            return self.broken(item("place"), "a claim leaf of the batch", "the place of a tag");
+        }
+        if opened.claim.patient != self.opening.patient {
+            return self.broken(item("patient"), "the opening's patient", "another");
+        }
+        let before: usize = self.file.claims[..chunk].iter().map(|c| c.leaves.len()).sum();
+        let view_key = &self.opening.record.view_key;
+        let salt = claim::salt(view_key, self.header.number, (before + leaf) as u64);
+        if to_word(&salt) != opened.salt {
+            return self.broken(item("salt"), "the salt derived from the view key", "another");
+        }
+        if to_word(&claim::leaf(&opened.claim, opened.covered, salt)) != *committed {
+            return self.broken(item("leaf"), "the claim that is committed there", "another");
+        }
+        self.coverage(item("coverage"), opened)?;
+        Ok((chunk, leaf))
+    }
+
+    /// The rules as people understand them against what was proven.
+    fn coverage(&self, item: Item, opened: &ClaimOpening) -> Result<(), Broken> {
+        match (covers(Some(&self.opening.record), &opened.claim), opened.covered) {
+            (Ok(_), true) | (Err(_), false) => Ok(()),
+            (Ok(slot), false) => {
+                let found = format!("it is covered by {slot:?} and was excluded wrongly");
+                self.broken(item, "an excluded claim that no rule covers", found)
+            }
+            (Err(refusal), true) => {
+                let found = format!("{} ({}): covered wrongly", refusal.sentence(), refusal.rule());
+                self.broken(item, "a covered claim that a rule covers", found)
+            }
+        }
+    }
+
+    fn operation(
+        &self,
+        number: usize,
+        opened: &OperationOpening,
+    ) -> Result<(usize, usize), Broken> {
+        let file = self.name.to_owned();
+        let item = |part| Item::OpenedOperation { file: file.clone(), operation: number, part };
+        let (chunk, row) = (opened.chunk as usize, opened.row as usize);
+        let committed = self.file.operations.get(chunk).and_then(|c| c.leaves.get(row));
+        let Some(committed) = committed else {
+            return self.broken(item("place"), "a row of the batch", "none");
+        };
+        let signed = match SignedOperation::from_bytes(&opened.signed) {
+            Ok(signed) => signed,
+            Err(error) => {
+                let expected = "canonical bytes of a signed operation";
+                return self.broken(item("encoding"), expected, error.to_string());
+            }
+        };
+        if signed.operation.patient != self.opening.patient {
+            return self.broken(item("patient"), "the opening's patient", "another");
+        }
+        let before: usize = self.file.operations[..chunk].iter().map(|c| c.leaves.len()).sum();
+        let view_key = &self.opening.record.view_key;
+        let salt = operation::salt(view_key, self.header.number, (before + row) as u32);
+        if to_word(&salt) != opened.salt {
+            return self.broken(item("salt"), "the salt derived from the view key", "another");
+        }
+        let message = operation::message(self.context.sig_domain, &signed.operation);
+        if to_word(&operation::leaf(message, opened.t_op, salt)) != *committed {
+            return self.broken(item("leaf"), "the operation that is committed there", "another");
+        }
+        self.signature(item("signature"), &signed)?;
+        Ok((chunk, row))
+    }
+
+    fn signature(&self, item: Item, signed: &SignedOperation) -> Result<(), Broken> {
+        let (who, key) = match signed.operation.action {
+            Action::Enrol { .. } => ("the registrar's signature", self.context.registrar),
+            _ => ("the patient's signature", self.opening.record.key_hash),
+        };
+        if to_word(&signed.signer.hash()) != key {
+            return self.broken(item, who, "a signature of another key");
+        }
+        match signed.verify(self.context.sig_domain) {
+            true => Ok(()),
+            false => self.broken(item, who, "a signature that does not verify"),
+        }
+    }
+
+    /// Whoever holds the view key finds the patient's slots by their tags, and how many claims each
+    /// holds: so a claim that the opening leaves out is noticed.
+    fn slots(&self, opened: &[(usize, usize)]) -> Result<(), Broken> {
+        let version = self.header.key_version;
+        let domain = scope::domain(self.context.scope, Circuit::C2, version, self.header.number);
+        let PatientOpening { patient, record, .. } = self.opening;
+        for (chunk, committed) in self.file.claims.iter().enumerate() {
+            let Some(capacity) = self.capacity(committed) else { continue };
+            let row = capacity.claims_per_slot + 1;
+            for (slot, leaves) in committed.leaves.chunks_exact(row).enumerate() {
+                let is_ours = |count: &u32| {
+                    let tag = claim::tag(&record.view_key, domain, *patient, slot as u8, *count);
+                    to_word(&tag) == leaves[row - 1]
+                };
+                let counts = 1..=capacity.claims_per_slot as u32;
+                let expected = counts.clone().find(is_ours).unwrap_or(0);
+                let here = |(c, leaf): &&(usize, usize)| *c == chunk && leaf / row == slot;
+                let found = opened.iter().filter(here).count();
+                if found != expected as usize {
+                    let expected =
+                        format!("{expected} claims of claims chunk {chunk}, slot {slot}");
+                    return self.broken(self.item("claims"), expected, found.to_string());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn capacity(&self, chunk: &ClaimsChunk) -> Option<Capacity> {
+        match self.context.keys.get(&chunk.key_id)?.layout {
+            Layout::Claims(capacity) => Some(capacity),
+            Layout::Operations(_) => None,
+        }
+    }
+
+    fn item(&self, part: &'static str) -> Item {
+        Item::Opening { file: self.name.to_owned(), part }
+    }
+
+    fn broken<T>(
+        &self,
+        item: Item,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Result<T, Broken> {
+        Err(Broken::inside(self.header.number, item, expected, found))
+    }
+}

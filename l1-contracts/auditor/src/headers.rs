@@ -1,0 +1,109 @@
+//! The file of headers that one audit leaves for the next.
+
+use std::fs;
+use std::path::Path;
+
+use l1_contracts::Deployment;
+use model::BatchHeader;
+use serde::{Deserialize, Serialize};
+use statement::scope;
+use thiserror::Error;
+
+/// A file that holds no saved headers of this deployment.
+#[derive(Debug, Error)]
+pub enum SavedHeadersError {
+    /// The file cannot be read or written.
+    #[error("the file of saved headers is not accessible")]
+    File(#[from] std::io::Error),
+    /// The content is something else.
+    #[error("expected saved headers (schema {SCHEMA})")]
+    Format(#[from] serde_json::Error),
+    /// Of another format or deployment.
+    #[error("expected saved headers of {expected}, found those of {found}")]
+    Other {
+        /// Schema, chain and contract expected.
+        expected: String,
+        /// Schema, chain and contract found.
+        found: String,
+    },
+    /// A hash or header in it is malformed.
+    #[error("expected header {number} in hexadecimal with its hash, found something else")]
+    Header {
+        /// Its number.
+        number: usize,
+    },
+}
+
+/// Name and version of the format.
+const SCHEMA: &str = "vitals-headers-1";
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    schema: String,
+    chain_id: u64,
+    settlement: String,
+    headers: Vec<SavedHeader>,
+}
+
+/// Exactly what Solidity's `abi.encode(header)` gives, and its keccak256.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedHeader {
+    hash: String,
+    words: String,
+}
+
+/// The hashes of the headers in the file; none if there is no file yet.
+///
+/// # Errors
+/// [`SavedHeadersError`] if the file is not one of this deployment.
+pub fn read_saved(
+    path: &Path,
+    deployment: &Deployment,
+) -> Result<Vec<[u8; 32]>, SavedHeadersError> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let saved: Saved = serde_json::from_slice(&fs::read(path)?)?;
+    let name =
+        |schema: &str, chain_id, settlement: &str| format!("{schema} {chain_id} {settlement}");
+    let expected = name(SCHEMA, deployment.chain_id, &deployment.settlement.to_string());
+    let found = name(&saved.schema, saved.chain_id, &saved.settlement);
+    if expected != found {
+        return Err(SavedHeadersError::Other { expected, found });
+    }
+    saved.headers.iter().enumerate().map(|(at, header)| hash(at + 1, header)).collect()
+}
+
+/// Writes the headers: first beside the file, then renamed.
+///
+/// # Errors
+/// [`SavedHeadersError`] if the file system refuses.
+pub fn save(
+    path: &Path,
+    deployment: &Deployment,
+    headers: &[BatchHeader],
+) -> Result<(), SavedHeadersError> {
+    let headers = headers.iter().map(|header| SavedHeader {
+        hash: hex::encode(scope::header_hash(header)),
+        words: hex::encode(header.to_bytes()),
+    });
+    let saved = Saved {
+        schema: SCHEMA.to_owned(),
+        chain_id: deployment.chain_id,
+        settlement: deployment.settlement.to_string(),
+        headers: headers.collect(),
+    };
+    let beside = path.with_extension("new");
+    fs::write(&beside, serde_json::to_string_pretty(&saved)? + "\n")?;
+    Ok(fs::rename(&beside, path)?)
+}
+
+fn hash(number: usize, header: &SavedHeader) -> Result<[u8; 32], SavedHeadersError> {
+    let wrong = || SavedHeadersError::Header { number };
+    let words = hex::decode(&header.words).map_err(|_| wrong())?;
+    let decoded = BatchHeader::from_bytes(&words).map_err(|_| wrong())?;
+    let hash = scope::header_hash(&decoded);
+    if hex::encode(hash) == header.hash { Ok(hash) } else { Err(wrong()) }
+}

@@ -1,0 +1,191 @@
+//! `auditor`: see `auditor --help`.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process;
+
+use anyhow::Context as _;
+use auditor::check::Coverage;
+use auditor::headers::{read_saved, save};
+use auditor::{Colour, Fault, Options, Progress, Source, audit, open};
+use clap::{Args, Parser, Subcommand};
+use l1_contracts::Deployment;
+use model::{ExitCode, limits};
+use statement::batch::PatientOpening;
+
+/// Checks a consent rollup from its base chain and public batch files alone.
+///
+/// Nobody is trusted: every proof is verified here against the key that the chain holds, with inputs
+/// recomputed as the contract computes them, and every byte of a public file is accounted for but
+/// the declared lengths of segments. The first broken item is named.
+///
+/// Exit codes: 0 it holds, 1 something is broken, 2 the command line or a file given on it is
+/// wrong, 3 the chain or a batch file is unavailable. Withheld data is unavailable, not broken.
+#[derive(Parser)]
+#[command(name = "auditor", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Audits every settled batch: deployment, headers, files, proofs, journal, openings, head.
+    Verify(Verify),
+    /// Checks one patient's opening of a batch and shows its claims with what was proven.
+    Open(Open),
+}
+
+/// Where everything is read from.
+#[derive(Args)]
+struct Place {
+    /// JSON-RPC address of a node of the base chain, plain http. Use one that you trust to be on
+    /// the right chain: your own, or that of somebody who does not know the operator.
+    #[arg(long)]
+    rpc: String,
+    /// The deployment file, from where you trust it: it says which contract is audited.
+    #[arg(long)]
+    deployment: PathBuf,
+    /// Batch files: the http address of a node (`GET /batches/N`), or a folder with
+    /// NNNNNN/public.bin. Whoever delivers them need not be trusted.
+    #[arg(long)]
+    data: String,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Verify {
+    #[command(flatten)]
+    place: Place,
+    /// Folder of openings (`*.opening`) that patients or the operator exported: their records,
+    /// claims and operations are evaluated against the rules as people understand them.
+    #[arg(long)]
+    openings: Option<PathBuf>,
+    /// The openings are those of all patients: then no leaf and no segment may be left over.
+    #[arg(long, requires = "openings")]
+    complete: bool,
+    /// Begin with the file of this batch; the header chain always begins at genesis.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    from: u64,
+    /// Count batches as late that settled so many milliseconds after their window ended.
+    #[arg(long, default_value_t = 600_000)]
+    late_after_ms: u64,
+    /// Keep the headers in this file, and compare with those that an earlier audit kept there.
+    #[arg(long)]
+    save_headers: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Open {
+    #[command(flatten)]
+    place: Place,
+    /// The opening: canonical bytes as a wallet exports them. It is secret: it names what happened.
+    #[arg(long)]
+    opening: PathBuf,
+}
+
+/// Shows the batch under way on a terminal.
+struct Line;
+
+impl Progress for Line {
+    fn batch(&self, number: u64, of: u64) {
+        let mut out = std::io::stderr();
+        if out.is_terminal() {
+            let end = if number == of { "\n" } else { "" };
+            // Progress that cannot be shown is no reason to stop.
+            let _ = write!(out, "\rbatch {number} of {of}{end}");
+            let _ = out.flush();
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> process::ExitCode {
+    let done = match Cli::parse().command {
+        Command::Verify(args) => verify(&args).await,
+        Command::Open(args) => show(&args).await,
+    };
+    let code = done.unwrap_or_else(|error| {
+        eprintln!("auditor: {error:#}");
+        ExitCode::Usage
+    });
+    process::ExitCode::from(code.number())
+}
+
+/// An error means that the command line, or a file given on it, is wrong.
+async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
+    let (deployment, data) = args.place.read()?;
+    let openings = args.openings.as_deref().map_or_else(|| Ok(Vec::new()), openings)?;
+    let saved =
+        args.save_headers.as_deref().map(|path| read_saved(path, &deployment)).transpose()?;
+    let options = Options {
+        from: args.from,
+        late_after_ms: args.late_after_ms,
+        openings,
+        coverage: if args.complete { Coverage::All } else { Coverage::Some },
+        saved_headers: saved.unwrap_or_default(),
+    };
+    let report = audit(&args.place.rpc, &deployment, &data, &options, &Line).await;
+    match args.place.json {
+        true => println!("{}", serde_json::to_string_pretty(&report)?),
+        false => print!("{}", report.text(colour())),
+    }
+    if let Some(path) = args.save_headers.as_deref().filter(|_| report.holds()) {
+        save(path, &deployment, &report.headers)?;
+    }
+    Ok(report.exit_code())
+}
+
+async fn show(args: &Open) -> anyhow::Result<ExitCode> {
+    let (deployment, data) = args.place.read()?;
+    let (name, opening) = read_opening(&args.opening)?;
+    match open(&args.place.rpc, &deployment, &data, &name, &opening).await {
+        Ok(opening) => {
+            match args.place.json {
+                true => println!("{}", serde_json::to_string_pretty(&opening)?),
+                false => print!("{}", opening.text(colour())),
+            }
+            Ok(ExitCode::Ok)
+        }
+        Err(fault) => {
+            eprintln!("auditor: {fault}");
+            Ok(match fault {
+                Fault::Broken(_) => ExitCode::Failed,
+                Fault::Unavailable(_) => ExitCode::Unavailable,
+            })
+        }
+    }
+}
+
+impl Place {
+    fn read(&self) -> anyhow::Result<(Deployment, Source)> {
+        Ok((Deployment::read(&self.deployment)?, Source::parse(&self.data)?))
+    }
+}
+
+fn colour() -> Colour {
+    if std::io::stdout().is_terminal() { Colour::Terminal } else { Colour::Plain }
+}
+
+/// Every `*.opening` of a folder, by name.
+fn openings(folder: &Path) -> anyhow::Result<Vec<(String, PatientOpening)>> {
+    let inside = || format!("the folder of openings {}", folder.display());
+    let entries = std::fs::read_dir(folder).with_context(inside)?;
+    let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>();
+    let mut paths = paths.with_context(inside)?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "opening"));
+    paths.sort();
+    paths.iter().map(|path| read_opening(path)).collect()
+}
+
+fn read_opening(path: &Path) -> anyhow::Result<(String, PatientOpening)> {
+    let what = || format!("the opening {}", path.display());
+    let length = std::fs::metadata(path).with_context(what)?.len();
+    let most = limits::PUBLIC_FILE_BYTES_MAX as u64;
+    anyhow::ensure!(length <= most, "{}: expected at most {most} bytes, found {length}", what());
+    let opening = PatientOpening::from_bytes(&std::fs::read(path).with_context(what)?);
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok((name, opening.with_context(what)?))
+}

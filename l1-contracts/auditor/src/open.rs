@@ -1,0 +1,192 @@
+//! One patient's part of a batch, with what was proven of it.
+
+use std::fmt::Write as _;
+
+use l1_contracts::Deployment;
+use model::{Action, Claim, Kind, Labels, Millis};
+use serde::Serialize;
+use statement::batch::PatientOpening;
+use statement::c2::covers;
+use statement::operation::SignedOperation;
+
+use crate::broken::{Broken, Fault, Item};
+use crate::chain;
+use crate::check::{self, Previous};
+use crate::report::{Colour, red};
+use crate::source::Source;
+use crate::time::utc;
+
+/// A claim as its patient reads it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct OpenedClaim {
+    /// `collect`, `access` or `break-glass`.
+    pub kind: &'static str,
+    /// Whether it was proven that a rule covers it and no deny does.
+    pub covered: bool,
+    /// The rule that covers it, or why none does.
+    pub reason: String,
+    /// When it happened, from and until.
+    pub receipt: [String; 2],
+    /// When the data was measured, from and until.
+    pub measured: [String; 2],
+    /// Names of the categories.
+    pub categories: Vec<&'static str>,
+    /// Name of the purpose.
+    pub purpose: &'static str,
+    /// Names of the labels.
+    pub labels: Vec<&'static str>,
+    /// Word of the practitioner or device.
+    pub individual: String,
+    /// Word of the organisation.
+    pub organisation: String,
+    /// Word of the source.
+    pub source: String,
+    /// Journal position.
+    pub position: u64,
+    /// Digest of the segment or request.
+    pub digest: String,
+    /// Chunk and leaf where it is committed.
+    pub place: [u32; 2],
+}
+
+/// An operation as its patient reads it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct OpenedOperation {
+    /// What it did.
+    pub action: String,
+    /// When it took effect.
+    pub at: String,
+    /// Chunk and row where it is committed.
+    pub place: [u32; 2],
+}
+
+/// What one patient opened; JSON schema `vitals-opening-1`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Opening {
+    /// Always `vitals-opening-1`.
+    pub schema: &'static str,
+    /// Which batch.
+    pub batch: u64,
+    /// The batch's window, from and until.
+    pub window: [String; 2],
+    /// Whether the proofs are worth nothing, because anybody can make them.
+    pub dev_insecure: bool,
+    /// By position.
+    pub claims: Vec<OpenedClaim>,
+    /// By time.
+    pub operations: Vec<OpenedOperation>,
+}
+
+/// Checks the batch of an opening, then the opening, and shows it. `name` is how errors call it.
+///
+/// # Errors
+/// [`Fault`] if something of chain, file or opening is broken or missing.
+pub async fn open(
+    rpc: &str,
+    deployment: &Deployment,
+    data: &Source,
+    name: &str,
+    opening: &PatientOpening,
+) -> Result<Opening, Fault> {
+    let edge = chain::connect(rpc, deployment).await?;
+    let context = check::deployment(deployment, &chain::constants(&edge).await?)?;
+    let history = chain::history(&edge).await?;
+    check::headers(&context.genesis, &history.settled, u64::MAX)?;
+    let at = opening.batch.0.checked_sub(1).and_then(|at| usize::try_from(at).ok());
+    let Some((at, settled)) = at.and_then(|at| Some((at, history.settled.get(at)?))) else {
+        let item = Item::Opening { file: name.to_owned(), part: "batch" };
+        let expected = format!("a settled batch, 1 to {}", history.state.number);
+        return Err(Broken::outside(item, expected, opening.batch.0.to_string()).into());
+    };
+    let header = &settled.batch.header;
+    let before = at.checked_sub(1).map(|at| &history.settled[at].batch.header);
+    let previous = before.map_or_else(|| context.genesis.clone(), |h| Previous::after(h, None));
+    let bytes = data.public_file(header.number).await?;
+    let summary = check::batch(&context, &previous, header, &bytes)?;
+    check::opening(&context, header, &summary.file, name, opening)?;
+    Ok(Opening {
+        schema: "vitals-opening-1",
+        batch: header.number.0,
+        window: [header.window.t0(), header.window.t1()].map(utc),
+        dev_insecure: context.dev_insecure,
+        claims: opening.claims.iter().map(|opened| claim(opening, opened)).collect(),
+        operations: opening.operations.iter().map(operation).collect(),
+    })
+}
+
+fn claim(opening: &PatientOpening, opened: &statement::batch::ClaimOpening) -> OpenedClaim {
+    let claim: &Claim = &opened.claim;
+    let reason = match covers(Some(&opening.record), claim) {
+        Ok(slot) => format!("{slot:?}"),
+        Err(refusal) => format!("{} ({})", refusal.sentence(), refusal.rule()),
+    };
+    let categories = model::Category::ALL.iter();
+    let categories = categories.filter(|c| claim.categories.contains(c.only())).map(|c| c.name());
+    OpenedClaim {
+        kind: kind(claim.kind),
+        covered: opened.covered,
+        reason,
+        receipt: [claim.receipt.from, claim.receipt.until].map(utc),
+        measured: [claim.measured.from, claim.measured.until].map(utc),
+        categories: categories.collect(),
+        purpose: claim.purpose.name(),
+        labels: labels(claim.labels),
+        individual: claim.individual.to_hex(),
+        organisation: claim.organisation.to_hex(),
+        source: claim.source.word().to_hex(),
+        position: claim.position.0,
+        digest: hex::encode(claim.digest.0),
+        place: [opened.chunk, opened.leaf],
+    }
+}
+
+fn kind(kind: Kind) -> &'static str {
+    kind.name()
+}
+
+fn labels(labels: Labels) -> Vec<&'static str> {
+    let all = model::Label::ALL.iter();
+    all.filter(|label| labels.contains(label.only())).map(|label| label.name()).collect()
+}
+
+fn operation(opened: &statement::batch::OperationOpening) -> OpenedOperation {
+    // The opening was checked before it is shown, so its operations decode.
+    let action = match SignedOperation::from_bytes(&opened.signed).map(|s| s.operation.action) {
+        Ok(Action::Enrol { .. }) => "enrol".to_owned(),
+        Ok(Action::Write { slot, .. }) => format!("write {slot:?}"),
+        Ok(Action::Revoke { slot, .. }) => format!("revoke {slot:?}"),
+        Ok(Action::Stop) => "stop".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let at: Millis = opened.t_op;
+    OpenedOperation { action, at: utc(at), place: [opened.chunk, opened.row] }
+}
+
+impl Opening {
+    /// A few lines a claim.
+    pub fn text(&self, colour: Colour) -> String {
+        let [from, until] = &self.window;
+        let mut out = format!("batch {}, {from} until {until}: holds\n", self.batch);
+        // Writing to a string cannot fail.
+        for operation in &self.operations {
+            let _ = writeln!(out, "{}  {}, signed and proven", operation.at, operation.action);
+        }
+        for claim in &self.claims {
+            let OpenedClaim { kind, reason, purpose, individual, organisation, .. } = claim;
+            let proven = match claim.covered {
+                true => format!("proven covered by {reason}, no deny applies"),
+                false => red(colour, &format!("excluded: {reason}")),
+            };
+            let _ = writeln!(out, "{}  {kind} for {purpose}: {proven}", claim.receipt[0]);
+            let _ = writeln!(out, "  categories {}", claim.categories.join(", "));
+            let _ = writeln!(out, "  measured {} until {}", claim.measured[0], claim.measured[1]);
+            let _ = writeln!(out, "  by {individual} of {organisation} (declared)");
+            let _ = writeln!(out, "  digest {}", claim.digest);
+        }
+        if self.dev_insecure {
+            let loud = "DEV-INSECURE KEYS: ANYBODY CAN FORGE THESE PROOFS";
+            let _ = writeln!(out, "{}", red(colour, loud));
+        }
+        out
+    }
+}

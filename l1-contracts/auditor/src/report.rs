@@ -1,0 +1,294 @@
+//! What an audit says, as stable text and as one JSON object.
+
+use std::fmt::Write as _;
+
+use l1_contracts::{Deployment, SetupKind};
+use model::{BatchHeader, ExitCode};
+use serde::Serialize;
+
+use crate::broken::Fault;
+use crate::check::Lateness;
+
+/// What no audit can show (SPEC.md section 12), in the words of the report.
+pub const NOT_PROVEN: [&str; 7] = [
+    "that every access or collection became a claim",
+    "that declared device, category, label and time are true (back-dating is bounded by the \
+     window's length plus the lateness above)",
+    "that bytes match digests, or can be had; the declared lengths of segments are not bound",
+    "that an excluded claim was excluded rightly (openings show it for those who opened)",
+    "that the registrar bound the right key to the right person",
+    "that a declared actor acted: actors' signatures are checked by the node, not proven",
+    "that the verifying keys belong to the circuits (`prover export` and the setup show it)",
+];
+
+/// How an audit ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Everything that was checked holds.
+    Holds,
+    /// Something is wrong.
+    Broken,
+    /// Something is missing, and what is there holds as far as it was checked.
+    Unavailable,
+}
+
+/// The first broken item.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct BrokenItem {
+    /// What.
+    pub item: String,
+    /// In which batch, if in one.
+    pub batch: Option<u64>,
+    /// What a sound deployment has there.
+    pub expected: String,
+    /// What is there.
+    pub found: String,
+}
+
+/// What is missing.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct MissingItem {
+    /// What.
+    pub item: String,
+    /// What was tried.
+    pub why: String,
+}
+
+/// One group of checks that was finished.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Group {
+    /// Its name.
+    pub name: &'static str,
+    /// What holds.
+    pub holds: String,
+}
+
+/// The result of an audit; JSON schema `vitals-audit-1`. Counters are those of the batches whose
+/// files were checked.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Report {
+    /// Always [`Report::SCHEMA`].
+    pub schema: &'static str,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What is broken, if something is.
+    pub broken: Option<BrokenItem>,
+    /// What is missing, if something is.
+    pub unavailable: Option<MissingItem>,
+    /// Chain id.
+    pub chain_id: u64,
+    /// The contract.
+    pub settlement: String,
+    /// How the keys were made, as the deployment file says and the keys show.
+    pub setup: SetupKind,
+    /// Who vouches that data can be had: always the operator alone.
+    pub data_source: &'static str,
+    /// Batches that the contract settled.
+    pub settled: u64,
+    /// First batch whose file was checked.
+    pub from: u64,
+    /// Batches whose files were checked.
+    pub batches: u64,
+    /// Proofs verified.
+    pub proofs_verified: u64,
+    /// Operations.
+    pub operations: u64,
+    /// Of these, enrolments.
+    pub enrolments: u64,
+    /// Access claims.
+    pub access: u64,
+    /// Collect claims.
+    pub collect: u64,
+    /// Break-glass claims.
+    pub break_glass: u64,
+    /// Claims of any kind that were not covered.
+    pub excluded: u64,
+    /// Batches that settled later than `late_after_ms` after their windows.
+    pub late_batches: u64,
+    /// The threshold of `late_batches`.
+    pub late_after_ms: u64,
+    /// Longest from the end of a window to its block.
+    pub lateness_max_ms: u64,
+    /// Private files found and compared.
+    pub private_files: u64,
+    /// Openings evaluated.
+    pub openings: u64,
+    /// Whether all openings were said to be given.
+    pub complete: bool,
+    /// Groups of checks that were finished, in order.
+    pub groups: Vec<Group>,
+    /// What no audit shows.
+    pub not_proven: [&'static str; NOT_PROVEN.len()],
+    /// The headers, for a later audit to compare.
+    #[serde(skip)]
+    pub headers: Vec<BatchHeader>,
+}
+
+/// How text is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Colour {
+    /// Letters only.
+    Plain,
+    /// With ANSI colours for what must be seen.
+    Terminal,
+}
+
+impl Report {
+    /// Name and version of the JSON object.
+    pub const SCHEMA: &str = "vitals-audit-1";
+
+    pub(crate) fn new(deployment: &Deployment, from: u64, late_after_ms: u64) -> Report {
+        Report {
+            schema: Report::SCHEMA,
+            verdict: Verdict::Unavailable,
+            broken: None,
+            unavailable: None,
+            chain_id: deployment.chain_id,
+            settlement: deployment.settlement.to_string(),
+            setup: deployment.setup,
+            data_source: "operator",
+            settled: 0,
+            from,
+            batches: 0,
+            proofs_verified: 0,
+            operations: 0,
+            enrolments: 0,
+            access: 0,
+            collect: 0,
+            break_glass: 0,
+            excluded: 0,
+            late_batches: 0,
+            late_after_ms,
+            lateness_max_ms: 0,
+            private_files: 0,
+            openings: 0,
+            complete: false,
+            groups: Vec::new(),
+            not_proven: NOT_PROVEN,
+            headers: Vec::new(),
+        }
+    }
+
+    /// Whether everything that was checked holds.
+    pub fn holds(&self) -> bool {
+        self.verdict == Verdict::Holds
+    }
+
+    /// How a program that made this report ends.
+    pub fn exit_code(&self) -> ExitCode {
+        match self.verdict {
+            Verdict::Holds => ExitCode::Ok,
+            Verdict::Broken => ExitCode::Failed,
+            Verdict::Unavailable => ExitCode::Unavailable,
+        }
+    }
+
+    pub(crate) fn add(&mut self, header: &BatchHeader, proofs: u64) {
+        self.batches += 1;
+        self.proofs_verified += proofs;
+        self.operations += u64::from(header.operations);
+        self.enrolments += u64::from(header.enrolments);
+        self.access += u64::from(header.access);
+        self.collect += u64::from(header.collect);
+        self.break_glass += u64::from(header.break_glass);
+        self.excluded += u64::from(header.excluded);
+    }
+
+    pub(crate) fn late(&mut self, lateness: Lateness) {
+        self.lateness_max_ms = lateness.max_ms;
+        self.late_batches = lateness.late_batches;
+    }
+
+    pub(crate) fn group(&mut self, name: &'static str, holds: String) {
+        self.groups.push(Group { name, holds });
+    }
+
+    pub(crate) fn conclude(&mut self, outcome: Result<(), Fault>) {
+        match outcome {
+            Ok(()) => self.verdict = Verdict::Holds,
+            Err(Fault::Broken(broken)) => {
+                self.verdict = Verdict::Broken;
+                self.broken = Some(BrokenItem {
+                    item: broken.item.to_string(),
+                    batch: broken.batch.map(|batch| batch.0),
+                    expected: broken.expected,
+                    found: broken.found,
+                });
+            }
+            Err(Fault::Unavailable(missing)) => {
+                self.verdict = Verdict::Unavailable;
+                self.unavailable = Some(MissingItem { item: missing.what, why: missing.why });
+            }
+        }
+    }
+
+    /// One line a group of checks, then counts, warnings, what is not proven, and the verdict.
+    pub fn text(&self, colour: Colour) -> String {
+        let mut out = format!("audit of {} on chain {}\n", self.settlement, self.chain_id);
+        // Writing to a string cannot fail.
+        for Group { name, holds } in &self.groups {
+            let _ = writeln!(out, "{name:<14}holds: {holds}");
+        }
+        let _ = writeln!(out, "{:<14}{}", "counts", self.counts());
+        let source = "operator: nobody else vouches that the data can be had";
+        let _ = writeln!(out, "{:<14}{}", "data source", red(colour, source));
+        let _ = writeln!(out, "{:<14}{}", "setup", self.setup_line(colour));
+        out += "not proven\n";
+        for line in self.not_proven {
+            let _ = writeln!(out, "  - {line}");
+        }
+        out + &self.verdict_line(colour)
+    }
+
+    fn counts(&self) -> String {
+        format!(
+            "{} of {} batches from {} on, {} proofs; operations {}, of these enrolments {}; claims: \
+             access {}, collect {}, break-glass {}, of these excluded {}; late batches {}, lateness \
+             at most {} ms",
+            self.batches,
+            self.settled,
+            self.from,
+            self.proofs_verified,
+            self.operations,
+            self.enrolments,
+            self.access,
+            self.collect,
+            self.break_glass,
+            self.excluded,
+            self.late_batches,
+            self.lateness_max_ms,
+        )
+    }
+
+    fn setup_line(&self, colour: Colour) -> String {
+        match self.setup {
+            SetupKind::Ceremony => "ceremony: its transcript is not checked here".to_owned(),
+            SetupKind::DevInsecure => {
+                let loud = "DEV-INSECURE: ANYBODY CAN FORGE PROOFS UNDER THESE KEYS";
+                red(colour, loud)
+            }
+        }
+    }
+
+    fn verdict_line(&self, colour: Colour) -> String {
+        let verdict = match (&self.broken, &self.unavailable) {
+            (Some(BrokenItem { item, batch, expected, found }), _) => {
+                let place = batch.map_or_else(String::new, |batch| format!("batch {batch}, "));
+                red(colour, &format!("broken: {place}{item}: expected {expected}, found {found}"))
+            }
+            (None, Some(MissingItem { item, why })) => {
+                red(colour, &format!("unavailable: {item}: {why}"))
+            }
+            (None, None) => "holds".to_owned(),
+        };
+        format!("verdict       {verdict}\n")
+    }
+}
+
+pub(crate) fn red(colour: Colour, text: &str) -> String {
+    match colour {
+        Colour::Plain => text.to_owned(),
+        Colour::Terminal => format!("\x1b[31m{text}\x1b[0m"),
+    }
+}

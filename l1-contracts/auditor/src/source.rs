@@ -1,0 +1,165 @@
+//! Where batch files come from: a folder, or a node's HTTP address.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use model::{BatchNumber, limits};
+use reqwest::{Client, StatusCode, Url};
+use thiserror::Error;
+
+use crate::broken::Unavailable;
+
+/// Longest time to connect.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Longest time without a byte.
+const SILENCE: Duration = Duration::from_secs(15);
+/// Longest time for one file.
+const WHOLE: Duration = Duration::from_secs(120);
+
+/// A source of batch files. Nothing it delivers is believed.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// `{dir}/{number, six digits}/public.bin`, and `private.bin` beside it.
+    Folder(PathBuf),
+    /// `GET {url}/batches/{number}`; plain HTTP.
+    Http(Url, Client),
+}
+
+/// A `--data` argument that names no source.
+#[derive(Debug, Error)]
+pub enum SourceError {
+    /// The text is no address.
+    #[error("expected a folder or an http:// address, found an address that does not parse")]
+    Address,
+    /// TLS is not part of this program.
+    #[error("expected a folder or an http:// address, found https://: this program has no TLS")]
+    Tls,
+    /// There is no such folder.
+    #[error("expected a folder or an http:// address, found neither at {0}")]
+    NoFolder(PathBuf),
+    /// The HTTP client cannot be made.
+    #[error("the HTTP client cannot be made")]
+    Client(#[source] reqwest::Error),
+}
+
+impl Source {
+    /// Reads an argument: an address if it begins with `http://`, a folder otherwise.
+    ///
+    /// # Errors
+    /// [`SourceError`] if it is neither.
+    pub fn parse(text: &str) -> Result<Source, SourceError> {
+        if text.starts_with("https://") {
+            return Err(SourceError::Tls);
+        }
+        if text.starts_with("http://") {
+            let base = text.trim_end_matches('/');
+            let url = Url::parse(base).map_err(|_| SourceError::Address)?;
+            return Ok(Source::Http(url, client().map_err(SourceError::Client)?));
+        }
+        let folder = PathBuf::from(text);
+        if folder.is_dir() {
+            Ok(Source::Folder(folder))
+        } else {
+            Err(SourceError::NoFolder(folder))
+        }
+    }
+
+    /// The public file of a batch, at most one byte longer than any may be.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if it is not there or nobody delivers it.
+    pub async fn public_file(&self, number: BatchNumber) -> Result<Vec<u8>, Unavailable> {
+        let what = format!("the public file of batch {}", number.0);
+        let bytes = match self {
+            Source::Folder(folder) => {
+                let path = folder.join(format!("{:06}", number.0)).join("public.bin");
+                read(&path).await.map_err(|error| format!("{}: {error}", path.display()))
+            }
+            Source::Http(base, client) => fetch(client, &public_url(base, number)).await,
+        };
+        bytes.map_err(|why| Unavailable { what, why })
+    }
+
+    /// The private file of a batch, if the source has it; only a folder can.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if it is there and cannot be read.
+    pub async fn private_file(&self, number: BatchNumber) -> Result<Option<Vec<u8>>, Unavailable> {
+        let Source::Folder(folder) = self else { return Ok(None) };
+        let path = folder.join(format!("{:06}", number.0)).join("private.bin");
+        match read(&path).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => {
+                let what = format!("the private file of batch {}", number.0);
+                Err(Unavailable { what, why: format!("{}: {error}", path.display()) })
+            }
+        }
+    }
+}
+
+/// An HTTP client that gives up in time, for files and for the chain.
+pub(crate) fn client() -> Result<Client, reqwest::Error> {
+    let builder = Client::builder().connect_timeout(CONNECT).read_timeout(SILENCE).timeout(WHOLE);
+    builder.no_proxy().redirect(reqwest::redirect::Policy::none()).build()
+}
+
+fn public_url(base: &Url, number: BatchNumber) -> String {
+    format!("{}/batches/{}", base.as_str().trim_end_matches('/'), number.0)
+}
+
+async fn read(path: &std::path::Path) -> io::Result<Vec<u8>> {
+    use tokio::io::AsyncReadExt as _;
+    let mut bytes = Vec::new();
+    let file = tokio::fs::File::open(path).await?;
+    file.take(limits::PUBLIC_FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).await?;
+    Ok(bytes)
+}
+
+/// Stops one byte behind the limit: the decoder then names the size.
+async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, String> {
+    let failed = |error: reqwest::Error| format!("GET {url}: {}", root_cause(&error));
+    let mut response = client.get(url).send().await.map_err(failed)?;
+    if response.status() != StatusCode::OK {
+        return Err(format!(
+            "GET {url}: expected status 200, found {}",
+            response.status().as_u16()
+        ));
+    }
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        let room = limits::PUBLIC_FILE_BYTES_MAX + 1 - bytes.len();
+        bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() >= room {
+            break;
+        }
+    }
+    Ok(bytes)
+}
+
+/// The innermost message: the outer ones repeat the address.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_argument_is_an_address_or_a_folder_that_exists() {
+        assert!(matches!(Source::parse("https://node"), Err(SourceError::Tls)));
+        assert!(matches!(Source::parse("/nowhere/at/all"), Err(SourceError::NoFolder(_))));
+        assert!(matches!(Source::parse("http://"), Err(SourceError::Address)));
+        assert!(matches!(Source::parse("."), Ok(Source::Folder(_))));
+        for text in ["http://node:80/x", "http://node:80/x/"] {
+            let Ok(Source::Http(url, _)) = Source::parse(text) else { panic!("an address") };
+            assert_eq!(public_url(&url, BatchNumber(7)), "http://node/x/batches/7");
+        }
+    }
+}
