@@ -24,6 +24,7 @@
 //! signature (SPEC.md section 5). Hence no difference that is range-checked can wrap.
 
 mod row;
+mod rule;
 mod values;
 
 pub use values::{RowValues, Values};

@@ -1,9 +1,9 @@
 //! What is signed of an operation, and the operation as a leaf, twin of `statement::operation`.
 
 use crate::builder::{Bit, Builder, Num};
+use crate::claim::two_to;
 use crate::gadgets::poseidon;
 use ark_bn254::Fr;
-use ark_ff::Field;
 use statement::domain::Domain;
 use statement::operation::{HEAD_SIGNED_AT, HEAD_SLOT, HEAD_VALID_UNTIL};
 
@@ -43,8 +43,4 @@ pub fn leaf(b: &mut Builder, message: &Num, t_op: &Num, salt: &Num) -> Num {
 /// The place of the set bit, 0 if none is.
 fn place(hot: &[Bit]) -> Num {
     Num::combination(hot.iter().enumerate().map(|(i, bit)| (Fr::from(i as u64), bit.num())))
-}
-
-fn two_to(power: u32) -> Fr {
-    Fr::from(2u8).pow([u64::from(power)])
 }

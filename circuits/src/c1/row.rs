@@ -1,26 +1,21 @@
 //! One row of C1.
 
+use super::rule;
 use super::values::RowValues;
 use crate::builder::{Bit, Builder, Num};
 use crate::gadgets::eddsa::{self, PublicKey};
 use crate::gadgets::tree;
 use crate::operation;
-use crate::record::{self, Identity, RuleWords, Rules};
-use ark_bn254::Fr;
-use ark_ff::{BigInteger, Field, PrimeField};
-use model::{Kind, Millis, PatientIndex, Rule, RuleSlot};
+use crate::record::{self, Identity, Rules};
+use model::{Millis, PatientIndex, RuleSlot};
 use statement::field::from_u64;
 
 /// Bits of a difference of times within one window, `model::limits::WINDOW_MS_MAX`.
 pub(super) const WINDOW_BITS: usize = 27;
 /// Bits of a difference of times.
-const TIME_BITS: usize = Millis::BITS as usize;
+pub(super) const TIME_BITS: usize = Millis::BITS as usize;
 /// Kinds from padding to stop.
 const KINDS: usize = 7;
-/// The reserved bit between the kinds and the labels of a rule's masks.
-const RESERVED_BIT: usize = 51;
-/// First of the kinds in a rule's masks.
-const KINDS_BIT: usize = 48;
 
 /// What all rows read.
 pub(super) struct Shared {
@@ -53,33 +48,23 @@ pub(super) struct Step {
 }
 
 /// The kind as bits that multiply what it demands.
-struct Kinds {
+pub(super) struct Kinds {
     hot: Vec<Bit>,
     padding: Bit,
     /// Any operation.
     active: Bit,
     enrol: Bit,
-    permit: Bit,
+    pub(super) permit: Bit,
     deny: Bit,
-    policy: Bit,
+    pub(super) policy: Bit,
     /// Permit, deny or policy.
-    write: Bit,
-    revoke: Bit,
+    pub(super) write: Bit,
+    pub(super) revoke: Bit,
     stop: Bit,
     /// Writes or revokes a rule.
-    touch: Bit,
+    pub(super) touch: Bit,
     /// Any operation on a record that stands.
     stands: Bit,
-}
-
-/// A rule's packed word taken apart.
-struct Unpacked {
-    /// Access, collect, break-glass.
-    kinds: [Num; 3],
-    access_from: Num,
-    access_until: Num,
-    data_from: Num,
-    data_until: Num,
 }
 
 /// A record before and after the row.
@@ -100,7 +85,7 @@ pub(super) fn row(b: &mut Builder, shared: &Shared, edges: &Edges, values: &RowV
     let words = values.words.map(|word| b.alloc(word));
     stands(b, &kinds, &old, &words);
 
-    let rules = change_rule(b, shared, t_op, &kinds, &slots, &old.rules.rules, &words);
+    let rules = rule::change(b, &shared.t0, t_op, &kinds, &slots, &old.rules.rules, &words);
     let new = Opened {
         identity: Identity {
             nonce: &old.identity.nonce + kinds.stands.num(),
@@ -198,123 +183,6 @@ fn stands(b: &mut Builder, kinds: &Kinds, old: &Opened, words: &[Num; 3]) {
     b.rule("C1.8", |b| words.iter().for_each(|word| b.enforce_zero_if(&without, word)));
 }
 
-/// C1.14 to C1.21: the rules with the one in the slot written or revoked.
-fn change_rule(
-    b: &mut Builder,
-    shared: &Shared,
-    t_op: &Num,
-    kinds: &Kinds,
-    slots: &[Bit],
-    rules: &[RuleWords; RuleSlot::COUNT],
-    words: &[Num; 3],
-) -> [RuleWords; RuleSlot::COUNT] {
-    let packed = b.rule("C1.14", |b| b.product(kinds.touch.num(), &words[2]));
-    let rule = b.rule("C1.14", |b| unpack(b, &packed));
-    b.rule("C1.18", |b| {
-        let [access, collect, break_glass] = &rule.kinds;
-        b.enforce_zero_if(&kinds.permit, break_glass);
-        b.enforce_zero_if(&kinds.policy, &(access + collect));
-    });
-    names(b, kinds, words);
-    let delay = written(b, t_op, kinds, &rule);
-    let earlier = revoked(b, t_op, kinds, &rule);
-    let [from, until, ..] = Rule::LANES.map(two_to);
-    let stored = packed + delay * from - earlier * until;
-    let stored = [words[0].clone(), words[1].clone(), stored];
-    let (rules, change) = put(b, slots, rules, &stored);
-    // What stood in the slot; where there is none the packed words are all zero.
-    let old = &stored[2] - &change[2];
-
-    b.rule("C1.17", |b| {
-        let stood = unpack(b, &old);
-        let left = b.product(kinds.write.num(), &(&shared.t0 - &stood.access_until));
-        b.range(&left, TIME_BITS);
-    });
-    b.rule("C1.20", |b| {
-        b.enforce_zero_if(&kinds.revoke, &change[0]);
-        b.enforce_zero_if(&kinds.revoke, &change[1]);
-        b.enforce_equal_if(&kinds.revoke, &old, &words[2]);
-    });
-    rules
-}
-
-/// C1.19, and of C1.20 that a revocation names no empty slot.
-fn names(b: &mut Builder, kinds: &Kinds, words: &[Num; 3]) {
-    let [no_actor, no_source] = [0, 1].map(|word| b.rule("C1.19", |b| b.is_zero(&words[word])));
-    b.rule("C1.19", |b| b.enforce_zero_if(&kinds.write, &(no_actor.num() + no_source.num())));
-    b.rule("C1.20", |b| b.enforce_zero_if(&kinds.revoke, no_actor.num()));
-}
-
-/// The rules with `stored` in the slot, if there is one, and by how much that changes its words.
-fn put(
-    b: &mut Builder,
-    slots: &[Bit],
-    rules: &[RuleWords; RuleSlot::COUNT],
-    stored: &RuleWords,
-) -> ([RuleWords; RuleSlot::COUNT], RuleWords) {
-    let changes: [RuleWords; RuleSlot::COUNT] = b.rule("C1.10", |b| {
-        std::array::from_fn(|slot| {
-            std::array::from_fn(|word| {
-                b.product(slots[slot].num(), &(&stored[word] - &rules[slot][word]))
-            })
-        })
-    });
-    let change = [0, 1, 2].map(|word| Num::sum(changes.iter().map(|change| &change[word])));
-    let rules = std::array::from_fn(|slot| {
-        std::array::from_fn(|word| &rules[slot][word] + &changes[slot][word])
-    });
-    (rules, change)
-}
-
-/// C1.15 and C1.16: by how much the access window of a written rule begins later than signed.
-fn written(b: &mut Builder, t_op: &Num, kinds: &Kinds, rule: &Unpacked) -> Num {
-    let late = t_op - &rule.access_from;
-    let delay = b.rule("C1.15", |b| {
-        let is_late = b.bit(at_most(&rule.access_from, t_op));
-        let delay = b.product(is_late.num(), &late);
-        // Late: `late >= 0`. Otherwise `-late > 0`, so that the bit is determined.
-        let distance = &delay + &delay - &late - is_late.not().num();
-        b.range(&distance, TIME_BITS);
-        b.product(kinds.write.num(), &delay)
-    });
-    b.rule("C1.16", |b| {
-        let access = &rule.access_until - &rule.access_from - &delay;
-        let data = &rule.data_until - &rule.data_from;
-        for length in [access, data] {
-            let beyond_one = b.product(kinds.write.num(), &(length - Num::one()));
-            b.range(&beyond_one, TIME_BITS);
-        }
-    });
-    delay
-}
-
-/// C1.21: by how much the access window of a revoked rule ends earlier.
-fn revoked(b: &mut Builder, t_op: &Num, kinds: &Kinds, rule: &Unpacked) -> Num {
-    b.rule("C1.21", |b| {
-        let earlier = b.product(kinds.revoke.num(), &(&rule.access_until - t_op));
-        b.range(&(&earlier - kinds.revoke.num()), TIME_BITS);
-        earlier
-    })
-}
-
-/// The parts of a packed rule, which has no other bits (C1.14): 236 rows.
-fn unpack(b: &mut Builder, packed: &Num) -> Unpacked {
-    let [low, high] = [0..RESERVED_BIT, RESERVED_BIT + 1..Rule::MASK_BITS as usize]
-        .map(|places| bits_at(b, packed.value(), places.start, places.len()));
-    let lanes = Rule::LANES.map(|lane| {
-        let bits = bits_at(b, packed.value(), lane as usize, TIME_BITS);
-        Num::pack(&bits)
-    });
-    let sum = lanes.iter().zip(Rule::LANES).map(|(lane, place)| lane * two_to(place));
-    let masks = Num::pack(&low) + Num::pack(&high) * two_to(RESERVED_BIT as u32 + 1);
-    let sum = sum.fold(masks, |sum, lane| sum + lane);
-    b.enforce_equal(&sum, packed);
-    let kinds = [Kind::Access, Kind::Collect, Kind::BreakGlass]
-        .map(|kind| low[KINDS_BIT + kind.bit() as usize].num().clone());
-    let [access_from, access_until, data_from, data_until] = lanes;
-    Unpacked { kinds, access_from, access_until, data_from, data_until }
-}
-
 /// C1.22: the closing time after the row.
 fn closed(b: &mut Builder, kinds: &Kinds, closed_at: &Num, t_op: &Num) -> Num {
     b.rule("C1.22", |b| b.select(&kinds.stop, t_op, closed_at))
@@ -375,19 +243,4 @@ fn signature(
     b.rule("C1.7", |b| {
         eddsa::verify_if(b, &kinds.active, &signer, message, &values.signature);
     });
-}
-
-/// The bits of `value` from place `from`; [`unpack`] ties them to it.
-fn bits_at(b: &mut Builder, value: Fr, from: usize, count: usize) -> Vec<Bit> {
-    let value = value.into_bigint();
-    (from..from + count).map(|place| b.bit(value.get_bit(place))).collect()
-}
-
-/// Whether the integer of `small` is no larger than that of `large`.
-fn at_most(small: &Num, large: &Num) -> bool {
-    small.value().into_bigint() <= large.value().into_bigint()
-}
-
-fn two_to(power: u32) -> Fr {
-    Fr::from(2u8).pow([u64::from(power)])
 }

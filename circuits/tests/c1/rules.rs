@@ -254,6 +254,9 @@ fn c1_11_an_enrolment_makes_a_new_open_record_without_rules() {
     let mut again = Case::on_record(enrolment());
     (again.key, again.operation.nonce) = (registrar(), 0);
     again.refused(11);
+    // The prover who shows the record it would make instead of the one that stands.
+    let made = unchecked(None, &again.operation, again.t_op);
+    assert_eq!(values(&again, |values| values.rows[0].record = made), named(9));
     let case = Case::new(None, enrolment());
     case.accepted();
     let with_rule = values(&case, |values| values.rows[0].record.rules[3] = Some(permit()));
