@@ -44,3 +44,52 @@ pub fn leaf(b: &mut Builder, message: &Num, t_op: &Num, salt: &Num) -> Num {
 fn place(hot: &[Bit]) -> Num {
     Num::combination(hot.iter().enumerate().map(|(i, bit)| (Fr::from(i as u64), bit.num())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gadgets::check::check;
+    use model::{Action, Millis, Operation, PatientIndex, RuleSlot, Word};
+    use statement::field::{from_u64, from_word};
+    use statement::operation as native;
+
+    #[test]
+    fn argument_head_message_and_leaf_equal_their_twins() {
+        let words = [(1 << 40) + 5, u64::MAX, 7].map(Word::from_u64);
+        let [key_hash, view_key, salt] = words;
+        let operation = Operation {
+            patient: PatientIndex::new((1 << 24) - 1).expect("24 bits"),
+            nonce: u32::MAX,
+            signed_at: Millis::new(1).expect("44 bits"),
+            valid_until: Millis::UNBOUNDED_FUTURE,
+            action: Action::Enrol { key_hash, view_key, salt },
+        };
+        let sig_domain = -Fr::from(1u8);
+        let expected = native::message(sig_domain, &operation);
+        let t_op = Millis::UNBOUNDED_FUTURE;
+        let (r1cs, _, movable) = check(|b| {
+            let kinds = b.choice(usize::from(operation.kind().number()), 7);
+            let slots: Vec<Bit> = (0..RuleSlot::COUNT).map(|_| Bit::constant(false)).collect();
+            let [signed_at, valid_until] = [operation.signed_at, operation.valid_until]
+                .map(|time| Num::constant(from_u64(time.get())));
+            let head = head(&kinds, &slots, &signed_at, &valid_until);
+            assert_eq!(head.value(), native::head(&operation));
+            let words = words.map(|word| b.alloc(from_word(&word)));
+            let argument = argument(b, &words);
+            let numbers = [
+                sig_domain,
+                Fr::from(operation.patient.get()),
+                Fr::from(operation.nonce),
+                from_u64(t_op.get()),
+                Fr::from(9u8),
+            ];
+            let [scope, index, nonce, time, salt] = numbers.map(|value| b.alloc(value));
+            let message = message(b, &scope, &index, &nonce, &head, &argument);
+            assert_eq!(message.value(), expected);
+            let leaf = leaf(b, &message, &time, &salt);
+            let public = b.input(native::leaf(expected, t_op, Fr::from(9u8)));
+            b.enforce_equal(&leaf, &public);
+        });
+        assert_eq!((r1cs.a.len(), movable), (8 + 261 + 321 + 261 + 1, 0));
+    }
+}
