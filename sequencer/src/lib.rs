@@ -1,7 +1,10 @@
 //! The node: ingest, journal, batches, proving, settlement, and the demo.
 
+pub mod authority;
 pub mod batch;
 pub mod config;
+pub mod deliver;
+pub mod ingest;
 pub mod ledger;
 pub mod prove;
 pub mod secrets;

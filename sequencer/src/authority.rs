@@ -1,0 +1,434 @@
+//! The operator's certificate authority, for development and small sites: who may connect.
+//!
+//! ```text
+//!   authority/ca.pem, ca-key.pem (0600) --issue--> identity/{ca,cert,key}.pem, deployment.json
+//! ```
+//!
+//! A certificate says a role (organizational unit) and an id (common name). A gateway's must also
+//! be registered by its fingerprint, so that a certificate alone opens nothing. Threat note: who
+//! reads `ca-key.pem` can make certificates of any role, but no registered gateway's, no signature
+//! of a patient or practitioner, and no proof. Keys stand in no error and in no `Debug`.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use model::{ChainScope, IdError, Interval, Millis, OrganisationId, Word};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, SerialNumber,
+};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use thiserror::Error;
+use wire::{Address, Role};
+use zeroize::Zeroizing;
+
+const CA_FILE: &str = "ca.pem";
+const CA_KEY_FILE: &str = "ca-key.pem";
+const CERTIFICATE_FILE: &str = "cert.pem";
+const KEY_FILE: &str = "key.pem";
+const DEPLOYMENT_FILE: &str = "deployment.json";
+/// Schema of the deployment file.
+const DEPLOYMENT_SCHEMA: &str = "vitals-deployment-1";
+
+/// A certificate or key that cannot be made, read or written.
+#[derive(Debug, Error)]
+pub enum AuthorityError {
+    /// The file system refuses.
+    #[error("the file {path} is not accessible")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Others may read the key.
+    #[error("expected {path} to be readable by its owner only (mode 0600), found mode {mode:04o}")]
+    Permissions {
+        /// Which.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// The library makes no certificate of this.
+    #[error("the certificate cannot be made")]
+    Certificate(#[from] rcgen::Error),
+    /// A file holds no certificate or key.
+    #[error("expected {what} in PEM")]
+    Pem {
+        /// What was looked for.
+        what: &'static str,
+    },
+    /// The id is no name.
+    #[error("the id cannot be a common name")]
+    Id(#[from] IdError),
+    /// No randomness for a serial number.
+    #[error("the operating system gives no randomness")]
+    Entropy(#[from] getrandom::Error),
+}
+
+/// Issues certificates.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: String,
+}
+
+/// Prints no key.
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Authority(..)")
+    }
+}
+
+/// A certificate with its key, as it was issued.
+pub struct Issued {
+    ca: String,
+    certificate: String,
+    key: Zeroizing<String>,
+    fingerprint: [u8; 32],
+}
+
+/// Prints the begin of the fingerprint, no key.
+impl std::fmt::Debug for Issued {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Issued({})", hex::encode(&self.fingerprint[..4]))
+    }
+}
+
+/// What a client is told beside its certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientDeployment {
+    /// Chain and settlement contract.
+    pub scope: ChainScope,
+    /// Who signs receipts.
+    pub receipt_signer: Address,
+    /// Hash of the registrar's key.
+    pub registrar: Option<Word>,
+    /// Host and port of the node.
+    pub address: String,
+    /// Name in the node's certificate.
+    pub server_name: String,
+}
+
+impl ClientDeployment {
+    /// The file that clients read.
+    pub fn to_json(&self) -> String {
+        let file = serde_json::json!({
+            "schema": DEPLOYMENT_SCHEMA,
+            "chain_id": self.scope.chain_id,
+            "settlement": format!("0x{}", hex::encode(self.scope.contract)),
+            "receipt_signer": format!("{:?}", self.receipt_signer),
+            "registrar": self.registrar.map(Word::to_hex),
+            "address": self.address,
+            "server_name": self.server_name,
+        });
+        format!("{file:#}\n")
+    }
+}
+
+impl Authority {
+    /// Makes a new authority and writes its certificate and key into a folder.
+    ///
+    /// # Errors
+    /// [`AuthorityError`]; [`AuthorityError::File`] also if there is one already.
+    pub fn create(folder: &Path, valid: Interval) -> Result<Authority, AuthorityError> {
+        let mut params = params("vitals authority", None, valid)?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate()?;
+        let certificate = params.self_signed(&key)?.pem();
+        fs::create_dir_all(folder).map_err(file(folder))?;
+        let text = Zeroizing::new(key.serialize_pem());
+        write_new(&folder.join(CA_KEY_FILE), &text, 0o600)?;
+        write_new(&folder.join(CA_FILE), &certificate, 0o644)?;
+        Ok(Authority { issuer: Issuer::new(params, key), certificate })
+    }
+
+    /// Reads the authority of a folder.
+    ///
+    /// # Errors
+    /// [`AuthorityError`]; a key that others may read is refused, never silently fixed.
+    pub fn load(folder: &Path) -> Result<Authority, AuthorityError> {
+        let certificate = read(&folder.join(CA_FILE))?;
+        let key = KeyPair::from_pem(&read_secret(&folder.join(CA_KEY_FILE))?)?;
+        let issuer = Issuer::from_ca_cert_pem(&certificate, key)?;
+        Ok(Authority { issuer, certificate: certificate.to_string() })
+    }
+
+    /// The authority's own certificate in PEM: what both sides trust.
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate
+    }
+
+    /// A certificate for a node that is reached under these names or addresses.
+    ///
+    /// # Errors
+    /// [`AuthorityError::Certificate`].
+    pub fn issue_server(
+        &self,
+        names: &[String],
+        valid: Interval,
+    ) -> Result<Issued, AuthorityError> {
+        let mut params = params("vitals node", None, valid)?;
+        params.subject_alt_names = CertificateParams::new(names)?.subject_alt_names;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.issue(params)
+    }
+
+    /// A certificate for a client.
+    ///
+    /// # Errors
+    /// [`AuthorityError`]; [`AuthorityError::Id`] for an id that is no name.
+    pub fn issue_client(
+        &self,
+        role: Role,
+        id: &str,
+        valid: Interval,
+    ) -> Result<Issued, AuthorityError> {
+        // Every kind of id has the rules of this one.
+        OrganisationId::new(id)?;
+        let mut params = params(id, Some(role), valid)?;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(params)
+    }
+
+    fn issue(&self, mut params: CertificateParams) -> Result<Issued, AuthorityError> {
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        Ok(Issued {
+            ca: self.certificate.clone(),
+            fingerprint: fingerprint(certificate.der()),
+            certificate: certificate.pem(),
+            key: Zeroizing::new(key.serialize_pem()),
+        })
+    }
+}
+
+impl Issued {
+    /// SHA-256 of the certificate in DER: what a gateway is registered with.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        self.fingerprint
+    }
+
+    /// The authority's certificate, the certificate and its key, each in PEM.
+    pub fn pem(&self) -> (&str, &str, &str) {
+        (&self.ca, &self.certificate, &self.key)
+    }
+
+    /// The same certificate, for a client that trusts another authority.
+    #[cfg(test)]
+    pub(crate) fn trusting(mut self, ca: &str) -> Issued {
+        self.ca = ca.to_owned();
+        self
+    }
+
+    /// Writes `ca.pem`, `cert.pem` and `key.pem` (0600) into a folder that has none of them.
+    ///
+    /// # Errors
+    /// [`AuthorityError::File`].
+    pub fn write(&self, folder: &Path) -> Result<(), AuthorityError> {
+        fs::create_dir_all(folder).map_err(file(folder))?;
+        write_new(&folder.join(KEY_FILE), &self.key, 0o600)?;
+        write_new(&folder.join(CERTIFICATE_FILE), &self.certificate, 0o644)?;
+        write_new(&folder.join(CA_FILE), &self.ca, 0o644)
+    }
+
+    /// Writes the same with `deployment.json`, so that a client needs nothing but the folder.
+    ///
+    /// # Errors
+    /// [`AuthorityError::File`].
+    pub fn write_client(
+        &self,
+        folder: &Path,
+        deployment: &ClientDeployment,
+    ) -> Result<(), AuthorityError> {
+        self.write(folder)?;
+        write_new(&folder.join(DEPLOYMENT_FILE), &deployment.to_json(), 0o644)
+    }
+
+    /// What a TLS server needs.
+    ///
+    /// # Errors
+    /// [`AuthorityError::Pem`].
+    pub fn server_tls(&self) -> Result<ServerTls, AuthorityError> {
+        ServerTls::from_pem(&self.ca, &self.certificate, &self.key)
+    }
+}
+
+/// Certificate and key of a node, and the authority whose clients it accepts.
+pub struct ServerTls {
+    pub(crate) authorities: Vec<CertificateDer<'static>>,
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    pub(crate) key: PrivateKeyDer<'static>,
+}
+
+/// Prints no key.
+impl std::fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ServerTls(..)")
+    }
+}
+
+impl ServerTls {
+    /// Reads `ca.pem`, `cert.pem` and `key.pem` of a folder.
+    ///
+    /// # Errors
+    /// [`AuthorityError`]; a key that others may read is refused.
+    pub fn load(folder: &Path) -> Result<ServerTls, AuthorityError> {
+        let text = |name: &str| read(&folder.join(name));
+        let key = read_secret(&folder.join(KEY_FILE))?;
+        ServerTls::from_pem(&text(CA_FILE)?, &text(CERTIFICATE_FILE)?, &key)
+    }
+
+    /// From the contents of the three files.
+    ///
+    /// # Errors
+    /// [`AuthorityError::Pem`] that says what is missing.
+    pub fn from_pem(ca: &str, chain: &str, key: &str) -> Result<ServerTls, AuthorityError> {
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
+            .map_err(|_| AuthorityError::Pem { what: "a private key" })?;
+        let authorities = certificates("a certificate authority", ca)?;
+        Ok(ServerTls { authorities, chain: certificates("a certificate", chain)?, key })
+    }
+}
+
+/// SHA-256 of a certificate in DER.
+pub fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate);
+    digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
+/// What a role is called in a certificate's organizational unit.
+pub fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Gateway => "gateway",
+        Role::Practitioner => "practitioner",
+        Role::Wallet => "wallet",
+        Role::Operator => "operator",
+    }
+}
+
+fn params(
+    common_name: &str,
+    role: Option<Role>,
+    valid: Interval,
+) -> Result<CertificateParams, AuthorityError> {
+    let mut params = CertificateParams::default();
+    let mut name = DistinguishedName::new();
+    if let Some(role) = role {
+        name.push(DnType::OrganizationalUnitName, role_name(role));
+    }
+    name.push(DnType::CommonName, common_name);
+    params.distinguished_name = name;
+    let epoch = rcgen::date_time_ymd(1970, 1, 1);
+    let at = |time: Millis| epoch + Duration::from_secs(time.unix_ms() / 1000);
+    (params.not_before, params.not_after) = (at(valid.from), at(valid.until));
+    // 159 random bits: positive, as RFC 5280 asks.
+    let mut serial = [0; 20];
+    getrandom::fill(&mut serial)?;
+    serial[0] &= 0x7f;
+    params.serial_number = Some(SerialNumber::from_slice(&serial));
+    Ok(params)
+}
+
+fn certificates(
+    what: &'static str,
+    pem: &str,
+) -> Result<Vec<CertificateDer<'static>>, AuthorityError> {
+    let all = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>();
+    all.ok().filter(|all| !all.is_empty()).ok_or(AuthorityError::Pem { what })
+}
+
+fn file(path: &Path) -> impl FnOnce(std::io::Error) -> AuthorityError {
+    let path = path.to_owned();
+    move |source| AuthorityError::File { path, source }
+}
+
+fn read(path: &Path) -> Result<Zeroizing<String>, AuthorityError> {
+    fs::read_to_string(path).map(Zeroizing::new).map_err(file(path))
+}
+
+fn read_secret(path: &Path) -> Result<Zeroizing<String>, AuthorityError> {
+    let mode = fs::metadata(path).map_err(file(path))?.permissions().mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(AuthorityError::Permissions { path: path.to_owned(), mode });
+    }
+    read(path)
+}
+
+fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), AuthorityError> {
+    let mut new = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+        .map_err(file(path))?;
+    new.write_all(text.as_bytes()).and_then(|()| new.sync_all()).map_err(file(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn valid() -> Interval {
+        let at = |seconds: u64| Millis::from_unix_ms(seconds * 1000);
+        Interval { from: at(1_700_000_000), until: at(2_000_000_000) }
+    }
+
+    #[test]
+    fn an_authority_is_created_once_and_loaded_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Authority::create(folder.path(), valid()).unwrap();
+        let again = Authority::load(folder.path()).unwrap();
+        assert_eq!(first.certificate_pem(), again.certificate_pem());
+        let second = Authority::create(folder.path(), valid());
+        assert!(matches!(second, Err(AuthorityError::File { .. })));
+    }
+
+    #[test]
+    fn a_key_that_others_may_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        Authority::create(folder.path(), valid()).unwrap();
+        let key = folder.path().join(CA_KEY_FILE);
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
+        let error = Authority::load(folder.path()).unwrap_err();
+        assert!(matches!(error, AuthorityError::Permissions { mode: 0o640, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_client_folder_holds_everything_and_prints_no_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::create(&folder.path().join("authority"), valid()).unwrap();
+        let issued = authority.issue_client(Role::Gateway, "gw-01", valid()).unwrap();
+        let deployment = ClientDeployment {
+            scope: ChainScope { chain_id: 7, contract: [1; 20] },
+            receipt_signer: Address([2; 20]),
+            registrar: None,
+            address: "127.0.0.1:4433".into(),
+            server_name: "localhost".into(),
+        };
+        let client = folder.path().join("gw-01");
+        issued.write_client(&client, &deployment).unwrap();
+        let mode = fs::metadata(client.join(KEY_FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let tls = ServerTls::load(&client).unwrap();
+        assert_eq!(fingerprint(&tls.chain[0]), issued.fingerprint());
+        let json = fs::read_to_string(client.join(DEPLOYMENT_FILE)).unwrap();
+        assert!(json.contains("\"settlement\": \"0x0101"), "{json}");
+        let printed = format!("{authority:?} {issued:?} {tls:?}");
+        assert!(!printed.contains("PRIVATE") && printed.len() < 80, "{printed}");
+    }
+
+    #[test]
+    fn an_id_that_is_no_name_gets_no_certificate() {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::create(folder.path(), valid()).unwrap();
+        let error = authority.issue_client(Role::Wallet, "Dr. No", valid()).unwrap_err();
+        assert!(matches!(error, AuthorityError::Id(_)));
+    }
+}

@@ -1,0 +1,243 @@
+//! The shell around a session: copies bytes between three lanes and the session, and waits.
+
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes, BytesMut};
+use model::RejectCode;
+use quinn::{Connection, ReadError, RecvStream, SendStream, VarInt, WriteError};
+use tokio::sync::mpsc::Receiver;
+use tokio::sync::watch;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
+use wire::{Lane, Role, SignedReceipt};
+
+use super::config::READ_BYTES_MAX;
+use super::observe::Observed;
+use super::peer::{Peer, PeerId};
+use super::server::{Shared, close};
+use super::session::{Reply, Session};
+
+/// Bytes that are handed to the transport at once: fewer and larger writes cost less.
+const WRITE_BYTES: usize = 16 << 10;
+
+/// A lane with what waits to be written.
+struct LaneIo {
+    send: SendStream,
+    receive: RecvStream,
+    pending: BytesMut,
+}
+
+/// One thing that happened.
+enum Turn {
+    Reply(Reply),
+    Receipt(Option<SignedReceipt>),
+    Received(Lane, Result<Option<Bytes>, ReadError>),
+    Sent(Result<(), WriteError>),
+    CheckIdentity,
+    Stop,
+    Late,
+    Lost,
+}
+
+struct Shell {
+    connection: Connection,
+    lanes: [LaneIo; 3],
+    session: Session,
+    replies: Receiver<Reply>,
+    receipts: Receiver<SignedReceipt>,
+    registry: watch::Receiver<u64>,
+    identity: Interval,
+    stop: watch::Receiver<bool>,
+    stopping: bool,
+    /// Until when the hello must come, or, while stopping, everything must be acknowledged.
+    deadline: Option<Instant>,
+    shared: Arc<Shared>,
+}
+
+/// Runs a connection until it ends.
+pub(super) async fn run(connection: Connection, shared: Arc<Shared>, stop: watch::Receiver<bool>) {
+    let peer = match Peer::of_connection(&connection) {
+        Ok(peer) => peer,
+        Err(error) => {
+            tracing::info!(%error, "a peer's certificate names nobody");
+            return close(&connection, RejectCode::Identity);
+        }
+    };
+    let role = role(&peer.id);
+    let observe = Arc::clone(&shared.services.observe);
+    let opening = open(connection.clone(), peer, Arc::clone(&shared), stop);
+    let shell = match timeout(shared.config.handshake_timeout(), opening).await {
+        Ok(Ok(shell)) => shell,
+        Ok(Err(code)) => return close(&connection, code),
+        Err(_) => return close(&connection, RejectCode::Protocol),
+    };
+    observe.observe(Observed::SessionOpened(role));
+    let code = shell.run().await;
+    observe.observe(Observed::SessionClosed(role, code));
+}
+
+fn role(id: &PeerId) -> Role {
+    match id {
+        PeerId::Gateway(_) => Role::Gateway,
+        PeerId::Practitioner(_) => Role::Practitioner,
+        PeerId::Wallet => Role::Wallet,
+        PeerId::Operator => Role::Operator,
+    }
+}
+
+/// Asks who the peer is and waits for its three lanes.
+async fn open(
+    connection: Connection,
+    peer: Peer,
+    shared: Arc<Shared>,
+    stop: watch::Receiver<bool>,
+) -> Result<Shell, RejectCode> {
+    let services = &shared.services;
+    // Before the question, so that a change between the two is seen.
+    let registry = services.admit.registry_changes();
+    let entitled = peer.is_entitled(&services.admit, services.clock.as_ref()).await;
+    if !entitled.map_err(|error| error.code())? {
+        return Err(RejectCode::Identity);
+    }
+    let lanes = [lane(&connection).await?, lane(&connection).await?, lane(&connection).await?];
+    let receipts = services.hub.subscribe(peer.holder);
+    let (session, replies) = Session::new(peer, Arc::clone(services), &shared.config);
+    let period = shared.config.identity_check();
+    let mut identity = interval_at(Instant::now() + period, period);
+    identity.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let deadline = Some(Instant::now() + shared.config.handshake_timeout());
+    Ok(Shell {
+        connection,
+        lanes,
+        session,
+        replies,
+        receipts,
+        registry,
+        identity,
+        stop,
+        stopping: false,
+        deadline,
+        shared,
+    })
+}
+
+/// The next lane; the session checks by its preamble which one it is.
+async fn lane(connection: &Connection) -> Result<LaneIo, RejectCode> {
+    let (send, receive) = connection.accept_bi().await.map_err(|_| RejectCode::Protocol)?;
+    Ok(LaneIo { send, receive, pending: BytesMut::new() })
+}
+
+impl Shell {
+    /// The code that the peer was closed with, none if it left or was lost.
+    async fn run(mut self) -> Option<RejectCode> {
+        loop {
+            self.fill();
+            if let Some(code) = self.session.ended() {
+                self.farewell(code).await;
+                return code;
+            }
+            if self.stopping && self.session.is_idle() {
+                self.session.close(RejectCode::Unavailable);
+                continue;
+            }
+            match self.turn().await {
+                Turn::Lost => return None,
+                turn => self.take(turn),
+            }
+        }
+    }
+
+    /// Waits for one thing. What frees memory comes first, what brings more of it last.
+    async fn turn(&mut self) -> Turn {
+        let reads = Lane::ALL.map(|lane| !self.stopping && self.session.may_read(lane));
+        let writes = [0, 1, 2].map(|lane: usize| !self.lanes[lane].pending.is_empty());
+        let [control, live, backfill] = &mut self.lanes;
+        let (to, late) = (self.deadline.unwrap_or_else(Instant::now), self.deadline.is_some());
+        tokio::select! {
+            biased;
+            Some(reply) = self.replies.recv() => Turn::Reply(reply),
+            receipt = self.receipts.recv() => Turn::Receipt(receipt),
+            _ = self.connection.closed() => Turn::Lost,
+            _ = self.stop.wait_for(|stop| *stop), if !self.stopping => Turn::Stop,
+            Ok(()) = self.registry.changed() => Turn::CheckIdentity,
+            _ = self.identity.tick() => Turn::CheckIdentity,
+            () = sleep_until(to), if late => Turn::Late,
+            sent = write(&mut control.send, &mut control.pending), if writes[0] => Turn::Sent(sent),
+            sent = write(&mut live.send, &mut live.pending), if writes[1] => Turn::Sent(sent),
+            sent = write(&mut backfill.send, &mut backfill.pending), if writes[2] => {
+                Turn::Sent(sent)
+            }
+            bytes = read(&mut control.receive), if reads[0] => Turn::Received(Lane::Control, bytes),
+            bytes = read(&mut live.receive), if reads[1] => Turn::Received(Lane::Live, bytes),
+            bytes = read(&mut backfill.receive), if reads[2] => {
+                Turn::Received(Lane::Backfill, bytes)
+            }
+        }
+    }
+
+    fn take(&mut self, turn: Turn) {
+        match turn {
+            Turn::Reply(reply) => self.session.handle_reply(reply),
+            Turn::Receipt(Some(receipt)) => self.session.handle_receipt(receipt),
+            // The hub ended the channel: a receipt is missing, so the client has to come again.
+            Turn::Receipt(None) => self.session.close(RejectCode::Busy),
+            Turn::Received(lane, Ok(Some(bytes))) => {
+                self.session.handle_bytes(lane, &bytes);
+                if self.session.is_greeted() && !self.stopping {
+                    self.deadline = None;
+                }
+            }
+            // A lane is never ended before goodbye, and a reset lane ends the connection (W.5).
+            Turn::Received(_, _) | Turn::Sent(Err(_)) => self.session.close(RejectCode::Protocol),
+            Turn::Sent(Ok(())) | Turn::Lost => {}
+            Turn::CheckIdentity => self.session.check_identity(),
+            Turn::Stop => {
+                self.stopping = true;
+                self.deadline = Some(Instant::now() + self.shared.config.farewell());
+            }
+            Turn::Late if self.stopping => self.session.close(RejectCode::Unavailable),
+            Turn::Late => self.session.close(RejectCode::Protocol),
+        }
+    }
+
+    /// Takes messages from the session until enough waits on each lane.
+    fn fill(&mut self) {
+        for (lane, io) in Lane::ALL.into_iter().zip(&mut self.lanes) {
+            while io.pending.len() < WRITE_BYTES
+                && let Some(message) = self.session.poll_transmit(lane)
+            {
+                io.pending.extend_from_slice(&message);
+            }
+        }
+    }
+
+    /// Sends what is left on the control lane, the code above all, and closes.
+    async fn farewell(mut self, code: Option<RejectCode>) {
+        while let Some(message) = self.session.poll_transmit(Lane::Control) {
+            self.lanes[0].pending.extend_from_slice(&message);
+        }
+        let LaneIo { send, pending, .. } = &mut self.lanes[0];
+        let last_words = async {
+            send.write_all(pending).await.ok()?;
+            send.finish().ok()?;
+            send.stopped().await.ok()
+        };
+        // A peer that does not take them is closed all the same.
+        drop(timeout(self.shared.config.farewell(), last_words).await);
+        match code {
+            Some(code) => close(&self.connection, code),
+            None => self.connection.close(VarInt::from_u32(0), b"goodbye"),
+        }
+    }
+}
+
+/// Cancel-safe: what was not written stays in `pending`.
+async fn write(send: &mut SendStream, pending: &mut BytesMut) -> Result<(), WriteError> {
+    let written = send.write(pending).await?;
+    pending.advance(written);
+    Ok(())
+}
+
+async fn read(receive: &mut RecvStream) -> Result<Option<Bytes>, ReadError> {
+    let chunk = receive.read_chunk(READ_BYTES_MAX, true).await?;
+    Ok(chunk.map(|chunk| chunk.bytes))
+}

@@ -1,0 +1,31 @@
+//! Ingest: gateways, practitioners, wallets and operators over QUIC, one task a connection.
+//!
+//! ```text
+//!   lanes -> [wire::ServerSession] -> events -> items -> Admit -> the journal's writer
+//!   lanes <- [wire::ServerSession] <- answers, receipts, frames read back <-/
+//! ```
+//!
+//! * [`IngestServer`] accepts connections; a certificate says who the peer is, the registry whether
+//!   it may go on, again at every change of the registry.
+//! * A session decodes and range-checks on its own task, so that the writer thread only decides.
+//! * Nothing is acknowledged here: what a peer is told of its frames are receipts of durable groups.
+//! * A peer that breaks a rule is closed with its code. It disturbs nobody else: it holds its own
+//!   task, its own budget and no lock.
+
+mod admit;
+mod config;
+mod connection;
+mod observe;
+mod peer;
+mod server;
+mod session;
+mod stored;
+mod tls;
+
+#[cfg(test)]
+mod tests;
+
+pub use admit::{Admit, AdmitError};
+pub use config::{IngestConfig, LimitError};
+pub use observe::{Observe, Observed};
+pub use server::{IngestError, IngestServer, Services};

@@ -1,0 +1,595 @@
+//! One session: events become items, answers and receipts become messages.
+//!
+//! Replies of the writer come in the order of submission. Each submission holds a place in the
+//! connection's queue of replies before it is made, so that the writer thread never waits and no
+//! reply is lost.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use model::{Digest, PatientIndex, Position, RejectCode, Sequence, StreamHandle};
+use tokio::sync::mpsc::{OwnedPermit, Receiver, Sender, channel};
+use wire::{
+    AccessAnswer, Descriptor, Frame, FrameEntry, Hello, Lane, Mark, OpenStream, ReleaseEnd,
+    Released, RequestId, ServerConfig, ServerEvent, ServerSession, SignedAccessRequest,
+    SignedOperation, SignedReceipt, StreamKey,
+};
+
+use super::admit::AdmitError;
+use super::config::{EVENTS_OF_A_READ_MAX, IngestConfig};
+use super::observe::Observed;
+use super::peer::{Peer, PeerId};
+use super::server::Services;
+use super::stored::{Again, Compared, compare, read_frames};
+use crate::deliver::AgainError;
+use crate::ledger::{Answer, Found, Item, Query, Rejected};
+
+/// Frames that are read back at once for a release.
+const RELEASE_READ_FRAMES: usize = 16;
+
+type Outcome = Result<Answer, AdmitError>;
+
+/// What comes back to a session from the writer thread or a reading task.
+pub(super) enum Reply {
+    Marks(Outcome),
+    Opened { handle: StreamHandle, id: u64, outcome: Outcome },
+    Stored { handle: StreamHandle, id: u64 },
+    Frame { handle: StreamHandle, id: u64, frame: Frame, outcome: Outcome },
+    Operation { request: RequestId, digest: Digest, outcome: Outcome },
+    Access { asked: Asked, outcome: Outcome },
+    Entitled(Outcome),
+    Compared(Result<Compared, AgainError>),
+    Read(Result<Vec<FrameEntry>, AgainError>),
+}
+
+/// A request to read that waits for its decision.
+pub(super) struct Asked {
+    request: RequestId,
+    digest: Digest,
+    patient: PatientIndex,
+}
+
+struct Stream {
+    key: StreamKey,
+    /// The submission that opens it, until it is answered.
+    opening: Option<u64>,
+    /// The sequence that is submitted next.
+    next: Sequence,
+    /// Submissions without a reply, oldest first; those rejected meanwhile are taken out.
+    under_way: VecDeque<(u64, Sequence)>,
+}
+
+/// A permitted request whose frames are being sent.
+struct Release {
+    request: RequestId,
+    patient: PatientIndex,
+    /// Not read yet, oldest first.
+    positions: VecDeque<Position>,
+    /// Read, not sent yet.
+    read: VecDeque<FrameEntry>,
+    reading: bool,
+    sent: u64,
+}
+
+/// The server's side of one connection, without its lanes.
+pub(super) struct Session {
+    peer: Peer,
+    wire: ServerSession,
+    services: Arc<Services>,
+    budget_bytes: u64,
+    replies: Sender<Reply>,
+    greeted: bool,
+    next_id: u64,
+    streams: BTreeMap<StreamHandle, Stream>,
+    /// Operations and requests whose receipt has not come.
+    unreceipted: BTreeSet<Digest>,
+    again: Vec<Again>,
+    comparing: bool,
+    releases: VecDeque<Release>,
+    ended: Option<Option<RejectCode>>,
+}
+
+impl Session {
+    /// A session of an entitled peer, and where its replies come.
+    pub(super) fn new(
+        peer: Peer,
+        services: Arc<Services>,
+        config: &IngestConfig,
+    ) -> (Session, Receiver<Reply>) {
+        let (scope, signer) = (services.hub.scope(), services.hub.signer());
+        let limits = config.session_limits(services.ahead_ms_max);
+        let (replies, received) = channel(config.submissions_max);
+        let session = Session {
+            peer,
+            wire: ServerSession::new(ServerConfig { scope, signer, limits }),
+            services,
+            budget_bytes: config.unacknowledged_bytes_max,
+            replies,
+            greeted: false,
+            next_id: 1,
+            streams: BTreeMap::new(),
+            unreceipted: BTreeSet::new(),
+            again: Vec::new(),
+            comparing: false,
+            releases: VecDeque::new(),
+            ended: None,
+        };
+        (session, received)
+    }
+
+    /// Takes received bytes of a lane.
+    pub(super) fn handle_bytes(&mut self, lane: Lane, bytes: &[u8]) {
+        self.wire.handle_bytes(lane, bytes, self.services.clock.now());
+        self.after();
+    }
+
+    /// Takes a reply.
+    pub(super) fn handle_reply(&mut self, reply: Reply) {
+        match reply {
+            Reply::Marks(outcome) => self.marks(outcome),
+            Reply::Opened { handle, id, outcome } => self.opened(handle, id, outcome),
+            Reply::Stored { handle, id } => drop(self.is_live(handle, id)),
+            Reply::Frame { handle, id, frame, outcome } => {
+                self.answered(handle, id, frame, outcome)
+            }
+            Reply::Operation { request, digest, outcome } => {
+                self.operated(request, digest, outcome)
+            }
+            Reply::Access { asked, outcome } => self.decided(asked, outcome),
+            Reply::Entitled(outcome) => self.entitled(outcome),
+            Reply::Compared(compared) => self.compared(compared),
+            Reply::Read(read) => self.read(read),
+        }
+        self.after();
+    }
+
+    /// Takes a receipt of a durable group.
+    pub(super) fn handle_receipt(&mut self, receipt: SignedReceipt) {
+        self.acknowledge(receipt, false);
+        self.after();
+    }
+
+    /// Asks whether the peer may go on; it is closed when the answer says no.
+    pub(super) fn check_identity(&mut self) {
+        if !self.peer.is_current(self.services.clock.now()) {
+            return self.close(RejectCode::Identity);
+        }
+        // Without a free place the answer to an earlier question is under way, or the next tick asks.
+        if let (Some(query), Some(place)) = (self.peer.gateway_query(), self.place()) {
+            let reply = move |outcome| drop(place.send(Reply::Entitled(outcome)));
+            if let Err(error) = self.services.admit.submit_with(query, reply)
+                && !error.code().retry()
+            {
+                self.close(error.code());
+            }
+        }
+    }
+
+    /// The next message to send on a lane.
+    pub(super) fn poll_transmit(&mut self, lane: Lane) -> Option<Bytes> {
+        if lane == Lane::Backfill {
+            self.send_released();
+        }
+        self.wire.poll_transmit(lane)
+    }
+
+    /// Whether more of a lane may be read: its events would find places, and budget is left. Of
+    /// the budget control has all, the other lanes leave an eighth.
+    pub(super) fn may_read(&self, lane: Lane) -> bool {
+        let share = match lane {
+            Lane::Control => self.budget_bytes,
+            Lane::Live | Lane::Backfill => self.budget_bytes / 8 * 7,
+        };
+        self.ended.is_none()
+            && self.replies.capacity() >= EVENTS_OF_A_READ_MAX
+            && self.wire.unacknowledged().bytes < share
+    }
+
+    /// Whether the client said hello.
+    pub(super) fn is_greeted(&self) -> bool {
+        self.greeted
+    }
+
+    /// Whether the session is over, and with which code; none if the client said goodbye.
+    pub(super) fn ended(&self) -> Option<Option<RejectCode>> {
+        self.ended
+    }
+
+    /// Whether everything that was admitted is acknowledged.
+    pub(super) fn is_idle(&self) -> bool {
+        self.replies.capacity() == self.replies.max_capacity()
+            && self.wire.unacknowledged().frames == 0
+            && self.unreceipted.is_empty()
+            && self.releases.is_empty()
+    }
+
+    /// Ends the session with a code.
+    pub(super) fn close(&mut self, code: RejectCode) {
+        self.wire.close(code);
+        self.after();
+    }
+
+    fn observe(&self, what: Observed) {
+        self.services.observe.observe(what);
+    }
+
+    /// A place for one reply; `None` while too many are under way.
+    fn place(&self) -> Option<OwnedPermit<Reply>> {
+        self.replies.clone().try_reserve_owned().ok()
+    }
+
+    fn id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// Submits an item whose reply `wrap` makes; the code if it is not taken.
+    fn submit(
+        &mut self,
+        item: Item,
+        wrap: impl FnOnce(Outcome) -> Reply + Send + 'static,
+    ) -> Result<(), RejectCode> {
+        let place = self.place().ok_or(RejectCode::Busy)?;
+        let reply = move |outcome| drop(place.send(wrap(outcome)));
+        self.services.admit.submit_with(item, reply).map_err(|error| error.code())
+    }
+
+    fn event(&mut self, event: ServerEvent) {
+        match event {
+            ServerEvent::Hello(hello) => self.hello(&hello),
+            ServerEvent::OpenStream(open) => self.open_stream(open),
+            ServerEvent::Frame { handle, frame, measured } => {
+                // A frame behind one that was rejected meanwhile is sent again by the client.
+                if self.streams.get(&handle).is_some_and(|s| s.next == frame.sequence()) {
+                    self.frame(handle, frame, measured);
+                }
+            }
+            ServerEvent::Duplicate { handle, frame } => self.duplicate(handle, frame),
+            ServerEvent::FrameRejected { code, .. } => self.observe(Observed::Rejected(code)),
+            // Clock facts are not kept yet: they change nothing that is stored.
+            ServerEvent::Clock(_) => {}
+            ServerEvent::Operation { request, operation } => self.operation(request, operation),
+            ServerEvent::Access { request, signed } => self.access(request, signed),
+            ServerEvent::StreamEnded { handle } => drop(self.streams.remove(&handle)),
+            ServerEvent::Closed { code } => self.ended = self.ended.or(Some(code)),
+        }
+    }
+
+    /// What every input may have brought about.
+    fn after(&mut self) {
+        while let Some(event) = self.wire.poll_event() {
+            self.event(event);
+        }
+        self.compare();
+    }
+
+    fn hello(&mut self, hello: &Hello) {
+        self.greeted = true;
+        let (PeerId::Gateway(gateway), true) = (&self.peer.id, hello.resume) else {
+            return self.wire.welcome(Vec::new(), self.services.clock.now());
+        };
+        let marks = Item::Query(Query::Marks(gateway.clone()));
+        if let Err(code) = self.submit(marks, Reply::Marks) {
+            self.wire.close(code);
+        }
+    }
+
+    fn marks(&mut self, outcome: Outcome) {
+        match outcome {
+            Ok(Answer::Found(Found::Marks(marks))) => {
+                let mark = |(stream, durable)| Mark { stream, durable };
+                let marks = marks.into_iter().take(wire::limits::MARKS_MAX).map(mark);
+                self.wire.welcome(marks.collect(), self.services.clock.now());
+            }
+            other => self.wire.close(code_of(&other)),
+        }
+    }
+
+    fn open_stream(&mut self, open: OpenStream) {
+        let PeerId::Gateway(gateway) = self.peer.id.clone() else {
+            return self.wire.close(RejectCode::Identity);
+        };
+        let OpenStream { handle, descriptor, .. } = open;
+        let (id, key) = (self.id(), descriptor.key.clone());
+        let opening = Some(id);
+        let stream = Stream { key, opening, next: Sequence(1), under_way: VecDeque::new() };
+        self.streams.insert(handle, stream);
+        let item = open_item(gateway, descriptor);
+        if let Err(code) = self.submit(item, move |outcome| Reply::Opened { handle, id, outcome }) {
+            self.refuse_stream(handle, code);
+        }
+    }
+
+    fn opened(&mut self, handle: StreamHandle, id: u64, outcome: Outcome) {
+        let Some(stream) = self.streams.get_mut(&handle).filter(|s| s.opening == Some(id)) else {
+            return;
+        };
+        stream.opening = None;
+        match outcome {
+            Ok(Answer::StreamOpened { next }) => {
+                stream.next = next;
+                self.wire.open_stream(handle, Sequence(next.0.saturating_sub(1)));
+            }
+            other => self.refuse_stream(handle, code_of(&other)),
+        }
+    }
+
+    fn refuse_stream(&mut self, handle: StreamHandle, code: RejectCode) {
+        self.observe(Observed::Rejected(code));
+        self.wire.refuse_stream(handle, code);
+    }
+
+    fn frame(&mut self, handle: StreamHandle, frame: Frame, measured: model::Interval) {
+        let (PeerId::Gateway(gateway), Some(stream)) =
+            (self.peer.id.clone(), self.streams.get(&handle))
+        else {
+            return;
+        };
+        let (key, sequence) = (stream.key.clone(), frame.sequence());
+        let (id, copy, bytes) = (self.id(), frame.clone(), frame.as_bytes().len() as u64);
+        let reply = move |outcome| match outcome {
+            Ok(Answer::FrameStored) => Reply::Stored { handle, id },
+            outcome => Reply::Frame { handle, id, frame: copy, outcome },
+        };
+        if let Err(code) = self.submit(Item::Frame { gateway, key, frame, measured }, reply) {
+            return self.reject_frames(handle, sequence, code);
+        }
+        self.observe(Observed::FrameSubmitted { bytes });
+        if let Some(stream) = self.streams.get_mut(&handle) {
+            stream.under_way.push_back((id, sequence));
+            if stream.next == sequence {
+                stream.next = Sequence(sequence.0 + 1);
+            }
+        }
+    }
+
+    /// A frame that came before. Where it is stored only the ledger knows, so it is submitted like
+    /// any other; one that fails its range check cannot be what is stored.
+    fn duplicate(&mut self, handle: StreamHandle, frame: Frame) {
+        let Some(stream) = self.streams.get(&handle) else { return };
+        let measured = stream.key.signal().and_then(|signal| frame.check(signal).ok());
+        match measured {
+            Some(measured) => self.frame(handle, frame, measured),
+            None => self.conflict(handle, &frame, None),
+        }
+    }
+
+    /// Whether the reply to this submission still counts: nothing was rejected below it since.
+    fn is_live(&mut self, handle: StreamHandle, id: u64) -> bool {
+        let Some(stream) = self.streams.get_mut(&handle) else { return false };
+        let live = stream.under_way.front().is_some_and(|(front, _)| *front == id);
+        if live {
+            stream.under_way.pop_front();
+        }
+        live
+    }
+
+    fn answered(&mut self, handle: StreamHandle, id: u64, frame: Frame, outcome: Outcome) {
+        let live = self.is_live(handle, id);
+        match outcome {
+            Ok(Answer::FrameDuplicate { position }) => {
+                self.again.push(Again { handle, frame, position });
+            }
+            other if live => {
+                log_refusal("frame", &other);
+                self.reject_frames(handle, frame.sequence(), code_of(&other));
+            }
+            _ => {}
+        }
+    }
+
+    fn reject_frames(&mut self, handle: StreamHandle, from: Sequence, code: RejectCode) {
+        let Some(stream) = self.streams.get_mut(&handle) else { return };
+        stream.next = stream.next.min(from);
+        stream.under_way.retain(|(_, sequence)| *sequence < from);
+        self.observe(Observed::Rejected(code));
+        self.wire.reject_frames(handle, from, code);
+    }
+
+    /// Compares what came again with what is stored, everything that waits at once.
+    fn compare(&mut self) {
+        if self.comparing || self.again.is_empty() || self.ended.is_some() {
+            return;
+        }
+        let Some(place) = self.place() else { return };
+        self.comparing = true;
+        let (hub, holder) = (self.services.hub.clone(), self.peer.holder);
+        let frames = std::mem::take(&mut self.again);
+        tokio::task::spawn_blocking(move || {
+            place.send(Reply::Compared(compare(&hub, holder, frames)));
+        });
+    }
+
+    fn compared(&mut self, compared: Result<Compared, AgainError>) {
+        self.comparing = false;
+        match compared {
+            Ok(Compared { receipts, conflicts }) => {
+                receipts.into_iter().for_each(|receipt| self.acknowledge(receipt, true));
+                for Again { handle, frame, position } in conflicts {
+                    self.conflict(handle, &frame, Some(position));
+                }
+            }
+            Err(error) => self.unreadable(&error),
+        }
+    }
+
+    /// The stored bytes stay. What the operator keeps is that it happened, where, and the digest
+    /// of the other bytes; never the bytes.
+    fn conflict(&mut self, handle: StreamHandle, frame: &Frame, stored_at: Option<Position>) {
+        let (digest, position) = (hex::encode(frame.digest().0), stored_at.map(|at| at.0));
+        let (holder, sequence) = (self.peer.holder, frame.sequence().0);
+        tracing::warn!(?holder, ?position, sequence, %digest, "a frame came again with other bytes");
+        self.reject_frames(handle, frame.sequence(), RejectCode::Conflict);
+    }
+
+    fn unreadable(&mut self, error: &AgainError) {
+        tracing::error!(error = %Chain(error), "the journal does not serve a stored group");
+        self.wire.close(RejectCode::Unavailable);
+    }
+
+    fn acknowledge(&mut self, receipt: SignedReceipt, again: bool) {
+        let items = receipt.receipt.items();
+        let operations = items.operations.iter().map(|item| item.digest);
+        for digest in operations.chain(items.accesses.iter().map(|item| item.digest)) {
+            self.unreceipted.remove(&digest);
+        }
+        self.observe(Observed::ReceiptSent { again });
+        self.wire.acknowledge(receipt);
+    }
+
+    fn operation(&mut self, request: RequestId, operation: SignedOperation) {
+        if !matches!(self.peer.id, PeerId::Wallet | PeerId::Operator) {
+            return self.wire.close(RejectCode::Identity);
+        }
+        let (requester, digest) = (self.peer.holder, operation.digest());
+        let item = Item::Operation { requester, operation };
+        self.unreceipted.insert(digest);
+        let reply = move |outcome| Reply::Operation { request, digest, outcome };
+        if let Err(code) = self.submit(item, reply) {
+            self.reject_request(request, digest, code);
+        }
+    }
+
+    fn operated(&mut self, request: RequestId, digest: Digest, outcome: Outcome) {
+        // If it was applied, its receipt says so.
+        if !matches!(outcome, Ok(Answer::OperationApplied { .. })) {
+            log_refusal("operation", &outcome);
+            self.reject_request(request, digest, code_of(&outcome));
+        }
+    }
+
+    fn reject_request(&mut self, request: RequestId, digest: Digest, code: RejectCode) {
+        self.unreceipted.remove(&digest);
+        self.observe(Observed::Rejected(code));
+        self.wire.reject_request(request, code);
+    }
+
+    fn access(&mut self, request: RequestId, signed: Box<SignedAccessRequest>) {
+        let PeerId::Practitioner(practitioner) = self.peer.id.clone() else {
+            return self.wire.close(RejectCode::Identity);
+        };
+        let (digest, patient) = (signed.digest(), signed.request().patient);
+        let asked = Asked { request, digest, patient };
+        let item = Item::Access { practitioner, request: signed };
+        self.unreceipted.insert(digest);
+        if let Err(code) = self.submit(item, move |outcome| Reply::Access { asked, outcome }) {
+            self.reject_request(request, digest, code);
+        }
+    }
+
+    /// The peer learns the decision, never its reason: that stands in the journal.
+    fn decided(&mut self, asked: Asked, outcome: Outcome) {
+        let Asked { request, digest, patient } = asked;
+        let Ok(Answer::AccessDecided { group, position, time, decision, released }) = outcome
+        else {
+            log_refusal("request to read", &outcome);
+            return self.reject_request(request, digest, code_of(&outcome));
+        };
+        let permitted = decision.is_ok();
+        self.wire.answer_access(AccessAnswer { request, digest, group, position, time, permitted });
+        if permitted {
+            self.releases.push_back(Release {
+                request,
+                patient,
+                positions: released.into(),
+                read: VecDeque::new(),
+                reading: false,
+                sent: 0,
+            });
+        }
+    }
+
+    /// Sends released frames while there is room, and reads the next ones.
+    fn send_released(&mut self) {
+        while let Some(release) = self.releases.front_mut() {
+            while let Some(entry) = release.read.front() {
+                let (request, index) = (release.request, release.sent);
+                let (stream, frame) = (entry.stream(), entry.frame().clone());
+                if self.wire.release_frame(Released { request, index, stream, frame }).is_err() {
+                    return;
+                }
+                release.sent += 1;
+                release.read.pop_front();
+                self.services.observe.observe(Observed::FrameReleased);
+            }
+            if release.reading {
+                return;
+            }
+            if !release.positions.is_empty() {
+                return self.read_next();
+            }
+            let (request, frames) = (release.request, release.sent);
+            self.wire.end_release(ReleaseEnd { request, frames });
+            self.releases.pop_front();
+        }
+    }
+
+    fn read_next(&mut self) {
+        let (Some(place), Some(release)) = (self.place(), self.releases.front_mut()) else {
+            return;
+        };
+        release.reading = true;
+        let some = release.positions.len().min(RELEASE_READ_FRAMES);
+        let positions: Vec<_> = release.positions.drain(..some).collect();
+        let (hub, patient) = (self.services.hub.clone(), release.patient);
+        tokio::task::spawn_blocking(move || {
+            place.send(Reply::Read(read_frames(&hub, patient, &positions)));
+        });
+    }
+
+    fn read(&mut self, read: Result<Vec<FrameEntry>, AgainError>) {
+        match (read, self.releases.front_mut()) {
+            (Ok(frames), Some(release)) => {
+                release.reading = false;
+                release.read.extend(frames);
+            }
+            (Ok(_), None) => {}
+            (Err(error), _) => self.unreadable(&error),
+        }
+    }
+
+    fn entitled(&mut self, outcome: Outcome) {
+        match outcome {
+            Ok(answer) if self.peer.entitles(&answer, self.services.clock.now()) => {}
+            Ok(_) => self.wire.close(RejectCode::Identity),
+            Err(error) => self.wire.close(error.code()),
+        }
+    }
+}
+
+fn open_item(gateway: model::GatewayId, descriptor: Descriptor) -> Item {
+    Item::OpenStream { gateway, descriptor }
+}
+
+/// What a peer is told of an outcome that it did not hope for.
+fn code_of(outcome: &Outcome) -> RejectCode {
+    match outcome {
+        Ok(Answer::Refused(rejected)) => rejected.code,
+        Ok(_) => RejectCode::Unavailable,
+        Err(error) => error.code(),
+    }
+}
+
+/// The rule behind a refusal is for the operator; who and whose data stand in the journal only.
+fn log_refusal(what: &str, outcome: &Outcome) {
+    if let Ok(Answer::Refused(Rejected { code, rule, position, .. })) = outcome {
+        let position = position.map(|position| position.0);
+        tracing::info!(?code, ?rule, ?position, "refused a {what}");
+    }
+}
+
+/// An error with its causes, in one line.
+struct Chain<'a>(&'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
