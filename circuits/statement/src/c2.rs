@@ -24,6 +24,7 @@ use crate::domain::Domain;
 use crate::inputs::C2Inputs;
 use crate::tree::{CAP, CAP_DEPTH, Children, Path};
 use crate::{claim, record};
+use std::fmt;
 
 /// How much a chunk holds; fixed by its shape.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,7 +51,7 @@ pub fn cap_path(path: &Path) -> CapPath {
 }
 
 /// The claims of one patient that are judged together.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Slot {
     /// Whose.
     pub patient: PatientIndex,
@@ -65,7 +66,7 @@ pub struct Slot {
 }
 
 /// Where the previous chunk of the batch ended.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Edge {
     /// Its last patient.
     pub patient: PatientIndex,
@@ -83,7 +84,7 @@ impl Edge {
 }
 
 /// Everything that one C2 proof is about.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Chunk {
     /// What the shape holds.
     pub capacity: Capacity,
@@ -171,6 +172,31 @@ impl Chunk {
             position_out: self.position_out,
             domain: self.domain,
         }
+    }
+}
+
+/// Prints sizes only: claims, records and salts are not for logs.
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Slot({} claims, excluded: {})", self.claims.len(), self.excluded)
+    }
+}
+
+/// Prints nothing: whoever knows the salt can link the edge to a patient.
+impl fmt::Debug for Edge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Edge(..)")
+    }
+}
+
+/// Prints the batch and the slots' sizes.
+impl fmt::Debug for Chunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chunk")
+            .field("capacity", &self.capacity)
+            .field("batch", &self.batch)
+            .field("slots", &self.slots)
+            .finish_non_exhaustive()
     }
 }
 

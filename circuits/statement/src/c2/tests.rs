@@ -246,3 +246,16 @@ fn a_patient_may_continue_over_an_edge_but_not_repeat() {
     next.edge_in = Some(edge);
     assert_eq!(check(&next).unwrap_err().rule(), Some(RuleNumber::c2(3)));
 }
+
+#[test]
+fn debug_output_names_no_salt_and_no_patient() {
+    let record = record(&[(RuleSlot::Permit(0), rule(100))]);
+    let mut chunk = chunk(&record, &[claim(1, 1)], SMALL);
+    chunk.edge_in = Some(Edge { patient: patient(1), position: Position(9), salt: Fr::from(3u8) });
+    let text = format!("{chunk:?} {:?}", chunk.edge_in);
+    assert!(
+        text.contains("Slot(1 claims, excluded: false)") && text.contains("Edge(..)"),
+        "{text}"
+    );
+    assert!(!text.contains("salt") && !text.contains("record"), "{text}");
+}
