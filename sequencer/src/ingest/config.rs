@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use wire::ServerLimits;
+use wire::limits::RECEIPT_ITEMS_MAX;
 
 /// Limits of the server and of each connection. Durations are milliseconds in the file.
 ///
@@ -49,7 +50,8 @@ pub struct IngestConfig {
     pub streams_max: usize,
     /// Most bytes of frames under way on a connection. Default 1 MiB; at least 128 KiB.
     pub unacknowledged_bytes_max: u64,
-    /// The same in frames. Default 4,096.
+    /// The same in frames. Default 480: with the requests no more than one receipt can hold, so
+    /// that a group never has to turn away a gateway that keeps to its credit.
     pub unacknowledged_frames_max: u32,
     /// Most operations and requests of a connection under way. Default 32. Memory: 8 bytes for
     /// each frame that a request releases.
@@ -76,7 +78,7 @@ impl Default for IngestConfig {
             submissions_max: 4096,
             streams_max: session.streams_max,
             unacknowledged_bytes_max: session.unacknowledged_bytes_max,
-            unacknowledged_frames_max: session.unacknowledged_frames_max,
+            unacknowledged_frames_max: (RECEIPT_ITEMS_MAX - session.requests_max) as u32,
             requests_max: session.requests_max,
             outgoing_bytes_max: session.outgoing_bytes_max,
         }

@@ -1,6 +1,6 @@
 //! What ingest counts. It knows no metrics: whoever does implements [`Observe`].
 
-use model::RejectCode;
+use model::{Kind, RejectCode, RuleNumber};
 use wire::Role;
 
 /// Something worth counting.
@@ -16,20 +16,32 @@ pub enum Observed {
     SessionClosed(Role, Option<RejectCode>),
     /// The task of a connection panicked; the connection is closed, all others go on.
     SessionPanicked,
-    /// A frame with this many bytes was handed to the writer.
-    FrameSubmitted {
+    /// A frame is stored.
+    FrameStored {
+        /// Readings in it.
+        readings: u16,
         /// Header and body.
-        bytes: u64,
+        bytes: u32,
     },
-    /// Frames, a stream, an operation or a request was rejected.
+    /// A frame came that was stored already with the same bytes.
+    FrameAgain,
+    /// Frames, a stream, an operation, a request or a connection was rejected.
     Rejected(RejectCode),
-    /// A receipt was sent, again if it was sent before.
-    ReceiptSent {
-        /// Whether it answers a frame that came again.
-        again: bool,
+    /// No consent rule covered a frame or a request, or an operation broke a rule.
+    Refused(RuleNumber),
+    /// An operation took effect.
+    OperationApplied,
+    /// A request to read was decided.
+    AccessDecided {
+        /// Access or break-glass.
+        kind: Kind,
+        /// The decision.
+        permitted: bool,
     },
     /// A frame was released to a practitioner.
     FrameReleased,
+    /// A receipt was sent to a session, again if it was sent before.
+    ReceiptSent,
 }
 
 /// Takes what is observed; called from many threads, must not block.

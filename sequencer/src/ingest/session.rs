@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use model::{Digest, PatientIndex, Position, RejectCode, Sequence, StreamHandle};
+use model::{Digest, Interval, Kind, PatientIndex, Position, RejectCode, Sequence, StreamHandle};
 use tokio::sync::mpsc::{OwnedPermit, Receiver, Sender, channel};
 use wire::{
-    AccessAnswer, Descriptor, Frame, FrameEntry, Hello, Lane, Mark, OpenStream, ReleaseEnd,
-    Released, RequestId, ServerConfig, ServerEvent, ServerSession, SignedAccessRequest,
-    SignedOperation, SignedReceipt, StreamKey,
+    AccessAnswer, Credit, Frame, FrameEntry, Hello, Lane, Mark, OpenStream, ReleaseEnd, Released,
+    RequestId, ServerConfig, ServerEvent, ServerSession, SignedAccessRequest, SignedOperation,
+    SignedReceipt, StreamKey,
 };
 
 use super::admit::AdmitError;
@@ -34,7 +34,7 @@ type Outcome = Result<Answer, AdmitError>;
 pub(super) enum Reply {
     Marks(Outcome),
     Opened { handle: StreamHandle, id: u64, outcome: Outcome },
-    Stored { handle: StreamHandle, id: u64 },
+    Stored { handle: StreamHandle, id: u64, readings: u16, bytes: u32 },
     Frame { handle: StreamHandle, id: u64, frame: Frame, outcome: Outcome },
     Operation { request: RequestId, digest: Digest, outcome: Outcome },
     Access { asked: Asked, outcome: Outcome },
@@ -48,6 +48,7 @@ pub(super) struct Asked {
     request: RequestId,
     digest: Digest,
     patient: PatientIndex,
+    kind: Kind,
 }
 
 struct Stream {
@@ -77,7 +78,7 @@ pub(super) struct Session {
     peer: Peer,
     wire: ServerSession,
     services: Arc<Services>,
-    budget_bytes: u64,
+    budget: Credit,
     replies: Sender<Reply>,
     greeted: bool,
     next_id: u64,
@@ -104,7 +105,10 @@ impl Session {
             peer,
             wire: ServerSession::new(ServerConfig { scope, signer, limits }),
             services,
-            budget_bytes: config.unacknowledged_bytes_max,
+            budget: Credit {
+                bytes: config.unacknowledged_bytes_max,
+                frames: config.unacknowledged_frames_max,
+            },
             replies,
             greeted: false,
             next_id: 1,
@@ -129,7 +133,10 @@ impl Session {
         match reply {
             Reply::Marks(outcome) => self.marks(outcome),
             Reply::Opened { handle, id, outcome } => self.opened(handle, id, outcome),
-            Reply::Stored { handle, id } => drop(self.is_live(handle, id)),
+            Reply::Stored { handle, id, readings, bytes } => {
+                self.observe(Observed::FrameStored { readings, bytes });
+                self.is_live(handle, id);
+            }
             Reply::Frame { handle, id, frame, outcome } => {
                 self.answered(handle, id, frame, outcome)
             }
@@ -146,7 +153,7 @@ impl Session {
 
     /// Takes a receipt of a durable group.
     pub(super) fn handle_receipt(&mut self, receipt: SignedReceipt) {
-        self.acknowledge(receipt, false);
+        self.acknowledge(receipt);
         self.after();
     }
 
@@ -177,13 +184,15 @@ impl Session {
     /// Whether more of a lane may be read: its events would find places, and budget is left. Of
     /// the budget control has all, the other lanes leave an eighth.
     pub(super) fn may_read(&self, lane: Lane) -> bool {
-        let share = match lane {
-            Lane::Control => self.budget_bytes,
-            Lane::Live | Lane::Backfill => self.budget_bytes / 8 * 7,
+        let (used, budget) = (self.wire.unacknowledged(), self.budget);
+        let bytes = match lane {
+            Lane::Control => budget.bytes,
+            Lane::Live | Lane::Backfill => budget.bytes / 8 * 7,
         };
         self.ended.is_none()
             && self.replies.capacity() >= EVENTS_OF_A_READ_MAX
-            && self.wire.unacknowledged().bytes < share
+            && used.bytes < bytes
+            && used.frames < budget.frames
     }
 
     /// Whether the client said hello.
@@ -295,7 +304,7 @@ impl Session {
         let opening = Some(id);
         let stream = Stream { key, opening, next: Sequence(1), under_way: VecDeque::new() };
         self.streams.insert(handle, stream);
-        let item = open_item(gateway, descriptor);
+        let item = Item::OpenStream { gateway, descriptor };
         if let Err(code) = self.submit(item, move |outcome| Reply::Opened { handle, id, outcome }) {
             self.refuse_stream(handle, code);
         }
@@ -320,22 +329,22 @@ impl Session {
         self.wire.refuse_stream(handle, code);
     }
 
-    fn frame(&mut self, handle: StreamHandle, frame: Frame, measured: model::Interval) {
+    fn frame(&mut self, handle: StreamHandle, frame: Frame, measured: Interval) {
         let (PeerId::Gateway(gateway), Some(stream)) =
             (self.peer.id.clone(), self.streams.get(&handle))
         else {
             return;
         };
         let (key, sequence) = (stream.key.clone(), frame.sequence());
-        let (id, copy, bytes) = (self.id(), frame.clone(), frame.as_bytes().len() as u64);
+        let (id, copy) = (self.id(), frame.clone());
+        let (readings, bytes) = (frame.header().count, frame.as_bytes().len() as u32);
         let reply = move |outcome| match outcome {
-            Ok(Answer::FrameStored) => Reply::Stored { handle, id },
+            Ok(Answer::FrameStored) => Reply::Stored { handle, id, readings, bytes },
             outcome => Reply::Frame { handle, id, frame: copy, outcome },
         };
         if let Err(code) = self.submit(Item::Frame { gateway, key, frame, measured }, reply) {
             return self.reject_frames(handle, sequence, code);
         }
-        self.observe(Observed::FrameSubmitted { bytes });
         if let Some(stream) = self.streams.get_mut(&handle) {
             stream.under_way.push_back((id, sequence));
             if stream.next == sequence {
@@ -372,7 +381,7 @@ impl Session {
                 self.again.push(Again { handle, frame, position });
             }
             other if live => {
-                log_refusal("frame", &other);
+                self.refused("frame", &other);
                 self.reject_frames(handle, frame.sequence(), code_of(&other));
             }
             _ => {}
@@ -404,8 +413,9 @@ impl Session {
     fn compared(&mut self, compared: Result<Compared, AgainError>) {
         self.comparing = false;
         match compared {
-            Ok(Compared { receipts, conflicts }) => {
-                receipts.into_iter().for_each(|receipt| self.acknowledge(receipt, true));
+            Ok(Compared { equal, receipts, conflicts }) => {
+                (0..equal).for_each(|_| self.observe(Observed::FrameAgain));
+                receipts.into_iter().for_each(|receipt| self.acknowledge(receipt));
                 for Again { handle, frame, position } in conflicts {
                     self.conflict(handle, &frame, Some(position));
                 }
@@ -428,13 +438,13 @@ impl Session {
         self.wire.close(RejectCode::Unavailable);
     }
 
-    fn acknowledge(&mut self, receipt: SignedReceipt, again: bool) {
+    fn acknowledge(&mut self, receipt: SignedReceipt) {
         let items = receipt.receipt.items();
         let operations = items.operations.iter().map(|item| item.digest);
         for digest in operations.chain(items.accesses.iter().map(|item| item.digest)) {
             self.unreceipted.remove(&digest);
         }
-        self.observe(Observed::ReceiptSent { again });
+        self.observe(Observed::ReceiptSent);
         self.wire.acknowledge(receipt);
     }
 
@@ -452,11 +462,12 @@ impl Session {
     }
 
     fn operated(&mut self, request: RequestId, digest: Digest, outcome: Outcome) {
-        // If it was applied, its receipt says so.
-        if !matches!(outcome, Ok(Answer::OperationApplied { .. })) {
-            log_refusal("operation", &outcome);
-            self.reject_request(request, digest, code_of(&outcome));
+        if matches!(outcome, Ok(Answer::OperationApplied { .. })) {
+            // The peer learns it from the receipt.
+            return self.observe(Observed::OperationApplied);
         }
+        self.refused("operation", &outcome);
+        self.reject_request(request, digest, code_of(&outcome));
     }
 
     fn reject_request(&mut self, request: RequestId, digest: Digest, code: RejectCode) {
@@ -470,7 +481,7 @@ impl Session {
             return self.wire.close(RejectCode::Identity);
         };
         let (digest, patient) = (signed.digest(), signed.request().patient);
-        let asked = Asked { request, digest, patient };
+        let asked = Asked { request, digest, patient, kind: signed.request().claim_kind() };
         let item = Item::Access { practitioner, request: signed };
         self.unreceipted.insert(digest);
         if let Err(code) = self.submit(item, move |outcome| Reply::Access { asked, outcome }) {
@@ -480,13 +491,17 @@ impl Session {
 
     /// The peer learns the decision, never its reason: that stands in the journal.
     fn decided(&mut self, asked: Asked, outcome: Outcome) {
-        let Asked { request, digest, patient } = asked;
+        let Asked { request, digest, patient, kind } = asked;
         let Ok(Answer::AccessDecided { group, position, time, decision, released }) = outcome
         else {
-            log_refusal("request to read", &outcome);
+            self.refused("request to read", &outcome);
             return self.reject_request(request, digest, code_of(&outcome));
         };
         let permitted = decision.is_ok();
+        self.observe(Observed::AccessDecided { kind, permitted });
+        if let Err(refusal) = decision {
+            self.observe(Observed::Refused(refusal.rule()));
+        }
         self.wire.answer_access(AccessAnswer { request, digest, group, position, time, permitted });
         if permitted {
             self.releases.push_back(Release {
@@ -549,6 +564,16 @@ impl Session {
         }
     }
 
+    /// The rule behind a refusal is for the operator; who and whose data stand in the journal only.
+    fn refused(&self, what: &str, outcome: &Outcome) {
+        let Ok(Answer::Refused(Rejected { code, rule, position, .. })) = outcome else { return };
+        if let Some(rule) = rule {
+            self.observe(Observed::Refused(*rule));
+        }
+        let position = position.map(|position| position.0);
+        tracing::info!(?code, ?rule, ?position, "refused a {what}");
+    }
+
     fn entitled(&mut self, outcome: Outcome) {
         match outcome {
             Ok(answer) if self.peer.entitles(&answer, self.services.clock.now()) => {}
@@ -558,24 +583,12 @@ impl Session {
     }
 }
 
-fn open_item(gateway: model::GatewayId, descriptor: Descriptor) -> Item {
-    Item::OpenStream { gateway, descriptor }
-}
-
 /// What a peer is told of an outcome that it did not hope for.
 fn code_of(outcome: &Outcome) -> RejectCode {
     match outcome {
         Ok(Answer::Refused(rejected)) => rejected.code,
         Ok(_) => RejectCode::Unavailable,
         Err(error) => error.code(),
-    }
-}
-
-/// The rule behind a refusal is for the operator; who and whose data stand in the journal only.
-fn log_refusal(what: &str, outcome: &Outcome) {
-    if let Ok(Answer::Refused(Rejected { code, rule, position, .. })) = outcome {
-        let position = position.map(|position| position.0);
-        tracing::info!(?code, ?rule, ?position, "refused a {what}");
     }
 }
 

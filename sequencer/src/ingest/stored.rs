@@ -13,9 +13,11 @@ pub(super) struct Again {
     pub(super) position: Position,
 }
 
-/// What comparing found: the receipts of the groups, oldest first, and frames with other bytes.
+/// What comparing found: how many frames are equal, the receipts of their groups, oldest first, and
+/// frames with other bytes.
 #[derive(Default)]
 pub(super) struct Compared {
+    pub(super) equal: usize,
     pub(super) receipts: Vec<SignedReceipt>,
     pub(super) conflicts: Vec<Again>,
 }
@@ -38,7 +40,11 @@ pub(super) fn compare(
         };
         if stored != again.frame.stored().as_bytes() {
             compared.conflicts.push(again);
-        } else if acknowledged.replace(group.identity().group) != Some(group.identity().group) {
+            continue;
+        }
+        compared.equal += 1;
+        let number = group.identity().group;
+        if acknowledged.replace(number) != Some(number) {
             compared.receipts.push(hub.sign_again(group, holder)?);
         }
     }

@@ -2,16 +2,18 @@
 
 mod support;
 
-use model::{Category, RejectCode, Sequence, StreamHandle};
+use std::sync::Arc;
+
+use model::{Category, Position, RejectCode, Sequence, StreamHandle};
 use wire::{
-    ClientEvent, ClientMessage, ClientName, Concern, Entry, Hello, Lane, OpenStream, Role,
+    ClientEvent, ClientMessage, ClientName, Concern, Entry, Hello, Holder, Lane, OpenStream, Role,
     ServerMessage, StopReason,
 };
 
-use super::IngestConfig;
+use super::{IngestConfig, Observe, Observed};
 use crate::ledger::{Item, Query};
 use support::{
-    Client, Node, Raw, close_code, descriptor, dial, frame, readings, request, validity,
+    Client, Node, Raw, close_code, descriptor, dial, frame, gateway_id, readings, request, validity,
 };
 
 fn stopped(event: &ClientEvent) -> Option<StopReason> {
@@ -61,6 +63,66 @@ async fn frames_are_receipted_and_the_same_frames_get_the_same_receipts_again() 
     }
     again.durable(3).await;
     assert_eq!(again.receipts, client.receipts);
+    let holder = Holder::gateway(&gateway_id());
+    for (group, receipt) in &client.receipts {
+        let position = node.journal.group(*group).unwrap().first;
+        let built = node.hub.again(Position(position), holder).unwrap();
+        assert_eq!(built.to_bytes(), *receipt);
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_with_more_than_its_credit_gets_everything_through() {
+    let config = IngestConfig { unacknowledged_bytes_max: 128 << 10, ..IngestConfig::default() };
+    let node = Node::start_with(config, Arc::new(())).await;
+    let mut client = node.gateway().await.welcomed().await;
+    let handle = client.open().await;
+    let start = readings(1)[0];
+    let large = vec![start; 4000];
+    for _ in 0..20 {
+        client.session.push(handle, &large).unwrap();
+    }
+    for value in 1..=2000 {
+        client.session.push(handle, &readings(value)).unwrap();
+    }
+    let delayed = client.until(|event| match event {
+        ClientEvent::Delayed { code, .. } => Some(Err(*code)),
+        ClientEvent::Durable { last: Sequence(2020), .. } => Some(Ok(())),
+        _ => None,
+    });
+    assert_eq!(delayed.await, Ok(()));
+}
+
+/// Panics where a wallet's session begins.
+struct Panics;
+
+impl Observe for Panics {
+    fn observe(&self, what: Observed) {
+        assert_ne!(what, Observed::SessionOpened(Role::Wallet), "the test breaks a session here");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_in_one_connection_ends_that_connection_only() {
+    let node = Node::start_with(IngestConfig::default(), Arc::new(Panics)).await;
+    let mut good = node.gateway().await.welcomed().await;
+    let handle = good.open().await;
+    let mut bad = node.client(Role::Wallet, "patient-app").await;
+    bad.transmit().await;
+    assert_eq!(close_code(&bad.connection).await, Some(RejectCode::Unavailable));
+    streams_on(&mut good, handle, 1).await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_ends_closes_its_open_connection() {
+    let node = Node::start().await;
+    let mut client = node.gateway().await.welcomed().await;
+    node.touch_registry().await;
+    let handle = client.open().await;
+    streams_on(&mut client, handle, 1).await;
+    node.clock.advance(2 * 86_400_000);
+    node.touch_registry().await;
+    assert_eq!(client.closed().await, Some(RejectCode::Identity));
 }
 
 #[tokio::test]
@@ -292,7 +354,7 @@ async fn a_stop_acknowledges_what_is_admitted_and_then_says_unavailable() {
 #[tokio::test]
 async fn more_connections_than_allowed_are_refused() {
     let config = IngestConfig { connections_max: 1, ..IngestConfig::default() };
-    let node = Node::start_with(config).await;
+    let node = Node::start_with(config, Arc::new(())).await;
     let mut first = node.gateway().await.welcomed().await;
     let second = dial(node.address, &node.gateway).await.map(drop);
     assert!(matches!(second, Err(quinn::ConnectionError::ConnectionClosed(_))), "{second:?}");
@@ -303,7 +365,7 @@ async fn more_connections_than_allowed_are_refused() {
 #[tokio::test]
 async fn under_load_a_peer_proves_its_address_first() {
     let config = IngestConfig { retry_from_connections: 0, ..IngestConfig::default() };
-    let node = Node::start_with(config).await;
+    let node = Node::start_with(config, Arc::new(())).await;
     node.gateway().await.welcomed().await;
 }
 
@@ -313,7 +375,7 @@ async fn closed_windows_reach_the_batcher_and_a_slow_reader_of_receipts_is_left_
     node.admit.submit(Item::Close).await.unwrap();
     let window = node.windows.recv().await.unwrap();
     assert_eq!((window.contents.number.0, window.contents.operations.len()), (1, 3));
-    let holder = wire::Holder::gateway(&support::gateway_id());
+    let holder = Holder::gateway(&gateway_id());
     let slow = node.hub.subscribe(holder);
     let mut client = node.gateway().await.welcomed().await;
     let handle = client.open().await;

@@ -9,8 +9,9 @@ use bytes::Bytes;
 use journal::{FileMedium, Genesis, Log, Reader, Writer, WriterConfig};
 use model::{
     Action, Categories, Category, ChainScope, Clock, DeviceId, EpochNumber, GatewayId, Interval,
-    Kind, Labels, Millis, Operation, OrganisationId, Party, PatientIndex, PractitionerId, Purpose,
-    Purposes, RejectCode, Rule, RuleSlot, Sequence, StreamHandle, SystemClock, Word,
+    Kind, Labels, ManualClock, Millis, Operation, OrganisationId, Party, PatientIndex,
+    PractitionerId, Purpose, Purposes, RejectCode, Rule, RuleSlot, Sequence, StreamHandle,
+    SystemClock, Word,
 };
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream};
@@ -29,7 +30,7 @@ use wire::{
 
 use crate::authority::{Authority, Issued};
 use crate::deliver::{DeliverConfig, NodeDelivery, ReceiptHub};
-use crate::ingest::{Admit, IngestConfig, IngestServer, Services};
+use crate::ingest::{Admit, IngestConfig, IngestServer, Observe, Services};
 use crate::ledger::{
     Answer, ClosedWindow, Item, Ledger, LedgerAdmission, LedgerConfig, WindowLimits,
 };
@@ -49,6 +50,8 @@ pub(super) struct Node {
     pub(super) gateway: Issued,
     server: Option<IngestServer>,
     broken: Arc<AtomicBool>,
+    /// The sessions' clock; the writer keeps the machine's.
+    pub(super) clock: Arc<ManualClock>,
     nonce: u32,
     _writer: Writer<FileMedium, LedgerAdmission<NodeDelivery>>,
     _folder: tempfile::TempDir,
@@ -128,10 +131,10 @@ fn rule(actor: Word, kind: Kind) -> Rule {
 impl Node {
     /// Registry filled, patient enrolled with a permit to collect and one to read.
     pub(super) async fn start() -> Node {
-        Node::start_with(IngestConfig::default()).await
+        Node::start_with(IngestConfig::default(), Arc::new(())).await
     }
 
-    pub(super) async fn start_with(config: IngestConfig) -> Node {
+    pub(super) async fn start_with(config: IngestConfig, observe: Arc<dyn Observe>) -> Node {
         let folder = tempfile::tempdir().unwrap();
         let medium = FileMedium::open(&folder.path().join("log")).unwrap();
         let genesis = Genesis { log_id: [5; 16], chain_hash: [6; 32] };
@@ -152,11 +155,12 @@ impl Node {
         let authority = Authority::create(&folder.path().join("ca"), validity()).unwrap();
         let names = [SERVER_NAME.to_owned()];
         let tls = authority.issue_server(&names, validity()).unwrap().server_tls().unwrap();
+        let sessions = Arc::new(ManualClock::running());
         let services = Services {
             admit: admit.clone(),
             hub: hub.clone(),
-            clock: Arc::new(SystemClock),
-            observe: Arc::new(()),
+            clock: Arc::clone(&sessions) as Arc<dyn Clock>,
+            observe,
             ahead_ms_max: SKEW_MS,
         };
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -173,6 +177,7 @@ impl Node {
             gateway,
             server: Some(server),
             broken,
+            clock: sessions,
             nonce: 0,
             _writer: writer,
             _folder: folder,
@@ -220,6 +225,12 @@ impl Node {
     async fn change_registry(&self, change: RegistryChange) {
         let answer = self.admit.submit(Item::Registry(change)).await.unwrap();
         assert!(matches!(answer, Answer::RegistryChanged { .. }), "{answer:?}");
+    }
+
+    /// A change that concerns nobody.
+    pub(super) async fn touch_registry(&self) {
+        let id = OrganisationId::new("laboratory").unwrap();
+        self.change_registry(RegistryChange::Add(RegistryRecord::Organisation { id })).await;
     }
 
     pub(super) async fn end_gateway(&self) {
@@ -469,14 +480,19 @@ impl Client {
         }
     }
 
-    /// Sends everything, and takes in what comes next.
-    async fn step(&mut self) {
+    /// Sends everything.
+    pub(super) async fn transmit(&mut self) {
         for lane in Lane::ALL {
             while let Some(bytes) = self.session.poll_transmit(lane) {
                 // If the server closed meanwhile, its reason is still to be read.
                 drop(self.send[lane as usize].write_all(&bytes).await);
             }
         }
+    }
+
+    /// Sends everything, and takes in what comes next.
+    async fn step(&mut self) {
+        self.transmit().await;
         self.keep();
         if self.kept.is_empty() {
             let (lane, bytes) = self.received.recv().await.expect("the connection goes on");
