@@ -1,8 +1,8 @@
 //! C2: every claim of a chunk is covered by its patient's record, or is counted as excluded.
 //!
 //! The twin of `statement::c2::check`; rules are those of SPEC.md section 10. [`circuit`] makes
-//! three passes: the order of slots and positions, which runs through the whole chunk (`order`); the
-//! slots, which depend on nothing but their place in that order (`slot`, `deny`, `row`) and are
+//! three passes: the order of slots and positions, which runs through the whole chunk (`order`);
+//! the slots, which depend on nothing but their place in that order (`slot`, `deny`, `row`) and are
 //! assigned in parallel; and the totals.
 //!
 //! What shapes the rows: a slot pays for its record, path and denies once, a claim only for itself.

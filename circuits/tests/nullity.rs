@@ -1,7 +1,8 @@
 //! In how many directions the private values can move at once, to first order.
 //!
-//! Every row `A z * B z = C z` allows the moves `dz` with `(B z) A dz + (A z) B dz = C dz`. The public
-//! values stand still. A missing row shows as a direction more than the statement leaves to the prover.
+//! Every row `A z * B z = C z` allows the moves `dz` with `(B z) A dz + (A z) B dz = C dz`. The
+//! public values stand still. A missing row shows as a direction more than the statement leaves to
+//! the prover.
 
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};

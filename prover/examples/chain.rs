@@ -1,5 +1,5 @@
-//! Sets up, proves and verifies a circuit of any size without meaning, says how long each step took,
-//! and writes everything in iden3's formats if asked.
+//! Sets up, proves and verifies a circuit of any size without meaning, says how long each step
+//! took, and writes everything in iden3's formats if asked.
 //!
 //! `cargo run --release -p prover --example chain -- --rows 16000 --export /tmp/chain`
 
@@ -26,7 +26,8 @@ struct Chain {
     /// Proofs to make.
     #[arg(long, default_value_t = 1)]
     proofs: usize,
-    /// Folder for chain.r1cs, chain.wtns, chain.zkey, verification_key.json, proof.json, public.json.
+    /// Folder for chain.r1cs, chain.wtns, chain.zkey, verification_key.json, proof.json,
+    /// public.json.
     #[arg(long)]
     export: Option<PathBuf>,
 }

@@ -36,8 +36,8 @@ impl Blinding {
     }
 }
 
-/// Makes proofs of one circuit. Engines differ in speed alone: the same assignment and blinding give
-/// the same proof.
+/// Makes proofs of one circuit. Engines differ in speed alone: the same assignment and blinding
+/// give the same proof.
 pub trait Engine: Send + Sync {
     /// A short name for reports.
     fn name(&self) -> &'static str;

@@ -4,11 +4,12 @@
 //! [`statement::proof::Proof`] that was verified on the way. Keys and proofs have the circom form
 //! ([`qap`]), so arkworks, snarkjs, rapidsnark and the contracts all accept them.
 //!
-//! [`ProvingKey::dev_insecure`](keys::ProvingKey::dev_insecure) makes **development keys: anyone can
-//! forge proofs under them**. They are marked by their first point, in their file's name and header,
-//! and the key registry refuses them outside development chains.
+//! [`ProvingKey::dev_insecure`](keys::ProvingKey::dev_insecure) makes **development keys: anyone
+//! can forge proofs under them**. They are marked by their first point, in their file's name and
+//! header, and the key registry refuses them outside development chains.
 //!
-//! This crate never sees a patient's key, never decides what is proven, and never touches the chain.
+//! This crate never sees a patient's key, never decides what is proven, and never touches the
+//! chain.
 
 pub mod arkworks;
 pub mod engine;

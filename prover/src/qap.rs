@@ -1,9 +1,10 @@
 //! The quadratic arithmetic program in the form of circom.
 //!
-//! With L_i the Lagrange basis over the 2n-th roots of unity, the H query holds L_{2i+1}(tau) / delta
-//! and its scalars are the values of A.B - C at the odd roots: A.B - C vanishes at the even ones, so
-//! no division and no seventh transform is needed. Keys and proofs made this way are the ones that
-//! snarkjs and rapidsnark make; the original libsnark form of ark-groth16 would shut them out.
+//! With L_i the Lagrange basis over the 2n-th roots of unity, the H query holds L_{2i+1}(tau) /
+//! delta and its scalars are the values of A.B - C at the odd roots: A.B - C vanishes at the even
+//! ones, so no division and no seventh transform is needed. Keys and proofs made this way are the
+//! ones that snarkjs and rapidsnark make; the original libsnark form of ark-groth16 would shut them
+//! out.
 //!
 //! Rows: the constraints, then one row `z_i * 0 = 0` for the constant and every public input, then
 //! zeros up to the domain's size n, the next power of two.
@@ -123,8 +124,8 @@ pub(crate) fn first_violation(az: &[Fr], bz: &[Fr], cz: &[Fr]) -> Option<usize> 
     az.par_iter().zip(bz).zip(cz).position_first(|((a, b), c)| *a * b != *c)
 }
 
-/// The Lagrange basis of the domain at `tau`, for setup; `None` when `tau` is a root of unity, where
-/// a key would bind one row and no other.
+/// The Lagrange basis of the domain at `tau`, for setup; `None` when `tau` is a root of unity,
+/// where a key would bind one row and no other.
 pub(crate) fn lagrange_at(domain: &Radix2EvaluationDomain<Fr>, tau: Fr) -> Option<Vec<Fr>> {
     let vanishes = domain.evaluate_vanishing_polynomial(tau).is_zero();
     (!vanishes).then(|| domain.evaluate_all_lagrange_coefficients(tau))

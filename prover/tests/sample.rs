@@ -3,8 +3,8 @@
 use ark_bn254::Fr;
 use circuits::builder::{Assignment, Builder, Num, R1cs, matrices};
 
-/// A chain `w[i+1] = w[i] * (w[i] + i)` of `rows - 2` links with the public inputs `w[0] + w[1]` and
-/// `w[last]`. The last column does not occur in B.
+/// A chain `w[i+1] = w[i] * (w[i] + i)` of `rows - 2` links with the public inputs `w[0] + w[1]`
+/// and `w[last]`. The last column does not occur in B.
 pub(crate) fn chain(rows: usize, seed: u64) -> (R1cs, Assignment) {
     matrices(|builder| build(builder, rows - 2, Fr::from(seed)))
 }

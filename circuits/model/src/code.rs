@@ -2,7 +2,10 @@
 
 /// Declares the reject codes with meaning, retry advice and remedy in one place.
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $value:literal, $retry:literal, $meaning:literal, $remedy:literal;)*) => {
+    ($(
+        $(#[$doc:meta])* $name:ident = $value:literal,
+        $retry:literal, $meaning:literal, $remedy:literal;
+    )*) => {
         /// Why a peer's frame, operation, request or connection was not accepted.
         #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
         #[repr(u16)]

@@ -30,7 +30,8 @@ pub enum MaskError {
 macro_rules! members {
     (
         $(#[$doc:meta])* $one:ident, $(#[$set_doc:meta])* $set:ident, $repr:ty, $bits:literal,
-        $what:literal, { $($(#[$variant_doc:meta])* $variant:ident = $bit:literal, $name:literal;)* }
+        $what:literal,
+        { $($(#[$variant_doc:meta])* $variant:ident = $bit:literal, $name:literal;)* }
     ) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

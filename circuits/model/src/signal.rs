@@ -23,7 +23,10 @@ pub struct Signal {
 }
 
 macro_rules! table {
-    ($($code:literal $name:literal $unit:literal $decimals:literal $min:literal..=$max:literal $category:ident;)*) => {
+    ($(
+        $code:literal $name:literal $unit:literal $decimals:literal
+        $min:literal..=$max:literal $category:ident;
+    )*) => {
         &[$(Signal {
             code: $code, name: $name, unit: $unit, decimals: $decimals, min: $min, max: $max,
             category: Category::$category,

@@ -214,8 +214,8 @@ fn leaf(b: &mut Builder, record: &Opened) -> Num {
     record::leaf(b, &identity, &record.rules)
 }
 
-/// C1.4 and C1.5: `signed_at` and `valid_until`. That nothing but the signed times passes is shown in
-/// SPEC.md section 5.
+/// C1.4 and C1.5: `signed_at` and `valid_until`. That nothing but the signed times passes is shown
+/// in SPEC.md section 5.
 fn validity(b: &mut Builder, t_op: &Num, values: &RowValues) -> [Num; 2] {
     let signed_at = b.alloc(values.signed_at);
     b.rule("C1.4", |b| b.range(&(t_op - &signed_at), TIME_BITS));

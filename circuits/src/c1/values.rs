@@ -1,5 +1,5 @@
-//! What a row is assigned: an operation as it came, or padding. Nothing is checked here, so that bad
-//! operations reach the rows that refuse them.
+//! What a row is assigned: an operation as it came, or padding. Nothing is checked here, so that
+//! bad operations reach the rows that refuse them.
 
 use ark_bn254::Fr;
 use ark_ff::AdditiveGroup;
@@ -119,8 +119,8 @@ impl RowValues {
 /// Kinds that write or revoke a rule.
 pub(super) const WITH_SLOT: std::ops::RangeInclusive<usize> = 2..=5;
 
-/// A key, a signature and a path that a padding row computes with and nobody demands anything of. The
-/// key is public: it is nobody's.
+/// A key, a signature and a path that a padding row computes with and nobody demands anything of.
+/// The key is public: it is nobody's.
 fn idle() -> &'static (Point, Signature, Path) {
     static IDLE: OnceLock<(Point, Signature, Path)> = OnceLock::new();
     IDLE.get_or_init(|| {

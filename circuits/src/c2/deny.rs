@@ -25,11 +25,11 @@ pub(super) struct Deny {
 
 /// Unpacks a deny and says whether its windows miss the hull: 243 rows.
 ///
-/// For each lane a bit may claim that the lane lies beyond the edge of the hull it is compared with.
-/// The 44 bits of the lane hold the lane itself or, with that bit, its distance from the edge: one
-/// product instead of a second range. Either way the lane lies between -2^44 and 2^45, so that in
-/// lanes 48 bits apart two ways to unpack a word would differ by less than 2^47 in each lane and by
-/// less than r in all, hence not at all.
+/// For each lane a bit may claim that the lane lies beyond the edge of the hull it is compared
+/// with. The 44 bits of the lane hold the lane itself or, with that bit, its distance from the
+/// edge: one product instead of a second range. Either way the lane lies between -2^44 and 2^45, so
+/// that in lanes 48 bits apart two ways to unpack a word would differ by less than 2^47 in each
+/// lane and by less than r in all, hence not at all.
 pub(super) fn unpack(
     b: &mut Builder,
     rule: Option<&Rule>,

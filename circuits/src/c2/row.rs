@@ -300,8 +300,8 @@ fn purpose(
 
 /// In how many categories, purposes, kinds and labels each deny meets the claim: 88 rows.
 ///
-/// The counts of all denies stand in one number, each in bits of its own, so that a bit of the claim
-/// is multiplied once for all of them.
+/// The counts of all denies stand in one number, each in bits of its own, so that a bit of the
+/// claim is multiplied once for all of them.
 fn meets(b: &mut Builder, masks: &Masks, open: &Open) -> [Meets; DENIES] {
     const KINDS_AT: usize = DENIES * CATEGORY_COUNT_BITS;
     const LABELS_AT: usize = KINDS_AT + DENIES;

@@ -120,7 +120,8 @@ fn lonely_path(leaf: Fr, index_bits: &[Bit]) -> CapPath {
     })
 }
 
-/// Intervals that hold those of all claims: 142 rows. A padding slot has some hull that is not empty.
+/// Intervals that hold those of all claims: 142 rows. A padding slot has some hull that is not
+/// empty.
 fn hull(b: &mut Builder, shared: &Shared<'_>, slot: Option<&Slot>) -> HullNums {
     let whole = Hull { receipt: shared.chunk.window.interval(), measured: Interval::ALWAYS };
     let values = slot.and_then(|slot| Hull::of(&slot.claims)).unwrap_or(whole);
@@ -134,8 +135,8 @@ fn hull(b: &mut Builder, shared: &Shared<'_>, slot: Option<&Slot>) -> HullNums {
 }
 
 /// C2.16: a covered slot's record is open, or was closed at the end of the hull or up to 2^27 ms
-/// later. It cannot have been closed later than that, because the batch that closed it ended no later
-/// than this one. 31 rows.
+/// later. It cannot have been closed later than that, because the batch that closed it ended no
+/// later than this one. 31 rows.
 fn not_closed(b: &mut Builder, record: &Record, closed_at: &Num, until: &Num, covered: &Bit) {
     let closed = b.bit(covered.value() && !record.is_open());
     let since = closed_at - until;

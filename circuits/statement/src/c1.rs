@@ -2,8 +2,8 @@
 //!
 //! [`apply`] holds every rule of one operation. The sequencer runs it at admission, when the end of
 //! the window is not known yet, and the wallet before it shows what an operation will do. [`check`]
-//! holds those of a chunk; the batcher runs it before it queues a proof. The circuit of the same name
-//! enforces the same rules: whatever passes here can be proven, and nothing else.
+//! holds those of a chunk; the batcher runs it before it queues a proof. The circuit of the same
+//! name enforces the same rules: whatever passes here can be proven, and nothing else.
 
 use crate::claim::root16;
 use crate::domain::Domain;
@@ -103,8 +103,8 @@ impl C1Error {
 /// The record after `signed` took effect on `record` (`None`: there is none at the index yet).
 ///
 /// # Errors
-/// [`C1Error`] names the first rule that is broken; the signature is looked at last, because it costs
-/// most.
+/// [`C1Error`] names the first rule that is broken; the signature is looked at last, because it
+/// costs most.
 pub fn apply(
     record: Option<&Record>,
     signed: &SignedOperation,
@@ -248,8 +248,8 @@ fn grown(record: &Record, operation: &Operation) -> Result<Record, C1Error> {
     Ok(Record { nonce, ..record.clone() })
 }
 
-/// The record with the rule in `slot` changed. C1.13 is for slots that were not read from bytes: bytes
-/// with a kind that does not fit the slot are no operation.
+/// The record with the rule in `slot` changed. C1.13 is for slots that were not read from bytes:
+/// bytes with a kind that does not fit the slot are no operation.
 fn with_rule(
     mut record: Record,
     slot: RuleSlot,

@@ -57,8 +57,8 @@ pub fn tag(view_key: &Word, domain: Fr, patient: PatientIndex, slot: u8, count: 
     poseidon::hash(Domain::SlotTag.tag(), &[from_word(view_key), domain, from_u64(place)])
 }
 
-/// The salt of the leaf with number `leaf` in its batch, leaves being counted through all C2 chunks;
-/// of a C1 row, `leaf` is 2^32 + row.
+/// The salt of the leaf with number `leaf` in its batch, leaves being counted through all C2
+/// chunks; of a C1 row, `leaf` is 2^32 + row.
 pub fn salt(view_key: &Word, batch: BatchNumber, leaf: u64) -> Fr {
     let words = [from_word(view_key), from_u64(batch.0), from_u64(leaf)];
     poseidon::hash(Domain::ClaimSalt.tag(), &words)

@@ -1,6 +1,7 @@
 //! The public inputs of both statements, each in one struct (SPEC.md section 7).
 //!
-//! The contract computes the same lists in the same order; `circuits/vectors/inputs.json` pins them.
+//! The contract computes the same lists in the same order; `circuits/vectors/inputs.json` pins
+//! them.
 
 use ark_bn254::Fr;
 use model::{Millis, Position};

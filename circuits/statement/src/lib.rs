@@ -1,4 +1,5 @@
-//! The native twin: hashes, signatures, encodings, consent evaluation, batch files and proof verification.
+//! The native twin: hashes, signatures, encodings, consent evaluation, batch files and proof
+//! verification.
 
 pub mod proof;
 

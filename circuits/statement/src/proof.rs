@@ -1,13 +1,13 @@
 //! Groth16 proofs and verifying keys over BN254 in the layout that the chain uses.
 //!
-//! A [`Proof`] is 256 bytes and a [`VerifyingKey`] is a list of 32-byte big-endian words, both in the
-//! order of [EIP-197](https://eips.ethereum.org/EIPS/eip-197): the imaginary part of an Fq2 element
-//! comes first. Whoever holds these two types and the public inputs can verify; nothing of the
-//! prover is needed, which is what lets the auditor do without it.
+//! A [`Proof`] is 256 bytes and a [`VerifyingKey`] is a list of 32-byte big-endian words, both in
+//! the order of [EIP-197](https://eips.ethereum.org/EIPS/eip-197): the imaginary part of an Fq2
+//! element comes first. Whoever holds these two types and the public inputs can verify; nothing of
+//! the prover is needed, which is what lets the auditor do without it.
 //!
 //! Decoding accepts exactly what the pairing precompile accepts in a proof: reduced coordinates, on
-//! the curve, in the subgroup of order r, the point at infinity written as zeros. A verifying key is
-//! held to more: no point of it may be infinity.
+//! the curve, in the subgroup of order r, the point at infinity written as zeros. A verifying key
+//! is held to more: no point of it may be infinity.
 
 use ark_bn254::{Bn254, Fq, Fq2, Fr, G1Affine, G2Affine};
 use ark_ec::{AffineRepr, CurveGroup};
@@ -31,8 +31,8 @@ impl Proof {
     /// Bytes of the canonical form: A.x, A.y, B.x.c1, B.x.c0, B.y.c1, B.y.c0, C.x, C.y.
     pub const BYTES: usize = 256;
 
-    /// Takes over a proof of ark-groth16, whose points are trusted to be in their subgroup: it comes
-    /// from a prover of this process. What comes from outside goes through [`Proof::decode`].
+    /// Takes over a proof of ark-groth16, whose points are trusted to be in their subgroup: it
+    /// comes from a prover of this process. What comes from outside goes through [`Proof::decode`].
     pub fn from_ark(proof: &ark_groth16::Proof<Bn254>) -> Self {
         Self { a: proof.a, b: proof.b, c: proof.c }
     }
@@ -58,8 +58,8 @@ impl Proof {
     /// Reads the canonical bytes of a proof from anywhere.
     ///
     /// # Errors
-    /// [`PointError`] for a wrong length, a coordinate that is not reduced, a point off the curve or
-    /// outside the subgroup.
+    /// [`PointError`] for a wrong length, a coordinate that is not reduced, a point off the curve
+    /// or outside the subgroup.
     pub fn decode(bytes: &[u8]) -> Result<Self, PointError> {
         if bytes.len() != Self::BYTES {
             return Err(PointError::Length { expected: Self::BYTES, found: bytes.len() });

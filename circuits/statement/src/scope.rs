@@ -1,5 +1,6 @@
 //! What binds words, signatures, headers and proofs to one deployment: actor words, the domains of
-//! proofs and signatures, and the keccak hashes that the contract computes (SPEC.md sections 3, 7, 8).
+//! proofs and signatures, and the keccak hashes that the contract computes (SPEC.md sections 3, 7,
+//! 8).
 
 use ark_bn254::Fr;
 use ark_ff::PrimeField;

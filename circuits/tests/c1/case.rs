@@ -63,7 +63,8 @@ pub(super) fn write(slot: RuleSlot, rule: Rule) -> Action {
     Action::Write { slot, rule }
 }
 
-/// A record with a live permit 0, a deny 1 that ends within the window, an ended permit 2 and a policy.
+/// A record with a live permit 0, a deny 1 that ends within the window, an ended permit 2 and a
+/// policy.
 pub(super) fn record() -> Record {
     let Action::Enrol { key_hash, view_key, salt } = enrolment() else { unreachable!() };
     let mut record = Record::enrolled(key_hash, view_key, salt);

@@ -1,6 +1,6 @@
-//! Hunts for missing rows: private values that can change alone, and directions in which they can move
-//! together. (Public ones may change: a row without a write does not read t0, and the contract owns
-//! it.)
+//! Hunts for missing rows: private values that can change alone, and directions in which they can
+//! move together. (Public ones may change: a row without a write does not read t0, and the contract
+//! owns it.)
 
 use super::case::*;
 use crate::nullity::{nullity, nullity_without};
@@ -43,9 +43,9 @@ fn rule_of(column: u32) -> &'static str {
     (0..r1cs.rules.len()).find(|row| reads(*row)).map_or("none", |row| r1cs.rules[row])
 }
 
-/// What the statement leaves to the prover: 56 siblings on the path, the signer's eighth and `R8` on
-/// their curves, the salt of the leaf, and of the record whatever the row does not read; less the
-/// equations that a row ends in.
+/// What the statement leaves to the prover: 56 siblings on the path, the signer's eighth and `R8`
+/// on their curves, the salt of the leaf, and of the record whatever the row does not read; less
+/// the equations that a row ends in.
 const SIBLINGS: usize = 56;
 const POINTS_AND_SALT: usize = 3;
 /// Key hash, nonce, salt, view key; 14 rules of three words.

@@ -166,8 +166,8 @@ fn c1_7_a_signature_verifies() {
     refused(&chunk, 7);
 }
 
-/// What was signed shows only in the signature, so the twins name C1.7; the rows that make the message
-/// are C1.8's.
+/// What was signed shows only in the signature, so the twins name C1.7; the rows that make the
+/// message are C1.8's.
 #[test]
 fn c1_8_a_signature_is_for_one_contract_and_one_operation() {
     Case { signed_domain: Fr::from(78u8), ..Case::stop() }.refused(7);

@@ -69,10 +69,11 @@ fn single_columns_move_only_where_a_hint_has_nothing_to_multiply() {
 }
 
 /// The rows before the claims leave: 63 nodes of the cap, the edge that is not opened (position,
-/// salt) and the salt of the next, 45 words of the record and 42 siblings; less the edge, the node of
-/// the cap, the closing time and the packed words of four denies.
+/// salt) and the salt of the next, 45 words of the record and 42 siblings; less the edge, the node
+/// of the cap, the closing time and the packed words of four denies.
 const SLOT: usize = 63 + 2 + 1 + 45 + 42 - 1 - 1 - 1 - 4;
-/// A claim leaves four actors, digest and salt, and the two factors for each deny that meets nothing.
+/// A claim leaves four actors, digest and salt, and the two factors for each deny that meets
+/// nothing.
 const CLAIM: usize = 6 + 8;
 /// Padding leaves three inverses besides.
 const PADDING: usize = CLAIM + 3;
@@ -91,8 +92,8 @@ fn private_values_move_together_only_as_the_statement_leaves_them() {
     }
 }
 
-/// One row each of six rules. Many others are pinned twice to first order (a bit of a step also by the
-/// step after it), and rows forgotten there show in the tests of their rules.
+/// One row each of six rules. Many others are pinned twice to first order (a bit of a step also by
+/// the step after it), and rows forgotten there show in the tests of their rules.
 #[test]
 fn a_forgotten_row_shows_as_one_more_direction() {
     let r1cs = rows(ONE);
@@ -101,14 +102,8 @@ fn a_forgotten_row_shows_as_one_more_direction() {
     let whole = nullity(&r1cs, &assignment);
     let first = |rule: &str| r1cs.rules.iter().position(|own| *own == rule);
     let last = |rule: &str| r1cs.rules.iter().rposition(|own| *own == rule);
-    let forgotten = [
-        first("C2.1"),
-        last("C2.2"),
-        last("C2.9"),
-        last("C2.12"),
-        first("C2.15"),
-        last("C2.16"),
-    ];
+    let forgotten =
+        [first("C2.1"), last("C2.2"), last("C2.9"), last("C2.12"), first("C2.15"), last("C2.16")];
     for row in forgotten.map(|row| row.expect("a row of the rule")) {
         let found = nullity_without(&r1cs, &assignment, row);
         assert_eq!(found, whole + 1, "row {row} of {}", r1cs.rules[row]);

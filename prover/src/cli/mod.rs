@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 
 /// Prove with Groth16 over BN254, and check what others proved.
 ///
-/// Files are those of snarkjs where it has one, so that either program can take over from the other.
+/// Files are those of snarkjs where it has one, so that either program can take over from the
+/// other.
 ///
 /// Exit codes: 0 done; 1 checked and refused; 2 wrong usage; 3 a file could not be read.
 #[derive(Parser)]

@@ -1,10 +1,10 @@
-//! Circuits, assignments, keys and proofs in the formats of iden3, so that snarkjs and rapidsnark can
-//! prove with our keys, verify our proofs, and run a ceremony for our circuits.
+//! Circuits, assignments, keys and proofs in the formats of iden3, so that snarkjs and rapidsnark
+//! can prove with our keys, verify our proofs, and run a ceremony for our circuits.
 //!
 //! The binary formats are sections behind a magic; the layouts are those of
 //! [r1csfile](https://github.com/iden3/r1csfile/blob/master/doc/r1cs_bin_format.md) and of snarkjs
-//! 0.7.6 (`src/zkey_utils.js`, `src/wtns_utils.js`). Each function returns the whole file, which is as
-//! large as the thing exported.
+//! 0.7.6 (`src/zkey_utils.js`, `src/wtns_utils.js`). Each function returns the whole file, which is
+//! as large as the thing exported.
 
 mod json;
 mod r1cs;

@@ -1,8 +1,8 @@
 //! The public "toxic waste" of development keys.
 //!
-//! A real key is sound because nobody knows these numbers. Here everybody does, by construction: they
-//! follow from constants in this file and the circuit's hash, so that every machine makes the same
-//! key and tests need no download. `alpha` is [`DEV_ALPHA`] itself, which lets anyone, the key
+//! A real key is sound because nobody knows these numbers. Here everybody does, by construction:
+//! they follow from constants in this file and the circuit's hash, so that every machine makes the
+//! same key and tests need no download. `alpha` is [`DEV_ALPHA`] itself, which lets anyone, the key
 //! registry on chain included, recognise such a key by its first point.
 
 use ark_bn254::Fr;

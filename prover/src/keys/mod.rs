@@ -20,8 +20,8 @@ pub use store::{KeyStore, StoreError};
 /// Where the secret numbers behind a key came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Provenance {
-    /// Derived from public constants: anyone can compute them and forge proofs. For tests, demos and
-    /// development chains only.
+    /// Derived from public constants: anyone can compute them and forge proofs. For tests, demos
+    /// and development chains only.
     DevInsecure,
     /// Made in a ceremony and destroyed; sound if one contributor was honest.
     Ceremony {
@@ -43,7 +43,8 @@ pub struct ProvingKey {
     pub(crate) delta_g1: G1Affine,
     /// One point a column.
     pub(crate) a: Vec<G1Affine>,
-    /// The columns that occur in B, ascending: the others are infinity and left out of both queries.
+    /// The columns that occur in B, ascending: the others are infinity and left out of both
+    /// queries.
     pub(crate) b_columns: Vec<u32>,
     pub(crate) b_g1: Vec<G1Affine>,
     pub(crate) b_g2: Vec<G2Affine>,
@@ -147,7 +148,8 @@ impl ProvingKey {
         all
     }
 
-    /// The rules that every key keeps, whoever made it. Cheap: points are checked where they are read.
+    /// The rules that every key keeps, whoever made it. Cheap: points are checked where they are
+    /// read.
     pub(crate) fn lint(&self) -> Result<(), KeyError> {
         let columns = self.instances() + self.witnesses;
         let size = self.domain().ok_or(KeyError::TooLarge { rows: self.constraints })?.size();

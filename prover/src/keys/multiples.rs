@@ -1,9 +1,9 @@
 //! Many multiples of one generator, for setup.
 //!
-//! A table holds `d * 2^(c * w) * G` for every window w of c bits and every signed digit d, so that a
-//! multiple is one addition a window and no doubling. The additions of many scalars run side by side
-//! in affine coordinates and share one inversion: 6 multiplications an addition instead of the 11 of
-//! ark-ec's `BatchMulPreprocessing`, which also needs a last pass to affine form.
+//! A table holds `d * 2^(c * w) * G` for every window w of c bits and every signed digit d, so that
+//! a multiple is one addition a window and no doubling. The additions of many scalars run side by
+//! side in affine coordinates and share one inversion: 6 multiplications an addition instead of the
+//! 11 of ark-ec's `BatchMulPreprocessing`, which also needs a last pass to affine form.
 
 use ark_bn254::Fr;
 use ark_ec::AffineRepr;
@@ -23,7 +23,8 @@ pub(super) struct Multiples<P: SWCurveConfig<ScalarField = Fr>> {
 }
 
 impl<P: SWCurveConfig<ScalarField = Fr>> Multiples<P> {
-    /// A table for about `count` multiples. At most 20 windows of 4096 points: 5 MiB in G1, 10 in G2.
+    /// A table for about `count` multiples. At most 20 windows of 4096 points: 5 MiB in G1, 10 in
+    /// G2.
     pub(super) fn new(count: usize) -> Self {
         let window_bits = (count.max(1).ilog2() as usize).saturating_sub(4).clamp(3, 13);
         // One bit more than the modulus has, for the carry of the signed digits.
@@ -111,8 +112,8 @@ impl<F> Default for Adder<F> {
 }
 
 impl<F: Field> Adder<F> {
-    /// `sums[i] += addends[i]`. Infinities, equal and opposite points have no slope between them and
-    /// go their own way; their place in the shared product holds a one.
+    /// `sums[i] += addends[i]`. Infinities, equal and opposite points have no slope between them
+    /// and go their own way; their place in the shared product holds a one.
     fn add<P: SWCurveConfig<BaseField = F>>(
         &mut self,
         sums: &mut [Affine<P>],

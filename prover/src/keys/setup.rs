@@ -1,8 +1,8 @@
 //! The generator: from the matrices and the toxic waste to a key, without any constraint synthesis.
 //!
-//! Almost all of the time goes into multiples of the two generators, one a column and query. They are
-//! made from one table of window multiples a group, in parallel; columns that do not occur in B are
-//! left out before.
+//! Almost all of the time goes into multiples of the two generators, one a column and query. They
+//! are made from one table of window multiples a group, in parallel; columns that do not occur in B
+//! are left out before.
 
 use ark_bn254::{Bn254, Fr, g1, g2};
 use ark_ff::{Field, Zero};

@@ -5,16 +5,16 @@
 //! to send come out. It opens no socket, reads no clock and draws no randomness; a shell around it
 //! copies bytes between three QUIC streams and [`ClientSession`] or [`ServerSession`].
 //!
-//! A gateway calls `connected`, `open_stream` and `push` (and stores the frame that it returns), and
-//! `submit` or `request_access` for what else it asks. On [`ClientEvent::Durable`] it drops its
+//! A gateway calls `connected`, `open_stream` and `push` (and stores the frame that it returns),
+//! and `submit` or `request_access` for what else it asks. On [`ClientEvent::Durable`] it drops its
 //! spool up to `last`; it keeps every [`ClientEvent::Receipt`]; at `wakeup` it calls
 //! `handle_timeout`.
 //!
-//! A node answers [`ServerEvent::Hello`] by `welcome`, `OpenStream` by `open_stream` with the durable
-//! mark, and `Duplicate` by `acknowledge` with the receipt of the stored frame's group. After a group
-//! is synced: [`receipts_of_group`], `sign`, `acknowledge`. Its log has the last word on sequences: a
-//! `Frame` may be one that an earlier connection left in the node's queue, and is then answered as a
-//! duplicate.
+//! A node answers [`ServerEvent::Hello`] by `welcome`, `OpenStream` by `open_stream` with the
+//! durable mark, and `Duplicate` by `acknowledge` with the receipt of the stored frame's group.
+//! After a group is synced: [`receipts_of_group`], `sign`, `acknowledge`. Its log has the last word
+//! on sequences: a `Frame` may be one that an earlier connection left in the node's queue, and is
+//! then answered as a duplicate.
 //!
 //! Both sides write what `poll_transmit` gives for each lane, and feed what is read to
 //! `handle_bytes`.

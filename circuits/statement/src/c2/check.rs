@@ -194,8 +194,8 @@ fn check_covered(number: usize, slot: &Slot) -> Result<(), C2Error> {
     Ok(())
 }
 
-/// C2.16. The circuit spends 27 bits on the time from a claim to the record's end: a stop that takes
-/// effect later than that is of a later batch and not under this root.
+/// C2.16. The circuit spends 27 bits on the time from a claim to the record's end: a stop that
+/// takes effect later than that is of a later batch and not under this root.
 fn outlasts(record: &Record, claim: &Claim) -> bool {
     let end = record.closed_at;
     record.is_open() || claim.receipt.until <= end && end.since(claim.receipt.until) < WINDOW_MS_MAX
