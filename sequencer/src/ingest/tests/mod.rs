@@ -1,5 +1,6 @@
 //! Stories over a real connection.
 
+mod client;
 mod support;
 
 use std::sync::Arc;
@@ -263,7 +264,7 @@ async fn a_gateway_or_practitioner_that_is_not_registered_is_closed_as_unentitle
         (Role::Gateway, "gateway"),
         (Role::Practitioner, "stranger"),
     ] {
-        let issued = node.authority.issue_client(role, name, validity()).unwrap();
+        let issued = node.issue(role, name);
         let (_endpoint, connection) = dial(node.address, &issued).await.unwrap();
         assert_eq!(close_code(&connection).await, Some(RejectCode::Identity), "{role:?} {name}");
     }

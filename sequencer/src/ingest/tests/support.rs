@@ -262,9 +262,12 @@ impl Node {
         self.sign(Action::Revoke { slot, rule })
     }
 
+    pub(super) fn issue(&self, role: Role, name: &str) -> Issued {
+        self.authority.issue_client(role, name, validity()).unwrap()
+    }
+
     pub(super) async fn client(&self, role: Role, name: &str) -> Client {
-        let issued = self.authority.issue_client(role, name, validity()).unwrap();
-        Client::connect(self, &issued, role, name).await
+        Client::connect(self, &self.issue(role, name), role, name).await
     }
 
     pub(super) async fn gateway(&self) -> Client {
