@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use wire::ServerLimits;
 use wire::limits::RECEIPT_ITEMS_MAX;
+use wire::{Credit, ServerLimits};
 
 /// Limits of the server and of each connection. Durations are milliseconds in the file.
 ///
@@ -53,6 +53,12 @@ pub struct IngestConfig {
     /// The same in frames. Default 480: with the requests no more than one receipt can hold, so
     /// that a group never has to turn away a gateway that keeps to its credit.
     pub unacknowledged_frames_max: u32,
+    /// Frames of all sessions together that credit is given for. Default 4,096, as many as wait for
+    /// the writer: a session's credit is its even share, at least 8. Memory: none by itself.
+    pub credit_frames_total: u32,
+    /// The same in bytes; a share is at least 128 KiB. Default 256 MiB: what the frames under way
+    /// take in memory, over all sessions.
+    pub credit_bytes_total: u64,
     /// Most operations and requests of a connection under way. Default 32. Memory: 8 bytes for
     /// each frame that a request releases.
     pub requests_max: usize,
@@ -79,6 +85,8 @@ impl Default for IngestConfig {
             streams_max: session.streams_max,
             unacknowledged_bytes_max: session.unacknowledged_bytes_max,
             unacknowledged_frames_max: (RECEIPT_ITEMS_MAX - session.requests_max) as u32,
+            credit_frames_total: 4096,
+            credit_bytes_total: 256 << 20,
             requests_max: session.requests_max,
             outgoing_bytes_max: session.outgoing_bytes_max,
         }
@@ -123,6 +131,8 @@ impl IngestConfig {
             ("streams_max", self.streams_max as u64, 1, 1 << 16),
             ("unacknowledged_bytes_max", self.unacknowledged_bytes_max, 2 * frame_bytes, 1 << 30),
             ("unacknowledged_frames_max", self.unacknowledged_frames_max.into(), 1, 1 << 20),
+            ("credit_frames_total", self.credit_frames_total.into(), 8, 1 << 30),
+            ("credit_bytes_total", self.credit_bytes_total, 2 * frame_bytes, 1 << 40),
             ("requests_max", self.requests_max as u64, 1, 1 << 16),
             ("outgoing_bytes_max", self.outgoing_bytes_max as u64, 2 * frame_bytes, 1 << 30),
         ];
@@ -145,6 +155,17 @@ impl IngestConfig {
         }
     }
 
+    /// The credit of one of `sessions` sessions.
+    pub(super) fn credit(&self, sessions: usize) -> Credit {
+        let sessions = sessions.max(1);
+        let frames = self.credit_frames_total / u32::try_from(sessions).unwrap_or(u32::MAX);
+        let bytes = self.credit_bytes_total / sessions as u64;
+        Credit {
+            frames: frames.max(CREDIT_FRAMES_MIN).min(self.unacknowledged_frames_max),
+            bytes: bytes.max(CREDIT_BYTES_MIN).min(self.unacknowledged_bytes_max),
+        }
+    }
+
     pub(super) fn handshake_timeout(&self) -> Duration {
         Duration::from_millis(self.handshake_timeout_ms)
     }
@@ -158,6 +179,9 @@ impl IngestConfig {
     }
 }
 
+/// Least credit of a session: alarms go through however many sessions there are.
+const CREDIT_FRAMES_MIN: u32 = 8;
+const CREDIT_BYTES_MIN: u64 = 2 * wire::limits::FRAME_BYTES_MAX as u64;
 /// Most bytes that are read from a lane at once.
 pub(super) const READ_BYTES_MAX: usize = 16 << 10;
 /// More events than one read can bring: the smallest message has a header of 32 bytes, and a
@@ -174,8 +198,10 @@ mod tests {
         assert_eq!(good.check(), Ok(()));
         let slow = IngestConfig { identity_check_ms: 60_001, ..good.clone() };
         assert_eq!(slow.check().unwrap_err().key, "identity_check_ms");
-        let few = IngestConfig { submissions_max: 10, ..good };
+        let few = IngestConfig { submissions_max: 10, ..good.clone() };
         assert_eq!(few.check().unwrap_err().key, "submissions_max");
+        assert_eq!(good.credit(1), Credit { bytes: 1 << 20, frames: 480 });
+        assert_eq!(good.credit(1000), Credit { bytes: 268_435, frames: 8 });
         assert!(toml::from_str::<IngestConfig>("connection_max = 1").is_err());
     }
 }

@@ -100,7 +100,7 @@ async fn open(
     }
     let lanes = [lane(&connection).await?, lane(&connection).await?, lane(&connection).await?];
     let receipts = services.hub.subscribe(peer.holder);
-    let (session, replies) = Session::new(peer, Arc::clone(services), &shared.config);
+    let (session, replies) = Session::new(peer, Arc::clone(&shared));
     let period = shared.config.identity_check();
     let mut identity = interval_at(Instant::now() + period, period);
     identity.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use model::{Clock, RejectCode};
 use quinn::{Connection, Endpoint, Incoming, VarInt};
@@ -59,6 +60,8 @@ pub enum IngestError {
 pub(super) struct Shared {
     pub(super) config: IngestConfig,
     pub(super) services: Arc<Services>,
+    /// Sessions that share the credit.
+    pub(super) sessions: AtomicUsize,
 }
 
 /// The running server. Dropping it stops it without waiting.
@@ -88,7 +91,11 @@ impl IngestServer {
         let endpoint = Endpoint::server(tls::settings(&config, tls)?, listen).map_err(socket)?;
         let local_addr = endpoint.local_addr().map_err(socket)?;
         let (stop, stopping) = watch::channel(false);
-        let shared = Arc::new(Shared { config, services: Arc::new(services) });
+        let shared = Arc::new(Shared {
+            config,
+            services: Arc::new(services),
+            sessions: AtomicUsize::new(0),
+        });
         let acceptor = tokio::spawn(accept(endpoint, shared, stopping));
         Ok(IngestServer { local_addr, stop, acceptor })
     }
@@ -109,6 +116,7 @@ impl IngestServer {
 
 async fn accept(endpoint: Endpoint, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
     let (mut sessions, each) = (JoinSet::new(), stop.clone());
+    let farewell = shared.config.farewell();
     loop {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
@@ -120,7 +128,9 @@ async fn accept(endpoint: Endpoint, shared: Arc<Shared>, mut stop: watch::Receiv
         }
     }
     endpoint.set_server_config(None);
-    while sessions.join_next().await.is_some() {}
+    // What does not end by itself within the farewells of a session and of its peer is cut off.
+    let ended = async { while sessions.join_next().await.is_some() {} };
+    drop(timeout(3 * farewell, ended).await);
     endpoint.close(code(RejectCode::Unavailable), b"");
     endpoint.wait_idle().await;
 }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use model::{Digest, Interval, Kind, PatientIndex, Position, RejectCode, Sequence, StreamHandle};
@@ -17,10 +18,10 @@ use wire::{
 };
 
 use super::admit::AdmitError;
-use super::config::{EVENTS_OF_A_READ_MAX, IngestConfig};
+use super::config::EVENTS_OF_A_READ_MAX;
 use super::observe::Observed;
 use super::peer::{Peer, PeerId};
-use super::server::Services;
+use super::server::{Services, Shared};
 use super::stored::{Again, Compared, compare, read_frames};
 use crate::deliver::AgainError;
 use crate::ledger::{Answer, Found, Item, Query, Rejected};
@@ -78,6 +79,9 @@ pub(super) struct Session {
     peer: Peer,
     wire: ServerSession,
     services: Arc<Services>,
+    shared: Arc<Shared>,
+    /// The credit given last.
+    credit: Credit,
     budget: Credit,
     replies: Sender<Reply>,
     greeted: bool,
@@ -93,11 +97,9 @@ pub(super) struct Session {
 
 impl Session {
     /// A session of an entitled peer, and where its replies come.
-    pub(super) fn new(
-        peer: Peer,
-        services: Arc<Services>,
-        config: &IngestConfig,
-    ) -> (Session, Receiver<Reply>) {
+    pub(super) fn new(peer: Peer, shared: Arc<Shared>) -> (Session, Receiver<Reply>) {
+        let (services, config) = (Arc::clone(&shared.services), &shared.config);
+        shared.sessions.fetch_add(1, Ordering::Relaxed);
         let (scope, signer) = (services.hub.scope(), services.hub.signer());
         let limits = config.session_limits(services.ahead_ms_max);
         let (replies, received) = channel(config.submissions_max);
@@ -105,10 +107,12 @@ impl Session {
             peer,
             wire: ServerSession::new(ServerConfig { scope, signer, limits }),
             services,
+            credit: Credit::default(),
             budget: Credit {
                 bytes: config.unacknowledged_bytes_max,
                 frames: config.unacknowledged_frames_max,
             },
+            shared,
             replies,
             greeted: false,
             next_id: 1,
@@ -162,14 +166,12 @@ impl Session {
         if !self.peer.is_current(self.services.clock.now()) {
             return self.close(RejectCode::Identity);
         }
-        // Without a free place the answer to an earlier question is under way, or the next tick asks.
-        if let (Some(query), Some(place)) = (self.peer.gateway_query(), self.place()) {
-            let reply = move |outcome| drop(place.send(Reply::Entitled(outcome)));
-            if let Err(error) = self.services.admit.submit_with(query, reply)
-                && !error.code().retry()
-            {
-                self.close(error.code());
-            }
+        // Without a free place, or with a full queue, the next tick asks.
+        let (Some(query), Some(place)) = (self.peer.gateway_query(), self.place()) else { return };
+        let reply = move |outcome| drop(place.send(Reply::Entitled(outcome)));
+        match self.services.admit.submit_with(query, reply) {
+            Ok(()) | Err(AdmitError::Busy { .. }) => {}
+            Err(error) => self.close(error.code()),
         }
     }
 
@@ -275,12 +277,23 @@ impl Session {
 
     fn hello(&mut self, hello: &Hello) {
         self.greeted = true;
+        self.share_credit();
         let (PeerId::Gateway(gateway), true) = (&self.peer.id, hello.resume) else {
             return self.wire.welcome(Vec::new(), self.services.clock.now());
         };
         let marks = Item::Query(Query::Marks(gateway.clone()));
         if let Err(code) = self.submit(marks, Reply::Marks) {
             self.wire.close(code);
+        }
+    }
+
+    /// Gives this session its share of the credit, if that changed.
+    fn share_credit(&mut self) {
+        let sessions = self.shared.sessions.load(Ordering::Relaxed);
+        let credit = self.shared.config.credit(sessions);
+        if credit != self.credit {
+            self.credit = credit;
+            self.wire.set_credit(credit);
         }
     }
 
@@ -445,6 +458,7 @@ impl Session {
             self.unreceipted.remove(&digest);
         }
         self.observe(Observed::ReceiptSent);
+        self.share_credit();
         self.wire.acknowledge(receipt);
     }
 
@@ -580,6 +594,12 @@ impl Session {
             Ok(_) => self.wire.close(RejectCode::Identity),
             Err(error) => self.wire.close(error.code()),
         }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.shared.sessions.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

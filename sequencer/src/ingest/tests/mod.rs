@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use model::{Category, Position, RejectCode, Sequence, StreamHandle};
 use wire::{
-    ClientEvent, ClientMessage, ClientName, Concern, Entry, Hello, Holder, Lane, OpenStream, Role,
-    ServerMessage, StopReason,
+    ClientEvent, ClientMessage, ClientName, Concern, Credit, Entry, Hello, Holder, Lane,
+    OpenStream, Role, ServerMessage, StopReason,
 };
 
 use super::{IngestConfig, Observe, Observed};
@@ -28,12 +28,20 @@ fn refused(code: RejectCode) -> StopReason {
     StopReason::Refused(code)
 }
 
-/// A raw connection whose stream 1 is open.
-async fn raw_stream(node: &Node) -> Raw {
+/// A raw connection that said hello, with the credit of its welcome.
+async fn raw_welcomed(node: &Node) -> (Raw, Credit) {
     let mut raw = node.raw().await;
     let hello = Hello::new(ClientName::new("raw").unwrap(), false);
     raw.send(Lane::Control, &ClientMessage::Hello(hello).encode()).await;
-    assert!(matches!(raw.next().await, ServerMessage::Welcome(_)));
+    match raw.next().await {
+        ServerMessage::Welcome(welcome) => (raw, welcome.credit),
+        other => panic!("expected a welcome, found {other:?}"),
+    }
+}
+
+/// A raw connection whose stream 1 is open.
+async fn raw_stream(node: &Node) -> Raw {
+    let (mut raw, _) = raw_welcomed(node).await;
     let open = OpenStream { handle: StreamHandle(1), lane: Lane::Live, descriptor: descriptor() };
     raw.send(Lane::Control, &ClientMessage::OpenStream(open).encode()).await;
     assert!(matches!(raw.next().await, ServerMessage::StreamOpened { .. }));
@@ -92,6 +100,18 @@ async fn a_gateway_with_more_than_its_credit_gets_everything_through() {
         _ => None,
     });
     assert_eq!(delayed.await, Ok(()));
+}
+
+#[tokio::test]
+async fn sessions_share_the_credit_evenly() {
+    let config = IngestConfig { credit_frames_total: 40, ..IngestConfig::default() };
+    let node = Node::start_with(config, Arc::new(())).await;
+    let mut sessions = Vec::new();
+    for frames in [40, 20, 13, 10, 8, 8] {
+        let (raw, credit) = raw_welcomed(&node).await;
+        assert_eq!(credit.frames, frames);
+        sessions.push(raw);
+    }
 }
 
 /// Panics where a wallet's session begins.
