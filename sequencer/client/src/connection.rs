@@ -194,7 +194,8 @@ impl Connection {
         };
         let _forget = Forget { shared: &self.shared, request };
         self.shared.wake(Lane::Control);
-        let (answer, receipt, released) = self.shared.until(|state| state.answered(request)).await?;
+        let (answer, receipt, released) =
+            self.shared.until(|state| state.answered(request)).await?;
         let AccessAnswer { permitted, time, position, .. } = answer;
         Ok(AccessOutcome { permitted, time, position, receipt, released })
     }

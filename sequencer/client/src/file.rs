@@ -20,7 +20,8 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let beside = Path::new(&beside);
-    let mut file = owners(OpenOptions::new().write(true).create(true).truncate(true)).open(beside)?;
+    let mut file =
+        owners(OpenOptions::new().write(true).create(true).truncate(true)).open(beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(beside, path)?;

@@ -29,18 +29,29 @@
 //! # }
 //! ```
 
+pub mod batches;
 mod connection;
 mod file;
+pub mod headers;
 mod identity;
+mod key;
+pub mod log;
+pub mod party;
+pub mod preview;
+pub mod readings;
 mod receipts;
 mod spool;
 mod transport;
+mod wallet;
+pub mod when;
 
 pub use connection::{
     AccessOutcome, Applied, Connection, ConnectionConfig, ConnectionError, Counts, ReceiptListener,
     RequestError, Stream, StreamError, Waits,
 };
 pub use identity::{Deployment, Identity, IdentityError};
+pub use key::{Key, KeyError, KeyKind};
 pub use receipts::read_receipt;
 pub use spool::SpoolError;
 pub use transport::endpoint;
+pub use wallet::{Wallet, WalletError};

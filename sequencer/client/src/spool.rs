@@ -71,7 +71,10 @@ impl Spool {
     }
 
     /// The epoch that is kept, if there is a file.
-    pub(crate) fn kept_epoch(folder: &Path, key: &StreamKey) -> Result<Option<EpochNumber>, SpoolError> {
+    pub(crate) fn kept_epoch(
+        folder: &Path,
+        key: &StreamKey,
+    ) -> Result<Option<EpochNumber>, SpoolError> {
         let path = Spool::path(folder, key);
         if !path.exists() {
             return Ok(None);

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use model::{Digest, EpochNumber, Millis, Position, RejectCode, Sequence, StreamHandle};
 use wire::{
-    AccessAnswer, ClientConfig, ClientEvent, ClientSession, Descriptor, Frame, Lane, Mark, Released, RequestId,
-    SignedReceipt, StopReason,
+    AccessAnswer, ClientConfig, ClientEvent, ClientSession, Descriptor, Frame, Lane, Mark,
+    Released, RequestId, SignedReceipt, StopReason,
 };
 
+use super::Counts;
 use super::config::{ConnectionConfig, ReceiptListener};
 use super::error::{ConnectionError, RequestError, StreamError};
-use super::Counts;
 use crate::receipts::{NotKept, ReceiptFolder};
 use crate::spool::Spool;
 

@@ -1,0 +1,253 @@
+//! Where batch files come from: a folder, or a node's read-only HTTP.
+//!
+//! The HTTP is one GET without TLS, redirects or chunks, over a plain socket: whatever comes is
+//! checked against headers, so the transport need not be trusted, and no HTTP library is compiled
+//! into gateways (the smallest kept one would add some ten crates).
+
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use model::BatchNumber;
+use model::limits::PUBLIC_FILE_BYTES_MAX;
+use thiserror::Error;
+
+/// Waits for a connection and for each piece of an answer.
+const WAIT: Duration = Duration::from_secs(30);
+/// Longest head of an answer, bytes.
+const HEAD_BYTES_MAX: usize = 16 << 10;
+
+/// Files of batches by number.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Batches {
+    /// `NNNNNN/public.bin` and `NNNNNN/private.bin` in a folder.
+    Folder(PathBuf),
+    /// `GET /batches/{n}` and `/batches/{n}/private` of a host with port.
+    Http {
+        /// `host:port`.
+        host: String,
+        /// What stands before `/batches`, empty or beginning with a slash.
+        path: String,
+    },
+}
+
+/// The two files of a batch, unchecked.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BatchFiles {
+    /// Everything that is audited.
+    pub public: Vec<u8>,
+    /// Sealed openings.
+    pub private: Vec<u8>,
+}
+
+/// Files that are not there.
+#[derive(Debug, Error)]
+pub enum FetchError {
+    /// Not a folder and not an HTTP address.
+    #[error("expected a folder or http://HOST[:PORT][/PATH] (https is not spoken)")]
+    Address,
+    /// A file cannot be read or an answer does not come.
+    #[error("expected {what}")]
+    Unavailable {
+        /// File or address.
+        what: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The host answers with something else.
+    #[error("expected {what} with status 200 and its length, found status {found}")]
+    Status {
+        /// Address.
+        what: String,
+        /// Status found; 200 if the length is missing.
+        found: u16,
+    },
+}
+
+impl Batches {
+    /// From a command line: `http://` begins an address, everything else is a folder.
+    ///
+    /// # Errors
+    /// [`FetchError::Address`].
+    pub fn parse(text: &str) -> Result<Batches, FetchError> {
+        if text.starts_with("https://") {
+            return Err(FetchError::Address);
+        }
+        let Some(rest) = text.strip_prefix("http://") else {
+            return Ok(Batches::Folder(text.into()));
+        };
+        let (host, path) = match rest.split_once('/') {
+            Some((host, path)) => (host, format!("/{}", path.trim_end_matches('/'))),
+            None => (rest, String::new()),
+        };
+        let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+        if host.is_empty() || host.contains('@') || !plain(host) || !plain(&path) {
+            return Err(FetchError::Address);
+        }
+        let host = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
+        let path = if path == "/" { String::new() } else { path };
+        Ok(Batches::Http { host, path })
+    }
+
+    /// Both files of a batch, each of at most 64 MiB.
+    ///
+    /// # Errors
+    /// [`FetchError`] that names what is not there.
+    pub fn fetch(&self, batch: BatchNumber) -> Result<BatchFiles, FetchError> {
+        Ok(BatchFiles { public: self.public(batch)?, private: self.private(batch)? })
+    }
+
+    fn public(&self, batch: BatchNumber) -> Result<Vec<u8>, FetchError> {
+        self.file(batch, "public.bin", "")
+    }
+
+    fn private(&self, batch: BatchNumber) -> Result<Vec<u8>, FetchError> {
+        self.file(batch, "private.bin", "/private")
+    }
+
+    fn file(&self, batch: BatchNumber, name: &str, suffix: &str) -> Result<Vec<u8>, FetchError> {
+        match self {
+            Batches::Folder(folder) => {
+                let path = folder.join(format!("{:06}", batch.0)).join(name);
+                let wrong =
+                    |source| FetchError::Unavailable { what: path.display().to_string(), source };
+                crate::file::read(&path, PUBLIC_FILE_BYTES_MAX as u64).map_err(wrong)
+            }
+            Batches::Http { host, path } => {
+                get(host, &format!("{path}/batches/{}{suffix}", batch.0))
+            }
+        }
+    }
+}
+
+fn get(host: &str, path: &str) -> Result<Vec<u8>, FetchError> {
+    let what = format!("http://{host}{path}");
+    let answer = answer(host, path);
+    let answer = answer.map_err(|source| FetchError::Unavailable { what: what.clone(), source })?;
+    match answer {
+        Answer { status: 200, body: Some(body) } => Ok(body),
+        Answer { status, .. } => Err(FetchError::Status { what, found: status }),
+    }
+}
+
+struct Answer {
+    status: u16,
+    /// Of a status 200 with a length: as many bytes.
+    body: Option<Vec<u8>>,
+}
+
+fn answer(host: &str, path: &str) -> io::Result<Answer> {
+    let none = || io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
+    let address = host.to_socket_addrs()?.next().ok_or_else(none)?;
+    let mut stream = TcpStream::connect_timeout(&address, WAIT)?;
+    stream.set_read_timeout(Some(WAIT))?;
+    stream.set_write_timeout(Some(WAIT))?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let malformed = || io::Error::new(io::ErrorKind::InvalidData, "the answer is no HTTP/1.1");
+    let (head, begun) = head(&mut stream)?.ok_or_else(malformed)?;
+    let (status, length) = status_and_length(&head).ok_or_else(malformed)?;
+    let length = length.filter(|length| status == 200 && *length <= PUBLIC_FILE_BYTES_MAX);
+    let Some(length) = length else {
+        return Ok(Answer { status, body: None });
+    };
+    let mut body = begun;
+    stream.take((length as u64).saturating_sub(body.len() as u64)).read_to_end(&mut body)?;
+    if body.len() != length {
+        let why = format!("expected {length} bytes, found {}", body.len());
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
+    }
+    Ok(Answer { status, body: Some(body) })
+}
+
+/// The head up to its empty line, and what came of the body with it.
+fn head(stream: &mut TcpStream) -> io::Result<Option<(String, Vec<u8>)>> {
+    let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
+    while bytes.len() < HEAD_BYTES_MAX {
+        let count = stream.read(&mut piece)?;
+        bytes.extend_from_slice(&piece[..count]);
+        if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            let body = bytes.split_off(end + 4);
+            return Ok(String::from_utf8(bytes).ok().map(|head| (head, body)));
+        }
+        if count == 0 {
+            break;
+        }
+    }
+    Ok(None)
+}
+
+/// Status and, unless the body comes in chunks, its length.
+fn status_and_length(head: &str) -> Option<(u16, Option<usize>)> {
+    let mut lines = head.split("\r\n");
+    let status = lines.next()?.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+    let mut length = None;
+    for line in lines.filter(|line| !line.is_empty()) {
+        let (name, value) = line.split_once(':')?;
+        if name.eq_ignore_ascii_case("content-length") {
+            length = Some(value.trim().parse().ok()?);
+        }
+        if name.eq_ignore_ascii_case("transfer-encoding") {
+            return Some((status, None));
+        }
+    }
+    Some((status, length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    fn served(answer: &'static [u8]) -> (String, std::thread::JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let thread = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let (request, _) = head(&mut stream).unwrap().unwrap();
+            stream.write_all(answer).unwrap();
+            request
+        });
+        (host, thread)
+    }
+
+    #[test]
+    fn a_file_is_fetched_with_its_length() {
+        let (host, thread) = served(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nbytes");
+        let batches = Batches::parse(&format!("http://{host}/vitals/")).unwrap();
+        assert_eq!(batches.private(BatchNumber(7)).unwrap(), b"bytes");
+        let request = thread.join().unwrap();
+        assert!(request.starts_with("GET /vitals/batches/7/private HTTP/1.1\r\n"));
+    }
+
+    #[test]
+    fn truncated_missing_and_chunked_answers_are_told_apart() {
+        let found = |answer| {
+            let (host, thread) = served(answer);
+            let outcome = get(&host, "/batches/1");
+            thread.join().unwrap();
+            outcome
+        };
+        let short = found(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbytes");
+        assert!(matches!(short, Err(FetchError::Unavailable { .. })));
+        let missing = found(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+        assert!(matches!(missing, Err(FetchError::Status { found: 404, .. })));
+        let chunked = found(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+        assert!(matches!(chunked, Err(FetchError::Status { found: 200, .. })));
+        assert!(matches!(found(b"hello"), Err(FetchError::Unavailable { .. })));
+    }
+
+    #[test]
+    fn addresses_and_folders_are_told_apart() {
+        let folder = Batches::Folder("batches".into());
+        assert_eq!(Batches::parse("batches").map_err(drop_error), Ok(folder));
+        let http = Batches::Http { host: "node:80".to_owned(), path: String::new() };
+        assert_eq!(Batches::parse("http://node/").map_err(drop_error), Ok(http));
+        for bad in ["https://node", "http://", "http://me@node", "http://node/a b"] {
+            assert!(Batches::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    fn drop_error(_: FetchError) {}
+}

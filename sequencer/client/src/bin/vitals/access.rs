@@ -1,0 +1,195 @@
+//! `vitals access`.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use client::when::{self, Utc};
+use client::{AccessOutcome, Key, KeyKind, party};
+use model::{
+    Categories, Category, DeviceId, Interval, Label, Labels, Millis, OrganisationId, PatientIndex,
+    PractitionerId, Purpose, signal_by_code,
+};
+use serde_json::json;
+use statement::{eddsa, field};
+use wire::{
+    AccessKind, AccessRequest, GroupId, Reason, Released, Role, SignedAccessRequest, Source,
+};
+
+use crate::consent::patient;
+use crate::node::{Node, now, runtime, time};
+use crate::report::{Outcome, Report, Usage};
+use crate::rule::list;
+
+/// Requests are dated back by this much, so that a node whose clock is a little behind does not
+/// refuse them.
+const CLOCK_SLACK_MS: u64 = 5_000;
+
+#[derive(Args)]
+pub(crate) struct Access {
+    /// Key of the practitioner, whose id is the common name of the identity's certificate
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    #[command(flatten)]
+    node: Node,
+    /// Whose data
+    #[arg(long, value_name = "N", value_parser = patient)]
+    patient: PatientIndex,
+    /// For which organisation
+    #[arg(long, value_name = "NAME")]
+    organisation: String,
+    /// As a member of which group
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
+    /// Which categories, as ecg,spo2, or all
+    #[arg(long, value_name = "LIST")]
+    categories: String,
+    /// For which purpose
+    #[arg(long, value_name = "PURPOSE", value_parser = Purpose::from_name)]
+    purpose: Purpose,
+    /// Up to which sensitivity labels, or all
+    #[arg(long, value_name = "LIST", default_value = "normal")]
+    labels: String,
+    /// Of which device: device:NAME or any
+    #[arg(long, value_name = "SOURCE", default_value = "any")]
+    source: String,
+    /// Measured from
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    data_from: Millis,
+    /// Measured before
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    data_until: Millis,
+    /// Break the glass: needs a reason, is counted publicly, and the patient sees it
+    #[arg(long, requires = "reason")]
+    break_glass: bool,
+    /// Why, in words; the patient sees it
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+    /// How long the request is good for, at most 1h
+    #[arg(long, value_name = "LENGTH", value_parser = when::parse_length, default_value = "5m")]
+    valid_for: u64,
+    /// Write the readings there, as device,signal,time,value
+    #[arg(long, value_name = "FILE.csv")]
+    out: Option<PathBuf>,
+}
+
+impl Access {
+    pub(crate) fn run(self) -> Outcome {
+        let key = Key::read(&self.key, KeyKind::Practitioner)?;
+        let request = self.request()?;
+        let hash = field::from_word(&request.signing_hash()?.word());
+        let signature = eddsa::sign(&key.signer(), hash).encode();
+        let signed = SignedAccessRequest::new(request, key.public().encode(), signature)?;
+        let outcome = runtime()?.block_on(async {
+            let connection = self.node.connect().await?;
+            let outcome = connection.access(signed).await?;
+            connection.close().await;
+            anyhow::Ok(outcome)
+        })?;
+        self.report(&outcome)
+    }
+
+    fn request(&self) -> anyhow::Result<AccessRequest> {
+        let identity = self.node.identity()?;
+        if identity.role() != Role::Practitioner {
+            return Err(Usage("expected the identity of a practitioner".to_owned()).into());
+        }
+        let reason = Reason::new(&self.reason)?;
+        let now = now();
+        Ok(AccessRequest {
+            scope: self.node.deployment()?.scope,
+            patient: self.patient,
+            practitioner: PractitionerId::new(identity.name())?,
+            organisation: OrganisationId::new(&self.organisation)?,
+            group: self.group.as_deref().map(GroupId::new).transpose()?,
+            source: source(&self.source)?,
+            categories: list(&self.categories, Categories::ALL, Category::from_name)?,
+            purpose: self.purpose,
+            labels: list(&self.labels, Labels::ALL, Label::from_name)?,
+            data: Interval::new(self.data_from, self.data_until)?,
+            requested_at: Millis::new(now.get().saturating_sub(CLOCK_SLACK_MS))?,
+            valid_until: now.plus(self.valid_for),
+            nonce: getrandom::u64().map_err(|error| Usage(error.to_string()))?,
+            kind: match self.break_glass {
+                true => AccessKind::BreakGlass { reason },
+                false => AccessKind::Access { reason },
+            },
+        })
+    }
+
+    fn report(&self, outcome: &AccessOutcome) -> Outcome {
+        let AccessOutcome { permitted, time, position, receipt, released } = outcome;
+        let (at, position, group) = (Utc(*time), position.0, receipt.receipt.group.group);
+        let readings: u64 = released.iter().map(|one| u64::from(one.frame.header().count)).sum();
+        let mut json = json!({
+            "schema": "vitals-access-1", "permitted": permitted, "time": at.to_string(),
+            "position": position, "group": group, "frames": released.len(),
+            "readings": readings, "receipt": hex::encode(receipt.to_bytes()),
+        });
+        let receipted = format!("at {at}, journal position {position}, receipt of group {group}");
+        if !permitted {
+            let text = format!("refused {receipted}; the reason is the patient's and operator's");
+            return Ok(Report::failed(text, json));
+        }
+        let mut text =
+            format!("permitted {receipted}: {} frames with {readings} readings", released.len());
+        if let Some(path) = &self.out {
+            write_csv(path, released)?;
+            text += &format!(", written to {}", path.display());
+            json["out"] = path.display().to_string().into();
+        }
+        Ok(Report::done(text, json))
+    }
+}
+
+fn source(text: &str) -> anyhow::Result<Source> {
+    party::source(text)?;
+    Ok(match text.split_once(':') {
+        Some((_, name)) => Source::Device(DeviceId::new(name)?),
+        None => Source::Any,
+    })
+}
+
+/// Readings in the order released, exact in the signal's unit and to the microsecond below the
+/// millisecond's text.
+fn write_csv(path: &Path, released: &[Released]) -> anyhow::Result<()> {
+    let mut text = String::from("device,signal,time,value\n");
+    for Released { stream, frame, .. } in released {
+        let signal = signal_by_code(stream.signal).context("a released frame of no signal")?;
+        for reading in frame.readings(signal)? {
+            let (device, name, at) =
+                (stream.device.as_str(), signal.name, Utc(reading.at.millis()));
+            let value = match reading.value {
+                Some(value) => decimal(value, signal.decimals),
+                None => "off".to_owned(),
+            };
+            writeln!(text, "{device},{name},{at},{value}")?;
+        }
+    }
+    std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+}
+
+/// An integer times 10^-decimals, in digits.
+fn decimal(value: i32, decimals: u8) -> String {
+    let (sign, digits) = (if value < 0 { "-" } else { "" }, value.unsigned_abs().to_string());
+    let decimals = usize::from(decimals);
+    if decimals == 0 {
+        return format!("{sign}{digits}");
+    }
+    let digits = format!("{digits:0>width$}", width = decimals + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - decimals);
+    format!("{sign}{whole}.{fraction}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decimal;
+
+    #[test]
+    fn values_are_written_in_their_unit() {
+        assert_eq!(decimal(975, 1), "97.5");
+        assert_eq!(decimal(-5, 2), "-0.05");
+        assert_eq!(decimal(72, 0), "72");
+    }
+}

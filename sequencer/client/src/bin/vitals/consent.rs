@@ -1,0 +1,301 @@
+//! `vitals consent`: preview, question, signature, receipt, and the wallet's copy of the record.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use client::preview::{operation_sentence, rule_sentence, slot_from_name, slot_name};
+use client::when::{self, Utc};
+use client::{Applied, Key, KeyKind, Wallet};
+use model::{Action, Kind, Kinds, Label, Labels, Millis, Operation, PatientIndex, RuleSlot, Word};
+use serde_json::{Value, json};
+use statement::operation::SignedOperation;
+use statement::scope;
+
+use crate::node::{Node, now, runtime};
+use crate::report::{Outcome, Report, Usage};
+use crate::rule::{Defaults, QuestionArgs, RuleArgs};
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make a patient's record; the registrar signs
+    Enrol {
+        /// Key of the registrar
+        #[arg(long, value_name = "FILE")]
+        registrar_key: PathBuf,
+        /// Key of the patient; the wallet's copy of the record is made beside it
+        #[arg(long, value_name = "FILE")]
+        patient_key: PathBuf,
+        /// The patient's pseudonym: index of the record, below 16777216
+        #[arg(long, value_name = "N", value_parser = patient)]
+        index: PatientIndex,
+        #[command(flatten)]
+        send: Send,
+    },
+    /// Permit somebody to read or collect
+    Permit(Write_),
+    /// Forbid somebody to read or collect, whatever else permits it
+    Deny(Write_),
+    /// Let somebody break the glass in an emergency: read with a reason, counted publicly
+    Policy(Write_),
+    /// End a rule as soon as the node has it
+    Revoke {
+        #[command(flatten)]
+        own: Own,
+        /// Which rule, as permit:0, deny:1 or policy:0
+        #[arg(long, value_name = "SLOT", value_parser = slot)]
+        slot: RuleSlot,
+    },
+    /// Close the whole record as soon as the node has it
+    Stop {
+        #[command(flatten)]
+        own: Own,
+    },
+    /// Show the wallet's copy of the record, and answer whether somebody would see something
+    Show {
+        /// Key of the patient
+        #[arg(long, value_name = "FILE")]
+        patient_key: PathBuf,
+        /// Folder with deployment.json
+        #[arg(long, env = "VITALS_IDENTITY", value_name = "DIR")]
+        identity: PathBuf,
+        #[command(flatten)]
+        question: QuestionArgs,
+    },
+}
+
+/// A rule to write.
+#[derive(Args)]
+pub(crate) struct Write_ {
+    #[command(flatten)]
+    own: Own,
+    #[command(flatten)]
+    rule: RuleArgs,
+}
+
+/// An operation that the patient signs.
+#[derive(Args)]
+pub(crate) struct Own {
+    /// Key of the patient; the wallet's copy of the record stands beside it
+    #[arg(long, value_name = "FILE")]
+    patient_key: PathBuf,
+    #[command(flatten)]
+    question: QuestionArgs,
+    #[command(flatten)]
+    send: Send,
+}
+
+/// How an operation is sent.
+#[derive(Args)]
+pub(crate) struct Send {
+    #[command(flatten)]
+    node: Node,
+    /// Do not ask before signing
+    #[arg(long)]
+    yes: bool,
+    /// Show what would be signed, and stop
+    #[arg(long)]
+    dry_run: bool,
+    /// How long the signature is good for
+    #[arg(long, value_name = "LENGTH", value_parser = when::parse_length, default_value = "10m")]
+    valid_for: u64,
+}
+
+pub(crate) fn patient(text: &str) -> Result<PatientIndex, String> {
+    let index = text.parse().map_err(|_| "expected a number below 16777216".to_owned())?;
+    PatientIndex::new(index).map_err(|error| error.to_string())
+}
+
+fn slot(text: &str) -> Result<RuleSlot, String> {
+    slot_from_name(text)
+        .ok_or_else(|| "expected permit:0 to 7, deny:0 to 3, or policy:0 to 1".to_owned())
+}
+
+const READ: Defaults = Defaults { kinds: Kind::Access.only(), labels: Label::Normal.only() };
+const EVERYTHING: Defaults = Defaults { kinds: Kinds::ALL, labels: Labels::ALL };
+const EMERGENCY: Defaults =
+    Defaults { kinds: Kind::BreakGlass.only(), labels: Label::Normal.only() };
+
+impl Command {
+    pub(crate) fn run(self) -> Outcome {
+        match self {
+            Command::Enrol { registrar_key, patient_key, index, send } => {
+                enrol(&registrar_key, &patient_key, index, &send)
+            }
+            Command::Permit(write) => write.run(RuleSlot::Permit, READ),
+            Command::Deny(write) => write.run(RuleSlot::Deny, EVERYTHING),
+            Command::Policy(write) => write.run(RuleSlot::Policy, EMERGENCY),
+            Command::Revoke { own, slot } => {
+                let wallet = own.wallet()?;
+                let action = wallet.revocation(slot)?;
+                own.run(wallet, action)
+            }
+            Command::Stop { own } => {
+                let wallet = own.wallet()?;
+                own.run(wallet, Action::Stop)
+            }
+            Command::Show { patient_key, identity, question } => {
+                show(&patient_key, &identity, &question)
+            }
+        }
+    }
+}
+
+impl Write_ {
+    fn run(self, group: fn(u8) -> RuleSlot, defaults: Defaults) -> Outcome {
+        let mut wallet = self.own.wallet()?;
+        let slot = match self.rule.slot {
+            None => wallet.free_slot(group, now())?,
+            Some(number) => slot(&slot_name(group(number))).map_err(Usage)?,
+        };
+        let rule = self.rule.rule(defaults, &mut wallet.names)?;
+        self.own.run(wallet, Action::Write { slot, rule })
+    }
+}
+
+impl Own {
+    fn wallet(&self) -> anyhow::Result<Wallet> {
+        let scope = self.send.node.deployment()?.scope;
+        Ok(Wallet::read(&Wallet::path(&self.patient_key), scope)?)
+    }
+
+    fn run(&self, wallet: Wallet, action: Action) -> Outcome {
+        let key = Key::read(&self.patient_key, KeyKind::Patient)?;
+        let operation = wallet.change(action, now(), self.send.valid_for)?;
+        let signing = Signing { wallet, operation, key: &key, path: &self.patient_key };
+        signing.run(&self.send, Some(&self.question))
+    }
+}
+
+fn enrol(registrar: &Path, patient_key: &Path, index: PatientIndex, send: &Send) -> Outcome {
+    let key = Key::read(patient_key, KeyKind::Patient)?;
+    let registrar = Key::read(registrar, KeyKind::Registrar)?;
+    if Wallet::path(patient_key).exists() {
+        let why = "expected a key that is not enrolled, found its record beside it";
+        return Err(Usage(why.to_owned()).into());
+    }
+    let wallet = Wallet::new(send.node.deployment()?.scope, index);
+    let operation = wallet.enrolment(&key, now(), send.valid_for);
+    Signing { wallet, operation, key: &registrar, path: patient_key }.run(send, None)
+}
+
+/// One operation on its way from preview to the wallet's copy.
+struct Signing<'a> {
+    wallet: Wallet,
+    operation: Operation,
+    key: &'a Key,
+    path: &'a Path,
+}
+
+impl Signing<'_> {
+    fn run(mut self, send: &Send, question: Option<&QuestionArgs>) -> Outcome {
+        let (text, json) = self.preview(question)?;
+        if send.dry_run {
+            return Ok(Report::done(text + "\nnothing was signed or sent", json));
+        }
+        if !send.yes && !confirmed(&text)? {
+            return Ok(Report::failed("nothing was signed or sent".to_owned(), json));
+        }
+        let domain = scope::sig_domain(self.wallet.scope);
+        let signed = SignedOperation::sign(self.operation.clone(), domain, &self.key.signer());
+        let applied = runtime()?.block_on(submit(&send.node, &signed))?;
+        // Of an enrolment the signer is the registrar; of anything else the word is not read.
+        self.wallet.applied(&signed, applied.time, self.key.key_hash())?;
+        self.wallet.write(&Wallet::path(self.path))?;
+        Ok(self.done(&applied, json))
+    }
+
+    /// What the operation says and does, and the answers before and after it.
+    fn preview(&self, question: Option<&QuestionArgs>) -> anyhow::Result<(String, Value)> {
+        let after = self.wallet.effect(&self.operation, now())?;
+        let says = operation_sentence(&self.operation, &self.wallet.names);
+        let until = Utc(self.operation.valid_until);
+        let mut text = format!("{says}\nthe signature is good until {until}");
+        let mut json = json!({
+            "schema": "vitals-operation-1", "patient": self.operation.patient.get(),
+            "says": says, "nonce": self.operation.nonce, "applied": false,
+        });
+        let answers = question.map(|question| question.ask(&self.wallet, Some(&after), now()));
+        if let Some(answers) = answers.transpose()?.flatten() {
+            text += &format!("\nnow:       {}\nafter it:  {}", answers.before, answers.after);
+            json["before"] = answers.before.into();
+            json["after"] = answers.after.into();
+        }
+        Ok((text, json))
+    }
+
+    fn done(&self, applied: &Applied, mut json: Value) -> Report {
+        let (at, position) = (Utc(applied.time), applied.position.0);
+        let group = applied.receipt.receipt.group.group;
+        let says = json["says"].as_str().unwrap_or_default().to_owned();
+        json["applied"] = true.into();
+        json["effective"] = at.to_string().into();
+        json["position"] = position.into();
+        json["group"] = group.into();
+        json["receipt"] = hex::encode(applied.receipt.to_bytes()).into();
+        let text = format!(
+            "{says}\neffective {at}, journal position {position}, by a verified receipt of group \
+             {group}"
+        );
+        Report::done(text, json)
+    }
+}
+
+async fn submit(node: &Node, signed: &SignedOperation) -> anyhow::Result<Applied> {
+    let connection = node.connect().await?;
+    let operation = wire::SignedOperation::new(signed.to_bytes().to_vec())?;
+    let applied = connection.submit(operation).await?;
+    connection.close().await;
+    Ok(applied)
+}
+
+/// Shows the preview and asks; without a terminal nobody can answer.
+fn confirmed(preview: &str) -> anyhow::Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Usage("expected --yes where nobody can be asked".to_owned()).into());
+    }
+    let mut out = std::io::stderr();
+    write!(out, "{preview}\nSign and send? [y/N] ").context("asking")?;
+    out.flush().context("asking")?;
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).context("asking")?;
+    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
+}
+
+fn show(patient_key: &Path, identity: &Path, question: &QuestionArgs) -> Outcome {
+    let deployment = client::Deployment::load(identity)?;
+    let wallet = Wallet::read(&Wallet::path(patient_key), deployment.scope)?;
+    let record = wallet.record()?;
+    let slots = (0..RuleSlot::COUNT as u8).filter_map(|n| RuleSlot::from_number(n).ok());
+    let rules: Vec<_> = slots.filter_map(|slot| Some((slot, record.rule(slot)?))).collect();
+    let state = state(record.closed_at);
+    let mut text = format!("record {}, {state}, nonce {}", wallet.patient.get(), record.nonce);
+    let mut json = json!({
+        "schema": "vitals-record-report-1", "patient": wallet.patient.get(), "state": state,
+        "nonce": record.nonce, "rules": [],
+    });
+    let mut list = Vec::new();
+    for (slot, rule) in rules {
+        let (name, says) = (slot_name(slot), rule_sentence(slot, rule, &wallet.names));
+        let ended = if rule.access.until <= now() { " (ended)" } else { "" };
+        text += &format!("\n  {name:<9} {says}{ended}");
+        let words = rule.words().map(Word::to_hex);
+        list.push(
+            json!({ "slot": name, "says": says, "ended": !ended.is_empty(), "words": words }),
+        );
+    }
+    json["rules"] = list.into();
+    if let Some(answers) = question.ask(&wallet, wallet.record.as_ref(), now())? {
+        text += &format!("\nnow:  {}", answers.before);
+        json["answer"] = answers.before.into();
+    }
+    Ok(Report::done(text, json))
+}
+
+fn state(closed_at: Millis) -> String {
+    match closed_at {
+        Millis::UNBOUNDED_FUTURE => "open".to_owned(),
+        at => format!("closed at {}", Utc(at)),
+    }
+}

@@ -1,0 +1,81 @@
+//! `vitals key`.
+
+use std::path::PathBuf;
+
+use clap::{Subcommand, ValueEnum};
+use client::{Key, KeyKind};
+use serde_json::json;
+
+use crate::report::{Outcome, Report};
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make a key from the machine's randomness; the secret is never printed
+    New {
+        /// File to make; it must not exist
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Whose key it is
+        #[arg(long, value_enum, default_value = "patient")]
+        kind: Kind,
+    },
+    /// Show a key's public part
+    Show {
+        /// The key file; refused if others may read it
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Of a patient, also show what opens all claims about them: hand it only to somebody who
+        /// may see them all, past and to come
+        #[arg(long)]
+        view_key: bool,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Kind {
+    Patient,
+    Practitioner,
+    Registrar,
+}
+
+impl From<Kind> for KeyKind {
+    fn from(kind: Kind) -> KeyKind {
+        match kind {
+            Kind::Patient => KeyKind::Patient,
+            Kind::Practitioner => KeyKind::Practitioner,
+            Kind::Registrar => KeyKind::Registrar,
+        }
+    }
+}
+
+impl Command {
+    pub(crate) fn run(self) -> Outcome {
+        match self {
+            Command::New { out, kind } => {
+                let key = Key::generate(kind.into())?;
+                key.write(&out)?;
+                Ok(report(&key, None))
+            }
+            Command::Show { file, view_key } => {
+                let key = Key::read_any(&file)?;
+                let view_key = view_key && key.kind() == KeyKind::Patient;
+                let view_key = view_key.then(|| key.view_key().to_hex());
+                Ok(report(&key, view_key))
+            }
+        }
+    }
+}
+
+fn report(key: &Key, view_key: Option<String>) -> Report {
+    let (kind, hash) = (key.kind().name(), key.key_hash().to_hex());
+    let public = hex::encode(key.public().encode());
+    let mut text = format!("kind        {kind}\npublic key  {public}\nkey hash    {hash}");
+    let mut json = json!({
+        "schema": "vitals-key-report-1", "kind": kind, "public_key": public, "key_hash": hash,
+    });
+    if let Some(view_key) = view_key {
+        text += &format!("\nview key    {view_key}");
+        json["view_key"] = view_key.into();
+    }
+    Report::done(text, json)
+}

@@ -1,0 +1,182 @@
+//! `vitals log`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use client::batches::Batches;
+use client::log::{Before, Seen, SeenClaim, SeenOperation, Viewer, before_first, check};
+use client::party::Names;
+use client::preview::{operation_sentence, slot_name};
+use client::when::Utc;
+use client::{Deployment, Key, KeyKind, Wallet, headers, party};
+use model::{BatchHeader, Category, Kind, Party, PatientIndex};
+use serde_json::{Value, json};
+
+use crate::consent::patient;
+use crate::report::{Outcome, Report, Usage};
+
+#[derive(Args)]
+pub(crate) struct Log {
+    /// Key of the patient; its view key opens the log
+    #[arg(long, value_name = "FILE")]
+    patient_key: PathBuf,
+    /// Batch files: a folder with NNNNNN/public.bin and private.bin, or http://HOST[:PORT]
+    #[arg(long, value_name = "DIR|URL")]
+    data: String,
+    /// Headers that an auditor saved (auditor verify --save-headers FILE)
+    #[arg(long, value_name = "FILE")]
+    headers: PathBuf,
+    /// Folder with deployment.json
+    #[arg(long, env = "VITALS_IDENTITY", value_name = "DIR")]
+    identity: PathBuf,
+    /// Index of the record, if the wallet's copy is lost
+    #[arg(long, value_name = "N", value_parser = patient)]
+    patient: Option<PatientIndex>,
+    /// Names to recognise in the log besides those the wallet used, as practitioner:dr-001
+    #[arg(long, value_name = "WHO", value_delimiter = ',')]
+    know: Vec<String>,
+    /// Write the wallet's copy of the record anew from the last batch that has one
+    #[arg(long)]
+    rebuild: bool,
+}
+
+impl Log {
+    pub(crate) fn run(self) -> Outcome {
+        let key = Key::read(&self.patient_key, KeyKind::Patient)?;
+        let scope = Deployment::load(&self.identity)?.scope;
+        let path = Wallet::path(&self.patient_key);
+        let wallet = match path.exists() {
+            true => Some(Wallet::read(&path, scope)?),
+            false => None,
+        };
+        let missing = || Usage("expected --patient N, or the wallet's record file".to_owned());
+        let patient = self.patient.or(wallet.as_ref().map(|wallet| wallet.patient));
+        let patient = patient.ok_or_else(missing)?;
+        let mut names = wallet.as_ref().map(|wallet| wallet.names.clone()).unwrap_or_default();
+        for text in &self.know {
+            names.learn(text, &party::actor(text)?);
+        }
+        let viewer = Viewer { scope, patient, view_key: key.view_key() };
+        let headers = headers::read(&self.headers, scope)?;
+        let (mut report, last) = self.check_all(&viewer, &headers, &names)?;
+        if let (Before::Known(Some(record)), true) = (last, self.rebuild) {
+            let record = Some(*record);
+            Wallet { scope, patient, record, names }.write(&path)?;
+            report.text += "\nthe wallet's copy of the record is rebuilt";
+            report.json["rebuilt"] = true.into();
+        }
+        Ok(report)
+    }
+
+    /// Checks batch by batch; the first that does not agree ends the log as failed.
+    fn check_all(
+        &self,
+        viewer: &Viewer,
+        headers: &[BatchHeader],
+        names: &Names,
+    ) -> anyhow::Result<(Report, Before)> {
+        let batches = Batches::parse(&self.data)?;
+        let mut before = before_first(headers);
+        let (mut lines, mut entries) = (Vec::new(), Vec::new());
+        for header in headers {
+            let number = header.number.0;
+            let files = batches.fetch(header.number)?;
+            let seen = match check(viewer, header, &files, before) {
+                Ok(seen) => seen,
+                Err(error) => {
+                    let why = format!("{:#}", anyhow::Error::from(error));
+                    lines.push(format!("batch {number}: {why}"));
+                    let report = ended(lines, &entries, headers.len(), Some((number, why)));
+                    return Ok((report, Before::Unknown));
+                }
+            };
+            describe(number, &seen, names, &mut lines, &mut entries);
+            before = seen.after;
+        }
+        Ok((ended(lines, &entries, headers.len(), None), before))
+    }
+}
+
+fn ended(
+    mut lines: Vec<String>,
+    entries: &[Value],
+    batches: usize,
+    failure: Option<(u64, String)>,
+) -> Report {
+    let mut json = json!({
+        "schema": "vitals-log-1", "batches": batches, "entries": entries,
+        "holds": failure.is_none(),
+    });
+    match failure {
+        None => {
+            lines.push(format!(
+                "{} entries in {batches} batches: all are included, and none is missing",
+                entries.len()
+            ));
+            Report::done(lines.join("\n"), json)
+        }
+        Some((number, why)) => {
+            lines.push(format!("the log does not hold at batch {number}"));
+            json["failed_batch"] = number.into();
+            json["why"] = why.into();
+            Report::failed(lines.join("\n"), json)
+        }
+    }
+}
+
+fn describe(
+    batch: u64,
+    seen: &Seen,
+    names: &Names,
+    lines: &mut Vec<String>,
+    entries: &mut Vec<Value>,
+) {
+    for SeenOperation { operation, t_op } in &seen.operations {
+        let (at, says) = (Utc(*t_op), operation_sentence(operation, names));
+        lines.push(format!("{at}  batch {batch}  you: {says}"));
+        entries.push(json!({
+            "batch": batch, "time": at.to_string(), "kind": "operation", "says": says,
+        }));
+    }
+    for one in &seen.claims {
+        let (line, entry) = claim(batch, one, names);
+        lines.push(line);
+        entries.push(entry);
+    }
+}
+
+fn claim(batch: u64, seen: &SeenClaim, names: &Names) -> (String, Value) {
+    let SeenClaim { claim, covered, judged } = seen;
+    let at = Utc(claim.receipt.from);
+    let who = names.of(&Party::Named(claim.individual));
+    let whom = names.of(&Party::Named(claim.organisation));
+    let verb = match claim.kind {
+        Kind::Access => "read",
+        Kind::Collect => "collected",
+        Kind::BreakGlass => "broke the glass and read",
+    };
+    let named = Category::ALL.iter().filter(|one| claim.categories.contains(one.only()));
+    let categories: Vec<_> = named.map(|one| one.name()).collect();
+    let (from, until) = (Utc(claim.measured.from), Utc(claim.measured.until));
+    let rule = match judged {
+        Ok(slot) => slot_name(*slot),
+        Err(refusal) => format!("no rule ({}, {})", refusal.sentence(), refusal.rule()),
+    };
+    let under = match covered {
+        true => format!("under {rule}"),
+        false => format!("EXCLUDED: counted publicly as not covered; by the record {rule}"),
+    };
+    let line = format!(
+        "{at}  batch {batch}  {who} for {whom} {verb} {} of {from} to {until} for {}, {under}",
+        categories.join(", "),
+        claim.purpose.name()
+    );
+    let entry = json!({
+        "batch": batch, "time": at.to_string(), "kind": claim.kind.name(),
+        "who": who, "organisation": whom, "categories": categories,
+        "purpose": claim.purpose.name(), "measured_from": from.to_string(),
+        "measured_until": until.to_string(), "covered": covered, "rule": rule,
+        "position": claim.position.0, "digest": hex::encode(claim.digest.0),
+    });
+    (line, entry)
+}

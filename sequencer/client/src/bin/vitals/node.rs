@@ -1,0 +1,75 @@
+//! The options that several commands share: node, identity, deployment.
+
+use std::net::ToSocketAddrs;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use client::{Connection, ConnectionConfig, Deployment, Identity};
+use model::{Clock, Millis, SystemClock};
+
+use crate::report::Usage;
+
+/// Where the node is and who asks.
+#[derive(Args)]
+pub(crate) struct Node {
+    /// Where the node listens, HOST:PORT (UDP)
+    #[arg(long, env = "VITALS_NODE", value_name = "HOST:PORT")]
+    node: Option<String>,
+    /// Name in the node's certificate, if it is not HOST
+    #[arg(long, value_name = "NAME")]
+    server_name: Option<String>,
+    /// Folder with ca.pem, cert.pem, key.pem and deployment.json
+    #[arg(long, env = "VITALS_IDENTITY", value_name = "DIR")]
+    pub(crate) identity: PathBuf,
+    /// Folder that keeps every receipt, one file each
+    #[arg(long, value_name = "DIR")]
+    receipts: Option<PathBuf>,
+}
+
+impl Node {
+    /// What the identity's folder says about the deployment.
+    pub(crate) fn deployment(&self) -> anyhow::Result<Deployment> {
+        Deployment::load(&self.identity).context("reading the deployment")
+    }
+
+    /// The certificate and its key.
+    pub(crate) fn identity(&self) -> anyhow::Result<Identity> {
+        Identity::load(&self.identity).context("reading the identity")
+    }
+
+    /// Where and as whom to connect.
+    pub(crate) fn config(&self) -> anyhow::Result<ConnectionConfig> {
+        let missing = || Usage("expected --node HOST:PORT (or VITALS_NODE)".to_owned());
+        let node = self.node.as_deref().ok_or_else(missing)?;
+        let resolved = node.to_socket_addrs().context("expected --node as HOST:PORT")?.next();
+        let address = resolved.ok_or_else(|| Usage("the node's name has no address".to_owned()))?;
+        let host = node.rsplit_once(':').map_or(node, |(host, _)| host);
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let name = self.server_name.as_deref().unwrap_or(host);
+        let config = ConnectionConfig::new(address, name, self.identity()?, self.deployment()?);
+        let version = concat!("vitals/", env!("CARGO_PKG_VERSION"));
+        Ok(ConnectionConfig { receipts: self.receipts.clone(), ..config.named(version)? })
+    }
+
+    /// Connects with the defaults.
+    pub(crate) async fn connect(&self) -> anyhow::Result<Connection> {
+        Ok(Connection::connect(self.config()?).await?)
+    }
+}
+
+/// The runtime of one command: one thread is enough for one connection.
+pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().context("starting")
+}
+
+/// The machine's time.
+pub(crate) fn now() -> Millis {
+    SystemClock.now()
+}
+
+/// A time on the command line.
+pub(crate) fn time(text: &str) -> Result<Millis, client::when::WhenError> {
+    client::when::parse(text, now())
+}

@@ -1,0 +1,114 @@
+//! What a command says at its end: text for people, one object for programs, and an exit code.
+
+use std::io::Write;
+
+use client::batches::FetchError;
+use client::{ConnectionError, RequestError, StreamError};
+use model::ExitCode;
+use serde_json::{Value, json};
+
+/// The end of a command that ran.
+pub(crate) struct Report {
+    /// Text for people, without the last line break.
+    pub(crate) text: String,
+    /// The object for programs; holds its `schema`.
+    pub(crate) json: Value,
+    /// How the program ends.
+    pub(crate) exit: ExitCode,
+}
+
+/// A command's end, or why it could not run.
+pub(crate) type Outcome = Result<Report, anyhow::Error>;
+
+impl Report {
+    /// Done.
+    pub(crate) fn done(text: String, json: Value) -> Report {
+        Report { text, json, exit: ExitCode::Ok }
+    }
+
+    /// Refused, or a check that does not hold.
+    pub(crate) fn failed(text: String, json: Value) -> Report {
+        Report { text, json, exit: ExitCode::Failed }
+    }
+}
+
+/// The command line asks for what cannot be: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Usage(pub(crate) String);
+
+/// The user stopped it: exit code 4.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted: what has no receipt is sent again from the state folder, if there is one")]
+pub(crate) struct Interrupted;
+
+/// Prints a report.
+pub(crate) fn show(report: &Report, json: bool) -> ExitCode {
+    let text = if json { report.json.to_string() } else { report.text.clone() };
+    // A reader that has gone away, as in a pipe to head, is no failure of the command.
+    let _ = writeln!(std::io::stdout(), "{text}");
+    report.exit
+}
+
+/// Prints why a command could not run, causes included, to standard error.
+pub(crate) fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
+    let exit = exit_code(error);
+    let causes: Vec<_> = error.chain().map(ToString::to_string).collect();
+    let text = match json {
+        true => {
+            let exit = exit.number();
+            json!({ "schema": "vitals-error-1", "error": causes, "exit": exit }).to_string()
+        }
+        false => format!("vitals: {}", causes.join(": ")),
+    };
+    let _ = writeln!(std::io::stderr(), "{text}");
+    exit
+}
+
+/// What is not reachable may be there later; what a node refuses was tried; all else is given
+/// wrongly.
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    for cause in error.chain() {
+        if cause.is::<Interrupted>() {
+            return ExitCode::Interrupted;
+        }
+        if let Some(FetchError::Unavailable { .. } | FetchError::Status { .. }) =
+            cause.downcast_ref()
+        {
+            return ExitCode::Unavailable;
+        }
+        if let Some(error) = cause.downcast_ref::<ConnectionError>() {
+            return of_connection(error);
+        }
+    }
+    let tried = error.chain().any(|cause| cause.is::<RequestError>() || cause.is::<StreamError>());
+    if tried { ExitCode::Failed } else { ExitCode::Usage }
+}
+
+fn of_connection(error: &ConnectionError) -> ExitCode {
+    match error {
+        ConnectionError::GaveUp { .. } => ExitCode::Unavailable,
+        error if error.is_passing() => ExitCode::Unavailable,
+        ConnectionError::Tls(_) | ConnectionError::Dial(_) => ExitCode::Usage,
+        _ => ExitCode::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn exit_codes_tell_unreachable_refused_and_wrong_apart() {
+        let address = "127.0.0.1:1".parse().unwrap();
+        let silent = ConnectionError::NoAnswer { address, waited: Duration::from_secs(1) };
+        let code = |error: anyhow::Error| exit_code(&error.context("connecting"));
+        assert_eq!(code(silent.into()), ExitCode::Unavailable);
+        let refused = RequestError::Rejected { code: model::RejectCode::Signature };
+        assert_eq!(code(refused.into()), ExitCode::Failed);
+        assert_eq!(code(Usage("no".to_owned()).into()), ExitCode::Usage);
+        assert_eq!(code(FetchError::Address.into()), ExitCode::Usage);
+        assert_eq!(code(Interrupted.into()), ExitCode::Interrupted);
+    }
+}

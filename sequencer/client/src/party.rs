@@ -1,0 +1,110 @@
+//! Whom rules name, as people write it: `practitioner:dr-001`, `organisation:`, `group:`,
+//! `device:`, or `any`. A record holds only hashes of names, so a wallet keeps the names it used.
+
+use std::collections::BTreeMap;
+
+use model::{DeviceId, IdError, OrganisationId, Party, PractitionerId, Word};
+use statement::scope::{self, ActorKind};
+use thiserror::Error;
+use wire::GroupId;
+
+/// Text that names nobody.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum PartyError {
+    /// Another form.
+    #[error("expected {expected}, found something else")]
+    Form {
+        /// The forms read.
+        expected: &'static str,
+    },
+    /// The name after the colon is malformed.
+    #[error("the name is malformed")]
+    Name(#[from] IdError),
+}
+
+/// Names by the words that stand for them in records and claims.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Names(pub(crate) BTreeMap<Word, String>);
+
+/// Most names kept: beyond it the smallest word is forgotten, and shows as a hash.
+const NAMES_MAX: usize = 1024;
+
+impl Names {
+    /// Remembers the name of a party.
+    pub fn learn(&mut self, text: &str, party: &Party) {
+        if let Party::Named(word) = party {
+            self.0.insert(*word, text.to_owned());
+        }
+        while self.0.len() > NAMES_MAX {
+            self.0.pop_first();
+        }
+    }
+
+    /// How to call a party: its name, or the begin of its word.
+    pub fn of(&self, party: &Party) -> String {
+        match party {
+            Party::Any => "anybody".to_owned(),
+            Party::Named(word) => match self.0.get(word) {
+                Some(text) => text.replacen(':', " ", 1),
+                None => format!("somebody unnamed ({}..)", &word.to_hex()[..10]),
+            },
+        }
+    }
+}
+
+/// Who acts.
+///
+/// # Errors
+/// [`PartyError`] that says which forms are read.
+pub fn actor(text: &str) -> Result<Party, PartyError> {
+    if text == "any" {
+        return Ok(Party::Any);
+    }
+    let expected = "organisation:NAME, practitioner:NAME, group:NAME, device:NAME or any";
+    let (kind, name) = text.split_once(':').ok_or(PartyError::Form { expected })?;
+    Ok(Party::Named(match kind {
+        "organisation" => scope::organisation(&OrganisationId::new(name)?),
+        "practitioner" => scope::practitioner(&PractitionerId::new(name)?),
+        "group" => scope::actor(ActorKind::Group, GroupId::new(name)?.as_str()),
+        "device" => scope::device(&DeviceId::new(name)?),
+        _ => return Err(PartyError::Form { expected }),
+    }))
+}
+
+/// Whose data.
+///
+/// # Errors
+/// [`PartyError`] that says which forms are read.
+pub fn source(text: &str) -> Result<Party, PartyError> {
+    match text.split_once(':') {
+        None if text == "any" => Ok(Party::Any),
+        Some(("device", _)) => actor(text),
+        _ => Err(PartyError::Form { expected: "device:NAME or any" }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_words_and_come_back() {
+        let mut names = Names::default();
+        let doctor = actor("practitioner:dr-001").unwrap();
+        assert_ne!(doctor, actor("organisation:dr-001").unwrap());
+        assert!(names.of(&doctor).starts_with("somebody unnamed (0x"));
+        names.learn("practitioner:dr-001", &doctor);
+        assert_eq!(names.of(&doctor), "practitioner dr-001");
+        assert_eq!(names.of(&actor("any").unwrap()), "anybody");
+    }
+
+    #[test]
+    fn other_forms_are_refused() {
+        for text in ["", "dr-001", "nurse:anna", "everybody"] {
+            assert!(matches!(actor(text), Err(PartyError::Form { .. })), "{text}");
+        }
+        assert!(matches!(actor("practitioner:Dr X"), Err(PartyError::Name(_))));
+        assert!(source("practitioner:dr-001").is_err());
+        assert_eq!(source("device:m-1"), actor("device:m-1"));
+    }
+}
