@@ -58,7 +58,7 @@ impl Progress for Quiet {
 
 /// Audits a deployment. It never fails: what goes wrong is the report's verdict.
 ///
-/// Verifying is done on the calling task: about 3 ms a proof.
+/// Verifying is done on the calling task: about 5 ms a proof.
 pub async fn audit(
     rpc: &str,
     deployment: &Deployment,

@@ -23,6 +23,13 @@ pub enum Item {
     Header(&'static str),
     /// A section of the public file.
     File(&'static str),
+    /// A sum or commitment over the chunks of a section, as the header has it.
+    Total {
+        /// `operations` or `claims`.
+        section: &'static str,
+        /// Of what.
+        part: &'static str,
+    },
     /// A chunk of operations.
     Operations {
         /// Its index in the batch.
@@ -105,6 +112,7 @@ impl fmt::Display for Item {
             Item::Key { shape, part } => write!(f, "key {shape}, {part}"),
             Item::Header(part) => write!(f, "header, {part}"),
             Item::File(part) => write!(f, "public file, {part}"),
+            Item::Total { section, part } => write!(f, "all {section} chunks, {part}"),
             Item::Operations { chunk, part } => write!(f, "operations chunk {chunk}, {part}"),
             Item::Claims { chunk, part } => write!(f, "claims chunk {chunk}, {part}"),
             Item::ClaimLeaf { chunk, leaf } => write!(f, "claims chunk {chunk}, leaf {leaf}"),

@@ -5,7 +5,7 @@ use l1_contracts::{Deployment, Edge, EdgeError, SettlementState};
 use model::BatchNumber;
 
 use crate::broken::{Broken, Fault, Item, Unavailable};
-use crate::check::{ChainKey, OnChain, Settled};
+use crate::check::{self, ChainKey, OnChain, Settled};
 use crate::source::client;
 
 /// How often the head is read again because a batch settled between two answers.
@@ -30,7 +30,7 @@ pub(crate) async fn connect(rpc: &str, deployment: &Deployment) -> Result<Edge, 
 /// Immutable values and keys.
 pub(crate) async fn constants(edge: &Edge) -> Result<OnChain, Fault> {
     let item = || Item::Deployment("constants");
-    let code_is_ours = edge.code_is_ours().await.map_err(|e| fault(e, item()))?;
+    check::contract_code(edge.code_is_ours().await.map_err(|e| fault(e, item()))?)?;
     let sequencer = edge.sequencer().await.map_err(|e| fault(e, item()))?;
     let constants = edge.constants().await.map_err(|e| fault(e, item()))?;
     let mut keys = Vec::new();
@@ -47,15 +47,7 @@ pub(crate) async fn constants(edge: &Edge) -> Result<OnChain, Fault> {
         keys.push(ChainKey { code, circuit, key });
     }
     let (registrar, receipt_signer, genesis_root, genesis_time) = constants;
-    Ok(OnChain {
-        code_is_ours,
-        sequencer,
-        registrar,
-        receipt_signer,
-        genesis_root,
-        genesis_time,
-        keys,
-    })
+    Ok(OnChain { sequencer, registrar, receipt_signer, genesis_root, genesis_time, keys })
 }
 
 /// Events and head of one moment: a batch that settles meanwhile belongs to the next audit.

@@ -32,12 +32,13 @@ pub fn batch(
 ) -> Result<Summary, Broken> {
     let file = PublicFile::from_bytes(bytes).map_err(|error| undecodable(header, &error))?;
     same_header(header, &file.header)?;
-    operations::check(context, header, &file.operations)?;
-    claims::check(context, previous, header, &file.claims)?;
+    let mut proofs = operations::fold(context, header, &file.operations)?;
+    proofs.extend(claims::fold(context, previous, header, &file.claims)?);
     equal(within(header), Item::File("segments"), &header.data_root, &data_root(&file.segments))?;
     let tail = journal::check(previous, header, &file.groups)?;
-    let proofs = (file.operations.len() + file.claims.len()) as u64;
-    Ok(Summary { file, tail, proofs })
+    let verified = proofs.len() as u64;
+    proofs.into_iter().try_for_each(|proof| proof.verify(header))?;
+    Ok(Summary { file, tail, proofs: verified })
 }
 
 /// The outside of the private file: what is inside is for the patients.

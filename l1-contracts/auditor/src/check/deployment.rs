@@ -15,8 +15,6 @@ use crate::shapes::{SHAPES, layout};
 /// What the chain says about a deployment.
 #[derive(Clone, Debug)]
 pub struct OnChain {
-    /// Whether the code at the address is that of the contract.
-    pub code_is_ours: bool,
     /// Who may settle.
     pub sequencer: Address,
     /// Hash of the registrar's key.
@@ -44,6 +42,18 @@ pub struct ChainKey {
 
 /// Words of alpha, beta and gamma: what all keys of a setup share.
 const SHARED_WORDS: usize = 2 + 4 + 4;
+
+/// What else a contract says means nothing if it is another one.
+///
+/// # Errors
+/// [`Broken`] unless the code at the address is that of the contract.
+pub fn contract_code(is_ours: bool) -> Result<(), Broken> {
+    if is_ours {
+        return Ok(());
+    }
+    let expected = "the settlement contract that this auditor was built with";
+    Err(Broken::outside(Item::Deployment("contract code"), expected, "other code"))
+}
 
 /// Compares the file with the chain.
 ///
@@ -77,10 +87,6 @@ pub fn deployment(file: &Deployment, chain: &OnChain) -> Result<Context, Broken>
 fn constants(file: &Deployment, chain: &OnChain) -> Result<(), Broken> {
     let item = Item::Deployment;
     equal(None, item("code hash"), &bytecode_hash().0, &file.code_hash.0)?;
-    if !chain.code_is_ours {
-        let expected = "the settlement contract that this auditor was built with";
-        return Err(Broken::outside(item("contract code"), expected, "other code"));
-    }
     equal(None, item("sequencer"), &file.sequencer, &chain.sequencer)?;
     equal(None, item("registrar"), &word(&file.registrar)?, &chain.registrar)?;
     equal(None, item("receipt signer"), &file.receipt_signer, &chain.receipt_signer)?;

@@ -19,7 +19,7 @@ pub(super) fn check(
         hash = chain_hash(&hash, group);
         tail = Some(Tail { group: group.number, last: group.last });
     }
-    equal(within(header), Item::Journal("hash after the groups"), &hash, &header.journal_hash)?;
+    equal(within(header), Item::Journal("hash after the groups"), &header.journal_hash, &hash)?;
     holds_the_close(header, groups, tail)?;
     Ok(tail)
 }
@@ -56,7 +56,7 @@ fn holds_the_close(
     if (first..=last).contains(&close.0) {
         return Ok(());
     }
-    let item = Item::Header("journal position");
-    let expected = format!("a position of the last group, {first} to {last}");
-    Err(Broken::inside(header.number, item, expected, close.0.to_string()))
+    let item = Item::Journal("last group");
+    let expected = format!("a group that holds the close at position {}", close.0);
+    Err(Broken::inside(header.number, item, expected, format!("positions {first} to {last}")))
 }

@@ -12,9 +12,10 @@ mod headers;
 mod journal;
 mod openings;
 mod operations;
+mod proofs;
 
 pub use batch::{Summary, batch, data_root, private_file};
-pub use deployment::{ChainKey, OnChain, deployment};
+pub use deployment::{ChainKey, OnChain, contract_code, deployment};
 pub use headers::{Lateness, Settled, head, headers};
 pub use openings::{Coverage, Opened, coverage, opening};
 
@@ -112,4 +113,8 @@ impl Previous {
 /// The batch in which something is.
 fn within(header: &BatchHeader) -> Option<BatchNumber> {
     Some(header.number)
+}
+
+fn counter(counts: impl IntoIterator<Item = u32>) -> u64 {
+    counts.into_iter().map(u64::from).sum()
 }

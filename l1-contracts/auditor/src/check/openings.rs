@@ -143,8 +143,7 @@ fn nothing_left(
     // Tags stand beside claims; that each slot was opened as a whole follows from its tag.
     for (chunk, committed) in file.claims.iter().enumerate() {
         let opened = claims.range((chunk, 0)..(chunk + 1, 0)).count() as u64;
-        let counted =
-            super::claims::counter([committed.access, committed.collect, committed.break_glass]);
+        let counted = super::counter([committed.access, committed.collect, committed.break_glass]);
         if opened < counted {
             let found = format!("{opened} opened of {counted} claims");
             let item = Item::Claims { chunk, part: "claims" };

@@ -1,0 +1,48 @@
+//! Proofs, verified after everything that is cheaper to check.
+
+use ark_bn254::Fr;
+use model::BatchHeader;
+use statement::proof::{self, Proof, VerifyingKey};
+use statement::scope::Circuit;
+
+use super::{AcceptedKey, Context};
+use crate::broken::{Broken, Item, Show};
+
+/// A proof, and what it must hold for.
+pub(super) struct ProofToVerify<'a> {
+    pub(super) key: &'a VerifyingKey,
+    pub(super) inputs: Vec<Fr>,
+    pub(super) bytes: &'a [u8; Proof::BYTES],
+    pub(super) item: Item,
+}
+
+impl ProofToVerify<'_> {
+    /// Decodes and verifies it.
+    pub(super) fn verify(self, header: &BatchHeader) -> Result<(), Broken> {
+        let held = match Proof::decode(self.bytes) {
+            Err(error) => Err(error.to_string()),
+            Ok(proof) => {
+                proof::verify(self.key, &self.inputs, &proof).map_err(|error| error.to_string())
+            }
+        };
+        held.map_err(|found| {
+            let expected = "a proof that holds for the inputs of chain and file";
+            Broken::inside(header.number, self.item, expected, found)
+        })
+    }
+}
+
+/// The key with this id, if it is one of this circuit.
+pub(super) fn accepted<'c>(
+    context: &'c Context,
+    header: &BatchHeader,
+    circuit: Circuit,
+    id: &[u8; 32],
+    item: Item,
+) -> Result<&'c AcceptedKey, Broken> {
+    let key = context.keys.get(id).filter(|key| key.layout.circuit() == circuit as u8);
+    key.ok_or_else(|| {
+        let expected = format!("the id of an accepted key of circuit {}", circuit as u8);
+        Broken::inside(header.number, item, expected, id.show())
+    })
+}

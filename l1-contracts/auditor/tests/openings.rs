@@ -1,0 +1,159 @@
+//! What patients opened against what was committed, and against the rules.
+
+use auditor::check::{self, Coverage, Opened};
+use auditor::{Broken, Item};
+use model::{Digest, Interval};
+use statement::batch::{PatientOpening, SegmentEntry};
+
+use crate::world::{PATIENT, Plan, World, item, word};
+
+fn evaluate(world: &World, opening: &PatientOpening) -> Result<Opened, Broken> {
+    let built = &world.built[0];
+    check::opening(&world.context, &built.file.header, &built.file, "a.opening", opening)
+}
+
+/// Evaluates the first batch's opening and then the batch as if it were the only one.
+fn evaluate_all(world: &World) -> Result<(), Broken> {
+    let built = &world.built[0];
+    world.check(0, &built.file.to_bytes())?;
+    let opened = evaluate(world, &built.openings[0])?;
+    check::coverage(&built.file.header, &built.file, &[opened], Coverage::All)
+}
+
+/// Changes the opening of the first batch, and gives the broken item.
+fn changed(change: impl FnOnce(&mut PatientOpening)) -> Item {
+    let world = World::sound();
+    let mut opening = world.built[0].openings[0].clone();
+    change(&mut opening);
+    item(evaluate(&world, &opening))
+}
+
+fn whole(part: &'static str) -> Item {
+    Item::Opening { file: "a.opening".to_owned(), part }
+}
+
+fn claim(claim: usize, part: &'static str) -> Item {
+    Item::OpenedClaim { file: "a.opening".to_owned(), claim, part }
+}
+
+fn operation(operation: usize, part: &'static str) -> Item {
+    Item::OpenedOperation { file: "a.opening".to_owned(), operation, part }
+}
+
+#[test]
+fn a_sound_opening_opens_everything() {
+    let world = World::sound();
+    assert_eq!(evaluate_all(&world), Ok(()));
+    let opened = evaluate(&world, &world.built[0].openings[0]).expect("sound");
+    assert_eq!(opened.claims, [(0, 0), (0, 1), (1, 0)]);
+    assert_eq!(opened.operations, [(0, 0), (1, 0)]);
+}
+
+#[test]
+fn what_is_not_as_committed_is_named() {
+    assert_eq!(changed(|opening| opening.batch.0 = 2), whole("batch"));
+    assert_eq!(changed(|opening| opening.record.nonce += 1), whole("record"));
+    assert_eq!(changed(|opening| opening.path[7][0] = word(1)), whole("record"));
+    assert_eq!(changed(|opening| opening.claims[0].chunk = 9), claim(0, "place"));
+    assert_eq!(changed(|opening| opening.claims[0].leaf = 4), claim(0, "place"));
+    assert_eq!(changed(|opening| opening.claims[1].salt = word(1)), claim(1, "salt"));
+    assert_eq!(changed(|opening| opening.claims[1].covered = false), claim(1, "leaf"));
+    assert_eq!(changed(|opening| opening.claims[2].claim.position.0 += 1), claim(2, "leaf"));
+    let moved = |opening: &mut PatientOpening| opening.claims.swap(0, 1);
+    assert_eq!(check_moved(moved), Ok(()));
+    let other = model::PatientIndex::new(PATIENT + 1).expect("24 bits");
+    assert_eq!(changed(|opening| opening.claims[0].claim.patient = other), claim(0, "patient"));
+}
+
+/// The order of claims in an opening says nothing.
+fn check_moved(change: impl FnOnce(&mut PatientOpening)) -> Result<(), Broken> {
+    let world = World::sound();
+    let mut opening = world.built[0].openings[0].clone();
+    change(&mut opening);
+    evaluate(&world, &opening).map(drop)
+}
+
+#[test]
+fn a_claim_that_is_left_out_is_noticed_by_its_tag() {
+    assert_eq!(changed(|opening| drop(opening.claims.remove(1))), whole("claims"));
+    assert_eq!(changed(|opening| opening.claims.clear()), whole("claims"));
+}
+
+#[test]
+fn operations_are_compared_down_to_the_signature() {
+    assert_eq!(changed(|opening| opening.operations[1].row = 1), operation(1, "place"));
+    let later = |opening: &mut PatientOpening| {
+        opening.operations[1].t_op = opening.operations[1].t_op.plus(1);
+    };
+    assert_eq!(changed(later), operation(1, "leaf"));
+    assert_eq!(changed(|opening| opening.operations[0].salt = word(1)), operation(0, "salt"));
+    assert_eq!(changed(|opening| opening.operations[0].signed[0] ^= 1), operation(0, "encoding"));
+    let end = statement::operation::SignedOperation::BYTES;
+    let scalar = end - 32;
+    assert_eq!(changed(|o| o.operations[0].signed[scalar] ^= 1), operation(0, "signature"));
+    let foreign = |opening: &mut PatientOpening| {
+        let signer = opening.operations[0].signed[end - 96..end - 64].to_vec();
+        opening.operations[1].signed[end - 96..end - 64].copy_from_slice(&signer);
+    };
+    assert_eq!(changed(foreign), operation(1, "signature"));
+}
+
+#[test]
+fn a_claim_that_was_excluded_wrongly_is_named() {
+    let plan = Plan {
+        slots: Some(|slots| slots.iter_mut().for_each(|slot| slot.excluded = true)),
+        ..Plan::default()
+    };
+    let found = evaluate_all(&World::of(&plan)).expect_err("excluded wrongly");
+    assert_eq!(found.item, claim(0, "coverage"));
+    assert!(found.found.contains("excluded wrongly"), "{found}");
+}
+
+#[test]
+fn a_claim_that_was_covered_wrongly_is_named_with_the_rule() {
+    let plan = Plan {
+        slots: Some(|slots| slots.iter_mut().for_each(|slot| slot.excluded = false)),
+        ..Plan::default()
+    };
+    let found = evaluate_all(&World::of(&plan)).expect_err("covered wrongly");
+    assert_eq!(found.item, claim(2, "coverage"));
+    assert!(found.found.contains("C2.12"), "{found}");
+}
+
+#[test]
+fn a_claim_without_data_and_an_unclaimed_segment_are_named() {
+    let plan = Plan { segments: Some(|segments| segments.clear()), ..Plan::default() };
+    assert_eq!(item(evaluate_all(&World::of(&plan))), claim(0, "claim without data"));
+    let more: fn(&mut Vec<SegmentEntry>) =
+        |segments| segments.push(SegmentEntry { digest: Digest([0xee; 31]), bytes: 1 });
+    let plan = Plan { segments: Some(more), ..Plan::default() };
+    assert_eq!(item(evaluate_all(&World::of(&plan))), Item::Segment { segment: 1 });
+}
+
+#[test]
+fn what_nobody_opened_is_left_over_if_all_were_said_to_be_given() {
+    let world = World::sound();
+    let file = &world.built[0].file;
+    let coverage = |opened: &[Opened], all| check::coverage(&file.header, file, opened, all);
+    assert_eq!(coverage(&[], Coverage::Some), Ok(()));
+    let expected = Item::OperationLeaf { chunk: 0, row: 0 };
+    assert_eq!(item(coverage(&[], Coverage::All)), expected);
+    let opened = evaluate(&world, &world.built[0].openings[0]).expect("sound");
+    let fewer = Opened { claims: vec![(0, 0), (0, 1)], ..opened.clone() };
+    assert_eq!(item(coverage(&[fewer], Coverage::All)), Item::Claims { chunk: 1, part: "claims" });
+    let twice = [opened.clone(), opened];
+    assert_eq!(item(coverage(&twice, Coverage::Some)), whole("places"));
+}
+
+#[test]
+fn a_broken_opening_shows_nothing_of_what_it_opens() {
+    let world = World::sound();
+    let mut opening = world.built[0].openings[0].clone();
+    opening.claims[0].claim.receipt = Interval::ALWAYS;
+    let text = evaluate(&world, &opening).expect_err("another claim").to_string();
+    assert_eq!(
+        text,
+        "batch 1, opening a.opening, claim 0, leaf: expected the claim that is committed there, \
+         found another"
+    );
+}

@@ -1,0 +1,138 @@
+//! Three batches of one patient, put together as a sequencer does.
+
+mod forge;
+mod story;
+
+pub(crate) use forge::Forge;
+pub(crate) use story::{
+    Built, PATIENT, Plan, START_S, build, genesis_root, genesis_time, registrar,
+};
+
+use alloy::primitives::{Address, B256};
+use auditor::check::{self, ChainKey, Context, OnChain, Previous, Settled};
+use auditor::{Broken, Item};
+use l1_contracts::{Deployment, KeyRecord, SettledBatch, SetupKind, bytecode_hash};
+use model::{ChainScope, Word};
+use statement::c1;
+use statement::c2;
+use statement::inputs::{C1Inputs, C2Inputs};
+use statement::proof::{Proof, VerifyingKey};
+use statement::scope;
+
+/// Who makes the proofs of a story.
+pub(crate) trait Prove {
+    fn c1(&self, inputs: &C1Inputs, chunk: &c1::Chunk) -> [u8; Proof::BYTES];
+    fn c2(&self, inputs: &C2Inputs, chunk: &c2::Chunk) -> [u8; Proof::BYTES];
+    /// The keys of C1 and C2, of the shapes for tests.
+    fn keys(&self) -> [VerifyingKey; 2];
+}
+
+pub(crate) const SHAPES: [&str; 2] = ["c1-test", "c2-test"];
+
+pub(crate) fn a_scope() -> ChainScope {
+    ChainScope { chain_id: 31_337, contract: [0x5e; 20] }
+}
+
+/// A deployment file and the chain that agrees with it.
+pub(crate) fn deployment(keys: [VerifyingKey; 2]) -> (Deployment, OnChain) {
+    let scope = a_scope();
+    let code = |circuit| Address::repeat_byte(circuit);
+    let records = keys.iter().zip(SHAPES).zip(1..).map(|((key, shape), circuit)| KeyRecord {
+        shape: shape.to_owned(),
+        circuit,
+        id: B256::from(key.id()),
+        code: code(circuit),
+    });
+    let file = Deployment {
+        schema: Deployment::SCHEMA.to_owned(),
+        chain_id: scope.chain_id,
+        settlement: Address::from(scope.contract),
+        code_hash: bytecode_hash(),
+        block: 1,
+        genesis_root: genesis_root().to_hex(),
+        genesis_time: genesis_time().get(),
+        registrar: registrar().to_hex(),
+        sequencer: Address::repeat_byte(7),
+        receipt_signer: Address::repeat_byte(8),
+        setup: SetupKind::DevInsecure,
+        keys: records.collect(),
+    };
+    let chain_keys = keys.into_iter().zip(1..);
+    let chain = OnChain {
+        sequencer: file.sequencer,
+        registrar: registrar(),
+        receipt_signer: file.receipt_signer,
+        genesis_root: genesis_root(),
+        genesis_time: file.genesis_time,
+        keys: chain_keys
+            .map(|(key, circuit)| ChainKey { code: code(circuit), circuit, key })
+            .collect(),
+    };
+    (file, chain)
+}
+
+/// A forged story with what a sound chain says about it.
+pub(crate) struct World {
+    pub(crate) context: Context,
+    pub(crate) built: Vec<Built>,
+}
+
+impl World {
+    pub(crate) fn of(plan: &Plan) -> World {
+        let forge = Forge::new();
+        let (file, chain) = deployment(forge.keys());
+        let context = check::deployment(&file, &chain).expect("a sound deployment");
+        World { context, built: build(a_scope(), &forge, plan) }
+    }
+
+    pub(crate) fn sound() -> World {
+        World::of(&Plan::default())
+    }
+
+    /// What batch `at` continues, the files before it being read.
+    pub(crate) fn previous(&self, at: usize) -> Previous {
+        let mut previous = self.context.genesis.clone();
+        for built in &self.built[..at] {
+            let header = &built.file.header;
+            let last = built
+                .file
+                .groups
+                .last()
+                .map(|group| check::Tail { group: group.number, last: group.last });
+            previous = Previous::after(header, last.or(previous.tail));
+        }
+        previous
+    }
+
+    /// Checks `bytes` as the file of batch `at`.
+    pub(crate) fn check(&self, at: usize, bytes: &[u8]) -> Result<check::Summary, Broken> {
+        let header = &self.built[at].file.header;
+        check::batch(&self.context, &self.previous(at), header, bytes)
+    }
+
+    /// The events of the batches, each settled three seconds late.
+    pub(crate) fn settled(&self) -> Vec<Settled> {
+        let settled = self.built.iter().map(|built| {
+            let header = built.file.header.clone();
+            let block_time = header.window.t1().plus(3000);
+            let header_hash = scope::header_hash(&header);
+            let transaction = B256::ZERO;
+            let batch =
+                SettledBatch { header, header_hash, lateness_ms: 3000, transaction, block: 1 };
+            Settled { batch, block_time }
+        });
+        settled.collect()
+    }
+}
+
+/// The item of an error, which must be one.
+pub(crate) fn item<T>(result: Result<T, Broken>) -> Item {
+    match result {
+        Ok(_) => panic!("expected a broken item"),
+        Err(broken) => broken.item,
+    }
+}
+
+pub(crate) fn word(value: u64) -> Word {
+    Word::from_u64(value)
+}
