@@ -8,13 +8,14 @@ use std::sync::Arc;
 use model::{Category, Position, RejectCode, Sequence, StreamHandle};
 use wire::{
     ClientEvent, ClientMessage, ClientName, Concern, Credit, Entry, Hello, Holder, Lane,
-    OpenStream, Role, ServerMessage, StopReason,
+    OpenStream, Role, ServerMessage, SignedReceipt, StopReason,
 };
 
 use super::{IngestConfig, Observe, Observed};
 use crate::ledger::{Item, Query};
 use support::{
-    Client, Node, Raw, close_code, descriptor, dial, frame, gateway_id, readings, request, validity,
+    Client, Node, Raw, close_code, descriptor, dial, frame, frame_at, gateway_id, now, readings,
+    request, validity,
 };
 
 fn stopped(event: &ClientEvent) -> Option<StopReason> {
@@ -192,6 +193,31 @@ async fn a_skipped_sequence_is_a_gap_and_the_stream_goes_on_from_there() {
 }
 
 #[tokio::test]
+async fn frames_behind_a_rejected_one_are_no_further_rejects_and_come_again() {
+    let node = Node::start().await;
+    let mut raw = raw_stream(&node).await;
+    // The session's clock is ahead of the writer's, so that the writer is the one to reject.
+    node.clock.advance(600_000);
+    let ahead = now().plus(300_000);
+    let early = [(1, ahead), (2, now()), (3, now())];
+    let frames: Vec<_> = early.iter().map(|(sequence, at)| frame_at(*sequence, *at)).collect();
+    let bytes: Vec<_> = frames.iter().map(|frame| frame.as_bytes().as_ref()).collect();
+    raw.send(Lane::Live, &bytes.concat()).await;
+    let ServerMessage::Reject(reject) = raw.next().await else { panic!("expected a reject") };
+    let from = Concern::Frames { handle: StreamHandle(1), from: Sequence(1) };
+    assert_eq!((reject.code, reject.concern, reject.count), (RejectCode::Clock, from, 3));
+    let mut durable = 0;
+    for sequence in 1..=3 {
+        raw.send(Lane::Live, frame(sequence, 5).as_bytes()).await;
+    }
+    while durable < 3 {
+        let message = raw.next().await;
+        let ServerMessage::Receipt { receipt, .. } = message else { panic!("found {message:?}") };
+        durable = receipt.receipt.items().frames[0].sequences.1.0;
+    }
+}
+
+#[tokio::test]
 async fn a_revoked_consent_stops_the_stream_at_the_next_frame_and_is_journaled() {
     let mut node = Node::start().await;
     let mut client = node.gateway().await.welcomed().await;
@@ -366,10 +392,19 @@ async fn a_stop_acknowledges_what_is_admitted_and_then_says_unavailable() {
     let mut client = node.gateway().await.welcomed().await;
     let handle = client.open().await;
     streams_on(&mut client, handle, 1).await;
+    for value in 2..=400 {
+        client.session.push(handle, &readings(value)).unwrap();
+    }
+    client.transmit().await;
     let (_, code) = tokio::join!(node.stop_server(), client.closed());
     assert_eq!(code, Some(RejectCode::Unavailable));
     let stored = node.entries().iter().filter(|entry| matches!(entry, Entry::Frame(_))).count();
-    assert_eq!(stored, client.receipts.len());
+    let receipted = |bytes: &Vec<u8>| {
+        let receipt = SignedReceipt::from_bytes(bytes).unwrap().receipt;
+        let (first, last) = receipt.items().frames[0].sequences;
+        (last.0 - first.0 + 1) as usize
+    };
+    assert_eq!(client.receipts.values().map(receipted).sum::<usize>(), stored);
 }
 
 #[tokio::test]

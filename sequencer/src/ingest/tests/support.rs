@@ -347,9 +347,18 @@ pub(super) fn readings(value: i32) -> [Reading; 2] {
 
 /// A frame as a client makes it, for handle 1 and epoch 1.
 pub(super) fn frame(sequence: u64, value: i32) -> Frame {
+    encode(sequence, &readings(value))
+}
+
+/// A frame of one reading at a time of choice.
+pub(super) fn frame_at(sequence: u64, at: Millis) -> Frame {
+    encode(sequence, &[Reading::new(DeviceTime::from_millis(at), 5)])
+}
+
+fn encode(sequence: u64, readings: &[Reading]) -> Frame {
     let (handle, epoch) = (StreamHandle(1), EpochNumber(1));
     let place = FramePlace { handle, epoch, sequence: Sequence(sequence) };
-    Frame::encode_raw(place, stream_key().signal().unwrap(), &readings(value)).unwrap()
+    Frame::encode_raw(place, stream_key().signal().unwrap(), readings).unwrap()
 }
 
 fn client_tls(issued: &Issued) -> quinn::ClientConfig {
