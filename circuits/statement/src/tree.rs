@@ -191,7 +191,7 @@ pub fn chunk_depth(leaves: usize) -> usize {
 /// is hashed under `tag`. The list is not bound to its length: whoever needs that puts it beside
 /// the root.
 pub fn chunk_root(tag: Fr, leaves: &[Fr]) -> Fr {
-    chunk_levels(tag, leaves).pop().expect("a root")[0]
+    chunk_levels(tag, leaves).pop().expect("levels end in the root")[0]
 }
 
 /// The children of the nodes above the leaf at `index`, lowest first.
