@@ -1,104 +1,108 @@
-//! The allowed crate edges: one table, compared with `cargo metadata`.
+//! The crate edges: one table, compared with what cargo reads from the manifests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
+use crate::cargo;
 
-/// Crate, what it may depend on, and what its tests and benches may depend on besides.
-/// Values travel down the list; nobody depends on what stands below.
-const EDGES: &[(&str, &[&str], &[&str])] = &[
-    ("model", &[], &[]),
-    ("statement", &["model"], &[]),
-    ("circuits", &["model", "statement"], &[]),
-    ("journal", &[], &[]),
-    ("wire", &["model", "statement"], &[]),
-    ("world", &["model"], &[]),
-    ("l1-contracts", &["model", "statement"], &["devchain", "circuits", "prover"]),
-    ("prover", &["model", "statement", "circuits"], &[]),
-    ("devchain", &[], &[]),
-    ("client", &["model", "statement", "wire"], &[]),
+/// Layers from the ground up. A crate uses crates of lower layers only; its tests may also use a
+/// crate of its own layer that stands before it.
+const LAYERS: &[(&str, &[Row])] = &[
+    ("vocabulary", &[("model", &[], &[])]),
+    ("statement", &[("statement", &["model"], &[])]),
     (
-        "auditor",
-        &["model", "statement", "l1-contracts"],
-        &["devchain", "circuits", "prover", "world"],
-    ),
-    (
-        "sequencer",
+        "proofs",
         &[
-            "model",
-            "statement",
-            "circuits",
-            "journal",
-            "wire",
-            "world",
-            "l1-contracts",
-            "prover",
-            "devchain",
-            "client",
+            ("circuits", &["model", "statement"], &[]),
+            ("l1-contracts", &["model", "statement"], &[]),
+            ("journal", &[], &[]),
+            ("wire", &["model"], &[]),
+            ("world", &["model"], &[]),
         ],
-        &[],
     ),
-    ("loadgen", &["model", "statement", "wire", "world", "client"], &["sequencer"]),
     (
-        "benches",
+        "edges",
         &[
-            "model",
-            "statement",
-            "circuits",
-            "journal",
-            "wire",
-            "world",
-            "l1-contracts",
-            "prover",
-            "devchain",
-            "client",
-            "sequencer",
-            "loadgen",
+            ("prover", &["circuits", "statement"], &[]),
+            ("devchain", &[], &[]),
+            ("client", &["model", "statement", "wire"], &[]),
         ],
-        &[],
     ),
-    ("house", &[], &[]),
+    (
+        "programs",
+        &[
+            ("auditor", &["l1-contracts", "model", "statement"], AUDITOR_TESTS),
+            ("sequencer", SEQUENCER, &[]),
+            ("loadgen", &["client", "model", "wire", "world"], &[]),
+        ],
+    ),
+    ("observers", &[("benches", &[], &[]), ("house", &[], &[])]),
+];
+
+/// Crate, own crates that it uses, and own crates that its tests and benches use besides.
+type Row = (&'static str, &'static [&'static str], &'static [&'static str]);
+
+/// The auditor's tests make batches with real proofs on a chain in process.
+const AUDITOR_TESTS: &[&str] = &["circuits", "devchain", "prover"];
+
+/// The node is the composition root: it knows everyone but the other programs.
+const SEQUENCER: &[&str] = &[
+    "circuits",
+    "client",
+    "devchain",
+    "journal",
+    "l1-contracts",
+    "model",
+    "prover",
+    "statement",
+    "wire",
+    "world",
 ];
 
 #[test]
-fn crates_depend_only_downwards() {
-    let metadata = metadata();
-    let own: BTreeSet<&str> =
-        metadata.workspace_packages().iter().map(|p| p.name.as_str()).collect();
-    let table: BTreeMap<_, _> =
-        EDGES.iter().map(|(name, use_, test)| (*name, (*use_, *test))).collect();
+fn crates_have_the_edges_of_the_table() {
+    let members = cargo::members();
+    let own: BTreeSet<&str> = members.iter().map(|member| member.name.as_str()).collect();
+    let mut rows: BTreeMap<_, _> = rows().map(|(_, row)| (row.0, row)).collect();
     let mut wrong = Vec::new();
-    for package in metadata.workspace_packages() {
-        let Some((uses, tests)) = table.get(package.name.as_str()) else {
-            wrong.push(format!("{} is not in the table of edges", package.name));
+    for member in &members {
+        let name = member.name.as_str();
+        let Some((_, uses, tests)) = rows.remove(name) else {
+            wrong.push(format!("{name} is not in the table"));
             continue;
         };
-        for dependency in package.dependencies.iter().filter(|d| own.contains(d.name.as_str())) {
-            let name = dependency.name.as_str();
-            let in_test = dependency.kind == DependencyKind::Development;
-            if !uses.contains(&name) && !(in_test && tests.contains(&name)) {
-                wrong.push(format!("{} may not depend on {name}", package.name));
+        for (in_tests, row) in [(false, uses), (true, tests)] {
+            let used = member.dependencies.iter().filter(|(_, dev)| *dev == in_tests);
+            let found: BTreeSet<_> = used.map(|(used, _)| used.as_str()).collect();
+            let found: BTreeSet<_> = found.intersection(&own).copied().collect();
+            let expected: BTreeSet<_> = row.iter().copied().collect();
+            if found != expected {
+                let of = if in_tests { "tests of " } else { "" };
+                wrong.push(format!("{of}{name}: expected {expected:?}, found {found:?}"));
             }
         }
     }
-    assert!(wrong.is_empty(), "expected the edges of the table, found:\n{}", wrong.join("\n"));
+    wrong.extend(rows.keys().map(|name| format!("{name} is in the table and nowhere else")));
+    assert!(wrong.is_empty(), "edges between own crates:\n{}", wrong.join("\n"));
 }
 
 #[test]
-fn the_table_itself_has_no_upward_edge() {
-    for (at, (name, uses, _)) in EDGES.iter().enumerate() {
-        for used in *uses {
-            let found = EDGES.iter().position(|(other, ..)| other == used);
-            assert!(found.is_some_and(|found| found < at), "{name} -> {used} points upwards");
+fn no_edge_of_the_table_points_upwards() {
+    let layer: BTreeMap<_, _> = rows().map(|(layer, row)| (row.0, layer)).collect();
+    let place: BTreeMap<_, _> = rows().enumerate().map(|(at, (_, row))| (row.0, at)).collect();
+    for (own, (name, uses, tests)) in rows() {
+        for used in uses {
+            let found = layer.get(used);
+            assert!(found.is_some_and(|found| *found < own), "{name} -> {used} points upwards");
+        }
+        for used in tests {
+            let found = place.get(used);
+            let before = found.is_some_and(|found| *found < place[name]);
+            assert!(before, "tests of {name} -> {used} points upwards");
         }
     }
 }
 
-pub(crate) fn metadata() -> Metadata {
-    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
-    MetadataCommand::new()
-        .manifest_path(manifest)
-        .other_options(vec!["--offline".into(), "--locked".into()])
-        .exec()
-        .expect("cargo metadata of the workspace")
+/// Every row with the number of its layer.
+fn rows() -> impl Iterator<Item = (usize, Row)> {
+    LAYERS.iter().enumerate().flat_map(|(at, (_, rows))| rows.iter().map(move |row| (at, *row)))
 }

@@ -1,7 +1,11 @@
-//! Repository rules. `edges`: which crate may know which. `manifests`: one feature set.
-//! `weight`: what client and auditor must not link. `tidy`: what the text of a file must not hold.
+//! Repository rules. `edges`: which crate may know which. `manifests`: one list of versions and
+//! features, nothing declared in vain. `weight`: what a program must not link. `tidy`: what a text
+//! must not hold. `functions`: what the code must not do.
 
+mod cargo;
+mod code;
 mod edges;
+mod functions;
 mod manifests;
 mod source;
 mod tidy;

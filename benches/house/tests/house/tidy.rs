@@ -1,9 +1,9 @@
 //! What the text of a file must not hold.
 
-use crate::source::{self, File};
+use std::path::Path;
 
-/// Longest function in lines, its signature included.
-const FUNCTION_LINES_MAX: usize = 70;
+use crate::cargo::ROOT;
+use crate::source;
 
 /// Text that must not stand in a file, where it may all the same, and why it is banned.
 const BANNED: &[(&str, &[&str], &str)] = &[
@@ -15,16 +15,22 @@ const BANNED: &[(&str, &[&str], &str)] = &[
     (concat!("dbg", "!("), &[], "left from debugging"),
     (concat!("set_", "var("), &[], "the environment is an input"),
     (concat!("thread::", "sleep"), &[], "wait for an event or drive the clock"),
-    (concat!("SystemTime::", "now"), &["/circuits/model/src/time.rs"], "time comes from a Clock"),
+    (concat!("SystemTime::", "now"), CLOCKS, "time comes from a Clock"),
     (concat!("/", "work/"), &[], "a path of one machine"),
     (concat!("/", "root/"), &[], "a path of one machine"),
     (concat!("/home", "/"), &[], "a path of one machine"),
 ];
 
+/// Where the system's clock is made a `Clock`.
+const CLOCKS: &[&str] = &["/circuits/model/src/time.rs", "/l1-contracts/devchain/src/devchain.rs"];
+
+/// Extensions of the files that people write.
+const WRITTEN: &[&str] = &["rs", "sol", "mjs", "js", "py", "sh", "md", "toml"];
+
 #[test]
 fn no_file_holds_banned_text() {
     let mut wrong = Vec::new();
-    for file in source::files(&["rs", "sol", "mjs", "sh", "md", "toml"]) {
+    for file in source::files(WRITTEN) {
         for (text, allowed, why) in BANNED {
             if allowed.contains(&file.path.as_str()) || file.path.ends_with("/tidy.rs") {
                 continue;
@@ -35,20 +41,6 @@ fn no_file_holds_banned_text() {
         }
     }
     assert!(wrong.is_empty(), "found banned text:\n{}", wrong.join("\n"));
-}
-
-#[test]
-fn functions_fit_on_a_screen() {
-    let mut wrong = Vec::new();
-    for file in source::files(&["rs"]) {
-        for (line, name, length) in functions(&file) {
-            if length > FUNCTION_LINES_MAX {
-                wrong.push(format!("{}:{line}: {name} has {length} lines", file.path));
-            }
-        }
-    }
-    let wrong = wrong.join("\n");
-    assert!(wrong.is_empty(), "expected at most {FUNCTION_LINES_MAX} lines a function:\n{wrong}");
 }
 
 #[test]
@@ -67,35 +59,34 @@ fn source_text_is_ascii_and_at_most_a_hundred_columns() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// First line, name and length of every function: from `fn` to the brace that closes its indent.
-fn functions(file: &File) -> Vec<(usize, String, usize)> {
-    let lines: Vec<&str> = file.text.lines().collect();
-    let mut found = Vec::new();
-    for (at, line) in lines.iter().enumerate() {
-        let Some(name) = function_name(line) else { continue };
-        let indent = line.len() - line.trim_start().len();
-        let closing = format!("{}}}", " ".repeat(indent));
-        let length = lines[at..].iter().position(|l| *l == closing || l.ends_with(';') && at == 0);
-        let one_line = line.trim_end().ends_with('}') || line.trim_end().ends_with(';');
-        found.push((at + 1, name, if one_line { 1 } else { length.map_or(1, |n| n + 1) }));
+#[test]
+fn lines_end_in_their_last_character_and_files_in_a_newline() {
+    let mut wrong = Vec::new();
+    for file in source::files(WRITTEN) {
+        for (n, line) in file.text.lines().enumerate() {
+            if line.ends_with([' ', '\t', '\r']) || line.starts_with('\t') {
+                wrong.push(format!("{}:{}: white space at an end", file.path, n + 1));
+            }
+        }
+        if !file.text.is_empty() && !file.text.ends_with('\n') || file.text.ends_with("\n\n") {
+            wrong.push(format!("{}: expected one newline at the end", file.path));
+        }
     }
-    found
-}
-
-fn function_name(line: &str) -> Option<String> {
-    let text = line.trim_start();
-    let start = ["pub ", "pub(crate) ", "pub(super) ", "const ", "async ", "extern ", ""];
-    let mut rest = text;
-    for _ in 0..3 {
-        rest = start.iter().find_map(|s| rest.strip_prefix(s)).unwrap_or(rest);
-    }
-    let name = rest.strip_prefix("fn ")?;
-    Some(name.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect())
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
-fn the_length_of_a_function_is_measured() {
-    let text = "fn a() {\n    1\n}\n\nimpl X {\n    pub fn b() {\n    }\n}\n".to_owned();
-    let found = functions(&File { path: "/x.rs".into(), text });
-    assert_eq!(found, [(1, "a".into(), 3), (6, "b".into(), 2)]);
+fn links_between_pages_lead_to_a_file() {
+    let mut wrong = Vec::new();
+    for page in source::files(&["md"]) {
+        let folder = page.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for link in page.text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let path = link.split('#').next().unwrap_or_default();
+            let outside = path.is_empty() || path.contains(':');
+            if !outside && !Path::new(&format!("{ROOT}{folder}/{path}")).exists() {
+                wrong.push(format!("{}: {link}", page.path));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "expected files behind these links:\n{}", wrong.join("\n"));
 }
