@@ -8,7 +8,8 @@
 //! * [`IngestServer`] accepts connections; a certificate says who the peer is, the registry whether
 //!   it may go on, again at every change of the registry.
 //! * A session decodes and range-checks on its own task, so that the writer thread only decides.
-//! * Nothing is acknowledged here: what a peer is told of its frames are receipts of durable groups.
+//! * Nothing is acknowledged here: what a peer is told of its frames are receipts of durable
+//!   groups.
 //! * A peer that breaks a rule is closed with its code. It disturbs nobody else: it holds its own
 //!   task, its own budget and no lock.
 

@@ -4,17 +4,19 @@
 //! connection's queue of replies before it is made, so that the writer thread never waits and no
 //! reply is lost.
 
+mod frames;
+mod requests;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use model::{Digest, Interval, Kind, PatientIndex, Position, RejectCode, Sequence, StreamHandle};
+use model::{Digest, Kind, PatientIndex, Position, RejectCode, Sequence, StreamHandle};
 use tokio::sync::mpsc::{OwnedPermit, Receiver, Sender, channel};
 use wire::{
-    AccessAnswer, Credit, Frame, FrameEntry, Hello, Lane, Mark, OpenStream, ReleaseEnd, Released,
-    RequestId, ServerConfig, ServerEvent, ServerSession, SignedAccessRequest, SignedOperation,
-    SignedReceipt, StreamKey,
+    Credit, Frame, FrameEntry, Hello, Lane, Mark, RequestId, ServerConfig, ServerEvent,
+    ServerSession, SignedReceipt, StreamKey,
 };
 
 use super::admit::AdmitError;
@@ -22,12 +24,9 @@ use super::config::EVENTS_OF_A_READ_MAX;
 use super::observe::Observed;
 use super::peer::{Peer, PeerId};
 use super::server::{Services, Shared};
-use super::stored::{Again, Compared, compare, read_frames};
+use super::stored::{Again, Compared};
 use crate::deliver::AgainError;
 use crate::ledger::{Answer, Found, Item, Query, Rejected};
-
-/// Frames that are read back at once for a release.
-const RELEASE_READ_FRAMES: usize = 16;
 
 type Outcome = Result<Answer, AdmitError>;
 
@@ -308,144 +307,6 @@ impl Session {
         }
     }
 
-    fn open_stream(&mut self, open: OpenStream) {
-        let PeerId::Gateway(gateway) = self.peer.id.clone() else {
-            return self.wire.close(RejectCode::Identity);
-        };
-        let OpenStream { handle, descriptor, .. } = open;
-        let (id, key) = (self.id(), descriptor.key.clone());
-        let opening = Some(id);
-        let stream = Stream { key, opening, next: Sequence(1), under_way: VecDeque::new() };
-        self.streams.insert(handle, stream);
-        let item = Item::OpenStream { gateway, descriptor };
-        if let Err(code) = self.submit(item, move |outcome| Reply::Opened { handle, id, outcome }) {
-            self.refuse_stream(handle, code);
-        }
-    }
-
-    fn opened(&mut self, handle: StreamHandle, id: u64, outcome: Outcome) {
-        let Some(stream) = self.streams.get_mut(&handle).filter(|s| s.opening == Some(id)) else {
-            return;
-        };
-        stream.opening = None;
-        match outcome {
-            Ok(Answer::StreamOpened { next }) => {
-                stream.next = next;
-                self.wire.open_stream(handle, Sequence(next.0.saturating_sub(1)));
-            }
-            other => self.refuse_stream(handle, code_of(&other)),
-        }
-    }
-
-    fn refuse_stream(&mut self, handle: StreamHandle, code: RejectCode) {
-        self.observe(Observed::Rejected(code));
-        self.wire.refuse_stream(handle, code);
-    }
-
-    fn frame(&mut self, handle: StreamHandle, frame: Frame, measured: Interval) {
-        let (PeerId::Gateway(gateway), Some(stream)) =
-            (self.peer.id.clone(), self.streams.get(&handle))
-        else {
-            return;
-        };
-        let (key, sequence) = (stream.key.clone(), frame.sequence());
-        let (id, copy) = (self.id(), frame.clone());
-        let (readings, bytes) = (frame.header().count, frame.as_bytes().len() as u32);
-        let reply = move |outcome| match outcome {
-            Ok(Answer::FrameStored) => Reply::Stored { handle, id, readings, bytes },
-            outcome => Reply::Frame { handle, id, frame: copy, outcome },
-        };
-        if let Err(code) = self.submit(Item::Frame { gateway, key, frame, measured }, reply) {
-            return self.reject_frames(handle, sequence, code);
-        }
-        if let Some(stream) = self.streams.get_mut(&handle) {
-            stream.under_way.push_back((id, sequence));
-            if stream.next == sequence {
-                stream.next = Sequence(sequence.0 + 1);
-            }
-        }
-    }
-
-    /// A frame that came before. Where it is stored only the ledger knows, so it is submitted like
-    /// any other; one that fails its range check cannot be what is stored.
-    fn duplicate(&mut self, handle: StreamHandle, frame: Frame) {
-        let Some(stream) = self.streams.get(&handle) else { return };
-        let measured = stream.key.signal().and_then(|signal| frame.check(signal).ok());
-        match measured {
-            Some(measured) => self.frame(handle, frame, measured),
-            None => self.conflict(handle, &frame, None),
-        }
-    }
-
-    /// Whether the reply to this submission still counts: nothing was rejected below it since.
-    fn is_live(&mut self, handle: StreamHandle, id: u64) -> bool {
-        let Some(stream) = self.streams.get_mut(&handle) else { return false };
-        let live = stream.under_way.front().is_some_and(|(front, _)| *front == id);
-        if live {
-            stream.under_way.pop_front();
-        }
-        live
-    }
-
-    fn answered(&mut self, handle: StreamHandle, id: u64, frame: Frame, outcome: Outcome) {
-        let live = self.is_live(handle, id);
-        match outcome {
-            Ok(Answer::FrameDuplicate { position }) => {
-                self.again.push(Again { handle, frame, position });
-            }
-            other if live => {
-                self.refused("frame", &other);
-                self.reject_frames(handle, frame.sequence(), code_of(&other));
-            }
-            _ => {}
-        }
-    }
-
-    fn reject_frames(&mut self, handle: StreamHandle, from: Sequence, code: RejectCode) {
-        let Some(stream) = self.streams.get_mut(&handle) else { return };
-        stream.next = stream.next.min(from);
-        stream.under_way.retain(|(_, sequence)| *sequence < from);
-        self.observe(Observed::Rejected(code));
-        self.wire.reject_frames(handle, from, code);
-    }
-
-    /// Compares what came again with what is stored, everything that waits at once.
-    fn compare(&mut self) {
-        if self.comparing || self.again.is_empty() || self.ended.is_some() {
-            return;
-        }
-        let Some(place) = self.place() else { return };
-        self.comparing = true;
-        let (hub, holder) = (self.services.hub.clone(), self.peer.holder);
-        let frames = std::mem::take(&mut self.again);
-        tokio::task::spawn_blocking(move || {
-            place.send(Reply::Compared(compare(&hub, holder, frames)));
-        });
-    }
-
-    fn compared(&mut self, compared: Result<Compared, AgainError>) {
-        self.comparing = false;
-        match compared {
-            Ok(Compared { equal, receipts, conflicts }) => {
-                (0..equal).for_each(|_| self.observe(Observed::FrameAgain));
-                receipts.into_iter().for_each(|receipt| self.acknowledge(receipt));
-                for Again { handle, frame, position } in conflicts {
-                    self.conflict(handle, &frame, Some(position));
-                }
-            }
-            Err(error) => self.unreadable(&error),
-        }
-    }
-
-    /// The stored bytes stay. What the operator keeps is that it happened, where, and the digest
-    /// of the other bytes; never the bytes.
-    fn conflict(&mut self, handle: StreamHandle, frame: &Frame, stored_at: Option<Position>) {
-        let (digest, position) = (hex::encode(frame.digest().0), stored_at.map(|at| at.0));
-        let (holder, sequence) = (self.peer.holder, frame.sequence().0);
-        tracing::warn!(?holder, ?position, sequence, %digest, "a frame came again with other bytes");
-        self.reject_frames(handle, frame.sequence(), RejectCode::Conflict);
-    }
-
     fn unreadable(&mut self, error: &AgainError) {
         tracing::error!(error = %Chain(error), "the journal does not serve a stored group");
         self.wire.close(RejectCode::Unavailable);
@@ -460,122 +321,6 @@ impl Session {
         self.observe(Observed::ReceiptSent);
         self.share_credit();
         self.wire.acknowledge(receipt);
-    }
-
-    fn operation(&mut self, request: RequestId, operation: SignedOperation) {
-        if !matches!(self.peer.id, PeerId::Wallet | PeerId::Operator) {
-            return self.wire.close(RejectCode::Identity);
-        }
-        let (requester, digest) = (self.peer.holder, operation.digest());
-        let item = Item::Operation { requester, operation };
-        self.unreceipted.insert(digest);
-        let reply = move |outcome| Reply::Operation { request, digest, outcome };
-        if let Err(code) = self.submit(item, reply) {
-            self.reject_request(request, digest, code);
-        }
-    }
-
-    fn operated(&mut self, request: RequestId, digest: Digest, outcome: Outcome) {
-        if matches!(outcome, Ok(Answer::OperationApplied { .. })) {
-            // The peer learns it from the receipt.
-            return self.observe(Observed::OperationApplied);
-        }
-        self.refused("operation", &outcome);
-        self.reject_request(request, digest, code_of(&outcome));
-    }
-
-    fn reject_request(&mut self, request: RequestId, digest: Digest, code: RejectCode) {
-        self.unreceipted.remove(&digest);
-        self.observe(Observed::Rejected(code));
-        self.wire.reject_request(request, code);
-    }
-
-    fn access(&mut self, request: RequestId, signed: Box<SignedAccessRequest>) {
-        let PeerId::Practitioner(practitioner) = self.peer.id.clone() else {
-            return self.wire.close(RejectCode::Identity);
-        };
-        let (digest, patient) = (signed.digest(), signed.request().patient);
-        let asked = Asked { request, digest, patient, kind: signed.request().claim_kind() };
-        let item = Item::Access { practitioner, request: signed };
-        self.unreceipted.insert(digest);
-        if let Err(code) = self.submit(item, move |outcome| Reply::Access { asked, outcome }) {
-            self.reject_request(request, digest, code);
-        }
-    }
-
-    /// The peer learns the decision, never its reason: that stands in the journal.
-    fn decided(&mut self, asked: Asked, outcome: Outcome) {
-        let Asked { request, digest, patient, kind } = asked;
-        let Ok(Answer::AccessDecided { group, position, time, decision, released }) = outcome
-        else {
-            self.refused("request to read", &outcome);
-            return self.reject_request(request, digest, code_of(&outcome));
-        };
-        let permitted = decision.is_ok();
-        self.observe(Observed::AccessDecided { kind, permitted });
-        if let Err(refusal) = decision {
-            self.observe(Observed::Refused(refusal.rule()));
-        }
-        self.wire.answer_access(AccessAnswer { request, digest, group, position, time, permitted });
-        if permitted {
-            self.releases.push_back(Release {
-                request,
-                patient,
-                positions: released.into(),
-                read: VecDeque::new(),
-                reading: false,
-                sent: 0,
-            });
-        }
-    }
-
-    /// Sends released frames while there is room, and reads the next ones.
-    fn send_released(&mut self) {
-        while let Some(release) = self.releases.front_mut() {
-            while let Some(entry) = release.read.front() {
-                let (request, index) = (release.request, release.sent);
-                let (stream, frame) = (entry.stream(), entry.frame().clone());
-                if self.wire.release_frame(Released { request, index, stream, frame }).is_err() {
-                    return;
-                }
-                release.sent += 1;
-                release.read.pop_front();
-                self.services.observe.observe(Observed::FrameReleased);
-            }
-            if release.reading {
-                return;
-            }
-            if !release.positions.is_empty() {
-                return self.read_next();
-            }
-            let (request, frames) = (release.request, release.sent);
-            self.wire.end_release(ReleaseEnd { request, frames });
-            self.releases.pop_front();
-        }
-    }
-
-    fn read_next(&mut self) {
-        let (Some(place), Some(release)) = (self.place(), self.releases.front_mut()) else {
-            return;
-        };
-        release.reading = true;
-        let some = release.positions.len().min(RELEASE_READ_FRAMES);
-        let positions: Vec<_> = release.positions.drain(..some).collect();
-        let (hub, patient) = (self.services.hub.clone(), release.patient);
-        tokio::task::spawn_blocking(move || {
-            place.send(Reply::Read(read_frames(&hub, patient, &positions)));
-        });
-    }
-
-    fn read(&mut self, read: Result<Vec<FrameEntry>, AgainError>) {
-        match (read, self.releases.front_mut()) {
-            (Ok(frames), Some(release)) => {
-                release.reading = false;
-                release.read.extend(frames);
-            }
-            (Ok(_), None) => {}
-            (Err(error), _) => self.unreadable(&error),
-        }
     }
 
     /// The rule behind a refusal is for the operator; who and whose data stand in the journal only.
