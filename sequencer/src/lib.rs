@@ -8,3 +8,4 @@ pub mod ingest;
 pub mod ledger;
 pub mod prove;
 pub mod secrets;
+pub mod store;

@@ -1,0 +1,107 @@
+use std::io;
+use std::path::PathBuf;
+
+use model::DecodeError;
+use thiserror::Error;
+
+/// Why the store did not keep or give something.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The file system refused.
+    #[error("cannot {action} {path}")]
+    File {
+        /// What was being done.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The database refused or is damaged.
+    #[error("the store's database failed")]
+    Database(#[source] Box<redb::Error>),
+    /// Another process, or another part of this one, has the store open.
+    #[error("expected to be the store's only user, found it open elsewhere")]
+    Busy,
+    /// Written by another version of the program.
+    #[error("expected a store of format version {expected}, found {found}")]
+    Format {
+        /// Version of this program.
+        expected: u64,
+        /// Version of the store.
+        found: u64,
+    },
+    /// Made for another chain or contract.
+    #[error("expected a store of chain and contract {expected}, found {found}")]
+    Scope {
+        /// Asked for, hex.
+        expected: String,
+        /// Found, hex.
+        found: String,
+    },
+    /// Other bytes for a number that is taken.
+    #[error("expected the stored bytes of batch {number}, found others for the same number")]
+    Conflict {
+        /// The number.
+        number: u64,
+    },
+    /// A batch that does not follow the last one.
+    #[error("expected batch {expected} to be saved next, found {found}")]
+    OutOfOrder {
+        /// Next number.
+        expected: u64,
+        /// Number found.
+        found: u64,
+    },
+    /// A batch whose header names another predecessor.
+    #[error("expected batch {number} to name the stored predecessor, found another")]
+    OtherPredecessor {
+        /// The number.
+        number: u64,
+    },
+    /// A file or row that is not as it was written.
+    #[error("expected {what} of {key} as it was written, found it damaged or gone")]
+    Corrupt {
+        /// What.
+        what: &'static str,
+        /// Batch number or nonce.
+        key: u64,
+    },
+    /// A row that does not decode.
+    #[error("the {what} row {key} is malformed")]
+    Row {
+        /// Name of the table.
+        what: &'static str,
+        /// Batch number or nonce.
+        key: u64,
+        /// What is wrong.
+        source: DecodeError,
+    },
+    /// No such row.
+    #[error("expected a row {key} in {what}, found none")]
+    Missing {
+        /// Name of the table.
+        what: &'static str,
+        /// Batch number or nonce.
+        key: u64,
+    },
+    /// A nonce that another transaction has.
+    #[error("expected nonce {nonce} to be free in the outbox, found another transaction")]
+    NonceTaken {
+        /// The nonce.
+        nonce: u64,
+    },
+}
+
+impl StoreError {
+    pub(super) fn opening(error: redb::DatabaseError) -> StoreError {
+        match error {
+            redb::DatabaseError::DatabaseAlreadyOpen => StoreError::Busy,
+            other => db(other),
+        }
+    }
+}
+
+pub(super) fn db(error: impl Into<redb::Error>) -> StoreError {
+    StoreError::Database(Box::new(error.into()))
+}

@@ -1,0 +1,81 @@
+//! Transactions of the settling account by nonce, written before they are sent.
+
+use model::BatchNumber;
+
+use super::batches::put_settled;
+use super::error::db;
+use super::{BATCHES, OUTBOX, OutboxRow, OutboxState, Rows, Settled, Store, StoreError};
+
+const WHAT: &str = "outbox";
+
+impl Store {
+    /// Writes a new row. A void row may be taken over: its nonce turned out to be free.
+    ///
+    /// # Errors
+    /// [`StoreError::NonceTaken`] if the nonce has another row.
+    pub fn outbox_put(&self, nonce: u64, row: &OutboxRow) -> Result<(), StoreError> {
+        self.write(|tx| {
+            let mut table = tx.open_table(OUTBOX).map_err(db)?;
+            let known = table.row(nonce)?.map(|row| decode(nonce, &row)).transpose()?;
+            if known.is_some_and(|known| known.state != OutboxState::Void) {
+                return Err(StoreError::NonceTaken { nonce });
+            }
+            table.insert(nonce, row.to_bytes().as_slice()).map_err(db)?;
+            Ok(())
+        })
+    }
+
+    /// Replaces a row and records, in the same transaction, what that says of batches.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] if there is no such row or batch; nothing is changed then.
+    pub fn outbox_update(
+        &self,
+        nonce: u64,
+        row: &OutboxRow,
+        batches: &[(BatchNumber, Option<Settled>)],
+    ) -> Result<(), StoreError> {
+        self.write(|tx| {
+            let mut outbox = tx.open_table(OUTBOX).map_err(db)?;
+            let missing = StoreError::Missing { what: WHAT, key: nonce };
+            outbox.row(nonce)?.ok_or(missing)?;
+            outbox.insert(nonce, row.to_bytes().as_slice()).map_err(db)?;
+            let mut table = tx.open_table(BATCHES).map_err(db)?;
+            batches.iter().try_for_each(|(n, settled)| put_settled(&mut table, *n, *settled))
+        })
+    }
+
+    /// The row of a nonce.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    pub fn outbox(&self, nonce: u64) -> Result<Option<OutboxRow>, StoreError> {
+        let row = self.read(OUTBOX, |table| table.row(nonce))?;
+        row.map(|row| decode(nonce, &row)).transpose()
+    }
+
+    /// Rows that are neither final nor void, by nonce. A final row means that those before it are
+    /// final too, so this looks no further back.
+    ///
+    /// # Errors
+    /// [`StoreError`] if rows cannot be read.
+    pub fn outbox_pending(&self) -> Result<Vec<(u64, OutboxRow)>, StoreError> {
+        let rows = self.read(OUTBOX, |table| {
+            table.back_while(usize::MAX, &mut |nonce, row| {
+                Ok(!matches!(decode(nonce, row)?.state, OutboxState::Final { .. }))
+            })
+        })?;
+        let mut pending = Vec::new();
+        for (nonce, row) in rows.into_iter().rev() {
+            let row = decode(nonce, &row)?;
+            if row.state != OutboxState::Void {
+                pending.push((nonce, row));
+            }
+        }
+        Ok(pending)
+    }
+}
+
+fn decode(nonce: u64, row: &[u8]) -> Result<OutboxRow, StoreError> {
+    OutboxRow::from_bytes(row).map_err(|source| StoreError::Row { what: WHAT, key: nonce, source })
+}

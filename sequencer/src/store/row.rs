@@ -1,0 +1,269 @@
+//! Rows and their canonical bytes: big-endian, fixed order, a version first.
+
+use model::{DecodeError, Millis, Reader};
+
+const VERSION: u8 = 1;
+/// Most bytes of a signed transaction: what a public node relays.
+const SIGNED_BYTES_MAX: usize = 128 * 1024;
+
+/// Length and blake3 of a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FileDigest {
+    /// blake3 of the file.
+    pub blake3: [u8; 32],
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+impl FileDigest {
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> FileDigest {
+        FileDigest { blake3: *blake3::hash(bytes).as_bytes(), bytes: bytes.len() as u64 }
+    }
+}
+
+/// Where and how a batch was settled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Settled {
+    /// Hash of the transaction.
+    pub transaction: [u8; 32],
+    /// Number of its block.
+    pub block: u64,
+    /// How long after the end of its window, milliseconds.
+    pub lateness_ms: u64,
+    /// Gas of the whole transaction, which may hold several batches.
+    pub gas: u64,
+}
+
+/// An assembled batch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BatchRow {
+    /// Hash of its header.
+    pub header_hash: [u8; 32],
+    /// When it was saved first.
+    pub assembled_at: Millis,
+    /// End of its window.
+    pub t1: Millis,
+    /// Its public file.
+    pub public: FileDigest,
+    /// Its private file.
+    pub private: FileDigest,
+    /// Where it was settled, if the chain says so.
+    pub settled: Option<Settled>,
+}
+
+/// How far a transaction is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OutboxState {
+    /// Signed and written, not known to be sent.
+    Built,
+    /// Given to the chain's node.
+    Sent {
+        /// When the last time.
+        at: Millis,
+        /// How often these bytes.
+        times: u32,
+    },
+    /// In a block that may still go away.
+    Mined {
+        /// Which of the row's transactions.
+        hash: [u8; 32],
+        /// Number of the block.
+        block: u64,
+        /// Hash of the block.
+        block_hash: [u8; 32],
+    },
+    /// In a block that the chain calls final.
+    Final {
+        /// Which of the row's transactions.
+        hash: [u8; 32],
+        /// Number of the block.
+        block: u64,
+    },
+    /// Never to be mined with effect: it failed, or the account used the nonce otherwise.
+    Void,
+}
+
+/// One nonce of the settling account and the transactions signed for it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OutboxRow {
+    /// First batch that it settles.
+    pub first: u64,
+    /// Last batch that it settles.
+    pub last: u64,
+    /// Hash of `signed`.
+    pub hash: [u8; 32],
+    /// The transaction to send, signed, EIP-2718 bytes.
+    pub signed: Vec<u8>,
+    /// Hashes of the transactions that it replaced: each may still be mined.
+    pub replaced: Vec<[u8; 32]>,
+    /// How far it is.
+    pub state: OutboxState,
+}
+
+impl BatchRow {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = vec![VERSION];
+        out.extend(self.header_hash);
+        out.extend(self.assembled_at.get().to_be_bytes());
+        out.extend(self.t1.get().to_be_bytes());
+        for file in [&self.public, &self.private] {
+            out.extend(file.blake3);
+            out.extend(file.bytes.to_be_bytes());
+        }
+        out.push(u8::from(self.settled.is_some()));
+        if let Some(settled) = &self.settled {
+            out.extend(settled.transaction);
+            for number in [settled.block, settled.lateness_ms, settled.gas] {
+                out.extend(number.to_be_bytes());
+            }
+        }
+        out
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<BatchRow, DecodeError> {
+        let reader = &mut Reader::new(bytes);
+        read_version(reader)?;
+        let row = BatchRow {
+            header_hash: reader.array()?,
+            assembled_at: reader.millis()?,
+            t1: reader.millis()?,
+            public: FileDigest { blake3: reader.array()?, bytes: reader.u64()? },
+            private: FileDigest { blake3: reader.array()?, bytes: reader.u64()? },
+            settled: match reader.map("0 or 1", Reader::u8, |n| (n < 2).then_some(n))? {
+                0 => None,
+                _ => Some(Settled {
+                    transaction: reader.array()?,
+                    block: reader.u64()?,
+                    lateness_ms: reader.u64()?,
+                    gas: reader.u64()?,
+                }),
+            },
+        };
+        reader.finish()?;
+        Ok(row)
+    }
+}
+
+impl OutboxRow {
+    /// Every transaction that may be mined for this nonce, the latest first.
+    pub fn hashes(&self) -> impl Iterator<Item = [u8; 32]> + '_ {
+        std::iter::once(self.hash).chain(self.replaced.iter().rev().copied())
+    }
+
+    /// Whether a transaction of the row is still to be mined.
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, OutboxState::Built | OutboxState::Sent { .. })
+    }
+
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = vec![VERSION];
+        out.extend(self.first.to_be_bytes());
+        out.extend(self.last.to_be_bytes());
+        out.extend(self.hash);
+        // Bounded by SIGNED_BYTES_MAX and by the settler's limit on replacements.
+        out.extend((self.signed.len() as u32).to_be_bytes());
+        out.extend(&self.signed);
+        out.extend((self.replaced.len() as u32).to_be_bytes());
+        self.replaced.iter().for_each(|hash| out.extend(hash));
+        put_state(&mut out, &self.state);
+        out
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<OutboxRow, DecodeError> {
+        let reader = &mut Reader::new(bytes);
+        read_version(reader)?;
+        let (first, last, hash) = (reader.u64()?, reader.u64()?, reader.array()?);
+        let short = |len: u32| Some(len as usize).filter(|len| *len <= SIGNED_BYTES_MAX);
+        let len = reader.map("a transaction of at most 128 KiB", Reader::u32, short)?;
+        let signed = reader.take(len)?.to_vec();
+        let count = reader.count(32)?;
+        let replaced = (0..count).map(|_| reader.array()).collect::<Result<_, _>>()?;
+        let state = read_state(reader)?;
+        reader.finish()?;
+        Ok(OutboxRow { first, last, hash, signed, replaced, state })
+    }
+}
+
+fn read_version(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    reader.map("row version 1", Reader::u8, |version| (version == VERSION).then_some(()))
+}
+
+fn put_state(out: &mut Vec<u8>, state: &OutboxState) {
+    match state {
+        OutboxState::Built => out.push(0),
+        OutboxState::Sent { at, times } => {
+            out.push(1);
+            out.extend(at.get().to_be_bytes());
+            out.extend(times.to_be_bytes());
+        }
+        OutboxState::Mined { hash, block, block_hash } => {
+            out.push(2);
+            out.extend(hash);
+            out.extend(block.to_be_bytes());
+            out.extend(block_hash);
+        }
+        OutboxState::Final { hash, block } => {
+            out.push(3);
+            out.extend(hash);
+            out.extend(block.to_be_bytes());
+        }
+        OutboxState::Void => out.push(4),
+    }
+}
+
+fn read_state(reader: &mut Reader<'_>) -> Result<OutboxState, DecodeError> {
+    Ok(match reader.map("a state 0 to 4", Reader::u8, |tag| (tag < 5).then_some(tag))? {
+        0 => OutboxState::Built,
+        1 => OutboxState::Sent { at: reader.millis()?, times: reader.u32()? },
+        2 => OutboxState::Mined {
+            hash: reader.array()?,
+            block: reader.u64()?,
+            block_hash: reader.array()?,
+        },
+        3 => OutboxState::Final { hash: reader.array()?, block: reader.u64()? },
+        _ => OutboxState::Void,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check<T: PartialEq + std::fmt::Debug>(
+        row: &T,
+        bytes: Vec<u8>,
+        read: fn(&[u8]) -> Result<T, DecodeError>,
+    ) {
+        assert_eq!(read(&bytes).as_ref(), Ok(row));
+        assert!((0..bytes.len()).all(|len| read(&bytes[..len]).is_err()));
+        assert!(read(&[&bytes[..], &[0]].concat()).is_err());
+        let newer = [&[VERSION + 1], &bytes[1..]].concat();
+        assert!(matches!(read(&newer), Err(DecodeError::Field { offset: 0, .. })));
+    }
+
+    #[test]
+    fn rows_round_trip_and_truncated_longer_or_newer_ones_are_refused() {
+        let at = Millis::new(7).unwrap();
+        let settled = Settled { transaction: [3; 32], block: 4, lateness_ms: 5, gas: 6 };
+        for settled in [None, Some(settled)] {
+            let file = FileDigest::of(b"file");
+            let (public, private) = (file, FileDigest::of(b"other"));
+            let header_hash = [1; 32];
+            let row = BatchRow { header_hash, assembled_at: at, t1: at, public, private, settled };
+            check(&row, row.to_bytes(), BatchRow::from_bytes);
+        }
+        for state in [
+            OutboxState::Built,
+            OutboxState::Sent { at, times: 2 },
+            OutboxState::Mined { hash: [8; 32], block: 9, block_hash: [10; 32] },
+            OutboxState::Final { hash: [8; 32], block: 9 },
+            OutboxState::Void,
+        ] {
+            let (signed, replaced) = (vec![1, 2, 3], vec![[5; 32], [6; 32]]);
+            let row = OutboxRow { first: 1, last: 2, hash: [4; 32], signed, replaced, state };
+            check(&row, row.to_bytes(), OutboxRow::from_bytes);
+            assert_eq!(row.hashes().collect::<Vec<_>>(), [[4; 32], [6; 32], [5; 32]]);
+        }
+    }
+}
