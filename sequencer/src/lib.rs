@@ -6,6 +6,7 @@ pub mod config;
 pub mod deliver;
 pub mod ingest;
 pub mod ledger;
+pub mod metrics;
 pub mod prove;
 pub mod secrets;
 pub mod store;

@@ -1,0 +1,300 @@
+//! Every metric of the node, declared once: name, kind, unit, labels and help.
+//!
+//! Each node has its own registry; nothing is global. A label takes only values of a closed list
+//! (reject codes, rule numbers, kinds, outcomes, circuits), so the number of series is bounded.
+//! `docs/metrics.md` is generated from the same declaration and compared by a test.
+
+use std::sync::Arc;
+
+use model::{Kind, RejectCode, RuleNumber};
+use prometheus::{
+    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, Opts, Registry, TextEncoder,
+};
+use statement::scope::Circuit;
+
+/// How an access request ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AccessOutcome {
+    /// Readings were released.
+    Granted,
+    /// The request was refused.
+    Refused,
+}
+
+/// One declared metric.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Declared {
+    /// Name, with prefix.
+    pub name: &'static str,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    /// Unit of the value.
+    pub unit: &'static str,
+    /// Label names.
+    pub labels: &'static [&'static str],
+    /// What it counts or measures.
+    pub help: &'static str,
+}
+
+/// Seconds of disk syncs: 100 us to 3 s.
+const SYNC_SECONDS: [f64; 10] = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0];
+/// Seconds of proofs: 0.1 s to 10 min.
+const PROOF_SECONDS: [f64; 10] = [0.1, 0.3, 1.0, 3.0, 10.0, 20.0, 40.0, 90.0, 200.0, 600.0];
+/// Seconds between the end of a window and the block that settles it: 1 s to a day.
+const LATENESS_SECONDS: [f64; 10] =
+    [1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 1800.0, 7200.0, 86400.0];
+
+macro_rules! kind {
+    (IntCounter) => {
+        "counter"
+    };
+    (IntCounterVec) => {
+        "counter"
+    };
+    (IntGauge) => {
+        "gauge"
+    };
+    (Gauge) => {
+        "gauge"
+    };
+    (Histogram) => {
+        "histogram"
+    };
+    (HistogramVec) => {
+        "histogram"
+    };
+}
+
+macro_rules! make {
+    (IntCounter, $opts:expr, $labels:expr, $buckets:expr) => {
+        IntCounter::with_opts($opts)
+    };
+    (IntCounterVec, $opts:expr, $labels:expr, $buckets:expr) => {
+        IntCounterVec::new($opts, $labels)
+    };
+    (IntGauge, $opts:expr, $labels:expr, $buckets:expr) => {
+        IntGauge::with_opts($opts)
+    };
+    (Gauge, $opts:expr, $labels:expr, $buckets:expr) => {
+        Gauge::with_opts($opts)
+    };
+    (Histogram, $opts:expr, $labels:expr, $buckets:expr) => {
+        Histogram::with_opts(HistogramOpts::from($opts).buckets($buckets.to_vec()))
+    };
+    (HistogramVec, $opts:expr, $labels:expr, $buckets:expr) => {
+        HistogramVec::new(HistogramOpts::from($opts).buckets($buckets.to_vec()), $labels)
+    };
+}
+
+/// Declares fields, registration and table together.
+macro_rules! metrics {
+    ($($vis:vis $name:ident: $kind:ident [$($label:literal),*] $([$buckets:expr])?, $unit:literal,
+        $help:literal;)*) => {
+        /// The node's metrics. Fields without labels are fed directly, the others through methods
+        /// whose arguments are the closed lists.
+        #[derive(Debug)]
+        pub struct Metrics {
+            registry: Registry,
+            $(#[doc = concat!($help, " Unit: ", $unit, ".")] $vis $name: $kind,)*
+        }
+
+        impl Metrics {
+            /// Every metric, in the order of declaration.
+            pub const DECLARED: &'static [Declared] = &[$(Declared {
+                name: concat!("vitals_", stringify!($name)),
+                kind: kind!($kind),
+                unit: $unit,
+                labels: &[$($label),*],
+                help: $help,
+            },)*];
+
+            fn declare() -> prometheus::Result<Metrics> {
+                let registry = Registry::new();
+                $(
+                    let opts = Opts::new(concat!("vitals_", stringify!($name)), $help);
+                    let $name: $kind =
+                        make!($kind, opts, &[$($label),*], buckets!($($buckets)?))?;
+                    registry.register(Box::new($name.clone()))?;
+                )*
+                Ok(Metrics { registry, $($name,)* })
+            }
+        }
+    };
+}
+
+macro_rules! buckets {
+    () => {
+        [0.0; 0]
+    };
+    ($buckets:expr) => {
+        $buckets
+    };
+}
+
+metrics! {
+    pub ingest_connections: IntGauge [], "connections",
+        "Open connections of gateways, wallets and practitioners.";
+    pub ingest_connections_total: IntCounter [], "connections", "Connections accepted.";
+    pub ingest_connections_refused_total: IntCounter [], "connections",
+        "Connections turned away because too many were open.";
+    pub ingest_panics_total: IntCounter [], "connections",
+        "Connections ended by a panic of their task.";
+    pub ingest_frames_total: IntCounter [], "frames", "Frames admitted.";
+    pub ingest_readings_total: IntCounter [], "readings", "Readings in admitted frames.";
+    pub ingest_bytes_total: IntCounter [], "bytes", "Bytes of admitted frames.";
+    pub ingest_duplicates_total: IntCounter [], "frames",
+        "Frames that were stored already and were acknowledged again.";
+    ingest_rejects_total: IntCounterVec ["code"], "messages",
+        "Frames, operations, requests and connections rejected, by reject code.";
+    refusals_total: IntCounterVec ["rule"], "claims",
+        "Claims that no live rule covered, by the rule that refused them.";
+    pub journal_groups_total: IntCounter [], "groups", "Groups made durable.";
+    pub journal_entries_total: IntCounter [], "entries", "Entries made durable.";
+    pub journal_sync_seconds: Histogram [] [SYNC_SECONDS], "seconds",
+        "Time that writing and syncing one group took.";
+    pub receipts_total: IntCounter [], "receipts", "Receipts sent, repetitions included.";
+    pub operations_total: IntCounter [], "operations", "Consent operations applied.";
+    accesses_total: IntCounterVec ["kind", "outcome"], "requests",
+        "Access requests decided, by kind and outcome.";
+    pub released_frames_total: IntCounter [], "frames", "Frames released to readers.";
+    pub window_age_seconds: Gauge [], "seconds", "Age of the open window.";
+    pub batches_closed_total: IntCounter [], "batches", "Windows closed.";
+    pub batches_assembled_total: IntCounter [], "batches", "Batches proven, assembled and stored.";
+    pub batches_settled_total: IntCounter [], "batches",
+        "Batches seen settled in a block; counted again after a reorganisation.";
+    pub batch_assembled: IntGauge [], "number", "Number of the last batch assembled.";
+    pub batch_settled: IntGauge [], "number", "Number of the last batch that the chain settled.";
+    proofs_total: IntCounterVec ["circuit"], "proofs", "Proofs made and verified, by circuit.";
+    proof_seconds: HistogramVec ["circuit"] [PROOF_SECONDS], "seconds",
+        "Time that one proof took, by circuit.";
+    pub prove_queue: IntGauge [], "batches", "Closed windows that wait to be proven.";
+    pub settle_lateness_seconds: Histogram [] [LATENESS_SECONDS], "seconds",
+        "Time from the end of a window to the block that settled it.";
+    pub settle_gas_total: IntCounter [], "gas", "Gas of mined settling transactions.";
+    pub settle_sends_total: IntCounter [], "transactions",
+        "Transactions given to the chain's node, repetitions included.";
+    pub settle_replacements_total: IntCounter [], "transactions",
+        "Transactions signed again with higher fees.";
+    pub settle_retries_total: IntCounter [], "attempts",
+        "Attempts of the settler that failed and were repeated.";
+    pub settle_removed_total: IntCounter [], "transactions",
+        "Mined transactions that a reorganisation removed.";
+    pub chain_reachable: IntGauge [], "boolean", "1 while the base chain answers the settler.";
+    pub outbox_pending: IntGauge [], "transactions",
+        "Settling transactions that are not final yet.";
+}
+
+impl Metrics {
+    /// New metrics with a registry of their own, all at zero.
+    pub fn new() -> Arc<Metrics> {
+        // Fails for a bad or repeated name only: the table is constant and tested.
+        Arc::new(Metrics::declare().expect("the declared names are valid and distinct"))
+    }
+
+    /// Counts a rejected message.
+    pub fn rejected(&self, code: RejectCode) {
+        self.ingest_rejects_total.with_label_values(&[code.number().to_string()]).inc();
+    }
+
+    /// Counts a claim refused by `rule`.
+    pub fn refused(&self, rule: RuleNumber) {
+        self.refusals_total.with_label_values(&[rule.to_string()]).inc();
+    }
+
+    /// Counts a decided access request.
+    pub fn accessed(&self, kind: Kind, outcome: AccessOutcome) {
+        let kind = match kind {
+            Kind::Access => "access",
+            Kind::Collect => "collect",
+            Kind::BreakGlass => "break-glass",
+        };
+        let outcome = match outcome {
+            AccessOutcome::Granted => "granted",
+            AccessOutcome::Refused => "refused",
+        };
+        self.accesses_total.with_label_values(&[kind, outcome]).inc();
+    }
+
+    /// Counts a proof that took `seconds`.
+    pub fn proved(&self, circuit: Circuit, seconds: f64) {
+        let circuit = match circuit {
+            Circuit::C1 => "C1",
+            Circuit::C2 => "C2",
+        };
+        self.proofs_total.with_label_values(&[circuit]).inc();
+        self.proof_seconds.with_label_values(&[circuit]).observe(seconds);
+    }
+
+    /// All values in the text format of Prometheus.
+    pub fn text(&self) -> String {
+        let mut text = Vec::new();
+        let encoded = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        // Writing to memory does not fail, and the encoder writes UTF-8.
+        encoded.expect("metrics encode to memory");
+        String::from_utf8(text).expect("the encoder writes UTF-8")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn page() -> String {
+        let mut page = String::from(
+            "# Metrics\n\n\
+             Generated from `sequencer/src/metrics.rs`; rewritten by\n\
+             `UPDATE=1 cargo test --release -p sequencer --lib metrics`. Served at `GET /metrics` in the text format of Prometheus.\n\n\
+             | name | kind | unit | labels | meaning |\n| --- | --- | --- | --- | --- |\n",
+        );
+        for metric in Metrics::DECLARED {
+            let Declared { name, kind, unit, labels, help } = metric;
+            let labels = labels.join(", ");
+            page += &format!("| `{name}` | {kind} | {unit} | {labels} | {help} |\n");
+        }
+        page
+    }
+
+    #[test]
+    fn the_page_lists_every_metric() {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, page()).unwrap();
+        }
+        let found = std::fs::read_to_string(&path).expect("the page is committed");
+        assert!(found == page(), "{} differs; run with UPDATE=1", path.display());
+    }
+
+    #[test]
+    fn names_follow_the_conventions() {
+        for Declared { name, kind, unit, .. } in Metrics::DECLARED {
+            assert_eq!(*kind == "counter", name.ends_with("_total"), "{name}");
+            assert_eq!(*unit == "seconds", name.ends_with("_seconds"), "{name}");
+        }
+    }
+
+    #[test]
+    fn values_appear_with_their_labels() {
+        let metrics = Metrics::new();
+        metrics.rejected(RejectCode::Gap);
+        metrics.refused(RuleNumber::c2(15));
+        metrics.accessed(Kind::BreakGlass, AccessOutcome::Refused);
+        metrics.proved(Circuit::C2, 2.5);
+        metrics.batches_settled_total.inc_by(3);
+        let text = metrics.text();
+        for line in [
+            "vitals_ingest_rejects_total{code=\"7\"} 1",
+            "vitals_refusals_total{rule=\"C2.15\"} 1",
+            "vitals_accesses_total{kind=\"break-glass\",outcome=\"refused\"} 1",
+            "vitals_proofs_total{circuit=\"C2\"} 1",
+            "vitals_proof_seconds_bucket{circuit=\"C2\",le=\"3\"} 1",
+            "vitals_batches_settled_total 3",
+            "vitals_outbox_pending 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "no line {line:?} in\n{text}");
+        }
+    }
+}
