@@ -9,4 +9,5 @@ pub mod ledger;
 pub mod metrics;
 pub mod prove;
 pub mod secrets;
+pub mod settle;
 pub mod store;
