@@ -4,6 +4,7 @@ pub mod authority;
 pub mod batch;
 pub mod config;
 pub mod deliver;
+pub mod http;
 pub mod ingest;
 pub mod ledger;
 pub mod metrics;
