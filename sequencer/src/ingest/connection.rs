@@ -11,7 +11,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_unti
 use wire::{Lane, Role, SignedReceipt};
 
 use super::config::READ_BYTES_MAX;
-use super::observe::Observed;
+use super::observe::{Observe, Observed};
 use super::peer::{Peer, PeerId};
 use super::server::{Shared, close};
 use super::session::{Reply, Session};
@@ -59,7 +59,8 @@ pub(super) async fn run(connection: Connection, shared: Arc<Shared>, stop: watch
         Ok(peer) => peer,
         Err(error) => {
             tracing::info!(%error, "a peer's certificate names nobody");
-            return close(&connection, RejectCode::Identity);
+            let observe = shared.services.observe.as_ref();
+            return turn_away(&connection, observe, RejectCode::Identity);
         }
     };
     let role = role(&peer.id);
@@ -67,12 +68,33 @@ pub(super) async fn run(connection: Connection, shared: Arc<Shared>, stop: watch
     let opening = open(connection.clone(), peer, Arc::clone(&shared), stop);
     let shell = match timeout(shared.config.handshake_timeout(), opening).await {
         Ok(Ok(shell)) => shell,
-        Ok(Err(code)) => return close(&connection, code),
-        Err(_) => return close(&connection, RejectCode::Protocol),
+        Ok(Err(code)) => return turn_away(&connection, observe.as_ref(), code),
+        Err(_) => return turn_away(&connection, observe.as_ref(), RejectCode::Protocol),
     };
     observe.observe(Observed::SessionOpened(role));
-    let code = shell.run().await;
-    observe.observe(Observed::SessionClosed(role, code));
+    let mut open = Open { observe: observe.as_ref(), role, code: None };
+    open.code = shell.run().await;
+}
+
+fn turn_away(connection: &Connection, observe: &dyn Observe, code: RejectCode) {
+    observe.observe(Observed::Rejected(code));
+    close(connection, code);
+}
+
+/// An open session: counted as closed however it ends, by a panic as well.
+struct Open<'a> {
+    observe: &'a dyn Observe,
+    role: Role,
+    code: Option<RejectCode>,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if let Some(code) = self.code {
+            self.observe.observe(Observed::Rejected(code));
+        }
+        self.observe.observe(Observed::SessionClosed(self.role, self.code));
+    }
 }
 
 fn role(id: &PeerId) -> Role {

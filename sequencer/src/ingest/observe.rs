@@ -12,7 +12,7 @@ pub enum Observed {
     RetrySent,
     /// A session began.
     SessionOpened(Role),
-    /// It ended; `None` if the peer left or was lost.
+    /// It ended, by a panic as well; the code it was closed with, which is counted as rejected too.
     SessionClosed(Role, Option<RejectCode>),
     /// The task of a connection panicked; the connection is closed, all others go on.
     SessionPanicked,
