@@ -392,7 +392,7 @@ fn an_operation_of_another_key_is_refused_and_kept_as_evidence() {
     let Answer::Refused(refused) = ward.operate(Action::Stop, &registrar()) else {
         panic!("expected a refusal")
     };
-    assert_eq!((refused.code, refused.rule), (RejectCode::Signature, Some(RuleNumber::c1(7))));
+    assert_eq!((refused.code, refused.rule), (RejectCode::Signature, Some(RuleNumber::c1(27))));
     let last = ward.log.read(ward.log.head().position).unwrap();
     let entry = Entry::from_bytes(last.kind.code(), &last.body).unwrap();
     assert!(matches!(entry, Entry::Refusal(_)));

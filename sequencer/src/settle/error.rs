@@ -1,3 +1,4 @@
+use alloy::primitives::Address;
 use l1_contracts::EdgeError;
 use statement::batch::FileError;
 use thiserror::Error;
@@ -16,6 +17,14 @@ pub enum SettleError {
         last: u64,
         /// The contract's error, decoded.
         reason: String,
+    },
+    /// The key is not that of the account which the contract lets settle.
+    #[error("expected the key of settling account {expected}, found that of {found}")]
+    OtherKey {
+        /// The deployment's sequencer.
+        expected: Address,
+        /// The key's account.
+        found: Address,
     },
     /// A transaction that succeeded when simulated failed when mined.
     #[error("expected the transaction of nonce {nonce} to settle, it was mined and failed")]

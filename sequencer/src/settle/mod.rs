@@ -130,6 +130,10 @@ impl Settler {
         wake: Arc<Notify>,
         mut stop: watch::Receiver<bool>,
     ) -> Result<(), SettleError> {
+        let (expected, found) = (self.edge.deployment().sequencer, self.signer.address());
+        if expected != found {
+            return Err(SettleError::OtherKey { expected, found });
+        }
         let mut failures = 0;
         loop {
             let round = tokio::select! {

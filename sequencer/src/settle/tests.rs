@@ -11,8 +11,8 @@ use model::{BatchNumber, ManualClock, Window, Word};
 use statement::scope::{genesis_hash, header_hash};
 
 use super::*;
-use crate::store::OutboxState;
 use crate::store::tests::empty_batch;
+use crate::store::{OutboxRow, OutboxState};
 
 const START_S: u64 = 1_800_000_000;
 const WINDOW_MS: u64 = 60_000;
@@ -103,8 +103,6 @@ impl Bench {
         counts
     }
 }
-
-use crate::store::OutboxRow;
 
 /// Two real verifying keys; no proof is made for them.
 fn keys() -> Vec<(String, u8, Vec<[u8; 32]>)> {
@@ -292,6 +290,16 @@ async fn a_batch_that_the_contract_refuses_ends_the_stage_with_the_reason() {
     };
     assert!(reason.starts_with("WrongRootIn"), "{reason}");
     assert_eq!(bench.rows(), [], "nothing was signed");
+}
+
+#[tokio::test]
+async fn the_key_of_another_account_is_refused() {
+    let bench = Bench::with(1).await;
+    let mut settler = bench.settler();
+    settler.signer = PrivateKeySigner::from_slice(&[8; 32]).unwrap();
+    let (_stop, stopped) = watch::channel(false);
+    let found = settler.run(Arc::new(Notify::new()), stopped).await;
+    assert!(matches!(found, Err(SettleError::OtherKey { .. })), "{found:?}");
 }
 
 #[tokio::test]

@@ -1,0 +1,60 @@
+//! `sequencer demo`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use model::ExitCode;
+use sequencer::demo::{DemoOptions, demo as play};
+
+use super::{Outcome, failed, log_to_stderr, runtime};
+
+/// See `Command::Demo`.
+#[derive(Args)]
+pub(crate) struct DemoArgs {
+    /// Leave everything running at the end and print commands to look around with.
+    #[arg(long)]
+    keep: bool,
+    /// Seed of the cast: the same seed makes the same patients, keys and devices.
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+    /// An empty or new folder for node, identities and batches [default: `demo` beside the
+    /// program, replaced at each run].
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Print lines to stderr and end with one JSON object on stdout.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Plays, and says `DEMO OK` or `DEMO FAILED at <step>: <expected>, <found>`.
+pub(crate) fn demo(args: DemoArgs) -> Outcome {
+    log_to_stderr(tracing::Level::WARN);
+    let DemoArgs { keep, seed, dir, json } = args;
+    let options = DemoOptions { dir, seed, keep, json };
+    let runtime = runtime()?;
+    let interrupted = async {
+        drop(tokio::signal::ctrl_c().await);
+    };
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            outcome = play(&options) => Some(outcome),
+            () = interrupted, if !keep => None,
+        }
+    });
+    match outcome {
+        Some(Ok(report)) => {
+            if json {
+                println!("{}", serde_json::to_string(&report).map_err(failed)?);
+            } else {
+                println!("DEMO OK");
+            }
+            Ok(())
+        }
+        Some(Err(error)) => {
+            let line = format!("DEMO FAILED at {error}");
+            if json { eprintln!("{line}") } else { println!("{line}") }
+            Err((ExitCode::Failed, anyhow::anyhow!("the demo failed")))
+        }
+        None => Err((ExitCode::Interrupted, anyhow::anyhow!("interrupted"))),
+    }
+}

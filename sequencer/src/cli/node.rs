@@ -1,0 +1,150 @@
+//! `sequencer init | deploy | run | status | config check`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use model::{Clock, ExitCode, SystemClock, Word};
+use sequencer::config::Config;
+use sequencer::layout::Layout;
+use sequencer::node::Node;
+use sequencer::setup;
+
+use super::{Outcome, failed, log_to_stderr, runtime, usage};
+
+/// Which node.
+#[derive(Args)]
+pub(crate) struct FolderArgs {
+    /// The node's folder.
+    #[arg(long, default_value = "node")]
+    dir: PathBuf,
+}
+
+/// See `Command::Init`.
+#[derive(Args)]
+pub(crate) struct InitArgs {
+    #[command(flatten)]
+    folder: FolderArgs,
+}
+
+/// See `Command::Deploy`.
+#[derive(Args)]
+pub(crate) struct DeployArgs {
+    #[command(flatten)]
+    folder: FolderArgs,
+    /// Hash of the registrar's key (`vitals key show` prints it): whoever may enrol patients.
+    #[arg(long)]
+    registrar: String,
+    /// JSON-RPC address of an EVM node, instead of the configured one.
+    #[arg(long)]
+    rpc: Option<String>,
+}
+
+/// See `Command::Run`.
+#[derive(Args)]
+pub(crate) struct RunArgs {
+    /// The configuration file; its folder is the node's.
+    #[arg(long, default_value = "node/node.toml", conflicts_with = "dev")]
+    config: PathBuf,
+    /// A node for development in a temporary folder: embedded chain, 4 patients with permits, 2
+    /// gateways; prints a `vitals stream` line to paste.
+    #[arg(long)]
+    dev: bool,
+    /// JSON-RPC address of an EVM node, instead of the configured one.
+    #[arg(long)]
+    rpc: Option<String>,
+}
+
+/// Makes a folder.
+pub(crate) fn init(args: &InitArgs) -> Outcome {
+    let layout = Layout::new(&args.folder.dir);
+    setup::init(&layout, &Config::default(), SystemClock.now()).map_err(failed)?;
+    println!("{}: ready; next: sequencer deploy --registrar 0x...", args.folder.dir.display());
+    Ok(())
+}
+
+/// Checks a configuration.
+pub(crate) fn config_check(path: &Path) -> Outcome {
+    let config = Config::read(path).map_err(usage)?;
+    print!("{}", config.to_toml());
+    Ok(())
+}
+
+/// Deploys.
+pub(crate) fn deploy(args: DeployArgs) -> Outcome {
+    log_to_stderr(tracing::Level::INFO);
+    let registrar = Word::from_hex(&args.registrar).map_err(usage)?;
+    let layout = Layout::new(&args.folder.dir);
+    if layout.deployment().exists() {
+        return Err(usage(anyhow!("{} exists already", layout.deployment().display())));
+    }
+    let mut config = Config::read(&layout.config()).map_err(usage)?;
+    config.chain.rpc = args.rpc.or(config.chain.rpc);
+    let runtime = runtime()?;
+    let keys = setup::prover_keys(&layout, &config, |shape| eprintln!("proving key {shape} ..."));
+    let keys = keys.map_err(failed)?;
+    runtime.block_on(async {
+        let clock = Arc::new(SystemClock);
+        let chain = setup::open_chain(&layout, &config, clock).map_err(failed)?;
+        let now = SystemClock.now();
+        let deployment = setup::deploy(&layout, &chain, &keys, registrar, now).await;
+        let deployment = deployment.map_err(failed)?;
+        println!("settlement {} on chain {}", deployment.settlement, deployment.chain_id);
+        println!("written: {}", layout.deployment().display());
+        Ok(())
+    })
+}
+
+/// Runs until a signal or a failed stage.
+pub(crate) fn run(args: RunArgs) -> Outcome {
+    log_to_stderr(tracing::Level::INFO);
+    if args.dev {
+        return Err(usage(anyhow!("--dev is not built yet")));
+    }
+    let mut config = Config::read(&args.config).map_err(usage)?;
+    config.chain.rpc = args.rpc.or(config.chain.rpc);
+    let folder = args.config.parent().unwrap_or(Path::new(".")).to_path_buf();
+    let layout = Layout::new(&folder);
+    let keys = setup::prover_keys(&layout, &config, |shape| eprintln!("proving key {shape} ..."));
+    let keys = Arc::new(keys.map_err(failed)?);
+    runtime()?.block_on(async {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let chain = setup::open_chain(&layout, &config, clock.clone()).map_err(failed)?;
+        let node = Node::start(&folder, &config, chain, keys, clock).await.map_err(failed)?;
+        until_stopped(node).await
+    })
+}
+
+/// Waits for a signal or a failure, then stops gracefully.
+async fn until_stopped(node: Node) -> Outcome {
+    let at = node.endpoints();
+    println!("ingest {} (QUIC)  http://{}  base chain {}", at.ingest, at.http, at.rpc);
+    let outcome = tokio::select! {
+        signal = stop_signal() => signal.map_err(failed),
+        error = node.failed() => Err(failed(error)),
+    };
+    eprintln!("stopping: what is admitted is made durable; a batch under way is finished");
+    node.stop().await;
+    outcome
+}
+
+/// SIGINT or SIGTERM.
+async fn stop_signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupt = tokio::signal::ctrl_c() => interrupt,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+/// Prints where a running node is.
+pub(crate) fn status(args: &FolderArgs) -> Outcome {
+    let path = Layout::new(&args.dir).endpoints();
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("no node runs in {} (no {})", args.dir.display(), path.display()));
+    let text = text.map_err(|error| (ExitCode::Unavailable, error))?;
+    print!("{text}");
+    Ok(())
+}

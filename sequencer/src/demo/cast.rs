@@ -1,0 +1,205 @@
+//! Who plays: keys, certificates and connections of the seeded world.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use client::{Connection, ConnectionConfig, Deployment, Identity, Key, KeyKind, Wallet};
+use model::{Clock, GatewayId, ManualClock, Millis};
+use tokio::sync::Mutex;
+use wire::{RegistryChange, RegistryRecord, Role};
+use world::{Size, World};
+
+use super::expect::{DemoError, Step};
+use crate::authority::{Authority, ClientDeployment};
+use crate::ledger::Item;
+use crate::node::Node;
+use crate::setup::certificates_valid;
+
+/// Secret of the demo's registrar: a constant, like everything of a development chain.
+const REGISTRAR_SECRET: [u8; 32] = *b"the registrar of the demo's ward";
+
+/// The registrar's key: pinned in the contract, signs enrolments.
+pub(crate) fn registrar_key() -> Key {
+    Key::from_secret(KeyKind::Registrar, REGISTRAR_SECRET)
+}
+
+/// A patient with key and wallet.
+pub(super) struct Patient {
+    pub(super) key: Key,
+    pub(super) wallet: Mutex<Wallet>,
+    pub(super) device: usize,
+}
+
+/// The world with its connections.
+pub(super) struct Cast {
+    pub(super) world: World,
+    pub(super) patients: Vec<Patient>,
+    pub(super) gateways: Vec<Connection>,
+    pub(super) practitioners: Vec<(Key, Connection)>,
+    pub(super) wallet: Connection,
+    pub(super) operator: Connection,
+    pub(super) identities: PathBuf,
+    pub(super) clock: Arc<ManualClock>,
+}
+
+/// Issues identities and opens connections.
+struct Doorman<'a> {
+    step: Step,
+    node: &'a Node,
+    authority: Authority,
+    folder: PathBuf,
+    clock: Arc<ManualClock>,
+}
+
+impl Cast {
+    /// Registers the world at the node and connects everybody.
+    pub(super) async fn assemble(
+        node: &Node,
+        dir: &Path,
+        seed: u64,
+        clock: Arc<ManualClock>,
+    ) -> Result<Cast, DemoError> {
+        let step = Step("registry");
+        let world = World::new(seed, Size::default());
+        let authority = step.ok(Authority::load(&node.layout().authority()))?;
+        let folder = dir.join("identities");
+        let doorman = Doorman { step, node, authority, folder, clock: clock.clone() };
+        let now = clock.now();
+        doorman.organisations(&world).await?;
+        let mut gateways = Vec::new();
+        for gateway in &world.gateways {
+            gateways.push(doorman.gateway(gateway, now).await?);
+        }
+        doorman.devices(&world).await?;
+        let mut practitioners = Vec::new();
+        for practitioner in &world.practitioners {
+            practitioners.push(doorman.practitioner(practitioner, now).await?);
+        }
+        let wallet = doorman.connect(Role::Wallet, "ward-wallet", now).await?.1;
+        let operator = doorman.connect(Role::Operator, "admissions", now).await?.1;
+        let scope = node.deployment().scope();
+        let patient = |patient: &world::Patient| Patient {
+            key: Key::from_secret(KeyKind::Patient, patient.secret),
+            wallet: Mutex::new(Wallet::new(scope, patient.index)),
+            device: patient.device,
+        };
+        let patients = world.patients.iter().map(patient).collect();
+        let identities = doorman.folder;
+        Ok(Cast { world, patients, gateways, practitioners, wallet, operator, identities, clock })
+    }
+
+    /// Everybody says goodbye.
+    pub(super) async fn leave(self) {
+        for gateway in self.gateways {
+            gateway.close().await;
+        }
+        for (_, practitioner) in self.practitioners {
+            practitioner.close().await;
+        }
+        self.wallet.close().await;
+        self.operator.close().await;
+    }
+}
+
+impl Doorman<'_> {
+    async fn add(&self, record: RegistryRecord) -> Result<(), DemoError> {
+        let change = Item::Registry(RegistryChange::Add(record));
+        self.step.ok(self.node.submit(change).await).map(drop)
+    }
+
+    async fn organisations(&self, world: &World) -> Result<(), DemoError> {
+        for id in &world.organisations {
+            self.add(RegistryRecord::Organisation { id: id.clone() }).await?;
+        }
+        Ok(())
+    }
+
+    async fn devices(&self, world: &World) -> Result<(), DemoError> {
+        for patient in &world.patients {
+            let device = &world.devices[patient.device];
+            self.add(RegistryRecord::Device {
+                id: device.id.clone(),
+                organisation: world.gateways[device.gateway].organisation.clone(),
+                patient: patient.index,
+                signals: device.signals.iter().map(|signal| signal.code).collect(),
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn gateway(
+        &self,
+        gateway: &world::Gateway,
+        now: Millis,
+    ) -> Result<Connection, DemoError> {
+        let (role, name) = (Role::Gateway, gateway.id.as_str());
+        let fingerprint = self.issue(role, name, now)?;
+        self.add(RegistryRecord::Gateway {
+            id: GatewayId::clone(&gateway.id),
+            organisation: gateway.organisation.clone(),
+            fingerprint,
+            valid: certificates_valid(now),
+        })
+        .await?;
+        self.open(name).await
+    }
+
+    async fn practitioner(
+        &self,
+        practitioner: &world::Practitioner,
+        now: Millis,
+    ) -> Result<(Key, Connection), DemoError> {
+        let key = Key::from_secret(KeyKind::Practitioner, practitioner.secret);
+        self.add(RegistryRecord::Practitioner {
+            id: practitioner.id.clone(),
+            organisation: practitioner.organisation.clone(),
+            public_key: key.public().encode(),
+            valid: certificates_valid(now),
+        })
+        .await?;
+        let (_, connection) =
+            self.connect(Role::Practitioner, practitioner.id.as_str(), now).await?;
+        Ok((key, connection))
+    }
+
+    async fn connect(
+        &self,
+        role: Role,
+        name: &str,
+        now: Millis,
+    ) -> Result<([u8; 32], Connection), DemoError> {
+        let fingerprint = self.issue(role, name, now)?;
+        Ok((fingerprint, self.open(name).await?))
+    }
+
+    fn issue(&self, role: Role, name: &str, now: Millis) -> Result<[u8; 32], DemoError> {
+        let issued = self.authority.issue_client(role, name, certificates_valid(now));
+        let issued = self.step.ok(issued)?;
+        let deployment = client_deployment(self.node);
+        self.step.ok(issued.write_client(&self.folder.join(name), &deployment))?;
+        Ok(issued.fingerprint())
+    }
+
+    async fn open(&self, name: &str) -> Result<Connection, DemoError> {
+        let folder = self.folder.join(name);
+        let identity = self.step.ok(Identity::load(&folder))?;
+        let deployment = self.step.ok(Deployment::load(&folder))?;
+        let address = self.node.endpoints().ingest;
+        let mut config = ConnectionConfig::new(address, "localhost", identity, deployment);
+        config.clock = self.clock.clone();
+        self.step.ok(Connection::connect(config).await)
+    }
+}
+
+/// What client folders say of a running node.
+pub(crate) fn client_deployment(node: &Node) -> ClientDeployment {
+    let deployment = node.deployment();
+    ClientDeployment {
+        scope: deployment.scope(),
+        receipt_signer: wire::Address(deployment.receipt_signer.into_array()),
+        registrar: deployment.registrar_key_hash().ok(),
+        address: node.endpoints().ingest.to_string(),
+        server_name: "localhost".into(),
+    }
+}

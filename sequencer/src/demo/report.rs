@@ -1,0 +1,197 @@
+//! What the demo prints: one line a stage, and one JSON object.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use l1_contracts::Deployment;
+use serde::Serialize;
+
+use super::DemoOptions;
+use super::cast::Cast;
+use crate::node::{Endpoints, Node};
+
+/// Everything that the demo found; every printed figure is a field.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Name and version of this object.
+    pub schema: &'static str,
+    /// Seed of the cast.
+    pub seed: u64,
+    /// Patients enrolled.
+    pub patients: u64,
+    /// Gateways connected.
+    pub gateways: u64,
+    /// Readings with a verified receipt.
+    pub readings_acked: u64,
+    /// Frames with a verified receipt.
+    pub frames_acked: u64,
+    /// Verified receipts of all kinds.
+    pub receipts_verified: u64,
+    /// Claims settled.
+    pub claims: Claims,
+    /// Requests and frames refused, by the rule of SPEC.md.
+    pub refused: Refused,
+    /// Operations settled.
+    pub operations: u64,
+    /// Batches settled.
+    pub batches_settled: u64,
+    /// Proofs that the auditor verified.
+    pub proofs_verified: u64,
+    /// Constraints of the two circuits.
+    #[serde(serialize_with = "constraints")]
+    pub constraints: (usize, usize),
+    /// Gas of all settling transactions.
+    pub gas_total: u64,
+    /// Wall seconds by stage.
+    pub seconds: Seconds,
+    /// What the auditor said.
+    pub auditor: Audited,
+    #[serde(skip)]
+    quiet: bool,
+}
+
+/// Claims by kind.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Claims {
+    /// Accesses under a permit.
+    pub access: u64,
+    /// Collections.
+    pub collect: u64,
+    /// Accesses that broke the glass.
+    pub break_glass: u64,
+}
+
+/// Refusals.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Refused {
+    /// Count by rule, as `C2.6`.
+    pub by_rule: BTreeMap<String, u64>,
+}
+
+/// Wall seconds.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Seconds {
+    /// Keys, chain, contracts.
+    pub setup: f64,
+    /// Streaming until everything is acknowledged.
+    pub ingest: f64,
+    /// Proving, in the background.
+    pub prove: f64,
+    /// From the last close to the last settlement.
+    pub settle: f64,
+    /// The auditor's process.
+    pub audit: f64,
+    /// All of it.
+    pub total: f64,
+}
+
+/// The auditor's words.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Audited {
+    /// `holds` or `broken`.
+    pub verdict: String,
+    /// What it named after one byte of a copy was flipped.
+    pub first_broken_after_tamper: String,
+}
+
+fn constraints<S: serde::Serializer>(pair: &(usize, usize), to: S) -> Result<S::Ok, S::Error> {
+    BTreeMap::from([("c1", pair.0), ("c2", pair.1)]).serialize(to)
+}
+
+impl Report {
+    pub(super) fn new(options: &DemoOptions, dir: &Path) -> Report {
+        let report = Report {
+            schema: "vitals-demo-1",
+            seed: options.seed,
+            patients: 0,
+            gateways: 0,
+            readings_acked: 0,
+            frames_acked: 0,
+            receipts_verified: 0,
+            claims: Claims::default(),
+            refused: Refused::default(),
+            operations: 0,
+            batches_settled: 0,
+            proofs_verified: 0,
+            constraints: (0, 0),
+            gas_total: 0,
+            seconds: Seconds::default(),
+            auditor: Audited::default(),
+            quiet: options.json,
+        };
+        report.line("folder", &format!("{} (seed {})", dir.display(), options.seed));
+        report
+    }
+
+    /// One line of a stage: to stdout, or to stderr if stdout is for the JSON object.
+    pub(super) fn line(&self, stage: &str, text: &str) {
+        if self.quiet {
+            eprintln!("{stage:<10}{text}");
+        } else {
+            println!("{stage:<10}{text}");
+        }
+    }
+
+    pub(super) fn setup(&mut self, took: Duration, chain: &Deployment, at: &Endpoints) {
+        self.seconds.setup = took.as_secs_f64();
+        let (c1, c2) = self.constraints;
+        self.line("keys", &format!("dev-insecure, C1 {c1} and C2 {c2} constraints"));
+        let address = chain.settlement;
+        let text = format!(
+            "dev chain {}, contract {address}, JSON-RPC {} (set up in {:.0} s)",
+            chain.chain_id, at.rpc, self.seconds.setup
+        );
+        self.line("chain", &text);
+    }
+
+    pub(super) fn refuse(&mut self, rule: model::RuleNumber) {
+        *self.refused.by_rule.entry(rule.to_string()).or_default() += 1;
+    }
+
+    pub(super) fn done(&mut self, took: Duration) {
+        self.seconds.total = took.as_secs_f64();
+        let Seconds { setup, ingest, prove, settle, audit, total } = self.seconds;
+        let text = format!(
+            "{total:.0} s: setup {setup:.0}, ingest {ingest:.1}, proving {prove:.0}, \
+             last close to settled {settle:.0}, audit {audit:.1}"
+        );
+        self.line("time", &text);
+    }
+}
+
+/// Commands to look around in a demo that is kept running.
+pub(super) fn next_steps(node: &Node, dir: &Path, cast: &Cast) -> Vec<String> {
+    let Endpoints { rpc, http, .. } = node.endpoints();
+    let deployment = node.layout().deployment();
+    let (deployment, dir) = (deployment.display(), dir.display());
+    let program = |name: &str| match super::beside_program(name) {
+        Some(path) if path.exists() => path.display().to_string(),
+        _ => format!("cargo run --release -p {} --bin {name} --", package(name)),
+    };
+    let (auditor, vitals) = (program("auditor"), program("vitals"));
+    let device = &cast.world.devices[cast.patients[0].device];
+    let gateway = &cast.world.gateways[device.gateway].id;
+    let (patient, signal) = (cast.world.patients[0].index.get(), device.signals[0].name);
+    vec![
+        "The node keeps running until Ctrl-C. Next steps, in another terminal:".into(),
+        format!(
+            "  {auditor} verify --rpc {rpc} --deployment {deployment} --data http://{http} \
+             --save-headers {dir}/headers.json"
+        ),
+        format!(
+            "  {vitals} log --patient-key {dir}/patient-1.key --data http://{http} \
+             --headers {dir}/headers.json"
+        ),
+        format!(
+            "  seq 60 100 | {vitals} stream --identity {dir}/identities/{gateway} \
+             --device {} --patient {patient} --signal {signal} --rate-hz 1 --stdin",
+            device.id
+        ),
+        format!("  curl http://{http}/metrics"),
+    ]
+}
+
+fn package(program: &str) -> &str {
+    if program == "vitals" { "client" } else { program }
+}

@@ -1,0 +1,9 @@
+//! `sequencer`: the node, its setup, its registry, and the demo. See `sequencer --help`.
+
+use std::process::ExitCode;
+
+mod cli;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -1,0 +1,561 @@
+//! The composition root: the one place that knows every stage.
+//!
+//! ```text
+//! ingest -> admission -> journal -> [close] -> batcher (plan, prove, assemble) -> store -> settler
+//!             |  receipts                                                         |-> http
+//! ```
+//! Each stage is owned below and knows only the types it is fed; this file starts them in order of
+//! what they need, and stops them in the reverse order. A stage that fails marks the node as failed
+//! and the process ends: the journal is the truth, and a restart continues from it.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use devchain::HttpServer;
+use journal::{FileMedium, Genesis, Log, ReadError, Reader, Writer, WriterConfig};
+use l1_contracts::{Deployment, DeploymentError, Edge, EdgeError};
+use model::{BatchNumber, Clock, Position};
+use serde::Serialize;
+use statement::scope;
+use thiserror::Error;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle as Task;
+use wire::{Entry, FrameError, RefusalEntry};
+
+use crate::authority::{AuthorityError, ServerTls};
+use crate::config::Config;
+use crate::deliver::{DeliverConfig, NodeDelivery, ReceiptHub};
+use crate::http::{HttpError, HttpService};
+use crate::ingest::{Admit, AdmitError, IngestConfig, IngestError, IngestServer, Services};
+use crate::layout::Layout;
+use crate::ledger::{
+    Answer, ClosedWindow, Found, Item, LedgerAdmission, LedgerConfig, Query, Rejected, Status,
+};
+use crate::metrics::Metrics;
+use crate::prove::{Batcher, BatcherConfig, ProverKeys, Tip};
+use crate::recover::{RecoverError, recover};
+use crate::secrets::{self, SecretError};
+use crate::settle::{SettleConfig, Settler};
+use crate::setup::{self, Chain, SetupError};
+use crate::sink::{NodeSink, Watched};
+use crate::store::{Store, StoreError};
+
+/// How often the age of the open window is looked at.
+const WINDOW_POLL: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// Why a node does not start, or does not do what it is asked.
+#[derive(Debug, Error)]
+pub enum NodeError {
+    /// The folder is not usable.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// There is no deployment yet.
+    #[error("no deployment in the node's folder; run `sequencer deploy` first")]
+    Deployment(#[source] DeploymentError),
+    /// The chain is not the deployment's.
+    #[error("the base chain does not fit the deployment")]
+    Edge(#[from] EdgeError),
+    /// The proving keys are not the deployment's.
+    #[error("expected proving keys with the ids of the deployment; shape {shape} differs")]
+    Keys {
+        /// Which shape.
+        shape: String,
+    },
+    /// A secret is not usable.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The store does not open.
+    #[error("the store does not open")]
+    Store(#[from] StoreError),
+    /// The journal does not open.
+    #[error("the journal does not open")]
+    Journal(#[from] journal::OpenError),
+    /// The journal's file does not open.
+    #[error("the journal's file does not open")]
+    Medium(#[from] journal::MediumError),
+    /// The journal cannot be continued.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// The server certificate is not usable.
+    #[error("the node's certificate is not usable")]
+    Tls(#[from] AuthorityError),
+    /// Ingest does not start.
+    #[error("ingest does not start")]
+    Ingest(#[from] IngestError),
+    /// HTTP does not start.
+    #[error("the http service does not start")]
+    Http(#[from] HttpError),
+    /// The system starts no thread or opens no socket.
+    #[error("the operating system refuses a thread or socket")]
+    System(#[from] std::io::Error),
+    /// The operating system gives no randomness.
+    #[error("the operating system gives no randomness")]
+    Entropy(#[from] getrandom::Error),
+    /// Admission did not take an item.
+    #[error("the node does not take the item")]
+    Admit(#[from] AdmitError),
+    /// Admission refused an item.
+    #[error("refused: {}", .0.detail)]
+    Refused(Rejected),
+    /// A stage failed.
+    #[error("the {stage} stage failed: {detail}")]
+    Stage {
+        /// Which.
+        stage: &'static str,
+        /// Why.
+        detail: String,
+    },
+}
+
+/// A journal entry that cannot be read.
+#[derive(Debug, Error)]
+pub enum EntryError {
+    /// The journal does not serve it.
+    #[error("the journal does not serve the entry")]
+    Read(#[from] ReadError),
+    /// It does not decode.
+    #[error("the journal entry at position {position} does not decode")]
+    Decode {
+        /// Where.
+        position: u64,
+        /// Why.
+        source: FrameError,
+    },
+}
+
+/// Where a running node can be reached.
+#[derive(Clone, Debug, Serialize)]
+pub struct Endpoints {
+    /// QUIC.
+    pub ingest: SocketAddr,
+    /// HTTP: batch files, metrics, health.
+    pub http: SocketAddr,
+    /// JSON-RPC of the base chain.
+    pub rpc: String,
+}
+
+/// A running node.
+pub struct Node {
+    layout: Layout,
+    deployment: Deployment,
+    endpoints: Endpoints,
+    admit: Admit,
+    store: Arc<Store>,
+    keys: Arc<ProverKeys>,
+    journal: Reader<FileMedium>,
+    watched: Watched,
+    stop: watch::Sender<bool>,
+    writer: Writer<FileMedium, LedgerAdmission<NodeDelivery>>,
+    ingest: IngestServer,
+    http: HttpService,
+    rpc: Option<HttpServer>,
+    batcher: JoinHandle<()>,
+    tasks: Vec<Task<()>>,
+}
+
+/// Everything opened before the stages start.
+struct Opened {
+    chain: Chain,
+    edge: Edge,
+    store: Arc<Store>,
+    keys: Arc<ProverKeys>,
+    log: Log<FileMedium>,
+}
+
+impl Node {
+    /// Starts every stage on the folder of an initialised and deployed node.
+    ///
+    /// # Errors
+    /// [`NodeError`] that names what is missing or does not fit.
+    pub async fn start(
+        folder: &Path,
+        config: &Config,
+        chain: Chain,
+        keys: Arc<ProverKeys>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Node, NodeError> {
+        let layout = Layout::new(folder);
+        let opened = open(&layout, chain, keys).await?;
+        let metrics = Metrics::new();
+        let (wake, (stop, stopping)) = (Arc::new(Notify::new()), watch::channel(false));
+        let watched = Watched::new(metrics.clone());
+
+        let assembled = opened.store.last_assembled()?;
+        let assembled_number = assembled.as_ref().map_or(BatchNumber(0), |(number, _)| *number);
+        let ledger_config = ledger_config(&opened.edge, config)?;
+        let recovered = recover(&opened.log, ledger_config, assembled_number)?;
+        tracing::info!(entries = recovered.entries, "journal absorbed");
+
+        let deliver = DeliverConfig::default();
+        let key = setup::receipt_key(&layout)?;
+        let hub = ReceiptHub::new(key, opened.edge.scope(), opened.log.reader(), &deliver);
+        let (delivery, windows) = NodeDelivery::start(hub.clone(), &deliver)?;
+
+        let tip = tip(&opened, assembled.map(|(n, row)| (n, row.header_hash)), &recovered)?;
+        let sink =
+            NodeSink::new(opened.store.clone(), wake.clone(), watched.clone(), clock.clone());
+        let batcher = batcher(&layout, &opened, &recovered.ledger, sink, tip)?;
+        let backlog = recovered.backlog;
+        let batcher = spawn_batcher(batcher, backlog, windows, watched.clone())?;
+
+        let journal = opened.log.reader();
+        let writer_clock = clock.clone();
+        let admission = LedgerAdmission::new(recovered.ledger, delivery);
+        let queue_items_max = NonZeroUsize::new(config.journal.queue_items_max);
+        let queue_items_max = queue_items_max.unwrap_or(WriterConfig::default().queue_items_max);
+        let writer = Writer::start(
+            opened.log,
+            admission,
+            move || writer_clock.now().get(),
+            WriterConfig { queue_items_max },
+        )?;
+        let admit = Admit::new(writer.submitter());
+
+        let services = Services {
+            admit: admit.clone(),
+            hub,
+            clock: clock.clone(),
+            observe: Arc::new(watched.clone()),
+            ahead_ms_max: config.ingest.clock_skew_ms_max,
+        };
+        let tls = ServerTls::load(&layout.server())?;
+        let ingest =
+            IngestServer::start(config.ingest.listen, tls, IngestConfig::default(), services)?;
+
+        let signer = setup::settlement_signer(&layout)?;
+        let settler = Settler::new(
+            opened.edge.clone(),
+            opened.store.clone(),
+            signer,
+            settle_config(opened.chain.embedded.is_some()),
+            metrics.clone(),
+            clock.clone(),
+        );
+        let mut tasks = vec![spawn_settler(settler, wake, stopping.clone(), watched.clone())];
+        let close_after_ms = config.batch.close_after_ms;
+        tasks.push(spawn_windows(admit.clone(), clock, close_after_ms, stopping, watched.clone()));
+
+        let (rpc, url) = serve_rpc(&opened.chain, config).await?;
+        let http =
+            HttpService::start(config.http.listen, opened.store.clone(), metrics, watched.clone())
+                .await?;
+        let (ingest_addr, http_addr) = (ingest.local_addr(), http.local_addr());
+        let endpoints = Endpoints { ingest: ingest_addr, http: http_addr, rpc: url };
+        write_endpoints(&layout, &endpoints)?;
+        Ok(Node {
+            layout,
+            deployment: opened.edge.deployment().clone(),
+            endpoints,
+            admit,
+            store: opened.store,
+            keys: opened.keys,
+            journal,
+            watched,
+            stop,
+            writer,
+            ingest,
+            http,
+            rpc,
+            batcher,
+            tasks,
+        })
+    }
+}
+
+impl Node {
+    /// Where it can be reached.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// Its folder.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The deployment it settles to.
+    pub fn deployment(&self) -> &Deployment {
+        &self.deployment
+    }
+
+    /// Batches and outbox.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// Its proving keys.
+    pub fn keys(&self) -> &ProverKeys {
+        &self.keys
+    }
+
+    /// Metrics, progress and the first failure.
+    pub fn watched(&self) -> &Watched {
+        &self.watched
+    }
+
+    /// The way to submit items.
+    pub fn admit(&self) -> &Admit {
+        &self.admit
+    }
+
+    /// Submits an item and waits until it is durable; a refusal is an error here.
+    ///
+    /// # Errors
+    /// [`NodeError::Admit`] or [`NodeError::Refused`].
+    pub async fn submit(&self, item: Item) -> Result<Answer, NodeError> {
+        match self.admit.submit(item).await? {
+            Answer::Refused(rejected) => Err(NodeError::Refused(rejected)),
+            answer => Ok(answer),
+        }
+    }
+
+    /// A durable entry of the journal.
+    ///
+    /// # Errors
+    /// [`EntryError`] if there is none or it does not decode.
+    pub fn entry(&self, position: Position) -> Result<Entry, EntryError> {
+        let entry = self.journal.read(position.0)?;
+        let decoded = Entry::from_bytes(entry.kind.code(), &entry.body);
+        decoded.map_err(|source| EntryError::Decode { position: position.0, source })
+    }
+
+    /// The last refusal among the last hundred entries of the journal, for the operator's eyes.
+    ///
+    /// # Errors
+    /// [`EntryError`] if the journal cannot be read.
+    pub fn last_refusal(&self) -> Result<Option<RefusalEntry>, EntryError> {
+        let last = self.journal.head().position;
+        for position in (last.saturating_sub(100).max(1)..=last).rev() {
+            if let Entry::Refusal(refusal) = self.entry(Position(position))? {
+                return Ok(Some(refusal));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Counts of the ledger.
+    ///
+    /// # Errors
+    /// [`NodeError::Admit`].
+    pub async fn status(&self) -> Result<Status, NodeError> {
+        match self.submit(Item::Query(Query::Status)).await? {
+            Answer::Found(Found::Status(status)) => Ok(status),
+            other => unreachable!("a status query finds a status, not {other:?}"),
+        }
+    }
+
+    /// Waits until batch `number` is settled, or a stage fails.
+    ///
+    /// # Errors
+    /// [`NodeError::Stage`] or [`NodeError::Store`].
+    pub async fn settled(&self, number: u64) -> Result<(), NodeError> {
+        let mut failures = self.watched.failures();
+        let poll = std::time::Duration::from_millis(20);
+        while self.store.last_settled()?.0 < number {
+            if let Some(failure) = failures.borrow_and_update().clone() {
+                return Err(NodeError::Stage { stage: failure.stage, detail: failure.detail });
+            }
+            tokio::time::sleep(poll).await;
+        }
+        Ok(())
+    }
+
+    /// Waits for the first failure of a stage.
+    pub async fn failed(&self) -> NodeError {
+        let mut failures = self.watched.failures();
+        let failure = failures.wait_for(Option::is_some).await;
+        match failure.ok().and_then(|failure| failure.clone()) {
+            Some(failure) => NodeError::Stage { stage: failure.stage, detail: failure.detail },
+            None => NodeError::Stage { stage: "node", detail: "stopped".into() },
+        }
+    }
+
+    /// Stops: takes nothing more, makes durable what is under way, lets the batch being proven
+    /// finish, and returns. What is not settled is settled after the next start.
+    pub async fn stop(self) {
+        self.ingest.stop().await;
+        self.stop.send_replace(true);
+        for task in self.tasks {
+            drop(task.await);
+        }
+        // The writer joins its thread, and the batcher ends with the writer's deliveries.
+        let (writer, batcher) = (self.writer, self.batcher);
+        let joined = tokio::task::spawn_blocking(move || {
+            drop(writer.stop());
+            drop(batcher.join());
+        });
+        drop(joined.await);
+        self.http.stop().await;
+        if let Some(rpc) = self.rpc {
+            drop(rpc.shut_down().await);
+        }
+        drop(std::fs::remove_file(self.layout.endpoints()));
+    }
+}
+
+async fn open(layout: &Layout, chain: Chain, keys: Arc<ProverKeys>) -> Result<Opened, NodeError> {
+    let deployment = Deployment::read(&layout.deployment()).map_err(NodeError::Deployment)?;
+    check_keys(&keys, &deployment)?;
+    let edge = Edge::connect(chain.provider.clone(), deployment).await?;
+    let store = Store::open(&layout.store())?;
+    store.bind(edge.scope())?;
+    let id = secrets::open(&layout.journal_id())?;
+    let mut log_id = [0; 16];
+    log_id.copy_from_slice(&id[..16]);
+    let chain_hash = statement::journal::genesis(edge.scope());
+    let medium = FileMedium::open(&layout.journal())?;
+    let (log, recovery) = Log::open(medium, Genesis { log_id, chain_hash })?;
+    if recovery.cut_bytes > 0 {
+        tracing::warn!(bytes = recovery.cut_bytes, "a torn tail of the journal was cut");
+    }
+    Ok(Opened { chain, edge, store: Arc::new(store), keys, log })
+}
+
+fn check_keys(keys: &ProverKeys, deployment: &Deployment) -> Result<(), NodeError> {
+    for (shape, circuit, words) in keys.key_words() {
+        let id = alloy::primitives::keccak256(words.concat());
+        let known = deployment.keys.iter().any(|key| key.circuit == circuit && key.id == id);
+        if !known {
+            return Err(NodeError::Keys { shape });
+        }
+    }
+    Ok(())
+}
+
+fn ledger_config(edge: &Edge, config: &Config) -> Result<LedgerConfig, NodeError> {
+    let deployment = edge.deployment();
+    Ok(LedgerConfig {
+        scope: edge.scope(),
+        registrar_key_hash: deployment.registrar_key_hash().map_err(NodeError::Deployment)?,
+        genesis_time: deployment.genesis_time().map_err(NodeError::Deployment)?,
+        limits: config.window_limits(),
+        released_frames_max: config.ingest.released_frames_max,
+        clock_skew_ms_max: config.ingest.clock_skew_ms_max,
+    })
+}
+
+fn tip(
+    opened: &Opened,
+    assembled: Option<(BatchNumber, [u8; 32])>,
+    recovered: &crate::recover::Recovered,
+) -> Result<Tip, NodeError> {
+    let deployment = opened.edge.deployment();
+    let (number, header_hash) = match assembled {
+        Some(tip) => tip,
+        None => {
+            let root = deployment.genesis_root().map_err(NodeError::Deployment)?;
+            let time = deployment.genesis_time().map_err(NodeError::Deployment)?;
+            (BatchNumber(0), scope::genesis_hash(opened.edge.scope(), root, time))
+        }
+    };
+    Ok(Tip { number, header_hash, group: recovered.assembled_group })
+}
+
+fn batcher(
+    layout: &Layout,
+    opened: &Opened,
+    ledger: &crate::ledger::Ledger,
+    sink: NodeSink,
+    tip: Tip,
+) -> Result<Batcher<FileMedium, NodeSink>, NodeError> {
+    let config = BatcherConfig {
+        scope: opened.edge.scope(),
+        operations: *ledger.operation_scope(),
+        key_version: 1,
+        edge_secret: *secrets::open(&layout.edge_key())?,
+    };
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed)?;
+    let (keys, reader) = (opened.keys.clone(), opened.log.reader());
+    Ok(Batcher::new(config, keys, reader, sink, tip, seed))
+}
+
+fn spawn_batcher(
+    mut batcher: Batcher<FileMedium, NodeSink>,
+    backlog: Vec<ClosedWindow>,
+    mut windows: mpsc::Receiver<ClosedWindow>,
+    watched: Watched,
+) -> Result<JoinHandle<()>, NodeError> {
+    let work = move || {
+        let live = std::iter::from_fn(|| windows.blocking_recv());
+        for window in backlog.into_iter().chain(live) {
+            watched.metrics().batches_closed_total.inc();
+            if let Err(error) = batcher.window(&window) {
+                return watched.fail("proving", &error);
+            }
+        }
+    };
+    Ok(std::thread::Builder::new().name("batcher".into()).spawn(work)?)
+}
+
+fn spawn_settler(
+    settler: Settler,
+    wake: Arc<Notify>,
+    stop: watch::Receiver<bool>,
+    watched: Watched,
+) -> Task<()> {
+    tokio::spawn(async move {
+        if let Err(error) = settler.run(wake, stop).await {
+            watched.fail("settlement", &error);
+        }
+    })
+}
+
+/// Closes the window when it is old enough, by the injected clock.
+fn spawn_windows(
+    admit: Admit,
+    clock: Arc<dyn Clock>,
+    close_after_ms: u64,
+    mut stop: watch::Receiver<bool>,
+    watched: Watched,
+) -> Task<()> {
+    tokio::spawn(async move {
+        while !*stop.borrow_and_update() {
+            tokio::select! {
+                _ = tokio::time::sleep(WINDOW_POLL) => {}
+                _ = stop.changed() => return,
+            }
+            let status = match admit.submit(Item::Query(Query::Status)).await {
+                Ok(Answer::Found(Found::Status(status))) => status,
+                Ok(_) | Err(AdmitError::Busy { .. }) => continue,
+                Err(error) => return watched.fail("journal", &error),
+            };
+            let age_ms = clock.now().since(status.t0);
+            watched.metrics().window_age_seconds.set(age_ms as f64 / 1000.0);
+            if age_ms >= close_after_ms
+                && let Err(error) = admit.submit(Item::Close).await
+                && !matches!(error, AdmitError::Busy { .. })
+            {
+                return watched.fail("journal", &error);
+            }
+        }
+    })
+}
+
+/// The embedded chain mines at once and costs nothing to ask.
+fn settle_config(embedded: bool) -> SettleConfig {
+    let poll_ms = if embedded { 50 } else { SettleConfig::default().poll_ms };
+    SettleConfig { poll_ms, ..SettleConfig::default() }
+}
+
+async fn serve_rpc(
+    chain: &Chain,
+    config: &Config,
+) -> Result<(Option<HttpServer>, String), NodeError> {
+    match (&chain.embedded, &config.chain.rpc) {
+        (Some(embedded), _) => {
+            let server = devchain::serve_http(embedded.clone(), config.chain.embedded_port).await?;
+            let url = server.url();
+            Ok((Some(server), url))
+        }
+        (None, url) => Ok((None, url.clone().unwrap_or_default())),
+    }
+}
+
+fn write_endpoints(layout: &Layout, endpoints: &Endpoints) -> Result<(), NodeError> {
+    let text = serde_json::to_string_pretty(endpoints).unwrap_or_default() + "\n";
+    Ok(std::fs::write(layout.endpoints(), text)?)
+}
