@@ -106,3 +106,25 @@ fn text(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
+
+#[cfg(test)]
+mod tests {
+    use model::{Millis, Position, Word};
+
+    use super::*;
+
+    #[test]
+    fn a_node_without_the_old_logs_makes_an_audit_unavailable() {
+        let state = SettlementState {
+            number: 2,
+            root: Word::ZERO,
+            head_hash: [0; 32],
+            last_t1: Millis::default(),
+            journal_position: Position(0),
+            lateness_max_ms: 0,
+        };
+        let missing = all_there(state.clone(), Vec::new()).expect_err("two batches are missing");
+        assert!(matches!(missing, Fault::Unavailable(u) if u.what == "the event of batch 1"));
+        assert!(all_there(SettlementState { number: 0, ..state }, Vec::new()).is_ok());
+    }
+}

@@ -107,3 +107,43 @@ fn hash(number: usize, header: &SavedHeader) -> Result<[u8; 32], SavedHeadersErr
     let hash = scope::header_hash(&decoded);
     if hex::encode(hash) == header.hash { Ok(hash) } else { Err(wrong()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deployment() -> Deployment {
+        serde_json::from_value(serde_json::json!({
+            "schema": Deployment::SCHEMA, "chain_id": 31_337,
+            "settlement": "0x1111111111111111111111111111111111111111",
+            "code_hash": "0x".to_owned() + &"00".repeat(32), "block": 1,
+            "genesis_root": "0x".to_owned() + &"00".repeat(32), "genesis_time": 1,
+            "registrar": "0x".to_owned() + &"00".repeat(32),
+            "sequencer": "0x1111111111111111111111111111111111111111",
+            "receipt_signer": "0x1111111111111111111111111111111111111111",
+            "setup": "dev-insecure", "keys": [],
+        }))
+        .expect("a deployment")
+    }
+
+    #[test]
+    fn saved_headers_come_back_for_their_deployment_only() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("headers.json");
+        assert_eq!(read_saved(&path, &deployment()).expect("no file yet"), [[0; 32]; 0]);
+        save(&path, &deployment(), &[]).expect("written");
+        assert_eq!(read_saved(&path, &deployment()).expect("saved"), [[0; 32]; 0]);
+        let other = Deployment { chain_id: 1, ..deployment() };
+        let found = read_saved(&path, &other);
+        assert!(matches!(found, Err(SavedHeadersError::Other { .. })));
+        fs::write(&path, "{}").expect("written");
+        assert!(matches!(read_saved(&path, &deployment()), Err(SavedHeadersError::Format(_))));
+    }
+
+    #[test]
+    fn a_saved_header_must_have_its_hash() {
+        let words = "00".repeat(BatchHeader::BYTES);
+        let header = SavedHeader { hash: "00".repeat(32), words };
+        assert!(matches!(hash(3, &header), Err(SavedHeadersError::Header { number: 3 })));
+    }
+}

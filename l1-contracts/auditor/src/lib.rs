@@ -1,13 +1,13 @@
 //! Checks a deployment from the base chain and public batch files alone.
 //!
 //! The core is [`check`]: plain functions from what the chain says and what a file holds to "it
-//! holds" or the first [`Broken`] item. [`audit`](audit()) is the shell that reads the chain and the
-//! files and feeds the core; [`Report`] is what it says.
+//! holds" or the first [`Broken`] item. [`audit`](audit()) is the shell that reads the chain and
+//! the files and feeds the core; [`Report`] is what it says.
 //!
 //! Nobody is trusted: neither the operator's node, nor the contract beyond its code, nor a batch
 //! file. What a chain or a file does not deliver is *unavailable*, never *broken* and never *fine*.
-//! No proving code, no circuit and no journal is linked here; a key is read from the chain, and that
-//! it belongs to the circuits is shown by `prover export`.
+//! No proving code, no circuit and no journal is linked here; a key is read from the chain, and
+//! that it belongs to the circuits is shown by `prover export`.
 //!
 //! ```no_run
 //! use auditor::{Options, Quiet, Source, audit};

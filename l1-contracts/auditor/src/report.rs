@@ -243,9 +243,9 @@ impl Report {
 
     fn counts(&self) -> String {
         format!(
-            "{} of {} batches from {} on, {} proofs; operations {}, of these enrolments {}; claims: \
-             access {}, collect {}, break-glass {}, of these excluded {}; late batches {}, lateness \
-             at most {} ms",
+            "{} of {} batches from {} on, {} proofs; operations {}, of these enrolments {}; \
+             claims: access {}, collect {}, break-glass {}, of these excluded {}; late batches {}, \
+             lateness at most {} ms",
             self.batches,
             self.settled,
             self.from,

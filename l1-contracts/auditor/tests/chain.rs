@@ -11,7 +11,7 @@ use auditor::check::Coverage;
 use auditor::{Options, Quiet, Report, Source, Verdict, audit};
 use devchain::{DevChain, Genesis, HttpServer, Limits, serve_http};
 use l1_contracts::{DeployConfig, Deployment, Edge, SetupKind, deploy, succeeded};
-use model::Word;
+use model::{Word, limits};
 use serde_json::Value;
 use statement::batch::PublicFile;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -180,6 +180,15 @@ async fn a_deployment_file_that_is_not_the_chains_is_broken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_opening_of_a_batch_that_never_settled_is_broken() {
+    let live = live().await;
+    let mut options = live.all_openings();
+    options.openings[1].1.batch.0 = 4;
+    let report = live.audit(&live.deployment, &options).await;
+    assert_eq!(broken(&report), "opening 1.opening, batch");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn headers_that_an_earlier_audit_saw_must_still_be_there() {
     let live = live().await;
     let mut options = Options::default();
@@ -285,6 +294,18 @@ async fn serve_files(files: Vec<Vec<u8>>) -> String {
         }
     });
     format!("http://{address}/node/")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_sends_without_end_is_cut_off_at_the_limit() {
+    let live = live().await;
+    let endless = serve_files(vec![vec![0; limits::PUBLIC_FILE_BYTES_MAX + 1000]]).await;
+    let data = Source::parse(&endless).expect("an address");
+    let options = Options::default();
+    let report = audit(&live.server.url(), &live.deployment, &data, &options, &Quiet).await;
+    let found = &report.broken.as_ref().expect("a broken item").found;
+    assert_eq!(broken(&report), "public file, size");
+    assert_eq!(*found, format!("{} bytes", limits::PUBLIC_FILE_BYTES_MAX + 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

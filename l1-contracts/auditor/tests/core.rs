@@ -4,10 +4,11 @@ use auditor::check::{self, ChainKey};
 use auditor::{Item, Layout, layout};
 use circuits::shapes::{Capacity, SHAPES};
 use l1_contracts::SetupKind;
-use model::BatchHeader;
+use model::{BatchHeader, Word, limits};
 use statement::batch::PublicFile;
+use statement::inputs::C2Inputs;
 
-use crate::world::{Forge, Prove, World, deployment, item, word};
+use crate::world::{Forge, Plan, Prove, World, deployment, item, word};
 
 #[test]
 fn sound_batches_hold_and_the_proofs_are_counted() {
@@ -148,6 +149,32 @@ fn chunks_under_the_wrong_key_or_in_another_order_are_named() {
     assert_eq!(found, Item::Total { section: "claims", part: "claims root" });
     let found = changed(|file| file.claims[0].proof = file.claims[1].proof);
     assert_eq!(found, Item::Claims { chunk: 0, part: "proof" });
+}
+
+/// The broken item of the first batch of an operator whose key proves whatever it likes.
+fn forged(chunk: fn(&mut C2Inputs, &mut Vec<Word>)) -> Item {
+    let world = World::of(&Plan { chunk: Some(chunk), ..Plan::default() });
+    item(world.check(0, &world.built[0].file.to_bytes()))
+}
+
+#[test]
+fn even_under_forged_proofs_leaves_tags_and_counters_must_agree() {
+    let found = forged(|_, leaves| leaves[4] = word(0));
+    assert_eq!(found, Item::ClaimLeaf { chunk: 0, leaf: 4 });
+    let found = forged(|inputs, _| inputs.access += 1);
+    assert_eq!(found, Item::Claims { chunk: 0, part: "claims" });
+    let found = forged(|inputs, leaves| {
+        leaves.fill(word(0));
+        (inputs.access, inputs.collect, inputs.excluded) = (0, 0, 0);
+    });
+    assert_eq!(found, Item::File("claims"));
+}
+
+#[test]
+fn a_file_beyond_the_limit_is_refused_by_its_size() {
+    let world = World::sound();
+    let bytes = vec![0; limits::PUBLIC_FILE_BYTES_MAX + 1];
+    assert_eq!(item(world.check(0, &bytes)), Item::File("size"));
 }
 
 #[test]

@@ -15,7 +15,10 @@ use statement::batch::{
     PrivateFile, PublicFile, SegmentEntry,
 };
 use statement::c2::{self, Capacity, PackedSlot};
+use statement::claim::root16;
+use statement::domain::Domain;
 use statement::eddsa::SecretKey;
+use statement::inputs::C2Inputs;
 use statement::operation::{self, SignedOperation};
 use statement::scope::{self, Circuit};
 use statement::tree::Tree;
@@ -37,6 +40,8 @@ pub(crate) struct Plan {
     pub(crate) slots: Option<fn(&mut Vec<PackedSlot>)>,
     /// Changes segments before they are committed.
     pub(crate) segments: Option<fn(&mut Vec<SegmentEntry>)>,
+    /// Changes what is proven of a claims chunk, and its leaves; the root follows.
+    pub(crate) chunk: Option<fn(&mut C2Inputs, &mut Vec<Word>)>,
 }
 
 /// A batch as it is published and opened.
@@ -311,7 +316,13 @@ impl Sequencer<'_> {
     }
 
     fn claims_chunk(&self, chunk: &c2::Chunk) -> ClaimsChunk {
-        let inputs = chunk.inputs();
+        let mut inputs = chunk.inputs();
+        let mut leaves: Vec<Word> = chunk.leaves().iter().map(field::to_word).collect();
+        if let Some(change) = self.plan.chunk {
+            change(&mut inputs, &mut leaves);
+            let leaves: Vec<Fr> = leaves.iter().map(field::from_word).collect();
+            inputs.claims_root = root16(Domain::ClaimsNode, &leaves);
+        }
         ClaimsChunk {
             key_id: self.prover.keys()[1].id(),
             claims_root: field::to_word(&inputs.claims_root),
@@ -321,7 +332,7 @@ impl Sequencer<'_> {
             excluded: inputs.excluded,
             edge_out: field::to_word(&inputs.edge_out),
             proof: self.prover.c2(&inputs, chunk),
-            leaves: chunk.leaves().iter().map(field::to_word).collect(),
+            leaves,
         }
     }
 
