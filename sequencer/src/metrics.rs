@@ -246,7 +246,8 @@ mod tests {
         let mut page = String::from(
             "# Metrics\n\n\
              Generated from `sequencer/src/metrics.rs`; rewritten by\n\
-             `UPDATE=1 cargo test --release -p sequencer --lib metrics`. Served at `GET /metrics` in the text format of Prometheus.\n\n\
+             `UPDATE=1 cargo test --release -p sequencer --lib metrics`.\n\
+             Served at `GET /metrics` in the text format of Prometheus.\n\n\
              | name | kind | unit | labels | meaning |\n| --- | --- | --- | --- | --- |\n",
         );
         for metric in Metrics::DECLARED {
