@@ -35,7 +35,10 @@ const LAYERS: &[(&str, &[Row])] = &[
             ("loadgen", &["client", "model", "wire", "world"], &[]),
         ],
     ),
-    ("observers", &[("benches", &[], &[]), ("house", &[], &[])]),
+    (
+        "observers",
+        &[("benches", &["circuits", "model", "statement"], BENCHES), ("house", &[], &[])],
+    ),
 ];
 
 /// Crate, own crates that it uses, and own crates that its tests and benches use besides.
@@ -57,6 +60,9 @@ const SEQUENCER: &[&str] = &[
     "wire",
     "world",
 ];
+
+/// What is measured, besides the circuits.
+const BENCHES: &[&str] = &["journal", "prover", "wire", "world"];
 
 #[test]
 fn crates_have_the_edges_of_the_table() {

@@ -28,16 +28,8 @@ fn functions_fit_on_a_screen() {
 fn production_code_gives_a_reason_where_it_unwraps() {
     let mut wrong = Vec::new();
     for file in production_files() {
-        let code = code::production(&code::blanked(&file.text));
-        let lines: Vec<&str> = file.text.lines().collect();
-        for (n, line) in code.lines().enumerate() {
-            let explained = is_comment_behind(lines[n]) || n > 0 && is_comment(lines[n - 1]);
-            if line.contains(".unwrap()") && !explained {
-                wrong.push(format!("{}:{}: {}", file.path, n + 1, lines[n].trim()));
-            }
-            if line.contains(".expect(") && reason(&lines[n..]).len() < REASON_MIN {
-                wrong.push(format!("{}:{}: {}", file.path, n + 1, lines[n].trim()));
-            }
+        for (n, line) in unexplained(&file.text) {
+            wrong.push(format!("{}:{n}: {line}", file.path));
         }
     }
     let wrong = wrong.join("\n");
@@ -81,6 +73,21 @@ fn test_modules(file: &File) -> Vec<String> {
     names.iter().flat_map(|name| [".rs", "/"].map(|end| format!("{folder}/{name}{end}"))).collect()
 }
 
+/// Number and text of the lines of production code that unwrap without a reason.
+fn unexplained(text: &str) -> Vec<(usize, &str)> {
+    let code = code::production(&code::blanked(text));
+    let lines: Vec<&str> = text.lines().collect();
+    let mut found = Vec::new();
+    for (n, line) in code.lines().enumerate() {
+        let explained = is_comment_behind(lines[n]) || n > 0 && is_comment(lines[n - 1]);
+        let wordless = line.contains(".expect(") && reason(&lines[n..]).len() < REASON_MIN;
+        if wordless || line.contains(".unwrap()") && !explained {
+            found.push((n + 1, lines[n].trim()));
+        }
+    }
+    found
+}
+
 fn is_comment(line: &str) -> bool {
     line.trim_start().starts_with("// ")
 }
@@ -94,4 +101,13 @@ fn reason<'a>(lines: &[&'a str]) -> &'a str {
     let (_, own) = lines[0].split_once(".expect(").expect("asked for lines with one");
     let own = if own.is_empty() { lines.get(1).copied().unwrap_or_default() } else { own };
     own.trim().trim_start_matches('"').split('"').next().unwrap_or_default()
+}
+
+#[test]
+fn an_unwrap_needs_a_comment_and_an_expect_its_words() {
+    let text = "a.unwrap();\n// Never empty.\nb.unwrap();\nc.unwrap(); // Never empty.\n\
+                d.expect(\"hex\");\ne.expect(\n    \"levels end in a root\");\n// f.unwrap()\n\
+                #[cfg(test)]\nmod tests {\n    fn g() { g.unwrap() }\n}\n";
+    let found: Vec<_> = unexplained(text).iter().map(|(n, _)| *n).collect();
+    assert_eq!(found, [1, 5]);
 }
