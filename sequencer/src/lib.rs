@@ -1,5 +1,6 @@
 //! The node: ingest, journal, batches, proving, settlement, and the demo.
 
+pub mod admin;
 pub mod authority;
 pub mod batch;
 pub mod config;

@@ -25,6 +25,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle as Task;
 use wire::{Entry, FrameError, RefusalEntry};
 
+use crate::admin::{AdminDoor, AdminError};
 use crate::authority::{AuthorityError, ServerTls};
 use crate::config::Config;
 use crate::deliver::{DeliverConfig, NodeDelivery, ReceiptHub};
@@ -88,6 +89,9 @@ pub enum NodeError {
     /// HTTP does not start.
     #[error("the http service does not start")]
     Http(#[from] HttpError),
+    /// The operator's socket does not open.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     /// The system starts no thread or opens no socket.
     #[error("the operating system refuses a thread or socket")]
     System(#[from] std::io::Error),
@@ -151,6 +155,7 @@ pub struct Node {
     writer: Writer<FileMedium, LedgerAdmission<NodeDelivery>>,
     ingest: IngestServer,
     http: HttpService,
+    admin: AdminDoor,
     rpc: Option<HttpServer>,
     batcher: JoinHandle<()>,
     tasks: Vec<Task<()>>,
@@ -244,6 +249,7 @@ impl Node {
                 .await?;
         let (ingest_addr, http_addr) = (ingest.local_addr(), http.local_addr());
         let endpoints = Endpoints { ingest: ingest_addr, http: http_addr, rpc: url };
+        let admin = AdminDoor::open(&layout.admin_socket(), admit.clone())?;
         write_endpoints(&layout, &endpoints)?;
         Ok(Node {
             layout,
@@ -258,6 +264,7 @@ impl Node {
             writer,
             ingest,
             http,
+            admin,
             rpc,
             batcher,
             tasks,
@@ -376,6 +383,7 @@ impl Node {
     /// Stops: takes nothing more, makes durable what is under way, lets the batch being proven
     /// finish, and returns. What is not settled is settled after the next start.
     pub async fn stop(self) {
+        drop(self.admin);
         self.ingest.stop().await;
         self.stop.send_replace(true);
         for task in self.tasks {

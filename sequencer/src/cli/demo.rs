@@ -52,7 +52,11 @@ pub(crate) fn demo(args: DemoArgs) -> Outcome {
         }
         Some(Err(error)) => {
             let line = format!("DEMO FAILED at {error}");
-            if json { eprintln!("{line}") } else { println!("{line}") }
+            if json {
+                eprintln!("{line}")
+            } else {
+                println!("{line}")
+            }
             Err((ExitCode::Failed, anyhow::anyhow!("the demo failed")))
         }
         None => Err((ExitCode::Interrupted, anyhow::anyhow!("interrupted"))),

@@ -2,6 +2,7 @@
 
 mod demo;
 mod node;
+mod registry;
 
 use std::path::PathBuf;
 use std::process;
@@ -36,6 +37,18 @@ enum Command {
     Run(node::RunArgs),
     /// Says where a running node is and how far it is.
     Status(node::FolderArgs),
+    /// Organisations of the running node's registry.
+    #[command(subcommand)]
+    Org(registry::Organisation),
+    /// Practitioners of the running node's registry.
+    #[command(subcommand)]
+    Practitioner(registry::Practitioner),
+    /// Gateways of the running node's registry.
+    #[command(subcommand)]
+    Gateway(registry::Gateway),
+    /// Devices of the running node's registry.
+    #[command(subcommand)]
+    Device(registry::Device),
     /// Works on the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -63,6 +76,10 @@ pub(crate) fn main() -> process::ExitCode {
         Command::Deploy(args) => node::deploy(args),
         Command::Run(args) => node::run(args),
         Command::Status(args) => node::status(&args),
+        Command::Org(command) => registry::organisation(command),
+        Command::Practitioner(command) => registry::practitioner(command),
+        Command::Gateway(command) => registry::gateway(command),
+        Command::Device(command) => registry::device(command),
         Command::Config(ConfigCommand::Check { config }) => node::config_check(&config),
     };
     match outcome {

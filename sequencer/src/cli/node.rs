@@ -100,7 +100,7 @@ pub(crate) fn deploy(args: DeployArgs) -> Outcome {
 pub(crate) fn run(args: RunArgs) -> Outcome {
     log_to_stderr(tracing::Level::INFO);
     if args.dev {
-        return Err(usage(anyhow!("--dev is not built yet")));
+        return dev();
     }
     let mut config = Config::read(&args.config).map_err(usage)?;
     config.chain.rpc = args.rpc.or(config.chain.rpc);
@@ -112,6 +112,15 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let chain = setup::open_chain(&layout, &config, clock.clone()).map_err(failed)?;
         let node = Node::start(&folder, &config, chain, keys, clock).await.map_err(failed)?;
+        until_stopped(node).await
+    })
+}
+
+/// Runs the development node in a temporary folder until a signal.
+fn dev() -> Outcome {
+    let dir = std::env::temp_dir().join(format!("vitals-dev-{}", std::process::id()));
+    runtime()?.block_on(async {
+        let node = sequencer::demo::dev(&dir).await.map_err(failed)?;
         until_stopped(node).await
     })
 }

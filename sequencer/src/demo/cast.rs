@@ -57,10 +57,11 @@ impl Cast {
         node: &Node,
         dir: &Path,
         seed: u64,
+        size: Size,
         clock: Arc<ManualClock>,
     ) -> Result<Cast, DemoError> {
         let step = Step("registry");
-        let world = World::new(seed, Size::default());
+        let world = World::new(seed, size);
         let authority = step.ok(Authority::load(&node.layout().authority()))?;
         let folder = dir.join("identities");
         let doorman = Doorman { step, node, authority, folder, clock: clock.clone() };
@@ -86,6 +87,34 @@ impl Cast {
         let patients = world.patients.iter().map(patient).collect();
         let identities = doorman.folder;
         Ok(Cast { world, patients, gateways, practitioners, wallet, operator, identities, clock })
+    }
+
+    /// Writes everybody's key, the patients' records, and who streams what.
+    pub(super) async fn write_keys(&self, dir: &Path) -> Result<(), DemoError> {
+        let step = Step("keys");
+        let keys = dir.join("keys");
+        step.io(&keys, std::fs::create_dir_all(&keys))?;
+        step.ok(registrar_key().write(&keys.join("registrar.key")))?;
+        let mut assignments = String::new();
+        for (n, patient) in self.patients.iter().enumerate() {
+            let path = keys.join(format!("patient-{}.key", n + 1));
+            step.ok(patient.key.write(&path))?;
+            step.ok(patient.wallet.lock().await.write(&Wallet::path(&path)))?;
+            let device = &self.world.devices[patient.device];
+            let gateway = self.world.gateways[device.gateway].id.as_str();
+            let line = serde_json::json!({
+                "identity": self.identities.join(gateway),
+                "device": device.id.as_str(),
+                "patient": self.world.patients[n].index.get(),
+                "signal": device.signals[0].name,
+            });
+            assignments += &format!("{line}\n");
+        }
+        for (practitioner, (key, _)) in self.world.practitioners.iter().zip(&self.practitioners) {
+            step.ok(key.write(&keys.join(format!("{}.key", practitioner.id))))?;
+        }
+        let path = dir.join("assignments.json");
+        step.io(&path, std::fs::write(&path, assignments))
     }
 
     /// Everybody says goodbye.

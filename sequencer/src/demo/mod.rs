@@ -18,7 +18,7 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 use model::{Clock, ManualClock};
 
-use crate::config::Config;
+use crate::config::{BatchSection, Config};
 use crate::layout::Layout;
 use crate::node::Node;
 use crate::setup::{self, Chain};
@@ -50,8 +50,9 @@ pub async fn demo(options: &DemoOptions) -> Result<Report, DemoError> {
     let dir = fresh_folder(options)?;
     let clock = Arc::new(ManualClock::running());
     let mut report = Report::new(options, &dir);
-    let node = start(&dir, clock.clone(), &mut report).await?;
-    let cast = cast::Cast::assemble(&node, &dir, options.seed, clock.clone()).await?;
+    let node = start(&dir, &config(&dir), clock.clone(), &mut report).await?;
+    let size = world::Size::default();
+    let cast = cast::Cast::assemble(&node, &dir, options.seed, size, clock.clone()).await?;
     play::play(&node, &cast, &clock, &mut report).await?;
     let outcome = audit::audit(&node, &dir, &mut report).await;
     outcome?;
@@ -92,6 +93,35 @@ fn beside_program(name: &str) -> Option<PathBuf> {
     Some(std::env::current_exe().ok()?.parent()?.join(name))
 }
 
+/// Starts a development node: the demo's ward in small, without its story. Writes patients' and
+/// practitioners' keys, identity folders and `assignments.json` into `dir` and prints what to paste.
+///
+/// # Errors
+/// [`DemoError`].
+pub async fn dev(dir: &Path) -> Result<Node, DemoError> {
+    let options = DemoOptions { dir: Some(dir.into()), seed: 1, keep: false, json: false };
+    let dir = fresh_folder(&options)?;
+    let clock = Arc::new(ManualClock::running());
+    let mut report = Report::new(&options, &dir);
+    let config = Config {
+        batch: BatchSection { close_after_ms: DEV_CLOSE_AFTER_MS, ..BatchSection::default() },
+        ..config(&dir)
+    };
+    let node = start(&dir, &config, clock.clone(), &mut report).await?;
+    let size = world::Size { patients: 4, gateways: 2, practitioners: 2 };
+    let cast = cast::Cast::assemble(&node, &dir, options.seed, size, clock).await?;
+    play::onboard(&node, &cast, &mut report).await?;
+    cast.write_keys(&dir).await?;
+    for line in report::dev_steps(&node, &dir, &cast) {
+        println!("{line}");
+    }
+    cast.leave().await;
+    Ok(node)
+}
+
+/// Windows of a development node: short, so that batches can be watched.
+const DEV_CLOSE_AFTER_MS: u64 = 20_000;
+
 fn config(dir: &Path) -> Config {
     let mut config = Config::default();
     let loopback = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
@@ -105,14 +135,15 @@ fn config(dir: &Path) -> Config {
 
 async fn start(
     dir: &Path,
+    config: &Config,
     clock: Arc<ManualClock>,
     report: &mut Report,
 ) -> Result<Node, DemoError> {
     let step = Step("setup");
     let begun = Instant::now();
-    let (folder, config) = (dir.join("node"), config(dir));
+    let folder = dir.join("node");
     let layout = Layout::new(&folder);
-    step.ok(setup::init(&layout, &config, clock.now()))?;
+    step.ok(setup::init(&layout, config, clock.now()))?;
     let bar = spinner("proving keys");
     let told = bar.clone();
     let for_keys = (layout.clone(), config.clone());
@@ -126,10 +157,10 @@ async fn start(
     bar.finish_and_clear();
     report.constraints = keys.constraints();
     let registrar = cast::registrar_key().key_hash();
-    let chain: Chain = step.ok(setup::open_chain(&layout, &config, clock.clone()))?;
+    let chain: Chain = step.ok(setup::open_chain(&layout, config, clock.clone()))?;
     let now = clock.now();
     let deployment = step.ok(setup::deploy(&layout, &chain, &keys, registrar, now).await)?;
-    let node = Node::start(&folder, &config, chain, Arc::new(keys), clock).await;
+    let node = Node::start(&folder, config, chain, Arc::new(keys), clock).await;
     let node = step.ok(node)?;
     report.setup(begun.elapsed(), &deployment, node.endpoints());
     Ok(node)
@@ -150,9 +181,7 @@ fn bar(length: u64, what: &'static str) -> ProgressBar {
 }
 
 async fn keep(node: &Node, dir: &Path, cast: &cast::Cast) {
-    // The one patient whose log the next steps show.
-    let key = dir.join("patient-1.key");
-    if let Err(error) = cast.patients[0].key.write(&key) {
+    if let Err(error) = cast.write_keys(dir).await {
         eprintln!("{error}");
     }
     for line in report::next_steps(node, dir, cast) {

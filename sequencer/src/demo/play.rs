@@ -66,6 +66,15 @@ pub(super) async fn play(
     ward.settle().await
 }
 
+/// Enrols everybody with the permits of the demo.
+pub(super) async fn onboard(
+    node: &Node,
+    cast: &Cast,
+    report: &mut Report,
+) -> Result<(), DemoError> {
+    Ward { node, cast, report, nonce: 0 }.onboard().await
+}
+
 impl Ward<'_> {
     fn now(&self) -> Millis {
         self.cast.clock.now()

@@ -160,36 +160,78 @@ impl Report {
     }
 }
 
-/// Commands to look around in a demo that is kept running.
-pub(super) fn next_steps(node: &Node, dir: &Path, cast: &Cast) -> Vec<String> {
-    let Endpoints { rpc, http, .. } = node.endpoints();
-    let deployment = node.layout().deployment();
-    let (deployment, dir) = (deployment.display(), dir.display());
-    let program = |name: &str| match super::beside_program(name) {
+/// A program beside this one, or how to run it.
+fn program(name: &str) -> String {
+    match super::beside_program(name) {
         Some(path) if path.exists() => path.display().to_string(),
         _ => format!("cargo run --release -p {} --bin {name} --", package(name)),
-    };
+    }
+}
+
+/// Commands to look around in a demo that is kept running.
+pub(super) fn next_steps(node: &Node, dir: &Path, cast: &Cast) -> Vec<String> {
+    let mut lines = vec!["The node keeps running until Ctrl-C. In another terminal:".to_owned()];
+    lines.extend(audit_lines(node, dir));
+    lines.push(stream_line(dir, cast));
+    lines.push(format!("  curl http://{}/metrics", node.endpoints().http));
+    lines
+}
+
+/// What to paste against a development node.
+pub(super) fn dev_steps(node: &Node, dir: &Path, cast: &Cast) -> Vec<String> {
+    let patients = cast.patients.len();
+    let vitals = program("vitals");
+    let mut lines = vec![format!(
+        "A development node with {patients} patients, keys in {0}/keys, identities in \
+         {0}/identities, and who streams what in {0}/assignments.json. Ctrl-C stops it. Paste:",
+        dir.display()
+    )];
+    lines.push(stream_line(dir, cast));
+    let signal = cast.world.devices[cast.patients[0].device].signals[0].category.name();
+    lines.push(format!(
+        "  {vitals} access --identity {0}/identities/dr-001 --key {0}/keys/dr-001.key \
+         --patient {1} --categories {signal} --purpose treatment",
+        dir.display(),
+        cast.world.patients[0].index.get()
+    ));
+    lines.push(format!(
+        "  {vitals} consent stop --identity {0}/identities/ward-wallet \
+         --patient-key {0}/keys/patient-1.key",
+        dir.display()
+    ));
+    lines.extend(audit_lines(node, dir));
+    lines
+}
+
+fn audit_lines(node: &Node, dir: &Path) -> [String; 2] {
+    let Endpoints { rpc, http, .. } = node.endpoints();
     let (auditor, vitals) = (program("auditor"), program("vitals"));
-    let device = &cast.world.devices[cast.patients[0].device];
-    let gateway = &cast.world.gateways[device.gateway].id;
-    let (patient, signal) = (cast.world.patients[0].index.get(), device.signals[0].name);
-    vec![
-        "The node keeps running until Ctrl-C. Next steps, in another terminal:".into(),
+    let (deployment, dir) = (node.layout().deployment(), dir.display());
+    [
         format!(
-            "  {auditor} verify --rpc {rpc} --deployment {deployment} --data http://{http} \
-             --save-headers {dir}/headers.json"
+            "  {auditor} verify --rpc {rpc} --deployment {} --data http://{http} \
+             --save-headers {dir}/headers.json",
+            deployment.display()
         ),
         format!(
-            "  {vitals} log --patient-key {dir}/patient-1.key --data http://{http} \
+            "  {vitals} log --patient-key {dir}/keys/patient-1.key --data http://{http} \
              --headers {dir}/headers.json"
         ),
-        format!(
-            "  seq 60 100 | {vitals} stream --identity {dir}/identities/{gateway} \
-             --device {} --patient {patient} --signal {signal} --rate-hz 1 --stdin",
-            device.id
-        ),
-        format!("  curl http://{http}/metrics"),
     ]
+}
+
+fn stream_line(dir: &Path, cast: &Cast) -> String {
+    let device = &cast.world.devices[cast.patients[0].device];
+    let gateway = &cast.world.gateways[device.gateway].id;
+    format!(
+        "  seq 60 100 | {} stream --identity {}/identities/{gateway} --device {} --patient {} \
+         --signal {} --rate-hz 100 --stdin",
+        program("vitals"),
+        dir.display(),
+        device.id,
+        cast.world.patients[0].index.get(),
+        device.signals[0].name
+    )
 }
 
 fn package(program: &str) -> &str {
