@@ -7,7 +7,7 @@ use crate::source::{self, File};
 const FUNCTION_LINES_MAX: usize = 70;
 
 /// Fewest letters that say why an `expect` cannot fail.
-const REASON_MIN: usize = 8;
+const REASON_MIN: usize = 7;
 
 #[test]
 fn functions_fit_on_a_screen() {
