@@ -1,4 +1,4 @@
-// Checks the report of `sequencer demo --json`: the last line of the file named on the command line.
+// Checks the report of `sequencer demo --json`: the last line of the file that is named.
 import { readFileSync } from "node:fs";
 
 const report = JSON.parse(readFileSync(process.argv[2], "utf8").trimEnd().split("\n").at(-1));
@@ -17,5 +17,6 @@ wrong.push(...others.filter((path) => !present(at(path))));
 if (at("auditor.verdict") !== "holds") wrong.push("auditor.verdict: expected holds");
 if (!(at("batches_settled") >= 3)) wrong.push("batches_settled: expected at least 3");
 
-for (const path of wrong) console.error(`demo: ${path}, found ${JSON.stringify(at(path.split(":")[0]))}`);
+const found = (path) => JSON.stringify(at(path.split(":")[0]));
+for (const path of wrong) console.error(`demo: ${path}, found ${found(path)}`);
 process.exit(wrong.length === 0 ? 0 : 1);
