@@ -1,5 +1,5 @@
-// Writes operations.json from circomlibjs 0.1.7, by the text of SPEC.md section 5 alone: what a wallet
-// in a browser signs.
+// Writes operations.json from circomlibjs 0.1.7, by the text of SPEC.md section 5 alone: what a
+// wallet in a browser signs.
 //
 //   cd "$(mktemp -d)" && npm init -y && npm install circomlibjs@0.1.7
 //   cp <repository>/circuits/vectors/operations.mjs . && node operations.mjs > operations.json

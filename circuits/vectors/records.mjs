@@ -2,7 +2,8 @@
 // SPEC.md alone: a second reading of sections 3 to 8.
 //
 //   cd "$(mktemp -d)" && npm init -y && npm install circomlibjs@0.1.7 js-sha3@0.8.0
-//   cp <repository>/circuits/vectors/records.mjs . && node records.mjs <repository>/circuits/vectors
+//   cp <repository>/circuits/vectors/records.mjs .
+//   node records.mjs <repository>/circuits/vectors
 //
 // Field elements and numbers are decimal strings, bytes are hex.
 import { writeFileSync } from "node:fs";
@@ -131,8 +132,8 @@ const records = {
 // ---------------------------------------------------------------- inputs
 
 const word = (n) => n.toString(16).padStart(64, "0");
-const keccak = (...words) =>
-  sha3.keccak256(Buffer.from(words.map((w) => (typeof w === "bigint" ? word(w) : w)).join(""), "hex"));
+const hex = (w) => (typeof w === "bigint" ? word(w) : w);
+const keccak = (...words) => sha3.keccak256(Buffer.from(words.map(hex).join(""), "hex"));
 const scope = { chain_id: 31337n, contract: "00000000000000000000000000000000005e771e" };
 const at = [scope.chain_id, BigInt("0x" + scope.contract)];
 const domain = (circuit, key_version, batch) => ({
