@@ -7,6 +7,7 @@ use model::limits::WINDOW_MS_MAX;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::ingest::{IngestConfig, LimitError};
 use crate::ledger::WindowLimits;
 
 /// The whole configuration. Unknown keys are refused; what is left out has its default.
@@ -40,6 +41,8 @@ pub struct IngestSection {
     pub clock_skew_ms_max: u64,
     /// Most frames that one access releases. Default 1,024; at most 65,536. Memory: 8 bytes each.
     pub released_frames_max: usize,
+    /// Limits of the QUIC server and of each connection.
+    pub limits: IngestConfig,
 }
 
 impl Default for IngestSection {
@@ -49,6 +52,7 @@ impl Default for IngestSection {
             server_names: vec!["localhost".into()],
             clock_skew_ms_max: 60_000,
             released_frames_max: 1024,
+            limits: IngestConfig::default(),
         }
     }
 }
@@ -149,6 +153,9 @@ pub enum ConfigError {
         /// Where and why.
         source: Box<toml::de::Error>,
     },
+    /// A limit of ingest is out of its own limits.
+    #[error("ingest.limits: {0}")]
+    Ingest(#[from] LimitError),
     /// A value is out of its limits.
     #[error("expected {key} to be {expected}, found {found}")]
     Value {
@@ -197,6 +204,7 @@ impl Config {
                 return Err(ConfigError::Value { key, expected, found: found.clone() });
             }
         }
+        self.ingest.limits.check()?;
         if self.ingest.server_names.is_empty() {
             let expected = "at least one name".into();
             let found = "none".into();

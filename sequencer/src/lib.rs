@@ -1,4 +1,15 @@
-//! The node: ingest, journal, batches, proving, settlement, and the demo.
+//! The node of the rollup: everything between a gateway's frame and a settled batch, and the demo.
+//!
+//! ```text
+//! ingest -> ledger (admission) -> journal -> [close] -> batch + prove -> store -> settle
+//!    ^ receipts: deliver                                                     `-> http
+//! ```
+//! [`ledger`] decides and is a fold of the journal; [`batch`] lays a closed window out and is pure;
+//! [`prove`], [`settle`], [`ingest`] and [`http`] are shells around pure cores; [`node`] is the one
+//! place that knows them all. `sequencer/README.md` follows one reading through.
+//!
+//! This crate never holds a patient's signing key, never decides consent outside of the native twin
+//! of the statements, and acknowledges nothing before it is durable.
 
 pub mod admin;
 pub mod authority;

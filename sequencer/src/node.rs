@@ -30,10 +30,11 @@ use crate::authority::{AuthorityError, ServerTls};
 use crate::config::Config;
 use crate::deliver::{DeliverConfig, NodeDelivery, ReceiptHub};
 use crate::http::{HttpError, HttpService};
-use crate::ingest::{Admit, AdmitError, IngestConfig, IngestError, IngestServer, Services};
+use crate::ingest::{Admit, AdmitError, IngestError, IngestServer, Services};
 use crate::layout::Layout;
 use crate::ledger::{
-    Answer, ClosedWindow, Found, Item, LedgerAdmission, LedgerConfig, Query, Rejected, Status,
+    Answer, ClosedWindow, Found, Item, LedgerAdmission, LedgerConfig, OperationScope, Query,
+    Rejected, Status,
 };
 use crate::metrics::Metrics;
 use crate::prove::{Batcher, BatcherConfig, ProverKeys, Tip};
@@ -146,19 +147,33 @@ pub struct Node {
     layout: Layout,
     deployment: Deployment,
     endpoints: Endpoints,
-    admit: Admit,
     store: Arc<Store>,
     keys: Arc<ProverKeys>,
-    journal: Reader<FileMedium>,
     watched: Watched,
     stop: watch::Sender<bool>,
-    writer: Writer<FileMedium, LedgerAdmission<NodeDelivery>>,
+    core: Core,
     ingest: IngestServer,
     http: HttpService,
     admin: AdminDoor,
     rpc: Option<HttpServer>,
-    batcher: JoinHandle<()>,
     tasks: Vec<Task<()>>,
+}
+
+/// The writer with admission, and the batcher that it feeds.
+struct Core {
+    journal: Reader<FileMedium>,
+    writer: Writer<FileMedium, LedgerAdmission<NodeDelivery>>,
+    admit: Admit,
+    hub: ReceiptHub,
+    batcher: JoinHandle<()>,
+}
+
+/// What every stage is given.
+struct Common {
+    clock: Arc<dyn Clock>,
+    wake: Arc<Notify>,
+    stop: watch::Sender<bool>,
+    watched: Watched,
 }
 
 /// Everything opened before the stages start.
@@ -167,7 +182,6 @@ struct Opened {
     edge: Edge,
     store: Arc<Store>,
     keys: Arc<ProverKeys>,
-    log: Log<FileMedium>,
 }
 
 impl Node {
@@ -183,93 +197,118 @@ impl Node {
         clock: Arc<dyn Clock>,
     ) -> Result<Node, NodeError> {
         let layout = Layout::new(folder);
-        let opened = open(&layout, chain, keys).await?;
-        let metrics = Metrics::new();
-        let (wake, (stop, stopping)) = (Arc::new(Notify::new()), watch::channel(false));
-        let watched = Watched::new(metrics.clone());
-
-        let assembled = opened.store.last_assembled()?;
-        let assembled_number = assembled.as_ref().map_or(BatchNumber(0), |(number, _)| *number);
-        let ledger_config = ledger_config(&opened.edge, config)?;
-        let recovered = recover(&opened.log, ledger_config, assembled_number)?;
-        tracing::info!(entries = recovered.entries, "journal absorbed");
-
-        let deliver = DeliverConfig::default();
-        let key = setup::receipt_key(&layout)?;
-        let hub = ReceiptHub::new(key, opened.edge.scope(), opened.log.reader(), &deliver);
-        let (delivery, windows) = NodeDelivery::start(hub.clone(), &deliver)?;
-
-        let tip = tip(&opened, assembled.map(|(n, row)| (n, row.header_hash)), &recovered)?;
-        let sink =
-            NodeSink::new(opened.store.clone(), wake.clone(), watched.clone(), clock.clone());
-        let batcher = batcher(&layout, &opened, &recovered.ledger, sink, tip)?;
-        let backlog = recovered.backlog;
-        let batcher = spawn_batcher(batcher, backlog, windows, watched.clone())?;
-
-        let journal = opened.log.reader();
-        let writer_clock = clock.clone();
-        let admission = LedgerAdmission::new(recovered.ledger, delivery);
-        let queue_items_max = NonZeroUsize::new(config.journal.queue_items_max);
-        let queue_items_max = queue_items_max.unwrap_or(WriterConfig::default().queue_items_max);
-        let writer = Writer::start(
-            opened.log,
-            admission,
-            move || writer_clock.now().get(),
-            WriterConfig { queue_items_max },
-        )?;
-        let admit = Admit::new(writer.submitter());
-
-        let services = Services {
-            admit: admit.clone(),
-            hub,
-            clock: clock.clone(),
-            observe: Arc::new(watched.clone()),
-            ahead_ms_max: config.ingest.clock_skew_ms_max,
+        let (opened, log) = open(&layout, chain, keys).await?;
+        let common = Common {
+            clock,
+            wake: Arc::new(Notify::new()),
+            stop: watch::Sender::new(false),
+            watched: Watched::new(Metrics::new()),
         };
-        let tls = ServerTls::load(&layout.server())?;
-        let ingest =
-            IngestServer::start(config.ingest.listen, tls, IngestConfig::default(), services)?;
-
-        let signer = setup::settlement_signer(&layout)?;
-        let settler = Settler::new(
-            opened.edge.clone(),
-            opened.store.clone(),
-            signer,
-            settle_config(opened.chain.embedded.is_some()),
-            metrics.clone(),
-            clock.clone(),
-        );
-        let mut tasks = vec![spawn_settler(settler, wake, stopping.clone(), watched.clone())];
-        let close_after_ms = config.batch.close_after_ms;
-        tasks.push(spawn_windows(admit.clone(), clock, close_after_ms, stopping, watched.clone()));
-
+        let core = Core::start(&layout, config, &opened, log, &common)?;
+        let ingest = start_ingest(&layout, config, &core, &common)?;
+        let tasks = start_tasks(&layout, config, &opened, &core, &common)?;
         let (rpc, url) = serve_rpc(&opened.chain, config).await?;
-        let http =
-            HttpService::start(config.http.listen, opened.store.clone(), metrics, watched.clone())
-                .await?;
+        let (store, watched) = (opened.store.clone(), common.watched.clone());
+        let metrics = watched.metrics().clone();
+        let http = HttpService::start(config.http.listen, store, metrics, watched).await?;
         let (ingest_addr, http_addr) = (ingest.local_addr(), http.local_addr());
         let endpoints = Endpoints { ingest: ingest_addr, http: http_addr, rpc: url };
-        let admin = AdminDoor::open(&layout.admin_socket(), admit.clone())?;
+        let admin = AdminDoor::open(&layout.admin_socket(), core.admit.clone())?;
         write_endpoints(&layout, &endpoints)?;
+        let deployment = opened.edge.deployment().clone();
+        let Opened { store, keys, .. } = opened;
+        let Common { stop, watched, .. } = common;
         Ok(Node {
             layout,
-            deployment: opened.edge.deployment().clone(),
+            deployment,
             endpoints,
-            admit,
-            store: opened.store,
-            keys: opened.keys,
-            journal,
+            store,
+            keys,
             watched,
             stop,
-            writer,
+            core,
             ingest,
             http,
             admin,
             rpc,
-            batcher,
             tasks,
         })
     }
+}
+
+impl Core {
+    /// Absorbs the journal and starts batcher and writer.
+    fn start(
+        layout: &Layout,
+        config: &Config,
+        opened: &Opened,
+        log: Log<FileMedium>,
+        common: &Common,
+    ) -> Result<Core, NodeError> {
+        let assembled = opened.store.last_assembled()?;
+        let number = assembled.as_ref().map_or(BatchNumber(0), |(number, _)| *number);
+        let recovered = recover(&log, ledger_config(&opened.edge, config)?, number)?;
+        tracing::info!(entries = recovered.entries, "journal absorbed");
+
+        let deliver = DeliverConfig::default();
+        let key = setup::receipt_key(layout)?;
+        let hub = ReceiptHub::new(key, opened.edge.scope(), log.reader(), &deliver);
+        let (delivery, windows) = NodeDelivery::start(hub.clone(), &deliver)?;
+
+        let tip = tip(opened, assembled.map(|(n, row)| (n, row.header_hash)), &recovered)?;
+        let operations = *recovered.ledger.operation_scope();
+        let batcher = batcher(layout, opened, operations, log.reader(), common, tip)?;
+        let backlog = recovered.backlog;
+        let batcher = spawn_batcher(batcher, backlog, windows, common.watched.clone())?;
+
+        let journal = log.reader();
+        let clock = common.clock.clone();
+        let admission = LedgerAdmission::new(recovered.ledger, delivery);
+        let queue_items_max = NonZeroUsize::new(config.journal.queue_items_max);
+        let queue_items_max = queue_items_max.unwrap_or(WriterConfig::default().queue_items_max);
+        let limits = WriterConfig { queue_items_max };
+        let writer = Writer::start(log, admission, move || clock.now().get(), limits)?;
+        let admit = Admit::new(writer.submitter());
+        Ok(Core { journal, writer, admit, hub, batcher })
+    }
+}
+
+fn start_ingest(
+    layout: &Layout,
+    config: &Config,
+    core: &Core,
+    common: &Common,
+) -> Result<IngestServer, NodeError> {
+    let services = Services {
+        admit: core.admit.clone(),
+        hub: core.hub.clone(),
+        clock: common.clock.clone(),
+        observe: Arc::new(common.watched.clone()),
+        ahead_ms_max: config.ingest.clock_skew_ms_max,
+    };
+    let tls = ServerTls::load(&layout.server())?;
+    Ok(IngestServer::start(config.ingest.listen, tls, config.ingest.limits.clone(), services)?)
+}
+
+/// The settler, and the timer that closes windows.
+fn start_tasks(
+    layout: &Layout,
+    config: &Config,
+    opened: &Opened,
+    core: &Core,
+    common: &Common,
+) -> Result<Vec<Task<()>>, NodeError> {
+    let settler = Settler::new(
+        opened.edge.clone(),
+        opened.store.clone(),
+        setup::settlement_signer(layout)?,
+        settle_config(opened.chain.embedded.is_some()),
+        common.watched.metrics().clone(),
+        common.clock.clone(),
+    );
+    let (wake, watched) = (common.wake.clone(), common.watched.clone());
+    let settling = spawn_settler(settler, wake, common.stop.subscribe(), watched);
+    Ok(vec![settling, spawn_windows(core.admit.clone(), config.batch.close_after_ms, common)])
 }
 
 impl Node {
@@ -305,7 +344,7 @@ impl Node {
 
     /// The way to submit items.
     pub fn admit(&self) -> &Admit {
-        &self.admit
+        &self.core.admit
     }
 
     /// Submits an item and waits until it is durable; a refusal is an error here.
@@ -313,7 +352,7 @@ impl Node {
     /// # Errors
     /// [`NodeError::Admit`] or [`NodeError::Refused`].
     pub async fn submit(&self, item: Item) -> Result<Answer, NodeError> {
-        match self.admit.submit(item).await? {
+        match self.core.admit.submit(item).await? {
             Answer::Refused(rejected) => Err(NodeError::Refused(rejected)),
             answer => Ok(answer),
         }
@@ -324,7 +363,7 @@ impl Node {
     /// # Errors
     /// [`EntryError`] if there is none or it does not decode.
     pub fn entry(&self, position: Position) -> Result<Entry, EntryError> {
-        let entry = self.journal.read(position.0)?;
+        let entry = self.core.journal.read(position.0)?;
         let decoded = Entry::from_bytes(entry.kind.code(), &entry.body);
         decoded.map_err(|source| EntryError::Decode { position: position.0, source })
     }
@@ -334,7 +373,7 @@ impl Node {
     /// # Errors
     /// [`EntryError`] if the journal cannot be read.
     pub fn last_refusal(&self) -> Result<Option<RefusalEntry>, EntryError> {
-        let last = self.journal.head().position;
+        let last = self.core.journal.head().position;
         for position in (last.saturating_sub(100).max(1)..=last).rev() {
             if let Entry::Refusal(refusal) = self.entry(Position(position))? {
                 return Ok(Some(refusal));
@@ -390,7 +429,7 @@ impl Node {
             drop(task.await);
         }
         // The writer joins its thread, and the batcher ends with the writer's deliveries.
-        let (writer, batcher) = (self.writer, self.batcher);
+        let Core { writer, batcher, .. } = self.core;
         let joined = tokio::task::spawn_blocking(move || {
             drop(writer.stop());
             drop(batcher.join());
@@ -404,7 +443,11 @@ impl Node {
     }
 }
 
-async fn open(layout: &Layout, chain: Chain, keys: Arc<ProverKeys>) -> Result<Opened, NodeError> {
+async fn open(
+    layout: &Layout,
+    chain: Chain,
+    keys: Arc<ProverKeys>,
+) -> Result<(Opened, Log<FileMedium>), NodeError> {
     let deployment = Deployment::read(&layout.deployment()).map_err(NodeError::Deployment)?;
     check_keys(&keys, &deployment)?;
     let edge = Edge::connect(chain.provider.clone(), deployment).await?;
@@ -419,7 +462,7 @@ async fn open(layout: &Layout, chain: Chain, keys: Arc<ProverKeys>) -> Result<Op
     if recovery.cut_bytes > 0 {
         tracing::warn!(bytes = recovery.cut_bytes, "a torn tail of the journal was cut");
     }
-    Ok(Opened { chain, edge, store: Arc::new(store), keys, log })
+    Ok((Opened { chain, edge, store: Arc::new(store), keys }, log))
 }
 
 fn check_keys(keys: &ProverKeys, deployment: &Deployment) -> Result<(), NodeError> {
@@ -465,20 +508,22 @@ fn tip(
 fn batcher(
     layout: &Layout,
     opened: &Opened,
-    ledger: &crate::ledger::Ledger,
-    sink: NodeSink,
+    operations: OperationScope,
+    reader: Reader<FileMedium>,
+    common: &Common,
     tip: Tip,
 ) -> Result<Batcher<FileMedium, NodeSink>, NodeError> {
     let config = BatcherConfig {
         scope: opened.edge.scope(),
-        operations: *ledger.operation_scope(),
+        operations,
         key_version: 1,
         edge_secret: *secrets::open(&layout.edge_key())?,
     };
+    let (store, wake) = (opened.store.clone(), common.wake.clone());
+    let sink = NodeSink::new(store, wake, common.watched.clone(), common.clock.clone());
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)?;
-    let (keys, reader) = (opened.keys.clone(), opened.log.reader());
-    Ok(Batcher::new(config, keys, reader, sink, tip, seed))
+    Ok(Batcher::new(config, opened.keys.clone(), reader, sink, tip, seed))
 }
 
 fn spawn_batcher(
@@ -513,13 +558,9 @@ fn spawn_settler(
 }
 
 /// Closes the window when it is old enough, by the injected clock.
-fn spawn_windows(
-    admit: Admit,
-    clock: Arc<dyn Clock>,
-    close_after_ms: u64,
-    mut stop: watch::Receiver<bool>,
-    watched: Watched,
-) -> Task<()> {
+fn spawn_windows(admit: Admit, close_after_ms: u64, common: &Common) -> Task<()> {
+    let (clock, watched) = (common.clock.clone(), common.watched.clone());
+    let mut stop = common.stop.subscribe();
     tokio::spawn(async move {
         while !*stop.borrow_and_update() {
             tokio::select! {

@@ -113,10 +113,10 @@ impl Observe for Watched {
                 self.metrics.accessed(kind, granted[usize::from(permitted)]);
             }
             Observed::ReceiptSent => self.metrics.receipts_total.inc(),
-            Observed::ConnectionRefused
-            | Observed::RetrySent
-            | Observed::SessionPanicked
-            | Observed::FrameReleased => {}
+            Observed::ConnectionRefused => self.metrics.ingest_connections_refused_total.inc(),
+            Observed::SessionPanicked => self.metrics.ingest_panics_total.inc(),
+            Observed::FrameReleased => self.metrics.released_frames_total.inc(),
+            Observed::RetrySent => {}
         }
     }
 }

@@ -51,7 +51,7 @@ pub struct BatchHeader {
     pub break_glass: u32,
     /// Claims that no live rule covered, proven as such; also counted in their kind.
     pub excluded: u32,
-    /// blake3 over the segment digests in order; zero for none.
+    /// blake3 over digest and length of each segment in order; zero for none.
     pub data_root: [u8; 32],
     /// Journal position of the close of this window.
     pub journal_position: Position,

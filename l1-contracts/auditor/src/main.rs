@@ -17,7 +17,7 @@ use statement::batch::PatientOpening;
 ///
 /// Nobody is trusted: every proof is verified here against the key that the chain holds, with
 /// inputs recomputed as the contract computes them, and every byte of a public file is accounted
-/// for but the declared lengths of segments. The first broken item is named.
+/// for. The first broken item is named.
 ///
 /// Exit codes: 0 it holds, 1 something is broken, 2 the command line or a file given on it is
 /// wrong, 3 the chain or a batch file is unavailable. Withheld data is unavailable, not broken.

@@ -14,7 +14,7 @@ pub const NOT_PROVEN: [&str; 7] = [
     "that every access or collection became a claim",
     "that declared device, category, label and time are true (back-dating is bounded by the \
      window's length plus the lateness above)",
-    "that bytes match digests, or can be had; the declared lengths of segments are not bound",
+    "that bytes match digests, or can be had",
     "that an excluded claim was excluded rightly (openings show it for those who opened)",
     "that the registrar bound the right key to the right person",
     "that a declared actor acted: actors' signatures are checked by the node, not proven",

@@ -8,7 +8,7 @@ use model::{BatchHeader, DataSource, PatientIndex, Word};
 use sha3::{Digest as _, Keccak256};
 use statement::batch::{
     ClaimOpening, ClaimsChunk, GroupHeader, OperationOpening, OperationsChunk, PatientOpening,
-    PrivateFile, PublicFile, SegmentEntry,
+    PrivateFile, PublicFile, data_root,
 };
 use statement::inputs::{C1Inputs, C2Inputs};
 use statement::proof::Proof;
@@ -125,18 +125,6 @@ fn header(
         ciphertext_length: 0,
         key_version,
     }
-}
-
-/// blake3 over the segment digests in order; zero for none.
-pub fn data_root(segments: &[SegmentEntry]) -> [u8; 32] {
-    if segments.is_empty() {
-        return [0; 32];
-    }
-    let mut hasher = blake3::Hasher::new();
-    for segment in segments {
-        hasher.update(&segment.digest.0);
-    }
-    *hasher.finalize().as_bytes()
 }
 
 fn operations_chunk(chunk: &c1::Chunk, inputs: &C1Inputs, proven: &ProvenChunk) -> OperationsChunk {

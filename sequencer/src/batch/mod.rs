@@ -8,6 +8,6 @@ mod assemble;
 mod contents;
 mod plan;
 
-pub use assemble::{Assembled, JournalSpan, ProvenBatch, ProvenChunk, assemble, data_root};
+pub use assemble::{Assembled, JournalSpan, ProvenBatch, ProvenChunk, assemble};
 pub use contents::{PatientState, WindowContents};
 pub use plan::{BatchPlan, Capacities, PlanError, plan};

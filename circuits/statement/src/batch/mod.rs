@@ -11,7 +11,7 @@ mod public;
 
 pub use opening::{ClaimOpening, OperationOpening, PatientOpening};
 pub use private::{PrivateFile, SealedOpening, UnsealError};
-pub use public::{ClaimsChunk, GroupHeader, OperationsChunk, PublicFile, SegmentEntry};
+pub use public::{ClaimsChunk, GroupHeader, OperationsChunk, PublicFile, SegmentEntry, data_root};
 
 use model::DecodeError;
 use thiserror::Error;

@@ -61,6 +61,19 @@ pub struct SegmentEntry {
     pub bytes: u64,
 }
 
+/// What a header commits to of its segments: blake3 over digest and length (u64, big-endian) of
+/// each in order; zero for none.
+pub fn data_root(segments: &[SegmentEntry]) -> [u8; 32] {
+    if segments.is_empty() {
+        return [0; 32];
+    }
+    let mut hasher = blake3::Hasher::new();
+    for segment in segments {
+        hasher.update(&segment.digest.0).update(&segment.bytes.to_be_bytes());
+    }
+    *hasher.finalize().as_bytes()
+}
+
 /// One journal group: enough to recompute the chain hash.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct GroupHeader {
@@ -304,6 +317,16 @@ mod tests {
         bytes[at..at + 4].fill(0xff);
         let found = PublicFile::from_bytes(&bytes);
         assert!(matches!(found, Err(FileError::Section { section: "operations", .. })));
+    }
+
+    #[test]
+    fn the_data_root_binds_order_digests_and_lengths() {
+        let entry = |byte, bytes| SegmentEntry { digest: Digest([byte; 31]), bytes };
+        let root = data_root(&[entry(1, 5), entry(2, 6)]);
+        assert_eq!(data_root(&[]), [0; 32]);
+        assert_ne!(root, data_root(&[entry(2, 6), entry(1, 5)]));
+        assert_ne!(root, data_root(&[entry(1, 5), entry(2, 7)]));
+        assert_ne!(root, data_root(&[entry(1, 5)]));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use alloy::primitives::keccak256;
 use model::{BatchHeader, limits};
-use statement::batch::{FileError, PublicFile, SegmentEntry};
+use statement::batch::{FileError, PublicFile, data_root};
 
 use super::{Context, Previous, Tail, claims, journal, operations, within};
 use crate::broken::{Broken, Item, equal};
@@ -49,18 +49,6 @@ pub fn private_file(header: &BatchHeader, bytes: &[u8]) -> Result<(), Broken> {
     let item = Item::PrivateFile;
     equal(within(header), item("length"), &header.ciphertext_length, &(bytes.len() as u64))?;
     equal(within(header), item("hash"), &header.ciphertext_hash, &keccak256(bytes).0)
-}
-
-/// What a header commits to of its segments: blake3 over the digests in order; zero for none.
-pub fn data_root(segments: &[SegmentEntry]) -> [u8; 32] {
-    if segments.is_empty() {
-        return [0; 32];
-    }
-    let mut hasher = blake3::Hasher::new();
-    for segment in segments {
-        hasher.update(&segment.digest.0);
-    }
-    *hasher.finalize().as_bytes()
 }
 
 fn undecodable(header: &BatchHeader, error: &FileError) -> Broken {

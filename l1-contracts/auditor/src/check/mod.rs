@@ -14,7 +14,7 @@ mod openings;
 mod operations;
 mod proofs;
 
-pub use batch::{Summary, batch, data_root, private_file};
+pub use batch::{Summary, batch, private_file};
 pub use deployment::{ChainKey, OnChain, contract_code, deployment};
 pub use headers::{Lateness, Settled, head, headers};
 pub use openings::{Coverage, Opened, coverage, opening};

@@ -4,7 +4,6 @@
 //! 2: a collection. 3: nothing; its close is in the journal group of the second one's.
 
 use ark_bn254::Fr;
-use auditor::check::data_root;
 use model::{
     Action, BatchHeader, BatchNumber, Categories, Category, ChainScope, Claim, DataSource, Digest,
     Interval, Kind, Label, Labels, Millis, Operation, Party, PatientIndex, Position, Purpose,
@@ -12,7 +11,7 @@ use model::{
 };
 use statement::batch::{
     ClaimOpening, ClaimsChunk, GroupHeader, OperationOpening, OperationsChunk, PatientOpening,
-    PrivateFile, PublicFile, SegmentEntry,
+    PrivateFile, PublicFile, SegmentEntry, data_root,
 };
 use statement::c2::{self, Capacity, PackedSlot};
 use statement::claim::root16;
