@@ -1,1 +1,37 @@
-//! Load through the public client only.
+//! Load through the public client only: real recordings, streamed at a set or the highest rate, with
+//! every acknowledgement timed and, if asked for, written down so that it can be held against the
+//! node later.
+//!
+//! [`run`] streams and returns a [`Report`]; [`verify()`] reconnects and asks the node for what the
+//! ledger says was acknowledged. Neither knows anything of a node but its address.
+//!
+//! ```text
+//!   Pace --due--> stream task --send--> client ~~~> node
+//!                     |expect                        |receipt
+//!                     v                              v
+//!                 InFlight <----acknowledge---- listener --> recorder: Histogram, ledger file
+//! ```
+//!
+//! A frame's latency runs from the time at which it was *meant* to be sent to the arrival of its
+//! verified receipt: a node that stalls makes every frame late that was due meanwhile (no
+//! coordinated omission).
+
+pub mod assignments;
+mod flight;
+mod histogram;
+pub mod ledger;
+mod pace;
+mod recorder;
+mod report;
+mod run;
+mod source;
+pub mod verify;
+
+pub use assignments::{Assignment, AssignmentError};
+pub use histogram::Histogram;
+pub use pace::{ArgumentError, Pace, Rate, parse_duration};
+pub use recorder::Live;
+pub use report::{Latency, Report};
+pub use run::{IN_FLIGHT_MAX, LoadConfig, LoadError, run};
+pub use source::Source;
+pub use verify::{VerifyConfig, VerifyError, verify};

@@ -1,0 +1,241 @@
+//! `loadgen`: see `loadgen --help`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use loadgen::verify::Verification;
+use loadgen::{
+    Live, LoadConfig, LoadError, Rate, Report, VerifyConfig, VerifyError, assignments,
+    parse_duration, run, verify,
+};
+use model::ExitCode;
+use tokio::sync::watch;
+
+/// Streams real recordings to a node as gateways do, and says how fast and how surely they are
+/// acknowledged.
+///
+/// It uses the public client alone: mutual TLS over QUIC, and no frame counts before its signed
+/// receipt is verified. `sequencer run --dev` writes the identities and the assignments:
+///
+///   loadgen run --assignments FILE --rate 200k --duration 30s --ledger acks.jsonl
+///   (kill and restart the node at will)
+///   loadgen verify --ledger acks.jsonl --identity DIR
+///
+/// Exit codes: 0 everything sent was acknowledged (run), everything acknowledged is there (verify);
+/// 1 it is not; 2 the command line or a file given on it is wrong; 3 the node cannot be reached;
+/// 4 interrupted.
+#[derive(Parser)]
+#[command(name = "loadgen", version, max_term_width = 100, verbatim_doc_comment)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Sends readings and reports rates, latencies and refusals.
+    Run(Run),
+    /// Reconnects and checks that the node has everything that a ledger says was acknowledged.
+    Verify(Verify),
+}
+
+#[derive(Args)]
+struct Node {
+    /// Address and UDP port of the node.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4433")]
+    node: SocketAddr,
+    /// Name in the node's certificate.
+    #[arg(long, value_name = "NAME", default_value = "localhost")]
+    server_name: String,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Run {
+    /// JSON lines {"identity": DIR, "device": NAME, "patient": N, "signal": "ecg" | "ppg"}, one for
+    /// each stream; folders are relative to the file.
+    #[arg(long, value_name = "FILE")]
+    assignments: PathBuf,
+    /// Send for these gateways only: folders with ca.pem, cert.pem, key.pem and deployment.json.
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    identity: Vec<PathBuf>,
+    #[command(flatten)]
+    node: Node,
+    /// Readings a second over all streams, such as 50000, 250k or 4M, sent whether or not the node
+    /// keeps up (open loop); or `max`: as fast as receipts come.
+    #[arg(long, value_name = "max|N", default_value = "max")]
+    rate: Rate,
+    /// How long to send, with a unit: 500ms, 10s, 5m.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    duration: Duration,
+    /// Readings in each frame, 1 to 4094.
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    frame_readings: usize,
+    /// Most frames without a receipt, over all streams, 1 to 65536. At the highest rate this is
+    /// what latency depends on: it is the queue.
+    #[arg(long, value_name = "FRAMES", default_value_t = 1024)]
+    in_flight: usize,
+    /// How long to wait for the last receipts.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    drain: Duration,
+    /// How long to try to connect again when the node goes away.
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = parse_duration)]
+    retry: Duration,
+    /// Write one JSON line for each acknowledged frame to this new file; `loadgen verify` reads it.
+    /// It names devices and patients.
+    #[arg(long, value_name = "FILE")]
+    ledger: Option<PathBuf>,
+    /// Keep every signed receipt as a file below this folder. Costs a file for each.
+    #[arg(long, value_name = "DIR")]
+    receipts: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Verify {
+    /// The file that `loadgen run --ledger` wrote.
+    #[arg(long, value_name = "FILE")]
+    ledger: PathBuf,
+    /// Identity folders of all gateways in the ledger.
+    #[arg(long, value_name = "DIR", num_args = 1.., required = true)]
+    identity: Vec<PathBuf>,
+    #[command(flatten)]
+    node: Node,
+}
+
+#[tokio::main]
+async fn main() -> process::ExitCode {
+    let done = match Cli::parse().command {
+        Command::Run(args) => load(args).await,
+        Command::Verify(args) => check(args).await,
+    };
+    let code = done.unwrap_or_else(|(code, error)| {
+        eprintln!("loadgen: {error:#}");
+        code
+    });
+    process::ExitCode::from(code.number())
+}
+
+/// An error for people, and how the program ends by it.
+type Failure = (ExitCode, anyhow::Error);
+
+async fn load(args: Run) -> Result<ExitCode, Failure> {
+    let assignments = assignments::read(&args.assignments, &args.identity);
+    let config = LoadConfig {
+        node: args.node.node,
+        server_name: args.node.server_name,
+        assignments: assignments.map_err(|error| (ExitCode::Usage, error.into()))?,
+        rate: args.rate,
+        duration: args.duration,
+        frame_readings: args.frame_readings,
+        in_flight_max: args.in_flight,
+        drain: args.drain,
+        retry_for: args.retry,
+        ledger: args.ledger,
+        receipts: args.receipts,
+    };
+    let (live, stop) = (Arc::new(Live::default()), watch::Sender::new(false));
+    tokio::spawn(interrupt(stop.clone()));
+    let shown = tokio::spawn(show(live.clone(), config.duration));
+    let report = run(&config, live, stop).await;
+    shown.abort();
+    // The aborted task clears its line as it is dropped.
+    let _ = shown.await;
+    let report: Report = report.map_err(|error: LoadError| (error.exit_code(), error.into()))?;
+    match args.node.json {
+        true => print_json(&report)?,
+        false => print!("{}", report.text()),
+    }
+    Ok(report.exit_code())
+}
+
+/// The first signal ends sending, the second the program.
+async fn interrupt(stop: watch::Sender<bool>) {
+    for last in [false, true] {
+        if tokio::signal::ctrl_c().await.is_err() {
+            return;
+        }
+        if last {
+            process::exit(ExitCode::Interrupted.number().into());
+        }
+        eprintln!("loadgen: waiting for the last receipts; once more to leave at once");
+        stop.send_replace(true);
+    }
+}
+
+/// A line on a terminal's stderr; nothing elsewhere.
+async fn show(live: Arc<Live>, duration: Duration) {
+    let bar = Bar(ProgressBar::with_draw_target(
+        Some(duration.as_millis() as u64),
+        ProgressDrawTarget::stderr(),
+    ));
+    let style = ProgressStyle::with_template("{elapsed} [{bar:30}] {msg}");
+    bar.0.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let mut ticks = tokio::time::interval(Duration::from_millis(200));
+    let mut before = live.readings();
+    loop {
+        ticks.tick().await;
+        let readings = live.readings();
+        let rate = (readings - before) * 5;
+        before = readings;
+        let elapsed = bar.0.elapsed().as_millis() as u64;
+        bar.0.set_position(elapsed.min(duration.as_millis() as u64));
+        let frames = live.frames();
+        bar.0.set_message(format!("{readings} readings in {frames} frames durable, {rate}/s"));
+    }
+}
+
+struct Bar(ProgressBar);
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+async fn check(args: Verify) -> Result<ExitCode, Failure> {
+    let config = VerifyConfig {
+        node: args.node.node,
+        server_name: args.node.server_name,
+        identities: args.identity,
+        ledger: args.ledger,
+    };
+    let found = verify(&config).await;
+    let found = found.map_err(|error: VerifyError| (error.exit_code(), error.into()))?;
+    match args.node.json {
+        true => print_json(&found)?,
+        false => print!("{}", verdict(&found)),
+    }
+    Ok(found.exit_code())
+}
+
+fn verdict(found: &Verification) -> String {
+    let Verification { acknowledged, streams, lost, first_lost } = found;
+    let Some(first) = first_lost else {
+        return format!("{acknowledged} acknowledged frames of {streams} streams are durable\n");
+    };
+    format!(
+        "expected {acknowledged} acknowledged frames to be durable, found {lost} missing\nfirst: \
+         sequence {} of epoch {} of device {}, signal {}, gateway {}: the node ends at {}; its \
+         receipt is that of group {}\n",
+        first.seq,
+        first.epoch,
+        first.device,
+        first.signal,
+        first.gateway,
+        first.durable,
+        first.group,
+    )
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value);
+    println!("{}", text.map_err(|error| (ExitCode::Failed, error.into()))?);
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! Takes every acknowledgement: counts it, writes it down, and lets the next frame go.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+use wire::StreamKey;
+
+use crate::Histogram;
+use crate::flight::Acked;
+use crate::ledger::{LedgerEntry, LedgerError, LedgerReceipt, LedgerStream, LedgerWriter};
+
+/// Counts that may be read while a run goes on.
+#[derive(Debug, Default)]
+pub struct Live {
+    frames: AtomicU64,
+    readings: AtomicU64,
+}
+
+impl Live {
+    /// Frames acknowledged so far.
+    pub fn frames(&self) -> u64 {
+        self.frames.load(Ordering::Relaxed)
+    }
+
+    /// Readings acknowledged so far.
+    pub fn readings(&self) -> u64 {
+        self.readings.load(Ordering::Relaxed)
+    }
+}
+
+/// What the recorder is told.
+pub(crate) enum Event {
+    Acked(Acked),
+    /// Nothing follows.
+    End,
+}
+
+/// Everything acknowledged.
+#[derive(Default)]
+pub(crate) struct Totals {
+    /// Microseconds from the intended send time, rounded up.
+    pub(crate) latency: Histogram,
+    pub(crate) frames: u64,
+    pub(crate) readings: u64,
+    pub(crate) bytes: u64,
+    /// When the last receipt came, after the program's begin.
+    pub(crate) last: Duration,
+}
+
+/// A stream as the ledger names it.
+pub(crate) struct Named {
+    pub(crate) gateway: String,
+    pub(crate) key: StreamKey,
+    pub(crate) epoch: u16,
+}
+
+/// One thread, so that neither counting nor a slow disk holds up a connection. What waits for it is
+/// bounded by the frames in flight: a frame's permit is given back only after it is written down.
+pub(crate) struct Recorder {
+    pub(crate) events: mpsc::Receiver<Event>,
+    pub(crate) ledger: Option<LedgerWriter>,
+    pub(crate) streams: Vec<Named>,
+    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) live: Arc<Live>,
+    /// Set when the ledger cannot be written: a run without its ledger proves nothing.
+    pub(crate) failed: watch::Sender<bool>,
+}
+
+impl Recorder {
+    /// Runs until [`Event::End`]. A ledger that failed is not written any further.
+    pub(crate) fn record(mut self) -> (Totals, Option<LedgerError>) {
+        let (mut totals, mut error) = (Totals::default(), None);
+        while let Some(acked) = self.next(&mut error) {
+            totals.count(&acked);
+            self.live.frames.store(totals.frames, Ordering::Relaxed);
+            self.live.readings.store(totals.readings, Ordering::Relaxed);
+            let written = self.write(&acked);
+            self.note(written, &mut error);
+            self.permits.add_permits(1);
+        }
+        (totals, error)
+    }
+
+    /// The next acknowledgement. What was written goes to the file whenever none is there yet.
+    fn next(&mut self, error: &mut Option<LedgerError>) -> Option<Acked> {
+        let event = self.events.try_recv().or_else(|_| {
+            let flushed = self.ledger.as_mut().map_or(Ok(()), LedgerWriter::flush);
+            self.note(flushed, error);
+            self.events.recv()
+        });
+        match event {
+            Ok(Event::Acked(acked)) => Some(acked),
+            Ok(Event::End) | Err(_) => {
+                let flushed = self.ledger.as_mut().map_or(Ok(()), LedgerWriter::flush);
+                self.note(flushed, error);
+                None
+            }
+        }
+    }
+
+    fn write(&mut self, acked: &Acked) -> Result<(), LedgerError> {
+        let Some(ledger) = &mut self.ledger else { return Ok(()) };
+        let Named { gateway, key, epoch } = &self.streams[acked.stream];
+        ledger.write(&LedgerEntry {
+            gateway: gateway.clone(),
+            stream: LedgerStream {
+                device: key.device.as_str().to_owned(),
+                patient: key.patient.get(),
+                signal: key.signal,
+            },
+            epoch: *epoch,
+            seq: acked.sent.sequence.0,
+            sent_ms: acked.sent.at.get(),
+            acked_ms: acked.at.get(),
+            receipt: LedgerReceipt {
+                group: acked.group,
+                chain_hash: hex::encode(acked.chain_hash),
+            },
+        })
+    }
+
+    fn note(&mut self, outcome: Result<(), LedgerError>, error: &mut Option<LedgerError>) {
+        if let Err(found) = outcome {
+            error.get_or_insert(found);
+            self.ledger = None;
+            self.failed.send_replace(true);
+        }
+    }
+}
+
+impl Totals {
+    fn count(&mut self, acked: &Acked) {
+        let latency = acked.arrived.saturating_sub(acked.sent.intended);
+        let micros = latency.as_nanos().div_ceil(1000);
+        self.latency.record(u64::try_from(micros).unwrap_or(u64::MAX));
+        self.frames += 1;
+        self.readings += u64::from(acked.sent.readings);
+        self.bytes += u64::from(acked.sent.bytes);
+        self.last = self.last.max(acked.arrived);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flight::Sent;
+    use crate::ledger::LedgerReader;
+    use model::{DeviceId, Millis, PatientIndex, Sequence};
+
+    fn acked(sequence: u64, arrived_ms: u64) -> Acked {
+        let at = Millis::new(4_000_000_000_000).unwrap();
+        let intended = Duration::from_millis(10);
+        let sent = Sent { sequence: Sequence(sequence), intended, at, readings: 256, bytes: 4128 };
+        let arrived = Duration::from_millis(arrived_ms);
+        Acked { stream: 0, sent, arrived, at, group: 1, chain_hash: [0; 32] }
+    }
+
+    fn recorded(ledger: Option<LedgerWriter>, events: Vec<Event>) -> (Totals, Arc<Semaphore>) {
+        let (sender, receiver) = mpsc::channel();
+        events.into_iter().for_each(|event| sender.send(event).unwrap());
+        drop(sender);
+        let key = StreamKey {
+            device: DeviceId::new("monitor-1").unwrap(),
+            patient: PatientIndex::new(7).unwrap(),
+            signal: 131_328,
+        };
+        let permits = Arc::new(Semaphore::new(0));
+        let recorder = Recorder {
+            events: receiver,
+            ledger,
+            streams: vec![Named { gateway: "gateway-001".into(), key, epoch: 1 }],
+            permits: permits.clone(),
+            live: Arc::default(),
+            failed: watch::Sender::new(false),
+        };
+        let (totals, error) = recorder.record();
+        assert!(error.is_none());
+        (totals, permits)
+    }
+
+    #[test]
+    fn every_acknowledgement_is_timed_counted_and_written_before_its_permit_returns() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger");
+        let ledger = LedgerWriter::create(&path).unwrap();
+        let events = vec![Event::Acked(acked(1, 12)), Event::Acked(acked(2, 15)), Event::End];
+        let (totals, permits) = recorded(Some(ledger), events);
+        assert_eq!((totals.frames, totals.readings, totals.bytes), (2, 512, 8256));
+        assert_eq!((totals.latency.max(), totals.last), (5000, Duration::from_millis(15)));
+        assert_eq!(permits.available_permits(), 2);
+        let written: Vec<_> = LedgerReader::open(&path).unwrap().map(|e| e.unwrap().seq).collect();
+        assert_eq!(written, [1, 2]);
+    }
+
+    #[test]
+    fn a_receipt_before_the_intended_time_counts_as_no_latency() {
+        let (totals, _) = recorded(None, vec![Event::Acked(acked(1, 3))]);
+        assert_eq!((totals.frames, totals.latency.max()), (1, 0));
+    }
+}

@@ -1,0 +1,400 @@
+//! One run: connect, open, stream, drain, report.
+
+mod sender;
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+
+use client::{
+    Connection, ConnectionConfig, ConnectionError, Deployment, Identity, IdentityError, StreamError,
+};
+use model::{Clock, ExitCode, Millis, SystemClock};
+use thiserror::Error;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use wire::{
+    ClientName, Descriptor, DeviceTime, Frame, HEADER_BYTES, Lane, RAW_ROW_BYTES, Role,
+    SignedReceipt, StopReason, StreamKey, StreamName,
+};
+
+use crate::flight::InFlight;
+use crate::ledger::{LedgerError, LedgerWriter};
+use crate::recorder::{Event, Live, Named, Recorder, Totals};
+use crate::report::{Latency, Report, cpu_seconds, load_average};
+use crate::{Assignment, Pace, Rate, Source};
+use sender::{Sender, StreamEnd};
+
+/// Most frames in flight over all streams.
+pub const IN_FLIGHT_MAX: usize = 65_536;
+
+/// Everything about a run. Memory: about `in_flight_max` frames of 32 + 16 x `frame_readings` bytes,
+/// twice, and what [`ConnectionConfig`] says for each gateway.
+#[derive(Clone, Debug)]
+pub struct LoadConfig {
+    /// Where the node listens (UDP).
+    pub node: SocketAddr,
+    /// Name in the node's certificate.
+    pub server_name: String,
+    /// Who sends what.
+    pub assignments: Vec<Assignment>,
+    /// How fast.
+    pub rate: Rate,
+    /// How long frames are sent for.
+    pub duration: Duration,
+    /// Readings of a frame, 1 to [`Frame::RAW_READINGS_MAX`].
+    pub frame_readings: usize,
+    /// Most frames without a receipt over all streams, 1 to [`IN_FLIGHT_MAX`]. Reached: sending
+    /// waits, and the wait counts into the latency of what is due.
+    pub in_flight_max: usize,
+    /// How long the last receipts are waited for.
+    pub drain: Duration,
+    /// How long a lost connection is tried for.
+    pub retry_for: Duration,
+    /// A new file for what is acknowledged.
+    pub ledger: Option<PathBuf>,
+    /// A folder for the receipts themselves, one folder for each gateway below it.
+    pub receipts: Option<PathBuf>,
+}
+
+/// Why a run did not begin, or found nothing that it can vouch for.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// A number outside its range.
+    #[error("expected {what} from 1 to {limit}, found {found}")]
+    Range {
+        /// Of what.
+        what: &'static str,
+        /// Largest allowed.
+        limit: usize,
+        /// Number found.
+        found: usize,
+    },
+    /// An identity folder cannot be used.
+    #[error("the identity {folder} cannot be used")]
+    Identity {
+        /// Which.
+        folder: PathBuf,
+        /// Why not.
+        source: IdentityError,
+    },
+    /// Only gateways send readings.
+    #[error("expected the identity of a gateway in {folder}, found another role")]
+    Role {
+        /// Which.
+        folder: PathBuf,
+    },
+    /// A gateway does not get in.
+    #[error("the gateway of {folder} cannot connect")]
+    Connect {
+        /// Its identity.
+        folder: PathBuf,
+        /// Why not.
+        source: ConnectionError,
+    },
+    /// The ledger cannot be made or written.
+    #[error("the run has no ledger")]
+    Ledger(#[from] LedgerError),
+    /// The recorder is gone: a bug of this program.
+    #[error("expected the recorder to run to the end")]
+    Recorder(#[from] tokio::task::JoinError),
+}
+
+impl LoadError {
+    /// How the program ends.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            LoadError::Connect { .. } => ExitCode::Unavailable,
+            LoadError::Recorder(_) => ExitCode::Failed,
+            _ => ExitCode::Usage,
+        }
+    }
+}
+
+/// The program's own time: one reading of the wall clock, from then on a steady one.
+#[derive(Clone, Copy)]
+struct Timebase {
+    begin: Instant,
+    wall: Millis,
+}
+
+impl Timebase {
+    fn now() -> Timebase {
+        Timebase { begin: Instant::now(), wall: SystemClock.now() }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.begin.elapsed()
+    }
+
+    fn wall(&self, at: Duration) -> Millis {
+        self.wall.plus(u64::try_from(at.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// The same to the microsecond.
+    fn device(&self, at: Duration) -> DeviceTime {
+        let after = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
+        let micros = DeviceTime::from_millis(self.wall).micros().saturating_add(after);
+        DeviceTime::from_micros(micros).unwrap_or(DeviceTime::from_millis(self.wall))
+    }
+}
+
+/// A connected gateway.
+struct Gateway {
+    name: String,
+    connection: Connection,
+    flight: Arc<Mutex<InFlight>>,
+}
+
+/// A stream that the node takes.
+struct Opened {
+    /// Number in the run, in the order of the assignments.
+    number: usize,
+    key: StreamKey,
+    name: StreamName,
+    stream: client::Stream,
+    flight: Arc<Mutex<InFlight>>,
+}
+
+/// Streams the recordings and waits for the receipts. `live` shows how far it is; `stop` set to
+/// true ends sending early. Must be called within a tokio runtime with IO and time.
+///
+/// # Errors
+/// [`LoadError`]. Refused streams and lost connections after the begin are findings in the report.
+pub async fn run(
+    config: &LoadConfig,
+    live: Arc<Live>,
+    stop: watch::Sender<bool>,
+) -> Result<Report, LoadError> {
+    check(config)?;
+    let ledger = config.ledger.as_deref().map(LedgerWriter::create).transpose()?;
+    let (time, (events, received)) = (Timebase::now(), mpsc::channel());
+    let gateways = connect(config, time, &events).await?;
+    let mut ends = Vec::new();
+    let (opened, streams) = open(config, &gateways, &mut ends).await;
+    let permits = Arc::new(Semaphore::new(config.in_flight_max));
+    let (failed, permits_back) = (stop.clone(), permits.clone());
+    let recorder =
+        Recorder { events: received, ledger, streams, permits: permits_back, live, failed };
+    let recording = tokio::task::spawn_blocking(move || recorder.record());
+
+    let begin = time.elapsed();
+    let mut tasks = JoinSet::new();
+    for one in opened {
+        tasks.spawn(sender(config, one, time, begin, permits.clone()).run(stop.subscribe()));
+    }
+    while let Some(end) = tasks.join_next().await {
+        ends.push(end?);
+    }
+    let mut report = report(config, &gateways, &ends);
+    for gateway in gateways.into_values() {
+        gateway.connection.close().await;
+    }
+    // The recorder may be gone only if it panicked, which the next line reports.
+    let _ = events.send(Event::End);
+    let (totals, error) = recording.await?;
+    if let Some(error) = error {
+        return Err(error.into());
+    }
+    report.interrupted = *stop.borrow();
+    if report.interrupted {
+        report.frames_behind = 0;
+    }
+    Ok(with_totals(report, &totals, begin))
+}
+
+fn check(config: &LoadConfig) -> Result<(), LoadError> {
+    let range = |what, limit, found| match (1..=limit).contains(&found) {
+        true => Ok(()),
+        false => Err(LoadError::Range { what, limit, found }),
+    };
+    range("readings of a frame", Frame::RAW_READINGS_MAX, config.frame_readings)?;
+    range("frames in flight", IN_FLIGHT_MAX, config.in_flight_max)
+}
+
+async fn connect(
+    config: &LoadConfig,
+    time: Timebase,
+    events: &mpsc::Sender<Event>,
+) -> Result<BTreeMap<PathBuf, Gateway>, LoadError> {
+    let mut gateways = BTreeMap::new();
+    for Assignment { identity: folder, .. } in &config.assignments {
+        if gateways.contains_key(folder) {
+            continue;
+        }
+        let flight = Arc::new(Mutex::new(InFlight::default()));
+        let settings = settings(config, folder, time, flight.clone(), events.clone())?;
+        let name = settings.identity.name().to_owned();
+        let connection = Connection::connect(settings).await;
+        let wrong = |source| LoadError::Connect { folder: folder.clone(), source };
+        let gateway = Gateway { name, connection: connection.map_err(wrong)?, flight };
+        gateways.insert(folder.clone(), gateway);
+    }
+    Ok(gateways)
+}
+
+fn settings(
+    config: &LoadConfig,
+    folder: &Path,
+    time: Timebase,
+    flight: Arc<Mutex<InFlight>>,
+    events: mpsc::Sender<Event>,
+) -> Result<ConnectionConfig, LoadError> {
+    let wrong = |source| LoadError::Identity { folder: folder.to_owned(), source };
+    let identity = Identity::load(folder).map_err(wrong)?;
+    let deployment = Deployment::load(folder).map_err(wrong)?;
+    if identity.role() != Role::Gateway {
+        return Err(LoadError::Role { folder: folder.to_owned() });
+    }
+    let own = config.receipts.as_ref().map(|receipts| receipts.join(identity.name()));
+    let mut settings =
+        ConnectionConfig::new(config.node, &*config.server_name, identity, deployment);
+    settings.name = ClientName::new("vitals-loadgen").expect("14 printable characters");
+    settings.receipts = own;
+    settings.waits.retry_for = config.retry_for;
+    // What is in flight is bounded here, over all gateways; a connection shall never be the bound.
+    let frame_bytes = HEADER_BYTES + RAW_ROW_BYTES * config.frame_readings;
+    settings.limits.held_bytes_max = frame_bytes * (config.in_flight_max + 1);
+    let streams = config.assignments.iter().filter(|one| one.identity == folder).count();
+    settings.limits.streams_max = settings.limits.streams_max.max(streams);
+    settings.on_receipt = Some(Arc::new(move |receipt: &SignedReceipt| {
+        let arrived = time.elapsed();
+        let acked = lock(&flight).acknowledge(&receipt.receipt, arrived, time.wall(arrived));
+        for one in acked {
+            // Nobody listens any more only after the run has been reported.
+            let _ = events.send(Event::Acked(one));
+        }
+    }));
+    Ok(settings)
+}
+
+/// Opens every stream. One that is refused is an end, not an error: the others go on.
+async fn open(
+    config: &LoadConfig,
+    gateways: &BTreeMap<PathBuf, Gateway>,
+    ends: &mut Vec<StreamEnd>,
+) -> (Vec<Opened>, Vec<Named>) {
+    let (mut opened, mut streams) = (Vec::new(), Vec::new());
+    for (number, Assignment { identity, key }) in config.assignments.iter().enumerate() {
+        let Gateway { name: gateway, connection, flight } = &gateways[identity];
+        let outcome = async {
+            let epoch = connection.epoch(key)?;
+            let descriptor = Descriptor { key: key.clone(), period: None, epoch };
+            let name = descriptor.name();
+            lock(flight).open(name.clone(), number);
+            Ok::<_, StreamError>((name, connection.open_stream(Lane::Live, descriptor).await?))
+        };
+        let mut epoch = 0;
+        match outcome.await {
+            Ok((name, stream)) => {
+                epoch = name.epoch.0;
+                let (key, flight) = (key.clone(), flight.clone());
+                opened.push(Opened { number, key, name, stream, flight });
+            }
+            Err(error) => ends.push(StreamEnd::refused(error)),
+        }
+        streams.push(Named { gateway: gateway.clone(), key: key.clone(), epoch });
+    }
+    (opened, streams)
+}
+
+fn sender(
+    config: &LoadConfig,
+    opened: Opened,
+    time: Timebase,
+    begin: Duration,
+    permits: Arc<Semaphore>,
+) -> Sender {
+    let Opened { number, key, name, stream, flight } = opened;
+    let of_signal = world::recordings().iter().filter(|one| one.signal.code == key.signal);
+    let leads: Vec<_> = of_signal.collect();
+    // The assignments were checked to name only signals with a recording.
+    let recording = leads[number % leads.len()];
+    // Streams begin at different places of the recording.
+    let source = Source::new(recording, number * 7919, time.device(begin));
+    let pace = Pace::new(config.rate, config.frame_readings, number, config.assignments.len());
+    Sender {
+        stream,
+        name,
+        flight,
+        source,
+        pace,
+        permits,
+        time,
+        begin,
+        end: begin + config.duration,
+        frame_readings: config.frame_readings,
+        drain: config.drain,
+        sent: 0,
+    }
+}
+
+fn report(
+    config: &LoadConfig,
+    gateways: &BTreeMap<PathBuf, Gateway>,
+    ends: &[StreamEnd],
+) -> Report {
+    let offered = match config.rate {
+        Rate::Max => None,
+        Rate::PerSecond(rate) => Some(rate.get()),
+    };
+    let counts: Vec<_> = gateways.values().map(|one| one.connection.counts()).collect();
+    let mut report = Report {
+        offered_readings_per_second: offered,
+        frame_readings: config.frame_readings,
+        gateways: gateways.len(),
+        streams: config.assignments.len(),
+        frames_delayed: counts.iter().map(|counts| counts.frames_delayed).sum(),
+        receipts: counts.iter().map(|counts| counts.receipts).sum(),
+        reconnects: counts.iter().map(|counts| counts.reconnects).sum(),
+        frames_sent: ends.iter().map(|end| end.sent).sum(),
+        frames_behind: ends.iter().map(|end| end.behind).sum(),
+        ..Report::default()
+    };
+    for end in ends {
+        match &end.why {
+            Some(StreamError::Stopped { why: StopReason::Refused(code) }) => {
+                let code = format!("{code:?}");
+                *report.refused_frames.entry(code.clone()).or_default() += end.unacknowledged;
+                *report.refused_streams.entry(code).or_default() += 1;
+                continue;
+            }
+            Some(why) => *report.failures.entry(chain(why)).or_default() += 1,
+            None => {}
+        }
+        report.frames_unacknowledged += end.unacknowledged;
+    }
+    report
+}
+
+fn with_totals(report: Report, totals: &Totals, begin: Duration) -> Report {
+    Report {
+        seconds: totals.last.saturating_sub(begin).as_secs_f64(),
+        frames_acknowledged: totals.frames,
+        readings_acknowledged: totals.readings,
+        bytes_acknowledged: totals.bytes,
+        latency: Latency::of(&totals.latency),
+        cpu_seconds: cpu_seconds(),
+        load_average: load_average(),
+        ..report
+    }
+}
+
+/// An error with its causes in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+fn lock(flight: &Mutex<InFlight>) -> MutexGuard<'_, InFlight> {
+    // Consistent after every call, so a panic elsewhere does not spoil it.
+    flight.lock().unwrap_or_else(PoisonError::into_inner)
+}

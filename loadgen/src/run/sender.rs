@@ -1,0 +1,121 @@
+//! One stream: waits until a frame is due and may go, sends it, and at the end waits for receipts.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use client::StreamError;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use wire::{HEADER_BYTES, RAW_ROW_BYTES, StreamName};
+
+use super::{Timebase, lock};
+use crate::flight::{InFlight, Sent};
+use crate::{Pace, Source};
+
+pub(super) struct Sender {
+    pub(super) stream: client::Stream,
+    pub(super) name: StreamName,
+    pub(super) flight: Arc<Mutex<InFlight>>,
+    pub(super) source: Source,
+    pub(super) pace: Pace,
+    /// One for each frame without a receipt, over all streams.
+    pub(super) permits: Arc<Semaphore>,
+    pub(super) time: Timebase,
+    /// When sending begins and ends, after the program's begin.
+    pub(super) begin: Duration,
+    pub(super) end: Duration,
+    pub(super) frame_readings: usize,
+    pub(super) drain: Duration,
+    pub(super) sent: u64,
+}
+
+/// How a stream ended.
+pub(super) struct StreamEnd {
+    pub(super) sent: u64,
+    pub(super) behind: u64,
+    pub(super) unacknowledged: u64,
+    pub(super) why: Option<StreamError>,
+}
+
+impl StreamEnd {
+    /// One that never sent.
+    pub(super) fn refused(why: StreamError) -> StreamEnd {
+        StreamEnd { sent: 0, behind: 0, unacknowledged: 0, why: Some(why) }
+    }
+}
+
+impl Sender {
+    /// Sends until the end or until `stop` is true, then waits for the last receipt.
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) -> StreamEnd {
+        let outcome = match self.send_all(&mut stop).await {
+            Ok(()) => timeout(self.drain, self.stream.flush()).await.unwrap_or(Ok(())),
+            Err(error) => Err(error),
+        };
+        let unacknowledged = lock(&self.flight).abandon(&self.name);
+        self.permits.add_permits(unacknowledged as usize);
+        let due = self.pace.due_before(self.end - self.begin);
+        let (sent, behind) = (self.sent, due.saturating_sub(self.sent));
+        StreamEnd { sent, behind, unacknowledged, why: outcome.err() }
+    }
+
+    async fn send_all(&mut self, stop: &mut watch::Receiver<bool>) -> Result<(), StreamError> {
+        while let Some(intended) = self.turn(stop).await {
+            if !self.send(intended).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the next frame is due and may go; says when it was meant to. `None` at the end.
+    async fn turn(&self, stop: &mut watch::Receiver<bool>) -> Option<Duration> {
+        let due = self.pace.due(self.sent).map(|after| self.begin + after);
+        if due.is_some_and(|due| due >= self.end) {
+            return None;
+        }
+        let ready = async {
+            if let Some(due) = due {
+                sleep_until(self.at(due)).await;
+            }
+            self.permits.acquire().await
+        };
+        let permit = tokio::select! {
+            biased;
+            // An error means that nobody can stop it any more: then it runs to its end.
+            Ok(_) = stop.wait_for(|stop| *stop) => None,
+            permit = timeout_at(self.at(self.end), ready) => permit.ok()?.ok(),
+        };
+        permit?.forget();
+        Some(due.unwrap_or_else(|| self.time.elapsed()))
+    }
+
+    /// Sends one frame. False if it could not be handed over before the end.
+    async fn send(&mut self, intended: Duration) -> Result<bool, StreamError> {
+        let now = self.time.elapsed();
+        let readings = self.source.frame(self.time.device(now), self.frame_readings);
+        let sent = Sent {
+            sequence: self.stream.next_sequence(),
+            intended,
+            at: self.time.wall(now),
+            readings: readings.len() as u32,
+            bytes: (HEADER_BYTES + RAW_ROW_BYTES * readings.len()) as u32,
+        };
+        lock(&self.flight).expect(&self.name, sent);
+        let handed = timeout_at(self.at(self.end), self.stream.send(&readings)).await;
+        if !matches!(handed, Ok(Ok(_))) {
+            // Nothing was kept of it, so no receipt can name it.
+            lock(&self.flight).retract(&self.name);
+            self.permits.add_permits(1);
+        }
+        match handed {
+            Ok(Ok(_)) => self.sent += 1,
+            Ok(Err(error)) => return Err(error),
+            Err(_) => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn at(&self, after: Duration) -> Instant {
+        Instant::from_std(self.time.begin) + after
+    }
+}

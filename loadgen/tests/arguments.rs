@@ -1,0 +1,69 @@
+//! What is wrong is said, with the exit code that means it.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use model::ExitCode;
+
+fn loadgen(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_loadgen")).args(args).output().expect("it runs")
+}
+
+fn check(args: &[&str], code: ExitCode, says: &str) {
+    let output = loadgen(args);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(i32::from(code.number())), "{args:?}: {error}");
+    assert!(error.contains(says), "{args:?}: expected `{says}` in: {error}");
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a temporary folder has a plain name")
+}
+
+const LINE: &str = r#"{"identity":"gw","device":"monitor-1","patient":7,"signal":"ecg"}"#;
+
+#[test]
+fn help_teaches_every_command() {
+    let output = loadgen(&["--help"]);
+    let help = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success());
+    for word in ["run", "verify", "Exit codes", "--ledger", "receipt"] {
+        assert!(help.contains(word), "expected `{word}` in: {help}");
+    }
+    let run = loadgen(&["run", "--help"]);
+    assert!(String::from_utf8_lossy(&run.stdout).contains("open loop"));
+}
+
+#[test]
+fn wrong_arguments_are_usage_errors() {
+    check(&["run"], ExitCode::Usage, "--assignments");
+    check(&["run", "--assignments", "a", "--rate", "fast"], ExitCode::Usage, "250k or 4M");
+    check(&["run", "--assignments", "a", "--duration", "10"], ExitCode::Usage, "500ms, 10s");
+    check(&["run", "--assignments", "a", "--node", "nowhere"], ExitCode::Usage, "--node");
+    check(&["verify", "--ledger", "a"], ExitCode::Usage, "--identity");
+}
+
+#[test]
+fn files_that_are_wrong_are_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let missing = folder.path().join("missing");
+    check(&["run", "--assignments", text(&missing)], ExitCode::Usage, "missing");
+    let file = folder.path().join("assignments.json");
+    std::fs::write(&file, "{}\n").expect("written");
+    check(&["run", "--assignments", text(&file)], ExitCode::Usage, "line 1: expected");
+    std::fs::write(&file, LINE).expect("written");
+    let readings = ["run", "--assignments", text(&file), "--frame-readings", "4095"];
+    check(&readings, ExitCode::Usage, "from 1 to 4094, found 4095");
+    check(&["run", "--assignments", text(&file)], ExitCode::Usage, "gw/ca.pem");
+    let ledger = ["run", "--assignments", text(&file), "--ledger", text(&file)];
+    check(&ledger, ExitCode::Usage, "expected to make the new file");
+}
+
+#[test]
+fn a_ledger_without_frames_proves_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = folder.path().join("ledger");
+    std::fs::write(&ledger, "").expect("written");
+    let args = ["verify", "--ledger", text(&ledger), "--identity", text(folder.path())];
+    check(&args, ExitCode::Usage, "expected acknowledged frames");
+}

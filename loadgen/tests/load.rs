@@ -1,0 +1,173 @@
+//! Runs over real QUIC on loopback, against the node of the client's tests.
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use loadgen::verify::Verification;
+use loadgen::{Assignment, Live, LoadConfig, Rate, Report, VerifyConfig, VerifyError, run, verify};
+use model::{DeviceId, ExitCode, PatientIndex, RejectCode, signals};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use wire::StreamKey;
+
+use crate::node::{Behaviour, Node};
+
+const GATEWAY: &str = "gw-01";
+
+/// A node, one gateway's identity, and room for a ledger.
+struct Ward {
+    node: Node,
+    folder: TempDir,
+}
+
+impl Ward {
+    fn open(behaviour: Behaviour) -> Ward {
+        let (node, folder) = (Node::start(behaviour), TempDir::new().expect("a folder"));
+        node.write_identity(&folder.path().join(GATEWAY), "gateway", GATEWAY);
+        Ward { node, folder }
+    }
+
+    fn identity(&self) -> PathBuf {
+        self.folder.path().join(GATEWAY)
+    }
+
+    fn ledger(&self) -> PathBuf {
+        self.folder.path().join("ledger")
+    }
+
+    /// An ECG and a PPG for a tenth of a second, 1000 frames a second in all.
+    fn config(&self) -> LoadConfig {
+        LoadConfig {
+            node: self.node.address,
+            server_name: "localhost".into(),
+            assignments: vec![self.assignment("m-1", "ecg"), self.assignment("m-2", "ppg")],
+            rate: Rate::PerSecond(NonZeroU64::new(16_000).expect("not zero")),
+            duration: Duration::from_millis(100),
+            frame_readings: 16,
+            in_flight_max: 1000,
+            drain: Duration::from_secs(30),
+            retry_for: Duration::from_secs(30),
+            ledger: Some(self.ledger()),
+            receipts: None,
+        }
+    }
+
+    fn assignment(&self, device: &str, signal: &str) -> Assignment {
+        let signal = signals().iter().find(|one| one.name == signal).expect("a known signal");
+        let device = DeviceId::new(device).expect("a plain name");
+        let patient = PatientIndex::new(7).expect("24 bits");
+        let key = StreamKey { device, patient, signal: signal.code };
+        Assignment { identity: self.identity(), key }
+    }
+
+    async fn verify(&self) -> Result<Verification, VerifyError> {
+        let config = VerifyConfig {
+            node: self.node.address,
+            server_name: "localhost".into(),
+            identities: vec![self.identity()],
+            ledger: self.ledger(),
+        };
+        verify(&config).await
+    }
+
+    fn stored(&self) -> u64 {
+        self.node.log().stored as u64
+    }
+}
+
+async fn load(config: &LoadConfig) -> Report {
+    let report = run(config, Arc::new(Live::default()), watch::Sender::new(false)).await;
+    report.expect("a run")
+}
+
+#[tokio::test]
+async fn every_frame_sent_is_acknowledged_timed_and_found_again() {
+    let ward = Ward::open(Behaviour::default());
+    let report = load(&ward.config()).await;
+    assert_eq!(report.exit_code(), ExitCode::Ok, "{}", report.text());
+    assert_eq!(report.frames_sent + report.frames_behind, 99, "due before 100 ms");
+    assert_eq!((report.frames_acknowledged, report.receipts), (report.frames_sent, ward.stored()));
+    assert_eq!(report.readings_acknowledged, 16 * report.frames_sent);
+    assert_eq!(report.bytes_acknowledged, (32 + 16 * 16) * report.frames_sent);
+    assert!(report.latency.p50_us > 0 && report.latency.p50_us <= report.latency.max_us);
+    let found = ward.verify().await.expect("an answer");
+    assert_eq!((found.acknowledged, found.streams, found.lost), (report.frames_sent, 2, 0));
+}
+
+#[tokio::test]
+async fn an_acknowledged_frame_that_the_node_no_longer_has_is_named() {
+    let ward = Ward::open(Behaviour::default());
+    let report = load(&ward.config()).await;
+    let last = {
+        let mut log = ward.node.log();
+        let frames = log.frames.values_mut().next().expect("a stream");
+        frames.pop_last().expect("a frame").0.0
+    };
+    let found = ward.verify().await.expect("an answer");
+    let first = found.first_lost.clone().expect("a lost frame");
+    assert_eq!((&*first.device, first.seq, first.durable), ("m-1", last, last - 1));
+    assert_eq!((found.lost, found.exit_code()), (1, ExitCode::Failed));
+    assert_eq!(found.acknowledged, report.frames_acknowledged);
+}
+
+#[tokio::test]
+async fn a_lost_connection_costs_time_and_no_frame() {
+    let ward = Ward::open(Behaviour { drop_after_frames: Some(3), ..Behaviour::default() });
+    let report = load(&ward.config()).await;
+    assert_eq!((report.exit_code(), report.reconnects), (ExitCode::Ok, 1), "{}", report.text());
+    assert_eq!(report.frames_acknowledged, report.frames_sent);
+    assert_eq!(ward.verify().await.expect("an answer").lost, 0);
+}
+
+#[tokio::test]
+async fn a_refused_stream_is_counted_by_its_code_and_the_others_go_on() {
+    let reject_frame = Some(RejectCode::NotPermitted);
+    let ward = Ward::open(Behaviour { reject_frame, ..Behaviour::default() });
+    let report = load(&ward.config()).await;
+    assert_eq!(report.refused_streams.get("NotPermitted"), Some(&1), "{}", report.text());
+    assert!(report.refused_frames["NotPermitted"] > 0 && report.frames_acknowledged > 0);
+    assert_eq!((report.frames_unacknowledged, report.exit_code()), (0, ExitCode::Failed));
+}
+
+#[tokio::test]
+async fn what_has_no_receipt_is_bounded_counted_and_a_failure() {
+    let ward = Ward::open(Behaviour { silent: true, ..Behaviour::default() });
+    let (in_flight_max, drain) = (4, Duration::from_millis(1));
+    let report = load(&LoadConfig { in_flight_max, drain, ..ward.config() }).await;
+    assert_eq!((report.frames_sent, report.frames_unacknowledged), (4, 4));
+    assert_eq!((report.frames_behind, report.frames_acknowledged), (95, 0));
+    assert_eq!(report.exit_code(), ExitCode::Failed);
+    assert!(matches!(ward.verify().await, Err(VerifyError::Empty)));
+}
+
+#[tokio::test]
+async fn the_highest_rate_goes_on_until_it_is_stopped() {
+    let ward = Ward::open(Behaviour::default());
+    let duration = Duration::from_secs(600);
+    let config = LoadConfig { rate: Rate::Max, duration, in_flight_max: 8, ..ward.config() };
+    let stop = watch::Sender::new(false);
+    let stopping = async {
+        ward.node.stored(50).await;
+        stop.send_replace(true);
+    };
+    let running = run(&config, Arc::new(Live::default()), stop.clone());
+    let (report, ()) = tokio::join!(running, stopping);
+    let report = report.expect("a run");
+    assert_eq!(report.exit_code(), ExitCode::Interrupted);
+    assert!(report.frames_sent >= 50, "{}", report.text());
+    assert_eq!(report.frames_acknowledged, report.frames_sent);
+    assert_eq!((report.offered_readings_per_second, report.frames_behind), (None, 0));
+}
+
+#[tokio::test]
+async fn an_identity_that_is_no_gateway_sends_nothing() {
+    let ward = Ward::open(Behaviour::default());
+    ward.node.write_identity(&ward.identity(), "wallet", "wallet-1");
+    let config = LoadConfig { ledger: None, ..ward.config() };
+    let refused = run(&config, Arc::new(Live::default()), watch::Sender::new(false)).await;
+    let error = refused.expect_err("a wallet");
+    assert_eq!(error.exit_code(), ExitCode::Usage);
+    assert!(error.to_string().contains("another role"), "{error}");
+}

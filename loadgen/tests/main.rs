@@ -1,0 +1,7 @@
+//! The program as it is called, and runs against a node in memory.
+
+mod arguments;
+mod load;
+#[allow(dead_code, reason = "the client's own tests use the rest of their node")]
+#[path = "../../sequencer/client/tests/client/node.rs"]
+mod node;
