@@ -1,1 +1,8 @@
-//! Criterion benches: prove, journal commit, end to end.
+//! What the benches share: honest chunks for every shape, and a line about the machine.
+//!
+//! Benches print; they never assert a time. What is compared in CI is counted, not timed.
+
+pub mod chunks;
+mod machine;
+
+pub use machine::machine;

@@ -1,0 +1,153 @@
+//! The node's two paths without network and chain: frames to signed receipts, and a closed window to
+//! an assembled batch. Durable: yes. `VITALS_BENCH_DIR` says on which disk.
+
+mod ward;
+
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use benches::machine;
+use circuits::shapes::Statement;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use model::Position;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use sequencer::batch::{BatchPlan, JournalSpan, ProvenBatch, assemble, plan};
+use sequencer::ledger::{Answer, ClosedWindow, OperationScope};
+use sequencer::prove::ProverKeys;
+use statement::batch::GroupHeader;
+use wire::SigningKey;
+
+use ward::{Running, Ward, chain};
+
+const FRAMES: usize = 256;
+const FRAME_READINGS: usize = 256;
+const KEY_VERSION: u32 = 1;
+
+fn disk() -> PathBuf {
+    let disk = std::env::var_os("VITALS_BENCH_DIR");
+    disk.unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into()).into()
+}
+
+/// Submits frames as sessions do and signs the receipts as delivery does, until every frame has
+/// one.
+fn stream(running: &mut Running, key: &SigningKey) -> Duration {
+    let frames = running.cast.frames(FRAMES, FRAME_READINGS);
+    let (submitter, (stored, answers)) = (running.writer.submitter(), mpsc::channel());
+    let began = Instant::now();
+    for (stream, bytes) in frames {
+        let stored = stored.clone();
+        let item = running.cast.item(stream, bytes);
+        let reply = move |answer| {
+            // The bench waits for every answer, so it listens.
+            let _ = stored.send(answer);
+        };
+        assert!(submitter.submit(item, reply).is_ok(), "the queue holds more than one round");
+    }
+    let mut receipted = 0;
+    while receipted < FRAMES as u64 {
+        for receipt in running.receipts.recv().expect("the writer runs") {
+            let items = receipt.items().frames.iter();
+            receipted += items.map(|item| item.sequences.1.0 - item.sequences.0.0 + 1).sum::<u64>();
+            black_box(receipt.sign(key).expect("a key that signs"));
+        }
+    }
+    let took = began.elapsed();
+    for answer in answers.iter().take(FRAMES) {
+        assert!(matches!(answer, Ok(Answer::FrameStored)), "{answer:?}");
+    }
+    took
+}
+
+fn frames_to_receipts(criterion: &mut Criterion) {
+    eprintln!("{}; durable: yes, fdatasync below {}", machine(), disk().display());
+    let key = SigningKey::from_slice(&[7; 32]).expect("a key");
+    let mut group = criterion.benchmark_group("end_to_end");
+    group.sample_size(10).measurement_time(Duration::from_secs(5));
+    group.throughput(Throughput::Elements((FRAMES * FRAME_READINGS) as u64));
+    group.bench_function("frames-to-receipts", |b| {
+        b.iter_custom(|rounds| {
+            let mut running = started();
+            (0..rounds).map(|_| stream(&mut running, &key)).sum()
+        });
+    });
+    group.finish();
+}
+
+/// A ward whose writer runs; the receipts of its preparation are taken away.
+fn started() -> Running {
+    let running = Ward::open(&disk()).start();
+    running.receipts.try_iter().for_each(drop);
+    running
+}
+
+/// A window with the enrolments, permits and one segment of each patient.
+struct Full {
+    window: ClosedWindow,
+    operations: OperationScope,
+    span: JournalSpan,
+}
+
+fn full_window(disk: &Path) -> Full {
+    let mut ward = Ward::open(disk);
+    for (key, bytes) in ward.cast.frames(FRAMES, FRAME_READINGS) {
+        let item = ward.cast.item(key, bytes);
+        assert!(matches!(ward.submit(item), Answer::FrameStored));
+    }
+    let (window, operations) = (ward.close(), ward.operation_scope());
+    let reader = ward.log.reader();
+    let header = |number| {
+        let group = reader.group(number).expect("a group of this log");
+        let (first, last) = (Position(group.first), Position(group.last));
+        GroupHeader { number, first, last, content: group.digest }
+    };
+    let span =
+        JournalSpan { hash: window.chain_hash, groups: (1..=window.group).map(header).collect() };
+    Full { window, operations, span }
+}
+
+fn laid_out(full: &Full, keys: &ProverKeys) -> BatchPlan {
+    let (contents, operations) = (&full.window.contents, &full.operations);
+    let plan = plan(contents, chain(), operations, KEY_VERSION, keys.capacities(), &[3; 32]);
+    plan.expect("admission lets nothing pass that cannot be proven")
+}
+
+fn proven(full: &Full, plan: BatchPlan, keys: &ProverKeys, entropy: &mut StdRng) -> ProvenBatch {
+    let mut prove = |statement| keys.prove(statement, entropy).expect("an honest chunk");
+    let operations = plan.operations.iter().map(|(chunk, inputs)| (inputs, chunk));
+    let operation_proofs = operations.map(|(i, c)| prove(Statement::C1(i, c))).collect();
+    let claims = plan.claims.iter().map(|(chunk, inputs)| (inputs, chunk));
+    let claim_proofs = claims.map(|(i, c)| prove(Statement::C2(i, c))).collect();
+    let contents = full.window.contents.as_ref().clone();
+    ProvenBatch { contents, plan, operation_proofs, claim_proofs }
+}
+
+fn window_to_batch(criterion: &mut Criterion) {
+    let (full, folder) = (full_window(&disk()), tempfile::tempdir_in(disk()).expect("a folder"));
+    let keys = ProverKeys::open(folder.path(), "c1-test", "c2-test", |_| {});
+    let keys = keys.expect("development keys of the test shapes");
+    let mut entropy = StdRng::from_entropy();
+    let batch = proven(&full, laid_out(&full, &keys), &keys, &mut entropy);
+    let (operations, claims) = (batch.operation_proofs.len(), batch.claim_proofs.len());
+    eprintln!("a window of {operations} C1 and {claims} C2 chunks of the test shapes");
+
+    let mut group = criterion.benchmark_group("end_to_end");
+    group.sample_size(10).measurement_time(Duration::from_secs(5));
+    group.bench_function("plan", |b| b.iter(|| black_box(laid_out(&full, &keys))));
+    group.bench_function("assemble", |b| {
+        b.iter(|| black_box(assemble(&batch, [0; 32], KEY_VERSION, full.span.clone())));
+    });
+    group.bench_function("window-to-batch", |b| {
+        b.iter(|| {
+            let batch = proven(&full, laid_out(&full, &keys), &keys, &mut entropy);
+            black_box(assemble(&batch, [0; 32], KEY_VERSION, full.span.clone()))
+        });
+    });
+    group.finish();
+    eprintln!("{}", machine());
+}
+
+criterion_group!(benches, frames_to_receipts, window_to_batch);
+criterion_main!(benches);

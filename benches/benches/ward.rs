@@ -1,0 +1,248 @@
+//! A ledger on a real log with patients who consented, and recordings to stream.
+
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver};
+
+use bytes::Bytes;
+use journal::{Admission, FileMedium, Genesis, Log, Writer, WriterConfig};
+use model::{
+    Action, Categories, ChainScope, Clock, EpochNumber, Interval, Kind, Labels, Millis, Operation,
+    Party, Purposes, Rule, RuleSlot, Sequence, StreamHandle, SystemClock, Word,
+};
+use sequencer::ledger::{
+    Answer, ClosedWindow, Deliver, Item, Ledger, LedgerAdmission, LedgerConfig, OperationScope,
+    WindowLimits,
+};
+use statement::eddsa::SecretKey;
+use statement::operation::SignedOperation;
+use statement::{field, scope};
+use tempfile::TempDir;
+use wire::{
+    DeviceTime, Frame, FramePlace, Holder, Reading, Receipt, RegistryChange, RegistryRecord,
+    StreamKey,
+};
+use world::{Size, World};
+
+const PATIENTS: u32 = 8;
+const SEED: u64 = 7;
+
+/// Hands on what the ledger delivers.
+pub(crate) struct Delivery {
+    receipts: mpsc::Sender<Vec<Receipt>>,
+    windows: mpsc::Sender<ClosedWindow>,
+}
+
+impl Deliver for Delivery {
+    fn receipts(&mut self, receipts: Vec<Receipt>) {
+        // A bench that is over does not listen any more.
+        let _ = self.receipts.send(receipts);
+    }
+
+    fn closed(&mut self, window: ClosedWindow) {
+        let _ = self.windows.send(window);
+    }
+}
+
+/// The ward before its writer thread starts.
+pub(crate) struct Ward {
+    pub(crate) folder: TempDir,
+    pub(crate) log: Log<FileMedium>,
+    pub(crate) receipts: Receiver<Vec<Receipt>>,
+    pub(crate) windows: Receiver<ClosedWindow>,
+    pub(crate) cast: Cast,
+    admission: LedgerAdmission<Delivery>,
+}
+
+pub(crate) fn chain() -> ChainScope {
+    ChainScope { chain_id: 31337, contract: [7; 20] }
+}
+
+pub(crate) fn now() -> Millis {
+    SystemClock.now()
+}
+
+fn registrar() -> SecretKey {
+    SecretKey::from_bytes(&[1; 32])
+}
+
+fn key_hash(key: &SecretKey) -> Word {
+    field::to_word(&key.public().hash())
+}
+
+impl Ward {
+    /// One gateway, and patients who are enrolled and let their device collect.
+    pub(crate) fn open(disk: &Path) -> Ward {
+        let folder = tempfile::tempdir_in(disk).expect("a folder to write in");
+        let medium = FileMedium::open(&folder.path().join("log")).expect("a new file");
+        let genesis = Genesis { log_id: [5; 16], chain_hash: [6; 32] };
+        let (log, _) = Log::open(medium, genesis).expect("an empty log");
+        let ((receipts_in, receipts), (windows_in, windows)) = (mpsc::channel(), mpsc::channel());
+        let delivery = Delivery { receipts: receipts_in, windows: windows_in };
+        let ledger = Ledger::new(LedgerConfig {
+            scope: chain(),
+            registrar_key_hash: key_hash(&registrar()),
+            genesis_time: now(),
+            limits: WindowLimits::default(),
+            released_frames_max: 100,
+            clock_skew_ms_max: 60_000,
+        });
+        let admission = LedgerAdmission::new(ledger, delivery);
+        let mut ward = Ward { folder, log, receipts, windows, cast: Cast::new(), admission };
+        ward.register();
+        (0..PATIENTS as usize).for_each(|patient| ward.consent(patient));
+        ward
+    }
+
+    pub(crate) fn operation_scope(&self) -> OperationScope {
+        *self.admission.ledger().operation_scope()
+    }
+
+    /// Admits one item as a group of its own.
+    pub(crate) fn submit(&mut self, item: Item) -> Answer {
+        let now = now().get();
+        let mut group = self.log.builder(now);
+        let answer = self.admission.admit(now, item, &mut group);
+        if !group.is_empty() {
+            let committed = self.log.append_built(group).expect("a disk with room");
+            self.admission.committed(&committed);
+        }
+        answer
+    }
+
+    /// Closes the window and hands it over.
+    pub(crate) fn close(&mut self) -> ClosedWindow {
+        assert!(matches!(self.submit(Item::Close), Answer::Closed));
+        self.windows.try_recv().expect("a closed window is delivered")
+    }
+
+    fn register(&mut self) {
+        let organisation = self.cast.world.organisations[0].clone();
+        let (id, valid) = (self.cast.world.gateways[0].id.clone(), Interval::ALWAYS);
+        let mut records = vec![
+            RegistryRecord::Organisation { id: organisation.clone() },
+            RegistryRecord::Gateway {
+                id,
+                organisation: organisation.clone(),
+                fingerprint: [9; 32],
+                valid,
+            },
+        ];
+        records.extend((0..PATIENTS as usize).map(|patient| {
+            let StreamKey { device, patient, signal } = self.cast.key(patient);
+            let signals = vec![signal];
+            RegistryRecord::Device {
+                id: device,
+                organisation: organisation.clone(),
+                patient,
+                signals,
+            }
+        }));
+        for record in records {
+            let answer = self.submit(Item::Registry(RegistryChange::Add(record)));
+            assert!(matches!(answer, Answer::RegistryChanged { .. }), "{answer:?}");
+        }
+    }
+
+    fn consent(&mut self, patient: usize) {
+        let key = SecretKey::from_bytes(&self.cast.world.patients[patient].secret);
+        let (view_key, salt) = (Word::from_u64(11), Word::from_u64(12));
+        let enrol = Action::Enrol { key_hash: key_hash(&key), view_key, salt };
+        self.operate(patient, enrol, &registrar());
+        let rule = Rule {
+            actor: Party::Named(scope::device(&self.cast.key(patient).device)),
+            source: Party::Any,
+            categories: Categories::ALL,
+            purposes: Purposes::ALL,
+            kinds: Kind::Collect.only(),
+            labels: Labels::ALL,
+            access: Interval::ALWAYS,
+            data: Interval::ALWAYS,
+        };
+        self.operate(patient, Action::Write { slot: RuleSlot::Permit(0), rule }, &key);
+    }
+
+    fn operate(&mut self, patient: usize, action: Action, key: &SecretKey) {
+        let operation = Operation {
+            patient: self.cast.world.patients[patient].index,
+            nonce: 0,
+            signed_at: now(),
+            valid_until: now().plus(60_000),
+            action,
+        };
+        let signed = SignedOperation::sign(operation, scope::sig_domain(chain()), key);
+        let operation = wire::SignedOperation::new(signed.to_bytes().to_vec());
+        let operation = operation.expect("an operation fits a message");
+        let answer = self.submit(Item::Operation { requester: Holder([1; 32]), operation });
+        assert!(matches!(answer, Answer::OperationApplied { .. }), "{answer:?}");
+    }
+
+    /// Starts the writer thread.
+    pub(crate) fn start(self) -> Running {
+        let Ward { cast, folder, log, receipts, windows, admission } = self;
+        let clock = || now().get();
+        let writer = Writer::start(log, admission, clock, WriterConfig::default());
+        let writer = writer.expect("a thread");
+        Running { cast, writer, receipts, _windows: windows, _folder: folder }
+    }
+}
+
+/// The ward with its writer thread.
+pub(crate) struct Running {
+    pub(crate) cast: Cast,
+    pub(crate) writer: Writer<FileMedium, LedgerAdmission<Delivery>>,
+    pub(crate) receipts: Receiver<Vec<Receipt>>,
+    _windows: Receiver<ClosedWindow>,
+    _folder: TempDir,
+}
+
+/// Who sends, and where each stream stands.
+pub(crate) struct Cast {
+    world: World,
+    sequences: Vec<u64>,
+}
+
+impl Cast {
+    fn new() -> Cast {
+        let world = World::new(SEED, Size { patients: PATIENTS, gateways: 1, practitioners: 1 });
+        Cast { world, sequences: vec![0; PATIENTS as usize] }
+    }
+
+    fn key(&self, patient: usize) -> StreamKey {
+        let found = &self.world.patients[patient];
+        let device = &self.world.devices[found.device];
+        let signal = device.signals[0].code;
+        StreamKey { device: device.id.clone(), patient: found.index, signal }
+    }
+
+    /// The next frames, of each patient in turn, as they come off the wire.
+    pub(crate) fn frames(&mut self, count: usize, readings: usize) -> Vec<(StreamKey, Bytes)> {
+        (0..count).map(|n| self.frame(n % PATIENTS as usize, readings)).collect()
+    }
+
+    fn frame(&mut self, patient: usize, readings: usize) -> (StreamKey, Bytes) {
+        let key = self.key(patient);
+        let signal = key.signal().expect("a signal of the table");
+        let samples = &world::recording(signal.name).expect("a shipped recording").samples;
+        self.sequences[patient] += 1;
+        let sequence = self.sequences[patient];
+        let at = DeviceTime::from_millis(now());
+        let first = (sequence as usize * readings) % (samples.len() - readings);
+        let played = &samples[first..first + readings];
+        let readings: Vec<_> = played.iter().map(|value| Reading::new(at, *value)).collect();
+        let place = FramePlace {
+            handle: StreamHandle(1),
+            epoch: EpochNumber(1),
+            sequence: Sequence(sequence),
+        };
+        let frame = Frame::encode_raw(place, signal, &readings);
+        (key, frame.expect("a recording is in range").as_bytes().clone())
+    }
+
+    /// What a session makes of received bytes: decoded, every reading checked.
+    pub(crate) fn item(&self, key: StreamKey, bytes: Bytes) -> Item {
+        let frame = Frame::from_bytes(bytes).expect("a whole frame");
+        let signal = key.signal().expect("a signal of the table");
+        let measured = frame.check(signal).expect("readings in range and order");
+        Item::Frame { gateway: self.world.gateways[0].id.clone(), key, frame, measured }
+    }
+}
