@@ -1,0 +1,137 @@
+//! The `vitals` binary from the outside: one story, and what is refused.
+
+use std::path::Path;
+use std::process::Output;
+
+use tokio::process::Command;
+
+use crate::node::{Behaviour, Node};
+
+/// One command line, whose words are separated by spaces; `DIR` stands for the folder.
+async fn vitals(folder: &Path, node: &Node, line: &str) -> Output {
+    let words = line.split(' ').map(|word| word.replace("DIR", folder.to_str().unwrap()));
+    Command::new(env!("CARGO_BIN_EXE_vitals"))
+        .args(words)
+        .arg("--json")
+        .env("VITALS_NODE", format!("localhost:{}", node.address.port()))
+        .output()
+        .await
+        .expect("vitals runs")
+}
+
+async fn done(folder: &Path, node: &Node, line: &str) -> serde_json::Value {
+    let output = vitals(folder, node, line).await;
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{line}: {error}");
+    serde_json::from_slice(&output.stdout).expect("one object")
+}
+
+fn folder_with_identities(node: &Node) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (role, name) in [
+        ("operator", "operator-1"),
+        ("wallet", "wallet-1"),
+        ("practitioner", "dr-001"),
+        ("gateway", "gw-01"),
+    ] {
+        node.write_identity(&folder.path().join(role), role, name);
+    }
+    folder
+}
+
+#[tokio::test]
+async fn a_patient_permits_revokes_and_stops_and_each_receipt_is_taken_over() {
+    let node = Node::start(Behaviour::default());
+    let folder = folder_with_identities(&node);
+    let run = async |line: &str| done(folder.path(), &node, line).await;
+    run("key new --kind patient --out DIR/anna.key").await;
+    run("key new --kind registrar --out DIR/registrar.key").await;
+    let enrolled =
+        run("consent enrol --registrar-key DIR/registrar.key --patient-key DIR/anna.key \
+                        --index 7 --identity DIR/operator --yes");
+    assert_eq!(enrolled.await["applied"], true);
+
+    let permit = "consent permit --patient-key DIR/anna.key --identity DIR/wallet \
+                  --actor practitioner:dr-001 --categories ecg,spo2 --purposes treatment --for 24h \
+                  --preview-actor practitioner:dr-001 --preview-category spo2";
+    let previewed = run(&format!("{permit} --dry-run")).await;
+    let permitted = run(&format!("{permit} --yes")).await;
+    for report in [&previewed, &permitted] {
+        assert!(report["before"].as_str().unwrap().starts_with("no, practitioner dr-001"));
+        assert!(report["after"].as_str().unwrap().ends_with("under permit:0"));
+    }
+    assert_eq!((&previewed["applied"], &permitted["applied"]), (&false.into(), &true.into()));
+
+    let own = "--patient-key DIR/anna.key --identity DIR/wallet --yes";
+    run(&format!("consent deny {own} --actor any --categories glucose --purposes all")).await;
+    run(&format!(
+        "consent policy {own} --actor organisation:ward-3 --categories all --purposes \
+                  emergency-treatment"
+    ))
+    .await;
+    run(&format!("consent revoke {own} --slot permit:0")).await;
+    run(&format!("consent stop {own}")).await;
+    let shown = run("consent show --patient-key DIR/anna.key --identity DIR/wallet").await;
+    assert_eq!(shown["nonce"], 5);
+    assert!(shown["state"].as_str().unwrap().starts_with("closed at"));
+    let slots: Vec<_> = shown["rules"].as_array().unwrap().iter().map(|r| &r["slot"]).collect();
+    assert_eq!(slots, ["permit:0", "deny:0", "policy:0"]);
+    assert_eq!(shown["rules"][0]["ended"], true);
+    assert_eq!(node.log().operations.len(), 6);
+    let refused = vitals(folder.path(), &node, &format!("consent stop {own}")).await;
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("C1.12"));
+}
+
+#[tokio::test]
+async fn a_gateway_streams_lines_and_a_practitioner_reads_them() {
+    let node = Node::start(Behaviour::default());
+    let folder = folder_with_identities(&node);
+    let run = async |line: &str| done(folder.path(), &node, line).await;
+    let values: String = (0..600).map(|n| format!("{}\n", 60 + n % 40)).collect();
+    std::fs::write(folder.path().join("beats.csv"), format!("value\n{values}")).unwrap();
+    let stream = "stream --identity DIR/gateway --device m-1 --patient 7 --signal heart-rate \
+                  --rate-hz 2 --state DIR/state --receipts DIR/receipts DIR/beats.csv";
+    let streamed = run(stream).await;
+    assert_eq!(streamed["readings"], 600);
+    assert_eq!(streamed["frames"], streamed["frames_receipted"]);
+
+    run("key new --kind practitioner --out DIR/dr.key").await;
+    let access = "access --key DIR/dr.key --identity DIR/practitioner --organisation ward-3 \
+                  --patient 7 --categories heart-rate --purpose treatment --data-from 2020-01-01 \
+                  --data-until now --out DIR/read.csv";
+    let read = run(access).await;
+    assert_eq!((&read["permitted"], &read["readings"]), (&true.into(), &600.into()));
+    let csv = std::fs::read_to_string(folder.path().join("read.csv")).unwrap();
+    assert_eq!(csv.lines().count(), 601);
+    assert!(csv.lines().nth(1).unwrap().starts_with("m-1,heart-rate,20"));
+    assert!(csv.lines().last().unwrap().ends_with(",99"));
+
+    let receipts = std::fs::read_dir(folder.path().join("receipts")).unwrap();
+    let receipt = receipts.last().unwrap().unwrap().path();
+    let check = format!("receipt check {} --identity DIR/gateway", receipt.display());
+    assert_eq!(run(&check).await["holds"], true);
+    let other = format!("receipt check {} --signer 0x{}", receipt.display(), "01".repeat(20));
+    let failed = vitals(folder.path(), &node, &other).await;
+    assert_eq!(failed.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn wrong_lines_refusals_and_silence_have_their_own_exit_codes() {
+    let node = Node::start(Behaviour { refuse_access: true, ..Behaviour::default() });
+    let folder = folder_with_identities(&node);
+    let code = async |line: &str| vitals(folder.path(), &node, line).await.status.code();
+    assert_eq!(code("consent permit").await, Some(2));
+    assert_eq!(code("key show DIR/nobody.key").await, Some(2));
+    assert_eq!(code("key new --kind practitioner --out DIR/dr.key").await, Some(0));
+    let access = "access --key DIR/dr.key --identity DIR/practitioner --organisation ward-3 \
+                  --patient 7 --categories ecg --purpose treatment --data-from 2020-01-01 \
+                  --data-until now";
+    assert_eq!(code(access).await, Some(1));
+    std::fs::write(folder.path().join("bad.csv"), "2026-05-01T08:30:00Z,fast\n").unwrap();
+    let stream = "stream --identity DIR/gateway --device m-1 --patient 7 --signal heart-rate \
+                  DIR/bad.csv";
+    assert_eq!(code(stream).await, Some(2));
+    let log = "log --patient-key DIR/dr.key --data DIR --headers DIR/none --identity DIR/wallet";
+    assert_eq!(code(log).await, Some(2));
+}

@@ -1,0 +1,443 @@
+//! A node in memory: QUIC on loopback around [`wire::ServerSession`], with knobs for misbehaviour.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use client::{Connection, ConnectionConfig, ConnectionError, Deployment, Identity, Waits};
+use model::{
+    ChainScope, Clock, DeviceId, EpochNumber, GatewayId, Millis, PatientIndex, Position,
+    RejectCode, Sequence, StreamHandle, SystemClock,
+};
+use quinn::crypto::rustls::QuicServerConfig;
+use quinn::{Endpoint, RecvStream, SendStream};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::RootCertStore;
+use rustls::crypto::aws_lc_rs;
+use rustls::server::WebPkiClientVerifier;
+use rustls_pki_types::PrivateKeyDer;
+use tokio::sync::{mpsc, watch};
+use wire::*;
+
+pub(crate) const HEART_RATE: u32 = 147842;
+
+pub(crate) fn scope() -> ChainScope {
+    ChainScope { chain_id: 31337, contract: [9; 20] }
+}
+
+pub(crate) fn signing_key() -> SigningKey {
+    SigningKey::from_slice(&[7; 32]).expect("a key")
+}
+
+/// How the node behaves from now on.
+#[derive(Clone, Default)]
+pub(crate) struct Behaviour {
+    /// Stores frames and says nothing.
+    pub(crate) silent: bool,
+    /// Closes the connection once, after as many frames are stored, before their receipt.
+    pub(crate) drop_after_frames: Option<usize>,
+    /// Closes the connection when an operation comes.
+    pub(crate) drop_on_operation: bool,
+    /// Rejects the next frame once.
+    pub(crate) reject_frame: Option<RejectCode>,
+    /// Rejects operations and requests.
+    pub(crate) reject_request: Option<RejectCode>,
+    /// Signs with another key.
+    pub(crate) forge: bool,
+    /// Gives every receipt the same group number.
+    pub(crate) equivocate: bool,
+    /// Refuses to release data.
+    pub(crate) refuse_access: bool,
+    pub(crate) limits: ServerLimits,
+}
+
+#[derive(Default)]
+pub(crate) struct Log {
+    pub(crate) behaviour: Behaviour,
+    /// Frames stored, by stream and sequence, with their entry's place.
+    pub(crate) frames: BTreeMap<StreamName, BTreeMap<Sequence, (Frame, Position, Millis)>>,
+    pub(crate) operations: Vec<SignedOperation>,
+    pub(crate) stored: usize,
+    pub(crate) groups: u64,
+    connections: Vec<quinn::Connection>,
+    positions: u64,
+}
+
+impl Log {
+    fn next_position(&mut self) -> Position {
+        self.positions += 1;
+        Position(self.positions)
+    }
+
+    fn receipt(&mut self, holder: Holder, items: Items) -> SignedReceipt {
+        self.groups += 1;
+        let group = if self.behaviour.equivocate { 1 } else { self.groups };
+        let chain_hash = [self.groups as u8; 32];
+        let identity = GroupIdentity { scope: scope(), group, chain_hash };
+        let key = match self.behaviour.forge {
+            true => SigningKey::from_slice(&[8; 32]).expect("a key"),
+            false => signing_key(),
+        };
+        Receipt::new(identity, holder, items).expect("a receipt").sign(&key).expect("signed")
+    }
+}
+
+pub(crate) struct Node {
+    pub(crate) address: SocketAddr,
+    pub(crate) endpoint: Endpoint,
+    log: Arc<Mutex<Log>>,
+    stored: watch::Receiver<usize>,
+    authority: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Node {
+    pub(crate) fn start(behaviour: Behaviour) -> Node {
+        let authority = authority();
+        let endpoint = serve(&authority);
+        let address = endpoint.local_addr().expect("bound");
+        let log = Arc::new(Mutex::new(Log { behaviour, ..Log::default() }));
+        let (told, stored) = watch::channel(0);
+        let (accepting, shared) = (endpoint.clone(), log.clone());
+        tokio::spawn(async move {
+            while let Some(incoming) = accepting.accept().await {
+                let (shared, told) = (shared.clone(), told.clone());
+                tokio::spawn(async move {
+                    if let Ok(connection) = incoming.await {
+                        Session::run(connection, shared, told).await;
+                    }
+                });
+            }
+        });
+        Node { address, endpoint, log, stored, authority }
+    }
+
+    pub(crate) fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().expect("no test panics while holding it")
+    }
+
+    pub(crate) fn behave(&self, behaviour: Behaviour) {
+        self.log().behaviour = behaviour;
+    }
+
+    /// Closes every connection.
+    pub(crate) fn hang_up(&self) {
+        self.log().connections.drain(..).for_each(|one| one.close(1u32.into(), b"test"));
+    }
+
+    pub(crate) fn authority_pem(&self) -> String {
+        self.authority.pem()
+    }
+
+    /// Waits until as many frames are stored.
+    pub(crate) async fn stored(&self, frames: usize) {
+        self.stored.clone().wait_for(|stored| *stored >= frames).await.expect("the node lives");
+    }
+
+    pub(crate) fn deployment(&self) -> Deployment {
+        let receipt_signer = signer_address(&signing_key());
+        Deployment { scope: scope(), receipt_signer, registrar: None }
+    }
+
+    fn pem(&self, role: &str, name: &str) -> (String, String) {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.distinguished_name.push(DnType::OrganizationalUnitName, role);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &self.authority).expect("signed");
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    pub(crate) fn identity(&self, role: &str, name: &str) -> Identity {
+        let (cert, key) = self.pem(role, name);
+        Identity::from_pem(self.authority.pem().as_bytes(), cert.as_bytes(), key.as_bytes())
+            .expect("an identity")
+    }
+
+    /// Writes an identity's folder.
+    pub(crate) fn write_identity(&self, folder: &Path, role: &str, name: &str) {
+        let (cert, key) = self.pem(role, name);
+        let signer = format!("{:?}", signer_address(&signing_key()));
+        let contract = format!("{:?}", Address(scope().contract));
+        let deployment = format!(
+            r#"{{"chain_id":{},"settlement":"{contract}","receipt_signer":"{signer}"}}"#,
+            scope().chain_id
+        );
+        std::fs::create_dir_all(folder).expect("a folder");
+        let files = [
+            ("ca.pem", self.authority.pem()),
+            ("cert.pem", cert),
+            ("key.pem", key),
+            ("deployment.json", deployment),
+        ];
+        for (name, text) in files {
+            std::fs::write(folder.join(name), text).expect("written");
+        }
+    }
+
+    /// A gateway's configuration with waits for tests.
+    pub(crate) fn config(&self) -> ConnectionConfig {
+        let identity = self.identity("gateway", "gw-01");
+        let mut config =
+            ConnectionConfig::new(self.address, "localhost", identity, self.deployment());
+        config.waits = Waits { retry_first: Duration::from_millis(1), ..Waits::default() };
+        config.limits.retry_after_ms = 1;
+        config
+    }
+
+    pub(crate) async fn connect(&self) -> Connection {
+        Connection::connect(self.config()).await.expect("connected")
+    }
+
+    pub(crate) async fn connect_as(
+        &self,
+        change: impl FnOnce(&mut ConnectionConfig),
+    ) -> Result<Connection, ConnectionError> {
+        let mut config = self.config();
+        change(&mut config);
+        Connection::connect(config).await
+    }
+}
+
+pub(crate) fn stream_key() -> StreamKey {
+    let (device, patient) = (DeviceId::new("m-1").unwrap(), PatientIndex::new(7).unwrap());
+    StreamKey { device, patient, signal: HEART_RATE }
+}
+
+pub(crate) fn descriptor(epoch: u16) -> Descriptor {
+    Descriptor { key: stream_key(), period: None, epoch: EpochNumber(epoch) }
+}
+
+pub(crate) fn reading(bpm: i32) -> Reading {
+    Reading::new(DeviceTime::from_millis(SystemClock.now()), bpm)
+}
+
+pub(crate) fn authority() -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::new(Vec::new()).expect("no names");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("signed")
+}
+
+fn serve(authority: &CertifiedIssuer<'static, KeyPair>) -> Endpoint {
+    let names = ["localhost", "127.0.0.1"].map(str::to_owned);
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new(names).expect("names");
+    let certificate = params.signed_by(&key, authority).expect("signed");
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.der().clone()).expect("an authority");
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let clients = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone())
+        .build()
+        .expect("a verifier");
+    let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("TLS 1.3")
+        .with_client_cert_verifier(clients)
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .expect("a certificate");
+    tls.alpn_protocols = vec![ALPN.to_vec()];
+    let crypto = QuicServerConfig::try_from(tls).expect("a suite");
+    let settings = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    Endpoint::server(settings, (Ipv4Addr::LOCALHOST, 0).into()).expect("a socket")
+}
+
+/// One connection.
+struct Session {
+    session: ServerSession,
+    connection: quinn::Connection,
+    log: Arc<Mutex<Log>>,
+    told: watch::Sender<usize>,
+    names: BTreeMap<StreamHandle, StreamName>,
+    /// Rejected sequences: what was delivered behind them is void until they come again.
+    rejected: BTreeMap<StreamHandle, Sequence>,
+    lanes: Vec<SendStream>,
+}
+
+impl Session {
+    async fn run(connection: quinn::Connection, log: Arc<Mutex<Log>>, told: watch::Sender<usize>) {
+        let limits = {
+            let mut log = log.lock().unwrap();
+            log.connections.push(connection.clone());
+            log.behaviour.limits
+        };
+        let signer = signer_address(&signing_key());
+        let session = ServerSession::new(ServerConfig { scope: scope(), signer, limits });
+        let (sender, mut received) = mpsc::channel(64);
+        let mut lanes = Vec::new();
+        for lane in Lane::ALL {
+            let Ok((send, receive)) = connection.accept_bi().await else { return };
+            lanes.push(send);
+            tokio::spawn(forward(lane, receive, sender.clone()));
+        }
+        drop(sender);
+        let (names, rejected) = (BTreeMap::new(), BTreeMap::new());
+        let mut this = Session { session, connection, log, told, names, rejected, lanes };
+        while let Some((lane, bytes)) = received.recv().await {
+            this.session.handle_bytes(lane, &bytes, SystemClock.now());
+            while let Some(event) = this.session.poll_event() {
+                if !this.event(event) {
+                    return;
+                }
+            }
+            this.transmit().await;
+        }
+    }
+
+    async fn transmit(&mut self) {
+        for lane in Lane::ALL {
+            while let Some(bytes) = self.session.poll_transmit(lane) {
+                if self.lanes[lane as usize].write_all(&bytes).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// `false` once the connection is closed.
+    fn event(&mut self, event: ServerEvent) -> bool {
+        let log = self.log.clone();
+        let mut log = log.lock().unwrap();
+        match event {
+            ServerEvent::Hello(_) => {
+                let last = |frames: &BTreeMap<Sequence, _>| *frames.keys().last().expect("one");
+                let marks = log.frames.iter();
+                let marks = marks
+                    .map(|(stream, frames)| Mark { stream: stream.clone(), durable: last(frames) });
+                self.session.welcome(marks.collect(), SystemClock.now());
+            }
+            ServerEvent::OpenStream(open) => {
+                let name = open.descriptor.name();
+                let stored = log.frames.get(&name).map_or(0, BTreeMap::len);
+                self.names.insert(open.handle, name);
+                self.session.open_stream(open.handle, Sequence(stored as u64));
+            }
+            ServerEvent::Frame { handle, frame, .. } => return self.frame(&mut log, handle, frame),
+            ServerEvent::Duplicate { handle, frame } => self.again(&mut log, handle, &frame),
+            ServerEvent::Operation { request, operation } => {
+                return self.operation(&mut log, request, operation);
+            }
+            ServerEvent::Access { request, signed } => self.access(&mut log, request, &signed),
+            _ => {}
+        }
+        true
+    }
+
+    fn frame(&mut self, log: &mut Log, handle: StreamHandle, frame: Frame) -> bool {
+        if self.rejected.get(&handle).is_some_and(|from| *from != frame.sequence()) {
+            return true;
+        }
+        self.rejected.remove(&handle);
+        if let Some(code) = log.behaviour.reject_frame.take() {
+            self.rejected.insert(handle, frame.sequence());
+            self.session.reject_frames(handle, frame.sequence(), code);
+            return true;
+        }
+        let name = self.names[&handle].clone();
+        let (position, time) = (log.next_position(), SystemClock.now());
+        let frames = log.frames.entry(name.clone()).or_default();
+        let before = frames.insert(frame.sequence(), (frame.stored(), position, time));
+        assert!(before.is_none(), "the session delivers a sequence once");
+        log.stored += 1;
+        self.told.send_replace(log.stored);
+        if log.behaviour.drop_after_frames.is_some_and(|limit| log.stored >= limit) {
+            log.behaviour.drop_after_frames = None;
+            log.behaviour.silent = false;
+            self.connection.close(1u32.into(), b"test");
+            return false;
+        }
+        if !log.behaviour.silent {
+            self.acknowledge(log, &name, frame.sequence(), frame.sequence());
+        }
+        true
+    }
+
+    /// A stored frame is acknowledged again, with everything of its stream.
+    fn again(&mut self, log: &mut Log, handle: StreamHandle, frame: &Frame) {
+        let name = self.names[&handle].clone();
+        let stored = &log.frames[&name][&frame.sequence()].0;
+        assert_eq!(*stored, frame.stored(), "the same identity has the same bytes");
+        if !log.behaviour.silent {
+            self.acknowledge(log, &name, frame.sequence(), frame.sequence());
+        }
+    }
+
+    fn acknowledge(&mut self, log: &mut Log, name: &StreamName, first: Sequence, last: Sequence) {
+        let frames = &log.frames[name];
+        let ((_, begin, _), (_, end, appended)) = (&frames[&first], &frames[&last]);
+        let (positions, appended) = ((*begin, *end), *appended);
+        let stream = name.clone();
+        let item = FramesItem { stream, sequences: (first, last), positions, appended };
+        let holder = Holder::gateway(&GatewayId::new("gw-01").unwrap());
+        let receipt = log.receipt(holder, Items { frames: vec![item], ..Items::default() });
+        self.session.acknowledge(receipt);
+    }
+
+    fn operation(&mut self, log: &mut Log, request: RequestId, signed: SignedOperation) -> bool {
+        if log.behaviour.drop_on_operation {
+            self.connection.close(1u32.into(), b"test");
+            return false;
+        }
+        if let Some(code) = log.behaviour.reject_request {
+            self.session.reject_request(request, code);
+            return true;
+        }
+        let (position, time) = (log.next_position(), SystemClock.now());
+        let item = OperationItem { position, time, digest: signed.digest() };
+        log.operations.push(signed);
+        let holder = self.holder();
+        let receipt = log.receipt(holder, Items { operations: vec![item], ..Items::default() });
+        self.session.acknowledge(receipt);
+        true
+    }
+
+    fn access(&mut self, log: &mut Log, request: RequestId, signed: &SignedAccessRequest) {
+        let (position, time) = (log.next_position(), SystemClock.now());
+        let (permitted, digest) = (!log.behaviour.refuse_access, signed.digest());
+        let item = AccessItem { position, time, digest, permitted };
+        let holder = self.holder();
+        let receipt = log.receipt(holder, Items { accesses: vec![item], ..Items::default() });
+        let group = receipt.receipt.group.group;
+        self.session.acknowledge(receipt);
+        let answer = AccessAnswer { request, digest, group, position, time, permitted };
+        self.session.answer_access(answer);
+        if !permitted {
+            return;
+        }
+        let mut frames = 0;
+        for (stream, stored) in &log.frames {
+            for (frame, ..) in stored.values() {
+                let (stream, frame) = (stream.clone(), frame.clone());
+                let released = Released { request, index: frames, stream, frame };
+                self.session.release_frame(released).expect("little is released");
+                frames += 1;
+            }
+        }
+        self.session.end_release(ReleaseEnd { request, frames });
+    }
+
+    /// Role and name as the tests' certificates have them.
+    fn holder(&self) -> Holder {
+        let chain = self.connection.peer_identity().expect("a certificate");
+        let chain: Box<Vec<rustls_pki_types::CertificateDer<'_>>> =
+            chain.downcast().expect("certificates");
+        let der = String::from_utf8_lossy(&chain[0]).into_owned();
+        let known = [
+            (Role::Gateway, "gw-01"),
+            (Role::Practitioner, "dr-001"),
+            (Role::Wallet, "wallet-1"),
+            (Role::Operator, "operator-1"),
+        ];
+        let (role, name) = known.into_iter().find(|(_, name)| der.contains(name)).expect("known");
+        Holder::new(role, name)
+    }
+}
+
+async fn forward(lane: Lane, mut stream: RecvStream, sender: mpsc::Sender<(Lane, bytes::Bytes)>) {
+    while let Ok(Some(chunk)) = stream.read_chunk(64 << 10, true).await {
+        if sender.send((lane, chunk.bytes)).await.is_err() {
+            return;
+        }
+    }
+}
