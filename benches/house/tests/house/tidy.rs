@@ -46,7 +46,7 @@ fn no_file_holds_banned_text() {
 #[test]
 fn source_text_is_ascii_and_at_most_a_hundred_columns() {
     let mut wrong = Vec::new();
-    for file in source::files(&["rs"]) {
+    for file in source::files(&["rs", "sol", "mjs", "js", "py", "sh"]) {
         for (n, line) in file.text.lines().enumerate() {
             if !line.is_ascii() {
                 wrong.push(format!("{}:{}: another character than ASCII", file.path, n + 1));
