@@ -1,4 +1,4 @@
-//! Batch files (SPEC.md section 12): the *public* file, from which with the base chain alone
+//! Batch files (SPEC.md section 13): the *public* file, from which with the base chain alone
 //! everything is audited, and the *private* file, which holds each patient's openings sealed
 //! under that patient's view key.
 //!
