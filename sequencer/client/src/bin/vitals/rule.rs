@@ -105,10 +105,12 @@ pub(crate) struct QuestionArgs {
     #[arg(long, value_name = "WHO", requires = "preview_category")]
     preview_actor: Option<String>,
     /// ... be permitted this category ...
-    #[arg(long, value_name = "CATEGORY", requires = "preview_actor", value_parser = Category::from_name)]
+    #[arg(long, value_name = "CATEGORY", requires = "preview_actor",
+          value_parser = Category::from_name)]
     preview_category: Option<Category>,
     /// ... for this purpose ...
-    #[arg(long, value_name = "PURPOSE", value_parser = Purpose::from_name, default_value = "treatment")]
+    #[arg(long, value_name = "PURPOSE", value_parser = Purpose::from_name,
+          default_value = "treatment")]
     preview_purpose: Purpose,
     /// ... of this kind (access, collect, break-glass) ...
     #[arg(long, value_name = "KIND", value_parser = Kind::from_name, default_value = "access")]
