@@ -1,5 +1,5 @@
-//! The node's two paths without network and chain: frames to signed receipts, and a closed window to
-//! an assembled batch. Durable: yes. `VITALS_BENCH_DIR` says on which disk.
+//! The node's two paths without network and chain: frames to signed receipts, and a closed window
+//! to an assembled batch. Durable: yes. `VITALS_BENCH_DIR` says on which disk.
 
 mod ward;
 

@@ -1,6 +1,6 @@
-//! Load through the public client only: real recordings, streamed at a set or the highest rate, with
-//! every acknowledgement timed and, if asked for, written down so that it can be held against the
-//! node later.
+//! Load through the public client only: real recordings, streamed at a set rate or as fast as
+//! receipts come, with every acknowledgement timed and, if asked for, written down so that it can
+//! be held against the node later.
 //!
 //! [`run`] streams and returns a [`Report`]; [`verify()`] reconnects and asks the node for what the
 //! ledger says was acknowledged. Neither knows anything of a node but its address.

@@ -31,8 +31,8 @@ use sender::{Sender, StreamEnd};
 /// Most frames in flight over all streams.
 pub const IN_FLIGHT_MAX: usize = 65_536;
 
-/// Everything about a run. Memory: about `in_flight_max` frames of 32 + 16 x `frame_readings` bytes,
-/// twice, and what [`ConnectionConfig`] says for each gateway.
+/// Everything about a run. Memory: about `in_flight_max` frames of 32 + 16 x `frame_readings`
+/// bytes, twice, and what [`ConnectionConfig`] says for each gateway.
 #[derive(Clone, Debug)]
 pub struct LoadConfig {
     /// Where the node listens (UDP).

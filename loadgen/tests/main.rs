@@ -1,4 +1,5 @@
-//! The program as it is called, and runs against a node in memory.
+//! The program as it is called, and runs against a node in memory: that of the client's tests, for
+//! which this crate names bytes, quinn, rcgen, rustls and rustls_pki_types among its own.
 
 mod arguments;
 mod load;
