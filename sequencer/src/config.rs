@@ -34,7 +34,7 @@ pub struct Config {
 pub struct IngestSection {
     /// Address and port of the QUIC endpoint; port 0 takes a free one. Default 127.0.0.1:4433.
     pub listen: SocketAddr,
-    /// Names in the server's certificate. Default `["localhost"]`.
+    /// Names in the server's certificate. Default `["localhost", "127.0.0.1"]`.
     pub server_names: Vec<String>,
     /// How far ahead of the node's clock a reading or signature may be, milliseconds.
     /// Default 60,000; at most 3,600,000.
@@ -49,7 +49,7 @@ impl Default for IngestSection {
     fn default() -> IngestSection {
         IngestSection {
             listen: SocketAddr::from(([127, 0, 0, 1], 4433)),
-            server_names: vec!["localhost".into()],
+            server_names: vec!["localhost".into(), "127.0.0.1".into()],
             clock_skew_ms_max: 60_000,
             released_frames_max: 1024,
             limits: IngestConfig::default(),

@@ -243,11 +243,19 @@ impl StoredGroup {
     }
 }
 
-/// What admission delivers to: a signer thread and the batcher.
+/// The signer thread and the way to it.
+#[derive(Debug)]
+struct Signer {
+    groups: SyncSender<Vec<Receipt>>,
+    thread: thread::JoinHandle<()>,
+}
+
+/// What admission delivers to: a signer thread and the batcher. Dropping it waits for the signer,
+/// which holds the journal open.
 #[derive(Debug)]
 pub struct NodeDelivery {
     hub: ReceiptHub,
-    groups: SyncSender<Vec<Receipt>>,
+    signer: Option<Signer>,
     windows: mpsc::Sender<ClosedWindow>,
     windows_missed: u64,
 }
@@ -263,10 +271,11 @@ impl NodeDelivery {
     ) -> io::Result<(NodeDelivery, mpsc::Receiver<ClosedWindow>)> {
         let (groups, waiting) = sync_channel(config.groups_max.max(1));
         let (windows, closed) = mpsc::channel(config.windows_max.max(1));
-        let signer = hub.clone();
+        let signs = hub.clone();
         let thread = thread::Builder::new().name("receipt-signer".into());
-        thread.spawn(move || sign_all(&signer, &waiting))?;
-        Ok((NodeDelivery { hub, groups, windows, windows_missed: 0 }, closed))
+        let thread = thread.spawn(move || sign_all(&signs, &waiting))?;
+        let signer = Some(Signer { groups, thread });
+        Ok((NodeDelivery { hub, signer, windows, windows_missed: 0 }, closed))
     }
 
     /// Windows that the batcher has to read from the journal, since the start.
@@ -282,14 +291,22 @@ fn sign_all(hub: &ReceiptHub, groups: &Receiver<Vec<Receipt>>) {
     }
 }
 
+impl Drop for NodeDelivery {
+    fn drop(&mut self) {
+        if let Some(Signer { groups, thread }) = self.signer.take() {
+            drop(groups);
+            // A panic of the signer took its session's receipts with it: clients send again.
+            drop(thread.join());
+        }
+    }
+}
+
 impl Deliver for NodeDelivery {
     /// Only receipts that somebody waits for are signed: any other is built again when asked for.
     fn receipts(&mut self, mut receipts: Vec<Receipt>) {
         receipts.retain(|receipt| self.hub.is_awaited(&receipt.holder));
-        if receipts.is_empty() {
-            return;
-        }
-        if let Err(refused) = self.groups.try_send(receipts) {
+        let Some(signer) = self.signer.as_ref().filter(|_| !receipts.is_empty()) else { return };
+        if let Err(refused) = signer.groups.try_send(receipts) {
             use std::sync::mpsc::TrySendError::{Disconnected, Full};
             let (Full(receipts) | Disconnected(receipts)) = refused;
             receipts.iter().for_each(|receipt| self.hub.leave_out(&receipt.holder));

@@ -36,11 +36,12 @@ async fn program(step: Step, report: &Report) -> Result<PathBuf, DemoError> {
     if path.exists() {
         return Ok(path);
     }
-    let command = "cargo build --release -p auditor";
+    // Together with `-p sequencer`, so that cargo chooses the features that are built already.
+    let command = "cargo build --release -p sequencer -p auditor";
     report.line("build", command);
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
-        .args(["build", "--release", "-p", "auditor"])
+        .args(["build", "--release", "-p", "sequencer", "-p", "auditor"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .stdout(Stdio::null())
         .status()

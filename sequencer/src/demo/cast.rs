@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use client::{Connection, ConnectionConfig, Deployment, Identity, Key, KeyKind, Wallet};
-use model::{Clock, GatewayId, ManualClock, Millis};
+use model::{Clock, GatewayId, ManualClock, Millis, Party};
+use statement::scope;
 use tokio::sync::Mutex;
 use wire::{RegistryChange, RegistryRecord, Role};
 use world::{Size, World};
@@ -99,7 +100,10 @@ impl Cast {
         for (n, patient) in self.patients.iter().enumerate() {
             let path = keys.join(format!("patient-{}.key", n + 1));
             step.ok(patient.key.write(&path))?;
-            step.ok(patient.wallet.lock().await.write(&Wallet::path(&path)))?;
+            let mut wallet = patient.wallet.lock().await;
+            self.introduce(&mut wallet);
+            step.ok(wallet.write(&Wallet::path(&path)))?;
+            drop(wallet);
             let device = &self.world.devices[patient.device];
             let gateway = self.world.gateways[device.gateway].id.as_str();
             let line = serde_json::json!({
@@ -115,6 +119,21 @@ impl Cast {
         }
         let path = dir.join("assignments.json");
         step.io(&path, std::fs::write(&path, assignments))
+    }
+
+    /// Tells a wallet everybody's name, so that it can print rules and claims in words.
+    fn introduce(&self, wallet: &mut Wallet) {
+        let world = &self.world;
+        let mut learn = |text: String, word| wallet.names.learn(&text, &Party::Named(word));
+        for id in &world.organisations {
+            learn(format!("organisation:{id}"), scope::organisation(id));
+        }
+        for one in &world.practitioners {
+            learn(format!("practitioner:{}", one.id), scope::practitioner(&one.id));
+        }
+        for one in &world.devices {
+            learn(format!("device:{}", one.id), scope::device(&one.id));
+        }
     }
 
     /// Everybody says goodbye.

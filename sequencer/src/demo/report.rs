@@ -171,8 +171,8 @@ fn program(name: &str) -> String {
 /// Commands to look around in a demo that is kept running.
 pub(super) fn next_steps(node: &Node, dir: &Path, cast: &Cast) -> Vec<String> {
     let mut lines = vec!["The node keeps running until Ctrl-C. In another terminal:".to_owned()];
-    lines.extend(audit_lines(node, dir));
-    lines.push(stream_line(dir, cast));
+    lines.extend(audit_lines(node, dir, cast));
+    lines.push(stream_line(node, dir, cast));
     lines.push(format!("  curl http://{}/metrics", node.endpoints().http));
     lines
 }
@@ -186,24 +186,29 @@ pub(super) fn dev_steps(node: &Node, dir: &Path, cast: &Cast) -> Vec<String> {
          {0}/identities, and who streams what in {0}/assignments.json. Ctrl-C stops it. Paste:",
         dir.display()
     )];
-    lines.push(stream_line(dir, cast));
+    lines.push(stream_line(node, dir, cast));
     let signal = cast.world.devices[cast.patients[0].device].signals[0].category.name();
     lines.push(format!(
-        "  {vitals} access --identity {0}/identities/dr-001 --key {0}/keys/dr-001.key \
-         --patient {1} --categories {signal} --purpose treatment",
+        "  {vitals} access --node {2} --identity {0}/identities/dr-001 --key {0}/keys/dr-001.key \
+         --organisation {3} --patient {1} --categories {signal} --purpose treatment \
+         --data-from 2020-01-01 --data-until 2100-01-01",
         dir.display(),
-        cast.world.patients[0].index.get()
+        cast.world.patients[0].index.get(),
+        node.endpoints().ingest,
+        cast.world.practitioners[0].organisation
     ));
     lines.push(format!(
-        "  {vitals} consent stop --identity {0}/identities/ward-wallet \
+        "  {vitals} consent stop --node {1} --identity {0}/identities/ward-wallet \
          --patient-key {0}/keys/patient-1.key",
-        dir.display()
+        dir.display(),
+        node.endpoints().ingest
     ));
-    lines.extend(audit_lines(node, dir));
+    lines.extend(audit_lines(node, dir, cast));
     lines
 }
 
-fn audit_lines(node: &Node, dir: &Path) -> [String; 2] {
+fn audit_lines(node: &Node, dir: &Path, cast: &Cast) -> [String; 2] {
+    let patient = cast.world.patients[0].index.get();
     let Endpoints { rpc, http, .. } = node.endpoints();
     let (auditor, vitals) = (program("auditor"), program("vitals"));
     let (deployment, dir) = (node.layout().deployment(), dir.display());
@@ -214,19 +219,21 @@ fn audit_lines(node: &Node, dir: &Path) -> [String; 2] {
             deployment.display()
         ),
         format!(
-            "  {vitals} log --patient-key {dir}/keys/patient-1.key --data http://{http} \
+            "  {vitals} log --patient-key {dir}/keys/patient-1.key --patient {patient} \
+             --identity {dir}/identities/ward-wallet --data http://{http} \
              --headers {dir}/headers.json"
         ),
     ]
 }
 
-fn stream_line(dir: &Path, cast: &Cast) -> String {
+fn stream_line(node: &Node, dir: &Path, cast: &Cast) -> String {
     let device = &cast.world.devices[cast.patients[0].device];
     let gateway = &cast.world.gateways[device.gateway].id;
     format!(
-        "  seq 60 100 | {} stream --identity {}/identities/{gateway} --device {} --patient {} \
-         --signal {} --rate-hz 100 --stdin",
+        "  seq 60 100 | {} stream --node {} --identity {}/identities/{gateway} --device {} \
+         --patient {} --signal {} --rate-hz 100 --stdin",
         program("vitals"),
+        node.endpoints().ingest,
         dir.display(),
         device.id,
         cast.world.patients[0].index.get(),
