@@ -24,6 +24,9 @@ use ward::{Running, Ward, chain};
 
 const FRAMES: usize = 256;
 const FRAME_READINGS: usize = 256;
+/// Patients who stream, and those of the window that is proven.
+const STREAMING: u32 = 8;
+const PROVEN: u32 = 2;
 const KEY_VERSION: u32 = 1;
 
 fn disk() -> PathBuf {
@@ -78,7 +81,7 @@ fn frames_to_receipts(criterion: &mut Criterion) {
 
 /// A ward whose writer runs; the receipts of its preparation are taken away.
 fn started() -> Running {
-    let running = Ward::open(&disk()).start();
+    let running = Ward::open(&disk(), STREAMING).start();
     running.receipts.try_iter().for_each(drop);
     running
 }
@@ -91,7 +94,7 @@ struct Full {
 }
 
 fn full_window(disk: &Path) -> Full {
-    let mut ward = Ward::open(disk);
+    let mut ward = Ward::open(disk, PROVEN);
     for (key, bytes) in ward.cast.frames(FRAMES, FRAME_READINGS) {
         let item = ward.cast.item(key, bytes);
         assert!(matches!(ward.submit(item), Answer::FrameStored));

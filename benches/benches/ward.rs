@@ -23,7 +23,6 @@ use wire::{
 };
 use world::{Size, World};
 
-const PATIENTS: u32 = 8;
 const SEED: u64 = 7;
 
 /// Hands on what the ledger delivers.
@@ -71,7 +70,7 @@ fn key_hash(key: &SecretKey) -> Word {
 
 impl Ward {
     /// One gateway, and patients who are enrolled and let their device collect.
-    pub(crate) fn open(disk: &Path) -> Ward {
+    pub(crate) fn open(disk: &Path, patients: u32) -> Ward {
         let folder = tempfile::tempdir_in(disk).expect("a folder to write in");
         let medium = FileMedium::open(&folder.path().join("log")).expect("a new file");
         let genesis = Genesis { log_id: [5; 16], chain_hash: [6; 32] };
@@ -87,9 +86,10 @@ impl Ward {
             clock_skew_ms_max: 60_000,
         });
         let admission = LedgerAdmission::new(ledger, delivery);
-        let mut ward = Ward { folder, log, receipts, windows, cast: Cast::new(), admission };
+        let mut ward =
+            Ward { folder, log, receipts, windows, cast: Cast::new(patients), admission };
         ward.register();
-        (0..PATIENTS as usize).for_each(|patient| ward.consent(patient));
+        (0..ward.cast.patients()).for_each(|patient| ward.consent(patient));
         ward
     }
 
@@ -127,7 +127,7 @@ impl Ward {
                 valid,
             },
         ];
-        records.extend((0..PATIENTS as usize).map(|patient| {
+        records.extend((0..self.cast.patients()).map(|patient| {
             let StreamKey { device, patient, signal } = self.cast.key(patient);
             let signals = vec![signal];
             RegistryRecord::Device {
@@ -202,9 +202,13 @@ pub(crate) struct Cast {
 }
 
 impl Cast {
-    fn new() -> Cast {
-        let world = World::new(SEED, Size { patients: PATIENTS, gateways: 1, practitioners: 1 });
-        Cast { world, sequences: vec![0; PATIENTS as usize] }
+    fn new(patients: u32) -> Cast {
+        let world = World::new(SEED, Size { patients, gateways: 1, practitioners: 1 });
+        Cast { world, sequences: vec![0; patients as usize] }
+    }
+
+    fn patients(&self) -> usize {
+        self.sequences.len()
     }
 
     fn key(&self, patient: usize) -> StreamKey {
@@ -216,7 +220,7 @@ impl Cast {
 
     /// The next frames, of each patient in turn, as they come off the wire.
     pub(crate) fn frames(&mut self, count: usize, readings: usize) -> Vec<(StreamKey, Bytes)> {
-        (0..count).map(|n| self.frame(n % PATIENTS as usize, readings)).collect()
+        (0..count).map(|n| self.frame(n % self.patients(), readings)).collect()
     }
 
     fn frame(&mut self, patient: usize, readings: usize) -> (StreamKey, Bytes) {
