@@ -123,6 +123,8 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
                 return Answer::Refused(rejected);
             }
         }
+        // A close may be stamped a little later than the clock says, and nothing precedes it.
+        let now = Millis::new(out.now()).unwrap_or(now);
         let was_close = matches!(item, Item::Close);
         let answer = match self.decide(now, item, out) {
             Verdict::Answer(answer) => return answer,
