@@ -1,0 +1,6 @@
+//! The node from outside: killed, stopped, damaged, and what patients see of it.
+
+mod kill;
+mod restart;
+mod story;
+mod support;

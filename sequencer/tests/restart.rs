@@ -1,0 +1,124 @@
+//! Stops, starts, and folders that are not as they were left.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
+
+use devchain::OpenError as ChainError;
+use journal::OpenError;
+use sequencer::ledger::{Answer, Item};
+use sequencer::node::NodeError;
+use sequencer::setup::{self, SetupError};
+use sequencer::store::StoreError;
+
+use crate::support::{Site, check_settled, close_and_settle};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backlog_is_proven_and_settled_once_over_several_starts() {
+    let site = Site::new().await;
+    let mut desk = site.desk();
+    for sequence in 1..=3 {
+        desk.submit(site.frame(sequence));
+    }
+    desk.submit(Item::Close);
+    // Window 1 is closed and not proven, window 2 is open.
+    desk.submit(site.frame(4));
+    drop(desk);
+
+    let (node, edge) = site.start().await;
+    node.settled(1).await.unwrap();
+    check_settled(&edge, node.store(), 1).await;
+    assert_eq!(node.status().await.unwrap().window.0, 2);
+    assert!(!node.status().await.unwrap().window_is_empty, "frame 4 waits in window 2");
+    node.submit(site.frame(5)).await.unwrap();
+    node.submit(Item::Close).await.unwrap();
+    drop(edge);
+    // Window 2 is proven on the way out at the latest; nobody waits for its settlement.
+    node.stop().await;
+
+    let (node, edge) = site.start().await;
+    node.settled(2).await.unwrap();
+    check_settled(&edge, node.store(), 2).await;
+    drop(edge);
+    node.stop().await;
+
+    // Nothing is left to do: nothing is proven or settled a second time.
+    let (node, edge) = site.start().await;
+    assert_eq!(node.watched().totals().proofs, 0);
+    assert_eq!(close_and_settle(&node).await, 3, "an empty window settles too");
+    assert_eq!(node.watched().totals().proofs, 0);
+    check_settled(&edge, node.store(), 3).await;
+    let collected: u32 = edge.settled().await.unwrap().iter().map(|b| b.header.collect).sum();
+    assert_eq!(collected, 2, "one segment in window 1, one in window 2");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_in_use_is_refused() {
+    let site = Site::new().await;
+    let chain = site.chain();
+    let again = setup::open_chain(&site.layout, &site.config, site.clock.clone());
+    assert!(matches!(again, Err(SetupError::Chain(ChainError::Busy { .. }))));
+    let (provider, embedded) = (chain.provider.clone(), chain.embedded.clone());
+    let node = site.start_on(chain).await.unwrap();
+    match site.start_on(setup::Chain { provider, embedded }).await {
+        Err(NodeError::Store(StoreError::Busy)) => {}
+        Err(error) => panic!("expected a busy store, found {error}"),
+        Ok(_) => panic!("expected a busy store, found two nodes"),
+    }
+    node.submit(site.frame(1)).await.unwrap();
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn proving_keys_of_another_deployment_are_refused() {
+    let site = Site::new().await;
+    let mut other = site.deployment.clone();
+    let key = other.keys.iter_mut().find(|key| key.circuit == 2).unwrap();
+    key.id.0[0] ^= 1;
+    other.write(&site.layout.deployment()).unwrap();
+    let error = site.start_error().await;
+    assert!(matches!(&error, NodeError::Keys { shape } if shape == "c2-test"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_torn_tail_is_cut_and_the_node_goes_on() {
+    let site = Site::new().await;
+    let mut desk = site.desk();
+    desk.submit(site.frame(1));
+    let whole = std::fs::metadata(site.layout.journal()).unwrap().len();
+    desk.submit(site.frame(2));
+    drop(desk);
+    // The write of frame 2 did not reach the disk as a whole.
+    let torn = std::fs::metadata(site.layout.journal()).unwrap().len() - 20;
+    let file = OpenOptions::new().write(true).open(site.layout.journal()).unwrap();
+    file.set_len(torn).unwrap();
+    drop(file);
+    let copy = site.beside("copy.log");
+    std::fs::copy(site.layout.journal(), &copy).unwrap();
+    assert_eq!(site.open_log_at(&copy).1.cut_bytes, torn - whole);
+
+    let (node, edge) = site.start().await;
+    assert!(matches!(node.submit(site.frame(2)).await.unwrap(), Answer::FrameStored));
+    assert!(matches!(node.submit(site.frame(1)).await.unwrap(), Answer::FrameDuplicate { .. }));
+    assert_eq!(close_and_settle(&node).await, 1);
+    check_settled(&edge, node.store(), 1).await;
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_journal_is_reported_and_left_as_it_is() {
+    let site = Site::new().await;
+    let mut desk = site.desk();
+    (1..=3).for_each(|sequence| drop(desk.submit(site.frame(sequence))));
+    drop(desk);
+    let path = site.layout.journal();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    let file = OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all_at(&bytes[middle..=middle], middle as u64).unwrap();
+    drop(file);
+    let error = site.start_error().await;
+    assert!(matches!(&error, NodeError::Journal(OpenError::Corrupt(_))), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), bytes, "nothing is cut");
+}

@@ -1,0 +1,327 @@
+//! A node's folder with one patient, one monitor and one gateway, prepared without a running node.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use client::{Key, KeyKind, Wallet};
+use journal::{Admission, FileMedium, Genesis, Log, Recovery};
+use l1_contracts::{Deployment, Edge};
+use model::{
+    Action, BatchNumber, Categories, Clock, DeviceId, EpochNumber, GatewayId, Interval, Kind,
+    Labels, Operation, OrganisationId, Party, PatientIndex, Purposes, Rule, RuleSlot, Sequence,
+    StreamHandle, SystemClock, limits,
+};
+use sequencer::authority::{Authority, ClientDeployment};
+use sequencer::config::Config;
+use sequencer::deliver::{DeliverConfig, ReceiptHub};
+use sequencer::layout::Layout;
+use sequencer::ledger::{Answer, ClosedWindow, Deliver, Item, LedgerAdmission, LedgerConfig};
+use sequencer::node::{Node, NodeError};
+use sequencer::prove::ProverKeys;
+use sequencer::recover::recover;
+use sequencer::setup::{self, Chain};
+use sequencer::store::Store;
+use statement::operation::SignedOperation;
+use statement::scope;
+use tempfile::TempDir;
+use wire::{
+    DeviceTime, Frame, FramePlace, Holder, Reading, Receipt, RegistryChange, RegistryRecord, Role,
+    StreamKey,
+};
+
+const ECG: u32 = 131_328;
+/// Signatures are valid this long.
+const VALID_MS: u64 = 10 * 60 * 1000;
+
+pub(crate) fn gateway() -> GatewayId {
+    GatewayId::new("gateway").unwrap()
+}
+
+pub(crate) fn stream_key() -> StreamKey {
+    let device = DeviceId::new("monitor").unwrap();
+    StreamKey { device, patient: PatientIndex::new(12_345).unwrap(), signal: ECG }
+}
+
+fn registrar() -> Key {
+    Key::from_secret(KeyKind::Registrar, [1; 32])
+}
+
+fn patient() -> Key {
+    Key::from_secret(KeyKind::Patient, [2; 32])
+}
+
+/// Made once and kept for the next run: small circuits, the same for every test.
+fn proving_keys_folder() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("proving-keys")
+}
+
+pub(crate) fn proving_keys() -> Arc<ProverKeys> {
+    static KEYS: OnceLock<Arc<ProverKeys>> = OnceLock::new();
+    let open = || ProverKeys::open(&proving_keys_folder(), "c1-test", "c2-test", |_| {});
+    KEYS.get_or_init(|| Arc::new(open().unwrap())).clone()
+}
+
+/// An initialised and deployed folder. Nothing has it open.
+pub(crate) struct Site {
+    dir: TempDir,
+    pub(crate) config: Config,
+    pub(crate) layout: Layout,
+    pub(crate) deployment: Deployment,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) wallet: Wallet,
+}
+
+impl Site {
+    pub(crate) async fn new() -> Site {
+        Site::with_clock(Arc::new(SystemClock)).await
+    }
+
+    pub(crate) async fn with_clock(clock: Arc<dyn Clock>) -> Site {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(&dir.path().join("node"));
+        let (config, keys) = (config(), proving_keys());
+        setup::init(&layout, &config, clock.now()).unwrap();
+        let chain = setup::open_chain(&layout, &config, clock.clone()).unwrap();
+        let registrar = registrar().key_hash();
+        let deployment = setup::deploy(&layout, &chain, &keys, registrar, clock.now()).await;
+        let deployment = deployment.unwrap();
+        let wallet = Wallet::new(deployment.scope(), stream_key().patient);
+        let mut site = Site { dir, config, layout, deployment, clock, wallet };
+        site.onboard();
+        site
+    }
+
+    /// Registers gateway and monitor, enrols the patient, and permits the monitor to collect.
+    fn onboard(&mut self) {
+        let authority = Authority::load(&self.layout.authority()).unwrap();
+        let valid = setup::certificates_valid(self.clock.now());
+        let issued = authority.issue_client(Role::Gateway, gateway().as_str(), valid).unwrap();
+        issued.write_client(&self.identity(), &self.client_deployment()).unwrap();
+        let id = OrganisationId::new("hospital").unwrap();
+        let organisation = id.clone();
+        let StreamKey { device, patient, signal } = stream_key();
+        let mut desk = self.desk();
+        for record in [
+            RegistryRecord::Organisation { id },
+            RegistryRecord::Gateway {
+                id: gateway(),
+                organisation: organisation.clone(),
+                fingerprint: issued.fingerprint(),
+                valid,
+            },
+            RegistryRecord::Device { id: device, organisation, patient, signals: vec![signal] },
+        ] {
+            desk.submit(Item::Registry(RegistryChange::Add(record)));
+        }
+        self.enrol(&mut desk);
+    }
+
+    fn enrol(&mut self, desk: &mut Desk) {
+        let operation = self.wallet.enrolment(&patient(), self.clock.now(), VALID_MS);
+        let signed = self.sign(operation, &registrar());
+        self.apply(&signed, &desk.submit(operation_item(&signed)));
+        let rule = Rule {
+            actor: Party::Named(scope::device(&stream_key().device)),
+            source: Party::Any,
+            categories: Categories::ALL,
+            purposes: Purposes::ALL,
+            kinds: Kind::Collect.only(),
+            labels: Labels::ALL,
+            access: Interval::ALWAYS,
+            data: Interval::ALWAYS,
+        };
+        let signed = self.change(Action::Write { slot: RuleSlot::Permit(0), rule });
+        self.apply(&signed, &desk.submit(operation_item(&signed)));
+    }
+
+    /// Signs a change of the patient's record.
+    pub(crate) fn change(&self, action: Action) -> SignedOperation {
+        let operation = self.wallet.change(action, self.clock.now(), VALID_MS).unwrap();
+        self.sign(operation, &patient())
+    }
+
+    fn sign(&self, operation: Operation, key: &Key) -> SignedOperation {
+        let domain = scope::sig_domain(self.deployment.scope());
+        SignedOperation::sign(operation, domain, &key.signer())
+    }
+
+    /// The wallet takes an operation over as the node did.
+    pub(crate) fn apply(&mut self, signed: &SignedOperation, answer: &Answer) {
+        let Answer::OperationApplied { t_op, .. } = answer else {
+            panic!("expected an operation that took effect, found {answer:?}")
+        };
+        self.wallet.applied(signed, *t_op, registrar().key_hash()).unwrap();
+    }
+
+    /// The folder of the gateway's certificate.
+    pub(crate) fn identity(&self) -> PathBuf {
+        self.dir.path().join("gateway")
+    }
+
+    /// A path beside the node's folder.
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn client_deployment(&self) -> ClientDeployment {
+        ClientDeployment {
+            scope: self.deployment.scope(),
+            receipt_signer: wire::Address(self.deployment.receipt_signer.into_array()),
+            registrar: self.deployment.registrar_key_hash().ok(),
+            address: "127.0.0.1:0".into(),
+            server_name: "localhost".into(),
+        }
+    }
+
+    pub(crate) fn ledger_config(&self) -> LedgerConfig {
+        LedgerConfig {
+            scope: self.deployment.scope(),
+            registrar_key_hash: self.deployment.registrar_key_hash().unwrap(),
+            genesis_time: self.deployment.genesis_time().unwrap(),
+            limits: self.config.window_limits(),
+            released_frames_max: self.config.ingest.released_frames_max,
+            clock_skew_ms_max: self.config.ingest.clock_skew_ms_max,
+        }
+    }
+
+    /// The journal, as a node opens it.
+    pub(crate) fn open_log(&self) -> (Log<FileMedium>, Recovery) {
+        self.open_log_at(&self.layout.journal())
+    }
+
+    pub(crate) fn open_log_at(&self, path: &Path) -> (Log<FileMedium>, Recovery) {
+        let id = sequencer::secrets::open(&self.layout.journal_id()).unwrap();
+        let mut log_id = [0; 16];
+        log_id.copy_from_slice(&id[..16]);
+        let chain_hash = statement::journal::genesis(self.deployment.scope());
+        Log::open(FileMedium::open(path).unwrap(), Genesis { log_id, chain_hash }).unwrap()
+    }
+
+    /// What signs receipts, on a journal.
+    pub(crate) fn hub(&self, log: &Log<FileMedium>) -> ReceiptHub {
+        let key = setup::receipt_key(&self.layout).unwrap();
+        let scope = self.deployment.scope();
+        ReceiptHub::new(key, scope, log.reader(), &DeliverConfig::default())
+    }
+
+    /// Admission without a prover behind it.
+    pub(crate) fn desk(&self) -> Desk {
+        let (log, _) = self.open_log();
+        let recovered = recover(&log, self.ledger_config(), BatchNumber(0)).unwrap();
+        let admission = LedgerAdmission::new(recovered.ledger, Nowhere);
+        Desk { log, admission, clock: self.clock.clone() }
+    }
+
+    pub(crate) fn chain(&self) -> Chain {
+        setup::open_chain(&self.layout, &self.config, self.clock.clone()).unwrap()
+    }
+
+    pub(crate) async fn start_on(&self, chain: Chain) -> Result<Node, NodeError> {
+        let (folder, clock) = (self.layout.folder(), self.clock.clone());
+        Node::start(folder, &self.config, chain, proving_keys(), clock).await
+    }
+
+    /// Starts the node, and opens a second door to its chain.
+    pub(crate) async fn start(&self) -> (Node, Edge) {
+        let chain = self.chain();
+        let edge = Edge::connect(chain.provider.clone(), self.deployment.clone()).await.unwrap();
+        (self.start_on(chain).await.unwrap(), edge)
+    }
+
+    /// What a start that must fail says.
+    pub(crate) async fn start_error(&self) -> NodeError {
+        match self.start_on(self.chain()).await {
+            Err(error) => error,
+            Ok(_) => panic!("expected the node to refuse to start"),
+        }
+    }
+
+    /// The frame with this sequence, measured now.
+    pub(crate) fn frame(&self, sequence: u64) -> Item {
+        let key = stream_key();
+        let signal = key.signal().unwrap();
+        let (handle, epoch) = (StreamHandle(1), EpochNumber(1));
+        let place = FramePlace { handle, epoch, sequence: Sequence(sequence) };
+        let reading = Reading::new(DeviceTime::from_millis(self.clock.now()), 72);
+        let frame = Frame::encode_raw(place, signal, &[reading]).unwrap();
+        let measured = frame.check(signal).unwrap();
+        Item::Frame { gateway: gateway(), key, frame, measured }
+    }
+}
+
+/// Free ports, windows that only a test closes, small circuits.
+fn config() -> Config {
+    let mut config = Config::default();
+    config.ingest.listen.set_port(0);
+    config.http.listen.set_port(0);
+    config.batch.close_after_ms = limits::WINDOW_MS_MAX - 1000;
+    config.batch.operations_shape = "c1-test".into();
+    config.batch.claims_shape = "c2-test".into();
+    config.prover.keys = Some(proving_keys_folder());
+    config
+}
+
+pub(crate) fn operation_item(signed: &SignedOperation) -> Item {
+    let operation = wire::SignedOperation::new(signed.to_bytes().to_vec()).unwrap();
+    Item::Operation { requester: Holder::new(Role::Operator, "admissions"), operation }
+}
+
+/// Nobody listens.
+pub(crate) struct Nowhere;
+
+impl Deliver for Nowhere {
+    fn receipts(&mut self, _: Vec<Receipt>) {}
+    fn closed(&mut self, _: ClosedWindow) {}
+}
+
+/// Admission on the node's journal, one item a group; what is closed here stays unproven.
+pub(crate) struct Desk {
+    log: Log<FileMedium>,
+    admission: LedgerAdmission<Nowhere>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Desk {
+    /// Submits an item that must be accepted.
+    pub(crate) fn submit(&mut self, item: Item) -> Answer {
+        let mut group = self.log.builder(self.clock.now().get());
+        let answer = self.admission.admit(group.now(), item, &mut group);
+        assert!(!matches!(answer, Answer::Refused(_)), "{answer:?}");
+        let committed = self.log.append_built(group).unwrap();
+        self.admission.committed(&committed);
+        answer
+    }
+}
+
+/// Batches 1 to `last` are settled, each once, each on the one before; the store says the same.
+pub(crate) async fn check_settled(edge: &Edge, store: &Store, last: u64) {
+    let settled = edge.settled().await.unwrap();
+    let numbers: Vec<u64> = settled.iter().map(|batch| batch.header.number.0).collect();
+    assert_eq!(numbers, (1..=last).collect::<Vec<_>>());
+    let (root, time) = (edge.deployment().genesis_root(), edge.deployment().genesis_time());
+    let (root, mut time) = (root.unwrap(), time.unwrap());
+    let mut previous = scope::genesis_hash(edge.scope(), root, time);
+    let mut root = root;
+    for batch in &settled {
+        let header = &batch.header;
+        assert_eq!((header.previous, header.root_in), (previous, root), "batch {header:?}");
+        assert_eq!(header.window.t0(), time, "windows abut");
+        let row = store.batch(header.number).unwrap().expect("a settled batch is stored");
+        assert_eq!(row.header_hash, batch.header_hash);
+        assert!(row.settled.is_some());
+        (previous, root, time) = (batch.header_hash, header.root_out, header.window.t1());
+    }
+    let state = edge.state().await.unwrap();
+    assert_eq!((state.number, state.head_hash), (last, previous));
+    assert_eq!((state.root, state.last_t1), (root, time));
+    assert_eq!(store.last_settled().unwrap(), BatchNumber(last));
+    assert_eq!(store.last_assembled().unwrap().map(|(number, _)| number.0), Some(last));
+}
+
+/// Closes the open window and waits until it is settled; returns its number.
+pub(crate) async fn close_and_settle(node: &Node) -> u64 {
+    let number = node.status().await.unwrap().window.0;
+    node.submit(Item::Close).await.unwrap();
+    node.settled(number).await.unwrap();
+    number
+}
