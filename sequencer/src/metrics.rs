@@ -37,8 +37,6 @@ pub struct Declared {
     pub help: &'static str,
 }
 
-/// Seconds of disk syncs: 100 us to 3 s.
-const SYNC_SECONDS: [f64; 10] = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0];
 /// Seconds of proofs: 0.1 s to 10 min.
 const PROOF_SECONDS: [f64; 10] = [0.1, 0.3, 1.0, 3.0, 10.0, 20.0, 40.0, 90.0, 200.0, 600.0];
 /// Seconds between the end of a window and the block that settles it: 1 s to a day.
@@ -151,8 +149,6 @@ metrics! {
         "Claims that no live rule covered, by the rule that refused them.";
     pub journal_groups_total: IntCounter [], "groups", "Groups made durable.";
     pub journal_entries_total: IntCounter [], "entries", "Entries made durable.";
-    pub journal_sync_seconds: Histogram [] [SYNC_SECONDS], "seconds",
-        "Time that writing and syncing one group took.";
     pub receipts_total: IntCounter [], "receipts", "Receipts sent, repetitions included.";
     pub operations_total: IntCounter [], "operations", "Consent operations applied.";
     accesses_total: IntCounterVec ["kind", "outcome"], "requests",

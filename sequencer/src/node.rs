@@ -308,7 +308,7 @@ fn start_tasks(
     );
     let (wake, watched) = (common.wake.clone(), common.watched.clone());
     let settling = spawn_settler(settler, wake, common.stop.subscribe(), watched);
-    Ok(vec![settling, spawn_windows(core.admit.clone(), config.batch.close_after_ms, common)])
+    Ok(vec![settling, spawn_windows(core, config.batch.close_after_ms, common)])
 }
 
 impl Node {
@@ -533,7 +533,11 @@ fn spawn_batcher(
     watched: Watched,
 ) -> Result<JoinHandle<()>, NodeError> {
     let work = move || {
-        let live = std::iter::from_fn(|| windows.blocking_recv());
+        let queue = watched.metrics().prove_queue.clone();
+        let live = std::iter::from_fn(|| {
+            queue.set(windows.len() as i64);
+            windows.blocking_recv()
+        });
         for window in backlog.into_iter().chain(live) {
             watched.metrics().batches_closed_total.inc();
             if let Err(error) = batcher.window(&window) {
@@ -558,8 +562,11 @@ fn spawn_settler(
 }
 
 /// Closes the window when it is old enough, by the injected clock.
-fn spawn_windows(admit: Admit, close_after_ms: u64, common: &Common) -> Task<()> {
+/// Counts on the way what the journal made durable.
+fn spawn_windows(core: &Core, close_after_ms: u64, common: &Common) -> Task<()> {
     let (clock, watched) = (common.clock.clone(), common.watched.clone());
+    let (admit, journal) = (core.admit.clone(), core.journal.clone());
+    let mut counted = journal.head();
     let mut stop = common.stop.subscribe();
     tokio::spawn(async move {
         while !*stop.borrow_and_update() {
@@ -572,6 +579,11 @@ fn spawn_windows(admit: Admit, close_after_ms: u64, common: &Common) -> Task<()>
                 Ok(_) | Err(AdmitError::Busy { .. }) => continue,
                 Err(error) => return watched.fail("journal", &error),
             };
+            let head = journal.head();
+            let metrics = watched.metrics();
+            metrics.journal_groups_total.inc_by(head.group - counted.group);
+            metrics.journal_entries_total.inc_by(head.position - counted.position);
+            counted = head;
             let age_ms = clock.now().since(status.t0);
             watched.metrics().window_age_seconds.set(age_ms as f64 / 1000.0);
             if age_ms >= close_after_ms

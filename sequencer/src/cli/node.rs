@@ -60,7 +60,9 @@ pub(crate) struct RunArgs {
 pub(crate) fn init(args: &InitArgs) -> Outcome {
     let layout = Layout::new(&args.folder.dir);
     setup::init(&layout, &Config::default(), SystemClock.now()).map_err(failed)?;
+    let account = setup::settlement_signer(&layout).map_err(failed)?.address();
     println!("{}: ready; next: sequencer deploy --registrar 0x...", args.folder.dir.display());
+    println!("settlement account {account}: fund it, unless the chain is the embedded one");
     Ok(())
 }
 
@@ -89,7 +91,10 @@ pub(crate) fn deploy(args: DeployArgs) -> Outcome {
         let chain = setup::open_chain(&layout, &config, clock).map_err(failed)?;
         let now = SystemClock.now();
         let deployment = setup::deploy(&layout, &chain, &keys, registrar, now).await;
-        let deployment = deployment.map_err(failed)?;
+        let account = setup::settlement_signer(&layout).map_err(failed)?.address();
+        let deployment = deployment.map_err(|error| {
+            failed(anyhow::Error::new(error).context(format!("deploying from account {account}")))
+        })?;
         println!("settlement {} on chain {}", deployment.settlement, deployment.chain_id);
         println!("written: {}", layout.deployment().display());
         Ok(())
