@@ -35,6 +35,8 @@ struct Stream {
     held: VecDeque<Frame>,
     /// How many of them are under way on this connection.
     under_way: usize,
+    /// Receipted runs, first to last, that do not follow `receipted` yet; at most one a frame held.
+    overtaken: BTreeMap<Sequence, Sequence>,
     paused_until: Option<Millis>,
     ending: bool,
 }
@@ -219,6 +221,7 @@ impl ClientSession {
             sent: receipted,
             held: VecDeque::new(),
             under_way: 0,
+            overtaken: BTreeMap::new(),
             paused_until: None,
             ending: false,
         };
@@ -517,15 +520,34 @@ impl ClientSession {
         Ok(())
     }
 
-    /// Counts off receipted frames. A receipt that overtakes the one before it, as may happen
-    /// after a reconnect, is passed over: what it acknowledges is sent and acknowledged again.
+    /// Counts off receipted frames. A receipt that overtakes the one before it waits for that one:
+    /// after a reconnect, what is stored already is acknowledged later than what is new.
     fn durable(&mut self, handle: StreamHandle, (first, last): (Sequence, Sequence)) {
         let Some(stream) = self.streams.get_mut(&handle) else {
             return;
         };
         if first.0 > stream.receipted.0 + 1 {
+            let latest = stream.overtaken.entry(first).or_insert(last);
+            *latest = last.max(*latest);
             return;
         }
+        self.count_off(handle, last);
+        while let Some(last) = self.next_overtaken(handle) {
+            self.count_off(handle, last);
+        }
+    }
+
+    /// Takes a run that follows by now.
+    fn next_overtaken(&mut self, handle: StreamHandle) -> Option<Sequence> {
+        let stream = self.streams.get_mut(&handle)?;
+        let run = stream.overtaken.first_entry()?;
+        (run.key().0 <= stream.receipted.0 + 1).then(|| run.remove())
+    }
+
+    fn count_off(&mut self, handle: StreamHandle, last: Sequence) {
+        let Some(stream) = self.streams.get_mut(&handle) else {
+            return;
+        };
         let Some(more) = last.0.checked_sub(stream.receipted.0).filter(|more| *more > 0) else {
             return;
         };

@@ -395,7 +395,7 @@ fn a_receipt_frees_the_spool_and_the_credit() {
 }
 
 #[test]
-fn an_overtaking_receipt_frees_nothing() {
+fn an_overtaking_receipt_frees_nothing_before_the_one_it_overtook() {
     let (mut pair, handle) = Pair::with_stream(0, 0);
     push(&mut pair, handle, 3);
     pair.down();
@@ -403,6 +403,12 @@ fn an_overtaking_receipt_frees_nothing() {
     pair.server.acknowledge(receipt_for(2, 3));
     assert!(matches!(pair.down()[..], [ClientEvent::Receipt(_)]));
     assert_eq!(pair.client.under_way().frames, 3);
+    let mut overtaken = receipt_for(1, 1).receipt;
+    overtaken.group.group = 2;
+    pair.server.acknowledge(overtaken.sign(&samples::key()).expect("signed"));
+    let durable = |last| ClientEvent::Durable { handle, last: Sequence(last) };
+    assert_eq!(pair.down()[1..], [durable(1), durable(3)]);
+    assert_eq!(pair.client.under_way().frames, 0);
 }
 
 /// What a client says to one receipt after it sent two frames.
