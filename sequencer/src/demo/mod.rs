@@ -94,7 +94,8 @@ fn beside_program(name: &str) -> Option<PathBuf> {
 }
 
 /// Starts a development node: the demo's ward in small, without its story. Writes patients' and
-/// practitioners' keys, identity folders and `assignments.json` into `dir` and prints what to paste.
+/// practitioners' keys, identity folders and `assignments.json` into `dir`, and prints what to
+/// paste.
 ///
 /// # Errors
 /// [`DemoError`].
