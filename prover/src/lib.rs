@@ -14,6 +14,7 @@
 pub mod arkworks;
 pub mod engine;
 pub mod export;
+pub mod job;
 pub mod keys;
 pub mod qap;
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::sample::chain;
 
-fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, Value) {
+pub(crate) fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, Value) {
     let output = Command::new(env!("CARGO_BIN_EXE_prover"))
         .current_dir(folder)
         .args(arguments)

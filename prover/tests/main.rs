@@ -1,6 +1,8 @@
 //! The prover against ark-groth16, against damage and against wrong assignments.
 
 mod cli;
+mod enrolment;
+mod jobs;
 mod keys;
 mod proofs;
 mod sample;

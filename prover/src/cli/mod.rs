@@ -2,6 +2,7 @@
 
 mod export;
 mod inspect;
+mod prove;
 mod setup;
 mod shapes;
 mod verify;
@@ -31,6 +32,7 @@ pub(crate) struct Prover {
 const EXAMPLES: &str = "Examples:
   prover setup --shape c2-test --dir keys
   prover export --shape c2-test --r1cs c2-test.r1cs --vkey verification_key.json
+  prover prove --shape c2-test --wtns c2-test.wtns --keys keys --out proof
   prover verify --vkey verification_key.json --proof proof.json --public public.json
   prover inspect keys/0c5e...dev-insecure.key --json";
 
@@ -42,6 +44,8 @@ enum Command {
     Setup(setup::Setup),
     /// Write a shape's circuit and development key for snarkjs and rapidsnark.
     Export(export::Export),
+    /// Prove what a witness file assigns to a shape, under the shape's development key.
+    Prove(prove::Prove),
     /// Verify a proof: is there a witness for these public inputs under this key?
     Verify(verify::Verify),
     /// Show what a key file says it is, and check its hash.
@@ -59,6 +63,7 @@ pub(crate) fn run(prover: Prover) -> Result<Report, Failure> {
         Command::Shapes(shapes) => shapes.run(),
         Command::Setup(setup) => setup.run(),
         Command::Export(export) => export.run(),
+        Command::Prove(prove) => prove.run(),
         Command::Verify(verify) => verify.run(),
         Command::Inspect(inspect) => inspect.run(),
     }

@@ -8,6 +8,7 @@
 
 mod json;
 mod r1cs;
+mod wtns;
 mod zkey;
 
 use ark_ff::{BigInteger, PrimeField};
@@ -16,7 +17,8 @@ pub use json::{
     JsonError, proof_json, public_json, read_proof, read_public, read_verification_key,
     verification_key_json,
 };
-pub use r1cs::{r1cs, wtns};
+pub use r1cs::r1cs;
+pub use wtns::{WtnsError, read_wtns, wtns};
 pub use zkey::zkey;
 
 /// Assembles a file of numbered sections.

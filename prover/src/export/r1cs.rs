@@ -1,10 +1,10 @@
-//! `.r1cs` and `.wtns`.
+//! `.r1cs`: the constraint system.
 
 use ark_bn254::Fr;
 use ark_ff::{BigInteger, PrimeField};
 
 use super::{push_count, push_field, sections};
-use circuits::builder::{Assignment, R1cs, Row};
+use circuits::builder::{R1cs, Row};
 
 /// The constraint system as `.r1cs`: all public columns are outputs, wires are labelled by number.
 pub fn r1cs(r1cs: &R1cs) -> Vec<u8> {
@@ -24,17 +24,6 @@ pub fn r1cs(r1cs: &R1cs) -> Vec<u8> {
     }
     let labels = (0..columns as u64).flat_map(u64::to_le_bytes).collect();
     sections(b"r1cs", 1, &[header, constraints, labels])
-}
-
-/// The assignment as `.wtns`.
-pub fn wtns(assignment: &Assignment) -> Vec<u8> {
-    let columns = assignment.instance.len() + assignment.witness.len();
-    let mut header = Vec::new();
-    push_field::<Fr>(&mut header);
-    push_count(&mut header, columns);
-    let values = assignment.instance.iter().chain(&assignment.witness);
-    let body = values.flat_map(|value| value.into_bigint().to_bytes_le()).collect();
-    sections(b"wtns", 2, &[header, body])
 }
 
 /// Readers expect the columns of a row in ascending order.

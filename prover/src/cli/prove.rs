@@ -1,0 +1,75 @@
+//! `prover prove`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context;
+use circuits::shapes::Shape;
+use clap::Args;
+use prover::job::{Job, Proven};
+use prover::{Blinding, KeyStore, ProvingKey};
+use rand::rngs::OsRng;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::{Failure, Report, lines, read, shapes};
+
+#[derive(Args)]
+pub(crate) struct Prove {
+    /// The shape.
+    #[arg(long, value_name = "NAME", value_parser = shapes::parser())]
+    shape: &'static Shape,
+    /// The value of every column, as snarkjs and circom's witness programs write it.
+    #[arg(long, value_name = "FILE")]
+    wtns: PathBuf,
+    /// Folder for proof.json, public.json and proof.bin, the proof's 256 bytes on chain.
+    #[arg(long, value_name = "FOLDER")]
+    out: PathBuf,
+    /// Folder of the keys; the shape's key is made if it is not there.
+    #[arg(long, value_name = "FOLDER", default_value = "keys")]
+    keys: PathBuf,
+}
+
+impl Prove {
+    pub(crate) fn run(self) -> Result<Report, Failure> {
+        let wtns = Zeroizing::new(read(&self.wtns)?);
+        eprintln!("{}: learning the matrices", self.shape.name);
+        let r1cs = self.shape.matrices();
+        let job = Job::read(&r1cs, &wtns).with_context(|| self.wtns.display().to_string())?;
+        eprintln!("{}: every rule holds, finding or making the key", self.shape.name);
+        let key = Arc::new(KeyStore::new(&self.keys).open_or_make(&r1cs)?);
+        let started = Instant::now();
+        let proven = job.prove(key.clone(), &Blinding::draw(&mut OsRng))?;
+        let seconds = started.elapsed().as_secs_f64();
+        proven.write(&self.out).with_context(|| self.out.display().to_string())?;
+        Ok(self.report(&key, &proven, seconds))
+    }
+
+    /// `seconds` is what proving and verifying took; reading and the key are not in it.
+    fn report(&self, key: &ProvingKey, proven: &Proven, seconds: f64) -> Report {
+        let id = format!("0x{}", hex::encode(key.verifying_key().id()));
+        let insecure = key.verifying_key().is_dev_insecure();
+        let worth = if insecure { "nothing: development key, anyone can forge" } else { "a proof" };
+        let files = Proven::FILES.map(|name| self.out.join(name).display().to_string());
+        let text = lines(&[
+            ("result", "proven and verified".to_owned()),
+            ("shape", self.shape.name.to_owned()),
+            ("key id", id.clone()),
+            ("inputs", proven.inputs.len().to_string()),
+            ("seconds", format!("{seconds:.3}")),
+            ("worth", worth.to_owned()),
+            ("files", files.join(" ")),
+        ]);
+        let json = json!({
+            "schema": "prover.prove.v1",
+            "shape": self.shape.name,
+            "key_id": id,
+            "inputs": proven.inputs.len(),
+            "seconds": seconds,
+            "dev_insecure": insecure,
+            "files": files,
+        });
+        Report { text, json }
+    }
+}

@@ -1,0 +1,124 @@
+//! One proof from files to files: what `prover prove` does.
+//!
+//! A [`Job`] is a witness file that was read, multiplied with the circuit's matrices and found to
+//! satisfy them. Only then is a key looked for, since making one is what takes long.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use ark_bn254::Fr;
+use circuits::builder::{Assignment, R1cs};
+use statement::proof::Proof;
+use zeroize::Zeroize;
+
+use crate::export::{self, WtnsError};
+use crate::{Blinding, Engine, PortableEngine, ProveError, ProvingKey, qap};
+
+/// An assignment that satisfies its circuit. Takes 32 bytes a column and 96 a constraint, zeroised
+/// when dropped.
+pub struct Job {
+    assignment: Assignment,
+}
+
+impl Job {
+    /// Reads a `.wtns` file and multiplies it with the matrices.
+    ///
+    /// # Errors
+    /// [`JobError`]: the file is not the circuit's, or what it assigns breaks a rule, which is
+    /// named.
+    pub fn read(r1cs: &R1cs, wtns: &[u8]) -> Result<Self, JobError> {
+        let values = export::read_wtns(wtns, r1cs.instances + r1cs.witnesses)?;
+        let (instance, witness) = values.split_at(r1cs.instances);
+        if instance[0] != Fr::from(1) {
+            return Err(JobError::Constant);
+        }
+        let [az, bz, cz] = r1cs.products(instance, witness);
+        let (instance, witness) = (instance.to_vec(), witness.to_vec());
+        let job = Self { assignment: Assignment { instance, witness, az, bz, cz } };
+        let Assignment { az, bz, cz, .. } = &job.assignment;
+        match qap::first_violation(az, bz, cz) {
+            Some(row) => Err(JobError::Violated { rule: r1cs.rules[row], row }),
+            None => Ok(job),
+        }
+    }
+
+    /// Proves under `key`. The proof was verified before it is returned.
+    ///
+    /// # Errors
+    /// [`ProveError`], among others if the key is another circuit's.
+    pub fn prove(&self, key: Arc<ProvingKey>, blinding: &Blinding) -> Result<Proven, ProveError> {
+        let engine = PortableEngine::new(key);
+        let proof = engine.prove(&self.assignment, blinding)?;
+        Ok(Proven { proof, inputs: self.assignment.instance[1..].to_vec() })
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        let Assignment { witness, az, bz, cz, .. } = &mut self.assignment;
+        for secret in [witness, az, bz, cz] {
+            secret.zeroize();
+        }
+    }
+}
+
+/// A verified proof with its public inputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proven {
+    /// The proof.
+    pub proof: Proof,
+    /// The public inputs without the constant one.
+    pub inputs: Vec<Fr>,
+}
+
+impl Proven {
+    /// The files of [`Proven::write`]: what snarkjs reads, and the proof's 256 bytes as the
+    /// contracts take them.
+    pub const FILES: [&str; 3] = ["proof.json", "public.json", "proof.bin"];
+
+    /// Writes the proof into `folder`, which is made if it is not there. Files of these names are
+    /// replaced.
+    ///
+    /// # Errors
+    /// The folder or a file cannot be written.
+    pub fn write(&self, folder: &Path) -> io::Result<()> {
+        fs::create_dir_all(folder)?;
+        let contents = [
+            export::proof_json(&self.proof).to_string().into_bytes(),
+            export::public_json(&self.inputs).to_string().into_bytes(),
+            self.proof.encode().to_vec(),
+        ];
+        let mut files = Self::FILES.iter().zip(contents);
+        files.try_for_each(|(name, bytes)| fs::write(folder.join(name), bytes))
+    }
+}
+
+/// Why a witness file is not proven. No value of it stands in the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JobError {
+    /// The file is damaged or of another circuit.
+    #[error("the witness file is refused")]
+    Wtns(#[from] WtnsError),
+    /// The first public column is the constant one.
+    #[error("expected the constant one in column 0 of the witness file")]
+    Constant,
+    /// The values break a constraint.
+    #[error("{} is violated, at constraint {row}", owner(rule))]
+    Violated {
+        /// The rule of the circuit's SPEC.md that owns the first broken row; empty outside of
+        /// rules.
+        rule: &'static str,
+        /// The row.
+        row: usize,
+    },
+}
+
+fn owner(rule: &str) -> String {
+    if rule.is_empty() {
+        "a constraint outside of rules".to_owned()
+    } else {
+        format!("rule {rule}")
+    }
+}
