@@ -24,8 +24,8 @@ pub fn wtns(assignment: &Assignment) -> Vec<u8> {
 }
 
 /// Reads the values of `columns` columns, the constant one first, from a file of any origin. The
-/// only form accepted is the one that [`wtns`], snarkjs and circom's witness programs write: header,
-/// then values, and nothing else. What the values say is not looked at.
+/// only form accepted is the one that [`wtns`], snarkjs and circom's witness programs write: the
+/// header, then the values, and nothing else. What the values say is not looked at.
 ///
 /// # Errors
 /// [`WtnsError`] for every other byte string; the values themselves stand in none.
