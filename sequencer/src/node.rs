@@ -419,8 +419,8 @@ impl Node {
         }
     }
 
-    /// Stops: takes nothing more, makes durable what is under way, lets the batch being proven
-    /// finish, and returns. What is not settled is settled after the next start.
+    /// Stops: takes nothing more, makes durable what is under way, proves the windows that are
+    /// closed already, and returns. What is not settled is settled after the next start.
     pub async fn stop(self) {
         drop(self.admin);
         self.ingest.stop().await;

@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use client::{Connection, ConnectionConfig, Deployment, Identity, Stream};
 use model::{BatchNumber, Clock, Position, Sequence, SystemClock};
@@ -117,8 +118,16 @@ async fn send_on(stream: &Stream) -> Infallible {
     }
 }
 
+/// A stall is a failure, not a hang. Some fifteen seconds are usual.
+const STALLED_AFTER: Duration = Duration::from_secs(300);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_node_keeps_every_promise_and_settles_every_batch_once() {
+    let story = tokio::time::timeout(STALLED_AFTER, killed_again_and_again());
+    story.await.expect("a receipt, a start or a settlement never came");
+}
+
+async fn killed_again_and_again() {
     println!("seed {SEED}");
     let mut random = StdRng::seed_from_u64(SEED);
     let mut site = Site::new().await;

@@ -138,7 +138,7 @@ async fn until_stopped(node: Node) -> Outcome {
         signal = stop_signal() => signal.map_err(failed),
         error = node.failed() => Err(failed(error)),
     };
-    eprintln!("stopping: what is admitted is made durable; a batch under way is finished");
+    eprintln!("stopping: what is admitted is made durable, closed windows are proven");
     node.stop().await;
     outcome
 }

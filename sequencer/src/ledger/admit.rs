@@ -71,7 +71,7 @@ impl<D: Deliver> LedgerAdmission<D> {
         entry: Entry,
         time: Millis,
         out: &mut GroupBuilder,
-    ) -> Result<(), Rejected> {
+    ) -> Result<Position, Rejected> {
         if let Some(holder) = holder(&entry) {
             let items = self.items.entry(holder).or_default();
             if *items >= wire::limits::RECEIPT_ITEMS_MAX {
@@ -92,13 +92,21 @@ impl<D: Deliver> LedgerAdmission<D> {
             closed.unwrap_or_else(|broken| panic!("admission contradicts itself: {broken}"));
         self.closed.extend(closed);
         self.group.push((position, time, entry));
-        Ok(())
+        Ok(position)
     }
 
     fn close(&mut self, now: Millis, out: &mut GroupBuilder) -> Result<(), Rejected> {
         let (entry, time) = self.ledger.close_entry(now);
-        self.append(entry, time, out)
+        self.append(entry, time, out).map(drop)
     }
+}
+
+/// A refusal says where it stands.
+fn journaled(mut answer: Answer, position: Position) -> Answer {
+    if let Answer::Refused(rejected) = &mut answer {
+        rejected.position = Some(position);
+    }
+    answer
 }
 
 fn holder(entry: &Entry) -> Option<Holder> {
@@ -129,7 +137,7 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
         let answer = match self.decide(now, item, out) {
             Verdict::Answer(answer) => return answer,
             Verdict::Append { entry, time, answer } => match self.append(*entry, time, out) {
-                Ok(()) => answer,
+                Ok(position) => journaled(answer, position),
                 Err(rejected) => return Answer::Refused(rejected),
             },
         };
