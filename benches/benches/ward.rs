@@ -85,7 +85,7 @@ impl Ward {
             released_frames_max: 100,
             clock_skew_ms_max: 60_000,
         });
-        let admission = LedgerAdmission::new(ledger, delivery);
+        let admission = LedgerAdmission::new(ledger, delivery, 0);
         let mut ward =
             Ward { folder, log, receipts, windows, cast: Cast::new(patients), admission };
         ward.register();

@@ -66,6 +66,9 @@ pub enum NodeError {
         /// Which shape.
         shape: String,
     },
+    /// The deployment begins with records that this node does not have.
+    #[error("expected a deployment that begins with no record, found another genesis root")]
+    Genesis,
     /// A secret is not usable.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -247,7 +250,7 @@ impl Core {
     ) -> Result<Core, NodeError> {
         let assembled = opened.store.last_assembled()?;
         let number = assembled.as_ref().map_or(BatchNumber(0), |(number, _)| *number);
-        let recovered = recover(&log, ledger_config(&opened.edge, config)?, number)?;
+        let recovered = recover(&log, ledger_config(opened, config)?, number)?;
         tracing::info!(entries = recovered.entries, "journal absorbed");
 
         let deliver = DeliverConfig::default();
@@ -263,7 +266,7 @@ impl Core {
 
         let journal = log.reader();
         let clock = common.clock.clone();
-        let admission = LedgerAdmission::new(recovered.ledger, delivery);
+        let admission = LedgerAdmission::new(recovered.ledger, delivery, recovered.close_group);
         let queue_items_max = NonZeroUsize::new(config.journal.queue_items_max);
         let queue_items_max = queue_items_max.unwrap_or(WriterConfig::default().queue_items_max);
         let limits = WriterConfig { queue_items_max };
@@ -450,6 +453,7 @@ async fn open(
 ) -> Result<(Opened, Log<FileMedium>), NodeError> {
     let deployment = Deployment::read(&layout.deployment()).map_err(NodeError::Deployment)?;
     check_keys(&keys, &deployment)?;
+    check_genesis(&deployment)?;
     let edge = Edge::connect(chain.provider.clone(), deployment).await?;
     let store = Store::open(&layout.store())?;
     store.bind(edge.scope())?;
@@ -465,6 +469,13 @@ async fn open(
     Ok((Opened { chain, edge, store: Arc::new(store), keys }, log))
 }
 
+/// A node begins with an empty tree, so another genesis root could never be settled from.
+fn check_genesis(deployment: &Deployment) -> Result<(), NodeError> {
+    let found = deployment.genesis_root().map_err(NodeError::Deployment)?;
+    let empty = statement::field::to_word(&statement::tree::Tree::new().root());
+    if found == empty { Ok(()) } else { Err(NodeError::Genesis) }
+}
+
 fn check_keys(keys: &ProverKeys, deployment: &Deployment) -> Result<(), NodeError> {
     for (shape, circuit, words) in keys.key_words() {
         let id = alloy::primitives::keccak256(words.concat());
@@ -476,13 +487,14 @@ fn check_keys(keys: &ProverKeys, deployment: &Deployment) -> Result<(), NodeErro
     Ok(())
 }
 
-fn ledger_config(edge: &Edge, config: &Config) -> Result<LedgerConfig, NodeError> {
+fn ledger_config(opened: &Opened, config: &Config) -> Result<LedgerConfig, NodeError> {
+    let edge = &opened.edge;
     let deployment = edge.deployment();
     Ok(LedgerConfig {
         scope: edge.scope(),
         registrar_key_hash: deployment.registrar_key_hash().map_err(NodeError::Deployment)?,
         genesis_time: deployment.genesis_time().map_err(NodeError::Deployment)?,
-        limits: config.window_limits(),
+        limits: config.window_limits().fitted(&opened.keys.capacities()),
         released_frames_max: config.ingest.released_frames_max,
         clock_skew_ms_max: config.ingest.clock_skew_ms_max,
     })

@@ -34,6 +34,8 @@ pub struct Recovered {
     pub backlog: Vec<ClosedWindow>,
     /// Journal group that holds the close of window `assembled`; 0 if that is genesis.
     pub assembled_group: u64,
+    /// Journal group that holds the last close; 0 if there is none.
+    pub close_group: u64,
     /// Entries absorbed.
     pub entries: u64,
 }
@@ -48,7 +50,7 @@ pub fn recover(
     assembled: BatchNumber,
 ) -> Result<Recovered, RecoverError> {
     let mut ledger = Ledger::new(config);
-    let (mut backlog, mut assembled_group, mut entries) = (Vec::new(), 0, 0);
+    let (mut backlog, mut assembled_group, mut close_group, mut entries) = (Vec::new(), 0, 0, 0);
     let reader = log.reader();
     for found in log.iter_from(1) {
         let (position, entry) = found?;
@@ -59,6 +61,7 @@ pub fn recover(
         entries += 1;
         let Some(contents) = ledger.absorb(&decoded, Position(position), time)? else { continue };
         let group = reader.group_of(position)?;
+        close_group = group;
         if contents.number <= assembled {
             assembled_group = group;
             continue;
@@ -66,5 +69,5 @@ pub fn recover(
         let chain_hash = reader.group(group)?.chain_hash;
         backlog.push(ClosedWindow { contents: contents.into(), group, chain_hash });
     }
-    Ok(Recovered { ledger, backlog, assembled_group, entries })
+    Ok(Recovered { ledger, backlog, assembled_group, close_group, entries })
 }

@@ -208,7 +208,7 @@ impl Site {
     pub(crate) fn desk(&self) -> Desk {
         let (log, _) = self.open_log();
         let recovered = recover(&log, self.ledger_config(), BatchNumber(0)).unwrap();
-        let admission = LedgerAdmission::new(recovered.ledger, Nowhere);
+        let admission = LedgerAdmission::new(recovered.ledger, Nowhere, recovered.close_group);
         Desk { log, admission, clock: self.clock.clone() }
     }
 

@@ -283,7 +283,7 @@ fn open(
         return Err(LogError::Ciphertext { expected, found });
     }
     let private = PrivateFile::from_bytes(bytes).map_err(LogError::Private)?;
-    private.open(viewer.view_key, header.number).map_err(LogError::Unseal)
+    private.open(viewer.view_key, header.number, viewer.patient).map_err(LogError::Unseal)
 }
 
 fn check_record(

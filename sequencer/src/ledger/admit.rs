@@ -20,13 +20,22 @@ pub struct LedgerAdmission<D> {
     /// Items of each holder in that group, an upper bound.
     items: BTreeMap<Holder, usize>,
     closed: Vec<WindowContents>,
+    /// Group that holds the last close; 0 before the first.
+    close_group: u64,
 }
 
 impl<D: Deliver> LedgerAdmission<D> {
-    /// Continues from a ledger that absorbed everything durable.
-    pub fn new(ledger: Ledger, deliver: D) -> LedgerAdmission<D> {
+    /// Continues from a ledger that absorbed everything durable; `close_group` holds the last
+    /// close, 0 if there is none.
+    pub fn new(ledger: Ledger, deliver: D, close_group: u64) -> LedgerAdmission<D> {
         let (group, items, closed) = (Vec::new(), BTreeMap::new(), Vec::new());
-        LedgerAdmission { ledger, deliver, group, items, closed }
+        LedgerAdmission { ledger, deliver, group, items, closed, close_group }
+    }
+
+    /// Whether the window must end before the next item.
+    fn must_close(&self, now: Millis, out: &GroupBuilder) -> bool {
+        let groups = out.number().saturating_sub(self.close_group);
+        self.ledger.must_close_before(now, Position(out.next_position()), groups)
     }
 
     /// The state.
@@ -90,6 +99,9 @@ impl<D: Deliver> LedgerAdmission<D> {
         // stop before anything is acknowledged (a panic here poisons it).
         let closed =
             closed.unwrap_or_else(|broken| panic!("admission contradicts itself: {broken}"));
+        if closed.is_some() {
+            self.close_group = out.number();
+        }
         self.closed.extend(closed);
         self.group.push((position, time, entry));
         Ok(position)
@@ -126,7 +138,7 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
 
     fn admit(&mut self, now: journal::Millis, item: Item, out: &mut GroupBuilder) -> Answer {
         let now = Millis::new(now).unwrap_or(Millis::UNBOUNDED_FUTURE);
-        while self.ledger.must_close_before(now) {
+        while self.must_close(now, out) {
             if let Err(rejected) = self.close(now, out) {
                 return Answer::Refused(rejected);
             }

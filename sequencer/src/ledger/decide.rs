@@ -16,6 +16,9 @@ use super::absorb::{access_claim, releases};
 use super::answer::{Answer, Found, Query, Rejected, Status};
 use super::streams::Place;
 
+/// Entries that an item and its close may add after the window was looked at.
+const ENTRIES_SLACK: u64 = 16;
+
 /// What to append for an item, and what to answer once it is durable.
 pub(super) enum Verdict {
     /// Nothing to append.
@@ -289,10 +292,16 @@ impl Ledger {
         (Entry::Close { batch: self.window.number(), t1 }, time)
     }
 
-    /// Whether an entry at `now` would lie beyond the longest window.
-    pub(super) fn must_close_before(&self, now: Millis) -> bool {
+    /// Whether an entry at `now` and `next` would lie beyond the longest window: in time, in
+    /// entries (C2.4), or in groups of the journal, of which there have been `groups`.
+    pub(super) fn must_close_before(&self, now: Millis, next: Position, groups: u64) -> bool {
         // An operation may be stamped a little later than the clock says.
-        self.strictly_later(now).plus(1).since(self.window.t0()) >= limits::WINDOW_MS_MAX
+        let span_ms = self.strictly_later(now).plus(1).since(self.window.t0());
+        let entries = next.0.saturating_sub(self.window.position_in().0);
+        // Few entries come between this check and the close that it asks for.
+        span_ms >= limits::WINDOW_MS_MAX
+            || entries >= limits::BATCH_ENTRIES_MAX - ENTRIES_SLACK
+            || groups >= limits::WINDOW_GROUPS_MAX
     }
 
     pub(super) fn answer(&self, query: Query, now: Millis) -> Found {

@@ -126,7 +126,7 @@ impl Ward {
         let genesis = Genesis { log_id: [5; 16], chain_hash: [6; 32] };
         let (log, _) = Log::open(medium, genesis).unwrap();
         let delivered = Delivered::default();
-        let admission = LedgerAdmission::new(Ledger::new(ledger_config()), delivered.clone());
+        let admission = LedgerAdmission::new(Ledger::new(ledger_config()), delivered.clone(), 0);
         let (now, nonce, sequence) = (T0 + 1000, 0, 0);
         let mut ward = Ward { _dir: dir, log, admission, delivered, now, nonce, sequence };
         ward.register();

@@ -1,12 +1,12 @@
 //! The private file: one sealed opening for each patient that the batch concerns.
 //!
-//! A patient finds its opening by a label, and opens it with a key, both derived from view key and
-//! batch number. Each key seals exactly one plaintext, so the nonce is constant. Threat note: the
+//! A patient finds its opening by a label, and opens it with a key, both derived from view key, batch
+//! number and patient index. Each key seals exactly one plaintext, so the nonce is constant. Threat note: the
 //! file shows how many patients a batch concerns and the size of each opening, nothing else.
 
 use chacha20poly1305::aead::{Aead, KeyInit};
 use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
-use model::{BatchNumber, DecodeError, Reader, Word, limits};
+use model::{BatchNumber, DecodeError, PatientIndex, Reader, Word, limits};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -73,7 +73,7 @@ impl PrivateFile {
         self.openings.is_empty()
     }
 
-    /// Opens what is sealed for this view key; `None` if nothing is.
+    /// Opens what is sealed for this patient under this view key; `None` if nothing is.
     ///
     /// # Errors
     /// [`UnsealError`] if something is, but does not open.
@@ -81,12 +81,13 @@ impl PrivateFile {
         &self,
         view_key: Word,
         batch: BatchNumber,
+        patient: PatientIndex,
     ) -> Result<Option<PatientOpening>, UnsealError> {
-        let label = label(view_key, batch);
+        let label = label(view_key, batch, patient);
         let Some(found) = self.openings.iter().find(|opening| opening.label == label) else {
             return Ok(None);
         };
-        let plain = cipher(view_key, batch)
+        let plain = cipher(view_key, batch, patient)
             .decrypt(&Nonce::default(), found.sealed.as_slice())
             .map(Zeroizing::new)
             .map_err(|_| UnsealError::Forged)?;
@@ -142,27 +143,28 @@ fn read(bytes: &[u8]) -> Result<Vec<SealedOpening>, DecodeError> {
 fn seal(opening: &PatientOpening) -> SealedOpening {
     let view_key = opening.record.view_key;
     let plain = Zeroizing::new(opening.to_bytes());
-    let sealed = cipher(view_key, opening.batch)
+    let sealed = cipher(view_key, opening.batch, opening.patient)
         .encrypt(&Nonce::default(), plain.as_slice())
         .expect("ChaCha20-Poly1305 seals any plaintext below 256 GiB");
-    SealedOpening { label: label(view_key, opening.batch), sealed }
+    SealedOpening { label: label(view_key, opening.batch, opening.patient), sealed }
 }
 
-fn cipher(view_key: Word, batch: BatchNumber) -> ChaCha20Poly1305 {
-    let key = Zeroizing::new(derive("vitals rollup 2026 opening key v1", view_key, batch));
+fn cipher(view_key: Word, batch: BatchNumber, patient: PatientIndex) -> ChaCha20Poly1305 {
+    let key = Zeroizing::new(derive("vitals rollup 2026 opening key v1", view_key, batch, patient));
     ChaCha20Poly1305::new(&Key::from(*key))
 }
 
-fn label(view_key: Word, batch: BatchNumber) -> [u8; LABEL_BYTES] {
+fn label(view_key: Word, batch: BatchNumber, patient: PatientIndex) -> [u8; LABEL_BYTES] {
     let mut label = [0; LABEL_BYTES];
-    let derived = derive("vitals rollup 2026 opening label v1", view_key, batch);
+    let derived = derive("vitals rollup 2026 opening label v1", view_key, batch, patient);
     label.copy_from_slice(&derived[..LABEL_BYTES]);
     label
 }
 
-fn derive(context: &str, view_key: Word, batch: BatchNumber) -> [u8; 32] {
+fn derive(context: &str, view_key: Word, batch: BatchNumber, patient: PatientIndex) -> [u8; 32] {
     let mut material = Zeroizing::new(view_key.to_bytes().to_vec());
     material.extend(batch.0.to_be_bytes());
+    material.extend(patient.get().to_be_bytes());
     blake3::derive_key(context, &material)
 }
 
@@ -177,13 +179,27 @@ mod tests {
         PrivateFile::seal(&[opening(), other])
     }
 
+    fn patient() -> PatientIndex {
+        opening().patient
+    }
+
+    #[test]
+    fn two_records_under_one_view_key_are_sealed_apart() {
+        let mut sibling = opening();
+        sibling.patient = PatientIndex::new(4).unwrap();
+        let file = PrivateFile::seal(&[opening(), sibling.clone()]);
+        let key = opening().record.view_key;
+        assert_eq!(file.open(key, BatchNumber(4), patient()), Ok(Some(opening())));
+        assert_eq!(file.open(key, BatchNumber(4), sibling.patient), Ok(Some(sibling)));
+    }
+
     #[test]
     fn a_patient_opens_its_own_part_and_no_other() {
         let file = PrivateFile::from_bytes(&file().to_bytes()).unwrap();
-        let own = file.open(Word::from_u64(1), BatchNumber(4));
+        let own = file.open(Word::from_u64(1), BatchNumber(4), patient());
         assert_eq!(own, Ok(Some(opening())));
-        assert_eq!(file.open(Word::from_u64(2), BatchNumber(4)), Ok(None));
-        assert_eq!(file.open(Word::from_u64(1), BatchNumber(5)), Ok(None));
+        assert_eq!(file.open(Word::from_u64(2), BatchNumber(4), patient()), Ok(None));
+        assert_eq!(file.open(Word::from_u64(1), BatchNumber(5), patient()), Ok(None));
     }
 
     #[test]
@@ -194,7 +210,8 @@ mod tests {
         changed[last] ^= 1;
         let file = PrivateFile::from_bytes(&changed).unwrap();
         let keys = [Word::from_u64(1), Word::from_u64(99)];
-        let forged = keys.map(|key| file.open(key, BatchNumber(4)) == Err(UnsealError::Forged));
+        let forged =
+            keys.map(|key| file.open(key, BatchNumber(4), patient()) == Err(UnsealError::Forged));
         assert_eq!(forged.iter().filter(|forged| **forged).count(), 1);
         assert!(PrivateFile::from_bytes(&bytes[..last]).is_err());
     }

@@ -143,7 +143,7 @@ impl Node {
         let key = SigningKey::from_slice(&[9; 32]).unwrap();
         let hub = ReceiptHub::new(key, chain_scope(), log.reader(), &deliver);
         let (delivery, windows) = NodeDelivery::start(hub.clone(), &deliver).unwrap();
-        let admission = LedgerAdmission::new(Ledger::new(ledger_config()), delivery);
+        let admission = LedgerAdmission::new(Ledger::new(ledger_config()), delivery, 0);
         let broken = Arc::new(AtomicBool::new(false));
         let breaks = Arc::clone(&broken);
         let clock = move || {
