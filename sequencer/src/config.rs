@@ -79,8 +79,8 @@ pub struct BatchSection {
     /// A window is closed when it is this old, milliseconds. Default 60,000; 100 to 2^27. Shorter
     /// windows cost proving and gas, and make a withdrawal visible on chain sooner.
     pub close_after_ms: u64,
-    /// A window is closed early when it holds this many operations. Default 512; lowered to what the
-    /// shapes settle in one transaction (`limits::BATCH_PROOFS_MAX`).
+    /// A window is closed early when it holds this many operations. Default 512; lowered to what
+    /// the shapes settle in one transaction (`limits::BATCH_PROOFS_MAX`).
     pub operations_max: usize,
     /// ... or this many claims, open segments included. Default 4,096; lowered likewise.
     pub claims_max: usize,

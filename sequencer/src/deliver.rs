@@ -38,7 +38,7 @@ pub struct DeliverConfig {
     pub session_receipts_max: usize,
     /// Closed windows that may wait for the batcher. Default 1,024. Memory: the claims and paths
     /// of each, some megabytes when full. Reached: the window is left out and counted; the batcher
-    /// sees the gap in the numbers and the node stops: a restart reads the windows from the journal.
+    /// sees the gap in the numbers and the node stops: a restart reads them from the journal.
     pub windows_max: usize,
 }
 

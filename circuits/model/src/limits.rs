@@ -6,12 +6,12 @@ pub const WINDOW_MS_MAX: u64 = 1 << 27;
 /// Most entries between two closes of a batch, 2^28: the batch is closed before.
 pub const BATCH_ENTRIES_MAX: u64 = 1 << 28;
 
-/// Most journal groups of a window, one million: the window is closed before. Each costs 56 bytes of
-/// the public batch file.
+/// Most journal groups of a window, one million: the window is closed before. Each costs 56 bytes
+/// of the public batch file.
 pub const WINDOW_GROUPS_MAX: u64 = 1_000_000;
 
-/// Most proofs of a batch, 160: the window is closed before. A batch settles in one transaction, and
-/// at some 63,000 gas a proof that many stay well below the 2^24 gas of EIP-7825.
+/// Most proofs of a batch, 160: the window is closed before. A batch settles in one transaction,
+/// and at some 63,000 gas a proof that many stay well below the 2^24 gas of EIP-7825.
 pub const BATCH_PROOFS_MAX: usize = 160;
 
 /// Largest frame with its header, bytes: a larger one is refused as oversized.

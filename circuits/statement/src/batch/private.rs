@@ -1,8 +1,9 @@
 //! The private file: one sealed opening for each patient that the batch concerns.
 //!
-//! A patient finds its opening by a label, and opens it with a key, both derived from view key, batch
-//! number and patient index. Each key seals exactly one plaintext, so the nonce is constant. Threat note: the
-//! file shows how many patients a batch concerns and the size of each opening, nothing else.
+//! A patient finds its opening by a label, and opens it with a key, both derived from view key,
+//! batch number and patient index. Each key seals exactly one plaintext, so the nonce is constant.
+//! Threat note: the file shows how many patients a batch concerns and the size of each opening,
+//! nothing else.
 
 use chacha20poly1305::aead::{Aead, KeyInit};
 use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
