@@ -335,7 +335,7 @@ fn tagged_in(viewer: &Viewer, domain: Fr, leaves: &[Word]) -> Option<BTreeSet<u3
             let found = (place + 1) / (slot + 1);
             let fits = (place + 1) % (slot + 1) == 0
                 && found > count
-                && leaves.len() % found == 0
+                && leaves.len().is_multiple_of(found)
                 && *width.get_or_insert(found) == found;
             if !fits {
                 return None;

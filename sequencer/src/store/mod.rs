@@ -139,18 +139,20 @@ fn settle_meta(
     }
 }
 
+/// Key and bytes of a row.
+type RawRow = (u64, Vec<u8>);
+
+/// Whether a row, by key and bytes, is wanted.
+type Keep<'a> = dyn FnMut(u64, &[u8]) -> Result<bool, StoreError> + 'a;
+
 /// Reading numbered rows, in or out of a write transaction.
 trait Rows {
     fn row(&self, key: u64) -> Result<Option<Vec<u8>>, StoreError>;
-    fn last(&self) -> Result<Option<(u64, Vec<u8>)>, StoreError>;
+    fn last(&self) -> Result<Option<RawRow>, StoreError>;
     /// At most `most` rows from `from` on, in order.
-    fn from(&self, from: u64, most: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError>;
+    fn from(&self, from: u64, most: usize) -> Result<Vec<RawRow>, StoreError>;
     /// The last rows, newest first, as long as `keep` says so, at most `most`.
-    fn back_while(
-        &self,
-        most: usize,
-        keep: &mut dyn FnMut(u64, &[u8]) -> Result<bool, StoreError>,
-    ) -> Result<Vec<(u64, Vec<u8>)>, StoreError>;
+    fn back_while(&self, most: usize, keep: &mut Keep<'_>) -> Result<Vec<RawRow>, StoreError>;
 }
 
 impl<T: ReadableTable<u64, &'static [u8]>> Rows for T {
@@ -158,12 +160,12 @@ impl<T: ReadableTable<u64, &'static [u8]>> Rows for T {
         Ok(self.get(key).map_err(db)?.map(|row| row.value().to_vec()))
     }
 
-    fn last(&self) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
+    fn last(&self) -> Result<Option<RawRow>, StoreError> {
         let last = ReadableTable::last(self).map_err(db)?;
         Ok(last.map(|(key, row)| (key.value(), row.value().to_vec())))
     }
 
-    fn from(&self, from: u64, most: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+    fn from(&self, from: u64, most: usize) -> Result<Vec<RawRow>, StoreError> {
         let mut rows = Vec::new();
         for row in self.range(from..).map_err(db)?.take(most) {
             let (key, row) = row.map_err(db)?;
@@ -172,11 +174,7 @@ impl<T: ReadableTable<u64, &'static [u8]>> Rows for T {
         Ok(rows)
     }
 
-    fn back_while(
-        &self,
-        most: usize,
-        keep: &mut dyn FnMut(u64, &[u8]) -> Result<bool, StoreError>,
-    ) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+    fn back_while(&self, most: usize, keep: &mut Keep<'_>) -> Result<Vec<RawRow>, StoreError> {
         let mut rows = Vec::new();
         for row in self.range(0..).map_err(db)?.rev() {
             let (key, row) = row.map_err(db)?;

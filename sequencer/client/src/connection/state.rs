@@ -56,6 +56,9 @@ impl Request {
     }
 }
 
+/// A decision, its receipt, and the frames that were released.
+type Answered = (AccessAnswer, SignedReceipt, Vec<Released>);
+
 pub(super) struct State {
     pub(super) session: ClientSession,
     pub(super) welcomed: bool,
@@ -260,7 +263,7 @@ impl State {
     pub(super) fn answered(
         &mut self,
         request: RequestId,
-    ) -> Option<Result<(AccessAnswer, SignedReceipt, Vec<Released>), RequestError>> {
+    ) -> Option<Result<Answered, RequestError>> {
         let one = self.requests.get_mut(&request)?;
         if let Some(error) = one.failed.clone() {
             return Some(Err(error));

@@ -111,7 +111,7 @@ mod tests {
     fn a_certificate_without_a_known_role_is_not_an_identity() {
         let unit = || DnType::OrganizationalUnitName;
         let named = (DnType::CommonName, "gw-01");
-        assert_eq!(role_and_name(&certificate(&[named.clone()])), None);
+        assert_eq!(role_and_name(&certificate(std::slice::from_ref(&named))), None);
         assert_eq!(role_and_name(&certificate(&[(unit(), "root"), named])), None);
         assert_eq!(role_and_name(&certificate(&[(unit(), "gateway")])), None);
     }
