@@ -1,7 +1,7 @@
 //! Sets up, proves and verifies a circuit of any size without meaning, says how long each step
 //! took, and writes everything in iden3's formats if asked.
 //!
-//! `cargo run --release -p prover --example chain -- --rows 16000 --export /tmp/chain`
+//! `cargo run --release -p prover --example chain -- --rows 16000 --export chain-files`
 
 use std::fs;
 use std::path::PathBuf;
