@@ -107,7 +107,7 @@ fn full_window(disk: &Path) -> Full {
         GroupHeader { number, first, last, content: group.digest }
     };
     let span =
-        JournalSpan { hash: window.chain_hash, groups: (1..=window.group).map(header).collect() };
+        JournalSpan { hash: window.journal_hash, groups: (1..=window.group).map(header).collect() };
     Full { window, operations, span }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use benches::machine;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use journal::{FileMedium, Genesis, Kind, Log};
+use journal::{EntryKind, FileMedium, Genesis, Log};
 
 const ENTRY_BYTES: usize = 1024;
 const ENTRIES: [usize; 3] = [1, 64, 1024];
@@ -23,14 +23,14 @@ fn folder() -> tempfile::TempDir {
 fn append(groups: u64, entries: usize) -> Duration {
     let folder = folder();
     let medium = FileMedium::open(&folder.path().join("log")).expect("a new file");
-    let genesis = Genesis { log_id: *b"journal-commit-1", chain_hash: [0; 32] };
+    let genesis = Genesis { log_id: *b"journal-commit-1", journal_hash: [0; 32] };
     let (mut log, _) = Log::open(medium, genesis).expect("an empty log");
     let body = vec![0x5a; ENTRY_BYTES];
     let began = Instant::now();
     for _ in 0..groups {
         let mut group = log.builder(NOW_MS);
         for _ in 0..entries {
-            group.append(Kind::FRAME, &body).expect("room for an entry");
+            group.append(EntryKind::FRAME, &body).expect("room for an entry");
         }
         log.append_built(group).expect("a disk with room");
     }

@@ -6,8 +6,8 @@ use std::sync::mpsc::{self, Receiver};
 use bytes::Bytes;
 use journal::{Admission, FileMedium, Genesis, Log, Writer, WriterConfig};
 use model::{
-    Action, Categories, ChainScope, Clock, EpochNumber, Interval, Kind, Labels, Millis, Operation,
-    Party, Purposes, Rule, RuleSlot, Sequence, StreamHandle, SystemClock, Word,
+    Action, Categories, ChainScope, ClaimKind, Clock, EpochNumber, Interval, Labels, Millis,
+    Operation, Party, Purposes, Rule, RuleSlot, Sequence, StreamHandle, SystemClock, Word,
 };
 use sequencer::ledger::{
     Answer, ClosedWindow, Deliver, Item, Ledger, LedgerAdmission, LedgerConfig, OperationScope,
@@ -73,7 +73,7 @@ impl Ward {
     pub(crate) fn open(disk: &Path, patients: u32) -> Ward {
         let folder = tempfile::tempdir_in(disk).expect("a folder to write in");
         let medium = FileMedium::open(&folder.path().join("log")).expect("a new file");
-        let genesis = Genesis { log_id: [5; 16], chain_hash: [6; 32] };
+        let genesis = Genesis { log_id: [5; 16], journal_hash: [6; 32] };
         let (log, _) = Log::open(medium, genesis).expect("an empty log");
         let ((receipts_in, receipts), (windows_in, windows)) = (mpsc::channel(), mpsc::channel());
         let delivery = Delivery { receipts: receipts_in, windows: windows_in };
@@ -153,7 +153,7 @@ impl Ward {
             source: Party::Any,
             categories: Categories::ALL,
             purposes: Purposes::ALL,
-            kinds: Kind::Collect.only(),
+            kinds: ClaimKind::Collect.only(),
             labels: Labels::ALL,
             access: Interval::ALWAYS,
             data: Interval::ALWAYS,

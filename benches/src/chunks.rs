@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use ark_bn254::Fr;
 use circuits::shapes::{Capacity, Shape, Statement};
 use model::{
-    Action, BatchNumber, Categories, Category, Claim, Digest, Interval, Kind, Label, Labels,
+    Action, BatchNumber, Categories, Category, Claim, ClaimKind, Digest, Interval, Label, Labels,
     Millis, Operation, Party, PatientIndex, Position, Purpose, Purposes, Record, Rule, RuleSlot,
     Window, Word,
 };
@@ -89,7 +89,7 @@ fn permit() -> Rule {
         source: Party::Any,
         categories: Categories::ALL,
         purposes: Purposes::ALL,
-        kinds: Kind::Access.only().with(Kind::Collect.only()),
+        kinds: ClaimKind::Access.only().with(ClaimKind::Collect.only()),
         labels: Labels::ALL,
         access: Interval::ALWAYS,
         data: Interval::ALWAYS,
@@ -220,10 +220,10 @@ fn claim(number: usize, patient: PatientIndex) -> Claim {
     let span = |begin: u64| Interval { from: at(begin), until: at(begin + 10) };
     Claim {
         patient,
-        kind: Kind::Access,
+        kind: ClaimKind::Access,
         individual: Word::from_u64(DOCTOR),
         organisation: Word::from_u64(200),
-        group: Word::ZERO,
+        care_team: Word::ZERO,
         source: Party::Named(Word::from_u64(400)),
         categories: Category::Ecg.only(),
         purpose: Purpose::Treatment,

@@ -16,8 +16,8 @@ pub struct ClaimWords {
     pub individual: Num,
     /// For which organisation.
     pub organisation: Num,
-    /// For which group.
-    pub group: Num,
+    /// For which care team.
+    pub care_team: Num,
     /// Whose data.
     pub source: Num,
     /// Mask, index, position, covered: [`info`].
@@ -49,8 +49,9 @@ pub fn times(receipt: &[Num; 2], measured: &[Num; 2]) -> Num {
 
 /// The committed word of a claim: 402 rows.
 pub fn leaf(b: &mut Builder, claim: &ClaimWords) -> Num {
-    let ClaimWords { individual, organisation, group, source, info, times, digest, salt } = claim;
-    let words = [individual, organisation, group, source, info, times, digest, salt];
+    let ClaimWords { individual, organisation, care_team, source, info, times, digest, salt } =
+        claim;
+    let words = [individual, organisation, care_team, source, info, times, digest, salt];
     poseidon::hash(b, Domain::Claim.tag(), &words.map(Num::clone))
 }
 
@@ -97,8 +98,8 @@ mod tests {
     use crate::builder::Bit;
     use crate::gadgets::check::check;
     use model::{
-        BatchNumber, Category, Claim, Digest, Interval, Kind, Label, Millis, Party, PatientIndex,
-        Position, Purpose, Word,
+        BatchNumber, Category, Claim, ClaimKind, Digest, Interval, Label, Millis, Party,
+        PatientIndex, Position, Purpose, Word,
     };
     use statement::field::from_word;
 
@@ -106,10 +107,10 @@ mod tests {
         let at = |ms| Millis::new(ms).unwrap();
         Claim {
             patient: PatientIndex::new((1 << 24) - 1).unwrap(),
-            kind: Kind::BreakGlass,
+            kind: ClaimKind::BreakGlass,
             individual: Word::from_u64(1),
             organisation: Word::from_u64(2),
-            group: Word::ZERO,
+            care_team: Word::ZERO,
             source: Party::Any,
             categories: Category::Ecg.only(),
             purpose: Purpose::Research,
@@ -130,7 +131,7 @@ mod tests {
                 let mut word = |word: Word| b.alloc(from_word(&word));
                 let individual = word(native.individual);
                 let organisation = word(native.organisation);
-                let group = word(native.group);
+                let care_team = word(native.care_team);
                 let source = word(native.source.word());
                 let digest = word(native.digest.word());
                 let mut number = |number: u64| b.alloc(Fr::from(number));
@@ -148,7 +149,7 @@ mod tests {
                 let words = ClaimWords {
                     individual,
                     organisation,
-                    group,
+                    care_team,
                     source,
                     info,
                     times,

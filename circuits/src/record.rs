@@ -110,7 +110,7 @@ pub fn leaf(b: &mut Builder, identity: &Num, rules: &Rules) -> Num {
 mod tests {
     use super::*;
     use crate::gadgets::check::check;
-    use model::{Categories, Interval, Kinds, Labels, Party, Purposes, Rule, Word};
+    use model::{Categories, ClaimKinds, Interval, Labels, Party, Purposes, Rule, Word};
 
     #[test]
     fn the_leaf_equals_its_twin() {
@@ -123,7 +123,7 @@ mod tests {
                 source: Party::Any,
                 categories: Categories::ALL,
                 purposes: Purposes::ALL,
-                kinds: Kinds::ALL,
+                kinds: ClaimKinds::ALL,
                 labels: Labels::ALL,
                 access: Interval::ALWAYS,
                 data: Interval::ALWAYS,

@@ -29,7 +29,7 @@ pub(crate) struct Acked {
     /// The same by the wall clock.
     pub(crate) at: Millis,
     pub(crate) group: u64,
-    pub(crate) chain_hash: [u8; 32],
+    pub(crate) journal_hash: [u8; 32],
 }
 
 struct Waiting {
@@ -79,8 +79,8 @@ impl InFlight {
             let begin = waiting.sent.partition_point(|sent| sent.sequence < first);
             let end = waiting.sent.partition_point(|sent| sent.sequence <= last);
             let stream = waiting.stream;
-            let (group, chain_hash) = (receipt.group.group, receipt.group.chain_hash);
-            let acked = |sent| Acked { stream, sent, arrived, at, group, chain_hash };
+            let (group, journal_hash) = (receipt.group.group, receipt.group.journal_hash);
+            let acked = |sent| Acked { stream, sent, arrived, at, group, journal_hash };
             found.extend(waiting.sent.drain(begin..end).map(acked));
         }
         found
@@ -109,7 +109,7 @@ mod tests {
 
     fn receipt(items: &[(&str, u64, u64)]) -> Receipt {
         let scope = ChainScope { chain_id: 1, contract: [1; 20] };
-        let group = GroupIdentity { scope, group: 8, chain_hash: [2; 32] };
+        let group = GroupIdentity { scope, group: 8, journal_hash: [2; 32] };
         let mut position = 0;
         let item = |(device, first, last): &(&str, u64, u64)| {
             let begin = position + 1;

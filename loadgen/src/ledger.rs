@@ -3,7 +3,7 @@
 //! ```json
 //! {"gateway":"gateway-001","stream":{"device":"monitor-0001","patient":7,"signal":131328},
 //!  "epoch":1,"seq":5,"sent_ms":4002000000000,"acked_ms":4002000000003,
-//!  "receipt":{"group":12,"chain_hash":"9f.."}}
+//!  "receipt":{"group":12,"journal_hash":"9f.."}}
 //! ```
 //!
 //! Times are milliseconds since 1900-01-01T00:00:00Z. The file names devices and patients, so it is
@@ -54,8 +54,8 @@ pub struct LedgerStream {
 pub struct LedgerReceipt {
     /// Number of the group.
     pub group: u64,
-    /// Chain hash after it, 64 hex digits.
-    pub chain_hash: String,
+    /// Journal hash after it, 64 hex digits.
+    pub journal_hash: String,
 }
 
 /// Hides device and patient.
@@ -200,7 +200,7 @@ mod tests {
             seq,
             sent_ms: 4_000_000_000_000,
             acked_ms: 4_000_000_000_007,
-            receipt: LedgerReceipt { group: 3, chain_hash: hex::encode([9; 32]) },
+            receipt: LedgerReceipt { group: 3, journal_hash: hex::encode([9; 32]) },
         }
     }
 

@@ -116,7 +116,7 @@ impl Recorder {
             acked_ms: acked.at.get(),
             receipt: LedgerReceipt {
                 group: acked.group,
-                chain_hash: hex::encode(acked.chain_hash),
+                journal_hash: hex::encode(acked.journal_hash),
             },
         })
     }
@@ -154,7 +154,7 @@ mod tests {
         let intended = Duration::from_millis(10);
         let sent = Sent { sequence: Sequence(sequence), intended, at, readings: 256, bytes: 4128 };
         let arrived = Duration::from_millis(arrived_ms);
-        Acked { stream: 0, sent, arrived, at, group: 1, chain_hash: [0; 32] }
+        Acked { stream: 0, sent, arrived, at, group: 1, journal_hash: [0; 32] }
     }
 
     fn recorded(ledger: Option<LedgerWriter>, events: Vec<Event>) -> (Totals, Arc<Semaphore>) {

@@ -238,7 +238,7 @@ mod tests {
             seq,
             sent_ms: 1,
             acked_ms: 2,
-            receipt: LedgerReceipt { group: 100 + seq, chain_hash: String::new() },
+            receipt: LedgerReceipt { group: 100 + seq, journal_hash: String::new() },
         }
     }
 

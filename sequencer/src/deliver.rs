@@ -144,7 +144,7 @@ impl ReceiptHub {
         let entries = (group.first..).zip(&group.entries).map(decode);
         let entries = entries.collect::<Result<Vec<_>, AgainError>>()?;
         let scope = self.shared.scope;
-        let identity = GroupIdentity { scope, group: number, chain_hash: group.chain_hash };
+        let identity = GroupIdentity { scope, group: number, journal_hash: group.journal_hash };
         Ok(StoredGroup { identity, first: Position(group.first), entries })
     }
 

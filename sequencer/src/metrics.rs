@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use model::{Kind, RejectCode, RuleNumber};
+use model::{ClaimKind, RejectCode, RuleNumber};
 use prometheus::{
     Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
     IntGauge, Opts, Registry, TextEncoder,
@@ -199,11 +199,11 @@ impl Metrics {
     }
 
     /// Counts a decided access request.
-    pub fn accessed(&self, kind: Kind, outcome: AccessOutcome) {
+    pub fn accessed(&self, kind: ClaimKind, outcome: AccessOutcome) {
         let kind = match kind {
-            Kind::Access => "access",
-            Kind::Collect => "collect",
-            Kind::BreakGlass => "break-glass",
+            ClaimKind::Access => "access",
+            ClaimKind::Collect => "collect",
+            ClaimKind::BreakGlass => "break-glass",
         };
         let outcome = match outcome {
             AccessOutcome::Granted => "granted",
@@ -278,7 +278,7 @@ mod tests {
         let metrics = Metrics::new();
         metrics.rejected(RejectCode::Gap);
         metrics.refused(RuleNumber::c2(15));
-        metrics.accessed(Kind::BreakGlass, AccessOutcome::Refused);
+        metrics.accessed(ClaimKind::BreakGlass, AccessOutcome::Refused);
         metrics.proved(Circuit::C2, 2.5);
         metrics.batches_settled_total.inc_by(3);
         let text = metrics.text();

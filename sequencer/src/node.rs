@@ -460,9 +460,9 @@ async fn open(
     let id = secrets::open(&layout.journal_id())?;
     let mut log_id = [0; 16];
     log_id.copy_from_slice(&id[..16]);
-    let chain_hash = statement::journal::genesis(edge.scope());
+    let journal_hash = statement::journal::genesis(edge.scope());
     let medium = FileMedium::open(&layout.journal())?;
-    let (log, recovery) = Log::open(medium, Genesis { log_id, chain_hash })?;
+    let (log, recovery) = Log::open(medium, Genesis { log_id, journal_hash })?;
     if recovery.cut_bytes > 0 {
         tracing::warn!(bytes = recovery.cut_bytes, "a torn tail of the journal was cut");
     }

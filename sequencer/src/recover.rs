@@ -66,8 +66,8 @@ pub fn recover(
             assembled_group = group;
             continue;
         }
-        let chain_hash = reader.group(group)?.chain_hash;
-        backlog.push(ClosedWindow { contents: contents.into(), group, chain_hash });
+        let journal_hash = reader.group(group)?.journal_hash;
+        backlog.push(ClosedWindow { contents: contents.into(), group, journal_hash });
     }
     Ok(Recovered { ledger, backlog, assembled_group, close_group, entries })
 }

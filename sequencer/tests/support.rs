@@ -7,7 +7,7 @@ use client::{Key, KeyKind, Wallet};
 use journal::{Admission, FileMedium, Genesis, Log, Recovery};
 use l1_contracts::{Deployment, Edge};
 use model::{
-    Action, BatchNumber, Categories, Clock, DeviceId, EpochNumber, GatewayId, Interval, Kind,
+    Action, BatchNumber, Categories, ClaimKind, Clock, DeviceId, EpochNumber, GatewayId, Interval,
     Labels, Operation, OrganisationId, Party, PatientIndex, Purposes, Rule, RuleSlot, Sequence,
     StreamHandle, SystemClock, limits,
 };
@@ -125,7 +125,7 @@ impl Site {
             source: Party::Any,
             categories: Categories::ALL,
             purposes: Purposes::ALL,
-            kinds: Kind::Collect.only(),
+            kinds: ClaimKind::Collect.only(),
             labels: Labels::ALL,
             access: Interval::ALWAYS,
             data: Interval::ALWAYS,
@@ -193,8 +193,8 @@ impl Site {
         let id = sequencer::secrets::open(&self.layout.journal_id()).unwrap();
         let mut log_id = [0; 16];
         log_id.copy_from_slice(&id[..16]);
-        let chain_hash = statement::journal::genesis(self.deployment.scope());
-        Log::open(FileMedium::open(path).unwrap(), Genesis { log_id, chain_hash }).unwrap()
+        let journal_hash = statement::journal::genesis(self.deployment.scope());
+        Log::open(FileMedium::open(path).unwrap(), Genesis { log_id, journal_hash }).unwrap()
     }
 
     /// What signs receipts, on a journal.

@@ -2,7 +2,7 @@
 
 use crate::rule::pack_mask;
 use crate::{
-    Categories, DecodeError, Digest, Interval, Kind, Labels, Party, PatientIndex, Position,
+    Categories, ClaimKind, DecodeError, Digest, Interval, Labels, Party, PatientIndex, Position,
     Purpose, Reader, Word,
 };
 
@@ -12,13 +12,13 @@ pub struct Claim {
     /// Whose data.
     pub patient: PatientIndex,
     /// Collect, access or break-glass.
-    pub kind: Kind,
+    pub kind: ClaimKind,
     /// Who acts: a practitioner, or the device of a collection.
     pub individual: Word,
     /// For which organisation.
     pub organisation: Word,
-    /// For which group; zero for none (a rule names no zero word).
-    pub group: Word,
+    /// For which care team; zero for none (a rule names no zero word).
+    pub care_team: Word,
     /// Which device or author the data comes from; [`Party::Any`] for all sources.
     pub source: Party,
     /// Which categories; never empty.
@@ -46,7 +46,7 @@ impl Claim {
     /// Length of the canonical encoding.
     pub const BYTES: usize = 1 + 4 + 1 + 4 * 32 + 4 + 1 + 1 + 4 * 8 + 8 + 31;
 
-    /// Canonical bytes, big-endian: version 1, patient u32, kind, individual, organisation, group,
+    /// Canonical bytes, big-endian: version 1, patient u32, kind, individual, organisation, care team,
     /// source, categories u32, purpose, labels, receipt and measured (four u64), position u64,
     /// digest.
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -54,7 +54,7 @@ impl Claim {
         bytes.push(1);
         bytes.extend(self.patient.get().to_be_bytes());
         bytes.push(self.kind.bit() as u8);
-        for word in [self.individual, self.organisation, self.group, self.source.word()] {
+        for word in [self.individual, self.organisation, self.care_team, self.source.word()] {
             bytes.extend(word.to_bytes());
         }
         bytes.extend((self.categories.bits() as u32).to_be_bytes());
@@ -88,10 +88,11 @@ impl Claim {
         let index = "a patient index below 2^24";
         Ok(Claim {
             patient: reader.map(index, Reader::u32, |n| PatientIndex::new(n).ok())?,
-            kind: reader.map("a kind", Reader::u8, |bit| by_bit(Kind::ALL, bit, Kind::bit))?,
+            kind: reader
+                .map("a kind", Reader::u8, |bit| by_bit(ClaimKind::ALL, bit, ClaimKind::bit))?,
             individual: reader.word()?,
             organisation: reader.word()?,
-            group: reader.word()?,
+            care_team: reader.word()?,
             source: reader.map("a source", Reader::word, |word| Party::from_word(word).ok())?,
             categories: reader
                 .map("categories", Reader::u32, |n| Categories::from_bits(u64::from(n)).ok())?,
@@ -125,10 +126,10 @@ mod tests {
     fn claim() -> Claim {
         Claim {
             patient: PatientIndex::new(77).unwrap(),
-            kind: Kind::BreakGlass,
+            kind: ClaimKind::BreakGlass,
             individual: Word::from_u64(1),
             organisation: Word::from_u64(2),
-            group: Word::ZERO,
+            care_team: Word::ZERO,
             source: Party::Any,
             categories: Category::Ecg.only(),
             purpose: Purpose::EmergencyTreatment,

@@ -55,7 +55,7 @@ pub struct BatchHeader {
     pub data_root: [u8; 32],
     /// Journal position of the close of this window.
     pub journal_position: Position,
-    /// Chain hash of the journal group that holds the close.
+    /// Journal hash of the journal group that holds the close.
     pub journal_hash: [u8; 32],
     /// Root of the actor registry; zero until it is proven.
     pub registry_root: [u8; 32],

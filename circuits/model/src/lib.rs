@@ -28,10 +28,12 @@ pub use id::{
     BatchNumber, ChainScope, DeviceId, Digest, EpochNumber, GatewayId, IdError, OrganisationId,
     PatientIndex, Position, PractitionerId, Sequence, StreamHandle,
 };
-pub use mask::{Categories, Category, Kind, Kinds, Label, Labels, MaskError, Purpose, Purposes};
+pub use mask::{
+    Categories, Category, ClaimKind, ClaimKinds, Label, Labels, MaskError, Purpose, Purposes,
+};
 pub use operation::{Action, Operation, OperationError, OperationKind};
 pub use record::{Record, RuleSlot, SlotError};
-pub use refusal::{Refusal, RuleNumber};
+pub use refusal::{RuleNumber, Uncovered};
 pub use rule::{Party, Rule, RuleError};
 pub use signal::{Signal, signal_by_code, signals};
 pub use time::{Clock, Interval, ManualClock, Millis, SystemClock, TimeError, Window};

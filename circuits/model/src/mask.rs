@@ -186,9 +186,9 @@ members!(
 
 members!(
     /// What is claimed: an access, a collection, or an access that breaks the glass.
-    Kind,
+    ClaimKind,
     /// A set of kinds: 3 bits.
-    Kinds, u8, 3, "kinds", {
+    ClaimKinds, u8, 3, "kinds", {
         /// Data is read by somebody under a permit.
         Access = 0, "access";
         /// Data is taken from a device and stored under a permit.
@@ -233,9 +233,9 @@ mod tests {
 
     #[test]
     fn an_empty_set_contains_nothing_but_itself() {
-        assert!(Kinds::NONE.contains(Kinds::NONE));
-        assert!(!Kinds::NONE.contains(Kind::Access.only()));
+        assert!(ClaimKinds::NONE.contains(ClaimKinds::NONE));
+        assert!(!ClaimKinds::NONE.contains(ClaimKind::Access.only()));
         assert!(!Labels::NONE.overlaps(Labels::ALL));
-        assert!(Kinds::from_bits(8).is_err());
+        assert!(ClaimKinds::from_bits(8).is_err());
     }
 }

@@ -219,7 +219,7 @@ fn action(version: u8, kind: u8, slot: u8, words: [Word; 3]) -> Result<Action, O
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Categories, Interval, Kind, Labels, Party, Purposes};
+    use crate::{Categories, ClaimKind, Interval, Labels, Party, Purposes};
 
     fn rule() -> Rule {
         Rule {
@@ -227,7 +227,7 @@ mod tests {
             source: Party::Any,
             categories: Categories::ALL,
             purposes: Purposes::ALL,
-            kinds: Kind::Access.only(),
+            kinds: ClaimKind::Access.only(),
             labels: Labels::ALL,
             access: Interval::ALWAYS,
             data: Interval::ALWAYS,

@@ -40,7 +40,7 @@ impl fmt::Debug for RuleNumber {
 /// Why a claim is not covered. A requester learns only that it was refused; the rule goes to the
 /// operator's log and the patient's feed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
-pub enum Refusal {
+pub enum Uncovered {
     /// No record at this index.
     NoRecord,
     /// The claim names no category or no label.
@@ -62,48 +62,48 @@ pub enum Refusal {
     /// ... but the rule has ended: expired or revoked.
     Ended,
     /// ... but not for data measured then.
-    DataWindow,
+    DataPeriod,
     /// A deny overlaps.
     Denied(RuleSlot),
     /// The record was stopped.
     Closed,
 }
 
-impl Refusal {
+impl Uncovered {
     /// The rule of SPEC.md that the claim would break.
     pub const fn rule(self) -> RuleNumber {
         RuleNumber::c2(match self {
-            Refusal::NoRecord => 2,
-            Refusal::Malformed => 8,
-            Refusal::NotYetLive | Refusal::Ended => 6,
-            Refusal::DataWindow => 7,
-            Refusal::CategoryNotCovered => 8,
-            Refusal::PurposeNotCovered => 9,
-            Refusal::KindNotCovered => 10,
-            Refusal::LabelNotCovered => 11,
-            Refusal::ActorNotNamed => 12,
-            Refusal::SourceNotCovered => 13,
-            Refusal::Denied(_) => 15,
-            Refusal::Closed => 16,
+            Uncovered::NoRecord => 2,
+            Uncovered::Malformed => 8,
+            Uncovered::NotYetLive | Uncovered::Ended => 6,
+            Uncovered::DataPeriod => 7,
+            Uncovered::CategoryNotCovered => 8,
+            Uncovered::PurposeNotCovered => 9,
+            Uncovered::KindNotCovered => 10,
+            Uncovered::LabelNotCovered => 11,
+            Uncovered::ActorNotNamed => 12,
+            Uncovered::SourceNotCovered => 13,
+            Uncovered::Denied(_) => 15,
+            Uncovered::Closed => 16,
         })
     }
 
     /// One plain sentence for the patient and the operator.
     pub const fn sentence(self) -> &'static str {
         match self {
-            Refusal::NoRecord => "there is no consent record",
-            Refusal::Malformed => "the request names no category or no label",
-            Refusal::ActorNotNamed => "no rule names this actor",
-            Refusal::SourceNotCovered => "the rule covers another source",
-            Refusal::CategoryNotCovered => "the rule does not cover every category",
-            Refusal::PurposeNotCovered => "the rule does not cover this purpose",
-            Refusal::KindNotCovered => "the rule does not cover this kind of act",
-            Refusal::LabelNotCovered => "the rule does not cover every label",
-            Refusal::NotYetLive => "the rule has not begun",
-            Refusal::Ended => "the rule has ended",
-            Refusal::DataWindow => "the rule does not cover data of that time",
-            Refusal::Denied(_) => "a deny applies",
-            Refusal::Closed => "the record was stopped",
+            Uncovered::NoRecord => "there is no consent record",
+            Uncovered::Malformed => "the request names no category or no label",
+            Uncovered::ActorNotNamed => "no rule names this actor",
+            Uncovered::SourceNotCovered => "the rule covers another source",
+            Uncovered::CategoryNotCovered => "the rule does not cover every category",
+            Uncovered::PurposeNotCovered => "the rule does not cover this purpose",
+            Uncovered::KindNotCovered => "the rule does not cover this kind of act",
+            Uncovered::LabelNotCovered => "the rule does not cover every label",
+            Uncovered::NotYetLive => "the rule has not begun",
+            Uncovered::Ended => "the rule has ended",
+            Uncovered::DataPeriod => "the rule does not cover data of that time",
+            Uncovered::Denied(_) => "a deny applies",
+            Uncovered::Closed => "the record was stopped",
         }
     }
 }

@@ -2,14 +2,16 @@
 
 use thiserror::Error;
 
-use crate::{Categories, Interval, Kinds, Labels, MaskError, Millis, Purposes, TimeError, Word};
+use crate::{
+    Categories, ClaimKinds, Interval, Labels, MaskError, Millis, Purposes, TimeError, Word,
+};
 
 /// Whom a rule or claim names: everybody, or one word computed from a registered id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
 pub enum Party {
     /// Everybody; the tagged constant [`Party::ANY`].
     Any,
-    /// One organisation, practitioner, group or device.
+    /// One organisation, practitioner, care team or device.
     Named(Word),
 }
 
@@ -50,12 +52,12 @@ pub struct Rule {
     /// For which purposes.
     pub purposes: Purposes,
     /// For which kinds of claim.
-    pub kinds: Kinds,
+    pub kinds: ClaimKinds,
     /// Which labels.
     pub labels: Labels,
-    /// When the act may happen; a revocation sets its end.
+    /// The access period, when the act may happen (FHIR `provision.period`); a revocation sets its end.
     pub access: Interval,
-    /// When the data was measured.
+    /// The data period, when the data was measured (FHIR `provision.dataPeriod`).
     pub data: Interval,
 }
 
@@ -74,8 +76,8 @@ pub enum RuleError {
     /// A mask is malformed.
     #[error("the masks of a rule are malformed")]
     Mask(#[from] MaskError),
-    /// A window is malformed.
-    #[error("a window of a rule is malformed")]
+    /// A period is malformed.
+    #[error("a period of a rule is malformed")]
     Time(#[from] TimeError),
 }
 
@@ -99,7 +101,7 @@ impl Rule {
         pack_mask(self.categories, self.purposes, self.kinds, self.labels)
     }
 
-    /// Masks and windows as one word of 252 bits.
+    /// Masks and periods as one word of 252 bits.
     pub fn packed(&self) -> Word {
         let mut limbs = [self.mask(), 0, 0, 0];
         let times = [self.access.from, self.access.until, self.data.from, self.data.until];
@@ -132,7 +134,7 @@ impl Rule {
             source: Party::from_word(words[1])?,
             categories: Categories::from_bits(mask(layout::CATEGORIES, Categories::BITS))?,
             purposes: Purposes::from_bits(mask(layout::PURPOSES, Purposes::BITS))?,
-            kinds: Kinds::from_bits(mask(layout::KINDS, Kinds::BITS))?,
+            kinds: ClaimKinds::from_bits(mask(layout::KINDS, ClaimKinds::BITS))?,
             labels: Labels::from_bits(mask(layout::LABELS, Labels::BITS))?,
             access: Interval { from: time(0)?, until: time(1)? },
             data: Interval { from: time(2)?, until: time(3)? },
@@ -143,7 +145,7 @@ impl Rule {
 pub(crate) fn pack_mask(
     categories: Categories,
     purposes: Purposes,
-    kinds: Kinds,
+    kinds: ClaimKinds,
     labels: Labels,
 ) -> u64 {
     categories.bits() << layout::CATEGORIES
@@ -185,7 +187,7 @@ fn check_reserved(limbs: &[u64; 4]) -> Result<(), RuleError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Category, Kind, Label, Purpose};
+    use crate::{Category, ClaimKind, Label, Purpose};
 
     fn rule() -> Rule {
         Rule {
@@ -193,7 +195,7 @@ mod tests {
             source: Party::Any,
             categories: Category::Ecg.only().with(Category::Spo2.only()),
             purposes: Purpose::Treatment.only(),
-            kinds: Kind::Access.only(),
+            kinds: ClaimKind::Access.only(),
             labels: Label::Normal.only(),
             access: Interval { from: Millis::new(5).unwrap(), until: Millis::UNBOUNDED_FUTURE },
             data: Interval::ALWAYS,

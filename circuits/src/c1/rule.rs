@@ -6,7 +6,7 @@ use crate::claim::two_to;
 use crate::record::RuleWords;
 use ark_bn254::Fr;
 use ark_ff::{BigInteger, PrimeField};
-use model::{Kind, Rule, RuleSlot};
+use model::{ClaimKind, Rule, RuleSlot};
 
 /// The reserved bit between the kinds and the labels of a rule's masks.
 const RESERVED_BIT: usize = 51;
@@ -91,7 +91,7 @@ fn put(
     (rules, change)
 }
 
-/// C1.15 and C1.16: by how much the access window of a written rule begins later than signed.
+/// C1.15 and C1.16: by how much the access period of a written rule begins later than signed.
 fn written(b: &mut Builder, t_op: &Num, kinds: &Kinds, rule: &Unpacked) -> Num {
     let late = t_op - &rule.access_from;
     let delay = b.rule("C1.15", |b| {
@@ -113,7 +113,7 @@ fn written(b: &mut Builder, t_op: &Num, kinds: &Kinds, rule: &Unpacked) -> Num {
     delay
 }
 
-/// C1.21: by how much the access window of a revoked rule ends earlier.
+/// C1.21: by how much the access period of a revoked rule ends earlier.
 fn revoked(b: &mut Builder, t_op: &Num, kinds: &Kinds, rule: &Unpacked) -> Num {
     b.rule("C1.21", |b| {
         let earlier = b.product(kinds.revoke.num(), &(&rule.access_until - t_op));
@@ -134,7 +134,7 @@ fn unpack(b: &mut Builder, packed: &Num) -> Unpacked {
     let masks = Num::pack(&low) + Num::pack(&high) * two_to(RESERVED_BIT as u32 + 1);
     let sum = sum.fold(masks, |sum, lane| sum + lane);
     b.enforce_equal(&sum, packed);
-    let kinds = [Kind::Access, Kind::Collect, Kind::BreakGlass]
+    let kinds = [ClaimKind::Access, ClaimKind::Collect, ClaimKind::BreakGlass]
         .map(|kind| low[KINDS_BIT + kind.bit() as usize].num().clone());
     let [access_from, access_until, data_from, data_until] = lanes;
     Unpacked { kinds, access_from, access_until, data_from, data_until }

@@ -106,7 +106,7 @@ fn beyond(rule: &Rule, hull: &HullNums) -> Option<usize> {
 pub(super) struct Who<'a> {
     pub(super) individual: &'a Num,
     pub(super) organisation: &'a Num,
-    pub(super) group: &'a Num,
+    pub(super) care_team: &'a Num,
     pub(super) source: &'a Num,
 }
 
@@ -130,7 +130,7 @@ pub(super) fn refute(b: &mut Builder, deny: &Deny, who: &Who<'_>, meets: &Meets,
 
     let any = Num::constant(from_word(&Party::ANY));
     let named = b.product(&(&deny.actor - who.individual), &(&deny.actor - who.organisation));
-    let others = b.product(&(&deny.actor - who.group), &(&deny.actor - &any));
+    let others = b.product(&(&deny.actor - who.care_team), &(&deny.actor - &any));
     let inverse = (named.value() * others.value()).inverse();
     let factor = b.alloc(inverse.map_or(Fr::ZERO, |inverse| asked * inverse));
     let others = b.product(&others, &factor);

@@ -9,7 +9,7 @@ use crate::claim::{ClaimWords, info, leaf, times, two_to};
 use crate::record::RuleWords;
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
-use model::{Claim, Interval, Kind, Millis, Party, Rule, RuleSlot};
+use model::{Claim, ClaimKind, Interval, Millis, Party, Rule, RuleSlot};
 use statement::c2::best_rule;
 use statement::field::from_word;
 
@@ -81,13 +81,14 @@ fn row(
         _ => b.rule("C2.19", |b| b.and(active, &open.excluded.not())),
     };
     let is_kind = |kind| Fr::from(claim.is_some_and(|claim| claim.kind == kind));
-    let (collect, glass) = (b.alloc(is_kind(Kind::Collect)), b.alloc(is_kind(Kind::BreakGlass)));
+    let (collect, glass) =
+        (b.alloc(is_kind(ClaimKind::Collect)), b.alloc(is_kind(ClaimKind::BreakGlass)));
     let kinds = [active.num() - &collect - &glass, collect, glass];
     let chosen = slot.zip(claim).map(|(slot, claim)| best_rule(&slot.record, claim).0);
     let rule = b.rule("C2.14", |b| select_rule(b, open, chosen, &kinds[2], &gate));
     let who = words(b, claim);
-    let [individual, organisation, group, source] = &who;
-    let who_acts = Who { individual, organisation, group, source };
+    let [individual, organisation, care_team, source] = &who;
+    let who_acts = Who { individual, organisation, care_team, source };
     names(b, &rule, &who_acts);
 
     let (receipt, measured) = b.rule("C2.5", |b| intervals(b, &open.hull, claim));
@@ -108,8 +109,9 @@ fn row(
     let covered = Num::one() - open.excluded.num();
     let info = info(&masks.packed, &place.index, &place.positions[at], &covered);
     let times = times(&receipt, &measured);
-    let [individual, organisation, group, source] = who;
-    let words = ClaimWords { individual, organisation, group, source, info, times, digest, salt };
+    let [individual, organisation, care_team, source] = who;
+    let words =
+        ClaimWords { individual, organisation, care_team, source, info, times, digest, salt };
     let leaf = b.rule("C2.17", |b| {
         let leaf = leaf(b, &words);
         b.product(active.num(), &leaf)
@@ -117,11 +119,11 @@ fn row(
     Row { leaf, kinds: masks.kinds, excluded: active.num() - gate.num() }
 }
 
-/// Individual, organisation, group, source: bound by the leaf alone.
+/// Individual, organisation, care_team, source: bound by the leaf alone.
 fn words(b: &mut Builder, claim: Option<&Claim>) -> [Num; 4] {
     let values = claim.map_or([Fr::ZERO; 4], |claim| {
         let source = claim.source.word();
-        [claim.individual, claim.organisation, claim.group, source].map(|word| from_word(&word))
+        [claim.individual, claim.organisation, claim.care_team, source].map(|word| from_word(&word))
     });
     values.map(|value| b.alloc(value))
 }
@@ -167,7 +169,7 @@ fn names(b: &mut Builder, rule: &RuleWords, who: &Who<'_>) {
     let [actor, source, _] = rule;
     b.rule("C2.12", |b| {
         let one = b.product(&(actor - who.individual), &(actor - who.organisation));
-        let other = b.product(&(actor - who.group), &(actor - &any));
+        let other = b.product(&(actor - who.care_team), &(actor - &any));
         b.enforce(&one, &other, &Num::zero());
     });
     b.rule("C2.13", |b| b.enforce(&(source - any), &(source - who.source), &Num::zero()));

@@ -14,8 +14,8 @@ use crate::{field, record};
 use ark_bn254::Fr;
 use ark_ff::AdditiveGroup;
 use model::{
-    Action, Interval, Kind, Kinds, Millis, Operation, OperationKind, Party, Record, RejectCode,
-    Rule, RuleNumber, RuleSlot, Window, Word,
+    Action, ClaimKind, ClaimKinds, Interval, Millis, Operation, OperationKind, Party, Record,
+    RejectCode, Rule, RuleNumber, RuleSlot, Window, Word,
 };
 use std::fmt::Display;
 
@@ -289,7 +289,7 @@ fn written(
     Ok(stored)
 }
 
-const BREAK_GLASS: Kinds = Kind::BreakGlass.only();
+const BREAK_GLASS: ClaimKinds = ClaimKind::BreakGlass.only();
 
 /// C1.20 and C1.21: the rule as it stands after a revocation.
 fn revoked(old: Option<&Rule>, named: &Rule, t_op: Millis) -> Result<Rule, C1Error> {

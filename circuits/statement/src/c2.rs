@@ -18,7 +18,7 @@ pub use pack::{PackError, Packed, PackedSlot, pack};
 
 use ark_bn254::Fr;
 use ark_ff::AdditiveGroup;
-use model::{BatchNumber, Claim, Kind, PatientIndex, Position, Record, Window};
+use model::{BatchNumber, Claim, ClaimKind, PatientIndex, Position, Record, Window};
 
 use crate::domain::Domain;
 use crate::inputs::C2Inputs;
@@ -162,9 +162,9 @@ impl Chunk {
             t0: self.window.t0(),
             t1: self.window.t1(),
             claims_root: claim::root16(Domain::ClaimsNode, &self.leaves()),
-            access: of_kind(Kind::Access),
-            collect: of_kind(Kind::Collect),
-            break_glass: of_kind(Kind::BreakGlass),
+            access: of_kind(ClaimKind::Access),
+            collect: of_kind(ClaimKind::Collect),
+            break_glass: of_kind(ClaimKind::BreakGlass),
             excluded: excluded.map(|slot| slot.claims.len() as u32).sum(),
             edge_in: self.edge_in.as_ref().map_or(Fr::ZERO, Edge::word),
             edge_out: self.edge_out().word(),

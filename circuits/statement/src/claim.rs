@@ -39,7 +39,7 @@ pub fn leaf(claim: &Claim, covered: bool, salt: Fr) -> Fr {
     let words = [
         from_word(&claim.individual),
         from_word(&claim.organisation),
-        from_word(&claim.group),
+        from_word(&claim.care_team),
         from_word(&claim.source.word()),
         info(claim, covered),
         times(&claim.receipt, &claim.measured),
@@ -93,7 +93,7 @@ fn two_to(bits: u32) -> Fr {
 mod tests {
     use super::*;
     use crate::vectors::{bytes, cases, element, elements, interval, number, records, word};
-    use model::{Categories, Digest, Kind, Labels, Party, Purpose};
+    use model::{Categories, ClaimKind, Digest, Labels, Party, Purpose};
     use serde_json::Value;
 
     fn patient(value: &Value) -> PatientIndex {
@@ -104,10 +104,10 @@ mod tests {
         let of = |name: &str| number(&value[name]);
         Claim {
             patient: patient(&value["patient"]),
-            kind: Kind::ALL[of("kind") as usize],
+            kind: ClaimKind::ALL[of("kind") as usize],
             individual: word(&value["individual"]),
             organisation: word(&value["organisation"]),
-            group: word(&value["group"]),
+            care_team: word(&value["group"]),
             source: Party::from_word(word(&value["source"])).unwrap(),
             categories: Categories::from_bits(of("categories")).unwrap(),
             purpose: Purpose::ALL[of("purpose") as usize],

@@ -18,8 +18,8 @@ pub fn genesis(scope: ChainScope) -> [u8; 32] {
     keccak(&[label, number(scope.chain_id), contract])
 }
 
-/// The chain hash after `group`, `previous` being the one before it.
-pub fn chain_hash(previous: &[u8; 32], group: &GroupHeader) -> [u8; 32] {
+/// The journal hash after `group`, `previous` being the one before it.
+pub fn journal_hash(previous: &[u8; 32], group: &GroupHeader) -> [u8; 32] {
     let GroupHeader { number: group_number, first, last, content } = group;
     keccak(&[*previous, number(*group_number), number(first.0), number(last.0), *content])
 }
@@ -46,15 +46,15 @@ mod tests {
     #[test]
     fn genesis_and_groups_hash_as_an_independent_keccak_computes() {
         let scope = ChainScope { chain_id: 31_337, contract: [0x5e; 20] };
-        let first = chain_hash(&genesis(scope), &group(1, 1, 64, 0x22));
-        let second = chain_hash(&first, &group(2, 65, 65, 0x33));
+        let first = journal_hash(&genesis(scope), &group(1, 1, 64, 0x22));
+        let second = journal_hash(&first, &group(2, 65, 65, 0x33));
         let found = [genesis(scope), first, second].map(hex::encode);
         assert_eq!(found, EXPECTED);
     }
 
     #[test]
     fn a_group_hashes_as_in_the_journal_format() {
-        let found = chain_hash(&[0x11; 32], &group(7, 100, 163, 0x22));
+        let found = journal_hash(&[0x11; 32], &group(7, 100, 163, 0x22));
         let expected = "ffd21f0046f45367421585294871a7a959f43a08fc401e0e19c5d170c28784a4";
         assert_eq!(hex::encode(found), expected);
     }

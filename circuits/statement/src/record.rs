@@ -66,7 +66,7 @@ fn rules(record: &Record, slots: impl Iterator<Item = RuleSlot>) -> Vec<Fr> {
 mod tests {
     use super::*;
     use crate::vectors::{cases, element, elements, interval, millis, number, records, word};
-    use model::{Categories, Kinds, Labels, Party, Purposes};
+    use model::{Categories, ClaimKinds, Labels, Party, Purposes};
     use serde_json::Value;
 
     fn rule(value: &Value) -> Option<Rule> {
@@ -77,7 +77,7 @@ mod tests {
             source: party("source"),
             categories: Categories::from_bits(bits("categories")).unwrap(),
             purposes: Purposes::from_bits(bits("purposes")).unwrap(),
-            kinds: Kinds::from_bits(bits("kinds")).unwrap(),
+            kinds: ClaimKinds::from_bits(bits("kinds")).unwrap(),
             labels: Labels::from_bits(bits("labels")).unwrap(),
             access: interval(&value["access"]),
             data: interval(&value["data"]),

@@ -21,8 +21,8 @@ pub enum ActorKind {
     Organisation = 1,
     /// A practitioner.
     Practitioner = 2,
-    /// A group of practitioners.
-    Group = 3,
+    /// A care team: practitioners of one ward or study (FHIR `CareTeam`).
+    CareTeam = 3,
     /// A device, which is also a source.
     Device = 4,
 }
@@ -183,9 +183,9 @@ mod tests {
 
     #[test]
     fn actor_words_equal_the_vectors() {
-        use ActorKind::{Device, Group, Organisation, Practitioner};
+        use ActorKind::{CareTeam, Device, Organisation, Practitioner};
         for case in cases(&records()["actors"]) {
-            let kinds = [Organisation, Practitioner, Group, Device];
+            let kinds = [Organisation, Practitioner, CareTeam, Device];
             let kind = kinds[number(&case["kind"]) as usize - 1];
             assert_eq!(actor(kind, text(&case["id"])), word(&case["word"]));
         }

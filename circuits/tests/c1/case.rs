@@ -4,7 +4,7 @@ use ark_bn254::Fr;
 use circuits::builder::{Assignment, R1cs, matrices, witness};
 use circuits::c1::{Values, assign, circuit};
 use model::{
-    Action, BatchNumber, Categories, Interval, Kind, Labels, Millis, Operation, OperationKind,
+    Action, BatchNumber, Categories, ClaimKind, Interval, Labels, Millis, Operation, OperationKind,
     Party, PatientIndex, Purposes, Record, Rule, RuleSlot, Window, Word,
 };
 use statement::c1::{Chunk, Row, check};
@@ -43,7 +43,7 @@ pub(super) fn permit() -> Rule {
         source: Party::Any,
         categories: Categories::ALL,
         purposes: Purposes::ALL,
-        kinds: Kind::Access.only().with(Kind::Collect.only()),
+        kinds: ClaimKind::Access.only().with(ClaimKind::Collect.only()),
         labels: Labels::ALL,
         access: Interval { from: before(9_000), until: at(500_000) },
         data: Interval::ALWAYS,
@@ -51,7 +51,7 @@ pub(super) fn permit() -> Rule {
 }
 
 pub(super) fn policy() -> Rule {
-    Rule { kinds: Kind::BreakGlass.only(), ..permit() }
+    Rule { kinds: ClaimKind::BreakGlass.only(), ..permit() }
 }
 
 pub(super) fn enrolment() -> Action {

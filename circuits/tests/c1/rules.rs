@@ -6,8 +6,8 @@ use ark_ff::Field;
 use circuits::builder::Assignment;
 use circuits::c1::Values;
 use model::{
-    Action, Interval, Kind, Kinds, Millis, Operation, OperationError, Party, PatientIndex, Rule,
-    RuleError, RuleSlot, Word,
+    Action, ClaimKind, ClaimKinds, Interval, Millis, Operation, OperationError, Party,
+    PatientIndex, Rule, RuleError, RuleSlot, Word,
 };
 use statement::babyjubjub::{self, Point, PointError};
 use statement::c1::{check, effect};
@@ -371,11 +371,11 @@ fn c1_17_a_slot_is_overwritten_only_if_it_ended_before_the_window() {
 
 #[test]
 fn c1_18_break_glass_is_for_policies_alone() {
-    let kinds = |kinds: Kinds| Rule { kinds, ..permit() };
-    let (access, glass) = (Kind::Access.only(), Kind::BreakGlass.only());
+    let kinds = |kinds: ClaimKinds| Rule { kinds, ..permit() };
+    let (access, glass) = (ClaimKind::Access.only(), ClaimKind::BreakGlass.only());
     Case::permit(kinds(glass)).refused(18);
     Case::permit(kinds(access.with(glass))).refused(18);
-    for other in [Kind::Access, Kind::Collect] {
+    for other in [ClaimKind::Access, ClaimKind::Collect] {
         let rule = kinds(other.only().with(glass));
         Case::on_record(write(RuleSlot::Policy(1), rule)).refused(18);
         Case::on_record(write(RuleSlot::Deny(0), rule)).accepted();

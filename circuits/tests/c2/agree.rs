@@ -7,7 +7,8 @@ use ark_std::rand::rngs::StdRng;
 use ark_std::rand::{Rng, SeedableRng};
 use circuits::shapes::{Shape, Statement};
 use model::{
-    Category, Claim, Interval, Kind, Label, Party, Position, Purpose, Record, Rule, RuleSlot, Word,
+    Category, Claim, ClaimKind, Interval, Label, Party, Position, Purpose, Record, Rule, RuleSlot,
+    Word,
 };
 use statement::c2::{Capacity, Edge, check, covers, pack};
 use std::collections::BTreeMap;
@@ -20,9 +21,9 @@ fn a_full_slot_and_a_slot_with_padding_are_accepted() {
 
 #[test]
 fn break_glass_is_covered_by_a_policy() {
-    let policy = Rule { kinds: Kind::BreakGlass.only(), actor: Party::Any, ..rule(1) };
+    let policy = Rule { kinds: ClaimKind::BreakGlass.only(), actor: Party::Any, ..rule(1) };
     for number in [0, 1] {
-        let glass = |claim: &mut Claim| claim.kind = Kind::BreakGlass;
+        let glass = |claim: &mut Claim| claim.kind = ClaimKind::BreakGlass;
         let chunk = with_rules(&[(RuleSlot::Policy(number), policy)], glass, 2);
         assert_eq!(accepted(&chunk).break_glass, 2);
     }
@@ -32,7 +33,7 @@ fn break_glass_is_covered_by_a_policy() {
 fn each_permit_can_be_the_one_and_each_of_three_words_can_name_the_actor() {
     for (number, actor) in [(0, DOCTOR), (3, CLINIC), (7, TEAM)] {
         let rules = [(RuleSlot::Permit(number), rule(actor))];
-        let chunk = with_rules(&rules, |claim| claim.group = Word::from_u64(TEAM), 3);
+        let chunk = with_rules(&rules, |claim| claim.care_team = Word::from_u64(TEAM), 3);
         accepted(&chunk);
     }
 }
@@ -64,7 +65,7 @@ fn a_deny_that_misses_in_any_one_way_refutes_nothing() {
         Rule { source: named(DEVICE + 1), ..deny },
         Rule { categories: Category::Ppg.only(), ..deny },
         Rule { purposes: Purpose::Research.only(), ..deny },
-        Rule { kinds: Kind::BreakGlass.only(), ..deny },
+        Rule { kinds: ClaimKind::BreakGlass.only(), ..deny },
         Rule { labels: Label::Hiv.only(), ..deny },
         Rule { access: span(0, T0 + 10), ..deny },
         Rule { access: span(T0 + 40, T0 + 90), ..deny },
@@ -127,7 +128,7 @@ fn random_rule(rng: &mut StdRng) -> Rule {
             4 => rule.labels = Label::ALL[rng.gen_range(0..2)].only(),
             5 => rule.access = span(from, from + rng.gen_range(0..50)),
             6 => rule.data = span(5000 + from - T0, 5030 + from - T0),
-            _ => rule.kinds = Kind::Collect.only(),
+            _ => rule.kinds = ClaimKind::Collect.only(),
         }
     }
     rule
@@ -143,7 +144,7 @@ fn random_record(rng: &mut StdRng, seed: u64) -> Record {
             RuleSlot::Permit(_) if rng.gen_bool(0.3) => rules.push((slot, random_rule(rng))),
             RuleSlot::Deny(_) if rng.gen_bool(0.7) => rules.push((slot, random_rule(rng))),
             RuleSlot::Policy(_) if broad => {
-                let kinds = Kind::BreakGlass.only();
+                let kinds = ClaimKind::BreakGlass.only();
                 rules.push((slot, Rule { kinds, ..random_rule(rng) }));
             }
             _ => {}
@@ -157,12 +158,12 @@ fn random_record(rng: &mut StdRng, seed: u64) -> Record {
 }
 
 fn random_claim(rng: &mut StdRng, index: u32, position: u64) -> Claim {
-    let kind = Kind::ALL[rng.gen_range(0..3)];
+    let kind = ClaimKind::ALL[rng.gen_range(0..3)];
     let source = if rng.gen_bool(0.2) { Party::Any } else { named(DEVICE) };
-    let group = if rng.gen_bool(0.5) { Word::from_u64(TEAM) } else { Word::ZERO };
+    let care_team = if rng.gen_bool(0.5) { Word::from_u64(TEAM) } else { Word::ZERO };
     let categories = Category::ALL[rng.gen_range(0..2)].only().with(Category::ALL[0].only());
     let purpose = Purpose::ALL[rng.gen_range(0..2)];
-    Claim { kind, source, group, categories, purpose, ..claim(index, position) }
+    Claim { kind, source, care_team, categories, purpose, ..claim(index, position) }
 }
 
 #[test]

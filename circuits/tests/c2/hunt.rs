@@ -4,7 +4,7 @@ use super::twins::{assigned, rows};
 use super::world::*;
 use crate::nullity::{nullity, nullity_without};
 use circuits::builder::R1cs;
-use model::{Category, Claim, Kind, Party, Rule, RuleSlot};
+use model::{Category, Claim, ClaimKind, Party, Rule, RuleSlot};
 use statement::c2::Chunk;
 use std::collections::BTreeMap;
 
@@ -39,9 +39,9 @@ fn single_columns_move_only_where_a_hint_has_nothing_to_multiply() {
         .map(|(n, (slot, rule))| (slot, Rule { data: span(n as u64, T1), ..rule }))
         .chain([(RuleSlot::Deny(0), deny), (RuleSlot::Deny(1), other), (RuleSlot::Deny(2), late)])
         .collect();
-    let glass = Rule { kinds: Kind::BreakGlass.only(), ..rule(DOCTOR) };
+    let glass = Rule { kinds: ClaimKind::BreakGlass.only(), ..rule(DOCTOR) };
     let policies = [(RuleSlot::Policy(1), glass)];
-    let broken = |claim: &mut Claim| claim.kind = Kind::BreakGlass;
+    let broken = |claim: &mut Claim| claim.kind = ClaimKind::BreakGlass;
     let mut excluded = with_rules(&all, |_| (), 2);
     excluded.slots[0].excluded = true;
     let r1cs = rows(ONE);

@@ -7,8 +7,8 @@ use super::world::*;
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
 use model::{
-    Categories, Category, Claim, Digest, Interval, Kind, Kinds, Label, Labels, Party, Position,
-    Purpose, Purposes, Record, Rule, RuleNumber, RuleSlot, Word,
+    Categories, Category, Claim, ClaimKind, ClaimKinds, Digest, Interval, Label, Labels, Party,
+    Position, Purpose, Purposes, Record, Rule, RuleNumber, RuleSlot, Word,
 };
 use statement::c2::{Chunk, Edge, check_inputs, check_leaves};
 use statement::inputs::C2Inputs;
@@ -139,7 +139,7 @@ fn c2_5_intervals_that_are_empty_or_outside_the_window_are_refused() {
 }
 
 #[test]
-fn c2_6_an_access_window_that_does_not_contain_the_receipt_is_refused() {
+fn c2_6_an_access_period_that_does_not_contain_the_receipt_is_refused() {
     let access = |from, until| one(|rule| rule.access = span(from, until), |_| ());
     refused(6, &access(T0 + 11, T1));
     refused(6, &access(T0, T0 + 19));
@@ -164,7 +164,7 @@ fn c2_6_and_7_a_lane_cannot_borrow_from_the_next() {
 }
 
 #[test]
-fn c2_7_a_data_window_that_does_not_contain_the_measurement_is_refused() {
+fn c2_7_a_data_period_that_does_not_contain_the_measurement_is_refused() {
     let data = |from, until| one(|rule| rule.data = span(from, until), |_| ());
     refused(7, &data(5011, 6000));
     refused(7, &data(0, 5019));
@@ -203,8 +203,11 @@ fn refused_with(rule: u8, chunk: &Chunk, cell: usize, value: Fr) {
 
 #[test]
 fn c2_10_a_kind_beyond_the_rule_is_refused() {
-    refused(10, &one(|rule| rule.kinds = Kind::Collect.only(), |_| ()));
-    refused(10, &one(|rule| rule.kinds = Kinds::NONE, |claim| claim.kind = Kind::Collect));
+    refused(10, &one(|rule| rule.kinds = ClaimKind::Collect.only(), |_| ()));
+    refused(
+        10,
+        &one(|rule| rule.kinds = ClaimKinds::NONE, |claim| claim.kind = ClaimKind::Collect),
+    );
 }
 
 #[test]
@@ -241,11 +244,11 @@ fn c2_13_a_rule_of_another_source_is_refused() {
 
 #[test]
 fn c2_14_break_glass_under_a_permit_and_access_under_a_policy_are_refused() {
-    let every = Rule { kinds: Kinds::ALL, ..rule(DOCTOR) };
-    let glass = |claim: &mut Claim| claim.kind = Kind::BreakGlass;
+    let every = Rule { kinds: ClaimKinds::ALL, ..rule(DOCTOR) };
+    let glass = |claim: &mut Claim| claim.kind = ClaimKind::BreakGlass;
     for (right, wrong, kind) in [
-        (RuleSlot::Policy(0), RuleSlot::Permit(0), Kind::BreakGlass),
-        (RuleSlot::Permit(0), RuleSlot::Policy(0), Kind::Access),
+        (RuleSlot::Policy(0), RuleSlot::Permit(0), ClaimKind::BreakGlass),
+        (RuleSlot::Permit(0), RuleSlot::Policy(0), ClaimKind::Access),
     ] {
         let change = |claim: &mut Claim| {
             glass(claim);
@@ -286,7 +289,7 @@ fn c2_15_a_deny_that_overlaps_in_everything_is_refused() {
     let narrow = Rule {
         categories: Category::Ecg.only(),
         purposes: Purpose::Treatment.only(),
-        kinds: Kind::Access.only(),
+        kinds: ClaimKind::Access.only(),
         labels: Label::Normal.only(),
         access: span(T0 + 19, T0 + 20),
         data: span(5019, 5020),

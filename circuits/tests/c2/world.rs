@@ -2,8 +2,8 @@
 
 use ark_bn254::Fr;
 use model::{
-    BatchNumber, Categories, Category, Claim, Digest, Interval, Kind, Label, Labels, Millis, Party,
-    PatientIndex, Position, Purpose, Purposes, Record, Rule, RuleSlot, Window, Word,
+    BatchNumber, Categories, Category, Claim, ClaimKind, Digest, Interval, Label, Labels, Millis,
+    Party, PatientIndex, Position, Purpose, Purposes, Record, Rule, RuleSlot, Window, Word,
 };
 use statement::c2::{Capacity, Chunk, Slot, cap_path, pack};
 use statement::record;
@@ -50,7 +50,7 @@ pub(super) fn rule(actor: u64) -> Rule {
         source: Party::Any,
         categories: Categories::ALL,
         purposes: Purposes::ALL,
-        kinds: Kind::Access.only().with(Kind::Collect.only()),
+        kinds: ClaimKind::Access.only().with(ClaimKind::Collect.only()),
         labels: Labels::ALL,
         access: Interval::ALWAYS,
         data: Interval::ALWAYS,
@@ -73,10 +73,10 @@ pub(super) fn claim(index: u32, position: u64) -> Claim {
     let step = 10 * (position - POSITION_IN);
     Claim {
         patient: patient(index),
-        kind: Kind::Access,
+        kind: ClaimKind::Access,
         individual: Word::from_u64(DOCTOR),
         organisation: Word::from_u64(CLINIC),
-        group: Word::ZERO,
+        care_team: Word::ZERO,
         source: named(DEVICE),
         categories: Category::Ecg.only().with(Category::Spo2.only()),
         purpose: Purpose::Treatment,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use l1_contracts::Deployment;
-use model::{Action, Claim, Kind, Labels, Millis};
+use model::{Action, Claim, ClaimKind, Labels, Millis};
 use serde::Serialize;
 use statement::batch::PatientOpening;
 use statement::c2::covers;
@@ -140,7 +140,7 @@ fn claim(opening: &PatientOpening, opened: &statement::batch::ClaimOpening) -> O
     }
 }
 
-fn kind(kind: Kind) -> &'static str {
+fn kind(kind: ClaimKind) -> &'static str {
     kind.name()
 }
 

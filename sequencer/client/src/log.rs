@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use ark_bn254::Fr;
 use model::{
     BatchHeader, BatchNumber, ChainScope, Claim, Millis, Operation, PatientIndex, Position, Record,
-    Refusal, RuleSlot, Word,
+    RuleSlot, Uncovered, Word,
 };
 use sha3::{Digest as _, Keccak256};
 use statement::batch::{
@@ -60,7 +60,7 @@ pub struct SeenClaim {
     /// Whether it was proven covered; an excluded one was not.
     pub covered: bool,
     /// The rule that covers it, or why none does, judged here.
-    pub judged: Result<RuleSlot, Refusal>,
+    pub judged: Result<RuleSlot, Uncovered>,
 }
 
 /// An operation on the record, as committed.
@@ -167,7 +167,7 @@ pub enum LogError {
         /// Position of the claim.
         position: Position,
         /// What is missing.
-        refusal: Refusal,
+        refusal: Uncovered,
     },
     /// An operation's place does not exist or holds something else.
     #[error(

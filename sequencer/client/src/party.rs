@@ -1,4 +1,4 @@
-//! Whom rules name, as people write it: `practitioner:dr-001`, `organisation:`, `group:`,
+//! Whom rules name, as people write it: `practitioner:dr-001`, `organisation:`, `care-team:`,
 //! `device:`, or `any`. A record holds only hashes of names, so a wallet keeps the names it used.
 
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use model::{DeviceId, IdError, OrganisationId, Party, PractitionerId, Word};
 use statement::scope::{self, ActorKind};
 use thiserror::Error;
-use wire::GroupId;
+use wire::CareTeamId;
 
 /// Text that names nobody.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -60,12 +60,12 @@ pub fn actor(text: &str) -> Result<Party, PartyError> {
     if text == "any" {
         return Ok(Party::Any);
     }
-    let expected = "organisation:NAME, practitioner:NAME, group:NAME, device:NAME or any";
+    let expected = "organisation:NAME, practitioner:NAME, care-team:NAME, device:NAME or any";
     let (kind, name) = text.split_once(':').ok_or(PartyError::Form { expected })?;
     Ok(Party::Named(match kind {
         "organisation" => scope::organisation(&OrganisationId::new(name)?),
         "practitioner" => scope::practitioner(&PractitionerId::new(name)?),
-        "group" => scope::actor(ActorKind::Group, GroupId::new(name)?.as_str()),
+        "care-team" => scope::actor(ActorKind::CareTeam, CareTeamId::new(name)?.as_str()),
         "device" => scope::device(&DeviceId::new(name)?),
         _ => return Err(PartyError::Form { expected }),
     }))

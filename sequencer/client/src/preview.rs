@@ -1,9 +1,9 @@
 //! What a rule means, in words, and what a record would answer: shown before anybody signs.
 
 use model::{
-    Action, Categories, Category, Claim, Digest, Interval, Kind, Kinds, Label, Labels, Millis,
-    Operation, Party, PatientIndex, Position, Purpose, Purposes, Record, Refusal, Rule, RuleSlot,
-    Word,
+    Action, Categories, Category, Claim, ClaimKind, ClaimKinds, Digest, Interval, Label, Labels,
+    Millis, Operation, Party, PatientIndex, Position, Purpose, Purposes, Record, Rule, RuleSlot,
+    Uncovered, Word,
 };
 use statement::c2;
 
@@ -22,7 +22,7 @@ pub struct Question {
     /// Why.
     pub purpose: Purpose,
     /// Read, collect, or break the glass.
-    pub kind: Kind,
+    pub kind: ClaimKind,
     /// When it happens.
     pub at: Millis,
     /// When the data was measured.
@@ -36,8 +36,8 @@ impl Question {
     /// The answer of a record, by the evaluator that the node runs and the circuit proves.
     ///
     /// # Errors
-    /// The [`Refusal`], which says what is missing.
-    pub fn ask(&self, record: Option<&Record>) -> Result<RuleSlot, Refusal> {
+    /// The [`Uncovered`], which says what is missing.
+    pub fn ask(&self, record: Option<&Record>) -> Result<RuleSlot, Uncovered> {
         c2::covers(record, &self.claim())
     }
 
@@ -52,7 +52,7 @@ impl Question {
             kind: self.kind,
             individual,
             organisation: NOBODY,
-            group: Word::ZERO,
+            care_team: Word::ZERO,
             source: self.source,
             categories: self.category.only(),
             purpose: self.purpose,
@@ -143,7 +143,7 @@ pub fn operation_sentence(operation: &Operation, names: &Names) -> String {
 /// The answer to a question, in one sentence without a full stop.
 pub fn answer_sentence(
     question: &Question,
-    answer: Result<RuleSlot, Refusal>,
+    answer: Result<RuleSlot, Uncovered>,
     names: &Names,
 ) -> String {
     let who = names.of(&question.actor);
@@ -157,13 +157,13 @@ pub fn answer_sentence(
     }
 }
 
-fn kinds(kinds: Kinds) -> String {
-    let verb = |kind: &&Kind| match kind {
-        Kind::Access => "read",
-        Kind::Collect => "collect",
-        Kind::BreakGlass => "read in an emergency",
+fn kinds(kinds: ClaimKinds) -> String {
+    let verb = |kind: &&ClaimKind| match kind {
+        ClaimKind::Access => "read",
+        ClaimKind::Collect => "collect",
+        ClaimKind::BreakGlass => "read in an emergency",
     };
-    let verbs = Kind::ALL.iter().filter(|kind| kinds.contains(kind.only()));
+    let verbs = ClaimKind::ALL.iter().filter(|kind| kinds.contains(kind.only()));
     verbs.map(|kind| verb(&kind)).collect::<Vec<_>>().join(" and ")
 }
 
@@ -228,7 +228,7 @@ mod tests {
             source: Party::Any,
             categories: Category::Ecg.only().with(Category::Spo2.only()),
             purposes: Purpose::Treatment.only(),
-            kinds: Kind::Access.only(),
+            kinds: ClaimKind::Access.only(),
             labels: Labels::ALL,
             access: Interval { from: at(0), until: at(86_400) },
             data: Interval::ALWAYS,
@@ -247,7 +247,7 @@ mod tests {
             source: Party::Any,
             category,
             purpose: Purpose::Treatment,
-            kind: Kind::Access,
+            kind: ClaimKind::Access,
             at: at(60),
             measured: Interval::instant(at(30)),
         }
@@ -295,7 +295,7 @@ mod tests {
         let after = ask(&record, "practitioner:dr-001", Category::Spo2);
         assert_eq!(after, "yes, practitioner dr-001 could read spo2 for treatment, under permit:0");
         assert!(ask(&record, "practitioner:dr-001", Category::Glucose).starts_with("no"));
-        record.rules[8] = Some(Rule { kinds: Kinds::ALL, ..rule("any") });
+        record.rules[8] = Some(Rule { kinds: ClaimKinds::ALL, ..rule("any") });
         assert!(ask(&record, "practitioner:dr-001", Category::Spo2).ends_with("a deny applies"));
     }
 

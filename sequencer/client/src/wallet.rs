@@ -272,7 +272,7 @@ mod tests {
     use super::*;
     use crate::KeyKind;
     use crate::party::actor;
-    use model::{Categories, Interval, Kind, Labels, Party, Purposes};
+    use model::{Categories, ClaimKind, Interval, Labels, Party, Purposes};
 
     const HOUR: u64 = 3_600_000;
 
@@ -286,7 +286,7 @@ mod tests {
             source: Party::Any,
             categories: Categories::ALL,
             purposes: Purposes::ALL,
-            kinds: Kind::Access.only(),
+            kinds: ClaimKind::Access.only(),
             labels: Labels::ALL,
             access: Interval::ALWAYS,
             data: Interval::ALWAYS,

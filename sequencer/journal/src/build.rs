@@ -6,8 +6,8 @@ use std::ops::Range;
 use crate::entry::{ENTRY_HEADER_BYTES, encode};
 use crate::record::{GROUP_HEADER_BYTES, GroupHeader, MARK_BYTES};
 use crate::{
-    ENTRY_BYTES_MAX, EntryError, GROUP_BYTES_MAX, GROUP_ENTRIES_MAX, GroupNumber, Head,
-    ITEM_BYTES_MAX, ITEM_ENTRIES_MAX, Kind, MILLIS_MAX, Millis, Position,
+    ENTRY_BYTES_MAX, EntryError, EntryKind, GROUP_BYTES_MAX, GROUP_ENTRIES_MAX, GroupNumber, Head,
+    ITEM_BYTES_MAX, ITEM_ENTRIES_MAX, MILLIS_MAX, Millis, Position,
 };
 
 /// Collects the entries of one group and gives each its position and append time.
@@ -84,7 +84,7 @@ impl GroupBuilder {
     ///
     /// # Errors
     /// [`EntryError`]; the group is then as it was.
-    pub fn append(&mut self, kind: Kind, body: &[u8]) -> Result<Position, EntryError> {
+    pub fn append(&mut self, kind: EntryKind, body: &[u8]) -> Result<Position, EntryError> {
         self.append_at(kind, 0, self.now(), body)
     }
 
@@ -95,7 +95,7 @@ impl GroupBuilder {
     /// [`EntryError`]; the group is then as it was.
     pub fn append_strictly_later(
         &mut self,
-        kind: Kind,
+        kind: EntryKind,
         body: &[u8],
     ) -> Result<Position, EntryError> {
         self.append_at(kind, 0, self.now.max(self.last_time + 1), body)
@@ -107,7 +107,7 @@ impl GroupBuilder {
     /// [`EntryError`]; the group is then as it was.
     pub fn append_at(
         &mut self,
-        kind: Kind,
+        kind: EntryKind,
         flags: u8,
         time: Millis,
         body: &[u8],
@@ -121,7 +121,7 @@ impl GroupBuilder {
         Ok(position)
     }
 
-    fn check(&self, kind: Kind, time: Millis, body: &[u8]) -> Result<(), EntryError> {
+    fn check(&self, kind: EntryKind, time: Millis, body: &[u8]) -> Result<(), EntryError> {
         if !kind.is_known() {
             return Err(EntryError::UnknownKind { found: kind.code() });
         }
@@ -184,7 +184,7 @@ mod tests {
     use crate::fault::FaultMedium;
     use crate::{Evidence, Fault, Genesis, Log, OpenError};
 
-    const GENESIS: Genesis = Genesis { log_id: [3; 16], chain_hash: [0; 32] };
+    const GENESIS: Genesis = Genesis { log_id: [3; 16], journal_hash: [0; 32] };
 
     /// A log of one group of two 4-byte entries whose bytes are changed before it is sealed, so
     /// that every checksum and the chain hold.
@@ -192,8 +192,8 @@ mod tests {
         let medium = FaultMedium::default();
         let (mut log, _) = Log::open(medium.clone(), GENESIS).expect("open");
         let mut group = log.builder(1_000);
-        group.append(Kind::FRAME, b"body").expect("fits");
-        group.append(Kind::FRAME, b"body").expect("fits");
+        group.append(EntryKind::FRAME, b"body").expect("fits");
+        group.append(EntryKind::FRAME, b"body").expect("fits");
         change(&mut group.record[GROUP_HEADER_BYTES..]);
         log.append_built(group).expect("append");
         medium
@@ -213,8 +213,8 @@ mod tests {
     fn an_entry_of_an_unknown_kind_is_readable_and_says_so() {
         let (log, _) = Log::open(log_with(|entries| entries[0] = 200), GENESIS).expect("open");
         let kinds = [1, 2].map(|position| log.read(position).expect("readable").kind);
-        assert_eq!(kinds.map(Kind::code), [200, 1]);
-        assert_eq!(kinds.map(Kind::is_known), [false, true]);
+        assert_eq!(kinds.map(EntryKind::code), [200, 1]);
+        assert_eq!(kinds.map(EntryKind::is_known), [false, true]);
     }
 
     #[test]

@@ -12,27 +12,27 @@ pub(crate) const ENTRY_HEADER_BYTES: usize = 16;
 
 /// What an entry is. Codes are never reused; a reader meets unknown ones and passes them on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Kind(u8);
+pub struct EntryKind(u8);
 
-impl Kind {
+impl EntryKind {
     /// A frame of readings.
-    pub const FRAME: Kind = Kind(1);
+    pub const FRAME: EntryKind = EntryKind(1);
     /// A signed change of a consent record.
-    pub const OPERATION: Kind = Kind(2);
+    pub const OPERATION: EntryKind = EntryKind(2);
     /// A request to read.
-    pub const ACCESS_REQUEST: Kind = Kind(3);
+    pub const ACCESS_REQUEST: EntryKind = EntryKind(3);
     /// What was refused, and to whom.
-    pub const REFUSAL: Kind = Kind(4);
+    pub const REFUSAL: EntryKind = EntryKind(4);
     /// A change of the registry of actors and devices.
-    pub const REGISTRY_CHANGE: Kind = Kind(5);
+    pub const REGISTRY_CHANGE: EntryKind = EntryKind(5);
     /// The end of a window.
-    pub const CLOSE: Kind = Kind(6);
+    pub const CLOSE: EntryKind = EntryKind(6);
     /// A stream was described and opened.
-    pub const STREAM_OPEN: Kind = Kind(7);
+    pub const STREAM_OPEN: EntryKind = EntryKind(7);
 
     /// The kind with this code; zero is none.
-    pub fn from_code(code: u8) -> Option<Kind> {
-        (code != 0).then_some(Kind(code))
+    pub fn from_code(code: u8) -> Option<EntryKind> {
+        (code != 0).then_some(EntryKind(code))
     }
 
     /// The byte in the log.
@@ -42,7 +42,7 @@ impl Kind {
 
     /// Whether this version knows the kind; an unknown one is readable, not appendable.
     pub fn is_known(self) -> bool {
-        (Kind::FRAME..=Kind::STREAM_OPEN).contains(&self)
+        (EntryKind::FRAME..=EntryKind::STREAM_OPEN).contains(&self)
     }
 }
 
@@ -50,7 +50,7 @@ impl Kind {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
     /// What the body is.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// Meaning depends on the kind; opaque here.
     pub flags: u8,
     /// When it was appended; never decreases over the log.
@@ -61,7 +61,7 @@ pub struct Entry {
 
 impl Entry {
     /// An entry without flags.
-    pub fn new(kind: Kind, time: Millis, body: impl Into<Bytes>) -> Entry {
+    pub fn new(kind: EntryKind, time: Millis, body: impl Into<Bytes>) -> Entry {
         Entry { kind, flags: 0, time, body: body.into() }
     }
 }
@@ -75,7 +75,7 @@ impl fmt::Debug for Entry {
 }
 
 /// Appends the bytes of one entry; limits are the caller's to check.
-pub(crate) fn encode(out: &mut Vec<u8>, kind: Kind, flags: u8, time: Millis, body: &[u8]) {
+pub(crate) fn encode(out: &mut Vec<u8>, kind: EntryKind, flags: u8, time: Millis, body: &[u8]) {
     debug_assert!(body.len() + ENTRY_HEADER_BYTES <= ENTRY_BYTES_MAX);
     out.extend_from_slice(&[kind.0, flags, 0, 0]);
     out.extend_from_slice(&(body.len() as u32).to_le_bytes());
@@ -85,7 +85,7 @@ pub(crate) fn encode(out: &mut Vec<u8>, kind: Kind, flags: u8, time: Millis, bod
 
 /// An entry found in the bytes of a group; `body` is a range of those bytes.
 pub(crate) struct Found {
-    pub(crate) kind: Kind,
+    pub(crate) kind: EntryKind,
     pub(crate) flags: u8,
     pub(crate) time: Millis,
     pub(crate) body: Range<usize>,
@@ -144,7 +144,7 @@ impl<'a> Walk<'a> {
             let at_least = self.last_time.max(1);
             return Err(Fault::Time { position, at_least, max: MILLIS_MAX, found: time });
         }
-        let kind = Kind::from_code(kind).ok_or(Fault::Field {
+        let kind = EntryKind::from_code(kind).ok_or(Fault::Field {
             field: "entry kind",
             expected: 1,
             found: 0,

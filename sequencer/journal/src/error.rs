@@ -62,7 +62,7 @@ pub enum Fault {
     /// A 32-byte hash does not follow from the bytes before it.
     #[error("{field}: expected {}, found {}", short(expected), short(found))]
     Hash {
-        /// `chain hash` or `digest`.
+        /// `journal hash` or `digest`.
         field: &'static str,
         /// Computed.
         expected: [u8; 32],
@@ -164,7 +164,7 @@ pub enum OpenError {
     #[error("the file header is corrupt: {0}")]
     Header(#[source] Fault),
     /// The log grows from another genesis.
-    #[error("genesis chain hash: expected {}, found {}", short(expected), short(found))]
+    #[error("genesis journal hash: expected {}, found {}", short(expected), short(found))]
     Genesis {
         /// Given by the caller.
         expected: [u8; 32],

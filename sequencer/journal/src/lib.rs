@@ -15,11 +15,11 @@
 //! server nor prover.
 //!
 //! ```
-//! use journal::{Entry, Genesis, Kind, Log, fault::FaultMedium};
+//! use journal::{Entry, Genesis, EntryKind, Log, fault::FaultMedium};
 //!
-//! let genesis = Genesis { log_id: [7; 16], chain_hash: [0; 32] };
+//! let genesis = Genesis { log_id: [7; 16], journal_hash: [0; 32] };
 //! let (mut log, _) = Log::open(FaultMedium::default(), genesis)?;
-//! let committed = log.append(&[Entry::new(Kind::FRAME, 3_900_000_000_000, "opaque")])?;
+//! let committed = log.append(&[Entry::new(EntryKind::FRAME, 3_900_000_000_000, "opaque")])?;
 //! assert_eq!((committed.first, committed.last), (1, 1));
 //! assert_eq!(log.read(1)?.body, "opaque");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -38,15 +38,15 @@ mod recover;
 mod writer;
 
 pub use build::GroupBuilder;
-pub use entry::{Entry, Kind};
+pub use entry::{Entry, EntryKind};
 pub use error::{AppendError, Corruption, EntryError, Evidence, Fault, OpenError, ReadError};
 pub use log::{Committed, Head, Log};
 pub use medium::{FileMedium, Medium, MediumError};
 pub use read::{Entries, Group, Reader};
-pub use record::{Genesis, chain_hash};
+pub use record::{Genesis, journal_hash};
 pub use recover::Recovery;
 pub use writer::{
-    Admission, Failure, Refusal, SubmitError, Submitter, Writer, WriterConfig, WriterStopped,
+    Admission, Failure, NotTaken, SubmitError, Submitter, Writer, WriterConfig, WriterStopped,
 };
 
 /// Milliseconds since 1900-01-01T00:00:00Z; valid append times are `1..=MILLIS_MAX`.

@@ -19,8 +19,8 @@ pub struct Head {
     pub group: GroupNumber,
     /// Last committed position; 0 before the first.
     pub position: Position,
-    /// Chain hash after that group.
-    pub chain_hash: [u8; 32],
+    /// Journal hash after that group.
+    pub journal_hash: [u8; 32],
     /// Append time of the last entry; 0 before the first.
     pub last_time: Millis,
     /// Bytes of the medium in use.
@@ -36,8 +36,8 @@ pub struct Committed {
     pub first: Position,
     /// Position of its last entry.
     pub last: Position,
-    /// Chain hash after it.
-    pub chain_hash: [u8; 32],
+    /// Journal hash after it.
+    pub journal_hash: [u8; 32],
     /// For each entry, its bytes (header and body) within the contiguous entry bytes of the group.
     pub ranges: Vec<Range<u32>>,
 }
@@ -120,14 +120,14 @@ impl<M: Medium> Log<M> {
 
     fn publish(&mut self, head: &Head, sealed: Sealed) -> Committed {
         let Sealed { header, record, ranges, last_time } = sealed;
-        let (first, last, chain_hash) = (header.first, header.last(), header.chain_hash);
+        let (first, last, journal_hash) = (header.first, header.last(), header.journal_hash);
         let end = head.end + record.len() as u64;
         self.shared.publish(
             IndexEntry::new(head.end, &header),
-            Head { group: header.number, position: last, chain_hash, last_time, end },
+            Head { group: header.number, position: last, journal_hash, last_time, end },
         );
         self.spare = record;
-        Committed { group: header.number, first, last, chain_hash, ranges }
+        Committed { group: header.number, first, last, journal_hash, ranges }
     }
 
     /// Makes the last durable mark durable as well; worth calling before a planned stop.

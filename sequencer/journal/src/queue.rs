@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::{Failure, Refusal};
+use crate::{Failure, NotTaken};
 
 /// Many push, one pops. Once closed it takes nothing more and is drained.
 pub(crate) struct Queue<T> {
@@ -14,7 +14,7 @@ pub(crate) struct Queue<T> {
 
 struct State<T> {
     items: VecDeque<T>,
-    closed: Option<Refusal>,
+    closed: Option<NotTaken>,
 }
 
 impl<T> Queue<T> {
@@ -24,13 +24,13 @@ impl<T> Queue<T> {
     }
 
     /// Takes the item, or hands it back with the reason; never waits for room.
-    pub(crate) fn push(&self, item: T) -> Result<(), (T, Refusal)> {
+    pub(crate) fn push(&self, item: T) -> Result<(), (T, NotTaken)> {
         let mut state = self.state();
         if let Some(refusal) = &state.closed {
             return Err((item, refusal.clone()));
         }
         if state.items.len() >= self.items_max {
-            return Err((item, Refusal::Full { items_max: self.items_max }));
+            return Err((item, NotTaken::Full { items_max: self.items_max }));
         }
         state.items.push_back(item);
         drop(state);
@@ -51,14 +51,14 @@ impl<T> Queue<T> {
 
     /// Takes nothing more; what is queued is still popped.
     pub(crate) fn close(&self) {
-        self.state().closed.get_or_insert(Refusal::Stopped);
+        self.state().closed.get_or_insert(NotTaken::Stopped);
         self.changed.notify_all();
     }
 
     /// Takes nothing more, for this reason, and hands out what is queued.
     pub(crate) fn fail(&self, failure: Failure) -> VecDeque<T> {
         let mut state = self.state();
-        state.closed = Some(Refusal::Failed(failure));
+        state.closed = Some(NotTaken::Failed(failure));
         std::mem::take(&mut state.items)
     }
 

@@ -14,13 +14,13 @@ use crate::{Corruption, Entry, Evidence, Fault, GroupNumber, Head, Medium, Posit
 pub(crate) struct IndexEntry {
     offset: u64,
     first: Position,
-    /// The first eight bytes of the chain hash: enough to notice a replaced group.
+    /// The first eight bytes of the journal hash: enough to notice a replaced group.
     chain_tag: u64,
 }
 
 impl IndexEntry {
     pub(crate) fn new(offset: u64, header: &GroupHeader) -> IndexEntry {
-        let chain_tag = u64_at(&header.chain_hash, 0);
+        let chain_tag = u64_at(&header.journal_hash, 0);
         IndexEntry { offset, first: header.first, chain_tag }
     }
 }
@@ -70,8 +70,8 @@ pub struct Group {
     pub first: Position,
     /// Position of the last entry.
     pub last: Position,
-    /// Chain hash after it.
-    pub chain_hash: [u8; 32],
+    /// Journal hash after it.
+    pub journal_hash: [u8; 32],
     /// blake3 of the contiguous entry bytes.
     pub digest: [u8; 32],
     /// Its entries, in order; their bodies share one allocation.
@@ -185,16 +185,20 @@ fn check_and_parse(
     let entries = &body[..header.bytes as usize];
     header.check_body(&body[..body.len() - MARK_BYTES], seed)?;
     header.check_digest(entries)?;
-    let (expected, found) = (place.chain_tag, u64_at(&header.chain_hash, 0));
+    let (expected, found) = (place.chain_tag, u64_at(&header.journal_hash, 0));
     if expected != found {
-        return Err(Fault::Field { field: "first eight bytes of the chain hash", expected, found });
+        return Err(Fault::Field {
+            field: "first eight bytes of the journal hash",
+            expected,
+            found,
+        });
     }
     let bytes = record.slice_ref(entries);
     Ok(Group {
         number,
         first: header.first,
         last: header.last(),
-        chain_hash: header.chain_hash,
+        journal_hash: header.journal_hash,
         digest: header.digest,
         entries: parse(&bytes, &header)?,
     })

@@ -26,8 +26,8 @@ pub struct Genesis {
     /// 16 random bytes, used when the log is created and kept in it afterwards. They start every
     /// checksum, so that bytes inside an entry cannot pass for a record: do not publish them.
     pub log_id: [u8; 16],
-    /// The chain hash before the first group; opening a log that has another one is an error.
-    pub chain_hash: [u8; 32],
+    /// The journal hash before the first group; opening a log that has another one is an error.
+    pub journal_hash: [u8; 32],
 }
 
 /// The first 128 bytes of a file.
@@ -37,13 +37,13 @@ pub(crate) struct FileHeader {
     pub(crate) first_group: GroupNumber,
     pub(crate) first_position: Position,
     pub(crate) last_time: Millis,
-    pub(crate) chain_hash: [u8; 32],
+    pub(crate) journal_hash: [u8; 32],
 }
 
 impl FileHeader {
     pub(crate) fn genesis(genesis: Genesis) -> FileHeader {
-        let Genesis { log_id, chain_hash } = genesis;
-        FileHeader { log_id, first_group: 1, first_position: 1, last_time: 0, chain_hash }
+        let Genesis { log_id, journal_hash } = genesis;
+        FileHeader { log_id, first_group: 1, first_position: 1, last_time: 0, journal_hash }
     }
 
     pub(crate) fn encode(&self) -> [u8; FILE_HEADER_BYTES] {
@@ -55,7 +55,7 @@ impl FileHeader {
         bytes[32..40].copy_from_slice(&self.first_group.to_le_bytes());
         bytes[40..48].copy_from_slice(&self.first_position.to_le_bytes());
         bytes[48..56].copy_from_slice(&self.last_time.to_le_bytes());
-        bytes[56..88].copy_from_slice(&self.chain_hash);
+        bytes[56..88].copy_from_slice(&self.journal_hash);
         let crc = crc32c::crc32c(&bytes[..124]);
         bytes[124..128].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -74,7 +74,7 @@ impl FileHeader {
             first_group: u64_at(bytes, 32),
             first_position: u64_at(bytes, 40),
             last_time: u64_at(bytes, 48),
-            chain_hash: array_at(bytes, 56),
+            journal_hash: array_at(bytes, 56),
         };
         field("file version", VERSION.into(), u16_at(bytes, 8).into())
             .and(field("file header length", 128, u16_at(bytes, 10).into()))
@@ -92,7 +92,7 @@ impl FileHeader {
         Head {
             group: self.first_group - 1,
             position: self.first_position - 1,
-            chain_hash: self.chain_hash,
+            journal_hash: self.journal_hash,
             last_time: self.last_time,
             end: FILE_HEADER_BYTES as u64,
         }
@@ -116,7 +116,7 @@ pub(crate) struct GroupHeader {
     pub(crate) first: Position,
     pub(crate) count: u32,
     pub(crate) bytes: u32,
-    pub(crate) chain_hash: [u8; 32],
+    pub(crate) journal_hash: [u8; 32],
     pub(crate) digest: [u8; 32],
     pub(crate) body_crc: u32,
 }
@@ -127,10 +127,10 @@ impl GroupHeader {
         let (number, first) = (head.group + 1, head.position + 1);
         let digest = *blake3::hash(entries).as_bytes();
         let last = first + u64::from(count) - 1;
-        let chain_hash = chain_hash(&head.chain_hash, number, first, last, &digest);
+        let journal_hash = journal_hash(&head.journal_hash, number, first, last, &digest);
         let body_crc = crc32c::crc32c_append(seed, padded);
         let bytes = entries.len() as u32;
-        GroupHeader { number, first, count, bytes, chain_hash, digest, body_crc }
+        GroupHeader { number, first, count, bytes, journal_hash, digest, body_crc }
     }
 
     pub(crate) fn encode(&self, seed: u32) -> [u8; GROUP_HEADER_BYTES] {
@@ -141,7 +141,7 @@ impl GroupHeader {
         bytes[16..24].copy_from_slice(&self.first.to_le_bytes());
         bytes[24..28].copy_from_slice(&self.count.to_le_bytes());
         bytes[28..32].copy_from_slice(&self.bytes.to_le_bytes());
-        bytes[32..64].copy_from_slice(&self.chain_hash);
+        bytes[32..64].copy_from_slice(&self.journal_hash);
         bytes[64..96].copy_from_slice(&self.digest);
         bytes[96..100].copy_from_slice(&self.body_crc.to_le_bytes());
         let crc = crc32c::crc32c_append(seed, &bytes[..100]);
@@ -167,7 +167,7 @@ impl GroupHeader {
             first: u64_at(bytes, 16),
             count: u32_at(bytes, 24),
             bytes: u32_at(bytes, 28),
-            chain_hash: array_at(bytes, 32),
+            journal_hash: array_at(bytes, 32),
             digest: array_at(bytes, 64),
             body_crc: u32_at(bytes, 96),
         })
@@ -203,11 +203,11 @@ impl GroupHeader {
         hash("digest", *blake3::hash(entries).as_bytes(), self.digest)
     }
 
-    /// Checks that the chain hash follows from the one before.
+    /// Checks that the journal hash follows from the one before.
     pub(crate) fn check_chain(&self, previous: &[u8; 32]) -> Result<(), Fault> {
         let last = self.last();
-        let expected = chain_hash(previous, self.number, self.first, last, &self.digest);
-        hash("chain hash", expected, self.chain_hash)
+        let expected = journal_hash(previous, self.number, self.first, last, &self.digest);
+        hash("journal hash", expected, self.journal_hash)
     }
 
     pub(crate) fn last(&self) -> Position {
@@ -225,9 +225,9 @@ impl GroupHeader {
     }
 }
 
-/// The chain hash of a group: keccak256 over five 32-byte big-endian words, so that a contract can
-/// follow it: the previous chain hash, number, first and last position, and blake3 of the entries.
-pub fn chain_hash(
+/// The journal hash of a group: keccak256 over five 32-byte big-endian words, so that a contract can
+/// follow it: the previous journal hash, number, first and last position, and blake3 of the entries.
+pub fn journal_hash(
     previous: &[u8; 32],
     number: GroupNumber,
     first: Position,

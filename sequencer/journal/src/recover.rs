@@ -37,8 +37,8 @@ pub(crate) fn recover<M: Medium>(
     let Some(header) = read_file_header(&medium, len)? else {
         return create(medium, genesis, len);
     };
-    if header.chain_hash != genesis.chain_hash {
-        let (expected, found) = (genesis.chain_hash, header.chain_hash);
+    if header.journal_hash != genesis.journal_hash {
+        let (expected, found) = (genesis.journal_hash, header.journal_hash);
         return Err(OpenError::Genesis { expected, found });
     }
     let mut scan = Scan::new(&medium, &header, len);
@@ -170,7 +170,7 @@ impl<'a, M: Medium> Scan<'a, M> {
         self.head = Head {
             group: good.header.number,
             position: good.header.last(),
-            chain_hash: good.header.chain_hash,
+            journal_hash: good.header.journal_hash,
             last_time: good.last_time,
             end: self.head.end + record.len() as u64,
         };
@@ -220,7 +220,7 @@ impl<'a, M: Medium> Scan<'a, M> {
         let entries = &body[..header.bytes as usize];
         header.check_body(body, self.seed)?;
         header.check_digest(entries)?;
-        header.check_chain(&self.head.chain_hash)?;
+        header.check_chain(&self.head.journal_hash)?;
         let marked = self.check_mark(header.number, mark)?;
         let mut last_time = self.head.last_time;
         let mut walk = Walk::new(entries, header.count, header.first, last_time);

@@ -58,7 +58,7 @@ pub enum Failure {
 
 /// Why an item was not taken.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum NotTaken {
     /// Too many items wait; try again later.
     #[error("queue full: expected at most {items_max} waiting items")]
     Full {
@@ -75,17 +75,17 @@ pub enum Refusal {
 
 /// A refused item, handed back; its reply is dropped without being called.
 #[derive(thiserror::Error)]
-#[error("not submitted: {refusal}")]
+#[error("not submitted: {why}")]
 pub struct SubmitError<I> {
     /// The item.
     pub item: I,
     /// Why.
-    pub refusal: Refusal,
+    pub why: NotTaken,
 }
 
 impl<I> fmt::Debug for SubmitError<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SubmitError").field("refusal", &self.refusal).finish_non_exhaustive()
+        f.debug_struct("SubmitError").field("why", &self.why).finish_non_exhaustive()
     }
 }
 
@@ -120,7 +120,7 @@ impl<A: Admission> Submitter<A> {
     ) -> Result<(), SubmitError<A::Item>> {
         self.queue
             .push(Submitted { item, reply: Box::new(reply) })
-            .map_err(|(submitted, refusal)| SubmitError { item: submitted.item, refusal })
+            .map_err(|(submitted, why)| SubmitError { item: submitted.item, why })
     }
 
     /// Items that wait now.

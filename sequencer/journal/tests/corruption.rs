@@ -1,7 +1,7 @@
 //! Damage is reported, never served, and never cut away as if it had been a torn write.
 
 use journal::fault::FaultMedium;
-use journal::{Entry, Evidence, Fault, Genesis, Kind, Log, OpenError, ReadError};
+use journal::{Entry, EntryKind, Evidence, Fault, Genesis, Log, OpenError, ReadError};
 
 use crate::support::{GENESIS, START_MS, all_entries, groups, medium_with, record_bounds};
 
@@ -33,7 +33,7 @@ fn every_flipped_byte_of_a_durable_log_is_reported() {
 fn a_flipped_byte_of_a_last_group_without_mark_is_reported_or_the_group_is_cut() {
     // Long zero bodies: their sectors look as if they had never been written.
     let mut written = groups(11, &[2, 1], 300);
-    written.push(vec![Entry::new(Kind::FRAME, START_MS + 100, vec![0; 1_500])]);
+    written.push(vec![Entry::new(EntryKind::FRAME, START_MS + 100, vec![0; 1_500])]);
     let bytes = medium_with(&written).bytes();
     let last = record_bounds(&bytes)[2];
     let (mut cut, mut reported) = (0, 0);
@@ -145,7 +145,7 @@ fn a_group_of_another_history_breaks_the_chain() {
     let (a, b) = (record_bounds(&ours), record_bounds(&theirs));
     let spliced = [&ours[..a[1]], &theirs[b[1]..]].concat();
     let found = corruption(spliced);
-    assert!(matches!(found.fault, Fault::Hash { field: "chain hash", .. }), "{found}");
+    assert!(matches!(found.fault, Fault::Hash { field: "journal hash", .. }), "{found}");
     assert_eq!((found.group, found.evidence), (2, Evidence::IntactChecksum));
 }
 
@@ -168,7 +168,7 @@ fn a_record_inside_a_body_cannot_pass_for_a_later_group() {
     let written = groups(21, &[1], 20);
     let mut torn = medium_with(&written);
     let (mut log, _) = Log::open(torn.clone(), GENESIS).expect("open");
-    log.append(&[Entry::new(Kind::FRAME, START_MS + 50, foreign)]).expect("append");
+    log.append(&[Entry::new(EntryKind::FRAME, START_MS + 50, foreign)]).expect("append");
     let bytes = torn.bytes();
     let start = record_bounds(&bytes)[1];
     let mut cut = bytes[..bytes.len() - 8].to_vec();
@@ -182,7 +182,7 @@ fn a_record_inside_a_body_cannot_pass_for_a_later_group() {
 fn another_genesis_and_foreign_files_are_refused_and_left_alone() {
     let bytes = medium_with(&groups(22, &[1], 20)).bytes();
     let medium = FaultMedium::holding(bytes.clone());
-    let other = Genesis { chain_hash: [9; 32], ..GENESIS };
+    let other = Genesis { journal_hash: [9; 32], ..GENESIS };
     assert!(matches!(Log::open(medium.clone(), other), Err(OpenError::Genesis { .. })));
     assert_eq!(medium.bytes(), bytes);
     for foreign in [&b"x"[..], b"[journal]\nfile = 1\n", &[0x55; 4096], &[0; 4096]] {

@@ -1,21 +1,21 @@
-//! The bytes are final: a pinned log, the chain hash by hand, limits.
+//! The bytes are final: a pinned log, the journal hash by hand, limits.
 
 use std::fmt::Write;
 use std::path::Path;
 
 use journal::fault::FaultMedium;
 use journal::{
-    AppendError, ENTRY_BYTES_MAX, Entry, EntryError, FileMedium, GROUP_ENTRIES_MAX, Kind, Log,
-    MILLIS_MAX, MediumError, ReadError, chain_hash,
+    AppendError, ENTRY_BYTES_MAX, Entry, EntryError, EntryKind, FileMedium, GROUP_ENTRIES_MAX, Log,
+    MILLIS_MAX, MediumError, ReadError, journal_hash,
 };
 
 use crate::support::{GENESIS, START_MS, all_entries, groups, medium_with};
 
 #[test]
 fn a_log_of_two_groups_has_exactly_these_bytes() {
-    let first = Entry::new(Kind::STREAM_OPEN, START_MS, "stream");
-    let second = Entry::new(Kind::FRAME, START_MS, vec![1, 2, 3, 4]);
-    let third = Entry { flags: 1, ..Entry::new(Kind::OPERATION, START_MS + 1, "") };
+    let first = Entry::new(EntryKind::STREAM_OPEN, START_MS, "stream");
+    let second = Entry::new(EntryKind::FRAME, START_MS, vec![1, 2, 3, 4]);
+    let third = Entry { flags: 1, ..Entry::new(EntryKind::OPERATION, START_MS + 1, "") };
     let bytes = medium_with(&[vec![first, second], vec![third]]).bytes();
     let hex = bytes.chunks(16).fold(String::new(), |mut text, line| {
         line.iter().for_each(|byte| write!(text, "{byte:02x}").expect("a string grows"));
@@ -32,20 +32,20 @@ fn a_log_of_two_groups_has_exactly_these_bytes() {
 fn the_chain_hash_is_keccak256_of_five_big_endian_words() {
     // Computed by an independent keccak256 over 0x11.., 7, 100, 163, 0x22...
     let expected = "ffd21f0046f45367421585294871a7a959f43a08fc401e0e19c5d170c28784a4";
-    let found = chain_hash(&[0x11; 32], 7, 100, 163, &[0x22; 32]);
+    let found = journal_hash(&[0x11; 32], 7, 100, 163, &[0x22; 32]);
     assert_eq!(found.map(|byte| format!("{byte:02x}")).concat(), expected);
 }
 
 #[test]
 fn each_group_continues_the_chain_of_the_one_before() {
     let (log, _) = Log::open(medium_with(&groups(1, &[3, 1, 5], 40)), GENESIS).expect("open");
-    let mut chain = GENESIS.chain_hash;
+    let mut chain = GENESIS.journal_hash;
     for number in 1..=3 {
         let group = log.group(number).expect("group");
-        chain = chain_hash(&chain, number, group.first, group.last, &group.digest);
-        assert_eq!(chain, group.chain_hash);
+        chain = journal_hash(&chain, number, group.first, group.last, &group.digest);
+        assert_eq!(chain, group.journal_hash);
     }
-    assert_eq!(chain, log.head().chain_hash);
+    assert_eq!(chain, log.head().journal_hash);
 }
 
 #[test]
@@ -90,22 +90,22 @@ fn entries_beyond_a_limit_or_out_of_order_are_refused_and_nothing_is_written() {
     let medium = medium_with(&groups(3, &[2], 10));
     let (mut log, _) = Log::open(medium.clone(), GENESIS).expect("open");
     let (before, late) = (medium.bytes(), START_MS + 9);
-    let fits = Entry::new(Kind::FRAME, late, vec![0; 40]);
+    let fits = Entry::new(EntryKind::FRAME, late, vec![0; 40]);
     let refused = |log: &mut Log<FaultMedium>, entries: &[Entry]| match log.append(entries) {
         Err(AppendError::Entry { source, .. }) => source,
         other => panic!("expected a refused entry, found {other:?}"),
     };
-    let long = Entry::new(Kind::FRAME, late, vec![0; ENTRY_BYTES_MAX - 15]);
+    let long = Entry::new(EntryKind::FRAME, late, vec![0; ENTRY_BYTES_MAX - 15]);
     assert!(matches!(refused(&mut log, &[long]), EntryError::TooLong { .. }));
-    let full = vec![Entry::new(Kind::FRAME, late, vec![0; ENTRY_BYTES_MAX - 16]); 9];
+    let full = vec![Entry::new(EntryKind::FRAME, late, vec![0; ENTRY_BYTES_MAX - 16]); 9];
     assert!(matches!(refused(&mut log, &full), EntryError::Full { bytes_left: 0, .. }));
-    let many = vec![Entry::new(Kind::FRAME, late, ""); GROUP_ENTRIES_MAX + 1];
+    let many = vec![Entry::new(EntryKind::FRAME, late, ""); GROUP_ENTRIES_MAX + 1];
     assert!(matches!(refused(&mut log, &many), EntryError::Full { entries_left: 0, .. }));
     for time in [0, START_MS - 1, MILLIS_MAX + 1] {
         let entries = [fits.clone(), Entry { time, ..fits.clone() }];
         assert!(matches!(refused(&mut log, &entries), EntryError::Time { .. }));
     }
-    let kind = Kind::from_code(8).expect("not zero");
+    let kind = EntryKind::from_code(8).expect("not zero");
     let unknown = Entry { kind, ..fits.clone() };
     assert_eq!(refused(&mut log, &[unknown]), EntryError::UnknownKind { found: 8 });
     assert!(matches!(log.append(&[]), Err(AppendError::Empty)));
@@ -115,7 +115,7 @@ fn entries_beyond_a_limit_or_out_of_order_are_refused_and_nothing_is_written() {
 
 #[test]
 fn the_largest_group_is_committed_and_read_back() {
-    let largest = vec![Entry::new(Kind::FRAME, START_MS, vec![7; ENTRY_BYTES_MAX - 16]); 8];
+    let largest = vec![Entry::new(EntryKind::FRAME, START_MS, vec![7; ENTRY_BYTES_MAX - 16]); 8];
     let (log, _) = Log::open(medium_with(std::slice::from_ref(&largest)), GENESIS).expect("open");
     assert_eq!(all_entries(&log), largest);
 }
@@ -124,7 +124,7 @@ fn the_largest_group_is_committed_and_read_back() {
 fn a_group_built_on_an_older_head_is_refused() {
     let (mut log, _) = Log::open(FaultMedium::default(), GENESIS).expect("open");
     let mut old = log.builder(START_MS);
-    old.append(Kind::FRAME, b"late").expect("fits");
+    old.append(EntryKind::FRAME, b"late").expect("fits");
     log.append(&groups(4, &[1], 8)[0]).expect("append");
     let found = log.append_built(old);
     assert!(matches!(found, Err(AppendError::Stale { expected: 0, found: 1 })));
@@ -142,6 +142,6 @@ fn positions_outside_of_the_log_are_absent() {
 
 #[test]
 fn debug_and_errors_show_no_body() {
-    let entry = Entry::new(Kind::FRAME, START_MS, "secret");
+    let entry = Entry::new(EntryKind::FRAME, START_MS, "secret");
     assert!(!format!("{entry:?}").contains("secret"));
 }

@@ -9,7 +9,7 @@ use journal::{FileMedium, Genesis, Log};
 fn what_a_killed_process_acknowledged_is_there_with_the_same_chain_hash() {
     let folder = tempfile::tempdir().expect("folder");
     let path = folder.path().join("log");
-    let genesis = Genesis { log_id: *b"journal-fill-log", chain_hash: [0; 32] };
+    let genesis = Genesis { log_id: *b"journal-fill-log", journal_hash: [0; 32] };
     let mut acknowledged = Vec::new();
     for acks in [1, 20, 7] {
         let mut child = Command::new(env!("CARGO_BIN_EXE_journal-fill"))
@@ -32,7 +32,7 @@ fn what_a_killed_process_acknowledged_is_there_with_the_same_chain_hash() {
         let group = log.group(number).expect("readable");
         assert_eq!(group.last.to_string(), last);
         assert_eq!(
-            group.chain_hash[..8].iter().map(|b| format!("{b:02x}")).collect::<String>(),
+            group.journal_hash[..8].iter().map(|b| format!("{b:02x}")).collect::<String>(),
             tag
         );
     }

@@ -1,7 +1,7 @@
 //! Random operations against the simplest model of a log: a vector.
 
 use journal::fault::{Cut, FaultMedium};
-use journal::{Entry, Kind, Log};
+use journal::{Entry, EntryKind, Log};
 use proptest::prelude::*;
 
 use crate::support::{GENESIS, START_MS, all_entries};
@@ -74,7 +74,7 @@ impl Pair {
             .into_iter()
             .map(|(kind, later, body)| {
                 time += later;
-                Entry::new(Kind::from_code(kind).expect("not zero"), time, body)
+                Entry::new(EntryKind::from_code(kind).expect("not zero"), time, body)
             })
             .collect();
         if self.log.append(&entries).is_ok() {

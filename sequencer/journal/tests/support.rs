@@ -1,14 +1,14 @@
 //! What the tests share: one genesis, seeded entries, and the comparison with what must survive.
 
 use journal::fault::FaultMedium;
-use journal::{Entry, Genesis, Kind, Log, Medium, Position};
+use journal::{Entry, EntryKind, Genesis, Log, Medium, Position};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 /// 2026-01-01T00:00:00Z.
 pub(crate) const START_MS: u64 = 3_976_214_400_000;
 
-pub(crate) const GENESIS: Genesis = Genesis { log_id: [0xa5; 16], chain_hash: [0x11; 32] };
+pub(crate) const GENESIS: Genesis = Genesis { log_id: [0xa5; 16], journal_hash: [0x11; 32] };
 
 /// Groups of entries with times that do not decrease; bodies of up to `body_max` bytes.
 pub(crate) fn groups(seed: u64, sizes: &[usize], body_max: u32) -> Vec<Vec<Entry>> {
@@ -18,7 +18,7 @@ pub(crate) fn groups(seed: u64, sizes: &[usize], body_max: u32) -> Vec<Vec<Entry
         time += u64::from(rng.next_u32() % 3);
         let mut body = vec![0; (rng.next_u32() % (body_max + 1)) as usize];
         rng.fill_bytes(&mut body);
-        let kind = Kind::from_code(1 + (rng.next_u32() % 7) as u8).expect("not zero");
+        let kind = EntryKind::from_code(1 + (rng.next_u32() % 7) as u8).expect("not zero");
         Entry { kind, flags: (rng.next_u32() % 4) as u8, time, body: body.into() }
     };
     sizes.iter().map(|size| (0..*size).map(&mut entry).collect()).collect()

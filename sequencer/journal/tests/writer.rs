@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use journal::fault::FaultMedium;
 use journal::{
-    Admission, Committed, Failure, GroupBuilder, Kind, Log, Medium, Millis, Position, Refusal,
-    Submitter, Writer, WriterConfig,
+    Admission, Committed, EntryKind, Failure, GroupBuilder, Log, Medium, Millis, NotTaken,
+    Position, Submitter, Writer, WriterConfig,
 };
 
 use crate::support::{GENESIS, START_MS, all_entries};
@@ -36,12 +36,14 @@ impl Admission for Plain {
     fn admit(&mut self, now: Millis, item: Item, out: &mut GroupBuilder) -> Self::Answer {
         assert_eq!(now, out.now());
         let position = match item {
-            Item::Frame(body) => out.append(Kind::FRAME, body.as_bytes()),
-            Item::Operation(body) => out.append_strictly_later(Kind::OPERATION, body.as_bytes()),
+            Item::Frame(body) => out.append(EntryKind::FRAME, body.as_bytes()),
+            Item::Operation(body) => {
+                out.append_strictly_later(EntryKind::OPERATION, body.as_bytes())
+            }
             Item::Nothing => return None,
             Item::Panic => panic!("an admission that panics (expected in this test)"),
             Item::Greedy => {
-                while out.append(Kind::FRAME, &[0; 500_000]).is_ok() {}
+                while out.append(EntryKind::FRAME, &[0; 500_000]).is_ok() {}
                 return None;
             }
         };
@@ -181,14 +183,14 @@ fn a_full_queue_refuses_and_hands_the_item_back() {
     assert_eq!(submitter.waiting(), 100);
     let refused = submitter.submit(Item::Frame("one too many"), |_| panic!("never called"));
     let refused = refused.expect_err("the queue is full");
-    assert!(matches!(refused.refusal, Refusal::Full { items_max: 100 }));
+    assert!(matches!(refused.why, NotTaken::Full { items_max: 100 }));
     assert!(matches!(refused.item, Item::Frame("one too many")));
     medium.release();
     drop(writer);
     assert!(first.recv().expect("called").is_ok());
     assert!(waiting.iter().all(|answer| answer.recv().expect("called").is_ok()));
     let stopped = submitter.submit(Item::Nothing, |_| panic!("never called"));
-    assert!(matches!(stopped.expect_err("stopped").refusal, Refusal::Stopped));
+    assert!(matches!(stopped.expect_err("stopped").why, NotTaken::Stopped));
 }
 
 #[test]
@@ -224,8 +226,8 @@ fn a_panic_in_admission_tells_every_waiter_and_acknowledges_nothing() {
         assert!(matches!(waiter.recv().expect("called"), Err(Failure::Panicked)));
     }
     let refused = submitter.submit(Item::Nothing, |_| panic!("never called"));
-    let refused = refused.expect_err("failed").refusal;
-    assert!(matches!(refused, Refusal::Failed(Failure::Panicked)));
+    let refused = refused.expect_err("failed").why;
+    assert!(matches!(refused, NotTaken::Failed(Failure::Panicked)));
     let stopped = writer.stop();
     assert!(matches!(stopped.failure, Some(Failure::Panicked)));
     assert_eq!(all_entries(&stopped.log).len(), 1);

@@ -30,7 +30,7 @@ pub struct ProvenChunk {
 /// holds the close.
 #[derive(Clone, Debug)]
 pub struct JournalSpan {
-    /// Chain hash after the last of them.
+    /// Journal hash after the last of them.
     pub hash: [u8; 32],
     /// The groups.
     pub groups: Vec<GroupHeader>,

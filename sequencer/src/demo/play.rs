@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use client::{AccessOutcome, Applied, Key, Stream, StreamError};
 use model::{
-    Action, Categories, Category, Clock, DeviceId, Interval, Kind, Label, Labels, ManualClock,
+    Action, Categories, Category, ClaimKind, Clock, DeviceId, Interval, Label, Labels, ManualClock,
     Millis, OrganisationId, Party, PatientIndex, Purpose, Purposes, Rule, RuleNumber, RuleSlot,
     Word,
 };
@@ -87,12 +87,12 @@ impl Ward<'_> {
         for patient in 0..self.cast.patients.len() {
             self.enrol(patient).await?;
             let device = self.device_id(patient);
-            let collect = rule(scope::device(&device), Kind::Collect);
+            let collect = rule(scope::device(&device), ClaimKind::Collect);
             self.write(patient, RuleSlot::Permit, collect).await?;
             let doctor = self.doctor(patient);
             let categories = self.category(patient).only();
             let purposes = Purpose::Treatment.only();
-            let read = Rule { categories, purposes, ..rule(doctor, Kind::Access) };
+            let read = Rule { categories, purposes, ..rule(doctor, ClaimKind::Access) };
             self.write(patient, RuleSlot::Permit, read).await?;
             bar.inc(1);
         }
@@ -267,7 +267,7 @@ impl Ward<'_> {
     async fn deny_one(&mut self) -> Result<(), DemoError> {
         let patient = 5;
         self.permitted(self.ask(0, patient)).await?;
-        let deny = rule(self.doctor(patient), Kind::Access);
+        let deny = rule(self.doctor(patient), ClaimKind::Access);
         self.write(patient, RuleSlot::Deny, deny).await?;
         self.refused(self.ask(0, patient), RuleNumber::c2(15)).await?;
         self.report.line("deny", "one patient denied a permitted doctor: refused (C2.15)");
@@ -280,7 +280,7 @@ impl Ward<'_> {
         let word = scope::practitioner(&self.cast.world.practitioners[doctor].id);
         let now = self.now();
         let access = Step("grant").ok(Interval::new(now, now.plus(24 * HOUR_MS)))?;
-        let grant = Rule { access, ..rule(word, Kind::Access) };
+        let grant = Rule { access, ..rule(word, ClaimKind::Access) };
         self.write(patient, RuleSlot::Permit, grant).await?;
         self.permitted(self.ask(doctor, patient)).await?;
         self.report.line("grant", "a 24 h emergency grant: permitted now");
@@ -291,7 +291,7 @@ impl Ward<'_> {
     async fn break_glass(&mut self) -> Result<(), DemoError> {
         let (patient, doctor) = (7, 3);
         let hospital = scope::organisation(&self.hospital());
-        self.write(patient, RuleSlot::Policy, rule(hospital, Kind::BreakGlass)).await?;
+        self.write(patient, RuleSlot::Policy, rule(hospital, ClaimKind::BreakGlass)).await?;
         self.refused(self.ask(doctor, patient), RuleNumber::c2(12)).await?;
         let emergency = Ask {
             purpose: Purpose::EmergencyTreatment,
@@ -424,7 +424,7 @@ impl Ward<'_> {
             patient: self.index(ask.patient),
             practitioner: practitioner.id.clone(),
             organisation: practitioner.organisation.clone(),
-            group: None,
+            care_team: None,
             source: Source::Any,
             categories: ask.categories,
             purpose: ask.purpose,
@@ -495,7 +495,7 @@ fn sign(step: Step, request: AccessRequest, key: &Key) -> Result<SignedAccessReq
 }
 
 /// Everything, for ever, for this actor and kind.
-fn rule(actor: Word, kind: Kind) -> Rule {
+fn rule(actor: Word, kind: ClaimKind) -> Rule {
     Rule {
         actor: Party::Named(actor),
         source: Party::Any,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use journal::{Failure, Refusal, Submitter};
+use journal::{Failure, NotTaken, Submitter};
 use model::RejectCode;
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
@@ -44,12 +44,12 @@ impl AdmitError {
     }
 }
 
-impl From<Refusal> for AdmitError {
-    fn from(refusal: Refusal) -> AdmitError {
-        match refusal {
-            Refusal::Full { items_max } => AdmitError::Busy { items_max },
-            Refusal::Stopped => AdmitError::Stopped,
-            Refusal::Failed(failure) => AdmitError::Failed(failure),
+impl From<NotTaken> for AdmitError {
+    fn from(why: NotTaken) -> AdmitError {
+        match why {
+            NotTaken::Full { items_max } => AdmitError::Busy { items_max },
+            NotTaken::Stopped => AdmitError::Stopped,
+            NotTaken::Failed(failure) => AdmitError::Failed(failure),
         }
     }
 }
@@ -87,7 +87,7 @@ impl Admit {
             }
             reply(answer.map_err(AdmitError::Failed));
         };
-        self.submitter.submit(item, reply).map_err(|error| error.refusal.into())
+        self.submitter.submit(item, reply).map_err(|error| error.why.into())
     }
 
     /// Changes with every registry change that was submitted here.

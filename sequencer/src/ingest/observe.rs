@@ -1,6 +1,6 @@
 //! What ingest counts. It knows no metrics: whoever does implements [`Observe`].
 
-use model::{Kind, RejectCode, RuleNumber};
+use model::{ClaimKind, RejectCode, RuleNumber};
 use wire::Role;
 
 /// Something worth counting.
@@ -34,7 +34,7 @@ pub enum Observed {
     /// A request to read was decided.
     AccessDecided {
         /// Access or break-glass.
-        kind: Kind,
+        kind: ClaimKind,
         /// The decision.
         permitted: bool,
     },

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use model::{Digest, Kind, PatientIndex, Position, RejectCode, Sequence, StreamHandle};
+use model::{ClaimKind, Digest, PatientIndex, Position, RejectCode, Sequence, StreamHandle};
 use tokio::sync::mpsc::{OwnedPermit, Receiver, Sender, channel};
 use wire::{
     Credit, Frame, FrameEntry, Hello, Lane, Mark, RequestId, ServerConfig, ServerEvent,
@@ -48,7 +48,7 @@ pub(super) struct Asked {
     request: RequestId,
     digest: Digest,
     patient: PatientIndex,
-    kind: Kind,
+    kind: ClaimKind,
 }
 
 struct Stream {

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use model::{
-    BatchNumber, ChainScope, Claim, Interval, Kind, Millis, Party, Position, PractitionerId, Word,
+    BatchNumber, ChainScope, Claim, ClaimKind, Interval, Millis, Party, Position, PractitionerId,
+    Word,
 };
 use statement::operation::SignedOperation;
 use statement::scope;
 use thiserror::Error;
-use wire::{Decision, Entry, FrameEntry, Refused, SignedAccessRequest, Source};
+use wire::{Decision, Entry, FrameEntry, RefusedItem, SignedAccessRequest, Source};
 
 use super::consent::{Consent, OperationScope};
 use super::registry::Registry;
@@ -212,8 +213,8 @@ impl Ledger {
         }
     }
 
-    fn absorb_refusal(&mut self, what: &Refused, entry: &Entry) {
-        let Refused::Frame { stream, .. } = what else { return };
+    fn absorb_refusal(&mut self, what: &RefusedItem, entry: &Entry) {
+        let RefusedItem::Frame { stream, .. } = what else { return };
         let Entry::Refusal(refusal) = entry else { return };
         let owner = self.registry.gateways().map(|(id, _)| id);
         let owner = owner.into_iter().find(|id| wire::Holder::gateway(id) == refusal.requester);
@@ -249,7 +250,7 @@ pub(super) fn access_claim(signed: &SignedAccessRequest, position: Position, at:
         kind: request.claim_kind(),
         individual: scope::practitioner(&request.practitioner),
         organisation: scope::organisation(&request.organisation),
-        group: Word::ZERO,
+        care_team: Word::ZERO,
         source: match &request.source {
             Source::Any => Party::Any,
             Source::Device(device) => Party::Named(scope::device(device)),
@@ -266,5 +267,5 @@ pub(super) fn access_claim(signed: &SignedAccessRequest, position: Position, at:
 
 /// Whether a claim is one of those that release data.
 pub(super) fn releases(claim: &Claim) -> bool {
-    matches!(claim.kind, Kind::Access | Kind::BreakGlass)
+    matches!(claim.kind, ClaimKind::Access | ClaimKind::BreakGlass)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use journal::{Admission, Committed, GroupBuilder, Kind};
+use journal::{Admission, Committed, EntryKind, GroupBuilder};
 use model::{Millis, Position, RejectCode};
 use wire::{Entry, GroupIdentity, Holder, receipts_of_group};
 
@@ -91,7 +91,7 @@ impl<D: Deliver> LedgerAdmission<D> {
         }
         let unavailable = |error: String| Rejected::new(RejectCode::Unavailable, error);
         let body = entry.to_bytes().map_err(|error| unavailable(error.to_string()))?;
-        let kind = Kind::from_code(entry.kind_code()).expect("no entry has kind 0");
+        let kind = EntryKind::from_code(entry.kind_code()).expect("no entry has kind 0");
         let position = out.append_at(kind, 0, time.get(), &body);
         let position = Position(position.map_err(|error| unavailable(error.to_string()))?);
         let closed = self.ledger.absorb(&entry, position, time);
@@ -164,7 +164,7 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
         let identity = GroupIdentity {
             scope: self.ledger.config.scope,
             group: committed.group,
-            chain_hash: committed.chain_hash,
+            journal_hash: committed.journal_hash,
         };
         let group = std::mem::take(&mut self.group);
         self.items.clear();
@@ -178,7 +178,7 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
             self.deliver.closed(ClosedWindow {
                 contents: contents.into(),
                 group: committed.group,
-                chain_hash: committed.chain_hash,
+                journal_hash: committed.journal_hash,
             });
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use model::{
     BatchNumber, GatewayId, Interval, Millis, PatientIndex, Position, PractitionerId, Record,
-    Refusal, RejectCode, RuleNumber, RuleSlot, Sequence,
+    RejectCode, RuleNumber, RuleSlot, Sequence, Uncovered,
 };
 use wire::{
     Descriptor, Frame, Holder, Receipt, RegistryChange, SignedAccessRequest, SignedOperation,
@@ -136,7 +136,7 @@ pub enum Answer {
         /// When.
         time: Millis,
         /// The rule that permits it, or why none does.
-        decision: Result<RuleSlot, Refusal>,
+        decision: Result<RuleSlot, Uncovered>,
         /// Frames to release, if permitted.
         released: Vec<Position>,
     },
@@ -184,8 +184,8 @@ pub struct ClosedWindow {
     pub contents: Arc<WindowContents>,
     /// The journal group that holds the close.
     pub group: u64,
-    /// Chain hash after that group.
-    pub chain_hash: [u8; 32],
+    /// Journal hash after that group.
+    pub journal_hash: [u8; 32],
 }
 
 /// Where admission delivers what a durable group brought about. Called on the writer thread after

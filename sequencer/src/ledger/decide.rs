@@ -1,14 +1,14 @@
 //! What an item becomes: entries to append, and what to answer.
 
 use model::{
-    GatewayId, Interval, Millis, Position, PractitionerId, Refusal, RejectCode, Word, limits,
+    GatewayId, Interval, Millis, Position, PractitionerId, RejectCode, Uncovered, Word, limits,
 };
 use statement::eddsa::{PublicKey, Signature};
 use statement::operation::SignedOperation;
 use statement::{c1, c2, field};
 use wire::{
-    Decision, Descriptor, Entry, Frame, FrameEntry, Holder, RefusalEntry, RefusalReason, Refused,
-    RegistryChange, SignedAccessRequest, Source, StreamKey, StreamName,
+    Decision, Descriptor, Entry, Frame, FrameEntry, Holder, RefusalEntry, RefusalReason,
+    RefusedItem, RegistryChange, SignedAccessRequest, Source, StreamKey, StreamName,
 };
 
 use super::Ledger;
@@ -116,7 +116,7 @@ impl Ledger {
     ) -> Verdict {
         let entry = RefusalEntry {
             requester: Holder::gateway(&frame.gateway),
-            what: Refused::Frame { stream, sequence: frame.sequence() },
+            what: RefusedItem::Frame { stream, sequence: frame.sequence() },
             code: rejected.code,
             reason: RefusalReason::Code,
             digest: frame.frame().digest(),
@@ -131,7 +131,7 @@ impl Ledger {
         stream: StreamName,
         time: Millis,
         rejected: Rejected,
-        refusal: Refusal,
+        refusal: Uncovered,
     ) -> Verdict {
         let verdict = self.refuse_frame(frame, stream, time, rejected.by_rule(refusal.rule()));
         with_reason(verdict, RefusalReason::Claim(refusal))
@@ -158,7 +158,7 @@ impl Ledger {
                 let reason = rejected.rule.map_or(RefusalReason::Code, RefusalReason::Operation);
                 let entry = RefusalEntry {
                     requester,
-                    what: Refused::Operation,
+                    what: RefusedItem::Operation,
                     code: rejected.code,
                     reason,
                     digest: operation.digest(),
@@ -194,7 +194,7 @@ impl Ledger {
         if let Err(rejected) = self.try_request(&practitioner, &signed, now) {
             let entry = RefusalEntry {
                 requester,
-                what: Refused::AccessRequest,
+                what: RefusedItem::AccessRequest,
                 code: rejected.code,
                 reason: RefusalReason::Code,
                 digest: signed.digest(),
@@ -244,7 +244,7 @@ impl Ledger {
         if request.organisation != known.organisation || !registered {
             return reject(RejectCode::Identity, "expected the practitioner's own organisation");
         }
-        if request.group.is_some() {
+        if request.care_team.is_some() {
             return reject(RejectCode::Identity, "no groups are registered; name none");
         }
         if request.scope != self.config.scope || signed.public_key != known.public_key {

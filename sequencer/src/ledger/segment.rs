@@ -1,7 +1,7 @@
 //! Open segments: what one device sent of one patient in this window, until it is cut.
 
 use model::{
-    Categories, Claim, Digest, Interval, Kind, Label, Millis, Party, PatientIndex, Position,
+    Categories, Claim, ClaimKind, Digest, Interval, Label, Millis, Party, PatientIndex, Position,
     Purpose, Word,
 };
 use statement::batch::SegmentEntry;
@@ -31,10 +31,10 @@ impl FrameFacts {
     pub(super) fn claim(&self) -> Claim {
         Claim {
             patient: self.patient,
-            kind: Kind::Collect,
+            kind: ClaimKind::Collect,
             individual: self.device,
             organisation: self.organisation,
-            group: Word::ZERO,
+            care_team: Word::ZERO,
             source: Party::Named(self.device),
             categories: self.categories,
             purpose: Purpose::Treatment,

@@ -2,10 +2,10 @@ use std::sync::{Arc, Mutex};
 
 use journal::{Admission, FileMedium, Genesis, Log};
 use model::{
-    Action, Categories, Category, ChainScope, DeviceId, EpochNumber, GatewayId, Interval, Kind,
-    Labels, Millis, Operation, OrganisationId, Party, PatientIndex, Position, PractitionerId,
-    Purpose, Purposes, Refusal, RejectCode, Rule, RuleNumber, RuleSlot, Sequence, StreamHandle,
-    Word, limits,
+    Action, Categories, Category, ChainScope, ClaimKind, DeviceId, EpochNumber, GatewayId,
+    Interval, Labels, Millis, Operation, OrganisationId, Party, PatientIndex, Position,
+    PractitionerId, Purpose, Purposes, RejectCode, Rule, RuleNumber, RuleSlot, Sequence,
+    StreamHandle, Uncovered, Word, limits,
 };
 use statement::c2::Capacity;
 use statement::eddsa::{self, SecretKey};
@@ -101,7 +101,7 @@ fn stream_key() -> StreamKey {
     StreamKey { device: device(), patient: patient(), signal: ECG }
 }
 
-fn rule(actor: Word, kind: Kind) -> Rule {
+fn rule(actor: Word, kind: ClaimKind) -> Rule {
     Rule {
         actor: Party::Named(actor),
         source: Party::Any,
@@ -115,7 +115,7 @@ fn rule(actor: Word, kind: Kind) -> Rule {
 }
 
 fn collect_rule() -> Rule {
-    rule(scope::device(&device()), Kind::Collect)
+    rule(scope::device(&device()), ClaimKind::Collect)
 }
 
 impl Ward {
@@ -123,7 +123,7 @@ impl Ward {
     fn open() -> Ward {
         let dir = tempfile::tempdir().unwrap();
         let medium = FileMedium::open(&dir.path().join("log")).unwrap();
-        let genesis = Genesis { log_id: [5; 16], chain_hash: [6; 32] };
+        let genesis = Genesis { log_id: [5; 16], journal_hash: [6; 32] };
         let (log, _) = Log::open(medium, genesis).unwrap();
         let delivered = Delivered::default();
         let admission = LedgerAdmission::new(Ledger::new(ledger_config()), delivered.clone(), 0);
@@ -137,7 +137,7 @@ impl Ward {
         };
         ward.operate(enrol, &registrar());
         ward.permit(0, collect_rule());
-        ward.permit(1, rule(scope::practitioner(&doctor()), Kind::Access));
+        ward.permit(1, rule(scope::practitioner(&doctor()), ClaimKind::Access));
         ward
     }
 
@@ -242,7 +242,7 @@ impl Ward {
             patient: patient(),
             practitioner: doctor(),
             organisation: hospital(),
-            group: None,
+            care_team: None,
             source: Source::Any,
             categories: Category::Ecg.only(),
             purpose: Purpose::Treatment,
@@ -321,7 +321,7 @@ fn a_stop_ends_streams_and_accesses() {
     let Answer::AccessDecided { decision, .. } = ward.request(1, &practitioner_key()) else {
         panic!("expected a decision")
     };
-    assert_eq!(decision, Err(Refusal::Closed));
+    assert_eq!(decision, Err(Uncovered::Closed));
     let window = ward.close();
     check_provable(&ward, &window);
 }
@@ -334,13 +334,13 @@ fn a_deny_in_mid_window_leaves_earlier_claims_provable() {
         ward.request(1, &practitioner_key()),
         Answer::AccessDecided { decision: Ok(_), .. }
     ));
-    let deny = rule(scope::practitioner(&doctor()), Kind::Access);
+    let deny = rule(scope::practitioner(&doctor()), ClaimKind::Access);
     let action = Action::Write { slot: RuleSlot::Deny(0), rule: deny };
     ward.operate(action, &patient_key());
     let Answer::AccessDecided { decision, .. } = ward.request(2, &practitioner_key()) else {
         panic!("expected a decision")
     };
-    assert_eq!(decision, Err(Refusal::Denied(RuleSlot::Deny(0))));
+    assert_eq!(decision, Err(Uncovered::Denied(RuleSlot::Deny(0))));
     let window = ward.close();
     let plan = check_provable(&ward, &window);
     assert_eq!(plan.claims[0].1.access, 1);

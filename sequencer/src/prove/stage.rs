@@ -225,6 +225,6 @@ impl<M: Medium, S: BatchSink> Batcher<M, S> {
                 content: group.digest,
             });
         }
-        Ok(JournalSpan { hash: window.chain_hash, groups })
+        Ok(JournalSpan { hash: window.journal_hash, groups })
     }
 }

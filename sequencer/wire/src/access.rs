@@ -3,7 +3,7 @@
 use std::fmt;
 
 use model::{
-    Categories, ChainScope, DeviceId, Digest, IdError, Interval, Kind, Labels, Millis,
+    Categories, ChainScope, ClaimKind, DeviceId, Digest, IdError, Interval, Labels, Millis,
     OrganisationId, PatientIndex, PractitionerId, Purpose,
 };
 
@@ -12,19 +12,19 @@ use crate::codec::{Reader, Writer};
 use crate::hash::digest31;
 use crate::limits::REASON_BYTES_MAX;
 
-/// A group of practitioners, as a ward or a study team.
+/// A care team: practitioners of one ward or study (FHIR `CareTeam`).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct GroupId(OrganisationId);
+pub struct CareTeamId(OrganisationId);
 
-impl GroupId {
+impl CareTeamId {
     /// Checks length (1 to 64) and characters (`a-z 0-9 . _ -`).
     ///
     /// # Errors
     /// [`IdError::BadName`] otherwise.
-    pub fn new(name: &str) -> Result<GroupId, IdError> {
-        OrganisationId::new(name).map(GroupId).map_err(|error| match error {
+    pub fn new(name: &str) -> Result<CareTeamId, IdError> {
+        OrganisationId::new(name).map(CareTeamId).map_err(|error| match error {
             IdError::BadName { max, found, .. } => {
-                IdError::BadName { what: "group id", max, found }
+                IdError::BadName { what: "care team id", max, found }
             }
             other => other,
         })
@@ -98,7 +98,7 @@ pub struct AccessRequest {
     /// For which organisation.
     pub organisation: OrganisationId,
     /// As a member of which group.
-    pub group: Option<GroupId>,
+    pub care_team: Option<CareTeamId>,
     /// Of which device.
     pub source: Source,
     /// Which categories; not empty.
@@ -131,10 +131,10 @@ impl AccessRequest {
     pub const VERSION: u8 = 1;
 
     /// The claim's kind.
-    pub fn claim_kind(&self) -> Kind {
+    pub fn claim_kind(&self) -> ClaimKind {
         match self.kind {
-            AccessKind::Access { .. } => Kind::Access,
-            AccessKind::BreakGlass { .. } => Kind::BreakGlass,
+            AccessKind::Access { .. } => ClaimKind::Access,
+            AccessKind::BreakGlass { .. } => ClaimKind::BreakGlass,
         }
     }
 
@@ -167,7 +167,7 @@ impl AccessRequest {
         to.patient(self.patient);
         to.text(self.practitioner.as_str());
         to.text(self.organisation.as_str());
-        to.text(self.group.as_ref().map_or("", GroupId::as_str));
+        to.text(self.care_team.as_ref().map_or("", CareTeamId::as_str));
         match &self.source {
             Source::Any => to.text(""),
             Source::Device(device) => to.text(device.as_str()),
@@ -204,7 +204,7 @@ impl AccessRequest {
             patient: from.patient()?,
             practitioner: from.name("practitioner id", PractitionerId::new)?,
             organisation: from.name("organisation id", OrganisationId::new)?,
-            group: read_optional(from, "group id", GroupId::new)?,
+            care_team: read_optional(from, "care team id", CareTeamId::new)?,
             source: read_optional(from, "device id", DeviceId::new)?
                 .map_or(Source::Any, Source::Device),
             categories: Categories::from_bits(u64::from(from.u32()?))
@@ -261,8 +261,8 @@ fn read_kind(from: &mut Reader<'_>) -> Result<AccessKind, DecodeError> {
     let text = std::str::from_utf8(from.take(length)?);
     let reason = Reason::new(text.map_err(|_| DecodeError::field("reason", "not UTF-8"))?)?;
     match found {
-        found if found == Kind::Access.bit() => Ok(AccessKind::Access { reason }),
-        found if found == Kind::BreakGlass.bit() => Ok(AccessKind::BreakGlass { reason }),
+        found if found == ClaimKind::Access.bit() => Ok(AccessKind::Access { reason }),
+        found if found == ClaimKind::BreakGlass.bit() => Ok(AccessKind::BreakGlass { reason }),
         found => Err(DecodeError::Unknown { what: "kind of access", found: u64::from(found) }),
     }
 }

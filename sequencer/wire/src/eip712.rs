@@ -36,7 +36,7 @@ pub(crate) fn receipt_hash(receipt: &Receipt) -> [u8; 32] {
     keccak(&[
         &type_hash,
         &number(receipt.group.group),
-        &receipt.group.chain_hash,
+        &receipt.group.journal_hash,
         &receipt.holder.0,
         &list(frames, frames_hash),
         &list(operations, operation_hash),

@@ -4,8 +4,8 @@ use std::fmt;
 
 use bytes::Bytes;
 use model::{
-    BatchNumber, Digest, EpochNumber, GatewayId, Millis, Refusal, RejectCode, RuleNumber, RuleSlot,
-    Sequence,
+    BatchNumber, Digest, EpochNumber, GatewayId, Millis, RejectCode, RuleNumber, RuleSlot,
+    Sequence, Uncovered,
 };
 
 use crate::codec::{Reader, Writer};
@@ -107,13 +107,13 @@ pub enum Decision {
     /// No rule does.
     Refused {
         /// Why.
-        refusal: Refusal,
+        refusal: Uncovered,
     },
 }
 
 /// What was not accepted.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Refused {
+pub enum RefusedItem {
     /// A frame.
     Frame {
         /// Of which stream.
@@ -132,13 +132,13 @@ pub enum Refused {
     AccessRequest,
 }
 
-impl fmt::Debug for Refused {
+impl fmt::Debug for RefusedItem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Refused::Frame { .. } => "Frame",
-            Refused::Stream { .. } => "Stream",
-            Refused::Operation => "Operation",
-            Refused::AccessRequest => "AccessRequest",
+            RefusedItem::Frame { .. } => "Frame",
+            RefusedItem::Stream { .. } => "Stream",
+            RefusedItem::Operation => "Operation",
+            RefusedItem::AccessRequest => "AccessRequest",
         })
     }
 }
@@ -149,7 +149,7 @@ pub enum RefusalReason {
     /// Not a matter of consent: the code says all.
     Code,
     /// A claim that no rule covers.
-    Claim(Refusal),
+    Claim(Uncovered),
     /// An operation that does not apply.
     Operation(RuleNumber),
 }
@@ -171,7 +171,7 @@ pub struct RefusalEntry {
     /// To whom it was refused.
     pub requester: Holder,
     /// What.
-    pub what: Refused,
+    pub what: RefusedItem,
     /// What the peer was told.
     pub code: RejectCode,
     /// What the peer was not told.
@@ -330,17 +330,17 @@ fn read_slot(from: &mut Reader<'_>) -> Result<RuleSlot, DecodeError> {
 fn write_refusal(entry: &RefusalEntry, to: &mut Writer) {
     to.raw(&entry.requester.0);
     match &entry.what {
-        Refused::Frame { stream, sequence } => {
+        RefusedItem::Frame { stream, sequence } => {
             to.u8(1);
             stream.write(to);
             to.u64(sequence.0);
         }
-        Refused::Stream { stream } => {
+        RefusedItem::Stream { stream } => {
             to.u8(2);
             stream.write(to);
         }
-        Refused::Operation => to.u8(3),
-        Refused::AccessRequest => to.u8(4),
+        RefusedItem::Operation => to.u8(3),
+        RefusedItem::AccessRequest => to.u8(4),
     }
     to.u16(entry.code.number());
     match &entry.reason {
@@ -360,10 +360,12 @@ fn write_refusal(entry: &RefusalEntry, to: &mut Writer) {
 fn read_refusal(from: &mut Reader<'_>) -> Result<RefusalEntry, DecodeError> {
     let requester = Holder(from.array()?);
     let what = match from.u8()? {
-        1 => Refused::Frame { stream: StreamName::read(from)?, sequence: Sequence(from.u64()?) },
-        2 => Refused::Stream { stream: StreamName::read(from)? },
-        3 => Refused::Operation,
-        4 => Refused::AccessRequest,
+        1 => {
+            RefusedItem::Frame { stream: StreamName::read(from)?, sequence: Sequence(from.u64()?) }
+        }
+        2 => RefusedItem::Stream { stream: StreamName::read(from)? },
+        3 => RefusedItem::Operation,
+        4 => RefusedItem::AccessRequest,
         found => {
             return Err(DecodeError::Unknown { what: "refused thing", found: u64::from(found) });
         }
@@ -387,37 +389,37 @@ pub(crate) fn read_code(from: &mut Reader<'_>) -> Result<RejectCode, DecodeError
 }
 
 /// Refusals by their number in the log, a deny without its slot. Numbers are never reused.
-const REFUSALS: [(u8, Refusal); 12] = [
-    (1, Refusal::NoRecord),
-    (2, Refusal::Malformed),
-    (3, Refusal::ActorNotNamed),
-    (4, Refusal::SourceNotCovered),
-    (5, Refusal::CategoryNotCovered),
-    (6, Refusal::PurposeNotCovered),
-    (7, Refusal::KindNotCovered),
-    (8, Refusal::LabelNotCovered),
-    (9, Refusal::NotYetLive),
-    (10, Refusal::Ended),
-    (11, Refusal::DataWindow),
-    (13, Refusal::Closed),
+const REFUSALS: [(u8, Uncovered); 12] = [
+    (1, Uncovered::NoRecord),
+    (2, Uncovered::Malformed),
+    (3, Uncovered::ActorNotNamed),
+    (4, Uncovered::SourceNotCovered),
+    (5, Uncovered::CategoryNotCovered),
+    (6, Uncovered::PurposeNotCovered),
+    (7, Uncovered::KindNotCovered),
+    (8, Uncovered::LabelNotCovered),
+    (9, Uncovered::NotYetLive),
+    (10, Uncovered::Ended),
+    (11, Uncovered::DataPeriod),
+    (13, Uncovered::Closed),
 ];
 const DENIED: u8 = 12;
 
 /// Number of the refusal, slot (0 unless denied), then the rule's number in C2.
-fn write_claim(refusal: &Refusal, to: &mut Writer) {
+fn write_claim(refusal: &Uncovered, to: &mut Writer) {
     let number = REFUSALS.iter().find(|(_, known)| known == refusal);
-    let slot = if let Refusal::Denied(slot) = refusal { slot.number() } else { 0 };
+    let slot = if let Uncovered::Denied(slot) = refusal { slot.number() } else { 0 };
     to.u8(number.map_or(DENIED, |(number, _)| *number));
     to.u8(slot);
     to.u8(refusal.rule().number);
 }
 
-fn read_claim(from: &mut Reader<'_>) -> Result<Refusal, DecodeError> {
+fn read_claim(from: &mut Reader<'_>) -> Result<Uncovered, DecodeError> {
     let (number, slot, rule) = (from.u8()?, read_slot(from)?, from.u8()?);
     let known = REFUSALS.iter().find(|(known, _)| *known == number).map(|(_, refusal)| *refusal);
     let refusal = match known {
         Some(refusal) if slot.number() == 0 => refusal,
-        None if number == DENIED => Refusal::Denied(slot),
+        None if number == DENIED => Uncovered::Denied(slot),
         _ => {
             return Err(DecodeError::Unknown { what: "refusal", found: u64::from(number) });
         }

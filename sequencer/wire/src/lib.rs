@@ -62,7 +62,7 @@
 //!                 // Append it as one group, sync, and only then acknowledge.
 //!                 let entry = FrameEntry::new(gateway.clone(), stream.clone(), &frame);
 //!                 let entry = Entry::Frame(entry);
-//!                 let group = GroupIdentity { scope, group: 1, chain_hash: [2; 32] };
+//!                 let group = GroupIdentity { scope, group: 1, journal_hash: [2; 32] };
 //!                 let receipts = receipts_of_group(group, [(Position(1), now, &entry)])?;
 //!                 for receipt in receipts.into_values() {
 //!                     server.acknowledge(receipt.sign(&key)?);
@@ -102,13 +102,13 @@ mod server;
 mod stream;
 mod time;
 
-pub use access::{AccessKind, AccessRequest, GroupId, Reason, SignedAccessRequest, Source};
+pub use access::{AccessKind, AccessRequest, CareTeamId, Reason, SignedAccessRequest, Source};
 pub use client::{
     ClientConfig, ClientError, ClientEvent, ClientLimits, ClientSession, StopReason, Violation,
 };
 pub use codec::DecodeError;
 pub use deframe::Deframer;
-pub use entry::{Decision, Entry, FrameEntry, RefusalEntry, RefusalReason, Refused};
+pub use entry::{Decision, Entry, FrameEntry, RefusalEntry, RefusalReason, RefusedItem};
 pub use frame::{Frame, FrameError, FramePlace, Quality, RAW_ROW_BYTES, Reading};
 pub use group::receipts_of_group;
 pub use hash::{Address, Holder, Role};

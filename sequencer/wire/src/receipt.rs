@@ -89,8 +89,8 @@ pub struct GroupIdentity {
     pub scope: ChainScope,
     /// Number of the group.
     pub group: u64,
-    /// Chain hash of the group; opaque here.
-    pub chain_hash: [u8; 32],
+    /// Journal hash of the group; opaque here.
+    pub journal_hash: [u8; 32],
 }
 
 /// A receipt before it is signed. A pure function of the log: equal groups give equal bytes.
@@ -180,7 +180,7 @@ impl Receipt {
         to.u64(self.group.scope.chain_id);
         to.raw(&self.group.scope.contract);
         to.u64(self.group.group);
-        to.raw(&self.group.chain_hash);
+        to.raw(&self.group.journal_hash);
         to.raw(&self.holder.0);
         let Items { frames, operations, accesses, refusals } = &self.items;
         for count in [frames.len(), operations.len(), accesses.len(), refusals.len()] {
@@ -220,7 +220,7 @@ impl Receipt {
         let mut from = Reader::new("receipt", bytes);
         from.version(Receipt::VERSION)?;
         let scope = ChainScope { chain_id: from.u64()?, contract: from.array()? };
-        let group = GroupIdentity { scope, group: from.u64()?, chain_hash: from.array()? };
+        let group = GroupIdentity { scope, group: from.u64()?, journal_hash: from.array()? };
         let holder = Holder(from.array()?);
         let mut counts = [0; 4];
         for count in &mut counts {

@@ -135,7 +135,7 @@ fn read_operation(reader: &mut Reader<'_>) -> Result<OperationOpening, DecodeErr
 
 #[cfg(test)]
 pub(super) mod tests {
-    use model::{Category, Digest, Interval, Kind, Label, Party, Position, Purpose};
+    use model::{Category, ClaimKind, Digest, Interval, Label, Party, Position, Purpose};
 
     use super::*;
 
@@ -143,10 +143,10 @@ pub(super) mod tests {
         let one = Word::from_u64(1);
         let claim = Claim {
             patient: PatientIndex::new(3).unwrap(),
-            kind: Kind::Collect,
+            kind: ClaimKind::Collect,
             individual: one,
             organisation: one,
-            group: Word::ZERO,
+            care_team: Word::ZERO,
             source: Party::Any,
             categories: Category::Ecg.only(),
             purpose: Purpose::Treatment,

@@ -74,7 +74,7 @@ pub fn data_root(segments: &[SegmentEntry]) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-/// One journal group: enough to recompute the chain hash.
+/// One journal group: enough to recompute the journal hash.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct GroupHeader {
     /// Number of the group.

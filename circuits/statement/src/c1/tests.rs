@@ -34,7 +34,7 @@ fn permit() -> Rule {
         source: Party::Any,
         categories: Categories::ALL,
         purposes: Purposes::ALL,
-        kinds: Kind::Access.only(),
+        kinds: ClaimKind::Access.only(),
         labels: Labels::ALL,
         access: Interval { from: at(0), until: at(1000) },
         data: Interval::ALWAYS,

@@ -2,7 +2,7 @@
 
 use ark_bn254::Fr;
 use model::limits::{BATCH_ENTRIES_MAX, WINDOW_MS_MAX};
-use model::{Claim, Position, Record, Refusal, RuleNumber, Word};
+use model::{Claim, Position, Record, RuleNumber, Uncovered, Word};
 use thiserror::Error;
 
 use super::covers::crosses;
@@ -181,7 +181,7 @@ fn check_form(chunk: &Chunk, claim: &Claim) -> Result<(), u8> {
 fn check_covered(number: usize, slot: &Slot) -> Result<(), C2Error> {
     let hull = Hull::of(&slot.claims);
     for (at, claim) in slot.claims.iter().enumerate() {
-        let here = |refusal: Refusal| broken(refusal.rule().number, Some(number), Some(at));
+        let here = |refusal: Uncovered| broken(refusal.rule().number, Some(number), Some(at));
         require(outlasts(&slot.record, claim), 16, Some(number), Some(at))?;
         require(!crosses(&slot.record, claim), 14, Some(number), Some(at))?;
         best_rule(&slot.record, claim).1.map_or(Ok(()), |refusal| Err(here(refusal)))?;
@@ -189,7 +189,7 @@ fn check_covered(number: usize, slot: &Slot) -> Result<(), C2Error> {
         let denied = denies.find(|(_, deny)| {
             refutes(deny, claim).is_none() && !hull.is_some_and(|hull| hull.misses(deny))
         });
-        denied.map_or(Ok(()), |(deny, _)| Err(here(Refusal::Denied(deny))))?;
+        denied.map_or(Ok(()), |(deny, _)| Err(here(Uncovered::Denied(deny))))?;
     }
     Ok(())
 }

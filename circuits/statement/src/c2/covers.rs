@@ -1,50 +1,50 @@
 //! Whether a record covers one claim, and if not, why.
 
-use model::{Claim, Kind, Party, Record, Refusal, Rule, RuleSlot, Word};
+use model::{Claim, ClaimKind, Party, Record, Rule, RuleSlot, Uncovered, Word};
 
 /// Evaluates one claim under a record, exactly as people understand the rules: some permit (for
 /// break-glass, some policy) covers it in full, no deny overlaps it, and the record was open.
 ///
 /// The reason of a refusal is that of the permit which got furthest in the order actor, source,
-/// kind, purpose, categories, labels, access window, data window.
+/// kind, purpose, categories, labels, access period, data period.
 ///
 /// # Errors
-/// [`Refusal`], which names the broken rule of SPEC.md.
-pub fn covers(record: Option<&Record>, claim: &Claim) -> Result<RuleSlot, Refusal> {
-    let record = record.ok_or(Refusal::NoRecord)?;
+/// [`Uncovered`], which names the broken rule of SPEC.md.
+pub fn covers(record: Option<&Record>, claim: &Claim) -> Result<RuleSlot, Uncovered> {
+    let record = record.ok_or(Uncovered::NoRecord)?;
     if !is_well_formed(claim) {
-        return Err(Refusal::Malformed);
+        return Err(Uncovered::Malformed);
     }
     if claim.receipt.until > record.closed_at {
-        return Err(Refusal::Closed);
+        return Err(Uncovered::Closed);
     }
     let (slot, missing) = best_rule(record, claim);
     if let Some(refusal) = missing {
         return Err(refusal);
     }
     match record.denies().find(|(_, deny)| denies(deny, claim)) {
-        Some((deny, _)) => Err(Refusal::Denied(deny)),
+        Some((deny, _)) => Err(Uncovered::Denied(deny)),
         None => Ok(slot),
     }
 }
 
 /// The permit (for break-glass, policy) that gets furthest, and what it lacks; the first of equals.
 /// Denies and the end of the record are not looked at.
-pub fn best_rule(record: &Record, claim: &Claim) -> (RuleSlot, Option<Refusal>) {
+pub fn best_rule(record: &Record, claim: &Claim) -> (RuleSlot, Option<Uncovered>) {
     let missing = |(slot, rule): (RuleSlot, &Rule)| (slot, missing(rule, claim));
     let mut tried: Vec<_> = match claim.kind {
-        Kind::BreakGlass => record.policies().map(missing).collect(),
-        Kind::Access | Kind::Collect => record.permits().map(missing).collect(),
+        ClaimKind::BreakGlass => record.policies().map(missing).collect(),
+        ClaimKind::Access | ClaimKind::Collect => record.permits().map(missing).collect(),
     };
     // The sort is stable, so that of rules that get equally far the lowest slot comes first.
     tried.sort_by_key(|(_, missing)| std::cmp::Reverse(missing.map_or(usize::MAX, |m| m.step)));
     let none = match claim.kind {
-        Kind::BreakGlass => RuleSlot::Policy(0),
-        Kind::Access | Kind::Collect => RuleSlot::Permit(0),
+        ClaimKind::BreakGlass => RuleSlot::Policy(0),
+        ClaimKind::Access | ClaimKind::Collect => RuleSlot::Permit(0),
     };
     let best = tried.first().copied();
     let (slot, missing) =
-        best.unwrap_or((none, Some(Missing { step: 0, refusal: Refusal::ActorNotNamed })));
+        best.unwrap_or((none, Some(Missing { step: 0, refusal: Uncovered::ActorNotNamed })));
     (slot, missing.map(|missing| missing.refusal))
 }
 
@@ -54,8 +54,8 @@ pub(super) fn crosses(record: &Record, claim: &Claim) -> bool {
     let covers = |(_, rule): (RuleSlot, &Rule)| missing(rule, claim).is_none();
     let (permit, policy) = (record.permits().any(covers), record.policies().any(covers));
     match claim.kind {
-        Kind::BreakGlass => permit && !policy,
-        Kind::Access | Kind::Collect => policy && !permit,
+        ClaimKind::BreakGlass => permit && !policy,
+        ClaimKind::Access | ClaimKind::Collect => policy && !permit,
     }
 }
 
@@ -107,31 +107,31 @@ pub(super) fn is_well_formed(claim: &Claim) -> bool {
 #[derive(Clone, Copy)]
 struct Missing {
     step: usize,
-    refusal: Refusal,
+    refusal: Uncovered,
 }
 
 fn missing(rule: &Rule, claim: &Claim) -> Option<Missing> {
     let window = match rule.access.from > claim.receipt.from {
-        true => Refusal::NotYetLive,
-        false => Refusal::Ended,
+        true => Uncovered::NotYetLive,
+        false => Uncovered::Ended,
     };
     let steps = [
-        (names_actor(rule, claim), Refusal::ActorNotNamed),
-        (names_source(rule, claim), Refusal::SourceNotCovered),
-        (rule.kinds.contains(claim.kind.only()), Refusal::KindNotCovered),
-        (rule.purposes.contains(claim.purpose.only()), Refusal::PurposeNotCovered),
-        (rule.categories.contains(claim.categories), Refusal::CategoryNotCovered),
-        (rule.labels.contains(claim.labels), Refusal::LabelNotCovered),
+        (names_actor(rule, claim), Uncovered::ActorNotNamed),
+        (names_source(rule, claim), Uncovered::SourceNotCovered),
+        (rule.kinds.contains(claim.kind.only()), Uncovered::KindNotCovered),
+        (rule.purposes.contains(claim.purpose.only()), Uncovered::PurposeNotCovered),
+        (rule.categories.contains(claim.categories), Uncovered::CategoryNotCovered),
+        (rule.labels.contains(claim.labels), Uncovered::LabelNotCovered),
         (rule.access.contains(&claim.receipt), window),
-        (rule.data.contains(&claim.measured), Refusal::DataWindow),
+        (rule.data.contains(&claim.measured), Uncovered::DataPeriod),
     ];
     let step = steps.iter().position(|(holds, _)| !holds)?;
     Some(Missing { step, refusal: steps[step].1 })
 }
 
-/// The group is zero where there is none; no rule names zero.
+/// The care team is zero where there is none; no rule names zero.
 fn names_actor(rule: &Rule, claim: &Claim) -> bool {
-    let actors = [claim.individual, claim.organisation, claim.group];
+    let actors = [claim.individual, claim.organisation, claim.care_team];
     rule.actor == Party::Any || actors.contains(&rule.actor.word())
 }
 

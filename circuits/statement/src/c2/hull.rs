@@ -29,7 +29,7 @@ impl Hull {
         }
     }
 
-    /// Whether the access or the data window of `deny` is disjoint from the hull.
+    /// Whether the access or the data period of `deny` is disjoint from the hull.
     pub fn misses(&self, deny: &Rule) -> bool {
         !deny.access.overlaps(&self.receipt) || !deny.data.overlaps(&self.measured)
     }

@@ -1,6 +1,6 @@
 //! Fills the slots of a chunk: the batcher's side of the hull.
 
-use model::{Claim, PatientIndex, Record, Refusal};
+use model::{Claim, PatientIndex, Record, Uncovered};
 use thiserror::Error;
 
 use super::{Capacity, Hull, covers, refutes};
@@ -68,7 +68,7 @@ pub fn pack<'r>(
         let record = record(claim.patient);
         let excluded = match covers(record, claim) {
             Ok(_) => false,
-            Err(refusal @ (Refusal::NoRecord | Refusal::Malformed)) => {
+            Err(refusal @ (Uncovered::NoRecord | Uncovered::Malformed)) => {
                 let sentence = refusal.sentence();
                 return Err(PackError::NotProvable { claim: at, sentence });
             }

@@ -1,8 +1,8 @@
 use ark_bn254::Fr;
 use model::{
-    BatchNumber, Categories, Category, Claim, Digest, Interval, Kind, Kinds, Label, Labels, Millis,
-    Party, PatientIndex, Position, Purpose, Purposes, Record, Refusal, Rule, RuleNumber, RuleSlot,
-    Window, Word,
+    BatchNumber, Categories, Category, Claim, ClaimKind, ClaimKinds, Digest, Interval, Label,
+    Labels, Millis, Party, PatientIndex, Position, Purpose, Purposes, Record, Rule, RuleNumber,
+    RuleSlot, Uncovered, Window, Word,
 };
 
 use super::*;
@@ -28,7 +28,7 @@ fn rule(actor: u64) -> Rule {
         source: Party::Any,
         categories: Categories::ALL,
         purposes: Purposes::ALL,
-        kinds: Kind::Access.only().with(Kind::Collect.only()),
+        kinds: ClaimKind::Access.only().with(ClaimKind::Collect.only()),
         labels: Labels::ALL,
         access: Interval::ALWAYS,
         data: Interval::ALWAYS,
@@ -47,10 +47,10 @@ fn record(rules: &[(RuleSlot, Rule)]) -> Record {
 fn claim(index: u32, position: u64) -> Claim {
     Claim {
         patient: patient(index),
-        kind: Kind::Access,
+        kind: ClaimKind::Access,
         individual: Word::from_u64(100),
         organisation: Word::from_u64(200),
-        group: Word::ZERO,
+        care_team: Word::ZERO,
         source: Party::Named(Word::from_u64(300)),
         categories: Category::Ecg.only().with(Category::Spo2.only()),
         purpose: Purpose::Treatment,
@@ -98,22 +98,22 @@ const SMALL: Capacity = Capacity { slots: 4, claims_per_slot: 4 };
 #[test]
 fn a_permit_covers_and_without_one_the_furthest_reason_is_given() {
     let claim = claim(1, 1);
-    assert_eq!(covers(None, &claim), Err(Refusal::NoRecord));
-    assert_eq!(covers(Some(&record(&[])), &claim), Err(Refusal::ActorNotNamed));
+    assert_eq!(covers(None, &claim), Err(Uncovered::NoRecord));
+    assert_eq!(covers(Some(&record(&[])), &claim), Err(Uncovered::ActorNotNamed));
     let ended = Rule { access: span(0, T0), ..rule(100) };
     let future = Rule { access: span(T0 + 1000, T0 + 2000), ..rule(200) };
     let other = Rule { source: Party::Named(Word::from_u64(1)), ..rule(100) };
     let narrow = Rule { categories: Category::Ecg.only(), ..rule(100) };
     let old = Rule { data: span(0, 10), ..rule(100) };
     for (rules, expected) in [
-        (vec![rule(7), other], Refusal::SourceNotCovered),
-        (vec![narrow, other], Refusal::CategoryNotCovered),
-        (vec![narrow, ended], Refusal::Ended),
-        (vec![future, narrow], Refusal::NotYetLive),
-        (vec![old, ended], Refusal::DataWindow),
-        (vec![Rule { purposes: Purposes::NONE, ..rule(100) }], Refusal::PurposeNotCovered),
-        (vec![Rule { labels: Labels::NONE, ..rule(100) }], Refusal::LabelNotCovered),
-        (vec![Rule { kinds: Kinds::NONE, ..rule(100) }], Refusal::KindNotCovered),
+        (vec![rule(7), other], Uncovered::SourceNotCovered),
+        (vec![narrow, other], Uncovered::CategoryNotCovered),
+        (vec![narrow, ended], Uncovered::Ended),
+        (vec![future, narrow], Uncovered::NotYetLive),
+        (vec![old, ended], Uncovered::DataPeriod),
+        (vec![Rule { purposes: Purposes::NONE, ..rule(100) }], Uncovered::PurposeNotCovered),
+        (vec![Rule { labels: Labels::NONE, ..rule(100) }], Uncovered::LabelNotCovered),
+        (vec![Rule { kinds: ClaimKinds::NONE, ..rule(100) }], Uncovered::KindNotCovered),
     ] {
         let slots = rules.iter().enumerate().map(|(i, r)| (RuleSlot::Permit(i as u8), *r));
         let record = record(&slots.collect::<Vec<_>>());
@@ -131,13 +131,13 @@ fn a_deny_needs_every_part_to_meet() {
         let record = record(&[(RuleSlot::Permit(0), rule(200)), (RuleSlot::Deny(2), deny)]);
         covers(Some(&record), &claim)
     };
-    assert_eq!(with(deny), Err(Refusal::Denied(RuleSlot::Deny(2))));
+    assert_eq!(with(deny), Err(Uncovered::Denied(RuleSlot::Deny(2))));
     let misses = [
         Rule { actor: Party::Named(Word::from_u64(101)), ..deny },
         Rule { source: Party::Named(Word::from_u64(301)), ..deny },
         Rule { categories: Category::Ppg.only(), ..deny },
         Rule { purposes: Purpose::Research.only(), ..deny },
-        Rule { kinds: Kind::BreakGlass.only(), ..deny },
+        Rule { kinds: ClaimKind::BreakGlass.only(), ..deny },
         Rule { labels: Label::Hiv.only(), ..deny },
         Rule { access: span(0, T0 + 10), ..deny },
         Rule { access: span(T0 + 20, T0 + 90), ..deny },
@@ -154,25 +154,25 @@ fn a_claim_of_all_sources_meets_a_deny_of_any_one_source() {
     let deny = Rule { source: Party::Named(Word::from_u64(301)), ..rule(100) };
     let record = record(&[(RuleSlot::Permit(0), rule(200)), (RuleSlot::Deny(0), deny)]);
     let all = Claim { source: Party::Any, ..claim(1, 1) };
-    assert_eq!(covers(Some(&record), &all), Err(Refusal::Denied(RuleSlot::Deny(0))));
+    assert_eq!(covers(Some(&record), &all), Err(Uncovered::Denied(RuleSlot::Deny(0))));
     assert!(covers(Some(&record), &claim(1, 1)).is_ok());
 }
 
 #[test]
 fn break_glass_asks_policies_only_and_a_closed_record_covers_nothing() {
-    let policy = Rule { kinds: Kind::BreakGlass.only(), actor: Party::Any, ..rule(1) };
-    let glass = Claim { kind: Kind::BreakGlass, ..claim(1, 1) };
-    let all = Rule { kinds: Kinds::ALL, ..rule(100) };
+    let policy = Rule { kinds: ClaimKind::BreakGlass.only(), actor: Party::Any, ..rule(1) };
+    let glass = Claim { kind: ClaimKind::BreakGlass, ..claim(1, 1) };
+    let all = Rule { kinds: ClaimKinds::ALL, ..rule(100) };
     assert_eq!(
         covers(Some(&record(&[(RuleSlot::Permit(0), all)])), &glass),
-        Err(Refusal::ActorNotNamed)
+        Err(Uncovered::ActorNotNamed)
     );
     let mut record = record(&[(RuleSlot::Policy(1), policy)]);
     assert_eq!(covers(Some(&record), &glass), Ok(RuleSlot::Policy(1)));
     record.closed_at = glass.receipt.until;
     assert!(covers(Some(&record), &glass).is_ok());
     record.closed_at = at(glass.receipt.until.get() - 1);
-    assert_eq!(covers(Some(&record), &glass), Err(Refusal::Closed));
+    assert_eq!(covers(Some(&record), &glass), Err(Uncovered::Closed));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use model::BatchHeader;
 use statement::batch::GroupHeader;
-use statement::journal::chain_hash;
+use statement::journal::journal_hash;
 
 use super::{Previous, Tail, within};
 use crate::broken::{Broken, Item, equal};
@@ -16,7 +16,7 @@ pub(super) fn check(
     let mut hash = previous.journal_hash;
     for (index, group) in groups.iter().enumerate() {
         contiguous(header, tail, index, group)?;
-        hash = chain_hash(&hash, group);
+        hash = journal_hash(&hash, group);
         tail = Some(Tail { group: group.number, last: group.last });
     }
     equal(within(header), Item::Journal("hash after the groups"), &header.journal_hash, &hash)?;

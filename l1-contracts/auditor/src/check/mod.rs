@@ -67,7 +67,7 @@ pub struct Previous {
     pub root: Word,
     /// Journal position of the close.
     pub position: Position,
-    /// Chain hash after the group that holds the close.
+    /// Journal hash after the group that holds the close.
     pub journal_hash: [u8; 32],
     /// That group; `None` if the public file was not read.
     pub tail: Option<Tail>,

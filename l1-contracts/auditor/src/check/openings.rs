@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{Action, BatchHeader, Digest, Kind};
+use model::{Action, BatchHeader, ClaimKind, Digest};
 use statement::batch::{ClaimOpening, ClaimsChunk, OperationOpening, PatientOpening, PublicFile};
 use statement::c2::{Capacity, covers};
 use statement::field::{from_word, to_word};
@@ -69,7 +69,7 @@ pub fn opening(
         operations.push(this.operation(number, opened)?);
     }
     this.slots(&claims)?;
-    let collect = |(_, opened): &(usize, &ClaimOpening)| opened.claim.kind == Kind::Collect;
+    let collect = |(_, opened): &(usize, &ClaimOpening)| opened.claim.kind == ClaimKind::Collect;
     let collected = opening.claims.iter().enumerate().filter(collect);
     let collected = collected.map(|(number, opened)| (number, opened.claim.digest)).collect();
     Ok(Opened { file: name.to_owned(), claims, operations, collected })

@@ -5,9 +5,9 @@
 
 use ark_bn254::Fr;
 use model::{
-    Action, BatchHeader, BatchNumber, Categories, Category, ChainScope, Claim, DataSource, Digest,
-    Interval, Kind, Label, Labels, Millis, Operation, Party, PatientIndex, Position, Purpose,
-    Purposes, Record, Rule, RuleSlot, Window, Word,
+    Action, BatchHeader, BatchNumber, Categories, Category, ChainScope, Claim, ClaimKind,
+    DataSource, Digest, Interval, Label, Labels, Millis, Operation, Party, PatientIndex, Position,
+    Purpose, Purposes, Record, Rule, RuleSlot, Window, Word,
 };
 use statement::batch::{
     ClaimOpening, ClaimsChunk, GroupHeader, OperationOpening, OperationsChunk, PatientOpening,
@@ -86,7 +86,7 @@ fn permit() -> Rule {
         source: Party::Any,
         categories: Categories::ALL,
         purposes: Purposes::ALL,
-        kinds: Kind::Access.only().with(Kind::Collect.only()),
+        kinds: ClaimKind::Access.only().with(ClaimKind::Collect.only()),
         labels: Labels::ALL,
         access: Interval { from: at(0), until: Millis::UNBOUNDED_FUTURE },
         data: Interval::ALWAYS,
@@ -99,13 +99,13 @@ fn operations() -> [(Action, u64); 2] {
     [(enrol, 1000), (Action::Write { slot: RuleSlot::Permit(0), rule: permit() }, 2000)]
 }
 
-fn claim(kind: Kind, individual: u64, ms: u64, position: u64) -> Claim {
+fn claim(kind: ClaimKind, individual: u64, ms: u64, position: u64) -> Claim {
     Claim {
         patient: patient(),
         kind,
         individual: word(individual),
         organisation: word(200),
-        group: Word::ZERO,
+        care_team: Word::ZERO,
         source: Party::Named(word(300)),
         categories: Category::Ecg.only(),
         purpose: Purpose::Treatment,
@@ -122,11 +122,11 @@ type Batch = (Vec<Claim>, u64, &'static [(u64, u64)]);
 
 fn batches() -> [Batch; 3] {
     let first = vec![
-        claim(Kind::Collect, 100, 5000, 3),
-        claim(Kind::Access, 100, 6000, 4),
-        claim(Kind::Access, 999, 7000, 5),
+        claim(ClaimKind::Collect, 100, 5000, 3),
+        claim(ClaimKind::Access, 100, 6000, 4),
+        claim(ClaimKind::Access, 999, 7000, 5),
     ];
-    let second = vec![claim(Kind::Collect, 100, WINDOW_MS + 5000, 11)];
+    let second = vec![claim(ClaimKind::Collect, 100, WINDOW_MS + 5000, 11)];
     [(first, 8, &[(1, 4), (5, 8)]), (second, 12, &[(9, 14)]), (vec![], 13, &[])]
 }
 
@@ -172,7 +172,7 @@ impl Sequencer<'_> {
         let chunks = self.claim_chunks(number, window, position_in, &claims);
         let mut segments: Vec<_> = claims
             .iter()
-            .filter(|claim| claim.kind == Kind::Collect)
+            .filter(|claim| claim.kind == ClaimKind::Collect)
             .map(|claim| SegmentEntry { digest: claim.digest, bytes: 1000 })
             .collect();
         if let Some(change) = self.plan.segments {
@@ -195,7 +195,7 @@ impl Sequencer<'_> {
         let content = [self.groups as u8; 32];
         let (first, last) = (Position(first), Position(last));
         let group = GroupHeader { number: self.groups, first, last, content };
-        self.journal = journal::chain_hash(&self.journal, &group);
+        self.journal = journal::journal_hash(&self.journal, &group);
         group
     }
 

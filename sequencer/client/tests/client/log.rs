@@ -6,9 +6,9 @@ use client::headers;
 use client::log::{Before, LogError, Seen, Viewer, before_first, check};
 use client::{Key, KeyKind};
 use model::{
-    Action, BatchHeader, BatchNumber, Categories, Category, ChainScope, Claim, DataSource, Digest,
-    Interval, Kind, Label, Labels, Millis, Operation, Party, PatientIndex, Position, Purpose,
-    Purposes, Record, Refusal, Rule, RuleSlot, Window, Word,
+    Action, BatchHeader, BatchNumber, Categories, Category, ChainScope, Claim, ClaimKind,
+    DataSource, Digest, Interval, Label, Labels, Millis, Operation, Party, PatientIndex, Position,
+    Purpose, Purposes, Record, Rule, RuleSlot, Uncovered, Window, Word,
 };
 use sha3::{Digest as _, Keccak256};
 use statement::batch::{
@@ -52,7 +52,7 @@ fn rule() -> Rule {
         source: Party::Any,
         categories: Categories::ALL,
         purposes: Purposes::ALL,
-        kinds: Kind::Access.only().with(Kind::Collect.only()),
+        kinds: ClaimKind::Access.only().with(ClaimKind::Collect.only()),
         labels: Labels::ALL,
         access: Interval::ALWAYS,
         data: Interval::ALWAYS,
@@ -62,10 +62,10 @@ fn rule() -> Rule {
 fn claim(index: u32, position: u64, individual: Word) -> Claim {
     Claim {
         patient: patient(index),
-        kind: Kind::Access,
+        kind: ClaimKind::Access,
         individual,
         organisation: Word::from_u64(77),
-        group: Word::ZERO,
+        care_team: Word::ZERO,
         source: Party::Any,
         categories: Category::Ecg.only(),
         purpose: Purpose::Treatment,
@@ -337,7 +337,7 @@ fn a_patient_sees_every_claim_and_operation_with_its_rule() {
     assert_eq!(positions, [12, 14, 20]);
     assert_eq!(seen.claims[0].judged, Ok(RuleSlot::Permit(0)));
     assert!(!seen.claims[2].covered);
-    assert_eq!(seen.claims[2].judged, Err(Refusal::ActorNotNamed));
+    assert_eq!(seen.claims[2].judged, Err(Uncovered::ActorNotNamed));
     let times: Vec<_> = seen.operations.iter().map(|one| one.t_op).collect();
     assert_eq!(times, [at(100), at(200)]);
     let Before::Known(Some(record)) = seen.after else { panic!() };
@@ -443,7 +443,7 @@ fn a_changed_claim_salt_or_verdict_is_named_by_its_position() {
 
 #[test]
 fn a_claim_that_counts_as_covered_without_a_rule_is_named() {
-    let (position, refusal) = (Position(20), Refusal::ActorNotNamed);
+    let (position, refusal) = (Position(20), Uncovered::ActorNotNamed);
     assert_eq!(found(Fault::Covered, |_| {}), LogError::NotCovered { position, refusal });
 }
 

@@ -74,8 +74,8 @@ impl Log {
     fn receipt(&mut self, holder: Holder, items: Items) -> SignedReceipt {
         self.groups += 1;
         let group = if self.behaviour.equivocate { 1 } else { self.groups };
-        let chain_hash = [self.groups as u8; 32];
-        let identity = GroupIdentity { scope: scope(), group, chain_hash };
+        let journal_hash = [self.groups as u8; 32];
+        let identity = GroupIdentity { scope: scope(), group, journal_hash };
         let key = match self.behaviour.forge {
             true => SigningKey::from_slice(&[8; 32]).expect("a key"),
             false => signing_key(),

@@ -20,7 +20,7 @@ fn request() -> SignedAccessRequest {
         patient: PatientIndex::new(7).unwrap(),
         practitioner: PractitionerId::new("dr-001").unwrap(),
         organisation: OrganisationId::new("ward-3").unwrap(),
-        group: None,
+        care_team: None,
         source: Source::Any,
         categories: Category::HeartRate.only(),
         purpose: Purpose::Treatment,

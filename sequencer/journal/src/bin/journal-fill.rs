@@ -2,14 +2,14 @@
 //!
 //! `journal-fill FILE GROUPS ENTRIES BYTES [acks]` appends GROUPS groups of ENTRIES entries of
 //! BYTES bytes each, one sync a group, and prints rates; with `acks` it prints each group's last
-//! position and chain hash as soon as it is durable.
+//! position and journal hash as soon as it is durable.
 
 use std::error::Error;
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use journal::{FileMedium, Genesis, Kind, Log};
+use journal::{EntryKind, FileMedium, Genesis, Log};
 
 /// 2026-01-01T00:00:00Z: only a log that is already later than this moves it.
 const START_MS: u64 = 3_976_214_400_000;
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let (groups, entries, bytes): (usize, usize, usize) =
         (groups.parse()?, entries.parse()?, bytes.parse()?);
-    let genesis = Genesis { log_id: *b"journal-fill-log", chain_hash: [0; 32] };
+    let genesis = Genesis { log_id: *b"journal-fill-log", journal_hash: [0; 32] };
     let (mut log, recovery) = Log::open(FileMedium::open(Path::new(path))?, genesis)?;
     eprintln!("{recovery:?}");
     let body = vec![0x5a; bytes];
@@ -35,12 +35,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         let began = Instant::now();
         let mut group = log.builder(START_MS);
         for _ in 0..entries {
-            group.append(Kind::FRAME, &body)?;
+            group.append(EntryKind::FRAME, &body)?;
         }
         let committed = log.append_built(group)?;
         took.push(began.elapsed());
         if acks {
-            let tag = u64::from_be_bytes(*committed.chain_hash.first_chunk().ok_or("32 bytes")?);
+            let tag = u64::from_be_bytes(*committed.journal_hash.first_chunk().ok_or("32 bytes")?);
             writeln!(out, "{} {tag:016x}", committed.last)?;
             out.flush()?;
         }

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use journal::{FileMedium, Genesis, Log, Reader, Writer, WriterConfig};
 use model::{
-    Action, Categories, Category, ChainScope, Clock, DeviceId, EpochNumber, GatewayId, Interval,
-    Kind, Labels, ManualClock, Millis, Operation, OrganisationId, Party, PatientIndex,
+    Action, Categories, Category, ChainScope, ClaimKind, Clock, DeviceId, EpochNumber, GatewayId,
+    Interval, Labels, ManualClock, Millis, Operation, OrganisationId, Party, PatientIndex,
     PractitionerId, Purpose, Purposes, RejectCode, Rule, RuleSlot, Sequence, StreamHandle,
     SystemClock, Word,
 };
@@ -115,7 +115,7 @@ pub(super) fn validity() -> Interval {
     Interval { from: Millis::new(now().get() - day).unwrap(), until: now().plus(day) }
 }
 
-fn rule(actor: Word, kind: Kind) -> Rule {
+fn rule(actor: Word, kind: ClaimKind) -> Rule {
     Rule {
         actor: Party::Named(actor),
         source: Party::Any,
@@ -137,7 +137,7 @@ impl Node {
     pub(super) async fn start_with(config: IngestConfig, observe: Arc<dyn Observe>) -> Node {
         let folder = tempfile::tempdir().unwrap();
         let medium = FileMedium::open(&folder.path().join("log")).unwrap();
-        let genesis = Genesis { log_id: [5; 16], chain_hash: [6; 32] };
+        let genesis = Genesis { log_id: [5; 16], journal_hash: [6; 32] };
         let (log, _) = Log::open(medium, genesis).unwrap();
         let (deliver, journal) = (DeliverConfig::default(), log.reader());
         let key = SigningKey::from_slice(&[9; 32]).unwrap();
@@ -213,8 +213,8 @@ impl Node {
             salt: Word::from_u64(12),
         };
         self.operate(signed(0, enrol, &registrar())).await;
-        let collect = rule(scope::device(&device()), Kind::Collect);
-        let read = rule(scope::practitioner(&doctor()), Kind::Access);
+        let collect = rule(scope::device(&device()), ClaimKind::Collect);
+        let read = rule(scope::practitioner(&doctor()), ClaimKind::Access);
         for (slot, rule) in [(0, collect), (1, read)] {
             let write = Action::Write { slot: RuleSlot::Permit(slot), rule };
             let operation = self.sign(write);
@@ -323,7 +323,7 @@ pub(super) fn request(nonce: u64, categories: Category) -> SignedAccessRequest {
         patient: patient(),
         practitioner: doctor(),
         organisation: hospital(),
-        group: None,
+        care_team: None,
         source: Source::Any,
         categories: categories.only(),
         purpose: Purpose::Treatment,

@@ -72,10 +72,10 @@ fn digests_and_signatures_are_those_of_an_independent_implementation() {
         let message = &case["message"];
         let scope =
             ChainScope { chain_id: number(case, "chain_id"), contract: bytes(&case["contract"]) };
-        let (group, chain_hash) = (number(message, "group"), bytes(&message["chainHash"]));
+        let (group, journal_hash) = (number(message, "group"), bytes(&message["chainHash"]));
         let holder = Holder(bytes(&message["holder"]));
         assert_eq!(holder, Holder::new(Role::Gateway, "gw-01"));
-        let group = GroupIdentity { scope, group, chain_hash };
+        let group = GroupIdentity { scope, group, journal_hash };
         let receipt = Receipt::new(group, holder, items(message)).expect("valid items");
         assert_eq!(receipt.signing_hash(), bytes::<32>(&case["signing_hash"]), "{}", case["name"]);
         let signed = receipt.sign(&key).expect("signed");
@@ -148,7 +148,7 @@ fn the_high_half_of_s_is_refused() {
 
 #[test]
 fn items_out_of_order_or_number_are_refused() {
-    let group = GroupIdentity { scope: samples::scope(), group: 1, chain_hash: [0; 32] };
+    let group = GroupIdentity { scope: samples::scope(), group: 1, journal_hash: [0; 32] };
     let new = |items| Receipt::new(group, Holder([1; 32]), items);
     let refusal = |position| RefusalItem { position: Position(position), digest: Digest([0; 31]) };
     let refusals = |positions: &[u64]| Items {
@@ -179,7 +179,7 @@ fn the_largest_receipt_fits_into_a_message() {
         appended: samples::at(0),
     };
     let frames = (1..=limits::RECEIPT_ITEMS_MAX as u64).map(item).collect();
-    let group = GroupIdentity { scope: samples::scope(), group: 1, chain_hash: [0; 32] };
+    let group = GroupIdentity { scope: samples::scope(), group: 1, journal_hash: [0; 32] };
     let items = Items { frames, ..Items::default() };
     let receipt = Receipt::new(group, Holder([1; 32]), items).expect("at the limit");
     let receipt = Box::new(receipt.sign(&samples::key()).expect("signed"));

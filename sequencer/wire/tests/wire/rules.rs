@@ -35,7 +35,7 @@ fn the_signed_hash_depends_on_every_field() {
     let others = [
         AccessRequest { scope, ..base.clone() },
         AccessRequest { nonce: 100, ..base.clone() },
-        AccessRequest { group: None, ..base.clone() },
+        AccessRequest { care_team: None, ..base.clone() },
         AccessRequest { source: Source::Any, ..base.clone() },
         AccessRequest { valid_until: base.valid_until.plus(1), ..base.clone() },
         samples::all_categories_request(),

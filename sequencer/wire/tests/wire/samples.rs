@@ -3,7 +3,7 @@
 use model::{
     BatchNumber, Categories, Category, ChainScope, DeviceId, Digest, EpochNumber, GatewayId,
     Interval, Label, Millis, OrganisationId, PatientIndex, Position, PractitionerId, Purpose,
-    Refusal, RejectCode, RuleNumber, RuleSlot, Sequence, StreamHandle,
+    RejectCode, RuleNumber, RuleSlot, Sequence, StreamHandle, Uncovered,
 };
 use wire::*;
 
@@ -75,7 +75,7 @@ pub(crate) fn access_request() -> AccessRequest {
         patient: PatientIndex::new(7).expect("small"),
         practitioner: PractitionerId::new("dr-x").expect("a name"),
         organisation: OrganisationId::new("ward-3").expect("a name"),
-        group: Some(GroupId::new("night-team").expect("a name")),
+        care_team: Some(CareTeamId::new("night-team").expect("a name")),
         source: Source::Device(DeviceId::new("monitor-1").expect("a name")),
         categories: Category::Ecg.only().with(Category::Spo2.only()),
         purpose: Purpose::EmergencyTreatment,
@@ -98,7 +98,7 @@ pub(crate) fn receipt() -> SignedReceipt {
         let i = i as u64;
         (Position(10 + i), at(i), entry)
     });
-    let group = GroupIdentity { scope: scope(), group: 3, chain_hash: [9; 32] };
+    let group = GroupIdentity { scope: scope(), group: 3, journal_hash: [9; 32] };
     let mut receipts = receipts_of_group(group, placed).expect("few items");
     let receipt = receipts.remove(&Holder::gateway(&gateway())).expect("a receipt");
     receipt.sign(&key()).expect("signed")
@@ -115,7 +115,7 @@ pub(crate) fn entries() -> Vec<Entry> {
         Entry::Refusal(RefusalEntry { requester, what, code, reason, digest: Digest([6; 31]) })
     };
     let request = signed_request;
-    let denied = Refusal::Denied(RuleSlot::Deny(2));
+    let denied = Uncovered::Denied(RuleSlot::Deny(2));
     vec![
         Entry::StreamOpen { gateway: gateway(), descriptor: descriptor("monitor-1", ECG, 1) },
         Entry::Frame(FrameEntry::new(gateway(), stream_key("monitor-1", ECG), &frame(5, 1, 3))),
@@ -132,17 +132,17 @@ pub(crate) fn entries() -> Vec<Entry> {
             decision: Decision::Refused { refusal: denied },
         },
         refusal(
-            Refused::Frame { stream: stream.clone(), sequence: Sequence(3) },
+            RefusedItem::Frame { stream: stream.clone(), sequence: Sequence(3) },
             RejectCode::NotPermitted,
-            RefusalReason::Claim(Refusal::Ended),
+            RefusalReason::Claim(Uncovered::Ended),
         ),
-        refusal(Refused::Stream { stream }, RejectCode::Stream, RefusalReason::Code),
+        refusal(RefusedItem::Stream { stream }, RejectCode::Stream, RefusalReason::Code),
         refusal(
-            Refused::Operation,
+            RefusedItem::Operation,
             RejectCode::Operation,
             RefusalReason::Operation(RuleNumber::c1(17)),
         ),
-        refusal(Refused::AccessRequest, RejectCode::Nonce, RefusalReason::Code),
+        refusal(RefusedItem::AccessRequest, RejectCode::Nonce, RefusalReason::Code),
         Entry::RegistryChange(registry_changes().remove(3)),
         Entry::Close { batch: BatchNumber(4), t1: at(9) },
     ]

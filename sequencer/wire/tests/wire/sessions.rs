@@ -359,8 +359,8 @@ fn items_for(first: u64, last: u64) -> Items {
     Items { frames, ..Items::default() }
 }
 
-fn receipt_of(chain_hash: [u8; 32], holder: Holder, items: Items) -> SignedReceipt {
-    let group = GroupIdentity { scope: samples::scope(), group: 1, chain_hash };
+fn receipt_of(journal_hash: [u8; 32], holder: Holder, items: Items) -> SignedReceipt {
+    let group = GroupIdentity { scope: samples::scope(), group: 1, journal_hash };
     let receipt = Receipt::new(group, holder, items).expect("valid items");
     receipt.sign(&samples::key()).expect("signed")
 }

@@ -29,7 +29,7 @@ impl Node {
         let identity = GroupIdentity {
             scope: samples::scope(),
             group: number,
-            chain_hash: [number as u8; 32],
+            journal_hash: [number as u8; 32],
         };
         let entries = self.groups[group].iter().map(|(at, time, entry)| (*at, *time, entry));
         let mut receipts = receipts_of_group(identity, entries).expect("few items");
@@ -432,7 +432,7 @@ fn lie(random: &mut Seeded, request: RequestId) -> ServerMessage {
             let (sequences, appended) = ((first, sequence), samples::at(0));
             let frames = vec![FramesItem { stream, sequences, positions, appended }];
             let scope = samples::scope();
-            let group = GroupIdentity { scope, group: random.next(), chain_hash: [0; 32] };
+            let group = GroupIdentity { scope, group: random.next(), journal_hash: [0; 32] };
             let items = Items { frames, ..Items::default() };
             let receipt = Receipt::new(group, holder(), items).expect("valid items");
             let receipt = Box::new(receipt.sign(&samples::key()).expect("signed"));

@@ -14,7 +14,7 @@ use model::{
 use serde_json::json;
 use statement::{eddsa, field};
 use wire::{
-    AccessKind, AccessRequest, GroupId, Reason, Released, Role, SignedAccessRequest, Source,
+    AccessKind, AccessRequest, CareTeamId, Reason, Released, Role, SignedAccessRequest, Source,
 };
 
 use crate::consent::patient;
@@ -41,7 +41,7 @@ pub(crate) struct Access {
     organisation: String,
     /// As a member of which group
     #[arg(long, value_name = "NAME")]
-    group: Option<String>,
+    care_team: Option<String>,
     /// Which categories, as ecg,spo2, or all
     #[arg(long, value_name = "LIST")]
     categories: String,
@@ -102,7 +102,7 @@ impl Access {
             patient: self.patient,
             practitioner: PractitionerId::new(identity.name())?,
             organisation: OrganisationId::new(&self.organisation)?,
-            group: self.group.as_deref().map(GroupId::new).transpose()?,
+            care_team: self.care_team.as_deref().map(CareTeamId::new).transpose()?,
             source: source(&self.source)?,
             categories: list(&self.categories, Categories::ALL, Category::from_name)?,
             purpose: self.purpose,

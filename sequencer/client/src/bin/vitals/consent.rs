@@ -8,7 +8,9 @@ use clap::{Args, Subcommand};
 use client::preview::{operation_sentence, rule_sentence, slot_from_name, slot_name};
 use client::when::{self, Utc};
 use client::{Applied, Key, KeyKind, Wallet};
-use model::{Action, Kind, Kinds, Label, Labels, Millis, Operation, PatientIndex, RuleSlot, Word};
+use model::{
+    Action, ClaimKind, ClaimKinds, Label, Labels, Millis, Operation, PatientIndex, RuleSlot, Word,
+};
 use serde_json::{Value, json};
 use statement::operation::SignedOperation;
 use statement::scope;
@@ -112,10 +114,10 @@ fn slot(text: &str) -> Result<RuleSlot, String> {
         .ok_or_else(|| "expected permit:0 to 7, deny:0 to 3, or policy:0 to 1".to_owned())
 }
 
-const READ: Defaults = Defaults { kinds: Kind::Access.only(), labels: Label::Normal.only() };
-const EVERYTHING: Defaults = Defaults { kinds: Kinds::ALL, labels: Labels::ALL };
+const READ: Defaults = Defaults { kinds: ClaimKind::Access.only(), labels: Label::Normal.only() };
+const EVERYTHING: Defaults = Defaults { kinds: ClaimKinds::ALL, labels: Labels::ALL };
 const EMERGENCY: Defaults =
-    Defaults { kinds: Kind::BreakGlass.only(), labels: Label::Normal.only() };
+    Defaults { kinds: ClaimKind::BreakGlass.only(), labels: Label::Normal.only() };
 
 impl Command {
     pub(crate) fn run(self) -> Outcome {

@@ -9,7 +9,7 @@ use client::party::Names;
 use client::preview::{operation_sentence, slot_name};
 use client::when::Utc;
 use client::{Deployment, Key, KeyKind, Wallet, headers, party};
-use model::{BatchHeader, Category, Kind, Party, PatientIndex};
+use model::{BatchHeader, Category, ClaimKind, Party, PatientIndex};
 use serde_json::{Value, json};
 
 use crate::consent::patient;
@@ -151,9 +151,9 @@ fn claim(batch: u64, seen: &SeenClaim, names: &Names) -> (String, Value) {
     let who = names.of(&Party::Named(claim.individual));
     let whom = names.of(&Party::Named(claim.organisation));
     let verb = match claim.kind {
-        Kind::Access => "read",
-        Kind::Collect => "collected",
-        Kind::BreakGlass => "broke the glass and read",
+        ClaimKind::Access => "read",
+        ClaimKind::Collect => "collected",
+        ClaimKind::BreakGlass => "broke the glass and read",
     };
     let named = Category::ALL.iter().filter(|one| claim.categories.contains(one.only()));
     let categories: Vec<_> = named.map(|one| one.name()).collect();

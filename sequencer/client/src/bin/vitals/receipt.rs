@@ -119,7 +119,7 @@ fn describe(receipt: &SignedReceipt) -> Value {
         "chain_id": group.scope.chain_id,
         "contract": format!("0x{}", hex::encode(group.scope.contract)),
         "group": group.group,
-        "chain_hash": hex::encode(group.chain_hash),
+        "journal_hash": hex::encode(group.journal_hash),
         "last_position": last_position(receipt).0,
         "frames": items.frames.len(),
         "operations": items.operations.len(),

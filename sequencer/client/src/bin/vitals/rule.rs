@@ -6,8 +6,8 @@ use client::preview::{Question, answer_sentence};
 use client::when;
 use client::{Wallet, party::Names};
 use model::{
-    Categories, Category, Interval, Kind, Kinds, Label, Labels, MaskError, Millis, Party, Purpose,
-    Purposes, Record, Rule,
+    Categories, Category, ClaimKind, ClaimKinds, Interval, Label, Labels, MaskError, Millis, Party,
+    Purpose, Purposes, Record, Rule,
 };
 
 use crate::node::time;
@@ -16,7 +16,7 @@ use crate::report::Usage;
 /// What a rule says.
 #[derive(Args)]
 pub(crate) struct RuleArgs {
-    /// Who: organisation:NAME, practitioner:NAME, group:NAME, device:NAME, or any
+    /// Who: organisation:NAME, practitioner:NAME, care-team:NAME, device:NAME, or any
     #[arg(long, value_name = "WHO")]
     actor: String,
     /// Which categories, as ecg,spo2, or all
@@ -57,7 +57,7 @@ pub(crate) struct RuleArgs {
 /// What a group of rules covers unless the command line says otherwise.
 #[derive(Clone, Copy)]
 pub(crate) struct Defaults {
-    pub(crate) kinds: Kinds,
+    pub(crate) kinds: ClaimKinds,
     pub(crate) labels: Labels,
 }
 
@@ -68,7 +68,8 @@ impl RuleArgs {
         names.learn(&self.actor, &actor);
         names.learn(&self.source, &source);
         let ends = self.length.map(|length| self.from.plus(length)).or(self.until);
-        let kinds = self.kinds.as_deref().map(|text| list(text, Kinds::ALL, Kind::from_name));
+        let kinds =
+            self.kinds.as_deref().map(|text| list(text, ClaimKinds::ALL, ClaimKind::from_name));
         let labels = self.labels.as_deref().map(|text| list(text, Labels::ALL, Label::from_name));
         Ok(Rule {
             actor,
@@ -113,8 +114,8 @@ pub(crate) struct QuestionArgs {
           default_value = "treatment")]
     preview_purpose: Purpose,
     /// ... of this kind (access, collect, break-glass) ...
-    #[arg(long, value_name = "KIND", value_parser = Kind::from_name, default_value = "access")]
-    preview_kind: Kind,
+    #[arg(long, value_name = "KIND", value_parser = ClaimKind::from_name, default_value = "access")]
+    preview_kind: ClaimKind,
     /// ... from this source, now?
     #[arg(long, value_name = "SOURCE", default_value = "any")]
     preview_source: String,
