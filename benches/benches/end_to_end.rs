@@ -14,9 +14,10 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use model::Position;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use sequencer::batch::{BatchPlan, JournalSpan, ProvenBatch, assemble, plan};
-use sequencer::ledger::{Answer, ClosedWindow, OperationScope};
-use sequencer::prove::ProverKeys;
+use sequencer::stages::batch::{BatchPlan, JournalSpan, ProvenBatch, assemble, plan};
+use sequencer::stages::ledger::Answer;
+use sequencer::stages::prove::ProverKeys;
+use sequencer::window::{ClosedWindow, OperationScope};
 use statement::batch::GroupHeader;
 use wire::SigningKey;
 

@@ -9,10 +9,8 @@ use model::{
     Action, Categories, ChainScope, ClaimKind, Clock, EpochNumber, Interval, Labels, Millis,
     Operation, Party, Purposes, Rule, RuleSlot, Sequence, StreamHandle, SystemClock, Word,
 };
-use sequencer::ledger::{
-    Answer, ClosedWindow, Deliver, Item, Ledger, LedgerAdmission, LedgerConfig, OperationScope,
-    WindowLimits,
-};
+use sequencer::stages::ledger::{Answer, Deliver, Item, Ledger, LedgerAdmission, LedgerConfig};
+use sequencer::window::{ClosedWindow, OperationScope, WindowLimits};
 use statement::eddsa::SecretKey;
 use statement::operation::SignedOperation;
 use statement::{field, scope};

@@ -5,10 +5,10 @@ use std::os::unix::fs::FileExt;
 
 use devchain::OpenError as ChainError;
 use journal::OpenError;
-use sequencer::ledger::{Answer, Item};
+use sequencer::folder::store::StoreError;
 use sequencer::node::NodeError;
-use sequencer::setup::{self, SetupError};
-use sequencer::store::StoreError;
+use sequencer::node::setup::{self, SetupError};
+use sequencer::stages::ledger::{Answer, Item};
 
 use crate::support::{Site, check_settled, close_and_settle};
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use model::{ManualClock, RejectCode, RuleSlot, limits};
-use sequencer::ledger::{Answer, Item};
 use sequencer::node::NodeError;
+use sequencer::stages::ledger::{Answer, Item};
 
 use crate::support::{Site, check_settled, close_and_settle, operation_item};
 

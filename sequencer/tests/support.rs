@@ -11,16 +11,17 @@ use model::{
     Labels, Operation, OrganisationId, Party, PatientIndex, Purposes, Rule, RuleSlot, Sequence,
     StreamHandle, SystemClock, limits,
 };
-use sequencer::authority::{Authority, ClientDeployment};
-use sequencer::config::Config;
-use sequencer::deliver::{DeliverConfig, ReceiptHub};
-use sequencer::layout::Layout;
-use sequencer::ledger::{Answer, ClosedWindow, Deliver, Item, LedgerAdmission, LedgerConfig};
+use sequencer::doors::config::Config;
+use sequencer::folder::authority::{Authority, ClientDeployment};
+use sequencer::folder::layout::Layout;
+use sequencer::folder::store::Store;
+use sequencer::node::recover::recover;
+use sequencer::node::setup::{self, Chain};
 use sequencer::node::{Node, NodeError};
-use sequencer::prove::ProverKeys;
-use sequencer::recover::recover;
-use sequencer::setup::{self, Chain};
-use sequencer::store::Store;
+use sequencer::stages::deliver::{DeliverConfig, ReceiptHub};
+use sequencer::stages::ledger::{Answer, Deliver, Item, LedgerAdmission, LedgerConfig};
+use sequencer::stages::prove::ProverKeys;
+use sequencer::window::ClosedWindow;
 use statement::operation::SignedOperation;
 use statement::scope;
 use tempfile::TempDir;
@@ -190,7 +191,7 @@ impl Site {
     }
 
     pub(crate) fn open_log_at(&self, path: &Path) -> (Log<FileMedium>, Recovery) {
-        let id = sequencer::secrets::open(&self.layout.journal_id()).unwrap();
+        let id = sequencer::folder::secrets::open(&self.layout.journal_id()).unwrap();
         let mut log_id = [0; 16];
         log_id.copy_from_slice(&id[..16]);
         let journal_hash = statement::journal::genesis(self.deployment.scope());

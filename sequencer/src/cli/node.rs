@@ -6,10 +6,10 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use model::{Clock, ExitCode, SystemClock, Word};
-use sequencer::config::Config;
-use sequencer::layout::Layout;
+use sequencer::doors::config::Config;
+use sequencer::folder::layout::Layout;
 use sequencer::node::Node;
-use sequencer::setup;
+use sequencer::node::setup;
 
 use super::{Outcome, failed, log_to_stderr, runtime, usage};
 

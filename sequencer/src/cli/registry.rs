@@ -8,10 +8,10 @@ use model::{
     Clock, DeviceId, ExitCode, GatewayId, OrganisationId, PatientIndex, PractitionerId,
     SystemClock, signals,
 };
-use sequencer::admin::{AdminError, ask, change_request};
-use sequencer::authority::{Authority, ClientDeployment};
-use sequencer::layout::Layout;
-use sequencer::setup::certificates_valid;
+use sequencer::doors::admin::{AdminError, ask, change_request};
+use sequencer::folder::authority::{Authority, ClientDeployment};
+use sequencer::folder::layout::Layout;
+use sequencer::node::setup::certificates_valid;
 use serde_json::Value;
 use wire::{RegistryChange, RegistryKey, RegistryRecord, Role};
 

@@ -11,10 +11,10 @@ use wire::{RegistryChange, RegistryRecord, Role};
 use world::{Size, World};
 
 use super::expect::{DemoError, Step};
-use crate::authority::{Authority, ClientDeployment};
-use crate::ledger::Item;
+use crate::folder::authority::{Authority, ClientDeployment};
 use crate::node::Node;
-use crate::setup::certificates_valid;
+use crate::node::setup::certificates_valid;
+use crate::stages::ledger::Item;
 
 /// Secret of the demo's registrar: a constant, like everything of a development chain.
 const REGISTRAR_SECRET: [u8; 32] = *b"the registrar of the demo's ward";

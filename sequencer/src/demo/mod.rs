@@ -18,10 +18,10 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 use model::{Clock, ManualClock};
 
-use crate::config::{BatchSection, Config};
-use crate::layout::Layout;
+use crate::doors::config::{BatchSection, Config};
+use crate::folder::layout::Layout;
 use crate::node::Node;
-use crate::setup::{self, Chain};
+use crate::node::setup::{self, Chain};
 
 pub use expect::DemoError;
 pub use report::Report;

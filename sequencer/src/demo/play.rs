@@ -19,8 +19,8 @@ use wire::{
 use super::cast::{Cast, registrar_key};
 use super::expect::{DemoError, Step};
 use super::report::Report;
-use crate::ledger::Item;
 use crate::node::Node;
+use crate::stages::ledger::Item;
 
 const HOUR_MS: u64 = 60 * 60 * 1000;
 /// Seconds of recording that each device sends in the first round, one frame a second.

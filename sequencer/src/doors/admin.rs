@@ -1,0 +1,184 @@
+//! The operator's door to the registry: an owner-only unix socket of the running node.
+//!
+//! One request a line, one JSON answer a line. `change HEX` submits a registry change (canonical
+//! bytes of `wire::RegistryChange`), `list` prints the registry. Threat note: whoever opens the
+//! socket is the operator; the file is made with mode 0600 in the node's folder, and nothing here
+//! can touch consent, which only signatures move.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use model::{Interval, Millis};
+use serde_json::{Value, json};
+use thiserror::Error;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinHandle;
+use wire::RegistryChange;
+
+use crate::stages::ingest::Admit;
+use crate::stages::ledger::{Answer, Found, Item, Query, Registry};
+
+/// Longest request, bytes: a change is far shorter. Reached: the connection ends.
+const REQUEST_BYTES_MAX: u64 = 64 * 1024;
+
+/// Why there is no door, or no answer.
+#[derive(Debug, Error)]
+pub enum AdminError {
+    /// The socket cannot be made or opened.
+    #[error("the socket {path} of the node is not accessible (is a node running there?)")]
+    Socket {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The node did not answer.
+    #[error("the node closed the connection without an answer")]
+    NoAnswer,
+    /// The answer is no JSON.
+    #[error("the node's answer is malformed")]
+    Malformed(#[from] serde_json::Error),
+    /// The node refused.
+    #[error("the node refused: {0}")]
+    Refused(String),
+}
+
+/// The running door. Dropping it closes it.
+#[derive(Debug)]
+pub struct AdminDoor {
+    path: PathBuf,
+    task: JoinHandle<()>,
+}
+
+impl AdminDoor {
+    /// Opens the socket; a stale one of a node that died is replaced.
+    ///
+    /// # Errors
+    /// [`AdminError::Socket`].
+    pub fn open(path: &Path, admit: Admit) -> Result<AdminDoor, AdminError> {
+        let error = |source| AdminError::Socket { path: path.into(), source };
+        if path.exists() {
+            std::fs::remove_file(path).map_err(error)?;
+        }
+        let listener = UnixListener::bind(path).map_err(error)?;
+        let owner_only = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(path, owner_only).map_err(error)?;
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, admit.clone()));
+            }
+        });
+        Ok(AdminDoor { path: path.into(), task })
+    }
+}
+
+impl Drop for AdminDoor {
+    fn drop(&mut self) {
+        self.task.abort();
+        // A socket that is gone already is what is wanted.
+        drop(std::fs::remove_file(&self.path));
+    }
+}
+
+async fn serve(stream: UnixStream, admit: Admit) {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    let mut reader = BufReader::new(read.take(REQUEST_BYTES_MAX));
+    if reader.read_line(&mut line).await.is_err() {
+        return;
+    }
+    let answer = match answer(line.trim(), &admit).await {
+        Ok(value) => value,
+        Err(detail) => json!({ "error": detail }),
+    };
+    // The operator may be gone already.
+    drop(write.write_all(format!("{answer}\n").as_bytes()).await);
+}
+
+async fn answer(request: &str, admit: &Admit) -> Result<Value, String> {
+    let submit = async |item| admit.submit(item).await.map_err(|error| error.to_string());
+    if request == "list" {
+        return match submit(Item::Query(Query::Registry)).await? {
+            Answer::Found(Found::Registry(registry)) => Ok(list(&registry)),
+            _ => Err("expected a registry".into()),
+        };
+    }
+    let digits = request.strip_prefix("change ").ok_or("expected `list` or `change HEX`")?;
+    let bytes = hex::decode(digits).map_err(|_| "expected hex digits after `change`")?;
+    let change = RegistryChange::from_bytes(&bytes).map_err(|error| error.to_string())?;
+    match submit(Item::Registry(change)).await? {
+        Answer::RegistryChanged { position } => Ok(json!({ "position": position.0 })),
+        Answer::Refused(rejected) => Err(rejected.detail),
+        _ => Err("expected a changed registry".into()),
+    }
+}
+
+fn list(registry: &Registry) -> Value {
+    let organisations = registry
+        .organisations()
+        .map(|(id, valid)| json!({ "id": id.as_str(), "valid": span(valid) }));
+    let practitioners = registry.practitioners().map(|(id, one)| {
+        json!({
+            "id": id.as_str(), "organisation": one.organisation.as_str(),
+            "public_key": hex::encode(one.public_key), "valid": span(&one.valid),
+        })
+    });
+    let gateways = registry.gateways().map(|(id, one)| {
+        json!({
+            "id": id.as_str(), "organisation": one.organisation.as_str(),
+            "fingerprint": hex::encode(one.fingerprint), "valid": span(&one.valid),
+        })
+    });
+    let devices = registry.devices().map(|(id, one)| {
+        json!({
+            "id": id.as_str(), "organisation": one.organisation.as_str(),
+            "patient": one.patient.get(), "signals": one.signals, "valid": span(&one.valid),
+        })
+    });
+    json!({
+        "schema": "vitals-registry-1",
+        "organisations": organisations.collect::<Vec<_>>(),
+        "practitioners": practitioners.collect::<Vec<_>>(),
+        "gateways": gateways.collect::<Vec<_>>(),
+        "devices": devices.collect::<Vec<_>>(),
+    })
+}
+
+/// Milliseconds since 1970; null for unbounded.
+fn span(valid: &Interval) -> Value {
+    let bound = |at: Millis, unbounded| (at != unbounded).then(|| at.unix_ms());
+    json!({
+        "from": bound(valid.from, Millis::UNBOUNDED_PAST),
+        "until": bound(valid.until, Millis::UNBOUNDED_FUTURE),
+    })
+}
+
+/// Asks a running node.
+///
+/// # Errors
+/// [`AdminError`].
+pub async fn ask(socket: &Path, request: &str) -> Result<Value, AdminError> {
+    let error = |source| AdminError::Socket { path: socket.into(), source };
+    let stream = UnixStream::connect(socket).await.map_err(error)?;
+    let (read, mut write) = stream.into_split();
+    write.write_all(format!("{request}\n").as_bytes()).await.map_err(error)?;
+    let mut line = String::new();
+    let read = BufReader::new(read.take(64 * 1024 * 1024)).read_line(&mut line).await;
+    if read.map_err(error)? == 0 {
+        return Err(AdminError::NoAnswer);
+    }
+    let value: Value = serde_json::from_str(&line)?;
+    match value["error"].as_str() {
+        Some(detail) => Err(AdminError::Refused(detail.to_owned())),
+        None => Ok(value),
+    }
+}
+
+/// The request that makes a change.
+///
+/// # Errors
+/// If the change does not encode, with the reason.
+pub fn change_request(change: &RegistryChange) -> Result<String, wire::DecodeError> {
+    Ok(format!("change {}", hex::encode(change.to_bytes()?)))
+}

@@ -1,0 +1,143 @@
+//! What is answered to each path.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use model::BatchNumber;
+use serde_json::{Value, json};
+
+use super::Health;
+use crate::folder::store::{Store, StoreError};
+use crate::metrics::Metrics;
+
+const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+
+/// What handlers read.
+#[derive(Clone)]
+pub(super) struct Shown {
+    pub(super) store: Arc<Store>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) health: Arc<dyn Health>,
+}
+
+/// Which file of a batch.
+#[derive(Clone, Copy)]
+enum File {
+    Public,
+    Private,
+}
+
+/// Not the answer asked for: status, code, and what else is to be said.
+struct Failed(StatusCode, &'static str, Value);
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        let Failed(status, error, detail) = self;
+        (status, Json(json!({ "error": error, "detail": detail }))).into_response()
+    }
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Failed {
+        let code = match error {
+            StoreError::Corrupt { .. } | StoreError::Row { .. } => "corrupt",
+            _ => "store",
+        };
+        let error: &dyn std::error::Error = &error;
+        tracing::error!(error, "the store cannot answer");
+        Failed(StatusCode::INTERNAL_SERVER_ERROR, code, Value::Null)
+    }
+}
+
+pub(super) fn router(shown: Shown) -> Router {
+    Router::new()
+        .route("/batches", get(batches))
+        .route("/batches/{number}", get(public))
+        .route("/batches/{number}/private", get(private))
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .fallback(async || Failed(StatusCode::NOT_FOUND, "path-unknown", Value::Null))
+        .with_state(shown)
+}
+
+/// Runs what reads or writes the disk off the runtime's threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failed> + Send + 'static,
+) -> Result<T, Failed> {
+    let panicked = |_| Failed(StatusCode::INTERNAL_SERVER_ERROR, "internal", Value::Null);
+    tokio::task::spawn_blocking(work).await.map_err(panicked)?
+}
+
+async fn batches(State(shown): State<Shown>) -> Result<Json<Value>, Failed> {
+    blocking(move || {
+        let assembled = shown.store.last_assembled()?.map_or(0, |(number, _)| number.0);
+        let settled = shown.store.last_settled()?.0;
+        Ok(Json(json!({
+            "schema": "vitals-batches-1", "assembled": assembled, "settled": settled,
+        })))
+    })
+    .await
+}
+
+async fn public(State(shown): State<Shown>, number: Path<String>) -> Result<Response, Failed> {
+    blocking(move || file(&shown.store, &number, File::Public)).await
+}
+
+async fn private(State(shown): State<Shown>, number: Path<String>) -> Result<Response, Failed> {
+    blocking(move || file(&shown.store, &number, File::Private)).await
+}
+
+fn file(store: &Store, number: &str, file: File) -> Result<Response, Failed> {
+    let malformed = || {
+        let detail = json!("expected a batch number");
+        Failed(StatusCode::BAD_REQUEST, "number-malformed", detail)
+    };
+    let number = number.parse().map(BatchNumber).map_err(|_| malformed())?;
+    let unknown = || {
+        let detail = json!({ "number": number.0 });
+        Failed(StatusCode::NOT_FOUND, "batch-unknown", detail)
+    };
+    let row = store.batch(number)?.ok_or_else(unknown)?;
+    let bytes = match file {
+        File::Public => store.public_bytes(number)?,
+        File::Private => store.private_bytes(number)?,
+    };
+    let cache = if row.settled.is_some() { IMMUTABLE } else { "no-cache" };
+    let headers =
+        [(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, cache)];
+    Ok((headers, bytes.ok_or_else(unknown)?).into_response())
+}
+
+async fn metrics(State(shown): State<Shown>) -> Response {
+    let text = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (text, shown.metrics.text()).into_response()
+}
+
+fn healthy(shown: &Shown) -> Result<(), Failed> {
+    let failed = |stage| {
+        let detail = json!({ "stage": stage });
+        Failed(StatusCode::SERVICE_UNAVAILABLE, "stage-failed", detail)
+    };
+    shown.health.failed_stage().map_or(Ok(()), |stage| Err(failed(stage)))
+}
+
+async fn healthz(State(shown): State<Shown>) -> Result<Json<Value>, Failed> {
+    healthy(&shown)?;
+    Ok(Json(json!({ "status": "ok" })))
+}
+
+/// A journal that cannot be written and an ingest that does not accept are failed stages.
+async fn readyz(State(shown): State<Shown>) -> Result<Json<Value>, Failed> {
+    healthy(&shown)?;
+    let unready = |code| Failed(StatusCode::SERVICE_UNAVAILABLE, code, Value::Null);
+    if shown.metrics.chain_reachable.get() != 1 {
+        return Err(unready("chain-unreachable"));
+    }
+    blocking(move || shown.store.probe().map_err(|_| unready("store-unwritable"))).await?;
+    Ok(Json(json!({ "status": "ready" })))
+}

@@ -1,0 +1,95 @@
+//! What the node shows: batch files, metrics, health. Read-only, HTTP/1.1, meant for loopback or
+//! for a proxy that adds TLS and names.
+//!
+//! | path | answer |
+//! | --- | --- |
+//! | `GET /batches` | JSON: numbers of the last assembled and the last settled batch |
+//! | `GET /batches/{n}` | the public file |
+//! | `GET /batches/{n}/private` | the private file: openings, each sealed for its patient |
+//! | `GET /metrics` | text for Prometheus |
+//! | `GET /healthz` | 200 while no stage failed, then 503 |
+//! | `GET /readyz` | 200 while the chain answers and the store can be written, otherwise 503 |
+//!
+//! Whatever fails is answered with JSON `{"error": code, ...}`. Files are immutable once settled
+//! and say so to caches; a damaged one is answered with 500 and not served.
+
+mod answer;
+mod serve;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::folder::store::Store;
+use crate::metrics::Metrics;
+
+/// What `/healthz` asks the node.
+pub trait Health: Send + Sync {
+    /// The stage that failed first, if one did.
+    fn failed_stage(&self) -> Option<&'static str>;
+}
+
+/// The service does not start.
+#[derive(Debug, Error)]
+pub enum HttpError {
+    /// The address cannot be bound.
+    #[error("expected {address} to be free for HTTP")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// A running service. Dropping it stops it without waiting.
+#[derive(Debug)]
+pub struct HttpService {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl HttpService {
+    /// Binds `address` (port 0 takes a free one) and serves.
+    ///
+    /// Limits: 64 connections, more wait in the system's queue; 16 KiB of request head with 32
+    /// headers within 10 s; two minutes for a connection. Memory: a file of up to 64 MiB for each
+    /// connection that fetches one.
+    ///
+    /// # Errors
+    /// [`HttpError::Bind`].
+    pub async fn start(
+        address: SocketAddr,
+        store: Arc<Store>,
+        metrics: Arc<Metrics>,
+        health: impl Health + 'static,
+    ) -> Result<HttpService, HttpError> {
+        let bind = |source| HttpError::Bind { address, source };
+        let listener = TcpListener::bind(address).await.map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+        let router = answer::router(answer::Shown { store, metrics, health: Arc::new(health) });
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(serve::accept(listener, router, stopped));
+        Ok(HttpService { address, stop, task })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no more connections, lets requests under way be answered for up to 10 s, and returns.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        // A panic of the accept loop ends the service as well.
+        drop(self.task.await);
+    }
+}

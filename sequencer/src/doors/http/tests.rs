@@ -1,0 +1,156 @@
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use model::{BatchNumber, Millis, Window, Word};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::*;
+use crate::folder::store::Settled;
+use crate::folder::store::tests::empty_batch;
+use crate::window::Assembled;
+
+#[derive(Clone, Default)]
+struct Stages(Arc<AtomicBool>);
+
+impl Health for Stages {
+    fn failed_stage(&self) -> Option<&'static str> {
+        self.0.load(Ordering::SeqCst).then_some("prove")
+    }
+}
+
+struct Bench {
+    service: HttpService,
+    store: Arc<Store>,
+    metrics: Arc<Metrics>,
+    stages: Stages,
+    batch: Assembled,
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    async fn new() -> Bench {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(folder.path()).unwrap());
+        let at = |ms| Millis::new(ms).unwrap();
+        let window = Window::new(at(1000), at(2000)).unwrap();
+        let batch = empty_batch(1, [0; 32], Word::from_u64(7), window);
+        store.save_batch(&batch, at(2000)).unwrap();
+        let (metrics, stages) = (Metrics::new(), Stages::default());
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let service =
+            HttpService::start(any, store.clone(), metrics.clone(), stages.clone()).await.unwrap();
+        Bench { service, store, metrics, stages, batch, folder }
+    }
+
+    async fn send(&self, request: &str) -> (u16, String, Vec<u8>) {
+        let mut stream = TcpStream::connect(self.service.local_addr()).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
+        let head = String::from_utf8(answer[..end].to_vec()).unwrap().to_lowercase();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, head, answer[end + 4..].to_vec())
+    }
+
+    async fn get(&self, path: &str) -> (u16, String, Vec<u8>) {
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")).await
+    }
+
+    async fn check_json(&self, path: &str, status: u16, body: &str) {
+        let (found, _, bytes) = self.get(path).await;
+        assert_eq!((found, String::from_utf8(bytes).unwrap().as_str()), (status, body), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn files_are_served_and_immutable_once_settled() {
+    let bench = Bench::new().await;
+    let (status, head, body) = bench.get("/batches/1").await;
+    assert_eq!((status, body), (200, bench.batch.public.to_bytes()));
+    assert!(head.contains("content-type: application/octet-stream"), "{head}");
+    assert!(head.contains("cache-control: no-cache"), "{head}");
+    let settled = Settled { transaction: [1; 32], block: 1, lateness_ms: 1, gas: 1 };
+    bench.store.mark_settled(&[(BatchNumber(1), Some(settled))]).unwrap();
+    let (status, head, body) = bench.get("/batches/1/private").await;
+    assert_eq!((status, body), (200, bench.batch.private.to_bytes()));
+    assert!(head.contains("cache-control: public, max-age=31536000, immutable"), "{head}");
+    let both = r#"{"assembled":1,"schema":"vitals-batches-1","settled":1}"#;
+    bench.check_json("/batches", 200, both).await;
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_named_in_json() {
+    let bench = Bench::new().await;
+    let unknown = r#"{"detail":{"number":2},"error":"batch-unknown"}"#;
+    bench.check_json("/batches/2", 404, unknown).await;
+    bench.check_json("/batches/2/private", 404, unknown).await;
+    let malformed = r#"{"detail":"expected a batch number","error":"number-malformed"}"#;
+    bench.check_json("/batches/..%2Fkey", 400, malformed).await;
+    bench.check_json("/other", 404, r#"{"detail":null,"error":"path-unknown"}"#).await;
+    let post =
+        "POST /batches HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    assert_eq!(bench.send(post).await.0, 405);
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_reported_and_not_served() {
+    let bench = Bench::new().await;
+    let mut bytes = bench.batch.public.to_bytes();
+    bytes[50] ^= 1;
+    std::fs::write(bench.folder.path().join("batches/000001/public.bin"), bytes).unwrap();
+    let corrupt = r#"{"detail":null,"error":"corrupt"}"#;
+    bench.check_json("/batches/1", 500, corrupt).await;
+}
+
+#[tokio::test]
+async fn health_and_readiness_follow_stages_and_chain() {
+    let bench = Bench::new().await;
+    bench.check_json("/healthz", 200, r#"{"status":"ok"}"#).await;
+    let unreachable = r#"{"detail":null,"error":"chain-unreachable"}"#;
+    bench.check_json("/readyz", 503, unreachable).await;
+    bench.metrics.chain_reachable.set(1);
+    bench.check_json("/readyz", 200, r#"{"status":"ready"}"#).await;
+    bench.stages.0.store(true, Ordering::SeqCst);
+    let failed = r#"{"detail":{"stage":"prove"},"error":"stage-failed"}"#;
+    bench.check_json("/healthz", 503, failed).await;
+    bench.check_json("/readyz", 503, failed).await;
+}
+
+#[tokio::test]
+async fn metrics_are_served_as_text() {
+    let bench = Bench::new().await;
+    bench.metrics.receipts_total.inc_by(5);
+    let (status, head, body) = bench.get("/metrics").await;
+    assert_eq!(status, 200);
+    assert!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
+    assert!(String::from_utf8(body).unwrap().contains("\nvitals_receipts_total 5\n"));
+}
+
+#[tokio::test]
+async fn a_request_head_beyond_the_limit_is_refused() {
+    let bench = Bench::new().await;
+    let long = "y".repeat(20 * 1024);
+    let request = format!("GET /batches HTTP/1.1\r\nhost: x\r\nlong: {long}\r\n\r\n");
+    assert_eq!(bench.send(&request).await.0, 431);
+    let many: String = (0..40).map(|n| format!("h{n}: v\r\n")).collect();
+    let request = format!("GET /batches HTTP/1.1\r\n{many}\r\n");
+    assert_eq!(bench.send(&request).await.0, 431);
+}
+
+#[tokio::test]
+async fn stopping_closes_idle_connections_and_takes_no_more() {
+    let bench = Bench::new().await;
+    let address = bench.service.local_addr();
+    let mut idle = TcpStream::connect(address).await.unwrap();
+    // Answered, so that the connection is known to be served.
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut begun = [0; 12];
+    idle.read_exact(&mut begun).await.unwrap();
+    assert_eq!(&begun, b"HTTP/1.1 200");
+    bench.service.stop().await;
+    let mut rest = Vec::new();
+    idle.read_to_end(&mut rest).await.unwrap();
+    assert!(TcpStream::connect(address).await.is_err());
+}

@@ -1,0 +1,6 @@
+//! The node's folder on disk: where what stands, secrets, certificates, batches and outbox.
+
+pub mod authority;
+pub mod layout;
+pub mod secrets;
+pub mod store;

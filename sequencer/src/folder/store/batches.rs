@@ -1,0 +1,191 @@
+//! Assembled batches: a row and two files each.
+
+use std::path::PathBuf;
+
+use model::{BatchNumber, Millis};
+use statement::scope::header_hash;
+
+use super::error::db;
+use super::{BATCHES, BatchRow, FileDigest, Rows, Settled, Store, StoreError, files};
+use crate::window::Assembled;
+
+const WHAT: &str = "batches";
+
+/// What saving a batch did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Saved {
+    /// It was new and is durable now.
+    New,
+    /// The same bytes were there already.
+    Known,
+}
+
+impl Store {
+    /// Saves a batch: both files, then the row. The same bytes again change nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] for other bytes under a number that is taken,
+    /// [`StoreError::OutOfOrder`] and [`StoreError::OtherPredecessor`] for a batch that does not
+    /// follow the last one, otherwise what disk or database said.
+    pub fn save_batch(&self, batch: &Assembled, now: Millis) -> Result<Saved, StoreError> {
+        let header = &batch.public.header;
+        let number = header.number;
+        let (public, private) = (batch.public.to_bytes(), batch.private.to_bytes());
+        let row = BatchRow {
+            header_hash: header_hash(header),
+            assembled_at: now,
+            t1: header.window.t1(),
+            public: FileDigest::of(&public),
+            private: FileDigest::of(&private),
+            settled: None,
+        };
+        if let Some(known) = self.batch(number)? {
+            let same = (known.public, known.private) == (row.public, row.private);
+            return if same {
+                Ok(Saved::Known)
+            } else {
+                Err(StoreError::Conflict { number: number.0 })
+            };
+        }
+        self.check_follows(number, header.previous)?;
+        self.write_files(number, &public, &private)?;
+        self.write(|tx| {
+            let mut table = tx.open_table(BATCHES).map_err(db)?;
+            table.insert(number.0, row.to_bytes().as_slice()).map_err(db)?;
+            Ok(Saved::New)
+        })
+    }
+
+    fn check_follows(&self, number: BatchNumber, previous: [u8; 32]) -> Result<(), StoreError> {
+        let last = self.last_assembled()?;
+        let expected = last.as_ref().map_or(1, |(last, _)| last.0 + 1);
+        if number.0 != expected {
+            return Err(StoreError::OutOfOrder { expected, found: number.0 });
+        }
+        match last {
+            Some((_, last)) if last.header_hash != previous => {
+                Err(StoreError::OtherPredecessor { number: number.0 })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn batch_folder(&self, number: BatchNumber) -> PathBuf {
+        self.folder.join("batches").join(format!("{:06}", number.0))
+    }
+
+    fn write_files(
+        &self,
+        number: BatchNumber,
+        public: &[u8],
+        private: &[u8],
+    ) -> Result<(), StoreError> {
+        let folder = self.batch_folder(number);
+        files::make_folder(&self.folder.join("batches"))?;
+        files::make_folder(&folder)?;
+        files::write(&folder.join("public.bin"), public)?;
+        files::write(&folder.join("private.bin"), private)?;
+        files::sync_folder(&folder)
+    }
+
+    /// The public file; `None` for a batch that was not saved. At most
+    /// [`PUBLIC_FILE_BYTES_MAX`](model::limits::PUBLIC_FILE_BYTES_MAX) bytes.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if the file is not as it was written.
+    pub fn public_bytes(&self, number: BatchNumber) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(row) = self.batch(number)? else { return Ok(None) };
+        let bytes = files::read(&self.batch_folder(number).join("public.bin"), &row.public)?;
+        let corrupt = StoreError::Corrupt { what: "the public file", key: number.0 };
+        bytes.ok_or(corrupt).map(Some)
+    }
+
+    /// The private file; `None` for a batch that was not saved.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if the file is not as it was written.
+    pub fn private_bytes(&self, number: BatchNumber) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(row) = self.batch(number)? else { return Ok(None) };
+        let bytes = files::read(&self.batch_folder(number).join("private.bin"), &row.private)?;
+        let corrupt = StoreError::Corrupt { what: "the private file", key: number.0 };
+        bytes.ok_or(corrupt).map(Some)
+    }
+
+    /// The row of a batch; `None` if it was not saved.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    pub fn batch(&self, number: BatchNumber) -> Result<Option<BatchRow>, StoreError> {
+        let row = self.read(BATCHES, |table| table.row(number.0))?;
+        row.map(|row| decode(number.0, &row)).transpose()
+    }
+
+    /// The last batch saved.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    pub fn last_assembled(&self) -> Result<Option<(BatchNumber, BatchRow)>, StoreError> {
+        let last = self.read(BATCHES, |table| table.last())?;
+        last.map(|(number, row)| Ok((BatchNumber(number), decode(number, &row)?))).transpose()
+    }
+
+    /// At most `most` batches from `from` on, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
+    pub fn assembled_from(
+        &self,
+        from: BatchNumber,
+        most: usize,
+    ) -> Result<Vec<(BatchNumber, BatchRow)>, StoreError> {
+        let rows = self.read(BATCHES, |table| table.from(from.0, most))?;
+        rows.into_iter().map(|(n, row)| Ok((BatchNumber(n), decode(n, &row)?))).collect()
+    }
+
+    /// The last batch that the chain is known to have settled; 0 for none. Costs a look at each
+    /// batch that waits.
+    ///
+    /// # Errors
+    /// [`StoreError`] if rows cannot be read.
+    pub fn last_settled(&self) -> Result<BatchNumber, StoreError> {
+        let waiting = self.read(BATCHES, |table| {
+            let unsettled = &mut |n, row: &[u8]| Ok(decode(n, row)?.settled.is_none());
+            let waiting = table.back_while(usize::MAX, unsettled)?.len() as u64;
+            Ok(table.last()?.map_or(0, |(last, _)| last) - waiting)
+        })?;
+        Ok(BatchNumber(waiting))
+    }
+
+    /// Records where batches were settled, or with `None` that they no longer are (a
+    /// reorganisation). All of them or none.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] for a batch that was not saved.
+    pub fn mark_settled(
+        &self,
+        batches: &[(BatchNumber, Option<Settled>)],
+    ) -> Result<(), StoreError> {
+        self.write(|tx| {
+            let mut table = tx.open_table(BATCHES).map_err(db)?;
+            batches
+                .iter()
+                .try_for_each(|(number, settled)| put_settled(&mut table, *number, *settled))
+        })
+    }
+}
+
+pub(super) fn put_settled(
+    table: &mut redb::Table<'_, u64, &'static [u8]>,
+    number: BatchNumber,
+    settled: Option<Settled>,
+) -> Result<(), StoreError> {
+    let missing = StoreError::Missing { what: WHAT, key: number.0 };
+    let mut row = decode(number.0, &table.row(number.0)?.ok_or(missing)?)?;
+    row.settled = settled;
+    table.insert(number.0, row.to_bytes().as_slice()).map_err(db)?;
+    Ok(())
+}
+
+fn decode(number: u64, row: &[u8]) -> Result<BatchRow, StoreError> {
+    BatchRow::from_bytes(row).map_err(|source| StoreError::Row { what: WHAT, key: number, source })
+}

@@ -1,0 +1,229 @@
+use std::fs;
+
+use model::{BatchHeader, BatchNumber, DataSource, Millis, Position, Window, Word};
+use statement::batch::{PrivateFile, PublicFile};
+use statement::scope::header_hash;
+
+use super::*;
+use crate::window::Assembled;
+
+/// A batch in whose window nothing happened.
+pub(crate) fn empty_batch(
+    number: u64,
+    previous: [u8; 32],
+    root: Word,
+    window: Window,
+) -> Assembled {
+    let private = PrivateFile::default();
+    let header = BatchHeader {
+        number: BatchNumber(number),
+        previous,
+        window,
+        root_in: root,
+        root_out: root,
+        forced_first: 0,
+        forced_count: 0,
+        forced_outcomes: [0; 32],
+        operations_root: [0; 32],
+        claims_root: [0; 32],
+        operations: 0,
+        enrolments: 0,
+        access: 0,
+        collect: 0,
+        break_glass: 0,
+        excluded: 0,
+        data_root: [0; 32],
+        journal_position: Position(number),
+        journal_hash: [1; 32],
+        registry_root: [0; 32],
+        data_source: DataSource::Operator,
+        ciphertext_hash: [2; 32],
+        ciphertext_length: private.to_bytes().len() as u64,
+        key_version: 1,
+    };
+    let (operations, claims) = (vec![], vec![]);
+    let public = PublicFile { header, operations, claims, segments: vec![], groups: vec![] };
+    Assembled { public, private }
+}
+
+fn millis(n: u64) -> Millis {
+    Millis::new(n).unwrap()
+}
+
+/// Batches 1 to `count`, a second each.
+fn chain(count: u64) -> Vec<Assembled> {
+    let mut previous = [0; 32];
+    let next = |number| {
+        let window = Window::new(millis(1000 * number), millis(1000 * number + 1000)).unwrap();
+        let batch = empty_batch(number, previous, Word::from_u64(7), window);
+        previous = header_hash(&batch.public.header);
+        batch
+    };
+    (1..=count).map(next).collect()
+}
+
+fn filled(count: u64) -> (tempfile::TempDir, Store, Vec<Assembled>) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let batches = chain(count);
+    for batch in &batches {
+        assert_eq!(store.save_batch(batch, millis(5)).unwrap(), Saved::New);
+    }
+    (folder, store, batches)
+}
+
+fn row(first: u64, last: u64, state: OutboxState) -> OutboxRow {
+    OutboxRow { first, last, hash: [9; 32], signed: vec![1], replaced: vec![], state }
+}
+
+const SETTLED: Settled = Settled { transaction: [3; 32], block: 4, lateness_ms: 5, gas: 6 };
+
+#[test]
+fn what_was_saved_is_there_after_opening_anew() {
+    let (folder, store, batches) = filled(3);
+    drop(store);
+    let store = Store::open(folder.path()).unwrap();
+    for batch in &batches {
+        let number = batch.public.header.number;
+        assert_eq!(store.public_bytes(number).unwrap(), Some(batch.public.to_bytes()));
+        assert_eq!(store.private_bytes(number).unwrap(), Some(batch.private.to_bytes()));
+        let row = store.batch(number).unwrap().unwrap();
+        assert_eq!(row.header_hash, header_hash(&batch.public.header));
+        assert_eq!((row.t1, row.settled), (batch.public.header.window.t1(), None));
+    }
+    assert_eq!(store.last_assembled().unwrap().unwrap().0, BatchNumber(3));
+    let two = store.assembled_from(BatchNumber(2), 1).unwrap();
+    assert_eq!(two.iter().map(|(number, _)| number.0).collect::<Vec<_>>(), [2]);
+    assert_eq!(store.public_bytes(BatchNumber(4)).unwrap(), None);
+}
+
+#[test]
+fn saving_the_same_bytes_again_changes_nothing_and_other_bytes_are_a_conflict() {
+    let (_folder, store, batches) = filled(2);
+    assert_eq!(store.save_batch(&batches[0], millis(99)).unwrap(), Saved::Known);
+    assert_eq!(store.batch(BatchNumber(1)).unwrap().unwrap().assembled_at, millis(5));
+    let mut other = batches[0].clone();
+    other.public.header.journal_hash = [8; 32];
+    let found = store.save_batch(&other, millis(5));
+    assert!(matches!(found, Err(StoreError::Conflict { number: 1 })));
+    assert_eq!(store.public_bytes(BatchNumber(1)).unwrap(), Some(batches[0].public.to_bytes()));
+}
+
+#[test]
+fn a_batch_that_does_not_follow_is_refused() {
+    let (_folder, store, _) = filled(1);
+    let batches = chain(3);
+    let found = store.save_batch(&batches[2], millis(5));
+    assert!(matches!(found, Err(StoreError::OutOfOrder { expected: 2, found: 3 })));
+    let mut other = batches[1].clone();
+    other.public.header.previous = [8; 32];
+    let found = store.save_batch(&other, millis(5));
+    assert!(matches!(found, Err(StoreError::OtherPredecessor { number: 2 })));
+}
+
+#[test]
+fn files_without_a_row_are_of_a_crash_and_are_written_anew() {
+    let (folder, store, batches) = filled(1);
+    let left = folder.path().join("batches/000002");
+    fs::create_dir(&left).unwrap();
+    fs::write(left.join("public.bin"), b"torn").unwrap();
+    fs::write(left.join("private.bin.new"), b"torn").unwrap();
+    assert_eq!(store.public_bytes(BatchNumber(2)).unwrap(), None);
+    let next = &chain(2)[1];
+    assert_eq!(next.public.header.previous, header_hash(&batches[0].public.header));
+    assert_eq!(store.save_batch(next, millis(5)).unwrap(), Saved::New);
+    assert_eq!(store.public_bytes(BatchNumber(2)).unwrap(), Some(next.public.to_bytes()));
+}
+
+#[test]
+fn a_file_that_changed_shrank_or_went_away_is_reported_and_never_served() {
+    let (folder, store, batches) = filled(1);
+    let path = folder.path().join("batches/000001/public.bin");
+    let good = batches[0].public.to_bytes();
+    let mut flipped = good.clone();
+    flipped[100] ^= 1;
+    for bytes in [&flipped[..], &good[1..], &[]] {
+        fs::write(&path, bytes).unwrap();
+        let found = store.public_bytes(BatchNumber(1));
+        assert!(matches!(found, Err(StoreError::Corrupt { key: 1, .. })));
+    }
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(store.public_bytes(BatchNumber(1)), Err(StoreError::Corrupt { .. })));
+}
+
+#[test]
+fn a_damaged_row_is_reported() {
+    let (_folder, store, _) = filled(1);
+    store
+        .write(|tx| {
+            let mut table = tx.open_table(BATCHES).map_err(db)?;
+            table.insert(1, [1, 2, 3].as_slice()).map_err(db)?;
+            Ok(())
+        })
+        .unwrap();
+    let found = store.public_bytes(BatchNumber(1));
+    assert!(matches!(found, Err(StoreError::Row { what: "batches", key: 1, .. })));
+}
+
+#[test]
+fn a_store_of_a_newer_format_is_refused() {
+    let (folder, store, _) = filled(1);
+    store
+        .write(|tx| {
+            let mut meta = tx.open_table(META).map_err(db)?;
+            meta.insert("format", 2u64.to_be_bytes().as_slice()).map_err(db)?;
+            Ok(())
+        })
+        .unwrap();
+    drop(store);
+    let found = Store::open(folder.path());
+    assert!(matches!(found, Err(StoreError::Format { expected: 1, found: 2 })));
+}
+
+#[test]
+fn a_store_has_one_user_and_one_contract() {
+    let (folder, store, _) = filled(0);
+    assert!(matches!(Store::open(folder.path()), Err(StoreError::Busy)));
+    let scope = ChainScope { chain_id: 1, contract: [2; 20] };
+    store.bind(scope).unwrap();
+    store.bind(scope).unwrap();
+    let other = ChainScope { chain_id: 2, contract: [2; 20] };
+    assert!(matches!(store.bind(other), Err(StoreError::Scope { .. })));
+    store.probe().unwrap();
+}
+
+#[test]
+fn settling_is_recorded_with_the_transaction_or_not_at_all() {
+    let (_folder, store, _) = filled(3);
+    assert_eq!(store.last_settled().unwrap(), BatchNumber(0));
+    store.outbox_put(7, &row(1, 2, OutboxState::Built)).unwrap();
+    let mined = row(1, 2, OutboxState::Mined { hash: [9; 32], block: 4, block_hash: [1; 32] });
+    let batches = [1, 2, 4].map(|n| (BatchNumber(n), Some(SETTLED)));
+    let found = store.outbox_update(7, &mined, &batches);
+    assert!(matches!(found, Err(StoreError::Missing { what: "batches", key: 4 })));
+    assert_eq!(store.outbox(7).unwrap().unwrap().state, OutboxState::Built);
+    assert_eq!(store.last_settled().unwrap(), BatchNumber(0));
+    store.outbox_update(7, &mined, &batches[..2]).unwrap();
+    assert_eq!(store.last_settled().unwrap(), BatchNumber(2));
+    assert_eq!(store.batch(BatchNumber(2)).unwrap().unwrap().settled, Some(SETTLED));
+    store.mark_settled(&[(BatchNumber(2), None)]).unwrap();
+    assert_eq!(store.last_settled().unwrap(), BatchNumber(1));
+}
+
+#[test]
+fn a_nonce_is_given_once_and_pending_rows_end_at_a_final_one() {
+    let (_folder, store, _) = filled(0);
+    let last = OutboxState::Final { hash: [9; 32], block: 1 };
+    let mined = OutboxState::Mined { hash: [9; 32], block: 2, block_hash: [1; 32] };
+    let states = [OutboxState::Built, last, mined, OutboxState::Void, OutboxState::Built];
+    for (nonce, state) in (5..).zip(states) {
+        store.outbox_put(nonce, &row(1, 1, state)).unwrap();
+    }
+    let again = store.outbox_put(7, &row(1, 1, OutboxState::Built));
+    assert!(matches!(again, Err(StoreError::NonceTaken { nonce: 7 })));
+    let pending: Vec<u64> = store.outbox_pending().unwrap().iter().map(|row| row.0).collect();
+    assert_eq!(pending, [7, 9]);
+    store.outbox_put(8, &row(1, 1, OutboxState::Built)).unwrap();
+    let unknown = store.outbox_update(77, &row(1, 1, OutboxState::Built), &[]);
+    assert!(matches!(unknown, Err(StoreError::Missing { what: "outbox", key: 77 })));
+}

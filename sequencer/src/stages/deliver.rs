@@ -1,0 +1,323 @@
+//! What a durable group brings about: receipts for those who wait, windows for the batcher.
+//!
+//! ```text
+//!   writer thread -> [groups] -> signer thread -> [receipts] -> each session of the holder
+//!              \---> [windows] -> batcher
+//! ```
+//!
+//! The writer never waits here. Whoever is too slow for a bounded queue is left out and told so: a
+//! session ends, its client sends again and gets the same receipt from the log.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{io, thread};
+
+use journal::{FileMedium, ReadError, Reader};
+use model::{ChainScope, Millis, Position};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tokio::sync::mpsc;
+use wire::{
+    Address, Entry, FrameError, GroupIdentity, Holder, Receipt, ReceiptError, SignedReceipt,
+    SigningKey, receipts_of_group, signer_address,
+};
+
+use crate::stages::ledger::Deliver;
+use crate::window::ClosedWindow;
+
+/// How much may wait between the writer and those it delivers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeliverConfig {
+    /// Groups that may wait to be signed. Default 1,024. Memory: some hundred bytes for each
+    /// holder in each of them, 64 KiB at most. Reached: the holders' sessions end as busy.
+    pub groups_max: usize,
+    /// Receipts that may wait for one session. Default 256. Memory: as above. Reached: the session
+    /// ends as busy.
+    pub session_receipts_max: usize,
+    /// Closed windows that may wait for the batcher. Default 1,024. Memory: the claims and paths
+    /// of each, some megabytes when full. Reached: the window is left out and counted; the batcher
+    /// sees the gap in the numbers and the node stops: a restart reads them from the journal.
+    pub windows_max: usize,
+}
+
+impl Default for DeliverConfig {
+    fn default() -> DeliverConfig {
+        DeliverConfig { groups_max: 1024, session_receipts_max: 256, windows_max: 1024 }
+    }
+}
+
+/// Signs and routes receipts; the one place that holds the receipt key. Cheap to clone.
+#[derive(Clone)]
+pub struct ReceiptHub {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    key: SigningKey,
+    scope: ChainScope,
+    journal: Reader<FileMedium>,
+    session_receipts_max: usize,
+    sessions: Mutex<BTreeMap<Holder, Vec<mpsc::Sender<SignedReceipt>>>>,
+    left_out: AtomicU64,
+}
+
+/// Why a stored entry gives no receipt again.
+#[derive(Debug, Error)]
+pub enum AgainError {
+    /// The journal does not serve the group.
+    #[error("the group cannot be read")]
+    Journal(#[from] ReadError),
+    /// An entry of the group does not decode.
+    #[error("the entry at position {position} does not decode")]
+    Entry {
+        /// Where.
+        position: u64,
+        /// Why not.
+        source: FrameError,
+    },
+    /// The group's receipts cannot be built.
+    #[error("the receipts of the group cannot be built")]
+    Receipt(#[from] ReceiptError),
+    /// The group acknowledges nothing to this holder.
+    #[error("expected something of the holder in group {group}, found nothing")]
+    NotConcerned {
+        /// Which group.
+        group: u64,
+    },
+}
+
+impl ReceiptHub {
+    /// Signs with `key` for the deployment `scope`, and reads groups again from `journal`.
+    pub fn new(
+        key: SigningKey,
+        scope: ChainScope,
+        journal: Reader<FileMedium>,
+        config: &DeliverConfig,
+    ) -> ReceiptHub {
+        let session_receipts_max = config.session_receipts_max.max(1);
+        let (sessions, left_out) = (Mutex::default(), AtomicU64::new(0));
+        let shared = Shared { key, scope, journal, session_receipts_max, sessions, left_out };
+        ReceiptHub { shared: Arc::new(shared) }
+    }
+
+    /// Chain and contract that receipts are bound to.
+    pub fn scope(&self) -> ChainScope {
+        self.shared.scope
+    }
+
+    /// Who signs, as registered in the contract.
+    pub fn signer(&self) -> Address {
+        signer_address(&self.shared.key)
+    }
+
+    /// Every receipt of a holder from now on. The channel ends when its reader is too slow.
+    pub fn subscribe(&self, holder: Holder) -> mpsc::Receiver<SignedReceipt> {
+        let (sender, receiver) = mpsc::channel(self.shared.session_receipts_max);
+        let mut sessions = self.shared.sessions();
+        let of_holder = sessions.entry(holder).or_default();
+        of_holder.retain(|session| !session.is_closed());
+        of_holder.push(sender);
+        receiver
+    }
+
+    /// Sessions whose channel was ended because they were too slow, since the start.
+    pub fn left_out(&self) -> u64 {
+        self.shared.left_out.load(Ordering::Relaxed)
+    }
+
+    /// The group that holds a position, read and decoded. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`AgainError::Journal`] or [`AgainError::Entry`].
+    pub fn stored_group(&self, position: Position) -> Result<StoredGroup, AgainError> {
+        let number = self.shared.journal.group_of(position.0)?;
+        let group = self.shared.journal.group(number)?;
+        let decode = |(at, entry): (u64, &journal::Entry)| {
+            let decoded = Entry::from_bytes(entry.kind.code(), &entry.body);
+            let decoded = decoded.map_err(|source| AgainError::Entry { position: at, source })?;
+            // The journal stores 44-bit times; one beyond would fail its own check.
+            let time = Millis::new(entry.time).unwrap_or(Millis::UNBOUNDED_FUTURE);
+            Ok((Position(at), time, decoded))
+        };
+        let entries = (group.first..).zip(&group.entries).map(decode);
+        let entries = entries.collect::<Result<Vec<_>, AgainError>>()?;
+        let scope = self.shared.scope;
+        let identity = GroupIdentity { scope, group: number, journal_hash: group.journal_hash };
+        Ok(StoredGroup { identity, first: Position(group.first), entries })
+    }
+
+    /// The receipt of the group that holds a position: the same bytes as the first time. Blocks on
+    /// the disk and on one signature.
+    ///
+    /// # Errors
+    /// [`AgainError`].
+    pub fn again(&self, position: Position, holder: Holder) -> Result<SignedReceipt, AgainError> {
+        self.sign_again(&self.stored_group(position)?, holder)
+    }
+
+    /// The receipt of a group that was read back.
+    ///
+    /// # Errors
+    /// [`AgainError::Receipt`] or [`AgainError::NotConcerned`].
+    pub fn sign_again(
+        &self,
+        group: &StoredGroup,
+        holder: Holder,
+    ) -> Result<SignedReceipt, AgainError> {
+        let entries = group.entries.iter().map(|(position, time, entry)| (*position, *time, entry));
+        let mut receipts = receipts_of_group(group.identity, entries)?;
+        let group = group.identity.group;
+        let receipt = receipts.remove(&holder).ok_or(AgainError::NotConcerned { group })?;
+        Ok(receipt.sign(&self.shared.key)?)
+    }
+
+    fn is_awaited(&self, holder: &Holder) -> bool {
+        self.shared.sessions().contains_key(holder)
+    }
+
+    fn sign_and_route(&self, receipt: Receipt) {
+        let holder = receipt.holder;
+        match receipt.sign(&self.shared.key) {
+            Ok(signed) => self.route(holder, &signed),
+            Err(_) => self.leave_out(&holder),
+        }
+    }
+
+    fn route(&self, holder: Holder, receipt: &SignedReceipt) {
+        let mut sessions = self.shared.sessions();
+        let Some(of_holder) = sessions.get_mut(&holder) else { return };
+        of_holder.retain(|session| match session.try_send(receipt.clone()) {
+            Ok(()) => true,
+            Err(mpsc::error::TrySendError::Closed(_)) => false,
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                self.shared.left_out.fetch_add(1, Ordering::Relaxed);
+                false
+            }
+        });
+        if of_holder.is_empty() {
+            sessions.remove(&holder);
+        }
+    }
+
+    /// Ends the channels of a holder that will miss a receipt.
+    fn leave_out(&self, holder: &Holder) {
+        let ended = self.shared.sessions().remove(holder).map_or(0, |ended| ended.len());
+        self.shared.left_out.fetch_add(ended as u64, Ordering::Relaxed);
+    }
+}
+
+/// Prints the signer's address; the key stays hidden.
+impl std::fmt::Debug for ReceiptHub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ReceiptHub {{ signer: {:?} }}", self.signer())
+    }
+}
+
+impl Shared {
+    /// No caller's code runs under the lock, so a panic cannot leave the map half changed.
+    fn sessions(&self) -> MutexGuard<'_, BTreeMap<Holder, Vec<mpsc::Sender<SignedReceipt>>>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A durable group, read back and decoded.
+#[derive(Debug)]
+pub struct StoredGroup {
+    identity: GroupIdentity,
+    first: Position,
+    entries: Vec<(Position, Millis, Entry)>,
+}
+
+impl StoredGroup {
+    /// Which group it is.
+    pub fn identity(&self) -> GroupIdentity {
+        self.identity
+    }
+
+    /// The entry at a position, if it is in this group.
+    pub fn entry(&self, position: Position) -> Option<&Entry> {
+        let index = position.0.checked_sub(self.first.0)?;
+        self.entries.get(usize::try_from(index).ok()?).map(|(_, _, entry)| entry)
+    }
+}
+
+/// The signer thread and the way to it.
+#[derive(Debug)]
+struct Signer {
+    groups: SyncSender<Vec<Receipt>>,
+    thread: thread::JoinHandle<()>,
+}
+
+/// What admission delivers to: a signer thread and the batcher. Dropping it waits for the signer,
+/// which holds the journal open.
+#[derive(Debug)]
+pub struct NodeDelivery {
+    hub: ReceiptHub,
+    signer: Option<Signer>,
+    windows: mpsc::Sender<ClosedWindow>,
+    windows_missed: u64,
+}
+
+impl NodeDelivery {
+    /// Starts the signer thread, which ends with this value; the receiver is the batcher's.
+    ///
+    /// # Errors
+    /// If the system starts no further thread.
+    pub fn start(
+        hub: ReceiptHub,
+        config: &DeliverConfig,
+    ) -> io::Result<(NodeDelivery, mpsc::Receiver<ClosedWindow>)> {
+        let (groups, waiting) = sync_channel(config.groups_max.max(1));
+        let (windows, closed) = mpsc::channel(config.windows_max.max(1));
+        let signs = hub.clone();
+        let thread = thread::Builder::new().name("receipt-signer".into());
+        let thread = thread.spawn(move || sign_all(&signs, &waiting))?;
+        let signer = Some(Signer { groups, thread });
+        Ok((NodeDelivery { hub, signer, windows, windows_missed: 0 }, closed))
+    }
+
+    /// Windows left out, which a restart reads from the journal, since the start.
+    pub fn windows_missed(&self) -> u64 {
+        self.windows_missed
+    }
+}
+
+/// One thread signs, so that a holder's receipts leave in the order of their groups.
+fn sign_all(hub: &ReceiptHub, groups: &Receiver<Vec<Receipt>>) {
+    for receipts in groups {
+        receipts.into_iter().for_each(|receipt| hub.sign_and_route(receipt));
+    }
+}
+
+impl Drop for NodeDelivery {
+    fn drop(&mut self) {
+        if let Some(Signer { groups, thread }) = self.signer.take() {
+            drop(groups);
+            // A panic of the signer took its session's receipts with it: clients send again.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Deliver for NodeDelivery {
+    /// Only receipts that somebody waits for are signed: any other is built again when asked for.
+    fn receipts(&mut self, mut receipts: Vec<Receipt>) {
+        receipts.retain(|receipt| self.hub.is_awaited(&receipt.holder));
+        let Some(signer) = self.signer.as_ref().filter(|_| !receipts.is_empty()) else { return };
+        if let Err(refused) = signer.groups.try_send(receipts) {
+            use std::sync::mpsc::TrySendError::{Disconnected, Full};
+            let (Full(receipts) | Disconnected(receipts)) = refused;
+            receipts.iter().for_each(|receipt| self.hub.leave_out(&receipt.holder));
+        }
+    }
+
+    fn closed(&mut self, window: ClosedWindow) {
+        if self.windows.try_send(window).is_err() {
+            self.windows_missed += 1;
+            tracing::warn!(missed = self.windows_missed, "a closed window found no room to wait");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Who a peer is: role and id of its certificate, and whether the registry still knows it.
+
+use model::{Clock, GatewayId, IdError, Millis, PractitionerId};
+use rustls_pki_types::CertificateDer;
+use thiserror::Error;
+use wire::{Holder, Role};
+use x509_parser::x509::X509Name;
+
+use super::admit::{Admit, AdmitError};
+use crate::folder::authority::{fingerprint, role_name};
+use crate::stages::ledger::{Answer, Found, Item, Query};
+
+/// A peer as its certificate names it.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    pub(super) id: PeerId,
+    pub(super) holder: Holder,
+    fingerprint: [u8; 32],
+    not_after: Millis,
+}
+
+/// Role and id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum PeerId {
+    Gateway(GatewayId),
+    Practitioner(PractitionerId),
+    Wallet,
+    Operator,
+}
+
+/// Why a certificate names nobody.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(super) enum PeerError {
+    #[error("expected a certificate, found none")]
+    NoCertificate,
+    #[error("expected a certificate in DER, found something else")]
+    Malformed,
+    #[error("expected one organizational unit that is a role, and one common name")]
+    Subject,
+    #[error("the common name is no id")]
+    Name(#[from] IdError),
+}
+
+impl Peer {
+    /// Reads the certificate that TLS verified.
+    pub(super) fn of_connection(connection: &quinn::Connection) -> Result<Peer, PeerError> {
+        let identity = connection.peer_identity().ok_or(PeerError::NoCertificate)?;
+        let chain = identity.downcast::<Vec<CertificateDer<'static>>>();
+        let chain = chain.map_err(|_| PeerError::NoCertificate)?;
+        Peer::of_certificate(chain.first().ok_or(PeerError::NoCertificate)?)
+    }
+
+    pub(super) fn of_certificate(der: &CertificateDer<'_>) -> Result<Peer, PeerError> {
+        let (_, parsed) =
+            x509_parser::parse_x509_certificate(der).map_err(|_| PeerError::Malformed)?;
+        let (role, name) = role_and_name(parsed.subject()).ok_or(PeerError::Subject)?;
+        let id = match role {
+            Role::Gateway => PeerId::Gateway(GatewayId::new(name)?),
+            Role::Practitioner => PeerId::Practitioner(PractitionerId::new(name)?),
+            Role::Wallet => PeerId::Wallet,
+            Role::Operator => PeerId::Operator,
+        };
+        let not_after = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or(0);
+        let not_after = Millis::from_unix_ms(not_after.saturating_mul(1000));
+        let holder = Holder::new(role, name);
+        Ok(Peer { id, holder, fingerprint: fingerprint(der), not_after })
+    }
+
+    /// Whether the certificate has not ended.
+    pub(super) fn is_current(&self, now: Millis) -> bool {
+        now <= self.not_after
+    }
+
+    /// The question whose answer entitles a gateway to go on.
+    pub(super) fn gateway_query(&self) -> Option<Item> {
+        let PeerId::Gateway(gateway) = &self.id else { return None };
+        let (gateway, fingerprint) = (gateway.clone(), self.fingerprint);
+        Some(Item::Query(Query::GatewayCertificate { gateway, fingerprint }))
+    }
+
+    /// Whether the peer may have a session: a gateway with its registered certificate, a registered
+    /// practitioner, any wallet or operator.
+    pub(super) async fn is_entitled(
+        &self,
+        admit: &Admit,
+        clock: &dyn Clock,
+    ) -> Result<bool, AdmitError> {
+        if !self.is_current(clock.now()) {
+            return Ok(false);
+        }
+        let query = match &self.id {
+            PeerId::Gateway(_) => self.gateway_query(),
+            PeerId::Practitioner(_) => Some(Item::Query(Query::Registry)),
+            PeerId::Wallet | PeerId::Operator => None,
+        };
+        match query {
+            Some(query) => Ok(self.entitles(&admit.submit(query).await?, clock.now())),
+            None => Ok(true),
+        }
+    }
+
+    /// Whether this answer entitles the peer.
+    pub(super) fn entitles(&self, answer: &Answer, now: Millis) -> bool {
+        match (answer, &self.id) {
+            (Answer::Found(Found::GatewayCertificate(registered)), PeerId::Gateway(_)) => {
+                *registered
+            }
+            (Answer::Found(Found::Registry(registry)), PeerId::Practitioner(id)) => {
+                registry.practitioner(id, now).is_some()
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The one role and the one common name of a subject.
+fn role_and_name<'a>(subject: &'a X509Name<'_>) -> Option<(Role, &'a str)> {
+    let mut units = subject.iter_organizational_unit();
+    let mut names = subject.iter_common_name();
+    let (unit, name) = (units.next()?.as_str().ok()?, names.next()?.as_str().ok()?);
+    if units.next().is_some() || names.next().is_some() {
+        return None;
+    }
+    let role = Role::ALL.into_iter().find(|role| role_name(*role) == unit)?;
+    Some((role, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+
+    fn peer(entries: &[(DnType, &str)]) -> Result<PeerId, PeerError> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        for (kind, value) in entries {
+            params.distinguished_name.push(kind.clone(), *value);
+        }
+        let key = KeyPair::generate().unwrap();
+        Peer::of_certificate(params.self_signed(&key).unwrap().der()).map(|peer| peer.id)
+    }
+
+    #[test]
+    fn a_certificate_says_role_and_id() {
+        let unit = |name| (DnType::OrganizationalUnitName, name);
+        let named = |name| (DnType::CommonName, name);
+        let gateway = PeerId::Gateway(GatewayId::new("gw-01").unwrap());
+        assert_eq!(peer(&[unit("gateway"), named("gw-01")]), Ok(gateway));
+        assert_eq!(peer(&[unit("operator"), named("ops")]), Ok(PeerId::Operator));
+        assert_eq!(peer(&[unit("root"), named("gw-01")]), Err(PeerError::Subject));
+        assert_eq!(peer(&[named("gw-01")]), Err(PeerError::Subject));
+        let wrong = peer(&[unit("gateway"), named("Gateway One")]);
+        assert!(matches!(wrong, Err(PeerError::Name(_))));
+    }
+
+    #[test]
+    fn bytes_that_are_no_certificate_are_refused() {
+        let found = Peer::of_certificate(&CertificateDer::from(vec![0x30, 0x03, 1, 2, 3]));
+        assert_eq!(found.map(|peer| peer.id), Err(PeerError::Malformed));
+    }
+}

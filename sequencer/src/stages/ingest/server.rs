@@ -1,0 +1,181 @@
+//! The QUIC server: accepts connections within its limits and gives each a task.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use model::{Clock, RejectCode};
+use quinn::{Connection, Endpoint, Incoming, VarInt};
+use rustls::server::VerifierBuilderError;
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+
+use super::admit::Admit;
+use super::config::{IngestConfig, LimitError};
+use super::observe::{Observe, Observed};
+use super::{connection, tls};
+use crate::folder::authority::ServerTls;
+use crate::stages::deliver::ReceiptHub;
+
+/// What the server's sessions use of the node.
+pub struct Services {
+    /// Where items go.
+    pub admit: Admit,
+    /// Where receipts come from.
+    pub hub: ReceiptHub,
+    /// The node's clock.
+    pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub observe: Arc<dyn Observe>,
+    /// How far ahead of the clock a reading may be, milliseconds; as the ledger's.
+    pub ahead_ms_max: u64,
+}
+
+/// Why the server does not start.
+#[derive(Debug, Error)]
+pub enum IngestError {
+    /// A limit is out of its own limits.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    /// Certificate, key or authority cannot be used.
+    #[error("the server's certificate or key cannot be used")]
+    Tls(#[from] rustls::Error),
+    /// The authority cannot verify clients.
+    #[error("the authority cannot verify clients")]
+    Verifier(#[source] VerifierBuilderError),
+    /// The socket cannot be opened.
+    #[error("the UDP socket {listen} cannot be opened")]
+    Socket {
+        /// Which.
+        listen: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// What every connection shares.
+pub(super) struct Shared {
+    pub(super) config: IngestConfig,
+    pub(super) services: Arc<Services>,
+    /// Sessions that share the credit.
+    pub(super) sessions: AtomicUsize,
+}
+
+/// The running server. Dropping it stops it without waiting.
+#[derive(Debug)]
+pub struct IngestServer {
+    local_addr: SocketAddr,
+    stop: watch::Sender<bool>,
+    acceptor: JoinHandle<()>,
+}
+
+impl IngestServer {
+    /// Opens the socket and accepts connections, on the current tokio runtime.
+    ///
+    /// # Errors
+    /// [`IngestError`].
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn start(
+        listen: SocketAddr,
+        tls: ServerTls,
+        config: IngestConfig,
+        services: Services,
+    ) -> Result<IngestServer, IngestError> {
+        config.check()?;
+        let socket = |source| IngestError::Socket { listen, source };
+        let endpoint = Endpoint::server(tls::settings(&config, tls)?, listen).map_err(socket)?;
+        let local_addr = endpoint.local_addr().map_err(socket)?;
+        let (stop, stopping) = watch::channel(false);
+        let shared = Arc::new(Shared {
+            config,
+            services: Arc::new(services),
+            sessions: AtomicUsize::new(0),
+        });
+        let acceptor = tokio::spawn(accept(endpoint, shared, stopping));
+        Ok(IngestServer { local_addr, stop, acceptor })
+    }
+
+    /// The address that was bound: with the port that was chosen for port 0.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Takes no new connection and reads no more; closes each connection as unavailable when what
+    /// it had admitted is acknowledged, at the latest after `farewell_ms`. Stop the writer after.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        // The acceptor does not panic: what a connection does runs in a task of its own.
+        drop(self.acceptor.await);
+    }
+}
+
+async fn accept(endpoint: Endpoint, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+    let (mut sessions, each) = (JoinSet::new(), stop.clone());
+    let farewell = shared.config.farewell();
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => break,
+            Some(_) = sessions.join_next() => {}
+            incoming = endpoint.accept() => match incoming {
+                Some(incoming) => admit_connection(incoming, &shared, &mut sessions, &each),
+                None => break,
+            },
+        }
+    }
+    endpoint.set_server_config(None);
+    // What does not end by itself within the farewells of a session and of its peer is cut off.
+    let ended = async { while sessions.join_next().await.is_some() {} };
+    drop(timeout(3 * farewell, ended).await);
+    endpoint.close(code(RejectCode::Unavailable), b"");
+    endpoint.wait_idle().await;
+}
+
+fn admit_connection(
+    incoming: Incoming,
+    shared: &Arc<Shared>,
+    sessions: &mut JoinSet<()>,
+    stop: &watch::Receiver<bool>,
+) {
+    let observe = &shared.services.observe;
+    if sessions.len() >= shared.config.connections_max {
+        observe.observe(Observed::ConnectionRefused);
+        incoming.refuse();
+    } else if sessions.len() >= shared.config.retry_from_connections && incoming.may_retry() {
+        observe.observe(Observed::RetrySent);
+        // It can fail only for a peer that was asked before.
+        drop(incoming.retry());
+    } else {
+        sessions.spawn(serve(incoming, Arc::clone(shared), stop.clone()));
+    }
+}
+
+/// A connection from its handshake on. What panics in it ends it alone.
+async fn serve(incoming: Incoming, shared: Arc<Shared>, stop: watch::Receiver<bool>) {
+    let handshake = async { incoming.accept()?.await };
+    let connection = match timeout(shared.config.handshake_timeout(), handshake).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return tracing::debug!(%error, "a handshake failed"),
+        Err(_) => return tracing::debug!("a handshake took too long"),
+    };
+    let observe = Arc::clone(&shared.services.observe);
+    let task = tokio::spawn(connection::run(connection.clone(), shared, stop));
+    if task.await.is_err_and(|error| error.is_panic()) {
+        observe.observe(Observed::SessionPanicked);
+        tracing::error!("the task of a connection panicked; the connection is closed");
+        close(&connection, RejectCode::Unavailable);
+    }
+}
+
+/// Closes with the code's number and meaning.
+pub(super) fn close(connection: &Connection, why: RejectCode) {
+    connection.close(code(why), why.meaning().as_bytes());
+}
+
+fn code(code: RejectCode) -> VarInt {
+    VarInt::from_u32(u32::from(code.number()))
+}

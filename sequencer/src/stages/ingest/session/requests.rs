@@ -1,0 +1,136 @@
+//! Operations and requests to read, and the frames that a permitted one releases.
+
+use std::collections::VecDeque;
+
+use model::{Digest, RejectCode};
+use wire::{
+    AccessAnswer, FrameEntry, ReleaseEnd, Released, RequestId, SignedAccessRequest, SignedOperation,
+};
+
+use super::{Asked, Outcome, Release, Reply, Session, code_of};
+use crate::stages::deliver::AgainError;
+use crate::stages::ingest::observe::Observed;
+use crate::stages::ingest::peer::PeerId;
+use crate::stages::ingest::stored::read_frames;
+use crate::stages::ledger::{Answer, Item};
+
+/// Frames that are read back at once for a release.
+const RELEASE_READ_FRAMES: usize = 16;
+
+impl Session {
+    pub(super) fn operation(&mut self, request: RequestId, operation: SignedOperation) {
+        if !matches!(self.peer.id, PeerId::Wallet | PeerId::Operator) {
+            return self.wire.close(RejectCode::Identity);
+        }
+        let (requester, digest) = (self.peer.holder, operation.digest());
+        let item = Item::Operation { requester, operation };
+        self.unreceipted.insert(digest);
+        let reply = move |outcome| Reply::Operation { request, digest, outcome };
+        if let Err(code) = self.submit(item, reply) {
+            self.reject_request(request, digest, code);
+        }
+    }
+
+    pub(super) fn operated(&mut self, request: RequestId, digest: Digest, outcome: Outcome) {
+        if matches!(outcome, Ok(Answer::OperationApplied { .. })) {
+            // The peer learns it from the receipt.
+            return self.observe(Observed::OperationApplied);
+        }
+        self.refused("operation", &outcome);
+        self.reject_request(request, digest, code_of(&outcome));
+    }
+
+    fn reject_request(&mut self, request: RequestId, digest: Digest, code: RejectCode) {
+        self.unreceipted.remove(&digest);
+        self.observe(Observed::Rejected(code));
+        self.wire.reject_request(request, code);
+    }
+
+    pub(super) fn access(&mut self, request: RequestId, signed: Box<SignedAccessRequest>) {
+        let PeerId::Practitioner(practitioner) = self.peer.id.clone() else {
+            return self.wire.close(RejectCode::Identity);
+        };
+        let (digest, patient) = (signed.digest(), signed.request().patient);
+        let asked = Asked { request, digest, patient, kind: signed.request().claim_kind() };
+        let item = Item::Access { practitioner, request: signed };
+        self.unreceipted.insert(digest);
+        if let Err(code) = self.submit(item, move |outcome| Reply::Access { asked, outcome }) {
+            self.reject_request(request, digest, code);
+        }
+    }
+
+    /// The peer learns the decision, never its reason: that stands in the journal.
+    pub(super) fn decided(&mut self, asked: Asked, outcome: Outcome) {
+        let Asked { request, digest, patient, kind } = asked;
+        let Ok(Answer::AccessDecided { group, position, time, decision, released }) = outcome
+        else {
+            self.refused("request to read", &outcome);
+            return self.reject_request(request, digest, code_of(&outcome));
+        };
+        let permitted = decision.is_ok();
+        self.observe(Observed::AccessDecided { kind, permitted });
+        if let Err(refusal) = decision {
+            self.observe(Observed::Refused(refusal.rule()));
+        }
+        self.wire.answer_access(AccessAnswer { request, digest, group, position, time, permitted });
+        if permitted {
+            self.releases.push_back(Release {
+                request,
+                patient,
+                positions: released.into(),
+                read: VecDeque::new(),
+                reading: false,
+                sent: 0,
+            });
+        }
+    }
+
+    /// Sends released frames while there is room, and reads the next ones.
+    pub(super) fn send_released(&mut self) {
+        while let Some(release) = self.releases.front_mut() {
+            while let Some(entry) = release.read.front() {
+                let (request, index) = (release.request, release.sent);
+                let (stream, frame) = (entry.stream(), entry.frame().clone());
+                if self.wire.release_frame(Released { request, index, stream, frame }).is_err() {
+                    return;
+                }
+                release.sent += 1;
+                release.read.pop_front();
+                self.services.observe.observe(Observed::FrameReleased);
+            }
+            if release.reading {
+                return;
+            }
+            if !release.positions.is_empty() {
+                return self.read_next();
+            }
+            let (request, frames) = (release.request, release.sent);
+            self.wire.end_release(ReleaseEnd { request, frames });
+            self.releases.pop_front();
+        }
+    }
+
+    fn read_next(&mut self) {
+        let (Some(place), Some(release)) = (self.place(), self.releases.front_mut()) else {
+            return;
+        };
+        release.reading = true;
+        let some = release.positions.len().min(RELEASE_READ_FRAMES);
+        let positions: Vec<_> = release.positions.drain(..some).collect();
+        let (hub, patient) = (self.services.hub.clone(), release.patient);
+        tokio::task::spawn_blocking(move || {
+            place.send(Reply::Read(read_frames(&hub, patient, &positions)));
+        });
+    }
+
+    pub(super) fn read(&mut self, read: Result<Vec<FrameEntry>, AgainError>) {
+        match (read, self.releases.front_mut()) {
+            (Ok(frames), Some(release)) => {
+                release.reading = false;
+                release.read.extend(frames);
+            }
+            (Ok(_), None) => {}
+            (Err(error), _) => self.unreadable(&error),
+        }
+    }
+}

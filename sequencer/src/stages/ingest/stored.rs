@@ -1,0 +1,90 @@
+//! Reading frames back: to compare one that came again, and to release what an access permits.
+//! Everything here blocks on the disk and runs beside the connection's task.
+
+use model::{PatientIndex, Position, StreamHandle};
+use wire::{Entry, Frame, FrameEntry, Holder, SignedReceipt};
+
+use crate::stages::deliver::{AgainError, ReceiptHub, StoredGroup};
+
+/// A frame whose identity is stored already.
+pub(super) struct Again {
+    pub(super) handle: StreamHandle,
+    pub(super) frame: Frame,
+    pub(super) position: Position,
+}
+
+/// What comparing found: how many frames are equal, the receipts of their groups, oldest first, and
+/// frames with other bytes.
+#[derive(Default)]
+pub(super) struct Compared {
+    pub(super) equal: usize,
+    pub(super) receipts: Vec<SignedReceipt>,
+    pub(super) conflicts: Vec<Again>,
+}
+
+/// Compares frames with what is stored; equal ones are acknowledged by their group's receipt.
+pub(super) fn compare(
+    hub: &ReceiptHub,
+    holder: Holder,
+    mut frames: Vec<Again>,
+) -> Result<Compared, AgainError> {
+    frames.sort_by_key(|again| again.position);
+    let mut compared = Compared::default();
+    let mut groups = Groups::new(hub);
+    let mut acknowledged = None;
+    for again in frames {
+        let group = groups.holding(again.position)?;
+        let stored = match group.entry(again.position) {
+            Some(Entry::Frame(stored)) => stored.frame().as_bytes(),
+            _ => return Err(AgainError::NotConcerned { group: group.identity().group }),
+        };
+        if stored != again.frame.stored().as_bytes() {
+            compared.conflicts.push(again);
+            continue;
+        }
+        compared.equal += 1;
+        let number = group.identity().group;
+        if acknowledged.replace(number) != Some(number) {
+            compared.receipts.push(hub.sign_again(group, holder)?);
+        }
+    }
+    Ok(compared)
+}
+
+/// Reads frames of a patient. A position that holds anything else is an error: better to release
+/// nothing than another's data.
+pub(super) fn read_frames(
+    hub: &ReceiptHub,
+    patient: PatientIndex,
+    positions: &[Position],
+) -> Result<Vec<FrameEntry>, AgainError> {
+    let mut groups = Groups::new(hub);
+    let read = |position: &Position| {
+        let group = groups.holding(*position)?;
+        match group.entry(*position) {
+            Some(Entry::Frame(entry)) if entry.key.patient == patient => Ok(entry.clone()),
+            _ => Err(AgainError::NotConcerned { group: group.identity().group }),
+        }
+    };
+    positions.iter().map(read).collect()
+}
+
+/// Keeps the group that was read last: neighbours are mostly stored together.
+struct Groups<'a> {
+    hub: &'a ReceiptHub,
+    last: Option<StoredGroup>,
+}
+
+impl<'a> Groups<'a> {
+    fn new(hub: &'a ReceiptHub) -> Groups<'a> {
+        Groups { hub, last: None }
+    }
+
+    fn holding(&mut self, position: Position) -> Result<&StoredGroup, AgainError> {
+        let group = match self.last.take().filter(|group| group.entry(position).is_some()) {
+            Some(group) => group,
+            None => self.hub.stored_group(position)?,
+        };
+        Ok(self.last.insert(group))
+    }
+}

@@ -1,0 +1,46 @@
+//! The client that gateways, wallets and practitioners run, against this server.
+
+use client::{Connection, ConnectionConfig, Deployment, Identity};
+use model::{Category, Sequence};
+use wire::{Lane, Role};
+
+use super::support::{Node, descriptor, readings, request};
+use crate::folder::authority::{ClientDeployment, Issued};
+
+/// Connects with nothing but the folder that the operator hands out.
+async fn connect(node: &Node, issued: &Issued) -> Connection {
+    let folder = tempfile::tempdir().unwrap();
+    let deployment = ClientDeployment {
+        scope: node.hub.scope(),
+        receipt_signer: node.hub.signer(),
+        registrar: None,
+        address: node.address.to_string(),
+        server_name: "localhost".into(),
+    };
+    issued.write_client(folder.path(), &deployment).unwrap();
+    let identity = Identity::load(folder.path()).unwrap();
+    let deployment = Deployment::load(folder.path()).unwrap();
+    let config = ConnectionConfig::new(node.address, "localhost", identity, deployment);
+    Connection::connect(config).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_client_streams_submits_and_asks() {
+    let mut node = Node::start().await;
+    let gateway = connect(&node, &node.gateway).await;
+    let stream = gateway.open_stream(Lane::Live, descriptor()).await.unwrap();
+    for value in 1..=5 {
+        stream.send(&readings(value)).await.unwrap();
+    }
+    stream.acknowledged(Sequence(5)).await.unwrap();
+    let doctor = node.issue(Role::Practitioner, "dr");
+    let doctor = connect(&node, &doctor).await;
+    let outcome = doctor.access(request(1, Category::Ecg)).await.unwrap();
+    assert_eq!((outcome.permitted, outcome.released.len()), (true, 5));
+    let revocation = node.revocation(1).await;
+    let wallet = connect(&node, &node.issue(Role::Wallet, "patient-app")).await;
+    wallet.submit(revocation).await.unwrap();
+    let outcome = doctor.access(request(2, Category::Ecg)).await.unwrap();
+    assert_eq!((outcome.permitted, outcome.released.len()), (false, 0));
+    gateway.close().await;
+}

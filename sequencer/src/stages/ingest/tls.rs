@@ -1,0 +1,66 @@
+//! TLS 1.3 with certificates on both sides, and the transport's limits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::crypto::rustls::QuicServerConfig;
+use quinn::{IdleTimeout, TransportConfig, VarInt};
+use rustls::crypto::aws_lc_rs;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig};
+
+use super::config::IngestConfig;
+use super::server::IngestError;
+use crate::folder::authority::ServerTls;
+
+/// Server settings of quinn. The provider is given explicitly: nothing global decides it.
+pub(super) fn settings(
+    config: &IngestConfig,
+    tls: ServerTls,
+) -> Result<quinn::ServerConfig, IngestError> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut roots = RootCertStore::empty();
+    for authority in tls.authorities {
+        roots.add(authority)?;
+    }
+    let roots = Arc::new(roots);
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
+        .build()
+        .map_err(IngestError::Verifier)?;
+    let mut server = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(tls.chain, tls.key)?;
+    server.alpn_protocols = vec![wire::ALPN.to_vec()];
+    // No early data, and no resumption: each connection shows its certificate.
+    server.max_early_data_size = 0;
+    server.send_tls13_tickets = 0;
+    server.session_storage = Arc::new(NoServerSessionStorage {});
+    let crypto = QuicServerConfig::try_from(server)
+        .map_err(|_| rustls::Error::General("the provider lacks the initial suite".into()))?;
+    let mut settings = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    settings
+        .transport_config(Arc::new(transport(config)))
+        .max_incoming(config.incoming_max)
+        .incoming_buffer_size(INCOMING_BUFFER_BYTES)
+        .incoming_buffer_size_total(INCOMING_BUFFER_BYTES * config.incoming_max as u64);
+    Ok(settings)
+}
+
+/// What may wait of a peer before its handshake is looked at.
+const INCOMING_BUFFER_BYTES: u64 = 64 << 10;
+
+fn transport(config: &IngestConfig) -> TransportConfig {
+    let idle = IdleTimeout::from(VarInt::from_u32(config.idle_timeout_ms));
+    let mut transport = TransportConfig::default();
+    transport
+        .max_concurrent_bidi_streams(VarInt::from_u32(wire::Lane::ALL.len() as u32))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .datagram_receive_buffer_size(None)
+        .stream_receive_window(VarInt::from_u32(config.lane_window_bytes))
+        .receive_window(VarInt::from_u32(config.connection_window_bytes))
+        .send_window(config.send_window_bytes)
+        .max_idle_timeout(Some(idle))
+        .keep_alive_interval(Some(Duration::from_millis(config.keep_alive_ms)));
+    transport
+}

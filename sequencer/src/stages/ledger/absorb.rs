@@ -1,0 +1,271 @@
+//! The state as a fold of the journal's entries.
+
+use std::collections::BTreeMap;
+
+use model::{
+    BatchNumber, ChainScope, Claim, ClaimKind, Interval, Millis, Party, Position, PractitionerId,
+    Word,
+};
+use statement::operation::SignedOperation;
+use statement::scope;
+use thiserror::Error;
+use wire::{Decision, Entry, FrameEntry, RefusedItem, SignedAccessRequest, Source};
+
+use super::consent::Consent;
+use super::registry::Registry;
+use super::segment::FrameFacts;
+use super::streams::{StoredFrame, Streams};
+use super::window::OpenWindow;
+use crate::window::{OperationScope, WindowContents, WindowLimits};
+
+/// What a ledger is bound to and bounded by.
+#[derive(Clone, Copy, Debug)]
+pub struct LedgerConfig {
+    /// Chain and contract.
+    pub scope: ChainScope,
+    /// Hash of the registrar's key.
+    pub registrar_key_hash: Word,
+    /// t1 of genesis: the first window begins here.
+    pub genesis_time: Millis,
+    /// When a window is closed early.
+    pub limits: WindowLimits,
+    /// Most frames that one access releases.
+    pub released_frames_max: usize,
+    /// How far ahead of the node's clock a reading or signature may be, milliseconds.
+    pub clock_skew_ms_max: u64,
+}
+
+/// An entry of the journal that does not follow from those before it: the journal is from another
+/// deployment, or a bug wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the journal entry at position {position} does not follow from those before: {detail}")]
+pub struct BrokenEntry {
+    /// Where.
+    pub position: u64,
+    /// What was expected and found.
+    pub detail: String,
+}
+
+/// Consent, registry, streams and the open window.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    pub(super) config: LedgerConfig,
+    pub(super) operation_scope: OperationScope,
+    pub(super) consent: Consent,
+    pub(super) registry: Registry,
+    pub(super) streams: Streams,
+    pub(super) window: OpenWindow,
+    /// Nonces of requests that are still valid, by practitioner.
+    pub(super) nonces: BTreeMap<(PractitionerId, u64), Millis>,
+    /// Append time of the last entry.
+    pub(super) last_time: Millis,
+}
+
+impl Ledger {
+    /// The state before the first entry.
+    ///
+    /// # Panics
+    /// If the registrar's key hash is no canonical word, which [`Word`] excludes.
+    pub fn new(config: LedgerConfig) -> Ledger {
+        let consent = Consent::default();
+        let key_hash = statement::field::from_bytes(&config.registrar_key_hash.to_bytes());
+        let operation_scope = OperationScope {
+            sig_domain: scope::sig_domain(config.scope),
+            registrar_key_hash: key_hash.expect("a word is canonical"),
+        };
+        let first = BatchNumber(1);
+        let window = OpenWindow::begin(first, config.genesis_time, Position(0), &consent);
+        Ledger {
+            config,
+            operation_scope,
+            consent,
+            registry: Registry::default(),
+            streams: Streams::default(),
+            window,
+            nonces: BTreeMap::new(),
+            last_time: config.genesis_time,
+        }
+    }
+
+    /// Records and tree.
+    pub fn consent(&self) -> &Consent {
+        &self.consent
+    }
+
+    /// Who is registered.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// What operations are judged against.
+    pub fn operation_scope(&self) -> &OperationScope {
+        &self.operation_scope
+    }
+
+    /// Number of the open window.
+    pub fn window_number(&self) -> BatchNumber {
+        self.window.number()
+    }
+
+    /// Begin of the open window.
+    pub fn window_t0(&self) -> Millis {
+        self.window.t0()
+    }
+
+    /// Takes in the next entry; a close hands out what its window held.
+    ///
+    /// # Errors
+    /// [`BrokenEntry`] if the entry does not follow from those before it.
+    pub fn absorb(
+        &mut self,
+        entry: &Entry,
+        position: Position,
+        time: Millis,
+    ) -> Result<Option<WindowContents>, BrokenEntry> {
+        let broken = |detail: String| BrokenEntry { position: position.0, detail };
+        let mut closed = None;
+        match entry {
+            Entry::Frame(frame) => self.absorb_frame(frame, position, time).map_err(broken)?,
+            Entry::Operation { operation, .. } => {
+                let signed = SignedOperation::from_bytes(operation.as_bytes());
+                let signed = signed.map_err(|error| broken(error.to_string()))?;
+                self.absorb_operation(signed, time).map_err(broken)?;
+            }
+            Entry::AccessRequest { request, decision, .. } => {
+                self.absorb_access(request, *decision, position, time);
+            }
+            Entry::Refusal(refusal) => self.absorb_refusal(&refusal.what, entry),
+            Entry::RegistryChange(change) => self.registry.apply(change, time),
+            Entry::Close { batch, t1 } => {
+                closed = Some(self.absorb_close(*batch, *t1, position).map_err(broken)?);
+            }
+            Entry::StreamOpen { gateway, descriptor } => {
+                self.streams.resume(gateway, &descriptor.name());
+            }
+        }
+        self.last_time = self.last_time.max(time);
+        Ok(closed)
+    }
+
+    fn absorb_frame(
+        &mut self,
+        entry: &FrameEntry,
+        position: Position,
+        at: Millis,
+    ) -> Result<(), String> {
+        let signal = entry.key.signal().ok_or("expected a known signal")?;
+        let measured = entry.frame().check(signal).map_err(|error| error.to_string())?;
+        let facts = self.facts(entry, measured, position, at);
+        let facts = facts.ok_or("expected a registered gateway and device")?;
+        let bytes = entry.frame().as_bytes();
+        self.window.frame(&self.consent, &entry.key.device, &facts, bytes);
+        let stored =
+            StoredFrame { position, categories: facts.categories, measured, device: facts.device };
+        self.streams.store(&entry.gateway, &entry.stream(), entry.key.patient, stored);
+        Ok(())
+    }
+
+    /// What consent is asked about a frame; `None` if gateway or device are not registered now.
+    pub(super) fn facts(
+        &self,
+        entry: &FrameEntry,
+        measured: Interval,
+        position: Position,
+        at: Millis,
+    ) -> Option<FrameFacts> {
+        let gateway = self.registry.gateway(&entry.gateway, at)?;
+        let device = self.registry.device(&entry.key.device, at)?;
+        let assigned = device.patient == entry.key.patient
+            && device.organisation == gateway.organisation
+            && device.signals.contains(&entry.key.signal);
+        assigned.then_some(FrameFacts {
+            patient: entry.key.patient,
+            device: device.word,
+            organisation: self.registry.organisation(&gateway.organisation, at)?,
+            categories: entry.key.signal()?.category.only(),
+            measured,
+            at,
+            position,
+        })
+    }
+
+    fn absorb_operation(&mut self, signed: SignedOperation, t_op: Millis) -> Result<(), String> {
+        let (t0, last) = (self.window.t0(), self.last_time.max(self.window.t0()));
+        let scope = self.operation_scope;
+        let applied = self.consent.apply(&scope, signed, t0, last, t_op);
+        self.window.operation(applied.map_err(|error| error.to_string())?);
+        Ok(())
+    }
+
+    fn absorb_access(
+        &mut self,
+        signed: &SignedAccessRequest,
+        decision: Decision,
+        position: Position,
+        at: Millis,
+    ) {
+        let request = signed.request();
+        let nonce = (request.practitioner.clone(), request.nonce);
+        self.nonces.retain(|_, valid_until| *valid_until > at);
+        self.nonces.insert(nonce, request.valid_until);
+        if matches!(decision, Decision::Permitted { .. }) {
+            self.window.access(access_claim(signed, position, at));
+        }
+    }
+
+    fn absorb_refusal(&mut self, what: &RefusedItem, entry: &Entry) {
+        let RefusedItem::Frame { stream, .. } = what else { return };
+        let Entry::Refusal(refusal) = entry else { return };
+        let owner = self.registry.gateways().map(|(id, _)| id);
+        let owner = owner.into_iter().find(|id| wire::Holder::gateway(id) == refusal.requester);
+        if let Some(gateway) = owner.cloned() {
+            self.streams.halt(&gateway, stream);
+        }
+    }
+
+    fn absorb_close(
+        &mut self,
+        batch: BatchNumber,
+        t1: Millis,
+        position: Position,
+    ) -> Result<WindowContents, String> {
+        let number = self.window.number();
+        if batch != number {
+            return Err(format!("expected the close of window {}, found {}", number.0, batch.0));
+        }
+        if model::Window::new(self.window.t0(), t1).is_err() {
+            return Err("expected a close after the window's begin and within its limit".into());
+        }
+        let next = OpenWindow::begin(BatchNumber(number.0 + 1), t1, position, &self.consent);
+        let window = std::mem::replace(&mut self.window, next);
+        Ok(window.close(t1, position, &self.consent))
+    }
+}
+
+/// The claim of an access, decided at `at`.
+pub(super) fn access_claim(signed: &SignedAccessRequest, position: Position, at: Millis) -> Claim {
+    let request = signed.request();
+    Claim {
+        patient: request.patient,
+        kind: request.claim_kind(),
+        individual: scope::practitioner(&request.practitioner),
+        organisation: scope::organisation(&request.organisation),
+        care_team: Word::ZERO,
+        source: match &request.source {
+            Source::Any => Party::Any,
+            Source::Device(device) => Party::Named(scope::device(device)),
+        },
+        categories: request.categories,
+        purpose: request.purpose,
+        labels: request.labels,
+        receipt: Interval::instant(at),
+        measured: request.data,
+        position,
+        digest: signed.digest(),
+    }
+}
+
+/// Whether a claim is one of those that release data.
+pub(super) fn releases(claim: &Claim) -> bool {
+    matches!(claim.kind, ClaimKind::Access | ClaimKind::BreakGlass)
+}

@@ -1,0 +1,26 @@
+//! Admission: what each submitted item becomes in the journal, decided against everything before.
+//!
+//! The [`Ledger`] is a value that the journal's writer thread feeds. It *decides* an item into
+//! entries, and it *absorbs* entries into its state. Recovery only absorbs: the state is a fold of
+//! the journal, so a restarted node is the node that stopped.
+//!
+//! What is refused here is never acknowledged, so nothing acknowledged is unprovable.
+
+mod absorb;
+mod admit;
+mod answer;
+mod consent;
+mod decide;
+mod registry;
+mod segment;
+mod streams;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+pub use absorb::{BrokenEntry, Ledger, LedgerConfig};
+pub use admit::LedgerAdmission;
+pub use answer::{Answer, Deliver, Found, Item, Query, Rejected, Status};
+pub use consent::Consent;
+pub use registry::{Device, Gateway, Practitioner, Registry};

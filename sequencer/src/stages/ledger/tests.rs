@@ -1,0 +1,443 @@
+use std::sync::{Arc, Mutex};
+
+use journal::{Admission, FileMedium, Genesis, Log};
+use model::{
+    Action, Categories, Category, ChainScope, ClaimKind, DeviceId, EpochNumber, GatewayId,
+    Interval, Labels, Millis, Operation, OrganisationId, Party, PatientIndex, Position,
+    PractitionerId, Purpose, Purposes, RejectCode, Rule, RuleNumber, RuleSlot, Sequence,
+    StreamHandle, Uncovered, Word, limits,
+};
+use statement::c2::Capacity;
+use statement::eddsa::{self, SecretKey};
+use statement::operation::SignedOperation;
+use statement::{field, scope};
+use wire::{
+    AccessKind, AccessRequest, Descriptor, DeviceTime, Entry, Frame, FramePlace, Holder, Reading,
+    Receipt, RegistryChange, RegistryRecord, SignedAccessRequest, Source, StreamKey,
+};
+
+use super::*;
+use crate::stages::batch::plan;
+use crate::window::{Capacities, ClosedWindow, WindowLimits};
+
+const T0: u64 = 4_000_000_000_000;
+const ECG: u32 = 131_328;
+
+#[derive(Clone, Default)]
+struct Delivered(Arc<Mutex<(Vec<Receipt>, Vec<ClosedWindow>)>>);
+
+impl Deliver for Delivered {
+    fn receipts(&mut self, receipts: Vec<Receipt>) {
+        self.0.lock().unwrap().0.extend(receipts);
+    }
+
+    fn closed(&mut self, window: ClosedWindow) {
+        self.0.lock().unwrap().1.push(window);
+    }
+}
+
+/// A ledger on a real log, fed one item a group.
+struct Ward {
+    _dir: tempfile::TempDir,
+    log: Log<FileMedium>,
+    admission: LedgerAdmission<Delivered>,
+    delivered: Delivered,
+    now: u64,
+    nonce: u32,
+    sequence: u64,
+}
+
+fn ledger_config() -> LedgerConfig {
+    LedgerConfig {
+        scope: ChainScope { chain_id: 31337, contract: [7; 20] },
+        registrar_key_hash: key_hash(&registrar()),
+        genesis_time: at(T0),
+        limits: WindowLimits::default(),
+        released_frames_max: 100,
+        clock_skew_ms_max: 60_000,
+    }
+}
+
+fn at(ms: u64) -> Millis {
+    Millis::new(ms).unwrap()
+}
+
+fn registrar() -> SecretKey {
+    SecretKey::from_bytes(&[1; 32])
+}
+
+fn patient_key() -> SecretKey {
+    SecretKey::from_bytes(&[2; 32])
+}
+
+fn practitioner_key() -> SecretKey {
+    SecretKey::from_bytes(&[3; 32])
+}
+
+fn key_hash(key: &SecretKey) -> Word {
+    Word::from_bytes(field::to_bytes(&key.public().hash())).unwrap()
+}
+
+fn patient() -> PatientIndex {
+    PatientIndex::new(12_345).unwrap()
+}
+
+fn hospital() -> OrganisationId {
+    OrganisationId::new("hospital").unwrap()
+}
+
+fn gateway() -> GatewayId {
+    GatewayId::new("gateway").unwrap()
+}
+
+fn device() -> DeviceId {
+    DeviceId::new("monitor").unwrap()
+}
+
+fn doctor() -> PractitionerId {
+    PractitionerId::new("dr").unwrap()
+}
+
+fn stream_key() -> StreamKey {
+    StreamKey { device: device(), patient: patient(), signal: ECG }
+}
+
+fn rule(actor: Word, kind: ClaimKind) -> Rule {
+    Rule {
+        actor: Party::Named(actor),
+        source: Party::Any,
+        categories: Categories::ALL,
+        purposes: Purposes::ALL,
+        kinds: kind.only(),
+        labels: Labels::ALL,
+        access: Interval::ALWAYS,
+        data: Interval::ALWAYS,
+    }
+}
+
+fn collect_rule() -> Rule {
+    rule(scope::device(&device()), ClaimKind::Collect)
+}
+
+impl Ward {
+    /// Registry filled, patient enrolled with a permit to collect and one to read.
+    fn open() -> Ward {
+        let dir = tempfile::tempdir().unwrap();
+        let medium = FileMedium::open(&dir.path().join("log")).unwrap();
+        let genesis = Genesis { log_id: [5; 16], journal_hash: [6; 32] };
+        let (log, _) = Log::open(medium, genesis).unwrap();
+        let delivered = Delivered::default();
+        let admission = LedgerAdmission::new(Ledger::new(ledger_config()), delivered.clone(), 0);
+        let (now, nonce, sequence) = (T0 + 1000, 0, 0);
+        let mut ward = Ward { _dir: dir, log, admission, delivered, now, nonce, sequence };
+        ward.register();
+        let enrol = Action::Enrol {
+            key_hash: key_hash(&patient_key()),
+            view_key: Word::from_u64(11),
+            salt: Word::from_u64(12),
+        };
+        ward.operate(enrol, &registrar());
+        ward.permit(0, collect_rule());
+        ward.permit(1, rule(scope::practitioner(&doctor()), ClaimKind::Access));
+        ward
+    }
+
+    fn register(&mut self) {
+        let valid = Interval::ALWAYS;
+        let signals = vec![ECG];
+        let public_key = practitioner_key().public().encode();
+        for record in [
+            RegistryRecord::Organisation { id: hospital() },
+            RegistryRecord::Gateway {
+                id: gateway(),
+                organisation: hospital(),
+                fingerprint: [9; 32],
+                valid,
+            },
+            RegistryRecord::Device {
+                id: device(),
+                organisation: hospital(),
+                patient: patient(),
+                signals,
+            },
+            RegistryRecord::Practitioner {
+                id: doctor(),
+                organisation: hospital(),
+                public_key,
+                valid,
+            },
+        ] {
+            let answer = self.submit(Item::Registry(RegistryChange::Add(record)));
+            assert!(matches!(answer, Answer::RegistryChanged { .. }));
+        }
+    }
+
+    fn submit(&mut self, item: Item) -> Answer {
+        self.now += 1;
+        let mut group = self.log.builder(self.now);
+        let answer = self.admission.admit(self.now, item, &mut group);
+        if !group.is_empty() {
+            let committed = self.log.append_built(group).unwrap();
+            self.admission.committed(&committed);
+        }
+        answer
+    }
+
+    fn operate(&mut self, action: Action, key: &SecretKey) -> Answer {
+        let enrols = matches!(action, Action::Enrol { .. });
+        let operation = Operation {
+            patient: patient(),
+            nonce: self.nonce,
+            signed_at: at(self.now),
+            valid_until: at(self.now + 60_000),
+            action,
+        };
+        let signed =
+            SignedOperation::sign(operation, scope::sig_domain(ledger_config().scope), key);
+        let operation = wire::SignedOperation::new(signed.to_bytes().to_vec()).unwrap();
+        let requester = Holder([1; 32]);
+        let answer = self.submit(Item::Operation { requester, operation });
+        if matches!(answer, Answer::OperationApplied { .. }) && !enrols {
+            self.nonce += 1;
+        }
+        answer
+    }
+
+    fn permit(&mut self, slot: u8, rule: Rule) {
+        let action = Action::Write { slot: RuleSlot::Permit(slot), rule };
+        let answer = self.operate(action, &patient_key());
+        assert!(matches!(answer, Answer::OperationApplied { .. }), "{answer:?}");
+    }
+
+    /// The rule as it stands on record, with its stored start.
+    fn on_record(&self, slot: RuleSlot) -> Rule {
+        *self.ledger().consent().record(patient()).unwrap().rule(slot).unwrap()
+    }
+
+    fn ledger(&self) -> &Ledger {
+        self.admission.ledger()
+    }
+
+    fn frame(&mut self, sequence: u64) -> Answer {
+        let start = DeviceTime::from_millis(at(self.now));
+        let readings = [Reading::new(start, 5), Reading::new(start, -7)];
+        let place = FramePlace {
+            handle: StreamHandle(1),
+            epoch: EpochNumber(0),
+            sequence: Sequence(sequence),
+        };
+        let signal = stream_key().signal().unwrap();
+        let frame = Frame::encode_raw(place, signal, &readings).unwrap();
+        let measured = frame.check(signal).unwrap();
+        self.submit(Item::Frame { gateway: gateway(), key: stream_key(), frame, measured })
+    }
+
+    fn next_frame(&mut self) -> Answer {
+        self.sequence += 1;
+        self.frame(self.sequence)
+    }
+
+    fn request(&mut self, nonce: u64, key: &SecretKey) -> Answer {
+        let request = AccessRequest {
+            scope: ledger_config().scope,
+            patient: patient(),
+            practitioner: doctor(),
+            organisation: hospital(),
+            care_team: None,
+            source: Source::Any,
+            categories: Category::Ecg.only(),
+            purpose: Purpose::Treatment,
+            labels: Labels::ALL,
+            data: Interval::ALWAYS,
+            requested_at: at(self.now),
+            valid_until: at(self.now + 60_000),
+            nonce,
+            kind: AccessKind::Access { reason: wire::Reason::new("").unwrap() },
+        };
+        let message = request.signing_hash().unwrap().word().to_bytes();
+        let signature = eddsa::sign(key, field::from_bytes(&message).unwrap());
+        let signed =
+            SignedAccessRequest::new(request, key.public().encode(), signature.encode()).unwrap();
+        self.submit(Item::Access { practitioner: doctor(), request: Box::new(signed) })
+    }
+
+    fn close(&mut self) -> ClosedWindow {
+        assert!(matches!(self.submit(Item::Close), Answer::Closed));
+        self.delivered.0.lock().unwrap().1.pop().expect("a closed window")
+    }
+}
+
+fn capacities() -> Capacities {
+    Capacities { operations: 8, claims: Capacity { slots: 12, claims_per_slot: 4 } }
+}
+
+/// The window can be proven: every chunk holds natively.
+fn check_provable(ward: &Ward, window: &ClosedWindow) -> crate::stages::batch::BatchPlan {
+    let (scope, operations) = (ledger_config().scope, ward.ledger().operation_scope());
+    plan(&window.contents, scope, operations, 1, capacities(), &[0; 32]).expect("provable")
+}
+
+#[test]
+fn a_streamed_window_is_acknowledged_and_provable() {
+    let mut ward = Ward::open();
+    for _ in 0..5 {
+        assert!(matches!(ward.next_frame(), Answer::FrameStored));
+    }
+    let window = ward.close();
+    let plan = check_provable(&ward, &window);
+    let contents = &window.contents;
+    assert_eq!((contents.operations.len(), contents.claims.len()), (3, 1));
+    assert_eq!((plan.operations.len(), plan.claims.len()), (1, 1));
+    assert_eq!(contents.segments[0].digest, contents.claims[0].digest);
+    let frames: usize = {
+        let delivered = ward.delivered.0.lock().unwrap();
+        delivered.0.iter().map(|receipt| receipt.items().frames.len()).sum()
+    };
+    assert_eq!(frames, 5);
+}
+
+#[test]
+fn a_revocation_stops_the_stream_at_the_next_append_and_the_window_stays_provable() {
+    let mut ward = Ward::open();
+    ward.next_frame();
+    let (slot, rule) = (RuleSlot::Permit(0), ward.on_record(RuleSlot::Permit(0)));
+    let answer = ward.operate(Action::Revoke { slot, rule }, &patient_key());
+    assert!(matches!(answer, Answer::OperationApplied { .. }), "{answer:?}");
+    let Answer::Refused(refused) = ward.next_frame() else { panic!("expected a refusal") };
+    assert_eq!(refused.code, RejectCode::NotPermitted);
+    assert_eq!(refused.rule, Some(RuleNumber::c2(6)));
+    let halted = ward.frame(2);
+    assert!(matches!(halted, Answer::Refused(_)), "a halted stream stays halted");
+    let window = ward.close();
+    check_provable(&ward, &window);
+    assert_eq!(window.contents.claims.len(), 1);
+}
+
+#[test]
+fn a_stop_ends_streams_and_accesses() {
+    let mut ward = Ward::open();
+    ward.next_frame();
+    ward.operate(Action::Stop, &patient_key());
+    assert!(matches!(ward.next_frame(), Answer::Refused(_)));
+    let Answer::AccessDecided { decision, .. } = ward.request(1, &practitioner_key()) else {
+        panic!("expected a decision")
+    };
+    assert_eq!(decision, Err(Uncovered::Closed));
+    let window = ward.close();
+    check_provable(&ward, &window);
+}
+
+#[test]
+fn a_deny_in_mid_window_leaves_earlier_claims_provable() {
+    let mut ward = Ward::open();
+    ward.next_frame();
+    assert!(matches!(
+        ward.request(1, &practitioner_key()),
+        Answer::AccessDecided { decision: Ok(_), .. }
+    ));
+    let deny = rule(scope::practitioner(&doctor()), ClaimKind::Access);
+    let action = Action::Write { slot: RuleSlot::Deny(0), rule: deny };
+    ward.operate(action, &patient_key());
+    let Answer::AccessDecided { decision, .. } = ward.request(2, &practitioner_key()) else {
+        panic!("expected a decision")
+    };
+    assert_eq!(decision, Err(Uncovered::Denied(RuleSlot::Deny(0))));
+    let window = ward.close();
+    let plan = check_provable(&ward, &window);
+    assert_eq!(plan.claims[0].1.access, 1);
+    assert_eq!(plan.claims[0].1.excluded, 0);
+}
+
+#[test]
+fn a_permitted_access_releases_the_frames_asked_for() {
+    let mut ward = Ward::open();
+    ward.next_frame();
+    ward.next_frame();
+    let Answer::AccessDecided { decision, released, .. } = ward.request(1, &practitioner_key())
+    else {
+        panic!("expected a decision")
+    };
+    assert_eq!(decision, Ok(RuleSlot::Permit(1)));
+    assert_eq!(released.len(), 2);
+}
+
+#[test]
+fn a_request_is_taken_once_and_only_from_its_signer() {
+    let mut ward = Ward::open();
+    ward.request(7, &practitioner_key());
+    let Answer::Refused(again) = ward.request(7, &practitioner_key()) else { panic!("replayed") };
+    assert_eq!(again.code, RejectCode::Nonce);
+    let Answer::Refused(forged) = ward.request(8, &patient_key()) else { panic!("forged") };
+    assert_eq!(forged.code, RejectCode::Signature);
+}
+
+#[test]
+fn gaps_and_duplicates_are_told_apart() {
+    let mut ward = Ward::open();
+    ward.next_frame();
+    assert!(matches!(ward.frame(1), Answer::FrameDuplicate { .. }));
+    let Answer::Refused(gap) = ward.frame(3) else { panic!("expected a gap") };
+    assert_eq!(gap.code, RejectCode::Gap);
+    let unknown = Descriptor {
+        key: StreamKey { device: DeviceId::new("other").unwrap(), ..stream_key() },
+        period: None,
+        epoch: EpochNumber(0),
+    };
+    let answer = ward.submit(Item::OpenStream { gateway: gateway(), descriptor: unknown });
+    assert!(matches!(answer, Answer::Refused(Rejected { code: RejectCode::Stream, .. })));
+}
+
+#[test]
+fn an_operation_of_another_key_is_refused_and_kept_as_evidence() {
+    let mut ward = Ward::open();
+    let Answer::Refused(refused) = ward.operate(Action::Stop, &registrar()) else {
+        panic!("expected a refusal")
+    };
+    assert_eq!((refused.code, refused.rule), (RejectCode::Signature, Some(RuleNumber::c1(27))));
+    let last = ward.log.read(ward.log.head().position).unwrap();
+    let entry = Entry::from_bytes(last.kind.code(), &last.body).unwrap();
+    assert!(matches!(entry, Entry::Refusal(_)));
+}
+
+#[test]
+fn a_clock_that_jumps_days_closes_windows_within_their_limit() {
+    let mut ward = Ward::open();
+    ward.next_frame();
+    ward.now += 3 * limits::WINDOW_MS_MAX;
+    ward.next_frame();
+    let windows = std::mem::take(&mut ward.delivered.0.lock().unwrap().1);
+    assert_eq!(windows.len(), 3);
+    let mut t0 = at(T0);
+    for window in &windows {
+        assert_eq!(window.contents.window.t0(), t0, "windows abut");
+        t0 = window.contents.window.t1();
+        check_provable(&ward, window);
+    }
+    let last = ward.close();
+    check_provable(&ward, &last);
+    assert_eq!(last.contents.window.t0(), t0);
+}
+
+#[test]
+fn the_state_is_a_fold_of_the_journal() {
+    let mut ward = Ward::open();
+    ward.next_frame();
+    ward.request(1, &practitioner_key());
+    let first = ward.close();
+    ward.next_frame();
+    ward.operate(Action::Stop, &patient_key());
+    ward.next_frame();
+    let mut again = Ledger::new(ledger_config());
+    let mut closed = Vec::new();
+    for entry in ward.log.iter_from(1) {
+        let (position, entry) = entry.unwrap();
+        let decoded = Entry::from_bytes(entry.kind.code(), &entry.body).unwrap();
+        closed.extend(again.absorb(&decoded, Position(position), at(entry.time)).unwrap());
+    }
+    assert_eq!(again.consent().root(), ward.ledger().consent().root());
+    assert_eq!(again.window_t0(), ward.ledger().window_t0());
+    assert_eq!(closed.len(), 1);
+    assert_eq!(closed[0].claims, first.contents.claims);
+    assert_eq!(closed[0].segments, first.contents.segments);
+    assert_eq!(closed[0].root_out, first.contents.root_out);
+}

@@ -1,0 +1,147 @@
+//! The open window: operations and claims since the last close.
+
+use std::collections::BTreeMap;
+
+use model::{BatchNumber, Claim, DeviceId, Millis, PatientIndex, Position, Window, limits};
+use statement::batch::SegmentEntry;
+use statement::c2;
+
+use super::consent::Consent;
+use super::segment::{FrameFacts, OpenSegment};
+use crate::window::{AppliedOperation, PatientState, WindowContents, WindowLimits};
+
+/// Everything since the last close.
+#[derive(Clone, Debug)]
+pub(super) struct OpenWindow {
+    number: BatchNumber,
+    t0: Millis,
+    position_in: Position,
+    root_in: ark_bn254::Fr,
+    operations: Vec<AppliedOperation>,
+    claims: Vec<Claim>,
+    segments: Vec<SegmentEntry>,
+    open: BTreeMap<(PatientIndex, DeviceId), OpenSegment>,
+}
+
+impl OpenWindow {
+    pub(super) fn begin(
+        number: BatchNumber,
+        t0: Millis,
+        position_in: Position,
+        consent: &Consent,
+    ) -> OpenWindow {
+        OpenWindow {
+            number,
+            t0,
+            position_in,
+            root_in: consent.root(),
+            operations: Vec::new(),
+            claims: Vec::new(),
+            segments: Vec::new(),
+            open: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn position_in(&self) -> Position {
+        self.position_in
+    }
+
+    pub(super) fn number(&self) -> BatchNumber {
+        self.number
+    }
+
+    pub(super) fn t0(&self) -> Millis {
+        self.t0
+    }
+
+    /// Whether anything happened that a batch would prove.
+    pub(super) fn is_empty(&self) -> bool {
+        self.operations.is_empty() && self.claims.is_empty() && self.open.is_empty()
+    }
+
+    pub(super) fn is_full(&self, limits: &WindowLimits) -> bool {
+        self.operations.len() >= limits.operations_max
+            || self.claims.len() + self.open.len() >= limits.claims_max
+    }
+
+    /// Takes a frame that is covered by itself: into its device's segment if the grown segment is
+    /// still covered by one rule, else into a new one.
+    pub(super) fn frame(
+        &mut self,
+        consent: &Consent,
+        device: &DeviceId,
+        facts: &FrameFacts,
+        frame: &[u8],
+    ) {
+        let key = (facts.patient, device.clone());
+        let record = consent.record(facts.patient);
+        if let Some(segment) = self.open.get_mut(&key) {
+            let grown = segment.extended(facts);
+            let covered = grown.filter(|claim| c2::covers(record, claim).is_ok());
+            match covered {
+                Some(claim) => return segment.extend(claim, frame),
+                None => self.cut(&key),
+            }
+        }
+        self.open.insert(key, OpenSegment::begin(facts, frame));
+    }
+
+    /// Takes an operation: the patient's segments end where its record changes.
+    pub(super) fn operation(&mut self, applied: AppliedOperation) {
+        let patient = applied.signed.operation.patient;
+        let keys: Vec<_> = self.open.keys().filter(|(p, _)| *p == patient).cloned().collect();
+        keys.iter().for_each(|key| self.cut(key));
+        self.operations.push(applied);
+    }
+
+    /// Takes the claim of a permitted access.
+    pub(super) fn access(&mut self, claim: Claim) {
+        self.claims.push(claim);
+    }
+
+    fn cut(&mut self, key: &(PatientIndex, DeviceId)) {
+        if let Some(segment) = self.open.remove(key) {
+            let (claim, entry) = segment.cut();
+            self.claims.push(claim);
+            self.segments.push(entry);
+        }
+    }
+
+    /// Closes the window at `t1`, which is later than every entry in it.
+    ///
+    /// # Panics
+    /// If the window would be empty or too long: whoever closes keeps to
+    /// [`limits::WINDOW_MS_MAX`].
+    pub(super) fn close(
+        mut self,
+        t1: Millis,
+        position_out: Position,
+        consent: &Consent,
+    ) -> WindowContents {
+        let keys: Vec<_> = self.open.keys().cloned().collect();
+        keys.iter().for_each(|key| self.cut(key));
+        self.claims.sort_by_key(|claim| (claim.patient, claim.position));
+        let window = Window::new(self.t0, t1).unwrap_or_else(|error| {
+            panic!("a window is closed within {} ms: {error}", limits::WINDOW_MS_MAX)
+        });
+        let concerned = self.claims.iter().map(|claim| claim.patient);
+        let changed = self.operations.iter().map(|applied| applied.signed.operation.patient);
+        let state = |patient: PatientIndex| {
+            let record = consent.record(patient)?.clone();
+            Some((patient, PatientState { record, path: consent.tree().path(patient.get()) }))
+        };
+        WindowContents {
+            number: self.number,
+            window,
+            root_in: self.root_in,
+            root_out: consent.root(),
+            cap: Box::new(consent.tree().cap()),
+            patients: concerned.chain(changed).filter_map(state).collect(),
+            operations: self.operations,
+            claims: self.claims,
+            segments: self.segments,
+            position_in: self.position_in,
+            position_out,
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The stages, in the order in which a reading passes them.
+//!
+//! ```text
+//! 1 ingest   QUIC sessions: decode, range-check, submit            a task a connection
+//! 2 ledger   decides on each item and folds the journal            the writer thread
+//! 3 deliver  signs receipts, hands closed windows on               the signer thread
+//! 4 batch    lays a closed window out as chunks; pure              the batcher thread
+//! 5 prove    proves the chunks, assembles the batch                the batcher thread, rayon
+//! 6 settle   brings assembled batches to the base chain            a task
+//! ```
+//! The journal stands between 2 and 3 and is a crate of its own.
+
+pub mod batch;
+pub mod deliver;
+pub mod ingest;
+pub mod ledger;
+pub mod prove;
+pub mod settle;

@@ -1,0 +1,141 @@
+//! The two circuits with their keys and engines.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use circuits::shapes::{Capacity, Shape, Statement, WrongShape};
+use prover::keys::StoreError;
+use prover::{Blinding, Engine, KeyStore, PortableEngine, ProveError};
+use rand::rngs::StdRng;
+use thiserror::Error;
+
+use crate::stages::batch::ProvenChunk;
+use crate::window::Capacities;
+
+/// One shape with its engine.
+struct ShapeEngine {
+    shape: &'static Shape,
+    engine: PortableEngine,
+}
+
+/// Engines for C1 and C2.
+pub struct ProverKeys {
+    operations: ShapeEngine,
+    claims: ShapeEngine,
+    capacities: Capacities,
+}
+
+/// Why there are no keys, or no proof.
+#[derive(Debug, Error)]
+pub enum ProverKeysError {
+    /// No such shape, or one of the other circuit.
+    #[error("expected the name of a {circuit} shape (see `prover shapes`), found {found}")]
+    Shape {
+        /// C1 or C2.
+        circuit: &'static str,
+        /// Name found.
+        found: String,
+    },
+    /// The key cannot be read or made.
+    #[error("the proving key of shape {shape} cannot be had")]
+    Key {
+        /// Which shape.
+        shape: &'static str,
+        /// Why.
+        source: StoreError,
+    },
+    /// The chunk is not of the shape.
+    #[error("the chunk does not fit its shape")]
+    Chunk(#[from] WrongShape),
+    /// There is no proof.
+    #[error("the chunk cannot be proven")]
+    Prove(#[from] ProveError),
+}
+
+impl ProverKeys {
+    /// Opens the development keys of two shapes below `folder`, making those that are not there
+    /// (about 10 CPU seconds each at 2^17). `begin` is told the shape before each.
+    ///
+    /// # Errors
+    /// [`ProverKeysError`].
+    pub fn open(
+        folder: &Path,
+        operations: &str,
+        claims: &str,
+        mut begin: impl FnMut(&'static str),
+    ) -> Result<ProverKeys, ProverKeysError> {
+        let shape = |circuit, name: &str| {
+            let found = name.to_owned();
+            Shape::named(name).ok_or(ProverKeysError::Shape { circuit, found })
+        };
+        let (c1, c2) = (shape("C1", operations)?, shape("C2", claims)?);
+        let capacities = match (c1.capacity, c2.capacity) {
+            (Capacity::Operations(operations), Capacity::Claims(claims)) => {
+                Capacities { operations, claims }
+            }
+            (Capacity::Operations(_), _) => {
+                let found = claims.to_owned();
+                return Err(ProverKeysError::Shape { circuit: "C2", found });
+            }
+            _ => {
+                let found = operations.to_owned();
+                return Err(ProverKeysError::Shape { circuit: "C1", found });
+            }
+        };
+        let store = KeyStore::new(folder);
+        let mut engine = |shape: &'static Shape| {
+            begin(shape.name);
+            let key = store.open_or_make(&shape.matrices());
+            let key = key.map_err(|source| ProverKeysError::Key { shape: shape.name, source })?;
+            Ok::<_, ProverKeysError>(ShapeEngine {
+                shape,
+                engine: PortableEngine::new(Arc::new(key)),
+            })
+        };
+        Ok(ProverKeys { operations: engine(c1)?, claims: engine(c2)?, capacities })
+    }
+
+    /// What one chunk of each circuit holds.
+    pub fn capacities(&self) -> Capacities {
+        self.capacities
+    }
+
+    /// Shape, circuit number and on-chain words of both verifying keys.
+    pub fn key_words(&self) -> Vec<(String, u8, Vec<[u8; 32]>)> {
+        let entry = |one: &ShapeEngine, circuit| {
+            let words = one.engine.key().verifying_key().key_words();
+            (one.shape.name.to_owned(), circuit, words)
+        };
+        vec![entry(&self.operations, 1), entry(&self.claims, 2)]
+    }
+
+    /// Whether the keys are development keys, under which anybody can forge.
+    pub fn are_dev_insecure(&self) -> bool {
+        let both = [&self.operations, &self.claims];
+        both.iter().any(|one| one.engine.key().verifying_key().is_dev_insecure())
+    }
+
+    /// Constraints of the C1 and C2 shape.
+    pub fn constraints(&self) -> (usize, usize) {
+        (self.operations.engine.key().constraints(), self.claims.engine.key().constraints())
+    }
+
+    /// Proves one chunk that its native twin has checked. The proof is verified before it returns.
+    ///
+    /// # Errors
+    /// [`ProverKeysError`] if the chunk is not of the shape or does not satisfy the circuit.
+    pub fn prove(
+        &self,
+        statement: Statement<'_>,
+        entropy: &mut StdRng,
+    ) -> Result<ProvenChunk, ProverKeysError> {
+        let one = match statement {
+            Statement::C1(..) => &self.operations,
+            Statement::C2(..) => &self.claims,
+        };
+        let assignment = one.shape.assign(statement)?;
+        let proof = one.engine.prove(&assignment, &Blinding::draw(entropy))?;
+        let key_id = one.engine.key().verifying_key().id();
+        Ok(ProvenChunk { key_id, proof: proof.encode() })
+    }
+}

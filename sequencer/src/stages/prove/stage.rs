@@ -1,0 +1,230 @@
+//! Turns closed windows into assembled batches.
+
+use std::sync::Arc;
+
+use circuits::shapes::Statement;
+use journal::{Medium, ReadError, Reader};
+use model::{BatchNumber, ChainScope, Position};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use statement::batch::GroupHeader;
+use statement::scope;
+use thiserror::Error;
+
+use super::{ProverKeys, ProverKeysError};
+use crate::stages::batch::{BatchPlan, JournalSpan, PlanError, ProvenBatch, assemble, plan};
+use crate::window::{Assembled, ClosedWindow, OperationScope};
+
+/// What every batch is bound to.
+#[derive(Clone)]
+pub struct BatcherConfig {
+    /// Chain and contract.
+    pub scope: ChainScope,
+    /// What operations are judged against.
+    pub operations: OperationScope,
+    /// Version of the verifying keys.
+    pub key_version: u32,
+    /// Blinds the edges between chunks: the operator's secret.
+    pub edge_secret: [u8; 32],
+}
+
+/// Where the chain of batches stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tip {
+    /// Last assembled batch.
+    pub number: BatchNumber,
+    /// Hash of its header; the genesis hash before the first.
+    pub header_hash: [u8; 32],
+    /// Journal group that holds its close; 0 before the first.
+    pub group: u64,
+}
+
+/// A window that was closed and assembled before a restart.
+#[derive(Clone, Copy, Debug)]
+pub struct SkippedWindow {
+    /// Its number.
+    pub number: BatchNumber,
+    /// Journal group that holds its close.
+    pub group: u64,
+}
+
+/// A step of the stage, for progress bars and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// A batch is laid out.
+    Planned {
+        /// Which.
+        number: u64,
+        /// C1 chunks to prove.
+        operations: usize,
+        /// C2 chunks to prove.
+        claims: usize,
+    },
+    /// A chunk is proven.
+    Proven {
+        /// Which batch.
+        number: u64,
+        /// 1 for C1, 2 for C2.
+        circuit: u8,
+        /// How long it took, milliseconds.
+        millis: u64,
+    },
+    /// The batch is assembled and stored.
+    Assembled {
+        /// Which.
+        number: u64,
+    },
+}
+
+/// Where assembled batches go and progress is told.
+pub trait BatchSink: Send + 'static {
+    /// Stores a batch so that a restart finds it. Called in order of numbers.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being stored; the stage stops.
+    fn assembled(
+        &mut self,
+        batch: Assembled,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+    /// Takes notice of a step.
+    fn progress(&mut self, progress: Progress);
+}
+
+/// Why a window cannot become a batch. Fatal: order is forced, so nothing later can settle.
+#[derive(Debug, Error)]
+pub enum BatcherError {
+    /// A window out of order.
+    #[error("expected window {expected}, found {found}")]
+    Order {
+        /// Number expected.
+        expected: u64,
+        /// Number found.
+        found: u64,
+    },
+    /// The window does not fulfil the statements.
+    #[error("window {number} cannot be laid out")]
+    Plan {
+        /// Which.
+        number: u64,
+        /// Why.
+        source: PlanError,
+    },
+    /// A chunk was not proven.
+    #[error("a chunk of batch {number} cannot be proven")]
+    Prove {
+        /// Which batch.
+        number: u64,
+        /// Why.
+        source: ProverKeysError,
+    },
+    /// The journal cannot be read.
+    #[error("the journal groups of the batch cannot be read")]
+    Journal(#[from] ReadError),
+    /// The batch cannot be stored.
+    #[error("batch {number} cannot be stored")]
+    Store {
+        /// Which.
+        number: u64,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// The stage. Fed window by window; keeps the tip of the chain of headers.
+pub struct Batcher<M, S> {
+    config: BatcherConfig,
+    keys: Arc<ProverKeys>,
+    journal: Reader<M>,
+    sink: S,
+    tip: Tip,
+    entropy: StdRng,
+}
+
+impl<M: Medium, S: BatchSink> Batcher<M, S> {
+    /// Continues after `tip`. `seed` must come from the operating system: it blinds the proofs.
+    pub fn new(
+        config: BatcherConfig,
+        keys: Arc<ProverKeys>,
+        journal: Reader<M>,
+        sink: S,
+        tip: Tip,
+        seed: [u8; 32],
+    ) -> Batcher<M, S> {
+        Batcher { config, keys, journal, sink, tip, entropy: StdRng::from_seed(seed) }
+    }
+
+    /// Lays out, proves, assembles and stores the next window.
+    ///
+    /// # Errors
+    /// [`BatcherError`]; nothing is stored then.
+    pub fn window(&mut self, window: &ClosedWindow) -> Result<(), BatcherError> {
+        let number = window.contents.number.0;
+        let expected = self.tip.number.0 + 1;
+        if number != expected {
+            return Err(BatcherError::Order { expected, found: number });
+        }
+        let plan = plan(
+            &window.contents,
+            self.config.scope,
+            &self.config.operations,
+            self.config.key_version,
+            self.keys.capacities(),
+            &self.config.edge_secret,
+        );
+        let plan = plan.map_err(|source| BatcherError::Plan { number, source })?;
+        let (operations, claims) = (plan.operations.len(), plan.claims.len());
+        self.sink.progress(Progress::Planned { number, operations, claims });
+        let proven = self.prove(window, plan)?;
+        let span = self.span(window)?;
+        let previous = self.tip.header_hash;
+        let assembled = assemble(&proven, previous, self.config.key_version, span);
+        let header_hash = scope::header_hash(&assembled.public.header);
+        let stored = self.sink.assembled(assembled);
+        stored.map_err(|source| BatcherError::Store { number, source })?;
+        self.tip = Tip { number: window.contents.number, header_hash, group: window.group };
+        self.sink.progress(Progress::Assembled { number });
+        Ok(())
+    }
+
+    fn prove(
+        &mut self,
+        window: &ClosedWindow,
+        plan: BatchPlan,
+    ) -> Result<ProvenBatch, BatcherError> {
+        let number = window.contents.number.0;
+        let mut one = |circuit, statement: Statement<'_>| {
+            let begun = std::time::Instant::now();
+            let proven = self.keys.prove(statement, &mut self.entropy);
+            let proven = proven.map_err(|source| BatcherError::Prove { number, source })?;
+            let millis = begun.elapsed().as_millis() as u64;
+            self.sink.progress(Progress::Proven { number, circuit, millis });
+            Ok::<_, BatcherError>(proven)
+        };
+        let mut operation_proofs = Vec::with_capacity(plan.operations.len());
+        for (chunk, inputs) in &plan.operations {
+            operation_proofs.push(one(1, Statement::C1(inputs, chunk))?);
+        }
+        let mut claim_proofs = Vec::with_capacity(plan.claims.len());
+        for (chunk, inputs) in &plan.claims {
+            claim_proofs.push(one(2, Statement::C2(inputs, chunk))?);
+        }
+        let contents = window.contents.as_ref().clone();
+        Ok(ProvenBatch { contents, plan, operation_proofs, claim_proofs })
+    }
+
+    /// The journal groups after the previous close, up to the one that holds this close.
+    fn span(&self, window: &ClosedWindow) -> Result<JournalSpan, ReadError> {
+        let mut groups = Vec::new();
+        for number in self.tip.group + 1..=window.group {
+            let group = self.journal.group(number)?;
+            groups.push(GroupHeader {
+                number,
+                first: Position(group.first),
+                last: Position(group.last),
+                content: group.digest,
+            });
+        }
+        Ok(JournalSpan { hash: window.journal_hash, groups })
+    }
+}

@@ -1,0 +1,303 @@
+//! Does what was decided: one durable write or one request each.
+
+use alloy::consensus::TxEip1559;
+use alloy::primitives::{B256, TxKind};
+use alloy::providers::Provider as _;
+use alloy::rpc::types::{Log, TransactionReceipt};
+use alloy::sol_types::SolEvent as _;
+use l1_contracts::{EdgeError, Settlement};
+use model::{BatchNumber, Millis};
+use statement::batch::PublicFile;
+
+use super::error::transport;
+use super::fees::{self, Fees};
+use super::{Action, SettleError, Settler, Step, View};
+use crate::folder::store::{OutboxRow, OutboxState, Settled, StoreError};
+
+/// Most bytes of calldata: below the 128 KiB of a transaction that nodes relay.
+const CALLDATA_BYTES_MAX: usize = 120 * 1024;
+
+/// A batch and where it was settled, or that it is not.
+type Change = (BatchNumber, Option<Settled>);
+
+impl Settler {
+    pub(super) async fn act(&mut self, view: &View, action: Action) -> Result<Step, SettleError> {
+        let poll = Step::Wait(view.now.plus(self.config.poll_ms));
+        let done = match action {
+            Action::Idle => return Ok(poll),
+            Action::Wait(until) => return Ok(Step::Wait(until)),
+            Action::Adopt => self.adopt(view).await?,
+            Action::Build { first, last } => self.build(view, first, last).await?,
+            Action::Send(nonce) => self.send(view.now, nonce).await?,
+            Action::Replace(nonce) => self.replace(view.now, nonce).await?,
+            Action::Record(nonce) => self.record(nonce).await?,
+            Action::Reopen(nonce) => self.reopen(nonce)?,
+            Action::Finish(nonce) => self.finish(nonce)?,
+            Action::Void(nonce) => self.void(nonce)?,
+            Action::Failed(nonce) => {
+                self.void(nonce)?;
+                return Err(SettleError::Failed { nonce });
+            }
+        };
+        Ok(if done { Step::Did(action) } else { poll })
+    }
+
+    fn row(&self, nonce: u64) -> Result<OutboxRow, SettleError> {
+        let missing = StoreError::Missing { what: "outbox", key: nonce };
+        Ok(self.store.outbox(nonce)?.ok_or(missing)?)
+    }
+
+    /// Asks the contract's events about every batch on which store and contract differ. False if
+    /// the store lacks those batches, as after it was lost: they are being made anew.
+    async fn adopt(&self, view: &View) -> Result<bool, SettleError> {
+        let mut changes: Vec<Change> =
+            (view.settled + 1..=view.recorded).map(|n| (BatchNumber(n), None)).collect();
+        for event in self.edge.settled().await? {
+            let number = event.header.number;
+            if number.0 <= view.recorded || self.store.batch(number)?.is_none() {
+                continue;
+            }
+            self.check_ours(number, event.header_hash)?;
+            let receipt = self.edge.provider().get_transaction_receipt(event.transaction).await;
+            let gas = receipt.map_err(transport)?.map_or(0, |receipt| receipt.gas_used);
+            let (transaction, block) = (event.transaction.0, event.block);
+            let lateness_ms = event.lateness_ms;
+            changes.push((number, Some(Settled { transaction, block, lateness_ms, gas })));
+        }
+        self.store.mark_settled(&changes)?;
+        Ok(!changes.is_empty())
+    }
+
+    fn check_ours(&self, number: BatchNumber, header_hash: [u8; 32]) -> Result<(), SettleError> {
+        match self.store.batch(number)? {
+            Some(row) if row.header_hash == header_hash => Ok(()),
+            _ => Err(SettleError::Diverged { number: number.0 }),
+        }
+    }
+
+    /// Simulates, signs and writes; false if the chain's clock is behind.
+    async fn build(&mut self, view: &View, first: u64, last: u64) -> Result<bool, SettleError> {
+        let Some((files, gas_limit)) = self.affordable(first, last).await? else {
+            return Ok(false);
+        };
+        // A chain's node may lag behind the outbox.
+        let after_pending = view.rows.iter().map(|row| row.nonce + 1).max().unwrap_or(0);
+        let nonce = view.account_nonce.max(after_pending);
+        let fees = self.asked_fees().await?.limited(self.config.fee_wei_max);
+        let deployment = self.edge.deployment();
+        let transaction = TxEip1559 {
+            chain_id: deployment.chain_id,
+            nonce,
+            gas_limit,
+            max_fee_per_gas: fees.max,
+            max_priority_fee_per_gas: fees.tip.min(fees.max),
+            to: TxKind::Call(deployment.settlement),
+            input: self.edge.calldata(&files),
+            ..TxEip1559::default()
+        };
+        let (hash, signed) = fees::sign(&self.signer, transaction)?;
+        let last = first + files.len() as u64 - 1;
+        let (replaced, state) = (Vec::new(), OutboxState::Built);
+        let row = OutboxRow { first, last, hash, signed, replaced, state };
+        self.store.outbox_put(nonce, &row)?;
+        Ok(true)
+    }
+
+    /// As many of the batches as fit one transaction, and its gas limit: a quarter above what the
+    /// simulation took. `None` if the chain's clock is behind.
+    async fn affordable(
+        &self,
+        first: u64,
+        mut last: u64,
+    ) -> Result<Option<(Vec<PublicFile>, u64)>, SettleError> {
+        let mut files = self.files(first, last)?;
+        loop {
+            let fewer = last > first;
+            let found = match self.edge.simulate(&files).await {
+                Ok(gas) => gas.saturating_add(gas / 4),
+                Err(EdgeError::Refused { reason }) if reason.starts_with("WindowNotOver") => {
+                    return Ok(None);
+                }
+                Err(EdgeError::Refused { reason }) => {
+                    return Err(SettleError::Refused { first, last, reason });
+                }
+                // The node answered, but not with gas: perhaps it is too much for one transaction.
+                Err(EdgeError::Transport(error)) if fewer && error.as_error_resp().is_some() => {
+                    u64::MAX
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let max = self.config.gas_max;
+            if found <= max && self.edge.calldata(&files).len() <= CALLDATA_BYTES_MAX {
+                return Ok(Some((files, found)));
+            }
+            if !fewer {
+                return Err(SettleError::TooDear { number: first, max, found });
+            }
+            last = first + (last - first) / 2;
+            files.truncate((last - first + 1) as usize);
+        }
+    }
+
+    fn files(&self, first: u64, last: u64) -> Result<Vec<PublicFile>, SettleError> {
+        let file = |number| {
+            let missing = StoreError::Missing { what: "batches", key: number };
+            let bytes = self.store.public_bytes(BatchNumber(number))?.ok_or(missing)?;
+            let file = PublicFile::from_bytes(&bytes);
+            file.map_err(|source| SettleError::Batch { number, source })
+        };
+        (first..=last).map(file).collect()
+    }
+
+    async fn asked_fees(&self) -> Result<Fees, SettleError> {
+        let asked = self.edge.provider().estimate_eip1559_fees().await.map_err(transport)?;
+        Ok(Fees { max: asked.max_fee_per_gas, tip: asked.max_priority_fee_per_gas })
+    }
+
+    async fn send(&mut self, now: Millis, nonce: u64) -> Result<bool, SettleError> {
+        let mut row = self.row(nonce)?;
+        self.metrics.settle_sends_total.inc();
+        if let Err(error) = self.edge.provider().send_raw_transaction(&row.signed).await {
+            let Some(payload) = error.as_error_resp() else { return Err(transport(error)) };
+            let reason = payload.message.to_string();
+            match refusal(&reason) {
+                Refusal::Known => (),
+                Refusal::Fees => {
+                    self.underpriced = Some(nonce);
+                    return Err(SettleError::NotTaken { nonce, reason });
+                }
+                Refusal::Other => return Err(SettleError::NotTaken { nonce, reason }),
+            }
+        }
+        let times = match row.state {
+            OutboxState::Sent { times, .. } => times.saturating_add(1),
+            _ => 1,
+        };
+        row.state = OutboxState::Sent { at: now, times };
+        self.store.outbox_update(nonce, &row, &[])?;
+        self.sent = Some(nonce);
+        Ok(true)
+    }
+
+    async fn replace(&mut self, now: Millis, nonce: u64) -> Result<bool, SettleError> {
+        let mut row = self.row(nonce)?;
+        if row.replaced.len() >= self.config.replacements_max {
+            self.underpriced = None;
+            return self.send(now, nonce).await;
+        }
+        let mut transaction = fees::decode(&row.signed).ok_or(SettleError::Outbox { nonce })?;
+        let old =
+            Fees { max: transaction.max_fee_per_gas, tip: transaction.max_priority_fee_per_gas };
+        let raised = Fees::replacing(old, self.asked_fees().await?, self.config.fee_wei_max)?;
+        transaction.max_fee_per_gas = raised.max;
+        transaction.max_priority_fee_per_gas = raised.tip;
+        row.replaced.push(row.hash);
+        (row.hash, row.signed) = fees::sign(&self.signer, transaction)?;
+        row.state = OutboxState::Built;
+        self.store.outbox_update(nonce, &row, &[])?;
+        self.metrics.settle_replacements_total.inc();
+        self.underpriced = None;
+        Ok(true)
+    }
+
+    async fn record(&mut self, nonce: u64) -> Result<bool, SettleError> {
+        let mut row = self.row(nonce)?;
+        // Gone again since it was seen: the next look says so.
+        let Some((receipt, block, block_hash)) = self.receipt(&row).await? else { return Ok(true) };
+        let settled = self.settled_by(nonce, &row, &receipt, block)?;
+        let (hash, block_hash) = (receipt.transaction_hash.0, block_hash.0);
+        row.state = OutboxState::Mined { hash, block, block_hash };
+        self.store.outbox_update(nonce, &row, &settled)?;
+        self.metrics.settle_gas_total.inc_by(receipt.gas_used);
+        self.metrics.batches_settled_total.inc_by(settled.len() as u64);
+        for lateness_ms in settled.iter().filter_map(|(_, s)| s.map(|s| s.lateness_ms)) {
+            self.metrics.settle_lateness_seconds.observe(lateness_ms as f64 / 1000.0);
+        }
+        Ok(true)
+    }
+
+    /// What the receipt's events say: exactly the row's batches, with our headers.
+    fn settled_by(
+        &self,
+        nonce: u64,
+        row: &OutboxRow,
+        receipt: &TransactionReceipt,
+        block: u64,
+    ) -> Result<Vec<Change>, SettleError> {
+        let contract = self.edge.deployment().settlement;
+        let logs = receipt.logs().iter().filter(|log| log.inner.address == contract);
+        let mut changes = Vec::new();
+        for (number, header_hash, lateness_ms) in logs.filter_map(settled_event) {
+            self.check_ours(number, header_hash)?;
+            let (transaction, gas) = (receipt.transaction_hash.0, receipt.gas_used);
+            changes.push((number, Some(Settled { transaction, block, lateness_ms, gas })));
+        }
+        let (first, last) = (row.first, row.last);
+        if !changes.iter().map(|(number, _)| number.0).eq(first..=last) {
+            return Err(SettleError::NotSettled { nonce, first, last });
+        }
+        Ok(changes)
+    }
+
+    fn reopen(&mut self, nonce: u64) -> Result<bool, SettleError> {
+        let mut row = self.row(nonce)?;
+        row.state = OutboxState::Built;
+        let unsettled: Vec<Change> =
+            (row.first..=row.last).map(|number| (BatchNumber(number), None)).collect();
+        self.store.outbox_update(nonce, &row, &unsettled)?;
+        self.metrics.settle_removed_total.inc();
+        self.sent = None;
+        Ok(true)
+    }
+
+    fn finish(&mut self, nonce: u64) -> Result<bool, SettleError> {
+        let mut row = self.row(nonce)?;
+        let OutboxState::Mined { hash, block, .. } = row.state else {
+            return Err(SettleError::Outbox { nonce });
+        };
+        row.state = OutboxState::Final { hash, block };
+        // Nothing of it is needed again; hash and range stay for who asks.
+        row.signed = Vec::new();
+        self.store.outbox_update(nonce, &row, &[])?;
+        Ok(true)
+    }
+
+    fn void(&mut self, nonce: u64) -> Result<bool, SettleError> {
+        let mut row = self.row(nonce)?;
+        row.state = OutboxState::Void;
+        self.store.outbox_update(nonce, &row, &[])?;
+        Ok(true)
+    }
+}
+
+/// Number, header hash and lateness of a `BatchSettled` event.
+fn settled_event(log: &Log) -> Option<(BatchNumber, [u8; 32], u64)> {
+    let event = Settlement::BatchSettled::decode_log(&log.inner).ok()?;
+    let number = BatchNumber(event.header.number.try_into().ok()?);
+    let header_hash: B256 = event.headerHash;
+    Some((number, header_hash.0, event.lateness.try_into().ok()?))
+}
+
+/// What a node means that does not take a transaction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Refusal {
+    /// It has it, or it is mined: the next look tells.
+    Known,
+    /// It wants higher fees.
+    Fees,
+    /// Anything else.
+    Other,
+}
+
+/// Nodes say it in words only; these are those of geth, which the others follow.
+fn refusal(reason: &str) -> Refusal {
+    let reason = reason.to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
+    if says(&["already known", "known transaction", "already imported", "nonce too low"]) {
+        Refusal::Known
+    } else if says(&["underpriced", "less than block base fee", "fee too low"]) {
+        Refusal::Fees
+    } else {
+        Refusal::Other
+    }
+}
