@@ -1,8 +1,9 @@
-//! Repository rules. `edges`: which crate may know which. `manifests`: one list of versions and
+//! Repository rules. `circles`: which module may know which. `edges`: which crate may know which. `manifests`: one list of versions and
 //! features, nothing declared in vain. `weight`: what a program must not link. `tidy`: what a text
 //! must not hold. `functions`: what the code must not do.
 
 mod cargo;
+mod circles;
 mod code;
 mod edges;
 mod functions;
