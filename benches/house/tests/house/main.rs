@@ -1,7 +1,7 @@
 //! Repository rules. `edges`: which crate may know which. `circles`: which module may know which.
-//! `manifests`: one list of versions and features, nothing declared in vain. `weight`: what a program
-//! must not link. `tidy`: what a text must not hold. `functions`: what the code must not do.
-//! `signatures`: what a function takes and gives.
+//! `manifests`: one list of versions and features, nothing declared in vain. `weight`: what a
+//! program must not link. `tidy`: what a text must not hold. `functions`: what the code must not
+//! do. `signatures`: what a function takes and gives.
 
 mod cargo;
 mod circles;
