@@ -6,7 +6,7 @@ use clap::Args;
 use model::ExitCode;
 use sequencer::demo::{DemoOptions, demo as play};
 
-use super::{Outcome, failed, log_to_stderr, runtime};
+use super::outcome::{Outcome, failed, log_to_stderr, runtime};
 
 /// See `Command::Demo`.
 #[derive(Args)]

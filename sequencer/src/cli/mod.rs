@@ -2,6 +2,7 @@
 
 mod demo;
 mod node;
+mod outcome;
 mod registry;
 
 use std::path::PathBuf;
@@ -64,9 +65,6 @@ enum ConfigCommand {
     },
 }
 
-/// What a command ends with: an exit code, and why if it is not 0.
-type Outcome = Result<(), (ExitCode, anyhow::Error)>;
-
 /// Parses and runs; errors go to stderr with their causes.
 pub(crate) fn main() -> process::ExitCode {
     let cli = Cli::parse();
@@ -89,23 +87,4 @@ pub(crate) fn main() -> process::ExitCode {
             code.number().into()
         }
     }
-}
-
-/// The log on stderr; `RUST_LOG`-like filters are not read: level info, errors with stages.
-fn log_to_stderr(level: tracing::Level) {
-    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
-    log.with_target(false).init();
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime, (ExitCode, anyhow::Error)> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|error| (ExitCode::Unavailable, error.into()))
-}
-
-fn failed<E: Into<anyhow::Error>>(error: E) -> (ExitCode, anyhow::Error) {
-    (ExitCode::Failed, error.into())
-}
-
-fn usage<E: Into<anyhow::Error>>(error: E) -> (ExitCode, anyhow::Error) {
-    (ExitCode::Usage, error.into())
 }

@@ -11,7 +11,7 @@ use sequencer::folder::layout::Layout;
 use sequencer::node::Node;
 use sequencer::node::setup;
 
-use super::{Outcome, failed, log_to_stderr, runtime, usage};
+use super::outcome::{Outcome, failed, log_to_stderr, runtime, usage};
 
 /// Which node.
 #[derive(Args)]

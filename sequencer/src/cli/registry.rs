@@ -15,7 +15,7 @@ use sequencer::node::setup::certificates_valid;
 use serde_json::Value;
 use wire::{RegistryChange, RegistryKey, RegistryRecord, Role};
 
-use super::{Outcome, failed, runtime, usage};
+use super::outcome::{Outcome, failed, runtime, usage};
 
 /// The node whose registry is meant.
 #[derive(Args)]
