@@ -154,7 +154,7 @@ pub const ADMIN: &[Unserved] = &[
         status: 0,
         code: "[the rule that the change breaks]",
         meaning: "The registry refuses the change; nothing is changed.",
-        what_to_do: "Register first what the change names, such as its organisation.",
+        what_to_do: "Look with `sequencer KIND list` which ids stand and have not ended.",
     },
     Unserved {
         requests: ANY,

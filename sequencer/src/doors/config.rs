@@ -51,7 +51,7 @@ settings! {
         released_frames_max: usize = 1024; "frames", range(1, 65_536) => {
             sets: "Most frames that one access releases.",
             memory: "8 bytes each.",
-            at_limit: "RELEASED_AT_LIMIT",
+            at_limit: "The oldest ones are released; a request for a later data period gets the rest.",
         }
         limits: IngestConfig = IngestConfig::default(); "section", SECTION => {
             sets: "Limits of the QUIC server and of each connection.",
@@ -254,7 +254,13 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::fmt::Write as _;
+
+    use serde_json::Value;
+
     use super::*;
+    use crate::setting::Applies;
 
     fn parse(text: &str) -> Result<Config, String> {
         let config: Config = toml::from_str(text).map_err(|error| error.to_string())?;
@@ -276,11 +282,160 @@ mod tests {
             ("[batch]\nclaims_shape = \"c9\"", "batch.claims_shape"),
             ("[http]\nlisten = \"0.0.0.0:80\"", "http.listen"),
             ("[ingest]\nserver_names = []", "ingest.server_names"),
+            ("[ingest.limits]\nkeep_alive_ms = 30000", "ingest.limits.keep_alive_ms"),
+            ("[settle]\nbatches_max = 0", "settle.batches_max"),
             ("[nonsense]", "nonsense"),
         ];
         for (text, named) in cases {
             let error = parse(text).expect_err(text);
             assert!(error.contains(named), "{error} does not name {named}");
         }
+    }
+
+    /// Every number with a range is refused one beside it: no section is left unchecked.
+    #[test]
+    fn every_range_holds_on_both_sides() {
+        let default = serde_json::to_value(Config::default()).unwrap();
+        let is_refused = |path: &str, found: u64| {
+            let mut config = default.clone();
+            let pointer = format!("/{}", path.replace('.', "/"));
+            *config.pointer_mut(&pointer).expect(path) = found.into();
+            let config = serde_json::from_value::<Config>(config);
+            // What does not fit the field's type is refused when it is read.
+            config.map_or(true, |config| config.check().is_err())
+        };
+        for row in Config::settings() {
+            let Allowed::Range { least, most } = row.allowed else { continue };
+            let outside = [least.checked_sub(1), most.checked_add(1)];
+            for found in outside.into_iter().flatten() {
+                assert!(is_refused(row.path, found), "{} = {found}", row.path);
+            }
+            // A keep-alive is further bounded by the idle timeout.
+            if row.path != "ingest.limits.keep_alive_ms" {
+                assert!(!is_refused(row.path, most), "{} = {most}", row.path);
+            }
+        }
+    }
+
+    /// Paths and values of everything below `value` that is no section.
+    fn keys(path: &str, value: &Value, found: &mut Vec<(String, Value)>) {
+        let Value::Object(section) = value else {
+            return found.push((path.to_owned(), value.clone()));
+        };
+        for (key, value) in section {
+            let dot = if path.is_empty() { "" } else { "." };
+            keys(&format!("{path}{dot}{key}"), value, found);
+        }
+    }
+
+    fn defaults() -> Vec<(String, Value)> {
+        let mut found = Vec::new();
+        keys("", &serde_json::to_value(Config::default()).unwrap(), &mut found);
+        found
+    }
+
+    #[test]
+    fn every_key_of_the_file_has_a_row_and_every_row_a_key() {
+        let file: BTreeSet<String> = defaults().into_iter().map(|(key, _)| key).collect();
+        let rows = Config::settings();
+        let named: BTreeSet<String> = rows.iter().map(|row| row.path.to_owned()).collect();
+        assert_eq!(file, named);
+        assert_eq!(named.len(), rows.len(), "a key has two rows");
+    }
+
+    fn allowed(row: &Setting) -> String {
+        match row.allowed {
+            Allowed::Words(words) => words.into(),
+            Allowed::Range { least, most: u64::MAX } => format!("{least} or more"),
+            Allowed::Range { least, most } => format!("{least} to {most}"),
+        }
+    }
+
+    fn page() -> String {
+        let mut page = String::from(
+            "# Configuration\n\n\
+             Generated from the `settings!` of `sequencer/src`; rewritten by\n\
+             `UPDATE=1 cargo test --release -p sequencer --lib config`.\n\n\
+             The file is `node.toml` in the node's folder; `sequencer init` writes it with every\n\
+             default, and `sequencer config check` prints what holds. Unknown keys are refused.\n\n\
+             No value is live: a node reads the file once, when it starts. *restart*: takes effect\n\
+             at the next `sequencer run`. *init*: goes into what `sequencer init` makes, so a\n\
+             changed value needs that part of the folder removed and made again. *deploy*: goes\n\
+             into the contract; a deployed node refuses another value.\n",
+        );
+        let defaults = defaults();
+        let mut section = "";
+        for row in Config::settings() {
+            let own = row.path.rsplit_once('.').map_or("", |(section, _)| section);
+            if own != section {
+                section = own;
+                let head = "| key | default | unit | accepted | takes effect |\n\
+                            | --- | --- | --- | --- | --- |";
+                let _ = write!(page, "\n## `[{section}]`\n");
+                let _ = write!(page, "\n{head}\n");
+                for row in Config::settings() {
+                    if row.path.rsplit_once('.').is_some_and(|(own, _)| own == section) {
+                        page += &line(&row, &defaults);
+                    }
+                }
+                page.push('\n');
+            }
+            page += &words(&row);
+        }
+        page
+    }
+
+    fn line(row: &Setting, defaults: &[(String, Value)]) -> String {
+        let default = defaults.iter().find(|(key, _)| key == row.path).map(|(_, value)| value);
+        let default = match default.expect("every row has a key") {
+            Value::Null => "none".into(),
+            value => format!("`{value}`"),
+        };
+        let applies = match row.applies {
+            Applies::Restart => "restart",
+            Applies::Init => "init",
+            Applies::Deploy => "deploy",
+        };
+        let (key, unit, allowed) = (row.key(), row.unit, allowed(row));
+        format!("| `{key}` | {default} | {unit} | {allowed} | {applies} |\n")
+    }
+
+    /// What the table has no room for.
+    fn words(row: &Setting) -> String {
+        let mut words = format!("* `{}`: {}", row.key(), row.meaning);
+        for (what, text) in [("Memory", row.memory), ("At the limit", row.at_limit)] {
+            if !text.is_empty() {
+                let _ = write!(words, " *{what}*: {text}");
+            }
+        }
+        wrapped(&words)
+    }
+
+    /// Wrapped at 100 columns, further lines indented as part of the bullet.
+    fn wrapped(text: &str) -> String {
+        let (mut out, mut column) = (String::new(), 0);
+        for word in text.split(' ') {
+            if column > 0 && column + 1 + word.len() > 100 {
+                out += "\n ";
+                column = 1;
+            }
+            if column > 0 {
+                out.push(' ');
+                column += 1;
+            }
+            out += word;
+            column += word.len();
+        }
+        out + "\n"
+    }
+
+    #[test]
+    fn the_page_lists_every_key() {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&path, page()).unwrap();
+        }
+        let found = std::fs::read_to_string(&path).expect("the page is committed");
+        assert!(found == page(), "{} differs; run with UPDATE=1", path.display());
     }
 }

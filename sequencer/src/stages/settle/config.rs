@@ -33,7 +33,7 @@ settings! {
         }
         fee_wei_max: u64 = 1_000_000_000_000; "wei", range(1, 1_000_000_000_000_000_000) => {
             sets: "Highest fee offered for a unit of gas: 1,000 gwei.",
-            at_limit: "The settler waits until the chain asks less.",
+            at_limit: "An offer is cut to it; a replacement that needs more is tried again later.",
         }
         gas_max: u64 = 16_000_000; "gas", range(100_000, 1_000_000_000) => {
             sets: "Most gas of one transaction, below the limit of EIP-7825.",
