@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use model::{ClaimKind, Digest, PatientIndex, Position, RejectCode, Sequence, StreamHandle};
+use model::{
+    ClaimKind, Digest, PatientIndex, Position, RejectCode, Sequence, StreamHandle, with_causes,
+};
 use tokio::sync::mpsc::{OwnedPermit, Receiver, Sender, channel};
 use wire::{
     Credit, Frame, FrameEntry, RequestId, ServerConfig, ServerSession, SignedReceipt, StreamKey,
@@ -154,7 +156,7 @@ impl Session {
     }
 
     pub(super) fn unreadable(&mut self, error: &AgainError) {
-        tracing::error!(error = %Chain(error), "the journal does not serve a stored group");
+        tracing::error!(error = with_causes(error), "the journal does not serve a stored group");
         self.wire.close(RejectCode::Unavailable);
     }
 
@@ -192,20 +194,5 @@ pub(super) fn code_of(outcome: &Outcome) -> RejectCode {
         Ok(Answer::Refused(rejected)) => rejected.code,
         Ok(_) => RejectCode::Unavailable,
         Err(error) => error.code(),
-    }
-}
-
-/// An error with its causes, in one line.
-pub(in crate::stages::ingest) struct Chain<'a>(&'a dyn std::error::Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
     }
 }
