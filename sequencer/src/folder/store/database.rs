@@ -33,11 +33,14 @@ impl Store {
         files::make_folder(folder)?;
         let database = Database::create(folder.join("store.redb")).map_err(StoreError::opening)?;
         let store = Store { database, folder: folder.to_path_buf() };
+        // Opening a table in a write transaction makes it: a reader would fail on one that is
+        // missing.
         store.write(|tx| {
             tx.open_table(BATCHES).map_err(db)?;
             tx.open_table(OUTBOX).map_err(db)?;
             settle_meta(tx, "format", &FORMAT.to_be_bytes(), |found| StoreError::Format {
                 expected: FORMAT,
+                // A version of another length is none that this program ever wrote.
                 found: found.try_into().map_or(u64::MAX, u64::from_be_bytes),
             })
         })?;
@@ -64,6 +67,7 @@ impl Store {
     /// [`StoreError`] if not.
     pub fn probe(&self) -> Result<(), StoreError> {
         self.write(|tx| {
+            // A commit of its own: only a sync that succeeds shows that the disk takes one.
             let mut meta = tx.open_table(META).map_err(db)?;
             meta.insert("probe", [].as_slice()).map_err(db)?;
             Ok(())
@@ -75,6 +79,9 @@ impl Store {
         change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let mut tx = self.database.begin_write().map_err(db)?;
+        // What is answered or sent next relies on this row: it is on the disk before that. Two
+        // phases, so that a crash in the middle is seen without trusting a checksum over the last
+        // commit.
         tx.set_durability(Durability::Immediate).map_err(db)?;
         tx.set_two_phase_commit(true);
         let changed = change(&tx)?;
