@@ -44,8 +44,8 @@ enum Command {
     /// Configuration, certificate authority, server certificate and secrets; what is there already
     /// stays as it is.
     Init(node::InitArgs),
-    /// Puts keys and contract on the base chain, for operators: `sequencer deploy --registrar 0x..`,
-    /// then `sequencer run`.
+    /// Puts keys and contract on the base chain, for operators: `sequencer deploy --registrar
+    /// 0x..`, then `sequencer run`.
     ///
     /// Deploys to the configured chain, from the settlement account that `sequencer init` named,
     /// and writes the deployment file.

@@ -100,7 +100,8 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
     config.chain.rpc = args.rpc.or(config.chain.rpc);
     let folder = args.config.parent().unwrap_or(Path::new(".")).to_path_buf();
     let layout = Layout::new(&folder);
-    // Asked before the keys, which may take minutes to make, and before a chain is made for nothing.
+    // Asked before the keys, which may take minutes to make, and before a chain is made for
+    // nothing.
     if !layout.deployment().exists() {
         let (folder, path) = (folder.display(), layout.deployment());
         let path = path.display();

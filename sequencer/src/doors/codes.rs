@@ -161,7 +161,7 @@ pub const ADMIN: &[Unserved] = &[
         status: 0,
         code: "[too many items wait, or the writer stopped or failed]",
         meaning: "The node takes the request not now, or not any more.",
-        what_to_do: "If too many wait, ask again; otherwise read the node's log and start it again.",
+        what_to_do: "If too many wait, ask again; otherwise read the log and start the node again.",
     },
 ];
 

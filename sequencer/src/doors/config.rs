@@ -51,7 +51,7 @@ settings! {
         released_frames_max: usize = 1024; "frames", range(1, 65_536) => {
             sets: "Most frames that one access releases.",
             memory: "8 bytes each.",
-            at_limit: "The oldest ones are released; a request for a later data period gets the rest.",
+            at_limit: "The oldest ones are released; asking for a later data period gets the rest.",
         }
         limits: IngestConfig = IngestConfig::default(); "section", SECTION => {
             sets: "Limits of the QUIC server and of each connection.",
@@ -358,8 +358,8 @@ mod tests {
              `UPDATE=1 cargo test --release -p sequencer --lib config`.\n\n\
              The file is `node.toml` in the node's folder; `sequencer init` writes it with every\n\
              default, and `sequencer config check` prints what holds. Unknown keys are refused.\n\n\
-             No value is live: a node reads the file once, when it starts. *restart*: takes effect\n\
-             at the next `sequencer run`. *init*: goes into what `sequencer init` makes, so a\n\
+             No value is live: a node reads the file once, when it starts. *restart*: holds\n\
+             from the next `sequencer run` on. *init*: goes into what `sequencer init` makes, so a\n\
              changed value needs that part of the folder removed and made again. *deploy*: goes\n\
              into the contract; a deployed node refuses another value.\n",
         );

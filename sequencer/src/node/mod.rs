@@ -46,7 +46,7 @@ use crate::stages::ledger::{
     Answer, Found, Item, LedgerAdmission, LedgerConfig, Query, Rejected, Status,
 };
 use crate::stages::prove::{Batcher, BatcherConfig, ProverKeys, Tip};
-use crate::stages::settle::{SettleConfig, Settler};
+use crate::stages::settle::{SettleConfig, Settler, SettlerParts};
 use crate::window::{ClosedWindow, OperationScope};
 
 /// How often the age of the open window is looked at.
@@ -305,14 +305,14 @@ fn start_tasks(
     core: &Core,
     common: &Common,
 ) -> Result<Vec<Task<()>>, NodeError> {
-    let settler = Settler::new(
-        opened.edge.clone(),
-        opened.store.clone(),
-        setup::settlement_signer(layout)?,
-        settle_config(config, opened.chain.embedded.is_some()),
-        common.watched.metrics().clone(),
-        common.clock.clone(),
-    );
+    let settler = Settler::new(SettlerParts {
+        edge: opened.edge.clone(),
+        store: opened.store.clone(),
+        signer: setup::settlement_signer(layout)?,
+        config: settle_config(config, opened.chain.embedded.is_some()),
+        metrics: common.watched.metrics().clone(),
+        clock: common.clock.clone(),
+    });
     let (wake, watched) = (common.wake.clone(), common.watched.clone());
     let settling = spawn_settler(settler, wake, common.stop.subscribe(), watched);
     Ok(vec![settling, spawn_windows(core, config.batch.close_after_ms, common)])

@@ -98,7 +98,8 @@ settings! {
             memory: "That many: the frames under way, over all sessions.",
             at_limit: "Gateways send no more until receipts come.",
         }
-        requests_max: usize = ServerLimits::default().requests_max; "requests", range(1, 1 << 16) => {
+        requests_max: usize = ServerLimits::default().requests_max;
+        "requests", range(1, 1 << 16) => {
             sets: "Most operations and requests of a connection under way.",
             memory: "8 bytes for each frame that a request releases.",
             at_limit: "A further one is rejected as busy.",

@@ -14,8 +14,8 @@ settings! {
         }
         resend_after_ms: u64 = 48_000; "milliseconds", range(100, 3_600_000) => {
             sets: "How long a sent transaction is waited for: four blocks.",
-            at_limit: "It is sent again if the chain's node lost it, otherwise replaced by a dearer \
-                       one.",
+            at_limit: "It is sent again if the chain's node lost it, otherwise replaced by one \
+                       that pays more.",
         }
         poll_ms: u64 = 2_000; "milliseconds", range(10, 600_000) => {
             sets: "How often the chain is asked. The embedded chain is asked every 50 ms.",

@@ -30,5 +30,5 @@ mod tests;
 
 pub use config::SettleConfig;
 pub use error::SettleError;
-pub use plan::{Action, Found, Row, View, next};
-pub use settler::{Settler, Step};
+pub use plan::{Action, OnChain, Row, View, next};
+pub use settler::{Settler, SettlerParts, Step};

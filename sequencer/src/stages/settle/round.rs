@@ -22,6 +22,7 @@ impl Settler {
         wake: Arc<Notify>,
         mut stop: watch::Receiver<bool>,
     ) -> Result<(), SettleError> {
+        // Asked before the first round: the contract takes batches from this account alone.
         let (expected, found) = (self.edge.deployment().sequencer, self.signer.address());
         if expected != found {
             return Err(SettleError::OtherKey { expected, found });
@@ -29,6 +30,7 @@ impl Settler {
         let mut failures = 0;
         loop {
             let round = tokio::select! {
+                // A stop that came during the last round is seen before the next one begins.
                 biased;
                 _ = stop.wait_for(|stop| *stop) => return Ok(()),
                 round = timeout(self.config.round_max(), self.step()) => round,
@@ -44,13 +46,16 @@ impl Settler {
                 }
                 Ok(Step::Wait(until)) => {
                     failures = 0;
-                    (self.pause(until), true)
+                    // A batch that is assembled meanwhile ends the wait.
+                    (self.pause_until(until), true)
                 }
                 Err(error) if error.is_transient() => {
                     failures += 1;
                     self.metrics.settle_retries_total.inc();
                     let error: &dyn std::error::Error = &error;
                     tracing::warn!(error, failures, "settling failed and is tried again");
+                    // Not woken by a new batch: each one would skip the pause that spares the
+                    // chain.
                     (self.config.pause_after(failures), false)
                 }
                 Err(error) => return Err(error),
@@ -75,7 +80,7 @@ impl Settler {
         self.act(&view, action).await
     }
 
-    fn pause(&self, until: Millis) -> Duration {
+    fn pause_until(&self, until: Millis) -> Duration {
         Duration::from_millis(until.since(self.clock.now()).clamp(1, self.config.poll_ms))
     }
 }

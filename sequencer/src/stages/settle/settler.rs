@@ -20,6 +20,22 @@ pub enum Step {
     Wait(Millis),
 }
 
+/// What a settler is made of.
+pub struct SettlerParts {
+    /// The contract on the base chain.
+    pub edge: Edge,
+    /// Batches and outbox.
+    pub store: Arc<Store>,
+    /// The account that the contract lets settle.
+    pub signer: PrivateKeySigner,
+    /// Limits and waits.
+    pub config: SettleConfig,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// The node's clock.
+    pub clock: Arc<dyn Clock>,
+}
+
 /// The stage. Everything that must survive a crash is in the store.
 pub struct Settler {
     pub(super) edge: Edge,
@@ -35,15 +51,9 @@ pub struct Settler {
 }
 
 impl Settler {
-    /// A settler for the edge's contract; `signer` is the account that the contract lets settle.
-    pub fn new(
-        edge: Edge,
-        store: Arc<Store>,
-        signer: PrivateKeySigner,
-        config: SettleConfig,
-        metrics: Arc<Metrics>,
-        clock: Arc<dyn Clock>,
-    ) -> Settler {
+    /// A settler that has sent nothing yet; what was sent before a crash it finds on the chain.
+    pub fn new(parts: SettlerParts) -> Settler {
+        let SettlerParts { edge, store, signer, config, metrics, clock } = parts;
         Settler { edge, store, signer, config, metrics, clock, sent: None, underpriced: None }
     }
 }

@@ -89,9 +89,14 @@ impl Bench {
     }
 
     fn settler_of(&self, store: Arc<Store>) -> Settler {
-        let config = SettleConfig::default();
-        let (metrics, clock) = (self.metrics.clone(), self.clock.clone());
-        Settler::new(self.edge.clone(), store, signer(), config, metrics, clock)
+        Settler::new(SettlerParts {
+            edge: self.edge.clone(),
+            store,
+            signer: signer(),
+            config: SettleConfig::default(),
+            metrics: self.metrics.clone(),
+            clock: self.clock.clone(),
+        })
     }
 
     fn rows(&self) -> Vec<OutboxRow> {
@@ -356,7 +361,7 @@ async fn a_nonce_that_the_account_used_otherwise_is_given_up() {
     let built = bench.rows()[0].clone();
     let mut other = fees::decode(&built.signed).unwrap();
     (other.input, other.to) = (Default::default(), signer().address().into());
-    let (hash, raw) = fees::sign(&signer(), other).unwrap();
+    let fees::Signed { hash, bytes: raw } = fees::sign(&signer(), other).unwrap();
     assert_eq!(hash, keccak256(&raw).0);
     bench.chain.send_raw(&raw).unwrap();
     let (done, _) = rounds(&mut bench.settler()).await;
