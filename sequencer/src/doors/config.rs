@@ -7,6 +7,7 @@ use model::limits::WINDOW_MS_MAX;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::stages::deliver::DeliverConfig;
 use crate::stages::ingest::{IngestConfig, LimitError};
 use crate::window::WindowLimits;
 
@@ -18,6 +19,8 @@ pub struct Config {
     pub ingest: IngestSection,
     /// The log.
     pub journal: JournalSection,
+    /// What may wait between the writer and those it delivers to.
+    pub deliver: DeliverConfig,
     /// Windows and shapes.
     pub batch: BatchSection,
     /// Proving keys.
@@ -196,6 +199,14 @@ impl Config {
         let released = self.ingest.released_frames_max as u64;
         within("ingest.released_frames_max", released, 1, 65_536)?;
         within("journal.queue_items_max", self.journal.queue_items_max as u64, 1, 1 << 20)?;
+        let deliver = &self.deliver;
+        for (key, found) in [
+            ("deliver.groups_max", deliver.groups_max),
+            ("deliver.session_receipts_max", deliver.session_receipts_max),
+            ("deliver.windows_max", deliver.windows_max),
+        ] {
+            within(key, found as u64, 1, 65_536)?;
+        }
         for (key, found) in [
             ("batch.operations_shape", &batch.operations_shape),
             ("batch.claims_shape", &batch.claims_shape),
@@ -265,6 +276,8 @@ mod tests {
             ("[batch]\nclaims_shape = \"c9\"", "batch.claims_shape"),
             ("[http]\nlisten = \"0.0.0.0:80\"", "http.listen"),
             ("[ingest]\nserver_names = []", "ingest.server_names"),
+            ("[deliver]\nwindows_max = 0", "deliver.windows_max"),
+            ("[deliver]\ngroups_max = 65537", "deliver.groups_max"),
             ("[nonsense]", "nonsense"),
         ];
         for (text, named) in cases {

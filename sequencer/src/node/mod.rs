@@ -45,7 +45,7 @@ use crate::folder::store::{Store, StoreError};
 use crate::metrics::Metrics;
 use crate::node::recover::{RecoverError, recover};
 use crate::node::setup::{Chain, SetupError};
-use crate::stages::deliver::{DeliverConfig, NodeDelivery, ReceiptHub};
+use crate::stages::deliver::{NodeDelivery, ReceiptHub};
 use crate::stages::ingest::{Admit, AdmitError, IngestError, IngestServer, Services};
 use crate::stages::ledger::{
     Answer, Found, Item, LedgerAdmission, LedgerConfig, Query, Rejected, Status,
@@ -262,10 +262,9 @@ impl Core {
         let recovered = recover(&log, ledger_config(opened, config)?, number)?;
         tracing::info!(entries = recovered.entries, "journal absorbed");
 
-        let deliver = DeliverConfig::default();
         let key = setup::receipt_key(layout)?;
-        let hub = ReceiptHub::new(key, opened.edge.scope(), log.reader(), &deliver);
-        let (delivery, windows) = NodeDelivery::start(hub.clone(), &deliver)?;
+        let hub = ReceiptHub::new(key, opened.edge.scope(), log.reader(), &config.deliver);
+        let (delivery, windows) = NodeDelivery::start(hub.clone(), &config.deliver)?;
 
         let tip = tip(opened, assembled.map(|(n, row)| (n, row.header_hash)), &recovered)?;
         let operations = *recovered.ledger.operation_scope();

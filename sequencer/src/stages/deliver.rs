@@ -27,7 +27,7 @@ use wire::{
 use crate::stages::ledger::Deliver;
 use crate::window::ClosedWindow;
 
-/// How much may wait between the writer and those it delivers to.
+/// `[deliver]`: how much may wait between the writer and those it delivers to. Each is 1 to 65,536.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DeliverConfig {
