@@ -48,7 +48,7 @@ use crate::node::setup::{Chain, SetupError};
 use crate::stages::deliver::{NodeDelivery, ReceiptHub};
 use crate::stages::ingest::{Admit, AdmitError, IngestError, IngestServer, Services};
 use crate::stages::ledger::{
-    Answer, Found, Item, LedgerAdmission, LedgerConfig, Query, Rejected, Status,
+    Answer, Item, LedgerAdmission, LedgerConfig, LedgerView, Refusal, Status,
 };
 use crate::stages::prove::{Batcher, BatcherConfig, ProverKeys, Tip};
 use crate::stages::settle::{SettleConfig, Settler};
@@ -116,7 +116,7 @@ pub enum NodeError {
     Admit(#[from] AdmitError),
     /// Admission refused an item.
     #[error("refused: {}", .0.detail)]
-    Refused(Rejected),
+    Refused(Refusal),
     /// A stage failed.
     #[error("the {stage} stage failed: {detail}")]
     Stage {
@@ -176,6 +176,7 @@ struct Core {
     journal: Reader<FileMedium>,
     writer: Writer<FileMedium, LedgerAdmission<NodeDelivery>>,
     admit: Admit,
+    view: LedgerView,
     hub: ReceiptHub,
     batcher: JoinHandle<()>,
 }
@@ -225,7 +226,7 @@ impl Node {
         let http = HttpService::start(config.http.listen, store, metrics, watched).await?;
         let (ingest_addr, http_addr) = (ingest.local_addr(), http.local_addr());
         let endpoints = Endpoints { ingest: ingest_addr, http: http_addr, rpc: url };
-        let admin = AdminDoor::open(&layout.admin_socket(), core.admit.clone())?;
+        let admin = AdminDoor::open(&layout.admin_socket(), core.admit.clone(), core.view.clone())?;
         write_endpoints(&layout, &endpoints)?;
         let deployment = opened.edge.deployment().clone();
         let Opened { store, keys, .. } = opened;
@@ -275,12 +276,13 @@ impl Core {
         let journal = log.reader();
         let clock = common.clock.clone();
         let admission = LedgerAdmission::new(recovered.ledger, delivery, recovered.close_group);
+        let view = admission.view();
         let queue_items_max = NonZeroUsize::new(config.journal.queue_items_max);
         let queue_items_max = queue_items_max.unwrap_or(WriterConfig::default().queue_items_max);
         let limits = WriterConfig { queue_items_max };
         let writer = Writer::start(log, admission, move || clock.now().get(), limits)?;
         let admit = Admit::new(writer.submitter());
-        Ok(Core { journal, writer, admit, hub, batcher })
+        Ok(Core { journal, writer, admit, view, hub, batcher })
     }
 }
 
@@ -292,6 +294,7 @@ fn start_ingest(
 ) -> Result<IngestServer, NodeError> {
     let services = Services {
         admit: core.admit.clone(),
+        view: core.view.clone(),
         hub: core.hub.clone(),
         clock: common.clock.clone(),
         observe: Arc::new(common.watched.clone()),
@@ -364,7 +367,7 @@ impl Node {
     /// [`NodeError::Admit`] or [`NodeError::Refused`].
     pub async fn submit(&self, item: Item) -> Result<Answer, NodeError> {
         match self.core.admit.submit(item).await? {
-            Answer::Refused(rejected) => Err(NodeError::Refused(rejected)),
+            Answer::Refused(refusal) => Err(NodeError::Refused(refusal)),
             answer => Ok(answer),
         }
     }
@@ -393,15 +396,9 @@ impl Node {
         Ok(None)
     }
 
-    /// Counts of the ledger.
-    ///
-    /// # Errors
-    /// [`NodeError::Admit`].
-    pub async fn status(&self) -> Result<Status, NodeError> {
-        match self.submit(Item::Query(Query::Status)).await? {
-            Answer::Found(Found::Status(status)) => Ok(status),
-            other => unreachable!("a status query finds a status, not {other:?}"),
-        }
+    /// Counts of the ledger, as of the last durable group.
+    pub fn status(&self) -> Status {
+        self.core.view.status()
     }
 
     /// Waits until batch `number` is settled, or a stage fails.
@@ -584,7 +581,7 @@ fn spawn_settler(
 /// Counts on the way what the journal made durable.
 fn spawn_windows(core: &Core, close_after_ms: u64, common: &Common) -> Task<()> {
     let (clock, watched) = (common.clock.clone(), common.watched.clone());
-    let (admit, journal) = (core.admit.clone(), core.journal.clone());
+    let (admit, view, journal) = (core.admit.clone(), core.view.clone(), core.journal.clone());
     let mut counted = journal.head();
     let mut stop = common.stop.subscribe();
     tokio::spawn(async move {
@@ -593,11 +590,10 @@ fn spawn_windows(core: &Core, close_after_ms: u64, common: &Common) -> Task<()> 
                 _ = tokio::time::sleep(WINDOW_POLL) => {}
                 _ = stop.changed() => return,
             }
-            let status = match admit.submit(Item::Query(Query::Status)).await {
-                Ok(Answer::Found(Found::Status(status))) => status,
-                Ok(_) | Err(AdmitError::Busy { .. }) => continue,
-                Err(error) => return watched.fail(Stage::Journal, &error),
-            };
+            if let Err(error) = admit.check_open() {
+                return watched.fail(Stage::Journal, &error);
+            }
+            let status = view.status();
             let head = journal.head();
             let metrics = watched.metrics();
             metrics.journal_groups_total.inc_by(head.group - counted.group);

@@ -15,8 +15,8 @@ use bytes::Bytes;
 use model::{ClaimKind, Digest, PatientIndex, Position, RejectCode, Sequence, StreamHandle};
 use tokio::sync::mpsc::{OwnedPermit, Receiver, Sender, channel};
 use wire::{
-    Credit, Frame, FrameEntry, Hello, Lane, Mark, RequestId, ServerConfig, ServerEvent,
-    ServerSession, SignedReceipt, StreamKey,
+    Credit, Frame, FrameEntry, Hello, Lane, RequestId, ServerConfig, ServerEvent, ServerSession,
+    SignedReceipt, StreamKey,
 };
 
 use super::admit::AdmitError;
@@ -26,19 +26,17 @@ use super::peer::{Peer, PeerId};
 use super::server::{Services, Shared};
 use super::stored::{Again, Compared};
 use crate::stages::deliver::AgainError;
-use crate::stages::ledger::{Answer, Found, Item, Query, Rejected};
+use crate::stages::ledger::{Answer, Item, Refusal};
 
 type Outcome = Result<Answer, AdmitError>;
 
 /// What comes back to a session from the writer thread or a reading task.
 pub(super) enum Reply {
-    Marks(Outcome),
     Opened { handle: StreamHandle, id: u64, outcome: Outcome },
     Stored { handle: StreamHandle, id: u64, readings: u16, bytes: u32 },
     Frame { handle: StreamHandle, id: u64, frame: Frame, outcome: Outcome },
     Operation { request: RequestId, digest: Digest, outcome: Outcome },
     Access { asked: Asked, outcome: Outcome },
-    Entitled(Outcome),
     Compared(Result<Compared, AgainError>),
     Read(Result<Vec<FrameEntry>, AgainError>),
 }
@@ -134,7 +132,6 @@ impl Session {
     /// Takes a reply.
     pub(super) fn handle_reply(&mut self, reply: Reply) {
         match reply {
-            Reply::Marks(outcome) => self.marks(outcome),
             Reply::Opened { handle, id, outcome } => self.opened(handle, id, outcome),
             Reply::Stored { handle, id, readings, bytes } => {
                 self.observe(Observed::FrameStored { readings, bytes });
@@ -147,7 +144,6 @@ impl Session {
                 self.operated(request, digest, outcome)
             }
             Reply::Access { asked, outcome } => self.decided(asked, outcome),
-            Reply::Entitled(outcome) => self.entitled(outcome),
             Reply::Compared(compared) => self.compared(compared),
             Reply::Read(read) => self.read(read),
         }
@@ -160,17 +156,20 @@ impl Session {
         self.after();
     }
 
-    /// Asks whether the peer may go on; it is closed when the answer says no.
+    /// Closes a peer that may not go on, and a gateway whose frames nobody takes any more.
     pub(super) fn check_identity(&mut self) {
-        if !self.peer.is_current(self.services.clock.now()) {
+        let now = self.services.clock.now();
+        // A practitioner is asked for again at each request, a gateway only here and at its frames.
+        let entitled = match &self.peer.id {
+            PeerId::Gateway(_) => self.peer.is_entitled(&self.services.view, now),
+            _ => self.peer.is_current(now),
+        };
+        if !entitled {
             return self.close(RejectCode::Identity);
         }
-        // Without a free place, or with a full queue, the next tick asks.
-        let (Some(query), Some(place)) = (self.peer.gateway_query(), self.place()) else { return };
-        let reply = move |outcome| drop(place.send(Reply::Entitled(outcome)));
-        match self.services.admit.submit_with(query, reply) {
-            Ok(()) | Err(AdmitError::Busy { .. }) => {}
-            Err(error) => self.close(error.code()),
+        if let (PeerId::Gateway(_), Err(error)) = (&self.peer.id, self.services.admit.check_open())
+        {
+            self.close(error.code());
         }
     }
 
@@ -277,13 +276,11 @@ impl Session {
     fn hello(&mut self, hello: &Hello) {
         self.greeted = true;
         self.share_credit();
-        let (PeerId::Gateway(gateway), true) = (&self.peer.id, hello.resume) else {
-            return self.wire.welcome(Vec::new(), self.services.clock.now());
+        let marks = match &self.peer.id {
+            PeerId::Gateway(gateway) if hello.resume => self.services.view.marks(gateway),
+            _ => Vec::new(),
         };
-        let marks = Item::Query(Query::Marks(gateway.clone()));
-        if let Err(code) = self.submit(marks, Reply::Marks) {
-            self.wire.close(code);
-        }
+        self.wire.welcome(marks, self.services.clock.now());
     }
 
     /// Gives this session its share of the credit, if that changed.
@@ -293,17 +290,6 @@ impl Session {
         if credit != self.credit {
             self.credit = credit;
             self.wire.set_credit(credit);
-        }
-    }
-
-    fn marks(&mut self, outcome: Outcome) {
-        match outcome {
-            Ok(Answer::Found(Found::Marks(marks))) => {
-                let mark = |(stream, durable)| Mark { stream, durable };
-                let marks = marks.into_iter().take(wire::limits::MARKS_MAX).map(mark);
-                self.wire.welcome(marks.collect(), self.services.clock.now());
-            }
-            other => self.wire.close(code_of(&other)),
         }
     }
 
@@ -325,20 +311,12 @@ impl Session {
 
     /// The rule behind a refusal is for the operator; who and whose data stand in the journal only.
     fn refused(&self, what: &str, outcome: &Outcome) {
-        let Ok(Answer::Refused(Rejected { code, rule, position, .. })) = outcome else { return };
+        let Ok(Answer::Refused(Refusal { code, rule, position, .. })) = outcome else { return };
         if let Some(rule) = rule {
             self.observe(Observed::Refused(*rule));
         }
         let position = position.map(|position| position.0);
         tracing::info!(?code, ?rule, ?position, "refused a {what}");
-    }
-
-    fn entitled(&mut self, outcome: Outcome) {
-        match outcome {
-            Ok(answer) if self.peer.entitles(&answer, self.services.clock.now()) => {}
-            Ok(_) => self.wire.close(RejectCode::Identity),
-            Err(error) => self.wire.close(error.code()),
-        }
     }
 }
 
@@ -351,7 +329,7 @@ impl Drop for Session {
 /// What a peer is told of an outcome that it did not hope for.
 fn code_of(outcome: &Outcome) -> RejectCode {
     match outcome {
-        Ok(Answer::Refused(rejected)) => rejected.code,
+        Ok(Answer::Refused(refusal)) => refusal.code,
         Ok(_) => RejectCode::Unavailable,
         Err(error) => error.code(),
     }
