@@ -17,5 +17,6 @@ pub mod doors;
 pub mod folder;
 pub mod metrics;
 pub mod node;
+pub mod setting;
 pub mod stages;
 pub mod window;

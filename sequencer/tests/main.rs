@@ -1,5 +1,6 @@
 //! The node from outside: killed, stopped, damaged, and what patients see of it.
 
+mod commands;
 mod kill;
 mod restart;
 mod story;

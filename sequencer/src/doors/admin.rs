@@ -16,6 +16,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 use wire::RegistryChange;
 
+use crate::doors::codes::{CHANGE_NOT_HEX, REQUEST_UNKNOWN};
 use crate::stages::ingest::Admit;
 use crate::stages::ledger::{Answer, Item, LedgerView, Registry};
 
@@ -100,8 +101,8 @@ async fn answer(request: &str, admit: &Admit, view: &LedgerView) -> Result<Value
     if request == "list" {
         return Ok(list(&view.registry()));
     }
-    let digits = request.strip_prefix("change ").ok_or("expected `list` or `change HEX`")?;
-    let bytes = hex::decode(digits).map_err(|_| "expected hex digits after `change`")?;
+    let digits = request.strip_prefix("change ").ok_or(REQUEST_UNKNOWN.code)?;
+    let bytes = hex::decode(digits).map_err(|_| CHANGE_NOT_HEX.code)?;
     let change = RegistryChange::from_bytes(&bytes).map_err(|error| error.to_string())?;
     match admit.submit(Item::Registry(change)).await.map_err(|error| error.to_string())? {
         Answer::RegistryChanged { position } => Ok(json!({ "position": position.0 })),

@@ -11,10 +11,12 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use l1_contracts::{Deployment, DeploymentError};
 use model::{ChainScope, IdError, Interval, Millis, OrganisationId, Word};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -114,6 +116,23 @@ pub struct ClientDeployment {
 }
 
 impl ClientDeployment {
+    /// What clients of a node on this machine are told.
+    ///
+    /// # Errors
+    /// [`DeploymentError`] if the registrar's key hash is not canonical.
+    pub fn of_node(
+        deployment: &Deployment,
+        ingest: SocketAddr,
+    ) -> Result<ClientDeployment, DeploymentError> {
+        Ok(ClientDeployment {
+            scope: deployment.scope(),
+            receipt_signer: Address(deployment.receipt_signer.into_array()),
+            registrar: Some(deployment.registrar_key_hash()?),
+            address: ingest.to_string(),
+            server_name: "localhost".into(),
+        })
+    }
+
     /// The file that clients read.
     pub fn to_json(&self) -> String {
         let file = serde_json::json!({
@@ -236,6 +255,12 @@ impl Issued {
         write_new(&folder.join(KEY_FILE), &self.key, 0o600)?;
         write_new(&folder.join(CERTIFICATE_FILE), &self.certificate, 0o644)?;
         write_new(&folder.join(CA_FILE), &self.ca, 0o644)
+    }
+
+    /// Whether a folder holds an identity, or a part of one, that writing would not replace.
+    pub fn is_in(folder: &Path) -> bool {
+        let mut files = [KEY_FILE, CERTIFICATE_FILE, CA_FILE, DEPLOYMENT_FILE].into_iter();
+        files.any(|name| folder.join(name).exists())
     }
 
     /// Writes the same with `deployment.json`, so that a client needs nothing but the folder.

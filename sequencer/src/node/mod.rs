@@ -32,7 +32,7 @@ use tokio::task::JoinHandle as Task;
 use wire::{Entry, FrameError, RefusalEntry};
 
 pub use self::failure::{Stage, StageFailure};
-pub use self::watched::{Totals, Watched, chain};
+pub use self::watched::{Totals, Watched};
 
 use self::batch_sink::StoringSink;
 use crate::doors::admin::{AdminDoor, AdminError};
@@ -316,7 +316,7 @@ fn start_tasks(
         opened.edge.clone(),
         opened.store.clone(),
         setup::settlement_signer(layout)?,
-        settle_config(opened.chain.embedded.is_some()),
+        settle_config(config, opened.chain.embedded.is_some()),
         common.watched.metrics().clone(),
         common.clock.clone(),
     );
@@ -612,9 +612,9 @@ fn spawn_windows(core: &Core, close_after_ms: u64, common: &Common) -> Task<()> 
 }
 
 /// The embedded chain mines at once and costs nothing to ask.
-fn settle_config(embedded: bool) -> SettleConfig {
-    let poll_ms = if embedded { 50 } else { SettleConfig::default().poll_ms };
-    SettleConfig { poll_ms, ..SettleConfig::default() }
+fn settle_config(config: &Config, embedded: bool) -> SettleConfig {
+    let poll_ms = if embedded { 50 } else { config.settle.poll_ms };
+    SettleConfig { poll_ms, ..config.settle.clone() }
 }
 
 async fn serve_rpc(

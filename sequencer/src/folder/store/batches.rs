@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use model::{BatchNumber, Millis};
 use statement::scope::header_hash;
 
-use super::error::db;
-use super::{BATCHES, BatchRow, FileDigest, Rows, Settled, Store, StoreError, files};
+use super::database::{BATCHES, Rows, Store};
+use super::error::{StoreError, db};
+use super::files;
+use super::row::{BatchRow, FileDigest, Settled};
 use crate::window::Assembled;
 
 const WHAT: &str = "batches";

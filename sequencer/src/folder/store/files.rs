@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use super::{FileDigest, StoreError};
+use super::error::StoreError;
+use super::row::FileDigest;
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     move |source| StoreError::File { action, path: path.to_path_buf(), source }

@@ -3,8 +3,9 @@
 use model::BatchNumber;
 
 use super::batches::put_settled;
-use super::error::db;
-use super::{BATCHES, OUTBOX, OutboxRow, OutboxState, Rows, Settled, Store, StoreError};
+use super::database::{BATCHES, OUTBOX, Rows, Store};
+use super::error::{StoreError, db};
+use super::row::{OutboxRow, OutboxState, Settled};
 
 const WHAT: &str = "outbox";
 

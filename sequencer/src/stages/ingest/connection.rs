@@ -13,8 +13,8 @@ use wire::{Lane, Role, SignedReceipt};
 use super::config::READ_BYTES_MAX;
 use super::observe::{Observe, Observed};
 use super::peer::{Peer, PeerId};
-use super::server::{Shared, close};
 use super::session::{Reply, Session};
+use super::shared::{Shared, close};
 
 /// Bytes that are handed to the transport at once: fewer and larger writes cost less.
 const WRITE_BYTES: usize = 16 << 10;

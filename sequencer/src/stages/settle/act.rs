@@ -9,9 +9,10 @@ use l1_contracts::{EdgeError, Settlement};
 use model::{BatchNumber, Millis};
 use statement::batch::PublicFile;
 
-use super::error::transport;
+use super::error::{SettleError, transport};
 use super::fees::{self, Fees};
-use super::{Action, SettleError, Settler, Step, View};
+use super::plan::{Action, View};
+use super::settler::{Settler, Step};
 use crate::folder::store::{OutboxRow, OutboxState, Settled, StoreError};
 
 /// Most bytes of calldata: below the 128 KiB of a transaction that nodes relay.
@@ -83,7 +84,7 @@ impl Settler {
         // A chain's node may lag behind the outbox.
         let after_pending = view.rows.iter().map(|row| row.nonce + 1).max().unwrap_or(0);
         let nonce = view.account_nonce.max(after_pending);
-        let fees = self.asked_fees().await?.limited(self.config.fee_wei_max);
+        let fees = self.asked_fees().await?.limited(self.config.fee_max());
         let deployment = self.edge.deployment();
         let transaction = TxEip1559 {
             chain_id: deployment.chain_id,
@@ -188,7 +189,7 @@ impl Settler {
         let mut transaction = fees::decode(&row.signed).ok_or(SettleError::Outbox { nonce })?;
         let old =
             Fees { max: transaction.max_fee_per_gas, tip: transaction.max_priority_fee_per_gas };
-        let raised = Fees::replacing(old, self.asked_fees().await?, self.config.fee_wei_max)?;
+        let raised = Fees::replacing(old, self.asked_fees().await?, self.config.fee_max())?;
         transaction.max_fee_per_gas = raised.max;
         transaction.max_priority_fee_per_gas = raised.tip;
         row.replaced.push(row.hash);

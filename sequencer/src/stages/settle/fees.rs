@@ -5,7 +5,7 @@ use alloy::eips::eip2718::{Decodable2718 as _, Encodable2718 as _};
 use alloy::network::TxSignerSync as _;
 use alloy::signers::local::PrivateKeySigner;
 
-use super::SettleError;
+use super::error::SettleError;
 
 /// What a unit of gas is offered, wei.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -6,8 +6,9 @@ use alloy::providers::Provider as _;
 use alloy::rpc::types::TransactionReceipt;
 use model::BatchNumber;
 
-use super::error::transport;
-use super::{Found, Row, SettleError, Settler, View};
+use super::error::{SettleError, transport};
+use super::plan::{Found, Row, View};
+use super::settler::Settler;
 use crate::folder::store::OutboxRow;
 
 impl Settler {

@@ -5,7 +5,7 @@
 
 use model::Millis;
 
-use super::SettleConfig;
+use super::config::SettleConfig;
 use crate::folder::store::OutboxState;
 
 /// What the chain says of a row's transactions.
