@@ -313,7 +313,7 @@ pub(crate) async fn check_settled(edge: &Edge, store: &Store, last: u64) {
 
 /// Closes the open window and waits until it is settled; returns its number.
 pub(crate) async fn close_and_settle(node: &Node) -> u64 {
-    let number = node.status().await.unwrap().window.0;
+    let number = node.status().window.0;
     node.submit(Item::Close).await.unwrap();
     node.settled(number).await.unwrap();
     number

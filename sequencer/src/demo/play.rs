@@ -444,7 +444,7 @@ impl Ward<'_> {
 
     async fn close(&mut self) -> Result<(), DemoError> {
         let step = Step("close");
-        let status = step.ok(self.node.status().await)?;
+        let status = self.node.status();
         step.ok(self.node.submit(Item::Close).await)?;
         self.report.batches_settled = status.window.0;
         let text =

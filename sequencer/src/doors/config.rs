@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::setting::{self, Allowed, LimitError, Setting, range, settings};
+use crate::stages::deliver::DeliverConfig;
 use crate::stages::ingest::IngestConfig;
 use crate::stages::settle::SettleConfig;
 use crate::window::WindowLimits;
@@ -20,6 +21,8 @@ pub struct Config {
     pub ingest: IngestSection,
     /// The log.
     pub journal: JournalSection,
+    /// What may wait behind the writer.
+    pub deliver: DeliverConfig,
     /// Windows and shapes.
     pub batch: BatchSection,
     /// Proving keys.
@@ -190,6 +193,7 @@ impl Config {
         setting::check(&self.ingest, IngestSection::SETTINGS)?;
         self.ingest.limits.check()?;
         setting::check(&self.journal, JournalSection::SETTINGS)?;
+        self.deliver.check()?;
         setting::check(&self.batch, BatchSection::SETTINGS)?;
         setting::check(&self.chain, ChainSection::SETTINGS)?;
         self.settle.check()?;
@@ -233,6 +237,7 @@ impl Config {
             IngestSection::SETTINGS,
             IngestConfig::SETTINGS,
             JournalSection::SETTINGS,
+            DeliverConfig::SETTINGS,
             BatchSection::SETTINGS,
             ProverSection::SETTINGS,
             ChainSection::SETTINGS,
@@ -284,6 +289,8 @@ mod tests {
             ("[ingest]\nserver_names = []", "ingest.server_names"),
             ("[ingest.limits]\nkeep_alive_ms = 30000", "ingest.limits.keep_alive_ms"),
             ("[settle]\nbatches_max = 0", "settle.batches_max"),
+            ("[deliver]\nwindows_max = 0", "deliver.windows_max"),
+            ("[deliver]\ngroups_max = 65537", "deliver.groups_max"),
             ("[nonsense]", "nonsense"),
         ];
         for (text, named) in cases {

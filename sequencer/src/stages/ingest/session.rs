@@ -10,17 +10,13 @@ mod state;
 
 use bytes::Bytes;
 use model::RejectCode;
-use wire::{Hello, Lane, Mark, ServerEvent, SignedReceipt};
+use wire::{Hello, Lane, ServerEvent, SignedReceipt};
 
-use super::admit::AdmitError;
 use super::config::EVENTS_OF_A_READ_MAX;
 use super::observe::Observed;
 use super::peer::PeerId;
-use crate::stages::ledger::{Answer, Found, Item, Query};
 
 pub(super) use state::{Reply, Session};
-
-use state::{Outcome, code_of};
 
 impl Session {
     /// Takes received bytes of a lane.
@@ -32,7 +28,6 @@ impl Session {
     /// Takes a reply.
     pub(super) fn handle_reply(&mut self, reply: Reply) {
         match reply {
-            Reply::Marks(outcome) => self.marks(outcome),
             Reply::Opened { handle, id, outcome } => self.opened(handle, id, outcome),
             Reply::Stored { handle, id, readings, bytes } => {
                 self.observe(Observed::FrameStored { readings, bytes });
@@ -45,7 +40,6 @@ impl Session {
                 self.operated(request, digest, outcome)
             }
             Reply::Access { asked, outcome } => self.decided(asked, outcome),
-            Reply::Entitled(outcome) => self.entitled(outcome),
             Reply::Compared(compared) => self.compared(compared),
             Reply::Read(read) => self.read(read),
         }
@@ -58,17 +52,20 @@ impl Session {
         self.after();
     }
 
-    /// Asks whether the peer may go on; it is closed when the answer says no.
+    /// Closes a peer that may not go on, and a gateway whose frames nobody takes any more.
     pub(super) fn check_identity(&mut self) {
-        if !self.peer.is_current(self.services.clock.now()) {
+        let now = self.services.clock.now();
+        // A practitioner is asked for again at each request, a gateway only here and at its frames.
+        let entitled = match &self.peer.id {
+            PeerId::Gateway(_) => self.peer.is_entitled(&self.services.view, now),
+            _ => self.peer.is_current(now),
+        };
+        if !entitled {
             return self.close(RejectCode::Identity);
         }
-        // Without a free place, or with a full queue, the next tick asks.
-        let (Some(query), Some(place)) = (self.peer.gateway_query(), self.place()) else { return };
-        let reply = move |outcome| drop(place.send(Reply::Entitled(outcome)));
-        match self.services.admit.submit_with(query, reply) {
-            Ok(()) | Err(AdmitError::Busy { .. }) => {}
-            Err(error) => self.close(error.code()),
+        if let (PeerId::Gateway(_), Err(error)) = (&self.peer.id, self.services.admit.check_open())
+        {
+            self.close(error.code());
         }
     }
 
@@ -150,31 +147,10 @@ impl Session {
     fn hello(&mut self, hello: &Hello) {
         self.greeted = true;
         self.share_credit();
-        let (PeerId::Gateway(gateway), true) = (&self.peer.id, hello.resume) else {
-            return self.wire.welcome(Vec::new(), self.services.clock.now());
+        let marks = match &self.peer.id {
+            PeerId::Gateway(gateway) if hello.resume => self.services.view.marks(gateway),
+            _ => Vec::new(),
         };
-        let marks = Item::Query(Query::Marks(gateway.clone()));
-        if let Err(code) = self.submit(marks, Reply::Marks) {
-            self.wire.close(code);
-        }
-    }
-
-    fn marks(&mut self, outcome: Outcome) {
-        match outcome {
-            Ok(Answer::Found(Found::Marks(marks))) => {
-                let mark = |(stream, durable)| Mark { stream, durable };
-                let marks = marks.into_iter().take(wire::limits::MARKS_MAX).map(mark);
-                self.wire.welcome(marks.collect(), self.services.clock.now());
-            }
-            other => self.wire.close(code_of(&other)),
-        }
-    }
-
-    fn entitled(&mut self, outcome: Outcome) {
-        match outcome {
-            Ok(answer) if self.peer.entitles(&answer, self.services.clock.now()) => {}
-            Ok(_) => self.wire.close(RejectCode::Identity),
-            Err(error) => self.wire.close(error.code()),
-        }
+        self.wire.welcome(marks, self.services.clock.now());
     }
 }

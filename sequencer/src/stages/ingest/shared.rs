@@ -10,11 +10,14 @@ use super::admit::Admit;
 use super::config::IngestConfig;
 use super::observe::Observe;
 use crate::stages::deliver::ReceiptHub;
+use crate::stages::ledger::LedgerView;
 
 /// What the server's sessions use of the node.
 pub struct Services {
     /// Where items go.
     pub admit: Admit,
+    /// What is durable of the ledger.
+    pub view: LedgerView,
     /// Where receipts come from.
     pub hub: ReceiptHub,
     /// The node's clock.

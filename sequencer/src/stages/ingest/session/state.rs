@@ -18,19 +18,17 @@ use crate::stages::ingest::observe::Observed;
 use crate::stages::ingest::peer::Peer;
 use crate::stages::ingest::shared::{Services, Shared};
 use crate::stages::ingest::stored::{Again, Compared};
-use crate::stages::ledger::{Answer, Item, Rejected};
+use crate::stages::ledger::{Answer, Item, Refusal};
 
 pub(super) type Outcome = Result<Answer, AdmitError>;
 
 /// What comes back to a session from the writer thread or a reading task.
 pub(in crate::stages::ingest) enum Reply {
-    Marks(Outcome),
     Opened { handle: StreamHandle, id: u64, outcome: Outcome },
     Stored { handle: StreamHandle, id: u64, readings: u16, bytes: u32 },
     Frame { handle: StreamHandle, id: u64, frame: Frame, outcome: Outcome },
     Operation { request: RequestId, digest: Digest, outcome: Outcome },
     Access { asked: Asked, outcome: Outcome },
-    Entitled(Outcome),
     Compared(Result<Compared, AgainError>),
     Read(Result<Vec<FrameEntry>, AgainError>),
 }
@@ -173,7 +171,7 @@ impl Session {
 
     /// The rule behind a refusal is for the operator; who and whose data stand in the journal only.
     pub(super) fn refused(&self, what: &str, outcome: &Outcome) {
-        let Ok(Answer::Refused(Rejected { code, rule, position, .. })) = outcome else { return };
+        let Ok(Answer::Refused(Refusal { code, rule, position, .. })) = outcome else { return };
         if let Some(rule) = rule {
             self.observe(Observed::Refused(*rule));
         }
@@ -191,7 +189,7 @@ impl Drop for Session {
 /// What a peer is told of an outcome that it did not hope for.
 pub(super) fn code_of(outcome: &Outcome) -> RejectCode {
     match outcome {
-        Ok(Answer::Refused(rejected)) => rejected.code,
+        Ok(Answer::Refused(refusal)) => refusal.code,
         Ok(_) => RejectCode::Unavailable,
         Err(error) => error.code(),
     }
