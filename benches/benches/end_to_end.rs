@@ -73,7 +73,7 @@ fn frames_to_receipts(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements((FRAMES * FRAME_READINGS) as u64));
     group.bench_function("frames-to-receipts", |b| {
         b.iter_custom(|rounds| {
-            let mut running = started();
+            let mut running = start_ward();
             (0..rounds).map(|_| stream(&mut running, &key)).sum()
         });
     });
@@ -81,7 +81,7 @@ fn frames_to_receipts(criterion: &mut Criterion) {
 }
 
 /// A ward whose writer runs; the receipts of its preparation are taken away.
-fn started() -> Running {
+fn start_ward() -> Running {
     let running = Ward::open(&disk(), STREAMING).start();
     running.receipts.try_iter().for_each(drop);
     running
@@ -94,7 +94,7 @@ struct Full {
     span: JournalSpan,
 }
 
-fn full_window(disk: &Path) -> Full {
+fn fill_window(disk: &Path) -> Full {
     let mut ward = Ward::open(disk, PROVEN);
     for (key, bytes) in ward.cast.frames(FRAMES, FRAME_READINGS) {
         let item = ward.cast.item(key, bytes);
@@ -112,13 +112,18 @@ fn full_window(disk: &Path) -> Full {
     Full { window, operations, span }
 }
 
-fn laid_out(full: &Full, keys: &ProverKeys) -> BatchPlan {
+fn lay_out(full: &Full, keys: &ProverKeys) -> BatchPlan {
     let (contents, operations) = (&full.window.contents, &full.operations);
     let plan = plan(contents, chain(), operations, KEY_VERSION, keys.capacities(), &[3; 32]);
     plan.expect("admission lets nothing pass that cannot be proven")
 }
 
-fn proven(full: &Full, plan: BatchPlan, keys: &ProverKeys, entropy: &mut StdRng) -> ProvenBatch {
+fn prove_plan(
+    full: &Full,
+    plan: BatchPlan,
+    keys: &ProverKeys,
+    entropy: &mut StdRng,
+) -> ProvenBatch {
     let mut prove = |statement| keys.prove(statement, entropy).expect("an honest chunk");
     let operations = plan.operations.iter().map(|(chunk, inputs)| (inputs, chunk));
     let operation_proofs = operations.map(|(i, c)| prove(Statement::C1(i, c))).collect();
@@ -129,23 +134,23 @@ fn proven(full: &Full, plan: BatchPlan, keys: &ProverKeys, entropy: &mut StdRng)
 }
 
 fn window_to_batch(criterion: &mut Criterion) {
-    let (full, folder) = (full_window(&disk()), tempfile::tempdir_in(disk()).expect("a folder"));
+    let (full, folder) = (fill_window(&disk()), tempfile::tempdir_in(disk()).expect("a folder"));
     let keys = ProverKeys::open(folder.path(), "c1-test", "c2-test", |_| {});
     let keys = keys.expect("development keys of the test shapes");
     let mut entropy = StdRng::from_entropy();
-    let batch = proven(&full, laid_out(&full, &keys), &keys, &mut entropy);
+    let batch = prove_plan(&full, lay_out(&full, &keys), &keys, &mut entropy);
     let (operations, claims) = (batch.operation_proofs.len(), batch.claim_proofs.len());
     eprintln!("a window of {operations} C1 and {claims} C2 chunks of the test shapes");
 
     let mut group = criterion.benchmark_group("end_to_end");
     group.sample_size(10).measurement_time(Duration::from_secs(5));
-    group.bench_function("plan", |b| b.iter(|| black_box(laid_out(&full, &keys))));
+    group.bench_function("plan", |b| b.iter(|| black_box(lay_out(&full, &keys))));
     group.bench_function("assemble", |b| {
         b.iter(|| black_box(assemble(&batch, [0; 32], KEY_VERSION, full.span.clone())));
     });
     group.bench_function("window-to-batch", |b| {
         b.iter(|| {
-            let batch = proven(&full, laid_out(&full, &keys), &keys, &mut entropy);
+            let batch = prove_plan(&full, lay_out(&full, &keys), &keys, &mut entropy);
             black_box(assemble(&batch, [0; 32], KEY_VERSION, full.span.clone()))
         });
     });

@@ -100,6 +100,7 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
     }
     let mut config = Config::read(&args.config).map_err(usage)?;
     config.chain.rpc = args.rpc.or(config.chain.rpc);
+    // The folder goes with the file, so that `--config` alone names a node.
     let folder = args.config.parent().unwrap_or(Path::new(".")).to_path_buf();
     let layout = Layout::new(&folder);
     // Asked before the keys, which may take minutes to make, and before a chain is made for
@@ -148,6 +149,7 @@ async fn until_stopped(node: Node) -> Outcome {
 /// SIGINT or SIGTERM.
 async fn stop_signal() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
+    // What a service manager sends; Ctrl-C is for people.
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         interrupt = tokio::signal::ctrl_c() => interrupt,
