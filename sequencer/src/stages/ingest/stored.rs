@@ -45,7 +45,7 @@ pub(super) fn compare(
         compared.equal += 1;
         let number = group.identity().group;
         if acknowledged.replace(number) != Some(number) {
-            compared.receipts.push(hub.sign_again(group, holder)?);
+            compared.receipts.push(hub.sign_stored(group, holder)?);
         }
     }
     Ok(compared)
