@@ -14,7 +14,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use model::Position;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use sequencer::stages::batch::{BatchPlan, JournalSpan, ProvenBatch, assemble, plan};
+use sequencer::stages::batch::{BatchBinding, BatchGroups, BatchPlan, ProvenBatch, assemble, plan};
 use sequencer::stages::ledger::Answer;
 use sequencer::stages::prove::ProverKeys;
 use sequencer::window::{ClosedWindow, OperationScope};
@@ -91,7 +91,7 @@ fn start_ward() -> Running {
 struct Full {
     window: ClosedWindow,
     operations: OperationScope,
-    span: JournalSpan,
+    groups: BatchGroups,
 }
 
 fn fill_window(disk: &Path) -> Full {
@@ -107,14 +107,18 @@ fn fill_window(disk: &Path) -> Full {
         let (first, last) = (Position(group.first), Position(group.last));
         GroupHeader { number, first, last, content: group.digest }
     };
-    let span =
-        JournalSpan { hash: window.journal_hash, groups: (1..=window.group).map(header).collect() };
-    Full { window, operations, span }
+    let (journal_hash, groups) = (window.journal_hash, (1..=window.group).map(header).collect());
+    Full { window, operations, groups: BatchGroups { journal_hash, groups } }
 }
 
 fn lay_out(full: &Full, keys: &ProverKeys) -> BatchPlan {
-    let (contents, operations) = (&full.window.contents, &full.operations);
-    let plan = plan(contents, chain(), operations, KEY_VERSION, keys.capacities(), &[3; 32]);
+    let binding = BatchBinding {
+        scope: chain(),
+        operations: full.operations,
+        key_version: KEY_VERSION,
+        edge_secret: [3; 32],
+    };
+    let plan = plan(&full.window.contents, &binding, keys.capacities());
     plan.expect("admission lets nothing pass that cannot be proven")
 }
 
@@ -146,12 +150,12 @@ fn window_to_batch(criterion: &mut Criterion) {
     group.sample_size(10).measurement_time(Duration::from_secs(5));
     group.bench_function("plan", |b| b.iter(|| black_box(lay_out(&full, &keys))));
     group.bench_function("assemble", |b| {
-        b.iter(|| black_box(assemble(&batch, [0; 32], KEY_VERSION, full.span.clone())));
+        b.iter(|| black_box(assemble(&batch, [0; 32], KEY_VERSION, full.groups.clone())));
     });
     group.bench_function("window-to-batch", |b| {
         b.iter(|| {
             let batch = prove_plan(&full, lay_out(&full, &keys), &keys, &mut entropy);
-            black_box(assemble(&batch, [0; 32], KEY_VERSION, full.span.clone()))
+            black_box(assemble(&batch, [0; 32], KEY_VERSION, full.groups.clone()))
         });
     });
     group.finish();

@@ -8,8 +8,8 @@ use clap::Args;
 use model::{Clock, SystemClock, Word};
 use sequencer::doors::config::Config;
 use sequencer::folder::layout::Layout;
-use sequencer::node::Node;
-use sequencer::node::setup;
+use sequencer::node::setup::{self, GenesisTerms};
+use sequencer::node::{Node, Provided};
 
 use super::outcome::{NodeFolder, Outcome, failed, log_to_stderr, runtime, unavailable, usage};
 
@@ -79,8 +79,8 @@ pub(crate) fn deploy(args: DeployArgs) -> Outcome {
     runtime.block_on(async {
         let clock = Arc::new(SystemClock);
         let chain = setup::open_chain(&layout, &config, clock).map_err(failed)?;
-        let now = SystemClock.now();
-        let deployment = setup::deploy(&layout, &chain, &keys, registrar, now).await;
+        let terms = GenesisTerms { registrar, time: SystemClock.now() };
+        let deployment = setup::deploy(&layout, &chain, &keys, terms).await;
         // Named in the error: an account without funds is the usual reason.
         let account = setup::settlement_signer(&layout).map_err(failed)?.address();
         let deployment = deployment.map_err(|error| {
@@ -117,7 +117,8 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
     runtime()?.block_on(async {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let chain = setup::open_chain(&layout, &config, clock.clone()).map_err(failed)?;
-        let node = Node::start(&folder, &config, chain, keys, clock).await.map_err(failed)?;
+        let provided = Provided { chain, keys, clock };
+        let node = Node::start(&folder, &config, provided).await.map_err(failed)?;
         until_stopped(node).await
     })
 }
@@ -138,7 +139,7 @@ async fn until_stopped(node: Node) -> Outcome {
     println!("ingest {} (QUIC)  http://{}  base chain {}", at.ingest, at.http, at.rpc);
     let outcome = tokio::select! {
         signal = stop_signal() => signal.map_err(failed),
-        error = node.failed() => Err(failed(error)),
+        error = node.wait_for_failure() => Err(failed(error)),
     };
     // After a failed stage as well: what the others have under way is still made durable.
     eprintln!("stopping: what is admitted is made durable, closed windows are proven");

@@ -470,7 +470,7 @@ impl Ward<'_> {
         let begun = Instant::now();
         let last = self.report.batches_settled;
         let bar = spinner("proving and settling");
-        step.ok(self.node.settled(last).await)?;
+        step.ok(self.node.wait_until_settled(last).await)?;
         bar.finish_and_clear();
         self.count_streams();
         self.report.seconds.settle = begun.elapsed().as_secs_f64();

@@ -48,7 +48,7 @@ pub(super) fn compare(
         // One receipt covers all frames of the holder in a group.
         let number = group.identity().group;
         if acknowledged.replace(number) != Some(number) {
-            compared.receipts.push(hub.sign_again(group, holder)?);
+            compared.receipts.push(hub.sign_stored(group, holder)?);
         }
     }
     Ok(compared)
