@@ -119,7 +119,7 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
         let chain = setup::open_chain(&layout, &config, clock.clone()).map_err(failed)?;
         let provided = Provided { chain, keys, clock };
         let node = Node::start(&folder, &config, provided).await.map_err(failed)?;
-        until_stopped(node).await
+        wait_until_stopped(node).await
     })
 }
 
@@ -129,12 +129,12 @@ fn dev() -> Outcome {
     let dir = std::env::temp_dir().join(format!("vitals-dev-{}", std::process::id()));
     runtime()?.block_on(async {
         let node = sequencer::demo::dev(&dir).await.map_err(failed)?;
-        until_stopped(node).await
+        wait_until_stopped(node).await
     })
 }
 
 /// Waits for a signal or a failure, then stops gracefully.
-async fn until_stopped(node: Node) -> Outcome {
+async fn wait_until_stopped(node: Node) -> Outcome {
     let at = node.endpoints();
     println!("ingest {} (QUIC)  http://{}  base chain {}", at.ingest, at.http, at.rpc);
     let outcome = tokio::select! {

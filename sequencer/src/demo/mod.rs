@@ -46,7 +46,7 @@ pub async fn demo(options: &DemoOptions) -> Result<Report, DemoError> {
     let cast = cast::Cast::assemble(&node, &dir, world, clock.clone()).await?;
     play::play(&node, &cast, &clock, &mut report).await?;
     audit::audit(&node, &dir, &mut report).await?;
-    report.done(begun.elapsed());
+    report.finish(begun.elapsed());
     if options.keep {
         keep(&node, &dir, &cast).await;
     }

@@ -369,10 +369,10 @@ mod tests {
              `UPDATE=1 cargo test --release -p sequencer --lib config`.\n\n\
              The file is `node.toml` in the node's folder; `sequencer init` writes it with every\n\
              default, and `sequencer config check` prints what holds. Unknown keys are refused.\n\n\
-             No value is live: a node reads the file once, when it starts. *restart*: holds from\n\
-             the next `sequencer run` on. *init*: goes into what `sequencer init` makes; to\n\
-             change it, that part of the folder is removed and made again. *deploy*: goes into the\n\
-             contract; a deployed node refuses another value.\n",
+             No value is live: a node reads the file once, when it starts. What is called\n\
+             *restart* holds from the next `sequencer run` on. *init* goes into what\n\
+             `sequencer init` makes: to change it, that part of the folder is removed and made\n\
+             again. *deploy* goes into the contract: a deployed node refuses another value.\n",
         );
         let defaults = defaults();
         let mut section = "";

@@ -1,6 +1,6 @@
 //! Brings assembled batches to the base chain, in order and once.
 //!
-//! [`next`] decides, [`Settler`] looks and acts. One round reads the outbox, the account, the
+//! [`next_action`] decides, [`Settler`] looks and acts. One round reads the outbox, the account, the
 //! contract and the receipts of every transaction that is not final, takes one action and begins
 //! again:
 //!
@@ -30,5 +30,5 @@ mod tests;
 
 pub use config::SettleConfig;
 pub use error::SettleError;
-pub use plan::{Action, OnChain, Row, View, next};
+pub use plan::{Action, OnChain, Row, View, next_action};
 pub use settler::{Settler, SettlerParts, Step};
