@@ -50,6 +50,7 @@
 //! ```
 
 mod chain;
+mod codes;
 mod devchain;
 mod error;
 mod execute;
@@ -61,6 +62,7 @@ mod rpc;
 mod state;
 mod transport;
 
+pub use codes::{CODES, REFUSALS, RefusalText, RpcCode};
 pub use devchain::{Clock, DevChain, Faults, Replayed, system_clock};
 pub use error::{OpenError, RpcError, TxRefused};
 pub use genesis::{CHAIN_ID, FUNDS_WEI, Genesis};
