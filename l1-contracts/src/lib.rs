@@ -11,6 +11,7 @@ mod batch;
 mod bindings;
 mod deployment;
 mod edge;
+pub mod errors;
 
 pub use batch::{from_abi, to_abi};
 pub use bindings::{KeyCode, Settlement, bytecode_hash};

@@ -5,6 +5,7 @@ use crate::{
     error::{RpcError, TxRefused},
     execute::{self, Nonce, Outcome},
     genesis::Genesis,
+    limits::RAW_TX_BYTES_MAX,
     state::{State, Undo, View},
 };
 use alloy::{
@@ -25,9 +26,6 @@ use alloy::{
 };
 use revm::{context_interface::result::ExecutionResult, state::EvmState};
 use std::collections::HashMap;
-
-/// Largest signed transaction taken, in bytes: what public nodes relay.
-pub const RAW_TX_BYTES_MAX: usize = 128 * 1024;
 
 pub(crate) type SignedTx = Recovered<TxEnvelope>;
 

@@ -3,16 +3,10 @@ use crate::{
     error::{OpenError, RpcError, TxRefused},
     genesis::Genesis,
     journal::{AppendError, Journal, Located, Opened, Record},
+    limits::Limits,
     rpc::{Params, Reader, json},
-    transport::EvmTransport,
 };
-use alloy::{
-    network::EthereumWallet,
-    primitives::{B256, Bytes},
-    providers::{DynProvider, Provider, ProviderBuilder},
-    rpc::client::RpcClient,
-    signers::local::PrivateKeySigner,
-};
+use alloy::primitives::{B256, Bytes};
 use serde_json::Value;
 use std::{
     path::Path,
@@ -20,34 +14,12 @@ use std::{
         Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// The one source of time: unix seconds. It may jump; a block is never earlier than one second
 /// after its parent.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
-
-/// How often a provider asks for a receipt.
-const POLL: Duration = Duration::from_millis(5);
-
-/// Limits of one chain. Each is checked before work is done for the request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Blocks held, all of them in memory with their transaction, receipt and undo: about 2 KiB
-    /// and three times the transaction's bytes each. A full chain refuses transactions.
-    /// Default 1,000,000.
-    pub blocks_max: u64,
-    /// Blocks that one `eth_getLogs` searches. Default 10,000.
-    pub log_blocks_max: u64,
-    /// Logs in one answer of `eth_getLogs`. Default 10,000.
-    pub logs_max: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { blocks_max: 1_000_000, log_blocks_max: 10_000, logs_max: 10_000 }
-    }
-}
 
 /// Misbehaviour that a test asks for. Each counts down as transactions arrive; `drop` goes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,7 +43,7 @@ pub struct Replayed {
 ///
 /// Reads run beside each other and beside a running transaction; transactions run one at a time,
 /// and each is durable before its answer. All methods block the calling thread for as long as the
-/// EVM and the disk take: [`EvmTransport`] and [`serve_http`](crate::serve_http) move that off the
+/// EVM and the disk take: [`EvmTransport`](crate::EvmTransport) and [`serve_http`](crate::serve_http) move that off the
 /// async runtime.
 #[derive(Clone)]
 pub struct DevChain(Arc<Shared>);
@@ -209,24 +181,6 @@ impl DevChain {
     /// Replaces the faults that are still to come.
     pub fn set_faults(&self, faults: Faults) {
         self.writer().faults = faults;
-    }
-
-    /// The transport of this chain, for clients that need other settings than
-    /// [`provider`](Self::provider).
-    pub fn transport(&self) -> EvmTransport {
-        EvmTransport::new(self.clone())
-    }
-
-    /// The ordinary provider, with the wallet of `signer`, that polls every 5 ms. Its type is that
-    /// of a provider for any other chain after `.erased()`. It asks the chain for each nonce, so
-    /// that a refused transaction leaves no gap; one account sends one transaction after another.
-    pub fn provider(&self, signer: PrivateKeySigner) -> DynProvider {
-        let client = RpcClient::new(self.transport(), true).with_poll_interval(POLL);
-        let fillers = ProviderBuilder::default()
-            .with_gas_estimation()
-            .with_simple_nonce_management()
-            .fetch_chain_id();
-        fillers.wallet(EthereumWallet::from(signer)).connect_client(client).erased()
     }
 
     fn remove(&self, writer: &mut Writer, depth: u64) -> Result<Vec<Bytes>, RpcError> {

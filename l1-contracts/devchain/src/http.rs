@@ -1,4 +1,8 @@
-use crate::{devchain::DevChain, error::RpcError};
+use crate::{
+    devchain::DevChain,
+    error::RpcError,
+    limits::{BATCH_MAX, REQUEST_BYTES_MAX, REQUESTS_AT_ONCE_MAX},
+};
 use axum::{
     Json, Router,
     body::Bytes,
@@ -17,15 +21,6 @@ use tokio::{
     sync::{Semaphore, oneshot},
     task::{JoinError, JoinHandle},
 };
-
-/// Largest request, in bytes; a larger one is answered with HTTP status 413.
-pub const REQUEST_BYTES_MAX: usize = 2 * 1024 * 1024;
-
-/// Requests in one batch.
-pub const BATCH_MAX: usize = 100;
-
-/// Requests and batches that one server runs at a time; one more is answered with -32005.
-pub const REQUESTS_AT_ONCE_MAX: usize = 64;
 
 /// A running JSON-RPC server. Dropping it stops it without waiting.
 #[derive(Debug)]

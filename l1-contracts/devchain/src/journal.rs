@@ -14,7 +14,7 @@
 //! (ext4 in its ordered mode, for one). Such a tail was never acknowledged and is cut. Anything
 //! else is damage to what may have been acknowledged: it is named, and nothing is changed.
 
-use crate::{chain::RAW_TX_BYTES_MAX, error::OpenError, genesis::Genesis};
+use crate::{error::OpenError, genesis::Genesis, limits::RAW_TX_BYTES_MAX};
 use alloy::primitives::B256;
 use std::{
     fs::{File, OpenOptions, TryLockError},

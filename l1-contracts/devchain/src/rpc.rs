@@ -2,9 +2,9 @@
 
 use crate::{
     chain::{Block, Chain, Mined},
-    devchain::Limits,
     error::RpcError,
     execute,
+    limits::Limits,
 };
 use alloy::{
     consensus::{Header, Transaction},
