@@ -16,6 +16,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 use wire::RegistryChange;
 
+use crate::doors::codes::{CHANGE_NOT_HEX, REQUEST_UNKNOWN};
 use crate::stages::ingest::Admit;
 use crate::stages::ledger::{Answer, Found, Item, Query, Registry};
 
@@ -104,8 +105,8 @@ async fn answer(request: &str, admit: &Admit) -> Result<Value, String> {
             _ => Err("expected a registry".into()),
         };
     }
-    let digits = request.strip_prefix("change ").ok_or("expected `list` or `change HEX`")?;
-    let bytes = hex::decode(digits).map_err(|_| "expected hex digits after `change`")?;
+    let digits = request.strip_prefix("change ").ok_or(REQUEST_UNKNOWN.code)?;
+    let bytes = hex::decode(digits).map_err(|_| CHANGE_NOT_HEX.code)?;
     let change = RegistryChange::from_bytes(&bytes).map_err(|error| error.to_string())?;
     match submit(Item::Registry(change)).await? {
         Answer::RegistryChanged { position } => Ok(json!({ "position": position.0 })),
