@@ -6,7 +6,7 @@ use std::path::Path;
 
 use thiserror::Error;
 
-use crate::node::sink::chain;
+use crate::node::chain;
 
 /// The first thing that was not as expected.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -8,9 +8,11 @@
 //! what they need, and stops them in the reverse order. A stage that fails marks the node as failed
 //! and the process ends: the journal is the truth, and a restart continues from it.
 
+mod batch_sink;
+mod failure;
 pub mod recover;
 pub mod setup;
-pub mod sink;
+mod watched;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -29,6 +31,10 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle as Task;
 use wire::{Entry, FrameError, RefusalEntry};
 
+pub use self::failure::{Stage, StageFailure};
+pub use self::watched::{Totals, Watched, chain};
+
+use self::batch_sink::StoringSink;
 use crate::doors::admin::{AdminDoor, AdminError};
 use crate::doors::config::Config;
 use crate::doors::http::{HttpError, HttpService};
@@ -39,7 +45,6 @@ use crate::folder::store::{Store, StoreError};
 use crate::metrics::Metrics;
 use crate::node::recover::{RecoverError, recover};
 use crate::node::setup::{Chain, SetupError};
-use crate::node::sink::{NodeSink, Watched};
 use crate::stages::deliver::{DeliverConfig, NodeDelivery, ReceiptHub};
 use crate::stages::ingest::{Admit, AdmitError, IngestError, IngestServer, Services};
 use crate::stages::ledger::{
@@ -116,7 +121,7 @@ pub enum NodeError {
     #[error("the {stage} stage failed: {detail}")]
     Stage {
         /// Which.
-        stage: &'static str,
+        stage: Stage,
         /// Why.
         detail: String,
     },
@@ -420,10 +425,9 @@ impl Node {
     pub async fn failed(&self) -> NodeError {
         let mut failures = self.watched.failures();
         let failure = failures.wait_for(Option::is_some).await;
-        match failure.ok().and_then(|failure| failure.clone()) {
-            Some(failure) => NodeError::Stage { stage: failure.stage, detail: failure.detail },
-            None => NodeError::Stage { stage: "node", detail: "stopped".into() },
-        }
+        let failure = failure.expect("this node holds the sender").clone();
+        let StageFailure { stage, detail } = failure.expect("waited for one");
+        NodeError::Stage { stage, detail }
     }
 
     /// Stops: takes nothing more, makes durable what is under way, proves the windows that are
@@ -528,7 +532,7 @@ fn batcher(
     reader: Reader<FileMedium>,
     common: &Common,
     tip: Tip,
-) -> Result<Batcher<FileMedium, NodeSink>, NodeError> {
+) -> Result<Batcher<FileMedium, StoringSink>, NodeError> {
     let config = BatcherConfig {
         scope: opened.edge.scope(),
         operations,
@@ -536,14 +540,14 @@ fn batcher(
         edge_secret: *secrets::open(&layout.edge_key())?,
     };
     let (store, wake) = (opened.store.clone(), common.wake.clone());
-    let sink = NodeSink::new(store, wake, common.watched.clone(), common.clock.clone());
+    let sink = StoringSink::new(store, wake, common.watched.clone(), common.clock.clone());
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)?;
     Ok(Batcher::new(config, opened.keys.clone(), reader, sink, tip, seed))
 }
 
 fn spawn_batcher(
-    mut batcher: Batcher<FileMedium, NodeSink>,
+    mut batcher: Batcher<FileMedium, StoringSink>,
     backlog: Vec<ClosedWindow>,
     mut windows: mpsc::Receiver<ClosedWindow>,
     watched: Watched,
@@ -557,7 +561,7 @@ fn spawn_batcher(
         for window in backlog.into_iter().chain(live) {
             watched.metrics().batches_closed_total.inc();
             if let Err(error) = batcher.window(&window) {
-                return watched.fail("proving", &error);
+                return watched.fail(Stage::Proving, &error);
             }
         }
     };
@@ -572,7 +576,7 @@ fn spawn_settler(
 ) -> Task<()> {
     tokio::spawn(async move {
         if let Err(error) = settler.run(wake, stop).await {
-            watched.fail("settlement", &error);
+            watched.fail(Stage::Settlement, &error);
         }
     })
 }
@@ -593,7 +597,7 @@ fn spawn_windows(core: &Core, close_after_ms: u64, common: &Common) -> Task<()> 
             let status = match admit.submit(Item::Query(Query::Status)).await {
                 Ok(Answer::Found(Found::Status(status))) => status,
                 Ok(_) | Err(AdmitError::Busy { .. }) => continue,
-                Err(error) => return watched.fail("journal", &error),
+                Err(error) => return watched.fail(Stage::Journal, &error),
             };
             let head = journal.head();
             let metrics = watched.metrics();
@@ -606,7 +610,7 @@ fn spawn_windows(core: &Core, close_after_ms: u64, common: &Common) -> Task<()> 
                 && let Err(error) = admit.submit(Item::Close).await
                 && !matches!(error, AdmitError::Busy { .. })
             {
-                return watched.fail("journal", &error);
+                return watched.fail(Stage::Journal, &error);
             }
         }
     })
