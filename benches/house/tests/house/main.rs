@@ -2,6 +2,7 @@
 //! `manifests`: one list of versions and features, nothing declared in vain. `weight`: what a
 //! program must not link. `tidy`: what a text must not hold. `functions`: what the code must not
 //! do. `signatures`: what a function takes and gives. `links`: what pages point at.
+//! `words`: one word, one thing.
 
 mod cargo;
 mod circles;
@@ -14,3 +15,4 @@ mod signatures;
 mod source;
 mod tidy;
 mod weight;
+mod words;
