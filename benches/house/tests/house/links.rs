@@ -15,6 +15,9 @@ use crate::source::{self, File};
 /// Extensions of paths in backticks that are looked up. Others name what a program writes.
 const LOOKED_UP: &[&str] = &["rs", "sol", "md"];
 
+/// Words before a name that a Rust macro writes out.
+const RUST: &[&str] = &["fn", "struct", "enum", "trait", "const", "type"];
+
 /// Words before a name that Solidity defines.
 const SOLIDITY: &[&str] =
     &["contract", "library", "interface", "function", "error", "event", "struct", "modifier"];
@@ -187,18 +190,28 @@ impl<'ast> Visit<'ast> for Names {
         visit::visit_field(self, field);
     }
 
-    /// A table in a macro (`codes!`, `metrics!`, `table!`) defines whatever it names.
+    /// A table in a macro (`codes!`, `metrics!`, `table!`) defines whatever it names; the macro
+    /// itself defines what it writes out.
     fn visit_item_macro(&mut self, item: &'ast syn::ItemMacro) {
-        self.0.extend(item.ident.iter().map(ToString::to_string));
-        if item.ident.is_none() {
-            self.0.extend(words(&item.mac.tokens.to_string()).map(str::to_owned));
+        let tokens = item.mac.tokens.to_string();
+        match &item.ident {
+            None => self.0.extend(words(&tokens).map(str::to_owned)),
+            Some(name) => {
+                self.0.insert(name.to_string());
+                self.0.extend(defined(&tokens, RUST));
+            }
         }
     }
 }
 
 fn solidity_items(text: &str) -> BTreeSet<String> {
+    defined(text, SOLIDITY).into_iter().collect()
+}
+
+/// Every word behind one of these.
+fn defined(text: &str, keywords: &[&str]) -> Vec<String> {
     let all: Vec<&str> = words(text).collect();
-    let pairs = all.windows(2).filter(|pair| SOLIDITY.contains(&pair[0]));
+    let pairs = all.windows(2).filter(|pair| keywords.contains(&pair[0]));
     pairs.map(|pair| pair[1].to_owned()).collect()
 }
 
@@ -214,10 +227,10 @@ fn links_paths_headings_and_items_are_found() {
     assert_eq!(links(&prose(page)), ["a.rs#b"]);
     assert_eq!(paths(page), ["c/d.rs"]);
     assert_eq!(headings(page), BTreeSet::from(["whos-who-a_b".to_owned()]));
-    let code = "codes! { Busy = 12; } struct S { field: u8 } impl S { fn new() {} }
+    let code = "macro_rules! codes { () => { pub enum Code {} } } codes! { Busy = 12; } struct S { field: u8 } impl S { fn new() {} }
                 enum E { One } #[test] fn it_holds() { let local = 1; }";
     let items = rust_items(code);
-    for name in ["Busy", "S", "field", "new", "E", "One", "it_holds"] {
+    for name in ["codes", "Code", "Busy", "S", "field", "new", "E", "One", "it_holds"] {
         assert!(items.contains(name), "{name}");
     }
     assert!(!items.contains("local"), "a local is no item");
