@@ -2,6 +2,7 @@
 //! page of codes.
 
 mod codes;
+mod commands;
 mod kill;
 mod restart;
 mod story;

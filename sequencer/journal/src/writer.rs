@@ -123,6 +123,11 @@ impl<A: Admission> Submitter<A> {
             .map_err(|(submitted, why)| SubmitError { item: submitted.item, why })
     }
 
+    /// Why no item is taken any more: the writer was stopped or failed. Until then `None`.
+    pub fn closed(&self) -> Option<NotTaken> {
+        self.queue.closed()
+    }
+
     /// Items that wait now.
     pub fn waiting(&self) -> usize {
         self.queue.len()

@@ -5,34 +5,24 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use model::{Clock, ExitCode, SystemClock, Word};
+use model::{Clock, SystemClock, Word};
 use sequencer::doors::config::Config;
 use sequencer::folder::layout::Layout;
 use sequencer::node::Node;
 use sequencer::node::setup;
 
-use super::{Outcome, failed, log_to_stderr, runtime, usage};
+use super::outcome::{NodeFolder, Outcome, failed, log_to_stderr, runtime, unavailable, usage};
 
-/// Which node.
-#[derive(Args)]
-pub(crate) struct FolderArgs {
-    /// The node's folder.
-    #[arg(long, default_value = "node")]
-    dir: PathBuf,
-}
-
-/// See `Command::Init`.
 #[derive(Args)]
 pub(crate) struct InitArgs {
     #[command(flatten)]
-    folder: FolderArgs,
+    folder: NodeFolder,
 }
 
-/// See `Command::Deploy`.
 #[derive(Args)]
 pub(crate) struct DeployArgs {
     #[command(flatten)]
-    folder: FolderArgs,
+    folder: NodeFolder,
     /// Hash of the registrar's key (`vitals key show` prints it): whoever may enrol patients.
     #[arg(long)]
     registrar: String,
@@ -41,7 +31,6 @@ pub(crate) struct DeployArgs {
     rpc: Option<String>,
 }
 
-/// See `Command::Run`.
 #[derive(Args)]
 pub(crate) struct RunArgs {
     /// The configuration file; its folder is the node's.
@@ -111,6 +100,15 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
     config.chain.rpc = args.rpc.or(config.chain.rpc);
     let folder = args.config.parent().unwrap_or(Path::new(".")).to_path_buf();
     let layout = Layout::new(&folder);
+    // Asked before the keys, which may take minutes to make, and before a chain is made for
+    // nothing.
+    if !layout.deployment().exists() {
+        let (folder, path) = (folder.display(), layout.deployment());
+        let path = path.display();
+        return Err(unavailable(anyhow!(
+            "no deployment in {folder} (no {path}); run `sequencer deploy --dir {folder} ...` first"
+        )));
+    }
     let keys = setup::prover_keys(&layout, &config, |shape| eprintln!("proving key {shape} ..."));
     let keys = Arc::new(keys.map_err(failed)?);
     runtime()?.block_on(async {
@@ -154,11 +152,11 @@ async fn stop_signal() -> std::io::Result<()> {
 }
 
 /// Prints where a running node is.
-pub(crate) fn status(args: &FolderArgs) -> Outcome {
+pub(crate) fn status(args: &NodeFolder) -> Outcome {
     let path = Layout::new(&args.dir).endpoints();
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("no node runs in {} (no {})", args.dir.display(), path.display()));
-    let text = text.map_err(|error| (ExitCode::Unavailable, error))?;
+    let text = text.map_err(unavailable)?;
     print!("{text}");
     Ok(())
 }

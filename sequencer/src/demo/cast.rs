@@ -224,7 +224,8 @@ impl Doorman<'_> {
     fn issue(&self, role: Role, name: &str, now: Millis) -> Result<[u8; 32], DemoError> {
         let issued = self.authority.issue_client(role, name, certificates_valid(now));
         let issued = self.step.ok(issued)?;
-        let deployment = client_deployment(self.node);
+        let (deployment, at) = (self.node.deployment(), self.node.endpoints().ingest);
+        let deployment = self.step.ok(ClientDeployment::of_node(deployment, at))?;
         self.step.ok(issued.write_client(&self.folder.join(name), &deployment))?;
         Ok(issued.fingerprint())
     }
@@ -237,17 +238,5 @@ impl Doorman<'_> {
         let mut config = ConnectionConfig::new(address, "localhost", identity, deployment);
         config.clock = self.clock.clone();
         self.step.ok(Connection::connect(config).await)
-    }
-}
-
-/// What client folders say of a running node.
-pub(crate) fn client_deployment(node: &Node) -> ClientDeployment {
-    let deployment = node.deployment();
-    ClientDeployment {
-        scope: deployment.scope(),
-        receipt_signer: wire::Address(deployment.receipt_signer.into_array()),
-        registrar: deployment.registrar_key_hash().ok(),
-        address: node.endpoints().ingest.to_string(),
-        server_name: "localhost".into(),
     }
 }

@@ -16,6 +16,7 @@ use wire::{
     RefusalReason, SignedAccessRequest, Source, StreamKey,
 };
 
+use super::bars::{bar, spinner};
 use super::cast::{Cast, registrar_key};
 use super::expect::{DemoError, Step};
 use super::report::Report;
@@ -83,7 +84,7 @@ impl Ward<'_> {
     /// Every patient is enrolled by the registrar and permits its device to collect and its
     /// doctor to read the device's category for treatment.
     async fn onboard(&mut self) -> Result<(), DemoError> {
-        let bar = super::bar(self.cast.patients.len() as u64, "onboarding");
+        let bar = bar(self.cast.patients.len() as u64, "onboarding");
         for patient in 0..self.cast.patients.len() {
             self.enrol(patient).await?;
             let device = self.device_id(patient);
@@ -165,7 +166,7 @@ impl Ward<'_> {
     async fn stream_all(&mut self) -> Result<Vec<Stream>, DemoError> {
         let begun = Instant::now();
         let total = self.cast.patients.len() as u64 * SECONDS_STREAMED;
-        let bar = super::bar(total, "streaming recordings");
+        let bar = bar(total, "streaming recordings");
         let mut streams = Vec::new();
         for patient in 0..self.cast.patients.len() {
             streams.push(self.open_stream(patient).await?);
@@ -443,7 +444,7 @@ impl Ward<'_> {
 
     async fn close(&mut self) -> Result<(), DemoError> {
         let step = Step("close");
-        let status = step.ok(self.node.status().await)?;
+        let status = self.node.status();
         step.ok(self.node.submit(Item::Close).await)?;
         self.report.batches_settled = status.window.0;
         let text =
@@ -457,7 +458,7 @@ impl Ward<'_> {
         let step = Step("settle");
         let begun = Instant::now();
         let last = self.report.batches_settled;
-        let bar = super::spinner("proving and settling");
+        let bar = spinner("proving and settling");
         step.ok(self.node.settled(last).await)?;
         bar.finish_and_clear();
         self.count_streams();

@@ -18,7 +18,7 @@ use wire::RegistryChange;
 
 use crate::doors::codes::{CHANGE_NOT_HEX, REQUEST_UNKNOWN};
 use crate::stages::ingest::Admit;
-use crate::stages::ledger::{Answer, Found, Item, Query, Registry};
+use crate::stages::ledger::{Answer, Item, LedgerView, Registry};
 
 /// Longest request, bytes: a change is far shorter. Reached: the connection ends.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
@@ -57,7 +57,7 @@ impl AdminDoor {
     ///
     /// # Errors
     /// [`AdminError::Socket`].
-    pub fn open(path: &Path, admit: Admit) -> Result<AdminDoor, AdminError> {
+    pub fn open(path: &Path, admit: Admit, view: LedgerView) -> Result<AdminDoor, AdminError> {
         let error = |source| AdminError::Socket { path: path.into(), source };
         if path.exists() {
             std::fs::remove_file(path).map_err(error)?;
@@ -67,7 +67,7 @@ impl AdminDoor {
         std::fs::set_permissions(path, owner_only).map_err(error)?;
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, admit.clone()));
+                tokio::spawn(serve(stream, admit.clone(), view.clone()));
             }
         });
         Ok(AdminDoor { path: path.into(), task })
@@ -82,14 +82,14 @@ impl Drop for AdminDoor {
     }
 }
 
-async fn serve(stream: UnixStream, admit: Admit) {
+async fn serve(stream: UnixStream, admit: Admit, view: LedgerView) {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     let mut reader = BufReader::new(read.take(REQUEST_BYTES_MAX));
     if reader.read_line(&mut line).await.is_err() {
         return;
     }
-    let answer = match answer(line.trim(), &admit).await {
+    let answer = match answer(line.trim(), &admit, &view).await {
         Ok(value) => value,
         Err(detail) => json!({ "error": detail }),
     };
@@ -97,20 +97,16 @@ async fn serve(stream: UnixStream, admit: Admit) {
     drop(write.write_all(format!("{answer}\n").as_bytes()).await);
 }
 
-async fn answer(request: &str, admit: &Admit) -> Result<Value, String> {
-    let submit = async |item| admit.submit(item).await.map_err(|error| error.to_string());
+async fn answer(request: &str, admit: &Admit, view: &LedgerView) -> Result<Value, String> {
     if request == "list" {
-        return match submit(Item::Query(Query::Registry)).await? {
-            Answer::Found(Found::Registry(registry)) => Ok(list(&registry)),
-            _ => Err("expected a registry".into()),
-        };
+        return Ok(list(&view.registry()));
     }
     let digits = request.strip_prefix("change ").ok_or(REQUEST_UNKNOWN.code)?;
     let bytes = hex::decode(digits).map_err(|_| CHANGE_NOT_HEX.code)?;
     let change = RegistryChange::from_bytes(&bytes).map_err(|error| error.to_string())?;
-    match submit(Item::Registry(change)).await? {
+    match admit.submit(Item::Registry(change)).await.map_err(|error| error.to_string())? {
         Answer::RegistryChanged { position } => Ok(json!({ "position": position.0 })),
-        Answer::Refused(rejected) => Err(rejected.detail),
+        Answer::Refused(refusal) => Err(refusal.detail),
         _ => Err("expected a changed registry".into()),
     }
 }

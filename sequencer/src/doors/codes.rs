@@ -154,14 +154,14 @@ pub const ADMIN: &[Unserved] = &[
         status: 0,
         code: "[the rule that the change breaks]",
         meaning: "The registry refuses the change; nothing is changed.",
-        what_to_do: "Register first what the change names, such as its organisation.",
+        what_to_do: "Look with `sequencer KIND list` which ids stand and have not ended.",
     },
     Unserved {
         requests: ANY,
         status: 0,
         code: "[too many items wait, or the writer stopped or failed]",
         meaning: "The node takes the request not now, or not any more.",
-        what_to_do: "If too many wait, ask again; otherwise read the node's log and start it again.",
+        what_to_do: "If too many wait, ask again; otherwise read the log and start the node again.",
     },
 ];
 

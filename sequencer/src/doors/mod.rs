@@ -1,4 +1,5 @@
-//! What people and programs touch besides QUIC: the configuration file, the operator's socket, HTTP.
+//! What people and programs touch besides QUIC: the configuration file, the operator's socket,
+//! HTTP.
 
 pub mod admin;
 pub mod codes;

@@ -32,7 +32,7 @@ use tokio::task::JoinHandle as Task;
 use wire::{Entry, FrameError, RefusalEntry};
 
 pub use self::failure::{Stage, StageFailure};
-pub use self::watched::{Totals, Watched, chain};
+pub use self::watched::{Totals, Watched};
 
 use self::batch_sink::StoringSink;
 use crate::doors::admin::{AdminDoor, AdminError};
@@ -45,13 +45,13 @@ use crate::folder::store::{Store, StoreError};
 use crate::metrics::Metrics;
 use crate::node::recover::{RecoverError, recover};
 use crate::node::setup::{Chain, SetupError};
-use crate::stages::deliver::{DeliverConfig, NodeDelivery, ReceiptHub};
+use crate::stages::deliver::{NodeDelivery, ReceiptHub};
 use crate::stages::ingest::{Admit, AdmitError, IngestError, IngestServer, Services};
 use crate::stages::ledger::{
-    Answer, Found, Item, LedgerAdmission, LedgerConfig, Query, Rejected, Status,
+    Answer, Item, LedgerAdmission, LedgerConfig, LedgerView, Refusal, Status,
 };
 use crate::stages::prove::{Batcher, BatcherConfig, ProverKeys, Tip};
-use crate::stages::settle::{SettleConfig, Settler};
+use crate::stages::settle::{SettleConfig, Settler, SettlerParts};
 use crate::window::{ClosedWindow, OperationScope};
 
 /// How often the age of the open window is looked at.
@@ -116,7 +116,7 @@ pub enum NodeError {
     Admit(#[from] AdmitError),
     /// Admission refused an item.
     #[error("refused: {}", .0.detail)]
-    Refused(Rejected),
+    Refused(Refusal),
     /// A stage failed.
     #[error("the {stage} stage failed: {detail}")]
     Stage {
@@ -176,6 +176,7 @@ struct Core {
     journal: Reader<FileMedium>,
     writer: Writer<FileMedium, LedgerAdmission<NodeDelivery>>,
     admit: Admit,
+    view: LedgerView,
     hub: ReceiptHub,
     batcher: JoinHandle<()>,
 }
@@ -225,7 +226,7 @@ impl Node {
         let http = HttpService::start(config.http.listen, store, metrics, watched).await?;
         let (ingest_addr, http_addr) = (ingest.local_addr(), http.local_addr());
         let endpoints = Endpoints { ingest: ingest_addr, http: http_addr, rpc: url };
-        let admin = AdminDoor::open(&layout.admin_socket(), core.admit.clone())?;
+        let admin = AdminDoor::open(&layout.admin_socket(), core.admit.clone(), core.view.clone())?;
         write_endpoints(&layout, &endpoints)?;
         let deployment = opened.edge.deployment().clone();
         let Opened { store, keys, .. } = opened;
@@ -262,10 +263,9 @@ impl Core {
         let recovered = recover(&log, ledger_config(opened, config)?, number)?;
         tracing::info!(entries = recovered.entries, "journal absorbed");
 
-        let deliver = DeliverConfig::default();
         let key = setup::receipt_key(layout)?;
-        let hub = ReceiptHub::new(key, opened.edge.scope(), log.reader(), &deliver);
-        let (delivery, windows) = NodeDelivery::start(hub.clone(), &deliver)?;
+        let hub = ReceiptHub::new(key, opened.edge.scope(), log.reader(), &config.deliver);
+        let (delivery, windows) = NodeDelivery::start(hub.clone(), &config.deliver)?;
 
         let tip = tip(opened, assembled.map(|(n, row)| (n, row.header_hash)), &recovered)?;
         let operations = *recovered.ledger.operation_scope();
@@ -276,12 +276,13 @@ impl Core {
         let journal = log.reader();
         let clock = common.clock.clone();
         let admission = LedgerAdmission::new(recovered.ledger, delivery, recovered.close_group);
+        let view = admission.view();
         let queue_items_max = NonZeroUsize::new(config.journal.queue_items_max);
         let queue_items_max = queue_items_max.unwrap_or(WriterConfig::default().queue_items_max);
         let limits = WriterConfig { queue_items_max };
         let writer = Writer::start(log, admission, move || clock.now().get(), limits)?;
         let admit = Admit::new(writer.submitter());
-        Ok(Core { journal, writer, admit, hub, batcher })
+        Ok(Core { journal, writer, admit, view, hub, batcher })
     }
 }
 
@@ -293,6 +294,7 @@ fn start_ingest(
 ) -> Result<IngestServer, NodeError> {
     let services = Services {
         admit: core.admit.clone(),
+        view: core.view.clone(),
         hub: core.hub.clone(),
         clock: common.clock.clone(),
         observe: Arc::new(common.watched.clone()),
@@ -310,14 +312,14 @@ fn start_tasks(
     core: &Core,
     common: &Common,
 ) -> Result<Vec<Task<()>>, NodeError> {
-    let settler = Settler::new(
-        opened.edge.clone(),
-        opened.store.clone(),
-        setup::settlement_signer(layout)?,
-        settle_config(opened.chain.embedded.is_some()),
-        common.watched.metrics().clone(),
-        common.clock.clone(),
-    );
+    let settler = Settler::new(SettlerParts {
+        edge: opened.edge.clone(),
+        store: opened.store.clone(),
+        signer: setup::settlement_signer(layout)?,
+        config: settle_config(config, opened.chain.embedded.is_some()),
+        metrics: common.watched.metrics().clone(),
+        clock: common.clock.clone(),
+    });
     let (wake, watched) = (common.wake.clone(), common.watched.clone());
     let settling = spawn_settler(settler, wake, common.stop.subscribe(), watched);
     Ok(vec![settling, spawn_windows(core, config.batch.close_after_ms, common)])
@@ -365,7 +367,7 @@ impl Node {
     /// [`NodeError::Admit`] or [`NodeError::Refused`].
     pub async fn submit(&self, item: Item) -> Result<Answer, NodeError> {
         match self.core.admit.submit(item).await? {
-            Answer::Refused(rejected) => Err(NodeError::Refused(rejected)),
+            Answer::Refused(refusal) => Err(NodeError::Refused(refusal)),
             answer => Ok(answer),
         }
     }
@@ -394,15 +396,9 @@ impl Node {
         Ok(None)
     }
 
-    /// Counts of the ledger.
-    ///
-    /// # Errors
-    /// [`NodeError::Admit`].
-    pub async fn status(&self) -> Result<Status, NodeError> {
-        match self.submit(Item::Query(Query::Status)).await? {
-            Answer::Found(Found::Status(status)) => Ok(status),
-            other => unreachable!("a status query finds a status, not {other:?}"),
-        }
+    /// Counts of the ledger, as of the last durable group.
+    pub fn status(&self) -> Status {
+        self.core.view.status()
     }
 
     /// Waits until batch `number` is settled, or a stage fails.
@@ -585,7 +581,7 @@ fn spawn_settler(
 /// Counts on the way what the journal made durable.
 fn spawn_windows(core: &Core, close_after_ms: u64, common: &Common) -> Task<()> {
     let (clock, watched) = (common.clock.clone(), common.watched.clone());
-    let (admit, journal) = (core.admit.clone(), core.journal.clone());
+    let (admit, view, journal) = (core.admit.clone(), core.view.clone(), core.journal.clone());
     let mut counted = journal.head();
     let mut stop = common.stop.subscribe();
     tokio::spawn(async move {
@@ -594,11 +590,10 @@ fn spawn_windows(core: &Core, close_after_ms: u64, common: &Common) -> Task<()> 
                 _ = tokio::time::sleep(WINDOW_POLL) => {}
                 _ = stop.changed() => return,
             }
-            let status = match admit.submit(Item::Query(Query::Status)).await {
-                Ok(Answer::Found(Found::Status(status))) => status,
-                Ok(_) | Err(AdmitError::Busy { .. }) => continue,
-                Err(error) => return watched.fail(Stage::Journal, &error),
-            };
+            if let Err(error) = admit.check_open() {
+                return watched.fail(Stage::Journal, &error);
+            }
+            let status = view.status();
             let head = journal.head();
             let metrics = watched.metrics();
             metrics.journal_groups_total.inc_by(head.group - counted.group);
@@ -617,9 +612,9 @@ fn spawn_windows(core: &Core, close_after_ms: u64, common: &Common) -> Task<()> 
 }
 
 /// The embedded chain mines at once and costs nothing to ask.
-fn settle_config(embedded: bool) -> SettleConfig {
-    let poll_ms = if embedded { 50 } else { SettleConfig::default().poll_ms };
-    SettleConfig { poll_ms, ..SettleConfig::default() }
+fn settle_config(config: &Config, embedded: bool) -> SettleConfig {
+    let poll_ms = if embedded { 50 } else { config.settle.poll_ms };
+    SettleConfig { poll_ms, ..config.settle.clone() }
 }
 
 async fn serve_rpc(

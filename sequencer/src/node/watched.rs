@@ -38,7 +38,7 @@ impl Watched {
 
     /// Reports a failure; the first one stays.
     pub fn fail(&self, stage: Stage, error: &dyn Error) {
-        let detail = chain(error);
+        let detail = model::with_causes(error);
         tracing::error!(stage = stage.name(), detail, "a stage failed");
         // What fails later is mostly a consequence: a batcher without a journal, for example.
         self.failure.send_if_modified(|failure| {
@@ -121,15 +121,4 @@ impl Observe for Watched {
             Observed::RetrySent => {}
         }
     }
-}
-
-/// An error with all its causes on one line.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -90,6 +90,14 @@ impl Admit {
         self.submitter.submit(item, reply).map_err(|error| error.why.into())
     }
 
+    /// Whether items are still taken; a full queue is only a matter of time.
+    ///
+    /// # Errors
+    /// [`AdmitError::Stopped`] or [`AdmitError::Failed`], as every submission from now on.
+    pub fn check_open(&self) -> Result<(), AdmitError> {
+        self.submitter.closed().map_or(Ok(()), |why| Err(why.into()))
+    }
+
     /// Changes with every registry change that was submitted here.
     pub fn registry_changes(&self) -> watch::Receiver<u64> {
         self.registry.subscribe()

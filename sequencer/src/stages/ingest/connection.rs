@@ -13,8 +13,8 @@ use wire::{Lane, Role, SignedReceipt};
 use super::config::READ_BYTES_MAX;
 use super::observe::{Observe, Observed};
 use super::peer::{Peer, PeerId};
-use super::server::{Shared, close};
 use super::session::{Reply, Session};
+use super::shared::{Shared, close};
 
 /// Bytes that are handed to the transport at once: fewer and larger writes cost less.
 const WRITE_BYTES: usize = 16 << 10;
@@ -114,10 +114,11 @@ async fn open(
     stop: watch::Receiver<bool>,
 ) -> Result<Shell, RejectCode> {
     let services = &shared.services;
-    // Before the question, so that a change between the two is seen.
+    // Without a writer there is no session: its peer comes again when the node does.
+    services.admit.check_open().map_err(|error| error.code())?;
+    // Before the registry is read, so that a change between the two is seen.
     let registry = services.admit.registry_changes();
-    let entitled = peer.is_entitled(&services.admit, services.clock.as_ref()).await;
-    if !entitled.map_err(|error| error.code())? {
+    if !peer.is_entitled(&services.view, services.clock.now()) {
         return Err(RejectCode::Identity);
     }
     let lanes = [lane(&connection).await?, lane(&connection).await?, lane(&connection).await?];

@@ -1,68 +1,21 @@
 //! The QUIC server: accepts connections within its limits and gives each a task.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use model::{Clock, RejectCode};
-use quinn::{Connection, Endpoint, Incoming, VarInt};
-use rustls::server::VerifierBuilderError;
-use thiserror::Error;
+use model::RejectCode;
+use quinn::{Endpoint, Incoming};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
-use super::admit::Admit;
-use super::config::{IngestConfig, LimitError};
-use super::observe::{Observe, Observed};
+use super::config::IngestConfig;
+use super::error::IngestError;
+use super::observe::Observed;
+use super::shared::{Services, Shared, close, code};
 use super::{connection, tls};
 use crate::folder::authority::ServerTls;
-use crate::stages::deliver::ReceiptHub;
-
-/// What the server's sessions use of the node.
-pub struct Services {
-    /// Where items go.
-    pub admit: Admit,
-    /// Where receipts come from.
-    pub hub: ReceiptHub,
-    /// The node's clock.
-    pub clock: Arc<dyn Clock>,
-    /// What is counted.
-    pub observe: Arc<dyn Observe>,
-    /// How far ahead of the clock a reading may be, milliseconds; as the ledger's.
-    pub ahead_ms_max: u64,
-}
-
-/// Why the server does not start.
-#[derive(Debug, Error)]
-pub enum IngestError {
-    /// A limit is out of its own limits.
-    #[error(transparent)]
-    Limit(#[from] LimitError),
-    /// Certificate, key or authority cannot be used.
-    #[error("the server's certificate or key cannot be used")]
-    Tls(#[from] rustls::Error),
-    /// The authority cannot verify clients.
-    #[error("the authority cannot verify clients")]
-    Verifier(#[source] VerifierBuilderError),
-    /// The socket cannot be opened.
-    #[error("the UDP socket {listen} cannot be opened")]
-    Socket {
-        /// Which.
-        listen: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-}
-
-/// What every connection shares.
-pub(super) struct Shared {
-    pub(super) config: IngestConfig,
-    pub(super) services: Arc<Services>,
-    /// Sessions that share the credit.
-    pub(super) sessions: AtomicUsize,
-}
 
 /// The running server. Dropping it stops it without waiting.
 #[derive(Debug)]
@@ -169,13 +122,4 @@ async fn serve(incoming: Incoming, shared: Arc<Shared>, stop: watch::Receiver<bo
         tracing::error!("the task of a connection panicked; the connection is closed");
         close(&connection, RejectCode::Unavailable);
     }
-}
-
-/// Closes with the code's number and meaning.
-pub(super) fn close(connection: &Connection, why: RejectCode) {
-    connection.close(code(why), why.meaning().as_bytes());
-}
-
-fn code(code: RejectCode) -> VarInt {
-    VarInt::from_u32(u32::from(code.number()))
 }

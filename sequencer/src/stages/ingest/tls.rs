@@ -10,7 +10,7 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 
 use super::config::IngestConfig;
-use super::server::IngestError;
+use super::error::IngestError;
 use crate::folder::authority::ServerTls;
 
 /// Server settings of quinn. The provider is given explicitly: nothing global decides it.

@@ -2,17 +2,21 @@
 //! happened: those need no proofs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use alloy::primitives::keccak256;
 use alloy::providers::Provider as _;
+use alloy::signers::local::PrivateKeySigner;
 use devchain::{DevChain, Faults, Genesis, Limits};
-use l1_contracts::{DeployConfig, SetupKind, deploy};
-use model::{BatchNumber, ManualClock, Window, Word};
+use l1_contracts::{DeployConfig, Edge, SetupKind, deploy};
+use model::{BatchNumber, Clock as _, ManualClock, Millis, Window, Word};
 use statement::scope::{genesis_hash, header_hash};
+use tokio::sync::{Notify, watch};
 
 use super::*;
 use crate::folder::store::tests::empty_batch;
-use crate::folder::store::{OutboxRow, OutboxState};
+use crate::folder::store::{OutboxRow, OutboxState, Store};
+use crate::metrics::Metrics;
 
 const START_S: u64 = 1_800_000_000;
 const WINDOW_MS: u64 = 60_000;
@@ -85,9 +89,14 @@ impl Bench {
     }
 
     fn settler_of(&self, store: Arc<Store>) -> Settler {
-        let config = SettleConfig::default();
-        let (metrics, clock) = (self.metrics.clone(), self.clock.clone());
-        Settler::new(self.edge.clone(), store, signer(), config, metrics, clock)
+        Settler::new(SettlerParts {
+            edge: self.edge.clone(),
+            store,
+            signer: signer(),
+            config: SettleConfig::default(),
+            metrics: self.metrics.clone(),
+            clock: self.clock.clone(),
+        })
     }
 
     fn rows(&self) -> Vec<OutboxRow> {
@@ -352,7 +361,7 @@ async fn a_nonce_that_the_account_used_otherwise_is_given_up() {
     let built = bench.rows()[0].clone();
     let mut other = fees::decode(&built.signed).unwrap();
     (other.input, other.to) = (Default::default(), signer().address().into());
-    let (hash, raw) = fees::sign(&signer(), other).unwrap();
+    let fees::Signed { hash, bytes: raw } = fees::sign(&signer(), other).unwrap();
     assert_eq!(hash, keccak256(&raw).0);
     bench.chain.send_raw(&raw).unwrap();
     let (done, _) = rounds(&mut bench.settler()).await;
@@ -388,7 +397,7 @@ async fn another_header_under_our_number_is_named() {
 #[test]
 fn pauses_double_up_to_the_longest() {
     let config = SettleConfig::default();
-    let seconds: Vec<u64> = (1..9).map(|n| backoff(&config, n).as_secs()).collect();
+    let seconds: Vec<u64> = (1..9).map(|n| config.pause_after(n).as_secs()).collect();
     assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 60, 60]);
-    assert_eq!(backoff(&config, u32::MAX).as_secs(), 60);
+    assert_eq!(config.pause_after(u32::MAX).as_secs(), 60);
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use model::{Interval, Position, RejectCode, Sequence, StreamHandle};
 use wire::{Frame, OpenStream};
 
-use super::{Outcome, Reply, Session, Stream, code_of};
+use super::state::{Outcome, Reply, Session, Stream, code_of};
 use crate::stages::deliver::AgainError;
 use crate::stages::ingest::observe::Observed;
 use crate::stages::ingest::peer::PeerId;

@@ -7,7 +7,7 @@ use wire::{
     AccessAnswer, FrameEntry, ReleaseEnd, Released, RequestId, SignedAccessRequest, SignedOperation,
 };
 
-use super::{Asked, Outcome, Release, Reply, Session, code_of};
+use super::state::{Asked, Outcome, Release, Reply, Session, code_of};
 use crate::stages::deliver::AgainError;
 use crate::stages::ingest::observe::Observed;
 use crate::stages::ingest::peer::PeerId;
