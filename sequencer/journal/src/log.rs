@@ -74,7 +74,7 @@ impl<M: Medium> Log<M> {
         let mut group = self.builder(0);
         for (index, entry) in entries.iter().enumerate() {
             group
-                .append_at(entry.kind, entry.flags, entry.time, &entry.body)
+                .append_at(entry.kind, entry.time, &entry.body)
                 .map_err(|source| AppendError::Entry { index, source })?;
         }
         self.append_built(group)
