@@ -48,10 +48,7 @@ impl Stream {
 
     /// Bytes and frames of a part of what is held.
     fn weight(frames: impl Iterator<Item = usize>) -> Credit {
-        frames.fold(Credit::default(), |sum, bytes| Credit {
-            bytes: sum.bytes + bytes as u64,
-            frames: sum.frames + 1,
-        })
+        frames.map(Credit::of_frame).sum()
     }
 }
 
@@ -378,14 +375,11 @@ impl ClientSession {
         let stream = self.streams.get_mut(&handle)?;
         let frame = stream.held.get(stream.under_way)?;
         let bytes = frame.as_bytes().clone();
-        let after = Credit {
-            bytes: self.under_way.bytes + bytes.len() as u64,
-            frames: self.under_way.frames + 1,
-        };
+        let after = self.under_way + Credit::of_frame(bytes.len());
         // A frame larger than its lane's share may go when nothing else is under way.
         let alone = self.under_way.frames == 0;
-        let share = if alone { self.credit } else { share(self.credit, lane) };
-        if after.bytes > share.bytes || after.frames > share.frames {
+        let share = if alone { self.credit } else { self.credit.share(lane) };
+        if !after.fits(share) {
             return None;
         }
         self.under_way = after;
@@ -559,8 +553,7 @@ impl ClientSession {
         let under_way = Stream::weight(sizes[..freed_here].iter().copied());
         stream.under_way -= freed_here;
         stream.receipted = last;
-        self.under_way.bytes -= under_way.bytes;
-        self.under_way.frames -= under_way.frames;
+        self.under_way -= under_way;
         self.held_bytes -= sizes.iter().sum::<usize>();
         self.events.push_back(ClientEvent::Durable { handle, last });
         self.end_if_done(handle);
@@ -658,8 +651,7 @@ impl ClientSession {
         if code != RejectCode::Gap {
             stream.paused_until = Some(now.plus(self.config.limits.retry_after_ms));
         }
-        self.under_way.bytes -= back.bytes;
-        self.under_way.frames -= back.frames;
+        self.under_way -= back;
         self.events.push_back(ClientEvent::Delayed { handle, code });
     }
 
@@ -669,8 +661,7 @@ impl ClientSession {
         };
         let sizes = stream.held.iter().take(stream.under_way).map(|frame| frame.as_bytes().len());
         let under_way = Stream::weight(sizes);
-        self.under_way.bytes -= under_way.bytes;
-        self.under_way.frames -= under_way.frames;
+        self.under_way -= under_way;
         if let Some(stream) = self.remove(handle) {
             let frames: Vec<_> = stream.held.into();
             self.events.push_back(ClientEvent::StreamStopped { handle, why, frames });
@@ -705,16 +696,4 @@ impl ClientSession {
         self.phase = Phase::Closed;
         self.events.push_back(ClientEvent::Closed { code });
     }
-}
-
-/// How much of the credit a lane may use, so that backfill never holds back live readings, and
-/// neither holds back an alarm: all for control, seven eighths for live, half for backfill.
-fn share(credit: Credit, lane: Lane) -> Credit {
-    let eighths = match lane {
-        Lane::Control => 8,
-        Lane::Live => 7,
-        Lane::Backfill => 4,
-    };
-    let bytes = credit.bytes - credit.bytes / 8 * (8 - eighths);
-    Credit { bytes, frames: credit.frames - credit.frames / 8 * (8 - eighths as u32) }
 }

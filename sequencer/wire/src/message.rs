@@ -15,7 +15,7 @@ use crate::limits::{
 };
 use crate::stream::read_handle;
 use crate::{
-    ClockFact, DecodeError, Features, Frame, FrameError, OpenStream, PROTOCOL_VERSION,
+    ClockFact, Credit, DecodeError, Features, Frame, FrameError, OpenStream, PROTOCOL_VERSION,
     ReceiptError, SignedAccessRequest, SignedOperation, SignedReceipt, StreamName,
 };
 
@@ -64,17 +64,6 @@ impl Hello {
     pub fn new(name: ClientName, resume: bool) -> Hello {
         Hello { version: PROTOCOL_VERSION, features: Features::SPOKEN, name, resume }
     }
-}
-
-/// How much a client may have sent and not yet seen acknowledged or rejected.
-///
-/// A window, not a running total: each credit replaces the one before.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Credit {
-    /// Bytes of frames, headers included.
-    pub bytes: u64,
-    /// Frames.
-    pub frames: u32,
 }
 
 /// The last durable frame of a stream.
@@ -361,7 +350,7 @@ impl ServerMessage {
                 Type::StreamOpened
             }
             ServerMessage::Receipt { receipt, credit } => {
-                write_credit(credit, &mut to);
+                credit.write(&mut to);
                 to.long(&receipt.to_bytes());
                 Type::Receipt
             }
@@ -386,7 +375,7 @@ impl ServerMessage {
                 Type::Reject
             }
             ServerMessage::Credit(credit) => {
-                write_credit(credit, &mut to);
+                credit.write(&mut to);
                 Type::Credit
             }
             ServerMessage::Closing { code } => {
@@ -412,7 +401,7 @@ impl ServerMessage {
                 ServerMessage::StreamOpened { handle, next: read_sequence(&mut from)? }
             }
             Type::Receipt => {
-                let credit = read_credit(&mut from)?;
+                let credit = Credit::read(&mut from)?;
                 let receipt = from.long("receipt", MESSAGE_BYTES_MAX)?;
                 let receipt = Box::new(SignedReceipt::from_bytes(receipt)?);
                 ServerMessage::Receipt { receipt, credit }
@@ -430,7 +419,7 @@ impl ServerMessage {
                 ServerMessage::ReleaseEnd(ReleaseEnd { request, frames: from.u64()? })
             }
             Type::Reject => ServerMessage::Reject(read_reject(&mut from)?),
-            Type::Credit => ServerMessage::Credit(read_credit(&mut from)?),
+            Type::Credit => ServerMessage::Credit(Credit::read(&mut from)?),
             Type::Closing => ServerMessage::Closing { code: read_code(&mut from)? },
             other => return Err(wrong_side(other).into()),
         };
@@ -479,7 +468,7 @@ fn write_welcome(welcome: &Welcome, to: &mut Writer) {
     to.raw(&welcome.scope.contract);
     to.raw(&welcome.signer.0);
     to.millis(welcome.server_time);
-    write_credit(&welcome.credit, to);
+    welcome.credit.write(to);
     let marks = &welcome.marks[..welcome.marks.len().min(MARKS_MAX)];
     to.u16(marks.len() as u16);
     for mark in marks {
@@ -493,21 +482,12 @@ fn read_welcome(from: &mut Reader<'_>) -> Result<Welcome, DecodeError> {
     let scope = ChainScope { chain_id: from.u64()?, contract: from.array()? };
     let signer = Address(from.array()?);
     let server_time = from.millis("server time")?;
-    let credit = read_credit(from)?;
+    let credit = Credit::read(from)?;
     let count = from.count("resume marks", MARKS_MAX)?;
     let mark = || Ok(Mark { stream: StreamName::read(from)?, durable: Sequence(from.u64()?) });
     let marks =
         std::iter::repeat_with(mark).take(count).collect::<Result<Vec<_>, DecodeError>>()?;
     Ok(Welcome { version, features, scope, signer, server_time, credit, marks })
-}
-
-fn write_credit(credit: &Credit, to: &mut Writer) {
-    to.u64(credit.bytes);
-    to.u32(credit.frames);
-}
-
-fn read_credit(from: &mut Reader<'_>) -> Result<Credit, DecodeError> {
-    Ok(Credit { bytes: from.u64()?, frames: from.u32()? })
 }
 
 fn write_answer(answer: &AccessAnswer, to: &mut Writer) {
