@@ -87,7 +87,6 @@ mod client;
 mod codec;
 mod credit;
 mod deframe;
-mod eip712;
 mod entry;
 mod frame;
 mod group;
