@@ -211,7 +211,7 @@ impl Ledger {
         let answer = Answer::AccessDecided { group, position, time: now, decision, released };
         let decision = match decision {
             Ok(slot) => Decision::Permitted { slot },
-            Err(refusal) => Decision::Refused { refusal },
+            Err(uncovered) => Decision::Refused { uncovered },
         };
         let entry = Box::new(Entry::AccessRequest { request: *signed, requester, decision });
         Verdict::Append { entry, time: now, answer }
