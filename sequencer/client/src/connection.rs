@@ -9,41 +9,28 @@
 mod config;
 mod drive;
 mod error;
+mod outcome;
+mod shared;
 mod state;
+mod stream;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use bytes::Bytes;
-use model::{EpochNumber, Millis, Position, Sequence, StreamHandle};
-use tokio::sync::{Notify, watch};
+use model::EpochNumber;
+use tokio::sync::watch;
 use wire::{
-    AccessAnswer, ClientError, ClockFact, Descriptor, Frame, Lane, Reading, Released, RequestId,
-    SignedAccessRequest, SignedOperation, SignedReceipt, StreamKey,
+    AccessAnswer, ClientError, ClockFact, Descriptor, Lane, RequestId, SignedAccessRequest,
+    SignedOperation, StreamKey,
 };
 
 pub use config::{ConnectionConfig, ReceiptListener, Waits};
 pub use error::{ConnectionError, RequestError, StreamError};
+pub use outcome::{AccessOutcome, Applied, Counts};
+pub use stream::Stream;
 
 use crate::spool::{Spool, SpoolError};
-use crate::transport;
+use shared::Shared;
 use state::State;
-
-/// What a connection did so far.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Counts {
-    /// Frames queued, those restored from a state folder included.
-    pub frames_sent: u64,
-    /// Readings in frames queued since the start.
-    pub readings_sent: u64,
-    /// Frames with a receipt.
-    pub frames_receipted: u64,
-    /// Times that frames were rejected and are sent again.
-    pub frames_delayed: u64,
-    /// Verified receipts.
-    pub receipts: u64,
-    /// Connections after the first.
-    pub reconnects: u64,
-}
 
 /// A session with a node. Cloning shares it; when the last clone is gone it ends without goodbye.
 #[derive(Clone)]
@@ -59,39 +46,6 @@ impl Drop for Driver {
     fn drop(&mut self) {
         self.0.abort();
     }
-}
-
-/// An operation that took effect.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Applied {
-    /// Journal position.
-    pub position: Position,
-    /// The operation's time, t_op: the record changes as of it.
-    pub time: Millis,
-    /// The verified receipt that says so.
-    pub receipt: SignedReceipt,
-}
-
-/// The decision on a request to read.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct AccessOutcome {
-    /// Whether it was permitted.
-    pub permitted: bool,
-    /// When it was decided.
-    pub time: Millis,
-    /// Journal position of the decision.
-    pub position: Position,
-    /// The verified receipt that says the same.
-    pub receipt: SignedReceipt,
-    /// The released frames in the order sent, with their streams; empty if refused.
-    pub released: Vec<Released>,
-}
-
-struct Shared {
-    config: ConnectionConfig,
-    state: Mutex<State>,
-    lanes: [Notify; 3],
-    changes: watch::Sender<()>,
 }
 
 impl Connection {
@@ -269,146 +223,4 @@ impl Drop for Forget<'_> {
 
 fn spool_error(error: SpoolError) -> StreamError {
     StreamError::Spool(Arc::new(error))
-}
-
-/// An open stream of one device and signal. It ends with its connection.
-pub struct Stream {
-    shared: Arc<Shared>,
-    lane: Lane,
-    handle: StreamHandle,
-}
-
-impl Stream {
-    /// Makes a frame of 1 to [`Frame::RAW_READINGS_MAX`] readings, keeps it, and queues it.
-    /// Returns its sequence; [`Stream::acknowledged`] waits for the receipt. Waits itself while as
-    /// much as may be is without receipt, also while the connection is lost.
-    ///
-    /// # Errors
-    /// [`StreamError`]; nothing was kept of the readings then, except after
-    /// [`ConnectionError::Spool`], when that is not known.
-    pub async fn send(&self, readings: &[Reading]) -> Result<Sequence, StreamError> {
-        let sequence = self.shared.until(|state| state.push(self.handle, readings)).await?;
-        self.shared.wake(self.lane);
-        Ok(sequence)
-    }
-
-    /// As [`Stream::send`], but `None` at once if as much as may be is without receipt: whoever
-    /// must not wait sheds what matters least.
-    ///
-    /// # Errors
-    /// As [`Stream::send`].
-    pub fn try_send(&self, readings: &[Reading]) -> Result<Option<Sequence>, StreamError> {
-        let pushed = self.shared.lock().push(self.handle, readings).transpose()?;
-        self.shared.wake(self.lane);
-        Ok(pushed)
-    }
-
-    /// Waits until everything up to `sequence` is durable, by verified receipts.
-    ///
-    /// # Errors
-    /// [`StreamError`] if the stream stops or the connection ends before.
-    pub async fn acknowledged(&self, sequence: Sequence) -> Result<(), StreamError> {
-        let there = |state: &mut State| {
-            let receipted = state.streams.get(&self.handle).map(|one| one.receipted);
-            if receipted.is_some_and(|receipted| receipted >= sequence) {
-                return Some(Ok(()));
-            }
-            state.check_stream(self.handle).err().map(Err)
-        };
-        self.shared.until(there).await
-    }
-
-    /// Waits for everything sent on this stream.
-    ///
-    /// # Errors
-    /// As [`Stream::acknowledged`].
-    pub async fn flush(&self) -> Result<(), StreamError> {
-        let sent = self.shared.lock().streams.get(&self.handle).map(|one| one.sent);
-        self.acknowledged(sent.unwrap_or_default()).await
-    }
-
-    /// The last sequence with a receipt.
-    pub fn receipted(&self) -> Sequence {
-        let state = self.shared.lock();
-        state.streams.get(&self.handle).map(|one| one.receipted).unwrap_or_default()
-    }
-
-    /// The sequence of the next frame.
-    pub fn next_sequence(&self) -> Sequence {
-        let state = self.shared.lock();
-        Sequence(state.streams.get(&self.handle).map_or(0, |one| one.sent.0) + 1)
-    }
-
-    /// Of a stopped stream, the frames without a receipt, in order; once.
-    pub fn take_unacknowledged(&self) -> Vec<Frame> {
-        let mut state = self.shared.lock();
-        let stream = state.streams.get_mut(&self.handle);
-        let stopped = stream.and_then(|one| one.stopped.as_mut());
-        stopped.map(|(_, frames)| std::mem::take(frames)).unwrap_or_default()
-    }
-
-    /// Takes no more frames, and waits for the last receipt.
-    ///
-    /// # Errors
-    /// As [`Stream::acknowledged`].
-    pub async fn end(self) -> Result<(), StreamError> {
-        self.flush().await?;
-        let mut state = self.shared.lock();
-        state.session.end_stream(self.handle)?;
-        state.take_events();
-        drop(state);
-        self.shared.wake(Lane::Control);
-        Ok(())
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic while it was held is a bug in a listener at worst: the state is consistent.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn received(&self, lane: Lane, bytes: &[u8]) {
-        let now = drive::now(self);
-        self.lock().received(lane, bytes, now);
-        self.changed();
-    }
-
-    fn timeout(&self, now: Millis) {
-        self.lock().session.handle_timeout(now);
-        self.changed();
-    }
-
-    /// What to write on a lane, and whether nothing follows.
-    fn gather(&self, lane: Lane) -> (Bytes, bool) {
-        let mut state = self.lock();
-        let bytes = state.gather(lane);
-        (bytes, state.is_ended())
-    }
-
-    fn wake(&self, lane: Lane) {
-        self.lanes[lane as usize].notify_one();
-    }
-
-    /// Something changed that any lane or waiter may be waiting for.
-    fn changed(&self) {
-        Lane::ALL.into_iter().for_each(|lane| self.wake(lane));
-        self.changes.send_modify(|()| {});
-    }
-
-    fn subscribe(&self) -> watch::Receiver<()> {
-        self.changes.subscribe()
-    }
-
-    /// Waits until `check` finds something.
-    async fn until<T>(&self, mut check: impl FnMut(&mut State) -> Option<T>) -> T {
-        let mut changes = self.subscribe();
-        loop {
-            if let Some(found) = check(&mut self.lock()) {
-                return found;
-            }
-            // The sender lives in `self`, so this cannot fail.
-            let _ = changes.changed().await;
-        }
-    }
 }

@@ -5,13 +5,13 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::time::{Duration, Instant};
 
-use model::Millis;
 use quinn::{Endpoint, RecvStream, SendStream};
 use tokio::time::{sleep, timeout};
 use wire::Lane;
 
 use super::error::ConnectionError;
-use super::{Shared, transport};
+use super::shared::Shared;
+use crate::transport;
 
 /// Bytes read from a lane at once.
 const READ_BYTES: usize = 64 << 10;
@@ -233,9 +233,4 @@ async fn welcome_in_time(shared: &Shared) -> Result<Infallible, Stop> {
         Ok(()) => pending().await,
         Err(_) => Err(Stop::Lost(ConnectionError::NoAnswer { address, waited })),
     }
-}
-
-/// The clock's time now.
-pub(super) fn now(shared: &Shared) -> Millis {
-    shared.config.clock.now()
 }

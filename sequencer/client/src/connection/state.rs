@@ -10,9 +10,9 @@ use wire::{
     Released, RequestId, SignedReceipt, StopReason,
 };
 
-use super::Counts;
 use super::config::{ConnectionConfig, ReceiptListener};
 use super::error::{ConnectionError, RequestError, StreamError};
+use super::outcome::Counts;
 use crate::receipts::{NotKept, ReceiptFolder};
 use crate::spool::Spool;
 
