@@ -4,7 +4,6 @@ mod sender;
 mod timebase;
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, mpsc};
@@ -13,7 +12,7 @@ use std::time::Duration;
 use client::{
     Connection, ConnectionConfig, ConnectionError, Deployment, Identity, IdentityError, StreamError,
 };
-use model::ExitCode;
+use model::{ExitCode, with_causes};
 use thiserror::Error;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -336,7 +335,7 @@ fn report(
                 *report.refused_streams.entry(code).or_default() += 1;
                 continue;
             }
-            Some(why) => *report.failures.entry(chain(why)).or_default() += 1,
+            Some(why) => *report.failures.entry(with_causes(why)).or_default() += 1,
             None => {}
         }
         report.frames_unacknowledged += end.unacknowledged;
@@ -355,15 +354,4 @@ fn with_totals(report: Report, totals: &Totals, begin: Duration) -> Report {
         load_average: load_average(),
         ..report
     }
-}
-
-/// An error with its causes in one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -43,7 +43,6 @@ mod receipts;
 mod spool;
 mod transport;
 mod wallet;
-pub mod when;
 
 pub use connection::{
     AccessOutcome, Applied, Connection, ConnectionConfig, ConnectionError, Counts, ReceiptListener,
