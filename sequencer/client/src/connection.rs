@@ -5,11 +5,18 @@
 //! for microseconds (for one write and sync with a state folder). A lost connection loses nothing:
 //! frames without a receipt are kept and sent again, requests without an answer are reported as
 //! unknown and can be asked again with the same bytes.
+//!
+//! ```text
+//!   Connection, Stream --lock--> State (session machine, streams, requests) <--lock-- drive
+//!          |                                                                            |
+//!          +--------wait until a change <-------- Shared --------> wake a lane ---------+--> QUIC
+//! ```
 
 mod config;
 mod drive;
 mod error;
 mod outcome;
+mod requests;
 mod shared;
 mod state;
 mod stream;
@@ -19,8 +26,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use model::EpochNumber;
 use tokio::sync::watch;
 use wire::{
-    AccessAnswer, ClientError, ClockFact, Descriptor, Lane, RequestId, SignedAccessRequest,
-    SignedOperation, StreamKey,
+    ClientError, ClockFact, Descriptor, Lane, RequestId, SignedAccessRequest, SignedOperation,
+    StreamKey,
 };
 
 pub use config::{ConnectionConfig, ReceiptListener, Waits};
@@ -44,6 +51,7 @@ struct Driver(tokio::task::JoinHandle<()>);
 
 impl Drop for Driver {
     fn drop(&mut self) {
+        // Without this the task would hold the socket and connect again for an hour, for nobody.
         self.0.abort();
     }
 }
@@ -58,12 +66,14 @@ impl Connection {
         let state = Mutex::new(State::new(&config)?);
         let (lanes, changes) = (Default::default(), watch::Sender::new(()));
         let shared = Arc::new(Shared { config, state, lanes, changes });
+        // The first attempt is made here rather than in the task: a wrong address or certificate is
+        // then the caller's error at once, and not a connection that is tried for an hour.
         let dialer = drive::Dialer::new(&shared)?;
         let first = dialer.dial(&shared).await?;
         let driven = shared.clone();
         let driver = tokio::spawn(async move { drive::drive(&driven, &dialer, first).await });
         let connection = Connection { shared, _driver: Arc::new(Driver(driver)) };
-        connection.shared.until(|state| state.welcome()).await?;
+        connection.shared.wait_for(|state| state.find_welcome()).await?;
         Ok(connection)
     }
 
@@ -78,6 +88,8 @@ impl Connection {
         if let Some(epoch) = kept.map_err(spool_error)?.flatten() {
             return Ok(epoch);
         }
+        // Without a state folder nothing says which sequences were used: only a new epoch is sure
+        // not to give one sequence to two byte strings.
         let marked = self.shared.lock().marked_epoch(key.device.as_str(), key.signal);
         Ok(EpochNumber(marked.map_or(1, |epoch| epoch.0.saturating_add(1))))
     }
@@ -92,17 +104,18 @@ impl Connection {
         lane: Lane,
         descriptor: Descriptor,
     ) -> Result<Stream, StreamError> {
+        // Read before the lock is taken: a spool of many frames would hold up every other stream.
         let folder = self.shared.config.state.as_deref();
         let spool = folder.map(|folder| Spool::open(folder, &descriptor.key, descriptor.epoch));
         let spool = spool.transpose().map_err(spool_error)?;
         let handle = self.shared.lock().open_stream(lane, descriptor, spool)?;
         self.shared.wake(Lane::Control);
         let stream = Stream { shared: self.shared.clone(), lane, handle };
-        let ready = |state: &mut State| match state.check_stream(handle) {
+        let find_ready = |state: &mut State| match state.check_stream(handle) {
             Ok(one) => one.ready.then_some(Ok(())),
             Err(error) => Some(Err(error)),
         };
-        self.shared.until(ready).await?;
+        self.shared.wait_for(find_ready).await?;
         Ok(stream)
     }
 
@@ -110,7 +123,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`ClientError::NotConnected`] while the connection is lost.
-    pub fn clock(&self, fact: ClockFact) -> Result<(), ClientError> {
+    pub fn send_clock(&self, fact: ClockFact) -> Result<(), ClientError> {
         self.shared.lock().session.clock(fact)?;
         self.shared.wake(Lane::Control);
         Ok(())
@@ -123,15 +136,14 @@ impl Connection {
     pub async fn submit(&self, operation: SignedOperation) -> Result<Applied, RequestError> {
         let digest = operation.digest();
         let request = {
-            let mut state = self.connected().await?;
+            let mut state = self.lock_welcomed().await?;
             let request = state.session.submit(operation)?;
-            state.add_request(request, digest);
+            state.requests.add(request, digest);
             request
         };
-        let _forget = Forget { shared: &self.shared, request };
+        let _forget = ForgetRequest { shared: &self.shared, request };
         self.shared.wake(Lane::Control);
-        let (position, time, receipt) = self.shared.until(|state| state.applied(request)).await?;
-        Ok(Applied { position, time, receipt })
+        self.shared.wait_for(|state| state.find_applied(request)).await
     }
 
     /// Asks to read, and waits for decision, receipt and all released frames.
@@ -141,17 +153,14 @@ impl Connection {
     pub async fn access(&self, signed: SignedAccessRequest) -> Result<AccessOutcome, RequestError> {
         let digest = signed.digest();
         let request = {
-            let mut state = self.connected().await?;
+            let mut state = self.lock_welcomed().await?;
             let request = state.session.request_access(signed)?;
-            state.add_request(request, digest);
+            state.requests.add(request, digest);
             request
         };
-        let _forget = Forget { shared: &self.shared, request };
+        let _forget = ForgetRequest { shared: &self.shared, request };
         self.shared.wake(Lane::Control);
-        let (answer, receipt, released) =
-            self.shared.until(|state| state.answered(request)).await?;
-        let AccessAnswer { permitted, time, position, .. } = answer;
-        Ok(AccessOutcome { permitted, time, position, receipt, released })
+        self.shared.wait_for(|state| state.take_outcome(request)).await
     }
 
     /// Waits until everything sent has a receipt, over all streams that go on.
@@ -159,7 +168,7 @@ impl Connection {
     /// # Errors
     /// [`ConnectionError`] if the connection ends before.
     pub async fn flush(&self) -> Result<(), ConnectionError> {
-        self.shared.until(State::flushed).await
+        self.shared.wait_for(State::find_flushed).await
     }
 
     /// What was done so far.
@@ -178,8 +187,8 @@ impl Connection {
     }
 
     /// Why the connection ended, once it has.
-    pub fn ended(&self) -> Option<ConnectionError> {
-        self.shared.lock().ended()
+    pub fn end_reason(&self) -> Option<ConnectionError> {
+        self.shared.lock().end_reason.clone()
     }
 
     /// Says goodbye and waits until the node has heard it, at most `waits.goodbye`. What has no
@@ -191,17 +200,19 @@ impl Connection {
             state.take_events();
             state.end(ConnectionError::ClosedHere);
         }
-        self.shared.changed();
+        self.shared.notify();
         let waits = self.shared.config.waits;
-        let over = self.shared.until(|state| state.driver_done().then_some(()));
+        let over = self.shared.wait_for(|state| state.driver_done.then_some(()));
+        // A node that never confirms must not keep a program from ending; the frames are safe.
         let _ = tokio::time::timeout(waits.goodbye, over).await;
     }
 
-    /// The state once a session stands.
-    async fn connected(&self) -> Result<MutexGuard<'_, State>, ConnectionError> {
+    /// The state, locked, once a session stands.
+    async fn lock_welcomed(&self) -> Result<MutexGuard<'_, State>, ConnectionError> {
         loop {
-            self.shared.until(|state| state.welcome()).await?;
+            self.shared.wait_for(|state| state.find_welcome()).await?;
             let state = self.shared.lock();
+            // The session may have been lost between the two locks; then wait for the next one.
             if state.welcomed {
                 return Ok(state);
             }
@@ -209,15 +220,15 @@ impl Connection {
     }
 }
 
-/// Drops a request when nobody waits for it any more.
-struct Forget<'a> {
+/// Forgets a request when nobody waits for it any more, also when the waiting future is dropped.
+struct ForgetRequest<'a> {
     shared: &'a Shared,
     request: RequestId,
 }
 
-impl Drop for Forget<'_> {
+impl Drop for ForgetRequest<'_> {
     fn drop(&mut self) {
-        self.shared.lock().drop_request(self.request);
+        self.shared.lock().requests.forget(self.request);
     }
 }
 

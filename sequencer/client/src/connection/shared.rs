@@ -13,8 +13,18 @@ use super::state::State;
 pub(super) struct Shared {
     pub(super) config: ConnectionConfig,
     pub(super) state: Mutex<State>,
+    /// Wakes the writer of each lane. A notification given while nobody waits is kept, so a writer
+    /// that is about to wait misses none.
     pub(super) lanes: [Notify; 3],
     pub(super) changes: watch::Sender<()>,
+}
+
+/// What to write on a lane.
+pub(super) struct Gathered {
+    /// Empty if there is nothing yet.
+    pub(super) bytes: Bytes,
+    /// Whether nothing follows.
+    pub(super) is_last: bool,
 }
 
 impl Shared {
@@ -23,22 +33,21 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn received(&self, lane: Lane, bytes: &[u8]) {
+    pub(super) fn handle_bytes(&self, lane: Lane, bytes: &[u8]) {
         let now = self.config.clock.now();
-        self.lock().received(lane, bytes, now);
-        self.changed();
+        self.lock().handle_bytes(lane, bytes, now);
+        self.notify();
     }
 
-    pub(super) fn timeout(&self, now: Millis) {
+    pub(super) fn handle_timeout(&self, now: Millis) {
         self.lock().session.handle_timeout(now);
-        self.changed();
+        self.notify();
     }
 
-    /// What to write on a lane, and whether nothing follows.
-    pub(super) fn gather(&self, lane: Lane) -> (Bytes, bool) {
+    pub(super) fn gather(&self, lane: Lane) -> Gathered {
+        // Both under one lock: an end that comes between them would be taken for "all is written".
         let mut state = self.lock();
-        let bytes = state.gather(lane);
-        (bytes, state.is_ended())
+        Gathered { bytes: state.gather(lane), is_last: state.is_ended() }
     }
 
     pub(super) fn wake(&self, lane: Lane) {
@@ -46,7 +55,7 @@ impl Shared {
     }
 
     /// Something changed that any lane or waiter may be waiting for.
-    pub(super) fn changed(&self) {
+    pub(super) fn notify(&self) {
         Lane::ALL.into_iter().for_each(|lane| self.wake(lane));
         self.changes.send_modify(|()| {});
     }
@@ -55,11 +64,12 @@ impl Shared {
         self.changes.subscribe()
     }
 
-    /// Waits until `check` finds something.
-    pub(super) async fn until<T>(&self, mut check: impl FnMut(&mut State) -> Option<T>) -> T {
+    /// Waits until `find` finds something in the state.
+    pub(super) async fn wait_for<T>(&self, mut find: impl FnMut(&mut State) -> Option<T>) -> T {
+        // Subscribed before the first look, so that a change between look and wait is seen.
         let mut changes = self.subscribe();
         loop {
-            if let Some(found) = check(&mut self.lock()) {
+            if let Some(found) = find(&mut self.lock()) {
                 return found;
             }
             // The sender lives in `self`, so this cannot fail.
