@@ -1,5 +1,6 @@
 //! What a rule means, in words, and what a record would answer: shown before anybody signs.
 
+use model::calendar::Utc;
 use model::{
     Action, Categories, Category, Claim, ClaimKind, ClaimKinds, Digest, Interval, Label, Labels,
     Millis, Operation, Party, PatientIndex, Position, Purpose, Purposes, Record, Rule, RuleSlot,
@@ -8,7 +9,6 @@ use model::{
 use statement::c2;
 
 use crate::party::Names;
-use crate::when::Utc;
 
 /// What somebody might want to do, to be asked of a record: "would Dr X see my SpO2 now?"
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -5,7 +5,7 @@
 //! signal's decimals, or `off` while the sensor is off. Empty lines, lines that begin with `#`, and
 //! one first line `time,value` or `value` are passed over.
 
-use model::{Millis, Signal};
+use model::{Millis, Signal, calendar};
 use thiserror::Error;
 use wire::{DeviceTime, Reading};
 
@@ -133,7 +133,7 @@ impl Lines {
         if text == "now" {
             return Err(wrong);
         }
-        let at = crate::when::parse(text, Millis::UNBOUNDED_PAST).map_err(|_| wrong)?;
+        let at = calendar::parse_time(text, Millis::UNBOUNDED_PAST).map_err(|_| wrong)?;
         Ok(DeviceTime::from_millis(at))
     }
 

@@ -346,7 +346,7 @@ impl Ward<'_> {
     async fn send_one(&self, patient: usize, stream: &Stream) -> Result<(), DemoError> {
         let readings = self.second_of(patient, 0, self.now().get() - 1000)?;
         let sequence = Step("stream").ok(stream.send(&readings).await)?;
-        Step("stream").ok(stream.acknowledged(sequence).await)
+        Step("stream").ok(stream.wait_for_receipt(sequence).await)
     }
 
     /// The next frame of the stream is refused, by this rule.
@@ -359,7 +359,7 @@ impl Ward<'_> {
         let step = Step("halt");
         let readings = self.second_of(patient, 1, self.now().get() - 1000)?;
         let sent = match stream.send(&readings).await {
-            Ok(sequence) => stream.acknowledged(sequence).await,
+            Ok(sequence) => stream.wait_for_receipt(sequence).await,
             Err(error) => Err(error),
         };
         match sent {

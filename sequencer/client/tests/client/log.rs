@@ -476,7 +476,7 @@ fn withheld_changed_and_unsigned_operations_are_named() {
 }
 
 #[test]
-fn saved_headers_are_read_in_both_forms_and_must_form_a_chain() {
+fn saved_headers_are_read_in_both_forms_and_must_follow_each_other() {
     let (first, _) = World::new(Fault::None).files();
     let previous = scope::header_hash(&first);
     let second = BatchHeader { number: BatchNumber(2), previous, ..first.clone() };
@@ -507,11 +507,11 @@ fn saved_headers_are_read_in_both_forms_and_must_form_a_chain() {
     let other = read(&with_hash(&previous, &"08".repeat(20))).unwrap_err();
     assert!(matches!(other, headers::HeadersError::Deployment));
     let swapped = plain.replace(&words(&second), &words(&first));
-    let chain = read(&swapped).unwrap_err();
-    assert!(matches!(chain, headers::HeadersError::Chain { index: 1 }));
+    let link = read(&swapped).unwrap_err();
+    assert!(matches!(link, headers::HeadersError::Link { index: 1 }));
 
     let one = [first.clone()];
-    let settled = |position| headers::settled_in(&one, Position(position));
+    let settled = |position| headers::find_settling(&one, Position(position));
     assert_eq!(settled(50).map(|header| header.number), Some(BatchNumber(1)));
     assert_eq!(settled(51), None);
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use client::when::{self, Utc};
 use client::{AccessOutcome, Key, KeyKind, party};
+use model::calendar::{self, Utc};
 use model::{
     Categories, Category, DeviceId, Interval, Label, Labels, Millis, OrganisationId, PatientIndex,
     PractitionerId, Purpose, signal_by_code,
@@ -67,7 +67,7 @@ pub(crate) struct Access {
     #[arg(long, value_name = "TEXT", default_value = "")]
     reason: String,
     /// How long the request is good for, at most 1h
-    #[arg(long, value_name = "LENGTH", value_parser = when::parse_length, default_value = "5m")]
+    #[arg(long, value_name = "LENGTH", value_parser = calendar::parse_length, default_value = "5m")]
     valid_for: u64,
     /// Write the readings there, as device,signal,time,value
     #[arg(long, value_name = "FILE.csv")]

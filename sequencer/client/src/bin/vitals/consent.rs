@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use client::preview::{operation_sentence, rule_sentence, slot_from_name, slot_name};
-use client::when::{self, Utc};
 use client::{Applied, Key, KeyKind, Wallet};
+use model::calendar::{self, Utc};
 use model::{
     Action, ClaimKind, ClaimKinds, Label, Labels, Millis, Operation, PatientIndex, RuleSlot, Word,
 };
@@ -100,7 +100,7 @@ pub(crate) struct Send {
     #[arg(long)]
     dry_run: bool,
     /// How long the signature is good for
-    #[arg(long, value_name = "LENGTH", value_parser = when::parse_length, default_value = "10m")]
+    #[arg(long, value_name = "LENGTH", value_parser = calendar::parse_length, default_value = "10m")]
     valid_for: u64,
 }
 

@@ -7,9 +7,9 @@ use client::batches::Batches;
 use client::log::{Before, Seen, SeenClaim, SeenOperation, Viewer, before_first, check};
 use client::party::Names;
 use client::preview::{operation_sentence, slot_name};
-use client::when::Utc;
 use client::{Deployment, Key, KeyKind, Wallet, headers, party};
-use model::{BatchHeader, Category, ClaimKind, Party, PatientIndex};
+use model::calendar::Utc;
+use model::{BatchHeader, Category, ClaimKind, Party, PatientIndex, with_causes};
 use serde_json::{Value, json};
 
 use crate::consent::patient;
@@ -84,7 +84,7 @@ impl Log {
             let seen = match check(viewer, header, &files, before) {
                 Ok(seen) => seen,
                 Err(error) => {
-                    let why = format!("{:#}", anyhow::Error::from(error));
+                    let why = with_causes(&error);
                     lines.push(format!("batch {number}: {why}"));
                     let report = ended(lines, &entries, headers.len(), Some((number, why)));
                     return Ok((report, Before::Unknown));

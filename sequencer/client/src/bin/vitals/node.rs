@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use client::{Connection, ConnectionConfig, Deployment, Identity};
+use model::calendar::{CalendarError, parse_time};
 use model::{Clock, Millis, SystemClock};
 
 use crate::report::Usage;
@@ -70,6 +71,6 @@ pub(crate) fn now() -> Millis {
 }
 
 /// A time on the command line.
-pub(crate) fn time(text: &str) -> Result<Millis, client::when::WhenError> {
-    client::when::parse(text, now())
+pub(crate) fn time(text: &str) -> Result<Millis, CalendarError> {
+    parse_time(text, now())
 }

@@ -57,7 +57,7 @@ impl Command {
             None => None,
             Some(path) => {
                 let headers = headers::read(&path, scope)?;
-                Some(headers::settled_in(&headers, last_position(&receipt)).map(|h| h.number.0))
+                Some(headers::find_settling(&headers, last_position(&receipt)).map(|h| h.number.0))
             }
         };
         Ok(holds(&receipt, settled))

@@ -3,8 +3,8 @@
 use clap::Args;
 use client::party;
 use client::preview::{Question, answer_sentence};
-use client::when;
 use client::{Wallet, party::Names};
+use model::calendar::parse_length;
 use model::{
     Categories, Category, ClaimKind, ClaimKinds, Interval, Label, Labels, MaskError, Millis, Party,
     Purpose, Purposes, Record, Rule,
@@ -41,7 +41,7 @@ pub(crate) struct RuleArgs {
     #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "length")]
     until: Option<Millis>,
     /// How long it holds, as 24h
-    #[arg(long = "for", value_name = "LENGTH", value_parser = when::parse_length)]
+    #[arg(long = "for", value_name = "LENGTH", value_parser = parse_length)]
     length: Option<u64>,
     /// Data measured from this time on; by default since ever
     #[arg(long, value_name = "TIME", value_parser = time)]

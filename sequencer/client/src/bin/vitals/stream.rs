@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::Args;
 use client::readings::{LINE_BYTES_MAX, Lines, Timing};
 use client::{Connection, ConnectionConfig, Counts};
-use model::{DeviceId, Millis, PatientIndex, Signal, signals};
+use model::{DeviceId, Millis, PatientIndex, Signal, signal_by_name};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
@@ -38,7 +38,7 @@ pub(crate) struct Stream {
     #[arg(long, value_name = "N", value_parser = patient)]
     patient: PatientIndex,
     /// What, as ecg, spo2, heart-rate
-    #[arg(long, value_name = "SIGNAL", value_parser = signal)]
+    #[arg(long, value_name = "SIGNAL", value_parser = signal_by_name)]
     signal: &'static Signal,
     /// Lines from standard input
     #[arg(long, conflicts_with = "file", required_unless_present = "file")]
@@ -65,12 +65,6 @@ pub(crate) struct Stream {
     /// Folder that keeps what has no receipt over a restart
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
-}
-
-fn signal(name: &str) -> Result<&'static Signal, String> {
-    let names = || signals().iter().map(|signal| signal.name).collect::<Vec<_>>().join(", ");
-    let found = signals().iter().find(|signal| signal.name == name);
-    found.ok_or_else(|| format!("expected one of {}", names()))
 }
 
 /// Readings in 1000 seconds.
