@@ -5,9 +5,8 @@ use crate::builder::{Builder, Num};
 use crate::gadgets::poseidon;
 use ark_bn254::Fr;
 use ark_ff::Field;
-use statement::claim::{COVERED_BIT, INDEX_BIT, POSITION_BIT, TIME_BITS};
+use statement::claim::{COVERED_BIT, INDEX_BIT, LIST_ARITY, POSITION_BIT, TIME_BITS};
 use statement::domain::Domain;
-use statement::tree::CHUNK_ARITY;
 
 /// The words that a claim's leaf hashes, in order.
 #[derive(Clone)]
@@ -78,7 +77,7 @@ pub fn edge(b: &mut Builder, index: &Num, position: &Num, salt: &Num) -> Num {
 /// # Panics
 /// If there is no leaf.
 pub fn root16(b: &mut Builder, node: Domain, leaves: &[Num]) -> Num {
-    let groups = leaves.chunks(CHUNK_ARITY);
+    let groups = leaves.chunks(LIST_ARITY);
     let mut above: Vec<Num> = groups.map(|group| poseidon::hash(b, node.tag(), group)).collect();
     match above.len() {
         0 => panic!("a list has at least one leaf"),

@@ -1,5 +1,6 @@
 //! One row of C1.
 
+use super::parts::{Kinds, TIME_BITS, WINDOW_BITS, kinds};
 use super::rule;
 use super::values::RowValues;
 use crate::builder::{Bit, Builder, Num};
@@ -9,13 +10,6 @@ use crate::operation;
 use crate::record::{self, Identity, Rules};
 use model::{Millis, PatientIndex, RuleSlot};
 use statement::field::from_u64;
-
-/// Bits of a difference of times within one window, `model::limits::WINDOW_MS_MAX`.
-pub(super) const WINDOW_BITS: usize = 27;
-/// Bits of a difference of times.
-pub(super) const TIME_BITS: usize = Millis::BITS as usize;
-/// Kinds from padding to stop.
-const KINDS: usize = 7;
 
 /// What all rows read.
 pub(super) struct Shared {
@@ -45,26 +39,6 @@ pub(super) struct Step {
     pub(super) enrol: Num,
     /// The operation's leaf, 0 of padding.
     pub(super) leaf: Num,
-}
-
-/// The kind as bits that multiply what it demands.
-pub(super) struct Kinds {
-    hot: Vec<Bit>,
-    padding: Bit,
-    /// Any operation.
-    active: Bit,
-    enrol: Bit,
-    pub(super) permit: Bit,
-    deny: Bit,
-    pub(super) policy: Bit,
-    /// Permit, deny or policy.
-    pub(super) write: Bit,
-    pub(super) revoke: Bit,
-    stop: Bit,
-    /// Writes or revokes a rule.
-    pub(super) touch: Bit,
-    /// Any operation on a record that stands.
-    stands: Bit,
 }
 
 /// A record before and after the row.
@@ -117,28 +91,6 @@ pub(super) fn row(b: &mut Builder, shared: &Shared, edges: &Edges, values: &RowV
     let leaf = b.rule("C1.24", |b| operation::leaf(b, &message, t_op, &salt));
     let leaf = b.rule("C1.1", |b| b.product(kinds.active.num(), &leaf));
     Step { active: kinds.active.num().clone(), enrol: kinds.enrol.num().clone(), leaf }
-}
-
-/// C1.1.
-fn kinds(b: &mut Builder, kind: usize) -> Kinds {
-    let hot = b.rule("C1.1", |b| b.choice(kind, KINDS));
-    // Of one-hot bits every sum is a bit.
-    let any = |of: std::ops::Range<usize>| Bit::confined(Num::sum(hot[of].iter().map(Bit::num)));
-    let one = |of: usize| hot[of].clone();
-    Kinds {
-        padding: one(0),
-        active: hot[0].not(),
-        enrol: one(1),
-        permit: one(2),
-        deny: one(3),
-        policy: one(4),
-        write: any(2..5),
-        revoke: one(5),
-        stop: one(6),
-        touch: any(2..6),
-        stands: any(2..7),
-        hot,
-    }
 }
 
 /// C1.1 and C1.2: time stands still in padding and moves in an operation.

@@ -1,6 +1,6 @@
 //! What a row does to the rules of its record.
 
-use super::row::{Kinds, TIME_BITS};
+use super::parts::{Kinds, TIME_BITS};
 use crate::builder::{Bit, Builder, Num};
 use crate::claim::two_to;
 use crate::record::RuleWords;

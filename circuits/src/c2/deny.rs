@@ -1,7 +1,6 @@
 //! Denies: unpacked once for a slot, refuted for each claim (C2.15).
 
-use super::ranged;
-use super::slot::{HullNums, TIME_BITS, fr};
+use super::parts::{HullNums, TIME_BITS, fr, ranged};
 use crate::builder::{Bit, Builder, Num};
 use crate::claim::two_to;
 use crate::record::RuleWords;

@@ -1,12 +1,11 @@
 //! One claim: selected rule, times, masks, denies and leaf.
 
-use super::deny::{Meets, RESERVED_BIT, Who, refute};
+use super::deny::{Deny, Meets, RESERVED_BIT, Who, refute};
 use super::order::Place;
-use super::ranged;
-use super::slot::{Done, HullNums, Open, RECEIPT_BITS, Shared, TIME_BITS, fr};
+use super::parts::{HullNums, RECEIPT_BITS, Shared, TIME_BITS, fr, ranged};
 use crate::builder::{Bit, Builder, Num};
 use crate::claim::{ClaimWords, info, leaf, times, two_to};
-use crate::record::RuleWords;
+use crate::record::{RuleWords, Rules};
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
 use model::{Claim, ClaimKind, Interval, Millis, Party, Rule, RuleSlot};
@@ -30,6 +29,28 @@ const PERMIT_BITS: usize = 3;
 const POLICIES: [usize; 2] = [12, 13];
 /// Rows of the list of denies.
 const DENIES: usize = 4;
+
+/// What a slot gives to the totals.
+pub(super) struct Done {
+    /// Of its claims, then its tag.
+    pub(super) leaves: Vec<Num>,
+    /// How many accesses, collections and break-glass accesses.
+    pub(super) kinds: [Num; 3],
+    /// How many excluded claims.
+    pub(super) excluded: Num,
+}
+
+/// What the claims of a slot read.
+pub(super) struct Open {
+    /// The record's words.
+    pub(super) rules: Rules,
+    pub(super) denies: [Deny; 4],
+    pub(super) hull: HullNums,
+    /// Whether the slot's claims are not covered.
+    pub(super) excluded: Bit,
+    /// Whether they are; neither in a padding slot.
+    pub(super) covered: Bit,
+}
 
 /// All claims of a slot.
 pub(super) fn enforce_all(

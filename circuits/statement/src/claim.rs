@@ -7,7 +7,6 @@ use model::{BatchNumber, Claim, Interval, PatientIndex, Position, Word};
 use crate::domain::Domain;
 use crate::field::{from_u64, from_word};
 use crate::poseidon;
-use crate::tree::CHUNK_ARITY;
 
 /// First bit of the patient's index in `info`, above the mask.
 pub const INDEX_BIT: u32 = 60;
@@ -17,6 +16,10 @@ pub const POSITION_BIT: u32 = 84;
 pub const COVERED_BIT: u32 = 148;
 /// Distance of the four times in `times`.
 pub const TIME_BITS: u32 = 48;
+
+/// Children of a node of a list of claims or operations: twice those of the record tree, because
+/// opening one entry is rare there and hashing the whole list is not.
+pub const LIST_ARITY: usize = 16;
 
 /// Mask, index, position and whether the claim is covered, as one word.
 pub fn info(claim: &Claim, covered: bool) -> Fr {
@@ -77,7 +80,7 @@ pub fn edge(patient: PatientIndex, position: Position, salt: Fr) -> Fr {
 /// If there is no leaf.
 pub fn root16(node: Domain, leaves: &[Fr]) -> Fr {
     let above: Vec<Fr> =
-        leaves.chunks(CHUNK_ARITY).map(|group| poseidon::hash(node.tag(), group)).collect();
+        leaves.chunks(LIST_ARITY).map(|group| poseidon::hash(node.tag(), group)).collect();
     match above.as_slice() {
         [] => panic!("a list has at least one leaf"),
         [root] => *root,

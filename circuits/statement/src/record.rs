@@ -5,7 +5,7 @@
 
 use ark_bn254::Fr;
 use ark_ff::AdditiveGroup;
-use model::{Record, Rule, RuleSlot};
+use model::{Record, RuleSlot};
 
 use crate::domain::Domain;
 use crate::field::{from_u64, from_word};
@@ -53,11 +53,6 @@ pub fn rule_words(record: &Record, slot: RuleSlot) -> [Fr; 3] {
     record.rule(slot).map_or([Fr::ZERO; 3], |rule| rule.words().map(|word| from_word(&word)))
 }
 
-/// What an operation that writes or revokes `rule` signs.
-pub fn rule_hash(rule: &Rule) -> Fr {
-    poseidon::hash(Domain::Rule.tag(), &rule.words().map(|word| from_word(&word)))
-}
-
 fn rules(record: &Record, slots: impl Iterator<Item = RuleSlot>) -> Vec<Fr> {
     slots.flat_map(|slot| rule_words(record, slot)).collect()
 }
@@ -65,8 +60,9 @@ fn rules(record: &Record, slots: impl Iterator<Item = RuleSlot>) -> Vec<Fr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::operation;
     use crate::vectors::{cases, element, elements, interval, millis, number, records, word};
-    use model::{Categories, ClaimKinds, Labels, Party, Purposes};
+    use model::{Categories, ClaimKinds, Labels, Party, Purposes, Rule};
     use serde_json::Value;
 
     fn rule(value: &Value) -> Option<Rule> {
@@ -114,7 +110,7 @@ mod tests {
             let hashes = elements(&case["rule_hashes"]);
             let rules = record.rules.iter().zip(hashes);
             for (rule, hash) in rules.filter_map(|(rule, hash)| rule.as_ref().zip(Some(hash))) {
-                assert_eq!(rule_hash(rule), hash);
+                assert_eq!(operation::argument(&rule.words()), hash);
             }
         }
     }
