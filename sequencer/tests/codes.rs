@@ -147,15 +147,41 @@ fn specified(statement: u8) -> Vec<(RuleNumber, String)> {
 fn operation_rules() -> String {
     let said = "Rules that a signed change of a record keeps (`circuits/SPEC.md`, section 9). An \
                 operation that breaks one is refused with the reject code beside it and journaled \
-                as a refusal. A rule that only a prover can break is met as a failed stage or a \
-                broken batch: report it.";
+                as a refusal. Rules without a code are the prover's to keep.";
     let rows = specified(1).into_iter().map(|(rule, says)| {
         let code =
             C1Error { rule, row: None, expected: String::new(), found: String::new() }.code();
-        let told = format!("{} {code:?}", code.number());
-        [rule.to_string(), says, told, code.remedy().to_owned()]
+        let (told, remedy) = match operation_remedy(rule.number) {
+            Some(remedy) => (format!("{} {code:?}", code.number()), remedy),
+            None => (String::new(), PROVERS),
+        };
+        [rule.to_string(), says, told, remedy.to_owned()]
     });
     section("Rules of operations", said, ["rule", "says", "refused as", "do"], rows)
+}
+
+/// What is done about a rule that nobody can break but whoever makes a proof.
+const PROVERS: &str = "a fault of the sequencer or a forged batch: keep the report";
+
+/// What the signer does; none for a rule that no signed operation can break by itself.
+fn operation_remedy(number: u8) -> Option<&'static str> {
+    Some(match number {
+        4 => "synchronise the signer's clock and sign again",
+        5 => "sign again, with a later end of validity",
+        6 => "bring the wallet's copy up to date (`vitals log --rebuild`) and sign again",
+        7 | 27 => "sign with the record's key; an enrolment, with the registrar's",
+        8 => "sign for this chain and contract: take `deployment.json` from the operator",
+        9 => "enrol the patient first, or name the right index",
+        11 => "enrol at an index that is empty",
+        12 => "the patient closed the record for good: enrol at a new index",
+        13 => "name a slot of that kind: permit 0 to 7, deny 0 to 3, policy 0 or 1",
+        14 | 16 | 19 => "correct the rule and sign again",
+        17 => "take an empty slot, or wait for the window after the old rule's end",
+        18 => "write break-glass as a policy, everything else as a permit or deny",
+        20 => "read the record: another rule stands in the slot",
+        21 => "nothing: the rule has ended already",
+        _ => return None,
+    })
 }
 
 /// Every reason for which a claim is refused.
@@ -177,15 +203,17 @@ const UNCOVERED: [Uncovered; 13] = [
 
 fn claim_rules() -> String {
     let said = "Rules that a collection or an access keeps (`circuits/SPEC.md`, section 10). A \
-                requester learns only that it was refused; the reason stands in the journal and, \
-                for the patient, in `vitals log`.";
+                requester learns only that it was refused; the rule stands in the node's log and \
+                metrics, the reason in its journal. A refused request is no claim: `vitals log` \
+                does not show it.";
     let rows = specified(2).into_iter().map(|(rule, says)| {
         let reasons = UNCOVERED.iter().filter(|reason| reason.rule() == rule);
         let reasons: Vec<_> = reasons.map(|reason| reason.sentence()).collect();
         let remedy = match (reasons.is_empty(), rule.number) {
-            (true, _) => "a fault of the sequencer or a forged batch: keep the report",
+            (true, _) => PROVERS,
             (false, 2) => "enrol the patient first",
-            (false, 15 | 16) => "nobody but the patient lifts it",
+            (false, 15) => "nobody but the patient ends a deny",
+            (false, 16) => "the patient closed the record for good: a new index is needed",
             (false, _) => "ask the patient for a rule that covers it, or ask for less",
         };
         [rule.to_string(), says, reasons.join("; "), remedy.to_owned()]

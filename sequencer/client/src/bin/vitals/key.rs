@@ -17,7 +17,7 @@ pub(crate) enum Command {
         out: PathBuf,
         /// Whose key it is
         #[arg(long, value_enum, default_value = "patient")]
-        kind: Kind,
+        kind: KeyKindArg,
     },
     /// Show a key's public part
     Show {
@@ -32,18 +32,18 @@ pub(crate) enum Command {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum Kind {
+pub(crate) enum KeyKindArg {
     Patient,
     Practitioner,
     Registrar,
 }
 
-impl From<Kind> for KeyKind {
-    fn from(kind: Kind) -> KeyKind {
+impl From<KeyKindArg> for KeyKind {
+    fn from(kind: KeyKindArg) -> KeyKind {
         match kind {
-            Kind::Patient => KeyKind::Patient,
-            Kind::Practitioner => KeyKind::Practitioner,
-            Kind::Registrar => KeyKind::Registrar,
+            KeyKindArg::Patient => KeyKind::Patient,
+            KeyKindArg::Practitioner => KeyKind::Practitioner,
+            KeyKindArg::Registrar => KeyKind::Registrar,
         }
     }
 }
