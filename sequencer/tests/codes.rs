@@ -5,10 +5,9 @@ use std::path::Path;
 
 use devchain::RpcCode;
 use l1_contracts::errors::ContractError;
-use model::{ExitCode, RejectCode, RuleNumber, RuleSlot, Uncovered};
+use model::{ExitCode, RULES, RejectCode};
 use sequencer::doors::codes::{ADMIN, HTTP, Unserved};
 use sequencer::node::Stage;
-use statement::c1::C1Error;
 
 const INTRODUCTION: &str = "\
 # Codes
@@ -99,126 +98,31 @@ fn reject_codes() -> String {
 fn exit_codes() -> String {
     let said = "Of every program. `sequencer run` that ends by a signal stops in order and ends \
                 with 0; 4 is for a demo, a stream or a load run that was cut short.";
-    let all = [
-        ExitCode::Ok,
-        ExitCode::Failed,
-        ExitCode::Usage,
-        ExitCode::Unavailable,
-        ExitCode::Interrupted,
-    ];
-    let rows = all.map(|exit| {
-        let (means, remedy) = match exit {
-            ExitCode::Ok => ("done; for a check: it holds", "nothing"),
-            ExitCode::Failed => (
-                "failed or refused; for a check: something is broken",
-                "read the line `error:` or the report: it names what was expected and found",
-            ),
-            ExitCode::Usage => (
-                "the command line, or a file given on it, is wrong",
-                "read the message and `--help`",
-            ),
-            ExitCode::Unavailable => (
-                "something needed is not reachable or not there",
-                "start or reach it, and run the same again",
-            ),
-            ExitCode::Interrupted => ("stopped by a signal", "run it again"),
-        };
-        [exit.number().to_string(), format!("{exit:?}"), means.into(), remedy.into()]
+    let rows = ExitCode::ALL.map(|exit| {
+        let (name, means, remedy) = (format!("{exit:?}"), exit.meaning(), exit.remedy());
+        [exit.number().to_string(), name, means.into(), remedy.into()]
     });
     section("Exit codes", said, ["code", "name", "means", "do"], rows)
 }
 
-/// Number and sentence of each rule of a statement, as the specification says it.
-fn specified(statement: u8) -> Vec<(RuleNumber, String)> {
-    let spec = Path::new(env!("CARGO_MANIFEST_DIR")).join("../circuits/SPEC.md");
-    let spec = std::fs::read_to_string(spec).unwrap();
-    let rows = spec.lines().filter_map(|line| {
-        let (number, says) = line.strip_prefix("| C")?.strip_suffix(" |")?.split_once(" | ")?;
-        let (of, number) = number.split_once('.')?;
-        let (of, number): (u8, u8) = (of.parse().ok()?, number.parse().ok()?);
-        (of == statement).then(|| (RuleNumber { statement, number }, says.replace('|', "\\|")))
-    });
-    let rows: Vec<_> = rows.collect();
-    let dense = rows.iter().enumerate().all(|(at, (rule, _))| usize::from(rule.number) == at + 1);
-    assert!(dense && rows.len() > 20, "expected every rule of C{statement} in its order");
-    rows
-}
-
 fn operation_rules() -> String {
     let said = "Rules that a signed change of a record keeps (`circuits/SPEC.md`, section 9). An \
-                operation that breaks one is refused with the reject code beside it and journaled \
-                as a refusal. Rules without a code are the prover's to keep.";
-    let rows = specified(1).into_iter().map(|(rule, says)| {
-        let code =
-            C1Error { rule, row: None, expected: String::new(), found: String::new() }.code();
-        let (told, remedy) = match operation_remedy(rule.number) {
-            Some(remedy) => (format!("{} {code:?}", code.number()), remedy),
-            None => (String::new(), PROVERS),
-        };
-        [rule.to_string(), says, told, remedy.to_owned()]
-    });
-    section("Rules of operations", said, ["rule", "says", "refused as", "do"], rows)
+                operation that breaks one is refused and journaled as a refusal, with reject code \
+                16 for C1.4 and C1.5, 14 for C1.6, 13 for C1.7, C1.8 and C1.27, else 15.";
+    section("Rules of operations", said, ["rule", "says", "do"], rules(1))
 }
-
-/// What is done about a rule that nobody can break but whoever makes a proof.
-const PROVERS: &str = "a fault of the sequencer or a forged batch: keep the report";
-
-/// What the signer does; none for a rule that no signed operation can break by itself.
-fn operation_remedy(number: u8) -> Option<&'static str> {
-    Some(match number {
-        4 => "synchronise the signer's clock and sign again",
-        5 => "sign again, with a later end of validity",
-        6 => "bring the wallet's copy up to date (`vitals log --rebuild`) and sign again",
-        7 | 27 => "sign with the record's key; an enrolment, with the registrar's",
-        8 => "sign for this chain and contract: take `deployment.json` from the operator",
-        9 => "enrol the patient first, or name the right index",
-        11 => "enrol at an index that is empty",
-        12 => "the patient closed the record for good: enrol at a new index",
-        13 => "name a slot of that kind: permit 0 to 7, deny 0 to 3, policy 0 or 1",
-        14 | 16 | 19 => "correct the rule and sign again",
-        17 => "take an empty slot, or wait for the window after the old rule's end",
-        18 => "write break-glass as a policy, everything else as a permit or deny",
-        20 => "read the record: another rule stands in the slot",
-        21 => "nothing: the rule has ended already",
-        _ => return None,
-    })
-}
-
-/// Every reason for which a claim is refused.
-const UNCOVERED: [Uncovered; 13] = [
-    Uncovered::NoRecord,
-    Uncovered::Malformed,
-    Uncovered::ActorNotNamed,
-    Uncovered::SourceNotCovered,
-    Uncovered::CategoryNotCovered,
-    Uncovered::PurposeNotCovered,
-    Uncovered::KindNotCovered,
-    Uncovered::LabelNotCovered,
-    Uncovered::NotYetLive,
-    Uncovered::Ended,
-    Uncovered::DataPeriod,
-    Uncovered::Denied(RuleSlot::Deny(0)),
-    Uncovered::Closed,
-];
 
 fn claim_rules() -> String {
     let said = "Rules that a collection or an access keeps (`circuits/SPEC.md`, section 10). A \
                 requester learns only that it was refused; the rule stands in the node's log and \
                 metrics, the reason in its journal. A refused request is no claim: `vitals log` \
                 does not show it.";
-    let rows = specified(2).into_iter().map(|(rule, says)| {
-        let reasons = UNCOVERED.iter().filter(|reason| reason.rule() == rule);
-        let reasons: Vec<_> = reasons.map(|reason| reason.sentence()).collect();
-        let remedy = match (reasons.is_empty(), rule.number) {
-            (true, _) => PROVERS,
-            (false, 2) => "enrol the patient first",
-            (false, 15) => "nobody but the patient ends a deny",
-            (false, 16) => "the patient closed the record for good: a new index is needed",
-            (false, _) => "ask the patient for a rule that covers it, or ask for less",
-        };
-        [rule.to_string(), says, reasons.join("; "), remedy.to_owned()]
-    });
-    section("Rules of claims", said, ["rule", "says", "shown as", "do"], rows)
+    section("Rules of claims", said, ["rule", "says", "do"], rules(2))
+}
+
+fn rules(statement: u8) -> impl Iterator<Item = [String; 3]> {
+    let own = RULES.iter().filter(move |rule| rule.number.statement == statement);
+    own.map(|rule| [rule.number.to_string(), rule.sentence.into(), rule.remedy.into()])
 }
 
 fn failed_stages() -> String {

@@ -97,9 +97,40 @@ pub enum ExitCode {
 }
 
 impl ExitCode {
+    /// Every code in number order.
+    pub const ALL: [ExitCode; 5] = [
+        ExitCode::Ok,
+        ExitCode::Failed,
+        ExitCode::Usage,
+        ExitCode::Unavailable,
+        ExitCode::Interrupted,
+    ];
+
     /// The number given to the shell.
     pub const fn number(self) -> u8 {
         self as u8
+    }
+
+    /// What happened.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            ExitCode::Ok => "done; of a check, it holds",
+            ExitCode::Failed => "it failed; of a check, something is broken",
+            ExitCode::Usage => "the command line or a file named on it is wrong",
+            ExitCode::Unavailable => "something needed is not reachable or not there",
+            ExitCode::Interrupted => "stopped by a signal",
+        }
+    }
+
+    /// What whoever ran the program should do.
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            ExitCode::Ok => "nothing",
+            ExitCode::Failed => "read the message; of an audit, keep the files as evidence",
+            ExitCode::Usage => "correct it; --help shows the forms",
+            ExitCode::Unavailable => "start it or correct its address, and run again",
+            ExitCode::Interrupted => "run again; what was acknowledged is kept",
+        }
     }
 }
 
@@ -115,5 +146,9 @@ mod tests {
             assert!(!code.meaning().is_empty() && !code.remedy().is_empty());
         }
         assert_eq!(RejectCode::from_number(0), None);
+        for (i, code) in ExitCode::ALL.into_iter().enumerate() {
+            assert_eq!(usize::from(code.number()), i);
+            assert!(!code.meaning().is_empty() && !code.remedy().is_empty());
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::gadgets::eddsa::{self, PublicKey};
 use crate::gadgets::tree;
 use crate::operation;
 use crate::record::{self, Identity, Rules};
-use model::{Millis, PatientIndex, RuleSlot};
+use model::{Millis, PatientIndex, RuleSlot, layout};
 use statement::field::from_u64;
 
 /// What all rows read.
@@ -107,9 +107,12 @@ fn slots(b: &mut Builder, kinds: &Kinds, slot: Option<usize>) -> Vec<Bit> {
             (0..RuleSlot::COUNT).map(|number| b.bit(slot == Some(number))).collect();
         let any = |of: &[Bit]| Num::sum(of.iter().map(Bit::num));
         b.enforce_equal(&any(&slots), kinds.touch.num());
-        b.enforce_zero_if(&kinds.permit, &any(&slots[8..]));
-        b.enforce_zero_if(&kinds.deny, &(any(&slots[..8]) + any(&slots[12..])));
-        b.enforce_zero_if(&kinds.policy, &any(&slots[..12]));
+        let [permits, denies, policies] =
+            [layout::PERMIT_SLOTS, layout::DENY_SLOTS, layout::POLICY_SLOTS]
+                .map(|group| any(&slots[group]));
+        b.enforce_zero_if(&kinds.permit, &(&denies + &policies));
+        b.enforce_zero_if(&kinds.deny, &(&permits + &policies));
+        b.enforce_zero_if(&kinds.policy, &(&permits + &denies));
         slots
     })
 }

@@ -5,7 +5,7 @@ use super::order::Place;
 use super::parts::{HullNums, RECEIPT_BITS, Shared, TIME_BITS, fr, ranged};
 use super::row::{self, Done, Open};
 use crate::builder::{Bit, Builder, Num};
-use crate::claim::tag;
+use crate::claim::{SlotPlace, tag};
 use crate::gadgets::tree;
 use crate::record::{self, Rules};
 use ark_bn254::Fr;
@@ -25,7 +25,8 @@ pub(super) fn enforce(b: &mut Builder, shared: &Shared<'_>, number: usize, place
     let rules = b.rule("C2.2", |b| open_record(b, shared, slot, record, place));
     let tag = b.rule("C2.20", |b| {
         let count = Num::sum(place.active.iter().map(Bit::num));
-        let found = tag(b, &rules.view_key, shared.domain, &place.index, number as u8, &count);
+        let slot_place = SlotPlace { index: &place.index, slot: number as u8, count: &count };
+        let found = tag(b, &rules.view_key, shared.domain, &slot_place);
         b.product(active.num(), &found)
     });
     let excluded = slot.is_some_and(|slot| slot.excluded);

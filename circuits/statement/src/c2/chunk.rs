@@ -6,6 +6,7 @@ use ark_bn254::Fr;
 use ark_ff::AdditiveGroup;
 use model::{BatchNumber, Claim, ClaimKind, PatientIndex, Position, Record, Window};
 
+use crate::claim::SlotPlace;
 use crate::domain::Domain;
 use crate::inputs::C2Inputs;
 use crate::tree::{CAP, CAP_DEPTH, Children, Path};
@@ -108,7 +109,9 @@ impl Chunk {
     /// The tag of slot `slot`.
     pub fn tag(&self, slot: usize) -> Fr {
         let Slot { patient, record, claims, .. } = &self.slots[slot];
-        claim::tag(&record.view_key, self.domain, *patient, slot as u8, claims.len() as u32)
+        let count = claims.len() as u32;
+        let place = SlotPlace { patient: *patient, slot: slot as u8, count };
+        claim::tag(&record.view_key, self.domain, place)
     }
 
     /// The leaves of the claims list, padding included.

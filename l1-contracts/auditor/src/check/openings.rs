@@ -279,7 +279,9 @@ impl Evaluation<'_> {
             let row = capacity.claims_per_slot + 1;
             for (slot, leaves) in committed.leaves.chunks_exact(row).enumerate() {
                 let is_ours = |count: &u32| {
-                    let tag = claim::tag(&record.view_key, domain, *patient, slot as u8, *count);
+                    let (slot, count) = (slot as u8, *count);
+                    let place = claim::SlotPlace { patient: *patient, slot, count };
+                    let tag = claim::tag(&record.view_key, domain, place);
                     to_word(&tag) == leaves[row - 1]
                 };
                 let counts = 1..=capacity.claims_per_slot as u32;
