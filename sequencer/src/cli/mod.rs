@@ -13,7 +13,7 @@ use model::ExitCode;
 
 use outcome::Failure;
 
-/// The node of the vitals rollup, for who operates one or develops against one: begin with
+/// The node of the vitals rollup, for whoever operates one or develops against one: begin with
 /// `sequencer demo` or `sequencer run --dev`.
 ///
 /// It takes in readings, operations and requests, journals them, proves that consent covered every
@@ -32,7 +32,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Plays a day on a ward and audits it, for who wants to see the whole: `sequencer demo`, then
+    /// Plays a day on a ward and audits it, for whoever wants to see the whole: `sequencer demo`,
+    /// then
     /// `sequencer demo --keep`.
     ///
     /// Real recordings are streamed, accesses asked for, granted and refused, consent withdrawn;

@@ -67,6 +67,7 @@ pub(crate) fn deploy(args: DeployArgs) -> Outcome {
     log_to_stderr(tracing::Level::INFO);
     let registrar = Word::from_hex(&args.registrar).map_err(usage)?;
     let layout = Layout::new(&args.folder.dir);
+    // A second contract would leave every signature and batch of the first one behind.
     if layout.deployment().exists() {
         return Err(usage(anyhow!("{} exists already", layout.deployment().display())));
     }
@@ -80,6 +81,7 @@ pub(crate) fn deploy(args: DeployArgs) -> Outcome {
         let chain = setup::open_chain(&layout, &config, clock).map_err(failed)?;
         let now = SystemClock.now();
         let deployment = setup::deploy(&layout, &chain, &keys, registrar, now).await;
+        // Named in the error: an account without funds is the usual reason.
         let account = setup::settlement_signer(&layout).map_err(failed)?.address();
         let deployment = deployment.map_err(|error| {
             failed(anyhow::Error::new(error).context(format!("deploying from account {account}")))
@@ -121,6 +123,7 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
 
 /// Runs the development node in a temporary folder until a signal.
 fn dev() -> Outcome {
+    // By process, so that several run beside each other; keys of development are worth nothing.
     let dir = std::env::temp_dir().join(format!("vitals-dev-{}", std::process::id()));
     runtime()?.block_on(async {
         let node = sequencer::demo::dev(&dir).await.map_err(failed)?;
@@ -136,6 +139,7 @@ async fn until_stopped(node: Node) -> Outcome {
         signal = stop_signal() => signal.map_err(failed),
         error = node.failed() => Err(failed(error)),
     };
+    // After a failed stage as well: what the others have under way is still made durable.
     eprintln!("stopping: what is admitted is made durable, closed windows are proven");
     node.stop().await;
     outcome

@@ -70,6 +70,7 @@ async fn verify(
     let output = step.ok(output)?;
     let text = String::from_utf8_lossy(&output.stdout);
     let last = text.lines().last().unwrap_or_default();
+    // The object is the last line, or all of it if it is printed over several.
     let parsed = serde_json::from_str(last).or_else(|_| serde_json::from_str(&text));
     let found = parsed.map_err(|_| {
         step.failed("one JSON object", String::from_utf8_lossy(&output.stderr).trim())

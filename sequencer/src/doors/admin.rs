@@ -23,6 +23,9 @@ use crate::stages::ledger::{Answer, Item, LedgerView, Registry};
 /// Longest request, bytes: a change is far shorter. Reached: the connection ends.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
 
+/// Longest answer, bytes: a registry of some hundred thousand records. Reached: it is malformed.
+const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
 /// Why there is no door, or no answer.
 #[derive(Debug, Error)]
 pub enum AdminError {
@@ -59,10 +62,12 @@ impl AdminDoor {
     /// [`AdminError::Socket`].
     pub fn open(path: &Path, admit: Admit, view: LedgerView) -> Result<AdminDoor, AdminError> {
         let error = |source| AdminError::Socket { path: path.into(), source };
+        // The store's lock has shown already that no other node runs here, so this one is stale.
         if path.exists() {
             std::fs::remove_file(path).map_err(error)?;
         }
         let listener = UnixListener::bind(path).map_err(error)?;
+        // The socket is the operator's whole authority over the registry.
         let owner_only = std::fs::Permissions::from_mode(0o600);
         std::fs::set_permissions(path, owner_only).map_err(error)?;
         let task = tokio::spawn(async move {
@@ -85,11 +90,12 @@ impl Drop for AdminDoor {
 async fn serve(stream: UnixStream, admit: Admit, view: LedgerView) {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
+    // One request a connection: an operator's command asks once and goes.
     let mut reader = BufReader::new(read.take(REQUEST_BYTES_MAX));
     if reader.read_line(&mut line).await.is_err() {
         return;
     }
-    let answer = match answer(line.trim(), &admit, &view).await {
+    let answer = match answer_request(line.trim(), &admit, &view).await {
         Ok(value) => value,
         Err(detail) => json!({ "error": detail }),
     };
@@ -97,7 +103,7 @@ async fn serve(stream: UnixStream, admit: Admit, view: LedgerView) {
     drop(write.write_all(format!("{answer}\n").as_bytes()).await);
 }
 
-async fn answer(request: &str, admit: &Admit, view: &LedgerView) -> Result<Value, String> {
+async fn answer_request(request: &str, admit: &Admit, view: &LedgerView) -> Result<Value, String> {
     if request == "list" {
         return Ok(list(&view.registry()));
     }
@@ -161,7 +167,7 @@ pub async fn ask(socket: &Path, request: &str) -> Result<Value, AdminError> {
     let (read, mut write) = stream.into_split();
     write.write_all(format!("{request}\n").as_bytes()).await.map_err(error)?;
     let mut line = String::new();
-    let read = BufReader::new(read.take(64 * 1024 * 1024)).read_line(&mut line).await;
+    let read = BufReader::new(read.take(ANSWER_BYTES_MAX)).read_line(&mut line).await;
     if read.map_err(error)? == 0 {
         return Err(AdminError::NoAnswer);
     }

@@ -67,7 +67,7 @@ impl Watched {
     pub(super) fn step(&self, progress: Progress) {
         if let Progress::Proven { circuit, millis, .. } = progress {
             let circuit = if circuit == 1 { Circuit::C1 } else { Circuit::C2 };
-            self.metrics.proved(circuit, millis as f64 / 1000.0);
+            self.metrics.count_proof(circuit, millis as f64 / 1000.0);
             // Two sums of plain numbers: a panic cannot leave them half changed.
             let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
             totals.proofs += 1;
@@ -107,15 +107,15 @@ impl Observe for Watched {
                 self.metrics.ingest_bytes_total.inc_by(u64::from(bytes));
             }
             Observed::FrameAgain => self.metrics.ingest_duplicates_total.inc(),
-            Observed::Rejected(code) => self.metrics.rejected(code),
-            Observed::Refused(rule) => self.metrics.refused(rule),
+            Observed::Rejected(code) => self.metrics.count_reject(code),
+            Observed::RefusedBy(rule) => self.metrics.count_refusal(rule),
             Observed::OperationApplied => self.metrics.operations_total.inc(),
             Observed::AccessDecided { kind, permitted } => {
                 let granted = [AccessOutcome::Refused, AccessOutcome::Granted];
-                self.metrics.accessed(kind, granted[usize::from(permitted)]);
+                self.metrics.count_access(kind, granted[usize::from(permitted)]);
             }
             Observed::ReceiptSent => self.metrics.receipts_total.inc(),
-            Observed::ConnectionRefused => self.metrics.ingest_connections_refused_total.inc(),
+            Observed::ConnectionTurnedAway => self.metrics.ingest_connections_refused_total.inc(),
             Observed::SessionPanicked => self.metrics.ingest_panics_total.inc(),
             Observed::FrameReleased => self.metrics.released_frames_total.inc(),
             Observed::RetrySent => {}

@@ -68,6 +68,7 @@ impl Admit {
         let (sender, receiver) = oneshot::channel();
         // If nobody waits any more, the answer has no reader.
         self.submit_with(item, move |answer| drop(sender.send(answer)))?;
+        // A reply that is dropped uncalled means that the writer ended before it came to the item.
         receiver.await.unwrap_or(Err(AdmitError::Stopped))
     }
 
@@ -82,6 +83,7 @@ impl Admit {
     ) -> Result<(), AdmitError> {
         let registry = matches!(item, Item::Registry(_)).then(|| Arc::clone(&self.registry));
         let reply = move |answer: Result<Answer, Failure>| {
+            // Before the reply: who hears of the change finds connections that check already.
             if let Some(registry) = registry {
                 registry.send_modify(|changes| *changes += 1);
             }

@@ -143,9 +143,12 @@ impl IngestConfig {
 
     /// The credit of one of `sessions` sessions.
     pub(super) fn credit(&self, sessions: usize) -> Credit {
+        // Whoever asks before a session is counted must not divide by zero.
         let sessions = sessions.max(1);
         let frames = self.credit_frames_total / u32::try_from(sessions).unwrap_or(u32::MAX);
         let bytes = self.credit_bytes_total / sessions as u64;
+        // Never below the least, so that the total is exceeded rather than an alarm held up; never
+        // above what the session itself accepts.
         Credit {
             frames: frames.max(CREDIT_FRAMES_MIN).min(self.unacknowledged_frames_max),
             bytes: bytes.max(CREDIT_BYTES_MIN).min(self.unacknowledged_bytes_max),

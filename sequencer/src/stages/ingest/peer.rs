@@ -46,6 +46,7 @@ impl Peer {
         let identity = connection.peer_identity().ok_or(PeerError::NoCertificate)?;
         let chain = identity.downcast::<Vec<CertificateDer<'static>>>();
         let chain = chain.map_err(|_| PeerError::NoCertificate)?;
+        // The first is the peer's own; TLS verified those behind it.
         Peer::of_certificate(chain.first().ok_or(PeerError::NoCertificate)?)
     }
 
@@ -59,6 +60,7 @@ impl Peer {
             Role::Wallet => PeerId::Wallet,
             Role::Operator => PeerId::Operator,
         };
+        // A time before 1970 reads as ended.
         let not_after = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or(0);
         let not_after = Millis::from_unix_ms(not_after.saturating_mul(1000));
         let holder = Holder::new(role, name);
@@ -94,6 +96,7 @@ fn role_and_name<'a>(subject: &'a X509Name<'_>) -> Option<(Role, &'a str)> {
     let mut units = subject.iter_organizational_unit();
     let mut names = subject.iter_common_name();
     let (unit, name) = (units.next()?.as_str().ok()?, names.next()?.as_str().ok()?);
+    // With two of either, another reader of the certificate might take the other one.
     if units.next().is_some() || names.next().is_some() {
         return None;
     }

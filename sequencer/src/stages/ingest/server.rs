@@ -39,6 +39,7 @@ impl IngestServer {
         config: IngestConfig,
         services: Services,
     ) -> Result<IngestServer, IngestError> {
+        // Checked again for those who configure in code.
         config.check()?;
         let socket = |source| IngestError::Socket { listen, source };
         let endpoint = Endpoint::server(tls::settings(&config, tls)?, listen).map_err(socket)?;
@@ -73,6 +74,7 @@ async fn accept(endpoint: Endpoint, shared: Arc<Shared>, mut stop: watch::Receiv
     loop {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
+            // Taken away as they end, so that their number is that of open connections.
             Some(_) = sessions.join_next() => {}
             incoming = endpoint.accept() => match incoming {
                 Some(incoming) => admit_connection(incoming, &shared, &mut sessions, &each),
@@ -80,6 +82,7 @@ async fn accept(endpoint: Endpoint, shared: Arc<Shared>, mut stop: watch::Receiv
             },
         }
     }
+    // New handshakes are refused from here on, while the open sessions say farewell.
     endpoint.set_server_config(None);
     // What does not end by itself within the farewells of a session and of its peer is cut off.
     let ended = async { while sessions.join_next().await.is_some() {} };
@@ -96,9 +99,11 @@ fn admit_connection(
 ) {
     let observe = &shared.services.observe;
     if sessions.len() >= shared.config.connections_max {
-        observe.observe(Observed::ConnectionRefused);
+        observe.observe(Observed::ConnectionTurnedAway);
+        // Before any cryptography: turning away must be cheaper than asking.
         incoming.refuse();
     } else if sessions.len() >= shared.config.retry_from_connections && incoming.may_retry() {
+        // A forged source address never sees the token, so it costs no handshake.
         observe.observe(Observed::RetrySent);
         // It can fail only for a peer that was asked before.
         drop(incoming.retry());
@@ -116,6 +121,7 @@ async fn serve(incoming: Incoming, shared: Arc<Shared>, stop: watch::Receiver<bo
         Err(_) => return tracing::debug!("a handshake took too long"),
     };
     let observe = Arc::clone(&shared.services.observe);
+    // A task of its own, so that a panic is caught here and ends this connection only.
     let task = tokio::spawn(connection::run(connection.clone(), shared, stop));
     if task.await.is_err_and(|error| error.is_panic()) {
         observe.observe(Observed::SessionPanicked);

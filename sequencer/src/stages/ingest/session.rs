@@ -22,34 +22,35 @@ impl Session {
     /// Takes received bytes of a lane.
     pub(super) fn handle_bytes(&mut self, lane: Lane, bytes: &[u8]) {
         self.wire.handle_bytes(lane, bytes, self.services.clock.now());
-        self.after();
+        self.take_events();
     }
 
     /// Takes a reply.
     pub(super) fn handle_reply(&mut self, reply: Reply) {
         match reply {
-            Reply::Opened { handle, id, outcome } => self.opened(handle, id, outcome),
+            Reply::Opened { handle, id, outcome } => self.handle_opened(handle, id, outcome),
             Reply::Stored { handle, id, readings, bytes } => {
                 self.observe(Observed::FrameStored { readings, bytes });
-                self.is_live(handle, id);
+                // Nothing is sent: the receipt of the group acknowledges it.
+                self.take_live(handle, id);
             }
             Reply::Frame { handle, id, frame, outcome } => {
-                self.answered(handle, id, frame, outcome)
+                self.handle_frame_reply(handle, id, frame, outcome)
             }
             Reply::Operation { request, digest, outcome } => {
-                self.operated(request, digest, outcome)
+                self.handle_operation_reply(request, digest, outcome)
             }
-            Reply::Access { asked, outcome } => self.decided(asked, outcome),
-            Reply::Compared(compared) => self.compared(compared),
-            Reply::Read(read) => self.read(read),
+            Reply::Access { asked, outcome } => self.handle_decision(asked, outcome),
+            Reply::Compared(compared) => self.handle_comparison(compared),
+            Reply::Read(read) => self.handle_read(read),
         }
-        self.after();
+        self.take_events();
     }
 
     /// Takes a receipt of a durable group.
     pub(super) fn handle_receipt(&mut self, receipt: SignedReceipt) {
         self.acknowledge(receipt);
-        self.after();
+        self.take_events();
     }
 
     /// Closes a peer that may not go on, and a gateway whose frames nobody takes any more.
@@ -71,6 +72,7 @@ impl Session {
 
     /// The next message to send on a lane.
     pub(super) fn poll_transmit(&mut self, lane: Lane) -> Option<Bytes> {
+        // Only when the lane has room: what is released is read back no faster than it is taken.
         if lane == Lane::Backfill {
             self.send_released();
         }
@@ -81,6 +83,7 @@ impl Session {
     /// the budget control has all, the other lanes leave an eighth.
     pub(super) fn may_read(&self, lane: Lane) -> bool {
         let (used, budget) = (self.wire.unacknowledged(), self.budget);
+        // Control brings revocations and stops: live data must not keep them waiting.
         let bytes = match lane {
             Lane::Control => budget.bytes,
             Lane::Live | Lane::Backfill => budget.bytes / 8 * 7,
@@ -103,6 +106,7 @@ impl Session {
 
     /// Whether everything that was admitted is acknowledged.
     pub(super) fn is_idle(&self) -> bool {
+        // No place is held, so no answer is outstanding.
         self.replies.capacity() == self.replies.max_capacity()
             && self.wire.unacknowledged().frames == 0
             && self.unreceipted.is_empty()
@@ -112,41 +116,47 @@ impl Session {
     /// Ends the session with a code.
     pub(super) fn close(&mut self, code: RejectCode) {
         self.wire.close(code);
-        self.after();
+        self.take_events();
     }
 
-    fn event(&mut self, event: ServerEvent) {
+    fn take_event(&mut self, event: ServerEvent) {
         match event {
-            ServerEvent::Hello(hello) => self.hello(&hello),
+            ServerEvent::Hello(hello) => self.greet(&hello),
             ServerEvent::OpenStream(open) => self.open_stream(open),
             ServerEvent::Frame { handle, frame, measured } => {
                 // A frame behind one that was rejected meanwhile is sent again by the client.
                 if self.streams.get(&handle).is_some_and(|s| s.next == frame.sequence()) {
-                    self.frame(handle, frame, measured);
+                    self.submit_frame(handle, frame, measured);
                 }
             }
-            ServerEvent::Duplicate { handle, frame } => self.duplicate(handle, frame),
+            ServerEvent::Duplicate { handle, frame } => self.submit_again(handle, frame),
             ServerEvent::FrameRejected { code, .. } => self.observe(Observed::Rejected(code)),
             // Clock facts are not kept yet: they change nothing that is stored.
             ServerEvent::Clock(_) => {}
-            ServerEvent::Operation { request, operation } => self.operation(request, operation),
-            ServerEvent::Access { request, signed } => self.access(request, signed),
+            ServerEvent::Operation { request, operation } => {
+                self.submit_operation(request, operation)
+            }
+            ServerEvent::Access { request, signed } => self.submit_request(request, signed),
+            // Replies for it that still come find no stream and change nothing.
             ServerEvent::StreamEnded { handle } => drop(self.streams.remove(&handle)),
             ServerEvent::Closed { code } => self.ended = self.ended.or(Some(code)),
         }
     }
 
-    /// What every input may have brought about.
-    fn after(&mut self) {
+    /// Takes what an input has brought about; every `handle_` ends with it.
+    fn take_events(&mut self) {
         while let Some(event) = self.wire.poll_event() {
-            self.event(event);
+            self.take_event(event);
         }
-        self.compare();
+        // After all events: frames that came again together are compared together.
+        self.compare_again();
     }
 
-    fn hello(&mut self, hello: &Hello) {
+    fn greet(&mut self, hello: &Hello) {
         self.greeted = true;
+        // Before the welcome, so that the client never sends without knowing its limit.
         self.share_credit();
+        // A gateway that resumes sends only what is missing behind its marks.
         let marks = match &self.peer.id {
             PeerId::Gateway(gateway) if hello.resume => self.services.view.marks(gateway),
             _ => Vec::new(),

@@ -41,6 +41,7 @@ pub(in crate::stages::ingest) struct Asked {
     pub(super) kind: ClaimKind,
 }
 
+/// A stream that the client opened on this connection.
 pub(in crate::stages::ingest) struct Stream {
     pub(super) key: StreamKey,
     /// The submission that opens it, until it is answered.
@@ -78,9 +79,13 @@ pub(in crate::stages::ingest) struct Session {
     pub(super) streams: BTreeMap<StreamHandle, Stream>,
     /// Operations and requests whose receipt has not come.
     pub(super) unreceipted: BTreeSet<Digest>,
+    /// Frames that came again and wait to be compared.
     pub(super) again: Vec<Again>,
+    /// Whether a task compares; one at a time, so that a peer cannot fill the pool of tasks.
     pub(super) comparing: bool,
+    /// One after the other, oldest first.
     pub(super) releases: VecDeque<Release>,
+    /// Set when it is over: the code that it was closed with, none after a goodbye.
     pub(super) ended: Option<Option<RejectCode>>,
 }
 
@@ -91,15 +96,19 @@ impl Session {
         shared: Arc<Shared>,
     ) -> (Session, Receiver<Reply>) {
         let (services, config) = (Arc::clone(&shared.services), &shared.config);
+        // Counted before the first credit is given, so that the share counts this session too.
         shared.sessions.fetch_add(1, Ordering::Relaxed);
         let (scope, signer) = (services.hub.scope(), services.hub.signer());
         let limits = config.session_limits(services.ahead_ms_max);
+        // As long as the most submissions under way: with a place held, sending a reply never
+        // waits.
         let (replies, received) = channel(config.submissions_max);
         let session = Session {
             peer,
             wire: ServerSession::new(ServerConfig { scope, signer, limits }),
             services,
             credit: Credit::default(),
+            // What a peer may really have under way; the credit is what it is told to keep to.
             budget: Credit {
                 bytes: config.unacknowledged_bytes_max,
                 frames: config.unacknowledged_frames_max,
@@ -123,11 +132,11 @@ impl Session {
     }
 
     /// A place for one reply; `None` while too many are under way.
-    pub(super) fn place(&self) -> Option<OwnedPermit<Reply>> {
+    pub(super) fn reserve_place(&self) -> Option<OwnedPermit<Reply>> {
         self.replies.clone().try_reserve_owned().ok()
     }
 
-    pub(super) fn id(&mut self) -> u64 {
+    pub(super) fn next_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
     }
@@ -138,7 +147,8 @@ impl Session {
         item: Item,
         wrap: impl FnOnce(Outcome) -> Reply + Send + 'static,
     ) -> Result<(), RejectCode> {
-        let place = self.place().ok_or(RejectCode::Busy)?;
+        // First the place, then the item: the writer thread must never find the queue full.
+        let place = self.reserve_place().ok_or(RejectCode::Busy)?;
         let reply = move |outcome| drop(place.send(wrap(outcome)));
         self.services.admit.submit_with(item, reply).map_err(|error| error.code())
     }
@@ -147,13 +157,16 @@ impl Session {
     pub(super) fn share_credit(&mut self) {
         let sessions = self.shared.sessions.load(Ordering::Relaxed);
         let credit = self.shared.config.credit(sessions);
+        // A message only when it changes: a thousand sessions would otherwise be told at each
+        // receipt.
         if credit != self.credit {
             self.credit = credit;
             self.wire.set_credit(credit);
         }
     }
 
-    pub(super) fn unreadable(&mut self, error: &AgainError) {
+    /// Ends the session: what the journal does not serve can be neither confirmed nor denied (I8).
+    pub(super) fn close_unreadable(&mut self, error: &AgainError) {
         tracing::error!(error = with_causes(error), "the journal does not serve a stored group");
         self.wire.close(RejectCode::Unavailable);
     }
@@ -165,15 +178,16 @@ impl Session {
             self.unreceipted.remove(&digest);
         }
         self.observe(Observed::ReceiptSent);
+        // With a receipt rather than on a timer: a peer that sends hears of its share soon enough.
         self.share_credit();
         self.wire.acknowledge(receipt);
     }
 
     /// The rule behind a refusal is for the operator; who and whose data stand in the journal only.
-    pub(super) fn refused(&self, what: &str, outcome: &Outcome) {
+    pub(super) fn log_refusal(&self, what: &str, outcome: &Outcome) {
         let Ok(Answer::Refused(Refusal { code, rule, position, .. })) = outcome else { return };
         if let Some(rule) = rule {
-            self.observe(Observed::Refused(*rule));
+            self.observe(Observed::RefusedBy(*rule));
         }
         let position = position.map(|position| position.0);
         tracing::info!(?code, ?rule, ?position, "refused a {what}");
@@ -190,6 +204,7 @@ impl Drop for Session {
 pub(super) fn code_of(outcome: &Outcome) -> RejectCode {
     match outcome {
         Ok(Answer::Refused(refusal)) => refusal.code,
+        // An answer of another kind is a fault of this program; the peer can only come again.
         Ok(_) => RejectCode::Unavailable,
         Err(error) => error.code(),
     }
