@@ -153,7 +153,7 @@ impl Site {
         let Answer::OperationApplied { t_op, .. } = answer else {
             panic!("expected an operation that took effect, found {answer:?}")
         };
-        self.wallet.applied(signed, *t_op, registrar().key_hash()).unwrap();
+        self.wallet.apply(signed, *t_op, registrar().key_hash()).unwrap();
     }
 
     /// The folder of the gateway's certificate.

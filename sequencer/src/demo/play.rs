@@ -115,7 +115,7 @@ impl Ward<'_> {
         let signed =
             SignedOperation::sign(operation, scope::sig_domain(scope), &registrar.signer());
         let applied = submit(step, &self.cast.operator, &signed).await?;
-        step.ok(wallet.applied(&signed, applied.time, registrar.key_hash()))
+        step.ok(wallet.apply(&signed, applied.time, registrar.key_hash()))
     }
 
     /// Signs an operation with the patient's key, sends it, and lets the wallet take it over.
@@ -127,7 +127,7 @@ impl Ward<'_> {
         let scope = self.node.deployment().scope();
         let signed = SignedOperation::sign(operation, scope::sig_domain(scope), &one.key.signer());
         let applied = submit(step, &self.cast.wallet, &signed).await?;
-        step.ok(wallet.applied(&signed, applied.time, registrar_key().key_hash()))?;
+        step.ok(wallet.apply(&signed, applied.time, registrar_key().key_hash()))?;
         Ok(applied)
     }
 
