@@ -6,6 +6,8 @@
 //! The normative text is `circuits/SPEC.md`; section numbers in these docs refer to it.
 
 mod bytes;
+pub mod calendar;
+mod causes;
 mod claim;
 mod code;
 mod header;
@@ -21,6 +23,7 @@ mod time;
 mod word;
 
 pub use bytes::{DecodeError, Reader};
+pub use causes::with_causes;
 pub use claim::Claim;
 pub use code::{ExitCode, RejectCode};
 pub use header::{BatchHeader, DataSource, HeaderError};
@@ -35,6 +38,6 @@ pub use operation::{Action, Operation, OperationError, OperationKind};
 pub use record::{Record, RuleSlot, SlotError};
 pub use refusal::{RuleNumber, Uncovered};
 pub use rule::{Party, Rule, RuleError};
-pub use signal::{Signal, signal_by_code, signals};
+pub use signal::{Signal, UnknownSignal, signal_by_code, signal_by_name, signals};
 pub use time::{Clock, Interval, ManualClock, Millis, SystemClock, TimeError, Window};
 pub use word::{MODULUS, Word, WordError};

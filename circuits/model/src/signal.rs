@@ -1,6 +1,8 @@
 //! The signals the system knows: IEEE 11073 code, unit, range, and the consent category that is
 //! derived from it and never sent.
 
+use thiserror::Error;
+
 use crate::Category;
 
 /// One kind of measurement.
@@ -59,6 +61,27 @@ pub fn signal_by_code(code: u32) -> Option<&'static Signal> {
     SIGNALS.binary_search_by_key(&code, |signal| signal.code).ok().map(|i| &SIGNALS[i])
 }
 
+/// A name that no signal has.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[error("expected one of {}, found {found}", names())]
+pub struct UnknownSignal {
+    /// The name found.
+    pub found: String,
+}
+
+/// The signal with this name.
+///
+/// # Errors
+/// [`UnknownSignal`] that lists the names.
+pub fn signal_by_name(name: &str) -> Result<&'static Signal, UnknownSignal> {
+    let found = SIGNALS.iter().find(|signal| signal.name == name);
+    found.ok_or_else(|| UnknownSignal { found: name.to_owned() })
+}
+
+fn names() -> String {
+    SIGNALS.iter().map(|signal| signal.name).collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,5 +94,15 @@ mod tests {
             assert_eq!(SIGNALS.iter().filter(|other| other.name == signal.name).count(), 1);
         }
         assert_eq!(signal_by_code(1), None);
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_known_ones() {
+        for signal in SIGNALS {
+            assert_eq!(signal_by_name(signal.name), Ok(signal));
+        }
+        let text = signal_by_name("EKG").unwrap_err().to_string();
+        assert!(text.starts_with("expected one of ecg, heart-rate, "), "{text}");
+        assert!(text.ends_with(", weight, found EKG"), "{text}");
     }
 }
