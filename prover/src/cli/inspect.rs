@@ -8,7 +8,7 @@ use prover::keys::{KeyHeader, Trust};
 use prover::{Provenance, ProvingKey};
 use serde_json::json;
 
-use super::{Failure, Report, lines, read};
+use super::report::{Failure, Report, lines, read};
 
 #[derive(Args)]
 pub(crate) struct Inspect {

@@ -3,15 +3,14 @@
 mod export;
 mod inspect;
 mod prove;
+mod report;
 mod setup;
 mod shapes;
 mod verify;
 
-use std::fmt::{self, Write};
-use std::path::Path;
-
 use clap::{Parser, Subcommand};
-use serde_json::{Value, json};
+
+use report::{Failure, Report};
 
 /// Prove with Groth16 over BN254, and check what others proved.
 ///
@@ -52,12 +51,6 @@ enum Command {
     Inspect(inspect::Inspect),
 }
 
-/// What a command found, for people and for programs.
-pub(crate) struct Report {
-    pub(crate) text: String,
-    pub(crate) json: Value,
-}
-
 pub(crate) fn run(prover: Prover) -> Result<Report, Failure> {
     match prover.command {
         Command::Shapes(shapes) => shapes.run(),
@@ -67,61 +60,4 @@ pub(crate) fn run(prover: Prover) -> Result<Report, Failure> {
         Command::Verify(verify) => verify.run(),
         Command::Inspect(inspect) => inspect.run(),
     }
-}
-
-/// A command that did not succeed.
-pub(crate) enum Failure {
-    /// The answer is no.
-    Refused(anyhow::Error),
-    /// There is no answer, because something outside is missing.
-    Unavailable(anyhow::Error),
-}
-
-impl Failure {
-    pub(crate) fn code(&self) -> u8 {
-        match self {
-            Self::Refused(_) => 1,
-            Self::Unavailable(_) => 3,
-        }
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        json!({ "schema": "prover.failure.v1", "code": self.code(), "error": self.to_string() })
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Refused(cause) | Self::Unavailable(cause)) = self;
-        write!(f, "{cause:#}")
-    }
-}
-
-impl<E: Into<anyhow::Error>> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self::Refused(error.into())
-    }
-}
-
-/// Reads a file, or says that there is no answer without it.
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let named = |error| anyhow::Error::new(error).context(path.display().to_string());
-    std::fs::read(path).map_err(|error| Failure::Unavailable(named(error)))
-}
-
-fn read_json(path: &Path) -> Result<Value, Failure> {
-    let bytes = read(path)?;
-    let named = |error| anyhow::Error::new(error).context(path.display().to_string());
-    serde_json::from_slice(&bytes).map_err(|error| Failure::Refused(named(error)))
-}
-
-/// Lines of `name  value` for people.
-fn lines(fields: &[(&str, String)]) -> String {
-    let mut text = String::new();
-    for (name, value) in fields {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{name:<14}{value}");
-    }
-    text.truncate(text.trim_end().len());
-    text
 }

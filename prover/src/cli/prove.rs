@@ -13,7 +13,8 @@ use rand::rngs::OsRng;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::{Failure, Report, lines, read, shapes};
+use super::report::{Failure, Report, lines, read};
+use super::shapes;
 
 #[derive(Args)]
 pub(crate) struct Prove {

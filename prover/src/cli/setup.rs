@@ -7,7 +7,8 @@ use clap::Args;
 use prover::{KeyStore, ProvingKey};
 use serde_json::{Value, json};
 
-use super::{Failure, Report, shapes};
+use super::report::{Failure, Report};
+use super::shapes;
 
 #[derive(Args)]
 pub(crate) struct Setup {

@@ -8,7 +8,7 @@ use prover::export;
 use serde_json::json;
 use statement::proof::verify;
 
-use super::{Failure, Report, lines, read_json};
+use super::report::{Failure, Report, lines, read_json};
 
 #[derive(Args)]
 pub(crate) struct Verify {

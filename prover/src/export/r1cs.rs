@@ -3,7 +3,7 @@
 use ark_bn254::Fr;
 use ark_ff::{BigInteger, PrimeField};
 
-use super::{push_count, push_field, sections};
+use super::binary::{push_count, push_field, sections};
 use circuits::builder::{R1cs, Row};
 
 /// The constraint system as `.r1cs`: all public columns are outputs, wires are labelled by number.

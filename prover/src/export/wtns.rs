@@ -4,7 +4,7 @@ use ark_bn254::Fr;
 use ark_ff::{BigInt, BigInteger, PrimeField};
 use zeroize::Zeroizing;
 
-use super::{push_count, push_field, sections};
+use super::binary::{push_count, push_field, sections};
 use circuits::builder::Assignment;
 
 const MAGIC: &[u8; 4] = b"wtns";

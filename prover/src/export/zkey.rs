@@ -8,7 +8,7 @@ use ark_ec::AffineRepr;
 use ark_ff::{BigInt, BigInteger, Field};
 use ark_poly::EvaluationDomain;
 
-use super::{push_count, push_field, sections};
+use super::binary::{push_count, push_field, sections};
 use crate::keys::ProvingKey;
 use circuits::builder::{R1cs, Row};
 

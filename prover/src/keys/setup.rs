@@ -4,15 +4,17 @@
 //! are made from one table of window multiples a group, in parallel; columns that do not occur in B
 //! are left out before.
 
-use ark_bn254::{Bn254, Fr, g1, g2};
+use ark_bn254::{Bn254, Fr, G1Affine, G2Affine, g1, g2};
+use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::{Field, Zero};
 use ark_poly::{EvaluationDomain, Radix2EvaluationDomain};
 use rayon::prelude::*;
 use statement::proof::VerifyingKey;
 
 use super::dev::ToxicWaste;
+use super::key::{KeyError, Provenance, ProvingKey};
 use super::multiples::Multiples;
-use super::{KeyError, Provenance, ProvingKey, in_g1, in_g2};
+
 use crate::qap;
 use circuits::builder::{R1cs, Row};
 
@@ -161,6 +163,14 @@ pub(crate) fn generate(
     };
     key.lint()?;
     Ok(key)
+}
+
+fn in_g1(scalar: Fr) -> G1Affine {
+    (G1Affine::generator() * scalar).into_affine()
+}
+
+fn in_g2(scalar: Fr) -> G2Affine {
+    (G2Affine::generator() * scalar).into_affine()
 }
 
 #[cfg(test)]

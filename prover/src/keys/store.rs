@@ -4,8 +4,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::file::write_whole;
-use super::{KeyFileError, ProvingKey, SetupError, Trust};
+use super::file::{KeyFileError, KeyHeader, Trust, write_whole};
+use super::key::ProvingKey;
+use super::setup::SetupError;
 use circuits::builder::R1cs;
 
 /// Development keys in a folder, by circuit hash. Beside `HASH.dev-insecure.key` stands its pin,
@@ -76,7 +77,7 @@ fn open(path: &Path, circuit_hash: &[u8; 32]) -> Result<ProvingKey, StoreError> 
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let key = ProvingKey::read(path, circuit_hash, Trust::Nothing)?;
-            pin(path, &super::KeyHeader::read(path)?.file_hash)?;
+            pin(path, &KeyHeader::read(path)?.file_hash)?;
             Ok(key)
         }
         Err(source) => Err(KeyFileError::io(&pinned, source).into()),
