@@ -3,7 +3,8 @@
 use ark_ff::{BigInteger, PrimeField};
 
 /// Assembles a file of numbered sections.
-pub(super) fn sections(magic: &[u8; 4], version: u32, sections: &[Vec<u8>]) -> Vec<u8> {
+pub(super) fn sections(magic: &[u8; 4], version: u32, sections: &[&[u8]]) -> Vec<u8> {
+    // The exact size, since a section may be secret and a vector that grows leaves a copy behind.
     let bytes: usize = sections.iter().map(|section| section.len() + 12).sum();
     let mut file = Vec::with_capacity(bytes + 12);
     file.extend(magic);
@@ -12,7 +13,7 @@ pub(super) fn sections(magic: &[u8; 4], version: u32, sections: &[Vec<u8>]) -> V
     for (number, section) in (1u32..).zip(sections) {
         file.extend(number.to_le_bytes());
         file.extend((section.len() as u64).to_le_bytes());
-        file.extend(section);
+        file.extend_from_slice(section);
     }
     file
 }

@@ -24,7 +24,7 @@ pub use zkey::zkey;
 mod tests {
     use super::*;
     use crate::ProvingKey;
-    use crate::sample::chain;
+    use crate::sample::ladder;
 
     /// The numbered sections of a file, read back the slow and obvious way.
     fn parse(file: &[u8]) -> Vec<(u32, &[u8])> {
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn binary_files_are_the_sections_that_their_sizes_ask_for() {
-        let (matrices, assignment) = chain(10, 5);
+        let (matrices, assignment) = ladder(10, 5);
         let key = ProvingKey::dev_insecure(&matrices).expect("small");
         let lens = |file: &[u8]| parse(file).iter().map(|(_, body)| body.len()).collect::<Vec<_>>();
         let cells = |rows: &[circuits::builder::Row]| rows.iter().map(Vec::len).sum::<usize>();

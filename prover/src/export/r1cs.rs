@@ -22,8 +22,8 @@ pub fn r1cs(r1cs: &R1cs) -> Vec<u8> {
             push_row(&mut constraints, row);
         }
     }
-    let labels = (0..columns as u64).flat_map(u64::to_le_bytes).collect();
-    sections(b"r1cs", 1, &[header, constraints, labels])
+    let labels: Vec<u8> = (0..columns as u64).flat_map(u64::to_le_bytes).collect();
+    sections(b"r1cs", 1, &[&header, &constraints, &labels])
 }
 
 /// Readers expect the columns of a row in ascending order.

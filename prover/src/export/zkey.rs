@@ -35,7 +35,7 @@ pub fn zkey(key: &ProvingKey, r1cs: &R1cs) -> Vec<u8> {
         // The transcript: hash of the circuit in the ceremony's sense (none) and no contribution.
         vec![0; 64 + 4],
     ];
-    sections(b"zkey", 1, &all)
+    sections(b"zkey", 1, &all.each_ref().map(Vec::as_slice))
 }
 
 fn header(key: &ProvingKey) -> Vec<u8> {

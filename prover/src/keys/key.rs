@@ -60,7 +60,7 @@ impl ProvingKey {
             !key.b_g1_query[column].is_zero() || !key.b_g2_query[column].is_zero()
         };
         let columns = key.b_g1_query.len().min(key.b_g2_query.len());
-        expect("B columns in G2", key.b_g1_query.len(), key.b_g2_query.len())?;
+        expect_len("B columns in G2", key.b_g1_query.len(), key.b_g2_query.len())?;
         let b_columns: Vec<u32> = (0..columns as u32).filter(used).collect();
         let built = Self {
             circuit_hash,
@@ -78,7 +78,8 @@ impl ProvingKey {
             h: key.h_query,
         };
         built.lint()?;
-        expect("B columns", built.a.len(), columns)?;
+        // Leaving columns out hides the query's length, which the rules therefore cannot check.
+        expect_len("B columns", built.a.len(), columns)?;
         Ok(built)
     }
 
@@ -143,11 +144,12 @@ impl ProvingKey {
     pub(crate) fn lint(&self) -> Result<(), KeyError> {
         let columns = self.instances() + self.witnesses;
         let size = self.domain().ok_or(KeyError::TooLarge { rows: self.constraints })?.size();
-        expect("A points", columns, self.a.len())?;
-        expect("B points in G1", self.b_columns.len(), self.b_g1.len())?;
-        expect("B points in G2", self.b_columns.len(), self.b_g2.len())?;
-        expect("L points", self.witnesses, self.l.len())?;
-        expect("H points", size, self.h.len())?;
+        expect_len("A points", columns, self.a.len())?;
+        expect_len("B points in G1", self.b_columns.len(), self.b_g1.len())?;
+        expect_len("B points in G2", self.b_columns.len(), self.b_g2.len())?;
+        expect_len("L points", self.witnesses, self.l.len())?;
+        expect_len("H points", size, self.h.len())?;
+        // Then spreading the points out writes no place twice and none outside.
         let ascending = self.b_columns.is_sorted_by(|left, right| left < right);
         if !ascending || self.b_columns.last().is_some_and(|last| *last as usize >= columns) {
             return Err(KeyError::Columns);
@@ -205,6 +207,6 @@ pub enum KeyError {
     VerifyingKey(#[from] PointError),
 }
 
-fn expect(what: &'static str, expected: usize, found: usize) -> Result<(), KeyError> {
+fn expect_len(what: &'static str, expected: usize, found: usize) -> Result<(), KeyError> {
     if expected == found { Ok(()) } else { Err(KeyError::Length { what, expected, found }) }
 }

@@ -40,10 +40,12 @@ impl KeyStore {
         fs::create_dir_all(&self.folder).map_err(|source| KeyFileError::io(&path, source))?;
         // Held until it is dropped; the operating system frees it if the process dies.
         let _lock = lock(&beside(&path, ".lock"))?;
+        // Looked for only under the lock: another process may have been writing it.
         if path.exists() {
             return open(&path, &hash);
         }
         let key = ProvingKey::dev_insecure(r1cs)?;
+        // The key first, then its pin: a crash in between costs one full check and no trust.
         pin(&path, &key.write(&path)?)?;
         Ok(key)
     }
@@ -76,6 +78,7 @@ fn open(path: &Path, circuit_hash: &[u8; 32]) -> Result<ProvingKey, StoreError> 
             Ok(ProvingKey::read(path, circuit_hash, Trust::Pinned(hash))?)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // Every point was checked, so next time the hash may stand for the checks.
             let key = ProvingKey::read(path, circuit_hash, Trust::Nothing)?;
             pin(path, &KeyHeader::read(path)?.file_hash)?;
             Ok(key)

@@ -80,6 +80,7 @@ impl Body<'_> {
         columns.iter().map(|column| u32::from_le_bytes(*column)).collect()
     }
 
+    /// Points in G1.
     fn g1(&mut self, section: &'static str, count: usize) -> Result<Vec<G1Affine>, KeyFileError> {
         let checked = self.checked;
         let (points, _) = self.take(count * G1_BYTES).as_chunks::<G1_BYTES>();
@@ -89,9 +90,12 @@ impl Body<'_> {
         read.ok_or(KeyFileError::Point { section })
     }
 
+    /// Points in G2.
     fn g2(&mut self, section: &'static str, count: usize) -> Result<Vec<G2Affine>, KeyFileError> {
         let checked = self.checked;
         let (points, _) = self.take(count * G2_BYTES).as_chunks::<G2_BYTES>();
+        // G2 has a cofactor: a crafted point on the curve but outside the group would leave a
+        // remainder of the witness in what it is multiplied to.
         let in_group = |point: &G2Affine| {
             point.is_on_curve() && point.is_in_correct_subgroup_assuming_on_curve()
         };

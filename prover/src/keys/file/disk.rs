@@ -13,6 +13,7 @@ pub(in crate::keys) fn write_whole(path: &Path, parts: &[&[u8]]) -> Result<(), K
     let temporary = PathBuf::from(name);
     let written = File::create(&temporary).and_then(|mut file| {
         parts.iter().try_for_each(|part| file.write_all(part))?;
+        // Synced before the rename: the name must never lead to bytes that a power cut can take.
         file.sync_all()?;
         fs::rename(&temporary, path)
     });

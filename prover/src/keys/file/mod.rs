@@ -60,14 +60,17 @@ impl ProvingKey {
         let short = KeyFileError::Length { expected: KeyHeader::BYTES, found: bytes.len() };
         let (start, body) = bytes.split_first_chunk::<{ KeyHeader::BYTES }>().ok_or(short)?;
         let header = KeyHeader::decode(start)?;
+        // Before the costly checks: a good key of another circuit is the likeliest mistake.
         if header.circuit_hash != *circuit_hash {
             let (expected, found) = (*circuit_hash, header.circuit_hash);
             return Err(KeyFileError::Circuit { expected, found });
         }
         let expected = header.file_bytes().ok_or(KeyFileError::TooLarge)?;
+        // Compared before anything is allocated: the counts are a stranger's.
         if bytes.len() != expected {
             return Err(KeyFileError::Length { expected, found: bytes.len() });
         }
+        // The header's hash first: damage and a file that is not the pinned one are two findings.
         let found = file_hash(start, body);
         for expected in [Some(header.file_hash), trust.pin()].into_iter().flatten() {
             if expected != found {
