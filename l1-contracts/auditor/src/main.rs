@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 use anyhow::Context as _;
-use auditor::check::Coverage;
+use auditor::check::{Coverage, NamedOpening};
 use auditor::headers::{read_saved, save};
-use auditor::{Colour, Fault, Options, Progress, Source, audit, open};
+use auditor::{Colour, Fault, Options, Place, Progress, Source, audit, open};
 use clap::{Args, Parser, Subcommand};
 use l1_contracts::Deployment;
 use model::{ExitCode, limits};
@@ -38,7 +38,7 @@ enum Command {
 
 /// Where everything is read from.
 #[derive(Args)]
-struct Place {
+struct PlaceArgs {
     /// JSON-RPC address of a node of the base chain, plain http. Use one that you trust to be on
     /// the right chain: your own, or that of somebody who does not know the operator.
     #[arg(long)]
@@ -58,7 +58,7 @@ struct Place {
 #[derive(Args)]
 struct Verify {
     #[command(flatten)]
-    place: Place,
+    place: PlaceArgs,
     /// Folder of openings (`*.opening`) that patients or the operator exported: their records,
     /// claims and operations are evaluated against the rules as people understand them.
     #[arg(long)]
@@ -66,7 +66,7 @@ struct Verify {
     /// The openings are those of all patients: then no leaf and no segment may be left over.
     #[arg(long, requires = "openings")]
     complete: bool,
-    /// Begin with the file of this batch; the header chain always begins at genesis.
+    /// Begin with the file of this batch; the headers are always followed from genesis.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     from: u64,
     /// Count batches as late that settled so many milliseconds after their window ended.
@@ -80,7 +80,7 @@ struct Verify {
 #[derive(Args)]
 struct Open {
     #[command(flatten)]
-    place: Place,
+    place: PlaceArgs,
     /// The opening: canonical bytes as a wallet exports them. It is secret: it names what happened.
     #[arg(long)]
     opening: PathBuf,
@@ -117,7 +117,7 @@ async fn main() -> process::ExitCode {
 /// An error means that the command line, or a file given on it, is wrong.
 async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
     let (deployment, data) = args.place.read()?;
-    let openings = args.openings.as_deref().map_or_else(|| Ok(Vec::new()), openings)?;
+    let openings = args.openings.as_deref().map_or_else(|| Ok(Vec::new()), read_openings)?;
     let saved =
         args.save_headers.as_deref().map(|path| read_saved(path, &deployment)).transpose()?;
     let options = Options {
@@ -127,7 +127,8 @@ async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
         coverage: if args.complete { Coverage::All } else { Coverage::Some },
         saved_headers: saved.unwrap_or_default(),
     };
-    let report = audit(&args.place.rpc, &deployment, &data, &options, &Line).await;
+    let place = Place { rpc: &args.place.rpc, deployment: &deployment, data: &data };
+    let report = audit(place, &options, &Line).await;
     match args.place.json {
         true => println!("{}", serde_json::to_string_pretty(&report)?),
         false => print!("{}", report.text(colour())),
@@ -140,12 +141,13 @@ async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
 
 async fn show(args: &Open) -> anyhow::Result<ExitCode> {
     let (deployment, data) = args.place.read()?;
-    let (name, opening) = read_opening(&args.opening)?;
-    match open(&args.place.rpc, &deployment, &data, &name, &opening).await {
-        Ok(opening) => {
+    let opening = read_opening(&args.opening)?;
+    let place = Place { rpc: &args.place.rpc, deployment: &deployment, data: &data };
+    match open(place, &opening).await {
+        Ok(shown) => {
             match args.place.json {
-                true => println!("{}", serde_json::to_string_pretty(&opening)?),
-                false => print!("{}", opening.text(colour())),
+                true => println!("{}", serde_json::to_string_pretty(&shown)?),
+                false => print!("{}", shown.text(colour())),
             }
             Ok(ExitCode::Ok)
         }
@@ -159,7 +161,7 @@ async fn show(args: &Open) -> anyhow::Result<ExitCode> {
     }
 }
 
-impl Place {
+impl PlaceArgs {
     fn read(&self) -> anyhow::Result<(Deployment, Source)> {
         Ok((Deployment::read(&self.deployment)?, Source::parse(&self.data)?))
     }
@@ -170,7 +172,7 @@ fn colour() -> Colour {
 }
 
 /// Every `*.opening` of a folder, by name.
-fn openings(folder: &Path) -> anyhow::Result<Vec<(String, PatientOpening)>> {
+fn read_openings(folder: &Path) -> anyhow::Result<Vec<NamedOpening>> {
     let inside = || format!("the folder of openings {}", folder.display());
     let entries = std::fs::read_dir(folder).with_context(inside)?;
     let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>();
@@ -180,12 +182,12 @@ fn openings(folder: &Path) -> anyhow::Result<Vec<(String, PatientOpening)>> {
     paths.iter().map(|path| read_opening(path)).collect()
 }
 
-fn read_opening(path: &Path) -> anyhow::Result<(String, PatientOpening)> {
+fn read_opening(path: &Path) -> anyhow::Result<NamedOpening> {
     let what = || format!("the opening {}", path.display());
     let length = std::fs::metadata(path).with_context(what)?.len();
     let most = limits::PUBLIC_FILE_BYTES_MAX as u64;
     anyhow::ensure!(length <= most, "{}: expected at most {most} bytes, found {length}", what());
     let opening = PatientOpening::from_bytes(&std::fs::read(path).with_context(what)?);
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok((name, opening.with_context(what)?))
+    Ok(NamedOpening { name, opening: opening.with_context(what)? })
 }

@@ -1,23 +1,4 @@
-//! The core: what must hold, as functions of plain values.
-//!
-//! In the order of an audit: [`deployment`] compares the deployment file with the chain and gives
-//! the [`Context`]; [`headers`] follows the header chain; [`batch`] checks one public file down to
-//! every proof; [`opening`] evaluates what a patient opened; [`head`] compares what the contract
-//! stores at last.
-
-mod batch;
-mod claims;
-mod deployment;
-mod headers;
-mod journal;
-mod openings;
-mod operations;
-mod proofs;
-
-pub use batch::{Summary, batch, private_file};
-pub use deployment::{ChainKey, OnChain, contract_code, deployment};
-pub use headers::{Lateness, Settled, head, headers};
-pub use openings::{Coverage, Opened, coverage, opening};
+//! What several checks share: what a deployment is checked against, and what a batch continues.
 
 use std::collections::BTreeMap;
 
@@ -110,11 +91,23 @@ impl Previous {
     }
 }
 
+/// A batch and what it is checked against.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchContext<'a> {
+    /// The deployment's.
+    pub context: &'a Context,
+    /// What the batch continues.
+    pub previous: &'a Previous,
+    /// Its header, as the chain has it.
+    pub header: &'a BatchHeader,
+}
+
 /// The batch in which something is.
-fn within(header: &BatchHeader) -> Option<BatchNumber> {
+pub(super) fn within(header: &BatchHeader) -> Option<BatchNumber> {
     Some(header.number)
 }
 
-fn counter(counts: impl IntoIterator<Item = u32>) -> u64 {
+/// The sum of chunks' counters. Counters are 32 bits wide: no sum of them overflows 64.
+pub(super) fn sum(counts: impl IntoIterator<Item = u32>) -> u64 {
     counts.into_iter().map(u64::from).sum()
 }

@@ -52,7 +52,7 @@ impl Settler {
     async fn adopt(&self, view: &View) -> Result<bool, SettleError> {
         let mut changes: Vec<Change> =
             (view.settled + 1..=view.recorded).map(|n| (BatchNumber(n), None)).collect();
-        for event in self.edge.settled().await? {
+        for event in self.edge.settled_batches().await? {
             let number = event.header.number;
             if number.0 <= view.recorded || self.store.batch(number)?.is_none() {
                 continue;
