@@ -85,6 +85,7 @@ async fn receive(State(served): State<Served>, body: Bytes) -> Json<Value> {
         let busy = RpcError::Limit { what: "requests at once", max, found };
         return Json(failure(&Value::Null, &busy));
     };
+    // On a blocking thread: the EVM and the disk would hold up every other connection.
     let work = move || {
         let _slot = slot;
         answer(&served.chain, &body)

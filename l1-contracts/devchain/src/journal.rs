@@ -96,6 +96,7 @@ impl Journal {
         file.read_to_end(&mut bytes).map_err(io_error(path, "read it"))?;
         let header = encode_header(genesis);
         let mut journal = Self { file, path: path.to_owned(), failed: false };
+        // A crash while the file was made leaves part of the header and no block: begin anew.
         if is_torn(&bytes, &header) {
             journal.truncate(0)?;
             journal.create(&header)?;
@@ -104,6 +105,7 @@ impl Journal {
         check_header(path, &bytes, &header)?;
         let (records, end) = read_records(path, &bytes, header.len())?;
         let cut_bytes = (bytes.len() - end) as u64;
+        // Cut before anything is appended: a record behind a torn one could never be read.
         if cut_bytes > 0 {
             journal.truncate(end as u64)?;
         }
@@ -118,7 +120,7 @@ impl Journal {
     }
 
     /// The error of a record that is well formed but does not fit the chain.
-    pub(crate) fn misfit(&self, located: &Located, reason: String) -> OpenError {
+    pub(crate) fn broken_record(&self, located: &Located, reason: String) -> OpenError {
         let Located { number, offset, .. } = *located;
         OpenError::Record { path: self.path.clone(), record: number, offset, reason }
     }

@@ -78,6 +78,7 @@ impl EvmTransport {
     fn answer_all(&self, packet: &RequestPacket) -> Result<ResponsePacket, TransportError> {
         match packet {
             RequestPacket::Single(request) => Ok(ResponsePacket::Single(self.answer(request))),
+            // There is no answer to a batch as a whole in JSON-RPC: the transport must fail.
             RequestPacket::Batch(requests) if requests.len() > BATCH_MAX => {
                 let found = requests.len();
                 let reason = format!("expected at most {BATCH_MAX} requests, found {found}");
