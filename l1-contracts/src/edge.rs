@@ -251,7 +251,7 @@ impl Edge {
         let address = found.code;
         let code = self.provider.get_code_at(address).await?;
         let missing = EdgeError::WrongCode { what: "a verifying key", address };
-        // A STOP byte stands before the words.
+        // A STOP byte stands before the words, so that nobody can call the key's account.
         let words = code.strip_prefix(&[0]).filter(|words| words.len().is_multiple_of(32));
         let Some(words) = words.filter(|words| !words.is_empty()) else { return Err(missing) };
         let words: Vec<[u8; 32]> = words.as_chunks::<32>().0.to_vec();
@@ -265,7 +265,7 @@ impl Edge {
     /// # Errors
     /// [`EdgeError`] if nobody answers or an event is malformed.
     pub async fn settled_batches(&self) -> Result<Vec<SettledBatch>, EdgeError> {
-        // The head is read once: blocks that come meanwhile belong to the next call, and a head that
+        // The head is read once: what comes meanwhile belongs to the next call, and a head that
         // keeps moving cannot keep this one going.
         let last = self.provider.get_block_number().await?;
         let mut from = self.deployment.block;

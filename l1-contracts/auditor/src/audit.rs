@@ -195,6 +195,7 @@ fn by_batch(
     let mut by_batch: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for named in openings {
         let NamedOpening { name, opening } = named;
+        // Not skipped: an opening of a batch that never settled is a promise that was not kept.
         if !(1..=settled).contains(&opening.batch.0) {
             let item = Item::Opening { file: name.clone(), part: "batch" };
             let expected = format!("a settled batch, 1 to {settled}");
@@ -209,6 +210,7 @@ fn by_batch(
 fn compare_saved(saved: &[[u8; 32]], headers: &[BatchHeader]) -> Result<(), Broken> {
     for (number, expected) in (1..).zip(saved) {
         let found = headers.get(number as usize - 1);
+        // A header that is gone is shown as zeros: the chain's past has changed either way.
         let found = found.map_or([0; 32], scope::header_hash);
         equal(Some(BatchNumber(number)), Item::SavedHeader, expected, &found)?;
     }

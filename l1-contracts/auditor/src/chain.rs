@@ -57,7 +57,7 @@ pub(crate) async fn history(edge: &Edge) -> Result<History, Fault> {
     for _ in 0..ATTEMPTS {
         let events = edge.settled_batches().await.map_err(|e| fault(e, Item::Header("event")))?;
         let after = edge.state().await.map_err(|e| fault(e, Item::Head("state")))?;
-        // Read before and after the events: if both are the same, the events are those of the state.
+        // If the state is the same before and after the events, they are those of the state.
         if after != state {
             state = after;
             continue;

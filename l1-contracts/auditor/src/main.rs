@@ -14,15 +14,14 @@ use model::{ExitCode, limits};
 use statement::batch::PatientOpening;
 
 /// Checks a consent rollup from its base chain and public batch files alone.
-///
-/// Nobody is trusted: every proof is verified here against the key that the chain holds, with
-/// inputs recomputed as the contract computes them, and every byte of a public file is accounted
-/// for. The first broken item is named.
-///
-/// Exit codes: 0 it holds, 1 something is broken, 2 the command line or a file given on it is
-/// wrong, 3 the chain or a batch file is unavailable. Withheld data is unavailable, not broken.
 #[derive(Parser)]
-#[command(name = "auditor", version, max_term_width = 100)]
+#[command(
+    name = "auditor",
+    version,
+    max_term_width = 100,
+    long_about = AUDITOR,
+    after_help = EXIT_CODES
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -31,10 +30,51 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Audits every settled batch: deployment, headers, files, proofs, journal, openings, head.
+    #[command(long_about = VERIFY, after_help = EXIT_CODES)]
     Verify(Verify),
     /// Checks one patient's opening of a batch and shows its claims with what was proven.
+    #[command(long_about = OPEN, after_help = EXIT_CODES)]
     Open(Open),
 }
+
+const AUDITOR: &str = "\
+Checks a consent rollup from its base chain and public batch files alone.
+For auditors, patients and whoever else trusts neither the operator nor its node.
+
+Begin with:
+  auditor verify --rpc http://127.0.0.1:8545 --deployment deployment.json --data batches
+  auditor open --rpc http://127.0.0.1:8545 --deployment deployment.json --data batches \\
+      --opening mine.opening
+
+Every proof is verified here against the key that the chain holds, with inputs recomputed as the
+contract computes them, and every byte of a public file is accounted for. The first broken item is
+named.";
+
+const VERIFY: &str = "\
+Audits every settled batch: deployment, headers, files, proofs, journal, openings, head.
+For auditors. The second command also notices, the next time, if the chain's past has changed.
+
+Begin with:
+  auditor verify --rpc http://127.0.0.1:8545 --deployment deployment.json --data batches
+  auditor verify --rpc http://127.0.0.1:8545 --deployment deployment.json --data batches \\
+      --save-headers headers.json";
+
+const OPEN: &str = "\
+Checks one patient's opening of a batch and shows its claims with what was proven.
+For patients, and for auditors whom a patient gave an opening. It is secret.
+
+Begin with:
+  auditor open --rpc http://127.0.0.1:8545 --deployment deployment.json --data batches \\
+      --opening mine.opening
+  auditor open --rpc http://127.0.0.1:8545 --deployment deployment.json --data batches \\
+      --opening mine.opening --json";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  everything that was checked holds
+  1  something is broken; the report names it
+  2  the command line, or a file given on it, is wrong
+  3  the chain or a batch file is not available: withheld data is unavailable, not broken";
 
 /// Where everything is read from.
 #[derive(Args)]
@@ -190,4 +230,41 @@ fn read_opening(path: &Path) -> anyhow::Result<NamedOpening> {
     let opening = PatientOpening::from_bytes(&std::fs::read(path).with_context(what)?);
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(NamedOpening { name, opening: opening.with_context(what)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// The commands under "Begin with:", continued lines joined.
+    fn first_commands(help: &str) -> Vec<String> {
+        let begin = help.lines().skip_while(|line| *line != "Begin with:").skip(1);
+        let lines: Vec<&str> = begin.take_while(|line| line.starts_with("  ")).collect();
+        let joined = lines.join("\n").replace("\\\n", " ");
+        joined.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_help_begins_with_its_purpose_its_readers_and_two_commands_that_parse() {
+        let auditor = Cli::command();
+        let subcommands = auditor.get_subcommands().filter(|command| command.get_name() != "help");
+        let all: Vec<_> = std::iter::once(&auditor).chain(subcommands).collect();
+        assert_eq!(all.len(), 3);
+        for command in all {
+            let name = command.get_name();
+            let help = command.clone().render_long_help().to_string();
+            let mut lines = help.lines();
+            assert!(lines.next().is_some_and(|line| !line.is_empty()), "{name}: what it is for");
+            assert!(lines.next().is_some_and(|line| line.starts_with("For ")), "{name}: for whom");
+            let commands = first_commands(&help);
+            assert_eq!(commands.len(), 2, "{name}: {help}");
+            for line in commands {
+                let parsed = Cli::try_parse_from(line.split_whitespace());
+                assert!(parsed.is_ok(), "{line}: {:?}", parsed.err());
+            }
+            assert!(help.contains("Exit codes:\n  0 "), "{name}");
+        }
+    }
 }

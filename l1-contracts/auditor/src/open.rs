@@ -85,6 +85,7 @@ pub async fn open(place: Place<'_>, named: &NamedOpening) -> Result<Opening, Fau
     let edge = chain::connect(place).await?;
     let context = check::deployment(place.deployment, &chain::constants(&edge).await?)?;
     let history = chain::history(&edge).await?;
+    // All headers, since the batch's own means something only as part of the row from genesis.
     check::headers(&context.genesis, &history.settled, u64::MAX)?;
     let at = opening.batch.0.checked_sub(1).and_then(|at| usize::try_from(at).ok());
     let Some((at, settled)) = at.and_then(|at| Some((at, history.settled.get(at)?))) else {

@@ -142,6 +142,7 @@ impl Report {
     pub(crate) fn new(deployment: &Deployment, from: u64, late_after_ms: u64) -> Report {
         Report {
             schema: Report::SCHEMA,
+            // Until it is concluded: a report that nobody finished must not read as one that holds.
             verdict: Verdict::Unavailable,
             broken: None,
             unavailable: None,

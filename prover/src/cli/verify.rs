@@ -33,6 +33,7 @@ impl Verify {
         let inputs =
             export::read_public(&read_json(&self.public)?).with_context(|| named(&self.public))?;
         verify(&key, &inputs, &proof)?;
+        // A valid proof under a key of public numbers says nothing, and must not look as if it did.
         let id = format!("0x{}", hex::encode(key.id()));
         let insecure = key.is_dev_insecure();
         let worth = if insecure { "nothing: development key, anyone can forge" } else { "a proof" };

@@ -22,6 +22,7 @@ pub fn r1cs(r1cs: &R1cs) -> Vec<u8> {
             push_row(&mut constraints, row);
         }
     }
+    // Labels name the signals of circom's source; there is none, so wires are their own labels.
     let labels: Vec<u8> = (0..columns as u64).flat_map(u64::to_le_bytes).collect();
     sections(b"r1cs", 1, &[&header, &constraints, &labels])
 }

@@ -57,6 +57,7 @@ fn read_frame<'a>(rest: &mut &'a [u8], columns: usize) -> Result<&'a [u8], WtnsE
     if take(rest, "header", VALUE)? != Fr::MODULUS.to_bytes_le() {
         return Err(WtnsError::Field);
     }
+    // Compared before the values are taken, so that a stranger's count allocates nothing.
     expect("columns", columns as u64, number(rest, "header", 4)?)?;
     expect("number of the second section", 2, number(rest, "second section", 4)?)?;
     let bytes = VALUE * columns;

@@ -1,9 +1,10 @@
 //! Many multiples of one generator, for setup.
 //!
-//! A scalar is written in signed digits of c bits. A table holds `d * 2^(c * i) * G` for every value
-//! d of every digit i, so that a multiple is one addition a digit and no doubling. The additions of many scalars run side by
-//! side in affine coordinates and share one inversion: 6 multiplications an addition instead of the
-//! 11 of ark-ec's `BatchMulPreprocessing`, which also needs a last pass to affine form.
+//! A scalar is written in signed digits of c bits. A table holds `d * 2^(c * i) * G` for every
+//! value d of every digit i, so that a multiple is one addition a digit and no doubling. The
+//! additions of many scalars run side by side in affine coordinates and share one inversion: 6
+//! multiplications an addition instead of the 11 of ark-ec's `BatchMulPreprocessing`, which also
+//! needs a last pass to affine form.
 
 use ark_bn254::Fr;
 use ark_ec::AffineRepr;
@@ -26,7 +27,7 @@ impl<P: SWCurveConfig<ScalarField = Fr>> Multiples<P> {
     /// A table for about `count` multiples. At most 20 digits of 4096 points: 5 MiB in G1, 10 in
     /// G2.
     pub(super) fn new(count: usize) -> Self {
-        // A bit more doubles the table and saves one digit in ten, so it pays for many multiples only.
+        // A bit more doubles the table and saves one digit in ten: it pays for many multiples only.
         // At 13 bits one digit's table is 256 KiB in G1, which a core's cache still holds.
         let digit_bits = (count.max(1).ilog2() as usize).saturating_sub(4).clamp(3, 13);
         // One bit more than the modulus has, for the carry of the signed digits.

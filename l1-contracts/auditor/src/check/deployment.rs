@@ -61,6 +61,7 @@ pub fn contract_code(is_ours: bool) -> Result<(), Broken> {
 /// [`Broken`] names the first difference.
 pub fn deployment(file: &Deployment, chain: &OnChain) -> Result<Context, Broken> {
     compare_constants(file, chain)?;
+    // In the order of the file, in which the chain was asked for them.
     let mut keys = BTreeMap::new();
     for (record, found) in file.keys.iter().zip(&chain.keys) {
         keys.insert(record.id.0, accept_key(record, found)?);
@@ -100,6 +101,7 @@ fn accept_key(record: &KeyRecord, found: &ChainKey) -> Result<AcceptedKey, Broke
         let expected = SHAPES.map(|(name, _)| name).join(", ");
         return Err(Broken::outside(item("shape"), format!("one of {expected}"), "another"));
     };
+    // Hashed here from the words on chain: the contract's word for the id would not bind them.
     equal(None, item("id"), &record.id.0, &found.key.id())?;
     equal(None, item("code address"), &record.code, &found.code)?;
     equal(None, item("circuit"), &record.circuit, &found.circuit)?;
@@ -131,6 +133,7 @@ fn check_setup(file: &Deployment, chain: &OnChain) -> Result<bool, Broken> {
             let expected = "a key from a ceremony, as the deployment file says";
             Err(Broken::outside(item, expected, "a development key: anybody can forge its proofs"))
         }
+        // A file that calls its ceremony keys insecure is believed: nothing is gained by it.
         (setup, dev) => Ok(dev.is_some() || setup == SetupKind::DevInsecure),
     }
 }

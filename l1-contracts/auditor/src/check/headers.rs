@@ -64,12 +64,14 @@ fn check_header(previous: &Previous, settled: &Settled) -> Result<u64, Broken> {
     let (batch, item) = (within(header), Item::Header);
     equal(batch, item("number"), &(previous.number + 1), &header.number.0)?;
     let hash = scope::header_hash(header);
+    // Of the words, not of what the event claims: the next header names this hash.
     equal(batch, item("hash in the event"), &hash, &settled.batch.header_hash)?;
     equal(batch, item("previous hash"), &previous.hash, &header.previous)?;
     let t0 = header.window.t0().get();
     equal(batch, item("begin of the window"), &previous.t1.get(), &t0)?;
     equal(batch, item("root in"), &previous.root, &header.root_in)?;
     let (least, found) = (previous.position.0, header.journal_position.0);
+    // Equal is allowed: a window without entries closes at the position of the one before.
     if found < least {
         let expected = format!("at least {least}");
         let item = item("journal position");
@@ -98,6 +100,7 @@ fn measure_lateness(header: &BatchHeader, settled: &Settled) -> Result<u64, Brok
         let item = Item::Header("end of the window");
         return Err(Broken::inside(header.number, item, expected, end.get().to_string()));
     }
+    // The contract computed the same from the same block: an event that says otherwise is not its.
     let late_ms = block.since(end);
     equal(within(header), Item::Header("lateness"), &late_ms, &settled.batch.lateness_ms)?;
     Ok(late_ms)

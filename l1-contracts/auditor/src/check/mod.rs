@@ -2,8 +2,8 @@
 //!
 //! In the order of an audit: [`deployment`] compares the deployment file with the chain and gives
 //! the [`Context`]; [`headers`] follows the headers from genesis; [`batch`] checks one public file
-//! down to every proof; [`opening`] evaluates what a patient opened; [`head`] compares what the contract
-//! stores at last.
+//! down to every proof; [`opening`] evaluates what a patient opened; [`head`] compares what the
+//! contract stores at last.
 //!
 //! ```
 //! use auditor::check::{self, Lateness, Previous, Settled};

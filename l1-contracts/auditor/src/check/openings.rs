@@ -214,6 +214,7 @@ impl Evaluation<'_> {
             return self.broken(item("place"), "a claim leaf of the batch", "none");
         };
         let row = capacity.claims_per_slot + 1;
+        // Tags stand among the leaves and are no claims, although they are committed the same way.
         if leaf % row == row - 1 {
             return self.broken(item("place"), "a claim leaf of the batch", "the place of a tag");
         }
@@ -288,6 +289,7 @@ impl Evaluation<'_> {
 
     fn check_signature(&self, item: Item, signed: &SignedOperation) -> Result<(), Broken> {
         let (who, key) = match signed.operation.action {
+            // A patient has no key before the enrolment that writes it.
             Action::Enrol { .. } => ("the registrar's signature", self.context.registrar),
             _ => ("the patient's signature", self.opening.record.key_hash),
         };
@@ -307,6 +309,7 @@ impl Evaluation<'_> {
         let domain = scope::domain(self.context.scope, Circuit::C2, version, self.header.number);
         let PatientOpening { patient, record, .. } = self.opening;
         for (chunk, committed) in self.file.claims.iter().enumerate() {
+            // `check::batch` has refused chunks under other keys already.
             let Some(capacity) = self.capacity(committed) else { continue };
             let row = capacity.claims_per_slot + 1;
             for (slot, leaves) in committed.leaves.chunks_exact(row).enumerate() {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::error::KeyFileError;
 
 /// Writes `parts` to `path` by way of a neighbour that is renamed once it is on disk.
-pub(in crate::keys) fn write_whole(path: &Path, parts: &[&[u8]]) -> Result<(), KeyFileError> {
+pub(crate) fn write_whole(path: &Path, parts: &[&[u8]]) -> Result<(), KeyFileError> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}.tmp", std::process::id()));
     let temporary = PathBuf::from(name);

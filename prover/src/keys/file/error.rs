@@ -83,7 +83,7 @@ pub enum KeyFileError {
 }
 
 impl KeyFileError {
-    pub(in crate::keys) fn io(path: &Path, source: io::Error) -> Self {
+    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
         Self::Io { path: path.to_owned(), source }
     }
 }
