@@ -83,6 +83,7 @@ impl Proven {
             export::public_json(&self.inputs).to_string().into_bytes(),
             self.proof.encode().to_vec(),
         ];
+        // Not by way of neighbours as keys are: a proof is made again in seconds.
         let mut files = Self::FILES.iter().zip(contents);
         files.try_for_each(|(name, bytes)| fs::write(folder.join(name), bytes))
     }

@@ -22,6 +22,7 @@ pub(crate) struct History {
 pub(crate) async fn connect(place: Place<'_>) -> Result<Edge, Fault> {
     let url = place.rpc.parse().map_err(|_| no_chain("its address does not parse".into()))?;
     let client = client().map_err(|error| no_chain(error.to_string()))?;
+    // An audit only reads: nothing may fill in a transaction.
     let builder = ProviderBuilder::new().disable_recommended_fillers();
     let provider = builder.connect_reqwest(client, url).erased();
     let connected = Edge::connect(provider, place.deployment.clone()).await;
@@ -31,6 +32,7 @@ pub(crate) async fn connect(place: Place<'_>) -> Result<Edge, Fault> {
 /// Immutable values and keys.
 pub(crate) async fn constants(edge: &Edge) -> Result<OnChain, Fault> {
     let item = || Item::Deployment("constants");
+    // First: what other code answers to the questions below means nothing.
     check::contract_code(edge.code_is_ours().await.map_err(|e| fault(e, item()))?)?;
     let sequencer = edge.sequencer().await.map_err(|e| fault(e, item()))?;
     let constants = edge.constants().await.map_err(|e| fault(e, item()))?;
@@ -64,6 +66,7 @@ pub(crate) async fn history(edge: &Edge) -> Result<History, Fault> {
         }
         let mut settled = Vec::with_capacity(events.len());
         for batch in events {
+            // Times come from blocks: the lateness in the event is what is to be checked.
             let time = edge.block_time(batch.block).await;
             let block_time = time.map_err(|e| fault(e, Item::Header("block")))?;
             settled.push(Settled { batch, block_time });

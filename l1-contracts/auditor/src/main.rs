@@ -173,6 +173,7 @@ async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
         true => println!("{}", serde_json::to_string_pretty(&report)?),
         false => print!("{}", report.text(colour())),
     }
+    // Headers of a broken audit would be the measure for the next one.
     if let Some(path) = args.save_headers.as_deref().filter(|_| report.holds()) {
         save(path, &deployment, &report.headers)?;
     }
@@ -218,6 +219,7 @@ fn read_openings(folder: &Path) -> anyhow::Result<Vec<NamedOpening>> {
     let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>();
     let mut paths = paths.with_context(inside)?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "opening"));
+    // The order of a folder is the file system's; that of a report should be the same everywhere.
     paths.sort();
     paths.iter().map(|path| read_opening(path)).collect()
 }

@@ -109,7 +109,7 @@ impl Chain {
     }
 
     /// The mined transaction of this hash and its block.
-    pub(crate) fn mined(&self, tx_hash: &B256) -> Option<(&Block, &Mined)> {
+    pub(crate) fn find_mined(&self, tx_hash: &B256) -> Option<(&Block, &Mined)> {
         let block = self.block(*self.number_by_tx.get(tx_hash)?)?;
         Some((block, block.mined.as_ref()?))
     }

@@ -14,7 +14,6 @@ use std::{
         Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// The one source of time: unix seconds. It may jump; a block is never earlier than one second
@@ -230,12 +229,6 @@ impl Writer {
             AppendError::Closed => RpcError::JournalClosed,
         })
     }
-}
-
-/// The system's clock as a [`Clock`].
-pub fn system_clock() -> Clock {
-    let since_epoch = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Arc::new(move || since_epoch().as_secs())
 }
 
 fn block_record(prepared: &Prepared, raw: &[u8]) -> Record {

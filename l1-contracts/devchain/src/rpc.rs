@@ -71,6 +71,7 @@ impl Reader<'_> {
             "eth_getTransactionReceipt" => self.receipt(params),
             "eth_getBlockByNumber" | "eth_getBlockByHash" => self.block(params),
             "eth_getLogs" => self.logs(params),
+            // Cut short, since the name is a stranger's and stands in the answer.
             unknown => {
                 Err(RpcError::MethodUnknown(unknown.chars().take(METHOD_CHARS_MAX).collect()))
             }
@@ -158,12 +159,12 @@ impl Reader<'_> {
 
     fn transaction(&self, params: &Params<'_>) -> Answer {
         let hash = params.at::<B256>(0)?;
-        json(self.chain.mined(&hash).map(|(block, mined)| rpc_transaction(block, mined)))
+        json(self.chain.find_mined(&hash).map(|(block, mined)| rpc_transaction(block, mined)))
     }
 
     fn receipt(&self, params: &Params<'_>) -> Answer {
         let hash = params.at::<B256>(0)?;
-        json(self.chain.mined(&hash).map(|(_, mined)| &mined.receipt))
+        json(self.chain.find_mined(&hash).map(|(_, mined)| &mined.receipt))
     }
 
     fn block(&self, params: &Params<'_>) -> Answer {
@@ -195,6 +196,7 @@ impl Reader<'_> {
             }
             FilterBlockOption::Range { from_block, to_block } => (
                 self.number_of_tag(from_block.unwrap_or_default()),
+                // Cut at the head before it is counted: what is not there costs nothing to search.
                 self.number_of_tag(to_block.unwrap_or_default()).min(self.chain.head()),
             ),
         };
@@ -223,6 +225,7 @@ impl Reader<'_> {
             history.gas_used_ratio.push(header.gas_used as f64 / header.gas_limit as f64);
             history.base_fee_per_blob_gas.push(1);
             history.blob_gas_used_ratio.push(0.0);
+            // One transaction a block: every percentile is its tip.
             rewards.push(vec![tip(block); columns]);
         }
         let after = self.chain.block(newest).map(|block| self.chain.base_fee_after(&block.header));

@@ -65,6 +65,7 @@ impl EvmTransport {
 
     fn result(&self, request: &SerializedRequest) -> Result<Box<RawValue>, RpcError> {
         let params = request.params().map_or("[]", RawValue::get);
+        // The same limit as over HTTP, so that a program that works here works there.
         if params.len() > REQUEST_BYTES_MAX {
             let (max, found) = (REQUEST_BYTES_MAX as u64, params.len() as u64);
             return Err(RpcError::Limit { what: "bytes in one request", max, found });

@@ -147,6 +147,7 @@ fn read_point(point: &Value, field: &'static str) -> Result<Vec<[u8; 32]>, JsonE
     let [x, y, z] = point.as_array().ok_or(shape)?.as_slice() else { return Err(shape) };
     match z.as_str() {
         Some("1") => Ok(vec![read_number(x, field)?, read_number(y, field)?]),
+        // snarkjs writes infinity so; whether it is allowed is decided with all other points.
         Some("0") => Ok(vec![[0; 32]; 2]),
         _ => Err(shape),
     }

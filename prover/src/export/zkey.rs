@@ -60,6 +60,7 @@ fn coefficients(r1cs: &R1cs) -> Vec<u8> {
     let count = cells(&r1cs.a) + cells(&r1cs.b) + r1cs.instances;
     let mut bytes = Vec::with_capacity(4 + 44 * count);
     push_count(&mut bytes, count);
+    // The format multiplies once more than arkworks does in memory.
     let montgomery = Fr::from(2).pow([256u64]);
     let mut push = |matrix: u32, row: usize, column: u32, k: Fr| {
         bytes.extend(matrix.to_le_bytes());

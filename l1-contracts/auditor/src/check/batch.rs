@@ -58,6 +58,7 @@ fn name_section(header: &BatchHeader, error: &FileError) -> Broken {
         FileError::Header(source) => ("header", source.to_string()),
         FileError::Section { section, source } => (*section, source.to_string()),
     };
+    // Its size is the one thing about a file that can be wrong without a wrong byte.
     let expected = match part {
         "size" => format!("at most {} bytes", limits::PUBLIC_FILE_BYTES_MAX),
         _ => "canonical bytes of a public batch file".to_owned(),

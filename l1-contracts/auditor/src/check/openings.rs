@@ -209,8 +209,8 @@ impl Evaluation<'_> {
         let item = |part| Item::OpenedClaim { file: self.name.to_owned(), claim: number, part };
         let (chunk, leaf) = (opened.chunk as usize, opened.leaf as usize);
         let committed = self.file.claims.get(chunk);
-        let place = committed.and_then(|c| Some((c, c.leaves.get(leaf)?, self.capacity(c)?)));
-        let Some((_, committed, capacity)) = place else {
+        let place = committed.and_then(|c| Some((c.leaves.get(leaf)?, self.capacity(c)?)));
+        let Some((committed, capacity)) = place else {
             return self.broken(item("place"), "a claim leaf of the batch", "none");
         };
         let row = capacity.claims_per_slot + 1;
@@ -225,7 +225,7 @@ impl Evaluation<'_> {
         let before: usize = self.file.claims[..chunk].iter().map(|c| c.leaves.len()).sum();
         let view_key = &self.opening.record.view_key;
         let salt = claim::salt(view_key, self.header.number, (before + leaf) as u64);
-        // A salt of the opener's choice could hide that the view key does not find this claim.
+        // The leaf below takes the derived salt, so a wrong one in the file is named for itself.
         if to_word(&salt) != opened.salt {
             return self.broken(item("salt"), "the salt derived from the view key", "another");
         }
@@ -293,6 +293,7 @@ impl Evaluation<'_> {
             Action::Enrol { .. } => ("the registrar's signature", self.context.registrar),
             _ => ("the patient's signature", self.opening.record.key_hash),
         };
+        // The key before the signature: whoever else signs, signs well.
         if to_word(&signed.signer.hash()) != key {
             return self.broken(item, who, "a signature of another key");
         }

@@ -25,6 +25,7 @@ impl ProofToVerify<'_> {
                 proof::verify(self.key, &self.inputs, &proof).map_err(|error| error.to_string())
             }
         };
+        // A proof that does not decode and one that does not hold are one finding: neither proves.
         held.map_err(|found| {
             let expected = "a proof that holds for the inputs of chain and file";
             Broken::inside(header.number, self.item, expected, found)
