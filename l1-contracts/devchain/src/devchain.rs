@@ -14,7 +14,6 @@ use std::{
         Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// The one source of time: unix seconds. It may jump; a block is never earlier than one second
@@ -43,8 +42,8 @@ pub struct Replayed {
 ///
 /// Reads run beside each other and beside a running transaction; transactions run one at a time,
 /// and each is durable before its answer. All methods block the calling thread for as long as the
-/// EVM and the disk take: [`EvmTransport`](crate::EvmTransport) and [`serve_http`](crate::serve_http) move that off the
-/// async runtime.
+/// EVM and the disk take: [`EvmTransport`](crate::EvmTransport) and
+/// [`serve_http`](crate::serve_http) move that off the async runtime.
 #[derive(Clone)]
 pub struct DevChain(Arc<Shared>);
 
@@ -84,7 +83,7 @@ impl DevChain {
         let replayed = Replayed { records: records.len() as u64, cut_bytes };
         let mut chain = Chain::new(genesis);
         for located in &records {
-            replay(&mut chain, located).map_err(|reason| journal.misfit(located, reason))?;
+            replay(&mut chain, located).map_err(|reason| journal.broken_record(located, reason))?;
         }
         Ok((Self::assemble(chain, Some(journal), limits, clock), replayed))
     }
@@ -127,6 +126,7 @@ impl DevChain {
     pub fn send_raw(&self, raw: &[u8]) -> Result<B256, RpcError> {
         let tx = self.read().decode(raw)?;
         let hash = *tx.tx_hash();
+        // Decoded before the writer is taken: a bad transaction must not wait for a good one.
         let mut writer = self.writer();
         if writer.faults.drop > 0 {
             writer.faults.drop -= 1;
@@ -163,6 +163,7 @@ impl DevChain {
     /// # Errors
     /// As [`send_raw`](Self::send_raw).
     pub fn reorganise(&self, depth: u64) -> Result<usize, RpcError> {
+        // Held throughout, so that no transaction slips in between the old and the new blocks.
         let mut writer = self.writer();
         let removed = self.remove(&mut writer, depth)?;
         for raw in &removed {
@@ -192,6 +193,8 @@ impl DevChain {
     fn mine(&self, writer: &mut Writer, tx: Option<SignedTx>, raw: &[u8]) -> Result<(), RpcError> {
         let max = self.0.limits.blocks_max;
         let now_s = (self.0.clock)();
+        // Under the read lock, which readers share: the EVM runs for as long as it likes, and only
+        // the commit below keeps readers out. The writer's lock keeps the head where it is.
         let prepared = {
             let chain = self.read();
             if chain.head() + 1 >= max {
@@ -199,6 +202,7 @@ impl DevChain {
             }
             chain.prepare(tx, now_s)?
         };
+        // Durable first: a block that somebody saw must be there after a crash.
         writer.append(&block_record(&prepared, raw))?;
         self.write().commit(prepared);
         Ok(())
@@ -227,12 +231,6 @@ impl Writer {
     }
 }
 
-/// The system's clock as a [`Clock`].
-pub fn system_clock() -> Clock {
-    let since_epoch = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Arc::new(move || since_epoch().as_secs())
-}
-
 fn block_record(prepared: &Prepared, raw: &[u8]) -> Record {
     let block = prepared.block();
     Record::Block { timestamp_s: block.header.timestamp, hash: block.hash, raw: raw.to_vec() }
@@ -246,6 +244,8 @@ fn replay(chain: &mut Chain, located: &Located) -> Result<(), String> {
         }
         Record::Block { timestamp_s, hash, raw } => (*timestamp_s, *hash, raw),
     };
+    // Executed and not taken on trust: the journal keeps no state, and a hash that differs shows
+    // that it was written by other rules.
     let tx = (!raw.is_empty()).then(|| chain.decode(raw)).transpose();
     let prepared = tx.and_then(|tx| chain.prepare(tx, timestamp_s));
     let prepared = prepared.map_err(|refused| format!("expected a block, found {refused}"))?;

@@ -58,6 +58,7 @@ impl HttpServer {
 /// # Errors
 /// The port cannot be bound.
 pub async fn serve_http(chain: DevChain, port: u16) -> io::Result<HttpServer> {
+    // Loopback and nothing else: the server asks nobody who they are.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     let address = listener.local_addr()?;
     let limit = DefaultBodyLimit::max(REQUEST_BYTES_MAX);
@@ -80,11 +81,13 @@ struct Served {
 }
 
 async fn receive(State(served): State<Served>, body: Bytes) -> Json<Value> {
+    // Refused and not queued: a queue would only hide how far behind the chain is.
     let Ok(slot) = served.slots.try_acquire_owned() else {
         let (max, found) = (REQUESTS_AT_ONCE_MAX as u64, REQUESTS_AT_ONCE_MAX as u64 + 1);
         let busy = RpcError::Limit { what: "requests at once", max, found };
         return Json(failure(&Value::Null, &busy));
     };
+    // On a blocking thread: the EVM and the disk would hold up every other connection.
     let work = move || {
         let _slot = slot;
         answer(&served.chain, &body)

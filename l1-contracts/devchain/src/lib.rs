@@ -63,7 +63,7 @@ mod state;
 mod transport;
 
 pub use codes::{CODES, REFUSALS, RefusalText, RpcCode};
-pub use devchain::{Clock, DevChain, Faults, Replayed, system_clock};
+pub use devchain::{Clock, DevChain, Faults, Replayed};
 pub use error::{OpenError, RpcError, TxRefused};
 pub use genesis::{CHAIN_ID, FUNDS_WEI, Genesis};
 pub use http::{HttpServer, serve_http};

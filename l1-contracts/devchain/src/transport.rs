@@ -65,6 +65,7 @@ impl EvmTransport {
 
     fn result(&self, request: &SerializedRequest) -> Result<Box<RawValue>, RpcError> {
         let params = request.params().map_or("[]", RawValue::get);
+        // The same limit as over HTTP, so that a program that works here works there.
         if params.len() > REQUEST_BYTES_MAX {
             let (max, found) = (REQUEST_BYTES_MAX as u64, params.len() as u64);
             return Err(RpcError::Limit { what: "bytes in one request", max, found });
@@ -78,6 +79,7 @@ impl EvmTransport {
     fn answer_all(&self, packet: &RequestPacket) -> Result<ResponsePacket, TransportError> {
         match packet {
             RequestPacket::Single(request) => Ok(ResponsePacket::Single(self.answer(request))),
+            // There is no answer to a batch as a whole in JSON-RPC: the transport must fail.
             RequestPacket::Batch(requests) if requests.len() > BATCH_MAX => {
                 let found = requests.len();
                 let reason = format!("expected at most {BATCH_MAX} requests, found {found}");

@@ -22,7 +22,7 @@ use std::thread::JoinHandle;
 
 use devchain::HttpServer;
 use journal::{FileMedium, Genesis, Log, ReadError, Reader, Writer, WriterConfig};
-use l1_contracts::{Deployment, DeploymentError, Edge, EdgeError};
+use l1_contracts::{Deployment, DeploymentError, Edge, EdgeError, KeyWords};
 use model::{BatchNumber, Clock, Position};
 use serde::Serialize;
 use statement::scope;
@@ -481,7 +481,7 @@ fn check_genesis(deployment: &Deployment) -> Result<(), NodeError> {
 }
 
 fn check_keys(keys: &ProverKeys, deployment: &Deployment) -> Result<(), NodeError> {
-    for (shape, circuit, words) in keys.key_words() {
+    for KeyWords { shape, circuit, words } in keys.key_words() {
         let id = alloy::primitives::keccak256(words.concat());
         let known = deployment.keys.iter().any(|key| key.circuit == circuit && key.id == id);
         if !known {
