@@ -22,7 +22,7 @@ use super::outcome::{NodeFolder, Outcome, failed, runtime, unavailable, usage};
 
 /// What can be done with the records of one kind.
 #[derive(Subcommand)]
-pub(super) enum Records<K: Kind> {
+pub(super) enum Records<K: RegistryKind> {
     #[command(about = K::ADD)]
     Add {
         #[command(flatten)]
@@ -42,7 +42,7 @@ pub(super) enum Records<K: Kind> {
 }
 
 /// One kind of record: the arguments that make one, and its words.
-pub(super) trait Kind: Args {
+pub(super) trait RegistryKind: Args {
     /// What `add` does.
     const ADD: &'static str;
     /// What `list` does.
@@ -88,7 +88,7 @@ pub(super) struct Organisation {
     id: String,
 }
 
-impl Kind for Organisation {
+impl RegistryKind for Organisation {
     const ADD: &'static str = "Registers an organisation";
     const LIST: &'static str = "Lists organisations as JSON";
     const REVOKE: &'static str =
@@ -120,7 +120,7 @@ pub(super) struct Practitioner {
     out: PathBuf,
 }
 
-impl Kind for Practitioner {
+impl RegistryKind for Practitioner {
     const ADD: &'static str = "Registers a practitioner's key and issues a certificate folder";
     const LIST: &'static str = "Lists practitioners as JSON";
     const REVOKE: &'static str = "Ends a practitioner";
@@ -165,7 +165,7 @@ pub(super) struct Gateway {
     out: PathBuf,
 }
 
-impl Kind for Gateway {
+impl RegistryKind for Gateway {
     const ADD: &'static str = "Registers a gateway's certificate and issues its folder";
     const LIST: &'static str = "Lists gateways as JSON";
     const REVOKE: &'static str =
@@ -203,7 +203,7 @@ pub(super) struct Device {
     signals: Vec<String>,
 }
 
-impl Kind for Device {
+impl RegistryKind for Device {
     const ADD: &'static str = "Registers a device, or assigns it to another patient";
     const LIST: &'static str = "Lists devices as JSON";
     const REVOKE: &'static str = "Ends a device";
@@ -228,7 +228,7 @@ impl Kind for Device {
 }
 
 /// Runs a command on the records of one kind.
-pub(super) fn run<K: Kind>(command: Records<K>) -> Outcome {
+pub(super) fn run<K: RegistryKind>(command: Records<K>) -> Outcome {
     match command {
         Records::Add { new, node } => add(&node, new.prepare(&node)?),
         Records::List(node) => {

@@ -119,7 +119,7 @@ impl Ward<'_> {
         let applied = submit(step, &self.cast.operator, &signed).await?;
         // Only after the receipt: a wallet that runs ahead would sign on a record that does not
         // stand.
-        step.ok(wallet.applied(&signed, applied.time, registrar.key_hash()))
+        step.ok(wallet.apply(&signed, applied.time, registrar.key_hash()))
     }
 
     /// Signs an operation with the patient's key, sends it, and lets the wallet take it over.
@@ -131,7 +131,7 @@ impl Ward<'_> {
         let scope = self.node.deployment().scope();
         let signed = SignedOperation::sign(operation, scope::sig_domain(scope), &one.key.signer());
         let applied = submit(step, &self.cast.wallet, &signed).await?;
-        step.ok(wallet.applied(&signed, applied.time, registrar_key().key_hash()))?;
+        step.ok(wallet.apply(&signed, applied.time, registrar_key().key_hash()))?;
         Ok(applied)
     }
 
@@ -354,7 +354,7 @@ impl Ward<'_> {
     async fn send_one(&self, patient: usize, stream: &Stream) -> Result<(), DemoError> {
         let readings = self.second_of(patient, 0, self.now().get() - 1000)?;
         let sequence = Step("stream").ok(stream.send(&readings).await)?;
-        Step("stream").ok(stream.acknowledged(sequence).await)
+        Step("stream").ok(stream.wait_for_receipt(sequence).await)
     }
 
     /// The next frame of the stream is refused, by this rule.
@@ -367,7 +367,7 @@ impl Ward<'_> {
         let step = Step("halt");
         let readings = self.second_of(patient, 1, self.now().get() - 1000)?;
         let sent = match stream.send(&readings).await {
-            Ok(sequence) => stream.acknowledged(sequence).await,
+            Ok(sequence) => stream.wait_for_receipt(sequence).await,
             Err(error) => Err(error),
         };
         match sent {
@@ -415,10 +415,10 @@ impl Ward<'_> {
     /// The rule behind a decision, from the operator's journal: the requester is not told.
     fn rule_of(&self, outcome: &AccessOutcome) -> Result<Option<RuleNumber>, DemoError> {
         let entry = Step("access").ok(self.node.entry(outcome.position))?;
-        let Entry::AccessRequest { decision: Decision::Refused { refusal }, .. } = entry else {
+        let Entry::AccessRequest { decision: Decision::Refused { uncovered }, .. } = entry else {
             return Ok(None);
         };
-        Ok(Some(refusal.rule()))
+        Ok(Some(uncovered.rule()))
     }
 
     async fn request(&mut self, ask: &Ask) -> Result<AccessOutcome, DemoError> {

@@ -78,7 +78,7 @@ impl<D: Deliver> LedgerAdmission<D> {
         let unavailable = Ground::NotAppended;
         let body = entry.to_bytes().map_err(|error| unavailable(error.to_string()))?;
         let kind = EntryKind::from_code(entry.kind_code()).expect("no entry has kind 0");
-        let position = out.append_at(kind, 0, time.get(), &body);
+        let position = out.append_at(kind, time.get(), &body);
         let position = Position(position.map_err(|error| unavailable(error.to_string()))?);
         let closed = self.ledger.absorb(&entry, position, time);
         // Decided against this very state a moment ago: if it does not follow, the writer must
