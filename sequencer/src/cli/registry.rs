@@ -271,10 +271,11 @@ impl Identity {
             let out = wanted.out.display();
             return Err(usage(anyhow!("expected --out to be a new folder, found keys in {out}")));
         }
+        // The address first: where no node runs, that is what to say, whatever else is missing.
+        let ingest = ingest_address(&layout.endpoints())?;
         let authority = Authority::load(&layout.authority()).map_err(failed)?;
         let deployment = Deployment::read(&layout.deployment()).map_err(failed)?;
-        let client = ClientDeployment::of_node(&deployment, ingest_address(&layout.endpoints())?);
-        let client = client.map_err(failed)?;
+        let client = ClientDeployment::of_node(&deployment, ingest).map_err(failed)?;
         let valid = certificates_valid(SystemClock.now());
         let issued = authority.issue_client(wanted.role, &wanted.id, valid).map_err(failed)?;
         Ok(Identity { wanted, issued, client, valid })
