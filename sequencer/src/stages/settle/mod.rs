@@ -1,8 +1,8 @@
 //! Brings assembled batches to the base chain, in order and once.
 //!
-//! [`next_action`] decides, [`Settler`] looks and acts. One round reads the outbox, the account, the
-//! contract and the receipts of every transaction that is not final, takes one action and begins
-//! again:
+//! [`next_action`] decides, [`Settler`] looks and acts. One round reads the outbox, the account,
+//! the contract and the receipts of every transaction that is not final, takes one action and
+//! begins again:
 //!
 //! ```text
 //! build  simulate, sign, write to the outbox     mined    receipt found: record where and how late
