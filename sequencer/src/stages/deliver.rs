@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::mpsc;
 use wire::{
-    Address, Entry, FrameError, GroupIdentity, Holder, Receipt, ReceiptError, SignedReceipt,
-    SigningKey, receipts_of_group, signer_address,
+    Address, Entry, FrameError, GroupIdentity, Holder, PlacedEntry, Receipt, ReceiptError,
+    SignedReceipt, SigningKey, receipts_of_group, signer_address,
 };
 
 use crate::stages::ledger::Deliver;
@@ -140,7 +140,7 @@ impl ReceiptHub {
             let decoded = decoded.map_err(|source| AgainError::Entry { position: at, source })?;
             // The journal stores 44-bit times; one beyond would fail its own check.
             let time = Millis::new(entry.time).unwrap_or(Millis::UNBOUNDED_FUTURE);
-            Ok((Position(at), time, decoded))
+            Ok(PlacedEntry { position: Position(at), time, entry: decoded })
         };
         let entries = (group.first..).zip(&group.entries).map(decode);
         let entries = entries.collect::<Result<Vec<_>, AgainError>>()?;
@@ -167,8 +167,7 @@ impl ReceiptHub {
         group: &StoredGroup,
         holder: Holder,
     ) -> Result<SignedReceipt, AgainError> {
-        let entries = group.entries.iter().map(|(position, time, entry)| (*position, *time, entry));
-        let mut receipts = receipts_of_group(group.identity, entries)?;
+        let mut receipts = receipts_of_group(group.identity, &group.entries)?;
         let group = group.identity.group;
         let receipt = receipts.remove(&holder).ok_or(AgainError::NotConcerned { group })?;
         Ok(receipt.sign(&self.shared.key)?)
@@ -228,7 +227,7 @@ impl Shared {
 pub struct StoredGroup {
     identity: GroupIdentity,
     first: Position,
-    entries: Vec<(Position, Millis, Entry)>,
+    entries: Vec<PlacedEntry>,
 }
 
 impl StoredGroup {
@@ -240,7 +239,7 @@ impl StoredGroup {
     /// The entry at a position, if it is in this group.
     pub fn entry(&self, position: Position) -> Option<&Entry> {
         let index = position.0.checked_sub(self.first.0)?;
-        self.entries.get(usize::try_from(index).ok()?).map(|(_, _, entry)| entry)
+        self.entries.get(usize::try_from(index).ok()?).map(|placed| &placed.entry)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use journal::{Admission, Committed, EntryKind, GroupBuilder};
 use model::{Millis, Position, RejectCode};
-use wire::{Entry, GroupIdentity, Holder, receipts_of_group};
+use wire::{Entry, GroupIdentity, Holder, PlacedEntry, receipts_of_group};
 
 use super::Ledger;
 use super::answer::{Answer, Deliver, Item, Rejected};
@@ -16,7 +16,7 @@ pub struct LedgerAdmission<D> {
     ledger: Ledger,
     deliver: D,
     /// Entries of the group that is not durable yet.
-    group: Vec<(Position, Millis, Entry)>,
+    group: Vec<PlacedEntry>,
     /// Items of each holder in that group, an upper bound.
     items: BTreeMap<Holder, usize>,
     closed: Vec<WindowContents>,
@@ -103,7 +103,7 @@ impl<D: Deliver> LedgerAdmission<D> {
             self.close_group = out.number();
         }
         self.closed.extend(closed);
-        self.group.push((position, time, entry));
+        self.group.push(PlacedEntry { position, time, entry });
         Ok(position)
     }
 
@@ -168,8 +168,7 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
         };
         let group = std::mem::take(&mut self.group);
         self.items.clear();
-        let entries = group.iter().map(|(position, time, entry)| (*position, *time, entry));
-        let receipts = receipts_of_group(identity, entries);
+        let receipts = receipts_of_group(identity, &group);
         let receipts = receipts.expect("admission bounds and orders a group's items");
         if !receipts.is_empty() {
             self.deliver.receipts(receipts.into_values().collect());
