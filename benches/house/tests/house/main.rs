@@ -1,6 +1,7 @@
-//! Repository rules. `circles`: which module may know which. `edges`: which crate may know which. `manifests`: one list of versions and
-//! features, nothing declared in vain. `weight`: what a program must not link. `tidy`: what a text
-//! must not hold. `functions`: what the code must not do.
+//! Repository rules. `edges`: which crate may know which. `circles`: which module may know which.
+//! `manifests`: one list of versions and features, nothing declared in vain. `weight`: what a
+//! program must not link. `tidy`: what a text must not hold. `functions`: what the code must not
+//! do. `signatures`: what a function takes and gives.
 
 mod cargo;
 mod circles;
@@ -8,6 +9,7 @@ mod code;
 mod edges;
 mod functions;
 mod manifests;
+mod signatures;
 mod source;
 mod tidy;
 mod weight;
