@@ -415,10 +415,10 @@ impl Ward<'_> {
     /// The rule behind a decision, from the operator's journal: the requester is not told.
     fn rule_of(&self, outcome: &AccessOutcome) -> Result<Option<RuleNumber>, DemoError> {
         let entry = Step("access").ok(self.node.entry(outcome.position))?;
-        let Entry::AccessRequest { decision: Decision::Refused { refusal }, .. } = entry else {
+        let Entry::AccessRequest { decision: Decision::Refused { uncovered }, .. } = entry else {
             return Ok(None);
         };
-        Ok(Some(refusal.rule()))
+        Ok(Some(uncovered.rule()))
     }
 
     async fn request(&mut self, ask: &Ask) -> Result<AccessOutcome, DemoError> {

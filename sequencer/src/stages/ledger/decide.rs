@@ -135,7 +135,7 @@ impl Ledger {
         };
         let decision = match covered {
             Ok(slot) => Decision::Permitted { slot },
-            Err(refusal) => Decision::Refused { refusal },
+            Err(uncovered) => Decision::Refused { uncovered },
         };
         let (request, requester) = (signed.clone(), Holder::practitioner(practitioner));
         let entry = Box::new(Entry::AccessRequest { request, requester, decision });
