@@ -47,7 +47,8 @@ async fn a_backlog_is_proven_and_settled_once_over_several_starts() {
     assert_eq!(close_and_settle(&node).await, 3, "an empty window settles too");
     assert_eq!(node.watched().totals().proofs, 0);
     check_settled(&edge, node.store(), 3).await;
-    let collected: u32 = edge.settled().await.unwrap().iter().map(|b| b.header.collect).sum();
+    let collected: u32 =
+        edge.settled_batches().await.unwrap().iter().map(|b| b.header.collect).sum();
     assert_eq!(collected, 2, "one segment in window 1, one in window 2");
     node.stop().await;
 }

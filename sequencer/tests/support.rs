@@ -288,7 +288,7 @@ impl Desk {
 
 /// Batches 1 to `last` are settled, each once, each on the one before; the store says the same.
 pub(crate) async fn check_settled(edge: &Edge, store: &Store, last: u64) {
-    let settled = edge.settled().await.unwrap();
+    let settled = edge.settled_batches().await.unwrap();
     let numbers: Vec<u64> = settled.iter().map(|batch| batch.header.number.0).collect();
     assert_eq!(numbers, (1..=last).collect::<Vec<_>>());
     let (root, time) = (edge.deployment().genesis_root(), edge.deployment().genesis_time());

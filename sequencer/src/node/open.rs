@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use journal::{FileMedium, Genesis, Log};
-use l1_contracts::{Deployment, Edge};
+use l1_contracts::{Deployment, Edge, KeyWords};
 use model::{BatchNumber, Clock};
 use statement::scope;
 
@@ -69,7 +69,7 @@ fn check_genesis(deployment: &Deployment) -> Result<(), NodeError> {
 
 /// A proof under another key would be refused by the contract, after minutes of proving.
 fn check_keys(keys: &ProverKeys, deployment: &Deployment) -> Result<(), NodeError> {
-    for (shape, circuit, words) in keys.key_words() {
+    for KeyWords { shape, circuit, words } in keys.key_words() {
         let id = alloy::primitives::keccak256(words.concat());
         let known = deployment.keys.iter().any(|key| key.circuit == circuit && key.id == id);
         if !known {

@@ -57,7 +57,7 @@ impl Settler {
         // Beyond the contract's counter the store is ahead: those were reorganised away.
         let mut changes: Vec<Change> =
             (view.settled + 1..=view.recorded).map(|n| (BatchNumber(n), None)).collect();
-        for event in self.edge.settled().await? {
+        for event in self.edge.settled_batches().await? {
             let number = event.header.number;
             if number.0 <= view.recorded || self.store.batch(number)?.is_none() {
                 continue;

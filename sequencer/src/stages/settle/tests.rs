@@ -8,7 +8,7 @@ use alloy::primitives::keccak256;
 use alloy::providers::Provider as _;
 use alloy::signers::local::PrivateKeySigner;
 use devchain::{DevChain, Faults, Genesis, Limits};
-use l1_contracts::{DeployConfig, Edge, SetupKind, deploy};
+use l1_contracts::{DeployConfig, Edge, KeyWords, SetupKind, deploy};
 use model::{BatchNumber, Clock as _, ManualClock, Millis, Window, Word};
 use statement::scope::{genesis_hash, header_hash};
 use tokio::sync::{Notify, watch};
@@ -106,7 +106,7 @@ impl Bench {
     /// How often the chain settled each batch.
     async fn counts(&self) -> BTreeMap<u64, usize> {
         let mut counts = BTreeMap::new();
-        for batch in self.edge.settled().await.unwrap() {
+        for batch in self.edge.settled_batches().await.unwrap() {
             *counts.entry(batch.header.number.0).or_default() += 1;
         }
         counts
@@ -114,14 +114,16 @@ impl Bench {
 }
 
 /// Two real verifying keys; no proof is made for them.
-fn keys() -> Vec<(String, u8, Vec<[u8; 32]>)> {
+fn keys() -> Vec<KeyWords> {
     let fixture = include_str!("../../../../l1-contracts/test/fixtures/groth16.json");
     let fixture: serde_json::Value = serde_json::from_str(fixture).unwrap();
     let words = |name: &str| {
         let text = fixture[name].as_str().unwrap().trim_start_matches("0x");
         hex::decode(text).unwrap().as_chunks::<32>().0.to_vec()
     };
-    vec![("c1".into(), 1, words("operations")), ("c2".into(), 2, words("claims"))]
+    let key =
+        |shape: &str, circuit, name| KeyWords { shape: shape.into(), circuit, words: words(name) };
+    vec![key("c1", 1, "operations"), key("c2", 2, "claims")]
 }
 
 fn fill(store: &Store, edge: &Edge, count: u64, root: Word) {
@@ -159,7 +161,7 @@ async fn three_batches_are_settled_in_one_transaction_and_recorded() {
     let life = [Action::Send(nonce), Action::Record(nonce), Action::Finish(nonce)];
     assert_eq!(done, [&[build], &life[..]].concat());
     assert_eq!(bench.counts().await, BTreeMap::from(ALL_THREE));
-    for (event, number) in bench.edge.settled().await.unwrap().iter().zip(1..) {
+    for (event, number) in bench.edge.settled_batches().await.unwrap().iter().zip(1..) {
         let row = bench.store.batch(BatchNumber(number)).unwrap().unwrap();
         let settled = row.settled.unwrap();
         assert_eq!(settled.transaction, event.transaction.0);
@@ -350,7 +352,7 @@ async fn a_transaction_that_moved_to_another_block_is_recorded_there() {
     let (done, _) = rounds(&mut settler).await;
     assert!(matches!(done[..], [Action::Record(_)]), "{done:?}");
     let settled = bench.store.batch(BatchNumber(1)).unwrap().unwrap().settled.unwrap();
-    let event = &bench.edge.settled().await.unwrap()[0];
+    let event = &bench.edge.settled_batches().await.unwrap()[0];
     assert_eq!((settled.block, settled.lateness_ms), (event.block, event.lateness_ms));
 }
 
