@@ -53,6 +53,8 @@ pub fn recover(
     let mut ledger = Ledger::new(config);
     let (mut backlog, mut assembled_group, mut close_group, mut entries) = (Vec::new(), 0, 0, 0);
     let reader = log.reader();
+    // From the first entry, without a snapshot of the state: a stored state could differ from what
+    // the journal says, and then one of two truths would be acknowledged.
     for found in log.iter_from(1) {
         let (position, entry) = found?;
         let decode = |detail: String| RecoverError::Decode { position, detail };
@@ -61,8 +63,11 @@ pub fn recover(
         let decoded = decoded.map_err(|error| decode(error.to_string()))?;
         entries += 1;
         let Some(contents) = ledger.absorb(&decoded, Position(position), time)? else { continue };
+        // Only a close needs its group: looking one up reads it from the disk.
         let group = reader.group_of(position)?;
         close_group = group;
+        // Proven before the restart. Its contents are dropped at once, so that recovery holds the
+        // windows that are left and not all that ever were.
         if contents.number <= assembled {
             assembled_group = group;
             continue;

@@ -19,12 +19,12 @@ use model::{ChainScope, Millis, Position};
 use thiserror::Error;
 use tokio::sync::mpsc;
 use wire::{
-    Address, Entry, FrameError, GroupIdentity, Holder, Receipt, ReceiptError, SignedReceipt,
-    SigningKey, receipts_of_group, signer_address,
+    Address, Entry, FrameError, GroupIdentity, Holder, PlacedEntry, Receipt, ReceiptError,
+    SignedReceipt, SigningKey, receipts_of_group, signer_address,
 };
 
 use crate::setting::{LimitError, check, range, settings};
-use crate::stages::ledger::{Deliver, GroupEntry};
+use crate::stages::ledger::Deliver;
 use crate::window::ClosedWindow;
 
 settings! {
@@ -153,7 +153,7 @@ impl ReceiptHub {
             let decoded = decoded.map_err(|source| AgainError::Entry { position: at, source })?;
             // The journal stores 44-bit times; one beyond would fail its own check.
             let time = Millis::new(entry.time).unwrap_or(Millis::UNBOUNDED_FUTURE);
-            Ok(GroupEntry { position: Position(at), time, entry: decoded })
+            Ok(PlacedEntry { position: Position(at), time, entry: decoded })
         };
         let entries = (group.first..).zip(&group.entries).map(decode);
         let entries = entries.collect::<Result<Vec<_>, AgainError>>()?;
@@ -186,8 +186,7 @@ impl ReceiptHub {
     ) -> Result<SignedReceipt, AgainError> {
         // Built from the log and not kept: the bytes are the same, because a receipt is a function
         // of its group and the signature is deterministic.
-        let entries = group.entries.iter().map(|one| (one.position, one.time, &one.entry));
-        let mut receipts = receipts_of_group(group.identity, entries)?;
+        let mut receipts = receipts_of_group(group.identity, &group.entries)?;
         let group = group.identity.group;
         let receipt = receipts.remove(&holder).ok_or(AgainError::NotConcerned { group })?;
         Ok(receipt.sign(&self.shared.key)?)
@@ -250,7 +249,7 @@ impl Shared {
 pub struct StoredGroup {
     identity: GroupIdentity,
     first: Position,
-    entries: Vec<GroupEntry>,
+    entries: Vec<PlacedEntry>,
 }
 
 impl StoredGroup {
@@ -262,7 +261,7 @@ impl StoredGroup {
     /// The entry at a position, if it is in this group.
     pub fn entry(&self, position: Position) -> Option<&Entry> {
         let index = position.0.checked_sub(self.first.0)?;
-        self.entries.get(usize::try_from(index).ok()?).map(|one| &one.entry)
+        self.entries.get(usize::try_from(index).ok()?).map(|placed| &placed.entry)
     }
 }
 

@@ -10,6 +10,17 @@ use crate::receipt::{
     AccessItem, FramesItem, GroupIdentity, Items, OperationItem, Receipt, ReceiptError, RefusalItem,
 };
 
+/// An entry with its place in the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PlacedEntry {
+    /// Journal position.
+    pub position: Position,
+    /// When it was appended.
+    pub time: Millis,
+    /// The entry.
+    pub entry: Entry,
+}
+
 /// The receipts of one group, one for each holder, from its entries in order.
 ///
 /// Whoever reads the same group builds the same bytes; a stored frame that comes again is answered
@@ -18,13 +29,14 @@ use crate::receipt::{
 /// # Errors
 /// [`ReceiptError::Items`] if positions do not ascend or a holder has more than
 /// [`crate::limits::RECEIPT_ITEMS_MAX`] items: the group had to be cut before.
-pub fn receipts_of_group<'a>(
+pub fn receipts_of_group(
     group: GroupIdentity,
-    entries: impl IntoIterator<Item = (Position, Millis, &'a Entry)>,
+    entries: &[PlacedEntry],
 ) -> Result<BTreeMap<Holder, Receipt>, ReceiptError> {
     let mut holders: BTreeMap<Holder, Items> = BTreeMap::new();
-    for (position, time, entry) in entries {
-        match entry {
+    for placed in entries {
+        let (position, time) = (placed.position, placed.time);
+        match &placed.entry {
             Entry::Frame(frame) => {
                 let items = holders.entry(Holder::gateway(&frame.gateway)).or_default();
                 add_frame(&mut items.frames, frame, position, time);
@@ -42,6 +54,7 @@ pub fn receipts_of_group<'a>(
                 let item = RefusalItem { position, digest: refusal.digest };
                 holders.entry(refusal.requester).or_default().refusals.push(item);
             }
+            // Nobody on a connection asked for these, so nobody waits for a receipt of them.
             Entry::RegistryChange(_) | Entry::Close { .. } | Entry::StreamOpen { .. } => {}
         }
     }
@@ -52,6 +65,7 @@ pub fn receipts_of_group<'a>(
 /// Extends the run of the frame's stream, or begins one.
 fn add_frame(items: &mut Vec<FramesItem>, frame: &FrameEntry, position: Position, time: Millis) {
     let (stream, sequence) = (frame.stream(), frame.sequence());
+    // From the back: a gateway's streams alternate, and the run to extend is among the latest.
     let open = items.iter_mut().rev().find(|item| item.stream == stream);
     if let Some(item) = open
         && item.sequences.1.0.checked_add(1) == Some(sequence.0)

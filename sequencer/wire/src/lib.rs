@@ -61,9 +61,10 @@
 //!             ServerEvent::Frame { frame, .. } => {
 //!                 // Append it as one group, sync, and only then acknowledge.
 //!                 let entry = FrameEntry::new(gateway.clone(), stream.clone(), &frame);
-//!                 let entry = Entry::Frame(entry);
+//!                 let (position, entry) = (Position(1), Entry::Frame(entry));
 //!                 let group = GroupIdentity { scope, group: 1, journal_hash: [2; 32] };
-//!                 let receipts = receipts_of_group(group, [(Position(1), now, &entry)])?;
+//!                 let placed = PlacedEntry { position, time: now, entry };
+//!                 let receipts = receipts_of_group(group, &[placed])?;
 //!                 for receipt in receipts.into_values() {
 //!                     server.acknowledge(receipt.sign(&key)?);
 //!                 }
@@ -111,7 +112,7 @@ pub use credit::Credit;
 pub use deframe::Deframer;
 pub use entry::{Decision, Entry, FrameEntry, RefusalEntry, RefusalReason, RefusedItem};
 pub use frame::{Frame, FrameError, FramePlace, Quality, RAW_ROW_BYTES, Reading};
-pub use group::receipts_of_group;
+pub use group::{PlacedEntry, receipts_of_group};
 pub use hash::{Address, Holder, Role};
 pub use header::{Codec, FrameHeader, HEADER_BYTES};
 pub use k256::ecdsa::SigningKey;

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use journal::{Admission, Committed, EntryKind, GroupBuilder};
 use model::{Millis, Position};
-use wire::{Entry, GroupIdentity, Holder, receipts_of_group};
+use wire::{Entry, GroupIdentity, Holder, PlacedEntry, receipts_of_group};
 
 use super::absorb::Ledger;
 use super::answer::{Answer, Deliver, Item};
-use super::group::GroupEntry;
 use super::refuse::Ground;
 use super::verdict::{At, Verdict};
 use super::view::LedgerView;
@@ -20,7 +19,7 @@ pub struct LedgerAdmission<D> {
     deliver: D,
     view: LedgerView,
     /// Entries of the group that is not durable yet.
-    group: Vec<GroupEntry>,
+    group: Vec<PlacedEntry>,
     /// Items of each holder in that group, an upper bound.
     items: BTreeMap<Holder, usize>,
     closed: Vec<WindowContents>,
@@ -89,7 +88,7 @@ impl<D: Deliver> LedgerAdmission<D> {
             self.close_group = out.number();
         }
         self.closed.extend(closed);
-        self.group.push(GroupEntry { position, time, entry });
+        self.group.push(PlacedEntry { position, time, entry });
         Ok(position)
     }
 
@@ -158,8 +157,7 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
         self.items.clear();
         // Before anything is delivered: whoever gets a receipt or an answer may look at once.
         self.view.publish(&self.ledger, &group);
-        let entries = group.iter().map(|one| (one.position, one.time, &one.entry));
-        let receipts = receipts_of_group(identity, entries);
+        let receipts = receipts_of_group(identity, &group);
         let receipts = receipts.expect("admission bounds and orders a group's items");
         if !receipts.is_empty() {
             self.deliver.deliver_receipts(receipts.into_values().collect());

@@ -54,6 +54,7 @@ impl Consent {
         context: &c1::Context,
     ) -> Result<AppliedOperation, C1Error> {
         let patient = signed.operation.patient;
+        // Kept for the proof, which shows that the new record follows from this one.
         let old = self.records.get(&patient).cloned();
         let new = c1::apply(old.as_ref(), &signed, context)?;
         // The path before the change: the proof opens the old leaf and closes on the new root with

@@ -13,10 +13,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use model::{BatchNumber, GatewayId, Millis, Sequence};
 use wire::limits::MARKS_MAX;
-use wire::{Entry, Mark, StreamName};
+use wire::{Entry, Mark, PlacedEntry, StreamName};
 
 use super::absorb::Ledger;
-use super::group::GroupEntry;
 use super::registry::Registry;
 use super::streams::Marks;
 
@@ -56,12 +55,12 @@ impl LedgerView {
     }
 
     /// Takes in a group that is durable; `ledger` has absorbed it and nothing after it.
-    pub(super) fn publish(&self, ledger: &Ledger, group: &[GroupEntry]) {
+    pub(super) fn publish(&self, ledger: &Ledger, group: &[PlacedEntry]) {
         // One lock for the whole group, so that nobody reads half of it. Readers hold it to copy
         // out a few values; the writer never waits for a disk, a peer or a formatted list.
         let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
         published.status = status(ledger);
-        for GroupEntry { time, entry, .. } in group {
+        for PlacedEntry { time, entry, .. } in group {
             match entry {
                 // Sequences of a stream are stored without holes, so the last is the mark.
                 Entry::Frame(frame) => {

@@ -177,6 +177,7 @@ impl<M: Medium, S: BatchSink> Batcher<M, S> {
     ) -> Result<ProvenBatch, BatcherError> {
         let number = window.contents.number.0;
         let mut one = |circuit, statement: Statement<'_>| {
+            // For progress and metrics only: no decision hangs on it, so the clock is not injected.
             let begun = std::time::Instant::now();
             let proven = self.keys.prove(statement, &mut self.entropy);
             let proven = proven.map_err(|source| BatcherError::Prove { number, source })?;

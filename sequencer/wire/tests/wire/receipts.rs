@@ -95,9 +95,7 @@ fn a_receipt_is_a_pure_function_of_the_log() {
         .map(|entry| (entry.kind_code(), entry.to_bytes().expect("valid")))
         .map(|(kind, body)| Entry::from_bytes(kind, &body).expect("valid"))
         .collect();
-    let placed = stored.iter().enumerate();
-    let placed = placed.map(|(i, entry)| (Position(10 + i as u64), samples::at(i as u64), entry));
-    let mut again = receipts_of_group(group, placed).expect("few items");
+    let mut again = receipts_of_group(group, &samples::placed(stored)).expect("few items");
     assert_eq!(again.len(), 1);
     let again = again.remove(&first.receipt.holder).expect("the holder's");
     assert_eq!(again.sign(&samples::key()).expect("signed").to_bytes(), first.to_bytes());

@@ -93,15 +93,19 @@ pub(crate) fn signed_request() -> SignedAccessRequest {
 }
 
 pub(crate) fn receipt() -> SignedReceipt {
-    let entries = entries();
-    let placed = entries.iter().enumerate().map(|(i, entry)| {
-        let i = i as u64;
-        (Position(10 + i), at(i), entry)
-    });
+    let placed = placed(entries());
     let group = GroupIdentity { scope: scope(), group: 3, journal_hash: [9; 32] };
-    let mut receipts = receipts_of_group(group, placed).expect("few items");
+    let mut receipts = receipts_of_group(group, &placed).expect("few items");
     let receipt = receipts.remove(&Holder::gateway(&gateway())).expect("a receipt");
     receipt.sign(&key()).expect("signed")
+}
+
+/// Entries from position 10 on, a millisecond apart.
+pub(crate) fn placed(entries: Vec<Entry>) -> Vec<PlacedEntry> {
+    let placed = (0u64..).zip(entries);
+    let placed =
+        placed.map(|(i, entry)| PlacedEntry { position: Position(10 + i), time: at(i), entry });
+    placed.collect()
 }
 
 pub(crate) fn operation() -> SignedOperation {

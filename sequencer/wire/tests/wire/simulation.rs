@@ -16,7 +16,7 @@ const STREAMS: [(&str, Lane); 3] =
 /// A node that appends what comes next, in groups, and answers duplicates from its log.
 #[derive(Default)]
 struct Node {
-    groups: Vec<Vec<(Position, Millis, Entry)>>,
+    groups: Vec<Vec<PlacedEntry>>,
     stored: BTreeMap<(StreamName, Sequence), (usize, Digest)>,
     marks: BTreeMap<StreamName, Sequence>,
     queue: VecDeque<(StreamName, Frame)>,
@@ -31,8 +31,7 @@ impl Node {
             group: number,
             journal_hash: [number as u8; 32],
         };
-        let entries = self.groups[group].iter().map(|(at, time, entry)| (*at, *time, entry));
-        let mut receipts = receipts_of_group(identity, entries).expect("few items");
+        let mut receipts = receipts_of_group(identity, &self.groups[group]).expect("few items");
         let receipt = receipts.remove(&holder()).expect("one gateway only");
         receipt.sign(&samples::key()).expect("signed")
     }
@@ -55,7 +54,8 @@ impl Node {
                 assert!(self.stored.insert((stream.clone(), *mark), place).is_none());
                 let key = samples::stream_key(stream.device.as_str(), ECG);
                 let entry = Entry::Frame(FrameEntry::new(samples::gateway(), key, &frame));
-                group.push((Position(self.position), now, entry));
+                let position = Position(self.position);
+                group.push(PlacedEntry { position, time: now, entry });
             }
         }
         if !group.is_empty() {
@@ -324,7 +324,7 @@ impl World {
     /// Every pushed frame stands in the log exactly once and in order, and nothing else does.
     fn check(&self) {
         let mut logged: BTreeMap<StreamName, Vec<Digest>> = BTreeMap::new();
-        for (_, _, entry) in self.node.groups.iter().flatten() {
+        for PlacedEntry { entry, .. } in self.node.groups.iter().flatten() {
             let Entry::Frame(entry) = entry else { panic!("only frames were sent") };
             let list = logged.entry(entry.stream()).or_default();
             assert_eq!(entry.sequence().0, list.len() as u64 + 1, "no hole, no repetition");
@@ -342,7 +342,7 @@ impl World {
 
     fn trace(&self) -> Vec<u8> {
         let groups = self.node.groups.iter().flatten();
-        groups.flat_map(|(_, _, entry)| entry.to_bytes().expect("valid")).collect()
+        groups.flat_map(|placed| placed.entry.to_bytes().expect("valid")).collect()
     }
 }
 
