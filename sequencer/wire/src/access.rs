@@ -97,7 +97,7 @@ pub struct AccessRequest {
     pub practitioner: PractitionerId,
     /// For which organisation.
     pub organisation: OrganisationId,
-    /// As a member of which group.
+    /// As a member of which care team.
     pub care_team: Option<CareTeamId>,
     /// Of which device.
     pub source: Source,

@@ -13,11 +13,6 @@ pub struct Deframer {
 }
 
 impl Deframer {
-    /// An empty one.
-    pub fn new() -> Deframer {
-        Deframer::default()
-    }
-
     /// Adds received bytes. Take all messages before adding more.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);

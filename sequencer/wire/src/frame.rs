@@ -232,7 +232,7 @@ impl Frame {
     }
 
     /// The same frame under another session-local handle.
-    pub fn with_handle(&self, handle: StreamHandle) -> Frame {
+    pub(crate) fn with_handle(&self, handle: StreamHandle) -> Frame {
         if handle == self.header.handle {
             return self.clone();
         }

@@ -11,23 +11,16 @@ pub const HEADER_BYTES: usize = 32;
 /// Largest sequence: its successor always exists.
 pub(crate) const SEQUENCE_MAX: u64 = i64::MAX as u64;
 
-/// How the readings of a frame are laid out. Only [`Codec::RAW`] is spoken by this version.
+/// How the readings of a frame are laid out. Only [`Codec::RAW`] is spoken by this
+/// version; `docs/wire.md` names the reserved ones.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
 pub struct Codec(u8);
 
 impl Codec {
     /// Rows of 16 bytes: time offset, value, quality.
     pub const RAW: Codec = Codec(0);
-    /// Rows of 24 bytes (reserved).
-    pub const WIDE: Codec = Codec(1);
-    /// Bit-packed columns of times and values (reserved).
-    pub const COLUMNAR: Codec = Codec(2);
-    /// Start and period, bit-packed deltas of the values (reserved).
-    pub const GRID: Codec = Codec(3);
-    /// Many slow streams in one block (reserved).
-    pub const BLOCK: Codec = Codec(4);
     /// The bit that says that the body is encrypted (reserved).
-    pub const ENCRYPTED: u8 = 0x80;
+    const ENCRYPTED: u8 = 0x80;
 
     /// The number in the header.
     pub const fn number(self) -> u8 {

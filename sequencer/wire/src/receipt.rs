@@ -176,11 +176,8 @@ impl fmt::Debug for SignedReceipt {
 }
 
 impl SignedReceipt {
-    /// Who signed.
-    ///
-    /// # Errors
-    /// [`ReceiptError::Signature`] for a high s, another v, or no key at all.
-    pub fn recover(&self) -> Result<Address, ReceiptError> {
+    /// Who signed; [`ReceiptError::Signature`] for a high s, another v, or no key at all.
+    fn recover(&self) -> Result<Address, ReceiptError> {
         let wrong = |_| ReceiptError::Signature;
         let signature = Signature::from_slice(&self.signature[..64]).map_err(wrong)?;
         // One receipt has one encoding: contracts and sets of evidence compare bytes.

@@ -105,16 +105,6 @@ impl Period {
         }
         Ok(Period { numerator_ns, denominator })
     }
-
-    /// Nanoseconds above the line.
-    pub fn numerator_ns(&self) -> u64 {
-        self.numerator_ns
-    }
-
-    /// Below the line.
-    pub fn denominator(&self) -> u32 {
-        self.denominator
-    }
 }
 
 /// What opens a stream. Re-assigning a device to another patient is a new descriptor and epoch.
