@@ -33,6 +33,8 @@ impl Deframer {
     /// # Errors
     /// [`DecodeError`] for an unknown type or an impossible length; the lane is then lost.
     pub fn next_message(&mut self) -> Result<Option<Bytes>, DecodeError> {
+        // Length and type are enough to refuse: before the rest of a header has come, and before
+        // memory is taken for a body.
         let Some(head) = self.buffer.first_chunk::<5>() else {
             return Ok(None);
         };

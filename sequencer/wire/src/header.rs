@@ -137,6 +137,7 @@ impl FrameHeader {
             eight.copy_from_slice(&bytes[at..at + 8]);
             number(eight)
         };
+        // One value has one encoding (W.8): else one frame could have two digests.
         if bytes[5] != 0 || bytes[14..16] != [0, 0] {
             return Err(DecodeError::field("frame header", "expected reserved bytes to be zero"));
         }
@@ -169,6 +170,7 @@ pub(crate) fn control_header(of: Type, body_bytes: usize) -> [u8; HEADER_BYTES] 
 /// Length of the message that begins with these bytes, checked against its type's limit.
 pub(crate) fn checked_length(head: &[u8; 5]) -> Result<usize, DecodeError> {
     let found = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
+    // An unknown type has no limit to compare with.
     Type::from_number(head[4])?;
     let limit = bytes_max(head[4]);
     if found > limit {

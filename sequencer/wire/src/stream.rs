@@ -133,6 +133,7 @@ impl Descriptor {
 
     pub(crate) fn read(from: &mut Reader<'_>) -> Result<Descriptor, DecodeError> {
         let key = StreamKey::read(from)?;
+        // One of them alone is zero in no period, and `Period::new` says so.
         let period = match (from.u64()?, from.u32()?) {
             (0, 0) => None,
             (numerator_ns, denominator) => Some(Period::new(numerator_ns, denominator)?),
