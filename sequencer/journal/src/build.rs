@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::entry::{ENTRY_HEADER_BYTES, encode};
-use crate::record::{GROUP_HEADER_BYTES, GroupHeader, MARK_BYTES};
+use crate::record::{Body, GROUP_HEADER_BYTES, GroupHeader, MARK_BYTES};
 use crate::{
     ENTRY_BYTES_MAX, EntryError, EntryKind, GROUP_BYTES_MAX, GROUP_ENTRIES_MAX, GroupNumber, Head,
     ITEM_BYTES_MAX, ITEM_ENTRIES_MAX, MILLIS_MAX, Millis, Position,
@@ -34,6 +34,7 @@ pub(crate) struct Sealed {
 
 impl GroupBuilder {
     pub(crate) fn new(after: Head, now: Millis, mut record: Vec<u8>) -> GroupBuilder {
+        // The header holds the digest of what follows it, so it is written last, into this room.
         record.clear();
         record.resize(GROUP_HEADER_BYTES, 0);
         let last_time = after.last_time;
@@ -77,6 +78,7 @@ impl GroupBuilder {
 
     /// Takes in the clock; a clock that went back changes nothing.
     pub fn set_now(&mut self, now: Millis) {
+        // Zero is no time (an entry's must be 1 or more), but a clock may show it.
         self.now = now.max(1);
     }
 
@@ -132,6 +134,7 @@ impl GroupBuilder {
         if found > ENTRY_BYTES_MAX {
             return Err(EntryError::TooLong { max: ENTRY_BYTES_MAX, found });
         }
+        // Neither goes below zero: nothing is ever appended beyond its maximum.
         let bytes_left = self.bytes_max - self.entry_bytes();
         let entries_left = self.entries_max - self.ranges.len();
         if found > bytes_left || entries_left == 0 {
@@ -142,6 +145,8 @@ impl GroupBuilder {
 
     /// Whether one more item, as large as items may be, fits.
     pub(crate) fn has_room_for_item(&self) -> bool {
+        // For the largest: what an item becomes is known only once it is admitted, and then it
+        // cannot be taken back, because the admission has it in its state.
         self.entry_bytes() + ITEM_BYTES_MAX <= GROUP_BYTES_MAX
             && self.ranges.len() + ITEM_ENTRIES_MAX <= GROUP_ENTRIES_MAX
     }
@@ -150,6 +155,7 @@ impl GroupBuilder {
     pub(crate) fn begin_item(&mut self, now: Millis) {
         assert!(self.has_room_for_item(), "an item begins only where it fits");
         self.set_now(now);
+        // A share of the group, not the rest of it: one item must not crowd out those behind it.
         self.bytes_max = self.entry_bytes() + ITEM_BYTES_MAX;
         self.entries_max = self.ranges.len() + ITEM_ENTRIES_MAX;
     }
@@ -160,13 +166,18 @@ impl GroupBuilder {
 
     /// Adds padding, mark slot and header.
     pub(crate) fn seal(mut self, seed: u32) -> Sealed {
+        // To a multiple of 8, where recovery looks for headers and marks.
         let entries_end = self.record.len();
         self.record.resize(entries_end.next_multiple_of(8), 0);
-        let (entries, padded) =
-            (&self.record[GROUP_HEADER_BYTES..entries_end], &self.record[GROUP_HEADER_BYTES..]);
-        let count = self.ranges.len() as u32;
-        let header = GroupHeader::after(&self.after, count, entries, padded, seed);
+        let body = Body {
+            count: self.ranges.len() as u32,
+            entries: &self.record[GROUP_HEADER_BYTES..entries_end],
+            padded: &self.record[GROUP_HEADER_BYTES..],
+        };
+        let header = GroupHeader::after(&self.after, &body, seed);
         self.record[..GROUP_HEADER_BYTES].copy_from_slice(&header.encode(seed));
+        // Zeros until the group is synced: written now, the mark would be on the disk whenever the
+        // group is, and say nothing.
         self.record.resize(self.record.len() + MARK_BYTES, 0);
         let GroupBuilder { record, ranges, last_time, .. } = self;
         Sealed { header, record, ranges, last_time }
@@ -186,7 +197,7 @@ mod tests {
     const GENESIS: Genesis = Genesis { log_id: [3; 16], journal_hash: [0; 32] };
 
     /// A log of one group of two 4-byte entries whose bytes are changed before it is sealed, so
-    /// that every checksum and the chain hold.
+    /// that every checksum and the journal hash hold.
     fn log_with(change: impl FnOnce(&mut [u8])) -> FaultMedium {
         let medium = FaultMedium::default();
         let (mut log, _) = Log::open(medium.clone(), GENESIS).expect("open");

@@ -32,6 +32,8 @@ impl EntryKind {
 
     /// The kind with this code; zero is none.
     pub fn from_code(code: u8) -> Option<EntryKind> {
+        // No upper bound: what a later version writes must be readable. But zeros are what a disk
+        // shows where nothing was written, so zero is never a kind.
         (code != 0).then_some(EntryKind(code))
     }
 
@@ -107,6 +109,7 @@ impl<'a> Walk<'a> {
     /// The next entry; `None` once `count` entries used up exactly all bytes.
     pub(crate) fn next(&mut self) -> Result<Option<Found>, Fault> {
         let left = &self.bytes[self.at..];
+        // Count and length both come from the header; a body that fits one of them only is wrong.
         if self.index == self.count {
             return if left.is_empty() { Ok(None) } else { Err(self.layout(0)) };
         }
@@ -130,6 +133,7 @@ impl<'a> Walk<'a> {
             let (field, found) = ("entry reserved", u64::from(reserved));
             return Err(Fault::Field { field, expected: 0, found });
         }
+        // Bounded before anything is added to it.
         let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
         if length > ENTRY_BYTES_MAX - ENTRY_HEADER_BYTES {
             let max = (ENTRY_BYTES_MAX - ENTRY_HEADER_BYTES) as u64;

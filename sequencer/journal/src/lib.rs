@@ -52,6 +52,6 @@ pub use limits::{
 pub use log::{Committed, Log};
 pub use medium::{FileMedium, Medium, MediumError};
 pub use read::{Entries, Group, Reader};
-pub use record::{Genesis, journal_hash};
+pub use record::{Genesis, GroupSummary, journal_hash};
 pub use recover::Recovery;
 pub use writer::{Admission, SubmitError, Submitter, Writer, WriterConfig, WriterStopped};

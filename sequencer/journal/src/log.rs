@@ -42,6 +42,29 @@ impl<M: Medium> Log<M> {
     /// that it serves is durable: a torn tail is cut, an untorn last group that may never have been
     /// synced is written and synced again.
     ///
+    /// ```
+    /// use journal::{EntryKind, FileMedium, Genesis, Log};
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("log");
+    /// let genesis = Genesis { log_id: [7; 16], journal_hash: [0; 32] };
+    ///
+    /// // Two entries in one group: one sync makes both durable.
+    /// let (mut log, _) = Log::open(FileMedium::open(&path)?, genesis)?;
+    /// let mut group = log.builder(3_900_000_000_000);
+    /// group.append(EntryKind::FRAME, b"a frame")?;
+    /// group.append(EntryKind::OPERATION, b"an operation")?;
+    /// let committed = log.append_built(group)?;
+    /// drop(log); // the file is locked while the log is open
+    ///
+    /// let (log, recovery) = Log::open(FileMedium::open(&path)?, genesis)?;
+    /// assert_eq!((recovery.groups, recovery.cut_bytes), (1, 0));
+    /// let group = log.group(committed.group)?;
+    /// assert_eq!(group.entries[1].body, "an operation");
+    /// assert_eq!(group.journal_hash, committed.journal_hash);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`OpenError::Corrupt`] where something that was durable is damaged: then nothing is changed.
     pub fn open(medium: M, genesis: Genesis) -> Result<(Log<M>, Recovery), OpenError> {
@@ -56,6 +79,7 @@ impl<M: Medium> Log<M> {
     /// every further append fails until the log is opened again: a second `fsync` after a failed
     /// one may report success for bytes that were dropped.
     pub fn append(&mut self, entries: &[Entry]) -> Result<Committed, AppendError> {
+        // No clock is needed: each entry brings its time.
         let mut group = self.builder(0);
         for (index, entry) in entries.iter().enumerate() {
             group
@@ -79,6 +103,7 @@ impl<M: Medium> Log<M> {
             return Err(AppendError::Poisoned);
         }
         let head = self.head();
+        // A builder kept over another append holds the wrong positions and the wrong hash.
         if group.after() != head.group {
             return Err(AppendError::Stale { expected: group.after(), found: head.group });
         }
@@ -98,6 +123,7 @@ impl<M: Medium> Log<M> {
         let medium = &self.shared.medium;
         medium.write_at(head.end, &sealed.record).map_err(failed("write"))?;
         medium.sync().map_err(failed("sync"))?;
+        // Without a sync of its own: it may be lost, and then recovery writes the group once more.
         let mark = durable_mark(self.shared.seed, sealed.header.number);
         let mark_at = head.end + (sealed.record.len() - MARK_BYTES) as u64;
         medium.write_at(mark_at, &mark).map_err(failed("write the durable mark"))
@@ -111,6 +137,7 @@ impl<M: Medium> Log<M> {
             IndexEntry::new(head.end, &header),
             Head { group: header.number, position: last, journal_hash, last_time, end },
         );
+        // The buffer serves the next group: a busy log would else allocate megabytes for each.
         self.spare = record;
         Committed { group: header.number, first, last, journal_hash, ranges }
     }

@@ -26,19 +26,21 @@ impl<T> Queue<T> {
     /// Takes the item, or hands it back with the reason; never waits for room.
     pub(crate) fn push(&self, item: T) -> Result<(), (T, NotTaken)> {
         let mut state = self.state();
-        if let Some(refusal) = &state.closed {
-            return Err((item, refusal.clone()));
+        if let Some(why) = &state.closed {
+            return Err((item, why.clone()));
         }
         if state.items.len() >= self.items_max {
             return Err((item, NotTaken::Full { items_max: self.items_max }));
         }
         state.items.push_back(item);
+        // Unlocked first, so that the writer does not wake up to wait once more.
         drop(state);
         self.changed.notify_one();
         Ok(())
     }
 
-    /// Waits for items and returns how many there are; 0 once closed and drained.
+    /// Waits for items and returns how many there are; 0 once closed and drained. They stay in the
+    /// queue, and count against its limit, until each is popped.
     pub(crate) fn wait(&self) -> usize {
         let waiting = |state: &mut State<T>| state.items.is_empty() && state.closed.is_none();
         let state = self.changed.wait_while(self.state(), waiting);
@@ -51,6 +53,7 @@ impl<T> Queue<T> {
 
     /// Takes nothing more; what is queued is still popped.
     pub(crate) fn close(&self) {
+        // A failure that came first is the better reason.
         self.state().closed.get_or_insert(NotTaken::Stopped);
         self.changed.notify_all();
     }

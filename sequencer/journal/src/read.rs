@@ -15,13 +15,13 @@ pub(crate) struct IndexEntry {
     offset: u64,
     first: Position,
     /// The first eight bytes of the journal hash: enough to notice a replaced group.
-    chain_tag: u64,
+    hash_tag: u64,
 }
 
 impl IndexEntry {
     pub(crate) fn new(offset: u64, header: &GroupHeader) -> IndexEntry {
-        let chain_tag = u64_at(&header.journal_hash, 0);
-        IndexEntry { offset, first: header.first, chain_tag }
+        let hash_tag = u64_at(&header.journal_hash, 0);
+        IndexEntry { offset, first: header.first, hash_tag }
     }
 }
 
@@ -50,6 +50,7 @@ impl<M> Shared<M> {
     }
 
     pub(crate) fn publish(&self, group: IndexEntry, head: Head) {
+        // Both under one lock: whoever sees the new head finds the group that it ends with.
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         index.groups.push(group);
         index.head = head;
@@ -136,6 +137,7 @@ impl<M: Medium> Reader<M> {
     /// # Errors
     /// [`ReadError::Absent`] outside of the log, [`ReadError::Corrupt`] for a damaged group.
     pub fn group(&self, number: GroupNumber) -> Result<Group, ReadError> {
+        // The lock is free again before the disk is asked: a committed record never changes.
         let (place, end) = self.place(number)?;
         let mut record = vec![0; (end - place.offset) as usize];
         self.shared
@@ -174,9 +176,10 @@ fn check_and_parse(
     place: IndexEntry,
     seed: u32,
 ) -> Result<Group, Fault> {
-    // A record in the index is at least a header and a mark long.
+    // A record in the index is at least a header and a mark long: it was whole when it got there.
     let (head, body) = record.split_first_chunk::<GROUP_HEADER_BYTES>().expect("indexed record");
     let header = GroupHeader::intact(head, seed)?;
+    // Lengths come from the header, so it must be the right one before they cut anything.
     header.check_place(head, number, place.first)?;
     if header.record_bytes() != record.len() {
         let (expected, found) = (header.record_bytes() as u64, record.len() as u64);
@@ -185,7 +188,9 @@ fn check_and_parse(
     let entries = &body[..header.bytes as usize];
     header.check_body(&body[..body.len() - MARK_BYTES], seed)?;
     header.check_digest(entries)?;
-    let (expected, found) = (place.chain_tag, u64_at(&header.journal_hash, 0));
+    // A record of another history of this log, from a copy that went its own way, passes all the
+    // above.
+    let (expected, found) = (place.hash_tag, u64_at(&header.journal_hash, 0));
     if expected != found {
         return Err(Fault::Field {
             field: "first eight bytes of the journal hash",
@@ -206,6 +211,8 @@ fn check_and_parse(
 
 fn parse(bytes: &Bytes, header: &GroupHeader) -> Result<Vec<Entry>, Fault> {
     let mut entries = Vec::with_capacity(header.count as usize);
+    // The time of the entry before is not at hand. It was compared when the group was appended or
+    // the log opened, and the digest says that these are the same bytes.
     let mut walk = Walk::new(bytes, header.count, header.first, 0);
     while let Some(Found { kind, time, body }) = walk.next()? {
         entries.push(Entry { kind, time, body: bytes.slice(body) });
@@ -225,6 +232,7 @@ pub struct Entries<M> {
 impl<M: Medium> Entries<M> {
     fn load(&mut self) -> Result<(), ReadError> {
         let group = self.reader.group(self.reader.group_of(self.next)?)?;
+        // `next` may lie within the group: an iterator starts at any position.
         self.loaded = group.entries.into();
         self.loaded.drain(..(self.next - group.first) as usize);
         Ok(())
@@ -235,6 +243,8 @@ impl<M: Medium> Iterator for Entries<M> {
     type Item = Result<(Position, Entry), ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        // The head is asked again each time, so that an iterator at the end goes on once there is
+        // more. After an error it does not: the next call would fail on the same bytes.
         if self.failed || (self.loaded.is_empty() && self.next > self.reader.head().position) {
             return None;
         }

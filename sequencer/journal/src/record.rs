@@ -62,6 +62,7 @@ impl FileHeader {
     }
 
     pub(crate) fn decode(bytes: &[u8; FILE_HEADER_BYTES]) -> Result<FileHeader, OpenError> {
+        // The magic before the checksum: the file of another program is not called a damaged log.
         if !could_be_log(bytes) {
             return Err(OpenError::NotALog { found: bytes[..8].to_vec() });
         }
@@ -76,6 +77,8 @@ impl FileHeader {
             last_time: u64_at(bytes, 48),
             journal_hash: array_at(bytes, 56),
         };
+        // A file that continues another one would start higher. This version writes none, so it
+        // would not know what to compare a higher start with.
         field("file version", VERSION.into(), u16_at(bytes, 8).into())
             .and(field("file header length", 128, u16_at(bytes, 10).into()))
             .and(field("file flags", 0, u32_at(bytes, 12).into()))
@@ -109,6 +112,15 @@ pub(crate) fn could_be_log(bytes: &[u8]) -> bool {
     bytes.iter().zip(FILE_MAGIC).all(|(found, magic)| *found == magic)
 }
 
+/// What follows the header of a group.
+pub(crate) struct Body<'a> {
+    pub(crate) count: u32,
+    /// The contiguous entries.
+    pub(crate) entries: &'a [u8],
+    /// The same with the padding behind them.
+    pub(crate) padded: &'a [u8],
+}
+
 /// The 104 bytes before the entries of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct GroupHeader {
@@ -122,15 +134,20 @@ pub(crate) struct GroupHeader {
 }
 
 impl GroupHeader {
-    /// The header of the group after `head` that holds `entries`.
-    pub(crate) fn after(head: &Head, count: u32, entries: &[u8], padded: &[u8], seed: u32) -> Self {
-        let (number, first) = (head.group + 1, head.position + 1);
-        let digest = *blake3::hash(entries).as_bytes();
-        let last = first + u64::from(count) - 1;
-        let journal_hash = journal_hash(&head.journal_hash, number, first, last, &digest);
-        let body_crc = crc32c::crc32c_append(seed, padded);
-        let bytes = entries.len() as u32;
-        GroupHeader { number, first, count, bytes, journal_hash, digest, body_crc }
+    /// The header of the group after `head` that holds this body.
+    pub(crate) fn after(head: &Head, body: &Body<'_>, seed: u32) -> GroupHeader {
+        let digest = *blake3::hash(body.entries).as_bytes();
+        let mut header = GroupHeader {
+            number: head.group + 1,
+            first: head.position + 1,
+            count: body.count,
+            bytes: body.entries.len() as u32,
+            journal_hash: [0; 32],
+            digest,
+            body_crc: crc32c::crc32c_append(seed, body.padded),
+        };
+        header.journal_hash = journal_hash(&head.journal_hash, &header.summary());
+        header
     }
 
     pub(crate) fn encode(&self, seed: u32) -> [u8; GROUP_HEADER_BYTES] {
@@ -186,6 +203,7 @@ impl GroupHeader {
         field("first position", first, self.first)?;
         limit("entry count", GROUP_ENTRIES_MAX as u64, self.count.into())?;
         limit("entry bytes", GROUP_BYTES_MAX as u64, self.bytes.into())?;
+        // An empty group is never written, and `last` would lie before `first`.
         if self.count == 0 {
             return Err(Fault::Field { field: "entry count", expected: 1, found: 0 });
         }
@@ -204,10 +222,13 @@ impl GroupHeader {
     }
 
     /// Checks that the journal hash follows from the one before.
-    pub(crate) fn check_chain(&self, previous: &[u8; 32]) -> Result<(), Fault> {
-        let last = self.last();
-        let expected = journal_hash(previous, self.number, self.first, last, &self.digest);
-        hash("journal hash", expected, self.journal_hash)
+    pub(crate) fn check_journal_hash(&self, previous: &[u8; 32]) -> Result<(), Fault> {
+        hash("journal hash", journal_hash(previous, &self.summary()), self.journal_hash)
+    }
+
+    fn summary(&self) -> GroupSummary {
+        let GroupHeader { number, first, digest, .. } = *self;
+        GroupSummary { number, first, last: self.last(), digest }
     }
 
     pub(crate) fn last(&self) -> Position {
@@ -225,26 +246,35 @@ impl GroupHeader {
     }
 }
 
-/// The journal hash of a group: keccak256 over five 32-byte big-endian words, so that a contract can
-/// follow it: the previous journal hash, number, first and last position, and blake3 of the entries.
-pub fn journal_hash(
-    previous: &[u8; 32],
-    number: GroupNumber,
-    first: Position,
-    last: Position,
-    digest: &[u8; 32],
-) -> [u8; 32] {
+/// What the journal hash takes in of a group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GroupSummary {
+    /// Its number.
+    pub number: GroupNumber,
+    /// Position of its first entry.
+    pub first: Position,
+    /// Position of its last entry.
+    pub last: Position,
+    /// blake3 of the contiguous entries.
+    pub digest: [u8; 32],
+}
+
+/// The journal hash after a group, `previous` being the one before it: keccak256 over five 32-byte
+/// big-endian words, so that a contract can follow it.
+pub fn journal_hash(previous: &[u8; 32], group: &GroupSummary) -> [u8; 32] {
     let mut words = [0; 160];
     words[0..32].copy_from_slice(previous);
-    words[56..64].copy_from_slice(&number.to_be_bytes());
-    words[88..96].copy_from_slice(&first.to_be_bytes());
-    words[120..128].copy_from_slice(&last.to_be_bytes());
-    words[128..160].copy_from_slice(digest);
+    // Of the words in the middle only the last eight bytes are used: these are numbers of 64 bits.
+    words[56..64].copy_from_slice(&group.number.to_be_bytes());
+    words[88..96].copy_from_slice(&group.first.to_be_bytes());
+    words[120..128].copy_from_slice(&group.last.to_be_bytes());
+    words[128..160].copy_from_slice(&group.digest);
     Keccak256::digest(words).into()
 }
 
 /// What stands behind a group once it is known to be synced; zeros until then.
 pub(crate) fn durable_mark(seed: u32, number: GroupNumber) -> [u8; MARK_BYTES] {
+    // The number is in it, so that the mark of one group says nothing of another.
     let crc = crc32c::crc32c_append(crc32c::crc32c_append(seed, b"durable"), &number.to_le_bytes());
     let mut mark = [0; MARK_BYTES];
     mark[..4].copy_from_slice(&MARK_MAGIC);

@@ -220,7 +220,7 @@ impl<'a, M: Medium> Scan<'a, M> {
         let entries = &body[..header.bytes as usize];
         header.check_body(body, self.seed)?;
         header.check_digest(entries)?;
-        header.check_chain(&self.head.journal_hash)?;
+        header.check_journal_hash(&self.head.journal_hash)?;
         let marked = self.check_mark(header.number, mark)?;
         let mut last_time = self.head.last_time;
         let mut walk = Walk::new(entries, header.count, header.first, last_time);
@@ -276,18 +276,20 @@ impl<'a, M: Medium> Scan<'a, M> {
         const STEP: usize = 1 << 20;
         let mark = durable_mark(self.seed, self.head.group + 1);
         let mut beyond = None;
-        let mut window = vec![0; STEP + GROUP_HEADER_BYTES];
+        // Steps overlap by a header, so that one across their border is seen whole.
+        let mut buffer = vec![0; STEP + GROUP_HEADER_BYTES];
         let mut start = self.head.end;
         while start < self.len {
-            let present = (self.len - start).min(window.len() as u64) as usize;
-            let window = &mut window[..present];
-            self.read(start, window)?;
+            let present = (self.len - start).min(buffer.len() as u64) as usize;
+            let bytes = &mut buffer[..present];
+            self.read(start, bytes)?;
+            // Every record starts at a multiple of 8, and so does every mark.
             for at in (0..present.min(STEP)).step_by(8) {
-                if let Some(evidence) = self.proof_at(&window[at..], start + at as u64, &mark) {
+                if let Some(evidence) = self.proof_at(&bytes[at..], start + at as u64, &mark) {
                     return Ok(Some(evidence));
                 }
             }
-            beyond = beyond.or(last_byte_beyond(window, start, reach));
+            beyond = beyond.or(last_byte_beyond(bytes, start, reach));
             start += STEP as u64;
         }
         Ok(beyond.map(|offset| Evidence::BytesBeyond { offset }))
@@ -318,10 +320,10 @@ fn sector_is_missing(bytes: &[u8], offset: u64) -> bool {
     zeros(begin) || rest.chunks(SECTOR_BYTES as usize).any(zeros)
 }
 
-/// The offset of the last byte of a window that is not zero and not below `reach`.
-fn last_byte_beyond(window: &[u8], start: u64, reach: u64) -> Option<u64> {
-    let skip = reach.saturating_sub(start).min(window.len() as u64) as usize;
-    let last = window[skip..].iter().rposition(|byte| *byte != 0)?;
+/// The offset of the last byte of a part that is not zero and not below `reach`.
+fn last_byte_beyond(part: &[u8], start: u64, reach: u64) -> Option<u64> {
+    let skip = reach.saturating_sub(start).min(part.len() as u64) as usize;
+    let last = part[skip..].iter().rposition(|byte| *byte != 0)?;
     Some(start + (skip + last) as u64)
 }
 

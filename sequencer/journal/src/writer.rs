@@ -33,7 +33,7 @@ pub trait Admission: Send + 'static {
 /// Limits of the writer.
 #[derive(Clone, Copy, Debug)]
 pub struct WriterConfig {
-    /// Items that may wait; a further one is refused. Default 4,096. Memory: that many items and
+    /// Items that may wait; a further one is not taken. Default 4,096. Memory: that many items and
     /// replies, twice (waiting, and admitted but not yet synced).
     pub queue_items_max: NonZeroUsize,
 }
@@ -44,7 +44,7 @@ impl Default for WriterConfig {
     }
 }
 
-/// A refused item, handed back; its reply is dropped without being called.
+/// An item that was not taken, handed back; its reply is dropped without being called.
 #[derive(thiserror::Error)]
 #[error("not submitted: {why}")]
 pub struct SubmitError<I> {
@@ -199,7 +199,9 @@ impl<M: Medium, A: Admission, C: FnMut() -> Millis> Turn<M, A, C> {
     /// Waits for items, commits them as one group, answers; `false` once stopped and drained.
     fn commit_one_group(&mut self) -> Result<bool, AppendError> {
         let arrived = self.queue.wait();
+        // The time is set for each item as it is admitted.
         let mut group = self.log.builder(0);
+        // What comes meanwhile waits for the next group: else the first of these would wait for it.
         for _ in 0..arrived {
             if !group.has_room_for_item() {
                 break;

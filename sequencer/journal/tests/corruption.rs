@@ -138,7 +138,7 @@ fn bytes_beyond_the_write_in_flight_are_corruption() {
 }
 
 #[test]
-fn a_group_of_another_history_breaks_the_chain() {
+fn a_group_of_another_history_breaks_the_journal_hash() {
     // Same log id, numbers, positions and checksums; another past.
     let (ours, theirs) = (groups(17, &[2, 2], 50), groups(18, &[2, 2], 50));
     let (ours, theirs) = (medium_with(&ours).bytes(), medium_with(&theirs).bytes());

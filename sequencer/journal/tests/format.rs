@@ -5,8 +5,8 @@ use std::path::Path;
 
 use journal::fault::FaultMedium;
 use journal::{
-    AppendError, ENTRY_BYTES_MAX, Entry, EntryError, EntryKind, FileMedium, GROUP_ENTRIES_MAX, Log,
-    MILLIS_MAX, MediumError, ReadError, journal_hash,
+    AppendError, ENTRY_BYTES_MAX, Entry, EntryError, EntryKind, FileMedium, GROUP_ENTRIES_MAX,
+    Group, GroupSummary, Log, MILLIS_MAX, MediumError, ReadError, journal_hash,
 };
 
 use crate::support::{GENESIS, START_MS, all_entries, groups, medium_with};
@@ -29,23 +29,25 @@ fn a_log_of_two_groups_has_exactly_these_bytes() {
 }
 
 #[test]
-fn the_chain_hash_is_keccak256_of_five_big_endian_words() {
+fn the_journal_hash_is_keccak256_of_five_big_endian_words() {
     // Computed by an independent keccak256 over 0x11.., 7, 100, 163, 0x22...
     let expected = "ffd21f0046f45367421585294871a7a959f43a08fc401e0e19c5d170c28784a4";
-    let found = journal_hash(&[0x11; 32], 7, 100, 163, &[0x22; 32]);
+    let group = GroupSummary { number: 7, first: 100, last: 163, digest: [0x22; 32] };
+    let found = journal_hash(&[0x11; 32], &group);
     assert_eq!(found.map(|byte| format!("{byte:02x}")).concat(), expected);
 }
 
 #[test]
-fn each_group_continues_the_chain_of_the_one_before() {
+fn each_group_continues_the_journal_hash_of_the_one_before() {
     let (log, _) = Log::open(medium_with(&groups(1, &[3, 1, 5], 40)), GENESIS).expect("open");
-    let mut chain = GENESIS.journal_hash;
+    let mut hash = GENESIS.journal_hash;
     for number in 1..=3 {
-        let group = log.group(number).expect("group");
-        chain = journal_hash(&chain, number, group.first, group.last, &group.digest);
-        assert_eq!(chain, group.journal_hash);
+        let Group { first, last, journal_hash: stored, digest, .. } =
+            log.group(number).expect("group");
+        hash = journal_hash(&hash, &GroupSummary { number, first, last, digest });
+        assert_eq!(hash, stored);
     }
-    assert_eq!(chain, log.head().journal_hash);
+    assert_eq!(hash, log.head().journal_hash);
 }
 
 #[test]

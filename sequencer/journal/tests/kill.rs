@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use journal::{FileMedium, Genesis, Log};
 
 #[test]
-fn what_a_killed_process_acknowledged_is_there_with_the_same_chain_hash() {
+fn what_a_killed_process_acknowledged_is_there_with_the_same_journal_hash() {
     let folder = tempfile::tempdir().expect("folder");
     let path = folder.path().join("log");
     let genesis = Genesis { log_id: *b"journal-fill-log", journal_hash: [0; 32] };

@@ -97,7 +97,7 @@ pub struct AccessRequest {
     pub practitioner: PractitionerId,
     /// For which organisation.
     pub organisation: OrganisationId,
-    /// As a member of which group.
+    /// As a member of which care team.
     pub care_team: Option<CareTeamId>,
     /// Of which device.
     pub source: Source,
@@ -224,6 +224,7 @@ impl AccessRequest {
 
     fn check(&self) -> Result<(), DecodeError> {
         let wrong = |why| Err(DecodeError::field("access request", why));
+        // An empty request would be decided and journaled, and give nothing.
         if self.categories.is_empty() || self.labels.is_empty() {
             return wrong("expected a category and a label");
         }
@@ -244,6 +245,7 @@ fn read_optional<T>(
     new: fn(&str) -> Result<T, IdError>,
 ) -> Result<Option<T>, DecodeError> {
     match from.text(what)? {
+        // No id is empty, so the empty text is free to mean none.
         "" => Ok(None),
         name => new(name).map(Some).map_err(|error| DecodeError::field(what, error)),
     }
@@ -256,6 +258,7 @@ fn read_purpose(from: &mut Reader<'_>) -> Result<Purpose, DecodeError> {
 }
 
 fn read_kind(from: &mut Reader<'_>) -> Result<AccessKind, DecodeError> {
+    // The number is the one that the claim's kind has in the circuits.
     let found = u32::from(from.u8()?);
     let length = from.count("reason", REASON_BYTES_MAX)?;
     let text = std::str::from_utf8(from.take(length)?);
@@ -329,6 +332,8 @@ impl SignedAccessRequest {
         let request = AccessRequest::read(&mut from)?;
         let (public_key, signature) = (from.array()?, from.array()?);
         from.finish()?;
+        // The bytes that were signed, and not an encoding of what was read from them: digest and
+        // signature are over these. 96 bytes of key and signature were read behind them.
         let bytes = bytes[..found - 96].to_vec();
         Ok(SignedAccessRequest { request, bytes, public_key, signature })
     }

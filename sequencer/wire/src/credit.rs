@@ -8,7 +8,7 @@ use crate::{DecodeError, Lane};
 
 /// How much a client may have sent and not yet seen acknowledged or rejected.
 ///
-/// A window, not a running total: each credit replaces the one before. What is under way is counted
+/// A budget, not a running total: each credit replaces the one before. What is under way is counted
 /// in the same two units.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Credit {

@@ -13,11 +13,6 @@ pub struct Deframer {
 }
 
 impl Deframer {
-    /// An empty one.
-    pub fn new() -> Deframer {
-        Deframer::default()
-    }
-
     /// Adds received bytes. Take all messages before adding more.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
@@ -38,6 +33,8 @@ impl Deframer {
     /// # Errors
     /// [`DecodeError`] for an unknown type or an impossible length; the lane is then lost.
     pub fn next_message(&mut self) -> Result<Option<Bytes>, DecodeError> {
+        // Length and type are enough to refuse: before the rest of a header has come, and before
+        // memory is taken for a body.
         let Some(head) = self.buffer.first_chunk::<5>() else {
             return Ok(None);
         };

@@ -170,6 +170,7 @@ impl Entry {
     pub fn from_bytes(kind_code: u8, body: &[u8]) -> Result<Entry, FrameError> {
         let mut from = Reader::new("entry", body);
         from.version(Entry::VERSION)?;
+        // A change has canonical bytes of its own, version and end included, which are the rest.
         if kind_code == kind::REGISTRY_CHANGE {
             return Ok(Entry::RegistryChange(RegistryChange::from_bytes(&body[1..])?));
         }
@@ -206,6 +207,7 @@ fn read_frame(from: &mut Reader<'_>) -> Result<FrameEntry, FrameError> {
     let key = StreamKey::read(from)?;
     let bytes = Bytes::copy_from_slice(from.long("frame", FRAME_BYTES_MAX)?);
     let frame = Frame::from_bytes(bytes)?;
+    // Another handle would give the same frame another digest (W.12, W.41).
     if frame.header().handle.0 != 0 {
         return Err(DecodeError::field("stored frame", "expected handle 0").into());
     }

@@ -180,6 +180,8 @@ impl Frame {
             bytes.extend(reading.quality.bits().to_le_bytes());
             bytes.extend([0, 0]);
         }
+        // Read back as the server reads it: what it would reject never reaches the spool, where it
+        // would block its stream for good.
         let frame = Frame::from_bytes(bytes.into())?;
         frame.check(signal)?;
         Ok(frame)
@@ -203,6 +205,7 @@ impl Frame {
         if header.codec != Codec::RAW {
             return Err(FrameError::Codec { found: header.codec.number() });
         }
+        // Lengths only: values are checked against the signal, which the frame does not name.
         let count = usize::from(header.count);
         if count == 0 || count > FRAME_READINGS_MAX {
             let why = format!("expected 1 to {FRAME_READINGS_MAX} readings, found {count}");
@@ -232,7 +235,8 @@ impl Frame {
     }
 
     /// The same frame under another session-local handle.
-    pub fn with_handle(&self, handle: StreamHandle) -> Frame {
+    pub(crate) fn with_handle(&self, handle: StreamHandle) -> Frame {
+        // Most frames have the handle already, and a clone shares their bytes.
         if handle == self.header.handle {
             return self.clone();
         }
@@ -265,6 +269,7 @@ impl Frame {
             }
             last = reading.at;
         }
+        // Half open, like every interval that consent is checked against.
         Interval::new(self.header.start.millis(), last.millis().plus(1))
             .map_err(|error| DecodeError::field("measured interval", error).into())
     }
@@ -274,6 +279,7 @@ impl Frame {
     /// # Errors
     /// As [`Frame::check`].
     pub fn readings(&self, signal: &Signal) -> Result<Vec<Reading>, FrameError> {
+        // All of them first: the order between readings is not seen in one row.
         self.check(signal)?;
         self.rows().enumerate().map(|(index, row)| self.reading(index, row, signal)).collect()
     }
@@ -286,6 +292,7 @@ impl Frame {
         // Rows are exactly 16 bytes, so the fixed-size parts always exist.
         let part = |at: usize| u32::from_le_bytes([row[at], row[at + 1], row[at + 2], row[at + 3]]);
         let offset = u64::from(part(0)) | u64::from(part(4)) << 32;
+        // A sum beyond 64 bits is beyond every time as well, and refused below.
         let micros = self.header.start.micros().saturating_add(offset);
         let value = part(8) as i32;
         let flags = part(12);

@@ -11,23 +11,16 @@ pub const HEADER_BYTES: usize = 32;
 /// Largest sequence: its successor always exists.
 pub(crate) const SEQUENCE_MAX: u64 = i64::MAX as u64;
 
-/// How the readings of a frame are laid out. Only [`Codec::RAW`] is spoken by this version.
+/// How the readings of a frame are laid out. Only [`Codec::RAW`] is spoken by this
+/// version; `docs/wire.md` names the reserved ones.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
 pub struct Codec(u8);
 
 impl Codec {
     /// Rows of 16 bytes: time offset, value, quality.
     pub const RAW: Codec = Codec(0);
-    /// Rows of 24 bytes (reserved).
-    pub const WIDE: Codec = Codec(1);
-    /// Bit-packed columns of times and values (reserved).
-    pub const COLUMNAR: Codec = Codec(2);
-    /// Start and period, bit-packed deltas of the values (reserved).
-    pub const GRID: Codec = Codec(3);
-    /// Many slow streams in one block (reserved).
-    pub const BLOCK: Codec = Codec(4);
     /// The bit that says that the body is encrypted (reserved).
-    pub const ENCRYPTED: u8 = 0x80;
+    const ENCRYPTED: u8 = 0x80;
 
     /// The number in the header.
     pub const fn number(self) -> u8 {
@@ -144,6 +137,7 @@ impl FrameHeader {
             eight.copy_from_slice(&bytes[at..at + 8]);
             number(eight)
         };
+        // One value has one encoding (W.8): else one frame could have two digests.
         if bytes[5] != 0 || bytes[14..16] != [0, 0] {
             return Err(DecodeError::field("frame header", "expected reserved bytes to be zero"));
         }
@@ -176,6 +170,7 @@ pub(crate) fn control_header(of: Type, body_bytes: usize) -> [u8; HEADER_BYTES] 
 /// Length of the message that begins with these bytes, checked against its type's limit.
 pub(crate) fn checked_length(head: &[u8; 5]) -> Result<usize, DecodeError> {
     let found = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
+    // An unknown type has no limit to compare with.
     Type::from_number(head[4])?;
     let limit = bytes_max(head[4]);
     if found > limit {

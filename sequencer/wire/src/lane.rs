@@ -8,7 +8,7 @@ pub const PROTOCOL_VERSION: u16 = 1;
 
 /// What a client sends first on every lane, so that the server learns of the lane; then the lane's
 /// number in one byte.
-pub const LANE_PREAMBLE: [u8; 7] = *b"vitals1";
+const LANE_PREAMBLE: [u8; 7] = *b"vitals1";
 
 /// Optional parts of the protocol that a side speaks: 64 bits, unknown ones ignored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -19,11 +19,6 @@ impl Features {
     pub const RAW: Features = Features(1);
     /// Everything that this version speaks.
     pub const SPOKEN: Features = Features::RAW;
-
-    /// What both speak.
-    pub const fn common(self, other: Features) -> Features {
-        Features(self.0 & other.0)
-    }
 
     /// Whether every feature of `other` is in this set.
     pub const fn contains(self, other: Features) -> bool {
@@ -48,7 +43,7 @@ impl Lane {
     pub const ALL: [Lane; 3] = [Lane::Control, Lane::Live, Lane::Backfill];
 
     /// The lane with this number.
-    pub fn from_number(number: u8) -> Option<Lane> {
+    pub(crate) fn from_number(number: u8) -> Option<Lane> {
         Lane::ALL.into_iter().find(|lane| *lane as u8 == number)
     }
 

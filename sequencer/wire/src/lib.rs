@@ -116,7 +116,7 @@ pub use group::{PlacedEntry, receipts_of_group};
 pub use hash::{Address, Holder, Role};
 pub use header::{Codec, FrameHeader, HEADER_BYTES};
 pub use k256::ecdsa::SigningKey;
-pub use lane::{ALPN, Features, LANE_PREAMBLE, Lane, PROTOCOL_VERSION};
+pub use lane::{ALPN, Features, Lane, PROTOCOL_VERSION};
 pub use message::{
     AccessAnswer, ClientMessage, ClientName, Concern, Hello, Mark, MessageError, Reject,
     ReleaseEnd, Released, RequestId, ServerMessage, Welcome,

@@ -73,6 +73,7 @@ impl Receipt {
     ) -> Result<Receipt, ReceiptError> {
         let ascending = |mut positions: Vec<Position>| {
             let sorted = positions.is_sorted_by(|a, b| a < b);
+            // Positions are counted from 1.
             positions.retain(|position| position.0 == 0);
             sorted && positions.is_empty()
         };
@@ -80,6 +81,7 @@ impl Receipt {
             let (sequences, positions) = (item.sequences, item.positions);
             let more = sequences.1.0.checked_sub(sequences.0.0);
             let span = positions.1.0.checked_sub(positions.0.0);
+            // Every frame has a position of its own, and other entries may stand between them.
             sequences.0.0 > 0 && more.is_some_and(|more| span.is_some_and(|span| more <= span))
         });
         let ok = frames_hold
@@ -141,6 +143,7 @@ impl Receipt {
             .map_err(|_| ReceiptError::Signature)?;
         let mut bytes = [0; 65];
         bytes[..64].copy_from_slice(&signature.to_bytes());
+        // The form that the chain's `ecrecover` takes.
         bytes[64] = 27 + recovery.to_byte();
         Ok(SignedReceipt { receipt: self, signature: bytes })
     }
@@ -176,11 +179,8 @@ impl fmt::Debug for SignedReceipt {
 }
 
 impl SignedReceipt {
-    /// Who signed.
-    ///
-    /// # Errors
-    /// [`ReceiptError::Signature`] for a high s, another v, or no key at all.
-    pub fn recover(&self) -> Result<Address, ReceiptError> {
+    /// Who signed; [`ReceiptError::Signature`] for a high s, another v, or no key at all.
+    fn recover(&self) -> Result<Address, ReceiptError> {
         let wrong = |_| ReceiptError::Signature;
         let signature = Signature::from_slice(&self.signature[..64]).map_err(wrong)?;
         // One receipt has one encoding: contracts and sets of evidence compare bytes.

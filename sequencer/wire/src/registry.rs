@@ -202,6 +202,7 @@ fn write_record(record: &RegistryRecord, to: &mut Writer) -> Result<(), DecodeEr
     to.text(key.name());
     match record {
         RegistryRecord::Organisation { .. } => {}
+        // 32 bytes name who acts: a practitioner by their key, a gateway by its certificate.
         RegistryRecord::Practitioner { organisation, public_key: bytes, valid, .. }
         | RegistryRecord::Gateway { organisation, fingerprint: bytes, valid, .. } => {
             to.text(organisation.as_str());
@@ -247,6 +248,7 @@ fn read_record(from: &mut Reader<'_>) -> Result<RegistryRecord, DecodeError> {
 }
 
 fn check_signals(signals: &[u32]) -> Result<(), DecodeError> {
+    // Ascending, so that one set of signals has one encoding.
     let known = signals.iter().all(|code| model::signal_by_code(*code).is_some());
     let ascending = signals.is_sorted_by(|a, b| a < b);
     if known && ascending && (1..=DEVICE_SIGNALS_MAX).contains(&signals.len()) {

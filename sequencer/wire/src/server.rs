@@ -71,6 +71,7 @@ impl ServerSession {
         if self.phase == Phase::Closed {
             return;
         }
+        // A peer's error ends its session with a code; nothing of it is guessed at (W.9).
         self.lanes[lane as usize].feed(bytes);
         if let Err(code) = self.drain(lane, now) {
             self.close(code);
@@ -219,6 +220,7 @@ impl ServerSession {
             }
             self.preambles[lane as usize] = true;
         }
+        // A message may end the session; what follows it then is nobody's.
         while self.phase != Phase::Closed {
             let whole = self.lanes[lane as usize].next_message().map_err(|error| error.code())?;
             let Some(bytes) = whole else {
@@ -256,6 +258,7 @@ impl ServerSession {
         if hello.version != PROTOCOL_VERSION || !hello.features.contains(Features::RAW) {
             return Err(RejectCode::Version);
         }
+        // Not ready yet: the owner may look marks up first, and answers with `welcome`.
         self.phase = Phase::Greeted;
         self.events.push_back(ServerEvent::Hello(hello));
         Ok(())
@@ -300,6 +303,7 @@ impl ServerSession {
 
     /// Enters a request; `false` if there is no room for it, which the client was told.
     fn admit(&mut self, request: RequestId, digest: Digest) -> Result<bool, RejectCode> {
+        // Answers name the number, so it must name one request as long as there is no answer.
         if self.requests.contains_key(&request) {
             return Err(RejectCode::Protocol);
         }
@@ -329,6 +333,7 @@ impl ServerSession {
         if self.phase == Phase::Closed {
             return;
         }
+        // A large answer must not stand before receipts, which free the client's credit (W.15).
         let lane = match message {
             ServerMessage::AccessAnswer(_)
             | ServerMessage::Released(_)

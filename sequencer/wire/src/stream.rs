@@ -105,16 +105,6 @@ impl Period {
         }
         Ok(Period { numerator_ns, denominator })
     }
-
-    /// Nanoseconds above the line.
-    pub fn numerator_ns(&self) -> u64 {
-        self.numerator_ns
-    }
-
-    /// Below the line.
-    pub fn denominator(&self) -> u32 {
-        self.denominator
-    }
 }
 
 /// What opens a stream. Re-assigning a device to another patient is a new descriptor and epoch.
@@ -143,6 +133,7 @@ impl Descriptor {
 
     pub(crate) fn read(from: &mut Reader<'_>) -> Result<Descriptor, DecodeError> {
         let key = StreamKey::read(from)?;
+        // One of them alone is zero in no period, and `Period::new` says so.
         let period = match (from.u64()?, from.u32()?) {
             (0, 0) => None,
             (numerator_ns, denominator) => Some(Period::new(numerator_ns, denominator)?),

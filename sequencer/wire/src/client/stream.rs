@@ -132,8 +132,8 @@ impl Stream {
         self.under_way += 1;
     }
 
-    /// Counts off receipted frames. A run that overtakes the one before it waits for that one: after
-    /// a reconnect, what is stored already is acknowledged later than what is new.
+    /// Counts off receipted frames. A run that overtakes the one before it waits for that one:
+    /// after a reconnect, what is stored already is acknowledged later than what is new.
     pub(super) fn acknowledge(&mut self, first: Sequence, last: Sequence) -> Freed {
         let mut freed = Freed::default();
         if first.0 > self.receipted.0 + 1 {

@@ -168,6 +168,7 @@ impl Welcome {
         to.raw(&self.signer.0);
         to.millis(self.server_time);
         self.credit.write(to);
+        // Cut and not refused: marks are a hint, and the opening of each stream says it again.
         let marks = &self.marks[..self.marks.len().min(MARKS_MAX)];
         to.u16(marks.len() as u16);
         for mark in marks {

@@ -19,6 +19,7 @@ const REFUSAL: &str = "Refusal(uint64 position,bytes32 digest)";
 pub(super) fn domain_separator(scope: &ChainScope) -> [u8; 32] {
     let mut contract = [0; 32];
     contract[12..].copy_from_slice(&scope.contract);
+    // In the domain, so that a receipt for one deployment is worth nothing at another.
     keccak(&[
         &keccak(&[DOMAIN.as_bytes()]),
         &keccak(&[b"vitals receipts"]),
@@ -28,7 +29,7 @@ pub(super) fn domain_separator(scope: &ChainScope) -> [u8; 32] {
     ])
 }
 
-/// `hashStruct(receipt)`. The type calls the journal hash `chainHash`; its name is part of what is signed.
+/// `hashStruct(receipt)`. The type calls the journal hash `chainHash`: the name is signed too.
 pub(super) fn receipt_hash(group: &GroupIdentity, holder: &Holder, items: &Items) -> [u8; 32] {
     let Items { frames, operations, accesses, refusals } = items;
     // Referenced types follow the primary one in alphabetical order.
@@ -45,6 +46,7 @@ pub(super) fn receipt_hash(group: &GroupIdentity, holder: &Holder, items: &Items
     ])
 }
 
+/// An array is hashed as its members' hashes one after the other, without their number.
 fn list<T>(items: &[T], hash: fn(&T) -> [u8; 32]) -> [u8; 32] {
     keccak(&[items.iter().map(hash).collect::<Vec<_>>().as_flattened()])
 }
@@ -93,5 +95,6 @@ fn number(value: u64) -> [u8; 32] {
 }
 
 fn word(digest: &Digest) -> [u8; 32] {
+    // 31 bytes, so that it is a field element in the circuits; a zero byte in front makes a word.
     digest.word().to_bytes()
 }

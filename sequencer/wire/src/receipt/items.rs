@@ -107,6 +107,7 @@ impl Items {
     }
 
     pub(super) fn read(from: &mut Reader<'_>) -> Result<Items, DecodeError> {
+        // Each count is bounded by itself here; `Receipt::new` bounds their sum.
         let mut counts = [0; 4];
         for count in &mut counts {
             *count = from.count("receipt items", RECEIPT_ITEMS_MAX)?;

@@ -111,7 +111,7 @@ fn random_bytes_never_panic() {
     let mut random = Seeded(11);
     for _ in 0..20_000 {
         let bytes: Vec<u8> = (0..random.below(200)).map(|_| random.next() as u8).collect();
-        let mut lane = Deframer::new();
+        let mut lane = Deframer::default();
         lane.feed(&bytes);
         while let Ok(Some(message)) = lane.next_message() {
             let _ = ClientMessage::decode(message.clone());
@@ -127,10 +127,10 @@ fn random_bytes_never_panic() {
 fn a_length_beyond_its_limit_is_refused_from_five_bytes() {
     for (number, limit) in [(0x00, 65536), (0x20, 65536), (0x42, 65536), (0x44, 66560)] {
         let head = |length: u32| [&length.to_le_bytes()[..], &[number]].concat();
-        let mut lane = Deframer::new();
+        let mut lane = Deframer::default();
         lane.feed(&head(limit));
         assert_eq!(lane.next_message(), Ok(None));
-        let mut lane = Deframer::new();
+        let mut lane = Deframer::default();
         lane.feed(&head(limit + 1));
         assert!(matches!(lane.next_message(), Err(DecodeError::TooLarge { .. })), "{number:#x}");
         assert!(lane.held_bytes() < 8);
@@ -142,7 +142,7 @@ fn messages_come_whole_however_the_bytes_are_cut() {
     let sent: Vec<_> = samples::client_messages().iter().map(ClientMessage::encode).collect();
     let stream = sent.concat();
     for size in [1, 7, 32, 1000] {
-        let (mut lane, mut got) = (Deframer::new(), Vec::new());
+        let (mut lane, mut got) = (Deframer::default(), Vec::new());
         for part in stream.chunks(size) {
             lane.feed(part);
             while let Some(message) = lane.next_message().expect("well-formed") {
