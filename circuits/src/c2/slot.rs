@@ -84,7 +84,7 @@ fn lonely_path(leaf: Fr, index_bits: &[Bit]) -> CapPath {
 /// empty.
 fn hull(b: &mut Builder, shared: &Shared<'_>, slot: Option<&Slot>) -> HullNums {
     let whole = Hull { receipt: shared.chunk.window.interval(), measured: Interval::ALWAYS };
-    let values = slot.and_then(|slot| Hull::of(&slot.claims)).unwrap_or(whole);
+    let values = slot.and_then(|slot| Hull::of_claims(&slot.claims)).unwrap_or(whole);
     let Hull { receipt, measured } = values;
     let (t0, t1) = (&shared.public.t0, &shared.public.t1);
     let after = ranged(b, fr(receipt.from) - t0.value(), RECEIPT_BITS);
