@@ -84,11 +84,14 @@ fn place(b: &mut Builder, chunk: &Chunk, number: usize, last: &Last, public: &Pu
         let index = Num::pack(&index_bits);
         let step = &index - &last.index;
         b.range(&step, width);
+        // Padding repeats the index, so that it neither skips a patient nor comes between two slots.
         b.enforce_zero_if(&active[0].not(), &step);
         let same = b.is_zero(&step);
         (index_bits, index, b.and(&same, &last.known))
     });
     let positions = b.rule("C2.4", |b| {
+        // Each patient's positions begin at the batch's own and not at the patient's before: they
+        // ascend for one patient, while patients follow by index.
         let mut position = b.select(&continued, &last.position, &public.position_in);
         let mut positions = Vec::with_capacity(active.len());
         for (at, active) in active.iter().enumerate() {
