@@ -44,8 +44,10 @@ pub fn matrices(circuit: impl FnOnce(&mut Builder)) -> (R1cs, Assignment) {
     circuit(&mut builder);
     let Rows::Matrices { a, b, c, rules } = builder.rows else { unreachable!("set above") };
     let (instances, witnesses) = (builder.instance.len(), builder.witness.len());
+    // Only here, because a circuit may allocate inputs and private values in any order.
     let [a, b, c] = [a, b, c].map(|rows| num::place_witness_columns(rows, instances));
     let r1cs = R1cs { instances, witnesses, a, b, c, rules };
+    // By the matrices and not from the run: this is what a witness run is compared with.
     let [az, bz, cz] = r1cs.products(&builder.instance, &builder.witness);
     (r1cs, Assignment { instance: builder.instance, witness: builder.witness, az, bz, cz })
 }
@@ -124,12 +126,16 @@ impl Builder {
         items: &[I],
         part: impl Fn(&mut Self, &I) -> T + Sync,
     ) -> Vec<T> {
+        // One after the other: columns are numbered in the order in which they are allocated, and
+        // the rows are learnt once.
         if matches!(self.rows, Rows::Matrices { .. }) {
             let inputs = self.instance.len();
             let results = items.iter().map(|item| part(self, item)).collect();
             assert_eq!(self.instance.len(), inputs, "a parallel part allocates no public input");
             return results;
         }
+        // A witness run knows no column numbers, so that parts are made apart and put one behind
+        // the other: the same order as above.
         let parts: Vec<(Self, T)> = items
             .par_iter()
             .map(|item| {

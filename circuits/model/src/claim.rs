@@ -46,9 +46,9 @@ impl Claim {
     /// Length of the canonical encoding.
     pub const BYTES: usize = 1 + 4 + 1 + 4 * 32 + 4 + 1 + 1 + 4 * 8 + 8 + 31;
 
-    /// Canonical bytes, big-endian: version 1, patient u32, kind, individual, organisation, care team,
-    /// source, categories u32, purpose, labels, receipt and measured (four u64), position u64,
-    /// digest.
+    /// Canonical bytes, big-endian: version 1, patient u32, kind, individual, organisation, care
+    /// team, source, categories u32, purpose, labels, receipt and measured (four u64), position
+    /// u64, digest.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(Claim::BYTES);
         bytes.push(1);

@@ -7,8 +7,8 @@
 //!
 //! ```text
 //! 0          32        48     51  52      60            108            156         204         252
-//! | categories | purposes | kinds |r| labels | access.from | access.until | data.from | data.until |
-//!                                  ^ reserved, zero           four lanes: 44 bits and 4 zeros each
+//! |categories|purposes |kinds |r  |labels |access.from  |access.until  |data.from  |data.until |
+//!                              ^ reserved, zero          four lanes: 44 bits and 4 zeros each
 //! ```
 
 use std::ops::Range;

@@ -121,6 +121,7 @@ impl Num {
 
     fn scaled(&self, factor: Fr) -> Self {
         let form = match &self.form {
+            // Kept as a term it would stand in the matrices with the factor 0.
             _ if factor == Fr::ZERO => Form::Constant,
             Form::Constant => Form::Constant,
             Form::Untracked => Form::Untracked,

@@ -112,8 +112,7 @@ pub(super) fn row(b: &mut Builder, shared: &Shared, edges: &Edges, values: &RowV
 fn enforce_time(b: &mut Builder, kinds: &KindBits, edges: &Edges) {
     let passed = &edges.times[1] - &edges.times[0];
     b.rule("C1.1", |b| b.enforce_zero_if(&kinds.padding, &passed));
-    // An operation comes at least 1 ms after the one before. By time alone, an auditor puts the
-    // operations of a batch in their order.
+    // At least 1 ms later, so that the times alone order the operations of a batch.
     b.rule("C1.2", |b| b.range(&(passed - kinds.active.num()), WINDOW_BITS));
 }
 

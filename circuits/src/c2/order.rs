@@ -84,7 +84,8 @@ fn place(b: &mut Builder, chunk: &Chunk, number: usize, last: &Last, public: &Pu
         let index = Num::pack(&index_bits);
         let step = &index - &last.index;
         b.range(&step, width);
-        // Padding repeats the index, so that it neither skips a patient nor comes between two slots.
+        // Padding repeats the index, so that it neither skips a patient nor comes between two
+        // slots.
         b.enforce_zero_if(&active[0].not(), &step);
         let same = b.is_zero(&step);
         (index_bits, index, b.and(&same, &last.known))

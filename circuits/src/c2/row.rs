@@ -172,7 +172,8 @@ fn select_rule(
         let permits: Vec<Num> = layout::PERMIT_SLOTS.map(column).collect();
         let permit = b.mux(&bits, &permits);
         let policies: Vec<Num> = layout::POLICY_SLOTS.map(column).collect();
-        // The lowest bit of the permit's number also tells a policy: a claim selects one of the two.
+        // The lowest bit of the permit's number also tells a policy: a claim selects one of the
+        // two.
         let policy = b.select(&bits[0], &policies[1], &policies[0]);
         let selected = b.select(&glass, &policy, &permit);
         b.select(gate, &selected, &Num::constant(neutral[word]))

@@ -113,8 +113,8 @@ fn enforce_open_through(
     until: &Num,
     covered: &Bit,
 ) {
-    // Chosen by the prover: of a record closed within 27 bits of the hull, and of an open one, one
-    // row each; an excluded slot is asked nothing.
+    // The prover says which: closed at most 27 bits after the hull, or open for ever; an excluded
+    // slot is asked neither.
     let closed = b.bit(covered.value() && !record.is_open());
     let since = closed_at - until;
     let since_value = if closed.value() { since.value() } else { Fr::ZERO };

@@ -44,6 +44,8 @@ pub fn point(b: &mut Builder, value: &native::Point) -> Point {
 /// A point is in the subgroup exactly if it is 8 times a point of the curve. The hint of that
 /// eighth is one of eight, which changes nothing else.
 pub fn subgroup_point(b: &mut Builder, value: &native::Point) -> Point {
+    // Found by multiplying by 1/8 modulo the order of the subgroup; of a point outside it this is
+    // no eighth, and the last row is violated.
     let eighth = value.mul_bigint(BabyJubJub::COFACTOR_INV.into_bigint()).into_affine();
     let eighth = unchecked(b, &eighth);
     let squares = Squares::of(b, &eighth);
@@ -52,6 +54,7 @@ pub fn subgroup_point(b: &mut Builder, value: &native::Point) -> Point {
     let squares = Squares::of(b, &quarter);
     let half = double(b, &quarter, &squares);
     let squares = Squares::of(b, &half);
+    // The point itself is given and not computed, so that a bad key violates a row of this rule.
     let point = unchecked(b, value);
     enforce_double(b, &half, &squares, &point);
     point

@@ -237,8 +237,8 @@ fn check_times(operation: &Operation, context: &Context) -> Result<(), C1Error> 
 
 /// The record with one more operation counted in its nonce, if C1.6, C1.12 and C1.23 hold.
 fn count_operation(record: &Record, operation: &Operation) -> Result<Record, C1Error> {
-    // No operation reads these fields yet. If one were set, a later version that does could not tell
-    // what it means from what it was meant to be.
+    // Laid out for recovery and forced stops: while no statement gives them a meaning, none may be
+    // set.
     let neutral = [
         record.guardians,
         record.stop_authority,
@@ -307,8 +307,8 @@ fn revoke_rule(old: Option<&Rule>, named: &Rule, t_op: Millis) -> Result<Rule, C
     let Some(old) = old else {
         return Err(broken(20, "the revoked rule in the slot", "an empty slot"));
     };
-    // Compared as it is stored, with the start that the operation's time gave it: whoever signs sees
-    // the record, and a slot that was overwritten since cannot be hit.
+    // The rule as it is stored, with the start that its time gave it: whoever revokes signs what is
+    // on record, and a slot that was overwritten since is not hit.
     ensure(old == named, 20, "the revoked rule in the slot", "another rule")?;
     let until = old.access.until;
     ensure(until > t_op, 21, format!("a rule that ends after {t_op:?}"), format!("{until:?}"))?;

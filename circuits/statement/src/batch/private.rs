@@ -97,8 +97,8 @@ impl PrivateFile {
             .map(Zeroizing::new)
             .map_err(|_| UnsealError::Forged)?;
         let opening = PatientOpening::from_bytes(&plain)?;
-        // Key and label depend on the batch, so that only the owner of the view key could seal
-        // another batch's opening here; still it would be evidence of nothing.
+        // Key and label depend on the batch: only who holds the view key could have sealed another
+        // batch's opening here. Its claims would be looked for in the wrong file.
         if opening.batch != batch {
             let (expected, found) = (batch.0, opening.batch.0);
             return Err(UnsealError::OtherBatch { expected, found });

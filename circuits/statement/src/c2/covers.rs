@@ -64,7 +64,7 @@ pub fn covers(record: Option<&Record>, claim: &Claim) -> Result<RuleSlot, Uncove
     if !is_well_formed(claim) {
         return Err(Uncovered::Malformed);
     }
-    // Before any rule, so that of a stopped record no more is told than that it was stopped.
+    // A stop outweighs every rule, so that it is the reason to name, whatever the rules lack.
     if claim.receipt.until > record.closed_at {
         return Err(Uncovered::Closed);
     }
@@ -72,7 +72,7 @@ pub fn covers(record: Option<&Record>, claim: &Claim) -> Result<RuleSlot, Uncove
     if let Some(uncovered) = lacks {
         return Err(uncovered);
     }
-    // Denies come last: a claim that nothing permits is not told which deny would apply to it.
+    // Denies come last: a claim that nothing permits needs no deny to be refused.
     match record.denies().find(|(_, deny)| denies(deny, claim)) {
         Some((deny, _)) => Err(Uncovered::Denied(deny)),
         None => Ok(slot),

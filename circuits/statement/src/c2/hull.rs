@@ -4,9 +4,9 @@ use model::{Claim, Interval, Rule};
 
 /// Intervals that hold the receipt and measured intervals of some claims.
 ///
-/// A deny whose periods miss the hull misses every claim in it, so that the circuit compares a deny's
-/// periods once a slot and not once a claim. The reverse does not hold, which is why [`super::pack`]
-/// splits a patient's claims where it matters.
+/// A deny whose periods miss the hull misses every claim in it, so that the circuit compares a
+/// deny's periods once a slot and not once a claim. The reverse does not hold, which is why
+/// [`super::pack`] splits a patient's claims where it matters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Hull {
     /// Holds every receipt interval.

@@ -49,8 +49,9 @@ pub enum PackError {
 /// Takes claims, sorted by patient and position, into the slots of one chunk until it is full.
 ///
 /// A slot ends where the patient changes, where covered turns to excluded or back, where it is
-/// full, and where with one more claim some deny would neither miss the hull nor be off every
-/// claim for another reason than time. Greedy is optimal here, because a part of a provable slot is provable.
+/// full, and where with one more claim some deny would neither miss the hull nor be off every claim
+/// for another reason than time. Greedy is optimal here, because a part of a provable slot is
+/// provable.
 ///
 /// # Errors
 /// [`PackError`] for claims that no chunk can hold.
