@@ -6,9 +6,9 @@
 //! assigned in parallel; and the totals.
 //!
 //! What shapes the rows: a slot pays for its record, path and denies once, a claim only for itself.
-//! Denies are judged on the slot's *hull* as far as time goes, and on each claim as far as anything
-//! else goes, all four in the same products. Numbers with a range are made from their bits, so that
-//! the range costs no row beside them.
+//! Denies are compared with the slot's *hull* as far as time goes, and with each claim as far as
+//! anything else goes, all four in the same products. Numbers with a range are made from their
+//! bits, so that the range costs no row beside them.
 
 mod deny;
 mod order;

@@ -96,6 +96,7 @@ impl Claim {
             source: reader.map("a source", Reader::word, |word| Party::from_word(word).ok())?,
             categories: reader
                 .map("categories", Reader::u32, |n| Categories::from_bits(u64::from(n)).ok())?,
+            // Unlike in a rule, a bit without a name is refused: a claim says what was done.
             purpose: reader
                 .map("a purpose", Reader::u8, |bit| by_bit(Purpose::ALL, bit, Purpose::bit))?,
             labels: reader.map("labels", Reader::u8, |n| Labels::from_bits(u64::from(n)).ok())?,
