@@ -1,11 +1,11 @@
 //! Who sends what: a file of JSON lines that names, for each stream, the gateway's identity folder,
 //! the device, the patient and the signal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use model::{DeviceId, PatientIndex, signals};
+use model::{DeviceId, PatientIndex};
 use serde::Deserialize;
 use thiserror::Error;
 use wire::StreamKey;
@@ -135,12 +135,12 @@ fn assignment(text: &str, line: usize) -> Result<Assignment, AssignmentError> {
     let wrong = |_| AssignmentError::Name { line };
     let device = DeviceId::new(&read.device).map_err(wrong)?;
     let patient = PatientIndex::new(read.patient).map_err(wrong)?;
-    let known = signals().iter().filter(|signal| world::recording(signal.name).is_some());
-    let Some(signal) = known.clone().find(|signal| signal.name == read.signal) else {
-        let known: Vec<_> = known.map(|signal| signal.name).collect();
+    let Some(recording) = world::recording(&read.signal) else {
+        let known: BTreeSet<_> = world::recordings().iter().map(|one| one.signal.name).collect();
+        let known: Vec<_> = known.into_iter().collect();
         return Err(AssignmentError::Signal { line, known: known.join(", ") });
     };
-    let key = StreamKey { device, patient, signal: signal.code };
+    let key = StreamKey { device, patient, signal: recording.signal.code };
     Ok(Assignment { identity: read.identity, key })
 }
 

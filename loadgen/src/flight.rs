@@ -1,6 +1,7 @@
 //! Frames on their way: from the time they were meant to be sent to their receipt.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use model::{Millis, Sequence};
@@ -85,6 +86,11 @@ impl InFlight {
         }
         found
     }
+}
+
+pub(crate) fn lock(flight: &Mutex<InFlight>) -> MutexGuard<'_, InFlight> {
+    // Consistent after every call, so a panic elsewhere does not spoil it.
+    flight.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,32 +1,33 @@
 //! One run: connect, open, stream, drain, report.
 
 mod sender;
+mod timebase;
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use client::{
     Connection, ConnectionConfig, ConnectionError, Deployment, Identity, IdentityError, StreamError,
 };
-use model::{Clock, ExitCode, Millis, SystemClock};
+use model::{ExitCode, with_causes};
 use thiserror::Error;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use wire::{
-    ClientName, Descriptor, DeviceTime, Frame, HEADER_BYTES, Lane, RAW_ROW_BYTES, Role,
-    SignedReceipt, StopReason, StreamKey, StreamName,
+    ClientName, Descriptor, Frame, HEADER_BYTES, Lane, RAW_ROW_BYTES, Role, SignedReceipt,
+    StopReason, StreamKey, StreamName,
 };
 
-use crate::flight::InFlight;
+use crate::flight::{InFlight, lock};
 use crate::ledger::{LedgerError, LedgerWriter};
 use crate::recorder::{Event, Live, Named, Recorder, Totals};
 use crate::report::{Latency, Report, cpu_seconds, load_average};
 use crate::{Assignment, Pace, Rate, Source};
 use sender::{Sender, StreamEnd};
+use timebase::Timebase;
 
 /// Most frames in flight over all streams.
 pub const IN_FLIGHT_MAX: usize = 65_536;
@@ -111,34 +112,6 @@ impl LoadError {
             LoadError::Recorder(_) => ExitCode::Failed,
             _ => ExitCode::Usage,
         }
-    }
-}
-
-/// The program's own time: one reading of the wall clock, from then on a steady one.
-#[derive(Clone, Copy)]
-struct Timebase {
-    begin: Instant,
-    wall: Millis,
-}
-
-impl Timebase {
-    fn now() -> Timebase {
-        Timebase { begin: Instant::now(), wall: SystemClock.now() }
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.begin.elapsed()
-    }
-
-    fn wall(&self, at: Duration) -> Millis {
-        self.wall.plus(u64::try_from(at.as_millis()).unwrap_or(u64::MAX))
-    }
-
-    /// The same to the microsecond.
-    fn device(&self, at: Duration) -> DeviceTime {
-        let after = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
-        let micros = DeviceTime::from_millis(self.wall).micros().saturating_add(after);
-        DeviceTime::from_micros(micros).unwrap_or(DeviceTime::from_millis(self.wall))
     }
 }
 
@@ -362,7 +335,7 @@ fn report(
                 *report.refused_streams.entry(code).or_default() += 1;
                 continue;
             }
-            Some(why) => *report.failures.entry(chain(why)).or_default() += 1,
+            Some(why) => *report.failures.entry(with_causes(why)).or_default() += 1,
             None => {}
         }
         report.frames_unacknowledged += end.unacknowledged;
@@ -381,20 +354,4 @@ fn with_totals(report: Report, totals: &Totals, begin: Duration) -> Report {
         load_average: load_average(),
         ..report
     }
-}
-
-/// An error with its causes in one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
-fn lock(flight: &Mutex<InFlight>) -> MutexGuard<'_, InFlight> {
-    // Consistent after every call, so a panic elsewhere does not spoil it.
-    flight.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use loadgen::verify::Verification;
 use loadgen::{Assignment, Live, LoadConfig, Rate, Report, VerifyConfig, VerifyError, run, verify};
-use model::{DeviceId, ExitCode, PatientIndex, RejectCode, signals};
+use model::{DeviceId, ExitCode, PatientIndex, RejectCode, signal_by_name};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use wire::StreamKey;
@@ -55,7 +55,7 @@ impl Ward {
     }
 
     fn assignment(&self, device: &str, signal: &str) -> Assignment {
-        let signal = signals().iter().find(|one| one.name == signal).expect("a known signal");
+        let signal = signal_by_name(signal).expect("a known signal");
         let device = DeviceId::new(device).expect("a plain name");
         let patient = PatientIndex::new(7).expect("24 bits");
         let key = StreamKey { device, patient, signal: signal.code };

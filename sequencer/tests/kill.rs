@@ -113,7 +113,7 @@ async fn send_on(stream: &Stream) -> Infallible {
         let at = DeviceTime::from_millis(SystemClock.now());
         let reading = Reading::new(at, value(stream.next_sequence()));
         let sent = stream.send(&[reading]).await.unwrap();
-        stream.acknowledged(Sequence(sent.0.saturating_sub(IN_FLIGHT))).await.unwrap();
+        stream.wait_for_receipt(Sequence(sent.0.saturating_sub(IN_FLIGHT))).await.unwrap();
         tokio::task::yield_now().await;
     }
 }
@@ -149,7 +149,7 @@ async fn killed_again_and_again() {
     let (connection, stream, _) = gateway.connect(program.ingest).await;
     let last = stream.next_sequence().0 - 1;
     stream.flush().await.unwrap();
-    assert_eq!(stream.receipted().0, last);
+    assert_eq!(stream.last_receipted().0, last);
     connection.close().await;
     program.terminate().await;
     let receipts = std::mem::take(&mut *gateway.receipts.lock().unwrap());

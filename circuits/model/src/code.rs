@@ -151,32 +151,4 @@ mod tests {
             assert!(!code.meaning().is_empty() && !code.remedy().is_empty());
         }
     }
-
-    fn page() -> String {
-        let mut page = String::from(
-            "# Codes\n\nGenerated from `circuits/model/src/code.rs` by `UPDATE=1 cargo test --release -p model`.\n\n\
-             ## Reject codes\n\nWhat a peer is told, on the wire and by `vitals`.\n\n\
-             | code | name | means | retry | do |\n| --- | --- | --- | --- | --- |\n",
-        );
-        for code in RejectCode::ALL {
-            let retry = if code.retry() { "yes" } else { "no" };
-            let (number, meaning, remedy) = (code.number(), code.meaning(), code.remedy());
-            page += &format!("| {number} | {code:?} | {meaning} | {retry} | {remedy} |\n");
-        }
-        page += "\n## Exit codes\n\nOf every program.\n\n| code | name |\n| --- | --- |\n";
-        for exit in ExitCode::ALL {
-            page += &format!("| {} | {exit:?} |\n", exit.number());
-        }
-        page
-    }
-
-    #[test]
-    fn the_page_of_codes_is_generated_from_the_list() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/codes.md");
-        if std::env::var_os("UPDATE").is_some() {
-            std::fs::write(path, page()).expect("the page can be written");
-        }
-        let found = std::fs::read_to_string(path).unwrap_or_default();
-        assert_eq!(found, page(), "rewrite it with UPDATE=1");
-    }
 }

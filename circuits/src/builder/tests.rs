@@ -1,6 +1,7 @@
 use super::*;
 use crate::gadgets::check::{check, rejected};
 use ark_ff::AdditiveGroup;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 fn fr(value: u64) -> Fr {
     Fr::from(value)
@@ -142,4 +143,19 @@ fn constants_fold_without_rows() {
         b.enforce_equal(&scaled, &constant);
     });
     assert_eq!(r1cs.a.len(), 1);
+}
+
+#[test]
+fn an_assignment_is_zeroised_by_whoever_drops_it() {
+    fn is_zeroised_on_drop<T: ZeroizeOnDrop>() {}
+    is_zeroised_on_drop::<Assignment>();
+    let mut assignment = witness(|b| {
+        let x = b.alloc(fr(7));
+        b.product(&x, &x);
+    });
+    assert!(!assignment.witness.is_empty() && !assignment.cz.is_empty());
+    assignment.zeroize();
+    let Assignment { instance, witness, az, bz, cz } = &assignment;
+    assert_eq!(instance.len(), 1, "public");
+    assert!([witness, az, bz, cz].iter().all(|secret| secret.is_empty()));
 }

@@ -8,8 +8,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use wire::{HEADER_BYTES, RAW_ROW_BYTES, StreamName};
 
-use super::{Timebase, lock};
-use crate::flight::{InFlight, Sent};
+use super::timebase::Timebase;
+use crate::flight::{InFlight, Sent, lock};
 use crate::{Pace, Source};
 
 pub(super) struct Sender {

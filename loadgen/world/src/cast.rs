@@ -1,6 +1,8 @@
 //! Who plays: organisations, practitioners, gateways, devices and patients.
 
-use model::{DeviceId, GatewayId, OrganisationId, PatientIndex, PractitionerId, Signal, signals};
+use model::{
+    DeviceId, GatewayId, OrganisationId, PatientIndex, PractitionerId, Signal, signal_by_name,
+};
 use rand::{Rng, RngCore, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 
@@ -132,8 +134,8 @@ fn practitioner(n: usize, all: &[OrganisationId], rng: &mut ChaCha20Rng) -> Prac
 fn device(n: u32, gateways: u32) -> Device {
     let id = DeviceId::new(&format!("monitor-{:04}", n + 1)).expect("a numbered name is plain");
     let name = DEVICE_SIGNALS[n as usize % DEVICE_SIGNALS.len()];
-    let signals = signals().iter().filter(|signal| signal.name == name).collect();
-    Device { id, gateway: (n % gateways.max(1)) as usize, signals }
+    let signal = signal_by_name(name).expect("a constant name stands in the table");
+    Device { id, gateway: (n % gateways.max(1)) as usize, signals: vec![signal] }
 }
 
 fn patients(count: u32, rng: &mut ChaCha20Rng) -> Vec<Patient> {

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use model::{Signal, signals};
+use model::{Signal, UnknownSignal, signal_by_name};
 use thiserror::Error;
 
 const ECG: &[u8] = include_bytes!("../data/mitbih-100.dat");
@@ -42,11 +42,8 @@ pub enum RecordingError {
         line: usize,
     },
     /// The signal table lacks what the file holds.
-    #[error("expected the signal {name} in the table")]
-    Signal {
-        /// Name looked for.
-        name: &'static str,
-    },
+    #[error("the table of signals lacks what the file holds")]
+    Signal(#[from] UnknownSignal),
     /// A sample is outside its signal's range.
     #[error("expected samples within {min}..={max}, found {found}")]
     Range {
@@ -91,8 +88,7 @@ fn checked(
     period_ns: u64,
     samples: Vec<i32>,
 ) -> Result<Recording, RecordingError> {
-    let found = signals().iter().find(|known| known.name == signal);
-    let signal = found.ok_or(RecordingError::Signal { name: signal })?;
+    let signal = signal_by_name(signal)?;
     let (min, max) = (signal.min, signal.max);
     if let Some(found) = samples.iter().copied().find(|s| !(min..=max).contains(s)) {
         return Err(RecordingError::Range { min, max, found });

@@ -5,45 +5,39 @@
 //! for microseconds (for one write and sync with a state folder). A lost connection loses nothing:
 //! frames without a receipt are kept and sent again, requests without an answer are reported as
 //! unknown and can be asked again with the same bytes.
+//!
+//! ```text
+//!   Connection, Stream --lock--> State (session machine, streams, requests) <--lock-- drive
+//!          |                                                                            |
+//!          +--------wait until a change <-------- Shared --------> wake a lane ---------+--> QUIC
+//! ```
 
 mod config;
 mod drive;
 mod error;
+mod outcome;
+mod requests;
+mod shared;
 mod state;
+mod stream;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use bytes::Bytes;
-use model::{EpochNumber, Millis, Position, Sequence, StreamHandle};
-use tokio::sync::{Notify, watch};
+use model::EpochNumber;
+use tokio::sync::watch;
 use wire::{
-    AccessAnswer, ClientError, ClockFact, Descriptor, Frame, Lane, Reading, Released, RequestId,
-    SignedAccessRequest, SignedOperation, SignedReceipt, StreamKey,
+    ClientError, ClockFact, Descriptor, Lane, RequestId, SignedAccessRequest, SignedOperation,
+    StreamKey,
 };
 
 pub use config::{ConnectionConfig, ReceiptListener, Waits};
 pub use error::{ConnectionError, RequestError, StreamError};
+pub use outcome::{AccessOutcome, Applied, Counts};
+pub use stream::Stream;
 
 use crate::spool::{Spool, SpoolError};
-use crate::transport;
+use shared::Shared;
 use state::State;
-
-/// What a connection did so far.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Counts {
-    /// Frames queued, those restored from a state folder included.
-    pub frames_sent: u64,
-    /// Readings in frames queued since the start.
-    pub readings_sent: u64,
-    /// Frames with a receipt.
-    pub frames_receipted: u64,
-    /// Times that frames were rejected and are sent again.
-    pub frames_delayed: u64,
-    /// Verified receipts.
-    pub receipts: u64,
-    /// Connections after the first.
-    pub reconnects: u64,
-}
 
 /// A session with a node. Cloning shares it; when the last clone is gone it ends without goodbye.
 #[derive(Clone)]
@@ -57,41 +51,9 @@ struct Driver(tokio::task::JoinHandle<()>);
 
 impl Drop for Driver {
     fn drop(&mut self) {
+        // Without this the task would hold the socket and connect again for an hour, for nobody.
         self.0.abort();
     }
-}
-
-/// An operation that took effect.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Applied {
-    /// Journal position.
-    pub position: Position,
-    /// The operation's time, t_op: the record changes as of it.
-    pub time: Millis,
-    /// The verified receipt that says so.
-    pub receipt: SignedReceipt,
-}
-
-/// The decision on a request to read.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct AccessOutcome {
-    /// Whether it was permitted.
-    pub permitted: bool,
-    /// When it was decided.
-    pub time: Millis,
-    /// Journal position of the decision.
-    pub position: Position,
-    /// The verified receipt that says the same.
-    pub receipt: SignedReceipt,
-    /// The released frames in the order sent, with their streams; empty if refused.
-    pub released: Vec<Released>,
-}
-
-struct Shared {
-    config: ConnectionConfig,
-    state: Mutex<State>,
-    lanes: [Notify; 3],
-    changes: watch::Sender<()>,
 }
 
 impl Connection {
@@ -104,12 +66,14 @@ impl Connection {
         let state = Mutex::new(State::new(&config)?);
         let (lanes, changes) = (Default::default(), watch::Sender::new(()));
         let shared = Arc::new(Shared { config, state, lanes, changes });
+        // The first attempt is made here rather than in the task: a wrong address or certificate is
+        // then the caller's error at once, and not a connection that is tried for an hour.
         let dialer = drive::Dialer::new(&shared)?;
         let first = dialer.dial(&shared).await?;
         let driven = shared.clone();
         let driver = tokio::spawn(async move { drive::drive(&driven, &dialer, first).await });
         let connection = Connection { shared, _driver: Arc::new(Driver(driver)) };
-        connection.shared.until(|state| state.welcome()).await?;
+        connection.shared.wait_for(|state| state.find_welcome()).await?;
         Ok(connection)
     }
 
@@ -124,6 +88,8 @@ impl Connection {
         if let Some(epoch) = kept.map_err(spool_error)?.flatten() {
             return Ok(epoch);
         }
+        // Without a state folder nothing says which sequences were used: only a new epoch is sure
+        // not to give one sequence to two byte strings.
         let marked = self.shared.lock().marked_epoch(key.device.as_str(), key.signal);
         Ok(EpochNumber(marked.map_or(1, |epoch| epoch.0.saturating_add(1))))
     }
@@ -138,17 +104,18 @@ impl Connection {
         lane: Lane,
         descriptor: Descriptor,
     ) -> Result<Stream, StreamError> {
+        // Read before the lock is taken: a spool of many frames would hold up every other stream.
         let folder = self.shared.config.state.as_deref();
         let spool = folder.map(|folder| Spool::open(folder, &descriptor.key, descriptor.epoch));
         let spool = spool.transpose().map_err(spool_error)?;
         let handle = self.shared.lock().open_stream(lane, descriptor, spool)?;
         self.shared.wake(Lane::Control);
         let stream = Stream { shared: self.shared.clone(), lane, handle };
-        let ready = |state: &mut State| match state.check_stream(handle) {
+        let find_ready = |state: &mut State| match state.check_stream(handle) {
             Ok(one) => one.ready.then_some(Ok(())),
             Err(error) => Some(Err(error)),
         };
-        self.shared.until(ready).await?;
+        self.shared.wait_for(find_ready).await?;
         Ok(stream)
     }
 
@@ -156,7 +123,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`ClientError::NotConnected`] while the connection is lost.
-    pub fn clock(&self, fact: ClockFact) -> Result<(), ClientError> {
+    pub fn send_clock(&self, fact: ClockFact) -> Result<(), ClientError> {
         self.shared.lock().session.clock(fact)?;
         self.shared.wake(Lane::Control);
         Ok(())
@@ -169,15 +136,14 @@ impl Connection {
     pub async fn submit(&self, operation: SignedOperation) -> Result<Applied, RequestError> {
         let digest = operation.digest();
         let request = {
-            let mut state = self.connected().await?;
+            let mut state = self.lock_welcomed().await?;
             let request = state.session.submit(operation)?;
-            state.add_request(request, digest);
+            state.requests.add(request, digest);
             request
         };
-        let _forget = Forget { shared: &self.shared, request };
+        let _forget = ForgetRequest { shared: &self.shared, request };
         self.shared.wake(Lane::Control);
-        let (position, time, receipt) = self.shared.until(|state| state.applied(request)).await?;
-        Ok(Applied { position, time, receipt })
+        self.shared.wait_for(|state| state.find_applied(request)).await
     }
 
     /// Asks to read, and waits for decision, receipt and all released frames.
@@ -187,17 +153,14 @@ impl Connection {
     pub async fn access(&self, signed: SignedAccessRequest) -> Result<AccessOutcome, RequestError> {
         let digest = signed.digest();
         let request = {
-            let mut state = self.connected().await?;
+            let mut state = self.lock_welcomed().await?;
             let request = state.session.request_access(signed)?;
-            state.add_request(request, digest);
+            state.requests.add(request, digest);
             request
         };
-        let _forget = Forget { shared: &self.shared, request };
+        let _forget = ForgetRequest { shared: &self.shared, request };
         self.shared.wake(Lane::Control);
-        let (answer, receipt, released) =
-            self.shared.until(|state| state.answered(request)).await?;
-        let AccessAnswer { permitted, time, position, .. } = answer;
-        Ok(AccessOutcome { permitted, time, position, receipt, released })
+        self.shared.wait_for(|state| state.take_outcome(request)).await
     }
 
     /// Waits until everything sent has a receipt, over all streams that go on.
@@ -205,7 +168,7 @@ impl Connection {
     /// # Errors
     /// [`ConnectionError`] if the connection ends before.
     pub async fn flush(&self) -> Result<(), ConnectionError> {
-        self.shared.until(State::flushed).await
+        self.shared.wait_for(State::find_flushed).await
     }
 
     /// What was done so far.
@@ -224,8 +187,8 @@ impl Connection {
     }
 
     /// Why the connection ended, once it has.
-    pub fn ended(&self) -> Option<ConnectionError> {
-        self.shared.lock().ended()
+    pub fn end_reason(&self) -> Option<ConnectionError> {
+        self.shared.lock().end_reason.clone()
     }
 
     /// Says goodbye and waits until the node has heard it, at most `waits.goodbye`. What has no
@@ -237,17 +200,19 @@ impl Connection {
             state.take_events();
             state.end(ConnectionError::ClosedHere);
         }
-        self.shared.changed();
+        self.shared.notify();
         let waits = self.shared.config.waits;
-        let over = self.shared.until(|state| state.driver_done().then_some(()));
+        let over = self.shared.wait_for(|state| state.driver_done.then_some(()));
+        // A node that never confirms must not keep a program from ending; the frames are safe.
         let _ = tokio::time::timeout(waits.goodbye, over).await;
     }
 
-    /// The state once a session stands.
-    async fn connected(&self) -> Result<MutexGuard<'_, State>, ConnectionError> {
+    /// The state, locked, once a session stands.
+    async fn lock_welcomed(&self) -> Result<MutexGuard<'_, State>, ConnectionError> {
         loop {
-            self.shared.until(|state| state.welcome()).await?;
+            self.shared.wait_for(|state| state.find_welcome()).await?;
             let state = self.shared.lock();
+            // The session may have been lost between the two locks; then wait for the next one.
             if state.welcomed {
                 return Ok(state);
             }
@@ -255,160 +220,18 @@ impl Connection {
     }
 }
 
-/// Drops a request when nobody waits for it any more.
-struct Forget<'a> {
+/// Forgets a request when nobody waits for it any more, also when the waiting future is dropped.
+struct ForgetRequest<'a> {
     shared: &'a Shared,
     request: RequestId,
 }
 
-impl Drop for Forget<'_> {
+impl Drop for ForgetRequest<'_> {
     fn drop(&mut self) {
-        self.shared.lock().drop_request(self.request);
+        self.shared.lock().requests.forget(self.request);
     }
 }
 
 fn spool_error(error: SpoolError) -> StreamError {
     StreamError::Spool(Arc::new(error))
-}
-
-/// An open stream of one device and signal. It ends with its connection.
-pub struct Stream {
-    shared: Arc<Shared>,
-    lane: Lane,
-    handle: StreamHandle,
-}
-
-impl Stream {
-    /// Makes a frame of 1 to [`Frame::RAW_READINGS_MAX`] readings, keeps it, and queues it.
-    /// Returns its sequence; [`Stream::acknowledged`] waits for the receipt. Waits itself while as
-    /// much as may be is without receipt, also while the connection is lost.
-    ///
-    /// # Errors
-    /// [`StreamError`]; nothing was kept of the readings then, except after
-    /// [`ConnectionError::Spool`], when that is not known.
-    pub async fn send(&self, readings: &[Reading]) -> Result<Sequence, StreamError> {
-        let sequence = self.shared.until(|state| state.push(self.handle, readings)).await?;
-        self.shared.wake(self.lane);
-        Ok(sequence)
-    }
-
-    /// As [`Stream::send`], but `None` at once if as much as may be is without receipt: whoever
-    /// must not wait sheds what matters least.
-    ///
-    /// # Errors
-    /// As [`Stream::send`].
-    pub fn try_send(&self, readings: &[Reading]) -> Result<Option<Sequence>, StreamError> {
-        let pushed = self.shared.lock().push(self.handle, readings).transpose()?;
-        self.shared.wake(self.lane);
-        Ok(pushed)
-    }
-
-    /// Waits until everything up to `sequence` is durable, by verified receipts.
-    ///
-    /// # Errors
-    /// [`StreamError`] if the stream stops or the connection ends before.
-    pub async fn acknowledged(&self, sequence: Sequence) -> Result<(), StreamError> {
-        let there = |state: &mut State| {
-            let receipted = state.streams.get(&self.handle).map(|one| one.receipted);
-            if receipted.is_some_and(|receipted| receipted >= sequence) {
-                return Some(Ok(()));
-            }
-            state.check_stream(self.handle).err().map(Err)
-        };
-        self.shared.until(there).await
-    }
-
-    /// Waits for everything sent on this stream.
-    ///
-    /// # Errors
-    /// As [`Stream::acknowledged`].
-    pub async fn flush(&self) -> Result<(), StreamError> {
-        let sent = self.shared.lock().streams.get(&self.handle).map(|one| one.sent);
-        self.acknowledged(sent.unwrap_or_default()).await
-    }
-
-    /// The last sequence with a receipt.
-    pub fn receipted(&self) -> Sequence {
-        let state = self.shared.lock();
-        state.streams.get(&self.handle).map(|one| one.receipted).unwrap_or_default()
-    }
-
-    /// The sequence of the next frame.
-    pub fn next_sequence(&self) -> Sequence {
-        let state = self.shared.lock();
-        Sequence(state.streams.get(&self.handle).map_or(0, |one| one.sent.0) + 1)
-    }
-
-    /// Of a stopped stream, the frames without a receipt, in order; once.
-    pub fn take_unacknowledged(&self) -> Vec<Frame> {
-        let mut state = self.shared.lock();
-        let stream = state.streams.get_mut(&self.handle);
-        let stopped = stream.and_then(|one| one.stopped.as_mut());
-        stopped.map(|(_, frames)| std::mem::take(frames)).unwrap_or_default()
-    }
-
-    /// Takes no more frames, and waits for the last receipt.
-    ///
-    /// # Errors
-    /// As [`Stream::acknowledged`].
-    pub async fn end(self) -> Result<(), StreamError> {
-        self.flush().await?;
-        let mut state = self.shared.lock();
-        state.session.end_stream(self.handle)?;
-        state.take_events();
-        drop(state);
-        self.shared.wake(Lane::Control);
-        Ok(())
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic while it was held is a bug in a listener at worst: the state is consistent.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn received(&self, lane: Lane, bytes: &[u8]) {
-        let now = drive::now(self);
-        self.lock().received(lane, bytes, now);
-        self.changed();
-    }
-
-    fn timeout(&self, now: Millis) {
-        self.lock().session.handle_timeout(now);
-        self.changed();
-    }
-
-    /// What to write on a lane, and whether nothing follows.
-    fn gather(&self, lane: Lane) -> (Bytes, bool) {
-        let mut state = self.lock();
-        let bytes = state.gather(lane);
-        (bytes, state.is_ended())
-    }
-
-    fn wake(&self, lane: Lane) {
-        self.lanes[lane as usize].notify_one();
-    }
-
-    /// Something changed that any lane or waiter may be waiting for.
-    fn changed(&self) {
-        Lane::ALL.into_iter().for_each(|lane| self.wake(lane));
-        self.changes.send_modify(|()| {});
-    }
-
-    fn subscribe(&self) -> watch::Receiver<()> {
-        self.changes.subscribe()
-    }
-
-    /// Waits until `check` finds something.
-    async fn until<T>(&self, mut check: impl FnMut(&mut State) -> Option<T>) -> T {
-        let mut changes = self.subscribe();
-        loop {
-            if let Some(found) = check(&mut self.lock()) {
-                return found;
-            }
-            // The sender lives in `self`, so this cannot fail.
-            let _ = changes.changed().await;
-        }
-    }
 }

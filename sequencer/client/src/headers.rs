@@ -51,7 +51,7 @@ pub enum HeadersError {
     },
     /// Two neighbours are not linked by number and hash.
     #[error("expected the header at index {index} to follow the one before it")]
-    Chain {
+    Link {
         /// Index in the file, from 0.
         index: usize,
     },
@@ -74,7 +74,7 @@ enum Saved {
 }
 
 /// Reads saved headers. That they are settled is what the auditor checked; here they are checked
-/// to be of this deployment as far as the file says, and to form a chain.
+/// to be of this deployment as far as the file says, and each to follow the one before.
 ///
 /// # Errors
 /// [`HeadersError`] that names the header.
@@ -91,7 +91,7 @@ pub fn from_json(json: &[u8], deployment: ChainScope) -> Result<Vec<BatchHeader>
     let file: File = serde_json::from_slice(json)?;
     let contract = match &file.settlement {
         None => true,
-        Some(text) => crate::identity::address("settlement", text)
+        Some(text) => crate::identity::parse_address("settlement", text)
             .is_ok_and(|address| address.0 == deployment.contract),
     };
     let chain = file.chain_id.is_none_or(|id| id == deployment.chain_id);
@@ -105,7 +105,7 @@ pub fn from_json(json: &[u8], deployment: ChainScope) -> Result<Vec<BatchHeader>
             && pair[1].previous == scope::header_hash(&pair[0])
     };
     match headers.windows(2).position(|pair| !follows(pair)) {
-        Some(before) => Err(HeadersError::Chain { index: before + 1 }),
+        Some(before) => Err(HeadersError::Link { index: before + 1 }),
         None => Ok(headers),
     }
 }
@@ -131,7 +131,7 @@ fn hex(text: &str) -> Option<Vec<u8>> {
 
 /// The first batch whose window had closed at or after a journal position: settled with the
 /// headers, whatever stands at that position is in or before that batch.
-pub fn settled_in(headers: &[BatchHeader], position: Position) -> Option<&BatchHeader> {
+pub fn find_settling(headers: &[BatchHeader], position: Position) -> Option<&BatchHeader> {
     let first = headers.iter().find(|header| position <= header.journal_position)?;
     // Of headers that begin later than the first batch, the first one's own begin is not known.
     let begins_here = first.number.0 == 1 || headers.first() != Some(first);

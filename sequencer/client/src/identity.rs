@@ -22,11 +22,18 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// The role stands in the certificate's organizational unit (`gateway`, `practitioner`, `wallet`,
 /// `operator`), the id in its common name; the client presents them and the node decides.
 pub struct Identity {
-    chain: Vec<CertificateDer<'static>>,
+    certificates: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
     roots: RootCertStore,
     role: Role,
     name: String,
+}
+
+/// What TLS takes of an identity.
+pub(crate) struct TlsParts {
+    pub(crate) certificates: Vec<CertificateDer<'static>>,
+    pub(crate) key: PrivateKeyDer<'static>,
+    pub(crate) roots: RootCertStore,
 }
 
 /// What a client pins of a deployment: signatures, receipts and requests are bound to it.
@@ -100,15 +107,15 @@ impl Identity {
     /// [`IdentityError`] that says what is missing.
     pub fn from_pem(ca: &[u8], cert: &[u8], key: &[u8]) -> Result<Identity, IdentityError> {
         let mut roots = RootCertStore::empty();
-        for authority in certificates("a certificate authority", ca)? {
+        for authority in read_certificates("a certificate authority", ca)? {
             roots.add(authority)?;
         }
-        let chain = certificates("a certificate", cert)?;
+        let certificates = read_certificates("a certificate", cert)?;
         let wrong = |source| IdentityError::Pem { what: "a private key", source };
         let key = PrivateKeyDer::from_pem_slice(key).map_err(wrong)?;
-        let own = chain.first().ok_or(IdentityError::Subject)?;
+        let own = certificates.first().ok_or(IdentityError::Subject)?;
         let (role, name) = subject::role_and_name(own).ok_or(IdentityError::Subject)?;
-        Ok(Identity { chain, key, roots, role, name })
+        Ok(Identity { certificates, key, roots, role, name })
     }
 
     /// What the certificate says its owner is.
@@ -126,18 +133,19 @@ impl Identity {
         Holder::new(self.role, &self.name)
     }
 
-    /// Certificate chain, key and roots for TLS.
-    pub(crate) fn for_tls(
-        &self,
-    ) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>, RootCertStore) {
-        (self.chain.clone(), self.key.clone_key(), self.roots.clone())
+    pub(crate) fn tls_parts(&self) -> TlsParts {
+        TlsParts {
+            certificates: self.certificates.clone(),
+            key: self.key.clone_key(),
+            roots: self.roots.clone(),
+        }
     }
 }
 
 impl Clone for Identity {
     fn clone(&self) -> Identity {
-        let (chain, key, roots) = self.for_tls();
-        Identity { chain, key, roots, role: self.role, name: self.name.clone() }
+        let TlsParts { certificates, key, roots } = self.tls_parts();
+        Identity { certificates, key, roots, role: self.role, name: self.name.clone() }
     }
 }
 
@@ -171,17 +179,17 @@ impl Deployment {
     /// [`IdentityError`] that names the field.
     pub fn from_json(json: &[u8]) -> Result<Deployment, IdentityError> {
         let file: DeploymentFile = serde_json::from_slice(json)?;
-        let contract = address("settlement", &file.settlement)?.0;
+        let contract = parse_address("settlement", &file.settlement)?.0;
         Ok(Deployment {
             scope: ChainScope { chain_id: file.chain_id, contract },
-            receipt_signer: address("receipt_signer", &file.receipt_signer)?,
+            receipt_signer: parse_address("receipt_signer", &file.receipt_signer)?,
             registrar: file.registrar.as_deref().map(Word::from_hex).transpose()?,
         })
     }
 }
 
 /// An address in hex, with or without `0x`.
-pub(crate) fn address(what: &'static str, text: &str) -> Result<Address, IdentityError> {
+pub(crate) fn parse_address(what: &'static str, text: &str) -> Result<Address, IdentityError> {
     let mut bytes = [0; 20];
     let digits = text.strip_prefix("0x").unwrap_or(text);
     hex::decode_to_slice(digits, &mut bytes).map_err(|_| IdentityError::Address { what })?;
@@ -193,7 +201,7 @@ fn read(path: &Path) -> Result<Vec<u8>, IdentityError> {
         .map_err(|source| IdentityError::File { path: path.to_owned(), source })
 }
 
-fn certificates(
+fn read_certificates(
     what: &'static str,
     pem: &[u8],
 ) -> Result<Vec<CertificateDer<'static>>, IdentityError> {

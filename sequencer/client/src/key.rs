@@ -167,16 +167,17 @@ impl Key {
 
     /// Of a patient: what opens all claims about them, past and to come.
     pub fn view_key(&self) -> Word {
-        self.derived("vitals wallet 2026 view key v1")
+        self.derive("vitals wallet 2026 view key v1")
     }
 
     /// Of a patient: what blinds the record's leaf.
     pub fn record_salt(&self) -> Word {
-        self.derived("vitals wallet 2026 record salt v1")
+        self.derive("vitals wallet 2026 record salt v1")
     }
 
-    fn derived(&self, context: &str) -> Word {
+    fn derive(&self, context: &str) -> Word {
         let full = Zeroizing::new(blake3::derive_key(context, self.secret.as_slice()));
+        // 31 bytes are below the field's modulus, so every value is a word and none needs a retry.
         let mut cut = [0; 31];
         cut.copy_from_slice(&full[..31]);
         Digest(cut).word()

@@ -23,7 +23,7 @@
 //! let stream = connection.open_stream(Lane::Live, Descriptor { key, period: None, epoch }).await?;
 //! let at = DeviceTime::from_millis(SystemClock.now());
 //! let sequence = stream.send(&[Reading::new(at, 72)]).await?;
-//! stream.acknowledged(sequence).await?; // durable, and a signed receipt says so
+//! stream.wait_for_receipt(sequence).await?; // durable, and a signed receipt says so
 //! connection.close().await;
 //! # Ok(())
 //! # }
@@ -40,10 +40,10 @@ pub mod party;
 pub mod preview;
 pub mod readings;
 mod receipts;
+pub mod rule_slot;
 mod spool;
 mod transport;
 mod wallet;
-pub mod when;
 
 pub use connection::{
     AccessOutcome, Applied, Connection, ConnectionConfig, ConnectionError, Counts, ReceiptListener,
@@ -53,5 +53,4 @@ pub use identity::{Deployment, Identity, IdentityError};
 pub use key::{Key, KeyError, KeyKind};
 pub use receipts::read_receipt;
 pub use spool::SpoolError;
-pub use transport::endpoint;
-pub use wallet::{Wallet, WalletError};
+pub use wallet::{Wallet, WalletError, date_back};

@@ -5,7 +5,7 @@
 //! sealed file is the one that the header names; every leaf list hashes to the header's roots; the
 //! record is a leaf under the header's root; every claim and operation is a leaf of its list, with
 //! the salt that the view key gives; the slot tags found say how many claims there are, and all are
-//! opened; every claim is judged again by the evaluator; and the operations turn the record before
+//! opened; every claim is asked of the evaluator again; and the operations turn the record before
 //! into the record after. That the roots are *proven* is what the auditor checked.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -29,8 +29,8 @@ use thiserror::Error;
 
 use crate::batches::BatchFiles;
 
-/// Slots of a chunk have numbers of a byte.
-const SLOTS_MAX: usize = 256;
+/// Patient slots of a chunk have numbers of a byte.
+const PATIENT_SLOTS_MAX: usize = 256;
 
 /// Whose log, in which deployment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,8 +59,8 @@ pub struct SeenClaim {
     pub claim: Claim,
     /// Whether it was proven covered; an excluded one was not.
     pub covered: bool,
-    /// The rule that covers it, or why none does, judged here.
-    pub judged: Result<RuleSlot, Uncovered>,
+    /// The rule that covers it, or why none does, by the evaluator here.
+    pub verdict: Result<RuleSlot, Uncovered>,
 }
 
 /// An operation on the record, as committed.
@@ -162,12 +162,12 @@ pub enum LogError {
     },
     /// A claim counts as covered, but no rule of the record covers it.
     #[error("expected a rule that covers the claim at position {}, found that {}", position.0,
-            refusal.sentence())]
+            uncovered.sentence())]
     NotCovered {
         /// Position of the claim.
         position: Position,
         /// What is missing.
-        refusal: Uncovered,
+        uncovered: Uncovered,
     },
     /// An operation's place does not exist or holds something else.
     #[error(
@@ -211,10 +211,12 @@ pub fn check(
     files: &BatchFiles,
     before: Before,
 ) -> Result<Seen, LogError> {
-    let public = check_public(header, &files.public)?;
-    let opening = open(viewer, header, &files.private)?;
-    let tagged = tagged_claims(viewer, header, &public.claims)?;
+    let batch = Batch { viewer, header, public: read_public(header, &files.public)? };
+    let opening = batch.open(&files.private)?;
+    let tagged = batch.find_tagged_claims()?;
     let Some(opening) = opening else {
+        // Nothing for this patient may also mean that the operator left the part out; the tags are
+        // in the proven leaves and tell the two apart.
         return match tagged.iter().find(|(_, claims)| !claims.is_empty()) {
             Some((chunk, claims)) => {
                 Err(LogError::Count { chunk: *chunk, expected: claims.len(), found: 0 })
@@ -222,35 +224,170 @@ pub fn check(
             None => Ok(Seen { claims: Vec::new(), operations: Vec::new(), after: before }),
         };
     };
-    check_record(viewer, header, &opening)?;
-    all_opened(&tagged, &opening.claims)?;
-    let claims = opening.claims.iter();
-    let claims = claims.map(|one| check_claim(viewer, header, &public, one, &opening.record));
+    // The record first: claims are held against it.
+    batch.check_record(&opening)?;
+    check_all_opened(&tagged, &opening.claims)?;
+    let claims = opening.claims.iter().map(|one| batch.check_claim(one, &opening.record));
     let claims = claims.collect::<Result<_, _>>()?;
     let operations = opening.operations.iter().enumerate();
-    let operations = operations.map(|one| check_operation(viewer, header, &public, one));
+    let operations = operations.map(|(index, one)| batch.check_operation(index, one));
     let operations = operations.collect::<Result<Vec<_>, _>>()?;
-    check_history(viewer, header, &operations, before, &opening.record)?;
-    let seen = |signed: SignedOperation, t_op| SeenOperation { operation: signed.operation, t_op };
-    let operations = operations.into_iter().map(|(signed, t_op)| seen(signed, t_op)).collect();
+    batch.check_history(&operations, before, &opening.record)?;
+    let seen = |one: Effective| SeenOperation { operation: one.signed.operation, t_op: one.t_op };
+    let operations = operations.into_iter().map(seen).collect();
     Ok(Seen { claims, operations, after: Before::Known(Some(Box::new(opening.record))) })
 }
 
+/// A batch as one patient sees it.
+struct Batch<'a> {
+    viewer: &'a Viewer,
+    header: &'a BatchHeader,
+    public: PublicFile,
+}
+
+/// A signed operation and when it took effect.
+struct Effective {
+    signed: SignedOperation,
+    t_op: Millis,
+}
+
+/// A leaf of a chunk, with its number through all chunks of the batch.
+struct Leaf {
+    committed: Word,
+    number: u64,
+}
+
+impl Batch<'_> {
+    fn open(&self, bytes: &[u8]) -> Result<Option<PatientOpening>, LogError> {
+        let Batch { viewer, header, .. } = self;
+        let (expected, found) = (header.ciphertext_length, bytes.len() as u64);
+        let hash: [u8; 32] = Keccak256::digest(bytes).into();
+        if expected != found || hash != header.ciphertext_hash {
+            return Err(LogError::Ciphertext { expected, found });
+        }
+        let private = PrivateFile::from_bytes(bytes).map_err(LogError::Private)?;
+        private.open(viewer.view_key, header.number, viewer.patient).map_err(LogError::Unseal)
+    }
+
+    fn check_record(&self, opening: &PatientOpening) -> Result<(), LogError> {
+        let Batch { viewer, header, .. } = self;
+        let own = opening.record.view_key == viewer.view_key && opening.patient == viewer.patient;
+        if !own || opening.batch != header.number {
+            return Err(LogError::Patient);
+        }
+        let path = opening.path.map(|children| children.map(|word| field::from_word(&word)));
+        let (root, leaf) = (field::from_word(&header.root_out), record::leaf(&opening.record));
+        let there = tree::verify_path(root, leaf, viewer.patient.get(), &path);
+        if there { Ok(()) } else { Err(LogError::Record) }
+    }
+
+    /// Leaves of each chunk that the patient's tags commit to claims at.
+    fn find_tagged_claims(&self) -> Result<BTreeMap<usize, BTreeSet<u32>>, LogError> {
+        let (key_version, batch) = (self.header.key_version, self.header.number);
+        let domain = scope::domain(self.viewer.scope, Circuit::C2, key_version, batch);
+        let claims = |(index, chunk): (usize, &ClaimsChunk)| {
+            let tagged = find_tagged(self.viewer, domain, &chunk.leaves);
+            tagged.map(|claims| (index, claims)).ok_or(LogError::Tags { chunk: index })
+        };
+        self.public.claims.iter().enumerate().map(claims).collect()
+    }
+
+    fn check_claim(&self, opening: &ClaimOpening, record: &Record) -> Result<SeenClaim, LogError> {
+        let ClaimOpening { chunk, leaf, covered, claim, salt } = opening;
+        let position = claim.position;
+        let lists = self.public.claims.iter().map(|chunk| chunk.leaves.as_slice());
+        let Leaf { committed, number } =
+            find_leaf(lists, *chunk, *leaf).ok_or(LogError::ClaimLeaf { position })?;
+        // The leaf below is made with the expected salt. Asked first, so that the error says which
+        // of the two is wrong.
+        let expected = claim::salt(&self.viewer.view_key, self.header.number, number);
+        if field::from_word(salt) != expected {
+            return Err(LogError::ClaimSalt { position });
+        }
+        let found = claim::leaf(claim, *covered, expected);
+        if claim.patient != self.viewer.patient || field::to_word(&found) != committed {
+            return Err(LogError::ClaimLeaf { position });
+        }
+        // The proof says so too: asked here, the answer needs no trust in the proving keys.
+        let verdict = c2::covers(Some(record), claim);
+        if let (true, Err(uncovered)) = (*covered, verdict) {
+            return Err(LogError::NotCovered { position, uncovered });
+        }
+        Ok(SeenClaim { claim: claim.clone(), covered: *covered, verdict })
+    }
+
+    fn check_operation(
+        &self,
+        index: usize,
+        opening: &OperationOpening,
+    ) -> Result<Effective, LogError> {
+        let Batch { viewer, header, public } = self;
+        let OperationOpening { chunk, row, t_op, signed, salt } = opening;
+        let signed = SignedOperation::from_bytes(signed);
+        let signed = signed.map_err(|_| LogError::Operation { index })?;
+        if signed.operation.patient != viewer.patient {
+            return Err(LogError::Operation { index });
+        }
+        let lists = public.operations.iter().map(|chunk| chunk.leaves.as_slice());
+        let Leaf { committed, number } =
+            find_leaf(lists, *chunk, *row).ok_or(LogError::OperationLeaf { index })?;
+        let row = u32::try_from(number).map_err(|_| LogError::OperationLeaf { index })?;
+        let expected = operation::salt(&viewer.view_key, header.number, row);
+        let message = operation::message(scope::sig_domain(viewer.scope), &signed.operation);
+        let found = field::to_word(&operation::leaf(message, *t_op, expected));
+        if field::from_word(salt) != expected || found != committed {
+            return Err(LogError::OperationLeaf { index });
+        }
+        Ok(Effective { signed, t_op: *t_op })
+    }
+
+    /// The operations in order turn the record before into the record after, each under every
+    /// rule. Operations have no tags that count them; a withheld one shows here.
+    fn check_history(
+        &self,
+        operations: &[Effective],
+        before: Before,
+        after: &Record,
+    ) -> Result<(), LogError> {
+        let Before::Known(before) = before else {
+            return Ok(());
+        };
+        let sig_domain = scope::sig_domain(self.viewer.scope);
+        let (t0, t1) = (self.header.window.t0(), Some(self.header.window.t1()));
+        let (mut record, mut last_time) = (before.map(|record| *record), t0);
+        for (index, Effective { signed, t_op }) in operations.iter().enumerate() {
+            let key_hash = record.as_ref().map(|record| field::from_word(&record.key_hash));
+            // An enrolment is the registrar's to sign, whom the proof knows; all else the key's.
+            let by_key = key_hash.is_none_or(|hash| signed.signer.hash() == hash);
+            if !by_key || !signed.verify(sig_domain) {
+                return Err(LogError::Signature { index });
+            }
+            let registrar_key_hash = signed.signer.hash();
+            let context =
+                Context { sig_domain, registrar_key_hash, t0, last_time, t_op: *t_op, t1 };
+            let next = c1::effect(record.as_ref(), &signed.operation, &context);
+            record = Some(next.map_err(|_| LogError::History)?);
+            last_time = *t_op;
+        }
+        if record.as_ref() == Some(after) { Ok(()) } else { Err(LogError::History) }
+    }
+}
+
 /// The public file, if its leaves hash to the header's roots.
-fn check_public(header: &BatchHeader, bytes: &[u8]) -> Result<PublicFile, LogError> {
+fn read_public(header: &BatchHeader, bytes: &[u8]) -> Result<PublicFile, LogError> {
     let public = PublicFile::from_bytes(bytes).map_err(LogError::Public)?;
     if public.header.to_bytes() != header.to_bytes() {
         return Err(LogError::Header);
     }
     let claims = public.claims.iter().map(|chunk| (chunk.leaves.as_slice(), chunk.claims_root));
-    let roots = chunk_roots(Domain::ClaimsNode, claims);
+    let roots = check_chunk_roots(Domain::ClaimsNode, claims);
     let roots = roots.map_err(|chunk| LogError::ClaimsRoot { chunk: Some(chunk) })?;
     if scope::chunk_roots(&roots) != header.claims_root {
         return Err(LogError::ClaimsRoot { chunk: None });
     }
     let operations = public.operations.iter();
     let operations = operations.map(|chunk| (chunk.leaves.as_slice(), chunk.operations_root));
-    let roots = chunk_roots(Domain::OperationsNode, operations);
+    let roots = check_chunk_roots(Domain::OperationsNode, operations);
     let roots = roots.map_err(|chunk| LogError::OperationsRoot { chunk: Some(chunk) })?;
     if scope::chunk_roots(&roots) != header.operations_root {
         return Err(LogError::OperationsRoot { chunk: None });
@@ -259,7 +396,7 @@ fn check_public(header: &BatchHeader, bytes: &[u8]) -> Result<PublicFile, LogErr
 }
 
 /// The chunks' roots; the index of the first chunk whose leaves have another.
-fn chunk_roots<'a>(
+fn check_chunk_roots<'a>(
     node: Domain,
     chunks: impl Iterator<Item = (&'a [Word], Word)>,
 ) -> Result<Vec<Fr>, usize> {
@@ -272,53 +409,9 @@ fn chunk_roots<'a>(
     chunks.enumerate().map(root).collect()
 }
 
-fn open(
-    viewer: &Viewer,
-    header: &BatchHeader,
-    bytes: &[u8],
-) -> Result<Option<PatientOpening>, LogError> {
-    let (expected, found) = (header.ciphertext_length, bytes.len() as u64);
-    let hash: [u8; 32] = Keccak256::digest(bytes).into();
-    if expected != found || hash != header.ciphertext_hash {
-        return Err(LogError::Ciphertext { expected, found });
-    }
-    let private = PrivateFile::from_bytes(bytes).map_err(LogError::Private)?;
-    private.open(viewer.view_key, header.number, viewer.patient).map_err(LogError::Unseal)
-}
-
-fn check_record(
-    viewer: &Viewer,
-    header: &BatchHeader,
-    opening: &PatientOpening,
-) -> Result<(), LogError> {
-    let own = opening.record.view_key == viewer.view_key && opening.patient == viewer.patient;
-    if !own || opening.batch != header.number {
-        return Err(LogError::Patient);
-    }
-    let path = opening.path.map(|children| children.map(|word| field::from_word(&word)));
-    let (root, leaf) = (field::from_word(&header.root_out), record::leaf(&opening.record));
-    let there = tree::verify_path(root, leaf, viewer.patient.get(), &path);
-    if there { Ok(()) } else { Err(LogError::Record) }
-}
-
-/// Leaves of each chunk that the patient's tags commit to claims at.
-fn tagged_claims(
-    viewer: &Viewer,
-    header: &BatchHeader,
-    chunks: &[ClaimsChunk],
-) -> Result<BTreeMap<usize, BTreeSet<u32>>, LogError> {
-    let (key_version, batch) = (header.key_version, header.number);
-    let domain = scope::domain(viewer.scope, Circuit::C2, key_version, batch);
-    let claims = |(index, chunk): (usize, &ClaimsChunk)| {
-        let tagged = tagged_in(viewer, domain, &chunk.leaves);
-        tagged.map(|claims| (index, claims)).ok_or(LogError::Tags { chunk: index })
-    };
-    chunks.iter().enumerate().map(claims).collect()
-}
-
-/// Slot `s` ends with its tag, so with slots of `d` leaves it stands at `s d + d - 1`. Which `d`
+/// Patient slot `s` ends with its tag, so with slots of `d` leaves it stands at `s d + d - 1`. Which `d`
 /// the shape has is not needed: every tag found says it, and all must say the same.
-fn tagged_in(viewer: &Viewer, domain: Fr, leaves: &[Word]) -> Option<BTreeSet<u32>> {
+fn find_tagged(viewer: &Viewer, domain: Fr, leaves: &[Word]) -> Option<BTreeSet<u32>> {
     let places: HashMap<Word, usize> = leaves
         .iter()
         .enumerate()
@@ -326,7 +419,7 @@ fn tagged_in(viewer: &Viewer, domain: Fr, leaves: &[Word]) -> Option<BTreeSet<u3
         .map(|(i, l)| (*l, i))
         .collect();
     let (mut claims, mut width) = (BTreeSet::new(), None);
-    for slot in 0..SLOTS_MAX.min(leaves.len()) {
+    for slot in 0..PATIENT_SLOTS_MAX.min(leaves.len()) {
         // A slot with `count` claims has at least `count + 1` leaves, and so have those before it.
         for count in (1..).take_while(|count| (slot + 1) * (count + 1) <= leaves.len()) {
             let place =
@@ -348,7 +441,7 @@ fn tagged_in(viewer: &Viewer, domain: Fr, leaves: &[Word]) -> Option<BTreeSet<u3
 }
 
 /// Exactly the claims that the tags commit to are opened, each once.
-fn all_opened(
+fn check_all_opened(
     tagged: &BTreeMap<usize, BTreeSet<u32>>,
     opened: &[ClaimOpening],
 ) -> Result<(), LogError> {
@@ -361,6 +454,7 @@ fn all_opened(
         let expected = tagged.get(&chunk).cloned().unwrap_or_default();
         let leaves = found.remove(&chunk).unwrap_or_default();
         let set: BTreeSet<_> = leaves.iter().copied().collect();
+        // A claim opened twice would hide that another one is withheld.
         if set != expected || set.len() != leaves.len() {
             let found = set.intersection(&expected).count();
             return Err(LogError::Count { chunk, expected: expected.len(), found });
@@ -369,102 +463,17 @@ fn all_opened(
     Ok(())
 }
 
-fn check_claim(
-    viewer: &Viewer,
-    header: &BatchHeader,
-    public: &PublicFile,
-    opening: &ClaimOpening,
-    record: &Record,
-) -> Result<SeenClaim, LogError> {
-    let ClaimOpening { chunk, leaf, covered, claim, salt } = opening;
-    let position = claim.position;
-    let lists = public.claims.iter().map(|chunk| chunk.leaves.as_slice());
-    let (committed, number) =
-        place(lists, *chunk, *leaf).ok_or(LogError::ClaimLeaf { position })?;
-    let expected = claim::salt(&viewer.view_key, header.number, number);
-    if field::from_word(salt) != expected {
-        return Err(LogError::ClaimSalt { position });
-    }
-    let found = claim::leaf(claim, *covered, expected);
-    if claim.patient != viewer.patient || field::to_word(&found) != committed {
-        return Err(LogError::ClaimLeaf { position });
-    }
-    let judged = c2::covers(Some(record), claim);
-    if let (true, Err(refusal)) = (*covered, judged) {
-        return Err(LogError::NotCovered { position, refusal });
-    }
-    Ok(SeenClaim { claim: claim.clone(), covered: *covered, judged })
-}
-
-fn check_operation(
-    viewer: &Viewer,
-    header: &BatchHeader,
-    public: &PublicFile,
-    (index, opening): (usize, &OperationOpening),
-) -> Result<(SignedOperation, Millis), LogError> {
-    let OperationOpening { chunk, row, t_op, signed, salt } = opening;
-    let signed = SignedOperation::from_bytes(signed).map_err(|_| LogError::Operation { index })?;
-    if signed.operation.patient != viewer.patient {
-        return Err(LogError::Operation { index });
-    }
-    let lists = public.operations.iter().map(|chunk| chunk.leaves.as_slice());
-    let (committed, number) =
-        place(lists, *chunk, *row).ok_or(LogError::OperationLeaf { index })?;
-    let row = u32::try_from(number).map_err(|_| LogError::OperationLeaf { index })?;
-    let expected = operation::salt(&viewer.view_key, header.number, row);
-    let message = operation::message(scope::sig_domain(viewer.scope), &signed.operation);
-    let found = field::to_word(&operation::leaf(message, *t_op, expected));
-    if field::from_word(salt) != expected || found != committed {
-        return Err(LogError::OperationLeaf { index });
-    }
-    Ok((signed, *t_op))
-}
-
-/// A leaf of a chunk, and its number through all chunks of the batch.
-fn place<'a>(
-    lists: impl Iterator<Item = &'a [Word]>,
-    chunk: u32,
-    leaf: u32,
-) -> Option<(Word, u64)> {
+/// The leaf at a place of a chunk.
+fn find_leaf<'a>(lists: impl Iterator<Item = &'a [Word]>, chunk: u32, leaf: u32) -> Option<Leaf> {
     let mut before = 0;
     for (index, leaves) in lists.enumerate() {
         if index == chunk as usize {
-            let committed = leaves.get(leaf as usize)?;
-            return Some((*committed, before + u64::from(leaf)));
+            let committed = *leaves.get(leaf as usize)?;
+            return Some(Leaf { committed, number: before + u64::from(leaf) });
         }
         before += leaves.len() as u64;
     }
     None
-}
-
-/// The operations in order turn the record before into the record after, each under every rule.
-fn check_history(
-    viewer: &Viewer,
-    header: &BatchHeader,
-    operations: &[(SignedOperation, Millis)],
-    before: Before,
-    after: &Record,
-) -> Result<(), LogError> {
-    let Before::Known(before) = before else {
-        return Ok(());
-    };
-    let sig_domain = scope::sig_domain(viewer.scope);
-    let (t0, t1) = (header.window.t0(), Some(header.window.t1()));
-    let (mut record, mut last_time) = (before.map(|record| *record), t0);
-    for (index, (signed, t_op)) in operations.iter().enumerate() {
-        let key_hash = record.as_ref().map(|record| field::from_word(&record.key_hash));
-        // An enrolment is the registrar's to sign, whom the proof knows; anything else the key's.
-        let by_key = key_hash.is_none_or(|hash| signed.signer.hash() == hash);
-        if !by_key || !signed.verify(sig_domain) {
-            return Err(LogError::Signature { index });
-        }
-        let registrar_key_hash = signed.signer.hash();
-        let context = Context { sig_domain, registrar_key_hash, t0, last_time, t_op: *t_op, t1 };
-        let next = c1::effect(record.as_ref(), &signed.operation, &context);
-        record = Some(next.map_err(|_| LogError::History)?);
-        last_time = *t_op;
-    }
-    if record.as_ref() == Some(after) { Ok(()) } else { Err(LogError::History) }
 }
 
 /// What is known before the first of some headers: nothing stands before the first batch.

@@ -32,9 +32,11 @@ const NAMES_MAX: usize = 1024;
 impl Names {
     /// Remembers the name of a party.
     pub fn learn(&mut self, text: &str, party: &Party) {
+        // Anybody has no word, and needs no name.
         if let Party::Named(word) = party {
             self.0.insert(*word, text.to_owned());
         }
+        // Which one goes hardly matters: words are hashes, so the smallest is any of them.
         while self.0.len() > NAMES_MAX {
             self.0.pop_first();
         }
@@ -46,6 +48,7 @@ impl Names {
             Party::Any => "anybody".to_owned(),
             Party::Named(word) => match self.0.get(word) {
                 Some(text) => text.replacen(':', " ", 1),
+                // Enough of the word to see that two are the same; all of it says nothing more.
                 None => format!("somebody unnamed ({}..)", &word.to_hex()[..10]),
             },
         }
@@ -76,6 +79,7 @@ pub fn actor(text: &str) -> Result<Party, PartyError> {
 /// # Errors
 /// [`PartyError`] that says which forms are read.
 pub fn source(text: &str) -> Result<Party, PartyError> {
+    // A claim names the device as its source: a rule about a person as source would never match.
     match text.split_once(':') {
         None if text == "any" => Ok(Party::Any),
         Some(("device", _)) => actor(text),

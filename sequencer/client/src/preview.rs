@@ -1,5 +1,6 @@
 //! What a rule means, in words, and what a record would answer: shown before anybody signs.
 
+use model::calendar::Utc;
 use model::{
     Action, Categories, Category, Claim, ClaimKind, ClaimKinds, Digest, Interval, Label, Labels,
     Millis, Operation, Party, PatientIndex, Position, Purpose, Purposes, Record, Rule, RuleSlot,
@@ -8,12 +9,12 @@ use model::{
 use statement::c2;
 
 use crate::party::Names;
-use crate::when::Utc;
+use crate::rule_slot;
 
 /// What somebody might want to do, to be asked of a record: "would Dr X see my SpO2 now?"
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Question {
-    /// Who: an individual, organisation or group.
+    /// Who: an individual, organisation, care team or device.
     pub actor: Party,
     /// Of which device; any asks for the data of all.
     pub source: Party,
@@ -44,10 +45,12 @@ impl Question {
     /// The actor stands in the individual's place: rules match it there, wherever it belongs.
     fn claim(&self) -> Claim {
         let individual = match self.actor {
+            // "Would anybody ...": only a rule that names anybody covers somebody unknown.
             Party::Any => NOBODY,
             Party::Named(word) => word,
         };
         Claim {
+            // Whose record is asked is not part of what rules cover.
             patient: PatientIndex::new(0).expect("0 is below 2^24"),
             kind: self.kind,
             individual,
@@ -65,39 +68,9 @@ impl Question {
     }
 }
 
-/// A slot as people write it: `permit:0`, `deny:3`, `policy:1`.
-pub fn slot_name(slot: RuleSlot) -> String {
-    match slot {
-        RuleSlot::Permit(n) => format!("permit:{n}"),
-        RuleSlot::Deny(n) => format!("deny:{n}"),
-        RuleSlot::Policy(n) => format!("policy:{n}"),
-    }
-}
-
-/// Reads [`slot_name`].
-pub fn slot_from_name(text: &str) -> Option<RuleSlot> {
-    let (group, number) = text.split_once(':')?;
-    let number = number.parse().ok()?;
-    let slot = match group {
-        "permit" => RuleSlot::Permit(number),
-        "deny" => RuleSlot::Deny(number),
-        "policy" => RuleSlot::Policy(number),
-        _ => return None,
-    };
-    // A number beyond its group would spill into the next one, or beyond the last.
-    let first = [RuleSlot::Permit(0), RuleSlot::Deny(0), RuleSlot::Policy(0)];
-    let number =
-        first.iter().find(|first| same_group(**first, slot))?.number().checked_add(number)?;
-    (RuleSlot::from_number(number) == Ok(slot)).then_some(slot)
-}
-
-fn same_group(a: RuleSlot, b: RuleSlot) -> bool {
-    std::mem::discriminant(&a) == std::mem::discriminant(&b)
-}
-
 /// What a rule in a slot says, in one sentence without a full stop.
 pub fn rule_sentence(slot: RuleSlot, rule: &Rule, names: &Names) -> String {
-    let (who, verbs) = (names.of(&rule.actor), kinds(rule.kinds));
+    let (who, verbs) = (names.of(&rule.actor), verbs(rule.kinds));
     let head = match slot {
         RuleSlot::Permit(_) => format!("permits {who} to {verbs}"),
         RuleSlot::Deny(_) => format!("forbids {who} to {verbs}"),
@@ -108,30 +81,25 @@ pub fn rule_sentence(slot: RuleSlot, rule: &Rule, names: &Names) -> String {
         source => format!(" of {}", names.of(&source)),
     };
     let (what, why) = (categories(rule.categories), purposes(rule.purposes));
-    let labels = match rule.labels == Labels::ALL {
-        true => String::new(),
-        false => format!(
-            ", labelled {}",
-            list(Label::ALL, rule.labels, Labels::contains, Label::only, Label::name)
-        ),
-    };
-    let (when, data) = (window(&rule.access), measured(&rule.data));
-    format!("{head} {what}{source} for {why}{labels}, {when}{data}")
+    let labels = labels(rule.labels);
+    let (access, data) = (access_period(&rule.access), data_period(&rule.data));
+    format!("{head} {what}{source} for {why}{labels}, {access}{data}")
 }
 
 /// What an operation would do, in one sentence without a full stop.
 pub fn operation_sentence(operation: &Operation, names: &Names) -> String {
     match &operation.action {
+        // Neither keys nor salt: a person cannot compare them, and the salt is secret.
         Action::Enrol { .. } => format!(
             "makes record {}, which permits nothing until its key signs a rule",
             operation.patient.get()
         ),
         Action::Write { slot, rule } => {
-            format!("writes {}: {}", slot_name(*slot), rule_sentence(*slot, rule, names))
+            format!("writes {}: {}", rule_slot::name(*slot), rule_sentence(*slot, rule, names))
         }
         Action::Revoke { slot, rule } => format!(
             "ends {} as soon as the node has it: it no longer {}",
-            slot_name(*slot),
+            rule_slot::name(*slot),
             rule_sentence(*slot, rule, names)
         ),
         Action::Stop => "closes the whole record: from then on nobody may read or collect \
@@ -148,16 +116,18 @@ pub fn answer_sentence(
 ) -> String {
     let who = names.of(&question.actor);
     let (what, why) = (question.category.name(), question.purpose.name());
-    let verb = kinds(question.kind.only());
+    let verb = verbs(question.kind.only());
     match answer {
-        Ok(slot) => format!("yes, {who} could {verb} {what} for {why}, under {}", slot_name(slot)),
-        Err(refusal) => {
-            format!("no, {who} could not {verb} {what} for {why}: {}", refusal.sentence())
+        Ok(slot) => {
+            format!("yes, {who} could {verb} {what} for {why}, under {}", rule_slot::name(slot))
+        }
+        Err(uncovered) => {
+            format!("no, {who} could not {verb} {what} for {why}: {}", uncovered.sentence())
         }
     }
 }
 
-fn kinds(kinds: ClaimKinds) -> String {
+fn verbs(kinds: ClaimKinds) -> String {
     let verb = |kind: &&ClaimKind| match kind {
         ClaimKind::Access => "read",
         ClaimKind::Collect => "collect",
@@ -168,32 +138,38 @@ fn kinds(kinds: ClaimKinds) -> String {
 }
 
 fn categories(categories: Categories) -> String {
-    match categories {
-        Categories::ALL => "every category".to_owned(),
-        some => list(Category::ALL, some, Categories::contains, Category::only, Category::name),
+    if categories == Categories::ALL {
+        return "every category".to_owned();
     }
+    let members = Category::ALL.iter().filter(|one| categories.contains(one.only()));
+    list(members.map(|one| one.name()))
 }
 
 fn purposes(purposes: Purposes) -> String {
-    match purposes {
-        Purposes::ALL => "every purpose".to_owned(),
-        some => list(Purpose::ALL, some, Purposes::contains, Purpose::only, Purpose::name),
+    if purposes == Purposes::ALL {
+        return "every purpose".to_owned();
     }
+    let members = Purpose::ALL.iter().filter(|one| purposes.contains(one.only()));
+    list(members.map(|one| one.name()))
 }
 
-fn list<T: Copy, S: Copy>(
-    all: &[T],
-    set: S,
-    contains: fn(S, S) -> bool,
-    only: fn(T) -> S,
-    name: fn(T) -> &'static str,
-) -> String {
-    let members = all.iter().filter(|one| contains(set, only(**one)));
-    let names: Vec<_> = members.map(|one| name(*one)).collect();
+fn labels(labels: Labels) -> String {
+    // Most rules are about data of every label: then the sentence is shorter without them.
+    if labels == Labels::ALL {
+        return String::new();
+    }
+    let members = Label::ALL.iter().filter(|one| labels.contains(one.only()));
+    format!(", labelled {}", list(members.map(|one| one.name())))
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<_> = names.collect();
+    // A mask may hold only bits without a name yet; to leave the place empty would read as "all".
     if names.is_empty() { "nothing that has a name".to_owned() } else { names.join(", ") }
 }
 
-fn window(access: &Interval) -> String {
+fn access_period(access: &Interval) -> String {
+    // A rule that was revoked before it began keeps its begin, so its end lies before it.
     if access.until <= access.from {
         return "never (it ended before it began)".to_owned();
     }
@@ -204,7 +180,7 @@ fn window(access: &Interval) -> String {
     format!("from {} {until}", Utc(access.from))
 }
 
-fn measured(data: &Interval) -> String {
+fn data_period(data: &Interval) -> String {
     match (data.from, data.until) {
         (Millis::UNBOUNDED_PAST, Millis::UNBOUNDED_FUTURE) => String::new(),
         (from, Millis::UNBOUNDED_FUTURE) => format!(", measured from {} on", Utc(from)),
@@ -297,16 +273,5 @@ mod tests {
         assert!(ask(&record, "practitioner:dr-001", Category::Glucose).starts_with("no"));
         record.rules[8] = Some(Rule { kinds: ClaimKinds::ALL, ..rule("any") });
         assert!(ask(&record, "practitioner:dr-001", Category::Spo2).ends_with("a deny applies"));
-    }
-
-    #[test]
-    fn slots_have_names_and_none_spills_into_the_next_group() {
-        for number in 0..RuleSlot::COUNT as u8 {
-            let slot = RuleSlot::from_number(number).unwrap();
-            assert_eq!(slot_from_name(&slot_name(slot)), Some(slot));
-        }
-        for bad in ["permit:8", "deny:4", "policy:2", "permit", "permit:-1", "rule:0", "deny:255"] {
-            assert_eq!(slot_from_name(bad), None, "{bad}");
-        }
     }
 }

@@ -5,7 +5,7 @@
 //! signal's decimals, or `off` while the sensor is off. Empty lines, lines that begin with `#`, and
 //! one first line `time,value` or `value` are passed over.
 
-use model::{Millis, Signal};
+use model::{Millis, Signal, calendar};
 use thiserror::Error;
 use wire::{DeviceTime, Reading};
 
@@ -105,7 +105,7 @@ impl Lines {
                 let fields = text.split_once(',').filter(|(_, value)| !value.contains(','));
                 let expected = "time,value (or give a rate, and only values)";
                 let (time, value) = fields.ok_or(LineError::Fields { line, expected })?;
-                (self.time(time.trim())?, value.trim())
+                (self.parse_time(time.trim())?, value.trim())
             }
             Timing::Rate { .. } if text.contains(',') => {
                 return Err(LineError::Fields {
@@ -113,14 +113,14 @@ impl Lines {
                     expected: "only a value, since a rate is given",
                 });
             }
-            Timing::Rate { start, per_1000_s } => (self.at(start, per_1000_s)?, text),
+            Timing::Rate { start, per_1000_s } => (self.place(start, per_1000_s)?, text),
         };
         self.readings += 1;
         if value == "off" {
             return Ok(Some(Reading::sensor_off(at)));
         }
         let Signal { unit, decimals, min, max, .. } = *self.signal;
-        let value = scaled(value, decimals).ok_or(LineError::Value { line, unit, decimals })?;
+        let value = to_integer(value, decimals).ok_or(LineError::Value { line, unit, decimals })?;
         if !(i64::from(min)..=i64::from(max)).contains(&value) {
             return Err(LineError::Range { line });
         }
@@ -128,17 +128,19 @@ impl Lines {
         Ok(Some(Reading::new(at, value as i32)))
     }
 
-    fn time(&self, text: &str) -> Result<DeviceTime, LineError> {
+    fn parse_time(&self, text: &str) -> Result<DeviceTime, LineError> {
         let wrong = LineError::Time { line: self.line };
+        // A recording must mean the same whenever it is read, and a slow pipe would shift it.
         if text == "now" {
             return Err(wrong);
         }
-        let at = crate::when::parse(text, Millis::UNBOUNDED_PAST).map_err(|_| wrong)?;
+        let at = calendar::parse_time(text, Millis::UNBOUNDED_PAST).map_err(|_| wrong)?;
         Ok(DeviceTime::from_millis(at))
     }
 
     /// `start` plus as many periods as there were readings, floored to microseconds.
-    fn at(&self, start: Millis, per_1000_s: u64) -> Result<DeviceTime, LineError> {
+    fn place(&self, start: Millis, per_1000_s: u64) -> Result<DeviceTime, LineError> {
+        // From the start each time: adding a rounded period would drift by seconds a day.
         let after = u128::from(self.readings) * 1_000_000_000 / u128::from(per_1000_s.max(1));
         let micros = DeviceTime::from_millis(start).micros();
         let micros = u64::try_from(after).ok().and_then(|after| micros.checked_add(after));
@@ -146,8 +148,21 @@ impl Lines {
     }
 }
 
-/// A decimal number times 10^decimals, exactly; `None` for anything else.
-fn scaled(text: &str, decimals: u8) -> Option<i64> {
+/// An integer times 10^-decimals, in digits: how a reading's value is written in its signal's unit.
+pub fn to_decimal(value: i32, decimals: u8) -> String {
+    let (sign, digits) = (if value < 0 { "-" } else { "" }, value.unsigned_abs().to_string());
+    let decimals = usize::from(decimals);
+    if decimals == 0 {
+        return format!("{sign}{digits}");
+    }
+    let digits = format!("{digits:0>width$}", width = decimals + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - decimals);
+    format!("{sign}{whole}.{fraction}")
+}
+
+/// A decimal number times 10^decimals; `None` for anything else. By digits, because a float would
+/// round some values of some signals.
+fn to_integer(text: &str, decimals: u8) -> Option<i64> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),
         None => (false, text),
@@ -189,6 +204,14 @@ mod tests {
         assert_eq!(written, Ok(Some(Reading::new(at, 975))));
         assert_eq!(lines.read("1777624200250,97"), Ok(Some(Reading::new(at, 970))));
         assert_eq!(lines.read("1777624200250,off"), Ok(Some(Reading::sensor_off(at))));
+    }
+
+    #[test]
+    fn values_are_written_in_their_unit_and_read_back() {
+        for (value, decimals, text) in [(975, 1, "97.5"), (-5, 2, "-0.05"), (72, 0, "72")] {
+            assert_eq!(to_decimal(value, decimals), text);
+            assert_eq!(to_integer(text, decimals), Some(i64::from(value)));
+        }
     }
 
     #[test]

@@ -58,10 +58,18 @@ pub enum SpoolError {
 pub(crate) struct Spool {
     path: PathBuf,
     file: File,
-    epoch: EpochNumber,
-    receipted: Sequence,
-    frames: Vec<Frame>,
+    kept: Kept,
+    /// Length of the file.
     bytes: u64,
+}
+
+/// What a file says.
+#[derive(Debug)]
+struct Kept {
+    epoch: EpochNumber,
+    last_receipted: Sequence,
+    /// Those above it, in order.
+    frames: Vec<Frame>,
 }
 
 impl Spool {
@@ -94,50 +102,49 @@ impl Spool {
         let path = Spool::path(folder, key);
         let wrong = |source| SpoolError::File { path: path.clone(), source };
         std::fs::create_dir_all(folder).map_err(wrong)?;
-        let fresh = Kept { epoch, receipted: Sequence(0), frames: Vec::new() };
-        let kept = if path.exists() { read(&path)? } else { fresh };
-        let kept = match kept.epoch == epoch {
-            true => kept,
-            false if kept.frames.is_empty() => {
-                Kept { epoch, receipted: Sequence(0), frames: Vec::new() }
-            }
-            false => {
+        let mut kept = if path.exists() { read(&path)? } else { Kept::new(epoch) };
+        if kept.epoch != epoch {
+            // A new epoch counts from 1 again: frames of the old one would lose their place in it.
+            if !kept.frames.is_empty() {
                 let (expected, found) = (kept.epoch.0, epoch.0);
                 return Err(SpoolError::Epoch { expected, found });
             }
-        };
-        let Kept { epoch, receipted, frames } = kept;
-        let bytes = rewrite(&path, epoch, receipted, &frames).map_err(wrong)?;
+            kept = Kept::new(epoch);
+        }
+        // Written anew before anything is appended: behind a torn record nothing would be read.
+        let bytes = kept.rewrite(&path).map_err(wrong)?;
         let file = crate::file::append(&path).map_err(wrong)?;
-        Ok(Spool { path, file, epoch, receipted, frames, bytes })
+        Ok(Spool { path, file, kept, bytes })
     }
 
     /// Last sequence with a receipt.
-    pub(crate) fn receipted(&self) -> Sequence {
-        self.receipted
+    pub(crate) fn last_receipted(&self) -> Sequence {
+        self.kept.last_receipted
     }
 
     /// Frames without a receipt.
     pub(crate) fn frames(&self) -> &[Frame] {
-        &self.frames
+        &self.kept.frames
     }
 
     /// Writes and syncs a frame: only then may it be sent.
     pub(crate) fn store(&mut self, frame: &Frame) -> Result<(), SpoolError> {
-        let record = record(FRAME, frame.as_bytes());
-        self.frames.push(frame.clone());
+        let record = encode_record(FRAME, frame.as_bytes());
+        self.kept.frames.push(frame.clone());
         self.bytes += record.len() as u64;
+        // One write, so that a crash tears at most this record.
         let written = self.file.write_all(&record).and_then(|()| self.file.sync_data());
         written.map_err(|source| self.wrong(source))
     }
 
     /// Forgets frames up to `last`. Not synced: forgetting late costs one frame sent again.
-    pub(crate) fn receipted_up_to(&mut self, last: Sequence) -> Result<(), SpoolError> {
-        self.receipted = last;
-        self.frames.retain(|frame| frame.sequence() > last);
-        let record = record(RECEIPTED, &last.0.to_be_bytes());
+    pub(crate) fn forget_up_to(&mut self, last: Sequence) -> Result<(), SpoolError> {
+        self.kept.last_receipted = last;
+        self.kept.frames.retain(|frame| frame.sequence() > last);
+        let record = encode_record(RECEIPTED, &last.0.to_be_bytes());
         self.bytes += record.len() as u64;
-        let needed: usize = self.frames.iter().map(|frame| frame.as_bytes().len()).sum();
+        let needed: usize = self.kept.frames.iter().map(|frame| frame.as_bytes().len()).sum();
+        // Twice what is needed, so that rewriting costs at most as much as appending did.
         let outcome = if self.bytes > SLACK_BYTES + 2 * needed as u64 {
             self.shrink()
         } else {
@@ -147,7 +154,8 @@ impl Spool {
     }
 
     fn shrink(&mut self) -> io::Result<()> {
-        self.bytes = rewrite(&self.path, self.epoch, self.receipted, &self.frames)?;
+        self.bytes = self.kept.rewrite(&self.path)?;
+        // The old handle still points to the file that was replaced.
         self.file = crate::file::append(&self.path)?;
         Ok(())
     }
@@ -157,49 +165,66 @@ impl Spool {
     }
 }
 
-struct Kept {
-    epoch: EpochNumber,
-    receipted: Sequence,
-    frames: Vec<Frame>,
-}
-
 /// Largest file read: what may be held, twice, and the slack.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
 fn read(path: &Path) -> Result<Kept, SpoolError> {
     let file = |source| SpoolError::File { path: path.to_owned(), source };
     let bytes = crate::file::read(path, FILE_BYTES_MAX).map_err(file)?;
-    kept(&bytes.into()).ok_or_else(|| SpoolError::Format { path: path.to_owned() })
+    Kept::from_bytes(bytes.into()).ok_or_else(|| SpoolError::Format { path: path.to_owned() })
 }
 
-/// What the records say; `None` unless the first is a state.
-fn kept(bytes: &Bytes) -> Option<Kept> {
-    let (kind, state, mut rest) = next(bytes)?;
-    let state: &[u8; 11] = state[..].try_into().ok()?;
-    let [VERSION, epoch_high, epoch_low, receipted @ ..] = *state else {
-        return None;
-    };
-    if kind != STATE {
-        return None;
+impl Kept {
+    /// Nothing of an epoch.
+    fn new(epoch: EpochNumber) -> Kept {
+        Kept { epoch, last_receipted: Sequence(0), frames: Vec::new() }
     }
-    let epoch = EpochNumber(u16::from_be_bytes([epoch_high, epoch_low]));
-    let mut kept =
-        Kept { epoch, receipted: Sequence(u64::from_be_bytes(receipted)), frames: Vec::new() };
-    while let Some((kind, body, after)) = next(&rest) {
-        rest = after;
-        match kind {
-            FRAME => kept.frames.push(Frame::from_bytes(body).ok()?),
-            RECEIPTED => kept.receipted = Sequence(u64::from_be_bytes(body[..].try_into().ok()?)),
-            _ => return None,
+
+    /// What the records say; `None` unless the first is a state.
+    fn from_bytes(mut bytes: Bytes) -> Option<Kept> {
+        let first = take_record(&mut bytes).filter(|record| record.kind == STATE)?;
+        let state: &[u8; 11] = first.body[..].try_into().ok()?;
+        let [VERSION, epoch_high, epoch_low, last_receipted @ ..] = *state else {
+            return None;
+        };
+        let mut kept = Kept::new(EpochNumber(u16::from_be_bytes([epoch_high, epoch_low])));
+        kept.last_receipted = Sequence(u64::from_be_bytes(last_receipted));
+        while let Some(Record { kind, body }) = take_record(&mut bytes) {
+            match kind {
+                FRAME => kept.frames.push(Frame::from_bytes(body).ok()?),
+                RECEIPTED => {
+                    let last = u64::from_be_bytes(body[..].try_into().ok()?);
+                    kept.last_receipted = Sequence(last);
+                }
+                // Whole by its check, so it is not torn but another version's.
+                _ => return None,
+            }
         }
+        let last = kept.last_receipted;
+        kept.frames.retain(|frame| frame.sequence() > last);
+        Some(kept)
     }
-    let receipted = kept.receipted;
-    kept.frames.retain(|frame| frame.sequence() > receipted);
-    Some(kept)
+
+    /// Replaces the file; says its length.
+    fn rewrite(&self, path: &Path) -> io::Result<u64> {
+        let mut state = vec![VERSION];
+        state.extend(self.epoch.0.to_be_bytes());
+        state.extend(self.last_receipted.0.to_be_bytes());
+        let mut bytes = encode_record(STATE, &state);
+        let frames = self.frames.iter();
+        frames.for_each(|frame| bytes.extend(encode_record(FRAME, frame.as_bytes())));
+        crate::file::replace(path, &bytes)?;
+        Ok(bytes.len() as u64)
+    }
 }
 
-/// The first record and what follows it; `None` at the end and where a record is torn.
-fn next(bytes: &Bytes) -> Option<(u8, Bytes, Bytes)> {
+struct Record {
+    kind: u8,
+    body: Bytes,
+}
+
+/// Takes the first record off; `None` at the end and where a record is torn.
+fn take_record(bytes: &mut Bytes) -> Option<Record> {
     let head: &[u8; HEAD_BYTES] = bytes.first_chunk()?;
     let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
     let body_end = HEAD_BYTES.checked_add(length)?;
@@ -207,31 +232,18 @@ fn next(bytes: &Bytes) -> Option<(u8, Bytes, Bytes)> {
     if check != &blake3::hash(&bytes[..body_end]).as_bytes()[..CHECK_BYTES] {
         return None;
     }
-    Some((head[0], bytes.slice(HEAD_BYTES..body_end), bytes.slice(body_end + CHECK_BYTES..)))
+    let record = Record { kind: head[0], body: bytes.slice(HEAD_BYTES..body_end) };
+    *bytes = bytes.slice(body_end + CHECK_BYTES..);
+    Some(record)
 }
 
-fn record(kind: u8, body: &[u8]) -> Vec<u8> {
+fn encode_record(kind: u8, body: &[u8]) -> Vec<u8> {
     let mut record = vec![kind];
     record.extend((body.len() as u32).to_be_bytes());
     record.extend(body);
     let check = blake3::hash(&record);
     record.extend(&check.as_bytes()[..CHECK_BYTES]);
     record
-}
-
-fn rewrite(
-    path: &Path,
-    epoch: EpochNumber,
-    receipted: Sequence,
-    frames: &[Frame],
-) -> io::Result<u64> {
-    let mut state = vec![VERSION];
-    state.extend(epoch.0.to_be_bytes());
-    state.extend(receipted.0.to_be_bytes());
-    let mut bytes = record(STATE, &state);
-    frames.iter().for_each(|frame| bytes.extend(record(FRAME, frame.as_bytes())));
-    crate::file::replace(path, &bytes)?;
-    Ok(bytes.len() as u64)
 }
 
 #[cfg(test)]
@@ -256,7 +268,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut spool = Spool::open(folder.path(), &key(), EpochNumber(3)).unwrap();
         (1..=3).for_each(|sequence| spool.store(&frame(sequence)).unwrap());
-        spool.receipted_up_to(Sequence(1)).unwrap();
+        spool.forget_up_to(Sequence(1)).unwrap();
         let path = Spool::path(folder.path(), &key());
         (folder, path)
     }
@@ -265,7 +277,7 @@ mod tests {
     fn frames_without_a_receipt_come_back_after_a_restart() {
         let (folder, _) = with_two_of_three_open();
         let spool = Spool::open(folder.path(), &key(), EpochNumber(3)).unwrap();
-        assert_eq!(spool.receipted(), Sequence(1));
+        assert_eq!(spool.last_receipted(), Sequence(1));
         assert_eq!(spool.frames(), [frame(2), frame(3)]);
         let kept = Spool::kept_epoch(folder.path(), &key()).unwrap();
         assert_eq!(kept, Some(EpochNumber(3)));
@@ -294,8 +306,8 @@ mod tests {
         let refused = Spool::open(folder.path(), &key(), EpochNumber(4)).unwrap_err();
         assert!(matches!(refused, SpoolError::Epoch { expected: 3, found: 4 }));
         let mut spool = Spool::open(folder.path(), &key(), EpochNumber(3)).unwrap();
-        spool.receipted_up_to(Sequence(3)).unwrap();
+        spool.forget_up_to(Sequence(3)).unwrap();
         let fresh = Spool::open(folder.path(), &key(), EpochNumber(4)).unwrap();
-        assert_eq!((fresh.receipted(), fresh.frames().len()), (Sequence(0), 0));
+        assert_eq!((fresh.last_receipted(), fresh.frames().len()), (Sequence(0), 0));
     }
 }

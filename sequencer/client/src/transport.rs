@@ -1,5 +1,5 @@
 //! QUIC as the protocol asks for it: TLS 1.3 only, certificates on both sides, one ALPN, no early
-//! data, and windows that measured best on one long-lived stream a lane.
+//! data, and buffers that measured best on one long-lived stream a lane.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -9,25 +9,24 @@ use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{Endpoint, IdleTimeout, TransportConfig, VarInt};
 use rustls::crypto::aws_lc_rs;
 
-use crate::{ConnectionError, Identity};
+use crate::connection::ConnectionError;
+use crate::identity::{Identity, TlsParts};
 
 /// Bytes sent and not yet acknowledged by the peer's transport. Larger ones are slower: they leave
 /// the cache, and small writes make the sender search longer.
-const SEND_WINDOW_BYTES: u64 = 1 << 20;
+const UNACKNOWLEDGED_BYTES_MAX: u64 = 1 << 20;
 /// Bytes of a lane that may arrive before they are read.
-const LANE_WINDOW_BYTES: u32 = 1 << 20;
+const LANE_UNREAD_BYTES_MAX: u32 = 1 << 20;
 /// The same over all lanes.
-const RECEIVE_WINDOW_BYTES: u32 = 4 << 20;
+const UNREAD_BYTES_MAX: u32 = 4 << 20;
 /// A connection is given up after this much silence.
 const IDLE_MS: u32 = 30_000;
 /// Silence is broken this often, well within [`IDLE_MS`] and most NAT bindings.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// A socket for connections to `address`; many connections may share one.
-///
-/// # Errors
-/// [`ConnectionError::Socket`].
-pub fn endpoint(address: SocketAddr) -> Result<Endpoint, ConnectionError> {
+/// A socket for connections to `address`.
+pub(crate) fn endpoint(address: SocketAddr) -> Result<Endpoint, ConnectionError> {
+    // A socket of one family reaches no address of the other.
     let any: SocketAddr = match address {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -38,7 +37,7 @@ pub fn endpoint(address: SocketAddr) -> Result<Endpoint, ConnectionError> {
 /// TLS and transport settings for one identity.
 pub(crate) fn settings(identity: &Identity) -> Result<quinn::ClientConfig, ConnectionError> {
     let wrong = |error: rustls::Error| ConnectionError::Tls(error);
-    let (chain, key, roots) = identity.for_tls();
+    let TlsParts { certificates, key, roots } = identity.tls_parts();
     let mut provider = aws_lc_rs::default_provider();
     // Packet protection with AES-128 costs least at both ends.
     provider.cipher_suites = vec![
@@ -50,9 +49,10 @@ pub(crate) fn settings(identity: &Identity) -> Result<quinn::ClientConfig, Conne
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(wrong)?
         .with_root_certificates(roots)
-        .with_client_auth_cert(chain, key)
+        .with_client_auth_cert(certificates, key)
         .map_err(wrong)?;
     tls.alpn_protocols = vec![wire::ALPN.to_vec()];
+    // QUIC protects its first packets with AES-128, which is among the suites above.
     let crypto = QuicClientConfig::try_from(tls)
         .map_err(|_| ConnectionError::Tls(rustls::Error::General("no initial suite".into())))?;
     let mut settings = quinn::ClientConfig::new(Arc::new(crypto));
@@ -63,9 +63,10 @@ pub(crate) fn settings(identity: &Identity) -> Result<quinn::ClientConfig, Conne
 fn transport() -> TransportConfig {
     let mut transport = TransportConfig::default();
     transport
-        .send_window(SEND_WINDOW_BYTES)
-        .stream_receive_window(VarInt::from_u32(LANE_WINDOW_BYTES))
-        .receive_window(VarInt::from_u32(RECEIVE_WINDOW_BYTES))
+        .send_window(UNACKNOWLEDGED_BYTES_MAX)
+        .stream_receive_window(VarInt::from_u32(LANE_UNREAD_BYTES_MAX))
+        .receive_window(VarInt::from_u32(UNREAD_BYTES_MAX))
+        // The client opens all lanes; a node has nothing to open.
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(None)

@@ -18,13 +18,13 @@ use statement::operation::SignedOperation;
 use statement::{field, scope};
 use thiserror::Error;
 
-use crate::Key;
+use crate::key::Key;
 use crate::party::Names;
+use crate::rule_slot;
 
 const SCHEMA: &str = "vitals-record-1";
 const FILE_BYTES_MAX: u64 = 1 << 20;
-/// An operation is dated back by this much, so that a node whose clock is a little behind does not
-/// refuse it. Harmless: no rule begins before the node has it.
+/// By how much [`date_back`] does.
 const CLOCK_SLACK_MS: u64 = 5_000;
 
 /// The copy.
@@ -75,7 +75,7 @@ pub enum WalletError {
     /// The slot is empty.
     #[error("expected a rule in the slot, found none")]
     EmptySlot,
-    /// No slot of the group is free.
+    /// No slot of this kind of rule is free.
     #[error(
         "expected a slot that is empty or whose rule has ended: revoke one, and wait until the \
              window in which it ended is closed"
@@ -107,6 +107,8 @@ impl Wallet {
         let wrong = |source| WalletError::File { path: path.to_owned(), source };
         let bytes = crate::file::read(path, FILE_BYTES_MAX).map_err(wrong)?;
         let wallet = Wallet::from_json(&bytes)?;
+        // A signature is good for one chain and contract: with another's nonce it would be refused,
+        // and with another's rules the preview would be wrong.
         if wallet.scope == scope { Ok(wallet) } else { Err(WalletError::Deployment) }
     }
 
@@ -182,11 +184,10 @@ impl Wallet {
     }
 
     fn operation(&self, action: Action, nonce: u32, now: Millis, valid_for_ms: u64) -> Operation {
-        let back = now.get().saturating_sub(CLOCK_SLACK_MS);
         Operation {
             patient: self.patient,
             nonce,
-            signed_at: Millis::new(back).unwrap_or(now),
+            signed_at: date_back(now),
             valid_until: now.plus(valid_for_ms),
             action,
         }
@@ -201,22 +202,19 @@ impl Wallet {
         Ok(Action::Revoke { slot, rule })
     }
 
-    /// Where to write a rule: the first empty slot of the group, else the one whose rule ended
-    /// first. The node refuses a slot whose rule ended within the window that is open.
+    /// Where to write a rule: the first empty slot of its kind, else the one whose rule ended
+    /// first. The node refuses a slot whose rule ended within the batch window that is open.
     ///
     /// # Errors
     /// [`WalletError::NotEnrolled`] or [`WalletError::NoSlot`].
-    pub fn free_slot(
-        &self,
-        group: fn(u8) -> RuleSlot,
-        now: Millis,
-    ) -> Result<RuleSlot, WalletError> {
+    pub fn free_slot(&self, kind: rule_slot::OfKind, now: Millis) -> Result<RuleSlot, WalletError> {
         let record = self.record()?;
-        let slots = (0..RuleSlot::COUNT as u8).map(group);
-        let slots = slots.filter(|slot| RuleSlot::from_number(slot.number()) == Ok(*slot));
-        let ended = |rule: &Rule| rule.access.until;
-        let free = slots.filter(|slot| record.rule(*slot).is_none_or(|rule| ended(rule) <= now));
-        free.min_by_key(|slot| record.rule(*slot).map(ended)).ok_or(WalletError::NoSlot)
+        let end = |rule: &Rule| rule.access.until;
+        let free = rule_slot::of_kind(kind)
+            .filter(|slot| record.rule(*slot).is_none_or(|rule| end(rule) <= now));
+        // An empty slot has no end, which sorts first. The oldest end is the least likely to lie in
+        // the open window.
+        free.min_by_key(|slot| record.rule(*slot).map(end)).ok_or(WalletError::NoSlot)
     }
 
     /// The record as it would be if the operation took effect at `at`.
@@ -227,17 +225,19 @@ impl Wallet {
         Ok(c1::effect(self.record.as_ref(), operation, &self.context(at, Word::ZERO))?)
     }
 
-    /// Takes a receipted operation over: signature and every rule are checked as the node did.
+    /// Takes a receipted operation over into the copy: signature and every rule are checked as the node did.
     ///
     /// # Errors
     /// [`WalletError::Operation`]; the copy is then unchanged, and not what the node has.
-    pub fn applied(
+    pub fn apply(
         &mut self,
         signed: &SignedOperation,
         t_op: Millis,
         registrar: Word,
     ) -> Result<(), WalletError> {
         let context = self.context(t_op, registrar);
+        // At the receipt's time and not this machine's: the node's record changed as of then, and
+        // the copy has to hash to the same leaf.
         self.record = Some(c1::apply(self.record.as_ref(), signed, &context)?);
         Ok(())
     }
@@ -254,6 +254,14 @@ impl Wallet {
             t1: None,
         }
     }
+}
+
+/// When to say that something was signed: 5 s before `now`, so that a node whose clock is a little
+/// behind does not refuse it as from the future. Harmless: no rule begins and no request is decided
+/// before the node has it.
+pub fn date_back(now: Millis) -> Millis {
+    // Not above a time, so it is one.
+    Millis::new(now.get().saturating_sub(CLOCK_SLACK_MS)).unwrap_or(now)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -309,7 +317,7 @@ mod tests {
             let operation = case.wallet.enrolment(&case.patient, at(0), HOUR);
             let domain = scope::sig_domain(scope);
             let signed = SignedOperation::sign(operation, domain, &case.registrar.signer());
-            case.wallet.applied(&signed, at(0), case.registrar.key_hash()).unwrap();
+            case.wallet.apply(&signed, at(0), case.registrar.key_hash()).unwrap();
             case
         }
 
@@ -317,7 +325,7 @@ mod tests {
             let operation = self.wallet.change(action, t_op, HOUR)?;
             let domain = scope::sig_domain(self.wallet.scope);
             let signed = SignedOperation::sign(operation, domain, &self.patient.signer());
-            self.wallet.applied(&signed, t_op, self.registrar.key_hash())
+            self.wallet.apply(&signed, t_op, self.registrar.key_hash())
         }
 
         fn permit(&mut self, hour: u64) -> Result<(), WalletError> {
@@ -361,7 +369,7 @@ mod tests {
         let operation = case.wallet.change(Action::Stop, at(1), HOUR).unwrap();
         let domain = scope::sig_domain(case.wallet.scope);
         let signed = SignedOperation::sign(operation, domain, &case.registrar.signer());
-        assert!(case.wallet.applied(&signed, at(1), case.registrar.key_hash()).is_err());
+        assert!(case.wallet.apply(&signed, at(1), case.registrar.key_hash()).is_err());
         assert_eq!(case.wallet, before);
     }
 

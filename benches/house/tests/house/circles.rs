@@ -2,8 +2,8 @@
 //!
 //! A module is a file. It uses another if a path in it leads to an item that the other defines;
 //! re-exports are followed to the definition, so that `mod.rs` may show what its children make, and
-//! compose them. A child that uses an item defined in its parent while the parent uses the child is a
-//! circle like any other: what two share belongs below both. Code that only tests compile is exempt.
+//! compose them. A child that uses an item defined in its parent while the parent uses the child
+//! is a circle like any other: what two share belongs below both. Code of tests is exempt.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

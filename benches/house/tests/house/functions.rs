@@ -55,7 +55,7 @@ fn points_are_read_unchecked_by_the_key_reader_alone() {
 }
 
 /// Source files of crates, without test modules, integration tests, examples and benches.
-fn production_files() -> Vec<File> {
+pub(crate) fn production_files() -> Vec<File> {
     let mut files = source::files(&["rs"]);
     files.retain(|file| file.path.contains("/src/"));
     let tests: Vec<String> = files.iter().flat_map(test_modules).collect();

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Clock, SystemClock};
-use quinn::Endpoint;
 use wire::{ClientLimits, ClientName, DecodeError, SignedReceipt};
 
 use crate::{Deployment, Identity};
@@ -77,8 +76,6 @@ pub struct ConnectionConfig {
     pub on_receipt: Option<ReceiptListener>,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
-    /// A socket shared with other connections; none: an own one.
-    pub endpoint: Option<Endpoint>,
 }
 
 impl ConnectionConfig {
@@ -103,7 +100,6 @@ impl ConnectionConfig {
             receipts_kept_max: 1_000_000,
             on_receipt: None,
             clock: Arc::new(SystemClock),
-            endpoint: None,
         }
     }
 

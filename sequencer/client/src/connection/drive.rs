@@ -5,19 +5,19 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::time::{Duration, Instant};
 
-use model::Millis;
 use quinn::{Endpoint, RecvStream, SendStream};
 use tokio::time::{sleep, timeout};
 use wire::Lane;
 
 use super::error::ConnectionError;
-use super::{Shared, transport};
+use super::shared::{Gathered, Shared};
+use crate::transport;
 
 /// Bytes read from a lane at once.
 const READ_BYTES: usize = 64 << 10;
 
 /// Why the lanes of one connection stopped.
-enum Stop {
+enum LaneStop {
     /// The session is over; nothing is to be tried again.
     Over,
     /// The connection broke.
@@ -32,12 +32,8 @@ pub(super) struct Dialer {
 
 impl Dialer {
     pub(super) fn new(shared: &Shared) -> Result<Dialer, ConnectionError> {
-        let config = &shared.config;
-        let settings = transport::settings(&config.identity)?;
-        let endpoint = match &config.endpoint {
-            Some(endpoint) => endpoint.clone(),
-            None => transport::endpoint(config.address)?,
-        };
+        let settings = transport::settings(&shared.config.identity)?;
+        let endpoint = transport::endpoint(shared.config.address)?;
         Ok(Dialer { endpoint, settings })
     }
 
@@ -62,10 +58,10 @@ pub(super) async fn drive(shared: &Shared, dialer: &Dialer, first: quinn::Connec
     loop {
         let stop = run(shared, &connection).await;
         connection.close(0u32.into(), b"");
-        let lost = left(shared, stop);
-        shared.changed();
+        let lost = leave(shared, stop);
+        shared.notify();
         let Some(why) = lost else { break };
-        match again(shared, dialer, why).await {
+        match reconnect(shared, dialer, why).await {
             Ok(next) => connection = next,
             Err(why) => {
                 shared.lock().end(why);
@@ -74,27 +70,27 @@ pub(super) async fn drive(shared: &Shared, dialer: &Dialer, first: quinn::Connec
         }
     }
     shared.lock().driver_done = true;
-    shared.changed();
+    shared.notify();
 }
 
 /// What to try again for: nothing before the first welcome, after the end, or where it is in vain.
-fn left(shared: &Shared, stop: Stop) -> Option<ConnectionError> {
+fn leave(shared: &Shared, stop: LaneStop) -> Option<ConnectionError> {
     let mut state = shared.lock();
-    state.disconnected();
+    state.on_disconnect();
     match stop {
-        Stop::Lost(why) if state.ever_welcomed && why.is_passing() && !state.is_ended() => {
+        LaneStop::Lost(why) if state.ever_welcomed && why.is_passing() && !state.is_ended() => {
             Some(why)
         }
-        Stop::Lost(why) => {
+        LaneStop::Lost(why) => {
             state.end(why);
             None
         }
-        Stop::Over => None,
+        LaneStop::Over => None,
     }
 }
 
 /// Tries to connect until it succeeds, cannot succeed, or has been tried for long enough.
-async fn again(
+async fn reconnect(
     shared: &Shared,
     dialer: &Dialer,
     mut last: ConnectionError,
@@ -102,8 +98,9 @@ async fn again(
     let waits = shared.config.waits;
     let (began, mut wait) = (Instant::now(), waits.retry_first);
     while began.elapsed() < waits.retry_for {
-        sleep(jittered(wait)).await;
-        if let Some(why) = shared.lock().ended() {
+        sleep(shorten(wait)).await;
+        // The owner may have closed the connection meanwhile.
+        if let Some(why) = shared.lock().end_reason.clone() {
             return Err(why);
         }
         match dialer.dial(shared).await {
@@ -121,26 +118,29 @@ async fn again(
 
 /// Takes a random part of at most a half off, so that a ward of gateways does not come back at
 /// once after the node restarts.
-fn jittered(wait: Duration) -> Duration {
+fn shorten(wait: Duration) -> Duration {
+    // Without randomness the whole wait is right too, only not spread.
     let part = getrandom::u32().unwrap_or(0);
     wait - wait.mul_f64(f64::from(part) / f64::from(u32::MAX) / 2.0)
 }
 
 /// One connection, from opening the lanes to its end.
-async fn run(shared: &Shared, connection: &quinn::Connection) -> Stop {
+async fn run(shared: &Shared, connection: &quinn::Connection) -> LaneStop {
     let mut lanes = Vec::with_capacity(Lane::ALL.len());
+    // In this order: the protocol numbers the lanes by the order in which they are opened.
     for _ in Lane::ALL {
         match connection.open_bi().await {
             Ok(lane) => lanes.push(lane),
-            Err(error) => return Stop::Lost(ConnectionError::of_quic(error)),
+            Err(error) => return LaneStop::Lost(ConnectionError::of_quic(error)),
         }
     }
     shared.lock().session.connected();
     let mut lanes = lanes.into_iter();
     let (Some(control), Some(live), Some(backfill)) = (lanes.next(), lanes.next(), lanes.next())
     else {
-        return Stop::Lost(ConnectionError::Lane);
+        return LaneStop::Lost(ConnectionError::Lane);
     };
+    // All in one task: whichever ends first drops the others, and no lane outlives its connection.
     let outcome = tokio::try_join!(
         read(shared, connection, Lane::Control, control.1),
         read(shared, connection, Lane::Live, live.1),
@@ -162,11 +162,11 @@ async fn read(
     connection: &quinn::Connection,
     lane: Lane,
     mut stream: RecvStream,
-) -> Result<Infallible, Stop> {
+) -> Result<Infallible, LaneStop> {
     loop {
         match stream.read_chunk(READ_BYTES, true).await {
-            Ok(Some(chunk)) => shared.received(lane, &chunk.bytes),
-            Ok(None) | Err(_) => return Err(broken(shared, connection)),
+            Ok(Some(chunk)) => shared.handle_bytes(lane, &chunk.bytes),
+            Ok(None) | Err(_) => return Err(explain_break(shared, connection)),
         }
     }
 }
@@ -176,19 +176,19 @@ async fn write(
     connection: &quinn::Connection,
     lane: Lane,
     mut stream: SendStream,
-) -> Result<Infallible, Stop> {
+) -> Result<Infallible, LaneStop> {
     loop {
-        let (bytes, over) = shared.gather(lane);
+        let Gathered { bytes, is_last } = shared.gather(lane);
         if !bytes.is_empty() {
             if stream.write_chunk(bytes).await.is_err() {
-                return Err(broken(shared, connection));
+                return Err(explain_break(shared, connection));
             }
-        } else if over && lane == Lane::Control {
+        } else if is_last && lane == Lane::Control {
             // Only the control lane says goodbye; the others wait until it has.
             let _ = stream.finish();
             let _ = timeout(shared.config.waits.goodbye, stream.stopped()).await;
-            return Err(Stop::Over);
-        } else if over {
+            return Err(LaneStop::Over);
+        } else if is_last {
             pending::<Infallible>().await;
         } else {
             shared.lanes[lane as usize].notified().await;
@@ -197,24 +197,25 @@ async fn write(
 }
 
 /// What a broken lane means: the session's end if it is over, else what QUIC says.
-fn broken(shared: &Shared, connection: &quinn::Connection) -> Stop {
+fn explain_break(shared: &Shared, connection: &quinn::Connection) -> LaneStop {
     if shared.lock().is_ended() {
-        return Stop::Over;
+        return LaneStop::Over;
     }
-    Stop::Lost(match connection.close_reason() {
+    LaneStop::Lost(match connection.close_reason() {
         Some(error) => ConnectionError::of_quic(error),
         None => ConnectionError::Lane,
     })
 }
 
 /// Calls the session when a wait of it is over.
-async fn keep_time(shared: &Shared) -> Result<Infallible, Stop> {
+async fn keep_time(shared: &Shared) -> Result<Infallible, LaneStop> {
     let mut changed = shared.subscribe();
     loop {
         let now = shared.config.clock.now();
         let wakeup = shared.lock().session.wakeup();
         match wakeup.map(|at| Duration::from_millis(at.since(now))) {
-            Some(wait) if wait.is_zero() => shared.timeout(now),
+            Some(wait) if wait.is_zero() => shared.handle_timeout(now),
+            // A change may set an earlier wakeup, so it is looked for again after each.
             Some(wait) => {
                 let _ = timeout(wait, changed.changed()).await;
             }
@@ -226,16 +227,11 @@ async fn keep_time(shared: &Shared) -> Result<Infallible, Stop> {
 }
 
 /// Ends a connection that nobody welcomes.
-async fn welcome_in_time(shared: &Shared) -> Result<Infallible, Stop> {
+async fn welcome_in_time(shared: &Shared) -> Result<Infallible, LaneStop> {
     let (address, waited) = (shared.config.address, shared.config.waits.connect);
-    let welcomed = shared.until(|state| state.welcomed.then_some(()));
+    let welcomed = shared.wait_for(|state| state.welcomed.then_some(()));
     match timeout(waited, welcomed).await {
         Ok(()) => pending().await,
-        Err(_) => Err(Stop::Lost(ConnectionError::NoAnswer { address, waited })),
+        Err(_) => Err(LaneStop::Lost(ConnectionError::NoAnswer { address, waited })),
     }
-}
-
-/// The clock's time now.
-pub(super) fn now(shared: &Shared) -> Millis {
-    shared.config.clock.now()
 }

@@ -113,7 +113,7 @@ impl ConnectionError {
         }
     }
 
-    /// From what QUIC says: alerts of TLS are about certificates.
+    /// Of what QUIC says: alerts of TLS are about certificates.
     pub(crate) fn of_quic(error: quinn::ConnectionError) -> ConnectionError {
         let code = match &error {
             quinn::ConnectionError::TransportError(error) => Some(u64::from(error.code)),
@@ -121,6 +121,7 @@ impl ConnectionError {
             _ => None,
         };
         match code {
+            // QUIC carries an alert of TLS as 0x100 plus its number (RFC 9001, section 4.8).
             Some(0x100..=0x1ff) => ConnectionError::Certificate(error),
             _ => ConnectionError::Lost(error),
         }
@@ -134,7 +135,7 @@ pub enum StreamError {
     #[error("the session does not take it")]
     Session(#[from] ClientError),
     /// The node does not take the stream's frames any more.
-    #[error("{}", stopped(why))]
+    #[error("{}", stop_sentence(why))]
     Stopped {
         /// Why.
         why: StopReason,
@@ -150,7 +151,7 @@ pub enum StreamError {
     Spool(#[source] Arc<SpoolError>),
 }
 
-fn stopped(why: &StopReason) -> String {
+fn stop_sentence(why: &StopReason) -> String {
     match why {
         StopReason::Refused(code) => {
             let (meaning, remedy) = (code.meaning(), code.remedy());

@@ -29,29 +29,32 @@ fn role(unit: &str) -> Option<Role> {
 
 /// Content of the subject: the sixth field of the signed part (the fifth without a version).
 fn subject(certificate: &[u8]) -> Option<&[u8]> {
-    let (whole, _) = expect(certificate, SEQUENCE)?;
-    let (signed, _) = expect(whole, SEQUENCE)?;
-    let (tag, _, after_version) = element(signed)?;
-    let mut rest = if tag == EXPLICIT_VERSION { after_version } else { signed };
+    let whole = Element::read_as(SEQUENCE, certificate)?.content;
+    let signed = Element::read_as(SEQUENCE, whole)?.content;
+    let first = Element::read(signed)?;
+    let mut rest = if first.tag == EXPLICIT_VERSION { first.rest } else { signed };
     // Serial number, signature algorithm, issuer, validity.
     for _ in 0..4 {
-        rest = element(rest)?.2;
+        rest = Element::read(rest)?.rest;
     }
-    Some(expect(rest, SEQUENCE)?.0)
+    Some(Element::read_as(SEQUENCE, rest)?.content)
 }
 
 /// The one value of an attribute in a name; `None` if there is none or more than one.
 fn attribute(mut name: &[u8], id: &[u8]) -> Option<String> {
     let mut found = None;
     while !name.is_empty() {
-        let (mut set, rest) = expect(name, SET)?;
-        name = rest;
-        while !set.is_empty() {
-            let (pair, rest) = expect(set, SEQUENCE)?;
-            set = rest;
-            let (object, value) = expect(pair, OBJECT_ID)?;
-            if object == id {
-                let text = std::str::from_utf8(element(value)?.1).ok()?.to_owned();
+        let set = Element::read_as(SET, name)?;
+        name = set.rest;
+        let mut pairs = set.content;
+        while !pairs.is_empty() {
+            let pair = Element::read_as(SEQUENCE, pairs)?;
+            pairs = pair.rest;
+            let object = Element::read_as(OBJECT_ID, pair.content)?;
+            if object.content == id {
+                let value = Element::read(object.rest)?.content;
+                let text = std::str::from_utf8(value).ok()?.to_owned();
+                // Two names would let a certificate be taken for either.
                 if found.replace(text).is_some() {
                     return None;
                 }
@@ -61,25 +64,33 @@ fn attribute(mut name: &[u8], id: &[u8]) -> Option<String> {
     found
 }
 
-fn expect(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (found, content, rest) = element(bytes)?;
-    (found == tag).then_some((content, rest))
+/// One DER element of at most 64 KiB, and what follows it.
+struct Element<'a> {
+    tag: u8,
+    content: &'a [u8],
+    rest: &'a [u8],
 }
 
-/// Tag, content and what follows, of one DER element of at most 64 KiB.
-fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&[tag, first], rest) = bytes.split_first_chunk::<2>()?;
-    let (length, rest) = match first {
-        0..=0x7f => (usize::from(first), rest),
-        0x81 => (usize::from(*rest.first()?), &rest[1..]),
-        0x82 => {
-            let (length, rest) = rest.split_first_chunk::<2>()?;
-            (usize::from(u16::from_be_bytes(*length)), rest)
-        }
-        _ => return None,
-    };
-    let (content, rest) = rest.split_at_checked(length)?;
-    Some((tag, content, rest))
+impl Element<'_> {
+    fn read(bytes: &[u8]) -> Option<Element<'_>> {
+        let (&[tag, first], rest) = bytes.split_first_chunk::<2>()?;
+        let (length, rest) = match first {
+            0..=0x7f => (usize::from(first), rest),
+            0x81 => (usize::from(*rest.first()?), &rest[1..]),
+            0x82 => {
+                let (length, rest) = rest.split_first_chunk::<2>()?;
+                (usize::from(u16::from_be_bytes(*length)), rest)
+            }
+            // Longer lengths, and the indefinite one that DER forbids.
+            _ => return None,
+        };
+        let (content, rest) = rest.split_at_checked(length)?;
+        Some(Element { tag, content, rest })
+    }
+
+    fn read_as(tag: u8, bytes: &[u8]) -> Option<Element<'_>> {
+        Element::read(bytes).filter(|element| element.tag == tag)
+    }
 }
 
 #[cfg(test)]

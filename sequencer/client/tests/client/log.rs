@@ -335,9 +335,9 @@ fn a_patient_sees_every_claim_and_operation_with_its_rule() {
     let seen = World::new(Fault::None).check().unwrap();
     let positions: Vec<_> = seen.claims.iter().map(|one| one.claim.position.0).collect();
     assert_eq!(positions, [12, 14, 20]);
-    assert_eq!(seen.claims[0].judged, Ok(RuleSlot::Permit(0)));
+    assert_eq!(seen.claims[0].verdict, Ok(RuleSlot::Permit(0)));
     assert!(!seen.claims[2].covered);
-    assert_eq!(seen.claims[2].judged, Err(Uncovered::ActorNotNamed));
+    assert_eq!(seen.claims[2].verdict, Err(Uncovered::ActorNotNamed));
     let times: Vec<_> = seen.operations.iter().map(|one| one.t_op).collect();
     assert_eq!(times, [at(100), at(200)]);
     let Before::Known(Some(record)) = seen.after else { panic!() };
@@ -443,8 +443,8 @@ fn a_changed_claim_salt_or_verdict_is_named_by_its_position() {
 
 #[test]
 fn a_claim_that_counts_as_covered_without_a_rule_is_named() {
-    let (position, refusal) = (Position(20), Uncovered::ActorNotNamed);
-    assert_eq!(found(Fault::Covered, |_| {}), LogError::NotCovered { position, refusal });
+    let (position, uncovered) = (Position(20), Uncovered::ActorNotNamed);
+    assert_eq!(found(Fault::Covered, |_| {}), LogError::NotCovered { position, uncovered });
 }
 
 #[test]
@@ -476,7 +476,7 @@ fn withheld_changed_and_unsigned_operations_are_named() {
 }
 
 #[test]
-fn saved_headers_are_read_in_both_forms_and_must_form_a_chain() {
+fn saved_headers_are_read_in_both_forms_and_must_follow_each_other() {
     let (first, _) = World::new(Fault::None).files();
     let previous = scope::header_hash(&first);
     let second = BatchHeader { number: BatchNumber(2), previous, ..first.clone() };
@@ -507,11 +507,11 @@ fn saved_headers_are_read_in_both_forms_and_must_form_a_chain() {
     let other = read(&with_hash(&previous, &"08".repeat(20))).unwrap_err();
     assert!(matches!(other, headers::HeadersError::Deployment));
     let swapped = plain.replace(&words(&second), &words(&first));
-    let chain = read(&swapped).unwrap_err();
-    assert!(matches!(chain, headers::HeadersError::Chain { index: 1 }));
+    let link = read(&swapped).unwrap_err();
+    assert!(matches!(link, headers::HeadersError::Link { index: 1 }));
 
     let one = [first.clone()];
-    let settled = |position| headers::settled_in(&one, Position(position));
+    let settled = |position| headers::find_settling(&one, Position(position));
     assert_eq!(settled(50).map(|header| header.number), Some(BatchNumber(1)));
     assert_eq!(settled(51), None);
 }

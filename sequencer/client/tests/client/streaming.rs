@@ -78,7 +78,7 @@ async fn a_restart_goes_on_from_the_state_folder() {
     assert_eq!(stream.next_sequence(), Sequence(4));
     send(&stream, 1).await;
     stream.flush().await.unwrap();
-    assert_eq!(stream.receipted(), Sequence(4));
+    assert_eq!(stream.last_receipted(), Sequence(4));
     assert_eq!(sequences(&node), [1, 2, 3, 4]);
 }
 
@@ -137,7 +137,7 @@ async fn a_refused_stream_stops_and_hands_its_frames_back() {
     let connection = node.connect().await;
     let stream = open(&connection).await;
     let sequence = stream.send(&[reading(60)]).await.unwrap();
-    let stopped = stream.acknowledged(sequence).await.unwrap_err();
+    let stopped = stream.wait_for_receipt(sequence).await.unwrap_err();
     let why = StopReason::Refused(RejectCode::NotPermitted);
     assert!(matches!(&stopped, StreamError::Stopped { why: found } if *found == why));
     assert!(stopped.to_string().contains("no consent rule covers this"));
@@ -167,7 +167,7 @@ async fn a_forged_receipt_ends_the_connection_with_evidence() {
     let ConnectionError::Violation { violation, evidence } = ended else { panic!("{ended:?}") };
     assert!(matches!(violation, Violation::Receipt(_)));
     assert!(evidence.is_some());
-    assert_eq!(stream.receipted(), Sequence(0));
+    assert_eq!(stream.last_receipted(), Sequence(0));
 }
 
 #[tokio::test]

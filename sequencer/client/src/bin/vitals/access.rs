@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use client::when::{self, Utc};
-use client::{AccessOutcome, Key, KeyKind, party};
+use client::readings::to_decimal;
+use client::{AccessOutcome, Key, KeyKind, date_back, party};
+use model::calendar::{self, Utc};
 use model::{
     Categories, Category, DeviceId, Interval, Label, Labels, Millis, OrganisationId, PatientIndex,
     PractitionerId, Purpose, signal_by_code,
@@ -17,16 +18,22 @@ use wire::{
     AccessKind, AccessRequest, CareTeamId, Reason, Released, Role, SignedAccessRequest, Source,
 };
 
-use crate::consent::patient;
-use crate::node::{Node, now, runtime, time};
+use crate::consent::parse_patient;
+use crate::node::{Node, now, parse_when, runtime};
 use crate::report::{Outcome, Report, Usage};
 use crate::rule::list;
 
-/// Requests are dated back by this much, so that a node whose clock is a little behind does not
-/// refuse them.
-const CLOCK_SLACK_MS: u64 = 5_000;
-
+/// Ask to read a patient's data
+///
+/// For a practitioner's system. The node decides by the patient's rules, signs what it decided, and
+/// releases the readings if it permits; the patient sees the request in their log either way.
+///
+///   vitals access --key dr-001.key --identity DIR --organisation ward-3 --patient 7 \
+///       --categories ecg --purpose treatment --data-from 2026-05-01 --data-until now \
+///       --node HOST:PORT --out ecg.csv
+///   vitals access ... --break-glass --reason "unconscious on arrival"
 #[derive(Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Access {
     /// Key of the practitioner, whose id is the common name of the identity's certificate
     #[arg(long, value_name = "FILE")]
@@ -34,12 +41,12 @@ pub(crate) struct Access {
     #[command(flatten)]
     node: Node,
     /// Whose data
-    #[arg(long, value_name = "N", value_parser = patient)]
+    #[arg(long, value_name = "N", value_parser = parse_patient)]
     patient: PatientIndex,
     /// For which organisation
     #[arg(long, value_name = "NAME")]
     organisation: String,
-    /// As a member of which group
+    /// As a member of which care team
     #[arg(long, value_name = "NAME")]
     care_team: Option<String>,
     /// Which categories, as ecg,spo2, or all
@@ -55,10 +62,10 @@ pub(crate) struct Access {
     #[arg(long, value_name = "SOURCE", default_value = "any")]
     source: String,
     /// Measured from
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = parse_when)]
     data_from: Millis,
     /// Measured before
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = parse_when)]
     data_until: Millis,
     /// Break the glass: needs a reason, is counted publicly, and the patient sees it
     #[arg(long, requires = "reason")]
@@ -67,7 +74,7 @@ pub(crate) struct Access {
     #[arg(long, value_name = "TEXT", default_value = "")]
     reason: String,
     /// How long the request is good for, at most 1h
-    #[arg(long, value_name = "LENGTH", value_parser = when::parse_length, default_value = "5m")]
+    #[arg(long, value_name = "LENGTH", value_parser = calendar::parse_length, default_value = "5m")]
     valid_for: u64,
     /// Write the readings there, as device,signal,time,value
     #[arg(long, value_name = "FILE.csv")]
@@ -78,6 +85,8 @@ impl Access {
     pub(crate) fn run(self) -> Outcome {
         let key = Key::read(&self.key, KeyKind::Practitioner)?;
         let request = self.request()?;
+        // The certificate says who asks on this connection; the signature is what the patient and a
+        // court can check without the node.
         let hash = field::from_word(&request.signing_hash()?.word());
         let signature = eddsa::sign(&key.signer(), hash).encode();
         let signed = SignedAccessRequest::new(request, key.public().encode(), signature)?;
@@ -103,12 +112,12 @@ impl Access {
             practitioner: PractitionerId::new(identity.name())?,
             organisation: OrganisationId::new(&self.organisation)?,
             care_team: self.care_team.as_deref().map(CareTeamId::new).transpose()?,
-            source: source(&self.source)?,
+            source: parse_source(&self.source)?,
             categories: list(&self.categories, Categories::ALL, Category::from_name)?,
             purpose: self.purpose,
             labels: list(&self.labels, Labels::ALL, Label::from_name)?,
             data: Interval::new(self.data_from, self.data_until)?,
-            requested_at: Millis::new(now.get().saturating_sub(CLOCK_SLACK_MS))?,
+            requested_at: date_back(now),
             valid_until: now.plus(self.valid_for),
             nonce: getrandom::u64().map_err(|error| Usage(error.to_string()))?,
             kind: match self.break_glass {
@@ -129,8 +138,9 @@ impl Access {
         });
         let receipted = format!("at {at}, journal position {position}, receipt of group {group}");
         if !permitted {
+            // Whoever is refused learns nothing of the patient's rules, not even which one is missing.
             let text = format!("refused {receipted}; the reason is the patient's and operator's");
-            return Ok(Report::failed(text, json));
+            return Ok(Report::failure(text, json));
         }
         let mut text =
             format!("permitted {receipted}: {} frames with {readings} readings", released.len());
@@ -139,11 +149,11 @@ impl Access {
             text += &format!(", written to {}", path.display());
             json["out"] = path.display().to_string().into();
         }
-        Ok(Report::done(text, json))
+        Ok(Report::success(text, json))
     }
 }
 
-fn source(text: &str) -> anyhow::Result<Source> {
+fn parse_source(text: &str) -> anyhow::Result<Source> {
     party::source(text)?;
     Ok(match text.split_once(':') {
         Some((_, name)) => Source::Device(DeviceId::new(name)?),
@@ -161,35 +171,11 @@ fn write_csv(path: &Path, released: &[Released]) -> anyhow::Result<()> {
             let (device, name, at) =
                 (stream.device.as_str(), signal.name, Utc(reading.at.millis()));
             let value = match reading.value {
-                Some(value) => decimal(value, signal.decimals),
+                Some(value) => to_decimal(value, signal.decimals),
                 None => "off".to_owned(),
             };
             writeln!(text, "{device},{name},{at},{value}")?;
         }
     }
     std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
-}
-
-/// An integer times 10^-decimals, in digits.
-fn decimal(value: i32, decimals: u8) -> String {
-    let (sign, digits) = (if value < 0 { "-" } else { "" }, value.unsigned_abs().to_string());
-    let decimals = usize::from(decimals);
-    if decimals == 0 {
-        return format!("{sign}{digits}");
-    }
-    let digits = format!("{digits:0>width$}", width = decimals + 1);
-    let (whole, fraction) = digits.split_at(digits.len() - decimals);
-    format!("{sign}{whole}.{fraction}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::decimal;
-
-    #[test]
-    fn values_are_written_in_their_unit() {
-        assert_eq!(decimal(975, 1), "97.5");
-        assert_eq!(decimal(-5, 2), "-0.05");
-        assert_eq!(decimal(72, 0), "72");
-    }
 }

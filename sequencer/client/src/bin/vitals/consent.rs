@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use client::preview::{operation_sentence, rule_sentence, slot_from_name, slot_name};
-use client::when::{self, Utc};
-use client::{Applied, Key, KeyKind, Wallet};
+use client::preview::{operation_sentence, rule_sentence};
+use client::{Applied, Key, KeyKind, Wallet, WalletError, rule_slot};
+use model::calendar::{self, Utc};
 use model::{
     Action, ClaimKind, ClaimKinds, Label, Labels, Millis, Operation, PatientIndex, RuleSlot, Word,
+    with_causes,
 };
 use serde_json::{Value, json};
 use statement::operation::SignedOperation;
@@ -22,6 +23,12 @@ use crate::rule::{Defaults, QuestionArgs, RuleArgs};
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Make a patient's record; the registrar signs
+    ///
+    /// For the registrar, with the patient's key at hand: it is in the record from then on.
+    ///
+    ///   vitals consent enrol --registrar-key registrar.key --patient-key anna.key --index 7 \
+    ///       --node HOST:PORT --identity DIR
+    #[command(verbatim_doc_comment)]
     Enrol {
         /// Key of the registrar
         #[arg(long, value_name = "FILE")]
@@ -30,31 +37,67 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         patient_key: PathBuf,
         /// The patient's pseudonym: index of the record, below 16777216
-        #[arg(long, value_name = "N", value_parser = patient)]
+        #[arg(long, value_name = "N", value_parser = parse_patient)]
         index: PatientIndex,
         #[command(flatten)]
-        send: Send,
+        send: SendArgs,
     },
     /// Permit somebody to read or collect
-    Permit(Write_),
+    ///
+    /// For a patient's wallet. Without --for or --until it holds until it is revoked.
+    ///
+    ///   vitals consent permit --patient-key anna.key --actor practitioner:dr-001 \
+    ///       --categories ecg,spo2 --purposes treatment --for 24h --node HOST:PORT --identity DIR
+    #[command(verbatim_doc_comment)]
+    Permit(WriteArgs),
     /// Forbid somebody to read or collect, whatever else permits it
-    Deny(Write_),
+    ///
+    /// For a patient's wallet.
+    ///
+    ///   vitals consent deny --patient-key anna.key --actor any --categories glucose \
+    ///       --purposes all --node HOST:PORT --identity DIR
+    #[command(verbatim_doc_comment)]
+    Deny(WriteArgs),
     /// Let somebody break the glass in an emergency: read with a reason, counted publicly
-    Policy(Write_),
+    ///
+    /// For a patient's wallet.
+    ///
+    ///   vitals consent policy --patient-key anna.key --actor organisation:ward-3 \
+    ///       --categories all --purposes emergency-treatment --node HOST:PORT --identity DIR
+    #[command(verbatim_doc_comment)]
+    Policy(WriteArgs),
     /// End a rule as soon as the node has it
+    ///
+    /// For a patient's wallet; `vitals consent show` lists the rules with their slots.
+    ///
+    ///   vitals consent revoke --patient-key anna.key --slot permit:0 \
+    ///       --node HOST:PORT --identity DIR
+    #[command(verbatim_doc_comment)]
     Revoke {
         #[command(flatten)]
-        own: Own,
+        patient: PatientArgs,
         /// Which rule, as permit:0, deny:1 or policy:0
-        #[arg(long, value_name = "SLOT", value_parser = slot)]
+        #[arg(long, value_name = "SLOT", value_parser = parse_slot)]
         slot: RuleSlot,
     },
     /// Close the whole record as soon as the node has it
+    ///
+    /// For a patient's wallet. It ends every rule at once and cannot be undone.
+    ///
+    ///   vitals consent stop --patient-key anna.key --node HOST:PORT --identity DIR
+    #[command(verbatim_doc_comment)]
     Stop {
         #[command(flatten)]
-        own: Own,
+        patient: PatientArgs,
     },
     /// Show the wallet's copy of the record, and answer whether somebody would see something
+    ///
+    /// For a patient's wallet; it asks no node.
+    ///
+    ///   vitals consent show --patient-key anna.key --identity DIR
+    ///   vitals consent show --patient-key anna.key --identity DIR \
+    ///       --preview-actor practitioner:dr-001 --preview-category spo2
+    #[command(verbatim_doc_comment)]
     Show {
         /// Key of the patient
         #[arg(long, value_name = "FILE")]
@@ -69,28 +112,28 @@ pub(crate) enum Command {
 
 /// A rule to write.
 #[derive(Args)]
-pub(crate) struct Write_ {
+pub(crate) struct WriteArgs {
     #[command(flatten)]
-    own: Own,
+    patient: PatientArgs,
     #[command(flatten)]
     rule: RuleArgs,
 }
 
 /// An operation that the patient signs.
 #[derive(Args)]
-pub(crate) struct Own {
+pub(crate) struct PatientArgs {
     /// Key of the patient; the wallet's copy of the record stands beside it
     #[arg(long, value_name = "FILE")]
     patient_key: PathBuf,
     #[command(flatten)]
     question: QuestionArgs,
     #[command(flatten)]
-    send: Send,
+    send: SendArgs,
 }
 
 /// How an operation is sent.
 #[derive(Args)]
-pub(crate) struct Send {
+pub(crate) struct SendArgs {
     #[command(flatten)]
     node: Node,
     /// Do not ask before signing
@@ -100,20 +143,24 @@ pub(crate) struct Send {
     #[arg(long)]
     dry_run: bool,
     /// How long the signature is good for
-    #[arg(long, value_name = "LENGTH", value_parser = when::parse_length, default_value = "10m")]
+    #[arg(long, value_name = "LENGTH", value_parser = calendar::parse_length, default_value = "10m")]
     valid_for: u64,
 }
 
-pub(crate) fn patient(text: &str) -> Result<PatientIndex, String> {
+pub(crate) fn parse_patient(text: &str) -> Result<PatientIndex, String> {
     let index = text.parse().map_err(|_| "expected a number below 16777216".to_owned())?;
     PatientIndex::new(index).map_err(|error| error.to_string())
 }
 
-fn slot(text: &str) -> Result<RuleSlot, String> {
-    slot_from_name(text)
-        .ok_or_else(|| "expected permit:0 to 7, deny:0 to 3, or policy:0 to 1".to_owned())
+/// The slots there are, for whoever names another.
+const SLOTS: &str = "expected permit:0 to 7, deny:0 to 3, or policy:0 to 1";
+
+fn parse_slot(text: &str) -> Result<RuleSlot, &'static str> {
+    rule_slot::from_name(text).ok_or(SLOTS)
 }
 
+// What a command covers unless it is told otherwise. A permit that says little permits little; a
+// deny that says little denies all.
 const READ: Defaults = Defaults { kinds: ClaimKind::Access.only(), labels: Label::Normal.only() };
 const EVERYTHING: Defaults = Defaults { kinds: ClaimKinds::ALL, labels: Labels::ALL };
 const EMERGENCY: Defaults =
@@ -128,14 +175,14 @@ impl Command {
             Command::Permit(write) => write.run(RuleSlot::Permit, READ),
             Command::Deny(write) => write.run(RuleSlot::Deny, EVERYTHING),
             Command::Policy(write) => write.run(RuleSlot::Policy, EMERGENCY),
-            Command::Revoke { own, slot } => {
-                let wallet = own.wallet()?;
+            Command::Revoke { patient, slot } => {
+                let wallet = patient.read_wallet()?;
                 let action = wallet.revocation(slot)?;
-                own.run(wallet, action)
+                patient.sign(wallet, action)
             }
-            Command::Stop { own } => {
-                let wallet = own.wallet()?;
-                own.run(wallet, Action::Stop)
+            Command::Stop { patient } => {
+                let wallet = patient.read_wallet()?;
+                patient.sign(wallet, Action::Stop)
             }
             Command::Show { patient_key, identity, question } => {
                 show(&patient_key, &identity, &question)
@@ -144,25 +191,25 @@ impl Command {
     }
 }
 
-impl Write_ {
-    fn run(self, group: fn(u8) -> RuleSlot, defaults: Defaults) -> Outcome {
-        let mut wallet = self.own.wallet()?;
+impl WriteArgs {
+    fn run(self, kind: rule_slot::OfKind, defaults: Defaults) -> Outcome {
+        let mut wallet = self.patient.read_wallet()?;
         let slot = match self.rule.slot {
-            None => wallet.free_slot(group, now())?,
-            Some(number) => slot(&slot_name(group(number))).map_err(Usage)?,
+            None => wallet.free_slot(kind, now())?,
+            Some(number) => rule_slot::find(kind, number).ok_or_else(|| Usage(SLOTS.to_owned()))?,
         };
-        let rule = self.rule.rule(defaults, &mut wallet.names)?;
-        self.own.run(wallet, Action::Write { slot, rule })
+        let rule = self.rule.to_rule(defaults, &mut wallet.names)?;
+        self.patient.sign(wallet, Action::Write { slot, rule })
     }
 }
 
-impl Own {
-    fn wallet(&self) -> anyhow::Result<Wallet> {
+impl PatientArgs {
+    fn read_wallet(&self) -> anyhow::Result<Wallet> {
         let scope = self.send.node.deployment()?.scope;
         Ok(Wallet::read(&Wallet::path(&self.patient_key), scope)?)
     }
 
-    fn run(&self, wallet: Wallet, action: Action) -> Outcome {
+    fn sign(&self, wallet: Wallet, action: Action) -> Outcome {
         let key = Key::read(&self.patient_key, KeyKind::Patient)?;
         let operation = wallet.change(action, now(), self.send.valid_for)?;
         let signing = Signing { wallet, operation, key: &key, path: &self.patient_key };
@@ -170,9 +217,10 @@ impl Own {
     }
 }
 
-fn enrol(registrar: &Path, patient_key: &Path, index: PatientIndex, send: &Send) -> Outcome {
+fn enrol(registrar: &Path, patient_key: &Path, index: PatientIndex, send: &SendArgs) -> Outcome {
     let key = Key::read(patient_key, KeyKind::Patient)?;
     let registrar = Key::read(registrar, KeyKind::Registrar)?;
+    // Written over, a record that is live would lose its nonce, and its wallet could sign no more.
     if Wallet::path(patient_key).exists() {
         let why = "expected a key that is not enrolled, found its record beside it";
         return Err(Usage(why.to_owned()).into());
@@ -191,25 +239,35 @@ struct Signing<'a> {
 }
 
 impl Signing<'_> {
-    fn run(mut self, send: &Send, question: Option<&QuestionArgs>) -> Outcome {
+    fn run(mut self, send: &SendArgs, question: Option<&QuestionArgs>) -> Outcome {
         let (text, json) = self.preview(question)?;
         if send.dry_run {
-            return Ok(Report::done(text + "\nnothing was signed or sent", json));
+            return Ok(Report::success(text + "\nnothing was signed or sent", json));
         }
-        if !send.yes && !confirmed(&text)? {
-            return Ok(Report::failed("nothing was signed or sent".to_owned(), json));
+        if !send.yes && !confirm(&text)? {
+            return Ok(Report::failure("nothing was signed or sent".to_owned(), json));
         }
         let domain = scope::sig_domain(self.wallet.scope);
         let signed = SignedOperation::sign(self.operation.clone(), domain, &self.key.signer());
         let applied = runtime()?.block_on(submit(&send.node, &signed))?;
+        let updated = self.update_copy(&signed, &applied);
+        Ok(self.report(&applied, updated, json))
+    }
+
+    /// Takes the operation over into the wallet's copy of the record.
+    fn update_copy(
+        &mut self,
+        signed: &SignedOperation,
+        applied: &Applied,
+    ) -> Result<(), WalletError> {
         // Of an enrolment the signer is the registrar; of anything else the word is not read.
-        self.wallet.applied(&signed, applied.time, self.key.key_hash())?;
-        self.wallet.write(&Wallet::path(self.path))?;
-        Ok(self.done(&applied, json))
+        self.wallet.apply(signed, applied.time, self.key.key_hash())?;
+        self.wallet.write(&Wallet::path(self.path))
     }
 
     /// What the operation says and does, and the answers before and after it.
     fn preview(&self, question: Option<&QuestionArgs>) -> anyhow::Result<(String, Value)> {
+        // Also finds what the node would refuse, before anybody is asked to sign it.
         let after = self.wallet.effect(&self.operation, now())?;
         let says = operation_sentence(&self.operation, &self.wallet.names);
         let until = Utc(self.operation.valid_until);
@@ -227,7 +285,13 @@ impl Signing<'_> {
         Ok((text, json))
     }
 
-    fn done(&self, applied: &Applied, mut json: Value) -> Report {
+    /// The operation is in force whatever became of the copy, so its receipt is shown either way.
+    fn report(
+        &self,
+        applied: &Applied,
+        updated: Result<(), WalletError>,
+        mut json: Value,
+    ) -> Report {
         let (at, position) = (Utc(applied.time), applied.position.0);
         let group = applied.receipt.receipt.group.group;
         let says = json["says"].as_str().unwrap_or_default().to_owned();
@@ -235,12 +299,22 @@ impl Signing<'_> {
         json["effective"] = at.to_string().into();
         json["position"] = position.into();
         json["group"] = group.into();
-        json["receipt"] = hex::encode(applied.receipt.to_bytes()).into();
-        let text = format!(
+        let receipt = hex::encode(applied.receipt.to_bytes());
+        json["receipt"] = receipt.as_str().into();
+        let mut text = format!(
             "{says}\neffective {at}, journal position {position}, by a verified receipt of group \
              {group}"
         );
-        Report::done(text, json)
+        let Err(error) = updated else {
+            return Report::success(text, json);
+        };
+        let why = with_causes(&error);
+        text += &format!(
+            "\nreceipt {receipt}\nbut the wallet's copy of the record lacks it ({why}): rebuild it \
+             with vitals log --rebuild once a batch with the operation is settled"
+        );
+        json["copy_error"] = why.into();
+        Report::failure(text, json)
     }
 }
 
@@ -253,10 +327,11 @@ async fn submit(node: &Node, signed: &SignedOperation) -> anyhow::Result<Applied
 }
 
 /// Shows the preview and asks; without a terminal nobody can answer.
-fn confirmed(preview: &str) -> anyhow::Result<bool> {
+fn confirm(preview: &str) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
         return Err(Usage("expected --yes where nobody can be asked".to_owned()).into());
     }
+    // Standard output is for the report alone: it may be a pipe.
     let mut out = std::io::stderr();
     write!(out, "{preview}\nSign and send? [y/N] ").context("asking")?;
     out.flush().context("asking")?;
@@ -269,9 +344,8 @@ fn show(patient_key: &Path, identity: &Path, question: &QuestionArgs) -> Outcome
     let deployment = client::Deployment::load(identity)?;
     let wallet = Wallet::read(&Wallet::path(patient_key), deployment.scope)?;
     let record = wallet.record()?;
-    let slots = (0..RuleSlot::COUNT as u8).filter_map(|n| RuleSlot::from_number(n).ok());
-    let rules: Vec<_> = slots.filter_map(|slot| Some((slot, record.rule(slot)?))).collect();
-    let state = state(record.closed_at);
+    let rules = rule_slot::all().filter_map(|slot| Some((slot, record.rule(slot)?)));
+    let state = state_text(record.closed_at);
     let mut text = format!("record {}, {state}, nonce {}", wallet.patient.get(), record.nonce);
     let mut json = json!({
         "schema": "vitals-record-report-1", "patient": wallet.patient.get(), "state": state,
@@ -279,7 +353,7 @@ fn show(patient_key: &Path, identity: &Path, question: &QuestionArgs) -> Outcome
     });
     let mut list = Vec::new();
     for (slot, rule) in rules {
-        let (name, says) = (slot_name(slot), rule_sentence(slot, rule, &wallet.names));
+        let (name, says) = (rule_slot::name(slot), rule_sentence(slot, rule, &wallet.names));
         let ended = if rule.access.until <= now() { " (ended)" } else { "" };
         text += &format!("\n  {name:<9} {says}{ended}");
         let words = rule.words().map(Word::to_hex);
@@ -292,10 +366,10 @@ fn show(patient_key: &Path, identity: &Path, question: &QuestionArgs) -> Outcome
         text += &format!("\nnow:  {}", answers.before);
         json["answer"] = answers.before.into();
     }
-    Ok(Report::done(text, json))
+    Ok(Report::success(text, json))
 }
 
-fn state(closed_at: Millis) -> String {
+fn state_text(closed_at: Millis) -> String {
     match closed_at {
         Millis::UNBOUNDED_FUTURE => "open".to_owned(),
         at => format!("closed at {}", Utc(at)),

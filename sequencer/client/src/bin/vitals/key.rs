@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use client::{Key, KeyKind};
 use serde_json::json;
 
@@ -11,15 +12,27 @@ use crate::report::{Outcome, Report};
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Make a key from the machine's randomness; the secret is never printed
+    ///
+    /// For a patient, a practitioner or the registrar. The file is all there is of the key: copy it
+    /// to a safe place.
+    ///
+    ///   vitals key new --out anna.key
+    ///   vitals key new --kind practitioner --out dr-001.key
+    #[command(verbatim_doc_comment)]
     New {
         /// File to make; it must not exist
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
         /// Whose key it is
-        #[arg(long, value_enum, default_value = "patient")]
-        kind: Kind,
+        #[arg(long, value_parser = kinds(), default_value = KeyKind::Patient.name())]
+        kind: KeyKind,
     },
     /// Show a key's public part
+    ///
+    /// For its owner, who hands the key hash to whoever enrols or registers it.
+    ///
+    ///   vitals key show anna.key
+    #[command(verbatim_doc_comment)]
     Show {
         /// The key file; refused if others may read it
         #[arg(value_name = "FILE")]
@@ -31,28 +44,17 @@ pub(crate) enum Command {
     },
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum Kind {
-    Patient,
-    Practitioner,
-    Registrar,
-}
-
-impl From<Kind> for KeyKind {
-    fn from(kind: Kind) -> KeyKind {
-        match kind {
-            Kind::Patient => KeyKind::Patient,
-            Kind::Practitioner => KeyKind::Practitioner,
-            Kind::Registrar => KeyKind::Registrar,
-        }
-    }
+/// Names of kinds, which the help lists.
+fn kinds() -> impl TypedValueParser<Value = KeyKind> {
+    let names = PossibleValuesParser::new(KeyKind::ALL.map(KeyKind::name));
+    names.try_map(|name| KeyKind::from_name(&name).ok_or("expected the kind of a key"))
 }
 
 impl Command {
     pub(crate) fn run(self) -> Outcome {
         match self {
             Command::New { out, kind } => {
-                let key = Key::generate(kind.into())?;
+                let key = Key::generate(kind)?;
                 key.write(&out)?;
                 Ok(report(&key, None))
             }
@@ -77,5 +79,5 @@ fn report(key: &Key, view_key: Option<String>) -> Report {
         text += &format!("\nview key    {view_key}");
         json["view_key"] = view_key.into();
     }
-    Report::done(text, json)
+    Report::success(text, json)
 }

@@ -6,16 +6,24 @@ use clap::Args;
 use client::batches::Batches;
 use client::log::{Before, Seen, SeenClaim, SeenOperation, Viewer, before_first, check};
 use client::party::Names;
-use client::preview::{operation_sentence, slot_name};
-use client::when::Utc;
-use client::{Deployment, Key, KeyKind, Wallet, headers, party};
-use model::{BatchHeader, Category, ClaimKind, Party, PatientIndex};
+use client::preview::operation_sentence;
+use client::{Deployment, Key, KeyKind, Wallet, headers, party, rule_slot};
+use model::calendar::Utc;
+use model::{BatchHeader, Category, ClaimKind, Party, PatientIndex, with_causes};
 use serde_json::{Value, json};
 
-use crate::consent::patient;
+use crate::consent::parse_patient;
 use crate::report::{Outcome, Report, Usage};
 
+/// Show who read what of a patient, why and when, checked against the base chain
+///
+/// For the patient, who trusts no node for it: the headers are those that an auditor verified, and
+/// every claim in a batch is accounted for.
+///
+///   auditor verify --save-headers headers.json ...
+///   vitals log --patient-key anna.key --data batches --headers headers.json --identity DIR
 #[derive(Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Log {
     /// Key of the patient; its view key opens the log
     #[arg(long, value_name = "FILE")]
@@ -30,7 +38,7 @@ pub(crate) struct Log {
     #[arg(long, env = "VITALS_IDENTITY", value_name = "DIR")]
     identity: PathBuf,
     /// Index of the record, if the wallet's copy is lost
-    #[arg(long, value_name = "N", value_parser = patient)]
+    #[arg(long, value_name = "N", value_parser = parse_patient)]
     patient: Option<PatientIndex>,
     /// Names to recognise in the log besides those the wallet used, as practitioner:dr-001
     #[arg(long, value_name = "WHO", value_delimiter = ',')]
@@ -77,76 +85,82 @@ impl Log {
     ) -> anyhow::Result<(Report, Before)> {
         let batches = Batches::parse(&self.data)?;
         let mut before = before_first(headers);
-        let (mut lines, mut entries) = (Vec::new(), Vec::new());
+        let mut shown = Shown { names, lines: Vec::new(), entries: Vec::new() };
         for header in headers {
             let number = header.number.0;
             let files = batches.fetch(header.number)?;
             let seen = match check(viewer, header, &files, before) {
                 Ok(seen) => seen,
                 Err(error) => {
-                    let why = format!("{:#}", anyhow::Error::from(error));
-                    lines.push(format!("batch {number}: {why}"));
-                    let report = ended(lines, &entries, headers.len(), Some((number, why)));
+                    let why = with_causes(&error);
+                    shown.lines.push(format!("batch {number}: {why}"));
+                    // Later batches would be checked against a record that is not known to be right.
+                    let report = shown.conclude(headers.len(), Some(Failure { number, why }));
                     return Ok((report, Before::Unknown));
                 }
             };
-            describe(number, &seen, names, &mut lines, &mut entries);
+            shown.add(number, &seen);
             before = seen.after;
         }
-        Ok((ended(lines, &entries, headers.len(), None), before))
+        Ok((shown.conclude(headers.len(), None), before))
     }
 }
 
-fn ended(
-    mut lines: Vec<String>,
-    entries: &[Value],
-    batches: usize,
-    failure: Option<(u64, String)>,
-) -> Report {
-    let mut json = json!({
-        "schema": "vitals-log-1", "batches": batches, "entries": entries,
-        "holds": failure.is_none(),
-    });
-    match failure {
-        None => {
-            lines.push(format!(
-                "{} entries in {batches} batches: all are included, and none is missing",
-                entries.len()
-            ));
-            Report::done(lines.join("\n"), json)
+/// Where and why a log does not hold.
+struct Failure {
+    number: u64,
+    why: String,
+}
+
+/// What the log shows so far: lines for people, entries for programs.
+struct Shown<'a> {
+    names: &'a Names,
+    lines: Vec<String>,
+    entries: Vec<Value>,
+}
+
+impl Shown<'_> {
+    fn add(&mut self, batch: u64, seen: &Seen) {
+        for SeenOperation { operation, t_op } in &seen.operations {
+            let (at, says) = (Utc(*t_op), operation_sentence(operation, self.names));
+            self.lines.push(format!("{at}  batch {batch}  you: {says}"));
+            self.entries.push(json!({
+                "batch": batch, "time": at.to_string(), "kind": "operation", "says": says,
+            }));
         }
-        Some((number, why)) => {
-            lines.push(format!("the log does not hold at batch {number}"));
-            json["failed_batch"] = number.into();
-            json["why"] = why.into();
-            Report::failed(lines.join("\n"), json)
+        for one in &seen.claims {
+            let (line, entry) = describe_claim(batch, one, self.names);
+            self.lines.push(line);
+            self.entries.push(entry);
+        }
+    }
+
+    fn conclude(self, batches: usize, failure: Option<Failure>) -> Report {
+        let Shown { mut lines, entries, .. } = self;
+        let mut json = json!({
+            "schema": "vitals-log-1", "batches": batches, "entries": entries,
+            "holds": failure.is_none(),
+        });
+        match failure {
+            None => {
+                lines.push(format!(
+                    "{} entries in {batches} batches: all are included, and none is missing",
+                    entries.len()
+                ));
+                Report::success(lines.join("\n"), json)
+            }
+            Some(Failure { number, why }) => {
+                lines.push(format!("the log does not hold at batch {number}"));
+                json["failed_batch"] = number.into();
+                json["why"] = why.into();
+                Report::failure(lines.join("\n"), json)
+            }
         }
     }
 }
 
-fn describe(
-    batch: u64,
-    seen: &Seen,
-    names: &Names,
-    lines: &mut Vec<String>,
-    entries: &mut Vec<Value>,
-) {
-    for SeenOperation { operation, t_op } in &seen.operations {
-        let (at, says) = (Utc(*t_op), operation_sentence(operation, names));
-        lines.push(format!("{at}  batch {batch}  you: {says}"));
-        entries.push(json!({
-            "batch": batch, "time": at.to_string(), "kind": "operation", "says": says,
-        }));
-    }
-    for one in &seen.claims {
-        let (line, entry) = claim(batch, one, names);
-        lines.push(line);
-        entries.push(entry);
-    }
-}
-
-fn claim(batch: u64, seen: &SeenClaim, names: &Names) -> (String, Value) {
-    let SeenClaim { claim, covered, judged } = seen;
+fn describe_claim(batch: u64, seen: &SeenClaim, names: &Names) -> (String, Value) {
+    let SeenClaim { claim, covered, verdict } = seen;
     let at = Utc(claim.receipt.from);
     let who = names.of(&Party::Named(claim.individual));
     let whom = names.of(&Party::Named(claim.organisation));
@@ -158,9 +172,9 @@ fn claim(batch: u64, seen: &SeenClaim, names: &Names) -> (String, Value) {
     let named = Category::ALL.iter().filter(|one| claim.categories.contains(one.only()));
     let categories: Vec<_> = named.map(|one| one.name()).collect();
     let (from, until) = (Utc(claim.measured.from), Utc(claim.measured.until));
-    let rule = match judged {
-        Ok(slot) => slot_name(*slot),
-        Err(refusal) => format!("no rule ({}, {})", refusal.sentence(), refusal.rule()),
+    let rule = match verdict {
+        Ok(slot) => rule_slot::name(*slot),
+        Err(uncovered) => format!("no rule ({}, {})", uncovered.sentence(), uncovered.rule()),
     };
     let under = match covered {
         true => format!("under {rule}"),

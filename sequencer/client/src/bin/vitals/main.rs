@@ -19,14 +19,17 @@ use clap::{Parser, Subcommand};
 
 use report::{Outcome, fail, show};
 
-/// Wallet, access client and gateway of a consent-proving rollup for vitals.
+/// Signs consent, asks to read, and streams readings to a node of the vitals rollup: for a patient's
+/// wallet, a practitioner's system and a bedside gateway. Begin with:
+///   vitals key new --out anna.key        a key; then `vitals consent enrol` makes the record
+///   vitals stream --help                 lines of text become readings with signed receipts
 ///
 /// A patient makes a key, is enrolled by the registrar, and signs rules: who may read or collect
 /// what, why and when. A practitioner's system asks to read. A gateway streams readings until each
 /// has a signed receipt. And the patient's log says who read what and why, checked against the
-/// base chain.
+/// base chain. `sequencer run --dev` starts a node and prints commands for it to paste.
 #[derive(Parser)]
-#[command(name = "vitals", version, after_help = AFTER)]
+#[command(name = "vitals", version, verbatim_doc_comment, after_help = AFTER)]
 struct Cli {
     /// Print one JSON object with a schema instead of text
     #[arg(long, global = true)]
@@ -56,20 +59,38 @@ Example:
 
 #[derive(Subcommand)]
 enum Command {
+    // Text at a variant hides all text at the type within, so only the variants that hold further
+    // commands have one: the text of a type with commands is never shown.
     /// Make and show keys of patients, practitioners and registrars
-    #[command(subcommand)]
+    ///
+    /// For everybody who signs: a patient's wallet, a practitioner's system, the registrar.
+    ///
+    ///   vitals key new --kind patient --out anna.key
+    ///   vitals key show anna.key
+    #[command(subcommand, verbatim_doc_comment)]
     Key(key::Command),
     /// Sign what may be read and collected, and what not
-    #[command(subcommand)]
+    ///
+    /// For a patient's wallet; the registrar signs the first one. Each command shows in words what
+    /// would be signed, asks, and waits for the node's receipt.
+    ///
+    ///   vitals consent enrol --registrar-key registrar.key --patient-key anna.key --index 7 \
+    ///       --node HOST:PORT --identity DIR
+    ///   vitals consent permit --patient-key anna.key --actor practitioner:dr-001 \
+    ///       --categories ecg --purposes treatment --for 24h --node HOST:PORT --identity DIR
+    #[command(subcommand, verbatim_doc_comment)]
     Consent(Box<consent::Command>),
-    /// Ask to read a patient's data
     Access(Box<access::Access>),
-    /// Who read what of a patient, why and when, checked against the base chain
     Log(log::Log),
     /// Check receipts
-    #[command(subcommand)]
+    ///
+    /// For whoever holds one: a gateway, a wallet or a practitioner's system that was promised
+    /// something.
+    ///
+    ///   vitals receipt check FILE --identity DIR
+    ///   vitals receipt check FILE --identity DIR --headers headers.json
+    #[command(subcommand, verbatim_doc_comment)]
     Receipt(receipt::Command),
-    /// Stream readings from lines of text until each has a receipt
     Stream(stream::Stream),
 }
 
@@ -96,10 +117,30 @@ fn run(command: Command) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{Command, CommandFactory};
 
     #[test]
     fn the_command_line_is_well_formed() {
         super::Cli::command().debug_assert();
+    }
+
+    fn check_help(command: &Command, called: &str) {
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        let long = command.get_long_about().map(ToString::to_string).unwrap_or_default();
+        assert!(!about.is_empty(), "{called} does not say what it is for");
+        assert!(long.starts_with(&about), "{called}: {long}");
+        assert!(long.contains("For ") || long.contains(": for "), "{called}: for whom? {long}");
+        assert!(long.contains(&format!("\n  {called}")), "{called} shows no command: {long}");
+        assert!(!long.contains("xit code"), "{called}: exit codes stand in one place");
+        for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+            let about = below.get_about().map(ToString::to_string).unwrap_or_default();
+            assert!(!about.contains('\n'), "the list of {called} has a line for each: {about}");
+            check_help(below, &format!("{called} {}", below.get_name()));
+        }
+    }
+
+    #[test]
+    fn every_command_says_what_it_is_for_for_whom_and_how_to_begin() {
+        check_help(&super::Cli::command(), "vitals");
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use client::{Connection, ConnectionConfig, Deployment, Identity};
+use model::calendar::{CalendarError, parse_time};
 use model::{Clock, Millis, SystemClock};
 
 use crate::report::Usage;
@@ -44,6 +45,7 @@ impl Node {
         let node = self.node.as_deref().ok_or_else(missing)?;
         let resolved = node.to_socket_addrs().context("expected --node as HOST:PORT")?.next();
         let address = resolved.ok_or_else(|| Usage("the node's name has no address".to_owned()))?;
+        // The certificate names a host, without the port and without the brackets of IPv6.
         let host = node.rsplit_once(':').map_or(node, |(host, _)| host);
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = self.server_name.as_deref().unwrap_or(host);
@@ -70,6 +72,6 @@ pub(crate) fn now() -> Millis {
 }
 
 /// A time on the command line.
-pub(crate) fn time(text: &str) -> Result<Millis, client::when::WhenError> {
-    client::when::parse(text, now())
+pub(crate) fn parse_when(text: &str) -> Result<Millis, CalendarError> {
+    parse_time(text, now())
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Subcommand;
 use client::{Deployment, headers, read_receipt};
-use model::Position;
+use model::{BatchNumber, Position};
 use serde_json::{Value, json};
 use wire::{Address, SignedReceipt};
 
@@ -14,6 +14,12 @@ use crate::report::{Outcome, Report, Usage};
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Check who signed a receipt and, with headers, whether what it acknowledges is settled
+    ///
+    /// For its holder, and for whoever is shown one as evidence.
+    ///
+    ///   vitals receipt check receipts/00000000000000000012.receipt --identity DIR
+    ///   vitals receipt check FILE --signer 0xADDRESS
+    #[command(verbatim_doc_comment)]
     Check {
         /// The receipt file
         #[arg(value_name = "FILE")]
@@ -48,20 +54,33 @@ impl Command {
         })?;
         let scope = receipt.receipt.group.scope;
         if deployment.is_some_and(|deployment| deployment.scope != scope) {
-            return Ok(failed("the receipt is of another chain or contract", &receipt));
+            return Ok(report_failure("the receipt is of another chain or contract", &receipt));
         }
         if let Err(error) = receipt.verify(expected) {
-            return Ok(failed(&error.to_string(), &receipt));
+            return Ok(report_failure(&error.to_string(), &receipt));
         }
-        let settled = match headers {
-            None => None,
+        let settlement = match headers {
+            None => Settlement::NotAsked,
             Some(path) => {
                 let headers = headers::read(&path, scope)?;
-                Some(headers::settled_in(&headers, last_position(&receipt)).map(|h| h.number.0))
+                // All that the receipt names is settled once its last entry is.
+                match headers::find_settling(&headers, last_position(&receipt)) {
+                    Some(header) => Settlement::By(header.number),
+                    None => Settlement::NotYet,
+                }
             }
         };
-        Ok(holds(&receipt, settled))
+        Ok(report_success(&receipt, settlement))
     }
+}
+
+/// What headers say of a receipt.
+enum Settlement {
+    /// None were given.
+    NotAsked,
+    /// The batch that settles the last of it.
+    By(BatchNumber),
+    NotYet,
 }
 
 /// The last journal position that the receipt names.
@@ -74,29 +93,29 @@ fn last_position(receipt: &SignedReceipt) -> Position {
     frames.chain(operations).chain(accesses).chain(refusals).max().unwrap_or_default()
 }
 
-fn holds(receipt: &SignedReceipt, settled: Option<Option<u64>>) -> Report {
+fn report_success(receipt: &SignedReceipt, settlement: Settlement) -> Report {
     let mut json = describe(receipt);
     json["holds"] = true.into();
     let mut text = format!("the receipt holds: {}", words(receipt));
-    match settled {
-        None => {}
-        Some(Some(batch)) => {
+    match settlement {
+        Settlement::NotAsked => {}
+        Settlement::By(BatchNumber(batch)) => {
             text += &format!("\nsettled in batch {batch} or before");
             json["settled_by_batch"] = batch.into();
         }
-        Some(None) => {
+        Settlement::NotYet => {
             text += "\nnot settled yet by these headers";
             json["settled_by_batch"] = Value::Null;
         }
     }
-    Report::done(text, json)
+    Report::success(text, json)
 }
 
-fn failed(why: &str, receipt: &SignedReceipt) -> Report {
+fn report_failure(why: &str, receipt: &SignedReceipt) -> Report {
     let mut json = describe(receipt);
     json["holds"] = false.into();
     json["why"] = why.into();
-    Report::failed(format!("the receipt does not hold: {why}"), json)
+    Report::failure(format!("the receipt does not hold: {why}"), json)
 }
 
 fn words(receipt: &SignedReceipt) -> String {

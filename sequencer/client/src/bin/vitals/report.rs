@@ -22,12 +22,12 @@ pub(crate) type Outcome = Result<Report, anyhow::Error>;
 
 impl Report {
     /// Done.
-    pub(crate) fn done(text: String, json: Value) -> Report {
+    pub(crate) fn success(text: String, json: Value) -> Report {
         Report { text, json, exit: ExitCode::Ok }
     }
 
     /// Refused, or a check that does not hold.
-    pub(crate) fn failed(text: String, json: Value) -> Report {
+    pub(crate) fn failure(text: String, json: Value) -> Report {
         Report { text, json, exit: ExitCode::Failed }
     }
 }
@@ -66,7 +66,8 @@ pub(crate) fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
 }
 
 /// What is not reachable may be there later; what a node refuses was tried; all else is given
-/// wrongly.
+/// wrongly. Decided by the cause and not where the error arises: the same error means the same to a
+/// script, whichever command met it.
 fn exit_code(error: &anyhow::Error) -> ExitCode {
     for cause in error.chain() {
         if cause.is::<Interrupted>() {
@@ -77,15 +78,18 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
         {
             return ExitCode::Unavailable;
         }
+        // The first one on the way to the root: a connection that was given up holds the last
+        // attempt's error, which says less about whether to try again.
         if let Some(error) = cause.downcast_ref::<ConnectionError>() {
-            return of_connection(error);
+            return connection_exit_code(error);
         }
     }
+    // Only after all causes: a request may fail because its connection did.
     let tried = error.chain().any(|cause| cause.is::<RequestError>() || cause.is::<StreamError>());
     if tried { ExitCode::Failed } else { ExitCode::Usage }
 }
 
-fn of_connection(error: &ConnectionError) -> ExitCode {
+fn connection_exit_code(error: &ConnectionError) -> ExitCode {
     match error {
         ConnectionError::GaveUp { .. } => ExitCode::Unavailable,
         error if error.is_passing() => ExitCode::Unavailable,

@@ -3,14 +3,14 @@
 use clap::Args;
 use client::party;
 use client::preview::{Question, answer_sentence};
-use client::when;
 use client::{Wallet, party::Names};
+use model::calendar::parse_length;
 use model::{
     Categories, Category, ClaimKind, ClaimKinds, Interval, Label, Labels, MaskError, Millis, Party,
     Purpose, Purposes, Record, Rule,
 };
 
-use crate::node::time;
+use crate::node::parse_when;
 use crate::report::Usage;
 
 /// What a rule says.
@@ -35,26 +35,26 @@ pub(crate) struct RuleArgs {
     #[arg(long, value_name = "SOURCE", default_value = "any")]
     source: String,
     /// From when on it holds; never before the node has it
-    #[arg(long, value_name = "TIME", value_parser = time, default_value = "now")]
+    #[arg(long, value_name = "TIME", value_parser = parse_when, default_value = "now")]
     from: Millis,
     /// Until when it holds; by default for ever
-    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "length")]
+    #[arg(long, value_name = "TIME", value_parser = parse_when, conflicts_with = "length")]
     until: Option<Millis>,
     /// How long it holds, as 24h
-    #[arg(long = "for", value_name = "LENGTH", value_parser = when::parse_length)]
+    #[arg(long = "for", value_name = "LENGTH", value_parser = parse_length)]
     length: Option<u64>,
     /// Data measured from this time on; by default since ever
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = parse_when)]
     data_from: Option<Millis>,
     /// Data measured before this time; by default for ever
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = parse_when)]
     data_until: Option<Millis>,
-    /// Slot within its group; by default a free one
+    /// Slot, counted from 0 among those of its kind; by default a free one
     #[arg(long, value_name = "N")]
     pub(crate) slot: Option<u8>,
 }
 
-/// What a group of rules covers unless the command line says otherwise.
+/// What a kind of rule covers unless the command line says otherwise.
 #[derive(Clone, Copy)]
 pub(crate) struct Defaults {
     pub(crate) kinds: ClaimKinds,
@@ -63,7 +63,7 @@ pub(crate) struct Defaults {
 
 impl RuleArgs {
     /// The rule, whose names the wallet learns.
-    pub(crate) fn rule(&self, defaults: Defaults, names: &mut Names) -> anyhow::Result<Rule> {
+    pub(crate) fn to_rule(&self, defaults: Defaults, names: &mut Names) -> anyhow::Result<Rule> {
         let (actor, source) = (party::actor(&self.actor)?, party::source(&self.source)?);
         names.learn(&self.actor, &actor);
         names.learn(&self.source, &source);
@@ -134,6 +134,7 @@ impl QuestionArgs {
             return Ok(None);
         };
         let actor = party::actor(actor)?;
+        // "Would anybody see it?" has no answer: a rule for one person makes it neither yes nor no.
         if actor == Party::Any {
             return Err(Usage("expected --preview-actor to name somebody".to_owned()).into());
         }

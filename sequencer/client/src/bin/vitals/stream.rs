@@ -9,25 +9,32 @@ use anyhow::Context;
 use clap::Args;
 use client::readings::{LINE_BYTES_MAX, Lines, Timing};
 use client::{Connection, ConnectionConfig, Counts};
-use model::{DeviceId, Millis, PatientIndex, Signal, signals};
+use model::{DeviceId, Millis, PatientIndex, Signal, signal_by_name};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use wire::{Descriptor, Frame, Lane, Period, Reading, StreamKey};
 
-use crate::consent::patient;
-use crate::node::{Node, now, runtime, time};
+use crate::consent::parse_patient;
+use crate::node::{Node, now, parse_when, runtime};
 use crate::report::{Interrupted, Outcome, Report, Usage};
 
 /// Readings between the thread that reads lines and the connection.
 const QUEUE_READINGS: usize = 4096;
 
-/// Stream readings from lines of text until each has a receipt.
+/// Stream readings from lines of text until each has a receipt
 ///
-/// A line is `time,value`: time as RFC 3339 or milliseconds since 1970, value in the signal's unit,
-/// or `off` while the sensor is off. With --rate-hz a line is only a value; the readings of a file
-/// then end now, those of standard input begin now, unless --start says otherwise.
+/// For a bedside gateway, or anything that can write lines. A line is `time,value`: time as RFC 3339
+/// or milliseconds since 1970, value in the signal's unit, or `off` while the sensor is off. With
+/// --rate-hz a line is only a value; the readings of a file then end now, those of standard input
+/// begin now, unless --start says otherwise.
+///
+///   vitals stream --device monitor-1 --patient 7 --signal ecg --rate-hz 360 \
+///       --node HOST:PORT --identity DIR ecg.csv
+///   my-monitor | vitals stream --stdin --device monitor-1 --patient 7 --signal heart-rate \
+///       --state state --node HOST:PORT --identity DIR
 #[derive(Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Stream {
     #[command(flatten)]
     node: Node,
@@ -35,10 +42,10 @@ pub(crate) struct Stream {
     #[arg(long, value_name = "NAME")]
     device: String,
     /// Of whom
-    #[arg(long, value_name = "N", value_parser = patient)]
+    #[arg(long, value_name = "N", value_parser = parse_patient)]
     patient: PatientIndex,
     /// What, as ecg, spo2, heart-rate
-    #[arg(long, value_name = "SIGNAL", value_parser = signal)]
+    #[arg(long, value_name = "SIGNAL", value_parser = signal_by_name)]
     signal: &'static Signal,
     /// Lines from standard input
     #[arg(long, conflicts_with = "file", required_unless_present = "file")]
@@ -47,10 +54,10 @@ pub(crate) struct Stream {
     #[arg(value_name = "FILE.csv")]
     file: Option<PathBuf>,
     /// Readings a second, at most three decimals; lines then hold only values
-    #[arg(long, value_name = "HZ", value_parser = rate)]
+    #[arg(long, value_name = "HZ", value_parser = parse_rate)]
     rate_hz: Option<u64>,
     /// Time of the first reading, with --rate-hz
-    #[arg(long, value_name = "TIME", value_parser = time, requires = "rate_hz")]
+    #[arg(long, value_name = "TIME", value_parser = parse_when, requires = "rate_hz")]
     start: Option<Millis>,
     /// Send as backlog behind live readings
     #[arg(long)]
@@ -67,14 +74,8 @@ pub(crate) struct Stream {
     state: Option<PathBuf>,
 }
 
-fn signal(name: &str) -> Result<&'static Signal, String> {
-    let names = || signals().iter().map(|signal| signal.name).collect::<Vec<_>>().join(", ");
-    let found = signals().iter().find(|signal| signal.name == name);
-    found.ok_or_else(|| format!("expected one of {}", names()))
-}
-
 /// Readings in 1000 seconds.
-fn rate(text: &str) -> Result<u64, String> {
+fn parse_rate(text: &str) -> Result<u64, String> {
     let wrong = || "expected a rate above 0 with at most three decimals".to_owned();
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = fraction.len() <= 3 && fraction.bytes().all(|byte| byte.is_ascii_digit());
@@ -88,7 +89,7 @@ type Source = Box<dyn Read + Send>;
 
 impl Stream {
     pub(crate) fn run(self) -> Outcome {
-        let lines = Lines::new(self.signal, self.timing()?);
+        let lines = Lines::new(self.signal, self.find_timing()?);
         let source: Source = match &self.file {
             Some(path) => Box::new(File::open(path).with_context(|| path.display().to_string())?),
             None => Box::new(std::io::stdin()),
@@ -105,10 +106,11 @@ impl Stream {
         Ok(report(outcome?))
     }
 
-    fn timing(&self) -> anyhow::Result<Timing> {
+    fn find_timing(&self) -> anyhow::Result<Timing> {
         let Some(per_1000_s) = self.rate_hz else {
             return Ok(Timing::InLines);
         };
+        // A file was recorded before now, and readings from the future are refused.
         let start = match (self.start, &self.file) {
             (Some(start), _) => start,
             (None, None) => now(),
@@ -130,10 +132,11 @@ impl Stream {
             signal: self.signal.code,
         };
         let epoch = connection.epoch(&key)?;
-        let descriptor = Descriptor { key, period: self.period()?, epoch };
+        let descriptor = Descriptor { key, period: self.find_period()?, epoch };
         let lane = if self.backfill { Lane::Backfill } else { Lane::Live };
         let stream = connection.open_stream(lane, descriptor).await?;
         let (sender, mut readings) = mpsc::channel(QUEUE_READINGS);
+        // Reading a pipe blocks, and the connection has to go on meanwhile.
         tokio::task::spawn_blocking(move || read_lines(source, lines, &sender));
         let mut waiting = None;
         while let Some(frame) = self.next_frame(&mut readings, &mut waiting).await? {
@@ -145,7 +148,7 @@ impl Stream {
         Ok(counts)
     }
 
-    fn period(&self) -> anyhow::Result<Option<Period>> {
+    fn find_period(&self) -> anyhow::Result<Option<Period>> {
         let Some(per_1000_s) = self.rate_hz else {
             return Ok(None);
         };
@@ -171,6 +174,7 @@ impl Stream {
         while frame.len() < usize::from(self.frame_readings) {
             let Ok(Some(next)) = timeout_at(deadline, readings.recv()).await else { break };
             let next = next?;
+            // Times within a frame never go back; a later reading with an earlier time begins one.
             if next.at < last {
                 *waiting = Some(next);
                 break;
@@ -239,7 +243,7 @@ fn report(counts: Counts) -> Report {
         "{readings_sent} readings in {frames_sent} frames; {frames_receipted} frames are durable \
          by {receipts} verified receipts; {reconnects} reconnects"
     );
-    Report::done(text, json)
+    Report::success(text, json)
 }
 
 #[cfg(test)]
@@ -248,11 +252,11 @@ mod tests {
 
     #[test]
     fn rates_are_exact_to_a_thousandth() {
-        assert_eq!(rate("360"), Ok(360_000));
-        assert_eq!(rate("62.5"), Ok(62_500));
-        assert_eq!(rate("0.017"), Ok(17));
+        assert_eq!(parse_rate("360"), Ok(360_000));
+        assert_eq!(parse_rate("62.5"), Ok(62_500));
+        assert_eq!(parse_rate("0.017"), Ok(17));
         for bad in ["0", "", "-1", "1.2345", "fast", "1.x", "0.000"] {
-            assert!(rate(bad).is_err(), "{bad}");
+            assert!(parse_rate(bad).is_err(), "{bad}");
         }
     }
 

@@ -32,12 +32,12 @@ async fn the_client_streams_submits_and_asks() {
     for value in 1..=5 {
         stream.send(&readings(value)).await.unwrap();
     }
-    stream.acknowledged(Sequence(5)).await.unwrap();
+    stream.wait_for_receipt(Sequence(5)).await.unwrap();
     let doctor = node.issue(Role::Practitioner, "dr");
     let doctor = connect(&node, &doctor).await;
     let outcome = doctor.access(request(1, Category::Ecg)).await.unwrap();
     assert_eq!((outcome.permitted, outcome.released.len()), (true, 5));
-    let revocation = node.revocation(1).await;
+    let revocation = node.revocation(1);
     let wallet = connect(&node, &node.issue(Role::Wallet, "patient-app")).await;
     wallet.submit(revocation).await.unwrap();
     let outcome = doctor.access(request(2, Category::Ecg)).await.unwrap();

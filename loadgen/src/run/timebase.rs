@@ -1,0 +1,34 @@
+//! The program's own time.
+
+use std::time::{Duration, Instant};
+
+use model::{Clock, Millis, SystemClock};
+use wire::DeviceTime;
+
+/// The program's own time: one reading of the wall clock, from then on a steady one.
+#[derive(Clone, Copy)]
+pub(super) struct Timebase {
+    pub(super) begin: Instant,
+    wall: Millis,
+}
+
+impl Timebase {
+    pub(super) fn now() -> Timebase {
+        Timebase { begin: Instant::now(), wall: SystemClock.now() }
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        self.begin.elapsed()
+    }
+
+    pub(super) fn wall(&self, at: Duration) -> Millis {
+        self.wall.plus(u64::try_from(at.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// The same to the microsecond.
+    pub(super) fn device(&self, at: Duration) -> DeviceTime {
+        let after = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
+        let micros = DeviceTime::from_millis(self.wall).micros().saturating_add(after);
+        DeviceTime::from_micros(micros).unwrap_or(DeviceTime::from_millis(self.wall))
+    }
+}

@@ -1,0 +1,47 @@
+//! What a connection tells its owner: counts, and the ends of operations and requests to read.
+
+use model::{Millis, Position};
+use wire::{Released, SignedReceipt};
+
+/// What a connection did so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Frames queued, those restored from a state folder included.
+    pub frames_sent: u64,
+    /// Readings in frames queued since the start.
+    pub readings_sent: u64,
+    /// Frames with a receipt.
+    pub frames_receipted: u64,
+    /// Times that frames were rejected and are sent again.
+    pub frames_delayed: u64,
+    /// Verified receipts.
+    pub receipts: u64,
+    /// Connections after the first.
+    pub reconnects: u64,
+}
+
+/// An operation that took effect.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Applied {
+    /// Journal position.
+    pub position: Position,
+    /// The operation's time, t_op: the record changes as of it.
+    pub time: Millis,
+    /// The verified receipt that says so.
+    pub receipt: SignedReceipt,
+}
+
+/// The decision on a request to read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AccessOutcome {
+    /// Whether it was permitted.
+    pub permitted: bool,
+    /// When it was decided.
+    pub time: Millis,
+    /// Journal position of the decision.
+    pub position: Position,
+    /// The verified receipt that says the same.
+    pub receipt: SignedReceipt,
+    /// The released frames in the order sent, with their streams; empty if refused.
+    pub released: Vec<Released>,
+}

@@ -1,0 +1,150 @@
+//! Operations and requests to read that wait for their answers.
+
+use std::collections::BTreeMap;
+
+use model::{Digest, Millis, Position};
+use wire::{AccessAnswer, ClientEvent, Released, RequestId, SignedReceipt};
+
+use super::error::RequestError;
+use super::outcome::{AccessOutcome, Applied};
+
+/// One request that waits for its answer.
+struct Request {
+    digest: Digest,
+    answer: Option<AccessAnswer>,
+    effect: Option<Effect>,
+    released: Vec<Released>,
+    released_bytes: usize,
+    is_released: bool,
+    receipt: Option<SignedReceipt>,
+    failure: Option<RequestError>,
+}
+
+/// When and where an operation took effect.
+#[derive(Clone, Copy)]
+struct Effect {
+    position: Position,
+    time: Millis,
+}
+
+/// The requests of one connection.
+pub(super) struct Requests {
+    waiting: BTreeMap<RequestId, Request>,
+    /// Most bytes of released data for one of them.
+    released_bytes_max: usize,
+}
+
+impl Requests {
+    pub(super) fn new(released_bytes_max: usize) -> Requests {
+        Requests { waiting: BTreeMap::new(), released_bytes_max }
+    }
+
+    pub(super) fn add(&mut self, request: RequestId, digest: Digest) {
+        let one = Request {
+            digest,
+            answer: None,
+            effect: None,
+            released: Vec::new(),
+            released_bytes: 0,
+            is_released: false,
+            receipt: None,
+            failure: None,
+        };
+        self.waiting.insert(request, one);
+    }
+
+    pub(super) fn forget(&mut self, request: RequestId) {
+        self.waiting.remove(&request);
+    }
+
+    /// The operation's effect once it is receipted, or why it has none.
+    pub(super) fn find_applied(&self, request: RequestId) -> Option<Result<Applied, RequestError>> {
+        let one = self.waiting.get(&request)?;
+        if let Some(error) = one.failure.clone() {
+            return Some(Err(error));
+        }
+        let (Some(Effect { position, time }), Some(receipt)) = (one.effect, one.receipt.clone())
+        else {
+            return None;
+        };
+        Some(Ok(Applied { position, time, receipt }))
+    }
+
+    /// The decision, its receipt and all released frames, once everything is there; the frames are
+    /// moved out.
+    pub(super) fn take_outcome(
+        &mut self,
+        request: RequestId,
+    ) -> Option<Result<AccessOutcome, RequestError>> {
+        let one = self.waiting.get_mut(&request)?;
+        if let Some(error) = one.failure.clone() {
+            return Some(Err(error));
+        }
+        let (Some(answer), Some(receipt)) = (one.answer, &one.receipt) else { return None };
+        let AccessAnswer { permitted, time, position, .. } = answer;
+        // A refusal has no release, so nothing says its end.
+        if permitted && !one.is_released {
+            return None;
+        }
+        let (receipt, released) = (receipt.clone(), std::mem::take(&mut one.released));
+        Some(Ok(AccessOutcome { permitted, time, position, receipt, released }))
+    }
+
+    /// A verified receipt: it is that of every request to read whose digest it names.
+    pub(super) fn on_receipt(&mut self, receipt: &SignedReceipt) {
+        for item in &receipt.receipt.items().accesses {
+            let asked = self.waiting.values_mut().filter(|one| one.digest == item.digest);
+            asked.for_each(|one| one.receipt = Some(receipt.clone()));
+        }
+    }
+
+    /// An event about one request. `latest` is the last receipt.
+    pub(super) fn on_event(&mut self, event: ClientEvent, latest: Option<&SignedReceipt>) {
+        match event {
+            ClientEvent::OperationApplied { request, position, time } => {
+                self.change(request, |one| {
+                    one.effect = Some(Effect { position, time });
+                    // The session tells what a receipt acknowledges right after the receipt.
+                    one.receipt = latest.cloned();
+                });
+            }
+            ClientEvent::AccessAnswered(answer) => {
+                self.change(answer.request, |one| one.answer = Some(answer));
+            }
+            ClientEvent::Released(released) => self.add_released(*released),
+            ClientEvent::ReleaseEnded { request, .. } => {
+                self.change(request, |one| one.is_released = true);
+            }
+            ClientEvent::RequestRejected { request, code } => {
+                let why = RequestError::Rejected { code };
+                self.change(request, |one| one.failure = Some(why));
+            }
+            ClientEvent::RequestLost { request } => self.change(request, |one| {
+                // A request that failed before its connection broke has failed for certain.
+                one.failure.get_or_insert(RequestError::Unknown);
+            }),
+            _ => {}
+        }
+    }
+
+    fn add_released(&mut self, released: Released) {
+        let limit = self.released_bytes_max;
+        self.change(released.request, |one| {
+            one.released_bytes += released.frame.as_bytes().len();
+            if one.released_bytes > limit {
+                // Part of the data would look like all of it, so nothing is kept.
+                one.released = Vec::new();
+                one.failure = Some(RequestError::TooMuch { limit });
+            } else {
+                one.released.push(released);
+            }
+        });
+    }
+
+    /// What is told of a request that nobody waits for any more is passed over.
+    fn change(&mut self, request: RequestId, change: impl FnOnce(&mut Request)) {
+        if let Some(one) = self.waiting.get_mut(&request) {
+            change(one);
+        }
+    }
+}

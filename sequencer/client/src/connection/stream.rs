@@ -1,0 +1,103 @@
+//! One open stream: what its owner calls.
+
+use std::sync::Arc;
+
+use model::{Sequence, StreamHandle};
+use wire::{Frame, Lane, Reading};
+
+use super::error::StreamError;
+use super::shared::Shared;
+use super::state::State;
+
+/// An open stream of one device and signal. It ends with its connection.
+pub struct Stream {
+    pub(super) shared: Arc<Shared>,
+    pub(super) lane: Lane,
+    pub(super) handle: StreamHandle,
+}
+
+impl Stream {
+    /// Makes a frame of 1 to [`Frame::RAW_READINGS_MAX`] readings, keeps it, and queues it.
+    /// Returns its sequence; [`Stream::wait_for_receipt`] waits for the receipt. Waits itself while as
+    /// much as may be is without receipt, also while the connection is lost.
+    ///
+    /// # Errors
+    /// [`StreamError`]; nothing was kept of the readings then, except after
+    /// [`crate::ConnectionError::Spool`], when that is not known.
+    pub async fn send(&self, readings: &[Reading]) -> Result<Sequence, StreamError> {
+        let sequence = self.shared.wait_for(|state| state.push(self.handle, readings)).await?;
+        self.shared.wake(self.lane);
+        Ok(sequence)
+    }
+
+    /// As [`Stream::send`], but `None` at once if as much as may be is without receipt: whoever
+    /// must not wait sheds what matters least.
+    ///
+    /// # Errors
+    /// As [`Stream::send`].
+    pub fn try_send(&self, readings: &[Reading]) -> Result<Option<Sequence>, StreamError> {
+        let pushed = self.shared.lock().push(self.handle, readings).transpose()?;
+        self.shared.wake(self.lane);
+        Ok(pushed)
+    }
+
+    /// Waits until everything up to `sequence` is durable, by verified receipts.
+    ///
+    /// # Errors
+    /// [`StreamError`] if the stream stops or the connection ends before.
+    pub async fn wait_for_receipt(&self, sequence: Sequence) -> Result<(), StreamError> {
+        let find_receipt = |state: &mut State| {
+            // Asked before the end is: what has a receipt stays durable, whatever came after it.
+            let receipted = state.streams.get(&self.handle).map(|one| one.last_receipted);
+            if receipted.is_some_and(|receipted| receipted >= sequence) {
+                return Some(Ok(()));
+            }
+            state.check_stream(self.handle).err().map(Err)
+        };
+        self.shared.wait_for(find_receipt).await
+    }
+
+    /// Waits for everything sent on this stream.
+    ///
+    /// # Errors
+    /// As [`Stream::wait_for_receipt`].
+    pub async fn flush(&self) -> Result<(), StreamError> {
+        let sent = self.shared.lock().streams.get(&self.handle).map(|one| one.last_sent);
+        self.wait_for_receipt(sent.unwrap_or_default()).await
+    }
+
+    /// The last sequence with a receipt.
+    pub fn last_receipted(&self) -> Sequence {
+        let state = self.shared.lock();
+        state.streams.get(&self.handle).map(|one| one.last_receipted).unwrap_or_default()
+    }
+
+    /// The sequence of the next frame.
+    pub fn next_sequence(&self) -> Sequence {
+        let state = self.shared.lock();
+        Sequence(state.streams.get(&self.handle).map_or(0, |one| one.last_sent.0) + 1)
+    }
+
+    /// Of a stopped stream, the frames without a receipt, in order; once.
+    pub fn take_unacknowledged(&self) -> Vec<Frame> {
+        let mut state = self.shared.lock();
+        let stream = state.streams.get_mut(&self.handle);
+        let stop = stream.and_then(|one| one.stop.as_mut());
+        stop.map(|stop| std::mem::take(&mut stop.frames)).unwrap_or_default()
+    }
+
+    /// Takes no more frames, and waits for the last receipt.
+    ///
+    /// # Errors
+    /// As [`Stream::wait_for_receipt`].
+    pub async fn end(self) -> Result<(), StreamError> {
+        self.flush().await?;
+        let mut state = self.shared.lock();
+        state.session.end_stream(self.handle)?;
+        // The session tells the end at once; taken here, later calls on the stream find it ended.
+        state.take_events();
+        drop(state);
+        self.shared.wake(Lane::Control);
+        Ok(())
+    }
+}
