@@ -73,17 +73,17 @@ impl Builder {
     pub fn input(&mut self, value: Fr) -> Num {
         let column = u32::try_from(self.instance.len()).expect("fewer than 2^31 inputs");
         self.instance.push(value);
-        self.allocated(value, column)
+        self.new_num(value, column)
     }
 
     /// Allocates a private value. Nothing bounds it until rows do.
     pub fn alloc(&mut self, value: Fr) -> Num {
         let column = num::witness_column(self.witness.len());
         self.witness.push(value);
-        self.allocated(value, column)
+        self.new_num(value, column)
     }
 
-    fn allocated(&self, value: Fr, column: u32) -> Num {
+    fn new_num(&self, value: Fr, column: u32) -> Num {
         match self.rows {
             Rows::Matrices { .. } => Num::variable(value, column),
             Rows::Products { .. } => Num::untracked(value),

@@ -1,6 +1,6 @@
 //! Denies: unpacked once for a slot, refuted for each claim (C2.15).
 
-use super::parts::{HullNums, TIME_BITS, fr, ranged};
+use super::parts::{HullNums, TIME_BITS, alloc_in_range, fr};
 use crate::builder::{Bit, Builder, Num};
 use crate::claim::two_to;
 use crate::record::RuleWords;
@@ -44,7 +44,7 @@ pub(super) fn unpack_deny(
     let times = rule.map_or([Fr::ZERO; 4], |rule| {
         [rule.access.from, rule.access.until, rule.data.from, rule.data.until].map(fr)
     });
-    let lanes = lanes(b, packed, &packed_mask, times);
+    let lanes = alloc_lanes(b, packed, &packed_mask, times);
     let ([receipt_from, receipt_until], [measured_from, measured_until]) =
         (&hull.receipt, &hull.measured);
     let distances = [
@@ -62,7 +62,7 @@ pub(super) fn unpack_deny(
         .map(|(lane, (time, distance))| {
             let beyond = b.bit(chosen == Some(lane));
             let value = if beyond.value() { distance.value() } else { time.value() };
-            let either = ranged(b, value, TIME_BITS);
+            let either = alloc_in_range(b, value, TIME_BITS);
             b.enforce(beyond.num(), &(distance - time), &(either - time));
             beyond
         })
@@ -72,7 +72,7 @@ pub(super) fn unpack_deny(
 }
 
 /// Three lanes as columns; the fourth is what the packed word leaves.
-fn lanes(b: &mut Builder, packed: &Num, mask: &Num, times: [Fr; 4]) -> [Num; 4] {
+fn alloc_lanes(b: &mut Builder, packed: &Num, mask: &Num, times: [Fr; 4]) -> [Num; 4] {
     // The fourth costs no column: it is what the masks and three lanes leave of the word, and its
     // range is checked like theirs.
     let [first, second, third, _] = times;

@@ -2,7 +2,7 @@
 
 use super::deny::{Deny, Meetings, Who, refute};
 use super::order::Place;
-use super::parts::{HullNums, RECEIPT_BITS, Shared, TIME_BITS, fr, ranged};
+use super::parts::{HullNums, RECEIPT_BITS, Shared, TIME_BITS, alloc_in_range, fr};
 use crate::builder::{Bit, Builder, Num};
 use crate::claim::{ClaimWords, info, leaf, times, two_to};
 use crate::record::{RuleWords, Rules};
@@ -166,7 +166,7 @@ fn select_rule(
     let bits: Vec<Bit> = (0..PERMIT_BITS).map(|bit| b.bit(choice >> bit & 1 == 1)).collect();
     // Confined to 0 and 1 by C2.10.
     let glass = Bit::confined(glass.clone());
-    let neutral = neutral();
+    let neutral = neutral_rule();
     std::array::from_fn(|word| {
         let column = |slot: usize| open.rules.rules[slot][word].clone();
         let permits: Vec<Num> = layout::PERMIT_SLOTS.map(column).collect();
@@ -181,7 +181,7 @@ fn select_rule(
 }
 
 /// The words of a rule that covers everything.
-fn neutral() -> [Fr; 3] {
+fn neutral_rule() -> [Fr; 3] {
     let any = from_word(&Party::ANY);
     let masks = Fr::from(((1u64 << MASK_BITS) - 1) ^ (1 << layout::RESERVED_BIT));
     let end = fr(Millis::UNBOUNDED_FUTURE);
@@ -210,8 +210,8 @@ fn alloc_intervals(
         (claim.receipt, claim.measured)
     });
     let mut within = |hull: &[Num; 2], value: Interval, width: usize| {
-        let after = ranged(b, fr(value.from) - hull[0].value(), width);
-        let before = ranged(b, hull[1].value() - fr(value.until), width);
+        let after = alloc_in_range(b, fr(value.from) - hull[0].value(), width);
+        let before = alloc_in_range(b, hull[1].value() - fr(value.until), width);
         let (from, until) = (&hull[0] + after, &hull[1] - before);
         b.range(&(&until - &from - Num::one()), width);
         [from, until]
@@ -254,8 +254,8 @@ fn unpack_rule(b: &mut Builder, packed: &Num, receipt: &[Num; 2], measured: &[Nu
 /// Two lanes that contain an interval.
 fn alloc_lanes_around(b: &mut Builder, interval: &[Num; 2], lanes: [u64; 2]) -> Num {
     let [from, until] = lanes.map(Fr::from);
-    let before = ranged(b, interval[0].value() - from, TIME_BITS);
-    let after = ranged(b, until - interval[1].value(), TIME_BITS);
+    let before = alloc_in_range(b, interval[0].value() - from, TIME_BITS);
+    let after = alloc_in_range(b, until - interval[1].value(), TIME_BITS);
     &interval[0] - before + (&interval[1] + after) * two_to(LANE_STRIDE)
 }
 

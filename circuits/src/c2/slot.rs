@@ -2,7 +2,7 @@
 
 use super::deny::unpack_deny;
 use super::order::Place;
-use super::parts::{HullNums, RECEIPT_BITS, Shared, TIME_BITS, fr, ranged};
+use super::parts::{HullNums, RECEIPT_BITS, Shared, TIME_BITS, alloc_in_range, fr};
 use super::row::{self, OpenSlot, SlotTotals};
 use crate::builder::{Bit, Builder, Num};
 use crate::claim::{SlotPlace, tag};
@@ -96,10 +96,10 @@ fn alloc_hull(b: &mut Builder, shared: &Shared<'_>, slot: Option<&Slot>) -> Hull
     let values = slot.and_then(|slot| Hull::of_claims(&slot.claims)).unwrap_or(whole);
     let Hull { receipt, measured } = values;
     let (t0, t1) = (&shared.public.t0, &shared.public.t1);
-    let after = ranged(b, fr(receipt.from) - t0.value(), RECEIPT_BITS);
-    let before = ranged(b, t1.value() - fr(receipt.until), RECEIPT_BITS);
+    let after = alloc_in_range(b, fr(receipt.from) - t0.value(), RECEIPT_BITS);
+    let before = alloc_in_range(b, t1.value() - fr(receipt.until), RECEIPT_BITS);
     let measured = [measured.from, measured.until];
-    let measured = measured.map(|time| ranged(b, fr(time), TIME_BITS));
+    let measured = measured.map(|time| alloc_in_range(b, fr(time), TIME_BITS));
     HullNums { receipt: [t0 + after, t1 - before], measured, values }
 }
 
@@ -118,7 +118,7 @@ fn enforce_open_through(
     let closed = b.bit(covered.value() && !record.is_open());
     let since = closed_at - until;
     let since_value = if closed.value() { since.value() } else { Fr::ZERO };
-    let distance = ranged(b, since_value, RECEIPT_BITS);
+    let distance = alloc_in_range(b, since_value, RECEIPT_BITS);
     b.enforce(closed.num(), &since, &distance);
     let never = Num::constant(fr(Millis::UNBOUNDED_FUTURE));
     b.enforce(&(covered.num() - closed.num()), &(closed_at - never), &Num::zero());

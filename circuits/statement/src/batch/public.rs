@@ -199,13 +199,14 @@ impl PublicFile {
         let header = reader.take(BatchHeader::BYTES).map_err(section("header"))?;
         Ok(PublicFile {
             header: BatchHeader::from_bytes(header)?,
-            operations: list(&mut reader, OPERATIONS_CHUNK_BYTES_MIN, read_operations)
+            operations: read_list(&mut reader, OPERATIONS_CHUNK_BYTES_MIN, read_operations)
                 .map_err(section("operations"))?,
-            claims: list(&mut reader, CLAIMS_CHUNK_BYTES_MIN, read_claims)
+            claims: read_list(&mut reader, CLAIMS_CHUNK_BYTES_MIN, read_claims)
                 .map_err(section("claims"))?,
-            segments: list(&mut reader, SEGMENT_BYTES, read_segment)
+            segments: read_list(&mut reader, SEGMENT_BYTES, read_segment)
                 .map_err(section("segments"))?,
-            groups: last_list(&mut reader, GROUP_BYTES, read_group).map_err(section("groups"))?,
+            groups: read_last_list(&mut reader, GROUP_BYTES, read_group)
+                .map_err(section("groups"))?,
         })
     }
 }
@@ -244,17 +245,21 @@ fn put_claims(out: &mut Vec<u8>, chunk: &ClaimsChunk) {
 
 type Read<T> = fn(&mut Reader<'_>) -> Result<T, DecodeError>;
 
-fn list<T>(reader: &mut Reader<'_>, item: usize, read: Read<T>) -> Result<Vec<T>, DecodeError> {
-    let count = reader.count(item)?;
-    (0..count).map(|_| read(reader)).collect()
-}
-
-fn last_list<T>(
+fn read_list<T>(
     reader: &mut Reader<'_>,
     item: usize,
     read: Read<T>,
 ) -> Result<Vec<T>, DecodeError> {
-    let items = list(reader, item, read)?;
+    let count = reader.count(item)?;
+    (0..count).map(|_| read(reader)).collect()
+}
+
+fn read_last_list<T>(
+    reader: &mut Reader<'_>,
+    item: usize,
+    read: Read<T>,
+) -> Result<Vec<T>, DecodeError> {
+    let items = read_list(reader, item, read)?;
     reader.finish()?;
     Ok(items)
 }
@@ -268,7 +273,7 @@ fn read_operations(reader: &mut Reader<'_>) -> Result<OperationsChunk, DecodeErr
         enrolments: reader.u32()?,
         operations_root: reader.word()?,
         proof: reader.array()?,
-        leaves: list(reader, 32, |reader| reader.word())?,
+        leaves: read_list(reader, 32, |reader| reader.word())?,
     })
 }
 
@@ -282,7 +287,7 @@ fn read_claims(reader: &mut Reader<'_>) -> Result<ClaimsChunk, DecodeError> {
         excluded: reader.u32()?,
         edge_out: reader.word()?,
         proof: reader.array()?,
-        leaves: list(reader, 32, |reader| reader.word())?,
+        leaves: read_list(reader, 32, |reader| reader.word())?,
     })
 }
 
