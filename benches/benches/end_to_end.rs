@@ -14,7 +14,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use model::Position;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use sequencer::stages::batch::{BatchPlan, JournalSpan, ProvenBatch, assemble, plan};
+use sequencer::stages::batch::{BatchBinding, BatchGroups, BatchPlan, ProvenBatch, assemble, plan};
 use sequencer::stages::ledger::Answer;
 use sequencer::stages::prove::ProverKeys;
 use sequencer::window::{ClosedWindow, OperationScope};
@@ -73,7 +73,7 @@ fn frames_to_receipts(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements((FRAMES * FRAME_READINGS) as u64));
     group.bench_function("frames-to-receipts", |b| {
         b.iter_custom(|rounds| {
-            let mut running = started();
+            let mut running = start_ward();
             (0..rounds).map(|_| stream(&mut running, &key)).sum()
         });
     });
@@ -81,7 +81,7 @@ fn frames_to_receipts(criterion: &mut Criterion) {
 }
 
 /// A ward whose writer runs; the receipts of its preparation are taken away.
-fn started() -> Running {
+fn start_ward() -> Running {
     let running = Ward::open(&disk(), STREAMING).start();
     running.receipts.try_iter().for_each(drop);
     running
@@ -91,10 +91,10 @@ fn started() -> Running {
 struct Full {
     window: ClosedWindow,
     operations: OperationScope,
-    span: JournalSpan,
+    groups: BatchGroups,
 }
 
-fn full_window(disk: &Path) -> Full {
+fn fill_window(disk: &Path) -> Full {
     let mut ward = Ward::open(disk, PROVEN);
     for (key, bytes) in ward.cast.frames(FRAMES, FRAME_READINGS) {
         let item = ward.cast.item(key, bytes);
@@ -107,18 +107,27 @@ fn full_window(disk: &Path) -> Full {
         let (first, last) = (Position(group.first), Position(group.last));
         GroupHeader { number, first, last, content: group.digest }
     };
-    let span =
-        JournalSpan { hash: window.journal_hash, groups: (1..=window.group).map(header).collect() };
-    Full { window, operations, span }
+    let (journal_hash, groups) = (window.journal_hash, (1..=window.group).map(header).collect());
+    Full { window, operations, groups: BatchGroups { journal_hash, groups } }
 }
 
-fn laid_out(full: &Full, keys: &ProverKeys) -> BatchPlan {
-    let (contents, operations) = (&full.window.contents, &full.operations);
-    let plan = plan(contents, chain(), operations, KEY_VERSION, keys.capacities(), &[3; 32]);
+fn lay_out(full: &Full, keys: &ProverKeys) -> BatchPlan {
+    let binding = BatchBinding {
+        scope: chain(),
+        operations: full.operations,
+        key_version: KEY_VERSION,
+        edge_secret: [3; 32],
+    };
+    let plan = plan(&full.window.contents, &binding, keys.capacities());
     plan.expect("admission lets nothing pass that cannot be proven")
 }
 
-fn proven(full: &Full, plan: BatchPlan, keys: &ProverKeys, entropy: &mut StdRng) -> ProvenBatch {
+fn prove_plan(
+    full: &Full,
+    plan: BatchPlan,
+    keys: &ProverKeys,
+    entropy: &mut StdRng,
+) -> ProvenBatch {
     let mut prove = |statement| keys.prove(statement, entropy).expect("an honest chunk");
     let operations = plan.operations.iter().map(|(chunk, inputs)| (inputs, chunk));
     let operation_proofs = operations.map(|(i, c)| prove(Statement::C1(i, c))).collect();
@@ -129,24 +138,24 @@ fn proven(full: &Full, plan: BatchPlan, keys: &ProverKeys, entropy: &mut StdRng)
 }
 
 fn window_to_batch(criterion: &mut Criterion) {
-    let (full, folder) = (full_window(&disk()), tempfile::tempdir_in(disk()).expect("a folder"));
+    let (full, folder) = (fill_window(&disk()), tempfile::tempdir_in(disk()).expect("a folder"));
     let keys = ProverKeys::open(folder.path(), "c1-test", "c2-test", |_| {});
     let keys = keys.expect("development keys of the test shapes");
     let mut entropy = StdRng::from_entropy();
-    let batch = proven(&full, laid_out(&full, &keys), &keys, &mut entropy);
+    let batch = prove_plan(&full, lay_out(&full, &keys), &keys, &mut entropy);
     let (operations, claims) = (batch.operation_proofs.len(), batch.claim_proofs.len());
     eprintln!("a window of {operations} C1 and {claims} C2 chunks of the test shapes");
 
     let mut group = criterion.benchmark_group("end_to_end");
     group.sample_size(10).measurement_time(Duration::from_secs(5));
-    group.bench_function("plan", |b| b.iter(|| black_box(laid_out(&full, &keys))));
+    group.bench_function("plan", |b| b.iter(|| black_box(lay_out(&full, &keys))));
     group.bench_function("assemble", |b| {
-        b.iter(|| black_box(assemble(&batch, [0; 32], KEY_VERSION, full.span.clone())));
+        b.iter(|| black_box(assemble(&batch, [0; 32], KEY_VERSION, full.groups.clone())));
     });
     group.bench_function("window-to-batch", |b| {
         b.iter(|| {
-            let batch = proven(&full, laid_out(&full, &keys), &keys, &mut entropy);
-            black_box(assemble(&batch, [0; 32], KEY_VERSION, full.span.clone()))
+            let batch = prove_plan(&full, lay_out(&full, &keys), &keys, &mut entropy);
+            black_box(assemble(&batch, [0; 32], KEY_VERSION, full.groups.clone()))
         });
     });
     group.finish();

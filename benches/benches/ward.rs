@@ -30,12 +30,12 @@ pub(crate) struct Delivery {
 }
 
 impl Deliver for Delivery {
-    fn receipts(&mut self, receipts: Vec<Receipt>) {
+    fn deliver_receipts(&mut self, receipts: Vec<Receipt>) {
         // A bench that is over does not listen any more.
         let _ = self.receipts.send(receipts);
     }
 
-    fn closed(&mut self, window: ClosedWindow) {
+    fn deliver_window(&mut self, window: ClosedWindow) {
         let _ = self.windows.send(window);
     }
 }

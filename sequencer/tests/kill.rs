@@ -206,7 +206,8 @@ fn check_receipts(
             assert_eq!(stored[&first], item.positions.0.0);
             assert_eq!(stored[&last], item.positions.1.0);
             covered[first as usize - 1..last as usize].fill(true);
-            let again = hub.again(Position(stored[&first]), Holder::gateway(&gateway())).unwrap();
+            let again =
+                hub.receipt_at(Position(stored[&first]), Holder::gateway(&gateway())).unwrap();
             assert_eq!(again.to_bytes(), receipt.to_bytes());
         }
     }

@@ -25,7 +25,7 @@ async fn a_backlog_is_proven_and_settled_once_over_several_starts() {
     drop(desk);
 
     let (node, edge) = site.start().await;
-    node.settled(1).await.unwrap();
+    node.wait_until_settled(1).await.unwrap();
     check_settled(&edge, node.store(), 1).await;
     assert_eq!(node.status().window.0, 2);
     assert!(!node.status().window_is_empty, "frame 4 waits in window 2");
@@ -36,7 +36,7 @@ async fn a_backlog_is_proven_and_settled_once_over_several_starts() {
     node.stop().await;
 
     let (node, edge) = site.start().await;
-    node.settled(2).await.unwrap();
+    node.wait_until_settled(2).await.unwrap();
     check_settled(&edge, node.store(), 2).await;
     drop(edge);
     node.stop().await;
@@ -59,9 +59,9 @@ async fn a_folder_in_use_is_refused() {
     let chain = site.chain();
     let again = setup::open_chain(&site.layout, &site.config, site.clock.clone());
     assert!(matches!(again, Err(SetupError::Chain(ChainError::Busy { .. }))));
-    let (provider, embedded) = (chain.provider.clone(), chain.embedded.clone());
+    let same = chain.clone();
     let node = site.start_on(chain).await.unwrap();
-    match site.start_on(setup::Chain { provider, embedded }).await {
+    match site.start_on(same).await {
         Err(NodeError::Store(StoreError::Busy)) => {}
         Err(error) => panic!("expected a busy store, found {error}"),
         Ok(_) => panic!("expected a busy store, found two nodes"),

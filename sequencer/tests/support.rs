@@ -16,8 +16,8 @@ use sequencer::folder::authority::{Authority, ClientDeployment};
 use sequencer::folder::layout::Layout;
 use sequencer::folder::store::Store;
 use sequencer::node::recover::recover;
-use sequencer::node::setup::{self, Chain};
-use sequencer::node::{Node, NodeError};
+use sequencer::node::setup::{self, BaseChain, GenesisTerms};
+use sequencer::node::{Node, NodeError, Provided};
 use sequencer::stages::deliver::{DeliverConfig, ReceiptHub};
 use sequencer::stages::ledger::{Answer, Deliver, Item, LedgerAdmission, LedgerConfig};
 use sequencer::stages::prove::ProverKeys;
@@ -83,8 +83,8 @@ impl Site {
         let (config, keys) = (config(), proving_keys());
         setup::init(&layout, &config, clock.now()).unwrap();
         let chain = setup::open_chain(&layout, &config, clock.clone()).unwrap();
-        let registrar = registrar().key_hash();
-        let deployment = setup::deploy(&layout, &chain, &keys, registrar, clock.now()).await;
+        let terms = GenesisTerms { registrar: registrar().key_hash(), time: clock.now() };
+        let deployment = setup::deploy(&layout, &chain, &keys, terms).await;
         let deployment = deployment.unwrap();
         let wallet = Wallet::new(deployment.scope(), stream_key().patient);
         let mut site = Site { dir, config, layout, deployment, clock, wallet };
@@ -205,13 +205,13 @@ impl Site {
         Desk { log, admission, clock: self.clock.clone() }
     }
 
-    pub(crate) fn chain(&self) -> Chain {
+    pub(crate) fn chain(&self) -> BaseChain {
         setup::open_chain(&self.layout, &self.config, self.clock.clone()).unwrap()
     }
 
-    pub(crate) async fn start_on(&self, chain: Chain) -> Result<Node, NodeError> {
+    pub(crate) async fn start_on(&self, chain: BaseChain) -> Result<Node, NodeError> {
         let (folder, clock) = (self.layout.folder(), self.clock.clone());
-        Node::start(folder, &self.config, chain, proving_keys(), clock).await
+        Node::start(folder, &self.config, Provided { chain, keys: proving_keys(), clock }).await
     }
 
     /// Starts the node, and opens a second door to its chain.
@@ -263,8 +263,8 @@ pub(crate) fn operation_item(signed: &SignedOperation) -> Item {
 pub(crate) struct Nowhere;
 
 impl Deliver for Nowhere {
-    fn receipts(&mut self, _: Vec<Receipt>) {}
-    fn closed(&mut self, _: ClosedWindow) {}
+    fn deliver_receipts(&mut self, _: Vec<Receipt>) {}
+    fn deliver_window(&mut self, _: ClosedWindow) {}
 }
 
 /// Admission on the node's journal, one item a group; what is closed here stays unproven.
@@ -315,6 +315,6 @@ pub(crate) async fn check_settled(edge: &Edge, store: &Store, last: u64) {
 pub(crate) async fn close_and_settle(node: &Node) -> u64 {
     let number = node.status().window.0;
     node.submit(Item::Close).await.unwrap();
-    node.settled(number).await.unwrap();
+    node.wait_until_settled(number).await.unwrap();
     number
 }

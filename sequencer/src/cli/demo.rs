@@ -53,6 +53,7 @@ pub(crate) fn demo(args: DemoArgs) -> Outcome {
         }
         Some(Err(error)) => {
             let line = format!("DEMO FAILED at {error}");
+            // Stdout is for the one object: who parses it must find it or nothing.
             if json {
                 eprintln!("{line}");
             } else {

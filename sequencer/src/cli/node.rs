@@ -8,8 +8,8 @@ use clap::Args;
 use model::{Clock, SystemClock, Word};
 use sequencer::doors::config::Config;
 use sequencer::folder::layout::Layout;
-use sequencer::node::Node;
-use sequencer::node::setup;
+use sequencer::node::setup::{self, GenesisTerms};
+use sequencer::node::{Node, Provided};
 
 use super::outcome::{NodeFolder, Outcome, failed, log_to_stderr, runtime, unavailable, usage};
 
@@ -79,8 +79,8 @@ pub(crate) fn deploy(args: DeployArgs) -> Outcome {
     runtime.block_on(async {
         let clock = Arc::new(SystemClock);
         let chain = setup::open_chain(&layout, &config, clock).map_err(failed)?;
-        let now = SystemClock.now();
-        let deployment = setup::deploy(&layout, &chain, &keys, registrar, now).await;
+        let terms = GenesisTerms { registrar, time: SystemClock.now() };
+        let deployment = setup::deploy(&layout, &chain, &keys, terms).await;
         // Named in the error: an account without funds is the usual reason.
         let account = setup::settlement_signer(&layout).map_err(failed)?.address();
         let deployment = deployment.map_err(|error| {
@@ -100,6 +100,7 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
     }
     let mut config = Config::read(&args.config).map_err(usage)?;
     config.chain.rpc = args.rpc.or(config.chain.rpc);
+    // The folder goes with the file, so that `--config` alone names a node.
     let folder = args.config.parent().unwrap_or(Path::new(".")).to_path_buf();
     let layout = Layout::new(&folder);
     // Asked before the keys, which may take minutes to make, and before a chain is made for
@@ -116,8 +117,9 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
     runtime()?.block_on(async {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let chain = setup::open_chain(&layout, &config, clock.clone()).map_err(failed)?;
-        let node = Node::start(&folder, &config, chain, keys, clock).await.map_err(failed)?;
-        until_stopped(node).await
+        let provided = Provided { chain, keys, clock };
+        let node = Node::start(&folder, &config, provided).await.map_err(failed)?;
+        wait_until_stopped(node).await
     })
 }
 
@@ -127,17 +129,17 @@ fn dev() -> Outcome {
     let dir = std::env::temp_dir().join(format!("vitals-dev-{}", std::process::id()));
     runtime()?.block_on(async {
         let node = sequencer::demo::dev(&dir).await.map_err(failed)?;
-        until_stopped(node).await
+        wait_until_stopped(node).await
     })
 }
 
 /// Waits for a signal or a failure, then stops gracefully.
-async fn until_stopped(node: Node) -> Outcome {
+async fn wait_until_stopped(node: Node) -> Outcome {
     let at = node.endpoints();
     println!("ingest {} (QUIC)  http://{}  base chain {}", at.ingest, at.http, at.rpc);
     let outcome = tokio::select! {
         signal = stop_signal() => signal.map_err(failed),
-        error = node.failed() => Err(failed(error)),
+        error = node.wait_for_failure() => Err(failed(error)),
     };
     // After a failed stage as well: what the others have under way is still made durable.
     eprintln!("stopping: what is admitted is made durable, closed windows are proven");
@@ -148,6 +150,7 @@ async fn until_stopped(node: Node) -> Outcome {
 /// SIGINT or SIGTERM.
 async fn stop_signal() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
+    // What a service manager sends; Ctrl-C is for people.
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         interrupt = tokio::signal::ctrl_c() => interrupt,

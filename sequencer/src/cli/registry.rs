@@ -266,14 +266,16 @@ impl Identity {
     /// Issues a certificate for a client of the running node. Nothing is written.
     fn issue(node: &NodeFolder, wanted: Wanted) -> Outcome<Identity> {
         let layout = Layout::new(&node.dir);
+        // Asked before anything is registered: writing would refuse such a folder afterwards.
         if Issued::is_in(&wanted.out) {
             let out = wanted.out.display();
             return Err(usage(anyhow!("expected --out to be a new folder, found keys in {out}")));
         }
+        // The address first: where no node runs, that is what to say, whatever else is missing.
+        let ingest = ingest_address(&layout.endpoints())?;
         let authority = Authority::load(&layout.authority()).map_err(failed)?;
         let deployment = Deployment::read(&layout.deployment()).map_err(failed)?;
-        let client = ClientDeployment::of_node(&deployment, ingest_address(&layout.endpoints())?);
-        let client = client.map_err(failed)?;
+        let client = ClientDeployment::of_node(&deployment, ingest).map_err(failed)?;
         let valid = certificates_valid(SystemClock.now());
         let issued = authority.issue_client(wanted.role, &wanted.id, valid).map_err(failed)?;
         Ok(Identity { wanted, issued, client, valid })
@@ -286,6 +288,7 @@ fn ingest_address(endpoints: &Path) -> Outcome<SocketAddr> {
     struct Endpoints {
         ingest: SocketAddr,
     }
+    // A running node writes the file and removes it when it stops.
     let text = std::fs::read(endpoints).context("no node runs in this folder");
     let found: Endpoints = serde_json::from_slice(&text.map_err(unavailable)?)
         .with_context(|| format!("expected the address of ingest in {}", endpoints.display()))

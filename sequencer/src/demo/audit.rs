@@ -32,6 +32,7 @@ pub(super) async fn audit(node: &Node, dir: &Path, report: &mut Report) -> Resul
 
 /// The auditor beside this program; built in the open if it is not there.
 async fn program(step: Step, report: &Report) -> Result<PathBuf, DemoError> {
+    // A process of its own, found as a user would find it: it shares nothing with the node.
     let path = beside_program("auditor")
         .ok_or_else(|| step.failed("the folder of this program", "none"))?;
     if path.exists() {

@@ -21,8 +21,8 @@ use model::{Clock, ManualClock};
 
 use crate::doors::config::{BatchSection, Config};
 use crate::folder::layout::Layout;
-use crate::node::Node;
-use crate::node::setup::{self, Chain};
+use crate::node::setup::{self, BaseChain, GenesisTerms};
+use crate::node::{Node, Provided};
 
 pub use expect::DemoError;
 pub use options::DemoOptions;
@@ -46,7 +46,7 @@ pub async fn demo(options: &DemoOptions) -> Result<Report, DemoError> {
     let cast = cast::Cast::assemble(&node, &dir, world, clock.clone()).await?;
     play::play(&node, &cast, &clock, &mut report).await?;
     audit::audit(&node, &dir, &mut report).await?;
-    report.done(begun.elapsed());
+    report.finish(begun.elapsed());
     if options.keep {
         keep(&node, &dir, &cast).await;
     }
@@ -123,11 +123,11 @@ async fn start(
     bar.finish_and_clear();
     report.constraints = keys.constraints();
     let registrar = cast::registrar_key().key_hash();
-    let chain: Chain = step.ok(setup::open_chain(&layout, config, clock.clone()))?;
-    let now = clock.now();
-    let deployment = step.ok(setup::deploy(&layout, &chain, &keys, registrar, now).await)?;
-    let node = Node::start(&folder, config, chain, Arc::new(keys), clock).await;
-    let node = step.ok(node)?;
+    let chain: BaseChain = step.ok(setup::open_chain(&layout, config, clock.clone()))?;
+    let terms = GenesisTerms { registrar, time: clock.now() };
+    let deployment = step.ok(setup::deploy(&layout, &chain, &keys, terms).await)?;
+    let provided = Provided { chain, keys: Arc::new(keys), clock };
+    let node = step.ok(Node::start(&folder, config, provided).await)?;
     report.setup(begun.elapsed(), &deployment, node.endpoints());
     Ok(node)
 }
@@ -141,6 +141,6 @@ async fn keep(node: &Node, dir: &Path, cast: &cast::Cast) {
     }
     tokio::select! {
         _ = tokio::signal::ctrl_c() => println!("stopping"),
-        error = node.failed() => println!("{error}"),
+        error = node.wait_for_failure() => println!("{error}"),
     }
 }

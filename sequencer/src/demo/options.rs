@@ -34,6 +34,8 @@ pub(super) fn fresh_folder(options: &DemoOptions) -> Result<PathBuf, DemoError> 
         }
     };
     step.io(&dir, std::fs::create_dir_all(&dir))?;
+    // Never over files that are there: the folder was given by a person, who may have meant
+    // another.
     let mut entries = step.io(&dir, std::fs::read_dir(&dir))?;
     match entries.next() {
         None => Ok(dir),

@@ -55,16 +55,18 @@ pub(super) async fn play(
 ) -> Result<(), DemoError> {
     let mut ward = Ward { node, cast, report, nonce: 0 };
     ward.onboard().await?;
-    ward.close().await?;
+    // Closed before anybody streams: the first window proves operations only, the next one claims.
+    ward.close_window().await?;
     let streams = ward.stream_all().await?;
     ward.day_one().await?;
-    ward.close().await?;
+    ward.close_window().await?;
+    // Beyond the grant of 24 hours; the embedded chain follows the same clock.
     clock.advance(25 * HOUR_MS);
     ward.report.line("clock", "moved ahead by 25 h");
     ward.day_two().await?;
     ward.withdraw(streams).await?;
-    ward.close().await?;
-    ward.settle().await
+    ward.close_window().await?;
+    ward.await_settlement().await
 }
 
 /// Enrols everybody with the permits of the demo.
@@ -89,12 +91,12 @@ impl Ward<'_> {
             self.enrol(patient).await?;
             let device = self.device_id(patient);
             let collect = rule(scope::device(&device), ClaimKind::Collect);
-            self.write(patient, RuleSlot::Permit, collect).await?;
+            self.write_rule(patient, RuleSlot::Permit, collect).await?;
             let doctor = self.doctor();
             let categories = self.category(patient).only();
             let purposes = Purpose::Treatment.only();
             let read = Rule { categories, purposes, ..rule(doctor, ClaimKind::Access) };
-            self.write(patient, RuleSlot::Permit, read).await?;
+            self.write_rule(patient, RuleSlot::Permit, read).await?;
             bar.inc(1);
         }
         bar.finish_and_clear();
@@ -115,6 +117,8 @@ impl Ward<'_> {
         let signed =
             SignedOperation::sign(operation, scope::sig_domain(scope), &registrar.signer());
         let applied = submit(step, &self.cast.operator, &signed).await?;
+        // Only after the receipt: a wallet that runs ahead would sign on a record that does not
+        // stand.
         step.ok(wallet.apply(&signed, applied.time, registrar.key_hash()))
     }
 
@@ -131,15 +135,15 @@ impl Ward<'_> {
         Ok(applied)
     }
 
-    async fn write(
+    async fn write_rule(
         &mut self,
         patient: usize,
-        group: fn(u8) -> RuleSlot,
+        slot: fn(u8) -> RuleSlot,
         rule: Rule,
     ) -> Result<RuleSlot, DemoError> {
         let slot = {
             let wallet = self.cast.patients[patient].wallet.lock().await;
-            Step("consent").ok(wallet.free_slot(group, self.now()))?
+            Step("consent").ok(wallet.free_slot(slot, self.now()))?
         };
         self.operate(patient, Action::Write { slot, rule }).await?;
         Ok(slot)
@@ -171,6 +175,7 @@ impl Ward<'_> {
         for patient in 0..self.cast.patients.len() {
             streams.push(self.open_stream(patient).await?);
         }
+        // In the past, so that no reading is ahead of the node's clock.
         let start = self.now().get() - SECONDS_STREAMED * 1000;
         for second in 0..SECONDS_STREAMED {
             for (patient, stream) in streams.iter().enumerate() {
@@ -179,6 +184,7 @@ impl Ward<'_> {
                 bar.inc(1);
             }
         }
+        // Sending does not wait for receipts; only what has one is counted.
         for gateway in &self.cast.gateways {
             Step("stream").ok(gateway.flush().await)?;
         }
@@ -271,7 +277,7 @@ impl Ward<'_> {
         let patient = 5;
         self.expect_permitted(self.ask(0, patient)).await?;
         let deny = rule(self.doctor(), ClaimKind::Access);
-        self.write(patient, RuleSlot::Deny, deny).await?;
+        self.write_rule(patient, RuleSlot::Deny, deny).await?;
         self.expect_refused(self.ask(0, patient), RuleNumber::c2(15)).await?;
         self.report.line("deny", "one patient denied a permitted doctor: refused (C2.15)");
         Ok(())
@@ -284,7 +290,7 @@ impl Ward<'_> {
         let now = self.now();
         let access = Step("grant").ok(Interval::new(now, now.plus(24 * HOUR_MS)))?;
         let grant = Rule { access, ..rule(word, ClaimKind::Access) };
-        self.write(patient, RuleSlot::Permit, grant).await?;
+        self.write_rule(patient, RuleSlot::Permit, grant).await?;
         self.expect_permitted(self.ask(doctor, patient)).await?;
         self.report.line("grant", "a 24 h emergency grant: permitted now");
         Ok(())
@@ -294,7 +300,7 @@ impl Ward<'_> {
     async fn break_glass(&mut self) -> Result<(), DemoError> {
         let (patient, doctor) = (7, 3);
         let hospital = scope::organisation(&self.hospital());
-        self.write(patient, RuleSlot::Policy, rule(hospital, ClaimKind::BreakGlass)).await?;
+        self.write_rule(patient, RuleSlot::Policy, rule(hospital, ClaimKind::BreakGlass)).await?;
         self.expect_refused(self.ask(doctor, patient), RuleNumber::c2(12)).await?;
         let emergency = Ask {
             purpose: Purpose::EmergencyTreatment,
@@ -446,9 +452,10 @@ impl Ward<'_> {
         step.ok(connection.access(sign(step, request, key)?).await)
     }
 
-    async fn close(&mut self) -> Result<(), DemoError> {
+    async fn close_window(&mut self) -> Result<(), DemoError> {
         let step = Step("close");
         let status = self.node.status();
+        // As the timer would: the demo's own windows are longer than the demo.
         step.ok(self.node.submit(Item::Close).await)?;
         self.report.batches_settled = status.window.0;
         let text =
@@ -458,12 +465,12 @@ impl Ward<'_> {
     }
 
     /// Waits until the chain has every batch.
-    async fn settle(&mut self) -> Result<(), DemoError> {
+    async fn await_settlement(&mut self) -> Result<(), DemoError> {
         let step = Step("settle");
         let begun = Instant::now();
         let last = self.report.batches_settled;
         let bar = spinner("proving and settling");
-        step.ok(self.node.settled(last).await)?;
+        step.ok(self.node.wait_until_settled(last).await)?;
         bar.finish_and_clear();
         self.count_streams();
         self.report.seconds.settle = begun.elapsed().as_secs_f64();

@@ -149,7 +149,7 @@ impl Report {
         *self.refused.by_rule.entry(rule.to_string()).or_default() += 1;
     }
 
-    pub(super) fn done(&mut self, took: Duration) {
+    pub(super) fn finish(&mut self, took: Duration) {
         self.seconds.total = took.as_secs_f64();
         let Seconds { setup, ingest, prove, settle, audit, total } = self.seconds;
         let text = format!(

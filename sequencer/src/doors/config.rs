@@ -190,6 +190,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Value`] for the first that does not hold.
     pub fn check(&self) -> Result<(), ConfigError> {
+        // In the order of the file, so that the first error is the first one on the page.
         setting::check(&self.ingest, IngestSection::SETTINGS)?;
         self.ingest.limits.check()?;
         setting::check(&self.journal, JournalSection::SETTINGS)?;
@@ -207,11 +208,13 @@ impl Config {
             ("batch.operations_shape", &batch.operations_shape),
             ("batch.claims_shape", &batch.claims_shape),
         ] {
+            // Found here rather than when keys are made, which takes minutes.
             if circuits::shapes::Shape::named(found).is_none() {
                 let expected = "the name of a shape (see `prover shapes`)".into();
                 return Err(ConfigError::Value { key, expected, found: found.clone() });
             }
         }
+        // A certificate without a name is one that no client accepts.
         if self.ingest.server_names.is_empty() {
             let expected = "at least one name".into();
             let found = "none".into();
@@ -245,6 +248,7 @@ impl Config {
             HttpSection::SETTINGS,
         ];
         let rows = sections.into_iter().flatten().copied();
+        // The row of `ingest.limits` stands for the section, whose keys have rows of their own.
         rows.filter(|row| row.allowed != SECTION).collect()
     }
 
@@ -365,10 +369,10 @@ mod tests {
              `UPDATE=1 cargo test --release -p sequencer --lib config`.\n\n\
              The file is `node.toml` in the node's folder; `sequencer init` writes it with every\n\
              default, and `sequencer config check` prints what holds. Unknown keys are refused.\n\n\
-             No value is live: a node reads the file once, when it starts. *restart*: holds\n\
-             from the next `sequencer run` on. *init*: goes into what `sequencer init` makes, so a\n\
-             changed value needs that part of the folder removed and made again. *deploy*: goes\n\
-             into the contract; a deployed node refuses another value.\n",
+             No value is live: a node reads the file once, when it starts. What is called\n\
+             *restart* holds from the next `sequencer run` on. *init* goes into what\n\
+             `sequencer init` makes: to change it, that part of the folder is removed and made\n\
+             again. *deploy* goes into the contract: a deployed node refuses another value.\n",
         );
         let defaults = defaults();
         let mut section = "";

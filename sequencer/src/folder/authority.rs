@@ -100,6 +100,14 @@ impl std::fmt::Debug for Issued {
     }
 }
 
+/// A certificate with its key and the authority that issued it, each in PEM.
+#[cfg(test)]
+pub(crate) struct Pem<'a> {
+    pub(crate) ca: &'a str,
+    pub(crate) certificate: &'a str,
+    pub(crate) key: &'a str,
+}
+
 /// What a client is told beside its certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientDeployment {
@@ -181,7 +189,8 @@ impl Authority {
     }
 
     /// The authority's own certificate in PEM: what both sides trust.
-    pub fn certificate_pem(&self) -> &str {
+    #[cfg(test)]
+    pub(crate) fn certificate_pem(&self) -> &str {
         &self.certificate
     }
 
@@ -240,9 +249,10 @@ impl Issued {
         self.fingerprint
     }
 
-    /// The authority's certificate, the certificate and its key, each in PEM.
-    pub fn pem(&self) -> (&str, &str, &str) {
-        (&self.ca, &self.certificate, &self.key)
+    /// What a client of this certificate needs, in PEM.
+    #[cfg(test)]
+    pub(crate) fn pem(&self) -> Pem<'_> {
+        Pem { ca: &self.ca, certificate: &self.certificate, key: &self.key }
     }
 
     /// The same certificate, for a client that trusts another authority.
@@ -287,7 +297,8 @@ impl Issued {
     ///
     /// # Errors
     /// [`AuthorityError::Pem`].
-    pub fn server_tls(&self) -> Result<ServerTls, AuthorityError> {
+    #[cfg(test)]
+    pub(crate) fn server_tls(&self) -> Result<ServerTls, AuthorityError> {
         ServerTls::from_pem(&self.ca, &self.certificate, &self.key)
     }
 }
@@ -295,7 +306,8 @@ impl Issued {
 /// Certificate and key of a node, and the authority whose clients it accepts.
 pub struct ServerTls {
     pub(crate) authorities: Vec<CertificateDer<'static>>,
-    pub(crate) chain: Vec<CertificateDer<'static>>,
+    /// The node's own first, then those that lead to an authority.
+    pub(crate) certificates: Vec<CertificateDer<'static>>,
     pub(crate) key: PrivateKeyDer<'static>,
 }
 
@@ -321,12 +333,13 @@ impl ServerTls {
     ///
     /// # Errors
     /// [`AuthorityError::Pem`] that says what is missing.
-    pub fn from_pem(ca: &str, chain: &str, key: &str) -> Result<ServerTls, AuthorityError> {
+    fn from_pem(ca: &str, certificate: &str, key: &str) -> Result<ServerTls, AuthorityError> {
         // The cause is left out: it could quote the key.
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
             .map_err(|_| AuthorityError::Pem { what: "a private key" })?;
         let authorities = certificates("a certificate authority", ca)?;
-        Ok(ServerTls { authorities, chain: certificates("a certificate", chain)?, key })
+        let certificates = certificates("a certificate", certificate)?;
+        Ok(ServerTls { authorities, certificates, key })
     }
 }
 
@@ -453,7 +466,7 @@ mod tests {
         let mode = fs::metadata(client.join(KEY_FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let tls = ServerTls::load(&client).unwrap();
-        assert_eq!(fingerprint(&tls.chain[0]), issued.fingerprint());
+        assert_eq!(fingerprint(&tls.certificates[0]), issued.fingerprint());
         let json = fs::read_to_string(client.join(DEPLOYMENT_FILE)).unwrap();
         assert!(json.contains("\"settlement\": \"0x0101"), "{json}");
         let printed = format!("{authority:?} {issued:?} {tls:?}");

@@ -32,7 +32,7 @@ impl StoringSink {
 }
 
 impl BatchSink for StoringSink {
-    fn assembled(&mut self, batch: Assembled) -> Result<(), Box<dyn Error + Send + Sync>> {
+    fn store(&mut self, batch: Assembled) -> Result<(), Box<dyn Error + Send + Sync>> {
         self.store.save_batch(&batch, self.clock.now())?;
         let metrics = self.watched.metrics();
         metrics.batches_assembled_total.inc();
@@ -42,7 +42,7 @@ impl BatchSink for StoringSink {
         Ok(())
     }
 
-    fn progress(&mut self, progress: Progress) {
+    fn tell(&mut self, progress: Progress) {
         self.watched.step(progress);
     }
 }

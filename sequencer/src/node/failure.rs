@@ -35,8 +35,8 @@ impl Stage {
                  and nothing that was not durable is acknowledged"
             }
             Stage::Proving => {
-                "a closed window was not made into a stored batch: windows are still journaled, but \
-                 nothing later can settle, because batches settle in order"
+                "a closed window was not made into a stored batch: windows are still journaled, \
+                 but nothing later can settle, because batches settle in order"
             }
             Stage::Settlement => {
                 "a stored batch was not brought to the base chain, and waiting longer does not help"
@@ -52,12 +52,12 @@ impl Stage {
                  acknowledged is there, and gateways send the rest again"
             }
             Stage::Proving => {
-                "read the causes; mend what they name (memory, the store, the proving keys); start \
-                 the node again: it proves the windows that the journal holds and the store lacks"
+                "read the causes; mend what they name (memory, the store, the proving keys); \
+                 start the node again: it proves the windows that the journal holds and the store lacks"
             }
             Stage::Settlement => {
-                "read the causes; mend what they name (the chain's endpoint, the account's balance, \
-                 the deployment); start the node again: it goes on with what its outbox holds"
+                "read the causes; mend what they name (the chain's endpoint, the account's \
+                 balance, the deployment); start the node again: it goes on with what its outbox holds"
             }
         }
     }

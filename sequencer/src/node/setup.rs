@@ -65,11 +65,30 @@ pub enum SetupError {
 }
 
 /// The base chain as the node reaches it.
-pub struct Chain {
+#[derive(Clone)]
+pub struct BaseChain {
     /// The one way to it.
     pub provider: DynProvider,
-    /// The chain itself, if it is embedded.
-    pub embedded: Option<DevChain>,
+    /// What is behind it.
+    pub reach: Reach,
+}
+
+/// Where the base chain runs.
+#[derive(Clone)]
+pub enum Reach {
+    /// In this process, for development.
+    Embedded(DevChain),
+    /// At this URL.
+    Url(String),
+}
+
+/// What a deployment begins with besides its keys.
+#[derive(Clone, Copy, Debug)]
+pub struct GenesisTerms {
+    /// Hash of the registrar's key.
+    pub registrar: Word,
+    /// When the first window begins.
+    pub time: Millis,
 }
 
 /// A secp256k1 key from a secret file, drawn if it is not there.
@@ -100,7 +119,7 @@ pub fn open_chain(
     layout: &Layout,
     config: &Config,
     clock: Arc<dyn Clock>,
-) -> Result<Chain, SetupError> {
+) -> Result<BaseChain, SetupError> {
     let signer = settlement_signer(layout)?;
     let Some(rpc) = &config.chain.rpc else {
         // The settling account pays for everything; on this chain money is worth nothing.
@@ -108,7 +127,7 @@ pub fn open_chain(
         let seconds = Arc::new(move || clock.now().unix_ms() / 1000);
         let (chain, _) =
             DevChain::open(&layout.chain_journal(), genesis, Limits::default(), seconds)?;
-        return Ok(Chain { provider: chain.provider(signer), embedded: Some(chain) });
+        return Ok(BaseChain { provider: chain.provider(signer), reach: Reach::Embedded(chain) });
     };
     let url = rpc.parse().map_err(|_| SetupError::Url { found: rpc.clone() })?;
     let wallet = EthereumWallet::from(signer);
@@ -119,7 +138,7 @@ pub fn open_chain(
         .with_simple_nonce_management()
         .fetch_chain_id();
     let provider = fillers.wallet(wallet).connect_http(url).erased();
-    Ok(Chain { provider, embedded: None })
+    Ok(BaseChain { provider, reach: Reach::Url(rpc.clone()) })
 }
 
 /// Makes what the folder lacks: configuration, authority, server certificate, secrets.
@@ -165,20 +184,20 @@ pub fn certificates_valid(now: Millis) -> Interval {
 /// [`SetupError`].
 pub async fn deploy(
     layout: &Layout,
-    chain: &Chain,
+    chain: &BaseChain,
     keys: &ProverKeys,
-    registrar: Word,
-    now: Millis,
+    genesis: GenesisTerms,
 ) -> Result<Deployment, SetupError> {
     let signer = settlement_signer(layout)?;
     let setup = if keys.are_dev_insecure() { SetupKind::DevInsecure } else { SetupKind::Ceremony };
     let genesis_root = statement::field::to_bytes(&statement::tree::Tree::new().root());
+    // The contract names the signer of receipts: another receipt key needs another deployment.
     let config = DeployConfig {
         sequencer: signer.address(),
-        registrar,
+        registrar: genesis.registrar,
         receipt_signer: signer_address(&receipt_key(layout)?).0.into(),
         genesis_root: Word::from_bytes(genesis_root).expect("a field element is canonical"),
-        genesis_time: now,
+        genesis_time: genesis.time,
         setup,
         keys: keys.key_words(),
     };

@@ -1,4 +1,5 @@
-//! What everybody may report to and look at while the node runs: counts, progress, the first failure.
+//! What everybody may report to and look at while the node runs: counts, progress, the first
+//! failure.
 
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};

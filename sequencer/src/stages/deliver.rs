@@ -24,7 +24,7 @@ use wire::{
 };
 
 use crate::setting::{LimitError, check, range, settings};
-use crate::stages::ledger::Deliver;
+use crate::stages::ledger::{Deliver, GroupEntry};
 use crate::window::ClosedWindow;
 
 settings! {
@@ -128,6 +128,8 @@ impl ReceiptHub {
     pub fn subscribe(&self, holder: Holder) -> mpsc::Receiver<SignedReceipt> {
         let (sender, receiver) = mpsc::channel(self.shared.session_receipts_max);
         let mut sessions = self.shared.sessions();
+        // A holder may have several sessions: one that was lost is often still open on this side
+        // when its gateway comes again. Each gets every receipt.
         let of_holder = sessions.entry(holder).or_default();
         of_holder.retain(|session| !session.is_closed());
         of_holder.push(sender);
@@ -151,7 +153,7 @@ impl ReceiptHub {
             let decoded = decoded.map_err(|source| AgainError::Entry { position: at, source })?;
             // The journal stores 44-bit times; one beyond would fail its own check.
             let time = Millis::new(entry.time).unwrap_or(Millis::UNBOUNDED_FUTURE);
-            Ok((Position(at), time, decoded))
+            Ok(GroupEntry { position: Position(at), time, entry: decoded })
         };
         let entries = (group.first..).zip(&group.entries).map(decode);
         let entries = entries.collect::<Result<Vec<_>, AgainError>>()?;
@@ -165,20 +167,26 @@ impl ReceiptHub {
     ///
     /// # Errors
     /// [`AgainError`].
-    pub fn again(&self, position: Position, holder: Holder) -> Result<SignedReceipt, AgainError> {
-        self.sign_again(&self.stored_group(position)?, holder)
+    pub fn receipt_at(
+        &self,
+        position: Position,
+        holder: Holder,
+    ) -> Result<SignedReceipt, AgainError> {
+        self.sign_stored(&self.stored_group(position)?, holder)
     }
 
     /// The receipt of a group that was read back.
     ///
     /// # Errors
     /// [`AgainError::Receipt`] or [`AgainError::NotConcerned`].
-    pub fn sign_again(
+    pub fn sign_stored(
         &self,
         group: &StoredGroup,
         holder: Holder,
     ) -> Result<SignedReceipt, AgainError> {
-        let entries = group.entries.iter().map(|(position, time, entry)| (*position, *time, entry));
+        // Built from the log and not kept: the bytes are the same, because a receipt is a function
+        // of its group and the signature is deterministic.
+        let entries = group.entries.iter().map(|one| (one.position, one.time, &one.entry));
         let mut receipts = receipts_of_group(group.identity, entries)?;
         let group = group.identity.group;
         let receipt = receipts.remove(&holder).ok_or(AgainError::NotConcerned { group })?;
@@ -193,6 +201,7 @@ impl ReceiptHub {
         let holder = receipt.holder;
         match receipt.sign(&self.shared.key) {
             Ok(signed) => self.route(holder, &signed),
+            // Never for a bounded receipt; if it were, its holder must not wait in vain.
             Err(_) => self.leave_out(&holder),
         }
     }
@@ -203,6 +212,8 @@ impl ReceiptHub {
         of_holder.retain(|session| match session.try_send(receipt.clone()) {
             Ok(()) => true,
             Err(mpsc::error::TrySendError::Closed(_)) => false,
+            // Dropping the sender ends the session: with a receipt missing its client could not
+            // tell what is acknowledged, and a thread that waited here would hold up everybody.
             Err(mpsc::error::TrySendError::Full(_)) => {
                 self.shared.left_out.fetch_add(1, Ordering::Relaxed);
                 false
@@ -239,7 +250,7 @@ impl Shared {
 pub struct StoredGroup {
     identity: GroupIdentity,
     first: Position,
-    entries: Vec<(Position, Millis, Entry)>,
+    entries: Vec<GroupEntry>,
 }
 
 impl StoredGroup {
@@ -251,7 +262,7 @@ impl StoredGroup {
     /// The entry at a position, if it is in this group.
     pub fn entry(&self, position: Position) -> Option<&Entry> {
         let index = position.0.checked_sub(self.first.0)?;
-        self.entries.get(usize::try_from(index).ok()?).map(|(_, _, entry)| entry)
+        self.entries.get(usize::try_from(index).ok()?).map(|one| &one.entry)
     }
 }
 
@@ -289,11 +300,6 @@ impl NodeDelivery {
         let signer = Some(Signer { groups, thread });
         Ok((NodeDelivery { hub, signer, windows, windows_missed: 0 }, closed))
     }
-
-    /// Windows left out, which a restart reads from the journal, since the start.
-    pub fn windows_missed(&self) -> u64 {
-        self.windows_missed
-    }
 }
 
 /// One thread signs, so that a holder's receipts leave in the order of their groups.
@@ -315,9 +321,10 @@ impl Drop for NodeDelivery {
 
 impl Deliver for NodeDelivery {
     /// Only receipts that somebody waits for are signed: any other is built again when asked for.
-    fn receipts(&mut self, mut receipts: Vec<Receipt>) {
+    fn deliver_receipts(&mut self, mut receipts: Vec<Receipt>) {
         receipts.retain(|receipt| self.hub.is_awaited(&receipt.holder));
         let Some(signer) = self.signer.as_ref().filter(|_| !receipts.is_empty()) else { return };
+        // The writer must not wait for signatures: the next group is admitted meanwhile.
         if let Err(refused) = signer.groups.try_send(receipts) {
             use std::sync::mpsc::TrySendError::{Disconnected, Full};
             let (Full(receipts) | Disconnected(receipts)) = refused;
@@ -325,7 +332,9 @@ impl Deliver for NodeDelivery {
         }
     }
 
-    fn closed(&mut self, window: ClosedWindow) {
+    fn deliver_window(&mut self, window: ClosedWindow) {
+        // Full or without a receiver: the journal has the window either way, and the batcher's
+        // check of the order, or its own failure, stops the node.
         if self.windows.try_send(window).is_err() {
             self.windows_missed += 1;
             tracing::warn!(missed = self.windows_missed, "a closed window found no room to wait");

@@ -1,5 +1,5 @@
-//! A window of time as it passes through the stages: what it may hold, what happened in it once it is
-//! closed, and the files of its batch.
+//! A window of time as it passes through the stages: what it may hold, what happened in it once it
+//! is closed, and the files of its batch.
 //!
 //! ```text
 //! ledger -> ClosedWindow (WindowContents) -> batch, prove -> Assembled -> store, settle, http

@@ -246,6 +246,9 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         visit::visit_path(self, path);
     }
 
+    /// `pub(in crate::a)` says who may look, and uses nothing.
+    fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
+
     fn visit_item(&mut self, item: &'ast Item) {
         match item {
             item if is_test(attributes(item)) => {}

@@ -75,7 +75,7 @@ pub(super) fn router(shown: Shown) -> Router {
 }
 
 /// Runs what reads or writes the disk off the runtime's threads.
-async fn blocking<T: Send + 'static>(
+async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Failed> + Send + 'static,
 ) -> Result<T, Failed> {
     // The task is never cancelled, so that it did not end means that it panicked.
@@ -84,7 +84,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 async fn batches(State(shown): State<Shown>) -> Result<Json<Value>, Failed> {
-    blocking(move || {
+    run_blocking(move || {
         let assembled = shown.store.last_assembled()?.map_or(0, |(number, _)| number.0);
         let settled = shown.store.last_settled()?.0;
         Ok(Json(json!({
@@ -95,11 +95,11 @@ async fn batches(State(shown): State<Shown>) -> Result<Json<Value>, Failed> {
 }
 
 async fn public(State(shown): State<Shown>, number: Path<String>) -> Result<Response, Failed> {
-    blocking(move || file(&shown.store, &number, File::Public)).await
+    run_blocking(move || file(&shown.store, &number, File::Public)).await
 }
 
 async fn private(State(shown): State<Shown>, number: Path<String>) -> Result<Response, Failed> {
-    blocking(move || file(&shown.store, &number, File::Private)).await
+    run_blocking(move || file(&shown.store, &number, File::Private)).await
 }
 
 fn file(store: &Store, number: &str, file: File) -> Result<Response, Failed> {
@@ -124,23 +124,24 @@ async fn metrics(State(shown): State<Shown>) -> Response {
     (text, shown.metrics.text()).into_response()
 }
 
-fn healthy(shown: &Shown) -> Result<(), Failed> {
+fn check_health(shown: &Shown) -> Result<(), Failed> {
     let failed = |stage| Failed(&codes::STAGE_FAILED, json!({ "stage": stage }));
     shown.health.failed_stage().map_or(Ok(()), |stage| Err(failed(stage)))
 }
 
 async fn healthz(State(shown): State<Shown>) -> Result<Json<Value>, Failed> {
-    healthy(&shown)?;
+    check_health(&shown)?;
     Ok(Json(json!({ "status": "ok" })))
 }
 
 /// A journal that cannot be written and an ingest that does not accept are failed stages.
 async fn readyz(State(shown): State<Shown>) -> Result<Json<Value>, Failed> {
-    healthy(&shown)?;
+    check_health(&shown)?;
     let unready = |answer| Failed(answer, Value::Null);
     if shown.metrics.chain_reachable.get() != 1 {
         return Err(unready(&codes::CHAIN_UNREACHABLE));
     }
-    blocking(move || shown.store.probe().map_err(|_| unready(&codes::STORE_UNWRITABLE))).await?;
+    run_blocking(move || shown.store.probe().map_err(|_| unready(&codes::STORE_UNWRITABLE)))
+        .await?;
     Ok(Json(json!({ "status": "ready" })))
 }

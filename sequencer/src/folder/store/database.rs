@@ -31,7 +31,8 @@ impl Store {
     /// another process has it open, otherwise what disk or database said.
     pub fn open(folder: &Path) -> Result<Store, StoreError> {
         files::make_folder(folder)?;
-        let database = Database::create(folder.join("store.redb")).map_err(StoreError::opening)?;
+        let database =
+            Database::create(folder.join("store.redb")).map_err(StoreError::of_opening)?;
         let store = Store { database, folder: folder.to_path_buf() };
         // Opening a table in a write transaction makes it: a reader would fail on one that is
         // missing.

@@ -94,7 +94,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub(super) fn opening(error: redb::DatabaseError) -> StoreError {
+    pub(super) fn of_opening(error: redb::DatabaseError) -> StoreError {
         match error {
             redb::DatabaseError::DatabaseAlreadyOpen => StoreError::Busy,
             other => db(other),

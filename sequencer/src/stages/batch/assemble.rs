@@ -30,9 +30,9 @@ pub struct ProvenChunk {
 /// The journal groups of the batch: those after the previous batch's last, up to the one that
 /// holds the close.
 #[derive(Clone, Debug)]
-pub struct JournalSpan {
+pub struct BatchGroups {
     /// Journal hash after the last of them.
-    pub hash: [u8; 32],
+    pub journal_hash: [u8; 32],
     /// The groups.
     pub groups: Vec<GroupHeader>,
 }
@@ -58,10 +58,12 @@ pub fn assemble(
     batch: &ProvenBatch,
     previous: [u8; 32],
     key_version: u32,
-    journal: JournalSpan,
+    journal: BatchGroups,
 ) -> Assembled {
     assert_eq!(batch.plan.operations.len(), batch.operation_proofs.len(), "a proof a chunk");
     assert_eq!(batch.plan.claims.len(), batch.claim_proofs.len(), "a proof a chunk");
+    // Sealed before the header, which commits to the sealed bytes: an auditor can hold the operator
+    // to serving each patient its opening.
     let private = PrivateFile::seal(&openings(batch));
     let sealed = private.to_bytes();
     let mut header = header(batch, previous, key_version, &journal);
@@ -85,7 +87,7 @@ fn header(
     batch: &ProvenBatch,
     previous: [u8; 32],
     key_version: u32,
-    journal: &JournalSpan,
+    journal: &BatchGroups,
 ) -> BatchHeader {
     let (contents, plan) = (&batch.contents, &batch.plan);
     let roots = |roots: Vec<Fr>| scope::chunk_roots(&roots);
@@ -110,7 +112,7 @@ fn header(
         excluded: c2(|inputs| inputs.excluded),
         data_root: data_root(&contents.segments),
         journal_position: contents.position_out,
-        journal_hash: journal.hash,
+        journal_hash: journal.journal_hash,
         registry_root: [0; 32],
         data_source: DataSource::Operator,
         ciphertext_hash: [0; 32],
@@ -138,6 +140,7 @@ fn operation_leaves(chunk: &c1::Chunk) -> Vec<Fr> {
         operation::leaf(message, row.t_op, row.op_salt)
     };
     let mut leaves: Vec<Fr> = chunk.rows.iter().map(leaf).collect();
+    // The tree of a chunk is full whatever it holds; unused leaves are zero, as in the circuit.
     leaves.resize(chunk.capacity, Fr::ZERO);
     leaves
 }
@@ -172,6 +175,7 @@ fn openings(batch: &ProvenBatch) -> Vec<PatientOpening> {
     }
     for (number, (chunk, _)) in batch.plan.claims.iter().enumerate() {
         for (patient, opening) in claim_openings(number, chunk) {
+            // Every claimed patient has a state, or the plan had failed.
             openings.entry(patient).and_modify(|patient| patient.claims.push(opening));
         }
     }
@@ -192,6 +196,7 @@ fn openings(batch: &ProvenBatch) -> Vec<PatientOpening> {
 }
 
 fn claim_openings(number: usize, chunk: &c2::Chunk) -> Vec<(PatientIndex, ClaimOpening)> {
+    // A slot has one leaf more than claims: the last is its tag, by which its patient counts them.
     let row = chunk.capacity.claims_per_slot + 1;
     let slots = chunk.slots.iter().enumerate();
     slots

@@ -49,72 +49,148 @@ pub enum PlanError {
     Patient,
 }
 
-/// Who and what a batch is bound to.
-struct Binding<'a> {
-    contents: &'a WindowContents,
-    chain: ChainScope,
-    key_version: u32,
-    edge_secret: &'a [u8; 32],
+/// What every batch of a node is bound to.
+#[derive(Clone)]
+pub struct BatchBinding {
+    /// Chain and contract.
+    pub scope: ChainScope,
+    /// What operations are judged against.
+    pub operations: OperationScope,
+    /// Version of the verifying keys.
+    pub key_version: u32,
+    /// Blinds the edges between chunks: the operator's secret.
+    pub edge_secret: [u8; 32],
 }
 
-impl Binding<'_> {
-    fn domain(&self, circuit: Circuit) -> Fr {
-        scope::domain(self.chain, circuit, self.key_version, self.contents.number)
-    }
-}
-
-/// Lays out `contents`. `edge_secret` blinds the edges between chunks; it is the operator's.
+/// Lays out `contents` in chunks of these capacities.
 ///
 /// # Errors
 /// [`PlanError`] if a chunk does not hold natively; nothing is proven then.
 pub fn plan(
     contents: &WindowContents,
-    chain: ChainScope,
-    operations: &OperationScope,
-    key_version: u32,
+    binding: &BatchBinding,
     capacities: Capacities,
-    edge_secret: &[u8; 32],
 ) -> Result<BatchPlan, PlanError> {
-    let binding = Binding { contents, chain, key_version, edge_secret };
+    let layout = Layout { contents, binding };
     Ok(BatchPlan {
-        operations: operation_chunks(&binding, operations, capacities.operations)?,
-        claims: claim_chunks(&binding, capacities.claims)?,
+        operations: layout.operation_chunks(capacities.operations)?,
+        claims: layout.claim_chunks(capacities.claims)?,
     })
 }
 
-fn operation_chunks(
-    binding: &Binding<'_>,
-    scope: &OperationScope,
-    capacity: usize,
-) -> Result<Vec<(c1::Chunk, C1Inputs)>, PlanError> {
-    let contents = binding.contents;
-    let (mut root_in, mut time_in) = (contents.root_in, contents.window.t0());
-    let mut chunks = Vec::new();
-    for (number, operations) in contents.operations.chunks(capacity).enumerate() {
-        let first = number * capacity;
-        let row = |(i, applied)| row(contents.number, first + i, applied);
-        let chunk = c1::Chunk {
-            root_in,
-            time_in,
-            window: contents.window,
-            domain: binding.domain(Circuit::C1),
-            sig_domain: scope.sig_domain,
-            registrar_key_hash: scope.registrar_key_hash,
-            capacity,
-            rows: operations.iter().enumerate().map(row).collect(),
+/// One window that is laid out.
+struct Layout<'a> {
+    contents: &'a WindowContents,
+    binding: &'a BatchBinding,
+}
+
+impl Layout<'_> {
+    /// Binds a chunk's proof to chain, contract, keys and batch, so that it settles once and here.
+    fn domain(&self, circuit: Circuit) -> Fr {
+        let BatchBinding { scope, key_version, .. } = self.binding;
+        scope::domain(*scope, circuit, *key_version, self.contents.number)
+    }
+
+    fn operation_chunks(&self, capacity: usize) -> Result<Vec<(c1::Chunk, C1Inputs)>, PlanError> {
+        let Layout { contents, binding } = self;
+        // Each chunk begins where the one before ended: whoever verifies compares these ends.
+        let (mut root_in, mut time_in) = (contents.root_in, contents.window.t0());
+        let mut chunks = Vec::new();
+        for (number, operations) in contents.operations.chunks(capacity).enumerate() {
+            let first = number * capacity;
+            let row = |(i, applied)| row(contents.number, first + i, applied);
+            let chunk = c1::Chunk {
+                root_in,
+                time_in,
+                window: contents.window,
+                domain: self.domain(Circuit::C1),
+                sig_domain: binding.operations.sig_domain,
+                registrar_key_hash: binding.operations.registrar_key_hash,
+                capacity,
+                rows: operations.iter().enumerate().map(row).collect(),
+            };
+            // The native twin names the rule that is broken; a prover could only say "unsatisfied",
+            // and minutes later.
+            let checked = c1::check(&chunk);
+            let inputs =
+                checked.map_err(|source| PlanError::Operations { chunk: number, source })?;
+            (root_in, time_in) = (inputs.root_out, inputs.time_out);
+            chunks.push((chunk, inputs));
+        }
+        // Also without any chunk: a root that moved without an operation could never settle.
+        if root_in != contents.root_out {
+            return Err(PlanError::Root);
+        }
+        Ok(chunks)
+    }
+
+    fn claim_chunks(&self, capacity: Capacity) -> Result<Vec<(c2::Chunk, C2Inputs)>, PlanError> {
+        let contents = self.contents;
+        let record = |patient: PatientIndex| contents.patients.get(&patient).map(|s| &s.record);
+        let mut rest: &[Claim] = &contents.claims;
+        let mut chunks: Vec<(c2::Chunk, C2Inputs)> = Vec::new();
+        while !rest.is_empty() {
+            let packed = c2::pack(rest, record, capacity)?;
+            let number = chunks.len();
+            // The edge carries the last claim of the chunk before, hidden by a salt, so that order
+            // is proven across chunks and no verifier learns whose claim stood there.
+            let edge_in = chunks.last().map(|(chunk, _)| chunk.edge_out());
+            let place = ChunkPlace { number, capacity, edge_in };
+            let chunk = self.claim_chunk(place, packed.slots)?;
+            let checked = c2::check(&chunk);
+            let inputs = checked.map_err(|source| PlanError::Claims { chunk: number, source })?;
+            chunks.push((chunk, inputs));
+            rest = &rest[packed.taken..];
+        }
+        Ok(chunks)
+    }
+
+    fn claim_chunk(
+        &self,
+        place: ChunkPlace,
+        packed: Vec<c2::PackedSlot>,
+    ) -> Result<c2::Chunk, PlanError> {
+        let Layout { contents, binding } = self;
+        let ChunkPlace { number, capacity, edge_in } = place;
+        let slot = |packed: c2::PackedSlot| {
+            let PatientState { record, path } = contents.patients.get(&packed.patient)?;
+            Some(c2::Slot {
+                patient: packed.patient,
+                record: record.clone(),
+                // To the cap only: the upper two levels are proven once a chunk, not once a slot.
+                path: c2::cap_path(path),
+                excluded: packed.excluded,
+                claims: packed.claims,
+            })
         };
-        let checked = c1::check(&chunk);
-        let inputs = checked.map_err(|source| PlanError::Operations { chunk: number, source })?;
-        (root_in, time_in) = (inputs.root_out, inputs.time_out);
-        chunks.push((chunk, inputs));
+        let slots: Option<Vec<_>> = packed.into_iter().map(slot).collect();
+        Ok(c2::Chunk {
+            capacity,
+            root: contents.root_out,
+            cap: contents.cap.clone(),
+            window: contents.window,
+            batch: contents.number,
+            first_leaf: (number * capacity.leaves()) as u64,
+            position_in: contents.position_in,
+            position_out: contents.position_out,
+            domain: self.domain(Circuit::C2),
+            edge_in,
+            edge_salt: edge_salt(&binding.edge_secret, contents.number, number),
+            slots: slots.ok_or(PlanError::Patient)?,
+        })
     }
-    if root_in != contents.root_out {
-        return Err(PlanError::Root);
-    }
-    Ok(chunks)
+}
+
+/// Where a claims chunk stands in its batch.
+struct ChunkPlace {
+    number: usize,
+    capacity: Capacity,
+    edge_in: Option<c2::Edge>,
 }
 
 fn row(batch: BatchNumber, number: usize, applied: &AppliedOperation) -> c1::Row {
+    // The salt hides an operation from all but its patient, so it comes from the patient's view
+    // key. An enrolment brings the key along; there is no record before it.
     let view_key = match (&applied.old, &applied.signed.operation.action) {
         (_, model::Action::Enrol { view_key, .. }) => *view_key,
         (Some(record), _) => record.view_key,
@@ -128,62 +204,6 @@ fn row(batch: BatchNumber, number: usize, applied: &AppliedOperation) -> c1::Row
         root_out: applied.root_out,
         op_salt: operation::salt(&view_key, batch, number as u32),
     }
-}
-
-fn claim_chunks(
-    binding: &Binding<'_>,
-    capacity: Capacity,
-) -> Result<Vec<(c2::Chunk, C2Inputs)>, PlanError> {
-    let contents = binding.contents;
-    let record = |patient: PatientIndex| contents.patients.get(&patient).map(|s| &s.record);
-    let mut rest: &[Claim] = &contents.claims;
-    let mut chunks: Vec<(c2::Chunk, C2Inputs)> = Vec::new();
-    while !rest.is_empty() {
-        let packed = c2::pack(rest, record, capacity)?;
-        let number = chunks.len();
-        let edge_in = chunks.last().map(|(chunk, _)| chunk.edge_out());
-        let chunk = claim_chunk(binding, capacity, number, edge_in, packed.slots)?;
-        let checked = c2::check(&chunk);
-        let inputs = checked.map_err(|source| PlanError::Claims { chunk: number, source })?;
-        chunks.push((chunk, inputs));
-        rest = &rest[packed.taken..];
-    }
-    Ok(chunks)
-}
-
-fn claim_chunk(
-    binding: &Binding<'_>,
-    capacity: Capacity,
-    number: usize,
-    edge_in: Option<c2::Edge>,
-    packed: Vec<c2::PackedSlot>,
-) -> Result<c2::Chunk, PlanError> {
-    let contents = binding.contents;
-    let slot = |packed: c2::PackedSlot| {
-        let PatientState { record, path } = contents.patients.get(&packed.patient)?;
-        Some(c2::Slot {
-            patient: packed.patient,
-            record: record.clone(),
-            path: c2::cap_path(path),
-            excluded: packed.excluded,
-            claims: packed.claims,
-        })
-    };
-    let slots: Option<Vec<_>> = packed.into_iter().map(slot).collect();
-    Ok(c2::Chunk {
-        capacity,
-        root: contents.root_out,
-        cap: contents.cap.clone(),
-        window: contents.window,
-        batch: contents.number,
-        first_leaf: (number * capacity.leaves()) as u64,
-        position_in: contents.position_in,
-        position_out: contents.position_out,
-        domain: binding.domain(Circuit::C2),
-        edge_in,
-        edge_salt: edge_salt(binding.edge_secret, contents.number, number),
-        slots: slots.ok_or(PlanError::Patient)?,
-    })
 }
 
 /// A salt that only the operator can compute: keyed by its secret, distinct for every chunk.

@@ -44,10 +44,10 @@ impl Peer {
     /// Reads the certificate that TLS verified.
     pub(super) fn of_connection(connection: &quinn::Connection) -> Result<Peer, PeerError> {
         let identity = connection.peer_identity().ok_or(PeerError::NoCertificate)?;
-        let chain = identity.downcast::<Vec<CertificateDer<'static>>>();
-        let chain = chain.map_err(|_| PeerError::NoCertificate)?;
+        let shown = identity.downcast::<Vec<CertificateDer<'static>>>();
+        let shown = shown.map_err(|_| PeerError::NoCertificate)?;
         // The first is the peer's own; TLS verified those behind it.
-        Peer::of_certificate(chain.first().ok_or(PeerError::NoCertificate)?)
+        Peer::of_certificate(shown.first().ok_or(PeerError::NoCertificate)?)
     }
 
     pub(super) fn of_certificate(der: &CertificateDer<'_>) -> Result<Peer, PeerError> {

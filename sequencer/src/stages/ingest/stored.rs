@@ -34,7 +34,7 @@ pub(super) fn compare(
     let mut groups = Groups::new(hub);
     let mut acknowledged = None;
     for again in frames {
-        let group = groups.holding(again.position)?;
+        let group = groups.group_at(again.position)?;
         let stored = match group.entry(again.position) {
             Some(Entry::Frame(stored)) => stored.frame().as_bytes(),
             _ => return Err(AgainError::NotConcerned { group: group.identity().group }),
@@ -48,7 +48,7 @@ pub(super) fn compare(
         // One receipt covers all frames of the holder in a group.
         let number = group.identity().group;
         if acknowledged.replace(number) != Some(number) {
-            compared.receipts.push(hub.sign_again(group, holder)?);
+            compared.receipts.push(hub.sign_stored(group, holder)?);
         }
     }
     Ok(compared)
@@ -63,7 +63,7 @@ pub(super) fn read_frames(
 ) -> Result<Vec<FrameEntry>, AgainError> {
     let mut groups = Groups::new(hub);
     let read = |position: &Position| {
-        let group = groups.holding(*position)?;
+        let group = groups.group_at(*position)?;
         match group.entry(*position) {
             Some(Entry::Frame(entry)) if entry.key.patient == patient => Ok(entry.clone()),
             _ => Err(AgainError::NotConcerned { group: group.identity().group }),
@@ -83,7 +83,7 @@ impl<'a> Groups<'a> {
         Groups { hub, last: None }
     }
 
-    fn holding(&mut self, position: Position) -> Result<&StoredGroup, AgainError> {
+    fn group_at(&mut self, position: Position) -> Result<&StoredGroup, AgainError> {
         let group = match self.last.take().filter(|group| group.entry(position).is_some()) {
             Some(group) => group,
             None => self.hub.stored_group(position)?,

@@ -32,7 +32,7 @@ pub(super) fn settings(
         // QUIC knows no other version.
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(tls.chain, tls.key)?;
+        .with_single_cert(tls.certificates, tls.key)?;
     server.alpn_protocols = vec![wire::ALPN.to_vec()];
     // No early data, which could be replayed, and no resumption: each connection shows its
     // certificate, and a revoked one gets no further.

@@ -103,16 +103,6 @@ impl Ledger {
         &self.operation_scope
     }
 
-    /// Number of the open window.
-    pub fn window_number(&self) -> BatchNumber {
-        self.window.number()
-    }
-
-    /// Begin of the open window.
-    pub fn window_t0(&self) -> Millis {
-        self.window.t0()
-    }
-
     /// Takes in the next entry; a close hands out what its window held.
     ///
     /// # Errors
@@ -144,7 +134,7 @@ impl Ledger {
                 self.streams.resume(gateway, &descriptor.name());
             }
         }
-        // Entries of one group may share a time, and an operation may be stamped ahead of the clock.
+        // The greatest, not the last: an operation may be stamped ahead of what follows it.
         self.last_time = self.last_time.max(time);
         Ok(closed)
     }
@@ -161,7 +151,7 @@ impl Ledger {
         let facts = self.frame_facts(entry, measured, position, at);
         let facts = facts.ok_or("expected a registered gateway and device")?;
         let bytes = entry.frame().as_bytes();
-        self.window.frame(&self.consent, &entry.key.device, &facts, bytes);
+        self.window.take_frame(&self.consent, &entry.key.device, &facts, bytes);
         let stored =
             StoredFrame { position, categories: facts.categories, measured, device: facts.device };
         self.streams.store(&entry.gateway, &entry.stream(), entry.key.patient, stored);
@@ -208,7 +198,7 @@ impl Ledger {
     fn absorb_operation(&mut self, signed: SignedOperation, t_op: Millis) -> Result<(), String> {
         let context = self.operation_context(t_op);
         let applied = self.consent.apply(signed, &context).map_err(|error| error.to_string())?;
-        self.window.operation(applied);
+        self.window.take_operation(applied);
         Ok(())
     }
 
@@ -227,7 +217,7 @@ impl Ledger {
         self.nonces.insert(nonce, request.valid_until);
         // As it was decided then: consent is not asked again, or a restart could decide otherwise.
         if matches!(decision, Decision::Permitted { .. }) {
-            self.window.access(access_claim(signed, position, at));
+            self.window.take_access(access_claim(signed, position, at));
         }
     }
 

@@ -60,11 +60,6 @@ impl<D: Deliver> LedgerAdmission<D> {
         &self.ledger
     }
 
-    /// The state, and where it delivers.
-    pub fn into_parts(self) -> (Ledger, D) {
-        (self.ledger, self.deliver)
-    }
-
     /// Appends one entry and takes it into the state.
     fn append(
         &mut self,
@@ -146,8 +141,8 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
         };
         if !matches!(item, Item::Close) && self.ledger.window.is_full(&self.ledger.config.limits) {
             // After the item rather than before the next one: however long nothing comes, a full
-            // window goes to the prover at once. One that cannot be closed in this group is closed with the next
-            // item.
+            // window goes to the prover at once. One that finds no room in this group is closed
+            // with the next item.
             drop(self.close(now, out));
         }
         answer
@@ -163,14 +158,15 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
         self.items.clear();
         // Before anything is delivered: whoever gets a receipt or an answer may look at once.
         self.view.publish(&self.ledger, &group);
-        let receipts = receipts_of_group(identity, group.iter().map(GroupEntry::placed));
+        let entries = group.iter().map(|one| (one.position, one.time, &one.entry));
+        let receipts = receipts_of_group(identity, entries);
         let receipts = receipts.expect("admission bounds and orders a group's items");
         if !receipts.is_empty() {
-            self.deliver.receipts(receipts.into_values().collect());
+            self.deliver.deliver_receipts(receipts.into_values().collect());
         }
         // Several only after a clock that jumped, all closed by the one group.
         for contents in self.closed.drain(..) {
-            self.deliver.closed(ClosedWindow {
+            self.deliver.deliver_window(ClosedWindow {
                 contents: contents.into(),
                 group: committed.group,
                 journal_hash: committed.journal_hash,

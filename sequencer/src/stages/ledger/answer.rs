@@ -6,7 +6,7 @@ use wire::{
     StreamKey,
 };
 
-use super::refuse::Refusal;
+use super::refusal::Refusal;
 use crate::window::ClosedWindow;
 
 /// What is submitted. Sessions have decoded and range-checked it; admission decides the rest.
@@ -99,8 +99,8 @@ pub enum Answer {
 /// Where admission delivers what a durable group brought about. Called on the writer thread after
 /// the sync and before any answer leaves; must not block.
 pub trait Deliver: Send + 'static {
-    /// The receipts of a group, one for each holder.
-    fn receipts(&mut self, receipts: Vec<Receipt>);
-    /// A window was closed.
-    fn closed(&mut self, window: ClosedWindow);
+    /// Takes the receipts of a group, one for each holder.
+    fn deliver_receipts(&mut self, receipts: Vec<Receipt>);
+    /// Takes a window that was closed.
+    fn deliver_window(&mut self, window: ClosedWindow);
 }

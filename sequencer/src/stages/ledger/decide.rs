@@ -84,9 +84,8 @@ impl Ledger {
         let entry = FrameEntry::new(gateway.clone(), key.clone(), frame);
         let facts = self.frame_facts(&entry, measured, at.position, at.now);
         let facts = facts.ok_or(Ground::Unassigned)?;
-        // The frame is judged as if it were a segment of its own. Whether it also fits into the open
-        // segment is asked when it is absorbed: that changes where it is cut, never whether it is
-        // stored.
+        // Judged as if it were a segment of its own. Whether it also fits into the open segment is
+        // asked when it is absorbed: that changes where a segment is cut, never what is stored.
         c2::covers(self.consent.record(facts.patient), &facts.claim())
             .map_err(Ground::Uncovered)?;
         let entry = Box::new(Entry::Frame(entry));

@@ -13,10 +13,3 @@ pub struct GroupEntry {
     /// What it says.
     pub entry: Entry,
 }
-
-impl GroupEntry {
-    /// As `wire::receipts_of_group` takes it.
-    pub fn placed(&self) -> (Position, Millis, &Entry) {
-        (self.position, self.time, &self.entry)
-    }
-}

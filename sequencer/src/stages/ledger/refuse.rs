@@ -1,25 +1,13 @@
 //! Refusals: why an item is not taken, what its sender is told, and what the journal keeps of it.
 
-use model::{Position, RejectCode, RuleNumber, Sequence, Uncovered};
+use model::{RejectCode, Sequence, Uncovered};
 use statement::c1::C1Error;
 use thiserror::Error;
 use wire::{Entry, Holder, RefusalEntry, RefusalReason, RefusedItem, RegistryKey};
 
 use super::answer::{Answer, Item};
+use super::refusal::Refusal;
 use super::verdict::{At, Verdict};
-
-/// The decision not to take an item.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// What the peer is told.
-    pub code: RejectCode,
-    /// The rule behind it, for the operator's log only.
-    pub rule: Option<RuleNumber>,
-    /// Where the refusal stands in the journal, if it does.
-    pub position: Option<Position>,
-    /// What was expected and found, without identifiers.
-    pub detail: String,
-}
 
 /// What a refusal does besides answering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

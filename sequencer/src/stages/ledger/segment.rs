@@ -79,8 +79,8 @@ impl OpenSegment {
             categories: self.claim.categories.with(facts.categories),
             receipt: hull(self.claim.receipt, Interval::instant(facts.at)),
             measured: hull(self.claim.measured, facts.measured),
-            // The last frame's: C2 asks that a claim lies within the window's positions, and claims of
-            // a patient are sorted by it.
+            // The last frame's: C2 asks that a claim lies within the window's positions, and
+            // claims of a patient are sorted by it.
             position: facts.position,
             ..self.claim.clone()
         })

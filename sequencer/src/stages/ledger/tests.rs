@@ -18,7 +18,7 @@ use wire::{
 };
 
 use super::*;
-use crate::stages::batch::plan;
+use crate::stages::batch::{BatchBinding, plan};
 use crate::window::{Capacities, ClosedWindow, WindowLimits};
 
 const T0: u64 = 4_000_000_000_000;
@@ -28,11 +28,11 @@ const ECG: u32 = 131_328;
 struct Delivered(Arc<Mutex<(Vec<Receipt>, Vec<ClosedWindow>)>>);
 
 impl Deliver for Delivered {
-    fn receipts(&mut self, receipts: Vec<Receipt>) {
+    fn deliver_receipts(&mut self, receipts: Vec<Receipt>) {
         self.0.lock().unwrap().0.extend(receipts);
     }
 
-    fn closed(&mut self, window: ClosedWindow) {
+    fn deliver_window(&mut self, window: ClosedWindow) {
         self.0.lock().unwrap().1.push(window);
     }
 }
@@ -279,8 +279,9 @@ fn capacities() -> Capacities {
 
 /// The window can be proven: every chunk holds natively.
 fn check_provable(ward: &Ward, window: &ClosedWindow) -> crate::stages::batch::BatchPlan {
-    let (scope, operations) = (ledger_config().scope, ward.ledger().operation_scope());
-    plan(&window.contents, scope, operations, 1, capacities(), &[0; 32]).expect("provable")
+    let (scope, operations) = (ledger_config().scope, *ward.ledger().operation_scope());
+    let binding = BatchBinding { scope, operations, key_version: 1, edge_secret: [0; 32] };
+    plan(&window.contents, &binding, capacities()).expect("provable")
 }
 
 #[test]
@@ -463,7 +464,6 @@ fn the_state_is_a_fold_of_the_journal() {
         closed.extend(again.absorb(&decoded, Position(position), at(entry.time)).unwrap());
     }
     assert_eq!(again.consent().root(), ward.ledger().consent().root());
-    assert_eq!(again.window_t0(), ward.ledger().window_t0());
     assert_eq!(closed.len(), 1);
     assert_eq!(closed[0].claims, first.contents.claims);
     assert_eq!(closed[0].segments, first.contents.segments);

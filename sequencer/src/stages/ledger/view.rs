@@ -91,8 +91,8 @@ impl LedgerView {
         Arc::clone(&self.read().registry)
     }
 
-    /// Last stored frame of each stream of a gateway, of [`MARKS_MAX`] streams at most: a hint for a
-    /// gateway that comes again, which sends what lies behind it.
+    /// Last stored frame of each stream of a gateway, of [`MARKS_MAX`] streams at most: a hint for
+    /// a gateway that comes again, which sends what lies behind it.
     pub fn marks(&self, gateway: &GatewayId) -> Vec<Mark> {
         let published = self.read();
         let streams = published.marks.get(gateway).into_iter().flatten().take(MARKS_MAX);

@@ -66,15 +66,15 @@ impl OpenWindow {
 
     /// Takes a frame that is covered by itself: into its device's segment if the grown segment is
     /// still covered by one rule, else into a new one.
-    pub(super) fn frame(
+    pub(super) fn take_frame(
         &mut self,
         consent: &Consent,
         device: &DeviceId,
         facts: &FrameFacts,
         frame: &[u8],
     ) {
-        // By device and not by stream: one claim covers all that a device sends, so that a window has
-        // few claims however many signals there are.
+        // By device and not by stream: one claim covers all that a device sends, so that a window
+        // has few claims however many signals there are.
         let key = (facts.patient, device.clone());
         let record = consent.record(facts.patient);
         if let Some(segment) = self.open.get_mut(&key) {
@@ -90,7 +90,7 @@ impl OpenWindow {
     }
 
     /// Takes an operation: the patient's segments end where its record changes.
-    pub(super) fn operation(&mut self, applied: AppliedOperation) {
+    pub(super) fn take_operation(&mut self, applied: AppliedOperation) {
         // Whatever the operation changed: a claim is proven against one record only, and comparing
         // old with new here would be a second opinion on consent.
         let patient = applied.signed.operation.patient;
@@ -100,7 +100,7 @@ impl OpenWindow {
     }
 
     /// Takes the claim of a permitted access.
-    pub(super) fn access(&mut self, claim: Claim) {
+    pub(super) fn take_access(&mut self, claim: Claim) {
         self.claims.push(claim);
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use circuits::shapes::Statement;
 use journal::{Medium, ReadError, Reader};
-use model::{BatchNumber, ChainScope, Position};
+use model::{BatchNumber, Position};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use statement::batch::GroupHeader;
@@ -12,39 +12,30 @@ use statement::scope;
 use thiserror::Error;
 
 use super::{ProverKeys, ProverKeysError};
-use crate::stages::batch::{BatchPlan, JournalSpan, PlanError, ProvenBatch, assemble, plan};
-use crate::window::{Assembled, ClosedWindow, OperationScope};
+use crate::stages::batch::{
+    BatchBinding, BatchGroups, BatchPlan, PlanError, ProvenBatch, assemble, plan,
+};
+use crate::window::{Assembled, ClosedWindow};
 
-/// What every batch is bound to.
+/// What a batcher continues from.
 #[derive(Clone)]
 pub struct BatcherConfig {
-    /// Chain and contract.
-    pub scope: ChainScope,
-    /// What operations are judged against.
-    pub operations: OperationScope,
-    /// Version of the verifying keys.
-    pub key_version: u32,
-    /// Blinds the edges between chunks: the operator's secret.
-    pub edge_secret: [u8; 32],
+    /// What every batch is bound to.
+    pub binding: BatchBinding,
+    /// The batch before the first that it makes.
+    pub last: LastBatch,
+    /// From the operating system: it blinds the proofs.
+    pub seed: [u8; 32],
 }
 
-/// Where the chain of batches stands.
+/// The last batch that is assembled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tip {
-    /// Last assembled batch.
+pub struct LastBatch {
+    /// Its number; 0 before the first.
     pub number: BatchNumber,
     /// Hash of its header; the genesis hash before the first.
     pub header_hash: [u8; 32],
     /// Journal group that holds its close; 0 before the first.
-    pub group: u64,
-}
-
-/// A window that was closed and assembled before a restart.
-#[derive(Clone, Copy, Debug)]
-pub struct SkippedWindow {
-    /// Its number.
-    pub number: BatchNumber,
-    /// Journal group that holds its close.
     pub group: u64,
 }
 
@@ -82,13 +73,10 @@ pub trait BatchSink: Send + 'static {
     ///
     /// # Errors
     /// Whatever keeps it from being stored; the stage stops.
-    fn assembled(
-        &mut self,
-        batch: Assembled,
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
+    fn store(&mut self, batch: Assembled) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-    /// Takes notice of a step.
-    fn progress(&mut self, progress: Progress);
+    /// Tells of a step.
+    fn tell(&mut self, progress: Progress);
 }
 
 /// Why a window cannot become a batch. Fatal: order is forced, so nothing later can settle.
@@ -131,59 +119,54 @@ pub enum BatcherError {
     },
 }
 
-/// The stage. Fed window by window; keeps the tip of the chain of headers.
+/// The stage. Fed window by window; keeps the last header's hash, which the next header names.
 pub struct Batcher<M, S> {
-    config: BatcherConfig,
+    binding: BatchBinding,
     keys: Arc<ProverKeys>,
     journal: Reader<M>,
     sink: S,
-    tip: Tip,
+    last: LastBatch,
     entropy: StdRng,
 }
 
 impl<M: Medium, S: BatchSink> Batcher<M, S> {
-    /// Continues after `tip`. `seed` must come from the operating system: it blinds the proofs.
+    /// Continues after the last batch.
     pub fn new(
         config: BatcherConfig,
         keys: Arc<ProverKeys>,
         journal: Reader<M>,
         sink: S,
-        tip: Tip,
-        seed: [u8; 32],
     ) -> Batcher<M, S> {
-        Batcher { config, keys, journal, sink, tip, entropy: StdRng::from_seed(seed) }
+        let BatcherConfig { binding, last, seed } = config;
+        Batcher { binding, keys, journal, sink, last, entropy: StdRng::from_seed(seed) }
     }
 
     /// Lays out, proves, assembles and stores the next window.
     ///
     /// # Errors
     /// [`BatcherError`]; nothing is stored then.
-    pub fn window(&mut self, window: &ClosedWindow) -> Result<(), BatcherError> {
+    pub fn make_batch(&mut self, window: &ClosedWindow) -> Result<(), BatcherError> {
         let number = window.contents.number.0;
-        let expected = self.tip.number.0 + 1;
+        // A window that found no room in the queue is missing here. It is in the journal, and only
+        // a restart reads it from there.
+        let expected = self.last.number.0 + 1;
         if number != expected {
             return Err(BatcherError::Order { expected, found: number });
         }
-        let plan = plan(
-            &window.contents,
-            self.config.scope,
-            &self.config.operations,
-            self.config.key_version,
-            self.keys.capacities(),
-            &self.config.edge_secret,
-        );
+        let plan = plan(&window.contents, &self.binding, self.keys.capacities());
         let plan = plan.map_err(|source| BatcherError::Plan { number, source })?;
         let (operations, claims) = (plan.operations.len(), plan.claims.len());
-        self.sink.progress(Progress::Planned { number, operations, claims });
+        self.sink.tell(Progress::Planned { number, operations, claims });
         let proven = self.prove(window, plan)?;
-        let span = self.span(window)?;
-        let previous = self.tip.header_hash;
-        let assembled = assemble(&proven, previous, self.config.key_version, span);
+        let groups = self.read_groups(window)?;
+        let previous = self.last.header_hash;
+        let assembled = assemble(&proven, previous, self.binding.key_version, groups);
         let header_hash = scope::header_hash(&assembled.public.header);
-        let stored = self.sink.assembled(assembled);
+        let stored = self.sink.store(assembled);
         stored.map_err(|source| BatcherError::Store { number, source })?;
-        self.tip = Tip { number: window.contents.number, header_hash, group: window.group };
-        self.sink.progress(Progress::Assembled { number });
+        // Only when it is stored: a batch is named by the next header and must be found then.
+        self.last = LastBatch { number: window.contents.number, header_hash, group: window.group };
+        self.sink.tell(Progress::Assembled { number });
         Ok(())
     }
 
@@ -198,9 +181,10 @@ impl<M: Medium, S: BatchSink> Batcher<M, S> {
             let proven = self.keys.prove(statement, &mut self.entropy);
             let proven = proven.map_err(|source| BatcherError::Prove { number, source })?;
             let millis = begun.elapsed().as_millis() as u64;
-            self.sink.progress(Progress::Proven { number, circuit, millis });
+            self.sink.tell(Progress::Proven { number, circuit, millis });
             Ok::<_, BatcherError>(proven)
         };
+        // One after the other: a proof takes all cores already, and its memory is the node's peak.
         let mut operation_proofs = Vec::with_capacity(plan.operations.len());
         for (chunk, inputs) in &plan.operations {
             operation_proofs.push(one(1, Statement::C1(inputs, chunk))?);
@@ -214,9 +198,10 @@ impl<M: Medium, S: BatchSink> Batcher<M, S> {
     }
 
     /// The journal groups after the previous close, up to the one that holds this close.
-    fn span(&self, window: &ClosedWindow) -> Result<JournalSpan, ReadError> {
+    fn read_groups(&self, window: &ClosedWindow) -> Result<BatchGroups, ReadError> {
         let mut groups = Vec::new();
-        for number in self.tip.group + 1..=window.group {
+        // Read back rather than remembered: what the header commits to is what the disk holds.
+        for number in self.last.group + 1..=window.group {
             let group = self.journal.group(number)?;
             groups.push(GroupHeader {
                 number,
@@ -225,6 +210,6 @@ impl<M: Medium, S: BatchSink> Batcher<M, S> {
                 content: group.digest,
             });
         }
-        Ok(JournalSpan { hash: window.journal_hash, groups })
+        Ok(BatchGroups { journal_hash: window.journal_hash, groups })
     }
 }

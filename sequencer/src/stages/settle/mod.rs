@@ -1,8 +1,8 @@
 //! Brings assembled batches to the base chain, in order and once.
 //!
-//! [`next`] decides, [`Settler`] looks and acts. One round reads the outbox, the account, the
-//! contract and the receipts of every transaction that is not final, takes one action and begins
-//! again:
+//! [`next_action`] decides, [`Settler`] looks and acts. One round reads the outbox, the account,
+//! the contract and the receipts of every transaction that is not final, takes one action and
+//! begins again:
 //!
 //! ```text
 //! build  simulate, sign, write to the outbox     mined    receipt found: record where and how late
@@ -30,5 +30,5 @@ mod tests;
 
 pub use config::SettleConfig;
 pub use error::SettleError;
-pub use plan::{Action, OnChain, Row, View, next};
+pub use plan::{Action, OnChain, Row, View, next_action};
 pub use settler::{Settler, SettlerParts, Step};

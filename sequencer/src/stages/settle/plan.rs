@@ -1,6 +1,6 @@
 //! What to do next, decided from what was seen: no chain, no disk, no clock.
 //!
-//! The settler looks, asks [`next`], does that one thing and looks again. Each action is one
+//! The settler looks, asks [`next_action`], does that one thing and looks again. Each action is one
 //! durable write or one request, so a crash between any two finds the same state as a restart.
 
 use model::Millis;
@@ -94,7 +94,7 @@ pub enum Action {
 }
 
 /// Decides. The same view always gives the same action.
-pub fn next(view: &View, config: &SettleConfig) -> Action {
+pub fn next_action(view: &View, config: &SettleConfig) -> Action {
     // Rows in order of nonce: a later one cannot be mined before an earlier one.
     if let Some(action) = view.rows.iter().find_map(|row| row_action(view, row, config)) {
         return action;
@@ -211,7 +211,7 @@ mod tests {
 
     #[track_caller]
     fn check(view: View, expected: Action) {
-        assert_eq!(next(&view, &SettleConfig::default()), expected, "{view:?}");
+        assert_eq!(next_action(&view, &SettleConfig::default()), expected, "{view:?}");
     }
 
     fn check_row(state: OutboxState, found: OnChain, expected: Action) {

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
 use super::error::SettleError;
-use super::plan::next;
+use super::plan::next_action;
 use super::settler::{Settler, Step};
 
 impl Settler {
@@ -76,7 +76,7 @@ impl Settler {
         let view = self.look().await;
         self.metrics.chain_reachable.set(i64::from(view.is_ok()));
         let view = view?;
-        let action = next(&view, &self.config);
+        let action = next_action(&view, &self.config);
         self.act(&view, action).await
     }
 

@@ -23,7 +23,7 @@ use crate::stages::ledger::{Answer, Item, Refusal};
 pub(super) type Outcome = Result<Answer, AdmitError>;
 
 /// What comes back to a session from the writer thread or a reading task.
-pub(in crate::stages::ingest) enum Reply {
+pub(crate) enum Reply {
     Opened { handle: StreamHandle, id: u64, outcome: Outcome },
     Stored { handle: StreamHandle, id: u64, readings: u16, bytes: u32 },
     Frame { handle: StreamHandle, id: u64, frame: Frame, outcome: Outcome },
@@ -34,7 +34,7 @@ pub(in crate::stages::ingest) enum Reply {
 }
 
 /// A request to read that waits for its decision.
-pub(in crate::stages::ingest) struct Asked {
+pub(crate) struct Asked {
     pub(super) request: RequestId,
     pub(super) digest: Digest,
     pub(super) patient: PatientIndex,
@@ -42,7 +42,7 @@ pub(in crate::stages::ingest) struct Asked {
 }
 
 /// A stream that the client opened on this connection.
-pub(in crate::stages::ingest) struct Stream {
+pub(crate) struct Stream {
     pub(super) key: StreamKey,
     /// The submission that opens it, until it is answered.
     pub(super) opening: Option<u64>,
@@ -53,7 +53,7 @@ pub(in crate::stages::ingest) struct Stream {
 }
 
 /// A permitted request whose frames are being sent.
-pub(in crate::stages::ingest) struct Release {
+pub(crate) struct Release {
     pub(super) request: RequestId,
     pub(super) patient: PatientIndex,
     /// Not read yet, oldest first.
@@ -65,7 +65,7 @@ pub(in crate::stages::ingest) struct Release {
 }
 
 /// The server's side of one connection, without its lanes.
-pub(in crate::stages::ingest) struct Session {
+pub(crate) struct Session {
     pub(super) peer: Peer,
     pub(super) wire: ServerSession,
     pub(super) services: Arc<Services>,
@@ -91,10 +91,7 @@ pub(in crate::stages::ingest) struct Session {
 
 impl Session {
     /// A session of an entitled peer, and where its replies come.
-    pub(in crate::stages::ingest) fn new(
-        peer: Peer,
-        shared: Arc<Shared>,
-    ) -> (Session, Receiver<Reply>) {
+    pub(crate) fn new(peer: Peer, shared: Arc<Shared>) -> (Session, Receiver<Reply>) {
         let (services, config) = (Arc::clone(&shared.services), &shared.config);
         // Counted before the first credit is given, so that the share counts this session too.
         shared.sessions.fetch_add(1, Ordering::Relaxed);

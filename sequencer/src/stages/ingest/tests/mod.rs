@@ -76,7 +76,7 @@ async fn frames_are_receipted_and_the_same_frames_get_the_same_receipts_again() 
     let holder = Holder::gateway(&gateway_id());
     for (group, receipt) in &client.receipts {
         let position = node.journal.group(*group).unwrap().first;
-        let built = node.hub.again(Position(position), holder).unwrap();
+        let built = node.hub.receipt_at(Position(position), holder).unwrap();
         assert_eq!(built.to_bytes(), *receipt);
     }
 }

@@ -28,7 +28,7 @@ use wire::{
     SignedOperation, SigningKey, Source, StreamKey,
 };
 
-use crate::folder::authority::{Authority, Issued};
+use crate::folder::authority::{Authority, Issued, Pem};
 use crate::stages::deliver::{DeliverConfig, NodeDelivery, ReceiptHub};
 use crate::stages::ingest::{Admit, IngestConfig, IngestServer, Observe, Services};
 use crate::stages::ledger::{Answer, Item, Ledger, LedgerAdmission, LedgerConfig};
@@ -365,7 +365,7 @@ fn encode(sequence: u64, readings: &[Reading]) -> Frame {
 }
 
 fn client_tls(issued: &Issued) -> quinn::ClientConfig {
-    let (ca, certificate, key) = issued.pem();
+    let Pem { ca, certificate, key } = issued.pem();
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
     let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];

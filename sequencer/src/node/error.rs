@@ -1,0 +1,114 @@
+//! Why a node does not start, or does not do what it is asked.
+
+use journal::ReadError;
+use l1_contracts::{DeploymentError, EdgeError};
+use thiserror::Error;
+use wire::FrameError;
+
+use super::failure::{Stage, StageFailure};
+use super::recover::RecoverError;
+use super::setup::SetupError;
+use crate::doors::admin::AdminError;
+use crate::doors::config::ConfigError;
+use crate::doors::http::HttpError;
+use crate::folder::authority::AuthorityError;
+use crate::folder::secrets::SecretError;
+use crate::folder::store::StoreError;
+use crate::stages::ingest::{AdmitError, IngestError};
+use crate::stages::ledger::Refusal;
+
+/// Why a node does not start, or does not do what it is asked.
+#[derive(Debug, Error)]
+pub enum NodeError {
+    /// The configuration is not accepted.
+    #[error("the configuration is not accepted")]
+    Config(#[from] ConfigError),
+    /// The folder is not usable.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// There is no deployment yet.
+    #[error("no deployment in the node's folder; run `sequencer deploy` first")]
+    Deployment(#[source] DeploymentError),
+    /// The chain is not the deployment's.
+    #[error("the base chain does not fit the deployment")]
+    Edge(#[from] EdgeError),
+    /// The proving keys are not the deployment's.
+    #[error("expected proving keys with the ids of the deployment; shape {shape} differs")]
+    Keys {
+        /// Which shape.
+        shape: String,
+    },
+    /// The deployment begins with records that this node does not have.
+    #[error("expected a deployment that begins with no record, found another genesis root")]
+    Genesis,
+    /// A secret is not usable.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The store does not open.
+    #[error("the store does not open")]
+    Store(#[from] StoreError),
+    /// The journal does not open.
+    #[error("the journal does not open")]
+    Journal(#[from] journal::OpenError),
+    /// The journal's file does not open.
+    #[error("the journal's file does not open")]
+    Medium(#[from] journal::MediumError),
+    /// The journal cannot be continued.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// The server certificate is not usable.
+    #[error("the node's certificate is not usable")]
+    Tls(#[from] AuthorityError),
+    /// Ingest does not start.
+    #[error("ingest does not start")]
+    Ingest(#[from] IngestError),
+    /// HTTP does not start.
+    #[error("the http service does not start")]
+    Http(#[from] HttpError),
+    /// The operator's socket does not open.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// The system starts no thread or opens no socket.
+    #[error("the operating system refuses a thread or socket")]
+    System(#[from] std::io::Error),
+    /// The operating system gives no randomness.
+    #[error("the operating system gives no randomness")]
+    Entropy(#[from] getrandom::Error),
+    /// Admission did not take an item.
+    #[error("the node does not take the item")]
+    Admit(#[from] AdmitError),
+    /// Admission refused an item.
+    #[error("refused: {}", .0.detail)]
+    Refused(Refusal),
+    /// A stage failed.
+    #[error("the {stage} stage failed: {detail}")]
+    Stage {
+        /// Which.
+        stage: Stage,
+        /// Why.
+        detail: String,
+    },
+}
+
+impl From<StageFailure> for NodeError {
+    fn from(failure: StageFailure) -> NodeError {
+        let StageFailure { stage, detail } = failure;
+        NodeError::Stage { stage, detail }
+    }
+}
+
+/// A journal entry that cannot be read.
+#[derive(Debug, Error)]
+pub enum EntryError {
+    /// The journal does not serve it.
+    #[error("the journal does not serve the entry")]
+    Read(#[from] ReadError),
+    /// It does not decode.
+    #[error("the journal entry at position {position} does not decode")]
+    Decode {
+        /// Where.
+        position: u64,
+        /// Why.
+        source: FrameError,
+    },
+}

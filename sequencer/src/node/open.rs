@@ -1,0 +1,123 @@
+//! Opens what a node runs on, and checks that all of it belongs together, before any stage starts.
+
+use std::sync::Arc;
+
+use journal::{FileMedium, Genesis, Log};
+use l1_contracts::{Deployment, Edge, KeyWords};
+use model::{BatchNumber, Clock};
+use statement::scope;
+
+use super::error::NodeError;
+use super::setup::BaseChain;
+use crate::doors::config::Config;
+use crate::folder::layout::Layout;
+use crate::folder::secrets;
+use crate::folder::store::Store;
+use crate::stages::ledger::LedgerConfig;
+use crate::stages::prove::{LastBatch, ProverKeys};
+
+/// What a node is given besides its folder and configuration.
+pub struct Provided {
+    /// The base chain.
+    pub chain: BaseChain,
+    /// The proving keys of the configured shapes.
+    pub keys: Arc<ProverKeys>,
+    /// What tells every stage the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What the stages are started on.
+pub(super) struct Opened {
+    pub(super) layout: Layout,
+    pub(super) config: Config,
+    pub(super) chain: BaseChain,
+    pub(super) edge: Edge,
+    pub(super) store: Arc<Store>,
+    pub(super) keys: Arc<ProverKeys>,
+    /// The batch that the next one follows; its group is known once the journal is absorbed.
+    pub(super) last: LastBatch,
+}
+
+/// Opens folder, keys, base chain, store and journal. What costs little and is most often wrong is
+/// checked first; the journal, which is the truth, is touched last.
+pub(super) async fn open(
+    layout: Layout,
+    config: &Config,
+    chain: BaseChain,
+    keys: Arc<ProverKeys>,
+) -> Result<(Opened, Log<FileMedium>), NodeError> {
+    config.check()?;
+    let deployment = Deployment::read(&layout.deployment()).map_err(NodeError::Deployment)?;
+    check_keys(&keys, &deployment)?;
+    check_genesis(&deployment)?;
+    let edge = Edge::connect(chain.provider.clone(), deployment).await?;
+    let store = Store::open(&layout.store())?;
+    // A store of another deployment holds batches that this contract never saw.
+    store.bind(edge.scope())?;
+    let last = last_batch(&store, &edge)?;
+    let log = open_journal(&layout, &edge)?;
+    let (config, store) = (config.clone(), Arc::new(store));
+    Ok((Opened { layout, config, chain, edge, store, keys, last }, log))
+}
+
+/// A node begins with an empty tree, so another genesis root could never be settled from.
+fn check_genesis(deployment: &Deployment) -> Result<(), NodeError> {
+    let found = deployment.genesis_root().map_err(NodeError::Deployment)?;
+    let empty = statement::field::to_word(&statement::tree::Tree::new().root());
+    if found == empty { Ok(()) } else { Err(NodeError::Genesis) }
+}
+
+/// A proof under another key would be refused by the contract, after minutes of proving.
+fn check_keys(keys: &ProverKeys, deployment: &Deployment) -> Result<(), NodeError> {
+    for KeyWords { shape, circuit, words } in keys.key_words() {
+        let id = alloy::primitives::keccak256(words.concat());
+        let known = deployment.keys.iter().any(|key| key.circuit == circuit && key.id == id);
+        if !known {
+            return Err(NodeError::Keys { shape });
+        }
+    }
+    Ok(())
+}
+
+/// The last batch of the store; before the first, the genesis of the deployment.
+fn last_batch(store: &Store, edge: &Edge) -> Result<LastBatch, NodeError> {
+    if let Some((number, row)) = store.last_assembled()? {
+        return Ok(LastBatch { number, header_hash: row.header_hash, group: 0 });
+    }
+    let deployment = edge.deployment();
+    let root = deployment.genesis_root().map_err(NodeError::Deployment)?;
+    let time = deployment.genesis_time().map_err(NodeError::Deployment)?;
+    let header_hash = scope::genesis_hash(edge.scope(), root, time);
+    Ok(LastBatch { number: BatchNumber(0), header_hash, group: 0 })
+}
+
+fn open_journal(layout: &Layout, edge: &Edge) -> Result<Log<FileMedium>, NodeError> {
+    let id = secrets::open(&layout.journal_id())?;
+    let mut log_id = [0; 16];
+    log_id.copy_from_slice(&id[..16]);
+    // The first hash names the deployment: a journal copied to another one does not open there.
+    let journal_hash = statement::journal::genesis(edge.scope());
+    let medium = FileMedium::open(&layout.journal())?;
+    let (log, recovery) = Log::open(medium, Genesis { log_id, journal_hash })?;
+    if recovery.cut_bytes > 0 {
+        // A crash between write and sync leaves one. Nothing in it was acknowledged.
+        tracing::warn!(bytes = recovery.cut_bytes, "a torn tail of the journal was cut");
+    }
+    Ok(log)
+}
+
+impl Opened {
+    /// What the ledger is bound to and bounded by.
+    pub(super) fn ledger_config(&self) -> Result<LedgerConfig, NodeError> {
+        let deployment = self.edge.deployment();
+        Ok(LedgerConfig {
+            scope: self.edge.scope(),
+            registrar_key_hash: deployment.registrar_key_hash().map_err(NodeError::Deployment)?,
+            genesis_time: deployment.genesis_time().map_err(NodeError::Deployment)?,
+            // Whatever is configured, a window must fit into one batch of these keys.
+            limits: self.config.window_limits().fitted(&self.keys.capacities()),
+            released_frames_max: self.config.ingest.released_frames_max,
+            clock_skew_ms_max: self.config.ingest.clock_skew_ms_max,
+        })
+    }
+}

@@ -1,0 +1,204 @@
+//! Starts the stages, each on what the ones before it are.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use devchain::HttpServer;
+use journal::{FileMedium, Log, Reader, Writer, WriterConfig};
+use model::Clock;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle as Task;
+
+use super::batch_sink::StoringSink;
+use super::error::NodeError;
+use super::failure::Stage;
+use super::open::Opened;
+use super::recover::{Recovered, recover};
+use super::setup::{self, Reach};
+use super::timer::WindowTimer;
+use super::watched::Watched;
+use crate::folder::authority::ServerTls;
+use crate::folder::secrets;
+use crate::stages::batch::BatchBinding;
+use crate::stages::deliver::{NodeDelivery, ReceiptHub};
+use crate::stages::ingest::{Admit, IngestServer, Services};
+use crate::stages::ledger::{LedgerAdmission, LedgerView};
+use crate::stages::prove::{Batcher, BatcherConfig, LastBatch};
+use crate::stages::settle::{SettleConfig, Settler, SettlerParts};
+use crate::window::{ClosedWindow, OperationScope};
+
+/// Version of the verifying keys that this program knows.
+const KEY_VERSION: u32 = 1;
+
+/// Pause of the settler between two looks at the embedded chain, which mines at once and costs
+/// nothing to ask.
+const EMBEDDED_POLL_MS: u64 = 50;
+
+/// What every stage is given.
+pub(super) struct Common {
+    pub(super) clock: Arc<dyn Clock>,
+    /// Wakes the settler when a batch is stored.
+    pub(super) wake: Arc<Notify>,
+    /// Ends the tasks.
+    pub(super) stop: watch::Sender<bool>,
+    pub(super) watched: Watched,
+}
+
+/// The writer with admission, and the batcher that it feeds.
+pub(super) struct Core {
+    pub(super) journal: Reader<FileMedium>,
+    pub(super) writer: Writer<FileMedium, LedgerAdmission<NodeDelivery>>,
+    pub(super) admit: Admit,
+    pub(super) view: LedgerView,
+    pub(super) hub: ReceiptHub,
+    pub(super) batcher: JoinHandle<()>,
+}
+
+/// Absorbs the journal; starts signer, batcher and writer, in the order in which each needs the
+/// one before.
+pub(super) fn start_core(
+    opened: &Opened,
+    log: Log<FileMedium>,
+    common: &Common,
+) -> Result<Core, NodeError> {
+    let recovered = recover(&log, opened.ledger_config()?, opened.last.number)?;
+    tracing::info!(entries = recovered.entries, "journal absorbed");
+    let Recovered { ledger, backlog, assembled_group, close_group, .. } = recovered;
+
+    let deliver = &opened.config.deliver;
+    let key = setup::receipt_key(&opened.layout)?;
+    let hub = ReceiptHub::new(key, opened.edge.scope(), log.reader(), deliver);
+    let (delivery, windows) = NodeDelivery::start(hub.clone(), deliver)?;
+
+    let last = LastBatch { group: assembled_group, ..opened.last };
+    let batching = batcher_config(opened, *ledger.operation_scope(), last)?;
+    let (store, wake) = (opened.store.clone(), common.wake.clone());
+    let sink = StoringSink::new(store, wake, common.watched.clone(), common.clock.clone());
+    let batcher = Batcher::new(batching, opened.keys.clone(), log.reader(), sink);
+    let batcher = spawn_batcher(batcher, backlog, windows, common.watched.clone())?;
+
+    let journal = log.reader();
+    let clock = common.clock.clone();
+    let admission = LedgerAdmission::new(ledger, delivery, close_group);
+    let view = admission.view();
+    let queue_items_max = NonZeroUsize::new(opened.config.journal.queue_items_max);
+    let queue_items_max = queue_items_max.expect("the configuration was checked: at least one");
+    let limits = WriterConfig { queue_items_max };
+    let writer = Writer::start(log, admission, move || clock.now().get(), limits)?;
+    let admit = Admit::new(writer.submitter());
+    Ok(Core { journal, writer, admit, view, hub, batcher })
+}
+
+fn batcher_config(
+    opened: &Opened,
+    operations: OperationScope,
+    last: LastBatch,
+) -> Result<BatcherConfig, NodeError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed)?;
+    let binding = BatchBinding {
+        scope: opened.edge.scope(),
+        operations,
+        key_version: KEY_VERSION,
+        edge_secret: *secrets::open(&opened.layout.edge_key())?,
+    };
+    Ok(BatcherConfig { binding, last, seed })
+}
+
+/// A thread of its own, not a task: it computes for minutes and would hold up a runtime's worker.
+fn spawn_batcher(
+    mut batcher: Batcher<FileMedium, StoringSink>,
+    backlog: Vec<ClosedWindow>,
+    mut windows: mpsc::Receiver<ClosedWindow>,
+    watched: Watched,
+) -> Result<JoinHandle<()>, NodeError> {
+    let work = move || {
+        let queue = watched.metrics().prove_queue.clone();
+        let live = std::iter::from_fn(|| {
+            queue.set(windows.len() as i64);
+            windows.blocking_recv()
+        });
+        // What was closed before the restart comes first: batches are numbered without gaps.
+        for window in backlog.into_iter().chain(live) {
+            watched.metrics().batches_closed_total.inc();
+            if let Err(error) = batcher.make_batch(&window) {
+                return watched.fail(Stage::Proving, &error);
+            }
+        }
+    };
+    Ok(thread::Builder::new().name("batcher".into()).spawn(work)?)
+}
+
+pub(super) fn start_ingest(
+    opened: &Opened,
+    core: &Core,
+    common: &Common,
+) -> Result<IngestServer, NodeError> {
+    let ingest = &opened.config.ingest;
+    let services = Services {
+        admit: core.admit.clone(),
+        view: core.view.clone(),
+        hub: core.hub.clone(),
+        clock: common.clock.clone(),
+        observe: Arc::new(common.watched.clone()),
+        ahead_ms_max: ingest.clock_skew_ms_max,
+    };
+    let tls = ServerTls::load(&opened.layout.server())?;
+    Ok(IngestServer::start(ingest.listen, tls, ingest.limits.clone(), services)?)
+}
+
+pub(super) fn start_settler(opened: &Opened, common: &Common) -> Result<Task<()>, NodeError> {
+    let settler = Settler::new(SettlerParts {
+        edge: opened.edge.clone(),
+        store: opened.store.clone(),
+        signer: setup::settlement_signer(&opened.layout)?,
+        config: settle_config(opened),
+        metrics: common.watched.metrics().clone(),
+        clock: common.clock.clone(),
+    });
+    let (wake, watched) = (common.wake.clone(), common.watched.clone());
+    let stop = common.stop.subscribe();
+    Ok(tokio::spawn(async move {
+        if let Err(error) = settler.run(wake, stop).await {
+            watched.fail(Stage::Settlement, &error);
+        }
+    }))
+}
+
+fn settle_config(opened: &Opened) -> SettleConfig {
+    let config = opened.config.settle.clone();
+    match opened.chain.reach {
+        Reach::Embedded(_) => SettleConfig { poll_ms: EMBEDDED_POLL_MS, ..config },
+        Reach::Url(_) => config,
+    }
+}
+
+pub(super) fn start_timer(opened: &Opened, core: &Core, common: &Common) -> Task<()> {
+    let timer = WindowTimer {
+        admit: core.admit.clone(),
+        view: core.view.clone(),
+        journal: core.journal.clone(),
+        clock: common.clock.clone(),
+        close_after_ms: opened.config.batch.close_after_ms,
+        watched: common.watched.clone(),
+    };
+    tokio::spawn(timer.run(common.stop.subscribe()))
+}
+
+/// The base chain as others reach it: the embedded one is served here.
+pub(super) struct BaseChainDoor {
+    pub(super) url: String,
+    pub(super) server: Option<HttpServer>,
+}
+
+pub(super) async fn serve_base_chain(opened: &Opened) -> Result<BaseChainDoor, NodeError> {
+    match &opened.chain.reach {
+        Reach::Embedded(chain) => {
+            let port = opened.config.chain.embedded_port;
+            let server = devchain::serve_http(chain.clone(), port).await?;
+            Ok(BaseChainDoor { url: server.url(), server: Some(server) })
+        }
+        Reach::Url(url) => Ok(BaseChainDoor { url: url.clone(), server: None }),
+    }
+}

@@ -1,0 +1,72 @@
+//! The window timer: closes windows that are old enough, and looks after the journal meanwhile.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use journal::{FileMedium, Head, Reader};
+use model::Clock;
+use tokio::sync::watch;
+
+use super::failure::Stage;
+use super::watched::Watched;
+use crate::stages::ingest::{Admit, AdmitError};
+use crate::stages::ledger::{Item, LedgerView};
+
+/// How often the age of the open window is looked at: a tenth of a second is little beside a window
+/// and costs nothing, because nothing is asked of the writer.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Everything it looks at.
+pub(super) struct WindowTimer {
+    pub(super) admit: Admit,
+    pub(super) view: LedgerView,
+    pub(super) journal: Reader<FileMedium>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) close_after_ms: u64,
+    pub(super) watched: Watched,
+}
+
+impl WindowTimer {
+    /// Runs until it is stopped or the journal fails.
+    ///
+    /// It polls instead of sleeping until the window is due: the clock is injected and may jump,
+    /// and windows also close early.
+    pub(super) async fn run(self, mut stop: watch::Receiver<bool>) {
+        let mut counted = self.journal.head();
+        while !*stop.borrow_and_update() {
+            tokio::select! {
+                _ = tokio::time::sleep(POLL) => {}
+                _ = stop.changed() => return,
+            }
+            // A writer that failed tells whoever submits; if nobody does, this is who notices.
+            if let Err(error) = self.admit.check_open() {
+                return self.watched.fail(Stage::Journal, &error);
+            }
+            self.count(&mut counted);
+            if let Err(error) = self.close_if_due().await {
+                return self.watched.fail(Stage::Journal, &error);
+            }
+        }
+    }
+
+    /// Counts what became durable since the last time.
+    fn count(&self, counted: &mut Head) {
+        let (head, metrics) = (self.journal.head(), self.watched.metrics());
+        metrics.journal_groups_total.inc_by(head.group - counted.group);
+        metrics.journal_entries_total.inc_by(head.position - counted.position);
+        *counted = head;
+    }
+
+    async fn close_if_due(&self) -> Result<(), AdmitError> {
+        let age_ms = self.clock.now().since(self.view.status().t0);
+        self.watched.metrics().window_age_seconds.set(age_ms as f64 / 1000.0);
+        if age_ms < self.close_after_ms {
+            return Ok(());
+        }
+        match self.admit.submit(Item::Close).await {
+            // A full queue is tried again at the next look; it is no failure.
+            Ok(_) | Err(AdmitError::Busy { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
