@@ -44,8 +44,10 @@ pub fn matrices(circuit: impl FnOnce(&mut Builder)) -> (R1cs, Assignment) {
     circuit(&mut builder);
     let Rows::Matrices { a, b, c, rules } = builder.rows else { unreachable!("set above") };
     let (instances, witnesses) = (builder.instance.len(), builder.witness.len());
+    // Only here, because a circuit may allocate inputs and private values in any order.
     let [a, b, c] = [a, b, c].map(|rows| num::place_witness_columns(rows, instances));
     let r1cs = R1cs { instances, witnesses, a, b, c, rules };
+    // By the matrices and not from the run: this is what a witness run is compared with.
     let [az, bz, cz] = r1cs.products(&builder.instance, &builder.witness);
     (r1cs, Assignment { instance: builder.instance, witness: builder.witness, az, bz, cz })
 }
@@ -71,17 +73,17 @@ impl Builder {
     pub fn input(&mut self, value: Fr) -> Num {
         let column = u32::try_from(self.instance.len()).expect("fewer than 2^31 inputs");
         self.instance.push(value);
-        self.allocated(value, column)
+        self.new_num(value, column)
     }
 
     /// Allocates a private value. Nothing bounds it until rows do.
     pub fn alloc(&mut self, value: Fr) -> Num {
         let column = num::witness_column(self.witness.len());
         self.witness.push(value);
-        self.allocated(value, column)
+        self.new_num(value, column)
     }
 
-    fn allocated(&self, value: Fr, column: u32) -> Num {
+    fn new_num(&self, value: Fr, column: u32) -> Num {
         match self.rows {
             Rows::Matrices { .. } => Num::variable(value, column),
             Rows::Products { .. } => Num::untracked(value),
@@ -124,12 +126,16 @@ impl Builder {
         items: &[I],
         part: impl Fn(&mut Self, &I) -> T + Sync,
     ) -> Vec<T> {
+        // One after the other: columns are numbered in the order in which they are allocated, and
+        // the rows are learnt once.
         if matches!(self.rows, Rows::Matrices { .. }) {
             let inputs = self.instance.len();
             let results = items.iter().map(|item| part(self, item)).collect();
             assert_eq!(self.instance.len(), inputs, "a parallel part allocates no public input");
             return results;
         }
+        // A witness run knows no column numbers, so that parts are made apart and put one behind
+        // the other: the same order as above.
         let parts: Vec<(Self, T)> = items
             .par_iter()
             .map(|item| {

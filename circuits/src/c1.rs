@@ -61,13 +61,14 @@ pub fn assign(b: &mut Builder, inputs: &C1Inputs, values: &Values) {
     ] = inputs.to_field_elements().map(|value| b.input(value));
 
     let shared = Shared { t0, sig_domain, registrar };
-    let roots = between(b, root_in, values.rows.iter().map(|row| row.root_out), root_out);
-    let times = between(b, time_in, values.rows.iter().map(|row| row.t_op), time_out.clone());
+    let roots = alloc_between(b, root_in, values.rows.iter().map(|row| row.root_out), root_out);
+    let times = alloc_between(b, time_in, values.rows.iter().map(|row| row.t_op), time_out.clone());
     let rows = values.rows.iter().zip(roots.windows(2)).zip(times.windows(2));
     let rows: Vec<_> =
         rows.map(|((values, roots), times)| (values, Edges::new(roots, times))).collect();
     let steps = b.each(&rows, |b, (values, edges)| row::row(b, &shared, edges, values));
 
+    // Once for all rows: times ascend, so that the last stands for every one.
     b.rule("C1.3", |b| b.range(&(t1 - time_out - Num::one()), WINDOW_BITS));
     let leaves: Vec<Num> = steps.iter().map(|step| step.leaf.clone()).collect();
     b.rule("C1.24", |b| {
@@ -79,11 +80,13 @@ pub fn assign(b: &mut Builder, inputs: &C1Inputs, values: &Values) {
         b.enforce_equal(&count(|step| &step.active), &operations);
         b.enforce_equal(&count(|step| &step.enrol), &enrolments);
     });
+    // Nothing reads the domain; a row holds it, so that the verifying key has a point for it and a
+    // proof for another domain does not verify.
     b.rule("C1.26", |b| b.product(&domain, &domain));
 }
 
 /// `first`, a private value for each row but the last, `last`. The rows tie them together.
-fn between(
+fn alloc_between(
     b: &mut Builder,
     first: Num,
     after: impl ExactSizeIterator<Item = ark_bn254::Fr>,

@@ -6,9 +6,9 @@
 //! assigned in parallel; and the totals.
 //!
 //! What shapes the rows: a slot pays for its record, path and denies once, a claim only for itself.
-//! Denies are judged on the slot's *hull* as far as time goes, and on each claim as far as anything
-//! else goes, all four in the same products. Numbers with a range are made from their bits, so that
-//! the range costs no row beside them.
+//! Denies are compared with the slot's *hull* as far as time goes, and with each claim as far as
+//! anything else goes, all four in the same products. Numbers with a range are made from their
+//! bits, so that the range costs no row beside them.
 
 mod deny;
 mod order;
@@ -21,7 +21,7 @@ use crate::claim::root16;
 use crate::gadgets::tree;
 use ark_bn254::Fr;
 use parts::{Public, Shared};
-use row::Done;
+use row::SlotTotals;
 use statement::c2::Chunk;
 use statement::domain::Domain;
 use statement::inputs::C2Inputs;
@@ -39,23 +39,24 @@ pub fn circuit(b: &mut Builder, inputs: &C2Inputs, chunk: &Chunk) {
         b.enforce_equal(&domain, &public.domain);
         domain
     });
-    let cap = b.rule("C2.1", |b| cap(b, &chunk.cap, &public.root));
+    // Every slot reads the cap, so that its path is two levels shorter and its root is hashed once.
+    let cap = b.rule("C2.1", |b| alloc_cap(b, &chunk.cap, &public.root));
     let places = order::enforce(b, chunk, &public);
     let shared = Shared { chunk, public: &public, domain: &domain, cap: &cap };
     let numbers: Vec<usize> = (0..chunk.capacity.slots).collect();
     let slots = b.each(&numbers, |b, number| slot::enforce(b, &shared, *number, &places[*number]));
-    totals(b, &public, &slots);
+    enforce_totals(b, &public, &slots);
 }
 
 /// C2.1: 3,619 rows.
-fn cap(b: &mut Builder, values: &[Fr; CAP], root: &Num) -> [Num; CAP] {
+fn alloc_cap(b: &mut Builder, values: &[Fr; CAP], root: &Num) -> [Num; CAP] {
     let cap = values.map(|node| b.alloc(node));
     let found = tree::cap_root(b, &cap);
     b.enforce_equal(&found, root);
     cap
 }
 
-fn totals(b: &mut Builder, public: &Public, slots: &[Done]) {
+fn enforce_totals(b: &mut Builder, public: &Public, slots: &[SlotTotals]) {
     b.rule("C2.17", |b| {
         let leaves: Vec<Num> = slots.iter().flat_map(|slot| slot.leaves.clone()).collect();
         let root = root16(b, Domain::ClaimsNode, &leaves);

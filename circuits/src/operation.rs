@@ -21,15 +21,23 @@ pub fn head(kinds: &[Bit], slots: &[Bit], signed_at: &Num, valid_until: &Num) ->
         + valid_until * two_to(HEAD_VALID_UNTIL)
 }
 
+/// The words that a message hashes, in order.
+pub struct MessageWords<'a> {
+    /// Binds to chain and contract.
+    pub sig_domain: &'a Num,
+    /// The patient's index.
+    pub index: &'a Num,
+    /// The record's nonce.
+    pub nonce: &'a Num,
+    /// Kind, slot and times: [`head`].
+    pub head: &'a Num,
+    /// Hash of the argument words: [`argument`].
+    pub argument: &'a Num,
+}
+
 /// What the patient or the registrar signs: 321 rows.
-pub fn message(
-    b: &mut Builder,
-    sig_domain: &Num,
-    index: &Num,
-    nonce: &Num,
-    head: &Num,
-    argument: &Num,
-) -> Num {
+pub fn message(b: &mut Builder, words: &MessageWords<'_>) -> Num {
+    let MessageWords { sig_domain, index, nonce, head, argument } = *words;
     let parts = [sig_domain, index, nonce, head, argument].map(Num::clone);
     poseidon::hash(b, Domain::Operation.tag(), &parts)
 }
@@ -84,7 +92,14 @@ mod tests {
                 Fr::from(9u8),
             ];
             let [scope, index, nonce, time, salt] = numbers.map(|value| b.alloc(value));
-            let message = message(b, &scope, &index, &nonce, &head, &argument);
+            let words = MessageWords {
+                sig_domain: &scope,
+                index: &index,
+                nonce: &nonce,
+                head: &head,
+                argument: &argument,
+            };
+            let message = message(b, &words);
             assert_eq!(message.value(), expected);
             let leaf = leaf(b, &message, &time, &salt);
             let public = b.input(native::leaf(expected, t_op, Fr::from(9u8)));

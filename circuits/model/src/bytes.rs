@@ -133,6 +133,7 @@ impl<'a> Reader<'a> {
     pub fn count(&mut self, item_bytes: usize) -> Result<usize, DecodeError> {
         let offset = self.at;
         let count = self.u32()? as usize;
+        // Saturated, a count from a hostile file is larger than any rest and is refused.
         let expected = count.saturating_mul(item_bytes.max(1));
         let found = self.remaining();
         if expected > found {

@@ -46,9 +46,9 @@ impl Claim {
     /// Length of the canonical encoding.
     pub const BYTES: usize = 1 + 4 + 1 + 4 * 32 + 4 + 1 + 1 + 4 * 8 + 8 + 31;
 
-    /// Canonical bytes, big-endian: version 1, patient u32, kind, individual, organisation, care team,
-    /// source, categories u32, purpose, labels, receipt and measured (four u64), position u64,
-    /// digest.
+    /// Canonical bytes, big-endian: version 1, patient u32, kind, individual, organisation, care
+    /// team, source, categories u32, purpose, labels, receipt and measured (four u64), position
+    /// u64, digest.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(Claim::BYTES);
         bytes.push(1);
@@ -96,6 +96,7 @@ impl Claim {
             source: reader.map("a source", Reader::word, |word| Party::from_word(word).ok())?,
             categories: reader
                 .map("categories", Reader::u32, |n| Categories::from_bits(u64::from(n)).ok())?,
+            // Unlike in a rule, a bit without a name is refused: a claim says what was done.
             purpose: reader
                 .map("a purpose", Reader::u8, |bit| by_bit(Purpose::ALL, bit, Purpose::bit))?,
             labels: reader.map("labels", Reader::u8, |n| Labels::from_bits(u64::from(n)).ok())?,

@@ -166,9 +166,11 @@ impl BatchHeader {
             return Err(HeaderError::Length { expected, found });
         }
         let words = Words(bytes);
+        // First: of another version the other words may mean anything.
         if words.number(0, 64)? != BatchHeader::VERSION {
             return Err(HeaderError::Version);
         }
+        // The encoding has 256 bits for each; what does not fit its type here is no header.
         let count = |word: usize| words.number(word, 32).map(|n| n as u32);
         let time = |word: usize| Ok::<_, HeaderError>(Millis::new(words.number(word, 64)?)?);
         Ok(BatchHeader {

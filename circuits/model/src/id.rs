@@ -127,6 +127,8 @@ fn check_name(what: &'static str, name: &str) -> Result<(), IdError> {
     if name.is_empty() || name.len() > NAME_CHARS_MAX {
         return bad(format!("{} bytes", name.len()));
     }
+    // No capital letters: two names that differ in case alone would be two actors to the system and
+    // one to people.
     let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b"._-".contains(&c);
     if !name.bytes().all(allowed) {
         return bad("another character".to_owned());

@@ -6,10 +6,11 @@
 //! The *packed* word of a rule, from its lowest bit:
 //!
 //! ```text
-//! 0          32        48     51  52      60            108            156         204         252
-//! | categories | purposes | kinds |r| labels | access.from | access.until | data.from | data.until |
-//!                                  ^ reserved, zero           four lanes: 44 bits and 4 zeros each
+//!   0 categories    32 purposes    48 kinds    51 reserved, zero    52 labels
+//!  60 access.from  108 access.until  156 data.from  204 data.until  252 end
 //! ```
+//!
+//! Each time is a *lane*: 44 bits, and 4 zeros above them.
 
 use std::ops::Range;
 

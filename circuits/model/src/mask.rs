@@ -85,6 +85,7 @@ macro_rules! members {
             /// # Errors
             /// [`MaskError::UnknownBits`] otherwise.
             pub fn from_bits(bits: u64) -> Result<$set, MaskError> {
+                // Bits without a name yet pass: a patient may allow all, also what comes later.
                 let allowed = (1u64 << $bits) - 1;
                 if bits & !allowed != 0 {
                     return Err(MaskError::UnknownBits { what: $what, allowed, found: bits });

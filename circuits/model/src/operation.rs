@@ -50,7 +50,7 @@ pub enum Action {
         /// Blinding salt of the record.
         salt: Word,
     },
-    /// Writes a rule into an empty or ended slot; the slot's group says permit, deny or policy.
+    /// Writes a rule into an empty or ended slot; the slot says permit, deny or policy.
     Write {
         /// Where.
         slot: RuleSlot,
@@ -102,7 +102,7 @@ pub enum OperationError {
         /// Kind byte found.
         kind: u8,
     },
-    /// The slot's group does not fit the kind, or a field that the kind does not use is not zero.
+    /// The slot does not fit the kind, or a field that the kind does not use is not zero.
     #[error("expected slot and argument words that fit the operation's kind")]
     Mismatch,
     /// A field is out of range.
@@ -210,6 +210,8 @@ fn action(version: u8, kind: u8, slot: u8, words: [Word; 3]) -> Result<Action, O
         }
         (1, 2..=4, _) => Ok(Action::Write { slot: at()?, rule: rule()? }),
         (1, 5, _) => Ok(Action::Revoke { slot: at()?, rule: rule()? }),
+        // Nothing unsigned may travel in an operation: what a kind does not use is zero, so that
+        // one operation has one encoding.
         (1, 6, 0) if words.iter().all(Word::is_zero) => Ok(Action::Stop),
         (1, 1 | 6, _) => Err(OperationError::Mismatch),
         (version, kind, _) => Err(OperationError::Kind { version, kind }),

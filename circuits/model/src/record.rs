@@ -142,6 +142,7 @@ impl Record {
         bytes.push(1);
         bytes.extend(self.key_hash.to_bytes());
         bytes.extend(self.nonce.to_be_bytes());
+        // Written although they are zero, so that recovery and forced stops need no other format.
         let reserved = [self.guardians, self.stop_authority, self.replaced_authority];
         for word in reserved.into_iter().chain([self.recovery_key, self.recovery_state]) {
             bytes.extend(word.to_bytes());

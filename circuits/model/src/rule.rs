@@ -56,7 +56,8 @@ pub struct Rule {
     pub kinds: ClaimKinds,
     /// Which labels.
     pub labels: Labels,
-    /// The access period, when the act may happen (FHIR `provision.period`); a revocation sets its end.
+    /// The access period, when the act may happen (FHIR `provision.period`); a revocation sets its
+    /// end.
     pub access: Interval,
     /// The data period, when the data was measured (FHIR `provision.dataPeriod`).
     pub data: Interval,

@@ -31,8 +31,8 @@ impl RuleNumber {
         RuleNumber { statement: 2, number }
     }
 
-    /// What the rule says; `None` for a number that SPEC.md does not have, which a journal of a later
-    /// version may hold.
+    /// What the rule says; `None` for a number that SPEC.md does not have, which a journal of a
+    /// later version may hold.
     pub fn text(self) -> Option<&'static RuleText> {
         RULES.iter().find(|rule| rule.number == self)
     }

@@ -159,6 +159,8 @@ impl Window {
     /// # Errors
     /// [`TimeError`] if it is empty or too long.
     pub fn new(t0: Millis, t1: Millis) -> Result<Window, TimeError> {
+        // A window without an instant could hold no operation, and the next would begin where it
+        // does.
         Interval::new(t0, t1)?;
         let found = t1.since(t0);
         let max = crate::limits::WINDOW_MS_MAX;
@@ -196,6 +198,7 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Millis {
+        // A clock set before 1970 is wrong in any case; it reads as 1970 and panics nothing.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Millis::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }

@@ -96,6 +96,7 @@ impl Word {
     pub fn from_hex(text: &str) -> Result<Word, WordError> {
         let digits = text.strip_prefix("0x").unwrap_or(text);
         let wrong = || WordError::NotHex { found: digits.len() };
+        // Only of ASCII are two bytes two characters, so that the slices below cut between them.
         if digits.len() != 64 || !digits.is_ascii() {
             return Err(wrong());
         }

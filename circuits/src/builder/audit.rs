@@ -20,6 +20,7 @@ impl R1cs {
         );
         let columns = self.instances + self.witnesses;
         let [a, b, c] = [&self.a, &self.b, &self.c].map(|rows| by_column(rows, columns));
+        // A bit may move by one only up or only down; no row of a circuit knows the third amount.
         let amounts = [Fr::ONE, -Fr::ONE, Fr::from(0x9e37_79b9_7f4a_7c15u64)];
         let can_move = |column: &usize| {
             let mut rows: Vec<u32> =

@@ -30,6 +30,7 @@ impl Builder {
 
     /// `left * right`: one row, or none if one of them is a constant.
     pub fn product(&mut self, left: &Num, right: &Num) -> Num {
+        // A branch on what is constant is the same in every run.
         if left.is_constant() {
             return right * left.value();
         }
@@ -44,6 +45,7 @@ impl Builder {
     /// `numerator / denominator`, hint and one row. Where both can be 0 the quotient is free: the
     /// caller says why they are not.
     pub(crate) fn quotient(&mut self, numerator: &Num, denominator: &Num) -> Num {
+        // Over 0 some hint must stand; the row then asks whether the numerator is 0 too.
         let inverse = denominator.value().inverse().unwrap_or(Fr::ZERO);
         let quotient = self.alloc(numerator.value() * inverse);
         self.enforce(&quotient, denominator, numerator);
@@ -130,6 +132,7 @@ impl Builder {
     /// If there are not `2^bits` items, or no bit.
     pub fn enforce_mux(&mut self, bits: &[Bit], items: &[Num], value: &Num) {
         let (last, bits) = bits.split_last().expect("a choice by at least one bit");
+        // The last choice is not computed but compared: that saves its row.
         let (low, high) = items.split_at(items.len() / 2);
         let (zero, one) = (self.mux(bits, low), self.mux(bits, high));
         self.enforce(last.num(), &(one - &zero), &(value - &zero));
@@ -159,6 +162,7 @@ impl Builder {
     pub fn is_zero(&mut self, num: &Num) -> Bit {
         let inverse = self.alloc(num.value().inverse().unwrap_or(Fr::ZERO));
         let zero = self.alloc(Fr::from(num.value() == Fr::ZERO));
+        // If `num` is 0, this row makes `zero` 1; if not, the next makes it 0.
         self.enforce(num, &inverse, &(Num::one() - &zero));
         self.enforce(num, &zero, &Num::zero());
         Bit::confined(zero)

@@ -75,7 +75,7 @@ impl Num {
             }
         }
         if let Form::Terms(terms) = &mut sum.form {
-            *terms = normalized(row);
+            *terms = normalize(row);
         }
         sum
     }
@@ -114,13 +114,14 @@ impl Num {
             (Form::Constant, Form::Constant) => Form::Constant,
             (Form::Untracked, Form::Untracked | Form::Constant)
             | (Form::Constant, Form::Untracked) => Form::Untracked,
-            _ => Form::Terms(merged(&self.row(), factor, &other.row())),
+            _ => Form::Terms(merge(&self.row(), factor, &other.row())),
         };
         Self { value: self.value + factor * other.value, form }
     }
 
     fn scaled(&self, factor: Fr) -> Self {
         let form = match &self.form {
+            // Kept as a term it would stand in the matrices with the factor 0.
             _ if factor == Fr::ZERO => Form::Constant,
             Form::Constant => Form::Constant,
             Form::Untracked => Form::Untracked,
@@ -231,7 +232,7 @@ pub(super) fn place_witness_columns(mut rows: Vec<Row>, instances: usize) -> Vec
     rows
 }
 
-fn merged(left: &Row, factor: Fr, right: &Row) -> Row {
+fn merge(left: &Row, factor: Fr, right: &Row) -> Row {
     let mut sum = Row::with_capacity(left.len() + right.len());
     let mut rest = right.iter().map(|(own, column)| (factor * own, *column)).peekable();
     for term in left {
@@ -246,7 +247,7 @@ fn merged(left: &Row, factor: Fr, right: &Row) -> Row {
     sum
 }
 
-fn normalized(mut row: Row) -> Row {
+fn normalize(mut row: Row) -> Row {
     row.sort_by_key(|(_, column)| *column);
     row.dedup_by(|next, kept| {
         let same = next.1 == kept.1;

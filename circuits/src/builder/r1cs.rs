@@ -102,6 +102,7 @@ impl R1cs {
     /// The circuit's name: BLAKE3 over sizes and rows.
     pub fn hash(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new_derive_key("vitals r1cs v1");
+        // The curve first: the same rows over another field are another circuit.
         hasher.update(&Fq::MODULUS.to_bytes_le());
         for size in [self.instances, self.witnesses, self.a.len()] {
             hasher.update(&(size as u64).to_le_bytes());

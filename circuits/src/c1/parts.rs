@@ -1,18 +1,28 @@
 //! What rows and the rules in them share: widths, and the operation's kind as bits.
 
 use crate::builder::{Bit, Builder, Num};
-use model::Millis;
+use model::{Millis, OperationKind};
+use std::ops::RangeInclusive;
 
 /// Bits of a difference of times within one window, `model::limits::WINDOW_MS_MAX`.
 pub(super) const WINDOW_BITS: usize = 27;
 /// Bits of a difference of times.
 pub(super) const TIME_BITS: usize = Millis::BITS as usize;
-/// Kinds from padding to stop.
-const KINDS: usize = 7;
+
+const ENROL: usize = OperationKind::Enrol as usize;
+const PERMIT: usize = OperationKind::Permit as usize;
+const DENY: usize = OperationKind::Deny as usize;
+const POLICY: usize = OperationKind::Policy as usize;
+const REVOKE: usize = OperationKind::Revoke as usize;
+const STOP: usize = OperationKind::Stop as usize;
+
+/// Kinds that write or revoke a rule.
+pub(super) const WITH_SLOT: RangeInclusive<usize> = PERMIT..=REVOKE;
 
 /// The kind as bits that multiply what it demands.
-pub(super) struct Kinds {
-    pub(super) hot: Vec<Bit>,
+pub(super) struct KindBits {
+    /// By number of the kind, padding first; exactly one is set.
+    pub(super) one_hot: Vec<Bit>,
     pub(super) padding: Bit,
     /// Any operation.
     pub(super) active: Bit,
@@ -25,29 +35,32 @@ pub(super) struct Kinds {
     pub(super) revoke: Bit,
     pub(super) stop: Bit,
     /// Writes or revokes a rule.
-    pub(super) touch: Bit,
-    /// Any operation on a record that stands.
-    pub(super) stands: Bit,
+    pub(super) with_slot: Bit,
+    /// Any operation on a record that is there before.
+    pub(super) update: Bit,
 }
 
-/// C1.1.
-pub(super) fn kinds(b: &mut Builder, kind: usize) -> Kinds {
-    let hot = b.rule("C1.1", |b| b.choice(kind, KINDS));
-    // Of one-hot bits every sum is a bit.
-    let any = |of: std::ops::Range<usize>| Bit::confined(Num::sum(hot[of].iter().map(Bit::num)));
-    let one = |of: usize| hot[of].clone();
-    Kinds {
-        padding: one(0),
-        active: hot[0].not(),
-        enrol: one(1),
-        permit: one(2),
-        deny: one(3),
-        policy: one(4),
-        write: any(2..5),
-        revoke: one(5),
-        stop: one(6),
-        touch: any(2..6),
-        stands: any(2..7),
-        hot,
+impl KindBits {
+    /// C1.1.
+    pub(super) fn alloc(b: &mut Builder, kind: usize) -> KindBits {
+        let one_hot = b.rule("C1.1", |b| b.choice(kind, STOP + 1));
+        let one = |of: usize| one_hot[of].clone();
+        // Of one-hot bits every sum is a bit.
+        let any =
+            |of: RangeInclusive<usize>| Bit::confined(Num::sum(one_hot[of].iter().map(Bit::num)));
+        KindBits {
+            padding: one(0),
+            active: one_hot[0].not(),
+            enrol: one(ENROL),
+            permit: one(PERMIT),
+            deny: one(DENY),
+            policy: one(POLICY),
+            write: any(PERMIT..=POLICY),
+            revoke: one(REVOKE),
+            stop: one(STOP),
+            with_slot: any(WITH_SLOT),
+            update: any(PERMIT..=STOP),
+            one_hot,
+        }
     }
 }

@@ -1,15 +1,16 @@
 //! One row of C1.
 
-use super::parts::{Kinds, TIME_BITS, WINDOW_BITS, kinds};
-use super::rule;
+use super::parts::{KindBits, TIME_BITS, WINDOW_BITS};
+use super::rule::{self, RuleChange};
 use super::values::RowValues;
 use crate::builder::{Bit, Builder, Num};
 use crate::gadgets::eddsa::{self, PublicKey};
 use crate::gadgets::tree;
-use crate::operation;
+use crate::operation::{self, MessageWords};
 use crate::record::{self, Identity, Rules};
 use model::{Millis, PatientIndex, RuleSlot, layout};
 use statement::field::from_u64;
+use statement::tree::Path;
 
 /// What all rows read.
 pub(super) struct Shared {
@@ -48,44 +49,58 @@ struct Opened {
 }
 
 pub(super) fn row(b: &mut Builder, shared: &Shared, edges: &Edges, values: &RowValues) -> Step {
-    let kinds = kinds(b, values.kind);
+    let kinds = KindBits::alloc(b, values.kind);
     let t_op = &edges.times[1];
-    time(b, &kinds, edges);
-    let slots = slots(b, &kinds, values.slot);
+    enforce_time(b, &kinds, edges);
+    let slots = choose_slot(b, &kinds, values.slot);
+    // The record before the row; an enrolment opens here the record that it makes, so that every
+    // kind has one to compute with, and C1.9 takes the empty leaf instead of its hash.
     let old = Opened {
         identity: Identity::alloc(b, &values.record),
         rules: Rules::alloc(b, &values.record),
     };
     let words = values.words.map(|word| b.alloc(word));
-    stands(b, &kinds, &old, &words);
+    enforce_record_fits(b, &kinds, &old, &words);
 
-    let rules = rule::change(b, &shared.t0, t_op, &kinds, &slots, &old.rules.rules, &words);
+    let change = RuleChange { t0: &shared.t0, t_op, kinds: &kinds, slots: &slots, words: &words };
+    let rules = rule::change(b, &change, &old.rules.rules);
     let new = Opened {
         identity: Identity {
-            nonce: &old.identity.nonce + kinds.stands.num(),
+            nonce: &old.identity.nonce + kinds.update.num(),
             ..old.identity.clone()
         },
         rules: Rules {
             rules,
-            closed_at: closed(b, &kinds, &old.rules.closed_at, t_op),
+            closed_at: closing_time(b, &kinds, &old.rules.closed_at, t_op),
             ..old.rules.clone()
         },
     };
+    // Bits, because they also pick the children on the path.
     let index = b.rule("C1.8", |b| {
         b.private_bits(from_u64(u64::from(values.index)), PatientIndex::BITS as usize)
     });
-    move_root(b, &kinds, edges, &index, [&old, &new], values);
+    let moved = RootMove { index: &index, path: &values.path, old: &old, new: &new };
+    move_root(b, &kinds, edges, &moved);
 
     let nonce = b.alloc(values.nonce);
     b.rule("C1.6", |b| b.enforce_equal(&nonce, &old.identity.nonce));
-    let [signed_at, valid_until] = validity(b, t_op, values);
+    let [signed_at, valid_until] = alloc_validity(b, t_op, values);
     let message = b.rule("C1.8", |b| {
-        let head = operation::head(&kinds.hot, &slots, &signed_at, &valid_until);
+        let head = operation::head(&kinds.one_hot, &slots, &signed_at, &valid_until);
         let argument = operation::argument(b, &words);
         let index = Num::pack(&index);
-        operation::message(b, &shared.sig_domain, &index, &nonce, &head, &argument)
+        let sig_domain = &shared.sig_domain;
+        let words = MessageWords {
+            sig_domain,
+            index: &index,
+            nonce: &nonce,
+            head: &head,
+            argument: &argument,
+        };
+        operation::message(b, &words)
     });
-    signature(b, shared, &kinds, &old.identity.key_hash, &message, values);
+    let owners = Owners { registrar: &shared.registrar, patient: &old.identity.key_hash };
+    verify_signature(b, &kinds, &owners, &message, values);
 
     let salt = b.alloc(values.op_salt);
     let leaf = b.rule("C1.24", |b| operation::leaf(b, &message, t_op, &salt));
@@ -94,22 +109,24 @@ pub(super) fn row(b: &mut Builder, shared: &Shared, edges: &Edges, values: &RowV
 }
 
 /// C1.1 and C1.2: time stands still in padding and moves in an operation.
-fn time(b: &mut Builder, kinds: &Kinds, edges: &Edges) {
+fn enforce_time(b: &mut Builder, kinds: &KindBits, edges: &Edges) {
     let passed = &edges.times[1] - &edges.times[0];
     b.rule("C1.1", |b| b.enforce_zero_if(&kinds.padding, &passed));
+    // At least 1 ms later, so that the times alone order the operations of a batch.
     b.rule("C1.2", |b| b.range(&(passed - kinds.active.num()), WINDOW_BITS));
 }
 
 /// C1.13: one bit for the slot of a write or a revocation, none for any other kind.
-fn slots(b: &mut Builder, kinds: &Kinds, slot: Option<usize>) -> Vec<Bit> {
+fn choose_slot(b: &mut Builder, kinds: &KindBits, slot: Option<usize>) -> Vec<Bit> {
     b.rule("C1.13", |b| {
         let slots: Vec<Bit> =
             (0..RuleSlot::COUNT).map(|number| b.bit(slot == Some(number))).collect();
         let any = |of: &[Bit]| Num::sum(of.iter().map(Bit::num));
-        b.enforce_equal(&any(&slots), kinds.touch.num());
+        b.enforce_equal(&any(&slots), kinds.with_slot.num());
+        // A revocation is free in its slot: C1.20 says which rule must stand there.
         let [permits, denies, policies] =
             [layout::PERMIT_SLOTS, layout::DENY_SLOTS, layout::POLICY_SLOTS]
-                .map(|group| any(&slots[group]));
+                .map(|numbers| any(&slots[numbers]));
         b.enforce_zero_if(&kinds.permit, &(&denies + &policies));
         b.enforce_zero_if(&kinds.deny, &(&permits + &policies));
         b.enforce_zero_if(&kinds.policy, &(&permits + &denies));
@@ -118,7 +135,7 @@ fn slots(b: &mut Builder, kinds: &Kinds, slot: Option<usize>) -> Vec<Bit> {
 }
 
 /// C1.11, C1.12 and C1.23; a row without argument has zeros for words (C1.8).
-fn stands(b: &mut Builder, kinds: &Kinds, old: &Opened, words: &[Num; 3]) {
+fn enforce_record_fits(b: &mut Builder, kinds: &KindBits, old: &Opened, words: &[Num; 3]) {
     let Opened { identity, rules } = old;
     let open = &rules.closed_at - Num::from(Millis::UNBOUNDED_FUTURE.get());
     b.rule("C1.11", |b| {
@@ -126,42 +143,46 @@ fn stands(b: &mut Builder, kinds: &Kinds, old: &Opened, words: &[Num; 3]) {
         for (found, word) in named.into_iter().zip(words) {
             b.enforce_equal_if(&kinds.enrol, found, word);
         }
+        // The leaf that C1.10 writes is hashed from these words, so that what is asked of the old
+        // record here holds of the new one.
         b.enforce_zero_if(&kinds.enrol, &identity.nonce);
         b.enforce_zero_if(&kinds.enrol, &open);
         for word in rules.rules.iter().flatten() {
             b.enforce_zero_if(&kinds.enrol, word);
         }
     });
-    b.rule("C1.12", |b| b.enforce_zero_if(&kinds.stands, &open));
+    b.rule("C1.12", |b| b.enforce_zero_if(&kinds.update, &open));
     b.rule("C1.23", |b| identity.reserved.iter().for_each(|word| b.enforce_zero(word)));
     let without = Bit::confined(kinds.padding.num() + kinds.stop.num());
     b.rule("C1.8", |b| words.iter().for_each(|word| b.enforce_zero_if(&without, word)));
 }
 
 /// C1.22: the closing time after the row.
-fn closed(b: &mut Builder, kinds: &Kinds, closed_at: &Num, t_op: &Num) -> Num {
+fn closing_time(b: &mut Builder, kinds: &KindBits, closed_at: &Num, t_op: &Num) -> Num {
     b.rule("C1.22", |b| b.select(&kinds.stop, t_op, closed_at))
+}
+
+/// The record at an index before and after.
+struct RootMove<'a> {
+    index: &'a [Bit],
+    path: &'a Path,
+    old: &'a Opened,
+    new: &'a Opened,
 }
 
 /// C1.9 and C1.10: the root after the row holds the new record where the root before holds the old
 /// one, or nothing if that is an enrolment's.
-fn move_root(
-    b: &mut Builder,
-    kinds: &Kinds,
-    edges: &Edges,
-    index: &[Bit],
-    [old, new]: [&Opened; 2],
-    values: &RowValues,
-) {
+fn move_root(b: &mut Builder, kinds: &KindBits, edges: &Edges, moved: &RootMove<'_>) {
     let [before, after] = &edges.roots;
     let old = b.rule("C1.9", |b| {
-        let leaf = leaf(b, old);
-        b.product(kinds.stands.num(), &leaf)
+        let leaf = leaf(b, moved.old);
+        b.product(kinds.update.num(), &leaf)
     });
-    let new = b.rule("C1.10", |b| leaf(b, new));
-    let (found, moved) = b.rule("C1.9", |b| tree::update(b, &old, &new, index, &values.path));
+    let new = b.rule("C1.10", |b| leaf(b, moved.new));
+    let (found, reached) = b.rule("C1.9", |b| tree::update(b, &old, &new, moved.index, moved.path));
     b.rule("C1.9", |b| b.enforce_equal_if(&kinds.active, &found, before));
-    b.rule("C1.10", |b| b.enforce(kinds.active.num(), &(moved - before), &(after - before)));
+    // In one row: an operation reaches the root after, padding leaves the root as it is.
+    b.rule("C1.10", |b| b.enforce(kinds.active.num(), &(reached - before), &(after - before)));
 }
 
 fn leaf(b: &mut Builder, record: &Opened) -> Num {
@@ -171,7 +192,7 @@ fn leaf(b: &mut Builder, record: &Opened) -> Num {
 
 /// C1.4 and C1.5: `signed_at` and `valid_until`. That nothing but the signed times passes is shown
 /// in SPEC.md section 5.
-fn validity(b: &mut Builder, t_op: &Num, values: &RowValues) -> [Num; 2] {
+fn alloc_validity(b: &mut Builder, t_op: &Num, values: &RowValues) -> [Num; 2] {
     let signed_at = b.alloc(values.signed_at);
     b.rule("C1.4", |b| b.range(&(t_op - &signed_at), TIME_BITS));
     let valid_until = b.alloc(values.valid_until);
@@ -179,19 +200,27 @@ fn validity(b: &mut Builder, t_op: &Num, values: &RowValues) -> [Num; 2] {
     [signed_at, valid_until]
 }
 
+/// Whose key may sign.
+struct Owners<'a> {
+    /// Of an enrolment.
+    registrar: &'a Num,
+    /// Of everything else.
+    patient: &'a Num,
+}
+
 /// C1.7 and C1.27.
-fn signature(
+fn verify_signature(
     b: &mut Builder,
-    shared: &Shared,
-    kinds: &Kinds,
-    key_hash: &Num,
+    kinds: &KindBits,
+    owners: &Owners<'_>,
     message: &Num,
     values: &RowValues,
 ) {
     let signer = b.rule("C1.27", |b| {
         let signer = PublicKey::alloc(b, &values.signer);
         let hash = signer.hash(b);
-        let owner = b.select(&kinds.enrol, &shared.registrar, key_hash);
+        let owner = b.select(&kinds.enrol, owners.registrar, owners.patient);
+        // Not in padding, whose key is nobody's: no owner has that hash.
         b.enforce_equal_if(&kinds.active, &hash, &owner);
         signer
     });

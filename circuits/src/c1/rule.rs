@@ -1,6 +1,6 @@
 //! What a row does to the rules of its record.
 
-use super::parts::{Kinds, TIME_BITS};
+use super::parts::{KindBits, TIME_BITS};
 use crate::builder::{Bit, Builder, Num};
 use crate::claim::two_to;
 use crate::record::RuleWords;
@@ -19,60 +19,72 @@ struct Unpacked {
     data_until: Num,
 }
 
+/// What an operation wants with the rules of its record.
+pub(super) struct RuleChange<'a> {
+    pub(super) t0: &'a Num,
+    pub(super) t_op: &'a Num,
+    pub(super) kinds: &'a KindBits,
+    /// One-hot, or none.
+    pub(super) slots: &'a [Bit],
+    /// The argument words: of a write or a revocation, the rule that was signed.
+    pub(super) words: &'a [Num; 3],
+}
+
 /// C1.14 to C1.21: the rules with the one in the slot written or revoked.
 pub(super) fn change(
     b: &mut Builder,
-    t0: &Num,
-    t_op: &Num,
-    kinds: &Kinds,
-    slots: &[Bit],
+    change: &RuleChange<'_>,
     rules: &[RuleWords; RuleSlot::COUNT],
-    words: &[Num; 3],
 ) -> [RuleWords; RuleSlot::COUNT] {
-    let packed = b.rule("C1.14", |b| b.product(kinds.touch.num(), &words[2]));
+    let RuleChange { t0, t_op, kinds, slots, words } = change;
+    // The argument of an enrolment is no rule: unpacked is a zero in its place.
+    let packed = b.rule("C1.14", |b| b.product(kinds.with_slot.num(), &words[2]));
     let rule = b.rule("C1.14", |b| unpack(b, &packed));
     b.rule("C1.18", |b| {
         let [access, collect, break_glass] = &rule.kinds;
         b.enforce_zero_if(&kinds.permit, break_glass);
         b.enforce_zero_if(&kinds.policy, &(access + collect));
     });
-    names(b, kinds, words);
-    let delay = written(b, t_op, kinds, &rule);
-    let earlier = revoked(b, t_op, kinds, &rule);
+    enforce_parties(b, kinds, words);
+    let delay = delay_start(b, t_op, kinds, &rule);
+    let earlier = bring_end_forward(b, t_op, kinds, &rule);
+    // Both are zero for all kinds but their own, so that one word serves a write and a revocation.
     let [from, until] = [layout::ACCESS_FROM, layout::ACCESS_UNTIL].map(two_to);
     let stored = packed + delay * from - earlier * until;
     let stored = [words[0].clone(), words[1].clone(), stored];
-    let (rules, change) = put(b, slots, rules, &stored);
+    let (rules, difference) = store(b, slots, rules, &stored);
     // What stood in the slot; where there is none the packed words are all zero.
-    let old = &stored[2] - &change[2];
+    let old = &stored[2] - &difference[2];
 
     b.rule("C1.17", |b| {
         let stood = unpack(b, &old);
-        let left = b.product(kinds.write.num(), &(t0 - &stood.access_until));
+        let left = b.product(kinds.write.num(), &(*t0 - &stood.access_until));
         b.range(&left, TIME_BITS);
     });
     b.rule("C1.20", |b| {
-        b.enforce_zero_if(&kinds.revoke, &change[0]);
-        b.enforce_zero_if(&kinds.revoke, &change[1]);
+        b.enforce_zero_if(&kinds.revoke, &difference[0]);
+        b.enforce_zero_if(&kinds.revoke, &difference[1]);
+        // The packed word differs by the earlier end alone, which is not signed.
         b.enforce_equal_if(&kinds.revoke, &old, &words[2]);
     });
     rules
 }
 
 /// C1.19, and of C1.20 that a revocation names no empty slot.
-fn names(b: &mut Builder, kinds: &Kinds, words: &[Num; 3]) {
+fn enforce_parties(b: &mut Builder, kinds: &KindBits, words: &[Num; 3]) {
     let [no_actor, no_source] = [0, 1].map(|word| b.rule("C1.19", |b| b.is_zero(&words[word])));
     b.rule("C1.19", |b| b.enforce_zero_if(&kinds.write, &(no_actor.num() + no_source.num())));
     b.rule("C1.20", |b| b.enforce_zero_if(&kinds.revoke, no_actor.num()));
 }
 
 /// The rules with `stored` in the slot, if there is one, and by how much that changes its words.
-fn put(
+fn store(
     b: &mut Builder,
     slots: &[Bit],
     rules: &[RuleWords; RuleSlot::COUNT],
     stored: &RuleWords,
 ) -> ([RuleWords; RuleSlot::COUNT], RuleWords) {
+    // Each word of each slot, whichever is chosen: the structure must not depend on the slot.
     let changes: [RuleWords; RuleSlot::COUNT] = b.rule("C1.10", |b| {
         std::array::from_fn(|slot| {
             std::array::from_fn(|word| {
@@ -88,7 +100,7 @@ fn put(
 }
 
 /// C1.15 and C1.16: by how much the access period of a written rule begins later than signed.
-fn written(b: &mut Builder, t_op: &Num, kinds: &Kinds, rule: &Unpacked) -> Num {
+fn delay_start(b: &mut Builder, t_op: &Num, kinds: &KindBits, rule: &Unpacked) -> Num {
     let late = t_op - &rule.access_from;
     let delay = b.rule("C1.15", |b| {
         let is_late = b.bit(at_most(&rule.access_from, t_op));
@@ -102,6 +114,7 @@ fn written(b: &mut Builder, t_op: &Num, kinds: &Kinds, rule: &Unpacked) -> Num {
         let access = &rule.access_until - &rule.access_from - &delay;
         let data = &rule.data_until - &rule.data_from;
         for length in [access, data] {
+            // At least 1 ms long; of other kinds the product is zero, whatever the lanes hold.
             let beyond_one = b.product(kinds.write.num(), &(length - Num::one()));
             b.range(&beyond_one, TIME_BITS);
         }
@@ -110,7 +123,7 @@ fn written(b: &mut Builder, t_op: &Num, kinds: &Kinds, rule: &Unpacked) -> Num {
 }
 
 /// C1.21: by how much the access period of a revoked rule ends earlier.
-fn revoked(b: &mut Builder, t_op: &Num, kinds: &Kinds, rule: &Unpacked) -> Num {
+fn bring_end_forward(b: &mut Builder, t_op: &Num, kinds: &KindBits, rule: &Unpacked) -> Num {
     b.rule("C1.21", |b| {
         let earlier = b.product(kinds.revoke.num(), &(&rule.access_until - t_op));
         b.range(&(&earlier - kinds.revoke.num()), TIME_BITS);

@@ -1,6 +1,7 @@
 //! What a row is assigned: an operation as it came, or padding. Nothing is checked here, so that
 //! bad operations reach the rows that refuse them.
 
+use super::parts::WITH_SLOT;
 use ark_bn254::Fr;
 use ark_ff::AdditiveGroup;
 use model::{Record, Word};
@@ -96,7 +97,7 @@ impl RowValues {
 
     /// A row without effect, at this time and root.
     fn padding(t_op: Fr, root_out: Fr) -> RowValues {
-        let (signer, signature, path) = *idle();
+        let Idle { signer, signature, path } = *idle();
         RowValues {
             kind: 0,
             slot: None,
@@ -116,15 +117,20 @@ impl RowValues {
     }
 }
 
-/// Kinds that write or revoke a rule.
-pub(super) const WITH_SLOT: std::ops::RangeInclusive<usize> = 2..=5;
+/// What a padding row computes with and nobody demands anything of. The key is public: nobody's.
+struct Idle {
+    signer: Point,
+    signature: Signature,
+    path: Path,
+}
 
-/// A key, a signature and a path that a padding row computes with and nobody demands anything of.
-/// The key is public: it is nobody's.
-fn idle() -> &'static (Point, Signature, Path) {
-    static IDLE: OnceLock<(Point, Signature, Path)> = OnceLock::new();
+fn idle() -> &'static Idle {
+    static IDLE: OnceLock<Idle> = OnceLock::new();
     IDLE.get_or_init(|| {
+        // Also padding verifies a signature, so that its rows are those of an operation; any key of
+        // the subgroup and any point as R8 will do.
         let key = SecretKey::from_bytes(b"signs nothing, pads rows of C1..");
-        (key.public().point(), eddsa::sign(&key, Fr::ZERO), Tree::new().path(0))
+        let signature = eddsa::sign(&key, Fr::ZERO);
+        Idle { signer: key.public().point(), signature, path: Tree::new().path(0) }
     })
 }

@@ -3,7 +3,7 @@
 //! A slot without an active claim is padding: it repeats the patient before it (or index 0), takes
 //! over the last position, and hence leaves the order as it is.
 
-use super::parts::{Public, ranged};
+use super::parts::{Public, alloc_in_range};
 use crate::builder::{Bit, Builder, Num};
 use crate::claim::edge;
 use ark_bn254::Fr;
@@ -36,7 +36,7 @@ struct Last {
 
 /// Orders all slots of the chunk between its two edges.
 pub(super) fn enforce(b: &mut Builder, chunk: &Chunk, public: &Public) -> Vec<Place> {
-    let mut last = b.rule("C2.21", |b| edge_in(b, chunk.edge_in.as_ref(), &public.edge_in));
+    let mut last = b.rule("C2.21", |b| open_edge_in(b, chunk.edge_in.as_ref(), &public.edge_in));
     let mut places = Vec::with_capacity(chunk.capacity.slots);
     for number in 0..chunk.capacity.slots {
         let place = place(b, chunk, number, &last, public);
@@ -54,7 +54,7 @@ pub(super) fn enforce(b: &mut Builder, chunk: &Chunk, public: &Public) -> Vec<Pl
 
 /// Opens the edge before the chunk; 0 says that there is none. Index and position need no range:
 /// the proof of the chunk before gave them one, and a hash has one opening.
-fn edge_in(b: &mut Builder, opening: Option<&Edge>, word: &Num) -> Last {
+fn open_edge_in(b: &mut Builder, opening: Option<&Edge>, word: &Num) -> Last {
     let value = |of: fn(&Edge) -> Fr| opening.map_or(Fr::ZERO, of);
     let index = b.alloc(value(|edge| Fr::from(edge.patient.get())));
     let position = b.alloc(value(|edge| Fr::from(edge.position.0)));
@@ -84,17 +84,21 @@ fn place(b: &mut Builder, chunk: &Chunk, number: usize, last: &Last, public: &Pu
         let index = Num::pack(&index_bits);
         let step = &index - &last.index;
         b.range(&step, width);
+        // Padding repeats the index, so that it neither skips a patient nor comes between two
+        // slots.
         b.enforce_zero_if(&active[0].not(), &step);
         let same = b.is_zero(&step);
         (index_bits, index, b.and(&same, &last.known))
     });
     let positions = b.rule("C2.4", |b| {
+        // Each patient's positions begin at the batch's own and not at the patient's before: they
+        // ascend for one patient, while patients follow by index.
         let mut position = b.select(&continued, &last.position, &public.position_in);
         let mut positions = Vec::with_capacity(active.len());
         for (at, active) in active.iter().enumerate() {
             let next = &position + active.num();
             let value = claims.get(at).map_or(next.value(), |claim| Fr::from(claim.position.0));
-            let step = ranged(b, value - next.value(), STEP_BITS);
+            let step = alloc_in_range(b, value - next.value(), STEP_BITS);
             b.enforce_zero_if(&active.not(), &step);
             position = next + step;
             positions.push(position.clone());

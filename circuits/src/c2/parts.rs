@@ -81,7 +81,7 @@ pub(super) struct HullNums {
 ///
 /// A value that does not fit is kept whole in the lowest bit and violates the row of that bit, so
 /// that of a bad chunk the rule is violated that the bound belongs to, and no other.
-pub(super) fn ranged(b: &mut Builder, value: Fr, width: usize) -> Num {
+pub(super) fn alloc_in_range(b: &mut Builder, value: Fr, width: usize) -> Num {
     let integer = value.into_bigint();
     let fits = integer.num_bits() as usize <= width;
     let bits: Vec<Bit> = (0..width)

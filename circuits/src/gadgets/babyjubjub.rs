@@ -32,7 +32,7 @@ pub(super) struct Montgomery {
 
 /// Allocates a point and puts it on the curve: 3 rows.
 pub fn point(b: &mut Builder, value: &native::Point) -> Point {
-    let point = unchecked(b, value);
+    let point = alloc_unchecked(b, value);
     let squares = Squares::of(b, &point);
     b.enforce(&(&squares.x2 * D), &squares.y2, &(squares.sum() - Num::one()));
     point
@@ -44,20 +44,23 @@ pub fn point(b: &mut Builder, value: &native::Point) -> Point {
 /// A point is in the subgroup exactly if it is 8 times a point of the curve. The hint of that
 /// eighth is one of eight, which changes nothing else.
 pub fn subgroup_point(b: &mut Builder, value: &native::Point) -> Point {
+    // Found by multiplying by 1/8 modulo the order of the subgroup; of a point outside it this is
+    // no eighth, and the last row is violated.
     let eighth = value.mul_bigint(BabyJubJub::COFACTOR_INV.into_bigint()).into_affine();
-    let eighth = unchecked(b, &eighth);
+    let eighth = alloc_unchecked(b, &eighth);
     let squares = Squares::of(b, &eighth);
     b.enforce(&(&squares.x2 * D), &squares.y2, &(squares.sum() - Num::one()));
     let quarter = double(b, &eighth, &squares);
     let squares = Squares::of(b, &quarter);
     let half = double(b, &quarter, &squares);
     let squares = Squares::of(b, &half);
-    let point = unchecked(b, value);
+    // The point itself is given and not computed, so that a bad key violates a row of this rule.
+    let point = alloc_unchecked(b, value);
     enforce_double(b, &half, &squares, &point);
     point
 }
 
-fn unchecked(b: &mut Builder, value: &native::Point) -> Point {
+fn alloc_unchecked(b: &mut Builder, value: &native::Point) -> Point {
     Point { x: b.alloc(value.x), y: b.alloc(value.y) }
 }
 

@@ -66,15 +66,20 @@ pub fn verify_if(
     let r8 = babyjubjub::point(b, &signature.r8);
     let inputs = [&r8.x, &r8.y, &key.x, &key.y, message].map(Num::clone);
     let h = poseidon::hash(b, Domain::Eddsa.tag(), &inputs);
+    // Any 254 bits that are h modulo r: forcing the canonical ones would cost a comparison with r,
+    // and the native check takes the same two.
     let h = b.bits(&h, CHALLENGE_BITS);
     let key = babyjubjub::to_montgomery(b, key);
     let twice = key.double(b);
     let q = twice.double(b);
 
+    // Q stands on both sides: the variable part holds an odd multiple of it, because a bit as a
+    // sign can add or subtract but not leave out.
     let fixed = fixed_base(b, &signature.s).add(b, &q);
     let fixed = babyjubjub::to_edwards(b, &fixed);
     let variable = variable_base(b, &q, four_times(&public.0), &h);
     let variable = babyjubjub::to_edwards(b, &variable);
+    // R8 is the signer's choice and may be any point, so that only the complete addition will do.
     let sum = babyjubjub::add(b, &r8, &variable);
     b.enforce_equal_if(condition, &fixed.x, &sum.x);
     b.enforce_equal_if(condition, &fixed.y, &sum.y);
@@ -123,6 +128,7 @@ fn fixed_base(b: &mut Builder, s: &Scalar) -> Montgomery {
     for ((window, digit), slope) in tables.windows.iter().zip(digits(s)).zip(slopes) {
         let low = b.bit(digit.half & 1 == 1);
         let high = b.bit(digit.half & 2 == 2);
+        // The sign costs one product instead of four more table entries.
         let negative = b.bit(digit.negative);
         let both = b.and(&low, &high);
         let u = look_up(&window.map(|entry| entry.1.0), &low, &high, &both);
@@ -197,6 +203,7 @@ fn tables() -> &'static Tables {
     TABLES.get_or_init(|| {
         let start = start_point();
         let shifted = (0..CHALLENGE_BITS).fold(PointSum::from(start), |sum, _| sum.double());
+        // All sums first, then one division for all of them.
         let mut sums = vec![start.into(), shifted];
         let mut base = PointSum::from(native::base());
         for _ in 0..WINDOWS {

@@ -18,12 +18,14 @@ use std::sync::OnceLock;
 pub fn hash(b: &mut Builder, tag: Fr, inputs: &[Num]) -> Num {
     let values: Vec<Fr> = inputs.iter().map(Num::value).collect();
     let trace = poseidon::trace(tag, &values);
+    // No row asks about what is the same in every run.
     if inputs.iter().all(Num::is_constant) {
         return Num::constant(trace.output);
     }
     let width = inputs.len() + 1;
     let parameters = poseidon::parameters(width);
     let last = FULL_ROUNDS / 2 + parameters.partial_rounds;
+    // The inputs of the first round stand in the circuit already.
     let mut known = trace.sbox_inputs.into_iter().skip(width);
     let mut boxed = first_round(b, tag, inputs, &parameters.constants[0]);
     for round in 1..FULL_ROUNDS / 2 {

@@ -42,6 +42,7 @@ pub fn update(
         // A column of its own, so that the eight products below stay short.
         let change = b.alloc(new.value() - old.value());
         b.enforce_equal(&change, &(new - old));
+        // The same children but one: no other leaf can move with this one.
         let replaced: Vec<Num> = children
             .iter()
             .zip(&hot)

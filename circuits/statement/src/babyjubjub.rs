@@ -110,6 +110,7 @@ pub fn unpack(bytes: &[u8; 32]) -> Result<Point, PointError> {
     bytes[31] &= 0x7f;
     let y = field::from_bytes_le(&bytes)?;
     let x = x_of(&y).ok_or(PointError::NotOnCurve)?;
+    // -0 is 0: with the sign taken as well, two packings would be one point.
     if negative && x == Fr::ZERO {
         return Err(PointError::SignOfZero);
     }

@@ -124,25 +124,29 @@ pub fn effect(
     operation: &Operation,
     context: &Context,
 ) -> Result<Record, C1Error> {
-    in_time(operation, context)?;
+    check_times(operation, context)?;
     let t_op = context.t_op;
     match (record, &operation.action) {
         (None, Action::Enrol { key_hash, view_key, salt }) => {
             ensure(operation.nonce == 0, 6, "nonce 0 of an enrolment", operation.nonce)?;
             Ok(Record::enrolled(*key_hash, *view_key, *salt))
         }
+        // Under the empty leaf there is no nonce and no key, so that nothing else can be asked.
         (None, _) => Err(broken(9, "a record at the operation's index", "none")),
         (Some(_), Action::Enrol { .. }) => {
             Err(broken(11, "no record at the index of an enrolment", "a record"))
         }
         (Some(record), Action::Write { slot, rule }) => {
-            let put = |old: Option<&Rule>| written(old, *slot, rule, context);
-            with_rule(grown(record, operation)?, *slot, put)
+            let next = count_operation(record, operation)?;
+            change_rule(next, *slot, |old| write_rule(old, *slot, rule, context))
         }
         (Some(record), Action::Revoke { slot, rule }) => {
-            with_rule(grown(record, operation)?, *slot, |old| revoked(old, rule, t_op))
+            let next = count_operation(record, operation)?;
+            change_rule(next, *slot, |old| revoke_rule(old, rule, t_op))
         }
-        (Some(record), Action::Stop) => Ok(Record { closed_at: t_op, ..grown(record, operation)? }),
+        (Some(record), Action::Stop) => {
+            Ok(Record { closed_at: t_op, ..count_operation(record, operation)? })
+        }
     }
 }
 
@@ -164,11 +168,13 @@ pub fn check(chunk: &Chunk) -> Result<C1Inputs, C1Error> {
     ensure(time < t1, 3, format!("a chunk that begins before {t1:?}"), format!("{time:?}"))?;
     let mut leaves = Vec::with_capacity(capacity);
     for (number, row) in chunk.rows.iter().enumerate() {
-        step(chunk, row, root, time).map_err(|error| C1Error { row: Some(number), ..error })?;
+        check_row(chunk, row, root, time)
+            .map_err(|error| C1Error { row: Some(number), ..error })?;
         (root, time) = (row.root_out, row.t_op);
         let message = operation::message(chunk.sig_domain, &row.signed.operation);
         leaves.push(operation::leaf(message, row.t_op, row.op_salt));
     }
+    // Padding rows have leaf 0; a list has at least one leaf.
     leaves.resize(capacity.max(1), Fr::ZERO);
     let kinds = chunk.rows.iter().map(|row| row.signed.operation.kind());
     Ok(C1Inputs {
@@ -188,7 +194,7 @@ pub fn check(chunk: &Chunk) -> Result<C1Inputs, C1Error> {
 }
 
 /// C1.9 and C1.10 around [`apply`].
-fn step(chunk: &Chunk, row: &Row, root: Fr, last_time: Millis) -> Result<(), C1Error> {
+fn check_row(chunk: &Chunk, row: &Row, root: Fr, last_time: Millis) -> Result<(), C1Error> {
     let context = Context {
         sig_domain: chunk.sig_domain,
         registrar_key_hash: chunk.registrar_key_hash,
@@ -209,7 +215,7 @@ fn step(chunk: &Chunk, row: &Row, root: Fr, last_time: Millis) -> Result<(), C1E
 }
 
 /// C1.2 to C1.5.
-fn in_time(operation: &Operation, context: &Context) -> Result<(), C1Error> {
+fn check_times(operation: &Operation, context: &Context) -> Result<(), C1Error> {
     let t_op = context.t_op;
     let later = t_op > context.last_time;
     ensure(later, 2, format!("a time after {:?}", context.last_time), format!("{t_op:?}"))?;
@@ -229,8 +235,10 @@ fn in_time(operation: &Operation, context: &Context) -> Result<(), C1Error> {
     ensure(t_op < valid_until, 5, format!("an operation valid at {t_op:?}"), ended)
 }
 
-/// The record with its nonce grown, if C1.6, C1.12 and C1.23 hold.
-fn grown(record: &Record, operation: &Operation) -> Result<Record, C1Error> {
+/// The record with one more operation counted in its nonce, if C1.6, C1.12 and C1.23 hold.
+fn count_operation(record: &Record, operation: &Operation) -> Result<Record, C1Error> {
+    // Laid out for recovery and forced stops: while no statement gives them a meaning, none may be
+    // set.
     let neutral = [
         record.guardians,
         record.stop_authority,
@@ -250,7 +258,7 @@ fn grown(record: &Record, operation: &Operation) -> Result<Record, C1Error> {
 
 /// The record with the rule in `slot` changed. C1.13 is for slots that were not read from bytes:
 /// bytes with a kind that does not fit the slot are no operation.
-fn with_rule(
+fn change_rule(
     mut record: Record,
     slot: RuleSlot,
     change: impl FnOnce(Option<&Rule>) -> Result<Rule, C1Error>,
@@ -263,19 +271,22 @@ fn with_rule(
 }
 
 /// C1.15 to C1.19: the rule as it is stored. C1.14 holds of every [`Rule`].
-fn written(
+fn write_rule(
     old: Option<&Rule>,
     slot: RuleSlot,
     rule: &Rule,
     context: &Context,
 ) -> Result<Rule, C1Error> {
+    // A rule begins no sooner than it is written: nobody permits what was done before.
     let (t0, from) = (context.t0, rule.access.from.max(context.t_op));
     let stored = Rule { access: Interval { from, ..rule.access }, ..*rule };
-    let windows = [("access", stored.access), ("data", stored.data)];
-    for (name, Interval { from, until }) in windows {
-        let expected = format!("the {name} window to end after {from:?}");
+    let periods = [("access", stored.access), ("data", stored.data)];
+    for (name, Interval { from, until }) in periods {
+        let expected = format!("the {name} period to end after {from:?}");
         ensure(from < until, 16, expected, format!("{until:?}"))?;
     }
+    // A rule that lived in this window covers claims of this batch, which are proven under the root
+    // after its operations: overwritten, they would have no rule.
     let ended = old.is_none_or(|old| old.access.until <= t0);
     ensure(ended, 17, format!("a slot that is empty or ended by {t0:?}"), "a later end")?;
     let (fits, expected) = match slot {
@@ -292,10 +303,12 @@ fn written(
 const BREAK_GLASS: ClaimKinds = ClaimKind::BreakGlass.only();
 
 /// C1.20 and C1.21: the rule as it stands after a revocation.
-fn revoked(old: Option<&Rule>, named: &Rule, t_op: Millis) -> Result<Rule, C1Error> {
+fn revoke_rule(old: Option<&Rule>, named: &Rule, t_op: Millis) -> Result<Rule, C1Error> {
     let Some(old) = old else {
         return Err(broken(20, "the revoked rule in the slot", "an empty slot"));
     };
+    // The rule as it is stored, with the start that its time gave it: whoever revokes signs what is
+    // on record, and a slot that was overwritten since is not hit.
     ensure(old == named, 20, "the revoked rule in the slot", "another rule")?;
     let until = old.access.until;
     ensure(until > t_op, 21, format!("a rule that ends after {t_op:?}"), format!("{until:?}"))?;

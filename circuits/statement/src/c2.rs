@@ -14,7 +14,7 @@ mod pack;
 
 pub use check::{C2Error, check, check_inputs, check_leaves};
 pub use chunk::{CapPath, Capacity, Chunk, Edge, Slot, cap_path};
-pub use covers::{Refuted, best_rule, covers, denies, refutes};
+pub use covers::{best_rule, covers};
 pub use hull::Hull;
 pub use pack::{PackError, Packed, PackedSlot, pack};
 

@@ -65,10 +65,13 @@ impl SecretKey {
     /// The key that circomlibjs derives from the same 32 bytes.
     pub fn from_bytes(secret: &[u8; 32]) -> Self {
         let mut digest = Zeroizing::new(blake::blake512(secret));
+        // circomlibjs prunes as Ed25519 does: a multiple of 8, of a fixed length.
         digest[0] &= 0xf8;
         digest[31] = digest[31] & 0x7f | 0x40;
         let mut prefix = [0; 32];
         prefix.copy_from_slice(&digest[32..]);
+        // The base point here is `Base8`; circomlibjs multiplies it by an eighth of the pruned
+        // scalar.
         let eighth = BabyJubJub::COFACTOR_INV;
         let scalar = Scalar::from_le_bytes_mod_order(&digest[..32]) * eighth;
         let public = PublicKey(babyjubjub::multiply(&babyjubjub::base(), &scalar).into_affine());
@@ -94,7 +97,7 @@ impl PublicKey {
     /// # Errors
     /// A [`PointError`] unless they are a point of the subgroup other than the neutral element.
     pub fn new(x: Fr, y: Fr) -> Result<Self, PointError> {
-        Self::check(babyjubjub::point(x, y)?)
+        Self::from_point(babyjubjub::point(x, y)?)
     }
 
     /// Reads circomlibjs's `packPoint`.
@@ -103,10 +106,11 @@ impl PublicKey {
     /// A [`PointError`] unless the bytes are the one packing of a point of the subgroup other than
     /// the neutral element.
     pub fn decode(bytes: &[u8; 32]) -> Result<Self, PointError> {
-        Self::check(babyjubjub::unpack(bytes)?)
+        Self::from_point(babyjubjub::unpack(bytes)?)
     }
 
-    fn check(point: Point) -> Result<Self, PointError> {
+    fn from_point(point: Point) -> Result<Self, PointError> {
+        // Under the neutral element as key, everybody can sign everything.
         if point.is_zero() {
             return Err(PointError::Identity);
         }
@@ -156,6 +160,8 @@ pub fn sign(key: &SecretKey, message: Fr) -> Signature {
     let mut seed = Zeroizing::new([0; 64]);
     seed[..32].copy_from_slice(&key.prefix);
     seed[32..].copy_from_slice(&field::to_bytes_le(&message));
+    // Derived and never drawn: a device without good randomness cannot repeat a nonce for two
+    // messages, which would reveal its key.
     let digest = Zeroizing::new(blake::blake512(seed.as_slice()));
     let nonce = Zeroizing::new(Scalar::from_le_bytes_mod_order(digest.as_slice()));
     let r8 = babyjubjub::multiply(&babyjubjub::base(), &nonce).into_affine();
@@ -165,6 +171,7 @@ pub fn sign(key: &SecretKey, message: Fr) -> Signature {
 
 /// Whether `signature` is one of `public` for `message`; see the module for the exact set.
 pub fn verify(public: &PublicKey, message: Fr, signature: &Signature) -> bool {
+    // The fields are public: a point that did not come through `decode` may be anything.
     if !signature.r8.is_on_curve() {
         return false;
     }
@@ -181,6 +188,7 @@ pub fn challenge(public: &PublicKey, message: Fr, r8: &Point) -> Fr {
 
 /// Every integer of 254 bits that is `h` modulo `r`, modulo `l`.
 fn challenges(h: &Fr) -> Vec<Scalar> {
+    // The circuit's 254 bits hold h, and h + r where that is below 2^254.
     let mut alias = h.into_bigint();
     alias.add_with_carry(&Fr::MODULUS);
     let alias = (alias.num_bits() <= Fr::MODULUS_BIT_SIZE).then(|| reduce_integer(&alias));

@@ -50,6 +50,7 @@ pub fn leaf(message: Fr, t_op: Millis, salt: Fr) -> Fr {
 /// The salt of the operation in `row` of a batch. The view key is that of the record after the
 /// operation, so that whoever holds it finds the patient's operations and nobody else can.
 pub fn salt(view_key: &Word, batch: BatchNumber, row: u32) -> Fr {
+    // Beyond every leaf of claims, whose salts come from the same view key and batch.
     let number = (1u64 << 32) + u64::from(row);
     let parts = [field::from_word(view_key), Fr::from(batch.0), Fr::from(number)];
     poseidon::hash(Domain::ClaimSalt.tag(), &parts)

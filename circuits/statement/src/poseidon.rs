@@ -49,10 +49,12 @@ fn permute(tag: Fr, inputs: &[Fr], mut observe: impl FnMut(Fr)) -> Fr {
     let parameters = parameters(inputs.len() + 1);
     let (width, half) = (parameters.width, FULL_ROUNDS / 2);
     let last = half + parameters.partial_rounds;
+    // Of the largest size, on the stack: hashing is the hot path of the tree and of every witness.
     let mut state: State = [Fr::ZERO; WIDTH_MAX];
     state[0] = tag;
     state[1..width].copy_from_slice(inputs);
     for round in 0..half {
+        // The last full round before the partial ones also changes the basis for them.
         let matrix = match round + 1 == half {
             true => &parameters.sparse.before,
             false => &parameters.matrix,
@@ -62,6 +64,7 @@ fn permute(tag: Fr, inputs: &[Fr], mut observe: impl FnMut(Fr)) -> Fr {
     }
     partial_rounds(&mut state, parameters, &mut observe);
     for round in last..last + half {
+        // Those of the first round here came in with the last partial round.
         if round > last {
             add(&mut state, &parameters.constants[round]);
         }

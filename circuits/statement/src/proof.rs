@@ -99,6 +99,8 @@ impl VerifyingKey {
         if words.len() < shortest || !words.len().is_multiple_of(2) {
             return Err(PointError::Length { expected: shortest * 32, found: words.len() * 32 });
         }
+        // With alpha or beta at infinity anybody makes a proof from the key itself, with gamma no
+        // input is bound, and an IC point at infinity frees its own.
         let key = ark_groth16::VerifyingKey {
             alpha_g1: finite(g1(words, 0)?, 0)?,
             beta_g2: finite(g2(words, 2)?, 2)?,
@@ -156,6 +158,41 @@ impl Eq for VerifyingKey {}
 
 /// Checks a proof of the public `inputs` (without the constant one) under `key`.
 ///
+/// ```
+/// # use ark_bn254::{Bn254, G1Affine, G2Affine};
+/// # use ark_ec::{AffineRepr, CurveGroup};
+/// # use ark_ff::Field;
+/// use ark_bn254::Fr;
+/// use statement::proof::{Proof, VerifyError, VerifyingKey, verify};
+///
+/// # // A key of known secrets, and a true proof under it made from them.
+/// # fn from_elsewhere() -> (Vec<[u8; 32]>, Vec<u8>) {
+/// #     let in_g1 = |x: u64| (G1Affine::generator() * Fr::from(x)).into_affine();
+/// #     let in_g2 = |x: u64| (G2Affine::generator() * Fr::from(x)).into_affine();
+/// #     let key = ark_groth16::VerifyingKey::<Bn254> {
+/// #         alpha_g1: in_g1(2), beta_g2: in_g2(3), gamma_g2: in_g2(5), delta_g2: in_g2(7),
+/// #         gamma_abc_g1: vec![in_g1(11), in_g1(13)],
+/// #     };
+/// #     let bound = Fr::from(11 + 13 * 42);
+/// #     let c = (Fr::from(17 * 19 - 2 * 3) - bound * Fr::from(5))
+/// #         * Fr::from(7).inverse().unwrap();
+/// #     let c = (G1Affine::generator() * c).into_affine();
+/// #     let proof = ark_groth16::Proof { a: in_g1(17), b: in_g2(19), c };
+/// #     let words = VerifyingKey::from_ark(key).unwrap().key_words();
+/// #     (words, Proof::from_ark(&proof).encode().to_vec())
+/// # }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // The words as the chain keeps them, the proof as a public batch file holds it.
+/// let (words, proof) = from_elsewhere();
+/// let key = VerifyingKey::from_words(&words)?;
+/// let proof = Proof::decode(&proof)?;
+///
+/// verify(&key, &[Fr::from(42)], &proof)?;
+/// assert_eq!(verify(&key, &[Fr::from(43)], &proof), Err(VerifyError::Rejected));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`VerifyError::Inputs`] when their number is not the key's, [`VerifyError::Rejected`] when the
 /// pairing equation does not hold.
@@ -163,6 +200,8 @@ pub fn verify(key: &VerifyingKey, inputs: &[Fr], proof: &Proof) -> Result<(), Ve
     if inputs.len() != key.input_count() {
         return Err(VerifyError::Inputs { expected: key.input_count(), found: inputs.len() });
     }
+    // An error of arkworks says that inputs and key do not fit, which was excluded above; whatever
+    // else it may come to say, it is no accepted proof.
     let held = Groth16::<Bn254>::verify_proof(&key.prepared, &proof.to_ark(), inputs);
     if matches!(held, Ok(true)) { Ok(()) } else { Err(VerifyError::Rejected) }
 }
@@ -281,6 +320,7 @@ fn g2(words: &[[u8; 32]], at: usize) -> Result<G2Affine, PointError> {
     if !point.is_on_curve() {
         return Err(PointError::NotOnCurve { word: at });
     }
+    // The pairing is defined on the subgroup only; the precompile refuses other points too.
     if !point.is_in_correct_subgroup_assuming_on_curve() {
         return Err(PointError::NotInSubgroup { word: at });
     }

@@ -39,6 +39,7 @@ pub enum Circuit {
 
 /// The word that rules and claims use for a registered `id`.
 pub fn actor(kind: ActorKind, id: &str) -> Word {
+    // The id has any length up to 64; its digest fits one field element.
     let name = from_digest(blake3::hash(id.as_bytes()).as_bytes());
     to_word(&poseidon::hash(Domain::Actor.tag(), &[from_u64(kind as u64), name]))
 }
@@ -71,6 +72,7 @@ pub fn domain(scope: ChainScope, circuit: Circuit, key_version: u32, batch: Batc
 
 /// What every signed operation is bound to: this chain and contract.
 pub fn sig_domain(scope: ChainScope) -> Fr {
+    // Neither circuit nor batch: a signature holds for whichever batch takes the operation.
     let label = Keccak256::digest(b"vitals operation v1").into();
     reduce(keccak(&[label, number(scope.chain_id), address(scope.contract)]))
 }

@@ -54,7 +54,7 @@ impl Tree {
     /// # Panics
     /// If `index` is not below [`LEAVES`].
     pub fn get(&self, index: u32) -> Fr {
-        check(index);
+        check_index(index);
         self.children(0, index >> ARITY_BITS)[child(index)]
     }
 
@@ -72,7 +72,10 @@ impl Tree {
     /// # Panics
     /// If an index is not below [`LEAVES`].
     pub fn set_many(&mut self, leaves: &[(u32, Fr)]) {
-        leaves.iter().for_each(|(index, _)| check(*index));
+        // All before the first is written: a panic leaves the tree as it was.
+        leaves.iter().for_each(|(index, _)| check_index(*index));
+        // Level by level, so that a node above several leaves is hashed once; the map keeps the
+        // last of two leaves at one index.
         let mut changed: BTreeMap<u32, Fr> = leaves.iter().copied().collect();
         for level in 0..DEPTH {
             let mut touched: BTreeMap<u32, Children> = BTreeMap::new();
@@ -84,6 +87,7 @@ impl Tree {
             changed = touched.iter().map(|(place, children)| (*place, node(children))).collect();
             self.levels[level].extend(touched);
         }
+        // Without a leaf nothing changed, and there is no node at the top.
         self.root = changed.remove(&0).unwrap_or(self.root);
     }
 
@@ -97,7 +101,7 @@ impl Tree {
     /// # Panics
     /// If `index` is not below [`LEAVES`].
     pub fn path(&self, index: u32) -> Path {
-        check(index);
+        check_index(index);
         std::array::from_fn(|level| self.children(level, index >> (ARITY_BITS * (level + 1))))
     }
 
@@ -134,12 +138,14 @@ pub fn open(leaf: Fr, index: u32, path: &[Children]) -> Option<Fr> {
 
 /// Whether `leaf` stands at `index` under `root`.
 pub fn verify_path(root: Fr, leaf: Fr, index: u32, path: &Path) -> bool {
+    // A path picks three bits a level: of an index beyond 24 bits it would not see the rest.
     index < LEAVES && open(leaf, index, path) == Some(root)
 }
 
 /// The roots before and after `old` at `index` became `new`, or `None` if `path` does not open
 /// `old`.
 pub fn update(old: Fr, new: Fr, index: u32, path: &Path) -> Option<(Fr, Fr)> {
+    // Both from the same siblings: that is what says that no other leaf moved.
     let before = open(old, index, path)?;
     let after = path.iter().enumerate().fold(new, |below, (level, children)| {
         let mut children = *children;
@@ -157,7 +163,7 @@ fn child(place: u32) -> usize {
     place as usize % ARITY
 }
 
-fn check(index: u32) {
+fn check_index(index: u32) {
     assert!(index < LEAVES, "a leaf's index has 24 bits");
 }
 

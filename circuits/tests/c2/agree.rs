@@ -230,7 +230,7 @@ fn a_claim_is_covered_if_and_only_if_a_slot_of_it_alone_is() {
         let records = BTreeMap::from([(5, record)]);
         let chunk = placed(ONE, &records, vec![(patient(5), false, vec![claim])]);
         let checked = check(&chunk).map(|_| ()).map_err(|error| error.rule());
-        assert_eq!(checked, verdict.map(|_| ()).map_err(|refusal| Some(refusal.rule())));
+        assert_eq!(checked, verdict.map(|_| ()).map_err(|uncovered| Some(uncovered.rule())));
         held[usize::from(verdict.is_ok())] += 1;
     }
     assert!(held[0] > 20 && held[1] > 20, "refused and covered: {held:?}");

@@ -4,6 +4,10 @@ use model::{BatchNumber, Claim, DecodeError, Millis, PatientIndex, Reader, Recor
 
 /// Most bytes of a signed operation in an opening.
 const OPERATION_BYTES_MAX: usize = 4096;
+/// Chunk, leaf, covered, claim and salt.
+const CLAIM_OPENING_BYTES: usize = 4 + 4 + 1 + Claim::BYTES + 32;
+/// Chunk, row, time, length and salt; the signed operation comes on top.
+const OPERATION_OPENING_BYTES_MIN: usize = 4 + 4 + 8 + 4 + 32;
 
 /// One claim and where it is committed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -94,11 +98,11 @@ impl PatientOpening {
             record: Record::read(reader)?,
             path: read_path(reader)?,
             claims: {
-                let count = reader.count(9 + Claim::BYTES + 32)?;
+                let count = reader.count(CLAIM_OPENING_BYTES)?;
                 (0..count).map(|_| read_claim(reader)).collect::<Result<_, _>>()?
             },
             operations: {
-                let count = reader.count(52)?;
+                let count = reader.count(OPERATION_OPENING_BYTES_MIN)?;
                 (0..count).map(|_| read_operation(reader)).collect::<Result<_, _>>()?
             },
         };

@@ -61,6 +61,8 @@ impl PrivateFile {
     /// Seals each opening under the view key in its record.
     pub fn seal(openings: &[PatientOpening]) -> PrivateFile {
         let mut sealed: Vec<_> = openings.iter().map(seal).collect();
+        // In the order of labels, which are pseudo-random: the order of patients would tell who is
+        // concerned.
         sealed.sort_by_key(|opening| opening.label);
         PrivateFile { openings: sealed }
     }
@@ -89,11 +91,14 @@ impl PrivateFile {
         let Some(found) = self.openings.iter().find(|opening| opening.label == label) else {
             return Ok(None);
         };
+        // Authenticated before it is read: the file comes from an operator who is not trusted.
         let plain = cipher(view_key, batch, patient)
             .decrypt(&Nonce::default(), found.sealed.as_slice())
             .map(Zeroizing::new)
             .map_err(|_| UnsealError::Forged)?;
         let opening = PatientOpening::from_bytes(&plain)?;
+        // Key and label depend on the batch: only who holds the view key could have sealed another
+        // batch's opening here. Its claims would be looked for in the wrong file.
         if opening.batch != batch {
             let (expected, found) = (batch.0, opening.batch.0);
             return Err(UnsealError::OtherBatch { expected, found });

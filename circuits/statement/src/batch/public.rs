@@ -7,6 +7,13 @@ use crate::proof::Proof;
 
 const MAGIC: &[u8; 8] = b"VTLBPUB\x01";
 const WHAT: &str = "public batch file";
+/// Fewest bytes of a chunk of operations with one leaf, rounded down: they bound what a count can
+/// make a reader allocate.
+const OPERATIONS_CHUNK_BYTES_MIN: usize = 400;
+/// Fewest bytes of a chunk of claims with one leaf, rounded down.
+const CLAIMS_CHUNK_BYTES_MIN: usize = 380;
+const SEGMENT_BYTES: usize = 31 + 8;
+const GROUP_BYTES: usize = 3 * 8 + 32;
 
 /// One C1 proof and what it needs beside storage and header.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -107,16 +114,16 @@ impl PublicFile {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
         out.extend(self.header.to_bytes());
-        count(&mut out, self.operations.len());
+        put_count(&mut out, self.operations.len());
         self.operations.iter().for_each(|chunk| put_operations(&mut out, chunk));
-        count(&mut out, self.claims.len());
+        put_count(&mut out, self.claims.len());
         self.claims.iter().for_each(|chunk| put_claims(&mut out, chunk));
-        count(&mut out, self.segments.len());
+        put_count(&mut out, self.segments.len());
         for segment in &self.segments {
             out.extend(segment.digest.0);
             out.extend(segment.bytes.to_be_bytes());
         }
-        count(&mut out, self.groups.len());
+        put_count(&mut out, self.groups.len());
         for group in &self.groups {
             for number in [group.number, group.first.0, group.last.0] {
                 out.extend(number.to_be_bytes());
@@ -128,9 +135,59 @@ impl PublicFile {
 
     /// Reads canonical bytes; what they say is not checked here.
     ///
+    /// ```
+    /// # use model::{BatchHeader, BatchNumber, DataSource, Millis, Position, Window, Word};
+    /// use statement::batch::PublicFile;
+    /// use statement::scope;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let header = BatchHeader {
+    /// #     number: BatchNumber(1),
+    /// #     previous: [1; 32],
+    /// #     window: Window::new(Millis::new(1000)?, Millis::new(2000)?)?,
+    /// #     root_in: Word::from_u64(5),
+    /// #     root_out: Word::from_u64(5),
+    /// #     forced_first: 0,
+    /// #     forced_count: 0,
+    /// #     forced_outcomes: [0; 32],
+    /// #     operations_root: [0; 32],
+    /// #     claims_root: [0; 32],
+    /// #     operations: 0,
+    /// #     enrolments: 0,
+    /// #     access: 0,
+    /// #     collect: 0,
+    /// #     break_glass: 0,
+    /// #     excluded: 0,
+    /// #     data_root: [0; 32],
+    /// #     journal_position: Position(9),
+    /// #     journal_hash: [5; 32],
+    /// #     registry_root: [0; 32],
+    /// #     data_source: DataSource::Operator,
+    /// #     ciphertext_hash: [0; 32],
+    /// #     ciphertext_length: 0,
+    /// #     key_version: 1,
+    /// # };
+    /// # let empty = PublicFile {
+    /// #     header, operations: vec![], claims: vec![], segments: vec![], groups: vec![],
+    /// # };
+    /// # let bytes = empty.to_bytes();
+    /// // `bytes` are those of `GET /batches/1`, or of `000001/public.bin` in the node's folder.
+    /// let file = PublicFile::from_bytes(&bytes)?;
+    /// assert_eq!(file.header.number, BatchNumber(1));
+    /// // What the contract keeps of the batch; compare before anything in the file is believed.
+    /// let header_hash = scope::header_hash(&file.header);
+    /// assert_eq!(statement::batch::data_root(&file.segments), file.header.data_root);
+    /// # let _ = header_hash;
+    ///
+    /// assert!(PublicFile::from_bytes(&bytes[1..]).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`FileError`] that names the section.
     pub fn from_bytes(bytes: &[u8]) -> Result<PublicFile, FileError> {
+        // Whoever serves the file is not trusted: size and magic stand before any allocation.
         let (expected, found) = (limits::PUBLIC_FILE_BYTES_MAX, bytes.len());
         if found > expected {
             return Err(FileError::TooLarge { what: WHAT, expected, found });
@@ -142,21 +199,25 @@ impl PublicFile {
         let header = reader.take(BatchHeader::BYTES).map_err(section("header"))?;
         Ok(PublicFile {
             header: BatchHeader::from_bytes(header)?,
-            operations: list(&mut reader, 400, read_operations).map_err(section("operations"))?,
-            claims: list(&mut reader, 380, read_claims).map_err(section("claims"))?,
-            segments: list(&mut reader, 39, read_segment).map_err(section("segments"))?,
-            groups: last_list(&mut reader, 56, read_group).map_err(section("groups"))?,
+            operations: read_list(&mut reader, OPERATIONS_CHUNK_BYTES_MIN, read_operations)
+                .map_err(section("operations"))?,
+            claims: read_list(&mut reader, CLAIMS_CHUNK_BYTES_MIN, read_claims)
+                .map_err(section("claims"))?,
+            segments: read_list(&mut reader, SEGMENT_BYTES, read_segment)
+                .map_err(section("segments"))?,
+            groups: read_last_list(&mut reader, GROUP_BYTES, read_group)
+                .map_err(section("groups"))?,
         })
     }
 }
 
-fn count(out: &mut Vec<u8>, count: usize) {
+fn put_count(out: &mut Vec<u8>, count: usize) {
     // A file of 64 MiB holds fewer than 2^32 items of any section.
     out.extend((count as u32).to_be_bytes());
 }
 
 fn put_words(out: &mut Vec<u8>, words: &[Word]) {
-    count(out, words.len());
+    put_count(out, words.len());
     words.iter().for_each(|word| out.extend(word.to_bytes()));
 }
 
@@ -184,17 +245,21 @@ fn put_claims(out: &mut Vec<u8>, chunk: &ClaimsChunk) {
 
 type Read<T> = fn(&mut Reader<'_>) -> Result<T, DecodeError>;
 
-fn list<T>(reader: &mut Reader<'_>, item: usize, read: Read<T>) -> Result<Vec<T>, DecodeError> {
-    let count = reader.count(item)?;
-    (0..count).map(|_| read(reader)).collect()
-}
-
-fn last_list<T>(
+fn read_list<T>(
     reader: &mut Reader<'_>,
     item: usize,
     read: Read<T>,
 ) -> Result<Vec<T>, DecodeError> {
-    let items = list(reader, item, read)?;
+    let count = reader.count(item)?;
+    (0..count).map(|_| read(reader)).collect()
+}
+
+fn read_last_list<T>(
+    reader: &mut Reader<'_>,
+    item: usize,
+    read: Read<T>,
+) -> Result<Vec<T>, DecodeError> {
+    let items = read_list(reader, item, read)?;
     reader.finish()?;
     Ok(items)
 }
@@ -208,7 +273,7 @@ fn read_operations(reader: &mut Reader<'_>) -> Result<OperationsChunk, DecodeErr
         enrolments: reader.u32()?,
         operations_root: reader.word()?,
         proof: reader.array()?,
-        leaves: list(reader, 32, |reader| reader.word())?,
+        leaves: read_list(reader, 32, |reader| reader.word())?,
     })
 }
 
@@ -222,7 +287,7 @@ fn read_claims(reader: &mut Reader<'_>) -> Result<ClaimsChunk, DecodeError> {
         excluded: reader.u32()?,
         edge_out: reader.word()?,
         proof: reader.array()?,
-        leaves: list(reader, 32, |reader| reader.word())?,
+        leaves: read_list(reader, 32, |reader| reader.word())?,
     })
 }
 

@@ -6,7 +6,7 @@ use model::{Claim, Position, Record, RuleNumber, Uncovered, Word};
 use thiserror::Error;
 
 use super::chunk::{Chunk, Slot, first_patient};
-use super::covers::{best_rule, crosses, refutes};
+use super::covers::{best_rule, is_covered_by_wrong_kind_only, meets_but_for_time};
 use super::hull::Hull;
 use crate::inputs::C2Inputs;
 use crate::tree;
@@ -64,6 +64,7 @@ impl C2Error {
 /// # Errors
 /// [`C2Error`] with the first rule that does not hold.
 pub fn check(chunk: &Chunk) -> Result<C2Inputs, C2Error> {
+    // Sizes first: everything behind indexes by them.
     check_size(chunk)?;
     require(tree::cap_root(&chunk.cap) == chunk.root, 1, None, None)?;
     check_order(chunk)?;
@@ -72,6 +73,7 @@ pub fn check(chunk: &Chunk) -> Result<C2Inputs, C2Error> {
         for (at, claim) in slot.claims.iter().enumerate() {
             check_form(chunk, claim).map_err(|rule| broken(rule, Some(number), Some(at)))?;
         }
+        // Whether claims are rightly excluded is not proven (SPEC.md section 12).
         if !slot.excluded {
             check_covered(number, slot)?;
         }
@@ -143,6 +145,8 @@ fn check_order(chunk: &Chunk) -> Result<(), C2Error> {
     for (number, slot) in chunk.slots.iter().enumerate() {
         let before = last.map_or(first_patient(), |(patient, _)| patient);
         require(before <= slot.patient, 3, Some(number), None)?;
+        // A patient's positions go on from the slot before; another patient's begin anew at the
+        // batch's own, because each position belongs to one patient.
         let continued = last.filter(|(patient, _)| *patient == slot.patient);
         let mut position = continued.map_or(chunk.position_in, |(_, position)| position);
         for (at, claim) in slot.claims.iter().enumerate() {
@@ -180,24 +184,30 @@ fn check_form(chunk: &Chunk, claim: &Claim) -> Result<(), u8> {
 
 /// What a slot that is not excluded must fulfil beside.
 fn check_covered(number: usize, slot: &Slot) -> Result<(), C2Error> {
-    let hull = Hull::of(&slot.claims);
+    let hull = Hull::of_claims(&slot.claims);
     for (at, claim) in slot.claims.iter().enumerate() {
-        let here = |refusal: Uncovered| broken(refusal.rule().number, Some(number), Some(at));
-        require(outlasts(&slot.record, claim), 16, Some(number), Some(at))?;
-        require(!crosses(&slot.record, claim), 14, Some(number), Some(at))?;
-        best_rule(&slot.record, claim).1.map_or(Ok(()), |refusal| Err(here(refusal)))?;
+        let break_rule_of =
+            |uncovered: Uncovered| broken(uncovered.rule().number, Some(number), Some(at));
+        require(is_open_through(&slot.record, claim), 16, Some(number), Some(at))?;
+        // Asked before the best rule, which looks only at rules of the right kind and would answer
+        // with what those lack.
+        let wrong_kind = is_covered_by_wrong_kind_only(&slot.record, claim);
+        require(!wrong_kind, 14, Some(number), Some(at))?;
+        best_rule(&slot.record, claim).1.map_or(Ok(()), |lack| Err(break_rule_of(lack)))?;
+        // By the hull and not by the claim's own times, as the circuit does: a deny that misses the
+        // claim but not the hull has no proof, and the packer is to keep the two apart.
         let mut denies = slot.record.denies();
         let denied = denies.find(|(_, deny)| {
-            refutes(deny, claim).is_none() && !hull.is_some_and(|hull| hull.misses(deny))
+            meets_but_for_time(deny, claim) && !hull.is_some_and(|hull| hull.misses(deny))
         });
-        denied.map_or(Ok(()), |(deny, _)| Err(here(Uncovered::Denied(deny))))?;
+        denied.map_or(Ok(()), |(deny, _)| Err(break_rule_of(Uncovered::Denied(deny))))?;
     }
     Ok(())
 }
 
 /// C2.16. The circuit spends 27 bits on the time from a claim to the record's end: a stop that
 /// takes effect later than that is of a later batch and not under this root.
-fn outlasts(record: &Record, claim: &Claim) -> bool {
+fn is_open_through(record: &Record, claim: &Claim) -> bool {
     let end = record.closed_at;
     record.is_open() || claim.receipt.until <= end && end.since(claim.receipt.until) < WINDOW_MS_MAX
 }

@@ -36,7 +36,7 @@ pub fn cap_path(path: &Path) -> CapPath {
     std::array::from_fn(|level| path[level])
 }
 
-/// The claims of one patient that are judged together.
+/// A patient slot: claims of one patient that are proven together.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Slot {
     /// Whose.
@@ -101,6 +101,7 @@ pub struct Chunk {
 impl Chunk {
     /// The salt of claim `at` of slot `slot`.
     pub fn salt(&self, slot: usize, at: usize) -> Fr {
+        // Counted over all of the batch, so that no two leaves under one view key share a salt.
         let leaf = slot * (self.capacity.claims_per_slot + 1) + at;
         let view_key = &self.slots[slot].record.view_key;
         claim::salt(view_key, self.batch, self.first_leaf + leaf as u64)
@@ -131,6 +132,7 @@ impl Chunk {
     pub fn edge_out(&self) -> Edge {
         let before = self.edge_in.as_ref().map(|edge| (edge.patient, edge.position));
         let nobody = (first_patient(), self.position_in);
+        // A slot without claims is padding and moves no edge.
         let last = self
             .slots
             .iter()

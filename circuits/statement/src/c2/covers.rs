@@ -5,8 +5,57 @@ use model::{Claim, ClaimKind, Party, Record, Rule, RuleSlot, Uncovered, Word};
 /// Evaluates one claim under a record, exactly as people understand the rules: some permit (for
 /// break-glass, some policy) covers it in full, no deny overlaps it, and the record was open.
 ///
-/// The reason of a refusal is that of the permit which got furthest in the order actor, source,
-/// kind, purpose, categories, labels, access period, data period.
+/// Where no rule covers it, the reason is that of the rule which got furthest in the order actor,
+/// source, kind, purpose, categories, labels, access period, data period.
+///
+/// ```
+/// use model::{
+///     Category, Claim, ClaimKind, Digest, Interval, Label, Millis, Party, PatientIndex, Position,
+///     Purpose, Record, Rule, RuleSlot, Uncovered, Word,
+/// };
+/// use statement::{c2, scope};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let doctor = scope::actor(scope::ActorKind::Practitioner, "dr-001");
+/// let hospital = scope::actor(scope::ActorKind::Organisation, "st-anne-hospital");
+/// // The patient lets the doctor read ECGs for treatment.
+/// let [key_hash, view_key, salt] = [1, 2, 3].map(Word::from_u64);
+/// let mut record = Record::enrolled(key_hash, view_key, salt);
+/// record.rules[usize::from(RuleSlot::Permit(0).number())] = Some(Rule {
+///     actor: Party::Named(doctor),
+///     source: Party::Any,
+///     categories: Category::Ecg.only(),
+///     purposes: Purpose::Treatment.only(),
+///     kinds: ClaimKind::Access.only(),
+///     labels: Label::Normal.only(),
+///     access: Interval::ALWAYS,
+///     data: Interval::ALWAYS,
+/// });
+///
+/// let claim = Claim {
+///     patient: PatientIndex::new(7)?,
+///     kind: ClaimKind::Access,
+///     individual: doctor,
+///     organisation: hospital,
+///     care_team: Word::ZERO,
+///     source: Party::Any,
+///     categories: Category::Ecg.only(),
+///     purpose: Purpose::Treatment,
+///     labels: Label::Normal.only(),
+///     receipt: Interval::instant(Millis::from_unix_ms(1_777_624_200_000)),
+///     measured: Interval::ALWAYS,
+///     position: Position(1),
+///     digest: Digest([7; 31]),
+/// };
+/// assert_eq!(c2::covers(Some(&record), &claim), Ok(RuleSlot::Permit(0)));
+///
+/// let research = Claim { purpose: Purpose::Research, ..claim };
+/// let uncovered = c2::covers(Some(&record), &research).unwrap_err();
+/// assert_eq!(uncovered, Uncovered::PurposeNotCovered);
+/// assert_eq!(uncovered.rule().to_string(), "C2.9");
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// [`Uncovered`], which names the broken rule of SPEC.md.
@@ -15,13 +64,15 @@ pub fn covers(record: Option<&Record>, claim: &Claim) -> Result<RuleSlot, Uncove
     if !is_well_formed(claim) {
         return Err(Uncovered::Malformed);
     }
+    // A stop outweighs every rule, so that it is the reason to name, whatever the rules lack.
     if claim.receipt.until > record.closed_at {
         return Err(Uncovered::Closed);
     }
-    let (slot, missing) = best_rule(record, claim);
-    if let Some(refusal) = missing {
-        return Err(refusal);
+    let (slot, lacks) = best_rule(record, claim);
+    if let Some(uncovered) = lacks {
+        return Err(uncovered);
     }
+    // Denies come last: a claim that nothing permits needs no deny to be refused.
     match record.denies().find(|(_, deny)| denies(deny, claim)) {
         Some((deny, _)) => Err(Uncovered::Denied(deny)),
         None => Ok(slot),
@@ -31,27 +82,30 @@ pub fn covers(record: Option<&Record>, claim: &Claim) -> Result<RuleSlot, Uncove
 /// The permit (for break-glass, policy) that gets furthest, and what it lacks; the first of equals.
 /// Denies and the end of the record are not looked at.
 pub fn best_rule(record: &Record, claim: &Claim) -> (RuleSlot, Option<Uncovered>) {
-    let missing = |(slot, rule): (RuleSlot, &Rule)| (slot, missing(rule, claim));
+    let lack_of = |(slot, rule): (RuleSlot, &Rule)| (slot, first_lack(rule, claim));
     let mut tried: Vec<_> = match claim.kind {
-        ClaimKind::BreakGlass => record.policies().map(missing).collect(),
-        ClaimKind::Access | ClaimKind::Collect => record.permits().map(missing).collect(),
+        ClaimKind::BreakGlass => record.policies().map(lack_of).collect(),
+        ClaimKind::Access | ClaimKind::Collect => record.permits().map(lack_of).collect(),
     };
-    // The sort is stable, so that of rules that get equally far the lowest slot comes first.
-    tried.sort_by_key(|(_, missing)| std::cmp::Reverse(missing.map_or(usize::MAX, |m| m.step)));
+    // The sort is stable, so that of rules that get equally far the lowest slot comes first: the
+    // prover selects the same rule as whoever looks up why.
+    tried.sort_by_key(|(_, lack)| std::cmp::Reverse(lack.map_or(usize::MAX, |lack| lack.step)));
     let none = match claim.kind {
         ClaimKind::BreakGlass => RuleSlot::Policy(0),
         ClaimKind::Access | ClaimKind::Collect => RuleSlot::Permit(0),
     };
-    let best = tried.first().copied();
-    let (slot, missing) =
-        best.unwrap_or((none, Some(Missing { step: 0, refusal: Uncovered::ActorNotNamed })));
-    (slot, missing.map(|missing| missing.refusal))
+    // A record without any rule of the kind names nobody.
+    let (slot, lack) = tried
+        .first()
+        .copied()
+        .unwrap_or((none, Some(Lack { step: 0, uncovered: Uncovered::ActorNotNamed })));
+    (slot, lack.map(|lack| lack.uncovered))
 }
 
-/// Whether only a rule of the wrong group covers the claim: a permit break-glass, or a policy an
-/// access or collection. C1 writes no such rule.
-pub(super) fn crosses(record: &Record, claim: &Claim) -> bool {
-    let covers = |(_, rule): (RuleSlot, &Rule)| missing(rule, claim).is_none();
+/// Whether a permit alone covers a break-glass claim, or a policy alone another claim. C1 writes no
+/// such rule, but a record is checked here as it stands.
+pub(super) fn is_covered_by_wrong_kind_only(record: &Record, claim: &Claim) -> bool {
+    let covers = |(_, rule): (RuleSlot, &Rule)| first_lack(rule, claim).is_none();
     let (permit, policy) = (record.permits().any(covers), record.policies().any(covers));
     match claim.kind {
         ClaimKind::BreakGlass => permit && !policy,
@@ -59,42 +113,29 @@ pub(super) fn crosses(record: &Record, claim: &Claim) -> bool {
     }
 }
 
-/// Whether `deny` forbids `claim`: all of actor, source, masks and windows meet.
-pub fn denies(deny: &Rule, claim: &Claim) -> bool {
-    refutes(deny, claim).is_none()
+/// Whether `deny` forbids `claim`: all of actor, source, masks and periods meet.
+fn denies(deny: &Rule, claim: &Claim) -> bool {
+    meets_but_for_time(deny, claim)
         && deny.access.overlaps(&claim.receipt)
         && deny.data.overlaps(&claim.measured)
 }
 
-/// Why a deny does not meet a claim whatever the time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Refuted {
-    /// It names another actor.
-    Actor,
-    /// It names another source, and the claim is not of all sources.
-    Source,
-    /// Categories, purpose, kind or labels are disjoint.
-    Mask,
-}
-
-/// Why `deny` does not meet `claim` whatever the time; `None` if only its windows can.
-pub fn refutes(deny: &Rule, claim: &Claim) -> Option<Refuted> {
+/// Whether only its periods can keep `deny` off `claim`.
+pub(super) fn meets_but_for_time(deny: &Rule, claim: &Claim) -> bool {
+    // A claim of all sources reads from every one, hence also from the one that is denied.
     let source = claim.source == Party::Any || names_source(deny, claim);
-    let mask = deny.categories.overlaps(claim.categories)
+    names_actor(deny, claim)
+        && source
+        && deny.categories.overlaps(claim.categories)
         && deny.purposes.contains(claim.purpose.only())
         && deny.kinds.contains(claim.kind.only())
-        && deny.labels.overlaps(claim.labels);
-    match (names_actor(deny, claim), source, mask) {
-        (false, _, _) => Some(Refuted::Actor),
-        (_, false, _) => Some(Refuted::Source),
-        (_, _, false) => Some(Refuted::Mask),
-        (true, true, true) => None,
-    }
+        && deny.labels.overlaps(claim.labels)
 }
 
 /// Whether a claim could be proven at all, covered or excluded, but for the window it lies in.
-pub(super) fn is_well_formed(claim: &Claim) -> bool {
+fn is_well_formed(claim: &Claim) -> bool {
     let Claim { individual, organisation, digest, receipt, measured, .. } = claim;
+    // The care team may be zero: not everybody acts for one.
     let words = [*individual, *organisation, digest.word()];
     !words.iter().any(Word::is_zero)
         && receipt.from < receipt.until
@@ -103,18 +144,20 @@ pub(super) fn is_well_formed(claim: &Claim) -> bool {
         && !claim.labels.is_empty()
 }
 
-/// The first thing a rule lacks, and how far it got.
+/// The first thing that a rule lacks, and how many it has before.
 #[derive(Clone, Copy)]
-struct Missing {
+struct Lack {
     step: usize,
-    refusal: Uncovered,
+    uncovered: Uncovered,
 }
 
-fn missing(rule: &Rule, claim: &Claim) -> Option<Missing> {
-    let window = match rule.access.from > claim.receipt.from {
+fn first_lack(rule: &Rule, claim: &Claim) -> Option<Lack> {
+    let not_live = match rule.access.from > claim.receipt.from {
         true => Uncovered::NotYetLive,
         false => Uncovered::Ended,
     };
+    // In the order in which people ask: who, about whom, what for, which data, when. The rule that
+    // gets furthest down is the one that was meant, and its lack is the useful answer.
     let steps = [
         (names_actor(rule, claim), Uncovered::ActorNotNamed),
         (names_source(rule, claim), Uncovered::SourceNotCovered),
@@ -122,11 +165,11 @@ fn missing(rule: &Rule, claim: &Claim) -> Option<Missing> {
         (rule.purposes.contains(claim.purpose.only()), Uncovered::PurposeNotCovered),
         (rule.categories.contains(claim.categories), Uncovered::CategoryNotCovered),
         (rule.labels.contains(claim.labels), Uncovered::LabelNotCovered),
-        (rule.access.contains(&claim.receipt), window),
+        (rule.access.contains(&claim.receipt), not_live),
         (rule.data.contains(&claim.measured), Uncovered::DataPeriod),
     ];
     let step = steps.iter().position(|(holds, _)| !holds)?;
-    Some(Missing { step, refusal: steps[step].1 })
+    Some(Lack { step, uncovered: steps[step].1 })
 }
 
 /// The care team is zero where there is none; no rule names zero.

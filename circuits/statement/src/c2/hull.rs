@@ -4,8 +4,9 @@ use model::{Claim, Interval, Rule};
 
 /// Intervals that hold the receipt and measured intervals of some claims.
 ///
-/// A deny whose windows miss the hull misses every claim in it. The reverse does not hold, which is
-/// why [`super::pack`] splits a patient's claims where it matters.
+/// A deny whose periods miss the hull misses every claim in it, so that the circuit compares a
+/// deny's periods once a slot and not once a claim. The reverse does not hold, which is why
+/// [`super::pack`] splits a patient's claims where it matters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Hull {
     /// Holds every receipt interval.
@@ -16,25 +17,26 @@ pub struct Hull {
 
 impl Hull {
     /// The hull of `claims`; `None` of no claim.
-    pub fn of<'a>(claims: impl IntoIterator<Item = &'a Claim>) -> Option<Hull> {
+    pub fn of_claims<'a>(claims: impl IntoIterator<Item = &'a Claim>) -> Option<Hull> {
         let one = |claim: &Claim| Hull { receipt: claim.receipt, measured: claim.measured };
-        claims.into_iter().map(one).reduce(Hull::with)
+        claims.into_iter().map(one).reduce(Hull::joined_with)
     }
 
     /// The hull of both.
-    pub fn with(self, other: Hull) -> Hull {
+    fn joined_with(self, other: Hull) -> Hull {
         Hull {
-            receipt: span(self.receipt, other.receipt),
-            measured: span(self.measured, other.measured),
+            receipt: join(self.receipt, other.receipt),
+            measured: join(self.measured, other.measured),
         }
     }
 
     /// Whether the access or the data period of `deny` is disjoint from the hull.
     pub fn misses(&self, deny: &Rule) -> bool {
+        // One of the two is enough: a deny needs the act and the data to lie in its periods.
         !deny.access.overlaps(&self.receipt) || !deny.data.overlaps(&self.measured)
     }
 }
 
-fn span(a: Interval, b: Interval) -> Interval {
+fn join(a: Interval, b: Interval) -> Interval {
     Interval { from: a.from.min(b.from), until: a.until.max(b.until) }
 }

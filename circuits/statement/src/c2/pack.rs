@@ -1,13 +1,13 @@
 //! Fills the slots of a chunk: the batcher's side of the hull.
 
-use model::{Claim, PatientIndex, Record, Uncovered};
+use model::{Claim, PatientIndex, Record, Rule, Uncovered};
 use thiserror::Error;
 
 use super::chunk::Capacity;
-use super::covers::{covers, refutes};
+use super::covers::{covers, meets_but_for_time};
 use super::hull::Hull;
 
-/// A slot to be: claims of one patient that can be judged together.
+/// A patient slot to be: claims of one patient that one hull can stand for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PackedSlot {
     /// Whose.
@@ -49,8 +49,9 @@ pub enum PackError {
 /// Takes claims, sorted by patient and position, into the slots of one chunk until it is full.
 ///
 /// A slot ends where the patient changes, where covered turns to excluded or back, where it is
-/// full, and where with one more claim some deny would neither miss the hull nor be refuted by
-/// every claim. Greedy is optimal here, because a part of a provable slot is provable.
+/// full, and where with one more claim some deny would neither miss the hull nor be off every claim
+/// for another reason than time. Greedy is optimal here, because a part of a provable slot is
+/// provable.
 ///
 /// # Errors
 /// [`PackError`] for claims that no chunk can hold.
@@ -70,18 +71,21 @@ pub fn pack<'r>(
         let record = record(claim.patient);
         let excluded = match covers(record, claim) {
             Ok(_) => false,
-            Err(refusal @ (Uncovered::NoRecord | Uncovered::Malformed)) => {
-                let sentence = refusal.sentence();
+            // Also an excluded claim is proven to be well-formed and to belong to a record.
+            Err(uncovered @ (Uncovered::NoRecord | Uncovered::Malformed)) => {
+                let sentence = uncovered.sentence();
                 return Err(PackError::NotProvable { claim: at, sentence });
             }
             Err(_) => true,
         };
+        // Nothing asks denies about an excluded slot, so that its claims need no common hull.
         let fits = |slot: &PackedSlot| {
             slot.patient == claim.patient
                 && slot.excluded == excluded
                 && slot.claims.len() < capacity.claims_per_slot
-                && (excluded || record.is_some_and(|record| stay_clear(record, slot, claim)))
+                && (excluded || record.is_some_and(|record| keeps_off_denies(record, slot, claim)))
         };
+        // Only the last slot is tried: claims of a patient must stay in the order of positions.
         let full = slots.len() == capacity.slots;
         match slots.last_mut() {
             Some(slot) if fits(slot) => slot.claims.push(claim.clone()),
@@ -95,12 +99,12 @@ pub fn pack<'r>(
     Ok(Packed { slots, taken: claims.len() })
 }
 
-/// Whether every deny misses the hull of the slot with `claim`, or is refuted by each claim.
-fn stay_clear(record: &Record, slot: &PackedSlot, claim: &Claim) -> bool {
+/// Whether with `claim` every deny misses the hull of the slot, or is off each of its claims
+/// whatever the time.
+fn keeps_off_denies(record: &Record, slot: &PackedSlot, claim: &Claim) -> bool {
     let all = || slot.claims.iter().chain([claim]);
-    Hull::of(all()).is_some_and(|hull| {
-        record
-            .denies()
-            .all(|(_, deny)| hull.misses(deny) || all().all(|claim| refutes(deny, claim).is_some()))
-    })
+    let Some(hull) = Hull::of_claims(all()) else { return false };
+    let is_off =
+        |deny: &Rule| hull.misses(deny) || !all().any(|claim| meets_but_for_time(deny, claim));
+    record.denies().all(|(_, deny)| is_off(deny))
 }

@@ -34,6 +34,7 @@ impl Grain {
         push(partial as u128, 10);
         push((1 << 30) - 1, 30);
         let mut grain = Self { register, fresh: 0, fresh_bits: 0 };
+        // The paper throws away the first 160 bits.
         for _ in 0..160 / STEP_BITS {
             grain.step();
         }

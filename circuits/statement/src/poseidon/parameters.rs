@@ -66,6 +66,7 @@ pub fn parameters(width: usize) -> &'static Parameters {
 pub(super) fn generate(width: usize) -> Parameters {
     let partial_rounds = PARTIAL_ROUNDS[width - WIDTH_MIN];
     let mut grain = Grain::new(width, FULL_ROUNDS, partial_rounds);
+    // Constants before matrix: both come from one stream of the generator.
     let constants: Vec<Vec<Fr>> = (0..FULL_ROUNDS + partial_rounds)
         .map(|_| (0..width).map(|_| grain.element()).collect())
         .collect();
@@ -115,6 +116,7 @@ fn carry_constants(partial: &[Vec<Fr>], v: &[Fr], inner: &[Vec<Fr>]) -> (Vec<Fr>
 }
 
 fn sparse_rows(top: &[Fr], inner: &[Vec<Fr>], rounds: usize) -> Vec<Vec<Fr>> {
+    // From the last round back to the first: each row is the one after it times the inverse of N.
     let backwards = transpose(&invert(inner));
     let mut row = top[1..].to_vec();
     let mut rows: Vec<Vec<Fr>> = (0..rounds)
