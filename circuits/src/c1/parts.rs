@@ -20,7 +20,7 @@ const STOP: usize = OperationKind::Stop as usize;
 pub(super) const WITH_SLOT: RangeInclusive<usize> = PERMIT..=REVOKE;
 
 /// The kind as bits that multiply what it demands.
-pub(super) struct KindBits {
+pub(super) struct OperationKindBits {
     /// By number of the kind, padding first; exactly one is set.
     pub(super) one_hot: Vec<Bit>,
     pub(super) padding: Bit,
@@ -40,15 +40,15 @@ pub(super) struct KindBits {
     pub(super) update: Bit,
 }
 
-impl KindBits {
+impl OperationKindBits {
     /// C1.1.
-    pub(super) fn alloc(b: &mut Builder, kind: usize) -> KindBits {
+    pub(super) fn alloc(b: &mut Builder, kind: usize) -> OperationKindBits {
         let one_hot = b.rule("C1.1", |b| b.choice(kind, STOP + 1));
         let one = |of: usize| one_hot[of].clone();
         // Of one-hot bits every sum is a bit.
         let any =
             |of: RangeInclusive<usize>| Bit::confined(Num::sum(one_hot[of].iter().map(Bit::num)));
-        KindBits {
+        OperationKindBits {
             padding: one(0),
             active: one_hot[0].not(),
             enrol: one(ENROL),

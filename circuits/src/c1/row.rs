@@ -1,6 +1,6 @@
 //! One row of C1.
 
-use super::parts::{KindBits, TIME_BITS, WINDOW_BITS};
+use super::parts::{OperationKindBits, TIME_BITS, WINDOW_BITS};
 use super::rule::{self, RuleChange};
 use super::values::RowValues;
 use crate::builder::{Bit, Builder, Num};
@@ -49,7 +49,7 @@ struct Opened {
 }
 
 pub(super) fn row(b: &mut Builder, shared: &Shared, edges: &Edges, values: &RowValues) -> Step {
-    let kinds = KindBits::alloc(b, values.kind);
+    let kinds = OperationKindBits::alloc(b, values.kind);
     let t_op = &edges.times[1];
     enforce_time(b, &kinds, edges);
     let slots = choose_slot(b, &kinds, values.slot);
@@ -109,7 +109,7 @@ pub(super) fn row(b: &mut Builder, shared: &Shared, edges: &Edges, values: &RowV
 }
 
 /// C1.1 and C1.2: time stands still in padding and moves in an operation.
-fn enforce_time(b: &mut Builder, kinds: &KindBits, edges: &Edges) {
+fn enforce_time(b: &mut Builder, kinds: &OperationKindBits, edges: &Edges) {
     let passed = &edges.times[1] - &edges.times[0];
     b.rule("C1.1", |b| b.enforce_zero_if(&kinds.padding, &passed));
     // At least 1 ms later, so that the times alone order the operations of a batch.
@@ -117,7 +117,7 @@ fn enforce_time(b: &mut Builder, kinds: &KindBits, edges: &Edges) {
 }
 
 /// C1.13: one bit for the slot of a write or a revocation, none for any other kind.
-fn choose_slot(b: &mut Builder, kinds: &KindBits, slot: Option<usize>) -> Vec<Bit> {
+fn choose_slot(b: &mut Builder, kinds: &OperationKindBits, slot: Option<usize>) -> Vec<Bit> {
     b.rule("C1.13", |b| {
         let slots: Vec<Bit> =
             (0..RuleSlot::COUNT).map(|number| b.bit(slot == Some(number))).collect();
@@ -135,7 +135,7 @@ fn choose_slot(b: &mut Builder, kinds: &KindBits, slot: Option<usize>) -> Vec<Bi
 }
 
 /// C1.11, C1.12 and C1.23; a row without argument has zeros for words (C1.8).
-fn enforce_record_fits(b: &mut Builder, kinds: &KindBits, old: &Opened, words: &[Num; 3]) {
+fn enforce_record_fits(b: &mut Builder, kinds: &OperationKindBits, old: &Opened, words: &[Num; 3]) {
     let Opened { identity, rules } = old;
     let open = &rules.closed_at - Num::from(Millis::UNBOUNDED_FUTURE.get());
     b.rule("C1.11", |b| {
@@ -158,7 +158,7 @@ fn enforce_record_fits(b: &mut Builder, kinds: &KindBits, old: &Opened, words: &
 }
 
 /// C1.22: the closing time after the row.
-fn closing_time(b: &mut Builder, kinds: &KindBits, closed_at: &Num, t_op: &Num) -> Num {
+fn closing_time(b: &mut Builder, kinds: &OperationKindBits, closed_at: &Num, t_op: &Num) -> Num {
     b.rule("C1.22", |b| b.select(&kinds.stop, t_op, closed_at))
 }
 
@@ -172,7 +172,7 @@ struct RootMove<'a> {
 
 /// C1.9 and C1.10: the root after the row holds the new record where the root before holds the old
 /// one, or nothing if that is an enrolment's.
-fn move_root(b: &mut Builder, kinds: &KindBits, edges: &Edges, moved: &RootMove<'_>) {
+fn move_root(b: &mut Builder, kinds: &OperationKindBits, edges: &Edges, moved: &RootMove<'_>) {
     let [before, after] = &edges.roots;
     let old = b.rule("C1.9", |b| {
         let leaf = leaf(b, moved.old);
@@ -211,7 +211,7 @@ struct Owners<'a> {
 /// C1.7 and C1.27.
 fn verify_signature(
     b: &mut Builder,
-    kinds: &KindBits,
+    kinds: &OperationKindBits,
     owners: &Owners<'_>,
     message: &Num,
     values: &RowValues,

@@ -1,6 +1,6 @@
 //! What a row does to the rules of its record.
 
-use super::parts::{KindBits, TIME_BITS};
+use super::parts::{OperationKindBits, TIME_BITS};
 use crate::builder::{Bit, Builder, Num};
 use crate::claim::two_to;
 use crate::record::RuleWords;
@@ -23,7 +23,7 @@ struct Unpacked {
 pub(super) struct RuleChange<'a> {
     pub(super) t0: &'a Num,
     pub(super) t_op: &'a Num,
-    pub(super) kinds: &'a KindBits,
+    pub(super) kinds: &'a OperationKindBits,
     /// One-hot, or none.
     pub(super) slots: &'a [Bit],
     /// The argument words: of a write or a revocation, the rule that was signed.
@@ -71,7 +71,7 @@ pub(super) fn change(
 }
 
 /// C1.19, and of C1.20 that a revocation names no empty slot.
-fn enforce_parties(b: &mut Builder, kinds: &KindBits, words: &[Num; 3]) {
+fn enforce_parties(b: &mut Builder, kinds: &OperationKindBits, words: &[Num; 3]) {
     let [no_actor, no_source] = [0, 1].map(|word| b.rule("C1.19", |b| b.is_zero(&words[word])));
     b.rule("C1.19", |b| b.enforce_zero_if(&kinds.write, &(no_actor.num() + no_source.num())));
     b.rule("C1.20", |b| b.enforce_zero_if(&kinds.revoke, no_actor.num()));
@@ -100,7 +100,7 @@ fn store(
 }
 
 /// C1.15 and C1.16: by how much the access period of a written rule begins later than signed.
-fn delay_start(b: &mut Builder, t_op: &Num, kinds: &KindBits, rule: &Unpacked) -> Num {
+fn delay_start(b: &mut Builder, t_op: &Num, kinds: &OperationKindBits, rule: &Unpacked) -> Num {
     let late = t_op - &rule.access_from;
     let delay = b.rule("C1.15", |b| {
         let is_late = b.bit(at_most(&rule.access_from, t_op));
@@ -123,7 +123,12 @@ fn delay_start(b: &mut Builder, t_op: &Num, kinds: &KindBits, rule: &Unpacked) -
 }
 
 /// C1.21: by how much the access period of a revoked rule ends earlier.
-fn bring_end_forward(b: &mut Builder, t_op: &Num, kinds: &KindBits, rule: &Unpacked) -> Num {
+fn bring_end_forward(
+    b: &mut Builder,
+    t_op: &Num,
+    kinds: &OperationKindBits,
+    rule: &Unpacked,
+) -> Num {
     b.rule("C1.21", |b| {
         let earlier = b.product(kinds.revoke.num(), &(&rule.access_until - t_op));
         b.range(&(&earlier - kinds.revoke.num()), TIME_BITS);
