@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use model::ExitCode;
 use serde::Serialize;
 
-use crate::Histogram;
+use crate::histogram::Histogram;
 
 /// The result of a run. Rates are acknowledged work over the time from the first stream's begin to
 /// the last receipt.
@@ -74,7 +74,7 @@ pub struct Latency {
 
 impl Latency {
     /// Of a histogram of microseconds.
-    pub fn of(histogram: &Histogram) -> Latency {
+    pub(crate) fn of(histogram: &Histogram) -> Latency {
         Latency {
             p50_us: histogram.per_mille(500),
             p90_us: histogram.per_mille(900),
