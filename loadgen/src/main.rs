@@ -22,8 +22,8 @@ use tokio::sync::watch;
 ///   loadgen verify --ledger acks.jsonl --identity DIR
 ///
 /// It uses the public client alone: mutual TLS over QUIC, and no frame counts before its signed
-/// receipt is verified. `sequencer run --dev` writes the identities and the assignments. Between the
-/// two commands the node may be killed and started again at will: nothing acknowledged may be lost.
+/// receipt is verified. `sequencer run --dev` writes the identities and the assignments. The node
+/// may be killed and started again between the two commands: nothing acknowledged may be lost.
 ///
 /// Exit codes: 0 everything sent was acknowledged (run), everything acknowledged is there (verify);
 /// 1 it is not; 2 the command line or a file given on it is wrong; 3 the node cannot be reached;

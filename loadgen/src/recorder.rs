@@ -78,7 +78,7 @@ impl Recorder {
             self.live.readings.store(totals.readings, Ordering::Relaxed);
             let written = self.write(&one);
             self.keep_error(written, &mut error);
-            // Last: what the recorder has not written down counts as in flight, which bounds memory.
+            // Last: what is not written down counts as in flight, which bounds memory.
             self.permits.add_permits(1);
         }
         (totals, error)

@@ -134,7 +134,7 @@ type Marks = BTreeMap<String, BTreeMap<Place, Sequence>>;
 /// # Errors
 /// [`VerifyError`]; lost frames are findings.
 pub async fn verify(config: &VerifyConfig) -> Result<Verification, VerifyError> {
-    // Read twice rather than held: a ledger has a line for each frame, the marks one for each stream.
+    // Read twice rather than held: a ledger has a line for each frame, the marks only for streams.
     let mut marks = Marks::new();
     for (gateway, places) in collect_places(LedgerReader::open(&config.ledger)?)? {
         marks.insert(gateway.clone(), ask_node(config, &gateway, places).await?);

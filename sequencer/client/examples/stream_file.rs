@@ -1,8 +1,8 @@
 //! Streams a file of readings to a node and waits until each has a verified receipt.
 //!
 //! `cargo run --release -p client --example stream_file -- HOST:PORT IDENTITY-DIR FILE`, where the
-//! node has a device `m-1` of patient 7 at this gateway, and a line of the file is `time,value` with
-//! a heart rate. The client's tests run it against a node in memory.
+//! node has a device `m-1` of patient 7 at this gateway, and a line of the file is `time,value`
+//! with a heart rate. The client's tests run it against a node in memory.
 
 use std::error::Error;
 use std::net::{SocketAddr, ToSocketAddrs};

@@ -6,8 +6,9 @@
 //!
 //! # Reading order
 //! 1. [`Identity`] and [`Deployment`]: who a client is, and whom it expects.
-//! 2. [`Connection`] and [`Stream`]: from readings ([`readings`]) to receipts, over lost connections
-//!    and restarts. Behind them: the state is fed with events, the shell has QUIC and time.
+//! 2. [`Connection`] and [`Stream`]: from readings ([`readings`]) to receipts, over lost
+//!    connections and restarts. Behind them a state is fed with events, and a shell has QUIC and
+//!    time.
 //! 3. [`Key`], [`Wallet`], [`preview`], [`rule_slot`], [`party`]: what a patient signs, and what it
 //!    means in words.
 //! 4. [`log`] with [`batches`] and [`headers`]: who read what, checked against the base chain.
@@ -55,7 +56,8 @@
 //! let now = Millis::from_unix_ms(1_777_624_200_000);
 //! let deployment = ChainScope { chain_id: 31337, contract: [9; 20] };
 //! let domain = scope::sig_domain(deployment);
-//! let (patient, registrar) = (Key::generate(KeyKind::Patient)?, Key::generate(KeyKind::Registrar)?);
+//! let patient = Key::generate(KeyKind::Patient)?;
+//! let registrar = Key::generate(KeyKind::Registrar)?;
 //!
 //! // The registrar signs the enrolment. A node would answer with a receipt and its time.
 //! let mut wallet = Wallet::new(deployment, PatientIndex::new(7)?);

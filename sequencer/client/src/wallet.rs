@@ -225,7 +225,8 @@ impl Wallet {
         Ok(c1::effect(self.record.as_ref(), operation, &self.context(at, Word::ZERO))?)
     }
 
-    /// Takes a receipted operation over into the copy: signature and every rule are checked as the node did.
+    /// Takes a receipted operation over into the copy: signature and every rule are checked as the
+    /// node did.
     ///
     /// # Errors
     /// [`WalletError::Operation`]; the copy is then unchanged, and not what the node has.

@@ -18,8 +18,8 @@ pub struct Stream {
 
 impl Stream {
     /// Makes a frame of 1 to [`Frame::RAW_READINGS_MAX`] readings, keeps it, and queues it.
-    /// Returns its sequence; [`Stream::wait_for_receipt`] waits for the receipt. Waits itself while as
-    /// much as may be is without receipt, also while the connection is lost.
+    /// Returns its sequence; [`Stream::wait_for_receipt`] waits for the receipt. Waits itself while
+    /// as much as may be is without receipt, also while the connection is lost.
     ///
     /// # Errors
     /// [`StreamError`]; nothing was kept of the readings then, except after

@@ -162,7 +162,7 @@ fn the_first_lines_of_help_say_what_for_for_whom_and_how_to_begin() {
 fn the_help_of_streaming_says_how_a_line_is_written() {
     assert!(help("stream -h").starts_with("Stream readings from lines of text until each has a"));
     let long = help("stream --help");
-    for said in ["For a bedside gateway", "A line is `time,value`", "With\n--rate-hz a line is"] {
+    for said in ["For a bedside gateway", "A line is `time,value`", "With --rate-hz a line is"] {
         assert!(long.contains(said), "expected `{said}` in: {long}");
     }
     assert!(help("access --help").contains("As a member of which care team"));

@@ -138,7 +138,7 @@ impl Access {
         });
         let receipted = format!("at {at}, journal position {position}, receipt of group {group}");
         if !permitted {
-            // Whoever is refused learns nothing of the patient's rules, not even which one is missing.
+            // Whoever is refused learns nothing of the rules, not even which one is missing.
             let text = format!("refused {receipted}; the reason is the patient's and operator's");
             return Ok(Report::failure(text, json));
         }

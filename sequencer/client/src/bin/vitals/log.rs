@@ -94,7 +94,7 @@ impl Log {
                 Err(error) => {
                     let why = with_causes(&error);
                     shown.lines.push(format!("batch {number}: {why}"));
-                    // Later batches would be checked against a record that is not known to be right.
+                    // Later batches would be held against a record that nobody vouches for.
                     let report = shown.conclude(headers.len(), Some(Failure { number, why }));
                     return Ok((report, Before::Unknown));
                 }

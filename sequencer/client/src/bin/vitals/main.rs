@@ -19,8 +19,8 @@ use clap::{Parser, Subcommand};
 
 use report::{Outcome, fail, show};
 
-/// Signs consent, asks to read, and streams readings to a node of the vitals rollup: for a patient's
-/// wallet, a practitioner's system and a bedside gateway. Begin with:
+/// Signs consent, asks to read, and streams readings to a node of the vitals rollup: for a
+/// patient's wallet, a practitioner's system and a bedside gateway. Begin with:
 ///   vitals key new --out anna.key        a key; then `vitals consent enrol` makes the record
 ///   vitals stream --help                 lines of text become readings with signed receipts
 ///

@@ -24,10 +24,11 @@ const QUEUE_READINGS: usize = 4096;
 
 /// Stream readings from lines of text until each has a receipt
 ///
-/// For a bedside gateway, or anything that can write lines. A line is `time,value`: time as RFC 3339
-/// or milliseconds since 1970, value in the signal's unit, or `off` while the sensor is off. With
-/// --rate-hz a line is only a value; the readings of a file then end now, those of standard input
-/// begin now, unless --start says otherwise.
+/// For a bedside gateway, or anything that can write lines.
+///
+/// A line is `time,value`: time as RFC 3339 or milliseconds since 1970, value in the signal's unit,
+/// or `off` while the sensor is off. With --rate-hz a line is only a value; the readings of a file
+/// then end now, those of standard input begin now, unless --start says otherwise.
 ///
 ///   vitals stream --device monitor-1 --patient 7 --signal ecg --rate-hz 360 \
 ///       --node HOST:PORT --identity DIR ecg.csv
