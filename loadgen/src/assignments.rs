@@ -97,6 +97,7 @@ pub fn read(path: &Path, identities: &[PathBuf]) -> Result<Vec<Assignment>, Assi
     if identities.is_empty() {
         return Ok(all);
     }
+    // Compared by their one spelling: `gw` and `./gw/` are the same folder.
     let wanted: Vec<_> = identities.iter().map(|folder| canonicalise(folder)).collect();
     all.retain(|one| wanted.contains(&one.identity));
     for (folder, identity) in identities.iter().zip(&wanted) {
@@ -118,6 +119,7 @@ pub fn parse(text: &str) -> Result<Vec<Assignment>, AssignmentError> {
     for (index, text) in text.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
         let line = index + 1;
         let one = parse_line(text, line)?;
+        // Whoever the patient is: device and signal name a stream, and its sequences.
         if streams.insert((one.key.device.clone(), one.key.signal), line).is_some() {
             return Err(AssignmentError::Twice { line });
         }

@@ -38,6 +38,7 @@ impl Histogram {
     pub(crate) fn per_mille(&self, per_mille: u64) -> u64 {
         let rank = u128::from(self.total) * u128::from(per_mille.min(1000));
         let rank = (rank.div_ceil(1000) as u64).max(1);
+        // From below, so that a quantile is the end of the bucket that reaches its rank.
         let mut seen = 0;
         for (index, count) in self.counts.iter().enumerate() {
             seen += count;

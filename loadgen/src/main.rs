@@ -174,6 +174,7 @@ async fn interrupt(stop: watch::Sender<bool>) {
             return;
         }
         if last {
+            // Not a return: the receipts that are waited for may never come.
             process::exit(ExitCode::Interrupted.number().into());
         }
         eprintln!("loadgen: waiting for the last receipts; once more to leave at once");

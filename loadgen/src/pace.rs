@@ -39,6 +39,7 @@ impl FromStr for Rate {
         if text == "max" {
             return Ok(Rate::Max);
         }
+        // Whole numbers only: "1.5M" is better typed as 1500k than rounded somewhere.
         let (digits, unit) = match text.strip_suffix('k') {
             Some(digits) => (digits, 1_000),
             None => text.strip_suffix('M').map_or((text, 1), |digits| (digits, 1_000_000)),
@@ -55,6 +56,7 @@ impl FromStr for Rate {
 /// [`ArgumentError::Duration`]; a duration is never zero.
 pub fn parse_duration(text: &str) -> Result<Duration, ArgumentError> {
     let (digits, unit) = match text.strip_suffix("ms") {
+        // Before the suffix `s`, which it ends with too.
         Some(digits) => (digits, 1),
         None => match text.strip_suffix('m') {
             Some(digits) => (digits, 60_000),

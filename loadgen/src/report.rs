@@ -89,6 +89,7 @@ impl Report {
     /// [`ExitCode::Ok`] if something was acknowledged, nothing sent lacks a receipt, and no stream
     /// was refused or failed. Being behind is a finding, not a failure.
     pub fn exit_code(&self) -> ExitCode {
+        // An interrupted run says so whatever it found: it was not asked the whole question.
         let clean = self.refused_streams.is_empty() && self.failures.is_empty();
         if self.interrupted {
             ExitCode::Interrupted

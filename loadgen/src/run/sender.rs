@@ -55,6 +55,7 @@ impl Sender {
         // Their permits would be missed by the streams that still send.
         let unacknowledged = lock(&self.flight).abandon(&self.name);
         self.permits.add_permits(unacknowledged as usize);
+        // Counted from the rate and not from what was tried: a stall must not make frames vanish.
         let due = self.pace.due_before(self.end - self.begin);
         let (sent, behind) = (self.sent, due.saturating_sub(self.sent));
         StreamEnd { sent, behind, unacknowledged, why: outcome.err() }

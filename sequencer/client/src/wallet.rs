@@ -166,6 +166,7 @@ impl Wallet {
 
     /// The enrolment of this patient, for the registrar to sign.
     pub fn enrolment(&self, key: &Key, now: Millis, valid_for_ms: u64) -> Operation {
+        // All from the one secret: the key file alone opens the log that a lost copy is rebuilt from.
         let (key_hash, view_key, salt) = (key.key_hash(), key.view_key(), key.record_salt());
         self.operation(Action::Enrol { key_hash, view_key, salt }, 0, now, valid_for_ms)
     }
@@ -180,6 +181,7 @@ impl Wallet {
         now: Millis,
         valid_for_ms: u64,
     ) -> Result<Operation, WalletError> {
+        // The nonce orders operations: signed twice for one nonce, only one takes effect.
         Ok(self.operation(action, self.record()?.nonce, now, valid_for_ms))
     }
 
@@ -249,6 +251,7 @@ impl Wallet {
         Context {
             sig_domain: scope::sig_domain(self.scope),
             registrar_key_hash: field::from_word(&registrar),
+            // The loosest begin; the node holds the operation against that of the open window.
             t0: t_op,
             last_time: Millis::UNBOUNDED_PAST,
             t_op,

@@ -119,6 +119,7 @@ impl Access {
             data: Interval::new(self.data_from, self.data_until)?,
             requested_at: date_back(now),
             valid_until: now.plus(self.valid_for),
+            // Two requests alike in one millisecond are two, and each has its own receipt.
             nonce: getrandom::u64().map_err(|error| Usage(error.to_string()))?,
             kind: match self.break_glass {
                 true => AccessKind::BreakGlass { reason },
