@@ -176,14 +176,6 @@ impl Builder {
             }
         }
     }
-
-    /// Rows so far.
-    pub fn row_count(&self) -> usize {
-        match &self.rows {
-            Rows::Matrices { a, .. } => a.len(),
-            Rows::Products { az, .. } => az.len(),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@
 //! times are unpacked to 44 bits (C1.14). `signed_at` and `valid_until` are pinned by C1.4, C1.5
 //! and the signature (SPEC.md section 5). Hence no difference that is range-checked can wrap.
 
+mod parts;
 mod row;
 mod rule;
 mod values;
@@ -31,6 +32,7 @@ pub use values::{RowValues, Values};
 
 use crate::builder::{Builder, Num};
 use crate::claim::root16;
+use parts::WINDOW_BITS;
 use row::{Edges, Shared, Step};
 use statement::c1::Chunk;
 use statement::domain::Domain;
@@ -66,7 +68,7 @@ pub fn assign(b: &mut Builder, inputs: &C1Inputs, values: &Values) {
         rows.map(|((values, roots), times)| (values, Edges::new(roots, times))).collect();
     let steps = b.each(&rows, |b, (values, edges)| row::row(b, &shared, edges, values));
 
-    b.rule("C1.3", |b| b.range(&(t1 - time_out - Num::one()), row::WINDOW_BITS));
+    b.rule("C1.3", |b| b.range(&(t1 - time_out - Num::one()), WINDOW_BITS));
     let leaves: Vec<Num> = steps.iter().map(|step| step.leaf.clone()).collect();
     b.rule("C1.24", |b| {
         let root = root16(b, Domain::OperationsNode, &leaves);

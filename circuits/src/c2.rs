@@ -12,14 +12,16 @@
 
 mod deny;
 mod order;
+mod parts;
 mod row;
 mod slot;
 
-use crate::builder::{Bit, Builder, Num};
+use crate::builder::{Builder, Num};
 use crate::claim::root16;
 use crate::gadgets::tree;
 use ark_bn254::Fr;
-use ark_ff::{AdditiveGroup, BigInteger, PrimeField};
+use parts::{Public, Shared};
+use row::Done;
 use statement::c2::Chunk;
 use statement::domain::Domain;
 use statement::inputs::C2Inputs;
@@ -39,59 +41,10 @@ pub fn circuit(b: &mut Builder, inputs: &C2Inputs, chunk: &Chunk) {
     });
     let cap = b.rule("C2.1", |b| cap(b, &chunk.cap, &public.root));
     let places = order::enforce(b, chunk, &public);
-    let shared = slot::Shared { chunk, public: &public, domain: &domain, cap: &cap };
+    let shared = Shared { chunk, public: &public, domain: &domain, cap: &cap };
     let numbers: Vec<usize> = (0..chunk.capacity.slots).collect();
     let slots = b.each(&numbers, |b, number| slot::enforce(b, &shared, *number, &places[*number]));
     totals(b, &public, &slots);
-}
-
-/// The public inputs, in the order of `C2Inputs::to_field_elements`.
-struct Public {
-    root: Num,
-    t0: Num,
-    t1: Num,
-    claims_root: Num,
-    kinds: [Num; 3],
-    excluded: Num,
-    edge_in: Num,
-    edge_out: Num,
-    position_in: Num,
-    position_out: Num,
-    domain: Num,
-}
-
-impl Public {
-    fn alloc(b: &mut Builder, inputs: &C2Inputs) -> Public {
-        let [
-            root,
-            t0,
-            t1,
-            claims_root,
-            access,
-            collect,
-            break_glass,
-            excluded,
-            edge_in,
-            edge_out,
-            position_in,
-            position_out,
-            domain,
-        ] = inputs.to_field_elements().map(|value| b.input(value));
-        let kinds = [access, collect, break_glass];
-        Public {
-            root,
-            t0,
-            t1,
-            claims_root,
-            kinds,
-            excluded,
-            edge_in,
-            edge_out,
-            position_in,
-            position_out,
-            domain,
-        }
-    }
 }
 
 /// C2.1: 3,619 rows.
@@ -102,28 +55,7 @@ fn cap(b: &mut Builder, values: &[Fr; CAP], root: &Num) -> [Num; CAP] {
     cap
 }
 
-/// A private number below `2^width`, made from its bits: `width` rows.
-///
-/// A value that does not fit is kept whole in the lowest bit and violates the row of that bit, so
-/// that of a bad chunk the rule is violated that the bound belongs to, and no other.
-fn ranged(b: &mut Builder, value: Fr, width: usize) -> Num {
-    let integer = value.into_bigint();
-    let fits = integer.num_bits() as usize <= width;
-    let bits: Vec<Bit> = (0..width)
-        .map(|place| match (fits, place) {
-            (true, place) => Fr::from(integer.get_bit(place)),
-            (false, 0) => value,
-            (false, _) => Fr::ZERO,
-        })
-        .map(|value| {
-            let bit = b.alloc(value);
-            b.to_bit(&bit)
-        })
-        .collect();
-    Num::pack(&bits)
-}
-
-fn totals(b: &mut Builder, public: &Public, slots: &[slot::Done]) {
+fn totals(b: &mut Builder, public: &Public, slots: &[Done]) {
     b.rule("C2.17", |b| {
         let leaves: Vec<Num> = slots.iter().flat_map(|slot| slot.leaves.clone()).collect();
         let root = root16(b, Domain::ClaimsNode, &leaves);

@@ -5,9 +5,10 @@ use crate::builder::{Builder, Num};
 use crate::gadgets::poseidon;
 use ark_bn254::Fr;
 use ark_ff::Field;
-use statement::claim::{COVERED_BIT, INDEX_BIT, POSITION_BIT, TIME_BITS};
+use statement::claim::{
+    COVERED_BIT, INDEX_BIT, LIST_ARITY, POSITION_BIT, TAG_COUNT_BIT, TAG_SLOT_BIT, TIME_STRIDE,
+};
 use statement::domain::Domain;
-use statement::tree::CHUNK_ARITY;
 
 /// The words that a claim's leaf hashes, in order.
 #[derive(Clone)]
@@ -44,7 +45,7 @@ pub fn info(mask: &Num, index: &Num, position: &Num, covered: &Num) -> Num {
 /// Two intervals as one word: no row.
 pub fn times(receipt: &[Num; 2], measured: &[Num; 2]) -> Num {
     let times = receipt.iter().chain(measured);
-    Num::combination((0..).map(|lane| two_to(TIME_BITS * lane)).zip(times))
+    Num::combination((0..).map(|lane| two_to(TIME_STRIDE * lane)).zip(times))
 }
 
 /// The committed word of a claim: 402 rows.
@@ -55,16 +56,20 @@ pub fn leaf(b: &mut Builder, claim: &ClaimWords) -> Num {
     poseidon::hash(b, Domain::Claim.tag(), &words.map(Num::clone))
 }
 
-/// The word by which the holder of `view_key` finds the slot: 261 rows.
-pub fn tag(
-    b: &mut Builder,
-    view_key: &Num,
-    domain: &Num,
-    index: &Num,
-    slot: u8,
-    count: &Num,
-) -> Num {
-    let place = index + Num::from(u64::from(slot) << 24) + count * two_to(32);
+/// Which patient slot of a chunk a tag is of, and how much is in it.
+pub struct SlotPlace<'a> {
+    /// The patient's index.
+    pub index: &'a Num,
+    /// Number of the patient slot in its chunk: a constant of the circuit.
+    pub slot: u8,
+    /// Number of claims in it.
+    pub count: &'a Num,
+}
+
+/// The word by which the holder of `view_key` finds the patient slot: 261 rows.
+pub fn tag(b: &mut Builder, view_key: &Num, domain: &Num, place: &SlotPlace<'_>) -> Num {
+    let slot = two_to(TAG_SLOT_BIT) * Fr::from(place.slot);
+    let place = place.index + Num::constant(slot) + place.count * two_to(TAG_COUNT_BIT);
     poseidon::hash(b, Domain::SlotTag.tag(), &[view_key.clone(), domain.clone(), place])
 }
 
@@ -78,7 +83,7 @@ pub fn edge(b: &mut Builder, index: &Num, position: &Num, salt: &Num) -> Num {
 /// # Panics
 /// If there is no leaf.
 pub fn root16(b: &mut Builder, node: Domain, leaves: &[Num]) -> Num {
-    let groups = leaves.chunks(CHUNK_ARITY);
+    let groups = leaves.chunks(LIST_ARITY);
     let mut above: Vec<Num> = groups.map(|group| poseidon::hash(b, node.tag(), group)).collect();
     match above.len() {
         0 => panic!("a list has at least one leaf"),
@@ -174,8 +179,10 @@ mod tests {
                 let index = b.alloc(Fr::from(patient.get()));
                 let count = Num::from(&Bit::constant(true)) + b.alloc(Fr::from(3u8));
                 let [key, domain_num] = [from_word(&view_key), domain].map(|word| b.alloc(word));
-                let found = tag(b, &key, &domain_num, &index, 11, &count);
-                let native = statement::claim::tag(&view_key, domain, patient, 11, 4);
+                let place = SlotPlace { index: &index, slot: 11, count: &count };
+                let found = tag(b, &key, &domain_num, &place);
+                let place = statement::claim::SlotPlace { patient, slot: 11, count: 4 };
+                let native = statement::claim::tag(&view_key, domain, place);
                 assert_eq!(found.value(), native);
 
                 let place = b.alloc(Fr::from(position.0));

@@ -2,17 +2,10 @@
 
 use crate::builder::{Builder, Num};
 use crate::gadgets::poseidon;
-use ark_bn254::Fr;
-use model::{Record, RuleSlot};
+use model::{Record, RuleSlot, layout};
 use statement::domain::Domain;
 use statement::field::{from_u64, from_word};
-use statement::record::{GROUP_A_PERMITS, rule_words};
-
-/// Slot numbers of the first permits, the other permits, the denies and the policies.
-const PERMITS_A: std::ops::Range<usize> = 0..GROUP_A_PERMITS as usize;
-const PERMITS_B: std::ops::Range<usize> = GROUP_A_PERMITS as usize..8;
-const DENIES: std::ops::Range<usize> = 8..12;
-const POLICIES: std::ops::Range<usize> = 12..14;
+use statement::record::rule_words;
 
 /// The words of a rule: actor, source, packed.
 pub type RuleWords = [Num; 3];
@@ -64,12 +57,8 @@ impl Identity {
 impl Rules {
     /// Allocates the words of `record`. Nothing bounds them until the leaf is opened.
     pub fn alloc(b: &mut Builder, record: &Record) -> Self {
-        let words: [[Fr; 3]; RuleSlot::COUNT] = std::array::from_fn(|number| {
-            let slot = RuleSlot::from_number(number as u8);
-            rule_words(record, slot.expect("every number below the count is a slot"))
-        });
         Self {
-            rules: words.map(|rule| rule.map(|word| b.alloc(word))),
+            rules: rule_words(record).map(|rule| rule.map(|word| b.alloc(word))),
             view_key: b.alloc(from_word(&record.view_key)),
             closed_at: b.alloc(from_u64(record.closed_at.get())),
         }
@@ -85,24 +74,24 @@ pub fn identity(b: &mut Builder, identity: &Identity) -> Num {
     poseidon::hash(b, Domain::Identity.tag(), &words)
 }
 
-/// `group_a` and `group_b`: 1,218 rows.
-pub fn groups(b: &mut Builder, rules: &Rules) -> [Num; 2] {
-    let mut words_a = rules.rules[PERMITS_A].concat();
-    words_a.push(rules.view_key.clone());
-    let mut words_b = rules.rules[PERMITS_B].concat();
-    words_b.extend(rules.rules[POLICIES].concat());
-    words_b.push(rules.closed_at.clone());
+/// Both halves: the permits and policies, with the view key and the closing time. 1,218 rows.
+pub fn halves(b: &mut Builder, rules: &Rules) -> [Num; 2] {
+    let mut first = rules.rules[layout::FIRST_HALF].concat();
+    first.push(rules.view_key.clone());
+    let mut second = rules.rules[layout::SECOND_HALF].concat();
+    second.extend(rules.rules[layout::POLICY_SLOTS].concat());
+    second.push(rules.closed_at.clone());
     [
-        poseidon::hash(b, Domain::RuleGroupA.tag(), &words_a),
-        poseidon::hash(b, Domain::RuleGroupB.tag(), &words_b),
+        poseidon::hash(b, Domain::RuleGroupA.tag(), &first),
+        poseidon::hash(b, Domain::RuleGroupB.tag(), &second),
     ]
 }
 
 /// The leaf of the record with this identity: 1,791 rows beside the identity's.
 pub fn leaf(b: &mut Builder, identity: &Num, rules: &Rules) -> Num {
     let mut words = vec![identity.clone()];
-    words.extend(groups(b, rules));
-    words.extend(rules.rules[DENIES].concat());
+    words.extend(halves(b, rules));
+    words.extend(rules.rules[layout::DENY_SLOTS].concat());
     poseidon::hash(b, Domain::RecordLeaf.tag(), &words)
 }
 

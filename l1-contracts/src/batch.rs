@@ -51,6 +51,7 @@ pub fn from_abi(header: &ISettlement::Header) -> Result<BatchHeader, HeaderError
         number(&header.ciphertextLength),
         number(&header.keyVersion),
     ];
+    // By way of the canonical bytes, so that one place decides which words a header may have.
     BatchHeader::from_bytes(&words.concat())
 }
 

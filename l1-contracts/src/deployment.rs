@@ -131,6 +131,7 @@ impl Deployment {
     pub fn read(path: &Path) -> Result<Deployment, DeploymentError> {
         let file = |source| DeploymentError::File { path: path.display().to_string(), source };
         let bytes = std::fs::read(path).map_err(file)?;
+        // The file may come from anywhere, and the parser would build whatever it describes.
         if bytes.len() > Deployment::BYTES_MAX {
             return Err(DeploymentError::Schema { found: format!("{} bytes", bytes.len()) });
         }
@@ -138,6 +139,8 @@ impl Deployment {
         if deployment.schema != Deployment::SCHEMA {
             return Err(DeploymentError::Schema { found: deployment.schema });
         }
+        // They stay texts in the struct. Wrong ones are refused by the file's reader, and not by
+        // whoever needs them first.
         deployment.registrar_key_hash()?;
         deployment.genesis_root()?;
         deployment.genesis_time()?;
@@ -152,6 +155,7 @@ impl Deployment {
         let file = |source| DeploymentError::File { path: path.display().to_string(), source };
         let text = serde_json::to_string_pretty(self)? + "\n";
         let beside = path.with_extension("json.new");
+        // A reader never finds half a file, and an old one stays until the new one is whole.
         std::fs::write(&beside, text).map_err(file)?;
         std::fs::rename(&beside, path).map_err(file)
     }

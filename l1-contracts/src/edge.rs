@@ -88,6 +88,20 @@ pub struct SettlementState {
     pub lateness_max_ms: u64,
 }
 
+/// Values that a deployment fixes for ever.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Constants {
+    /// Hash of the registrar's key.
+    pub registrar: Word,
+    /// Who signs receipts.
+    pub receipt_signer: Address,
+    /// Consent root before the first batch.
+    pub genesis_root: Word,
+    /// Begin of the first window, milliseconds since 1900, as the contract has it: whether it is a
+    /// time of 44 bits is the reader's to check.
+    pub genesis_time: u64,
+}
+
 /// A `BatchSettled` event.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SettledBatch {
@@ -124,6 +138,8 @@ impl Edge {
             return Err(EdgeError::WrongChain { expected, found });
         }
         let address = deployment.settlement;
+        // A call to an account without code succeeds with an empty answer: later errors would blame
+        // the node.
         if provider.get_code_at(address).await?.is_empty() {
             return Err(EdgeError::WrongCode { what: "a settlement contract", address });
         }
@@ -154,6 +170,8 @@ impl Edge {
     /// # Errors
     /// [`EdgeError`] if nobody answers.
     pub async fn state(&self) -> Result<SettlementState, EdgeError> {
+        // Six calls and not one view of all: a batch that settles in between gives a mixture, so
+        // whoever needs one moment reads until two answers are the same.
         let contract = self.contract();
         let root: U256 = contract.root().call().await.map_err(contract_error)?;
         let number: U256 = contract.number().call().await.map_err(contract_error)?;
@@ -171,17 +189,22 @@ impl Edge {
         })
     }
 
-    /// Immutable values of the contract: registrar, receipt signer, genesis root and time.
+    /// Immutable values of the contract.
     ///
     /// # Errors
     /// [`EdgeError`] if nobody answers.
-    pub async fn constants(&self) -> Result<(Word, Address, Word, u64), EdgeError> {
+    pub async fn constants(&self) -> Result<Constants, EdgeError> {
         let contract = self.contract();
         let registrar: U256 = contract.registrar().call().await.map_err(contract_error)?;
         let signer: Address = contract.receiptSigner().call().await.map_err(contract_error)?;
         let root: U256 = contract.genesisRoot().call().await.map_err(contract_error)?;
         let time: U256 = contract.genesisTime().call().await.map_err(contract_error)?;
-        Ok((word(registrar)?, signer, word(root)?, small(time)?))
+        Ok(Constants {
+            registrar: word(registrar)?,
+            receipt_signer: signer,
+            genesis_root: word(root)?,
+            genesis_time: small(time)?,
+        })
     }
 
     /// Who may settle.
@@ -228,7 +251,7 @@ impl Edge {
         let address = found.code;
         let code = self.provider.get_code_at(address).await?;
         let missing = EdgeError::WrongCode { what: "a verifying key", address };
-        // A STOP byte stands before the words.
+        // A STOP byte stands before the words, so that nobody can call the key's account.
         let words = code.strip_prefix(&[0]).filter(|words| words.len().is_multiple_of(32));
         let Some(words) = words.filter(|words| !words.is_empty()) else { return Err(missing) };
         let words: Vec<[u8; 32]> = words.as_chunks::<32>().0.to_vec();
@@ -241,7 +264,9 @@ impl Edge {
     ///
     /// # Errors
     /// [`EdgeError`] if nobody answers or an event is malformed.
-    pub async fn settled(&self) -> Result<Vec<SettledBatch>, EdgeError> {
+    pub async fn settled_batches(&self) -> Result<Vec<SettledBatch>, EdgeError> {
+        // The head is read once: what comes meanwhile belongs to the next call, and a head that
+        // keeps moving cannot keep this one going.
         let last = self.provider.get_block_number().await?;
         let mut from = self.deployment.block;
         let mut found = Vec::new();
@@ -253,10 +278,11 @@ impl Edge {
                 .from_block(from)
                 .to_block(to);
             for log in self.provider.get_logs(&filter).await? {
-                found.push(settled(&log)?);
+                found.push(decode_event(&log)?);
             }
             from = to + 1;
         }
+        // Nodes give logs in order, but nothing obliges them to.
         found.sort_by_key(|batch: &SettledBatch| batch.header.number);
         Ok(found)
     }
@@ -279,18 +305,9 @@ impl Edge {
     /// # Errors
     /// [`EdgeError::Refused`] with the contract's reason, or a transport error.
     pub async fn simulate(&self, files: &[PublicFile]) -> Result<u64, EdgeError> {
+        // As the sequencer, whoever asks: the contract looks at the sender first.
         let request = self.transaction(files).from(self.deployment.sequencer);
         self.provider.estimate_gas(request).await.map_err(refusal)
-    }
-
-    /// Millis of the chain's latest block.
-    ///
-    /// # Errors
-    /// [`EdgeError`] if nobody answers.
-    pub async fn chain_time(&self) -> Result<Millis, EdgeError> {
-        let latest = self.provider.get_block(alloy::eips::BlockId::latest()).await?;
-        let block = latest.ok_or_else(|| EdgeError::Value("no latest block".into()))?;
-        Ok(Millis::from_block_timestamp(block.header.timestamp))
     }
 }
 
@@ -309,8 +326,19 @@ pub struct DeployConfig {
     pub genesis_time: Millis,
     /// How the keys were made.
     pub setup: SetupKind,
-    /// Shape, circuit number and words of each verifying key.
-    pub keys: Vec<(String, u8, Vec<[u8; 32]>)>,
+    /// The verifying keys.
+    pub keys: Vec<KeyWords>,
+}
+
+/// A verifying key to deploy.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyWords {
+    /// Name of its shape.
+    pub shape: String,
+    /// 1 for C1, 2 for C2.
+    pub circuit: u8,
+    /// Its words on chain.
+    pub words: Vec<[u8; 32]>,
 }
 
 /// Deploys keys and settlement contract with the provider's default signer.
@@ -322,7 +350,8 @@ pub async fn deploy(
     config: DeployConfig,
 ) -> Result<Deployment, EdgeError> {
     let mut keys = Vec::new();
-    for (shape, circuit, words) in &config.keys {
+    // The keys first: the contract's constructor reads their words from the chain.
+    for KeyWords { shape, circuit, words } in &config.keys {
         let id = alloy::primitives::keccak256(words.concat());
         let words = words.iter().map(|word| U256::from_be_bytes(*word)).collect();
         let code = KeyCode::deploy(provider.clone(), words).await;
@@ -362,14 +391,14 @@ pub async fn deploy(
 ///
 /// # Errors
 /// [`EdgeError::Reverted`] if it does not.
-pub fn succeeded(receipt: &TransactionReceipt) -> Result<(), EdgeError> {
+pub fn expect_success(receipt: &TransactionReceipt) -> Result<(), EdgeError> {
     match receipt.status() {
         true => Ok(()),
         false => Err(EdgeError::Reverted { hash: receipt.transaction_hash }),
     }
 }
 
-fn settled(log: &alloy::rpc::types::Log) -> Result<SettledBatch, EdgeError> {
+fn decode_event(log: &alloy::rpc::types::Log) -> Result<SettledBatch, EdgeError> {
     let event = Settlement::BatchSettled::decode_log(&log.inner);
     let event = event.map_err(|error| EdgeError::Value(error.to_string()))?;
     let missing = || EdgeError::Value("a log without its transaction".into());
@@ -389,6 +418,8 @@ fn is_instance(code: &[u8], template: &[u8]) -> bool {
     let immutable = |at: usize| {
         template[at] == PUSH32 && template.get(at + 1..at + 33).is_some_and(|w| w == [0; 32])
     };
+    // The compiler leaves zeros where the constructor writes immutables, so the code on chain is
+    // never equal to the artefact; all other bytes are.
     let mut at = 0;
     while at < template.len() && code.get(at) == Some(&template[at]) {
         at += if immutable(at) { 33 } else { 1 };
@@ -417,6 +448,8 @@ fn contract_error(error: alloy::contract::Error) -> EdgeError {
 fn refusal(error: RpcError<TransportErrorKind>) -> EdgeError {
     let Some(payload) = error.as_error_resp() else { return EdgeError::Transport(error) };
     let decoded = payload.as_decoded_interface_error::<Settlement::SettlementErrors>();
+    // A node that ran the call and one that could not must not look the same: trying again helps
+    // with the second only.
     match decoded {
         Some(reason) => EdgeError::Refused { reason: format!("{reason:?}") },
         None if payload.code == 3 => EdgeError::Refused { reason: payload.message.to_string() },

@@ -19,6 +19,7 @@ pub struct Replay<'a> {
 impl ConstraintSynthesizer<Fr> for Replay<'_> {
     fn generate_constraints(self, system: ConstraintSystemRef<Fr>) -> Result<(), SynthesisError> {
         let missing = || SynthesisError::AssignmentMissing;
+        // Public columns first: ark-groth16 numbers them so, and keys must come out the same.
         let mut columns = vec![Variable::One];
         for at in 1..self.r1cs.instances {
             let value = || self.assignment.map(|z| z.instance[at]).ok_or_else(missing);

@@ -96,18 +96,21 @@ impl PortableEngine {
         Self { key }
     }
 
-    fn points(&self, z: &[Fr], h: &[Fr], blinding: &Blinding) -> Proof {
+    fn make_points(&self, z: &[Fr], h: &[Fr], blinding: &Blinding) -> Proof {
         let key = &*self.key;
         let (r, s) = (*blinding.r, *blinding.s);
+        // Many columns do not occur in B, and nothing costs more than multiplying in G2.
         let in_b: Zeroizing<Vec<Fr>> =
             key.b_columns.iter().map(|column| z[*column as usize]).collect::<Vec<_>>().into();
         let mut a = msm_unchecked(&key.a, z) + key.delta_g1 * r;
         a += key.vk.ark().alpha_g1;
         let mut b_g2: G2Projective = msm_unchecked(&key.b_g2, &in_b) + key.vk.ark().delta_g2 * s;
         b_g2 += key.vk.ark().beta_g2;
+        // The proof has B in G2 only, but C needs r times B, and points of G2 cannot stand there.
         let mut b_g1: G1Projective = msm_unchecked(&key.b_g1, &in_b) + key.delta_g1 * s;
         b_g1 += key.beta_g1;
         let mut c = msm_unchecked(&key.l, &z[key.instances()..]) + msm_unchecked(&key.h, h);
+        // a and b_g1 hold r and s times delta already: their sum has r * s twice, once is right.
         c += a * s + b_g1 * r - key.delta_g1 * (r * s);
         let [a, c]: [G1Affine; 2] = [a.into_affine(), c.into_affine()];
         Proof::from_ark(&ark_groth16::Proof { a, b: b_g2.into_affine(), c })
@@ -124,18 +127,18 @@ impl Engine for PortableEngine {
     }
 
     fn prove(&self, assignment: &Assignment, blinding: &Blinding) -> Result<Proof, ProveError> {
-        check(&self.key, assignment, blinding)?;
+        refuse_unfit(&self.key, assignment, blinding)?;
         let domain = self.key.domain().expect("the key was linted when it was made");
         let Assignment { instance, witness, az, bz, cz } = assignment;
-        let h = Zeroizing::new(qap::quotient(&domain, [az, bz, cz], instance));
+        let h = qap::quotient(&domain, [az, bz, cz], instance);
         let z = Zeroizing::new([instance.as_slice(), witness].concat());
-        let proof = self.points(&z, &h, blinding);
-        release(&self.key, instance, proof)
+        let proof = self.make_points(&z, &h, blinding);
+        verify_or_withhold(&self.key, instance, proof)
     }
 }
 
 /// What every engine asks of its inputs before it works.
-fn check(key: &ProvingKey, job: &Assignment, blinding: &Blinding) -> Result<(), ProveError> {
+fn refuse_unfit(key: &ProvingKey, job: &Assignment, blinding: &Blinding) -> Result<(), ProveError> {
     let lengths = [
         ("public columns", key.instances(), job.instance.len()),
         ("private columns", key.witnesses(), job.witness.len()),
@@ -151,17 +154,25 @@ fn check(key: &ProvingKey, job: &Assignment, blinding: &Blinding) -> Result<(), 
     if job.instance[0] != Fr::from(1) {
         return Err(ProveError::Constant);
     }
+    // Whoever knows r and s can test guesses of the witness against the proof.
     if blinding.chosen && key.provenance() != Provenance::DevInsecure {
         return Err(ProveError::ChosenBlinding);
     }
+    // The multi-exponentiations would make a proof of anything; it would only fail to verify, and
+    // nobody could say why. The rows cost little beside that and name the broken one.
     match qap::first_violation(&job.az, &job.bz, &job.cz) {
         Some(row) => Err(ProveError::Violated { row }),
         None => Ok(()),
     }
 }
 
-/// The only way out of an engine: a proof that verifies.
-fn release(key: &ProvingKey, instance: &[Fr], proof: Proof) -> Result<Proof, ProveError> {
+/// The only way out of an engine: a proof that verifies. A damaged key, a miscomputed point and
+/// products that are not the witness's end here, and not on the chain.
+fn verify_or_withhold(
+    key: &ProvingKey,
+    instance: &[Fr],
+    proof: Proof,
+) -> Result<Proof, ProveError> {
     verify(key.verifying_key(), &instance[1..], &proof).map_err(ProveError::Withheld)?;
     Ok(proof)
 }

@@ -11,13 +11,12 @@ use std::sync::Arc;
 use ark_bn254::Fr;
 use circuits::builder::{Assignment, R1cs};
 use statement::proof::Proof;
-use zeroize::Zeroize;
 
 use crate::export::{self, WtnsError};
 use crate::{Blinding, Engine, PortableEngine, ProveError, ProvingKey, qap};
 
 /// An assignment that satisfies its circuit. Takes 32 bytes a column and 96 a constraint, zeroised
-/// when dropped.
+/// when dropped, as every assignment is.
 pub struct Job {
     assignment: Assignment,
 }
@@ -31,11 +30,14 @@ impl Job {
     pub fn read(r1cs: &R1cs, wtns: &[u8]) -> Result<Self, JobError> {
         let values = export::read_wtns(wtns, r1cs.instances + r1cs.witnesses)?;
         let (instance, witness) = values.split_at(r1cs.instances);
+        // A file with another number here would scale every row and satisfy them all the same.
         if instance[0] != Fr::from(1) {
             return Err(JobError::Constant);
         }
         let [az, bz, cz] = r1cs.products(instance, witness);
         let (instance, witness) = (instance.to_vec(), witness.to_vec());
+        // From here on the products are an assignment's, which zeroises them on the way out of an
+        // error too.
         let job = Self { assignment: Assignment { instance, witness, az, bz, cz } };
         let Assignment { az, bz, cz, .. } = &job.assignment;
         match qap::first_violation(az, bz, cz) {
@@ -52,15 +54,6 @@ impl Job {
         let engine = PortableEngine::new(key);
         let proof = engine.prove(&self.assignment, blinding)?;
         Ok(Proven { proof, inputs: self.assignment.instance[1..].to_vec() })
-    }
-}
-
-impl Drop for Job {
-    fn drop(&mut self) {
-        let Assignment { witness, az, bz, cz, .. } = &mut self.assignment;
-        for secret in [witness, az, bz, cz] {
-            secret.zeroize();
-        }
     }
 }
 
@@ -90,6 +83,7 @@ impl Proven {
             export::public_json(&self.inputs).to_string().into_bytes(),
             self.proof.encode().to_vec(),
         ];
+        // Not by way of neighbours as keys are: a proof is made again in seconds.
         let mut files = Self::FILES.iter().zip(contents);
         files.try_for_each(|(name, bytes)| fs::write(folder.join(name), bytes))
     }

@@ -15,11 +15,13 @@ use ark_groth16::r1cs_to_qap::{LibsnarkReduction, R1CSToQAP, evaluate_constraint
 use ark_poly::{EvaluationDomain, Radix2EvaluationDomain};
 use ark_relations::gr1cs::{ConstraintSystemRef, SynthesisError};
 use rayon::prelude::*;
+use zeroize::Zeroizing;
 
 /// The evaluation domain of a circuit with `constraints` rows and `instances` public columns (the
 /// constant one included); `None` above 2^27 rows, where the field has no roots for the odd half.
 pub fn domain(constraints: usize, instances: usize) -> Option<Radix2EvaluationDomain<Fr>> {
     let rows = constraints.checked_add(instances)?;
+    // The field has 2^28 roots of unity, and half of them must be left for the odd coset.
     if rows > 1 << 27 {
         return None;
     }
@@ -27,7 +29,8 @@ pub fn domain(constraints: usize, instances: usize) -> Option<Radix2EvaluationDo
 }
 
 /// The scalars of the H query from the products `az`, `bz` and `cz` of the three matrices with the
-/// assignment, without the matrices. Takes 6 transforms and 3 vectors of the domain's size.
+/// assignment, without the matrices. Takes 6 transforms and 3 vectors of the domain's size, which
+/// are zeroised.
 ///
 /// # Panics
 /// When the slices do not fit the domain: the caller has checked the assignment against its key.
@@ -35,20 +38,34 @@ pub fn quotient(
     domain: &Radix2EvaluationDomain<Fr>,
     [az, bz, cz]: [&[Fr]; 3],
     instance: &[Fr],
-) -> Vec<Fr> {
+) -> Zeroizing<Vec<Fr>> {
     let size = domain.size();
     assert!(az.len() == bz.len() && az.len() == cz.len(), "one product a row and matrix");
     assert!(az.len() + instance.len() <= size, "the rows fit the domain");
-    let mut a = Vec::with_capacity(size);
-    a.extend_from_slice(az);
-    a.extend_from_slice(instance);
-    let (mut b, mut c) = (bz.to_vec(), cz.to_vec());
+    // The rows behind the constraints bind the public columns; only A has something there.
+    let parts: [(&[Fr], &[Fr]); 3] = [(az, instance), (bz, &[]), (cz, &[])];
+    let rows = parts.map(|(constraints, public)| {
+        // The transforms fill the domain in place. A vector that grew there would leave the
+        // secrets in its old buffer, so it has room from the start.
+        let mut rows = Zeroizing::new(Vec::with_capacity(size));
+        rows.extend_from_slice(constraints);
+        rows.extend_from_slice(public);
+        rows
+    });
+    quotient_at_odd_roots(domain, rows)
+}
+
+/// A.B - C at the odd roots, from the three products at the even ones.
+fn quotient_at_odd_roots<F: PrimeField, D: EvaluationDomain<F>>(
+    domain: &D,
+    [mut a, mut b, mut c]: [Zeroizing<Vec<F>>; 3],
+) -> Zeroizing<Vec<F>> {
     let odd = odd_coset(domain);
-    for rows in [&mut a, &mut b, &mut c] {
+    for rows in [&mut *a, &mut *b, &mut *c] {
         domain.ifft_in_place(rows);
         odd.fft_in_place(rows);
     }
-    a.par_iter_mut().zip(&b).zip(&c).for_each(|((a, b), c)| *a = *a * b - c);
+    a.par_iter_mut().zip(&*b).zip(&*c).for_each(|((a, b), c)| *a = *a * b - c);
     a
 }
 
@@ -65,6 +82,8 @@ pub(crate) fn h_scalars<F: PrimeField, D: EvaluationDomain<F>>(
         powers.push(power);
         power *= tau;
     }
+    // The inverse transform of tau's powers is the Lagrange basis at tau; provers meet the odd half
+    // of it alone, because A.B - C is zero at the even roots.
     D::new(2 * size)?.ifft_in_place(&mut powers);
     Some(powers.into_iter().skip(1).step_by(2).collect())
 }
@@ -97,15 +116,10 @@ impl R1CSToQAP for CircomReduction {
         let product = |matrix: &Vec<Vec<(F, usize)>>| -> Vec<F> {
             matrix.par_iter().map(|row| evaluate_constraint(row, assignment)).collect()
         };
-        let [mut a, mut b, mut c] = [0, 1, 2].map(|matrix| product(&matrices[matrix]));
-        a.extend_from_slice(&assignment[..instances]);
-        let odd = odd_coset(&domain);
-        for rows in [&mut a, &mut b, &mut c] {
-            domain.ifft_in_place(rows);
-            odd.fft_in_place(rows);
-        }
-        a.par_iter_mut().zip(&b).zip(&c).for_each(|((a, b), c)| *a = *a * b - c);
-        Ok(a)
+        let mut rows = [0, 1, 2].map(|matrix| Zeroizing::new(product(&matrices[matrix])));
+        rows[0].extend_from_slice(&assignment[..instances]);
+        // ark-groth16 owns the result from here on, and does not zeroise it.
+        Ok(std::mem::take(&mut *quotient_at_odd_roots(&domain, rows)))
     }
 
     fn h_query_scalars<F: PrimeField, D: EvaluationDomain<F>>(

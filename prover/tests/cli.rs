@@ -9,7 +9,7 @@ use ark_bn254::Fr;
 use prover::{Blinding, Engine, PortableEngine, ProvingKey, export};
 use serde_json::Value;
 
-use crate::sample::chain;
+use crate::sample::ladder;
 
 pub(crate) fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, Value) {
     let output = Command::new(env!("CARGO_BIN_EXE_prover"))
@@ -22,7 +22,7 @@ pub(crate) fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, Value) {
 
 /// vkey.json, proof.json, public.json and other.json, which holds other inputs.
 fn write_proof(folder: &Path) {
-    let (r1cs, assignment) = chain(10, 5);
+    let (r1cs, assignment) = ladder(10, 5);
     let engine = PortableEngine::new(Arc::new(ProvingKey::dev_insecure(&r1cs).expect("small")));
     let blinding = Blinding::chosen(Fr::from(1), Fr::from(2));
     let proof = engine.prove(&assignment, &blinding).expect("satisfied");
@@ -69,7 +69,7 @@ fn an_unknown_shape_is_wrong_usage() {
 #[test]
 fn inspect_reports_the_header_and_refuses_damage() {
     let folder = tempfile::tempdir().expect("a folder");
-    let key = ProvingKey::dev_insecure(&chain(10, 5).0).expect("small");
+    let key = ProvingKey::dev_insecure(&ladder(10, 5).0).expect("small");
     let path = folder.path().join("key");
     key.write(&path).expect("writable");
     let (code, report) = run(folder.path(), &["inspect", "--full", "--json", "key"]);

@@ -91,10 +91,10 @@ fn a_tampered_witness_file_is_refused_by_the_name_of_the_rule() {
 #[test]
 fn a_truncated_or_foreign_witness_file_is_refused_with_the_exit_code_of_a_refusal() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut truncated = export::wtns(&enrolment::assignment());
+    let mut truncated = export::wtns(&enrolment::assignment()).to_vec();
     truncated.truncate(truncated.len() - 1);
     fs::write(folder.path().join("truncated.wtns"), truncated).expect("writable");
-    let foreign = export::wtns(&sample::chain(10, 5).1);
+    let foreign = export::wtns(&sample::ladder(10, 5).1);
     fs::write(folder.path().join("foreign.wtns"), &foreign).expect("writable");
     let prove = |file: &str| {
         let arguments = ["prove", "--json", "--shape", "c1-test", "--out", "out", "--wtns", file];
@@ -108,7 +108,7 @@ fn a_truncated_or_foreign_witness_file_is_refused_with_the_exit_code_of_a_refusa
     assert_eq!(prove("missing.wtns").0, Some(3));
     assert!(!folder.path().join("out").exists() && !folder.path().join("keys").exists());
 
-    let (r1cs, _) = sample::chain(11, 5);
+    let (r1cs, _) = sample::ladder(11, 5);
     let what = "columns";
     let wrong = JobError::Wtns(WtnsError::Number { what, expected: 13, found: 12 });
     assert_eq!(Job::read(&r1cs, &foreign).err(), Some(wrong));

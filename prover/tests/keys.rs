@@ -7,7 +7,7 @@ use prover::keys::{KeyFileError, KeyHeader, StoreError, Trust};
 use prover::{KeyStore, Provenance, ProvingKey};
 use tempfile::TempDir;
 
-use crate::sample::chain;
+use crate::sample::ladder;
 
 struct Written {
     _folder: TempDir,
@@ -19,7 +19,7 @@ struct Written {
 fn written() -> Written {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("key");
-    let key = ProvingKey::dev_insecure(&chain(30, 5).0).expect("small");
+    let key = ProvingKey::dev_insecure(&ladder(30, 5).0).expect("small");
     let hash = key.write(&path).expect("writable");
     Written { _folder: folder, path, key, hash }
 }
@@ -43,13 +43,13 @@ impl Written {
 
 #[test]
 fn a_development_key_is_the_same_every_time_and_says_what_it_is() {
-    let (r1cs, _) = chain(30, 5);
+    let (r1cs, _) = ladder(30, 5);
     let one = ProvingKey::dev_insecure(&r1cs).expect("small");
     let two = ProvingKey::dev_insecure(&r1cs).expect("small");
     assert!(one.to_ark() == two.to_ark());
     assert_eq!(one.provenance(), Provenance::DevInsecure);
     assert!(one.verifying_key().is_dev_insecure());
-    let other = ProvingKey::dev_insecure(&chain(31, 5).0).expect("small");
+    let other = ProvingKey::dev_insecure(&ladder(31, 5).0).expect("small");
     let (one, other) = (one.verifying_key(), other.verifying_key());
     assert_eq!(one.key_words()[..10], other.key_words()[..10], "alpha, beta, gamma are shared");
     assert_ne!(one.id(), other.id());
@@ -129,7 +129,7 @@ fn a_header_of_another_kind_is_refused() {
 #[test]
 fn the_key_of_another_circuit_is_refused() {
     let file = written();
-    let (other, _) = chain(31, 5);
+    let (other, _) = ladder(31, 5);
     let refused = ProvingKey::read(&file.path, &other.hash(), Trust::Nothing).err();
     assert!(matches!(refused, Some(KeyFileError::Circuit { .. })));
 }
@@ -138,7 +138,7 @@ fn the_key_of_another_circuit_is_refused() {
 fn a_store_makes_a_key_once_and_finds_it_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = KeyStore::new(folder.path().join("keys"));
-    let (r1cs, _) = chain(30, 5);
+    let (r1cs, _) = ladder(30, 5);
     let made = store.open_or_make(&r1cs).expect("made");
     let path = store.path(&r1cs.hash());
     assert!(path.to_string_lossy().contains("dev-insecure"));
@@ -153,7 +153,7 @@ fn a_store_makes_a_key_once_and_finds_it_again() {
 fn a_store_checks_a_key_without_a_pin_and_refuses_one_that_was_changed() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = KeyStore::new(folder.path());
-    let (r1cs, _) = chain(30, 5);
+    let (r1cs, _) = ladder(30, 5);
     store.open_or_make(&r1cs).expect("made");
     let path = store.path(&r1cs.hash());
     let pin = PathBuf::from(format!("{}.blake3", path.display()));
@@ -175,7 +175,7 @@ fn a_store_checks_a_key_without_a_pin_and_refuses_one_that_was_changed() {
 fn many_who_ask_at_once_get_one_key() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = KeyStore::new(folder.path());
-    let (r1cs, _) = chain(30, 5);
+    let (r1cs, _) = ladder(30, 5);
     let ask = || store.open_or_make(&r1cs).expect("made or found").verifying_key().id();
     let ids: Vec<[u8; 32]> = std::thread::scope(|scope| {
         let asking: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();

@@ -11,7 +11,7 @@ use prover::qap::CircomReduction;
 use prover::{Blinding, Engine, PortableEngine, ProveError, Provenance, ProvingKey};
 use statement::proof::{DEV_ALPHA, Proof, VerifyError, verify};
 
-use crate::sample::chain;
+use crate::sample::ladder;
 
 type Ark = Groth16<Bn254, CircomReduction>;
 
@@ -21,7 +21,7 @@ fn engine(key: &ProvingKey) -> PortableEngine {
 
 #[test]
 fn a_proof_holds_for_its_inputs_and_for_no_other() {
-    let (r1cs, assignment) = chain(100, 5);
+    let (r1cs, assignment) = ladder(100, 5);
     let key = ProvingKey::dev_insecure(&r1cs).expect("small");
     let mut entropy = StdRng::seed_from_u64(1);
     let proof = engine(&key).prove(&assignment, &Blinding::draw(&mut entropy)).expect("satisfied");
@@ -29,7 +29,7 @@ fn a_proof_holds_for_its_inputs_and_for_no_other() {
     assert_eq!(verify(key.verifying_key(), inputs, &proof), Ok(()));
     let wrong = [inputs[0], inputs[1] + Fr::from(1)];
     assert_eq!(verify(key.verifying_key(), &wrong, &proof), Err(VerifyError::Rejected));
-    let (other, _) = chain(101, 5);
+    let (other, _) = ladder(101, 5);
     let foreign = ProvingKey::dev_insecure(&other).expect("small");
     assert_eq!(verify(foreign.verifying_key(), inputs, &proof), Err(VerifyError::Rejected));
 }
@@ -37,7 +37,7 @@ fn a_proof_holds_for_its_inputs_and_for_no_other() {
 #[test]
 fn the_same_blinding_gives_the_proof_of_ark_groth16() {
     for rows in [3, 60, 61, 62, 1500] {
-        let (r1cs, assignment) = chain(rows, 7);
+        let (r1cs, assignment) = ladder(rows, 7);
         let key = ProvingKey::dev_insecure(&r1cs).expect("small");
         let (r, s) = (Fr::from(123), Fr::from(456));
         let circuit = Replay { r1cs: &r1cs, assignment: Some(&assignment) };
@@ -49,7 +49,7 @@ fn the_same_blinding_gives_the_proof_of_ark_groth16() {
 
 #[test]
 fn a_key_of_ark_groth16_proves_here() {
-    let (r1cs, assignment) = chain(100, 5);
+    let (r1cs, assignment) = ladder(100, 5);
     let mut rng = StdRng::seed_from_u64(2);
     let circuit = Replay { r1cs: &r1cs, assignment: None };
     let secrets = [DEV_ALPHA, 3, 5, 7].map(Fr::from);
@@ -68,7 +68,7 @@ fn a_key_of_ark_groth16_proves_here() {
 
 #[test]
 fn two_proofs_of_one_assignment_differ() {
-    let (r1cs, assignment) = chain(30, 5);
+    let (r1cs, assignment) = ladder(30, 5);
     let engine = engine(&ProvingKey::dev_insecure(&r1cs).expect("small"));
     let mut entropy = StdRng::seed_from_u64(1);
     let one = engine.prove(&assignment, &Blinding::draw(&mut entropy)).expect("satisfied");
@@ -78,7 +78,7 @@ fn two_proofs_of_one_assignment_differ() {
 
 #[test]
 fn a_violated_constraint_is_named_and_nothing_is_proven() {
-    let (r1cs, mut assignment) = chain(30, 5);
+    let (r1cs, mut assignment) = ladder(30, 5);
     let engine = engine(&ProvingKey::dev_insecure(&r1cs).expect("small"));
     assignment.cz[11] += Fr::from(1);
     let refused = engine.prove(&assignment, &Blinding::chosen(Fr::from(1), Fr::from(2)));
@@ -87,7 +87,7 @@ fn a_violated_constraint_is_named_and_nothing_is_proven() {
 
 #[test]
 fn products_that_do_not_belong_to_the_witness_are_withheld() {
-    let (r1cs, mut assignment) = chain(30, 5);
+    let (r1cs, mut assignment) = ladder(30, 5);
     let engine = engine(&ProvingKey::dev_insecure(&r1cs).expect("small"));
     assignment.witness[4] += Fr::from(1);
     let refused = engine.prove(&assignment, &Blinding::chosen(Fr::from(1), Fr::from(2)));
@@ -96,10 +96,10 @@ fn products_that_do_not_belong_to_the_witness_are_withheld() {
 
 #[test]
 fn an_assignment_of_another_size_is_refused() {
-    let (r1cs, assignment) = chain(30, 5);
+    let (r1cs, assignment) = ladder(30, 5);
     let engine = engine(&ProvingKey::dev_insecure(&r1cs).expect("small"));
     let blinding = Blinding::chosen(Fr::from(1), Fr::from(2));
-    let (_, longer) = chain(31, 5);
+    let (_, longer) = ladder(31, 5);
     let what = "private columns";
     let refused = engine.prove(&longer, &blinding);
     assert_eq!(refused, Err(ProveError::Length { what, expected: 29, found: 30 }));
@@ -110,7 +110,7 @@ fn an_assignment_of_another_size_is_refused() {
 
 #[test]
 fn chosen_blinding_is_refused_for_a_ceremony_key() {
-    let (r1cs, assignment) = chain(30, 5);
+    let (r1cs, assignment) = ladder(30, 5);
     let mut rng = StdRng::seed_from_u64(2);
     let circuit = Replay { r1cs: &r1cs, assignment: None };
     let theirs = Ark::generate_random_parameters_with_reduction(circuit, &mut rng).expect("small");

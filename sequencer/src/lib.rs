@@ -4,10 +4,10 @@
 //! ingest -> ledger (admission) -> journal -> [close] -> batch + prove -> store -> settle
 //!    ^ receipts: deliver                                                     `-> http
 //! ```
-//! Reading order: [`window`] has the values that travel, [`stages`] those who pass them on, in their
-//! order; [`folder`] is what stands on disk, [`doors`] what people touch; [`node`] is the one place
-//! that knows them all, and [`demo`] plays a day on it. `sequencer/README.md` follows one reading
-//! through.
+//! Reading order: [`window`] has the values that travel, [`stages`] those who pass them on, in
+//! their order; [`folder`] is what stands on disk, [`doors`] what people touch; [`node`] is the one
+//! place that knows them all, and [`demo`] plays a day on it. `sequencer/README.md` follows one
+//! reading through.
 //!
 //! This crate never holds a patient's signing key, never decides consent outside of the native twin
 //! of the statements, and acknowledges nothing before it is durable.
@@ -17,5 +17,6 @@ pub mod doors;
 pub mod folder;
 pub mod metrics;
 pub mod node;
+pub mod setting;
 pub mod stages;
 pub mod window;

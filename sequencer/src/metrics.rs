@@ -188,18 +188,18 @@ impl Metrics {
         Arc::new(Metrics::declare().expect("the declared names are valid and distinct"))
     }
 
-    /// Counts a rejected message.
-    pub fn rejected(&self, code: RejectCode) {
+    /// Counts a code that a peer was told.
+    pub fn count_reject(&self, code: RejectCode) {
         self.ingest_rejects_total.with_label_values(&[code.number().to_string()]).inc();
     }
 
     /// Counts a claim refused by `rule`.
-    pub fn refused(&self, rule: RuleNumber) {
+    pub fn count_refusal(&self, rule: RuleNumber) {
         self.refusals_total.with_label_values(&[rule.to_string()]).inc();
     }
 
     /// Counts a decided access request.
-    pub fn accessed(&self, kind: ClaimKind, outcome: AccessOutcome) {
+    pub fn count_access(&self, kind: ClaimKind, outcome: AccessOutcome) {
         let kind = match kind {
             ClaimKind::Access => "access",
             ClaimKind::Collect => "collect",
@@ -213,7 +213,7 @@ impl Metrics {
     }
 
     /// Counts a proof that took `seconds`.
-    pub fn proved(&self, circuit: Circuit, seconds: f64) {
+    pub fn count_proof(&self, circuit: Circuit, seconds: f64) {
         let circuit = match circuit {
             Circuit::C1 => "C1",
             Circuit::C2 => "C2",
@@ -276,10 +276,10 @@ mod tests {
     #[test]
     fn values_appear_with_their_labels() {
         let metrics = Metrics::new();
-        metrics.rejected(RejectCode::Gap);
-        metrics.refused(RuleNumber::c2(15));
-        metrics.accessed(ClaimKind::BreakGlass, AccessOutcome::Refused);
-        metrics.proved(Circuit::C2, 2.5);
+        metrics.count_reject(RejectCode::Gap);
+        metrics.count_refusal(RuleNumber::c2(15));
+        metrics.count_access(ClaimKind::BreakGlass, AccessOutcome::Refused);
+        metrics.count_proof(Circuit::C2, 2.5);
         metrics.batches_settled_total.inc_by(3);
         let text = metrics.text();
         for line in [

@@ -1,5 +1,8 @@
-//! The node from outside: killed, stopped, damaged, and what patients see of it.
+//! The node from outside: killed, stopped, damaged, and what patients see of it; and the
+//! page of codes.
 
+mod codes;
+mod commands;
 mod kill;
 mod restart;
 mod story;

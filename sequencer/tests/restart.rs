@@ -27,8 +27,8 @@ async fn a_backlog_is_proven_and_settled_once_over_several_starts() {
     let (node, edge) = site.start().await;
     node.settled(1).await.unwrap();
     check_settled(&edge, node.store(), 1).await;
-    assert_eq!(node.status().await.unwrap().window.0, 2);
-    assert!(!node.status().await.unwrap().window_is_empty, "frame 4 waits in window 2");
+    assert_eq!(node.status().window.0, 2);
+    assert!(!node.status().window_is_empty, "frame 4 waits in window 2");
     node.submit(site.frame(5)).await.unwrap();
     node.submit(Item::Close).await.unwrap();
     drop(edge);
@@ -47,7 +47,8 @@ async fn a_backlog_is_proven_and_settled_once_over_several_starts() {
     assert_eq!(close_and_settle(&node).await, 3, "an empty window settles too");
     assert_eq!(node.watched().totals().proofs, 0);
     check_settled(&edge, node.store(), 3).await;
-    let collected: u32 = edge.settled().await.unwrap().iter().map(|b| b.header.collect).sum();
+    let collected: u32 =
+        edge.settled_batches().await.unwrap().iter().map(|b| b.header.collect).sum();
     assert_eq!(collected, 2, "one segment in window 1, one in window 2");
     node.stop().await;
 }

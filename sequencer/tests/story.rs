@@ -30,7 +30,7 @@ async fn a_revocation_takes_effect_while_the_window_before_it_is_still_being_pro
 
     assert_eq!(close_and_settle(&node).await, 2);
     check_settled(&edge, node.store(), 2).await;
-    let settled = edge.settled().await.unwrap();
+    let settled = edge.settled_batches().await.unwrap();
     let counts = |n: usize| (settled[n].header.operations, settled[n].header.collect);
     assert_eq!((counts(0), counts(1)), ((2, 1), (1, 1)));
     assert!(settled.iter().all(|batch| batch.header.excluded == 0), "admission leaves none");

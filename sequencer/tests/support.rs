@@ -97,7 +97,9 @@ impl Site {
         let authority = Authority::load(&self.layout.authority()).unwrap();
         let valid = setup::certificates_valid(self.clock.now());
         let issued = authority.issue_client(Role::Gateway, gateway().as_str(), valid).unwrap();
-        issued.write_client(&self.identity(), &self.client_deployment()).unwrap();
+        let nowhere = ([127, 0, 0, 1], 0).into();
+        let deployment = ClientDeployment::of_node(&self.deployment, nowhere).unwrap();
+        issued.write_client(&self.identity(), &deployment).unwrap();
         let id = OrganisationId::new("hospital").unwrap();
         let organisation = id.clone();
         let StreamKey { device, patient, signal } = stream_key();
@@ -162,16 +164,6 @@ impl Site {
     /// A path beside the node's folder.
     pub(crate) fn beside(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
-    }
-
-    fn client_deployment(&self) -> ClientDeployment {
-        ClientDeployment {
-            scope: self.deployment.scope(),
-            receipt_signer: wire::Address(self.deployment.receipt_signer.into_array()),
-            registrar: self.deployment.registrar_key_hash().ok(),
-            address: "127.0.0.1:0".into(),
-            server_name: "localhost".into(),
-        }
     }
 
     pub(crate) fn ledger_config(&self) -> LedgerConfig {
@@ -296,7 +288,7 @@ impl Desk {
 
 /// Batches 1 to `last` are settled, each once, each on the one before; the store says the same.
 pub(crate) async fn check_settled(edge: &Edge, store: &Store, last: u64) {
-    let settled = edge.settled().await.unwrap();
+    let settled = edge.settled_batches().await.unwrap();
     let numbers: Vec<u64> = settled.iter().map(|batch| batch.header.number.0).collect();
     assert_eq!(numbers, (1..=last).collect::<Vec<_>>());
     let (root, time) = (edge.deployment().genesis_root(), edge.deployment().genesis_time());
@@ -321,7 +313,7 @@ pub(crate) async fn check_settled(edge: &Edge, store: &Store, last: u64) {
 
 /// Closes the open window and waits until it is settled; returns its number.
 pub(crate) async fn close_and_settle(node: &Node) -> u64 {
-    let number = node.status().await.unwrap().window.0;
+    let number = node.status().window.0;
     node.submit(Item::Close).await.unwrap();
     node.settled(number).await.unwrap();
     number

@@ -4,8 +4,8 @@ use std::error::Error;
 
 /// An error with all its causes on one line, the outermost first: `reading the key: no such file`.
 ///
-/// Errors name their cause as a source and do not repeat it in their own text, so whoever prints one
-/// alone hides why.
+/// Errors name their cause as a source and do not repeat it in their own text, so that whoever
+/// prints one alone hides why.
 pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -2,12 +2,8 @@
 
 use thiserror::Error;
 
+use crate::layout::{DENY_SLOTS, PERMIT_SLOTS, POLICY_SLOTS, SLOTS};
 use crate::{DecodeError, Millis, Reader, Rule, Word};
-
-/// Number of permits, denies and break-glass policies in a record.
-const PERMITS: usize = 8;
-const DENIES: usize = 4;
-const POLICIES: usize = 2;
 
 /// One of the fourteen rule slots of a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
@@ -31,15 +27,15 @@ pub struct SlotError {
 }
 
 impl RuleSlot {
-    /// Slots of a record: 8 permits, then 4 denies, then 2 policies.
-    pub const COUNT: usize = PERMITS + DENIES + POLICIES;
+    /// Slots of a record: 8 permits, then 4 denies, then 2 policies ([`crate::layout`]).
+    pub const COUNT: usize = SLOTS;
 
-    /// The slot's number over all three groups, 0 to 13.
+    /// The slot's number among all of a record, 0 to 13.
     pub const fn number(self) -> u8 {
         match self {
-            RuleSlot::Permit(i) => i,
-            RuleSlot::Deny(i) => PERMITS as u8 + i,
-            RuleSlot::Policy(i) => (PERMITS + DENIES) as u8 + i,
+            RuleSlot::Permit(i) => PERMIT_SLOTS.start as u8 + i,
+            RuleSlot::Deny(i) => DENY_SLOTS.start as u8 + i,
+            RuleSlot::Policy(i) => POLICY_SLOTS.start as u8 + i,
         }
     }
 
@@ -48,16 +44,14 @@ impl RuleSlot {
     /// # Errors
     /// [`SlotError`] from 14 on.
     pub fn from_number(number: u8) -> Result<RuleSlot, SlotError> {
-        let n = usize::from(number);
-        if n < PERMITS {
-            Ok(RuleSlot::Permit(number))
-        } else if n < PERMITS + DENIES {
-            Ok(RuleSlot::Deny(number - PERMITS as u8))
-        } else if n < RuleSlot::COUNT {
-            Ok(RuleSlot::Policy(number - (PERMITS + DENIES) as u8))
-        } else {
-            Err(SlotError { limit: RuleSlot::COUNT as u8, found: number })
-        }
+        let within = |slots: std::ops::Range<usize>| {
+            slots.contains(&usize::from(number)).then(|| number - slots.start as u8)
+        };
+        let permit = within(PERMIT_SLOTS).map(RuleSlot::Permit);
+        let deny = || within(DENY_SLOTS).map(RuleSlot::Deny);
+        let policy = || within(POLICY_SLOTS).map(RuleSlot::Policy);
+        let unknown = SlotError { limit: RuleSlot::COUNT as u8, found: number };
+        permit.or_else(deny).or_else(policy).ok_or(unknown)
     }
 }
 
@@ -124,17 +118,17 @@ impl Record {
 
     /// Permits with their slots.
     pub fn permits(&self) -> impl Iterator<Item = (RuleSlot, &Rule)> {
-        self.group(0..PERMITS)
+        self.rules_in(PERMIT_SLOTS)
     }
 
     /// Denies with their slots.
     pub fn denies(&self) -> impl Iterator<Item = (RuleSlot, &Rule)> {
-        self.group(PERMITS..PERMITS + DENIES)
+        self.rules_in(DENY_SLOTS)
     }
 
     /// Break-glass policies with their slots.
     pub fn policies(&self) -> impl Iterator<Item = (RuleSlot, &Rule)> {
-        self.group(PERMITS + DENIES..RuleSlot::COUNT)
+        self.rules_in(POLICY_SLOTS)
     }
 
     /// Length of the canonical encoding.
@@ -202,8 +196,8 @@ impl Record {
         Ok(record)
     }
 
-    fn group(&self, range: std::ops::Range<usize>) -> impl Iterator<Item = (RuleSlot, &Rule)> {
-        range.filter_map(|n| {
+    fn rules_in(&self, slots: std::ops::Range<usize>) -> impl Iterator<Item = (RuleSlot, &Rule)> {
+        slots.filter_map(|n| {
             let slot = RuleSlot::from_number(n as u8).ok()?;
             self.rules[n].as_ref().map(|rule| (slot, rule))
         })

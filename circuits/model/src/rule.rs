@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::layout::{self, MaskBits};
 use crate::{
     Categories, ClaimKinds, Interval, Labels, MaskError, Millis, Purposes, TimeError, Word,
 };
@@ -81,32 +82,18 @@ pub enum RuleError {
     Time(#[from] TimeError),
 }
 
-/// First bit of each part of the packed word; the lanes are 48 bits apart and 44 wide.
-mod layout {
-    pub(super) const CATEGORIES: u32 = 0;
-    pub(super) const PURPOSES: u32 = 32;
-    pub(super) const KINDS: u32 = 48;
-    pub(super) const LABELS: u32 = 52;
-    pub(super) const LANES: [u32; 4] = [60, 108, 156, 204];
-}
-
 impl Rule {
-    /// Bits of the four masks together, bit 51 being reserved.
-    pub const MASK_BITS: u32 = 60;
-    /// First bit of `access.from`, `access.until`, `data.from`, `data.until`.
-    pub const LANES: [u32; 4] = layout::LANES;
-
-    /// The masks alone: categories | purposes << 32 | kinds << 48 | labels << 52.
+    /// The masks alone, as they stand in the packed word ([`layout`]).
     pub fn mask(&self) -> u64 {
         pack_mask(self.categories, self.purposes, self.kinds, self.labels)
     }
 
-    /// Masks and periods as one word of 252 bits.
+    /// Masks and periods as one word of [`layout::PACKED_BITS`].
     pub fn packed(&self) -> Word {
         let mut limbs = [self.mask(), 0, 0, 0];
         let times = [self.access.from, self.access.until, self.data.from, self.data.until];
         for (lane, time) in layout::LANES.into_iter().zip(times) {
-            put(&mut limbs, lane, time.get());
+            put_bits(&mut limbs, lane, time.get());
         }
         // 252 bits are below the modulus: the fallback is unreachable.
         Word::from_limbs(limbs).unwrap_or(Word::ZERO)
@@ -126,18 +113,22 @@ impl Rule {
             return Ok(None);
         }
         let limbs = words[2].limbs();
+        // First, because with a reserved bit two words would read as one rule and hash apart.
         check_reserved(&limbs)?;
-        let time = |lane: usize| Millis::new(take(&limbs, layout::LANES[lane], Millis::BITS));
-        let mask = |from: u32, bits: u32| take(&limbs, from, bits);
+        let time = |first: u32| Millis::new(take_bits(&limbs, first, layout::LANE_BITS));
+        let mask = |of: MaskBits| take_bits(&limbs, of.first, of.width);
         Ok(Some(Rule {
             actor: Party::from_word(words[0])?,
             source: Party::from_word(words[1])?,
-            categories: Categories::from_bits(mask(layout::CATEGORIES, Categories::BITS))?,
-            purposes: Purposes::from_bits(mask(layout::PURPOSES, Purposes::BITS))?,
-            kinds: ClaimKinds::from_bits(mask(layout::KINDS, ClaimKinds::BITS))?,
-            labels: Labels::from_bits(mask(layout::LABELS, Labels::BITS))?,
-            access: Interval { from: time(0)?, until: time(1)? },
-            data: Interval { from: time(2)?, until: time(3)? },
+            categories: Categories::from_bits(mask(layout::CATEGORIES))?,
+            purposes: Purposes::from_bits(mask(layout::PURPOSES))?,
+            kinds: ClaimKinds::from_bits(mask(layout::KINDS))?,
+            labels: Labels::from_bits(mask(layout::LABELS))?,
+            access: Interval {
+                from: time(layout::ACCESS_FROM)?,
+                until: time(layout::ACCESS_UNTIL)?,
+            },
+            data: Interval { from: time(layout::DATA_FROM)?, until: time(layout::DATA_UNTIL)? },
         }))
     }
 }
@@ -148,14 +139,16 @@ pub(crate) fn pack_mask(
     kinds: ClaimKinds,
     labels: Labels,
 ) -> u64 {
-    categories.bits() << layout::CATEGORIES
-        | purposes.bits() << layout::PURPOSES
-        | kinds.bits() << layout::KINDS
-        | labels.bits() << layout::LABELS
+    categories.bits() << layout::CATEGORIES.first
+        | purposes.bits() << layout::PURPOSES.first
+        | kinds.bits() << layout::KINDS.first
+        | labels.bits() << layout::LABELS.first
 }
 
-fn put(limbs: &mut [u64; 4], bit: u32, value: u64) {
+/// Sets bits that are still zero.
+fn put_bits(limbs: &mut [u64; 4], bit: u32, value: u64) {
     let (limb, shift) = ((bit / 64) as usize, bit % 64);
+    // A lane may begin in one limb and end in the next.
     let wide = u128::from(value) << shift;
     limbs[limb] |= wide as u64;
     if let Some(next) = limbs.get_mut(limb + 1) {
@@ -163,7 +156,7 @@ fn put(limbs: &mut [u64; 4], bit: u32, value: u64) {
     }
 }
 
-fn take(limbs: &[u64; 4], bit: u32, bits: u32) -> u64 {
+fn take_bits(limbs: &[u64; 4], bit: u32, bits: u32) -> u64 {
     let (limb, shift) = ((bit / 64) as usize, bit % 64);
     let high = limbs.get(limb + 1).copied().unwrap_or(0);
     let wide = u128::from(limbs[limb]) | u128::from(high) << 64;
@@ -171,15 +164,17 @@ fn take(limbs: &[u64; 4], bit: u32, bits: u32) -> u64 {
 }
 
 fn check_reserved(limbs: &[u64; 4]) -> Result<(), RuleError> {
-    let gaps = layout::LANES.map(|lane| (lane + Millis::BITS, 4));
-    for (bit, bits) in [(51, 1)].into_iter().chain(gaps) {
-        let found = take(limbs, bit, bits);
+    let above_lane = layout::LANE_STRIDE - layout::LANE_BITS;
+    let gaps = layout::LANES.map(|lane| (lane + layout::LANE_BITS, above_lane));
+    for (bit, bits) in [(layout::RESERVED_BIT, 1)].into_iter().chain(gaps) {
+        let found = take_bits(limbs, bit, bits);
         if found != 0 {
             return Err(RuleError::ReservedBit { bit: bit + found.trailing_zeros() });
         }
     }
-    if limbs[3] >> 60 != 0 {
-        return Err(RuleError::ReservedBit { bit: 252 });
+    // What is left of the highest limb above the last lane.
+    if limbs[3] >> (layout::PACKED_BITS % 64) != 0 {
+        return Err(RuleError::ReservedBit { bit: layout::PACKED_BITS });
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use thiserror::Error;
 
 /// Milliseconds between 1900-01-01 and 1970-01-01, both at 00:00:00Z.
-pub(crate) const UNIX_EPOCH_MS: u64 = 2_208_988_800_000;
+const UNIX_EPOCH_MS: u64 = 2_208_988_800_000;
 
 /// A point in time: milliseconds since 1900-01-01T00:00:00Z, below 2^44 (year 2457).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

@@ -41,17 +41,6 @@ impl Builder {
         product
     }
 
-    /// The sum of the products of pairs: one row a pair.
-    ///
-    /// # Panics
-    /// If the lists differ in length.
-    pub fn dot(&mut self, left: &[Num], right: &[Num]) -> Num {
-        assert_eq!(left.len(), right.len(), "a dot product pairs its factors");
-        let products: Vec<Num> =
-            left.iter().zip(right).map(|(left, right)| self.product(left, right)).collect();
-        Num::sum(&products)
-    }
-
     /// `numerator / denominator`, hint and one row. Where both can be 0 the quotient is free: the
     /// caller says why they are not.
     pub(crate) fn quotient(&mut self, numerator: &Num, denominator: &Num) -> Num {
@@ -116,12 +105,6 @@ impl Builder {
         Bit::confined(self.product(left.num(), right.num()))
     }
 
-    /// Either: one row.
-    pub fn or(&mut self, left: &Bit, right: &Bit) -> Bit {
-        let both = self.product(left.num(), right.num());
-        Bit::confined(left.num() + right.num() - both)
-    }
-
     /// `one` where `condition` is 1, else `zero`: one row.
     pub fn select(&mut self, condition: &Bit, one: &Num, zero: &Num) -> Num {
         zero + self.product(condition.num(), &(one - zero))
@@ -172,13 +155,6 @@ impl Builder {
         bits
     }
 
-    /// `count` private bits of which at most one is set, and whether one is: `count + 1` rows.
-    pub fn choice_or_none(&mut self, choice: Option<usize>, count: usize) -> (Vec<Bit>, Bit) {
-        let bits: Vec<Bit> = (0..count).map(|index| self.bit(choice == Some(index))).collect();
-        let any = self.to_bit(&Num::sum(bits.iter().map(Bit::num)));
-        (bits, any)
-    }
-
     /// Whether `num` is 0: two rows. The hint of the inverse is free where it is.
     pub fn is_zero(&mut self, num: &Num) -> Bit {
         let inverse = self.alloc(num.value().inverse().unwrap_or(Fr::ZERO));
@@ -186,35 +162,5 @@ impl Builder {
         self.enforce(num, &inverse, &(Num::one() - &zero));
         self.enforce(num, &zero, &Num::zero());
         Bit::confined(zero)
-    }
-
-    /// Whether two numbers are equal: two rows.
-    pub fn is_equal(&mut self, left: &Num, right: &Num) -> Bit {
-        self.is_zero(&(left - right))
-    }
-
-    /// Enforces `num != 0`: one row.
-    pub fn enforce_nonzero(&mut self, num: &Num) {
-        self.quotient(&Num::one(), num);
-    }
-
-    /// Enforces `small <= large` for numbers whose difference is known to lie between `-2^253` and
-    /// `2^width`: `width + 1` rows.
-    ///
-    /// # Panics
-    /// If `width` is above 252.
-    pub fn enforce_at_most(&mut self, small: &Num, large: &Num, width: usize) {
-        assert!(width < 253, "a wrapped difference must not pass for a small one");
-        self.range(&(large - small), width);
-    }
-
-    /// Whether `small <= large` for numbers below `2^width`: `width + 2` rows.
-    ///
-    /// # Panics
-    /// If `width` is above 251.
-    pub fn is_at_most(&mut self, small: &Num, large: &Num, width: usize) -> Bit {
-        assert!(width < 252, "a wrapped difference must not pass for a small one");
-        let shifted = large - small + Num::constant(Fr::from(2u8).pow([width as u64]));
-        self.bits(&shifted, width + 1).pop().expect("width + 1 bits")
     }
 }

@@ -3,6 +3,7 @@
 use ark_bn254::{Fq, Fr};
 use ark_ff::{AdditiveGroup, BigInteger, PrimeField};
 use rayon::prelude::*;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// One sparse row: coefficients and columns, sorted by column, no coefficient zero.
 pub type Row = Vec<(Fr, u32)>;
@@ -26,7 +27,8 @@ pub struct R1cs {
     pub rules: Vec<&'static str>,
 }
 
-/// Values for every column, with their products with the matrices.
+/// Values for every column, with their products with the matrices. All but the public columns are
+/// zeroised when it is dropped, whoever holds it last.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Assignment {
     /// The constant one and the public inputs.
@@ -40,6 +42,21 @@ pub struct Assignment {
     /// `C z`.
     pub cz: Vec<Fr>,
 }
+
+impl Zeroize for Assignment {
+    fn zeroize(&mut self) {
+        let Self { instance: _, witness, az, bz, cz } = self;
+        [witness, az, bz, cz].into_iter().for_each(Zeroize::zeroize);
+    }
+}
+
+impl Drop for Assignment {
+    fn drop(&mut self) {
+        self.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for Assignment {}
 
 impl R1cs {
     /// Whether the columns of `assignment` satisfy every row; its stored products are not read.

@@ -1,5 +1,6 @@
 //! One row of C1.
 
+use super::parts::{Kinds, TIME_BITS, WINDOW_BITS, kinds};
 use super::rule;
 use super::values::RowValues;
 use crate::builder::{Bit, Builder, Num};
@@ -7,15 +8,8 @@ use crate::gadgets::eddsa::{self, PublicKey};
 use crate::gadgets::tree;
 use crate::operation;
 use crate::record::{self, Identity, Rules};
-use model::{Millis, PatientIndex, RuleSlot};
+use model::{Millis, PatientIndex, RuleSlot, layout};
 use statement::field::from_u64;
-
-/// Bits of a difference of times within one window, `model::limits::WINDOW_MS_MAX`.
-pub(super) const WINDOW_BITS: usize = 27;
-/// Bits of a difference of times.
-pub(super) const TIME_BITS: usize = Millis::BITS as usize;
-/// Kinds from padding to stop.
-const KINDS: usize = 7;
 
 /// What all rows read.
 pub(super) struct Shared {
@@ -45,26 +39,6 @@ pub(super) struct Step {
     pub(super) enrol: Num,
     /// The operation's leaf, 0 of padding.
     pub(super) leaf: Num,
-}
-
-/// The kind as bits that multiply what it demands.
-pub(super) struct Kinds {
-    hot: Vec<Bit>,
-    padding: Bit,
-    /// Any operation.
-    active: Bit,
-    enrol: Bit,
-    pub(super) permit: Bit,
-    deny: Bit,
-    pub(super) policy: Bit,
-    /// Permit, deny or policy.
-    pub(super) write: Bit,
-    pub(super) revoke: Bit,
-    stop: Bit,
-    /// Writes or revokes a rule.
-    pub(super) touch: Bit,
-    /// Any operation on a record that stands.
-    stands: Bit,
 }
 
 /// A record before and after the row.
@@ -119,28 +93,6 @@ pub(super) fn row(b: &mut Builder, shared: &Shared, edges: &Edges, values: &RowV
     Step { active: kinds.active.num().clone(), enrol: kinds.enrol.num().clone(), leaf }
 }
 
-/// C1.1.
-fn kinds(b: &mut Builder, kind: usize) -> Kinds {
-    let hot = b.rule("C1.1", |b| b.choice(kind, KINDS));
-    // Of one-hot bits every sum is a bit.
-    let any = |of: std::ops::Range<usize>| Bit::confined(Num::sum(hot[of].iter().map(Bit::num)));
-    let one = |of: usize| hot[of].clone();
-    Kinds {
-        padding: one(0),
-        active: hot[0].not(),
-        enrol: one(1),
-        permit: one(2),
-        deny: one(3),
-        policy: one(4),
-        write: any(2..5),
-        revoke: one(5),
-        stop: one(6),
-        touch: any(2..6),
-        stands: any(2..7),
-        hot,
-    }
-}
-
 /// C1.1 and C1.2: time stands still in padding and moves in an operation.
 fn time(b: &mut Builder, kinds: &Kinds, edges: &Edges) {
     let passed = &edges.times[1] - &edges.times[0];
@@ -155,9 +107,12 @@ fn slots(b: &mut Builder, kinds: &Kinds, slot: Option<usize>) -> Vec<Bit> {
             (0..RuleSlot::COUNT).map(|number| b.bit(slot == Some(number))).collect();
         let any = |of: &[Bit]| Num::sum(of.iter().map(Bit::num));
         b.enforce_equal(&any(&slots), kinds.touch.num());
-        b.enforce_zero_if(&kinds.permit, &any(&slots[8..]));
-        b.enforce_zero_if(&kinds.deny, &(any(&slots[..8]) + any(&slots[12..])));
-        b.enforce_zero_if(&kinds.policy, &any(&slots[..12]));
+        let [permits, denies, policies] =
+            [layout::PERMIT_SLOTS, layout::DENY_SLOTS, layout::POLICY_SLOTS]
+                .map(|group| any(&slots[group]));
+        b.enforce_zero_if(&kinds.permit, &(&denies + &policies));
+        b.enforce_zero_if(&kinds.deny, &(&permits + &policies));
+        b.enforce_zero_if(&kinds.policy, &(&permits + &denies));
         slots
     })
 }

@@ -1,17 +1,13 @@
 //! What a row does to the rules of its record.
 
-use super::row::{Kinds, TIME_BITS};
+use super::parts::{Kinds, TIME_BITS};
 use crate::builder::{Bit, Builder, Num};
 use crate::claim::two_to;
 use crate::record::RuleWords;
 use ark_bn254::Fr;
 use ark_ff::{BigInteger, PrimeField};
-use model::{ClaimKind, Rule, RuleSlot};
-
-/// The reserved bit between the kinds and the labels of a rule's masks.
-const RESERVED_BIT: usize = 51;
-/// First of the kinds in a rule's masks.
-const KINDS_BIT: usize = 48;
+use model::{ClaimKind, RuleSlot, layout};
+use std::ops::Range;
 
 /// A rule's packed word taken apart.
 struct Unpacked {
@@ -43,7 +39,7 @@ pub(super) fn change(
     names(b, kinds, words);
     let delay = written(b, t_op, kinds, &rule);
     let earlier = revoked(b, t_op, kinds, &rule);
-    let [from, until, ..] = Rule::LANES.map(two_to);
+    let [from, until] = [layout::ACCESS_FROM, layout::ACCESS_UNTIL].map(two_to);
     let stored = packed + delay * from - earlier * until;
     let stored = [words[0].clone(), words[1].clone(), stored];
     let (rules, change) = put(b, slots, rules, &stored);
@@ -124,26 +120,27 @@ fn revoked(b: &mut Builder, t_op: &Num, kinds: &Kinds, rule: &Unpacked) -> Num {
 
 /// The parts of a packed rule, which has no other bits (C1.14): 236 rows.
 fn unpack(b: &mut Builder, packed: &Num) -> Unpacked {
-    let [low, high] = [0..RESERVED_BIT, RESERVED_BIT + 1..Rule::MASK_BITS as usize]
-        .map(|places| bits_at(b, packed.value(), places.start, places.len()));
-    let lanes = Rule::LANES.map(|lane| {
-        let bits = bits_at(b, packed.value(), lane as usize, TIME_BITS);
-        Num::pack(&bits)
+    let value = packed.value();
+    let low = bits_at(b, value, 0..layout::RESERVED_BIT as usize);
+    let high = bits_at(b, value, layout::LABELS.places());
+    let lanes = layout::LANES.map(|lane| {
+        let lane = lane as usize;
+        Num::pack(&bits_at(b, value, lane..lane + TIME_BITS))
     });
-    let sum = lanes.iter().zip(Rule::LANES).map(|(lane, place)| lane * two_to(place));
-    let masks = Num::pack(&low) + Num::pack(&high) * two_to(RESERVED_BIT as u32 + 1);
-    let sum = sum.fold(masks, |sum, lane| sum + lane);
+    let masks = Num::pack(&low) + Num::pack(&high) * two_to(layout::LABELS.first);
+    let lanes_in_place = lanes.iter().zip(layout::LANES).map(|(lane, first)| lane * two_to(first));
+    let sum = lanes_in_place.fold(masks, |sum, lane| sum + lane);
     b.enforce_equal(&sum, packed);
     let kinds = [ClaimKind::Access, ClaimKind::Collect, ClaimKind::BreakGlass]
-        .map(|kind| low[KINDS_BIT + kind.bit() as usize].num().clone());
+        .map(|kind| low[(layout::KINDS.first + kind.bit()) as usize].num().clone());
     let [access_from, access_until, data_from, data_until] = lanes;
     Unpacked { kinds, access_from, access_until, data_from, data_until }
 }
 
-/// The bits of `value` from place `from`; [`unpack`] ties them to it.
-fn bits_at(b: &mut Builder, value: Fr, from: usize, count: usize) -> Vec<Bit> {
+/// The bits of `value` at these places; [`unpack`] ties them to it.
+fn bits_at(b: &mut Builder, value: Fr, places: Range<usize>) -> Vec<Bit> {
     let value = value.into_bigint();
-    (from..from + count).map(|place| b.bit(value.get_bit(place))).collect()
+    places.map(|place| b.bit(value.get_bit(place))).collect()
 }
 
 /// Whether the integer of `small` is no larger than that of `large`.

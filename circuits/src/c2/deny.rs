@@ -1,17 +1,13 @@
 //! Denies: unpacked once for a slot, refuted for each claim (C2.15).
 
-use super::ranged;
-use super::slot::{HullNums, TIME_BITS, fr};
+use super::parts::{HullNums, TIME_BITS, fr, ranged};
 use crate::builder::{Bit, Builder, Num};
 use crate::claim::two_to;
 use crate::record::RuleWords;
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
-use model::{Party, Rule};
+use model::{Party, Rule, layout};
 use statement::field::from_word;
-
-/// The bit of a packed rule that is always zero.
-pub(super) const RESERVED_BIT: usize = 51;
 
 /// A deny as the claims of its slot read it.
 pub(super) struct Deny {
@@ -38,9 +34,9 @@ pub(super) fn unpack(
 ) -> Deny {
     let [actor, source, packed] = words;
     let masks = rule.map_or(0, Rule::mask);
-    let mask: Vec<Num> = (0..Rule::MASK_BITS as usize)
+    let mask: Vec<Num> = (0..layout::MASK_BITS)
         .map(|bit| match bit {
-            RESERVED_BIT => Num::zero(),
+            layout::RESERVED_BIT => Num::zero(),
             bit => Num::from(&b.bit(masks >> bit & 1 == 1)),
         })
         .collect();
@@ -78,7 +74,7 @@ pub(super) fn unpack(
 fn lanes(b: &mut Builder, packed: &Num, mask: &Num, times: [Fr; 4]) -> [Num; 4] {
     let [first, second, third, _] = times;
     let [first, second, third] = [first, second, third].map(|time| b.alloc(time));
-    let [at_first, at_second, at_third, at_fourth] = Rule::LANES.map(two_to);
+    let [at_first, at_second, at_third, at_fourth] = layout::LANES.map(two_to);
     let taken = Num::combination([
         (Fr::ONE, mask),
         (at_first, &first),

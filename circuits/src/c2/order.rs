@@ -3,7 +3,7 @@
 //! A slot without an active claim is padding: it repeats the patient before it (or index 0), takes
 //! over the last position, and hence leaves the order as it is.
 
-use super::{Public, ranged};
+use super::parts::{Public, ranged};
 use crate::builder::{Bit, Builder, Num};
 use crate::claim::edge;
 use ark_bn254::Fr;

@@ -1,35 +1,54 @@
 //! One claim: selected rule, times, masks, denies and leaf.
 
-use super::deny::{Meets, RESERVED_BIT, Who, refute};
+use super::deny::{Deny, Meets, Who, refute};
 use super::order::Place;
-use super::ranged;
-use super::slot::{Done, HullNums, Open, RECEIPT_BITS, Shared, TIME_BITS, fr};
+use super::parts::{HullNums, RECEIPT_BITS, Shared, TIME_BITS, fr, ranged};
 use crate::builder::{Bit, Builder, Num};
 use crate::claim::{ClaimWords, info, leaf, times, two_to};
-use crate::record::RuleWords;
+use crate::record::{RuleWords, Rules};
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
-use model::{Claim, ClaimKind, Interval, Millis, Party, Rule, RuleSlot};
+use model::layout::{self, CATEGORIES, DENIES, KINDS, LABELS, LANE_STRIDE, MASK_BITS, PURPOSES};
+use model::{Claim, ClaimKind, Interval, Millis, Party, RuleSlot};
 use statement::c2::best_rule;
 use statement::field::from_word;
 
-/// First bit of each group of a mask, and behind the last.
-const CATEGORIES: usize = 0;
-const PURPOSES: usize = 32;
-const KINDS: usize = 48;
-const LABELS: usize = 52;
-const MASK_BITS: usize = Rule::MASK_BITS as usize;
 /// Bits that tell one of 16 purposes.
 const PURPOSE_BITS: usize = 4;
 /// Bits of the number of categories, and of labels, in which two masks meet.
 const CATEGORY_COUNT_BITS: usize = 6;
 const LABEL_COUNT_BITS: usize = 4;
-/// Permits, and bits that tell one.
-const PERMITS: usize = 8;
+/// Bits that tell one of 8 permits.
 const PERMIT_BITS: usize = 3;
-const POLICIES: [usize; 2] = [12, 13];
-/// Rows of the list of denies.
-const DENIES: usize = 4;
+
+const _: () = {
+    assert!(1 << PURPOSE_BITS == layout::PURPOSES.width && 1 << PERMIT_BITS == layout::PERMITS);
+    assert!(layout::POLICIES == 2, "one bit tells a policy");
+    assert!(1 << CATEGORY_COUNT_BITS > layout::CATEGORIES.width);
+    assert!(1 << LABEL_COUNT_BITS > layout::LABELS.width);
+};
+
+/// What a slot gives to the totals.
+pub(super) struct Done {
+    /// Of its claims, then its tag.
+    pub(super) leaves: Vec<Num>,
+    /// How many accesses, collections and break-glass accesses.
+    pub(super) kinds: [Num; 3],
+    /// How many excluded claims.
+    pub(super) excluded: Num,
+}
+
+/// What the claims of a slot read.
+pub(super) struct Open {
+    /// The record's words.
+    pub(super) rules: Rules,
+    pub(super) denies: [Deny; DENIES],
+    pub(super) hull: HullNums,
+    /// Whether the slot's claims are not covered.
+    pub(super) excluded: Bit,
+    /// Whether they are; neither in a padding slot.
+    pub(super) covered: Bit,
+}
 
 /// All claims of a slot.
 pub(super) fn enforce_all(
@@ -147,9 +166,10 @@ fn select_rule(
     let neutral = neutral();
     std::array::from_fn(|word| {
         let column = |slot: usize| open.rules.rules[slot][word].clone();
-        let permits: Vec<Num> = (0..PERMITS).map(column).collect();
+        let permits: Vec<Num> = layout::PERMIT_SLOTS.map(column).collect();
         let permit = b.mux(&bits, &permits);
-        let policy = b.select(&bits[0], &column(POLICIES[1]), &column(POLICIES[0]));
+        let policies: Vec<Num> = layout::POLICY_SLOTS.map(column).collect();
+        let policy = b.select(&bits[0], &policies[1], &policies[0]);
         let selected = b.select(&glass, &policy, &permit);
         b.select(gate, &selected, &Num::constant(neutral[word]))
     })
@@ -158,9 +178,9 @@ fn select_rule(
 /// The words of a rule that covers everything.
 fn neutral() -> [Fr; 3] {
     let any = from_word(&Party::ANY);
-    let masks = Fr::from(((1u64 << MASK_BITS) - 1) ^ (1 << RESERVED_BIT));
+    let masks = Fr::from(((1u64 << MASK_BITS) - 1) ^ (1 << layout::RESERVED_BIT));
     let end = fr(Millis::UNBOUNDED_FUTURE);
-    [any, any, masks + end * (two_to(Rule::LANES[1]) + two_to(Rule::LANES[3]))]
+    [any, any, masks + end * (two_to(layout::ACCESS_UNTIL) + two_to(layout::DATA_UNTIL))]
 }
 
 /// C2.12 and C2.13: 4 rows.
@@ -198,25 +218,26 @@ fn unpack_rule(b: &mut Builder, packed: &Num, receipt: &[Num; 2], measured: &[Nu
     let value = packed.value().into_bigint();
     let mask: Vec<Num> = (0..MASK_BITS)
         .map(|bit| match bit {
-            RESERVED_BIT => Num::zero(),
-            _ => b.rule(group(bit), |b| Num::from(&b.bit(value.get_bit(bit)))),
+            layout::RESERVED_BIT => Num::zero(),
+            _ => b.rule(rule_of(bit), |b| Num::from(&b.bit(value.get_bit(bit as usize)))),
         })
         .collect();
-    let lane = |lane: usize| {
-        let first = Rule::LANES[lane] as usize;
-        (0..48).rev().fold(0u64, |time, bit| time << 1 | u64::from(value.get_bit(first + bit)))
+    let lane = |first: u32| {
+        let places = (first..first + LANE_STRIDE).rev();
+        places.fold(0u64, |time, bit| time << 1 | u64::from(value.get_bit(bit as usize)))
     };
-    let access = Fr::from(lane(0)) + Fr::from(lane(1)) * two_to(48);
+    let [access_from, access_until, data_from, data_until] = layout::LANES.map(lane);
+    let access = Fr::from(access_from) + Fr::from(access_until) * two_to(LANE_STRIDE);
     let access = b.alloc(access);
     b.rule("C2.6", |b| {
-        let window = window(b, receipt, [lane(0), lane(1)]);
+        let window = window(b, receipt, [access_from, access_until]);
         b.enforce_equal(&access, &window);
     });
     let packed_mask = Num::combination((0..).map(two_to).zip(&mask));
-    let rest = packed - packed_mask - access * two_to(Rule::LANES[0]);
+    let rest = packed - packed_mask - access * two_to(layout::ACCESS_FROM);
     b.rule("C2.7", |b| {
-        let window = window(b, measured, [lane(2), lane(3)]);
-        b.enforce_equal(&rest, &(window * two_to(Rule::LANES[2])));
+        let window = window(b, measured, [data_from, data_until]);
+        b.enforce_equal(&rest, &(window * two_to(layout::DATA_FROM)));
     });
     mask
 }
@@ -226,15 +247,15 @@ fn window(b: &mut Builder, interval: &[Num; 2], lanes: [u64; 2]) -> Num {
     let [from, until] = lanes.map(Fr::from);
     let before = ranged(b, interval[0].value() - from, TIME_BITS);
     let after = ranged(b, until - interval[1].value(), TIME_BITS);
-    &interval[0] - before + (&interval[1] + after) * two_to(48)
+    &interval[0] - before + (&interval[1] + after) * two_to(LANE_STRIDE)
 }
 
 /// The rule that a mask bit belongs to.
-fn group(bit: usize) -> &'static str {
+fn rule_of(bit: u32) -> &'static str {
     match bit {
-        CATEGORIES..PURPOSES => "C2.8",
-        PURPOSES..KINDS => "C2.9",
-        KINDS..LABELS => "C2.10",
+        bit if bit < CATEGORIES.end() => "C2.8",
+        bit if bit < PURPOSES.end() => "C2.9",
+        bit if bit < KINDS.end() => "C2.10",
         _ => "C2.11",
     }
 }
@@ -248,23 +269,23 @@ fn masks(
     active: &Bit,
     open: &Open,
 ) -> Masks {
-    let mut bits: Vec<(usize, Num)> = Vec::with_capacity(43);
     let value = claim.map_or(0, Claim::mask);
-    let plain = (CATEGORIES..PURPOSES).chain(LABELS..MASK_BITS);
-    bits.extend(plain.map(|bit| (bit, b.alloc(Fr::from(value >> bit & 1)))));
-    bits.extend((KINDS..).zip(kinds.iter().cloned()));
+    let plain = CATEGORIES.places().chain(LABELS.places());
+    let mut bits: Vec<(usize, Num)> =
+        plain.map(|bit| (bit, b.alloc(Fr::from(value >> bit & 1)))).collect();
+    bits.extend(KINDS.places().zip(kinds.iter().cloned()));
     for (bit, num) in &bits {
         // One row says that the bit is 0 or 1 and that the rule has it.
-        b.rule(group(*bit), |b| b.enforce(num, &(num - &allowed[*bit]), &Num::zero()));
+        b.rule(rule_of(*bit as u32), |b| b.enforce(num, &(num - &allowed[*bit]), &Num::zero()));
     }
-    for (rule, range) in [("C2.8", CATEGORIES..PURPOSES), ("C2.11", LABELS..MASK_BITS)] {
-        let members = bits.iter().filter(|(bit, _)| range.contains(bit));
+    for (rule, mask) in [("C2.8", CATEGORIES), ("C2.11", LABELS)] {
+        let members = bits.iter().filter(|(bit, _)| mask.places().contains(bit));
         let count = Num::sum(members.map(|(_, num)| num));
         b.rule(rule, |b| enforce_nonzero_if(b, active, &count));
     }
     let (purpose, denied_purpose) = b.rule("C2.9", |b| purpose(b, claim, allowed, open));
     let packed = bits.iter().map(|(bit, num)| (two_to(*bit as u32), num));
-    let packed = Num::combination(packed.chain([(two_to(PURPOSES as u32), &purpose)]));
+    let packed = Num::combination(packed.chain([(two_to(PURPOSES.first), &purpose)]));
     Masks { bits, kinds, packed, denied_purpose }
 }
 
@@ -280,14 +301,15 @@ fn purpose(
     let value = claim.map_or(0, |claim| claim.purpose.bit() as usize);
     let bits: Vec<Bit> = (0..PURPOSE_BITS).map(|bit| b.bit(value >> bit & 1 == 1)).collect();
     let denied: [Num; DENIES] = std::array::from_fn(|deny| {
-        let has = open.denies[deny].mask[PURPOSES + value].value() == Fr::ONE;
+        let has = open.denies[deny].mask[PURPOSES.places()][value].value() == Fr::ONE;
         Num::from(&b.bit(has))
     });
     let together = |one: &Num, denies: Vec<&Num>| {
         let denies = (1..).map(two_to).zip(denies);
         Num::combination(denies.chain([(Fr::ONE, one)]))
     };
-    let items: Vec<Num> = (PURPOSES..KINDS)
+    let items: Vec<Num> = PURPOSES
+        .places()
         .map(|bit| {
             let denies = open.denies.iter().map(|deny| &deny.mask[bit]).collect();
             together(&allowed[bit], denies)
@@ -307,9 +329,9 @@ fn purpose(
 fn meets(b: &mut Builder, masks: &Masks, open: &Open) -> [Meets; DENIES] {
     const KINDS_AT: usize = DENIES * CATEGORY_COUNT_BITS;
     const LABELS_AT: usize = KINDS_AT + DENIES;
-    let place = |bit: usize, deny: usize| match bit {
-        CATEGORIES..PURPOSES => deny * CATEGORY_COUNT_BITS,
-        KINDS..LABELS => KINDS_AT + deny,
+    let place = |bit: usize, deny: usize| match bit as u32 {
+        bit if bit < CATEGORIES.end() => deny * CATEGORY_COUNT_BITS,
+        bit if bit < KINDS.end() => KINDS_AT + deny,
         _ => LABELS_AT + deny * LABEL_COUNT_BITS,
     };
     b.rule("C2.15", |b| {
@@ -331,10 +353,10 @@ fn meets(b: &mut Builder, masks: &Masks, open: &Open) -> [Meets; DENIES] {
         };
         std::array::from_fn(|deny| Meets {
             counts: [
-                count(CATEGORIES, deny, CATEGORY_COUNT_BITS),
+                count(CATEGORIES.first as usize, deny, CATEGORY_COUNT_BITS),
                 masks.denied_purpose[deny].clone(),
-                count(KINDS, deny, 1),
-                count(LABELS, deny, LABEL_COUNT_BITS),
+                count(KINDS.first as usize, deny, 1),
+                count(LABELS.first as usize, deny, LABEL_COUNT_BITS),
             ],
         })
     })

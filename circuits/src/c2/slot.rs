@@ -1,61 +1,20 @@
 //! One slot: the record, its tag, the hull of its claims, and the end of the record.
 
-use super::deny::{Deny, unpack};
+use super::deny::unpack;
 use super::order::Place;
-use super::{Public, ranged, row};
+use super::parts::{HullNums, RECEIPT_BITS, Shared, TIME_BITS, fr, ranged};
+use super::row::{self, Done, Open};
 use crate::builder::{Bit, Builder, Num};
-use crate::claim::tag;
+use crate::claim::{SlotPlace, tag};
 use crate::gadgets::tree;
 use crate::record::{self, Rules};
 use ark_bn254::Fr;
 use ark_ff::AdditiveGroup;
 use model::{Interval, Millis, Record, RuleSlot, Word};
-use statement::c2::{CapPath, Chunk, Hull, Slot};
+use statement::c2::{CapPath, Hull, Slot};
 use statement::domain::Domain;
 use statement::poseidon;
-use statement::tree::{ARITY, ARITY_BITS, CAP, CAP_DEPTH};
-
-/// Bits of the distance of two receipts: a window is no longer.
-pub(super) const RECEIPT_BITS: usize = 27;
-/// Bits of a time.
-pub(super) const TIME_BITS: usize = Millis::BITS as usize;
-
-/// What all slots read.
-pub(super) struct Shared<'a> {
-    pub(super) chunk: &'a Chunk,
-    pub(super) public: &'a Public,
-    pub(super) domain: &'a Num,
-    pub(super) cap: &'a [Num; CAP],
-}
-
-/// What a slot gives to the totals.
-pub(super) struct Done {
-    /// Of its claims, then its tag.
-    pub(super) leaves: Vec<Num>,
-    /// How many accesses, collections and break-glass accesses.
-    pub(super) kinds: [Num; 3],
-    /// How many excluded claims.
-    pub(super) excluded: Num,
-}
-
-/// What the claims of a slot read.
-pub(super) struct Open {
-    /// The record's words.
-    pub(super) rules: Rules,
-    pub(super) denies: [Deny; 4],
-    pub(super) hull: HullNums,
-    /// Whether the slot's claims are not covered.
-    pub(super) excluded: Bit,
-    /// Whether they are; neither in a padding slot.
-    pub(super) covered: Bit,
-}
-
-/// The hull with its values.
-pub(super) struct HullNums {
-    pub(super) receipt: [Num; 2],
-    pub(super) measured: [Num; 2],
-    pub(super) values: Hull,
-}
+use statement::tree::{ARITY, ARITY_BITS, CAP_DEPTH};
 
 /// Everything that is said about one slot, its claims included.
 pub(super) fn enforce(b: &mut Builder, shared: &Shared<'_>, number: usize, place: &Place) -> Done {
@@ -66,7 +25,8 @@ pub(super) fn enforce(b: &mut Builder, shared: &Shared<'_>, number: usize, place
     let rules = b.rule("C2.2", |b| open_record(b, shared, slot, record, place));
     let tag = b.rule("C2.20", |b| {
         let count = Num::sum(place.active.iter().map(Bit::num));
-        let found = tag(b, &rules.view_key, shared.domain, &place.index, number as u8, &count);
+        let slot_place = SlotPlace { index: &place.index, slot: number as u8, count: &count };
+        let found = tag(b, &rules.view_key, shared.domain, &slot_place);
         b.product(active.num(), &found)
     });
     let excluded = slot.is_some_and(|slot| slot.excluded);
@@ -145,9 +105,4 @@ fn not_closed(b: &mut Builder, record: &Record, closed_at: &Num, until: &Num, co
     b.enforce(closed.num(), &since, &distance);
     let never = Num::constant(fr(Millis::UNBOUNDED_FUTURE));
     b.enforce(&(covered.num() - closed.num()), &(closed_at - never), &Num::zero());
-}
-
-/// A time as a field element.
-pub(super) fn fr(time: Millis) -> Fr {
-    Fr::from(time.get())
 }

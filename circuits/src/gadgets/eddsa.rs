@@ -32,7 +32,7 @@ use statement::domain::Domain;
 use statement::eddsa::Signature;
 use std::sync::OnceLock;
 
-/// A point of the prime-order subgroup. The neutral element fails in [`verify`] only.
+/// A point of the prime-order subgroup. The neutral element fails in [`verify_if`] only.
 #[derive(Clone)]
 pub struct PublicKey(Point);
 
@@ -51,11 +51,6 @@ impl PublicKey {
     pub fn hash(&self, b: &mut Builder) -> Num {
         poseidon::hash(b, Domain::KeyHash.tag(), &[self.0.x.clone(), self.0.y.clone()])
     }
-}
-
-/// Enforces that `signature` is one of `public` for `message`.
-pub fn verify(b: &mut Builder, public: &PublicKey, message: &Num, signature: &Signature) {
-    verify_if(b, &Bit::constant(true), public, message, signature);
 }
 
 /// Enforces that `signature` is one of `public` for `message` where `condition` is 1. Elsewhere the

@@ -1,13 +1,12 @@
-//! Openings and updates of the record tree, and roots of lists.
+//! Openings and updates of the record tree.
 //!
 //! A node is opened with all its children; the one that the index picks must be the node below.
 //! Three bits of the index a level, the lowest level first.
 
 use super::poseidon;
 use crate::builder::{Bit, Builder, Num};
-use ark_bn254::Fr;
 use statement::domain::Domain;
-use statement::tree::{ARITY, ARITY_BITS, CAP, CHUNK_ARITY, Children, chunk_depth};
+use statement::tree::{ARITY, ARITY_BITS, CAP, Children};
 
 /// The node that `path` leads to from `leaf`: 409 rows a level. `index` has three bits a level.
 ///
@@ -59,21 +58,6 @@ pub fn cap_root(b: &mut Builder, cap: &[Num; CAP]) -> Num {
     let (groups, _) = cap.as_chunks::<ARITY>();
     let nodes: Vec<Num> = groups.iter().map(|group| node(b, group)).collect();
     node(b, &nodes)
-}
-
-/// The root of the smallest 16-ary tree that holds `leaves` in order, the rest being 0: 609 rows a
-/// full node, fewer where constants fill it up.
-pub fn chunk_root(b: &mut Builder, tag: Fr, leaves: &[Num]) -> Num {
-    let mut level = leaves.to_vec();
-    let mut absent = Num::zero();
-    for _ in 0..chunk_depth(leaves.len()) {
-        let size = level.len().next_multiple_of(CHUNK_ARITY).max(CHUNK_ARITY);
-        level.resize(size, absent.clone());
-        let groups = level.chunks(CHUNK_ARITY);
-        level = groups.map(|children| poseidon::hash(b, tag, children)).collect();
-        absent = poseidon::hash(b, tag, &vec![absent; CHUNK_ARITY]);
-    }
-    level.swap_remove(0)
 }
 
 fn node(b: &mut Builder, children: &[Num]) -> Num {

@@ -2,21 +2,28 @@
 
 use ark_bn254::Fr;
 use ark_ff::Field;
-use model::{BatchNumber, Claim, Interval, PatientIndex, Position, Word};
+use model::{BatchNumber, Claim, Interval, PatientIndex, Position, Word, layout};
 
 use crate::domain::Domain;
 use crate::field::{from_u64, from_word};
 use crate::poseidon;
-use crate::tree::CHUNK_ARITY;
 
 /// First bit of the patient's index in `info`, above the mask.
-pub const INDEX_BIT: u32 = 60;
+pub const INDEX_BIT: u32 = layout::MASK_BITS;
 /// First bit of the position in `info`.
-pub const POSITION_BIT: u32 = 84;
-/// The bit of `info` that says that the claim was proven covered.
-pub const COVERED_BIT: u32 = 148;
-/// Distance of the four times in `times`.
-pub const TIME_BITS: u32 = 48;
+pub const POSITION_BIT: u32 = INDEX_BIT + PatientIndex::BITS;
+/// The bit of `info` that says that the claim was proven covered, above the 64 of the position.
+pub const COVERED_BIT: u32 = POSITION_BIT + u64::BITS;
+/// Distance of the four times in `times`: that of the lanes of a rule.
+pub const TIME_STRIDE: u32 = layout::LANE_STRIDE;
+/// First bit of the slot's number in the word that a tag hashes, above the patient's index.
+pub const TAG_SLOT_BIT: u32 = PatientIndex::BITS;
+/// First bit of the number of claims in the word that a tag hashes, above the slot's eight.
+pub const TAG_COUNT_BIT: u32 = TAG_SLOT_BIT + 8;
+
+/// Children of a node of a list of claims or operations: twice those of the record tree, because
+/// opening one entry is rare there and hashing the whole list is not.
+pub const LIST_ARITY: usize = 16;
 
 /// Mask, index, position and whether the claim is covered, as one word.
 pub fn info(claim: &Claim, covered: bool) -> Fr {
@@ -31,7 +38,7 @@ pub fn times(receipt: &Interval, measured: &Interval) -> Fr {
     [receipt.from, receipt.until, measured.from, measured.until]
         .iter()
         .rev()
-        .fold(Fr::from(0u8), |sum, time| sum * two_to(TIME_BITS) + from_u64(time.get()))
+        .fold(Fr::from(0u8), |sum, time| sum * two_to(TIME_STRIDE) + from_u64(time.get()))
 }
 
 /// The committed word of a claim.
@@ -49,11 +56,24 @@ pub fn leaf(claim: &Claim, covered: bool, salt: Fr) -> Fr {
     poseidon::hash(Domain::Claim.tag(), &words)
 }
 
-/// The word by which the holder of `view_key` finds slot number `slot` of a chunk with `count`
-/// claims of patient `patient`; nobody else can link it.
-pub fn tag(view_key: &Word, domain: Fr, patient: PatientIndex, slot: u8, count: u32) -> Fr {
-    let place =
-        u64::from(patient.get()) | u64::from(slot) << PatientIndex::BITS | u64::from(count) << 32;
+/// Which patient slot of a chunk a tag is of, and how much is in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SlotPlace {
+    /// Whose claims.
+    pub patient: PatientIndex,
+    /// Number of the patient slot in its chunk.
+    pub slot: u8,
+    /// Number of claims in it.
+    pub count: u32,
+}
+
+/// The word by which the holder of `view_key` finds a patient slot of a chunk and learns how many
+/// claims are in it; nobody else can link it.
+pub fn tag(view_key: &Word, domain: Fr, place: SlotPlace) -> Fr {
+    let SlotPlace { patient, slot, count } = place;
+    let place = u64::from(patient.get())
+        | u64::from(slot) << TAG_SLOT_BIT
+        | u64::from(count) << TAG_COUNT_BIT;
     poseidon::hash(Domain::SlotTag.tag(), &[from_word(view_key), domain, from_u64(place)])
 }
 
@@ -77,7 +97,7 @@ pub fn edge(patient: PatientIndex, position: Position, salt: Fr) -> Fr {
 /// If there is no leaf.
 pub fn root16(node: Domain, leaves: &[Fr]) -> Fr {
     let above: Vec<Fr> =
-        leaves.chunks(CHUNK_ARITY).map(|group| poseidon::hash(node.tag(), group)).collect();
+        leaves.chunks(LIST_ARITY).map(|group| poseidon::hash(node.tag(), group)).collect();
     match above.as_slice() {
         [] => panic!("a list has at least one leaf"),
         [root] => *root,
@@ -134,9 +154,12 @@ mod tests {
     fn tags_salts_and_edges_equal_the_vectors() {
         let records = records();
         for case in cases(&records["tags"]) {
-            let (slot, count) = (number(&case["slot"]) as u8, number(&case["count"]) as u32);
-            let (view_key, domain) = (word(&case["view_key"]), element(&case["domain"]));
-            let found = tag(&view_key, domain, patient(&case["patient"]), slot, count);
+            let place = SlotPlace {
+                patient: patient(&case["patient"]),
+                slot: number(&case["slot"]) as u8,
+                count: number(&case["count"]) as u32,
+            };
+            let found = tag(&word(&case["view_key"]), element(&case["domain"]), place);
             assert_eq!(found, element(&case["word"]));
         }
         for case in cases(&records["salts"]) {

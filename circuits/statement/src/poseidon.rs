@@ -5,22 +5,14 @@
 //! `PoseidonEx(n, 1)` with that initial state.
 
 mod grain;
+mod matrix;
 mod parameters;
 
-pub use parameters::{Parameters, parameters};
+pub use parameters::{FULL_ROUNDS, PARTIAL_ROUNDS, Parameters, WIDTH_MAX, WIDTH_MIN, parameters};
 
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
-
-/// Rounds in which every word passes an S-box: half of them at each end.
-pub const FULL_ROUNDS: usize = 8;
-/// Words of the smallest state.
-pub const WIDTH_MIN: usize = 2;
-/// Words of the largest state.
-pub const WIDTH_MAX: usize = 17;
-/// Rounds in which only the first word passes an S-box, by width from [`WIDTH_MIN`].
-pub const PARTIAL_ROUNDS: [usize; WIDTH_MAX - WIDTH_MIN + 1] =
-    [56, 57, 56, 60, 60, 63, 64, 63, 60, 66, 60, 65, 70, 60, 64, 68];
+use matrix::dot;
 
 /// A hash together with what its circuit must assign.
 pub struct Trace {
@@ -112,16 +104,6 @@ fn add(state: &mut [Fr], constants: &[Fr]) {
 
 fn sbox(x: &Fr) -> Fr {
     x.square().square() * x
-}
-
-/// Three products share one reduction: as many as fit beside a 254-bit modulus.
-fn dot(left: &[Fr], right: &[Fr]) -> Fr {
-    debug_assert_eq!(left.len(), right.len());
-    let (left_chunks, left_rest) = left.as_chunks::<3>();
-    let (right_chunks, right_rest) = right.as_chunks::<3>();
-    let chunks = left_chunks.iter().zip(right_chunks);
-    let sum: Fr = chunks.map(|(a, b)| Fr::sum_of_products(a, b)).sum();
-    left_rest.iter().zip(right_rest).fold(sum, |sum, (a, b)| sum + *a * b)
 }
 
 #[cfg(test)]

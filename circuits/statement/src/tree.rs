@@ -1,11 +1,8 @@
-//! The record tree and the trees over lists.
+//! The record tree: the consent record of every patient under one root.
 //!
-//! The record tree has 8 children a node and 8 levels: `2^24` leaves, the leaf's index being the
+//! It has 8 children a node and 8 levels: `2^24` leaves, the leaf's index being the
 //! patient's pseudonym. It is sparse: leaves never set are 0, which is the hash of nothing, and
 //! only nodes above a set leaf are stored (256 bytes a node, about 2 kB for a lonely leaf).
-//!
-//! Lists of claims and operations have 16 children a node, because opening one entry is rare there
-//! and hashing the whole list is not.
 
 use crate::{domain::Domain, poseidon};
 use ark_bn254::Fr;
@@ -25,8 +22,6 @@ pub const LEAVES: u32 = 1 << (ARITY_BITS * DEPTH);
 pub const CAP_DEPTH: usize = DEPTH - 2;
 /// Nodes two levels below the root.
 pub const CAP: usize = ARITY * ARITY;
-/// Children of a node of a list.
-pub const CHUNK_ARITY: usize = 16;
 
 /// The children of one node.
 pub type Children = [Fr; ARITY];
@@ -176,88 +171,6 @@ fn empty_nodes() -> &'static [Fr; DEPTH + 1] {
         }
         nodes
     })
-}
-
-/// Levels of the smallest 16-ary tree with room for `leaves`, at least one.
-pub fn chunk_depth(leaves: usize) -> usize {
-    let mut depth = 1;
-    while CHUNK_ARITY.pow(depth) < leaves {
-        depth += 1;
-    }
-    depth as usize
-}
-
-/// The root of the smallest 16-ary tree that holds `leaves` in order, the rest being 0; every node
-/// is hashed under `tag`. The list is not bound to its length: whoever needs that puts it beside
-/// the root.
-pub fn chunk_root(tag: Fr, leaves: &[Fr]) -> Fr {
-    chunk_levels(tag, leaves).pop().expect("levels end in the root")[0]
-}
-
-/// The children of the nodes above the leaf at `index`, lowest first.
-///
-/// # Panics
-/// If there is no such leaf.
-pub fn chunk_path(tag: Fr, leaves: &[Fr], index: usize) -> Vec<[Fr; CHUNK_ARITY]> {
-    assert!(index < leaves.len(), "the list has a leaf at the index");
-    let levels = chunk_levels(tag, leaves);
-    let mut place = index;
-    let below_root = &levels[..levels.len() - 1];
-    let absent = std::iter::successors(Some(Fr::ZERO), |below| {
-        Some(poseidon::hash(tag, &[*below; CHUNK_ARITY]))
-    });
-    below_root
-        .iter()
-        .zip(absent)
-        .map(|(level, absent)| {
-            place /= CHUNK_ARITY;
-            let stored = &level[place * CHUNK_ARITY..];
-            std::array::from_fn(|child| stored.get(child).copied().unwrap_or(absent))
-        })
-        .collect()
-}
-
-/// Whether `leaf` stands at `index` of the list with this `root`. The length of `path` is the depth
-/// of the tree, which the caller knows from the capacity of the list.
-pub fn verify_chunk_path(
-    tag: Fr,
-    root: Fr,
-    leaf: Fr,
-    index: usize,
-    path: &[[Fr; CHUNK_ARITY]],
-) -> bool {
-    let mut place = index;
-    let opened = path.iter().try_fold(leaf, |below, children| {
-        let found = children[place % CHUNK_ARITY] == below;
-        place /= CHUNK_ARITY;
-        found.then(|| poseidon::hash(tag, children))
-    });
-    place == 0 && opened == Some(root)
-}
-
-/// The present nodes of each level, from the leaves to the root.
-fn chunk_levels(tag: Fr, leaves: &[Fr]) -> Vec<Vec<Fr>> {
-    let mut levels = vec![leaves.to_vec()];
-    let mut absent = Fr::ZERO;
-    for _ in 0..chunk_depth(leaves.len()) {
-        let below = levels.last().expect("at least the leaves");
-        let above = chunk_parents(tag, below, absent);
-        levels.push(above);
-        absent = poseidon::hash(tag, &[absent; CHUNK_ARITY]);
-    }
-    levels
-}
-
-fn chunk_parents(tag: Fr, below: &[Fr], absent: Fr) -> Vec<Fr> {
-    let hash_group = |group: &[Fr]| {
-        let mut children = [absent; CHUNK_ARITY];
-        children[..group.len()].copy_from_slice(group);
-        poseidon::hash(tag, &children)
-    };
-    match below.is_empty() {
-        true => vec![hash_group(&[])],
-        false => below.chunks(CHUNK_ARITY).map(hash_group).collect(),
-    }
 }
 
 #[cfg(test)]

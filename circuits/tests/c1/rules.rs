@@ -7,7 +7,7 @@ use circuits::builder::Assignment;
 use circuits::c1::Values;
 use model::{
     Action, ClaimKind, ClaimKinds, Interval, Millis, Operation, OperationError, Party,
-    PatientIndex, Rule, RuleError, RuleSlot, Word,
+    PatientIndex, Rule, RuleError, RuleSlot, Word, layout,
 };
 use statement::babyjubjub::{self, Point, PointError};
 use statement::c1::{check, effect};
@@ -304,7 +304,7 @@ fn c1_13_the_slot_belongs_to_the_kind() {
 #[test]
 fn c1_14_a_written_rule_has_no_reserved_bit() {
     let words = permit().words();
-    let gaps = Rule::LANES.map(|lane| lane + Millis::BITS);
+    let gaps = layout::LANES.map(|lane| lane + Millis::BITS);
     for bit in [51].into_iter().chain(gaps).map(u64::from) {
         let packed = Word::from_limbs(std::array::from_fn(|limb| {
             let own = words[2].limbs()[limb];

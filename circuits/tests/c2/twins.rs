@@ -42,7 +42,8 @@ pub(super) fn accepted(chunk: &Chunk) -> C2Inputs {
     let (r1cs, assignment) = (rows(chunk.capacity), assigned(chunk, &inputs));
     assert_eq!(violated(&r1cs, &assignment), Vec::<&str>::new());
     let products = r1cs.products(&assignment.instance, &assignment.witness);
-    assert!(products == [assignment.az, assignment.bz, assignment.cz], "the runs agree");
+    let made = [&assignment.az, &assignment.bz, &assignment.cz];
+    assert!(products.each_ref() == made, "the runs agree");
     inputs
 }
 

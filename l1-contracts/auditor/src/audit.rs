@@ -2,28 +2,29 @@
 
 use std::collections::BTreeMap;
 
-use l1_contracts::{Deployment, SetupKind};
+use l1_contracts::SetupKind;
 use model::{BatchHeader, BatchNumber};
-use statement::batch::{PatientOpening, PublicFile};
 use statement::scope;
 
 use crate::broken::{Broken, Fault, Item, equal};
 use crate::chain::{self, History};
-use crate::check::{self, Context, Coverage, Lateness, Previous};
+use crate::check::{
+    self, BatchContext, Context, Coverage, Lateness, NamedOpening, Previous, SoundBatch,
+};
+use crate::place::Place;
 use crate::report::Report;
-use crate::source::Source;
 
 /// What to audit beside what the chain commits to.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// First batch whose file is checked, at least 1; the header chain always begins at genesis.
+    /// First batch whose file is checked, at least 1; the headers are always followed from genesis.
     /// Default 1.
     pub from: u64,
     /// A batch counts as late if it settled so much later than its window ended, milliseconds.
     /// Default 10 minutes.
     pub late_after_ms: u64,
-    /// Openings with the names of their files; those of batches before `from` are not looked at.
-    pub openings: Vec<(String, PatientOpening)>,
+    /// Openings; those of batches before `from` are not looked at.
+    pub openings: Vec<NamedOpening>,
     /// Whether the openings are those of all patients of the batches.
     pub coverage: Coverage,
     /// Hashes of the headers of batches 1, 2, .. that an earlier audit saw.
@@ -59,60 +60,54 @@ impl Progress for Quiet {
 /// Audits a deployment. It never fails: what goes wrong is the report's verdict.
 ///
 /// Verifying is done on the calling task: about 5 ms a proof.
-pub async fn audit(
-    rpc: &str,
-    deployment: &Deployment,
-    data: &Source,
-    options: &Options,
-    progress: &dyn Progress,
-) -> Report {
-    let report = Report::new(deployment, options.from, options.late_after_ms);
-    let mut run = Run { deployment, data, options, progress, report };
-    let outcome = run.run(rpc).await;
+pub async fn audit(place: Place<'_>, options: &Options, progress: &dyn Progress) -> Report {
+    let report = Report::new(place.deployment, options.from, options.late_after_ms);
+    let mut run = Run { place, options, progress, report };
+    let outcome = run.check_all().await;
     run.report.conclude(outcome);
     run.report
 }
 
 struct Run<'a> {
-    deployment: &'a Deployment,
-    data: &'a Source,
+    place: Place<'a>,
     options: &'a Options,
     progress: &'a dyn Progress,
     report: Report,
 }
 
 impl Run<'_> {
-    async fn run(&mut self, rpc: &str) -> Result<(), Fault> {
-        let edge = chain::connect(rpc, self.deployment).await?;
+    async fn check_all(&mut self) -> Result<(), Fault> {
+        let edge = chain::connect(self.place).await?;
         let on_chain = chain::constants(&edge).await?;
-        let context = check::deployment(self.deployment, &on_chain)?;
+        let context = check::deployment(self.place.deployment, &on_chain)?;
+        // A key that anybody can forge under says so itself, whatever the file calls the setup.
         if context.dev_insecure {
             self.report.setup = SetupKind::DevInsecure;
         }
         let keys = context.keys.len();
         let holds = format!("code, constants and {keys} keys on chain are those of the file");
-        self.report.group("deployment", holds);
+        self.report.add_section("deployment", holds);
 
         let history = chain::history(&edge).await?;
-        let lateness = self.headers(&context, &history)?;
-        self.files(&context, &history).await?;
-        self.head(&context, &history, lateness)
+        let lateness = self.check_headers(&context, &history)?;
+        self.check_files(&context, &history).await?;
+        self.check_head(&context, &history, lateness)
     }
 
-    fn headers(&mut self, context: &Context, history: &History) -> Result<Lateness, Fault> {
+    fn check_headers(&mut self, context: &Context, history: &History) -> Result<Lateness, Fault> {
         let settled = &history.settled;
         self.report.settled = settled.len() as u64;
         let lateness = check::headers(&context.genesis, settled, self.options.late_after_ms)?;
-        self.report.late(lateness);
+        self.report.set_lateness(lateness);
         self.report.headers = settled.iter().map(|s| s.batch.header.clone()).collect();
-        saved(&self.options.saved_headers, &self.report.headers)?;
+        compare_saved(&self.options.saved_headers, &self.report.headers)?;
         let (count, max) = (settled.len(), lateness.max_ms);
-        let holds = format!("{count} headers in one chain from genesis, lateness at most {max} ms");
-        self.report.group("headers", holds);
+        let holds = format!("{count} headers linked from genesis, lateness at most {max} ms");
+        self.report.add_section("headers", holds);
         Ok(lateness)
     }
 
-    async fn files(&mut self, context: &Context, history: &History) -> Result<(), Fault> {
+    async fn check_files(&mut self, context: &Context, history: &History) -> Result<(), Fault> {
         let openings = by_batch(&self.options.openings, history.state.number)?;
         self.report.complete = self.options.coverage == Coverage::All;
         let mut previous = context.genesis.clone();
@@ -120,26 +115,28 @@ impl Run<'_> {
             let header = &settled.batch.header;
             let number = header.number;
             if number.0 < self.options.from {
+                // Its file is not read, so its last journal group stays unknown.
                 previous = Previous::after(header, None);
                 continue;
             }
             self.progress.batch(number.0, history.state.number);
-            let bytes = self.data.public_file(number).await?;
-            let summary = check::batch(context, &previous, header, &bytes)?;
-            self.report.add(header, summary.proofs);
-            if let Some(bytes) = self.data.private_file(number).await? {
+            let bytes = self.place.data.public_file(number).await?;
+            let summary =
+                check::batch(BatchContext { context, previous: &previous, header }, &bytes)?;
+            self.report.add_batch(header, summary.proofs);
+            if let Some(bytes) = self.place.data.private_file(number).await? {
                 check::private_file(header, &bytes)?;
                 self.report.private_files += 1;
             }
             let of_batch = openings.get(&number).map_or(&[][..], Vec::as_slice);
-            self.opened(context, header, &summary.file, of_batch)?;
+            self.check_openings(SoundBatch { context, header, file: &summary.file }, of_batch)?;
             previous = Previous::after(header, summary.tail);
         }
-        self.files_hold();
+        self.add_file_sections();
         Ok(())
     }
 
-    fn files_hold(&mut self) {
+    fn add_file_sections(&mut self) {
         let Report { batches, proofs_verified, private_files, openings, .. } = &self.report;
         let files = format!(
             "{batches} files: leaves, roots, counters, segments, journal and {proofs_verified} \
@@ -153,31 +150,29 @@ impl Run<'_> {
                 (opened > 0).then(|| format!("{opened} openings are as committed and as ruled")),
             ),
         };
-        self.report.group("public files", files);
+        self.report.add_section("public files", files);
         if let Some(holds) = private {
-            self.report.group("private files", holds);
+            self.report.add_section("private files", holds);
         }
         if let Some(holds) = openings {
-            self.report.group("openings", holds);
+            self.report.add_section("openings", holds);
         }
     }
 
-    fn opened(
+    fn check_openings(
         &mut self,
-        context: &Context,
-        header: &BatchHeader,
-        file: &PublicFile,
-        openings: &[&Named],
+        batch: SoundBatch<'_>,
+        openings: &[&NamedOpening],
     ) -> Result<(), Broken> {
         let mut opened = Vec::with_capacity(openings.len());
-        for (name, opening) in openings {
-            opened.push(check::opening(context, header, file, name, opening)?);
+        for named in openings {
+            opened.push(check::opening(batch, named)?);
             self.report.openings += 1;
         }
-        check::coverage(header, file, &opened, self.options.coverage)
+        check::coverage(batch, &opened, self.options.coverage)
     }
 
-    fn head(
+    fn check_head(
         &mut self,
         context: &Context,
         history: &History,
@@ -187,21 +182,20 @@ impl Run<'_> {
         let last = last.map_or_else(|| context.genesis.clone(), |h| Previous::after(h, None));
         check::head(&history.state, &last, lateness)?;
         let holds = format!("the contract stores what batch {} ends with", last.number);
-        self.report.group("head", holds);
+        self.report.add_section("head", holds);
         Ok(())
     }
 }
 
-type Named = (String, PatientOpening);
-
 /// The openings by batch.
 fn by_batch(
-    openings: &[Named],
+    openings: &[NamedOpening],
     settled: u64,
-) -> Result<BTreeMap<BatchNumber, Vec<&Named>>, Broken> {
+) -> Result<BTreeMap<BatchNumber, Vec<&NamedOpening>>, Broken> {
     let mut by_batch: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for named in openings {
-        let (name, opening) = named;
+        let NamedOpening { name, opening } = named;
+        // Not skipped: an opening of a batch that never settled is a promise that was not kept.
         if !(1..=settled).contains(&opening.batch.0) {
             let item = Item::Opening { file: name.clone(), part: "batch" };
             let expected = format!("a settled batch, 1 to {settled}");
@@ -213,9 +207,10 @@ fn by_batch(
 }
 
 /// What an earlier audit saw must still be there.
-fn saved(saved: &[[u8; 32]], headers: &[BatchHeader]) -> Result<(), Broken> {
+fn compare_saved(saved: &[[u8; 32]], headers: &[BatchHeader]) -> Result<(), Broken> {
     for (number, expected) in (1..).zip(saved) {
         let found = headers.get(number as usize - 1);
+        // A header that is gone is shown as zeros: the chain's past has changed either way.
         let found = found.map_or([0; 32], scope::header_hash);
         equal(Some(BatchNumber(number)), Item::SavedHeader, expected, &found)?;
     }

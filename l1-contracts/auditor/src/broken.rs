@@ -70,7 +70,7 @@ pub enum Item {
         /// What of it.
         part: &'static str,
     },
-    /// The chain over the journal groups.
+    /// The journal hash, group by group.
     Journal(&'static str),
     /// The private file, of which only the outside can be checked.
     PrivateFile(&'static str),
@@ -119,7 +119,7 @@ impl fmt::Display for Item {
             Item::OperationLeaf { chunk, row } => write!(f, "operations chunk {chunk}, row {row}"),
             Item::Segment { segment } => write!(f, "segment {segment}"),
             Item::Group { index, part } => write!(f, "journal group at index {index}, {part}"),
-            Item::Journal(part) => write!(f, "journal chain, {part}"),
+            Item::Journal(part) => write!(f, "journal, {part}"),
             Item::PrivateFile(part) => write!(f, "private file, {part}"),
             Item::Opening { file, part } => write!(f, "opening {file}, {part}"),
             Item::OpenedClaim { file, claim, part } => {

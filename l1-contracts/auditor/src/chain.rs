@@ -1,11 +1,12 @@
 //! Reads from the chain what the core compares. Nothing is decided here.
 
 use alloy::providers::{Provider, ProviderBuilder};
-use l1_contracts::{Deployment, Edge, EdgeError, SettlementState};
-use model::BatchNumber;
+use l1_contracts::{Constants, Edge, EdgeError, SettlementState};
+use model::{BatchNumber, with_causes};
 
 use crate::broken::{Broken, Fault, Item, Unavailable};
 use crate::check::{self, ChainKey, OnChain, Settled};
+use crate::place::Place;
 use crate::source::client;
 
 /// How often the head is read again because a batch settled between two answers.
@@ -18,18 +19,20 @@ pub(crate) struct History {
     pub(crate) settled: Vec<Settled>,
 }
 
-pub(crate) async fn connect(rpc: &str, deployment: &Deployment) -> Result<Edge, Fault> {
-    let url = rpc.parse().map_err(|_| no_chain("its address does not parse".into()))?;
+pub(crate) async fn connect(place: Place<'_>) -> Result<Edge, Fault> {
+    let url = place.rpc.parse().map_err(|_| no_chain("its address does not parse".into()))?;
     let client = client().map_err(|error| no_chain(error.to_string()))?;
+    // An audit only reads: nothing may fill in a transaction.
     let builder = ProviderBuilder::new().disable_recommended_fillers();
     let provider = builder.connect_reqwest(client, url).erased();
-    let connected = Edge::connect(provider, deployment.clone()).await;
+    let connected = Edge::connect(provider, place.deployment.clone()).await;
     connected.map_err(|e| fault(e, Item::Deployment("contract code")))
 }
 
 /// Immutable values and keys.
 pub(crate) async fn constants(edge: &Edge) -> Result<OnChain, Fault> {
     let item = || Item::Deployment("constants");
+    // First: what other code answers to the questions below means nothing.
     check::contract_code(edge.code_is_ours().await.map_err(|e| fault(e, item()))?)?;
     let sequencer = edge.sequencer().await.map_err(|e| fault(e, item()))?;
     let constants = edge.constants().await.map_err(|e| fault(e, item()))?;
@@ -46,7 +49,7 @@ pub(crate) async fn constants(edge: &Edge) -> Result<OnChain, Fault> {
         let (key, circuit) = found.map_err(|e| fault(e, item()))?;
         keys.push(ChainKey { code, circuit, key });
     }
-    let (registrar, receipt_signer, genesis_root, genesis_time) = constants;
+    let Constants { registrar, receipt_signer, genesis_root, genesis_time } = constants;
     Ok(OnChain { sequencer, registrar, receipt_signer, genesis_root, genesis_time, keys })
 }
 
@@ -54,25 +57,27 @@ pub(crate) async fn constants(edge: &Edge) -> Result<OnChain, Fault> {
 pub(crate) async fn history(edge: &Edge) -> Result<History, Fault> {
     let mut state = edge.state().await.map_err(|e| fault(e, Item::Head("state")))?;
     for _ in 0..ATTEMPTS {
-        let events = edge.settled().await.map_err(|e| fault(e, Item::Header("event")))?;
+        let events = edge.settled_batches().await.map_err(|e| fault(e, Item::Header("event")))?;
         let after = edge.state().await.map_err(|e| fault(e, Item::Head("state")))?;
+        // If the state is the same before and after the events, they are those of the state.
         if after != state {
             state = after;
             continue;
         }
         let mut settled = Vec::with_capacity(events.len());
         for batch in events {
+            // Times come from blocks: the lateness in the event is what is to be checked.
             let time = edge.block_time(batch.block).await;
             let block_time = time.map_err(|e| fault(e, Item::Header("block")))?;
             settled.push(Settled { batch, block_time });
         }
-        return all_there(state, settled);
+        return expect_all(state, settled);
     }
     Err(no_chain("its head moved during every reading".into()).into())
 }
 
 /// A node that has dropped old events cannot serve an audit; that is not the contract's fault.
-fn all_there(state: SettlementState, settled: Vec<Settled>) -> Result<History, Fault> {
+fn expect_all(state: SettlementState, settled: Vec<Settled>) -> Result<History, Fault> {
     let has = |number| settled.iter().any(|s| s.batch.header.number == BatchNumber(number));
     match (1..=state.number).find(|number| !has(*number)) {
         None => Ok(History { state, settled }),
@@ -97,14 +102,9 @@ fn fault(error: EdgeError, item: Item) -> Fault {
             let item = Item::Deployment("chain id");
             Broken::outside(item, expected.to_string(), found.to_string()).into()
         }
-        other => Broken::outside(item, "an answer of the settlement contract", text(&other)).into(),
+        other => Broken::outside(item, "an answer of the settlement contract", with_causes(&other))
+            .into(),
     }
-}
-
-/// An error with its causes.
-fn text(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]
@@ -123,8 +123,8 @@ mod tests {
             journal_position: Position(0),
             lateness_max_ms: 0,
         };
-        let missing = all_there(state.clone(), Vec::new()).expect_err("two batches are missing");
+        let missing = expect_all(state.clone(), Vec::new()).expect_err("two batches are missing");
         assert!(matches!(missing, Fault::Unavailable(u) if u.what == "the event of batch 1"));
-        assert!(all_there(SettlementState { number: 0, ..state }, Vec::new()).is_ok());
+        assert!(expect_all(SettlementState { number: 0, ..state }, Vec::new()).is_ok());
     }
 }

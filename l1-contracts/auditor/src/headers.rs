@@ -62,6 +62,7 @@ pub fn read_saved(
     path: &Path,
     deployment: &Deployment,
 ) -> Result<Vec<[u8; 32]>, SavedHeadersError> {
+    // The first audit of a deployment has nothing to compare with.
     if !path.exists() {
         return Ok(Vec::new());
     }

@@ -10,14 +10,14 @@
 //! that it belongs to the circuits is shown by `prover export`.
 //!
 //! ```no_run
-//! use auditor::{Options, Quiet, Source, audit};
+//! use auditor::{Options, Place, Quiet, Source, audit};
 //! use l1_contracts::Deployment;
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let deployment = Deployment::read("deployment.json".as_ref())?;
 //! let data = Source::parse("http://127.0.0.1:8080")?;
-//! let rpc = "http://127.0.0.1:8545";
-//! let report = audit(rpc, &deployment, &data, &Options::default(), &Quiet).await;
+//! let place = Place { rpc: "http://127.0.0.1:8545", deployment: &deployment, data: &data };
+//! let report = audit(place, &Options::default(), &Quiet).await;
 //! assert!(report.holds(), "{}", report.text(auditor::Colour::Plain));
 //! # Ok(())
 //! # }
@@ -29,14 +29,15 @@ mod chain;
 pub mod check;
 pub mod headers;
 mod open;
+mod place;
 mod report;
 mod shapes;
 mod source;
-mod time;
 
 pub use audit::{Options, Progress, Quiet, audit};
 pub use broken::{Broken, Fault, Item, Unavailable};
 pub use open::{OpenedClaim, OpenedOperation, Opening, open};
-pub use report::{Colour, NOT_PROVEN, Report, Verdict};
+pub use place::Place;
+pub use report::{BrokenItem, Colour, MissingItem, NOT_PROVEN, Report, Section, Verdict};
 pub use shapes::{Layout, layout};
 pub use source::{Source, SourceError};

@@ -5,24 +5,23 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 use anyhow::Context as _;
-use auditor::check::Coverage;
+use auditor::check::{Coverage, NamedOpening};
 use auditor::headers::{read_saved, save};
-use auditor::{Colour, Fault, Options, Progress, Source, audit, open};
+use auditor::{Colour, Fault, Options, Place, Progress, Source, audit, open};
 use clap::{Args, Parser, Subcommand};
 use l1_contracts::Deployment;
 use model::{ExitCode, limits};
 use statement::batch::PatientOpening;
 
 /// Checks a consent rollup from its base chain and public batch files alone.
-///
-/// Nobody is trusted: every proof is verified here against the key that the chain holds, with
-/// inputs recomputed as the contract computes them, and every byte of a public file is accounted
-/// for. The first broken item is named.
-///
-/// Exit codes: 0 it holds, 1 something is broken, 2 the command line or a file given on it is
-/// wrong, 3 the chain or a batch file is unavailable. Withheld data is unavailable, not broken.
 #[derive(Parser)]
-#[command(name = "auditor", version, max_term_width = 100)]
+#[command(
+    name = "auditor",
+    version,
+    max_term_width = 100,
+    long_about = AUDITOR,
+    after_help = EXIT_CODES
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -31,14 +30,55 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Audits every settled batch: deployment, headers, files, proofs, journal, openings, head.
+    #[command(long_about = VERIFY, after_help = EXIT_CODES)]
     Verify(Verify),
     /// Checks one patient's opening of a batch and shows its claims with what was proven.
+    #[command(long_about = OPEN, after_help = EXIT_CODES)]
     Open(Open),
 }
 
+const AUDITOR: &str = "\
+Checks a consent rollup from its base chain and public batch files alone.
+For auditors, patients and whoever else trusts neither the operator nor its node.
+
+Begin with:
+  auditor verify --rpc http://127.0.0.1:8545 --deployment deployment.json --data batches
+  auditor open --rpc http://127.0.0.1:8545 --deployment deployment.json --data batches \\
+      --opening mine.opening
+
+Every proof is verified here against the key that the chain holds, with inputs recomputed as the
+contract computes them, and every byte of a public file is accounted for. The first broken item is
+named.";
+
+const VERIFY: &str = "\
+Audits every settled batch: deployment, headers, files, proofs, journal, openings, head.
+For auditors. The second command also notices, the next time, if the chain's past has changed.
+
+Begin with:
+  auditor verify --rpc http://127.0.0.1:8545 --deployment deployment.json --data batches
+  auditor verify --rpc http://127.0.0.1:8545 --deployment deployment.json --data batches \\
+      --save-headers headers.json";
+
+const OPEN: &str = "\
+Checks one patient's opening of a batch and shows its claims with what was proven.
+For patients, and for auditors whom a patient gave an opening. It is secret.
+
+Begin with:
+  auditor open --rpc http://127.0.0.1:8545 --deployment deployment.json --data batches \\
+      --opening mine.opening
+  auditor open --rpc http://127.0.0.1:8545 --deployment deployment.json --data batches \\
+      --opening mine.opening --json";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  everything that was checked holds
+  1  something is broken; the report names it
+  2  the command line, or a file given on it, is wrong
+  3  the chain or a batch file is not available: withheld data is unavailable, not broken";
+
 /// Where everything is read from.
 #[derive(Args)]
-struct Place {
+struct PlaceArgs {
     /// JSON-RPC address of a node of the base chain, plain http. Use one that you trust to be on
     /// the right chain: your own, or that of somebody who does not know the operator.
     #[arg(long)]
@@ -58,7 +98,7 @@ struct Place {
 #[derive(Args)]
 struct Verify {
     #[command(flatten)]
-    place: Place,
+    place: PlaceArgs,
     /// Folder of openings (`*.opening`) that patients or the operator exported: their records,
     /// claims and operations are evaluated against the rules as people understand them.
     #[arg(long)]
@@ -66,7 +106,7 @@ struct Verify {
     /// The openings are those of all patients: then no leaf and no segment may be left over.
     #[arg(long, requires = "openings")]
     complete: bool,
-    /// Begin with the file of this batch; the header chain always begins at genesis.
+    /// Begin with the file of this batch; the headers are always followed from genesis.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     from: u64,
     /// Count batches as late that settled so many milliseconds after their window ended.
@@ -80,7 +120,7 @@ struct Verify {
 #[derive(Args)]
 struct Open {
     #[command(flatten)]
-    place: Place,
+    place: PlaceArgs,
     /// The opening: canonical bytes as a wallet exports them. It is secret: it names what happened.
     #[arg(long)]
     opening: PathBuf,
@@ -117,7 +157,7 @@ async fn main() -> process::ExitCode {
 /// An error means that the command line, or a file given on it, is wrong.
 async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
     let (deployment, data) = args.place.read()?;
-    let openings = args.openings.as_deref().map_or_else(|| Ok(Vec::new()), openings)?;
+    let openings = args.openings.as_deref().map_or_else(|| Ok(Vec::new()), read_openings)?;
     let saved =
         args.save_headers.as_deref().map(|path| read_saved(path, &deployment)).transpose()?;
     let options = Options {
@@ -127,11 +167,13 @@ async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
         coverage: if args.complete { Coverage::All } else { Coverage::Some },
         saved_headers: saved.unwrap_or_default(),
     };
-    let report = audit(&args.place.rpc, &deployment, &data, &options, &Line).await;
+    let place = Place { rpc: &args.place.rpc, deployment: &deployment, data: &data };
+    let report = audit(place, &options, &Line).await;
     match args.place.json {
         true => println!("{}", serde_json::to_string_pretty(&report)?),
         false => print!("{}", report.text(colour())),
     }
+    // Headers of a broken audit would be the measure for the next one.
     if let Some(path) = args.save_headers.as_deref().filter(|_| report.holds()) {
         save(path, &deployment, &report.headers)?;
     }
@@ -140,12 +182,13 @@ async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
 
 async fn show(args: &Open) -> anyhow::Result<ExitCode> {
     let (deployment, data) = args.place.read()?;
-    let (name, opening) = read_opening(&args.opening)?;
-    match open(&args.place.rpc, &deployment, &data, &name, &opening).await {
-        Ok(opening) => {
+    let opening = read_opening(&args.opening)?;
+    let place = Place { rpc: &args.place.rpc, deployment: &deployment, data: &data };
+    match open(place, &opening).await {
+        Ok(shown) => {
             match args.place.json {
-                true => println!("{}", serde_json::to_string_pretty(&opening)?),
-                false => print!("{}", opening.text(colour())),
+                true => println!("{}", serde_json::to_string_pretty(&shown)?),
+                false => print!("{}", shown.text(colour())),
             }
             Ok(ExitCode::Ok)
         }
@@ -159,7 +202,7 @@ async fn show(args: &Open) -> anyhow::Result<ExitCode> {
     }
 }
 
-impl Place {
+impl PlaceArgs {
     fn read(&self) -> anyhow::Result<(Deployment, Source)> {
         Ok((Deployment::read(&self.deployment)?, Source::parse(&self.data)?))
     }
@@ -170,22 +213,60 @@ fn colour() -> Colour {
 }
 
 /// Every `*.opening` of a folder, by name.
-fn openings(folder: &Path) -> anyhow::Result<Vec<(String, PatientOpening)>> {
+fn read_openings(folder: &Path) -> anyhow::Result<Vec<NamedOpening>> {
     let inside = || format!("the folder of openings {}", folder.display());
     let entries = std::fs::read_dir(folder).with_context(inside)?;
     let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>();
     let mut paths = paths.with_context(inside)?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "opening"));
+    // The order of a folder is the file system's; that of a report should be the same everywhere.
     paths.sort();
     paths.iter().map(|path| read_opening(path)).collect()
 }
 
-fn read_opening(path: &Path) -> anyhow::Result<(String, PatientOpening)> {
+fn read_opening(path: &Path) -> anyhow::Result<NamedOpening> {
     let what = || format!("the opening {}", path.display());
     let length = std::fs::metadata(path).with_context(what)?.len();
     let most = limits::PUBLIC_FILE_BYTES_MAX as u64;
     anyhow::ensure!(length <= most, "{}: expected at most {most} bytes, found {length}", what());
     let opening = PatientOpening::from_bytes(&std::fs::read(path).with_context(what)?);
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok((name, opening.with_context(what)?))
+    Ok(NamedOpening { name, opening: opening.with_context(what)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// The commands under "Begin with:", continued lines joined.
+    fn first_commands(help: &str) -> Vec<String> {
+        let begin = help.lines().skip_while(|line| *line != "Begin with:").skip(1);
+        let lines: Vec<&str> = begin.take_while(|line| line.starts_with("  ")).collect();
+        let joined = lines.join("\n").replace("\\\n", " ");
+        joined.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_help_begins_with_its_purpose_its_readers_and_two_commands_that_parse() {
+        let auditor = Cli::command();
+        let subcommands = auditor.get_subcommands().filter(|command| command.get_name() != "help");
+        let all: Vec<_> = std::iter::once(&auditor).chain(subcommands).collect();
+        assert_eq!(all.len(), 3);
+        for command in all {
+            let name = command.get_name();
+            let help = command.clone().render_long_help().to_string();
+            let mut lines = help.lines();
+            assert!(lines.next().is_some_and(|line| !line.is_empty()), "{name}: what it is for");
+            assert!(lines.next().is_some_and(|line| line.starts_with("For ")), "{name}: for whom");
+            let commands = first_commands(&help);
+            assert_eq!(commands.len(), 2, "{name}: {help}");
+            for line in commands {
+                let parsed = Cli::try_parse_from(line.split_whitespace());
+                assert!(parsed.is_ok(), "{line}: {:?}", parsed.err());
+            }
+            assert!(help.contains("Exit codes:\n  0 "), "{name}");
+        }
+    }
 }

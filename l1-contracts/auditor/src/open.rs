@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use l1_contracts::Deployment;
-use model::{Action, Claim, ClaimKind, Labels, Millis};
+use model::calendar::Utc;
+use model::{Action, Claim, Labels, Millis};
 use serde::Serialize;
 use statement::batch::PatientOpening;
 use statement::c2::covers;
@@ -11,10 +11,9 @@ use statement::operation::SignedOperation;
 
 use crate::broken::{Broken, Fault, Item};
 use crate::chain;
-use crate::check::{self, Previous};
+use crate::check::{self, BatchContext, NamedOpening, Previous, SoundBatch};
+use crate::place::Place;
 use crate::report::{Colour, red};
-use crate::source::Source;
-use crate::time::utc;
 
 /// A claim as its patient reads it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -77,20 +76,16 @@ pub struct Opening {
     pub operations: Vec<OpenedOperation>,
 }
 
-/// Checks the batch of an opening, then the opening, and shows it. `name` is how errors call it.
+/// Checks the batch of an opening, then the opening, and shows it.
 ///
 /// # Errors
 /// [`Fault`] if something of chain, file or opening is broken or missing.
-pub async fn open(
-    rpc: &str,
-    deployment: &Deployment,
-    data: &Source,
-    name: &str,
-    opening: &PatientOpening,
-) -> Result<Opening, Fault> {
-    let edge = chain::connect(rpc, deployment).await?;
-    let context = check::deployment(deployment, &chain::constants(&edge).await?)?;
+pub async fn open(place: Place<'_>, named: &NamedOpening) -> Result<Opening, Fault> {
+    let NamedOpening { name, opening } = named;
+    let edge = chain::connect(place).await?;
+    let context = check::deployment(place.deployment, &chain::constants(&edge).await?)?;
     let history = chain::history(&edge).await?;
+    // All headers, since the batch's own means something only as part of the row from genesis.
     check::headers(&context.genesis, &history.settled, u64::MAX)?;
     let at = opening.batch.0.checked_sub(1).and_then(|at| usize::try_from(at).ok());
     let Some((at, settled)) = at.and_then(|at| Some((at, history.settled.get(at)?))) else {
@@ -98,23 +93,23 @@ pub async fn open(
         let expected = format!("a settled batch, 1 to {}", history.state.number);
         return Err(Broken::outside(item, expected, opening.batch.0.to_string()).into());
     };
-    let header = &settled.batch.header;
+    let (context, header) = (&context, &settled.batch.header);
     let before = at.checked_sub(1).map(|at| &history.settled[at].batch.header);
     let previous = before.map_or_else(|| context.genesis.clone(), |h| Previous::after(h, None));
-    let bytes = data.public_file(header.number).await?;
-    let summary = check::batch(&context, &previous, header, &bytes)?;
-    check::opening(&context, header, &summary.file, name, opening)?;
+    let bytes = place.data.public_file(header.number).await?;
+    let summary = check::batch(BatchContext { context, previous: &previous, header }, &bytes)?;
+    check::opening(SoundBatch { context, header, file: &summary.file }, named)?;
     Ok(Opening {
         schema: "vitals-opening-1",
         batch: header.number.0,
         window: [header.window.t0(), header.window.t1()].map(utc),
         dev_insecure: context.dev_insecure,
-        claims: opening.claims.iter().map(|opened| claim(opening, opened)).collect(),
-        operations: opening.operations.iter().map(operation).collect(),
+        claims: opening.claims.iter().map(|opened| show_claim(opening, opened)).collect(),
+        operations: opening.operations.iter().map(show_operation).collect(),
     })
 }
 
-fn claim(opening: &PatientOpening, opened: &statement::batch::ClaimOpening) -> OpenedClaim {
+fn show_claim(opening: &PatientOpening, opened: &statement::batch::ClaimOpening) -> OpenedClaim {
     let claim: &Claim = &opened.claim;
     let reason = match covers(Some(&opening.record), claim) {
         Ok(slot) => format!("{slot:?}"),
@@ -123,14 +118,14 @@ fn claim(opening: &PatientOpening, opened: &statement::batch::ClaimOpening) -> O
     let categories = model::Category::ALL.iter();
     let categories = categories.filter(|c| claim.categories.contains(c.only())).map(|c| c.name());
     OpenedClaim {
-        kind: kind(claim.kind),
+        kind: claim.kind.name(),
         covered: opened.covered,
         reason,
         receipt: [claim.receipt.from, claim.receipt.until].map(utc),
         measured: [claim.measured.from, claim.measured.until].map(utc),
         categories: categories.collect(),
         purpose: claim.purpose.name(),
-        labels: labels(claim.labels),
+        labels: name_labels(claim.labels),
         individual: claim.individual.to_hex(),
         organisation: claim.organisation.to_hex(),
         source: claim.source.word().to_hex(),
@@ -140,16 +135,17 @@ fn claim(opening: &PatientOpening, opened: &statement::batch::ClaimOpening) -> O
     }
 }
 
-fn kind(kind: ClaimKind) -> &'static str {
-    kind.name()
-}
-
-fn labels(labels: Labels) -> Vec<&'static str> {
+fn name_labels(labels: Labels) -> Vec<&'static str> {
     let all = model::Label::ALL.iter();
     all.filter(|label| labels.contains(label.only())).map(|label| label.name()).collect()
 }
 
-fn operation(opened: &statement::batch::OperationOpening) -> OpenedOperation {
+/// RFC 3339, or the name of an end of time.
+fn utc(time: Millis) -> String {
+    Utc(time).to_string()
+}
+
+fn show_operation(opened: &statement::batch::OperationOpening) -> OpenedOperation {
     // The opening was checked before it is shown, so its operations decode.
     let action = match SignedOperation::from_bytes(&opened.signed).map(|s| s.operation.action) {
         Ok(Action::Enrol { .. }) => "enrol".to_owned(),
@@ -158,8 +154,7 @@ fn operation(opened: &statement::batch::OperationOpening) -> OpenedOperation {
         Ok(Action::Stop) => "stop".to_owned(),
         Err(error) => error.to_string(),
     };
-    let at: Millis = opened.t_op;
-    OpenedOperation { action, at: utc(at), place: [opened.chunk, opened.row] }
+    OpenedOperation { action, at: utc(opened.t_op), place: [opened.chunk, opened.row] }
 }
 
 impl Opening {

@@ -55,9 +55,9 @@ pub struct MissingItem {
     pub why: String,
 }
 
-/// One group of checks that was finished.
+/// A section of the report: checks of one thing that were finished.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Group {
+pub struct Section {
     /// Its name.
     pub name: &'static str,
     /// What holds.
@@ -116,8 +116,9 @@ pub struct Report {
     pub openings: u64,
     /// Whether all openings were said to be given.
     pub complete: bool,
-    /// Groups of checks that were finished, in order.
-    pub groups: Vec<Group>,
+    /// What was checked to the end, in order; `groups` in JSON, as the schema has it.
+    #[serde(rename = "groups")]
+    pub sections: Vec<Section>,
     /// What no audit shows.
     pub not_proven: [&'static str; NOT_PROVEN.len()],
     /// The headers, for a later audit to compare.
@@ -141,6 +142,7 @@ impl Report {
     pub(crate) fn new(deployment: &Deployment, from: u64, late_after_ms: u64) -> Report {
         Report {
             schema: Report::SCHEMA,
+            // Until it is concluded: a report that nobody finished must not read as one that holds.
             verdict: Verdict::Unavailable,
             broken: None,
             unavailable: None,
@@ -164,7 +166,7 @@ impl Report {
             private_files: 0,
             openings: 0,
             complete: false,
-            groups: Vec::new(),
+            sections: Vec::new(),
             not_proven: NOT_PROVEN,
             headers: Vec::new(),
         }
@@ -184,7 +186,7 @@ impl Report {
         }
     }
 
-    pub(crate) fn add(&mut self, header: &BatchHeader, proofs: u64) {
+    pub(crate) fn add_batch(&mut self, header: &BatchHeader, proofs: u64) {
         self.batches += 1;
         self.proofs_verified += proofs;
         self.operations += u64::from(header.operations);
@@ -195,13 +197,13 @@ impl Report {
         self.excluded += u64::from(header.excluded);
     }
 
-    pub(crate) fn late(&mut self, lateness: Lateness) {
+    pub(crate) fn set_lateness(&mut self, lateness: Lateness) {
         self.lateness_max_ms = lateness.max_ms;
         self.late_batches = lateness.late_batches;
     }
 
-    pub(crate) fn group(&mut self, name: &'static str, holds: String) {
-        self.groups.push(Group { name, holds });
+    pub(crate) fn add_section(&mut self, name: &'static str, holds: String) {
+        self.sections.push(Section { name, holds });
     }
 
     pub(crate) fn conclude(&mut self, outcome: Result<(), Fault>) {
@@ -223,11 +225,11 @@ impl Report {
         }
     }
 
-    /// One line a group of checks, then counts, warnings, what is not proven, and the verdict.
+    /// One line a section, then counts, warnings, what is not proven, and the verdict.
     pub fn text(&self, colour: Colour) -> String {
         let mut out = format!("audit of {} on chain {}\n", self.settlement, self.chain_id);
         // Writing to a string cannot fail.
-        for Group { name, holds } in &self.groups {
+        for Section { name, holds } in &self.sections {
             let _ = writeln!(out, "{name:<14}holds: {holds}");
         }
         let _ = writeln!(out, "{:<14}{}", "counts", self.counts());

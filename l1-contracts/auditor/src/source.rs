@@ -49,6 +49,7 @@ impl Source {
     /// # Errors
     /// [`SourceError`] if it is neither.
     pub fn parse(text: &str) -> Result<Source, SourceError> {
+        // Said apart from other mistakes, since the address is a good one for another program.
         if text.starts_with("https://") {
             return Err(SourceError::Tls);
         }
@@ -102,6 +103,7 @@ impl Source {
 /// An HTTP client that gives up in time, for files and for the chain.
 pub(crate) fn client() -> Result<Client, reqwest::Error> {
     let builder = Client::builder().connect_timeout(CONNECT).read_timeout(SILENCE).timeout(WHOLE);
+    // What the environment or the node says must not lead the audit to another place.
     builder.no_proxy().redirect(reqwest::redirect::Policy::none()).build()
 }
 
@@ -129,6 +131,7 @@ async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, String> {
     }
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        // The length that a node declares is not believed: bytes are counted as they come.
         let room = limits::PUBLIC_FILE_BYTES_MAX + 1 - bytes.len();
         bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
         if chunk.len() >= room {

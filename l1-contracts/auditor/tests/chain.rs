@@ -7,13 +7,14 @@ use std::sync::Arc;
 use alloy::primitives::Address;
 use alloy::providers::Provider as _;
 use alloy::signers::local::PrivateKeySigner;
-use auditor::check::Coverage;
-use auditor::{Options, Quiet, Report, Source, Verdict, audit};
+use auditor::check::{Coverage, NamedOpening};
+use auditor::{Options, Place, Quiet, Report, Source, Verdict, audit};
 use devchain::{DevChain, Genesis, HttpServer, Limits, serve_http};
-use l1_contracts::{DeployConfig, Deployment, Edge, SetupKind, deploy, succeeded};
+use l1_contracts::{DeployConfig, Deployment, Edge, KeyWords, SetupKind, deploy, expect_success};
 use model::{Word, limits};
 use serde_json::Value;
 use statement::batch::PublicFile;
+use statement::proof::VerifyingKey;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -44,7 +45,7 @@ impl Live {
             genesis_root: genesis_root(),
             genesis_time: genesis_time(),
             setup: SetupKind::DevInsecure,
-            keys: keys.map(|((key, shape), n)| (shape.to_owned(), n, key.key_words())).collect(),
+            keys: keys.map(key_words).collect(),
         };
         let deployment = deploy(&provider, config).await.expect("deploys");
         let built = build(deployment.scope(), prover, &Plan::default());
@@ -87,12 +88,23 @@ impl Live {
 
     pub(crate) async fn audit(&self, deployment: &Deployment, options: &Options) -> Report {
         let data = Source::parse(&self.folder().display().to_string()).expect("a folder");
-        audit(&self.server.url(), deployment, &data, options, &Quiet).await
+        let place = Place { rpc: &self.server.url(), deployment, data: &data };
+        audit(place, options, &Quiet).await
+    }
+
+    /// Audits with defaults, from this chain and these files.
+    async fn audit_from(&self, rpc: &str, data: &Source) -> Report {
+        let place = Place { rpc, deployment: &self.deployment, data };
+        audit(place, &Options::default(), &Quiet).await
     }
 
     pub(crate) fn all_openings(&self) -> Options {
         let openings = self.built.iter().flat_map(|built| &built.openings).cloned();
-        let openings = openings.enumerate().map(|(n, o)| (format!("{n}.opening"), o)).collect();
+        let openings = openings.enumerate().map(|(n, opening)| {
+            let name = format!("{n}.opening");
+            NamedOpening { name, opening }
+        });
+        let openings = openings.collect();
         Options { openings, coverage: Coverage::All, ..Options::default() }
     }
 
@@ -107,11 +119,15 @@ impl Live {
     }
 }
 
+fn key_words(((key, shape), circuit): ((VerifyingKey, &str), u8)) -> KeyWords {
+    KeyWords { shape: shape.to_owned(), circuit, words: key.key_words() }
+}
+
 async fn settle(edge: &Edge, built: &[Built]) {
     let files: Vec<PublicFile> = built.iter().map(|built| built.file.clone()).collect();
     edge.simulate(&files).await.expect("the contract accepts");
     let sent = edge.provider().send_transaction(edge.transaction(&files)).await.expect("is taken");
-    succeeded(&sent.get_receipt().await.expect("is mined")).expect("settles");
+    expect_success(&sent.get_receipt().await.expect("is mined")).expect("settles");
 }
 
 async fn live() -> Live {
@@ -136,7 +152,7 @@ async fn a_settled_story_holds_with_all_openings_and_everything_is_counted() {
     // Block times follow one another by a second from START_S on, where the last window ends.
     assert!(report.lateness_max_ms > 40_000 && report.late_batches == 0);
     assert_eq!(report.setup, SetupKind::DevInsecure);
-    let names: Vec<_> = report.groups.iter().map(|group| group.name).collect();
+    let names: Vec<_> = report.sections.iter().map(|section| section.name).collect();
     let expected = ["deployment", "headers", "public files", "private files", "openings", "head"];
     assert_eq!(names, expected);
 }
@@ -156,7 +172,7 @@ async fn withheld_files_and_a_chain_that_does_not_answer_are_unavailable() {
     let free = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let nobody = format!("http://{}", free.local_addr().expect("bound"));
     drop(free);
-    let report = audit(&nobody, &live.deployment, &data, &Options::default(), &Quiet).await;
+    let report = live.audit_from(&nobody, &data).await;
     assert_eq!(report.unavailable.expect("named").item, "the base chain");
 }
 
@@ -183,7 +199,7 @@ async fn a_deployment_file_that_is_not_the_chains_is_broken() {
 async fn an_opening_of_a_batch_that_never_settled_is_broken() {
     let live = live().await;
     let mut options = live.all_openings();
-    options.openings[1].1.batch.0 = 4;
+    options.openings[1].opening.batch.0 = 4;
     let report = live.audit(&live.deployment, &options).await;
     assert_eq!(broken(&report), "opening 1.opening, batch");
 }
@@ -301,8 +317,7 @@ async fn a_node_that_sends_without_end_is_cut_off_at_the_limit() {
     let live = live().await;
     let endless = serve_files(vec![vec![0; limits::PUBLIC_FILE_BYTES_MAX + 1000]]).await;
     let data = Source::parse(&endless).expect("an address");
-    let options = Options::default();
-    let report = audit(&live.server.url(), &live.deployment, &data, &options, &Quiet).await;
+    let report = live.audit_from(&live.server.url(), &data).await;
     let found = &report.broken.as_ref().expect("a broken item").found;
     assert_eq!(broken(&report), "public file, size");
     assert_eq!(*found, format!("{} bytes", limits::PUBLIC_FILE_BYTES_MAX + 1));
@@ -316,8 +331,7 @@ async fn files_come_over_http_as_well() {
     let part = serve_files(files[..2].to_vec()).await;
     for (address, expected) in [(whole, Verdict::Holds), (part, Verdict::Unavailable)] {
         let data = Source::parse(&address).expect("an address");
-        let options = Options::default();
-        let report = audit(&live.server.url(), &live.deployment, &data, &options, &Quiet).await;
+        let report = live.audit_from(&live.server.url(), &data).await;
         assert_eq!(report.verdict, expected, "{}", report.text(auditor::Colour::Plain));
         assert_eq!(report.private_files, 0);
     }

@@ -173,7 +173,7 @@ fn a_file_beyond_the_limit_is_refused_by_its_size() {
 }
 
 #[test]
-fn journal_groups_must_be_contiguous_chained_and_hold_the_close() {
+fn journal_groups_must_be_contiguous_give_the_journal_hash_and_hold_the_close() {
     let found = changed(|file| file.groups[1].number = 3);
     assert_eq!(found, Item::Group { index: 1, part: "number" });
     let found = changed(|file| file.groups[1].first.0 = 6);

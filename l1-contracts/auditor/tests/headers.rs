@@ -1,4 +1,4 @@
-//! The header chain and the contract's head.
+//! The headers from genesis on and the contract's head.
 
 use auditor::Item;
 use auditor::check::{self, Lateness, Previous, Settled};
@@ -9,7 +9,7 @@ use statement::scope;
 use crate::world::{World, item, word};
 
 #[test]
-fn a_sound_chain_holds_and_lateness_is_measured() {
+fn sound_headers_hold_and_lateness_is_measured() {
     let world = World::sound();
     let mut settled = world.settled();
     settled[1].block_time = settled[1].block_time.plus(7000);

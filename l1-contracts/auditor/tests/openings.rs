@@ -1,15 +1,20 @@
 //! What patients opened against what was committed, and against the rules.
 
-use auditor::check::{self, Coverage, Opened};
+use auditor::check::{self, Coverage, NamedOpening, Opened, SoundBatch};
 use auditor::{Broken, Item};
 use model::{Digest, Interval};
 use statement::batch::{PatientOpening, SegmentEntry};
 
 use crate::world::{PATIENT, Plan, World, item, word};
 
+fn batch(world: &World) -> SoundBatch<'_> {
+    let file = &world.built[0].file;
+    SoundBatch { context: &world.context, header: &file.header, file }
+}
+
 fn evaluate(world: &World, opening: &PatientOpening) -> Result<Opened, Broken> {
-    let built = &world.built[0];
-    check::opening(&world.context, &built.file.header, &built.file, "a.opening", opening)
+    let named = NamedOpening { name: "a.opening".to_owned(), opening: opening.clone() };
+    check::opening(batch(world), &named)
 }
 
 /// Evaluates the first batch's opening and then the batch as if it were the only one.
@@ -17,7 +22,7 @@ fn evaluate_all(world: &World) -> Result<(), Broken> {
     let built = &world.built[0];
     world.check(0, &built.file.to_bytes())?;
     let opened = evaluate(world, &built.openings[0])?;
-    check::coverage(&built.file.header, &built.file, &[opened], Coverage::All)
+    check::coverage(batch(world), &[opened], Coverage::All)
 }
 
 /// Changes the opening of the first batch, and gives the broken item.
@@ -136,8 +141,7 @@ fn a_claim_without_data_and_an_unclaimed_segment_are_named() {
 #[test]
 fn what_nobody_opened_is_left_over_if_all_were_said_to_be_given() {
     let world = World::sound();
-    let file = &world.built[0].file;
-    let coverage = |opened: &[Opened], all| check::coverage(&file.header, file, opened, all);
+    let coverage = |opened: &[Opened], all| check::coverage(batch(&world), opened, all);
     assert_eq!(coverage(&[], Coverage::Some), Ok(()));
     let expected = Item::OperationLeaf { chunk: 0, row: 0 };
     assert_eq!(item(coverage(&[], Coverage::All)), expected);

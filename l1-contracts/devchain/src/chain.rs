@@ -3,8 +3,9 @@
 
 use crate::{
     error::{RpcError, TxRefused},
-    execute::{self, Nonce, Outcome},
+    execute::{self, Execution, Nonce, Outcome},
     genesis::Genesis,
+    limits::RAW_TX_BYTES_MAX,
     state::{State, Undo, View},
 };
 use alloy::{
@@ -25,9 +26,6 @@ use alloy::{
 };
 use revm::{context_interface::result::ExecutionResult, state::EvmState};
 use std::collections::HashMap;
-
-/// Largest signed transaction taken, in bytes: what public nodes relay.
-pub const RAW_TX_BYTES_MAX: usize = 128 * 1024;
 
 pub(crate) type SignedTx = Recovered<TxEnvelope>;
 
@@ -70,7 +68,7 @@ pub(crate) struct Chain {
     number_by_tx: HashMap<B256, u64>,
     /// How often blocks were removed. It stands in every later header, so that a block mined
     /// again after a removal is another block.
-    branch: u64,
+    removals: u64,
 }
 
 impl Chain {
@@ -84,7 +82,7 @@ impl Chain {
             blocks: Vec::new(),
             number_by_hash: HashMap::new(),
             number_by_tx: HashMap::new(),
-            branch: 0,
+            removals: 0,
             genesis,
         };
         let header = chain.genesis_header();
@@ -111,7 +109,7 @@ impl Chain {
     }
 
     /// The mined transaction of this hash and its block.
-    pub(crate) fn mined(&self, tx_hash: &B256) -> Option<(&Block, &Mined)> {
+    pub(crate) fn find_mined(&self, tx_hash: &B256) -> Option<(&Block, &Mined)> {
         let block = self.block(*self.number_by_tx.get(tx_hash)?)?;
         Some((block, block.mined.as_ref()?))
     }
@@ -119,6 +117,7 @@ impl Chain {
     /// Base fee of the block after `header`.
     pub(crate) fn base_fee_after(&self, header: &Header) -> u64 {
         let base_fee = header.base_fee_per_gas.unwrap_or_default();
+        // The genesis is empty, so EIP-1559 would lower the fee that it was given for block 1.
         if header.number == 0 {
             return base_fee;
         }
@@ -128,10 +127,12 @@ impl Chain {
 
     /// The state after block `number`.
     pub(crate) fn with_view<T>(&self, number: u64, read: impl FnOnce(View<'_>) -> T) -> T {
+        // A contract must not see the hash of a block that comes later than the state it runs on.
         let hash_of = |n: u64| match n <= number {
             true => self.block(n).map_or(B256::ZERO, |block| block.hash),
             false => B256::ZERO,
         };
+        // Newest first: where two blocks replaced one value, the older one's is the value to see.
         let undone = self.blocks[number as usize + 1..].iter().rev().map(|block| &block.undo);
         read(View::new(&self.state, undone, &hash_of))
     }
@@ -149,13 +150,14 @@ impl Chain {
             false => self.blocks[number as usize].header.clone(),
         };
         let mut env = execute::block_env(&header);
+        // A call pays nothing: with a base fee its fee cap of zero would be refused.
         env.basefee = 0;
+        let chain_id = self.genesis.chain_id;
         let gas_max = execute::tx_gas_max(self.genesis.block_gas_max);
-        let tx = execute::call_env(request, self.genesis.chain_id, gas_max);
-        let run =
-            |view: View<'_>| execute::run(view, self.genesis.chain_id, env, tx, Nonce::Ignored);
-        let outcome =
-            self.with_view(number, run).map_err(|error| execute::refusal(error, &header, 0))?;
+        let tx = execute::call_env(request, chain_id, gas_max);
+        let call = Execution { chain_id, block: env, tx, nonce: Nonce::Ignored };
+        let outcome = self.with_view(number, |view| execute::run(view, call));
+        let outcome = outcome.map_err(|error| execute::refusal(error, &header, 0))?;
         Ok(outcome.result)
     }
 
@@ -166,10 +168,12 @@ impl Chain {
         }
         let tx = TxEnvelope::decode_2718_exact(raw)
             .map_err(|error| TxRefused::Malformed(error.to_string()))?;
+        // Checked here and not left to the EVM, which would run both of the others.
         if !matches!(tx.tx_type(), TxType::Legacy | TxType::Eip2930 | TxType::Eip1559) {
             return Err(TxRefused::Type(tx.tx_type() as u8));
         }
         let expected = self.genesis.chain_id;
+        // A transaction without chain id (before EIP-155) could be replayed on any chain.
         if tx.chain_id() != Some(expected) {
             return Err(TxRefused::ChainId { expected, found: tx.chain_id() });
         }
@@ -184,11 +188,14 @@ impl Chain {
             let block = Block { header, hash, mined: None, undo: Undo::default() };
             return Ok(Prepared { block, touched: EvmState::default() });
         };
-        let (env, signed) = (execute::block_env(&header), execute::tx_env(&tx));
-        let run =
-            |view: View<'_>| execute::run(view, self.genesis.chain_id, env, signed, Nonce::Checked);
+        let execution = Execution {
+            chain_id: self.genesis.chain_id,
+            block: execute::block_env(&header),
+            tx: execute::tx_env(&tx),
+            nonce: Nonce::Checked,
+        };
         let outcome = self
-            .with_view(self.head(), run)
+            .with_view(self.head(), |view| execute::run(view, execution))
             .map_err(|error| execute::refusal(error, &header, tx.max_fee_per_gas()))?;
         Ok(seal(header, tx, outcome))
     }
@@ -196,6 +203,7 @@ impl Chain {
     /// Makes `prepared` the head. It must have been prepared on this head.
     pub(crate) fn commit(&mut self, prepared: Prepared) {
         let Prepared { mut block, touched } = prepared;
+        // What was prepared on another head was executed on another state.
         assert_eq!(block.header.parent_hash, self.head_block().hash, "a block follows the head");
         block.undo = self.state.apply(touched);
         self.number_by_hash.insert(block.hash, block.header.number);
@@ -208,10 +216,11 @@ impl Chain {
     /// Removes the last `depth` blocks and returns their transactions, oldest first. The genesis
     /// stays: a larger depth removes all others.
     pub(crate) fn remove(&mut self, depth: u64) -> Vec<Bytes> {
-        self.branch += 1;
+        self.removals += 1;
         let mut removed = Vec::new();
         for _ in 0..depth.min(self.head()) {
             let block = self.blocks.pop().expect("depth is at most the head's number");
+            // From the head downwards, since an undo holds the values of just before its block.
             self.state.undo(block.undo);
             self.number_by_hash.remove(&block.hash);
             if let Some(mined) = block.mined {
@@ -236,13 +245,14 @@ impl Chain {
     /// Header of the block that would be mined now, before its transaction is known.
     fn next_header(&self, now_s: u64) -> Header {
         let parent = self.head_block();
-        let extra = match self.branch {
+        let extra = match self.removals {
             0 => Bytes::new(),
-            branch => Bytes::from(branch.to_be_bytes().to_vec()),
+            removals => Bytes::from(removals.to_be_bytes().to_vec()),
         };
         Header {
             parent_hash: parent.hash,
             number: parent.header.number + 1,
+            // A clock that stands still or jumps back must not give two blocks one time.
             timestamp: now_s.max(parent.header.timestamp.saturating_add(1)),
             gas_limit: self.genesis.block_gas_max,
             base_fee_per_gas: Some(self.base_fee_after(&parent.header)),
@@ -285,8 +295,9 @@ fn seal(mut header: Header, tx: SignedTx, outcome: Outcome) -> Prepared {
     header.logs_bloom = *receipt.logs_bloom();
     header.transactions_root = calculate_transaction_root(&[tx.inner()]);
     header.receipts_root = calculate_receipt_root(&[&receipt]);
+    // Only now: gas used, bloom and roots are part of what the hash covers.
     let hash = header.hash_slow();
-    let receipt = rpc_receipt(&header, hash, &tx, receipt, created);
+    let receipt = rpc_receipt(At { header: &header, hash }, &tx, receipt, created);
     let mined = Some(Mined { tx, receipt });
     Prepared { block: Block { header, hash, mined, undo: Undo::default() }, touched }
 }
@@ -303,13 +314,20 @@ fn consensus_receipt(
     ReceiptEnvelope::from_typed(tx_type, ReceiptWithBloom { receipt, logs_bloom })
 }
 
+/// The block that a receipt is of.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    header: &'a Header,
+    hash: B256,
+}
+
 fn rpc_receipt(
-    header: &Header,
-    block_hash: B256,
+    at: At<'_>,
     tx: &SignedTx,
     receipt: ReceiptEnvelope<EventLog>,
     contract_address: Option<Address>,
 ) -> TransactionReceipt {
+    let At { header, hash: block_hash } = at;
     let (transaction_hash, mut log_index) = (*tx.tx_hash(), 0);
     let mut located = |inner: EventLog| {
         log_index += 1;

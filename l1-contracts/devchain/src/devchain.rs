@@ -3,16 +3,10 @@ use crate::{
     error::{OpenError, RpcError, TxRefused},
     genesis::Genesis,
     journal::{AppendError, Journal, Located, Opened, Record},
+    limits::Limits,
     rpc::{Params, Reader, json},
-    transport::EvmTransport,
 };
-use alloy::{
-    network::EthereumWallet,
-    primitives::{B256, Bytes},
-    providers::{DynProvider, Provider, ProviderBuilder},
-    rpc::client::RpcClient,
-    signers::local::PrivateKeySigner,
-};
+use alloy::primitives::{B256, Bytes};
 use serde_json::Value;
 use std::{
     path::Path,
@@ -20,34 +14,11 @@ use std::{
         Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// The one source of time: unix seconds. It may jump; a block is never earlier than one second
 /// after its parent.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
-
-/// How often a provider asks for a receipt.
-const POLL: Duration = Duration::from_millis(5);
-
-/// Limits of one chain. Each is checked before work is done for the request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Blocks held, all of them in memory with their transaction, receipt and undo: about 2 KiB
-    /// and three times the transaction's bytes each. A full chain refuses transactions.
-    /// Default 1,000,000.
-    pub blocks_max: u64,
-    /// Blocks that one `eth_getLogs` searches. Default 10,000.
-    pub log_blocks_max: u64,
-    /// Logs in one answer of `eth_getLogs`. Default 10,000.
-    pub logs_max: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { blocks_max: 1_000_000, log_blocks_max: 10_000, logs_max: 10_000 }
-    }
-}
 
 /// Misbehaviour that a test asks for. Each counts down as transactions arrive; `drop` goes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,8 +42,8 @@ pub struct Replayed {
 ///
 /// Reads run beside each other and beside a running transaction; transactions run one at a time,
 /// and each is durable before its answer. All methods block the calling thread for as long as the
-/// EVM and the disk take: [`EvmTransport`] and [`serve_http`](crate::serve_http) move that off the
-/// async runtime.
+/// EVM and the disk take: [`EvmTransport`](crate::EvmTransport) and
+/// [`serve_http`](crate::serve_http) move that off the async runtime.
 #[derive(Clone)]
 pub struct DevChain(Arc<Shared>);
 
@@ -112,7 +83,7 @@ impl DevChain {
         let replayed = Replayed { records: records.len() as u64, cut_bytes };
         let mut chain = Chain::new(genesis);
         for located in &records {
-            replay(&mut chain, located).map_err(|reason| journal.misfit(located, reason))?;
+            replay(&mut chain, located).map_err(|reason| journal.broken_record(located, reason))?;
         }
         Ok((Self::assemble(chain, Some(journal), limits, clock), replayed))
     }
@@ -155,6 +126,7 @@ impl DevChain {
     pub fn send_raw(&self, raw: &[u8]) -> Result<B256, RpcError> {
         let tx = self.read().decode(raw)?;
         let hash = *tx.tx_hash();
+        // Decoded before the writer is taken: a bad transaction must not wait for a good one.
         let mut writer = self.writer();
         if writer.faults.drop > 0 {
             writer.faults.drop -= 1;
@@ -191,6 +163,7 @@ impl DevChain {
     /// # Errors
     /// As [`send_raw`](Self::send_raw).
     pub fn reorganise(&self, depth: u64) -> Result<usize, RpcError> {
+        // Held throughout, so that no transaction slips in between the old and the new blocks.
         let mut writer = self.writer();
         let removed = self.remove(&mut writer, depth)?;
         for raw in &removed {
@@ -211,24 +184,6 @@ impl DevChain {
         self.writer().faults = faults;
     }
 
-    /// The transport of this chain, for clients that need other settings than
-    /// [`provider`](Self::provider).
-    pub fn transport(&self) -> EvmTransport {
-        EvmTransport::new(self.clone())
-    }
-
-    /// The ordinary provider, with the wallet of `signer`, that polls every 5 ms. Its type is that
-    /// of a provider for any other chain after `.erased()`. It asks the chain for each nonce, so
-    /// that a refused transaction leaves no gap; one account sends one transaction after another.
-    pub fn provider(&self, signer: PrivateKeySigner) -> DynProvider {
-        let client = RpcClient::new(self.transport(), true).with_poll_interval(POLL);
-        let fillers = ProviderBuilder::default()
-            .with_gas_estimation()
-            .with_simple_nonce_management()
-            .fetch_chain_id();
-        fillers.wallet(EthereumWallet::from(signer)).connect_client(client).erased()
-    }
-
     fn remove(&self, writer: &mut Writer, depth: u64) -> Result<Vec<Bytes>, RpcError> {
         writer.append(&Record::Remove { depth })?;
         Ok(self.write().remove(depth))
@@ -238,6 +193,8 @@ impl DevChain {
     fn mine(&self, writer: &mut Writer, tx: Option<SignedTx>, raw: &[u8]) -> Result<(), RpcError> {
         let max = self.0.limits.blocks_max;
         let now_s = (self.0.clock)();
+        // Under the read lock, which readers share: the EVM runs for as long as it likes, and only
+        // the commit below keeps readers out. The writer's lock keeps the head where it is.
         let prepared = {
             let chain = self.read();
             if chain.head() + 1 >= max {
@@ -245,6 +202,7 @@ impl DevChain {
             }
             chain.prepare(tx, now_s)?
         };
+        // Durable first: a block that somebody saw must be there after a crash.
         writer.append(&block_record(&prepared, raw))?;
         self.write().commit(prepared);
         Ok(())
@@ -273,12 +231,6 @@ impl Writer {
     }
 }
 
-/// The system's clock as a [`Clock`].
-pub fn system_clock() -> Clock {
-    let since_epoch = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Arc::new(move || since_epoch().as_secs())
-}
-
 fn block_record(prepared: &Prepared, raw: &[u8]) -> Record {
     let block = prepared.block();
     Record::Block { timestamp_s: block.header.timestamp, hash: block.hash, raw: raw.to_vec() }
@@ -292,6 +244,8 @@ fn replay(chain: &mut Chain, located: &Located) -> Result<(), String> {
         }
         Record::Block { timestamp_s, hash, raw } => (*timestamp_s, *hash, raw),
     };
+    // Executed and not taken on trust: the journal keeps no state, and a hash that differs shows
+    // that it was written by other rules.
     let tx = (!raw.is_empty()).then(|| chain.decode(raw)).transpose();
     let prepared = tx.and_then(|tx| chain.prepare(tx, timestamp_s));
     let prepared = prepared.map_err(|refused| format!("expected a block, found {refused}"))?;

@@ -1,3 +1,4 @@
+use crate::codes;
 use alloy::{
     primitives::{Bytes, U256},
     rpc::json_rpc::ErrorPayload,
@@ -131,17 +132,18 @@ pub enum RpcError {
 impl RpcError {
     /// The JSON-RPC error code.
     pub fn code(&self) -> i64 {
-        match self {
-            Self::Parse(_) => -32700,
-            Self::Request(_) => -32600,
-            Self::MethodUnknown(_) => -32601,
-            Self::Params(_) => -32602,
-            Self::Reverted(_) => 3,
-            Self::Halted(_) | Self::Refused(_) => -32000,
-            Self::BlockUnknown(_) => -32001,
-            Self::Limit { .. } => -32005,
-            Self::Journal(_) | Self::JournalClosed | Self::Internal(_) => -32603,
-        }
+        let code = match self {
+            Self::Parse(_) => codes::PARSE,
+            Self::Request(_) => codes::REQUEST,
+            Self::MethodUnknown(_) => codes::METHOD,
+            Self::Params(_) => codes::PARAMS,
+            Self::Reverted(_) => codes::REVERTED,
+            Self::Halted(_) | Self::Refused(_) => codes::REFUSED,
+            Self::BlockUnknown(_) => codes::BLOCK,
+            Self::Limit { .. } => codes::LIMIT,
+            Self::Journal(_) | Self::JournalClosed | Self::Internal(_) => codes::INTERNAL,
+        };
+        code.code
     }
 
     /// The JSON-RPC error object.
@@ -213,4 +215,40 @@ pub enum OpenError {
         /// What was expected and what was found.
         reason: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codes::{CODES, REFUSALS};
+
+    #[test]
+    fn the_codes_are_those_of_json_rpc_and_geth_each_listed_once() {
+        let codes: Vec<i64> = CODES.iter().map(|code| code.code).collect();
+        let expected = [-32700, -32600, -32601, -32602, -32603, 3, -32000, -32001, -32005];
+        assert_eq!(codes, expected);
+    }
+
+    #[test]
+    fn a_refusal_begins_with_the_words_that_are_listed_for_it() {
+        let (expected, found, max) = (1, 2, 3);
+        let refused = [
+            TxRefused::Malformed("x".into()),
+            TxRefused::Signature,
+            TxRefused::Oversized { max: 1, found: 2 },
+            TxRefused::Type(3),
+            TxRefused::ChainId { expected, found: None },
+            TxRefused::NonceTooLow { expected, found },
+            TxRefused::NonceTooHigh { expected, found },
+            TxRefused::FeeTooLow { base_fee_wei: 1, found: 0 },
+            TxRefused::Funds { balance: U256::ZERO, cost: U256::from(1) },
+            TxRefused::Underpriced,
+            TxRefused::Invalid("x".into()),
+            TxRefused::Full { max },
+        ];
+        assert_eq!(refused.len(), REFUSALS.len());
+        for (refused, listed) in refused.iter().zip(REFUSALS) {
+            assert!(refused.to_string().starts_with(listed.begin), "{refused}: {listed:?}");
+        }
+    }
 }

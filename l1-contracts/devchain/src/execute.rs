@@ -34,18 +34,22 @@ pub(crate) struct Outcome {
     pub(crate) touched: EvmState,
 }
 
-/// Runs `tx` on `view` as the only transaction of the block that `block` describes.
-pub(crate) fn run(
-    view: View<'_>,
-    chain_id: u64,
-    block: BlockEnv,
-    tx: TxEnv,
-    nonce: Nonce,
-) -> Result<Outcome, EVMError<Infallible>> {
+/// A transaction, the block that it is the only one of, and how it is run.
+pub(crate) struct Execution {
+    pub(crate) chain_id: u64,
+    pub(crate) block: BlockEnv,
+    pub(crate) tx: TxEnv,
+    pub(crate) nonce: Nonce,
+}
+
+/// Runs a transaction on the state that `view` shows.
+pub(crate) fn run(view: View<'_>, execution: Execution) -> Result<Outcome, EVMError<Infallible>> {
+    let Execution { chain_id, block, tx, nonce } = execution;
     let mut evm = Context::mainnet()
         .with_db(WrapDatabaseRef(view))
         .modify_cfg_chained(|config| {
             config.chain_id = chain_id;
+            // Rules and gas tables in one call: a new rule set with old prices would run silently.
             config.set_spec_and_mainnet_gas_params(SPEC);
             config.disable_nonce_check = nonce == Nonce::Ignored;
         })
@@ -64,6 +68,7 @@ pub(crate) fn block_env(header: &Header) -> BlockEnv {
         gas_limit: header.gas_limit,
         basefee: header.base_fee_per_gas.unwrap_or_default(),
         prevrandao: Some(header.mix_hash),
+        // There are no blobs, but since Cancun the EVM refuses a block that does not price them.
         blob_excess_gas_and_price: Some(BlobExcessGasAndPrice {
             excess_blob_gas: 0,
             blob_gasprice: 1,
@@ -93,6 +98,7 @@ pub(crate) fn tx_env(tx: &Recovered<TxEnvelope>) -> TxEnv {
 pub(crate) fn call_env(request: TransactionRequest, chain_id: u64, gas_max: u64) -> TxEnv {
     TxEnv {
         caller: request.from.unwrap_or_default(),
+        // Callers that name no limit, or an endless one, get what a transaction could have.
         gas_limit: request.gas.unwrap_or(u64::MAX).min(gas_max),
         gas_price: 0,
         kind: request.to.unwrap_or(TxKind::Create),

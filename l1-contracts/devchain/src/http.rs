@@ -1,4 +1,8 @@
-use crate::{devchain::DevChain, error::RpcError};
+use crate::{
+    devchain::DevChain,
+    error::RpcError,
+    limits::{BATCH_MAX, REQUEST_BYTES_MAX, REQUESTS_AT_ONCE_MAX},
+};
 use axum::{
     Json, Router,
     body::Bytes,
@@ -17,15 +21,6 @@ use tokio::{
     sync::{Semaphore, oneshot},
     task::{JoinError, JoinHandle},
 };
-
-/// Largest request, in bytes; a larger one is answered with HTTP status 413.
-pub const REQUEST_BYTES_MAX: usize = 2 * 1024 * 1024;
-
-/// Requests in one batch.
-pub const BATCH_MAX: usize = 100;
-
-/// Requests and batches that one server runs at a time; one more is answered with -32005.
-pub const REQUESTS_AT_ONCE_MAX: usize = 64;
 
 /// A running JSON-RPC server. Dropping it stops it without waiting.
 #[derive(Debug)]
@@ -63,6 +58,7 @@ impl HttpServer {
 /// # Errors
 /// The port cannot be bound.
 pub async fn serve_http(chain: DevChain, port: u16) -> io::Result<HttpServer> {
+    // Loopback and nothing else: the server asks nobody who they are.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     let address = listener.local_addr()?;
     let limit = DefaultBodyLimit::max(REQUEST_BYTES_MAX);
@@ -85,11 +81,13 @@ struct Served {
 }
 
 async fn receive(State(served): State<Served>, body: Bytes) -> Json<Value> {
+    // Refused and not queued: a queue would only hide how far behind the chain is.
     let Ok(slot) = served.slots.try_acquire_owned() else {
         let (max, found) = (REQUESTS_AT_ONCE_MAX as u64, REQUESTS_AT_ONCE_MAX as u64 + 1);
         let busy = RpcError::Limit { what: "requests at once", max, found };
         return Json(failure(&Value::Null, &busy));
     };
+    // On a blocking thread: the EVM and the disk would hold up every other connection.
     let work = move || {
         let _slot = slot;
         answer(&served.chain, &body)

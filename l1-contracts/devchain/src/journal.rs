@@ -14,7 +14,7 @@
 //! (ext4 in its ordered mode, for one). Such a tail was never acknowledged and is cut. Anything
 //! else is damage to what may have been acknowledged: it is named, and nothing is changed.
 
-use crate::{chain::RAW_TX_BYTES_MAX, error::OpenError, genesis::Genesis};
+use crate::{error::OpenError, genesis::Genesis, limits::RAW_TX_BYTES_MAX};
 use alloy::primitives::B256;
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -96,6 +96,7 @@ impl Journal {
         file.read_to_end(&mut bytes).map_err(io_error(path, "read it"))?;
         let header = encode_header(genesis);
         let mut journal = Self { file, path: path.to_owned(), failed: false };
+        // A crash while the file was made leaves part of the header and no block: begin anew.
         if is_torn(&bytes, &header) {
             journal.truncate(0)?;
             journal.create(&header)?;
@@ -104,6 +105,7 @@ impl Journal {
         check_header(path, &bytes, &header)?;
         let (records, end) = read_records(path, &bytes, header.len())?;
         let cut_bytes = (bytes.len() - end) as u64;
+        // Cut before anything is appended: a record behind a torn one could never be read.
         if cut_bytes > 0 {
             journal.truncate(end as u64)?;
         }
@@ -118,7 +120,7 @@ impl Journal {
     }
 
     /// The error of a record that is well formed but does not fit the chain.
-    pub(crate) fn misfit(&self, located: &Located, reason: String) -> OpenError {
+    pub(crate) fn broken_record(&self, located: &Located, reason: String) -> OpenError {
         let Located { number, offset, .. } = *located;
         OpenError::Record { path: self.path.clone(), record: number, offset, reason }
     }
@@ -130,7 +132,9 @@ impl Journal {
         if self.failed {
             return Err(AppendError::Closed);
         }
-        let written = self.file.write_all(&frame(record)).and_then(|()| self.file.sync_data());
+        let written =
+            self.file.write_all(&encode_whole(record)).and_then(|()| self.file.sync_data());
+        // A sync that failed once may report success the next time although the bytes are lost.
         self.failed = written.is_err();
         written.map_err(AppendError::Io)
     }
@@ -138,6 +142,7 @@ impl Journal {
     fn create(&mut self, header: &[u8]) -> Result<(), OpenError> {
         let written = self.file.write_all(header).and_then(|()| self.file.sync_all());
         written.map_err(io_error(&self.path, "write its header"))?;
+        // The name is durable only with its folder: a synced file that nobody finds is lost too.
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = File::open(folder.unwrap_or(Path::new(".")));
         folder.and_then(|folder| folder.sync_all()).map_err(io_error(&self.path, "sync its folder"))
@@ -153,6 +158,7 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     let mut options = OpenOptions::new();
     let file = options.read(true).write(true).create(true).truncate(false).open(path);
     let file = file.map_err(io_error(path, "open it"))?;
+    // Not waited for: whoever holds it is a running chain, which ends when its program does.
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::Busy { path: path.to_owned() }),
@@ -185,6 +191,7 @@ fn check_header(path: &Path, bytes: &[u8], expected: &[u8]) -> Result<(), OpenEr
     let found = bytes.strip_prefix(MAGIC).ok_or_else(|| {
         broken(format!("expected to begin with {}", String::from_utf8_lossy(MAGIC)))
     })?;
+    // A whole genesis of another chain and a damaged one need different remedies.
     let json = header_json(found)
         .ok_or_else(|| broken("expected a genesis with its checksum, found damage".into()))?;
     let shown = |json: &[u8]| String::from_utf8_lossy(json).into_owned();
@@ -199,7 +206,8 @@ fn header_json(found: &[u8]) -> Option<&[u8]> {
     (crc32c::crc32c(json) == u32::from_le_bytes(*crc)).then_some(json)
 }
 
-fn frame(record: &Record) -> Vec<u8> {
+/// A record with its length and both checksums.
+fn encode_whole(record: &Record) -> Vec<u8> {
     let body = record.encode();
     assert!(body.len() <= BODY_BYTES_MAX, "a record is at most {BODY_BYTES_MAX} bytes");
     let length = (body.len() as u32).to_le_bytes();
@@ -239,6 +247,8 @@ fn read_record(bytes: &[u8]) -> Result<Option<(Record, usize)>, String> {
     };
     let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     let length = word(0) as usize;
+    // Before the length is used: a damaged one would make the rest look like a torn tail, and cut
+    // records that were acknowledged.
     if crc32c::crc32c(&head[..4]) != word(4) || length > BODY_BYTES_MAX {
         return Err(format!("expected a length that matches its checksum, found {length}"));
     }

@@ -50,19 +50,22 @@
 //! ```
 
 mod chain;
+mod codes;
 mod devchain;
 mod error;
 mod execute;
 mod genesis;
 mod http;
 mod journal;
+mod limits;
 mod rpc;
 mod state;
 mod transport;
 
-pub use chain::RAW_TX_BYTES_MAX;
-pub use devchain::{Clock, DevChain, Faults, Limits, Replayed, system_clock};
+pub use codes::{CODES, REFUSALS, RefusalText, RpcCode};
+pub use devchain::{Clock, DevChain, Faults, Replayed};
 pub use error::{OpenError, RpcError, TxRefused};
 pub use genesis::{CHAIN_ID, FUNDS_WEI, Genesis};
-pub use http::{BATCH_MAX, HttpServer, REQUEST_BYTES_MAX, REQUESTS_AT_ONCE_MAX, serve_http};
+pub use http::{HttpServer, serve_http};
+pub use limits::{BATCH_MAX, Limits, RAW_TX_BYTES_MAX, REQUEST_BYTES_MAX, REQUESTS_AT_ONCE_MAX};
 pub use transport::EvmTransport;

@@ -2,9 +2,9 @@
 
 use crate::{
     chain::{Block, Chain, Mined},
-    devchain::Limits,
     error::RpcError,
     execute,
+    limits::Limits,
 };
 use alloy::{
     consensus::{Header, Transaction},
@@ -71,6 +71,7 @@ impl Reader<'_> {
             "eth_getTransactionReceipt" => self.receipt(params),
             "eth_getBlockByNumber" | "eth_getBlockByHash" => self.block(params),
             "eth_getLogs" => self.logs(params),
+            // Cut short, since the name is a stranger's and stands in the answer.
             unknown => {
                 Err(RpcError::MethodUnknown(unknown.chars().take(METHOD_CHARS_MAX).collect()))
             }
@@ -82,7 +83,7 @@ impl Reader<'_> {
     }
 
     /// The number that a tag stands for. `pending` is the head: a sent transaction is mined.
-    fn tagged(&self, tag: BlockNumberOrTag) -> u64 {
+    fn number_of_tag(&self, tag: BlockNumberOrTag) -> u64 {
         match tag {
             BlockNumberOrTag::Number(number) => number,
             BlockNumberOrTag::Earliest => 0,
@@ -96,7 +97,7 @@ impl Reader<'_> {
     fn find(&self, id: BlockId) -> Option<&Block> {
         match id {
             BlockId::Hash(hash) => self.chain.block(self.chain.number_of(&hash.block_hash)?),
-            BlockId::Number(tag) => self.chain.block(self.tagged(tag)),
+            BlockId::Number(tag) => self.chain.block(self.number_of_tag(tag)),
         }
     }
 
@@ -132,7 +133,7 @@ impl Reader<'_> {
 
     fn call(&self, params: &Params<'_>) -> Answer {
         let (request, number) = (params.at::<TransactionRequest>(0)?, self.number(params, 1)?);
-        let result = succeeded(self.chain.call(request, number, self.now_s)?)?;
+        let result = expect_success(self.chain.call(request, number, self.now_s)?)?;
         json(result.into_output().unwrap_or_default())
     }
 
@@ -142,7 +143,8 @@ impl Reader<'_> {
         let (mut request, number) = (params.at::<TransactionRequest>(0)?, self.number(params, 1)?);
         let block_gas_max = self.chain.genesis.block_gas_max;
         let gas_max = request.gas.unwrap_or(u64::MAX).min(execute::tx_gas_max(block_gas_max));
-        let first = succeeded(self.chain.call(request.clone(), number, self.now_s)?)?;
+        let first = expect_success(self.chain.call(request.clone(), number, self.now_s)?)?;
+        // Refunds come after the run: a limit of the gas used alone would run dry on the way.
         let mut gas = first.gas().total_gas_spent().max(first.tx_gas_used());
         while gas < gas_max {
             request.gas = Some(gas);
@@ -157,12 +159,12 @@ impl Reader<'_> {
 
     fn transaction(&self, params: &Params<'_>) -> Answer {
         let hash = params.at::<B256>(0)?;
-        json(self.chain.mined(&hash).map(|(block, mined)| rpc_transaction(block, mined)))
+        json(self.chain.find_mined(&hash).map(|(block, mined)| rpc_transaction(block, mined)))
     }
 
     fn receipt(&self, params: &Params<'_>) -> Answer {
         let hash = params.at::<B256>(0)?;
-        json(self.chain.mined(&hash).map(|(_, mined)| &mined.receipt))
+        json(self.chain.find_mined(&hash).map(|(_, mined)| &mined.receipt))
     }
 
     fn block(&self, params: &Params<'_>) -> Answer {
@@ -177,6 +179,7 @@ impl Reader<'_> {
         for block in (from..=to).map_while(|number| self.chain.block(number)) {
             logs.extend(block.logs().iter().filter(|log| filter.matches(&log.inner)));
             let (max, found) = (self.limits.logs_max, logs.len() as u64);
+            // Inside the loop, so that what is over the limit is not collected first.
             if found > max {
                 return Err(RpcError::Limit { what: "logs in one answer", max, found });
             }
@@ -192,8 +195,9 @@ impl Reader<'_> {
                 (number, number)
             }
             FilterBlockOption::Range { from_block, to_block } => (
-                self.tagged(from_block.unwrap_or_default()),
-                self.tagged(to_block.unwrap_or_default()).min(self.chain.head()),
+                self.number_of_tag(from_block.unwrap_or_default()),
+                // Cut at the head before it is counted: what is not there costs nothing to search.
+                self.number_of_tag(to_block.unwrap_or_default()).min(self.chain.head()),
             ),
         };
         let (max, found) = (self.limits.log_blocks_max, (to + 1).saturating_sub(from));
@@ -221,6 +225,7 @@ impl Reader<'_> {
             history.gas_used_ratio.push(header.gas_used as f64 / header.gas_limit as f64);
             history.base_fee_per_blob_gas.push(1);
             history.blob_gas_used_ratio.push(0.0);
+            // One transaction a block: every percentile is its tip.
             rewards.push(vec![tip(block); columns]);
         }
         let after = self.chain.block(newest).map(|block| self.chain.base_fee_after(&block.header));
@@ -235,7 +240,7 @@ pub(crate) fn json(value: impl Serialize) -> Answer {
     serde_json::to_value(value).map_err(|error| RpcError::Internal(error.to_string()))
 }
 
-fn succeeded(result: ExecutionResult) -> Result<ExecutionResult, RpcError> {
+fn expect_success(result: ExecutionResult) -> Result<ExecutionResult, RpcError> {
     match result {
         ExecutionResult::Success { .. } => Ok(result),
         ExecutionResult::Revert { output, .. } => Err(RpcError::Reverted(output)),

@@ -39,16 +39,20 @@ impl State {
     pub(crate) fn apply(&mut self, touched: EvmState) -> Undo {
         let mut undo = Undo::default();
         for (address, mut account) in touched {
+            // The EVM lists accounts that were only read as well.
             if !account.is_touched() {
                 continue;
             }
             // Since EIP-6780 only an account that its own transaction created can be destroyed,
             // so no slot of it was stored before.
             let destroyed = account.is_selfdestructed();
+            // An empty account is no account (EIP-161): kept, it would differ from an absent one.
             let gone = destroyed || account.info.is_empty();
             if let Some(code) = account.info.code.take().filter(|_| !gone) {
+                // By content and kept for ever, so an undo needs no code.
                 self.codes.entry(account.info.code_hash).or_insert(code);
             }
+            // A handle by which revm would ask this database for storage; it means nothing later.
             account.info.account_id = None;
             let before = self.put_account(address, (!gone).then_some(account.info));
             undo.accounts.push((address, before));
@@ -82,6 +86,7 @@ impl State {
     }
 
     fn put_slot(&mut self, slot: Slot, value: U256) -> U256 {
+        // Zero and absent are one value of a slot; storing zeros would only take memory.
         let before = match value.is_zero() {
             true => self.slots.remove(&slot),
             false => self.slots.insert(slot, value),
@@ -107,6 +112,7 @@ impl<'a> View<'a> {
         hash_of: &'a dyn Fn(u64) -> B256,
     ) -> Self {
         let mut view = Self { state, hash_of, accounts: HashMap::new(), slots: HashMap::new() };
+        // Copied and not searched: a call reads many slots, and there may be many blocks to search.
         for undo in undone {
             view.accounts.extend(undo.accounts.iter().cloned());
             view.slots.extend(undo.slots.iter().copied());

@@ -8,7 +8,8 @@ use clap::Args;
 use prover::{KeyStore, export};
 use serde_json::json;
 
-use super::{Failure, Report, shapes};
+use super::report::{Failure, Report};
+use super::shapes;
 
 #[derive(Args)]
 pub(crate) struct Export {

@@ -8,7 +8,7 @@ use prover::keys::{KeyHeader, Trust};
 use prover::{Provenance, ProvingKey};
 use serde_json::json;
 
-use super::{Failure, Report, lines, read};
+use super::report::{Failure, Report, lines, read};
 
 #[derive(Args)]
 pub(crate) struct Inspect {
@@ -22,6 +22,7 @@ pub(crate) struct Inspect {
 
 impl Inspect {
     pub(crate) fn run(self) -> Result<Report, Failure> {
+        // Read once before: a file that is not there is exit code 3, one that is refused is 1.
         read(&self.key)?;
         let named = || self.key.display().to_string();
         let header = KeyHeader::read(&self.key).with_context(named)?;

@@ -1,26 +1,21 @@
 //! Commands, their reports and their exit codes.
 
 mod export;
+mod help;
 mod inspect;
 mod prove;
+mod report;
 mod setup;
 mod shapes;
 mod verify;
 
-use std::fmt::{self, Write};
-use std::path::Path;
-
 use clap::{Parser, Subcommand};
-use serde_json::{Value, json};
 
-/// Prove with Groth16 over BN254, and check what others proved.
-///
-/// Files are those of snarkjs where it has one, so that either program can take over from the
-/// other.
-///
-/// Exit codes: 0 done; 1 checked and refused; 2 wrong usage; 3 a file could not be read.
+use report::{Failure, Report};
+
+/// Make and check Groth16 proofs of the vitals circuits.
 #[derive(Parser)]
-#[command(version, after_help = EXAMPLES)]
+#[command(version, long_about = help::PROVER, after_help = help::EXIT_CODES)]
 pub(crate) struct Prover {
     /// Print one JSON object with a `schema` field instead of text.
     #[arg(long, global = true)]
@@ -29,33 +24,26 @@ pub(crate) struct Prover {
     command: Command,
 }
 
-const EXAMPLES: &str = "Examples:
-  prover setup --shape c2-test --dir keys
-  prover export --shape c2-test --r1cs c2-test.r1cs --vkey verification_key.json
-  prover prove --shape c2-test --wtns c2-test.wtns --keys keys --out proof
-  prover verify --vkey verification_key.json --proof proof.json --public public.json
-  prover inspect keys/0c5e...dev-insecure.key --json";
-
 #[derive(Subcommand)]
 enum Command {
     /// List the circuits and sizes that can be proven.
+    #[command(long_about = help::SHAPES, after_help = help::EXIT_CODES)]
     Shapes(shapes::Shapes),
     /// Make development keys. Anyone can forge proofs under them: for tests and demos only.
+    #[command(long_about = help::SETUP, after_help = help::EXIT_CODES)]
     Setup(setup::Setup),
     /// Write a shape's circuit and development key for snarkjs and rapidsnark.
+    #[command(long_about = help::EXPORT, after_help = help::EXIT_CODES)]
     Export(export::Export),
     /// Prove what a witness file assigns to a shape, under the shape's development key.
+    #[command(long_about = help::PROVE, after_help = help::EXIT_CODES)]
     Prove(prove::Prove),
     /// Verify a proof: is there a witness for these public inputs under this key?
+    #[command(long_about = help::VERIFY, after_help = help::EXIT_CODES)]
     Verify(verify::Verify),
     /// Show what a key file says it is, and check its hash.
+    #[command(long_about = help::INSPECT, after_help = help::EXIT_CODES)]
     Inspect(inspect::Inspect),
-}
-
-/// What a command found, for people and for programs.
-pub(crate) struct Report {
-    pub(crate) text: String,
-    pub(crate) json: Value,
 }
 
 pub(crate) fn run(prover: Prover) -> Result<Report, Failure> {
@@ -69,59 +57,38 @@ pub(crate) fn run(prover: Prover) -> Result<Report, Failure> {
     }
 }
 
-/// A command that did not succeed.
-pub(crate) enum Failure {
-    /// The answer is no.
-    Refused(anyhow::Error),
-    /// There is no answer, because something outside is missing.
-    Unavailable(anyhow::Error),
-}
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
 
-impl Failure {
-    pub(crate) fn code(&self) -> u8 {
-        match self {
-            Self::Refused(_) => 1,
-            Self::Unavailable(_) => 3,
+    use super::*;
+
+    /// The commands under "Begin with:".
+    fn first_commands(help: &str) -> Vec<&str> {
+        let begin = help.lines().skip_while(|line| *line != "Begin with:").skip(1);
+        begin.take_while(|line| line.starts_with("  prover ")).collect()
+    }
+
+    #[test]
+    fn every_help_begins_with_its_purpose_its_readers_and_two_commands_that_parse() {
+        let prover = Prover::command();
+        let subcommands = prover.get_subcommands().filter(|command| command.get_name() != "help");
+        let mut checked = 0;
+        for command in std::iter::once(&prover).chain(subcommands) {
+            let name = command.get_name();
+            let help = command.clone().render_long_help().to_string();
+            let mut lines = help.lines();
+            assert!(lines.next().is_some_and(|line| !line.is_empty()), "{name}: what it is for");
+            assert!(lines.next().is_some_and(|line| line.starts_with("For ")), "{name}: for whom");
+            let commands = first_commands(&help);
+            assert_eq!(commands.len(), 2, "{name}: {help}");
+            for line in commands {
+                let parsed = Prover::try_parse_from(line.split_whitespace());
+                assert!(parsed.is_ok(), "{line}: {:?}", parsed.err());
+            }
+            assert!(help.contains("Exit codes:\n  0 "), "{name}");
+            checked += 1;
         }
+        assert_eq!(checked, 7);
     }
-
-    pub(crate) fn json(&self) -> Value {
-        json!({ "schema": "prover.failure.v1", "code": self.code(), "error": self.to_string() })
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Refused(cause) | Self::Unavailable(cause)) = self;
-        write!(f, "{cause:#}")
-    }
-}
-
-impl<E: Into<anyhow::Error>> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self::Refused(error.into())
-    }
-}
-
-/// Reads a file, or says that there is no answer without it.
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let named = |error| anyhow::Error::new(error).context(path.display().to_string());
-    std::fs::read(path).map_err(|error| Failure::Unavailable(named(error)))
-}
-
-fn read_json(path: &Path) -> Result<Value, Failure> {
-    let bytes = read(path)?;
-    let named = |error| anyhow::Error::new(error).context(path.display().to_string());
-    serde_json::from_slice(&bytes).map_err(|error| Failure::Refused(named(error)))
-}
-
-/// Lines of `name  value` for people.
-fn lines(fields: &[(&str, String)]) -> String {
-    let mut text = String::new();
-    for (name, value) in fields {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{name:<14}{value}");
-    }
-    text.truncate(text.trim_end().len());
-    text
 }

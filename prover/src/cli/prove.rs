@@ -13,7 +13,8 @@ use rand::rngs::OsRng;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::{Failure, Report, lines, read, shapes};
+use super::report::{Failure, Report, lines, read};
+use super::shapes;
 
 #[derive(Args)]
 pub(crate) struct Prove {
@@ -36,6 +37,7 @@ impl Prove {
         let wtns = Zeroizing::new(read(&self.wtns)?);
         eprintln!("{}: learning the matrices", self.shape.name);
         let r1cs = self.shape.matrices();
+        // Every rule before the key: a wrong witness should not cost the minutes of making one.
         let job = Job::read(&r1cs, &wtns).with_context(|| self.wtns.display().to_string())?;
         eprintln!("{}: every rule holds, finding or making the key", self.shape.name);
         let key = Arc::new(KeyStore::new(&self.keys).open_or_make(&r1cs)?);

@@ -7,7 +7,8 @@ use clap::Args;
 use prover::{KeyStore, ProvingKey};
 use serde_json::{Value, json};
 
-use super::{Failure, Report, shapes};
+use super::report::{Failure, Report};
+use super::shapes;
 
 #[derive(Args)]
 pub(crate) struct Setup {
@@ -25,6 +26,7 @@ impl Setup {
         let chosen: Vec<&Shape> = self.shape.map_or(SHAPES.iter().collect(), |shape| vec![shape]);
         let (mut lines, mut keys) = (vec![], vec![]);
         for shape in chosen {
+            // On stderr, since this takes minutes; stdout is the report's.
             eprintln!("{}: learning the matrices", shape.name);
             let r1cs = shape.matrices();
             eprintln!("{}: {} constraints, finding or making the key", shape.name, r1cs.a.len());

@@ -6,7 +6,7 @@ use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
 use serde_json::{Value, json};
 
-use super::{Failure, Report};
+use super::report::{Failure, Report};
 
 #[derive(Args)]
 pub(crate) struct Shapes {}

@@ -8,7 +8,7 @@ use prover::export;
 use serde_json::json;
 use statement::proof::verify;
 
-use super::{Failure, Report, lines, read_json};
+use super::report::{Failure, Report, lines, read_json};
 
 #[derive(Args)]
 pub(crate) struct Verify {
@@ -33,6 +33,7 @@ impl Verify {
         let inputs =
             export::read_public(&read_json(&self.public)?).with_context(|| named(&self.public))?;
         verify(&key, &inputs, &proof)?;
+        // A valid proof under a key of public numbers says nothing, and must not look as if it did.
         let id = format!("0x{}", hex::encode(key.id()));
         let insecure = key.is_dev_insecure();
         let worth = if insecure { "nothing: development key, anyone can forge" } else { "a proof" };

@@ -48,7 +48,7 @@ pub fn public_json(inputs: &[Fr]) -> Value {
 /// # Errors
 /// [`JsonError`] for another structure or protocol, and for every point that a key may not have.
 pub fn read_verification_key(file: &Value) -> Result<VerifyingKey, JsonError> {
-    read_kind(file)?;
+    expect_groth16(file)?;
     let mut words = read_g1(file, "vk_alpha_1")?;
     for name in ["vk_beta_2", "vk_gamma_2", "vk_delta_2"] {
         words.extend(read_g2(file, name)?);
@@ -65,7 +65,7 @@ pub fn read_verification_key(file: &Value) -> Result<VerifyingKey, JsonError> {
 /// # Errors
 /// [`JsonError`] for another structure or protocol, and for points that a proof may not have.
 pub fn read_proof(file: &Value) -> Result<Proof, JsonError> {
-    read_kind(file)?;
+    expect_groth16(file)?;
     let words = [read_g1(file, "pi_a")?, read_g2(file, "pi_b")?, read_g1(file, "pi_c")?].concat();
     Ok(Proof::decode(&words.concat())?)
 }
@@ -92,7 +92,7 @@ pub fn read_public(file: &Value) -> Result<Vec<Fr>, JsonError> {
 pub enum JsonError {
     /// Another proof system or curve.
     #[error("expected protocol groth16 on curve bn128")]
-    Kind,
+    Protocol,
     /// A field is missing or has another structure.
     #[error("{field}: expected the arrays of decimal strings that snarkjs writes")]
     Shape {
@@ -129,9 +129,13 @@ fn g2(words: &[[u8; 32]]) -> Value {
     json!([pair(0), pair(2), ["1", "0"]])
 }
 
-fn read_kind(file: &Value) -> Result<(), JsonError> {
+fn expect_groth16(file: &Value) -> Result<(), JsonError> {
     let is = |field: &str, value: &str| file[field].as_str() == Some(value);
-    if is("protocol", "groth16") && is("curve", "bn128") { Ok(()) } else { Err(JsonError::Kind) }
+    if is("protocol", "groth16") && is("curve", "bn128") {
+        Ok(())
+    } else {
+        Err(JsonError::Protocol)
+    }
 }
 
 fn read_g1(file: &Value, field: &'static str) -> Result<Vec<[u8; 32]>, JsonError> {
@@ -143,6 +147,7 @@ fn read_point(point: &Value, field: &'static str) -> Result<Vec<[u8; 32]>, JsonE
     let [x, y, z] = point.as_array().ok_or(shape)?.as_slice() else { return Err(shape) };
     match z.as_str() {
         Some("1") => Ok(vec![read_number(x, field)?, read_number(y, field)?]),
+        // snarkjs writes infinity so; whether it is allowed is decided with all other points.
         Some("0") => Ok(vec![[0; 32]; 2]),
         _ => Err(shape),
     }
@@ -185,12 +190,12 @@ fn read_number(value: &Value, field: &'static str) -> Result<[u8; 32], JsonError
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::chain;
+    use crate::sample::ladder;
     use crate::{Blinding, Engine, PortableEngine, ProvingKey};
     use std::sync::Arc;
 
     fn sample() -> (VerifyingKey, Proof) {
-        let (r1cs, assignment) = chain(10, 5);
+        let (r1cs, assignment) = ladder(10, 5);
         let engine = PortableEngine::new(Arc::new(ProvingKey::dev_insecure(&r1cs).expect("small")));
         let blinding = Blinding::chosen(Fr::from(1), Fr::from(2));
         let proof = engine.prove(&assignment, &blinding).expect("satisfied");
@@ -215,7 +220,7 @@ mod tests {
             *file.pointer_mut(pointer).expect("there") = value;
             read_proof(&file).expect_err(pointer)
         };
-        assert_eq!(edited("/protocol", json!("plonk")), JsonError::Kind);
+        assert_eq!(edited("/protocol", json!("plonk")), JsonError::Protocol);
         assert_eq!(edited("/pi_a", json!(["1", "2"])), JsonError::Shape { field: "pi_a" });
         assert_eq!(edited("/pi_a/2", json!("2")), JsonError::Shape { field: "pi_a" });
         assert_eq!(edited("/pi_b/0", json!("1")), JsonError::Shape { field: "pi_b" });

@@ -6,12 +6,11 @@
 //! 0.7.6 (`src/zkey_utils.js`, `src/wtns_utils.js`). Each function returns the whole file, which is
 //! as large as the thing exported.
 
+mod binary;
 mod json;
 mod r1cs;
 mod wtns;
 mod zkey;
-
-use ark_ff::{BigInteger, PrimeField};
 
 pub use json::{
     JsonError, proof_json, public_json, read_proof, read_public, read_verification_key,
@@ -21,39 +20,11 @@ pub use r1cs::r1cs;
 pub use wtns::{WtnsError, read_wtns, wtns};
 pub use zkey::zkey;
 
-/// Assembles a file of numbered sections.
-fn sections(magic: &[u8; 4], version: u32, sections: &[Vec<u8>]) -> Vec<u8> {
-    let bytes: usize = sections.iter().map(|section| section.len() + 12).sum();
-    let mut file = Vec::with_capacity(bytes + 12);
-    file.extend(magic);
-    file.extend(version.to_le_bytes());
-    file.extend((sections.len() as u32).to_le_bytes());
-    for (number, section) in (1u32..).zip(sections) {
-        file.extend(number.to_le_bytes());
-        file.extend((section.len() as u64).to_le_bytes());
-        file.extend(section);
-    }
-    file
-}
-
-/// The size and value of a field's modulus, as every header has it.
-fn push_field<F: PrimeField>(bytes: &mut Vec<u8>) {
-    let modulus = F::MODULUS.to_bytes_le();
-    bytes.extend((modulus.len() as u32).to_le_bytes());
-    bytes.extend(modulus);
-}
-
-/// A count of these formats, which is 32 bits wide. Domains end at 2^27 rows, far below.
-fn push_count(bytes: &mut Vec<u8>, count: usize) {
-    let count = u32::try_from(count).expect("the domain bounds every count below 2^32");
-    bytes.extend(count.to_le_bytes());
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ProvingKey;
-    use crate::sample::chain;
+    use crate::sample::ladder;
 
     /// The numbered sections of a file, read back the slow and obvious way.
     fn parse(file: &[u8]) -> Vec<(u32, &[u8])> {
@@ -71,7 +42,7 @@ mod tests {
 
     #[test]
     fn binary_files_are_the_sections_that_their_sizes_ask_for() {
-        let (matrices, assignment) = chain(10, 5);
+        let (matrices, assignment) = ladder(10, 5);
         let key = ProvingKey::dev_insecure(&matrices).expect("small");
         let lens = |file: &[u8]| parse(file).iter().map(|(_, body)| body.len()).collect::<Vec<_>>();
         let cells = |rows: &[circuits::builder::Row]| rows.iter().map(Vec::len).sum::<usize>();

@@ -3,7 +3,7 @@
 use ark_bn254::Fr;
 use ark_ff::{BigInteger, PrimeField};
 
-use super::{push_count, push_field, sections};
+use super::binary::{push_count, push_field, sections};
 use circuits::builder::{R1cs, Row};
 
 /// The constraint system as `.r1cs`: all public columns are outputs, wires are labelled by number.
@@ -22,8 +22,9 @@ pub fn r1cs(r1cs: &R1cs) -> Vec<u8> {
             push_row(&mut constraints, row);
         }
     }
-    let labels = (0..columns as u64).flat_map(u64::to_le_bytes).collect();
-    sections(b"r1cs", 1, &[header, constraints, labels])
+    // Labels name the signals of circom's source; there is none, so wires are their own labels.
+    let labels: Vec<u8> = (0..columns as u64).flat_map(u64::to_le_bytes).collect();
+    sections(b"r1cs", 1, &[&header, &constraints, &labels])
 }
 
 /// Readers expect the columns of a row in ascending order.

@@ -4,7 +4,7 @@ use ark_bn254::Fr;
 use ark_ff::{BigInt, BigInteger, PrimeField};
 use zeroize::Zeroizing;
 
-use super::{push_count, push_field, sections};
+use super::binary::{push_count, push_field, sections};
 use circuits::builder::Assignment;
 
 const MAGIC: &[u8; 4] = b"wtns";
@@ -12,15 +12,19 @@ const VERSION: u32 = 2;
 /// Bytes of a column's value.
 const VALUE: usize = 32;
 
-/// The assignment as `.wtns`.
-pub fn wtns(assignment: &Assignment) -> Vec<u8> {
+/// The assignment as `.wtns`. The bytes are zeroised when dropped; a file that they are written to
+/// is the caller's to protect.
+pub fn wtns(assignment: &Assignment) -> Zeroizing<Vec<u8>> {
     let columns = assignment.instance.len() + assignment.witness.len();
     let mut header = Vec::new();
     push_field::<Fr>(&mut header);
     push_count(&mut header, columns);
-    let values = assignment.instance.iter().chain(&assignment.witness);
-    let body = values.flat_map(|value| value.into_bigint().to_bytes_le()).collect();
-    sections(MAGIC, VERSION, &[header, body])
+    // Room for all values from the start: a vector that grows leaves its old buffer as it is.
+    let mut body = Zeroizing::new(Vec::with_capacity(VALUE * columns));
+    for value in assignment.instance.iter().chain(&assignment.witness) {
+        body.extend_from_slice(&Zeroizing::new(value.into_bigint().to_bytes_le()));
+    }
+    Zeroizing::new(sections(MAGIC, VERSION, &[&header, &body]))
 }
 
 /// Reads the values of `columns` columns, the constant one first, from a file of any origin. The
@@ -53,6 +57,7 @@ fn read_frame<'a>(rest: &mut &'a [u8], columns: usize) -> Result<&'a [u8], WtnsE
     if take(rest, "header", VALUE)? != Fr::MODULUS.to_bytes_le() {
         return Err(WtnsError::Field);
     }
+    // Compared before the values are taken, so that a stranger's count allocates nothing.
     expect("columns", columns as u64, number(rest, "header", 4)?)?;
     expect("number of the second section", 2, number(rest, "second section", 4)?)?;
     let bytes = VALUE * columns;
@@ -125,7 +130,7 @@ fn value(bytes: &[u8; VALUE]) -> Option<Fr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::chain;
+    use crate::sample::ladder;
 
     /// Where the parts of the file begin.
     const MODULUS_AT: usize = 28;
@@ -133,8 +138,9 @@ mod tests {
     const VALUES_AT: usize = 76;
 
     fn sample() -> (Vec<u8>, Vec<Fr>) {
-        let (_, assignment) = chain(10, 5);
-        (wtns(&assignment), [assignment.instance, assignment.witness].concat())
+        let (_, assignment) = ladder(10, 5);
+        let values = [assignment.instance.as_slice(), &assignment.witness].concat();
+        (wtns(&assignment).to_vec(), values)
     }
 
     #[test]

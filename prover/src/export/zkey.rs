@@ -8,7 +8,7 @@ use ark_ec::AffineRepr;
 use ark_ff::{BigInt, BigInteger, Field};
 use ark_poly::EvaluationDomain;
 
-use super::{push_count, push_field, sections};
+use super::binary::{push_count, push_field, sections};
 use crate::keys::ProvingKey;
 use circuits::builder::{R1cs, Row};
 
@@ -35,7 +35,7 @@ pub fn zkey(key: &ProvingKey, r1cs: &R1cs) -> Vec<u8> {
         // The transcript: hash of the circuit in the ceremony's sense (none) and no contribution.
         vec![0; 64 + 4],
     ];
-    sections(b"zkey", 1, &all)
+    sections(b"zkey", 1, &all.each_ref().map(Vec::as_slice))
 }
 
 fn header(key: &ProvingKey) -> Vec<u8> {
@@ -60,6 +60,7 @@ fn coefficients(r1cs: &R1cs) -> Vec<u8> {
     let count = cells(&r1cs.a) + cells(&r1cs.b) + r1cs.instances;
     let mut bytes = Vec::with_capacity(4 + 44 * count);
     push_count(&mut bytes, count);
+    // The format multiplies once more than arkworks does in memory.
     let montgomery = Fr::from(2).pow([256u64]);
     let mut push = |matrix: u32, row: usize, column: u32, k: Fr| {
         bytes.extend(matrix.to_le_bytes());

@@ -29,6 +29,7 @@ impl ToxicWaste {
         circuit_hash: &[u8; 32],
         domain: &Radix2EvaluationDomain<Fr>,
     ) -> Self {
+        // At a root of unity the Lagrange basis is zero but for one row, and so would be the key.
         let tau = (0u8..)
             .map(|attempt| derive(&["tau".as_bytes(), circuit_hash, &[attempt]]))
             .find(|tau| !domain.evaluate_vanishing_polynomial(*tau).is_zero())
@@ -46,8 +47,10 @@ impl ToxicWaste {
 fn derive(parts: &[&[u8]]) -> Fr {
     let mut hasher = blake3::Hasher::new_derive_key(CONTEXT);
     for part in parts {
+        // With its length, so that no two lists of parts hash alike.
         hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
     }
+    // Twice the field's width: reduced, it is as good as uniform.
     let mut wide = [0; 64];
     hasher.finalize_xof().fill(&mut wide);
     Fr::from_le_bytes_mod_order(&wide)

@@ -1,9 +1,10 @@
 //! Many multiples of one generator, for setup.
 //!
-//! A table holds `d * 2^(c * w) * G` for every window w of c bits and every signed digit d, so that
-//! a multiple is one addition a window and no doubling. The additions of many scalars run side by
-//! side in affine coordinates and share one inversion: 6 multiplications an addition instead of the
-//! 11 of ark-ec's `BatchMulPreprocessing`, which also needs a last pass to affine form.
+//! A scalar is written in signed digits of c bits. A table holds `d * 2^(c * i) * G` for every
+//! value d of every digit i, so that a multiple is one addition a digit and no doubling. The
+//! additions of many scalars run side by side in affine coordinates and share one inversion: 6
+//! multiplications an addition instead of the 11 of ark-ec's `BatchMulPreprocessing`, which also
+//! needs a last pass to affine form.
 
 use ark_bn254::Fr;
 use ark_ec::AffineRepr;
@@ -17,29 +18,32 @@ const SIDE_BY_SIDE: usize = 1024;
 
 /// The table of one generator.
 pub(super) struct Multiples<P: SWCurveConfig<ScalarField = Fr>> {
-    window_bits: usize,
-    /// For each window the multiples by 1, 2, .. 2^(c - 1).
-    windows: Vec<Vec<Affine<P>>>,
+    digit_bits: usize,
+    /// For each digit, the lowest first, its multiples by 1, 2, .. 2^(c - 1).
+    digits: Vec<Vec<Affine<P>>>,
 }
 
 impl<P: SWCurveConfig<ScalarField = Fr>> Multiples<P> {
-    /// A table for about `count` multiples. At most 20 windows of 4096 points: 5 MiB in G1, 10 in
+    /// A table for about `count` multiples. At most 20 digits of 4096 points: 5 MiB in G1, 10 in
     /// G2.
     pub(super) fn new(count: usize) -> Self {
-        let window_bits = (count.max(1).ilog2() as usize).saturating_sub(4).clamp(3, 13);
+        // A bit more doubles the table and saves one digit in ten: it pays for many multiples only.
+        // At 13 bits one digit's table is 256 KiB in G1, which a core's cache still holds.
+        let digit_bits = (count.max(1).ilog2() as usize).saturating_sub(4).clamp(3, 13);
         // One bit more than the modulus has, for the carry of the signed digits.
-        let windows = (Fr::MODULUS_BIT_SIZE as usize + 1).div_ceil(window_bits);
+        let digits = (Fr::MODULUS_BIT_SIZE as usize + 1).div_ceil(digit_bits);
         let mut base = Projective::from(Affine::<P>::generator());
-        let bases: Vec<Affine<P>> = (0..windows)
+        let bases: Vec<Affine<P>> = (0..digits)
             .map(|_| {
                 let this = base.into_affine();
-                (0..window_bits).for_each(|_| _ = base.double_in_place());
+                (0..digit_bits).for_each(|_| _ = base.double_in_place());
                 this
             })
             .collect();
-        let half = 1 << (window_bits - 1);
-        let windows = bases.into_par_iter().map(|base| up_to(base, half)).collect();
-        Self { window_bits, windows }
+        // Signed digits need half a table: the other half are the negatives, which are free.
+        let half = 1 << (digit_bits - 1);
+        let digits = bases.into_par_iter().map(|base| multiples_up_to(half, base)).collect();
+        Self { digit_bits, digits }
     }
 
     /// The multiples by `scalars`, in their order.
@@ -57,12 +61,13 @@ impl<P: SWCurveConfig<ScalarField = Fr>> Multiples<P> {
             scalars.iter().map(|scalar| (scalar.into_bigint().0, 0)).collect();
         let mut addends = Vec::with_capacity(points.len());
         let mut adder = Adder::default();
-        for (window, table) in self.windows.iter().enumerate() {
-            let bit = window * self.window_bits;
+        for (place, table) in self.digits.iter().enumerate() {
+            let bit = place * self.digit_bits;
             addends.clear();
             addends.extend(rest.iter_mut().map(|(limbs, carry)| {
-                let digit = bits(limbs, bit, self.window_bits) + *carry;
-                let half = 1 << (self.window_bits - 1);
+                let digit = bits(limbs, bit, self.digit_bits) + *carry;
+                let half = 1 << (self.digit_bits - 1);
+                // Above half, the digit is written as one of the next place less the difference.
                 *carry = u64::from(digit > half);
                 match digit {
                     0 => Affine::zero(),
@@ -79,7 +84,7 @@ impl<P: SWCurveConfig<ScalarField = Fr>> Multiples<P> {
 }
 
 /// The multiples of `base` by 1, 2, .. `count`, a power of two.
-fn up_to<P: SWCurveConfig>(base: Affine<P>, count: usize) -> Vec<Affine<P>> {
+fn multiples_up_to<P: SWCurveConfig>(count: usize, base: Affine<P>) -> Vec<Affine<P>> {
     let mut multiples = vec![base];
     let mut adder = Adder::default();
     while multiples.len() < count {
@@ -123,15 +128,17 @@ impl<F: Field> Adder<F> {
         self.products.clear();
         let mut product = F::ONE;
         for (sum, addend) in sums.iter().zip(addends) {
-            let difference = if sloped(sum, addend) { addend.x - sum.x } else { F::ONE };
+            let difference = if have_slope(sum, addend) { addend.x - sum.x } else { F::ONE };
             self.products.push(product);
             self.differences.push(difference);
             product *= difference;
         }
         let mut inverse = product.inverse().expect("no factor is zero");
+        // Backwards, so that the inverse of all factors up to one is at hand: times the product of
+        // those before it, that is the inverse of the one.
         for at in (0..sums.len()).rev() {
             let (sum, addend) = (&mut sums[at], &addends[at]);
-            if sloped(sum, addend) {
+            if have_slope(sum, addend) {
                 let slope = (addend.y - sum.y) * self.products[at] * inverse;
                 let x = slope.square() - sum.x - addend.x;
                 let y = slope * (sum.x - x) - sum.y;
@@ -146,7 +153,7 @@ impl<F: Field> Adder<F> {
     }
 }
 
-fn sloped<P: SWCurveConfig>(left: &Affine<P>, right: &Affine<P>) -> bool {
+fn have_slope<P: SWCurveConfig>(left: &Affine<P>, right: &Affine<P>) -> bool {
     !left.is_zero() && !right.is_zero() && left.x != right.x
 }
 
@@ -170,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn multiples_are_those_of_double_and_add_for_every_window_size() {
+    fn multiples_are_those_of_double_and_add_for_every_digit_size() {
         for log2 in 0..=18 {
             check::<ark_bn254::g1::Config>(1 << log2);
         }

@@ -1,18 +1,20 @@
 //! The generator: from the matrices and the toxic waste to a key, without any constraint synthesis.
 //!
 //! Almost all of the time goes into multiples of the two generators, one a column and query. They
-//! are made from one table of window multiples a group, in parallel; columns that do not occur in B
+//! are made from one table of digit multiples a group, in parallel; columns that do not occur in B
 //! are left out before.
 
-use ark_bn254::{Bn254, Fr, g1, g2};
+use ark_bn254::{Bn254, Fr, G1Affine, G2Affine, g1, g2};
+use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::{Field, Zero};
 use ark_poly::{EvaluationDomain, Radix2EvaluationDomain};
 use rayon::prelude::*;
 use statement::proof::VerifyingKey;
 
 use super::dev::ToxicWaste;
+use super::key::{KeyError, Provenance, ProvingKey};
 use super::multiples::Multiples;
-use super::{KeyError, Provenance, ProvingKey, in_g1, in_g2};
+
 use crate::qap;
 use circuits::builder::{R1cs, Row};
 
@@ -96,6 +98,8 @@ impl Columns {
         };
         let (mut a, (b, c)) =
             rayon::join(|| sum(&r1cs.a), || rayon::join(|| sum(&r1cs.b), || sum(&r1cs.c)));
+        // The rows that bind the public columns, behind the constraints: without them a column that
+        // no constraint names would not be bound, and a proof would hold for other inputs too.
         for (column, at_tau) in a.iter_mut().zip(&basis[r1cs.a.len()..]).take(r1cs.instances) {
             *column += at_tau;
         }
@@ -130,10 +134,12 @@ pub(crate) fn generate(
     let size = domain.size();
     let h = qap::h_scalars::<Fr, Radix2EvaluationDomain<Fr>>(size, waste.tau, by_delta)
         .ok_or_else(too_large)?;
+    // Zero at tau is infinity in the query, and leaving it out changes no sum.
     let used = |column: &u32| !columns.b[*column as usize].is_zero();
     let b_columns: Vec<u32> = (0..columns.b.len() as u32).filter(used).collect();
     let b: Vec<Fr> = b_columns.iter().map(|column| columns.b[*column as usize]).collect();
 
+    // One table serves all queries in G1: making it is only worth its cost for many multiples.
     let in_all = columns.a.len() * 2 + b.len() + h.len();
     let g1 = Multiples::<g1::Config>::new(in_all);
     let b_g2 = Multiples::<g2::Config>::new(b.len()).of(&b);
@@ -163,12 +169,20 @@ pub(crate) fn generate(
     Ok(key)
 }
 
+fn in_g1(scalar: Fr) -> G1Affine {
+    (G1Affine::generator() * scalar).into_affine()
+}
+
+fn in_g2(scalar: Fr) -> G2Affine {
+    (G2Affine::generator() * scalar).into_affine()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::arkworks::Replay;
     use crate::qap::CircomReduction;
-    use crate::sample::chain;
+    use crate::sample::ladder;
     use ark_bn254::{G1Projective, G2Projective};
     use ark_ec::PrimeGroup;
     use ark_ff::UniformRand;
@@ -178,7 +192,7 @@ mod tests {
     #[test]
     fn the_same_toxic_waste_gives_the_key_of_ark_groth16() {
         for rows in [5, 100] {
-            let (r1cs, _) = chain(rows, 5);
+            let (r1cs, _) = ladder(rows, 5);
             // ark-groth16 draws only tau from its generator.
             let tau = Fr::rand(&mut StdRng::seed_from_u64(4));
             let domain = domain_of(&r1cs).expect("small");
@@ -201,11 +215,11 @@ mod tests {
 
     #[test]
     fn matrices_that_do_not_fit_each_other_are_refused() {
-        let (mut r1cs, _) = chain(10, 5);
+        let (mut r1cs, _) = ladder(10, 5);
         r1cs.c.pop();
         let refused = ProvingKey::dev_insecure(&r1cs).err();
         assert_eq!(refused, Some(SetupError::Rows { a: 10, b: 10, c: 9 }));
-        let (mut r1cs, _) = chain(10, 5);
+        let (mut r1cs, _) = ladder(10, 5);
         r1cs.b[3][0].1 = 12;
         let refused = ProvingKey::dev_insecure(&r1cs).err();
         assert_eq!(refused, Some(SetupError::Column { columns: 12, column: 12 }));

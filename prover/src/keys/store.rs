@@ -4,8 +4,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::file::write_whole;
-use super::{KeyFileError, ProvingKey, SetupError, Trust};
+use super::file::{KeyFileError, KeyHeader, Trust, write_whole};
+use super::key::ProvingKey;
+use super::setup::SetupError;
 use circuits::builder::R1cs;
 
 /// Development keys in a folder, by circuit hash. Beside `HASH.dev-insecure.key` stands its pin,
@@ -39,10 +40,12 @@ impl KeyStore {
         fs::create_dir_all(&self.folder).map_err(|source| KeyFileError::io(&path, source))?;
         // Held until it is dropped; the operating system frees it if the process dies.
         let _lock = lock(&beside(&path, ".lock"))?;
+        // Looked for only under the lock: another process may have been writing it.
         if path.exists() {
             return open(&path, &hash);
         }
         let key = ProvingKey::dev_insecure(r1cs)?;
+        // The key first, then its pin: a crash in between costs one full check and no trust.
         pin(&path, &key.write(&path)?)?;
         Ok(key)
     }
@@ -75,8 +78,9 @@ fn open(path: &Path, circuit_hash: &[u8; 32]) -> Result<ProvingKey, StoreError> 
             Ok(ProvingKey::read(path, circuit_hash, Trust::Pinned(hash))?)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // Every point was checked, so next time the hash may stand for the checks.
             let key = ProvingKey::read(path, circuit_hash, Trust::Nothing)?;
-            pin(path, &super::KeyHeader::read(path)?.file_hash)?;
+            pin(path, &KeyHeader::read(path)?.file_hash)?;
             Ok(key)
         }
         Err(source) => Err(KeyFileError::io(&pinned, source).into()),

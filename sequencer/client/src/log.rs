@@ -425,8 +425,9 @@ fn find_tagged(viewer: &Viewer, domain: Fr, leaves: &[Word]) -> Option<BTreeSet<
     for slot in 0..PATIENT_SLOTS_MAX.min(leaves.len()) {
         // A slot with `count` claims has at least `count + 1` leaves, and so have those before it.
         for count in (1..).take_while(|count| (slot + 1) * (count + 1) <= leaves.len()) {
-            let tag =
-                claim::tag(&viewer.view_key, domain, viewer.patient, slot as u8, count as u32);
+            let place =
+                claim::SlotPlace { patient: viewer.patient, slot: slot as u8, count: count as u32 };
+            let tag = claim::tag(&viewer.view_key, domain, place);
             let Some(place) = places.get(&field::to_word(&tag)) else { continue };
             let found = (place + 1) / (slot + 1);
             let fits = (place + 1) % (slot + 1) == 0

@@ -85,7 +85,7 @@ impl GroupBuilder {
     /// # Errors
     /// [`EntryError`]; the group is then as it was.
     pub fn append(&mut self, kind: EntryKind, body: &[u8]) -> Result<Position, EntryError> {
-        self.append_at(kind, 0, self.now(), body)
+        self.append_at(kind, self.now(), body)
     }
 
     /// Appends an entry strictly later than every entry before it, for kinds whose order against
@@ -98,23 +98,22 @@ impl GroupBuilder {
         kind: EntryKind,
         body: &[u8],
     ) -> Result<Position, EntryError> {
-        self.append_at(kind, 0, self.now.max(self.last_time + 1), body)
+        self.append_at(kind, self.now.max(self.last_time + 1), body)
     }
 
-    /// Appends an entry with flags at a given time.
+    /// Appends an entry at a given time and returns its position.
     ///
     /// # Errors
     /// [`EntryError`]; the group is then as it was.
     pub fn append_at(
         &mut self,
         kind: EntryKind,
-        flags: u8,
         time: Millis,
         body: &[u8],
     ) -> Result<Position, EntryError> {
         self.check(kind, time, body)?;
         let (position, start) = (self.next_position(), self.entry_bytes());
-        encode(&mut self.record, kind, flags, time, body);
+        encode(&mut self.record, kind, time, body);
         // At most GROUP_BYTES_MAX, which is far below 2^32.
         self.ranges.push(start as u32..self.entry_bytes() as u32);
         self.last_time = time;
@@ -221,7 +220,9 @@ mod tests {
     fn malformed_entries_behind_good_checksums_are_corruption() {
         let field = |fault| matches!(fault, Fault::Field { .. });
         assert!(field(fault_of(|entries| entries[0] = 0)), "kind zero");
-        assert!(field(fault_of(|entries| entries[3] = 1)), "reserved bytes");
+        for reserved in 1..4 {
+            assert!(field(fault_of(|entries| entries[reserved] = 1)), "reserved byte {reserved}");
+        }
         let limit = |fault| matches!(fault, Fault::Limit { field: "entry length", .. });
         assert!(limit(fault_of(|entries| entries[7] = 1)), "a length above the limit");
         let layout = |fault| matches!(fault, Fault::EntryLayout { .. });

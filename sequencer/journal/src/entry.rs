@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::{ENTRY_BYTES_MAX, Fault, MILLIS_MAX, Millis, Position};
 
-/// Bytes before the body: kind, flags, reserved, length, time.
+/// Bytes before the body: kind, reserved, length, time.
 pub(crate) const ENTRY_HEADER_BYTES: usize = 16;
 
 /// What an entry is. Codes are never reused; a reader meets unknown ones and passes them on.
@@ -51,8 +51,6 @@ impl EntryKind {
 pub struct Entry {
     /// What the body is.
     pub kind: EntryKind,
-    /// Meaning depends on the kind; opaque here.
-    pub flags: u8,
     /// When it was appended; never decreases over the log.
     pub time: Millis,
     /// Opaque bytes, at most [`ENTRY_BYTES_MAX`] less 16.
@@ -60,24 +58,24 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// An entry without flags.
+    /// An entry.
     pub fn new(kind: EntryKind, time: Millis, body: impl Into<Bytes>) -> Entry {
-        Entry { kind, flags: 0, time, body: body.into() }
+        Entry { kind, time, body: body.into() }
     }
 }
 
 /// Prints the length of the body, never the body: it may be a patient's.
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Entry { kind, flags, time, body } = self;
-        write!(f, "Entry {{ {kind:?}, flags: {flags}, time: {time}, {} bytes }}", body.len())
+        let Entry { kind, time, body } = self;
+        write!(f, "Entry {{ {kind:?}, time: {time}, {} bytes }}", body.len())
     }
 }
 
 /// Appends the bytes of one entry; limits are the caller's to check.
-pub(crate) fn encode(out: &mut Vec<u8>, kind: EntryKind, flags: u8, time: Millis, body: &[u8]) {
+pub(crate) fn encode(out: &mut Vec<u8>, kind: EntryKind, time: Millis, body: &[u8]) {
     debug_assert!(body.len() + ENTRY_HEADER_BYTES <= ENTRY_BYTES_MAX);
-    out.extend_from_slice(&[kind.0, flags, 0, 0]);
+    out.extend_from_slice(&[kind.0, 0, 0, 0]);
     out.extend_from_slice(&(body.len() as u32).to_le_bytes());
     out.extend_from_slice(&time.to_le_bytes());
     out.extend_from_slice(body);
@@ -86,7 +84,6 @@ pub(crate) fn encode(out: &mut Vec<u8>, kind: EntryKind, flags: u8, time: Millis
 /// An entry found in the bytes of a group; `body` is a range of those bytes.
 pub(crate) struct Found {
     pub(crate) kind: EntryKind,
-    pub(crate) flags: u8,
     pub(crate) time: Millis,
     pub(crate) body: Range<usize>,
 }
@@ -127,8 +124,8 @@ impl<'a> Walk<'a> {
     }
 
     fn decode(&self, header: &[u8; ENTRY_HEADER_BYTES]) -> Result<Found, Fault> {
-        let [kind, flags, r0, r1, l0, l1, l2, l3, t @ ..] = *header;
-        let reserved = u16::from_le_bytes([r0, r1]);
+        let [kind, r0, r1, r2, l0, l1, l2, l3, t @ ..] = *header;
+        let reserved = u32::from_le_bytes([r0, r1, r2, 0]);
         if reserved != 0 {
             let (field, found) = ("entry reserved", u64::from(reserved));
             return Err(Fault::Field { field, expected: 0, found });
@@ -150,7 +147,7 @@ impl<'a> Walk<'a> {
             found: 0,
         })?;
         let start = self.at + ENTRY_HEADER_BYTES;
-        Ok(Found { kind, flags, time, body: start..start + length })
+        Ok(Found { kind, time, body: start..start + length })
     }
 
     fn layout(&self, expected: u64) -> Fault {

@@ -1,6 +1,7 @@
 //! What can go wrong, with what was expected and what was found. No variant holds entry bytes.
 
 use std::io;
+use std::sync::Arc;
 
 use crate::{GroupNumber, Millis, Position};
 
@@ -279,6 +280,35 @@ pub enum ReadError {
         /// The one asked for.
         found: u64,
     },
+}
+
+/// Why the writer stopped by itself. Nothing that had no answer yet is acknowledged; it may or may
+/// not be found in the log when it is opened again.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Failure {
+    /// The log failed.
+    #[error("the writer stopped: the log failed")]
+    Log(#[source] Arc<AppendError>),
+    /// The admission, the clock or a reply panicked.
+    #[error("the writer stopped: admission, clock or reply panicked")]
+    Panicked,
+}
+
+/// Why an item was not taken.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum NotTaken {
+    /// Too many items wait; try again later.
+    #[error("queue full: expected at most {items_max} waiting items")]
+    Full {
+        /// [`crate::WriterConfig::queue_items_max`].
+        items_max: usize,
+    },
+    /// The writer was asked to stop.
+    #[error("the writer was stopped")]
+    Stopped,
+    /// The writer failed.
+    #[error(transparent)]
+    Failed(Failure),
 }
 
 fn short(hash: &[u8; 32]) -> String {

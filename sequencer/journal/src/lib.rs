@@ -29,6 +29,8 @@ mod build;
 mod entry;
 mod error;
 pub mod fault;
+mod head;
+mod limits;
 mod log;
 mod medium;
 mod queue;
@@ -39,32 +41,17 @@ mod writer;
 
 pub use build::GroupBuilder;
 pub use entry::{Entry, EntryKind};
-pub use error::{AppendError, Corruption, EntryError, Evidence, Fault, OpenError, ReadError};
-pub use log::{Committed, Head, Log};
+pub use error::{
+    AppendError, Corruption, EntryError, Evidence, Failure, Fault, NotTaken, OpenError, ReadError,
+};
+pub use head::Head;
+pub use limits::{
+    ENTRY_BYTES_MAX, GROUP_BYTES_MAX, GROUP_ENTRIES_MAX, GroupNumber, ITEM_BYTES_MAX,
+    ITEM_ENTRIES_MAX, MILLIS_MAX, Millis, Position,
+};
+pub use log::{Committed, Log};
 pub use medium::{FileMedium, Medium, MediumError};
 pub use read::{Entries, Group, Reader};
 pub use record::{Genesis, journal_hash};
 pub use recover::Recovery;
-pub use writer::{
-    Admission, Failure, NotTaken, SubmitError, Submitter, Writer, WriterConfig, WriterStopped,
-};
-
-/// Milliseconds since 1900-01-01T00:00:00Z; valid append times are `1..=MILLIS_MAX`.
-pub type Millis = u64;
-/// Index of an entry over the whole log, from 1; an acknowledged one never names anything else.
-pub type Position = u64;
-/// Number of a group over the whole log, from 1.
-pub type GroupNumber = u64;
-
-/// Largest append time: 44 bits, less the value that means "unbounded".
-pub const MILLIS_MAX: Millis = (1 << 44) - 2;
-/// Most bytes one entry takes in a group, its 16-byte header included.
-pub const ENTRY_BYTES_MAX: usize = 1 << 20;
-/// Most bytes of contiguous entries in one group.
-pub const GROUP_BYTES_MAX: usize = 8 << 20;
-/// Most entries in one group.
-pub const GROUP_ENTRIES_MAX: usize = 65_536;
-/// Most entry bytes that one submitted item may become (see [`Admission`]).
-pub const ITEM_BYTES_MAX: usize = 2 << 20;
-/// Most entries that one submitted item may become (see [`Admission`]).
-pub const ITEM_ENTRIES_MAX: usize = 4_096;
+pub use writer::{Admission, SubmitError, Submitter, Writer, WriterConfig, WriterStopped};

@@ -8,24 +8,9 @@ use crate::read::{Entries, Group, IndexEntry, Reader, Shared};
 use crate::record::{MARK_BYTES, durable_mark};
 use crate::recover::{self, Recovery};
 use crate::{
-    AppendError, Entry, Genesis, GroupBuilder, GroupNumber, Medium, Millis, OpenError, Position,
-    ReadError,
+    AppendError, Entry, Genesis, GroupBuilder, GroupNumber, Head, Medium, Millis, OpenError,
+    Position, ReadError,
 };
-
-/// Where the log ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
-    /// Last committed group; 0 before the first.
-    pub group: GroupNumber,
-    /// Last committed position; 0 before the first.
-    pub position: Position,
-    /// Journal hash after that group.
-    pub journal_hash: [u8; 32],
-    /// Append time of the last entry; 0 before the first.
-    pub last_time: Millis,
-    /// Bytes of the medium in use.
-    pub end: u64,
-}
 
 /// What is durable once an append returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +59,7 @@ impl<M: Medium> Log<M> {
         let mut group = self.builder(0);
         for (index, entry) in entries.iter().enumerate() {
             group
-                .append_at(entry.kind, entry.flags, entry.time, &entry.body)
+                .append_at(entry.kind, entry.time, &entry.body)
                 .map_err(|source| AppendError::Entry { index, source })?;
         }
         self.append_built(group)

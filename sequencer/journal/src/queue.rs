@@ -62,6 +62,11 @@ impl<T> Queue<T> {
         std::mem::take(&mut state.items)
     }
 
+    /// Why nothing more is taken, once that is so.
+    pub(crate) fn closed(&self) -> Option<NotTaken> {
+        self.state().closed.clone()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.state().items.len()
     }

@@ -207,8 +207,8 @@ fn check_and_parse(
 fn parse(bytes: &Bytes, header: &GroupHeader) -> Result<Vec<Entry>, Fault> {
     let mut entries = Vec::with_capacity(header.count as usize);
     let mut walk = Walk::new(bytes, header.count, header.first, 0);
-    while let Some(Found { kind, flags, time, body }) = walk.next()? {
-        entries.push(Entry { kind, flags, time, body: bytes.slice(body) });
+    while let Some(Found { kind, time, body }) = walk.next()? {
+        entries.push(Entry { kind, time, body: bytes.slice(body) });
     }
     Ok(entries)
 }

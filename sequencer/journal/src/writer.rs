@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::{fmt, io, thread};
 
 use crate::queue::Queue;
-use crate::{AppendError, Committed, GroupBuilder, Log, Medium, Millis};
+use crate::{AppendError, Committed, Failure, GroupBuilder, Log, Medium, Millis, NotTaken};
 
 /// Decides, on the writer thread, what each submitted item becomes. It is fed every item in order
 /// and the time, so what it decides depends on everything before and on nothing else.
@@ -42,35 +42,6 @@ impl Default for WriterConfig {
     fn default() -> Self {
         WriterConfig { queue_items_max: NonZeroUsize::new(4_096).expect("not zero") }
     }
-}
-
-/// Why the writer stopped by itself. Nothing that had no answer yet is acknowledged; it may or may
-/// not be found in the log when it is opened again.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum Failure {
-    /// The log failed.
-    #[error("the writer stopped: the log failed")]
-    Log(#[source] Arc<AppendError>),
-    /// The admission, the clock or a reply panicked.
-    #[error("the writer stopped: admission, clock or reply panicked")]
-    Panicked,
-}
-
-/// Why an item was not taken.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum NotTaken {
-    /// Too many items wait; try again later.
-    #[error("queue full: expected at most {items_max} waiting items")]
-    Full {
-        /// [`WriterConfig::queue_items_max`].
-        items_max: usize,
-    },
-    /// The writer was asked to stop.
-    #[error("the writer was stopped")]
-    Stopped,
-    /// The writer failed.
-    #[error(transparent)]
-    Failed(Failure),
 }
 
 /// A refused item, handed back; its reply is dropped without being called.
@@ -121,6 +92,11 @@ impl<A: Admission> Submitter<A> {
         self.queue
             .push(Submitted { item, reply: Box::new(reply) })
             .map_err(|(submitted, why)| SubmitError { item: submitted.item, why })
+    }
+
+    /// Why no item is taken any more: the writer was stopped or failed. Until then `None`.
+    pub fn closed(&self) -> Option<NotTaken> {
+        self.queue.closed()
     }
 
     /// Items that wait now.

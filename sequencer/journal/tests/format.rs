@@ -15,7 +15,7 @@ use crate::support::{GENESIS, START_MS, all_entries, groups, medium_with};
 fn a_log_of_two_groups_has_exactly_these_bytes() {
     let first = Entry::new(EntryKind::STREAM_OPEN, START_MS, "stream");
     let second = Entry::new(EntryKind::FRAME, START_MS, vec![1, 2, 3, 4]);
-    let third = Entry { flags: 1, ..Entry::new(EntryKind::OPERATION, START_MS + 1, "") };
+    let third = Entry::new(EntryKind::OPERATION, START_MS + 1, "");
     let bytes = medium_with(&[vec![first, second], vec![third]]).bytes();
     let hex = bytes.chunks(16).fold(String::new(), |mut text, line| {
         line.iter().for_each(|byte| write!(text, "{byte:02x}").expect("a string grows"));

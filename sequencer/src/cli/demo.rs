@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
+use anyhow::anyhow;
 use clap::Args;
 use model::ExitCode;
 use sequencer::demo::{DemoOptions, demo as play};
 
-use super::{Outcome, failed, log_to_stderr, runtime};
+use super::outcome::{Failure, Outcome, failed, log_to_stderr, runtime};
 
-/// See `Command::Demo`.
 #[derive(Args)]
 pub(crate) struct DemoArgs {
     /// Leave everything running at the end and print commands to look around with.
@@ -36,6 +36,7 @@ pub(crate) fn demo(args: DemoArgs) -> Outcome {
         drop(tokio::signal::ctrl_c().await);
     };
     let outcome = runtime.block_on(async {
+        // A node that is kept running is stopped by the demo itself, which says so.
         tokio::select! {
             outcome = play(&options) => Some(outcome),
             () = interrupted, if !keep => None,
@@ -53,12 +54,12 @@ pub(crate) fn demo(args: DemoArgs) -> Outcome {
         Some(Err(error)) => {
             let line = format!("DEMO FAILED at {error}");
             if json {
-                eprintln!("{line}")
+                eprintln!("{line}");
             } else {
-                println!("{line}")
+                println!("{line}");
             }
-            Err((ExitCode::Failed, anyhow::anyhow!("the demo failed")))
+            Err(failed(anyhow!("the demo failed")))
         }
-        None => Err((ExitCode::Interrupted, anyhow::anyhow!("interrupted"))),
+        None => Err(Failure { code: ExitCode::Interrupted, error: anyhow!("interrupted") }),
     }
 }

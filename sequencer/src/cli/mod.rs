@@ -2,6 +2,7 @@
 
 mod demo;
 mod node;
+mod outcome;
 mod registry;
 
 use std::path::PathBuf;
@@ -10,11 +11,15 @@ use std::process;
 use clap::{Parser, Subcommand};
 use model::ExitCode;
 
-/// The node of the vitals rollup: takes in readings, operations and requests, journals them,
-/// proves that consent covered every collection and access, and settles that on a base chain.
+use outcome::Failure;
+
+/// The node of the vitals rollup, for whoever operates one or develops against one: begin with
+/// `sequencer demo` or `sequencer run --dev`.
 ///
-/// `sequencer demo` shows all of it on this machine. `sequencer run --dev` is a node to develop
-/// gateways against. A node of your own: `init`, `deploy`, `run`.
+/// It takes in readings, operations and requests, journals them, proves that consent covered every
+/// collection and access, and settles that on a base chain. `sequencer demo` shows all of it on
+/// this machine; `sequencer run --dev` is a node to develop gateways against. A node of your own:
+/// `sequencer init`, `sequencer deploy`, `sequencer run`.
 ///
 /// Exit codes: 0 done, 1 failed, 2 the command line or a file given on it is wrong,
 /// 3 something needed is not there, 4 stopped by a signal.
@@ -27,29 +32,48 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Plays a day on a ward with real recordings, settles it, audits it, tampers with it.
+    /// Plays a day on a ward and audits it, for whoever wants to see the whole: `sequencer demo`,
+    /// then
+    /// `sequencer demo --keep`.
+    ///
+    /// Real recordings are streamed, accesses asked for, granted and refused, consent withdrawn;
+    /// batches are proven and settled on an embedded chain, and an auditor checks them, once more
+    /// after one byte was flipped.
     Demo(demo::DemoArgs),
-    /// Makes a node's folder: configuration, certificate authority, secrets.
+    /// Makes a node's folder, for operators: `sequencer init --dir node`, then `sequencer deploy`.
+    ///
+    /// Configuration, certificate authority, server certificate and secrets; what is there already
+    /// stays as it is.
     Init(node::InitArgs),
-    /// Deploys keys and contract to the configured chain and writes the deployment file.
+    /// Puts keys and contract on the base chain, for operators: `sequencer deploy --registrar
+    /// 0x..`, then `sequencer run`.
+    ///
+    /// Deploys to the configured chain, from the settlement account that `sequencer init` named,
+    /// and writes the deployment file.
     Deploy(node::DeployArgs),
-    /// Runs a node.
+    /// Runs a node until a signal, for operators: `sequencer run`; for developers of gateways:
+    /// `sequencer run --dev`.
     Run(node::RunArgs),
-    /// Says where a running node is and how far it is.
-    Status(node::FolderArgs),
-    /// Organisations of the running node's registry.
+    /// Says where a running node is reached, for operators: `sequencer status`, then `sequencer
+    /// gateway list`.
+    Status(outcome::NodeFolder),
+    /// Organisations that own gateways and devices and employ practitioners, for operators:
+    /// `sequencer org add ID`, `sequencer org list`.
     #[command(subcommand)]
-    Org(registry::Organisation),
-    /// Practitioners of the running node's registry.
+    Org(registry::Records<registry::Organisation>),
+    /// Practitioners, who sign requests to read, for operators: `sequencer practitioner add ID ..`,
+    /// `sequencer practitioner list`.
     #[command(subcommand)]
-    Practitioner(registry::Practitioner),
-    /// Gateways of the running node's registry.
+    Practitioner(registry::Records<registry::Practitioner>),
+    /// Gateways, which send frames, for operators: `sequencer gateway add ID ..`, `sequencer
+    /// gateway list`.
     #[command(subcommand)]
-    Gateway(registry::Gateway),
-    /// Devices of the running node's registry.
+    Gateway(registry::Records<registry::Gateway>),
+    /// Devices, which measure one patient, for operators: `sequencer device add ID ..`, `sequencer
+    /// device list`.
     #[command(subcommand)]
-    Device(registry::Device),
-    /// Works on the configuration.
+    Device(registry::Records<registry::Device>),
+    /// Works on the configuration, for operators: `sequencer config check`, then `sequencer run`.
     #[command(subcommand)]
     Config(ConfigCommand),
 }
@@ -64,9 +88,6 @@ enum ConfigCommand {
     },
 }
 
-/// What a command ends with: an exit code, and why if it is not 0.
-type Outcome = Result<(), (ExitCode, anyhow::Error)>;
-
 /// Parses and runs; errors go to stderr with their causes.
 pub(crate) fn main() -> process::ExitCode {
     let cli = Cli::parse();
@@ -76,36 +97,54 @@ pub(crate) fn main() -> process::ExitCode {
         Command::Deploy(args) => node::deploy(args),
         Command::Run(args) => node::run(args),
         Command::Status(args) => node::status(&args),
-        Command::Org(command) => registry::organisation(command),
-        Command::Practitioner(command) => registry::practitioner(command),
-        Command::Gateway(command) => registry::gateway(command),
-        Command::Device(command) => registry::device(command),
+        Command::Org(command) => registry::run(command),
+        Command::Practitioner(command) => registry::run(command),
+        Command::Gateway(command) => registry::run(command),
+        Command::Device(command) => registry::run(command),
         Command::Config(ConfigCommand::Check { config }) => node::config_check(&config),
     };
     match outcome {
         Ok(()) => ExitCode::Ok.number().into(),
-        Err((code, error)) => {
+        Err(Failure { code, error }) => {
             eprintln!("error: {error:#}");
             code.number().into()
         }
     }
 }
 
-/// The log on stderr; `RUST_LOG`-like filters are not read: level info, errors with stages.
-fn log_to_stderr(level: tracing::Level) {
-    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
-    log.with_target(false).init();
-}
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
 
-fn runtime() -> Result<tokio::runtime::Runtime, (ExitCode, anyhow::Error)> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|error| (ExitCode::Unavailable, error.into()))
-}
+    use super::*;
 
-fn failed<E: Into<anyhow::Error>>(error: E) -> (ExitCode, anyhow::Error) {
-    (ExitCode::Failed, error.into())
-}
+    /// What `-h` and `--help` say first.
+    fn check_first_lines(command: &clap::Command) {
+        let (name, about) = (command.get_name(), command.get_about());
+        let about = about.map(ToString::to_string).unwrap_or_default();
+        let commands = about.matches("`sequencer ").count();
+        assert_eq!(commands, 2, "`{name}` names the two commands to begin with: {about:?}");
+        assert!(about.contains("for "), "`{name}` says for whom it is: {about:?}");
+    }
 
-fn usage<E: Into<anyhow::Error>>(error: E) -> (ExitCode, anyhow::Error) {
-    (ExitCode::Usage, error.into())
+    #[test]
+    fn help_says_first_what_for_for_whom_and_how_to_begin() {
+        let command = Cli::command();
+        check_first_lines(&command);
+        command.get_subcommands().for_each(check_first_lines);
+    }
+
+    #[test]
+    fn every_argument_and_command_has_its_words() {
+        fn check(command: &clap::Command) {
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name}");
+            for argument in command.get_arguments().filter(|one| !one.is_global_set()) {
+                assert!(argument.get_help().is_some(), "{name} {}", argument.get_id());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        Cli::command().debug_assert();
+        check(&Cli::command());
+    }
 }

@@ -5,34 +5,24 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use model::{Clock, ExitCode, SystemClock, Word};
+use model::{Clock, SystemClock, Word};
 use sequencer::doors::config::Config;
 use sequencer::folder::layout::Layout;
 use sequencer::node::Node;
 use sequencer::node::setup;
 
-use super::{Outcome, failed, log_to_stderr, runtime, usage};
+use super::outcome::{NodeFolder, Outcome, failed, log_to_stderr, runtime, unavailable, usage};
 
-/// Which node.
-#[derive(Args)]
-pub(crate) struct FolderArgs {
-    /// The node's folder.
-    #[arg(long, default_value = "node")]
-    dir: PathBuf,
-}
-
-/// See `Command::Init`.
 #[derive(Args)]
 pub(crate) struct InitArgs {
     #[command(flatten)]
-    folder: FolderArgs,
+    folder: NodeFolder,
 }
 
-/// See `Command::Deploy`.
 #[derive(Args)]
 pub(crate) struct DeployArgs {
     #[command(flatten)]
-    folder: FolderArgs,
+    folder: NodeFolder,
     /// Hash of the registrar's key (`vitals key show` prints it): whoever may enrol patients.
     #[arg(long)]
     registrar: String,
@@ -41,7 +31,6 @@ pub(crate) struct DeployArgs {
     rpc: Option<String>,
 }
 
-/// See `Command::Run`.
 #[derive(Args)]
 pub(crate) struct RunArgs {
     /// The configuration file; its folder is the node's.
@@ -78,6 +67,7 @@ pub(crate) fn deploy(args: DeployArgs) -> Outcome {
     log_to_stderr(tracing::Level::INFO);
     let registrar = Word::from_hex(&args.registrar).map_err(usage)?;
     let layout = Layout::new(&args.folder.dir);
+    // A second contract would leave every signature and batch of the first one behind.
     if layout.deployment().exists() {
         return Err(usage(anyhow!("{} exists already", layout.deployment().display())));
     }
@@ -91,6 +81,7 @@ pub(crate) fn deploy(args: DeployArgs) -> Outcome {
         let chain = setup::open_chain(&layout, &config, clock).map_err(failed)?;
         let now = SystemClock.now();
         let deployment = setup::deploy(&layout, &chain, &keys, registrar, now).await;
+        // Named in the error: an account without funds is the usual reason.
         let account = setup::settlement_signer(&layout).map_err(failed)?.address();
         let deployment = deployment.map_err(|error| {
             failed(anyhow::Error::new(error).context(format!("deploying from account {account}")))
@@ -111,6 +102,15 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
     config.chain.rpc = args.rpc.or(config.chain.rpc);
     let folder = args.config.parent().unwrap_or(Path::new(".")).to_path_buf();
     let layout = Layout::new(&folder);
+    // Asked before the keys, which may take minutes to make, and before a chain is made for
+    // nothing.
+    if !layout.deployment().exists() {
+        let (folder, path) = (folder.display(), layout.deployment());
+        let path = path.display();
+        return Err(unavailable(anyhow!(
+            "no deployment in {folder} (no {path}); run `sequencer deploy --dir {folder} ...` first"
+        )));
+    }
     let keys = setup::prover_keys(&layout, &config, |shape| eprintln!("proving key {shape} ..."));
     let keys = Arc::new(keys.map_err(failed)?);
     runtime()?.block_on(async {
@@ -123,6 +123,7 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
 
 /// Runs the development node in a temporary folder until a signal.
 fn dev() -> Outcome {
+    // By process, so that several run beside each other; keys of development are worth nothing.
     let dir = std::env::temp_dir().join(format!("vitals-dev-{}", std::process::id()));
     runtime()?.block_on(async {
         let node = sequencer::demo::dev(&dir).await.map_err(failed)?;
@@ -138,6 +139,7 @@ async fn until_stopped(node: Node) -> Outcome {
         signal = stop_signal() => signal.map_err(failed),
         error = node.failed() => Err(failed(error)),
     };
+    // After a failed stage as well: what the others have under way is still made durable.
     eprintln!("stopping: what is admitted is made durable, closed windows are proven");
     node.stop().await;
     outcome
@@ -154,11 +156,11 @@ async fn stop_signal() -> std::io::Result<()> {
 }
 
 /// Prints where a running node is.
-pub(crate) fn status(args: &FolderArgs) -> Outcome {
+pub(crate) fn status(args: &NodeFolder) -> Outcome {
     let path = Layout::new(&args.dir).endpoints();
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("no node runs in {} (no {})", args.dir.display(), path.display()));
-    let text = text.map_err(|error| (ExitCode::Unavailable, error))?;
+    let text = text.map_err(unavailable)?;
     print!("{text}");
     Ok(())
 }

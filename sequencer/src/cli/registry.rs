@@ -1,275 +1,310 @@
 //! `sequencer org | practitioner | gateway | device add | list | revoke`.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
+use l1_contracts::Deployment;
 use model::{
-    Clock, DeviceId, ExitCode, GatewayId, OrganisationId, PatientIndex, PractitionerId,
-    SystemClock, signals,
+    Clock, DeviceId, GatewayId, Interval, OrganisationId, PatientIndex, PractitionerId,
+    SystemClock, signal_by_name,
 };
 use sequencer::doors::admin::{AdminError, ask, change_request};
-use sequencer::folder::authority::{Authority, ClientDeployment};
+use sequencer::folder::authority::{Authority, ClientDeployment, Issued};
 use sequencer::folder::layout::Layout;
 use sequencer::node::setup::certificates_valid;
+use serde::Deserialize;
 use serde_json::Value;
 use wire::{RegistryChange, RegistryKey, RegistryRecord, Role};
 
-use super::{Outcome, failed, runtime, usage};
+use super::outcome::{NodeFolder, Outcome, failed, runtime, unavailable, usage};
 
-/// The node whose registry is meant.
+/// What can be done with the records of one kind.
+#[derive(Subcommand)]
+pub(super) enum Records<K: RegistryKind> {
+    #[command(about = K::ADD)]
+    Add {
+        #[command(flatten)]
+        new: K,
+        #[command(flatten)]
+        node: NodeFolder,
+    },
+    #[command(about = K::LIST)]
+    List(NodeFolder),
+    #[command(about = K::REVOKE)]
+    Revoke {
+        /// The id that it was added with.
+        id: String,
+        #[command(flatten)]
+        node: NodeFolder,
+    },
+}
+
+/// One kind of record: the arguments that make one, and its words.
+pub(super) trait RegistryKind: Args {
+    /// What `add` does.
+    const ADD: &'static str;
+    /// What `list` does.
+    const LIST: &'static str;
+    /// What `revoke` does.
+    const REVOKE: &'static str;
+    /// The name of its records in the node's answer.
+    const LISTED: &'static str;
+
+    /// What a record of this kind is found by.
+    fn key(id: &str) -> Outcome<RegistryKey>;
+
+    /// Checks the arguments and makes, in memory, what is to be registered and what to be written.
+    fn prepare(self, node: &NodeFolder) -> Outcome<Registration>;
+}
+
+/// A record, and the identity folder that is written once the node has accepted it.
+pub(super) struct Registration {
+    record: RegistryRecord,
+    identity: Option<Identity>,
+}
+
+/// What a client's certificate folder is to be.
+struct Wanted {
+    role: Role,
+    id: String,
+    out: PathBuf,
+    /// The command that adds the record again, without the folder.
+    again: String,
+}
+
+/// A certificate folder, still in memory.
+struct Identity {
+    wanted: Wanted,
+    issued: Issued,
+    client: ClientDeployment,
+    valid: Interval,
+}
+
 #[derive(Args)]
-pub(crate) struct At {
-    /// The folder of the running node.
-    #[arg(long, default_value = "node")]
-    dir: PathBuf,
+pub(super) struct Organisation {
+    /// Its id: 1 to 64 characters a-z, 0-9, '.', '_', '-'.
+    id: String,
 }
 
-/// Organisations own gateways and devices and employ practitioners.
-#[derive(Subcommand)]
-pub(crate) enum Organisation {
-    /// Registers an organisation.
-    Add {
-        /// Its id: 1 to 64 characters a-z, 0-9, '.', '_', '-'.
-        id: String,
-        #[command(flatten)]
-        at: At,
-    },
-    /// Lists organisations as JSON.
-    List(At),
-    /// Ends an organisation: its gateways and practitioners are refused from now on.
-    Revoke {
-        /// Its id.
-        id: String,
-        #[command(flatten)]
-        at: At,
-    },
+impl RegistryKind for Organisation {
+    const ADD: &'static str = "Registers an organisation";
+    const LIST: &'static str = "Lists organisations as JSON";
+    const REVOKE: &'static str =
+        "Ends an organisation: its gateways and practitioners are refused from then on";
+    const LISTED: &'static str = "organisations";
+
+    fn key(id: &str) -> Outcome<RegistryKey> {
+        OrganisationId::new(id).map(RegistryKey::Organisation).map_err(usage)
+    }
+
+    fn prepare(self, _: &NodeFolder) -> Outcome<Registration> {
+        let id = OrganisationId::new(&self.id).map_err(usage)?;
+        Ok(Registration { record: RegistryRecord::Organisation { id }, identity: None })
+    }
 }
 
-/// Practitioners sign requests to read.
-#[derive(Subcommand)]
-pub(crate) enum Practitioner {
-    /// Registers a practitioner's key and issues a certificate folder.
-    Add {
-        /// Their id.
-        id: String,
-        /// For whom they act.
-        #[arg(long)]
-        organisation: String,
-        /// Their compressed public key, 64 hex digits (`vitals key show` prints it).
-        #[arg(long)]
-        public_key: String,
-        /// A new folder for certificate and key.
-        #[arg(long)]
-        out: PathBuf,
-        #[command(flatten)]
-        at: At,
-    },
-    /// Lists practitioners as JSON.
-    List(At),
-    /// Ends a practitioner.
-    Revoke {
-        /// Their id.
-        id: String,
-        #[command(flatten)]
-        at: At,
-    },
+#[derive(Args)]
+pub(super) struct Practitioner {
+    /// Their id.
+    id: String,
+    /// For whom they act.
+    #[arg(long)]
+    organisation: String,
+    /// Their compressed public key, 64 hex digits (`vitals key show` prints it).
+    #[arg(long)]
+    public_key: String,
+    /// A new folder for certificate and key.
+    #[arg(long)]
+    out: PathBuf,
 }
 
-/// Gateways send frames.
-#[derive(Subcommand)]
-pub(crate) enum Gateway {
-    /// Issues a certificate folder and registers its fingerprint.
-    Add {
-        /// Its id, the common name of the certificate.
-        id: String,
-        /// Whose gateway.
-        #[arg(long)]
-        organisation: String,
-        /// A new folder for certificate and key.
-        #[arg(long)]
-        out: PathBuf,
-        #[command(flatten)]
-        at: At,
-    },
-    /// Lists gateways as JSON.
-    List(At),
-    /// Revokes a gateway's certificate; open connections end within a minute.
-    Revoke {
-        /// Its id.
-        id: String,
-        #[command(flatten)]
-        at: At,
-    },
+impl RegistryKind for Practitioner {
+    const ADD: &'static str = "Registers a practitioner's key and issues a certificate folder";
+    const LIST: &'static str = "Lists practitioners as JSON";
+    const REVOKE: &'static str = "Ends a practitioner";
+    const LISTED: &'static str = "practitioners";
+
+    fn key(id: &str) -> Outcome<RegistryKey> {
+        PractitionerId::new(id).map(RegistryKey::Practitioner).map_err(usage)
+    }
+
+    fn prepare(self, node: &NodeFolder) -> Outcome<Registration> {
+        let Practitioner { id: name, organisation, public_key: digits, out } = self;
+        let id = PractitionerId::new(&name).map_err(usage)?;
+        let organisation = OrganisationId::new(&organisation).map_err(usage)?;
+        let mut public_key = [0; 32];
+        hex::decode_to_slice(digits.trim_start_matches("0x"), &mut public_key)
+            .context("expected 64 hex digits as --public-key")
+            .map_err(usage)?;
+        // A key off the curve would be registered and then verify no request.
+        statement::eddsa::PublicKey::decode(&public_key)
+            .context("expected a key on BabyJubjub as --public-key")
+            .map_err(usage)?;
+        let again = format!(
+            "sequencer practitioner add {name} --organisation {organisation} --public-key {digits}"
+        );
+        let identity =
+            Identity::issue(node, Wanted { role: Role::Practitioner, id: name, out, again })?;
+        let valid = identity.valid;
+        let record = RegistryRecord::Practitioner { id, organisation, public_key, valid };
+        Ok(Registration { record, identity: Some(identity) })
+    }
 }
 
-/// Devices measure one patient.
-#[derive(Subcommand)]
-pub(crate) enum Device {
-    /// Registers a device, or assigns it to another patient.
-    Add {
-        /// Its id.
-        id: String,
-        /// Whose device.
-        #[arg(long)]
-        organisation: String,
-        /// Whom it measures.
-        #[arg(long)]
-        patient: u32,
-        /// What it measures: names such as ecg,spo2.
-        #[arg(long, value_delimiter = ',', required = true)]
-        signals: Vec<String>,
-        #[command(flatten)]
-        at: At,
-    },
-    /// Lists devices as JSON.
-    List(At),
-    /// Ends a device.
-    Revoke {
-        /// Its id.
-        id: String,
-        #[command(flatten)]
-        at: At,
-    },
+#[derive(Args)]
+pub(super) struct Gateway {
+    /// Its id, the common name of the certificate.
+    id: String,
+    /// Whose gateway.
+    #[arg(long)]
+    organisation: String,
+    /// A new folder for certificate and key.
+    #[arg(long)]
+    out: PathBuf,
 }
 
-/// Runs an organisation command.
-pub(crate) fn organisation(command: Organisation) -> Outcome {
+impl RegistryKind for Gateway {
+    const ADD: &'static str = "Registers a gateway's certificate and issues its folder";
+    const LIST: &'static str = "Lists gateways as JSON";
+    const REVOKE: &'static str =
+        "Revokes a gateway's certificate; open connections end within a minute";
+    const LISTED: &'static str = "gateways";
+
+    fn key(id: &str) -> Outcome<RegistryKey> {
+        GatewayId::new(id).map(RegistryKey::Gateway).map_err(usage)
+    }
+
+    fn prepare(self, node: &NodeFolder) -> Outcome<Registration> {
+        let Gateway { id: name, organisation, out } = self;
+        let id = GatewayId::new(&name).map_err(usage)?;
+        let organisation = OrganisationId::new(&organisation).map_err(usage)?;
+        let again = format!("sequencer gateway add {name} --organisation {organisation}");
+        let identity = Identity::issue(node, Wanted { role: Role::Gateway, id: name, out, again })?;
+        let (fingerprint, valid) = (identity.issued.fingerprint(), identity.valid);
+        let record = RegistryRecord::Gateway { id, organisation, fingerprint, valid };
+        Ok(Registration { record, identity: Some(identity) })
+    }
+}
+
+#[derive(Args)]
+pub(super) struct Device {
+    /// Its id.
+    id: String,
+    /// Whose device.
+    #[arg(long)]
+    organisation: String,
+    /// Whom it measures.
+    #[arg(long)]
+    patient: u32,
+    /// What it measures: names such as ecg,spo2.
+    #[arg(long, value_delimiter = ',', required = true)]
+    signals: Vec<String>,
+}
+
+impl RegistryKind for Device {
+    const ADD: &'static str = "Registers a device, or assigns it to another patient";
+    const LIST: &'static str = "Lists devices as JSON";
+    const REVOKE: &'static str = "Ends a device";
+    const LISTED: &'static str = "devices";
+
+    fn key(id: &str) -> Outcome<RegistryKey> {
+        DeviceId::new(id).map(RegistryKey::Device).map_err(usage)
+    }
+
+    fn prepare(self, _: &NodeFolder) -> Outcome<Registration> {
+        let id = DeviceId::new(&self.id).map_err(usage)?;
+        let organisation = OrganisationId::new(&self.organisation).map_err(usage)?;
+        let patient = PatientIndex::new(self.patient).map_err(usage)?;
+        let code = |name: &String| signal_by_name(name).map(|signal| signal.code);
+        let signals = self.signals.iter().map(code).collect::<Result<Vec<_>, _>>();
+        let mut signals = signals.map_err(usage)?;
+        // The canonical bytes of a record hold codes in ascending order.
+        signals.sort_unstable();
+        let record = RegistryRecord::Device { id, organisation, patient, signals };
+        Ok(Registration { record, identity: None })
+    }
+}
+
+/// Runs a command on the records of one kind.
+pub(super) fn run<K: RegistryKind>(command: Records<K>) -> Outcome {
     match command {
-        Organisation::Add { id, at } => {
-            let id = OrganisationId::new(&id).map_err(usage)?;
-            add(&at, RegistryRecord::Organisation { id })
+        Records::Add { new, node } => add(&node, new.prepare(&node)?),
+        Records::List(node) => {
+            let answer = request(&node, "list")?;
+            println!("{:#}", answer[K::LISTED]);
+            Ok(())
         }
-        Organisation::List(at) => list(&at, "organisations"),
-        Organisation::Revoke { id, at } => {
-            let id = OrganisationId::new(&id).map_err(usage)?;
-            end(&at, RegistryKey::Organisation(id))
+        Records::Revoke { id, node } => {
+            let (key, at) = (K::key(&id)?, SystemClock.now());
+            change(&node, &RegistryChange::End { key, at }).map(drop)
         }
     }
 }
 
-/// Runs a practitioner command.
-pub(crate) fn practitioner(command: Practitioner) -> Outcome {
-    match command {
-        Practitioner::Add { id, organisation, public_key, out, at } => {
-            let practitioner = PractitionerId::new(&id).map_err(usage)?;
-            let organisation = OrganisationId::new(&organisation).map_err(usage)?;
-            let mut key = [0; 32];
-            hex::decode_to_slice(public_key.trim_start_matches("0x"), &mut key)
-                .context("expected 64 hex digits as --public-key")
-                .map_err(usage)?;
-            statement::eddsa::PublicKey::decode(&key)
-                .context("expected a key on BabyJubjub as --public-key")
-                .map_err(usage)?;
-            issue(&at, Role::Practitioner, &id, &out)?;
-            let valid = certificates_valid(SystemClock.now());
-            let public_key = key;
-            let id = practitioner;
-            add(&at, RegistryRecord::Practitioner { id, organisation, public_key, valid })
-        }
-        Practitioner::List(at) => list(&at, "practitioners"),
-        Practitioner::Revoke { id, at } => {
-            let id = PractitionerId::new(&id).map_err(usage)?;
-            end(&at, RegistryKey::Practitioner(id))
-        }
-    }
-}
-
-/// Runs a gateway command.
-pub(crate) fn gateway(command: Gateway) -> Outcome {
-    match command {
-        Gateway::Add { id, organisation, out, at } => {
-            let gateway = GatewayId::new(&id).map_err(usage)?;
-            let organisation = OrganisationId::new(&organisation).map_err(usage)?;
-            let fingerprint = issue(&at, Role::Gateway, &id, &out)?;
-            let valid = certificates_valid(SystemClock.now());
-            let id = gateway;
-            add(&at, RegistryRecord::Gateway { id, organisation, fingerprint, valid })
-        }
-        Gateway::List(at) => list(&at, "gateways"),
-        Gateway::Revoke { id, at } => {
-            let id = GatewayId::new(&id).map_err(usage)?;
-            end(&at, RegistryKey::Gateway(id))
-        }
-    }
-}
-
-/// Runs a device command.
-pub(crate) fn device(command: Device) -> Outcome {
-    match command {
-        Device::Add { id, organisation, patient, signals: names, at } => {
-            let id = DeviceId::new(&id).map_err(usage)?;
-            let organisation = OrganisationId::new(&organisation).map_err(usage)?;
-            let patient = PatientIndex::new(patient).map_err(usage)?;
-            let mut codes = Vec::new();
-            for name in names {
-                codes.push(code_of(&name).map_err(usage)?);
-            }
-            codes.sort_unstable();
-            add(&at, RegistryRecord::Device { id, organisation, patient, signals: codes })
-        }
-        Device::List(at) => list(&at, "devices"),
-        Device::Revoke { id, at } => {
-            let id = DeviceId::new(&id).map_err(usage)?;
-            end(&at, RegistryKey::Device(id))
-        }
-    }
-}
-
-fn code_of(name: &str) -> anyhow::Result<u32> {
-    let known = signals().iter().find(|signal| signal.name == name);
-    let names = || signals().iter().map(|signal| signal.name).collect::<Vec<_>>().join(", ");
-    Ok(known.ok_or_else(|| anyhow!("expected one of {}, found {name}", names()))?.code)
-}
-
-/// Issues a certificate folder for a client of the running node.
-fn issue(at: &At, role: Role, id: &str, out: &Path) -> Result<[u8; 32], (ExitCode, anyhow::Error)> {
-    let layout = Layout::new(&at.dir);
-    let authority = Authority::load(&layout.authority()).map_err(failed)?;
-    let deployment = l1_contracts::Deployment::read(&layout.deployment()).map_err(failed)?;
-    let endpoints = std::fs::read(layout.endpoints()).context("no node runs in this folder");
-    let endpoints = endpoints.map_err(|error| (ExitCode::Unavailable, error))?;
-    let endpoints: Value = serde_json::from_slice(&endpoints).map_err(failed)?;
-    let issued = authority.issue_client(role, id, certificates_valid(SystemClock.now()));
-    let issued = issued.map_err(failed)?;
-    let client = ClientDeployment {
-        scope: deployment.scope(),
-        receipt_signer: wire::Address(deployment.receipt_signer.into_array()),
-        registrar: deployment.registrar_key_hash().ok(),
-        address: endpoints["ingest"].as_str().unwrap_or_default().to_owned(),
-        server_name: "localhost".into(),
-    };
-    issued.write_client(out, &client).map_err(failed)?;
+/// Registers first: a certificate folder that the node never accepted would look usable. If the
+/// folder then cannot be written, the record stands, and the error says how to repair that.
+fn add(node: &NodeFolder, registration: Registration) -> Outcome {
+    let Registration { record, identity } = registration;
+    let position = change(node, &RegistryChange::Add(record))?;
+    let Some(Identity { wanted, issued, client, .. }) = identity else { return Ok(()) };
+    let Wanted { id, out, again, .. } = wanted;
+    issued.write_client(&out, &client).map_err(|error| {
+        let (out, dir) = (out.display(), node.dir.display());
+        failed(anyhow::Error::new(error).context(format!(
+            "registered (journaled at position {position}), but the folder {out} is not written \
+             and its key is lost; to replace the registration: \
+             `{again} --dir {dir} --out NEW_FOLDER`"
+        )))
+    })?;
     println!("{}: certificate and key of {id}", out.display());
-    Ok(issued.fingerprint())
+    Ok(())
 }
 
-fn add(at: &At, record: RegistryRecord) -> Outcome {
-    change(at, &RegistryChange::Add(record))
+impl Identity {
+    /// Issues a certificate for a client of the running node. Nothing is written.
+    fn issue(node: &NodeFolder, wanted: Wanted) -> Outcome<Identity> {
+        let layout = Layout::new(&node.dir);
+        if Issued::is_in(&wanted.out) {
+            let out = wanted.out.display();
+            return Err(usage(anyhow!("expected --out to be a new folder, found keys in {out}")));
+        }
+        let authority = Authority::load(&layout.authority()).map_err(failed)?;
+        let deployment = Deployment::read(&layout.deployment()).map_err(failed)?;
+        let client = ClientDeployment::of_node(&deployment, ingest_address(&layout.endpoints())?);
+        let client = client.map_err(failed)?;
+        let valid = certificates_valid(SystemClock.now());
+        let issued = authority.issue_client(wanted.role, &wanted.id, valid).map_err(failed)?;
+        Ok(Identity { wanted, issued, client, valid })
+    }
 }
 
-fn end(at: &At, key: RegistryKey) -> Outcome {
-    change(at, &RegistryChange::End { key, at: SystemClock.now() })
+/// Where gateways reach the running node.
+fn ingest_address(endpoints: &Path) -> Outcome<SocketAddr> {
+    #[derive(Deserialize)]
+    struct Endpoints {
+        ingest: SocketAddr,
+    }
+    let text = std::fs::read(endpoints).context("no node runs in this folder");
+    let found: Endpoints = serde_json::from_slice(&text.map_err(unavailable)?)
+        .with_context(|| format!("expected the address of ingest in {}", endpoints.display()))
+        .map_err(failed)?;
+    Ok(found.ingest)
 }
 
-fn change(at: &At, change: &RegistryChange) -> Outcome {
-    let request = change_request(change).map_err(usage)?;
-    let answer = request_node(at, &request)?;
+/// Submits a change; the position at which it is journaled.
+fn change(node: &NodeFolder, change: &RegistryChange) -> Outcome<Value> {
+    let mut answer = request(node, &change_request(change).map_err(usage)?)?;
     println!("journaled at position {}", answer["position"]);
-    Ok(())
+    Ok(answer["position"].take())
 }
 
-fn list(at: &At, what: &str) -> Outcome {
-    let answer = request_node(at, "list")?;
-    println!("{:#}", answer[what]);
-    Ok(())
-}
-
-fn request_node(at: &At, request: &str) -> Result<Value, (ExitCode, anyhow::Error)> {
-    let socket = Layout::new(&at.dir).admin_socket();
+fn request(node: &NodeFolder, request: &str) -> Outcome<Value> {
+    let socket = Layout::new(&node.dir).admin_socket();
     let answer = runtime()?.block_on(ask(&socket, request));
     answer.map_err(|error| match error {
-        AdminError::Socket { .. } | AdminError::NoAnswer => (ExitCode::Unavailable, error.into()),
+        AdminError::Socket { .. } | AdminError::NoAnswer => unavailable(error),
         AdminError::Malformed(_) | AdminError::Refused(_) => failed(error),
     })
 }

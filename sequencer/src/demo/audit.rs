@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use super::expect::{DemoError, Step};
+use super::options::beside_program;
 use super::report::Report;
 use crate::node::Node;
 
@@ -31,7 +32,7 @@ pub(super) async fn audit(node: &Node, dir: &Path, report: &mut Report) -> Resul
 
 /// The auditor beside this program; built in the open if it is not there.
 async fn program(step: Step, report: &Report) -> Result<PathBuf, DemoError> {
-    let path = super::beside_program("auditor")
+    let path = beside_program("auditor")
         .ok_or_else(|| step.failed("the folder of this program", "none"))?;
     if path.exists() {
         return Ok(path);
@@ -69,6 +70,7 @@ async fn verify(
     let output = step.ok(output)?;
     let text = String::from_utf8_lossy(&output.stdout);
     let last = text.lines().last().unwrap_or_default();
+    // The object is the last line, or all of it if it is printed over several.
     let parsed = serde_json::from_str(last).or_else(|_| serde_json::from_str(&text));
     let found = parsed.map_err(|_| {
         step.failed("one JSON object", String::from_utf8_lossy(&output.stderr).trim())

@@ -8,7 +8,7 @@ use model::{Clock, GatewayId, ManualClock, Millis, Party};
 use statement::scope;
 use tokio::sync::Mutex;
 use wire::{RegistryChange, RegistryRecord, Role};
-use world::{Size, World};
+use world::World;
 
 use super::expect::{DemoError, Step};
 use crate::folder::authority::{Authority, ClientDeployment};
@@ -57,25 +57,25 @@ impl Cast {
     pub(super) async fn assemble(
         node: &Node,
         dir: &Path,
-        seed: u64,
-        size: Size,
+        world: World,
         clock: Arc<ManualClock>,
     ) -> Result<Cast, DemoError> {
         let step = Step("registry");
-        let world = World::new(seed, size);
         let authority = step.ok(Authority::load(&node.layout().authority()))?;
         let folder = dir.join("identities");
         let doorman = Doorman { step, node, authority, folder, clock: clock.clone() };
         let now = clock.now();
-        doorman.organisations(&world).await?;
+        // Organisations first: what is registered later names them. A gateway's certificate is
+        // registered before it connects, otherwise it is turned away.
+        doorman.register_organisations(&world).await?;
         let mut gateways = Vec::new();
         for gateway in &world.gateways {
-            gateways.push(doorman.gateway(gateway, now).await?);
+            gateways.push(doorman.connect_gateway(gateway, now).await?);
         }
-        doorman.devices(&world).await?;
+        doorman.register_devices(&world).await?;
         let mut practitioners = Vec::new();
         for practitioner in &world.practitioners {
-            practitioners.push(doorman.practitioner(practitioner, now).await?);
+            practitioners.push(doorman.connect_practitioner(practitioner, now).await?);
         }
         let wallet = doorman.connect(Role::Wallet, "ward-wallet", now).await?.1;
         let operator = doorman.connect(Role::Operator, "admissions", now).await?.1;
@@ -101,6 +101,7 @@ impl Cast {
             let path = keys.join(format!("patient-{}.key", n + 1));
             step.ok(patient.key.write(&path))?;
             let mut wallet = patient.wallet.lock().await;
+            // Records hold hashes; without names the printed rules would be hashes too.
             self.introduce(&mut wallet);
             step.ok(wallet.write(&Wallet::path(&path)))?;
             drop(wallet);
@@ -150,22 +151,22 @@ impl Cast {
 }
 
 impl Doorman<'_> {
-    async fn add(&self, record: RegistryRecord) -> Result<(), DemoError> {
+    async fn register(&self, record: RegistryRecord) -> Result<(), DemoError> {
         let change = Item::Registry(RegistryChange::Add(record));
         self.step.ok(self.node.submit(change).await).map(drop)
     }
 
-    async fn organisations(&self, world: &World) -> Result<(), DemoError> {
+    async fn register_organisations(&self, world: &World) -> Result<(), DemoError> {
         for id in &world.organisations {
-            self.add(RegistryRecord::Organisation { id: id.clone() }).await?;
+            self.register(RegistryRecord::Organisation { id: id.clone() }).await?;
         }
         Ok(())
     }
 
-    async fn devices(&self, world: &World) -> Result<(), DemoError> {
+    async fn register_devices(&self, world: &World) -> Result<(), DemoError> {
         for patient in &world.patients {
             let device = &world.devices[patient.device];
-            self.add(RegistryRecord::Device {
+            self.register(RegistryRecord::Device {
                 id: device.id.clone(),
                 organisation: world.gateways[device.gateway].organisation.clone(),
                 patient: patient.index,
@@ -176,14 +177,14 @@ impl Doorman<'_> {
         Ok(())
     }
 
-    async fn gateway(
+    async fn connect_gateway(
         &self,
         gateway: &world::Gateway,
         now: Millis,
     ) -> Result<Connection, DemoError> {
         let (role, name) = (Role::Gateway, gateway.id.as_str());
         let fingerprint = self.issue(role, name, now)?;
-        self.add(RegistryRecord::Gateway {
+        self.register(RegistryRecord::Gateway {
             id: GatewayId::clone(&gateway.id),
             organisation: gateway.organisation.clone(),
             fingerprint,
@@ -193,13 +194,13 @@ impl Doorman<'_> {
         self.open(name).await
     }
 
-    async fn practitioner(
+    async fn connect_practitioner(
         &self,
         practitioner: &world::Practitioner,
         now: Millis,
     ) -> Result<(Key, Connection), DemoError> {
         let key = Key::from_secret(KeyKind::Practitioner, practitioner.secret);
-        self.add(RegistryRecord::Practitioner {
+        self.register(RegistryRecord::Practitioner {
             id: practitioner.id.clone(),
             organisation: practitioner.organisation.clone(),
             public_key: key.public().encode(),
@@ -224,7 +225,8 @@ impl Doorman<'_> {
     fn issue(&self, role: Role, name: &str, now: Millis) -> Result<[u8; 32], DemoError> {
         let issued = self.authority.issue_client(role, name, certificates_valid(now));
         let issued = self.step.ok(issued)?;
-        let deployment = client_deployment(self.node);
+        let (deployment, at) = (self.node.deployment(), self.node.endpoints().ingest);
+        let deployment = self.step.ok(ClientDeployment::of_node(deployment, at))?;
         self.step.ok(issued.write_client(&self.folder.join(name), &deployment))?;
         Ok(issued.fingerprint())
     }
@@ -237,17 +239,5 @@ impl Doorman<'_> {
         let mut config = ConnectionConfig::new(address, "localhost", identity, deployment);
         config.clock = self.clock.clone();
         self.step.ok(Connection::connect(config).await)
-    }
-}
-
-/// What client folders say of a running node.
-pub(crate) fn client_deployment(node: &Node) -> ClientDeployment {
-    let deployment = node.deployment();
-    ClientDeployment {
-        scope: deployment.scope(),
-        receipt_signer: wire::Address(deployment.receipt_signer.into_array()),
-        registrar: deployment.registrar_key_hash().ok(),
-        address: node.endpoints().ingest.to_string(),
-        server_name: "localhost".into(),
     }
 }

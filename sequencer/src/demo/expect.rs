@@ -4,9 +4,8 @@ use std::error::Error;
 use std::fmt::Display;
 use std::path::Path;
 
+use model::with_causes;
 use thiserror::Error;
-
-use crate::node::sink::chain;
 
 /// The first thing that was not as expected.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -32,7 +31,7 @@ impl Step {
 
     /// The value, or a failure with the error and its causes.
     pub(super) fn ok<T, E: Error + 'static>(self, result: Result<T, E>) -> Result<T, DemoError> {
-        result.map_err(|error| self.failed("success", chain(&error)))
+        result.map_err(|error| self.failed("success", with_causes(&error)))
     }
 
     pub(super) fn io<T>(self, path: &Path, result: std::io::Result<T>) -> Result<T, DemoError> {

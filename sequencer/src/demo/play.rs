@@ -16,6 +16,7 @@ use wire::{
     RefusalReason, SignedAccessRequest, Source, StreamKey,
 };
 
+use super::bars::{bar, spinner};
 use super::cast::{Cast, registrar_key};
 use super::expect::{DemoError, Step};
 use super::report::Report;
@@ -83,13 +84,13 @@ impl Ward<'_> {
     /// Every patient is enrolled by the registrar and permits its device to collect and its
     /// doctor to read the device's category for treatment.
     async fn onboard(&mut self) -> Result<(), DemoError> {
-        let bar = super::bar(self.cast.patients.len() as u64, "onboarding");
+        let bar = bar(self.cast.patients.len() as u64, "onboarding");
         for patient in 0..self.cast.patients.len() {
             self.enrol(patient).await?;
             let device = self.device_id(patient);
             let collect = rule(scope::device(&device), ClaimKind::Collect);
             self.write(patient, RuleSlot::Permit, collect).await?;
-            let doctor = self.doctor(patient);
+            let doctor = self.doctor();
             let categories = self.category(patient).only();
             let purposes = Purpose::Treatment.only();
             let read = Rule { categories, purposes, ..rule(doctor, ClaimKind::Access) };
@@ -156,8 +157,8 @@ impl Ward<'_> {
         self.cast.world.patients[patient].index
     }
 
-    /// Word of the patient's treating doctor: the first of the hospital.
-    fn doctor(&self, _patient: usize) -> Word {
+    /// Word of the doctor who treats everybody: the first of the hospital.
+    fn doctor(&self) -> Word {
         scope::practitioner(&self.cast.world.practitioners[0].id)
     }
 
@@ -165,7 +166,7 @@ impl Ward<'_> {
     async fn stream_all(&mut self) -> Result<Vec<Stream>, DemoError> {
         let begun = Instant::now();
         let total = self.cast.patients.len() as u64 * SECONDS_STREAMED;
-        let bar = super::bar(total, "streaming recordings");
+        let bar = bar(total, "streaming recordings");
         let mut streams = Vec::new();
         for patient in 0..self.cast.patients.len() {
             streams.push(self.open_stream(patient).await?);
@@ -206,6 +207,7 @@ impl Ward<'_> {
             readings += counts.readings_sent;
             receipts += counts.receipts;
         }
+        // Counted by the clients from receipts that they verified, not by the node.
         self.report.frames_acked = frames;
         self.report.readings_acked = readings;
         self.report.receipts_verified = receipts;
@@ -234,6 +236,7 @@ impl Ward<'_> {
         let name = device.signals[0].name;
         let all = world::recordings().iter().filter(|recording| recording.signal.name == name);
         let all: Vec<_> = all.collect();
+        // Patients on the same signal get different recordings, as long as there are any.
         let recording = all[patient % all.len()];
         let rate = (1_000_000_000 / recording.period_ns) as usize;
         let first = second as usize * rate % (recording.samples.len() - rate);
@@ -250,14 +253,14 @@ impl Ward<'_> {
     /// Accesses that are covered and accesses that are not, a deny, a broken glass.
     async fn day_one(&mut self) -> Result<(), DemoError> {
         for patient in 0..4 {
-            self.permitted(self.ask(0, patient)).await?;
+            self.expect_permitted(self.ask(0, patient)).await?;
         }
         // Nobody permitted dr-002, and nobody permitted anything for research.
-        self.refused(self.ask(1, 0), RuleNumber::c2(12)).await?;
+        self.expect_refused(self.ask(1, 0), RuleNumber::c2(12)).await?;
         let research = Ask { purpose: Purpose::Research, ..self.ask(0, 0) };
-        self.refused(research, RuleNumber::c2(9)).await?;
+        self.expect_refused(research, RuleNumber::c2(9)).await?;
         let glucose = Ask { categories: Category::Glucose.only(), ..self.ask(0, 1) };
-        self.refused(glucose, RuleNumber::c2(8)).await?;
+        self.expect_refused(glucose, RuleNumber::c2(8)).await?;
         self.deny_one().await?;
         self.emergency_grant().await?;
         self.break_glass().await
@@ -266,10 +269,10 @@ impl Ward<'_> {
     /// A deny overrides a permit that still stands.
     async fn deny_one(&mut self) -> Result<(), DemoError> {
         let patient = 5;
-        self.permitted(self.ask(0, patient)).await?;
-        let deny = rule(self.doctor(patient), ClaimKind::Access);
+        self.expect_permitted(self.ask(0, patient)).await?;
+        let deny = rule(self.doctor(), ClaimKind::Access);
         self.write(patient, RuleSlot::Deny, deny).await?;
-        self.refused(self.ask(0, patient), RuleNumber::c2(15)).await?;
+        self.expect_refused(self.ask(0, patient), RuleNumber::c2(15)).await?;
         self.report.line("deny", "one patient denied a permitted doctor: refused (C2.15)");
         Ok(())
     }
@@ -282,7 +285,7 @@ impl Ward<'_> {
         let access = Step("grant").ok(Interval::new(now, now.plus(24 * HOUR_MS)))?;
         let grant = Rule { access, ..rule(word, ClaimKind::Access) };
         self.write(patient, RuleSlot::Permit, grant).await?;
-        self.permitted(self.ask(doctor, patient)).await?;
+        self.expect_permitted(self.ask(doctor, patient)).await?;
         self.report.line("grant", "a 24 h emergency grant: permitted now");
         Ok(())
     }
@@ -292,13 +295,13 @@ impl Ward<'_> {
         let (patient, doctor) = (7, 3);
         let hospital = scope::organisation(&self.hospital());
         self.write(patient, RuleSlot::Policy, rule(hospital, ClaimKind::BreakGlass)).await?;
-        self.refused(self.ask(doctor, patient), RuleNumber::c2(12)).await?;
+        self.expect_refused(self.ask(doctor, patient), RuleNumber::c2(12)).await?;
         let emergency = Ask {
             purpose: Purpose::EmergencyTreatment,
             emergency: true,
             ..self.ask(doctor, patient)
         };
-        let outcome = self.permitted(emergency).await?;
+        let outcome = self.expect_permitted(emergency).await?;
         let frames = outcome.released.len();
         let text = format!("glass broken once, with a reason: {frames} frames released");
         self.report.line("emergency", &text);
@@ -311,9 +314,9 @@ impl Ward<'_> {
 
     /// A day later the grant has expired by itself; permits without end still hold.
     async fn day_two(&mut self) -> Result<(), DemoError> {
-        self.refused(self.ask(3, 6), RuleNumber::c2(6)).await?;
+        self.expect_refused(self.ask(3, 6), RuleNumber::c2(6)).await?;
         self.report.line("grant", "25 h later: refused, expired by itself (C2.6)");
-        self.permitted(self.ask(0, 2)).await.map(drop)
+        self.expect_permitted(self.ask(0, 2)).await.map(drop)
     }
 
     /// A revocation halts one stream, a stop another and every access.
@@ -323,13 +326,13 @@ impl Ward<'_> {
             self.send_one(patient, &streams[patient]).await?;
         }
         self.revoke(revokes, 0).await?;
-        self.halted(revokes, &streams[revokes], RuleNumber::c2(6)).await?;
+        self.expect_halted(revokes, &streams[revokes], RuleNumber::c2(6)).await?;
         self.revoke(revokes, 1).await?;
-        self.refused(self.ask(0, revokes), RuleNumber::c2(6)).await?;
+        self.expect_refused(self.ask(0, revokes), RuleNumber::c2(6)).await?;
         self.report.line("revoke", "the running stream stopped at the next frame, access refused");
         self.operate(stops, Action::Stop).await?;
-        self.halted(stops, &streams[stops], RuleNumber::c2(16)).await?;
-        self.refused(self.ask(0, stops), RuleNumber::c2(16)).await?;
+        self.expect_halted(stops, &streams[stops], RuleNumber::c2(16)).await?;
+        self.expect_refused(self.ask(0, stops), RuleNumber::c2(16)).await?;
         self.report.line("stop", "one signature ended every rule of a patient: stream and access");
         Ok(())
     }
@@ -349,7 +352,7 @@ impl Ward<'_> {
     }
 
     /// The next frame of the stream is refused, by this rule.
-    async fn halted(
+    async fn expect_halted(
         &mut self,
         patient: usize,
         stream: &Stream,
@@ -366,6 +369,7 @@ impl Ward<'_> {
             Err(error) => return Err(step.failed("a stopped stream", error)),
             Ok(()) => return Err(step.failed("a stopped stream", "an acknowledged frame")),
         }
+        // The peer is told a code; which rule it was stands in the operator's journal only.
         let found = step.ok(self.node.last_refusal())?;
         let rule = found.and_then(|refusal| match refusal.reason {
             RefusalReason::Claim(refusal) => Some(refusal.rule()),
@@ -381,7 +385,7 @@ impl Ward<'_> {
         Ask { practitioner, patient, categories, purpose: Purpose::Treatment, emergency: false }
     }
 
-    async fn permitted(&mut self, ask: Ask) -> Result<AccessOutcome, DemoError> {
+    async fn expect_permitted(&mut self, ask: Ask) -> Result<AccessOutcome, DemoError> {
         let outcome = self.request(&ask).await?;
         if !outcome.permitted {
             let rule = self.rule_of(&outcome)?;
@@ -393,7 +397,7 @@ impl Ward<'_> {
         Ok(outcome)
     }
 
-    async fn refused(&mut self, ask: Ask, expected: RuleNumber) -> Result<(), DemoError> {
+    async fn expect_refused(&mut self, ask: Ask, expected: RuleNumber) -> Result<(), DemoError> {
         let outcome = self.request(&ask).await?;
         let step = Step("access");
         step.equal("permitted", false, outcome.permitted)?;
@@ -405,14 +409,15 @@ impl Ward<'_> {
     /// The rule behind a decision, from the operator's journal: the requester is not told.
     fn rule_of(&self, outcome: &AccessOutcome) -> Result<Option<RuleNumber>, DemoError> {
         let entry = Step("access").ok(self.node.entry(outcome.position))?;
-        let Entry::AccessRequest { decision: Decision::Refused { refusal }, .. } = entry else {
+        let Entry::AccessRequest { decision: Decision::Refused { uncovered }, .. } = entry else {
             return Ok(None);
         };
-        Ok(Some(refusal.rule()))
+        Ok(Some(uncovered.rule()))
     }
 
     async fn request(&mut self, ask: &Ask) -> Result<AccessOutcome, DemoError> {
         let step = Step("access");
+        // A request is taken once: the same one again would be refused as a repetition.
         self.nonce += 1;
         let (key, connection) = &self.cast.practitioners[ask.practitioner];
         let practitioner = &self.cast.world.practitioners[ask.practitioner];
@@ -443,7 +448,7 @@ impl Ward<'_> {
 
     async fn close(&mut self) -> Result<(), DemoError> {
         let step = Step("close");
-        let status = step.ok(self.node.status().await)?;
+        let status = self.node.status();
         step.ok(self.node.submit(Item::Close).await)?;
         self.report.batches_settled = status.window.0;
         let text =
@@ -457,7 +462,7 @@ impl Ward<'_> {
         let step = Step("settle");
         let begun = Instant::now();
         let last = self.report.batches_settled;
-        let bar = super::spinner("proving and settling");
+        let bar = spinner("proving and settling");
         step.ok(self.node.settled(last).await)?;
         bar.finish_and_clear();
         self.count_streams();

@@ -7,8 +7,8 @@ use std::time::Duration;
 use l1_contracts::Deployment;
 use serde::Serialize;
 
-use super::DemoOptions;
 use super::cast::Cast;
+use super::options::{DemoOptions, beside_program};
 use crate::node::{Endpoints, Node};
 
 /// Everything that the demo found; every printed figure is a field.
@@ -162,7 +162,7 @@ impl Report {
 
 /// A program beside this one, or how to run it.
 fn program(name: &str) -> String {
-    match super::beside_program(name) {
+    match beside_program(name) {
         Some(path) if path.exists() => path.display().to_string(),
         _ => format!("cargo run --release -p {} --bin {name} --", package(name)),
     }

@@ -16,11 +16,15 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 use wire::RegistryChange;
 
+use crate::doors::codes::{CHANGE_NOT_HEX, REQUEST_UNKNOWN};
 use crate::stages::ingest::Admit;
-use crate::stages::ledger::{Answer, Found, Item, Query, Registry};
+use crate::stages::ledger::{Answer, Item, LedgerView, Registry};
 
 /// Longest request, bytes: a change is far shorter. Reached: the connection ends.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
+
+/// Longest answer, bytes: a registry of some hundred thousand records. Reached: it is malformed.
+const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Why there is no door, or no answer.
 #[derive(Debug, Error)]
@@ -56,17 +60,19 @@ impl AdminDoor {
     ///
     /// # Errors
     /// [`AdminError::Socket`].
-    pub fn open(path: &Path, admit: Admit) -> Result<AdminDoor, AdminError> {
+    pub fn open(path: &Path, admit: Admit, view: LedgerView) -> Result<AdminDoor, AdminError> {
         let error = |source| AdminError::Socket { path: path.into(), source };
+        // The store's lock has shown already that no other node runs here, so this one is stale.
         if path.exists() {
             std::fs::remove_file(path).map_err(error)?;
         }
         let listener = UnixListener::bind(path).map_err(error)?;
+        // The socket is the operator's whole authority over the registry.
         let owner_only = std::fs::Permissions::from_mode(0o600);
         std::fs::set_permissions(path, owner_only).map_err(error)?;
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, admit.clone()));
+                tokio::spawn(serve(stream, admit.clone(), view.clone()));
             }
         });
         Ok(AdminDoor { path: path.into(), task })
@@ -81,14 +87,15 @@ impl Drop for AdminDoor {
     }
 }
 
-async fn serve(stream: UnixStream, admit: Admit) {
+async fn serve(stream: UnixStream, admit: Admit, view: LedgerView) {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
+    // One request a connection: an operator's command asks once and goes.
     let mut reader = BufReader::new(read.take(REQUEST_BYTES_MAX));
     if reader.read_line(&mut line).await.is_err() {
         return;
     }
-    let answer = match answer(line.trim(), &admit).await {
+    let answer = match answer_request(line.trim(), &admit, &view).await {
         Ok(value) => value,
         Err(detail) => json!({ "error": detail }),
     };
@@ -96,20 +103,16 @@ async fn serve(stream: UnixStream, admit: Admit) {
     drop(write.write_all(format!("{answer}\n").as_bytes()).await);
 }
 
-async fn answer(request: &str, admit: &Admit) -> Result<Value, String> {
-    let submit = async |item| admit.submit(item).await.map_err(|error| error.to_string());
+async fn answer_request(request: &str, admit: &Admit, view: &LedgerView) -> Result<Value, String> {
     if request == "list" {
-        return match submit(Item::Query(Query::Registry)).await? {
-            Answer::Found(Found::Registry(registry)) => Ok(list(&registry)),
-            _ => Err("expected a registry".into()),
-        };
+        return Ok(list(&view.registry()));
     }
-    let digits = request.strip_prefix("change ").ok_or("expected `list` or `change HEX`")?;
-    let bytes = hex::decode(digits).map_err(|_| "expected hex digits after `change`")?;
+    let digits = request.strip_prefix("change ").ok_or(REQUEST_UNKNOWN.code)?;
+    let bytes = hex::decode(digits).map_err(|_| CHANGE_NOT_HEX.code)?;
     let change = RegistryChange::from_bytes(&bytes).map_err(|error| error.to_string())?;
-    match submit(Item::Registry(change)).await? {
+    match admit.submit(Item::Registry(change)).await.map_err(|error| error.to_string())? {
         Answer::RegistryChanged { position } => Ok(json!({ "position": position.0 })),
-        Answer::Refused(rejected) => Err(rejected.detail),
+        Answer::Refused(refusal) => Err(refusal.detail),
         _ => Err("expected a changed registry".into()),
     }
 }
@@ -164,7 +167,7 @@ pub async fn ask(socket: &Path, request: &str) -> Result<Value, AdminError> {
     let (read, mut write) = stream.into_split();
     write.write_all(format!("{request}\n").as_bytes()).await.map_err(error)?;
     let mut line = String::new();
-    let read = BufReader::new(read.take(64 * 1024 * 1024)).read_line(&mut line).await;
+    let read = BufReader::new(read.take(ANSWER_BYTES_MAX)).read_line(&mut line).await;
     if read.map_err(error)? == 0 {
         return Err(AdminError::NoAnswer);
     }

@@ -7,7 +7,10 @@ use model::limits::WINDOW_MS_MAX;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::stages::ingest::{IngestConfig, LimitError};
+use crate::setting::{self, Allowed, LimitError, Setting, range, settings};
+use crate::stages::deliver::DeliverConfig;
+use crate::stages::ingest::IngestConfig;
+use crate::stages::settle::SettleConfig;
 use crate::window::WindowLimits;
 
 /// The whole configuration. Unknown keys are refused; what is left out has its default.
@@ -18,122 +21,121 @@ pub struct Config {
     pub ingest: IngestSection,
     /// The log.
     pub journal: JournalSection,
+    /// What may wait behind the writer.
+    pub deliver: DeliverConfig,
     /// Windows and shapes.
     pub batch: BatchSection,
     /// Proving keys.
     pub prover: ProverSection,
     /// The base chain.
     pub chain: ChainSection,
+    /// Settling transactions.
+    pub settle: SettleConfig,
     /// Batch files, metrics and health over HTTP.
     pub http: HttpSection,
 }
 
-/// `[ingest]`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct IngestSection {
-    /// Address and port of the QUIC endpoint; port 0 takes a free one. Default 127.0.0.1:4433.
-    pub listen: SocketAddr,
-    /// Names in the server's certificate. Default `["localhost", "127.0.0.1"]`.
-    pub server_names: Vec<String>,
-    /// How far ahead of the node's clock a reading or signature may be, milliseconds.
-    /// Default 60,000; at most 3,600,000.
-    pub clock_skew_ms_max: u64,
-    /// Most frames that one access releases. Default 1,024; at most 65,536. Memory: 8 bytes each.
-    pub released_frames_max: usize,
-    /// Limits of the QUIC server and of each connection.
-    pub limits: IngestConfig,
-}
-
-impl Default for IngestSection {
-    fn default() -> IngestSection {
-        IngestSection {
-            listen: SocketAddr::from(([127, 0, 0, 1], 4433)),
-            server_names: vec!["localhost".into(), "127.0.0.1".into()],
-            clock_skew_ms_max: 60_000,
-            released_frames_max: 1024,
-            limits: IngestConfig::default(),
+settings! {
+    /// `[ingest]`
+    pub struct IngestSection in "ingest" {
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 4433));
+        "address", Allowed::Words("address and port; port 0 takes a free one") => {
+            sets: "Where the QUIC endpoint listens.",
+        }
+        server_names: Vec<String> = vec!["localhost".into(), "127.0.0.1".into()];
+        "names", Allowed::Words("at least one name or address") => {
+            sets: "Names in the server's certificate.",
+            applies: Init,
+        }
+        clock_skew_ms_max: u64 = 60_000; "milliseconds", range(0, 3_600_000) => {
+            sets: "How far ahead of the node's clock a reading or signature may be.",
+            at_limit: "What is further ahead is refused.",
+        }
+        released_frames_max: usize = 1024; "frames", range(1, 65_536) => {
+            sets: "Most frames that one access releases.",
+            memory: "8 bytes each.",
+            at_limit: "The oldest ones are released; asking for a later data period gets the rest.",
+        }
+        limits: IngestConfig = IngestConfig::default(); "section", SECTION => {
+            sets: "Limits of the QUIC server and of each connection.",
         }
     }
 }
 
-/// `[journal]`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct JournalSection {
-    /// Items that may wait for the writer; a further one is refused as busy. Default 4,096; at most
-    /// 1,048,576. Memory: that many frames of up to 64 KiB, twice.
-    pub queue_items_max: usize,
-}
-
-impl Default for JournalSection {
-    fn default() -> JournalSection {
-        JournalSection { queue_items_max: 4096 }
-    }
-}
-
-/// `[batch]`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct BatchSection {
-    /// A window is closed when it is this old, milliseconds. Default 60,000; 100 to 2^27. Shorter
-    /// windows cost proving and gas, and make a withdrawal visible on chain sooner.
-    pub close_after_ms: u64,
-    /// A window is closed early when it holds this many operations. Default 512; lowered to what
-    /// the shapes settle in one transaction (`limits::BATCH_PROOFS_MAX`).
-    pub operations_max: usize,
-    /// ... or this many claims, open segments included. Default 4,096; lowered likewise.
-    pub claims_max: usize,
-    /// Shape of C1 proofs (`prover shapes`). Default `c1-17`.
-    pub operations_shape: String,
-    /// Shape of C2 proofs. Default `c2-17`.
-    pub claims_shape: String,
-}
-
-impl Default for BatchSection {
-    fn default() -> BatchSection {
-        let WindowLimits { operations_max, claims_max } = WindowLimits::default();
-        BatchSection {
-            close_after_ms: 60_000,
-            operations_max,
-            claims_max,
-            operations_shape: "c1-17".into(),
-            claims_shape: "c2-17".into(),
+settings! {
+    /// `[journal]`
+    pub struct JournalSection in "journal" {
+        queue_items_max: usize = 4096; "items", range(1, 1 << 20) => {
+            sets: "Items that may wait for the writer.",
+            memory: "That many frames of up to 64 KiB, twice.",
+            at_limit: "A further one is refused as busy.",
         }
     }
 }
 
-/// `[prover]`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-pub struct ProverSection {
-    /// Folder of proving keys. Default: `proving-keys` in the node's folder.
-    pub keys: Option<PathBuf>,
-}
-
-/// `[chain]`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-pub struct ChainSection {
-    /// URL of an EVM node (`http://...`). Without it the embedded development chain is used.
-    pub rpc: Option<String>,
-    /// Port of the embedded chain's JSON-RPC on loopback; 0 takes a free one. Default 0.
-    pub embedded_port: u16,
-}
-
-/// `[http]`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct HttpSection {
-    /// Address and port; port 0 takes a free one. Default 127.0.0.1:8080.
-    pub listen: SocketAddr,
-}
-
-impl Default for HttpSection {
-    fn default() -> HttpSection {
-        HttpSection { listen: SocketAddr::from(([127, 0, 0, 1], 8080)) }
+settings! {
+    /// `[batch]`
+    pub struct BatchSection in "batch" {
+        close_after_ms: u64 = 60_000; "milliseconds", range(100, WINDOW_MS_MAX - 1000) => {
+            sets: "Age at which a window is closed. Shorter windows cost proving and gas, and make \
+                   a withdrawal visible on chain sooner.",
+        }
+        operations_max: usize = WindowLimits::default().operations_max;
+        "operations", range(1, 65_536) => {
+            sets: "Most operations of a window; lowered to what the shapes settle in one \
+                   transaction (`limits::BATCH_PROOFS_MAX`).",
+            at_limit: "The window is closed early.",
+        }
+        claims_max: usize = WindowLimits::default().claims_max; "claims", range(1, 65_536) => {
+            sets: "Most claims of a window, open segments included; lowered likewise.",
+            at_limit: "The window is closed early.",
+        }
+        operations_shape: String = "c1-17".into();
+        "name", Allowed::Words("a shape of C1 (`prover shapes`)") => {
+            sets: "Shape of the proofs of operations.",
+            applies: Deploy,
+        }
+        claims_shape: String = "c2-17".into();
+        "name", Allowed::Words("a shape of C2 (`prover shapes`)") => {
+            sets: "Shape of the proofs of claims.",
+            applies: Deploy,
+        }
     }
 }
+
+settings! {
+    /// `[prover]`
+    pub struct ProverSection in "prover" {
+        keys: Option<PathBuf> = None; "path", Allowed::Words("a folder") => {
+            sets: "Folder of proving keys; without it `proving-keys` in the node's folder.",
+        }
+    }
+}
+
+settings! {
+    /// `[chain]`
+    pub struct ChainSection in "chain" {
+        rpc: Option<String> = None; "URL", Allowed::Words("`http://...`") => {
+            sets: "JSON-RPC of an EVM node; without it the embedded development chain is used.",
+        }
+        embedded_port: u16 = 0; "port", range(0, 65_535) => {
+            sets: "Port of the embedded chain's JSON-RPC on loopback; 0 takes a free one.",
+        }
+    }
+}
+
+settings! {
+    /// `[http]`
+    pub struct HttpSection in "http" {
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080));
+        "address", Allowed::Words("a loopback address; port 0 takes a free one") => {
+            sets: "Where batch files, metrics and health are served; a proxy before it adds TLS.",
+        }
+    }
+}
+
+/// A row for a section within a section: its keys have rows of their own.
+const SECTION: Allowed = Allowed::Words("the keys below");
 
 /// A configuration that is not accepted.
 #[derive(Debug, Error)]
@@ -154,10 +156,10 @@ pub enum ConfigError {
         /// Where and why.
         source: Box<toml::de::Error>,
     },
-    /// A limit of ingest is out of its own limits.
-    #[error("ingest.limits: {0}")]
-    Ingest(#[from] LimitError),
-    /// A value is out of its limits.
+    /// A number is out of its bounds.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    /// A value is none of those that are accepted.
     #[error("expected {key} to be {expected}, found {found}")]
     Value {
         /// Section and key.
@@ -188,14 +190,19 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Value`] for the first that does not hold.
     pub fn check(&self) -> Result<(), ConfigError> {
+        setting::check(&self.ingest, IngestSection::SETTINGS)?;
+        self.ingest.limits.check()?;
+        setting::check(&self.journal, JournalSection::SETTINGS)?;
+        self.deliver.check()?;
+        setting::check(&self.batch, BatchSection::SETTINGS)?;
+        setting::check(&self.chain, ChainSection::SETTINGS)?;
+        self.settle.check()?;
+        self.check_words()
+    }
+
+    /// Checks what no range can say.
+    fn check_words(&self) -> Result<(), ConfigError> {
         let batch = &self.batch;
-        within("batch.close_after_ms", batch.close_after_ms, 100, WINDOW_MS_MAX - 1000)?;
-        within("batch.operations_max", batch.operations_max as u64, 1, 65_536)?;
-        within("batch.claims_max", batch.claims_max as u64, 1, 65_536)?;
-        within("ingest.clock_skew_ms_max", self.ingest.clock_skew_ms_max, 0, 3_600_000)?;
-        let released = self.ingest.released_frames_max as u64;
-        within("ingest.released_frames_max", released, 1, 65_536)?;
-        within("journal.queue_items_max", self.journal.queue_items_max as u64, 1, 1 << 20)?;
         for (key, found) in [
             ("batch.operations_shape", &batch.operations_shape),
             ("batch.claims_shape", &batch.claims_shape),
@@ -205,12 +212,12 @@ impl Config {
                 return Err(ConfigError::Value { key, expected, found: found.clone() });
             }
         }
-        self.ingest.limits.check()?;
         if self.ingest.server_names.is_empty() {
             let expected = "at least one name".into();
             let found = "none".into();
             return Err(ConfigError::Value { key: "ingest.server_names", expected, found });
         }
+        // Private files and metrics are served as they are: who may see them is a proxy's business.
         if !self.http.listen.ip().is_loopback() {
             let expected = "a loopback address (put a proxy before it)".into();
             let found = self.http.listen.to_string();
@@ -224,6 +231,23 @@ impl Config {
         toml::to_string_pretty(self).expect("a configuration is plain data")
     }
 
+    /// Every key, in the order of the file.
+    pub fn settings() -> Vec<Setting> {
+        let sections = [
+            IngestSection::SETTINGS,
+            IngestConfig::SETTINGS,
+            JournalSection::SETTINGS,
+            DeliverConfig::SETTINGS,
+            BatchSection::SETTINGS,
+            ProverSection::SETTINGS,
+            ChainSection::SETTINGS,
+            SettleConfig::SETTINGS,
+            HttpSection::SETTINGS,
+        ];
+        let rows = sections.into_iter().flatten().copied();
+        rows.filter(|row| row.allowed != SECTION).collect()
+    }
+
     /// When a window is closed early.
     pub fn window_limits(&self) -> WindowLimits {
         WindowLimits {
@@ -233,17 +257,15 @@ impl Config {
     }
 }
 
-fn within(key: &'static str, found: u64, least: u64, most: u64) -> Result<(), ConfigError> {
-    if (least..=most).contains(&found) {
-        return Ok(());
-    }
-    let expected = format!("{least} to {most}");
-    Err(ConfigError::Value { key, expected, found: found.to_string() })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::fmt::Write as _;
+
+    use serde_json::Value;
+
     use super::*;
+    use crate::setting::Applies;
 
     fn parse(text: &str) -> Result<Config, String> {
         let config: Config = toml::from_str(text).map_err(|error| error.to_string())?;
@@ -265,11 +287,162 @@ mod tests {
             ("[batch]\nclaims_shape = \"c9\"", "batch.claims_shape"),
             ("[http]\nlisten = \"0.0.0.0:80\"", "http.listen"),
             ("[ingest]\nserver_names = []", "ingest.server_names"),
+            ("[ingest.limits]\nkeep_alive_ms = 30000", "ingest.limits.keep_alive_ms"),
+            ("[settle]\nbatches_max = 0", "settle.batches_max"),
+            ("[deliver]\nwindows_max = 0", "deliver.windows_max"),
+            ("[deliver]\ngroups_max = 65537", "deliver.groups_max"),
             ("[nonsense]", "nonsense"),
         ];
         for (text, named) in cases {
             let error = parse(text).expect_err(text);
             assert!(error.contains(named), "{error} does not name {named}");
         }
+    }
+
+    /// Every number with a range is refused one beside it: no section is left unchecked.
+    #[test]
+    fn every_range_holds_on_both_sides() {
+        let default = serde_json::to_value(Config::default()).unwrap();
+        let is_refused = |path: &str, found: u64| {
+            let mut config = default.clone();
+            let pointer = format!("/{}", path.replace('.', "/"));
+            *config.pointer_mut(&pointer).expect(path) = found.into();
+            let config = serde_json::from_value::<Config>(config);
+            // What does not fit the field's type is refused when it is read.
+            config.map_or(true, |config| config.check().is_err())
+        };
+        for row in Config::settings() {
+            let Allowed::Range { least, most } = row.allowed else { continue };
+            let outside = [least.checked_sub(1), most.checked_add(1)];
+            for found in outside.into_iter().flatten() {
+                assert!(is_refused(row.path, found), "{} = {found}", row.path);
+            }
+            // A keep-alive is further bounded by the idle timeout.
+            if row.path != "ingest.limits.keep_alive_ms" {
+                assert!(!is_refused(row.path, most), "{} = {most}", row.path);
+            }
+        }
+    }
+
+    /// Paths and values of everything below `value` that is no section.
+    fn keys(path: &str, value: &Value, found: &mut Vec<(String, Value)>) {
+        let Value::Object(section) = value else {
+            return found.push((path.to_owned(), value.clone()));
+        };
+        for (key, value) in section {
+            let dot = if path.is_empty() { "" } else { "." };
+            keys(&format!("{path}{dot}{key}"), value, found);
+        }
+    }
+
+    fn defaults() -> Vec<(String, Value)> {
+        let mut found = Vec::new();
+        keys("", &serde_json::to_value(Config::default()).unwrap(), &mut found);
+        found
+    }
+
+    #[test]
+    fn every_key_of_the_file_has_a_row_and_every_row_a_key() {
+        let file: BTreeSet<String> = defaults().into_iter().map(|(key, _)| key).collect();
+        let rows = Config::settings();
+        let named: BTreeSet<String> = rows.iter().map(|row| row.path.to_owned()).collect();
+        assert_eq!(file, named);
+        assert_eq!(named.len(), rows.len(), "a key has two rows");
+    }
+
+    fn allowed(row: &Setting) -> String {
+        match row.allowed {
+            Allowed::Words(words) => words.into(),
+            Allowed::Range { least, most: u64::MAX } => format!("{least} or more"),
+            Allowed::Range { least, most } => format!("{least} to {most}"),
+        }
+    }
+
+    fn page() -> String {
+        let mut page = String::from(
+            "# Configuration\n\n\
+             Generated from the `settings!` of `sequencer/src`; rewritten by\n\
+             `UPDATE=1 cargo test --release -p sequencer --lib config`.\n\n\
+             The file is `node.toml` in the node's folder; `sequencer init` writes it with every\n\
+             default, and `sequencer config check` prints what holds. Unknown keys are refused.\n\n\
+             No value is live: a node reads the file once, when it starts. *restart*: holds\n\
+             from the next `sequencer run` on. *init*: goes into what `sequencer init` makes, so a\n\
+             changed value needs that part of the folder removed and made again. *deploy*: goes\n\
+             into the contract; a deployed node refuses another value.\n",
+        );
+        let defaults = defaults();
+        let mut section = "";
+        for row in Config::settings() {
+            let own = row.path.rsplit_once('.').map_or("", |(section, _)| section);
+            if own != section {
+                section = own;
+                let head = "| key | default | unit | accepted | takes effect |\n\
+                            | --- | --- | --- | --- | --- |";
+                let _ = write!(page, "\n## `[{section}]`\n");
+                let _ = write!(page, "\n{head}\n");
+                for row in Config::settings() {
+                    if row.path.rsplit_once('.').is_some_and(|(own, _)| own == section) {
+                        page += &line(&row, &defaults);
+                    }
+                }
+                page.push('\n');
+            }
+            page += &words(&row);
+        }
+        page
+    }
+
+    fn line(row: &Setting, defaults: &[(String, Value)]) -> String {
+        let default = defaults.iter().find(|(key, _)| key == row.path).map(|(_, value)| value);
+        let default = match default.expect("every row has a key") {
+            Value::Null => "none".into(),
+            value => format!("`{value}`"),
+        };
+        let applies = match row.applies {
+            Applies::Restart => "restart",
+            Applies::Init => "init",
+            Applies::Deploy => "deploy",
+        };
+        let (key, unit, allowed) = (row.key(), row.unit, allowed(row));
+        format!("| `{key}` | {default} | {unit} | {allowed} | {applies} |\n")
+    }
+
+    /// What the table has no room for.
+    fn words(row: &Setting) -> String {
+        let mut words = format!("* `{}`: {}", row.key(), row.meaning);
+        for (what, text) in [("Memory", row.memory), ("At the limit", row.at_limit)] {
+            if !text.is_empty() {
+                let _ = write!(words, " *{what}*: {text}");
+            }
+        }
+        wrapped(&words)
+    }
+
+    /// Wrapped at 100 columns, further lines indented as part of the bullet.
+    fn wrapped(text: &str) -> String {
+        let (mut out, mut column) = (String::new(), 0);
+        for word in text.split(' ') {
+            if column > 0 && column + 1 + word.len() > 100 {
+                out += "\n ";
+                column = 1;
+            }
+            if column > 0 {
+                out.push(' ');
+                column += 1;
+            }
+            out += word;
+            column += word.len();
+        }
+        out + "\n"
+    }
+
+    #[test]
+    fn the_page_lists_every_key() {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&path, page()).unwrap();
+        }
+        let found = std::fs::read_to_string(&path).expect("the page is committed");
+        assert!(found == page(), "{} differs; run with UPDATE=1", path.display());
     }
 }

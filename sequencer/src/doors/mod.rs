@@ -1,5 +1,7 @@
-//! What people and programs touch besides QUIC: the configuration file, the operator's socket, HTTP.
+//! What people and programs touch besides QUIC: the configuration file, the operator's socket,
+//! HTTP.
 
 pub mod admin;
+pub mod codes;
 pub mod config;
 pub mod http;

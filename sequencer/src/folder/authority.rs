@@ -11,10 +11,12 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use l1_contracts::{Deployment, DeploymentError};
 use model::{ChainScope, IdError, Interval, Millis, OrganisationId, Word};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -114,6 +116,24 @@ pub struct ClientDeployment {
 }
 
 impl ClientDeployment {
+    /// What clients of a node on this machine are told.
+    ///
+    /// # Errors
+    /// [`DeploymentError`] if the registrar's key hash is not canonical.
+    pub fn of_node(
+        deployment: &Deployment,
+        ingest: SocketAddr,
+    ) -> Result<ClientDeployment, DeploymentError> {
+        Ok(ClientDeployment {
+            scope: deployment.scope(),
+            receipt_signer: Address(deployment.receipt_signer.into_array()),
+            registrar: Some(deployment.registrar_key_hash()?),
+            address: ingest.to_string(),
+            // What the node's own certificate names by default, wherever it listens.
+            server_name: "localhost".into(),
+        })
+    }
+
     /// The file that clients read.
     pub fn to_json(&self) -> String {
         let file = serde_json::json!({
@@ -136,12 +156,14 @@ impl Authority {
     /// [`AuthorityError`]; [`AuthorityError::File`] also if there is one already.
     pub fn create(folder: &Path, valid: Interval) -> Result<Authority, AuthorityError> {
         let mut params = params("vitals authority", None, valid)?;
+        // It signs certificates of clients and node, none of further authorities.
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate()?;
         let certificate = params.self_signed(&key)?.pem();
         fs::create_dir_all(folder).map_err(file(folder))?;
         let text = Zeroizing::new(key.serialize_pem());
+        // The key first: a certificate without a key would look like an authority.
         write_new(&folder.join(CA_KEY_FILE), &text, 0o600)?;
         write_new(&folder.join(CA_FILE), &certificate, 0o644)?;
         Ok(Authority { issuer: Issuer::new(params, key), certificate })
@@ -174,6 +196,7 @@ impl Authority {
     ) -> Result<Issued, AuthorityError> {
         let mut params = params("vitals node", None, valid)?;
         params.subject_alt_names = CertificateParams::new(names)?.subject_alt_names;
+        // One purpose each: a stolen client certificate is no server's, and the other way round.
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.issue(params)
     }
@@ -197,7 +220,9 @@ impl Authority {
 
     fn issue(&self, mut params: CertificateParams) -> Result<Issued, AuthorityError> {
         params.is_ca = IsCa::ExplicitNoCa;
+        // TLS 1.3 only signs; with nothing else allowed the key is of no other use.
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        // A fresh key for each certificate: revoking one is then revoking one.
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(Issued {
@@ -233,9 +258,16 @@ impl Issued {
     /// [`AuthorityError::File`].
     pub fn write(&self, folder: &Path) -> Result<(), AuthorityError> {
         fs::create_dir_all(folder).map_err(file(folder))?;
+        // Each file is new: a folder never mixes a key with the certificate of another.
         write_new(&folder.join(KEY_FILE), &self.key, 0o600)?;
         write_new(&folder.join(CERTIFICATE_FILE), &self.certificate, 0o644)?;
         write_new(&folder.join(CA_FILE), &self.ca, 0o644)
+    }
+
+    /// Whether a folder holds an identity, or a part of one, that writing would not replace.
+    pub fn is_in(folder: &Path) -> bool {
+        let mut files = [KEY_FILE, CERTIFICATE_FILE, CA_FILE, DEPLOYMENT_FILE].into_iter();
+        files.any(|name| folder.join(name).exists())
     }
 
     /// Writes the same with `deployment.json`, so that a client needs nothing but the folder.
@@ -290,6 +322,7 @@ impl ServerTls {
     /// # Errors
     /// [`AuthorityError::Pem`] that says what is missing.
     pub fn from_pem(ca: &str, chain: &str, key: &str) -> Result<ServerTls, AuthorityError> {
+        // The cause is left out: it could quote the key.
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
             .map_err(|_| AuthorityError::Pem { what: "a private key" })?;
         let authorities = certificates("a certificate authority", ca)?;
@@ -328,7 +361,8 @@ fn params(
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
     let at = |time: Millis| epoch + Duration::from_secs(time.unix_ms() / 1000);
     (params.not_before, params.not_after) = (at(valid.from), at(valid.until));
-    // 159 random bits: positive, as RFC 5280 asks.
+    // 159 random bits: positive, as RFC 5280 asks. Random rather than counted, so that nothing has
+    // to be remembered between two certificates.
     let mut serial = [0; 20];
     getrandom::fill(&mut serial)?;
     serial[0] &= 0x7f;
@@ -354,6 +388,7 @@ fn read(path: &Path) -> Result<Zeroizing<String>, AuthorityError> {
 }
 
 fn read_secret(path: &Path) -> Result<Zeroizing<String>, AuthorityError> {
+    // As for the node's own secrets: what others could read is to be replaced, not mended.
     let mode = fs::metadata(path).map_err(file(path))?.permissions().mode() & 0o7777;
     if mode & 0o077 != 0 {
         return Err(AuthorityError::Permissions { path: path.to_owned(), mode });
@@ -362,6 +397,7 @@ fn read_secret(path: &Path) -> Result<Zeroizing<String>, AuthorityError> {
 }
 
 fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), AuthorityError> {
+    // The mode is set when the file is made: there is no moment in which others may open a key.
     let mut new = OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -53,6 +53,7 @@ pub fn open_or_draw(path: &Path) -> Result<Secret, SecretError> {
     if path.exists() {
         return open(path);
     }
+    // Drawn from the system, never derived: nothing else that is known of the node tells it.
     let mut secret = Zeroizing::new([0; 32]);
     getrandom::fill(secret.as_mut_slice())?;
     write(path, &secret)?;
@@ -65,12 +66,16 @@ pub fn open_or_draw(path: &Path) -> Result<Secret, SecretError> {
 /// [`SecretError`].
 pub fn open(path: &Path) -> Result<Secret, SecretError> {
     let file = |source| SecretError::File { path: path.into(), source };
+    // Before the content is read. Mending the mode in silence would hide that others could read it:
+    // such a secret is to be replaced, and only the operator can decide that.
     let mode = fs::metadata(path).map_err(file)?.permissions().mode() & 0o7777;
     if mode & 0o077 != 0 {
         return Err(SecretError::Permissions { path: path.into(), mode });
     }
+    // The digits are as secret as the bytes.
     let text = Zeroizing::new(fs::read_to_string(path).map_err(file)?);
     let mut secret = Zeroizing::new([0; 32]);
+    // The cause is left out: it would quote a character of the secret.
     hex::decode_to_slice(text.trim(), secret.as_mut_slice())
         .map_err(|_| SecretError::Format { path: path.into() })?;
     Ok(secret)
@@ -85,9 +90,13 @@ pub fn write(path: &Path, secret: &Secret) -> Result<(), SecretError> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(error)?;
     }
+    // With the mode from the start, so that there is no moment in which others may open it; and
+    // new, so that no secret in use is ever overwritten.
     let mut file =
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(error)?;
     let text = Zeroizing::new(hex::encode(secret.as_slice()) + "\n");
+    // Durable before it is used: a key that signed and is lost after a power cut cannot be had
+    // again.
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(error)
 }
 

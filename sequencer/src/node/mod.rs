@@ -8,9 +8,11 @@
 //! what they need, and stops them in the reverse order. A stage that fails marks the node as failed
 //! and the process ends: the journal is the truth, and a restart continues from it.
 
+mod batch_sink;
+mod failure;
 pub mod recover;
 pub mod setup;
-pub mod sink;
+mod watched;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -20,7 +22,7 @@ use std::thread::JoinHandle;
 
 use devchain::HttpServer;
 use journal::{FileMedium, Genesis, Log, ReadError, Reader, Writer, WriterConfig};
-use l1_contracts::{Deployment, DeploymentError, Edge, EdgeError};
+use l1_contracts::{Deployment, DeploymentError, Edge, EdgeError, KeyWords};
 use model::{BatchNumber, Clock, Position};
 use serde::Serialize;
 use statement::scope;
@@ -29,6 +31,10 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle as Task;
 use wire::{Entry, FrameError, RefusalEntry};
 
+pub use self::failure::{Stage, StageFailure};
+pub use self::watched::{Totals, Watched};
+
+use self::batch_sink::StoringSink;
 use crate::doors::admin::{AdminDoor, AdminError};
 use crate::doors::config::Config;
 use crate::doors::http::{HttpError, HttpService};
@@ -39,14 +45,13 @@ use crate::folder::store::{Store, StoreError};
 use crate::metrics::Metrics;
 use crate::node::recover::{RecoverError, recover};
 use crate::node::setup::{Chain, SetupError};
-use crate::node::sink::{NodeSink, Watched};
-use crate::stages::deliver::{DeliverConfig, NodeDelivery, ReceiptHub};
+use crate::stages::deliver::{NodeDelivery, ReceiptHub};
 use crate::stages::ingest::{Admit, AdmitError, IngestError, IngestServer, Services};
 use crate::stages::ledger::{
-    Answer, Found, Item, LedgerAdmission, LedgerConfig, Query, Rejected, Status,
+    Answer, Item, LedgerAdmission, LedgerConfig, LedgerView, Refusal, Status,
 };
 use crate::stages::prove::{Batcher, BatcherConfig, ProverKeys, Tip};
-use crate::stages::settle::{SettleConfig, Settler};
+use crate::stages::settle::{SettleConfig, Settler, SettlerParts};
 use crate::window::{ClosedWindow, OperationScope};
 
 /// How often the age of the open window is looked at.
@@ -111,12 +116,12 @@ pub enum NodeError {
     Admit(#[from] AdmitError),
     /// Admission refused an item.
     #[error("refused: {}", .0.detail)]
-    Refused(Rejected),
+    Refused(Refusal),
     /// A stage failed.
     #[error("the {stage} stage failed: {detail}")]
     Stage {
         /// Which.
-        stage: &'static str,
+        stage: Stage,
         /// Why.
         detail: String,
     },
@@ -171,6 +176,7 @@ struct Core {
     journal: Reader<FileMedium>,
     writer: Writer<FileMedium, LedgerAdmission<NodeDelivery>>,
     admit: Admit,
+    view: LedgerView,
     hub: ReceiptHub,
     batcher: JoinHandle<()>,
 }
@@ -220,7 +226,7 @@ impl Node {
         let http = HttpService::start(config.http.listen, store, metrics, watched).await?;
         let (ingest_addr, http_addr) = (ingest.local_addr(), http.local_addr());
         let endpoints = Endpoints { ingest: ingest_addr, http: http_addr, rpc: url };
-        let admin = AdminDoor::open(&layout.admin_socket(), core.admit.clone())?;
+        let admin = AdminDoor::open(&layout.admin_socket(), core.admit.clone(), core.view.clone())?;
         write_endpoints(&layout, &endpoints)?;
         let deployment = opened.edge.deployment().clone();
         let Opened { store, keys, .. } = opened;
@@ -257,10 +263,9 @@ impl Core {
         let recovered = recover(&log, ledger_config(opened, config)?, number)?;
         tracing::info!(entries = recovered.entries, "journal absorbed");
 
-        let deliver = DeliverConfig::default();
         let key = setup::receipt_key(layout)?;
-        let hub = ReceiptHub::new(key, opened.edge.scope(), log.reader(), &deliver);
-        let (delivery, windows) = NodeDelivery::start(hub.clone(), &deliver)?;
+        let hub = ReceiptHub::new(key, opened.edge.scope(), log.reader(), &config.deliver);
+        let (delivery, windows) = NodeDelivery::start(hub.clone(), &config.deliver)?;
 
         let tip = tip(opened, assembled.map(|(n, row)| (n, row.header_hash)), &recovered)?;
         let operations = *recovered.ledger.operation_scope();
@@ -271,12 +276,13 @@ impl Core {
         let journal = log.reader();
         let clock = common.clock.clone();
         let admission = LedgerAdmission::new(recovered.ledger, delivery, recovered.close_group);
+        let view = admission.view();
         let queue_items_max = NonZeroUsize::new(config.journal.queue_items_max);
         let queue_items_max = queue_items_max.unwrap_or(WriterConfig::default().queue_items_max);
         let limits = WriterConfig { queue_items_max };
         let writer = Writer::start(log, admission, move || clock.now().get(), limits)?;
         let admit = Admit::new(writer.submitter());
-        Ok(Core { journal, writer, admit, hub, batcher })
+        Ok(Core { journal, writer, admit, view, hub, batcher })
     }
 }
 
@@ -288,6 +294,7 @@ fn start_ingest(
 ) -> Result<IngestServer, NodeError> {
     let services = Services {
         admit: core.admit.clone(),
+        view: core.view.clone(),
         hub: core.hub.clone(),
         clock: common.clock.clone(),
         observe: Arc::new(common.watched.clone()),
@@ -305,14 +312,14 @@ fn start_tasks(
     core: &Core,
     common: &Common,
 ) -> Result<Vec<Task<()>>, NodeError> {
-    let settler = Settler::new(
-        opened.edge.clone(),
-        opened.store.clone(),
-        setup::settlement_signer(layout)?,
-        settle_config(opened.chain.embedded.is_some()),
-        common.watched.metrics().clone(),
-        common.clock.clone(),
-    );
+    let settler = Settler::new(SettlerParts {
+        edge: opened.edge.clone(),
+        store: opened.store.clone(),
+        signer: setup::settlement_signer(layout)?,
+        config: settle_config(config, opened.chain.embedded.is_some()),
+        metrics: common.watched.metrics().clone(),
+        clock: common.clock.clone(),
+    });
     let (wake, watched) = (common.wake.clone(), common.watched.clone());
     let settling = spawn_settler(settler, wake, common.stop.subscribe(), watched);
     Ok(vec![settling, spawn_windows(core, config.batch.close_after_ms, common)])
@@ -360,7 +367,7 @@ impl Node {
     /// [`NodeError::Admit`] or [`NodeError::Refused`].
     pub async fn submit(&self, item: Item) -> Result<Answer, NodeError> {
         match self.core.admit.submit(item).await? {
-            Answer::Refused(rejected) => Err(NodeError::Refused(rejected)),
+            Answer::Refused(refusal) => Err(NodeError::Refused(refusal)),
             answer => Ok(answer),
         }
     }
@@ -389,15 +396,9 @@ impl Node {
         Ok(None)
     }
 
-    /// Counts of the ledger.
-    ///
-    /// # Errors
-    /// [`NodeError::Admit`].
-    pub async fn status(&self) -> Result<Status, NodeError> {
-        match self.submit(Item::Query(Query::Status)).await? {
-            Answer::Found(Found::Status(status)) => Ok(status),
-            other => unreachable!("a status query finds a status, not {other:?}"),
-        }
+    /// Counts of the ledger, as of the last durable group.
+    pub fn status(&self) -> Status {
+        self.core.view.status()
     }
 
     /// Waits until batch `number` is settled, or a stage fails.
@@ -420,10 +421,9 @@ impl Node {
     pub async fn failed(&self) -> NodeError {
         let mut failures = self.watched.failures();
         let failure = failures.wait_for(Option::is_some).await;
-        match failure.ok().and_then(|failure| failure.clone()) {
-            Some(failure) => NodeError::Stage { stage: failure.stage, detail: failure.detail },
-            None => NodeError::Stage { stage: "node", detail: "stopped".into() },
-        }
+        let failure = failure.expect("this node holds the sender").clone();
+        let StageFailure { stage, detail } = failure.expect("waited for one");
+        NodeError::Stage { stage, detail }
     }
 
     /// Stops: takes nothing more, makes durable what is under way, proves the windows that are
@@ -481,7 +481,7 @@ fn check_genesis(deployment: &Deployment) -> Result<(), NodeError> {
 }
 
 fn check_keys(keys: &ProverKeys, deployment: &Deployment) -> Result<(), NodeError> {
-    for (shape, circuit, words) in keys.key_words() {
+    for KeyWords { shape, circuit, words } in keys.key_words() {
         let id = alloy::primitives::keccak256(words.concat());
         let known = deployment.keys.iter().any(|key| key.circuit == circuit && key.id == id);
         if !known {
@@ -528,7 +528,7 @@ fn batcher(
     reader: Reader<FileMedium>,
     common: &Common,
     tip: Tip,
-) -> Result<Batcher<FileMedium, NodeSink>, NodeError> {
+) -> Result<Batcher<FileMedium, StoringSink>, NodeError> {
     let config = BatcherConfig {
         scope: opened.edge.scope(),
         operations,
@@ -536,14 +536,14 @@ fn batcher(
         edge_secret: *secrets::open(&layout.edge_key())?,
     };
     let (store, wake) = (opened.store.clone(), common.wake.clone());
-    let sink = NodeSink::new(store, wake, common.watched.clone(), common.clock.clone());
+    let sink = StoringSink::new(store, wake, common.watched.clone(), common.clock.clone());
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)?;
     Ok(Batcher::new(config, opened.keys.clone(), reader, sink, tip, seed))
 }
 
 fn spawn_batcher(
-    mut batcher: Batcher<FileMedium, NodeSink>,
+    mut batcher: Batcher<FileMedium, StoringSink>,
     backlog: Vec<ClosedWindow>,
     mut windows: mpsc::Receiver<ClosedWindow>,
     watched: Watched,
@@ -557,7 +557,7 @@ fn spawn_batcher(
         for window in backlog.into_iter().chain(live) {
             watched.metrics().batches_closed_total.inc();
             if let Err(error) = batcher.window(&window) {
-                return watched.fail("proving", &error);
+                return watched.fail(Stage::Proving, &error);
             }
         }
     };
@@ -572,7 +572,7 @@ fn spawn_settler(
 ) -> Task<()> {
     tokio::spawn(async move {
         if let Err(error) = settler.run(wake, stop).await {
-            watched.fail("settlement", &error);
+            watched.fail(Stage::Settlement, &error);
         }
     })
 }
@@ -581,7 +581,7 @@ fn spawn_settler(
 /// Counts on the way what the journal made durable.
 fn spawn_windows(core: &Core, close_after_ms: u64, common: &Common) -> Task<()> {
     let (clock, watched) = (common.clock.clone(), common.watched.clone());
-    let (admit, journal) = (core.admit.clone(), core.journal.clone());
+    let (admit, view, journal) = (core.admit.clone(), core.view.clone(), core.journal.clone());
     let mut counted = journal.head();
     let mut stop = common.stop.subscribe();
     tokio::spawn(async move {
@@ -590,11 +590,10 @@ fn spawn_windows(core: &Core, close_after_ms: u64, common: &Common) -> Task<()> 
                 _ = tokio::time::sleep(WINDOW_POLL) => {}
                 _ = stop.changed() => return,
             }
-            let status = match admit.submit(Item::Query(Query::Status)).await {
-                Ok(Answer::Found(Found::Status(status))) => status,
-                Ok(_) | Err(AdmitError::Busy { .. }) => continue,
-                Err(error) => return watched.fail("journal", &error),
-            };
+            if let Err(error) = admit.check_open() {
+                return watched.fail(Stage::Journal, &error);
+            }
+            let status = view.status();
             let head = journal.head();
             let metrics = watched.metrics();
             metrics.journal_groups_total.inc_by(head.group - counted.group);
@@ -606,16 +605,16 @@ fn spawn_windows(core: &Core, close_after_ms: u64, common: &Common) -> Task<()> 
                 && let Err(error) = admit.submit(Item::Close).await
                 && !matches!(error, AdmitError::Busy { .. })
             {
-                return watched.fail("journal", &error);
+                return watched.fail(Stage::Journal, &error);
             }
         }
     })
 }
 
 /// The embedded chain mines at once and costs nothing to ask.
-fn settle_config(embedded: bool) -> SettleConfig {
-    let poll_ms = if embedded { 50 } else { SettleConfig::default().poll_ms };
-    SettleConfig { poll_ms, ..SettleConfig::default() }
+fn settle_config(config: &Config, embedded: bool) -> SettleConfig {
+    let poll_ms = if embedded { 50 } else { config.settle.poll_ms };
+    SettleConfig { poll_ms, ..config.settle.clone() }
 }
 
 async fn serve_rpc(

@@ -103,6 +103,7 @@ pub fn open_chain(
 ) -> Result<Chain, SetupError> {
     let signer = settlement_signer(layout)?;
     let Some(rpc) = &config.chain.rpc else {
+        // The settling account pays for everything; on this chain money is worth nothing.
         let genesis = Genesis::funding([signer.address()]);
         let seconds = Arc::new(move || clock.now().unix_ms() / 1000);
         let (chain, _) =
@@ -111,6 +112,8 @@ pub fn open_chain(
     };
     let url = rpc.parse().map_err(|_| SetupError::Url { found: rpc.clone() })?;
     let wallet = EthereumWallet::from(signer);
+    // Nonces are asked of the chain each time rather than counted here: the settler gives its own,
+    // and a counter beside them would drift after a crash.
     let fillers = ProviderBuilder::default()
         .with_gas_estimation()
         .with_simple_nonce_management()
@@ -126,6 +129,8 @@ pub fn open_chain(
 pub fn init(layout: &Layout, config: &Config, now: Millis) -> Result<(), SetupError> {
     let folder = |source| SetupError::Folder { path: layout.folder().into(), source };
     std::fs::create_dir_all(layout.folder()).map_err(folder)?;
+    // Each part only if it is missing: an interrupted setup is continued, and no key is ever
+    // replaced.
     if !layout.config().exists() {
         std::fs::write(layout.config(), config.to_toml()).map_err(folder)?;
     }
@@ -138,6 +143,8 @@ pub fn init(layout: &Layout, config: &Config, now: Millis) -> Result<(), SetupEr
         let names = &config.ingest.server_names;
         authority.issue_server(names, valid)?.write(&layout.server())?;
     }
+    // Drawn here although the first start would do it: their accounts are named before there is
+    // one.
     settlement_signer(layout)?;
     receipt_key(layout)?;
     secrets::open_or_draw(&layout.edge_key())?;

@@ -16,7 +16,6 @@ use std::{io, thread};
 
 use journal::{FileMedium, ReadError, Reader};
 use model::{ChainScope, Millis, Position};
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::mpsc;
 use wire::{
@@ -24,28 +23,40 @@ use wire::{
     SigningKey, receipts_of_group, signer_address,
 };
 
+use crate::setting::{LimitError, check, range, settings};
 use crate::stages::ledger::Deliver;
 use crate::window::ClosedWindow;
 
-/// How much may wait between the writer and those it delivers to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DeliverConfig {
-    /// Groups that may wait to be signed. Default 1,024. Memory: some hundred bytes for each
-    /// holder in each of them, 64 KiB at most. Reached: the holders' sessions end as busy.
-    pub groups_max: usize,
-    /// Receipts that may wait for one session. Default 256. Memory: as above. Reached: the session
-    /// ends as busy.
-    pub session_receipts_max: usize,
-    /// Closed windows that may wait for the batcher. Default 1,024. Memory: the claims and paths
-    /// of each, some megabytes when full. Reached: the window is left out and counted; the batcher
-    /// sees the gap in the numbers and the node stops: a restart reads them from the journal.
-    pub windows_max: usize,
+settings! {
+    /// `[deliver]`: how much may wait between the writer and those it delivers to.
+    pub struct DeliverConfig in "deliver" {
+        groups_max: usize = 1024; "groups", range(1, 65_536) => {
+            sets: "Groups of the journal whose receipts may wait to be signed.",
+            memory: "Some hundred bytes for each holder in each of them, 64 KiB at most.",
+            at_limit: "The holders' sessions end as busy; their clients come again and get the \
+                       same receipts from the log.",
+        }
+        session_receipts_max: usize = 256; "receipts", range(1, 65_536) => {
+            sets: "Receipts that may wait for one session.",
+            memory: "Some hundred bytes each, 64 KiB at most.",
+            at_limit: "The session ends as busy.",
+        }
+        windows_max: usize = 1024; "windows", range(1, 65_536) => {
+            sets: "Closed windows that may wait to be proven.",
+            memory: "The claims and paths of each, some megabytes when full.",
+            at_limit: "The window is left out and counted; the batcher sees the gap in the \
+                       numbers and the node stops: a restart reads them from the journal.",
+        }
+    }
 }
 
-impl Default for DeliverConfig {
-    fn default() -> DeliverConfig {
-        DeliverConfig { groups_max: 1024, session_receipts_max: 256, windows_max: 1024 }
+impl DeliverConfig {
+    /// Checks every limit.
+    ///
+    /// # Errors
+    /// [`LimitError`] for the first that does not hold.
+    pub fn check(&self) -> Result<(), LimitError> {
+        check(self, DeliverConfig::SETTINGS)
     }
 }
 

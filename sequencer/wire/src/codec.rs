@@ -227,6 +227,13 @@ impl<'a> Reader<'a> {
         self.array().map(Digest)
     }
 
+    /// A code of the one list.
+    pub(crate) fn reject_code(&mut self) -> Result<RejectCode, DecodeError> {
+        let found = self.u16()?;
+        let unknown = DecodeError::Unknown { what: "reject code", found: u64::from(found) };
+        RejectCode::from_number(found).ok_or(unknown)
+    }
+
     /// The version byte that begins a canonical body.
     pub(crate) fn version(&mut self, expected: u8) -> Result<(), DecodeError> {
         match self.u8()? {

@@ -85,8 +85,8 @@
 mod access;
 mod client;
 mod codec;
+mod credit;
 mod deframe;
-mod eip712;
 mod entry;
 mod frame;
 mod group;
@@ -107,6 +107,7 @@ pub use client::{
     ClientConfig, ClientError, ClientEvent, ClientLimits, ClientSession, StopReason, Violation,
 };
 pub use codec::DecodeError;
+pub use credit::Credit;
 pub use deframe::Deframer;
 pub use entry::{Decision, Entry, FrameEntry, RefusalEntry, RefusalReason, RefusedItem};
 pub use frame::{Frame, FrameError, FramePlace, Quality, RAW_ROW_BYTES, Reading};
@@ -116,7 +117,7 @@ pub use header::{Codec, FrameHeader, HEADER_BYTES};
 pub use k256::ecdsa::SigningKey;
 pub use lane::{ALPN, Features, LANE_PREAMBLE, Lane, PROTOCOL_VERSION};
 pub use message::{
-    AccessAnswer, ClientMessage, ClientName, Concern, Credit, Hello, Mark, MessageError, Reject,
+    AccessAnswer, ClientMessage, ClientName, Concern, Hello, Mark, MessageError, Reject,
     ReleaseEnd, Released, RequestId, ServerMessage, Welcome,
 };
 pub use operation::SignedOperation;

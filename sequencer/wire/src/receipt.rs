@@ -3,95 +3,18 @@
 use std::fmt;
 
 use k256::ecdsa::{RecoveryId, Signature, SigningKey, VerifyingKey};
-use model::{ChainScope, Digest, Millis, Position, RejectCode, Sequence};
+use model::{ChainScope, Position, RejectCode};
 use thiserror::Error;
 
+use crate::DecodeError;
 use crate::codec::{Reader, Writer};
 use crate::hash::{Address, Holder, keccak};
 use crate::limits::RECEIPT_ITEMS_MAX;
-use crate::{DecodeError, StreamName};
 
-/// Frames of one stream without a hole.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FramesItem {
-    /// Device, signal and epoch.
-    pub stream: StreamName,
-    /// First and last sequence.
-    pub sequences: (Sequence, Sequence),
-    /// Journal positions of the first and the last.
-    pub positions: (Position, Position),
-    /// When the last was appended.
-    pub appended: Millis,
-}
+mod eip712;
+mod items;
 
-/// An operation that took effect.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct OperationItem {
-    /// Journal position.
-    pub position: Position,
-    /// The operation's effective time, t_op.
-    pub time: Millis,
-    /// [`crate::SignedOperation::digest`].
-    pub digest: Digest,
-}
-
-/// A request to read, permitted or refused.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct AccessItem {
-    /// Journal position.
-    pub position: Position,
-    /// When it was decided.
-    pub time: Millis,
-    /// [`crate::SignedAccessRequest::digest`].
-    pub digest: Digest,
-    /// The decision.
-    pub permitted: bool,
-}
-
-/// Something refused that is neither of the above. The reason is not in it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RefusalItem {
-    /// Journal position.
-    pub position: Position,
-    /// Digest of what was refused.
-    pub digest: Digest,
-}
-
-/// What a receipt acknowledges, each list by ascending position.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Items {
-    /// Frames.
-    pub frames: Vec<FramesItem>,
-    /// Operations.
-    pub operations: Vec<OperationItem>,
-    /// Access requests.
-    pub accesses: Vec<AccessItem>,
-    /// Refusals.
-    pub refusals: Vec<RefusalItem>,
-}
-
-impl Items {
-    /// Number of items of all kinds.
-    pub fn len(&self) -> usize {
-        self.frames.len() + self.operations.len() + self.accesses.len() + self.refusals.len()
-    }
-
-    /// Whether nothing is acknowledged.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-/// Which group of the log, of which deployment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct GroupIdentity {
-    /// Chain and contract.
-    pub scope: ChainScope,
-    /// Number of the group.
-    pub group: u64,
-    /// Journal hash of the group; opaque here.
-    pub journal_hash: [u8; 32],
-}
+pub use items::{AccessItem, FramesItem, GroupIdentity, Items, OperationItem, RefusalItem};
 
 /// A receipt before it is signed. A pure function of the log: equal groups give equal bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -182,33 +105,7 @@ impl Receipt {
         to.u64(self.group.group);
         to.raw(&self.group.journal_hash);
         to.raw(&self.holder.0);
-        let Items { frames, operations, accesses, refusals } = &self.items;
-        for count in [frames.len(), operations.len(), accesses.len(), refusals.len()] {
-            to.u16(count as u16);
-        }
-        for item in frames {
-            item.stream.write(&mut to);
-            to.u64(item.sequences.0.0);
-            to.u64(item.sequences.1.0);
-            to.u64(item.positions.0.0);
-            to.u64(item.positions.1.0);
-            to.millis(item.appended);
-        }
-        for item in operations {
-            to.u64(item.position.0);
-            to.millis(item.time);
-            to.digest(&item.digest);
-        }
-        for item in accesses {
-            to.u64(item.position.0);
-            to.millis(item.time);
-            to.digest(&item.digest);
-            to.u8(u8::from(item.permitted));
-        }
-        for item in refusals {
-            to.u64(item.position.0);
-            to.digest(&item.digest);
-        }
+        self.items.write(&mut to);
         to.0
     }
 
@@ -222,24 +119,16 @@ impl Receipt {
         let scope = ChainScope { chain_id: from.u64()?, contract: from.array()? };
         let group = GroupIdentity { scope, group: from.u64()?, journal_hash: from.array()? };
         let holder = Holder(from.array()?);
-        let mut counts = [0; 4];
-        for count in &mut counts {
-            *count = from.count("receipt items", RECEIPT_ITEMS_MAX)?;
-        }
-        let items = Items {
-            frames: list(counts[0], || read_frames(&mut from))?,
-            operations: list(counts[1], || read_operation(&mut from))?,
-            accesses: list(counts[2], || read_access(&mut from))?,
-            refusals: list(counts[3], || read_refusal(&mut from))?,
-        };
+        let items = Items::read(&mut from)?;
         from.finish()?;
         Receipt::new(group, holder, items)
     }
 
     /// The EIP-712 digest that is signed.
     pub fn signing_hash(&self) -> [u8; 32] {
-        let domain = crate::eip712::domain_separator(&self.group.scope);
-        keccak(&[&[0x19, 0x01], &domain, &crate::eip712::receipt_hash(self)])
+        let domain = eip712::domain_separator(&self.group.scope);
+        let message = eip712::receipt_hash(&self.group, &self.holder, &self.items);
+        keccak(&[&[0x19, 0x01], &domain, &message])
     }
 
     /// Signs deterministically (RFC 6979, low s).
@@ -255,44 +144,6 @@ impl Receipt {
         bytes[64] = 27 + recovery.to_byte();
         Ok(SignedReceipt { receipt: self, signature: bytes })
     }
-}
-
-/// Grows with what is read, never with what a count claims.
-fn list<T>(
-    count: usize,
-    read: impl FnMut() -> Result<T, DecodeError>,
-) -> Result<Vec<T>, DecodeError> {
-    std::iter::repeat_with(read).take(count).collect()
-}
-
-fn read_frames(from: &mut Reader<'_>) -> Result<FramesItem, DecodeError> {
-    Ok(FramesItem {
-        stream: StreamName::read(from)?,
-        sequences: (Sequence(from.u64()?), Sequence(from.u64()?)),
-        positions: (Position(from.u64()?), Position(from.u64()?)),
-        appended: from.millis("append time")?,
-    })
-}
-
-fn read_operation(from: &mut Reader<'_>) -> Result<OperationItem, DecodeError> {
-    Ok(OperationItem {
-        position: Position(from.u64()?),
-        time: from.millis("operation time")?,
-        digest: from.digest()?,
-    })
-}
-
-fn read_access(from: &mut Reader<'_>) -> Result<AccessItem, DecodeError> {
-    Ok(AccessItem {
-        position: Position(from.u64()?),
-        time: from.millis("access time")?,
-        digest: from.digest()?,
-        permitted: from.flag("decision")?,
-    })
-}
-
-fn read_refusal(from: &mut Reader<'_>) -> Result<RefusalItem, DecodeError> {
-    Ok(RefusalItem { position: Position(from.u64()?), digest: from.digest()? })
 }
 
 /// The address of a receipt key: the last 20 bytes of keccak256 of its uncompressed point.

@@ -41,8 +41,8 @@ struct Stream {
     durable: Sequence,
     /// After a rejection that may be retried: drop what comes after `next` without another word.
     rewound: bool,
-    /// Delivered frames with their bytes, in the order they came.
-    in_flight: VecDeque<(Sequence, u32)>,
+    /// Delivered frames with their weight, in the order they came.
+    in_flight: VecDeque<(Sequence, Credit)>,
 }
 
 /// The server's half of one connection. Holds no clock, socket or randomness.
@@ -69,8 +69,6 @@ impl ServerSession {
     pub fn new(config: ServerConfig) -> ServerSession {
         let limits = config.limits;
         assert!(limits.unacknowledged_bytes_max >= 2 * FRAME_BYTES_MAX as u64, "two frames fit");
-        let bytes = limits.unacknowledged_bytes_max;
-        let credit = Credit { bytes, frames: limits.unacknowledged_frames_max };
         ServerSession {
             config,
             phase: Phase::New,
@@ -79,7 +77,7 @@ impl ServerSession {
             streams: BTreeMap::new(),
             names: BTreeMap::new(),
             requests: BTreeMap::new(),
-            credit,
+            credit: limits.credit(),
             unacknowledged: Credit::default(),
             outgoing: Default::default(),
             outgoing_bytes: 0,
@@ -242,11 +240,7 @@ impl ServerSession {
 
     /// Changes the credit; at most the limits of the connection.
     pub fn set_credit(&mut self, credit: Credit) {
-        let limits = &self.config.limits;
-        self.credit = Credit {
-            bytes: credit.bytes.min(limits.unacknowledged_bytes_max),
-            frames: credit.frames.min(limits.unacknowledged_frames_max),
-        };
+        self.credit = credit.at_most(self.config.limits.credit());
         if self.phase == Phase::Ready {
             self.send(ServerMessage::Credit(self.credit));
         }
@@ -437,10 +431,9 @@ impl ServerSession {
                 self.reject_frames(handle, sequence, code);
             }
             verdict => {
-                let bytes = frame.as_bytes().len() as u32;
-                stream.in_flight.push_back((sequence, bytes));
-                self.unacknowledged.bytes += u64::from(bytes);
-                self.unacknowledged.frames += 1;
+                let weight = Credit::of_frame(frame.as_bytes().len());
+                stream.in_flight.push_back((sequence, weight));
+                self.unacknowledged += weight;
                 if sequence == stream.next {
                     stream.next = Sequence(sequence.0 + 1);
                     stream.rewound = false;
@@ -462,10 +455,8 @@ impl ServerSession {
         now: Millis,
     ) -> Result<Interval, RejectCode> {
         let limits = &self.config.limits;
-        let bytes = self.unacknowledged.bytes + frame.as_bytes().len() as u64;
-        if bytes > limits.unacknowledged_bytes_max
-            || self.unacknowledged.frames >= limits.unacknowledged_frames_max
-        {
+        let after = self.unacknowledged + Credit::of_frame(frame.as_bytes().len());
+        if !after.fits(limits.credit()) {
             return Err(RejectCode::Busy);
         }
         let stream = self.streams.get(&handle).ok_or(RejectCode::Stream)?;
@@ -483,16 +474,14 @@ impl ServerSession {
             return 0;
         };
         let mut freed = Credit::default();
-        stream.in_flight.retain(|(sequence, bytes)| {
+        stream.in_flight.retain(|(sequence, weight)| {
             let inside = range.contains(sequence);
             if inside {
-                freed.bytes += u64::from(*bytes);
-                freed.frames += 1;
+                freed += *weight;
             }
             !inside
         });
-        self.unacknowledged.bytes -= freed.bytes;
-        self.unacknowledged.frames -= freed.frames;
+        self.unacknowledged -= freed;
         freed.frames
     }
 

@@ -1,8 +1,5 @@
 //! What the text of a file must not hold.
 
-use std::path::Path;
-
-use crate::cargo::ROOT;
 use crate::source;
 
 /// Text that must not stand in a file, where it may all the same, and why it is banned.
@@ -73,20 +70,4 @@ fn lines_end_in_their_last_character_and_files_in_a_newline() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-#[test]
-fn links_between_pages_lead_to_a_file() {
-    let mut wrong = Vec::new();
-    for page in source::files(&["md"]) {
-        let folder = page.path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        for link in page.text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let path = link.split('#').next().unwrap_or_default();
-            let outside = path.is_empty() || path.contains(':');
-            if !outside && !Path::new(&format!("{ROOT}{folder}/{path}")).exists() {
-                wrong.push(format!("{}: {link}", page.path));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "expected files behind these links:\n{}", wrong.join("\n"));
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::gadgets::check::{check, rejected};
+use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
 use statement::tree::{self as twin, CAP_DEPTH, DEPTH, Path, Tree};
 
@@ -95,19 +96,4 @@ fn an_update_moves_the_root_as_its_twin_does() {
     let before = rejected(|b| update_whole(b, (roots.1, roots.1), (fr(11), fr(99)), &path));
     let after = rejected(|b| update_whole(b, (roots.0, roots.0), (fr(11), fr(99)), &path));
     assert_eq!((before, after), ("before", "after"));
-}
-
-#[test]
-fn list_roots_equal_their_twin_for_full_and_partial_lists() {
-    let tag = Domain::ClaimsNode.tag();
-    for (count, rows) in [(1, 564), (16, 609), (17, 609 + 564 + 567), (40, 3 * 609 + 546)] {
-        let leaves: Vec<Fr> = (1..=count).map(fr).collect();
-        let (r1cs, _, movable) = check(|b| {
-            let nums: Vec<Num> = leaves.iter().map(|leaf| b.alloc(*leaf)).collect();
-            let root = chunk_root(b, tag, &nums);
-            let expected = b.input(twin::chunk_root(tag, &leaves));
-            b.enforce_equal(&root, &expected);
-        });
-        assert_eq!((r1cs.a.len(), movable), (rows + 1, 0));
-    }
 }

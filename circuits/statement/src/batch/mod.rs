@@ -5,50 +5,12 @@
 //! A batch is a folder `NNNNNN/` with `public.bin` and `private.bin`; the node serves the public
 //! file at `GET /batches/{n}`.
 
+mod error;
 mod opening;
 mod private;
 mod public;
 
+pub use error::FileError;
 pub use opening::{ClaimOpening, OperationOpening, PatientOpening};
 pub use private::{PrivateFile, SealedOpening, UnsealError};
 pub use public::{ClaimsChunk, GroupHeader, OperationsChunk, PublicFile, SegmentEntry, data_root};
-
-use model::DecodeError;
-use thiserror::Error;
-
-/// Bytes that are no batch file.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum FileError {
-    /// Another magic or format version.
-    #[error("expected a {expected} of format version 1, found other leading bytes")]
-    Magic {
-        /// Which file was expected.
-        expected: &'static str,
-    },
-    /// Larger than any file the system writes.
-    #[error("expected at most {expected} bytes of {what}, found {found}")]
-    TooLarge {
-        /// Which file.
-        what: &'static str,
-        /// Most bytes.
-        expected: usize,
-        /// Bytes found.
-        found: usize,
-    },
-    /// The header does not decode.
-    #[error("the batch header is malformed")]
-    Header(#[from] model::HeaderError),
-    /// A field does not decode.
-    #[error("the {section} section is malformed")]
-    Section {
-        /// Which section.
-        section: &'static str,
-        /// What is wrong there.
-        source: DecodeError,
-    },
-}
-
-/// Names the section in which decoding failed.
-fn section(section: &'static str) -> impl Fn(DecodeError) -> FileError {
-    move |source| FileError::Section { section, source }
-}

@@ -11,7 +11,8 @@ use model::{BatchNumber, DecodeError, PatientIndex, Reader, Word, limits};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::{FileError, PatientOpening, section};
+use super::error::{FileError, section};
+use super::opening::PatientOpening;
 
 const MAGIC: &[u8; 8] = b"VTLBPRV\x01";
 const WHAT: &str = "private batch file";

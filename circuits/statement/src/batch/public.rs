@@ -2,7 +2,7 @@
 
 use model::{BatchHeader, DecodeError, Digest, Position, Reader, Word, limits};
 
-use super::{FileError, section};
+use super::error::{FileError, section};
 use crate::proof::Proof;
 
 const MAGIC: &[u8; 8] = b"VTLBPUB\x01";

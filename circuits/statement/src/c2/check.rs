@@ -5,8 +5,9 @@ use model::limits::{BATCH_ENTRIES_MAX, WINDOW_MS_MAX};
 use model::{Claim, Position, Record, RuleNumber, Uncovered, Word};
 use thiserror::Error;
 
-use super::covers::crosses;
-use super::{Chunk, Hull, Slot, best_rule, first_patient, refutes};
+use super::chunk::{Chunk, Slot, first_patient};
+use super::covers::{best_rule, crosses, refutes};
+use super::hull::Hull;
 use crate::inputs::C2Inputs;
 use crate::tree;
 

@@ -3,7 +3,9 @@
 use model::{Claim, PatientIndex, Record, Uncovered};
 use thiserror::Error;
 
-use super::{Capacity, Hull, covers, refutes};
+use super::chunk::Capacity;
+use super::covers::{covers, refutes};
+use super::hull::Hull;
 
 /// A slot to be: claims of one patient that can be judged together.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,9 +1,20 @@
 //! Round constants and matrices, generated for a width when it is first used.
 
-use super::{FULL_ROUNDS, PARTIAL_ROUNDS, WIDTH_MAX, WIDTH_MIN, dot, grain::Grain};
+use super::grain::Grain;
+use super::matrix::{dot, invert, multiply, power, transpose};
 use ark_bn254::Fr;
-use ark_ff::{AdditiveGroup, Field, batch_inversion};
+use ark_ff::{AdditiveGroup, batch_inversion};
 use std::sync::OnceLock;
+
+/// Rounds in which every word passes an S-box: half of them at each end.
+pub const FULL_ROUNDS: usize = 8;
+/// Words of the smallest state.
+pub const WIDTH_MIN: usize = 2;
+/// Words of the largest state.
+pub const WIDTH_MAX: usize = 17;
+/// Rounds in which only the first word passes an S-box, by width from [`WIDTH_MIN`].
+pub const PARTIAL_ROUNDS: [usize; WIDTH_MAX - WIDTH_MIN + 1] =
+    [56, 57, 56, 60, 60, 63, 64, 63, 60, 66, 60, 65, 70, 60, 64, 68];
 
 /// The constants of one width. They equal circomlib's.
 pub struct Parameters {
@@ -125,47 +136,4 @@ fn sparse_columns(matrix: &[Vec<Fr>], inner: &[Vec<Fr>], rounds: usize) -> Vec<V
     }
     columns.reverse();
     columns
-}
-
-fn transpose(matrix: &[Vec<Fr>]) -> Vec<Vec<Fr>> {
-    (0..matrix[0].len()).map(|j| matrix.iter().map(|row| row[j]).collect()).collect()
-}
-
-fn multiply(left: &[Vec<Fr>], right: &[Vec<Fr>]) -> Vec<Vec<Fr>> {
-    let columns = transpose(right);
-    left.iter().map(|row| columns.iter().map(|column| dot(row, column)).collect()).collect()
-}
-
-fn identity(size: usize) -> Vec<Vec<Fr>> {
-    let cell = |i, j| if i == j { Fr::ONE } else { Fr::ZERO };
-    (0..size).map(|i| (0..size).map(|j| cell(i, j)).collect()).collect()
-}
-
-fn power(matrix: &[Vec<Fr>], exponent: usize) -> Vec<Vec<Fr>> {
-    let mut result = identity(matrix.len());
-    for bit in (0..usize::BITS - exponent.leading_zeros()).rev() {
-        result = multiply(&result, &result);
-        if exponent >> bit & 1 == 1 {
-            result = multiply(&result, matrix);
-        }
-    }
-    result
-}
-
-/// Gauss-Jordan. Every square part of a Cauchy matrix is invertible and so has its pivots in place.
-fn invert(matrix: &[Vec<Fr>]) -> Vec<Vec<Fr>> {
-    let size = matrix.len();
-    let unit = identity(size);
-    let mut rows: Vec<Vec<Fr>> =
-        matrix.iter().zip(&unit).map(|(row, unit)| [row.as_slice(), unit].concat()).collect();
-    for pivot in 0..size {
-        let scale = rows[pivot][pivot].inverse().expect("a Cauchy matrix has non-zero pivots");
-        rows[pivot].iter_mut().for_each(|cell| *cell *= scale);
-        let pivot_row = rows[pivot].clone();
-        for (_, row) in rows.iter_mut().enumerate().filter(|(i, _)| *i != pivot) {
-            let factor = row[pivot];
-            row.iter_mut().zip(&pivot_row).for_each(|(cell, above)| *cell -= factor * above);
-        }
-    }
-    rows.into_iter().map(|row| row[size..].to_vec()).collect()
 }

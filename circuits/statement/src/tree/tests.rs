@@ -99,34 +99,3 @@ fn an_update_gives_the_roots_before_and_after() {
 fn an_index_of_25_bits_is_refused() {
     Tree::new().set(LEAVES, Fr::ONE);
 }
-
-#[test]
-fn every_entry_of_a_list_opens_and_no_other_value_does() {
-    let tag = Domain::ClaimsNode.tag();
-    for count in [1, 2, 15, 16, 17, 40, 256, 257] {
-        let list = leaves(count, 3);
-        let root = chunk_root(tag, &list);
-        for index in [0, count / 2, count - 1] {
-            let path = chunk_path(tag, &list, index);
-            assert_eq!(path.len(), chunk_depth(count));
-            assert!(verify_chunk_path(tag, root, list[index], index, &path));
-            assert!(!verify_chunk_path(tag, root, list[index] + Fr::ONE, index, &path));
-            assert!(!verify_chunk_path(tag, root, list[index], index ^ 1, &path));
-            let beyond = index + CHUNK_ARITY.pow(path.len() as u32);
-            assert!(!verify_chunk_path(tag, root, list[index], beyond, &path));
-            let other = Domain::OperationsNode.tag();
-            assert!(!verify_chunk_path(other, root, list[index], index, &path));
-        }
-    }
-}
-
-#[test]
-fn a_list_is_padded_with_zeros_to_the_whole_tree() {
-    let tag = Domain::ClaimsNode.tag();
-    for (count, capacity) in [(0, 16), (3, 16), (17, 256), (40, 256)] {
-        let list = leaves(count, 4);
-        let mut padded = list.clone();
-        padded.resize(capacity, Fr::ZERO);
-        assert_eq!(chunk_root(tag, &list), chunk_root(tag, &padded));
-    }
-}

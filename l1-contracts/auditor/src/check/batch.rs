@@ -4,7 +4,8 @@ use alloy::primitives::keccak256;
 use model::{BatchHeader, limits};
 use statement::batch::{FileError, PublicFile, data_root};
 
-use super::{Context, Previous, Tail, claims, journal, operations, within};
+use super::parts::{BatchContext, Tail, within};
+use super::{claims, journal, operations};
 use crate::broken::{Broken, Item, equal};
 
 /// What a checked batch holds.
@@ -20,22 +21,20 @@ pub struct Summary {
 
 /// Checks one batch: the file decodes, is that of the header, and everything that the header
 /// commits to follows from it, every proof included. What stands in the header alone (its place in
-/// the chain of headers) is not looked at again.
+/// the row of headers) is not looked at again.
 ///
 /// # Errors
 /// [`Broken`] names the first item that does not hold.
-pub fn batch(
-    context: &Context,
-    previous: &Previous,
-    header: &BatchHeader,
-    bytes: &[u8],
-) -> Result<Summary, Broken> {
-    let file = PublicFile::from_bytes(bytes).map_err(|error| undecodable(header, &error))?;
-    same_header(header, &file.header)?;
-    let mut proofs = operations::fold(context, header, &file.operations)?;
-    proofs.extend(claims::fold(context, previous, header, &file.claims)?);
+pub fn batch(of: BatchContext<'_>, bytes: &[u8]) -> Result<Summary, Broken> {
+    let header = of.header;
+    let file = PublicFile::from_bytes(bytes).map_err(|error| name_section(header, &error))?;
+    compare_headers(header, &file.header)?;
+    let mut proofs = operations::fold(of, &file.operations)?;
+    proofs.extend(claims::fold(of, &file.claims)?);
     equal(within(header), Item::File("segments"), &header.data_root, &data_root(&file.segments))?;
-    let tail = journal::check(previous, header, &file.groups)?;
+    let tail = journal::check(of, &file.groups)?;
+    // A pairing costs more than all that stands above together, and a file that fails there needs
+    // none.
     let verified = proofs.len() as u64;
     proofs.into_iter().try_for_each(|proof| proof.verify(header))?;
     Ok(Summary { file, tail, proofs: verified })
@@ -51,13 +50,15 @@ pub fn private_file(header: &BatchHeader, bytes: &[u8]) -> Result<(), Broken> {
     equal(within(header), item("hash"), &header.ciphertext_hash, &keccak256(bytes).0)
 }
 
-fn undecodable(header: &BatchHeader, error: &FileError) -> Broken {
+/// The part of the file that does not decode.
+fn name_section(header: &BatchHeader, error: &FileError) -> Broken {
     let (part, found) = match error {
         FileError::Magic { .. } => ("format", error.to_string()),
         FileError::TooLarge { found, .. } => ("size", format!("{found} bytes")),
         FileError::Header(source) => ("header", source.to_string()),
         FileError::Section { section, source } => (*section, source.to_string()),
     };
+    // Its size is the one thing about a file that can be wrong without a wrong byte.
     let expected = match part {
         "size" => format!("at most {} bytes", limits::PUBLIC_FILE_BYTES_MAX),
         _ => "canonical bytes of a public batch file".to_owned(),
@@ -95,7 +96,8 @@ const WORDS: [&str; BatchHeader::WORDS] = [
     "key version",
 ];
 
-fn same_header(chain: &BatchHeader, file: &BatchHeader) -> Result<(), Broken> {
+/// Word by word, so that a report names the word and not two hashes.
+fn compare_headers(chain: &BatchHeader, file: &BatchHeader) -> Result<(), Broken> {
     let words = chain.to_words().into_iter().zip(file.to_words()).zip(WORDS);
     for ((expected, found), name) in words {
         equal(within(chain), Item::Header(name), &expected, &found)?;

@@ -8,7 +8,7 @@ use model::{Millis, Word};
 use statement::proof::VerifyingKey;
 use statement::scope;
 
-use super::{AcceptedKey, Context, Previous};
+use super::parts::{AcceptedKey, Context, Previous};
 use crate::broken::{Broken, Item, equal};
 use crate::shapes::{SHAPES, layout};
 
@@ -60,13 +60,14 @@ pub fn contract_code(is_ours: bool) -> Result<(), Broken> {
 /// # Errors
 /// [`Broken`] names the first difference.
 pub fn deployment(file: &Deployment, chain: &OnChain) -> Result<Context, Broken> {
-    constants(file, chain)?;
+    compare_constants(file, chain)?;
+    // In the order of the file, in which the chain was asked for them.
     let mut keys = BTreeMap::new();
     for (record, found) in file.keys.iter().zip(&chain.keys) {
-        keys.insert(record.id.0, key(record, found)?);
+        keys.insert(record.id.0, accept_key(record, found)?);
     }
-    shared_setup(file, chain)?;
-    let dev_insecure = setup_kind(file, chain)?;
+    expect_shared_setup(file, chain)?;
+    let dev_insecure = check_setup(file, chain)?;
     for circuit in [1, 2] {
         if !keys.values().any(|key: &AcceptedKey| key.layout.circuit() == circuit) {
             let expected = format!("a key of circuit {circuit}");
@@ -84,7 +85,7 @@ pub fn deployment(file: &Deployment, chain: &OnChain) -> Result<Context, Broken>
     })
 }
 
-fn constants(file: &Deployment, chain: &OnChain) -> Result<(), Broken> {
+fn compare_constants(file: &Deployment, chain: &OnChain) -> Result<(), Broken> {
     let item = Item::Deployment;
     equal(None, item("code hash"), &bytecode_hash().0, &file.code_hash.0)?;
     equal(None, item("sequencer"), &file.sequencer, &chain.sequencer)?;
@@ -94,12 +95,13 @@ fn constants(file: &Deployment, chain: &OnChain) -> Result<(), Broken> {
     equal(None, item("genesis time"), &file.genesis_time, &chain.genesis_time)
 }
 
-fn key(record: &KeyRecord, found: &ChainKey) -> Result<AcceptedKey, Broken> {
+fn accept_key(record: &KeyRecord, found: &ChainKey) -> Result<AcceptedKey, Broken> {
     let item = |part| Item::Key { shape: record.shape.clone(), part };
     let Some(layout) = layout(&record.shape) else {
         let expected = SHAPES.map(|(name, _)| name).join(", ");
         return Err(Broken::outside(item("shape"), format!("one of {expected}"), "another"));
     };
+    // Hashed here from the words on chain: the contract's word for the id would not bind them.
     equal(None, item("id"), &record.id.0, &found.key.id())?;
     equal(None, item("code address"), &record.code, &found.code)?;
     equal(None, item("circuit"), &record.circuit, &found.circuit)?;
@@ -108,7 +110,7 @@ fn key(record: &KeyRecord, found: &ChainKey) -> Result<AcceptedKey, Broken> {
 }
 
 /// Proofs under several keys are verified together on chain only if the keys share a setup.
-fn shared_setup(file: &Deployment, chain: &OnChain) -> Result<(), Broken> {
+fn expect_shared_setup(file: &Deployment, chain: &OnChain) -> Result<(), Broken> {
     let shared = |key: &ChainKey| key.key.key_words()[..SHARED_WORDS].to_vec();
     let first = chain.keys.first().map(shared);
     let other = file.keys.iter().zip(&chain.keys).find(|(_, key)| Some(shared(key)) != first);
@@ -121,8 +123,8 @@ fn shared_setup(file: &Deployment, chain: &OnChain) -> Result<(), Broken> {
     }
 }
 
-/// A key that is known to be forgeable must be called so.
-fn setup_kind(file: &Deployment, chain: &OnChain) -> Result<bool, Broken> {
+/// A key that is known to be forgeable must be called so. Gives whether some key is.
+fn check_setup(file: &Deployment, chain: &OnChain) -> Result<bool, Broken> {
     let mut keys = file.keys.iter().zip(&chain.keys);
     let dev = keys.find(|(_, found)| found.key.is_dev_insecure());
     match (file.setup, dev) {
@@ -131,6 +133,7 @@ fn setup_kind(file: &Deployment, chain: &OnChain) -> Result<bool, Broken> {
             let expected = "a key from a ceremony, as the deployment file says";
             Err(Broken::outside(item, expected, "a development key: anybody can forge its proofs"))
         }
+        // A file that calls its ceremony keys insecure is believed: nothing is gained by it.
         (setup, dev) => Ok(dev.is_some() || setup == SetupKind::DevInsecure),
     }
 }

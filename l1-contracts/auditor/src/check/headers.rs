@@ -1,10 +1,10 @@
-//! The header chain, from the contract's events alone.
+//! The headers from genesis on, from the contract's events alone.
 
 use l1_contracts::{SettledBatch, SettlementState};
 use model::{BatchHeader, DataSource, Millis};
 use statement::scope;
 
-use super::{Previous, within};
+use super::parts::{Previous, within};
 use crate::broken::{Broken, Item, equal};
 
 /// A settled batch and the time of its block.
@@ -37,7 +37,7 @@ pub fn headers(
     let mut previous = genesis.clone();
     let mut lateness = Lateness::default();
     for settled in settled {
-        let late_ms = header(&previous, settled)?;
+        let late_ms = check_header(&previous, settled)?;
         lateness.max_ms = lateness.max_ms.max(late_ms);
         lateness.late_batches += u64::from(late_ms > late_after_ms);
         previous = Previous::after(&settled.batch.header, None);
@@ -59,28 +59,30 @@ pub fn head(state: &SettlementState, last: &Previous, lateness: Lateness) -> Res
     equal(None, item("greatest lateness"), &lateness.max_ms, &state.lateness_max_ms)
 }
 
-fn header(previous: &Previous, settled: &Settled) -> Result<u64, Broken> {
+fn check_header(previous: &Previous, settled: &Settled) -> Result<u64, Broken> {
     let header = &settled.batch.header;
     let (batch, item) = (within(header), Item::Header);
     equal(batch, item("number"), &(previous.number + 1), &header.number.0)?;
     let hash = scope::header_hash(header);
+    // Of the words, not of what the event claims: the next header names this hash.
     equal(batch, item("hash in the event"), &hash, &settled.batch.header_hash)?;
     equal(batch, item("previous hash"), &previous.hash, &header.previous)?;
     let t0 = header.window.t0().get();
     equal(batch, item("begin of the window"), &previous.t1.get(), &t0)?;
     equal(batch, item("root in"), &previous.root, &header.root_in)?;
     let (least, found) = (previous.position.0, header.journal_position.0);
+    // Equal is allowed: a window without entries closes at the position of the one before.
     if found < least {
         let expected = format!("at least {least}");
         let item = item("journal position");
         return Err(Broken::inside(header.number, item, expected, found.to_string()));
     }
-    supported(header)?;
-    lateness(header, settled)
+    check_neutral(header)?;
+    measure_lateness(header, settled)
 }
 
 /// Words for which there is no statement yet are neutral.
-fn supported(header: &BatchHeader) -> Result<(), Broken> {
+fn check_neutral(header: &BatchHeader) -> Result<(), Broken> {
     let (batch, item) = (within(header), Item::Header);
     equal(batch, item("key version"), &1, &header.key_version)?;
     equal(batch, item("first forced stop"), &0, &header.forced_first)?;
@@ -91,13 +93,14 @@ fn supported(header: &BatchHeader) -> Result<(), Broken> {
     equal(batch, item("data source"), &(DataSource::Operator as u8), &source)
 }
 
-fn lateness(header: &BatchHeader, settled: &Settled) -> Result<u64, Broken> {
+fn measure_lateness(header: &BatchHeader, settled: &Settled) -> Result<u64, Broken> {
     let (end, block) = (header.window.t1(), settled.block_time);
     if block < end {
         let expected = format!("at most the block's time {}", block.get());
         let item = Item::Header("end of the window");
         return Err(Broken::inside(header.number, item, expected, end.get().to_string()));
     }
+    // The contract computed the same from the same block: an event that says otherwise is not its.
     let late_ms = block.since(end);
     equal(within(header), Item::Header("lateness"), &late_ms, &settled.batch.lateness_ms)?;
     Ok(late_ms)

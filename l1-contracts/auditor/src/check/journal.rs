@@ -1,30 +1,29 @@
-//! The journal groups of a batch: contiguous, chained, and up to the one that holds the close.
+//! The journal groups of a batch: contiguous, hashed one into the next, and up to the one that
+//! holds the close.
 
 use model::BatchHeader;
 use statement::batch::GroupHeader;
 use statement::journal::journal_hash;
 
-use super::{Previous, Tail, within};
+use super::parts::{BatchContext, Tail, within};
 use crate::broken::{Broken, Item, equal};
 
-pub(super) fn check(
-    previous: &Previous,
-    header: &BatchHeader,
-    groups: &[GroupHeader],
-) -> Result<Option<Tail>, Broken> {
+pub(super) fn check(of: BatchContext<'_>, groups: &[GroupHeader]) -> Result<Option<Tail>, Broken> {
+    let BatchContext { previous, header, .. } = of;
     let mut tail = previous.tail;
     let mut hash = previous.journal_hash;
     for (index, group) in groups.iter().enumerate() {
-        contiguous(header, tail, index, group)?;
+        check_place(header, tail, index, group)?;
         hash = journal_hash(&hash, group);
         tail = Some(Tail { group: group.number, last: group.last });
     }
     equal(within(header), Item::Journal("hash after the groups"), &header.journal_hash, &hash)?;
-    holds_the_close(header, groups, tail)?;
+    check_close(header, groups, tail)?;
     Ok(tail)
 }
 
-fn contiguous(
+/// A group follows the one before it, and its positions count upwards.
+fn check_place(
     header: &BatchHeader,
     tail: Option<Tail>,
     index: usize,
@@ -32,6 +31,7 @@ fn contiguous(
 ) -> Result<(), Broken> {
     let item = |part| Item::Group { index, part };
     let batch = within(header);
+    // Without the predecessor's file its last group is unknown; the hash covers the rest.
     if let Some(tail) = tail {
         equal(batch, item("number"), &tail.group.saturating_add(1), &group.number)?;
         equal(batch, item("first position"), &tail.last.0.saturating_add(1), &group.first.0)?;
@@ -45,7 +45,7 @@ fn contiguous(
 }
 
 /// The close is in the last group; without a group of its own, in the last one of before.
-fn holds_the_close(
+fn check_close(
     header: &BatchHeader,
     groups: &[GroupHeader],
     tail: Option<Tail>,

@@ -1,9 +1,33 @@
 //! The core: what must hold, as functions of plain values.
 //!
 //! In the order of an audit: [`deployment`] compares the deployment file with the chain and gives
-//! the [`Context`]; [`headers`] follows the header chain; [`batch`] checks one public file down to
-//! every proof; [`opening`] evaluates what a patient opened; [`head`] compares what the contract
-//! stores at last.
+//! the [`Context`]; [`headers`] follows the headers from genesis; [`batch`] checks one public file
+//! down to every proof; [`opening`] evaluates what a patient opened; [`head`] compares what the
+//! contract stores at last.
+//!
+//! ```
+//! use auditor::check::{self, Lateness, Previous, Settled};
+//! use l1_contracts::SettledBatch;
+//! use model::{BatchHeader, ChainScope, Millis, Word};
+//!
+//! let scope = ChainScope { chain_id: 31_337, contract: [0x5e; 20] };
+//! let genesis = Previous::genesis(scope, Word::ZERO, Millis::new(1000)?);
+//! assert_eq!(check::headers(&genesis, &[], 600_000), Ok(Lateness::default()));
+//!
+//! // An event whose header does not come after the genesis.
+//! # let mut words = [[0; 32]; BatchHeader::WORDS];
+//! # for (word, number) in [(0, 1), (1, 7_u64), (3, 1000), (4, 2000)] {
+//! #     words[word][24..].copy_from_slice(&number.to_be_bytes());
+//! # }
+//! let header = BatchHeader::from_bytes(words.as_flattened())?;
+//! # let (block, transaction) = (1, Default::default());
+//! # let batch =
+//! #     SettledBatch { header, header_hash: [0; 32], lateness_ms: 0, transaction, block };
+//! # let settled = [Settled { batch, block_time: Millis::new(2000)? }];
+//! let broken = check::headers(&genesis, &settled, 600_000).unwrap_err();
+//! assert_eq!(broken.to_string(), "batch 7, header, number: expected 1, found 7");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod batch;
 mod claims;
@@ -12,109 +36,11 @@ mod headers;
 mod journal;
 mod openings;
 mod operations;
+mod parts;
 mod proofs;
 
 pub use batch::{Summary, batch, private_file};
 pub use deployment::{ChainKey, OnChain, contract_code, deployment};
 pub use headers::{Lateness, Settled, head, headers};
-pub use openings::{Coverage, Opened, coverage, opening};
-
-use std::collections::BTreeMap;
-
-use ark_bn254::Fr;
-use model::{BatchHeader, BatchNumber, ChainScope, Millis, Position, Word};
-use statement::proof::VerifyingKey;
-use statement::{journal as groups, scope};
-
-use crate::Layout;
-
-/// What every batch of a deployment is checked against.
-#[derive(Clone, Debug)]
-pub struct Context {
-    /// Chain and contract.
-    pub scope: ChainScope,
-    /// What signatures are bound to.
-    pub sig_domain: Fr,
-    /// Hash of the registrar's key.
-    pub registrar: Word,
-    /// The accepted keys by id.
-    pub keys: BTreeMap<[u8; 32], AcceptedKey>,
-    /// What stands before the first batch.
-    pub genesis: Previous,
-    /// Whether some key was made from public constants: then its proofs prove nothing.
-    pub dev_insecure: bool,
-}
-
-/// A verifying key that the contract accepts.
-#[derive(Clone, Debug)]
-pub struct AcceptedKey {
-    /// The leaves of its chunks.
-    pub layout: Layout,
-    /// The key.
-    pub key: VerifyingKey,
-}
-
-/// What a batch continues.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Previous {
-    /// Number; 0 before the first batch.
-    pub number: u64,
-    /// Hash of the header.
-    pub hash: [u8; 32],
-    /// End of the window.
-    pub t1: Millis,
-    /// Consent root.
-    pub root: Word,
-    /// Journal position of the close.
-    pub position: Position,
-    /// Journal hash after the group that holds the close.
-    pub journal_hash: [u8; 32],
-    /// That group; `None` if the public file was not read.
-    pub tail: Option<Tail>,
-}
-
-/// The last journal group of a batch.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Tail {
-    /// Its number.
-    pub group: u64,
-    /// Position of its last entry.
-    pub last: Position,
-}
-
-impl Previous {
-    /// What stands before the first batch of a deployment.
-    pub fn genesis(scope: ChainScope, root: Word, time: Millis) -> Previous {
-        Previous {
-            number: 0,
-            hash: scope::genesis_hash(scope, root, time),
-            t1: time,
-            root,
-            position: Position(0),
-            journal_hash: groups::genesis(scope),
-            tail: Some(Tail { group: 0, last: Position(0) }),
-        }
-    }
-
-    /// What the batch after this one continues.
-    pub fn after(header: &BatchHeader, tail: Option<Tail>) -> Previous {
-        Previous {
-            number: header.number.0,
-            hash: scope::header_hash(header),
-            t1: header.window.t1(),
-            root: header.root_out,
-            position: header.journal_position,
-            journal_hash: header.journal_hash,
-            tail,
-        }
-    }
-}
-
-/// The batch in which something is.
-fn within(header: &BatchHeader) -> Option<BatchNumber> {
-    Some(header.number)
-}
-
-fn counter(counts: impl IntoIterator<Item = u32>) -> u64 {
-    counts.into_iter().map(u64::from).sum()
-}
+pub use openings::{Coverage, NamedOpening, Opened, SoundBatch, coverage, opening};
+pub use parts::{AcceptedKey, BatchContext, Context, Previous, Tail};

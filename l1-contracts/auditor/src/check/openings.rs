@@ -13,9 +13,29 @@ use statement::scope::{self, Circuit};
 use statement::tree::{Path, verify_path};
 use statement::{claim, record};
 
-use super::{Context, within};
+use super::parts::{Context, sum, within};
 use crate::Layout;
 use crate::broken::{Broken, Item, equal};
+
+/// A batch whose public file was found sound by [`batch`](super::batch()).
+#[derive(Clone, Copy, Debug)]
+pub struct SoundBatch<'a> {
+    /// The deployment's.
+    pub context: &'a Context,
+    /// Its header, as the chain has it.
+    pub header: &'a BatchHeader,
+    /// Its public file.
+    pub file: &'a PublicFile,
+}
+
+/// An opening with the name of its file, by which errors call it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamedOpening {
+    /// The file's name.
+    pub name: String,
+    /// What the patient opens.
+    pub opening: PatientOpening,
+}
 
 /// What one opening opened.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,27 +68,24 @@ struct Evaluation<'a> {
     opening: &'a PatientOpening,
 }
 
-/// Evaluates an opening. `file` is a public file that [`super::batch`] found sound.
+/// Evaluates an opening against its batch.
 ///
 /// # Errors
 /// [`Broken`] names the first thing that is not as committed, or not as the rules say.
-pub fn opening(
-    context: &Context,
-    header: &BatchHeader,
-    file: &PublicFile,
-    name: &str,
-    opening: &PatientOpening,
-) -> Result<Opened, Broken> {
+pub fn opening(batch: SoundBatch<'_>, named: &NamedOpening) -> Result<Opened, Broken> {
+    let SoundBatch { context, header, file } = batch;
+    let NamedOpening { name, opening } = named;
     let this = Evaluation { context, header, file, name, opening };
-    this.record()?;
+    // The record first: view key and signer's key are taken from it below.
+    this.check_record()?;
     let (mut claims, mut operations) = (Vec::new(), Vec::new());
     for (number, opened) in opening.claims.iter().enumerate() {
-        claims.push(this.claim(number, opened)?);
+        claims.push(this.check_claim(number, opened)?);
     }
     for (number, opened) in opening.operations.iter().enumerate() {
-        operations.push(this.operation(number, opened)?);
+        operations.push(this.check_operation(number, opened)?);
     }
-    this.slots(&claims)?;
+    this.check_slots(&claims)?;
     let collect = |(_, opened): &(usize, &ClaimOpening)| opened.claim.kind == ClaimKind::Collect;
     let collected = opening.claims.iter().enumerate().filter(collect);
     let collected = collected.map(|(number, opened)| (number, opened.claim.digest)).collect();
@@ -81,11 +98,11 @@ pub fn opening(
 /// # Errors
 /// [`Broken`] names the claim without data, the segment without a claim, or the leaf.
 pub fn coverage(
-    header: &BatchHeader,
-    file: &PublicFile,
+    batch: SoundBatch<'_>,
     opened: &[Opened],
     coverage: Coverage,
 ) -> Result<(), Broken> {
+    let header = batch.header;
     let (mut claims, mut operations) = (BTreeSet::new(), BTreeSet::new());
     for opened in opened {
         let claims_are_new = opened.claims.iter().all(|place| claims.insert(*place));
@@ -96,19 +113,21 @@ pub fn coverage(
             return Err(Broken::inside(header.number, item, "each place opened once", found));
         }
     }
-    let unclaimed = claimed_segments(header, file, opened)?;
+    let unclaimed = match_segments(batch, opened)?;
     match coverage {
         Coverage::Some => Ok(()),
-        Coverage::All => nothing_left(header, file, unclaimed, &claims, &operations),
+        Coverage::All => {
+            expect_all_operations(batch, &operations)?;
+            expect_all_claims(batch, &claims)?;
+            expect_all_segments(batch, &unclaimed)
+        }
     }
 }
 
 /// Matches collections with segments; gives the segments that no claim names.
-fn claimed_segments(
-    header: &BatchHeader,
-    file: &PublicFile,
-    opened: &[Opened],
-) -> Result<BTreeSet<usize>, Broken> {
+fn match_segments(batch: SoundBatch<'_>, opened: &[Opened]) -> Result<BTreeSet<usize>, Broken> {
+    let SoundBatch { header, file, .. } = batch;
+    // Two segments may hold the same bytes: each claim takes one of them, the first one first.
     let mut by_digest: BTreeMap<[u8; 31], Vec<usize>> = BTreeMap::new();
     for (number, segment) in file.segments.iter().enumerate().rev() {
         by_digest.entry(segment.digest.0).or_default().push(number);
@@ -126,42 +145,53 @@ fn claimed_segments(
     Ok(by_digest.into_values().flatten().collect())
 }
 
-fn nothing_left(
-    header: &BatchHeader,
-    file: &PublicFile,
-    unclaimed: BTreeSet<usize>,
-    claims: &BTreeSet<(usize, usize)>,
-    operations: &BTreeSet<(usize, usize)>,
+fn expect_all_operations(
+    batch: SoundBatch<'_>,
+    opened: &BTreeSet<(usize, usize)>,
 ) -> Result<(), Broken> {
-    let left = |item, found| Err(Broken::inside(header.number, item, "an opening of it", found));
+    let SoundBatch { header, file, .. } = batch;
     for (chunk, committed) in file.operations.iter().enumerate() {
         let mut rows = committed.leaves.iter().enumerate().filter(|(_, leaf)| !leaf.is_zero());
-        if let Some((row, _)) = rows.find(|(row, _)| !operations.contains(&(chunk, *row))) {
-            return left(Item::OperationLeaf { chunk, row }, "an operation that nobody opened");
+        if let Some((row, _)) = rows.find(|(row, _)| !opened.contains(&(chunk, *row))) {
+            let (item, found) =
+                (Item::OperationLeaf { chunk, row }, "an operation that nobody opened");
+            return Err(Broken::inside(header.number, item, "an opening of it", found));
         }
     }
+    Ok(())
+}
+
+fn expect_all_claims(
+    batch: SoundBatch<'_>,
+    claims: &BTreeSet<(usize, usize)>,
+) -> Result<(), Broken> {
+    let SoundBatch { header, file, .. } = batch;
     // Tags stand beside claims; that each slot was opened as a whole follows from its tag.
     for (chunk, committed) in file.claims.iter().enumerate() {
         let opened = claims.range((chunk, 0)..(chunk + 1, 0)).count() as u64;
-        let counted = super::counter([committed.access, committed.collect, committed.break_glass]);
+        let counted = sum([committed.access, committed.collect, committed.break_glass]);
         if opened < counted {
             let found = format!("{opened} opened of {counted} claims");
             let item = Item::Claims { chunk, part: "claims" };
             return Err(Broken::inside(header.number, item, "an opening of each", found));
         }
     }
+    Ok(())
+}
+
+fn expect_all_segments(batch: SoundBatch<'_>, unclaimed: &BTreeSet<usize>) -> Result<(), Broken> {
     match unclaimed.first() {
         None => Ok(()),
         Some(segment) => {
             let expected = "a claim of its digest: all openings were said to be given";
             let item = Item::Segment { segment: *segment };
-            Err(Broken::inside(header.number, item, expected, "an unclaimed segment"))
+            Err(Broken::inside(batch.header.number, item, expected, "an unclaimed segment"))
         }
     }
 }
 
 impl Evaluation<'_> {
-    fn record(&self) -> Result<(), Broken> {
+    fn check_record(&self) -> Result<(), Broken> {
         let PatientOpening { patient, record, path, batch, .. } = self.opening;
         equal(within(self.header), self.item("batch"), &self.header.number.0, &batch.0)?;
         let path: Path = path.map(|children| children.map(|child| from_word(&child)));
@@ -175,36 +205,39 @@ impl Evaluation<'_> {
         }
     }
 
-    fn claim(&self, number: usize, opened: &ClaimOpening) -> Result<(usize, usize), Broken> {
+    fn check_claim(&self, number: usize, opened: &ClaimOpening) -> Result<(usize, usize), Broken> {
         let item = |part| Item::OpenedClaim { file: self.name.to_owned(), claim: number, part };
         let (chunk, leaf) = (opened.chunk as usize, opened.leaf as usize);
         let committed = self.file.claims.get(chunk);
-        let place = committed.and_then(|c| Some((c, c.leaves.get(leaf)?, self.capacity(c)?)));
-        let Some((_, committed, capacity)) = place else {
+        let place = committed.and_then(|c| Some((c.leaves.get(leaf)?, self.capacity(c)?)));
+        let Some((committed, capacity)) = place else {
             return self.broken(item("place"), "a claim leaf of the batch", "none");
         };
         let row = capacity.claims_per_slot + 1;
+        // Tags stand among the leaves and are no claims, although they are committed the same way.
         if leaf % row == row - 1 {
             return self.broken(item("place"), "a claim leaf of the batch", "the place of a tag");
         }
         if opened.claim.patient != self.opening.patient {
             return self.broken(item("patient"), "the opening's patient", "another");
         }
+        // Leaves are numbered through the batch, so that no two salts of it are the same.
         let before: usize = self.file.claims[..chunk].iter().map(|c| c.leaves.len()).sum();
         let view_key = &self.opening.record.view_key;
         let salt = claim::salt(view_key, self.header.number, (before + leaf) as u64);
+        // The leaf below takes the derived salt, so a wrong one in the file is named for itself.
         if to_word(&salt) != opened.salt {
             return self.broken(item("salt"), "the salt derived from the view key", "another");
         }
         if to_word(&claim::leaf(&opened.claim, opened.covered, salt)) != *committed {
             return self.broken(item("leaf"), "the claim that is committed there", "another");
         }
-        self.coverage(item("coverage"), opened)?;
+        self.check_coverage(item("coverage"), opened)?;
         Ok((chunk, leaf))
     }
 
     /// The rules as people understand them against what was proven.
-    fn coverage(&self, item: Item, opened: &ClaimOpening) -> Result<(), Broken> {
+    fn check_coverage(&self, item: Item, opened: &ClaimOpening) -> Result<(), Broken> {
         match (covers(Some(&self.opening.record), &opened.claim), opened.covered) {
             (Ok(_), true) | (Err(_), false) => Ok(()),
             (Ok(slot), false) => {
@@ -218,7 +251,7 @@ impl Evaluation<'_> {
         }
     }
 
-    fn operation(
+    fn check_operation(
         &self,
         number: usize,
         opened: &OperationOpening,
@@ -250,15 +283,17 @@ impl Evaluation<'_> {
         if to_word(&operation::leaf(message, opened.t_op, salt)) != *committed {
             return self.broken(item("leaf"), "the operation that is committed there", "another");
         }
-        self.signature(item("signature"), &signed)?;
+        self.check_signature(item("signature"), &signed)?;
         Ok((chunk, row))
     }
 
-    fn signature(&self, item: Item, signed: &SignedOperation) -> Result<(), Broken> {
+    fn check_signature(&self, item: Item, signed: &SignedOperation) -> Result<(), Broken> {
         let (who, key) = match signed.operation.action {
+            // A patient has no key before the enrolment that writes it.
             Action::Enrol { .. } => ("the registrar's signature", self.context.registrar),
             _ => ("the patient's signature", self.opening.record.key_hash),
         };
+        // The key before the signature: whoever else signs, signs well.
         if to_word(&signed.signer.hash()) != key {
             return self.broken(item, who, "a signature of another key");
         }
@@ -270,18 +305,22 @@ impl Evaluation<'_> {
 
     /// Whoever holds the view key finds the patient's slots by their tags, and how many claims each
     /// holds: so a claim that the opening leaves out is noticed.
-    fn slots(&self, opened: &[(usize, usize)]) -> Result<(), Broken> {
+    fn check_slots(&self, opened: &[(usize, usize)]) -> Result<(), Broken> {
         let version = self.header.key_version;
         let domain = scope::domain(self.context.scope, Circuit::C2, version, self.header.number);
         let PatientOpening { patient, record, .. } = self.opening;
         for (chunk, committed) in self.file.claims.iter().enumerate() {
+            // `check::batch` has refused chunks under other keys already.
             let Some(capacity) = self.capacity(committed) else { continue };
             let row = capacity.claims_per_slot + 1;
             for (slot, leaves) in committed.leaves.chunks_exact(row).enumerate() {
                 let is_ours = |count: &u32| {
-                    let tag = claim::tag(&record.view_key, domain, *patient, slot as u8, *count);
+                    let (slot, count) = (slot as u8, *count);
+                    let place = claim::SlotPlace { patient: *patient, slot, count };
+                    let tag = claim::tag(&record.view_key, domain, place);
                     to_word(&tag) == leaves[row - 1]
                 };
+                // A tag commits to the number of claims, of which there are few: all are tried.
                 let counts = 1..=capacity.claims_per_slot as u32;
                 let expected = counts.clone().find(is_ours).unwrap_or(0);
                 let here = |(c, leaf): &&(usize, usize)| *c == chunk && leaf / row == slot;

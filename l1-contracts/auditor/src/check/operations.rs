@@ -8,8 +8,8 @@ use statement::field::{from_word, to_word};
 use statement::inputs::C1Inputs;
 use statement::scope::{self, Circuit};
 
-use super::proofs::{ProofToVerify, accepted};
-use super::{Context, counter, within};
+use super::parts::{BatchContext, sum, within};
+use super::proofs::{ProofToVerify, find_key};
 use crate::broken::{Broken, Item, equal};
 
 const SECTION: &str = "operations";
@@ -22,18 +22,19 @@ struct Fold {
 
 /// Everything but the proofs, which it returns.
 pub(super) fn fold<'a>(
-    context: &'a Context,
-    header: &BatchHeader,
+    of: BatchContext<'a>,
     chunks: &'a [OperationsChunk],
 ) -> Result<Vec<ProofToVerify<'a>>, Broken> {
+    let header = of.header;
     let mut at = Fold { root: header.root_in, time: header.window.t0() };
     let mut proofs = Vec::with_capacity(chunks.len());
     for (number, chunk) in chunks.iter().enumerate() {
         let proof;
-        (proof, at) = fold_chunk(context, header, at, number, chunk)?;
+        (proof, at) = fold_chunk(of, at, number, chunk)?;
         proofs.push(proof);
     }
-    totals(header, chunks, &at)?;
+    check_totals(header, chunks, &at)?;
+    // The contract takes no chunk then either: a proof of nothing only costs gas.
     let idle = header.operations == 0 && header.root_in == header.root_out;
     match chunks.len() {
         found if found > 0 && idle => {
@@ -44,31 +45,36 @@ pub(super) fn fold<'a>(
     }
 }
 
-fn totals(header: &BatchHeader, chunks: &[OperationsChunk], end: &Fold) -> Result<(), Broken> {
+fn check_totals(
+    header: &BatchHeader,
+    chunks: &[OperationsChunk],
+    end: &Fold,
+) -> Result<(), Broken> {
     let item = |part| Item::Total { section: SECTION, part };
     let batch = within(header);
     equal(batch, item("root out"), &header.root_out, &end.root)?;
-    let sum = |of: fn(&OperationsChunk) -> u32| counter(chunks.iter().map(of));
-    equal(batch, item("operations"), &u64::from(header.operations), &sum(|c| c.operations))?;
-    equal(batch, item("enrolments"), &u64::from(header.enrolments), &sum(|c| c.enrolments))?;
+    let total = |of: fn(&OperationsChunk) -> u32| sum(chunks.iter().map(of));
+    equal(batch, item("operations"), &u64::from(header.operations), &total(|c| c.operations))?;
+    equal(batch, item("enrolments"), &u64::from(header.enrolments), &total(|c| c.enrolments))?;
     let roots: Vec<_> = chunks.iter().map(|c| from_word(&c.operations_root)).collect();
     equal(batch, item("operations root"), &header.operations_root, &scope::chunk_roots(&roots))
 }
 
 fn fold_chunk<'a>(
-    context: &'a Context,
-    header: &BatchHeader,
+    of: BatchContext<'a>,
     at: Fold,
     number: usize,
     chunk: &'a OperationsChunk,
 ) -> Result<(ProofToVerify<'a>, Fold), Broken> {
+    let BatchContext { context, header, .. } = of;
     let item = |part| Item::Operations { chunk: number, part };
     let batch = within(header);
-    let key = accepted(context, header, Circuit::C1, &chunk.key_id, item("key"))?;
+    let key = find_key(of, Circuit::C1, &chunk.key_id, item("key"))?;
     equal(batch, item("number of leaves"), &key.layout.leaves(), &chunk.leaves.len())?;
     let leaves: Vec<_> = chunk.leaves.iter().map(from_word).collect();
     let root = to_word(&root16(Domain::OperationsNode, &leaves));
     equal(batch, item("root of the leaves"), &chunk.operations_root, &root)?;
+    // Rows that are not used have a zero leaf, and no operation hashes to zero.
     let present = chunk.leaves.iter().filter(|leaf| !leaf.is_zero()).count();
     equal(batch, item("operations"), &u64::from(chunk.operations), &(present as u64))?;
     let time_out = Millis::new(chunk.time_out).map_err(|error| {

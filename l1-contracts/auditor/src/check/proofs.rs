@@ -5,7 +5,7 @@ use model::BatchHeader;
 use statement::proof::{self, Proof, VerifyingKey};
 use statement::scope::Circuit;
 
-use super::{AcceptedKey, Context};
+use super::parts::{AcceptedKey, BatchContext};
 use crate::broken::{Broken, Item, Show};
 
 /// A proof, and what it must hold for.
@@ -25,6 +25,7 @@ impl ProofToVerify<'_> {
                 proof::verify(self.key, &self.inputs, &proof).map_err(|error| error.to_string())
             }
         };
+        // A proof that does not decode and one that does not hold are one finding: neither proves.
         held.map_err(|found| {
             let expected = "a proof that holds for the inputs of chain and file";
             Broken::inside(header.number, self.item, expected, found)
@@ -33,16 +34,15 @@ impl ProofToVerify<'_> {
 }
 
 /// The key with this id, if it is one of this circuit.
-pub(super) fn accepted<'c>(
-    context: &'c Context,
-    header: &BatchHeader,
+pub(super) fn find_key<'a>(
+    of: BatchContext<'a>,
     circuit: Circuit,
     id: &[u8; 32],
     item: Item,
-) -> Result<&'c AcceptedKey, Broken> {
-    let key = context.keys.get(id).filter(|key| key.layout.circuit() == circuit as u8);
+) -> Result<&'a AcceptedKey, Broken> {
+    let key = of.context.keys.get(id).filter(|key| key.layout.circuit() == circuit as u8);
     key.ok_or_else(|| {
         let expected = format!("the id of an accepted key of circuit {}", circuit as u8);
-        Broken::inside(header.number, item, expected, id.show())
+        Broken::inside(of.header.number, item, expected, id.show())
     })
 }

@@ -9,7 +9,7 @@ pub(crate) use story::{
 };
 
 use alloy::primitives::{Address, B256};
-use auditor::check::{self, ChainKey, Context, OnChain, Previous, Settled};
+use auditor::check::{self, BatchContext, ChainKey, Context, OnChain, Previous, Settled};
 use auditor::{Broken, Item};
 use l1_contracts::{Deployment, KeyRecord, SettledBatch, SetupKind, bytecode_hash};
 use model::{ChainScope, Word};
@@ -107,7 +107,8 @@ impl World {
     /// Checks `bytes` as the file of batch `at`.
     pub(crate) fn check(&self, at: usize, bytes: &[u8]) -> Result<check::Summary, Broken> {
         let header = &self.built[at].file.header;
-        check::batch(&self.context, &self.previous(at), header, bytes)
+        let previous = &self.previous(at);
+        check::batch(BatchContext { context: &self.context, previous, header }, bytes)
     }
 
     /// The events of the batches, each settled three seconds late.

@@ -10,11 +10,18 @@ use axum::{Json, Router};
 use model::BatchNumber;
 use serde_json::{Value, json};
 
-use super::Health;
+use crate::doors::codes::{self, Unserved};
 use crate::folder::store::{Store, StoreError};
 use crate::metrics::Metrics;
 
+/// A settled file never changes: the chain holds its hash. A year is the longest that caches know.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+
+/// What `/healthz` asks the node.
+pub trait Health: Send + Sync {
+    /// The stage that failed first, if one did.
+    fn failed_stage(&self) -> Option<&'static str>;
+}
 
 /// What handlers read.
 #[derive(Clone)]
@@ -31,25 +38,27 @@ enum File {
     Private,
 }
 
-/// Not the answer asked for: status, code, and what else is to be said.
-struct Failed(StatusCode, &'static str, Value);
+/// Not the answer asked for, and what else is to be said.
+struct Failed(&'static Unserved, Value);
 
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
-        let Failed(status, error, detail) = self;
-        (status, Json(json!({ "error": error, "detail": detail }))).into_response()
+        let Failed(Unserved { status, code, .. }, detail) = self;
+        let status = StatusCode::from_u16(*status).expect("the table holds statuses of HTTP");
+        (status, Json(json!({ "error": code, "detail": detail }))).into_response()
     }
 }
 
 impl From<StoreError> for Failed {
     fn from(error: StoreError) -> Failed {
-        let code = match error {
-            StoreError::Corrupt { .. } | StoreError::Row { .. } => "corrupt",
-            _ => "store",
+        let answer = match error {
+            StoreError::Corrupt { .. } | StoreError::Row { .. } => &codes::CORRUPT,
+            _ => &codes::STORE,
         };
+        // The cause is for the operator: it names paths, and a reader cannot mend the disk.
         let error: &dyn std::error::Error = &error;
         tracing::error!(error, "the store cannot answer");
-        Failed(StatusCode::INTERNAL_SERVER_ERROR, code, Value::Null)
+        Failed(answer, Value::Null)
     }
 }
 
@@ -61,7 +70,7 @@ pub(super) fn router(shown: Shown) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .fallback(async || Failed(StatusCode::NOT_FOUND, "path-unknown", Value::Null))
+        .fallback(async || Failed(&codes::PATH_UNKNOWN, Value::Null))
         .with_state(shown)
 }
 
@@ -69,7 +78,8 @@ pub(super) fn router(shown: Shown) -> Router {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Failed> + Send + 'static,
 ) -> Result<T, Failed> {
-    let panicked = |_| Failed(StatusCode::INTERNAL_SERVER_ERROR, "internal", Value::Null);
+    // The task is never cancelled, so that it did not end means that it panicked.
+    let panicked = |_| Failed(&codes::INTERNAL, Value::Null);
     tokio::task::spawn_blocking(work).await.map_err(panicked)?
 }
 
@@ -93,20 +103,16 @@ async fn private(State(shown): State<Shown>, number: Path<String>) -> Result<Res
 }
 
 fn file(store: &Store, number: &str, file: File) -> Result<Response, Failed> {
-    let malformed = || {
-        let detail = json!("expected a batch number");
-        Failed(StatusCode::BAD_REQUEST, "number-malformed", detail)
-    };
+    let malformed = || Failed(&codes::NUMBER_MALFORMED, json!("expected a batch number"));
+    // Nothing of the path but a number reaches the file system.
     let number = number.parse().map(BatchNumber).map_err(|_| malformed())?;
-    let unknown = || {
-        let detail = json!({ "number": number.0 });
-        Failed(StatusCode::NOT_FOUND, "batch-unknown", detail)
-    };
+    let unknown = || Failed(&codes::BATCH_UNKNOWN, json!({ "number": number.0 }));
     let row = store.batch(number)?.ok_or_else(unknown)?;
     let bytes = match file {
         File::Public => store.public_bytes(number)?,
         File::Private => store.private_bytes(number)?,
     };
+    // Until it is settled, a lost store may be made anew with other proofs under this number.
     let cache = if row.settled.is_some() { IMMUTABLE } else { "no-cache" };
     let headers =
         [(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, cache)];
@@ -119,10 +125,7 @@ async fn metrics(State(shown): State<Shown>) -> Response {
 }
 
 fn healthy(shown: &Shown) -> Result<(), Failed> {
-    let failed = |stage| {
-        let detail = json!({ "stage": stage });
-        Failed(StatusCode::SERVICE_UNAVAILABLE, "stage-failed", detail)
-    };
+    let failed = |stage| Failed(&codes::STAGE_FAILED, json!({ "stage": stage }));
     shown.health.failed_stage().map_or(Ok(()), |stage| Err(failed(stage)))
 }
 
@@ -134,10 +137,10 @@ async fn healthz(State(shown): State<Shown>) -> Result<Json<Value>, Failed> {
 /// A journal that cannot be written and an ingest that does not accept are failed stages.
 async fn readyz(State(shown): State<Shown>) -> Result<Json<Value>, Failed> {
     healthy(&shown)?;
-    let unready = |code| Failed(StatusCode::SERVICE_UNAVAILABLE, code, Value::Null);
+    let unready = |answer| Failed(answer, Value::Null);
     if shown.metrics.chain_reachable.get() != 1 {
-        return Err(unready("chain-unreachable"));
+        return Err(unready(&codes::CHAIN_UNREACHABLE));
     }
-    blocking(move || shown.store.probe().map_err(|_| unready("store-unwritable"))).await?;
+    blocking(move || shown.store.probe().map_err(|_| unready(&codes::STORE_UNWRITABLE))).await?;
     Ok(Json(json!({ "status": "ready" })))
 }

@@ -10,7 +10,8 @@
 //! | `GET /healthz` | 200 while no stage failed, then 503 |
 //! | `GET /readyz` | 200 while the chain answers and the store can be written, otherwise 503 |
 //!
-//! Whatever fails is answered with JSON `{"error": code, ...}`. Files are immutable once settled
+//! Whatever fails is answered with JSON `{"error": code, ...}`; every code stands in
+//! [`codes::HTTP`](super::codes::HTTP). Files are immutable once settled
 //! and say so to caches; a damaged one is answered with 500 and not served.
 
 mod answer;
@@ -27,14 +28,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+pub use answer::Health;
+
 use crate::folder::store::Store;
 use crate::metrics::Metrics;
-
-/// What `/healthz` asks the node.
-pub trait Health: Send + Sync {
-    /// The stage that failed first, if one did.
-    fn failed_stage(&self) -> Option<&'static str>;
-}
 
 /// The service does not start.
 #[derive(Debug, Error)]
@@ -89,7 +86,7 @@ impl HttpService {
     /// Takes no more connections, lets requests under way be answered for up to 10 s, and returns.
     pub async fn stop(self) {
         self.stop.send_replace(true);
-        // A panic of the accept loop ends the service as well.
+        // A panic of the accept loop ends the service as well, which is all that is asked here.
         drop(self.task.await);
     }
 }

@@ -24,6 +24,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) async fn accept(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
     loop {
+        // The slot before the connection: what finds none stays in the system's queue, where it
+        // costs no memory here.
         let next = async {
             let slot = slots.clone().acquire_owned().await.expect("nobody closes the semaphore");
             (slot, listener.accept().await)
@@ -38,16 +40,17 @@ pub(super) async fn accept(listener: TcpListener, router: Router, mut stop: watc
         };
         let (router, stop) = (router.clone(), stop.clone());
         tokio::spawn(async move {
-            connection(stream, router, stop).await;
+            serve_connection(stream, router, stop).await;
             drop(slot);
         });
     }
+    // Closed before the wait, so that a proxy turns elsewhere at once.
     drop(listener);
     // Too late or not: what is left ends with the runtime.
     let _ = timeout(STOP_WAIT, slots.acquire_many(CONNECTIONS_MAX)).await;
 }
 
-async fn connection(stream: TcpStream, router: Router, mut stop: watch::Receiver<bool>) {
+async fn serve_connection(stream: TcpStream, router: Router, mut stop: watch::Receiver<bool>) {
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WAIT)
@@ -55,6 +58,7 @@ async fn connection(stream: TcpStream, router: Router, mut stop: watch::Receiver
         .max_headers(HEADERS_MAX)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut serving = std::pin::pin!(serving);
+    // Over the whole connection: a peer that reads a byte a minute gives its slot back as well.
     let ended = timeout(CONNECTION_WAIT, async {
         tokio::select! {
             ended = serving.as_mut() => return ended,

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use model::{BatchNumber, Millis};
 use statement::scope::header_hash;
 
-use super::error::db;
-use super::{BATCHES, BatchRow, FileDigest, Rows, Settled, Store, StoreError, files};
+use super::database::{BATCHES, Rows, Store};
+use super::error::{StoreError, db};
+use super::files;
+use super::row::{BatchRow, FileDigest, Settled};
 use crate::window::Assembled;
 
 const WHAT: &str = "batches";
@@ -39,6 +41,7 @@ impl Store {
             private: FileDigest::of(&private),
             settled: None,
         };
+        // Other bytes under a number that may be on the chain already must never replace these.
         if let Some(known) = self.batch(number)? {
             let same = (known.public, known.private) == (row.public, row.private);
             return if same {
@@ -48,6 +51,8 @@ impl Store {
             };
         }
         self.check_follows(number, header.previous)?;
+        // Files before the row: what the row names is there whenever the row is (I8). A crash
+        // between the two leaves files without a row, which the next attempt overwrites.
         self.write_files(number, &public, &private)?;
         self.write(|tx| {
             let mut table = tx.open_table(BATCHES).map_err(db)?;
@@ -96,6 +101,7 @@ impl Store {
     pub fn public_bytes(&self, number: BatchNumber) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(row) = self.batch(number)? else { return Ok(None) };
         let bytes = files::read(&self.batch_folder(number).join("public.bin"), &row.public)?;
+        // A row without its file is damage, not absence: nobody deletes files of a batch.
         let corrupt = StoreError::Corrupt { what: "the public file", key: number.0 };
         bytes.ok_or(corrupt).map(Some)
     }
@@ -148,12 +154,13 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if rows cannot be read.
     pub fn last_settled(&self) -> Result<BatchNumber, StoreError> {
-        let waiting = self.read(BATCHES, |table| {
+        // From the end backwards: batches settle in order, so those that wait are the last ones.
+        let last = self.read(BATCHES, |table| {
             let unsettled = &mut |n, row: &[u8]| Ok(decode(n, row)?.settled.is_none());
             let waiting = table.back_while(usize::MAX, unsettled)?.len() as u64;
             Ok(table.last()?.map_or(0, |(last, _)| last) - waiting)
         })?;
-        Ok(BatchNumber(waiting))
+        Ok(BatchNumber(last))
     }
 
     /// Records where batches were settled, or with `None` that they no longer are (a

@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use super::{FileDigest, StoreError};
+use super::error::StoreError;
+use super::row::FileDigest;
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     move |source| StoreError::File { action, path: path.to_path_buf(), source }
@@ -13,6 +14,7 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreE
 /// Makes a folder and its name durable.
 pub(super) fn make_folder(folder: &Path) -> Result<(), StoreError> {
     fs::create_dir_all(folder).map_err(failed("make", folder))?;
+    // The name of a folder stands in its parent, which has to be synced for it.
     match folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         Some(parent) => sync_folder(parent),
         None => Ok(()),
@@ -27,6 +29,7 @@ pub(super) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
 /// Writes beside the file, syncs, then renames: a reader sees the old file or the new one. The
 /// name is durable after [`sync_folder`].
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    // In the same folder: a rename across file systems would be a copy, which a crash can cut.
     let beside = path.with_extension("bin.new");
     let written = File::create(&beside).and_then(|mut file| {
         file.write_all(bytes)?;

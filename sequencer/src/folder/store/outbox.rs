@@ -3,8 +3,9 @@
 use model::BatchNumber;
 
 use super::batches::put_settled;
-use super::error::db;
-use super::{BATCHES, OUTBOX, OutboxRow, OutboxState, Rows, Settled, Store, StoreError};
+use super::database::{BATCHES, OUTBOX, Rows, Store};
+use super::error::{StoreError, db};
+use super::row::{OutboxRow, OutboxState, Settled};
 
 const WHAT: &str = "outbox";
 
@@ -17,6 +18,7 @@ impl Store {
         self.write(|tx| {
             let mut table = tx.open_table(OUTBOX).map_err(db)?;
             let known = table.row(nonce)?.map(|row| decode(nonce, &row)).transpose()?;
+            // Overwriting a row would forget bytes that may be mined.
             if known.is_some_and(|known| known.state != OutboxState::Void) {
                 return Err(StoreError::NonceTaken { nonce });
             }
@@ -38,6 +40,7 @@ impl Store {
         self.write(|tx| {
             let mut outbox = tx.open_table(OUTBOX).map_err(db)?;
             let missing = StoreError::Missing { what: WHAT, key: nonce };
+            // An update that made a row would hide that the first write was lost.
             outbox.row(nonce)?.ok_or(missing)?;
             outbox.insert(nonce, row.to_bytes().as_slice()).map_err(db)?;
             let mut table = tx.open_table(BATCHES).map_err(db)?;
@@ -65,6 +68,7 @@ impl Store {
                 Ok(!matches!(decode(nonce, row)?.state, OutboxState::Final { .. }))
             })
         })?;
+        // Back in order of nonce, without the void ones: a free nonce ends no search.
         let mut pending = Vec::new();
         for (nonce, row) in rows.into_iter().rev() {
             let row = decode(nonce, &row)?;

@@ -175,8 +175,10 @@ impl OutboxRow {
         read_version(reader)?;
         let (first, last, hash) = (reader.u64()?, reader.u64()?, reader.array()?);
         let short = |len: u32| Some(len as usize).filter(|len| *len <= SIGNED_BYTES_MAX);
+        // Bounded before it is taken, for the same reason as the count below.
         let len = reader.map("a transaction of at most 128 KiB", Reader::u32, short)?;
         let signed = reader.take(len)?.to_vec();
+        // Against the bytes that are left, so that a damaged count reserves no memory.
         let count = reader.count(32)?;
         let replaced = (0..count).map(|_| reader.array()).collect::<Result<_, _>>()?;
         let state = read_state(reader)?;

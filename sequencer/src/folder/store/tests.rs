@@ -1,9 +1,11 @@
 use std::fs;
 
-use model::{BatchHeader, BatchNumber, DataSource, Millis, Position, Window, Word};
+use model::{BatchHeader, BatchNumber, ChainScope, DataSource, Millis, Position, Window, Word};
 use statement::batch::{PrivateFile, PublicFile};
 use statement::scope::header_hash;
 
+use super::database::{BATCHES, META};
+use super::error::db;
 use super::*;
 use crate::window::Assembled;
 

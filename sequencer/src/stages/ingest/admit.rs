@@ -68,6 +68,7 @@ impl Admit {
         let (sender, receiver) = oneshot::channel();
         // If nobody waits any more, the answer has no reader.
         self.submit_with(item, move |answer| drop(sender.send(answer)))?;
+        // A reply that is dropped uncalled means that the writer ended before it came to the item.
         receiver.await.unwrap_or(Err(AdmitError::Stopped))
     }
 
@@ -82,12 +83,21 @@ impl Admit {
     ) -> Result<(), AdmitError> {
         let registry = matches!(item, Item::Registry(_)).then(|| Arc::clone(&self.registry));
         let reply = move |answer: Result<Answer, Failure>| {
+            // Before the reply: who hears of the change finds connections that check already.
             if let Some(registry) = registry {
                 registry.send_modify(|changes| *changes += 1);
             }
             reply(answer.map_err(AdmitError::Failed));
         };
         self.submitter.submit(item, reply).map_err(|error| error.why.into())
+    }
+
+    /// Whether items are still taken; a full queue is only a matter of time.
+    ///
+    /// # Errors
+    /// [`AdmitError::Stopped`] or [`AdmitError::Failed`], as every submission from now on.
+    pub fn check_open(&self) -> Result<(), AdmitError> {
+        self.submitter.closed().map_or(Ok(()), |why| Err(why.into()))
     }
 
     /// Changes with every registry change that was submitted here.

@@ -13,8 +13,8 @@ use wire::{Lane, Role, SignedReceipt};
 use super::config::READ_BYTES_MAX;
 use super::observe::{Observe, Observed};
 use super::peer::{Peer, PeerId};
-use super::server::{Shared, close};
 use super::session::{Reply, Session};
+use super::shared::{Shared, close};
 
 /// Bytes that are handed to the transport at once: fewer and larger writes cost less.
 const WRITE_BYTES: usize = 16 << 10;
@@ -58,21 +58,23 @@ pub(super) async fn run(connection: Connection, shared: Arc<Shared>, stop: watch
     let peer = match Peer::of_connection(&connection) {
         Ok(peer) => peer,
         Err(error) => {
+            // TLS verified that the authority issued it: what it says is the operator's mistake.
             tracing::info!(%error, "a peer's certificate names nobody");
             let observe = shared.services.observe.as_ref();
             return turn_away(&connection, observe, RejectCode::Identity);
         }
     };
     let role = role(&peer.id);
+    // A peer that opens no lanes must not keep its place for ever.
     let observe = Arc::clone(&shared.services.observe);
-    let opening = open(connection.clone(), peer, Arc::clone(&shared), stop);
+    let opening = open_session(connection.clone(), peer, Arc::clone(&shared), stop);
     let shell = match timeout(shared.config.handshake_timeout(), opening).await {
         Ok(Ok(shell)) => shell,
         Ok(Err(code)) => return turn_away(&connection, observe.as_ref(), code),
         Err(_) => return turn_away(&connection, observe.as_ref(), RejectCode::Protocol),
     };
     observe.observe(Observed::SessionOpened(role));
-    let mut open = Open { observe: observe.as_ref(), role, code: None };
+    let mut open = OpenSession { observe: observe.as_ref(), role, code: None };
     open.code = shell.run().await;
 }
 
@@ -82,13 +84,13 @@ fn turn_away(connection: &Connection, observe: &dyn Observe, code: RejectCode) {
 }
 
 /// An open session: counted as closed however it ends, by a panic as well.
-struct Open<'a> {
+struct OpenSession<'a> {
     observe: &'a dyn Observe,
     role: Role,
     code: Option<RejectCode>,
 }
 
-impl Drop for Open<'_> {
+impl Drop for OpenSession<'_> {
     fn drop(&mut self) {
         if let Some(code) = self.code {
             self.observe.observe(Observed::Rejected(code));
@@ -107,24 +109,32 @@ fn role(id: &PeerId) -> Role {
 }
 
 /// Asks who the peer is and waits for its three lanes.
-async fn open(
+async fn open_session(
     connection: Connection,
     peer: Peer,
     shared: Arc<Shared>,
     stop: watch::Receiver<bool>,
 ) -> Result<Shell, RejectCode> {
     let services = &shared.services;
-    // Before the question, so that a change between the two is seen.
+    // Without a writer there is no session: its peer comes again when the node does.
+    services.admit.check_open().map_err(|error| error.code())?;
+    // Before the registry is read, so that a change between the two is seen.
     let registry = services.admit.registry_changes();
-    let entitled = peer.is_entitled(&services.admit, services.clock.as_ref()).await;
-    if !entitled.map_err(|error| error.code())? {
+    if !peer.is_entitled(&services.view, services.clock.now()) {
         return Err(RejectCode::Identity);
     }
-    let lanes = [lane(&connection).await?, lane(&connection).await?, lane(&connection).await?];
+    // Entitled before its lanes are awaited: nobody else can make the node hold buffers.
+    let lanes = [
+        accept_lane(&connection).await?,
+        accept_lane(&connection).await?,
+        accept_lane(&connection).await?,
+    ];
+    // Before the first frame is read, so that no receipt is missed.
     let receipts = services.hub.subscribe(peer.holder);
     let (session, replies) = Session::new(peer, Arc::clone(&shared));
     let period = shared.config.identity_check();
     let mut identity = interval_at(Instant::now() + period, period);
+    // After a long turn one check is enough; a burst of late ones would tell nothing more.
     identity.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let deadline = Some(Instant::now() + shared.config.handshake_timeout());
     Ok(Shell {
@@ -143,7 +153,7 @@ async fn open(
 }
 
 /// The next lane; the session checks by its preamble which one it is.
-async fn lane(connection: &Connection) -> Result<LaneIo, RejectCode> {
+async fn accept_lane(connection: &Connection) -> Result<LaneIo, RejectCode> {
     let (send, receive) = connection.accept_bi().await.map_err(|_| RejectCode::Protocol)?;
     Ok(LaneIo { send, receive, pending: BytesMut::new() })
 }
@@ -152,27 +162,29 @@ impl Shell {
     /// The code that the peer was closed with, none if it left or was lost.
     async fn run(mut self) -> Option<RejectCode> {
         loop {
-            self.fill();
+            self.fill_lanes();
             if let Some(code) = self.session.ended() {
-                self.farewell(code).await;
+                self.say_farewell(code).await;
                 return code;
             }
+            // Everything admitted is acknowledged: the peer has nothing to send again.
             if self.stopping && self.session.is_idle() {
                 self.session.close(RejectCode::Unavailable);
                 continue;
             }
-            match self.turn().await {
+            match self.next_turn().await {
                 Turn::Lost => return None,
-                turn => self.take(turn),
+                turn => self.handle_turn(turn),
             }
         }
     }
 
     /// Waits for one thing. What frees memory comes first, what brings more of it last.
-    async fn turn(&mut self) -> Turn {
+    async fn next_turn(&mut self) -> Turn {
         let reads = Lane::ALL.map(|lane| !self.stopping && self.session.may_read(lane));
         let writes = [0, 1, 2].map(|lane: usize| !self.lanes[lane].pending.is_empty());
         let [control, live, backfill] = &mut self.lanes;
+        // `select!` evaluates the future of a disabled branch too, so it needs some time.
         let (to, late) = (self.deadline.unwrap_or_else(Instant::now), self.deadline.is_some());
         tokio::select! {
             biased;
@@ -196,7 +208,7 @@ impl Shell {
         }
     }
 
-    fn take(&mut self, turn: Turn) {
+    fn handle_turn(&mut self, turn: Turn) {
         match turn {
             Turn::Reply(reply) => self.session.handle_reply(reply),
             Turn::Receipt(Some(receipt)) => self.session.handle_receipt(receipt),
@@ -204,6 +216,7 @@ impl Shell {
             Turn::Receipt(None) => self.session.close(RejectCode::Busy),
             Turn::Received(lane, Ok(Some(bytes))) => {
                 self.session.handle_bytes(lane, &bytes);
+                // The deadline was for the hello; while stopping it is for the last receipts.
                 if self.session.is_greeted() && !self.stopping {
                     self.deadline = None;
                 }
@@ -212,6 +225,7 @@ impl Shell {
             Turn::Received(_, _) | Turn::Sent(Err(_)) => self.session.close(RejectCode::Protocol),
             Turn::Sent(Ok(())) | Turn::Lost => {}
             Turn::CheckIdentity => self.session.check_identity(),
+            // Reads end here and answers go on: what was taken is still acknowledged.
             Turn::Stop => {
                 self.stopping = true;
                 self.deadline = Some(Instant::now() + self.shared.config.farewell());
@@ -222,8 +236,10 @@ impl Shell {
     }
 
     /// Takes messages from the session until enough waits on each lane.
-    fn fill(&mut self) {
+    fn fill_lanes(&mut self) {
         for (lane, io) in Lane::ALL.into_iter().zip(&mut self.lanes) {
+            // No further ahead than a write: what waits in the session counts against its limits,
+            // and a peer that does not read must reach them.
             while io.pending.len() < WRITE_BYTES
                 && let Some(message) = self.session.poll_transmit(lane)
             {
@@ -233,7 +249,7 @@ impl Shell {
     }
 
     /// Sends what is left on the control lane, the code above all, and closes.
-    async fn farewell(mut self, code: Option<RejectCode>) {
+    async fn say_farewell(mut self, code: Option<RejectCode>) {
         while let Some(message) = self.session.poll_transmit(Lane::Control) {
             self.lanes[0].pending.extend_from_slice(&message);
         }
@@ -241,6 +257,7 @@ impl Shell {
         let last_words = async {
             send.write_all(pending).await.ok()?;
             send.finish().ok()?;
+            // Closing at once would drop what the peer has not acknowledged, the code with it.
             send.stopped().await.ok()
         };
         // A peer that does not take them is closed all the same.

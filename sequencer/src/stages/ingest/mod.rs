@@ -16,10 +16,12 @@
 mod admit;
 mod config;
 mod connection;
+mod error;
 mod observe;
 mod peer;
 mod server;
 mod session;
+mod shared;
 mod stored;
 mod tls;
 
@@ -27,6 +29,8 @@ mod tls;
 mod tests;
 
 pub use admit::{Admit, AdmitError};
-pub use config::{IngestConfig, LimitError};
+pub use config::IngestConfig;
+pub use error::IngestError;
 pub use observe::{Observe, Observed};
-pub use server::{IngestError, IngestServer, Services};
+pub use server::IngestServer;
+pub use shared::Services;

@@ -7,7 +7,7 @@ use wire::Role;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Observed {
     /// A connection was turned away before its handshake: too many are open.
-    ConnectionRefused,
+    ConnectionTurnedAway,
     /// A peer was asked to prove its address first.
     RetrySent,
     /// A session began.
@@ -25,10 +25,11 @@ pub enum Observed {
     },
     /// A frame came that was stored already with the same bytes.
     FrameAgain,
-    /// Frames, a stream, an operation, a request or a connection was rejected.
+    /// A peer was told this code, of frames, a stream, an operation, a request or its connection.
     Rejected(RejectCode),
-    /// No consent rule covered a frame or a request, or an operation broke a rule.
-    Refused(RuleNumber),
+    /// A refusal by a numbered rule: no consent covered a frame or a request, or an operation broke
+    /// the rule.
+    RefusedBy(RuleNumber),
     /// An operation took effect.
     OperationApplied,
     /// A request to read was decided.

@@ -1,14 +1,13 @@
 //! Who a peer is: role and id of its certificate, and whether the registry still knows it.
 
-use model::{Clock, GatewayId, IdError, Millis, PractitionerId};
+use model::{GatewayId, IdError, Millis, PractitionerId};
 use rustls_pki_types::CertificateDer;
 use thiserror::Error;
 use wire::{Holder, Role};
 use x509_parser::x509::X509Name;
 
-use super::admit::{Admit, AdmitError};
 use crate::folder::authority::{fingerprint, role_name};
-use crate::stages::ledger::{Answer, Found, Item, Query};
+use crate::stages::ledger::LedgerView;
 
 /// A peer as its certificate names it.
 #[derive(Clone, Debug)]
@@ -47,6 +46,7 @@ impl Peer {
         let identity = connection.peer_identity().ok_or(PeerError::NoCertificate)?;
         let chain = identity.downcast::<Vec<CertificateDer<'static>>>();
         let chain = chain.map_err(|_| PeerError::NoCertificate)?;
+        // The first is the peer's own; TLS verified those behind it.
         Peer::of_certificate(chain.first().ok_or(PeerError::NoCertificate)?)
     }
 
@@ -60,6 +60,7 @@ impl Peer {
             Role::Wallet => PeerId::Wallet,
             Role::Operator => PeerId::Operator,
         };
+        // A time before 1970 reads as ended.
         let not_after = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or(0);
         let not_after = Millis::from_unix_ms(not_after.saturating_mul(1000));
         let holder = Holder::new(role, name);
@@ -71,44 +72,21 @@ impl Peer {
         now <= self.not_after
     }
 
-    /// The question whose answer entitles a gateway to go on.
-    pub(super) fn gateway_query(&self) -> Option<Item> {
-        let PeerId::Gateway(gateway) = &self.id else { return None };
-        let (gateway, fingerprint) = (gateway.clone(), self.fingerprint);
-        Some(Item::Query(Query::GatewayCertificate { gateway, fingerprint }))
-    }
-
     /// Whether the peer may have a session: a gateway with its registered certificate, a registered
     /// practitioner, any wallet or operator.
-    pub(super) async fn is_entitled(
-        &self,
-        admit: &Admit,
-        clock: &dyn Clock,
-    ) -> Result<bool, AdmitError> {
-        if !self.is_current(clock.now()) {
-            return Ok(false);
+    pub(super) fn is_entitled(&self, view: &LedgerView, now: Millis) -> bool {
+        if !self.is_current(now) {
+            return false;
         }
-        let query = match &self.id {
-            PeerId::Gateway(_) => self.gateway_query(),
-            PeerId::Practitioner(_) => Some(Item::Query(Query::Registry)),
-            PeerId::Wallet | PeerId::Operator => None,
-        };
-        match query {
-            Some(query) => Ok(self.entitles(&admit.submit(query).await?, clock.now())),
-            None => Ok(true),
-        }
-    }
-
-    /// Whether this answer entitles the peer.
-    pub(super) fn entitles(&self, answer: &Answer, now: Millis) -> bool {
-        match (answer, &self.id) {
-            (Answer::Found(Found::GatewayCertificate(registered)), PeerId::Gateway(_)) => {
-                *registered
-            }
-            (Answer::Found(Found::Registry(registry)), PeerId::Practitioner(id)) => {
-                registry.practitioner(id, now).is_some()
-            }
-            _ => false,
+        match &self.id {
+            // The name alone would let an older certificate of the same gateway in.
+            PeerId::Gateway(id) => view
+                .registry()
+                .gateway(id, now)
+                .is_some_and(|gateway| gateway.fingerprint == self.fingerprint),
+            PeerId::Practitioner(id) => view.registry().practitioner(id, now).is_some(),
+            // What they send is signed, and the signature decides.
+            PeerId::Wallet | PeerId::Operator => true,
         }
     }
 }
@@ -118,6 +96,7 @@ fn role_and_name<'a>(subject: &'a X509Name<'_>) -> Option<(Role, &'a str)> {
     let mut units = subject.iter_organizational_unit();
     let mut names = subject.iter_common_name();
     let (unit, name) = (units.next()?.as_str().ok()?, names.next()?.as_str().ok()?);
+    // With two of either, another reader of the certificate might take the other one.
     if units.next().is_some() || names.next().is_some() {
         return None;
     }

@@ -1,68 +1,21 @@
 //! The QUIC server: accepts connections within its limits and gives each a task.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use model::{Clock, RejectCode};
-use quinn::{Connection, Endpoint, Incoming, VarInt};
-use rustls::server::VerifierBuilderError;
-use thiserror::Error;
+use model::RejectCode;
+use quinn::{Endpoint, Incoming};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
-use super::admit::Admit;
-use super::config::{IngestConfig, LimitError};
-use super::observe::{Observe, Observed};
+use super::config::IngestConfig;
+use super::error::IngestError;
+use super::observe::Observed;
+use super::shared::{Services, Shared, close, code};
 use super::{connection, tls};
 use crate::folder::authority::ServerTls;
-use crate::stages::deliver::ReceiptHub;
-
-/// What the server's sessions use of the node.
-pub struct Services {
-    /// Where items go.
-    pub admit: Admit,
-    /// Where receipts come from.
-    pub hub: ReceiptHub,
-    /// The node's clock.
-    pub clock: Arc<dyn Clock>,
-    /// What is counted.
-    pub observe: Arc<dyn Observe>,
-    /// How far ahead of the clock a reading may be, milliseconds; as the ledger's.
-    pub ahead_ms_max: u64,
-}
-
-/// Why the server does not start.
-#[derive(Debug, Error)]
-pub enum IngestError {
-    /// A limit is out of its own limits.
-    #[error(transparent)]
-    Limit(#[from] LimitError),
-    /// Certificate, key or authority cannot be used.
-    #[error("the server's certificate or key cannot be used")]
-    Tls(#[from] rustls::Error),
-    /// The authority cannot verify clients.
-    #[error("the authority cannot verify clients")]
-    Verifier(#[source] VerifierBuilderError),
-    /// The socket cannot be opened.
-    #[error("the UDP socket {listen} cannot be opened")]
-    Socket {
-        /// Which.
-        listen: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-}
-
-/// What every connection shares.
-pub(super) struct Shared {
-    pub(super) config: IngestConfig,
-    pub(super) services: Arc<Services>,
-    /// Sessions that share the credit.
-    pub(super) sessions: AtomicUsize,
-}
 
 /// The running server. Dropping it stops it without waiting.
 #[derive(Debug)]
@@ -86,6 +39,7 @@ impl IngestServer {
         config: IngestConfig,
         services: Services,
     ) -> Result<IngestServer, IngestError> {
+        // Checked again for those who configure in code.
         config.check()?;
         let socket = |source| IngestError::Socket { listen, source };
         let endpoint = Endpoint::server(tls::settings(&config, tls)?, listen).map_err(socket)?;
@@ -120,6 +74,7 @@ async fn accept(endpoint: Endpoint, shared: Arc<Shared>, mut stop: watch::Receiv
     loop {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
+            // Taken away as they end, so that their number is that of open connections.
             Some(_) = sessions.join_next() => {}
             incoming = endpoint.accept() => match incoming {
                 Some(incoming) => admit_connection(incoming, &shared, &mut sessions, &each),
@@ -127,6 +82,7 @@ async fn accept(endpoint: Endpoint, shared: Arc<Shared>, mut stop: watch::Receiv
             },
         }
     }
+    // New handshakes are refused from here on, while the open sessions say farewell.
     endpoint.set_server_config(None);
     // What does not end by itself within the farewells of a session and of its peer is cut off.
     let ended = async { while sessions.join_next().await.is_some() {} };
@@ -143,9 +99,11 @@ fn admit_connection(
 ) {
     let observe = &shared.services.observe;
     if sessions.len() >= shared.config.connections_max {
-        observe.observe(Observed::ConnectionRefused);
+        observe.observe(Observed::ConnectionTurnedAway);
+        // Before any cryptography: turning away must be cheaper than asking.
         incoming.refuse();
     } else if sessions.len() >= shared.config.retry_from_connections && incoming.may_retry() {
+        // A forged source address never sees the token, so it costs no handshake.
         observe.observe(Observed::RetrySent);
         // It can fail only for a peer that was asked before.
         drop(incoming.retry());
@@ -163,19 +121,11 @@ async fn serve(incoming: Incoming, shared: Arc<Shared>, stop: watch::Receiver<bo
         Err(_) => return tracing::debug!("a handshake took too long"),
     };
     let observe = Arc::clone(&shared.services.observe);
+    // A task of its own, so that a panic is caught here and ends this connection only.
     let task = tokio::spawn(connection::run(connection.clone(), shared, stop));
     if task.await.is_err_and(|error| error.is_panic()) {
         observe.observe(Observed::SessionPanicked);
         tracing::error!("the task of a connection panicked; the connection is closed");
         close(&connection, RejectCode::Unavailable);
     }
-}
-
-/// Closes with the code's number and meaning.
-pub(super) fn close(connection: &Connection, why: RejectCode) {
-    connection.close(code(why), why.meaning().as_bytes());
-}
-
-fn code(code: RejectCode) -> VarInt {
-    VarInt::from_u32(u32::from(code.number()))
 }

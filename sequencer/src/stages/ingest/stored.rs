@@ -28,6 +28,7 @@ pub(super) fn compare(
     holder: Holder,
     mut frames: Vec<Again>,
 ) -> Result<Compared, AgainError> {
+    // In the order of the log each group is read once, and receipts come oldest first.
     frames.sort_by_key(|again| again.position);
     let mut compared = Compared::default();
     let mut groups = Groups::new(hub);
@@ -38,11 +39,13 @@ pub(super) fn compare(
             Some(Entry::Frame(stored)) => stored.frame().as_bytes(),
             _ => return Err(AgainError::NotConcerned { group: group.identity().group }),
         };
+        // Without the handle, which is the connection's own and differs after a reconnect.
         if stored != again.frame.stored().as_bytes() {
             compared.conflicts.push(again);
             continue;
         }
         compared.equal += 1;
+        // One receipt covers all frames of the holder in a group.
         let number = group.identity().group;
         if acknowledged.replace(number) != Some(number) {
             compared.receipts.push(hub.sign_again(group, holder)?);

@@ -10,7 +10,7 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 
 use super::config::IngestConfig;
-use super::server::IngestError;
+use super::error::IngestError;
 use crate::folder::authority::ServerTls;
 
 /// Server settings of quinn. The provider is given explicitly: nothing global decides it.
@@ -19,6 +19,7 @@ pub(super) fn settings(
     tls: ServerTls,
 ) -> Result<quinn::ServerConfig, IngestError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
+    // Only the node's own authority: the system's roots vouch for names, not for roles.
     let mut roots = RootCertStore::empty();
     for authority in tls.authorities {
         roots.add(authority)?;
@@ -28,11 +29,13 @@ pub(super) fn settings(
         .build()
         .map_err(IngestError::Verifier)?;
     let mut server = ServerConfig::builder_with_provider(provider)
+        // QUIC knows no other version.
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(verifier)
         .with_single_cert(tls.chain, tls.key)?;
     server.alpn_protocols = vec![wire::ALPN.to_vec()];
-    // No early data, and no resumption: each connection shows its certificate.
+    // No early data, which could be replayed, and no resumption: each connection shows its
+    // certificate, and a revoked one gets no further.
     server.max_early_data_size = 0;
     server.send_tls13_tickets = 0;
     server.session_storage = Arc::new(NoServerSessionStorage {});
@@ -55,6 +58,7 @@ fn transport(config: &IngestConfig) -> TransportConfig {
     let mut transport = TransportConfig::default();
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(wire::Lane::ALL.len() as u32))
+        // Neither is part of the protocol: what is not accepted takes no memory.
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(None)
         .stream_receive_window(VarInt::from_u32(config.lane_window_bytes))

@@ -7,12 +7,13 @@ use model::{
     Word,
 };
 use statement::operation::SignedOperation;
-use statement::scope;
+use statement::{c1, scope};
 use thiserror::Error;
-use wire::{Decision, Entry, FrameEntry, RefusedItem, SignedAccessRequest, Source};
+use wire::{Decision, Entry, FrameEntry, RefusalEntry, RefusedItem, SignedAccessRequest, Source};
 
 use super::consent::Consent;
-use super::registry::Registry;
+use super::refuse::Refusing;
+use super::registry::{Assignment, Registry};
 use super::segment::FrameFacts;
 use super::streams::{StoredFrame, Streams};
 use super::window::OpenWindow;
@@ -134,7 +135,7 @@ impl Ledger {
             Entry::AccessRequest { request, decision, .. } => {
                 self.absorb_access(request, *decision, position, time);
             }
-            Entry::Refusal(refusal) => self.absorb_refusal(&refusal.what, entry),
+            Entry::Refusal(refusal) => self.absorb_refusal(refusal),
             Entry::RegistryChange(change) => self.registry.apply(change, time),
             Entry::Close { batch, t1 } => {
                 closed = Some(self.absorb_close(*batch, *t1, position).map_err(broken)?);
@@ -143,6 +144,7 @@ impl Ledger {
                 self.streams.resume(gateway, &descriptor.name());
             }
         }
+        // Entries of one group may share a time, and an operation may be stamped ahead of the clock.
         self.last_time = self.last_time.max(time);
         Ok(closed)
     }
@@ -154,8 +156,9 @@ impl Ledger {
         at: Millis,
     ) -> Result<(), String> {
         let signal = entry.key.signal().ok_or("expected a known signal")?;
+        // The session checked the same before it submitted; here the bytes come from a disk.
         let measured = entry.frame().check(signal).map_err(|error| error.to_string())?;
-        let facts = self.facts(entry, measured, position, at);
+        let facts = self.frame_facts(entry, measured, position, at);
         let facts = facts.ok_or("expected a registered gateway and device")?;
         let bytes = entry.frame().as_bytes();
         self.window.frame(&self.consent, &entry.key.device, &facts, bytes);
@@ -165,20 +168,18 @@ impl Ledger {
         Ok(())
     }
 
-    /// What consent is asked about a frame; `None` if gateway or device are not registered now.
-    pub(super) fn facts(
+    /// What consent is asked about a frame; `None` if gateway, device or organisation are not
+    /// registered at that time, or not for each other.
+    pub(super) fn frame_facts(
         &self,
         entry: &FrameEntry,
         measured: Interval,
         position: Position,
         at: Millis,
     ) -> Option<FrameFacts> {
-        let gateway = self.registry.gateway(&entry.gateway, at)?;
-        let device = self.registry.device(&entry.key.device, at)?;
-        let assigned = device.patient == entry.key.patient
-            && device.organisation == gateway.organisation
-            && device.signals.contains(&entry.key.signal);
-        assigned.then_some(FrameFacts {
+        let Assignment { gateway, device } =
+            self.registry.assignment(&entry.gateway, &entry.key, at)?;
+        Some(FrameFacts {
             patient: entry.key.patient,
             device: device.word,
             organisation: self.registry.organisation(&gateway.organisation, at)?,
@@ -189,11 +190,25 @@ impl Ledger {
         })
     }
 
+    /// What an operation that takes effect at `t_op` is judged against.
+    pub(super) fn operation_context(&self, t_op: Millis) -> c1::Context {
+        let t0 = self.window.t0();
+        c1::Context {
+            sig_domain: self.operation_scope.sig_domain,
+            registrar_key_hash: self.operation_scope.registrar_key_hash,
+            t0,
+            // The last entry may lie before the window: its close is stamped with the true time.
+            last_time: self.last_time.max(t0),
+            t_op,
+            // The window is open: C1 is asked again with its end when the batch is laid out.
+            t1: None,
+        }
+    }
+
     fn absorb_operation(&mut self, signed: SignedOperation, t_op: Millis) -> Result<(), String> {
-        let (t0, last) = (self.window.t0(), self.last_time.max(self.window.t0()));
-        let scope = self.operation_scope;
-        let applied = self.consent.apply(&scope, signed, t0, last, t_op);
-        self.window.operation(applied.map_err(|error| error.to_string())?);
+        let context = self.operation_context(t_op);
+        let applied = self.consent.apply(signed, &context).map_err(|error| error.to_string())?;
+        self.window.operation(applied);
         Ok(())
     }
 
@@ -206,20 +221,25 @@ impl Ledger {
     ) {
         let request = signed.request();
         let nonce = (request.practitioner.clone(), request.nonce);
+        // A nonce is kept as long as its request could be sent again, so the map is bounded by what
+        // is asked within a request's longest validity.
         self.nonces.retain(|_, valid_until| *valid_until > at);
         self.nonces.insert(nonce, request.valid_until);
+        // As it was decided then: consent is not asked again, or a restart could decide otherwise.
         if matches!(decision, Decision::Permitted { .. }) {
             self.window.access(access_claim(signed, position, at));
         }
     }
 
-    fn absorb_refusal(&mut self, what: &RefusedItem, entry: &Entry) {
-        let RefusedItem::Frame { stream, .. } = what else { return };
-        let Entry::Refusal(refusal) = entry else { return };
-        let owner = self.registry.gateways().map(|(id, _)| id);
-        let owner = owner.into_iter().find(|id| wire::Holder::gateway(id) == refusal.requester);
-        if let Some(gateway) = owner.cloned() {
-            self.streams.halt(&gateway, stream);
+    fn absorb_refusal(&mut self, refusal: &RefusalEntry) {
+        let RefusedItem::Frame { stream, .. } = &refusal.what else { return };
+        if Refusing::of_entry(&refusal.what) != Refusing::JournalAndHalt {
+            return;
+        }
+        // The entry names its gateway by the holder's hash. One that was never registered has no
+        // stream that could go on.
+        if let Some(gateway) = self.registry.gateway_of(&refusal.requester) {
+            self.streams.halt(gateway, stream);
         }
     }
 

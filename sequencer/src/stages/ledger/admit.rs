@@ -3,20 +3,24 @@
 use std::collections::BTreeMap;
 
 use journal::{Admission, Committed, EntryKind, GroupBuilder};
-use model::{Millis, Position, RejectCode};
+use model::{Millis, Position};
 use wire::{Entry, GroupIdentity, Holder, receipts_of_group};
 
-use super::Ledger;
-use super::answer::{Answer, Deliver, Item, Rejected};
-use super::decide::Verdict;
+use super::absorb::Ledger;
+use super::answer::{Answer, Deliver, Item};
+use super::group::GroupEntry;
+use super::refuse::Ground;
+use super::verdict::{At, Verdict};
+use super::view::LedgerView;
 use crate::window::{ClosedWindow, WindowContents};
 
 /// Runs a [`Ledger`] on the writer thread.
 pub struct LedgerAdmission<D> {
     ledger: Ledger,
     deliver: D,
+    view: LedgerView,
     /// Entries of the group that is not durable yet.
-    group: Vec<(Position, Millis, Entry)>,
+    group: Vec<GroupEntry>,
     /// Items of each holder in that group, an upper bound.
     items: BTreeMap<Holder, usize>,
     closed: Vec<WindowContents>,
@@ -28,12 +32,25 @@ impl<D: Deliver> LedgerAdmission<D> {
     /// Continues from a ledger that absorbed everything durable; `close_group` holds the last
     /// close, 0 if there is none.
     pub fn new(ledger: Ledger, deliver: D, close_group: u64) -> LedgerAdmission<D> {
-        let (group, items, closed) = (Vec::new(), BTreeMap::new(), Vec::new());
-        LedgerAdmission { ledger, deliver, group, items, closed, close_group }
+        LedgerAdmission {
+            view: LedgerView::of_durable(&ledger),
+            ledger,
+            deliver,
+            group: Vec::new(),
+            items: BTreeMap::new(),
+            closed: Vec::new(),
+            close_group,
+        }
+    }
+
+    /// What is durable, for readers beside the writer.
+    pub fn view(&self) -> LedgerView {
+        self.view.clone()
     }
 
     /// Whether the window must end before the next item.
     fn must_close(&self, now: Millis, out: &GroupBuilder) -> bool {
+        // Groups count because a batch's public file names each one of its window.
         let groups = out.number().saturating_sub(self.close_group);
         self.ledger.must_close_before(now, Position(out.next_position()), groups)
     }
@@ -48,51 +65,25 @@ impl<D: Deliver> LedgerAdmission<D> {
         (self.ledger, self.deliver)
     }
 
-    fn decide(&mut self, now: Millis, item: Item, out: &GroupBuilder) -> Verdict {
-        let position = Position(out.next_position());
-        let ledger = &self.ledger;
-        match item {
-            Item::OpenStream { gateway, descriptor } => {
-                ledger.decide_open(gateway, descriptor, now)
-            }
-            Item::Frame { gateway, key, frame, measured } => {
-                ledger.decide_frame(gateway, key, &frame, measured, (position, now))
-            }
-            Item::Operation { requester, operation } => {
-                ledger.decide_operation(requester, operation, (position, now))
-            }
-            Item::Access { practitioner, request } => {
-                let place = (out.number(), position, now);
-                ledger.decide_access(practitioner, request, place)
-            }
-            Item::Registry(change) => ledger.decide_registry(change, now, position),
-            Item::Close => {
-                let (entry, time) = ledger.close_entry(now);
-                Verdict::Append { entry: Box::new(entry), time, answer: Answer::Closed }
-            }
-            Item::Query(query) => Verdict::Answer(Answer::Found(ledger.answer(query, now))),
-        }
-    }
-
     /// Appends one entry and takes it into the state.
     fn append(
         &mut self,
         entry: Entry,
         time: Millis,
         out: &mut GroupBuilder,
-    ) -> Result<Position, Rejected> {
+    ) -> Result<Position, Ground> {
         if let Some(holder) = holder(&entry) {
             let items = self.items.entry(holder).or_default();
+            // A receipt must hold all that a group has for its holder, and it is bounded.
             if *items >= wire::limits::RECEIPT_ITEMS_MAX {
-                let detail = "expected fewer items of one holder in a group";
-                return Err(Rejected::new(RejectCode::Busy, detail));
+                return Err(Ground::GroupFull);
             }
             *items += 1;
         }
-        let unavailable = |error: String| Rejected::new(RejectCode::Unavailable, error);
+        let unavailable = Ground::NotAppended;
         let body = entry.to_bytes().map_err(|error| unavailable(error.to_string()))?;
         let kind = EntryKind::from_code(entry.kind_code()).expect("no entry has kind 0");
-        let position = out.append_at(kind, 0, time.get(), &body);
+        let position = out.append_at(kind, time.get(), &body);
         let position = Position(position.map_err(|error| unavailable(error.to_string()))?);
         let closed = self.ledger.absorb(&entry, position, time);
         // Decided against this very state a moment ago: if it does not follow, the writer must
@@ -103,20 +94,20 @@ impl<D: Deliver> LedgerAdmission<D> {
             self.close_group = out.number();
         }
         self.closed.extend(closed);
-        self.group.push((position, time, entry));
+        self.group.push(GroupEntry { position, time, entry });
         Ok(position)
     }
 
-    fn close(&mut self, now: Millis, out: &mut GroupBuilder) -> Result<(), Rejected> {
+    fn close(&mut self, now: Millis, out: &mut GroupBuilder) -> Result<(), Ground> {
         let (entry, time) = self.ledger.close_entry(now);
         self.append(entry, time, out).map(drop)
     }
 }
 
-/// A refusal says where it stands.
-fn journaled(mut answer: Answer, position: Position) -> Answer {
-    if let Answer::Refused(rejected) = &mut answer {
-        rejected.position = Some(position);
+/// Tells a refusal where it stands.
+fn with_position(mut answer: Answer, position: Position) -> Answer {
+    if let Answer::Refused(refusal) = &mut answer {
+        refusal.position = Some(position);
     }
     answer
 }
@@ -139,22 +130,24 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
     fn admit(&mut self, now: journal::Millis, item: Item, out: &mut GroupBuilder) -> Answer {
         let now = Millis::new(now).unwrap_or(Millis::UNBOUNDED_FUTURE);
         while self.must_close(now, out) {
-            if let Err(rejected) = self.close(now, out) {
-                return Answer::Refused(rejected);
+            if let Err(ground) = self.close(now, out) {
+                return Answer::Refused(ground.into());
             }
         }
         // A close may be stamped a little later than the clock says, and nothing precedes it.
         let now = Millis::new(out.now()).unwrap_or(now);
-        let was_close = matches!(item, Item::Close);
-        let answer = match self.decide(now, item, out) {
+        let at = At { group: out.number(), position: Position(out.next_position()), now };
+        let answer = match self.ledger.decide(&item, at) {
             Verdict::Answer(answer) => return answer,
             Verdict::Append { entry, time, answer } => match self.append(*entry, time, out) {
-                Ok(position) => journaled(answer, position),
-                Err(rejected) => return Answer::Refused(rejected),
+                Ok(position) => with_position(answer, position),
+                Err(ground) => return Answer::Refused(ground.into()),
             },
         };
-        if !was_close && self.ledger.window.is_full(&self.ledger.config.limits) {
-            // A full window that cannot be closed in this group is closed with the next item.
+        if !matches!(item, Item::Close) && self.ledger.window.is_full(&self.ledger.config.limits) {
+            // After the item rather than before the next one: however long nothing comes, a full
+            // window goes to the prover at once. One that cannot be closed in this group is closed with the next
+            // item.
             drop(self.close(now, out));
         }
         answer
@@ -168,12 +161,14 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
         };
         let group = std::mem::take(&mut self.group);
         self.items.clear();
-        let entries = group.iter().map(|(position, time, entry)| (*position, *time, entry));
-        let receipts = receipts_of_group(identity, entries);
+        // Before anything is delivered: whoever gets a receipt or an answer may look at once.
+        self.view.publish(&self.ledger, &group);
+        let receipts = receipts_of_group(identity, group.iter().map(GroupEntry::placed));
         let receipts = receipts.expect("admission bounds and orders a group's items");
         if !receipts.is_empty() {
             self.deliver.receipts(receipts.into_values().collect());
         }
+        // Several only after a clock that jumped, all closed by the one group.
         for contents in self.closed.drain(..) {
             self.deliver.closed(ClosedWindow {
                 contents: contents.into(),

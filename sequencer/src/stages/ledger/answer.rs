@@ -1,15 +1,12 @@
 //! What is submitted to admission and what it answers.
 
-use model::{
-    BatchNumber, GatewayId, Interval, Millis, PatientIndex, Position, PractitionerId, Record,
-    RejectCode, RuleNumber, RuleSlot, Sequence, Uncovered,
-};
+use model::{GatewayId, Interval, Millis, Position, PractitionerId, RuleSlot, Sequence, Uncovered};
 use wire::{
     Descriptor, Frame, Holder, Receipt, RegistryChange, SignedAccessRequest, SignedOperation,
-    StreamKey, StreamName,
+    StreamKey,
 };
 
-use super::Registry;
+use super::refuse::Refusal;
 use crate::window::ClosedWindow;
 
 /// What is submitted. Sessions have decoded and range-checked it; admission decides the rest.
@@ -51,56 +48,6 @@ pub enum Item {
     Registry(RegistryChange),
     /// The window shall end now.
     Close,
-    /// A question about the state; answered when everything before it is durable.
-    Query(Query),
-}
-
-/// A question that changes nothing.
-#[derive(Debug)]
-pub enum Query {
-    /// Last stored sequence of every stream of a gateway.
-    Marks(GatewayId),
-    /// Whether a certificate with this name and fingerprint belongs to a registered gateway.
-    GatewayCertificate {
-        /// Common name.
-        gateway: GatewayId,
-        /// SHA-256 of the certificate in DER.
-        fingerprint: [u8; 32],
-    },
-    /// The registry, for listing.
-    Registry,
-    /// The record of a patient.
-    Record(PatientIndex),
-    /// Counts for the status page.
-    Status,
-}
-
-/// The answer to a [`Query`].
-#[derive(Debug)]
-pub enum Found {
-    /// To [`Query::Marks`].
-    Marks(Vec<(StreamName, Sequence)>),
-    /// To [`Query::GatewayCertificate`].
-    GatewayCertificate(bool),
-    /// To [`Query::Registry`].
-    Registry(Box<Registry>),
-    /// To [`Query::Record`].
-    Record(Option<Box<Record>>),
-    /// To [`Query::Status`].
-    Status(Status),
-}
-
-/// Counts of the ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// Enrolled patients.
-    pub records: usize,
-    /// Number of the open window.
-    pub window: BatchNumber,
-    /// Its begin.
-    pub t0: Millis,
-    /// Whether nothing happened in it yet.
-    pub window_is_empty: bool,
 }
 
 /// What the submitter learns once the group is durable.
@@ -145,34 +92,8 @@ pub enum Answer {
     },
     /// The window is closed.
     Closed,
-    /// What a question found.
-    Found(Found),
-    /// Not accepted.
-    Refused(Rejected),
-}
-
-/// Why something was not accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rejected {
-    /// What the peer is told.
-    pub code: RejectCode,
-    /// The rule behind it, for the operator's log only.
-    pub rule: Option<RuleNumber>,
-    /// Where the refusal stands in the journal, if it does.
-    pub position: Option<Position>,
-    /// What was expected and found, without identifiers.
-    pub detail: String,
-}
-
-impl Rejected {
-    pub(super) fn new(code: RejectCode, detail: impl Into<String>) -> Rejected {
-        Rejected { code, rule: None, position: None, detail: detail.into() }
-    }
-
-    pub(super) fn by_rule(mut self, rule: RuleNumber) -> Rejected {
-        self.rule = Some(rule);
-        self
-    }
+    /// Not taken.
+    Refused(Refusal),
 }
 
 /// Where admission delivers what a durable group brought about. Called on the writer thread after

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use ark_bn254::Fr;
-use model::{Millis, PatientIndex, Record};
+use model::{PatientIndex, Record};
 use statement::c1::{self, C1Error};
 use statement::operation::SignedOperation;
 use statement::record;
 use statement::tree::Tree;
 
-use crate::window::{AppliedOperation, OperationScope};
+use crate::window::AppliedOperation;
 
 /// Records by patient, and their tree.
 #[derive(Clone, Default)]
@@ -44,33 +44,25 @@ impl Consent {
         &self.tree
     }
 
-    /// Applies one operation at `t_op`, which is later than every entry before it.
+    /// Applies one operation; `context` says when, later than every entry before it.
     ///
     /// # Errors
     /// [`C1Error`] that names the rule; nothing changes then.
     pub fn apply(
         &mut self,
-        scope: &OperationScope,
         signed: SignedOperation,
-        t0: Millis,
-        last_time: Millis,
-        t_op: Millis,
+        context: &c1::Context,
     ) -> Result<AppliedOperation, C1Error> {
         let patient = signed.operation.patient;
         let old = self.records.get(&patient).cloned();
-        let context = c1::Context {
-            sig_domain: scope.sig_domain,
-            registrar_key_hash: scope.registrar_key_hash,
-            t0,
-            last_time,
-            t_op,
-            t1: None,
-        };
-        let new = c1::apply(old.as_ref(), &signed, &context)?;
+        let new = c1::apply(old.as_ref(), &signed, context)?;
+        // The path before the change: the proof opens the old leaf and closes on the new root with
+        // the same siblings.
         let path = self.tree.path(patient.get());
         self.tree.set(patient.get(), record::leaf(&new));
         self.records.insert(patient, new);
-        Ok(AppliedOperation { signed, t_op, old, path, root_out: self.tree.root() })
+        let (t_op, root_out) = (context.t_op, self.tree.root());
+        Ok(AppliedOperation { signed, t_op, old, path, root_out })
     }
 }
 

@@ -1,293 +1,229 @@
-//! What an item becomes: entries to append, and what to answer.
+//! What an item becomes: an entry to append, and what to answer.
+//!
+//! Everything is decided on the writer thread against all entries before, the group's own included:
+//! two items of one group cannot both win. Deciding changes nothing; absorbing the entry does.
 
-use model::{
-    GatewayId, Interval, Millis, Position, PractitionerId, RejectCode, Uncovered, Word, limits,
-};
+use model::{GatewayId, Interval, Millis, Position, PractitionerId, RejectCode, Word, limits};
 use statement::eddsa::{PublicKey, Signature};
 use statement::operation::SignedOperation;
 use statement::{c1, c2, field};
 use wire::{
-    Decision, Descriptor, Entry, Frame, FrameEntry, Holder, RefusalEntry, RefusalReason,
-    RefusedItem, RegistryChange, SignedAccessRequest, Source, StreamKey, StreamName,
+    Decision, Descriptor, Entry, Frame, FrameEntry, Holder, RegistryChange, SignedAccessRequest,
+    Source, StreamKey,
 };
 
-use super::Ledger;
-use super::absorb::{access_claim, releases};
-use super::answer::{Answer, Found, Query, Rejected, Status};
-use super::streams::Place;
+use super::absorb::{Ledger, access_claim, releases};
+use super::answer::{Answer, Item};
+use super::refuse::{Ground, refuse};
+use super::streams::{FramesAsked, Place};
+use super::verdict::{At, Verdict};
 
 /// Entries that an item and its close may add after the window was looked at.
 const ENTRIES_SLACK: u64 = 16;
 
-/// What to append for an item, and what to answer once it is durable.
-pub(super) enum Verdict {
-    /// Nothing to append.
-    Answer(Answer),
-    /// Append this entry at the time stated, or later than every other if `strictly`.
-    Append { entry: Box<Entry>, time: Millis, answer: Answer },
-}
-
-fn refused(rejected: Rejected) -> Verdict {
-    Verdict::Answer(Answer::Refused(rejected))
-}
-
 impl Ledger {
+    /// What `item` becomes at this place of the journal.
+    pub(super) fn decide(&self, item: &Item, at: At) -> Verdict {
+        let decided = match item {
+            Item::OpenStream { gateway, descriptor } => self.decide_open(gateway, descriptor, at),
+            Item::Frame { gateway, key, frame, measured } => {
+                self.decide_frame(FrameOf { gateway, key, frame, measured: *measured }, at)
+            }
+            Item::Operation { requester, operation } => {
+                self.decide_operation(*requester, operation, at)
+            }
+            Item::Access { practitioner, request } => self.decide_access(practitioner, request, at),
+            Item::Registry(change) => self.decide_registry(change, at),
+            Item::Close => Ok(self.decide_close(at)),
+        };
+        decided.unwrap_or_else(|ground| refuse(item, ground, at))
+    }
+
     /// The time of an entry that must be later than every earlier one.
-    pub(super) fn strictly_later(&self, now: Millis) -> Millis {
+    fn strictly_later(&self, now: Millis) -> Millis {
+        // The window's begin counts too: no operation may take effect at the instant of a close.
         now.max(self.last_time.plus(1)).max(self.window.t0().plus(1))
     }
 
-    pub(super) fn decide_open(
+    /// Opening is an entry although it stores nothing: it ends a halt, and recovery must know.
+    fn decide_open(
         &self,
-        gateway: GatewayId,
-        descriptor: Descriptor,
-        now: Millis,
-    ) -> Verdict {
-        let device = self.registry.device(&descriptor.key.device, now);
-        let owner = self.registry.gateway(&gateway, now);
-        let known = device.zip(owner).is_some_and(|(device, owner)| {
-            device.patient == descriptor.key.patient
-                && device.organisation == owner.organisation
-                && device.signals.contains(&descriptor.key.signal)
-        });
-        if !known {
-            let detail = "expected a device of this gateway's organisation with its patient";
-            return refused(Rejected::new(RejectCode::Stream, detail));
-        }
-        let next = self.streams.next(&gateway, &descriptor.name());
+        gateway: &GatewayId,
+        descriptor: &Descriptor,
+        at: At,
+    ) -> Result<Verdict, Ground> {
+        // Consent is not asked here: a rule may begin between the opening and the first frame.
+        let assigned = self.registry.assignment(gateway, &descriptor.key, at.now);
+        assigned.ok_or(Ground::UnknownDevice)?;
+        let next = self.streams.next(gateway, &descriptor.name());
+        let (gateway, descriptor) = (gateway.clone(), descriptor.clone());
         let entry = Box::new(Entry::StreamOpen { gateway, descriptor });
-        Verdict::Append { entry, time: now, answer: Answer::StreamOpened { next } }
+        Ok(Verdict::Append { entry, time: at.now, answer: Answer::StreamOpened { next } })
     }
 
-    pub(super) fn decide_frame(
-        &self,
-        gateway: GatewayId,
-        key: StreamKey,
-        frame: &Frame,
-        measured: Interval,
-        (position, now): (Position, Millis),
-    ) -> Verdict {
-        let entry = FrameEntry::new(gateway, key, frame);
-        let stream = entry.stream();
-        match self.streams.place(&entry.gateway, &stream, entry.sequence()) {
-            Place::Stored(position) => return Verdict::Answer(Answer::FrameDuplicate { position }),
+    fn decide_frame(&self, of: FrameOf<'_>, at: At) -> Result<Verdict, Ground> {
+        let FrameOf { gateway, key, frame, measured } = of;
+        let (stream, sequence) = (key.name(frame.header().epoch), frame.sequence());
+        // The order of these checks is what a peer sees: first whether the frame is its stream's
+        // next one, which costs a look-up, then what costs more.
+        match self.streams.place(gateway, &stream, sequence) {
+            Place::Stored(position) => {
+                return Ok(Verdict::Answer(Answer::FrameDuplicate { position }));
+            }
             Place::Beyond { next } => {
-                let detail = format!("expected sequence {}, found {}", next.0, entry.sequence().0);
-                return refused(Rejected::new(RejectCode::Gap, detail));
+                return Err(Ground::Gap { expected: next, found: sequence });
             }
-            Place::Next if self.streams.is_halted(&entry.gateway, &stream) => {
-                let detail = "the stream was refused; open it again when consent allows";
-                return refused(Rejected::new(RejectCode::NotPermitted, detail));
-            }
+            Place::Halted => return Err(Ground::Halted),
             Place::Next => {}
         }
-        let latest = now.plus(self.config.clock_skew_ms_max);
+        // `until` is after the last reading, which may be as late as the skew allows.
+        let latest = at.now.plus(self.config.clock_skew_ms_max);
         if measured.until > latest.plus(1) {
-            let detail = "expected readings no later than the node's clock and its allowed skew";
-            return refused(Rejected::new(RejectCode::Clock, detail));
+            return Err(Ground::Clock);
         }
-        let Some(facts) = self.facts(&entry, measured, position, now) else {
-            let detail = "expected a registered gateway, and a device of it with its patient";
-            return self.refuse_frame(
-                entry,
-                stream,
-                now,
-                Rejected::new(RejectCode::Identity, detail),
-            );
-        };
-        match c2::covers(self.consent.record(facts.patient), &facts.claim()) {
-            Ok(_) => {
-                let entry = Box::new(Entry::Frame(entry));
-                Verdict::Append { entry, time: now, answer: Answer::FrameStored }
-            }
-            Err(refusal) => {
-                let rejected = Rejected::new(RejectCode::NotPermitted, refusal.sentence());
-                self.refuse_claim(entry, stream, now, rejected, refusal)
-            }
-        }
+        let entry = FrameEntry::new(gateway.clone(), key.clone(), frame);
+        let facts = self.frame_facts(&entry, measured, at.position, at.now);
+        let facts = facts.ok_or(Ground::Unassigned)?;
+        // The frame is judged as if it were a segment of its own. Whether it also fits into the open
+        // segment is asked when it is absorbed: that changes where it is cut, never whether it is
+        // stored.
+        c2::covers(self.consent.record(facts.patient), &facts.claim())
+            .map_err(Ground::Uncovered)?;
+        let entry = Box::new(Entry::Frame(entry));
+        Ok(Verdict::Append { entry, time: at.now, answer: Answer::FrameStored })
     }
 
-    fn refuse_frame(
-        &self,
-        frame: FrameEntry,
-        stream: StreamName,
-        time: Millis,
-        rejected: Rejected,
-    ) -> Verdict {
-        let entry = RefusalEntry {
-            requester: Holder::gateway(&frame.gateway),
-            what: RefusedItem::Frame { stream, sequence: frame.sequence() },
-            code: rejected.code,
-            reason: RefusalReason::Code,
-            digest: frame.frame().digest(),
-        };
-        let entry = Box::new(Entry::Refusal(entry));
-        Verdict::Append { entry, time, answer: Answer::Refused(rejected) }
-    }
-
-    fn refuse_claim(
-        &self,
-        frame: FrameEntry,
-        stream: StreamName,
-        time: Millis,
-        rejected: Rejected,
-        refusal: Uncovered,
-    ) -> Verdict {
-        let verdict = self.refuse_frame(frame, stream, time, rejected.by_rule(refusal.rule()));
-        with_reason(verdict, RefusalReason::Claim(refusal))
-    }
-
-    pub(super) fn decide_operation(
+    fn decide_operation(
         &self,
         requester: Holder,
-        operation: wire::SignedOperation,
-        (position, now): (Position, Millis),
-    ) -> Verdict {
-        let t_op = self.strictly_later(now);
-        let decoded = SignedOperation::from_bytes(operation.as_bytes());
-        let outcome =
-            decoded.map_err(|error| Rejected::new(RejectCode::Malformed, error.to_string()));
-        let outcome = outcome.and_then(|signed| self.try_operation(&signed, t_op));
-        match outcome {
-            Ok(()) => {
-                let entry = Box::new(Entry::Operation { operation, requester });
-                let answer = Answer::OperationApplied { position, t_op };
-                Verdict::Append { entry, time: t_op, answer }
-            }
-            Err(rejected) => {
-                let reason = rejected.rule.map_or(RefusalReason::Code, RefusalReason::Operation);
-                let entry = RefusalEntry {
-                    requester,
-                    what: RefusedItem::Operation,
-                    code: rejected.code,
-                    reason,
-                    digest: operation.digest(),
-                };
-                let entry = Box::new(Entry::Refusal(entry));
-                Verdict::Append { entry, time: now, answer: Answer::Refused(rejected) }
-            }
-        }
-    }
-
-    fn try_operation(&self, signed: &SignedOperation, t_op: Millis) -> Result<(), Rejected> {
-        let context = c1::Context {
-            sig_domain: self.operation_scope.sig_domain,
-            registrar_key_hash: self.operation_scope.registrar_key_hash,
-            t0: self.window.t0(),
-            last_time: self.last_time.max(self.window.t0()),
-            t_op,
-            t1: None,
-        };
+        operation: &wire::SignedOperation,
+        at: At,
+    ) -> Result<Verdict, Ground> {
+        let signed = SignedOperation::from_bytes(operation.as_bytes())
+            .map_err(|error| Ground::MalformedOperation(error.to_string()))?;
+        // Strictly later than every entry: of a claim and a change of its rule it is always plain
+        // which came first, so that the rule in force can be proven.
+        let t_op = self.strictly_later(at.now);
         let record = self.consent.record(signed.operation.patient);
-        c1::apply(record, signed, &context)
-            .map(drop)
-            .map_err(|error| Rejected::new(error.code(), error.to_string()).by_rule(error.rule))
+        // Tried on the record alone; the tree is moved when the entry is absorbed.
+        c1::apply(record, &signed, &self.operation_context(t_op)).map_err(Ground::Operation)?;
+        let entry = Box::new(Entry::Operation { operation: operation.clone(), requester });
+        let answer = Answer::OperationApplied { position: at.position, t_op };
+        Ok(Verdict::Append { entry, time: t_op, answer })
     }
 
-    pub(super) fn decide_access(
+    /// A request that no rule covers is decided, not refused: its entry says so, and it binds the
+    /// nonce like a permitted one.
+    fn decide_access(
         &self,
-        practitioner: PractitionerId,
-        signed: Box<SignedAccessRequest>,
-        (group, position, now): (u64, Position, Millis),
-    ) -> Verdict {
-        let requester = Holder::practitioner(&practitioner);
-        if let Err(rejected) = self.try_request(&practitioner, &signed, now) {
-            let entry = RefusalEntry {
-                requester,
-                what: RefusedItem::AccessRequest,
-                code: rejected.code,
-                reason: RefusalReason::Code,
-                digest: signed.digest(),
-            };
-            let entry = Box::new(Entry::Refusal(entry));
-            return Verdict::Append { entry, time: now, answer: Answer::Refused(rejected) };
-        }
-        let claim = access_claim(&signed, position, now);
-        let decision = c2::covers(self.consent.record(claim.patient), &claim);
-        let released = match decision {
-            Ok(_) if releases(&claim) => self.released(&signed),
+        practitioner: &PractitionerId,
+        signed: &SignedAccessRequest,
+        at: At,
+    ) -> Result<Verdict, Ground> {
+        self.check_request(practitioner, signed, at.now)?;
+        let claim = access_claim(signed, at.position, at.now);
+        let covered = c2::covers(self.consent.record(claim.patient), &claim);
+        let released = match covered {
+            Ok(_) if releases(&claim) => self.frames_asked_for(signed),
             _ => Vec::new(),
         };
-        let answer = Answer::AccessDecided { group, position, time: now, decision, released };
-        let decision = match decision {
-            Ok(slot) => Decision::Permitted { slot },
-            Err(refusal) => Decision::Refused { refusal },
+        let answer = Answer::AccessDecided {
+            group: at.group,
+            position: at.position,
+            time: at.now,
+            decision: covered,
+            released,
         };
-        let entry = Box::new(Entry::AccessRequest { request: *signed, requester, decision });
-        Verdict::Append { entry, time: now, answer }
+        let decision = match covered {
+            Ok(slot) => Decision::Permitted { slot },
+            Err(uncovered) => Decision::Refused { uncovered },
+        };
+        let (request, requester) = (signed.clone(), Holder::practitioner(practitioner));
+        let entry = Box::new(Entry::AccessRequest { request, requester, decision });
+        Ok(Verdict::Append { entry, time: at.now, answer })
     }
 
-    fn released(&self, signed: &SignedAccessRequest) -> Vec<Position> {
+    fn frames_asked_for(&self, signed: &SignedAccessRequest) -> Vec<Position> {
         let request = signed.request();
         let source = match &request.source {
             Source::Any => None,
             Source::Device(device) => Some(statement::scope::device(device)),
         };
-        let most = self.config.released_frames_max;
-        self.streams.released(request.patient, request.categories, request.data, source, most)
+        self.streams.find(&FramesAsked {
+            patient: request.patient,
+            categories: request.categories,
+            data: request.data,
+            source,
+            frames_max: self.config.released_frames_max,
+        })
     }
 
     /// Everything about a request that is not consent: who signed it, for whom, when, once.
-    fn try_request(
+    fn check_request(
         &self,
         practitioner: &PractitionerId,
         signed: &SignedAccessRequest,
         now: Millis,
-    ) -> Result<(), Rejected> {
+    ) -> Result<(), Ground> {
         let request = signed.request();
-        let reject = |code, detail: &str| Err(Rejected::new(code, detail));
+        let refuse = |code, expected| Err(Ground::Request { code, expected });
         let known = self.registry.practitioner(practitioner, now);
+        // The certificate names the sender; a request of somebody else is not passed on for them.
         let Some(known) = known.filter(|_| request.practitioner == *practitioner) else {
-            return reject(RejectCode::Identity, "expected a request of the certificate's owner");
+            return refuse(RejectCode::Identity, "expected a request of the certificate's owner");
         };
         let registered = self.registry.organisation(&request.organisation, now).is_some();
         if request.organisation != known.organisation || !registered {
-            return reject(RejectCode::Identity, "expected the practitioner's own organisation");
+            return refuse(RejectCode::Identity, "expected the practitioner's own organisation");
         }
+        // No registry says who belongs to a care team, so nobody may act for one.
         if request.care_team.is_some() {
-            return reject(RejectCode::Identity, "no groups are registered; name none");
+            return refuse(RejectCode::Identity, "no care teams are registered; name none");
         }
+        // The key in the request only says which key signed; the registry says whose it is.
         if request.scope != self.config.scope || signed.public_key != known.public_key {
-            return reject(RejectCode::Signature, "expected this chain and the registered key");
+            return refuse(RejectCode::Signature, "expected this chain and the registered key");
         }
         if !signature_verifies(signed) {
-            return reject(RejectCode::Signature, "the request's signature does not verify");
+            return refuse(RejectCode::Signature, "the request's signature does not verify");
         }
         let latest = now.plus(self.config.clock_skew_ms_max);
         if request.requested_at > latest || now >= request.valid_until {
-            return reject(RejectCode::Validity, "expected a request that is valid now");
+            return refuse(RejectCode::Validity, "expected a request that is valid now");
         }
+        // Bounds how long its nonce must be remembered.
         if request.valid_until.since(request.requested_at) > limits::REQUEST_VALIDITY_MS_MAX {
-            return reject(RejectCode::Validity, "expected a validity of at most an hour");
+            return refuse(RejectCode::Validity, "expected a validity of at most an hour");
         }
         if self.nonces.contains_key(&(practitioner.clone(), request.nonce)) {
-            return reject(RejectCode::Nonce, "expected a nonce that was not used");
+            return refuse(RejectCode::Nonce, "expected a nonce that was not used");
         }
         Ok(())
     }
 
-    pub(super) fn decide_registry(
-        &self,
-        change: RegistryChange,
-        now: Millis,
-        at: Position,
-    ) -> Verdict {
-        if let RegistryChange::End { key, .. } = &change
-            && !self.registry.holds(key, now)
+    fn decide_registry(&self, change: &RegistryChange, at: At) -> Result<Verdict, Ground> {
+        if let RegistryChange::End { key, .. } = change
+            && !self.registry.holds(key, at.now)
         {
-            let detail = format!("expected a registered {key:?} that has not ended");
-            return refused(Rejected::new(RejectCode::Identity, detail));
+            return Err(Ground::NotRegistered(key.clone()));
         }
-        if let Err(error) = change.to_bytes() {
-            return refused(Rejected::new(RejectCode::Malformed, error.to_string()));
-        }
-        let entry = Box::new(Entry::RegistryChange(change));
-        Verdict::Append { entry, time: now, answer: Answer::RegistryChanged { position: at } }
+        // Encoded here only to learn whether it can be: after this verdict the entry must go in.
+        change.to_bytes().map_err(|error| Ground::MalformedChange(error.to_string()))?;
+        let entry = Box::new(Entry::RegistryChange(change.clone()));
+        let answer = Answer::RegistryChanged { position: at.position };
+        Ok(Verdict::Append { entry, time: at.now, answer })
+    }
+
+    fn decide_close(&self, at: At) -> Verdict {
+        let (entry, time) = self.close_entry(at.now);
+        Verdict::Append { entry: Box::new(entry), time, answer: Answer::Closed }
     }
 
     /// The close that ends the window at `now`, or at its longest if that is past.
     pub(super) fn close_entry(&self, now: Millis) -> (Entry, Millis) {
         let time = self.strictly_later(now);
+        // After a clock that jumped, the entry keeps the true time and the window its longest span:
+        // the windows after it abut, each closed in the same way, until the last one holds `now`.
         let t1 = time.min(self.window.t0().plus(limits::WINDOW_MS_MAX));
         (Entry::Close { batch: self.window.number(), t1 }, time)
     }
@@ -296,45 +232,21 @@ impl Ledger {
     /// entries (C2.4), or in groups of the journal, of which there have been `groups`.
     pub(super) fn must_close_before(&self, now: Millis, next: Position, groups: u64) -> bool {
         // An operation may be stamped a little later than the clock says.
-        let span_ms = self.strictly_later(now).plus(1).since(self.window.t0());
+        let age_ms = self.strictly_later(now).plus(1).since(self.window.t0());
         let entries = next.0.saturating_sub(self.window.position_in().0);
         // Few entries come between this check and the close that it asks for.
-        span_ms >= limits::WINDOW_MS_MAX
+        age_ms >= limits::WINDOW_MS_MAX
             || entries >= limits::BATCH_ENTRIES_MAX - ENTRIES_SLACK
             || groups >= limits::WINDOW_GROUPS_MAX
     }
-
-    pub(super) fn answer(&self, query: Query, now: Millis) -> Found {
-        match query {
-            Query::Marks(gateway) => Found::Marks(self.streams.marks(&gateway)),
-            Query::GatewayCertificate { gateway, fingerprint } => {
-                let known = self.registry.gateway(&gateway, now);
-                Found::GatewayCertificate(known.is_some_and(|g| g.fingerprint == fingerprint))
-            }
-            Query::Registry => Found::Registry(Box::new(self.registry.clone())),
-            Query::Record(patient) => {
-                Found::Record(self.consent.record(patient).cloned().map(Box::new))
-            }
-            Query::Status => Found::Status(Status {
-                records: self.consent.len(),
-                window: self.window.number(),
-                t0: self.window.t0(),
-                window_is_empty: self.window.is_empty(),
-            }),
-        }
-    }
 }
 
-fn with_reason(verdict: Verdict, reason: RefusalReason) -> Verdict {
-    match verdict {
-        Verdict::Append { mut entry, time, answer } => {
-            if let Entry::Refusal(refusal) = entry.as_mut() {
-                refusal.reason = reason;
-            }
-            Verdict::Append { entry, time, answer }
-        }
-        other => other,
-    }
+/// A frame with its stream, as a session submits it.
+struct FrameOf<'a> {
+    gateway: &'a GatewayId,
+    key: &'a StreamKey,
+    frame: &'a Frame,
+    measured: Interval,
 }
 
 fn signature_verifies(signed: &SignedAccessRequest) -> bool {
@@ -345,5 +257,6 @@ fn signature_verifies(signed: &SignedAccessRequest) -> bool {
         let message = field::from_bytes(&message.to_bytes()).ok()?;
         Some(statement::eddsa::verify(&key, message, &signature))
     };
+    // Bytes that are no key or signature at all verify nothing; which part was wrong helps nobody.
     parts().unwrap_or(false)
 }

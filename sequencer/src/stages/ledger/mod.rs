@@ -4,6 +4,8 @@
 //! entries, and it *absorbs* entries into its state. Recovery only absorbs: the state is a fold of
 //! the journal, so a restarted node is the node that stopped.
 //!
+//! Readers do not pass through the writer: [`LedgerView`] shows them what is durable.
+//!
 //! What is refused here is never acknowledged, so nothing acknowledged is unprovable.
 
 mod absorb;
@@ -11,9 +13,13 @@ mod admit;
 mod answer;
 mod consent;
 mod decide;
+mod group;
+mod refuse;
 mod registry;
 mod segment;
 mod streams;
+mod verdict;
+mod view;
 mod window;
 
 #[cfg(test)]
@@ -21,6 +27,9 @@ mod tests;
 
 pub use absorb::{BrokenEntry, Ledger, LedgerConfig};
 pub use admit::LedgerAdmission;
-pub use answer::{Answer, Deliver, Found, Item, Query, Rejected, Status};
+pub use answer::{Answer, Deliver, Item};
 pub use consent::Consent;
+pub use group::GroupEntry;
+pub use refuse::Refusal;
 pub use registry::{Device, Gateway, Practitioner, Registry};
+pub use view::{LedgerView, Status};

@@ -6,7 +6,7 @@ use model::{
     DeviceId, GatewayId, Interval, Millis, OrganisationId, PatientIndex, PractitionerId, Word,
 };
 use statement::scope;
-use wire::{RegistryChange, RegistryKey, RegistryRecord};
+use wire::{Holder, RegistryChange, RegistryKey, RegistryRecord, StreamKey};
 
 /// A practitioner who may ask.
 #[derive(Clone)]
@@ -47,12 +47,21 @@ pub struct Device {
     pub word: Word,
 }
 
+/// A gateway, and a device that it may send readings of.
+#[derive(Clone, Copy)]
+pub(super) struct Assignment<'a> {
+    pub(super) gateway: &'a Gateway,
+    pub(super) device: &'a Device,
+}
+
 /// Everything registered, ended records included. Memory: some hundred bytes a record.
 #[derive(Clone, Default)]
 pub struct Registry {
     organisations: BTreeMap<OrganisationId, (Interval, Word)>,
     practitioners: BTreeMap<PractitionerId, Practitioner>,
     gateways: BTreeMap<GatewayId, Gateway>,
+    /// Gateways by the hash that entries of the journal name them by.
+    gateway_of: BTreeMap<Holder, GatewayId>,
     devices: BTreeMap<DeviceId, Device>,
 }
 
@@ -78,6 +87,7 @@ impl Registry {
                 self.practitioners.insert(id, record);
             }
             RegistryRecord::Gateway { id, organisation, fingerprint, valid } => {
+                self.gateway_of.insert(Holder::gateway(&id), id.clone());
                 self.gateways.insert(id, Gateway { organisation, fingerprint, valid });
             }
             RegistryRecord::Device { id, organisation, patient, signals } => {
@@ -96,6 +106,7 @@ impl Registry {
             RegistryKey::Device(id) => self.devices.get_mut(id).map(|d| &mut d.valid),
         };
         if let Some(valid) = valid {
+            // An end is never moved later: what was refused after it stays refused.
             valid.until = valid.until.min(at);
         }
     }
@@ -119,6 +130,27 @@ impl Registry {
     /// A device that is registered now.
     pub fn device(&self, id: &DeviceId, now: Millis) -> Option<&Device> {
         self.devices.get(id).filter(|found| live(&found.valid, now))
+    }
+
+    /// The gateway that receipts and refusals name by this holder, ended ones included.
+    pub(super) fn gateway_of(&self, holder: &Holder) -> Option<&GatewayId> {
+        self.gateway_of.get(holder)
+    }
+
+    /// The gateway and the device of a stream, if both are registered now, belong to the same
+    /// organisation, and the device measures this signal of this patient.
+    pub(super) fn assignment(
+        &self,
+        gateway: &GatewayId,
+        stream: &StreamKey,
+        now: Millis,
+    ) -> Option<Assignment<'_>> {
+        let gateway = self.gateway(gateway, now)?;
+        let device = self.device(&stream.device, now)?;
+        let assigned = device.patient == stream.patient
+            && device.organisation == gateway.organisation
+            && device.signals.contains(&stream.signal);
+        assigned.then_some(Assignment { gateway, device })
     }
 
     /// Whether a record with this key is there and has not ended.

@@ -66,7 +66,8 @@ impl OpenSegment {
 
     /// The claim this segment would have with one more frame; `None` if the frame is of another
     /// organisation's gateway and so needs a segment of its own.
-    pub(super) fn extended(&self, facts: &FrameFacts) -> Option<Claim> {
+    pub(super) fn claim_with(&self, facts: &FrameFacts) -> Option<Claim> {
+        // A claim names one organisation; device and patient are the segment's key already.
         if facts.organisation != self.claim.organisation {
             return None;
         }
@@ -78,12 +79,14 @@ impl OpenSegment {
             categories: self.claim.categories.with(facts.categories),
             receipt: hull(self.claim.receipt, Interval::instant(facts.at)),
             measured: hull(self.claim.measured, facts.measured),
+            // The last frame's: C2 asks that a claim lies within the window's positions, and claims of
+            // a patient are sorted by it.
             position: facts.position,
             ..self.claim.clone()
         })
     }
 
-    /// Takes one more frame; `claim` is what [`OpenSegment::extended`] gave for it.
+    /// Takes one more frame; `claim` is what [`OpenSegment::claim_with`] gave for it.
     pub(super) fn extend(&mut self, claim: Claim, frame: &[u8]) {
         self.claim = claim;
         self.absorb(frame);
@@ -96,6 +99,7 @@ impl OpenSegment {
 
     /// Cuts the segment: its claim, with the digest of its bytes, and its entry in the batch.
     pub(super) fn cut(self) -> (Claim, SegmentEntry) {
+        // 31 bytes, because a digest has to fit into one field element.
         let mut digest = [0; 31];
         digest.copy_from_slice(&self.hasher.finalize().as_bytes()[..31]);
         let digest = Digest(digest);

@@ -1,9 +1,12 @@
 //! Which frames of which stream are stored, and which frames hold a patient's data.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use model::{Categories, GatewayId, Interval, PatientIndex, Position, Sequence, Word};
 use wire::StreamName;
+
+/// Last stored sequence of each stream of each gateway.
+pub(super) type Marks = BTreeMap<GatewayId, BTreeMap<StreamName, Sequence>>;
 
 /// A stored frame as an access finds it.
 #[derive(Clone, Copy, Debug)]
@@ -17,9 +20,17 @@ pub(super) struct StoredFrame {
 /// Positions by stream and by patient. Memory: 8 bytes a frame for its stream, 48 for its patient.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Streams {
-    stored: BTreeMap<(GatewayId, StreamName), Vec<Position>>,
-    halted: BTreeSet<(GatewayId, StreamName)>,
+    /// By gateway first, so that a frame finds its stream without a copied key.
+    of_gateway: BTreeMap<GatewayId, BTreeMap<StreamName, Stream>>,
     of_patient: BTreeMap<PatientIndex, Vec<StoredFrame>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Stream {
+    /// Positions of its frames: that of sequence `n` stands at `n - 1`, because there are no holes.
+    stored: Vec<Position>,
+    /// A frame was refused and the stream was not opened since.
+    halted: bool,
 }
 
 /// What a sequence number is to a stream.
@@ -27,6 +38,8 @@ pub(super) struct Streams {
 pub(super) enum Place {
     /// The next one.
     Next,
+    /// The next one, of a stream that is halted.
+    Halted,
     /// Stored, here.
     Stored(Position),
     /// Beyond the next one.
@@ -36,71 +49,99 @@ pub(super) enum Place {
     },
 }
 
+/// Which of a patient's frames an access asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FramesAsked {
+    pub(super) patient: PatientIndex,
+    pub(super) categories: Categories,
+    /// Measured in here.
+    pub(super) data: Interval,
+    /// Of this device only.
+    pub(super) source: Option<Word>,
+    /// At most so many.
+    pub(super) frames_max: usize,
+}
+
 impl Streams {
-    pub(super) fn place(&self, gateway: &GatewayId, stream: &StreamName, at: Sequence) -> Place {
-        let stored = self.stored.get(&(gateway.clone(), stream.clone()));
-        let count = stored.map_or(0, |positions| positions.len() as u64);
-        match at.0.checked_sub(1) {
-            Some(before) if before == count => Place::Next,
-            Some(before) if before < count => {
-                let position = stored.and_then(|positions| positions.get(before as usize));
-                position.map_or(Place::Next, |position| Place::Stored(*position))
-            }
-            _ => Place::Beyond { next: Sequence(count + 1) },
+    fn stream(&self, gateway: &GatewayId, name: &StreamName) -> Option<&Stream> {
+        self.of_gateway.get(gateway)?.get(name)
+    }
+
+    fn stream_mut(&mut self, gateway: &GatewayId, name: &StreamName) -> &mut Stream {
+        // Keys are copied for a new gateway or stream only: `entry` would copy them for each frame.
+        if !self.of_gateway.contains_key(gateway) {
+            self.of_gateway.insert(gateway.clone(), BTreeMap::new());
+        }
+        let streams = self.of_gateway.get_mut(gateway).expect("inserted above if it was missing");
+        if !streams.contains_key(name) {
+            streams.insert(name.clone(), Stream::default());
+        }
+        streams.get_mut(name).expect("inserted above if it was missing")
+    }
+
+    pub(super) fn place(&self, gateway: &GatewayId, name: &StreamName, at: Sequence) -> Place {
+        let stream = self.stream(gateway, name);
+        let stored = stream.map_or(&[][..], |stream| &stream.stored);
+        let next = Sequence(stored.len() as u64 + 1);
+        // Sequences begin at 1; 0 is never next, so it is beyond like any other that is no frame's.
+        let index = at.0.checked_sub(1).and_then(|index| usize::try_from(index).ok());
+        match index.and_then(|index| stored.get(index)) {
+            // Also in a halted stream: what is stored is acknowledged again, whatever came after.
+            Some(position) => Place::Stored(*position),
+            None if at != next => Place::Beyond { next },
+            None if stream.is_some_and(|stream| stream.halted) => Place::Halted,
+            None => Place::Next,
         }
     }
 
-    pub(super) fn next(&self, gateway: &GatewayId, stream: &StreamName) -> Sequence {
-        let stored = self.stored.get(&(gateway.clone(), stream.clone()));
-        Sequence(stored.map_or(0, |positions| positions.len() as u64) + 1)
+    pub(super) fn next(&self, gateway: &GatewayId, name: &StreamName) -> Sequence {
+        let stored = self.stream(gateway, name).map_or(0, |stream| stream.stored.len());
+        Sequence(stored as u64 + 1)
     }
 
-    /// Last stored sequence of every stream of a gateway.
-    pub(super) fn marks(&self, gateway: &GatewayId) -> Vec<(StreamName, Sequence)> {
-        let own = self.stored.iter().filter(|((owner, _), _)| owner == gateway);
-        own.map(|((_, stream), positions)| (stream.clone(), Sequence(positions.len() as u64)))
-            .collect()
+    /// Last stored sequence of every stream that has one.
+    pub(super) fn marks(&self) -> Marks {
+        let mut marks = Marks::new();
+        for (gateway, streams) in &self.of_gateway {
+            for (name, stream) in streams.iter().filter(|(_, stream)| !stream.stored.is_empty()) {
+                let last = Sequence(stream.stored.len() as u64);
+                marks.entry(gateway.clone()).or_default().insert(name.clone(), last);
+            }
+        }
+        marks
     }
 
-    pub(super) fn is_halted(&self, gateway: &GatewayId, stream: &StreamName) -> bool {
-        self.halted.contains(&(gateway.clone(), stream.clone()))
+    pub(super) fn halt(&mut self, gateway: &GatewayId, name: &StreamName) {
+        self.stream_mut(gateway, name).halted = true;
     }
 
-    pub(super) fn halt(&mut self, gateway: &GatewayId, stream: &StreamName) {
-        self.halted.insert((gateway.clone(), stream.clone()));
-    }
-
-    pub(super) fn resume(&mut self, gateway: &GatewayId, stream: &StreamName) {
-        self.halted.remove(&(gateway.clone(), stream.clone()));
+    pub(super) fn resume(&mut self, gateway: &GatewayId, name: &StreamName) {
+        let streams = self.of_gateway.get_mut(gateway);
+        // A stream that has no frame yet has nothing to resume.
+        if let Some(stream) = streams.and_then(|streams| streams.get_mut(name)) {
+            stream.halted = false;
+        }
     }
 
     pub(super) fn store(
         &mut self,
         gateway: &GatewayId,
-        stream: &StreamName,
+        name: &StreamName,
         patient: PatientIndex,
         frame: StoredFrame,
     ) {
-        let key = (gateway.clone(), stream.clone());
-        self.stored.entry(key).or_default().push(frame.position);
+        self.stream_mut(gateway, name).stored.push(frame.position);
         self.of_patient.entry(patient).or_default().push(frame);
     }
 
-    /// Positions of a patient's frames that an access asks for, at most `most`, oldest first.
-    pub(super) fn released(
-        &self,
-        patient: PatientIndex,
-        categories: Categories,
-        data: Interval,
-        source: Option<Word>,
-        most: usize,
-    ) -> Vec<Position> {
-        let frames = self.of_patient.get(&patient).map_or(&[][..], Vec::as_slice);
-        let asked = |frame: &&StoredFrame| {
-            categories.contains(frame.categories)
-                && data.contains(&frame.measured)
-                && source.is_none_or(|source| source == frame.device)
+    /// Positions of the frames asked for, oldest first.
+    pub(super) fn find(&self, asked: &FramesAsked) -> Vec<Position> {
+        let frames = self.of_patient.get(&asked.patient).map_or(&[][..], Vec::as_slice);
+        let fits = |frame: &&StoredFrame| {
+            asked.categories.contains(frame.categories)
+                && asked.data.contains(&frame.measured)
+                && asked.source.is_none_or(|source| source == frame.device)
         };
-        frames.iter().filter(asked).take(most).map(|frame| frame.position).collect()
+        frames.iter().filter(fits).take(asked.frames_max).map(|frame| frame.position).collect()
     }
 }

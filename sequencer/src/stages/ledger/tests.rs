@@ -12,8 +12,9 @@ use statement::eddsa::{self, SecretKey};
 use statement::operation::SignedOperation;
 use statement::{field, scope};
 use wire::{
-    AccessKind, AccessRequest, Descriptor, DeviceTime, Entry, Frame, FramePlace, Holder, Reading,
-    Receipt, RegistryChange, RegistryRecord, SignedAccessRequest, Source, StreamKey,
+    AccessKind, AccessRequest, Descriptor, DeviceTime, Entry, Frame, FramePlace, Holder, Mark,
+    Reading, Receipt, RegistryChange, RegistryKey, RegistryRecord, SignedAccessRequest, Source,
+    StreamKey,
 };
 
 use super::*;
@@ -219,6 +220,11 @@ impl Ward {
     }
 
     fn frame(&mut self, sequence: u64) -> Answer {
+        let frame = self.frame_item(sequence);
+        self.submit(frame)
+    }
+
+    fn frame_item(&self, sequence: u64) -> Item {
         let start = DeviceTime::from_millis(at(self.now));
         let readings = [Reading::new(start, 5), Reading::new(start, -7)];
         let place = FramePlace {
@@ -229,7 +235,7 @@ impl Ward {
         let signal = stream_key().signal().unwrap();
         let frame = Frame::encode_raw(place, signal, &readings).unwrap();
         let measured = frame.check(signal).unwrap();
-        self.submit(Item::Frame { gateway: gateway(), key: stream_key(), frame, measured })
+        Item::Frame { gateway: gateway(), key: stream_key(), frame, measured }
     }
 
     fn next_frame(&mut self) -> Answer {
@@ -384,7 +390,7 @@ fn gaps_and_duplicates_are_told_apart() {
         epoch: EpochNumber(0),
     };
     let answer = ward.submit(Item::OpenStream { gateway: gateway(), descriptor: unknown });
-    assert!(matches!(answer, Answer::Refused(Rejected { code: RejectCode::Stream, .. })));
+    assert!(matches!(answer, Answer::Refused(Refusal { code: RejectCode::Stream, .. })));
 }
 
 #[test]
@@ -419,6 +425,28 @@ fn a_clock_that_jumps_days_closes_windows_within_their_limit() {
 }
 
 #[test]
+fn a_group_is_readable_when_it_is_durable_and_not_before() {
+    let mut ward = Ward::open();
+    let view = ward.admission.view();
+    let before = view.status();
+    let end = RegistryChange::End { key: RegistryKey::Gateway(gateway()), at: at(ward.now) };
+    let frame = ward.frame_item(1);
+    let mut group = ward.log.builder(ward.now);
+    for item in [frame, Item::Registry(end), Item::Close] {
+        let answer = ward.admission.admit(ward.now, item, &mut group);
+        assert!(!matches!(answer, Answer::Refused(_)), "{answer:?}");
+    }
+    let is_registered = || view.registry().gateway(&gateway(), at(ward.now + 1)).is_some();
+    assert_eq!((view.marks(&gateway()), view.status(), is_registered()), (vec![], before, true));
+    let committed = ward.log.append_built(group).unwrap();
+    ward.admission.committed(&committed);
+    let mark = Mark { stream: stream_key().name(EpochNumber(0)), durable: Sequence(1) };
+    assert_eq!((view.marks(&gateway()), is_registered()), (vec![mark], false));
+    assert_eq!(view.status().window.0, before.window.0 + 1);
+    assert!(view.status().window_is_empty);
+}
+
+#[test]
 fn the_state_is_a_fold_of_the_journal() {
     let mut ward = Ward::open();
     ward.next_frame();
@@ -440,4 +468,8 @@ fn the_state_is_a_fold_of_the_journal() {
     assert_eq!(closed[0].claims, first.contents.claims);
     assert_eq!(closed[0].segments, first.contents.segments);
     assert_eq!(closed[0].root_out, first.contents.root_out);
+    let (live, folded) = (ward.admission.view(), view::LedgerView::of_durable(&again));
+    assert_eq!(folded.status(), live.status());
+    assert_eq!(folded.marks(&gateway()), live.marks(&gateway()));
+    assert_eq!(live.marks(&gateway()).len(), 1);
 }

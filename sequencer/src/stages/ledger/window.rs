@@ -73,12 +73,15 @@ impl OpenWindow {
         facts: &FrameFacts,
         frame: &[u8],
     ) {
+        // By device and not by stream: one claim covers all that a device sends, so that a window has
+        // few claims however many signals there are.
         let key = (facts.patient, device.clone());
         let record = consent.record(facts.patient);
         if let Some(segment) = self.open.get_mut(&key) {
-            let grown = segment.extended(facts);
-            let covered = grown.filter(|claim| c2::covers(record, claim).is_ok());
-            match covered {
+            // Two rules may each cover their frames while none covers the hull of both in time and
+            // categories: then the claim could not be proven, so the segment ends here.
+            let longer = segment.claim_with(facts);
+            match longer.filter(|claim| c2::covers(record, claim).is_ok()) {
                 Some(claim) => return segment.extend(claim, frame),
                 None => self.cut(&key),
             }
@@ -88,6 +91,8 @@ impl OpenWindow {
 
     /// Takes an operation: the patient's segments end where its record changes.
     pub(super) fn operation(&mut self, applied: AppliedOperation) {
+        // Whatever the operation changed: a claim is proven against one record only, and comparing
+        // old with new here would be a second opinion on consent.
         let patient = applied.signed.operation.patient;
         let keys: Vec<_> = self.open.keys().filter(|(p, _)| *p == patient).cloned().collect();
         keys.iter().for_each(|key| self.cut(key));
@@ -120,10 +125,12 @@ impl OpenWindow {
     ) -> WindowContents {
         let keys: Vec<_> = self.open.keys().cloned().collect();
         keys.iter().for_each(|key| self.cut(key));
+        // As C2 takes them: a slot is one patient's, and the edges between chunks prove the order.
         self.claims.sort_by_key(|claim| (claim.patient, claim.position));
         let window = Window::new(self.t0, t1).unwrap_or_else(|error| {
             panic!("a window is closed within {} ms: {error}", limits::WINDOW_MS_MAX)
         });
+        // Records and paths of now, under the final root: chunks of C2 open only that one.
         let concerned = self.claims.iter().map(|claim| claim.patient);
         let changed = self.operations.iter().map(|applied| applied.signed.operation.patient);
         let state = |patient: PatientIndex| {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use circuits::shapes::{Capacity, Shape, Statement, WrongShape};
+use l1_contracts::KeyWords;
 use prover::keys::StoreError;
 use prover::{Blinding, Engine, KeyStore, PortableEngine, ProveError};
 use rand::rngs::StdRng;
@@ -100,11 +101,11 @@ impl ProverKeys {
         self.capacities
     }
 
-    /// Shape, circuit number and on-chain words of both verifying keys.
-    pub fn key_words(&self) -> Vec<(String, u8, Vec<[u8; 32]>)> {
+    /// Both verifying keys as they are deployed.
+    pub fn key_words(&self) -> Vec<KeyWords> {
         let entry = |one: &ShapeEngine, circuit| {
             let words = one.engine.key().verifying_key().key_words();
-            (one.shape.name.to_owned(), circuit, words)
+            KeyWords { shape: one.shape.name.to_owned(), circuit, words }
         };
         vec![entry(&self.operations, 1), entry(&self.claims, 2)]
     }

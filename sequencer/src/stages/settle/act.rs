@@ -1,17 +1,19 @@
 //! Does what was decided: one durable write or one request each.
 
 use alloy::consensus::TxEip1559;
-use alloy::primitives::{B256, TxKind};
+use alloy::primitives::TxKind;
 use alloy::providers::Provider as _;
-use alloy::rpc::types::{Log, TransactionReceipt};
+use alloy::rpc::types::Log;
 use alloy::sol_types::SolEvent as _;
 use l1_contracts::{EdgeError, Settlement};
 use model::{BatchNumber, Millis};
 use statement::batch::PublicFile;
 
-use super::error::transport;
-use super::fees::{self, Fees};
-use super::{Action, SettleError, Settler, Step, View};
+use super::error::{SettleError, transport};
+use super::fees::{self, Fees, Signed};
+use super::look::MinedReceipt;
+use super::plan::{Action, View};
+use super::settler::{Settler, Step};
 use crate::folder::store::{OutboxRow, OutboxState, Settled, StoreError};
 
 /// Most bytes of calldata: below the 128 KiB of a transaction that nodes relay.
@@ -35,14 +37,16 @@ impl Settler {
             Action::Finish(nonce) => self.finish(nonce)?,
             Action::Void(nonce) => self.void(nonce)?,
             Action::Failed(nonce) => {
+                // Void first: after a restart the row must not be found pending and fail again.
                 self.void(nonce)?;
                 return Err(SettleError::Failed { nonce });
             }
         };
+        // What waits for the chain or for the batcher is not asked for again at once.
         Ok(if done { Step::Did(action) } else { poll })
     }
 
-    fn row(&self, nonce: u64) -> Result<OutboxRow, SettleError> {
+    fn load_row(&self, nonce: u64) -> Result<OutboxRow, SettleError> {
         let missing = StoreError::Missing { what: "outbox", key: nonce };
         Ok(self.store.outbox(nonce)?.ok_or(missing)?)
     }
@@ -50,13 +54,15 @@ impl Settler {
     /// Asks the contract's events about every batch on which store and contract differ. False if
     /// the store lacks those batches, as after it was lost: they are being made anew.
     async fn adopt(&self, view: &View) -> Result<bool, SettleError> {
+        // Beyond the contract's counter the store is ahead: those were reorganised away.
         let mut changes: Vec<Change> =
             (view.settled + 1..=view.recorded).map(|n| (BatchNumber(n), None)).collect();
-        for event in self.edge.settled().await? {
+        for event in self.edge.settled_batches().await? {
             let number = event.header.number;
             if number.0 <= view.recorded || self.store.batch(number)?.is_none() {
                 continue;
             }
+            // Taking over another header would settle the next batch on a head we do not have.
             self.check_ours(number, event.header_hash)?;
             let receipt = self.edge.provider().get_transaction_receipt(event.transaction).await;
             let gas = receipt.map_err(transport)?.map_or(0, |receipt| receipt.gas_used);
@@ -77,44 +83,49 @@ impl Settler {
 
     /// Simulates, signs and writes; false if the chain's clock is behind.
     async fn build(&mut self, view: &View, first: u64, last: u64) -> Result<bool, SettleError> {
-        let Some((files, gas_limit)) = self.affordable(first, last).await? else {
+        let Some((files, gas_limit)) = self.fit(first, last).await? else {
             return Ok(false);
         };
-        // A chain's node may lag behind the outbox.
+        // A chain's node may lag behind the outbox, and a nonce given twice would lose one row.
         let after_pending = view.rows.iter().map(|row| row.nonce + 1).max().unwrap_or(0);
         let nonce = view.account_nonce.max(after_pending);
-        let fees = self.asked_fees().await?.limited(self.config.fee_wei_max);
+        let fees = self.ask_fees().await?.cut_to(self.config.fee_max());
         let deployment = self.edge.deployment();
         let transaction = TxEip1559 {
             chain_id: deployment.chain_id,
             nonce,
             gas_limit,
             max_fee_per_gas: fees.max,
+            // A tip above the whole fee is no valid transaction.
             max_priority_fee_per_gas: fees.tip.min(fees.max),
             to: TxKind::Call(deployment.settlement),
             input: self.edge.calldata(&files),
             ..TxEip1559::default()
         };
-        let (hash, signed) = fees::sign(&self.signer, transaction)?;
+        let Signed { hash, bytes: signed } = fees::sign(&self.signer, transaction)?;
         let last = first + files.len() as u64 - 1;
         let (replaced, state) = (Vec::new(), OutboxState::Built);
+        // Written before it is sent: a crash in between must find the bytes that may be mined.
         let row = OutboxRow { first, last, hash, signed, replaced, state };
         self.store.outbox_put(nonce, &row)?;
         Ok(true)
     }
 
-    /// As many of the batches as fit one transaction, and its gas limit: a quarter above what the
-    /// simulation took. `None` if the chain's clock is behind.
-    async fn affordable(
+    /// As many of the batches as fit one transaction, and its gas limit. `None` if the chain's
+    /// clock is behind.
+    async fn fit(
         &self,
         first: u64,
         mut last: u64,
     ) -> Result<Option<(Vec<PublicFile>, u64)>, SettleError> {
-        let mut files = self.files(first, last)?;
+        let mut files = self.read_files(first, last)?;
         loop {
             let fewer = last > first;
             let found = match self.edge.simulate(&files).await {
+                // A quarter above, for state that differs when it is mined; what is not used is not
+                // paid, but a transaction that runs out is paid and settles nothing.
                 Ok(gas) => gas.saturating_add(gas / 4),
+                // The chain's clock is behind ours: only waiting helps, and it does.
                 Err(EdgeError::Refused { reason }) if reason.starts_with("WindowNotOver") => {
                     return Ok(None);
                 }
@@ -134,12 +145,13 @@ impl Settler {
             if !fewer {
                 return Err(SettleError::TooDear { number: first, max, found });
             }
+            // Halving finds a size in a few simulations; the exact most would save little gas.
             last = first + (last - first) / 2;
             files.truncate((last - first + 1) as usize);
         }
     }
 
-    fn files(&self, first: u64, last: u64) -> Result<Vec<PublicFile>, SettleError> {
+    fn read_files(&self, first: u64, last: u64) -> Result<Vec<PublicFile>, SettleError> {
         let file = |number| {
             let missing = StoreError::Missing { what: "batches", key: number };
             let bytes = self.store.public_bytes(BatchNumber(number))?.ok_or(missing)?;
@@ -149,24 +161,26 @@ impl Settler {
         (first..=last).map(file).collect()
     }
 
-    async fn asked_fees(&self) -> Result<Fees, SettleError> {
+    async fn ask_fees(&self) -> Result<Fees, SettleError> {
         let asked = self.edge.provider().estimate_eip1559_fees().await.map_err(transport)?;
         Ok(Fees { max: asked.max_fee_per_gas, tip: asked.max_priority_fee_per_gas })
     }
 
     async fn send(&mut self, now: Millis, nonce: u64) -> Result<bool, SettleError> {
-        let mut row = self.row(nonce)?;
+        let mut row = self.load_row(nonce)?;
+        // Counted before: what fails was given to the node as well.
         self.metrics.settle_sends_total.inc();
         if let Err(error) = self.edge.provider().send_raw_transaction(&row.signed).await {
             let Some(payload) = error.as_error_resp() else { return Err(transport(error)) };
             let reason = payload.message.to_string();
-            match refusal(&reason) {
-                Refusal::Known => (),
-                Refusal::Fees => {
+            match NotSent::of(&reason) {
+                NotSent::Known => (),
+                NotSent::Fees => {
+                    // The next look asks for a replacement instead of the same bytes.
                     self.underpriced = Some(nonce);
                     return Err(SettleError::NotTaken { nonce, reason });
                 }
-                Refusal::Other => return Err(SettleError::NotTaken { nonce, reason }),
+                NotSent::Other => return Err(SettleError::NotTaken { nonce, reason }),
             }
         }
         let times = match row.state {
@@ -180,7 +194,9 @@ impl Settler {
     }
 
     async fn replace(&mut self, now: Millis, nonce: u64) -> Result<bool, SettleError> {
-        let mut row = self.row(nonce)?;
+        let mut row = self.load_row(nonce)?;
+        // Beyond the limit the last one is sent again: it may be mined yet, and the row stays
+        // small.
         if row.replaced.len() >= self.config.replacements_max {
             self.underpriced = None;
             return self.send(now, nonce).await;
@@ -188,11 +204,13 @@ impl Settler {
         let mut transaction = fees::decode(&row.signed).ok_or(SettleError::Outbox { nonce })?;
         let old =
             Fees { max: transaction.max_fee_per_gas, tip: transaction.max_priority_fee_per_gas };
-        let raised = Fees::replacing(old, self.asked_fees().await?, self.config.fee_wei_max)?;
+        let raised = Fees::raise(old, self.ask_fees().await?, self.config.fee_max())?;
         transaction.max_fee_per_gas = raised.max;
         transaction.max_priority_fee_per_gas = raised.tip;
+        let Signed { hash, bytes } = fees::sign(&self.signer, transaction)?;
+        // The old hash is kept: the transaction that it names may still be mined instead.
         row.replaced.push(row.hash);
-        (row.hash, row.signed) = fees::sign(&self.signer, transaction)?;
+        (row.hash, row.signed) = (hash, bytes);
         row.state = OutboxState::Built;
         self.store.outbox_update(nonce, &row, &[])?;
         self.metrics.settle_replacements_total.inc();
@@ -201,12 +219,13 @@ impl Settler {
     }
 
     async fn record(&mut self, nonce: u64) -> Result<bool, SettleError> {
-        let mut row = self.row(nonce)?;
+        let mut row = self.load_row(nonce)?;
         // Gone again since it was seen: the next look says so.
-        let Some((receipt, block, block_hash)) = self.receipt(&row).await? else { return Ok(true) };
-        let settled = self.settled_by(nonce, &row, &receipt, block)?;
-        let (hash, block_hash) = (receipt.transaction_hash.0, block_hash.0);
-        row.state = OutboxState::Mined { hash, block, block_hash };
+        let Some(mined) = self.find_receipt(&row).await? else { return Ok(true) };
+        let settled = self.read_settled(nonce, &row, &mined)?;
+        let MinedReceipt { receipt, block, block_hash } = mined;
+        row.state = OutboxState::Mined { hash: receipt.transaction_hash.0, block, block_hash };
+        // One write for row and batches: a crash cannot leave one without the other (I2).
         self.store.outbox_update(nonce, &row, &settled)?;
         self.metrics.settle_gas_total.inc_by(receipt.gas_used);
         self.metrics.batches_settled_total.inc_by(settled.len() as u64);
@@ -217,20 +236,23 @@ impl Settler {
     }
 
     /// What the receipt's events say: exactly the row's batches, with our headers.
-    fn settled_by(
+    fn read_settled(
         &self,
         nonce: u64,
         row: &OutboxRow,
-        receipt: &TransactionReceipt,
-        block: u64,
+        mined: &MinedReceipt,
     ) -> Result<Vec<Change>, SettleError> {
+        let MinedReceipt { receipt, block, .. } = mined;
         let contract = self.edge.deployment().settlement;
+        // A log of the same shape from another contract says nothing.
         let logs = receipt.logs().iter().filter(|log| log.inner.address == contract);
         let mut changes = Vec::new();
-        for (number, header_hash, lateness_ms) in logs.filter_map(settled_event) {
+        for event in logs.filter_map(SettledEvent::of_log) {
+            let SettledEvent { number, header_hash, lateness_ms } = event;
             self.check_ours(number, header_hash)?;
             let (transaction, gas) = (receipt.transaction_hash.0, receipt.gas_used);
-            changes.push((number, Some(Settled { transaction, block, lateness_ms, gas })));
+            let settled = Settled { transaction, block: *block, lateness_ms, gas };
+            changes.push((number, Some(settled)));
         }
         let (first, last) = (row.first, row.last);
         if !changes.iter().map(|(number, _)| number.0).eq(first..=last) {
@@ -240,7 +262,8 @@ impl Settler {
     }
 
     fn reopen(&mut self, nonce: u64) -> Result<bool, SettleError> {
-        let mut row = self.row(nonce)?;
+        let mut row = self.load_row(nonce)?;
+        // Built, not void: the same bytes are valid again on the chain that won.
         row.state = OutboxState::Built;
         let unsettled: Vec<Change> =
             (row.first..=row.last).map(|number| (BatchNumber(number), None)).collect();
@@ -251,7 +274,7 @@ impl Settler {
     }
 
     fn finish(&mut self, nonce: u64) -> Result<bool, SettleError> {
-        let mut row = self.row(nonce)?;
+        let mut row = self.load_row(nonce)?;
         let OutboxState::Mined { hash, block, .. } = row.state else {
             return Err(SettleError::Outbox { nonce });
         };
@@ -263,24 +286,35 @@ impl Settler {
     }
 
     fn void(&mut self, nonce: u64) -> Result<bool, SettleError> {
-        let mut row = self.row(nonce)?;
+        let mut row = self.load_row(nonce)?;
         row.state = OutboxState::Void;
         self.store.outbox_update(nonce, &row, &[])?;
         Ok(true)
     }
 }
 
-/// Number, header hash and lateness of a `BatchSettled` event.
-fn settled_event(log: &Log) -> Option<(BatchNumber, [u8; 32], u64)> {
-    let event = Settlement::BatchSettled::decode_log(&log.inner).ok()?;
-    let number = BatchNumber(event.header.number.try_into().ok()?);
-    let header_hash: B256 = event.headerHash;
-    Some((number, header_hash.0, event.lateness.try_into().ok()?))
+/// What a `BatchSettled` event says.
+struct SettledEvent {
+    number: BatchNumber,
+    header_hash: [u8; 32],
+    lateness_ms: u64,
+}
+
+impl SettledEvent {
+    /// `None` for any other event of the contract.
+    fn of_log(log: &Log) -> Option<SettledEvent> {
+        let event = Settlement::BatchSettled::decode_log(&log.inner).ok()?;
+        Some(SettledEvent {
+            number: BatchNumber(event.header.number.try_into().ok()?),
+            header_hash: event.headerHash.0,
+            lateness_ms: event.lateness.try_into().ok()?,
+        })
+    }
 }
 
 /// What a node means that does not take a transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Refusal {
+enum NotSent {
     /// It has it, or it is mined: the next look tells.
     Known,
     /// It wants higher fees.
@@ -289,15 +323,17 @@ enum Refusal {
     Other,
 }
 
-/// Nodes say it in words only; these are those of geth, which the others follow.
-fn refusal(reason: &str) -> Refusal {
-    let reason = reason.to_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
-    if says(&["already known", "known transaction", "already imported", "nonce too low"]) {
-        Refusal::Known
-    } else if says(&["underpriced", "less than block base fee", "fee too low"]) {
-        Refusal::Fees
-    } else {
-        Refusal::Other
+impl NotSent {
+    /// Nodes say it in words only; these are those of geth, which the others follow.
+    fn of(reason: &str) -> NotSent {
+        let reason = reason.to_lowercase();
+        let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
+        if says(&["already known", "known transaction", "already imported", "nonce too low"]) {
+            NotSent::Known
+        } else if says(&["underpriced", "less than block base fee", "fee too low"]) {
+            NotSent::Fees
+        } else {
+            NotSent::Other
+        }
     }
 }

@@ -5,12 +5,12 @@
 
 use model::Millis;
 
-use super::SettleConfig;
+use super::config::SettleConfig;
 use crate::folder::store::OutboxState;
 
 /// What the chain says of a row's transactions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Found {
+pub enum OnChain {
     /// None is mined. `known`: the node has the latest one.
     Nothing {
         /// Whether the node has the latest transaction.
@@ -35,7 +35,7 @@ pub struct Row {
     /// How far the outbox says it is.
     pub state: OutboxState,
     /// What the chain says.
-    pub found: Found,
+    pub found: OnChain,
 }
 
 /// Everything that the next action depends on.
@@ -99,6 +99,8 @@ pub fn next(view: &View, config: &SettleConfig) -> Action {
     if let Some(action) = view.rows.iter().find_map(|row| row_action(view, row, config)) {
         return action;
     }
+    // Before anything is built: what the contract settled without the store knowing (a lost store,
+    // another process of the operator) must not be built again.
     if view.recorded != view.settled {
         return Action::Adopt;
     }
@@ -107,37 +109,51 @@ pub fn next(view: &View, config: &SettleConfig) -> Action {
 
 fn row_action(view: &View, row: &Row, config: &SettleConfig) -> Option<Action> {
     let nonce = row.nonce;
+    // The order of the arms matters: what is mined says more than what the outbox remembers.
     match (row.state, row.found) {
         (OutboxState::Final { .. } | OutboxState::Void, _) => None,
-        (_, Found::Mined { succeeded: false, .. }) => Some(Action::Failed(nonce)),
-        (OutboxState::Mined { block_hash: known, .. }, Found::Mined { block, block_hash, .. })
-            if known == block_hash =>
-        {
+        (_, OnChain::Mined { succeeded: false, .. }) => Some(Action::Failed(nonce)),
+        (
+            OutboxState::Mined { block_hash: known, .. },
+            OnChain::Mined { block, block_hash, .. },
+        ) if known == block_hash => {
+            // Not final: later rows may go on meanwhile.
             (block <= view.finalized).then_some(Action::Finish(nonce))
         }
-        (_, Found::Mined { .. }) => Some(Action::Record(nonce)),
-        (OutboxState::Mined { .. }, Found::Nothing { .. }) => Some(Action::Reopen(nonce)),
-        (_, Found::Nothing { .. }) if view.account_nonce > nonce => Some(Action::Void(nonce)),
-        (_, Found::Nothing { .. }) if view.underpriced => Some(Action::Replace(nonce)),
-        (OutboxState::Built, Found::Nothing { .. }) => Some(Action::Send(nonce)),
-        (OutboxState::Sent { at, times }, Found::Nothing { known }) => {
-            Some(sent_action(view, config, nonce, (at, times, known)))
+        (_, OnChain::Mined { .. }) => Some(Action::Record(nonce)),
+        (OutboxState::Mined { .. }, OnChain::Nothing { .. }) => Some(Action::Reopen(nonce)),
+        // The account's next nonce was read before the receipts, so none of ours used this one.
+        (_, OnChain::Nothing { .. }) if view.account_nonce > nonce => Some(Action::Void(nonce)),
+        (_, OnChain::Nothing { .. }) if view.underpriced => Some(Action::Replace(nonce)),
+        (OutboxState::Built, OnChain::Nothing { .. }) => Some(Action::Send(nonce)),
+        (OutboxState::Sent { at, times }, OnChain::Nothing { known }) => {
+            Some(sent_action(view, config, Sent { nonce, at, times, known }))
         }
     }
 }
 
-/// Sent and not mined: after a restart the bytes are sent once more; after the interval once more
-/// if the node lost them, otherwise with higher fees.
-fn sent_action(
-    view: &View,
-    config: &SettleConfig,
+/// A transaction that was sent and is not mined.
+struct Sent {
     nonce: u64,
-    (at, times, known): (Millis, u32, bool),
-) -> Action {
+    /// When the last time.
+    at: Millis,
+    /// How often the same bytes.
+    times: u32,
+    /// Whether the chain's node has it.
+    known: bool,
+}
+
+/// After a restart the bytes are sent once more; after the interval once more if the node lost
+/// them, otherwise with higher fees.
+fn sent_action(view: &View, config: &SettleConfig, sent: Sent) -> Action {
+    let Sent { nonce, at, times, known } = sent;
     let due = at.plus(config.resend_after_ms);
     match () {
+        // The chain's node may have been restarted as well and have forgotten its pool; the same
+        // bytes again cost nothing and cannot settle twice.
         _ if !view.sent_here && !known => Action::Send(nonce),
         _ if view.now < due => Action::Wait(due),
+        // A node may drop what it has from its pool. Dropped twice, the fees are too low for it.
         _ if !known && times < 2 => Action::Send(nonce),
         _ => Action::Replace(nonce),
     }
@@ -172,12 +188,12 @@ mod tests {
         OutboxState::Sent { at: at(ms), times }
     }
 
-    fn mined(block: u64, hash: u8, succeeded: bool) -> Found {
-        Found::Mined { block, block_hash: [hash; 32], succeeded }
+    fn mined(block: u64, hash: u8, succeeded: bool) -> OnChain {
+        OnChain::Mined { block, block_hash: [hash; 32], succeeded }
     }
 
-    const NOTHING: Found = Found::Nothing { known: false };
-    const KNOWN: Found = Found::Nothing { known: true };
+    const NOTHING: OnChain = OnChain::Nothing { known: false };
+    const KNOWN: OnChain = OnChain::Nothing { known: true };
 
     fn view() -> View {
         View {
@@ -198,7 +214,7 @@ mod tests {
         assert_eq!(next(&view, &SettleConfig::default()), expected, "{view:?}");
     }
 
-    fn check_row(state: OutboxState, found: Found, expected: Action) {
+    fn check_row(state: OutboxState, found: OnChain, expected: Action) {
         check(View { rows: vec![Row { nonce: 7, state, found }], ..view() }, expected);
     }
 

@@ -2,17 +2,21 @@
 //! happened: those need no proofs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use alloy::primitives::keccak256;
 use alloy::providers::Provider as _;
+use alloy::signers::local::PrivateKeySigner;
 use devchain::{DevChain, Faults, Genesis, Limits};
-use l1_contracts::{DeployConfig, SetupKind, deploy};
-use model::{BatchNumber, ManualClock, Window, Word};
+use l1_contracts::{DeployConfig, Edge, KeyWords, SetupKind, deploy};
+use model::{BatchNumber, Clock as _, ManualClock, Millis, Window, Word};
 use statement::scope::{genesis_hash, header_hash};
+use tokio::sync::{Notify, watch};
 
 use super::*;
 use crate::folder::store::tests::empty_batch;
-use crate::folder::store::{OutboxRow, OutboxState};
+use crate::folder::store::{OutboxRow, OutboxState, Store};
+use crate::metrics::Metrics;
 
 const START_S: u64 = 1_800_000_000;
 const WINDOW_MS: u64 = 60_000;
@@ -85,9 +89,14 @@ impl Bench {
     }
 
     fn settler_of(&self, store: Arc<Store>) -> Settler {
-        let config = SettleConfig::default();
-        let (metrics, clock) = (self.metrics.clone(), self.clock.clone());
-        Settler::new(self.edge.clone(), store, signer(), config, metrics, clock)
+        Settler::new(SettlerParts {
+            edge: self.edge.clone(),
+            store,
+            signer: signer(),
+            config: SettleConfig::default(),
+            metrics: self.metrics.clone(),
+            clock: self.clock.clone(),
+        })
     }
 
     fn rows(&self) -> Vec<OutboxRow> {
@@ -97,7 +106,7 @@ impl Bench {
     /// How often the chain settled each batch.
     async fn counts(&self) -> BTreeMap<u64, usize> {
         let mut counts = BTreeMap::new();
-        for batch in self.edge.settled().await.unwrap() {
+        for batch in self.edge.settled_batches().await.unwrap() {
             *counts.entry(batch.header.number.0).or_default() += 1;
         }
         counts
@@ -105,14 +114,16 @@ impl Bench {
 }
 
 /// Two real verifying keys; no proof is made for them.
-fn keys() -> Vec<(String, u8, Vec<[u8; 32]>)> {
+fn keys() -> Vec<KeyWords> {
     let fixture = include_str!("../../../../l1-contracts/test/fixtures/groth16.json");
     let fixture: serde_json::Value = serde_json::from_str(fixture).unwrap();
     let words = |name: &str| {
         let text = fixture[name].as_str().unwrap().trim_start_matches("0x");
         hex::decode(text).unwrap().as_chunks::<32>().0.to_vec()
     };
-    vec![("c1".into(), 1, words("operations")), ("c2".into(), 2, words("claims"))]
+    let key =
+        |shape: &str, circuit, name| KeyWords { shape: shape.into(), circuit, words: words(name) };
+    vec![key("c1", 1, "operations"), key("c2", 2, "claims")]
 }
 
 fn fill(store: &Store, edge: &Edge, count: u64, root: Word) {
@@ -150,7 +161,7 @@ async fn three_batches_are_settled_in_one_transaction_and_recorded() {
     let life = [Action::Send(nonce), Action::Record(nonce), Action::Finish(nonce)];
     assert_eq!(done, [&[build], &life[..]].concat());
     assert_eq!(bench.counts().await, BTreeMap::from(ALL_THREE));
-    for (event, number) in bench.edge.settled().await.unwrap().iter().zip(1..) {
+    for (event, number) in bench.edge.settled_batches().await.unwrap().iter().zip(1..) {
         let row = bench.store.batch(BatchNumber(number)).unwrap().unwrap();
         let settled = row.settled.unwrap();
         assert_eq!(settled.transaction, event.transaction.0);
@@ -341,7 +352,7 @@ async fn a_transaction_that_moved_to_another_block_is_recorded_there() {
     let (done, _) = rounds(&mut settler).await;
     assert!(matches!(done[..], [Action::Record(_)]), "{done:?}");
     let settled = bench.store.batch(BatchNumber(1)).unwrap().unwrap().settled.unwrap();
-    let event = &bench.edge.settled().await.unwrap()[0];
+    let event = &bench.edge.settled_batches().await.unwrap()[0];
     assert_eq!((settled.block, settled.lateness_ms), (event.block, event.lateness_ms));
 }
 
@@ -352,7 +363,7 @@ async fn a_nonce_that_the_account_used_otherwise_is_given_up() {
     let built = bench.rows()[0].clone();
     let mut other = fees::decode(&built.signed).unwrap();
     (other.input, other.to) = (Default::default(), signer().address().into());
-    let (hash, raw) = fees::sign(&signer(), other).unwrap();
+    let fees::Signed { hash, bytes: raw } = fees::sign(&signer(), other).unwrap();
     assert_eq!(hash, keccak256(&raw).0);
     bench.chain.send_raw(&raw).unwrap();
     let (done, _) = rounds(&mut bench.settler()).await;
@@ -388,7 +399,7 @@ async fn another_header_under_our_number_is_named() {
 #[test]
 fn pauses_double_up_to_the_longest() {
     let config = SettleConfig::default();
-    let seconds: Vec<u64> = (1..9).map(|n| backoff(&config, n).as_secs()).collect();
+    let seconds: Vec<u64> = (1..9).map(|n| config.pause_after(n).as_secs()).collect();
     assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 60, 60]);
-    assert_eq!(backoff(&config, u32::MAX).as_secs(), 60);
+    assert_eq!(config.pause_after(u32::MAX).as_secs(), 60);
 }

@@ -4,7 +4,8 @@ use model::{ChainScope, Interval, RejectCode, StreamHandle};
 use thiserror::Error;
 
 use crate::{
-    Address, ClockFact, Frame, Hello, OpenStream, RequestId, SignedAccessRequest, SignedOperation,
+    Address, ClockFact, Credit, Frame, Hello, OpenStream, RequestId, SignedAccessRequest,
+    SignedOperation,
 };
 
 /// What one connection may hold. Worst-case memory of a connection is about
@@ -37,6 +38,13 @@ impl Default for ServerLimits {
             outgoing_bytes_max: 512 << 10,
             ahead_ms_max: 300_000,
         }
+    }
+}
+
+impl ServerLimits {
+    /// The most that a connection may have delivered and not seen acknowledged: its whole credit.
+    pub fn credit(&self) -> Credit {
+        Credit { bytes: self.unacknowledged_bytes_max, frames: self.unacknowledged_frames_max }
     }
 }
 

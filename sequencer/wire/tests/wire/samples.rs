@@ -129,7 +129,7 @@ pub(crate) fn entries() -> Vec<Entry> {
         Entry::AccessRequest {
             request: request(),
             requester,
-            decision: Decision::Refused { refusal: denied },
+            decision: Decision::Refused { uncovered: denied },
         },
         refusal(
             RefusedItem::Frame { stream: stream.clone(), sequence: Sequence(3) },

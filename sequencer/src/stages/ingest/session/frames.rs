@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use model::{Interval, Position, RejectCode, Sequence, StreamHandle};
 use wire::{Frame, OpenStream};
 
-use super::{Outcome, Reply, Session, Stream, code_of};
+use super::state::{Outcome, Reply, Session, Stream, code_of};
 use crate::stages::deliver::AgainError;
 use crate::stages::ingest::observe::Observed;
 use crate::stages::ingest::peer::PeerId;
@@ -18,7 +18,7 @@ impl Session {
             return self.wire.close(RejectCode::Identity);
         };
         let OpenStream { handle, descriptor, .. } = open;
-        let (id, key) = (self.id(), descriptor.key.clone());
+        let (id, key) = (self.next_id(), descriptor.key.clone());
         let opening = Some(id);
         let stream = Stream { key, opening, next: Sequence(1), under_way: VecDeque::new() };
         self.streams.insert(handle, stream);
@@ -28,7 +28,8 @@ impl Session {
         }
     }
 
-    pub(super) fn opened(&mut self, handle: StreamHandle, id: u64, outcome: Outcome) {
+    pub(super) fn handle_opened(&mut self, handle: StreamHandle, id: u64, outcome: Outcome) {
+        // A handle may have been ended and opened again meanwhile: only the latest answer counts.
         let Some(stream) = self.streams.get_mut(&handle).filter(|s| s.opening == Some(id)) else {
             return;
         };
@@ -47,14 +48,16 @@ impl Session {
         self.wire.refuse_stream(handle, code);
     }
 
-    pub(super) fn frame(&mut self, handle: StreamHandle, frame: Frame, measured: Interval) {
+    pub(super) fn submit_frame(&mut self, handle: StreamHandle, frame: Frame, measured: Interval) {
         let (PeerId::Gateway(gateway), Some(stream)) =
             (self.peer.id.clone(), self.streams.get(&handle))
         else {
             return;
         };
         let (key, sequence) = (stream.key.clone(), frame.sequence());
-        let (id, copy) = (self.id(), frame.clone());
+        // The frame is shared, not copied: if it came again, its bytes are compared with the stored
+        // ones.
+        let (id, copy) = (self.next_id(), frame.clone());
         let (readings, bytes) = (frame.header().count, frame.as_bytes().len() as u32);
         let reply = move |outcome| match outcome {
             Ok(Answer::FrameStored) => Reply::Stored { handle, id, readings, bytes },
@@ -63,6 +66,7 @@ impl Session {
         if let Err(code) = self.submit(Item::Frame { gateway, key, frame, measured }, reply) {
             return self.reject_frames(handle, sequence, code);
         }
+        // Only what was taken is under way, and a frame sent again does not move the stream on.
         if let Some(stream) = self.streams.get_mut(&handle) {
             stream.under_way.push_back((id, sequence));
             if stream.next == sequence {
@@ -73,18 +77,20 @@ impl Session {
 
     /// A frame that came before. Where it is stored only the ledger knows, so it is submitted like
     /// any other; one that fails its range check cannot be what is stored.
-    pub(super) fn duplicate(&mut self, handle: StreamHandle, frame: Frame) {
+    pub(super) fn submit_again(&mut self, handle: StreamHandle, frame: Frame) {
         let Some(stream) = self.streams.get(&handle) else { return };
         let measured = stream.key.signal().and_then(|signal| frame.check(signal).ok());
         match measured {
-            Some(measured) => self.frame(handle, frame, measured),
-            None => self.conflict(handle, &frame, None),
+            Some(measured) => self.submit_frame(handle, frame, measured),
+            None => self.report_conflict(handle, &frame, None),
         }
     }
 
-    /// Whether the reply to this submission still counts: nothing was rejected below it since.
-    pub(super) fn is_live(&mut self, handle: StreamHandle, id: u64) -> bool {
+    /// Takes a submission off the stream; whether its reply still counts: nothing was rejected
+    /// below it since.
+    pub(super) fn take_live(&mut self, handle: StreamHandle, id: u64) -> bool {
         let Some(stream) = self.streams.get_mut(&handle) else { return false };
+        // Replies come in the order of submission, so the one that counts is the oldest.
         let live = stream.under_way.front().is_some_and(|(front, _)| *front == id);
         if live {
             stream.under_way.pop_front();
@@ -92,20 +98,22 @@ impl Session {
         live
     }
 
-    pub(super) fn answered(
+    pub(super) fn handle_frame_reply(
         &mut self,
         handle: StreamHandle,
         id: u64,
         frame: Frame,
         outcome: Outcome,
     ) {
-        let live = self.is_live(handle, id);
+        let live = self.take_live(handle, id);
         match outcome {
             Ok(Answer::FrameDuplicate { position }) => {
                 self.again.push(Again { handle, frame, position });
             }
+            // The frames behind a rejected one are rejected with it, and their own answers are gaps
+            // that say nothing new.
             other if live => {
-                self.refused("frame", &other);
+                self.log_refusal("frame", &other);
                 self.reject_frames(handle, frame.sequence(), code_of(&other));
             }
             _ => {}
@@ -114,6 +122,7 @@ impl Session {
 
     fn reject_frames(&mut self, handle: StreamHandle, from: Sequence, code: RejectCode) {
         let Some(stream) = self.streams.get_mut(&handle) else { return };
+        // The client sends again from here on; what it had sent behind is dropped when it arrives.
         stream.next = stream.next.min(from);
         stream.under_way.retain(|(_, sequence)| *sequence < from);
         self.observe(Observed::Rejected(code));
@@ -121,36 +130,43 @@ impl Session {
     }
 
     /// Compares what came again with what is stored, everything that waits at once.
-    pub(super) fn compare(&mut self) {
+    pub(super) fn compare_again(&mut self) {
         if self.comparing || self.again.is_empty() || self.ended.is_some() {
             return;
         }
-        let Some(place) = self.place() else { return };
+        // Without a place the next event tries again.
+        let Some(place) = self.reserve_place() else { return };
         self.comparing = true;
         let (hub, holder) = (self.services.hub.clone(), self.peer.holder);
         let frames = std::mem::take(&mut self.again);
+        // Reading the journal blocks; the connection's task goes on meanwhile.
         tokio::task::spawn_blocking(move || {
             place.send(Reply::Compared(compare(&hub, holder, frames)));
         });
     }
 
-    pub(super) fn compared(&mut self, compared: Result<Compared, AgainError>) {
+    pub(super) fn handle_comparison(&mut self, compared: Result<Compared, AgainError>) {
         self.comparing = false;
         match compared {
             Ok(Compared { equal, receipts, conflicts }) => {
                 (0..equal).for_each(|_| self.observe(Observed::FrameAgain));
                 receipts.into_iter().for_each(|receipt| self.acknowledge(receipt));
                 for Again { handle, frame, position } in conflicts {
-                    self.conflict(handle, &frame, Some(position));
+                    self.report_conflict(handle, &frame, Some(position));
                 }
             }
-            Err(error) => self.unreadable(&error),
+            Err(error) => self.close_unreadable(&error),
         }
     }
 
     /// The stored bytes stay. What the operator keeps is that it happened, where, and the digest
     /// of the other bytes; never the bytes.
-    fn conflict(&mut self, handle: StreamHandle, frame: &Frame, stored_at: Option<Position>) {
+    fn report_conflict(
+        &mut self,
+        handle: StreamHandle,
+        frame: &Frame,
+        stored_at: Option<Position>,
+    ) {
         let (digest, position) = (hex::encode(frame.digest().0), stored_at.map(|at| at.0));
         let (holder, sequence) = (self.peer.holder, frame.sequence().0);
         tracing::warn!(?holder, ?position, sequence, %digest, "a stored frame has other bytes");

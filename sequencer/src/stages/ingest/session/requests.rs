@@ -7,7 +7,7 @@ use wire::{
     AccessAnswer, FrameEntry, ReleaseEnd, Released, RequestId, SignedAccessRequest, SignedOperation,
 };
 
-use super::{Asked, Outcome, Release, Reply, Session, code_of};
+use super::state::{Asked, Outcome, Release, Reply, Session, code_of};
 use crate::stages::deliver::AgainError;
 use crate::stages::ingest::observe::Observed;
 use crate::stages::ingest::peer::PeerId;
@@ -18,12 +18,15 @@ use crate::stages::ledger::{Answer, Item};
 const RELEASE_READ_FRAMES: usize = 16;
 
 impl Session {
-    pub(super) fn operation(&mut self, request: RequestId, operation: SignedOperation) {
+    pub(super) fn submit_operation(&mut self, request: RequestId, operation: SignedOperation) {
+        // The signature decides what an operation may do; the role only keeps out who never sends
+        // any.
         if !matches!(self.peer.id, PeerId::Wallet | PeerId::Operator) {
             return self.wire.close(RejectCode::Identity);
         }
         let (requester, digest) = (self.peer.holder, operation.digest());
         let item = Item::Operation { requester, operation };
+        // Before it is submitted: the receipt may come before the answer is read here.
         self.unreceipted.insert(digest);
         let reply = move |outcome| Reply::Operation { request, digest, outcome };
         if let Err(code) = self.submit(item, reply) {
@@ -31,12 +34,17 @@ impl Session {
         }
     }
 
-    pub(super) fn operated(&mut self, request: RequestId, digest: Digest, outcome: Outcome) {
+    pub(super) fn handle_operation_reply(
+        &mut self,
+        request: RequestId,
+        digest: Digest,
+        outcome: Outcome,
+    ) {
         if matches!(outcome, Ok(Answer::OperationApplied { .. })) {
             // The peer learns it from the receipt.
             return self.observe(Observed::OperationApplied);
         }
-        self.refused("operation", &outcome);
+        self.log_refusal("operation", &outcome);
         self.reject_request(request, digest, code_of(&outcome));
     }
 
@@ -46,7 +54,7 @@ impl Session {
         self.wire.reject_request(request, code);
     }
 
-    pub(super) fn access(&mut self, request: RequestId, signed: Box<SignedAccessRequest>) {
+    pub(super) fn submit_request(&mut self, request: RequestId, signed: Box<SignedAccessRequest>) {
         let PeerId::Practitioner(practitioner) = self.peer.id.clone() else {
             return self.wire.close(RejectCode::Identity);
         };
@@ -60,19 +68,20 @@ impl Session {
     }
 
     /// The peer learns the decision, never its reason: that stands in the journal.
-    pub(super) fn decided(&mut self, asked: Asked, outcome: Outcome) {
+    pub(super) fn handle_decision(&mut self, asked: Asked, outcome: Outcome) {
         let Asked { request, digest, patient, kind } = asked;
         let Ok(Answer::AccessDecided { group, position, time, decision, released }) = outcome
         else {
-            self.refused("request to read", &outcome);
+            self.log_refusal("request to read", &outcome);
             return self.reject_request(request, digest, code_of(&outcome));
         };
         let permitted = decision.is_ok();
         self.observe(Observed::AccessDecided { kind, permitted });
         if let Err(refusal) = decision {
-            self.observe(Observed::Refused(refusal.rule()));
+            self.observe(Observed::RefusedBy(refusal.rule()));
         }
         self.wire.answer_access(AccessAnswer { request, digest, group, position, time, permitted });
+        // The answer goes first and on the same lane: the client knows what the frames belong to.
         if permitted {
             self.releases.push_back(Release {
                 request,
@@ -91,6 +100,7 @@ impl Session {
             while let Some(entry) = release.read.front() {
                 let (request, index) = (release.request, release.sent);
                 let (stream, frame) = (entry.stream(), entry.frame().clone());
+                // Too much waits to be sent: the frame stays, and the next message sent asks again.
                 if self.wire.release_frame(Released { request, index, stream, frame }).is_err() {
                     return;
                 }
@@ -111,10 +121,11 @@ impl Session {
     }
 
     fn read_next(&mut self) {
-        let (Some(place), Some(release)) = (self.place(), self.releases.front_mut()) else {
+        let (Some(place), Some(release)) = (self.reserve_place(), self.releases.front_mut()) else {
             return;
         };
         release.reading = true;
+        // A few at a time: released frames take memory only as fast as the client reads them.
         let some = release.positions.len().min(RELEASE_READ_FRAMES);
         let positions: Vec<_> = release.positions.drain(..some).collect();
         let (hub, patient) = (self.services.hub.clone(), release.patient);
@@ -123,14 +134,15 @@ impl Session {
         });
     }
 
-    pub(super) fn read(&mut self, read: Result<Vec<FrameEntry>, AgainError>) {
+    pub(super) fn handle_read(&mut self, read: Result<Vec<FrameEntry>, AgainError>) {
         match (read, self.releases.front_mut()) {
             (Ok(frames), Some(release)) => {
                 release.reading = false;
                 release.read.extend(frames);
             }
+            // Cannot be: a release stays the first until what it reads has come.
             (Ok(_), None) => {}
-            (Err(error), _) => self.unreadable(&error),
+            (Err(error), _) => self.close_unreadable(&error),
         }
     }
 }

@@ -12,7 +12,7 @@ use wire::{
 };
 
 use super::{IngestConfig, Observe, Observed};
-use crate::stages::ledger::{Item, Query};
+use crate::stages::ledger::Item;
 use support::{
     Client, Node, Raw, close_code, descriptor, dial, frame, frame_at, gateway_id, now, readings,
     request, validity,
@@ -224,7 +224,7 @@ async fn a_revoked_consent_stops_the_stream_at_the_next_frame_and_is_journaled()
     let handle = client.open().await;
     streams_on(&mut client, handle, 1).await;
     let mut wallet = node.client(Role::Wallet, "patient-app").await.welcomed().await;
-    wallet.session.submit(node.revocation(0).await).unwrap();
+    wallet.session.submit(node.revocation(0)).unwrap();
     let applied =
         |event: &ClientEvent| matches!(event, ClientEvent::OperationApplied { .. }).then_some(());
     wallet.until(applied).await;
@@ -258,7 +258,7 @@ async fn a_permitted_access_releases_exactly_the_frames_and_a_refused_one_says_o
     });
     ended.await;
     assert_eq!(released, sent);
-    let revocation = node.revocation(1).await;
+    let revocation = node.revocation(1);
     let mut wallet = node.client(Role::Wallet, "patient-app").await.welcomed().await;
     wallet.session.submit(revocation).unwrap();
     wallet.until(|e| matches!(e, ClientEvent::OperationApplied { .. }).then_some(())).await;
@@ -326,7 +326,7 @@ async fn a_role_that_does_what_it_may_not_is_closed_as_unentitled() {
     wallet.session.request_access(request(1, Category::Ecg)).unwrap();
     assert_eq!(wallet.closed().await, Some(RejectCode::Identity));
     let mut gateway = node.gateway().await.welcomed().await;
-    gateway.session.submit(node.revocation(0).await).unwrap();
+    gateway.session.submit(node.revocation(0)).unwrap();
     assert_eq!(gateway.closed().await, Some(RejectCode::Identity));
     assert_eq!(close_code(&gateway.connection).await, Some(RejectCode::Identity));
 }
@@ -382,7 +382,7 @@ async fn when_the_writer_fails_peers_are_told_unavailable() {
         _ => None,
     });
     assert_eq!(delayed.await, RejectCode::Unavailable);
-    let error = node.admit.submit(Item::Query(Query::Status)).await.unwrap_err();
+    let error = node.admit.submit(Item::Close).await.unwrap_err();
     assert_eq!(error.code(), RejectCode::Unavailable);
 }
 

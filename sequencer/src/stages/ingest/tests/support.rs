@@ -10,8 +10,8 @@ use journal::{FileMedium, Genesis, Log, Reader, Writer, WriterConfig};
 use model::{
     Action, Categories, Category, ChainScope, ClaimKind, Clock, DeviceId, EpochNumber, GatewayId,
     Interval, Labels, ManualClock, Millis, Operation, OrganisationId, Party, PatientIndex,
-    PractitionerId, Purpose, Purposes, RejectCode, Rule, RuleSlot, Sequence, StreamHandle,
-    SystemClock, Word,
+    Position, PractitionerId, Purpose, Purposes, RejectCode, Rule, RuleSlot, Sequence,
+    StreamHandle, SystemClock, Word,
 };
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream};
@@ -143,6 +143,7 @@ impl Node {
         let hub = ReceiptHub::new(key, chain_scope(), log.reader(), &deliver);
         let (delivery, windows) = NodeDelivery::start(hub.clone(), &deliver).unwrap();
         let admission = LedgerAdmission::new(Ledger::new(ledger_config()), delivery, 0);
+        let view = admission.view();
         let broken = Arc::new(AtomicBool::new(false));
         let breaks = Arc::clone(&broken);
         let clock = move || {
@@ -157,6 +158,7 @@ impl Node {
         let sessions = Arc::new(ManualClock::running());
         let services = Services {
             admit: admit.clone(),
+            view,
             hub: hub.clone(),
             clock: Arc::clone(&sessions) as Arc<dyn Clock>,
             observe,
@@ -250,14 +252,16 @@ impl Node {
     }
 
     /// The patient's revocation of a permit as it stands on record.
-    pub(super) async fn revocation(&mut self, slot: u8) -> SignedOperation {
-        let query = crate::stages::ledger::Query::Record(patient());
-        let answer = self.admit.submit(Item::Query(query)).await.unwrap();
-        let Answer::Found(crate::stages::ledger::Found::Record(Some(record))) = answer else {
-            panic!("expected a record, found {answer:?}")
-        };
+    pub(super) fn revocation(&mut self, slot: u8) -> SignedOperation {
+        let mut ledger = Ledger::new(ledger_config());
+        for found in self.journal.iter_from(1) {
+            let (position, entry) = found.unwrap();
+            let decoded = Entry::from_bytes(entry.kind.code(), &entry.body).unwrap();
+            let (position, time) = (Position(position), Millis::new(entry.time).unwrap());
+            ledger.absorb(&decoded, position, time).unwrap();
+        }
         let slot = RuleSlot::Permit(slot);
-        let rule = *record.rule(slot).unwrap();
+        let rule = *ledger.consent().record(patient()).unwrap().rule(slot).unwrap();
         self.sign(Action::Revoke { slot, rule })
     }
 

@@ -1,27 +1,15 @@
-//! Small connections between stages: where batches go, what is counted, what failed.
+//! What everybody may report to and look at while the node runs: counts, progress, the first failure.
 
 use std::error::Error;
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use model::Clock;
 use statement::scope::Circuit;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
-use crate::folder::store::Store;
+use super::failure::{Stage, StageFailure};
 use crate::metrics::{AccessOutcome, Metrics};
 use crate::stages::ingest::{Observe, Observed};
-use crate::stages::prove::{BatchSink, Progress};
-use crate::window::Assembled;
-
-/// The first failure of any stage.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StageFailure {
-    /// Which stage.
-    pub stage: &'static str,
-    /// Why, with causes.
-    pub detail: String,
-}
+use crate::stages::prove::Progress;
 
 /// What everybody may report to and look at: metrics, progress, the first failure.
 #[derive(Clone)]
@@ -49,9 +37,10 @@ impl Watched {
     }
 
     /// Reports a failure; the first one stays.
-    pub fn fail(&self, stage: &'static str, error: &dyn Error) {
-        let detail = chain(error);
-        tracing::error!(stage, detail, "a stage failed");
+    pub fn fail(&self, stage: Stage, error: &dyn Error) {
+        let detail = model::with_causes(error);
+        tracing::error!(stage = stage.name(), detail, "a stage failed");
+        // What fails later is mostly a consequence: a batcher without a journal, for example.
         self.failure.send_if_modified(|failure| {
             let first = failure.is_none();
             failure.get_or_insert(StageFailure { stage, detail });
@@ -74,9 +63,22 @@ impl Watched {
         self.progress.subscribe()
     }
 
+    /// Takes notice of a step of the proving stage.
+    pub(super) fn step(&self, progress: Progress) {
+        if let Progress::Proven { circuit, millis, .. } = progress {
+            let circuit = if circuit == 1 { Circuit::C1 } else { Circuit::C2 };
+            self.metrics.count_proof(circuit, millis as f64 / 1000.0);
+            // Two sums of plain numbers: a panic cannot leave them half changed.
+            let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+            totals.proofs += 1;
+            totals.prove_ms += millis;
+        }
+        self.progress.send_replace(Some(progress));
+    }
+
     /// Proofs so far.
     pub fn totals(&self) -> Totals {
-        *self.totals.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        *self.totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The metrics.
@@ -87,7 +89,7 @@ impl Watched {
 
 impl crate::doors::http::Health for Watched {
     fn failed_stage(&self) -> Option<&'static str> {
-        self.failure().map(|failure| failure.stage)
+        self.failure().map(|failure| failure.stage.name())
     }
 }
 
@@ -105,71 +107,18 @@ impl Observe for Watched {
                 self.metrics.ingest_bytes_total.inc_by(u64::from(bytes));
             }
             Observed::FrameAgain => self.metrics.ingest_duplicates_total.inc(),
-            Observed::Rejected(code) => self.metrics.rejected(code),
-            Observed::Refused(rule) => self.metrics.refused(rule),
+            Observed::Rejected(code) => self.metrics.count_reject(code),
+            Observed::RefusedBy(rule) => self.metrics.count_refusal(rule),
             Observed::OperationApplied => self.metrics.operations_total.inc(),
             Observed::AccessDecided { kind, permitted } => {
                 let granted = [AccessOutcome::Refused, AccessOutcome::Granted];
-                self.metrics.accessed(kind, granted[usize::from(permitted)]);
+                self.metrics.count_access(kind, granted[usize::from(permitted)]);
             }
             Observed::ReceiptSent => self.metrics.receipts_total.inc(),
-            Observed::ConnectionRefused => self.metrics.ingest_connections_refused_total.inc(),
+            Observed::ConnectionTurnedAway => self.metrics.ingest_connections_refused_total.inc(),
             Observed::SessionPanicked => self.metrics.ingest_panics_total.inc(),
             Observed::FrameReleased => self.metrics.released_frames_total.inc(),
             Observed::RetrySent => {}
         }
     }
-}
-
-/// Stores assembled batches and wakes the settler.
-pub struct NodeSink {
-    store: Arc<Store>,
-    wake: Arc<Notify>,
-    watched: Watched,
-    clock: Arc<dyn Clock>,
-}
-
-impl NodeSink {
-    /// A sink to this store.
-    pub fn new(
-        store: Arc<Store>,
-        wake: Arc<Notify>,
-        watched: Watched,
-        clock: Arc<dyn Clock>,
-    ) -> NodeSink {
-        NodeSink { store, wake, watched, clock }
-    }
-}
-
-impl BatchSink for NodeSink {
-    fn assembled(&mut self, batch: Assembled) -> Result<(), Box<dyn Error + Send + Sync>> {
-        self.store.save_batch(&batch, self.clock.now())?;
-        let metrics = &self.watched.metrics;
-        metrics.batches_assembled_total.inc();
-        metrics.batch_assembled.set(batch.public.header.number.0 as i64);
-        self.wake.notify_one();
-        Ok(())
-    }
-
-    fn progress(&mut self, progress: Progress) {
-        if let Progress::Proven { circuit, millis, .. } = progress {
-            let circuit = if circuit == 1 { Circuit::C1 } else { Circuit::C2 };
-            self.watched.metrics.proved(circuit, millis as f64 / 1000.0);
-            let mut totals = self.watched.totals.lock().unwrap_or_else(|e| e.into_inner());
-            totals.proofs += 1;
-            totals.prove_ms += millis;
-        }
-        self.watched.progress.send_replace(Some(progress));
-    }
-}
-
-/// An error with all its causes on one line.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

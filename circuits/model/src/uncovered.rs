@@ -1,41 +1,6 @@
-//! Why something is not permitted: one reason, and the numbered rule it stands for.
+//! Why a claim is not covered: one reason, and the numbered rule it stands for.
 
-use std::fmt;
-
-use crate::RuleSlot;
-
-/// A rule of `circuits/SPEC.md`, as `C1.7` or `C2.15`. Numbers are never reused.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RuleNumber {
-    /// 1 for C1 (operations), 2 for C2 (claims).
-    pub statement: u8,
-    /// Number within the statement.
-    pub number: u8,
-}
-
-impl RuleNumber {
-    /// Rule `number` of C1.
-    pub const fn c1(number: u8) -> RuleNumber {
-        RuleNumber { statement: 1, number }
-    }
-
-    /// Rule `number` of C2.
-    pub const fn c2(number: u8) -> RuleNumber {
-        RuleNumber { statement: 2, number }
-    }
-}
-
-impl fmt::Display for RuleNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "C{}.{}", self.statement, self.number)
-    }
-}
-
-impl fmt::Debug for RuleNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+use crate::{RuleNumber, RuleSlot};
 
 /// Why a claim is not covered. A requester learns only that it was refused; the rule goes to the
 /// operator's log and the patient's feed.

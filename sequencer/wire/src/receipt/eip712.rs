@@ -2,8 +2,8 @@
 
 use model::{ChainScope, Digest};
 
-use crate::hash::keccak;
-use crate::receipt::{AccessItem, FramesItem, Items, OperationItem, Receipt, RefusalItem};
+use super::items::{AccessItem, FramesItem, GroupIdentity, Items, OperationItem, RefusalItem};
+use crate::hash::{Holder, keccak};
 
 const DOMAIN: &str =
     "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)";
@@ -16,7 +16,7 @@ const OPERATION: &str = "Operation(uint64 position,uint64 time,bytes32 digest)";
 const REFUSAL: &str = "Refusal(uint64 position,bytes32 digest)";
 
 /// Hash of the domain: name "vitals receipts", version "1", chain and contract.
-pub(crate) fn domain_separator(scope: &ChainScope) -> [u8; 32] {
+pub(super) fn domain_separator(scope: &ChainScope) -> [u8; 32] {
     let mut contract = [0; 32];
     contract[12..].copy_from_slice(&scope.contract);
     keccak(&[
@@ -28,16 +28,16 @@ pub(crate) fn domain_separator(scope: &ChainScope) -> [u8; 32] {
     ])
 }
 
-/// `hashStruct(receipt)`.
-pub(crate) fn receipt_hash(receipt: &Receipt) -> [u8; 32] {
-    let Items { frames, operations, accesses, refusals } = receipt.items();
+/// `hashStruct(receipt)`. The type calls the journal hash `chainHash`; its name is part of what is signed.
+pub(super) fn receipt_hash(group: &GroupIdentity, holder: &Holder, items: &Items) -> [u8; 32] {
+    let Items { frames, operations, accesses, refusals } = items;
     // Referenced types follow the primary one in alphabetical order.
     let type_hash = keccak(&[RECEIPT, ACCESS, FRAMES, OPERATION, REFUSAL].map(str::as_bytes));
     keccak(&[
         &type_hash,
-        &number(receipt.group.group),
-        &receipt.group.journal_hash,
-        &receipt.holder.0,
+        &number(group.group),
+        &group.journal_hash,
+        &holder.0,
         &list(frames, frames_hash),
         &list(operations, operation_hash),
         &list(accesses, access_hash),

@@ -1,7 +1,7 @@
 //! Sets up, proves and verifies a circuit of any size without meaning, says how long each step
 //! took, and writes everything in iden3's formats if asked.
 //!
-//! `cargo run --release -p prover --example chain -- --rows 16000 --export chain-files`
+//! `cargo run --release -p prover --example ladder -- --rows 16000 --export ladder-files`
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,25 +17,25 @@ use serde_json::Value;
 #[path = "../tests/sample.rs"]
 mod sample;
 
-/// Prove a chain of multiplications.
+/// Prove a ladder of multiplications.
 #[derive(Parser)]
-struct Chain {
+struct Ladder {
     /// Constraints; the domain is the next power of two above this number plus 3.
     #[arg(long, default_value_t = 1000)]
     rows: usize,
     /// Proofs to make.
     #[arg(long, default_value_t = 1)]
     proofs: usize,
-    /// Folder for chain.r1cs, chain.wtns, chain.zkey, verification_key.json, proof.json,
+    /// Folder for ladder.r1cs, ladder.wtns, ladder.zkey, verification_key.json, proof.json,
     /// public.json.
     #[arg(long)]
     export: Option<PathBuf>,
 }
 
 fn main() -> anyhow::Result<()> {
-    let args = Chain::parse();
+    let args = Ladder::parse();
     anyhow::ensure!(args.rows >= 3 && args.proofs > 0, "expected 3 rows and 1 proof or more");
-    let (r1cs, assignment) = sample::chain(args.rows, 5);
+    let (r1cs, assignment) = sample::ladder(args.rows, 5);
     let key = Arc::new(timed("setup", || ProvingKey::dev_insecure(&r1cs))?);
     let engine = PortableEngine::new(key.clone());
     let prove = || timed("prove", || engine.prove(&assignment, &Blinding::draw(&mut OsRng)));
@@ -49,10 +49,10 @@ fn main() -> anyhow::Result<()> {
         fs::write(folder.join(name), bytes).with_context(|| name.to_owned())
     };
     let write_json = |name: &str, value: Value| write(name, value.to_string().as_bytes());
-    write("chain.r1cs", &export::r1cs(&r1cs))?;
-    write("chain.wtns", &export::wtns(&assignment))?;
-    write("chain.zkey", &export::zkey(&key, &r1cs))?;
-    key.write(&folder.join("chain.key"))?;
+    write("ladder.r1cs", &export::r1cs(&r1cs))?;
+    write("ladder.wtns", &export::wtns(&assignment))?;
+    write("ladder.zkey", &export::zkey(&key, &r1cs))?;
+    key.write(&folder.join("ladder.key"))?;
     write_json("verification_key.json", export::verification_key_json(key.verifying_key()))?;
     write_json("proof.json", export::proof_json(&proof))?;
     write_json("public.json", export::public_json(&assignment.instance[1..]))

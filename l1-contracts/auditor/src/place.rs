@@ -1,0 +1,16 @@
+//! Where an audit reads.
+
+use l1_contracts::Deployment;
+
+use crate::source::Source;
+
+/// Chain, contract and batch files: everything that an audit reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// JSON-RPC address of a node of the base chain, plain HTTP.
+    pub rpc: &'a str,
+    /// Which contract is audited. Take it from where you trust it.
+    pub deployment: &'a Deployment,
+    /// Where batch files come from. Nothing it delivers is believed.
+    pub data: &'a Source,
+}

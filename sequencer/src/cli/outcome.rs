@@ -1,0 +1,48 @@
+//! What a command ends with, and what every command needs to begin.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use model::ExitCode;
+
+/// What a command ends with.
+pub(super) type Outcome<T = ()> = Result<T, Failure>;
+
+/// Why a command did not do what it was asked, and what the shell is told.
+pub(super) struct Failure {
+    pub(super) code: ExitCode,
+    pub(super) error: anyhow::Error,
+}
+
+/// It was tried and did not succeed.
+pub(super) fn failed<E: Into<anyhow::Error>>(error: E) -> Failure {
+    Failure { code: ExitCode::Failed, error: error.into() }
+}
+
+/// The command line, or a file that it names, is wrong.
+pub(super) fn usage<E: Into<anyhow::Error>>(error: E) -> Failure {
+    Failure { code: ExitCode::Usage, error: error.into() }
+}
+
+/// Something that the command needs is not there.
+pub(super) fn unavailable<E: Into<anyhow::Error>>(error: E) -> Failure {
+    Failure { code: ExitCode::Unavailable, error: error.into() }
+}
+
+/// Which node.
+#[derive(Args)]
+pub(super) struct NodeFolder {
+    /// The node's folder.
+    #[arg(long, default_value = "node")]
+    pub(super) dir: PathBuf,
+}
+
+/// The log on stderr; `RUST_LOG`-like filters are not read: level info, errors with stages.
+pub(super) fn log_to_stderr(level: tracing::Level) {
+    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
+    log.with_target(false).init();
+}
+
+pub(super) fn runtime() -> Outcome<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(unavailable)
+}

@@ -1,0 +1,181 @@
+//! Every answer of a door that is not the one asked for: where, what it means, what to do.
+//!
+//! Declared once: the HTTP service answers with these rows, and pages about codes are made of them.
+
+/// An answer that is not the one asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unserved {
+    /// The requests that may be answered so, as paths or words.
+    pub requests: &'static [&'static str],
+    /// HTTP status; 0 on the admin socket, which has none.
+    pub status: u16,
+    /// The value of `error` in the JSON answer; empty where the protocol answers without a body.
+    pub code: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+    /// What whoever meets it should do.
+    pub what_to_do: &'static str,
+}
+
+const FILES: &[&str] = &["/batches/{n}", "/batches/{n}/private"];
+const FROM_STORE: &[&str] = &["/batches", "/batches/{n}", "/batches/{n}/private"];
+const FROM_DISK: &[&str] = &["/batches", "/batches/{n}", "/batches/{n}/private", "/readyz"];
+const ANY: &[&str] = &["any"];
+
+pub(crate) const NUMBER_MALFORMED: Unserved = Unserved {
+    requests: FILES,
+    status: 400,
+    code: "number-malformed",
+    meaning: "What stands for the batch number is no decimal number.",
+    what_to_do: "Ask for a number from 1 to `assembled` of `GET /batches`.",
+};
+
+pub(crate) const PATH_UNKNOWN: Unserved = Unserved {
+    requests: ANY,
+    status: 404,
+    code: "path-unknown",
+    meaning: "The node serves nothing under this path.",
+    what_to_do: "Use one of the paths of this table.",
+};
+
+pub(crate) const BATCH_UNKNOWN: Unserved = Unserved {
+    requests: FILES,
+    status: 404,
+    code: "batch-unknown",
+    meaning: "No batch of this number is assembled; `detail` repeats the number.",
+    what_to_do: "Ask for a number up to `assembled` of `GET /batches`, or wait for the batch.",
+};
+
+pub(crate) const CORRUPT: Unserved = Unserved {
+    requests: FROM_STORE,
+    status: 500,
+    code: "corrupt",
+    meaning: "The stored file or row is not as it was written; it is not served (I8).",
+    what_to_do: "Fetch the batch elsewhere; the operator restores the store from a copy.",
+};
+
+pub(crate) const STORE: Unserved = Unserved {
+    requests: FROM_STORE,
+    status: 500,
+    code: "store",
+    meaning: "Disk or database did not answer; the node's log says why.",
+    what_to_do: "Ask again later; the operator looks into the log and after the disk.",
+};
+
+pub(crate) const INTERNAL: Unserved = Unserved {
+    requests: FROM_DISK,
+    status: 500,
+    code: "internal",
+    meaning: "The task that answers panicked. Nothing is changed by it.",
+    what_to_do: "Ask again; if it comes back, report it with the node's log.",
+};
+
+pub(crate) const STAGE_FAILED: Unserved = Unserved {
+    requests: &["/healthz", "/readyz"],
+    status: 503,
+    code: "stage-failed",
+    meaning: "A stage of the node failed and the node is stopping; `detail` names the stage.",
+    what_to_do: "Read the cause in the node's log, mend it and start the node again.",
+};
+
+pub(crate) const CHAIN_UNREACHABLE: Unserved = Unserved {
+    requests: &["/readyz"],
+    status: 503,
+    code: "chain-unreachable",
+    meaning: "The base chain did not answer the settler the last time it was asked.",
+    what_to_do: "Check `[chain] rpc` and the chain's node; settling goes on by itself.",
+};
+
+pub(crate) const STORE_UNWRITABLE: Unserved = Unserved {
+    requests: &["/readyz"],
+    status: 503,
+    code: "store-unwritable",
+    meaning: "No row can be written and made durable in the store.",
+    what_to_do: "Look for a full or read-only disk under the node's folder.",
+};
+
+/// What the HTTP service answers other than the thing asked for, by status.
+pub const HTTP: &[Unserved] = &[
+    NUMBER_MALFORMED,
+    PATH_UNKNOWN,
+    BATCH_UNKNOWN,
+    Unserved {
+        requests: ANY,
+        status: 405,
+        code: "",
+        meaning: "The path is served, but to GET and HEAD only.",
+        what_to_do: "Use GET: nothing is changed through HTTP.",
+    },
+    Unserved {
+        requests: ANY,
+        status: 431,
+        code: "",
+        meaning: "The request's head is above 16 KiB or has more than 32 headers.",
+        what_to_do: "Send fewer or shorter headers.",
+    },
+    CORRUPT,
+    STORE,
+    INTERNAL,
+    STAGE_FAILED,
+    CHAIN_UNREACHABLE,
+    STORE_UNWRITABLE,
+];
+
+pub(crate) const REQUEST_UNKNOWN: Unserved = Unserved {
+    requests: ANY,
+    status: 0,
+    code: "expected `list` or `change HEX`",
+    meaning: "The line is no request.",
+    what_to_do: "Use `sequencer org | practitioner | gateway | device`.",
+};
+
+pub(crate) const CHANGE_NOT_HEX: Unserved = Unserved {
+    requests: &["change HEX"],
+    status: 0,
+    code: "expected hex digits after `change`",
+    meaning: "What follows `change` is not hexadecimal.",
+    what_to_do: "Send the canonical bytes of the change as hex digits.",
+};
+
+/// What the admin socket answers other than the thing asked for; `code` is the whole text, or in
+/// brackets what it is made of.
+pub const ADMIN: &[Unserved] = &[
+    REQUEST_UNKNOWN,
+    CHANGE_NOT_HEX,
+    Unserved {
+        requests: &["change HEX"],
+        status: 0,
+        code: "[offset, what was expected]",
+        meaning: "The bytes are no registry change.",
+        what_to_do: "Use program and node of one version.",
+    },
+    Unserved {
+        requests: &["change HEX"],
+        status: 0,
+        code: "[the rule that the change breaks]",
+        meaning: "The registry refuses the change; nothing is changed.",
+        what_to_do: "Look with `sequencer KIND list` which ids stand and have not ended.",
+    },
+    Unserved {
+        requests: ANY,
+        status: 0,
+        code: "[too many items wait, or the writer stopped or failed]",
+        meaning: "The node takes the request not now, or not any more.",
+        what_to_do: "If too many wait, ask again; otherwise read the log and start the node again.",
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_is_one_of_http_and_every_code_names_one_answer() {
+        assert!(HTTP.is_sorted_by_key(|answer| answer.status));
+        assert!(HTTP.iter().all(|answer| (400..600).contains(&answer.status)));
+        for answer in HTTP.iter().chain(ADMIN).filter(|answer| !answer.code.is_empty()) {
+            let same = |other: &&Unserved| other.code == answer.code;
+            assert_eq!(HTTP.iter().chain(ADMIN).filter(same).count(), 1, "{}", answer.code);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The database: its tables, how they are written and read, and what ties it to a chain.
+
+use std::path::{Path, PathBuf};
+
+use model::ChainScope;
+use redb::{
+    Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
+};
+
+use super::error::{StoreError, db};
+use super::files;
+
+/// Format version of rows and files.
+const FORMAT: u64 = 1;
+pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+pub(super) const BATCHES: TableDefinition<u64, &[u8]> = TableDefinition::new("batches");
+pub(super) const OUTBOX: TableDefinition<u64, &[u8]> = TableDefinition::new("outbox");
+
+/// Batches and outbox of one node. One process has it open at a time.
+#[derive(Debug)]
+pub struct Store {
+    database: Database,
+    pub(super) folder: PathBuf,
+}
+
+impl Store {
+    /// Opens the store in `folder`, which is made if it does not exist.
+    ///
+    /// # Errors
+    /// [`StoreError::Format`] for a store of another format version, [`StoreError::Busy`] if
+    /// another process has it open, otherwise what disk or database said.
+    pub fn open(folder: &Path) -> Result<Store, StoreError> {
+        files::make_folder(folder)?;
+        let database = Database::create(folder.join("store.redb")).map_err(StoreError::opening)?;
+        let store = Store { database, folder: folder.to_path_buf() };
+        // Opening a table in a write transaction makes it: a reader would fail on one that is
+        // missing.
+        store.write(|tx| {
+            tx.open_table(BATCHES).map_err(db)?;
+            tx.open_table(OUTBOX).map_err(db)?;
+            settle_meta(tx, "format", &FORMAT.to_be_bytes(), |found| StoreError::Format {
+                expected: FORMAT,
+                // A version of another length is none that this program ever wrote.
+                found: found.try_into().map_or(u64::MAX, u64::from_be_bytes),
+            })
+        })?;
+        Ok(store)
+    }
+
+    /// Ties the store to a chain and contract, once and for all.
+    ///
+    /// # Errors
+    /// [`StoreError::Scope`] if it belongs to others.
+    pub fn bind(&self, scope: ChainScope) -> Result<(), StoreError> {
+        let bytes = [&scope.chain_id.to_be_bytes()[..], &scope.contract].concat();
+        self.write(|tx| {
+            settle_meta(tx, "scope", &bytes, |found| StoreError::Scope {
+                expected: hex::encode(&bytes),
+                found: hex::encode(found),
+            })
+        })
+    }
+
+    /// Whether a row can be written and made durable now; for readiness checks.
+    ///
+    /// # Errors
+    /// [`StoreError`] if not.
+    pub fn probe(&self) -> Result<(), StoreError> {
+        self.write(|tx| {
+            // A commit of its own: only a sync that succeeds shows that the disk takes one.
+            let mut meta = tx.open_table(META).map_err(db)?;
+            meta.insert("probe", [].as_slice()).map_err(db)?;
+            Ok(())
+        })
+    }
+
+    pub(super) fn write<T>(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut tx = self.database.begin_write().map_err(db)?;
+        // What is answered or sent next relies on this row: it is on the disk before that. Two
+        // phases, so that a crash in the middle is seen without trusting a checksum over the last
+        // commit.
+        tx.set_durability(Durability::Immediate).map_err(db)?;
+        tx.set_two_phase_commit(true);
+        let changed = change(&tx)?;
+        tx.commit().map_err(db)?;
+        Ok(changed)
+    }
+
+    pub(super) fn read<T>(
+        &self,
+        table: TableDefinition<'static, u64, &'static [u8]>,
+        look: impl FnOnce(&dyn Rows) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let tx = self.database.begin_read().map_err(db)?;
+        look(&tx.open_table(table).map_err(db)?)
+    }
+}
+
+/// Writes a meta row that never changes, or checks that it has not.
+fn settle_meta(
+    tx: &WriteTransaction,
+    key: &str,
+    expected: &[u8],
+    differs: impl FnOnce(&[u8]) -> StoreError,
+) -> Result<(), StoreError> {
+    let mut meta = tx.open_table(META).map_err(db)?;
+    let found = meta.get(key).map_err(db)?.map(|row| row.value().to_vec());
+    match found {
+        None => {
+            meta.insert(key, expected).map_err(db)?;
+            Ok(())
+        }
+        Some(found) if found == expected => Ok(()),
+        Some(found) => Err(differs(&found)),
+    }
+}
+
+/// Key and bytes of a row.
+pub(super) type RawRow = (u64, Vec<u8>);
+
+/// Whether a row, by key and bytes, is wanted.
+pub(super) type Keep<'a> = dyn FnMut(u64, &[u8]) -> Result<bool, StoreError> + 'a;
+
+/// Reading numbered rows, in or out of a write transaction.
+pub(super) trait Rows {
+    fn row(&self, key: u64) -> Result<Option<Vec<u8>>, StoreError>;
+    fn last(&self) -> Result<Option<RawRow>, StoreError>;
+    /// At most `most` rows from `from` on, in order.
+    fn from(&self, from: u64, most: usize) -> Result<Vec<RawRow>, StoreError>;
+    /// The last rows, newest first, as long as `keep` says so, at most `most`.
+    fn back_while(&self, most: usize, keep: &mut Keep<'_>) -> Result<Vec<RawRow>, StoreError>;
+}
+
+impl<T: ReadableTable<u64, &'static [u8]>> Rows for T {
+    fn row(&self, key: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.get(key).map_err(db)?.map(|row| row.value().to_vec()))
+    }
+
+    fn last(&self) -> Result<Option<RawRow>, StoreError> {
+        let last = ReadableTable::last(self).map_err(db)?;
+        Ok(last.map(|(key, row)| (key.value(), row.value().to_vec())))
+    }
+
+    fn from(&self, from: u64, most: usize) -> Result<Vec<RawRow>, StoreError> {
+        let mut rows = Vec::new();
+        for row in self.range(from..).map_err(db)?.take(most) {
+            let (key, row) = row.map_err(db)?;
+            rows.push((key.value(), row.value().to_vec()));
+        }
+        Ok(rows)
+    }
+
+    fn back_while(&self, most: usize, keep: &mut Keep<'_>) -> Result<Vec<RawRow>, StoreError> {
+        let mut rows = Vec::new();
+        for row in self.range(0..).map_err(db)?.rev() {
+            let (key, row) = row.map_err(db)?;
+            if rows.len() == most || !keep(key.value(), row.value())? {
+                break;
+            }
+            rows.push((key.value(), row.value().to_vec()));
+        }
+        Ok(rows)
+    }
+}

@@ -1,0 +1,79 @@
+//! Which stage of the node failed, and what the operator does then.
+
+use std::fmt;
+
+/// A stage whose failure ends the node. The rest either cannot fail by itself or harms one peer
+/// only: a panic in a connection ends that connection, a slow reader of receipts is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The journal's writer, with the ledger that runs on its thread.
+    Journal,
+    /// The batcher: lays windows out, proves them, stores their batches.
+    Proving,
+    /// The settler: brings stored batches to the base chain.
+    Settlement,
+}
+
+impl Stage {
+    /// Every stage, in the order in which a reading passes them.
+    pub const ALL: [Stage; 3] = [Stage::Journal, Stage::Proving, Stage::Settlement];
+
+    /// As logs, `/healthz` and errors name it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stage::Journal => "journal",
+            Stage::Proving => "proving",
+            Stage::Settlement => "settlement",
+        }
+    }
+
+    /// What its failure means.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Stage::Journal => {
+                "the journal cannot be written, or admission panicked: nothing more is taken in, \
+                 and nothing that was not durable is acknowledged"
+            }
+            Stage::Proving => {
+                "a closed window was not made into a stored batch: windows are still journaled, but \
+                 nothing later can settle, because batches settle in order"
+            }
+            Stage::Settlement => {
+                "a stored batch was not brought to the base chain, and waiting longer does not help"
+            }
+        }
+    }
+
+    /// What the operator does.
+    pub const fn what_to_do(self) -> &'static str {
+        match self {
+            Stage::Journal => {
+                "read the causes; free or replace the disk; start the node again: what was \
+                 acknowledged is there, and gateways send the rest again"
+            }
+            Stage::Proving => {
+                "read the causes; mend what they name (memory, the store, the proving keys); start \
+                 the node again: it proves the windows that the journal holds and the store lacks"
+            }
+            Stage::Settlement => {
+                "read the causes; mend what they name (the chain's endpoint, the account's balance, \
+                 the deployment); start the node again: it goes on with what its outbox holds"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The first failure of any stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StageFailure {
+    /// Which stage.
+    pub stage: Stage,
+    /// Why, with causes.
+    pub detail: String,
+}

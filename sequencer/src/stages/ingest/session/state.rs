@@ -1,0 +1,211 @@
+//! What a session holds, and the steps that all its parts take.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use model::{
+    ClaimKind, Digest, PatientIndex, Position, RejectCode, Sequence, StreamHandle, with_causes,
+};
+use tokio::sync::mpsc::{OwnedPermit, Receiver, Sender, channel};
+use wire::{
+    Credit, Frame, FrameEntry, RequestId, ServerConfig, ServerSession, SignedReceipt, StreamKey,
+};
+
+use crate::stages::deliver::AgainError;
+use crate::stages::ingest::admit::AdmitError;
+use crate::stages::ingest::observe::Observed;
+use crate::stages::ingest::peer::Peer;
+use crate::stages::ingest::shared::{Services, Shared};
+use crate::stages::ingest::stored::{Again, Compared};
+use crate::stages::ledger::{Answer, Item, Refusal};
+
+pub(super) type Outcome = Result<Answer, AdmitError>;
+
+/// What comes back to a session from the writer thread or a reading task.
+pub(in crate::stages::ingest) enum Reply {
+    Opened { handle: StreamHandle, id: u64, outcome: Outcome },
+    Stored { handle: StreamHandle, id: u64, readings: u16, bytes: u32 },
+    Frame { handle: StreamHandle, id: u64, frame: Frame, outcome: Outcome },
+    Operation { request: RequestId, digest: Digest, outcome: Outcome },
+    Access { asked: Asked, outcome: Outcome },
+    Compared(Result<Compared, AgainError>),
+    Read(Result<Vec<FrameEntry>, AgainError>),
+}
+
+/// A request to read that waits for its decision.
+pub(in crate::stages::ingest) struct Asked {
+    pub(super) request: RequestId,
+    pub(super) digest: Digest,
+    pub(super) patient: PatientIndex,
+    pub(super) kind: ClaimKind,
+}
+
+/// A stream that the client opened on this connection.
+pub(in crate::stages::ingest) struct Stream {
+    pub(super) key: StreamKey,
+    /// The submission that opens it, until it is answered.
+    pub(super) opening: Option<u64>,
+    /// The sequence that is submitted next.
+    pub(super) next: Sequence,
+    /// Submissions without a reply, oldest first; those rejected meanwhile are taken out.
+    pub(super) under_way: VecDeque<(u64, Sequence)>,
+}
+
+/// A permitted request whose frames are being sent.
+pub(in crate::stages::ingest) struct Release {
+    pub(super) request: RequestId,
+    pub(super) patient: PatientIndex,
+    /// Not read yet, oldest first.
+    pub(super) positions: VecDeque<Position>,
+    /// Read, not sent yet.
+    pub(super) read: VecDeque<FrameEntry>,
+    pub(super) reading: bool,
+    pub(super) sent: u64,
+}
+
+/// The server's side of one connection, without its lanes.
+pub(in crate::stages::ingest) struct Session {
+    pub(super) peer: Peer,
+    pub(super) wire: ServerSession,
+    pub(super) services: Arc<Services>,
+    pub(super) shared: Arc<Shared>,
+    /// The credit given last.
+    pub(super) credit: Credit,
+    pub(super) budget: Credit,
+    pub(super) replies: Sender<Reply>,
+    pub(super) greeted: bool,
+    pub(super) next_id: u64,
+    pub(super) streams: BTreeMap<StreamHandle, Stream>,
+    /// Operations and requests whose receipt has not come.
+    pub(super) unreceipted: BTreeSet<Digest>,
+    /// Frames that came again and wait to be compared.
+    pub(super) again: Vec<Again>,
+    /// Whether a task compares; one at a time, so that a peer cannot fill the pool of tasks.
+    pub(super) comparing: bool,
+    /// One after the other, oldest first.
+    pub(super) releases: VecDeque<Release>,
+    /// Set when it is over: the code that it was closed with, none after a goodbye.
+    pub(super) ended: Option<Option<RejectCode>>,
+}
+
+impl Session {
+    /// A session of an entitled peer, and where its replies come.
+    pub(in crate::stages::ingest) fn new(
+        peer: Peer,
+        shared: Arc<Shared>,
+    ) -> (Session, Receiver<Reply>) {
+        let (services, config) = (Arc::clone(&shared.services), &shared.config);
+        // Counted before the first credit is given, so that the share counts this session too.
+        shared.sessions.fetch_add(1, Ordering::Relaxed);
+        let (scope, signer) = (services.hub.scope(), services.hub.signer());
+        let limits = config.session_limits(services.ahead_ms_max);
+        // As long as the most submissions under way: with a place held, sending a reply never
+        // waits.
+        let (replies, received) = channel(config.submissions_max);
+        let session = Session {
+            peer,
+            wire: ServerSession::new(ServerConfig { scope, signer, limits }),
+            services,
+            credit: Credit::default(),
+            // What a peer may really have under way; the credit is what it is told to keep to.
+            budget: Credit {
+                bytes: config.unacknowledged_bytes_max,
+                frames: config.unacknowledged_frames_max,
+            },
+            shared,
+            replies,
+            greeted: false,
+            next_id: 1,
+            streams: BTreeMap::new(),
+            unreceipted: BTreeSet::new(),
+            again: Vec::new(),
+            comparing: false,
+            releases: VecDeque::new(),
+            ended: None,
+        };
+        (session, received)
+    }
+
+    pub(super) fn observe(&self, what: Observed) {
+        self.services.observe.observe(what);
+    }
+
+    /// A place for one reply; `None` while too many are under way.
+    pub(super) fn reserve_place(&self) -> Option<OwnedPermit<Reply>> {
+        self.replies.clone().try_reserve_owned().ok()
+    }
+
+    pub(super) fn next_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// Submits an item whose reply `wrap` makes; the code if it is not taken.
+    pub(super) fn submit(
+        &mut self,
+        item: Item,
+        wrap: impl FnOnce(Outcome) -> Reply + Send + 'static,
+    ) -> Result<(), RejectCode> {
+        // First the place, then the item: the writer thread must never find the queue full.
+        let place = self.reserve_place().ok_or(RejectCode::Busy)?;
+        let reply = move |outcome| drop(place.send(wrap(outcome)));
+        self.services.admit.submit_with(item, reply).map_err(|error| error.code())
+    }
+
+    /// Gives this session its share of the credit, if that changed.
+    pub(super) fn share_credit(&mut self) {
+        let sessions = self.shared.sessions.load(Ordering::Relaxed);
+        let credit = self.shared.config.credit(sessions);
+        // A message only when it changes: a thousand sessions would otherwise be told at each
+        // receipt.
+        if credit != self.credit {
+            self.credit = credit;
+            self.wire.set_credit(credit);
+        }
+    }
+
+    /// Ends the session: what the journal does not serve can be neither confirmed nor denied (I8).
+    pub(super) fn close_unreadable(&mut self, error: &AgainError) {
+        tracing::error!(error = with_causes(error), "the journal does not serve a stored group");
+        self.wire.close(RejectCode::Unavailable);
+    }
+
+    pub(super) fn acknowledge(&mut self, receipt: SignedReceipt) {
+        let items = receipt.receipt.items();
+        let operations = items.operations.iter().map(|item| item.digest);
+        for digest in operations.chain(items.accesses.iter().map(|item| item.digest)) {
+            self.unreceipted.remove(&digest);
+        }
+        self.observe(Observed::ReceiptSent);
+        // With a receipt rather than on a timer: a peer that sends hears of its share soon enough.
+        self.share_credit();
+        self.wire.acknowledge(receipt);
+    }
+
+    /// The rule behind a refusal is for the operator; who and whose data stand in the journal only.
+    pub(super) fn log_refusal(&self, what: &str, outcome: &Outcome) {
+        let Ok(Answer::Refused(Refusal { code, rule, position, .. })) = outcome else { return };
+        if let Some(rule) = rule {
+            self.observe(Observed::RefusedBy(*rule));
+        }
+        let position = position.map(|position| position.0);
+        tracing::info!(?code, ?rule, ?position, "refused a {what}");
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.shared.sessions.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What a peer is told of an outcome that it did not hope for.
+pub(super) fn code_of(outcome: &Outcome) -> RejectCode {
+    match outcome {
+        Ok(Answer::Refused(refusal)) => refusal.code,
+        // An answer of another kind is a fault of this program; the peer can only come again.
+        Ok(_) => RejectCode::Unavailable,
+        Err(error) => error.code(),
+    }
+}

@@ -1,0 +1,46 @@
+//! What the server, its connections and their sessions share.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use model::{Clock, RejectCode};
+use quinn::{Connection, VarInt};
+
+use super::admit::Admit;
+use super::config::IngestConfig;
+use super::observe::Observe;
+use crate::stages::deliver::ReceiptHub;
+use crate::stages::ledger::LedgerView;
+
+/// What the server's sessions use of the node.
+pub struct Services {
+    /// Where items go.
+    pub admit: Admit,
+    /// What is durable of the ledger.
+    pub view: LedgerView,
+    /// Where receipts come from.
+    pub hub: ReceiptHub,
+    /// The node's clock.
+    pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub observe: Arc<dyn Observe>,
+    /// How far ahead of the clock a reading may be, milliseconds; as the ledger's.
+    pub ahead_ms_max: u64,
+}
+
+/// What every connection shares.
+pub(super) struct Shared {
+    pub(super) config: IngestConfig,
+    pub(super) services: Arc<Services>,
+    /// Sessions that share the credit.
+    pub(super) sessions: AtomicUsize,
+}
+
+/// Closes with the code's number and meaning.
+pub(super) fn close(connection: &Connection, why: RejectCode) {
+    connection.close(code(why), why.meaning().as_bytes());
+}
+
+pub(super) fn code(code: RejectCode) -> VarInt {
+    VarInt::from_u32(u32::from(code.number()))
+}

@@ -1,0 +1,192 @@
+//! Refusals: why an item is not taken, what its sender is told, and what the journal keeps of it.
+
+use model::{Position, RejectCode, RuleNumber, Sequence, Uncovered};
+use statement::c1::C1Error;
+use thiserror::Error;
+use wire::{Entry, Holder, RefusalEntry, RefusalReason, RefusedItem, RegistryKey};
+
+use super::answer::{Answer, Item};
+use super::verdict::{At, Verdict};
+
+/// The decision not to take an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What the peer is told.
+    pub code: RejectCode,
+    /// The rule behind it, for the operator's log only.
+    pub rule: Option<RuleNumber>,
+    /// Where the refusal stands in the journal, if it does.
+    pub position: Option<Position>,
+    /// What was expected and found, without identifiers.
+    pub detail: String,
+}
+
+/// What a refusal does besides answering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusing {
+    /// Nothing. The sender mends it and tries again; were every try an entry, a peer could fill the
+    /// disk with what was never taken.
+    AnswerOnly,
+    /// It becomes an entry: evidence that it was asked for and not done.
+    Journal,
+    /// It becomes an entry, and the stream is refused until it is opened again: a gateway that goes
+    /// on sending against the patient's will costs one entry, not one a frame.
+    JournalAndHalt,
+}
+
+impl Refusing {
+    /// What a refusal did that stands in the journal. Recovery knows the entry, not the ground.
+    pub(super) fn of_entry(what: &RefusedItem) -> Refusing {
+        match what {
+            RefusedItem::Frame { .. } => Refusing::JournalAndHalt,
+            RefusedItem::Stream { .. } | RefusedItem::Operation | RefusedItem::AccessRequest => {
+                Refusing::Journal
+            }
+        }
+    }
+}
+
+/// Why an item is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(super) enum Ground {
+    #[error("expected a device of this gateway's organisation with its patient")]
+    UnknownDevice,
+    #[error("expected sequence {}, found {}", expected.0, found.0)]
+    Gap { expected: Sequence, found: Sequence },
+    #[error("the stream was refused; open it again when consent allows")]
+    Halted,
+    #[error("expected readings no later than the node's clock and its allowed skew")]
+    Clock,
+    #[error("expected a registered gateway, and a device of it with its patient")]
+    Unassigned,
+    #[error("{}", .0.sentence())]
+    Uncovered(Uncovered),
+    #[error("{0}")]
+    MalformedOperation(String),
+    #[error(transparent)]
+    Operation(C1Error),
+    #[error("{expected}")]
+    Request { code: RejectCode, expected: &'static str },
+    #[error("expected a registered {0:?} that has not ended")]
+    NotRegistered(RegistryKey),
+    #[error("{0}")]
+    MalformedChange(String),
+    #[error("expected fewer items of one holder in a group")]
+    GroupFull,
+    #[error("{0}")]
+    NotAppended(String),
+}
+
+impl Ground {
+    /// Which refusal does what: the one table.
+    pub(super) fn refusing(&self) -> Refusing {
+        match self {
+            // Consent or assignment forbade to collect: the patient may want to see that.
+            Ground::Unassigned | Ground::Uncovered(_) => Refusing::JournalAndHalt,
+            // Somebody signed something that has no effect.
+            Ground::MalformedOperation(_) | Ground::Operation(_) | Ground::Request { .. } => {
+                Refusing::Journal
+            }
+            // A gateway's or operator's mistake, or no room: it concerns no consent.
+            Ground::UnknownDevice
+            | Ground::Gap { .. }
+            | Ground::Halted
+            | Ground::Clock
+            | Ground::NotRegistered(_)
+            | Ground::MalformedChange(_)
+            | Ground::GroupFull
+            | Ground::NotAppended(_) => Refusing::AnswerOnly,
+        }
+    }
+
+    fn code(&self) -> RejectCode {
+        match self {
+            Ground::UnknownDevice => RejectCode::Stream,
+            Ground::Gap { .. } => RejectCode::Gap,
+            // The same code for every rule: a peer learns that, not why, consent does not allow it.
+            Ground::Halted | Ground::Uncovered(_) => RejectCode::NotPermitted,
+            Ground::Clock => RejectCode::Clock,
+            Ground::Unassigned | Ground::NotRegistered(_) => RejectCode::Identity,
+            Ground::MalformedOperation(_) | Ground::MalformedChange(_) => RejectCode::Malformed,
+            Ground::Operation(error) => error.code(),
+            Ground::Request { code, .. } => *code,
+            Ground::GroupFull => RejectCode::Busy,
+            Ground::NotAppended(_) => RejectCode::Unavailable,
+        }
+    }
+
+    fn reason(&self) -> RefusalReason {
+        match self {
+            Ground::Uncovered(why) => RefusalReason::Claim(*why),
+            Ground::Operation(error) => RefusalReason::Operation(error.rule),
+            _ => RefusalReason::Code,
+        }
+    }
+}
+
+impl From<Ground> for Refusal {
+    fn from(ground: Ground) -> Refusal {
+        let (code, rule) = (ground.code(), ground.reason().rule());
+        Refusal { code, rule, position: None, detail: ground.to_string() }
+    }
+}
+
+/// Refuses an item: the answer, and the entry if the ground asks for one.
+pub(super) fn refuse(item: &Item, ground: Ground, at: At) -> Verdict {
+    let (refusing, code, reason) = (ground.refusing(), ground.code(), ground.reason());
+    let answer = Answer::Refused(ground.into());
+    // The digest is taken only for what is kept: whoever floods the node with gaps makes it hash
+    // nothing.
+    let evidence = match refusing {
+        Refusing::AnswerOnly => None,
+        Refusing::Journal | Refusing::JournalAndHalt => evidence(item, code, reason),
+    };
+    let Some(entry) = evidence else { return Verdict::Answer(answer) };
+    debug_assert_eq!(refusing, Refusing::of_entry(&entry.what), "absorbing does what is decided");
+    Verdict::Append { entry: Box::new(Entry::Refusal(entry)), time: at.now, answer }
+}
+
+/// What the journal keeps of a refused item: who sent it, what it was, and the digest of its bytes.
+/// Never the bytes: they may be a patient's readings that no rule lets the node hold.
+fn evidence(item: &Item, code: RejectCode, reason: RefusalReason) -> Option<RefusalEntry> {
+    let (requester, what, digest) = match item {
+        Item::Frame { gateway, key, frame, .. } => {
+            let (stream, sequence) = (key.name(frame.header().epoch), frame.sequence());
+            let what = RefusedItem::Frame { stream, sequence };
+            (Holder::gateway(gateway), what, frame.digest())
+        }
+        Item::Operation { requester, operation } => {
+            (*requester, RefusedItem::Operation, operation.digest())
+        }
+        Item::Access { practitioner, request } => {
+            (Holder::practitioner(practitioner), RefusedItem::AccessRequest, request.digest())
+        }
+        // Their grounds answer only.
+        Item::OpenStream { .. } | Item::Registry(_) | Item::Close => return None,
+    };
+    Some(RefusalEntry { requester, what, code, reason, digest })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_concerns_consent_is_kept_and_only_frames_halt() {
+        let request = Ground::Request { code: RejectCode::Nonce, expected: "a new nonce" };
+        let gap = Ground::Gap { expected: Sequence(1), found: Sequence(3) };
+        for (ground, refusing) in [
+            (Ground::UnknownDevice, Refusing::AnswerOnly),
+            (gap, Refusing::AnswerOnly),
+            (Ground::Halted, Refusing::AnswerOnly),
+            (Ground::Clock, Refusing::AnswerOnly),
+            (Ground::GroupFull, Refusing::AnswerOnly),
+            (Ground::Unassigned, Refusing::JournalAndHalt),
+            (Ground::Uncovered(Uncovered::Closed), Refusing::JournalAndHalt),
+            (Ground::MalformedOperation("short".into()), Refusing::Journal),
+            (request, Refusing::Journal),
+        ] {
+            assert_eq!(ground.refusing(), refusing, "{ground:?}");
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Where in the journal something is decided, and what the decision is.
+
+use model::{Millis, Position};
+use wire::Entry;
+
+use super::answer::Answer;
+
+/// The place that the next entry would have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct At {
+    /// Number of the journal's group.
+    pub(super) group: u64,
+    /// Position of the next entry.
+    pub(super) position: Position,
+    /// The writer's time, which never decreases.
+    pub(super) now: Millis,
+}
+
+/// What to append for an item, and what to answer once it is durable.
+pub(super) enum Verdict {
+    /// Nothing to append.
+    Answer(Answer),
+    /// Append this entry at the time stated.
+    Append {
+        /// The entry.
+        entry: Box<Entry>,
+        /// Its time: the writer's, or a little later if it must be later than every other.
+        time: Millis,
+        /// What its submitter learns.
+        answer: Answer,
+    },
+}

@@ -1,0 +1,134 @@
+//! What is durable, readable beside the writer.
+//!
+//! ```text
+//!   writer thread: admit ... admit, sync, [publish], answers
+//!                                          |
+//!   sessions, admin door, window timer <- read
+//! ```
+//! A group is published whole, after its sync and before its answers leave: who has an answer finds
+//! everything up to it here, and nobody finds what a power cut could still take back.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use model::{BatchNumber, GatewayId, Millis, Sequence};
+use wire::limits::MARKS_MAX;
+use wire::{Entry, Mark, StreamName};
+
+use super::absorb::Ledger;
+use super::group::GroupEntry;
+use super::registry::Registry;
+use super::streams::Marks;
+
+/// Counts of the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Enrolled patients.
+    pub records: usize,
+    /// Number of the open window.
+    pub window: BatchNumber,
+    /// Its begin.
+    pub t0: Millis,
+    /// Whether nothing happened in it yet.
+    pub window_is_empty: bool,
+}
+
+/// Reads the ledger as of the last durable group. Cheap to clone. Memory: a second copy of the
+/// registry, and some hundred bytes a stream.
+#[derive(Clone)]
+pub struct LedgerView {
+    published: Arc<RwLock<Published>>,
+}
+
+struct Published {
+    status: Status,
+    registry: Arc<Registry>,
+    marks: Marks,
+}
+
+impl LedgerView {
+    /// The view of a ledger that absorbed durable entries only.
+    pub(super) fn of_durable(ledger: &Ledger) -> LedgerView {
+        let registry = Arc::new(ledger.registry().clone());
+        let marks = ledger.streams.marks();
+        let published = Published { status: status(ledger), registry, marks };
+        LedgerView { published: Arc::new(RwLock::new(published)) }
+    }
+
+    /// Takes in a group that is durable; `ledger` has absorbed it and nothing after it.
+    pub(super) fn publish(&self, ledger: &Ledger, group: &[GroupEntry]) {
+        // One lock for the whole group, so that nobody reads half of it. Readers hold it to copy
+        // out a few values; the writer never waits for a disk, a peer or a formatted list.
+        let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
+        published.status = status(ledger);
+        for GroupEntry { time, entry, .. } in group {
+            match entry {
+                // Sequences of a stream are stored without holes, so the last is the mark.
+                Entry::Frame(frame) => {
+                    published.mark(&frame.gateway, frame.stream(), frame.sequence());
+                }
+                // The registry is applied again rather than copied from the ledger: a copy is made
+                // only while a reader still holds the one before.
+                Entry::RegistryChange(change) => {
+                    Arc::make_mut(&mut published.registry).apply(change, *time);
+                }
+                Entry::Operation { .. }
+                | Entry::AccessRequest { .. }
+                | Entry::Refusal(_)
+                | Entry::Close { .. }
+                | Entry::StreamOpen { .. } => {}
+            }
+        }
+    }
+
+    /// Counts, and the open window.
+    pub fn status(&self) -> Status {
+        self.read().status
+    }
+
+    /// Who is registered.
+    pub fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.read().registry)
+    }
+
+    /// Last stored frame of each stream of a gateway, of [`MARKS_MAX`] streams at most: a hint for a
+    /// gateway that comes again, which sends what lies behind it.
+    pub fn marks(&self, gateway: &GatewayId) -> Vec<Mark> {
+        let published = self.read();
+        let streams = published.marks.get(gateway).into_iter().flatten().take(MARKS_MAX);
+        streams
+            .map(|(stream, durable)| Mark { stream: stream.clone(), durable: *durable })
+            .collect()
+    }
+
+    /// A writer that panicked in `publish` left what is durable, if not all of it; the node stops.
+    fn read(&self) -> RwLockReadGuard<'_, Published> {
+        self.published.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Published {
+    fn mark(&mut self, gateway: &GatewayId, stream: StreamName, last: Sequence) {
+        // Not `entry`: nearly every frame finds its stream, and then no key is copied.
+        match self.marks.get_mut(gateway) {
+            Some(streams) => drop(streams.insert(stream, last)),
+            None => drop(self.marks.insert(gateway.clone(), BTreeMap::from([(stream, last)]))),
+        }
+    }
+}
+
+fn status(ledger: &Ledger) -> Status {
+    Status {
+        records: ledger.consent.len(),
+        window: ledger.window.number(),
+        t0: ledger.window.t0(),
+        window_is_empty: ledger.window.is_empty(),
+    }
+}
+
+/// Prints counts only.
+impl std::fmt::Debug for LedgerView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LedgerView {{ gateways with frames: {} }}", self.read().marks.len())
+    }
+}

@@ -1,0 +1,81 @@
+//! Limits and waits of the settler.
+
+use std::time::Duration;
+
+use crate::setting::{self, LimitError, range, settings};
+
+settings! {
+    /// `[settle]`: how batches are brought to the base chain.
+    pub struct SettleConfig in "settle" {
+        batches_max: usize = 8; "batches", range(1, 64) => {
+            sets: "Most batches in one transaction.",
+            memory: "Their public files at once: up to 64 MiB each, usually some KiB.",
+            at_limit: "Further ones go into the next transaction.",
+        }
+        resend_after_ms: u64 = 48_000; "milliseconds", range(100, 3_600_000) => {
+            sets: "How long a sent transaction is waited for: four blocks.",
+            at_limit: "It is sent again if the chain's node lost it, otherwise replaced by one \
+                       that pays more.",
+        }
+        poll_ms: u64 = 2_000; "milliseconds", range(10, 600_000) => {
+            sets: "How often the chain is asked. The embedded chain is asked every 50 ms.",
+        }
+        pending_max: usize = 64; "transactions", range(1, 1024) => {
+            sets: "Most transactions that are mined and not final.",
+            memory: "Some KiB each, signed bytes included.",
+            at_limit: "No further one is made until one is final.",
+        }
+        replacements_max: usize = 20; "transactions", range(0, 64) => {
+            sets: "Most replacements of one transaction, each at least 12.5 % dearer: 20 make it \
+                   ten times as dear.",
+            memory: "32 bytes each.",
+            at_limit: "The last one is sent again and again.",
+        }
+        fee_wei_max: u64 = 1_000_000_000_000; "wei", range(1, 1_000_000_000_000_000_000) => {
+            sets: "Highest fee offered for a unit of gas: 1,000 gwei.",
+            at_limit: "An offer is cut to it; a replacement that needs more is tried again later.",
+        }
+        gas_max: u64 = 16_000_000; "gas", range(100_000, 1_000_000_000) => {
+            sets: "Most gas of one transaction, below the limit of EIP-7825.",
+            at_limit: "Fewer batches go into it; a single one above it ends the stage.",
+        }
+        round_max_ms: u64 = 60_000; "milliseconds", range(100, 3_600_000) => {
+            sets: "Longest round: everything that is asked of the chain before one action.",
+            at_limit: "The round counts as failed and is repeated.",
+        }
+        retry_first_ms: u64 = 1_000; "milliseconds", range(1, 3_600_000) => {
+            sets: "First pause after a failed round; it doubles with each further one.",
+        }
+        retry_max_ms: u64 = 60_000; "milliseconds", range(1, 3_600_000) => {
+            sets: "Longest pause after failed rounds.",
+            at_limit: "The pause grows no more.",
+        }
+    }
+}
+
+impl SettleConfig {
+    /// Checks every limit.
+    ///
+    /// # Errors
+    /// [`LimitError`] for the first that does not hold.
+    pub fn check(&self) -> Result<(), LimitError> {
+        setting::check(self, SettleConfig::SETTINGS)
+    }
+
+    /// Highest fee offered for a unit of gas, as the chain counts it.
+    pub(super) fn fee_max(&self) -> u128 {
+        self.fee_wei_max.into()
+    }
+
+    pub(super) fn round_max(&self) -> Duration {
+        Duration::from_millis(self.round_max_ms)
+    }
+
+    /// How long to wait after so many failures in a row, of which there is at least one.
+    pub(super) fn pause_after(&self, failures: u32) -> Duration {
+        // Beyond 30 doublings any first pause is above any longest one.
+        let doubled = 2u64.saturating_pow(failures.saturating_sub(1).min(30));
+        let pause_ms = self.retry_first_ms.saturating_mul(doubled).min(self.retry_max_ms);
+        Duration::from_millis(pause_ms)
+    }
+}

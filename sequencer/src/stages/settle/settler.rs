@@ -1,0 +1,59 @@
+//! What the settler holds, and what a round of it says.
+
+use std::sync::Arc;
+
+use alloy::signers::local::PrivateKeySigner;
+use l1_contracts::Edge;
+use model::{Clock, Millis};
+
+use super::config::SettleConfig;
+use super::plan::Action;
+use crate::folder::store::Store;
+use crate::metrics::Metrics;
+
+/// What one round did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// This was done; look again at once.
+    Did(Action),
+    /// Nothing to do before this time, unless something is assembled or the chain moves.
+    Wait(Millis),
+}
+
+/// What a settler is made of.
+pub struct SettlerParts {
+    /// The contract on the base chain.
+    pub edge: Edge,
+    /// Batches and outbox.
+    pub store: Arc<Store>,
+    /// The account that the contract lets settle.
+    pub signer: PrivateKeySigner,
+    /// Limits and waits.
+    pub config: SettleConfig,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// The node's clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The stage. Everything that must survive a crash is in the store.
+pub struct Settler {
+    pub(super) edge: Edge,
+    pub(super) store: Arc<Store>,
+    pub(super) signer: PrivateKeySigner,
+    pub(super) config: SettleConfig,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Nonce whose bytes this settler sent last.
+    pub(super) sent: Option<u64>,
+    /// Nonce whose fees the node refused.
+    pub(super) underpriced: Option<u64>,
+}
+
+impl Settler {
+    /// A settler that has sent nothing yet; what was sent before a crash it finds on the chain.
+    pub fn new(parts: SettlerParts) -> Settler {
+        let SettlerParts { edge, store, signer, config, metrics, clock } = parts;
+        Settler { edge, store, signer, config, metrics, clock, sent: None, underpriced: None }
+    }
+}

@@ -1,0 +1,358 @@
+//! The frames of all streams that have no receipt yet, and which of them goes next.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use model::{Millis, RejectCode, Sequence, StreamHandle};
+
+use super::event::{ClientError, ClientEvent, ClientLimits, StopReason, Violation};
+use super::stream::Stream;
+use crate::{
+    Credit, Descriptor, Frame, FramePlace, FramesItem, Lane, OpenStream, Reading, StreamName,
+};
+
+/// Outlives connections; the credit and what is under way are of one connection.
+pub(super) struct HeldFrames {
+    limits: ClientLimits,
+    streams: BTreeMap<StreamHandle, Stream>,
+    names: BTreeMap<StreamName, StreamHandle>,
+    next_handle: u32,
+    /// Of the frames of all streams.
+    bytes: usize,
+    credit: Credit,
+    under_way: Credit,
+    /// The stream served last on each lane, so that streams take turns.
+    served: [StreamHandle; 3],
+}
+
+impl HeldFrames {
+    pub(super) fn new(limits: ClientLimits) -> HeldFrames {
+        HeldFrames {
+            limits,
+            streams: BTreeMap::new(),
+            names: BTreeMap::new(),
+            next_handle: 1,
+            bytes: 0,
+            credit: Credit::default(),
+            under_way: Credit::default(),
+            served: [StreamHandle(0); 3],
+        }
+    }
+
+    /// Bytes of all frames without a receipt.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// What is under way on this connection.
+    pub(super) fn under_way(&self) -> Credit {
+        self.under_way
+    }
+
+    /// How each stream is opened, for a new connection.
+    pub(super) fn opens(&self) -> impl Iterator<Item = &OpenStream> {
+        self.streams.values().map(Stream::open)
+    }
+
+    /// The connection is gone: streams and frames stay, credit does not.
+    pub(super) fn disconnect(&mut self) {
+        (self.credit, self.under_way) = (Credit::default(), Credit::default());
+        self.streams.values_mut().for_each(Stream::disconnect);
+    }
+
+    /// Replaces the credit.
+    pub(super) fn set_credit(&mut self, credit: Credit) {
+        self.credit = credit;
+    }
+
+    /// Adds a stream and says how it is opened.
+    pub(super) fn open(
+        &mut self,
+        lane: Lane,
+        descriptor: Descriptor,
+        receipted: Sequence,
+    ) -> Result<OpenStream, ClientError> {
+        let (name, limit) = (descriptor.name(), self.limits.streams_max);
+        if self.names.contains_key(&name) {
+            return Err(ClientError::StreamOpen);
+        }
+        let handle = StreamHandle(self.next_handle);
+        // Handles are not given twice, even over connections: a late message of the server about
+        // an ended stream must not meet another one. So they may run out, after four thousand
+        // million streams, and that counts as full.
+        let Some(next_handle) =
+            self.next_handle.checked_add(1).filter(|_| self.streams.len() < limit)
+        else {
+            return Err(ClientError::Full { what: "streams", limit });
+        };
+        self.next_handle = next_handle;
+        let open = OpenStream { handle, lane, descriptor };
+        self.streams.insert(handle, Stream::new(open.clone(), receipted));
+        self.names.insert(name, handle);
+        Ok(open)
+    }
+
+    /// Makes the next frame of a stream from readings and holds it.
+    pub(super) fn push(
+        &mut self,
+        handle: StreamHandle,
+        readings: &[Reading],
+    ) -> Result<Frame, ClientError> {
+        let stream = self.accepting(handle)?;
+        let descriptor = &stream.open().descriptor;
+        let signal = descriptor.key.signal().ok_or(ClientError::NoStream)?;
+        let place = FramePlace { handle, epoch: descriptor.epoch, sequence: stream.next() };
+        let frame = Frame::encode_raw(place, signal, readings)?;
+        self.take_room(&frame)?;
+        self.accepting(handle)?.hold(frame.clone());
+        Ok(frame)
+    }
+
+    /// Holds a frame that was made before a restart.
+    pub(super) fn restore(
+        &mut self,
+        handle: StreamHandle,
+        frame: &Frame,
+    ) -> Result<(), ClientError> {
+        let stream = self.accepting(handle)?;
+        let (expected, found) = (stream.next(), frame.sequence());
+        let epoch = stream.open().descriptor.epoch;
+        if expected != found || frame.header().epoch != epoch {
+            return Err(ClientError::NotNext { expected, found });
+        }
+        self.take_room(frame)?;
+        self.accepting(handle)?.hold_again(frame.with_handle(handle));
+        Ok(())
+    }
+
+    /// Takes no more frames for a stream, and ends it after its last receipt.
+    pub(super) fn end(&mut self, handle: StreamHandle) -> Result<Option<ClientEvent>, ClientError> {
+        self.streams.get_mut(&handle).ok_or(ClientError::NoStream)?.end();
+        Ok(self.end_if_done(handle))
+    }
+
+    /// The server opened a stream and takes `next` first.
+    pub(super) fn make_ready(
+        &mut self,
+        handle: StreamHandle,
+        next: Sequence,
+    ) -> Option<ClientEvent> {
+        match self.streams.get_mut(&handle)?.make_ready(next) {
+            Ok(()) => Some(ClientEvent::StreamReady { handle, next }),
+            Err(why) => self.stop(handle, why),
+        }
+    }
+
+    /// The bytes of the next frame to send on a lane, which is then under way.
+    pub(super) fn next_frame(&mut self, lane: Lane) -> Option<Bytes> {
+        let served = self.served[lane as usize];
+        let after = self.streams.range(StreamHandle(served.0.saturating_add(1))..);
+        let in_turn = after.chain(self.streams.range(..=served));
+        let mut due = in_turn
+            .filter(|(_, stream)| stream.open().lane == lane)
+            .filter_map(|(handle, stream)| Some((*handle, stream.due()?.as_bytes().clone())));
+        // Only the first one is tried: a smaller frame of another stream would else overtake it for
+        // as long as credit is short.
+        let (handle, bytes) = due.next()?;
+        drop(due);
+        let after = self.under_way + Credit::of_frame(bytes.len());
+        // A frame larger than its lane's share may go when nothing else is under way; otherwise it
+        // could never go.
+        let alone = self.under_way.frames == 0;
+        let share = if alone { self.credit } else { self.credit.share(lane) };
+        if !after.fits(share) {
+            return None;
+        }
+        self.under_way = after;
+        self.streams.get_mut(&handle)?.count_sent();
+        self.served[lane as usize] = handle;
+        Some(bytes)
+    }
+
+    /// When the first wait of a stream is over.
+    pub(super) fn wakeup(&self) -> Option<Millis> {
+        self.streams.values().filter_map(Stream::paused_until).min()
+    }
+
+    /// Lets streams go on whose wait is over.
+    pub(super) fn resume(&mut self, now: Millis) {
+        self.streams.values_mut().for_each(|stream| stream.resume(now));
+    }
+
+    /// Whether the frames of a receipt were sent; a stream that is gone is nobody's concern.
+    pub(super) fn check_sent(&self, item: &FramesItem) -> Result<(), Violation> {
+        let handle = self.names.get(&item.stream);
+        let Some(stream) = handle.and_then(|handle| self.streams.get(handle)) else {
+            return Ok(());
+        };
+        let (expected, found) = (stream.sent(), item.sequences.1);
+        if found > expected { Err(Violation::NotSent { expected, found }) } else { Ok(()) }
+    }
+
+    /// Counts off the frames of a receipt.
+    pub(super) fn acknowledge(&mut self, item: &FramesItem) -> Vec<ClientEvent> {
+        let handle = self.names.get(&item.stream).copied();
+        let Some((handle, stream)) =
+            handle.and_then(|handle| Some((handle, self.streams.get_mut(&handle)?)))
+        else {
+            return Vec::new();
+        };
+        let freed = stream.acknowledge(item.sequences.0, item.sequences.1);
+        self.bytes -= freed.held_bytes;
+        self.under_way -= freed.under_way;
+        let marks = freed.marks.into_iter();
+        let durable = marks.map(|last| ClientEvent::Durable { handle, last });
+        durable.chain(self.end_if_done(handle)).collect()
+    }
+
+    /// The server rejected frames of a stream from `from` on.
+    pub(super) fn reject(
+        &mut self,
+        handle: StreamHandle,
+        from: Sequence,
+        code: RejectCode,
+        now: Millis,
+    ) -> Option<ClientEvent> {
+        if !code.retry() {
+            return self.stop(handle, StopReason::Refused(code));
+        }
+        let stream = self.streams.get_mut(&handle)?;
+        match stream.rewind(from, code) {
+            Err(why) => self.stop(handle, why),
+            Ok(back) => {
+                // A gap is mended by what the server waits for, so waiting would only lose time;
+                // after any other code the server needs some.
+                if code != RejectCode::Gap {
+                    stream.pause(now.plus(self.limits.retry_after_ms));
+                }
+                self.under_way -= back;
+                Some(ClientEvent::Delayed { handle, code })
+            }
+        }
+    }
+
+    /// Gives a stream up and hands its frames back.
+    pub(super) fn stop(&mut self, handle: StreamHandle, why: StopReason) -> Option<ClientEvent> {
+        let frames = self.remove(handle)?.into_frames();
+        Some(ClientEvent::StreamStopped { handle, why, frames })
+    }
+
+    fn end_if_done(&mut self, handle: StreamHandle) -> Option<ClientEvent> {
+        if !self.streams.get(&handle)?.is_done() {
+            return None;
+        }
+        self.remove(handle)?;
+        Some(ClientEvent::StreamEnded { handle })
+    }
+
+    fn remove(&mut self, handle: StreamHandle) -> Option<Stream> {
+        let stream = self.streams.remove(&handle)?;
+        self.names.remove(&stream.open().descriptor.name());
+        self.under_way -= stream.under_way();
+        self.bytes -= stream.held_bytes();
+        Some(stream)
+    }
+
+    fn accepting(&mut self, handle: StreamHandle) -> Result<&mut Stream, ClientError> {
+        let stream = self.streams.get_mut(&handle).filter(|stream| !stream.is_ending());
+        stream.ok_or(ClientError::NoStream)
+    }
+
+    fn take_room(&mut self, frame: &Frame) -> Result<(), ClientError> {
+        let (bytes, limit) = (frame.as_bytes().len(), self.limits.held_bytes_max);
+        if self.bytes + bytes > limit {
+            return Err(ClientError::Full { what: "bytes without a receipt", limit });
+        }
+        self.bytes += bytes;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::Position;
+
+    use super::*;
+    use crate::client::samples::{at, open, readings};
+
+    /// Ready streams on these lanes, each with so many frames of two readings (64 bytes).
+    fn held(lanes: &[Lane], frames: usize) -> HeldFrames {
+        let mut held = HeldFrames::new(ClientLimits::default());
+        for (i, lane) in lanes.iter().enumerate() {
+            let descriptor = open(i as u32 + 1, *lane).descriptor;
+            let handle = held.open(*lane, descriptor, Sequence(0)).expect("room").handle;
+            held.make_ready(handle, Sequence(1));
+            (0..frames).for_each(|_| drop(held.push(handle, &readings(2)).expect("room")));
+        }
+        held.set_credit(Credit { bytes: 1 << 20, frames: 100 });
+        held
+    }
+
+    fn handle_of(bytes: &Bytes) -> u32 {
+        u32::from_le_bytes(bytes[8..12].try_into().expect("four bytes"))
+    }
+
+    fn item(handle: u32, first: u64, last: u64) -> FramesItem {
+        let stream = open(handle, Lane::Live).descriptor.name();
+        let positions = (Position(first), Position(last));
+        let sequences = (Sequence(first), Sequence(last));
+        FramesItem { stream, sequences, positions, appended: at(0) }
+    }
+
+    #[test]
+    fn the_streams_of_a_lane_take_turns() {
+        let mut held = held(&[Lane::Live, Lane::Backfill, Lane::Live], 2);
+        let turns: Vec<_> = std::iter::from_fn(|| held.next_frame(Lane::Live)).collect();
+        assert_eq!(turns.iter().map(handle_of).collect::<Vec<_>>(), [1, 3, 1, 3]);
+    }
+
+    #[test]
+    fn a_frame_beyond_its_lanes_share_goes_alone_or_not_at_all() {
+        let mut held = held(&[Lane::Backfill], 2);
+        held.set_credit(Credit { bytes: 100, frames: 8 });
+        assert!(held.next_frame(Lane::Backfill).is_some(), "64 of a share of 52 bytes, alone");
+        assert!(held.next_frame(Lane::Backfill).is_none());
+        held.acknowledge(&item(1, 1, 1));
+        held.set_credit(Credit { bytes: 63, frames: 8 });
+        assert!(held.next_frame(Lane::Backfill).is_none(), "beyond the whole credit");
+    }
+
+    #[test]
+    fn what_is_counted_is_counted_off_by_receipts_rejects_and_stops() {
+        let mut held = held(&[Lane::Live, Lane::Live], 3);
+        while held.next_frame(Lane::Live).is_some() {}
+        assert_eq!((held.bytes(), held.under_way().frames), (6 * 64, 6));
+        held.acknowledge(&item(1, 1, 2));
+        assert_eq!((held.bytes(), held.under_way().frames), (4 * 64, 4));
+        held.reject(StreamHandle(2), Sequence(2), RejectCode::Busy, at(0));
+        assert_eq!((held.bytes(), held.under_way().frames), (4 * 64, 2));
+        assert_eq!(held.wakeup(), Some(at(1000)));
+        for handle in [1, 2].map(StreamHandle) {
+            held.stop(handle, StopReason::Refused(RejectCode::NotPermitted));
+        }
+        assert_eq!((held.bytes(), held.under_way()), (0, Credit::default()));
+    }
+
+    #[test]
+    fn a_stream_that_ends_takes_nothing_more_and_leaves_with_its_last_receipt() {
+        let mut held = held(&[Lane::Live], 1);
+        let handle = StreamHandle(1);
+        held.next_frame(Lane::Live);
+        assert_eq!(held.end(handle), Ok(None));
+        assert_eq!(held.push(handle, &readings(1)), Err(ClientError::NoStream));
+        let (last, ended) = (Sequence(1), ClientEvent::StreamEnded { handle });
+        assert_eq!(
+            held.acknowledge(&item(1, 1, 1)),
+            [ClientEvent::Durable { handle, last }, ended]
+        );
+        assert_eq!(held.opens().count(), 0);
+    }
+
+    #[test]
+    fn frames_that_were_never_sent_have_no_receipt() {
+        let held = held(&[Lane::Live], 1);
+        let (expected, found) = (Sequence(0), Sequence(1));
+        assert_eq!(held.check_sent(&item(1, 1, 1)), Err(Violation::NotSent { expected, found }));
+        assert_eq!(held.check_sent(&item(9, 1, 1)), Ok(()), "of no stream here");
+    }
+}

@@ -1,0 +1,303 @@
+//! One stream of a client: the frames that have no receipt yet, and how far they were sent.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use model::{Millis, RejectCode, Sequence};
+
+use super::event::StopReason;
+use crate::{Credit, Frame, OpenStream};
+
+pub(super) struct Stream {
+    open: OpenStream,
+    /// Whether the server opened it on this connection.
+    ready: bool,
+    /// The last sequence with a receipt.
+    receipted: Sequence,
+    /// The last sequence that was sent on any connection.
+    sent: Sequence,
+    /// Frames without a receipt: sequences `receipted + 1` on.
+    held: VecDeque<Frame>,
+    /// How many of them are under way on this connection.
+    under_way: usize,
+    /// Receipted runs, first to last, that do not follow `receipted` yet; at most one a frame held.
+    overtaken: BTreeMap<Sequence, Sequence>,
+    paused_until: Option<Millis>,
+    ending: bool,
+}
+
+/// What a receipt made room for.
+#[derive(Default, PartialEq, Eq, Debug)]
+pub(super) struct Freed {
+    /// Bytes of frames that are held no longer.
+    pub(super) held_bytes: usize,
+    /// What of them was under way.
+    pub(super) under_way: Credit,
+    /// The last receipted sequence after each run, in order.
+    pub(super) marks: Vec<Sequence>,
+}
+
+impl Stream {
+    pub(super) fn new(open: OpenStream, receipted: Sequence) -> Stream {
+        Stream {
+            open,
+            ready: false,
+            receipted,
+            sent: receipted,
+            held: VecDeque::new(),
+            under_way: 0,
+            overtaken: BTreeMap::new(),
+            paused_until: None,
+            ending: false,
+        }
+    }
+
+    /// How the stream is opened.
+    pub(super) fn open(&self) -> &OpenStream {
+        &self.open
+    }
+
+    /// The sequence of the next frame that is made.
+    pub(super) fn next(&self) -> Sequence {
+        Sequence(self.receipted.0 + 1 + self.held.len() as u64)
+    }
+
+    /// The last sequence that was sent on any connection.
+    pub(super) fn sent(&self) -> Sequence {
+        self.sent
+    }
+
+    /// Takes no more frames from here on.
+    pub(super) fn end(&mut self) {
+        self.ending = true;
+    }
+
+    /// Whether no more frames are taken.
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending
+    }
+
+    /// Whether it ends and has its last receipt.
+    pub(super) fn is_done(&self) -> bool {
+        self.ending && self.held.is_empty()
+    }
+
+    /// Keeps the next frame until its receipt.
+    pub(super) fn hold(&mut self, frame: Frame) {
+        self.held.push_back(frame);
+    }
+
+    /// Keeps a frame of before a restart. It may have been sent then, so a receipt for it is no
+    /// surprise.
+    pub(super) fn hold_again(&mut self, frame: Frame) {
+        self.sent = self.sent.max(frame.sequence());
+        self.held.push_back(frame);
+    }
+
+    /// Forgets what was true of one connection only.
+    pub(super) fn disconnect(&mut self) {
+        (self.ready, self.under_way, self.paused_until) = (false, 0, None);
+    }
+
+    /// The server opened the stream and takes `next` first.
+    ///
+    /// # Errors
+    /// Why the stream cannot go on from there.
+    pub(super) fn make_ready(&mut self, next: Sequence) -> Result<(), StopReason> {
+        let durable = Sequence(next.0 - 1);
+        if durable < self.receipted {
+            return Err(StopReason::Regressed { durable });
+        }
+        // The server has frames that we do not know of: our spool was lost, or there is a twin of
+        // this gateway. New readings under their sequences would be a conflict (W.20).
+        if durable >= self.next() {
+            return Err(StopReason::Ahead { durable });
+        }
+        // Frames up to `durable` are sent once more all the same: only a receipt frees them (W.24).
+        self.ready = true;
+        Ok(())
+    }
+
+    /// The next frame to send, if one may be sent now.
+    pub(super) fn due(&self) -> Option<&Frame> {
+        let may_send = self.ready && self.paused_until.is_none();
+        self.held.get(self.under_way).filter(|_| may_send)
+    }
+
+    /// The frame that was due is under way.
+    pub(super) fn count_sent(&mut self) {
+        let Some(frame) = self.held.get(self.under_way) else {
+            return;
+        };
+        self.sent = self.sent.max(frame.sequence());
+        self.under_way += 1;
+    }
+
+    /// Counts off receipted frames. A run that overtakes the one before it waits for that one: after
+    /// a reconnect, what is stored already is acknowledged later than what is new.
+    pub(super) fn acknowledge(&mut self, first: Sequence, last: Sequence) -> Freed {
+        let mut freed = Freed::default();
+        if first.0 > self.receipted.0 + 1 {
+            let latest = self.overtaken.entry(first).or_insert(last);
+            *latest = last.max(*latest);
+            return freed;
+        }
+        self.count_off(last, &mut freed);
+        while let Some(last) = self.next_overtaken() {
+            self.count_off(last, &mut freed);
+        }
+        freed
+    }
+
+    /// Takes a run that follows by now.
+    fn next_overtaken(&mut self) -> Option<Sequence> {
+        let run = self.overtaken.first_entry()?;
+        (run.key().0 <= self.receipted.0 + 1).then(|| run.remove())
+    }
+
+    fn count_off(&mut self, last: Sequence, freed: &mut Freed) {
+        // The same receipt comes again whenever frames were sent again: nothing is left to count.
+        let Some(more) = last.0.checked_sub(self.receipted.0).filter(|more| *more > 0) else {
+            return;
+        };
+        // At most what is held: the session compared `last` with what was sent.
+        let count = usize::try_from(more).unwrap_or(usize::MAX).min(self.held.len());
+        for (index, frame) in self.held.drain(..count).enumerate() {
+            let bytes = frame.as_bytes().len();
+            freed.held_bytes += bytes;
+            // After a reconnect a receipt may cover frames that were sent on the old one only.
+            if index < self.under_way {
+                freed.under_way += Credit::of_frame(bytes);
+            }
+        }
+        self.under_way = self.under_way.saturating_sub(count);
+        self.receipted = last;
+        freed.marks.push(last);
+    }
+
+    /// Goes back to `from`, to send again from there; returns what is under way no longer.
+    ///
+    /// # Errors
+    /// [`StopReason::Regressed`] if the server misses what it gave a receipt for.
+    pub(super) fn rewind(
+        &mut self,
+        from: Sequence,
+        code: RejectCode,
+    ) -> Result<Credit, StopReason> {
+        if code == RejectCode::Gap && from <= self.receipted {
+            // What has a receipt is not held any more, so a gap there cannot be mended.
+            return Err(StopReason::Regressed { durable: Sequence(from.0 - 1) });
+        }
+        // A receipt may have come before the reject: then everything without one is sent again.
+        let kept = from.0.saturating_sub(self.receipted.0 + 1);
+        let kept = usize::try_from(kept).unwrap_or(usize::MAX).min(self.under_way);
+        let back = self.weigh(kept..self.under_way);
+        self.under_way = kept;
+        Ok(back)
+    }
+
+    /// Sends nothing until this time.
+    pub(super) fn pause(&mut self, until: Millis) {
+        self.paused_until = Some(until);
+    }
+
+    /// Until when nothing is sent.
+    pub(super) fn paused_until(&self) -> Option<Millis> {
+        self.paused_until
+    }
+
+    /// Sends again if the wait is over.
+    pub(super) fn resume(&mut self, now: Millis) {
+        self.paused_until = self.paused_until.filter(|until| *until > now);
+    }
+
+    /// What is under way on this connection.
+    pub(super) fn under_way(&self) -> Credit {
+        self.weigh(0..self.under_way)
+    }
+
+    /// Bytes of the frames without a receipt.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held.iter().map(|frame| frame.as_bytes().len()).sum()
+    }
+
+    /// The frames without a receipt, in order.
+    pub(super) fn into_frames(self) -> Vec<Frame> {
+        self.held.into()
+    }
+
+    /// Bytes and frames of a part of what is held.
+    fn weigh(&self, part: std::ops::Range<usize>) -> Credit {
+        self.held.range(part).map(|frame| Credit::of_frame(frame.as_bytes().len())).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Lane;
+    use crate::client::samples::{frame, open};
+
+    /// A stream that is ready and has sent these frames.
+    fn sent(count: u64) -> Stream {
+        let mut stream = Stream::new(open(1, Lane::Live), Sequence(0));
+        stream.make_ready(Sequence(1)).expect("nothing is stored");
+        for sequence in 1..=count {
+            stream.hold(frame(sequence, 1));
+            stream.count_sent();
+        }
+        stream
+    }
+
+    #[test]
+    fn a_run_that_overtakes_frees_nothing_until_the_one_before_it_comes() {
+        let mut stream = sent(3);
+        assert_eq!(stream.acknowledge(Sequence(2), Sequence(3)), Freed::default());
+        let freed = stream.acknowledge(Sequence(1), Sequence(1));
+        assert_eq!(freed.marks, [Sequence(1), Sequence(3)]);
+        assert_eq!((freed.held_bytes, freed.under_way.frames), (3 * 48, 3));
+        assert_eq!(stream.acknowledge(Sequence(1), Sequence(3)), Freed::default());
+    }
+
+    #[test]
+    fn a_receipt_for_frames_of_an_older_connection_frees_no_credit_of_this_one() {
+        let mut stream = sent(2);
+        stream.disconnect();
+        let freed = stream.acknowledge(Sequence(1), Sequence(2));
+        assert_eq!((freed.held_bytes, freed.under_way), (2 * 48, Credit::default()));
+    }
+
+    #[test]
+    fn rewinding_keeps_what_came_before_and_a_gap_in_what_is_receipted_stops() {
+        let mut stream = sent(3);
+        let back = stream.rewind(Sequence(2), RejectCode::Busy).expect("held");
+        assert_eq!((back.frames, stream.under_way().frames), (2, 1));
+        assert_eq!(stream.due().map(Frame::sequence), Some(Sequence(2)));
+        stream.acknowledge(Sequence(1), Sequence(1));
+        let durable = Sequence(0);
+        let lost = stream.rewind(Sequence(1), RejectCode::Gap);
+        assert_eq!(lost, Err(StopReason::Regressed { durable }));
+    }
+
+    #[test]
+    fn nothing_is_due_before_the_stream_is_open_and_while_it_waits() {
+        let mut stream = Stream::new(open(1, Lane::Live), Sequence(0));
+        stream.hold(frame(1, 1));
+        assert!(stream.due().is_none());
+        stream.make_ready(Sequence(1)).expect("nothing is stored");
+        let until = Millis::new(2_000).expect("small");
+        stream.pause(until);
+        assert!(stream.due().is_none());
+        stream.resume(until);
+        assert!(stream.due().is_some());
+    }
+
+    #[test]
+    fn a_server_that_has_less_than_its_receipts_or_more_than_we_made_stops_the_stream() {
+        let mut stream = Stream::new(open(1, Lane::Live), Sequence(5));
+        let durable = Sequence(3);
+        assert_eq!(stream.make_ready(Sequence(4)), Err(StopReason::Regressed { durable }));
+        let durable = Sequence(6);
+        assert_eq!(stream.make_ready(Sequence(7)), Err(StopReason::Ahead { durable }));
+        assert_eq!(stream.make_ready(Sequence(6)), Ok(()));
+    }
+}
