@@ -81,8 +81,8 @@ impl Batches {
             Some((host, path)) => (host, format!("/{}", path.trim_end_matches('/'))),
             None => (rest, String::new()),
         };
-        // A user name would hide the real host from whoever reads the address; a space or line break
-        // would end the request line and begin another header.
+        // A user name would hide the real host from whoever reads the address; a space or a line
+        // break would end the request line and begin another header.
         let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
         if host.is_empty() || host.contains('@') || !plain(host) || !plain(&path) {
             return Err(FetchError::Address);

@@ -412,8 +412,8 @@ fn check_chunk_roots<'a>(
     chunks.enumerate().map(root).collect()
 }
 
-/// Patient slot `s` ends with its tag, so with slots of `d` leaves it stands at `s d + d - 1`. Which
-/// `d` the shape has is not needed: every tag found says it, and all must say the same.
+/// Patient slot `s` ends with its tag, so with slots of `d` leaves it stands at `s d + d - 1`. The
+/// shape's `d` is not needed: every tag found says it, and all must say the same.
 fn find_tagged(viewer: &Viewer, domain: Fr, leaves: &[Word]) -> Option<BTreeSet<u32>> {
     let places: HashMap<Word, usize> = leaves
         .iter()

@@ -166,7 +166,7 @@ impl Wallet {
 
     /// The enrolment of this patient, for the registrar to sign.
     pub fn enrolment(&self, key: &Key, now: Millis, valid_for_ms: u64) -> Operation {
-        // All from the one secret: the key file alone opens the log that a lost copy is rebuilt from.
+        // All from the one secret: the key file alone opens the log that rebuilds a lost copy.
         let (key_hash, view_key, salt) = (key.key_hash(), key.view_key(), key.record_salt());
         self.operation(Action::Enrol { key_hash, view_key, salt }, 0, now, valid_for_ms)
     }

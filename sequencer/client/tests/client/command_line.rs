@@ -152,7 +152,7 @@ fn the_first_lines_of_help_say_what_for_for_whom_and_how_to_begin() {
         assert!(
             first[2].starts_with("  vitals key new") && first[3].starts_with("  vitals stream")
         );
-        assert_eq!(whole.matches("Exit codes: 0 done").count(), 1);
+        assert_eq!(whole.matches("Exit codes:\n  0  done").count(), 1);
     }
     assert!(help("--help").contains("`sequencer run --dev` starts a node"));
     assert!(!help("stream --help").contains("Exit codes"));

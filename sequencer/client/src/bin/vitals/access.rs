@@ -26,7 +26,7 @@ use crate::rule::list;
 /// Ask to read a patient's data
 ///
 /// For a practitioner's system. The node decides by the patient's rules, signs what it decided, and
-/// releases the readings if it permits; the patient sees the request in their log either way.
+/// releases the readings if it permits; the patient's log shows who read what.
 ///
 ///   vitals access --key dr-001.key --identity DIR --organisation ward-3 --patient 7 \
 ///       --categories ecg --purpose treatment --data-from 2026-05-01 --data-until now \
