@@ -93,11 +93,12 @@ pub fn read(path: &Path, identities: &[PathBuf]) -> Result<Vec<Assignment>, Assi
     let file = |source| AssignmentError::File { path: path.to_owned(), source };
     let all = parse(&std::fs::read_to_string(path).map_err(file)?)?;
     let beside = path.parent().unwrap_or(Path::new("."));
-    let mut all: Vec<_> = all.into_iter().map(|one| place(one, beside)).collect();
+    let mut all: Vec<_> = all.into_iter().map(|one| find_folder(one, beside)).collect();
     if identities.is_empty() {
         return Ok(all);
     }
-    let wanted: Vec<_> = identities.iter().map(|folder| canonical(folder)).collect();
+    // Compared by their one spelling: `gw` and `./gw/` are the same folder.
+    let wanted: Vec<_> = identities.iter().map(|folder| canonicalise(folder)).collect();
     all.retain(|one| wanted.contains(&one.identity));
     for (folder, identity) in identities.iter().zip(&wanted) {
         if !all.iter().any(|one| one.identity == *identity) {
@@ -117,7 +118,8 @@ pub fn parse(text: &str) -> Result<Vec<Assignment>, AssignmentError> {
     let mut streams = BTreeMap::new();
     for (index, text) in text.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
         let line = index + 1;
-        let one = assignment(text, line)?;
+        let one = parse_line(text, line)?;
+        // Whoever the patient is: device and signal name a stream, and its sequences.
         if streams.insert((one.key.device.clone(), one.key.signal), line).is_some() {
             return Err(AssignmentError::Twice { line });
         }
@@ -129,7 +131,7 @@ pub fn parse(text: &str) -> Result<Vec<Assignment>, AssignmentError> {
     }
 }
 
-fn assignment(text: &str, line: usize) -> Result<Assignment, AssignmentError> {
+fn parse_line(text: &str, line: usize) -> Result<Assignment, AssignmentError> {
     // The cause is dropped on purpose: it may quote a patient.
     let read: Line = serde_json::from_str(text).map_err(|_| AssignmentError::Line { line })?;
     let wrong = |_| AssignmentError::Name { line };
@@ -144,14 +146,14 @@ fn assignment(text: &str, line: usize) -> Result<Assignment, AssignmentError> {
     Ok(Assignment { identity: read.identity, key })
 }
 
-fn place(one: Assignment, beside: &Path) -> Assignment {
+fn find_folder(one: Assignment, beside: &Path) -> Assignment {
     let joined = beside.join(&one.identity);
     let identity = if joined.exists() { joined } else { one.identity };
-    Assignment { identity: canonical(&identity), key: one.key }
+    Assignment { identity: canonicalise(&identity), key: one.key }
 }
 
 /// One spelling for each folder; one that does not exist keeps its own and fails when it is read.
-fn canonical(folder: &Path) -> PathBuf {
+fn canonicalise(folder: &Path) -> PathBuf {
     folder.canonicalize().unwrap_or_else(|_| folder.to_owned())
 }
 

@@ -19,16 +19,22 @@ pub(crate) struct Sent {
     pub(crate) bytes: u32,
 }
 
-/// One frame with its receipt.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Acked {
-    /// Number of its stream in this run.
-    pub(crate) stream: usize,
-    pub(crate) sent: Sent,
-    /// When the receipt came, after the program's begin.
+/// When a receipt came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Arrival {
+    /// After the program's begin.
     pub(crate) arrived: Duration,
     /// The same by the wall clock.
     pub(crate) at: Millis,
+}
+
+/// One frame with its receipt.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Acknowledged {
+    /// Number of its stream in this run.
+    pub(crate) stream: usize,
+    pub(crate) sent: Sent,
+    pub(crate) arrival: Arrival,
     pub(crate) group: u64,
     pub(crate) journal_hash: [u8; 32],
 }
@@ -67,22 +73,20 @@ impl InFlight {
     }
 
     /// The frames that a receipt acknowledges, in order. One acknowledged before is not again.
-    pub(crate) fn acknowledge(
-        &mut self,
-        receipt: &Receipt,
-        arrived: Duration,
-        at: Millis,
-    ) -> Vec<Acked> {
+    pub(crate) fn acknowledge(&mut self, receipt: &Receipt, arrival: Arrival) -> Vec<Acknowledged> {
         let mut found = Vec::new();
         for item in &receipt.items().frames {
+            // A receipt names all that its group has of this gateway, also what another run sent.
             let Some(waiting) = self.0.get_mut(&item.stream) else { continue };
             let (first, last) = item.sequences;
+            // Sequences ascend, so the range is found without looking at every frame in flight.
             let begin = waiting.sent.partition_point(|sent| sent.sequence < first);
             let end = waiting.sent.partition_point(|sent| sent.sequence <= last);
             let stream = waiting.stream;
             let (group, journal_hash) = (receipt.group.group, receipt.group.journal_hash);
-            let acked = |sent| Acked { stream, sent, arrived, at, group, journal_hash };
-            found.extend(waiting.sent.drain(begin..end).map(acked));
+            let acknowledged = |sent| Acknowledged { stream, sent, arrival, group, journal_hash };
+            // Taken out, so that a receipt that comes again acknowledges nothing again.
+            found.extend(waiting.sent.drain(begin..end).map(acknowledged));
         }
         found
     }
@@ -132,8 +136,9 @@ mod tests {
     }
 
     fn acknowledged(flight: &mut InFlight, items: &[(&str, u64, u64)]) -> Vec<(usize, u64)> {
-        let acked = flight.acknowledge(&receipt(items), Duration::from_secs(1), at());
-        acked.iter().map(|acked| (acked.stream, acked.sent.sequence.0)).collect()
+        let arrival = Arrival { arrived: Duration::from_secs(1), at: at() };
+        let found = flight.acknowledge(&receipt(items), arrival);
+        found.iter().map(|one| (one.stream, one.sent.sequence.0)).collect()
     }
 
     #[test]

@@ -8,7 +8,7 @@ const BUCKETS: usize = (64 - STEP_BITS as usize + 1) << STEP_BITS;
 
 /// A histogram over all of `u64` in 30 KiB.
 #[derive(Clone)]
-pub struct Histogram {
+pub(crate) struct Histogram {
     counts: Box<[u64]>,
     total: u64,
     max: u64,
@@ -22,32 +22,28 @@ impl Default for Histogram {
 
 impl Histogram {
     /// Counts a value.
-    pub fn record(&mut self, value: u64) {
-        self.counts[bucket(value)] += 1;
+    pub(crate) fn record(&mut self, value: u64) {
+        self.counts[bucket_of(value)] += 1;
         self.total += 1;
         self.max = self.max.max(value);
     }
 
-    /// Values counted.
-    pub fn count(&self) -> u64 {
-        self.total
-    }
-
     /// The largest, exactly; 0 if none was counted.
-    pub fn max(&self) -> u64 {
+    pub(crate) fn max(&self) -> u64 {
         self.max
     }
 
     /// The value that `per_mille` of a thousand values do not exceed, rounded up to its bucket's
     /// end, at most [`Histogram::max`]; 0 if none was counted. Rank as in the nearest-rank method.
-    pub fn per_mille(&self, per_mille: u64) -> u64 {
+    pub(crate) fn per_mille(&self, per_mille: u64) -> u64 {
         let rank = u128::from(self.total) * u128::from(per_mille.min(1000));
         let rank = (rank.div_ceil(1000) as u64).max(1);
+        // From below, so that a quantile is the end of the bucket that reaches its rank.
         let mut seen = 0;
         for (index, count) in self.counts.iter().enumerate() {
             seen += count;
             if seen >= rank {
-                return last_of(index).min(self.max);
+                return largest_of(index).min(self.max);
             }
         }
         self.max
@@ -55,7 +51,7 @@ impl Histogram {
 }
 
 /// `value` has `STEP_BITS + 1` leading digits `STEPS..2 * STEPS` and `shift` digits that are cut.
-fn bucket(value: u64) -> usize {
+fn bucket_of(value: u64) -> usize {
     if value < STEPS {
         return value as usize;
     }
@@ -64,7 +60,7 @@ fn bucket(value: u64) -> usize {
 }
 
 /// The largest value of a bucket.
-fn last_of(bucket: usize) -> u64 {
+fn largest_of(bucket: usize) -> u64 {
     let bucket = bucket as u64;
     if bucket < STEPS {
         return bucket;
@@ -100,16 +96,16 @@ mod tests {
             assert!(found - exact <= exact / 64, "{per_mille}: {found} is far above {exact}");
         }
         assert_eq!(histogram.max(), sorted[sorted.len() - 1]);
-        assert_eq!(histogram.count(), 10_007);
+        assert_eq!(histogram.total, 10_007);
     }
 
     #[test]
     fn buckets_follow_each_other_without_a_hole_up_to_the_largest_value() {
         for index in 1..BUCKETS {
-            let first = last_of(index - 1) + 1;
-            assert_eq!((bucket(first), bucket(last_of(index))), (index, index));
+            let first = largest_of(index - 1) + 1;
+            assert_eq!((bucket_of(first), bucket_of(largest_of(index))), (index, index));
         }
-        assert_eq!(last_of(BUCKETS - 1), u64::MAX);
+        assert_eq!(largest_of(BUCKETS - 1), u64::MAX);
     }
 
     #[test]

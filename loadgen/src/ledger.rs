@@ -115,6 +115,7 @@ impl LedgerWriter {
     /// [`LedgerError::Create`], also if it is there already.
     pub fn create(path: &Path) -> Result<LedgerWriter, LedgerError> {
         let mut options = OpenOptions::new();
+        // A ledger is evidence of a run; the next run must not write over it.
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
@@ -168,6 +169,7 @@ impl LedgerReader {
     fn next_entry(&mut self) -> Result<Option<LedgerEntry>, LedgerError> {
         let mut text = Vec::new();
         let wrong = |source| LedgerError::Read { path: self.path.clone(), source };
+        // Bounded: a file that is no ledger may be one endless line.
         let mut limited = io::Read::take(&mut self.file, LINE_BYTES_MAX);
         limited.read_until(b'\n', &mut text).map_err(wrong)?;
         self.line += 1;

@@ -28,10 +28,8 @@ mod source;
 pub mod verify;
 
 pub use assignments::{Assignment, AssignmentError};
-pub use histogram::Histogram;
-pub use pace::{ArgumentError, Pace, Rate, parse_duration};
+pub use pace::{ArgumentError, Rate, parse_duration};
 pub use recorder::Live;
 pub use report::{Latency, Report};
 pub use run::{IN_FLIGHT_MAX, LoadConfig, LoadError, run};
-pub use source::Source;
 pub use verify::{VerifyConfig, VerifyError, verify};

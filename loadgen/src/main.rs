@@ -17,14 +17,13 @@ use model::ExitCode;
 use tokio::sync::watch;
 
 /// Streams real recordings to a node as gateways do, and says how fast and how surely they are
-/// acknowledged.
+/// acknowledged: for whoever runs a node, or changes one. Begin with:
+///   loadgen run --assignments FILE --rate 200k --duration 30s --ledger acks.jsonl
+///   loadgen verify --ledger acks.jsonl --identity DIR
 ///
 /// It uses the public client alone: mutual TLS over QUIC, and no frame counts before its signed
-/// receipt is verified. `sequencer run --dev` writes the identities and the assignments:
-///
-///   loadgen run --assignments FILE --rate 200k --duration 30s --ledger acks.jsonl
-///   (kill and restart the node at will)
-///   loadgen verify --ledger acks.jsonl --identity DIR
+/// receipt is verified. `sequencer run --dev` writes the identities and the assignments. The node
+/// may be killed and started again between the two commands: nothing acknowledged may be lost.
 ///
 /// Exit codes: 0 everything sent was acknowledged (run), everything acknowledged is there (verify);
 /// 1 it is not; 2 the command line or a file given on it is wrong; 3 the node cannot be reached;
@@ -38,9 +37,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Sends readings and reports rates, latencies and refusals.
+    // Text here would hide that of the types.
     Run(Run),
-    /// Reconnects and checks that the node has everything that a ledger says was acknowledged.
     Verify(Verify),
 }
 
@@ -57,7 +55,14 @@ struct Node {
     json: bool,
 }
 
+/// Sends readings and reports rates, latencies and refusals
+///
+/// For measuring a node. At a set rate the node is measured, at the highest the queue before it.
+///
+///   loadgen run --assignments FILE --rate 200k --duration 30s
+///   loadgen run --assignments FILE --ledger acks.jsonl --json
 #[derive(Args)]
+#[command(verbatim_doc_comment)]
 struct Run {
     /// JSON lines {"identity": DIR, "device": NAME, "patient": N, "signal": "ecg" | "ppg"}, one for
     /// each stream; folders are relative to the file.
@@ -97,7 +102,14 @@ struct Run {
     receipts: Option<PathBuf>,
 }
 
+/// Reconnects and checks that the node has everything that a ledger says was acknowledged
+///
+/// For holding a node to its receipts, above all after it was killed.
+///
+///   loadgen verify --ledger acks.jsonl --identity DIR
+///   loadgen verify --ledger acks.jsonl --identity DIR OTHER-DIR --node ADDR
 #[derive(Args)]
+#[command(verbatim_doc_comment)]
 struct Verify {
     /// The file that `loadgen run --ledger` wrote.
     #[arg(long, value_name = "FILE")]
@@ -162,6 +174,7 @@ async fn interrupt(stop: watch::Sender<bool>) {
             return;
         }
         if last {
+            // Not a return: the receipts that are waited for may never come.
             process::exit(ExitCode::Interrupted.number().into());
         }
         eprintln!("loadgen: waiting for the last receipts; once more to leave at once");

@@ -39,6 +39,7 @@ impl FromStr for Rate {
         if text == "max" {
             return Ok(Rate::Max);
         }
+        // Whole numbers only: "1.5M" is better typed as 1500k than rounded somewhere.
         let (digits, unit) = match text.strip_suffix('k') {
             Some(digits) => (digits, 1_000),
             None => text.strip_suffix('M').map_or((text, 1), |digits| (digits, 1_000_000)),
@@ -55,6 +56,7 @@ impl FromStr for Rate {
 /// [`ArgumentError::Duration`]; a duration is never zero.
 pub fn parse_duration(text: &str) -> Result<Duration, ArgumentError> {
     let (digits, unit) = match text.strip_suffix("ms") {
+        // Before the suffix `s`, which it ends with too.
         Some(digits) => (digits, 1),
         None => match text.strip_suffix('m') {
             Some(digits) => (digits, 60_000),
@@ -69,7 +71,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, ArgumentError> {
 /// When the frames of one stream are due: the streams of a run take turns, and all of them together
 /// send at the set rate.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub(crate) struct Pace {
     rate: Rate,
     frame_readings: u64,
     streams: u64,
@@ -78,24 +80,26 @@ pub struct Pace {
 
 impl Pace {
     /// Of the stream with number `stream` among `streams`.
-    pub fn new(rate: Rate, frame_readings: usize, stream: usize, streams: usize) -> Pace {
+    pub(crate) fn new(rate: Rate, frame_readings: usize, stream: usize, streams: usize) -> Pace {
         let (stream, streams) = (stream as u64, streams as u64);
         Pace { rate, frame_readings: frame_readings as u64, streams, stream }
     }
 
     /// When the stream's frame `number`, from 0, is due after the begin: when its last reading
     /// would have been measured. `None` at the highest rate: now.
-    pub fn due(&self, number: u64) -> Option<Duration> {
+    pub(crate) fn due(&self, number: u64) -> Option<Duration> {
         let Rate::PerSecond(rate) = self.rate else {
             return None;
         };
+        // From the begin and not from the frame before: one that is sent late delays no other.
+        // 128 bits, since hours of turns times a billion exceed 64.
         let turn = u128::from(number) * u128::from(self.streams) + u128::from(self.stream) + 1;
         let nanos = turn * u128::from(self.frame_readings) * 1_000_000_000 / u128::from(rate.get());
         Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
     }
 
     /// How many frames of the stream are due before `end`; 0 at the highest rate.
-    pub fn due_before(&self, end: Duration) -> u64 {
+    pub(crate) fn due_before(&self, end: Duration) -> u64 {
         let Rate::PerSecond(rate) = self.rate else {
             return 0;
         };

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use wire::StreamKey;
 
-use crate::Histogram;
-use crate::flight::Acked;
+use crate::flight::Acknowledged;
+use crate::histogram::Histogram;
 use crate::ledger::{LedgerEntry, LedgerError, LedgerReceipt, LedgerStream, LedgerWriter};
 
 /// Counts that may be read while a run goes on.
@@ -32,7 +32,7 @@ impl Live {
 
 /// What the recorder is told.
 pub(crate) enum Event {
-    Acked(Acked),
+    Acknowledged(Acknowledged),
     /// Nothing follows.
     End,
 }
@@ -50,7 +50,7 @@ pub(crate) struct Totals {
 }
 
 /// A stream as the ledger names it.
-pub(crate) struct Named {
+pub(crate) struct StreamLabel {
     pub(crate) gateway: String,
     pub(crate) key: StreamKey,
     pub(crate) epoch: u16,
@@ -61,7 +61,7 @@ pub(crate) struct Named {
 pub(crate) struct Recorder {
     pub(crate) events: mpsc::Receiver<Event>,
     pub(crate) ledger: Option<LedgerWriter>,
-    pub(crate) streams: Vec<Named>,
+    pub(crate) labels: Vec<StreamLabel>,
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) live: Arc<Live>,
     /// Set when the ledger cannot be written: a run without its ledger proves nothing.
@@ -72,37 +72,39 @@ impl Recorder {
     /// Runs until [`Event::End`]. A ledger that failed is not written any further.
     pub(crate) fn record(mut self) -> (Totals, Option<LedgerError>) {
         let (mut totals, mut error) = (Totals::default(), None);
-        while let Some(acked) = self.next(&mut error) {
-            totals.count(&acked);
+        while let Some(one) = self.next(&mut error) {
+            totals.count(&one);
             self.live.frames.store(totals.frames, Ordering::Relaxed);
             self.live.readings.store(totals.readings, Ordering::Relaxed);
-            let written = self.write(&acked);
-            self.note(written, &mut error);
+            let written = self.write(&one);
+            self.keep_error(written, &mut error);
+            // Last: what is not written down counts as in flight, which bounds memory.
             self.permits.add_permits(1);
         }
         (totals, error)
     }
 
     /// The next acknowledgement. What was written goes to the file whenever none is there yet.
-    fn next(&mut self, error: &mut Option<LedgerError>) -> Option<Acked> {
+    fn next(&mut self, error: &mut Option<LedgerError>) -> Option<Acknowledged> {
+        // Flushed when there is time for it: on each line it would be the slowest part of the run.
         let event = self.events.try_recv().or_else(|_| {
             let flushed = self.ledger.as_mut().map_or(Ok(()), LedgerWriter::flush);
-            self.note(flushed, error);
+            self.keep_error(flushed, error);
             self.events.recv()
         });
         match event {
-            Ok(Event::Acked(acked)) => Some(acked),
+            Ok(Event::Acknowledged(one)) => Some(one),
             Ok(Event::End) | Err(_) => {
                 let flushed = self.ledger.as_mut().map_or(Ok(()), LedgerWriter::flush);
-                self.note(flushed, error);
+                self.keep_error(flushed, error);
                 None
             }
         }
     }
 
-    fn write(&mut self, acked: &Acked) -> Result<(), LedgerError> {
+    fn write(&mut self, one: &Acknowledged) -> Result<(), LedgerError> {
         let Some(ledger) = &mut self.ledger else { return Ok(()) };
-        let Named { gateway, key, epoch } = &self.streams[acked.stream];
+        let StreamLabel { gateway, key, epoch } = &self.labels[one.stream];
         ledger.write(&LedgerEntry {
             gateway: gateway.clone(),
             stream: LedgerStream {
@@ -111,17 +113,17 @@ impl Recorder {
                 signal: key.signal,
             },
             epoch: *epoch,
-            seq: acked.sent.sequence.0,
-            sent_ms: acked.sent.at.get(),
-            acked_ms: acked.at.get(),
+            seq: one.sent.sequence.0,
+            sent_ms: one.sent.at.get(),
+            acked_ms: one.arrival.at.get(),
             receipt: LedgerReceipt {
-                group: acked.group,
-                journal_hash: hex::encode(acked.journal_hash),
+                group: one.group,
+                journal_hash: hex::encode(one.journal_hash),
             },
         })
     }
 
-    fn note(&mut self, outcome: Result<(), LedgerError>, error: &mut Option<LedgerError>) {
+    fn keep_error(&mut self, outcome: Result<(), LedgerError>, error: &mut Option<LedgerError>) {
         if let Err(found) = outcome {
             error.get_or_insert(found);
             self.ledger = None;
@@ -131,30 +133,30 @@ impl Recorder {
 }
 
 impl Totals {
-    fn count(&mut self, acked: &Acked) {
-        let latency = acked.arrived.saturating_sub(acked.sent.intended);
+    fn count(&mut self, one: &Acknowledged) {
+        let latency = one.arrival.arrived.saturating_sub(one.sent.intended);
         let micros = latency.as_nanos().div_ceil(1000);
         self.latency.record(u64::try_from(micros).unwrap_or(u64::MAX));
         self.frames += 1;
-        self.readings += u64::from(acked.sent.readings);
-        self.bytes += u64::from(acked.sent.bytes);
-        self.last = self.last.max(acked.arrived);
+        self.readings += u64::from(one.sent.readings);
+        self.bytes += u64::from(one.sent.bytes);
+        self.last = self.last.max(one.arrival.arrived);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flight::Sent;
+    use crate::flight::{Arrival, Sent};
     use crate::ledger::LedgerReader;
     use model::{DeviceId, Millis, PatientIndex, Sequence};
 
-    fn acked(sequence: u64, arrived_ms: u64) -> Acked {
+    fn acknowledged(sequence: u64, arrived_ms: u64) -> Acknowledged {
         let at = Millis::new(4_000_000_000_000).unwrap();
         let intended = Duration::from_millis(10);
         let sent = Sent { sequence: Sequence(sequence), intended, at, readings: 256, bytes: 4128 };
-        let arrived = Duration::from_millis(arrived_ms);
-        Acked { stream: 0, sent, arrived, at, group: 1, journal_hash: [0; 32] }
+        let arrival = Arrival { arrived: Duration::from_millis(arrived_ms), at };
+        Acknowledged { stream: 0, sent, arrival, group: 1, journal_hash: [0; 32] }
     }
 
     fn recorded(ledger: Option<LedgerWriter>, events: Vec<Event>) -> (Totals, Arc<Semaphore>) {
@@ -170,7 +172,7 @@ mod tests {
         let recorder = Recorder {
             events: receiver,
             ledger,
-            streams: vec![Named { gateway: "gateway-001".into(), key, epoch: 1 }],
+            labels: vec![StreamLabel { gateway: "gateway-001".into(), key, epoch: 1 }],
             permits: permits.clone(),
             live: Arc::default(),
             failed: watch::Sender::new(false),
@@ -185,7 +187,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger");
         let ledger = LedgerWriter::create(&path).unwrap();
-        let events = vec![Event::Acked(acked(1, 12)), Event::Acked(acked(2, 15)), Event::End];
+        let events = vec![
+            Event::Acknowledged(acknowledged(1, 12)),
+            Event::Acknowledged(acknowledged(2, 15)),
+            Event::End,
+        ];
         let (totals, permits) = recorded(Some(ledger), events);
         assert_eq!((totals.frames, totals.readings, totals.bytes), (2, 512, 8256));
         assert_eq!((totals.latency.max(), totals.last), (5000, Duration::from_millis(15)));
@@ -196,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_receipt_before_the_intended_time_counts_as_no_latency() {
-        let (totals, _) = recorded(None, vec![Event::Acked(acked(1, 3))]);
+        let (totals, _) = recorded(None, vec![Event::Acknowledged(acknowledged(1, 3))]);
         assert_eq!((totals.frames, totals.latency.max()), (1, 0));
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use model::ExitCode;
 use serde::Serialize;
 
-use crate::Histogram;
+use crate::histogram::Histogram;
 
 /// The result of a run. Rates are acknowledged work over the time from the first stream's begin to
 /// the last receipt.
@@ -74,7 +74,7 @@ pub struct Latency {
 
 impl Latency {
     /// Of a histogram of microseconds.
-    pub fn of(histogram: &Histogram) -> Latency {
+    pub(crate) fn of(histogram: &Histogram) -> Latency {
         Latency {
             p50_us: histogram.per_mille(500),
             p90_us: histogram.per_mille(900),
@@ -89,6 +89,7 @@ impl Report {
     /// [`ExitCode::Ok`] if something was acknowledged, nothing sent lacks a receipt, and no stream
     /// was refused or failed. Being behind is a finding, not a failure.
     pub fn exit_code(&self) -> ExitCode {
+        // An interrupted run says so whatever it found: it was not asked the whole question.
         let clean = self.refused_streams.is_empty() && self.failures.is_empty();
         if self.interrupted {
             ExitCode::Interrupted

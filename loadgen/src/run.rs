@@ -21,11 +21,13 @@ use wire::{
     StopReason, StreamKey, StreamName,
 };
 
-use crate::flight::{InFlight, lock};
+use crate::assignments::Assignment;
+use crate::flight::{Arrival, InFlight, lock};
 use crate::ledger::{LedgerError, LedgerWriter};
-use crate::recorder::{Event, Live, Named, Recorder, Totals};
+use crate::pace::{Pace, Rate};
+use crate::recorder::{Event, Live, Recorder, StreamLabel, Totals};
 use crate::report::{Latency, Report, cpu_seconds, load_average};
-use crate::{Assignment, Pace, Rate, Source};
+use crate::source::Source;
 use sender::{Sender, StreamEnd};
 use timebase::Timebase;
 
@@ -122,6 +124,16 @@ struct Gateway {
     flight: Arc<Mutex<InFlight>>,
 }
 
+/// The streams of a run.
+#[derive(Default)]
+struct Streams {
+    opened: Vec<Opened>,
+    /// Of all, by their numbers.
+    labels: Vec<StreamLabel>,
+    /// Of those that the node refused.
+    ends: Vec<StreamEnd>,
+}
+
 /// A stream that the node takes.
 struct Opened {
     /// Number in the run, in the order of the assignments.
@@ -143,36 +155,40 @@ pub async fn run(
     stop: watch::Sender<bool>,
 ) -> Result<Report, LoadError> {
     check(config)?;
+    // Made before anything is sent: a run that cannot write down what it sees proves nothing.
     let ledger = config.ledger.as_deref().map(LedgerWriter::create).transpose()?;
-    let (time, (events, received)) = (Timebase::now(), mpsc::channel());
-    let gateways = connect(config, time, &events).await?;
-    let mut ends = Vec::new();
-    let (opened, streams) = open(config, &gateways, &mut ends).await;
+    let (events, received) = mpsc::channel();
     let permits = Arc::new(Semaphore::new(config.in_flight_max));
-    let (failed, permits_back) = (stop.clone(), permits.clone());
-    let recorder =
-        Recorder { events: received, ledger, streams, permits: permits_back, live, failed };
+    let load = Load { config, time: Timebase::start(), events, permits: permits.clone() };
+    let gateways = load.connect().await?;
+    let Streams { opened, labels, mut ends } = load.open(&gateways).await;
+    // A ledger that cannot be written any further ends the run like a signal does.
+    let failed = stop.clone();
+    let recorder = Recorder { events: received, ledger, labels, permits, live, failed };
     let recording = tokio::task::spawn_blocking(move || recorder.record());
 
-    let begin = time.elapsed();
+    // Only now, so that no stream is behind because others were still opening.
+    let begin = load.time.elapsed();
     let mut tasks = JoinSet::new();
     for one in opened {
-        tasks.spawn(sender(config, one, time, begin, permits.clone()).run(stop.subscribe()));
+        tasks.spawn(load.sender(one, begin).run(stop.subscribe()));
     }
     while let Some(end) = tasks.join_next().await {
         ends.push(end?);
     }
-    let mut report = report(config, &gateways, &ends);
+    // Before the connections close: their counts go with them.
+    let mut report = load.report(&gateways, &ends);
     for gateway in gateways.into_values() {
         gateway.connection.close().await;
     }
     // The recorder may be gone only if it panicked, which the next line reports.
-    let _ = events.send(Event::End);
+    let _ = load.events.send(Event::End);
     let (totals, error) = recording.await?;
     if let Some(error) = error {
         return Err(error.into());
     }
     report.interrupted = *stop.borrow();
+    // What was due after a signal was not meant to be sent any more.
     if report.interrupted {
         report.frames_behind = 0;
     }
@@ -188,159 +204,160 @@ fn check(config: &LoadConfig) -> Result<(), LoadError> {
     range("frames in flight", IN_FLIGHT_MAX, config.in_flight_max)
 }
 
-async fn connect(
-    config: &LoadConfig,
+/// A run under way.
+struct Load<'a> {
+    config: &'a LoadConfig,
     time: Timebase,
-    events: &mpsc::Sender<Event>,
-) -> Result<BTreeMap<PathBuf, Gateway>, LoadError> {
-    let mut gateways = BTreeMap::new();
-    for Assignment { identity: folder, .. } in &config.assignments {
-        if gateways.contains_key(folder) {
-            continue;
-        }
-        let flight = Arc::new(Mutex::new(InFlight::default()));
-        let settings = settings(config, folder, time, flight.clone(), events.clone())?;
-        let name = settings.identity.name().to_owned();
-        let connection = Connection::connect(settings).await;
-        let wrong = |source| LoadError::Connect { folder: folder.clone(), source };
-        let gateway = Gateway { name, connection: connection.map_err(wrong)?, flight };
-        gateways.insert(folder.clone(), gateway);
-    }
-    Ok(gateways)
-}
-
-fn settings(
-    config: &LoadConfig,
-    folder: &Path,
-    time: Timebase,
-    flight: Arc<Mutex<InFlight>>,
     events: mpsc::Sender<Event>,
-) -> Result<ConnectionConfig, LoadError> {
-    let wrong = |source| LoadError::Identity { folder: folder.to_owned(), source };
-    let identity = Identity::load(folder).map_err(wrong)?;
-    let deployment = Deployment::load(folder).map_err(wrong)?;
-    if identity.role() != Role::Gateway {
-        return Err(LoadError::Role { folder: folder.to_owned() });
-    }
-    let own = config.receipts.as_ref().map(|receipts| receipts.join(identity.name()));
-    let mut settings =
-        ConnectionConfig::new(config.node, &*config.server_name, identity, deployment);
-    settings.name = ClientName::new("vitals-loadgen").expect("14 printable characters");
-    settings.receipts = own;
-    settings.waits.retry_for = config.retry_for;
-    // What is in flight is bounded here, over all gateways; a connection shall never be the bound.
-    let frame_bytes = HEADER_BYTES + RAW_ROW_BYTES * config.frame_readings;
-    settings.limits.held_bytes_max = frame_bytes * (config.in_flight_max + 1);
-    let streams = config.assignments.iter().filter(|one| one.identity == folder).count();
-    settings.limits.streams_max = settings.limits.streams_max.max(streams);
-    settings.on_receipt = Some(Arc::new(move |receipt: &SignedReceipt| {
-        let arrived = time.elapsed();
-        let acked = lock(&flight).acknowledge(&receipt.receipt, arrived, time.wall(arrived));
-        for one in acked {
-            // Nobody listens any more only after the run has been reported.
-            let _ = events.send(Event::Acked(one));
-        }
-    }));
-    Ok(settings)
-}
-
-/// Opens every stream. One that is refused is an end, not an error: the others go on.
-async fn open(
-    config: &LoadConfig,
-    gateways: &BTreeMap<PathBuf, Gateway>,
-    ends: &mut Vec<StreamEnd>,
-) -> (Vec<Opened>, Vec<Named>) {
-    let (mut opened, mut streams) = (Vec::new(), Vec::new());
-    for (number, Assignment { identity, key }) in config.assignments.iter().enumerate() {
-        let Gateway { name: gateway, connection, flight } = &gateways[identity];
-        let outcome = async {
-            let epoch = connection.epoch(key)?;
-            let descriptor = Descriptor { key: key.clone(), period: None, epoch };
-            let name = descriptor.name();
-            lock(flight).open(name.clone(), number);
-            Ok::<_, StreamError>((name, connection.open_stream(Lane::Live, descriptor).await?))
-        };
-        let mut epoch = 0;
-        match outcome.await {
-            Ok((name, stream)) => {
-                epoch = name.epoch.0;
-                let (key, flight) = (key.clone(), flight.clone());
-                opened.push(Opened { number, key, name, stream, flight });
-            }
-            Err(error) => ends.push(StreamEnd::refused(error)),
-        }
-        streams.push(Named { gateway: gateway.clone(), key: key.clone(), epoch });
-    }
-    (opened, streams)
-}
-
-fn sender(
-    config: &LoadConfig,
-    opened: Opened,
-    time: Timebase,
-    begin: Duration,
+    /// One for each frame that may still be sent without a receipt.
     permits: Arc<Semaphore>,
-) -> Sender {
-    let Opened { number, key, name, stream, flight } = opened;
-    let of_signal = world::recordings().iter().filter(|one| one.signal.code == key.signal);
-    let leads: Vec<_> = of_signal.collect();
-    // The assignments were checked to name only signals with a recording.
-    let recording = leads[number % leads.len()];
-    // Streams begin at different places of the recording.
-    let source = Source::new(recording, number * 7919, time.device(begin));
-    let pace = Pace::new(config.rate, config.frame_readings, number, config.assignments.len());
-    Sender {
-        stream,
-        name,
-        flight,
-        source,
-        pace,
-        permits,
-        time,
-        begin,
-        end: begin + config.duration,
-        frame_readings: config.frame_readings,
-        drain: config.drain,
-        sent: 0,
-    }
 }
 
-fn report(
-    config: &LoadConfig,
-    gateways: &BTreeMap<PathBuf, Gateway>,
-    ends: &[StreamEnd],
-) -> Report {
-    let offered = match config.rate {
-        Rate::Max => None,
-        Rate::PerSecond(rate) => Some(rate.get()),
-    };
-    let counts: Vec<_> = gateways.values().map(|one| one.connection.counts()).collect();
-    let mut report = Report {
-        offered_readings_per_second: offered,
-        frame_readings: config.frame_readings,
-        gateways: gateways.len(),
-        streams: config.assignments.len(),
-        frames_delayed: counts.iter().map(|counts| counts.frames_delayed).sum(),
-        receipts: counts.iter().map(|counts| counts.receipts).sum(),
-        reconnects: counts.iter().map(|counts| counts.reconnects).sum(),
-        frames_sent: ends.iter().map(|end| end.sent).sum(),
-        frames_behind: ends.iter().map(|end| end.behind).sum(),
-        ..Report::default()
-    };
-    for end in ends {
-        match &end.why {
-            Some(StreamError::Stopped { why: StopReason::Refused(code) }) => {
-                let code = format!("{code:?}");
-                *report.refused_frames.entry(code.clone()).or_default() += end.unacknowledged;
-                *report.refused_streams.entry(code).or_default() += 1;
+impl Load<'_> {
+    async fn connect(&self) -> Result<BTreeMap<PathBuf, Gateway>, LoadError> {
+        let mut gateways = BTreeMap::new();
+        for Assignment { identity: folder, .. } in &self.config.assignments {
+            if gateways.contains_key(folder) {
                 continue;
             }
-            Some(why) => *report.failures.entry(with_causes(why)).or_default() += 1,
-            None => {}
+            let flight = Arc::new(Mutex::new(InFlight::default()));
+            let settings = self.settings(folder, flight.clone())?;
+            let name = settings.identity.name().to_owned();
+            let connection = Connection::connect(settings).await;
+            let wrong = |source| LoadError::Connect { folder: folder.clone(), source };
+            let gateway = Gateway { name, connection: connection.map_err(wrong)?, flight };
+            gateways.insert(folder.clone(), gateway);
         }
-        report.frames_unacknowledged += end.unacknowledged;
+        Ok(gateways)
     }
-    report
+
+    fn settings(
+        &self,
+        folder: &Path,
+        flight: Arc<Mutex<InFlight>>,
+    ) -> Result<ConnectionConfig, LoadError> {
+        let config = self.config;
+        let wrong = |source| LoadError::Identity { folder: folder.to_owned(), source };
+        let identity = Identity::load(folder).map_err(wrong)?;
+        let deployment = Deployment::load(folder).map_err(wrong)?;
+        if identity.role() != Role::Gateway {
+            return Err(LoadError::Role { folder: folder.to_owned() });
+        }
+        let own = config.receipts.as_ref().map(|receipts| receipts.join(identity.name()));
+        let mut settings =
+            ConnectionConfig::new(config.node, &*config.server_name, identity, deployment);
+        settings.name = ClientName::new("vitals-loadgen").expect("14 printable characters");
+        settings.receipts = own;
+        settings.waits.retry_for = config.retry_for;
+        // What is in flight is bounded here, over all gateways; a connection shall never be the
+        // bound. One frame more, since a frame is held a little longer than its permit.
+        let frame_bytes = HEADER_BYTES + RAW_ROW_BYTES * config.frame_readings;
+        settings.limits.held_bytes_max = frame_bytes * (config.in_flight_max + 1);
+        let streams = config.assignments.iter().filter(|one| one.identity == folder).count();
+        settings.limits.streams_max = settings.limits.streams_max.max(streams);
+        let (time, events) = (self.time, self.events.clone());
+        settings.on_receipt = Some(Arc::new(move |receipt: &SignedReceipt| {
+            // Timed here and not by the recorder: its queue is no part of a frame's latency.
+            let arrived = time.elapsed();
+            let arrival = Arrival { arrived, at: time.wall_time(arrived) };
+            for one in lock(&flight).acknowledge(&receipt.receipt, arrival) {
+                // Nobody listens any more only after the run has been reported.
+                let _ = events.send(Event::Acknowledged(one));
+            }
+        }));
+        Ok(settings)
+    }
+
+    /// Opens every stream. One that is refused is an end, not an error: the others go on.
+    async fn open(&self, gateways: &BTreeMap<PathBuf, Gateway>) -> Streams {
+        let mut streams = Streams::default();
+        for (number, Assignment { identity, key }) in self.config.assignments.iter().enumerate() {
+            let Gateway { name: gateway, connection, flight } = &gateways[identity];
+            let outcome = async {
+                let epoch = connection.epoch(key)?;
+                let descriptor = Descriptor { key: key.clone(), period: None, epoch };
+                let name = descriptor.name();
+                lock(flight).open(name.clone(), number);
+                Ok::<_, StreamError>((name, connection.open_stream(Lane::Live, descriptor).await?))
+            };
+            let mut epoch = 0;
+            match outcome.await {
+                Ok((name, stream)) => {
+                    epoch = name.epoch.0;
+                    let (key, flight) = (key.clone(), flight.clone());
+                    streams.opened.push(Opened { number, key, name, stream, flight });
+                }
+                Err(error) => streams.ends.push(StreamEnd::of_refusal(error)),
+            }
+            // Also of a refused one, so that a stream's number is its place in the list.
+            let label = StreamLabel { gateway: gateway.clone(), key: key.clone(), epoch };
+            streams.labels.push(label);
+        }
+        streams
+    }
+
+    fn sender(&self, opened: Opened, begin: Duration) -> Sender {
+        let config = self.config;
+        let Opened { number, key, name, stream, flight } = opened;
+        let of_signal = world::recordings().iter().filter(|one| one.signal.code == key.signal);
+        let leads: Vec<_> = of_signal.collect();
+        // The assignments were checked to name only signals with a recording.
+        let recording = leads[number % leads.len()];
+        // Streams begin at different places of the recording, a prime apart, so that few
+        // send the same values at a time.
+        let source = Source::new(recording, number * 7919, self.time.device_time(begin));
+        let streams = config.assignments.len();
+        Sender {
+            stream,
+            name,
+            flight,
+            source,
+            pace: Pace::new(config.rate, config.frame_readings, number, streams),
+            permits: self.permits.clone(),
+            time: self.time,
+            begin,
+            end: begin + config.duration,
+            frame_readings: config.frame_readings,
+            drain: config.drain,
+            sent: 0,
+        }
+    }
+
+    fn report(&self, gateways: &BTreeMap<PathBuf, Gateway>, ends: &[StreamEnd]) -> Report {
+        let config = self.config;
+        let offered = match config.rate {
+            Rate::Max => None,
+            Rate::PerSecond(rate) => Some(rate.get()),
+        };
+        let counts: Vec<_> = gateways.values().map(|one| one.connection.counts()).collect();
+        let mut report = Report {
+            offered_readings_per_second: offered,
+            frame_readings: config.frame_readings,
+            gateways: gateways.len(),
+            streams: config.assignments.len(),
+            frames_delayed: counts.iter().map(|counts| counts.frames_delayed).sum(),
+            receipts: counts.iter().map(|counts| counts.receipts).sum(),
+            reconnects: counts.iter().map(|counts| counts.reconnects).sum(),
+            frames_sent: ends.iter().map(|end| end.sent).sum(),
+            frames_behind: ends.iter().map(|end| end.behind).sum(),
+            ..Report::default()
+        };
+        for end in ends {
+            match &end.why {
+                Some(StreamError::Stopped { why: StopReason::Refused(code) }) => {
+                    let code = format!("{code:?}");
+                    *report.refused_frames.entry(code.clone()).or_default() += end.unacknowledged;
+                    *report.refused_streams.entry(code).or_default() += 1;
+                    // Not unacknowledged too: a frame without consent is rightly not durable.
+                    continue;
+                }
+                Some(why) => *report.failures.entry(with_causes(why)).or_default() += 1,
+                None => {}
+            }
+            report.frames_unacknowledged += end.unacknowledged;
+        }
+        report
+    }
 }
 
 fn with_totals(report: Report, totals: &Totals, begin: Duration) -> Report {

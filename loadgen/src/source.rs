@@ -9,7 +9,7 @@ use world::Recording;
 /// readings are sent than a device would measure, they are moved together so that none lies in the
 /// future, which a node refuses.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub(crate) struct Source {
     recording: &'static Recording,
     next: usize,
     /// First microsecond after everything played, since 1900.
@@ -18,14 +18,15 @@ pub struct Source {
 
 impl Source {
     /// Plays from sample `first` (modulo the length); no reading is earlier than `begin`.
-    pub fn new(recording: &'static Recording, first: usize, begin: DeviceTime) -> Source {
+    pub(crate) fn new(recording: &'static Recording, first: usize, begin: DeviceTime) -> Source {
         let next = first % recording.samples.len().max(1);
         Source { recording, next, end_micros: begin.micros() }
     }
 
     /// The next `count` readings, measured up to `now`.
-    pub fn frame(&mut self, now: DeviceTime, count: usize) -> Vec<Reading> {
+    pub(crate) fn frame(&mut self, now: DeviceTime, count: usize) -> Vec<Reading> {
         let natural = (self.recording.period_ns / 1000).saturating_mul(count as u64);
+        // Never before the end of the last frame: the times of a stream do not go back.
         let now = now.micros().max(self.end_micros);
         let start = self.end_micros.max(now.saturating_sub(natural));
         let span = now - start;

@@ -134,14 +134,15 @@ type Marks = BTreeMap<String, BTreeMap<Place, Sequence>>;
 /// # Errors
 /// [`VerifyError`]; lost frames are findings.
 pub async fn verify(config: &VerifyConfig) -> Result<Verification, VerifyError> {
+    // Read twice rather than held: a ledger has a line for each frame, the marks only for streams.
     let mut marks = Marks::new();
-    for (gateway, places) in places(LedgerReader::open(&config.ledger)?)? {
-        marks.insert(gateway.clone(), ask(config, &gateway, places).await?);
+    for (gateway, places) in collect_places(LedgerReader::open(&config.ledger)?)? {
+        marks.insert(gateway.clone(), ask_node(config, &gateway, places).await?);
     }
     compare(LedgerReader::open(&config.ledger)?, &marks)
 }
 
-fn places(
+fn collect_places(
     entries: impl Iterator<Item = Result<LedgerEntry, LedgerError>>,
 ) -> Result<BTreeMap<String, BTreeSet<Place>>, VerifyError> {
     let mut found: BTreeMap<String, BTreeSet<Place>> = BTreeMap::new();
@@ -175,12 +176,12 @@ fn compare(
     Ok(found)
 }
 
-async fn ask(
+async fn ask_node(
     config: &VerifyConfig,
     gateway: &str,
     places: BTreeSet<Place>,
 ) -> Result<BTreeMap<Place, Sequence>, VerifyError> {
-    let (identity, deployment) = identity(config, gateway)?;
+    let (identity, deployment) = find_identity(config, gateway)?;
     let mut marks = BTreeMap::new();
     let places: Vec<_> = places.into_iter().collect();
     for some in places.chunks(STREAMS_PER_CONNECTION) {
@@ -197,7 +198,7 @@ async fn ask(
             };
             let descriptor = Descriptor { key, period: None, epoch: EpochNumber(*epoch) };
             let wrong = |source| VerifyError::Open { gateway: gateway.to_owned(), source };
-            marks.insert(place.clone(), durable(&connection, descriptor).await.map_err(wrong)?);
+            marks.insert(place.clone(), ask_durable(&connection, descriptor).await.map_err(wrong)?);
         }
         connection.close().await;
     }
@@ -206,15 +207,22 @@ async fn ask(
 
 /// What the node has of a stream, by its answer to the opening: a client that knows of no frame is
 /// told to stop if there are some, and how many.
-async fn durable(connection: &Connection, descriptor: Descriptor) -> Result<Sequence, StreamError> {
+async fn ask_durable(
+    connection: &Connection,
+    descriptor: Descriptor,
+) -> Result<Sequence, StreamError> {
     match connection.open_stream(Lane::Live, descriptor).await {
+        // Opened without a word: the node has nothing of it that this client does not know of.
         Ok(_) => Ok(Sequence(0)),
         Err(StreamError::Stopped { why: StopReason::Ahead { durable } }) => Ok(durable),
         Err(error) => Err(error),
     }
 }
 
-fn identity(config: &VerifyConfig, gateway: &str) -> Result<(Identity, Deployment), VerifyError> {
+fn find_identity(
+    config: &VerifyConfig,
+    gateway: &str,
+) -> Result<(Identity, Deployment), VerifyError> {
     for folder in &config.identities {
         let wrong = |source| VerifyError::Identity { folder: folder.clone(), source };
         let identity = Identity::load(folder).map_err(wrong)?;
@@ -282,9 +290,9 @@ mod tests {
 
     #[test]
     fn every_stream_and_epoch_of_the_ledger_is_asked_for_once() {
-        let found = places(ledger().into_iter().map(Ok)).unwrap();
+        let found = collect_places(ledger().into_iter().map(Ok)).unwrap();
         let counts: Vec<_> = found.iter().map(|(name, places)| (&**name, places.len())).collect();
         assert_eq!(counts, [("gateway-001", 2), ("gateway-002", 1)]);
-        assert!(matches!(places([].into_iter()), Err(VerifyError::Empty)));
+        assert!(matches!(collect_places([].into_iter()), Err(VerifyError::Empty)));
     }
 }

@@ -32,6 +32,26 @@ fn help_teaches_every_command() {
     }
     let run = loadgen(&["run", "--help"]);
     assert!(String::from_utf8_lossy(&run.stdout).contains("open loop"));
+    assert_eq!(help.matches("Exit codes").count(), 1);
+}
+
+#[test]
+fn the_first_lines_of_help_say_what_for_for_whom_and_how_to_begin() {
+    let help = |args: &[&str]| String::from_utf8(loadgen(args).stdout).expect("text");
+    for flag in ["-h", "--help"] {
+        let whole = help(&[flag]);
+        let first: Vec<_> = whole.lines().take(4).collect();
+        assert!(first[0].starts_with("Streams real recordings to a node"), "{whole}");
+        assert!(first[1].contains("for whoever runs a node, or changes one"), "{whole}");
+        assert!(first[2].starts_with("  loadgen run") && first[3].starts_with("  loadgen verify"));
+    }
+    for command in ["run", "verify"] {
+        let (short, long) = (help(&[command, "-h"]), help(&[command, "--help"]));
+        assert_eq!(short.lines().next(), long.lines().next());
+        assert!(long.contains("\n\nFor ") && !short.contains("\n\nFor "), "{long}");
+        assert!(long.contains(&format!("\n  loadgen {command} ")), "{long}");
+        assert!(!long.contains("Exit codes"), "{long}");
+    }
 }
 
 #[test]

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use client::StreamError;
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{sleep_until, timeout, timeout_at};
 use wire::{HEADER_BYTES, RAW_ROW_BYTES, StreamName};
 
 use super::timebase::Timebase;
 use crate::flight::{InFlight, Sent, lock};
-use crate::{Pace, Source};
+use crate::pace::Pace;
+use crate::source::Source;
 
 pub(super) struct Sender {
     pub(super) stream: client::Stream,
@@ -39,7 +40,7 @@ pub(super) struct StreamEnd {
 
 impl StreamEnd {
     /// One that never sent.
-    pub(super) fn refused(why: StreamError) -> StreamEnd {
+    pub(super) fn of_refusal(why: StreamError) -> StreamEnd {
         StreamEnd { sent: 0, behind: 0, unacknowledged: 0, why: Some(why) }
     }
 }
@@ -51,15 +52,17 @@ impl Sender {
             Ok(()) => timeout(self.drain, self.stream.flush()).await.unwrap_or(Ok(())),
             Err(error) => Err(error),
         };
+        // Their permits would be missed by the streams that still send.
         let unacknowledged = lock(&self.flight).abandon(&self.name);
         self.permits.add_permits(unacknowledged as usize);
+        // Counted from the rate and not from what was tried: a stall must not make frames vanish.
         let due = self.pace.due_before(self.end - self.begin);
         let (sent, behind) = (self.sent, due.saturating_sub(self.sent));
         StreamEnd { sent, behind, unacknowledged, why: outcome.err() }
     }
 
     async fn send_all(&mut self, stop: &mut watch::Receiver<bool>) -> Result<(), StreamError> {
-        while let Some(intended) = self.turn(stop).await {
+        while let Some(intended) = self.wait_for_turn(stop).await {
             if !self.send(intended).await? {
                 break;
             }
@@ -68,23 +71,25 @@ impl Sender {
     }
 
     /// Waits until the next frame is due and may go; says when it was meant to. `None` at the end.
-    async fn turn(&self, stop: &mut watch::Receiver<bool>) -> Option<Duration> {
+    async fn wait_for_turn(&self, stop: &mut watch::Receiver<bool>) -> Option<Duration> {
         let due = self.pace.due(self.sent).map(|after| self.begin + after);
         if due.is_some_and(|due| due >= self.end) {
             return None;
         }
         let ready = async {
             if let Some(due) = due {
-                sleep_until(self.at(due)).await;
+                sleep_until(self.time.instant(due)).await;
             }
             self.permits.acquire().await
         };
         let permit = tokio::select! {
+            // Looked at first: at the highest rate a permit is nearly always ready.
             biased;
             // An error means that nobody can stop it any more: then it runs to its end.
             Ok(_) = stop.wait_for(|stop| *stop) => None,
-            permit = timeout_at(self.at(self.end), ready) => permit.ok()?.ok(),
+            permit = timeout_at(self.time.instant(self.end), ready) => permit.ok()?.ok(),
         };
+        // The recorder gives it back once the frame's receipt is written down.
         permit?.forget();
         Some(due.unwrap_or_else(|| self.time.elapsed()))
     }
@@ -92,16 +97,17 @@ impl Sender {
     /// Sends one frame. False if it could not be handed over before the end.
     async fn send(&mut self, intended: Duration) -> Result<bool, StreamError> {
         let now = self.time.elapsed();
-        let readings = self.source.frame(self.time.device(now), self.frame_readings);
+        let readings = self.source.frame(self.time.device_time(now), self.frame_readings);
         let sent = Sent {
             sequence: self.stream.next_sequence(),
             intended,
-            at: self.time.wall(now),
+            at: self.time.wall_time(now),
             readings: readings.len() as u32,
             bytes: (HEADER_BYTES + RAW_ROW_BYTES * readings.len()) as u32,
         };
+        // Before it is sent: on loopback the receipt can be here before `send` returns.
         lock(&self.flight).expect(&self.name, sent);
-        let handed = timeout_at(self.at(self.end), self.stream.send(&readings)).await;
+        let handed = timeout_at(self.time.instant(self.end), self.stream.send(&readings)).await;
         if !matches!(handed, Ok(Ok(_))) {
             // Nothing was kept of it, so no receipt can name it.
             lock(&self.flight).retract(&self.name);
@@ -113,9 +119,5 @@ impl Sender {
             Err(_) => return Ok(false),
         }
         Ok(true)
-    }
-
-    fn at(&self, after: Duration) -> Instant {
-        Instant::from_std(self.time.begin) + after
     }
 }

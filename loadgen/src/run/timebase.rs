@@ -8,25 +8,30 @@ use wire::DeviceTime;
 /// The program's own time: one reading of the wall clock, from then on a steady one.
 #[derive(Clone, Copy)]
 pub(super) struct Timebase {
-    pub(super) begin: Instant,
+    begin: Instant,
     wall: Millis,
 }
 
 impl Timebase {
-    pub(super) fn now() -> Timebase {
+    pub(super) fn start() -> Timebase {
         Timebase { begin: Instant::now(), wall: SystemClock.now() }
+    }
+
+    /// The instant that lies `after` the begin, for timers.
+    pub(super) fn instant(&self, after: Duration) -> tokio::time::Instant {
+        tokio::time::Instant::from_std(self.begin) + after
     }
 
     pub(super) fn elapsed(&self) -> Duration {
         self.begin.elapsed()
     }
 
-    pub(super) fn wall(&self, at: Duration) -> Millis {
+    pub(super) fn wall_time(&self, at: Duration) -> Millis {
         self.wall.plus(u64::try_from(at.as_millis()).unwrap_or(u64::MAX))
     }
 
     /// The same to the microsecond.
-    pub(super) fn device(&self, at: Duration) -> DeviceTime {
+    pub(super) fn device_time(&self, at: Duration) -> DeviceTime {
         let after = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
         let micros = DeviceTime::from_millis(self.wall).micros().saturating_add(after);
         DeviceTime::from_micros(micros).unwrap_or(DeviceTime::from_millis(self.wall))

@@ -139,8 +139,11 @@ fn device(n: u32, gateways: u32) -> Device {
 }
 
 fn patients(count: u32, rng: &mut ChaCha20Rng) -> Vec<Patient> {
+    // A set, because two patients of one index would be one record; sorted, so that the order of
+    // draws does not show.
     let mut indices = std::collections::BTreeSet::new();
     while indices.len() < count as usize {
+        // Spread over the whole tree: neighbours would share most of their paths.
         indices.insert(rng.gen_range(1..1u32 << PatientIndex::BITS));
     }
     let patient = |(device, index): (usize, u32)| Patient {

@@ -71,18 +71,18 @@ pub fn recording(signal: &str) -> Option<&'static Recording> {
 }
 
 fn decode_all() -> Result<Vec<Recording>, RecordingError> {
-    let pairs = format_212(ECG)?;
+    let pairs = decode_format_212(ECG)?;
     let scaled = |lead: fn(&(i32, i32)) -> i32| -> Vec<i32> {
         pairs.iter().map(|pair| (lead(pair) - ECG_BASELINE) * ECG_UV_PER_STEP).collect()
     };
     Ok(vec![
-        checked("mitbih-100-MLII", "ecg", ECG_PERIOD_NS, scaled(|pair| pair.0))?,
-        checked("mitbih-100-V5", "ecg", ECG_PERIOD_NS, scaled(|pair| pair.1))?,
-        checked("heartpy-2", "ppg", PPG_PERIOD_NS, second_column(PPG)?)?,
+        make_recording("mitbih-100-MLII", "ecg", ECG_PERIOD_NS, scaled(|pair| pair.0))?,
+        make_recording("mitbih-100-V5", "ecg", ECG_PERIOD_NS, scaled(|pair| pair.1))?,
+        make_recording("heartpy-2", "ppg", PPG_PERIOD_NS, read_second_column(PPG)?)?,
     ])
 }
 
-fn checked(
+fn make_recording(
     name: &'static str,
     signal: &'static str,
     period_ns: u64,
@@ -97,10 +97,11 @@ fn checked(
 }
 
 /// WFDB format 212: two 12-bit two's complement samples in three bytes.
-fn format_212(bytes: &[u8]) -> Result<Vec<(i32, i32)>, RecordingError> {
+fn decode_format_212(bytes: &[u8]) -> Result<Vec<(i32, i32)>, RecordingError> {
     if !bytes.len().is_multiple_of(3) {
         return Err(RecordingError::Length { found: bytes.len() });
     }
+    // 12 bits with their own sign; the shift to 32 bits does not extend it.
     let signed = |raw: i32| if raw >= 2048 { raw - 4096 } else { raw };
     let pair = |b: &[u8]| {
         let (low, middle, high) = (i32::from(b[0]), i32::from(b[1]), i32::from(b[2]));
@@ -109,7 +110,7 @@ fn format_212(bytes: &[u8]) -> Result<Vec<(i32, i32)>, RecordingError> {
     Ok(bytes.chunks_exact(3).map(pair).collect())
 }
 
-fn second_column(text: &str) -> Result<Vec<i32>, RecordingError> {
+fn read_second_column(text: &str) -> Result<Vec<i32>, RecordingError> {
     let lines = text.lines().enumerate().skip(1).filter(|(_, line)| !line.is_empty());
     lines
         .map(|(n, line)| {
@@ -135,9 +136,9 @@ mod tests {
 
     #[test]
     fn malformed_files_are_refused() {
-        assert_eq!(format_212(&[1, 2]), Err(RecordingError::Length { found: 2 }));
-        assert_eq!(second_column("a,b\n1,2\n3\n"), Err(RecordingError::Line { line: 3 }));
-        let found = checked("x", "spo2", 1, vec![1001]);
+        assert_eq!(decode_format_212(&[1, 2]), Err(RecordingError::Length { found: 2 }));
+        assert_eq!(read_second_column("a,b\n1,2\n3\n"), Err(RecordingError::Line { line: 3 }));
+        let found = make_recording("x", "spo2", 1, vec![1001]);
         assert!(matches!(found, Err(RecordingError::Range { found: 1001, .. })));
     }
 }

@@ -81,6 +81,8 @@ impl Batches {
             Some((host, path)) => (host, format!("/{}", path.trim_end_matches('/'))),
             None => (rest, String::new()),
         };
+        // A user name would hide the real host from whoever reads the address; a space or a line
+        // break would end the request line and begin another header.
         let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
         if host.is_empty() || host.contains('@') || !plain(host) || !plain(&path) {
             return Err(FetchError::Address);
@@ -123,7 +125,7 @@ impl Batches {
 
 fn get(host: &str, path: &str) -> Result<Vec<u8>, FetchError> {
     let what = format!("http://{host}{path}");
-    let answer = answer(host, path);
+    let answer = fetch_answer(host, path);
     let answer = answer.map_err(|source| FetchError::Unavailable { what: what.clone(), source })?;
     match answer {
         Answer { status: 200, body: Some(body) } => Ok(body),
@@ -137,17 +139,19 @@ struct Answer {
     body: Option<Vec<u8>>,
 }
 
-fn answer(host: &str, path: &str) -> io::Result<Answer> {
+fn fetch_answer(host: &str, path: &str) -> io::Result<Answer> {
     let none = || io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
     let address = host.to_socket_addrs()?.next().ok_or_else(none)?;
     let mut stream = TcpStream::connect_timeout(&address, WAIT)?;
+    // For each piece: a large file may take long, a host that hangs may not.
     stream.set_read_timeout(Some(WAIT))?;
     stream.set_write_timeout(Some(WAIT))?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let malformed = || io::Error::new(io::ErrorKind::InvalidData, "the answer is no HTTP/1.1");
-    let (head, begun) = head(&mut stream)?.ok_or_else(malformed)?;
-    let (status, length) = status_and_length(&head).ok_or_else(malformed)?;
+    let (head, begun) = read_head(&mut stream)?.ok_or_else(malformed)?;
+    let (status, length) = parse_head(&head).ok_or_else(malformed)?;
+    // Held to the limit before that much is read: the host is not trusted.
     let length = length.filter(|length| status == 200 && *length <= PUBLIC_FILE_BYTES_MAX);
     let Some(length) = length else {
         return Ok(Answer { status, body: None });
@@ -162,9 +166,10 @@ fn answer(host: &str, path: &str) -> io::Result<Answer> {
 }
 
 /// The head up to its empty line, and what came of the body with it.
-fn head(stream: &mut TcpStream) -> io::Result<Option<(String, Vec<u8>)>> {
+fn read_head(stream: &mut TcpStream) -> io::Result<Option<(String, Vec<u8>)>> {
     let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
     while bytes.len() < HEAD_BYTES_MAX {
+        // In pieces of any size: where the head ends is not known before it is there.
         let count = stream.read(&mut piece)?;
         bytes.extend_from_slice(&piece[..count]);
         if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -179,7 +184,7 @@ fn head(stream: &mut TcpStream) -> io::Result<Option<(String, Vec<u8>)>> {
 }
 
 /// Status and, unless the body comes in chunks, its length.
-fn status_and_length(head: &str) -> Option<(u16, Option<usize>)> {
+fn parse_head(head: &str) -> Option<(u16, Option<usize>)> {
     let mut lines = head.split("\r\n");
     let status = lines.next()?.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
     let mut length = None;
@@ -188,6 +193,7 @@ fn status_and_length(head: &str) -> Option<(u16, Option<usize>)> {
         if name.eq_ignore_ascii_case("content-length") {
             length = Some(value.trim().parse().ok()?);
         }
+        // Chunks are not spoken; taken for content, their lengths would stand amid the bytes.
         if name.eq_ignore_ascii_case("transfer-encoding") {
             return Some((status, None));
         }
@@ -205,7 +211,7 @@ mod tests {
         let host = listener.local_addr().unwrap().to_string();
         let thread = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            let (request, _) = head(&mut stream).unwrap().unwrap();
+            let (request, _) = read_head(&mut stream).unwrap().unwrap();
             stream.write_all(answer).unwrap();
             request
         });

@@ -7,6 +7,8 @@ use std::path::Path;
 /// Reads a whole file of at most `bytes_max` bytes.
 pub(crate) fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
+    // One byte more than allowed tells too long from just fitting; the length that the file system
+    // says is not asked, since a pipe has none and a file may grow.
     File::open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > bytes_max {
         let why = format!("expected at most {bytes_max} bytes, found more");
@@ -18,11 +20,13 @@ pub(crate) fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
 /// Replaces a file as a whole, readable for the owner alone: written beside it, synced, renamed.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
+    // In the same folder: a rename is atomic only within one file system.
     beside.push(".new");
     let beside = Path::new(&beside);
     let mut file =
         owners(OpenOptions::new().write(true).create(true).truncate(true)).open(beside)?;
     file.write_all(bytes)?;
+    // Before the rename, or a crash could leave the name with nothing behind it.
     file.sync_all()?;
     std::fs::rename(beside, path)?;
     sync_folder(path)
@@ -58,6 +62,7 @@ fn owners(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
+        // At the opening: a mode set afterwards leaves a moment in which others may read.
         options.mode(0o600);
     }
     options
@@ -65,6 +70,7 @@ fn owners(options: &mut OpenOptions) -> &mut OpenOptions {
 
 /// Makes a new name durable.
 fn sync_folder(path: &Path) -> io::Result<()> {
+    // A name is an entry of its folder; syncing the file alone does not keep it.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all())
 }

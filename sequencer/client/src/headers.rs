@@ -89,6 +89,7 @@ pub fn read(path: &Path, deployment: ChainScope) -> Result<Vec<BatchHeader>, Hea
 /// As [`read`].
 pub fn from_json(json: &[u8], deployment: ChainScope) -> Result<Vec<BatchHeader>, HeadersError> {
     let file: File = serde_json::from_slice(json)?;
+    // Older files name neither; where a file names them, they have to be ours.
     let contract = match &file.settlement {
         None => true,
         Some(text) => crate::identity::parse_address("settlement", text)
@@ -104,6 +105,7 @@ pub fn from_json(json: &[u8], deployment: ChainScope) -> Result<Vec<BatchHeader>
         pair[0].number.0.checked_add(1) == Some(pair[1].number.0)
             && pair[1].previous == scope::header_hash(&pair[0])
     };
+    // A gap would hide batches, and with them whatever was read in them.
     match headers.windows(2).position(|pair| !follows(pair)) {
         Some(before) => Err(HeadersError::Link { index: before + 1 }),
         None => Ok(headers),

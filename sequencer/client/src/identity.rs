@@ -114,6 +114,7 @@ impl Identity {
         let wrong = |source| IdentityError::Pem { what: "a private key", source };
         let key = PrivateKeyDer::from_pem_slice(key).map_err(wrong)?;
         let own = certificates.first().ok_or(IdentityError::Subject)?;
+        // The node decides by its own look at them; here they say whom receipts have to name.
         let (role, name) = subject::role_and_name(own).ok_or(IdentityError::Subject)?;
         Ok(Identity { certificates, key, roots, role, name })
     }

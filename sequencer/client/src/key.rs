@@ -127,6 +127,7 @@ impl Key {
     pub fn read_any(path: &Path) -> Result<Key, KeyError> {
         let wrong = |source| KeyError::File { path: path.to_owned(), source };
         let text = Zeroizing::new(crate::file::read(path, FILE_BYTES_MAX).map_err(wrong)?);
+        // Whoever could read it may have it: to go on quietly would hide that.
         if crate::file::others_may_read(path).map_err(wrong)? {
             return Err(KeyError::Open { path: path.to_owned() });
         }
@@ -197,6 +198,7 @@ fn parse(text: &str) -> Option<Key> {
     let kind = KeyKind::from_name(lines.next()?.strip_prefix("kind: ")?)?;
     let mut secret = Zeroizing::new([0; 32]);
     hex::decode_to_slice(lines.next()?.strip_prefix("secret: ")?, secret.as_mut_slice()).ok()?;
+    // Nothing may follow: a file with two secrets would silently be half a key.
     (version == VERSION && lines.next().is_none()).then_some(Key { kind, secret })
 }
 

@@ -4,10 +4,20 @@
 //! wallet signs operations of a patient's record; a practitioner's system asks to read. All of it
 //! compiles without the node, the prover and the base chain.
 //!
-//! # Example
+//! # Reading order
+//! 1. [`Identity`] and [`Deployment`]: who a client is, and whom it expects.
+//! 2. [`Connection`] and [`Stream`]: from readings ([`readings`]) to receipts, over lost
+//!    connections and restarts. Behind them a state is fed with events, and a shell has QUIC and
+//!    time.
+//! 3. [`Key`], [`Wallet`], [`preview`], [`rule_slot`], [`party`]: what a patient signs, and what it
+//!    means in words.
+//! 4. [`log`] with [`batches`] and [`headers`]: who read what, checked against the base chain.
+//!
+//! # Stream
+//! A whole program that streams a file stands in `examples/stream_file.rs`.
 //! ```no_run
 //! use client::{Connection, ConnectionConfig, Deployment, Identity};
-//! use model::{Clock, DeviceId, PatientIndex, SystemClock};
+//! use model::{Clock, DeviceId, PatientIndex, SystemClock, signal_by_name};
 //! use wire::{Descriptor, DeviceTime, Lane, Reading, StreamKey};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -17,14 +27,84 @@
 //!     ConnectionConfig::new("127.0.0.1:4433".parse()?, "localhost", identity, deployment);
 //! let connection = Connection::connect(config).await?;
 //!
-//! let device = DeviceId::new("monitor-1")?;
-//! let key = StreamKey { device, patient: PatientIndex::new(7)?, signal: 147842 };
+//! let (device, patient) = (DeviceId::new("monitor-1")?, PatientIndex::new(7)?);
+//! let key = StreamKey { device, patient, signal: signal_by_name("heart-rate")?.code };
 //! let epoch = connection.epoch(&key)?;
 //! let stream = connection.open_stream(Lane::Live, Descriptor { key, period: None, epoch }).await?;
 //! let at = DeviceTime::from_millis(SystemClock.now());
 //! let sequence = stream.send(&[Reading::new(at, 72)]).await?;
 //! stream.wait_for_receipt(sequence).await?; // durable, and a signed receipt says so
 //! connection.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Preview and sign a rule
+//! Nothing of this asks a node: the wallet's copy of the record says what a rule would change.
+//! ```
+//! use client::preview::{Question, answer_sentence, operation_sentence};
+//! use client::{Key, KeyKind, Wallet, party};
+//! use model::{
+//!     Action, Category, ChainScope, ClaimKind, Interval, Labels, Millis, Party,
+//!     PatientIndex, Purpose, Rule, RuleSlot,
+//! };
+//! use statement::operation::SignedOperation;
+//! use statement::scope;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! const HOUR_MS: u64 = 3_600_000;
+//! let now = Millis::from_unix_ms(1_777_624_200_000);
+//! let deployment = ChainScope { chain_id: 31337, contract: [9; 20] };
+//! let domain = scope::sig_domain(deployment);
+//! let patient = Key::generate(KeyKind::Patient)?;
+//! let registrar = Key::generate(KeyKind::Registrar)?;
+//!
+//! // The registrar signs the enrolment. A node would answer with a receipt and its time.
+//! let mut wallet = Wallet::new(deployment, PatientIndex::new(7)?);
+//! let enrolment = wallet.enrolment(&patient, now, HOUR_MS);
+//! let enrolment = SignedOperation::sign(enrolment, domain, &registrar.signer());
+//! wallet.apply(&enrolment, now, registrar.key_hash())?;
+//!
+//! // A rule: Dr 001 may read ECGs for treatment, for a day.
+//! let doctor = party::actor("practitioner:dr-001")?;
+//! wallet.names.learn("practitioner:dr-001", &doctor);
+//! let rule = Rule {
+//!     actor: doctor,
+//!     source: Party::Any,
+//!     categories: Category::Ecg.only(),
+//!     purposes: Purpose::Treatment.only(),
+//!     kinds: ClaimKind::Access.only(),
+//!     labels: Labels::ALL,
+//!     access: Interval::new(now, now.plus(24 * HOUR_MS))?,
+//!     data: Interval::ALWAYS,
+//! };
+//! let slot = wallet.free_slot(RuleSlot::Permit, now)?;
+//! let operation = wallet.change(Action::Write { slot, rule }, now, HOUR_MS)?;
+//!
+//! // What the patient sees before signing: the rule in words, and what it changes.
+//! assert_eq!(
+//!     operation_sentence(&operation, &wallet.names),
+//!     "writes permit:0: permits practitioner dr-001 to read ecg for treatment, from \
+//!      2026-05-01T08:30:00.000Z until 2026-05-02T08:30:00.000Z"
+//! );
+//! let question = Question {
+//!     actor: doctor,
+//!     source: Party::Any,
+//!     category: Category::Ecg,
+//!     purpose: Purpose::Treatment,
+//!     kind: ClaimKind::Access,
+//!     at: now,
+//!     measured: Interval::instant(now),
+//! };
+//! let after = wallet.effect(&operation, now)?;
+//! let answer = |record| answer_sentence(&question, question.ask(Some(record)), &wallet.names);
+//! assert!(answer(wallet.record()?).starts_with("no, practitioner dr-001 could not read ecg"));
+//! assert!(answer(&after).starts_with("yes, practitioner dr-001 could read ecg"));
+//!
+//! // Signed, it goes to `Connection::submit`; the receipt's time is when it takes effect.
+//! let signed = SignedOperation::sign(operation, domain, &patient.signer());
+//! wallet.apply(&signed, now, registrar.key_hash())?;
+//! assert_eq!(wallet.record()?.rule(slot), Some(&rule));
 //! # Ok(())
 //! # }
 //! ```

@@ -275,6 +275,7 @@ impl Batch<'_> {
         if !own || opening.batch != header.number {
             return Err(LogError::Patient);
         }
+        // Under the root after the batch: rules that ended within it still stand in the record.
         let path = opening.path.map(|children| children.map(|word| field::from_word(&word)));
         let (root, leaf) = (field::from_word(&header.root_out), record::leaf(&opening.record));
         let there = tree::verify_path(root, leaf, viewer.patient.get(), &path);
@@ -376,6 +377,7 @@ impl Batch<'_> {
 /// The public file, if its leaves hash to the header's roots.
 fn read_public(header: &BatchHeader, bytes: &[u8]) -> Result<PublicFile, LogError> {
     let public = PublicFile::from_bytes(bytes).map_err(LogError::Public)?;
+    // From here on only the auditor's header is used; the file's own is never believed.
     if public.header.to_bytes() != header.to_bytes() {
         return Err(LogError::Header);
     }
@@ -403,14 +405,15 @@ fn check_chunk_roots<'a>(
     let root = |(index, (leaves, root)): (usize, (&[Word], Word))| {
         let expected = field::from_word(&root);
         let leaves: Vec<_> = leaves.iter().map(field::from_word).collect();
+        // The hash of no leaves is a panic, and a file from outside must never reach one.
         let same = !leaves.is_empty() && claim::root16(node, &leaves) == expected;
         if same { Ok(expected) } else { Err(index) }
     };
     chunks.enumerate().map(root).collect()
 }
 
-/// Patient slot `s` ends with its tag, so with slots of `d` leaves it stands at `s d + d - 1`. Which `d`
-/// the shape has is not needed: every tag found says it, and all must say the same.
+/// Patient slot `s` ends with its tag, so with slots of `d` leaves it stands at `s d + d - 1`. The
+/// shape's `d` is not needed: every tag found says it, and all must say the same.
 fn find_tagged(viewer: &Viewer, domain: Fr, leaves: &[Word]) -> Option<BTreeSet<u32>> {
     let places: HashMap<Word, usize> = leaves
         .iter()

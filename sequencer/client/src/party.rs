@@ -65,6 +65,7 @@ pub fn actor(text: &str) -> Result<Party, PartyError> {
     }
     let expected = "organisation:NAME, practitioner:NAME, care-team:NAME, device:NAME or any";
     let (kind, name) = text.split_once(':').ok_or(PartyError::Form { expected })?;
+    // Each kind hashes under its own tag: a ward and a doctor of one name are two parties.
     Ok(Party::Named(match kind {
         "organisation" => scope::organisation(&OrganisationId::new(name)?),
         "practitioner" => scope::practitioner(&PractitionerId::new(name)?),

@@ -141,6 +141,7 @@ fn categories(categories: Categories) -> String {
     if categories == Categories::ALL {
         return "every category".to_owned();
     }
+    // In the order of the table, so that one rule always reads the same.
     let members = Category::ALL.iter().filter(|one| categories.contains(one.only()));
     list(members.map(|one| one.name()))
 }

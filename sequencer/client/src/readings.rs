@@ -96,6 +96,7 @@ impl Lines {
             return Err(LineError::TooLong { line });
         }
         let text = text.trim();
+        // Only the first line: further down the words would be a broken reading.
         let heading = line == 1 && matches!(text, "time,value" | "value");
         if text.is_empty() || text.starts_with('#') || heading {
             return Ok(None);
@@ -116,6 +117,7 @@ impl Lines {
             Timing::Rate { start, per_1000_s } => (self.place(start, per_1000_s)?, text),
         };
         self.readings += 1;
+        // Never a zero: a flat line and a sensor that is off are not the same to a doctor.
         if value == "off" {
             return Ok(Some(Reading::sensor_off(at)));
         }

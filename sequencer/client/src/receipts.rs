@@ -29,6 +29,7 @@ impl ReceiptFolder {
     /// Opens the folder, making it if need be.
     pub(crate) fn open(folder: &Path, kept_max: u64) -> io::Result<ReceiptFolder> {
         std::fs::create_dir_all(folder)?;
+        // Counted once: later only new files are added.
         let kept = std::fs::read_dir(folder)?.count() as u64;
         Ok(ReceiptFolder { folder: folder.to_owned(), kept, kept_max })
     }
@@ -41,6 +42,7 @@ impl ReceiptFolder {
     /// Keeps a receipt. One that is kept already is the same file again.
     pub(crate) fn keep(&mut self, receipt: &SignedReceipt) -> Result<(), NotKept> {
         let path = self.folder.join(format!("{:020}.receipt", receipt.receipt.group.group));
+        // One that comes again must not fail for a folder that is full with it.
         if !path.exists() {
             if self.kept >= self.kept_max {
                 return Err(NotKept::Full);

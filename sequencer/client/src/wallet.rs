@@ -166,6 +166,7 @@ impl Wallet {
 
     /// The enrolment of this patient, for the registrar to sign.
     pub fn enrolment(&self, key: &Key, now: Millis, valid_for_ms: u64) -> Operation {
+        // All from the one secret: the key file alone opens the log that rebuilds a lost copy.
         let (key_hash, view_key, salt) = (key.key_hash(), key.view_key(), key.record_salt());
         self.operation(Action::Enrol { key_hash, view_key, salt }, 0, now, valid_for_ms)
     }
@@ -180,6 +181,7 @@ impl Wallet {
         now: Millis,
         valid_for_ms: u64,
     ) -> Result<Operation, WalletError> {
+        // The nonce orders operations: signed twice for one nonce, only one takes effect.
         Ok(self.operation(action, self.record()?.nonce, now, valid_for_ms))
     }
 
@@ -225,7 +227,8 @@ impl Wallet {
         Ok(c1::effect(self.record.as_ref(), operation, &self.context(at, Word::ZERO))?)
     }
 
-    /// Takes a receipted operation over into the copy: signature and every rule are checked as the node did.
+    /// Takes a receipted operation over into the copy: signature and every rule are checked as the
+    /// node did.
     ///
     /// # Errors
     /// [`WalletError::Operation`]; the copy is then unchanged, and not what the node has.
@@ -248,6 +251,7 @@ impl Wallet {
         Context {
             sig_domain: scope::sig_domain(self.scope),
             registrar_key_hash: field::from_word(&registrar),
+            // The loosest begin; the node holds the operation against that of the open window.
             t0: t_op,
             last_time: Millis::UNBOUNDED_PAST,
             t_op,

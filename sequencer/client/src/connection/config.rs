@@ -107,7 +107,7 @@ impl ConnectionConfig {
     ///
     /// # Errors
     /// [`DecodeError`] unless it has 1 to 64 printable ASCII characters.
-    pub fn named(mut self, name: &str) -> Result<ConnectionConfig, DecodeError> {
+    pub fn with_name(mut self, name: &str) -> Result<ConnectionConfig, DecodeError> {
         self.name = ClientName::new(name)?;
         Ok(self)
     }

@@ -43,6 +43,7 @@ impl Dialer {
         let name = &shared.config.server_name;
         let connecting = self.endpoint.connect_with(self.settings.clone(), address, name)?;
         match timeout(waited, connecting).await {
+            // Silence is silence, whichever timer ends first.
             Err(_) | Ok(Err(quinn::ConnectionError::TimedOut)) => {
                 Err(ConnectionError::NoAnswer { address, waited })
             }
@@ -57,6 +58,7 @@ pub(super) async fn drive(shared: &Shared, dialer: &Dialer, first: quinn::Connec
     let mut connection = first;
     loop {
         let stop = run(shared, &connection).await;
+        // Also after a break: if the node can still hear it, it frees the session at once.
         connection.close(0u32.into(), b"");
         let lost = leave(shared, stop);
         shared.notify();
@@ -69,6 +71,7 @@ pub(super) async fn drive(shared: &Shared, dialer: &Dialer, first: quinn::Connec
             }
         }
     }
+    // Last, and told: whoever closes the connection waits for it.
     shared.lock().driver_done = true;
     shared.notify();
 }
@@ -108,6 +111,7 @@ async fn reconnect(
                 shared.lock().counts.reconnects += 1;
                 return Ok(connection);
             }
+            // A certificate that was revoked meanwhile will not come back by trying.
             Err(error) if !error.is_passing() => return Err(error),
             Err(error) => last = error,
         }
@@ -166,6 +170,7 @@ async fn read(
     loop {
         match stream.read_chunk(READ_BYTES, true).await {
             Ok(Some(chunk)) => shared.handle_bytes(lane, &chunk.bytes),
+            // A node ends no lane before the connection, so an end is as bad as a break.
             Ok(None) | Err(_) => return Err(explain_break(shared, connection)),
         }
     }
@@ -185,6 +190,7 @@ async fn write(
             }
         } else if is_last && lane == Lane::Control {
             // Only the control lane says goodbye; the others wait until it has.
+            // The node may be gone already; then there is nobody left to tell.
             let _ = stream.finish();
             let _ = timeout(shared.config.waits.goodbye, stream.stopped()).await;
             return Err(LaneStop::Over);
@@ -229,6 +235,7 @@ async fn keep_time(shared: &Shared) -> Result<Infallible, LaneStop> {
 /// Ends a connection that nobody welcomes.
 async fn welcome_in_time(shared: &Shared) -> Result<Infallible, LaneStop> {
     let (address, waited) = (shared.config.address, shared.config.waits.connect);
+    // QUIC may stand while the node says nothing, because it hangs or is some other program.
     let welcomed = shared.wait_for(|state| state.welcomed.then_some(()));
     match timeout(waited, welcomed).await {
         Ok(()) => pending().await,

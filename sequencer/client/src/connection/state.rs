@@ -157,6 +157,7 @@ impl State {
         let handle = self.session.open_stream(lane, descriptor, last_receipted)?;
         let mut last_sent = last_receipted;
         for frame in spool.iter().flat_map(Spool::frames) {
+            // The same bytes under the same sequence: the node may have them and says so.
             self.session.restore(handle, frame)?;
             self.counts.frames_sent += 1;
             last_sent = frame.sequence();
@@ -177,6 +178,7 @@ impl State {
             return Some(Err(error));
         }
         let frame = match self.session.push(handle, readings) {
+            // Not an error: whoever sends waits until receipts make room.
             Err(wire::ClientError::Full { .. }) => return None,
             Err(error) => return Some(Err(error.into())),
             Ok(frame) => frame,

@@ -18,13 +18,14 @@ pub struct Stream {
 
 impl Stream {
     /// Makes a frame of 1 to [`Frame::RAW_READINGS_MAX`] readings, keeps it, and queues it.
-    /// Returns its sequence; [`Stream::wait_for_receipt`] waits for the receipt. Waits itself while as
-    /// much as may be is without receipt, also while the connection is lost.
+    /// Returns its sequence; [`Stream::wait_for_receipt`] waits for the receipt. Waits itself while
+    /// as much as may be is without receipt, also while the connection is lost.
     ///
     /// # Errors
     /// [`StreamError`]; nothing was kept of the readings then, except after
     /// [`crate::ConnectionError::Spool`], when that is not known.
     pub async fn send(&self, readings: &[Reading]) -> Result<Sequence, StreamError> {
+        // Stored and queued under one lock, so that two senders cannot swap their sequences.
         let sequence = self.shared.wait_for(|state| state.push(self.handle, readings)).await?;
         self.shared.wake(self.lane);
         Ok(sequence)
@@ -91,6 +92,7 @@ impl Stream {
     /// # Errors
     /// As [`Stream::wait_for_receipt`].
     pub async fn end(self) -> Result<(), StreamError> {
+        // The session would wait for the last receipt by itself; waiting here tells of a stop.
         self.flush().await?;
         let mut state = self.shared.lock();
         state.session.end_stream(self.handle)?;

@@ -5,7 +5,7 @@ use std::process::Output;
 
 use tokio::process::Command;
 
-use crate::node::{Behaviour, Node};
+use crate::node::{Behaviour, Node, signing_key};
 
 /// One command line, whose words are separated by spaces; `DIR` stands for the folder.
 async fn vitals(folder: &Path, node: &Node, line: &str) -> Output {
@@ -81,6 +81,93 @@ async fn a_patient_permits_revokes_and_stops_and_each_receipt_is_taken_over() {
     let refused = vitals(folder.path(), &node, &format!("consent stop {own}")).await;
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("C1.12"));
+}
+
+/// A patient enrolled by the registrar; the options of every operation that its wallet signs.
+async fn enrol(folder: &Path, node: &Node) -> &'static str {
+    done(folder, node, "key new --out DIR/anna.key").await;
+    done(folder, node, "key new --kind registrar --out DIR/registrar.key").await;
+    let enrol = "consent enrol --registrar-key DIR/registrar.key --patient-key DIR/anna.key \
+                 --index 7 --identity DIR/operator --yes";
+    done(folder, node, enrol).await;
+    "--patient-key DIR/anna.key --identity DIR/wallet --yes"
+}
+
+#[tokio::test]
+async fn an_operation_keeps_its_receipt_where_the_wallets_copy_cannot_be_written() {
+    let node = Node::start(Behaviour::default());
+    let folder = folder_with_identities(&node);
+    let own = enrol(folder.path(), &node).await;
+    // The copy is written beside its place first: a folder there lets that fail.
+    std::fs::create_dir(folder.path().join("anna.key.record.new")).unwrap();
+    let deny = format!(
+        "consent deny {own} --actor any --categories glucose --purposes all \
+         --receipts DIR/receipts"
+    );
+    let output = vitals(folder.path(), &node, &deny).await;
+    assert_eq!(output.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["applied"], true);
+    assert!(report["copy_error"].as_str().unwrap().starts_with("the record file"), "{report}");
+    let shown = hex::decode(report["receipt"].as_str().unwrap()).unwrap();
+    let receipt = wire::SignedReceipt::from_bytes(&shown).unwrap();
+    assert_eq!(receipt.verify(wire::signer_address(&signing_key())), Ok(()));
+    let group = format!("{:020}.receipt", receipt.receipt.group.group);
+    let kept = std::fs::read(folder.path().join("receipts").join(group)).unwrap();
+    assert_eq!(kept, shown, "the folder of receipts has the same one");
+}
+
+#[tokio::test]
+async fn a_rule_is_written_into_the_slot_asked_for_or_nowhere() {
+    let node = Node::start(Behaviour::default());
+    let folder = folder_with_identities(&node);
+    let own = enrol(folder.path(), &node).await;
+    let deny = format!("consent deny {own} --actor any --categories glucose --purposes all --slot");
+    // Number 4 of the denies would be number 0 of the policies.
+    for beyond in ["4", "255"] {
+        let refused = vitals(folder.path(), &node, &format!("{deny} {beyond}")).await;
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("deny:0 to 3"));
+    }
+    let written = done(folder.path(), &node, &format!("{deny} 3")).await;
+    assert!(written["says"].as_str().unwrap().starts_with("writes deny:3: forbids anybody"));
+}
+
+/// The help of a command as somebody reads it.
+fn help(line: &str) -> String {
+    let words = line.split(' ').filter(|word| !word.is_empty());
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_vitals")).args(words).output();
+    let output = output.expect("vitals runs");
+    assert!(output.status.success(), "{line}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn the_first_lines_of_help_say_what_for_for_whom_and_how_to_begin() {
+    for flag in ["-h", "--help"] {
+        let whole = help(flag);
+        let first: Vec<_> = whole.lines().take(4).collect();
+        assert!(first[0].starts_with("Signs consent, asks to read, and streams readings"));
+        assert!(first[1].contains("a practitioner's system and a bedside gateway"));
+        assert!(
+            first[2].starts_with("  vitals key new") && first[3].starts_with("  vitals stream")
+        );
+        assert_eq!(whole.matches("Exit codes:\n  0  done").count(), 1);
+    }
+    assert!(help("--help").contains("`sequencer run --dev` starts a node"));
+    assert!(!help("stream --help").contains("Exit codes"));
+}
+
+#[test]
+fn the_help_of_streaming_says_how_a_line_is_written() {
+    assert!(help("stream -h").starts_with("Stream readings from lines of text until each has a"));
+    let long = help("stream --help");
+    for said in ["For a bedside gateway", "A line is `time,value`", "With --rate-hz a line is"] {
+        assert!(long.contains(said), "expected `{said}` in: {long}");
+    }
+    assert!(help("access --help").contains("As a member of which care team"));
+    let kinds = "possible values: patient, practitioner, registrar";
+    assert!(help("key new --help").contains(kinds));
 }
 
 #[tokio::test]

@@ -4,5 +4,7 @@ mod command_line;
 mod log;
 mod node;
 mod requests;
+#[path = "../../examples/stream_file.rs"]
+mod stream_file;
 mod streaming;
 mod weight;

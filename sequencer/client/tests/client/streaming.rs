@@ -7,6 +7,7 @@ use model::{EpochNumber, RejectCode, Sequence};
 use wire::{Frame, Lane, ServerLimits, StopReason, Violation, signer_address};
 
 use crate::node::{Behaviour, Node, authority, descriptor, reading, signing_key, stream_key};
+use crate::stream_file::stream_file;
 
 async fn open(connection: &Connection) -> Stream {
     connection.open_stream(Lane::Live, descriptor(1)).await.expect("opened")
@@ -45,6 +46,18 @@ async fn every_frame_gets_a_verified_receipt_that_is_kept() {
         let receipt = read_receipt(&file.unwrap().path()).unwrap();
         assert_eq!(receipt.verify(signer_address(&signing_key())), Ok(()));
     }
+}
+
+#[tokio::test]
+async fn the_example_streams_a_file_until_every_reading_has_a_receipt() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::start(Behaviour::default());
+    node.write_identity(folder.path(), "gateway", "gw-01");
+    let lines: String = (0..600).map(|n| format!("{},72\n", 1_777_624_200_000u64 + n)).collect();
+    let file = folder.path().join("beats.csv");
+    std::fs::write(&file, format!("time,value\n{lines}")).unwrap();
+    let last = stream_file(node.address, folder.path(), &file).await.unwrap();
+    assert_eq!((last, sequences(&node)), (Sequence(3), vec![1, 2, 3]));
 }
 
 #[tokio::test]

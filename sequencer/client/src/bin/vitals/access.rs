@@ -26,7 +26,7 @@ use crate::rule::list;
 /// Ask to read a patient's data
 ///
 /// For a practitioner's system. The node decides by the patient's rules, signs what it decided, and
-/// releases the readings if it permits; the patient sees the request in their log either way.
+/// releases the readings if it permits; the patient's log shows who read what.
 ///
 ///   vitals access --key dr-001.key --identity DIR --organisation ward-3 --patient 7 \
 ///       --categories ecg --purpose treatment --data-from 2026-05-01 --data-until now \
@@ -119,6 +119,7 @@ impl Access {
             data: Interval::new(self.data_from, self.data_until)?,
             requested_at: date_back(now),
             valid_until: now.plus(self.valid_for),
+            // Two requests alike in one millisecond are two, and each has its own receipt.
             nonce: getrandom::u64().map_err(|error| Usage(error.to_string()))?,
             kind: match self.break_glass {
                 true => AccessKind::BreakGlass { reason },
@@ -138,7 +139,7 @@ impl Access {
         });
         let receipted = format!("at {at}, journal position {position}, receipt of group {group}");
         if !permitted {
-            // Whoever is refused learns nothing of the patient's rules, not even which one is missing.
+            // Whoever is refused learns nothing of the rules, not even which one is missing.
             let text = format!("refused {receipted}; the reason is the patient's and operator's");
             return Ok(Report::failure(text, json));
         }

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use client::preview::{operation_sentence, rule_sentence};
 use client::{Applied, Key, KeyKind, Wallet, WalletError, rule_slot};
-use model::calendar::{self, Utc};
+use model::calendar::{Utc, parse_length};
 use model::{
     Action, ClaimKind, ClaimKinds, Label, Labels, Millis, Operation, PatientIndex, RuleSlot, Word,
     with_causes,
@@ -143,7 +143,7 @@ pub(crate) struct SendArgs {
     #[arg(long)]
     dry_run: bool,
     /// How long the signature is good for
-    #[arg(long, value_name = "LENGTH", value_parser = calendar::parse_length, default_value = "10m")]
+    #[arg(long, value_name = "LENGTH", value_parser = parse_length, default_value = "10m")]
     valid_for: u64,
 }
 
@@ -159,7 +159,7 @@ fn parse_slot(text: &str) -> Result<RuleSlot, &'static str> {
     rule_slot::from_name(text).ok_or(SLOTS)
 }
 
-// What a command covers unless it is told otherwise. A permit that says little permits little; a
+// What a command covers unless it is told otherwise: a permit that says little permits little, a
 // deny that says little denies all.
 const READ: Defaults = Defaults { kinds: ClaimKind::Access.only(), labels: Label::Normal.only() };
 const EVERYTHING: Defaults = Defaults { kinds: ClaimKinds::ALL, labels: Labels::ALL };

@@ -53,6 +53,7 @@ impl Log {
         let key = Key::read(&self.patient_key, KeyKind::Patient)?;
         let scope = Deployment::load(&self.identity)?.scope;
         let path = Wallet::path(&self.patient_key);
+        // A lost copy is no reason to stop: the log is what it is rebuilt from.
         let wallet = match path.exists() {
             true => Some(Wallet::read(&path, scope)?),
             false => None,
@@ -67,6 +68,7 @@ impl Log {
         let viewer = Viewer { scope, patient, view_key: key.view_key() };
         let headers = headers::read(&self.headers, scope)?;
         let (mut report, last) = self.check_all(&viewer, &headers, &names)?;
+        // Only from a log that holds: a failed one leaves the record unknown.
         if let (Before::Known(Some(record)), true) = (last, self.rebuild) {
             let record = Some(*record);
             Wallet { scope, patient, record, names }.write(&path)?;
@@ -94,7 +96,7 @@ impl Log {
                 Err(error) => {
                     let why = with_causes(&error);
                     shown.lines.push(format!("batch {number}: {why}"));
-                    // Later batches would be checked against a record that is not known to be right.
+                    // Later batches would be held against a record that nobody vouches for.
                     let report = shown.conclude(headers.len(), Some(Failure { number, why }));
                     return Ok((report, Before::Unknown));
                 }

@@ -16,11 +16,12 @@ mod stream;
 use std::process;
 
 use clap::{Parser, Subcommand};
+use model::ExitCode;
 
 use report::{Outcome, fail, show};
 
-/// Signs consent, asks to read, and streams readings to a node of the vitals rollup: for a patient's
-/// wallet, a practitioner's system and a bedside gateway. Begin with:
+/// Signs consent, asks to read, and streams readings to a node of the vitals rollup: for a
+/// patient's wallet, a practitioner's system and a bedside gateway. Begin with:
 ///   vitals key new --out anna.key        a key; then `vitals consent enrol` makes the record
 ///   vitals stream --help                 lines of text become readings with signed receipts
 ///
@@ -29,7 +30,7 @@ use report::{Outcome, fail, show};
 /// has a signed receipt. And the patient's log says who read what and why, checked against the
 /// base chain. `sequencer run --dev` starts a node and prints commands for it to paste.
 #[derive(Parser)]
-#[command(name = "vitals", version, verbatim_doc_comment, after_help = AFTER)]
+#[command(name = "vitals", version, verbatim_doc_comment, after_help = after_help())]
 struct Cli {
     /// Print one JSON object with a schema instead of text
     #[arg(long, global = true)]
@@ -38,10 +39,13 @@ struct Cli {
     command: Command,
 }
 
-const AFTER: &str = "\
-Exit codes: 0 done, or the check holds; 1 failed, refused, or the check does not hold; 2 the command
-line or a file given on it is wrong; 3 something needed is not reachable; 4 interrupted.
+/// The exit codes and what else holds for every command.
+fn after_help() -> String {
+    let codes = ExitCode::ALL.map(|code| format!("  {}  {}", code.number(), code.meaning()));
+    format!("Exit codes:\n{}\n\n{AFTER}", codes.join("\n"))
+}
 
+const AFTER: &str = "\
 Times are 2026-05-01T08:30:00Z, 2026-05-01, now, or milliseconds since 1970; lengths are 90s, 30m,
 24h or 7d. An identity is a folder with ca.pem, cert.pem, key.pem and deployment.json, as the node's
 operator hands it out.

@@ -41,6 +41,7 @@ impl Node {
 
     /// Where and as whom to connect.
     pub(crate) fn config(&self) -> anyhow::Result<ConnectionConfig> {
+        // Asked for here and not by clap: a dry run and a look at the copy need no node.
         let missing = || Usage("expected --node HOST:PORT (or VITALS_NODE)".to_owned());
         let node = self.node.as_deref().ok_or_else(missing)?;
         let resolved = node.to_socket_addrs().context("expected --node as HOST:PORT")?.next();
@@ -51,7 +52,7 @@ impl Node {
         let name = self.server_name.as_deref().unwrap_or(host);
         let config = ConnectionConfig::new(address, name, self.identity()?, self.deployment()?);
         let version = concat!("vitals/", env!("CARGO_PKG_VERSION"));
-        Ok(ConnectionConfig { receipts: self.receipts.clone(), ..config.named(version)? })
+        Ok(ConnectionConfig { receipts: self.receipts.clone(), ..config.with_name(version)? })
     }
 
     /// Connects with the defaults.

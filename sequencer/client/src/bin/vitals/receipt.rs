@@ -56,6 +56,7 @@ impl Command {
         if deployment.is_some_and(|deployment| deployment.scope != scope) {
             return Ok(report_failure("the receipt is of another chain or contract", &receipt));
         }
+        // A wrong signature is a finding with its own report and exit code, not a failure to run.
         if let Err(error) = receipt.verify(expected) {
             return Ok(report_failure(&error.to_string(), &receipt));
         }

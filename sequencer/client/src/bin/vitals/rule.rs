@@ -154,6 +154,7 @@ impl QuestionArgs {
         let Some(question) = self.question(at)? else {
             return Ok(None);
         };
+        // A copy: to ask about somebody must not make the wallet remember them.
         let mut names = wallet.names.clone();
         if let Some(text) = &self.preview_actor {
             names.learn(text, &question.actor);

@@ -24,10 +24,11 @@ const QUEUE_READINGS: usize = 4096;
 
 /// Stream readings from lines of text until each has a receipt
 ///
-/// For a bedside gateway, or anything that can write lines. A line is `time,value`: time as RFC 3339
-/// or milliseconds since 1970, value in the signal's unit, or `off` while the sensor is off. With
-/// --rate-hz a line is only a value; the readings of a file then end now, those of standard input
-/// begin now, unless --start says otherwise.
+/// For a bedside gateway, or anything that can write lines.
+///
+/// A line is `time,value`: time as RFC 3339 or milliseconds since 1970, value in the signal's unit,
+/// or `off` while the sensor is off. With --rate-hz a line is only a value; the readings of a file
+/// then end now, those of standard input begin now, unless --start says otherwise.
 ///
 ///   vitals stream --device monitor-1 --patient 7 --signal ecg --rate-hz 360 \
 ///       --node HOST:PORT --identity DIR ecg.csv
@@ -77,6 +78,7 @@ pub(crate) struct Stream {
 /// Readings in 1000 seconds.
 fn parse_rate(text: &str) -> Result<u64, String> {
     let wrong = || "expected a rate above 0 with at most three decimals".to_owned();
+    // By digits: a float would place the readings of some rates a little wrong, more each hour.
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = fraction.len() <= 3 && fraction.bytes().all(|byte| byte.is_ascii_digit());
     let whole: u64 = whole.parse().ok().filter(|whole| *whole <= 1_000_000).ok_or_else(wrong)?;
@@ -115,6 +117,7 @@ impl Stream {
             (Some(start), _) => start,
             (None, None) => now(),
             (None, Some(path)) => {
+                // Read twice: when the recording began follows from how many values it has.
                 let file = File::open(path).with_context(|| path.display().to_string())?;
                 let after_ms = count_readings(BufReader::new(file))? * 1_000_000 / per_1000_s;
                 Millis::new(now().get().saturating_sub(after_ms))?
@@ -135,6 +138,7 @@ impl Stream {
         let descriptor = Descriptor { key, period: self.find_period()?, epoch };
         let lane = if self.backfill { Lane::Backfill } else { Lane::Live };
         let stream = connection.open_stream(lane, descriptor).await?;
+        // Bounded: a large file would else be read into memory while the node takes its time.
         let (sender, mut readings) = mpsc::channel(QUEUE_READINGS);
         // Reading a pipe blocks, and the connection has to go on meanwhile.
         tokio::task::spawn_blocking(move || read_lines(source, lines, &sender));
@@ -169,6 +173,7 @@ impl Stream {
                 None => return Ok(None),
             },
         };
+        // From the first reading on, so that none waits longer, however slowly others follow.
         let deadline = Instant::now() + Duration::from_millis(self.frame_ms);
         let (mut last, mut frame) = (first.at, vec![first]);
         while frame.len() < usize::from(self.frame_readings) {
@@ -196,6 +201,7 @@ fn read_lines(source: Source, mut lines: Lines, sender: &mpsc::Sender<anyhow::Re
             Ok(true) => lines.read(&text).map_err(Into::into),
             Err(error) => Err(error),
         };
+        // Passed over, a bad line would be a reading that is missing and nobody knows of.
         let ended = reading.is_err();
         if let Some(reading) = reading.transpose()
             && sender.blocking_send(reading).is_err()
