@@ -53,11 +53,13 @@ impl Stage {
             }
             Stage::Proving => {
                 "read the causes; mend what they name (memory, the store, the proving keys); \
-                 start the node again: it proves the windows that the journal holds and the store lacks"
+                 start the node again: it proves the windows that the journal holds and the \
+                 store lacks"
             }
             Stage::Settlement => {
                 "read the causes; mend what they name (the chain's endpoint, the account's \
-                 balance, the deployment); start the node again: it goes on with what its outbox holds"
+                 balance, the deployment); start the node again: it goes on with what its outbox \
+                 holds"
             }
         }
     }
