@@ -44,6 +44,7 @@ pub(crate) fn recover<M: Medium>(
     let mut scan = Scan::new(&medium, &header, len);
     while scan.step()? {}
     let Scan { head, groups, record, marked, .. } = scan;
+    // Saturating: a last good record may end beyond the file, which may end within its mark.
     let cut_bytes = len.saturating_sub(head.end);
     if cut_bytes > 0 {
         medium.truncate(head.end).map_err(failed("truncate"))?;
@@ -63,6 +64,7 @@ fn read_file_header<M: Medium>(medium: &M, len: u64) -> Result<Option<FileHeader
     let mut bytes = [0; FILE_HEADER_BYTES];
     let present = len.min(FILE_HEADER_BYTES as u64) as usize;
     medium.read_at(0, &mut bytes[..present]).map_err(failed("read"))?;
+    // Nothing was acknowledged under it: at most 128 zeros, or a shorter file that begins right.
     let unwritten = bytes.iter().all(|byte| *byte == 0) && present as u64 == len;
     if unwritten || (present < FILE_HEADER_BYTES && could_be_log(&bytes[..present])) {
         return Ok(None);
@@ -70,6 +72,7 @@ fn read_file_header<M: Medium>(medium: &M, len: u64) -> Result<Option<FileHeader
     FileHeader::decode(&bytes).map(Some)
 }
 
+/// Begins the file anew; what a power cut left of its header is cut and counted.
 fn create<M: Medium>(
     medium: M,
     genesis: Genesis,
@@ -96,9 +99,11 @@ fn rewrite_last<M: Medium>(
 ) -> Result<(), OpenError> {
     let start = head.end - record.len() as u64;
     let mark_at = record.len() - MARK_BYTES;
+    // A mark says that its group was synced, so it must not stand before the sync below returns.
     record[mark_at..].fill(0);
     medium.write_at(start, &record).map_err(failed("write"))?;
     medium.sync().map_err(failed("sync"))?;
+    // Without a sync of its own, as after an append: if it is lost, the next open writes again.
     let mark = durable_mark(seed, head.group);
     medium.write_at(start + mark_at as u64, &mark).map_err(failed("write the durable mark"))
 }
@@ -247,10 +252,12 @@ impl<'a, M: Medium> Scan<'a, M> {
     /// flight when power failed.
     fn judge(&self, bad: &Bad, record: &[u8]) -> Result<Option<Evidence>, OpenError> {
         use Fault::{BodyCrc, HeaderCrc, Magic, Truncated};
+        // Only these can a torn write cause; every other check sees bytes whose checksum holds.
         if !matches!(bad.fault, Magic { .. } | HeaderCrc { .. } | BodyCrc { .. } | Truncated { .. })
         {
             return Ok(Some(Evidence::IntactChecksum));
         }
+        // Without an intact header its length is not known: it may have been the longest.
         let reach = match &bad.header {
             Some(header) => header.record_bytes(),
             None => RECORD_BYTES_MAX,
@@ -258,15 +265,17 @@ impl<'a, M: Medium> Scan<'a, M> {
         if let Some(evidence) = self.search_beyond(self.head.end + reach as u64)? {
             return Ok(Some(evidence));
         }
+        // What lies beyond the end of the file is a missing sector too (assumption 3).
         if matches!(bad.fault, Truncated { .. }) {
             return Ok(None);
         }
-        let unsure = match &bad.header {
+        // Whose checksum failed. A torn write leaves one of its sectors as it was before: zeros.
+        let failed_part = match &bad.header {
             Some(header) => GROUP_HEADER_BYTES..GROUP_HEADER_BYTES + header.padded_bytes(),
             None => 0..GROUP_HEADER_BYTES,
         };
-        let at = self.head.end + unsure.start as u64;
-        let missing = sector_is_missing(&record[unsure], at);
+        let at = self.head.end + failed_part.start as u64;
+        let missing = sector_is_missing(&record[failed_part], at);
         Ok(if missing { None } else { Some(Evidence::EverySectorWritten) })
     }
 

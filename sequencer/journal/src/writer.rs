@@ -133,7 +133,7 @@ impl<M: Medium, A: Admission> Writer<M, A> {
         config: WriterConfig,
     ) -> io::Result<Writer<M, A>> {
         let queue = Arc::new(Queue::new(config.queue_items_max.get()));
-        let turn = Turn {
+        let owned = WriterThread {
             log,
             admission,
             clock,
@@ -142,7 +142,7 @@ impl<M: Medium, A: Admission> Writer<M, A> {
             unanswered: VecDeque::new(),
         };
         let thread = thread::Builder::new().name("journal-writer".into());
-        let thread = Some(thread.spawn(move || turn.run())?);
+        let thread = Some(thread.spawn(move || owned.run())?);
         Ok(Writer { queue, thread })
     }
 
@@ -170,7 +170,7 @@ impl<M, A: Admission> Drop for Writer<M, A> {
 
 /// Everything the thread owns. Replies stay here while the caller's code runs, so that a panic in
 /// it leaves none of them uncalled.
-struct Turn<M, A: Admission, C> {
+struct WriterThread<M, A: Admission, C> {
     log: Log<M>,
     admission: A,
     clock: C,
@@ -179,10 +179,11 @@ struct Turn<M, A: Admission, C> {
     unanswered: VecDeque<(A::Answer, Reply<A::Answer>)>,
 }
 
-impl<M: Medium, A: Admission, C: FnMut() -> Millis> Turn<M, A, C> {
+impl<M: Medium, A: Admission, C: FnMut() -> Millis> WriterThread<M, A, C> {
     fn run(mut self) -> WriterStopped<M, A> {
         let ended = catch_unwind(AssertUnwindSafe(|| {
             while self.commit_one_group()? {}
+            // Else a power cut after the stop could make the next open write the last group again.
             self.log.rest()
         }));
         let failure = match ended {

@@ -5,9 +5,9 @@
 //!             |  receipts                                                         |-> http
 //! ```
 //! Each stage is owned below and knows only the types it is fed. [`open`] opens what they run on,
-//! [`start`] starts each of them, and this file says in which order, and stops them in the reverse
-//! one. A stage that fails marks the node as failed and the process ends: the journal is the truth,
-//! and a restart continues from it.
+//! [`start`] starts each of them, and this file says in which order they start and stop. A stage
+//! that fails marks the node as failed and the process ends: the journal is the truth, and a
+//! restart continues from it.
 
 mod batch_sink;
 mod error;
@@ -101,7 +101,8 @@ impl Node {
             stop: watch::Sender::new(false),
             watched: Watched::new(Metrics::new()),
         };
-        // From the journal outwards: nobody can send before everything behind ingest runs.
+        // The writer before ingest: what is sent finds who takes it. The settler may start later,
+        // because its first round looks for batches in the store.
         let core = start::start_core(&opened, log, &common)?;
         let ingest = start::start_ingest(&opened, &core, &common)?;
         let settler = start::start_settler(&opened, &common)?;
@@ -136,18 +137,20 @@ impl Node {
     /// Stops: takes nothing more, makes durable what is under way, proves the windows that are
     /// closed already, and returns. What is not settled is settled after the next start.
     pub async fn stop(self) {
-        // In the order of the stages, so that each ends with nothing more coming: what ingest
-        // admitted is acknowledged before the writer stops, what the writer closed is proven
-        // before the end.
+        // Who feeds before who is fed: what ingest admitted is acknowledged before the writer
+        // stops, what the writer closed is proven before the end. The settler need not be last:
+        // what it leaves is settled after the next start.
         drop(self.admin);
         self.ingest.stop().await;
         self.stop.send_replace(true);
         for task in self.tasks {
+            // It told `watched` of an error; a panic is lost (architecture.md, Weaknesses).
             drop(task.await);
         }
         // The writer joins its thread, and the batcher ends with the writer's deliveries.
         let Core { writer, batcher, .. } = self.core;
         let joined = tokio::task::spawn_blocking(move || {
+            // Who waited was answered by the writer; the batcher told `watched` of an error.
             drop(writer.stop());
             drop(batcher.join());
         });
@@ -223,7 +226,7 @@ impl Node {
     /// [`EntryError`] if the journal cannot be read.
     pub fn last_refusal(&self) -> Result<Option<RefusalEntry>, EntryError> {
         let last = self.core.journal.head().position;
-        for position in (last.saturating_sub(REFUSAL_ENTRIES_MAX).max(1)..=last).rev() {
+        for position in (last.saturating_sub(REFUSAL_ENTRIES_MAX - 1).max(1)..=last).rev() {
             if let Entry::Refusal(refusal) = self.entry(Position(position))? {
                 return Ok(Some(refusal));
             }

@@ -31,9 +31,13 @@ use requests::Requests;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
+    /// No connection: streams and frames wait for the next one.
     Disconnected,
+    /// The hello is queued; no stream is opened and no frame sent before the welcome (W.14).
     Greeting,
+    /// Welcomed: streams are opened, frames go within the credit.
     Ready,
+    /// Over: nothing more is taken in; what is queued may still go. A new connection may follow.
     Closed,
 }
 
@@ -310,7 +314,7 @@ impl ClientSession {
     }
 
     fn take_receipt(&mut self, signed: &SignedReceipt) -> Result<(), Violation> {
-        // Everything that can be wrong is looked for before anything is applied: a frame that was
+        // What can be wrong with its frames is looked for before any is counted off: one that was
         // counted off on a bad receipt could not be sent again.
         self.evidence.check(signed)?;
         let items = signed.receipt.items();
@@ -329,6 +333,7 @@ impl ClientSession {
         }
         let applied = self.requests.apply(&items.operations);
         self.report(applied);
+        // Asked last: the signature held, so its frames are freed even if it contradicts an answer.
         self.requests.decide(&items.accesses)
     }
 

@@ -52,6 +52,7 @@ impl Ledger {
         descriptor: &Descriptor,
         at: At,
     ) -> Result<Verdict, Ground> {
+        // Answered only, it concerns no consent; a frame without an assignment is journaled.
         // Consent is not asked here: a rule may begin between the opening and the first frame.
         let assigned = self.registry.assignment(gateway, &descriptor.key, at.now);
         assigned.ok_or(Ground::UnknownDevice)?;
@@ -165,37 +166,37 @@ impl Ledger {
         now: Millis,
     ) -> Result<(), Ground> {
         let request = signed.request();
-        let refuse = |code, expected| Err(Ground::Request { code, expected });
+        let refused = |code, expected| Err(Ground::Request { code, expected });
         let known = self.registry.practitioner(practitioner, now);
         // The certificate names the sender; a request of somebody else is not passed on for them.
         let Some(known) = known.filter(|_| request.practitioner == *practitioner) else {
-            return refuse(RejectCode::Identity, "expected a request of the certificate's owner");
+            return refused(RejectCode::Identity, "expected a request of the certificate's owner");
         };
         let registered = self.registry.organisation(&request.organisation, now).is_some();
         if request.organisation != known.organisation || !registered {
-            return refuse(RejectCode::Identity, "expected the practitioner's own organisation");
+            return refused(RejectCode::Identity, "expected the practitioner's own organisation");
         }
         // No registry says who belongs to a care team, so nobody may act for one.
         if request.care_team.is_some() {
-            return refuse(RejectCode::Identity, "no care teams are registered; name none");
+            return refused(RejectCode::Identity, "no care teams are registered; name none");
         }
         // The key in the request only says which key signed; the registry says whose it is.
         if request.scope != self.config.scope || signed.public_key != known.public_key {
-            return refuse(RejectCode::Signature, "expected this chain and the registered key");
+            return refused(RejectCode::Signature, "expected this chain and the registered key");
         }
         if !signature_verifies(signed) {
-            return refuse(RejectCode::Signature, "the request's signature does not verify");
+            return refused(RejectCode::Signature, "the request's signature does not verify");
         }
         let latest = now.plus(self.config.clock_skew_ms_max);
         if request.requested_at > latest || now >= request.valid_until {
-            return refuse(RejectCode::Validity, "expected a request that is valid now");
+            return refused(RejectCode::Validity, "expected a request that is valid now");
         }
         // Bounds how long its nonce must be remembered.
         if request.valid_until.since(request.requested_at) > limits::REQUEST_VALIDITY_MS_MAX {
-            return refuse(RejectCode::Validity, "expected a validity of at most an hour");
+            return refused(RejectCode::Validity, "expected a validity of at most an hour");
         }
         if self.nonces.contains_key(&(practitioner.clone(), request.nonce)) {
-            return refuse(RejectCode::Nonce, "expected a nonce that was not used");
+            return refused(RejectCode::Nonce, "expected a nonce that was not used");
         }
         Ok(())
     }

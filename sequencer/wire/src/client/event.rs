@@ -146,7 +146,7 @@ pub enum ClientEvent {
     },
     /// The session is over; `None` if this side ended it.
     Closed {
-        /// What the server said, or what it is told.
+        /// What the server said; else what this side found: Protocol, or Conflict for equivocation.
         code: Option<RejectCode>,
     },
 }

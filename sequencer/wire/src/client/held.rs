@@ -17,9 +17,10 @@ pub(super) struct HeldFrames {
     streams: BTreeMap<StreamHandle, Stream>,
     names: BTreeMap<StreamName, StreamHandle>,
     next_handle: u32,
-    /// Of the frames of all streams.
+    /// Of the frames of all streams: the sum of what each holds, kept so that no push adds it up.
     bytes: usize,
     credit: Credit,
+    /// The sum over all streams of what is under way on this connection.
     under_way: Credit,
     /// The stream served last on each lane, so that streams take turns.
     served: [StreamHandle; 3],

@@ -67,7 +67,7 @@ impl Requests {
         lost.map(|request| ClientEvent::RequestLost { request })
     }
 
-    /// The server rejected a request.
+    /// The server rejected a request; `false` if none with this number waits.
     pub(super) fn reject(&mut self, request: RequestId) -> bool {
         self.pending.remove(&request).is_some()
     }

@@ -17,7 +17,7 @@ pub(super) struct Stream {
     sent: Sequence,
     /// Frames without a receipt: sequences `receipted + 1` on.
     held: VecDeque<Frame>,
-    /// How many of them are under way on this connection.
+    /// The first so many of `held` are under way on this connection; the one behind them is due.
     under_way: usize,
     /// Receipted runs, first to last, that do not follow `receipted` yet; at most one a frame held.
     overtaken: BTreeMap<Sequence, Sequence>,
