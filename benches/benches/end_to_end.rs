@@ -18,7 +18,7 @@ use sequencer::stages::batch::{BatchBinding, BatchGroups, BatchPlan, ProvenBatch
 use sequencer::stages::ledger::Answer;
 use sequencer::stages::prove::ProverKeys;
 use sequencer::window::{ClosedWindow, OperationScope};
-use statement::batch::GroupHeader;
+use statement::batch::GroupSummary;
 use wire::SigningKey;
 
 use ward::{Running, Ward, chain};
@@ -105,7 +105,7 @@ fn fill_window(disk: &Path) -> Full {
     let header = |number| {
         let group = reader.group(number).expect("a group of this log");
         let (first, last) = (Position(group.first), Position(group.last));
-        GroupHeader { number, first, last, content: group.digest }
+        GroupSummary { number, first, last, content: group.digest }
     };
     let (journal_hash, groups) = (window.journal_hash, (1..=window.group).map(header).collect());
     Full { window, operations, groups: BatchGroups { journal_hash, groups } }

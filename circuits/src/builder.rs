@@ -22,6 +22,7 @@ pub use r1cs::{Assignment, R1cs, Row};
 use ark_bn254::Fr;
 use ark_ff::Field;
 use rayon::prelude::*;
+use zeroize::Zeroize;
 
 /// The state of a run.
 pub struct Builder {
@@ -147,17 +148,18 @@ impl Builder {
         parts.into_iter().map(|(part, result)| self.append(part, result)).collect()
     }
 
-    fn append<T>(&mut self, part: Self, result: T) -> T {
+    /// Copies rather than moves: a part's own buffers held a patient's values and are wiped here.
+    fn append<T>(&mut self, mut part: Self, result: T) -> T {
         assert_eq!(part.instance.len(), 1, "a parallel part allocates no public input");
-        self.witness.extend(part.witness);
         let (Rows::Products { az, bz, cz }, Rows::Products { az: a, bz: b, cz: c }) =
-            (&mut self.rows, part.rows)
+            (&mut self.rows, &mut part.rows)
         else {
             unreachable!("parts are witness runs")
         };
-        az.extend(a);
-        bz.extend(b);
-        cz.extend(c);
+        for (all, part) in [(&mut self.witness, &mut part.witness), (az, a), (bz, b), (cz, c)] {
+            all.extend_from_slice(part);
+            part.zeroize();
+        }
         result
     }
 

@@ -54,7 +54,8 @@ pub struct LedgerStream {
 pub struct LedgerReceipt {
     /// Number of the group.
     pub group: u64,
-    /// Journal hash after it, 64 hex digits.
+    /// Journal hash after it, 64 hex digits; `chain_hash` in the file, as older ledgers have it.
+    #[serde(rename = "chain_hash")]
     pub journal_hash: String,
 }
 

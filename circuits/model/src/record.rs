@@ -44,14 +44,14 @@ impl RuleSlot {
     /// # Errors
     /// [`SlotError`] from 14 on.
     pub fn from_number(number: u8) -> Result<RuleSlot, SlotError> {
-        let within = |slots: std::ops::Range<usize>| {
-            slots.contains(&usize::from(number)).then(|| number - slots.start as u8)
-        };
-        let permit = within(PERMIT_SLOTS).map(RuleSlot::Permit);
-        let deny = || within(DENY_SLOTS).map(RuleSlot::Deny);
-        let policy = || within(POLICY_SLOTS).map(RuleSlot::Policy);
-        let unknown = SlotError { limit: RuleSlot::COUNT as u8, found: number };
-        permit.or_else(deny).or_else(policy).ok_or(unknown)
+        let slot = usize::from(number);
+        let after = |slots: std::ops::Range<usize>| number - slots.start as u8;
+        match slot {
+            _ if PERMIT_SLOTS.contains(&slot) => Ok(RuleSlot::Permit(after(PERMIT_SLOTS))),
+            _ if DENY_SLOTS.contains(&slot) => Ok(RuleSlot::Deny(after(DENY_SLOTS))),
+            _ if POLICY_SLOTS.contains(&slot) => Ok(RuleSlot::Policy(after(POLICY_SLOTS))),
+            _ => Err(SlotError { limit: RuleSlot::COUNT as u8, found: number }),
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 use model::{ChainScope, Word};
 use sha3::{Digest as _, Keccak256};
 
-use crate::batch::GroupHeader;
+use crate::batch::GroupSummary;
 
 /// What stands for the hash before the first group of a deployment:
 /// `keccak256(abi.encode(keccak256("vitals journal v1"), chain id, contract))`.
@@ -19,9 +19,9 @@ pub fn genesis(scope: ChainScope) -> [u8; 32] {
 }
 
 /// The journal hash after `group`, `previous` being the one before it.
-pub fn journal_hash(previous: &[u8; 32], group: &GroupHeader) -> [u8; 32] {
+pub fn journal_hash(previous: &[u8; 32], group: &GroupSummary) -> [u8; 32] {
     // Taken apart whole, so that a new field of the header cannot be left out of the hash.
-    let GroupHeader { number: group_number, first, last, content } = group;
+    let GroupSummary { number: group_number, first, last, content } = group;
     keccak(&[*previous, number(*group_number), number(first.0), number(last.0), *content])
 }
 
@@ -39,9 +39,9 @@ mod tests {
 
     use super::*;
 
-    fn group(number: u64, first: u64, last: u64, content: u8) -> GroupHeader {
+    fn group(number: u64, first: u64, last: u64, content: u8) -> GroupSummary {
         let (first, last) = (Position(first), Position(last));
-        GroupHeader { number, first, last, content: [content; 32] }
+        GroupSummary { number, first, last, content: [content; 32] }
     }
 
     #[test]

@@ -69,7 +69,8 @@ pub fn actor(text: &str) -> Result<Party, PartyError> {
     Ok(Party::Named(match kind {
         "organisation" => scope::organisation(&OrganisationId::new(name)?),
         "practitioner" => scope::practitioner(&PractitionerId::new(name)?),
-        "care-team" => scope::actor(ActorKind::CareTeam, CareTeamId::new(name)?.as_str()),
+        // `group` is what a care team was called before: scripts may still say so.
+        "care-team" | "group" => scope::actor(ActorKind::CareTeam, CareTeamId::new(name)?.as_str()),
         "device" => scope::device(&DeviceId::new(name)?),
         _ => return Err(PartyError::Form { expected }),
     }))

@@ -192,7 +192,7 @@ impl GroupBuilder {
 mod tests {
     use super::*;
     use crate::fault::FaultMedium;
-    use crate::{Evidence, Fault, Genesis, Log, OpenError};
+    use crate::{DurableEvidence, Fault, Genesis, Log, OpenError};
 
     const GENESIS: Genesis = Genesis { log_id: [3; 16], journal_hash: [0; 32] };
 
@@ -212,7 +212,7 @@ mod tests {
     fn fault_of(change: impl FnOnce(&mut [u8])) -> Fault {
         match Log::open(log_with(change), GENESIS) {
             Err(OpenError::Corrupt(found)) => {
-                assert_eq!(found.evidence, Evidence::IntactChecksum);
+                assert_eq!(found.evidence, DurableEvidence::IntactChecksum);
                 found.fault
             }
             other => panic!("expected corruption, found {other:?}"),
@@ -256,7 +256,11 @@ mod tests {
             bytes[228..232].copy_from_slice(&crc.to_le_bytes());
             match Log::open(FaultMedium::holding(bytes), GENESIS) {
                 Err(OpenError::Corrupt(found)) => {
-                    assert_eq!(found.evidence, Evidence::IntactChecksum, "byte {at}: {found}");
+                    assert_eq!(
+                        found.evidence,
+                        DurableEvidence::IntactChecksum,
+                        "byte {at}: {found}"
+                    );
                 }
                 other => panic!("byte {at}: expected corruption, found {other:?}"),
             }

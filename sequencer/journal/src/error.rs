@@ -96,7 +96,7 @@ pub enum Fault {
 
 /// Why a bad record cannot be the remains of a write that was never synced.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Evidence {
+pub enum DurableEvidence {
     /// It was read from behind the head, that is, after it had been synced.
     #[error("the group is committed")]
     Committed,
@@ -140,7 +140,7 @@ pub struct Corruption {
     #[source]
     pub fault: Fault,
     /// Why this is no torn tail.
-    pub evidence: Evidence,
+    pub evidence: DurableEvidence,
 }
 
 /// Why a log could not be opened.

@@ -42,7 +42,8 @@ mod writer;
 pub use build::GroupBuilder;
 pub use entry::{Entry, EntryKind};
 pub use error::{
-    AppendError, Corruption, EntryError, Evidence, Failure, Fault, NotTaken, OpenError, ReadError,
+    AppendError, Corruption, DurableEvidence, EntryError, Failure, Fault, NotTaken, OpenError,
+    ReadError,
 };
 pub use head::Head;
 pub use limits::{

@@ -7,7 +7,9 @@ use bytes::Bytes;
 
 use crate::entry::{Found, Walk};
 use crate::record::{FileHeader, GROUP_HEADER_BYTES, GroupHeader, MARK_BYTES, u64_at};
-use crate::{Corruption, Entry, Evidence, Fault, GroupNumber, Head, Medium, Position, ReadError};
+use crate::{
+    Corruption, DurableEvidence, Entry, Fault, GroupNumber, Head, Medium, Position, ReadError,
+};
 
 /// What memory keeps of a group: 24 bytes.
 #[derive(Clone, Copy, Debug)]
@@ -145,7 +147,7 @@ impl<M: Medium> Reader<M> {
             .read_at(place.offset, &mut record)
             .map_err(|source| ReadError::Medium { op: "read", source })?;
         check_and_parse(record.into(), number, place, self.shared.seed).map_err(|fault| {
-            let evidence = Evidence::Committed;
+            let evidence = DurableEvidence::Committed;
             Box::new(Corruption { group: number, offset: place.offset, fault, evidence }).into()
         })
     }

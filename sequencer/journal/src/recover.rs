@@ -11,7 +11,9 @@ use crate::record::{
     FILE_HEADER_BYTES, FileHeader, GROUP_HEADER_BYTES, GROUP_MAGIC, GroupHeader, MARK_BYTES,
     MARK_MAGIC, RECORD_BYTES_MAX, SECTOR_BYTES, could_be_log, durable_mark,
 };
-use crate::{Corruption, Evidence, Fault, Genesis, GroupNumber, Head, Medium, Millis, OpenError};
+use crate::{
+    Corruption, DurableEvidence, Fault, Genesis, GroupNumber, Head, Medium, Millis, OpenError,
+};
 
 /// What opening a log found and did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -250,12 +252,12 @@ impl<'a, M: Medium> Scan<'a, M> {
 
     /// Why a bad record was durable; `None` if it can be the remains of the one write that was in
     /// flight when power failed.
-    fn judge(&self, bad: &Bad, record: &[u8]) -> Result<Option<Evidence>, OpenError> {
+    fn judge(&self, bad: &Bad, record: &[u8]) -> Result<Option<DurableEvidence>, OpenError> {
         use Fault::{BodyCrc, HeaderCrc, Magic, Truncated};
         // Only these can a torn write cause; every other check sees bytes whose checksum holds.
         if !matches!(bad.fault, Magic { .. } | HeaderCrc { .. } | BodyCrc { .. } | Truncated { .. })
         {
-            return Ok(Some(Evidence::IntactChecksum));
+            return Ok(Some(DurableEvidence::IntactChecksum));
         }
         // Without an intact header its length is not known: it may have been the longest.
         let reach = match &bad.header {
@@ -276,12 +278,12 @@ impl<'a, M: Medium> Scan<'a, M> {
         };
         let at = self.head.end + failed_part.start as u64;
         let missing = sector_is_missing(&record[failed_part], at);
-        Ok(if missing { None } else { Some(Evidence::EverySectorWritten) })
+        Ok(if missing { None } else { Some(DurableEvidence::EverySectorWritten) })
     }
 
     /// Searches everything behind the bad record's start for what cannot be there if it was never
     /// synced: its own durable mark, a later group, or any byte beyond `reach`.
-    fn search_beyond(&self, reach: u64) -> Result<Option<Evidence>, OpenError> {
+    fn search_beyond(&self, reach: u64) -> Result<Option<DurableEvidence>, OpenError> {
         const STEP: usize = 1 << 20;
         let mark = durable_mark(self.seed, self.head.group + 1);
         let mut beyond = None;
@@ -301,19 +303,24 @@ impl<'a, M: Medium> Scan<'a, M> {
             beyond = beyond.or(last_byte_beyond(bytes, start, reach));
             start += STEP as u64;
         }
-        Ok(beyond.map(|offset| Evidence::BytesBeyond { offset }))
+        Ok(beyond.map(|offset| DurableEvidence::BytesBeyond { offset }))
     }
 
-    fn proof_at(&self, bytes: &[u8], offset: u64, mark: &[u8; MARK_BYTES]) -> Option<Evidence> {
+    fn proof_at(
+        &self,
+        bytes: &[u8],
+        offset: u64,
+        mark: &[u8; MARK_BYTES],
+    ) -> Option<DurableEvidence> {
         if bytes.starts_with(&MARK_MAGIC) && bytes.starts_with(mark) {
-            return Some(Evidence::DurableMark { offset });
+            return Some(DurableEvidence::DurableMark { offset });
         }
         if !bytes.starts_with(&GROUP_MAGIC) {
             return None;
         }
         let header = GroupHeader::intact(bytes.first_chunk()?, self.seed).ok()?;
         let number = header.number;
-        (number > self.head.group + 1).then_some(Evidence::LaterGroup { number, offset })
+        (number > self.head.group + 1).then_some(DurableEvidence::LaterGroup { number, offset })
     }
 
     fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), OpenError> {

@@ -1,7 +1,7 @@
 //! Damage is reported, never served, and never cut away as if it had been a torn write.
 
 use journal::fault::FaultMedium;
-use journal::{Entry, EntryKind, Evidence, Fault, Genesis, Log, OpenError, ReadError};
+use journal::{DurableEvidence, Entry, EntryKind, Fault, Genesis, Log, OpenError, ReadError};
 
 use crate::support::{GENESIS, START_MS, all_entries, groups, medium_with, record_bounds};
 
@@ -73,7 +73,7 @@ fn a_damaged_group_is_never_served_and_the_others_are() {
         for position in [3, 4] {
             match log.read(position) {
                 Err(ReadError::Corrupt(found)) => {
-                    assert_eq!((found.group, found.evidence), (2, Evidence::Committed));
+                    assert_eq!((found.group, found.evidence), (2, DurableEvidence::Committed));
                 }
                 other => panic!("byte {at}: expected corruption, found {other:?}"),
             }
@@ -115,7 +115,7 @@ fn a_lost_group_before_an_intact_one_is_corruption() {
     damaged[bounds[1]..bounds[2]].fill(0);
     let found = corruption(damaged);
     assert_eq!((found.group, found.offset), (2, bounds[1] as u64));
-    assert_eq!(found.evidence, Evidence::LaterGroup { number: 3, offset: bounds[2] as u64 });
+    assert_eq!(found.evidence, DurableEvidence::LaterGroup { number: 3, offset: bounds[2] as u64 });
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn a_damaged_last_group_with_its_durable_mark_is_corruption() {
     let mut damaged = bytes.clone();
     damaged[bounds[1]..bounds[2] - 8].fill(0);
     let offset = bounds[2] as u64 - 8;
-    assert_eq!(corruption(damaged).evidence, Evidence::DurableMark { offset });
+    assert_eq!(corruption(damaged).evidence, DurableEvidence::DurableMark { offset });
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn bytes_beyond_the_write_in_flight_are_corruption() {
     bytes.resize(bytes.len() + (8 << 20) + 200, 0);
     bytes.push(1);
     let offset = bytes.len() as u64 - 1;
-    assert_eq!(corruption(bytes).evidence, Evidence::BytesBeyond { offset });
+    assert_eq!(corruption(bytes).evidence, DurableEvidence::BytesBeyond { offset });
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn a_group_of_another_history_breaks_the_journal_hash() {
     let spliced = [&ours[..a[1]], &theirs[b[1]..]].concat();
     let found = corruption(spliced);
     assert!(matches!(found.fault, Fault::Hash { field: "journal hash", .. }), "{found}");
-    assert_eq!((found.group, found.evidence), (2, Evidence::IntactChecksum));
+    assert_eq!((found.group, found.evidence), (2, DurableEvidence::IntactChecksum));
 }
 
 #[test]

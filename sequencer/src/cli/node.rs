@@ -101,11 +101,12 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
     let mut config = Config::read(&args.config).map_err(usage)?;
     config.chain.rpc = args.rpc.or(config.chain.rpc);
     // The folder goes with the file, so that `--config` alone names a node.
-    let folder = args.config.parent().unwrap_or(Path::new(".")).to_path_buf();
+    let beside = args.config.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = beside.unwrap_or(Path::new(".")).to_path_buf();
     let layout = Layout::new(&folder);
     // Asked before the keys, which may take minutes to make, and before a chain is made for
     // nothing.
-    if !layout.deployment().exists() {
+    if !layout.deployment().try_exists().map_err(failed)? {
         let (folder, path) = (folder.display(), layout.deployment());
         let path = path.display();
         return Err(unavailable(anyhow!(

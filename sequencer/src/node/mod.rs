@@ -104,9 +104,9 @@ impl Node {
         // The writer before ingest: what is sent finds who takes it. The settler may start later,
         // because its first round looks for batches in the store.
         let core = start::start_core(&opened, log, &common)?;
+        let timer = start::start_timer(&opened, &core, &common);
         let ingest = start::start_ingest(&opened, &core, &common)?;
         let settler = start::start_settler(&opened, &common)?;
-        let timer = start::start_timer(&opened, &core, &common);
         let BaseChainDoor { url, server: rpc } = start::serve_base_chain(&opened).await?;
         let Common { stop, watched, .. } = common;
         let Opened { layout, config, edge, store, keys, .. } = opened;

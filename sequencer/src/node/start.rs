@@ -179,6 +179,7 @@ pub(super) fn start_timer(opened: &Opened, core: &Core, common: &Common) -> Task
         admit: core.admit.clone(),
         view: core.view.clone(),
         journal: core.journal.clone(),
+        counted: core.journal.head(),
         clock: common.clock.clone(),
         close_after_ms: opened.config.batch.close_after_ms,
         watched: common.watched.clone(),

@@ -21,6 +21,8 @@ pub(super) struct WindowTimer {
     pub(super) admit: Admit,
     pub(super) view: LedgerView,
     pub(super) journal: Reader<FileMedium>,
+    /// Where the journal stood when it was counted last: at first, before anybody could send.
+    pub(super) counted: Head,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) close_after_ms: u64,
     pub(super) watched: Watched,
@@ -31,8 +33,7 @@ impl WindowTimer {
     ///
     /// It polls instead of sleeping until the window is due: the clock is injected and may jump,
     /// and windows also close early.
-    pub(super) async fn run(self, mut stop: watch::Receiver<bool>) {
-        let mut counted = self.journal.head();
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow_and_update() {
             tokio::select! {
                 _ = tokio::time::sleep(POLL) => {}
@@ -42,7 +43,7 @@ impl WindowTimer {
             if let Err(error) = self.admit.check_open() {
                 return self.watched.fail(Stage::Journal, &error);
             }
-            self.count(&mut counted);
+            self.count();
             if let Err(error) = self.close_if_due().await {
                 return self.watched.fail(Stage::Journal, &error);
             }
@@ -50,11 +51,11 @@ impl WindowTimer {
     }
 
     /// Counts what became durable since the last time.
-    fn count(&self, counted: &mut Head) {
+    fn count(&mut self) {
         let (head, metrics) = (self.journal.head(), self.watched.metrics());
-        metrics.journal_groups_total.inc_by(head.group - counted.group);
-        metrics.journal_entries_total.inc_by(head.position - counted.position);
-        *counted = head;
+        metrics.journal_groups_total.inc_by(head.group - self.counted.group);
+        metrics.journal_entries_total.inc_by(head.position - self.counted.position);
+        self.counted = head;
     }
 
     async fn close_if_due(&self) -> Result<(), AdmitError> {

@@ -13,4 +13,4 @@ mod public;
 pub use error::FileError;
 pub use opening::{ClaimOpening, OperationOpening, PatientOpening};
 pub use private::{PrivateFile, SealedOpening, UnsealError};
-pub use public::{ClaimsChunk, GroupHeader, OperationsChunk, PublicFile, SegmentEntry, data_root};
+pub use public::{ClaimsChunk, GroupSummary, OperationsChunk, PublicFile, SegmentEntry, data_root};

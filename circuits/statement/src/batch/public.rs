@@ -83,7 +83,7 @@ pub fn data_root(segments: &[SegmentEntry]) -> [u8; 32] {
 
 /// One journal group: enough to recompute the journal hash.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct GroupHeader {
+pub struct GroupSummary {
     /// Number of the group.
     pub number: u64,
     /// Position of its first entry.
@@ -106,7 +106,7 @@ pub struct PublicFile {
     /// Segments in the order of the data root.
     pub segments: Vec<SegmentEntry>,
     /// Journal groups since the previous batch's.
-    pub groups: Vec<GroupHeader>,
+    pub groups: Vec<GroupSummary>,
 }
 
 impl PublicFile {
@@ -295,8 +295,8 @@ fn read_segment(reader: &mut Reader<'_>) -> Result<SegmentEntry, DecodeError> {
     Ok(SegmentEntry { digest: Digest(reader.array()?), bytes: reader.u64()? })
 }
 
-fn read_group(reader: &mut Reader<'_>) -> Result<GroupHeader, DecodeError> {
-    Ok(GroupHeader {
+fn read_group(reader: &mut Reader<'_>) -> Result<GroupSummary, DecodeError> {
+    Ok(GroupSummary {
         number: reader.u64()?,
         first: Position(reader.u64()?),
         last: Position(reader.u64()?),
@@ -361,7 +361,7 @@ mod tests {
         }];
         let segments = vec![SegmentEntry { digest: Digest([6; 31]), bytes: 1234 }];
         let (first, last) = (Position(1), Position(9));
-        let groups = vec![GroupHeader { number: 1, first, last, content: [1; 32] }];
+        let groups = vec![GroupSummary { number: 1, first, last, content: [1; 32] }];
         PublicFile { header, operations, claims, segments, groups }
     }
 

@@ -2,13 +2,13 @@
 //! holds the close.
 
 use model::BatchHeader;
-use statement::batch::GroupHeader;
+use statement::batch::GroupSummary;
 use statement::journal::journal_hash;
 
 use super::parts::{BatchContext, Tail, within};
 use crate::broken::{Broken, Item, equal};
 
-pub(super) fn check(of: BatchContext<'_>, groups: &[GroupHeader]) -> Result<Option<Tail>, Broken> {
+pub(super) fn check(of: BatchContext<'_>, groups: &[GroupSummary]) -> Result<Option<Tail>, Broken> {
     let BatchContext { previous, header, .. } = of;
     let mut tail = previous.tail;
     let mut hash = previous.journal_hash;
@@ -27,7 +27,7 @@ fn check_place(
     header: &BatchHeader,
     tail: Option<Tail>,
     index: usize,
-    group: &GroupHeader,
+    group: &GroupSummary,
 ) -> Result<(), Broken> {
     let item = |part| Item::Group { index, part };
     let batch = within(header);
@@ -47,7 +47,7 @@ fn check_place(
 /// The close is in the last group; without a group of its own, in the last one of before.
 fn check_close(
     header: &BatchHeader,
-    groups: &[GroupHeader],
+    groups: &[GroupSummary],
     tail: Option<Tail>,
 ) -> Result<(), Broken> {
     let close = header.journal_position;

@@ -10,7 +10,7 @@ use model::{
     Purpose, Purposes, Record, Rule, RuleSlot, Window, Word,
 };
 use statement::batch::{
-    ClaimOpening, ClaimsChunk, GroupHeader, OperationOpening, OperationsChunk, PatientOpening,
+    ClaimOpening, ClaimsChunk, GroupSummary, OperationOpening, OperationsChunk, PatientOpening,
     PrivateFile, PublicFile, SegmentEntry, data_root,
 };
 use statement::c2::{self, Capacity, PackedSlot};
@@ -190,11 +190,11 @@ impl Sequencer<'_> {
         Built { file, private, openings }
     }
 
-    fn group(&mut self, (first, last): (u64, u64)) -> GroupHeader {
+    fn group(&mut self, (first, last): (u64, u64)) -> GroupSummary {
         self.groups += 1;
         let content = [self.groups as u8; 32];
         let (first, last) = (Position(first), Position(last));
-        let group = GroupHeader { number: self.groups, first, last, content };
+        let group = GroupSummary { number: self.groups, first, last, content };
         self.journal = journal::journal_hash(&self.journal, &group);
         group
     }

@@ -7,7 +7,7 @@ use ark_ff::AdditiveGroup;
 use model::{BatchHeader, DataSource, PatientIndex, Word};
 use sha3::{Digest as _, Keccak256};
 use statement::batch::{
-    ClaimOpening, ClaimsChunk, GroupHeader, OperationOpening, OperationsChunk, PatientOpening,
+    ClaimOpening, ClaimsChunk, GroupSummary, OperationOpening, OperationsChunk, PatientOpening,
     PrivateFile, PublicFile, data_root,
 };
 use statement::inputs::{C1Inputs, C2Inputs};
@@ -34,7 +34,7 @@ pub struct BatchGroups {
     /// Journal hash after the last of them.
     pub journal_hash: [u8; 32],
     /// The groups.
-    pub groups: Vec<GroupHeader>,
+    pub groups: Vec<GroupSummary>,
 }
 
 /// A batch with all its proofs, in the order of its plan.

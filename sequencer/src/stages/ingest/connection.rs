@@ -116,13 +116,13 @@ async fn open_session(
     stop: watch::Receiver<bool>,
 ) -> Result<Shell, RejectCode> {
     let services = &shared.services;
-    // Without a writer there is no session: its peer comes again when the node does.
-    services.admit.check_open().map_err(|error| error.code())?;
     // Before the registry is read, so that a change between the two is seen.
     let registry = services.admit.registry_changes();
     if !peer.is_entitled(&services.view, services.clock.now()) {
         return Err(RejectCode::Identity);
     }
+    // Without a writer there is no session: its peer comes again when the node does.
+    services.admit.check_open().map_err(|error| error.code())?;
     // Entitled before its lanes are awaited: nobody else can make the node hold buffers.
     let lanes = [
         accept_lane(&connection).await?,

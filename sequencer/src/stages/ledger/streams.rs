@@ -17,7 +17,7 @@ pub(super) struct StoredFrame {
     pub(super) device: Word,
 }
 
-/// Positions by stream and by patient. Memory: 8 bytes a frame for its stream, 48 for its patient.
+/// The index of stored frames. Memory: 8 bytes a frame for its stream, 64 for its patient.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Streams {
     /// By gateway first, so that a frame finds its stream without a copied key.
@@ -69,14 +69,12 @@ impl Streams {
 
     fn stream_mut(&mut self, gateway: &GatewayId, name: &StreamName) -> &mut Stream {
         // Keys are copied for a new gateway or stream only: `entry` would copy them for each frame.
-        if !self.of_gateway.contains_key(gateway) {
-            self.of_gateway.insert(gateway.clone(), BTreeMap::new());
-        }
-        let streams = self.of_gateway.get_mut(gateway).expect("inserted above if it was missing");
-        if !streams.contains_key(name) {
+        if self.stream(gateway, name).is_none() {
+            let streams = self.of_gateway.entry(gateway.clone()).or_default();
             streams.insert(name.clone(), Stream::default());
         }
-        streams.get_mut(name).expect("inserted above if it was missing")
+        let streams = self.of_gateway.get_mut(gateway);
+        streams.and_then(|streams| streams.get_mut(name)).expect("inserted above if it was missing")
     }
 
     pub(super) fn place(&self, gateway: &GatewayId, name: &StreamName, at: Sequence) -> Place {

@@ -41,6 +41,7 @@ pub struct LedgerView {
 
 struct Published {
     status: Status,
+    last_time: Millis,
     registry: Arc<Registry>,
     marks: Marks,
 }
@@ -50,7 +51,8 @@ impl LedgerView {
     pub(super) fn of_durable(ledger: &Ledger) -> LedgerView {
         let registry = Arc::new(ledger.registry().clone());
         let marks = ledger.streams.marks();
-        let published = Published { status: status(ledger), registry, marks };
+        let (status, last_time) = (status(ledger), ledger.last_time);
+        let published = Published { status, last_time, registry, marks };
         LedgerView { published: Arc::new(RwLock::new(published)) }
     }
 
@@ -59,7 +61,7 @@ impl LedgerView {
         // One lock for the whole group, so that nobody reads half of it. Readers hold it to copy
         // out a few values; the writer never waits for a disk, a peer or a formatted list.
         let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
-        published.status = status(ledger);
+        (published.status, published.last_time) = (status(ledger), ledger.last_time);
         for PlacedEntry { time, entry, .. } in group {
             match entry {
                 // Sequences of a stream are stored without holes, so the last is the mark.
@@ -83,6 +85,11 @@ impl LedgerView {
     /// Counts, and the open window.
     pub fn status(&self) -> Status {
         self.read().status
+    }
+
+    /// Time of the last entry, which the clock may have fallen behind.
+    pub fn last_time(&self) -> Millis {
+        self.read().last_time
     }
 
     /// Who is registered.

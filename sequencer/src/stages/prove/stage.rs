@@ -7,7 +7,7 @@ use journal::{Medium, ReadError, Reader};
 use model::{BatchNumber, Position};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use statement::batch::GroupHeader;
+use statement::batch::GroupSummary;
 use statement::scope;
 use thiserror::Error;
 
@@ -204,7 +204,7 @@ impl<M: Medium, S: BatchSink> Batcher<M, S> {
         // Read back rather than remembered: what the header commits to is what the disk holds.
         for number in self.last.group + 1..=window.group {
             let group = self.journal.group(number)?;
-            groups.push(GroupHeader {
+            groups.push(GroupSummary {
                 number,
                 first: Position(group.first),
                 last: Position(group.last),

@@ -47,7 +47,7 @@ pub(crate) struct Access {
     #[arg(long, value_name = "NAME")]
     organisation: String,
     /// As a member of which care team
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, alias = "group", value_name = "NAME")]
     care_team: Option<String>,
     /// Which categories, as ecg,spo2, or all
     #[arg(long, value_name = "LIST")]

@@ -139,7 +139,8 @@ fn describe(receipt: &SignedReceipt) -> Value {
         "chain_id": group.scope.chain_id,
         "contract": format!("0x{}", hex::encode(group.scope.contract)),
         "group": group.group,
-        "journal_hash": hex::encode(group.journal_hash),
+        // The key of schema 1, which others may read by name.
+        "chain_hash": hex::encode(group.journal_hash),
         "last_position": last_position(receipt).0,
         "frames": items.frames.len(),
         "operations": items.operations.len(),

@@ -5,7 +5,7 @@ mod support;
 
 use std::sync::Arc;
 
-use model::{Category, Position, RejectCode, Sequence, StreamHandle};
+use model::{Category, ManualClock, Millis, Position, RejectCode, Sequence, StreamHandle};
 use wire::{
     ClientEvent, ClientMessage, ClientName, Concern, Credit, Entry, Hello, Holder, Lane,
     OpenStream, Role, ServerMessage, SignedReceipt, StopReason,
@@ -365,6 +365,15 @@ async fn a_revoked_gateway_is_closed_at_the_change_of_the_registry() {
     let mut client = node.gateway().await.welcomed().await;
     let handle = client.open().await;
     streams_on(&mut client, handle, 1).await;
+    node.end_gateway().await;
+    assert_eq!(client.closed().await, Some(RejectCode::Identity));
+}
+
+#[tokio::test]
+async fn a_revoked_gateway_is_closed_also_while_the_clock_is_behind_the_journal() {
+    let behind = ManualClock::fixed(Millis::new(now().get() - 3_600_000).unwrap());
+    let node = Node::start_at(IngestConfig::default(), Arc::new(()), behind).await;
+    let mut client = node.gateway().await.welcomed().await;
     node.end_gateway().await;
     assert_eq!(client.closed().await, Some(RejectCode::Identity));
 }

@@ -134,6 +134,15 @@ impl Node {
     }
 
     pub(super) async fn start_with(config: IngestConfig, observe: Arc<dyn Observe>) -> Node {
+        Node::start_at(config, observe, ManualClock::running()).await
+    }
+
+    /// A node whose sessions read this clock.
+    pub(super) async fn start_at(
+        config: IngestConfig,
+        observe: Arc<dyn Observe>,
+        sessions: ManualClock,
+    ) -> Node {
         let folder = tempfile::tempdir().unwrap();
         let medium = FileMedium::open(&folder.path().join("log")).unwrap();
         let genesis = Genesis { log_id: [5; 16], journal_hash: [6; 32] };
@@ -155,7 +164,7 @@ impl Node {
         let authority = Authority::create(&folder.path().join("ca"), validity()).unwrap();
         let names = [SERVER_NAME.to_owned()];
         let tls = authority.issue_server(&names, validity()).unwrap().server_tls().unwrap();
-        let sessions = Arc::new(ManualClock::running());
+        let sessions = Arc::new(sessions);
         let services = Services {
             admit: admit.clone(),
             view,
