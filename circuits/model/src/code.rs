@@ -25,7 +25,8 @@ macro_rules! codes {
                 RejectCode::ALL.iter().copied().find(|code| code.number() == number)
             }
 
-            /// Whether sending the same again later can succeed.
+            /// Whether trying again can succeed: some codes want the same bytes once more, others
+            /// bytes that are signed anew. [`RejectCode::remedy`] says which.
             pub const fn retry(self) -> bool {
                 match self { $(RejectCode::$name => $retry,)* }
             }
@@ -57,7 +58,7 @@ codes! {
     /// The stream's device, patient or code is unknown or not this gateway's.
     Stream = 6, false, "the descriptor names an unknown device, patient or signal", "check the descriptor against the registry";
     /// A sequence left a hole.
-    Gap = 7, true, "a sequence number was skipped", "resume from the acknowledged sequence";
+    Gap = 7, true, "a sequence number was skipped", "send again from the expected sequence";
     /// The same identity with other bytes.
     Conflict = 8, false, "this sequence is stored with other bytes", "begin a new epoch; the stored bytes stay";
     /// No rule covers this collection now.

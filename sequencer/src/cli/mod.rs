@@ -21,8 +21,8 @@ use outcome::Failure;
 /// this machine; `sequencer run --dev` is a node to develop gateways against. A node of your own:
 /// `sequencer init`, `sequencer deploy`, `sequencer run`.
 ///
-/// Exit codes: 0 done, 1 failed, 2 the command line or a file given on it is wrong,
-/// 3 something needed is not there, 4 stopped by a signal.
+/// Exit codes: 0 done, also of a `run` that a signal stopped, 1 failed, 2 the command line or a
+/// file given on it is wrong, 3 something needed is not there, 4 a demo that Ctrl-C cut short.
 #[derive(Parser)]
 #[command(name = "sequencer", version, max_term_width = 100)]
 struct Cli {

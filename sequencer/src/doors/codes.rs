@@ -51,7 +51,8 @@ pub(crate) const CORRUPT: Unserved = Unserved {
     status: 500,
     code: "corrupt",
     meaning: "The stored file or row is not as it was written; it is not served (I8).",
-    what_to_do: "Fetch the batch elsewhere; the operator restores the store from a copy.",
+    what_to_do: "Fetch the batch elsewhere; the operator stops the node, moves `store/` away and \
+                 starts it: it makes the store again from journal and chain.",
 };
 
 pub(crate) const STORE: Unserved = Unserved {
