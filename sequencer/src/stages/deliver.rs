@@ -44,8 +44,9 @@ settings! {
         windows_max: usize = 1024; "windows", range(1, 65_536) => {
             sets: "Closed windows that may wait to be proven.",
             memory: "The claims and paths of each, some megabytes when full.",
-            at_limit: "The window is left out and counted; the batcher sees the gap in the \
-                       numbers and the node stops: a restart reads them from the journal.",
+            at_limit: "The window is left out, with a line in the log and in no metric. A batcher \
+                       that still runs sees the gap in the numbers at the next window it takes \
+                       and ends the stage `proving`: a restart reads both from the journal.",
         }
     }
 }
@@ -333,7 +334,7 @@ impl Deliver for NodeDelivery {
 
     fn deliver_window(&mut self, window: ClosedWindow) {
         // Full or without a receiver: the journal has the window either way, and the batcher's
-        // check of the order, or its own failure, stops the node.
+        // check of the order, or its own error, stops the node. Only its panic does not.
         if self.windows.try_send(window).is_err() {
             self.windows_missed += 1;
             tracing::warn!(missed = self.windows_missed, "a closed window found no room to wait");

@@ -11,7 +11,9 @@ settings! {
     /// Limits of the server and of each connection.
     ///
     /// A connection takes at most about `connection_window_bytes + send_window_bytes` in the
-    /// transport, and `unacknowledged_bytes_max + outgoing_bytes_max + 384 KiB` in its session.
+    /// transport, twice `unacknowledged_bytes_max`, `outgoing_bytes_max`, and 1 MiB for lanes,
+    /// streams and requests: with the defaults 8.5 MiB, summed up item by item in
+    /// `sequencer/docs/architecture.md`, question (c).
     pub struct IngestConfig in "ingest.limits" {
         connections_max: usize = 1024; "connections", range(1, 100_000) => {
             sets: "Most open connections.",

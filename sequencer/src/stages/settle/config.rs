@@ -33,7 +33,10 @@ settings! {
         }
         fee_wei_max: u64 = 1_000_000_000_000; "wei", range(1, 1_000_000_000_000_000_000) => {
             sets: "Highest fee offered for a unit of gas: 1,000 gwei.",
-            at_limit: "An offer is cut to it; a replacement that needs more is tried again later.",
+            at_limit: "A first offer is cut to it. A replacement that would need more is not made: \
+                       the round fails, and so does each further one, since all begin at the fee \
+                       that was offered last; nothing is sent meanwhile. What the chain's node \
+                       holds may still be mined; else set it higher and start the node again.",
         }
         gas_max: u64 = 16_000_000; "gas", range(100_000, 1_000_000_000) => {
             sets: "Most gas of one transaction, below the limit of EIP-7825.",

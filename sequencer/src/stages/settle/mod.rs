@@ -9,6 +9,14 @@
 //! send   the written bytes, as often as needed   final    its block is final: done
 //! ```
 //!
+//! A first offer is what the chain's node asks, at most `fee_wei_max`. What is not mined within
+//! `resend_after_ms` is sent again as it is if the node has lost it, and else, or when it was lost
+//! twice, replaced by a transaction that pays at least an eighth more; so is, without any wait,
+//! what the node calls underpriced. After `replacements_max` replacements the last one is sent
+//! again and again. An eighth more that would be above `fee_wei_max` is [`SettleError::FeeLimit`]:
+//! the round is tried again and fails again, because each begins at the fee that was offered last,
+//! and nothing is sent until the limit is raised or what the node holds is mined.
+//!
 //! Invariants:
 //! * Bytes are in the outbox before they are sent, and every hash ever sent for a nonce is kept.
 //! * One transaction at a time is unmined; the contract's counter says what is settled (I2).
