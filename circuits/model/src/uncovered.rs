@@ -3,7 +3,8 @@
 use crate::{RuleNumber, RuleSlot};
 
 /// Why a claim is not covered. A requester learns only that it was refused; the rule goes to the
-/// operator's log and the patient's feed.
+/// node's log and metrics, the reason to its journal. A refused request becomes no claim, so the
+/// patient's `vitals log` does not show it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
 pub enum Uncovered {
     /// No record at this index.

@@ -1,8 +1,9 @@
 //! The node's own secrets: 32 random bytes a file, readable by the owner only.
 //!
-//! Threat note: whoever reads `settlement.key` can settle (not forge: proofs are checked on chain);
-//! `receipt.key` can sign receipts; `edge.key` can link the chunks of a batch. None of them stands
-//! in a log, an error or `Debug`.
+//! Threat note: whoever reads `settlement.key` can settle batches whose proofs hold, and so, under
+//! development proving keys, which let anybody forge, whatever they like; `receipt.key` can sign
+//! receipts; `edge.key` can link the chunks of a batch. None of them stands in a log, an error or
+//! `Debug`.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;

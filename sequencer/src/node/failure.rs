@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-/// A stage whose failure ends the node. The rest either cannot fail by itself or harms one peer
-/// only: a panic in a connection ends that connection, a slow reader of receipts is left out.
+/// A stage whose failure ends the node. Ingest and deliver never do: a panic in a connection ends
+/// that connection, a slow reader of receipts is left out, and a panic of the acceptor or of the
+/// signer goes unseen, as `sequencer/docs/architecture.md` says among its weaknesses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// The journal's writer, with the ledger that runs on its thread.
