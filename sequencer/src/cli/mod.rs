@@ -17,24 +17,32 @@ use outcome::Failure;
 /// `sequencer demo` or `sequencer run --dev`.
 ///
 /// It takes in readings, operations and requests, journals them, proves that consent covered every
-/// collection and access, and settles that on a base chain. `sequencer demo` shows all of it on
-/// this machine; `sequencer run --dev` is a node to develop gateways against. A node of your own:
-/// `sequencer init`, `sequencer deploy`, `sequencer run`.
+/// collection and access, and settles that on a base chain.
 ///
-/// Exit codes: 0 done, also of a `run` that a signal stopped, 1 failed, 2 the command line or a
-/// file given on it is wrong, 3 something needed is not there, 4 a demo that Ctrl-C cut short.
+///   sequencer demo            shows all of it on this machine, with real recordings
+///   sequencer run --dev       a node to develop gateways against; prints commands to paste
+///
+/// A node of your own: `sequencer init`, `sequencer deploy`, `sequencer run`.
 #[derive(Parser)]
-#[command(name = "sequencer", version, max_term_width = 100)]
+#[command(name = "sequencer", version, verbatim_doc_comment, after_help = after_help())]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
+/// The exit codes, and where `run` differs.
+fn after_help() -> String {
+    let codes = ExitCode::ALL.map(|code| format!("  {}  {}", code.number(), code.meaning()));
+    let codes = codes.join("\n");
+    format!(
+        "Exit codes:\n{codes}\nA `run` that a signal stopped ends with 0; a demo cut short with 4."
+    )
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// Plays a day on a ward and audits it, for whoever wants to see the whole: `sequencer demo`,
-    /// then
-    /// `sequencer demo --keep`.
+    /// then `sequencer demo --keep`.
     ///
     /// Real recordings are streamed, accesses asked for, granted and refused, consent withdrawn;
     /// batches are proven and settled on an embedded chain, and an auditor checks them, once more
