@@ -206,8 +206,9 @@ fn reject_codes() -> String {
 }
 
 fn exit_codes() -> String {
-    let said = "The five numbers, then what each program gives them for. 101 is a panic (Rust's own \
-                number).";
+    let said = "The five numbers, then what each program gives them for; those of the node's own \
+                commands are given in [`node.rs`](../src/cli/node.rs#run). 101 is a panic (Rust's \
+                own number).";
     let rows = ExitCode::ALL.map(|exit| {
         let (name, means, remedy) = (format!("{exit:?}"), exit.meaning(), exit.remedy());
         [exit.number().to_string(), name, means.into(), remedy.into()]

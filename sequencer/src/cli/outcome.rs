@@ -44,5 +44,5 @@ pub(super) fn log_to_stderr(level: tracing::Level) {
 }
 
 pub(super) fn runtime() -> Outcome<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(unavailable)
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)
 }
