@@ -134,6 +134,7 @@ impl<'a> Reader<'a> {
         let offset = self.at;
         let count = self.u32()? as usize;
         // Saturated, a count from a hostile file is larger than any rest and is refused.
+        // At least one byte each: of items without bytes any number would fit.
         let expected = count.saturating_mul(item_bytes.max(1));
         let found = self.remaining();
         if expected > found {
@@ -153,6 +154,7 @@ impl<'a> Reader<'a> {
         make: impl FnOnce(R) -> Option<T>,
     ) -> Result<T, DecodeError> {
         let offset = self.at;
+        // The offset above is where the field begins: there the error is to be looked for.
         let raw = read(self)?;
         make(raw).ok_or(DecodeError::Field { offset, expected })
     }

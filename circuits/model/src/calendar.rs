@@ -14,7 +14,8 @@ const SECOND_MS: u64 = 1_000;
 const MINUTE_MS: u64 = 60 * SECOND_MS;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
 const DAY_MS: u64 = 24 * HOUR_MS;
-/// Years that are read and printed: times count from the first, and 44 bits end in the last.
+/// Years that are read: times count from the first, and the last is the last that 44 bits hold
+/// whole. They end in the middle of 2457, of which times are printed all the same.
 const YEARS: std::ops::RangeInclusive<u64> = 1900..=2456;
 
 /// Text that is no time, or no length of time.
@@ -59,6 +60,7 @@ pub fn parse_time(text: &str, now: Millis) -> Result<Millis, CalendarError> {
     // Digits alone are never a date: a date has dashes.
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         let unix_ms = text.parse().map_err(|_| CalendarError::Time)?;
+        // Since 1970, unlike all times inside: that is what other programs print.
         return Ok(Millis::from_unix_ms(unix_ms));
     }
     let (date, time) = match text.split_once(['T', 't', ' ']) {
@@ -67,11 +69,14 @@ pub fn parse_time(text: &str, now: Millis) -> Result<Millis, CalendarError> {
     };
     let day_ms = read_date(date)?.days() * DAY_MS;
     let at = match time {
+        // A date alone begins in UTC: in a local zone it would be another instant on another
+        // machine.
         None => Some(day_ms),
         Some(time) => read_time_of_day(time)?.add_to(day_ms),
     };
     // A zone may move the first and the last day out of the range that a time has.
     let at = at.and_then(|at| Millis::new(at).ok());
+    // Every field is sound by itself, so there is no one value to show.
     at.ok_or(CalendarError::Field { what: "time", found: 0 })
 }
 
@@ -80,6 +85,7 @@ pub fn parse_time(text: &str, now: Millis) -> Result<Millis, CalendarError> {
 /// # Errors
 /// [`CalendarError::Length`].
 pub fn parse_length(text: &str) -> Result<u64, CalendarError> {
+    // By bytes: if the last one lies within a character there is no such unit.
     let (number, unit) =
         text.split_at_checked(text.len().saturating_sub(1)).ok_or(CalendarError::Length)?;
     let unit_ms = match unit {
@@ -100,6 +106,7 @@ pub struct Utc(pub Millis);
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
+            // In words: as dates they would read as if somebody had chosen that day.
             Millis::UNBOUNDED_PAST => f.write_str("the beginning"),
             Millis::UNBOUNDED_FUTURE => f.write_str("for ever"),
             at => {
@@ -148,6 +155,7 @@ impl Date {
 }
 
 fn is_leap(year: u64) -> bool {
+    // Both exceptions are within the range: 1900 and 2100 are no leap years, 2000 is one.
     year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
 }
 
@@ -173,6 +181,8 @@ fn read_date(text: &str) -> Result<Date, CalendarError> {
     let month = read_field("month", month, 2, 12)?;
     let day = read_field("day", day, 2, 31)?;
     let refuse = |what, found| Err(CalendarError::Field { what, found });
+    // `read_field` has compared with the greatest values only. The day is last: how many there are
+    // depends on a month that exists.
     if year < *YEARS.start() {
         return refuse("year", year);
     }
@@ -193,6 +203,7 @@ struct TimeOfDay {
 
 impl TimeOfDay {
     fn add_to(&self, day_ms: u64) -> Option<u64> {
+        // Subtracted: a clock that is ahead of UTC shows the same hour earlier.
         (day_ms + self.ms).checked_add_signed(-self.ahead_ms)
     }
 }
@@ -203,6 +214,7 @@ fn read_time_of_day(text: &str) -> Result<TimeOfDay, CalendarError> {
     let (clock, ahead_ms) = match text.strip_suffix(['Z', 'z']) {
         Some(clock) => (clock, 0),
         None => {
+            // From the back, where a zone stands; a clock has no sign.
             let at = text.rfind(['+', '-']).ok_or(CalendarError::Time)?;
             let (hours, minutes) = text[at + 1..].split_once(':').ok_or(CalendarError::Time)?;
             let ms = read_field("hour", hours, 2, 23)? * HOUR_MS
@@ -231,6 +243,7 @@ fn read_thousandths(text: &str) -> Result<u64, CalendarError> {
     if text.is_empty() || text.len() > 9 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(CalendarError::Time);
     }
+    // Filled up behind: `.5` is half a second and not five thousandths.
     let digits = text.bytes().chain([b'0'; 2]).take(3);
     Ok(digits.fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
 }

@@ -58,6 +58,7 @@ impl Claim {
             bytes.extend(word.to_bytes());
         }
         bytes.extend((self.categories.bits() as u32).to_be_bytes());
+        // The purpose as its number: what a claim has one of (C2.9) is not written as a set.
         bytes.extend([self.purpose.bit() as u8, self.labels.bits() as u8]);
         for interval in [self.receipt, self.measured] {
             bytes.extend(interval.from.get().to_be_bytes());
@@ -114,6 +115,8 @@ fn by_bit<T: Copy>(all: &[T], bit: u8, bit_of: fn(T) -> u32) -> Option<T> {
 
 fn read_interval(reader: &mut Reader<'_>) -> Result<Interval, DecodeError> {
     let offset = reader.offset();
+    // Neither of a claim's intervals may be empty (C2.5), unlike the access period of a stored
+    // rule.
     let (from, until) = (reader.millis()?, reader.millis()?);
     let expected = "an interval that ends after it begins";
     Interval::new(from, until).map_err(|_| DecodeError::Field { offset, expected })

@@ -177,6 +177,8 @@ impl BatchHeader {
             number: BatchNumber(words.number(1, 64)?),
             previous: words.raw(2),
             window: Window::new(time(3)?, time(4)?)?,
+            // These two are inputs of proofs and so field elements; hashes of the chain may be any
+            // bytes.
             root_in: Word::from_bytes(words.raw(5))?,
             root_out: Word::from_bytes(words.raw(6))?,
             forced_first: words.number(7, 64)?,
@@ -223,6 +225,7 @@ impl Words<'_> {
     fn number(&self, word: usize, bits: u32) -> Result<u64, HeaderError> {
         let raw = self.raw(word);
         let value = raw[24..].iter().fold(0u64, |n, byte| n << 8 | u64::from(*byte));
+        // A shift by the whole width would overflow.
         let fits = bits == 64 || value >> bits == 0;
         if raw[..24].iter().any(|byte| *byte != 0) || !fits {
             return Err(HeaderError::TooLarge { word, bits });

@@ -78,6 +78,7 @@ macro_rules! members {
             /// No member: matches nothing.
             pub const NONE: $set = $set(0);
             /// Every bit, also those that get a meaning later.
+            // In 64 bits: categories fill their type, and a shift by all of it would overflow.
             pub const ALL: $set = $set(((1u64 << $bits) - 1) as $repr);
 
             /// Checks that no bit beyond the width is set.
@@ -110,6 +111,7 @@ macro_rules! members {
 
             /// Whether every member of `other` is in this set.
             pub const fn contains(self, other: $set) -> bool {
+                // True of an empty `other`, too, which is why a claim must name something (C2.8).
                 other.0 & !self.0 == 0
             }
 

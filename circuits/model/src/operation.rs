@@ -138,6 +138,7 @@ impl Operation {
     pub fn argument_words(&self) -> [Word; 3] {
         match &self.action {
             Action::Enrol { key_hash, view_key, salt } => [*key_hash, *view_key, *salt],
+            // Three words for every kind, since a row of the circuit hashes three whatever it is.
             Action::Write { rule, .. } | Action::Revoke { rule, .. } => rule.words(),
             Action::Stop => [Word::ZERO; 3],
         }
@@ -147,6 +148,7 @@ impl Operation {
     /// valid_until u64, three argument words.
     pub fn to_bytes(&self) -> [u8; Operation::BYTES] {
         let mut bytes = Vec::with_capacity(Operation::BYTES);
+        // Both, although the slot of a write implies the kind: the head that is signed holds both.
         bytes.extend([1, self.kind().number(), self.slot_number()]);
         bytes.extend(self.patient.get().to_be_bytes());
         bytes.extend(self.nonce.to_be_bytes());
@@ -208,11 +210,13 @@ fn action(version: u8, kind: u8, slot: u8, words: [Word; 3]) -> Result<Action, O
             let [key_hash, view_key, salt] = words;
             Ok(Action::Enrol { key_hash, view_key, salt })
         }
+        // Which of the three it is follows from the slot; the caller compares.
         (1, 2..=4, _) => Ok(Action::Write { slot: at()?, rule: rule()? }),
         (1, 5, _) => Ok(Action::Revoke { slot: at()?, rule: rule()? }),
         // Nothing unsigned may travel in an operation: what a kind does not use is zero, so that
         // one operation has one encoding.
         (1, 6, 0) if words.iter().all(Word::is_zero) => Ok(Action::Stop),
+        // A known kind with a slot or argument that it does not use.
         (1, 1 | 6, _) => Err(OperationError::Mismatch),
         (version, kind, _) => Err(OperationError::Kind { version, kind }),
     }

@@ -47,6 +47,7 @@ impl RuleSlot {
         let slot = usize::from(number);
         let after = |slots: std::ops::Range<usize>| number - slots.start as u8;
         match slot {
+            // By the ranges of the layout, so that no second table can differ from it.
             _ if PERMIT_SLOTS.contains(&slot) => Ok(RuleSlot::Permit(after(PERMIT_SLOTS))),
             _ if DENY_SLOTS.contains(&slot) => Ok(RuleSlot::Deny(after(DENY_SLOTS))),
             _ if POLICY_SLOTS.contains(&slot) => Ok(RuleSlot::Policy(after(POLICY_SLOTS))),
@@ -98,6 +99,7 @@ impl Record {
             replaced_authority: Word::ZERO,
             recovery_key: Word::ZERO,
             recovery_state: Word::ZERO,
+            // Zero like the other words that no statement reads yet (C1.23).
             forced_at: Millis::UNBOUNDED_PAST,
             salt,
             view_key,
@@ -151,6 +153,7 @@ impl Record {
         bytes.extend(self.salt.to_bytes());
         bytes.extend(self.view_key.to_bytes());
         bytes.extend(self.closed_at.get().to_be_bytes());
+        // Empty slots too: a record has one length, and its size shows nothing of its rules.
         for rule in &self.rules {
             for word in rule.map_or([Word::ZERO; 3], |rule| rule.words()) {
                 bytes.extend(word.to_bytes());
@@ -199,6 +202,7 @@ impl Record {
 
     fn rules_in(&self, slots: std::ops::Range<usize>) -> impl Iterator<Item = (RuleSlot, &Rule)> {
         slots.filter_map(|n| {
+            // Never an error: the layout's ranges hold numbers of slots only.
             let slot = RuleSlot::from_number(n as u8).ok()?;
             self.rules[n].as_ref().map(|rule| (slot, rule))
         })

@@ -34,6 +34,7 @@ impl Party {
     /// [`RuleError::EmptyParty`] for zero.
     pub fn from_word(word: Word) -> Result<Party, RuleError> {
         match word {
+            // Zero is what an empty slot holds: a rule with it would name nobody (C1.19).
             word if word.is_zero() => Err(RuleError::EmptyParty),
             word if word == Party::ANY => Ok(Party::Any),
             word => Ok(Party::Named(word)),
@@ -110,6 +111,8 @@ impl Rule {
     /// # Errors
     /// [`RuleError`] if the words are neither empty nor a rule.
     pub fn from_words(words: [Word; 3]) -> Result<Option<Rule>, RuleError> {
+        // Only all three: a rule that lacks nothing but an actor or source is malformed, not
+        // absent.
         if words.iter().all(Word::is_zero) {
             return Ok(None);
         }
@@ -125,6 +128,7 @@ impl Rule {
             purposes: Purposes::from_bits(mask(layout::PURPOSES))?,
             kinds: ClaimKinds::from_bits(mask(layout::KINDS))?,
             labels: Labels::from_bits(mask(layout::LABELS))?,
+            // Not `Interval::new`: a revocation may have emptied the access period (C1.21).
             access: Interval {
                 from: time(layout::ACCESS_FROM)?,
                 until: time(layout::ACCESS_UNTIL)?,
@@ -167,6 +171,7 @@ fn take_bits(limbs: &[u64; 4], bit: u32, bits: u32) -> u64 {
 fn check_reserved(limbs: &[u64; 4]) -> Result<(), RuleError> {
     let above_lane = layout::LANE_STRIDE - layout::LANE_BITS;
     let gaps = layout::LANES.map(|lane| (lane + layout::LANE_BITS, above_lane));
+    // From the lowest, so that the error names the lowest.
     for (bit, bits) in [(layout::RESERVED_BIT, 1)].into_iter().chain(gaps) {
         let found = take_bits(limbs, bit, bits);
         if found != 0 {

@@ -62,6 +62,7 @@ impl Millis {
 
     /// From milliseconds since 1970; saturates at the last expressible time.
     pub const fn from_unix_ms(unix_ms: u64) -> Millis {
+        // The contract counts on where this stops: at the end of 44 bits, in 2457.
         let value = unix_ms.saturating_add(UNIX_EPOCH_MS);
         if value >> Millis::BITS == 0 { Millis(value) } else { Millis::UNBOUNDED_FUTURE }
     }
@@ -83,12 +84,14 @@ impl Millis {
 
     /// This time plus `ms`, saturating at the last expressible time.
     pub const fn plus(self, ms: u64) -> Millis {
+        // A period that would end after all times ends never, which the last one means.
         let sum = self.0.saturating_add(ms);
         if sum >> Millis::BITS == 0 { Millis(sum) } else { Millis::UNBOUNDED_FUTURE }
     }
 
     /// Milliseconds from `earlier` to this time; zero if `earlier` is later.
     pub const fn since(self, earlier: Millis) -> u64 {
+        // Clocks step back: what lies ahead of now is then new, and not older than everything.
         self.0.saturating_sub(earlier.0)
     }
 }
@@ -118,6 +121,8 @@ impl Interval {
     /// # Errors
     /// [`TimeError::Empty`] if it holds no instant.
     pub const fn new(from: Millis, until: Millis) -> Result<Interval, TimeError> {
+        // An interval without an instant lies in every other one that reaches around it, so a claim
+        // that has one would be covered and say nothing (C2.5).
         if from.0 < until.0 {
             Ok(Interval { from, until })
         } else {
@@ -127,21 +132,26 @@ impl Interval {
 
     /// The instant `[at, at + 1)`.
     pub const fn instant(at: Millis) -> Interval {
+        // Whatever happens does so before the last time, which stands for "for ever", so the next
+        // one is a time as well.
         Interval { from: at, until: Millis(at.0 + 1) }
     }
 
     /// Whether `other` lies wholly inside.
     pub fn contains(&self, other: &Interval) -> bool {
+        // Ends may be equal: both are outside of their intervals.
         self.from <= other.from && other.until <= self.until
     }
 
     /// Whether the two share an instant; the formula of SPEC.md, also for an emptied interval.
     pub fn overlaps(&self, other: &Interval) -> bool {
+        // Strictly: where one ends and the other begins there is no instant of both.
         self.from < other.until && other.from < self.until
     }
 
     /// The same interval ended at `at`, as a revocation does; may be empty.
     pub fn ended_at(&self, at: Millis) -> Interval {
+        // Not `Interval::new`: a rule that is revoked before it begins ends before its begin.
         Interval { from: self.from, until: at }
     }
 }
@@ -164,6 +174,7 @@ impl Window {
         Interval::new(t0, t1)?;
         let found = t1.since(t0);
         let max = crate::limits::WINDOW_MS_MAX;
+        // Circuits compare times of one batch by differences below 2^27 (SPEC.md section 9).
         if found > max {
             return Err(TimeError::WindowTooLong { max, found });
         }

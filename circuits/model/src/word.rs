@@ -40,6 +40,7 @@ impl Word {
     /// # Errors
     /// [`WordError::NotCanonical`] if it is not.
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Word, WordError> {
+        // Big-endian arrays of one length compare as their numbers do.
         if bytes < MODULUS {
             return Ok(Word(bytes));
         }

@@ -64,6 +64,7 @@ pub async fn audit(place: Place<'_>, options: &Options, progress: &dyn Progress)
     let report = Report::new(place.deployment, options.from, options.late_after_ms);
     let mut run = Run { place, options, progress, report };
     let outcome = run.check_all().await;
+    // Sections that were finished before a fault stay: a reader sees how far the audit came.
     run.report.conclude(outcome);
     run.report
 }
@@ -77,6 +78,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn check_all(&mut self) -> Result<(), Fault> {
+        // Each step takes for granted what those before it have found, and nothing else.
         let edge = chain::connect(self.place).await?;
         let on_chain = chain::constants(&edge).await?;
         let context = check::deployment(self.place.deployment, &on_chain)?;
@@ -96,10 +98,12 @@ impl Run<'_> {
 
     fn check_headers(&mut self, context: &Context, history: &History) -> Result<Lateness, Fault> {
         let settled = &history.settled;
+        // Before the checks: a report of something broken still says of how many batches.
         self.report.settled = settled.len() as u64;
         let lateness = check::headers(&context.genesis, settled, self.options.late_after_ms)?;
         self.report.set_lateness(lateness);
         self.report.headers = settled.iter().map(|s| s.batch.header.clone()).collect();
+        // Only now: of headers that are linked from genesis the place in the row is the number.
         compare_saved(&self.options.saved_headers, &self.report.headers)?;
         let (count, max) = (settled.len(), lateness.max_ms);
         let holds = format!("{count} headers linked from genesis, lateness at most {max} ms");
@@ -128,6 +132,8 @@ impl Run<'_> {
                 check::private_file(header, &bytes)?;
                 self.report.private_files += 1;
             }
+            // A batch without any is looked at as well: if all patients opened, it must hold
+            // nothing.
             let of_batch = openings.get(&number).map_or(&[][..], Vec::as_slice);
             self.check_openings(SoundBatch { context, header, file: &summary.file }, of_batch)?;
             previous = Previous::after(header, summary.tail);
@@ -145,6 +151,7 @@ impl Run<'_> {
         let (private, openings) = match (*private_files, *openings) {
             (0, 0) => (None, None),
             (private, opened) => (
+                // No section for what was not there: "holds" would be said of nothing.
                 (private > 0)
                     .then(|| format!("{private} files have the length and hash committed")),
                 (opened > 0).then(|| format!("{opened} openings are as committed and as ruled")),
@@ -208,6 +215,7 @@ fn by_batch(
 
 /// What an earlier audit saw must still be there.
 fn compare_saved(saved: &[[u8; 32]], headers: &[BatchHeader]) -> Result<(), Broken> {
+    // Headers behind the saved ones are new, and nothing is known of them yet.
     for (number, expected) in (1..).zip(saved) {
         let found = headers.get(number as usize - 1);
         // A header that is gone is shown as zeros: the chain's past has changed either way.

@@ -40,6 +40,7 @@ pub(crate) async fn constants(edge: &Edge) -> Result<OnChain, Fault> {
     for record in &edge.deployment().keys {
         let item = || Item::Key { shape: record.shape.clone(), part: "words on chain" };
         let code = edge.key_code(record.id.0).await.map_err(|e| fault(e, item()))?;
+        // Of an id that it was never given the contract has no code, and no words to compare.
         if code.is_zero() {
             let item = Item::Key { shape: record.shape.clone(), part: "id" };
             let expected = "an id that the contract accepts";

@@ -96,6 +96,7 @@ pub fn save(
         settlement: deployment.settlement.to_string(),
         headers: headers.collect(),
     };
+    // A write that breaks off must not take the only record of the past with it.
     let beside = path.with_extension("new");
     fs::write(&beside, serde_json::to_string_pretty(&saved)? + "\n")?;
     Ok(fs::rename(&beside, path)?)
@@ -105,6 +106,7 @@ fn hash(number: usize, header: &SavedHeader) -> Result<[u8; 32], SavedHeadersErr
     let wrong = || SavedHeadersError::Header { number };
     let words = hex::decode(&header.words).map_err(|_| wrong())?;
     let decoded = BatchHeader::from_bytes(&words).map_err(|_| wrong())?;
+    // Of the words: a hash that somebody edited would else pass for what was seen.
     let hash = scope::header_hash(&decoded);
     if hex::encode(hash) == header.hash { Ok(hash) } else { Err(wrong()) }
 }

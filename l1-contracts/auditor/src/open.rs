@@ -86,6 +86,7 @@ pub async fn open(place: Place<'_>, named: &NamedOpening) -> Result<Opening, Fau
     let context = check::deployment(place.deployment, &chain::constants(&edge).await?)?;
     let history = chain::history(&edge).await?;
     // All headers, since the batch's own means something only as part of the row from genesis.
+    // Without a threshold, since lateness is not shown here.
     check::headers(&context.genesis, &history.settled, u64::MAX)?;
     let at = opening.batch.0.checked_sub(1).and_then(|at| usize::try_from(at).ok());
     let Some((at, settled)) = at.and_then(|at| Some((at, history.settled.get(at)?))) else {
@@ -95,6 +96,7 @@ pub async fn open(place: Place<'_>, named: &NamedOpening) -> Result<Opening, Fau
     };
     let (context, header) = (&context, &settled.batch.header);
     let before = at.checked_sub(1).map(|at| &history.settled[at].batch.header);
+    // The file before is not read, so where its journal groups ended stays unknown.
     let previous = before.map_or_else(|| context.genesis.clone(), |h| Previous::after(h, None));
     let bytes = place.data.public_file(header.number).await?;
     let summary = check::batch(BatchContext { context, previous: &previous, header }, &bytes)?;
@@ -111,6 +113,7 @@ pub async fn open(place: Place<'_>, named: &NamedOpening) -> Result<Opening, Fau
 
 fn show_claim(opening: &PatientOpening, opened: &statement::batch::ClaimOpening) -> OpenedClaim {
     let claim: &Claim = &opened.claim;
+    // Agrees with `covered`: the opening was checked, and that compares the two.
     let reason = match covers(Some(&opening.record), claim) {
         Ok(slot) => format!("{slot:?}"),
         Err(refusal) => format!("{} ({})", refusal.sentence(), refusal.rule()),

@@ -149,6 +149,7 @@ impl Report {
             chain_id: deployment.chain_id,
             settlement: deployment.settlement.to_string(),
             setup: deployment.setup,
+            // A header that names another source is broken: no statement stands behind one yet.
             data_source: "operator",
             settled: 0,
             from,
@@ -189,6 +190,7 @@ impl Report {
     pub(crate) fn add_batch(&mut self, header: &BatchHeader, proofs: u64) {
         self.batches += 1;
         self.proofs_verified += proofs;
+        // From the header: the file was found to sum to the same.
         self.operations += u64::from(header.operations);
         self.enrolments += u64::from(header.enrolments);
         self.access += u64::from(header.access);
@@ -218,6 +220,7 @@ impl Report {
                     found: broken.found,
                 });
             }
+            // Not broken: who withholds a file proves nothing against it, and nothing for it.
             Err(Fault::Unavailable(missing)) => {
                 self.verdict = Verdict::Unavailable;
                 self.unavailable = Some(MissingItem { item: missing.what, why: missing.why });
@@ -233,6 +236,8 @@ impl Report {
             let _ = writeln!(out, "{name:<14}holds: {holds}");
         }
         let _ = writeln!(out, "{:<14}{}", "counts", self.counts());
+        // In red although nothing is wrong: whoever reads "holds" must not miss what it leaves
+        // open.
         let source = "operator: nobody else vouches that the data can be had";
         let _ = writeln!(out, "{:<14}{}", "data source", red(colour, source));
         let _ = writeln!(out, "{:<14}{}", "setup", self.setup_line(colour));

@@ -79,6 +79,7 @@ impl Source {
             }
             Source::Http(base, client) => fetch(client, &public_url(base, number)).await,
         };
+        // Whatever the reason: what nobody delivers cannot be found wrong.
         bytes.map_err(|why| Unavailable { what, why })
     }
 
@@ -91,6 +92,8 @@ impl Source {
         let path = folder.join(format!("{:06}", number.0)).join("private.bin");
         match read(&path).await {
             Ok(bytes) => Ok(Some(bytes)),
+            // Only of a file that is not there nothing is said; one that cannot be read may be
+            // wrong.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => {
                 let what = format!("the private file of batch {}", number.0);
@@ -115,6 +118,7 @@ async fn read(path: &std::path::Path) -> io::Result<Vec<u8>> {
     use tokio::io::AsyncReadExt as _;
     let mut bytes = Vec::new();
     let file = tokio::fs::File::open(path).await?;
+    // One byte more than any may have, so that the decoder sees that it is too long.
     file.take(limits::PUBLIC_FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).await?;
     Ok(bytes)
 }
@@ -123,6 +127,7 @@ async fn read(path: &std::path::Path) -> io::Result<Vec<u8>> {
 async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, String> {
     let failed = |error: reqwest::Error| format!("GET {url}: {}", root_cause(&error));
     let mut response = client.get(url).send().await.map_err(failed)?;
+    // No other success either: an empty answer or a part of a file must not be decoded.
     if response.status() != StatusCode::OK {
         return Err(format!(
             "GET {url}: expected status 200, found {}",
@@ -132,6 +137,7 @@ async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
         // The length that a node declares is not believed: bytes are counted as they come.
+        // Not below zero: the loop ends with the chunk that fills the room.
         let room = limits::PUBLIC_FILE_BYTES_MAX + 1 - bytes.len();
         bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
         if chunk.len() >= room {

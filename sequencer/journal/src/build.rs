@@ -17,9 +17,11 @@ use crate::{
 pub struct GroupBuilder {
     after: Head,
     now: Millis,
+    /// Of the last entry here; of the log before it as long as there is none.
     last_time: Millis,
     record: Vec<u8>,
     ranges: Vec<Range<u32>>,
+    /// Most bytes of all entries together: what the item under way may reach, or the group.
     bytes_max: usize,
     entries_max: usize,
 }
@@ -100,6 +102,8 @@ impl GroupBuilder {
         kind: EntryKind,
         body: &[u8],
     ) -> Result<Position, EntryError> {
+        // Not always one more than `now()`: a clock that is ahead of the last entry is strictly
+        // later already, and then the entry has its true time.
         self.append_at(kind, self.now.max(self.last_time + 1), body)
     }
 
@@ -113,6 +117,7 @@ impl GroupBuilder {
         time: Millis,
         body: &[u8],
     ) -> Result<Position, EntryError> {
+        // Before the first byte is encoded, so that a refused entry leaves nothing behind.
         self.check(kind, time, body)?;
         let (position, start) = (self.next_position(), self.entry_bytes());
         encode(&mut self.record, kind, time, body);
@@ -126,11 +131,13 @@ impl GroupBuilder {
         if !kind.is_known() {
             return Err(EntryError::UnknownKind { found: kind.code() });
         }
+        // The bounds of `Walk::decode`: a time that recovery would call damage is never written.
         let at_least = self.last_time.max(1);
         if !(at_least..=MILLIS_MAX).contains(&time) {
             return Err(EntryError::Time { at_least, max: MILLIS_MAX, found: time });
         }
         let found = ENTRY_HEADER_BYTES + body.len();
+        // Before the room: what fits no group must not read as full, which asks for another try.
         if found > ENTRY_BYTES_MAX {
             return Err(EntryError::TooLong { max: ENTRY_BYTES_MAX, found });
         }
@@ -169,6 +176,8 @@ impl GroupBuilder {
         // To a multiple of 8, where recovery looks for headers and marks.
         let entries_end = self.record.len();
         self.record.resize(entries_end.next_multiple_of(8), 0);
+        // The digest names the entries alone. The checksum covers the padding as well, so that no
+        // byte of a record but its mark goes unchecked.
         let body = Body {
             count: self.ranges.len() as u32,
             entries: &self.record[GROUP_HEADER_BYTES..entries_end],

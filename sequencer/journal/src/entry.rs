@@ -150,6 +150,7 @@ impl<'a> Walk<'a> {
             expected: 1,
             found: 0,
         })?;
+        // May end behind the bytes that there are: `next` compares before anything is cut.
         let start = self.at + ENTRY_HEADER_BYTES;
         Ok(Found { kind, time, body: start..start + length })
     }

@@ -34,6 +34,7 @@ pub struct Committed {
 pub struct Log<M> {
     shared: Arc<Shared<M>>,
     poisoned: bool,
+    /// The buffer of the last record, for the next builder.
     spare: Vec<u8>,
 }
 
@@ -81,6 +82,7 @@ impl<M: Medium> Log<M> {
     pub fn append(&mut self, entries: &[Entry]) -> Result<Committed, AppendError> {
         // No clock is needed: each entry brings its time.
         let mut group = self.builder(0);
+        // All of them before the first write: one refused entry leaves the log as it was.
         for (index, entry) in entries.iter().enumerate() {
             group
                 .append_at(entry.kind, entry.time, &entry.body)
@@ -115,17 +117,22 @@ impl<M: Medium> Log<M> {
         self.poisoned = true;
         self.write(&head, &sealed)?;
         self.poisoned = false;
+        // Last: readers find a group through the head, so they never see one that is not synced.
         Ok(self.publish(&head, sealed))
     }
 
     fn write(&self, head: &Head, sealed: &Sealed) -> Result<(), AppendError> {
         let failed = |op| move |source| AppendError::Medium { op, source };
         let medium = &self.shared.medium;
+        // In one call, and nothing else before the sync: so at most one record is ever in flight,
+        // and recovery knows where it must end.
         medium.write_at(head.end, &sealed.record).map_err(failed("write"))?;
         medium.sync().map_err(failed("sync"))?;
         // Without a sync of its own: it may be lost, and then recovery writes the group once more.
         let mark = durable_mark(self.shared.seed, sealed.header.number);
         let mark_at = head.end + (sealed.record.len() - MARK_BYTES) as u64;
+        // If this fails the group is durable all the same, but half a mark may stand there, so the
+        // log is poisoned as after any other error.
         medium.write_at(mark_at, &mark).map_err(failed("write the durable mark"))
     }
 
@@ -151,6 +158,7 @@ impl<M: Medium> Log<M> {
             return Err(AppendError::Poisoned);
         }
         let synced = self.shared.medium.sync();
+        // A failed sync says nothing of what was written before it, although nothing was appended.
         self.poisoned = synced.is_err();
         synced.map_err(|source| AppendError::Medium { op: "sync", source })
     }

@@ -26,6 +26,7 @@ impl<T> Queue<T> {
     /// Takes the item, or hands it back with the reason; never waits for room.
     pub(crate) fn push(&self, item: T) -> Result<(), (T, NotTaken)> {
         let mut state = self.state();
+        // Before the room: a closed queue gets none, so trying again would be in vain.
         if let Some(why) = &state.closed {
             return Err((item, why.clone()));
         }
@@ -60,6 +61,8 @@ impl<T> Queue<T> {
 
     /// Takes nothing more, for this reason, and hands out what is queued.
     pub(crate) fn fail(&self, failure: Failure) -> VecDeque<T> {
+        // Closed and emptied under one lock: an item pushed between the two would never be
+        // answered. Nobody is woken, because the one who waits on the queue is the caller.
         let mut state = self.state();
         state.closed = Some(NotTaken::Failed(failure));
         std::mem::take(&mut state.items)

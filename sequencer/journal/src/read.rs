@@ -131,6 +131,8 @@ impl<M: Medium> Reader<M> {
         if !(1..=last).contains(&position) {
             return Err(ReadError::Absent { what: "position", first: 1, last, found: position });
         }
+        // Groups are numbered from 1 without a hole, so as many begin at or before the position as
+        // the number of the one that holds it.
         Ok(index.groups.partition_point(|group| group.first <= position) as u64)
     }
 
@@ -141,6 +143,7 @@ impl<M: Medium> Reader<M> {
     pub fn group(&self, number: GroupNumber) -> Result<Group, ReadError> {
         // The lock is free again before the disk is asked: a committed record never changes.
         let (place, end) = self.place(number)?;
+        // Its size is from the index and not from the record: damage cannot ask for memory.
         let mut record = vec![0; (end - place.offset) as usize];
         self.shared
             .medium
@@ -167,6 +170,7 @@ impl<M: Medium> Reader<M> {
             return Err(ReadError::Absent { what: "group", first: 1, last, found: number });
         }
         let i = (number - 1) as usize;
+        // Lengths are not kept: a record ends where the next one begins, the last one at the head.
         let end = index.groups.get(i + 1).map_or(index.head.end, |next| next.offset);
         Ok((index.groups[i], end))
     }
@@ -187,8 +191,10 @@ fn check_and_parse(
         let (expected, found) = (header.record_bytes() as u64, record.len() as u64);
         return Err(Fault::Truncated { expected, found });
     }
+    // The mark is left out: it is written after the sync and may be lost while the group is whole.
     let entries = &body[..header.bytes as usize];
     header.check_body(&body[..body.len() - MARK_BYTES], seed)?;
+    // Both: the checksum misses one error in 2^32, and the digest is what the journal hash names.
     header.check_digest(entries)?;
     // A record of another history of this log, from a copy that went its own way, passes all the
     // above.

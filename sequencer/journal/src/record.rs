@@ -56,6 +56,7 @@ impl FileHeader {
         bytes[40..48].copy_from_slice(&self.first_position.to_le_bytes());
         bytes[48..56].copy_from_slice(&self.last_time.to_le_bytes());
         bytes[56..88].copy_from_slice(&self.journal_hash);
+        // Not seeded as every other: the seed is made of the log id, which these bytes hold.
         let crc = crc32c::crc32c(&bytes[..124]);
         bytes[124..128].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -171,6 +172,8 @@ impl GroupHeader {
         bytes: &[u8; GROUP_HEADER_BYTES],
         seed: u32,
     ) -> Result<GroupHeader, Fault> {
+        // No more than these two: recovery asks of bytes at any offset, where a place means
+        // nothing.
         let magic: [u8; 4] = array_at(bytes, 0);
         if magic != GROUP_MAGIC {
             return Err(Fault::Magic { expected: GROUP_MAGIC, found: magic });

@@ -39,23 +39,29 @@ pub(crate) fn recover<M: Medium>(
     let Some(header) = read_file_header(&medium, len)? else {
         return create(medium, genesis, len);
     };
+    // Before the scan: the log of another deployment is neither searched nor cut.
     if header.journal_hash != genesis.journal_hash {
         let (expected, found) = (genesis.journal_hash, header.journal_hash);
         return Err(OpenError::Genesis { expected, found });
     }
     let mut scan = Scan::new(&medium, &header, len);
+    // A corruption leaves here, before the first change: a damaged log stays as it was found.
     while scan.step()? {}
     let Scan { head, groups, record, marked, .. } = scan;
     // Saturating: a last good record may end beyond the file, which may end within its mark.
     let cut_bytes = len.saturating_sub(head.end);
     if cut_bytes > 0 {
+        // Synced before anything is written there: bytes behind the end must read as zeros, or what
+        // is left of this record could pass for sectors of the next one.
         medium.truncate(head.end).map_err(failed("truncate"))?;
         medium.sync().map_err(failed("sync"))?;
     }
+    // Only the last can need it: each group is written after the one before was synced.
     let rewrote_last = !groups.is_empty() && !marked;
     if rewrote_last {
         rewrite_last(&medium, &head, record, header.seed())?;
     }
+    // Positions count from 1 without a hole, so the last is the number of entries.
     let (count, entries) = (groups.len() as u64, head.position);
     let recovery = Recovery { created: false, groups: count, entries, cut_bytes, rewrote_last };
     Ok((Shared::new(medium, header, Index { groups, head }), recovery))
@@ -81,6 +87,8 @@ fn create<M: Medium>(
     len: u64,
 ) -> Result<(Shared<M>, Recovery), OpenError> {
     let header = FileHeader::genesis(genesis);
+    // A power cut between these calls leaves what was there, nothing, zeros or the whole header,
+    // which lies within one sector. Each of these opens.
     medium.truncate(0).map_err(failed("truncate"))?;
     medium.write_at(0, &header.encode()).map_err(failed("write"))?;
     medium.sync().map_err(failed("sync"))?;
@@ -193,6 +201,8 @@ impl<'a, M: Medium> Scan<'a, M> {
     }
 
     fn load_into(&self, record: &mut Vec<u8>, left: u64) -> Result<Result<Good, Bad>, OpenError> {
+        // The header by itself first: a length is worth memory only if it is intact and in its
+        // place.
         let mut head = [0; GROUP_HEADER_BYTES];
         let present = left.min(GROUP_HEADER_BYTES as u64) as usize;
         self.read(self.head.end, &mut head[..present])?;
@@ -225,6 +235,8 @@ impl<'a, M: Medium> Scan<'a, M> {
     fn check(&self, header: &GroupHeader, record: &[u8]) -> Result<Good, Fault> {
         let (body, mark) = record[GROUP_HEADER_BYTES..].split_at(header.padded_bytes());
         let entries = &body[..header.bytes as usize];
+        // The checksum before the hashes: `judge` takes only a failed checksum for a torn write, so
+        // a torn body must not come out as a wrong digest.
         header.check_body(body, self.seed)?;
         header.check_digest(entries)?;
         header.check_journal_hash(&self.head.journal_hash)?;
@@ -264,6 +276,8 @@ impl<'a, M: Medium> Scan<'a, M> {
             Some(header) => header.record_bytes(),
             None => RECORD_BYTES_MAX,
         };
+        // Before its sectors are looked at: damage may leave zeros as well, and then only what
+        // stands behind the record tells that it was synced.
         if let Some(evidence) = self.search_beyond(self.head.end + reach as u64)? {
             return Ok(Some(evidence));
         }
@@ -300,6 +314,7 @@ impl<'a, M: Medium> Scan<'a, M> {
                     return Ok(Some(evidence));
                 }
             }
+            // Kept for the end: a mark or a later group further on says more than a stray byte.
             beyond = beyond.or(last_byte_beyond(bytes, start, reach));
             start += STEP as u64;
         }
@@ -320,6 +335,7 @@ impl<'a, M: Medium> Scan<'a, M> {
         }
         let header = GroupHeader::intact(bytes.first_chunk()?, self.seed).ok()?;
         let number = header.number;
+        // Not its own number: a torn record may have an intact header over half a body.
         (number > self.head.group + 1).then_some(DurableEvidence::LaterGroup { number, offset })
     }
 
@@ -330,6 +346,7 @@ impl<'a, M: Medium> Scan<'a, M> {
 
 /// Whether a sector under `bytes`, which start at `offset`, still reads as before the write: zeros.
 fn sector_is_missing(bytes: &[u8], offset: u64) -> bool {
+    // The first sector may be shared with the record before, so of it only the own bytes count.
     let to_boundary = (SECTOR_BYTES - offset % SECTOR_BYTES) as usize;
     let (begin, rest) = bytes.split_at(to_boundary.min(bytes.len()));
     let zeros = |sector: &[u8]| sector.iter().all(|byte| *byte == 0);

@@ -163,6 +163,7 @@ impl<M, A: Admission> Drop for Writer<M, A> {
     fn drop(&mut self) {
         self.queue.close();
         if let Some(thread) = self.thread.take() {
+            // Not unwrapped: a drop must not panic, least of all while another panic unwinds.
             drop(thread.join());
         }
     }
@@ -181,6 +182,7 @@ struct WriterThread<M, A: Admission, C> {
 
 impl<M: Medium, A: Admission, C: FnMut() -> Millis> WriterThread<M, A, C> {
     fn run(mut self) -> WriterStopped<M, A> {
+        // Unwinding is safe to cross: after a panic the thread admits nothing more and ends.
         let ended = catch_unwind(AssertUnwindSafe(|| {
             while self.commit_one_group()? {}
             // Else a power cut after the stop could make the next open write the last group again.
@@ -192,6 +194,8 @@ impl<M: Medium, A: Admission, C: FnMut() -> Millis> WriterThread<M, A, C> {
             Err(_) => Some(Failure::Panicked),
         };
         if let Some(failure) = &failure {
+            // Here and not in `stop`: those who wait must hear of it although nobody joins the
+            // thread yet.
             self.fail(failure);
         }
         WriterStopped { log: self.log, admission: self.admission, failure }
@@ -211,8 +215,10 @@ impl<M: Medium, A: Admission, C: FnMut() -> Millis> WriterThread<M, A, C> {
         }
         if !group.is_empty() {
             let committed = self.log.append_built(group)?;
+            // Before the answers: whoever gets one may look at once for what it speaks of.
             self.admission.committed(&committed);
         }
+        // Taken off before it is called: one that panics must not be called again by `fail`.
         while let Some((answer, reply)) = self.unanswered.pop_front() {
             reply(Ok(answer));
         }
@@ -233,6 +239,7 @@ impl<M: Medium, A: Admission, C: FnMut() -> Millis> WriterThread<M, A, C> {
     fn fail(&mut self, failure: &Failure) {
         let queued = self.queue.fail(failure.clone()).into_iter().map(|submitted| submitted.reply);
         let unanswered = std::mem::take(&mut self.unanswered).into_iter().map(|(_, reply)| reply);
+        // In the order in which they were submitted, as the answers would have come.
         for reply in unanswered.chain(self.admitting.take()).chain(queued) {
             let failure = failure.clone();
             drop(catch_unwind(AssertUnwindSafe(|| reply(Err(failure)))));

@@ -159,6 +159,7 @@ impl AccessRequest {
     /// # Errors
     /// [`DecodeError::Field`] if a rule between fields is broken, as when reading.
     pub fn to_bytes(&self) -> Result<Vec<u8>, DecodeError> {
+        // Before a byte is written: what somebody signs must also be readable.
         self.check()?;
         let mut to = Writer::default();
         to.u8(AccessRequest::VERSION);
@@ -316,6 +317,7 @@ impl SignedAccessRequest {
 
     /// Names the signed request; the claim's digest.
     pub fn digest(&self) -> Digest {
+        // Key and signature are in it: it names the evidence, and not only what was asked (W.29).
         digest31("vitals signed access request v1", &self.to_bytes())
     }
 

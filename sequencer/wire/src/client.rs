@@ -73,6 +73,8 @@ impl ClientSession {
         // Whatever the last connection left is gone, whether or not the owner said so.
         self.disconnected();
         self.phase = Phase::Greeting;
+        // On every lane, although it may stay idle: QUIC tells the server of a stream only by its
+        // first bytes (W.3).
         for lane in Lane::ALL {
             let preamble = Bytes::copy_from_slice(&lane.preamble());
             self.outgoing[lane as usize].push_back(preamble);
@@ -83,9 +85,12 @@ impl ClientSession {
     /// The connection is gone. Streams and frames stay; requests are reported lost.
     pub fn disconnected(&mut self) {
         self.phase = Phase::Disconnected;
+        // Half a message of this connection must not be joined with the first bytes of the next.
         self.lanes = Default::default();
         self.outgoing = Default::default();
         self.held.disconnect();
+        // Not asked again by itself, as frames are sent again: those are told apart by their
+        // sequence, but whether a request took effect only its owner can find out.
         self.events.extend(self.requests.lose());
     }
 
@@ -95,6 +100,7 @@ impl ClientSession {
             return;
         }
         self.lanes[lane as usize].feed(bytes);
+        // A message may end the session; what follows it then is nobody's.
         while self.is_open() {
             let message = match self.lanes[lane as usize].next_message() {
                 Ok(None) => return,
@@ -116,6 +122,7 @@ impl ClientSession {
     /// The next bytes to send on a lane: control messages first, then the frames of the lane's
     /// streams in turn, within the credit. A frame must be stored durably before it is polled here.
     pub fn poll_transmit(&mut self, lane: Lane) -> Option<Bytes> {
+        // In every phase: a goodbye is queued just before the session closes.
         if let Some(bytes) = self.outgoing[lane as usize].pop_front() {
             return Some(bytes);
         }
@@ -253,6 +260,7 @@ impl ClientSession {
     fn handle_message(&mut self, message: ServerMessage, now: Millis) -> Result<(), Violation> {
         match (self.phase, message) {
             (Phase::Greeting, ServerMessage::Welcome(welcome)) => self.enter(welcome),
+            // Before the welcome too: a version that is not spoken is told like this (W.14).
             (_, ServerMessage::Closing { code }) => {
                 self.close(Some(code));
                 Ok(())
@@ -264,6 +272,7 @@ impl ClientSession {
 
     /// Begins the session with a server that is the expected one.
     fn enter(&mut self, welcome: Welcome) -> Result<(), Violation> {
+        // Before any stream is opened: readings go to the expected deployment and to no other.
         self.evidence.check_welcome(&welcome)?;
         self.phase = Phase::Ready;
         self.held.set_credit(welcome.credit);
@@ -285,6 +294,7 @@ impl ClientSession {
             ServerMessage::Receipt { receipt, credit } => {
                 self.held.set_credit(credit);
                 if let Err(violation) = self.take_receipt(&receipt) {
+                    // With the receipt: its signature is what convinces others (W.37).
                     self.accuse(violation, Some(receipt));
                 }
             }
@@ -344,6 +354,7 @@ impl ClientSession {
                 let known = self.requests.reject(request);
                 known.then_some(ClientEvent::RequestRejected { request, code })
             }
+            // If the stream ended here meanwhile the two have crossed, and nothing is left to stop.
             Concern::Stream { handle } => self.held.stop(handle, StopReason::Refused(code)),
             Concern::Frames { handle, from } => self.held.reject(handle, from, code, now),
         }
@@ -354,6 +365,7 @@ impl ClientSession {
         for event in events {
             if let ClientEvent::StreamStopped { handle, .. } | ClientEvent::StreamEnded { handle } =
                 event
+                // Without a session the server has forgotten all handles by itself.
                 && self.phase == Phase::Ready
             {
                 self.send(ClientMessage::EndStream { handle });
@@ -369,6 +381,7 @@ impl ClientSession {
     /// The server broke its word: tells the owner, and has nothing more to do with it.
     fn accuse(&mut self, violation: Violation, evidence: Option<Box<SignedReceipt>>) {
         self.report(Some(ClientEvent::Violation { violation, evidence }));
+        // So that the server ends the session at once. What it did wrong it is not told.
         self.send(ClientMessage::Goodbye);
         self.close(Some(RejectCode::Protocol));
     }

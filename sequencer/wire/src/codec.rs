@@ -168,6 +168,7 @@ impl<'a> Reader<'a> {
 
     /// A byte that is 0 or 1.
     pub(crate) fn flag(&mut self, what: &'static str) -> Result<bool, DecodeError> {
+        // Any other byte would be a second encoding of the same value (W.8).
         match self.u8()? {
             0 => Ok(false),
             1 => Ok(true),
@@ -194,6 +195,7 @@ impl<'a> Reader<'a> {
         what: &'static str,
         new: fn(&str) -> Result<T, IdError>,
     ) -> Result<T, DecodeError> {
+        // An id's error says what is wrong with a name and never the name.
         new(self.text(what)?).map_err(|error| DecodeError::field(what, error))
     }
 
@@ -219,6 +221,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn patient(&mut self) -> Result<PatientIndex, DecodeError> {
+        // Not with the cause in the text: that one shows the number found, which is a patient's.
         PatientIndex::new(self.u32()?)
             .map_err(|_| DecodeError::field("patient index", "expected it below 2^24"))
     }

@@ -25,6 +25,7 @@ impl Deframer {
 
     /// The first `length` bytes, once they are there.
     pub(crate) fn take(&mut self, length: usize) -> Option<Bytes> {
+        // Split off and not copied: a frame goes on as a part of what was received.
         (self.buffer.len() >= length).then(|| self.buffer.split_to(length).freeze())
     }
 

@@ -178,6 +178,7 @@ impl Entry {
             kind::FRAME => Entry::Frame(read_frame(&mut from)?),
             kind::OPERATION => {
                 let requester = Holder(from.array()?);
+                // A bound for reading only; the type itself has the smaller one.
                 let bytes = from.long("signed operation", FRAME_BYTES_MAX)?;
                 let operation = SignedOperation::new(Bytes::copy_from_slice(bytes))?;
                 Entry::Operation { operation, requester }

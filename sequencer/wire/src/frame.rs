@@ -156,6 +156,7 @@ impl Frame {
         readings: &[Reading],
     ) -> Result<Frame, FrameError> {
         let (found, limit) = (readings.len(), Frame::RAW_READINGS_MAX);
+        // First, since the lengths below are cast to the widths that they have in a header.
         if found > limit {
             return Err(DecodeError::TooLarge { what: "readings", limit, found }.into());
         }
@@ -174,6 +175,7 @@ impl Frame {
         let mut bytes = Vec::with_capacity(header.length as usize);
         bytes.extend(header.to_bytes());
         for (index, reading) in readings.iter().enumerate() {
+            // One before its neighbour, but not before the first, is found by the check below.
             let after = reading.at.micros().checked_sub(first.at.micros());
             bytes.extend(after.ok_or(FrameError::Order { index })?.to_le_bytes());
             bytes.extend(reading.value.unwrap_or(NO_VALUE).to_le_bytes());
@@ -207,6 +209,7 @@ impl Frame {
         }
         // Lengths only: values are checked against the signal, which the frame does not name.
         let count = usize::from(header.count);
+        // The bound of the header, whatever the codec; raw rows fill a frame before they reach it.
         if count == 0 || count > FRAME_READINGS_MAX {
             let why = format!("expected 1 to {FRAME_READINGS_MAX} readings, found {count}");
             return Err(DecodeError::field("frame", why).into());
@@ -240,6 +243,7 @@ impl Frame {
         if handle == self.header.handle {
             return self.clone();
         }
+        // A copy: others may share these bytes under their own handle.
         let mut bytes = self.bytes.to_vec();
         bytes[FrameHeader::HANDLE].copy_from_slice(&handle.0.to_le_bytes());
         Frame { header: FrameHeader { handle, ..self.header }, bytes: bytes.into() }
@@ -302,6 +306,8 @@ impl Frame {
         }
         let quality = Quality(flags as u16);
         let off = quality.contains(Quality::SENSOR_OFF);
+        // Both ways (W.11): an absent value must not pass for a reading, nor a reading be lost as
+        // absent.
         if off != (value == NO_VALUE) {
             let why = "expected no value if and only if the sensor is off";
             return Err(DecodeError::field("reading", why).into());

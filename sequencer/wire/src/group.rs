@@ -38,6 +38,8 @@ pub fn receipts_of_group(
         let (position, time) = (placed.position, placed.time);
         match &placed.entry {
             Entry::Frame(frame) => {
+                // The holder follows from the entry alone: a receipt is built again when no
+                // connection is left that could say whose it is (W.34).
                 let items = holders.entry(Holder::gateway(&frame.gateway)).or_default();
                 add_frame(&mut items.frames, frame, position, time);
             }
@@ -68,6 +70,7 @@ fn add_frame(items: &mut Vec<FramesItem>, frame: &FrameEntry, position: Position
     // From the back: a gateway's streams alternate, and the run to extend is among the latest.
     let open = items.iter_mut().rev().find(|item| item.stream == stream);
     if let Some(item) = open
+        // An item has no hole (W.35).
         && item.sequences.1.0.checked_add(1) == Some(sequence.0)
     {
         item.sequences.1 = sequence;

@@ -15,6 +15,7 @@ pub(crate) fn keccak(parts: &[&[u8]]) -> [u8; 32] {
 /// blake3 in key-derivation mode under `domain`, cut to 31 bytes.
 pub(crate) fn digest31(domain: &str, bytes: &[u8]) -> Digest {
     let full = blake3::derive_key(domain, bytes);
+    // So that it is below the field's order, and a circuit can take it as one word.
     let mut cut = [0; 31];
     cut.copy_from_slice(&full[..31]);
     Digest(cut)
@@ -60,6 +61,7 @@ pub struct Holder(pub [u8; 32]);
 impl Holder {
     /// The holder with this role and name.
     pub fn new(role: Role, common_name: &str) -> Holder {
+        // All before the name has a fixed length, so no two pairs give the same bytes.
         Holder(keccak(&[b"vitals holder v1", &[role as u8], common_name.as_bytes()]))
     }
 

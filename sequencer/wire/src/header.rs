@@ -119,6 +119,7 @@ impl FrameHeader {
     pub(crate) const HANDLE: std::ops::Range<usize> = 8..12;
 
     pub(crate) fn to_bytes(self) -> [u8; HEADER_BYTES] {
+        // Bytes 5, 14 and 15 are not touched again: reserved ones are zero (W.8).
         let mut bytes = [0; HEADER_BYTES];
         bytes[0..4].copy_from_slice(&self.length.to_le_bytes());
         bytes[4] = self.codec.0;
@@ -147,6 +148,7 @@ impl FrameHeader {
         }
         Ok(FrameHeader {
             length: part(0) as u32,
+            // Any of them: `Frame` refuses what is not spoken, with a code of its own.
             codec: Codec(bytes[4]),
             count: (part(0) >> 48) as u16,
             handle: StreamHandle(part(8) as u32),

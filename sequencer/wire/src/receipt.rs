@@ -84,6 +84,8 @@ impl Receipt {
             // Every frame has a position of its own, and other entries may stand between them.
             sequences.0.0 > 0 && more.is_some_and(|more| span.is_some_and(|span| more <= span))
         });
+        // By this one door for built and for read receipts: equal lists have one order and so one
+        // encoding (W.8).
         let ok = frames_hold
             && (1..=RECEIPT_ITEMS_MAX).contains(&items.len())
             && ascending(items.frames.iter().map(|item| item.positions.0).collect())
@@ -130,6 +132,7 @@ impl Receipt {
     pub fn signing_hash(&self) -> [u8; 32] {
         let domain = eip712::domain_separator(&self.group.scope);
         let message = eip712::receipt_hash(&self.group, &self.holder, &self.items);
+        // The prefix of EIP-712, with which no transaction and no other signed text begins.
         keccak(&[&[0x19, 0x01], &domain, &message])
     }
 
@@ -138,6 +141,7 @@ impl Receipt {
     /// # Errors
     /// [`ReceiptError::Signature`] in the practically impossible case that no nonce serves.
     pub fn sign(self, key: &SigningKey) -> Result<SignedReceipt, ReceiptError> {
+        // Without randomness: the same group gives the same signature, however often (W.34).
         let (signature, recovery) = key
             .sign_prehash_recoverable(&self.signing_hash())
             .map_err(|_| ReceiptError::Signature)?;
@@ -156,6 +160,7 @@ pub fn signer_address(key: &SigningKey) -> Address {
 
 fn address_of(key: &VerifyingKey) -> Address {
     let point = key.to_encoded_point(false);
+    // Without the byte that names the encoding: the chain hashes the two coordinates alone.
     let hash = keccak(&[&point.as_bytes()[1..]]);
     let mut address = [0; 20];
     address.copy_from_slice(&hash[12..]);
@@ -201,6 +206,7 @@ impl SignedReceipt {
     /// # Errors
     /// [`ReceiptError`] unless `expected` did.
     pub fn verify(&self, expected: Address) -> Result<(), ReceiptError> {
+        // Recovered and compared: of the signer the contract knows the address and no key.
         match self.recover()? {
             found if found == expected => Ok(()),
             found => Err(ReceiptError::Signer { expected, found }),
@@ -221,6 +227,7 @@ impl SignedReceipt {
     pub fn from_bytes(bytes: &[u8]) -> Result<SignedReceipt, ReceiptError> {
         let found = bytes.len();
         let truncated = DecodeError::Truncated { what: "signed receipt", expected: 65, found };
+        // From the back: only the signature has a length that is known beforehand.
         let (receipt, signature) = bytes.split_last_chunk::<65>().ok_or(truncated)?;
         Ok(SignedReceipt { receipt: Receipt::from_bytes(receipt)?, signature: *signature })
     }

@@ -210,6 +210,7 @@ fn write_record(record: &RegistryRecord, to: &mut Writer) -> Result<(), DecodeEr
             to.interval(*valid);
         }
         RegistryRecord::Device { organisation, patient, signals, .. } => {
+            // Here too: what could not be read back must not get into the log.
             check_signals(signals)?;
             to.text(organisation.as_str());
             to.patient(*patient);
@@ -222,11 +223,13 @@ fn write_record(record: &RegistryRecord, to: &mut Writer) -> Result<(), DecodeEr
 
 fn read_record(from: &mut Reader<'_>) -> Result<RegistryRecord, DecodeError> {
     let key = RegistryKey::read(from)?;
+    // It ends here: every other record says next to whom it belongs.
     if let RegistryKey::Organisation(id) = key {
         return Ok(RegistryRecord::Organisation { id });
     }
     let organisation = from.name("organisation id", OrganisationId::new)?;
     Ok(match key {
+        // Returned above; here only so that a new kind cannot be forgotten.
         RegistryKey::Organisation(id) => RegistryRecord::Organisation { id },
         RegistryKey::Practitioner(id) => {
             let (public_key, valid) = (from.array()?, from.interval("validity")?);

@@ -25,9 +25,13 @@ use streams::{Streams, Taken};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
+    /// Before the hello.
     New,
+    /// The owner has the hello and answers it by [`ServerSession::welcome`].
     Greeted,
+    /// Welcomed: streams, frames and requests are taken.
     Ready,
+    /// Over: nothing more is taken; what is queued may still go.
     Closed,
 }
 
@@ -49,7 +53,8 @@ impl ServerSession {
     /// A session before its first byte.
     ///
     /// # Panics
-    /// If the budget of unacknowledged bytes is below two frames: nothing could be sent.
+    /// If the budget of unacknowledged bytes is below two frames: half of it is the share of
+    /// backfill (W.26), and a largest frame must fit there.
     pub fn new(config: ServerConfig) -> ServerSession {
         let limits = config.limits;
         assert!(limits.unacknowledged_bytes_max >= 2 * FRAME_BYTES_MAX as u64, "two frames fit");
@@ -133,6 +138,7 @@ impl ServerSession {
 
     /// Sends a receipt of a durable group, with credit, and counts off what it acknowledges.
     pub fn acknowledge(&mut self, receipt: SignedReceipt) {
+        // The group was synced meanwhile: its receipt may come after the session has closed.
         if self.phase != Phase::Ready {
             return;
         }
@@ -145,6 +151,7 @@ impl ServerSession {
             self.requests.retain(|_, digest| *digest != item.digest);
         }
         let receipt = Box::new(receipt);
+        // The whole budget and not what is left of it: each credit replaces the one before (W.25).
         self.send(ServerMessage::Receipt { receipt, credit: self.credit });
     }
 
@@ -157,6 +164,7 @@ impl ServerSession {
 
     /// Decides a request to read. A refusal ends the request.
     pub fn answer_access(&mut self, answer: AccessAnswer) {
+        // A permitted one stays until its end: released frames still name its number.
         if !answer.permitted {
             self.requests.remove(&answer.request);
         }
@@ -187,6 +195,7 @@ impl ServerSession {
 
     /// Changes the credit; at most the limits of the connection.
     pub fn set_credit(&mut self, credit: Credit) {
+        // Never more than the budget: the client would spend it and be rejected as busy (W.27).
         self.credit = credit.at_most(self.config.limits.credit());
         if self.phase == Phase::Ready {
             self.send(ServerMessage::Credit(self.credit));
@@ -204,6 +213,7 @@ impl ServerSession {
 
     fn finish(&mut self, code: Option<RejectCode>) {
         self.phase = Phase::Closed;
+        // All but `outgoing`: the code that says why is still to be sent.
         self.streams.clear();
         self.requests.clear();
         self.lanes = Default::default();
@@ -212,6 +222,8 @@ impl ServerSession {
 
     fn drain(&mut self, lane: Lane, now: Millis) -> Result<(), RejectCode> {
         if !self.preambles[lane as usize] {
+            // Cut off before any message: it has no header, and another protocol's first bytes must
+            // not be read as a length.
             let Some(preamble) = self.lanes[lane as usize].take(8) else {
                 return Ok(());
             };
@@ -244,6 +256,7 @@ impl ServerSession {
             ClientMessage::Hello(hello) if self.phase == Phase::New && lane == Lane::Control => {
                 self.greet(hello)
             }
+            // In any phase: a client may leave before it is welcomed.
             ClientMessage::Goodbye if lane == Lane::Control => {
                 self.finish(None);
                 Ok(())
@@ -342,6 +355,8 @@ impl ServerSession {
         };
         let bytes = message.encode();
         if !self.outgoing.fits(&bytes) {
+            // Closed and not dropped: a client would wait for ever for a receipt that was left out,
+            // but after a reconnect it sends again and gets it (W.24).
             return self.close(RejectCode::Busy);
         }
         self.outgoing.push(lane, bytes);

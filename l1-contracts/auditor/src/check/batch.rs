@@ -28,6 +28,7 @@ pub struct Summary {
 pub fn batch(of: BatchContext<'_>, bytes: &[u8]) -> Result<Summary, Broken> {
     let header = of.header;
     let file = PublicFile::from_bytes(bytes).map_err(|error| name_section(header, &error))?;
+    // From here on the chain's header is the measure, and the file's is not used again.
     compare_headers(header, &file.header)?;
     let mut proofs = operations::fold(of, &file.operations)?;
     proofs.extend(claims::fold(of, &file.claims)?);
@@ -46,6 +47,7 @@ pub fn batch(of: BatchContext<'_>, bytes: &[u8]) -> Result<Summary, Broken> {
 /// [`Broken`] if it is not the file that the header commits to.
 pub fn private_file(header: &BatchHeader, bytes: &[u8]) -> Result<(), Broken> {
     let item = Item::PrivateFile;
+    // Both are committed to; the length says at once that a file was cut.
     equal(within(header), item("length"), &header.ciphertext_length, &(bytes.len() as u64))?;
     equal(within(header), item("hash"), &header.ciphertext_hash, &keccak256(bytes).0)
 }

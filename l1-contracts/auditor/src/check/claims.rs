@@ -47,6 +47,7 @@ pub(super) fn fold<'a>(
     }
     let claims = check_totals(header, chunks)?;
     match chunks.len() {
+        // The contract takes none then either: a proof of nothing only costs gas.
         found if found > 0 && claims == 0 => {
             let item = Item::File(SECTION);
             Err(Broken::inside(header.number, item, "no chunk: no claim", found.to_string()))
@@ -97,6 +98,8 @@ fn fold_chunk<'a>(place: Place<'a>, edge_in: Word) -> Result<ProofToVerify<'a>, 
         excluded: chunk.excluded,
         edge_in: from_word(&edge_in),
         edge_out: from_word(&chunk.edge_out),
+        // The bounds of the batch, for every chunk: between chunks the edges keep the order
+        // (C2.21).
         position_in: previous.position,
         position_out: header.journal_position,
         domain: scope::domain(context.scope, Circuit::C2, header.key_version, header.number),
@@ -122,6 +125,7 @@ fn check_slots(place: &Place<'_>, capacity: Capacity) -> Result<(), Broken> {
         }
         claims += present as u64;
     }
+    // That they are of these kinds is proven (C2.18); how many there are the leaves show.
     let counted = sum([chunk.access, chunk.collect, chunk.break_glass]);
     equal(within(header), place.item("claims"), &counted, &claims)
 }

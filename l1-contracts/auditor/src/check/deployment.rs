@@ -68,6 +68,7 @@ pub fn deployment(file: &Deployment, chain: &OnChain) -> Result<Context, Broken>
     }
     expect_shared_setup(file, chain)?;
     let dev_insecure = check_setup(file, chain)?;
+    // Without a key of each the contract could settle operations or claims only.
     for circuit in [1, 2] {
         if !keys.values().any(|key: &AcceptedKey| key.layout.circuit() == circuit) {
             let expected = format!("a key of circuit {circuit}");
@@ -87,6 +88,7 @@ pub fn deployment(file: &Deployment, chain: &OnChain) -> Result<Context, Broken>
 
 fn compare_constants(file: &Deployment, chain: &OnChain) -> Result<(), Broken> {
     let item = Item::Deployment;
+    // The code at the address was compared before; this holds the file to the same.
     equal(None, item("code hash"), &bytecode_hash().0, &file.code_hash.0)?;
     equal(None, item("sequencer"), &file.sequencer, &chain.sequencer)?;
     equal(None, item("registrar"), &word(&file.registrar)?, &chain.registrar)?;
@@ -104,6 +106,7 @@ fn accept_key(record: &KeyRecord, found: &ChainKey) -> Result<AcceptedKey, Broke
     // Hashed here from the words on chain: the contract's word for the id would not bind them.
     equal(None, item("id"), &record.id.0, &found.key.id())?;
     equal(None, item("code address"), &record.code, &found.code)?;
+    // With the file and with the shape, of which each could name the other circuit.
     equal(None, item("circuit"), &record.circuit, &found.circuit)?;
     equal(None, item("circuit"), &layout.circuit(), &found.circuit)?;
     Ok(AcceptedKey { layout, key: found.key.clone() })

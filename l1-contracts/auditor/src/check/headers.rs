@@ -62,12 +62,14 @@ pub fn head(state: &SettlementState, last: &Previous, lateness: Lateness) -> Res
 fn check_header(previous: &Previous, settled: &Settled) -> Result<u64, Broken> {
     let header = &settled.batch.header;
     let (batch, item) = (within(header), Item::Header);
+    // The number first: by it every later finding names the batch.
     equal(batch, item("number"), &(previous.number + 1), &header.number.0)?;
     let hash = scope::header_hash(header);
     // Of the words, not of what the event claims: the next header names this hash.
     equal(batch, item("hash in the event"), &hash, &settled.batch.header_hash)?;
     equal(batch, item("previous hash"), &previous.hash, &header.previous)?;
     let t0 = header.window.t0().get();
+    // Windows abut, so no instant between two of them escapes both.
     equal(batch, item("begin of the window"), &previous.t1.get(), &t0)?;
     equal(batch, item("root in"), &previous.root, &header.root_in)?;
     let (least, found) = (previous.position.0, header.journal_position.0);
@@ -95,6 +97,7 @@ fn check_neutral(header: &BatchHeader) -> Result<(), Broken> {
 
 fn measure_lateness(header: &BatchHeader, settled: &Settled) -> Result<u64, Broken> {
     let (end, block) = (header.window.t1(), settled.block_time);
+    // A window that has not ended could still get entries that this batch does not hold.
     if block < end {
         let expected = format!("at most the block's time {}", block.get());
         let item = Item::Header("end of the window");

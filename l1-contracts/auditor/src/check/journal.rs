@@ -33,6 +33,7 @@ fn check_place(
     let batch = within(header);
     // Without the predecessor's file its last group is unknown; the hash covers the rest.
     if let Some(tail) = tail {
+        // Saturating: these are numbers of the file, and the greatest must be no panic.
         equal(batch, item("number"), &tail.group.saturating_add(1), &group.number)?;
         equal(batch, item("first position"), &tail.last.0.saturating_add(1), &group.first.0)?;
     }
@@ -52,7 +53,9 @@ fn check_close(
 ) -> Result<(), Broken> {
     let close = header.journal_position;
     let first = groups.last().map_or(0, |group| group.first.0);
+    // Without a group, and without the file before, nothing says where the last one ends.
     let last = tail.map_or(u64::MAX, |tail| tail.last.0);
+    // Not only the last position: entries of the next window may share the group.
     if (first..=last).contains(&close.0) {
         return Ok(());
     }

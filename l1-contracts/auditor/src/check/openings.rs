@@ -85,6 +85,7 @@ pub fn opening(batch: SoundBatch<'_>, named: &NamedOpening) -> Result<Opened, Br
     for (number, opened) in opening.operations.iter().enumerate() {
         operations.push(this.check_operation(number, opened)?);
     }
+    // After the claims: it counts places that are known to hold claims of this patient.
     this.check_slots(&claims)?;
     let collect = |(_, opened): &(usize, &ClaimOpening)| opened.claim.kind == ClaimKind::Collect;
     let collected = opening.claims.iter().enumerate().filter(collect);
@@ -107,6 +108,7 @@ pub fn coverage(
     for opened in opened {
         let claims_are_new = opened.claims.iter().all(|place| claims.insert(*place));
         let operations_are_new = opened.operations.iter().all(|place| operations.insert(*place));
+        // Else a collection that is opened twice would be called a claim without data.
         if !claims_are_new || !operations_are_new {
             let item = Item::Opening { file: opened.file.clone(), part: "places" };
             let found = "a place that is opened twice";
@@ -270,6 +272,7 @@ impl Evaluation<'_> {
                 return self.broken(item("encoding"), expected, error.to_string());
             }
         };
+        // Said for itself: an operation of another patient would else show as a wrong leaf.
         if signed.operation.patient != self.opening.patient {
             return self.broken(item("patient"), "the opening's patient", "another");
         }
@@ -291,6 +294,7 @@ impl Evaluation<'_> {
         let (who, key) = match signed.operation.action {
             // A patient has no key before the enrolment that writes it.
             Action::Enrol { .. } => ("the registrar's signature", self.context.registrar),
+            // Of the record after the batch: after its enrolment no operation changes a key.
             _ => ("the patient's signature", self.opening.record.key_hash),
         };
         // The key before the signature: whoever else signs, signs well.
@@ -322,6 +326,7 @@ impl Evaluation<'_> {
                 };
                 // A tag commits to the number of claims, of which there are few: all are tried.
                 let counts = 1..=capacity.claims_per_slot as u32;
+                // A slot that is not the patient's must hold none of what was opened.
                 let expected = counts.clone().find(is_ours).unwrap_or(0);
                 let here = |(c, leaf): &&(usize, usize)| *c == chunk && leaf / row == slot;
                 let found = opened.iter().filter(here).count();

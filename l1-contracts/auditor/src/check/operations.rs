@@ -26,6 +26,7 @@ pub(super) fn fold<'a>(
     chunks: &'a [OperationsChunk],
 ) -> Result<Vec<ProofToVerify<'a>>, Broken> {
     let header = of.header;
+    // Where the batch begins: each chunk goes on from the root and time of the one before (C1.2).
     let mut at = Fold { root: header.root_in, time: header.window.t0() };
     let mut proofs = Vec::with_capacity(chunks.len());
     for (number, chunk) in chunks.iter().enumerate() {
@@ -52,6 +53,8 @@ fn check_totals(
 ) -> Result<(), Broken> {
     let item = |part| Item::Total { section: SECTION, part };
     let batch = within(header);
+    // Each proof speaks of its own two roots: that the last is the header's is said only here. Of a
+    // batch without a chunk it says that the root stays.
     equal(batch, item("root out"), &header.root_out, &end.root)?;
     let total = |of: fn(&OperationsChunk) -> u32| sum(chunks.iter().map(of));
     equal(batch, item("operations"), &u64::from(header.operations), &total(|c| c.operations))?;
@@ -70,6 +73,7 @@ fn fold_chunk<'a>(
     let item = |part| Item::Operations { chunk: number, part };
     let batch = within(header);
     let key = find_key(of, Circuit::C1, &chunk.key_id, item("key"))?;
+    // Before the root, which does not bind the length of its list.
     equal(batch, item("number of leaves"), &key.layout.leaves(), &chunk.leaves.len())?;
     let leaves: Vec<_> = chunk.leaves.iter().map(from_word).collect();
     let root = to_word(&root16(Domain::OperationsNode, &leaves));

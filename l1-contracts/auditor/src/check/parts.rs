@@ -73,6 +73,7 @@ impl Previous {
             root,
             position: Position(0),
             journal_hash: groups::genesis(scope),
+            // The journal begins with group 1 and position 1, which follow these.
             tail: Some(Tail { group: 0, last: Position(0) }),
         }
     }

@@ -32,6 +32,7 @@ impl HeldFrames {
             limits,
             streams: BTreeMap::new(),
             names: BTreeMap::new(),
+            // Handle 0 is that of stored frames (W.12).
             next_handle: 1,
             bytes: 0,
             credit: Credit::default(),
@@ -104,6 +105,7 @@ impl HeldFrames {
         let signal = descriptor.key.signal().ok_or(ClientError::NoStream)?;
         let place = FramePlace { handle, epoch: descriptor.epoch, sequence: stream.next() };
         let frame = Frame::encode_raw(place, signal, readings)?;
+        // Only after it is made: a reading that is out of range must take no room.
         self.take_room(&frame)?;
         self.accepting(handle)?.hold(frame.clone());
         Ok(frame)
@@ -118,6 +120,7 @@ impl HeldFrames {
         let stream = self.accepting(handle)?;
         let (expected, found) = (stream.next(), frame.sequence());
         let epoch = stream.open().descriptor.epoch;
+        // A hole could never be mended: the server takes no frame behind one (W.19).
         if expected != found || frame.header().epoch != epoch {
             return Err(ClientError::NotNext { expected, found });
         }
@@ -166,6 +169,7 @@ impl HeldFrames {
         }
         self.under_way = after;
         self.streams.get_mut(&handle)?.count_sent();
+        // Only when one goes, so that a stream that waits for credit does not lose its turn.
         self.served[lane as usize] = handle;
         Some(bytes)
     }
@@ -186,6 +190,7 @@ impl HeldFrames {
         let Some(stream) = handle.and_then(|handle| self.streams.get(handle)) else {
             return Ok(());
         };
+        // The last one alone: frames go in order, so those before it were sent before.
         let (expected, found) = (stream.sent(), item.sequences.1);
         if found > expected { Err(Violation::NotSent { expected, found }) } else { Ok(()) }
     }
@@ -214,6 +219,7 @@ impl HeldFrames {
         code: RejectCode,
         now: Millis,
     ) -> Option<ClientEvent> {
+        // The stream is refused for good (W.23): what it holds is its owner's again.
         if !code.retry() {
             return self.stop(handle, StopReason::Refused(code));
         }
@@ -247,6 +253,7 @@ impl HeldFrames {
     }
 
     fn remove(&mut self, handle: StreamHandle) -> Option<Stream> {
+        // The one way out of the map, so that neither sum can be forgotten.
         let stream = self.streams.remove(&handle)?;
         self.names.remove(&stream.open().descriptor.name());
         self.under_way -= stream.under_way();

@@ -77,6 +77,7 @@ impl Requests {
     pub(super) fn apply(&mut self, items: &[OperationItem]) -> Vec<ClientEvent> {
         let mut applied = Vec::new();
         for item in items {
+            // By digest: a receipt is made from the log, which knows no numbers of requests.
             let asked = |(_, pending): &(&RequestId, &Pending)| {
                 matches!(pending.asked, Asked::Operation) && pending.digest == item.digest
             };
@@ -111,6 +112,7 @@ impl Requests {
         let Asked::Access(access) = &mut pending.asked else {
             return Err(Violation::Protocol);
         };
+        // A second answer contradicts even if it says the same: one decision is told once.
         let contradicts = access.receipted.is_some_and(|other| other != answer.permitted);
         if contradicts || access.answered.is_some() || pending.digest != answer.digest {
             return Err(Violation::Answer);
@@ -125,6 +127,7 @@ impl Requests {
     /// Takes a released frame: the next one of an answer that permits.
     pub(super) fn release(&mut self, released: &Released) -> Result<(), Violation> {
         let access = self.permitted(released.request)?;
+        // With every index in turn and their number at the end, no frame can be left out unnoticed.
         if released.index != access.released {
             return Err(Violation::Answer);
         }
@@ -155,6 +158,7 @@ impl Requests {
     /// A request is over after both its end and its receipt: until then the other is compared.
     fn forget_if_done(&mut self, request: RequestId) {
         let is_done = |pending: &Pending| match &pending.asked {
+            // Ended by its receipt or a reject, which remove it themselves.
             Asked::Operation => false,
             Asked::Access(access) => access.ended && access.receipted.is_some(),
         };

@@ -42,6 +42,7 @@ impl Stream {
             open,
             ready: false,
             receipted,
+            // What has a receipt was sent, if not by this session then before a restart.
             sent: receipted,
             held: VecDeque::new(),
             under_way: 0,
@@ -95,6 +96,7 @@ impl Stream {
 
     /// Forgets what was true of one connection only.
     pub(super) fn disconnect(&mut self) {
+        // Not `sent` and not what was overtaken: a receipt holds on every connection.
         (self.ready, self.under_way, self.paused_until) = (false, 0, None);
     }
 
@@ -103,7 +105,9 @@ impl Stream {
     /// # Errors
     /// Why the stream cannot go on from there.
     pub(super) fn make_ready(&mut self, next: Sequence) -> Result<(), StopReason> {
+        // Not below zero: a `StreamOpened` with sequence 0 does not decode.
         let durable = Sequence(next.0 - 1);
+        // It signed for more than it has: the receipts are evidence (W.24).
         if durable < self.receipted {
             return Err(StopReason::Regressed { durable });
         }
@@ -137,6 +141,7 @@ impl Stream {
     pub(super) fn acknowledge(&mut self, first: Sequence, last: Sequence) -> Freed {
         let mut freed = Freed::default();
         if first.0 > self.receipted.0 + 1 {
+            // Not dropped: it is verified, and then nothing of it need come a second time.
             let latest = self.overtaken.entry(first).or_insert(last);
             *latest = last.max(*latest);
             return freed;

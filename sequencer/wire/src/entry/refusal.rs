@@ -141,6 +141,8 @@ impl RefusalReason {
             }
             RefusalReason::Operation(rule) => {
                 to.u8(2);
+                // Without its statement: rules of C2 stand behind a missing cover, so this one is
+                // of C1.
                 to.u8(rule.number);
             }
         }

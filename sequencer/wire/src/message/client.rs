@@ -52,6 +52,7 @@ impl ClientMessage {
     pub fn encode(&self) -> Bytes {
         let mut to = Writer::default();
         let of = match self {
+            // A frame is a whole message already, with its codec where others have a type.
             ClientMessage::Frame(frame) => return frame.as_bytes().clone(),
             ClientMessage::Hello(hello) => {
                 hello.write(&mut to);
@@ -167,6 +168,8 @@ impl Hello {
     }
 
     fn read(from: &mut Reader<'_>) -> Result<Hello, DecodeError> {
+        // Any version decodes: the session answers one that it does not speak with its own code
+        // (W.14).
         let (version, features) = (from.u16()?, Features(from.u64()?));
         let resume = from.flag("resume flag")?;
         Ok(Hello { version, features, resume, name: ClientName::new(from.text("client name")?)? })

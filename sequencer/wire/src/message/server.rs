@@ -101,6 +101,7 @@ impl ServerMessage {
     /// [`MessageError`] for every byte string that [`ServerMessage::encode`] does not produce.
     pub fn decode(bytes: Bytes) -> Result<ServerMessage, MessageError> {
         let unknown = DecodeError::Unknown { what: "server message", found: 0 };
+        // A server sends no frame by itself: a released one travels inside its message.
         let of = message_type(&bytes)?.ok_or(unknown)?;
         let mut from = Reader::new("server message", &bytes[HEADER_BYTES..]);
         let message = match of {
@@ -184,6 +185,7 @@ impl Welcome {
         let server_time = from.millis("server time")?;
         let credit = Credit::read(from)?;
         let count = from.count("resume marks", MARKS_MAX)?;
+        // Marks are collected as they are read; the count takes no memory in advance.
         let mark = || Ok(Mark { stream: StreamName::read(from)?, durable: Sequence(from.u64()?) });
         let marks =
             std::iter::repeat_with(mark).take(count).collect::<Result<Vec<_>, DecodeError>>()?;
@@ -338,6 +340,7 @@ pub struct ReleaseEnd {
 }
 
 fn read_sequence(from: &mut Reader<'_>) -> Result<Sequence, DecodeError> {
+    // Without an upper bound: behind the last sequence, 2^63 - 1, the next one is still named.
     match from.u64()? {
         0 => Err(DecodeError::field("sequence", "expected 1 or more, found 0")),
         sequence => Ok(Sequence(sequence)),

@@ -54,6 +54,7 @@ fn list<T>(items: &[T], hash: fn(&T) -> [u8; 32]) -> [u8; 32] {
 fn frames_hash(item: &FramesItem) -> [u8; 32] {
     keccak(&[
         &keccak(&[FRAMES.as_bytes()]),
+        // As its hash: whatever has no fixed length goes into a struct like this.
         &keccak(&[item.stream.device.as_str().as_bytes()]),
         &number(u64::from(item.stream.signal)),
         &number(u64::from(item.stream.epoch.0)),

@@ -78,6 +78,7 @@ impl Items {
 
     pub(super) fn write(&self, to: &mut Writer) {
         let Items { frames, operations, accesses, refusals } = self;
+        // No cast cuts one off: together they are at most 512 (`Receipt::new`).
         for count in [frames.len(), operations.len(), accesses.len(), refusals.len()] {
             to.u16(count as u16);
         }

@@ -125,7 +125,7 @@ pub enum ServerEvent {
     },
 }
 
-/// More released data was offered than waits to be sent already.
+/// Released data was offered while too much waits to be sent already.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("expected at most {limit} bytes waiting to be sent, found {found}")]
 pub struct OutgoingFull {

@@ -28,6 +28,7 @@ impl Outgoing {
     /// Whether released data may be queued: half of the room is kept for everything else, so that a
     /// large answer closes no connection by itself.
     pub(super) fn check_release(&self) -> Result<(), OutgoingFull> {
+        // Without the frame that is offered, so that with nothing waiting one always goes.
         let (found, limit) = (self.bytes, self.bytes_max / 2);
         if found > limit { Err(OutgoingFull { limit, found }) } else { Ok(()) }
     }

@@ -65,6 +65,7 @@ impl Streams {
     /// [`RejectCode::Protocol`] if handle or name are taken: the session must close.
     pub(super) fn describe(&mut self, open: &OpenStream) -> Result<Option<Reject>, RejectCode> {
         let (handle, name) = (open.handle, open.descriptor.name());
+        // By a refused stream as well: it holds both until the client ends it (W.23).
         if self.streams.contains_key(&handle) || self.names.contains_key(&name) {
             return Err(RejectCode::Protocol);
         }
@@ -76,6 +77,7 @@ impl Streams {
         let stream = Stream {
             open: open.clone(),
             state: StreamState::Opening,
+            // Until the owner says what is stored; no frame is taken before that.
             next: Sequence(1),
             durable: Sequence(0),
             rewound: false,
@@ -132,6 +134,7 @@ impl Streams {
         code: RejectCode,
     ) -> Option<Reject> {
         let stream = self.streams.get_mut(&handle)?;
+        // While opening it has delivered none, and of a refused one the client was told.
         if stream.state != StreamState::Open {
             return None;
         }
@@ -142,6 +145,8 @@ impl Streams {
         } else {
             stream.state = StreamState::Refused;
         }
+        // What follows `from` goes with it: it comes again (W.22) or never. What comes before it
+        // still waits for its receipt.
         // At least the one frame that caused it, which may not have been delivered.
         let count = self.count_off(handle, from..=Sequence(u64::MAX)).max(1);
         Some(Reject { code, concern: Concern::Frames { handle, from }, count })
@@ -191,8 +196,10 @@ impl Streams {
             return Err(RejectCode::Protocol);
         }
         match stream.state {
+            // No race: the client is to wait for the answer (W.16).
             StreamState::Opening => Err(RejectCode::Protocol),
             StreamState::Refused => Ok(Taken::default()),
+            // Told already: one reject for a gap, however much was under way behind it (W.21).
             StreamState::Open if sequence > stream.next && stream.rewound => Ok(Taken::default()),
             StreamState::Open if sequence > stream.next => {
                 let reject = self.reject(handle, stream.next, RejectCode::Gap);
@@ -227,6 +234,7 @@ impl Streams {
         self.unacknowledged += weight;
         if sequence == stream.next {
             stream.next = Sequence(sequence.0 + 1);
+            // What was missing is here, so the next hole is worth a reject again.
             stream.rewound = false;
         }
         let event = match measured {
@@ -252,6 +260,7 @@ impl Streams {
         let stream = self.streams.get(&handle).ok_or(RejectCode::Stream)?;
         let signal = stream.open.descriptor.key.signal().ok_or(RejectCode::Stream)?;
         let measured = frame.check(signal).map_err(|error| error.code())?;
+        // Only ahead (W.13): a backlog may be as old as it is.
         if measured.until > now.plus(self.limits.ahead_ms_max) {
             return Err(RejectCode::Clock);
         }
@@ -264,6 +273,7 @@ impl Streams {
             return 0;
         };
         let mut freed = Credit::default();
+        // Not cut at one end: duplicates stand between the others, in the order they came.
         stream.in_flight.retain(|(sequence, weight)| {
             let inside = range.contains(sequence);
             if inside {
