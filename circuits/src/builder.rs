@@ -100,6 +100,7 @@ impl Builder {
                 c.push(product.row());
                 rules.push(self.rule);
             }
+            // The rows are the same in every run, so that a proof needs their values alone.
             Rows::Products { az, bz, cz } => {
                 az.push(left.value());
                 bz.push(right.value());
@@ -112,6 +113,7 @@ impl Builder {
     pub fn rule<T>(&mut self, name: &'static str, part: impl FnOnce(&mut Self) -> T) -> T {
         let outer = std::mem::replace(&mut self.rule, name);
         let result = part(self);
+        // Put back and not cleared: rules nest, and the outer one owns what follows.
         self.rule = outer;
         result
     }
@@ -175,6 +177,8 @@ impl Builder {
             Rows::Products { .. } => Num::untracked(value),
             Rows::Matrices { .. } => {
                 let combination = Num::combination(terms) + Num::constant(offset);
+                // Asked where the combination is at hand; a witness run takes the caller's word for
+                // it.
                 assert_eq!(
                     combination.value(),
                     value,

@@ -60,6 +60,7 @@ pub fn assign(b: &mut Builder, inputs: &C1Inputs, values: &Values) {
         operations_root,
     ] = inputs.to_field_elements().map(|value| b.input(value));
 
+    // Read by every row and changed by none: the rows run in parallel.
     let shared = Shared { t0, sig_domain, registrar };
     let roots = alloc_between(b, root_in, values.rows.iter().map(|row| row.root_out), root_out);
     let times = alloc_between(b, time_in, values.rows.iter().map(|row| row.t_op), time_out.clone());
@@ -92,6 +93,8 @@ fn alloc_between(
     after: impl ExactSizeIterator<Item = ark_bn254::Fr>,
     last: Num,
 ) -> Vec<Num> {
+    // There is at least one row, padding included. The last value is the public input itself, which
+    // saves the row of an equality.
     let inner = after.len() - 1;
     let mut chain = vec![first];
     chain.extend(after.take(inner).map(|value| b.alloc(value)));

@@ -35,6 +35,8 @@ use statement::tree::CAP;
 pub fn circuit(b: &mut Builder, inputs: &C2Inputs, chunk: &Chunk) {
     let public = Public::alloc(b, inputs);
     let domain = b.rule("C2.23", |b| {
+        // The chunk's own domain makes the tags; with another in the inputs this rule fails, and
+        // not theirs.
         let domain = b.alloc(chunk.domain);
         b.enforce_equal(&domain, &public.domain);
         domain
@@ -43,6 +45,7 @@ pub fn circuit(b: &mut Builder, inputs: &C2Inputs, chunk: &Chunk) {
     let cap = b.rule("C2.1", |b| alloc_cap(b, &chunk.cap, &public.root));
     let places = order::enforce(b, chunk, &public);
     let shared = Shared { chunk, public: &public, domain: &domain, cap: &cap };
+    // By capacity and not by the chunk's slots: padding has the same rows.
     let numbers: Vec<usize> = (0..chunk.capacity.slots).collect();
     let slots = b.each(&numbers, |b, number| slot::enforce(b, &shared, *number, &places[*number]));
     enforce_totals(b, &public, &slots);

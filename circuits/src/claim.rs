@@ -68,6 +68,7 @@ pub struct SlotPlace<'a> {
 
 /// The word by which the holder of `view_key` finds the patient slot: 261 rows.
 pub fn tag(b: &mut Builder, view_key: &Num, domain: &Num, place: &SlotPlace<'_>) -> Num {
+    // Fixed by the place in the circuit, so that no prover can number a slot otherwise.
     let slot = two_to(TAG_SLOT_BIT) * Fr::from(place.slot);
     let place = place.index + Num::constant(slot) + place.count * two_to(TAG_COUNT_BIT);
     poseidon::hash(b, Domain::SlotTag.tag(), &[view_key.clone(), domain.clone(), place])

@@ -50,6 +50,7 @@ pub fn leaf(b: &mut Builder, message: &Num, t_op: &Num, salt: &Num) -> Num {
 
 /// The place of the set bit, 0 if none is.
 fn place(hot: &[Bit]) -> Num {
+    // At most one bit is set, so that the sum is its place; C1.1 and C1.13 see to that.
     Num::combination(hot.iter().enumerate().map(|(i, bit)| (Fr::from(i as u64), bit.num())))
 }
 

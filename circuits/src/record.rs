@@ -76,6 +76,7 @@ pub fn identity(b: &mut Builder, identity: &Identity) -> Num {
 
 /// Both halves: the permits and policies, with the view key and the closing time. 1,218 rows.
 pub fn halves(b: &mut Builder, rules: &Rules) -> [Num; 2] {
+    // Sixteen words each, as many as the widest hash takes: no permutation is left unfilled.
     let mut first = rules.rules[layout::FIRST_HALF].concat();
     first.push(rules.view_key.clone());
     let mut second = rules.rules[layout::SECOND_HALF].concat();
@@ -89,6 +90,7 @@ pub fn halves(b: &mut Builder, rules: &Rules) -> [Num; 2] {
 
 /// The leaf of the record with this identity: 1,791 rows beside the identity's.
 pub fn leaf(b: &mut Builder, identity: &Num, rules: &Rules) -> Num {
+    // The identity comes as a hash, which C1 makes of its words and C2 takes from the prover.
     let mut words = vec![identity.clone()];
     words.extend(halves(b, rules));
     words.extend(rules.rules[layout::DENY_SLOTS].concat());

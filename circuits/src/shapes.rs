@@ -115,6 +115,8 @@ impl Shape {
     /// # Errors
     /// [`WrongShape`] if the chunk's capacity is not the shape's.
     pub fn assign(&self, statement: Statement<'_>) -> Result<Assignment, WrongShape> {
+        // Before any row: a circuit ignores what lies beyond its capacity, and the proof would be
+        // of less than the chunk.
         let found = statement.capacity();
         if found != self.capacity {
             return Err(WrongShape { expected: self.capacity, found });
@@ -179,6 +181,8 @@ fn c1_padding(capacity: usize) -> (C1Inputs, C1Chunk) {
         registrar: zero,
         operations: 0,
         enrolments: 0,
+        // Not the root of padding: only sizes matter where rows are learnt, and no row needs to
+        // hold.
         operations_root: zero,
     };
     (inputs, chunk)
@@ -197,6 +201,7 @@ fn c2_padding(capacity: ClaimCapacity) -> C2Chunk {
         domain: Fr::ZERO,
         edge_in: None,
         edge_salt: Fr::ZERO,
+        // The circuit makes as many as the capacity says, and of these every one is padding.
         slots: vec![],
     }
 }

@@ -8,10 +8,13 @@ use crate::bindings::ISettlement;
 
 /// The calldata of one batch.
 pub fn to_abi(file: &PublicFile) -> ISettlement::Batch {
+    // Leaves, segments and groups stay in the file: the contract meets them as roots and hashes
+    // only.
     ISettlement::Batch {
         header: header(&file.header),
         operations: file.operations.iter().map(operations).collect(),
         claims: file.claims.iter().map(claims).collect(),
+        // The contract refuses any attestation: no statement gives it a meaning.
         attestation: Bytes::new(),
     }
 }
@@ -56,6 +59,7 @@ pub fn from_abi(header: &ISettlement::Header) -> Result<BatchHeader, HeaderError
 }
 
 fn header(header: &BatchHeader) -> ISettlement::Header {
+    // By way of the canonical words, because the header's hash is over them and over the ABI alike.
     let words = header.to_words();
     let number = |word: usize| U256::from_be_bytes(words[word]);
     let hash = |word: usize| B256::from(words[word]);

@@ -43,7 +43,7 @@ pub struct Deployment {
     pub settlement: Address,
     /// keccak256 of its creation code, without constructor arguments.
     pub code_hash: B256,
-    /// Block that holds its creation.
+    /// The head when it had been created: its creation is there or before, and every batch after.
     pub block: u64,
     /// Consent root before the first batch, hex.
     pub genesis_root: String,
@@ -136,6 +136,7 @@ impl Deployment {
             return Err(DeploymentError::Schema { found: format!("{} bytes", bytes.len()) });
         }
         let deployment: Deployment = serde_json::from_slice(&bytes)?;
+        // The same fields are not yet the same version: what they mean may differ.
         if deployment.schema != Deployment::SCHEMA {
             return Err(DeploymentError::Schema { found: deployment.schema });
         }

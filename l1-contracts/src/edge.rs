@@ -133,6 +133,7 @@ impl Edge {
         provider: DynProvider<Ethereum>,
         deployment: Deployment,
     ) -> Result<Edge, EdgeError> {
+        // The chain before the contract: on another chain the address means nothing.
         let (expected, found) = (deployment.chain_id, provider.get_chain_id().await?);
         if expected != found {
             return Err(EdgeError::WrongChain { expected, found });
@@ -249,6 +250,7 @@ impl Edge {
     pub async fn verifying_key(&self, id: [u8; 32]) -> Result<(VerifyingKey, u8), EdgeError> {
         let found = self.contract().keys(B256::from(id)).call().await.map_err(contract_error)?;
         let address = found.code;
+        // An id that the contract does not know has address zero, where there is no code.
         let code = self.provider.get_code_at(address).await?;
         let missing = EdgeError::WrongCode { what: "a verifying key", address };
         // A STOP byte stands before the words, so that nobody can call the key's account.
@@ -374,6 +376,8 @@ pub async fn deploy(
         schema: Deployment::SCHEMA.into(),
         chain_id: provider.get_chain_id().await?,
         settlement,
+        // Of the creation code: the code on chain holds immutables and differs with each
+        // deployment.
         code_hash: bytecode_hash(),
         // The creation is in this block or before: scanning from it would miss nothing settled.
         block: provider.get_block_number().await?,
@@ -401,6 +405,7 @@ pub fn expect_success(receipt: &TransactionReceipt) -> Result<(), EdgeError> {
 fn decode_event(log: &alloy::rpc::types::Log) -> Result<SettledBatch, EdgeError> {
     let event = Settlement::BatchSettled::decode_log(&log.inner);
     let event = event.map_err(|error| EdgeError::Value(error.to_string()))?;
+    // Only a log that is not mined yet lacks them, and such a batch is not settled.
     let missing = || EdgeError::Value("a log without its transaction".into());
     Ok(SettledBatch {
         header: from_abi(&event.header)?,
@@ -440,6 +445,7 @@ fn contract_error(error: alloy::contract::Error) -> EdgeError {
     match error {
         Error::TransportError(error) => refusal(error),
         Error::PendingTransactionError(error) => EdgeError::Pending(error.to_string()),
+        // What is left says that no such contract is there: trying again cannot help.
         other => EdgeError::Refused { reason: other.to_string() },
     }
 }

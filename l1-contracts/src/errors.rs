@@ -25,6 +25,7 @@ pub struct ContractError {
 impl ContractError {
     /// The error that a revert's data begins with; `None` if it is none of [`ALL`].
     pub fn of_revert(revert: &[u8]) -> Option<&'static ContractError> {
+        // Shorter data names no error: an empty revert, or gas that ran out.
         let selector = revert.first_chunk::<4>()?;
         ALL.iter().find(|error| error.selector == *selector)
     }

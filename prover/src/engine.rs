@@ -102,6 +102,8 @@ impl PortableEngine {
         // Many columns do not occur in B, and nothing costs more than multiplying in G2.
         let in_b: Zeroizing<Vec<Fr>> =
             key.b_columns.iter().map(|column| z[*column as usize]).collect::<Vec<_>>().into();
+        // Unchecked, it would cut the longer slice without a word; the lengths were compared
+        // before.
         let mut a = msm_unchecked(&key.a, z) + key.delta_g1 * r;
         a += key.vk.ark().alpha_g1;
         let mut b_g2: G2Projective = msm_unchecked(&key.b_g2, &in_b) + key.vk.ark().delta_g2 * s;
@@ -131,6 +133,8 @@ impl Engine for PortableEngine {
         let domain = self.key.domain().expect("the key was linted when it was made");
         let Assignment { instance, witness, az, bz, cz } = assignment;
         let h = qap::quotient(&domain, [az, bz, cz], instance);
+        // In one piece, because a multi-exponentiation takes one slice; the copy is wiped like the
+        // witness.
         let z = Zeroizing::new([instance.as_slice(), witness].concat());
         let proof = self.make_points(&z, &h, blinding);
         verify_or_withhold(&self.key, instance, proof)
@@ -151,6 +155,7 @@ fn refuse_unfit(key: &ProvingKey, job: &Assignment, blinding: &Blinding) -> Resu
             return Err(ProveError::Length { what, expected, found });
         }
     }
+    // In bounds: a key has the constant's column at least, and the numbers agree.
     if job.instance[0] != Fr::from(1) {
         return Err(ProveError::Constant);
     }

@@ -28,6 +28,7 @@ impl Job {
     /// [`JobError`]: the file is not the circuit's, or what it assigns breaks a rule, which is
     /// named.
     pub fn read(r1cs: &R1cs, wtns: &[u8]) -> Result<Self, JobError> {
+        // The file must have as many columns as the circuit, so that the split below is in bounds.
         let values = export::read_wtns(wtns, r1cs.instances + r1cs.witnesses)?;
         let (instance, witness) = values.split_at(r1cs.instances);
         // A file with another number here would scale every row and satisfy them all the same.
@@ -51,6 +52,8 @@ impl Job {
     /// # Errors
     /// [`ProveError`], among others if the key is another circuit's.
     pub fn prove(&self, key: Arc<ProvingKey>, blinding: &Blinding) -> Result<Proven, ProveError> {
+        // The engine compares the key's sizes with the assignment's, and lets no proof out that
+        // fails.
         let engine = PortableEngine::new(key);
         let proof = engine.prove(&self.assignment, blinding)?;
         Ok(Proven { proof, inputs: self.assignment.instance[1..].to_vec() })

@@ -15,6 +15,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(failure) => {
+            // In both forms: a program reads stdout, and a person who watches it reads stderr.
             if json {
                 println!("{}", failure.json());
             }

@@ -60,6 +60,8 @@ fn quotient_at_odd_roots<F: PrimeField, D: EvaluationDomain<F>>(
     domain: &D,
     [mut a, mut b, mut c]: [Zeroizing<Vec<F>>; 3],
 ) -> Zeroizing<Vec<F>> {
+    // Through coefficients and back: A, B and C have degree below n, so that their values at the
+    // even roots say what they are at the odd ones.
     let odd = odd_coset(domain);
     for rows in [&mut *a, &mut *b, &mut *c] {
         domain.ifft_in_place(rows);

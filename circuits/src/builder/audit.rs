@@ -25,6 +25,7 @@ impl R1cs {
         let can_move = |column: &usize| {
             let mut rows: Vec<u32> =
                 [&a, &b, &c].iter().flat_map(|m| m[*column].iter().map(|term| term.1)).collect();
+            // A row may have the column in more than one of its matrices and is asked once.
             rows.sort_unstable();
             rows.dedup();
             amounts.iter().any(|amount| {
@@ -37,6 +38,7 @@ impl R1cs {
                 })
             })
         };
+        // Without column 0, the constant one, which nobody assigns.
         (1..columns).filter(can_move).map(|column| column as u32).collect()
     }
 }

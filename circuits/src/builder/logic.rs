@@ -118,6 +118,7 @@ impl Builder {
     /// If there are not `2^bits` items.
     pub fn mux(&mut self, bits: &[Bit], items: &[Num]) -> Num {
         assert_eq!(items.len(), 1 << bits.len(), "a choice by k bits has 2^k items");
+        // The lowest bit first, as everywhere: neighbours differ in it and meet at once.
         let mut items = items.to_vec();
         for bit in bits {
             let (pairs, _) = items.as_chunks::<2>();
@@ -161,6 +162,7 @@ impl Builder {
     /// Whether `num` is 0: two rows. The hint of the inverse is free where it is.
     pub fn is_zero(&mut self, num: &Num) -> Bit {
         let inverse = self.alloc(num.value().inverse().unwrap_or(Fr::ZERO));
+        // It needs no row of its own to be a bit: the two below leave only 0 and 1.
         let zero = self.alloc(Fr::from(num.value() == Fr::ZERO));
         // If `num` is 0, this row makes `zero` 1; if not, the next makes it 0.
         self.enforce(num, &inverse, &(Num::one() - &zero));

@@ -62,6 +62,7 @@ impl Num {
         for (coefficient, num) in terms {
             sum.value += coefficient * num.value;
             match (&num.form, &sum.form) {
+                // A constant is a term of column 0; of constants alone the row is dropped.
                 (Form::Constant, _) => row.push((coefficient * num.value, 0)),
                 (Form::Untracked, _) => sum.form = Form::Untracked,
                 (Form::Terms(terms), form) => {
@@ -75,6 +76,7 @@ impl Num {
             }
         }
         if let Form::Terms(terms) = &mut sum.form {
+            // Once for all terms: merging them one by one would copy the row each time.
             *terms = normalize(row);
         }
         sum
@@ -114,6 +116,7 @@ impl Num {
             (Form::Constant, Form::Constant) => Form::Constant,
             (Form::Untracked, Form::Untracked | Form::Constant)
             | (Form::Constant, Form::Untracked) => Form::Untracked,
+            // Numbers of two different runs end here too, and `row` refuses them.
             _ => Form::Terms(merge(&self.row(), factor, &other.row())),
         };
         Self { value: self.value + factor * other.value, form }
@@ -227,6 +230,8 @@ pub(super) fn witness_column(index: usize) -> u32 {
 pub(super) fn place_witness_columns(mut rows: Vec<Row>, instances: usize) -> Vec<Row> {
     let instances = instances as u32;
     for (_, column) in rows.iter_mut().flatten().filter(|(_, column)| *column >= WITNESS) {
+        // Rows stay sorted: private columns keep their order and lie above all public ones, as
+        // before.
         *column = *column - WITNESS + instances;
     }
     rows
@@ -243,6 +248,7 @@ fn merge(left: &Row, factor: Fr, right: &Row) -> Row {
         sum.push((term.0 + same, term.1));
     }
     sum.extend(rest);
+    // What cancels is dropped: rows are compared and hashed term by term.
     sum.retain(|(factor, _)| *factor != Fr::ZERO);
     sum
 }

@@ -45,6 +45,7 @@ pub struct Assignment {
 
 impl Zeroize for Assignment {
     fn zeroize(&mut self) {
+        // The public columns stay: they are published with the proof.
         let Self { instance: _, witness, az, bz, cz } = self;
         [witness, az, bz, cz].into_iter().for_each(Zeroize::zeroize);
     }
@@ -107,6 +108,8 @@ impl R1cs {
         for size in [self.instances, self.witnesses, self.a.len()] {
             hasher.update(&(size as u64).to_le_bytes());
         }
+        // Each row with its length, so that no two systems give the hasher the same bytes. Rules
+        // are not hashed: another name for one makes no other key.
         for row in [&self.a, &self.b, &self.c].into_iter().flatten() {
             hasher.update(&(row.len() as u64).to_le_bytes());
             for (factor, column) in row {

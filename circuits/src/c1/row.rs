@@ -82,6 +82,7 @@ pub(super) fn row(b: &mut Builder, shared: &Shared, edges: &Edges, values: &RowV
     let moved = RootMove { index: &index, path: &values.path, old: &old, new: &new };
     move_root(b, &kinds, edges, &moved);
 
+    // A column of its own, so that a wrong nonce is named as one and not as a bad signature.
     let nonce = b.alloc(values.nonce);
     b.rule("C1.6", |b| b.enforce_equal(&nonce, &old.identity.nonce));
     let [signed_at, valid_until] = alloc_validity(b, t_op, values);
@@ -153,6 +154,8 @@ fn enforce_record_fits(b: &mut Builder, kinds: &OperationKindBits, old: &Opened,
     });
     b.rule("C1.12", |b| b.enforce_zero_if(&kinds.update, &open));
     b.rule("C1.23", |b| identity.reserved.iter().for_each(|word| b.enforce_zero(word)));
+    // A stop signs the hash of three zeros, as its native twin does; the words of a padding row
+    // would be free otherwise.
     let without = Bit::confined(kinds.padding.num() + kinds.stop.num());
     b.rule("C1.8", |b| words.iter().for_each(|word| b.enforce_zero_if(&without, word)));
 }
@@ -174,6 +177,7 @@ struct RootMove<'a> {
 /// one, or nothing if that is an enrolment's.
 fn move_root(b: &mut Builder, kinds: &OperationKindBits, edges: &Edges, moved: &RootMove<'_>) {
     let [before, after] = &edges.roots;
+    // An enrolment opens the place with leaf 0, whatever record stands in `moved.old`.
     let old = b.rule("C1.9", |b| {
         let leaf = leaf(b, moved.old);
         b.product(kinds.update.num(), &leaf)

@@ -58,6 +58,7 @@ pub(super) fn change(
 
     b.rule("C1.17", |b| {
         let stood = unpack(b, &old);
+        // An empty slot unpacks to zeros: it ended at time 0 and needs no case of its own.
         let left = b.product(kinds.write.num(), &(*t0 - &stood.access_until));
         b.range(&left, TIME_BITS);
     });
@@ -74,6 +75,7 @@ pub(super) fn change(
 fn enforce_parties(b: &mut Builder, kinds: &OperationKindBits, words: &[Num; 3]) {
     let [no_actor, no_source] = [0, 1].map(|word| b.rule("C1.19", |b| b.is_zero(&words[word])));
     b.rule("C1.19", |b| b.enforce_zero_if(&kinds.write, &(no_actor.num() + no_source.num())));
+    // One word tells an empty slot: no stored rule has actor zero (C1.19).
     b.rule("C1.20", |b| b.enforce_zero_if(&kinds.revoke, no_actor.num()));
 }
 
@@ -131,6 +133,8 @@ fn bring_end_forward(
 ) -> Num {
     b.rule("C1.21", |b| {
         let earlier = b.product(kinds.revoke.num(), &(&rule.access_until - t_op));
+        // At least 1 ms earlier: a revocation that changes nothing is refused by the native twin
+        // too.
         b.range(&(&earlier - kinds.revoke.num()), TIME_BITS);
         earlier
     })
@@ -148,6 +152,8 @@ fn unpack(b: &mut Builder, packed: &Num) -> Unpacked {
     let masks = Num::pack(&low) + Num::pack(&high) * two_to(layout::LABELS.first);
     let lanes_in_place = lanes.iter().zip(layout::LANES).map(|(lane, first)| lane * two_to(first));
     let sum = lanes_in_place.fold(masks, |sum, lane| sum + lane);
+    // The reserved bit and those above each lane have no column: a word that uses them is no sum of
+    // these.
     b.enforce_equal(&sum, packed);
     let kinds = [ClaimKind::Access, ClaimKind::Collect, ClaimKind::BreakGlass]
         .map(|kind| low[(layout::KINDS.first + kind.bit()) as usize].num().clone());

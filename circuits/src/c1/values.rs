@@ -63,6 +63,7 @@ impl Values {
         assert!(rows <= chunk.capacity.max(1), "a chunk holds at most {capacity} operations");
         let mut values: Vec<RowValues> = chunk.rows.iter().map(RowValues::of).collect();
         let begin = (from_u64(chunk.time_in.get()), chunk.root_in);
+        // Padding comes last and leaves time and root where the operations left them.
         let (t_op, root_out) = values.last().map_or(begin, |row| (row.t_op, row.root_out));
         values.resize_with(capacity, || RowValues::padding(t_op, root_out));
         Values { rows: values }
@@ -104,6 +105,7 @@ impl RowValues {
             index: 0,
             nonce: Fr::ZERO,
             signed_at: t_op,
+            // The times that C1.4 and C1.5 take, since their rows ask padding too.
             valid_until: t_op + Fr::from(1u8),
             words: [Fr::ZERO; 3],
             record: Record::enrolled(Word::ZERO, Word::ZERO, Word::ZERO),

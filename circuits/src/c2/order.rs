@@ -41,6 +41,8 @@ pub(super) fn enforce(b: &mut Builder, chunk: &Chunk, public: &Public) -> Vec<Pl
     for number in 0..chunk.capacity.slots {
         let place = place(b, chunk, number, &last, public);
         let position = place.positions.last().unwrap_or(&last.position).clone();
+        // Also after padding, which repeats the index and hence hands on the position that it took
+        // over.
         last = Last { known: Bit::constant(true), index: place.index.clone(), position };
         places.push(place);
     }
@@ -61,6 +63,8 @@ fn open_edge_in(b: &mut Builder, opening: Option<&Edge>, word: &Num) -> Last {
     let salt = b.alloc(value(|edge| edge.salt));
     let known = b.bit(opening.is_some());
     let hash = edge(b, &index, &position, &salt);
+    // A word other than 0 must be opened, and 0 cannot be: nothing hashes to it. The position needs
+    // no second row, because without an edge nothing continues from it.
     b.enforce(known.num(), &hash, word);
     // Without an edge everybody follows index 0.
     b.enforce_zero_if(&known.not(), &index);
@@ -98,6 +102,7 @@ fn place(b: &mut Builder, chunk: &Chunk, number: usize, last: &Last, public: &Pu
         for (at, active) in active.iter().enumerate() {
             let next = &position + active.num();
             let value = claims.get(at).map_or(next.value(), |claim| Fr::from(claim.position.0));
+            // Beyond the next position, so that equal ones do not fit: positions strictly ascend.
             let step = alloc_in_range(b, value - next.value(), STEP_BITS);
             b.enforce_zero_if(&active.not(), &step);
             position = next + step;

@@ -38,6 +38,7 @@ pub(super) struct Public {
 
 impl Public {
     pub(super) fn alloc(b: &mut Builder, inputs: &C2Inputs) -> Public {
+        // By position, as the array is: an input more or less does not compile.
         let [
             root,
             t0,

@@ -101,6 +101,7 @@ fn row(b: &mut Builder, shared: &Shared<'_>, open: &OpenSlot<'_>, at: usize) -> 
         (b.alloc(is_kind(ClaimKind::Collect)), b.alloc(is_kind(ClaimKind::BreakGlass)));
     // The third follows: the bits of an active claim sum to 1, those of an absent one to 0.
     let kinds = [active.num() - &collect - &glass, collect, glass];
+    // What the native check selects; the rows would take any rule that covers the claim.
     let chosen = slot.zip(claim).map(|(slot, claim)| best_rule(&slot.record, claim).0);
     let rule = b.rule("C2.14", |b| select_rule(b, open, chosen, &kinds[2], &gate));
     let who = alloc_who(b, claim);
@@ -123,6 +124,7 @@ fn row(b: &mut Builder, shared: &Shared<'_>, open: &OpenSlot<'_>, at: usize) -> 
     });
     let salt = claim.map_or(Fr::ZERO, |_| shared.chunk.salt(number, at));
     let salt = b.alloc(salt);
+    // Of an absent claim it says nothing, because that leaf is multiplied to 0.
     let covered = Num::one() - open.excluded.num();
     let info = info(&masks.packed, &place.index, &place.positions[at], &covered);
     let times = times(&receipt, &measured);
@@ -133,6 +135,8 @@ fn row(b: &mut Builder, shared: &Shared<'_>, open: &OpenSlot<'_>, at: usize) -> 
         let leaf = leaf(b, &words);
         b.product(active.num(), &leaf)
     });
+    // A claim that is there and has no gate is excluded: 1 in an excluded slot and 0 everywhere
+    // else.
     Row { leaf, kinds: given.kinds, excluded: active.num() - gate.num() }
 }
 
@@ -213,6 +217,7 @@ fn alloc_intervals(
         let after = alloc_in_range(b, fr(value.from) - hull[0].value(), width);
         let before = alloc_in_range(b, hull[1].value() - fr(value.until), width);
         let (from, until) = (&hull[0] + after, &hull[1] - before);
+        // Less 1, so that an empty interval does not fit.
         b.range(&(&until - &from - Num::one()), width);
         [from, until]
     };
@@ -237,6 +242,8 @@ fn unpack_rule(b: &mut Builder, packed: &Num, receipt: &[Num; 2], measured: &[Nu
     };
     let [access_from, access_until, data_from, data_until] = layout::LANES.map(lane);
     let access = Fr::from(access_from) + Fr::from(access_until) * two_to(LANE_STRIDE);
+    // A column for both lanes of the access period: C2.6 then fails by itself, and the rest of the
+    // word is for C2.7.
     let access = b.alloc(access);
     b.rule("C2.6", |b| {
         let lanes = alloc_lanes_around(b, receipt, [access_from, access_until]);

@@ -25,6 +25,7 @@ pub(super) fn enforce(
 ) -> SlotTotals {
     let slot = shared.chunk.slots.get(number);
     let padding = Record::enrolled(Word::ZERO, Word::ZERO, Word::ZERO);
+    // Padding hashes and unpacks some record, since the rows are the same for every slot.
     let record = slot.map_or(&padding, |slot| &slot.record);
     let active = &place.active[0];
     let rules = b.rule("C2.2", |b| open_record(b, shared, slot, record, place));
@@ -93,9 +94,12 @@ fn lonely_path(leaf: Fr, index_bits: &[Bit]) -> CapPath {
 /// empty.
 fn alloc_hull(b: &mut Builder, shared: &Shared<'_>, slot: Option<&Slot>) -> HullNums {
     let whole = Hull { receipt: shared.chunk.window.interval(), measured: Interval::ALWAYS };
+    // No row asks that it be the smallest: a wider hull only meets more denies and ends later.
     let values = slot.and_then(|slot| Hull::of_claims(&slot.claims)).unwrap_or(whole);
     let Hull { receipt, measured } = values;
     let (t0, t1) = (&shared.public.t0, &shared.public.t1);
+    // From the window's ends, so that the bounds of C2.5 come with the range, for every claim
+    // within.
     let after = alloc_in_range(b, fr(receipt.from) - t0.value(), RECEIPT_BITS);
     let before = alloc_in_range(b, t1.value() - fr(receipt.until), RECEIPT_BITS);
     let measured = [measured.from, measured.until];

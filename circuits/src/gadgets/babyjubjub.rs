@@ -87,6 +87,7 @@ fn double(b: &mut Builder, point: &Point, squares: &Squares) -> Point {
     let [x, y] = [point.x.value(), point.y.value()];
     let sum = squares.sum().value();
     let two = Fr::from(2u8);
+    // Only off the curve can a denominator be 0, and such a point violates a row before this one.
     let over = |n: Fr, d: Fr| n * d.inverse().unwrap_or_default();
     let doubled = Point {
         x: b.alloc(over(two * x * y, sum)),
@@ -109,6 +110,7 @@ pub fn add(b: &mut Builder, left: &Point, right: &Point) -> Point {
     let beta = b.product(&left.x, &right.y);
     let gamma = b.product(&left.y, &right.x);
     let delta = b.product(&(&left.y - &left.x * A), &(&right.x + &right.y));
+    // d x1 x2 y1 y2, which both denominators have: one row for the two.
     let tau = b.product(&beta, &gamma) * D;
     let x = b.quotient(&(&beta + &gamma), &(Num::one() + &tau));
     let y = b.quotient(&(delta + beta * A - gamma), &(Num::one() - tau));
@@ -204,6 +206,7 @@ fn third_u(b: &mut Builder, slope: &Num, left: &Num, right: &Num) -> Num {
 /// division for all; 0 where both have one `u`.
 pub(super) fn chord_slopes(from: &[(Fr, Fr)], to: &[(Fr, Fr)]) -> Vec<Fr> {
     let mut inverses: Vec<Fr> = from.iter().zip(to).map(|(from, to)| to.0 - from.0).collect();
+    // Zeros are left as they are, so that one pair without a slope spoils no other.
     ark_ff::batch_inversion(&mut inverses);
     let pairs = from.iter().zip(to).zip(inverses);
     pairs.map(|((from, to), inverse)| (to.1 - from.1) * inverse).collect()

@@ -69,6 +69,8 @@ pub fn verify_if(
     // Any 254 bits that are h modulo r: forcing the canonical ones would cost a comparison with r,
     // and the native check takes the same two.
     let h = b.bits(&h, CHALLENGE_BITS);
+    // Never (0, -1), whose `v` would be free: that point has order two, and the key is in the
+    // subgroup.
     let key = babyjubjub::to_montgomery(b, key);
     let twice = key.double(b);
     let q = twice.double(b);
@@ -76,6 +78,8 @@ pub fn verify_if(
     // Q stands on both sides: the variable part holds an odd multiple of it, because a bit as a
     // sign can add or subtract but not leave out.
     let fixed = fixed_base(b, &signature.s).add(b, &q);
+    // Nor is any sum the point of order two, whose `x` would be free: all addends are in the
+    // subgroup.
     let fixed = babyjubjub::to_edwards(b, &fixed);
     let variable = variable_base(b, &q, four_times(&public.0), &h);
     let variable = babyjubjub::to_edwards(b, &variable);
@@ -93,6 +97,7 @@ fn four_times(key: &Point) -> PointSum {
 
 /// `2^254 U + (2 h + 1) q`: `1 = -1 + 2`, and a bit as a sign is `2 bit - 1`.
 fn variable_base(b: &mut Builder, q: &Montgomery, q_value: PointSum, h: &[Bit]) -> Montgomery {
+    // It doubles with the sum, once for each bit, which is why the fixed part begins at 2^254 U.
     let start = Montgomery::constant(tables().start.1);
     let mut sum = q.add(b, &start);
     for (bit, hints) in h.iter().rev().zip(variable_slopes(q_value, h)) {
@@ -123,6 +128,8 @@ fn variable_slopes(q: PointSum, h: &[Bit]) -> Vec<[Fr; 2]> {
 /// `2^254 U + s B8`: 8 rows a digit.
 fn fixed_base(b: &mut Builder, s: &Scalar) -> Montgomery {
     let tables = tables();
+    // A start of unknown logarithm keeps sums and addends apart. The variable part has the same, so
+    // that it falls out of the equation.
     let mut sum = Montgomery::constant(tables.start_shifted.1);
     let slopes = fixed_slopes(s);
     for ((window, digit), slope) in tables.windows.iter().zip(digits(s)).zip(slopes) {

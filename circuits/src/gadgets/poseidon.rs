@@ -17,6 +17,8 @@ use std::sync::OnceLock;
 /// If there is no input or there are more than 16.
 pub fn hash(b: &mut Builder, tag: Fr, inputs: &[Num]) -> Num {
     let values: Vec<Fr> = inputs.iter().map(Num::value).collect();
+    // Native hashing is much cheaper than evaluating each combination, and the rows of each S-box
+    // check its value.
     let trace = poseidon::trace(tag, &values);
     // No row asks about what is the same in every run.
     if inputs.iter().all(Num::is_constant) {
@@ -128,6 +130,7 @@ impl Template {
             let places = words[0].1.len() + 1;
             let mut output = vec![Fr::ZERO; places];
             output[places - 1] = Fr::ONE;
+            // After its S-box the first word is a new column and no combination of those before.
             words[0] = (Fr::ZERO, output);
             words[1..].iter_mut().for_each(|word| word.1.push(Fr::ZERO));
             words = matrix.iter().zip(next).map(|(row, c)| mix(row, *c, &words)).collect();

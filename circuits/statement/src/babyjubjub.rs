@@ -84,6 +84,8 @@ pub fn point(x: Fr, y: Fr) -> Result<Point, PointError> {
 
 /// Whether a point of the curve is in the subgroup of prime order.
 pub fn in_subgroup(point: &Point) -> bool {
+    // The curve has 8 l points, of which exactly those of the subgroup have an order that divides
+    // l.
     point.mul_bigint(Scalar::MODULUS) == PointSum::ZERO
 }
 
@@ -108,6 +110,7 @@ pub fn unpack(bytes: &[u8; 32]) -> Result<Point, PointError> {
     let mut bytes = *bytes;
     let negative = bytes[31] >> 7 == 1;
     bytes[31] &= 0x7f;
+    // Refused and not reduced: y and y + r would be two packings of one point.
     let y = field::from_bytes_le(&bytes)?;
     let x = x_of(&y).ok_or(PointError::NotOnCurve)?;
     // -0 is 0: with the sign taken as well, two packings would be one point.

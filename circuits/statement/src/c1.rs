@@ -94,6 +94,8 @@ impl C1Error {
         match self.rule.number {
             4 | 5 => RejectCode::Validity,
             6 => RejectCode::Nonce,
+            // To the sender a key that is not the record's is the same as a signature that fails:
+            // it has to sign with another key.
             7 | 8 | 27 => RejectCode::Signature,
             _ => RejectCode::Operation,
         }
@@ -124,10 +126,13 @@ pub fn effect(
     operation: &Operation,
     context: &Context,
 ) -> Result<Record, C1Error> {
+    // First, because a wrong time is wrong whatever the record is, also where there is none.
     check_times(operation, context)?;
     let t_op = context.t_op;
     match (record, &operation.action) {
         (None, Action::Enrol { key_hash, view_key, salt }) => {
+            // Not counted: the patient's first operation has nonce 0 as well. An enrolment cannot
+            // be replayed, since its leaf is taken from then on.
             ensure(operation.nonce == 0, 6, "nonce 0 of an enrolment", operation.nonce)?;
             Ok(Record::enrolled(*key_hash, *view_key, *salt))
         }
@@ -145,6 +150,8 @@ pub fn effect(
             change_rule(next, *slot, |old| revoke_rule(old, rule, t_op))
         }
         (Some(record), Action::Stop) => {
+            // The rules stay, because they still cover what was done before; C2.16 holds the
+            // closing time against everything after.
             Ok(Record { closed_at: t_op, ..count_operation(record, operation)? })
         }
     }
@@ -156,15 +163,20 @@ pub fn effect(
 /// [`C1Error`] names the first rule that is broken and the row.
 pub fn check(chunk: &Chunk) -> Result<C1Inputs, C1Error> {
     let (capacity, rows) = (chunk.capacity, chunk.rows.len());
+    // Under C1.24, because more rows than the shape has leaves have no root.
     ensure(rows <= capacity, 24, format!("at most {capacity} operations"), rows)?;
     let (t0, t1) = (chunk.window.t0(), chunk.window.t1());
     let (mut root, mut time) = (chunk.root_in, chunk.time_in);
     ensure(
+        // No row of the circuit asks this: the contract gives each chunk t0 or the time at which
+        // the one before ended.
         time >= t0,
         2,
         format!("a chunk that begins no sooner than {t0:?}"),
         format!("{time:?}"),
     )?;
+    // Also of a chunk without operations, whose time_out is its time_in: the circuit asks it there
+    // too.
     ensure(time < t1, 3, format!("a chunk that begins before {t1:?}"), format!("{time:?}"))?;
     let mut leaves = Vec::with_capacity(capacity);
     for (number, row) in chunk.rows.iter().enumerate() {
@@ -204,6 +216,8 @@ fn check_row(chunk: &Chunk, row: &Row, root: Fr, last_time: Millis) -> Result<()
         t1: Some(chunk.window.t1()),
     };
     let after = apply(row.old.as_ref(), &row.signed, &context)?;
+    // Nobody's leaf is 0 and not the hash of some empty record, so that an enrolment opens no
+    // record.
     let old = row.old.as_ref().map_or(Fr::ZERO, record::leaf);
     let index = row.signed.operation.patient.get();
     let found = tree::update(old, record::leaf(&after), index, &row.path);
@@ -219,6 +233,7 @@ fn check_times(operation: &Operation, context: &Context) -> Result<(), C1Error> 
     let t_op = context.t_op;
     let later = t_op > context.last_time;
     ensure(later, 2, format!("a time after {:?}", context.last_time), format!("{t_op:?}"))?;
+    // At admission nobody knows the end yet; [`check`] asks again once the window is closed.
     if let Some(t1) = context.t1 {
         ensure(
             t_op < t1,
@@ -249,8 +264,11 @@ fn count_operation(record: &Record, operation: &Operation) -> Result<Record, C1E
     ];
     let neutral = neutral.iter().all(Word::is_zero);
     ensure(neutral, 23, "no guardian, authority, recovery or forced stop", "one")?;
+    // Before the nonce: of a closed record no nonce is right.
     ensure(record.is_open(), 12, "an open record", format!("closed at {:?}", record.closed_at))?;
     ensure(operation.nonce == record.nonce, 6, format!("nonce {}", record.nonce), operation.nonce)?;
+    // No record sees so many operations, but a nonce that wrapped would let every old signature in
+    // again.
     let nonce = record.nonce.checked_add(1);
     let nonce = nonce.ok_or_else(|| broken(6, "a nonce that can grow", "the last one"))?;
     Ok(Record { nonce, ..record.clone() })
@@ -263,6 +281,7 @@ fn change_rule(
     slot: RuleSlot,
     change: impl FnOnce(Option<&Rule>) -> Result<Rule, C1Error>,
 ) -> Result<Record, C1Error> {
+    // A permit beyond the eighth has the number of a deny and would overwrite that.
     let same = RuleSlot::from_number(slot.number()) == Ok(slot);
     ensure(same, 13, "a slot within its group", format!("slot {}", slot.number()))?;
     let at = usize::from(slot.number());
@@ -279,8 +298,10 @@ fn write_rule(
 ) -> Result<Rule, C1Error> {
     // A rule begins no sooner than it is written: nobody permits what was done before.
     let (t0, from) = (context.t0, rule.access.from.max(context.t_op));
+    // The data period stays as signed: what was measured before may well be opened from now on.
     let stored = Rule { access: Interval { from, ..rule.access }, ..*rule };
     let periods = [("access", stored.access), ("data", stored.data)];
+    // Of the stored rule and not of the signed one: a period that is over at t_op is empty.
     for (name, Interval { from, until }) in periods {
         let expected = format!("the {name} period to end after {from:?}");
         ensure(from < until, 16, expected, format!("{until:?}"))?;
@@ -289,12 +310,15 @@ fn write_rule(
     // after its operations: overwritten, they would have no rule.
     let ended = old.is_none_or(|old| old.access.until <= t0);
     ensure(ended, 17, format!("a slot that is empty or ended by {t0:?}"), "a later end")?;
+    // Kept apart by slot, so that the kind of a claim alone tells whether permits or policies are
+    // looked at (C2.14).
     let (fits, expected) = match slot {
         RuleSlot::Permit(_) => (!rule.kinds.overlaps(BREAK_GLASS), "no break-glass in a permit"),
         RuleSlot::Deny(_) => (true, "any kinds in a deny"),
         RuleSlot::Policy(_) => (BREAK_GLASS.contains(rule.kinds), "break-glass only in a policy"),
     };
     ensure(fits, 18, expected, format!("{:?}", rule.kinds))?;
+    // A claim without a care team has zero in its place, which a rule for actor zero would cover.
     let named = [rule.actor, rule.source].iter().all(|party| *party != Party::Named(Word::ZERO));
     ensure(named, 19, "an actor and a source", "an empty word")?;
     Ok(stored)
@@ -311,6 +335,8 @@ fn revoke_rule(old: Option<&Rule>, named: &Rule, t_op: Millis) -> Result<Rule, C
     // on record, and a slot that was overwritten since is not hit.
     ensure(old == named, 20, "the revoked rule in the slot", "another rule")?;
     let until = old.access.until;
+    // Of a rule that has ended, t_op would be a later end: a permission in the guise of a
+    // revocation.
     ensure(until > t_op, 21, format!("a rule that ends after {t_op:?}"), format!("{until:?}"))?;
     Ok(Rule { access: old.access.ended_at(t_op), ..*old })
 }
@@ -323,8 +349,10 @@ fn authorise(
 ) -> Result<(), C1Error> {
     let (expected, owner) = match record {
         Some(record) => (field::from_word(&record.key_hash), "the key of the record"),
+        // At an empty index there is no key yet; the registrar vouches for the one that it writes.
         None => (context.registrar_key_hash, "the key of the registrar"),
     };
+    // The comparison first, since verifying multiplies points.
     ensure(signed.signer.hash() == expected, 27, owner, "another key")?;
     let verified = signed.verify(context.sig_domain);
     ensure(verified, 7, "a signature of this operation", "one that does not verify")

@@ -71,6 +71,7 @@ pub struct SlotPlace {
 /// claims are in it; nobody else can link it.
 pub fn tag(view_key: &Word, domain: Fr, place: SlotPlace) -> Fr {
     let SlotPlace { patient, slot, count } = place;
+    // 24, 8 and 32 bits: they fill the 64 and do not overlap.
     let place = u64::from(patient.get())
         | u64::from(slot) << TAG_SLOT_BIT
         | u64::from(count) << TAG_COUNT_BIT;
@@ -96,6 +97,7 @@ pub fn edge(patient: PatientIndex, position: Position, salt: Fr) -> Fr {
 /// # Panics
 /// If there is no leaf.
 pub fn root16(node: Domain, leaves: &[Fr]) -> Fr {
+    // Also a node with one child is a hash: a leaf that was passed up could be taken for a node.
     let above: Vec<Fr> =
         leaves.chunks(LIST_ARITY).map(|group| poseidon::hash(node.tag(), group)).collect();
     match above.as_slice() {

@@ -38,15 +38,15 @@ pub enum Domain {
     OperationsNode = 12,
     /// The tag by which the holder of a view key finds a patient slot.
     SlotTag = 13,
-    /// The number of claims of a patient slot, committed under the view key.
+    /// Not used: the tag of a patient slot says how many claims are in it.
     SlotCount = 14,
     /// The edge between two chunks of claims.
     Edge = 15,
-    /// A patient's view key commitment.
+    /// Not used: a record holds the view key itself (SPEC.md section 4).
     ViewKey = 16,
     /// The salt of a claim, derived from the view key.
     ClaimSalt = 17,
-    /// An actor: practitioner, organisation, group or device.
+    /// An actor: practitioner, organisation, care team or device.
     Actor = 18,
     /// Not used: an enrolment's words are hashed as every argument, under [`Domain::Rule`].
     Enrolment = 19,

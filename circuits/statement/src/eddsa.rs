@@ -142,6 +142,7 @@ impl Signature {
         let (r8, s) = bytes.split_at(32);
         let r8 = babyjubjub::unpack(r8.try_into().expect("the first half"))?;
         let s = field::limbs_from_bytes_le(s.try_into().expect("the second half"));
+        // Else `S + l` would be a second encoding of the same signature.
         let s = Scalar::from_bigint(s).ok_or(SignatureError::SNotReduced)?;
         Ok(Self { r8, s })
     }
@@ -165,7 +166,9 @@ pub fn sign(key: &SecretKey, message: Fr) -> Signature {
     let digest = Zeroizing::new(blake::blake512(seed.as_slice()));
     let nonce = Zeroizing::new(Scalar::from_le_bytes_mod_order(digest.as_slice()));
     let r8 = babyjubjub::multiply(&babyjubjub::base(), &nonce).into_affine();
+    // Of the two challenges that `verify` takes, the one that circomlibjs signs.
     let h = reduce(&challenge(&key.public, message, &r8));
+    // Eight eighths: circomlibjs multiplies the challenge by the whole pruned scalar.
     Signature { r8, s: *nonce + h * Scalar::from(8u8) * key.scalar }
 }
 
@@ -175,6 +178,8 @@ pub fn verify(public: &PublicKey, message: Fr, signature: &Signature) -> bool {
     if !signature.r8.is_on_curve() {
         return false;
     }
+    // The key is not checked again: a `PublicKey` is a point of the subgroup, however it was made.
+    // R8 goes to this side, so that both challenges are compared with one sum.
     let left = babyjubjub::multiply(&babyjubjub::base(), &signature.s) - signature.r8;
     let key = public.0.mul_by_cofactor();
     let h = challenge(public, message, &signature.r8);
@@ -190,6 +195,7 @@ pub fn challenge(public: &PublicKey, message: Fr, r8: &Point) -> Fr {
 fn challenges(h: &Fr) -> Vec<Scalar> {
     // The circuit's 254 bits hold h, and h + r where that is below 2^254.
     let mut alias = h.into_bigint();
+    // Nothing is carried out: the sum is below 2^255, and the limbs hold 256 bits.
     alias.add_with_carry(&Fr::MODULUS);
     let alias = (alias.num_bits() <= Fr::MODULUS_BIT_SIZE).then(|| reduce_integer(&alias));
     [Some(reduce(h)), alias].into_iter().flatten().collect()
@@ -200,6 +206,7 @@ fn reduce(h: &Fr) -> Scalar {
 }
 
 fn reduce_integer(integer: &<Fr as PrimeField>::BigInt) -> Scalar {
+    // Modulo l, because l times any point of the subgroup, and 8 A is one, is the neutral element.
     Scalar::from_le_bytes_mod_order(&field::limbs_to_bytes_le(integer))
 }
 

@@ -98,6 +98,7 @@ pub(crate) fn limbs_from_bytes_le(bytes: &[u8; 32]) -> BigInt<4> {
 /// coordinate.
 pub(crate) fn is_upper_half(element: &Fr) -> bool {
     let mut half = Fr::MODULUS;
+    // r is odd: the shift drops its last bit and leaves (r - 1) / 2.
     half.div2();
     element.into_bigint() > half
 }

@@ -43,6 +43,7 @@ impl C1Inputs {
 
     /// The inputs in the contract's order.
     pub fn to_field_elements(&self) -> [Fr; Self::LEN] {
+        // The order alone says which input is which: neither proof nor key carries a name.
         [
             self.root_in,
             self.root_out,
@@ -71,11 +72,11 @@ pub struct C2Inputs {
     pub t1: Millis,
     /// Commitment to the chunk's claims and slot tags.
     pub claims_root: Fr,
-    /// Access claims.
+    /// Access claims, covered or excluded.
     pub access: u32,
-    /// Collect claims.
+    /// Collect claims, covered or excluded.
     pub collect: u32,
-    /// Break-glass claims.
+    /// Break-glass claims, covered or excluded.
     pub break_glass: u32,
     /// Claims of any kind that are counted as not covered.
     pub excluded: u32,

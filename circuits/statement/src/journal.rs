@@ -20,7 +20,7 @@ pub fn genesis(scope: ChainScope) -> [u8; 32] {
 
 /// The journal hash after `group`, `previous` being the one before it.
 pub fn journal_hash(previous: &[u8; 32], group: &GroupSummary) -> [u8; 32] {
-    // Taken apart whole, so that a new field of the header cannot be left out of the hash.
+    // Taken apart whole, so that a new field of a group cannot be left out of the hash.
     let GroupSummary { number: group_number, first, last, content } = group;
     keccak(&[*previous, number(*group_number), number(first.0), number(last.0), *content])
 }

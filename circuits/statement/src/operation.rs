@@ -31,6 +31,7 @@ pub fn head(operation: &Operation) -> Fr {
 
 /// What the patient or the registrar signs.
 pub fn message(sig_domain: Fr, operation: &Operation) -> Fr {
+    // The argument as one hash, so that the message has five words whatever the operation is.
     let parts = [
         sig_domain,
         Fr::from(operation.patient.get()),
@@ -130,6 +131,8 @@ impl SignedOperation {
         signer.copy_from_slice(&rest[..32]);
         signature.copy_from_slice(&rest[32..]);
         Ok(SignedOperation {
+            // Decoding is where the key's subgroup (C1.27) and the range of S are checked: no later
+            // step would meet a bad one.
             operation: Operation::from_bytes(operation)?,
             signer: PublicKey::decode(&signer)?,
             signature: Signature::decode(&signature)?,

@@ -74,6 +74,7 @@ fn permute(tag: Fr, inputs: &[Fr], mut observe: impl FnMut(Fr)) -> Fr {
 }
 
 fn full_round(state: &mut State, matrix: &[Vec<Fr>], observe: &mut impl FnMut(Fr)) {
+    // A second array, since every new word needs all of the old ones.
     let mut boxed = [Fr::ZERO; WIDTH_MAX];
     for (word, out) in state.iter().zip(&mut boxed).take(matrix.len()) {
         observe(*word);

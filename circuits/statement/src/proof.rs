@@ -86,6 +86,7 @@ impl VerifyingKey {
     /// [`PointError`] when there is no IC point, or a point is infinity, off its curve or outside
     /// its subgroup.
     pub fn from_ark(key: ark_groth16::VerifyingKey<Bn254>) -> Result<Self, PointError> {
+        // By way of the words, so that one place decides which points a key may have.
         Self::from_words(&words_of(&key))
     }
 
@@ -111,6 +112,8 @@ impl VerifyingKey {
                 .map(|word| finite(g1(words, word)?, word))
                 .collect::<Result<_, _>>()?,
         };
+        // Of the words as they came: with every coordinate reduced, they are the only form of this
+        // key.
         let id = Keccak256::digest(words.concat()).into();
         Ok(Self { prepared: Box::new(prepare_verifying_key(&key)), id })
     }
@@ -133,6 +136,8 @@ impl VerifyingKey {
 
     /// Whether alpha is [`DEV_ALPHA`]: anyone can forge proofs under such a key.
     pub fn is_dev_insecure(&self) -> bool {
+        // By the point and not by a list of ids: every development key has it, whatever its
+        // circuit.
         self.ark().alpha_g1 == (G1Affine::generator() * Fr::from(DEV_ALPHA)).into_affine()
     }
 
@@ -150,6 +155,7 @@ impl std::fmt::Debug for VerifyingKey {
 
 impl PartialEq for VerifyingKey {
     fn eq(&self, other: &Self) -> bool {
+        // The rest was computed from it.
         self.ark() == other.ark()
     }
 }
@@ -272,6 +278,8 @@ fn words_of(key: &ark_groth16::VerifyingKey<Bn254>) -> Vec<[u8; 32]> {
 }
 
 fn push_g1(words: &mut Vec<[u8; 32]>, point: &G1Affine) {
+    // Infinity has no coordinates. Zeros can stand for it, as (0, 0) is not on this curve or its
+    // twist.
     let (x, y) = point.xy().unwrap_or_default();
     words.extend([word(&x), word(&y)]);
 }
@@ -298,6 +306,7 @@ fn coordinate(words: &[[u8; 32]], at: usize) -> Result<Fq, PointError> {
     for (limb, chunk) in limbs.iter_mut().rev().zip(chunks) {
         *limb = u64::from_be_bytes(*chunk);
     }
+    // Refused and not reduced: x and x + p would be two forms of one proof.
     Fq::from_bigint(BigInt::new(limbs)).ok_or(PointError::NotReduced { word: at })
 }
 

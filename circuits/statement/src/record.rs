@@ -14,6 +14,7 @@ use crate::poseidon;
 
 /// Everything but the rules and what opens claims: keys, nonce and what recovery will need.
 pub fn identity(record: &Record) -> Fr {
+    // What no claim reads, so that C2 takes this hash as it is and never opens it.
     let words = [
         from_word(&record.key_hash),
         from_u64(u64::from(record.nonce)),

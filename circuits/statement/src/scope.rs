@@ -41,6 +41,7 @@ pub enum Circuit {
 pub fn actor(kind: ActorKind, id: &str) -> Word {
     // The id has any length up to 64; its digest fits one field element.
     let name = from_digest(blake3::hash(id.as_bytes()).as_bytes());
+    // With the kind, so that an organisation and a practitioner may be registered under one id.
     to_word(&poseidon::hash(Domain::Actor.tag(), &[from_u64(kind as u64), name]))
 }
 
@@ -61,6 +62,7 @@ pub fn device(id: &DeviceId) -> Word {
 
 /// What binds a proof to this chain, contract, circuit, key version and batch.
 pub fn domain(scope: ChainScope, circuit: Circuit, key_version: u32, batch: BatchNumber) -> Fr {
+    // Whole words, as `abi.encode` lays them out: the contract computes the same hash.
     reduce(keccak(&[
         number(scope.chain_id),
         address(scope.contract),
@@ -100,6 +102,7 @@ fn keccak(words: &[[u8; 32]]) -> [u8; 32] {
 }
 
 fn reduce(hash: [u8; 32]) -> Fr {
+    // 256 bits do not fit a field element; the contract takes the same remainder.
     Fr::from_be_bytes_mod_order(&hash)
 }
 

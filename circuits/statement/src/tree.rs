@@ -32,7 +32,8 @@ pub type Path = [Children; DEPTH];
 /// The record tree.
 #[derive(Clone)]
 pub struct Tree {
-    /// By level, lowest first: the children of each stored node by its place in its level.
+    /// By level, lowest first: the children of each stored node by its place in its level. Nothing
+    /// iterates over the maps, so that no order of theirs is ever seen.
     levels: [HashMap<u32, Children>; DEPTH],
     root: Fr,
 }
@@ -113,6 +114,7 @@ impl Tree {
     }
 
     fn children(&self, level: usize, parent: u32) -> Children {
+        // What is not stored stands above empty leaves only.
         let stored = self.levels[level].get(&parent);
         stored.copied().unwrap_or([empty_nodes()[level]; ARITY])
     }
@@ -132,6 +134,8 @@ pub fn open(leaf: Fr, index: u32, path: &[Children]) -> Option<Fr> {
     let steps = path.iter().enumerate();
     steps.into_iter().try_fold(leaf, |below, (level, children)| {
         let place = index >> (ARITY_BITS * level);
+        // At each level and not at the root alone: the circuit, too, opens a node with all its
+        // children and ties the one below in.
         (children[child(place)] == below).then(|| node(children))
     })
 }
@@ -170,6 +174,7 @@ fn check_index(index: u32) {
 /// The node above nothing, by level.
 fn empty_nodes() -> &'static [Fr; DEPTH + 1] {
     static NODES: OnceLock<[Fr; DEPTH + 1]> = OnceLock::new();
+    // Once: every read of a leaf that was never set asks for them.
     NODES.get_or_init(|| {
         let mut nodes = [Fr::ZERO; DEPTH + 1];
         for level in 0..DEPTH {

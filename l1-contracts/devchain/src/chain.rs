@@ -73,6 +73,7 @@ pub(crate) struct Chain {
 
 impl Chain {
     pub(crate) fn new(genesis: Genesis) -> Self {
+        // Accounts of the genesis are part of no block, so that no removal takes them back.
         let mut state = State::default();
         for (account, balance) in &genesis.funded {
             state.fund(*account, *balance);
@@ -146,6 +147,7 @@ impl Chain {
         now_s: u64,
     ) -> Result<ExecutionResult, RpcError> {
         let header = match number == self.head() {
+            // A simulated settlement is held against the time of the block that it would be in.
             true => self.next_header(now_s),
             false => self.blocks[number as usize].header.clone(),
         };
@@ -205,6 +207,7 @@ impl Chain {
         let Prepared { mut block, touched } = prepared;
         // What was prepared on another head was executed on another state.
         assert_eq!(block.header.parent_hash, self.head_block().hash, "a block follows the head");
+        // Only here is it known what the block replaces; as it was prepared its undo was empty.
         block.undo = self.state.apply(touched);
         self.number_by_hash.insert(block.hash, block.header.number);
         if let Some(mined) = &block.mined {
@@ -216,6 +219,8 @@ impl Chain {
     /// Removes the last `depth` blocks and returns their transactions, oldest first. The genesis
     /// stays: a larger depth removes all others.
     pub(crate) fn remove(&mut self, depth: u64) -> Vec<Bytes> {
+        // Also when no block goes: a replay counts the journal's records and must come to the same
+        // number.
         self.removals += 1;
         let mut removed = Vec::new();
         for _ in 0..depth.min(self.head()) {

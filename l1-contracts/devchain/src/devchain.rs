@@ -73,6 +73,9 @@ impl DevChain {
     /// # Errors
     /// [`OpenError`]: the file is locked, is no journal, belongs to another genesis, or holds a
     /// broken record (which is named). A torn last record is no error: see [`Replayed`].
+    ///
+    /// # Panics
+    /// If the genesis takes more than 8 MiB as JSON.
     pub fn open(
         path: &Path,
         genesis: Genesis,
@@ -83,6 +86,7 @@ impl DevChain {
         let replayed = Replayed { records: records.len() as u64, cut_bytes };
         let mut chain = Chain::new(genesis);
         for located in &records {
+            // On a chain that nobody else has yet: no reader sees a head that is still being made.
             replay(&mut chain, located).map_err(|reason| journal.broken_record(located, reason))?;
         }
         Ok((Self::assemble(chain, Some(journal), limits, clock), replayed))
@@ -104,6 +108,7 @@ impl DevChain {
     /// [`RpcError`], each with its JSON-RPC code.
     pub fn handle(&self, method: &str, params: &[Value]) -> Result<Value, RpcError> {
         let params = Params(params);
+        // Before the read lock below: mining waits for every reader and would wait for itself.
         if method == "eth_sendRawTransaction" {
             return json(self.send_raw(&params.at::<Bytes>(0)?)?);
         }
@@ -176,6 +181,8 @@ impl DevChain {
     /// From now on the tags `safe` and `finalized` lie `blocks` behind the head (at least at the
     /// genesis). Initially 0. It is not journaled.
     pub fn set_finality(&self, blocks: u64) {
+        // Relaxed, because nothing else hangs on it: a reader that sees the old number is only
+        // early.
         self.0.finality_blocks.store(blocks, Ordering::Relaxed);
     }
 
@@ -185,6 +192,7 @@ impl DevChain {
     }
 
     fn remove(&self, writer: &mut Writer, depth: u64) -> Result<Vec<Bytes>, RpcError> {
+        // Durable first, as a block is: a block that was seen to be gone must not come back.
         writer.append(&Record::Remove { depth })?;
         Ok(self.write().remove(depth))
     }
@@ -223,6 +231,7 @@ impl DevChain {
 
 impl Writer {
     fn append(&mut self, record: &Record) -> Result<(), RpcError> {
+        // A chain in memory promises nothing after its end.
         let Some(journal) = &mut self.journal else { return Ok(()) };
         journal.append(record).map_err(|error| match error {
             AppendError::Io(source) => RpcError::Journal(source),
@@ -247,6 +256,7 @@ fn replay(chain: &mut Chain, located: &Located) -> Result<(), String> {
     // Executed and not taken on trust: the journal keeps no state, and a hash that differs shows
     // that it was written by other rules.
     let tx = (!raw.is_empty()).then(|| chain.decode(raw)).transpose();
+    // The time on record is later than the parent's, so that the block gets it again.
     let prepared = tx.and_then(|tx| chain.prepare(tx, timestamp_s));
     let prepared = prepared.map_err(|refused| format!("expected a block, found {refused}"))?;
     let found = prepared.block().hash;

@@ -51,6 +51,7 @@ pub(crate) fn run(view: View<'_>, execution: Execution) -> Result<Outcome, EVMEr
             config.chain_id = chain_id;
             // Rules and gas tables in one call: a new rule set with old prices would run silently.
             config.set_spec_and_mainnet_gas_params(SPEC);
+            // A call names no nonce; a transaction without this check could be replayed.
             config.disable_nonce_check = nonce == Nonce::Ignored;
         })
         .with_block(block)
@@ -100,6 +101,7 @@ pub(crate) fn call_env(request: TransactionRequest, chain_id: u64, gas_max: u64)
         caller: request.from.unwrap_or_default(),
         // Callers that name no limit, or an endless one, get what a transaction could have.
         gas_limit: request.gas.unwrap_or(u64::MAX).min(gas_max),
+        // With a price the caller would need funds, and reading is for everybody.
         gas_price: 0,
         kind: request.to.unwrap_or(TxKind::Create),
         value: request.value.unwrap_or_default(),
@@ -131,6 +133,7 @@ pub(crate) fn refusal(error: EVMError<Infallible>, block: &Header, fee_cap: u128
             base_fee_wei: block.base_fee_per_gas.unwrap_or_default(),
             found: fee_cap,
         },
+        // Programs match on geth's words for those above; what is left is for people.
         EVMError::Transaction(other) => TxRefused::Invalid(other.to_string()),
         other => TxRefused::Invalid(other.to_string()),
     }

@@ -62,6 +62,7 @@ pub async fn serve_http(chain: DevChain, port: u16) -> io::Result<HttpServer> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     let address = listener.local_addr()?;
     let limit = DefaultBodyLimit::max(REQUEST_BYTES_MAX);
+    // Each request holds a blocking thread, and those are the whole program's.
     let slots = Arc::new(Semaphore::new(REQUESTS_AT_ONCE_MAX));
     let served = Served { chain, slots };
     let router = Router::new().route("/", post(receive)).layer(limit).with_state(served);
@@ -108,6 +109,8 @@ fn answer(chain: &DevChain, body: &[u8]) -> Value {
             failure(&Value::Null, &RpcError::Limit { what: "requests in one batch", max, found })
         }
         Ok(Value::Array(requests)) => {
+            // One after the other: a batch takes one place of those that run at once, and its
+            // transactions keep their order.
             requests.into_iter().map(|request| answer_one(chain, request)).collect()
         }
         Ok(request) => answer_one(chain, request),
@@ -126,6 +129,7 @@ struct Request {
 
 /// Every request needs an id: this server takes no notifications.
 fn answer_one(chain: &DevChain, request: Value) -> Value {
+    // Taken first, so that a refused request is answered under its own id.
     let id = request.get("id").cloned().unwrap_or_default();
     let request = match serde_json::from_value::<Request>(request) {
         Ok(request) if request.jsonrpc == "2.0" => request,

@@ -26,7 +26,7 @@ const MAGIC: &[u8; 8] = b"DEVCHN01";
 const HEAD_BYTES: usize = 12;
 const BLOCK_BODY_BYTES: usize = 1 + 8 + 32;
 const BODY_BYTES_MAX: usize = BLOCK_BODY_BYTES + RAW_TX_BYTES_MAX;
-/// A genesis of more JSON than this is refused: about 50,000 funded accounts.
+/// A genesis of more JSON than this is the caller's fault and panics: about 50,000 funded accounts.
 const GENESIS_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// One step of the chain.
@@ -55,6 +55,7 @@ impl Record {
             (0, Some((hash, raw)), _) => {
                 Ok(Self::Block { timestamp_s: number, hash: hash.into(), raw: raw.to_vec() })
             }
+            // Nothing may follow: bytes that a reader skips could say something to another version.
             (1, _, []) => Ok(Self::Remove { depth: number }),
             _ => Err(format!("expected kind 0 or 1, found kind {kind} of {} bytes", body.len())),
         }
@@ -93,6 +94,7 @@ impl Journal {
     pub(crate) fn open(path: &Path, genesis: &Genesis) -> Result<Opened, OpenError> {
         let mut file = lock(path)?;
         let mut bytes = Vec::new();
+        // Whole, since every record is executed and kept in memory anyway.
         file.read_to_end(&mut bytes).map_err(io_error(path, "read it"))?;
         let header = encode_header(genesis);
         let mut journal = Self { file, path: path.to_owned(), failed: false };
@@ -132,6 +134,8 @@ impl Journal {
         if self.failed {
             return Err(AppendError::Closed);
         }
+        // As one buffer, so that a power cut leaves a prefix of the record. Syncing the data
+        // includes the file's new length; nobody needs its times.
         let written =
             self.file.write_all(&encode_whole(record)).and_then(|()| self.file.sync_data());
         // A sync that failed once may report success the next time although the bytes are lost.
@@ -230,6 +234,8 @@ fn read_records(
                 records.push(Located { record, number, offset: offset as u64 });
                 offset += length;
             }
+            // Only at the end of the file can a record be torn, so there is nothing after it to
+            // look for.
             Ok(None) => break,
             Err(reason) => {
                 let (path, offset) = (path.to_owned(), offset as u64);

@@ -12,7 +12,8 @@ pub const BATCH_MAX: usize = 100;
 /// Requests and batches that one server runs at a time; one more is answered with -32005.
 pub const REQUESTS_AT_ONCE_MAX: usize = 64;
 
-/// Limits of one chain. Each is checked before work is done for the request.
+/// Limits of one chain. Each is checked before work is done for the request, but for the number of
+/// logs, which is known only while they are searched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Blocks held, all of them in memory with their transaction, receipt and undo: about 2 KiB

@@ -44,6 +44,7 @@ pub(crate) struct Params<'a>(pub(crate) &'a [Value]);
 impl Params<'_> {
     /// Parameter `at`; JSON null if it is missing.
     pub(crate) fn at<T: DeserializeOwned>(&self, at: usize) -> Result<T, RpcError> {
+        // Null for a missing one, so that optional parameters need no case of their own.
         let value = self.0.get(at).unwrap_or(&Value::Null);
         T::deserialize(value).map_err(|error| RpcError::Params(format!("number {at}: {error}")))
     }
@@ -58,6 +59,8 @@ impl Reader<'_> {
             "eth_syncing" => json(false),
             "eth_accounts" => json([(); 0]),
             "eth_blockNumber" => json(U64::from(self.chain.head())),
+            // Of the block to come, which is the one that would hold a transaction sent upon this
+            // answer.
             "eth_gasPrice" => json(U64::from(self.next_base_fee().saturating_add(TIP_WEI))),
             "eth_maxPriorityFeePerGas" => json(U64::from(TIP_WEI)),
             "eth_feeHistory" => self.fee_history(params),
@@ -96,6 +99,7 @@ impl Reader<'_> {
 
     fn find(&self, id: BlockId) -> Option<&Block> {
         match id {
+            // A removed block has no number: its hash must not lead to the block in its place.
             BlockId::Hash(hash) => self.chain.block(self.chain.number_of(&hash.block_hash)?),
             BlockId::Number(tag) => self.chain.block(self.number_of_tag(tag)),
         }
@@ -229,6 +233,8 @@ impl Reader<'_> {
             rewards.push(vec![tip(block); columns]);
         }
         let after = self.chain.block(newest).map(|block| self.chain.base_fee_after(&block.header));
+        // One more than blocks: the next block's fee follows from the newest, and callers price by
+        // it.
         history.base_fee_per_gas.push(after.unwrap_or_default().into());
         history.base_fee_per_blob_gas.push(1);
         history.reward = percentiles.map(|_| rewards);

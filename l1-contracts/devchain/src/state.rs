@@ -122,6 +122,8 @@ impl<'a> View<'a> {
 
     /// Absent accounts read as empty.
     pub(crate) fn account(&self, address: Address) -> AccountInfo {
+        // A `None` inside is an account that was not there then; outside, no later block changed
+        // it.
         let overlaid = self.accounts.get(&address).cloned();
         let info = overlaid.unwrap_or_else(|| self.state.accounts.get(&address).cloned());
         info.unwrap_or_else(|| AccountInfo { code: None, ..Default::default() })
@@ -134,6 +136,7 @@ impl<'a> View<'a> {
     }
 
     pub(crate) fn code(&self, hash: B256) -> Bytecode {
+        // Missing only for the hash of no code, which need not be stored.
         self.state.codes.get(&hash).cloned().unwrap_or_default()
     }
 }

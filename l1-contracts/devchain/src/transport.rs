@@ -99,12 +99,14 @@ impl tower::Service<RequestPacket> for EvmTransport {
     type Future = TransportFut<'static>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        // Always ready: the chain has no queue, and its callers are this program's own.
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, packet: RequestPacket) -> Self::Future {
         let transport = self.clone();
         Box::pin(async move {
+            // The EVM and the disk would hold up every other task of this thread.
             let answer = tokio::task::spawn_blocking(move || transport.answer_all(&packet));
             answer.await.map_err(TransportErrorKind::custom)?
         })

@@ -41,6 +41,7 @@ impl Export {
         if let Some(path) = &self.r1cs {
             write(path, &export::r1cs(&r1cs))?;
         }
+        // Only when it is asked for: the constraint system needs no key, and making one takes long.
         if self.zkey.is_some() || self.vkey.is_some() {
             let key = KeyStore::new(&self.dir).open_or_make(&r1cs)?;
             if let Some(path) = &self.zkey {

@@ -26,6 +26,7 @@ impl Inspect {
         read(&self.key)?;
         let named = || self.key.display().to_string();
         let header = KeyHeader::read(&self.key).with_context(named)?;
+        // Its own hash as the pin finds damage and nothing else, which the line `checked` says.
         let trust = if self.full { Trust::Nothing } else { Trust::Pinned(header.file_hash) };
         ProvingKey::read(&self.key, &header.circuit_hash, trust).with_context(named)?;
         let provenance = match header.provenance {

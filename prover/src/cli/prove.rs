@@ -42,6 +42,7 @@ impl Prove {
         eprintln!("{}: every rule holds, finding or making the key", self.shape.name);
         let key = Arc::new(KeyStore::new(&self.keys).open_or_make(&r1cs)?);
         let started = Instant::now();
+        // From the operating system: who can guess the blinding can test guesses of the witness.
         let proven = job.prove(key.clone(), &Blinding::draw(&mut OsRng))?;
         let seconds = started.elapsed().as_secs_f64();
         proven.write(&self.out).with_context(|| self.out.display().to_string())?;
@@ -51,6 +52,7 @@ impl Prove {
     /// `seconds` is what proving and verifying took; reading and the key are not in it.
     fn report(&self, key: &ProvingKey, proven: &Proven, seconds: f64) -> Report {
         let id = format!("0x{}", hex::encode(key.verifying_key().id()));
+        // Asked of the key and not taken from the store: a report must be right about any key.
         let insecure = key.verifying_key().is_dev_insecure();
         let worth = if insecure { "nothing: development key, anyone can forge" } else { "a proof" };
         let files = Proven::FILES.map(|name| self.out.join(name).display().to_string());

@@ -32,6 +32,8 @@ impl Verify {
             export::read_proof(&read_json(&self.proof)?).with_context(|| named(&self.proof))?;
         let inputs =
             export::read_public(&read_json(&self.public)?).with_context(|| named(&self.public))?;
+        // Exit code 1, as for a malformed file: both say no. Only a file that is not there is no
+        // answer.
         verify(&key, &inputs, &proof)?;
         // A valid proof under a key of public numbers says nothing, and must not look as if it did.
         let id = format!("0x{}", hex::encode(key.id()));

@@ -116,6 +116,7 @@ fn decimal(word: &[u8]) -> Value {
 
 fn g1(words: &[[u8; 32]]) -> Value {
     if words.iter().all(|word| *word == [0; 32]) {
+        // Infinity in projective coordinates, as snarkjs writes it.
         return json!(["0", "1", "0"]);
     }
     json!([decimal(&words[0]), decimal(&words[1]), "1"])
@@ -156,6 +157,7 @@ fn read_point(point: &Value, field: &'static str) -> Result<Vec<[u8; 32]>, JsonE
 fn read_g2(file: &Value, field: &'static str) -> Result<Vec<[u8; 32]>, JsonError> {
     let shape = JsonError::Shape { field };
     let [x, y, z] = file[field].as_array().ok_or(shape)?.as_slice() else { return Err(shape) };
+    // Infinity, whatever the other two say; whether it is allowed is decided with all other points.
     if *z == json!(["0", "0"]) {
         return Ok(vec![[0; 32]; 4]);
     }
@@ -180,6 +182,7 @@ fn read_number(value: &Value, field: &'static str) -> Result<[u8; 32], JsonError
         return Err(out_of_range);
     }
     let number: BigUint = digits.parse().map_err(|_| out_of_range)?;
+    // Below 2^256 is all that is asked here: the modulus is for whoever reads the word.
     let bytes = number.to_bytes_be();
     let mut word = [0; 32];
     let start = 32usize.checked_sub(bytes.len()).ok_or(out_of_range)?;

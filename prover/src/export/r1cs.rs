@@ -11,6 +11,7 @@ pub fn r1cs(r1cs: &R1cs) -> Vec<u8> {
     let columns = r1cs.instances + r1cs.witnesses;
     let mut header = Vec::new();
     push_field::<Fr>(&mut header);
+    // No public inputs beside the outputs: the format keeps the two apart, and Groth16 does not.
     for count in [columns, r1cs.instances - 1, 0, r1cs.witnesses] {
         push_count(&mut header, count);
     }
@@ -29,6 +30,7 @@ pub fn r1cs(r1cs: &R1cs) -> Vec<u8> {
 
 /// Readers expect the columns of a row in ascending order.
 fn push_row(bytes: &mut Vec<u8>, row: &Row) {
+    // A builder's rows are sorted, but nothing obliges those of another maker.
     let mut row = row.clone();
     row.sort_by_key(|(_, column)| *column);
     push_count(bytes, row.len());

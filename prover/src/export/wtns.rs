@@ -35,6 +35,8 @@ pub fn wtns(assignment: &Assignment) -> Zeroizing<Vec<u8>> {
 /// [`WtnsError`] for every other byte string; the values themselves stand in none.
 pub fn read_wtns(file: &[u8], columns: usize) -> Result<Zeroizing<Vec<Fr>>, WtnsError> {
     let mut rest = file;
+    // All of the frame first: until the number of columns is the circuit's, no value is worth
+    // reading.
     let body = read_frame(&mut rest, columns)?;
     expect("bytes after the last section", 0, rest.len() as u64)?;
     let mut values = Zeroizing::new(Vec::with_capacity(columns));
@@ -50,6 +52,7 @@ fn read_frame<'a>(rest: &mut &'a [u8], columns: usize) -> Result<&'a [u8], WtnsE
         return Err(WtnsError::Magic);
     }
     expect("version", VERSION.into(), number(rest, "version", 4)?)?;
+    // One order and no further sections, so that one assignment has one file.
     expect("number of sections", 2, number(rest, "number of sections", 4)?)?;
     expect("number of the first section", 1, number(rest, "first section", 4)?)?;
     expect("bytes of the header", 4 + 32 + 4, number(rest, "first section", 8)?)?;

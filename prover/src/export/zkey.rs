@@ -28,6 +28,7 @@ pub fn zkey(key: &ProvingKey, r1cs: &R1cs) -> Vec<u8> {
         in_g1(&key.verifying_key().ark().gamma_abc_g1),
         coefficients(r1cs),
         in_g1(&key.a),
+        // Whole, infinities included: the format has no list of columns.
         in_g1(&key.spread(&key.b_g1)),
         in_g2(&key.spread(&key.b_g2)),
         in_g1(&key.l),
@@ -73,6 +74,7 @@ fn coefficients(r1cs: &R1cs) -> Vec<u8> {
             cells.iter().for_each(|(k, column)| push(matrix, row, *column, *k));
         }
     }
+    // snarkjs takes these rows from the file, where our engine appends the public columns itself.
     for column in 0..r1cs.instances {
         push(0, r1cs.a.len() + column, column as u32, Fr::ONE);
     }

@@ -132,6 +132,7 @@ impl ProvingKey {
     }
 
     pub(crate) fn spread<P: AffineRepr>(&self, points: &[P]) -> Vec<P> {
+        // A column at infinity adds nothing to a sum, which is why it could be left out.
         let mut all = vec![P::zero(); self.a.len()];
         for (column, point) in self.b_columns.iter().zip(points) {
             all[*column as usize] = *point;
@@ -143,6 +144,8 @@ impl ProvingKey {
     /// read.
     pub(crate) fn lint(&self) -> Result<(), KeyError> {
         let columns = self.instances() + self.witnesses;
+        // The domain is stored nowhere: it follows from the counts, so that no key can name
+        // another.
         let size = self.domain().ok_or(KeyError::TooLarge { rows: self.constraints })?.size();
         expect_len("A points", columns, self.a.len())?;
         expect_len("B points in G1", self.b_columns.len(), self.b_g1.len())?;
@@ -155,9 +158,13 @@ impl ProvingKey {
             return Err(KeyError::Columns);
         }
         let (vk, declared) = (self.vk.ark(), self.provenance == Provenance::DevInsecure);
+        // IC is over gamma and L over delta; over one number, an input could be moved into the
+        // witness.
         if vk.gamma_g2 == vk.delta_g2 {
             return Err(KeyError::GammaIsDelta);
         }
+        // Both ways: a forgeable key must not pass for a ceremony's, nor a ceremony's for a
+        // forgeable one.
         if declared != self.vk.is_dev_insecure() {
             return Err(KeyError::Provenance { declared: self.provenance });
         }

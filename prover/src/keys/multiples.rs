@@ -72,6 +72,7 @@ impl<P: SWCurveConfig<ScalarField = Fr>> Multiples<P> {
                 match digit {
                     0 => Affine::zero(),
                     _ if digit > half => match 2 * half - digit {
+                        // A full digit by a carry: it is one of the next place and nothing here.
                         0 => Affine::zero(),
                         negative => -table[negative as usize - 1],
                     },
@@ -90,6 +91,8 @@ fn multiples_up_to<P: SWCurveConfig>(count: usize, base: Affine<P>) -> Vec<Affin
     while multiples.len() < count {
         let last = vec![*multiples.last().expect("begins with one"); multiples.len()];
         let mut next = multiples.clone();
+        // Doubles the list each time, so that one inversion serves as many additions as there are
+        // points.
         adder.add(&mut next, &last);
         multiples.append(&mut next);
     }

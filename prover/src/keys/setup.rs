@@ -69,6 +69,7 @@ fn domain_of(r1cs: &R1cs) -> Result<Radix2EvaluationDomain<Fr>, SetupError> {
     if a != b || a != c {
         return Err(SetupError::Rows { a, b, c });
     }
+    // Looked at before anything is indexed by them: the fields of an `R1cs` are public.
     let columns = r1cs.instances + r1cs.witnesses;
     let mut cells = [&r1cs.a, &r1cs.b, &r1cs.c].into_iter().flatten().flatten();
     if let Some((_, column)) = cells.find(|(_, column)| *column as usize >= columns) {
@@ -142,6 +143,7 @@ pub(crate) fn generate(
     // One table serves all queries in G1: making it is only worth its cost for many multiples.
     let in_all = columns.a.len() * 2 + b.len() + h.len();
     let g1 = Multiples::<g1::Config>::new(in_all);
+    // The only query in G2, so that its table is made and dropped here.
     let b_g2 = Multiples::<g2::Config>::new(b.len()).of(&b);
     let vk = ark_groth16::VerifyingKey::<Bn254> {
         alpha_g1: in_g1(waste.alpha),

@@ -80,6 +80,7 @@ fn open(path: &Path, circuit_hash: &[u8; 32]) -> Result<ProvingKey, StoreError> 
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // Every point was checked, so next time the hash may stand for the checks.
             let key = ProvingKey::read(path, circuit_hash, Trust::Nothing)?;
+            // The header's own hash will do: the read above has just compared it with the bytes.
             pin(path, &KeyHeader::read(path)?.file_hash)?;
             Ok(key)
         }
@@ -92,6 +93,8 @@ fn pin(path: &Path, hash: &[u8; 32]) -> Result<(), KeyFileError> {
 }
 
 fn lock(path: &Path) -> Result<File, KeyFileError> {
+    // The file stays afterwards: were it removed, whoever waits would lock the old one and the next
+    // a new one.
     let open = || OpenOptions::new().create(true).truncate(false).write(true).open(path);
     open()
         .and_then(|file| file.lock().map(|()| file))

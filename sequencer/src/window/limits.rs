@@ -31,6 +31,7 @@ impl WindowLimits {
         // One item more than the limit may come in before the window is closed.
         let operations = operation_proofs * capacities.operations - 1;
         let claims = claim_proofs * capacities.claims.slots - 1;
+        // Lowered and not refused: whatever was asked for, a window that closes can be settled.
         WindowLimits {
             operations_max: self.operations_max.min(operations),
             claims_max: self.claims_max.min(claims),

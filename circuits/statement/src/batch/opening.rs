@@ -93,6 +93,7 @@ impl PatientOpening {
         reader.map("opening version 1", Reader::u8, |version| (version == 1).then_some(()))?;
         let index = "a patient index below 2^24";
         let opening = PatientOpening {
+            // Fields are evaluated in the order in which they stand, which is that of the bytes.
             batch: BatchNumber(reader.u64()?),
             patient: reader.map(index, Reader::u32, |n| PatientIndex::new(n).ok())?,
             record: Record::read(reader)?,
@@ -113,6 +114,7 @@ impl PatientOpening {
 
 fn read_path(reader: &mut Reader<'_>) -> Result<[[Word; 8]; 8], DecodeError> {
     let mut path = [[Word::ZERO; 8]; 8];
+    // No counts stand before them: the tree has one depth and one arity for ever.
     for word in path.iter_mut().flatten() {
         *word = reader.word()?;
     }
@@ -123,6 +125,7 @@ fn read_claim(reader: &mut Reader<'_>) -> Result<ClaimOpening, DecodeError> {
     Ok(ClaimOpening {
         chunk: reader.u32()?,
         leaf: reader.u32()?,
+        // Any other byte would be a second encoding of the same opening.
         covered: reader.map("0 or 1", Reader::u8, |byte| (byte < 2).then_some(byte == 1))?,
         claim: Claim::read(reader)?,
         salt: reader.word()?,
@@ -131,6 +134,7 @@ fn read_claim(reader: &mut Reader<'_>) -> Result<ClaimOpening, DecodeError> {
 
 fn read_operation(reader: &mut Reader<'_>) -> Result<OperationOpening, DecodeError> {
     let (chunk, row, t_op) = (reader.u32()?, reader.u32()?, reader.millis()?);
+    // The count of operations bounded how many there are and not how long each is.
     let short = |n: u32| Some(n as usize).filter(|n| *n <= OPERATION_BYTES_MAX);
     let len = reader.map("a short operation", Reader::u32, short)?;
     let signed = reader.take(len)?.to_vec();

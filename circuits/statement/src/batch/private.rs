@@ -123,6 +123,7 @@ impl PrivateFile {
     /// # Errors
     /// [`FileError`] for every other byte string.
     pub fn from_bytes(bytes: &[u8]) -> Result<PrivateFile, FileError> {
+        // One limit for both files of a batch; it stands before any allocation.
         let (expected, found) = (limits::PUBLIC_FILE_BYTES_MAX, bytes.len());
         if found > expected {
             return Err(FileError::TooLarge { what: WHAT, expected, found });
@@ -140,6 +141,7 @@ fn read(bytes: &[u8]) -> Result<Vec<SealedOpening>, DecodeError> {
     let mut openings = Vec::with_capacity(count);
     for _ in 0..count {
         let label = reader.array()?;
+        // A count of bytes, so that it is compared with what is left before they are taken.
         let len = reader.count(1)?;
         openings.push(SealedOpening { label, sealed: reader.take(len)?.to_vec() });
     }
@@ -163,12 +165,15 @@ fn cipher(view_key: Word, batch: BatchNumber, patient: PatientIndex) -> ChaCha20
 
 fn label(view_key: Word, batch: BatchNumber, patient: PatientIndex) -> [u8; LABEL_BYTES] {
     let mut label = [0; LABEL_BYTES];
+    // Under another context than the key: the label is published and must tell nothing of that. It
+    // is only for finding, and the seal authenticates, so that 16 bytes are enough.
     let derived = derive("vitals rollup 2026 opening label v1", view_key, batch, patient);
     label.copy_from_slice(&derived[..LABEL_BYTES]);
     label
 }
 
 fn derive(context: &str, view_key: Word, batch: BatchNumber, patient: PatientIndex) -> [u8; 32] {
+    // All three have fixed widths: no two patients or batches give the same material.
     let mut material = Zeroizing::new(view_key.to_bytes().to_vec());
     material.extend(batch.0.to_be_bytes());
     material.extend(patient.get().to_be_bytes());

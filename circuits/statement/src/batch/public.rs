@@ -74,6 +74,7 @@ pub fn data_root(segments: &[SegmentEntry]) -> [u8; 32] {
     if segments.is_empty() {
         return [0; 32];
     }
+    // Digests and lengths have fixed widths, so that no two lists give the hasher the same bytes.
     let mut hasher = blake3::Hasher::new();
     for segment in segments {
         hasher.update(&segment.digest.0).update(&segment.bytes.to_be_bytes());
@@ -198,6 +199,7 @@ impl PublicFile {
         let mut reader = Reader::new(rest);
         let header = reader.take(BatchHeader::BYTES).map_err(section("header"))?;
         Ok(PublicFile {
+            // Fields are evaluated in the order in which they stand, which is that of the file.
             header: BatchHeader::from_bytes(header)?,
             operations: read_list(&mut reader, OPERATIONS_CHUNK_BYTES_MIN, read_operations)
                 .map_err(section("operations"))?,
@@ -250,6 +252,8 @@ fn read_list<T>(
     item: usize,
     read: Read<T>,
 ) -> Result<Vec<T>, DecodeError> {
+    // Compared with what is left of the file, so that a stranger's number allocates no more than
+    // that.
     let count = reader.count(item)?;
     (0..count).map(|_| read(reader)).collect()
 }
@@ -260,6 +264,7 @@ fn read_last_list<T>(
     read: Read<T>,
 ) -> Result<Vec<T>, DecodeError> {
     let items = read_list(reader, item, read)?;
+    // As part of the last section, so that bytes behind it are named like any other damage of it.
     reader.finish()?;
     Ok(items)
 }

@@ -66,6 +66,8 @@ impl C2Error {
 pub fn check(chunk: &Chunk) -> Result<C2Inputs, C2Error> {
     // Sizes first: everything behind indexes by them.
     check_size(chunk)?;
+    // The cap before the slots, which open their records against its nodes and not against the
+    // root.
     require(tree::cap_root(&chunk.cap) == chunk.root, 1, None, None)?;
     check_order(chunk)?;
     for (number, slot) in chunk.slots.iter().enumerate() {
@@ -87,6 +89,8 @@ pub fn check(chunk: &Chunk) -> Result<C2Inputs, C2Error> {
 /// [`C2Error`] as [`check`], or with the rule that an input breaks.
 pub fn check_inputs(chunk: &Chunk, inputs: &C2Inputs) -> Result<(), C2Error> {
     let expected = check(chunk)?;
+    // Each input goes under the rule whose rows read it in the circuit, so that both twins name the
+    // same rule for the same wrong input.
     let counts = |i: &C2Inputs| [i.access, i.collect, i.break_glass];
     let window = |i: &C2Inputs| (i.t0, i.t1);
     let positions = |i: &C2Inputs| (i.position_in, i.position_out);
@@ -110,6 +114,7 @@ pub fn check_inputs(chunk: &Chunk, inputs: &C2Inputs) -> Result<(), C2Error> {
 /// [`C2Error`] with C2.17 and the claim, or C2.20 and the slot whose tag is another.
 pub fn check_leaves(chunk: &Chunk, leaves: &[Fr]) -> Result<(), C2Error> {
     let expected = chunk.leaves();
+    // The number first, since the comparison below ends with the shorter list.
     require(leaves.len() == expected.len(), 17, None, None)?;
     let tag = chunk.capacity.claims_per_slot;
     for (number, (expected, found)) in expected.iter().zip(leaves).enumerate() {
@@ -128,6 +133,7 @@ fn check_size(chunk: &Chunk) -> Result<(), C2Error> {
     within("slots", chunk.slots.len(), chunk.capacity.slots)?;
     for (number, slot) in chunk.slots.iter().enumerate() {
         within("claims in a slot", slot.claims.len(), chunk.capacity.claims_per_slot)?;
+        // This has no rule: the circuit has one index a slot and cannot even be given such a claim.
         let other = slot.claims.iter().position(|claim| claim.patient != slot.patient);
         if let Some(claim) = other {
             return Err(C2Error::OtherPatient { slot: number, claim });
@@ -150,10 +156,12 @@ fn check_order(chunk: &Chunk) -> Result<(), C2Error> {
         let continued = last.filter(|(patient, _)| *patient == slot.patient);
         let mut position = continued.map_or(chunk.position_in, |(_, position)| position);
         for (at, claim) in slot.claims.iter().enumerate() {
+            // No journal comes near 2^64 entries: saturating only spares this check a panic.
             let next = Position(position.0.saturating_add(1));
             require(near(next, claim.position), 4, Some(number), Some(at))?;
             position = claim.position;
         }
+        // Of the last alone: the slot's other positions are lower.
         require(near(position, chunk.position_out), 4, Some(number), None)?;
         last = Some((slot.patient, position));
     }
@@ -163,6 +171,8 @@ fn check_order(chunk: &Chunk) -> Result<(), C2Error> {
 /// C2.2.
 fn check_record(chunk: &Chunk, number: usize, slot: &Slot) -> Result<(), C2Error> {
     let index = slot.patient.get();
+    // In bounds: of the 24 bits of an index the path takes 18, and the other 6 number the cap's 64
+    // nodes.
     let node = chunk.cap[(index >> (tree::ARITY_BITS * tree::CAP_DEPTH)) as usize];
     let opened = tree::open(slot.leaf(), index, &slot.path);
     require(opened == Some(node), 2, Some(number), None)
@@ -173,6 +183,7 @@ fn check_form(chunk: &Chunk, claim: &Claim) -> Result<(), u8> {
     let Claim { receipt, measured, categories, labels, .. } = claim;
     let words = [claim.individual, claim.organisation, claim.digest.word()];
     let in_window = receipt.from < receipt.until && chunk.window.interval().contains(receipt);
+    // Purpose and kind are not asked for: their types hold exactly one each (C2.9, C2.10).
     let rules = [
         (in_window && measured.from < measured.until, 5),
         (!categories.is_empty(), 8),
@@ -209,6 +220,8 @@ fn check_covered(number: usize, slot: &Slot) -> Result<(), C2Error> {
 /// takes effect later than that is of a later batch and not under this root.
 fn is_open_through(record: &Record, claim: &Claim) -> bool {
     let end = record.closed_at;
+    // An open record has the end 2^44 - 1, which 27 bits do not reach: it needs the case of its
+    // own.
     record.is_open() || claim.receipt.until <= end && end.since(claim.receipt.until) < WINDOW_MS_MAX
 }
 

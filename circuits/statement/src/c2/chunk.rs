@@ -111,6 +111,7 @@ impl Chunk {
     pub fn tag(&self, slot: usize) -> Fr {
         let Slot { patient, record, claims, .. } = &self.slots[slot];
         let count = claims.len() as u32;
+        // Eight bits number the slots of a chunk (SPEC.md section 6); no shape comes near them.
         let place = SlotPlace { patient: *patient, slot: slot as u8, count };
         claim::tag(&record.view_key, self.domain, place)
     }
@@ -121,6 +122,8 @@ impl Chunk {
         let rows = leaves.chunks_mut(self.capacity.claims_per_slot + 1);
         for ((number, slot), row) in self.slots.iter().enumerate().zip(rows) {
             for (at, claim) in slot.claims.iter().enumerate() {
+                // Whether it is covered is committed with the claim, so that whoever opens it sees
+                // what was excluded.
                 row[at] = claim::leaf(claim, !slot.excluded, self.salt(number, at));
             }
             row[self.capacity.claims_per_slot] = self.tag(number);
@@ -131,6 +134,8 @@ impl Chunk {
     /// The edge after this chunk.
     pub fn edge_out(&self) -> Edge {
         let before = self.edge_in.as_ref().map(|edge| (edge.patient, edge.position));
+        // Only without any claim so far, which `check` refuses; shapes learn their rows from such a
+        // chunk.
         let nobody = (first_patient(), self.position_in);
         // A slot without claims is padding and moves no edge.
         let last = self
@@ -145,6 +150,7 @@ impl Chunk {
     /// The public inputs, whether or not the statement holds for them.
     pub fn inputs(&self) -> C2Inputs {
         let claims = || self.slots.iter().flat_map(|slot| &slot.claims);
+        // Excluded claims count here as well: `excluded` says how many of all are not covered.
         let of_kind = |kind| claims().filter(|claim| claim.kind == kind).count() as u32;
         let excluded = self.slots.iter().filter(|slot| slot.excluded);
         C2Inputs {

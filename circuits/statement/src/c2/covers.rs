@@ -61,6 +61,8 @@ use model::{Claim, ClaimKind, Party, Record, Rule, RuleSlot, Uncovered, Word};
 /// [`Uncovered`], which names the broken rule of SPEC.md.
 pub fn covers(record: Option<&Record>, claim: &Claim) -> Result<RuleSlot, Uncovered> {
     let record = record.ok_or(Uncovered::NoRecord)?;
+    // Before the rules: a malformed claim is not provable even as an excluded one, so no rule would
+    // help.
     if !is_well_formed(claim) {
         return Err(Uncovered::Malformed);
     }
@@ -83,6 +85,8 @@ pub fn covers(record: Option<&Record>, claim: &Claim) -> Result<RuleSlot, Uncove
 /// Denies and the end of the record are not looked at.
 pub fn best_rule(record: &Record, claim: &Claim) -> (RuleSlot, Option<Uncovered>) {
     let lack_of = |(slot, rule): (RuleSlot, &Rule)| (slot, first_lack(rule, claim));
+    // The kind alone decides which rules count (C2.14), so that a permit never stands in for a
+    // policy.
     let mut tried: Vec<_> = match claim.kind {
         ClaimKind::BreakGlass => record.policies().map(lack_of).collect(),
         ClaimKind::Access | ClaimKind::Collect => record.permits().map(lack_of).collect(),
@@ -154,6 +158,7 @@ struct Lack {
 fn first_lack(rule: &Rule, claim: &Claim) -> Option<Lack> {
     let not_live = match rule.access.from > claim.receipt.from {
         true => Uncovered::NotYetLive,
+        // What begins in time and is not contained lasts beyond the rule.
         false => Uncovered::Ended,
     };
     // In the order in which people ask: who, about whom, what for, which data, when. The rule that
@@ -163,6 +168,8 @@ fn first_lack(rule: &Rule, claim: &Claim) -> Option<Lack> {
         (names_source(rule, claim), Uncovered::SourceNotCovered),
         (rule.kinds.contains(claim.kind.only()), Uncovered::KindNotCovered),
         (rule.purposes.contains(claim.purpose.only()), Uncovered::PurposeNotCovered),
+        // Contained, where a deny need only overlap: one category more than the rule has is too
+        // many.
         (rule.categories.contains(claim.categories), Uncovered::CategoryNotCovered),
         (rule.labels.contains(claim.labels), Uncovered::LabelNotCovered),
         (rule.access.contains(&claim.receipt), not_live),
@@ -179,5 +186,6 @@ fn names_actor(rule: &Rule, claim: &Claim) -> bool {
 }
 
 fn names_source(rule: &Rule, claim: &Claim) -> bool {
+    // A claim of ANY reads from every source, so that only a rule for ANY covers it.
     rule.source == Party::Any || rule.source == claim.source
 }

@@ -38,5 +38,6 @@ impl Hull {
 }
 
 fn join(a: Interval, b: Interval) -> Interval {
+    // The least that holds both: a wider hull meets more denies, and each may cost a slot.
     Interval { from: a.from.min(b.from), until: a.until.max(b.until) }
 }

@@ -64,11 +64,13 @@ pub fn pack<'r>(
     let mut last = None;
     for (at, claim) in claims.iter().enumerate() {
         let order = Some((claim.patient, claim.position));
+        // Equal is out of order too: a position belongs to one claim.
         if order <= last {
             return Err(PackError::Unsorted { claim: at });
         }
         last = order;
         let record = record(claim.patient);
+        // By the claim's own times: whether it is covered must not depend on who shares its slot.
         let excluded = match covers(record, claim) {
             Ok(_) => false,
             // Also an excluded claim is proven to be well-formed and to belong to a record.
@@ -103,7 +105,10 @@ pub fn pack<'r>(
 /// whatever the time.
 fn keeps_off_denies(record: &Record, slot: &PackedSlot, claim: &Claim) -> bool {
     let all = || slot.claims.iter().chain([claim]);
+    // Never none, as `claim` is one of them.
     let Some(hull) = Hull::of_claims(all()) else { return false };
+    // One of the two for all claims: time is compared with the hull alone, so a deny cannot be off
+    // one claim by time and off the next by its actor.
     let is_off =
         |deny: &Rule| hull.misses(deny) || !all().any(|claim| meets_but_for_time(deny, claim));
     record.denies().all(|(_, deny)| is_off(deny))

@@ -62,6 +62,7 @@ const BLOCK: usize = 128;
 
 /// The 64-byte digest of `message`.
 pub(super) fn blake512(message: &[u8]) -> [u8; 64] {
+    // Wiped, because the message is a secret key or what its nonces come from.
     let mut padded = zeroize::Zeroizing::new(pad(message));
     let mut state = INITIAL;
     for (index, block) in padded.chunks_exact_mut(BLOCK).enumerate() {
@@ -87,6 +88,7 @@ fn pad(message: &[u8]) -> Vec<u8> {
     padded[..message.len()].copy_from_slice(message);
     padded[message.len()] |= 0x80;
     let length = blocks * BLOCK - 16;
+    // Both bits may fall into one byte, hence or and not assignment.
     padded[length - 1] |= 0x01;
     padded[length..].copy_from_slice(&(message.len() as u128 * 8).to_be_bytes());
     padded
@@ -104,6 +106,7 @@ fn compress(state: &mut [u64; 8], block: &[u8], bits: u128) {
         v[place] ^= counter as u64;
     }
     for round in 0..ROUNDS {
+        // Sixteen rounds and ten orders: the last six begin the table again.
         let order = &ORDER[round % ORDER.len()];
         for (lane, pair) in LANES.iter().zip(order.as_chunks::<2>().0) {
             mix(&mut v, lane, &words, pair);

@@ -53,6 +53,8 @@ impl Grain {
     /// The next element, reduced by the modulus.
     pub(super) fn element_reduced(&mut self) -> Fr {
         let mut integer = self.integer();
+        // Reduced for the matrix and drawn again for the constants, as the reference does:
+        // circomlib's numbers come out in no other way.
         if integer >= Fr::MODULUS {
             integer.sub_with_borrow(&Fr::MODULUS);
         }

@@ -61,6 +61,7 @@ impl Body<'_> {
             beta_g1: in_g1[0],
             delta_g1: in_g1[1],
             a: self.g1("A", instances + witnesses)?,
+            // Whether they ascend and exist is for `lint`, which asks it of every key.
             b_columns: self.columns(used),
             b_g1: self.g1("B in G1", used)?,
             b_g2: self.g2("B in G2", used)?,
@@ -70,6 +71,8 @@ impl Body<'_> {
     }
 
     fn take(&mut self, bytes: usize) -> &[u8] {
+        // In bounds: the header's counts, which every caller uses, add up to the length of the
+        // body.
         let (taken, rest) = self.rest.split_at(bytes);
         self.rest = rest;
         taken

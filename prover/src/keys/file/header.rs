@@ -60,6 +60,7 @@ impl KeyHeader {
         let (instances, witnesses) = (self.instances as usize, self.witnesses as usize);
         let fixed = Self::BYTES + 3 * G1_BYTES + 3 * G2_BYTES;
         let in_g1 = instances + (instances + witnesses) + witnesses + domain.size();
+        // No product overflows 64 bits: counts have 32 of them, and the sizes of items at most 8.
         let b = self.b_columns as usize * (4 + G1_BYTES + G2_BYTES);
         Some(fixed + in_g1 * G1_BYTES + b)
     }
@@ -121,6 +122,8 @@ impl KeyHeader {
             CEREMONY => Provenance::Ceremony { transcript },
             found => return Err(KeyFileError::Provenance { found }),
         };
+        // Refused and not ignored: what a later writer puts here may change the meaning of the
+        // rest.
         if bytes[36..64] != [0; 28] {
             return Err(KeyFileError::Reserved);
         }

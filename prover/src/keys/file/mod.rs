@@ -78,6 +78,7 @@ impl ProvingKey {
             }
         }
         let key = Body { rest: body, checked: trust == Trust::Nothing }.key(&header)?;
+        // A pin stands for the points alone; what is cheap is asked of a pinned key too.
         key.lint()?;
         if key.vk.id() != header.key_id {
             return Err(KeyFileError::KeyId { expected: header.key_id, found: key.vk.id() });

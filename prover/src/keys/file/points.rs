@@ -32,6 +32,7 @@ pub(super) fn g1(bytes: &[u8; G1_BYTES]) -> Option<G1Affine> {
         return Some(G1Affine::zero());
     }
     let (words, _) = bytes.as_chunks::<32>();
+    // Whether it is on the curve is for the body's reader, which may go by a pin instead.
     Some(G1Affine::new_unchecked(coordinate(&words[0])?, coordinate(&words[1])?))
 }
 
@@ -47,5 +48,6 @@ pub(super) fn g2(bytes: &[u8; G2_BYTES]) -> Option<G2Affine> {
 
 fn coordinate(word: &[u8; 32]) -> Option<Fq> {
     let (limbs, _) = word.as_chunks::<8>();
+    // Refused and not reduced, so that a key has one file.
     Fq::from_bigint(BigInt::new(std::array::from_fn(|i| u64::from_le_bytes(limbs[i]))))
 }

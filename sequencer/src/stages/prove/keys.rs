@@ -70,6 +70,7 @@ impl ProverKeys {
             Shape::named(name).ok_or(ProverKeysError::Shape { circuit, found })
         };
         let (c1, c2) = (shape("C1", operations)?, shape("C2", claims)?);
+        // The capacity and not the name says of which circuit a shape is.
         let capacities = match (c1.capacity, c2.capacity) {
             (Capacity::Operations(operations), Capacity::Claims(claims)) => {
                 Capacities { operations, claims }
@@ -86,6 +87,8 @@ impl ProverKeys {
         let store = KeyStore::new(folder);
         let mut engine = |shape: &'static Shape| {
             begin(shape.name);
+            // The matrices serve for the key alone and are dropped with it: an assignment is made
+            // without them.
             let key = store.open_or_make(&shape.matrices());
             let key = key.map_err(|source| ProverKeysError::Key { shape: shape.name, source })?;
             Ok::<_, ProverKeysError>(ShapeEngine {
@@ -112,6 +115,7 @@ impl ProverKeys {
 
     /// Whether the keys are development keys, under which anybody can forge.
     pub fn are_dev_insecure(&self) -> bool {
+        // Either is enough: a batch with chunks of both circuits is worth what the weaker key is.
         let both = [&self.operations, &self.claims];
         both.iter().any(|one| one.engine.key().verifying_key().is_dev_insecure())
     }
@@ -136,6 +140,8 @@ impl ProverKeys {
         };
         let assignment = one.shape.assign(statement)?;
         let proof = one.engine.prove(&assignment, &Blinding::draw(entropy))?;
+        // For the contract, which looks the key up by its id; the circuit follows from the chunk's
+        // place.
         let key_id = one.engine.key().verifying_key().id();
         Ok(ProvenChunk { key_id, proof: proof.encode() })
     }

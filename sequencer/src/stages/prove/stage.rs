@@ -138,6 +138,8 @@ impl<M: Medium, S: BatchSink> Batcher<M, S> {
         sink: S,
     ) -> Batcher<M, S> {
         let BatcherConfig { binding, last, seed } = config;
+        // A generator fit for keys, seeded once: no two proofs of this process share their
+        // blinding.
         Batcher { binding, keys, journal, sink, last, entropy: StdRng::from_seed(seed) }
     }
 
@@ -153,6 +155,7 @@ impl<M: Medium, S: BatchSink> Batcher<M, S> {
         if number != expected {
             return Err(BatcherError::Order { expected, found: number });
         }
+        // Before any proof: the plan checks every rule natively and names the one that is broken.
         let plan = plan(&window.contents, &self.binding, self.keys.capacities());
         let plan = plan.map_err(|source| BatcherError::Plan { number, source })?;
         let (operations, claims) = (plan.operations.len(), plan.claims.len());
@@ -203,6 +206,7 @@ impl<M: Medium, S: BatchSink> Batcher<M, S> {
         let mut groups = Vec::new();
         // Read back rather than remembered: what the header commits to is what the disk holds.
         for number in self.last.group + 1..=window.group {
+            // From the group after the last close, so that each group stands in exactly one batch.
             let group = self.journal.group(number)?;
             groups.push(GroupSummary {
                 number,
