@@ -1,6 +1,6 @@
 //! Declares values of the configuration: field, default, bounds and words in one place.
 //!
-//! [`settings!`] makes the struct that serde reads, its `Default`, its documentation and its
+//! `settings!` makes the struct that serde reads, its `Default`, its documentation and its
 //! [`Setting`] rows. A check takes its bounds from the rows and `docs/configuration.md` is made of
 //! them, so that no bound and no default stands twice.
 

@@ -25,7 +25,7 @@ pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
 /// Largest public or private batch file, bytes: a reader refuses beyond. A window is closed before
 /// by its limits of entries, groups and proofs; no writer compares with this one.
-pub const PUBLIC_FILE_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub const BATCH_FILE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Longest validity of a signed access request, one hour: a longer one is refused. Bounds how long
 /// a used nonce is remembered.

@@ -227,7 +227,7 @@ fn read_openings(folder: &Path) -> anyhow::Result<Vec<NamedOpening>> {
 fn read_opening(path: &Path) -> anyhow::Result<NamedOpening> {
     let what = || format!("the opening {}", path.display());
     let length = std::fs::metadata(path).with_context(what)?.len();
-    let most = limits::PUBLIC_FILE_BYTES_MAX as u64;
+    let most = limits::BATCH_FILE_BYTES_MAX as u64;
     anyhow::ensure!(length <= most, "{}: expected at most {most} bytes, found {length}", what());
     let opening = PatientOpening::from_bytes(&std::fs::read(path).with_context(what)?);
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

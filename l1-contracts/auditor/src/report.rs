@@ -33,7 +33,7 @@ pub enum Verdict {
     Unavailable,
 }
 
-/// The first broken item in words, as the report prints it ([`Broken`](crate::Broken) is the value).
+/// The first broken item in words, as the report prints it; [`Broken`](crate::Broken) is the value.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct BrokenItem {
     /// What.

@@ -119,7 +119,7 @@ async fn read(path: &std::path::Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = tokio::fs::File::open(path).await?;
     // One byte more than any may have, so that the decoder sees that it is too long.
-    file.take(limits::PUBLIC_FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).await?;
+    file.take(limits::BATCH_FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).await?;
     Ok(bytes)
 }
 
@@ -138,7 +138,7 @@ async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, String> {
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
         // The length that a node declares is not believed: bytes are counted as they come.
         // Not below zero: the loop ends with the chunk that fills the room.
-        let room = limits::PUBLIC_FILE_BYTES_MAX + 1 - bytes.len();
+        let room = limits::BATCH_FILE_BYTES_MAX + 1 - bytes.len();
         bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
         if chunk.len() >= room {
             break;

@@ -315,12 +315,12 @@ async fn serve_files(files: Vec<Vec<u8>>) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_sends_without_end_is_cut_off_at_the_limit() {
     let live = live().await;
-    let endless = serve_files(vec![vec![0; limits::PUBLIC_FILE_BYTES_MAX + 1000]]).await;
+    let endless = serve_files(vec![vec![0; limits::BATCH_FILE_BYTES_MAX + 1000]]).await;
     let data = Source::parse(&endless).expect("an address");
     let report = live.audit_from(&live.server.url(), &data).await;
     let found = &report.broken.as_ref().expect("a broken item").found;
     assert_eq!(broken(&report), "public file, size");
-    assert_eq!(*found, format!("{} bytes", limits::PUBLIC_FILE_BYTES_MAX + 1));
+    assert_eq!(*found, format!("{} bytes", limits::BATCH_FILE_BYTES_MAX + 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -168,7 +168,7 @@ fn even_under_forged_proofs_leaves_tags_and_counters_must_agree() {
 #[test]
 fn a_file_beyond_the_limit_is_refused_by_its_size() {
     let world = World::sound();
-    let bytes = vec![0; limits::PUBLIC_FILE_BYTES_MAX + 1];
+    let bytes = vec![0; limits::BATCH_FILE_BYTES_MAX + 1];
     assert_eq!(item(world.check(0, &bytes)), Item::File("size"));
 }
 

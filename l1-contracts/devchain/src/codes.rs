@@ -62,7 +62,7 @@ pub(crate) const BLOCK: RpcCode = RpcCode {
 
 pub(crate) const LIMIT: RpcCode = RpcCode {
     code: -32005,
-    meaning: "The request is beyond a limit of this chain; no work was done for it.",
+    meaning: "The request is beyond a limit of this chain.",
     remedy: "Ask for less at a time, or again when fewer requests are running.",
 };
 

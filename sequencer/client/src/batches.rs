@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use model::BatchNumber;
-use model::limits::PUBLIC_FILE_BYTES_MAX;
+use model::limits::BATCH_FILE_BYTES_MAX;
 use thiserror::Error;
 
 /// Waits for a connection and for each piece of an answer.
@@ -114,7 +114,7 @@ impl Batches {
                 let path = folder.join(format!("{:06}", batch.0)).join(name);
                 let wrong =
                     |source| FetchError::Unavailable { what: path.display().to_string(), source };
-                crate::file::read(&path, PUBLIC_FILE_BYTES_MAX as u64).map_err(wrong)
+                crate::file::read(&path, BATCH_FILE_BYTES_MAX as u64).map_err(wrong)
             }
             Batches::Http { host, path } => {
                 get(host, &format!("{path}/batches/{}{suffix}", batch.0))
@@ -152,7 +152,7 @@ fn fetch_answer(host: &str, path: &str) -> io::Result<Answer> {
     let (head, begun) = read_head(&mut stream)?.ok_or_else(malformed)?;
     let (status, length) = parse_head(&head).ok_or_else(malformed)?;
     // Held to the limit before that much is read: the host is not trusted.
-    let length = length.filter(|length| status == 200 && *length <= PUBLIC_FILE_BYTES_MAX);
+    let length = length.filter(|length| status == 200 && *length <= BATCH_FILE_BYTES_MAX);
     let Some(length) = length else {
         return Ok(Answer { status, body: None });
     };

@@ -4,8 +4,8 @@
 //! ingest -> admission -> journal -> [close] -> batcher (plan, prove, assemble) -> store -> settler
 //!             |  receipts                                                         |-> http
 //! ```
-//! Each stage is owned below and knows only the types it is fed. [`open`] opens what they run on,
-//! [`start`] starts each of them, and this file says in which order they start and stop. A stage
+//! Each stage is owned below and knows only the types it is fed. `open` opens what they run on,
+//! `start` starts each of them, and this file says in which order they start and stop. A stage
 //! that fails marks the node as failed and the process ends: the journal is the truth, and a
 //! restart continues from it.
 

@@ -124,7 +124,7 @@ impl PrivateFile {
     /// [`FileError`] for every other byte string.
     pub fn from_bytes(bytes: &[u8]) -> Result<PrivateFile, FileError> {
         // One limit for both files of a batch; it stands before any allocation.
-        let (expected, found) = (limits::PUBLIC_FILE_BYTES_MAX, bytes.len());
+        let (expected, found) = (limits::BATCH_FILE_BYTES_MAX, bytes.len());
         if found > expected {
             return Err(FileError::TooLarge { what: WHAT, expected, found });
         }

@@ -189,7 +189,7 @@ impl PublicFile {
     /// [`FileError`] that names the section.
     pub fn from_bytes(bytes: &[u8]) -> Result<PublicFile, FileError> {
         // Whoever serves the file is not trusted: size and magic stand before any allocation.
-        let (expected, found) = (limits::PUBLIC_FILE_BYTES_MAX, bytes.len());
+        let (expected, found) = (limits::BATCH_FILE_BYTES_MAX, bytes.len());
         if found > expected {
             return Err(FileError::TooLarge { what: WHAT, expected, found });
         }

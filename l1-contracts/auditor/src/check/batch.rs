@@ -62,7 +62,7 @@ fn name_section(header: &BatchHeader, error: &FileError) -> Broken {
     };
     // Its size is the one thing about a file that can be wrong without a wrong byte.
     let expected = match part {
-        "size" => format!("at most {} bytes", limits::PUBLIC_FILE_BYTES_MAX),
+        "size" => format!("at most {} bytes", limits::BATCH_FILE_BYTES_MAX),
         _ => "canonical bytes of a public batch file".to_owned(),
     };
     Broken::inside(header.number, Item::File(part), expected, found)

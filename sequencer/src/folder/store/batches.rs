@@ -94,7 +94,7 @@ impl Store {
     }
 
     /// The public file; `None` for a batch that was not saved. At most
-    /// [`PUBLIC_FILE_BYTES_MAX`](model::limits::PUBLIC_FILE_BYTES_MAX) bytes.
+    /// [`BATCH_FILE_BYTES_MAX`](model::limits::BATCH_FILE_BYTES_MAX) bytes.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] if the file is not as it was written.
