@@ -13,8 +13,8 @@ use model::{
 use sequencer::doors::admin::{AdminError, ask, change_request};
 use sequencer::folder::authority::{Authority, ClientDeployment, Issued};
 use sequencer::folder::layout::Layout;
+use sequencer::node::Endpoints;
 use sequencer::node::setup::certificates_valid;
-use serde::Deserialize;
 use serde_json::Value;
 use wire::{RegistryChange, RegistryKey, RegistryRecord, Role};
 
@@ -284,10 +284,6 @@ impl Identity {
 
 /// Where gateways reach the running node.
 fn ingest_address(endpoints: &Path) -> Outcome<SocketAddr> {
-    #[derive(Deserialize)]
-    struct Endpoints {
-        ingest: SocketAddr,
-    }
     // A running node writes the file and removes it when it stops.
     let text = std::fs::read(endpoints).context("no node runs in this folder");
     let found: Endpoints = serde_json::from_slice(&text.map_err(unavailable)?)

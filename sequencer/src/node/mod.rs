@@ -27,7 +27,7 @@ use std::time::Duration;
 use devchain::HttpServer;
 use l1_contracts::Deployment;
 use model::Position;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle as Task;
 use wire::{Entry, RefusalEntry};
@@ -56,7 +56,7 @@ const SETTLED_POLL: Duration = Duration::from_millis(20);
 const REFUSAL_ENTRIES_MAX: u64 = 100;
 
 /// Where a running node can be reached.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Endpoints {
     /// QUIC.
     pub ingest: SocketAddr,

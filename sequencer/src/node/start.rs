@@ -75,7 +75,7 @@ pub(super) fn start_core(
     let batching = batcher_config(opened, *ledger.operation_scope(), last)?;
     let (store, wake) = (opened.store.clone(), common.wake.clone());
     let sink = StoringSink::new(store, wake, common.watched.clone(), common.clock.clone());
-    let batcher = Batcher::new(batching, opened.keys.clone(), log.reader(), sink);
+    let batcher = Batcher::new(batching, opened.keys.clone(), log.reader(), Box::new(sink));
     let batcher = spawn_batcher(batcher, backlog, windows, common.watched.clone())?;
 
     let journal = log.reader();
@@ -108,7 +108,7 @@ fn batcher_config(
 
 /// A thread of its own, not a task: it computes for minutes and would hold up a runtime's worker.
 fn spawn_batcher(
-    mut batcher: Batcher<FileMedium, StoringSink>,
+    mut batcher: Batcher,
     backlog: Vec<ClosedWindow>,
     mut windows: mpsc::Receiver<ClosedWindow>,
     watched: Watched,

@@ -4,7 +4,6 @@
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use statement::scope::Circuit;
 use tokio::sync::watch;
 
 use super::failure::{Stage, StageFailure};
@@ -67,7 +66,6 @@ impl Watched {
     /// Takes notice of a step of the proving stage.
     pub(super) fn step(&self, progress: Progress) {
         if let Progress::Proven { circuit, millis, .. } = progress {
-            let circuit = if circuit == 1 { Circuit::C1 } else { Circuit::C2 };
             self.metrics.count_proof(circuit, millis as f64 / 1000.0);
             // Two sums of plain numbers: a panic cannot leave them half changed.
             let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);

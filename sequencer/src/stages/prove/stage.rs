@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use circuits::shapes::Statement;
-use journal::{Medium, ReadError, Reader};
+use journal::{FileMedium, ReadError, Reader};
 use model::{BatchNumber, Position};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use statement::batch::GroupSummary;
-use statement::scope;
+use statement::scope::{self, Circuit};
 use thiserror::Error;
 
 use super::{ProverKeys, ProverKeysError};
@@ -55,8 +55,8 @@ pub enum Progress {
     Proven {
         /// Which batch.
         number: u64,
-        /// 1 for C1, 2 for C2.
-        circuit: u8,
+        /// Of which statement.
+        circuit: Circuit,
         /// How long it took, milliseconds.
         millis: u64,
     },
@@ -120,23 +120,23 @@ pub enum BatcherError {
 }
 
 /// The stage. Fed window by window; keeps the last header's hash, which the next header names.
-pub struct Batcher<M, S> {
+pub struct Batcher {
     binding: BatchBinding,
     keys: Arc<ProverKeys>,
-    journal: Reader<M>,
-    sink: S,
+    journal: Reader<FileMedium>,
+    sink: Box<dyn BatchSink>,
     last: LastBatch,
     entropy: StdRng,
 }
 
-impl<M: Medium, S: BatchSink> Batcher<M, S> {
+impl Batcher {
     /// Continues after the last batch.
     pub fn new(
         config: BatcherConfig,
         keys: Arc<ProverKeys>,
-        journal: Reader<M>,
-        sink: S,
-    ) -> Batcher<M, S> {
+        journal: Reader<FileMedium>,
+        sink: Box<dyn BatchSink>,
+    ) -> Batcher {
         let BatcherConfig { binding, last, seed } = config;
         // A generator fit for keys, seeded once: no two proofs of this process share their
         // blinding.
@@ -191,11 +191,11 @@ impl<M: Medium, S: BatchSink> Batcher<M, S> {
         // One after the other: a proof takes all cores already, and its memory is the node's peak.
         let mut operation_proofs = Vec::with_capacity(plan.operations.len());
         for (chunk, inputs) in &plan.operations {
-            operation_proofs.push(one(1, Statement::C1(inputs, chunk))?);
+            operation_proofs.push(one(Circuit::C1, Statement::C1(inputs, chunk))?);
         }
         let mut claim_proofs = Vec::with_capacity(plan.claims.len());
         for (chunk, inputs) in &plan.claims {
-            claim_proofs.push(one(2, Statement::C2(inputs, chunk))?);
+            claim_proofs.push(one(Circuit::C2, Statement::C2(inputs, chunk))?);
         }
         let contents = window.contents.as_ref().clone();
         Ok(ProvenBatch { contents, plan, operation_proofs, claim_proofs })
