@@ -9,8 +9,10 @@ mod error;
 mod opening;
 mod private;
 mod public;
+mod receipts;
 
 pub use error::FileError;
 pub use opening::{ClaimOpening, OperationOpening, PatientOpening};
 pub use private::{PrivateFile, SealedOpening, UnsealError};
 pub use public::{ClaimsChunk, GroupSummary, OperationsChunk, PublicFile, SegmentEntry, data_root};
+pub use receipts::{GroupsError, Inclusion, ReceiptedGroup, SettledGroups};
