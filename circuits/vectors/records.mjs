@@ -156,7 +156,7 @@ const inputs = {
   domains: [domain(1n, 1n, 1n), domain(2n, 1n, 1n), domain(2n, 4294967295n, (1n << 64n) - 1n)],
   sig_domain: BigInt("0x" + keccak(label, ...at)) % modulus,
   genesis: { root: 7000001n, time: 4008988800000n, hash: keccak(...at, 7000001n, 4008988800000n) },
-  header: { ...header, hash: keccak(1n, ...Object.values(header)) },
+  header: { ...header, hash: keccak(2n, ...Object.values(header)) },
   chunk_roots: { roots, hash: keccak(...roots) },
   c1: named([
     "root_in", "root_out", "t0", "t1", "time_in", "time_out", "domain", "sig_domain", "registrar",

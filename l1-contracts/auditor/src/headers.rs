@@ -1,9 +1,8 @@
 //! The file of headers that one audit leaves for the next.
 
-use std::fs;
 use std::path::Path;
 
-use l1_contracts::Deployment;
+use l1_contracts::{Deployment, read_at_most, replace_file};
 use model::BatchHeader;
 use serde::{Deserialize, Serialize};
 use statement::scope;
@@ -15,6 +14,9 @@ pub enum SavedHeadersError {
     /// The file cannot be read or written.
     #[error("the file of saved headers is not accessible")]
     File(#[from] std::io::Error),
+    /// Longer than any is.
+    #[error("expected at most {FILE_BYTES_MAX} bytes of saved headers, found more")]
+    TooLong,
     /// The content is something else.
     #[error("expected saved headers (schema {SCHEMA})")]
     Format(#[from] serde_json::Error),
@@ -36,6 +38,8 @@ pub enum SavedHeadersError {
 
 /// Name and version of the format.
 const SCHEMA: &str = "vitals-headers-1";
+/// Room for some 70,000 headers.
+const FILE_BYTES_MAX: u64 = 128 << 20;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,7 +70,11 @@ pub fn read_saved(
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let saved: Saved = serde_json::from_slice(&fs::read(path)?)?;
+    let bytes = read_at_most(path, FILE_BYTES_MAX)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(SavedHeadersError::TooLong);
+    }
+    let saved: Saved = serde_json::from_slice(&bytes)?;
     let name =
         |schema: &str, chain_id, settlement: &str| format!("{schema} {chain_id} {settlement}");
     let expected = name(SCHEMA, deployment.chain_id, &deployment.settlement.to_string());
@@ -77,7 +85,7 @@ pub fn read_saved(
     saved.headers.iter().enumerate().map(|(at, header)| hash(at + 1, header)).collect()
 }
 
-/// Writes the headers: first beside the file, then renamed.
+/// Writes the headers: beside the file, synced, then renamed.
 ///
 /// # Errors
 /// [`SavedHeadersError`] if the file system refuses.
@@ -97,9 +105,8 @@ pub fn save(
         headers: headers.collect(),
     };
     // A write that breaks off must not take the only record of the past with it.
-    let beside = path.with_extension("new");
-    fs::write(&beside, serde_json::to_string_pretty(&saved)? + "\n")?;
-    Ok(fs::rename(&beside, path)?)
+    let text = serde_json::to_string_pretty(&saved)? + "\n";
+    Ok(replace_file(path, text.as_bytes())?)
 }
 
 fn hash(number: usize, header: &SavedHeader) -> Result<[u8; 32], SavedHeadersError> {
@@ -119,8 +126,8 @@ mod tests {
         serde_json::from_value(serde_json::json!({
             "schema": Deployment::SCHEMA, "chain_id": 31_337,
             "settlement": "0x1111111111111111111111111111111111111111",
-            "code_hash": "0x".to_owned() + &"00".repeat(32), "block": 1,
-            "genesis_root": "0x".to_owned() + &"00".repeat(32), "genesis_time": 1,
+            "code_hash": "0x".to_owned() + &"00".repeat(32), "block": 1, "genesis_time": 1,
+            "runtime_hash": "0x".to_owned() + &"00".repeat(32), "fingerprint": "00".repeat(20),
             "registrar": "0x".to_owned() + &"00".repeat(32),
             "sequencer": "0x1111111111111111111111111111111111111111",
             "receipt_signer": "0x1111111111111111111111111111111111111111",
@@ -139,7 +146,7 @@ mod tests {
         let other = Deployment { chain_id: 1, ..deployment() };
         let found = read_saved(&path, &other);
         assert!(matches!(found, Err(SavedHeadersError::Other { .. })));
-        fs::write(&path, "{}").expect("written");
+        std::fs::write(&path, "{}").expect("written");
         assert!(matches!(read_saved(&path, &deployment()), Err(SavedHeadersError::Format(_))));
     }
 

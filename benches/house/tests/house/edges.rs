@@ -30,7 +30,7 @@ const LAYERS: &[(&str, &[Row])] = &[
     (
         "programs",
         &[
-            ("auditor", &["l1-contracts", "model", "statement"], AUDITOR_TESTS),
+            ("auditor", &["l1-contracts", "model", "statement", "wire"], AUDITOR_TESTS),
             ("sequencer", SEQUENCER, &[]),
             ("loadgen", &["client", "model", "wire", "world"], &[]),
         ],

@@ -1,7 +1,7 @@
 //! The headers from genesis on, from the contract's events alone.
 
 use l1_contracts::{SettledBatch, SettlementState};
-use model::{BatchHeader, DataSource, Millis};
+use model::{BatchHeader, DataSource, Millis, limits};
 use statement::scope;
 
 use super::parts::{Previous, within};
@@ -79,6 +79,13 @@ fn check_header(previous: &Previous, settled: &Settled) -> Result<u64, Broken> {
         let item = item("journal position");
         return Err(Broken::inside(header.number, item, expected, found.to_string()));
     }
+    // As the contract bounds it and C2.4 presumes it: a batch may not use up the positions of those
+    // that come after it.
+    if found - least >= limits::BATCH_ENTRIES_MAX {
+        let expected = format!("less than {} after {least}", limits::BATCH_ENTRIES_MAX);
+        let item = item("journal position");
+        return Err(Broken::inside(header.number, item, expected, found.to_string()));
+    }
     check_neutral(header)?;
     measure_lateness(header, settled)
 }
@@ -86,7 +93,7 @@ fn check_header(previous: &Previous, settled: &Settled) -> Result<u64, Broken> {
 /// Words for which there is no statement yet are neutral.
 fn check_neutral(header: &BatchHeader) -> Result<(), Broken> {
     let (batch, item) = (within(header), Item::Header);
-    equal(batch, item("key version"), &1, &header.key_version)?;
+    equal(batch, item("key version"), &BatchHeader::KEY_VERSION, &header.key_version)?;
     equal(batch, item("first forced stop"), &0, &header.forced_first)?;
     equal(batch, item("count of forced stops"), &0, &header.forced_count)?;
     equal(batch, item("outcomes of forced stops"), &[0; 32], &header.forced_outcomes)?;

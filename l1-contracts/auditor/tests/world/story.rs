@@ -51,10 +51,6 @@ pub(crate) struct Built {
     pub(crate) openings: Vec<PatientOpening>,
 }
 
-pub(crate) fn genesis_root() -> Word {
-    field::to_word(&Tree::new().root())
-}
-
 pub(crate) fn genesis_time() -> Millis {
     Millis::new(Millis::from_block_timestamp(START_S).get() - 3 * WINDOW_MS).expect("44 bits")
 }
@@ -151,7 +147,7 @@ pub(crate) fn build(scope: ChainScope, prover: &dyn Prove, plan: &Plan) -> Vec<B
         plan,
         tree: Tree::new(),
         record: None,
-        previous: scope::genesis_hash(scope, genesis_root(), genesis_time()),
+        previous: scope::genesis_hash(scope, genesis_time()),
         position: Position(0),
         journal: journal::genesis(scope),
         groups: 0,
@@ -209,7 +205,7 @@ impl Sequencer<'_> {
                 root_in,
                 time_in,
                 window,
-                domain: scope::domain(self.scope, Circuit::C1, 1, batch),
+                domain: scope::domain(self.scope, Circuit::C1, BatchHeader::KEY_VERSION, batch),
                 sig_domain: scope::sig_domain(self.scope),
                 registrar_key_hash: registrar_key().public().hash(),
                 capacity: 1,
@@ -276,7 +272,7 @@ impl Sequencer<'_> {
                 first_leaf: (chunks.len() * CAPACITY.leaves()) as u64,
                 position_in,
                 position_out: self.position,
-                domain: scope::domain(self.scope, Circuit::C2, 1, batch),
+                domain: scope::domain(self.scope, Circuit::C2, BatchHeader::KEY_VERSION, batch),
                 edge_in: chunks.last().map(c2::Chunk::edge_out),
                 edge_salt: Fr::from(chunks.len() as u64 + 77),
                 slots: slots.into_iter().map(|slot| self.slot(slot)).collect(),
@@ -410,7 +406,7 @@ fn header(
         data_source: DataSource::Operator,
         ciphertext_hash: [0; 32],
         ciphertext_length: 0,
-        key_version: 1,
+        key_version: BatchHeader::KEY_VERSION,
     }
 }
 

@@ -156,7 +156,7 @@ fn chunk(tree: &Tree, anna: &Record, other: &Record, fault: Fault) -> Chunk {
         first_leaf: 0,
         position_in: Position(0),
         position_out: Position(50),
-        domain: scope::domain(deployment(), Circuit::C2, 1, BatchNumber(1)),
+        domain: scope::domain(deployment(), Circuit::C2, BatchHeader::KEY_VERSION, BatchNumber(1)),
         edge_in: None,
         edge_salt: Fr::from(5u8),
         slots: vec![
@@ -326,7 +326,7 @@ fn header(chunk: &Chunk, operations: &OperationsChunk, claims: &ClaimsChunk) -> 
         data_source: DataSource::Operator,
         ciphertext_hash: [0; 32],
         ciphertext_length: 0,
-        key_version: 1,
+        key_version: BatchHeader::KEY_VERSION,
     }
 }
 

@@ -52,7 +52,8 @@ impl Settler {
                 Err(error) if error.is_transient() => {
                     failures += 1;
                     self.metrics.settle_retries_total.inc();
-                    let error: &dyn std::error::Error = &error;
+                    // The chain's node says in its own words what it refuses.
+                    let error = model::with_causes(&error);
                     tracing::warn!(error, failures, "settling failed and is tried again");
                     // Not woken by a new batch: each one would skip the pause that spares the
                     // chain.
