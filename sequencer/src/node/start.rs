@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use devchain::HttpServer;
 use journal::{FileMedium, Log, Reader, Writer, WriterConfig};
-use model::Clock;
+use model::{BatchHeader, Clock};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle as Task;
 
@@ -27,9 +27,6 @@ use crate::stages::ledger::{LedgerAdmission, LedgerView};
 use crate::stages::prove::{Batcher, BatcherConfig, LastBatch};
 use crate::stages::settle::{SettleConfig, Settler, SettlerParts};
 use crate::window::{ClosedWindow, OperationScope};
-
-/// Version of the verifying keys that this program knows.
-const KEY_VERSION: u32 = 1;
 
 /// Pause of the settler between two looks at the embedded chain, which mines at once and costs
 /// nothing to ask.
@@ -100,7 +97,7 @@ fn batcher_config(
     let binding = BatchBinding {
         scope: opened.edge.scope(),
         operations,
-        key_version: KEY_VERSION,
+        key_version: BatchHeader::KEY_VERSION,
         edge_secret: *secrets::open(&opened.layout.edge_key())?,
     };
     Ok(BatcherConfig { binding, last, seed })

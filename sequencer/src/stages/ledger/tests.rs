@@ -280,7 +280,8 @@ fn capacities() -> Capacities {
 /// The window can be proven: every chunk holds natively.
 fn check_provable(ward: &Ward, window: &ClosedWindow) -> crate::stages::batch::BatchPlan {
     let (scope, operations) = (ledger_config().scope, *ward.ledger().operation_scope());
-    let binding = BatchBinding { scope, operations, key_version: 1, edge_secret: [0; 32] };
+    let key_version = model::BatchHeader::KEY_VERSION;
+    let binding = BatchBinding { scope, operations, key_version, edge_secret: [0; 32] };
     plan(&window.contents, &binding, capacities()).expect("provable")
 }
 
