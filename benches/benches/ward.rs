@@ -72,7 +72,7 @@ impl Ward {
         let folder = tempfile::tempdir_in(disk).expect("a folder to write in");
         let medium = FileMedium::open(&folder.path().join("log")).expect("a new file");
         let genesis = Genesis { log_id: [5; 16], journal_hash: [6; 32] };
-        let (log, _) = Log::open(medium, genesis).expect("an empty log");
+        let (log, _) = Log::open(medium, genesis, journal::fault::salts()).expect("an empty log");
         let ((receipts_in, receipts), (windows_in, windows)) = (mpsc::channel(), mpsc::channel());
         let delivery = Delivery { receipts: receipts_in, windows: windows_in };
         let ledger = Ledger::new(LedgerConfig {

@@ -187,7 +187,12 @@ impl Site {
         let mut log_id = [0; 16];
         log_id.copy_from_slice(&id[..16]);
         let journal_hash = statement::journal::genesis(self.deployment.scope());
-        Log::open(FileMedium::open(path).unwrap(), Genesis { log_id, journal_hash }).unwrap()
+        Log::open(
+            FileMedium::open(path).unwrap(),
+            Genesis { log_id, journal_hash },
+            journal::fault::salts(),
+        )
+        .unwrap()
     }
 
     /// What signs receipts, on a journal.

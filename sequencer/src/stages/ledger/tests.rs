@@ -126,7 +126,7 @@ impl Ward {
         let dir = tempfile::tempdir().unwrap();
         let medium = FileMedium::open(&dir.path().join("log")).unwrap();
         let genesis = Genesis { log_id: [5; 16], journal_hash: [6; 32] };
-        let (log, _) = Log::open(medium, genesis).unwrap();
+        let (log, _) = Log::open(medium, genesis, journal::fault::salts()).unwrap();
         let delivered = Delivered::default();
         let admission = LedgerAdmission::new(Ledger::new(ledger_config()), delivered.clone(), 0);
         let (now, nonce, sequence) = (T0 + 1000, 0, 0);

@@ -146,7 +146,7 @@ impl Node {
         let folder = tempfile::tempdir().unwrap();
         let medium = FileMedium::open(&folder.path().join("log")).unwrap();
         let genesis = Genesis { log_id: [5; 16], journal_hash: [6; 32] };
-        let (log, _) = Log::open(medium, genesis).unwrap();
+        let (log, _) = Log::open(medium, genesis, journal::fault::salts()).unwrap();
         let (deliver, journal) = (DeliverConfig::default(), log.reader());
         let key = SigningKey::from_slice(&[9; 32]).unwrap();
         let hub = ReceiptHub::new(key, chain_scope(), log.reader(), &deliver);
