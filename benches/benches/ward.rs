@@ -127,12 +127,12 @@ impl Ward {
         ];
         records.extend((0..self.cast.patients()).map(|patient| {
             let StreamKey { device, patient, signal } = self.cast.key(patient);
-            let signals = vec![signal];
             RegistryRecord::Device {
                 id: device,
                 organisation: organisation.clone(),
                 patient,
-                signals,
+                signals: vec![signal],
+                gateways: vec![self.cast.world.gateways[0].id.clone()],
             }
         }));
         for record in records {

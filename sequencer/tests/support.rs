@@ -112,7 +112,13 @@ impl Site {
                 fingerprint: issued.fingerprint(),
                 valid,
             },
-            RegistryRecord::Device { id: device, organisation, patient, signals: vec![signal] },
+            RegistryRecord::Device {
+                id: device,
+                organisation,
+                patient,
+                signals: vec![signal],
+                gateways: vec![gateway()],
+            },
         ] {
             desk.submit(Item::Registry(RegistryChange::Add(record)));
         }

@@ -207,6 +207,9 @@ impl Ledger {
         {
             return Err(Ground::NotRegistered(key.clone()));
         }
+        if let RegistryChange::Add(record) = change {
+            self.registry.check_names(record, at.now).map_err(Ground::UnknownName)?;
+        }
         // Encoded here only to learn whether it can be: after this verdict the entry must go in.
         change.to_bytes().map_err(|error| Ground::MalformedChange(error.to_string()))?;
         let entry = Box::new(Entry::RegistryChange(change.clone()));

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use journal::{FileMedium, Genesis, Log, Reader, Writer, WriterConfig};
 use model::{
     Action, Categories, Category, ChainScope, ClaimKind, Clock, DeviceId, EpochNumber, GatewayId,
-    Interval, Labels, ManualClock, Millis, Operation, OrganisationId, Party, PatientIndex,
-    Position, PractitionerId, Purpose, Purposes, RejectCode, Rule, RuleSlot, Sequence,
-    StreamHandle, SystemClock, Word,
+    Interval, Labels, ManualClock, Millis, Operation, OperatorId, OrganisationId, Party,
+    PatientIndex, Position, PractitionerId, Purpose, Purposes, RejectCode, Rule, RuleSlot,
+    Sequence, StreamHandle, SystemClock, WalletId, Word,
 };
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream};
@@ -212,6 +212,7 @@ impl Node {
                 organisation: hospital(),
                 patient: patient(),
                 signals: vec![ECG],
+                gateways: vec![gateway_id()],
             },
             RegistryRecord::Practitioner { id: doctor(), organisation, public_key, valid },
         ] {
@@ -244,7 +245,10 @@ impl Node {
     }
 
     pub(super) async fn end_gateway(&self) {
-        let key = RegistryKey::Gateway(gateway_id());
+        self.end(RegistryKey::Gateway(gateway_id())).await;
+    }
+
+    pub(super) async fn end(&self, key: RegistryKey) {
         self.change_registry(RegistryChange::End { key, at: now() }).await;
     }
 
@@ -278,8 +282,29 @@ impl Node {
         self.authority.issue_client(role, name, validity()).unwrap()
     }
 
+    /// Issues a certificate, and registers it where the registry holds certificates.
+    pub(super) async fn registered(&self, role: Role, name: &str) -> Issued {
+        let (issued, valid) = (self.issue(role, name), Interval::ALWAYS);
+        let fingerprint = issued.fingerprint();
+        let record = match role {
+            Role::Wallet => {
+                RegistryRecord::Wallet { id: WalletId::new(name).unwrap(), fingerprint, valid }
+            }
+            Role::Operator => {
+                RegistryRecord::Operator { id: OperatorId::new(name).unwrap(), fingerprint, valid }
+            }
+            Role::Gateway => {
+                let (id, organisation) = (GatewayId::new(name).unwrap(), hospital());
+                RegistryRecord::Gateway { id, organisation, fingerprint, valid }
+            }
+            Role::Practitioner => return issued,
+        };
+        self.change_registry(RegistryChange::Add(record)).await;
+        issued
+    }
+
     pub(super) async fn client(&self, role: Role, name: &str) -> Client {
-        Client::connect(self, &self.issue(role, name), role, name).await
+        Client::connect(self, &self.registered(role, name).await, role, name).await
     }
 
     pub(super) async fn gateway(&self) -> Client {
