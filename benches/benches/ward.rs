@@ -10,6 +10,7 @@ use model::{
     Operation, Party, Purposes, Rule, RuleSlot, Sequence, StreamHandle, SystemClock, Word,
 };
 use sequencer::stages::ledger::{Answer, Deliver, Item, Ledger, LedgerAdmission, LedgerConfig};
+use sequencer::stages::rows::CircuitRows;
 use sequencer::window::{ClosedWindow, OperationScope, WindowLimits};
 use statement::eddsa::SecretKey;
 use statement::operation::SignedOperation;
@@ -170,7 +171,11 @@ impl Ward {
         let signed = SignedOperation::sign(operation, scope::sig_domain(chain()), key);
         let operation = wire::SignedOperation::new(signed.to_bytes().to_vec());
         let operation = operation.expect("an operation fits a message");
-        let answer = self.submit(Item::Operation { requester: Holder([1; 32]), operation });
+        let requester = Holder([1; 32]);
+        let asked = Item::Operation { requester, operation: operation.clone() };
+        let Answer::Unevaluated(row) = self.submit(asked) else { panic!("the rules hold") };
+        let row = Box::new(row.evaluate(&CircuitRows).expect("the circuit agrees"));
+        let answer = self.submit(Item::Evaluated { requester, operation, row });
         assert!(matches!(answer, Answer::OperationApplied { .. }), "{answer:?}");
     }
 

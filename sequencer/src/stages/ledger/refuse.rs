@@ -149,7 +149,7 @@ fn evidence(item: &Item, code: RejectCode, reason: RefusalReason) -> Option<Refu
             let what = RefusedItem::Frame { stream, sequence };
             (Holder::gateway(gateway), what, frame.digest())
         }
-        Item::Operation { requester, operation } => {
+        Item::Operation { requester, operation } | Item::Evaluated { requester, operation, .. } => {
             (*requester, RefusedItem::Operation, operation.digest())
         }
         Item::Access { practitioner, request } => {

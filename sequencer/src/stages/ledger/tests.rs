@@ -19,6 +19,7 @@ use wire::{
 
 use super::*;
 use crate::stages::batch::{BatchBinding, plan};
+use crate::stages::rows::CircuitRows;
 use crate::window::{Capacities, ClosedWindow, WindowLimits};
 
 const T0: u64 = 4_000_000_000_000;
@@ -192,8 +193,8 @@ impl Ward {
         answer
     }
 
-    fn operate(&mut self, action: Action, key: &SecretKey) -> Answer {
-        let enrols = matches!(action, Action::Enrol { .. });
+    /// The next operation, with the record's nonce.
+    fn signed(&self, action: Action, key: &SecretKey) -> wire::SignedOperation {
         let operation = Operation {
             patient: patient(),
             nonce: self.nonce,
@@ -203,9 +204,22 @@ impl Ward {
         };
         let signed =
             SignedOperation::sign(operation, scope::sig_domain(ledger_config().scope), key);
-        let operation = wire::SignedOperation::new(signed.to_bytes().to_vec()).unwrap();
+        wire::SignedOperation::new(signed.to_bytes().to_vec()).unwrap()
+    }
+
+    /// Submits an operation, with its row evaluated by the circuit.
+    fn operate(&mut self, action: Action, key: &SecretKey) -> Answer {
+        let enrols = matches!(action, Action::Enrol { .. });
+        let operation = self.signed(action, key);
         let requester = Holder([1; 32]);
-        let answer = self.submit(Item::Operation { requester, operation });
+        let answer = self.submit(Item::Operation { requester, operation: operation.clone() });
+        let answer = match answer {
+            Answer::Unevaluated(row) => {
+                let row = Box::new(row.evaluate(&CircuitRows).expect("the circuit agrees"));
+                self.submit(Item::Evaluated { requester, operation, row })
+            }
+            answer => answer,
+        };
         if matches!(answer, Answer::OperationApplied { .. }) && !enrols {
             self.nonce += 1;
         }
@@ -327,6 +341,60 @@ fn a_revocation_stops_the_stream_at_the_next_append_and_the_window_stays_provabl
     let window = ward.close();
     check_provable(&ward, &window);
     assert_eq!(window.contents.claims.len(), 1);
+}
+
+#[test]
+fn every_kind_of_operation_is_journaled_once_its_row_is_evaluated() {
+    let mut ward = Ward::open();
+    let (deny, policy) = (RuleSlot::Deny(0), RuleSlot::Policy(0));
+    let glass = rule(scope::practitioner(&doctor()), ClaimKind::BreakGlass);
+    let access = rule(scope::practitioner(&doctor()), ClaimKind::Access);
+    for (slot, rule) in [(deny, access), (policy, glass)] {
+        let answer = ward.operate(Action::Write { slot, rule }, &patient_key());
+        assert!(matches!(answer, Answer::OperationApplied { .. }), "{answer:?}");
+    }
+    for slot in [RuleSlot::Permit(0), deny, policy] {
+        let rule = ward.on_record(slot);
+        let answer = ward.operate(Action::Revoke { slot, rule }, &patient_key());
+        assert!(matches!(answer, Answer::OperationApplied { .. }), "{answer:?}");
+    }
+    let answer = ward.operate(Action::Stop, &patient_key());
+    assert!(matches!(answer, Answer::OperationApplied { .. }), "{answer:?}");
+    let window = ward.close();
+    check_provable(&ward, &window);
+    assert_eq!(window.contents.operations.len(), 9, "with enrolment and two permits");
+}
+
+#[test]
+fn an_operation_goes_round_until_the_row_of_its_record_is_evaluated() {
+    let mut ward = Ward::open();
+    let requester = Holder([1; 32]);
+    let stop = ward.signed(Action::Stop, &patient_key());
+    let permit = Action::Write { slot: RuleSlot::Permit(2), rule: collect_rule() };
+    let entries = ward.log.head().position;
+    let asked = Item::Operation { requester, operation: stop.clone() };
+    let Answer::Unevaluated(row) = ward.submit(asked) else { panic!("the rules hold") };
+    let row = row.evaluate(&CircuitRows).unwrap();
+    // Of other bytes, as if it were not there.
+    let operation = ward.signed(permit.clone(), &patient_key());
+    let other = Item::Evaluated { requester, operation, row: Box::new(row.clone()) };
+    assert!(matches!(ward.submit(other), Answer::Unevaluated(_)));
+    assert_eq!(ward.log.head().position, entries, "nothing is journaled meanwhile");
+    // The record moves: the rules are asked again, and here they say no.
+    assert!(matches!(ward.operate(permit, &patient_key()), Answer::OperationApplied { .. }));
+    let late = Item::Evaluated { requester, operation: stop, row: Box::new(row) };
+    let Answer::Refused(refused) = ward.submit(late) else { panic!("expected a refusal") };
+    assert_eq!((refused.code, refused.rule), (RejectCode::Nonce, Some(RuleNumber::c1(6))));
+    // An access moves no record: what was evaluated before it still is.
+    let stop = ward.signed(Action::Stop, &patient_key());
+    let asked = Item::Operation { requester, operation: stop.clone() };
+    let Answer::Unevaluated(row) = ward.submit(asked) else { panic!("the rules hold") };
+    let row = Box::new(row.evaluate(&CircuitRows).unwrap());
+    ward.next_frame();
+    let stopped = ward.submit(Item::Evaluated { requester, operation: stop, row });
+    assert!(matches!(stopped, Answer::OperationApplied { .. }), "{stopped:?}");
+    let window = ward.close();
+    check_provable(&ward, &window);
 }
 
 #[test]

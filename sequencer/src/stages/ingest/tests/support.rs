@@ -29,9 +29,13 @@ use wire::{
 };
 
 use crate::folder::authority::{Authority, Issued, Pem};
+use crate::metrics::Metrics;
 use crate::stages::deliver::{DeliverConfig, NodeDelivery, ReceiptHub};
 use crate::stages::ingest::{Admit, IngestConfig, IngestServer, Observe, Services};
 use crate::stages::ledger::{Answer, Item, Ledger, LedgerAdmission, LedgerConfig};
+use crate::stages::rows::{
+    AdmissionConfig, CircuitRows, Evaluate, NotProvable, OperationRow, RowPool,
+};
 use crate::window::{ClosedWindow, WindowLimits};
 
 const ECG: u32 = 131_328;
@@ -41,6 +45,8 @@ const SERVER_NAME: &str = "localhost";
 /// A node without proving: journal, ledger, receipts and ingest.
 pub(super) struct Node {
     pub(super) admit: Admit,
+    pub(super) metrics: Arc<Metrics>,
+    rows: Arc<Diverging>,
     pub(super) hub: ReceiptHub,
     pub(super) authority: Authority,
     pub(super) journal: Reader<FileMedium>,
@@ -54,6 +60,19 @@ pub(super) struct Node {
     nonce: u32,
     _writer: Writer<FileMedium, LedgerAdmission<NodeDelivery>>,
     _folder: tempfile::TempDir,
+}
+
+/// The circuit, until it is told to differ from the twin.
+#[derive(Default)]
+struct Diverging(AtomicBool);
+
+impl Evaluate for Diverging {
+    fn evaluate(&self, row: &OperationRow) -> Result<(), NotProvable> {
+        match self.0.load(Ordering::SeqCst) {
+            true => Err(NotProvable::Constraint { row: 79_246, rule: "C1.7" }),
+            false => CircuitRows.evaluate(row),
+        }
+    }
 }
 
 pub(super) fn chain_scope() -> ChainScope {
@@ -160,7 +179,9 @@ impl Node {
             now().get()
         };
         let writer = Writer::start(log, admission, clock, WriterConfig::default()).unwrap();
-        let admit = Admit::new(writer.submitter());
+        let (metrics, rows) = (Metrics::new(), Arc::new(Diverging::default()));
+        let pool = RowPool::start(&AdmissionConfig::default(), rows.clone(), metrics.clone());
+        let admit = Admit::new(writer.submitter(), pool.unwrap());
         let authority = Authority::create(&folder.path().join("ca"), validity()).unwrap();
         let names = [SERVER_NAME.to_owned()];
         let tls = authority.issue_server(&names, validity()).unwrap().server_tls().unwrap();
@@ -179,6 +200,8 @@ impl Node {
         let address = server.local_addr();
         let mut node = Node {
             admit,
+            metrics,
+            rows,
             hub,
             authority,
             journal,
@@ -313,6 +336,11 @@ impl Node {
 
     pub(super) async fn raw(&self) -> Raw {
         Raw::connect(self, &self.gateway).await
+    }
+
+    /// From now on the circuit holds for no operation.
+    pub(super) fn diverge(&self) {
+        self.rows.0.store(true, Ordering::SeqCst);
     }
 
     /// From now on the writer fails at its next item.
