@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::setting::{self, Allowed, LimitError, Setting, range, settings};
 use crate::stages::deliver::DeliverConfig;
 use crate::stages::ingest::IngestConfig;
+use crate::stages::rows::AdmissionConfig;
 use crate::stages::settle::SettleConfig;
 use crate::window::WindowLimits;
 
@@ -19,6 +20,8 @@ use crate::window::WindowLimits;
 pub struct Config {
     /// QUIC for gateways, wallets and practitioners.
     pub ingest: IngestSection,
+    /// What an operation passes before it is journaled.
+    pub admission: AdmissionConfig,
     /// The log.
     pub journal: JournalSection,
     /// What may wait behind the writer.
@@ -193,6 +196,7 @@ impl Config {
         // In the order of the file, so that the first error is the first one on the page.
         setting::check(&self.ingest, IngestSection::SETTINGS)?;
         self.ingest.limits.check()?;
+        self.admission.check()?;
         setting::check(&self.journal, JournalSection::SETTINGS)?;
         self.deliver.check()?;
         setting::check(&self.batch, BatchSection::SETTINGS)?;
@@ -239,6 +243,7 @@ impl Config {
         let sections = [
             IngestSection::SETTINGS,
             IngestConfig::SETTINGS,
+            AdmissionConfig::SETTINGS,
             JournalSection::SETTINGS,
             DeliverConfig::SETTINGS,
             BatchSection::SETTINGS,
@@ -292,6 +297,7 @@ mod tests {
             ("[http]\nlisten = \"0.0.0.0:80\"", "http.listen"),
             ("[ingest]\nserver_names = []", "ingest.server_names"),
             ("[ingest.limits]\nkeep_alive_ms = 30000", "ingest.limits.keep_alive_ms"),
+            ("[admission]\nevaluations_max = 64", "admission.evaluations_reserved"),
             ("[settle]\nbatches_max = 0", "settle.batches_max"),
             ("[deliver]\nwindows_max = 0", "deliver.windows_max"),
             ("[deliver]\ngroups_max = 65537", "deliver.groups_max"),
@@ -321,8 +327,9 @@ mod tests {
             for found in outside.into_iter().flatten() {
                 assert!(is_refused(row.path, found), "{} = {found}", row.path);
             }
-            // A keep-alive is further bounded by the idle timeout.
-            if row.path != "ingest.limits.keep_alive_ms" {
+            // A keep-alive is further bounded by the idle timeout, reserved places by all places.
+            let bounded = ["ingest.limits.keep_alive_ms", "admission.evaluations_reserved"];
+            if !bounded.contains(&row.path) {
                 assert!(!is_refused(row.path, most), "{} = {most}", row.path);
             }
         }

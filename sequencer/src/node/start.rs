@@ -25,6 +25,7 @@ use crate::stages::deliver::{NodeDelivery, ReceiptHub};
 use crate::stages::ingest::{Admit, IngestServer, Services};
 use crate::stages::ledger::{LedgerAdmission, LedgerView};
 use crate::stages::prove::{Batcher, BatcherConfig, LastBatch};
+use crate::stages::rows::{CircuitRows, RowPool};
 use crate::stages::settle::{SettleConfig, Settler, SettlerParts};
 use crate::window::{ClosedWindow, OperationScope};
 
@@ -83,7 +84,9 @@ pub(super) fn start_core(
     let queue_items_max = queue_items_max.expect("the configuration was checked: at least one");
     let limits = WriterConfig { queue_items_max };
     let writer = Writer::start(log, admission, move || clock.now().get(), limits)?;
-    let admit = Admit::new(writer.submitter());
+    let (metrics, circuit) = (common.watched.metrics().clone(), Arc::new(CircuitRows));
+    let rows = RowPool::start(&opened.config.admission, circuit, metrics)?;
+    let admit = Admit::new(writer.submitter(), rows);
     Ok(Core { journal, writer, admit, view, hub, batcher })
 }
 
