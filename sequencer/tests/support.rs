@@ -22,6 +22,7 @@ use sequencer::node::{Node, NodeError, Provided};
 use sequencer::stages::deliver::{DeliverConfig, ReceiptHub};
 use sequencer::stages::ledger::{Answer, Deliver, Item, LedgerAdmission, LedgerConfig};
 use sequencer::stages::prove::ProverKeys;
+use sequencer::stages::rows::CircuitRows;
 use sequencer::window::ClosedWindow;
 use statement::operation::SignedOperation;
 use statement::scope;
@@ -116,7 +117,13 @@ impl Site {
                 fingerprint: issued.fingerprint(),
                 valid,
             },
-            RegistryRecord::Device { id: device, organisation, patient, signals: vec![signal] },
+            RegistryRecord::Device {
+                id: device,
+                organisation,
+                patient,
+                signals: vec![signal],
+                gateways: vec![gateway()],
+            },
         ] {
             desk.submit(Item::Registry(RegistryChange::Add(record)));
         }
@@ -191,7 +198,12 @@ impl Site {
         let mut log_id = [0; 16];
         log_id.copy_from_slice(&id[..16]);
         let journal_hash = statement::journal::genesis(self.deployment.scope());
-        Log::open(FileMedium::open(path).unwrap(), Genesis { log_id, journal_hash }).unwrap()
+        Log::open(
+            FileMedium::open(path).unwrap(),
+            Genesis { log_id, journal_hash },
+            journal::fault::salts(),
+        )
+        .unwrap()
     }
 
     /// What signs receipts, on a journal.
@@ -280,13 +292,29 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    /// Submits an item that must be accepted.
+    /// Submits an item that must be accepted; an operation with its row evaluated.
     pub(crate) fn submit(&mut self, item: Item) -> Answer {
+        let asked = match &item {
+            Item::Operation { requester, operation } => Some((*requester, operation.clone())),
+            _ => None,
+        };
+        match (self.admit(item), asked) {
+            (Answer::Unevaluated(row), Some((requester, operation))) => {
+                let row = Box::new(row.evaluate(&CircuitRows).unwrap());
+                self.admit(Item::Evaluated { requester, operation, row })
+            }
+            (answer, _) => answer,
+        }
+    }
+
+    fn admit(&mut self, item: Item) -> Answer {
         let mut group = self.log.builder(self.clock.now().get());
         let answer = self.admission.admit(group.now(), item, &mut group);
         assert!(!matches!(answer, Answer::Refused(_)), "{answer:?}");
-        let committed = self.log.append_built(group).unwrap();
-        self.admission.committed(&committed);
+        if !group.is_empty() {
+            let committed = self.log.append_built(group).unwrap();
+            self.admission.committed(&committed);
+        }
         answer
     }
 }

@@ -23,7 +23,7 @@ use wire::RegistryChange;
 use crate::doors::codes::{ANSWER_LATE, CHANGE_NOT_HEX, REQUEST_UNKNOWN};
 use crate::guard::{Guard, GuardedTask, Stage, spawn_request};
 use crate::stages::ingest::Admit;
-use crate::stages::ledger::{Answer, Item, LedgerView, Registry};
+use crate::stages::ledger::{Answer, Certificate, Item, LedgerView, Registry};
 
 /// Longest request, bytes: a change is far shorter. Reached: the connection ends.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
@@ -175,15 +175,27 @@ fn list(registry: &Registry) -> Value {
     let devices = registry.devices().map(|(id, one)| {
         json!({
             "id": id.as_str(), "organisation": one.organisation.as_str(),
-            "patient": one.patient.get(), "signals": one.signals, "valid": span(&one.valid),
+            "patient": one.patient.get(), "signals": one.signals,
+            "gateways": one.gateways.iter().map(|id| id.as_str()).collect::<Vec<_>>(),
+            "valid": span(&one.valid),
         })
     });
+    let wallets = registry.wallets().map(|(id, one)| certificate(id.as_str(), one));
+    let operators = registry.operators().map(|(id, one)| certificate(id.as_str(), one));
     json!({
-        "schema": "vitals-registry-1",
+        "schema": "vitals-registry-2",
         "organisations": organisations.collect::<Vec<_>>(),
         "practitioners": practitioners.collect::<Vec<_>>(),
         "gateways": gateways.collect::<Vec<_>>(),
         "devices": devices.collect::<Vec<_>>(),
+        "wallets": wallets.collect::<Vec<_>>(),
+        "operators": operators.collect::<Vec<_>>(),
+    })
+}
+
+fn certificate(id: &str, one: &Certificate) -> Value {
+    json!({
+        "id": id, "fingerprint": hex::encode(one.fingerprint), "valid": span(&one.valid),
     })
 }
 

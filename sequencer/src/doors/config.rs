@@ -11,6 +11,7 @@ use crate::clock::ClockConfig;
 use crate::setting::{self, Allowed, LimitError, Setting, range, settings};
 use crate::stages::deliver::DeliverConfig;
 use crate::stages::ingest::IngestConfig;
+use crate::stages::rows::AdmissionConfig;
 use crate::stages::settle::SettleConfig;
 use crate::window::WindowLimits;
 
@@ -22,6 +23,8 @@ pub struct Config {
     pub ingest: IngestSection,
     /// When the machine's time is believed.
     pub clock: ClockConfig,
+    /// What an operation passes before it is journaled.
+    pub admission: AdmissionConfig,
     /// The log.
     pub journal: JournalSection,
     /// What may wait behind the writer.
@@ -205,6 +208,7 @@ impl Config {
         setting::check(&self.ingest, IngestSection::SETTINGS)?;
         self.ingest.limits.check()?;
         setting::check(&self.clock, ClockConfig::SETTINGS)?;
+        self.admission.check()?;
         setting::check(&self.journal, JournalSection::SETTINGS)?;
         self.deliver.check()?;
         setting::check(&self.batch, BatchSection::SETTINGS)?;
@@ -252,6 +256,7 @@ impl Config {
             IngestSection::SETTINGS,
             IngestConfig::SETTINGS,
             ClockConfig::SETTINGS,
+            AdmissionConfig::SETTINGS,
             JournalSection::SETTINGS,
             DeliverConfig::SETTINGS,
             BatchSection::SETTINGS,
@@ -305,6 +310,7 @@ mod tests {
             ("[http]\nlisten = \"0.0.0.0:80\"", "http.listen"),
             ("[ingest]\nserver_names = []", "ingest.server_names"),
             ("[ingest.limits]\nkeep_alive_ms = 30000", "ingest.limits.keep_alive_ms"),
+            ("[admission]\nevaluations_max = 64", "admission.evaluations_reserved"),
             ("[settle]\nbatches_max = 0", "settle.batches_max"),
             ("[deliver]\nwindows_max = 0", "deliver.windows_max"),
             ("[deliver]\ngroups_max = 65537", "deliver.groups_max"),
@@ -334,8 +340,9 @@ mod tests {
             for found in outside.into_iter().flatten() {
                 assert!(is_refused(row.path, found), "{} = {found}", row.path);
             }
-            // A keep-alive is further bounded by the idle timeout.
-            if row.path != "ingest.limits.keep_alive_ms" {
+            // A keep-alive is further bounded by the idle timeout, reserved places by all places.
+            let bounded = ["ingest.limits.keep_alive_ms", "admission.evaluations_reserved"];
+            if !bounded.contains(&row.path) {
                 assert!(!is_refused(row.path, most), "{} = {most}", row.path);
             }
         }

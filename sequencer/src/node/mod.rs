@@ -262,12 +262,14 @@ impl Node {
     /// [`EntryError`] if the journal cannot be read.
     pub fn last_refusal(&self) -> Result<Option<RefusalEntry>, EntryError> {
         let last = self.core.journal.head().position;
-        for position in (last.saturating_sub(REFUSAL_ENTRIES_MAX - 1).max(1)..=last).rev() {
-            if let Entry::Refusal(refusal) = self.entry(Position(position))? {
-                return Ok(Some(refusal));
+        let (from, mut refusal) = (last.saturating_sub(REFUSAL_ENTRIES_MAX - 1), None);
+        // Forwards, over positions that were given up.
+        for found in self.core.journal.iter_from(from) {
+            if let Entry::Refusal(found) = self.entry(Position(found?.0))? {
+                refusal = Some(found);
             }
         }
-        Ok(None)
+        Ok(refusal)
     }
 
     /// Counts of the ledger, as of the last durable group.

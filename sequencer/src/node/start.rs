@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use journal::{FileMedium, Log, Reader, Writer, WriterConfig};
+use model::BatchHeader;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::batch_sink::StoringSink;
@@ -24,11 +25,9 @@ use crate::stages::deliver::{NodeDelivery, ReceiptHub};
 use crate::stages::ingest::{Admit, IngestServer, Services};
 use crate::stages::ledger::{LedgerAdmission, LedgerView};
 use crate::stages::prove::{Batcher, BatcherConfig, LastBatch};
+use crate::stages::rows::{CircuitRows, RowPool};
 use crate::stages::settle::{SettleConfig, Settler, SettlerParts};
 use crate::window::{ClosedWindow, OperationScope};
-
-/// Version of the verifying keys that this program knows.
-const KEY_VERSION: u32 = 1;
 
 /// Pause of the settler between two looks at the embedded chain, which mines at once and costs
 /// nothing to ask.
@@ -92,7 +91,9 @@ pub(super) fn start_core(
     // The earliest that it may be: nothing is stamped that lies in somebody's future.
     let now = move || clock.read().earliest.get();
     let writer = Writer::start(log, admission, now, limits)?;
-    let admit = Admit::new(writer.submitter());
+    let (metrics, circuit) = (common.watched.metrics().clone(), Arc::new(CircuitRows));
+    let rows = RowPool::start(&opened.config.admission, circuit, metrics)?;
+    let admit = Admit::new(writer.submitter(), rows);
     Ok(Core { journal, writer, admit, view, hub, batcher })
 }
 
@@ -106,7 +107,7 @@ fn batcher_config(
     let binding = BatchBinding {
         scope: opened.edge.scope(),
         operations,
-        key_version: KEY_VERSION,
+        key_version: BatchHeader::KEY_VERSION,
         edge_secret: *secrets::open(&opened.layout.edge_key())?,
     };
     Ok(BatcherConfig { binding, last, seed })

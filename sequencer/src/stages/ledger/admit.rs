@@ -123,7 +123,10 @@ fn holder(entry: &Entry) -> Option<Holder> {
             Some(*requester)
         }
         Entry::Refusal(refusal) => Some(refusal.requester),
-        Entry::RegistryChange(_) | Entry::Close { .. } | Entry::StreamOpen { .. } => None,
+        Entry::RegistryChange(_)
+        | Entry::Close { .. }
+        | Entry::StreamOpen { .. }
+        | Entry::RefusalCount(_) => None,
     }
 }
 

@@ -17,6 +17,7 @@ use super::answer::{Answer, Item};
 use super::refuse::{Ground, refuse};
 use super::streams::{FramesAsked, Place};
 use super::verdict::{At, Verdict};
+use crate::stages::rows::{EvaluatedRow, OperationRow};
 
 /// Entries that an item and its close may add after the window was looked at.
 const ENTRIES_SLACK: u64 = 16;
@@ -30,7 +31,10 @@ impl Ledger {
                 self.decide_frame(FrameOf { gateway, key, frame, measured: *measured }, at)
             }
             Item::Operation { requester, operation } => {
-                self.decide_operation(*requester, operation, at)
+                self.decide_operation(*requester, operation, None, at)
+            }
+            Item::Evaluated { requester, operation, row } => {
+                self.decide_operation(*requester, operation, Some(&**row), at)
             }
             Item::Access { practitioner, request } => self.decide_access(practitioner, request, at),
             Item::Registry(change) => self.decide_registry(change, at),
@@ -111,6 +115,7 @@ impl Ledger {
         &self,
         requester: Holder,
         operation: &wire::SignedOperation,
+        evaluated: Option<&EvaluatedRow>,
         at: At,
     ) -> Result<Verdict, Ground> {
         let signed = SignedOperation::from_bytes(operation.as_bytes())
@@ -122,7 +127,15 @@ impl Ledger {
         let t_op = self.strictly_later(at.now.max(signed_at));
         let record = self.consent.record(signed.operation.patient);
         // Tried on the record alone; the tree is moved when the entry is absorbed.
-        c1::apply(record, &signed, &self.operation_context(t_op)).map_err(Ground::Operation)?;
+        let context = self.operation_context(t_op);
+        c1::apply(record, &signed, &context).map_err(Ground::Operation)?;
+        // The twin is not the circuit: what was not evaluated under this very record might never
+        // be proven, and a receipt for it would be a promise that nobody can keep.
+        let digest = operation.digest();
+        if !evaluated.is_some_and(|row| row.is_of(digest, record)) {
+            let row = OperationRow { signed, digest, old: record.cloned(), context };
+            return Ok(Verdict::Answer(Answer::Unevaluated(Box::new(row))));
+        }
         let entry = Box::new(Entry::Operation { operation: operation.clone(), requester });
         let answer = Answer::OperationApplied { position: at.position, t_op };
         Ok(Verdict::Append { entry, time: t_op, answer })
@@ -227,6 +240,9 @@ impl Ledger {
             && !self.registry.holds(key, at.now)
         {
             return Err(Ground::NotRegistered(key.clone()));
+        }
+        if let RegistryChange::Add(record) = change {
+            self.registry.check_names(record, at.now).map_err(Ground::UnknownName)?;
         }
         // Encoded here only to learn whether it can be: after this verdict the entry must go in.
         change.to_bytes().map_err(|error| Ground::MalformedChange(error.to_string()))?;

@@ -32,5 +32,5 @@ pub use answer::{Answer, Deliver, Item};
 pub use consent::Consent;
 pub use gate::{Gate, Surroundings};
 pub use refusal::Refusal;
-pub use registry::{Device, Gateway, Practitioner, Registry};
+pub use registry::{Certificate, Device, Gateway, Practitioner, Registry, UnknownName};
 pub use view::{LedgerView, Status};

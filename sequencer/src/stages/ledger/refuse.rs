@@ -7,6 +7,7 @@ use wire::{Entry, Holder, RefusalEntry, RefusalReason, RefusedItem, RegistryKey}
 
 use super::answer::{Answer, Item};
 use super::refusal::Refusal;
+use super::registry::UnknownName;
 use super::verdict::{At, Verdict};
 
 /// What a refusal does besides answering.
@@ -37,7 +38,7 @@ impl Refusing {
 /// Why an item is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(super) enum Ground {
-    #[error("expected a device of this gateway's organisation with its patient")]
+    #[error("expected a device that is assigned to this gateway, with its patient and signal")]
     UnknownDevice,
     #[error("expected sequence {}, found {}", expected.0, found.0)]
     Gap { expected: Sequence, found: Sequence },
@@ -69,6 +70,8 @@ pub(super) enum Ground {
     Request { code: RejectCode, expected: &'static str },
     #[error("expected a registered {0:?} that has not ended")]
     NotRegistered(RegistryKey),
+    #[error(transparent)]
+    UnknownName(UnknownName),
     #[error("{0}")]
     MalformedChange(String),
     #[error("expected fewer items of one holder in a group")]
@@ -93,6 +96,7 @@ impl Ground {
             | Ground::Halted
             | Ground::Clock
             | Ground::NotRegistered(_)
+            | Ground::UnknownName(_)
             | Ground::MalformedChange(_)
             | Ground::ClockDoubt { .. }
             | Ground::JournalAhead { .. }
@@ -109,7 +113,9 @@ impl Ground {
             // The same code for every rule: a peer learns that, not why, consent does not allow it.
             Ground::Halted | Ground::Uncovered(_) => RejectCode::NotPermitted,
             Ground::Clock => RejectCode::Clock,
-            Ground::Unassigned | Ground::NotRegistered(_) => RejectCode::Identity,
+            Ground::Unassigned | Ground::NotRegistered(_) | Ground::UnknownName(_) => {
+                RejectCode::Identity
+            }
             Ground::MalformedOperation(_) | Ground::MalformedChange(_) => RejectCode::Malformed,
             Ground::Operation(error) => error.code(),
             Ground::Request { code, .. } => *code,
@@ -162,7 +168,7 @@ fn evidence(item: &Item, code: RejectCode, reason: RefusalReason) -> Option<Refu
             let what = RefusedItem::Frame { stream, sequence };
             (Holder::gateway(gateway), what, frame.digest())
         }
-        Item::Operation { requester, operation } => {
+        Item::Operation { requester, operation } | Item::Evaluated { requester, operation, .. } => {
             (*requester, RefusedItem::Operation, operation.digest())
         }
         Item::Access { practitioner, request } => {

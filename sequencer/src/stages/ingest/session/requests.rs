@@ -22,7 +22,7 @@ impl Session {
     pub(super) fn submit_operation(&mut self, request: RequestId, operation: SignedOperation) {
         // The signature decides what an operation may do; the role only keeps out who never sends
         // any.
-        if !matches!(self.peer.id, PeerId::Wallet | PeerId::Operator) {
+        if !matches!(self.peer.id, PeerId::Wallet(_) | PeerId::Operator(_)) {
             return self.wire.close(RejectCode::Identity);
         }
         let (requester, digest) = (self.peer.holder, operation.digest());
