@@ -9,6 +9,7 @@ use statement::scope;
 
 use super::error::NodeError;
 use super::setup::BaseChain;
+use crate::disk::FreeSpace;
 use crate::doors::config::Config;
 use crate::folder::layout::Layout;
 use crate::folder::secrets;
@@ -24,6 +25,8 @@ pub struct Provided {
     pub keys: Arc<ProverKeys>,
     /// What tells every stage the time.
     pub clock: Arc<dyn Clock>,
+    /// What tells how much room there is; without it the file systems under the folder do.
+    pub space: Option<Arc<dyn FreeSpace>>,
 }
 
 /// What the stages are started on.

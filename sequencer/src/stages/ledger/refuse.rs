@@ -1,6 +1,6 @@
 //! Refusals: why an item is not taken, what its sender is told, and what the journal keeps of it.
 
-use model::{RejectCode, Sequence, Uncovered};
+use model::{Millis, RejectCode, Sequence, Uncovered, calendar};
 use statement::c1::C1Error;
 use thiserror::Error;
 use wire::{Entry, Holder, RefusalEntry, RefusalReason, RefusedItem, RegistryKey};
@@ -46,6 +46,18 @@ pub(super) enum Ground {
     Halted,
     #[error("expected readings no later than the node's clock and its allowed skew")]
     Clock,
+    #[error(
+        "expected the node's clocks to agree, found them {} s apart; send the same again later",
+        distance_ms / 1000
+    )]
+    ClockDoubt { distance_ms: i64 },
+    #[error(
+        "expected a clock that has reached the journal's last entry, of {}; send the same again then",
+        calendar::Utc(*until)
+    )]
+    JournalAhead { until: Millis },
+    #[error("expected room on the node's disk; send the same again later")]
+    NoRoom,
     #[error("expected a registered gateway, and a device of it with its patient")]
     Unassigned,
     #[error("{}", .0.sentence())]
@@ -86,6 +98,9 @@ impl Ground {
             | Ground::NotRegistered(_)
             | Ground::UnknownName(_)
             | Ground::MalformedChange(_)
+            | Ground::ClockDoubt { .. }
+            | Ground::JournalAhead { .. }
+            | Ground::NoRoom
             | Ground::GroupFull
             | Ground::NotAppended(_) => Refusing::AnswerOnly,
         }
@@ -105,7 +120,11 @@ impl Ground {
             Ground::Operation(error) => error.code(),
             Ground::Request { code, .. } => *code,
             Ground::GroupFull => RejectCode::Busy,
-            Ground::NotAppended(_) => RejectCode::Unavailable,
+            // Not Clock, which speaks of the peer's: here it is the node that has to wait.
+            Ground::ClockDoubt { .. }
+            | Ground::JournalAhead { .. }
+            | Ground::NoRoom
+            | Ground::NotAppended(_) => RejectCode::Unavailable,
         }
     }
 
@@ -174,6 +193,9 @@ mod tests {
             (gap, Refusing::AnswerOnly),
             (Ground::Halted, Refusing::AnswerOnly),
             (Ground::Clock, Refusing::AnswerOnly),
+            (Ground::ClockDoubt { distance_ms: 600_000 }, Refusing::AnswerOnly),
+            (Ground::JournalAhead { until: Millis::default() }, Refusing::AnswerOnly),
+            (Ground::NoRoom, Refusing::AnswerOnly),
             (Ground::GroupFull, Refusing::AnswerOnly),
             (Ground::Unassigned, Refusing::JournalAndHalt),
             (Ground::Uncovered(Uncovered::Closed), Refusing::JournalAndHalt),

@@ -29,6 +29,7 @@ use wire::{
 };
 
 use crate::folder::authority::{Authority, Issued, Pem};
+use crate::guard::{Failures, Guard};
 use crate::metrics::Metrics;
 use crate::stages::deliver::{DeliverConfig, NodeDelivery, ReceiptHub};
 use crate::stages::ingest::{Admit, IngestConfig, IngestServer, Observe, Services};
@@ -169,7 +170,8 @@ impl Node {
         let (deliver, journal) = (DeliverConfig::default(), log.reader());
         let key = SigningKey::from_slice(&[9; 32]).unwrap();
         let hub = ReceiptHub::new(key, chain_scope(), log.reader(), &deliver);
-        let (delivery, windows) = NodeDelivery::start(hub.clone(), &deliver).unwrap();
+        let guard = Guard::new(Failures::new());
+        let (delivery, windows) = NodeDelivery::start(hub.clone(), &deliver, &guard).unwrap();
         let admission = LedgerAdmission::new(Ledger::new(ledger_config()), delivery, 0);
         let view = admission.view();
         let broken = Arc::new(AtomicBool::new(false));
@@ -191,6 +193,7 @@ impl Node {
             view,
             hub: hub.clone(),
             clock: Arc::clone(&sessions) as Arc<dyn Clock>,
+            guard,
             observe,
             ahead_ms_max: SKEW_MS,
         };
