@@ -1,14 +1,14 @@
 //! The deployment file: what node, auditor and wallet need to know about a deployment.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use alloy::primitives::{Address, B256};
+use files::Audience;
 use model::{ChainScope, FIRST_VERSION, Millis, Word, WordError, escape};
 use serde::{Deserialize, Serialize};
 use statement::fingerprint::{DeploymentFacts, Fingerprint, KeyFact};
 use thiserror::Error;
-
-use crate::file::{read_at_most, replace_file};
 
 /// How the verifying keys were made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -199,11 +199,14 @@ impl Deployment {
     pub fn read(path: &Path) -> Result<Deployment, DeploymentError> {
         let path_of = || path.to_owned();
         // The file may come from anywhere, and the parser would build whatever it describes.
-        let bytes =
-            read_at_most(path, Deployment::BYTES_MAX).map_err(|source| match source.kind() {
-                std::io::ErrorKind::NotFound => DeploymentError::Missing { path: path_of() },
-                _ => DeploymentError::File { path: path_of(), source },
-            })?;
+        let bytes = files::read(path, Deployment::BYTES_MAX);
+        let bytes = bytes.map_err(|source| match source.kind() {
+            ErrorKind::NotFound => DeploymentError::Missing { path: path_of() },
+            ErrorKind::FileTooLarge => {
+                DeploymentError::Damaged { path: path_of(), source: Damage::TooLong }
+            }
+            _ => DeploymentError::File { path: path_of(), source },
+        })?;
         match Deployment::from_json(&bytes) {
             Ok(deployment) => Ok(deployment),
             Err(Damage::Schema { found }) if found == Deployment::FIRST_SCHEMA => {
@@ -214,9 +217,6 @@ impl Deployment {
     }
 
     fn from_json(bytes: &[u8]) -> Result<Deployment, Damage> {
-        if bytes.len() as u64 > Deployment::BYTES_MAX {
-            return Err(Damage::TooLong);
-        }
         // The schema before the fields: of another version they are others, and the same fields may
         // mean something else.
         let SchemaOnly { schema } = serde_json::from_slice(bytes)?;
@@ -239,7 +239,7 @@ impl Deployment {
     pub fn write(&self, path: &Path) -> Result<(), DeploymentError> {
         let text = serde_json::to_string_pretty(self).expect("a deployment is plain data") + "\n";
         // A reader never finds half a file, and an old one stays until the new one is whole.
-        replace_file(path, text.as_bytes())
+        files::replace(path, &[text.as_bytes()], Audience::Public)
             .map_err(|source| DeploymentError::File { path: path.to_owned(), source })
     }
 }

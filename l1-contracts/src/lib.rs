@@ -43,7 +43,6 @@ mod bindings;
 mod deployment;
 mod edge;
 pub mod errors;
-mod file;
 mod transport;
 mod url;
 
@@ -54,7 +53,6 @@ pub use edge::{
     Constants, DeployConfig, Edge, EdgeError, KeyWords, Runtime, SettledBatch, SettlementState,
     deploy, expect_success,
 };
-pub use file::{read_at_most, replace_file};
 pub use transport::{
     HttpClientError, RPC_ANSWER_BYTES_MAX, answer_in_words, http_client, rpc_client,
 };

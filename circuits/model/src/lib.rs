@@ -41,8 +41,8 @@ pub use code::{ExitCode, RejectCode};
 pub use escape::{escape, escape_lines};
 pub use header::{BatchHeader, DataSource, HeaderError};
 pub use id::{
-    BatchNumber, ChainScope, DeviceId, Digest, EpochNumber, GatewayId, IdError, OrganisationId,
-    PatientIndex, Position, PractitionerId, Sequence, StreamHandle,
+    BatchNumber, ChainScope, DeviceId, Digest, EpochNumber, GatewayId, IdError, OperatorId,
+    OrganisationId, PatientIndex, Position, PractitionerId, Sequence, StreamHandle, WalletId,
 };
 pub use limits::FIRST_VERSION;
 pub use mask::{

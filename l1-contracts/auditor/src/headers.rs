@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use l1_contracts::{Deployment, read_at_most, replace_file};
+use files::Audience;
+use l1_contracts::Deployment;
 use model::BatchHeader;
 use serde::{Deserialize, Serialize};
 use statement::scope;
@@ -14,9 +15,6 @@ pub enum SavedHeadersError {
     /// The file cannot be read or written.
     #[error("the file of saved headers is not accessible")]
     File(#[from] std::io::Error),
-    /// Longer than any is.
-    #[error("expected at most {FILE_BYTES_MAX} bytes of saved headers, found more")]
-    TooLong,
     /// The content is something else.
     #[error("expected saved headers (schema {SCHEMA})")]
     Format(#[from] serde_json::Error),
@@ -70,11 +68,7 @@ pub fn read_saved(
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let bytes = read_at_most(path, FILE_BYTES_MAX)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(SavedHeadersError::TooLong);
-    }
-    let saved: Saved = serde_json::from_slice(&bytes)?;
+    let saved: Saved = serde_json::from_slice(&files::read(path, FILE_BYTES_MAX)?)?;
     let name =
         |schema: &str, chain_id, settlement: &str| format!("{schema} {chain_id} {settlement}");
     let expected = name(SCHEMA, deployment.chain_id, &deployment.settlement.to_string());
@@ -106,7 +100,7 @@ pub fn save(
     };
     // A write that breaks off must not take the only record of the past with it.
     let text = serde_json::to_string_pretty(&saved)? + "\n";
-    Ok(replace_file(path, text.as_bytes())?)
+    Ok(files::replace(path, &[text.as_bytes()], Audience::Public)?)
 }
 
 fn hash(number: usize, header: &SavedHeader) -> Result<[u8; 32], SavedHeadersError> {

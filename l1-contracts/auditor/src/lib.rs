@@ -5,9 +5,10 @@
 //! the files and feeds the core; [`Report`] is what it says.
 //!
 //! Nobody is trusted: neither the operator's node, nor the contract beyond its code, nor a batch
-//! file. Whatever they write is [escaped](model::escape()) before it is shown. What a chain or a file does not deliver is *unavailable*, never *broken* and never *fine*.
-//! No proving code, no circuit and no journal is linked here; a key is read from the chain, and
-//! that it belongs to the circuits is shown by `prover export`.
+//! file. Whatever they write is [escaped](model::escape()) before it is shown. What a chain or a
+//! file does not deliver is *unavailable*, never *broken* and never *fine*. No proving code, no
+//! circuit and no journal is linked here; a key is read from the chain, and that it belongs to the
+//! circuits is shown by `prover export`.
 //!
 //! ```no_run
 //! use auditor::{Options, Place, Quiet, Source, audit};

@@ -168,7 +168,7 @@ async fn main() -> process::ExitCode {
 
 /// An error means that the command line, or a file given on it, is wrong.
 async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
-    let (rpc, deployment, data) = args.place.read()?;
+    let Read { rpc, deployment, data } = args.place.read()?;
     let openings = args.openings.as_deref().map_or_else(|| Ok(Vec::new()), read_openings)?;
     let signer = Address(deployment.receipt_signer.into_array());
     let receipts = args.receipts.as_deref().map(|folder| read_receipts(folder, signer));
@@ -196,7 +196,7 @@ async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
 }
 
 async fn show(args: &Open) -> anyhow::Result<ExitCode> {
-    let (rpc, deployment, data) = args.place.read()?;
+    let Read { rpc, deployment, data } = args.place.read()?;
     let opening = read_opening(&args.opening)?;
     let place = Place { rpc: &rpc, deployment: &deployment, data: &data };
     match open(place, &opening).await {
@@ -217,14 +217,22 @@ async fn show(args: &Open) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// [`PlaceArgs`], each read into what it names.
+struct Read {
+    rpc: HttpUrl,
+    deployment: Deployment,
+    data: Source,
+}
+
 impl PlaceArgs {
-    fn read(&self) -> anyhow::Result<(HttpUrl, Deployment, Source)> {
+    fn read(&self) -> anyhow::Result<Read> {
         let rpc = self.rpc.parse::<HttpUrl>().context("reading --rpc")?;
         let deployment = Deployment::read(&self.deployment)?;
         if let Some(expected) = self.fingerprint {
             deployment.fingerprint.expect(expected)?;
         }
-        Ok((rpc, deployment, Source::parse(&self.data).context("reading --data")?))
+        let data = Source::parse(&self.data).context("reading --data")?;
+        Ok(Read { rpc, deployment, data })
     }
 }
 

@@ -91,7 +91,7 @@ pub fn read_receipts(folder: &Path, signer: Address) -> Result<Vec<NamedReceipt>
 
 fn read_receipt(path: &Path, signer: Address) -> Result<NamedReceipt, ReceiptsError> {
     let wrong = |source| ReceiptsError::Folder { path: path.display().to_string(), source };
-    let bytes = l1_contracts::read_at_most(path, RECEIPT_BYTES_MAX).map_err(wrong)?;
+    let bytes = files::read(path, RECEIPT_BYTES_MAX).map_err(wrong)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     match SignedReceipt::from_bytes(&bytes) {
         Ok(receipt) => Ok(NamedReceipt::of(name, &receipt, signer)),

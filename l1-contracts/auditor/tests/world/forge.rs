@@ -40,7 +40,7 @@ impl Forge {
         ForgedKey::new(Fr::from(99_991), 13, C2Inputs::LEN).key
     }
 
-    /// The keys of [`Forge::new`] but for alpha: its negative, whose logarithm everybody knows, too.
+    /// The keys of [`Forge::new`] but for alpha: its negative, of which everybody knows as much.
     pub(crate) fn negated_keys() -> [VerifyingKey; 2] {
         let key = |delta, inputs| ForgedKey::new(-Fr::from(DEV_ALPHA), delta, inputs).key;
         [key(11, C1Inputs::LEN), key(13, C2Inputs::LEN)]

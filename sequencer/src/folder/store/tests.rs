@@ -191,7 +191,6 @@ fn a_store_has_one_user_and_one_contract() {
     store.bind(scope).unwrap();
     let other = ChainScope { chain_id: 2, contract: [2; 20] };
     assert!(matches!(store.bind(other), Err(StoreError::Scope { .. })));
-    store.probe().unwrap();
 }
 
 #[test]

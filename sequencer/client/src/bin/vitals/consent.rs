@@ -355,8 +355,8 @@ fn show(patient_key: &Path, deployment: &Deployment, question: &QuestionArgs) ->
         record.nonce
     );
     let mut json = json!({
-        "schema": "vitals-record-report-1", "fingerprint": fingerprint.to_string(), "patient": wallet.patient.get(), "state": state,
-        "nonce": record.nonce, "rules": [],
+        "schema": "vitals-record-report-1", "fingerprint": fingerprint.to_string(),
+        "patient": wallet.patient.get(), "state": state, "nonce": record.nonce, "rules": [],
     });
     let mut list = Vec::new();
     for (slot, rule) in rules {

@@ -121,9 +121,9 @@ fn look(
 
 impl Finding {
     fn report(self, receipt: &SignedReceipt) -> Report {
-        let (compared, says, mut json) = self.describe(receipt);
+        let mut json = describe(receipt);
+        let says = self.describe_comparison(&mut json);
         let text = format!("{}\n{says}", self.first_line(receipt));
-        json["compared"] = compared.into();
         match self {
             Finding::Broken(why) => {
                 json["holds"] = false.into();
@@ -153,9 +153,8 @@ impl Finding {
         }
     }
 
-    /// A word for programs, a sentence for people, and the object with what both hashes are.
-    fn describe(&self, receipt: &SignedReceipt) -> (&'static str, String, Value) {
-        let mut json = describe(receipt);
+    /// A sentence for people; for programs a word and what it is about.
+    fn describe_comparison(&self, json: &mut Value) -> String {
         let hex = |hash: &[u8; 32]| format!("0x{}", hex::encode(hash));
         let (word, says) = match self {
             Finding::Broken(_) => ("no", "NOT COMPARED with what is settled".to_owned()),
@@ -194,7 +193,7 @@ impl Finding {
             }
             Finding::Compared(Compared::OtherHash { batch, receipted, settled }) => {
                 json["batch"] = batch.0.into();
-                json["settled_chain_hash"] = hex(settled).into();
+                json["settled_journal_hash"] = hex(settled).into();
                 let says = format!(
                     "NOT THE SETTLED JOURNAL: after its group the receipt has journal hash {}, \
                      batch {} has {}; keep the receipt and the batch file: they are evidence",
@@ -205,7 +204,8 @@ impl Finding {
                 ("other-journal", says)
             }
         };
-        (word, says, json)
+        json["compared"] = word.into();
+        says
     }
 }
 
