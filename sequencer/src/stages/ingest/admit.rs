@@ -7,6 +7,7 @@ use model::RejectCode;
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 
+use super::sources::Urgency;
 use crate::stages::deliver::NodeDelivery;
 use crate::stages::ledger::{Answer, Item, LedgerAdmission};
 
@@ -14,6 +15,8 @@ use crate::stages::ledger::{Answer, Item, LedgerAdmission};
 #[derive(Clone)]
 pub struct Admit {
     submitter: Submitter<LedgerAdmission<NodeDelivery>>,
+    /// Places of the writer's queue that an ordinary item does not take.
+    reserved: usize,
     registry: Arc<watch::Sender<u64>>,
 }
 
@@ -57,7 +60,13 @@ impl From<NotTaken> for AdmitError {
 impl Admit {
     /// Submits to this writer.
     pub fn new(submitter: Submitter<LedgerAdmission<NodeDelivery>>) -> Admit {
-        Admit { submitter, registry: Arc::new(watch::Sender::new(0)) }
+        Admit { submitter, reserved: 0, registry: Arc::new(watch::Sender::new(0)) }
+    }
+
+    /// Leaves so many places of the writer's queue to what cannot wait: stops, revocations and
+    /// denies that are signed well, changes of the registry, closes.
+    pub fn reserving(self, reserved: usize) -> Admit {
+        Admit { reserved, ..self }
     }
 
     /// Submits an item and waits until its group is durable.
@@ -81,6 +90,24 @@ impl Admit {
         item: Item,
         reply: impl FnOnce(Result<Answer, AdmitError>) + Send + 'static,
     ) -> Result<(), AdmitError> {
+        let urgency = match &item {
+            // The operator's and the node's own: no stranger can send them.
+            Item::Registry(_) | Item::CountRefusals | Item::Close => Urgency::Protecting,
+            Item::OpenStream { .. }
+            | Item::Frame { .. }
+            | Item::Operation { .. }
+            | Item::Access { .. } => Urgency::Ordinary,
+        };
+        self.submit_as(urgency, item, reply)
+    }
+
+    /// As [`Admit::submit_with`]; what protects a patient also has the reserved places.
+    pub(super) fn submit_as(
+        &self,
+        urgency: Urgency,
+        item: Item,
+        reply: impl FnOnce(Result<Answer, AdmitError>) + Send + 'static,
+    ) -> Result<(), AdmitError> {
         let registry = matches!(item, Item::Registry(_)).then(|| Arc::clone(&self.registry));
         let reply = move |answer: Result<Answer, Failure>| {
             // Before the reply: who hears of the change finds connections that check already.
@@ -89,7 +116,12 @@ impl Admit {
             }
             reply(answer.map_err(AdmitError::Failed));
         };
-        self.submitter.submit(item, reply).map_err(|error| error.why.into())
+        let reserved = match urgency {
+            Urgency::Ordinary => self.reserved,
+            Urgency::Protecting => 0,
+        };
+        let submitted = self.submitter.submit_leaving(reserved, item, reply);
+        submitted.map_err(|error| error.why.into())
     }
 
     /// Whether items are still taken; a full queue is only a matter of time.
