@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::clock::ClockConfig;
 use crate::setting::{self, Allowed, LimitError, Setting, range, settings};
 use crate::stages::deliver::DeliverConfig;
-use crate::stages::ingest::IngestConfig;
+use crate::stages::ingest::{IngestConfig, RateConfig};
 use crate::stages::rows::AdmissionConfig;
 use crate::stages::settle::SettleConfig;
 use crate::window::WindowLimits;
@@ -64,6 +64,9 @@ settings! {
         }
         limits: IngestConfig = IngestConfig::default(); "section", SECTION => {
             sets: "Limits of the QUIC server and of each connection.",
+        }
+        rates: RateConfig = RateConfig::default(); "section", SECTION => {
+            sets: "How often each source may ask.",
         }
     }
 }
@@ -207,6 +210,7 @@ impl Config {
         // In the order of the file, so that the first error is the first one on the page.
         setting::check(&self.ingest, IngestSection::SETTINGS)?;
         self.ingest.limits.check()?;
+        self.ingest.rates.check()?;
         setting::check(&self.clock, ClockConfig::SETTINGS)?;
         self.admission.check()?;
         setting::check(&self.journal, JournalSection::SETTINGS)?;
@@ -255,6 +259,7 @@ impl Config {
         let sections = [
             IngestSection::SETTINGS,
             IngestConfig::SETTINGS,
+            RateConfig::SETTINGS,
             ClockConfig::SETTINGS,
             AdmissionConfig::SETTINGS,
             JournalSection::SETTINGS,
@@ -266,7 +271,7 @@ impl Config {
             HttpSection::SETTINGS,
         ];
         let rows = sections.into_iter().flatten().copied();
-        // The row of `ingest.limits` stands for the section, whose keys have rows of their own.
+        // A row of a section within `ingest` stands for it: its keys have rows of their own.
         rows.filter(|row| row.allowed != SECTION).collect()
     }
 

@@ -22,7 +22,7 @@ use crate::folder::secrets;
 use crate::guard::{Guard, GuardedTask, GuardedThread, Stage};
 use crate::stages::batch::BatchBinding;
 use crate::stages::deliver::{NodeDelivery, ReceiptHub};
-use crate::stages::ingest::{Admit, IngestServer, Services};
+use crate::stages::ingest::{Admit, IngestServer, Listen, ResetKey, Services};
 use crate::stages::ledger::{LedgerAdmission, LedgerView};
 use crate::stages::prove::{Batcher, BatcherConfig, LastBatch};
 use crate::stages::rows::{CircuitRows, RowPool};
@@ -93,7 +93,8 @@ pub(super) fn start_core(
     let writer = Writer::start(log, admission, now, limits)?;
     let (metrics, circuit) = (common.watched.metrics().clone(), Arc::new(CircuitRows));
     let rows = RowPool::start(&opened.config.admission, circuit, metrics)?;
-    let admit = Admit::new(writer.submitter(), rows);
+    let reserved = opened.config.ingest.limits.reserved_items;
+    let admit = Admit::new(writer.submitter(), rows).reserving(reserved);
     Ok(Core { journal, writer, admit, view, hub, batcher })
 }
 
@@ -166,8 +167,14 @@ pub(super) fn start_ingest(
         observe: Arc::new(common.watched.clone()),
         ahead_ms_max: ingest.clock_skew_ms_max,
     };
-    let tls = ServerTls::load(&opened.layout.server())?;
-    Ok(IngestServer::start(ingest.listen, tls, ingest.limits.clone(), services)?)
+    let listen = Listen {
+        address: ingest.listen,
+        tls: ServerTls::load(&opened.layout.server())?,
+        // Drawn anew if it is lost: then connections of the run before wait for their timeout, and
+        // nothing else comes of it.
+        resets: ResetKey::new(secrets::open_or_draw(&opened.layout.quic_key())?),
+    };
+    Ok(IngestServer::start(listen, ingest.limits.clone(), ingest.rates.clone(), services)?)
 }
 
 pub(super) fn start_settler(opened: &Opened, common: &Common) -> Result<GuardedTask, NodeError> {
