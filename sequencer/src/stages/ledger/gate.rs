@@ -61,7 +61,7 @@ impl Surroundings {
                 self.doubt(ledger).or_else(full)
             }
             Item::Access { .. } => self.doubt(ledger),
-            Item::Operation { operation, .. } => {
+            Item::Operation { operation, .. } | Item::Evaluated { operation, .. } => {
                 self.doubt(ledger).filter(|_| !self.may_take_away(operation))
             }
             // What the operator and the windows do hurts nobody an hour off: it is stamped with
