@@ -43,6 +43,14 @@ pub struct Assignment {
     pub cz: Vec<Fr>,
 }
 
+impl Assignment {
+    /// The first row whose stored products violate it; the columns are not read.
+    pub fn first_violated(&self) -> Option<usize> {
+        let mut rows = self.az.iter().zip(&self.bz).zip(&self.cz);
+        rows.position(|((a, b), c)| *a * b != *c)
+    }
+}
+
 impl Zeroize for Assignment {
     fn zeroize(&mut self) {
         // The public columns stay: they are published with the proof.
