@@ -134,7 +134,8 @@ impl Scrub {
                 Ok(None) => break,
                 Ok(Some(files)) if files.is_empty() => {}
                 Ok(Some(files)) => damaged += self.mend_all(number, files, cancelled).await,
-                Err(error) => self.tell(number, &error),
+                // A store that does not answer is others' failure; the next pass asks again.
+                Err(error) => return self.tell(number, &error),
             }
             // As it is known so far: a long round must not hide what it found.
             let metrics = self.watched.metrics();
