@@ -35,6 +35,8 @@ pub struct Config {
     pub prover: ProverSection,
     /// The base chain.
     pub chain: ChainSection,
+    /// Batch files.
+    pub store: StoreSection,
     /// Settling transactions.
     pub settle: SettleConfig,
     /// Batch files, metrics and health over HTTP.
@@ -142,6 +144,16 @@ settings! {
 }
 
 settings! {
+    /// `[store]`
+    pub struct StoreSection in "store" {
+        scrub_every_ms: u64 = 21_600_000; "milliseconds", range(1_000, 2_592_000_000) => {
+            sets: "Pause between two passes of the scrub, which reads every stored batch file again \
+                   and makes damaged ones anew. The first pass is at the start.",
+        }
+    }
+}
+
+settings! {
     /// `[http]`
     pub struct HttpSection in "http" {
         listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080));
@@ -217,6 +229,7 @@ impl Config {
         self.deliver.check()?;
         setting::check(&self.batch, BatchSection::SETTINGS)?;
         setting::check(&self.chain, ChainSection::SETTINGS)?;
+        setting::check(&self.store, StoreSection::SETTINGS)?;
         self.settle.check()?;
         self.check_words()
     }
@@ -267,6 +280,7 @@ impl Config {
             BatchSection::SETTINGS,
             ProverSection::SETTINGS,
             ChainSection::SETTINGS,
+            StoreSection::SETTINGS,
             SettleConfig::SETTINGS,
             HttpSection::SETTINGS,
         ];
