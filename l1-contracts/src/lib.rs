@@ -43,6 +43,7 @@ mod bindings;
 mod deployment;
 mod edge;
 pub mod errors;
+mod proofs;
 mod transport;
 mod url;
 
@@ -53,6 +54,7 @@ pub use edge::{
     Constants, DeployConfig, Edge, EdgeError, KeyWords, Runtime, SettledBatch, SettlementState,
     deploy, expect_success,
 };
+pub use proofs::{SettledProof, SettledProofs};
 pub use transport::{
     HttpClientError, RPC_ANSWER_BYTES_MAX, answer_in_words, http_client, rpc_client,
 };

@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::clock::ClockConfig;
 use crate::setting::{self, Allowed, LimitError, Setting, range, settings};
 use crate::stages::deliver::DeliverConfig;
-use crate::stages::ingest::IngestConfig;
+use crate::stages::ingest::{IngestConfig, RateConfig};
 use crate::stages::rows::AdmissionConfig;
 use crate::stages::settle::SettleConfig;
 use crate::window::WindowLimits;
@@ -36,6 +36,8 @@ pub struct Config {
     pub prover: ProverSection,
     /// The base chain.
     pub chain: ChainSection,
+    /// Batch files.
+    pub store: StoreSection,
     /// Settling transactions.
     pub settle: SettleConfig,
     /// Batch files, metrics and health over HTTP.
@@ -65,6 +67,9 @@ settings! {
         }
         limits: IngestConfig = IngestConfig::default(); "section", SECTION => {
             sets: "Limits of the QUIC server and of each connection.",
+        }
+        rates: RateConfig = RateConfig::default(); "section", SECTION => {
+            sets: "How often each source may ask.",
         }
     }
 }
@@ -136,6 +141,16 @@ settings! {
         }
         embedded_port: u16 = 0; "port", range(0, 65_535) => {
             sets: "Port of the embedded chain's JSON-RPC on loopback; 0 takes a free one.",
+        }
+    }
+}
+
+settings! {
+    /// `[store]`
+    pub struct StoreSection in "store" {
+        scrub_every_ms: u64 = 21_600_000; "milliseconds", range(1_000, 2_592_000_000) => {
+            sets: "Pause between two passes of the scrub, which reads every stored batch file again \
+                   and makes damaged ones anew. The first pass is at the start.",
         }
     }
 }
@@ -215,12 +230,14 @@ impl Config {
         // In the order of the file, so that the first error is the first one on the page.
         setting::check(&self.ingest, IngestSection::SETTINGS)?;
         self.ingest.limits.check()?;
+        self.ingest.rates.check()?;
         setting::check(&self.clock, ClockConfig::SETTINGS)?;
         self.admission.check()?;
         setting::check(&self.journal, JournalSection::SETTINGS)?;
         self.deliver.check()?;
         setting::check(&self.batch, BatchSection::SETTINGS)?;
         setting::check(&self.chain, ChainSection::SETTINGS)?;
+        setting::check(&self.store, StoreSection::SETTINGS)?;
         self.settle.check()?;
         self.check_words()
     }
@@ -264,6 +281,7 @@ impl Config {
         let sections = [
             IngestSection::SETTINGS,
             IngestConfig::SETTINGS,
+            RateConfig::SETTINGS,
             ClockConfig::SETTINGS,
             AdmissionConfig::SETTINGS,
             JournalSection::SETTINGS,
@@ -271,11 +289,12 @@ impl Config {
             BatchSection::SETTINGS,
             ProverSection::SETTINGS,
             ChainSection::SETTINGS,
+            StoreSection::SETTINGS,
             SettleConfig::SETTINGS,
             HttpSection::SETTINGS,
         ];
         let rows = sections.into_iter().flatten().copied();
-        // The row of `ingest.limits` stands for the section, whose keys have rows of their own.
+        // A row of a section within `ingest` stands for it: its keys have rows of their own.
         rows.filter(|row| row.allowed != SECTION).collect()
     }
 

@@ -13,6 +13,8 @@ mod batch_sink;
 mod error;
 mod open;
 pub mod recover;
+mod replay;
+mod scrub;
 pub mod setup;
 mod start;
 #[cfg(test)]
@@ -20,6 +22,7 @@ mod tests;
 mod timer;
 mod upkeep;
 mod watched;
+mod windows;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -122,6 +125,7 @@ impl Node {
         let timer = start::start_timer(&opened, &core, &common);
         let ingest = start::start_ingest(&opened, &core, &common)?;
         let settler = start::start_settler(&opened, &common)?;
+        let scrub = start::start_scrub(&opened, &core, &common)?;
         let BaseChainDoor { url, server: rpc } = start::serve_base_chain(&opened, &common).await?;
         let Common { stop, guard, watched, .. } = common;
         let Opened { layout, config, edge, store, keys, .. } = opened;
@@ -148,7 +152,7 @@ impl Node {
             http,
             admin,
             rpc,
-            tasks: vec![settler, timer],
+            tasks: vec![settler, timer, scrub],
             upkeep,
         })
     }

@@ -104,8 +104,13 @@ impl Health for Watched {
             let detail = json!({ "until": calendar::Utc(until).to_string() });
             return Some(Unready { answer: &codes::JOURNAL_AHEAD, detail });
         }
-        let detail = json!({ "free_bytes": conditions.low_bytes? });
-        Some(Unready { answer: &codes::DISK_LOW, detail })
+        if let Some(free_bytes) = conditions.low_bytes {
+            let detail = json!({ "free_bytes": free_bytes });
+            return Some(Unready { answer: &codes::DISK_LOW, detail });
+        }
+        let files = self.metrics.batch_files_damaged.get();
+        let detail = json!({ "files": files });
+        (files > 0).then_some(Unready { answer: &codes::FILES_DAMAGED, detail })
     }
 }
 

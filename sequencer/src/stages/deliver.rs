@@ -46,9 +46,9 @@ settings! {
         windows_max: usize = 1024; "windows", range(1, 65_536) => {
             sets: "Closed windows that may wait to be proven.",
             memory: "The claims and paths of each, some megabytes when full.",
-            at_limit: "The window is left out, with a line in the log and in no metric. A batcher \
-                       that still runs sees the gap in the numbers at the next window it takes \
-                       and ends the stage `proving`: a restart reads both from the journal.",
+            at_limit: "The window is left out and read back from the journal when its turn comes \
+                       (`vitals_windows_read_back_total`). At a start no more are kept in memory, \
+                       either.",
         }
     }
 }

@@ -131,7 +131,7 @@ impl Ledger {
                 closed = Some(self.absorb_close(*batch, *t1, position).map_err(broken)?);
             }
             Entry::StreamOpen { gateway, descriptor } => {
-                self.streams.resume(gateway, &descriptor.name());
+                self.streams.open(gateway, &descriptor.name());
             }
             // What it counts changed nothing.
             Entry::RefusalCount(_) => {}

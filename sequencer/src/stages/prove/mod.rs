@@ -8,4 +8,4 @@ mod keys;
 mod stage;
 
 pub use keys::{ProverKeys, ProverKeysError};
-pub use stage::{BatchSink, Batcher, BatcherConfig, BatcherError, LastBatch, Progress};
+pub use stage::{BatchSink, Batcher, BatcherConfig, BatcherError, LastBatch, Progress, groups_of};

@@ -29,10 +29,13 @@ use wire::{
 };
 
 use crate::folder::authority::{Authority, Issued, Pem};
+use crate::folder::secrets::Secret;
 use crate::guard::{Failures, Guard};
 use crate::metrics::Metrics;
 use crate::stages::deliver::{DeliverConfig, NodeDelivery, ReceiptHub};
-use crate::stages::ingest::{Admit, IngestConfig, IngestServer, Observe, Services};
+use crate::stages::ingest::{
+    Admit, IngestConfig, IngestServer, Listen, Observe, RateConfig, ResetKey, Services,
+};
 use crate::stages::ledger::{Answer, Item, Ledger, LedgerAdmission, LedgerConfig};
 use crate::stages::rows::{
     AdmissionConfig, CircuitRows, Evaluate, NotProvable, OperationRow, RowPool,
@@ -198,7 +201,9 @@ impl Node {
             ahead_ms_max: SKEW_MS,
         };
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let server = IngestServer::start(listen, tls, config, services).unwrap();
+        let resets = ResetKey::new(Secret::new([11; 32]));
+        let listen = Listen { address: listen, tls, resets };
+        let server = IngestServer::start(listen, config, RateConfig::default(), services).unwrap();
         let gateway = authority.issue_client(Role::Gateway, "gateway", validity()).unwrap();
         let address = server.local_addr();
         let mut node = Node {
