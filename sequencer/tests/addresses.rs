@@ -98,7 +98,7 @@ async fn a_running_node_stores_and_tells_its_chains_address_without_secrets() {
     for entry in std::fs::read_dir(site.layout.folder()).unwrap() {
         expect_no_secret(&entry.unwrap().path());
     }
-    node.stop().await;
+    node.stop().await.unwrap();
 }
 
 fn expect_no_secret(path: &Path) {
