@@ -87,6 +87,15 @@ pub(crate) const CHAIN_UNREACHABLE: Unserved = Unserved {
     what_to_do: "Check `[chain] rpc` and the chain's node; settling goes on by itself.",
 };
 
+pub(crate) const STAGE_DEGRADED: Unserved = Unserved {
+    requests: &["/readyz"],
+    status: 503,
+    code: "stage-degraded",
+    meaning: "A stage runs and does not get on; `detail` lists stage and cause. Collection goes on, \
+              `/healthz` stays 200.",
+    what_to_do: "Look the cause up under [Degraded stages](#degraded-stages).",
+};
+
 pub(crate) const STORE_UNWRITABLE: Unserved = Unserved {
     requests: &["/readyz"],
     status: 503,
@@ -119,6 +128,7 @@ pub const HTTP: &[Unserved] = &[
     INTERNAL,
     STAGE_FAILED,
     CHAIN_UNREACHABLE,
+    STAGE_DEGRADED,
     STORE_UNWRITABLE,
 ];
 

@@ -32,8 +32,8 @@ impl StoringSink {
 }
 
 impl BatchSink for StoringSink {
-    fn store(&mut self, batch: Assembled) -> Result<(), Box<dyn Error + Send + Sync>> {
-        self.store.save_batch(&batch, self.clock.now())?;
+    fn store(&mut self, batch: &Assembled) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.store.save_batch(batch, self.clock.now())?;
         let metrics = self.watched.metrics();
         metrics.batches_assembled_total.inc();
         metrics.batch_assembled.set(batch.public.header.number.0 as i64);

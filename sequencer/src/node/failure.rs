@@ -5,7 +5,7 @@ use std::fmt;
 /// A stage whose failure ends the node. Ingest and deliver never do: a panic in a connection ends
 /// that connection, a slow reader of receipts is left out, and a panic of the acceptor or of the
 /// signer goes unseen, as `sequencer/docs/architecture.md` says among its weaknesses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// The journal's writer, with the ledger that runs on its thread.
     Journal,
@@ -36,11 +36,15 @@ impl Stage {
                  and nothing that was not durable is acknowledged"
             }
             Stage::Proving => {
-                "a closed window was not made into a stored batch: windows are still journaled, \
-                 but nothing later can settle, because batches settle in order"
+                "the batcher ended before its time: windows are still journaled and nothing later \
+                 is proven. A window that cannot be proven or stored is no failure: the stage is \
+                 [degraded](#degraded-stages)"
             }
             Stage::Settlement => {
-                "a stored batch was not brought to the base chain, and waiting longer does not help"
+                "the chain settled another history than this journal's, or the settling key is not \
+                 the deployment's: what is collected now may never settle. Anything else that \
+                 keeps batches from the chain is no failure: the stage is \
+                 [degraded](#degraded-stages)"
             }
         }
     }
@@ -53,14 +57,12 @@ impl Stage {
                  acknowledged is there, and gateways send the rest again"
             }
             Stage::Proving => {
-                "read the causes; mend what they name (memory, the store, the proving keys); \
-                 start the node again: it proves the windows that the journal holds and the \
-                 store lacks"
+                "read the causes and report them; start the node again: it proves the windows that \
+                 the journal holds and the store lacks"
             }
             Stage::Settlement => {
-                "read the causes; mend what they name (the chain's endpoint, the account's \
-                 balance, the deployment); start the node again: it goes on with what its outbox \
-                 holds"
+                "read the causes; if the key is another, put back that of the deployment; if the \
+                 chain has another header, do not collect on: compare journal, backup and chain"
             }
         }
     }

@@ -3,38 +3,37 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use devchain::HttpServer;
 use journal::{FileMedium, Log, Reader, Writer, WriterConfig};
 use model::Clock;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle as Task;
 
 use super::batch_sink::StoringSink;
 use super::error::NodeError;
 use super::failure::Stage;
 use super::open::Opened;
-use super::recover::{Recovered, recover};
+use super::recover::{Recovered, read_windows, recover};
 use super::setup::{self, Reach};
 use super::timer::WindowTimer;
 use super::watched::Watched;
+use super::windows::Windows;
+use crate::doors::config::EMBEDDED_POLL_MS;
 use crate::folder::authority::ServerTls;
 use crate::folder::secrets;
 use crate::stages::batch::BatchBinding;
 use crate::stages::deliver::{NodeDelivery, ReceiptHub};
 use crate::stages::ingest::{Admit, IngestServer, Services};
 use crate::stages::ledger::{LedgerAdmission, LedgerView};
-use crate::stages::prove::{Batcher, BatcherConfig, LastBatch};
+use crate::stages::prove::{Batcher, BatcherConfig, BatcherLoop, LastBatch};
 use crate::stages::rows::{CircuitRows, RowPool};
 use crate::stages::settle::{SettleConfig, Settler, SettlerParts};
-use crate::window::{ClosedWindow, OperationScope};
+use crate::window::OperationScope;
 
 /// Version of the verifying keys that this program knows.
 const KEY_VERSION: u32 = 1;
-
-/// Pause of the settler between two looks at the embedded chain, which mines at once and costs
-/// nothing to ask.
-const EMBEDDED_POLL_MS: u64 = 50;
 
 /// What every stage is given.
 pub(super) struct Common {
@@ -77,7 +76,12 @@ pub(super) fn start_core(
     let (store, wake) = (opened.store.clone(), common.wake.clone());
     let sink = StoringSink::new(store, wake, common.watched.clone(), common.clock.clone());
     let batcher = Batcher::new(batching, opened.keys.clone(), log.reader(), Box::new(sink));
-    let batcher = spawn_batcher(batcher, backlog, windows, common.watched.clone())?;
+    let (reader, config) = (log.reader(), opened.ledger_config()?);
+    let read_again = Box::new(move |after| read_windows(&reader, config, after));
+    let windows = Windows::new(opened.last.number, backlog, windows, read_again);
+    let prover = &opened.config.prover;
+    let retry = [prover.retry_first_ms, prover.retry_max_ms].map(Duration::from_millis);
+    let batcher = spawn_batcher(batcher, windows, common, retry)?;
 
     let journal = log.reader();
     let clock = common.clock.clone();
@@ -112,23 +116,20 @@ fn batcher_config(
 /// A thread of its own, not a task: it computes for minutes and would hold up a runtime's worker.
 fn spawn_batcher(
     mut batcher: Batcher,
-    backlog: Vec<ClosedWindow>,
-    mut windows: mpsc::Receiver<ClosedWindow>,
-    watched: Watched,
+    mut windows: Windows,
+    common: &Common,
+    retry: [Duration; 2],
 ) -> Result<JoinHandle<()>, NodeError> {
+    let watched = common.watched.clone();
+    let standing = Box::new(watched.degraded().standing(Stage::Proving));
+    let looped = BatcherLoop::new(retry, standing, common.stop.subscribe());
     let work = move || {
-        let queue = watched.metrics().prove_queue.clone();
-        let live = std::iter::from_fn(|| {
-            queue.set(windows.len() as i64);
-            windows.blocking_recv()
+        let metrics = watched.metrics().clone();
+        let all = std::iter::from_fn(|| {
+            metrics.prove_queue.set(windows.waiting() as i64);
+            windows.next().inspect(|_| metrics.batches_closed_total.inc())
         });
-        // What was closed before the restart comes first: batches are numbered without gaps.
-        for window in backlog.into_iter().chain(live) {
-            watched.metrics().batches_closed_total.inc();
-            if let Err(error) = batcher.make_batch(&window) {
-                return watched.fail(Stage::Proving, &error);
-            }
-        }
+        looped.run(&mut batcher, all);
     };
     Ok(thread::Builder::new().name("batcher".into()).spawn(work)?)
 }
@@ -159,6 +160,7 @@ pub(super) fn start_settler(opened: &Opened, common: &Common) -> Result<Task<()>
         config: settle_config(opened),
         metrics: common.watched.metrics().clone(),
         clock: common.clock.clone(),
+        standing: Arc::new(common.watched.degraded().standing(Stage::Settlement)),
     });
     let (wake, watched) = (common.wake.clone(), common.watched.clone());
     let stop = common.stop.subscribe();

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
+use super::degraded::Degraded;
 use super::failure::{Stage, StageFailure};
 use crate::metrics::{AccessOutcome, Metrics};
 use crate::stages::ingest::{Observe, Observed};
@@ -18,6 +19,7 @@ pub struct Watched {
     failure: watch::Sender<Option<StageFailure>>,
     progress: watch::Sender<Option<Progress>>,
     totals: Arc<Mutex<Totals>>,
+    degraded: Degraded,
 }
 
 /// Proofs made since the start.
@@ -33,7 +35,8 @@ impl Watched {
     /// Nothing failed yet.
     pub fn new(metrics: Arc<Metrics>) -> Watched {
         let (failure, progress) = (watch::Sender::new(None), watch::Sender::new(None));
-        Watched { metrics, failure, progress, totals: Arc::default() }
+        let degraded = Degraded::new(metrics.clone());
+        Watched { metrics, failure, progress, totals: Arc::default(), degraded }
     }
 
     /// Reports a failure; the first one stays.
@@ -80,6 +83,11 @@ impl Watched {
         *self.totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The stages that run and do not get on.
+    pub fn degraded(&self) -> &Degraded {
+        &self.degraded
+    }
+
     /// The metrics.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
@@ -89,6 +97,11 @@ impl Watched {
 impl crate::doors::http::Health for Watched {
     fn failed_stage(&self) -> Option<&'static str> {
         self.failure().map(|failure| failure.stage.name())
+    }
+
+    fn degraded(&self) -> Vec<(&'static str, &'static str)> {
+        let stages = self.degraded.stages().into_iter();
+        stages.map(|(stage, cause)| (stage.name(), cause.name())).collect()
     }
 }
 

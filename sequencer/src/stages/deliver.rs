@@ -41,12 +41,10 @@ settings! {
             memory: "Some hundred bytes each, 64 KiB at most.",
             at_limit: "The session ends as busy.",
         }
-        windows_max: usize = 1024; "windows", range(1, 65_536) => {
+        windows_max: usize = 64; "windows", range(1, 65_536) => {
             sets: "Closed windows that may wait to be proven.",
-            memory: "The claims and paths of each, some megabytes when full.",
-            at_limit: "The window is left out, with a line in the log and in no metric. A batcher \
-                       that still runs sees the gap in the numbers at the next window it takes \
-                       and ends the stage `proving`: a restart reads both from the journal.",
+            memory: "About 3 KiB for each operation and claim of a window: 5 MiB when full.",
+            at_limit: "The window stays in the journal, and the batcher reads it there in its turn.",
         }
     }
 }
@@ -333,8 +331,7 @@ impl Deliver for NodeDelivery {
     }
 
     fn deliver_window(&mut self, window: ClosedWindow) {
-        // Full or without a receiver: the journal has the window either way, and the batcher's
-        // check of the order, or its own error, stops the node. Only its panic does not.
+        // The journal has the window either way, and the batcher reads it there in its turn.
         if self.windows.try_send(window).is_err() {
             self.windows_missed += 1;
             tracing::warn!(missed = self.windows_missed, "a closed window found no room to wait");

@@ -17,10 +17,13 @@ use crate::metrics::Metrics;
 /// A settled file never changes: the chain holds its hash. A year is the longest that caches know.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
-/// What `/healthz` asks the node.
+/// What `/healthz` and `/readyz` ask the node.
 pub trait Health: Send + Sync {
     /// The stage that failed first, if one did.
     fn failed_stage(&self) -> Option<&'static str>;
+
+    /// Stages that run and do not get on, each with its cause.
+    fn degraded(&self) -> Vec<(&'static str, &'static str)>;
 }
 
 /// What handlers read.
@@ -140,6 +143,12 @@ async fn readyz(State(shown): State<Shown>) -> Result<Json<Value>, Failed> {
     let unready = |answer| Failed(answer, Value::Null);
     if shown.metrics.chain_reachable.get() != 1 {
         return Err(unready(&codes::CHAIN_UNREACHABLE));
+    }
+    let degraded = shown.health.degraded().into_iter();
+    let degraded: Vec<Value> =
+        degraded.map(|(stage, cause)| json!({ "stage": stage, "cause": cause })).collect();
+    if !degraded.is_empty() {
+        return Err(Failed(&codes::STAGE_DEGRADED, Value::Array(degraded)));
     }
     run_blocking(move || shown.store.probe().map_err(|_| unready(&codes::STORE_UNWRITABLE)))
         .await?;

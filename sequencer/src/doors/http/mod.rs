@@ -8,7 +8,7 @@
 //! | `GET /batches/{n}/private` | the private file: openings, each sealed for its patient |
 //! | `GET /metrics` | text for Prometheus |
 //! | `GET /healthz` | 200 while no stage failed, then 503 |
-//! | `GET /readyz` | 200 while the chain answers and the store can be written, otherwise 503 |
+//! | `GET /readyz` | 200 while chain and store answer and every stage gets on, otherwise 503 |
 //!
 //! Whatever fails is answered with JSON `{"error": code, ...}`; every code stands in
 //! [`codes::HTTP`](super::codes::HTTP). Files are immutable once settled

@@ -11,11 +11,16 @@ use crate::folder::store::tests::empty_batch;
 use crate::window::Assembled;
 
 #[derive(Clone, Default)]
-struct Stages(Arc<AtomicBool>);
+struct Stages(Arc<AtomicBool>, Arc<AtomicBool>);
 
 impl Health for Stages {
     fn failed_stage(&self) -> Option<&'static str> {
         self.0.load(Ordering::SeqCst).then_some("prove")
+    }
+
+    fn degraded(&self) -> Vec<(&'static str, &'static str)> {
+        let degraded = self.1.load(Ordering::SeqCst);
+        degraded.then_some(("proving", "unprovable")).into_iter().collect()
     }
 }
 
@@ -112,6 +117,11 @@ async fn health_and_readiness_follow_stages_and_chain() {
     bench.check_json("/readyz", 503, unreachable).await;
     bench.metrics.chain_reachable.set(1);
     bench.check_json("/readyz", 200, r#"{"status":"ready"}"#).await;
+    bench.stages.1.store(true, Ordering::SeqCst);
+    bench.check_json("/healthz", 200, r#"{"status":"ok"}"#).await;
+    let degraded =
+        r#"{"detail":[{"cause":"unprovable","stage":"proving"}],"error":"stage-degraded"}"#;
+    bench.check_json("/readyz", 503, degraded).await;
     bench.stages.0.store(true, Ordering::SeqCst);
     let failed = r#"{"detail":{"stage":"prove"},"error":"stage-failed"}"#;
     bench.check_json("/healthz", 503, failed).await;

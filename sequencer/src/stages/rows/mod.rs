@@ -23,4 +23,4 @@ mod tests;
 
 pub use config::AdmissionConfig;
 pub use evaluate::{CircuitRows, Evaluate, EvaluatedRow, NotProvable, OperationRow};
-pub use pool::{Lane, NotEvaluated, RowPool};
+pub use pool::{NotEvaluated, Precedence, RowPool};

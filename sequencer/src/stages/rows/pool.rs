@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 
 /// Which places an operation may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Lane {
+pub enum Precedence {
     /// A stop, a revocation, a denial: the patient takes something back. Evaluated first, and with
     /// places that nothing else takes.
     Withdrawing,
@@ -30,7 +30,7 @@ pub enum NotEvaluated {
     /// No place for it.
     #[error("expected at most {items_max} operations waiting for their evaluation")]
     Full {
-        /// Places that the lane may take; 1 if the patient has an operation of it under way.
+        /// Places that there are; 1 if the patient has an operation of that precedence under way.
         items_max: usize,
     },
     /// It cannot be proven.
@@ -42,7 +42,7 @@ pub enum NotEvaluated {
 type Done = Box<dyn FnOnce(Result<EvaluatedRow, NotEvaluated>) + Send>;
 
 struct Job {
-    lane: Lane,
+    precedence: Precedence,
     row: Box<OperationRow>,
     done: Done,
 }
@@ -60,26 +60,26 @@ struct Shared {
     places_max: usize,
     places_reserved: usize,
     rounds_max: usize,
-    lanes: Mutex<Lanes>,
+    queues: Mutex<Queues>,
 }
 
 #[derive(Default)]
-struct Lanes {
+struct Queues {
     withdrawing: VecDeque<Job>,
     other: VecDeque<Job>,
-    /// Whose rows wait or are evaluated: one of a lane for each patient. A record takes one
+    /// Whose rows wait or are evaluated: one of a precedence for each patient. A record takes one
     /// operation after the other anyway, and so nobody fills the places with copies of one.
-    under_way: BTreeSet<(PatientIndex, Lane)>,
+    under_way: BTreeSet<(PatientIndex, Precedence)>,
 }
 
-impl Lane {
-    /// The lane of an operation.
-    pub fn of(operation: &Operation) -> Lane {
+impl Precedence {
+    /// The precedence of an operation.
+    pub fn of(operation: &Operation) -> Precedence {
         match &operation.action {
             Action::Stop
             | Action::Revoke { .. }
-            | Action::Write { slot: RuleSlot::Deny(_), .. } => Lane::Withdrawing,
-            Action::Enrol { .. } | Action::Write { .. } => Lane::Other,
+            | Action::Write { slot: RuleSlot::Deny(_), .. } => Precedence::Withdrawing,
+            Action::Enrol { .. } | Action::Write { .. } => Precedence::Other,
         }
     }
 }
@@ -100,9 +100,9 @@ impl RowPool {
             .build()
             .map_err(io::Error::other)?;
         let (places_max, places_reserved) = (config.evaluations_max, config.evaluations_reserved);
-        let (rounds_max, lanes) = (config.evaluation_rounds_max, Mutex::default());
+        let (rounds_max, queues) = (config.evaluation_rounds_max, Mutex::default());
         let shared =
-            Shared { threads, rows, metrics, places_max, places_reserved, rounds_max, lanes };
+            Shared { threads, rows, metrics, places_max, places_reserved, rounds_max, queues };
         Ok(RowPool { shared: Arc::new(shared) })
     }
 
@@ -118,8 +118,8 @@ impl RowPool {
         row: Box<OperationRow>,
         done: impl FnOnce(Result<EvaluatedRow, NotEvaluated>) + Send + 'static,
     ) {
-        let lane = Lane::of(&row.signed.operation);
-        let job = Job { lane, row, done: Box::new(done) };
+        let precedence = Precedence::of(&row.signed.operation);
+        let job = Job { precedence, row, done: Box::new(done) };
         if let Err((job, items_max)) = self.shared.enqueue(job) {
             return (job.done)(Err(NotEvaluated::Full { items_max }));
         }
@@ -132,34 +132,34 @@ impl RowPool {
 impl Shared {
     /// Gives the row a place, or hands it back with the number of places.
     fn enqueue(&self, job: Job) -> Result<(), (Job, usize)> {
-        // Counted over both lanes: what withdraws may take every place, the rest only those that
+        // Counted over both queues: what withdraws may take every place, the rest only those that
         // are not reserved.
-        let items_max = match job.lane {
-            Lane::Withdrawing => self.places_max,
-            Lane::Other => self.places_max.saturating_sub(self.places_reserved),
+        let items_max = match job.precedence {
+            Precedence::Withdrawing => self.places_max,
+            Precedence::Other => self.places_max.saturating_sub(self.places_reserved),
         };
-        let mut lanes = self.lanes();
-        if lanes.under_way.len() >= items_max {
+        let mut queues = self.queues();
+        if queues.under_way.len() >= items_max {
             return Err((job, items_max));
         }
-        if !lanes.under_way.insert((job.row.signed.operation.patient, job.lane)) {
+        if !queues.under_way.insert((job.row.signed.operation.patient, job.precedence)) {
             return Err((job, 1));
         }
-        self.metrics.evaluations_waiting.set(lanes.under_way.len() as i64);
-        match job.lane {
-            Lane::Withdrawing => lanes.withdrawing.push_back(job),
-            Lane::Other => lanes.other.push_back(job),
+        self.metrics.evaluations_waiting.set(queues.under_way.len() as i64);
+        match job.precedence {
+            Precedence::Withdrawing => queues.withdrawing.push_back(job),
+            Precedence::Other => queues.other.push_back(job),
         }
         Ok(())
     }
 
     fn evaluate_next(&self) {
         let job = {
-            let mut lanes = self.lanes();
-            let Lanes { withdrawing, other, .. } = &mut *lanes;
+            let mut queues = self.queues();
+            let Queues { withdrawing, other, .. } = &mut *queues;
             withdrawing.pop_front().or_else(|| other.pop_front())
         };
-        let Some(Job { lane, row, done }) = job else { return };
+        let Some(Job { precedence, row, done }) = job else { return };
         let patient = row.signed.operation.patient;
         let begun = Instant::now();
         let rows = &*self.rows;
@@ -175,10 +175,10 @@ impl Shared {
             tracing::error!(why, "twin and circuit differ: an operation is refused, not journaled");
         }
         // Before it is told: who hears of the answer finds the place free.
-        let mut lanes = self.lanes();
-        lanes.under_way.remove(&(patient, lane));
-        self.metrics.evaluations_waiting.set(lanes.under_way.len() as i64);
-        drop(lanes);
+        let mut queues = self.queues();
+        queues.under_way.remove(&(patient, precedence));
+        self.metrics.evaluations_waiting.set(queues.under_way.len() as i64);
+        drop(queues);
         // What it calls must not take this thread with it, or rows would wait for ever.
         let evaluated = evaluated.map_err(NotEvaluated::from);
         if catch_unwind(AssertUnwindSafe(|| done(evaluated))).is_err() {
@@ -186,8 +186,8 @@ impl Shared {
         }
     }
 
-    /// No caller's code runs under the lock, so a panic cannot leave the lanes half changed.
-    fn lanes(&self) -> MutexGuard<'_, Lanes> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    /// No caller's code runs under the lock, so a panic cannot leave the queues half changed.
+    fn queues(&self) -> MutexGuard<'_, Queues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
