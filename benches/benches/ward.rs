@@ -73,7 +73,7 @@ impl Ward {
         let folder = tempfile::tempdir_in(disk).expect("a folder to write in");
         let medium = FileMedium::open(&folder.path().join("log")).expect("a new file");
         let genesis = Genesis { log_id: [5; 16], journal_hash: [6; 32] };
-        let (log, _) = Log::open(medium, genesis).expect("an empty log");
+        let (log, _) = Log::open(medium, genesis, journal::fault::salts()).expect("an empty log");
         let ((receipts_in, receipts), (windows_in, windows)) = (mpsc::channel(), mpsc::channel());
         let delivery = Delivery { receipts: receipts_in, windows: windows_in };
         let ledger = Ledger::new(LedgerConfig {
@@ -128,12 +128,12 @@ impl Ward {
         ];
         records.extend((0..self.cast.patients()).map(|patient| {
             let StreamKey { device, patient, signal } = self.cast.key(patient);
-            let signals = vec![signal];
             RegistryRecord::Device {
                 id: device,
                 organisation: organisation.clone(),
                 patient,
-                signals,
+                signals: vec![signal],
+                gateways: vec![self.cast.world.gateways[0].id.clone()],
             }
         }));
         for record in records {

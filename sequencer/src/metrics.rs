@@ -159,6 +159,12 @@ metrics! {
         "Claims that no live rule covered, by the rule that refused them.";
     pub journal_groups_total: IntCounter [], "groups", "Groups made durable.";
     pub journal_entries_total: IntCounter [], "entries", "Entries made durable.";
+    pub journal_free_bytes: IntGauge [], "bytes",
+        "Free space under the node's folder, as measured within the last tenth of a second.";
+    pub journal_ahead_seconds: Gauge [], "seconds",
+        "How far the journal's last time is ahead of the clock; zero while it is not.";
+    pub clock_disagreement_seconds: Gauge [], "seconds",
+        "How far the wall clock is ahead of what the boot-time clock says; negative if behind.";
     pub receipts_total: IntCounter [], "receipts", "Receipts sent, repetitions included.";
     pub operations_total: IntCounter [], "operations", "Consent operations applied.";
     pub operations_unprovable_total: IntCounter [], "operations",

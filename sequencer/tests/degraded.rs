@@ -1,6 +1,7 @@
 //! Stages that do not get on, and a node that goes on collecting.
 
-use sequencer::node::{Node, NodeError, Stage};
+use sequencer::guard::Stage;
+use sequencer::node::{Node, NodeError};
 use sequencer::stages::ledger::{Answer, Item};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -55,16 +56,19 @@ async fn a_batch_that_cannot_be_stored_takes_no_collection_down_and_settles_once
     assert!(body.contains("stage-degraded") && body.contains("store-fails"), "{body}");
     let proofs = node.watched().totals().proofs;
     std::fs::remove_file(&obstacle).unwrap();
-    while node.wait_until_settled(2).await.is_err() {
-        tokio::task::yield_now().await;
+    // Nothing but this cause is waited out.
+    let mut settled = node.wait_until_settled(2).await;
+    while is_store_fails(&settled) {
+        settled = node.wait_until_settled(2).await;
     }
+    settled.unwrap();
     node.submit(Item::Close).await.unwrap();
     node.wait_until_settled(7).await.unwrap();
     check_settled(&edge, node.store(), 7).await;
     assert!(proofs > 0, "the batch was proven once and kept");
     assert_eq!(get(&node, "/readyz").await.0, 200);
     drop(edge);
-    node.stop().await;
+    node.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -82,12 +86,12 @@ async fn a_degraded_node_stops_without_waiting_and_settles_the_rest_after_its_ne
     stores_frame(&node, &site, 2).await;
     node.submit(Item::Close).await.unwrap();
     drop(edge);
-    node.stop().await;
+    node.stop().await.unwrap();
 
     std::fs::remove_file(&obstacle).unwrap();
     let (node, edge) = site.start().await;
     node.wait_until_settled(2).await.unwrap();
     check_settled(&edge, node.store(), 2).await;
     drop(edge);
-    node.stop().await;
+    node.stop().await.unwrap();
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
+use crate::clock::ClockConfig;
 use crate::setting::{self, Allowed, LimitError, Setting, range, settings};
 use crate::stages::deliver::DeliverConfig;
 use crate::stages::ingest::IngestConfig;
@@ -22,6 +23,8 @@ use crate::window::{Capacities, WindowLimits};
 pub struct Config {
     /// QUIC for gateways, wallets and practitioners.
     pub ingest: IngestSection,
+    /// When the machine's time is believed.
+    pub clock: ClockConfig,
     /// What an operation passes before it is journaled.
     pub admission: AdmissionConfig,
     /// The log.
@@ -78,6 +81,14 @@ settings! {
             sets: "Items that may wait for the writer.",
             memory: "That many frames of up to 64 KiB, twice.",
             at_limit: "A further one is refused as busy.",
+        }
+        reserve_bytes: u64 = 1 << 30; "bytes", range(0, 1 << 40) => {
+            sets: "Free space, under the node's folder and its store, that frames leave to \
+                   operations, accesses, closes and batches; 0 keeps none. The greater of what an \
+                   hour of batches takes and a quarter of a gigabyte, which is what may be under way \
+                   between two measurements.",
+            at_limit: "Frames and new streams are refused as unavailable until an eighth more is \
+                       free.",
         }
     }
 }
@@ -231,6 +242,7 @@ impl Config {
         // In the order of the file, so that the first error is the first one on the page.
         setting::check(&self.ingest, IngestSection::SETTINGS)?;
         self.ingest.limits.check()?;
+        setting::check(&self.clock, ClockConfig::SETTINGS)?;
         self.admission.check()?;
         setting::check(&self.journal, JournalSection::SETTINGS)?;
         self.deliver.check()?;
@@ -290,6 +302,7 @@ impl Config {
         let sections = [
             IngestSection::SETTINGS,
             IngestConfig::SETTINGS,
+            ClockConfig::SETTINGS,
             AdmissionConfig::SETTINGS,
             JournalSection::SETTINGS,
             DeliverConfig::SETTINGS,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::failure::Stage;
+use crate::guard::Stage;
 use crate::metrics::Metrics;
 use crate::stages::standing::{Cause, Standing};
 

@@ -121,13 +121,19 @@ fn collect_rule() -> Rule {
     rule(scope::device(&device()), ClaimKind::Collect)
 }
 
+/// The monitor, in the hands of these gateways.
+fn device_of(gateways: Vec<GatewayId>) -> RegistryRecord {
+    let (id, organisation) = (device(), hospital());
+    RegistryRecord::Device { id, organisation, patient: patient(), signals: vec![ECG], gateways }
+}
+
 impl Ward {
     /// Registry filled, patient enrolled with a permit to collect and one to read.
     fn open() -> Ward {
         let dir = tempfile::tempdir().unwrap();
         let medium = FileMedium::open(&dir.path().join("log")).unwrap();
         let genesis = Genesis { log_id: [5; 16], journal_hash: [6; 32] };
-        let (log, _) = Log::open(medium, genesis).unwrap();
+        let (log, _) = Log::open(medium, genesis, journal::fault::salts()).unwrap();
         let delivered = Delivered::default();
         let admission = LedgerAdmission::new(Ledger::new(ledger_config()), delivered.clone(), 0);
         let (now, nonce, sequence) = (T0 + 1000, 0, 0);
@@ -146,7 +152,6 @@ impl Ward {
 
     fn register(&mut self) {
         let valid = Interval::ALWAYS;
-        let signals = vec![ECG];
         let public_key = practitioner_key().public().encode();
         for record in [
             RegistryRecord::Organisation { id: hospital() },
@@ -156,12 +161,7 @@ impl Ward {
                 fingerprint: [9; 32],
                 valid,
             },
-            RegistryRecord::Device {
-                id: device(),
-                organisation: hospital(),
-                patient: patient(),
-                signals,
-            },
+            device_of(vec![gateway()]),
             RegistryRecord::Practitioner {
                 id: doctor(),
                 organisation: hospital(),
@@ -169,9 +169,17 @@ impl Ward {
                 valid,
             },
         ] {
-            let answer = self.submit(Item::Registry(RegistryChange::Add(record)));
-            assert!(matches!(answer, Answer::RegistryChanged { .. }));
+            self.add(record);
         }
+    }
+
+    fn add(&mut self, record: RegistryRecord) {
+        let answer = self.submit(Item::Registry(RegistryChange::Add(record)));
+        assert!(matches!(answer, Answer::RegistryChanged { .. }), "{answer:?}");
+    }
+
+    fn descriptor(&self) -> Descriptor {
+        Descriptor { key: stream_key(), period: None, epoch: EpochNumber(0) }
     }
 
     fn submit(&mut self, item: Item) -> Answer {
@@ -294,7 +302,8 @@ fn capacities() -> Capacities {
 /// The window can be proven: every chunk holds natively.
 fn check_provable(ward: &Ward, window: &ClosedWindow) -> crate::stages::batch::BatchPlan {
     let (scope, operations) = (ledger_config().scope, *ward.ledger().operation_scope());
-    let binding = BatchBinding { scope, operations, key_version: 1, edge_secret: [0; 32] };
+    let key_version = model::BatchHeader::KEY_VERSION;
+    let binding = BatchBinding { scope, operations, key_version, edge_secret: [0; 32] };
     plan(&window.contents, &binding, capacities()).expect("provable")
 }
 
@@ -460,6 +469,71 @@ fn gaps_and_duplicates_are_told_apart() {
     };
     let answer = ward.submit(Item::OpenStream { gateway: gateway(), descriptor: unknown });
     assert!(matches!(answer, Answer::Refused(Refusal { code: RejectCode::Stream, .. })));
+}
+
+#[test]
+fn a_device_belongs_to_its_gateways_and_not_to_their_organisation() {
+    let mut ward = Ward::open();
+    let other = GatewayId::new("gateway-2").unwrap();
+    ward.add(RegistryRecord::Gateway {
+        id: other.clone(),
+        organisation: hospital(),
+        fingerprint: [8; 32],
+        valid: Interval::ALWAYS,
+    });
+    let (descriptor, key) = (ward.descriptor(), stream_key());
+    let open = |gateway: &GatewayId| Item::OpenStream {
+        gateway: gateway.clone(),
+        descriptor: descriptor.clone(),
+    };
+    let Item::Frame { frame, measured, .. } = ward.frame_item(1) else { panic!("a frame") };
+    let sent = Item::Frame { gateway: other.clone(), key, frame, measured };
+    for (item, code) in [(open(&other), RejectCode::Stream), (sent, RejectCode::Identity)] {
+        let Answer::Refused(refusal) = ward.submit(item) else { panic!("taken") };
+        assert_eq!(refusal.code, code);
+    }
+    assert!(matches!(ward.next_frame(), Answer::FrameStored));
+    // With both named, either may send.
+    ward.add(device_of(vec![gateway(), other.clone()]));
+    for gateway in [&gateway(), &other] {
+        assert!(matches!(ward.submit(open(gateway)), Answer::StreamOpened { .. }));
+    }
+}
+
+#[test]
+fn a_record_that_names_nothing_registered_is_refused_and_says_what_to_add() {
+    let mut ward = Ward::open();
+    let nowhere = || OrganisationId::new("nowhere").unwrap();
+    let valid = Interval::ALWAYS;
+    let stranger = GatewayId::new("stranger").unwrap();
+    let public_key = practitioner_key().public().encode();
+    for (record, words) in [
+        (
+            RegistryRecord::Gateway {
+                id: stranger.clone(),
+                organisation: nowhere(),
+                fingerprint: [8; 32],
+                valid,
+            },
+            "the organisation of this gateway",
+        ),
+        (
+            RegistryRecord::Practitioner {
+                id: doctor(),
+                organisation: nowhere(),
+                public_key,
+                valid,
+            },
+            "the organisation of this practitioner",
+        ),
+        (device_of(vec![gateway(), stranger]), "gateway 2 of 2 is not"),
+    ] {
+        let answer = ward.submit(Item::Registry(RegistryChange::Add(record)));
+        let Answer::Refused(refusal) = answer else { panic!("expected {words:?}") };
+        assert!(refusal.detail.contains(words), "{}", refusal.detail);
+    }
+    // What the registry holds already is as it was.
+    assert!(matches!(ward.next_frame(), Answer::FrameStored));
 }
 
 #[test]

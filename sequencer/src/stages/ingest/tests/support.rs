@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use circuits::c1::RowError;
 use journal::{FileMedium, Genesis, Log, Reader, Writer, WriterConfig};
 use model::{
     Action, Categories, Category, ChainScope, ClaimKind, Clock, DeviceId, EpochNumber, GatewayId,
-    Interval, Labels, ManualClock, Millis, Operation, OrganisationId, Party, PatientIndex,
-    Position, PractitionerId, Purpose, Purposes, RejectCode, Rule, RuleSlot, Sequence,
-    StreamHandle, SystemClock, Word,
+    Interval, Labels, ManualClock, Millis, Operation, OperatorId, OrganisationId, Party,
+    PatientIndex, Position, PractitionerId, Purpose, Purposes, RejectCode, Rule, RuleSlot,
+    Sequence, StreamHandle, SystemClock, WalletId, Word,
 };
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream};
@@ -29,6 +30,7 @@ use wire::{
 };
 
 use crate::folder::authority::{Authority, Issued, Pem};
+use crate::guard::{Failures, Guard};
 use crate::metrics::Metrics;
 use crate::stages::deliver::{DeliverConfig, NodeDelivery, ReceiptHub};
 use crate::stages::ingest::{Admit, IngestConfig, IngestServer, Observe, Services};
@@ -69,7 +71,7 @@ struct Diverging(AtomicBool);
 impl Evaluate for Diverging {
     fn evaluate(&self, row: &OperationRow) -> Result<(), NotProvable> {
         match self.0.load(Ordering::SeqCst) {
-            true => Err(NotProvable::Constraint { row: 79_246, rule: "C1.7" }),
+            true => Err(RowError::Violated { rule: "C1.7" }.into()),
             false => CircuitRows.evaluate(row),
         }
     }
@@ -165,11 +167,12 @@ impl Node {
         let folder = tempfile::tempdir().unwrap();
         let medium = FileMedium::open(&folder.path().join("log")).unwrap();
         let genesis = Genesis { log_id: [5; 16], journal_hash: [6; 32] };
-        let (log, _) = Log::open(medium, genesis).unwrap();
+        let (log, _) = Log::open(medium, genesis, journal::fault::salts()).unwrap();
         let (deliver, journal) = (DeliverConfig::default(), log.reader());
         let key = SigningKey::from_slice(&[9; 32]).unwrap();
         let hub = ReceiptHub::new(key, chain_scope(), log.reader(), &deliver);
-        let (delivery, windows) = NodeDelivery::start(hub.clone(), &deliver).unwrap();
+        let guard = Guard::new(Failures::new());
+        let (delivery, windows) = NodeDelivery::start(hub.clone(), &deliver, &guard).unwrap();
         let admission = LedgerAdmission::new(Ledger::new(ledger_config()), delivery, 0);
         let view = admission.view();
         let broken = Arc::new(AtomicBool::new(false));
@@ -191,6 +194,7 @@ impl Node {
             view,
             hub: hub.clone(),
             clock: Arc::clone(&sessions) as Arc<dyn Clock>,
+            guard,
             observe,
             ahead_ms_max: SKEW_MS,
         };
@@ -235,6 +239,7 @@ impl Node {
                 organisation: hospital(),
                 patient: patient(),
                 signals: vec![ECG],
+                gateways: vec![gateway_id()],
             },
             RegistryRecord::Practitioner { id: doctor(), organisation, public_key, valid },
         ] {
@@ -267,7 +272,10 @@ impl Node {
     }
 
     pub(super) async fn end_gateway(&self) {
-        let key = RegistryKey::Gateway(gateway_id());
+        self.end(RegistryKey::Gateway(gateway_id())).await;
+    }
+
+    pub(super) async fn end(&self, key: RegistryKey) {
         self.change_registry(RegistryChange::End { key, at: now() }).await;
     }
 
@@ -301,8 +309,29 @@ impl Node {
         self.authority.issue_client(role, name, validity()).unwrap()
     }
 
+    /// Issues a certificate, and registers it where the registry holds certificates.
+    pub(super) async fn registered(&self, role: Role, name: &str) -> Issued {
+        let (issued, valid) = (self.issue(role, name), Interval::ALWAYS);
+        let fingerprint = issued.fingerprint();
+        let record = match role {
+            Role::Wallet => {
+                RegistryRecord::Wallet { id: WalletId::new(name).unwrap(), fingerprint, valid }
+            }
+            Role::Operator => {
+                RegistryRecord::Operator { id: OperatorId::new(name).unwrap(), fingerprint, valid }
+            }
+            Role::Gateway => {
+                let (id, organisation) = (GatewayId::new(name).unwrap(), hospital());
+                RegistryRecord::Gateway { id, organisation, fingerprint, valid }
+            }
+            Role::Practitioner => return issued,
+        };
+        self.change_registry(RegistryChange::Add(record)).await;
+        issued
+    }
+
     pub(super) async fn client(&self, role: Role, name: &str) -> Client {
-        Client::connect(self, &self.issue(role, name), role, name).await
+        Client::connect(self, &self.registered(role, name).await, role, name).await
     }
 
     pub(super) async fn gateway(&self) -> Client {
