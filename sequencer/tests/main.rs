@@ -3,6 +3,7 @@
 
 mod codes;
 mod commands;
+mod degraded;
 mod kill;
 mod restart;
 mod story;

@@ -124,21 +124,22 @@ pub struct ClientDeployment {
 }
 
 impl ClientDeployment {
-    /// What clients of a node on this machine are told.
+    /// What clients of a node are told whose certificate has these names.
     ///
     /// # Errors
     /// [`DeploymentError`] if the registrar's key hash is not canonical.
     pub fn of_node(
         deployment: &Deployment,
         ingest: SocketAddr,
+        server_names: &[String],
     ) -> Result<ClientDeployment, DeploymentError> {
         Ok(ClientDeployment {
             scope: deployment.scope(),
             receipt_signer: Address(deployment.receipt_signer.into_array()),
             registrar: Some(deployment.registrar_key_hash()?),
             address: ingest.to_string(),
-            // What the node's own certificate names by default, wherever it listens.
-            server_name: "localhost".into(),
+            // The first of the certificate's names, whatever the address: a client checks it.
+            server_name: server_names.first().map_or("localhost", String::as_str).into(),
         })
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use circuits::c1::RowError;
 use journal::{FileMedium, Genesis, Log, Reader, Writer, WriterConfig};
 use model::{
     Action, Categories, Category, ChainScope, ClaimKind, Clock, DeviceId, EpochNumber, GatewayId,
@@ -73,7 +74,7 @@ struct Diverging(AtomicBool);
 impl Evaluate for Diverging {
     fn evaluate(&self, row: &OperationRow) -> Result<(), NotProvable> {
         match self.0.load(Ordering::SeqCst) {
-            true => Err(NotProvable::Constraint { row: 79_246, rule: "C1.7" }),
+            true => Err(RowError::Violated { rule: "C1.7" }.into()),
             false => CircuitRows.evaluate(row),
         }
     }
