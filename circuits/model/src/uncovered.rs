@@ -3,8 +3,8 @@
 use crate::{RuleNumber, RuleSlot};
 
 /// Why a claim is not covered. A requester learns only that it was refused; the rule goes to the
-/// node's log and metrics, the reason to its journal. A refused request becomes no claim, so the
-/// patient's `vitals log` does not show it.
+/// node's log and metrics, the reason to its journal. A refused request becomes no claim: the
+/// patient's opening lists it beside the claims, unproven.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
 pub enum Uncovered {
     /// No record at this index.
@@ -71,5 +71,68 @@ impl Uncovered {
             Uncovered::Denied(_) => "a deny applies",
             Uncovered::Closed => "the record was stopped",
         }
+    }
+
+    /// Canonical bytes: its number, the slot of a deny (else 0), the number of its rule in C2.
+    pub fn to_bytes(self) -> [u8; Uncovered::BYTES] {
+        let number = NUMBERS.iter().find(|(_, known)| *known == self);
+        let slot = if let Uncovered::Denied(slot) = self { slot.number() } else { 0 };
+        // Only a deny is not in the table: each of its slots would need a row.
+        [number.map_or(DENIED, |(number, _)| *number), slot, self.rule().number]
+    }
+
+    /// Reads canonical bytes; `None` for every other three.
+    pub fn from_bytes([number, slot, rule]: [u8; Uncovered::BYTES]) -> Option<Uncovered> {
+        let slot = RuleSlot::from_number(slot).ok()?;
+        let known = NUMBERS.iter().find(|(known, _)| *known == number).map(|(_, known)| *known);
+        let uncovered = match known {
+            // A slot beside anything but a deny would be a second encoding of the same value.
+            Some(known) => (slot.number() == 0).then_some(known)?,
+            None => (number == DENIED).then_some(Uncovered::Denied(slot))?,
+        };
+        // The rule follows from the number. It is written all the same, so that who reads the log
+        // with the spec alone needs no table, and compared, so that the two cannot disagree.
+        (uncovered.rule().number == rule).then_some(uncovered)
+    }
+
+    /// Length of the canonical bytes.
+    pub const BYTES: usize = 3;
+}
+
+/// Reasons by their number in canonical bytes, a deny without its slot. Numbers are never reused.
+const NUMBERS: [(u8, Uncovered); 12] = [
+    (1, Uncovered::NoRecord),
+    (2, Uncovered::Malformed),
+    (3, Uncovered::ActorNotNamed),
+    (4, Uncovered::SourceNotCovered),
+    (5, Uncovered::CategoryNotCovered),
+    (6, Uncovered::PurposeNotCovered),
+    (7, Uncovered::KindNotCovered),
+    (8, Uncovered::LabelNotCovered),
+    (9, Uncovered::NotYetLive),
+    (10, Uncovered::Ended),
+    (11, Uncovered::DataPeriod),
+    (13, Uncovered::Closed),
+];
+const DENIED: u8 = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_has_one_encoding() {
+        let mut found = 0;
+        for number in 0..=u8::MAX {
+            for slot in 0..=u8::MAX {
+                for rule in 0..32 {
+                    let bytes = [number, slot, rule];
+                    let Some(uncovered) = Uncovered::from_bytes(bytes) else { continue };
+                    assert_eq!(uncovered.to_bytes(), bytes);
+                    found += 1;
+                }
+            }
+        }
+        assert_eq!(found, 12 + RuleSlot::COUNT);
     }
 }

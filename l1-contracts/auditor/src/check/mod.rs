@@ -34,6 +34,7 @@ mod claims;
 mod deployment;
 mod headers;
 mod journal;
+mod lists;
 mod openings;
 mod operations;
 mod parts;

@@ -15,6 +15,7 @@ mod consent;
 mod decide;
 mod refusal;
 mod refuse;
+mod refused;
 mod registry;
 mod segment;
 mod streams;

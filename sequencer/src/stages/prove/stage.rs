@@ -163,7 +163,7 @@ impl Batcher {
         let proven = self.prove(window, plan)?;
         let groups = self.read_groups(window)?;
         let previous = self.last.header_hash;
-        let assembled = assemble(&proven, previous, self.binding.key_version, groups);
+        let assembled = assemble(&proven, previous, &self.binding, groups);
         let header_hash = scope::header_hash(&assembled.public.header);
         let stored = self.sink.store(assembled);
         stored.map_err(|source| BatcherError::Store { number, source })?;

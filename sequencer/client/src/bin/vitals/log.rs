@@ -7,7 +7,7 @@ use client::batches::Batches;
 use client::log::{Before, Seen, SeenClaim, SeenOperation, Viewer, before_first, check};
 use client::party::Names;
 use client::preview::operation_sentence;
-use client::{Deployment, Key, KeyKind, Wallet, headers, party, rule_slot};
+use client::{Deployment, Key, KeyKind, Wallet, headers, party, read_layouts, rule_slot};
 use model::calendar::Utc;
 use model::{BatchHeader, Category, ClaimKind, Party, PatientIndex, with_causes};
 use serde_json::{Value, json};
@@ -65,7 +65,8 @@ impl Log {
         for text in &self.know {
             names.learn(text, &party::actor(text)?);
         }
-        let viewer = Viewer { scope, patient, view_key: key.view_key() };
+        let layouts = read_layouts(&self.identity)?;
+        let viewer = Viewer { scope, layouts, patient, view_key: key.view_key() };
         let headers = headers::read(&self.headers, scope)?;
         let (mut report, last) = self.check_all(&viewer, &headers, &names)?;
         // Only from a log that holds: a failed one leaves the record unknown.
