@@ -75,17 +75,14 @@ impl Uncovered {
 
     /// Canonical bytes: its number, the slot of a deny (else 0), the number of its rule in C2.
     pub fn to_bytes(self) -> [u8; Uncovered::BYTES] {
-        let number = NUMBERS.iter().find(|(_, known)| *known == self);
         let slot = if let Uncovered::Denied(slot) = self { slot.number() } else { 0 };
-        // Only a deny is not in the table: each of its slots would need a row.
-        [number.map_or(DENIED, |(number, _)| *number), slot, self.rule().number]
+        [number(self), slot, self.rule().number]
     }
 
     /// Reads canonical bytes; `None` for every other three.
     pub fn from_bytes([number, slot, rule]: [u8; Uncovered::BYTES]) -> Option<Uncovered> {
         let slot = RuleSlot::from_number(slot).ok()?;
-        let known = NUMBERS.iter().find(|(known, _)| *known == number).map(|(_, known)| *known);
-        let uncovered = match known {
+        let uncovered = match numbered(number) {
             // A slot beside anything but a deny would be a second encoding of the same value.
             Some(known) => (slot.number() == 0).then_some(known)?,
             None => (number == DENIED).then_some(Uncovered::Denied(slot))?,
@@ -99,22 +96,45 @@ impl Uncovered {
     pub const BYTES: usize = 3;
 }
 
-/// Reasons by their number in canonical bytes, a deny without its slot. Numbers are never reused.
-const NUMBERS: [(u8, Uncovered); 12] = [
-    (1, Uncovered::NoRecord),
-    (2, Uncovered::Malformed),
-    (3, Uncovered::ActorNotNamed),
-    (4, Uncovered::SourceNotCovered),
-    (5, Uncovered::CategoryNotCovered),
-    (6, Uncovered::PurposeNotCovered),
-    (7, Uncovered::KindNotCovered),
-    (8, Uncovered::LabelNotCovered),
-    (9, Uncovered::NotYetLive),
-    (10, Uncovered::Ended),
-    (11, Uncovered::DataPeriod),
-    (13, Uncovered::Closed),
-];
-const DENIED: u8 = 12;
+/// Declares the numbers of reasons once, for writing and for reading: a reason that has no number
+/// here does not compile, and none is ever written as another.
+macro_rules! numbers {
+    ($($number:literal => $reason:ident,)* denied $denied:literal) => {
+        const DENIED: u8 = $denied;
+
+        fn number(uncovered: Uncovered) -> u8 {
+            match uncovered {
+                $(Uncovered::$reason => $number,)*
+                Uncovered::Denied(_) => DENIED,
+            }
+        }
+
+        /// The reason with this number; `None` of a deny too, which has a slot beside it.
+        fn numbered(number: u8) -> Option<Uncovered> {
+            match number {
+                $($number => Some(Uncovered::$reason),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+// Numbers are never reused.
+numbers! {
+    1 => NoRecord,
+    2 => Malformed,
+    3 => ActorNotNamed,
+    4 => SourceNotCovered,
+    5 => CategoryNotCovered,
+    6 => PurposeNotCovered,
+    7 => KindNotCovered,
+    8 => LabelNotCovered,
+    9 => NotYetLive,
+    10 => Ended,
+    11 => DataPeriod,
+    13 => Closed,
+    denied 12
+}
 
 #[cfg(test)]
 mod tests {

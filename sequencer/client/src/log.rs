@@ -13,6 +13,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ark_bn254::Fr;
 use model::{
     BatchHeader, BatchNumber, ChainScope, Claim, Millis, Operation, PatientIndex, Position, Record,
     RuleSlot, Uncovered, Word,
@@ -25,6 +26,7 @@ use statement::batch::{
 };
 use statement::c1::{self, Context};
 use statement::operation::{self, SignedOperation};
+use statement::scope::Circuit;
 use statement::{c2, claim, field, record, scope, tree};
 use thiserror::Error;
 
@@ -41,6 +43,16 @@ pub struct Viewer {
     pub patient: PatientIndex,
     /// Opens the patient's part of each batch.
     pub view_key: Word,
+}
+
+/// What an auditor verified of a batch, and a header's file keeps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Audited<'a> {
+    /// The header.
+    pub header: &'a BatchHeader,
+    /// The edges between its chunks of claims: the patient's tags are made with them, and no header
+    /// commits to them, only the proofs that the auditor verified.
+    pub edges: &'a [Word],
 }
 
 /// What is known of the record before a batch.
@@ -94,6 +106,23 @@ pub enum LogError {
     /// The public file is of another batch or history, or its lists are not as the header says.
     #[error("the public file is not that of the header that the auditor verified")]
     Lists(#[source] ListsError),
+    /// The edges between the chunks of claims were not saved.
+    #[error(
+        "expected {expected} edges between the chunks of claims in the file of headers, found \
+             {found}: let the auditor save it anew (--save-headers) with the files of all batches"
+    )]
+    Edges {
+        /// Chunks but the last.
+        expected: usize,
+        /// Edges found.
+        found: usize,
+    },
+    /// An edge of the public file is another than the one that was proven.
+    #[error("expected the edge behind chunk {chunk} that the auditor verified, found another")]
+    Edge {
+        /// Index of the chunk.
+        chunk: usize,
+    },
     /// The private file is not the one that the header names.
     #[error(
         "expected the private file that the header names ({expected} bytes), found another of \
@@ -191,14 +220,16 @@ pub enum LogError {
 /// [`LogError`] names the first thing that does not agree.
 pub fn check(
     viewer: &Viewer,
-    header: &BatchHeader,
+    audited: &Audited<'_>,
     files: &BatchFiles,
     before: Before,
 ) -> Result<Seen, LogError> {
+    let header = audited.header;
     let public = PublicFile::from_bytes(&files.public).map_err(LogError::Public)?;
     // Before anything in the file is read: a list of another length may have the header's root, and
     // whoever serves the file would like to hide a claim.
     let lists = check_lists(header, &public, &viewer.layouts).map_err(LogError::Lists)?;
+    check_edges(&lists, audited.edges)?;
     let batch = Batch { viewer, header, lists };
     let opening = batch.open(&files.private)?;
     let tagged = batch.find_tagged_claims();
@@ -285,13 +316,21 @@ impl Batch<'_> {
         tagged
     }
 
+    /// What the proofs of this batch are bound to.
+    fn domain(&self, circuit: Circuit) -> Fr {
+        let BatchHeader { key_version, number, .. } = self.header;
+        scope::domain(self.viewer.scope, circuit, *key_version, *number)
+    }
+
     fn check_claim(&self, opening: &ClaimOpening, record: &Record) -> Result<SeenClaim, LogError> {
         let ClaimOpening { chunk, leaf, covered, claim, salt } = opening;
         let position = claim.position;
         let place = self.lists.claim(*chunk, *leaf).ok_or(LogError::ClaimLeaf { position })?;
         // The leaf below is made with the expected salt. Asked first, so that the error says which
         // of the two is wrong.
-        let expected = claim::salt(&self.viewer.view_key, self.header.number, place.number);
+        let (domain, root_out) =
+            (self.domain(Circuit::C2), field::from_word(&self.header.root_out));
+        let expected = claim::salt(&self.viewer.view_key, domain, root_out, place.number);
         if field::from_word(salt) != expected {
             return Err(LogError::ClaimSalt { position });
         }
@@ -321,7 +360,8 @@ impl Batch<'_> {
         }
         let place = lists.operation(*chunk, *row).ok_or(LogError::OperationLeaf { index })?;
         let row = u32::try_from(place.number).map_err(|_| LogError::OperationLeaf { index })?;
-        let expected = operation::salt(&viewer.view_key, header.number, row);
+        let (domain, root_out) = (self.domain(Circuit::C1), field::from_word(&header.root_out));
+        let expected = operation::salt(&viewer.view_key, domain, root_out, row);
         let message = operation::message(scope::sig_domain(viewer.scope), &signed.operation);
         let found = field::to_word(&operation::leaf(message, *t_op, expected));
         if field::from_word(salt) != expected || found != place.committed {
@@ -359,6 +399,19 @@ impl Batch<'_> {
             last_time = *t_op;
         }
         if record.as_ref() == Some(after) { Ok(()) } else { Err(LogError::History) }
+    }
+}
+
+/// Tags are made with the edge before their chunk: behind another one nobody would find any.
+fn check_edges(lists: &Lists<'_>, verified: &[Word]) -> Result<(), LogError> {
+    let edges: Vec<_> = lists.edges().collect();
+    let expected = edges.len().saturating_sub(1);
+    if expected != verified.len() {
+        return Err(LogError::Edges { expected, found: verified.len() });
+    }
+    match edges.iter().zip(verified).position(|(found, expected)| found != expected) {
+        None => Ok(()),
+        Some(chunk) => Err(LogError::Edge { chunk }),
     }
 }
 

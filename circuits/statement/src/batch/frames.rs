@@ -170,7 +170,9 @@ impl ReleasedFrames {
             return Compared::Unreleased;
         }
         let mut hasher = blake3::Hasher::new();
-        frames.iter().for_each(|frame| drop(hasher.update(&frame.bytes)));
+        for frame in frames {
+            hasher.update(&frame.bytes);
+        }
         let content = *hasher.finalize().as_bytes();
         let bytes = frames.iter().map(|frame| frame.bytes.len() as u64).sum();
         let position = claim.position;

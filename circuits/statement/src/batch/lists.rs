@@ -205,6 +205,7 @@ pub struct Lists<'a> {
 struct ClaimsList<'a> {
     capacity: Capacity,
     leaves: &'a [Word],
+    edge_out: Word,
 }
 
 /// Checks the lists of a public file against the settled header: each chunk's key, length, root,
@@ -254,19 +255,23 @@ impl Lists<'_> {
         find(self.claims.iter().map(|list| list.leaves), chunk, leaf)
     }
 
-    /// Number of chunks of claims.
-    pub fn claims_chunks(&self) -> usize {
-        self.claims.len()
+    /// The edges behind the chunks of claims, by the file.
+    pub fn edges(&self) -> impl Iterator<Item = Word> {
+        self.claims.iter().map(|list| list.edge_out)
     }
 
     /// The slots that are tagged as this patient's: so many claims must be opened to it, no more
     /// and no fewer.
     ///
+    /// Tags are made with the edge before their chunk, which the header does not commit to: it is
+    /// the file's word until its proof is verified, or the edges are compared with those that an
+    /// auditor verified.
+    ///
     /// Cost: a hash for each slot of the batch and each number of claims that a slot may have.
     pub fn find_slots(&self, scope: model::ChainScope, owner: TagOwner) -> Vec<TaggedSlot> {
         let BatchHeader { key_version, number, .. } = *self.header;
         let domain = scope::domain(scope, Circuit::C2, key_version, number);
-        let mut found = Vec::new();
+        let (mut found, mut edge_in) = (Vec::new(), Word::ZERO);
         for (chunk, list) in self.claims.iter().enumerate() {
             let row = list.capacity.claims_per_slot + 1;
             for (slot, leaves) in list.leaves.chunks_exact(row).enumerate() {
@@ -275,12 +280,14 @@ impl Lists<'_> {
                 let is_ours = |count: &usize| {
                     let (patient, slot, count) = (owner.patient, slot as u8, *count as u32);
                     let place = SlotPlace { patient, slot, count };
-                    to_word(&claim::tag(&owner.view_key, domain, place)) == leaves[row - 1]
+                    let tag = claim::tag(&owner.view_key, domain, from_word(&edge_in), place);
+                    to_word(&tag) == leaves[row - 1]
                 };
                 if let Some(claims) = counts.into_iter().find(is_ours) {
                     found.push(TaggedSlot { chunk, first: slot * row, claims });
                 }
             }
+            edge_in = list.edge_out;
         }
         found
     }
@@ -388,7 +395,7 @@ fn check_claims<'a>(
     let counted = sum([chunk.access, chunk.collect, chunk.break_glass]);
     of.count("claims", counted, found)?;
     of.at_most("excluded claims", chunk.excluded, found)?;
-    Ok(ClaimsList { capacity, leaves })
+    Ok(ClaimsList { capacity, leaves, edge_out: chunk.edge_out })
 }
 
 /// The claims of a chunk: in each slot before its padding, and a tag where there is one.

@@ -1,7 +1,7 @@
 //! One public file against its header and what came before.
 
 use alloy::primitives::keccak256;
-use model::{BatchHeader, limits};
+use model::{BatchHeader, Word, limits};
 use statement::batch::{FileError, PublicFile};
 
 use super::parts::{BatchContext, Tail, within};
@@ -39,6 +39,13 @@ pub fn batch(of: BatchContext<'_>, bytes: &[u8]) -> Result<Summary, Broken> {
     let verified = proofs.len() as u64;
     proofs.into_iter().try_for_each(|proof| proof.verify(header))?;
     Ok(Summary { file, tail, proofs: verified })
+}
+
+/// The edges between the chunks of claims of a file whose proofs were verified; the last edge is
+/// nobody's begin.
+pub fn edges(file: &PublicFile) -> Vec<Word> {
+    let between = file.claims.len().saturating_sub(1);
+    file.claims.iter().take(between).map(|chunk| chunk.edge_out).collect()
 }
 
 /// The outside of the private file: what is inside is for the patients.

@@ -12,7 +12,7 @@ use alloy::primitives::{Address, B256};
 use auditor::check::{self, BatchContext, ChainKey, Context, OnChain, Previous, Settled};
 use auditor::{Broken, Item};
 use client::batches::BatchFiles;
-use client::log::{self, Before, LogError, Seen, Viewer};
+use client::log::{self, Audited, Before, LogError, Seen, Viewer};
 use l1_contracts::{Deployment, KeyRecord, SettledBatch, SetupKind, bytecode_hash};
 use model::{ChainScope, PatientIndex, Word};
 use statement::batch::PublicFile;
@@ -124,7 +124,9 @@ impl World {
         };
         let built = &self.built[at];
         let files = BatchFiles { public: bytes.to_vec(), private: built.private.clone() };
-        log::check(&viewer, &built.file.header, &files, Before::Unknown)
+        let edges = check::edges(&built.file);
+        let audited = Audited { header: &built.file.header, edges: &edges };
+        log::check(&viewer, &audited, &files, Before::Unknown)
     }
 
     /// The broken item of `bytes` as the file of batch `at`, after the patient was shown it, too:
@@ -162,7 +164,11 @@ fn for_patients(mut file: PublicFile) -> PublicFile {
         (chunk.proof, chunk.root_out, chunk.time_out) = ([0; 256], word(0), 0);
     }
     for chunk in &mut file.claims {
-        (chunk.proof, chunk.edge_out) = ([0; 256], word(0));
+        chunk.proof = [0; 256];
+    }
+    // The last edge is nobody's begin.
+    if let Some(last) = file.claims.last_mut() {
+        last.edge_out = word(0);
     }
     file.groups.clear();
     file

@@ -3,7 +3,7 @@
 use ark_bn254::Fr;
 use client::batches::BatchFiles;
 use client::headers;
-use client::log::{Before, LogError, Seen, Viewer, before_first, check};
+use client::log::{Audited, Before, LogError, Seen, Viewer, before_first, check};
 use client::{Key, KeyKind};
 use model::{
     Action, BatchHeader, BatchNumber, Categories, Category, ChainScope, Claim, ClaimKind,
@@ -173,11 +173,10 @@ fn chunk(tree: &Tree, anna: &Record, other: &Record, fault: Fault) -> Chunk {
         root: tree.root(),
         cap: Box::new(tree.cap()),
         window: Window::new(at(0), at(1000)).unwrap(),
-        batch: BatchNumber(1),
         first_leaf: 0,
         position_in: Position(0),
         position_out: Position(50),
-        domain: scope::domain(deployment(), Circuit::C2, 1, BatchNumber(1)),
+        domain: scope::domain(deployment(), Circuit::C2, BatchHeader::KEY_VERSION, BatchNumber(1)),
         edge_in: None,
         edge_salt: Fr::from(5u8),
         slots: vec![
@@ -203,7 +202,7 @@ impl World {
             record: record.clone(),
             path,
             claims: claim_openings(&chunk),
-            operations: operation_openings(&applied),
+            operations: operation_openings(&applied, tree.root()),
             refused: vec![refused()],
         };
         let mut stranger = opening.clone();
@@ -244,7 +243,7 @@ impl World {
 
     fn check(&self) -> Result<Seen, LogError> {
         let (header, files) = self.files();
-        check(&viewer(), &header, &files, Before::Known(None))
+        check(&viewer(), &Audited { header: &header, edges: &[] }, &files, Before::Known(None))
     }
 }
 
@@ -271,25 +270,27 @@ fn claim_openings(chunk: &Chunk) -> Vec<ClaimOpening> {
     openings
 }
 
-fn operation_openings(applied: &[Applied]) -> Vec<OperationOpening> {
+fn operation_openings(applied: &[Applied], root_out: Fr) -> Vec<OperationOpening> {
     let opening = |(row, one): (usize, &Applied)| OperationOpening {
         chunk: 0,
         row: row as u32,
         t_op: one.t_op,
         signed: one.signed.to_bytes().to_vec(),
-        salt: field::to_word(&op_salt(row as u32)),
+        salt: field::to_word(&op_salt(root_out, row as u32)),
     };
     applied.iter().enumerate().map(opening).collect()
 }
 
-fn op_salt(row: u32) -> Fr {
-    operation::salt(&anna().view_key(), BatchNumber(1), row)
+fn op_salt(root_out: Fr, row: u32) -> Fr {
+    let version = BatchHeader::KEY_VERSION;
+    let domain = scope::domain(deployment(), Circuit::C1, version, BatchNumber(1));
+    operation::salt(&anna().view_key(), domain, root_out, row)
 }
 
 fn public_file(chunk: &Chunk, applied: &[Applied], tree: &Tree) -> PublicFile {
     let leaf = |(row, one): (usize, &Applied)| {
         let message = operation::message(scope::sig_domain(deployment()), &one.signed.operation);
-        field::to_word(&operation::leaf(message, one.t_op, op_salt(row as u32)))
+        field::to_word(&operation::leaf(message, one.t_op, op_salt(tree.root(), row as u32)))
     };
     let mut leaves: Vec<_> = applied.iter().enumerate().map(leaf).collect();
     leaves.resize(ROWS, Word::ZERO);
@@ -326,7 +327,7 @@ fn public_file(chunk: &Chunk, applied: &[Applied], tree: &Tree) -> PublicFile {
 
 fn header(chunk: &Chunk, operations: &OperationsChunk, claims: &ClaimsChunk) -> BatchHeader {
     BatchHeader {
-        number: chunk.batch,
+        number: BatchNumber(1),
         previous: [1; 32],
         window: chunk.window,
         root_in: Word::from_u64(5),
@@ -349,7 +350,7 @@ fn header(chunk: &Chunk, operations: &OperationsChunk, claims: &ClaimsChunk) -> 
         data_source: DataSource::Operator,
         ciphertext_hash: [0; 32],
         ciphertext_length: 0,
-        key_version: 1,
+        key_version: BatchHeader::KEY_VERSION,
     }
 }
 
@@ -372,7 +373,8 @@ fn a_patient_sees_every_claim_and_operation_with_its_rule() {
 fn a_batch_that_does_not_concern_the_patient_leaves_the_record_as_it_was() {
     let nobody = Viewer { patient: patient(99), view_key: Word::from_u64(99), ..viewer() };
     let (header, files) = World::new(Fault::None).files();
-    let seen = check(&nobody, &header, &files, Before::Known(None)).unwrap();
+    let audited = Audited { header: &header, edges: &[] };
+    let seen = check(&nobody, &audited, &files, Before::Known(None)).unwrap();
     assert!(seen.claims.is_empty() && seen.operations.is_empty());
     assert_eq!(seen.after, Before::Known(None));
 }
@@ -390,7 +392,8 @@ fn files_that_are_not_those_of_the_header_are_named() {
     let (header, files) = world.files();
     let with = |header: &BatchHeader, public: &[u8], private: &[u8]| {
         let files = BatchFiles { public: public.to_vec(), private: private.to_vec() };
-        check(&viewer(), header, &files, Before::Known(None)).expect_err("tampered with")
+        let audited = Audited { header, edges: &[] };
+        check(&viewer(), &audited, &files, Before::Known(None)).expect_err("tampered with")
     };
     let other = BatchHeader { access: 5, ..header.clone() };
     assert_eq!(with(&other, &files.public, &files.private), LogError::Lists(ListsError::Header));
@@ -500,6 +503,25 @@ fn counters_keys_and_padding_that_the_leaves_contradict_are_named() {
         world.reroot();
     });
     assert!(matches!(rows, ListsError::Padding { list: List::Operations, leaf: 3, .. }));
+}
+
+/// Behind another edge no tag is found, and the edge stands in no header: it is the auditor's.
+#[test]
+fn an_edge_that_nobody_verified_is_not_believed() {
+    let mut world = World::new(Fault::None);
+    let mut empty = world.public.claims[0].clone();
+    empty.leaves.fill(Word::ZERO);
+    (empty.access, empty.excluded) = (0, 0);
+    world.public.claims.push(empty);
+    world.reroot();
+    let (header, files) = world.files();
+    let edge = world.public.claims[0].edge_out;
+    let check = |edges: &[Word]| {
+        check(&viewer(), &Audited { header: &header, edges }, &files, Before::Known(None))
+    };
+    assert_eq!(check(&[edge]).map(|seen| seen.claims.len()), Ok(3));
+    assert_eq!(check(&[Word::from_u64(1)]), Err(LogError::Edge { chunk: 0 }));
+    assert_eq!(check(&[]), Err(LogError::Edges { expected: 1, found: 0 }));
 }
 
 #[test]
@@ -613,6 +635,17 @@ fn saved_headers_are_read_in_both_forms_and_must_follow_each_other() {
     };
     let ours = "09".repeat(20);
     let found = read(&with_hash(&previous, &ours)).unwrap();
+    let edges = |text: &str| {
+        let hash = hex::encode(previous);
+        let json = with_hash(&previous, &ours)
+            .replace(&format!("\"{hash}\""), &format!("\"{hash}\",\"edges\":[{text}]"));
+        headers::edges_from_json(json.as_bytes())
+    };
+    let two = [Word::from_u64(3), Word::from_u64(4)];
+    let text = two.map(|edge| format!("\"{}\"", edge.to_hex())).join(",");
+    assert_eq!(edges(&text).unwrap()[&BatchNumber(1)], two);
+    assert_eq!(edges("").unwrap()[&BatchNumber(1)], []);
+    assert!(matches!(edges("\"zz\""), Err(headers::HeadersError::Edge { index: 0 })));
     assert_eq!(found, std::slice::from_ref(&first));
     let hash = read(&with_hash(&[1; 32], &ours)).unwrap_err();
     assert!(matches!(hash, headers::HeadersError::Hash { index: 0 }));

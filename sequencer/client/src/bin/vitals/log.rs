@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use client::batches::Batches;
-use client::log::{Before, Seen, SeenClaim, SeenOperation, Viewer, before_first, check};
+use client::log::{Audited, Before, Seen, SeenClaim, SeenOperation, Viewer, before_first, check};
 use client::party::Names;
 use client::preview::operation_sentence;
 use client::{Deployment, Key, KeyKind, Wallet, headers, party, read_layouts, rule_slot};
@@ -87,12 +87,14 @@ impl Log {
         names: &Names,
     ) -> anyhow::Result<(Report, Before)> {
         let batches = Batches::parse(&self.data)?;
+        let edges = headers::read_edges(&self.headers)?;
         let mut before = before_first(headers);
         let mut shown = Shown { names, lines: Vec::new(), entries: Vec::new() };
         for header in headers {
             let number = header.number.0;
             let files = batches.fetch(header.number)?;
-            let seen = match check(viewer, header, &files, before) {
+            let edges = edges.get(&header.number).map_or(&[][..], Vec::as_slice);
+            let seen = match check(viewer, &Audited { header, edges }, &files, before) {
                 Ok(seen) => seen,
                 Err(error) => {
                     let why = with_causes(&error);

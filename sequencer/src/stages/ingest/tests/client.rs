@@ -39,7 +39,7 @@ async fn the_client_streams_submits_and_asks() {
     let outcome = doctor.access(request(1, Category::Ecg)).await.unwrap();
     assert_eq!((outcome.permitted, outcome.released.len()), (true, 5));
     let revocation = node.revocation(1);
-    let wallet = connect(&node, &node.issue(Role::Wallet, "patient-app")).await;
+    let wallet = connect(&node, &node.registered(Role::Wallet, "patient-app").await).await;
     wallet.submit(revocation).await.unwrap();
     let outcome = doctor.access(request(2, Category::Ecg)).await.unwrap();
     assert_eq!((outcome.permitted, outcome.released.len()), (false, 0));
