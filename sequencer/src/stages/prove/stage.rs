@@ -183,7 +183,7 @@ impl Batcher {
         let proven = self.prove(window, plan)?;
         let groups = groups_of(&self.journal, self.last.group, window)?;
         let previous = self.last.header_hash;
-        let batch = assemble(&proven, previous, self.binding.key_version, groups);
+        let batch = assemble(&proven, previous, &self.binding, groups);
         let header_hash = scope::header_hash(&batch.public.header);
         let number = window.contents.number;
         Ok(Unstored { batch, last: LastBatch { number, header_hash, group: window.group } })
