@@ -1,6 +1,7 @@
 //! The node from outside: killed, stopped, damaged, and what patients see of it; and the
 //! page of codes.
 
+mod addresses;
 mod codes;
 mod commands;
 mod degraded;
