@@ -4,6 +4,7 @@
 mod codes;
 mod commands;
 mod kill;
+mod reset;
 mod restart;
 mod story;
 mod support;

@@ -142,6 +142,8 @@ impl Node {
         // what it leaves is settled after the next start.
         drop(self.admin);
         self.ingest.stop().await;
+        // Else the counts of the running minute would be lost; if the writer failed they are.
+        drop(self.core.admit.submit(Item::CountRefusals).await);
         self.stop.send_replace(true);
         for task in self.tasks {
             // It told `watched` of an error; a panic is lost (architecture.md, Weaknesses).
