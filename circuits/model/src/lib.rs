@@ -42,6 +42,7 @@ pub use id::{
     BatchNumber, ChainScope, DeviceId, Digest, EpochNumber, GatewayId, IdError, OperatorId,
     OrganisationId, PatientIndex, Position, PractitionerId, Sequence, StreamHandle, WalletId,
 };
+pub use limits::FIRST_VERSION;
 pub use mask::{
     Categories, Category, ClaimKind, ClaimKinds, Label, Labels, MaskError, Purpose, Purposes,
 };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use model::{Clock, SystemClock, Word};
+use sequencer::clock::MachineClock;
 use sequencer::doors::config::Config;
 use sequencer::folder::layout::Layout;
 use sequencer::node::setup::{self, GenesisTerms};
@@ -116,9 +117,9 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
     let keys = setup::prover_keys(&layout, &config, |shape| eprintln!("proving key {shape} ..."));
     let keys = Arc::new(keys.map_err(failed)?);
     runtime()?.block_on(async {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let clock: Arc<dyn Clock> = Arc::new(MachineClock);
         let chain = setup::open_chain(&layout, &config, clock.clone()).map_err(failed)?;
-        let provided = Provided { chain, keys, clock };
+        let provided = Provided { chain, keys, clock, space: None };
         let node = Node::start(&folder, &config, provided).await.map_err(failed)?;
         wait_until_stopped(node).await
     })
@@ -144,8 +145,9 @@ async fn wait_until_stopped(node: Node) -> Outcome {
     };
     // After a failed stage as well: what the others have under way is still made durable.
     eprintln!("stopping: what is admitted is made durable, closed windows are proven");
-    node.stop().await;
-    outcome
+    // A stage may fail on this way too, and then this is no orderly end.
+    let stopped = node.stop().await.map_err(failed);
+    outcome.and(stopped)
 }
 
 /// SIGINT or SIGTERM.

@@ -7,14 +7,14 @@ use crate::cargo;
 /// Layers from the ground up. A crate uses crates of lower layers only; its tests may also use a
 /// crate of its own layer that stands before it.
 const LAYERS: &[(&str, &[Row])] = &[
-    ("vocabulary", &[("model", &[], &[])]),
+    ("vocabulary", &[("model", &[], &[]), ("files", &[], &[])]),
     ("statement", &[("statement", &["model"], &[])]),
     (
         "proofs",
         &[
             ("circuits", &["model", "statement"], &[]),
-            ("l1-contracts", &["model", "statement"], &[]),
-            ("journal", &[], &[]),
+            ("l1-contracts", &["files", "model", "statement"], &[]),
+            ("journal", &["files"], &[]),
             ("wire", &["model"], &[]),
             ("world", &["model"], &[]),
         ],
@@ -22,17 +22,17 @@ const LAYERS: &[(&str, &[Row])] = &[
     (
         "edges",
         &[
-            ("prover", &["circuits", "statement"], &[]),
-            ("devchain", &[], &[]),
-            ("client", &["model", "statement", "wire"], &[]),
+            ("prover", &["circuits", "files", "statement"], &[]),
+            ("devchain", &["files"], &[]),
+            ("client", &["files", "model", "statement", "wire"], &[]),
         ],
     ),
     (
         "programs",
         &[
-            ("auditor", &["l1-contracts", "model", "statement"], AUDITOR_TESTS),
+            ("auditor", &["files", "l1-contracts", "model", "statement"], AUDITOR_TESTS),
             ("sequencer", SEQUENCER, &[]),
-            ("loadgen", &["client", "model", "wire", "world"], &[]),
+            ("loadgen", &["client", "files", "model", "wire", "world"], &[]),
         ],
     ),
 ];
@@ -51,6 +51,7 @@ const SEQUENCER: &[&str] = &[
     "circuits",
     "client",
     "devchain",
+    "files",
     "journal",
     "l1-contracts",
     "model",

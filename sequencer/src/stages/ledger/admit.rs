@@ -1,6 +1,7 @@
 //! The ledger as the journal's admission: decides, appends, absorbs, and delivers when durable.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use journal::{Admission, Committed, EntryKind, GroupBuilder};
 use model::{Millis, Position};
@@ -9,6 +10,7 @@ use wire::{Entry, GroupIdentity, Holder, PlacedEntry, RefusalCount, receipts_of_
 use super::absorb::Ledger;
 use super::answer::{Answer, Deliver, Item};
 use super::counts::{Evidence, RefusalCounts};
+use super::gate::{Gate, Open};
 use super::refuse::{Ground, repeated};
 use super::verdict::{At, Verdict};
 use super::view::LedgerView;
@@ -18,6 +20,7 @@ use crate::window::{ClosedWindow, WindowContents};
 pub struct LedgerAdmission<D> {
     ledger: Ledger,
     deliver: D,
+    gate: Arc<dyn Gate>,
     view: LedgerView,
     /// Entries of the group that is not durable yet.
     group: Vec<PlacedEntry>,
@@ -38,12 +41,18 @@ impl<D: Deliver> LedgerAdmission<D> {
             view: LedgerView::of_durable(&ledger),
             ledger,
             deliver,
+            gate: Arc::new(Open),
             group: Vec::new(),
             items: BTreeMap::new(),
             closed: Vec::new(),
             counts: RefusalCounts::default(),
             close_group,
         }
+    }
+
+    /// Asks `gate` before each item; without one nothing is kept out.
+    pub fn with_gate(self, gate: Arc<dyn Gate>) -> LedgerAdmission<D> {
+        LedgerAdmission { gate, ..self }
     }
 
     /// What is durable, for readers beside the writer.
@@ -81,6 +90,7 @@ impl<D: Deliver> LedgerAdmission<D> {
         let unavailable = Ground::NotAppended;
         let body = entry.to_bytes().map_err(|error| unavailable(error.to_string()))?;
         let kind = EntryKind::from_code(entry.kind_code()).expect("no entry has kind 0");
+        self.gate.written(body.len());
         let position = out.append_at(kind, time.get(), &body);
         let position = Position(position.map_err(|error| unavailable(error.to_string()))?);
         let closed = self.ledger.absorb(&entry, position, time);
@@ -174,6 +184,11 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
 
     fn admit(&mut self, now: journal::Millis, item: Item, out: &mut GroupBuilder) -> Answer {
         let now = Millis::new(now).unwrap_or(Millis::UNBOUNDED_FUTURE);
+        let around = self.gate.look();
+        // Before anything is closed or stamped: it may be for the time that it is kept out.
+        if let Some(ground) = around.keep_out(&item, &self.ledger) {
+            return Answer::Refused(ground.into());
+        }
         while self.must_close(now, out) {
             if let Err(ground) = self.close(now, out) {
                 return Answer::Refused(ground.into());
@@ -188,7 +203,13 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
         if let Err(ground) = self.append_counts(due, now, out) {
             return Answer::Refused(ground.into());
         }
-        let at = At { group: out.number(), position: Position(out.next_position()), now };
+        let at = At {
+            group: out.number(),
+            position: Position(out.next_position()),
+            now,
+            latest: around.latest.max(now),
+            stamp_max: around.stamp_max,
+        };
         let answer = match self.ledger.decide(&item, at) {
             Verdict::Answer(answer) => return answer,
             Verdict::Append { entry, time, answer } => {

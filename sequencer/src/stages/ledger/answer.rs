@@ -10,6 +10,7 @@ use wire::{
 };
 
 use super::refusal::Refusal;
+use crate::stages::rows::{EvaluatedRow, OperationRow};
 use crate::window::ClosedWindow;
 
 /// What is submitted. Sessions have decoded and range-checked it; admission decides the rest.
@@ -33,12 +34,22 @@ pub enum Item {
         /// When its readings were measured, as the session's range check found.
         measured: Interval,
     },
-    /// Somebody submits a signed operation.
+    /// Somebody submits a signed operation. If the rules hold, the answer is its row, and it is
+    /// submitted again as [`Item::Evaluated`]: nothing is journaled until then.
     Operation {
         /// Who, by certificate; gets the receipt.
         requester: Holder,
         /// The operation.
         operation: SignedOperation,
+    },
+    /// The same operation, its row evaluated.
+    Evaluated {
+        /// Who, by certificate; gets the receipt.
+        requester: Holder,
+        /// The operation.
+        operation: SignedOperation,
+        /// Its row. Of another record than the operation meets, it is as if there were none.
+        row: Box<EvaluatedRow>,
     },
     /// A practitioner asks to read.
     Access {
@@ -61,7 +72,9 @@ impl Item {
         match self {
             Item::OpenStream { descriptor, .. } => Some(descriptor.key.patient),
             Item::Frame { key, .. } => Some(key.patient),
-            Item::Operation { operation, .. } => patient_of(operation),
+            Item::Operation { operation, .. } | Item::Evaluated { operation, .. } => {
+                patient_of(operation)
+            }
             Item::Access { request, .. } => Some(request.request().patient),
             Item::Registry(_) | Item::CountRefusals | Item::Close => None,
         }
@@ -90,6 +103,8 @@ pub enum Answer {
         /// Where.
         position: Position,
     },
+    /// The operation's rules hold, and its row is not evaluated yet, or under another record.
+    Unevaluated(Box<OperationRow>),
     /// The operation took effect.
     OperationApplied {
         /// Where.

@@ -1,6 +1,6 @@
 //! Refusals: why an item is not taken, what its sender is told, and what the journal keeps of it.
 
-use model::{RejectCode, RuleNumber, Sequence, Uncovered};
+use model::{Millis, RejectCode, RuleNumber, Sequence, Uncovered, calendar};
 use statement::c1::C1Error;
 use thiserror::Error;
 use wire::{Entry, Holder, RefusalEntry, RefusalReason, RefusedItem, RegistryKey};
@@ -46,6 +46,18 @@ pub(super) enum Ground {
     Halted,
     #[error("expected readings no later than the node's clock and its allowed skew")]
     Clock,
+    #[error(
+        "expected the node's clocks to agree, found them {} s apart; send the same again later",
+        distance_ms / 1000
+    )]
+    ClockDoubt { distance_ms: i64 },
+    #[error(
+        "expected a clock that has reached the journal's last entry, of {}; send the same again then",
+        calendar::Utc(*until)
+    )]
+    JournalAhead { until: Millis },
+    #[error("expected room on the node's disk; send the same again later")]
+    NoRoom,
     #[error("expected a registered gateway, and a device of it with its patient")]
     Unassigned,
     #[error("{}", .0.sentence())]
@@ -94,6 +106,9 @@ impl Ground {
             | Ground::NotRegistered(_)
             | Ground::UnknownName(_)
             | Ground::MalformedChange(_)
+            | Ground::ClockDoubt { .. }
+            | Ground::JournalAhead { .. }
+            | Ground::NoRoom
             | Ground::GroupFull
             | Ground::NotAppended(_) => Refusing::AnswerOnly,
         }
@@ -114,7 +129,11 @@ impl Ground {
             Ground::Operation(error) => error.code(),
             Ground::Request { code, .. } => *code,
             Ground::GroupFull => RejectCode::Busy,
-            Ground::NotAppended(_) => RejectCode::Unavailable,
+            // Not Clock, which speaks of the peer's: here it is the node that has to wait.
+            Ground::ClockDoubt { .. }
+            | Ground::JournalAhead { .. }
+            | Ground::NoRoom
+            | Ground::NotAppended(_) => RejectCode::Unavailable,
         }
     }
 
@@ -170,7 +189,7 @@ fn evidence(item: &Item, code: RejectCode, reason: RefusalReason) -> Option<Refu
             let what = RefusedItem::Frame { stream, sequence };
             (Holder::gateway(gateway), what, frame.digest())
         }
-        Item::Operation { requester, operation } => {
+        Item::Operation { requester, operation } | Item::Evaluated { requester, operation, .. } => {
             (*requester, RefusedItem::Operation, operation.digest())
         }
         Item::Access { practitioner, request } => {
@@ -202,6 +221,9 @@ mod tests {
             (gap, Refusing::AnswerOnly),
             (Ground::Halted, Refusing::AnswerOnly),
             (Ground::Clock, Refusing::AnswerOnly),
+            (Ground::ClockDoubt { distance_ms: 600_000 }, Refusing::AnswerOnly),
+            (Ground::JournalAhead { until: Millis::default() }, Refusing::AnswerOnly),
+            (Ground::NoRoom, Refusing::AnswerOnly),
             (Ground::GroupFull, Refusing::AnswerOnly),
             (Ground::Unassigned, Refusing::JournalAndHalt),
             (Ground::Uncovered(Uncovered::Closed), Refusing::JournalAndHalt),

@@ -19,6 +19,7 @@ use wire::{
 
 use super::*;
 use crate::stages::batch::{BatchBinding, plan};
+use crate::stages::rows::CircuitRows;
 use crate::window::{Capacities, ClosedWindow, WindowLimits};
 
 const T0: u64 = 4_000_000_000_000;
@@ -132,7 +133,7 @@ impl Ward {
         let dir = tempfile::tempdir().unwrap();
         let medium = FileMedium::open(&dir.path().join("log")).unwrap();
         let genesis = Genesis { log_id: [5; 16], journal_hash: [6; 32] };
-        let (log, _) = Log::open(medium, genesis).unwrap();
+        let (log, _) = Log::open(medium, genesis, journal::fault::salts()).unwrap();
         let delivered = Delivered::default();
         let admission = LedgerAdmission::new(Ledger::new(ledger_config()), delivered.clone(), 0);
         let (now, nonce, sequence) = (T0 + 1000, 0, 0);
@@ -203,9 +204,22 @@ impl Ward {
         SignedOperation::sign(operation, scope::sig_domain(ledger_config().scope), key)
     }
 
-    fn submit_signed(&mut self, signed: SignedOperation) -> Answer {
-        let operation = wire::SignedOperation::new(signed.to_bytes().to_vec()).unwrap();
-        self.submit(Item::Operation { requester: Holder([1; 32]), operation })
+    /// The next operation, with the record's nonce.
+    fn signed(&self, action: Action, key: &SecretKey) -> wire::SignedOperation {
+        let signed = self.sign_for(patient(), action, key);
+        wire::SignedOperation::new(signed.to_bytes().to_vec()).unwrap()
+    }
+
+    /// Submits an operation, with its row evaluated by the circuit.
+    fn submit_signed(&mut self, operation: wire::SignedOperation) -> Answer {
+        let requester = Holder([1; 32]);
+        match self.submit(Item::Operation { requester, operation: operation.clone() }) {
+            Answer::Unevaluated(row) => {
+                let row = Box::new(row.evaluate(&CircuitRows).expect("the circuit agrees"));
+                self.submit(Item::Evaluated { requester, operation, row })
+            }
+            answer => answer,
+        }
     }
 
     fn entry(&self, position: Position) -> Entry {
@@ -220,8 +234,8 @@ impl Ward {
 
     fn operate(&mut self, action: Action, key: &SecretKey) -> Answer {
         let enrols = matches!(action, Action::Enrol { .. });
-        let signed = self.sign_for(patient(), action, key);
-        let answer = self.submit_signed(signed);
+        let operation = self.signed(action, key);
+        let answer = self.submit_signed(operation);
         if matches!(answer, Answer::OperationApplied { .. }) && !enrols {
             self.nonce += 1;
         }
@@ -304,7 +318,8 @@ fn capacities() -> Capacities {
 /// The window can be proven: every chunk holds natively.
 fn check_provable(ward: &Ward, window: &ClosedWindow) -> crate::stages::batch::BatchPlan {
     let (scope, operations) = (ledger_config().scope, *ward.ledger().operation_scope());
-    let binding = BatchBinding { scope, operations, key_version: 1, edge_secret: [0; 32] };
+    let key_version = model::BatchHeader::KEY_VERSION;
+    let binding = BatchBinding { scope, operations, key_version, edge_secret: [0; 32] };
     plan(&window.contents, &binding, capacities()).expect("provable")
 }
 
@@ -342,6 +357,60 @@ fn a_revocation_stops_the_stream_at_the_next_append_and_the_window_stays_provabl
     let window = ward.close();
     check_provable(&ward, &window);
     assert_eq!(window.contents.claims.len(), 1);
+}
+
+#[test]
+fn every_kind_of_operation_is_journaled_once_its_row_is_evaluated() {
+    let mut ward = Ward::open();
+    let (deny, policy) = (RuleSlot::Deny(0), RuleSlot::Policy(0));
+    let glass = rule(scope::practitioner(&doctor()), ClaimKind::BreakGlass);
+    let access = rule(scope::practitioner(&doctor()), ClaimKind::Access);
+    for (slot, rule) in [(deny, access), (policy, glass)] {
+        let answer = ward.operate(Action::Write { slot, rule }, &patient_key());
+        assert!(matches!(answer, Answer::OperationApplied { .. }), "{answer:?}");
+    }
+    for slot in [RuleSlot::Permit(0), deny, policy] {
+        let rule = ward.on_record(slot);
+        let answer = ward.operate(Action::Revoke { slot, rule }, &patient_key());
+        assert!(matches!(answer, Answer::OperationApplied { .. }), "{answer:?}");
+    }
+    let answer = ward.operate(Action::Stop, &patient_key());
+    assert!(matches!(answer, Answer::OperationApplied { .. }), "{answer:?}");
+    let window = ward.close();
+    check_provable(&ward, &window);
+    assert_eq!(window.contents.operations.len(), 9, "with enrolment and two permits");
+}
+
+#[test]
+fn an_operation_goes_round_until_the_row_of_its_record_is_evaluated() {
+    let mut ward = Ward::open();
+    let requester = Holder([1; 32]);
+    let stop = ward.signed(Action::Stop, &patient_key());
+    let permit = Action::Write { slot: RuleSlot::Permit(2), rule: collect_rule() };
+    let entries = ward.log.head().position;
+    let asked = Item::Operation { requester, operation: stop.clone() };
+    let Answer::Unevaluated(row) = ward.submit(asked) else { panic!("the rules hold") };
+    let row = row.evaluate(&CircuitRows).unwrap();
+    // Of other bytes, as if it were not there.
+    let operation = ward.signed(permit.clone(), &patient_key());
+    let other = Item::Evaluated { requester, operation, row: Box::new(row.clone()) };
+    assert!(matches!(ward.submit(other), Answer::Unevaluated(_)));
+    assert_eq!(ward.log.head().position, entries, "nothing is journaled meanwhile");
+    // The record moves: the rules are asked again, and here they say no.
+    assert!(matches!(ward.operate(permit, &patient_key()), Answer::OperationApplied { .. }));
+    let late = Item::Evaluated { requester, operation: stop, row: Box::new(row) };
+    let Answer::Refused(refused) = ward.submit(late) else { panic!("expected a refusal") };
+    assert_eq!((refused.code, refused.rule), (RejectCode::Nonce, Some(RuleNumber::c1(6))));
+    // An access moves no record: what was evaluated before it still is.
+    let stop = ward.signed(Action::Stop, &patient_key());
+    let asked = Item::Operation { requester, operation: stop.clone() };
+    let Answer::Unevaluated(row) = ward.submit(asked) else { panic!("the rules hold") };
+    let row = Box::new(row.evaluate(&CircuitRows).unwrap());
+    ward.next_frame();
+    let stopped = ward.submit(Item::Evaluated { requester, operation: stop, row });
+    assert!(matches!(stopped, Answer::OperationApplied { .. }), "{stopped:?}");
+    let window = ward.close();
+    check_provable(&ward, &window);
 }
 
 #[test]
@@ -494,6 +563,7 @@ fn an_operation_of_a_stranger_and_one_for_nobody_are_refused_alike_and_leave_not
     assert_eq!(stranger.rule, Some(RuleNumber::c1(27)));
     let nobody = PatientIndex::new(99).unwrap();
     let signed = ward.sign_for(nobody, Action::Stop, &patient_key());
+    let signed = wire::SignedOperation::new(signed.to_bytes().to_vec()).unwrap();
     let Answer::Refused(unknown) = ward.submit_signed(signed) else { panic!("taken") };
     assert_eq!(unknown, stranger, "who is enrolled is nobody's to find out");
     assert_eq!(ward.log.head(), before);

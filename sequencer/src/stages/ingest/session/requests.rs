@@ -8,6 +8,7 @@ use wire::{
 };
 
 use super::state::{Asked, Outcome, Release, Reply, Session, code_of};
+use crate::guard::caught;
 use crate::stages::deliver::AgainError;
 use crate::stages::ingest::observe::Observed;
 use crate::stages::ingest::peer::PeerId;
@@ -143,7 +144,9 @@ impl Session {
         let positions: Vec<_> = release.positions.drain(..some).collect();
         let (hub, patient) = (self.services.hub.clone(), release.patient);
         tokio::task::spawn_blocking(move || {
-            place.send(Reply::Read(read_frames(&hub, patient, &positions)));
+            // A panic is told as an error: the release waits for this reply.
+            let read = caught(|| read_frames(&hub, patient, &positions));
+            place.send(Reply::Read(read.unwrap_or_else(|panic| Err(panic.into()))));
         });
     }
 

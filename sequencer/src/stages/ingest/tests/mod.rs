@@ -241,6 +241,28 @@ async fn a_revoked_consent_stops_the_stream_at_the_next_frame_and_is_journaled()
     assert_eq!(refusals.collect::<Vec<_>>(), [RejectCode::NotPermitted]);
 }
 
+/// The second form of a challenge was such a signature: receipted, and never to be proven.
+#[tokio::test]
+async fn what_the_twin_accepts_and_the_circuit_does_not_is_refused_and_nowhere_journaled() {
+    let mut node = Node::start().await;
+    let mut wallet = node.client(Role::Wallet, "patient-app").await.welcomed().await;
+    let (before, operation) = (node.entries().len(), node.revocation(0));
+    node.diverge();
+    wallet.session.submit(operation).unwrap();
+    let told = wallet.until(|event| match event {
+        ClientEvent::RequestRejected { code, .. } => Some(Ok(*code)),
+        ClientEvent::OperationApplied { .. } => Some(Err(())),
+        _ => None,
+    });
+    assert_eq!(told.await, Ok(RejectCode::Operation));
+    assert_eq!(node.entries().len(), before, "nothing is journaled, no receipt can be made");
+    assert_eq!(node.metrics.operations_unprovable_total.get(), 1);
+    // Collection goes on, and so does everything that was promised.
+    let mut client = node.gateway().await.welcomed().await;
+    let handle = client.open().await;
+    streams_on(&mut client, handle, 1).await;
+}
+
 #[tokio::test]
 async fn a_permitted_access_releases_exactly_the_frames_and_a_refused_one_says_only_that() {
     let mut node = Node::start().await;

@@ -31,6 +31,8 @@ use wire::{
 
 use crate::folder::authority::{Authority, Issued, Pem};
 use crate::folder::secrets::Secret;
+use crate::guard::{Failures, Guard};
+use crate::metrics::Metrics;
 use crate::stages::deliver::{DeliverConfig, NodeDelivery, ReceiptHub};
 use crate::stages::ingest::peer::Peer;
 use crate::stages::ingest::session::{Reply, Session};
@@ -40,6 +42,9 @@ use crate::stages::ingest::{
     Admit, IngestConfig, IngestServer, Listen, Observe, RateConfig, ResetKey, Services,
 };
 use crate::stages::ledger::{Answer, Item, Ledger, LedgerAdmission, LedgerConfig, LedgerView};
+use crate::stages::rows::{
+    AdmissionConfig, CircuitRows, Evaluate, NotProvable, OperationRow, RowPool,
+};
 use crate::window::{ClosedWindow, WindowLimits};
 
 const ECG: u32 = 131_328;
@@ -51,6 +56,8 @@ pub(super) const QUEUE_ITEMS_MAX: usize = 1024;
 /// A node without proving: journal, ledger, receipts and ingest.
 pub(super) struct Node {
     pub(super) admit: Admit,
+    pub(super) metrics: Arc<Metrics>,
+    rows: Arc<Diverging>,
     pub(super) hub: ReceiptHub,
     pub(super) authority: Authority,
     pub(super) journal: Reader<FileMedium>,
@@ -89,6 +96,19 @@ impl Drop for Held {
     fn drop(&mut self) {
         *self.0.held.lock().unwrap() = false;
         self.0.opened.notify_all();
+    }
+}
+
+/// The circuit, until it is told to differ from the twin.
+#[derive(Default)]
+struct Diverging(AtomicBool);
+
+impl Evaluate for Diverging {
+    fn evaluate(&self, row: &OperationRow) -> Result<(), NotProvable> {
+        match self.0.load(Ordering::SeqCst) {
+            true => Err(NotProvable::Constraint { row: 79_246, rule: "C1.7" }),
+            false => CircuitRows.evaluate(row),
+        }
     }
 }
 
@@ -182,11 +202,12 @@ impl Node {
         let folder = tempfile::tempdir().unwrap();
         let medium = FileMedium::open(&folder.path().join("log")).unwrap();
         let genesis = Genesis { log_id: [5; 16], journal_hash: [6; 32] };
-        let (log, _) = Log::open(medium, genesis).unwrap();
+        let (log, _) = Log::open(medium, genesis, journal::fault::salts()).unwrap();
         let (deliver, journal) = (DeliverConfig::default(), log.reader());
         let key = SigningKey::from_slice(&[9; 32]).unwrap();
         let hub = ReceiptHub::new(key, chain_scope(), log.reader(), &deliver);
-        let (delivery, windows) = NodeDelivery::start(hub.clone(), &deliver).unwrap();
+        let guard = Guard::new(Failures::new());
+        let (delivery, windows) = NodeDelivery::start(hub.clone(), &deliver, &guard).unwrap();
         let admission = LedgerAdmission::new(Ledger::new(ledger_config()), delivery, 0);
         let view = admission.view();
         let broken = Arc::new(AtomicBool::new(false));
@@ -200,7 +221,9 @@ impl Node {
         let queue_items_max = NonZeroUsize::new(QUEUE_ITEMS_MAX).unwrap();
         let writer =
             Writer::start(log, admission, clock, WriterConfig { queue_items_max }).unwrap();
-        let admit = Admit::new(writer.submitter()).reserving(config.reserved_items);
+        let (metrics, rows) = (Metrics::new(), Arc::new(Diverging::default()));
+        let pool = RowPool::start(&AdmissionConfig::default(), rows.clone(), metrics.clone());
+        let admit = Admit::new(writer.submitter(), pool.unwrap()).reserving(config.reserved_items);
         let authority = Authority::create(&folder.path().join("ca"), validity()).unwrap();
         let names = [SERVER_NAME.to_owned()];
         let tls = authority.issue_server(&names, validity()).unwrap().server_tls().unwrap();
@@ -210,6 +233,7 @@ impl Node {
             view: view.clone(),
             hub: hub.clone(),
             clock: Arc::clone(&sessions) as Arc<dyn Clock>,
+            guard,
             observe,
             ahead_ms_max: SKEW_MS,
         };
@@ -221,6 +245,8 @@ impl Node {
         let address = server.local_addr();
         let mut node = Node {
             admit,
+            metrics,
+            rows,
             hub,
             authority,
             journal,
@@ -380,6 +406,7 @@ impl Node {
             view: self.view.clone(),
             hub: self.hub.clone(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            guard: Guard::new(Failures::new()),
             observe: Arc::new(()),
             ahead_ms_max: SKEW_MS,
         };
@@ -396,6 +423,11 @@ impl Node {
     pub(super) fn hold_writer(&self) -> Held {
         *self.gate.held.lock().unwrap() = true;
         Held(Arc::clone(&self.gate))
+    }
+
+    /// From now on the circuit holds for no operation.
+    pub(super) fn diverge(&self) {
+        self.rows.0.store(true, Ordering::SeqCst);
     }
 
     /// From now on the writer fails at its next item.

@@ -1,0 +1,79 @@
+//! Every file that a program of this repository writes is opened here.
+//!
+//! Journals, batches, spools, receipts and keys say who was treated, read and recorded. So a file
+//! is made for its owner alone ([`Audience::Owner`]: 0600, folders 0700), from the first moment
+//! and whatever the umask; one that others may open already is refused with the command that
+//! closes it, never mended in silence, because whoever could read it may have done so. What others
+//! are meant to have says [`Audience::Public`] where it is written.
+//!
+//! [`replace`] is the one way to change a file as a whole: written beside it, synced, renamed, the
+//! folder synced. A house test lets no other crate call what makes or opens files for writing.
+//!
+//! ```
+//! use files::Audience;
+//! # fn main() -> std::io::Result<()> {
+//! # let folder = tempfile::tempdir()?;
+//! let kept = folder.path().join("receipts");
+//! files::make_folder(&kept, Audience::Owner)?;
+//! files::replace(&kept.join("1.receipt"), &[b"bytes"], Audience::Owner)?;
+//! assert_eq!(files::read(&kept.join("1.receipt"), 5)?, b"bytes");
+//! # Ok(())
+//! # }
+//! ```
+
+mod closed;
+mod write;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+pub use closed::{TooOpen, check_folder, check_secret, check_tree};
+pub use write::{append, create, create_stream, make_folder, open, replace, sync_folder};
+
+/// For whom a file is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Audience {
+    /// The user whose program wrote it: mode 0600, folders 0700.
+    Owner,
+    /// Everybody: mode 0644, folders 0755. It says nothing about a patient.
+    Public,
+}
+
+impl Audience {
+    fn file_mode(self) -> u32 {
+        match self {
+            Audience::Owner => 0o600,
+            Audience::Public => 0o644,
+        }
+    }
+
+    fn folder_mode(self) -> u32 {
+        match self {
+            Audience::Owner => 0o700,
+            Audience::Public => 0o755,
+        }
+    }
+}
+
+/// Closes to others whatever this process makes from now on. The first call of every program: also
+/// what a library makes, such as a socket or a temporary file, is then the owner's alone.
+pub fn close_to_others() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+}
+
+/// Reads a whole file of at most `bytes_max` bytes.
+///
+/// # Errors
+/// What the system says; [`io::ErrorKind::FileTooLarge`] for a longer one.
+pub fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // One byte more than allowed tells too long from just fitting; the length that the file system
+    // says is not asked, since a pipe has none and a file may grow.
+    File::open(path)?.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > bytes_max {
+        let why = format!("expected at most {bytes_max} bytes, found more");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+    }
+    Ok(bytes)
+}
