@@ -6,6 +6,7 @@ mod codes;
 mod commands;
 mod degraded;
 mod kill;
+mod reset;
 mod restart;
 mod story;
 mod support;

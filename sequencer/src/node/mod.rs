@@ -170,6 +170,8 @@ impl Node {
         // what it leaves is settled after the next start.
         drop(self.admin);
         self.ingest.stop().await;
+        // Else the counts of the running minute would be lost; if the writer failed they are.
+        drop(self.core.admit.submit(Item::CountRefusals).await);
         // One word ends them all, so all are planned before it is said.
         self.tasks.iter().chain(&self.rpc).for_each(GuardedTask::plan_end);
         self.stop.send_replace(true);
