@@ -4,7 +4,9 @@
 mod addresses;
 mod codes;
 mod commands;
+mod degraded;
 mod kill;
+mod reset;
 mod restart;
 mod story;
 mod support;

@@ -137,6 +137,7 @@ impl Run<'_> {
                 check::batch(BatchContext { context, previous: &previous, header }, &bytes)?;
             self.report.add_batch(header, summary.proofs);
             waiting.take(&previous, header, &summary.file.groups)?;
+            self.report.edges.insert(number.0, check::edges(&summary.file));
             if let Some(bytes) = self.place.data.private_file(number).await? {
                 check::private_file(header, &bytes)?;
                 self.report.private_files += 1;

@@ -34,7 +34,6 @@ mod open;
 mod place;
 mod receipts;
 mod report;
-mod shapes;
 mod source;
 
 pub use audit::{Options, Progress, Quiet, audit};
@@ -43,5 +42,4 @@ pub use open::{OpenedClaim, OpenedOperation, Opening, open};
 pub use place::Place;
 pub use receipts::{NamedReceipt, ReceiptCounts, ReceiptsError, read_receipts};
 pub use report::{BrokenItem, Colour, MissingItem, NOT_PROVEN, Report, Section, Verdict};
-pub use shapes::{Layout, layout};
 pub use source::{Source, SourceError};

@@ -190,7 +190,7 @@ async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
     }
     // Headers of a broken audit would be the measure for the next one.
     if let Some(path) = args.save_headers.as_deref().filter(|_| report.holds()) {
-        save(path, &deployment, &report.headers)?;
+        save(path, &deployment, &report.headers, &report.edges)?;
     }
     Ok(report.exit_code())
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::broken::Fault;
 use crate::check::Lateness;
+use crate::headers::Edges;
 use crate::receipts::ReceiptCounts;
 
 /// What no audit can show (SPEC.md section 12), in the words of the report.
@@ -135,6 +136,9 @@ pub struct Report {
     /// The headers, for a later audit to compare.
     #[serde(skip)]
     pub headers: Vec<BatchHeader>,
+    /// The edges between the chunks of claims of each batch that was checked, for patients.
+    #[serde(skip)]
+    pub edges: Edges,
 }
 
 /// How text is shown.
@@ -184,6 +188,7 @@ impl Report {
             sections: Vec::new(),
             not_proven: NOT_PROVEN,
             headers: Vec::new(),
+            edges: Edges::new(),
         }
     }
 

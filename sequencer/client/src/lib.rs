@@ -115,6 +115,7 @@ mod file;
 pub mod headers;
 mod identity;
 mod key;
+mod layouts;
 pub mod log;
 pub mod party;
 pub mod preview;
@@ -131,6 +132,7 @@ pub use connection::{
 };
 pub use identity::{Deployment, DeploymentDamage, Identity, IdentityError};
 pub use key::{Key, KeyError, KeyKind};
+pub use layouts::{LayoutsError, layouts_from_json, read_layouts};
 pub use receipts::{CompareError, Compared, compare, read_receipt};
 pub use spool::SpoolError;
 pub use statement::fingerprint::{DeploymentFacts, Fingerprint};

@@ -4,10 +4,11 @@
 //!   authority/ca.pem, ca-key.pem (0600) --issue--> identity/{ca,cert,key}.pem, deployment.json
 //! ```
 //!
-//! A certificate says a role (organizational unit) and an id (common name). A gateway's must also
-//! be registered by its fingerprint, so that a certificate alone opens nothing. Threat note: who
-//! reads `ca-key.pem` can make certificates of any role, but no registered gateway's, no signature
-//! of a patient or practitioner, and no proof. Keys stand in no error and in no `Debug`.
+//! A certificate says a role (organizational unit) and an id (common name). A gateway's, a wallet's
+//! and an operator's must also be registered by fingerprint, so that a certificate alone opens
+//! nothing. Threat note: who reads `ca-key.pem` can make certificates of any role, but no
+//! registered gateway's, wallet's or operator's, no signature of a patient or practitioner, and no
+//! proof. Keys stand in no error and in no `Debug`.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -16,7 +17,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use l1_contracts::{Damage, Deployment};
+use l1_contracts::{Damage, Deployment, KeyRecord};
 use model::{IdError, Interval, Millis, OrganisationId};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -24,7 +25,7 @@ use rcgen::{
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use statement::fingerprint::{DeploymentFacts, KeyFact};
+use statement::fingerprint::DeploymentFacts;
 use thiserror::Error;
 use wire::Role;
 use zeroize::Zeroizing;
@@ -112,6 +113,8 @@ pub(crate) struct Pem<'a> {
 pub struct ClientDeployment {
     /// What the deployment fixes: its fingerprint follows, and every client computes it again.
     pub facts: DeploymentFacts,
+    /// The verifying keys with their shapes: they say how long the lists of a batch are.
+    pub keys: Vec<KeyRecord>,
     /// Host and port of the node.
     pub address: String,
     /// Name in the node's certificate.
@@ -119,27 +122,28 @@ pub struct ClientDeployment {
 }
 
 impl ClientDeployment {
-    /// What clients of a node on this machine are told.
+    /// What clients of a node are told whose certificate has these names.
     ///
     /// # Errors
     /// [`Damage`] if a field of the deployment is malformed; never of one that was read.
     pub fn of_node(
         deployment: &Deployment,
         ingest: SocketAddr,
+        server_names: &[String],
     ) -> Result<ClientDeployment, Damage> {
         Ok(ClientDeployment {
             facts: deployment.facts()?,
+            keys: deployment.keys.clone(),
             address: ingest.to_string(),
-            // What the node's own certificate names by default, wherever it listens.
-            server_name: "localhost".into(),
+            // The first of the certificate's names, whatever the address: a client checks it.
+            server_name: server_names.first().map_or("localhost", String::as_str).into(),
         })
     }
 
     /// The file that clients read.
     pub fn to_json(&self) -> String {
-        let DeploymentFacts { scope, keys, registrar, genesis_time, .. } = &self.facts;
+        let DeploymentFacts { scope, registrar, genesis_time, .. } = &self.facts;
         let hex = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
-        let key = |key: &KeyFact| serde_json::json!({ "circuit": key.circuit, "id": hex(&key.id) });
         let file = serde_json::json!({
             "schema": Deployment::SCHEMA,
             "chain_id": scope.chain_id,
@@ -149,7 +153,7 @@ impl ClientDeployment {
             "registrar": registrar.to_hex(),
             "sequencer": hex(&self.facts.sequencer),
             "receipt_signer": hex(&self.facts.receipt_signer),
-            "keys": keys.iter().map(key).collect::<Vec<_>>(),
+            "keys": self.keys,
             "fingerprint": self.facts.fingerprint().to_string(),
             "address": self.address,
             "server_name": self.server_name,
@@ -425,6 +429,8 @@ fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), AuthorityError> {
 mod tests {
     use model::{ChainScope, Word};
 
+    use statement::fingerprint::KeyFact;
+
     use super::*;
 
     fn valid() -> Interval {
@@ -467,6 +473,7 @@ mod tests {
                 sequencer: [6; 20],
                 genesis_time: Millis::from_unix_ms(7),
             },
+            keys: vec![],
             address: "127.0.0.1:4433".into(),
             server_name: "localhost".into(),
         };

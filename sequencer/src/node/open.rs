@@ -86,7 +86,8 @@ fn last_batch(store: &Store, edge: &Edge) -> Result<LastBatch, NodeError> {
 /// What the first header names as its predecessor.
 pub(super) fn genesis_hash(edge: &Edge) -> Result<[u8; 32], NodeError> {
     let deployment = edge.deployment();
-    Ok(scope::genesis_hash(edge.scope(), deployment.genesis_time()?))
+    let time = deployment.genesis_time()?;
+    Ok(scope::genesis_hash(edge.scope(), time))
 }
 
 /// A damaged batch that is in no transaction yet is made anew, from the journal, with those after

@@ -21,6 +21,7 @@ async fn connect(node: &Node, issued: &Issued) -> Connection {
             sequencer: [2; 20],
             genesis_time: Millis::default(),
         },
+        keys: vec![],
         address: node.address.to_string(),
         server_name: "localhost".into(),
     };
