@@ -11,26 +11,25 @@ use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 use wire::{Holder, SignedOperation};
 
-use super::sources::Urgency;
 use crate::stages::deliver::NodeDelivery;
 use crate::stages::ledger::{Answer, Item, LedgerAdmission, Refusal};
-use crate::stages::rows::{EvaluatedRow, NotEvaluated, NotProvable, RowPool};
+use crate::stages::rows::{EvaluatedRow, NotEvaluated, NotProvable, RowPool, Urgency};
 
 /// Submits items; cheap to clone.
 #[derive(Clone)]
 pub struct Admit {
     submitter: Submitter<LedgerAdmission<NodeDelivery>>,
+    rows: RowPool,
     /// Places of the writer's queue that an ordinary item does not take.
     reserved: usize,
-    rows: RowPool,
     registry: Arc<watch::Sender<u64>>,
 }
 
 /// An operation on its way through evaluation.
 struct Asked {
-    urgency: Urgency,
     requester: Holder,
     operation: SignedOperation,
+    urgency: Urgency,
     /// How often its row was evaluated.
     rounds: usize,
     waiting: Waiting,
@@ -152,7 +151,7 @@ impl Admit {
         };
         let item = Item::Operation { requester, operation: operation.clone() };
         let waiting = Waiting::new(reply);
-        let asked = Asked { urgency, requester, operation, rounds: 0, waiting };
+        let asked = Asked { requester, operation, urgency, rounds: 0, waiting };
         let admit = self.clone();
         self.submit_to_writer(urgency, item, move |answer| admit.take_answer(asked, answer))
     }
@@ -184,10 +183,11 @@ impl Admit {
 
     fn submit_evaluated(self, row: EvaluatedRow, asked: Asked) {
         let (requester, operation) = (asked.requester, asked.operation.clone());
+        let urgency = asked.urgency;
         let item = Item::Evaluated { requester, operation, row: Box::new(row) };
-        let (admit, urgency, waiting) = (self.clone(), asked.urgency, asked.waiting.clone());
-        let reply = move |answer| admit.take_answer(asked, answer);
-        let taken = self.submit_to_writer(urgency, item, reply);
+        let (admit, waiting) = (self.clone(), asked.waiting.clone());
+        let taken =
+            self.submit_to_writer(urgency, item, move |answer| admit.take_answer(asked, answer));
         if let Err(error) = taken {
             // Not handed back to a caller, as the first time: nobody else tells who waits.
             waiting.tell(Err(error));

@@ -10,7 +10,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use model::{Action, Clock, PatientIndex, RejectCode, RuleSlot};
+use model::{Action, Clock, PatientIndex, RejectCode};
 use statement::field;
 use statement::operation::SignedOperation;
 use wire::Holder;
@@ -18,6 +18,7 @@ use wire::Holder;
 use super::buckets::{Buckets, Rate};
 use super::config::RateConfig;
 use crate::stages::ledger::LedgerView;
+use crate::stages::rows::Urgency;
 
 /// The buckets of all sources.
 #[derive(Debug)]
@@ -52,30 +53,6 @@ impl<K: Ord> ByUrgency<K> {
         match urgency {
             Urgency::Ordinary => &mut self.ordinary,
             Urgency::Protecting => &mut self.protecting,
-        }
-    }
-}
-
-/// Whether an operation has the reserved lane.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Urgency {
-    /// It waits with everything else.
-    Ordinary,
-    /// It takes something away from others: a stop, a revocation, a deny.
-    Protecting,
-}
-
-impl Urgency {
-    fn of(action: &Action) -> Urgency {
-        match action {
-            Action::Stop | Action::Write { slot: RuleSlot::Deny(_), .. } => Urgency::Protecting,
-            // To revoke a deny is to permit.
-            Action::Revoke { slot, .. } if !matches!(slot, RuleSlot::Deny(_)) => {
-                Urgency::Protecting
-            }
-            Action::Revoke { .. } | Action::Write { .. } | Action::Enrol { .. } => {
-                Urgency::Ordinary
-            }
         }
     }
 }
@@ -143,7 +120,7 @@ impl Sources {
 
 #[cfg(test)]
 mod tests {
-    use model::{Categories, ClaimKind, Interval, Labels, Party, Purposes, Rule, Word};
+    use model::{Categories, ClaimKind, Interval, Labels, Party, Purposes, Rule, RuleSlot, Word};
 
     use super::*;
 

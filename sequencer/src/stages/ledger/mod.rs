@@ -17,6 +17,7 @@ mod decide;
 mod gate;
 mod refusal;
 mod refuse;
+mod refused;
 mod registry;
 mod segment;
 mod streams;

@@ -18,7 +18,7 @@ use wire::{
 };
 
 use super::*;
-use crate::stages::batch::{BatchBinding, plan};
+use crate::stages::batch::{BatchBinding, PlanError, plan};
 use crate::stages::rows::CircuitRows;
 use crate::window::{Capacities, ClosedWindow, WindowLimits};
 
@@ -320,6 +320,11 @@ fn check_provable(ward: &Ward, window: &ClosedWindow) -> crate::stages::batch::B
     let (scope, operations) = (ledger_config().scope, *ward.ledger().operation_scope());
     let key_version = model::BatchHeader::KEY_VERSION;
     let binding = BatchBinding { scope, operations, key_version, edge_secret: [0; 32] };
+    // One more than the contract takes would be proven for nothing.
+    let mut long = (*window.contents).clone();
+    long.position_out = Position(long.position_in.0 + (1 << 28));
+    let refused = plan(&long, &binding, capacities());
+    assert!(matches!(refused, Err(PlanError::Positions { found: 0x1000_0000 })));
     plan(&window.contents, &binding, capacities()).expect("provable")
 }
 

@@ -17,9 +17,9 @@ use crate::stages::ingest::admit::AdmitError;
 use crate::stages::ingest::observe::Observed;
 use crate::stages::ingest::peer::Peer;
 use crate::stages::ingest::shared::{Services, Shared};
-use crate::stages::ingest::sources::Urgency;
 use crate::stages::ingest::stored::{Again, Compared};
 use crate::stages::ledger::{Answer, Item, Refusal};
+use crate::stages::rows::Urgency;
 
 pub(super) type Outcome = Result<Answer, AdmitError>;
 

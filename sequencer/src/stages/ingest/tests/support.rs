@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use bytes::Bytes;
+use circuits::c1::RowError;
 use journal::{FileMedium, Genesis, Log, Reader, Writer, WriterConfig};
 use model::{
     Action, Categories, Category, ChainScope, ClaimKind, Clock, DeviceId, EpochNumber, GatewayId,
@@ -106,7 +107,7 @@ struct Diverging(AtomicBool);
 impl Evaluate for Diverging {
     fn evaluate(&self, row: &OperationRow) -> Result<(), NotProvable> {
         match self.0.load(Ordering::SeqCst) {
-            true => Err(NotProvable::Constraint { row: 79_246, rule: "C1.7" }),
+            true => Err(RowError::Violated { rule: "C1.7" }.into()),
             false => CircuitRows.evaluate(row),
         }
     }
