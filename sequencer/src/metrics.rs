@@ -9,9 +9,11 @@ use std::sync::Arc;
 use model::{ClaimKind, RejectCode, RuleNumber};
 use prometheus::{
     Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, Opts, Registry, TextEncoder,
+    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use statement::scope::Circuit;
+
+use crate::stages::standing::Cause;
 
 /// How an access request ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,6 +57,9 @@ macro_rules! kind {
     (IntGauge) => {
         "gauge"
     };
+    (IntGaugeVec) => {
+        "gauge"
+    };
     (Gauge) => {
         "gauge"
     };
@@ -75,6 +80,9 @@ macro_rules! make {
     };
     (IntGauge, $opts:expr, $labels:expr, $buckets:expr) => {
         IntGauge::with_opts($opts)
+    };
+    (IntGaugeVec, $opts:expr, $labels:expr, $buckets:expr) => {
+        IntGaugeVec::new($opts, $labels)
     };
     (Gauge, $opts:expr, $labels:expr, $buckets:expr) => {
         Gauge::with_opts($opts)
@@ -197,6 +205,12 @@ metrics! {
     pub settle_removed_total: IntCounter [], "transactions",
         "Mined transactions that a reorganisation removed.";
     pub chain_reachable: IntGauge [], "boolean", "1 while the base chain answers the settler.";
+    pub settle_not_taken_total: IntCounter [], "transactions",
+        "Transactions that the chain's node did not take.";
+    pub settle_fee_limited: IntGauge [], "boolean",
+        "1 while the open transaction needs a higher fee than `settle.fee_wei_max`.";
+    stage_degraded: IntGaugeVec ["stage", "cause"], "boolean",
+        "1 while a stage runs and does not get on, by cause; collection goes on.";
     pub outbox_pending: IntGauge [], "transactions",
         "Settling transactions that are not final yet.";
 }
@@ -240,6 +254,11 @@ impl Metrics {
         };
         self.proofs_total.with_label_values(&[circuit]).inc();
         self.proof_seconds.with_label_values(&[circuit]).observe(seconds);
+    }
+
+    /// Says whether a stage is kept from getting on by `cause`.
+    pub fn set_degraded(&self, stage: &str, cause: Cause, holds: bool) {
+        self.stage_degraded.with_label_values(&[stage, cause.name()]).set(i64::from(holds));
     }
 
     /// All values in the text format of Prometheus.

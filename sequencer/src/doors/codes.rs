@@ -94,6 +94,15 @@ pub(crate) const CHAIN_UNREACHABLE: Unserved = Unserved {
     what_to_do: "Check `[chain] rpc` and the chain's node; settling goes on by itself.",
 };
 
+pub(crate) const STAGE_DEGRADED: Unserved = Unserved {
+    requests: &["/readyz"],
+    status: 503,
+    code: "stage-degraded",
+    meaning: "A stage runs and does not get on; `detail` lists stage and cause. Collection goes on, \
+              `/healthz` stays 200.",
+    what_to_do: "Look the cause up under [Degraded stages](#degraded-stages).",
+};
+
 pub(crate) const CLOCK_DISAGREES: Unserved = Unserved {
     requests: &["/readyz"],
     status: 503,
@@ -158,6 +167,7 @@ pub const HTTP: &[Unserved] = &[
     STAGE_FAILED,
     FILES_BUSY,
     CHAIN_UNREACHABLE,
+    STAGE_DEGRADED,
     CLOCK_DISAGREES,
     JOURNAL_AHEAD,
     DISK_LOW,

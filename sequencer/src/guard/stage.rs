@@ -79,11 +79,15 @@ impl Stage {
             }
             Stage::Windows => "no window is closed by its age any more",
             Stage::Proving => {
-                "a closed window was not made into a stored batch: windows are still journaled, \
-                 but nothing later can settle, because batches settle in order"
+                "the batcher panicked or ended: windows are still journaled and nothing later is \
+                 proven. A window that cannot be proven or stored is no failure: the stage is \
+                 [degraded](#degraded-stages)"
             }
             Stage::Settlement => {
-                "a stored batch was not brought to the base chain, and waiting longer does not help"
+                "the chain settled another history than this journal's, or the settling key is not \
+                 the deployment's: what is collected now may never settle; or the settler \
+                 panicked. Anything else that keeps batches from the chain is no failure: the \
+                 stage is [degraded](#degraded-stages)"
             }
             Stage::Http => "batch files, metrics and health are not served any more",
             Stage::Admin => "the operator's socket answers no more",
@@ -113,14 +117,13 @@ impl Stage {
                  the log"
             }
             Stage::Proving => {
-                "read the causes; mend what they name (memory, the store, the proving keys); \
-                 start the node again: it proves the windows that the journal holds and the \
-                 store lacks"
+                "read the causes and report them; start the node again: it proves the windows that \
+                 the journal holds and the store lacks"
             }
             Stage::Settlement => {
-                "read the causes; mend what they name (the chain's endpoint, the account's \
-                 balance, the deployment); start the node again: it goes on with what its outbox \
-                 holds"
+                "read the causes; if the key is another, put back that of the deployment; if the \
+                 chain has another header, do not collect on: compare journal, backup and chain; \
+                 else start the node again: it goes on with what its outbox holds"
             }
             Stage::Http | Stage::Admin | Stage::BaseChain | Stage::Upkeep | Stage::Scrub => {
                 "read the causes; start the node again; report a panic with the log"

@@ -50,8 +50,8 @@ impl StoringSink {
 }
 
 impl BatchSink for StoringSink {
-    fn store(&mut self, batch: Assembled) -> Result<(), Box<dyn Error + Send + Sync>> {
-        self.save(&batch)?;
+    fn store(&mut self, batch: &Assembled) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.save(batch)?;
         let metrics = self.watched.metrics();
         metrics.batches_assembled_total.inc();
         metrics.batch_assembled.set(batch.public.header.number.0 as i64);

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use journal::{FileMedium, Log, Reader, Writer, WriterConfig};
 use model::BatchHeader;
-use thiserror::Error;
 use tokio::sync::{Notify, watch};
 
 use super::batch_sink::StoringSink;
@@ -22,21 +21,18 @@ use super::watched::Watched;
 use super::windows::{Counted, Sources, Windows};
 use crate::clock::NodeClock;
 use crate::disk::{FileSystems, FreeSpace, Reserve};
+use crate::doors::config::EMBEDDED_POLL_MS;
 use crate::folder::authority::ServerTls;
 use crate::folder::secrets;
 use crate::guard::{Guard, GuardedTask, GuardedThread, Stage};
 use crate::stages::batch::BatchBinding;
 use crate::stages::deliver::{NodeDelivery, ReceiptHub};
-use crate::stages::ingest::{Admit, IngestServer, Services};
+use crate::stages::ingest::{Admit, IngestServer, Listen, ResetKey, Services};
 use crate::stages::ledger::{LedgerAdmission, LedgerView};
-use crate::stages::prove::{Batcher, BatcherConfig, BatcherError, LastBatch};
+use crate::stages::prove::{Batcher, BatcherConfig, BatcherLoop, LastBatch};
 use crate::stages::rows::{CircuitRows, RowPool};
 use crate::stages::settle::{SettleConfig, Settler, SettlerParts};
 use crate::window::{ClosedWindow, OperationScope};
-
-/// Pause of the settler between two looks at the embedded chain, which mines at once and costs
-/// nothing to ask.
-const EMBEDDED_POLL_MS: u64 = 50;
 
 /// What every stage is given.
 pub(super) struct Common {
@@ -94,7 +90,15 @@ pub(super) fn start_core(
     let batcher = Batcher::new(batching, opened.keys.clone(), log.reader(), Box::new(sink));
     let replay = Replay { journal: log.reader(), config };
     let sources = Sources { backlog, assembled: opened.last.number, closed, live, replay };
-    let batcher = spawn_batcher(batcher, sources, windows_max, common)?;
+    let metrics = common.watched.metrics();
+    let counted = Counted {
+        waiting: metrics.prove_queue.clone(),
+        read_back: metrics.windows_read_back_total.clone(),
+    };
+    let windows = Windows::new(sources, windows_max, counted);
+    let prover = &opened.config.prover;
+    let retry = [prover.retry_first_ms, prover.retry_max_ms].map(Duration::from_millis);
+    let batcher = spawn_batcher(batcher, windows, common, retry)?;
 
     let journal = log.reader();
     let clock = common.clock.clone();
@@ -109,7 +113,8 @@ pub(super) fn start_core(
     let writer = Writer::start(log, admission, now, limits)?;
     let (metrics, circuit) = (common.watched.metrics().clone(), Arc::new(CircuitRows));
     let rows = RowPool::start(&opened.config.admission, circuit, metrics)?;
-    let admit = Admit::new(writer.submitter(), rows);
+    let reserved = opened.config.ingest.limits.reserved_items;
+    let admit = Admit::new(writer.submitter(), rows).reserving(reserved);
     Ok(Core { journal, writer, admit, view, hub, batcher, binding })
 }
 
@@ -129,35 +134,22 @@ fn batcher_config(
     Ok(BatcherConfig { binding, last, seed })
 }
 
-/// Why the batcher ends.
-#[derive(Debug, Error)]
-enum ProvingError {
-    /// A window cannot become a batch.
-    #[error(transparent)]
-    Batch(#[from] BatcherError),
-    /// A window that is not in memory cannot be read back.
-    #[error("a closed window cannot be read back from the journal")]
-    Window(#[from] RecoverError),
-}
-
 /// A thread of its own, not a task: it computes for minutes and would hold up a runtime's worker.
 fn spawn_batcher(
     mut batcher: Batcher,
-    sources: Sources,
-    windows_max: usize,
+    windows: Windows,
     common: &Common,
+    retry: [Duration; 2],
 ) -> Result<GuardedThread, NodeError> {
     let metrics = common.watched.metrics();
-    let counted = Counted {
-        waiting: metrics.prove_queue.clone(),
-        read_back: metrics.windows_read_back_total.clone(),
-    };
-    let windows = Windows::new(sources, windows_max, counted);
     let closed = metrics.batches_closed_total.clone();
+    let standing = Box::new(common.watched.degraded().standing(Stage::Proving));
+    let mut looped = BatcherLoop::new(retry, standing, common.stop.subscribe());
     let work = move |window: Result<ClosedWindow, RecoverError>| {
         let window = window?;
         closed.inc();
-        Ok::<_, ProvingError>(batcher.make_batch(&window)?)
+        looped.make(&mut batcher, &window);
+        Ok::<_, RecoverError>(())
     };
     Ok(common.guard.thread(Stage::Proving, "batcher", windows, work)?)
 }
@@ -173,7 +165,6 @@ pub(super) fn start_scrub(
         replay: Replay { journal: core.journal.clone(), config: opened.ledger_config()? },
         binding: core.binding.clone(),
         capacities: opened.keys.capacities(),
-        key_version: BatchHeader::KEY_VERSION,
         every: Duration::from_millis(opened.config.store.scrub_every_ms),
         watched: common.watched.clone(),
     };
@@ -211,8 +202,14 @@ pub(super) fn start_ingest(
         observe: Arc::new(common.watched.clone()),
         ahead_ms_max: ingest.clock_skew_ms_max,
     };
-    let tls = ServerTls::load(&opened.layout.server())?;
-    Ok(IngestServer::start(ingest.listen, tls, ingest.limits.clone(), services)?)
+    let listen = Listen {
+        address: ingest.listen,
+        tls: ServerTls::load(&opened.layout.server())?,
+        // Drawn anew if it is lost: then connections of the run before wait for their timeout, and
+        // nothing else comes of it.
+        resets: ResetKey::new(secrets::open_or_draw(&opened.layout.quic_key())?),
+    };
+    Ok(IngestServer::start(listen, ingest.limits.clone(), ingest.rates.clone(), services)?)
 }
 
 pub(super) fn start_settler(opened: &Opened, common: &Common) -> Result<GuardedTask, NodeError> {
@@ -223,6 +220,7 @@ pub(super) fn start_settler(opened: &Opened, common: &Common) -> Result<GuardedT
         config: settle_config(opened),
         metrics: common.watched.metrics().clone(),
         clock: common.clock.clone(),
+        standing: Arc::new(common.watched.degraded().standing(Stage::Settlement)),
     });
     let work = settler.run(common.wake.clone(), common.stop.subscribe());
     Ok(common.guard.task(Stage::Settlement, work))
@@ -274,6 +272,6 @@ pub(super) async fn serve_base_chain(
             let server = common.guard.task(Stage::BaseChain, work);
             Ok(BaseChainDoor { url, server: Some(server) })
         }
-        Reach::Url(url) => Ok(BaseChainDoor { url: url.clone(), server: None }),
+        Reach::Url(url) => Ok(BaseChainDoor { url: url.to_string(), server: None }),
     }
 }
