@@ -187,6 +187,12 @@ metrics! {
     proof_seconds: HistogramVec ["circuit"] [PROOF_SECONDS], "seconds",
         "Time that one proof took, by circuit.";
     pub prove_queue: IntGauge [], "batches", "Closed windows that wait to be proven.";
+    pub windows_read_back_total: IntCounter [], "windows",
+        "Closed windows that found no room to wait and were read back from the journal.";
+    pub batch_files_damaged: IntGauge [], "files",
+        "Stored batch files that the scrub found damaged and could not make anew.";
+    pub batch_files_mended_total: IntCounter [], "files",
+        "Damaged batch files that the scrub made anew.";
     pub settle_lateness_seconds: Histogram [] [LATENESS_SECONDS], "seconds",
         "Time from the end of a window to the block that settled it.";
     pub settle_gas_total: IntCounter [], "gas", "Gas of mined settling transactions.";

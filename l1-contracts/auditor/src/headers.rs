@@ -1,10 +1,12 @@
 //! The file of headers that one audit leaves for the next.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use files::Audience;
 use l1_contracts::Deployment;
-use model::BatchHeader;
+use model::{BatchHeader, Word};
 use serde::{Deserialize, Serialize};
 use statement::scope;
 use thiserror::Error;
@@ -36,6 +38,8 @@ pub enum SavedHeadersError {
 
 /// Name and version of the format.
 const SCHEMA: &str = "vitals-headers-1";
+/// Room for some 70,000 headers.
+const FILE_BYTES_MAX: u64 = 128 << 20;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,7 +56,14 @@ struct Saved {
 struct SavedHeader {
     hash: String,
     words: String,
+    /// The edges between its chunks of claims, in hexadecimal, if its proofs were verified: no header
+    /// commits to them, and a patient's tags are made with them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    edges: Vec<String>,
 }
+
+/// The edges between the chunks of claims of each batch whose proofs were verified, by its number.
+pub type Edges = BTreeMap<u64, Vec<Word>>;
 
 /// The hashes of the headers in the file; none if there is no file yet.
 ///
@@ -66,7 +77,7 @@ pub fn read_saved(
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let saved: Saved = serde_json::from_slice(&fs::read(path)?)?;
+    let saved: Saved = serde_json::from_slice(&files::read(path, FILE_BYTES_MAX)?)?;
     let name =
         |schema: &str, chain_id, settlement: &str| format!("{schema} {chain_id} {settlement}");
     let expected = name(SCHEMA, deployment.chain_id, &deployment.settlement.to_string());
@@ -77,7 +88,17 @@ pub fn read_saved(
     saved.headers.iter().enumerate().map(|(at, header)| hash(at + 1, header)).collect()
 }
 
-/// Writes the headers: first beside the file, then renamed.
+/// The edges that an earlier audit kept, by the hash of their header; none of a file that is no
+/// such: the new one takes its place.
+fn read_edges(path: &Path) -> BTreeMap<String, Vec<String>> {
+    let saved = fs::read(path).ok();
+    let saved = saved.and_then(|bytes| serde_json::from_slice::<Saved>(&bytes).ok());
+    let headers = saved.map_or_else(Vec::new, |saved| saved.headers);
+    headers.into_iter().map(|header| (header.hash, header.edges)).collect()
+}
+
+/// Writes the headers and edges, with the edges that the file holds of other batches: beside the
+/// file, synced, then renamed.
 ///
 /// # Errors
 /// [`SavedHeadersError`] if the file system refuses.
@@ -85,10 +106,18 @@ pub fn save(
     path: &Path,
     deployment: &Deployment,
     headers: &[BatchHeader],
+    edges: &Edges,
 ) -> Result<(), SavedHeadersError> {
-    let headers = headers.iter().map(|header| SavedHeader {
-        hash: hex::encode(scope::header_hash(header)),
-        words: hex::encode(header.to_bytes()),
+    // An audit that began later verified fewer proofs than those before it.
+    let mut kept = read_edges(path);
+    let headers = headers.iter().map(|header| {
+        let hash = hex::encode(scope::header_hash(header));
+        let verified = edges.get(&header.number.0);
+        let edges = match verified {
+            Some(edges) => edges.iter().map(|edge| edge.to_hex()).collect(),
+            None => kept.remove(&hash).unwrap_or_default(),
+        };
+        SavedHeader { hash, words: hex::encode(header.to_bytes()), edges }
     });
     let saved = Saved {
         schema: SCHEMA.to_owned(),
@@ -97,9 +126,8 @@ pub fn save(
         headers: headers.collect(),
     };
     // A write that breaks off must not take the only record of the past with it.
-    let beside = path.with_extension("new");
-    fs::write(&beside, serde_json::to_string_pretty(&saved)? + "\n")?;
-    Ok(fs::rename(&beside, path)?)
+    let text = serde_json::to_string_pretty(&saved)? + "\n";
+    Ok(files::replace(path, &[text.as_bytes()], Audience::Public)?)
 }
 
 fn hash(number: usize, header: &SavedHeader) -> Result<[u8; 32], SavedHeadersError> {
@@ -119,8 +147,8 @@ mod tests {
         serde_json::from_value(serde_json::json!({
             "schema": Deployment::SCHEMA, "chain_id": 31_337,
             "settlement": "0x1111111111111111111111111111111111111111",
-            "code_hash": "0x".to_owned() + &"00".repeat(32), "block": 1,
-            "genesis_root": "0x".to_owned() + &"00".repeat(32), "genesis_time": 1,
+            "code_hash": "0x".to_owned() + &"00".repeat(32), "block": 1, "genesis_time": 1,
+            "runtime_hash": "0x".to_owned() + &"00".repeat(32), "fingerprint": "00".repeat(20),
             "registrar": "0x".to_owned() + &"00".repeat(32),
             "sequencer": "0x1111111111111111111111111111111111111111",
             "receipt_signer": "0x1111111111111111111111111111111111111111",
@@ -134,19 +162,19 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("headers.json");
         assert_eq!(read_saved(&path, &deployment()).expect("no file yet"), [[0; 32]; 0]);
-        save(&path, &deployment(), &[]).expect("written");
+        save(&path, &deployment(), &[], &Edges::new()).expect("written");
         assert_eq!(read_saved(&path, &deployment()).expect("saved"), [[0; 32]; 0]);
         let other = Deployment { chain_id: 1, ..deployment() };
         let found = read_saved(&path, &other);
         assert!(matches!(found, Err(SavedHeadersError::Other { .. })));
-        fs::write(&path, "{}").expect("written");
+        std::fs::write(&path, "{}").expect("written");
         assert!(matches!(read_saved(&path, &deployment()), Err(SavedHeadersError::Format(_))));
     }
 
     #[test]
     fn a_saved_header_must_have_its_hash() {
         let words = "00".repeat(BatchHeader::BYTES);
-        let header = SavedHeader { hash: "00".repeat(32), words };
+        let header = SavedHeader { hash: "00".repeat(32), words, edges: vec![] };
         assert!(matches!(hash(3, &header), Err(SavedHeadersError::Header { number: 3 })));
     }
 }

@@ -50,8 +50,8 @@ pub(crate) const CORRUPT: Unserved = Unserved {
     status: 500,
     code: "corrupt",
     meaning: "The stored file or row is not as it was written; it is not served (I8).",
-    what_to_do: "Fetch the batch elsewhere; the operator stops the node, moves `store/` away and \
-                 starts it: it makes the store again from journal and chain.",
+    what_to_do: "Fetch the batch elsewhere or later: the scrub makes a damaged file anew from journal \
+                 and chain. The node's log says if it cannot.",
 };
 
 pub(crate) const STORE: Unserved = Unserved {
@@ -132,6 +132,16 @@ pub(crate) const DISK_LOW: Unserved = Unserved {
     what_to_do: "Make room under the node's folder; frames are taken again by themselves.",
 };
 
+pub(crate) const FILES_DAMAGED: Unserved = Unserved {
+    requests: &["/readyz"],
+    status: 503,
+    code: "files-damaged",
+    meaning: "Stored batch files are damaged and could not be made anew; the log says which and \
+              why. Everything else goes on.",
+    what_to_do: "Do what the log says, look after the disk, and start the node again: the scrub \
+                 looks at once.",
+};
+
 /// What the HTTP service answers other than the thing asked for, by status.
 pub const HTTP: &[Unserved] = &[
     NUMBER_MALFORMED,
@@ -161,6 +171,7 @@ pub const HTTP: &[Unserved] = &[
     CLOCK_DISAGREES,
     JOURNAL_AHEAD,
     DISK_LOW,
+    FILES_DAMAGED,
 ];
 
 pub(crate) const REQUEST_UNKNOWN: Unserved = Unserved {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use circuits::shapes::{Capacity, Shape};
+use l1_contracts::HttpUrl;
 use model::limits::WINDOW_MS_MAX;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -12,7 +13,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use crate::clock::ClockConfig;
 use crate::setting::{self, Allowed, LimitError, Setting, range, settings};
 use crate::stages::deliver::DeliverConfig;
-use crate::stages::ingest::IngestConfig;
+use crate::stages::ingest::{IngestConfig, RateConfig};
 use crate::stages::rows::AdmissionConfig;
 use crate::stages::settle::SettleConfig;
 use crate::window::{Capacities, WindowLimits};
@@ -37,6 +38,8 @@ pub struct Config {
     pub prover: ProverSection,
     /// The base chain.
     pub chain: ChainSection,
+    /// Batch files.
+    pub store: StoreSection,
     /// Settling transactions.
     pub settle: SettleConfig,
     /// Batch files, metrics and health over HTTP.
@@ -70,6 +73,9 @@ settings! {
         }
         limits: IngestConfig = IngestConfig::default(); "section", SECTION => {
             sets: "Limits of the QUIC server and of each connection.",
+        }
+        rates: RateConfig = RateConfig::default(); "section", SECTION => {
+            sets: "How often each source may ask.",
         }
     }
 }
@@ -143,11 +149,22 @@ settings! {
 settings! {
     /// `[chain]`
     pub struct ChainSection in "chain" {
-        rpc: Option<String> = None; "URL", Allowed::Words("`http://...`") => {
-            sets: "JSON-RPC of an EVM node; without it the embedded development chain is used.",
+        rpc: Option<HttpUrl> = None; "URL", Allowed::Words("`http://...`") => {
+            sets: "JSON-RPC of an EVM node; without it the embedded development chain is used. \
+                   Its user, password, path and query are never shown.",
         }
         embedded_port: u16 = 0; "port", range(0, 65_535) => {
             sets: "Port of the embedded chain's JSON-RPC on loopback; 0 takes a free one.",
+        }
+    }
+}
+
+settings! {
+    /// `[store]`
+    pub struct StoreSection in "store" {
+        scrub_every_ms: u64 = 21_600_000; "milliseconds", range(1_000, 2_592_000_000) => {
+            sets: "Pause between two passes of the scrub, which reads every stored batch file again \
+                   and makes damaged ones anew. The first pass is at the start.",
         }
     }
 }
@@ -198,12 +215,14 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is no configuration.
-    #[error("the configuration {path} is malformed: {source}")]
+    #[error("the configuration {path} is malformed at line {line}: {reason}")]
     Format {
         /// Which.
         path: PathBuf,
-        /// Where and why.
-        source: Box<toml::de::Error>,
+        /// Where, from 1.
+        line: usize,
+        /// Why. The line itself is not quoted: it may hold the key of a chain's provider.
+        reason: String,
     },
     /// A number is out of its bounds.
     #[error(transparent)]
@@ -228,7 +247,11 @@ impl Config {
     pub fn read(path: &Path) -> Result<Config, ConfigError> {
         let file = |source| ConfigError::File { path: path.into(), source };
         let text = std::fs::read_to_string(path).map_err(file)?;
-        let format = |source| ConfigError::Format { path: path.into(), source: Box::new(source) };
+        let format = |error: toml::de::Error| {
+            let begin = error.span().map_or(0, |span| span.start.min(text.len()));
+            let line = 1 + text.as_bytes()[..begin].iter().filter(|byte| **byte == b'\n').count();
+            ConfigError::Format { path: path.into(), line, reason: error.message().to_owned() }
+        };
         let config: Config = toml::from_str(&text).map_err(format)?;
         config.check()?;
         Ok(config)
@@ -242,6 +265,7 @@ impl Config {
         // In the order of the file, so that the first error is the first one on the page.
         setting::check(&self.ingest, IngestSection::SETTINGS)?;
         self.ingest.limits.check()?;
+        self.ingest.rates.check()?;
         setting::check(&self.clock, ClockConfig::SETTINGS)?;
         self.admission.check()?;
         setting::check(&self.journal, JournalSection::SETTINGS)?;
@@ -249,6 +273,7 @@ impl Config {
         setting::check(&self.batch, BatchSection::SETTINGS)?;
         setting::check(&self.prover, ProverSection::SETTINGS)?;
         setting::check(&self.chain, ChainSection::SETTINGS)?;
+        setting::check(&self.store, StoreSection::SETTINGS)?;
         self.settle.check()?;
         self.check_words()
     }
@@ -292,7 +317,8 @@ impl Config {
         Ok(())
     }
 
-    /// The file as `sequencer init` writes it: every value, at its default.
+    /// The file as `sequencer init` writes it: every value, at its default. Of an address no more
+    /// is written than may be shown ([`HttpUrl`]).
     pub fn to_toml(&self) -> String {
         toml::to_string_pretty(self).expect("a configuration is plain data")
     }
@@ -302,6 +328,7 @@ impl Config {
         let sections = [
             IngestSection::SETTINGS,
             IngestConfig::SETTINGS,
+            RateConfig::SETTINGS,
             ClockConfig::SETTINGS,
             AdmissionConfig::SETTINGS,
             JournalSection::SETTINGS,
@@ -309,13 +336,14 @@ impl Config {
             BatchSection::SETTINGS,
             ProverSection::SETTINGS,
             ChainSection::SETTINGS,
+            StoreSection::SETTINGS,
             SettleConfig::SETTINGS,
             HttpSection::SETTINGS,
             MemorySection::SETTINGS,
             LogSection::SETTINGS,
         ];
         let rows = sections.into_iter().flatten().copied();
-        // The row of `ingest.limits` stands for the section, whose keys have rows of their own.
+        // A row of a section within `ingest` stands for it: its keys have rows of their own.
         rows.filter(|row| row.allowed != SECTION).collect()
     }
 
@@ -449,7 +477,7 @@ mod tests {
         assert_eq!(found, expected);
         let mut config = Config::default();
         (config.batch.operations_max, config.batch.claims_max) = (10, 10);
-        config.chain.rpc = Some("http://127.0.0.1:8545".into());
+        config.chain.rpc = Some("http://127.0.0.1:8545".parse().unwrap());
         assert_eq!(config.effective(), []);
     }
 

@@ -26,11 +26,13 @@ pub enum Stage {
     BaseChain,
     /// The watch over clocks and free space.
     Upkeep,
+    /// The scrub of stored batch files.
+    Scrub,
 }
 
 impl Stage {
     /// Every stage, in the order in which a reading passes them.
-    pub const ALL: [Stage; 10] = [
+    pub const ALL: [Stage; 11] = [
         Stage::Ingest,
         Stage::Journal,
         Stage::Receipts,
@@ -41,6 +43,7 @@ impl Stage {
         Stage::Admin,
         Stage::BaseChain,
         Stage::Upkeep,
+        Stage::Scrub,
     ];
 
     /// As logs, `/healthz` and errors name it.
@@ -56,6 +59,7 @@ impl Stage {
             Stage::Admin => "admin",
             Stage::BaseChain => "base-chain",
             Stage::Upkeep => "upkeep",
+            Stage::Scrub => "scrub",
         }
     }
 
@@ -89,6 +93,7 @@ impl Stage {
             Stage::Admin => "the operator's socket answers no more",
             Stage::BaseChain => "the embedded chain answers nobody outside of the node any more",
             Stage::Upkeep => "clocks and free space are not looked after any more",
+            Stage::Scrub => "stored batch files are not looked after any more",
         }
     }
 
@@ -120,7 +125,7 @@ impl Stage {
                  chain has another header, do not collect on: compare journal, backup and chain; \
                  else start the node again: it goes on with what its outbox holds"
             }
-            Stage::Http | Stage::Admin | Stage::BaseChain | Stage::Upkeep => {
+            Stage::Http | Stage::Admin | Stage::BaseChain | Stage::Upkeep | Stage::Scrub => {
                 "read the causes; start the node again; report a panic with the log"
             }
         }

@@ -14,6 +14,8 @@ mod degraded;
 mod error;
 mod open;
 pub mod recover;
+mod replay;
+mod scrub;
 pub mod setup;
 mod start;
 #[cfg(test)]
@@ -69,8 +71,11 @@ pub struct Endpoints {
     pub ingest: SocketAddr,
     /// HTTP: batch files, metrics, health.
     pub http: SocketAddr,
-    /// JSON-RPC of the base chain.
+    /// JSON-RPC of the base chain, as it may be shown.
     pub rpc: String,
+    /// What tells the deployment from every other.
+    #[serde(default)]
+    pub fingerprint: String,
 }
 
 /// A running node.
@@ -122,6 +127,7 @@ impl Node {
         let timer = start::start_timer(&opened, &core, &common);
         let ingest = start::start_ingest(&opened, &core, &common)?;
         let settler = start::start_settler(&opened, &common)?;
+        let scrub = start::start_scrub(&opened, &core, &common)?;
         let BaseChainDoor { url, server: rpc } = start::serve_base_chain(&opened, &common).await?;
         let Common { stop, guard, watched, .. } = common;
         let Opened { layout, config, edge, store, keys, .. } = opened;
@@ -131,7 +137,8 @@ impl Node {
         let answers = admin::Answers { admit: core.admit.clone(), view: core.view.clone() };
         let admin = AdminDoor::open(&layout.admin_socket(), answers, &guard)?;
         let (ingest_addr, http_addr) = (ingest.local_addr(), http.local_addr());
-        let endpoints = Endpoints { ingest: ingest_addr, http: http_addr, rpc: url };
+        let fingerprint = edge.deployment().fingerprint.to_string();
+        let endpoints = Endpoints { ingest: ingest_addr, http: http_addr, rpc: url, fingerprint };
         // Last: whoever finds the file finds a node that answers.
         write_endpoints(&layout, &endpoints)?;
         Ok(Node {
@@ -147,7 +154,7 @@ impl Node {
             http,
             admin,
             rpc,
-            tasks: vec![settler, timer],
+            tasks: vec![settler, timer, scrub],
             upkeep,
         })
     }
@@ -163,6 +170,8 @@ impl Node {
         // what it leaves is settled after the next start.
         drop(self.admin);
         self.ingest.stop().await;
+        // Else the counts of the running minute would be lost; if the writer failed they are.
+        drop(self.core.admit.submit(Item::CountRefusals).await);
         // One word ends them all, so all are planned before it is said.
         self.tasks.iter().chain(&self.rpc).for_each(GuardedTask::plan_end);
         self.stop.send_replace(true);

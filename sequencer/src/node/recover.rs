@@ -1,6 +1,6 @@
 //! Brings a ledger to where the journal ends.
 
-use journal::{FileMedium, Log, ReadError, Reader};
+use journal::{FileMedium, Log, ReadError};
 use model::{BatchNumber, Millis, Position};
 use thiserror::Error;
 use wire::Entry;
@@ -22,6 +22,12 @@ pub enum RecoverError {
         /// Why.
         detail: String,
     },
+    /// A window that should be closed is not in the journal.
+    #[error("expected the close of window {number} in the journal, found none")]
+    NoWindow {
+        /// Which.
+        number: u64,
+    },
     /// An entry does not follow.
     #[error(transparent)]
     Broken(#[from] BrokenEntry),
@@ -31,8 +37,10 @@ pub enum RecoverError {
 pub struct Recovered {
     /// The state after the last durable entry.
     pub ledger: Ledger,
-    /// The first windows that were closed after `assembled`.
+    /// Windows that were closed after `assembled`: the first ones, as many as were asked for.
     pub backlog: Vec<ClosedWindow>,
+    /// The last window that is closed; 0 before the first.
+    pub closed: BatchNumber,
     /// Journal group that holds the close of window `assembled`; 0 if that is genesis.
     pub assembled_group: u64,
     /// Journal group that holds the last close; 0 if there is none.
@@ -50,84 +58,61 @@ pub fn recover(
     config: LedgerConfig,
     assembled: BatchNumber,
 ) -> Result<Recovered, RecoverError> {
-    let (mut backlog, mut assembled_group, mut close_group) = (Vec::new(), 0, 0);
-    let reader = log.reader();
-    let (ledger, entries) = fold(&reader, config, |contents, group| {
-        close_group = group;
-        // Proven before the restart. Its contents are dropped at once, so that recovery holds the
-        // windows that are left and not all that ever were; nor of these more than a few: the rest
-        // is read again in its turn.
-        if contents.number <= assembled {
-            assembled_group = group;
-        } else if backlog.len() < WINDOWS_MAX {
-            backlog.push(closed(&reader, contents, group)?);
-        }
-        Ok(Go::On)
-    })?;
-    Ok(Recovered { ledger, backlog, assembled_group, close_group, entries })
+    recover_at_most(log, config, assembled, usize::MAX)
 }
 
-/// The first windows closed after batch `after`, at most [`WINDOWS_MAX`], folded from the journal
-/// anew: none of them is kept anywhere else.
+/// As [`recover`], with at most so many windows of the backlog: all of a long one would not fit
+/// into memory.
 ///
 /// # Errors
 /// [`RecoverError`] that names the first entry that is wrong.
-pub fn read_windows(
-    reader: &Reader<FileMedium>,
+pub fn recover_at_most(
+    log: &Log<FileMedium>,
     config: LedgerConfig,
-    after: BatchNumber,
-) -> Result<Vec<ClosedWindow>, RecoverError> {
-    let mut windows = Vec::new();
-    fold(reader, config, |contents, group| {
-        if contents.number > after {
-            windows.push(closed(reader, contents, group)?);
-        }
-        Ok(if windows.len() < WINDOWS_MAX { Go::On } else { Go::NoFurther })
-    })?;
-    Ok(windows)
-}
-
-/// Windows that one reading of the journal holds: each costs up to some megabytes.
-const WINDOWS_MAX: usize = 16;
-
-/// Whether a fold goes on.
-#[derive(PartialEq, Eq)]
-enum Go {
-    On,
-    NoFurther,
-}
-
-fn closed(
-    reader: &Reader<FileMedium>,
-    contents: WindowContents,
-    group: u64,
-) -> Result<ClosedWindow, RecoverError> {
-    let journal_hash = reader.group(group)?.journal_hash;
-    Ok(ClosedWindow { contents: contents.into(), group, journal_hash })
-}
-
-/// Folds the journal into a ledger, shows each window with the group of its close, and returns the
-/// ledger and the number of entries.
-fn fold(
-    reader: &Reader<FileMedium>,
-    config: LedgerConfig,
-    mut closed: impl FnMut(WindowContents, u64) -> Result<Go, RecoverError>,
-) -> Result<(Ledger, u64), RecoverError> {
-    let (mut ledger, mut entries) = (Ledger::new(config), 0);
+    assembled: BatchNumber,
+    windows_max: usize,
+) -> Result<Recovered, RecoverError> {
+    let mut ledger = Ledger::new(config);
+    let (mut backlog, mut closed) = (Vec::new(), BatchNumber(0));
+    let (mut assembled_group, mut close_group, mut entries) = (0, 0, 0);
+    let reader = log.reader();
     // From the first entry, without a snapshot of the state: a stored state could differ from what
     // the journal says, and then one of two truths would be acknowledged.
-    for found in reader.iter_from(1) {
+    for found in log.iter_from(1) {
         let (position, entry) = found?;
-        let decode = |detail: String| RecoverError::Decode { position, detail };
-        let time = Millis::new(entry.time).map_err(|error| decode(error.to_string()))?;
-        let decoded = Entry::from_bytes(entry.kind.code(), &entry.body);
-        let decoded = decoded.map_err(|error| decode(error.to_string()))?;
         entries += 1;
-        let Some(contents) = ledger.absorb(&decoded, Position(position), time)? else { continue };
+        let Some(contents) = absorb_next(&mut ledger, Position(position), &entry)? else {
+            continue;
+        };
+        closed = contents.number;
         // Only a close needs its group: looking one up reads it from the disk.
-        if closed(contents, reader.group_of(position)?)? == Go::NoFurther {
-            break;
+        let group = reader.group_of(position)?;
+        close_group = group;
+        // Proven before the restart. Its contents are dropped at once, so that recovery holds the
+        // windows that are left and not all that ever were.
+        if contents.number <= assembled {
+            assembled_group = group;
+            continue;
         }
+        // The batcher reads these back when it comes to them.
+        if backlog.len() == windows_max {
+            continue;
+        }
+        let journal_hash = reader.group(group)?.journal_hash;
+        backlog.push(ClosedWindow { contents: contents.into(), group, journal_hash });
     }
-    Ok((ledger, entries))
+    Ok(Recovered { ledger, backlog, closed, assembled_group, close_group, entries })
+}
+
+/// Takes in the next entry of the journal; a close hands out what its window held.
+pub(super) fn absorb_next(
+    ledger: &mut Ledger,
+    position: Position,
+    entry: &journal::Entry,
+) -> Result<Option<WindowContents>, RecoverError> {
+    let decode = |detail: String| RecoverError::Decode { position: position.0, detail };
+    let time = Millis::new(entry.time).map_err(|error| decode(error.to_string()))?;
+    let decoded = Entry::from_bytes(entry.kind.code(), &entry.body);
+    let decoded = decoded.map_err(|error| decode(error.to_string()))?;
+    Ok(ledger.absorb(&decoded, position, time)?)
 }

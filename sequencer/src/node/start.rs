@@ -1,6 +1,5 @@
 //! Starts the stages, each on what the ones before it are.
 
-use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +11,14 @@ use tokio::sync::{Notify, watch};
 use super::batch_sink::StoringSink;
 use super::error::NodeError;
 use super::open::Opened;
-use super::recover::{Recovered, read_windows, recover};
+use super::recover::{RecoverError, Recovered, recover_at_most};
+use super::replay::Replay;
+use super::scrub::Scrub;
 use super::setup::{self, Reach};
 use super::timer::WindowTimer;
 use super::upkeep::{Around, Upkeep};
 use super::watched::Watched;
-use super::windows::Windows;
+use super::windows::{Counted, Sources, Windows};
 use crate::clock::NodeClock;
 use crate::disk::{FileSystems, FreeSpace, Reserve};
 use crate::doors::config::EMBEDDED_POLL_MS;
@@ -26,7 +27,7 @@ use crate::folder::secrets;
 use crate::guard::{Guard, GuardedTask, GuardedThread, Stage};
 use crate::stages::batch::BatchBinding;
 use crate::stages::deliver::{NodeDelivery, ReceiptHub};
-use crate::stages::ingest::{Admit, IngestServer, Services};
+use crate::stages::ingest::{Admit, IngestServer, Listen, ResetKey, Services};
 use crate::stages::ledger::{LedgerAdmission, LedgerView};
 use crate::stages::prove::{Batcher, BatcherConfig, BatcherLoop, LastBatch};
 use crate::stages::rows::{CircuitRows, RowPool};
@@ -55,6 +56,8 @@ pub(super) struct Core {
     pub(super) view: LedgerView,
     pub(super) hub: ReceiptHub,
     pub(super) batcher: GuardedThread,
+    /// What every batch is bound to, for those that are made again.
+    pub(super) binding: BatchBinding,
 }
 
 /// Absorbs the journal; starts signer, batcher and writer, in the order in which each needs the
@@ -64,23 +67,35 @@ pub(super) fn start_core(
     log: Log<FileMedium>,
     common: &Common,
 ) -> Result<Core, NodeError> {
-    let recovered = recover(&log, opened.ledger_config()?, opened.last.number)?;
+    let (config, windows_max) = (opened.ledger_config()?, opened.config.deliver.windows_max);
+    let recovered = recover_at_most(&log, config, opened.last.number, windows_max)?;
     tracing::info!(entries = recovered.entries, "journal absorbed");
-    let Recovered { ledger, backlog, assembled_group, close_group, .. } = recovered;
+    let Recovered { ledger, backlog, closed, assembled_group, close_group, .. } = recovered;
 
     let deliver = &opened.config.deliver;
     let key = setup::receipt_key(&opened.layout)?;
     let hub = ReceiptHub::new(key, opened.edge.scope(), log.reader(), deliver);
-    let (delivery, windows) = NodeDelivery::start(hub.clone(), deliver, &common.guard)?;
+    let (delivery, live) = NodeDelivery::start(hub.clone(), deliver, &common.guard)?;
 
     let last = LastBatch { group: assembled_group, ..opened.last };
     let batching = batcher_config(opened, *ledger.operation_scope(), last)?;
-    let (store, wake) = (opened.store.clone(), common.wake.clone());
-    let sink = StoringSink::new(store, wake, common.watched.clone(), common.clock.clone());
+    let binding = batching.binding.clone();
+    let sink = StoringSink {
+        store: opened.store.clone(),
+        wake: common.wake.clone(),
+        stop: common.stop.subscribe(),
+        watched: common.watched.clone(),
+        clock: common.clock.clone(),
+    };
     let batcher = Batcher::new(batching, opened.keys.clone(), log.reader(), Box::new(sink));
-    let (reader, config) = (log.reader(), opened.ledger_config()?);
-    let read_again = Box::new(move |after| read_windows(&reader, config, after));
-    let windows = Windows::new(opened.last.number, backlog, windows, read_again);
+    let replay = Replay { journal: log.reader(), config };
+    let sources = Sources { backlog, assembled: opened.last.number, closed, live, replay };
+    let metrics = common.watched.metrics();
+    let counted = Counted {
+        waiting: metrics.prove_queue.clone(),
+        read_back: metrics.windows_read_back_total.clone(),
+    };
+    let windows = Windows::new(sources, windows_max, counted);
     let prover = &opened.config.prover;
     let retry = [prover.retry_first_ms, prover.retry_max_ms].map(Duration::from_millis);
     let batcher = spawn_batcher(batcher, windows, common, retry)?;
@@ -98,8 +113,9 @@ pub(super) fn start_core(
     let writer = Writer::start(log, admission, now, limits)?;
     let (metrics, circuit) = (common.watched.metrics().clone(), Arc::new(CircuitRows));
     let rows = RowPool::start(&opened.config.admission, circuit, metrics)?;
-    let admit = Admit::new(writer.submitter(), rows);
-    Ok(Core { journal, writer, admit, view, hub, batcher })
+    let reserved = opened.config.ingest.limits.reserved_items;
+    let admit = Admit::new(writer.submitter(), rows).reserving(reserved);
+    Ok(Core { journal, writer, admit, view, hub, batcher, binding })
 }
 
 fn batcher_config(
@@ -121,23 +137,38 @@ fn batcher_config(
 /// A thread of its own, not a task: it computes for minutes and would hold up a runtime's worker.
 fn spawn_batcher(
     mut batcher: Batcher,
-    mut windows: Windows,
+    windows: Windows,
     common: &Common,
     retry: [Duration; 2],
 ) -> Result<GuardedThread, NodeError> {
     let metrics = common.watched.metrics();
-    let (queue, closed) = (metrics.prove_queue.clone(), metrics.batches_closed_total.clone());
-    let windows = std::iter::from_fn(move || {
-        queue.set(windows.waiting() as i64);
-        windows.next().inspect(|_| closed.inc())
-    });
+    let closed = metrics.batches_closed_total.clone();
     let standing = Box::new(common.watched.degraded().standing(Stage::Proving));
     let mut looped = BatcherLoop::new(retry, standing, common.stop.subscribe());
-    let work = move |window: ClosedWindow| {
+    let work = move |window: Result<ClosedWindow, RecoverError>| {
+        let window = window?;
+        closed.inc();
         looped.make(&mut batcher, &window);
-        Ok::<(), Infallible>(())
+        Ok::<_, RecoverError>(())
     };
     Ok(common.guard.thread(Stage::Proving, "batcher", windows, work)?)
+}
+
+pub(super) fn start_scrub(
+    opened: &Opened,
+    core: &Core,
+    common: &Common,
+) -> Result<GuardedTask, NodeError> {
+    let scrub = Scrub {
+        store: opened.store.clone(),
+        edge: opened.edge.clone(),
+        replay: Replay { journal: core.journal.clone(), config: opened.ledger_config()? },
+        binding: core.binding.clone(),
+        capacities: opened.keys.capacities(),
+        every: Duration::from_millis(opened.config.store.scrub_every_ms),
+        watched: common.watched.clone(),
+    };
+    Ok(common.guard.task(Stage::Scrub, scrub.run(common.stop.subscribe())))
 }
 
 /// What frames leave free under the folder and the store, which may be mounted from elsewhere.
@@ -171,8 +202,14 @@ pub(super) fn start_ingest(
         observe: Arc::new(common.watched.clone()),
         ahead_ms_max: ingest.clock_skew_ms_max,
     };
-    let tls = ServerTls::load(&opened.layout.server())?;
-    Ok(IngestServer::start(ingest.listen, tls, ingest.limits.clone(), services)?)
+    let listen = Listen {
+        address: ingest.listen,
+        tls: ServerTls::load(&opened.layout.server())?,
+        // Drawn anew if it is lost: then connections of the run before wait for their timeout, and
+        // nothing else comes of it.
+        resets: ResetKey::new(secrets::open_or_draw(&opened.layout.quic_key())?),
+    };
+    Ok(IngestServer::start(listen, ingest.limits.clone(), ingest.rates.clone(), services)?)
 }
 
 pub(super) fn start_settler(opened: &Opened, common: &Common) -> Result<GuardedTask, NodeError> {
@@ -235,6 +272,6 @@ pub(super) async fn serve_base_chain(
             let server = common.guard.task(Stage::BaseChain, work);
             Ok(BaseChainDoor { url, server: Some(server) })
         }
-        Reach::Url(url) => Ok(BaseChainDoor { url: url.clone(), server: None }),
+        Reach::Url(url) => Ok(BaseChainDoor { url: url.to_string(), server: None }),
     }
 }

@@ -117,6 +117,11 @@ impl Health for Watched {
             let detail = json!({ "free_bytes": free_bytes });
             return Some(Unready { answer: &codes::DISK_LOW, detail });
         }
+        let files = self.metrics.batch_files_damaged.get();
+        if files > 0 {
+            let detail = json!({ "files": files });
+            return Some(Unready { answer: &codes::FILES_DAMAGED, detail });
+        }
         // Last: whatever is taken in is taken in, and only what becomes of it waits.
         let degraded = self.degraded.stages().into_iter();
         let degraded: Vec<Value> = degraded

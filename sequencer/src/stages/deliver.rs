@@ -46,7 +46,9 @@ settings! {
         windows_max: usize = 64; "windows", range(1, 65_536) => {
             sets: "Closed windows that may wait to be proven.",
             memory: "About 3 KiB for each operation and claim of a window: 5 MiB when full.",
-            at_limit: "The window stays in the journal, and the batcher reads it there in its turn.",
+            at_limit: "The window stays in the journal, and the batcher reads it there in its turn \
+                       (`vitals_windows_read_back_total`). At a start no more are kept in memory, \
+                       either.",
         }
     }
 }

@@ -30,7 +30,7 @@ const LAYERS: &[(&str, &[Row])] = &[
     (
         "programs",
         &[
-            ("auditor", &["files", "l1-contracts", "model", "statement"], AUDITOR_TESTS),
+            ("auditor", &["files", "l1-contracts", "model", "statement", "wire"], AUDITOR_TESTS),
             ("sequencer", SEQUENCER, &[]),
             ("loadgen", &["client", "files", "model", "wire", "world"], &[]),
         ],
@@ -43,8 +43,9 @@ const OBSERVERS: &[&str] = &["benches", "house"];
 /// Crate, own crates that it uses, and own crates that its tests and benches use besides.
 type Row = (&'static str, &'static [&'static str], &'static [&'static str]);
 
-/// The auditor's tests make batches with real proofs on a chain in process.
-const AUDITOR_TESTS: &[&str] = &["circuits", "devchain", "prover"];
+/// The auditor's tests make batches with real proofs on a chain in process, and show each tampered
+/// file to the patient's program, too.
+const AUDITOR_TESTS: &[&str] = &["circuits", "client", "devchain", "prover"];
 
 /// The node is the composition root: it knows everyone but the other programs.
 const SEQUENCER: &[&str] = &[

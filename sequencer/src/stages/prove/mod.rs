@@ -13,4 +13,6 @@ mod stage;
 
 pub use keys::{ProverKeys, ProverKeysError};
 pub use run::BatcherLoop;
-pub use stage::{BatchSink, Batcher, BatcherConfig, BatcherError, LastBatch, MakeBatch, Progress};
+pub use stage::{
+    BatchSink, Batcher, BatcherConfig, BatcherError, LastBatch, MakeBatch, Progress, groups_of,
+};

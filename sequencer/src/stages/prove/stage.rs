@@ -170,8 +170,7 @@ impl Batcher {
     /// Lays out, proves and assembles the next window.
     fn assemble(&mut self, window: &ClosedWindow) -> Result<Unstored, BatcherError> {
         let number = window.contents.number.0;
-        // A window that found no room in the queue is missing here. It is in the journal, and only
-        // a restart reads it from there.
+        // Whoever feeds it reads back from the journal what found no room in the queue.
         let expected = self.last.number.0 + 1;
         if number != expected {
             return Err(BatcherError::Order { expected, found: number });
@@ -182,9 +181,9 @@ impl Batcher {
         let (operations, claims) = (plan.operations.len(), plan.claims.len());
         self.sink.tell(Progress::Planned { number, operations, claims });
         let proven = self.prove(window, plan)?;
-        let groups = self.read_groups(window)?;
+        let groups = groups_of(&self.journal, self.last.group, window)?;
         let previous = self.last.header_hash;
-        let batch = assemble(&proven, previous, self.binding.key_version, groups);
+        let batch = assemble(&proven, previous, &self.binding, groups);
         let header_hash = scope::header_hash(&batch.public.header);
         let number = window.contents.number;
         Ok(Unstored { batch, last: LastBatch { number, header_hash, group: window.group } })
@@ -233,26 +232,31 @@ impl Batcher {
         let contents = window.contents.as_ref().clone();
         Ok(ProvenBatch { contents, plan, operation_proofs, claim_proofs })
     }
+}
 
-    /// The journal groups after the previous close, up to the one that holds this close.
-    fn read_groups(&self, window: &ClosedWindow) -> Result<BatchGroups, ReadError> {
-        let mut groups = Vec::new();
-        // Read back rather than remembered: what the header commits to is what the disk holds.
-        let mut last = self.last.group;
-        // From the group after the last close, so that each group stands in exactly one batch; over
-        // numbers that were given up.
-        while let Some(number) = self.journal.group_after(last).filter(|n| *n <= window.group) {
-            let group = self.journal.group(number)?;
-            last = number;
-            groups.push(GroupSummary {
-                number,
-                first: Position(group.first),
-                last: Position(group.last),
-                content: group.digest,
-            });
-        }
-        Ok(BatchGroups { journal_hash: window.journal_hash, groups })
+/// The journal groups after group `after`, which holds the close before, up to the one that holds
+/// this window's.
+///
+/// # Errors
+/// [`ReadError`] if the journal does not serve one of them.
+pub fn groups_of(
+    journal: &Reader<FileMedium>,
+    after: u64,
+    window: &ClosedWindow,
+) -> Result<BatchGroups, ReadError> {
+    let mut groups = Vec::new();
+    // Read back rather than remembered: what the header commits to is what the disk holds.
+    for number in after + 1..=window.group {
+        // From the group after the last close, so that each group stands in exactly one batch.
+        let group = journal.group(number)?;
+        groups.push(GroupSummary {
+            number,
+            first: Position(group.first),
+            last: Position(group.last),
+            content: group.digest,
+        });
     }
+    Ok(BatchGroups { journal_hash: window.journal_hash, groups })
 }
 
 impl MakeBatch for Batcher {

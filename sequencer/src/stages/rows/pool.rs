@@ -6,23 +6,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use model::{Action, Operation, PatientIndex, RuleSlot, with_causes};
+use model::{PatientIndex, with_causes};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use thiserror::Error;
 
 use super::config::AdmissionConfig;
 use super::evaluate::{Evaluate, EvaluatedRow, NotProvable, OperationRow};
+use super::urgency::Urgency;
 use crate::metrics::Metrics;
-
-/// Which places an operation may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Precedence {
-    /// A stop, a revocation, a denial: the patient takes something back. Evaluated first, and with
-    /// places that nothing else takes.
-    Withdrawing,
-    /// Any other.
-    Other,
-}
 
 /// Why a row is not evaluated, or not with success.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -30,7 +21,7 @@ pub enum NotEvaluated {
     /// No place for it.
     #[error("expected at most {items_max} operations waiting for their evaluation")]
     Full {
-        /// Places that there are; 1 if the patient has an operation of that precedence under way.
+        /// Places that there are; 1 if the patient has an operation of that urgency under way.
         items_max: usize,
     },
     /// It cannot be proven.
@@ -42,7 +33,7 @@ pub enum NotEvaluated {
 type Done = Box<dyn FnOnce(Result<EvaluatedRow, NotEvaluated>) + Send>;
 
 struct Job {
-    precedence: Precedence,
+    urgency: Urgency,
     row: Box<OperationRow>,
     done: Done,
 }
@@ -65,23 +56,11 @@ struct Shared {
 
 #[derive(Default)]
 struct Queues {
-    withdrawing: VecDeque<Job>,
-    other: VecDeque<Job>,
-    /// Whose rows wait or are evaluated: one of a precedence for each patient. A record takes one
+    protecting: VecDeque<Job>,
+    ordinary: VecDeque<Job>,
+    /// Whose rows wait or are evaluated: one of a urgency for each patient. A record takes one
     /// operation after the other anyway, and so nobody fills the places with copies of one.
-    under_way: BTreeSet<(PatientIndex, Precedence)>,
-}
-
-impl Precedence {
-    /// The precedence of an operation.
-    pub fn of(operation: &Operation) -> Precedence {
-        match &operation.action {
-            Action::Stop
-            | Action::Revoke { .. }
-            | Action::Write { slot: RuleSlot::Deny(_), .. } => Precedence::Withdrawing,
-            Action::Enrol { .. } | Action::Write { .. } => Precedence::Other,
-        }
-    }
+    under_way: BTreeSet<(PatientIndex, Urgency)>,
 }
 
 impl RowPool {
@@ -118,8 +97,8 @@ impl RowPool {
         row: Box<OperationRow>,
         done: impl FnOnce(Result<EvaluatedRow, NotEvaluated>) + Send + 'static,
     ) {
-        let precedence = Precedence::of(&row.signed.operation);
-        let job = Job { precedence, row, done: Box::new(done) };
+        let urgency = Urgency::of(&row.signed.operation.action);
+        let job = Job { urgency, row, done: Box::new(done) };
         if let Err((job, items_max)) = self.shared.enqueue(job) {
             return (job.done)(Err(NotEvaluated::Full { items_max }));
         }
@@ -134,21 +113,21 @@ impl Shared {
     fn enqueue(&self, job: Job) -> Result<(), (Job, usize)> {
         // Counted over both queues: what withdraws may take every place, the rest only those that
         // are not reserved.
-        let items_max = match job.precedence {
-            Precedence::Withdrawing => self.places_max,
-            Precedence::Other => self.places_max.saturating_sub(self.places_reserved),
+        let items_max = match job.urgency {
+            Urgency::Protecting => self.places_max,
+            Urgency::Ordinary => self.places_max.saturating_sub(self.places_reserved),
         };
         let mut queues = self.queues();
         if queues.under_way.len() >= items_max {
             return Err((job, items_max));
         }
-        if !queues.under_way.insert((job.row.signed.operation.patient, job.precedence)) {
+        if !queues.under_way.insert((job.row.signed.operation.patient, job.urgency)) {
             return Err((job, 1));
         }
         self.metrics.evaluations_waiting.set(queues.under_way.len() as i64);
-        match job.precedence {
-            Precedence::Withdrawing => queues.withdrawing.push_back(job),
-            Precedence::Other => queues.other.push_back(job),
+        match job.urgency {
+            Urgency::Protecting => queues.protecting.push_back(job),
+            Urgency::Ordinary => queues.ordinary.push_back(job),
         }
         Ok(())
     }
@@ -156,10 +135,10 @@ impl Shared {
     fn evaluate_next(&self) {
         let job = {
             let mut queues = self.queues();
-            let Queues { withdrawing, other, .. } = &mut *queues;
-            withdrawing.pop_front().or_else(|| other.pop_front())
+            let Queues { protecting, ordinary, .. } = &mut *queues;
+            protecting.pop_front().or_else(|| ordinary.pop_front())
         };
-        let Some(Job { precedence, row, done }) = job else { return };
+        let Some(Job { urgency, row, done }) = job else { return };
         let patient = row.signed.operation.patient;
         let begun = Instant::now();
         let rows = &*self.rows;
@@ -176,7 +155,7 @@ impl Shared {
         }
         // Before it is told: who hears of the answer finds the place free.
         let mut queues = self.queues();
-        queues.under_way.remove(&(patient, precedence));
+        queues.under_way.remove(&(patient, urgency));
         self.metrics.evaluations_waiting.set(queues.under_way.len() as i64);
         drop(queues);
         // What it calls must not take this thread with it, or rows would wait for ever.

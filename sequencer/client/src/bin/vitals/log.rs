@@ -4,15 +4,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 use client::batches::Batches;
-use client::log::{Before, Seen, SeenClaim, SeenOperation, Viewer, before_first, check};
+use client::log::{Audited, Before, Seen, SeenClaim, SeenOperation, Viewer, before_first, check};
 use client::party::Names;
 use client::preview::operation_sentence;
-use client::{Deployment, Key, KeyKind, Wallet, headers, party, rule_slot};
+use client::{Deployment, Key, KeyKind, Wallet, headers, party, read_layouts, rule_slot};
 use model::calendar::Utc;
 use model::{BatchHeader, Category, ClaimKind, Party, PatientIndex, with_causes};
 use serde_json::{Value, json};
 
 use crate::consent::parse_patient;
+use crate::node::Expected;
 use crate::report::{Outcome, Report, Usage};
 
 /// Show who read what of a patient, why and when, checked against the base chain
@@ -37,6 +38,8 @@ pub(crate) struct Log {
     /// Folder with deployment.json
     #[arg(long, env = "VITALS_IDENTITY", value_name = "DIR")]
     identity: PathBuf,
+    #[command(flatten)]
+    expected: Expected,
     /// Index of the record, if the wallet's copy is lost
     #[arg(long, value_name = "N", value_parser = parse_patient)]
     patient: Option<PatientIndex>,
@@ -51,7 +54,7 @@ pub(crate) struct Log {
 impl Log {
     pub(crate) fn run(self) -> Outcome {
         let key = Key::read(&self.patient_key, KeyKind::Patient)?;
-        let scope = Deployment::load(&self.identity)?.scope;
+        let Deployment { scope, fingerprint, .. } = self.expected.load(&self.identity)?;
         let path = Wallet::path(&self.patient_key);
         // A lost copy is no reason to stop: the log is what it is rebuilt from.
         let wallet = match path.exists() {
@@ -65,9 +68,12 @@ impl Log {
         for text in &self.know {
             names.learn(text, &party::actor(text)?);
         }
-        let viewer = Viewer { scope, patient, view_key: key.view_key() };
+        let layouts = read_layouts(&self.identity)?;
+        let viewer = Viewer { scope, layouts, patient, view_key: key.view_key() };
         let headers = headers::read(&self.headers, scope)?;
         let (mut report, last) = self.check_all(&viewer, &headers, &names)?;
+        report.text = format!("deployment {fingerprint}\n{}", report.text);
+        report.json["fingerprint"] = fingerprint.to_string().into();
         // Only from a log that holds: a failed one leaves the record unknown.
         if let (Before::Known(Some(record)), true) = (last, self.rebuild) {
             let record = Some(*record);
@@ -86,12 +92,14 @@ impl Log {
         names: &Names,
     ) -> anyhow::Result<(Report, Before)> {
         let batches = Batches::parse(&self.data)?;
+        let edges = headers::read_edges(&self.headers)?;
         let mut before = before_first(headers);
         let mut shown = Shown { names, lines: Vec::new(), entries: Vec::new() };
         for header in headers {
             let number = header.number.0;
             let files = batches.fetch(header.number)?;
-            let seen = match check(viewer, header, &files, before) {
+            let edges = edges.get(&header.number).map_or(&[][..], Vec::as_slice);
+            let seen = match check(viewer, &Audited { header, edges }, &files, before) {
                 Ok(seen) => seen,
                 Err(error) => {
                     let why = with_causes(&error);
