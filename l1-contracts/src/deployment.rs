@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use alloy::primitives::{Address, B256};
+use files::Audience;
 use model::{ChainScope, Millis, Word, WordError};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -148,17 +149,15 @@ impl Deployment {
         Ok(deployment)
     }
 
-    /// Writes the file: first beside it, then renamed.
+    /// Writes the file, whole or not at all; everybody may read it.
     ///
     /// # Errors
     /// [`DeploymentError`] if the file system refuses.
     pub fn write(&self, path: &Path) -> Result<(), DeploymentError> {
         let file = |source| DeploymentError::File { path: path.display().to_string(), source };
         let text = serde_json::to_string_pretty(self)? + "\n";
-        let beside = path.with_extension("json.new");
-        // A reader never finds half a file, and an old one stays until the new one is whole.
-        std::fs::write(&beside, text).map_err(file)?;
-        std::fs::rename(&beside, path).map_err(file)
+        // A reader never finds half a file. It holds no secret, and auditors are handed it.
+        files::replace(path, &[text.as_bytes()], Audience::Public).map_err(file)
     }
 }
 

@@ -123,6 +123,7 @@ struct Verify {
 
 #[tokio::main]
 async fn main() -> process::ExitCode {
+    files::close_to_others();
     let done = match Cli::parse().command {
         Command::Run(args) => load(args).await,
         Command::Verify(args) => check(args).await,

@@ -1,6 +1,7 @@
-//! The node from outside: killed, stopped, damaged, and what patients see of it; and the
-//! page of codes.
+//! The node from outside: killed, stopped, damaged, what patients see of it and what others may
+//! open of it; and the page of codes.
 
+mod closed;
 mod codes;
 mod commands;
 mod kill;

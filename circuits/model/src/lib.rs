@@ -19,6 +19,7 @@ pub mod calendar;
 mod causes;
 mod claim;
 mod code;
+mod exit;
 mod header;
 mod id;
 pub mod layout;

@@ -1,8 +1,8 @@
 //! The file of headers that one audit leaves for the next.
 
-use std::fs;
 use std::path::Path;
 
+use files::Audience;
 use l1_contracts::Deployment;
 use model::BatchHeader;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,8 @@ pub enum SavedHeadersError {
 
 /// Name and version of the format.
 const SCHEMA: &str = "vitals-headers-1";
+/// Largest file read, bytes: some 70,000 headers.
+const FILE_BYTES_MAX: u64 = 128 << 20;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,7 +68,7 @@ pub fn read_saved(
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let saved: Saved = serde_json::from_slice(&fs::read(path)?)?;
+    let saved: Saved = serde_json::from_slice(&files::read(path, FILE_BYTES_MAX)?)?;
     let name =
         |schema: &str, chain_id, settlement: &str| format!("{schema} {chain_id} {settlement}");
     let expected = name(SCHEMA, deployment.chain_id, &deployment.settlement.to_string());
@@ -77,7 +79,7 @@ pub fn read_saved(
     saved.headers.iter().enumerate().map(|(at, header)| hash(at + 1, header)).collect()
 }
 
-/// Writes the headers: first beside the file, then renamed.
+/// Writes the headers, whole or not at all; everybody may read them.
 ///
 /// # Errors
 /// [`SavedHeadersError`] if the file system refuses.
@@ -96,10 +98,10 @@ pub fn save(
         settlement: deployment.settlement.to_string(),
         headers: headers.collect(),
     };
-    // A write that breaks off must not take the only record of the past with it.
-    let beside = path.with_extension("new");
-    fs::write(&beside, serde_json::to_string_pretty(&saved)? + "\n")?;
-    Ok(fs::rename(&beside, path)?)
+    let text = serde_json::to_string_pretty(&saved)? + "\n";
+    // A write that breaks off must not take the only record of the past with it. What the chain
+    // says is everybody's, and patients are handed the file.
+    Ok(files::replace(path, &[text.as_bytes()], Audience::Public)?)
 }
 
 fn hash(number: usize, header: &SavedHeader) -> Result<[u8; 32], SavedHeadersError> {
@@ -139,7 +141,7 @@ mod tests {
         let other = Deployment { chain_id: 1, ..deployment() };
         let found = read_saved(&path, &other);
         assert!(matches!(found, Err(SavedHeadersError::Other { .. })));
-        fs::write(&path, "{}").expect("written");
+        std::fs::write(&path, "{}").expect("written");
         assert!(matches!(read_saved(&path, &deployment()), Err(SavedHeadersError::Format(_))));
     }
 

@@ -143,23 +143,34 @@ impl Progress for Line {
 
 #[tokio::main]
 async fn main() -> process::ExitCode {
+    files::close_to_others();
     let done = match Cli::parse().command {
         Command::Verify(args) => verify(&args).await,
         Command::Open(args) => show(&args).await,
     };
     let code = done.unwrap_or_else(|error| {
         eprintln!("auditor: {error:#}");
-        ExitCode::Usage
+        exit_code(&error)
     });
     process::ExitCode::from(code.number())
 }
 
-/// An error means that the command line, or a file given on it, is wrong.
+/// The command line, or a file or address given on it, is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:#}")]
+struct Given(anyhow::Error);
+
+/// Wrong is what was read before anything was checked; what fails afterwards failed.
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    ExitCode::of_error(error.as_ref(), |cause| cause.is::<Given>().then_some(ExitCode::Usage))
+}
+
 async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
-    let (deployment, data) = args.place.read()?;
-    let openings = args.openings.as_deref().map_or_else(|| Ok(Vec::new()), read_openings)?;
-    let saved =
-        args.save_headers.as_deref().map(|path| read_saved(path, &deployment)).transpose()?;
+    let (deployment, data) = args.place.read().map_err(Given)?;
+    let openings = args.openings.as_deref().map_or_else(|| Ok(Vec::new()), read_openings);
+    let openings = openings.map_err(Given)?;
+    let saved = args.save_headers.as_deref().map(|path| read_saved(path, &deployment));
+    let saved = saved.transpose().map_err(|error| Given(error.into()))?;
     let options = Options {
         from: args.from,
         late_after_ms: args.late_after_ms,
@@ -175,14 +186,15 @@ async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
     }
     // Headers of a broken audit would be the measure for the next one.
     if let Some(path) = args.save_headers.as_deref().filter(|_| report.holds()) {
-        save(path, &deployment, &report.headers)?;
+        let unsaved = || format!("the audit holds, but its headers are not in {}", path.display());
+        save(path, &deployment, &report.headers).with_context(unsaved)?;
     }
     Ok(report.exit_code())
 }
 
 async fn show(args: &Open) -> anyhow::Result<ExitCode> {
-    let (deployment, data) = args.place.read()?;
-    let opening = read_opening(&args.opening)?;
+    let (deployment, data) = args.place.read().map_err(Given)?;
+    let opening = read_opening(&args.opening).map_err(Given)?;
     let place = Place { rpc: &args.place.rpc, deployment: &deployment, data: &data };
     match open(place, &opening).await {
         Ok(shown) => {
@@ -239,6 +251,16 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+
+    #[test]
+    fn what_is_given_wrongly_is_told_from_what_failed() {
+        let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let given = anyhow::Error::new(Given(full().into()));
+        assert_eq!(exit_code(&given.context("the deployment")), ExitCode::Usage);
+        let unsaved = auditor::headers::SavedHeadersError::File(full());
+        assert_eq!(exit_code(&anyhow::Error::new(unsaved).context("saving")), ExitCode::Failed);
+        assert_eq!(exit_code(&anyhow::anyhow!("no thread")), ExitCode::Failed);
+    }
 
     /// The commands under "Begin with:", continued lines joined.
     fn first_commands(help: &str) -> Vec<String> {

@@ -80,7 +80,7 @@ enum Saved {
 /// [`HeadersError`] that names the header.
 pub fn read(path: &Path, deployment: ChainScope) -> Result<Vec<BatchHeader>, HeadersError> {
     let wrong = |source| HeadersError::File { path: path.to_owned(), source };
-    from_json(&crate::file::read(path, FILE_BYTES_MAX).map_err(wrong)?, deployment)
+    from_json(&files::read(path, FILE_BYTES_MAX).map_err(wrong)?, deployment)
 }
 
 /// Reads the content of a file of saved headers.

@@ -7,6 +7,7 @@ use model::limits::WINDOW_MS_MAX;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::folder::validity::AuthorityConfig;
 use crate::setting::{self, Allowed, LimitError, Setting, range, settings};
 use crate::stages::deliver::DeliverConfig;
 use crate::stages::ingest::IngestConfig;
@@ -31,6 +32,8 @@ pub struct Config {
     pub chain: ChainSection,
     /// Settling transactions.
     pub settle: SettleConfig,
+    /// Certificates.
+    pub authority: AuthorityConfig,
     /// Batch files, metrics and health over HTTP.
     pub http: HttpSection,
 }
@@ -198,6 +201,7 @@ impl Config {
         setting::check(&self.batch, BatchSection::SETTINGS)?;
         setting::check(&self.chain, ChainSection::SETTINGS)?;
         self.settle.check()?;
+        self.authority.check()?;
         self.check_words()
     }
 
@@ -245,6 +249,7 @@ impl Config {
             ProverSection::SETTINGS,
             ChainSection::SETTINGS,
             SettleConfig::SETTINGS,
+            AuthorityConfig::SETTINGS,
             HttpSection::SETTINGS,
         ];
         let rows = sections.into_iter().flatten().copied();

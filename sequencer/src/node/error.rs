@@ -26,6 +26,9 @@ pub enum NodeError {
     /// The folder is not usable.
     #[error(transparent)]
     Setup(#[from] SetupError),
+    /// Others may open something in the folder.
+    #[error("the node's folder holds what patients are asked to consent to")]
+    Folder(#[source] std::io::Error),
     /// There is no deployment yet.
     #[error("no deployment in the node's folder; run `sequencer deploy` first")]
     Deployment(#[source] DeploymentError),

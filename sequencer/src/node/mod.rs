@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use devchain::HttpServer;
+use files::Audience;
 use l1_contracts::Deployment;
 use model::Position;
 use serde::{Deserialize, Serialize};
@@ -265,5 +266,6 @@ impl Node {
 
 fn write_endpoints(layout: &Layout, endpoints: &Endpoints) -> Result<(), NodeError> {
     let text = serde_json::to_string_pretty(endpoints).expect("addresses and a URL are plain data");
-    Ok(std::fs::write(layout.endpoints(), text + "\n")?)
+    // The chain's address may hold a key.
+    Ok(files::replace(&layout.endpoints(), &[text.as_bytes(), b"\n"], Audience::Owner)?)
 }

@@ -8,10 +8,10 @@ use model::{BatchNumber, Clock};
 use statement::scope;
 
 use super::error::NodeError;
-use super::setup::BaseChain;
+use super::setup::{self, BaseChain};
 use crate::doors::config::Config;
 use crate::folder::layout::Layout;
-use crate::folder::secrets;
+use crate::folder::secrets::NodeSecret;
 use crate::folder::store::Store;
 use crate::stages::ledger::LedgerConfig;
 use crate::stages::prove::{LastBatch, ProverKeys};
@@ -47,7 +47,9 @@ pub(super) async fn open(
     keys: Arc<ProverKeys>,
 ) -> Result<(Opened, Log<FileMedium>), NodeError> {
     config.check()?;
+    layout.check_closed().map_err(NodeError::Folder)?;
     let deployment = Deployment::read(&layout.deployment()).map_err(NodeError::Deployment)?;
+    setup::check_signers(&layout, &deployment)?;
     check_keys(&keys, &deployment)?;
     check_genesis(&deployment)?;
     let edge = Edge::connect(chain.provider.clone(), deployment).await?;
@@ -92,7 +94,7 @@ fn last_batch(store: &Store, edge: &Edge) -> Result<LastBatch, NodeError> {
 }
 
 fn open_journal(layout: &Layout, edge: &Edge) -> Result<Log<FileMedium>, NodeError> {
-    let id = secrets::open(&layout.journal_id())?;
+    let id = layout.secret(NodeSecret::JournalId)?;
     let mut log_id = [0; 16];
     log_id.copy_from_slice(&id[..16]);
     // The first hash names the deployment: a journal copied to another one does not open there.

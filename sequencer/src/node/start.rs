@@ -19,7 +19,8 @@ use super::setup::{self, Reach};
 use super::timer::WindowTimer;
 use super::watched::Watched;
 use crate::folder::authority::ServerTls;
-use crate::folder::secrets;
+use crate::folder::secrets::NodeSecret;
+use crate::folder::validity;
 use crate::stages::batch::BatchBinding;
 use crate::stages::deliver::{NodeDelivery, ReceiptHub};
 use crate::stages::ingest::{Admit, IngestServer, Services};
@@ -101,7 +102,7 @@ fn batcher_config(
         scope: opened.edge.scope(),
         operations,
         key_version: KEY_VERSION,
-        edge_secret: *secrets::open(&opened.layout.edge_key())?,
+        edge_secret: *opened.layout.secret(NodeSecret::Edge)?,
     };
     Ok(BatcherConfig { binding, last, seed })
 }
@@ -144,6 +145,13 @@ pub(super) fn start_ingest(
         observe: Arc::new(common.watched.clone()),
         ahead_ms_max: ingest.clock_skew_ms_max,
     };
+    let now = common.clock.now();
+    for warning in validity::endings(&opened.layout)?.iter().filter_map(|end| end.warning(now)) {
+        tracing::warn!(%warning, "a certificate ends");
+    }
+    // Better here than at every client, which would be told of a handshake that failed.
+    let remedy = "move server/ away, run `sequencer init`, and start again";
+    validity::check(&opened.layout.server().join("cert.pem"), now, remedy)?;
     let tls = ServerTls::load(&opened.layout.server())?;
     Ok(IngestServer::start(ingest.listen, tls, ingest.limits.clone(), services)?)
 }

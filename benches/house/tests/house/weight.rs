@@ -8,6 +8,7 @@ use crate::cargo;
 /// included. A little above what is: an update may bring one or two, a decision brings more.
 const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("model", &["serde", "ark-ff"], 8),
+    ("files", &["model", "tokio"], 12),
     ("world", &["serde", "ark-ff", "tokio"], 18),
     ("journal", &["model", "redb", "tokio"], 23),
     ("wire", &["statement", "ark-ff", "tokio", "quinn", "alloy"], 44),

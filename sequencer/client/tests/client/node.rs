@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use client::{Connection, ConnectionConfig, ConnectionError, Deployment, Identity, Waits};
+use files::Audience;
 use model::{
     ChainScope, Clock, DeviceId, EpochNumber, GatewayId, Millis, PatientIndex, Position,
     RejectCode, Sequence, StreamHandle, SystemClock,
@@ -164,7 +165,7 @@ impl Node {
             r#"{{"chain_id":{},"settlement":"{contract}","receipt_signer":"{signer}"}}"#,
             scope().chain_id
         );
-        std::fs::create_dir_all(folder).expect("a folder");
+        files::make_folder(folder, Audience::Owner).expect("a folder");
         let files = [
             ("ca.pem", self.authority.pem()),
             ("cert.pem", cert),
@@ -172,7 +173,7 @@ impl Node {
             ("deployment.json", deployment),
         ];
         for (name, text) in files {
-            std::fs::write(folder.join(name), text).expect("written");
+            files::create(&folder.join(name), text.as_bytes(), Audience::Owner).expect("written");
         }
     }
 
