@@ -6,5 +6,6 @@ mod codes;
 mod commands;
 mod kill;
 mod restart;
+mod sealed;
 mod story;
 mod support;

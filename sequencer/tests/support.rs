@@ -21,7 +21,7 @@ use sequencer::node::setup::{self, BaseChain, GenesisTerms};
 use sequencer::node::{Node, NodeError, Provided};
 use sequencer::stages::deliver::{DeliverConfig, ReceiptHub};
 use sequencer::stages::ledger::{
-    Answer, Deliver, Item, LedgerAdmission, LedgerConfig,
+    Answer, Deliver, EnrolmentSeal, Item, LedgerAdmission, LedgerConfig,
 };
 use sequencer::stages::prove::ProverKeys;
 use sequencer::window::ClosedWindow;
@@ -177,6 +177,7 @@ impl Site {
             limits: self.config.window_limits(),
             released_frames_max: self.config.ingest.released_frames_max,
             clock_skew_ms_max: self.config.ingest.clock_skew_ms_max,
+            seal: EnrolmentSeal::new(&self.layout.secret(NodeSecret::Journal).unwrap()),
         }
     }
 

@@ -43,6 +43,7 @@ pub use id::{
     BatchNumber, ChainScope, DeviceId, Digest, EpochNumber, GatewayId, IdError, OrganisationId,
     PatientIndex, Position, PractitionerId, Sequence, StreamHandle,
 };
+pub use limits::FIRST_VERSION;
 pub use mask::{
     Categories, Category, ClaimKind, ClaimKinds, Label, Labels, MaskError, Purpose, Purposes,
 };

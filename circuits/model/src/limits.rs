@@ -30,3 +30,9 @@ pub const BATCH_FILE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Longest validity of a signed access request, one hour: a longer one is refused. Bounds how long
 /// a used nonce is remembered.
 pub const REQUEST_VALIDITY_MS_MAX: u64 = 60 * 60 * 1000;
+
+/// What is said of every file, journal, receipt or session of the first version, after its name: it
+/// is refused and never converted (`sequencer/docs/versions.md`).
+pub const FIRST_VERSION: &str = "nothing of the first version is converted: its contract takes \
+    proofs of the first circuits only, and its consents are signed for that contract; keep it with \
+    the release that wrote it and deploy anew";

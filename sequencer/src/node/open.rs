@@ -13,7 +13,7 @@ use crate::doors::config::Config;
 use crate::folder::layout::Layout;
 use crate::folder::secrets::NodeSecret;
 use crate::folder::store::Store;
-use crate::stages::ledger::LedgerConfig;
+use crate::stages::ledger::{EnrolmentSeal, LedgerConfig};
 use crate::stages::prove::{LastBatch, ProverKeys};
 
 /// What a node is given besides its folder and configuration.
@@ -120,6 +120,7 @@ impl Opened {
             limits: self.config.window_limits().fitted(&self.keys.capacities()),
             released_frames_max: self.config.ingest.released_frames_max,
             clock_skew_ms_max: self.config.ingest.clock_skew_ms_max,
+            seal: EnrolmentSeal::new(&*self.layout.secret(NodeSecret::Journal)?),
         })
     }
 }

@@ -107,7 +107,8 @@ impl Ledger {
         let record = self.consent.record(signed.operation.patient);
         // Tried on the record alone; the tree is moved when the entry is absorbed.
         c1::apply(record, &signed, &self.operation_context(t_op)).map_err(Ground::Operation)?;
-        let entry = Box::new(Entry::Operation { operation: operation.clone(), requester });
+        let operation = self.store_operation(&signed, operation, requester);
+        let entry = Box::new(Entry::Operation { operation, requester });
         let answer = Answer::OperationApplied { position: at.position, t_op };
         Ok(Verdict::Append { entry, time: t_op, answer })
     }

@@ -31,7 +31,7 @@ use wire::{
 use crate::folder::authority::{Authority, Issued, Pem};
 use crate::stages::deliver::{DeliverConfig, NodeDelivery, ReceiptHub};
 use crate::stages::ingest::{Admit, IngestConfig, IngestServer, Observe, Services};
-use crate::stages::ledger::{Answer, Item, Ledger, LedgerAdmission, LedgerConfig};
+use crate::stages::ledger::{Answer, EnrolmentSeal, Item, Ledger, LedgerAdmission, LedgerConfig};
 use crate::window::{ClosedWindow, WindowLimits};
 
 const ECG: u32 = 131_328;
@@ -317,6 +317,7 @@ fn ledger_config() -> LedgerConfig {
         limits: WindowLimits::default(),
         released_frames_max: 1000,
         clock_skew_ms_max: SKEW_MS,
+        seal: EnrolmentSeal::new(&[9; 32]),
     }
 }
 
