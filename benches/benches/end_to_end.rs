@@ -28,7 +28,7 @@ const FRAME_READINGS: usize = 256;
 /// Patients who stream, and those of the window that is proven.
 const STREAMING: u32 = 8;
 const PROVEN: u32 = 2;
-const KEY_VERSION: u32 = 1;
+const KEY_VERSION: u32 = model::BatchHeader::KEY_VERSION;
 
 fn disk() -> PathBuf {
     let disk = std::env::var_os("VITALS_BENCH_DIR");

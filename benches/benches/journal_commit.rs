@@ -24,7 +24,7 @@ fn append(groups: u64, entries: usize) -> Duration {
     let folder = folder();
     let medium = FileMedium::open(&folder.path().join("log")).expect("a new file");
     let genesis = Genesis { log_id: *b"journal-commit-1", journal_hash: [0; 32] };
-    let (mut log, _) = Log::open(medium, genesis).expect("an empty log");
+    let (mut log, _) = Log::open(medium, genesis, journal::fault::salts()).expect("an empty log");
     let body = vec![0x5a; ENTRY_BYTES];
     let began = Instant::now();
     for _ in 0..groups {

@@ -12,6 +12,7 @@ use model::{
 use sequencer::stages::ledger::{
     Answer, Deliver, EnrolmentSeal, Item, Ledger, LedgerAdmission, LedgerConfig,
 };
+use sequencer::stages::rows::CircuitRows;
 use sequencer::window::{ClosedWindow, OperationScope, WindowLimits};
 use statement::eddsa::SecretKey;
 use statement::operation::SignedOperation;
@@ -74,7 +75,7 @@ impl Ward {
         let folder = tempfile::tempdir_in(disk).expect("a folder to write in");
         let medium = FileMedium::open(&folder.path().join("log")).expect("a new file");
         let genesis = Genesis { log_id: [5; 16], journal_hash: [6; 32] };
-        let (log, _) = Log::open(medium, genesis).expect("an empty log");
+        let (log, _) = Log::open(medium, genesis, journal::fault::salts()).expect("an empty log");
         let ((receipts_in, receipts), (windows_in, windows)) = (mpsc::channel(), mpsc::channel());
         let delivery = Delivery { receipts: receipts_in, windows: windows_in };
         let ledger = Ledger::new(LedgerConfig {
@@ -130,12 +131,12 @@ impl Ward {
         ];
         records.extend((0..self.cast.patients()).map(|patient| {
             let StreamKey { device, patient, signal } = self.cast.key(patient);
-            let signals = vec![signal];
             RegistryRecord::Device {
                 id: device,
                 organisation: organisation.clone(),
                 patient,
-                signals,
+                signals: vec![signal],
+                gateways: vec![self.cast.world.gateways[0].id.clone()],
             }
         }));
         for record in records {
@@ -173,7 +174,11 @@ impl Ward {
         let signed = SignedOperation::sign(operation, scope::sig_domain(chain()), key);
         let operation = wire::SignedOperation::new(signed.to_bytes().to_vec());
         let operation = operation.expect("an operation fits a message");
-        let answer = self.submit(Item::Operation { requester: Holder([1; 32]), operation });
+        let requester = Holder([1; 32]);
+        let asked = Item::Operation { requester, operation: operation.clone() };
+        let Answer::Unevaluated(row) = self.submit(asked) else { panic!("the rules hold") };
+        let row = Box::new(row.evaluate(&CircuitRows).expect("the circuit agrees"));
+        let answer = self.submit(Item::Evaluated { requester, operation, row });
         assert!(matches!(answer, Answer::OperationApplied { .. }), "{answer:?}");
     }
 

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use ark_bn254::Fr;
 use circuits::shapes::{Capacity, Shape, Statement};
 use model::{
-    Action, BatchNumber, Categories, Category, Claim, ClaimKind, Digest, Interval, Label, Labels,
-    Millis, Operation, Party, PatientIndex, Position, Purpose, Purposes, Record, Rule, RuleSlot,
-    Window, Word,
+    Action, Categories, Category, Claim, ClaimKind, Digest, Interval, Label, Labels, Millis,
+    Operation, Party, PatientIndex, Position, Purpose, Purposes, Record, Rule, RuleSlot, Window,
+    Word,
 };
 use statement::c2::Capacity as ClaimCapacity;
 use statement::eddsa::SecretKey;
@@ -19,7 +19,6 @@ use statement::{c1, c2, field, record};
 
 const T0: u64 = 4_002_000_000_000;
 const WINDOW_MS: u64 = 60_000;
-const BATCH: BatchNumber = BatchNumber(3);
 const POSITION_IN: u64 = 50;
 const DOCTOR: u64 = 100;
 
@@ -143,9 +142,11 @@ impl History {
         let (old, path) = (self.records.get(&index).cloned(), self.tree.path(index));
         let after = c1::apply(old.as_ref(), &signed, &context).expect("an honest operation");
         self.tree.set(index, record::leaf(&after));
-        let op_salt = operation::salt(&after.view_key, BATCH, row as u32);
+        // The salt of a batch that ends with this row: any will do where nothing opens it.
+        let root_out = self.tree.root();
+        let op_salt = operation::salt(&after.view_key, Fr::from(3u8), root_out, row as u32);
         self.records.insert(index, after);
-        c1::Row { signed, t_op: context.t_op, old, path, root_out: self.tree.root(), op_salt }
+        c1::Row { signed, t_op: context.t_op, old, path, root_out, op_salt }
     }
 }
 
@@ -203,7 +204,6 @@ fn claims(capacity: ClaimCapacity) -> c2::Chunk {
         root: tree.root(),
         cap: Box::new(tree.cap()),
         window: window(),
-        batch: BATCH,
         first_leaf: 0,
         position_in: Position(POSITION_IN),
         position_out: Position(POSITION_IN + count as u64 + 1),

@@ -66,12 +66,13 @@ pub struct SlotPlace<'a> {
     pub count: &'a Num,
 }
 
-/// The word by which the holder of `view_key` finds the patient slot: 261 rows.
-pub fn tag(b: &mut Builder, view_key: &Num, domain: &Num, place: &SlotPlace<'_>) -> Num {
+/// The word by which the holder of `view_key` finds the patient slot: 261 rows. `chunk` is domain
+/// plus edge_in.
+pub fn tag(b: &mut Builder, view_key: &Num, chunk: &Num, place: &SlotPlace<'_>) -> Num {
     // Fixed by the place in the circuit, so that no prover can number a slot otherwise.
     let slot = two_to(TAG_SLOT_BIT) * Fr::from(place.slot);
     let place = place.index + Num::constant(slot) + place.count * two_to(TAG_COUNT_BIT);
-    poseidon::hash(b, Domain::SlotTag.tag(), &[view_key.clone(), domain.clone(), place])
+    poseidon::hash(b, Domain::SlotTag.tag(), &[view_key.clone(), chunk.clone(), place])
 }
 
 /// The salted commitment to the last patient and position of a chunk: 261 rows.
@@ -84,13 +85,16 @@ pub fn edge(b: &mut Builder, index: &Num, position: &Num, salt: &Num) -> Num {
 /// # Panics
 /// If there is no leaf.
 pub fn root16(b: &mut Builder, node: Domain, leaves: &[Num]) -> Num {
-    let groups = leaves.chunks(LIST_ARITY);
-    let mut above: Vec<Num> = groups.map(|group| poseidon::hash(b, node.tag(), group)).collect();
-    match above.len() {
-        0 => panic!("a list has at least one leaf"),
-        1 => above.swap_remove(0),
-        _ => root16(b, node, &above),
+    // By the number of leaves, which is the circuit's: no prover can make the list another one.
+    let tag = node.tag_of_list(leaves.len());
+    let mut above = |below: &[Num]| -> Vec<Num> {
+        below.chunks(LIST_ARITY).map(|group| poseidon::hash(b, tag, group)).collect()
+    };
+    let mut nodes = above(leaves);
+    while nodes.len() > 1 {
+        nodes = above(&nodes);
     }
+    nodes.pop().expect("a list has at least one leaf")
 }
 
 /// A power of two.
@@ -104,8 +108,8 @@ mod tests {
     use crate::builder::Bit;
     use crate::gadgets::check::check;
     use model::{
-        BatchNumber, Category, Claim, ClaimKind, Digest, Interval, Label, Millis, Party,
-        PatientIndex, Position, Purpose, Word,
+        Category, Claim, ClaimKind, Digest, Interval, Label, Millis, Party, PatientIndex, Position,
+        Purpose, Word,
     };
     use statement::field::from_word;
 
@@ -131,7 +135,7 @@ mod tests {
     #[test]
     fn the_leaf_of_a_claim_equals_its_twin() {
         let native = claim();
-        let salt = statement::claim::salt(&Word::from_u64(3), BatchNumber(4), 5);
+        let salt = statement::claim::salt(&Word::from_u64(3), Fr::from(4u8), Fr::from(6u8), 5);
         for covered in [false, true] {
             let (r1cs, _, movable) = check(|b| {
                 let mut word = |word: Word| b.alloc(from_word(&word));
@@ -173,17 +177,19 @@ mod tests {
     #[test]
     fn tag_edge_and_root_equal_their_twins() {
         let Claim { patient, position, .. } = claim();
-        let (view_key, salt, domain) = (Word::from_u64(9), Fr::from(7u8), Fr::from(8u8));
+        let (view_key, salt) = (Word::from_u64(9), Fr::from(7u8));
+        let (domain, edge_in) = (Fr::from(8u8), Fr::from(10u8));
         for length in [1, 5, 16, 17, 60] {
             let leaves: Vec<Fr> = (0..length).map(Fr::from).collect();
             check(|b| {
                 let index = b.alloc(Fr::from(patient.get()));
                 let count = Num::from(&Bit::constant(true)) + b.alloc(Fr::from(3u8));
-                let [key, domain_num] = [from_word(&view_key), domain].map(|word| b.alloc(word));
+                let [key, domain_num, edge_num] =
+                    [from_word(&view_key), domain, edge_in].map(|word| b.alloc(word));
                 let place = SlotPlace { index: &index, slot: 11, count: &count };
-                let found = tag(b, &key, &domain_num, &place);
+                let found = tag(b, &key, &(domain_num + edge_num), &place);
                 let place = statement::claim::SlotPlace { patient, slot: 11, count: 4 };
-                let native = statement::claim::tag(&view_key, domain, place);
+                let native = statement::claim::tag(&view_key, domain, edge_in, place);
                 assert_eq!(found.value(), native);
 
                 let place = b.alloc(Fr::from(position.0));

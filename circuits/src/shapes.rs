@@ -7,7 +7,7 @@ use crate::builder::{Assignment, Builder, R1cs, matrices, witness};
 use crate::{c1, c2};
 use ark_bn254::Fr;
 use ark_ff::AdditiveGroup;
-use model::{BatchNumber, Millis, Position, Window};
+use model::{Millis, Position, Window};
 use statement::c1::Chunk as C1Chunk;
 use statement::c2::{Capacity as ClaimCapacity, Chunk as C2Chunk};
 use statement::inputs::{C1Inputs, C2Inputs};
@@ -194,7 +194,6 @@ fn c2_padding(capacity: ClaimCapacity) -> C2Chunk {
         root: Fr::ZERO,
         cap: Box::new([Fr::ZERO; CAP]),
         window: window(),
-        batch: BatchNumber(0),
         first_leaf: 0,
         position_in: Position(0),
         position_out: Position(0),

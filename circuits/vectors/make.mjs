@@ -80,6 +80,22 @@ function signatureCases() {
   return cases;
 }
 
+// Signs over the challenge plus the modulus, for the first message from `from` on where that has
+// 254 bits: S grows by the modulus times the key's scalar.
+function overSecondForm(secret, from) {
+  const key = eddsa.prv2pub(secret);
+  const hash = createBlakeHash("blake512").update(Buffer.from(secret)).digest();
+  const pruned = eddsa.pruneBuffer(hash.slice(0, 32));
+  const scalar = BigInt("0x" + Buffer.from(pruned).reverse().toString("hex"));
+  for (let message = from; ; message++) {
+    const good = eddsa.signPoseidon(secret, F.e(message));
+    const words = [...good.R8, ...key].map((x) => F.toObject(x));
+    const challenge = reference.F.toObject(reference([...words, message], 0n));
+    if (challenge + modulus >= 1n << 254n) continue;
+    return [message, { ...good, S: (good.S + modulus * scalar) % suborder }];
+  }
+}
+
 // Each case changes one thing of a good signature; circomlibjs must say no.
 function rejectedSignatures() {
   const secret = bytes();
@@ -95,6 +111,7 @@ function rejectedSignatures() {
     ["S negated", message, { ...good, S: suborder - good.S }, key],
     ["R8 negated", message, { ...good, R8: negated }, key],
     ["R8 of the base point", message, { ...good, R8: babyjub.Base8 }, key],
+    ["over the second form of the challenge", ...overSecondForm(secret, message), key],
   ];
   return cases.map(([why, m, signature, public_]) => {
     if (eddsa.verifyPoseidon(F.e(m), signature, public_)) throw new Error(`accepted: ${why}`);

@@ -96,16 +96,27 @@ function claimCase(claim, covered, salt) {
   return { claim, covered, salt, info, times, leaf };
 }
 
-const root16 = (tag, leaves) => {
-  const nodes = [];
-  for (let i = 0; i < leaves.length; i += 16) nodes.push(P(tag, ...leaves.slice(i, i + 16)));
-  return nodes.length === 1 ? nodes[0] : root16(tag, nodes);
+// Every node of a list has the tag of its length.
+const root16 = (node, leaves) => {
+  const tag = BigInt(node) + 256n * BigInt(leaves.length);
+  let level = leaves;
+  do {
+    const nodes = [];
+    for (let i = 0; i < level.length; i += 16) nodes.push(P(tag, ...level.slice(i, i + 16)));
+    level = nodes;
+  } while (level.length > 1);
+  return level[0];
 };
 const list = (length) => Array.from({ length }, (_, n) => BigInt(n % 7 ? n : 0));
 
-const tag = { view_key: 12n, domain: 77n, patient: 16777215n, slot: 11n, count: 4n };
-const place = tag.patient + (tag.slot << 24n) + (tag.count << 32n);
-const salt = { view_key: 12n, batch: 9n, leaf: 4294967296n + 3n };
+const tags = [0n, modulus - 5n].map((edge_in) => ({
+  view_key: 12n, domain: 77n, edge_in, patient: 16777215n, slot: 11n, count: 4n,
+}));
+const tagWord = (tag) => P(
+  TAG.SlotTag, tag.view_key, (tag.domain + tag.edge_in) % modulus,
+  tag.patient + (tag.slot << 24n) + (tag.count << 32n),
+);
+const salt = { view_key: 12n, domain: 78n, root_out: 79n, leaf: 4294967296n + 3n };
 const edge = { patient: 16777215n, position: (1n << 64n) - 1n, salt: 5n };
 // blake3 of the id, from the algorithm's own test vectors and those of b3sum.
 const names = {
@@ -120,8 +131,8 @@ const actors = Object.entries(names).flatMap(([id, digest]) =>
 const records = {
   records: [empty, some, full].map(recordCase),
   claims: [claimCase(claim, true, 31n), claimCase(plain, false, modulus - 1n)],
-  tags: [{ ...tag, word: P(TAG.SlotTag, tag.view_key, tag.domain, place) }],
-  salts: [{ ...salt, word: P(TAG.ClaimSalt, salt.view_key, salt.batch, salt.leaf) }],
+  tags: tags.map((tag) => ({ ...tag, word: tagWord(tag) })),
+  salts: [{ ...salt, word: P(TAG.ClaimSalt, ...Object.values(salt)) }],
   edges: [{ ...edge, word: P(TAG.Edge, edge.patient, edge.position, edge.salt) }],
   claims_roots: [1, 5, 16, 17, 60, 257].map((n) => ({
     leaves: list(n), root: root16(TAG.ClaimsNode, list(n)),
@@ -147,16 +158,16 @@ const header = {
   operations_root: "02".repeat(32), claims_root: "03".repeat(32), operations: 4n, enrolments: 1n,
   access: 10n, collect: 20n, break_glass: 1n, excluded: 2n, data_root: "04".repeat(32),
   journal_position: 999n, journal_hash: "05".repeat(32), registry_root: "00".repeat(32),
-  data_source: 0n, ciphertext_hash: "06".repeat(32), ciphertext_length: 12n, key_version: 1n,
+  data_source: 0n, ciphertext_hash: "06".repeat(32), ciphertext_length: 12n, key_version: 2n,
 };
 const roots = [1n, modulus - 1n, 3n];
 const named = (names, first) => names.map((name, n) => ({ name, value: BigInt(first + n) }));
 const inputs = {
   scope,
-  domains: [domain(1n, 1n, 1n), domain(2n, 1n, 1n), domain(2n, 4294967295n, (1n << 64n) - 1n)],
+  domains: [domain(1n, 2n, 1n), domain(2n, 2n, 1n), domain(2n, 4294967295n, (1n << 64n) - 1n)],
   sig_domain: BigInt("0x" + keccak(label, ...at)) % modulus,
   genesis: { root: 7000001n, time: 4008988800000n, hash: keccak(...at, 7000001n, 4008988800000n) },
-  header: { ...header, hash: keccak(1n, ...Object.values(header)) },
+  header: { ...header, hash: keccak(2n, ...Object.values(header)) },
   chunk_roots: { roots, hash: keccak(...roots) },
   c1: named([
     "root_in", "root_out", "t0", "t1", "time_in", "time_out", "domain", "sig_domain", "registrar",

@@ -158,7 +158,7 @@ mod tests {
             data_source: DataSource::Calldata,
             ciphertext_hash: [7; 32],
             ciphertext_length: 12,
-            key_version: 1,
+            key_version: BatchHeader::KEY_VERSION,
         }
     }
 

@@ -61,7 +61,7 @@ fn chunk() -> Chunk {
 /// An empty batch over the window, read from its canonical bytes.
 fn public_file() -> PublicFile {
     let mut words = [[0; 32]; 26];
-    for (word, number) in [(0, 1), (3, T0), (4, T0 + WINDOW_MS)] {
+    for (word, number) in [(0, 2), (3, T0), (4, T0 + WINDOW_MS)] {
         words[word][24..].copy_from_slice(&number.to_be_bytes());
     }
     let no_entries = [0; 4 * 4];

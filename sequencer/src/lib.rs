@@ -5,16 +5,23 @@
 //!    ^ receipts: deliver                                                     `-> http
 //! ```
 //! Reading order: [`window`] has the values that travel, [`stages`] those who pass them on, in
-//! their order; [`folder`] is what stands on disk, [`doors`] what people touch; [`node`] is the one
-//! place that knows them all, and [`demo`] plays a day on it. `sequencer/README.md` follows one
-//! reading through.
+//! their order, [`guard`] who sees that they run; [`folder`] is what stands on disk, [`doors`] what
+//! people touch; [`node`] is the one place that knows them all, and [`demo`] plays a day on it.
+//! `sequencer/README.md` follows one reading through.
 //!
 //! This crate never holds a patient's signing key, never decides consent outside of the native twin
 //! of the statements, and acknowledges nothing before it is durable.
 
+// What the tests of the crate share with those in `tests/` names it from outside.
+#[cfg(test)]
+extern crate self as sequencer;
+
+pub mod clock;
 pub mod demo;
+pub mod disk;
 pub mod doors;
 pub mod folder;
+pub mod guard;
 pub mod metrics;
 pub mod node;
 pub mod setting;

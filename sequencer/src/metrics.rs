@@ -39,6 +39,8 @@ pub struct Declared {
 
 /// Seconds of proofs: 0.1 s to 10 min.
 const PROOF_SECONDS: [f64; 10] = [0.1, 0.3, 1.0, 3.0, 10.0, 20.0, 40.0, 90.0, 200.0, 600.0];
+/// Seconds of an evaluated row: 1 ms to 10 s.
+const EVALUATION_SECONDS: [f64; 8] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0];
 /// Seconds between the end of a window and the block that settles it: 1 s to a day.
 const LATENESS_SECONDS: [f64; 10] =
     [1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 1800.0, 7200.0, 86400.0];
@@ -149,8 +151,20 @@ metrics! {
         "Claims that no live rule covered, by the rule that refused them.";
     pub journal_groups_total: IntCounter [], "groups", "Groups made durable.";
     pub journal_entries_total: IntCounter [], "entries", "Entries made durable.";
+    pub journal_free_bytes: IntGauge [], "bytes",
+        "Free space under the node's folder, as measured within the last tenth of a second.";
+    pub journal_ahead_seconds: Gauge [], "seconds",
+        "How far the journal's last time is ahead of the clock; zero while it is not.";
+    pub clock_disagreement_seconds: Gauge [], "seconds",
+        "How far the wall clock is ahead of what the boot-time clock says; negative if behind.";
     pub receipts_total: IntCounter [], "receipts", "Receipts sent, repetitions included.";
     pub operations_total: IntCounter [], "operations", "Consent operations applied.";
+    pub operations_unprovable_total: IntCounter [], "operations",
+        "Operations refused because twin and circuit differ: each is a bug to be reported.";
+    pub evaluations_waiting: IntGauge [], "operations",
+        "Operations whose row waits to be evaluated or is.";
+    pub evaluation_seconds: Histogram [] [EVALUATION_SECONDS], "seconds",
+        "Time that the evaluation of one operation's row took.";
     accesses_total: IntCounterVec ["kind", "outcome"], "requests",
         "Access requests decided, by kind and outcome.";
     pub released_frames_total: IntCounter [], "frames", "Frames released to readers.";

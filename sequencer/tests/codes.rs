@@ -289,3 +289,9 @@ fn chain_refusals() -> String {
     let rows = devchain::REFUSALS.iter().map(|row| [row.begin.into(), row.remedy.into()]);
     section("Refused transactions", said, ["message begins", "do"], rows)
 }
+
+#[test]
+fn a_journal_of_the_first_version_is_refused_in_the_words_of_everything_else() {
+    // The journal has no edge to the model, so it has the sentence once more.
+    assert_eq!(journal::FIRST_VERSION, model::FIRST_VERSION);
+}

@@ -166,7 +166,7 @@ async fn settle_all(site: &Site) -> u64 {
     let (node, edge) = site.start().await;
     let batches = close_and_settle(&node).await;
     check_settled(&edge, node.store(), batches).await;
-    node.stop().await;
+    node.stop().await.unwrap();
     batches
 }
 

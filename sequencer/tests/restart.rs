@@ -33,13 +33,13 @@ async fn a_backlog_is_proven_and_settled_once_over_several_starts() {
     node.submit(Item::Close).await.unwrap();
     drop(edge);
     // Window 2 is proven on the way out at the latest; nobody waits for its settlement.
-    node.stop().await;
+    node.stop().await.unwrap();
 
     let (node, edge) = site.start().await;
     node.wait_until_settled(2).await.unwrap();
     check_settled(&edge, node.store(), 2).await;
     drop(edge);
-    node.stop().await;
+    node.stop().await.unwrap();
 
     // Nothing is left to do: nothing is proven or settled a second time.
     let (node, edge) = site.start().await;
@@ -50,7 +50,7 @@ async fn a_backlog_is_proven_and_settled_once_over_several_starts() {
     let collected: u32 =
         edge.settled_batches().await.unwrap().iter().map(|b| b.header.collect).sum();
     assert_eq!(collected, 2, "one segment in window 1, one in window 2");
-    node.stop().await;
+    node.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -67,7 +67,7 @@ async fn a_folder_in_use_is_refused() {
         Ok(_) => panic!("expected a busy store, found two nodes"),
     }
     node.submit(site.frame(1)).await.unwrap();
-    node.stop().await;
+    node.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -103,7 +103,7 @@ async fn a_torn_tail_is_cut_and_the_node_goes_on() {
     assert!(matches!(node.submit(site.frame(1)).await.unwrap(), Answer::FrameDuplicate { .. }));
     assert_eq!(close_and_settle(&node).await, 1);
     check_settled(&edge, node.store(), 1).await;
-    node.stop().await;
+    node.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -34,7 +34,7 @@ async fn a_revocation_takes_effect_while_the_window_before_it_is_still_being_pro
     let counts = |n: usize| (settled[n].header.operations, settled[n].header.collect);
     assert_eq!((counts(0), counts(1)), ((2, 1), (1, 1)));
     assert!(settled.iter().all(|batch| batch.header.excluded == 0), "admission leaves none");
-    node.stop().await;
+    node.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -49,5 +49,5 @@ async fn windows_stay_within_their_longest_when_nothing_happens_for_days() {
     let last = close_and_settle(&node).await;
     assert!(last >= 3, "expected two closes before frame 2, found window {last}");
     check_settled(&edge, node.store(), last).await;
-    node.stop().await;
+    node.stop().await.unwrap();
 }

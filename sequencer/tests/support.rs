@@ -11,6 +11,7 @@ use model::{
     Labels, Operation, OrganisationId, Party, PatientIndex, Purposes, Rule, RuleSlot, Sequence,
     StreamHandle, SystemClock, limits,
 };
+use sequencer::disk::FreeSpace;
 use sequencer::doors::config::Config;
 use sequencer::folder::authority::{Authority, ClientDeployment};
 use sequencer::folder::layout::Layout;
@@ -24,6 +25,7 @@ use sequencer::stages::ledger::{
     Answer, Deliver, EnrolmentSeal, Item, LedgerAdmission, LedgerConfig,
 };
 use sequencer::stages::prove::ProverKeys;
+use sequencer::stages::rows::CircuitRows;
 use sequencer::window::ClosedWindow;
 use statement::operation::SignedOperation;
 use statement::scope;
@@ -56,7 +58,9 @@ fn patient() -> Key {
 
 /// Made once and kept for the next run: small circuits, the same for every test.
 fn proving_keys_folder() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("proving-keys")
+    // Cargo names its folder to tests in `tests/` only.
+    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/tmp");
+    Path::new(option_env!("CARGO_TARGET_TMPDIR").unwrap_or(beside)).join("proving-keys")
 }
 
 pub(crate) fn proving_keys() -> Arc<ProverKeys> {
@@ -72,6 +76,7 @@ pub(crate) struct Site {
     pub(crate) layout: Layout,
     pub(crate) deployment: Deployment,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) space: Option<Arc<dyn FreeSpace>>,
     pub(crate) wallet: Wallet,
 }
 
@@ -90,7 +95,7 @@ impl Site {
         let deployment = setup::deploy(&layout, &chain, &keys, terms).await;
         let deployment = deployment.unwrap();
         let wallet = Wallet::new(deployment.scope(), stream_key().patient);
-        let mut site = Site { dir, config, layout, deployment, clock, wallet };
+        let mut site = Site { dir, config, layout, deployment, clock, space: None, wallet };
         site.onboard();
         site
     }
@@ -115,7 +120,13 @@ impl Site {
                 fingerprint: issued.fingerprint(),
                 valid,
             },
-            RegistryRecord::Device { id: device, organisation, patient, signals: vec![signal] },
+            RegistryRecord::Device {
+                id: device,
+                organisation,
+                patient,
+                signals: vec![signal],
+                gateways: vec![gateway()],
+            },
         ] {
             desk.submit(Item::Registry(RegistryChange::Add(record)));
         }
@@ -191,7 +202,12 @@ impl Site {
         let mut log_id = [0; 16];
         log_id.copy_from_slice(&id[..16]);
         let journal_hash = statement::journal::genesis(self.deployment.scope());
-        Log::open(FileMedium::open(path).unwrap(), Genesis { log_id, journal_hash }).unwrap()
+        Log::open(
+            FileMedium::open(path).unwrap(),
+            Genesis { log_id, journal_hash },
+            journal::fault::salts(),
+        )
+        .unwrap()
     }
 
     /// What signs receipts, on a journal.
@@ -215,7 +231,8 @@ impl Site {
 
     pub(crate) async fn start_on(&self, chain: BaseChain) -> Result<Node, NodeError> {
         let (folder, clock) = (self.layout.folder(), self.clock.clone());
-        Node::start(folder, &self.config, Provided { chain, keys: proving_keys(), clock }).await
+        let (keys, space) = (proving_keys(), self.space.clone());
+        Node::start(folder, &self.config, Provided { chain, keys, clock, space }).await
     }
 
     /// Starts the node, and opens a second door to its chain.
@@ -279,13 +296,29 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    /// Submits an item that must be accepted.
+    /// Submits an item that must be accepted; an operation with its row evaluated.
     pub(crate) fn submit(&mut self, item: Item) -> Answer {
+        let asked = match &item {
+            Item::Operation { requester, operation } => Some((*requester, operation.clone())),
+            _ => None,
+        };
+        match (self.admit(item), asked) {
+            (Answer::Unevaluated(row), Some((requester, operation))) => {
+                let row = Box::new(row.evaluate(&CircuitRows).unwrap());
+                self.admit(Item::Evaluated { requester, operation, row })
+            }
+            (answer, _) => answer,
+        }
+    }
+
+    fn admit(&mut self, item: Item) -> Answer {
         let mut group = self.log.builder(self.clock.now().get());
         let answer = self.admission.admit(group.now(), item, &mut group);
         assert!(!matches!(answer, Answer::Refused(_)), "{answer:?}");
-        let committed = self.log.append_built(group).unwrap();
-        self.admission.committed(&committed);
+        if !group.is_empty() {
+            let committed = self.log.append_built(group).unwrap();
+            self.admission.committed(&committed);
+        }
         answer
     }
 }

@@ -81,7 +81,7 @@ pub enum HeaderError {
         found: usize,
     },
     /// Another format version.
-    #[error("expected batch header version 1, found another")]
+    #[error("expected batch header version 2, found another")]
     Version,
     /// A word is larger than its type.
     #[error("expected header word {word} below 2^{bits}, found a larger value")]
@@ -107,7 +107,9 @@ pub enum HeaderError {
 
 impl BatchHeader {
     /// Format version, the first word.
-    pub const VERSION: u64 = 1;
+    pub const VERSION: u64 = 2;
+    /// Version of the circuits, hence of the verifying keys that a contract takes.
+    pub const KEY_VERSION: u32 = 2;
     /// Number of words.
     pub const WORDS: usize = 26;
     /// Length of the canonical encoding.
@@ -263,7 +265,7 @@ mod tests {
             data_source: DataSource::Operator,
             ciphertext_hash: [0; 32],
             ciphertext_length: 0,
-            key_version: 1,
+            key_version: BatchHeader::KEY_VERSION,
         }
     }
 
@@ -285,9 +287,11 @@ mod tests {
     #[test]
     fn another_length_version_or_source_is_refused() {
         assert!(BatchHeader::from_bytes(&header().to_bytes()[1..]).is_err());
-        let mut bytes = header().to_bytes();
-        bytes[31] = 2;
-        assert_eq!(BatchHeader::from_bytes(&bytes), Err(HeaderError::Version));
+        for version in [0, 1, 3] {
+            let mut bytes = header().to_bytes();
+            bytes[31] = version;
+            assert_eq!(BatchHeader::from_bytes(&bytes), Err(HeaderError::Version));
+        }
         let mut bytes = header().to_bytes();
         bytes[32 * 22 + 31] = 3;
         let found = BatchHeader::from_bytes(&bytes);

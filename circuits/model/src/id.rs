@@ -149,6 +149,14 @@ name!(
     PractitionerId, "practitioner id"
 );
 name!(
+    /// A wallet: the common name of the certificate of whoever hands in patients' operations.
+    WalletId, "wallet id"
+);
+name!(
+    /// An operator: the common name of the certificate of whoever hands in enrolments.
+    OperatorId, "operator id"
+);
+name!(
     /// A device that produces readings.
     DeviceId, "device id"
 );

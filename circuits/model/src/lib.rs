@@ -40,8 +40,8 @@ pub use claim::Claim;
 pub use code::{ExitCode, RejectCode};
 pub use header::{BatchHeader, DataSource, HeaderError};
 pub use id::{
-    BatchNumber, ChainScope, DeviceId, Digest, EpochNumber, GatewayId, IdError, OrganisationId,
-    PatientIndex, Position, PractitionerId, Sequence, StreamHandle,
+    BatchNumber, ChainScope, DeviceId, Digest, EpochNumber, GatewayId, IdError, OperatorId,
+    OrganisationId, PatientIndex, Position, PractitionerId, Sequence, StreamHandle, WalletId,
 };
 pub use limits::FIRST_VERSION;
 pub use mask::{

@@ -169,7 +169,7 @@ pub const RULES: &[RuleText] = rules! {
         "report a bug: the patient would not find the slot";
     c2 21 "edge_in opens to the last index and position before this chunk (0: there is none), edge_out to the last of it",
         "prove the chunks of a batch in their order";
-    c2 22 "individual, organisation and digest of a claim are not zero",
+    c2 22 "individual, organisation, source and digest of a claim are not zero",
         "name who acts, for which organisation and on which bytes";
     c2 23 "the proof is bound to domain",
         "prove again, for this chain, contract, key version and batch";

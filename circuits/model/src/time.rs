@@ -201,6 +201,12 @@ impl Window {
 pub trait Clock: Send + Sync {
     /// The current time. May repeat or step back; whoever needs order keeps the maximum.
     fn now(&self) -> Millis;
+
+    /// Milliseconds since some instant, the machine's sleep included, that nobody can set: what the
+    /// time is compared with. A clock that knows one time only says that, and agrees with itself.
+    fn running_ms(&self) -> u64 {
+        self.now().get()
+    }
 }
 
 /// The machine's clock.

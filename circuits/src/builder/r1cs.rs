@@ -1,6 +1,6 @@
 //! The result of a run.
 
-use ark_bn254::{Fq, Fr};
+use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, BigInteger, PrimeField};
 use rayon::prelude::*;
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -41,6 +41,14 @@ pub struct Assignment {
     pub bz: Vec<Fr>,
     /// `C z`.
     pub cz: Vec<Fr>,
+}
+
+impl Assignment {
+    /// The first row whose stored products violate it; the columns are not read.
+    pub fn first_violated(&self) -> Option<usize> {
+        let mut rows = self.az.iter().zip(&self.bz).zip(&self.cz);
+        rows.position(|((a, b), c)| *a * b != *c)
+    }
 }
 
 impl Zeroize for Assignment {
@@ -102,9 +110,9 @@ impl R1cs {
 
     /// The circuit's name: BLAKE3 over sizes and rows.
     pub fn hash(&self) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new_derive_key("vitals r1cs v1");
-        // The curve first: the same rows over another field are another circuit.
-        hasher.update(&Fq::MODULUS.to_bytes_le());
+        let mut hasher = blake3::Hasher::new_derive_key("vitals r1cs v2");
+        // The field first: the same rows over another one are another circuit.
+        hasher.update(&Fr::MODULUS.to_bytes_le());
         for size in [self.instances, self.witnesses, self.a.len()] {
             hasher.update(&(size as u64).to_le_bytes());
         }

@@ -71,7 +71,7 @@ impl Values {
 }
 
 impl RowValues {
-    fn of(row: &Row) -> RowValues {
+    pub(super) fn of(row: &Row) -> RowValues {
         let operation = &row.signed.operation;
         let words = operation.argument_words();
         let [key_hash, view_key, salt] = words;

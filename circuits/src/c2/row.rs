@@ -117,9 +117,10 @@ fn row(b: &mut Builder, shared: &Shared<'_>, open: &OpenSlot<'_>, at: usize) -> 
 
     let digest = b.alloc(claim.map_or(Fr::ZERO, |claim| from_word(&claim.digest.word())));
     b.rule("C2.22", |b| {
-        // One product for three words: it is zero if any of them is.
-        let both = b.product(&who.individual, &who.organisation);
-        let all = b.product(&both, &digest);
+        // One product for four words: it is zero if any of them is.
+        let named = b.product(&who.individual, &who.organisation);
+        let about = b.product(&who.source, &digest);
+        let all = b.product(&named, &about);
         enforce_nonzero_if(b, active, &all);
     });
     let salt = claim.map_or(Fr::ZERO, |_| shared.chunk.salt(number, at));

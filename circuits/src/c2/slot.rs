@@ -32,7 +32,8 @@ pub(super) fn enforce(
     let tag = b.rule("C2.20", |b| {
         let count = Num::sum(place.active.iter().map(Bit::num));
         let slot_place = SlotPlace { index: &place.index, slot: number as u8, count: &count };
-        let found = tag(b, &rules.view_key, shared.domain, &slot_place);
+        let chunk = shared.domain + &shared.public.edge_in;
+        let found = tag(b, &rules.view_key, &chunk, &slot_place);
         b.product(active.num(), &found)
     });
     let excluded = slot.is_some_and(|slot| slot.excluded);

@@ -1,12 +1,12 @@
-//! Verification of circomlibjs's EdDSA-Poseidon, in 2,803 rows.
+//! Verification of circomlibjs's EdDSA-Poseidon, in 2,932 rows.
 //!
-//! The equation is `S B8 = R8 + h' 8 A`, with the set of accepted signatures that
+//! The equation is `S B8 = R8 + h 8 A`, with the set of accepted signatures that
 //! [`statement::eddsa`] states. With a fixed point `U` and `Q = 4 A` it is checked as
 //!
 //! ```text
 //! fixed    = 2^254 U + S B8 + Q              84 signed digits of three bits, tables of constants
-//! variable = 2^254 (U + Q) + sum of +-2^i Q   one doubling and one addition for each bit of h'
-//!          = 2^254 U + (2 h' + 1) Q
+//! variable = 2^254 (U + Q) + sum of +-2^i Q   one doubling and one addition for each bit of h
+//!          = 2^254 U + (2 h + 1) Q
 //! fixed    = R8 + variable
 //! ```
 //!
@@ -29,7 +29,8 @@ use ark_ec::AffineRepr;
 use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
 use statement::babyjubjub::{self as native, PointSum, Scalar};
 use statement::domain::Domain;
-use statement::eddsa::Signature;
+use statement::eddsa::{CHALLENGE_UPPER, CHALLENGE_UPPER_BOUND, Signature};
+use statement::field::from_u128;
 use std::sync::OnceLock;
 
 /// A point of the prime-order subgroup. The neutral element fails in [`verify_if`] only.
@@ -66,9 +67,7 @@ pub fn verify_if(
     let r8 = babyjubjub::point(b, &signature.r8);
     let inputs = [&r8.x, &r8.y, &key.x, &key.y, message].map(Num::clone);
     let h = poseidon::hash(b, Domain::Eddsa.tag(), &inputs);
-    // Any 254 bits that are h modulo r: forcing the canonical ones would cost a comparison with r,
-    // and the native check takes the same two.
-    let h = b.bits(&h, CHALLENGE_BITS);
+    let h = challenge_bits(b, &h);
     // Never (0, -1), whose `v` would be free: that point has order two, and the key is in the
     // subgroup.
     let key = babyjubjub::to_montgomery(b, key);
@@ -87,6 +86,23 @@ pub fn verify_if(
     let sum = babyjubjub::add(b, &r8, &variable);
     b.enforce_equal_if(condition, &fixed.x, &sum.x);
     b.enforce_equal_if(condition, &fixed.y, &sum.y);
+}
+
+/// The canonical bits of `h`, the lowest first: 384 rows. Violated where the upper 128 are those of
+/// `r`, as the native check says.
+fn challenge_bits(b: &mut Builder, h: &Num) -> Vec<Bit> {
+    let bits = b.bits(h, CHALLENGE_BITS);
+    enforce_one_form(b, &bits);
+    bits
+}
+
+/// Enforces that the upper 128 of 254 bits lie below those of `r`: 129 rows.
+fn enforce_one_form(b: &mut Builder, bits: &[Bit]) {
+    // 254 bits that are h modulo r may also hold h + r, whose upper bits are at least those of r.
+    // Below them only h is left, whatever its lower 126 bits are.
+    let upper = Num::pack(&bits[CHALLENGE_UPPER as usize..]);
+    let largest = Num::constant(from_u128(CHALLENGE_UPPER_BOUND - 1));
+    b.range(&(largest - upper), CHALLENGE_BITS - CHALLENGE_UPPER as usize);
 }
 
 /// The value of `4 key`.

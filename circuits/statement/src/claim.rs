@@ -2,7 +2,7 @@
 
 use ark_bn254::Fr;
 use ark_ff::Field;
-use model::{BatchNumber, Claim, Interval, PatientIndex, Position, Word, layout};
+use model::{Claim, Interval, PatientIndex, Position, Word, layout};
 
 use crate::domain::Domain;
 use crate::field::{from_u64, from_word};
@@ -68,20 +68,22 @@ pub struct SlotPlace {
 }
 
 /// The word by which the holder of `view_key` finds a patient slot of a chunk and learns how many
-/// claims are in it; nobody else can link it.
-pub fn tag(view_key: &Word, domain: Fr, place: SlotPlace) -> Fr {
+/// claims are in it; nobody else can link it. `edge_in` is the edge before the chunk, 0 for the
+/// first: it tells the chunks of a batch apart.
+pub fn tag(view_key: &Word, domain: Fr, edge_in: Fr, place: SlotPlace) -> Fr {
     let SlotPlace { patient, slot, count } = place;
     // 24, 8 and 32 bits: they fill the 64 and do not overlap.
     let place = u64::from(patient.get())
         | u64::from(slot) << TAG_SLOT_BIT
         | u64::from(count) << TAG_COUNT_BIT;
-    poseidon::hash(Domain::SlotTag.tag(), &[from_word(view_key), domain, from_u64(place)])
+    poseidon::hash(Domain::SlotTag.tag(), &[from_word(view_key), domain + edge_in, from_u64(place)])
 }
 
 /// The salt of the leaf with number `leaf` in its batch, leaves being counted through all C2
-/// chunks; of a C1 row, `leaf` is 2^32 + row.
-pub fn salt(view_key: &Word, batch: BatchNumber, leaf: u64) -> Fr {
-    let words = [from_word(view_key), from_u64(batch.0), from_u64(leaf)];
+/// chunks; of a C1 row, `leaf` is 2^32 + row. `domain` is that of the leaf's circuit, `root_out`
+/// the header's: the same place in another deployment, batch or history has another salt.
+pub fn salt(view_key: &Word, domain: Fr, root_out: Fr, leaf: u64) -> Fr {
+    let words = [from_word(view_key), domain, root_out, from_u64(leaf)];
     poseidon::hash(Domain::ClaimSalt.tag(), &words)
 }
 
@@ -97,14 +99,18 @@ pub fn edge(patient: PatientIndex, position: Position, salt: Fr) -> Fr {
 /// # Panics
 /// If there is no leaf.
 pub fn root16(node: Domain, leaves: &[Fr]) -> Fr {
-    // Also a node with one child is a hash: a leaf that was passed up could be taken for a node.
-    let above: Vec<Fr> =
-        leaves.chunks(LIST_ARITY).map(|group| poseidon::hash(node.tag(), group)).collect();
-    match above.as_slice() {
-        [] => panic!("a list has at least one leaf"),
-        [root] => *root,
-        nodes => root16(node, nodes),
+    let tag = node.tag_of_list(leaves.len());
+    let mut nodes = nodes_above(tag, leaves);
+    while nodes.len() > 1 {
+        nodes = nodes_above(tag, &nodes);
     }
+    nodes.pop().expect("a list has at least one leaf")
+}
+
+/// One level of a list. Also a node with one child is a hash: a leaf that was passed up could be
+/// taken for a node.
+fn nodes_above(tag: Fr, below: &[Fr]) -> Vec<Fr> {
+    below.chunks(LIST_ARITY).map(|group| poseidon::hash(tag, group)).collect()
 }
 
 fn two_to(bits: u32) -> Fr {
@@ -161,12 +167,14 @@ mod tests {
                 slot: number(&case["slot"]) as u8,
                 count: number(&case["count"]) as u32,
             };
-            let found = tag(&word(&case["view_key"]), element(&case["domain"]), place);
+            let [domain, edge_in] = ["domain", "edge_in"].map(|name| element(&case[name]));
+            let found = tag(&word(&case["view_key"]), domain, edge_in, place);
             assert_eq!(found, element(&case["word"]));
         }
         for case in cases(&records["salts"]) {
-            let batch = BatchNumber(number(&case["batch"]));
-            let found = salt(&word(&case["view_key"]), batch, number(&case["leaf"]));
+            let [domain, root_out] = ["domain", "root_out"].map(|name| element(&case[name]));
+            let leaf = number(&case["leaf"]);
+            let found = salt(&word(&case["view_key"]), domain, root_out, leaf);
             assert_eq!(found, element(&case["word"]));
         }
         for case in cases(&records["edges"]) {
@@ -182,5 +190,17 @@ mod tests {
             let leaves = elements(&case["leaves"]);
             assert_eq!(root16(Domain::ClaimsNode, &leaves), element(&case["root"]));
         }
+    }
+
+    #[test]
+    fn the_inner_nodes_of_a_list_are_no_list_with_its_root() {
+        let leaves: Vec<Fr> = (1..=60).map(Fr::from).collect();
+        let root = root16(Domain::ClaimsNode, &leaves);
+        let mut nodes = leaves;
+        while nodes.len() > 1 {
+            nodes = nodes_above(Domain::ClaimsNode.tag_of_list(60), &nodes);
+            assert_ne!(root16(Domain::ClaimsNode, &nodes), root);
+        }
+        assert_eq!(nodes, [root]);
     }
 }

@@ -90,6 +90,13 @@ impl Domain {
     pub fn tag(self) -> Fr {
         Fr::from(self as u8)
     }
+
+    /// The capacity word of every node of a list with this many leaves: the role in the lowest 8
+    /// bits, the number above. Without it the nodes of a list would be a shorter list with the same
+    /// root.
+    pub fn tag_of_list(self, leaves: usize) -> Fr {
+        Fr::from(self as u128 | (leaves as u128) << 8)
+    }
 }
 
 #[cfg(test)]
@@ -104,6 +111,16 @@ mod tests {
         for (number, domain) in Domain::ALL.iter().enumerate() {
             assert_eq!(*domain as usize, number, "the table lists every number once, in order");
         }
+    }
+
+    #[test]
+    fn no_tag_of_a_list_is_that_of_another_list_or_of_no_list() {
+        let lists = [Domain::ClaimsNode, Domain::OperationsNode]
+            .into_iter()
+            .flat_map(|domain| (1..600).map(move |leaves| domain.tag_of_list(leaves)));
+        let plain = Domain::ALL.iter().map(|domain| domain.tag());
+        let tags: BTreeSet<Fr> = lists.chain(plain).collect();
+        assert_eq!(tags.len(), 2 * 599 + Domain::ALL.len());
     }
 
     #[test]

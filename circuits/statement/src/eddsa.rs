@@ -1,12 +1,14 @@
 //! EdDSA over BabyJubJub with Poseidon, byte for byte that of circomlibjs (`signPoseidon`).
 //!
 //! # Which signatures are accepted
-//! With the challenge `h = Poseidon(R8, A, message)`, a signature `(R8, S)` of the key `A` is
-//! accepted if and only if `S B8 = R8 + h' 8 A` for an `h'` below `2^254` with `h' = h` modulo `r`.
-//! So `h'` is `h`, or `h + r` where that fits: the circuit splits `h` into 254 bits without asking
-//! for the canonical ones, and its native twin must take the same set. This doubles a forger's
-//! chance per attempted challenge, one bit of about 125, and changes nothing for honest signers.
+//! With the challenge `h = Poseidon(R8, A, message)`, an integer below `r`, a signature `(R8, S)` of
+//! the key `A` is accepted if and only if `S B8 = R8 + h 8 A` and `h >> 126 < r >> 126`.
 //!
+//! * The second condition is what the circuit can ask for at the price of one range: it works with
+//!   254 bits that are `h` modulo `r`, and of `h` and `h + r` never both have upper bits below those
+//!   of `r`. So the circuit's witness, its rows and [`verify`] take one and the same set.
+//! * About one challenge in `2^128` has the upper bits of `r` itself, and then no signature with
+//!   this `R8` is accepted; [`sign`] takes its next nonce.
 //! * A key is a point of the prime-order subgroup and not its neutral element; no other key exists.
 //! * `S` is below `l`: [`Signature::decode`] refuses the rest. The circuit takes digits of any
 //!   representative of `S` modulo `l`, which are the same signatures.
@@ -22,7 +24,7 @@ use crate::domain::Domain;
 use crate::{field, poseidon};
 use ark_bn254::Fr;
 use ark_ec::{AffineRepr, CurveConfig, CurveGroup};
-use ark_ff::{BigInteger, PrimeField};
+use ark_ff::{BigInt, PrimeField};
 use std::fmt;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -158,18 +160,33 @@ impl Signature {
 
 /// Signs `message` as circomlibjs does; equal inputs give equal signatures.
 pub fn sign(key: &SecretKey, message: Fr) -> Signature {
-    let mut seed = Zeroizing::new([0; 64]);
-    seed[..32].copy_from_slice(&key.prefix);
-    seed[32..].copy_from_slice(&field::to_bytes_le(&message));
-    // Derived and never drawn: a device without good randomness cannot repeat a nonce for two
-    // messages, which would reveal its key.
-    let digest = Zeroizing::new(blake::blake512(seed.as_slice()));
-    let nonce = Zeroizing::new(Scalar::from_le_bytes_mod_order(digest.as_slice()));
+    // The first attempt is the signature of circomlibjs; with a chance of 2^-128 its challenge is
+    // one that `verify` refuses, and the next nonce is as good.
+    let mut attempts = (0u64..).filter_map(|attempt| sign_with(key, message, attempt));
+    attempts.next().expect("all but one challenge in 2^128 are accepted")
+}
+
+/// The signature with the nonce of this attempt, unless its challenge is one that is refused.
+fn sign_with(key: &SecretKey, message: Fr, attempt: u64) -> Option<Signature> {
+    let nonce = nonce(key, message, attempt);
     let r8 = babyjubjub::multiply(&babyjubjub::base(), &nonce).into_affine();
-    // Of the two challenges that `verify` takes, the one that circomlibjs signs.
-    let h = reduce(&challenge(&key.public, message, &r8));
+    let h = challenge(&key.public, message, &r8);
     // Eight eighths: circomlibjs multiplies the challenge by the whole pruned scalar.
-    Signature { r8, s: *nonce + h * Scalar::from(8u8) * key.scalar }
+    let signature = Signature { r8, s: *nonce + reduce(&h) * Scalar::from(8u8) * key.scalar };
+    has_one_form(&h).then_some(signature)
+}
+
+/// Derived and never drawn: a device without good randomness cannot repeat a nonce for two
+/// messages, which would reveal its key.
+fn nonce(key: &SecretKey, message: Fr, attempt: u64) -> Zeroizing<Scalar> {
+    let mut seed = Zeroizing::new([0; 72]);
+    seed[..32].copy_from_slice(&key.prefix);
+    seed[32..64].copy_from_slice(&field::to_bytes_le(&message));
+    seed[64..].copy_from_slice(&attempt.to_le_bytes());
+    // The first as circomlibjs, which knows no attempts.
+    let seed = if attempt == 0 { &seed[..64] } else { seed.as_slice() };
+    let digest = Zeroizing::new(blake::blake512(seed));
+    Zeroizing::new(Scalar::from_le_bytes_mod_order(digest.as_slice()))
 }
 
 /// Whether `signature` is one of `public` for `message`; see the module for the exact set.
@@ -178,12 +195,13 @@ pub fn verify(public: &PublicKey, message: Fr, signature: &Signature) -> bool {
     if !signature.r8.is_on_curve() {
         return false;
     }
-    // The key is not checked again: a `PublicKey` is a point of the subgroup, however it was made.
-    // R8 goes to this side, so that both challenges are compared with one sum.
-    let left = babyjubjub::multiply(&babyjubjub::base(), &signature.s) - signature.r8;
-    let key = public.0.mul_by_cofactor();
     let h = challenge(public, message, &signature.r8);
-    challenges(&h).iter().any(|h| babyjubjub::multiply(&key, h) == left)
+    if !has_one_form(&h) {
+        return false;
+    }
+    // The key is not checked again: a `PublicKey` is a point of the subgroup, however it was made.
+    let left = babyjubjub::multiply(&babyjubjub::base(), &signature.s) - signature.r8;
+    babyjubjub::multiply(&public.0.mul_by_cofactor(), &reduce(&h)) == left
 }
 
 /// The hash that binds a signature to its key and message.
@@ -191,23 +209,27 @@ pub fn challenge(public: &PublicKey, message: Fr, r8: &Point) -> Fr {
     poseidon::hash(Domain::Eddsa.tag(), &[r8.x, r8.y, public.0.x, public.0.y, message])
 }
 
-/// Every integer of 254 bits that is `h` modulo `r`, modulo `l`.
-fn challenges(h: &Fr) -> Vec<Scalar> {
-    // The circuit's 254 bits hold h, and h + r where that is below 2^254.
-    let mut alias = h.into_bigint();
-    // Nothing is carried out: the sum is below 2^255, and the limbs hold 256 bits.
-    alias.add_with_carry(&Fr::MODULUS);
-    let alias = (alias.num_bits() <= Fr::MODULUS_BIT_SIZE).then(|| reduce_integer(&alias));
-    [Some(reduce(h)), alias].into_iter().flatten().collect()
+/// First of the upper bits of a challenge: 128 of its 254 lie from here on.
+pub const CHALLENGE_UPPER: u32 = 126;
+/// The upper bits of `r`: those of a challenge that is accepted lie below.
+pub const CHALLENGE_UPPER_BOUND: u128 = upper_bits(&Fr::MODULUS);
+
+/// Whether the circuit can hold `h` in one way only: `h + r` never passes, because its upper bits
+/// are at least those of `r`.
+fn has_one_form(h: &Fr) -> bool {
+    upper_bits(&h.into_bigint()) < CHALLENGE_UPPER_BOUND
+}
+
+/// The bits from 126 to 253 of an integer that has no more.
+const fn upper_bits(integer: &BigInt<4>) -> u128 {
+    let [_, second, third, fourth] = integer.0;
+    // 126 = 64 + 62: two bits of the second limb, then the third and 62 bits of the fourth.
+    (second >> 62) as u128 | (third as u128) << 2 | (fourth as u128) << 66
 }
 
 fn reduce(h: &Fr) -> Scalar {
-    reduce_integer(&h.into_bigint())
-}
-
-fn reduce_integer(integer: &<Fr as PrimeField>::BigInt) -> Scalar {
     // Modulo l, because l times any point of the subgroup, and 8 A is one, is the neutral element.
-    Scalar::from_le_bytes_mod_order(&field::limbs_to_bytes_le(integer))
+    Scalar::from_le_bytes_mod_order(&field::limbs_to_bytes_le(&h.into_bigint()))
 }
 
 impl fmt::Debug for SecretKey {

@@ -3,9 +3,9 @@
 use crate::babyjubjub::PointError;
 use crate::domain::Domain;
 use crate::eddsa::{self, PublicKey, SecretKey, Signature, SignatureError};
-use crate::{field, poseidon};
+use crate::{claim, field, poseidon};
 use ark_bn254::Fr;
-use model::{BatchNumber, Millis, Operation, OperationError, Word};
+use model::{Millis, Operation, OperationError, Word};
 
 /// First bit of each part of the head; the kind begins at bit 0.
 pub const HEAD_SLOT: u32 = 4;
@@ -48,13 +48,13 @@ pub fn leaf(message: Fr, t_op: Millis, salt: Fr) -> Fr {
     poseidon::hash(Domain::OperationLeaf.tag(), &parts)
 }
 
-/// The salt of the operation in `row` of a batch. The view key is that of the record after the
-/// operation, so that whoever holds it finds the patient's operations and nobody else can.
-pub fn salt(view_key: &Word, batch: BatchNumber, row: u32) -> Fr {
-    // Beyond every leaf of claims, whose salts come from the same view key and batch.
-    let number = (1u64 << 32) + u64::from(row);
-    let parts = [field::from_word(view_key), Fr::from(batch.0), Fr::from(number)];
-    poseidon::hash(Domain::ClaimSalt.tag(), &parts)
+/// The salt of the operation in `row` of a batch with this `root_out`; `domain` is that of C1. The
+/// view key is that of the record after the operation, so that whoever holds it finds the patient's
+/// operations and nobody else can.
+pub fn salt(view_key: &Word, domain: Fr, root_out: Fr, row: u32) -> Fr {
+    // Beyond every leaf of claims: the domain tells the two apart already, the number does so for
+    // whoever reads salts alone.
+    claim::salt(view_key, domain, root_out, (1u64 << 32) + u64::from(row))
 }
 
 /// An operation with its signature, as it travels from a wallet.

@@ -4,8 +4,8 @@ use ark_bn254::Fr;
 use circuits::builder::{Assignment, R1cs, matrices, witness};
 use circuits::c1::{Values, assign, circuit};
 use model::{
-    Action, BatchNumber, Categories, ClaimKind, Interval, Labels, Millis, Operation, OperationKind,
-    Party, PatientIndex, Purposes, Record, Rule, RuleSlot, Window, Word,
+    Action, Categories, ClaimKind, Interval, Labels, Millis, Operation, OperationKind, Party,
+    PatientIndex, Purposes, Record, Rule, RuleSlot, Window, Word,
 };
 use statement::c1::{Chunk, Row, check};
 use statement::claim::root16;
@@ -150,7 +150,7 @@ impl Case {
             old: self.old.clone(),
             path,
             root_out: tree.root(),
-            op_salt: operation::salt(&after.view_key, BatchNumber(3), 0),
+            op_salt: operation::salt(&after.view_key, Fr::from(55u8), tree.root(), 0),
         };
         Chunk {
             root_in,

@@ -7,8 +7,7 @@ use ark_std::rand::{Rng, SeedableRng};
 use circuits::builder::{matrices, witness};
 use circuits::c1::circuit;
 use model::{
-    Action, BatchNumber, Interval, Millis, Operation, PatientIndex, Record, Rule, RuleSlot, Window,
-    Word,
+    Action, Interval, Millis, Operation, PatientIndex, Record, Rule, RuleSlot, Window, Word,
 };
 use statement::c1::{Chunk, Context, Row, apply, check};
 use statement::eddsa::SecretKey;
@@ -57,7 +56,8 @@ impl World {
         let Ok(after) = apply(old.as_ref(), &signed, &self.context(t_op)) else { return false };
         let path = self.tree.path(index);
         self.tree.set(index, record::leaf(&after));
-        let op_salt = operation::salt(&after.view_key, BatchNumber(1), self.rows.len() as u32);
+        let (root, row) = (self.tree.root(), self.rows.len() as u32);
+        let op_salt = operation::salt(&after.view_key, Fr::from(1u8), root, row);
         self.rows.push(Row { signed, t_op, old, path, root_out: self.tree.root(), op_salt });
         self.records.insert(index, after);
         self.time = t_op;

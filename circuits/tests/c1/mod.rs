@@ -4,3 +4,4 @@ mod case;
 mod history;
 mod hunt;
 mod rules;
+mod signers;

@@ -259,7 +259,9 @@ fn c2_14_break_glass_under_a_permit_and_access_under_a_policy_are_refused() {
         let chunk = with_rules(&[(wrong, every)], change, 1);
         let native = statement::c2::check(&chunk).expect_err("the native check refuses");
         assert_eq!(native.rule(), Some(RuleNumber::c2(14)));
-        let whole = with_rules(&[(right, every)], change, 1);
+        let mut whole = with_rules(&[(right, every)], change, 1);
+        // Salts hold the root: both chunks are to commit to the same leaf.
+        whole.root = chunk.root;
         let found = violated(&rows(ONE), &with_rule_of(&chunk, &whole));
         assert!(!found.is_empty() && found.iter().all(|rule| *rule == "C2.14"), "{found:?}");
     }
@@ -483,10 +485,12 @@ fn c2_21_another_edge_is_refused() {
 }
 
 #[test]
-fn c2_22_a_claim_without_actor_or_digest_is_refused() {
-    let any = |rule: &mut Rule| rule.actor = Party::Any;
+fn c2_22_a_claim_without_actor_source_or_digest_is_refused() {
+    let any = |rule: &mut Rule| (rule.actor, rule.source) = (Party::Any, Party::Any);
     refused(22, &one(any, |claim| claim.individual = Word::ZERO));
     refused(22, &one(any, |claim| claim.organisation = Word::ZERO));
+    // A permit of source ANY would cover it, and no deny that names a source would meet it.
+    refused(22, &one(any, |claim| claim.source = Party::Named(Word::ZERO)));
     refused(22, &one(any, |claim| claim.digest = Digest([0; 31])));
 }
 

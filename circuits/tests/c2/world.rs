@@ -2,8 +2,8 @@
 
 use ark_bn254::Fr;
 use model::{
-    BatchNumber, Categories, Category, Claim, ClaimKind, Digest, Interval, Label, Labels, Millis,
-    Party, PatientIndex, Position, Purpose, Purposes, Record, Rule, RuleSlot, Window, Word,
+    Categories, Category, Claim, ClaimKind, Digest, Interval, Label, Labels, Millis, Party,
+    PatientIndex, Position, Purpose, Purposes, Record, Rule, RuleSlot, Window, Word,
 };
 use statement::c2::{Capacity, Chunk, Slot, cap_path, pack};
 use statement::record;
@@ -122,7 +122,6 @@ pub(super) fn placed(
         root: tree.root(),
         cap: Box::new(tree.cap()),
         window: Window::new(at(T0), at(T1)).expect("a short window"),
-        batch: BatchNumber(3),
         first_leaf: 0,
         position_in: Position(POSITION_IN),
         position_out: Position(POSITION_OUT),

@@ -72,7 +72,7 @@ Begin with:
 const EXIT_CODES: &str = "\
 Exit codes:
   0  everything that was checked holds
-  1  something is broken; the report names it
+  1  something is broken, and the report names it; or the audit itself failed
   2  the command line, or a file given on it, is wrong
   3  the chain or a batch file is not available: withheld data is unavailable, not broken";
 

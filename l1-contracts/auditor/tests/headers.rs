@@ -47,7 +47,7 @@ fn each_word_that_does_not_continue_its_predecessor_is_named() {
         }),
         ("root in", |header| header.root_in = word(1)),
         ("journal position", |header| header.journal_position = Position(7)),
-        ("key version", |header| header.key_version = 2),
+        ("key version", |header| header.key_version = 1),
         ("first forced stop", |header| header.forced_first = 1),
         ("count of forced stops", |header| header.forced_count = 1),
         ("outcomes of forced stops", |header| header.forced_outcomes[31] = 1),

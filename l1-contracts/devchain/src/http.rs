@@ -41,6 +41,14 @@ impl HttpServer {
         format!("http://{}/", self.address)
     }
 
+    /// Waits until the server ends without having been asked to; cancel-safe.
+    ///
+    /// # Errors
+    /// The listener's error, or the panic of the task.
+    pub async fn ended(&mut self) -> io::Result<()> {
+        (&mut self.task).await.map_err(io::Error::other)?
+    }
+
     /// Takes no more connections, answers what was asked, and returns.
     ///
     /// # Errors

@@ -284,13 +284,22 @@ impl Batch<'_> {
 
     /// Leaves of each chunk that the patient's tags commit to claims at.
     fn find_tagged_claims(&self) -> Result<BTreeMap<usize, BTreeSet<u32>>, LogError> {
-        let (key_version, batch) = (self.header.key_version, self.header.number);
-        let domain = scope::domain(self.viewer.scope, Circuit::C2, key_version, batch);
+        let domain = self.domain(Circuit::C2);
+        // The edge before the first chunk is 0.
+        let edges = self.public.claims.iter().map(|chunk| chunk.edge_out);
+        let edges: Vec<Word> = [Word::ZERO].into_iter().chain(edges).collect();
         let claims = |(index, chunk): (usize, &ClaimsChunk)| {
-            let tagged = find_tagged(self.viewer, domain, &chunk.leaves);
+            let place = ChunkPlace { domain, edge_in: field::from_word(&edges[index]) };
+            let tagged = find_tagged(self.viewer, place, &chunk.leaves);
             tagged.map(|claims| (index, claims)).ok_or(LogError::Tags { chunk: index })
         };
         self.public.claims.iter().enumerate().map(claims).collect()
+    }
+
+    /// What the proofs of this batch are bound to.
+    fn domain(&self, circuit: Circuit) -> Fr {
+        let BatchHeader { key_version, number, .. } = self.header;
+        scope::domain(self.viewer.scope, circuit, *key_version, *number)
     }
 
     fn check_claim(&self, opening: &ClaimOpening, record: &Record) -> Result<SeenClaim, LogError> {
@@ -301,7 +310,9 @@ impl Batch<'_> {
             find_leaf(lists, *chunk, *leaf).ok_or(LogError::ClaimLeaf { position })?;
         // The leaf below is made with the expected salt. Asked first, so that the error says which
         // of the two is wrong.
-        let expected = claim::salt(&self.viewer.view_key, self.header.number, number);
+        let (domain, root_out) =
+            (self.domain(Circuit::C2), field::from_word(&self.header.root_out));
+        let expected = claim::salt(&self.viewer.view_key, domain, root_out, number);
         if field::from_word(salt) != expected {
             return Err(LogError::ClaimSalt { position });
         }
@@ -333,7 +344,8 @@ impl Batch<'_> {
         let Leaf { committed, number } =
             find_leaf(lists, *chunk, *row).ok_or(LogError::OperationLeaf { index })?;
         let row = u32::try_from(number).map_err(|_| LogError::OperationLeaf { index })?;
-        let expected = operation::salt(&viewer.view_key, header.number, row);
+        let (domain, root_out) = (self.domain(Circuit::C1), field::from_word(&header.root_out));
+        let expected = operation::salt(&viewer.view_key, domain, root_out, row);
         let message = operation::message(scope::sig_domain(viewer.scope), &signed.operation);
         let found = field::to_word(&operation::leaf(message, *t_op, expected));
         if field::from_word(salt) != expected || found != committed {
@@ -412,9 +424,16 @@ fn check_chunk_roots<'a>(
     chunks.enumerate().map(root).collect()
 }
 
+/// What the tags of a chunk are bound to.
+#[derive(Clone, Copy)]
+struct ChunkPlace {
+    domain: Fr,
+    edge_in: Fr,
+}
+
 /// Patient slot `s` ends with its tag, so with slots of `d` leaves it stands at `s d + d - 1`. The
 /// shape's `d` is not needed: every tag found says it, and all must say the same.
-fn find_tagged(viewer: &Viewer, domain: Fr, leaves: &[Word]) -> Option<BTreeSet<u32>> {
+fn find_tagged(viewer: &Viewer, chunk: ChunkPlace, leaves: &[Word]) -> Option<BTreeSet<u32>> {
     let places: HashMap<Word, usize> = leaves
         .iter()
         .enumerate()
@@ -427,7 +446,7 @@ fn find_tagged(viewer: &Viewer, domain: Fr, leaves: &[Word]) -> Option<BTreeSet<
         for count in (1..).take_while(|count| (slot + 1) * (count + 1) <= leaves.len()) {
             let place =
                 claim::SlotPlace { patient: viewer.patient, slot: slot as u8, count: count as u32 };
-            let tag = claim::tag(&viewer.view_key, domain, place);
+            let tag = claim::tag(&viewer.view_key, chunk.domain, chunk.edge_in, place);
             let Some(place) = places.get(&field::to_word(&tag)) else { continue };
             let found = (place + 1) / (slot + 1);
             let fits = (place + 1) % (slot + 1) == 0

@@ -7,7 +7,7 @@ use crate::entry::{ENTRY_HEADER_BYTES, encode};
 use crate::record::{Body, GROUP_HEADER_BYTES, GroupHeader, MARK_BYTES};
 use crate::{
     ENTRY_BYTES_MAX, EntryError, EntryKind, GROUP_BYTES_MAX, GROUP_ENTRIES_MAX, GroupNumber, Head,
-    ITEM_BYTES_MAX, ITEM_ENTRIES_MAX, MILLIS_MAX, Millis, Position,
+    ITEM_BYTES_MAX, ITEM_ENTRIES_MAX, MILLIS_MAX, Millis, Place, Position,
 };
 
 /// Collects the entries of one group and gives each its position and append time.
@@ -16,6 +16,8 @@ use crate::{
 #[derive(Debug)]
 pub struct GroupBuilder {
     after: Head,
+    /// Right after that, or beyond it.
+    place: Place,
     now: Millis,
     /// Of the last entry here; of the log before it as long as there is none.
     last_time: Millis,
@@ -42,6 +44,7 @@ impl GroupBuilder {
         let last_time = after.last_time;
         let mut builder = GroupBuilder {
             after,
+            place: Place::after(&after),
             now: 0,
             last_time,
             record,
@@ -53,14 +56,19 @@ impl GroupBuilder {
         builder
     }
 
+    /// Gives up every number before `place`: the group will stand there.
+    pub(crate) fn move_to(&mut self, place: Place) {
+        self.place = place;
+    }
+
     /// Number of the group that this will be.
     pub fn number(&self) -> GroupNumber {
-        self.after.group + 1
+        self.place.group
     }
 
     /// Position of the next entry.
     pub fn next_position(&self) -> Position {
-        self.after.position + 1 + self.ranges.len() as u64
+        self.place.position + self.ranges.len() as u64
     }
 
     /// The time of entries appended now: the clock, or the latest entry's time where that is later.
@@ -172,13 +180,15 @@ impl GroupBuilder {
     }
 
     /// Adds padding, mark slot and header.
-    pub(crate) fn seal(mut self, seed: u32) -> Sealed {
+    pub(crate) fn seal(mut self, seed: u32, salt: [u8; 32]) -> Sealed {
         // To a multiple of 8, where recovery looks for headers and marks.
         let entries_end = self.record.len();
         self.record.resize(entries_end.next_multiple_of(8), 0);
         // The digest names the entries alone. The checksum covers the padding as well, so that no
         // byte of a record but its mark goes unchecked.
         let body = Body {
+            place: self.place,
+            salt,
             count: self.ranges.len() as u32,
             entries: &self.record[GROUP_HEADER_BYTES..entries_end],
             padded: &self.record[GROUP_HEADER_BYTES..],
@@ -200,7 +210,7 @@ impl GroupBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::FaultMedium;
+    use crate::fault::{FaultMedium, salts};
     use crate::{DurableEvidence, Fault, Genesis, Log, OpenError};
 
     const GENESIS: Genesis = Genesis { log_id: [3; 16], journal_hash: [0; 32] };
@@ -209,7 +219,7 @@ mod tests {
     /// that every checksum and the journal hash hold.
     fn log_with(change: impl FnOnce(&mut [u8])) -> FaultMedium {
         let medium = FaultMedium::default();
-        let (mut log, _) = Log::open(medium.clone(), GENESIS).expect("open");
+        let (mut log, _) = Log::open(medium.clone(), GENESIS, salts()).expect("open");
         let mut group = log.builder(1_000);
         group.append(EntryKind::FRAME, b"body").expect("fits");
         group.append(EntryKind::FRAME, b"body").expect("fits");
@@ -219,7 +229,7 @@ mod tests {
     }
 
     fn fault_of(change: impl FnOnce(&mut [u8])) -> Fault {
-        match Log::open(log_with(change), GENESIS) {
+        match Log::open(log_with(change), GENESIS, salts()) {
             Err(OpenError::Corrupt(found)) => {
                 assert_eq!(found.evidence, DurableEvidence::IntactChecksum);
                 found.fault
@@ -230,7 +240,8 @@ mod tests {
 
     #[test]
     fn an_entry_of_an_unknown_kind_is_readable_and_says_so() {
-        let (log, _) = Log::open(log_with(|entries| entries[0] = 200), GENESIS).expect("open");
+        let (log, _) =
+            Log::open(log_with(|entries| entries[0] = 200), GENESIS, salts()).expect("open");
         let kinds = [1, 2].map(|position| log.read(position).expect("readable").kind);
         assert_eq!(kinds.map(EntryKind::code), [200, 1]);
         assert_eq!(kinds.map(EntryKind::is_known), [false, true]);
@@ -258,12 +269,12 @@ mod tests {
     fn headers_of_another_version_place_or_size_are_corruption_even_if_intact() {
         let seed = crc32c::crc32c(&GENESIS.log_id);
         // (offset in the header, new value of that byte)
-        for (at, value) in [(4, 2), (6, 1), (8, 9), (16, 9), (24, 0), (26, 2), (31, 1)] {
+        for (at, value) in [(4, 1), (6, 1), (6, 2), (8, 9), (16, 9), (24, 0), (26, 2), (31, 1)] {
             let mut bytes = log_with(|_| {}).bytes();
             bytes[128 + at] = value;
-            let crc = crc32c::crc32c_append(seed, &bytes[128..228]);
-            bytes[228..232].copy_from_slice(&crc.to_le_bytes());
-            match Log::open(FaultMedium::holding(bytes), GENESIS) {
+            let crc = crc32c::crc32c_append(seed, &bytes[128..260]);
+            bytes[260..264].copy_from_slice(&crc.to_le_bytes());
+            match Log::open(FaultMedium::holding(bytes), GENESIS, salts()) {
                 Err(OpenError::Corrupt(found)) => {
                     assert_eq!(
                         found.evidence,

@@ -29,6 +29,10 @@ impl EntryKind {
     pub const CLOSE: EntryKind = EntryKind(6);
     /// A stream was described and opened.
     pub const STREAM_OPEN: EntryKind = EntryKind(7);
+    /// Groups before this one were lost, and an operator accepted it.
+    pub const GAP: EntryKind = EntryKind(8);
+    /// How often the same was refused again.
+    pub const REFUSAL_COUNT: EntryKind = EntryKind(9);
 
     /// The kind with this code; zero is none.
     pub fn from_code(code: u8) -> Option<EntryKind> {
@@ -44,7 +48,7 @@ impl EntryKind {
 
     /// Whether this version knows the kind; an unknown one is readable, not appendable.
     pub fn is_known(self) -> bool {
-        (EntryKind::FRAME..=EntryKind::STREAM_OPEN).contains(&self)
+        (EntryKind::FRAME..=EntryKind::REFUSAL_COUNT).contains(&self)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::{GroupNumber, Millis, Position};
+use crate::{GroupNumber, Millis, Place, Position};
 
 /// One check of the format that failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -143,6 +143,11 @@ pub struct Corruption {
     pub evidence: DurableEvidence,
 }
 
+/// What is said of a journal of the first version; equal to the sentence that the whole product says.
+pub const FIRST_VERSION: &str = "nothing of the first version is converted: its contract takes \
+    proofs of the first circuits only, and its consents are signed for that contract; keep it with \
+    the release that wrote it and deploy anew";
+
 /// Why a log could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -164,6 +169,9 @@ pub enum OpenError {
     /// The file header is damaged.
     #[error("the file header is corrupt: {0}")]
     Header(#[source] Fault),
+    /// The file is of the first version.
+    #[error("{FIRST_VERSION}")]
+    FirstVersion,
     /// The log grows from another genesis.
     #[error("genesis journal hash: expected {}, found {}", short(expected), short(found))]
     Genesis {
@@ -199,7 +207,7 @@ pub enum EntryError {
         found: usize,
     },
     /// The kind is not one this version writes.
-    #[error("kind: expected 1..=7, found {found}")]
+    #[error("kind: expected 1..=8, found {found}")]
     UnknownKind {
         /// The kind's code.
         found: u8,
@@ -231,6 +239,13 @@ pub enum AppendError {
         #[source]
         source: EntryError,
     },
+    /// No salt was to be had; nothing was written.
+    #[error("append: no salt can be drawn for the group")]
+    Salt {
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The group was built on another head; nothing was written.
     #[error("append: group built after group {expected}, found the head at group {found}")]
     Stale {
@@ -253,6 +268,23 @@ pub enum AppendError {
     Poisoned,
 }
 
+/// Why a log does not go on at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "expected a group beyond {} and a position beyond {}, each by at most {} and {}, found {} and {}",
+    next.group, next.position, groups_left, positions_left, found.group, found.position
+)]
+pub struct JumpError {
+    /// Where the log goes on without giving anything up.
+    pub next: Place,
+    /// How many numbers of groups may still be given up.
+    pub groups_left: u64,
+    /// How many positions may still be given up.
+    pub positions_left: u64,
+    /// The place asked for.
+    pub found: Place,
+}
+
 /// Why an entry or group was not served.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -268,6 +300,18 @@ pub enum ReadError {
     /// The stored bytes are damaged.
     #[error(transparent)]
     Corrupt(#[from] Box<Corruption>),
+    /// Its number was given up when a loss was accepted: there is no such position or group.
+    #[error("{what} {found}: {first} to {last} were given up when an operator accepted a loss")]
+    GivenUp {
+        /// `position` or `group`.
+        what: &'static str,
+        /// First one given up.
+        first: u64,
+        /// Last one given up.
+        last: u64,
+        /// The one asked for.
+        found: u64,
+    },
     /// There is no such position or group.
     #[error("{what}: expected {first}..={last}, found {found}")]
     Absent {

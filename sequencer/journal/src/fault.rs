@@ -7,9 +7,20 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::Medium;
+use crate::{Medium, Salts};
 
 const SECTOR: usize = crate::record::SECTOR_BYTES as usize;
+
+/// Salts that anybody can foretell, the same at every start: for tests, whose bytes must not change.
+pub fn salts() -> Salts {
+    let mut number = 0u64;
+    Salts::new(move || {
+        number += 1;
+        let mut salt = [0x5a; 32];
+        salt[..8].copy_from_slice(&number.to_le_bytes());
+        Ok(salt)
+    })
+}
 
 /// What a power cut does to writes that were not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,10 +15,10 @@
 //! server nor prover.
 //!
 //! ```
-//! use journal::{Entry, Genesis, EntryKind, Log, fault::FaultMedium};
+//! use journal::{Entry, EntryKind, Genesis, Log, fault, fault::FaultMedium};
 //!
 //! let genesis = Genesis { log_id: [7; 16], journal_hash: [0; 32] };
-//! let (mut log, _) = Log::open(FaultMedium::default(), genesis)?;
+//! let (mut log, _) = Log::open(FaultMedium::default(), genesis, fault::salts())?;
 //! let committed = log.append(&[Entry::new(EntryKind::FRAME, 3_900_000_000_000, "opaque")])?;
 //! assert_eq!((committed.first, committed.last), (1, 1));
 //! assert_eq!(log.read(1)?.body, "opaque");
@@ -30,6 +30,7 @@ mod entry;
 mod error;
 pub mod fault;
 mod head;
+mod index;
 mod limits;
 mod log;
 mod medium;
@@ -42,17 +43,18 @@ mod writer;
 pub use build::GroupBuilder;
 pub use entry::{Entry, EntryKind};
 pub use error::{
-    AppendError, Corruption, DurableEvidence, EntryError, Failure, Fault, NotTaken, OpenError,
-    ReadError,
+    AppendError, Corruption, DurableEvidence, EntryError, FIRST_VERSION, Failure, Fault, JumpError,
+    NotTaken, OpenError, ReadError,
 };
 pub use head::Head;
+pub use index::GivenUp;
 pub use limits::{
     ENTRY_BYTES_MAX, GROUP_BYTES_MAX, GROUP_ENTRIES_MAX, GroupNumber, ITEM_BYTES_MAX,
-    ITEM_ENTRIES_MAX, MILLIS_MAX, Millis, Position,
+    ITEM_ENTRIES_MAX, JUMPS_MAX, MILLIS_MAX, Millis, Position,
 };
-pub use log::{Committed, Log};
+pub use log::{Committed, Log, Salts};
 pub use medium::{FileMedium, Medium, MediumError};
 pub use read::{Entries, Group, Reader};
-pub use record::{Genesis, GroupSummary, journal_hash};
+pub use record::{Genesis, GroupSummary, Place, journal_hash};
 pub use recover::Recovery;
 pub use writer::{Admission, SubmitError, Submitter, Writer, WriterConfig, WriterStopped};

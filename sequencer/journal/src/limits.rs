@@ -15,6 +15,9 @@ pub const ENTRY_BYTES_MAX: usize = 1 << 20;
 pub const GROUP_BYTES_MAX: usize = 8 << 20;
 /// Most entries in one group.
 pub const GROUP_ENTRIES_MAX: usize = 65_536;
+/// How far the numbers of groups, and how far positions, may jump over the life of a log, each in
+/// sum: what an operator may give up after losses. A batch advances by less than 2^28 positions.
+pub const JUMPS_MAX: u64 = (1 << 28) - 1;
 /// Most entry bytes that one submitted item may become (see [`crate::Admission`]).
 pub const ITEM_BYTES_MAX: usize = 2 << 20;
 /// Most entries that one submitted item may become (see [`crate::Admission`]).

@@ -2,14 +2,15 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::{fmt, io};
 
 use crate::build::Sealed;
-use crate::read::{Entries, Group, IndexEntry, Reader, Shared};
-use crate::record::{MARK_BYTES, durable_mark};
+use crate::read::{Entries, Group, Reader, Shared};
+use crate::record::{Jumps, MARK_BYTES, Place, durable_mark};
 use crate::recover::{self, Recovery};
 use crate::{
-    AppendError, Entry, Genesis, GroupBuilder, GroupNumber, Head, Medium, Millis, OpenError,
-    Position, ReadError,
+    AppendError, Entry, Genesis, GroupBuilder, GroupNumber, Head, JumpError, Medium, Millis,
+    OpenError, Position, ReadError,
 };
 
 /// What is durable once an append returned.
@@ -27,12 +28,30 @@ pub struct Committed {
     pub ranges: Vec<Range<u32>>,
 }
 
+/// Where the salts of groups come from: for each group 32 bytes that nobody can guess. The log draws
+/// no randomness itself, so that whoever opens it says where that comes from.
+pub struct Salts(Box<dyn FnMut() -> io::Result<[u8; 32]> + Send>);
+
+impl Salts {
+    /// Salts by this source, which is asked once for each group, before anything is written.
+    pub fn new(draw: impl FnMut() -> io::Result<[u8; 32]> + Send + 'static) -> Salts {
+        Salts(Box::new(draw))
+    }
+}
+
+impl fmt::Debug for Salts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Salts")
+    }
+}
+
 /// The durable log on one medium. One owner appends; [`Reader`]s are shared freely.
 ///
 /// Memory: 24 bytes a group, and one buffer as large as the largest group so far (8 MiB at most).
 #[derive(Debug)]
 pub struct Log<M> {
     shared: Arc<Shared<M>>,
+    salts: Salts,
     poisoned: bool,
     /// The buffer of the last record, for the next builder.
     spare: Vec<u8>,
@@ -44,21 +63,21 @@ impl<M: Medium> Log<M> {
     /// synced is written and synced again.
     ///
     /// ```
-    /// use journal::{EntryKind, FileMedium, Genesis, Log};
+    /// use journal::{EntryKind, FileMedium, Genesis, Log, fault};
     ///
     /// let folder = tempfile::tempdir()?;
     /// let path = folder.path().join("log");
     /// let genesis = Genesis { log_id: [7; 16], journal_hash: [0; 32] };
     ///
     /// // Two entries in one group: one sync makes both durable.
-    /// let (mut log, _) = Log::open(FileMedium::open(&path)?, genesis)?;
+    /// let (mut log, _) = Log::open(FileMedium::open(&path)?, genesis, fault::salts())?;
     /// let mut group = log.builder(3_900_000_000_000);
     /// group.append(EntryKind::FRAME, b"a frame")?;
     /// group.append(EntryKind::OPERATION, b"an operation")?;
     /// let committed = log.append_built(group)?;
     /// drop(log); // the file is locked while the log is open
     ///
-    /// let (log, recovery) = Log::open(FileMedium::open(&path)?, genesis)?;
+    /// let (log, recovery) = Log::open(FileMedium::open(&path)?, genesis, fault::salts())?;
     /// assert_eq!((recovery.groups, recovery.cut_bytes), (1, 0));
     /// let group = log.group(committed.group)?;
     /// assert_eq!(group.entries[1].body, "an operation");
@@ -68,9 +87,14 @@ impl<M: Medium> Log<M> {
     ///
     /// # Errors
     /// [`OpenError::Corrupt`] where something that was durable is damaged: then nothing is changed.
-    pub fn open(medium: M, genesis: Genesis) -> Result<(Log<M>, Recovery), OpenError> {
+    pub fn open(
+        medium: M,
+        genesis: Genesis,
+        salts: Salts,
+    ) -> Result<(Log<M>, Recovery), OpenError> {
         let (shared, recovery) = recover::recover(medium, genesis)?;
-        Ok((Log { shared: Arc::new(shared), poisoned: false, spare: Vec::new() }, recovery))
+        let shared = Arc::new(shared);
+        Ok((Log { shared, salts, poisoned: false, spare: Vec::new() }, recovery))
     }
 
     /// Appends the entries as one group; on return they are durable.
@@ -96,6 +120,25 @@ impl<M: Medium> Log<M> {
         GroupBuilder::new(self.head(), now, std::mem::take(&mut self.spare))
     }
 
+    /// Begins a group at `place`, beyond the next one, and gives up all numbers and positions that
+    /// lie between: whoever accepts that acknowledged entries are lost continues where nobody was
+    /// ever acknowledged anything.
+    ///
+    /// # Errors
+    /// [`JumpError`] unless both lie beyond the next ones, within what the log may still give up
+    /// ([`crate::JUMPS_MAX`] in sum).
+    pub fn builder_beyond(&mut self, now: Millis, place: Place) -> Result<GroupBuilder, JumpError> {
+        let (next, left) = (Place::after(&self.head()), self.shared.jumps_left());
+        let beyond = place.group > next.group && place.position > next.position;
+        if !beyond || left.after(next, place).is_none() {
+            let Jumps { groups: groups_left, positions: positions_left } = left;
+            return Err(JumpError { next, groups_left, positions_left, found: place });
+        }
+        let mut group = self.builder(now);
+        group.move_to(place);
+        Ok(group)
+    }
+
     /// Appends a group begun by [`Self::builder`]; on return it is durable.
     ///
     /// # Errors
@@ -112,7 +155,9 @@ impl<M: Medium> Log<M> {
         if group.is_empty() {
             return Err(AppendError::Empty);
         }
-        let sealed = group.seal(self.shared.seed);
+        // Before the first call on the medium: without a salt nothing is written.
+        let salt = (self.salts.0)().map_err(|source| AppendError::Salt { source })?;
+        let sealed = group.seal(self.shared.seed, salt);
         // Set before the first call and taken back after the last: no way out forgets it.
         self.poisoned = true;
         self.write(&head, &sealed)?;
@@ -141,7 +186,8 @@ impl<M: Medium> Log<M> {
         let (first, last, journal_hash) = (header.first, header.last(), header.journal_hash);
         let end = head.end + record.len() as u64;
         self.shared.publish(
-            IndexEntry::new(head.end, &header),
+            head.end,
+            &header,
             Head { group: header.number, position: last, journal_hash, last_time, end },
         );
         // The buffer serves the next group: a busy log would else allocate megabytes for each.

@@ -6,26 +6,13 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use bytes::Bytes;
 
 use crate::entry::{Found, Walk};
-use crate::record::{FileHeader, GROUP_HEADER_BYTES, GroupHeader, MARK_BYTES, u64_at};
+use crate::index::{GivenUp, Index, IndexEntry};
+use crate::record::{
+    FileHeader, GROUP_HEADER_BYTES, GroupHeader, Jumps, MARK_BYTES, field, u64_at,
+};
 use crate::{
     Corruption, DurableEvidence, Entry, Fault, GroupNumber, Head, Medium, Position, ReadError,
 };
-
-/// What memory keeps of a group: 24 bytes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct IndexEntry {
-    offset: u64,
-    first: Position,
-    /// The first eight bytes of the journal hash: enough to notice a replaced group.
-    hash_tag: u64,
-}
-
-impl IndexEntry {
-    pub(crate) fn new(offset: u64, header: &GroupHeader) -> IndexEntry {
-        let hash_tag = u64_at(&header.journal_hash, 0);
-        IndexEntry { offset, first: header.first, hash_tag }
-    }
-}
 
 /// What the log and its readers share.
 #[derive(Debug)]
@@ -36,26 +23,23 @@ pub(crate) struct Shared<M> {
     index: RwLock<Index>,
 }
 
-#[derive(Debug)]
-pub(crate) struct Index {
-    pub(crate) groups: Vec<IndexEntry>,
-    pub(crate) head: Head,
-}
-
 impl<M> Shared<M> {
     pub(crate) fn new(medium: M, header: FileHeader, index: Index) -> Shared<M> {
         Shared { medium, seed: header.seed(), header, index: RwLock::new(index) }
     }
 
     pub(crate) fn head(&self) -> Head {
-        self.index().head
+        self.index().head()
     }
 
-    pub(crate) fn publish(&self, group: IndexEntry, head: Head) {
+    pub(crate) fn jumps_left(&self) -> Jumps {
+        self.index().jumps_left()
+    }
+
+    pub(crate) fn publish(&self, offset: u64, header: &GroupHeader, head: Head) {
         // Both under one lock: whoever sees the new head finds the group that it ends with.
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        index.groups.push(group);
-        index.head = head;
+        index.push(offset, header, head);
     }
 
     /// A panic elsewhere cannot leave the index half changed: pushing is all that happens under it.
@@ -75,8 +59,12 @@ pub struct Group {
     pub last: Position,
     /// Journal hash after it.
     pub journal_hash: [u8; 32],
-    /// blake3 of the contiguous entry bytes.
+    /// blake3 of the contiguous entry bytes, keyed with the salt.
     pub digest: [u8; 32],
+    /// Random bytes of this group alone: they go where its entries go, and nowhere else.
+    pub salt: [u8; 32],
+    /// Whether numbers and positions right before it were given up.
+    pub given_up_before: bool,
     /// Its entries, in order; their bodies share one allocation.
     pub entries: Vec<Entry>,
 }
@@ -126,14 +114,26 @@ impl<M: Medium> Reader<M> {
     /// # Errors
     /// [`ReadError::Absent`] outside of the log.
     pub fn group_of(&self, position: Position) -> Result<GroupNumber, ReadError> {
-        let index = self.shared.index();
-        let last = index.head.position;
-        if !(1..=last).contains(&position) {
-            return Err(ReadError::Absent { what: "position", first: 1, last, found: position });
-        }
-        // Groups are numbered from 1 without a hole, so as many begin at or before the position as
-        // the number of the one that holds it.
-        Ok(index.groups.partition_point(|group| group.first <= position) as u64)
+        self.shared.index().group_of(position)
+    }
+
+    /// The first group with a number above `after`, if it is committed: numbers that were given up
+    /// are passed over.
+    pub fn group_after(&self, after: GroupNumber) -> Option<GroupNumber> {
+        self.shared.index().group_after(after)
+    }
+
+    /// What was given up when losses were accepted, oldest first.
+    pub fn given_up(&self) -> Vec<GivenUp> {
+        self.shared.index().given_up()
+    }
+
+    /// The first eight bytes of the journal hash after a group, from memory.
+    ///
+    /// # Errors
+    /// [`ReadError::Absent`] or [`ReadError::GivenUp`].
+    pub fn hash_tag(&self, number: GroupNumber) -> Result<u64, ReadError> {
+        Ok(self.shared.index().place(number)?.0.hash_tag)
     }
 
     /// The group with a number.
@@ -142,7 +142,7 @@ impl<M: Medium> Reader<M> {
     /// [`ReadError::Absent`] outside of the log, [`ReadError::Corrupt`] for a damaged group.
     pub fn group(&self, number: GroupNumber) -> Result<Group, ReadError> {
         // The lock is free again before the disk is asked: a committed record never changes.
-        let (place, end) = self.place(number)?;
+        let (place, end) = self.shared.index().place(number)?;
         // Its size is from the index and not from the record: damage cannot ask for memory.
         let mut record = vec![0; (end - place.offset) as usize];
         self.shared
@@ -161,19 +161,6 @@ impl<M: Medium> Reader<M> {
         let next = position.max(1);
         Entries { reader: self.clone(), next, loaded: VecDeque::new(), failed: false }
     }
-
-    /// Where a group starts and where the next one would.
-    fn place(&self, number: GroupNumber) -> Result<(IndexEntry, u64), ReadError> {
-        let index = self.shared.index();
-        let last = index.head.group;
-        if !(1..=last).contains(&number) {
-            return Err(ReadError::Absent { what: "group", first: 1, last, found: number });
-        }
-        let i = (number - 1) as usize;
-        // Lengths are not kept: a record ends where the next one begins, the last one at the head.
-        let end = index.groups.get(i + 1).map_or(index.head.end, |next| next.offset);
-        Ok((index.groups[i], end))
-    }
 }
 
 fn check_and_parse(
@@ -186,7 +173,9 @@ fn check_and_parse(
     let (head, body) = record.split_first_chunk::<GROUP_HEADER_BYTES>().expect("indexed record");
     let header = GroupHeader::intact(head, seed)?;
     // Lengths come from the header, so it must be the right one before they cut anything.
-    header.check_place(head, number, place.first)?;
+    header.check_form(head)?;
+    field("group number", number, header.number)?;
+    field("first position", place.first, header.first)?;
     if header.record_bytes() != record.len() {
         let (expected, found) = (header.record_bytes() as u64, record.len() as u64);
         return Err(Fault::Truncated { expected, found });
@@ -198,14 +187,8 @@ fn check_and_parse(
     header.check_digest(entries)?;
     // A record of another history of this log, from a copy that went its own way, passes all the
     // above.
-    let (expected, found) = (place.hash_tag, u64_at(&header.journal_hash, 0));
-    if expected != found {
-        return Err(Fault::Field {
-            field: "first eight bytes of the journal hash",
-            expected,
-            found,
-        });
-    }
+    let found = u64_at(&header.journal_hash, 0);
+    field("first eight bytes of the journal hash", place.hash_tag, found)?;
     let bytes = record.slice_ref(entries);
     Ok(Group {
         number,
@@ -213,6 +196,8 @@ fn check_and_parse(
         last: header.last(),
         journal_hash: header.journal_hash,
         digest: header.digest,
+        salt: header.salt,
+        given_up_before: header.given_up_before,
         entries: parse(&bytes, &header)?,
     })
 }
@@ -239,6 +224,8 @@ pub struct Entries<M> {
 
 impl<M: Medium> Entries<M> {
     fn load(&mut self) -> Result<(), ReadError> {
+        // Positions that were given up hold nothing: the next entry is the first one behind them.
+        self.next = self.reader.shared.index().position_from(self.next);
         let group = self.reader.group(self.reader.group_of(self.next)?)?;
         // `next` may lie within the group: an iterator starts at any position.
         self.loaded = group.entries.into();

@@ -4,11 +4,12 @@
 use sha3::{Digest, Keccak256};
 
 use crate::{
-    Fault, GROUP_BYTES_MAX, GROUP_ENTRIES_MAX, GroupNumber, Head, Millis, OpenError, Position,
+    Fault, GROUP_BYTES_MAX, GROUP_ENTRIES_MAX, GroupNumber, Head, JUMPS_MAX, Millis, OpenError,
+    Position,
 };
 
 pub(crate) const FILE_HEADER_BYTES: usize = 128;
-pub(crate) const GROUP_HEADER_BYTES: usize = 104;
+pub(crate) const GROUP_HEADER_BYTES: usize = 136;
 pub(crate) const MARK_BYTES: usize = 8;
 /// The longest record: header, entries, mark (8 MiB needs no padding).
 pub(crate) const RECORD_BYTES_MAX: usize = GROUP_HEADER_BYTES + GROUP_BYTES_MAX + MARK_BYTES;
@@ -18,7 +19,9 @@ pub(crate) const SECTOR_BYTES: u64 = 512;
 const FILE_MAGIC: [u8; 8] = *b"VITALLOG";
 pub(crate) const GROUP_MAGIC: [u8; 4] = *b"VGRP";
 pub(crate) const MARK_MAGIC: [u8; 4] = *b"VDUR";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
+/// The one flag of a group: the numbers between the group before and this one were given up.
+const GIVEN_UP_BEFORE: u16 = 1;
 
 /// What a new log starts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +81,10 @@ impl FileHeader {
             last_time: u64_at(bytes, 48),
             journal_hash: array_at(bytes, 56),
         };
+        // By name and before every other field: what those mean is the version's to say.
+        if u16_at(bytes, 8) == 1 {
+            return Err(OpenError::FirstVersion);
+        }
         // A file that continues another one would start higher. This version writes none, so it
         // would not know what to compare a higher start with.
         field("file version", VERSION.into(), u16_at(bytes, 8).into())
@@ -113,8 +120,26 @@ pub(crate) fn could_be_log(bytes: &[u8]) -> bool {
     bytes.iter().zip(FILE_MAGIC).all(|(found, magic)| *found == magic)
 }
 
-/// What follows the header of a group.
+/// Where a group stands: its number and the position of its first entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Number of the group.
+    pub group: GroupNumber,
+    /// Position of its first entry.
+    pub position: Position,
+}
+
+impl Place {
+    /// The place right after `head`.
+    pub(crate) fn after(head: &Head) -> Place {
+        Place { group: head.group + 1, position: head.position + 1 }
+    }
+}
+
+/// What follows the header of a group, and what the header says besides.
 pub(crate) struct Body<'a> {
+    pub(crate) place: Place,
+    pub(crate) salt: [u8; 32],
     pub(crate) count: u32,
     /// The contiguous entries.
     pub(crate) entries: &'a [u8],
@@ -122,29 +147,34 @@ pub(crate) struct Body<'a> {
     pub(crate) padded: &'a [u8],
 }
 
-/// The 104 bytes before the entries of a group.
+/// The 136 bytes before the entries of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct GroupHeader {
+    /// Whether numbers and positions before it were given up.
+    pub(crate) given_up_before: bool,
     pub(crate) number: GroupNumber,
     pub(crate) first: Position,
     pub(crate) count: u32,
     pub(crate) bytes: u32,
     pub(crate) journal_hash: [u8; 32],
     pub(crate) digest: [u8; 32],
+    pub(crate) salt: [u8; 32],
     pub(crate) body_crc: u32,
 }
 
 impl GroupHeader {
     /// The header of the group after `head` that holds this body.
     pub(crate) fn after(head: &Head, body: &Body<'_>, seed: u32) -> GroupHeader {
-        let digest = *blake3::hash(body.entries).as_bytes();
+        let Place { group: number, position: first } = body.place;
         let mut header = GroupHeader {
-            number: head.group + 1,
-            first: head.position + 1,
+            given_up_before: body.place != Place::after(head),
+            number,
+            first,
             count: body.count,
             bytes: body.entries.len() as u32,
             journal_hash: [0; 32],
-            digest,
+            digest: digest(&body.salt, body.entries),
+            salt: body.salt,
             body_crc: crc32c::crc32c_append(seed, body.padded),
         };
         header.journal_hash = journal_hash(&head.journal_hash, &header.summary());
@@ -155,15 +185,18 @@ impl GroupHeader {
         let mut bytes = [0; GROUP_HEADER_BYTES];
         bytes[0..4].copy_from_slice(&GROUP_MAGIC);
         bytes[4..6].copy_from_slice(&VERSION.to_le_bytes());
+        let flags = if self.given_up_before { GIVEN_UP_BEFORE } else { 0 };
+        bytes[6..8].copy_from_slice(&flags.to_le_bytes());
         bytes[8..16].copy_from_slice(&self.number.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.first.to_le_bytes());
         bytes[24..28].copy_from_slice(&self.count.to_le_bytes());
         bytes[28..32].copy_from_slice(&self.bytes.to_le_bytes());
         bytes[32..64].copy_from_slice(&self.journal_hash);
         bytes[64..96].copy_from_slice(&self.digest);
-        bytes[96..100].copy_from_slice(&self.body_crc.to_le_bytes());
-        let crc = crc32c::crc32c_append(seed, &bytes[..100]);
-        bytes[100..104].copy_from_slice(&crc.to_le_bytes());
+        bytes[96..128].copy_from_slice(&self.salt);
+        bytes[128..132].copy_from_slice(&self.body_crc.to_le_bytes());
+        let crc = crc32c::crc32c_append(seed, &bytes[..132]);
+        bytes[132..136].copy_from_slice(&crc.to_le_bytes());
         bytes
     }
 
@@ -178,32 +211,29 @@ impl GroupHeader {
         if magic != GROUP_MAGIC {
             return Err(Fault::Magic { expected: GROUP_MAGIC, found: magic });
         }
-        let (expected, found) = (u32_at(bytes, 100), crc32c::crc32c_append(seed, &bytes[..100]));
+        let (expected, found) = (u32_at(bytes, 132), crc32c::crc32c_append(seed, &bytes[..132]));
         if expected != found {
             return Err(Fault::HeaderCrc { expected, found });
         }
         Ok(GroupHeader {
+            given_up_before: u16_at(bytes, 6) & GIVEN_UP_BEFORE != 0,
             number: u64_at(bytes, 8),
             first: u64_at(bytes, 16),
             count: u32_at(bytes, 24),
             bytes: u32_at(bytes, 28),
             journal_hash: array_at(bytes, 32),
             digest: array_at(bytes, 64),
-            body_crc: u32_at(bytes, 96),
+            salt: array_at(bytes, 96),
+            body_crc: u32_at(bytes, 128),
         })
     }
 
-    /// Checks version, flags, place and limits of an intact header, before anything is allocated.
-    pub(crate) fn check_place(
-        &self,
-        bytes: &[u8; GROUP_HEADER_BYTES],
-        number: GroupNumber,
-        first: Position,
-    ) -> Result<(), Fault> {
+    /// Checks version, flags and limits of an intact header, before anything is allocated.
+    pub(crate) fn check_form(&self, bytes: &[u8; GROUP_HEADER_BYTES]) -> Result<(), Fault> {
         field("group version", VERSION.into(), u16_at(bytes, 4).into())?;
-        field("group flags", 0, u16_at(bytes, 6).into())?;
-        field("group number", number, self.number)?;
-        field("first position", first, self.first)?;
+        // Whatever else is set is a later version's: a sealed body, for example, must not be walked
+        // as entries.
+        field("group flags", 0, (u16_at(bytes, 6) & !GIVEN_UP_BEFORE).into())?;
         limit("entry count", GROUP_ENTRIES_MAX as u64, self.count.into())?;
         limit("entry bytes", GROUP_BYTES_MAX as u64, self.bytes.into())?;
         // An empty group is never written, and `last` would lie before `first`.
@@ -211,6 +241,18 @@ impl GroupHeader {
             return Err(Fault::Field { field: "entry count", expected: 1, found: 0 });
         }
         Ok(())
+    }
+
+    /// Checks that the group stands where it must: right after the one before, or, if it says that
+    /// numbers before it were given up, beyond that by at most what is `left` of all jumps.
+    pub(crate) fn check_place(&self, next: Place, left: Jumps) -> Result<(), Fault> {
+        if !self.given_up_before {
+            field("group number", next.group, self.number)?;
+            return field("first position", next.position, self.first);
+        }
+        // Both, because a group holds at least one entry: whoever gives up one gives up the other.
+        jump("group number", next.group, self.number, left.groups)?;
+        jump("first position", next.position, self.first, left.positions)
     }
 
     /// Checks the checksum over entries and padding.
@@ -221,7 +263,7 @@ impl GroupHeader {
 
     /// Checks the digest over the entries.
     pub(crate) fn check_digest(&self, entries: &[u8]) -> Result<(), Fault> {
-        hash("digest", *blake3::hash(entries).as_bytes(), self.digest)
+        hash("digest", digest(&self.salt, entries), self.digest)
     }
 
     /// Checks that the journal hash follows from the one before.
@@ -258,8 +300,36 @@ pub struct GroupSummary {
     pub first: Position,
     /// Position of its last entry.
     pub last: Position,
-    /// blake3 of the contiguous entries.
+    /// blake3 of the contiguous entries, keyed with the group's salt.
     pub digest: [u8; 32],
+}
+
+/// How far numbers and positions may still jump: the sum over the whole log is bounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Jumps {
+    pub(crate) groups: u64,
+    pub(crate) positions: u64,
+}
+
+impl Jumps {
+    /// What a new log may give up.
+    pub(crate) const ALL: Jumps = Jumps { groups: JUMPS_MAX, positions: JUMPS_MAX };
+
+    /// What is left after the jump from `next` to `place`; `None` if that is too far or backwards.
+    pub(crate) fn after(self, next: Place, place: Place) -> Option<Jumps> {
+        let groups = place.group.checked_sub(next.group)?;
+        let positions = place.position.checked_sub(next.position)?;
+        Some(Jumps {
+            groups: self.groups.checked_sub(groups)?,
+            positions: self.positions.checked_sub(positions)?,
+        })
+    }
+}
+
+/// The digest of a group: keyed, so that whoever sees it in a public file can neither guess entries
+/// nor compare them with others without the salt.
+pub(crate) fn digest(salt: &[u8; 32], entries: &[u8]) -> [u8; 32] {
+    *blake3::keyed_hash(salt, entries).as_bytes()
 }
 
 /// The journal hash after a group, `previous` being the one before it: keccak256 over five 32-byte
@@ -285,8 +355,16 @@ pub(crate) fn durable_mark(seed: u32, number: GroupNumber) -> [u8; MARK_BYTES] {
     mark
 }
 
-fn field(field: &'static str, expected: u64, found: u64) -> Result<(), Fault> {
+pub(crate) fn field(field: &'static str, expected: u64, found: u64) -> Result<(), Fault> {
     if expected == found { Ok(()) } else { Err(Fault::Field { field, expected, found }) }
+}
+
+/// A jump from `next` to `found` by at least one and at most `left`.
+fn jump(field: &'static str, next: u64, found: u64, left: u64) -> Result<(), Fault> {
+    if found <= next {
+        return Err(Fault::Field { field, expected: next.saturating_add(1), found });
+    }
+    limit(field, next.saturating_add(left), found)
 }
 
 fn limit(field: &'static str, max: u64, found: u64) -> Result<(), Fault> {

@@ -6,10 +6,11 @@
 //! code.
 
 use crate::entry::Walk;
-use crate::read::{Index, IndexEntry, Shared};
+use crate::index::Index;
+use crate::read::Shared;
 use crate::record::{
     FILE_HEADER_BYTES, FileHeader, GROUP_HEADER_BYTES, GROUP_MAGIC, GroupHeader, MARK_BYTES,
-    MARK_MAGIC, RECORD_BYTES_MAX, SECTOR_BYTES, could_be_log, durable_mark,
+    MARK_MAGIC, Place, RECORD_BYTES_MAX, SECTOR_BYTES, could_be_log, durable_mark,
 };
 use crate::{
     Corruption, DurableEvidence, Fault, Genesis, GroupNumber, Head, Medium, Millis, OpenError,
@@ -47,7 +48,8 @@ pub(crate) fn recover<M: Medium>(
     let mut scan = Scan::new(&medium, &header, len);
     // A corruption leaves here, before the first change: a damaged log stays as it was found.
     while scan.step()? {}
-    let Scan { head, groups, record, marked, .. } = scan;
+    let Scan { index, entries, record, marked, .. } = scan;
+    let head = index.head();
     // Saturating: a last good record may end beyond the file, which may end within its mark.
     let cut_bytes = len.saturating_sub(head.end);
     if cut_bytes > 0 {
@@ -57,14 +59,13 @@ pub(crate) fn recover<M: Medium>(
         medium.sync().map_err(failed("sync"))?;
     }
     // Only the last can need it: each group is written after the one before was synced.
-    let rewrote_last = !groups.is_empty() && !marked;
+    let count = index.len() as u64;
+    let rewrote_last = count > 0 && !marked;
     if rewrote_last {
         rewrite_last(&medium, &head, record, header.seed())?;
     }
-    // Positions count from 1 without a hole, so the last is the number of entries.
-    let (count, entries) = (groups.len() as u64, head.position);
     let recovery = Recovery { created: false, groups: count, entries, cut_bytes, rewrote_last };
-    Ok((Shared::new(medium, header, Index { groups, head }), recovery))
+    Ok((Shared::new(medium, header, index), recovery))
 }
 
 /// The file header, or `None` where a power cut came before it was synced.
@@ -94,7 +95,7 @@ fn create<M: Medium>(
     medium.sync().map_err(failed("sync"))?;
     let recovery =
         Recovery { created: true, groups: 0, entries: 0, cut_bytes: len, rewrote_last: false };
-    let index = Index { groups: Vec::new(), head: header.head() };
+    let index = Index::new(header.head());
     Ok((Shared::new(medium, header, index), recovery))
 }
 
@@ -118,13 +119,14 @@ fn rewrite_last<M: Medium>(
     medium.write_at(start + mark_at as u64, &mark).map_err(failed("write the durable mark"))
 }
 
-/// A walk over the records; `head` is what was good so far.
+/// A walk over the records; `index` holds what was good so far.
 struct Scan<'a, M> {
     medium: &'a M,
     len: u64,
     seed: u32,
-    head: Head,
-    groups: Vec<IndexEntry>,
+    index: Index,
+    /// Entries of these groups.
+    entries: u64,
     /// The last good record, which may have to be written again, and a second buffer to read into.
     record: Vec<u8>,
     spare: Vec<u8>,
@@ -151,17 +153,21 @@ impl<'a, M: Medium> Scan<'a, M> {
             medium,
             len,
             seed: header.seed(),
-            head: header.head(),
-            groups: Vec::new(),
+            index: Index::new(header.head()),
+            entries: 0,
             record: Vec::new(),
             spare: Vec::new(),
             marked: true,
         }
     }
 
+    fn head(&self) -> Head {
+        self.index.head()
+    }
+
     /// Takes in the next record; `false` at the end of what is good.
     fn step(&mut self) -> Result<bool, OpenError> {
-        if self.len <= self.head.end {
+        if self.len <= self.head().end {
             return Ok(false);
         }
         let (record, checked) = self.load()?;
@@ -173,7 +179,7 @@ impl<'a, M: Medium> Scan<'a, M> {
             Err(bad) => match self.judge(&bad, &record)? {
                 None => Ok(false),
                 Some(evidence) => {
-                    let (group, offset) = (self.head.group + 1, self.head.end);
+                    let (group, offset) = (self.head().group + 1, self.head().end);
                     Err(Box::new(Corruption { group, offset, fault: bad.fault, evidence }).into())
                 }
             },
@@ -181,14 +187,16 @@ impl<'a, M: Medium> Scan<'a, M> {
     }
 
     fn accept(&mut self, record: Vec<u8>, good: &Good) {
-        self.groups.push(IndexEntry::new(self.head.end, &good.header));
-        self.head = Head {
+        let offset = self.head().end;
+        let head = Head {
             group: good.header.number,
             position: good.header.last(),
             journal_hash: good.header.journal_hash,
             last_time: good.last_time,
-            end: self.head.end + record.len() as u64,
+            end: offset + record.len() as u64,
         };
+        self.index.push(offset, &good.header, head);
+        self.entries += u64::from(good.header.count);
         self.spare = std::mem::replace(&mut self.record, record);
         self.marked = good.marked;
     }
@@ -196,7 +204,7 @@ impl<'a, M: Medium> Scan<'a, M> {
     /// Reads the record at the end of what is good, as far as it exists, and checks it.
     fn load(&mut self) -> Result<(Vec<u8>, Result<Good, Bad>), OpenError> {
         let mut record = std::mem::take(&mut self.spare);
-        let checked = self.load_into(&mut record, self.len - self.head.end)?;
+        let checked = self.load_into(&mut record, self.len - self.head().end)?;
         Ok((record, checked))
     }
 
@@ -205,7 +213,7 @@ impl<'a, M: Medium> Scan<'a, M> {
         // place.
         let mut head = [0; GROUP_HEADER_BYTES];
         let present = left.min(GROUP_HEADER_BYTES as u64) as usize;
-        self.read(self.head.end, &mut head[..present])?;
+        self.read(self.head().end, &mut head[..present])?;
         record.clear();
         record.extend_from_slice(&head[..present]);
         if present < GROUP_HEADER_BYTES {
@@ -216,13 +224,14 @@ impl<'a, M: Medium> Scan<'a, M> {
             Ok(header) => header,
             Err(fault) => return Ok(Err(Bad { fault, header: None })),
         };
-        let (number, first) = (self.head.group + 1, self.head.position + 1);
-        if let Err(fault) = header.check_place(&head, number, first) {
+        let (next, jumps) = (Place::after(&self.head()), self.index.jumps_left());
+        let placed = header.check_form(&head).and_then(|()| header.check_place(next, jumps));
+        if let Err(fault) = placed {
             return Ok(Err(Bad { fault, header: Some(header) }));
         }
         let (whole, body_end) = (header.record_bytes(), header.record_bytes() - MARK_BYTES);
         record.resize((whole as u64).min(left) as usize, 0);
-        self.read(self.head.end + present as u64, &mut record[present..])?;
+        self.read(self.head().end + present as u64, &mut record[present..])?;
         if record.len() < body_end {
             let fault = Fault::Truncated { expected: whole as u64, found: left };
             return Ok(Err(Bad { fault, header: Some(header) }));
@@ -239,9 +248,9 @@ impl<'a, M: Medium> Scan<'a, M> {
         // a torn body must not come out as a wrong digest.
         header.check_body(body, self.seed)?;
         header.check_digest(entries)?;
-        header.check_journal_hash(&self.head.journal_hash)?;
+        header.check_journal_hash(&self.head().journal_hash)?;
         let marked = self.check_mark(header.number, mark)?;
-        let mut last_time = self.head.last_time;
+        let mut last_time = self.head().last_time;
         let mut walk = Walk::new(entries, header.count, header.first, last_time);
         while let Some(entry) = walk.next()? {
             last_time = entry.time;
@@ -278,7 +287,7 @@ impl<'a, M: Medium> Scan<'a, M> {
         };
         // Before its sectors are looked at: damage may leave zeros as well, and then only what
         // stands behind the record tells that it was synced.
-        if let Some(evidence) = self.search_beyond(self.head.end + reach as u64)? {
+        if let Some(evidence) = self.search_beyond(self.head().end + reach as u64)? {
             return Ok(Some(evidence));
         }
         // What lies beyond the end of the file is a missing sector too (assumption 3).
@@ -290,7 +299,7 @@ impl<'a, M: Medium> Scan<'a, M> {
             Some(header) => GROUP_HEADER_BYTES..GROUP_HEADER_BYTES + header.padded_bytes(),
             None => 0..GROUP_HEADER_BYTES,
         };
-        let at = self.head.end + failed_part.start as u64;
+        let at = self.head().end + failed_part.start as u64;
         let missing = sector_is_missing(&record[failed_part], at);
         Ok(if missing { None } else { Some(DurableEvidence::EverySectorWritten) })
     }
@@ -299,11 +308,11 @@ impl<'a, M: Medium> Scan<'a, M> {
     /// synced: its own durable mark, a later group, or any byte beyond `reach`.
     fn search_beyond(&self, reach: u64) -> Result<Option<DurableEvidence>, OpenError> {
         const STEP: usize = 1 << 20;
-        let mark = durable_mark(self.seed, self.head.group + 1);
+        let mark = durable_mark(self.seed, self.head().group + 1);
         let mut beyond = None;
         // Steps overlap by a header, so that one across their border is seen whole.
         let mut buffer = vec![0; STEP + GROUP_HEADER_BYTES];
-        let mut start = self.head.end;
+        let mut start = self.head().end;
         while start < self.len {
             let present = (self.len - start).min(buffer.len() as u64) as usize;
             let bytes = &mut buffer[..present];
@@ -336,7 +345,7 @@ impl<'a, M: Medium> Scan<'a, M> {
         let header = GroupHeader::intact(bytes.first_chunk()?, self.seed).ok()?;
         let number = header.number;
         // Not its own number: a torn record may have an intact header over half a body.
-        (number > self.head.group + 1).then_some(DurableEvidence::LaterGroup { number, offset })
+        (number > self.head().group + 1).then_some(DurableEvidence::LaterGroup { number, offset })
     }
 
     fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), OpenError> {

@@ -1,12 +1,12 @@
 //! Damage is reported, never served, and never cut away as if it had been a torn write.
 
-use journal::fault::FaultMedium;
+use journal::fault::{FaultMedium, salts};
 use journal::{DurableEvidence, Entry, EntryKind, Fault, Genesis, Log, OpenError, ReadError};
 
 use crate::support::{GENESIS, START_MS, all_entries, groups, medium_with, record_bounds};
 
 fn open_bytes(bytes: Vec<u8>) -> Result<(Log<FaultMedium>, journal::Recovery), OpenError> {
-    Log::open(FaultMedium::holding(bytes), GENESIS)
+    Log::open(FaultMedium::holding(bytes), GENESIS, salts())
 }
 
 fn corruption(bytes: Vec<u8>) -> journal::Corruption {
@@ -55,7 +55,7 @@ fn a_flipped_byte_of_a_last_group_without_mark_is_reported_or_the_group_is_cut()
             }
         }
     }
-    assert!(reported >= 104, "damage in the header is always told from tearing: {reported}");
+    assert!(reported >= 136, "damage in the header is always told from tearing: {reported}");
     assert!(cut > 0, "a missing sector and a zero body look alike");
 }
 
@@ -66,7 +66,7 @@ fn a_damaged_group_is_never_served_and_the_others_are() {
     let bounds = record_bounds(&bytes);
     for at in bounds[1]..bounds[2] - 8 {
         let medium = FaultMedium::holding(bytes.clone());
-        let (log, _) = Log::open(medium.clone(), GENESIS).expect("open");
+        let (log, _) = Log::open(medium.clone(), GENESIS, salts()).expect("open");
         let mut byte = [0];
         journal::Medium::read_at(&medium, at as u64, &mut byte).expect("read");
         journal::Medium::write_at(&medium, at as u64, &[byte[0] ^ 0x10]).expect("write");
@@ -162,19 +162,19 @@ fn a_record_inside_a_body_cannot_pass_for_a_later_group() {
     // A gateway chooses the bytes of its frames: here a whole record of a log with another id.
     let stranger = Genesis { log_id: [1; 16], ..GENESIS };
     let medium = FaultMedium::default();
-    let (mut log, _) = Log::open(medium.clone(), stranger).expect("open");
+    let (mut log, _) = Log::open(medium.clone(), stranger, salts()).expect("open");
     groups(20, &[1, 1, 1, 1], 20).iter().for_each(|group| drop(log.append(group).expect("ok")));
     let foreign = medium.bytes()[128..].to_vec();
     let written = groups(21, &[1], 20);
     let mut torn = medium_with(&written);
-    let (mut log, _) = Log::open(torn.clone(), GENESIS).expect("open");
+    let (mut log, _) = Log::open(torn.clone(), GENESIS, salts()).expect("open");
     log.append(&[Entry::new(EntryKind::FRAME, START_MS + 50, foreign)]).expect("append");
     let bytes = torn.bytes();
     let start = record_bounds(&bytes)[1];
     let mut cut = bytes[..bytes.len() - 8].to_vec();
-    cut[start..start + 104].fill(0);
+    cut[start..start + 136].fill(0);
     torn = FaultMedium::holding(cut);
-    let (log, recovery) = Log::open(torn, GENESIS).expect("a torn tail opens");
+    let (log, recovery) = Log::open(torn, GENESIS, salts()).expect("a torn tail opens");
     assert_eq!((all_entries(&log), recovery.groups), (written.concat(), 1));
 }
 
@@ -183,11 +183,11 @@ fn another_genesis_and_foreign_files_are_refused_and_left_alone() {
     let bytes = medium_with(&groups(22, &[1], 20)).bytes();
     let medium = FaultMedium::holding(bytes.clone());
     let other = Genesis { journal_hash: [9; 32], ..GENESIS };
-    assert!(matches!(Log::open(medium.clone(), other), Err(OpenError::Genesis { .. })));
+    assert!(matches!(Log::open(medium.clone(), other, salts()), Err(OpenError::Genesis { .. })));
     assert_eq!(medium.bytes(), bytes);
     for foreign in [&b"x"[..], b"[journal]\nfile = 1\n", &[0x55; 4096], &[0; 4096]] {
         let medium = FaultMedium::holding(foreign.to_vec());
-        let found = Log::open(medium.clone(), GENESIS);
+        let found = Log::open(medium.clone(), GENESIS, salts());
         assert!(matches!(found, Err(OpenError::NotALog { .. })));
         assert_eq!(medium.bytes(), foreign);
     }

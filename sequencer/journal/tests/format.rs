@@ -3,10 +3,11 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use journal::fault::FaultMedium;
+use journal::fault::{FaultMedium, salts};
 use journal::{
-    AppendError, ENTRY_BYTES_MAX, Entry, EntryError, EntryKind, FileMedium, GROUP_ENTRIES_MAX,
-    Group, GroupSummary, Log, MILLIS_MAX, MediumError, ReadError, journal_hash,
+    AppendError, ENTRY_BYTES_MAX, Entry, EntryError, EntryKind, FIRST_VERSION, FileMedium,
+    GROUP_ENTRIES_MAX, Genesis, Group, GroupSummary, Log, MILLIS_MAX, MediumError, OpenError,
+    ReadError, Salts, journal_hash,
 };
 
 use crate::support::{GENESIS, START_MS, all_entries, groups, medium_with};
@@ -21,11 +22,60 @@ fn a_log_of_two_groups_has_exactly_these_bytes() {
         line.iter().for_each(|byte| write!(text, "{byte:02x}").expect("a string grows"));
         text + "\n"
     });
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/log-v1.hex");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/log-v2.hex");
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&path, &hex).expect("write the vector");
     }
     assert_eq!(hex, std::fs::read_to_string(&path).expect("read the vector"));
+}
+
+#[test]
+fn a_log_of_the_first_version_is_refused_by_name_and_left_as_it_is() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/log-v1.hex");
+    let hex = std::fs::read_to_string(&path).expect("the kept log");
+    let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let byte = |pair: &[u8]| {
+        let pair = std::str::from_utf8(pair).expect("ASCII");
+        u8::from_str_radix(pair, 16).expect("hex digits")
+    };
+    let bytes: Vec<u8> = digits.chunks(2).map(byte).collect();
+    // Also with another genesis: by its version first, whatever deployment it is of.
+    for genesis in [GENESIS, Genesis { journal_hash: [7; 32], ..GENESIS }] {
+        let medium = FaultMedium::holding(bytes.clone());
+        let error = Log::open(medium.clone(), genesis, salts()).expect_err("first version");
+        assert!(matches!(error, OpenError::FirstVersion), "{error}");
+        assert_eq!(error.to_string(), FIRST_VERSION);
+        assert_eq!((medium.bytes(), medium.calls()), (bytes.clone(), 0), "nothing is changed");
+    }
+}
+
+#[test]
+fn a_digest_says_nothing_to_whoever_lacks_the_salt() {
+    // One log twice, with other salts: what a public file shows of equal entries differs.
+    let entries = groups(6, &[1], 8).concat();
+    let digest = |salt: u8| {
+        let salts = Salts::new(move || Ok([salt; 32]));
+        let (mut log, _) = Log::open(FaultMedium::default(), GENESIS, salts).expect("open");
+        log.append(&entries).expect("append");
+        let Group { digest, salt: kept, .. } = log.group(1).expect("group");
+        assert_eq!(kept, [salt; 32], "the salt comes with the entries");
+        digest
+    };
+    assert_ne!(digest(1), digest(2));
+    assert_eq!(digest(1), digest(1));
+}
+
+#[test]
+fn a_group_without_a_salt_is_not_written_and_the_log_goes_on() {
+    let medium = FaultMedium::default();
+    let mut draws = [Err(std::io::ErrorKind::Other.into()), Ok([1; 32])].into_iter();
+    let source = Salts::new(move || draws.next().expect("two draws"));
+    let (mut log, _) = Log::open(medium.clone(), GENESIS, source).expect("open");
+    let calls = medium.calls();
+    let entries = groups(7, &[1], 8).concat();
+    assert!(matches!(log.append(&entries), Err(AppendError::Salt { .. })));
+    assert_eq!(medium.calls(), calls, "nothing is written");
+    log.append(&entries).expect("the log is not poisoned");
 }
 
 #[test]
@@ -39,7 +89,8 @@ fn the_journal_hash_is_keccak256_of_five_big_endian_words() {
 
 #[test]
 fn each_group_continues_the_journal_hash_of_the_one_before() {
-    let (log, _) = Log::open(medium_with(&groups(1, &[3, 1, 5], 40)), GENESIS).expect("open");
+    let (log, _) =
+        Log::open(medium_with(&groups(1, &[3, 1, 5], 40)), GENESIS, salts()).expect("open");
     let mut hash = GENESIS.journal_hash;
     for number in 1..=3 {
         let Group { first, last, journal_hash: stored, digest, .. } =
@@ -56,13 +107,13 @@ fn what_is_appended_to_a_file_is_read_back_after_reopening() {
     let path = folder.path().join("log");
     let written = groups(2, &[1, 7, 2, 30], 3_000);
     let (mut log, recovery) =
-        Log::open(FileMedium::open(&path).expect("medium"), GENESIS).expect("open");
+        Log::open(FileMedium::open(&path).expect("medium"), GENESIS, salts()).expect("open");
     assert!(recovery.created);
     let committed: Vec<_> = written.iter().map(|group| log.append(group).expect("ok")).collect();
     let before = log.head();
     drop(log);
     let (log, recovery) =
-        Log::open(FileMedium::open(&path).expect("medium"), GENESIS).expect("open");
+        Log::open(FileMedium::open(&path).expect("medium"), GENESIS, salts()).expect("open");
     assert_eq!((recovery.groups, recovery.entries, recovery.cut_bytes), (4, 40, 0));
     assert_eq!((log.head(), recovery.rewrote_last), (before, false));
     assert_eq!(all_entries(&log), written.concat());
@@ -90,7 +141,7 @@ fn a_log_that_is_open_cannot_be_opened_again() {
 #[test]
 fn entries_beyond_a_limit_or_out_of_order_are_refused_and_nothing_is_written() {
     let medium = medium_with(&groups(3, &[2], 10));
-    let (mut log, _) = Log::open(medium.clone(), GENESIS).expect("open");
+    let (mut log, _) = Log::open(medium.clone(), GENESIS, salts()).expect("open");
     let (before, late) = (medium.bytes(), START_MS + 9);
     let fits = Entry::new(EntryKind::FRAME, late, vec![0; 40]);
     let refused = |log: &mut Log<FaultMedium>, entries: &[Entry]| match log.append(entries) {
@@ -107,9 +158,9 @@ fn entries_beyond_a_limit_or_out_of_order_are_refused_and_nothing_is_written() {
         let entries = [fits.clone(), Entry { time, ..fits.clone() }];
         assert!(matches!(refused(&mut log, &entries), EntryError::Time { .. }));
     }
-    let kind = EntryKind::from_code(8).expect("not zero");
+    let kind = EntryKind::from_code(9).expect("not zero");
     let unknown = Entry { kind, ..fits.clone() };
-    assert_eq!(refused(&mut log, &[unknown]), EntryError::UnknownKind { found: 8 });
+    assert_eq!(refused(&mut log, &[unknown]), EntryError::UnknownKind { found: 9 });
     assert!(matches!(log.append(&[]), Err(AppendError::Empty)));
     assert_eq!(medium.bytes(), before);
     log.append(&[fits]).expect("the log is not poisoned by a refusal");
@@ -118,13 +169,14 @@ fn entries_beyond_a_limit_or_out_of_order_are_refused_and_nothing_is_written() {
 #[test]
 fn the_largest_group_is_committed_and_read_back() {
     let largest = vec![Entry::new(EntryKind::FRAME, START_MS, vec![7; ENTRY_BYTES_MAX - 16]); 8];
-    let (log, _) = Log::open(medium_with(std::slice::from_ref(&largest)), GENESIS).expect("open");
+    let (log, _) =
+        Log::open(medium_with(std::slice::from_ref(&largest)), GENESIS, salts()).expect("open");
     assert_eq!(all_entries(&log), largest);
 }
 
 #[test]
 fn a_group_built_on_an_older_head_is_refused() {
-    let (mut log, _) = Log::open(FaultMedium::default(), GENESIS).expect("open");
+    let (mut log, _) = Log::open(FaultMedium::default(), GENESIS, salts()).expect("open");
     let mut old = log.builder(START_MS);
     old.append(EntryKind::FRAME, b"late").expect("fits");
     log.append(&groups(4, &[1], 8)[0]).expect("append");
@@ -134,7 +186,7 @@ fn a_group_built_on_an_older_head_is_refused() {
 
 #[test]
 fn positions_outside_of_the_log_are_absent() {
-    let (log, _) = Log::open(medium_with(&groups(5, &[2, 2], 8)), GENESIS).expect("open");
+    let (log, _) = Log::open(medium_with(&groups(5, &[2, 2], 8)), GENESIS, salts()).expect("open");
     for position in [0, 5, u64::MAX] {
         assert!(matches!(log.read(position), Err(ReadError::Absent { last: 4, .. })));
     }

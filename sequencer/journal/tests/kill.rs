@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
+use journal::fault::salts;
 use journal::{FileMedium, Genesis, Log};
 
 #[test]
@@ -25,7 +26,8 @@ fn what_a_killed_process_acknowledged_is_there_with_the_same_journal_hash() {
         child.wait().expect("wait");
     }
     assert_eq!(acknowledged.len(), 28);
-    let (log, _) = Log::open(FileMedium::open(&path).expect("unlocked"), genesis).expect("open");
+    let (log, _) =
+        Log::open(FileMedium::open(&path).expect("unlocked"), genesis, salts()).expect("open");
     for line in acknowledged {
         let (last, tag) = line.split_once(' ').expect("two words");
         let number = log.reader().group_of(last.parse().expect("a position")).expect("present");

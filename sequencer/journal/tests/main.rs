@@ -2,6 +2,7 @@
 
 mod corruption;
 mod format;
+mod gap;
 mod kill;
 mod model;
 mod power_cut;

@@ -1,6 +1,6 @@
 //! Random operations against the simplest model of a log: a vector.
 
-use journal::fault::{Cut, FaultMedium};
+use journal::fault::{Cut, FaultMedium, salts};
 use journal::{Entry, EntryKind, Log};
 use proptest::prelude::*;
 
@@ -21,7 +21,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => proptest::collection::vec(any::<u8>(), 0..80),
         1 => (500..2_000usize).prop_map(|len| vec![0; len]),
     ];
-    let group = proptest::collection::vec((1..=7u8, 0..4u64, body), 1..6);
+    let group = proptest::collection::vec((1..=8u8, 0..4u64, body), 1..6);
     prop_oneof![
         6 => group.prop_map(Op::Append),
         2 => (0..60u64).prop_map(Op::Read),
@@ -43,7 +43,7 @@ struct Pair {
 impl Pair {
     fn new() -> Pair {
         let medium = FaultMedium::default();
-        let (log, _) = Log::open(medium.clone(), GENESIS).expect("open");
+        let (log, _) = Log::open(medium.clone(), GENESIS, salts()).expect("open");
         Pair { medium, log, model: Vec::new(), doubtful: Vec::new() }
     }
 
@@ -88,7 +88,7 @@ impl Pair {
     fn reopen(&mut self, medium: FaultMedium) {
         self.medium = medium;
         // An injected failure may hit the recovery; it is injected once.
-        let open = || Log::open(self.medium.clone(), GENESIS);
+        let open = || Log::open(self.medium.clone(), GENESIS, salts());
         self.log = open().or_else(|_| open()).expect("reopens").0;
         let doubtful = std::mem::take(&mut self.doubtful);
         if self.log.head().position > self.model.len() as u64 {
@@ -121,7 +121,7 @@ proptest! {
         let mut bytes = medium.bytes();
         bytes.truncate(at);
         bytes.extend(tail);
-        if let Ok((log, _)) = Log::open(FaultMedium::holding(bytes), GENESIS) {
+        if let Ok((log, _)) = Log::open(FaultMedium::holding(bytes), GENESIS, salts()) {
             let whole = crate::support::groups(40, &[2, 1], 60).concat();
             prop_assert!(whole.starts_with(&all_entries(&log)));
         }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use journal::fault::{Cut, FaultMedium};
+use journal::fault::{Cut, FaultMedium, salts};
 use journal::{AppendError, Entry, Log, Medium};
 
 use crate::support::{GENESIS, all_entries, groups};
@@ -16,7 +16,7 @@ fn script() -> Vec<Vec<Entry>> {
 
 /// Appends the script until the medium fails; returns how many groups were acknowledged.
 fn run<M: Medium>(medium: M, script: &[Vec<Entry>]) -> usize {
-    let Ok((mut log, _)) = Log::open(medium, GENESIS) else { return 0 };
+    let Ok((mut log, _)) = Log::open(medium, GENESIS, salts()) else { return 0 };
     script.iter().take_while(|group| log.append(group).is_ok()).count()
 }
 
@@ -42,7 +42,7 @@ fn everything_acknowledged_survives_a_power_cut_at_every_call() {
         for cut in Cut::ALL {
             for seed in 0..SEEDS {
                 let image = FaultMedium::holding(medium.after_power_cut(cut, seed));
-                let (mut log, _) = Log::open(image, GENESIS)
+                let (mut log, _) = Log::open(image, GENESIS, salts())
                     .unwrap_or_else(|error| panic!("call {call}, {cut:?}, seed {seed}: {error}"));
                 assert!(check(&log, &script, acknowledged), "call {call}, {cut:?}, seed {seed}");
                 let next = log.head().group as usize;
@@ -65,12 +65,13 @@ fn everything_acknowledged_survives_a_second_power_cut_during_recovery() {
             for second_call in 1..=5 {
                 let medium = FaultMedium::holding(image.clone());
                 medium.power_off_at(second_call);
-                let recovered = Log::open(medium.clone(), GENESIS)
+                let recovered = Log::open(medium.clone(), GENESIS, salts())
                     .map(|(log, _)| log.head().group as usize)
                     .unwrap_or(acknowledged);
                 for second in Cut::ALL {
                     let image = FaultMedium::holding(medium.after_power_cut(second, seed));
-                    let (log, _) = Log::open(image, GENESIS).expect("opens after two cuts");
+                    let (log, _) =
+                        Log::open(image, GENESIS, salts()).expect("opens after two cuts");
                     assert!(check(&log, &script, recovered), "call {call}, {first:?}, {second:?}");
                 }
             }
@@ -84,8 +85,8 @@ fn a_failed_call_acknowledges_nothing_and_poisons_until_reopened() {
     for call in 1..=calls_of_the_script() {
         let medium = FaultMedium::default();
         medium.fail_at(call);
-        let Ok((mut log, _)) = Log::open(medium.clone(), GENESIS) else {
-            Log::open(medium, GENESIS).expect("opens once the fault is gone");
+        let Ok((mut log, _)) = Log::open(medium.clone(), GENESIS, salts()) else {
+            Log::open(medium, GENESIS, salts()).expect("opens once the fault is gone");
             continue;
         };
         let acknowledged = script.iter().take_while(|group| log.append(group).is_ok()).count();
@@ -95,13 +96,13 @@ fn a_failed_call_acknowledges_nothing_and_poisons_until_reopened() {
         assert!(matches!(log.rest(), Err(AppendError::Poisoned)));
         assert!(check(&log, &script, acknowledged), "reads go on");
         drop(log);
-        let (mut log, _) = Log::open(medium.clone(), GENESIS).expect("reopens");
+        let (mut log, _) = Log::open(medium.clone(), GENESIS, salts()).expect("reopens");
         assert!(check(&log, &script, acknowledged), "call {call}");
         // A failed sync may have dropped what reads still show: nothing may rest on that.
         let next = log.head().group as usize;
         script[next..].iter().for_each(|group| drop(log.append(group).expect("append")));
         let (log, _) =
-            Log::open(FaultMedium::holding(medium.after_power_cut(Cut::Drop, 0)), GENESIS)
+            Log::open(FaultMedium::holding(medium.after_power_cut(Cut::Drop, 0)), GENESIS, salts())
                 .expect("opens after the power cut");
         assert!(check(&log, &script, script.len()), "call {call}: lost after a failed sync");
     }
@@ -117,8 +118,8 @@ fn a_failed_call_during_recovery_is_an_error_and_loses_nothing() {
         for call in 1..=5 {
             let medium = FaultMedium::holding(medium.after_power_cut(cut, 3));
             medium.fail_at(call);
-            drop(Log::open(medium.clone(), GENESIS));
-            let (log, _) = Log::open(medium, GENESIS).expect("reopens");
+            drop(Log::open(medium.clone(), GENESIS, salts()));
+            let (log, _) = Log::open(medium, GENESIS, salts()).expect("reopens");
             assert!(check(&log, &script, acknowledged));
         }
     }
@@ -152,7 +153,8 @@ fn these_tests_notice_a_disk_that_lies_about_syncing() {
     assert_eq!(acknowledged, script.len());
     let noticed = Cut::ALL.iter().filter(|cut| {
         let image = FaultMedium::holding(medium.after_power_cut(**cut, 1));
-        Log::open(image, GENESIS).map_or(true, |(log, _)| !check(&log, &script, acknowledged))
+        Log::open(image, GENESIS, salts())
+            .map_or(true, |(log, _)| !check(&log, &script, acknowledged))
     });
     assert!(noticed.count() >= 3);
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use journal::fault::FaultMedium;
+use journal::fault::{FaultMedium, salts};
 use journal::{
     Admission, Committed, EntryKind, Failure, GroupBuilder, Log, Medium, Millis, NotTaken,
     Position, Submitter, Writer, WriterConfig,
@@ -114,7 +114,7 @@ impl Medium for GatedMedium {
 type Answers = Receiver<Result<Option<(Position, Millis)>, Failure>>;
 
 fn start<M: Medium>(medium: M, clock: impl FnMut() -> Millis + Send + 'static) -> Writer<M, Plain> {
-    let (log, _) = Log::open(medium, GENESIS).expect("open");
+    let (log, _) = Log::open(medium, GENESIS, salts()).expect("open");
     let config = WriterConfig { queue_items_max: NonZeroUsize::new(100).expect("not zero") };
     Writer::start(log, Plain::default(), clock, config).expect("a thread starts")
 }

@@ -81,6 +81,14 @@ enum Command {
     /// device list`.
     #[command(subcommand)]
     Device(registry::Records<registry::Device>),
+    /// Wallets, which hand in what patients signed, for operators: `sequencer wallet add ID ..`,
+    /// `sequencer wallet list`.
+    #[command(subcommand)]
+    Wallet(registry::Records<registry::Wallet>),
+    /// Certificates that hand in enrolments, for operators: `sequencer operator add ID ..`,
+    /// `sequencer operator list`.
+    #[command(subcommand)]
+    Operator(registry::Records<registry::Operator>),
     /// Works on the configuration, for operators: `sequencer config check`, then `sequencer run`.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -109,6 +117,8 @@ pub(crate) fn main() -> process::ExitCode {
         Command::Practitioner(command) => registry::run(command),
         Command::Gateway(command) => registry::run(command),
         Command::Device(command) => registry::run(command),
+        Command::Wallet(command) => registry::run(command),
+        Command::Operator(command) => registry::run(command),
         Command::Config(ConfigCommand::Check { config }) => node::config_check(&config),
     };
     match outcome {

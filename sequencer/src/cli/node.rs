@@ -7,6 +7,7 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use model::calendar::Utc;
 use model::{Clock, Millis, SystemClock, Word, with_causes};
+use sequencer::clock::MachineClock;
 use sequencer::doors::admin::ask;
 use sequencer::doors::config::Config;
 use sequencer::folder::layout::Layout;
@@ -75,6 +76,7 @@ pub(crate) fn deploy(args: DeployArgs) -> Outcome {
     if layout.deployment().exists() {
         return Err(usage(anyhow!("{} exists already", layout.deployment().display())));
     }
+    layout.check_closed().map_err(failed)?;
     let mut config = Config::read(&layout.config()).map_err(usage)?;
     config.chain.rpc = args.rpc.or(config.chain.rpc);
     let runtime = runtime()?;
@@ -120,9 +122,9 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
     let keys = setup::prover_keys(&layout, &config, |shape| eprintln!("proving key {shape} ..."));
     let keys = Arc::new(keys.map_err(failed)?);
     runtime()?.block_on(async {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let clock: Arc<dyn Clock> = Arc::new(MachineClock);
         let chain = setup::open_chain(&layout, &config, clock.clone()).map_err(failed)?;
-        let provided = Provided { chain, keys, clock };
+        let provided = Provided { chain, keys, clock, space: None };
         let node = Node::start(&folder, &config, provided).await.map_err(failed)?;
         wait_until_stopped(node).await
     })
@@ -148,8 +150,9 @@ async fn wait_until_stopped(node: Node) -> Outcome {
     };
     // After a failed stage as well: what the others have under way is still made durable.
     eprintln!("stopping: what is admitted is made durable, closed windows are proven");
-    node.stop().await;
-    outcome
+    // A stage may fail on this way too, and then this is no orderly end.
+    let stopped = node.stop().await.map_err(failed);
+    outcome.and(stopped)
 }
 
 /// SIGINT or SIGTERM.

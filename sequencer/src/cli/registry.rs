@@ -1,4 +1,4 @@
-//! `sequencer org | practitioner | gateway | device add | list | revoke`.
+//! `sequencer org | practitioner | gateway | device | wallet | operator add | list | revoke`.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,8 @@ use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
 use l1_contracts::Deployment;
 use model::{
-    Clock, DeviceId, GatewayId, Interval, OrganisationId, PatientIndex, PractitionerId,
-    SystemClock, signal_by_name,
+    Clock, DeviceId, GatewayId, Interval, OperatorId, OrganisationId, PatientIndex, PractitionerId,
+    SystemClock, WalletId, signal_by_name,
 };
 use sequencer::doors::admin::{ask, change_request};
 use sequencer::doors::config::Config;
@@ -202,10 +202,14 @@ pub(super) struct Device {
     /// What it measures: names such as ecg,spo2.
     #[arg(long, value_delimiter = ',', required = true)]
     signals: Vec<String>,
+    /// Who may send its readings: registered gateways of the same organisation, 1 to 64.
+    #[arg(long = "gateway", value_delimiter = ',', num_args = 1.., required = true)]
+    gateways: Vec<String>,
 }
 
 impl RegistryKind for Device {
-    const ADD: &'static str = "Registers a device, or assigns it to another patient";
+    const ADD: &'static str =
+        "Registers a device, or assigns it to another patient or to other gateways";
     const LIST: &'static str = "Lists devices as JSON";
     const REVOKE: &'static str = "Ends a device";
     const LISTED: &'static str = "devices";
@@ -221,10 +225,77 @@ impl RegistryKind for Device {
         let code = |name: &String| signal_by_name(name).map(|signal| signal.code);
         let signals = self.signals.iter().map(code).collect::<Result<Vec<_>, _>>();
         let mut signals = signals.map_err(usage)?;
-        // The canonical bytes of a record hold codes in ascending order.
+        let gateways = self.gateways.iter().map(|name| GatewayId::new(name));
+        let mut gateways = gateways.collect::<Result<Vec<_>, _>>().map_err(usage)?;
+        // The canonical bytes of a record hold both in ascending order.
         signals.sort_unstable();
-        let record = RegistryRecord::Device { id, organisation, patient, signals };
+        gateways.sort_unstable();
+        let record = RegistryRecord::Device { id, organisation, patient, signals, gateways };
         Ok(Registration { record, identity: None })
+    }
+}
+
+#[derive(Args)]
+pub(super) struct Wallet {
+    /// Its id, the common name of the certificate.
+    id: String,
+    /// A new folder for certificate and key.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+impl RegistryKind for Wallet {
+    const ADD: &'static str = "Registers a wallet's certificate and issues its folder";
+    const LIST: &'static str = "Lists wallets as JSON";
+    const REVOKE: &'static str =
+        "Revokes a wallet's certificate; open connections end within a minute";
+    const LISTED: &'static str = "wallets";
+
+    fn key(id: &str) -> Outcome<RegistryKey> {
+        WalletId::new(id).map(RegistryKey::Wallet).map_err(usage)
+    }
+
+    fn prepare(self, node: &NodeFolder) -> Outcome<Registration> {
+        let Wallet { id: name, out } = self;
+        let id = WalletId::new(&name).map_err(usage)?;
+        let again = format!("sequencer wallet add {name}");
+        let identity = Identity::issue(node, Wanted { role: Role::Wallet, id: name, out, again })?;
+        let (fingerprint, valid) = (identity.issued.fingerprint(), identity.valid);
+        let record = RegistryRecord::Wallet { id, fingerprint, valid };
+        Ok(Registration { record, identity: Some(identity) })
+    }
+}
+
+#[derive(Args)]
+pub(super) struct Operator {
+    /// Its id, the common name of the certificate.
+    id: String,
+    /// A new folder for certificate and key.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+impl RegistryKind for Operator {
+    const ADD: &'static str =
+        "Registers the certificate of whoever hands in enrolments and issues its folder";
+    const LIST: &'static str = "Lists operators as JSON";
+    const REVOKE: &'static str =
+        "Revokes an operator's certificate; open connections end within a minute";
+    const LISTED: &'static str = "operators";
+
+    fn key(id: &str) -> Outcome<RegistryKey> {
+        OperatorId::new(id).map(RegistryKey::Operator).map_err(usage)
+    }
+
+    fn prepare(self, node: &NodeFolder) -> Outcome<Registration> {
+        let Operator { id: name, out } = self;
+        let id = OperatorId::new(&name).map_err(usage)?;
+        let again = format!("sequencer operator add {name}");
+        let wanted = Wanted { role: Role::Operator, id: name, out, again };
+        let identity = Identity::issue(node, wanted)?;
+        let (fingerprint, valid) = (identity.issued.fingerprint(), identity.valid);
+        let record = RegistryRecord::Operator { id, fingerprint, valid };
+        Ok(Registration { record, identity: Some(identity) })
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use client::{Connection, ConnectionConfig, Deployment, Identity, Key, KeyKind, Wallet};
 use files::Audience;
-use model::{Clock, GatewayId, ManualClock, Millis, Party};
+use model::{Clock, GatewayId, ManualClock, Millis, OperatorId, Party, WalletId};
 use statement::scope;
 use tokio::sync::Mutex;
 use wire::{RegistryChange, RegistryRecord, Role};
@@ -78,8 +78,8 @@ impl Cast {
         for practitioner in &world.practitioners {
             practitioners.push(doorman.connect_practitioner(practitioner, now).await?);
         }
-        let wallet = doorman.connect(Role::Wallet, "ward-wallet", now).await?.1;
-        let operator = doorman.connect(Role::Operator, "admissions", now).await?.1;
+        let wallet = doorman.connect_wallet("ward-wallet", now).await?;
+        let operator = doorman.connect_operator("admissions", now).await?;
         let scope = node.deployment().scope();
         let patient = |patient: &world::Patient| Patient {
             key: Key::from_secret(KeyKind::Patient, patient.secret),
@@ -172,6 +172,7 @@ impl Doorman<'_> {
                 organisation: world.gateways[device.gateway].organisation.clone(),
                 patient: patient.index,
                 signals: device.signals.iter().map(|signal| signal.code).collect(),
+                gateways: vec![world.gateways[device.gateway].id.clone()],
             })
             .await?;
         }
@@ -208,19 +209,22 @@ impl Doorman<'_> {
             valid: certificates_valid(now),
         })
         .await?;
-        let (_, connection) =
-            self.connect(Role::Practitioner, practitioner.id.as_str(), now).await?;
-        Ok((key, connection))
+        self.issue(Role::Practitioner, practitioner.id.as_str(), now)?;
+        Ok((key, self.open(practitioner.id.as_str()).await?))
     }
 
-    async fn connect(
-        &self,
-        role: Role,
-        name: &str,
-        now: Millis,
-    ) -> Result<([u8; 32], Connection), DemoError> {
-        let fingerprint = self.issue(role, name, now)?;
-        Ok((fingerprint, self.open(name).await?))
+    async fn connect_wallet(&self, name: &str, now: Millis) -> Result<Connection, DemoError> {
+        let fingerprint = self.issue(Role::Wallet, name, now)?;
+        let (id, valid) = (self.step.ok(WalletId::new(name))?, certificates_valid(now));
+        self.register(RegistryRecord::Wallet { id, fingerprint, valid }).await?;
+        self.open(name).await
+    }
+
+    async fn connect_operator(&self, name: &str, now: Millis) -> Result<Connection, DemoError> {
+        let fingerprint = self.issue(Role::Operator, name, now)?;
+        let (id, valid) = (self.step.ok(OperatorId::new(name))?, certificates_valid(now));
+        self.register(RegistryRecord::Operator { id, fingerprint, valid }).await?;
+        self.open(name).await
     }
 
     fn issue(&self, role: Role, name: &str, now: Millis) -> Result<[u8; 32], DemoError> {

@@ -52,7 +52,7 @@ pub async fn demo(options: &DemoOptions) -> Result<Report, DemoError> {
     }
     // Before the node: everybody says goodbye while there is somebody to hear it.
     cast.leave().await;
-    node.stop().await;
+    Step("stop").ok(node.stop().await)?;
     Ok(report)
 }
 
@@ -126,7 +126,7 @@ async fn start(
     let chain: BaseChain = step.ok(setup::open_chain(&layout, config, clock.clone()))?;
     let terms = GenesisTerms { registrar, time: clock.now() };
     let deployment = step.ok(setup::deploy(&layout, &chain, &keys, terms).await)?;
-    let provided = Provided { chain, keys: Arc::new(keys), clock };
+    let provided = Provided { chain, keys: Arc::new(keys), clock, space: None };
     let node = step.ok(Node::start(&folder, config, provided).await)?;
     report.setup(begun.elapsed(), &deployment, node.endpoints());
     Ok(node)

@@ -5,23 +5,40 @@
 //! socket is the operator; the file is made with mode 0600 in the node's folder, and nothing here
 //! can touch consent, which only signatures move.
 
+use std::convert::Infallible;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use model::{Interval, Millis};
 use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::task::JoinHandle;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
 use wire::RegistryChange;
 
-use crate::doors::codes::{CHANGE_NOT_HEX, REQUEST_UNKNOWN};
+use crate::doors::codes::{ANSWER_LATE, CHANGE_NOT_HEX, REQUEST_UNKNOWN};
+use crate::guard::{Guard, GuardedTask, Stage, spawn_request};
 use crate::stages::ingest::Admit;
-use crate::stages::ledger::{Answer, Item, LedgerView, Registry};
+use crate::stages::ledger::{Answer, Certificate, Item, LedgerView, Registry};
 
 /// Longest request, bytes: a change is far shorter. Reached: the connection ends.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
+
+/// Requests at once; further ones wait in the system's queue. An operator asks one thing at a time.
+const REQUESTS_MAX: usize = 8;
+
+/// How long a request may take to come, and its answer to be taken.
+const TRANSFER_WAIT: Duration = Duration::from_secs(5);
+
+/// How long an answer may take to be made: the writer's queue may be full of frames.
+const ANSWER_WAIT: Duration = Duration::from_secs(30);
+
+/// Pause after a failed accept: descriptors may have run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Longest answer, bytes: a registry of some hundred thousand records. Reached: it is malformed.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -48,11 +65,20 @@ pub enum AdminError {
     Refused(String),
 }
 
+/// What the door answers from.
+#[derive(Clone)]
+pub struct Answers {
+    /// Where changes go.
+    pub admit: Admit,
+    /// What is registered.
+    pub view: LedgerView,
+}
+
 /// The running door. Dropping it closes it.
 #[derive(Debug)]
 pub struct AdminDoor {
     path: PathBuf,
-    task: JoinHandle<()>,
+    task: GuardedTask,
 }
 
 impl AdminDoor {
@@ -60,7 +86,7 @@ impl AdminDoor {
     ///
     /// # Errors
     /// [`AdminError::Socket`].
-    pub fn open(path: &Path, admit: Admit, view: LedgerView) -> Result<AdminDoor, AdminError> {
+    pub fn open(path: &Path, answers: Answers, guard: &Guard) -> Result<AdminDoor, AdminError> {
         let error = |source| AdminError::Socket { path: path.into(), source };
         // The store's lock has shown already that no other node runs here, so this one is stale.
         if path.exists() {
@@ -70,11 +96,7 @@ impl AdminDoor {
         // The socket is the operator's whole authority over the registry.
         let owner_only = std::fs::Permissions::from_mode(0o600);
         std::fs::set_permissions(path, owner_only).map_err(error)?;
-        let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, admit.clone(), view.clone()));
-            }
-        });
+        let task = guard.task(Stage::Admin, accept(listener, answers));
         Ok(AdminDoor { path: path.into(), task })
     }
 }
@@ -87,20 +109,37 @@ impl Drop for AdminDoor {
     }
 }
 
-async fn serve(stream: UnixStream, admit: Admit, view: LedgerView) {
+/// Serves until it is aborted.
+async fn accept(listener: UnixListener, answers: Answers) -> Result<(), Infallible> {
+    let slots = Arc::new(Semaphore::new(REQUESTS_MAX));
+    loop {
+        let slot = slots.clone().acquire_owned().await.expect("nobody closes the semaphore");
+        let Ok((stream, _)) = listener.accept().await else {
+            sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let answers = answers.clone();
+        spawn_request("admin", async move {
+            serve(stream, answers).await;
+            drop(slot);
+        });
+    }
+}
+
+async fn serve(stream: UnixStream, Answers { admit, view }: Answers) {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     // One request a connection: an operator's command asks once and goes.
     let mut reader = BufReader::new(read.take(REQUEST_BYTES_MAX));
-    if reader.read_line(&mut line).await.is_err() {
-        return;
-    }
-    let answer = match answer_request(line.trim(), &admit, &view).await {
+    let Ok(Ok(_)) = timeout(TRANSFER_WAIT, reader.read_line(&mut line)).await else { return };
+    let answer = timeout(ANSWER_WAIT, answer_request(line.trim(), &admit, &view)).await;
+    let answer = match answer.unwrap_or_else(|_| Err(ANSWER_LATE.code.into())) {
         Ok(value) => value,
         Err(detail) => json!({ "error": detail }),
     };
+    let answer = format!("{answer}\n");
     // The operator may be gone already.
-    drop(write.write_all(format!("{answer}\n").as_bytes()).await);
+    drop(timeout(TRANSFER_WAIT, write.write_all(answer.as_bytes())).await);
 }
 
 async fn answer_request(request: &str, admit: &Admit, view: &LedgerView) -> Result<Value, String> {
@@ -136,15 +175,27 @@ fn list(registry: &Registry) -> Value {
     let devices = registry.devices().map(|(id, one)| {
         json!({
             "id": id.as_str(), "organisation": one.organisation.as_str(),
-            "patient": one.patient.get(), "signals": one.signals, "valid": span(&one.valid),
+            "patient": one.patient.get(), "signals": one.signals,
+            "gateways": one.gateways.iter().map(|id| id.as_str()).collect::<Vec<_>>(),
+            "valid": span(&one.valid),
         })
     });
+    let wallets = registry.wallets().map(|(id, one)| certificate(id.as_str(), one));
+    let operators = registry.operators().map(|(id, one)| certificate(id.as_str(), one));
     json!({
-        "schema": "vitals-registry-1",
+        "schema": "vitals-registry-2",
         "organisations": organisations.collect::<Vec<_>>(),
         "practitioners": practitioners.collect::<Vec<_>>(),
         "gateways": gateways.collect::<Vec<_>>(),
         "devices": devices.collect::<Vec<_>>(),
+        "wallets": wallets.collect::<Vec<_>>(),
+        "operators": operators.collect::<Vec<_>>(),
+    })
+}
+
+fn certificate(id: &str, one: &Certificate) -> Value {
+    json!({
+        "id": id, "fingerprint": hex::encode(one.fingerprint), "valid": span(&one.valid),
     })
 }
 

@@ -19,7 +19,6 @@ pub struct Unserved {
 
 const FILES: &[&str] = &["/batches/{n}", "/batches/{n}/private"];
 const FROM_STORE: &[&str] = &["/batches", "/batches/{n}", "/batches/{n}/private"];
-const FROM_DISK: &[&str] = &["/batches", "/batches/{n}", "/batches/{n}/private", "/readyz"];
 const ANY: &[&str] = &["any"];
 
 pub(crate) const NUMBER_MALFORMED: Unserved = Unserved {
@@ -64,7 +63,7 @@ pub(crate) const STORE: Unserved = Unserved {
 };
 
 pub(crate) const INTERNAL: Unserved = Unserved {
-    requests: FROM_DISK,
+    requests: FROM_STORE,
     status: 500,
     code: "internal",
     meaning: "The task that answers panicked. Nothing is changed by it.",
@@ -79,6 +78,14 @@ pub(crate) const STAGE_FAILED: Unserved = Unserved {
     what_to_do: "Read the cause in the node's log, mend it and start the node again.",
 };
 
+pub(crate) const FILES_BUSY: Unserved = Unserved {
+    requests: FILES,
+    status: 503,
+    code: "files-busy",
+    meaning: "Sixteen files are being read or sent, and none was done within 10 s.",
+    what_to_do: "Ask again later, for one file at a time.",
+};
+
 pub(crate) const CHAIN_UNREACHABLE: Unserved = Unserved {
     requests: &["/readyz"],
     status: 503,
@@ -87,12 +94,33 @@ pub(crate) const CHAIN_UNREACHABLE: Unserved = Unserved {
     what_to_do: "Check `[chain] rpc` and the chain's node; settling goes on by itself.",
 };
 
-pub(crate) const STORE_UNWRITABLE: Unserved = Unserved {
+pub(crate) const CLOCK_DISAGREES: Unserved = Unserved {
     requests: &["/readyz"],
     status: 503,
-    code: "store-unwritable",
-    meaning: "No row can be written and made durable in the store.",
-    what_to_do: "Look for a full or read-only disk under the node's folder.",
+    code: "clock-disagrees",
+    meaning: "Somebody set the wall clock: it is `distance_ms` ahead of what the boot-time clock \
+              says. Frames and accesses are refused as unavailable; stops, revocations and denials \
+              are taken.",
+    what_to_do: "Set the clock right. A clock that stays is believed after `[clock] \
+                 settled_after_ms`, or at once by starting the node again.",
+};
+
+pub(crate) const JOURNAL_AHEAD: Unserved = Unserved {
+    requests: &["/readyz"],
+    status: 503,
+    code: "journal-ahead",
+    meaning: "The journal's last entry is of a time that has not come; `until` names it. Frames and \
+              accesses are refused as unavailable until then, and no window closes by its age.",
+    what_to_do: "If the clock is behind, set it; else wait. Entries keep their times.",
+};
+
+pub(crate) const DISK_LOW: Unserved = Unserved {
+    requests: &["/readyz"],
+    status: 503,
+    code: "disk-low",
+    meaning: "Less than `[journal] reserve_bytes` is free: `free_bytes`. Frames are refused as \
+              unavailable; everything else goes on.",
+    what_to_do: "Make room under the node's folder; frames are taken again by themselves.",
 };
 
 /// What the HTTP service answers other than the thing asked for, by status.
@@ -118,8 +146,11 @@ pub const HTTP: &[Unserved] = &[
     STORE,
     INTERNAL,
     STAGE_FAILED,
+    FILES_BUSY,
     CHAIN_UNREACHABLE,
-    STORE_UNWRITABLE,
+    CLOCK_DISAGREES,
+    JOURNAL_AHEAD,
+    DISK_LOW,
 ];
 
 pub(crate) const REQUEST_UNKNOWN: Unserved = Unserved {
@@ -138,11 +169,21 @@ pub(crate) const CHANGE_NOT_HEX: Unserved = Unserved {
     what_to_do: "Send the canonical bytes of the change as hex digits.",
 };
 
+pub(crate) const ANSWER_LATE: Unserved = Unserved {
+    requests: ANY,
+    status: 0,
+    code: "the node did not decide within 30 s",
+    meaning: "The writer did not come to the request in time; a change may still be made.",
+    what_to_do: "Look with `sequencer KIND list` whether it was made; look after the disk and ask \
+                 again.",
+};
+
 /// What the admin socket answers other than the thing asked for; `code` is the whole text, or in
 /// brackets what it is made of.
 pub const ADMIN: &[Unserved] = &[
     REQUEST_UNKNOWN,
     CHANGE_NOT_HEX,
+    ANSWER_LATE,
     Unserved {
         requests: &["change HEX"],
         status: 0,

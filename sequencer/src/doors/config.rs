@@ -7,10 +7,12 @@ use model::limits::WINDOW_MS_MAX;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::clock::ClockConfig;
 use crate::folder::validity::AuthorityConfig;
 use crate::setting::{self, Allowed, LimitError, Setting, range, settings};
 use crate::stages::deliver::DeliverConfig;
 use crate::stages::ingest::IngestConfig;
+use crate::stages::rows::AdmissionConfig;
 use crate::stages::settle::SettleConfig;
 use crate::window::WindowLimits;
 
@@ -20,6 +22,10 @@ use crate::window::WindowLimits;
 pub struct Config {
     /// QUIC for gateways, wallets and practitioners.
     pub ingest: IngestSection,
+    /// When the machine's time is believed.
+    pub clock: ClockConfig,
+    /// What an operation passes before it is journaled.
+    pub admission: AdmissionConfig,
     /// The log.
     pub journal: JournalSection,
     /// What may wait behind the writer.
@@ -72,6 +78,14 @@ settings! {
             sets: "Items that may wait for the writer.",
             memory: "That many frames of up to 64 KiB, twice.",
             at_limit: "A further one is refused as busy.",
+        }
+        reserve_bytes: u64 = 1 << 30; "bytes", range(0, 1 << 40) => {
+            sets: "Free space, under the node's folder and its store, that frames leave to \
+                   operations, accesses, closes and batches; 0 keeps none. The greater of what an \
+                   hour of batches takes and a quarter of a gigabyte, which is what may be under way \
+                   between two measurements.",
+            at_limit: "Frames and new streams are refused as unavailable until an eighth more is \
+                       free.",
         }
     }
 }
@@ -196,6 +210,8 @@ impl Config {
         // In the order of the file, so that the first error is the first one on the page.
         setting::check(&self.ingest, IngestSection::SETTINGS)?;
         self.ingest.limits.check()?;
+        setting::check(&self.clock, ClockConfig::SETTINGS)?;
+        self.admission.check()?;
         setting::check(&self.journal, JournalSection::SETTINGS)?;
         self.deliver.check()?;
         setting::check(&self.batch, BatchSection::SETTINGS)?;
@@ -243,6 +259,8 @@ impl Config {
         let sections = [
             IngestSection::SETTINGS,
             IngestConfig::SETTINGS,
+            ClockConfig::SETTINGS,
+            AdmissionConfig::SETTINGS,
             JournalSection::SETTINGS,
             DeliverConfig::SETTINGS,
             BatchSection::SETTINGS,
@@ -297,6 +315,7 @@ mod tests {
             ("[http]\nlisten = \"0.0.0.0:80\"", "http.listen"),
             ("[ingest]\nserver_names = []", "ingest.server_names"),
             ("[ingest.limits]\nkeep_alive_ms = 30000", "ingest.limits.keep_alive_ms"),
+            ("[admission]\nevaluations_max = 64", "admission.evaluations_reserved"),
             ("[settle]\nbatches_max = 0", "settle.batches_max"),
             ("[deliver]\nwindows_max = 0", "deliver.windows_max"),
             ("[deliver]\ngroups_max = 65537", "deliver.groups_max"),
@@ -326,8 +345,9 @@ mod tests {
             for found in outside.into_iter().flatten() {
                 assert!(is_refused(row.path, found), "{} = {found}", row.path);
             }
-            // A keep-alive is further bounded by the idle timeout.
-            if row.path != "ingest.limits.keep_alive_ms" {
+            // A keep-alive is further bounded by the idle timeout, reserved places by all places.
+            let bounded = ["ingest.limits.keep_alive_ms", "admission.evaluations_reserved"];
+            if !bounded.contains(&row.path) {
                 assert!(!is_refused(row.path, most), "{} = {most}", row.path);
             }
         }

@@ -5,7 +5,6 @@ use l1_contracts::{DeploymentError, EdgeError};
 use thiserror::Error;
 use wire::FrameError;
 
-use super::failure::{Stage, StageFailure};
 use super::recover::RecoverError;
 use super::setup::SetupError;
 use crate::doors::admin::AdminError;
@@ -14,6 +13,7 @@ use crate::doors::http::HttpError;
 use crate::folder::authority::AuthorityError;
 use crate::folder::secrets::SecretError;
 use crate::folder::store::StoreError;
+use crate::guard::{Stage, StageFailure};
 use crate::stages::ingest::{AdmitError, IngestError};
 use crate::stages::ledger::Refusal;
 

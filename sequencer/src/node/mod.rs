@@ -11,12 +11,14 @@
 
 mod batch_sink;
 mod error;
-mod failure;
 mod open;
 pub mod recover;
 pub mod setup;
 mod start;
+#[cfg(test)]
+mod tests;
 mod timer;
+mod upkeep;
 mod watched;
 
 use std::net::SocketAddr;
@@ -24,29 +26,31 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use devchain::HttpServer;
 use files::Audience;
 use l1_contracts::Deployment;
 use model::Position;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle as Task;
 use wire::{Entry, RefusalEntry};
 
 pub use self::error::{EntryError, NodeError};
-pub use self::failure::{Stage, StageFailure};
 pub use self::open::Provided;
+pub use self::upkeep::Conditions;
 pub use self::watched::{Totals, Watched};
+pub use crate::guard::{Stage, StageFailure};
 
 use self::open::{Opened, open};
 use self::start::{BaseChainDoor, Common, Core};
-use crate::doors::admin::AdminDoor;
+use self::upkeep::{Around, Upkeep};
+use crate::clock::NodeClock;
+use crate::doors::admin::{self, AdminDoor};
 use crate::doors::config::Config;
-use crate::doors::http::HttpService;
+use crate::doors::http::{HttpService, Shown};
 use crate::folder::layout::Layout;
 use crate::folder::store::Store;
+use crate::guard::{Failures, Guard, GuardedTask, UnplannedEnd, panic_of_task};
 use crate::metrics::Metrics;
-use crate::stages::ingest::{Admit, IngestServer};
+use crate::stages::ingest::{Admit, AdmitError, IngestServer};
 use crate::stages::ledger::{Answer, Item, Status};
 use crate::stages::prove::ProverKeys;
 
@@ -80,8 +84,9 @@ pub struct Node {
     ingest: IngestServer,
     http: HttpService,
     admin: AdminDoor,
-    rpc: Option<HttpServer>,
-    tasks: Vec<Task<()>>,
+    rpc: Option<GuardedTask>,
+    tasks: Vec<GuardedTask>,
+    upkeep: Upkeep,
 }
 
 impl Node {
@@ -94,26 +99,35 @@ impl Node {
         config: &Config,
         provided: Provided,
     ) -> Result<Node, NodeError> {
-        let Provided { chain, keys, clock } = provided;
+        let Provided { chain, keys, clock, space } = provided;
         let (opened, log) = open(Layout::new(folder), config, chain, keys).await?;
+        let clock = Arc::new(NodeClock::start(clock, config.clock.clone()));
+        let reserve = start::reserve(&opened, space)?;
+        let watched = Watched::new(Metrics::new());
         let common = Common {
+            around: Around { clock: clock.clone(), reserve: Arc::new(reserve) },
             clock,
             wake: Arc::new(Notify::new()),
             stop: watch::Sender::new(false),
-            watched: Watched::new(Metrics::new()),
+            guard: Guard::new(watched.failures().clone()),
+            watched,
         };
         // The writer before ingest: what is sent finds who takes it. The settler may start later,
         // because its first round looks for batches in the store.
         let core = start::start_core(&opened, log, &common)?;
+        // Before anybody can send: the first frame finds out how late it is.
+        let upkeep = start::start_upkeep(&core, &common)?;
         let timer = start::start_timer(&opened, &core, &common);
         let ingest = start::start_ingest(&opened, &core, &common)?;
         let settler = start::start_settler(&opened, &common)?;
-        let BaseChainDoor { url, server: rpc } = start::serve_base_chain(&opened).await?;
-        let Common { stop, watched, .. } = common;
+        let BaseChainDoor { url, server: rpc } = start::serve_base_chain(&opened, &common).await?;
+        let Common { stop, guard, watched, .. } = common;
         let Opened { layout, config, edge, store, keys, .. } = opened;
-        let (metrics, health) = (watched.metrics().clone(), watched.clone());
-        let http = HttpService::start(config.http.listen, store.clone(), metrics, health).await?;
-        let admin = AdminDoor::open(&layout.admin_socket(), core.admit.clone(), core.view.clone())?;
+        let (metrics, health) = (watched.metrics().clone(), Arc::new(watched.clone()));
+        let shown = Shown { store: store.clone(), metrics, health };
+        let http = HttpService::start(config.http.listen, shown, &guard).await?;
+        let answers = admin::Answers { admit: core.admit.clone(), view: core.view.clone() };
+        let admin = AdminDoor::open(&layout.admin_socket(), answers, &guard)?;
         let (ingest_addr, http_addr) = (ingest.local_addr(), http.local_addr());
         let endpoints = Endpoints { ingest: ingest_addr, http: http_addr, rpc: url };
         // Last: whoever finds the file finds a node that answers.
@@ -132,35 +146,57 @@ impl Node {
             admin,
             rpc,
             tasks: vec![settler, timer],
+            upkeep,
         })
     }
 
     /// Stops: takes nothing more, makes durable what is under way, proves the windows that are
     /// closed already, and returns. What is not settled is settled after the next start.
-    pub async fn stop(self) {
+    ///
+    /// # Errors
+    /// [`NodeError::Stage`] for the first stage that failed, be it before or while it stops.
+    pub async fn stop(self) -> Result<(), NodeError> {
         // Who feeds before who is fed: what ingest admitted is acknowledged before the writer
         // stops, what the writer closed is proven before the end. The settler need not be last:
         // what it leaves is settled after the next start.
         drop(self.admin);
         self.ingest.stop().await;
+        // One word ends them all, so all are planned before it is said.
+        self.tasks.iter().chain(&self.rpc).for_each(GuardedTask::plan_end);
         self.stop.send_replace(true);
         for task in self.tasks {
-            // It told `watched` of an error; a panic is lost (architecture.md, Weaknesses).
-            drop(task.await);
+            task.stop(|| ()).await;
         }
-        // The writer joins its thread, and the batcher ends with the writer's deliveries.
-        let Core { writer, batcher, .. } = self.core;
-        let joined = tokio::task::spawn_blocking(move || {
-            // Who waited was answered by the writer; the batcher told `watched` of an error.
-            drop(writer.stop());
-            drop(batcher.join());
-        });
-        drop(joined.await);
+        stop_core(self.core, self.upkeep, self.watched.failures().clone()).await;
         self.http.stop().await;
         if let Some(rpc) = self.rpc {
-            drop(rpc.shut_down().await);
+            // It was told with the tasks; here its last answers are waited for.
+            rpc.stop(|| ()).await;
         }
         drop(std::fs::remove_file(self.layout.endpoints()));
+        self.watched.failure().map_or(Ok(()), |failure| Err(failure.into()))
+    }
+}
+
+/// Stops the writer and what it feeds; a failure on this way is told like any other.
+async fn stop_core(core: Core, upkeep: Upkeep, failures: Failures) {
+    let Core { writer, batcher, .. } = core;
+    let told = failures.clone();
+    let joined = tokio::task::spawn_blocking(move || {
+        // It ends with the writer's deliveries.
+        batcher.plan_end();
+        let stopped = writer.stop();
+        let is_told = || told.first().is_some_and(|first| first.stage == Stage::Journal);
+        // While what was queued is written: until then nobody had a reason to look.
+        if let Some(failure) = stopped.failure.clone().filter(|_| !is_told()) {
+            told.fail(Stage::Journal, &AdmitError::Failed(failure));
+        }
+        // With the signer, which signs what waits, and the way to the batcher.
+        batcher.stop(|| drop(stopped));
+        upkeep.stop();
+    });
+    if let Err(Some(message)) = joined.await.map_err(panic_of_task) {
+        failures.fail(Stage::Journal, &UnplannedEnd::Panicked(message));
     }
 }
 
@@ -227,12 +263,14 @@ impl Node {
     /// [`EntryError`] if the journal cannot be read.
     pub fn last_refusal(&self) -> Result<Option<RefusalEntry>, EntryError> {
         let last = self.core.journal.head().position;
-        for position in (last.saturating_sub(REFUSAL_ENTRIES_MAX - 1).max(1)..=last).rev() {
-            if let Entry::Refusal(refusal) = self.entry(Position(position))? {
-                return Ok(Some(refusal));
+        let (from, mut refusal) = (last.saturating_sub(REFUSAL_ENTRIES_MAX - 1), None);
+        // Forwards, over positions that were given up.
+        for found in self.core.journal.iter_from(from) {
+            if let Entry::Refusal(found) = self.entry(Position(found?.0))? {
+                refusal = Some(found);
             }
         }
-        Ok(None)
+        Ok(refusal)
     }
 
     /// Counts of the ledger, as of the last durable group.
@@ -245,7 +283,7 @@ impl Node {
     /// # Errors
     /// [`NodeError::Stage`] or [`NodeError::Store`].
     pub async fn wait_until_settled(&self, number: u64) -> Result<(), NodeError> {
-        let mut failures = self.watched.failures();
+        let mut failures = self.watched.failures().follow();
         while self.store.last_settled()?.0 < number {
             if let Some(failure) = failures.borrow_and_update().clone() {
                 return Err(failure.into());
@@ -257,7 +295,7 @@ impl Node {
 
     /// Waits for the first failure of a stage.
     pub async fn wait_for_failure(&self) -> NodeError {
-        let mut failures = self.watched.failures();
+        let mut failures = self.watched.failures().follow();
         let failure = failures.wait_for(Option::is_some).await;
         let failure = failure.expect("this node holds the sender").clone();
         failure.expect("waited for one").into()

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use journal::{FileMedium, Genesis, Log};
+use journal::{FileMedium, Genesis, Log, Salts};
 use l1_contracts::{Deployment, Edge, KeyWords};
 use model::{BatchNumber, Clock};
 use statement::scope;
 
 use super::error::NodeError;
 use super::setup::{self, BaseChain};
+use crate::disk::FreeSpace;
 use crate::doors::config::Config;
 use crate::folder::layout::Layout;
 use crate::folder::secrets::NodeSecret;
@@ -24,6 +25,8 @@ pub struct Provided {
     pub keys: Arc<ProverKeys>,
     /// What tells every stage the time.
     pub clock: Arc<dyn Clock>,
+    /// What tells how much room there is; without it the file systems under the folder do.
+    pub space: Option<Arc<dyn FreeSpace>>,
 }
 
 /// What the stages are started on.
@@ -100,12 +103,21 @@ fn open_journal(layout: &Layout, edge: &Edge) -> Result<Log<FileMedium>, NodeErr
     // The first hash names the deployment: a journal copied to another one does not open there.
     let journal_hash = statement::journal::genesis(edge.scope());
     let medium = FileMedium::open(&layout.journal())?;
-    let (log, recovery) = Log::open(medium, Genesis { log_id, journal_hash })?;
+    let (log, recovery) = Log::open(medium, Genesis { log_id, journal_hash }, salts())?;
     if recovery.cut_bytes > 0 {
         // A crash between write and sync leaves one. Nothing in it was acknowledged.
         tracing::warn!(bytes = recovery.cut_bytes, "a torn tail of the journal was cut");
     }
     Ok(log)
+}
+
+/// Salts of the operating system, for each group anew.
+fn salts() -> Salts {
+    Salts::new(|| {
+        let mut salt = [0; 32];
+        getrandom::fill(&mut salt).map_err(std::io::Error::other)?;
+        Ok(salt)
+    })
 }
 
 impl Opened {

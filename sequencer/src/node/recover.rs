@@ -1,7 +1,7 @@
 //! Brings a ledger to where the journal ends.
 
 use journal::{FileMedium, Log, ReadError};
-use model::{BatchNumber, Millis, Position};
+use model::{BatchNumber, Millis, Position, with_causes};
 use thiserror::Error;
 use wire::Entry;
 
@@ -60,7 +60,7 @@ pub fn recover(
         let decode = |detail: String| RecoverError::Decode { position, detail };
         let time = Millis::new(entry.time).map_err(|error| decode(error.to_string()))?;
         let decoded = Entry::from_bytes(entry.kind.code(), &entry.body);
-        let decoded = decoded.map_err(|error| decode(error.to_string()))?;
+        let decoded = decoded.map_err(|error| decode(with_causes(&error)))?;
         entries += 1;
         let Some(contents) = ledger.absorb(&decoded, Position(position), time)? else { continue };
         // Only a close needs its group: looking one up reads it from the disk.

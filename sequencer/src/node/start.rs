@@ -2,35 +2,33 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 
-use devchain::HttpServer;
 use journal::{FileMedium, Log, Reader, Writer, WriterConfig};
-use model::Clock;
+use model::{BatchHeader, Clock};
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinHandle as Task;
 
 use super::batch_sink::StoringSink;
 use super::error::NodeError;
-use super::failure::Stage;
 use super::open::Opened;
 use super::recover::{Recovered, recover};
 use super::setup::{self, Reach};
 use super::timer::WindowTimer;
+use super::upkeep::{Around, Upkeep};
 use super::watched::Watched;
+use crate::clock::NodeClock;
+use crate::disk::{FileSystems, FreeSpace, Reserve};
 use crate::folder::authority::ServerTls;
 use crate::folder::secrets::NodeSecret;
 use crate::folder::validity;
+use crate::guard::{Guard, GuardedTask, GuardedThread, Stage};
 use crate::stages::batch::BatchBinding;
 use crate::stages::deliver::{NodeDelivery, ReceiptHub};
 use crate::stages::ingest::{Admit, IngestServer, Services};
 use crate::stages::ledger::{LedgerAdmission, LedgerView};
 use crate::stages::prove::{Batcher, BatcherConfig, LastBatch};
+use crate::stages::rows::{CircuitRows, RowPool};
 use crate::stages::settle::{SettleConfig, Settler, SettlerParts};
 use crate::window::{ClosedWindow, OperationScope};
-
-/// Version of the verifying keys that this program knows.
-const KEY_VERSION: u32 = 1;
 
 /// Pause of the settler between two looks at the embedded chain, which mines at once and costs
 /// nothing to ask.
@@ -38,11 +36,15 @@ const EMBEDDED_POLL_MS: u64 = 50;
 
 /// What every stage is given.
 pub(super) struct Common {
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<NodeClock>,
+    /// What the writer asks before each item.
+    pub(super) around: Around,
     /// Wakes the settler when a batch is stored.
     pub(super) wake: Arc<Notify>,
     /// Ends the tasks.
     pub(super) stop: watch::Sender<bool>,
+    /// Sees that what is started runs.
+    pub(super) guard: Guard,
     pub(super) watched: Watched,
 }
 
@@ -53,7 +55,7 @@ pub(super) struct Core {
     pub(super) admit: Admit,
     pub(super) view: LedgerView,
     pub(super) hub: ReceiptHub,
-    pub(super) batcher: JoinHandle<()>,
+    pub(super) batcher: GuardedThread,
 }
 
 /// Absorbs the journal; starts signer, batcher and writer, in the order in which each needs the
@@ -70,24 +72,29 @@ pub(super) fn start_core(
     let deliver = &opened.config.deliver;
     let key = setup::receipt_key(&opened.layout)?;
     let hub = ReceiptHub::new(key, opened.edge.scope(), log.reader(), deliver);
-    let (delivery, windows) = NodeDelivery::start(hub.clone(), deliver)?;
+    let (delivery, windows) = NodeDelivery::start(hub.clone(), deliver, &common.guard)?;
 
     let last = LastBatch { group: assembled_group, ..opened.last };
     let batching = batcher_config(opened, *ledger.operation_scope(), last)?;
     let (store, wake) = (opened.store.clone(), common.wake.clone());
     let sink = StoringSink::new(store, wake, common.watched.clone(), common.clock.clone());
     let batcher = Batcher::new(batching, opened.keys.clone(), log.reader(), Box::new(sink));
-    let batcher = spawn_batcher(batcher, backlog, windows, common.watched.clone())?;
+    let batcher = spawn_batcher(batcher, backlog, windows, common)?;
 
     let journal = log.reader();
     let clock = common.clock.clone();
     let admission = LedgerAdmission::new(ledger, delivery, close_group);
+    let admission = admission.with_gate(Arc::new(common.around.clone()));
     let view = admission.view();
     let queue_items_max = NonZeroUsize::new(opened.config.journal.queue_items_max);
     let queue_items_max = queue_items_max.expect("the configuration was checked: at least one");
     let limits = WriterConfig { queue_items_max };
-    let writer = Writer::start(log, admission, move || clock.now().get(), limits)?;
-    let admit = Admit::new(writer.submitter());
+    // The earliest that it may be: nothing is stamped that lies in somebody's future.
+    let now = move || clock.read().earliest.get();
+    let writer = Writer::start(log, admission, now, limits)?;
+    let (metrics, circuit) = (common.watched.metrics().clone(), Arc::new(CircuitRows));
+    let rows = RowPool::start(&opened.config.admission, circuit, metrics)?;
+    let admit = Admit::new(writer.submitter(), rows);
     Ok(Core { journal, writer, admit, view, hub, batcher })
 }
 
@@ -101,7 +108,7 @@ fn batcher_config(
     let binding = BatchBinding {
         scope: opened.edge.scope(),
         operations,
-        key_version: KEY_VERSION,
+        key_version: BatchHeader::KEY_VERSION,
         edge_secret: *opened.layout.secret(NodeSecret::Edge)?,
     };
     Ok(BatcherConfig { binding, last, seed })
@@ -112,23 +119,37 @@ fn spawn_batcher(
     mut batcher: Batcher,
     backlog: Vec<ClosedWindow>,
     mut windows: mpsc::Receiver<ClosedWindow>,
-    watched: Watched,
-) -> Result<JoinHandle<()>, NodeError> {
-    let work = move || {
-        let queue = watched.metrics().prove_queue.clone();
-        let live = std::iter::from_fn(|| {
-            queue.set(windows.len() as i64);
-            windows.blocking_recv()
-        });
-        // What was closed before the restart comes first: batches are numbered without gaps.
-        for window in backlog.into_iter().chain(live) {
-            watched.metrics().batches_closed_total.inc();
-            if let Err(error) = batcher.make_batch(&window) {
-                return watched.fail(Stage::Proving, &error);
-            }
-        }
+    common: &Common,
+) -> Result<GuardedThread, NodeError> {
+    let queue = common.watched.metrics().prove_queue.clone();
+    let live = std::iter::from_fn(move || {
+        queue.set(windows.len() as i64);
+        windows.blocking_recv()
+    });
+    // What was closed before the restart comes first: batches are numbered without gaps.
+    let windows = backlog.into_iter().chain(live);
+    let closed = common.watched.metrics().batches_closed_total.clone();
+    let work = move |window: ClosedWindow| {
+        closed.inc();
+        batcher.make_batch(&window)
     };
-    Ok(thread::Builder::new().name("batcher".into()).spawn(work)?)
+    Ok(common.guard.thread(Stage::Proving, "batcher", windows, work)?)
+}
+
+/// What frames leave free under the folder and the store, which may be mounted from elsewhere.
+pub(super) fn reserve(
+    opened: &Opened,
+    space: Option<Arc<dyn FreeSpace>>,
+) -> Result<Reserve, NodeError> {
+    let layout = &opened.layout;
+    let folders = [layout.folder().to_path_buf(), layout.store()];
+    let space = space.unwrap_or_else(|| Arc::new(FileSystems::of(folders)));
+    Ok(Reserve::new(space, opened.config.journal.reserve_bytes)?)
+}
+
+pub(super) fn start_upkeep(core: &Core, common: &Common) -> Result<Upkeep, NodeError> {
+    let (around, watched) = (common.around.clone(), common.watched.clone());
+    Ok(Upkeep::start(around, core.view.clone(), watched, &common.guard)?)
 }
 
 pub(super) fn start_ingest(
@@ -142,6 +163,7 @@ pub(super) fn start_ingest(
         view: core.view.clone(),
         hub: core.hub.clone(),
         clock: common.clock.clone(),
+        guard: common.guard.clone(),
         observe: Arc::new(common.watched.clone()),
         ahead_ms_max: ingest.clock_skew_ms_max,
     };
@@ -156,7 +178,7 @@ pub(super) fn start_ingest(
     Ok(IngestServer::start(ingest.listen, tls, ingest.limits.clone(), services)?)
 }
 
-pub(super) fn start_settler(opened: &Opened, common: &Common) -> Result<Task<()>, NodeError> {
+pub(super) fn start_settler(opened: &Opened, common: &Common) -> Result<GuardedTask, NodeError> {
     let settler = Settler::new(SettlerParts {
         edge: opened.edge.clone(),
         store: opened.store.clone(),
@@ -165,13 +187,8 @@ pub(super) fn start_settler(opened: &Opened, common: &Common) -> Result<Task<()>
         metrics: common.watched.metrics().clone(),
         clock: common.clock.clone(),
     });
-    let (wake, watched) = (common.wake.clone(), common.watched.clone());
-    let stop = common.stop.subscribe();
-    Ok(tokio::spawn(async move {
-        if let Err(error) = settler.run(wake, stop).await {
-            watched.fail(Stage::Settlement, &error);
-        }
-    }))
+    let work = settler.run(common.wake.clone(), common.stop.subscribe());
+    Ok(common.guard.task(Stage::Settlement, work))
 }
 
 fn settle_config(opened: &Opened) -> SettleConfig {
@@ -182,7 +199,7 @@ fn settle_config(opened: &Opened) -> SettleConfig {
     }
 }
 
-pub(super) fn start_timer(opened: &Opened, core: &Core, common: &Common) -> Task<()> {
+pub(super) fn start_timer(opened: &Opened, core: &Core, common: &Common) -> GuardedTask {
     let timer = WindowTimer {
         admit: core.admit.clone(),
         view: core.view.clone(),
@@ -192,21 +209,33 @@ pub(super) fn start_timer(opened: &Opened, core: &Core, common: &Common) -> Task
         close_after_ms: opened.config.batch.close_after_ms,
         watched: common.watched.clone(),
     };
-    tokio::spawn(timer.run(common.stop.subscribe()))
+    common.guard.task(Stage::Windows, timer.run(common.stop.subscribe()))
 }
 
 /// The base chain as others reach it: the embedded one is served here.
 pub(super) struct BaseChainDoor {
     pub(super) url: String,
-    pub(super) server: Option<HttpServer>,
+    pub(super) server: Option<GuardedTask>,
 }
 
-pub(super) async fn serve_base_chain(opened: &Opened) -> Result<BaseChainDoor, NodeError> {
+pub(super) async fn serve_base_chain(
+    opened: &Opened,
+    common: &Common,
+) -> Result<BaseChainDoor, NodeError> {
     match &opened.chain.reach {
         Reach::Embedded(chain) => {
             let port = opened.config.chain.embedded_port;
-            let server = devchain::serve_http(chain.clone(), port).await?;
-            Ok(BaseChainDoor { url: server.url(), server: Some(server) })
+            let mut server = devchain::serve_http(chain.clone(), port).await?;
+            let (url, mut stop) = (server.url(), common.stop.subscribe());
+            let work = async move {
+                tokio::select! {
+                    ended = server.ended() => return ended,
+                    _ = stop.wait_for(|stop| *stop) => {}
+                }
+                server.shut_down().await
+            };
+            let server = common.guard.task(Stage::BaseChain, work);
+            Ok(BaseChainDoor { url, server: Some(server) })
         }
         Reach::Url(url) => Ok(BaseChainDoor { url: url.clone(), server: None }),
     }

@@ -1,14 +1,15 @@
 //! The window timer: closes windows that are old enough, and looks after the journal meanwhile.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use journal::{FileMedium, Head, Reader};
-use model::Clock;
 use tokio::sync::watch;
 
-use super::failure::Stage;
 use super::watched::Watched;
+use crate::clock::NodeClock;
+use crate::guard::Stage;
 use crate::stages::ingest::{Admit, AdmitError};
 use crate::stages::ledger::{Item, LedgerView};
 
@@ -23,31 +24,39 @@ pub(super) struct WindowTimer {
     pub(super) journal: Reader<FileMedium>,
     /// Where the journal stood when it was counted last: at first, before anybody could send.
     pub(super) counted: Head,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<NodeClock>,
     pub(super) close_after_ms: u64,
     pub(super) watched: Watched,
 }
 
 impl WindowTimer {
-    /// Runs until it is stopped or the journal fails.
+    /// Runs until it is stopped or the journal fails, which it reports as the journal's.
     ///
     /// It polls instead of sleeping until the window is due: the clock is injected and may jump,
     /// and windows also close early.
-    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+    ///
+    /// # Errors
+    /// None: a panic is the only way in which it fails itself.
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), Infallible> {
         while !*stop.borrow_and_update() {
             tokio::select! {
                 _ = tokio::time::sleep(POLL) => {}
-                _ = stop.changed() => return,
+                _ = stop.changed() => continue,
             }
-            // A writer that failed tells whoever submits; if nobody does, this is who notices.
-            if let Err(error) = self.admit.check_open() {
-                return self.watched.fail(Stage::Journal, &error);
-            }
-            self.count();
-            if let Err(error) = self.close_if_due().await {
-                return self.watched.fail(Stage::Journal, &error);
+            if let Err(error) = self.look().await {
+                self.watched.failures().fail(Stage::Journal, &error);
+                // The node stops now; until it says so here, this is no early end.
+                drop(stop.wait_for(|stop| *stop).await);
             }
         }
+        Ok(())
+    }
+
+    async fn look(&mut self) -> Result<(), AdmitError> {
+        // A writer that failed tells whoever submits; if nobody does, this is who notices.
+        self.admit.check_open()?;
+        self.count();
+        self.close_if_due().await
     }
 
     /// Counts what became durable since the last time.
@@ -59,7 +68,9 @@ impl WindowTimer {
     }
 
     async fn close_if_due(&self) -> Result<(), AdmitError> {
-        let age_ms = self.clock.now().since(self.view.status().t0);
+        // By the time that the close would be stamped with: else a clock that is behind would have
+        // a window closed at every look.
+        let age_ms = self.clock.read().earliest.since(self.view.status().t0);
         self.watched.metrics().window_age_seconds.set(age_ms as f64 / 1000.0);
         if age_ms < self.close_after_ms {
             return Ok(());

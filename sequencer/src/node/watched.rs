@@ -1,12 +1,16 @@
 //! What everybody may report to and look at while the node runs: counts, progress, the first
 //! failure.
 
-use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use model::calendar;
+use serde_json::json;
 use tokio::sync::watch;
 
-use super::failure::{Stage, StageFailure};
+use super::upkeep::Conditions;
+use crate::doors::codes;
+use crate::doors::http::{Health, Unready};
+use crate::guard::{Failures, StageFailure};
 use crate::metrics::{AccessOutcome, Metrics};
 use crate::stages::ingest::{Observe, Observed};
 use crate::stages::prove::Progress;
@@ -15,9 +19,10 @@ use crate::stages::prove::Progress;
 #[derive(Clone)]
 pub struct Watched {
     metrics: Arc<Metrics>,
-    failure: watch::Sender<Option<StageFailure>>,
+    failures: Failures,
     progress: watch::Sender<Option<Progress>>,
     totals: Arc<Mutex<Totals>>,
+    conditions: Arc<Mutex<Conditions>>,
 }
 
 /// Proofs made since the start.
@@ -32,30 +37,18 @@ pub struct Totals {
 impl Watched {
     /// Nothing failed yet.
     pub fn new(metrics: Arc<Metrics>) -> Watched {
-        let (failure, progress) = (watch::Sender::new(None), watch::Sender::new(None));
-        Watched { metrics, failure, progress, totals: Arc::default() }
+        let (failures, progress) = (Failures::new(), watch::Sender::new(None));
+        Watched { metrics, failures, progress, totals: Arc::default(), conditions: Arc::default() }
     }
 
-    /// Reports a failure; the first one stays.
-    pub fn fail(&self, stage: Stage, error: &dyn Error) {
-        let detail = model::with_causes(error);
-        tracing::error!(stage = stage.name(), detail, "a stage failed");
-        // What fails later is mostly a consequence: a batcher without a journal, for example.
-        self.failure.send_if_modified(|failure| {
-            let first = failure.is_none();
-            failure.get_or_insert(StageFailure { stage, detail });
-            first
-        });
+    /// Where failures are reported.
+    pub fn failures(&self) -> &Failures {
+        &self.failures
     }
 
     /// The first failure, if there is one.
     pub fn failure(&self) -> Option<StageFailure> {
-        self.failure.borrow().clone()
-    }
-
-    /// Follows failures.
-    pub fn failures(&self) -> watch::Receiver<Option<StageFailure>> {
-        self.failure.subscribe()
+        self.failures.first()
     }
 
     /// Follows the proving stage.
@@ -80,15 +73,39 @@ impl Watched {
         *self.totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What keeps the node from taking everything in now.
+    pub fn conditions(&self) -> Conditions {
+        *self.conditions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_conditions(&self, conditions: Conditions) {
+        // Plain values, written at once.
+        *self.conditions.lock().unwrap_or_else(PoisonError::into_inner) = conditions;
+    }
+
     /// The metrics.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }
 }
 
-impl crate::doors::http::Health for Watched {
+impl Health for Watched {
     fn failed_stage(&self) -> Option<&'static str> {
         self.failure().map(|failure| failure.stage.name())
+    }
+
+    fn unready(&self) -> Option<Unready> {
+        let conditions = self.conditions();
+        if let Some(distance_ms) = conditions.disagreement_ms {
+            let detail = json!({ "distance_ms": distance_ms });
+            return Some(Unready { answer: &codes::CLOCK_DISAGREES, detail });
+        }
+        if let Some(until) = conditions.journal_ahead_until {
+            let detail = json!({ "until": calendar::Utc(until).to_string() });
+            return Some(Unready { answer: &codes::JOURNAL_AHEAD, detail });
+        }
+        let detail = json!({ "free_bytes": conditions.low_bytes? });
+        Some(Unready { answer: &codes::DISK_LOW, detail })
     }
 }
 

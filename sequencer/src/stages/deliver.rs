@@ -9,10 +9,11 @@
 //! session ends, its client sends again and gets the same receipt from the log.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::{io, thread};
 
 use journal::{FileMedium, ReadError, Reader};
 use model::{ChainScope, Millis, Position};
@@ -23,6 +24,7 @@ use wire::{
     SignedReceipt, SigningKey, receipts_of_group, signer_address,
 };
 
+use crate::guard::{Guard, GuardedThread, Stage, UnplannedEnd};
 use crate::setting::{LimitError, check, range, settings};
 use crate::stages::ledger::Deliver;
 use crate::window::ClosedWindow;
@@ -93,6 +95,9 @@ pub enum AgainError {
     /// The group's receipts cannot be built.
     #[error("the receipts of the group cannot be built")]
     Receipt(#[from] ReceiptError),
+    /// Reading it back panicked.
+    #[error("the group was not read back")]
+    Panicked(#[from] UnplannedEnd),
     /// The group acknowledges nothing to this holder.
     #[error("expected something of the holder in group {group}, found nothing")]
     NotConcerned {
@@ -270,7 +275,7 @@ impl StoredGroup {
 #[derive(Debug)]
 struct Signer {
     groups: SyncSender<Vec<Receipt>>,
-    thread: thread::JoinHandle<()>,
+    thread: GuardedThread,
 }
 
 /// What admission delivers to: a signer thread and the batcher. Dropping it waits for the signer,
@@ -280,7 +285,7 @@ pub struct NodeDelivery {
     hub: ReceiptHub,
     signer: Option<Signer>,
     windows: mpsc::Sender<ClosedWindow>,
-    windows_missed: u64,
+    windows_left_out: u64,
 }
 
 impl NodeDelivery {
@@ -291,30 +296,27 @@ impl NodeDelivery {
     pub fn start(
         hub: ReceiptHub,
         config: &DeliverConfig,
+        guard: &Guard,
     ) -> io::Result<(NodeDelivery, mpsc::Receiver<ClosedWindow>)> {
         let (groups, waiting) = sync_channel(config.groups_max.max(1));
         let (windows, closed) = mpsc::channel(config.windows_max.max(1));
         let signs = hub.clone();
-        let thread = thread::Builder::new().name("receipt-signer".into());
-        let thread = thread.spawn(move || sign_all(&signs, &waiting))?;
+        // One thread signs, so that a holder's receipts leave in the order of their groups.
+        let sign = move |receipts: Vec<Receipt>| {
+            receipts.into_iter().for_each(|receipt| signs.sign_and_route(receipt));
+            Ok::<_, Infallible>(())
+        };
+        let thread = guard.thread(Stage::Receipts, "receipt-signer", waiting.into_iter(), sign)?;
         let signer = Some(Signer { groups, thread });
-        Ok((NodeDelivery { hub, signer, windows, windows_missed: 0 }, closed))
-    }
-}
-
-/// One thread signs, so that a holder's receipts leave in the order of their groups.
-fn sign_all(hub: &ReceiptHub, groups: &Receiver<Vec<Receipt>>) {
-    for receipts in groups {
-        receipts.into_iter().for_each(|receipt| hub.sign_and_route(receipt));
+        Ok((NodeDelivery { hub, signer, windows, windows_left_out: 0 }, closed))
     }
 }
 
 impl Drop for NodeDelivery {
     fn drop(&mut self) {
         if let Some(Signer { groups, thread }) = self.signer.take() {
-            drop(groups);
-            // A panic of the signer took its session's receipts with it: clients send again.
-            drop(thread.join());
+            // What waits is signed first: the thread ends when its queue is closed and empty.
+            thread.stop(|| drop(groups));
         }
     }
 }
@@ -326,18 +328,25 @@ impl Deliver for NodeDelivery {
         let Some(signer) = self.signer.as_ref().filter(|_| !receipts.is_empty()) else { return };
         // The writer must not wait for signatures: the next group is admitted meanwhile.
         if let Err(refused) = signer.groups.try_send(receipts) {
-            use std::sync::mpsc::TrySendError::{Disconnected, Full};
-            let (Full(receipts) | Disconnected(receipts)) = refused;
+            let (TrySendError::Full(receipts) | TrySendError::Disconnected(receipts)) = refused;
             receipts.iter().for_each(|receipt| self.hub.leave_out(&receipt.holder));
         }
     }
 
     fn deliver_window(&mut self, window: ClosedWindow) {
-        // Full or without a receiver: the journal has the window either way, and the batcher's
-        // check of the order, or its own error, stops the node. Only its panic does not.
-        if self.windows.try_send(window).is_err() {
-            self.windows_missed += 1;
-            tracing::warn!(missed = self.windows_missed, "a closed window found no room to wait");
+        let number = window.contents.number.0;
+        // The journal has the window either way.
+        match self.windows.try_send(window) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                self.windows_left_out += 1;
+                let left_out = self.windows_left_out;
+                tracing::info!(number, left_out, "too many windows wait; it is read back later");
+            }
+            // Whoever saw the batcher end has told why.
+            Err(mpsc::error::TrySendError::Closed(_)) => {
+                tracing::info!(number, "the batcher has ended; the next start proves this window");
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! 1 ingest   QUIC sessions: decode, range-check, submit            a task a connection
+//!   rows     evaluates an operation's row before it is journaled  threads of its own
 //! 2 ledger   decides on each item and folds the journal            the writer thread
 //! 3 deliver  signs receipts, hands closed windows on               the signer thread
 //! 4 batch    lays a closed window out as chunks; pure              the batcher thread
@@ -15,4 +16,5 @@ pub mod deliver;
 pub mod ingest;
 pub mod ledger;
 pub mod prove;
+pub mod rows;
 pub mod settle;

@@ -107,6 +107,11 @@ impl ClientSession {
                 Ok(Some(bytes)) => ServerMessage::decode(bytes).map_err(|_| Violation::Protocol),
                 Err(_) => Err(Violation::Protocol),
             };
+            // On another lane it would overtake what it is ordered behind (W.15).
+            let message = message.and_then(|message| match message.lane() {
+                right if right == lane => Ok(message),
+                _ => Err(Violation::Protocol),
+            });
             let outcome = message.and_then(|message| self.handle_message(message, now));
             if let Err(violation) = outcome {
                 self.accuse(violation, None);

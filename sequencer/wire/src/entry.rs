@@ -15,7 +15,7 @@ mod decision;
 mod refusal;
 
 pub use decision::Decision;
-pub use refusal::{RefusalEntry, RefusalReason, RefusedItem};
+pub use refusal::{RefusalCount, RefusalEntry, RefusalReason, RefusedItem, RefusedKind};
 
 /// The body of one entry.
 // Entries are decoded one at a time and seldom kept, so a box for the rare kind would gain nothing.
@@ -58,6 +58,8 @@ pub enum Entry {
         /// What it is.
         descriptor: Descriptor,
     },
+    /// How often the same was refused again.
+    RefusalCount(RefusalCount),
 }
 
 /// A frame with what the log needs to know beside it.
@@ -106,6 +108,7 @@ mod kind {
     pub(super) const REGISTRY_CHANGE: u8 = 5;
     pub(super) const CLOSE: u8 = 6;
     pub(super) const STREAM_OPEN: u8 = 7;
+    pub(super) const REFUSAL_COUNT: u8 = 9;
 }
 
 impl Entry {
@@ -124,6 +127,7 @@ impl Entry {
             Entry::RegistryChange(_) => kind::REGISTRY_CHANGE,
             Entry::Close { .. } => kind::CLOSE,
             Entry::StreamOpen { .. } => kind::STREAM_OPEN,
+            Entry::RefusalCount(_) => kind::REFUSAL_COUNT,
         }
     }
 
@@ -159,6 +163,7 @@ impl Entry {
                 to.text(gateway.as_str());
                 descriptor.write(&mut to);
             }
+            Entry::RefusalCount(counted) => counted.write(&mut to),
         }
         Ok(to.0)
     }
@@ -190,6 +195,7 @@ impl Entry {
                 let gateway = from.name("gateway id", GatewayId::new)?;
                 Entry::StreamOpen { gateway, descriptor: Descriptor::read(&mut from)? }
             }
+            kind::REFUSAL_COUNT => Entry::RefusalCount(RefusalCount::read(&mut from)?),
             found => {
                 let found = u64::from(found);
                 return Err(DecodeError::Unknown { what: "kind of entry", found }.into());

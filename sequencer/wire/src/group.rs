@@ -57,7 +57,10 @@ pub fn receipts_of_group(
                 holders.entry(refusal.requester).or_default().refusals.push(item);
             }
             // Nobody on a connection asked for these, so nobody waits for a receipt of them.
-            Entry::RegistryChange(_) | Entry::Close { .. } | Entry::StreamOpen { .. } => {}
+            Entry::RegistryChange(_)
+            | Entry::Close { .. }
+            | Entry::StreamOpen { .. }
+            | Entry::RefusalCount(_) => {}
         }
     }
     let receipt = |(holder, items)| Ok((holder, Receipt::new(group, holder, items)?));

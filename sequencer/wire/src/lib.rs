@@ -110,7 +110,10 @@ pub use client::{
 pub use codec::DecodeError;
 pub use credit::Credit;
 pub use deframe::Deframer;
-pub use entry::{Decision, Entry, FrameEntry, RefusalEntry, RefusalReason, RefusedItem};
+pub use entry::{
+    Decision, Entry, FrameEntry, RefusalCount, RefusalEntry, RefusalReason, RefusedItem,
+    RefusedKind,
+};
 pub use frame::{Frame, FrameError, FramePlace, Quality, RAW_ROW_BYTES, Reading};
 pub use group::{PlacedEntry, receipts_of_group};
 pub use hash::{Address, Holder, Role};

@@ -25,3 +25,6 @@ pub const RECEIPT_ITEMS_MAX: usize = 512;
 
 /// Most signals of one device in the registry.
 pub const DEVICE_SIGNALS_MAX: usize = 64;
+
+/// Most gateways of one device in the registry.
+pub const DEVICE_GATEWAYS_MAX: usize = 64;

@@ -2,11 +2,14 @@
 
 use std::fmt;
 
-use model::{DeviceId, GatewayId, Interval, Millis, OrganisationId, PatientIndex, PractitionerId};
+use model::{
+    DeviceId, GatewayId, Interval, Millis, OperatorId, OrganisationId, PatientIndex,
+    PractitionerId, WalletId,
+};
 
 use crate::DecodeError;
 use crate::codec::{Reader, Writer};
-use crate::limits::DEVICE_SIGNALS_MAX;
+use crate::limits::{DEVICE_GATEWAYS_MAX, DEVICE_SIGNALS_MAX};
 use crate::stream::read_signal;
 
 /// Something that is registered.
@@ -39,7 +42,7 @@ pub enum RegistryRecord {
         /// When the certificate may be used.
         valid: Interval,
     },
-    /// A device, assigned to one patient.
+    /// A device, assigned to one patient and to the gateways that may send what it measures.
     Device {
         /// Its id.
         id: DeviceId,
@@ -49,6 +52,26 @@ pub enum RegistryRecord {
         patient: PatientIndex,
         /// What it measures: codes of `model::signals`, ascending, 1 to [`DEVICE_SIGNALS_MAX`].
         signals: Vec<u32>,
+        /// Who may send its readings, ascending, 1 to [`DEVICE_GATEWAYS_MAX`].
+        gateways: Vec<GatewayId>,
+    },
+    /// Whoever hands in operations of patients.
+    Wallet {
+        /// Its id: the common name of its certificate.
+        id: WalletId,
+        /// SHA-256 of its certificate in DER.
+        fingerprint: [u8; 32],
+        /// When the certificate may be used.
+        valid: Interval,
+    },
+    /// Whoever hands in enrolments.
+    Operator {
+        /// Its id: the common name of its certificate.
+        id: OperatorId,
+        /// SHA-256 of its certificate in DER.
+        fingerprint: [u8; 32],
+        /// When the certificate may be used.
+        valid: Interval,
     },
 }
 
@@ -63,6 +86,10 @@ pub enum RegistryKey {
     Gateway(GatewayId),
     /// A device.
     Device(DeviceId),
+    /// A wallet.
+    Wallet(WalletId),
+    /// An operator.
+    Operator(OperatorId),
 }
 
 /// A change of the registry; takes effect at the next entry of the log.
@@ -88,9 +115,7 @@ impl fmt::Debug for RegistryRecord {
 /// Prints the kind only.
 impl fmt::Debug for RegistryKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            ["organisation", "practitioner", "gateway", "device"][self.number() as usize - 1],
-        )
+        f.write_str(self.kind())
     }
 }
 
@@ -111,17 +136,33 @@ impl RegistryRecord {
             RegistryRecord::Practitioner { id, .. } => RegistryKey::Practitioner(id.clone()),
             RegistryRecord::Gateway { id, .. } => RegistryKey::Gateway(id.clone()),
             RegistryRecord::Device { id, .. } => RegistryKey::Device(id.clone()),
+            RegistryRecord::Wallet { id, .. } => RegistryKey::Wallet(id.clone()),
+            RegistryRecord::Operator { id, .. } => RegistryKey::Operator(id.clone()),
         }
     }
 }
 
 impl RegistryKey {
+    /// What kind of record it finds, in one word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            RegistryKey::Organisation(_) => "organisation",
+            RegistryKey::Practitioner(_) => "practitioner",
+            RegistryKey::Gateway(_) => "gateway",
+            RegistryKey::Device(_) => "device",
+            RegistryKey::Wallet(_) => "wallet",
+            RegistryKey::Operator(_) => "operator",
+        }
+    }
+
     fn number(&self) -> u8 {
         match self {
             RegistryKey::Organisation(_) => 1,
             RegistryKey::Practitioner(_) => 2,
             RegistryKey::Gateway(_) => 3,
             RegistryKey::Device(_) => 4,
+            RegistryKey::Wallet(_) => 5,
+            RegistryKey::Operator(_) => 6,
         }
     }
 
@@ -131,6 +172,8 @@ impl RegistryKey {
             RegistryKey::Practitioner(id) => id.as_str(),
             RegistryKey::Gateway(id) => id.as_str(),
             RegistryKey::Device(id) => id.as_str(),
+            RegistryKey::Wallet(id) => id.as_str(),
+            RegistryKey::Operator(id) => id.as_str(),
         }
     }
 
@@ -140,6 +183,8 @@ impl RegistryKey {
             2 => from.name("practitioner id", PractitionerId::new).map(RegistryKey::Practitioner),
             3 => from.name("gateway id", GatewayId::new).map(RegistryKey::Gateway),
             4 => from.name("device id", DeviceId::new).map(RegistryKey::Device),
+            5 => from.name("wallet id", WalletId::new).map(RegistryKey::Wallet),
+            6 => from.name("operator id", OperatorId::new).map(RegistryKey::Operator),
             found => Err(DecodeError::Unknown { what: "registry kind", found: u64::from(found) }),
         }
     }
@@ -147,14 +192,15 @@ impl RegistryKey {
 
 impl RegistryChange {
     /// Version byte of the canonical bytes.
-    pub const VERSION: u8 = 1;
+    pub const VERSION: u8 = 2;
     const ADD: u8 = 1;
     const END: u8 = 2;
 
     /// Canonical bytes.
     ///
     /// # Errors
-    /// [`DecodeError`] if a device's signals are none, too many, unknown or not ascending.
+    /// [`DecodeError`] if a device's signals or gateways are none, too many or not ascending, or a
+    /// signal is unknown.
     pub fn to_bytes(&self) -> Result<Vec<u8>, DecodeError> {
         let mut to = Writer::default();
         to.u8(RegistryChange::VERSION);
@@ -209,45 +255,76 @@ fn write_record(record: &RegistryRecord, to: &mut Writer) -> Result<(), DecodeEr
             to.raw(bytes);
             to.interval(*valid);
         }
-        RegistryRecord::Device { organisation, patient, signals, .. } => {
+        RegistryRecord::Device { organisation, patient, signals, gateways, .. } => {
             // Here too: what could not be read back must not get into the log.
             check_signals(signals)?;
+            check_gateways(gateways)?;
             to.text(organisation.as_str());
             to.patient(*patient);
             to.u16(signals.len() as u16);
             signals.iter().for_each(|signal| to.u32(*signal));
+            to.u16(gateways.len() as u16);
+            gateways.iter().for_each(|gateway| to.text(gateway.as_str()));
+        }
+        // Whose patients they act for their operations say, each signed: no organisation here.
+        RegistryRecord::Wallet { fingerprint, valid, .. }
+        | RegistryRecord::Operator { fingerprint, valid, .. } => {
+            to.raw(fingerprint);
+            to.interval(*valid);
         }
     }
     Ok(())
 }
 
 fn read_record(from: &mut Reader<'_>) -> Result<RegistryRecord, DecodeError> {
-    let key = RegistryKey::read(from)?;
-    // It ends here: every other record says next to whom it belongs.
-    if let RegistryKey::Organisation(id) = key {
-        return Ok(RegistryRecord::Organisation { id });
-    }
-    let organisation = from.name("organisation id", OrganisationId::new)?;
-    Ok(match key {
-        // Returned above; here only so that a new kind cannot be forgotten.
+    Ok(match RegistryKey::read(from)? {
         RegistryKey::Organisation(id) => RegistryRecord::Organisation { id },
         RegistryKey::Practitioner(id) => {
+            let organisation = read_organisation(from)?;
             let (public_key, valid) = (from.array()?, from.interval("validity")?);
             RegistryRecord::Practitioner { id, organisation, public_key, valid }
         }
         RegistryKey::Gateway(id) => {
+            let organisation = read_organisation(from)?;
             let (fingerprint, valid) = (from.array()?, from.interval("validity")?);
             RegistryRecord::Gateway { id, organisation, fingerprint, valid }
         }
-        RegistryKey::Device(id) => {
-            let patient = from.patient()?;
-            let count = from.count("signals of a device", DEVICE_SIGNALS_MAX)?;
-            let signals: Vec<u32> =
-                (0..count).map(|_| read_signal(from)).collect::<Result<_, _>>()?;
-            check_signals(&signals)?;
-            RegistryRecord::Device { id, organisation, patient, signals }
+        RegistryKey::Device(id) => read_device(id, from)?,
+        RegistryKey::Wallet(id) => {
+            let (fingerprint, valid) = (from.array()?, from.interval("validity")?);
+            RegistryRecord::Wallet { id, fingerprint, valid }
+        }
+        RegistryKey::Operator(id) => {
+            let (fingerprint, valid) = (from.array()?, from.interval("validity")?);
+            RegistryRecord::Operator { id, fingerprint, valid }
         }
     })
+}
+
+fn read_organisation(from: &mut Reader<'_>) -> Result<OrganisationId, DecodeError> {
+    from.name("organisation id", OrganisationId::new)
+}
+
+fn read_device(id: DeviceId, from: &mut Reader<'_>) -> Result<RegistryRecord, DecodeError> {
+    let organisation = read_organisation(from)?;
+    let patient = from.patient()?;
+    let count = from.count("signals of a device", DEVICE_SIGNALS_MAX)?;
+    let signals: Vec<u32> = (0..count).map(|_| read_signal(from)).collect::<Result<_, _>>()?;
+    check_signals(&signals)?;
+    let count = from.count("gateways of a device", DEVICE_GATEWAYS_MAX)?;
+    let gateways = (0..count).map(|_| from.name("gateway id", GatewayId::new));
+    let gateways: Vec<GatewayId> = gateways.collect::<Result<_, _>>()?;
+    check_gateways(&gateways)?;
+    Ok(RegistryRecord::Device { id, organisation, patient, signals, gateways })
+}
+
+fn check_gateways(gateways: &[GatewayId]) -> Result<(), DecodeError> {
+    // Ascending, as signals are: one set has one encoding.
+    let ascending = gateways.is_sorted_by(|a, b| a < b);
+    if ascending && (1..=DEVICE_GATEWAYS_MAX).contains(&gateways.len()) {
+        return Ok(());
+    }
+    Err(DecodeError::field("gateways of a device", "expected 1 to 64 names, ascending"))
 }
 
 fn check_signals(signals: &[u32]) -> Result<(), DecodeError> {

@@ -256,8 +256,8 @@ impl ServerSession {
             ClientMessage::Hello(hello) if self.phase == Phase::New && lane == Lane::Control => {
                 self.greet(hello)
             }
-            // In any phase: a client may leave before it is welcomed.
-            ClientMessage::Goodbye if lane == Lane::Control => {
+            // Also before the welcome: a client may leave whenever it has said who it is (W.14).
+            ClientMessage::Goodbye if self.phase != Phase::New && lane == Lane::Control => {
                 self.finish(None);
                 Ok(())
             }
@@ -346,13 +346,7 @@ impl ServerSession {
         if self.phase == Phase::Closed {
             return;
         }
-        // A large answer must not stand before receipts, which free the client's credit (W.15).
-        let lane = match message {
-            ServerMessage::AccessAnswer(_)
-            | ServerMessage::Released(_)
-            | ServerMessage::ReleaseEnd(_) => Lane::Backfill,
-            _ => Lane::Control,
-        };
+        let lane = message.lane();
         let bytes = message.encode();
         if !self.outgoing.fits(&bytes) {
             // Closed and not dropped: a client would wait for ever for a receipt that was left out,

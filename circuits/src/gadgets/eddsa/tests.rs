@@ -30,7 +30,7 @@ fn signatures_of_circomlibjs_are_accepted_in_the_pinned_number_of_rows() {
         let key = twin::PublicKey::decode(&bytes(&case["key"]["packed"])).expect("a key").point();
         let signature = Signature::decode(&bytes(&case["signature"]["packed"])).expect("one");
         let (r1cs, _, movable) = check(|b| circuit(b, &key, element(&case["message"]), &signature));
-        assert_eq!((r1cs.a.len(), movable), (16 + 2803, 0));
+        assert_eq!((r1cs.a.len(), movable), (16 + 2932, 0));
     }
 }
 
@@ -77,17 +77,41 @@ fn every_s_has_digits_and_they_are_those_of_s() {
 }
 
 #[test]
-fn a_signature_over_the_second_form_of_the_challenge_is_one_for_both_twins() {
-    // The circuit takes any 254 bits that are h modulo r, the twin any signature over them; the
-    // twin's tests make such a signature. Here: the bits of h + r satisfy the split of h.
+fn the_second_form_of_a_challenge_is_a_split_of_it_that_the_comparison_refuses() {
     let h = Fr::from(77u8);
     let mut second = h.into_bigint();
     second.add_with_carry(&Fr::MODULUS);
-    check(|b| {
+    let split = |b: &mut Builder| {
         let num = b.alloc(h);
         let bits: Vec<Bit> = (0..CHALLENGE_BITS).map(|i| b.bit(second.get_bit(i))).collect();
         b.enforce_equal(&Num::pack(&bits), &num);
+        bits
+    };
+    // So the comparison alone keeps it out, and with it the one row of its sum.
+    check(|b| drop(split(b)));
+    rejected(|b| {
+        let bits = split(b);
+        enforce_one_form(b, &bits);
     });
+}
+
+#[test]
+fn a_challenge_is_taken_up_to_the_upper_bits_of_r() {
+    let first_refused =
+        Fr::from(2u8).pow([u64::from(CHALLENGE_UPPER)]) * from_u128(CHALLENGE_UPPER_BOUND);
+    for h in [Fr::ZERO, Fr::ONE, first_refused - Fr::ONE] {
+        let (r1cs, _, movable) = check(|b| {
+            let num = b.input(h);
+            challenge_bits(b, &num);
+        });
+        assert_eq!((r1cs.a.len(), movable), (384, 0));
+    }
+    for h in [first_refused, -Fr::ONE] {
+        rejected(|b| {
+            let num = b.input(h);
+            challenge_bits(b, &num);
+        });
+    }
 }
 
 #[test]

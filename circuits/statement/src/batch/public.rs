@@ -166,7 +166,7 @@ impl PublicFile {
     /// #     data_source: DataSource::Operator,
     /// #     ciphertext_hash: [0; 32],
     /// #     ciphertext_length: 0,
-    /// #     key_version: 1,
+    /// #     key_version: BatchHeader::KEY_VERSION,
     /// # };
     /// # let empty = PublicFile {
     /// #     header, operations: vec![], claims: vec![], segments: vec![], groups: vec![],
@@ -341,7 +341,7 @@ mod tests {
             data_source: DataSource::Operator,
             ciphertext_hash: [0; 32],
             ciphertext_length: 0,
-            key_version: 1,
+            key_version: BatchHeader::KEY_VERSION,
         };
         let operations = vec![OperationsChunk {
             key_id: [7; 32],

@@ -1,7 +1,7 @@
 use super::*;
 use crate::eddsa::SecretKey;
 use crate::tree::Tree;
-use model::{BatchNumber, Categories, Labels, PatientIndex, Purposes};
+use model::{Categories, Labels, PatientIndex, Purposes};
 
 const T0: u64 = 4_000_000_000_000;
 
@@ -178,7 +178,7 @@ fn a_chunk_chains_roots_and_times_and_counts_its_rows() {
         let t_op = at(10 * (row as u64 + 1));
         let signed = signed(nonce, action);
         let after = apply(old.as_ref(), &signed, &context(t_op)).expect("honest");
-        let op_salt = operation::salt(&after.view_key, BatchNumber(1), row as u32);
+        let op_salt = operation::salt(&after.view_key, Fr::from(1u8), tree.root(), row as u32);
         let path = tree.path(12);
         tree.set(12, record::leaf(&after));
         rows.push(Row { signed, t_op, old, path, root_out: tree.root(), op_salt });

@@ -181,7 +181,7 @@ fn check_record(chunk: &Chunk, number: usize, slot: &Slot) -> Result<(), C2Error
 /// What also an excluded claim must fulfil; the number of the rule that it breaks.
 fn check_form(chunk: &Chunk, claim: &Claim) -> Result<(), u8> {
     let Claim { receipt, measured, categories, labels, .. } = claim;
-    let words = [claim.individual, claim.organisation, claim.digest.word()];
+    let words = [claim.individual, claim.organisation, claim.source.word(), claim.digest.word()];
     let in_window = receipt.from < receipt.until && chunk.window.interval().contains(receipt);
     // Purpose and kind are not asked for: their types hold exactly one each (C2.9, C2.10).
     let rules = [

@@ -4,7 +4,7 @@ use std::fmt;
 
 use ark_bn254::Fr;
 use ark_ff::AdditiveGroup;
-use model::{BatchNumber, Claim, ClaimKind, PatientIndex, Position, Record, Window};
+use model::{Claim, ClaimKind, PatientIndex, Position, Record, Window};
 
 use crate::claim::SlotPlace;
 use crate::domain::Domain;
@@ -80,8 +80,6 @@ pub struct Chunk {
     pub cap: Box<[Fr; CAP]>,
     /// The batch's time span.
     pub window: Window,
-    /// The batch's number; salts depend on it.
-    pub batch: BatchNumber,
     /// Number of leaves in the chunks of this batch before this one; salts depend on it.
     pub first_leaf: u64,
     /// Journal position of the previous batch.
@@ -104,7 +102,7 @@ impl Chunk {
         // Counted over all of the batch, so that no two leaves under one view key share a salt.
         let leaf = slot * (self.capacity.claims_per_slot + 1) + at;
         let view_key = &self.slots[slot].record.view_key;
-        claim::salt(view_key, self.batch, self.first_leaf + leaf as u64)
+        claim::salt(view_key, self.domain, self.root, self.first_leaf + leaf as u64)
     }
 
     /// The tag of slot `slot`.
@@ -113,7 +111,7 @@ impl Chunk {
         let count = claims.len() as u32;
         // Eight bits number the slots of a chunk (SPEC.md section 6); no shape comes near them.
         let place = SlotPlace { patient: *patient, slot: slot as u8, count };
-        claim::tag(&record.view_key, self.domain, place)
+        claim::tag(&record.view_key, self.domain, self.edge_in_word(), place)
     }
 
     /// The leaves of the claims list, padding included.
@@ -129,6 +127,11 @@ impl Chunk {
             row[self.capacity.claims_per_slot] = self.tag(number);
         }
         leaves
+    }
+
+    /// The committed word of the edge before this chunk; 0 for the first.
+    fn edge_in_word(&self) -> Fr {
+        self.edge_in.as_ref().map_or(Fr::ZERO, Edge::word)
     }
 
     /// The edge after this chunk.
@@ -162,7 +165,7 @@ impl Chunk {
             collect: of_kind(ClaimKind::Collect),
             break_glass: of_kind(ClaimKind::BreakGlass),
             excluded: excluded.map(|slot| slot.claims.len() as u32).sum(),
-            edge_in: self.edge_in.as_ref().map_or(Fr::ZERO, Edge::word),
+            edge_in: self.edge_in_word(),
             edge_out: self.edge_out().word(),
             position_in: self.position_in,
             position_out: self.position_out,
@@ -185,12 +188,11 @@ impl fmt::Debug for Edge {
     }
 }
 
-/// Prints the batch and the slots' sizes.
+/// Prints the slots' sizes.
 impl fmt::Debug for Chunk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Chunk")
             .field("capacity", &self.capacity)
-            .field("batch", &self.batch)
             .field("slots", &self.slots)
             .finish_non_exhaustive()
     }

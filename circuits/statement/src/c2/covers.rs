@@ -138,9 +138,9 @@ pub(super) fn meets_but_for_time(deny: &Rule, claim: &Claim) -> bool {
 
 /// Whether a claim could be proven at all, covered or excluded, but for the window it lies in.
 fn is_well_formed(claim: &Claim) -> bool {
-    let Claim { individual, organisation, digest, receipt, measured, .. } = claim;
+    let Claim { individual, organisation, source, digest, receipt, measured, .. } = claim;
     // The care team may be zero: not everybody acts for one.
-    let words = [*individual, *organisation, digest.word()];
+    let words = [*individual, *organisation, source.word(), digest.word()];
     !words.iter().any(Word::is_zero)
         && receipt.from < receipt.until
         && measured.from < measured.until

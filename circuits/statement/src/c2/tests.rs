@@ -1,8 +1,8 @@
 use ark_bn254::Fr;
 use model::{
-    BatchNumber, Categories, Category, Claim, ClaimKind, ClaimKinds, Digest, Interval, Label,
-    Labels, Millis, Party, PatientIndex, Position, Purpose, Purposes, Record, Rule, RuleNumber,
-    RuleSlot, Uncovered, Window, Word,
+    Categories, Category, Claim, ClaimKind, ClaimKinds, Digest, Interval, Label, Labels, Millis,
+    Party, PatientIndex, Position, Purpose, Purposes, Record, Rule, RuleNumber, RuleSlot,
+    Uncovered, Window, Word,
 };
 
 use super::*;
@@ -82,7 +82,6 @@ fn chunk(record: &Record, claims: &[Claim], capacity: Capacity) -> Chunk {
         root: tree.root(),
         cap: Box::new(tree.cap()),
         window: Window::new(at(T0), at(T0 + 100_000)).unwrap(),
-        batch: BatchNumber(1),
         first_leaf: 0,
         position_in: Position(0),
         position_out: Position(1000),

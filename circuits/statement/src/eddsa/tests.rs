@@ -1,6 +1,6 @@
 use super::*;
 use crate::vectors::{bytes, element, primitives, text};
-use ark_ff::{AdditiveGroup, Field};
+use ark_ff::{AdditiveGroup, BigInteger, Field};
 
 #[test]
 fn keys_and_signatures_equal_circomlibjs_byte_for_byte() {
@@ -24,7 +24,7 @@ fn keys_and_signatures_equal_circomlibjs_byte_for_byte() {
 fn a_signature_changed_anywhere_is_rejected() {
     let vectors = primitives();
     let cases = vectors["rejected_signatures"].as_array().expect("a list");
-    assert_eq!(cases.len(), 6);
+    assert_eq!(cases.len(), 7);
     for case in cases {
         let public = PublicKey::decode(&bytes(&case["key"])).expect("a key");
         let signature = Signature::decode(&bytes(&case["signature"])).expect("a signature");
@@ -59,36 +59,71 @@ fn s_at_or_above_the_order_is_refused() {
 }
 
 #[test]
-fn the_second_challenge_is_accepted_exactly_where_it_has_254_bits() {
+fn of_the_two_forms_of_a_challenge_the_upper_bits_pass_at_most_one() {
     let room = {
-        let mut room = ark_ff::BigInt::<4>::from(1u8);
+        let mut room = BigInt::<4>::from(1u8);
         room <<= 254;
         room.sub_with_borrow(&Fr::MODULUS);
         Fr::from_bigint(room).expect("less than the modulus")
     };
-    assert_eq!(challenges(&(room - Fr::ONE)).len(), 2);
-    assert_eq!(challenges(&room).len(), 1);
-    assert_eq!(challenges(&Fr::ZERO).len(), 2);
-    assert_eq!(challenges(&-Fr::ONE).len(), 1);
+    // Those with a second form of 254 bits, at both ends, and the first without.
+    for h in [Fr::ZERO, Fr::ONE, room - Fr::ONE, room] {
+        let mut second = h.into_bigint();
+        second.add_with_carry(&Fr::MODULUS);
+        assert!(has_one_form(&h));
+        assert!(upper_bits(&second) >= CHALLENGE_UPPER_BOUND || second.num_bits() > 254);
+    }
 }
 
 #[test]
-fn a_signature_over_the_second_challenge_is_accepted() {
+fn a_challenge_with_the_upper_bits_of_r_is_refused() {
+    let lowest_refused = {
+        let mut lowest = Fr::MODULUS;
+        lowest >>= CHALLENGE_UPPER;
+        lowest <<= CHALLENGE_UPPER;
+        Fr::from_bigint(lowest).expect("less than the modulus")
+    };
+    assert!(has_one_form(&(lowest_refused - Fr::ONE)));
+    assert!(!has_one_form(&lowest_refused));
+    assert!(!has_one_form(&-Fr::ONE));
+    assert_eq!(CHALLENGE_UPPER_BOUND, 0xc191_39cb_84c6_80a6_e141_16da_0605_6174);
+}
+
+#[test]
+fn a_signature_over_the_second_form_is_refused() {
     let key = SecretKey::from_bytes(&[4; 32]);
     let (message, signature) = (1u64..)
         .map(Fr::from)
         .find_map(|message| Some((message, sign_second(&key, message)?)))
-        .expect("a quarter of the challenges has a second form");
-    assert!(verify(&key.public(), message, &signature));
-    assert!(!verify(&key.public(), message + Fr::ONE, &signature));
+        .expect("a third of the challenges has a second form");
+    assert!(!verify(&key.public(), message, &signature));
+    // The same but for `h`: only that keeps it out.
+    assert!(verify(&key.public(), message, &sign(&key, message)));
 }
 
-/// Signs over `h + r`, which circomlibjs neither makes nor accepts.
+/// Signs over `h + r` where that has 254 bits.
 fn sign_second(key: &SecretKey, message: Fr) -> Option<Signature> {
     let nonce = Scalar::from(99u8);
     let r8 = babyjubjub::multiply(&babyjubjub::base(), &nonce).into_affine();
-    let h = *challenges(&challenge(&key.public, message, &r8)).get(1)?;
-    Some(Signature { r8, s: nonce + h * Scalar::from(8u8) * key.scalar })
+    let mut second = challenge(&key.public, message, &r8).into_bigint();
+    second.add_with_carry(&Fr::MODULUS);
+    let h = Scalar::from_le_bytes_mod_order(&field::limbs_to_bytes_le(&second));
+    let signature = Signature { r8, s: nonce + h * Scalar::from(8u8) * key.scalar };
+    (second.num_bits() <= 254).then_some(signature)
+}
+
+#[test]
+fn every_attempt_has_a_nonce_of_its_own_and_a_signature_that_verifies() {
+    let key = SecretKey::from_bytes(&[7; 32]);
+    let message = Fr::from(5u8);
+    let attempts: Vec<Signature> =
+        (0..3).map(|attempt| sign_with(&key, message, attempt).expect("one form")).collect();
+    assert_eq!(attempts[0], sign(&key, message));
+    for (number, signature) in attempts.iter().enumerate() {
+        assert!(verify(&key.public(), message, signature));
+        assert!(attempts[..number].iter().all(|before| before.r8 != signature.r8));
+        assert_eq!(sign_with(&key, message, number as u64).as_ref(), Some(signature));
+    }
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn check_header(previous: &Previous, settled: &Settled) -> Result<u64, Broken> {
 /// Words for which there is no statement yet are neutral.
 fn check_neutral(header: &BatchHeader) -> Result<(), Broken> {
     let (batch, item) = (within(header), Item::Header);
-    equal(batch, item("key version"), &1, &header.key_version)?;
+    equal(batch, item("key version"), &BatchHeader::KEY_VERSION, &header.key_version)?;
     equal(batch, item("first forced stop"), &0, &header.forced_first)?;
     equal(batch, item("count of forced stops"), &0, &header.forced_count)?;
     equal(batch, item("outcomes of forced stops"), &[0; 32], &header.forced_outcomes)?;

@@ -4,7 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{Action, BatchHeader, ClaimKind, Digest};
+use ark_bn254::Fr;
+use model::{Action, BatchHeader, ClaimKind, Digest, Word};
 use statement::batch::{ClaimOpening, ClaimsChunk, OperationOpening, PatientOpening, PublicFile};
 use statement::c2::{Capacity, covers};
 use statement::field::{from_word, to_word};
@@ -226,7 +227,8 @@ impl Evaluation<'_> {
         // Leaves are numbered through the batch, so that no two salts of it are the same.
         let before: usize = self.file.claims[..chunk].iter().map(|c| c.leaves.len()).sum();
         let view_key = &self.opening.record.view_key;
-        let salt = claim::salt(view_key, self.header.number, (before + leaf) as u64);
+        let (domain, root_out) = (self.domain(Circuit::C2), from_word(&self.header.root_out));
+        let salt = claim::salt(view_key, domain, root_out, (before + leaf) as u64);
         // The leaf below takes the derived salt, so a wrong one in the file is named for itself.
         if to_word(&salt) != opened.salt {
             return self.broken(item("salt"), "the salt derived from the view key", "another");
@@ -236,6 +238,12 @@ impl Evaluation<'_> {
         }
         self.check_coverage(item("coverage"), opened)?;
         Ok((chunk, leaf))
+    }
+
+    /// What the proofs of this batch are bound to.
+    fn domain(&self, circuit: Circuit) -> Fr {
+        let BatchHeader { key_version, number, .. } = self.header;
+        scope::domain(self.context.scope, circuit, *key_version, *number)
     }
 
     /// The rules as people understand them against what was proven.
@@ -278,7 +286,8 @@ impl Evaluation<'_> {
         }
         let before: usize = self.file.operations[..chunk].iter().map(|c| c.leaves.len()).sum();
         let view_key = &self.opening.record.view_key;
-        let salt = operation::salt(view_key, self.header.number, (before + row) as u32);
+        let (domain, root_out) = (self.domain(Circuit::C1), from_word(&self.header.root_out));
+        let salt = operation::salt(view_key, domain, root_out, (before + row) as u32);
         if to_word(&salt) != opened.salt {
             return self.broken(item("salt"), "the salt derived from the view key", "another");
         }
@@ -310,10 +319,13 @@ impl Evaluation<'_> {
     /// Whoever holds the view key finds the patient's slots by their tags, and how many claims each
     /// holds: so a claim that the opening leaves out is noticed.
     fn check_slots(&self, opened: &[(usize, usize)]) -> Result<(), Broken> {
-        let version = self.header.key_version;
-        let domain = scope::domain(self.context.scope, Circuit::C2, version, self.header.number);
+        let domain = self.domain(Circuit::C2);
+        // The edge before the first chunk is 0.
+        let mut edge_in = Word::ZERO;
         let PatientOpening { patient, record, .. } = self.opening;
         for (chunk, committed) in self.file.claims.iter().enumerate() {
+            let edge_before = from_word(&edge_in);
+            edge_in = committed.edge_out;
             // `check::batch` has refused chunks under other keys already.
             let Some(capacity) = self.capacity(committed) else { continue };
             let row = capacity.claims_per_slot + 1;
@@ -321,7 +333,7 @@ impl Evaluation<'_> {
                 let is_ours = |count: &u32| {
                     let (slot, count) = (slot as u8, *count);
                     let place = claim::SlotPlace { patient: *patient, slot, count };
-                    let tag = claim::tag(&record.view_key, domain, place);
+                    let tag = claim::tag(&record.view_key, domain, edge_before, place);
                     to_word(&tag) == leaves[row - 1]
                 };
                 // A tag commits to the number of claims, of which there are few: all are tried.

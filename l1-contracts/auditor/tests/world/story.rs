@@ -202,20 +202,27 @@ impl Sequencer<'_> {
     fn operation_chunks(&mut self, batch: BatchNumber, window: Window) -> Vec<c1::Chunk> {
         let mut time_in = window.t0();
         let mut chunks = Vec::new();
-        for (number, (action, ms)) in operations().into_iter().enumerate() {
+        for (action, ms) in operations() {
             let (root_in, t_op) = (self.tree.root(), at(ms));
-            let row = self.apply(action, t_op, window, time_in, (batch, number as u32));
+            let row = self.apply(action, t_op, window, time_in);
             chunks.push(c1::Chunk {
                 root_in,
                 time_in,
                 window,
-                domain: scope::domain(self.scope, Circuit::C1, 1, batch),
+                domain: scope::domain(self.scope, Circuit::C1, BatchHeader::KEY_VERSION, batch),
                 sig_domain: scope::sig_domain(self.scope),
                 registrar_key_hash: registrar_key().public().hash(),
                 capacity: 1,
                 rows: vec![row],
             });
             time_in = t_op;
+        }
+        // Salts hold the root after the whole batch, which is known here.
+        for (number, chunk) in chunks.iter_mut().enumerate() {
+            let view_key = &self.record.as_ref().expect("enrolled").view_key;
+            let root_out = self.tree.root();
+            chunk.rows[0].op_salt =
+                operation::salt(view_key, chunk.domain, root_out, number as u32);
         }
         chunks
     }
@@ -226,7 +233,6 @@ impl Sequencer<'_> {
         t_op: Millis,
         window: Window,
         last_time: Millis,
-        (batch, number): (BatchNumber, u32),
     ) -> c1::Row {
         let sig_domain = scope::sig_domain(self.scope);
         let enrols = matches!(action, Action::Enrol { .. });
@@ -246,8 +252,7 @@ impl Sequencer<'_> {
             c1::apply(self.record.as_ref(), &signed, &context).expect("an honest operation");
         let path = self.tree.path(PATIENT);
         self.tree.set(PATIENT, record::leaf(&record));
-        let op_salt = operation::salt(&record.view_key, batch, number);
-        let old = self.record.replace(record);
+        let (old, op_salt) = (self.record.replace(record), Fr::from(0u8));
         c1::Row { signed, t_op, old, path, root_out: self.tree.root(), op_salt }
     }
 
@@ -272,11 +277,10 @@ impl Sequencer<'_> {
                 root: self.tree.root(),
                 cap: Box::new(self.tree.cap()),
                 window,
-                batch,
                 first_leaf: (chunks.len() * CAPACITY.leaves()) as u64,
                 position_in,
                 position_out: self.position,
-                domain: scope::domain(self.scope, Circuit::C2, 1, batch),
+                domain: scope::domain(self.scope, Circuit::C2, BatchHeader::KEY_VERSION, batch),
                 edge_in: chunks.last().map(c2::Chunk::edge_out),
                 edge_salt: Fr::from(chunks.len() as u64 + 77),
                 slots: slots.into_iter().map(|slot| self.slot(slot)).collect(),
@@ -410,7 +414,7 @@ fn header(
         data_source: DataSource::Operator,
         ciphertext_hash: [0; 32],
         ciphertext_length: 0,
-        key_version: 1,
+        key_version: BatchHeader::KEY_VERSION,
     }
 }
 

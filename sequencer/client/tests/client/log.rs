@@ -152,11 +152,10 @@ fn chunk(tree: &Tree, anna: &Record, other: &Record, fault: Fault) -> Chunk {
         root: tree.root(),
         cap: Box::new(tree.cap()),
         window: Window::new(at(0), at(1000)).unwrap(),
-        batch: BatchNumber(1),
         first_leaf: 0,
         position_in: Position(0),
         position_out: Position(50),
-        domain: scope::domain(deployment(), Circuit::C2, 1, BatchNumber(1)),
+        domain: scope::domain(deployment(), Circuit::C2, BatchHeader::KEY_VERSION, BatchNumber(1)),
         edge_in: None,
         edge_salt: Fr::from(5u8),
         slots: vec![
@@ -182,7 +181,7 @@ impl World {
             record: record.clone(),
             path,
             claims: claim_openings(&chunk),
-            operations: operation_openings(&applied),
+            operations: operation_openings(&applied, tree.root()),
         };
         let mut stranger = opening.clone();
         (stranger.patient, stranger.record) = (patient(3), other);
@@ -248,25 +247,27 @@ fn claim_openings(chunk: &Chunk) -> Vec<ClaimOpening> {
     openings
 }
 
-fn operation_openings(applied: &[Applied]) -> Vec<OperationOpening> {
+fn operation_openings(applied: &[Applied], root_out: Fr) -> Vec<OperationOpening> {
     let opening = |(row, one): (usize, &Applied)| OperationOpening {
         chunk: 0,
         row: row as u32,
         t_op: one.t_op,
         signed: one.signed.to_bytes().to_vec(),
-        salt: field::to_word(&op_salt(row as u32)),
+        salt: field::to_word(&op_salt(root_out, row as u32)),
     };
     applied.iter().enumerate().map(opening).collect()
 }
 
-fn op_salt(row: u32) -> Fr {
-    operation::salt(&anna().view_key(), BatchNumber(1), row)
+fn op_salt(root_out: Fr, row: u32) -> Fr {
+    let version = BatchHeader::KEY_VERSION;
+    let domain = scope::domain(deployment(), Circuit::C1, version, BatchNumber(1));
+    operation::salt(&anna().view_key(), domain, root_out, row)
 }
 
 fn public_file(chunk: &Chunk, applied: &[Applied], tree: &Tree) -> PublicFile {
     let leaf = |(row, one): (usize, &Applied)| {
         let message = operation::message(scope::sig_domain(deployment()), &one.signed.operation);
-        field::to_word(&operation::leaf(message, one.t_op, op_salt(row as u32)))
+        field::to_word(&operation::leaf(message, one.t_op, op_salt(tree.root(), row as u32)))
     };
     let mut leaves: Vec<_> = applied.iter().enumerate().map(leaf).collect();
     leaves.resize(4, Word::ZERO);
@@ -303,7 +304,7 @@ fn public_file(chunk: &Chunk, applied: &[Applied], tree: &Tree) -> PublicFile {
 
 fn header(chunk: &Chunk, operations: &OperationsChunk, claims: &ClaimsChunk) -> BatchHeader {
     BatchHeader {
-        number: chunk.batch,
+        number: BatchNumber(1),
         previous: [1; 32],
         window: chunk.window,
         root_in: Word::from_u64(5),
@@ -326,7 +327,7 @@ fn header(chunk: &Chunk, operations: &OperationsChunk, claims: &ClaimsChunk) -> 
         data_source: DataSource::Operator,
         ciphertext_hash: [0; 32],
         ciphertext_length: 0,
-        key_version: 1,
+        key_version: BatchHeader::KEY_VERSION,
     }
 }
 

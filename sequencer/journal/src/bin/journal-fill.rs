@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use journal::{EntryKind, FileMedium, Genesis, Log};
+use journal::{EntryKind, FileMedium, Genesis, Log, fault};
 
 /// 2026-01-01T00:00:00Z: only a log that is already later than this moves it.
 const START_MS: u64 = 3_976_214_400_000;
@@ -27,7 +27,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (groups, entries, bytes): (usize, usize, usize) =
         (groups.parse()?, entries.parse()?, bytes.parse()?);
     let genesis = Genesis { log_id: *b"journal-fill-log", journal_hash: [0; 32] };
-    let (mut log, recovery) = Log::open(FileMedium::open(Path::new(path))?, genesis)?;
+    let (mut log, recovery) =
+        Log::open(FileMedium::open(Path::new(path))?, genesis, fault::salts())?;
     eprintln!("{recovery:?}");
     let body = vec![0x5a; bytes];
     let mut took = Vec::with_capacity(groups);

@@ -1,7 +1,10 @@
 //! What is answered to each path.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::Extension;
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -10,6 +13,7 @@ use axum::{Json, Router};
 use model::BatchNumber;
 use serde_json::{Value, json};
 
+use super::places::{FilePlace, Held, Place};
 use crate::doors::codes::{self, Unserved};
 use crate::folder::store::{Store, StoreError};
 use crate::metrics::Metrics;
@@ -17,18 +21,35 @@ use crate::metrics::Metrics;
 /// A settled file never changes: the chain holds its hash. A year is the longest that caches know.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
+/// How long a request for a file waits for a place.
+const FILE_WAIT: Duration = Duration::from_secs(10);
+
 /// What `/healthz` asks the node.
 pub trait Health: Send + Sync {
     /// The stage that failed first, if one did.
     fn failed_stage(&self) -> Option<&'static str>;
+    /// What keeps it from taking everything in now, if something does.
+    fn unready(&self) -> Option<Unready>;
 }
 
-/// What handlers read.
+/// Why a node is not ready although nothing failed.
+#[derive(Clone, Debug)]
+pub struct Unready {
+    /// Which answer.
+    pub answer: &'static Unserved,
+    /// What is found.
+    pub detail: Value,
+}
+
+/// What is shown.
 #[derive(Clone)]
-pub(super) struct Shown {
-    pub(super) store: Arc<Store>,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) health: Arc<dyn Health>,
+pub struct Shown {
+    /// Batch files.
+    pub store: Arc<Store>,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// What `/healthz` and `/readyz` ask.
+    pub health: Arc<dyn Health>,
 }
 
 /// Which file of a batch.
@@ -94,15 +115,30 @@ async fn batches(State(shown): State<Shown>) -> Result<Json<Value>, Failed> {
     .await
 }
 
-async fn public(State(shown): State<Shown>, number: Path<String>) -> Result<Response, Failed> {
-    run_blocking(move || file(&shown.store, &number, File::Public)).await
+async fn public(
+    State(shown): State<Shown>,
+    place: Extension<Arc<Place>>,
+    number: Path<String>,
+) -> Result<Response, Failed> {
+    let place = take_place(&place).await?;
+    run_blocking(move || file(&shown.store, &number, File::Public, place)).await
 }
 
-async fn private(State(shown): State<Shown>, number: Path<String>) -> Result<Response, Failed> {
-    run_blocking(move || file(&shown.store, &number, File::Private)).await
+async fn private(
+    State(shown): State<Shown>,
+    place: Extension<Arc<Place>>,
+    number: Path<String>,
+) -> Result<Response, Failed> {
+    let place = take_place(&place).await?;
+    run_blocking(move || file(&shown.store, &number, File::Private, place)).await
 }
 
-fn file(store: &Store, number: &str, file: File) -> Result<Response, Failed> {
+/// Before the disk is touched: a file in memory has its place.
+async fn take_place(place: &Arc<Place>) -> Result<FilePlace, Failed> {
+    place.take_file(FILE_WAIT).await.ok_or(Failed(&codes::FILES_BUSY, Value::Null))
+}
+
+fn file(store: &Store, number: &str, file: File, place: FilePlace) -> Result<Response, Failed> {
     let malformed = || Failed(&codes::NUMBER_MALFORMED, json!("expected a batch number"));
     // Nothing of the path but a number reaches the file system.
     let number = number.parse().map(BatchNumber).map_err(|_| malformed())?;
@@ -116,7 +152,9 @@ fn file(store: &Store, number: &str, file: File) -> Result<Response, Failed> {
     let cache = if row.settled.is_some() { IMMUTABLE } else { "no-cache" };
     let headers =
         [(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, cache)];
-    Ok((headers, bytes.ok_or_else(unknown)?).into_response())
+    // The bytes leave memory and the place is free when the last of them is with the system.
+    let held = Held { bytes: bytes.ok_or_else(unknown)?, _place: place };
+    Ok((headers, Body::from(Bytes::from_owner(held))).into_response())
 }
 
 async fn metrics(State(shown): State<Shown>) -> Response {
@@ -134,14 +172,15 @@ async fn healthz(State(shown): State<Shown>) -> Result<Json<Value>, Failed> {
     Ok(Json(json!({ "status": "ok" })))
 }
 
-/// A journal that cannot be written and an ingest that does not accept are failed stages.
+/// Only what is known is told: a probe that wrote would let anybody who asks use up the disk. A
+/// journal or store that cannot be written and an ingest that does not accept are failed stages.
 async fn readyz(State(shown): State<Shown>) -> Result<Json<Value>, Failed> {
     check_health(&shown)?;
-    let unready = |answer| Failed(answer, Value::Null);
-    if shown.metrics.chain_reachable.get() != 1 {
-        return Err(unready(&codes::CHAIN_UNREACHABLE));
+    if let Some(Unready { answer, detail }) = shown.health.unready() {
+        return Err(Failed(answer, detail));
     }
-    run_blocking(move || shown.store.probe().map_err(|_| unready(&codes::STORE_UNWRITABLE)))
-        .await?;
+    if shown.metrics.chain_reachable.get() != 1 {
+        return Err(Failed(&codes::CHAIN_UNREACHABLE, Value::Null));
+    }
     Ok(Json(json!({ "status": "ready" })))
 }

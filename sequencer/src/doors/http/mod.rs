@@ -8,30 +8,29 @@
 //! | `GET /batches/{n}/private` | the private file: openings, each sealed for its patient |
 //! | `GET /metrics` | text for Prometheus |
 //! | `GET /healthz` | 200 while no stage failed, then 503 |
-//! | `GET /readyz` | 200 while the chain answers and the store can be written, otherwise 503 |
+//! | `GET /readyz` | 200 while everything is taken in and the chain answers, otherwise 503 |
 //!
 //! Whatever fails is answered with JSON `{"error": code, ...}`; every code stands in
 //! [`codes::HTTP`](super::codes::HTTP). Files are immutable once settled
 //! and say so to caches; a damaged one is answered with 500 and not served.
 
 mod answer;
+mod places;
 mod serve;
 #[cfg(test)]
 mod tests;
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
-pub use answer::Health;
+pub use answer::{Health, Shown, Unready};
 
-use crate::folder::store::Store;
-use crate::metrics::Metrics;
+use crate::guard::{Guard, GuardedTask, Stage};
 
 /// The service does not start.
 #[derive(Debug, Error)]
@@ -51,30 +50,32 @@ pub enum HttpError {
 pub struct HttpService {
     address: SocketAddr,
     stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
+    task: GuardedTask,
 }
 
 impl HttpService {
     /// Binds `address` (port 0 takes a free one) and serves.
     ///
-    /// Limits: 64 connections, more wait in the system's queue; 16 KiB of request head with 32
-    /// headers within 10 s; two minutes for a connection. Memory: a file of up to 64 MiB for each
-    /// connection that fetches one.
+    /// Limits: 64 connections that have or wait for a file, of which 16 have one; 64 others, of
+    /// which the one that waits longest gives way to a new one; 16 KiB of request head with 32
+    /// headers within 10 s; two minutes for a connection. Memory: 16 files of up to 64 MiB.
     ///
     /// # Errors
     /// [`HttpError::Bind`].
     pub async fn start(
         address: SocketAddr,
-        store: Arc<Store>,
-        metrics: Arc<Metrics>,
-        health: impl Health + 'static,
+        shown: Shown,
+        guard: &Guard,
     ) -> Result<HttpService, HttpError> {
         let bind = |source| HttpError::Bind { address, source };
         let listener = TcpListener::bind(address).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        let router = answer::router(answer::Shown { store, metrics, health: Arc::new(health) });
+        let router = answer::router(shown);
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(serve::accept(listener, router, stopped));
+        let task = guard.task(Stage::Http, async move {
+            serve::accept(listener, router, stopped).await;
+            Ok::<_, Infallible>(())
+        });
         Ok(HttpService { address, stop, task })
     }
 
@@ -85,8 +86,6 @@ impl HttpService {
 
     /// Takes no more connections, lets requests under way be answered for up to 10 s, and returns.
     pub async fn stop(self) {
-        self.stop.send_replace(true);
-        // A panic of the accept loop ends the service as well, which is all that is asked here.
-        drop(self.task.await);
+        self.task.stop(|| _ = self.stop.send_replace(true)).await;
     }
 }

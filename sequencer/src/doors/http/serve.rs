@@ -4,14 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
-const CONNECTIONS_MAX: u32 = 64;
+use super::places::{Place, Places};
+use crate::guard::spawn_request;
+
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 32;
 const HEAD_WAIT: Duration = Duration::from_secs(10);
@@ -22,46 +26,59 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `stop` is true or its sender is gone; then waits for what is under way.
 pub(super) async fn accept(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
+    let places = Places::new();
+    // Nothing is sent: it ends when the last connection has dropped its sender.
+    let (open, mut all_ended) = mpsc::channel::<()>(1);
     loop {
-        // The slot before the connection: what finds none stays in the system's queue, where it
-        // costs no memory here.
-        let next = async {
-            let slot = slots.clone().acquire_owned().await.expect("nobody closes the semaphore");
-            (slot, listener.accept().await)
-        };
-        let (slot, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
-            next = next => next,
+            accepted = listener.accept() => accepted,
         };
         let Ok((stream, _)) = accepted else {
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let (router, stop) = (router.clone(), stop.clone());
-        tokio::spawn(async move {
-            serve_connection(stream, router, stop).await;
-            drop(slot);
+        // Taken in always: for one too many the slowest gives way.
+        let (place, router, stop, open) =
+            (places.enter(), router.clone(), stop.clone(), open.clone());
+        spawn_request("http", async move {
+            serve_connection(stream, place, router, stop).await;
+            drop(open);
         });
     }
     // Closed before the wait, so that a proxy turns elsewhere at once.
-    drop(listener);
+    drop((listener, open));
     // Too late or not: what is left ends with the runtime.
-    let _ = timeout(STOP_WAIT, slots.acquire_many(CONNECTIONS_MAX)).await;
+    drop(timeout(STOP_WAIT, all_ended.recv()).await);
 }
 
-async fn serve_connection(stream: TcpStream, router: Router, mut stop: watch::Receiver<bool>) {
+async fn serve_connection(
+    stream: TcpStream,
+    place: Arc<Place>,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) {
+    let (router, known) = (TowerToHyperService::new(router), Arc::clone(&place));
+    // Whoever answers with a file takes its place from the connection's.
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(Arc::clone(&known));
+        router.call(request)
+    });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WAIT)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service);
     let mut serving = std::pin::pin!(serving);
-    // Over the whole connection: a peer that reads a byte a minute gives its slot back as well.
+    // Over the whole connection: a peer that reads a byte a minute gives its place back as well.
     let ended = timeout(CONNECTION_WAIT, async {
         tokio::select! {
             ended = serving.as_mut() => return ended,
+            () = place.gives_way() => {
+                tracing::debug!("an HTTP connection gave way");
+                return Ok(());
+            }
             _ = stop.wait_for(|stop| *stop) => serving.as_mut().graceful_shutdown(),
         }
         serving.await

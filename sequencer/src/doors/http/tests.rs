@@ -1,21 +1,31 @@
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use model::{BatchNumber, Millis, Window, Word};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::folder::store::Settled;
+use crate::doors::codes;
 use crate::folder::store::tests::empty_batch;
+use crate::folder::store::{Settled, Store};
+use crate::guard::Failures;
+use crate::metrics::Metrics;
 use crate::window::Assembled;
 
 #[derive(Clone, Default)]
-struct Stages(Arc<AtomicBool>);
+struct Stages(Arc<AtomicBool>, Arc<AtomicBool>);
 
 impl Health for Stages {
     fn failed_stage(&self) -> Option<&'static str> {
         self.0.load(Ordering::SeqCst).then_some("prove")
+    }
+
+    fn unready(&self) -> Option<Unready> {
+        let detail = serde_json::json!({ "free_bytes": 5 });
+        self.1.load(Ordering::SeqCst).then_some(Unready { answer: &codes::DISK_LOW, detail })
     }
 }
 
@@ -37,9 +47,10 @@ impl Bench {
         let batch = empty_batch(1, [0; 32], Word::from_u64(7), window);
         store.save_batch(&batch, at(2000)).unwrap();
         let (metrics, stages) = (Metrics::new(), Stages::default());
+        let health = Arc::new(stages.clone());
+        let shown = Shown { store: store.clone(), metrics: metrics.clone(), health };
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let service =
-            HttpService::start(any, store.clone(), metrics.clone(), stages.clone()).await.unwrap();
+        let service = HttpService::start(any, shown, &Guard::new(Failures::new())).await.unwrap();
         Bench { service, store, metrics, stages, batch, folder }
     }
 
@@ -56,6 +67,13 @@ impl Bench {
 
     async fn get(&self, path: &str) -> (u16, String, Vec<u8>) {
         self.send(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")).await
+    }
+
+    /// When the database was written last, and its bytes.
+    fn written(&self) -> (std::time::SystemTime, Vec<u8>) {
+        let path = self.folder.path().join("store.redb");
+        let changed = std::fs::metadata(&path).unwrap().modified().unwrap();
+        (changed, std::fs::read(path).unwrap())
     }
 
     async fn check_json(&self, path: &str, status: u16, body: &str) {
@@ -112,6 +130,14 @@ async fn health_and_readiness_follow_stages_and_chain() {
     bench.check_json("/readyz", 503, unreachable).await;
     bench.metrics.chain_reachable.set(1);
     bench.check_json("/readyz", 200, r#"{"status":"ready"}"#).await;
+    let written = bench.written();
+    bench.stages.1.store(true, Ordering::SeqCst);
+    let low = r#"{"detail":{"free_bytes":5},"error":"disk-low"}"#;
+    bench.check_json("/readyz", 503, low).await;
+    bench.check_json("/healthz", 200, r#"{"status":"ok"}"#).await;
+    bench.stages.1.store(false, Ordering::SeqCst);
+    bench.check_json("/readyz", 200, r#"{"status":"ready"}"#).await;
+    assert_eq!(bench.written(), written, "asking writes nothing");
     bench.stages.0.store(true, Ordering::SeqCst);
     let failed = r#"{"detail":{"stage":"prove"},"error":"stage-failed"}"#;
     bench.check_json("/healthz", 503, failed).await;
@@ -153,4 +179,36 @@ async fn stopping_closes_idle_connections_and_takes_no_more() {
     let mut rest = Vec::new();
     idle.read_to_end(&mut rest).await.unwrap();
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+/// Connections that never finish a request, and some that never read their answer.
+async fn strangers(bench: &Bench, count: usize) -> Vec<TcpStream> {
+    let mut strangers = Vec::new();
+    for n in 0..count {
+        let mut stream = TcpStream::connect(bench.service.local_addr()).await.unwrap();
+        let begun: &[u8] = match n % 3 {
+            0 => b"",
+            1 => b"GET /healthz HTTP/1.1\r\nhost:",
+            _ => b"GET /batches/1 HTTP/1.1\r\nhost: x\r\n\r\n",
+        };
+        // One that had to give way already has closed its end.
+        drop(stream.write_all(begun).await);
+        strangers.push(stream);
+    }
+    strangers
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_strangers_keep_nobody_from_health_and_metrics() {
+    let bench = Bench::new().await;
+    bench.metrics.chain_reachable.set(1);
+    for count in [64, 300] {
+        let strangers = strangers(&bench, count).await;
+        for path in ["/healthz", "/readyz", "/metrics", "/batches/1"] {
+            // Far below the ten seconds after which a slow head is given up.
+            let answer = tokio::time::timeout(Duration::from_secs(5), bench.get(path)).await;
+            assert_eq!(answer.expect("in time").0, 200, "{path} beside {count}");
+        }
+        drop(strangers);
+    }
 }

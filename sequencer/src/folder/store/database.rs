@@ -67,19 +67,6 @@ impl Store {
         })
     }
 
-    /// Whether a row can be written and made durable now; for readiness checks.
-    ///
-    /// # Errors
-    /// [`StoreError`] if not.
-    pub fn probe(&self) -> Result<(), StoreError> {
-        self.write(|tx| {
-            // A commit of its own: only a sync that succeeds shows that the disk takes one.
-            let mut meta = tx.open_table(META).map_err(db)?;
-            meta.insert("probe", [].as_slice()).map_err(db)?;
-            Ok(())
-        })
-    }
-
     pub(super) fn write<T>(
         &self,
         change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,

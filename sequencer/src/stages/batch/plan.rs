@@ -98,7 +98,7 @@ impl Layout<'_> {
         let mut chunks = Vec::new();
         for (number, operations) in contents.operations.chunks(capacity).enumerate() {
             let first = number * capacity;
-            let row = |(i, applied)| row(contents.number, first + i, applied);
+            let row = |(i, applied)| self.row(first + i, applied);
             let chunk = c1::Chunk {
                 root_in,
                 time_in,
@@ -122,6 +122,25 @@ impl Layout<'_> {
             return Err(PlanError::Root);
         }
         Ok(chunks)
+    }
+
+    fn row(&self, number: usize, applied: &AppliedOperation) -> c1::Row {
+        // The salt hides an operation from all but its patient, so it comes from the patient's view
+        // key. An enrolment brings the key along; there is no record before it.
+        let view_key = match (&applied.old, &applied.signed.operation.action) {
+            (_, model::Action::Enrol { view_key, .. }) => *view_key,
+            (Some(record), _) => record.view_key,
+            (None, _) => Word::ZERO,
+        };
+        let (domain, root_out) = (self.domain(Circuit::C1), self.contents.root_out);
+        c1::Row {
+            signed: applied.signed.clone(),
+            t_op: applied.t_op,
+            old: applied.old.clone(),
+            path: applied.path,
+            root_out: applied.root_out,
+            op_salt: operation::salt(&view_key, domain, root_out, number as u32),
+        }
     }
 
     fn claim_chunks(&self, capacity: Capacity) -> Result<Vec<(c2::Chunk, C2Inputs)>, PlanError> {
@@ -169,7 +188,6 @@ impl Layout<'_> {
             root: contents.root_out,
             cap: contents.cap.clone(),
             window: contents.window,
-            batch: contents.number,
             first_leaf: (number * capacity.leaves()) as u64,
             position_in: contents.position_in,
             position_out: contents.position_out,
@@ -186,24 +204,6 @@ struct ChunkPlace {
     number: usize,
     capacity: Capacity,
     edge_in: Option<c2::Edge>,
-}
-
-fn row(batch: BatchNumber, number: usize, applied: &AppliedOperation) -> c1::Row {
-    // The salt hides an operation from all but its patient, so it comes from the patient's view
-    // key. An enrolment brings the key along; there is no record before it.
-    let view_key = match (&applied.old, &applied.signed.operation.action) {
-        (_, model::Action::Enrol { view_key, .. }) => *view_key,
-        (Some(record), _) => record.view_key,
-        (None, _) => Word::ZERO,
-    };
-    c1::Row {
-        signed: applied.signed.clone(),
-        t_op: applied.t_op,
-        old: applied.old.clone(),
-        path: applied.path,
-        root_out: applied.root_out,
-        op_salt: operation::salt(&view_key, batch, number as u32),
-    }
 }
 
 /// A salt that only the operator can compute: keyed by its secret, distinct for every chunk.

@@ -1,20 +1,56 @@
 //! The one way to submit an item: to the journal's writer, with an answer once it is durable.
+//!
+//! An operation passes the writer twice: first its rules are asked, then its row is evaluated
+//! ([`rows`](crate::stages::rows)) without the writer waiting for it, and then it is journaled.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use journal::{Failure, NotTaken, Submitter};
-use model::RejectCode;
+use model::{RejectCode, with_causes};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
+use wire::{Holder, SignedOperation};
 
 use crate::stages::deliver::NodeDelivery;
-use crate::stages::ledger::{Answer, Item, LedgerAdmission};
+use crate::stages::ledger::{Answer, Item, LedgerAdmission, Refusal};
+use crate::stages::rows::{EvaluatedRow, NotEvaluated, NotProvable, RowPool};
 
 /// Submits items; cheap to clone.
 #[derive(Clone)]
 pub struct Admit {
     submitter: Submitter<LedgerAdmission<NodeDelivery>>,
+    rows: RowPool,
     registry: Arc<watch::Sender<u64>>,
+}
+
+/// An operation on its way through evaluation.
+struct Asked {
+    requester: Holder,
+    operation: SignedOperation,
+    /// How often its row was evaluated.
+    rounds: usize,
+    waiting: Waiting,
+}
+
+type Reply = Box<dyn FnOnce(Result<Answer, AdmitError>) + Send>;
+
+/// Who waits for an operation; told once, by whoever comes first. A queue that takes an item no
+/// more drops its reply uncalled, so that one hand here keeps another.
+#[derive(Clone)]
+struct Waiting(Arc<Mutex<Option<Reply>>>);
+
+impl Waiting {
+    fn new(reply: impl FnOnce(Result<Answer, AdmitError>) + Send + 'static) -> Waiting {
+        Waiting(Arc::new(Mutex::new(Some(Box::new(reply)))))
+    }
+
+    fn tell(&self, answer: Result<Answer, AdmitError>) {
+        // Taken out first, so that the reply runs outside of the lock.
+        let reply = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(reply) = reply {
+            reply(answer);
+        }
+    }
 }
 
 /// Why an item has no answer. Whether it was stored is not known after a failure.
@@ -55,9 +91,9 @@ impl From<NotTaken> for AdmitError {
 }
 
 impl Admit {
-    /// Submits to this writer.
-    pub fn new(submitter: Submitter<LedgerAdmission<NodeDelivery>>) -> Admit {
-        Admit { submitter, registry: Arc::new(watch::Sender::new(0)) }
+    /// Submits to this writer, and operations to the evaluation of their rows first.
+    pub fn new(submitter: Submitter<LedgerAdmission<NodeDelivery>>, rows: RowPool) -> Admit {
+        Admit { submitter, rows, registry: Arc::new(watch::Sender::new(0)) }
     }
 
     /// Submits an item and waits until its group is durable.
@@ -72,11 +108,62 @@ impl Admit {
         receiver.await.unwrap_or(Err(AdmitError::Stopped))
     }
 
-    /// Submits an item; `reply` is called once, on the writer thread, and must not block.
+    /// Submits an item; `reply` is called once, on the writer thread or on one that evaluates, and
+    /// must not block.
     ///
     /// # Errors
     /// [`AdmitError`] at once if the item is not taken; `reply` is then dropped uncalled.
     pub fn submit_with(
+        &self,
+        item: Item,
+        reply: impl FnOnce(Result<Answer, AdmitError>) + Send + 'static,
+    ) -> Result<(), AdmitError> {
+        let Item::Operation { requester, operation } = item else {
+            return self.submit_to_writer(item, reply);
+        };
+        let item = Item::Operation { requester, operation: operation.clone() };
+        let waiting = Waiting::new(reply);
+        let (admit, asked) = (self.clone(), Asked { requester, operation, rounds: 0, waiting });
+        self.submit_to_writer(item, move |answer| admit.take_answer(asked, answer))
+    }
+
+    /// Takes the writer's answer to an operation; a row that is not evaluated goes to the pool.
+    fn take_answer(self, mut asked: Asked, answer: Result<Answer, AdmitError>) {
+        let row = match answer {
+            Ok(Answer::Unevaluated(row)) => row,
+            answer => return asked.waiting.tell(answer),
+        };
+        // In each round but the first the record had moved: whoever changes one without a pause
+        // waits, and the threads serve others.
+        let items_max = self.rows.rounds_max();
+        if asked.rounds >= items_max {
+            return asked.waiting.tell(Err(AdmitError::Busy { items_max }));
+        }
+        asked.rounds += 1;
+        let pool = self.rows.clone();
+        pool.push(row, move |evaluated| match evaluated {
+            Ok(row) => self.submit_evaluated(row, asked),
+            Err(NotEvaluated::Full { items_max }) => {
+                asked.waiting.tell(Err(AdmitError::Busy { items_max }));
+            }
+            Err(NotEvaluated::NotProvable(why)) => {
+                asked.waiting.tell(Ok(Answer::Refused(refuse_unprovable(&why))));
+            }
+        });
+    }
+
+    fn submit_evaluated(self, row: EvaluatedRow, asked: Asked) {
+        let (requester, operation) = (asked.requester, asked.operation.clone());
+        let item = Item::Evaluated { requester, operation, row: Box::new(row) };
+        let (admit, waiting) = (self.clone(), asked.waiting.clone());
+        let taken = self.submit_to_writer(item, move |answer| admit.take_answer(asked, answer));
+        if let Err(error) = taken {
+            // Not handed back to a caller, as the first time: nobody else tells who waits.
+            waiting.tell(Err(error));
+        }
+    }
+
+    fn submit_to_writer(
         &self,
         item: Item,
         reply: impl FnOnce(Result<Answer, AdmitError>) + Send + 'static,
@@ -109,6 +196,12 @@ impl Admit {
     pub fn waiting(&self) -> usize {
         self.submitter.waiting()
     }
+}
+
+/// What is said of an operation that the twin accepts and the circuit does not. It is journaled
+/// nowhere: the journal holds what was asked and refused by a rule, and no rule refused this.
+fn refuse_unprovable(why: &NotProvable) -> Refusal {
+    Refusal { code: RejectCode::Operation, rule: None, position: None, detail: with_causes(why) }
 }
 
 impl std::fmt::Debug for Admit {

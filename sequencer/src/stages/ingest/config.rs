@@ -42,8 +42,8 @@ settings! {
             sets: "Silence is broken this often; below `idle_timeout_ms`.",
         }
         identity_check_ms: u64 = 30_000; "milliseconds", range(100, 60_000) => {
-            sets: "A gateway's certificate is compared with the registry at least this often: a \
-                   revocation reaches open connections within a minute.",
+            sets: "A peer's certificate is compared with the registry at each of its changes and \
+                   at least this often: a revocation reaches open connections within a minute.",
         }
         farewell_ms: u64 = 2_000; "milliseconds", range(1, 60_000) => {
             sets: "How long a stop waits for what is admitted to be acknowledged, and a closing \

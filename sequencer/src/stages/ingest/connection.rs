@@ -103,8 +103,8 @@ fn role(id: &PeerId) -> Role {
     match id {
         PeerId::Gateway(_) => Role::Gateway,
         PeerId::Practitioner(_) => Role::Practitioner,
-        PeerId::Wallet => Role::Wallet,
-        PeerId::Operator => Role::Operator,
+        PeerId::Wallet(_) => Role::Wallet,
+        PeerId::Operator(_) => Role::Operator,
     }
 }
 

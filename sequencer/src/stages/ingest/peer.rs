@@ -1,6 +1,6 @@
 //! Who a peer is: role and id of its certificate, and whether the registry still knows it.
 
-use model::{GatewayId, IdError, Millis, PractitionerId};
+use model::{GatewayId, IdError, Millis, OperatorId, PractitionerId, WalletId};
 use rustls_pki_types::CertificateDer;
 use thiserror::Error;
 use wire::{Holder, Role};
@@ -23,8 +23,8 @@ pub(super) struct Peer {
 pub(super) enum PeerId {
     Gateway(GatewayId),
     Practitioner(PractitionerId),
-    Wallet,
-    Operator,
+    Wallet(WalletId),
+    Operator(OperatorId),
 }
 
 /// Why a certificate names nobody.
@@ -57,8 +57,8 @@ impl Peer {
         let id = match role {
             Role::Gateway => PeerId::Gateway(GatewayId::new(name)?),
             Role::Practitioner => PeerId::Practitioner(PractitionerId::new(name)?),
-            Role::Wallet => PeerId::Wallet,
-            Role::Operator => PeerId::Operator,
+            Role::Wallet => PeerId::Wallet(WalletId::new(name)?),
+            Role::Operator => PeerId::Operator(OperatorId::new(name)?),
         };
         // A time before 1970 reads as ended.
         let not_after = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or(0);
@@ -67,29 +67,24 @@ impl Peer {
         Ok(Peer { id, holder, fingerprint: fingerprint(der), not_after })
     }
 
-    /// Whether the certificate has not ended.
-    pub(super) fn is_current(&self, now: Millis) -> bool {
-        now <= self.not_after
-    }
-
-    /// Whether the peer may have a session: a gateway with its registered certificate, a registered
-    /// practitioner, any wallet or operator.
+    /// Whether the peer may have a session: its certificate has not ended, and the registry holds
+    /// it now: a gateway, wallet or operator with this certificate, a practitioner by name.
     pub(super) fn is_entitled(&self, view: &LedgerView, now: Millis) -> bool {
-        if !self.is_current(now) {
+        if now > self.not_after {
             return false;
         }
-        match &self.id {
-            // By the journal's time where the clock is behind it: the end of a registration was
-            // stamped with that, and would else lie in the future. The name alone would let an
-            // older certificate of the same gateway in.
-            PeerId::Gateway(id) => view
-                .registry()
-                .gateway(id, now.max(view.last_time()))
-                .is_some_and(|gateway| gateway.fingerprint == self.fingerprint),
-            PeerId::Practitioner(id) => view.registry().practitioner(id, now).is_some(),
-            // What they send is signed, and the signature decides.
-            PeerId::Wallet | PeerId::Operator => true,
-        }
+        // By the journal's time where the clock is behind it: the end of a registration was
+        // stamped with that, and would else lie in the future.
+        let (registry, now) = (view.registry(), now.max(view.last_time()));
+        let registered = match &self.id {
+            PeerId::Gateway(id) => registry.gateway(id, now).map(|found| found.fingerprint),
+            PeerId::Wallet(id) => registry.wallet(id, now).map(|found| found.fingerprint),
+            PeerId::Operator(id) => registry.operator(id, now).map(|found| found.fingerprint),
+            // What they ask for is signed with the key that the registry has of them.
+            PeerId::Practitioner(id) => return registry.practitioner(id, now).is_some(),
+        };
+        // The name alone would let an older certificate of the same name in.
+        registered == Some(self.fingerprint)
     }
 }
 
@@ -127,7 +122,8 @@ mod tests {
         let named = |name| (DnType::CommonName, name);
         let gateway = PeerId::Gateway(GatewayId::new("gw-01").unwrap());
         assert_eq!(peer(&[unit("gateway"), named("gw-01")]), Ok(gateway));
-        assert_eq!(peer(&[unit("operator"), named("ops")]), Ok(PeerId::Operator));
+        let operator = PeerId::Operator(OperatorId::new("ops").unwrap());
+        assert_eq!(peer(&[unit("operator"), named("ops")]), Ok(operator));
         assert_eq!(peer(&[unit("root"), named("gw-01")]), Err(PeerError::Subject));
         assert_eq!(peer(&[named("gw-01")]), Err(PeerError::Subject));
         let wrong = peer(&[unit("gateway"), named("Gateway One")]);

@@ -1,5 +1,6 @@
 //! The QUIC server: accepts connections within its limits and gives each a task.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -7,7 +8,7 @@ use std::sync::atomic::AtomicUsize;
 use model::RejectCode;
 use quinn::{Endpoint, Incoming};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::config::IngestConfig;
@@ -16,13 +17,14 @@ use super::observe::Observed;
 use super::shared::{Services, Shared, close, code};
 use super::{connection, tls};
 use crate::folder::authority::ServerTls;
+use crate::guard::{GuardedTask, Stage};
 
 /// The running server. Dropping it stops it without waiting.
 #[derive(Debug)]
 pub struct IngestServer {
     local_addr: SocketAddr,
     stop: watch::Sender<bool>,
-    acceptor: JoinHandle<()>,
+    acceptor: GuardedTask,
 }
 
 impl IngestServer {
@@ -50,7 +52,11 @@ impl IngestServer {
             services: Arc::new(services),
             sessions: AtomicUsize::new(0),
         });
-        let acceptor = tokio::spawn(accept(endpoint, shared, stopping));
+        let guard = shared.services.guard.clone();
+        let acceptor = guard.task(Stage::Ingest, async move {
+            accept(endpoint, shared, stopping).await;
+            Ok::<_, Infallible>(())
+        });
         Ok(IngestServer { local_addr, stop, acceptor })
     }
 
@@ -62,9 +68,7 @@ impl IngestServer {
     /// Takes no new connection and reads no more; closes each connection as unavailable when what
     /// it had admitted is acknowledged, at the latest after `farewell_ms`. Stop the writer after.
     pub async fn stop(self) {
-        self.stop.send_replace(true);
-        // The acceptor does not panic: what a connection does runs in a task of its own.
-        drop(self.acceptor.await);
+        self.acceptor.stop(|| _ = self.stop.send_replace(true)).await;
     }
 }
 

@@ -55,13 +55,7 @@ impl Session {
 
     /// Closes a peer that may not go on, and a gateway whose frames nobody takes any more.
     pub(super) fn check_identity(&mut self) {
-        let now = self.services.clock.now();
-        // A practitioner is asked for again at each request, a gateway only here and at its frames.
-        let entitled = match &self.peer.id {
-            PeerId::Gateway(_) => self.peer.is_entitled(&self.services.view, now),
-            _ => self.peer.is_current(now),
-        };
-        if !entitled {
+        if !self.peer.is_entitled(&self.services.view, self.services.clock.now()) {
             return self.close(RejectCode::Identity);
         }
         if let (PeerId::Gateway(_), Err(error)) = (&self.peer.id, self.services.admit.check_open())

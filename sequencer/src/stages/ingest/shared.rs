@@ -9,6 +9,7 @@ use quinn::{Connection, VarInt};
 use super::admit::Admit;
 use super::config::IngestConfig;
 use super::observe::Observe;
+use crate::guard::Guard;
 use crate::stages::deliver::ReceiptHub;
 use crate::stages::ledger::LedgerView;
 
@@ -22,6 +23,8 @@ pub struct Services {
     pub hub: ReceiptHub,
     /// The node's clock.
     pub clock: Arc<dyn Clock>,
+    /// What sees that the acceptor runs.
+    pub guard: Guard,
     /// What is counted.
     pub observe: Arc<dyn Observe>,
     /// How far ahead of the clock a reading may be, milliseconds; as the ledger's.

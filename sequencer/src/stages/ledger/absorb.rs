@@ -138,6 +138,8 @@ impl Ledger {
             Entry::StreamOpen { gateway, descriptor } => {
                 self.streams.resume(gateway, &descriptor.name());
             }
+            // What it counts changed nothing.
+            Entry::RefusalCount(_) => {}
         }
         // The greatest, not the last: an operation may be stamped ahead of what follows it.
         self.last_time = self.last_time.max(time);

@@ -1,6 +1,7 @@
 //! The ledger as the journal's admission: decides, appends, absorbs, and delivers when durable.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use journal::{Admission, Committed, EntryKind, GroupBuilder};
 use model::{Millis, Position};
@@ -8,6 +9,7 @@ use wire::{Entry, GroupIdentity, Holder, PlacedEntry, receipts_of_group};
 
 use super::absorb::Ledger;
 use super::answer::{Answer, Deliver, Item};
+use super::gate::{Gate, Open};
 use super::refuse::Ground;
 use super::verdict::{At, Verdict};
 use super::view::LedgerView;
@@ -17,6 +19,7 @@ use crate::window::{ClosedWindow, WindowContents};
 pub struct LedgerAdmission<D> {
     ledger: Ledger,
     deliver: D,
+    gate: Arc<dyn Gate>,
     view: LedgerView,
     /// Entries of the group that is not durable yet.
     group: Vec<PlacedEntry>,
@@ -35,11 +38,17 @@ impl<D: Deliver> LedgerAdmission<D> {
             view: LedgerView::of_durable(&ledger),
             ledger,
             deliver,
+            gate: Arc::new(Open),
             group: Vec::new(),
             items: BTreeMap::new(),
             closed: Vec::new(),
             close_group,
         }
+    }
+
+    /// Asks `gate` before each item; without one nothing is kept out.
+    pub fn with_gate(self, gate: Arc<dyn Gate>) -> LedgerAdmission<D> {
+        LedgerAdmission { gate, ..self }
     }
 
     /// What is durable, for readers beside the writer.
@@ -77,6 +86,7 @@ impl<D: Deliver> LedgerAdmission<D> {
         let unavailable = Ground::NotAppended;
         let body = entry.to_bytes().map_err(|error| unavailable(error.to_string()))?;
         let kind = EntryKind::from_code(entry.kind_code()).expect("no entry has kind 0");
+        self.gate.written(body.len());
         let position = out.append_at(kind, time.get(), &body);
         let position = Position(position.map_err(|error| unavailable(error.to_string()))?);
         let closed = self.ledger.absorb(&entry, position, time);
@@ -113,7 +123,10 @@ fn holder(entry: &Entry) -> Option<Holder> {
             Some(*requester)
         }
         Entry::Refusal(refusal) => Some(refusal.requester),
-        Entry::RegistryChange(_) | Entry::Close { .. } | Entry::StreamOpen { .. } => None,
+        Entry::RegistryChange(_)
+        | Entry::Close { .. }
+        | Entry::StreamOpen { .. }
+        | Entry::RefusalCount(_) => None,
     }
 }
 
@@ -123,6 +136,11 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
 
     fn admit(&mut self, now: journal::Millis, item: Item, out: &mut GroupBuilder) -> Answer {
         let now = Millis::new(now).unwrap_or(Millis::UNBOUNDED_FUTURE);
+        let around = self.gate.look();
+        // Before anything is closed or stamped: it may be for the time that it is kept out.
+        if let Some(ground) = around.keep_out(&item, &self.ledger) {
+            return Answer::Refused(ground.into());
+        }
         while self.must_close(now, out) {
             if let Err(ground) = self.close(now, out) {
                 return Answer::Refused(ground.into());
@@ -130,7 +148,13 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
         }
         // A close may be stamped a little later than the clock says, and nothing precedes it.
         let now = Millis::new(out.now()).unwrap_or(now);
-        let at = At { group: out.number(), position: Position(out.next_position()), now };
+        let at = At {
+            group: out.number(),
+            position: Position(out.next_position()),
+            now,
+            latest: around.latest.max(now),
+            stamp_max: around.stamp_max,
+        };
         let answer = match self.ledger.decide(&item, at) {
             Verdict::Answer(answer) => return answer,
             Verdict::Append { entry, time, answer } => match self.append(*entry, time, out) {

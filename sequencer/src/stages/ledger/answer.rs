@@ -7,6 +7,7 @@ use wire::{
 };
 
 use super::refusal::Refusal;
+use crate::stages::rows::{EvaluatedRow, OperationRow};
 use crate::window::ClosedWindow;
 
 /// What is submitted. Sessions have decoded and range-checked it; admission decides the rest.
@@ -30,12 +31,22 @@ pub enum Item {
         /// When its readings were measured, as the session's range check found.
         measured: Interval,
     },
-    /// Somebody submits a signed operation.
+    /// Somebody submits a signed operation. If the rules hold, the answer is its row, and it is
+    /// submitted again as [`Item::Evaluated`]: nothing is journaled until then.
     Operation {
         /// Who, by certificate; gets the receipt.
         requester: Holder,
         /// The operation.
         operation: SignedOperation,
+    },
+    /// The same operation, its row evaluated.
+    Evaluated {
+        /// Who, by certificate; gets the receipt.
+        requester: Holder,
+        /// The operation.
+        operation: SignedOperation,
+        /// Its row. Of another record than the operation meets, it is as if there were none.
+        row: Box<EvaluatedRow>,
     },
     /// A practitioner asks to read.
     Access {
@@ -65,6 +76,8 @@ pub enum Answer {
         /// Where.
         position: Position,
     },
+    /// The operation's rules hold, and its row is not evaluated yet, or under another record.
+    Unevaluated(Box<OperationRow>),
     /// The operation took effect.
     OperationApplied {
         /// Where.

@@ -17,6 +17,7 @@ use super::answer::{Answer, Item};
 use super::refuse::{Ground, refuse};
 use super::streams::{FramesAsked, Place};
 use super::verdict::{At, Verdict};
+use crate::stages::rows::{EvaluatedRow, OperationRow};
 
 /// Entries that an item and its close may add after the window was looked at.
 const ENTRIES_SLACK: u64 = 16;
@@ -30,7 +31,10 @@ impl Ledger {
                 self.decide_frame(FrameOf { gateway, key, frame, measured: *measured }, at)
             }
             Item::Operation { requester, operation } => {
-                self.decide_operation(*requester, operation, at)
+                self.decide_operation(*requester, operation, None, at)
+            }
+            Item::Evaluated { requester, operation, row } => {
+                self.decide_operation(*requester, operation, Some(&**row), at)
             }
             Item::Access { practitioner, request } => self.decide_access(practitioner, request, at),
             Item::Registry(change) => self.decide_registry(change, at),
@@ -83,30 +87,55 @@ impl Ledger {
             return Err(Ground::Clock);
         }
         let entry = FrameEntry::new(gateway.clone(), key.clone(), frame);
-        let facts = self.frame_facts(&entry, measured, at.position, at.now);
-        let facts = facts.ok_or(Ground::Unassigned)?;
-        // Judged as if it were a segment of its own. Whether it also fits into the open segment is
-        // asked when it is absorbed: that changes where a segment is cut, never what is stored.
-        c2::covers(self.consent.record(facts.patient), &facts.claim())
-            .map_err(Ground::Uncovered)?;
+        self.check_covered(&entry, measured, at.position, at.now)?;
+        // Whatever ends may have ended already. It is stamped with the earliest time all the same.
+        if at.latest > at.now {
+            self.check_covered(&entry, measured, at.position, at.latest)?;
+        }
         let entry = Box::new(Entry::Frame(entry));
         Ok(Verdict::Append { entry, time: at.now, answer: Answer::FrameStored })
+    }
+
+    /// Judged as if it were a segment of its own. Whether it also fits into the open segment is
+    /// asked when it is absorbed: that changes where a segment is cut, never what is stored.
+    fn check_covered(
+        &self,
+        entry: &FrameEntry,
+        measured: Interval,
+        position: Position,
+        time: Millis,
+    ) -> Result<(), Ground> {
+        let facts = self.frame_facts(entry, measured, position, time);
+        let facts = facts.ok_or(Ground::Unassigned)?;
+        let covered = c2::covers(self.consent.record(facts.patient), &facts.claim());
+        covered.map(drop).map_err(Ground::Uncovered)
     }
 
     fn decide_operation(
         &self,
         requester: Holder,
         operation: &wire::SignedOperation,
+        evaluated: Option<&EvaluatedRow>,
         at: At,
     ) -> Result<Verdict, Ground> {
         let signed = SignedOperation::from_bytes(operation.as_bytes())
             .map_err(|error| Ground::MalformedOperation(error.to_string()))?;
         // Strictly later than every entry: of a claim and a change of its rule it is always plain
         // which came first, so that the rule in force can be proven.
-        let t_op = self.strictly_later(at.now);
+        // A signature says that it is at least so late, which is believed as far as the clocks go.
+        let signed_at = signed.operation.signed_at.min(at.stamp_max);
+        let t_op = self.strictly_later(at.now.max(signed_at));
         let record = self.consent.record(signed.operation.patient);
         // Tried on the record alone; the tree is moved when the entry is absorbed.
-        c1::apply(record, &signed, &self.operation_context(t_op)).map_err(Ground::Operation)?;
+        let context = self.operation_context(t_op);
+        c1::apply(record, &signed, &context).map_err(Ground::Operation)?;
+        // The twin is not the circuit: what was not evaluated under this very record might never
+        // be proven, and a receipt for it would be a promise that nobody can keep.
+        let digest = operation.digest();
+        if !evaluated.is_some_and(|row| row.is_of(digest, record)) {
+            let row = OperationRow { signed, digest, old: record.cloned(), context };
+            return Ok(Verdict::Answer(Answer::Unevaluated(Box::new(row))));
+        }
         let operation = self.store_operation(&signed, operation, requester);
         let entry = Box::new(Entry::Operation { operation, requester });
         let answer = Answer::OperationApplied { position: at.position, t_op };
@@ -122,8 +151,13 @@ impl Ledger {
         at: At,
     ) -> Result<Verdict, Ground> {
         self.check_request(practitioner, signed, at.now)?;
+        self.check_request(practitioner, signed, at.latest)?;
         let claim = access_claim(signed, at.position, at.now);
-        let covered = c2::covers(self.consent.record(claim.patient), &claim);
+        let record = self.consent.record(claim.patient);
+        // The rule that is named covers it at the earliest time, and some rule at the latest.
+        let late = access_claim(signed, at.position, at.latest);
+        let covered =
+            c2::covers(record, &claim).and_then(|slot| c2::covers(record, &late).map(|_| slot));
         let released = match covered {
             Ok(_) if releases(&claim) => self.frames_asked_for(signed),
             _ => Vec::new(),
@@ -207,6 +241,9 @@ impl Ledger {
             && !self.registry.holds(key, at.now)
         {
             return Err(Ground::NotRegistered(key.clone()));
+        }
+        if let RegistryChange::Add(record) = change {
+            self.registry.check_names(record, at.now).map_err(Ground::UnknownName)?;
         }
         // Encoded here only to learn whether it can be: after this verdict the entry must go in.
         change.to_bytes().map_err(|error| Ground::MalformedChange(error.to_string()))?;

@@ -1,12 +1,13 @@
 //! Refusals: why an item is not taken, what its sender is told, and what the journal keeps of it.
 
-use model::{RejectCode, Sequence, Uncovered};
+use model::{Millis, RejectCode, Sequence, Uncovered, calendar};
 use statement::c1::C1Error;
 use thiserror::Error;
 use wire::{Entry, Holder, RefusalEntry, RefusalReason, RefusedItem, RegistryKey};
 
 use super::answer::{Answer, Item};
 use super::refusal::Refusal;
+use super::registry::UnknownName;
 use super::verdict::{At, Verdict};
 
 /// What a refusal does besides answering.
@@ -37,7 +38,7 @@ impl Refusing {
 /// Why an item is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(super) enum Ground {
-    #[error("expected a device of this gateway's organisation with its patient")]
+    #[error("expected a device that is assigned to this gateway, with its patient and signal")]
     UnknownDevice,
     #[error("expected sequence {}, found {}", expected.0, found.0)]
     Gap { expected: Sequence, found: Sequence },
@@ -45,6 +46,18 @@ pub(super) enum Ground {
     Halted,
     #[error("expected readings no later than the node's clock and its allowed skew")]
     Clock,
+    #[error(
+        "expected the node's clocks to agree, found them {} s apart; send the same again later",
+        distance_ms / 1000
+    )]
+    ClockDoubt { distance_ms: i64 },
+    #[error(
+        "expected a clock that has reached the journal's last entry, of {}; send the same again then",
+        calendar::Utc(*until)
+    )]
+    JournalAhead { until: Millis },
+    #[error("expected room on the node's disk; send the same again later")]
+    NoRoom,
     #[error("expected a registered gateway, and a device of it with its patient")]
     Unassigned,
     #[error("{}", .0.sentence())]
@@ -57,6 +70,8 @@ pub(super) enum Ground {
     Request { code: RejectCode, expected: &'static str },
     #[error("expected a registered {0:?} that has not ended")]
     NotRegistered(RegistryKey),
+    #[error(transparent)]
+    UnknownName(UnknownName),
     #[error("{0}")]
     MalformedChange(String),
     #[error("expected fewer items of one holder in a group")]
@@ -81,7 +96,11 @@ impl Ground {
             | Ground::Halted
             | Ground::Clock
             | Ground::NotRegistered(_)
+            | Ground::UnknownName(_)
             | Ground::MalformedChange(_)
+            | Ground::ClockDoubt { .. }
+            | Ground::JournalAhead { .. }
+            | Ground::NoRoom
             | Ground::GroupFull
             | Ground::NotAppended(_) => Refusing::AnswerOnly,
         }
@@ -94,12 +113,18 @@ impl Ground {
             // The same code for every rule: a peer learns that, not why, consent does not allow it.
             Ground::Halted | Ground::Uncovered(_) => RejectCode::NotPermitted,
             Ground::Clock => RejectCode::Clock,
-            Ground::Unassigned | Ground::NotRegistered(_) => RejectCode::Identity,
+            Ground::Unassigned | Ground::NotRegistered(_) | Ground::UnknownName(_) => {
+                RejectCode::Identity
+            }
             Ground::MalformedOperation(_) | Ground::MalformedChange(_) => RejectCode::Malformed,
             Ground::Operation(error) => error.code(),
             Ground::Request { code, .. } => *code,
             Ground::GroupFull => RejectCode::Busy,
-            Ground::NotAppended(_) => RejectCode::Unavailable,
+            // Not Clock, which speaks of the peer's: here it is the node that has to wait.
+            Ground::ClockDoubt { .. }
+            | Ground::JournalAhead { .. }
+            | Ground::NoRoom
+            | Ground::NotAppended(_) => RejectCode::Unavailable,
         }
     }
 
@@ -143,7 +168,7 @@ fn evidence(item: &Item, code: RejectCode, reason: RefusalReason) -> Option<Refu
             let what = RefusedItem::Frame { stream, sequence };
             (Holder::gateway(gateway), what, frame.digest())
         }
-        Item::Operation { requester, operation } => {
+        Item::Operation { requester, operation } | Item::Evaluated { requester, operation, .. } => {
             (*requester, RefusedItem::Operation, operation.digest())
         }
         Item::Access { practitioner, request } => {
@@ -168,6 +193,9 @@ mod tests {
             (gap, Refusing::AnswerOnly),
             (Ground::Halted, Refusing::AnswerOnly),
             (Ground::Clock, Refusing::AnswerOnly),
+            (Ground::ClockDoubt { distance_ms: 600_000 }, Refusing::AnswerOnly),
+            (Ground::JournalAhead { until: Millis::default() }, Refusing::AnswerOnly),
+            (Ground::NoRoom, Refusing::AnswerOnly),
             (Ground::GroupFull, Refusing::AnswerOnly),
             (Ground::Unassigned, Refusing::JournalAndHalt),
             (Ground::Uncovered(Uncovered::Closed), Refusing::JournalAndHalt),

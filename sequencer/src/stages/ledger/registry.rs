@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use model::{
-    DeviceId, GatewayId, Interval, Millis, OrganisationId, PatientIndex, PractitionerId, Word,
+    DeviceId, GatewayId, Interval, Millis, OperatorId, OrganisationId, PatientIndex,
+    PractitionerId, WalletId, Word,
 };
 use statement::scope;
+use thiserror::Error;
 use wire::{Holder, RegistryChange, RegistryKey, RegistryRecord, StreamKey};
 
 /// A practitioner who may ask.
@@ -41,10 +43,47 @@ pub struct Device {
     pub patient: PatientIndex,
     /// Codes of its signals.
     pub signals: Vec<u32>,
+    /// Who may send its readings, ascending.
+    pub gateways: Vec<GatewayId>,
     /// From its registration to its end.
     pub valid: Interval,
     /// The word that rules name.
     pub word: Word,
+}
+
+/// The certificate of a wallet or an operator.
+#[derive(Clone)]
+pub struct Certificate {
+    /// SHA-256 of it in DER.
+    pub fingerprint: [u8; 32],
+    /// When it may be used.
+    pub valid: Interval,
+}
+
+/// A record that names something which is not registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum UnknownName {
+    /// Its organisation.
+    #[error(
+        "expected the organisation of this {of} to be registered and not ended; add it first \
+         (`sequencer org add`)"
+    )]
+    Organisation {
+        /// What kind of record names it.
+        of: &'static str,
+    },
+    /// One of a device's gateways.
+    #[error(
+        "expected every gateway of this device to be registered, not ended and of the device's \
+         organisation, found that gateway {number} of {all} is not; add it first (`sequencer \
+         gateway add`)"
+    )]
+    Gateway {
+        /// Which one, from 1, in ascending order of names.
+        number: usize,
+        /// Of how many.
+        all: usize,
+    },
 }
 
 /// A gateway, and a device that it may send readings of.
@@ -63,6 +102,8 @@ pub struct Registry {
     /// Gateways by the hash that entries of the journal name them by.
     gateway_of: BTreeMap<Holder, GatewayId>,
     devices: BTreeMap<DeviceId, Device>,
+    wallets: BTreeMap<WalletId, Certificate>,
+    operators: BTreeMap<OperatorId, Certificate>,
 }
 
 impl Registry {
@@ -90,10 +131,16 @@ impl Registry {
                 self.gateway_of.insert(Holder::gateway(&id), id.clone());
                 self.gateways.insert(id, Gateway { organisation, fingerprint, valid });
             }
-            RegistryRecord::Device { id, organisation, patient, signals } => {
+            RegistryRecord::Device { id, organisation, patient, signals, gateways } => {
                 let word = scope::device(&id);
-                let record = Device { organisation, patient, signals, valid, word };
+                let record = Device { organisation, patient, signals, gateways, valid, word };
                 self.devices.insert(id, record);
+            }
+            RegistryRecord::Wallet { id, fingerprint, valid } => {
+                self.wallets.insert(id, Certificate { fingerprint, valid });
+            }
+            RegistryRecord::Operator { id, fingerprint, valid } => {
+                self.operators.insert(id, Certificate { fingerprint, valid });
             }
         }
     }
@@ -104,6 +151,8 @@ impl Registry {
             RegistryKey::Practitioner(id) => self.practitioners.get_mut(id).map(|p| &mut p.valid),
             RegistryKey::Gateway(id) => self.gateways.get_mut(id).map(|g| &mut g.valid),
             RegistryKey::Device(id) => self.devices.get_mut(id).map(|d| &mut d.valid),
+            RegistryKey::Wallet(id) => self.wallets.get_mut(id).map(|w| &mut w.valid),
+            RegistryKey::Operator(id) => self.operators.get_mut(id).map(|o| &mut o.valid),
         };
         if let Some(valid) = valid {
             // An end is never moved later: what was refused after it stays refused.
@@ -132,23 +181,60 @@ impl Registry {
         self.devices.get(id).filter(|found| live(&found.valid, now))
     }
 
+    /// The certificate of a wallet, if it may be used now.
+    pub fn wallet(&self, id: &WalletId, now: Millis) -> Option<&Certificate> {
+        self.wallets.get(id).filter(|found| live(&found.valid, now))
+    }
+
+    /// The certificate of an operator, if it may be used now.
+    pub fn operator(&self, id: &OperatorId, now: Millis) -> Option<&Certificate> {
+        self.operators.get(id).filter(|found| live(&found.valid, now))
+    }
+
+    /// Checks that what a record names is registered now. A name that is registered later would
+    /// give it a meaning that nobody looked at when it was added.
+    ///
+    /// # Errors
+    /// [`UnknownName`] for the first name that is not.
+    pub fn check_names(&self, record: &RegistryRecord, now: Millis) -> Result<(), UnknownName> {
+        let organisation = match record {
+            // They name nobody.
+            RegistryRecord::Organisation { .. }
+            | RegistryRecord::Wallet { .. }
+            | RegistryRecord::Operator { .. } => return Ok(()),
+            RegistryRecord::Practitioner { organisation, .. }
+            | RegistryRecord::Gateway { organisation, .. }
+            | RegistryRecord::Device { organisation, .. } => organisation,
+        };
+        if self.organisation(organisation, now).is_none() {
+            return Err(UnknownName::Organisation { of: record.key().kind() });
+        }
+        let RegistryRecord::Device { gateways, .. } = record else { return Ok(()) };
+        let is_known = |id| self.gateway(id, now).is_some_and(|g| g.organisation == *organisation);
+        match gateways.iter().position(|id| !is_known(id)) {
+            Some(at) => Err(UnknownName::Gateway { number: at + 1, all: gateways.len() }),
+            None => Ok(()),
+        }
+    }
+
     /// The gateway that receipts and refusals name by this holder, ended ones included.
     pub(super) fn gateway_of(&self, holder: &Holder) -> Option<&GatewayId> {
         self.gateway_of.get(holder)
     }
 
     /// The gateway and the device of a stream, if both are registered now, belong to the same
-    /// organisation, and the device measures this signal of this patient.
+    /// organisation and to each other, and the device measures this signal of this patient.
     pub(super) fn assignment(
         &self,
-        gateway: &GatewayId,
+        name: &GatewayId,
         stream: &StreamKey,
         now: Millis,
     ) -> Option<Assignment<'_>> {
-        let gateway = self.gateway(gateway, now)?;
+        let gateway = self.gateway(name, now)?;
         let device = self.device(&stream.device, now)?;
         let assigned = device.patient == stream.patient
             && device.organisation == gateway.organisation
+            && device.gateways.binary_search(name).is_ok()
             && device.signals.contains(&stream.signal);
         assigned.then_some(Assignment { gateway, device })
     }
@@ -160,6 +246,8 @@ impl Registry {
             RegistryKey::Practitioner(id) => self.practitioner(id, now).is_some(),
             RegistryKey::Gateway(id) => self.gateway(id, now).is_some(),
             RegistryKey::Device(id) => self.device(id, now).is_some(),
+            RegistryKey::Wallet(id) => self.wallet(id, now).is_some(),
+            RegistryKey::Operator(id) => self.operator(id, now).is_some(),
         }
     }
 
@@ -176,6 +264,16 @@ impl Registry {
     /// Every organisation with its validity, ended ones included.
     pub fn organisations(&self) -> impl Iterator<Item = (&OrganisationId, &Interval)> {
         self.organisations.iter().map(|(id, (valid, _))| (id, valid))
+    }
+
+    /// Every wallet, ended ones included.
+    pub fn wallets(&self) -> impl Iterator<Item = (&WalletId, &Certificate)> {
+        self.wallets.iter()
+    }
+
+    /// Every operator, ended ones included.
+    pub fn operators(&self) -> impl Iterator<Item = (&OperatorId, &Certificate)> {
+        self.operators.iter()
     }
 
     /// Every device, ended ones included.

@@ -19,6 +19,7 @@ use wire::{
 
 use super::*;
 use crate::stages::batch::{BatchBinding, plan};
+use crate::stages::rows::CircuitRows;
 use crate::window::{Capacities, ClosedWindow, WindowLimits};
 
 const T0: u64 = 4_000_000_000_000;
@@ -121,13 +122,19 @@ fn collect_rule() -> Rule {
     rule(scope::device(&device()), ClaimKind::Collect)
 }
 
+/// The monitor, in the hands of these gateways.
+fn device_of(gateways: Vec<GatewayId>) -> RegistryRecord {
+    let (id, organisation) = (device(), hospital());
+    RegistryRecord::Device { id, organisation, patient: patient(), signals: vec![ECG], gateways }
+}
+
 impl Ward {
     /// Registry filled, patient enrolled with a permit to collect and one to read.
     fn open() -> Ward {
         let dir = tempfile::tempdir().unwrap();
         let medium = FileMedium::open(&dir.path().join("log")).unwrap();
         let genesis = Genesis { log_id: [5; 16], journal_hash: [6; 32] };
-        let (log, _) = Log::open(medium, genesis).unwrap();
+        let (log, _) = Log::open(medium, genesis, journal::fault::salts()).unwrap();
         let delivered = Delivered::default();
         let admission = LedgerAdmission::new(Ledger::new(ledger_config()), delivered.clone(), 0);
         let (now, nonce, sequence) = (T0 + 1000, 0, 0);
@@ -146,7 +153,6 @@ impl Ward {
 
     fn register(&mut self) {
         let valid = Interval::ALWAYS;
-        let signals = vec![ECG];
         let public_key = practitioner_key().public().encode();
         for record in [
             RegistryRecord::Organisation { id: hospital() },
@@ -156,12 +162,7 @@ impl Ward {
                 fingerprint: [9; 32],
                 valid,
             },
-            RegistryRecord::Device {
-                id: device(),
-                organisation: hospital(),
-                patient: patient(),
-                signals,
-            },
+            device_of(vec![gateway()]),
             RegistryRecord::Practitioner {
                 id: doctor(),
                 organisation: hospital(),
@@ -169,9 +170,17 @@ impl Ward {
                 valid,
             },
         ] {
-            let answer = self.submit(Item::Registry(RegistryChange::Add(record)));
-            assert!(matches!(answer, Answer::RegistryChanged { .. }));
+            self.add(record);
         }
+    }
+
+    fn add(&mut self, record: RegistryRecord) {
+        let answer = self.submit(Item::Registry(RegistryChange::Add(record)));
+        assert!(matches!(answer, Answer::RegistryChanged { .. }), "{answer:?}");
+    }
+
+    fn descriptor(&self) -> Descriptor {
+        Descriptor { key: stream_key(), period: None, epoch: EpochNumber(0) }
     }
 
     fn submit(&mut self, item: Item) -> Answer {
@@ -185,8 +194,8 @@ impl Ward {
         answer
     }
 
-    fn operate(&mut self, action: Action, key: &SecretKey) -> Answer {
-        let enrols = matches!(action, Action::Enrol { .. });
+    /// The next operation, with the record's nonce.
+    fn signed(&self, action: Action, key: &SecretKey) -> wire::SignedOperation {
         let operation = Operation {
             patient: patient(),
             nonce: self.nonce,
@@ -196,9 +205,22 @@ impl Ward {
         };
         let signed =
             SignedOperation::sign(operation, scope::sig_domain(ledger_config().scope), key);
-        let operation = wire::SignedOperation::new(signed.to_bytes().to_vec()).unwrap();
+        wire::SignedOperation::new(signed.to_bytes().to_vec()).unwrap()
+    }
+
+    /// Submits an operation, with its row evaluated by the circuit.
+    fn operate(&mut self, action: Action, key: &SecretKey) -> Answer {
+        let enrols = matches!(action, Action::Enrol { .. });
+        let operation = self.signed(action, key);
         let requester = Holder([1; 32]);
-        let answer = self.submit(Item::Operation { requester, operation });
+        let answer = self.submit(Item::Operation { requester, operation: operation.clone() });
+        let answer = match answer {
+            Answer::Unevaluated(row) => {
+                let row = Box::new(row.evaluate(&CircuitRows).expect("the circuit agrees"));
+                self.submit(Item::Evaluated { requester, operation, row })
+            }
+            answer => answer,
+        };
         if matches!(answer, Answer::OperationApplied { .. }) && !enrols {
             self.nonce += 1;
         }
@@ -281,7 +303,8 @@ fn capacities() -> Capacities {
 /// The window can be proven: every chunk holds natively.
 fn check_provable(ward: &Ward, window: &ClosedWindow) -> crate::stages::batch::BatchPlan {
     let (scope, operations) = (ledger_config().scope, *ward.ledger().operation_scope());
-    let binding = BatchBinding { scope, operations, key_version: 1, edge_secret: [0; 32] };
+    let key_version = model::BatchHeader::KEY_VERSION;
+    let binding = BatchBinding { scope, operations, key_version, edge_secret: [0; 32] };
     plan(&window.contents, &binding, capacities()).expect("provable")
 }
 
@@ -319,6 +342,60 @@ fn a_revocation_stops_the_stream_at_the_next_append_and_the_window_stays_provabl
     let window = ward.close();
     check_provable(&ward, &window);
     assert_eq!(window.contents.claims.len(), 1);
+}
+
+#[test]
+fn every_kind_of_operation_is_journaled_once_its_row_is_evaluated() {
+    let mut ward = Ward::open();
+    let (deny, policy) = (RuleSlot::Deny(0), RuleSlot::Policy(0));
+    let glass = rule(scope::practitioner(&doctor()), ClaimKind::BreakGlass);
+    let access = rule(scope::practitioner(&doctor()), ClaimKind::Access);
+    for (slot, rule) in [(deny, access), (policy, glass)] {
+        let answer = ward.operate(Action::Write { slot, rule }, &patient_key());
+        assert!(matches!(answer, Answer::OperationApplied { .. }), "{answer:?}");
+    }
+    for slot in [RuleSlot::Permit(0), deny, policy] {
+        let rule = ward.on_record(slot);
+        let answer = ward.operate(Action::Revoke { slot, rule }, &patient_key());
+        assert!(matches!(answer, Answer::OperationApplied { .. }), "{answer:?}");
+    }
+    let answer = ward.operate(Action::Stop, &patient_key());
+    assert!(matches!(answer, Answer::OperationApplied { .. }), "{answer:?}");
+    let window = ward.close();
+    check_provable(&ward, &window);
+    assert_eq!(window.contents.operations.len(), 9, "with enrolment and two permits");
+}
+
+#[test]
+fn an_operation_goes_round_until_the_row_of_its_record_is_evaluated() {
+    let mut ward = Ward::open();
+    let requester = Holder([1; 32]);
+    let stop = ward.signed(Action::Stop, &patient_key());
+    let permit = Action::Write { slot: RuleSlot::Permit(2), rule: collect_rule() };
+    let entries = ward.log.head().position;
+    let asked = Item::Operation { requester, operation: stop.clone() };
+    let Answer::Unevaluated(row) = ward.submit(asked) else { panic!("the rules hold") };
+    let row = row.evaluate(&CircuitRows).unwrap();
+    // Of other bytes, as if it were not there.
+    let operation = ward.signed(permit.clone(), &patient_key());
+    let other = Item::Evaluated { requester, operation, row: Box::new(row.clone()) };
+    assert!(matches!(ward.submit(other), Answer::Unevaluated(_)));
+    assert_eq!(ward.log.head().position, entries, "nothing is journaled meanwhile");
+    // The record moves: the rules are asked again, and here they say no.
+    assert!(matches!(ward.operate(permit, &patient_key()), Answer::OperationApplied { .. }));
+    let late = Item::Evaluated { requester, operation: stop, row: Box::new(row) };
+    let Answer::Refused(refused) = ward.submit(late) else { panic!("expected a refusal") };
+    assert_eq!((refused.code, refused.rule), (RejectCode::Nonce, Some(RuleNumber::c1(6))));
+    // An access moves no record: what was evaluated before it still is.
+    let stop = ward.signed(Action::Stop, &patient_key());
+    let asked = Item::Operation { requester, operation: stop.clone() };
+    let Answer::Unevaluated(row) = ward.submit(asked) else { panic!("the rules hold") };
+    let row = Box::new(row.evaluate(&CircuitRows).unwrap());
+    ward.next_frame();
+    let stopped = ward.submit(Item::Evaluated { requester, operation: stop, row });
+    assert!(matches!(stopped, Answer::OperationApplied { .. }), "{stopped:?}");
+    let window = ward.close();
+    check_provable(&ward, &window);
 }
 
 #[test]
@@ -393,6 +470,71 @@ fn gaps_and_duplicates_are_told_apart() {
     };
     let answer = ward.submit(Item::OpenStream { gateway: gateway(), descriptor: unknown });
     assert!(matches!(answer, Answer::Refused(Refusal { code: RejectCode::Stream, .. })));
+}
+
+#[test]
+fn a_device_belongs_to_its_gateways_and_not_to_their_organisation() {
+    let mut ward = Ward::open();
+    let other = GatewayId::new("gateway-2").unwrap();
+    ward.add(RegistryRecord::Gateway {
+        id: other.clone(),
+        organisation: hospital(),
+        fingerprint: [8; 32],
+        valid: Interval::ALWAYS,
+    });
+    let (descriptor, key) = (ward.descriptor(), stream_key());
+    let open = |gateway: &GatewayId| Item::OpenStream {
+        gateway: gateway.clone(),
+        descriptor: descriptor.clone(),
+    };
+    let Item::Frame { frame, measured, .. } = ward.frame_item(1) else { panic!("a frame") };
+    let sent = Item::Frame { gateway: other.clone(), key, frame, measured };
+    for (item, code) in [(open(&other), RejectCode::Stream), (sent, RejectCode::Identity)] {
+        let Answer::Refused(refusal) = ward.submit(item) else { panic!("taken") };
+        assert_eq!(refusal.code, code);
+    }
+    assert!(matches!(ward.next_frame(), Answer::FrameStored));
+    // With both named, either may send.
+    ward.add(device_of(vec![gateway(), other.clone()]));
+    for gateway in [&gateway(), &other] {
+        assert!(matches!(ward.submit(open(gateway)), Answer::StreamOpened { .. }));
+    }
+}
+
+#[test]
+fn a_record_that_names_nothing_registered_is_refused_and_says_what_to_add() {
+    let mut ward = Ward::open();
+    let nowhere = || OrganisationId::new("nowhere").unwrap();
+    let valid = Interval::ALWAYS;
+    let stranger = GatewayId::new("stranger").unwrap();
+    let public_key = practitioner_key().public().encode();
+    for (record, words) in [
+        (
+            RegistryRecord::Gateway {
+                id: stranger.clone(),
+                organisation: nowhere(),
+                fingerprint: [8; 32],
+                valid,
+            },
+            "the organisation of this gateway",
+        ),
+        (
+            RegistryRecord::Practitioner {
+                id: doctor(),
+                organisation: nowhere(),
+                public_key,
+                valid,
+            },
+            "the organisation of this practitioner",
+        ),
+        (device_of(vec![gateway(), stranger]), "gateway 2 of 2 is not"),
+    ] {
+        let answer = ward.submit(Item::Registry(RegistryChange::Add(record)));
+        let Answer::Refused(refusal) = answer else { panic!("expected {words:?}") };
+        assert!(refusal.detail.contains(words), "{}", refusal.detail);
+    }
+    // What the registry holds already is as it was.
+    assert!(matches!(ward.next_frame(), Answer::FrameStored));
 }
 
 #[test]

@@ -12,8 +12,12 @@ pub(super) struct At {
     pub(super) group: u64,
     /// Position of the next entry.
     pub(super) position: Position,
-    /// The writer's time, which never decreases.
+    /// The writer's time, which never decreases: the earliest that it may be.
     pub(super) now: Millis,
+    /// The latest that it may be: what ends is judged by it.
+    pub(super) latest: Millis,
+    /// The latest time that an operation may be stamped with, if its signature is that young.
+    pub(super) stamp_max: Millis,
 }
 
 /// What to append for an item, and what to answer once it is durable.

@@ -77,7 +77,8 @@ impl LedgerView {
                 | Entry::AccessRequest { .. }
                 | Entry::Refusal(_)
                 | Entry::Close { .. }
-                | Entry::StreamOpen { .. } => {}
+                | Entry::StreamOpen { .. }
+                | Entry::RefusalCount(_) => {}
             }
         }
     }

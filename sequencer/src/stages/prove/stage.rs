@@ -205,9 +205,12 @@ impl Batcher {
     fn read_groups(&self, window: &ClosedWindow) -> Result<BatchGroups, ReadError> {
         let mut groups = Vec::new();
         // Read back rather than remembered: what the header commits to is what the disk holds.
-        for number in self.last.group + 1..=window.group {
-            // From the group after the last close, so that each group stands in exactly one batch.
+        let mut last = self.last.group;
+        // From the group after the last close, so that each group stands in exactly one batch; over
+        // numbers that were given up.
+        while let Some(number) = self.journal.group_after(last).filter(|n| *n <= window.group) {
             let group = self.journal.group(number)?;
+            last = number;
             groups.push(GroupSummary {
                 number,
                 first: Position(group.first),

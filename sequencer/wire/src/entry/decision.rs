@@ -46,37 +46,57 @@ fn read_slot(from: &mut Reader<'_>) -> Result<RuleSlot, DecodeError> {
     RuleSlot::from_number(from.u8()?).map_err(|error| DecodeError::field("rule slot", error))
 }
 
-/// Missing covers by their number in the log, a deny without its slot. Numbers are never reused.
-const NUMBERS: [(u8, Uncovered); 12] = [
-    (1, Uncovered::NoRecord),
-    (2, Uncovered::Malformed),
-    (3, Uncovered::ActorNotNamed),
-    (4, Uncovered::SourceNotCovered),
-    (5, Uncovered::CategoryNotCovered),
-    (6, Uncovered::PurposeNotCovered),
-    (7, Uncovered::KindNotCovered),
-    (8, Uncovered::LabelNotCovered),
-    (9, Uncovered::NotYetLive),
-    (10, Uncovered::Ended),
-    (11, Uncovered::DataPeriod),
-    (13, Uncovered::Closed),
-];
-const DENIED: u8 = 12;
+/// Declares the numbers of missing covers once, for writing and for reading: a reason that has no
+/// number here does not compile, and none is ever written as another.
+macro_rules! numbers {
+    ($($number:literal => $cover:ident,)* denied $denied:literal) => {
+        const DENIED: u8 = $denied;
+
+        fn number(uncovered: &Uncovered) -> u8 {
+            match uncovered {
+                $(Uncovered::$cover => $number,)*
+                Uncovered::Denied(_) => DENIED,
+            }
+        }
+
+        /// The cover with this number; `None` of a deny too, which has a slot beside it.
+        fn numbered(number: u8) -> Option<Uncovered> {
+            match number {
+                $($number => Some(Uncovered::$cover),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+// Numbers are never reused.
+numbers! {
+    1 => NoRecord,
+    2 => Malformed,
+    3 => ActorNotNamed,
+    4 => SourceNotCovered,
+    5 => CategoryNotCovered,
+    6 => PurposeNotCovered,
+    7 => KindNotCovered,
+    8 => LabelNotCovered,
+    9 => NotYetLive,
+    10 => Ended,
+    11 => DataPeriod,
+    13 => Closed,
+    denied 12
+}
 
 /// Its number, slot (0 unless denied), then the rule's number in C2.
 pub(super) fn write_uncovered(uncovered: &Uncovered, to: &mut Writer) {
-    let number = NUMBERS.iter().find(|(_, known)| known == uncovered);
     let slot = if let Uncovered::Denied(slot) = uncovered { slot.number() } else { 0 };
-    // Only a deny is not in the table: each of its slots would need a row.
-    to.u8(number.map_or(DENIED, |(number, _)| *number));
+    to.u8(number(uncovered));
     to.u8(slot);
     to.u8(uncovered.rule().number);
 }
 
 pub(super) fn read_uncovered(from: &mut Reader<'_>) -> Result<Uncovered, DecodeError> {
     let (number, slot, rule) = (from.u8()?, read_slot(from)?, from.u8()?);
-    let known = NUMBERS.iter().find(|(known, _)| *known == number).map(|(_, known)| *known);
-    let uncovered = match known {
+    let uncovered = match numbered(number) {
         // A slot beside anything but a deny would be a second encoding of the same value (W.8).
         Some(known) if slot.number() == 0 => known,
         None if number == DENIED => Uncovered::Denied(slot),

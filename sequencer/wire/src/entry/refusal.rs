@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use model::{Digest, RejectCode, RuleNumber, Sequence, Uncovered};
+use model::{Digest, Millis, PatientIndex, RejectCode, RuleNumber, Sequence, Uncovered};
 
 use super::decision::{read_uncovered, write_uncovered};
 use crate::codec::{Reader, Writer};
@@ -41,8 +41,56 @@ impl fmt::Debug for RefusedItem {
     }
 }
 
+/// What kind of thing was not accepted, without saying which one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
+pub enum RefusedKind {
+    /// Frames.
+    Frame,
+    /// Openings of streams.
+    Stream,
+    /// Operations.
+    Operation,
+    /// Requests to read.
+    AccessRequest,
+}
+
+impl RefusedKind {
+    fn number(self) -> u8 {
+        match self {
+            RefusedKind::Frame => 1,
+            RefusedKind::Stream => 2,
+            RefusedKind::Operation => 3,
+            RefusedKind::AccessRequest => 4,
+        }
+    }
+
+    fn read(from: &mut Reader<'_>) -> Result<RefusedKind, DecodeError> {
+        Ok(match from.u8()? {
+            1 => RefusedKind::Frame,
+            2 => RefusedKind::Stream,
+            3 => RefusedKind::Operation,
+            4 => RefusedKind::AccessRequest,
+            found => {
+                return Err(DecodeError::Unknown { what: "refused item", found: u64::from(found) });
+            }
+        })
+    }
+}
+
+impl RefusedItem {
+    /// What kind of thing it is.
+    pub fn kind(&self) -> RefusedKind {
+        match self {
+            RefusedItem::Frame { .. } => RefusedKind::Frame,
+            RefusedItem::Stream { .. } => RefusedKind::Stream,
+            RefusedItem::Operation => RefusedKind::Operation,
+            RefusedItem::AccessRequest => RefusedKind::AccessRequest,
+        }
+    }
+}
+
 /// The numbered rule behind a refusal.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
 pub enum RefusalReason {
     /// Not a matter of consent: the code says all.
     Code,
@@ -78,6 +126,67 @@ pub struct RefusalEntry {
     pub digest: Digest,
 }
 
+/// How often the same was refused to the same holder for the same reason after a refusal that the
+/// log has in full: evidence of a flood that costs one entry a minute.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RefusalCount {
+    /// Whose record refused it.
+    pub patient: PatientIndex,
+    /// To whom.
+    pub requester: Holder,
+    /// What.
+    pub what: RefusedKind,
+    /// Why.
+    pub reason: RefusalReason,
+    /// When the first of these was refused.
+    pub from: Millis,
+    /// When the last of these was refused.
+    pub until: Millis,
+    /// How many, 1 or more.
+    pub count: u32,
+    /// Digest of the one that the log has in full.
+    pub first: Digest,
+}
+
+/// Hides the patient.
+impl fmt::Debug for RefusalCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RefusalCount { requester, what, reason, count, .. } = self;
+        write!(f, "RefusalCount {{ {requester:?}, {what:?}, {reason:?}, count: {count} }}")
+    }
+}
+
+impl RefusalCount {
+    pub(super) fn write(&self, to: &mut Writer) {
+        to.patient(self.patient);
+        to.raw(&self.requester.0);
+        to.u8(self.what.number());
+        self.reason.write(to);
+        to.millis(self.from);
+        to.millis(self.until);
+        to.u32(self.count);
+        to.digest(&self.first);
+    }
+
+    pub(super) fn read(from: &mut Reader<'_>) -> Result<RefusalCount, DecodeError> {
+        let counted = RefusalCount {
+            patient: from.patient()?,
+            requester: Holder(from.array()?),
+            what: RefusedKind::read(from)?,
+            reason: RefusalReason::read(from)?,
+            from: from.millis("first refusal")?,
+            until: from.millis("last refusal")?,
+            count: from.u32()?,
+            first: from.digest()?,
+        };
+        if counted.count == 0 || counted.until < counted.from {
+            let why = "expected one refusal or more, the last no sooner than the first";
+            return Err(DecodeError::field("refusal count", why));
+        }
+        Ok(counted)
+    }
+}
+
 impl RefusalEntry {
     pub(super) fn write(&self, to: &mut Writer) {
         to.raw(&self.requester.0);
@@ -100,33 +209,26 @@ impl RefusalEntry {
 
 impl RefusedItem {
     fn write(&self, to: &mut Writer) {
+        to.u8(self.kind().number());
         match self {
             RefusedItem::Frame { stream, sequence } => {
-                to.u8(1);
                 stream.write(to);
                 to.u64(sequence.0);
             }
-            RefusedItem::Stream { stream } => {
-                to.u8(2);
-                stream.write(to);
-            }
-            RefusedItem::Operation => to.u8(3),
-            RefusedItem::AccessRequest => to.u8(4),
+            RefusedItem::Stream { stream } => stream.write(to),
+            RefusedItem::Operation | RefusedItem::AccessRequest => {}
         }
     }
 
     fn read(from: &mut Reader<'_>) -> Result<RefusedItem, DecodeError> {
-        Ok(match from.u8()? {
-            1 => {
+        Ok(match RefusedKind::read(from)? {
+            RefusedKind::Frame => {
                 let stream = StreamName::read(from)?;
                 RefusedItem::Frame { stream, sequence: Sequence(from.u64()?) }
             }
-            2 => RefusedItem::Stream { stream: StreamName::read(from)? },
-            3 => RefusedItem::Operation,
-            4 => RefusedItem::AccessRequest,
-            found => {
-                return Err(DecodeError::Unknown { what: "refused item", found: u64::from(found) });
-            }
+            RefusedKind::Stream => RefusedItem::Stream { stream: StreamName::read(from)? },
+            RefusedKind::Operation => RefusedItem::Operation,
+            RefusedKind::AccessRequest => RefusedItem::AccessRequest,
         })
     }
 }

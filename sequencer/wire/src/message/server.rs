@@ -9,7 +9,7 @@ use crate::hash::Address;
 use crate::header::{HEADER_BYTES, Type};
 use crate::limits::{FRAME_BYTES_MAX, MARKS_MAX, MESSAGE_BYTES_MAX};
 use crate::stream::read_handle;
-use crate::{Credit, DecodeError, Features, Frame, SignedReceipt, StreamName};
+use crate::{Credit, DecodeError, Features, Frame, Lane, SignedReceipt, StreamName};
 
 /// What a server sends.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,6 +48,22 @@ pub enum ServerMessage {
 }
 
 impl ServerMessage {
+    /// The one lane on which it may come (W.15): a large answer must not stand before receipts,
+    /// which free the client's credit.
+    pub(crate) fn lane(&self) -> Lane {
+        match self {
+            ServerMessage::AccessAnswer(_)
+            | ServerMessage::Released(_)
+            | ServerMessage::ReleaseEnd(_) => Lane::Backfill,
+            ServerMessage::Welcome(_)
+            | ServerMessage::StreamOpened { .. }
+            | ServerMessage::Receipt { .. }
+            | ServerMessage::Reject(_)
+            | ServerMessage::Credit(_)
+            | ServerMessage::Closing { .. } => Lane::Control,
+        }
+    }
+
     /// The whole message with its header.
     pub fn encode(&self) -> Bytes {
         let mut to = Writer::default();

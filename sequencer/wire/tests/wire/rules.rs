@@ -52,18 +52,45 @@ fn a_holder_is_a_role_and_a_name() {
     assert_ne!(gateway, Holder::new(Role::Practitioner, "x"));
 }
 
-#[test]
-fn a_device_with_unknown_repeated_or_no_signals_is_refused() {
-    let change = |signals: Vec<u32>| match samples::registry_changes().remove(3) {
-        RegistryChange::Add(RegistryRecord::Device { id, organisation, patient, .. }) => {
-            let device = RegistryRecord::Device { id, organisation, patient, signals };
-            RegistryChange::Add(device).to_bytes()
+/// The sample device, changed.
+fn device(change: impl FnOnce(&mut Vec<u32>, &mut Vec<GatewayId>)) -> Result<Vec<u8>, DecodeError> {
+    let mut sample = samples::registry_changes().remove(3);
+    match &mut sample {
+        RegistryChange::Add(RegistryRecord::Device { signals, gateways, .. }) => {
+            change(signals, gateways);
         }
         _ => unreachable!("the fourth sample is a device"),
-    };
-    assert!(change(vec![samples::ECG]).is_ok());
+    }
+    sample.to_bytes()
+}
+
+#[test]
+fn a_device_with_unknown_repeated_or_no_signals_is_refused() {
+    assert!(device(|signals, _| *signals = vec![samples::ECG]).is_ok());
     for bad in [vec![], vec![1], vec![samples::ECG; 2], vec![147842, samples::ECG]] {
-        assert!(change(bad).is_err());
+        assert!(device(|signals, _| *signals = bad).is_err());
+    }
+}
+
+#[test]
+fn a_device_without_a_gateway_or_with_more_than_it_may_name_is_refused() {
+    let named = |n: usize| GatewayId::new(&format!("gw-{n:03}")).expect("a name");
+    let most = limits::DEVICE_GATEWAYS_MAX;
+    assert!(device(|_, gateways| *gateways = (0..most).map(named).collect()).is_ok());
+    for bad in
+        [vec![], vec![named(1); 2], vec![named(2), named(1)], (0..=most).map(named).collect()]
+    {
+        assert!(device(|_, gateways| *gateways = bad).is_err());
+    }
+}
+
+#[test]
+fn a_registry_change_of_the_first_version_is_refused() {
+    for change in samples::registry_changes() {
+        let mut bytes = change.to_bytes().expect("valid");
+        bytes[0] = 1;
+        let expected = DecodeError::Unknown { what: "format version", found: 1 };
+        assert_eq!(RegistryChange::from_bytes(&bytes), Err(expected));
     }
 }
 

@@ -2,8 +2,8 @@
 
 use model::{
     BatchNumber, Categories, Category, ChainScope, DeviceId, Digest, EpochNumber, GatewayId,
-    Interval, Label, Millis, OrganisationId, PatientIndex, Position, PractitionerId, Purpose,
-    RejectCode, RuleNumber, RuleSlot, Sequence, StreamHandle, Uncovered,
+    Interval, Label, Millis, OperatorId, OrganisationId, PatientIndex, Position, PractitionerId,
+    Purpose, RejectCode, RuleNumber, RuleSlot, Sequence, StreamHandle, Uncovered, WalletId,
 };
 use wire::*;
 
@@ -154,6 +154,16 @@ pub(crate) fn entries() -> Vec<Entry> {
         refusal(RefusedItem::AccessRequest, RejectCode::Nonce, RefusalReason::Code),
         Entry::RegistryChange(registry_changes().remove(3)),
         Entry::Close { batch: BatchNumber(4), t1: at(9) },
+        Entry::RefusalCount(RefusalCount {
+            patient: PatientIndex::new(7).expect("small"),
+            requester,
+            what: RefusedKind::AccessRequest,
+            reason: RefusalReason::Claim(Uncovered::Closed),
+            from: at(9),
+            until: at(60_008),
+            count: 6936,
+            first: Digest([6; 31]),
+        }),
     ]
 }
 
@@ -165,6 +175,7 @@ pub(crate) fn registry_changes() -> Vec<RegistryChange> {
         organisation: organisation.clone(),
         patient: PatientIndex::new(7).expect("small"),
         signals: vec![ECG, 147842],
+        gateways: vec![gateway(), GatewayId::new("gw-02").expect("a name")],
     };
     let practitioner = RegistryRecord::Practitioner {
         id: PractitionerId::new("dr-x").expect("a name"),
@@ -186,6 +197,16 @@ pub(crate) fn registry_changes() -> Vec<RegistryChange> {
         RegistryChange::Add(device.clone()),
         RegistryChange::End { key: device.key(), at: at(5) },
         RegistryChange::End { key: RegistryKey::Organisation(id), at: at(6) },
+        RegistryChange::Add(RegistryRecord::Wallet {
+            id: WalletId::new("wallet-1").expect("a name"),
+            fingerprint,
+            valid,
+        }),
+        RegistryChange::Add(RegistryRecord::Operator {
+            id: OperatorId::new("admissions").expect("a name"),
+            fingerprint,
+            valid,
+        }),
     ]
 }
 

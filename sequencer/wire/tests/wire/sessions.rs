@@ -82,11 +82,8 @@ fn closes_with(server: &mut ServerSession, code: RejectCode) {
 
 #[test]
 fn anything_before_the_hello_closes_the_session() {
-    for message in samples::client_messages()
-        .into_iter()
-        .skip(1)
-        .filter(|message| !matches!(message, ClientMessage::Goodbye))
-    {
+    // The first sample is the hello; goodbye is no exception.
+    for message in samples::client_messages().into_iter().skip(1) {
         let mut server = server_with(ServerLimits::default());
         tell(&mut server, message);
         closes_with(&mut server, RejectCode::Protocol);
@@ -658,6 +655,37 @@ fn goodbye_ends_both_sides_without_a_code() {
     pair.client.goodbye();
     assert_eq!(pair.up(), [ServerEvent::Closed { code: None }]);
     assert_eq!(pair.down(), [ClientEvent::Closed { code: None }]);
+}
+
+#[test]
+fn goodbye_may_come_before_the_welcome_and_not_before_the_hello() {
+    let mut server = server_with(ServerLimits::default());
+    tell(&mut server, hello());
+    tell(&mut server, ClientMessage::Goodbye);
+    assert_eq!(heard(&mut server).last(), Some(&ServerEvent::Closed { code: None }));
+    let mut server = server_with(ServerLimits::default());
+    tell(&mut server, ClientMessage::Goodbye);
+    closes_with(&mut server, RejectCode::Protocol);
+}
+
+#[test]
+fn a_server_message_on_another_lane_is_a_violation() {
+    for message in samples::server_messages() {
+        let large = matches!(
+            message,
+            ServerMessage::AccessAnswer(_)
+                | ServerMessage::Released(_)
+                | ServerMessage::ReleaseEnd(_)
+        );
+        let right = if large { Lane::Backfill } else { Lane::Control };
+        for lane in Lane::ALL.into_iter().filter(|lane| *lane != right) {
+            let mut pair = Pair::new();
+            pair.client.handle_bytes(lane, &message.encode(), now());
+            let (violation, evidence) = (Violation::Protocol, None);
+            let expected = ClientEvent::Violation { violation, evidence };
+            assert_eq!(pair.client.poll_event(), Some(expected), "{message:?} on {lane:?}");
+        }
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use model::{Interval, Position, RejectCode, Sequence, StreamHandle};
 use wire::{Frame, OpenStream};
 
 use super::state::{Outcome, Reply, Session, Stream, code_of};
+use crate::guard::caught;
 use crate::stages::deliver::AgainError;
 use crate::stages::ingest::observe::Observed;
 use crate::stages::ingest::peer::PeerId;
@@ -141,7 +142,9 @@ impl Session {
         let frames = std::mem::take(&mut self.again);
         // Reading the journal blocks; the connection's task goes on meanwhile.
         tokio::task::spawn_blocking(move || {
-            place.send(Reply::Compared(compare(&hub, holder, frames)));
+            // A panic is told as an error: the session waits for this reply before it compares again.
+            let compared = caught(|| compare(&hub, holder, frames));
+            place.send(Reply::Compared(compared.unwrap_or_else(|panic| Err(panic.into()))));
         });
     }
 

@@ -8,6 +8,7 @@ use wire::{
 };
 
 use super::state::{Asked, Outcome, Release, Reply, Session, code_of};
+use crate::guard::caught;
 use crate::stages::deliver::AgainError;
 use crate::stages::ingest::observe::Observed;
 use crate::stages::ingest::peer::PeerId;
@@ -21,7 +22,7 @@ impl Session {
     pub(super) fn submit_operation(&mut self, request: RequestId, operation: SignedOperation) {
         // The signature decides what an operation may do; the role only keeps out who never sends
         // any.
-        if !matches!(self.peer.id, PeerId::Wallet | PeerId::Operator) {
+        if !matches!(self.peer.id, PeerId::Wallet(_) | PeerId::Operator(_)) {
             return self.wire.close(RejectCode::Identity);
         }
         let (requester, digest) = (self.peer.holder, operation.digest());
@@ -130,7 +131,9 @@ impl Session {
         let positions: Vec<_> = release.positions.drain(..some).collect();
         let (hub, patient) = (self.services.hub.clone(), release.patient);
         tokio::task::spawn_blocking(move || {
-            place.send(Reply::Read(read_frames(&hub, patient, &positions)));
+            // A panic is told as an error: the release waits for this reply.
+            let read = caught(|| read_frames(&hub, patient, &positions));
+            place.send(Reply::Read(read.unwrap_or_else(|panic| Err(panic.into()))));
         });
     }
 

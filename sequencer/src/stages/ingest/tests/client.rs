@@ -17,9 +17,10 @@ async fn connect(node: &Node, issued: &Issued) -> Connection {
         address: node.address.to_string(),
         server_name: "localhost".into(),
     };
-    issued.write_client(folder.path(), &deployment).unwrap();
-    let identity = Identity::load(folder.path()).unwrap();
-    let deployment = Deployment::load(folder.path()).unwrap();
+    let own = folder.path().join("identity");
+    issued.write_client(&own, &deployment).unwrap();
+    let identity = Identity::load(&own).unwrap();
+    let deployment = Deployment::load(&own).unwrap();
     let config = ConnectionConfig::new(node.address, "localhost", identity, deployment);
     Connection::connect(config).await.unwrap()
 }
@@ -38,7 +39,7 @@ async fn the_client_streams_submits_and_asks() {
     let outcome = doctor.access(request(1, Category::Ecg)).await.unwrap();
     assert_eq!((outcome.permitted, outcome.released.len()), (true, 5));
     let revocation = node.revocation(1);
-    let wallet = connect(&node, &node.issue(Role::Wallet, "patient-app")).await;
+    let wallet = connect(&node, &node.registered(Role::Wallet, "patient-app").await).await;
     wallet.submit(revocation).await.unwrap();
     let outcome = doctor.access(request(2, Category::Ecg)).await.unwrap();
     assert_eq!((outcome.permitted, outcome.released.len()), (false, 0));

@@ -5,10 +5,13 @@ mod support;
 
 use std::sync::Arc;
 
-use model::{Category, ManualClock, Millis, Position, RejectCode, Sequence, StreamHandle};
+use model::{
+    Category, ManualClock, Millis, OperatorId, Position, PractitionerId, RejectCode, Sequence,
+    StreamHandle, WalletId,
+};
 use wire::{
     ClientEvent, ClientMessage, ClientName, Concern, Credit, Entry, Hello, Holder, Lane,
-    OpenStream, Role, ServerMessage, SignedReceipt, StopReason,
+    OpenStream, RegistryKey, Role, ServerMessage, SignedReceipt, StopReason,
 };
 
 use super::{IngestConfig, Observe, Observed};
@@ -237,6 +240,28 @@ async fn a_revoked_consent_stops_the_stream_at_the_next_frame_and_is_journaled()
     assert_eq!(refusals.collect::<Vec<_>>(), [RejectCode::NotPermitted]);
 }
 
+/// The second form of a challenge was such a signature: receipted, and never to be proven.
+#[tokio::test]
+async fn what_the_twin_accepts_and_the_circuit_does_not_is_refused_and_nowhere_journaled() {
+    let mut node = Node::start().await;
+    let mut wallet = node.client(Role::Wallet, "patient-app").await.welcomed().await;
+    let (before, operation) = (node.entries().len(), node.revocation(0));
+    node.diverge();
+    wallet.session.submit(operation).unwrap();
+    let told = wallet.until(|event| match event {
+        ClientEvent::RequestRejected { code, .. } => Some(Ok(*code)),
+        ClientEvent::OperationApplied { .. } => Some(Err(())),
+        _ => None,
+    });
+    assert_eq!(told.await, Ok(RejectCode::Operation));
+    assert_eq!(node.entries().len(), before, "nothing is journaled, no receipt can be made");
+    assert_eq!(node.metrics.operations_unprovable_total.get(), 1);
+    // Collection goes on, and so does everything that was promised.
+    let mut client = node.gateway().await.welcomed().await;
+    let handle = client.open().await;
+    streams_on(&mut client, handle, 1).await;
+}
+
 #[tokio::test]
 async fn a_permitted_access_releases_exactly_the_frames_and_a_refused_one_says_only_that() {
     let mut node = Node::start().await;
@@ -302,13 +327,19 @@ async fn a_certificate_of_another_authority_gets_no_connection() {
 }
 
 #[tokio::test]
-async fn a_gateway_or_practitioner_that_is_not_registered_is_closed_as_unentitled() {
+async fn whoever_is_not_registered_is_closed_as_unentitled() {
     let node = Node::start().await;
+    node.registered(Role::Wallet, "patient-app").await;
+    node.registered(Role::Operator, "admissions").await;
     for (role, name) in [
         (Role::Gateway, "stranger"),
         // The id is registered with another certificate.
         (Role::Gateway, "gateway"),
         (Role::Practitioner, "stranger"),
+        (Role::Wallet, "stranger"),
+        (Role::Wallet, "patient-app"),
+        (Role::Operator, "stranger"),
+        (Role::Operator, "admissions"),
     ] {
         let issued = node.issue(role, name);
         let (_endpoint, connection) = dial(node.address, &issued).await.unwrap();
@@ -367,6 +398,33 @@ async fn a_revoked_gateway_is_closed_at_the_change_of_the_registry() {
     streams_on(&mut client, handle, 1).await;
     node.end_gateway().await;
     assert_eq!(client.closed().await, Some(RejectCode::Identity));
+}
+
+#[tokio::test]
+async fn whoever_is_revoked_is_closed_and_gets_no_further_connection() {
+    let node = Node::start().await;
+    for (role, name, key) in [
+        (Role::Wallet, "patient-app", RegistryKey::Wallet(WalletId::new("patient-app").unwrap())),
+        (Role::Operator, "ops", RegistryKey::Operator(OperatorId::new("ops").unwrap())),
+        (Role::Practitioner, "dr", RegistryKey::Practitioner(PractitionerId::new("dr").unwrap())),
+    ] {
+        let issued = node.registered(role, name).await;
+        let mut client = Client::connect(&node, &issued, role, name).await.welcomed().await;
+        node.end(key).await;
+        assert_eq!(client.closed().await, Some(RejectCode::Identity), "{role:?}");
+        let (_endpoint, connection) = dial(node.address, &issued).await.unwrap();
+        assert_eq!(close_code(&connection).await, Some(RejectCode::Identity), "{role:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_streams_no_device_of_another_gateway_of_its_organisation() {
+    let node = Node::start().await;
+    let before = node.entries().len() + 1;
+    let mut other = node.client(Role::Gateway, "gateway-2").await.welcomed().await;
+    other.session.open_stream(Lane::Live, descriptor(), Sequence(0)).unwrap();
+    assert_eq!(other.until(stopped).await, refused(RejectCode::Stream));
+    assert_eq!(node.entries().len(), before, "a refused opening is answered only");
 }
 
 #[tokio::test]

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use journal::{FileMedium, Genesis, Log, Reader, Writer, WriterConfig};
 use model::{
     Action, Categories, Category, ChainScope, ClaimKind, Clock, DeviceId, EpochNumber, GatewayId,
-    Interval, Labels, ManualClock, Millis, Operation, OrganisationId, Party, PatientIndex,
-    Position, PractitionerId, Purpose, Purposes, RejectCode, Rule, RuleSlot, Sequence,
-    StreamHandle, SystemClock, Word,
+    Interval, Labels, ManualClock, Millis, Operation, OperatorId, OrganisationId, Party,
+    PatientIndex, Position, PractitionerId, Purpose, Purposes, RejectCode, Rule, RuleSlot,
+    Sequence, StreamHandle, SystemClock, WalletId, Word,
 };
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream};
@@ -29,9 +29,14 @@ use wire::{
 };
 
 use crate::folder::authority::{Authority, Issued, Pem};
+use crate::guard::{Failures, Guard};
+use crate::metrics::Metrics;
 use crate::stages::deliver::{DeliverConfig, NodeDelivery, ReceiptHub};
 use crate::stages::ingest::{Admit, IngestConfig, IngestServer, Observe, Services};
 use crate::stages::ledger::{Answer, EnrolmentSeal, Item, Ledger, LedgerAdmission, LedgerConfig};
+use crate::stages::rows::{
+    AdmissionConfig, CircuitRows, Evaluate, NotProvable, OperationRow, RowPool,
+};
 use crate::window::{ClosedWindow, WindowLimits};
 
 const ECG: u32 = 131_328;
@@ -41,6 +46,8 @@ const SERVER_NAME: &str = "localhost";
 /// A node without proving: journal, ledger, receipts and ingest.
 pub(super) struct Node {
     pub(super) admit: Admit,
+    pub(super) metrics: Arc<Metrics>,
+    rows: Arc<Diverging>,
     pub(super) hub: ReceiptHub,
     pub(super) authority: Authority,
     pub(super) journal: Reader<FileMedium>,
@@ -54,6 +61,19 @@ pub(super) struct Node {
     nonce: u32,
     _writer: Writer<FileMedium, LedgerAdmission<NodeDelivery>>,
     _folder: tempfile::TempDir,
+}
+
+/// The circuit, until it is told to differ from the twin.
+#[derive(Default)]
+struct Diverging(AtomicBool);
+
+impl Evaluate for Diverging {
+    fn evaluate(&self, row: &OperationRow) -> Result<(), NotProvable> {
+        match self.0.load(Ordering::SeqCst) {
+            true => Err(NotProvable::Constraint { row: 79_246, rule: "C1.7" }),
+            false => CircuitRows.evaluate(row),
+        }
+    }
 }
 
 pub(super) fn chain_scope() -> ChainScope {
@@ -146,11 +166,12 @@ impl Node {
         let folder = tempfile::tempdir().unwrap();
         let medium = FileMedium::open(&folder.path().join("log")).unwrap();
         let genesis = Genesis { log_id: [5; 16], journal_hash: [6; 32] };
-        let (log, _) = Log::open(medium, genesis).unwrap();
+        let (log, _) = Log::open(medium, genesis, journal::fault::salts()).unwrap();
         let (deliver, journal) = (DeliverConfig::default(), log.reader());
         let key = SigningKey::from_slice(&[9; 32]).unwrap();
         let hub = ReceiptHub::new(key, chain_scope(), log.reader(), &deliver);
-        let (delivery, windows) = NodeDelivery::start(hub.clone(), &deliver).unwrap();
+        let guard = Guard::new(Failures::new());
+        let (delivery, windows) = NodeDelivery::start(hub.clone(), &deliver, &guard).unwrap();
         let admission = LedgerAdmission::new(Ledger::new(ledger_config()), delivery, 0);
         let view = admission.view();
         let broken = Arc::new(AtomicBool::new(false));
@@ -160,7 +181,9 @@ impl Node {
             now().get()
         };
         let writer = Writer::start(log, admission, clock, WriterConfig::default()).unwrap();
-        let admit = Admit::new(writer.submitter());
+        let (metrics, rows) = (Metrics::new(), Arc::new(Diverging::default()));
+        let pool = RowPool::start(&AdmissionConfig::default(), rows.clone(), metrics.clone());
+        let admit = Admit::new(writer.submitter(), pool.unwrap());
         let authority = Authority::create(&folder.path().join("ca"), validity()).unwrap();
         let names = [SERVER_NAME.to_owned()];
         let tls = authority.issue_server(&names, validity()).unwrap().server_tls().unwrap();
@@ -170,6 +193,7 @@ impl Node {
             view,
             hub: hub.clone(),
             clock: Arc::clone(&sessions) as Arc<dyn Clock>,
+            guard,
             observe,
             ahead_ms_max: SKEW_MS,
         };
@@ -179,6 +203,8 @@ impl Node {
         let address = server.local_addr();
         let mut node = Node {
             admit,
+            metrics,
+            rows,
             hub,
             authority,
             journal,
@@ -212,6 +238,7 @@ impl Node {
                 organisation: hospital(),
                 patient: patient(),
                 signals: vec![ECG],
+                gateways: vec![gateway_id()],
             },
             RegistryRecord::Practitioner { id: doctor(), organisation, public_key, valid },
         ] {
@@ -244,7 +271,10 @@ impl Node {
     }
 
     pub(super) async fn end_gateway(&self) {
-        let key = RegistryKey::Gateway(gateway_id());
+        self.end(RegistryKey::Gateway(gateway_id())).await;
+    }
+
+    pub(super) async fn end(&self, key: RegistryKey) {
         self.change_registry(RegistryChange::End { key, at: now() }).await;
     }
 
@@ -278,8 +308,29 @@ impl Node {
         self.authority.issue_client(role, name, validity()).unwrap()
     }
 
+    /// Issues a certificate, and registers it where the registry holds certificates.
+    pub(super) async fn registered(&self, role: Role, name: &str) -> Issued {
+        let (issued, valid) = (self.issue(role, name), Interval::ALWAYS);
+        let fingerprint = issued.fingerprint();
+        let record = match role {
+            Role::Wallet => {
+                RegistryRecord::Wallet { id: WalletId::new(name).unwrap(), fingerprint, valid }
+            }
+            Role::Operator => {
+                RegistryRecord::Operator { id: OperatorId::new(name).unwrap(), fingerprint, valid }
+            }
+            Role::Gateway => {
+                let (id, organisation) = (GatewayId::new(name).unwrap(), hospital());
+                RegistryRecord::Gateway { id, organisation, fingerprint, valid }
+            }
+            Role::Practitioner => return issued,
+        };
+        self.change_registry(RegistryChange::Add(record)).await;
+        issued
+    }
+
     pub(super) async fn client(&self, role: Role, name: &str) -> Client {
-        Client::connect(self, &self.issue(role, name), role, name).await
+        Client::connect(self, &self.registered(role, name).await, role, name).await
     }
 
     pub(super) async fn gateway(&self) -> Client {
@@ -288,6 +339,11 @@ impl Node {
 
     pub(super) async fn raw(&self) -> Raw {
         Raw::connect(self, &self.gateway).await
+    }
+
+    /// From now on the circuit holds for no operation.
+    pub(super) fn diverge(&self) {
+        self.rows.0.store(true, Ordering::SeqCst);
     }
 
     /// From now on the writer fails at its next item.
