@@ -111,14 +111,17 @@ fn fill_window(disk: &Path) -> Full {
     Full { window, operations, groups: BatchGroups { journal_hash, groups } }
 }
 
-fn lay_out(full: &Full, keys: &ProverKeys) -> BatchPlan {
-    let binding = BatchBinding {
+fn binding(full: &Full) -> BatchBinding {
+    BatchBinding {
         scope: chain(),
         operations: full.operations,
         key_version: KEY_VERSION,
         edge_secret: [3; 32],
-    };
-    let plan = plan(&full.window.contents, &binding, keys.capacities());
+    }
+}
+
+fn lay_out(full: &Full, keys: &ProverKeys) -> BatchPlan {
+    let plan = plan(&full.window.contents, &binding(full), keys.capacities());
     plan.expect("admission lets nothing pass that cannot be proven")
 }
 
@@ -150,12 +153,12 @@ fn window_to_batch(criterion: &mut Criterion) {
     group.sample_size(10).measurement_time(Duration::from_secs(5));
     group.bench_function("plan", |b| b.iter(|| black_box(lay_out(&full, &keys))));
     group.bench_function("assemble", |b| {
-        b.iter(|| black_box(assemble(&batch, [0; 32], KEY_VERSION, full.groups.clone())));
+        b.iter(|| black_box(assemble(&batch, [0; 32], &binding(&full), full.groups.clone())));
     });
     group.bench_function("window-to-batch", |b| {
         b.iter(|| {
             let batch = prove_plan(&full, lay_out(&full, &keys), &keys, &mut entropy);
-            black_box(assemble(&batch, [0; 32], KEY_VERSION, full.groups.clone()))
+            black_box(assemble(&batch, [0; 32], &binding(&full), full.groups.clone()))
         });
     });
     group.finish();

@@ -1,7 +1,8 @@
 //! The rows of every shape are pinned.
 
-use circuits::shapes::{SHAPES, Shape};
+use circuits::shapes::{Capacity, SHAPES, Shape};
 use serde_json::{Value, json};
+use statement::batch::{self, Layout};
 
 const PINS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/pins/shapes.json");
 
@@ -28,4 +29,16 @@ fn every_shape_fits_its_domain_and_has_the_pinned_rows() {
     }
     let pinned = std::fs::read_to_string(PINS).expect("the pins can be read");
     assert_eq!(found, pinned, "rows moved: UPDATE=1 writes the new pins, the commit says why");
+}
+
+#[test]
+fn the_layout_of_each_shape_is_the_one_that_readers_of_batch_files_know() {
+    for shape in &SHAPES {
+        let expected = match shape.capacity {
+            Capacity::Operations(rows) => Layout::Operations(rows),
+            Capacity::Claims(capacity) => Layout::Claims(capacity),
+        };
+        assert_eq!(Layout::of_shape(shape.name), Some(expected), "{}", shape.name);
+    }
+    assert_eq!(batch::SHAPES.len(), SHAPES.len());
 }

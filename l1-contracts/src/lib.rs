@@ -43,6 +43,7 @@ mod bindings;
 mod deployment;
 mod edge;
 pub mod errors;
+mod proofs;
 
 pub use batch::{from_abi, to_abi};
 pub use bindings::{KeyCode, Settlement, bytecode_hash};
@@ -51,3 +52,4 @@ pub use edge::{
     Constants, DeployConfig, Edge, EdgeError, KeyWords, SettledBatch, SettlementState, deploy,
     expect_success,
 };
+pub use proofs::{SettledProof, SettledProofs};

@@ -8,6 +8,7 @@ use l1_contracts::errors::ContractError;
 use model::{ExitCode, RULES, RejectCode};
 use sequencer::doors::codes::{ADMIN, HTTP, Unserved};
 use sequencer::node::Stage;
+use sequencer::stages::standing::Cause;
 
 /// What each program ends with, by number from 0.
 const EXITS: [(&str, [&str; 5]); 13] = [
@@ -17,7 +18,13 @@ const EXITS: [(&str, [&str; 5]); 13] = [
     ),
     (
         "`sequencer config check`",
-        ["the configuration holds", "", "it is missing or breaks a limit", "", ""],
+        [
+            "the configuration holds",
+            "its limits may take more memory than the machine has",
+            "it is missing or breaks a limit",
+            "",
+            "",
+        ],
     ),
     (
         "`sequencer deploy`",
@@ -34,7 +41,8 @@ const EXITS: [(&str, [&str; 5]); 13] = [
         [
             "stopped by SIGINT or SIGTERM",
             "the chain is not reachable or another; the node does not start; a stage failed",
-            "the configuration is missing or wrong",
+            "the configuration is missing or wrong, or its limits may take more memory than the \
+             machine has; `RUST_LOG` is no filter",
             "the folder has no deployment file",
             "",
         ],
@@ -128,7 +136,11 @@ const MET: [(&str, &str, &[&str]); 8] = [
         "refusals in the journal, `vitals log`, `auditor`, metrics",
         &["Rules of operations", "Rules of claims"],
     ),
-    ("operator", "the log, `/healthz`, exit code 1 of `sequencer run`", &["Failed stages"]),
+    (
+        "operator",
+        "the log, `/healthz`, `/readyz`, exit code 1 of `sequencer run`",
+        &["Failed stages", "Degraded stages"],
+    ),
     ("operator, auditor", "HTTP of the node", &["HTTP"]),
     ("operator", "`sequencer org`, `practitioner`, `gateway`, `device`", &["Admin socket"]),
     ("operator", "`sequencer deploy`, the stage `settlement`", &["Contract"]),
@@ -155,6 +167,7 @@ fn codes_page_lists_what_the_programs_answer() {
         operation_rules(),
         claim_rules(),
         failed_stages(),
+        degraded_stages(),
         doors("HTTP", "Of the node's HTTP service; `error` of the JSON answer.", HTTP),
         doors("Admin socket", "Of the owner-only socket; `error` of the JSON answer.", ADMIN),
         contract_errors(),
@@ -250,6 +263,17 @@ fn failed_stages() -> String {
     section("Failed stages", said, ["stage", "means", "do"], rows)
 }
 
+fn degraded_stages() -> String {
+    let said = "A stage that runs and does not get on: the log says `a stage is degraded` with the \
+                causes, `/readyz` answers 503 `stage-degraded`, `vitals_stage_degraded` is 1. \
+                `/healthz` stays 200: collection, journal, receipts and accesses go on, and the \
+                stage tries again by itself, `proving` after 5 s to 10 min, `settlement` after \
+                `retry_first_ms` to `retry_max_ms` or after `refused_retry_ms`.";
+    let rows = Cause::ALL
+        .map(|cause| [cause.name().into(), cause.meaning().into(), cause.what_to_do().into()]);
+    section("Degraded stages", said, ["cause", "means", "do"], rows)
+}
+
 fn doors(heading: &str, said: &str, answers: &[Unserved]) -> String {
     let rows = answers.iter().map(|answer| {
         let requests: Vec<_> = answer.requests.iter().map(|one| format!("`{one}`")).collect();
@@ -264,8 +288,9 @@ fn doors(heading: &str, said: &str, answers: &[Unserved]) -> String {
 }
 
 fn contract_errors() -> String {
-    let said = "Custom errors of the settlement contract. A refusal while settling ends the stage \
-                `settlement`; `WindowNotOver` alone is waited for.";
+    let said = "Custom errors of the settlement contract. A refusal while settling degrades the \
+                stage `settlement` (`refused`) and is tried again every `refused_retry_ms`; \
+                `WindowNotOver` is waited for.";
     let rows = l1_contracts::errors::ALL.iter().map(|error| {
         let ContractError { signature, selector, meaning, remedy, .. } = *error;
         let selector = format!("`0x{}`", hex::encode(selector));

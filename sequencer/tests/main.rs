@@ -4,6 +4,7 @@
 mod closed;
 mod codes;
 mod commands;
+mod degraded;
 mod kill;
 mod restart;
 mod sealed;

@@ -106,7 +106,9 @@ impl Site {
         let valid = setup::certificates_valid(self.clock.now());
         let issued = authority.issue_client(Role::Gateway, gateway().as_str(), valid).unwrap();
         let nowhere = ([127, 0, 0, 1], 0).into();
-        let deployment = ClientDeployment::of_node(&self.deployment, nowhere).unwrap();
+        let deployment =
+            ClientDeployment::of_node(&self.deployment, nowhere, &self.config.ingest.server_names);
+        let deployment = deployment.unwrap();
         issued.write_client(&self.identity(), &deployment).unwrap();
         let id = OrganisationId::new("hospital").unwrap();
         let organisation = id.clone();
@@ -269,6 +271,8 @@ fn config() -> Config {
     config.ingest.listen.set_port(0);
     config.http.listen.set_port(0);
     config.batch.close_after_ms = limits::WINDOW_MS_MAX - 1000;
+    // What a machine of any size has memory for.
+    config.ingest.limits.connections_max = 16;
     config.batch.operations_shape = "c1-test".into();
     config.batch.claims_shape = "c2-test".into();
     config.prover.keys = Some(proving_keys_folder());

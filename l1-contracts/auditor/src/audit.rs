@@ -128,6 +128,7 @@ impl Run<'_> {
             let summary =
                 check::batch(BatchContext { context, previous: &previous, header }, &bytes)?;
             self.report.add_batch(header, summary.proofs);
+            self.report.edges.insert(number.0, check::edges(&summary.file));
             if let Some(bytes) = self.place.data.private_file(number).await? {
                 check::private_file(header, &bytes)?;
                 self.report.private_files += 1;

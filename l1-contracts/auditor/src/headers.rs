@@ -1,10 +1,11 @@
 //! The file of headers that one audit leaves for the next.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use files::Audience;
 use l1_contracts::Deployment;
-use model::BatchHeader;
+use model::{BatchHeader, Word};
 use serde::{Deserialize, Serialize};
 use statement::scope;
 use thiserror::Error;
@@ -54,7 +55,14 @@ struct Saved {
 struct SavedHeader {
     hash: String,
     words: String,
+    /// The edges between its chunks of claims, in hexadecimal, if its proofs were verified: no header
+    /// commits to them, and a patient's tags are made with them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    edges: Vec<String>,
 }
+
+/// The edges between the chunks of claims of each batch whose proofs were verified, by its number.
+pub type Edges = BTreeMap<u64, Vec<Word>>;
 
 /// The hashes of the headers in the file; none if there is no file yet.
 ///
@@ -79,7 +87,17 @@ pub fn read_saved(
     saved.headers.iter().enumerate().map(|(at, header)| hash(at + 1, header)).collect()
 }
 
-/// Writes the headers, whole or not at all; everybody may read them.
+/// The edges that an earlier audit kept, by the hash of their header; none of a file that is no
+/// such: the new one takes its place.
+fn read_edges(path: &Path) -> BTreeMap<String, Vec<String>> {
+    let saved = files::read(path, FILE_BYTES_MAX).ok();
+    let saved = saved.and_then(|bytes| serde_json::from_slice::<Saved>(&bytes).ok());
+    let headers = saved.map_or_else(Vec::new, |saved| saved.headers);
+    headers.into_iter().map(|header| (header.hash, header.edges)).collect()
+}
+
+/// Writes the headers and edges, with the edges that the file holds of other batches, whole or not
+/// at all; everybody may read them.
 ///
 /// # Errors
 /// [`SavedHeadersError`] if the file system refuses.
@@ -87,10 +105,18 @@ pub fn save(
     path: &Path,
     deployment: &Deployment,
     headers: &[BatchHeader],
+    edges: &Edges,
 ) -> Result<(), SavedHeadersError> {
-    let headers = headers.iter().map(|header| SavedHeader {
-        hash: hex::encode(scope::header_hash(header)),
-        words: hex::encode(header.to_bytes()),
+    // An audit that began later verified fewer proofs than those before it.
+    let mut kept = read_edges(path);
+    let headers = headers.iter().map(|header| {
+        let hash = hex::encode(scope::header_hash(header));
+        let verified = edges.get(&header.number.0);
+        let edges = match verified {
+            Some(edges) => edges.iter().map(|edge| edge.to_hex()).collect(),
+            None => kept.remove(&hash).unwrap_or_default(),
+        };
+        SavedHeader { hash, words: hex::encode(header.to_bytes()), edges }
     });
     let saved = Saved {
         schema: SCHEMA.to_owned(),
@@ -136,7 +162,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("headers.json");
         assert_eq!(read_saved(&path, &deployment()).expect("no file yet"), [[0; 32]; 0]);
-        save(&path, &deployment(), &[]).expect("written");
+        save(&path, &deployment(), &[], &Edges::new()).expect("written");
         assert_eq!(read_saved(&path, &deployment()).expect("saved"), [[0; 32]; 0]);
         let other = Deployment { chain_id: 1, ..deployment() };
         let found = read_saved(&path, &other);
@@ -148,7 +174,7 @@ mod tests {
     #[test]
     fn a_saved_header_must_have_its_hash() {
         let words = "00".repeat(BatchHeader::BYTES);
-        let header = SavedHeader { hash: "00".repeat(32), words };
+        let header = SavedHeader { hash: "00".repeat(32), words, edges: vec![] };
         assert!(matches!(hash(3, &header), Err(SavedHeadersError::Header { number: 3 })));
     }
 }

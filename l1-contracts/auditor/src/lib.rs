@@ -31,7 +31,6 @@ pub mod headers;
 mod open;
 mod place;
 mod report;
-mod shapes;
 mod source;
 
 pub use audit::{Options, Progress, Quiet, audit};
@@ -39,5 +38,4 @@ pub use broken::{Broken, Fault, Item, Unavailable};
 pub use open::{OpenedClaim, OpenedOperation, Opening, open};
 pub use place::Place;
 pub use report::{BrokenItem, Colour, MissingItem, NOT_PROVEN, Report, Section, Verdict};
-pub use shapes::{Layout, layout};
 pub use source::{Source, SourceError};

@@ -187,7 +187,7 @@ async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
     // Headers of a broken audit would be the measure for the next one.
     if let Some(path) = args.save_headers.as_deref().filter(|_| report.holds()) {
         let unsaved = || format!("the audit holds, but its headers are not in {}", path.display());
-        save(path, &deployment, &report.headers).with_context(unsaved)?;
+        save(path, &deployment, &report.headers, &report.edges).with_context(unsaved)?;
     }
     Ok(report.exit_code())
 }

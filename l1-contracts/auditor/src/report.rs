@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::broken::Fault;
 use crate::check::Lateness;
+use crate::headers::Edges;
 
 /// What no audit can show (SPEC.md section 12), in the words of the report.
 pub const NOT_PROVEN: [&str; 7] = [
@@ -124,6 +125,9 @@ pub struct Report {
     /// The headers, for a later audit to compare.
     #[serde(skip)]
     pub headers: Vec<BatchHeader>,
+    /// The edges between the chunks of claims of each batch that was checked, for patients.
+    #[serde(skip)]
+    pub edges: Edges,
 }
 
 /// How text is shown.
@@ -170,6 +174,7 @@ impl Report {
             sections: Vec::new(),
             not_proven: NOT_PROVEN,
             headers: Vec::new(),
+            edges: Edges::new(),
         }
     }
 

@@ -133,7 +133,7 @@ fn a_claim_without_data_and_an_unclaimed_segment_are_named() {
     let plan = Plan { segments: Some(|segments| segments.clear()), ..Plan::default() };
     assert_eq!(item(evaluate_all(&World::of(&plan))), claim(0, "claim without data"));
     let more: fn(&mut Vec<SegmentEntry>) =
-        |segments| segments.push(SegmentEntry { digest: Digest([0xee; 31]), bytes: 1 });
+        |segments| segments.push(SegmentEntry::new(Digest([0xee; 31]), 1));
     let plan = Plan { segments: Some(more), ..Plan::default() };
     assert_eq!(item(evaluate_all(&World::of(&plan))), Item::Segment { segment: 1 });
 }

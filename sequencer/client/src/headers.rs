@@ -1,9 +1,10 @@
 //! Headers that an auditor verified against the base chain and saved: what a patient's log is
 //! checked against (`auditor verify --save-headers FILE`, schema `vitals-headers-1`).
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use model::{BatchHeader, ChainScope, HeaderError, Position};
+use model::{BatchHeader, BatchNumber, ChainScope, HeaderError, Position, Word};
 use serde::Deserialize;
 use statement::scope;
 use thiserror::Error;
@@ -49,6 +50,12 @@ pub enum HeadersError {
         /// Index in the file, from 0.
         index: usize,
     },
+    /// An edge beside a header is no field element.
+    #[error("expected edges in hex beside the header at index {index}")]
+    Edge {
+        /// Index in the file, from 0.
+        index: usize,
+    },
     /// Two neighbours are not linked by number and hash.
     #[error("expected the header at index {index} to follow the one before it")]
     Link {
@@ -70,7 +77,12 @@ struct File {
 #[serde(untagged)]
 enum Saved {
     Words(String),
-    WithHash { hash: String, words: String },
+    WithHash {
+        hash: String,
+        words: String,
+        #[serde(default)]
+        edges: Vec<String>,
+    },
 }
 
 /// Reads saved headers. That they are settled is what the auditor checked; here they are checked
@@ -112,10 +124,38 @@ pub fn from_json(json: &[u8], deployment: ChainScope) -> Result<Vec<BatchHeader>
     }
 }
 
+/// The edges between chunks of claims that the auditor verified, by batch; a batch that has none is
+/// one of a single chunk, or one whose file the auditor did not check.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_edges(path: &Path) -> Result<BTreeMap<BatchNumber, Vec<Word>>, HeadersError> {
+    let wrong = |source| HeadersError::File { path: path.to_owned(), source };
+    edges_from_json(&crate::file::read(path, FILE_BYTES_MAX).map_err(wrong)?)
+}
+
+/// The edges in the content of a file of saved headers, which [`from_json`] accepts.
+///
+/// # Errors
+/// As [`read`].
+pub fn edges_from_json(json: &[u8]) -> Result<BTreeMap<BatchNumber, Vec<Word>>, HeadersError> {
+    let file: File = serde_json::from_slice(json)?;
+    let of = |(index, saved): (usize, &Saved)| {
+        let number = header((index, saved))?.number;
+        let edges = match saved {
+            Saved::Words(_) => &[][..],
+            Saved::WithHash { edges, .. } => edges.as_slice(),
+        };
+        let edges = edges.iter().map(|edge| Word::from_hex(edge)).collect::<Result<_, _>>();
+        Ok((number, edges.map_err(|_| HeadersError::Edge { index })?))
+    };
+    file.headers.iter().enumerate().map(of).collect()
+}
+
 fn header((index, saved): (usize, &Saved)) -> Result<BatchHeader, HeadersError> {
     let (words, hash) = match saved {
         Saved::Words(words) => (words, None),
-        Saved::WithHash { hash, words } => (words, Some(hash)),
+        Saved::WithHash { hash, words, .. } => (words, Some(hash)),
     };
     let bytes = hex(words).ok_or(HeadersError::Hex { index })?;
     let header = BatchHeader::from_bytes(&bytes);

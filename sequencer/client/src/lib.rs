@@ -114,6 +114,7 @@ mod connection;
 pub mod headers;
 mod identity;
 mod key;
+mod layouts;
 pub mod log;
 pub mod party;
 pub mod preview;
@@ -130,6 +131,7 @@ pub use connection::{
 };
 pub use identity::{Deployment, Identity, IdentityError};
 pub use key::{Key, KeyError, KeyKind};
+pub use layouts::{LayoutsError, layouts_from_json, read_layouts};
 pub use receipts::read_receipt;
 pub use spool::SpoolError;
 pub use wallet::{Wallet, WalletError, date_back};

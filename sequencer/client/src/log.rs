@@ -2,13 +2,16 @@
 //! checked word by word against headers that an auditor verified on the base chain.
 //!
 //! Nothing that the node serves is believed. Of every batch: the header is the auditor's; the
-//! sealed file is the one that the header names; every leaf list hashes to the header's roots; the
-//! record is a leaf under the header's root; every claim and operation is a leaf of its list, with
-//! the salt that the view key gives; the slot tags found say how many claims there are, and all are
-//! opened; every claim is asked of the evaluator again; and the operations turn the record before
-//! into the record after. That the roots are *proven* is what the auditor checked.
+//! sealed file is the one that the header names; every list has the length of its key's shape and
+//! agrees with the header ([`check_lists`]); the record is a leaf under the header's root; every
+//! claim and operation is a leaf of its list, with the salt that the view key gives; the slot tags
+//! found say how many claims there are, and all are opened; every claim is asked of the evaluator
+//! again; and the operations turn the record before into the record after. That the roots are
+//! *proven* is what the auditor checked.
+//!
+//! One list is the operator's word alone: the accesses that were refused.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use ark_bn254::Fr;
 use model::{
@@ -17,11 +20,11 @@ use model::{
 };
 use sha3::{Digest as _, Keccak256};
 use statement::batch::{
-    ClaimOpening, ClaimsChunk, FileError, OperationOpening, PatientOpening, PrivateFile,
-    PublicFile, UnsealError,
+    ClaimOpening, FileError, Layouts, Lists, ListsError, OpeningKey, OperationOpening,
+    PatientOpening, PrivateFile, PublicFile, RefusedAccess, SealScope, TagOwner, UnsealError,
+    check_lists,
 };
 use statement::c1::{self, Context};
-use statement::domain::Domain;
 use statement::operation::{self, SignedOperation};
 use statement::scope::Circuit;
 use statement::{c2, claim, field, record, scope, tree};
@@ -29,18 +32,27 @@ use thiserror::Error;
 
 use crate::batches::BatchFiles;
 
-/// Patient slots of a chunk have numbers of a byte.
-const PATIENT_SLOTS_MAX: usize = 256;
-
 /// Whose log, in which deployment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Viewer {
     /// Chain and contract.
     pub scope: ChainScope,
+    /// How long the lists of a batch are, by the deployment's keys.
+    pub layouts: Layouts,
     /// Whose record.
     pub patient: PatientIndex,
     /// Opens the patient's part of each batch.
     pub view_key: Word,
+}
+
+/// What an auditor verified of a batch, and a header's file keeps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Audited<'a> {
+    /// The header.
+    pub header: &'a BatchHeader,
+    /// The edges between its chunks of claims: the patient's tags are made with them, and no header
+    /// commits to them, only the proofs that the auditor verified.
+    pub edges: &'a [Word],
 }
 
 /// What is known of the record before a batch.
@@ -79,6 +91,8 @@ pub struct Seen {
     pub claims: Vec<SeenClaim>,
     /// Operations by time.
     pub operations: Vec<SeenOperation>,
+    /// Refused accesses by position: what the operator says, and nothing proves.
+    pub refused: Vec<RefusedAccess>,
     /// The record after the batch, as far as known.
     pub after: Before,
 }
@@ -89,9 +103,26 @@ pub enum LogError {
     /// The public file does not decode.
     #[error("the public file is malformed")]
     Public(#[source] FileError),
-    /// The public file is of another batch or another history.
-    #[error("expected the header that the auditor verified, found another in the public file")]
-    Header,
+    /// The public file is of another batch or history, or its lists are not as the header says.
+    #[error("the public file is not that of the header that the auditor verified")]
+    Lists(#[source] ListsError),
+    /// The edges between the chunks of claims were not saved.
+    #[error(
+        "expected {expected} edges between the chunks of claims in the file of headers, found \
+             {found}: let the auditor save it anew (--save-headers) with the files of all batches"
+    )]
+    Edges {
+        /// Chunks but the last.
+        expected: usize,
+        /// Edges found.
+        found: usize,
+    },
+    /// An edge of the public file is another than the one that was proven.
+    #[error("expected the edge behind chunk {chunk} that the auditor verified, found another")]
+    Edge {
+        /// Index of the chunk.
+        chunk: usize,
+    },
     /// The private file is not the one that the header names.
     #[error(
         "expected the private file that the header names ({expected} bytes), found another of \
@@ -109,18 +140,6 @@ pub enum LogError {
     /// The patient's part does not open.
     #[error("the patient's part of the private file does not open")]
     Unseal(#[source] UnsealError),
-    /// Leaves of claims do not hash to their root.
-    #[error("expected leaves of claims that hash to the header's root (chunk {chunk:?})")]
-    ClaimsRoot {
-        /// Which chunk; none if all chunks' roots together do not.
-        chunk: Option<usize>,
-    },
-    /// Leaves of operations do not hash to their root.
-    #[error("expected leaves of operations that hash to the header's root (chunk {chunk:?})")]
-    OperationsRoot {
-        /// Which chunk; none if all chunks' roots together do not.
-        chunk: Option<usize>,
-    },
     /// The opening is of another patient or another view key.
     #[error("expected an opening of this patient and view key, found another")]
     Patient,
@@ -153,12 +172,6 @@ pub enum LogError {
         expected: usize,
         /// Claims opened at those places.
         found: usize,
-    },
-    /// Tags that contradict each other.
-    #[error("expected tags at the ends of equal slots in chunk {chunk}, found others")]
-    Tags {
-        /// Which chunk.
-        chunk: usize,
     },
     /// A claim counts as covered, but no rule of the record covers it.
     #[error("expected a rule that covers the claim at position {}, found that {}", position.0,
@@ -200,28 +213,34 @@ pub enum LogError {
 
 /// Checks and opens a patient's part of one batch.
 ///
-/// Cost: a hash for each leaf of the batch, and for each chunk of n leaves about n ln n hashes to
-/// find the patient's tags (6,000 for 832 claims: some tenths of a second).
+/// Cost: about a hash for each 16 leaves of the batch, and one for each claim that its slots have
+/// room for.
 ///
 /// # Errors
 /// [`LogError`] names the first thing that does not agree.
 pub fn check(
     viewer: &Viewer,
-    header: &BatchHeader,
+    audited: &Audited<'_>,
     files: &BatchFiles,
     before: Before,
 ) -> Result<Seen, LogError> {
-    let batch = Batch { viewer, header, public: read_public(header, &files.public)? };
+    let header = audited.header;
+    let public = PublicFile::from_bytes(&files.public).map_err(LogError::Public)?;
+    // Before anything in the file is read: a list of another length may have the header's root, and
+    // whoever serves the file would like to hide a claim.
+    let lists = check_lists(header, &public, &viewer.layouts).map_err(LogError::Lists)?;
+    check_edges(&lists, audited.edges)?;
+    let batch = Batch { viewer, header, lists };
     let opening = batch.open(&files.private)?;
-    let tagged = batch.find_tagged_claims()?;
+    let tagged = batch.find_tagged_claims();
     let Some(opening) = opening else {
         // Nothing for this patient may also mean that the operator left the part out; the tags are
         // in the proven leaves and tell the two apart.
-        return match tagged.iter().find(|(_, claims)| !claims.is_empty()) {
+        return match tagged.iter().next() {
             Some((chunk, claims)) => {
                 Err(LogError::Count { chunk: *chunk, expected: claims.len(), found: 0 })
             }
-            None => Ok(Seen { claims: Vec::new(), operations: Vec::new(), after: before }),
+            None => Ok(Seen::nothing(before)),
         };
     };
     // The record first: claims are held against it.
@@ -235,26 +254,28 @@ pub fn check(
     batch.check_history(&operations, before, &opening.record)?;
     let seen = |one: Effective| SeenOperation { operation: one.signed.operation, t_op: one.t_op };
     let operations = operations.into_iter().map(seen).collect();
-    Ok(Seen { claims, operations, after: Before::Known(Some(Box::new(opening.record))) })
+    let PatientOpening { record, refused, .. } = opening;
+    Ok(Seen { claims, operations, refused, after: Before::Known(Some(Box::new(record))) })
+}
+
+impl Seen {
+    /// Of a batch that does not concern the patient.
+    fn nothing(after: Before) -> Seen {
+        Seen { claims: Vec::new(), operations: Vec::new(), refused: Vec::new(), after }
+    }
 }
 
 /// A batch as one patient sees it.
 struct Batch<'a> {
     viewer: &'a Viewer,
     header: &'a BatchHeader,
-    public: PublicFile,
+    lists: Lists<'a>,
 }
 
 /// A signed operation and when it took effect.
 struct Effective {
     signed: SignedOperation,
     t_op: Millis,
-}
-
-/// A leaf of a chunk, with its number through all chunks of the batch.
-struct Leaf {
-    committed: Word,
-    number: u64,
 }
 
 impl Batch<'_> {
@@ -266,7 +287,9 @@ impl Batch<'_> {
             return Err(LogError::Ciphertext { expected, found });
         }
         let private = PrivateFile::from_bytes(bytes).map_err(LogError::Private)?;
-        private.open(viewer.view_key, header.number, viewer.patient).map_err(LogError::Unseal)
+        let scope = SealScope::of_header(viewer.scope, header);
+        let key = OpeningKey { view_key: viewer.view_key, patient: viewer.patient };
+        private.open(&scope, key).map_err(LogError::Unseal)
     }
 
     fn check_record(&self, opening: &PatientOpening) -> Result<(), LogError> {
@@ -282,18 +305,15 @@ impl Batch<'_> {
         if there { Ok(()) } else { Err(LogError::Record) }
     }
 
-    /// Leaves of each chunk that the patient's tags commit to claims at.
-    fn find_tagged_claims(&self) -> Result<BTreeMap<usize, BTreeSet<u32>>, LogError> {
-        let domain = self.domain(Circuit::C2);
-        // The edge before the first chunk is 0.
-        let edges = self.public.claims.iter().map(|chunk| chunk.edge_out);
-        let edges: Vec<Word> = [Word::ZERO].into_iter().chain(edges).collect();
-        let claims = |(index, chunk): (usize, &ClaimsChunk)| {
-            let place = ChunkPlace { domain, edge_in: field::from_word(&edges[index]) };
-            let tagged = find_tagged(self.viewer, place, &chunk.leaves);
-            tagged.map(|claims| (index, claims)).ok_or(LogError::Tags { chunk: index })
-        };
-        self.public.claims.iter().enumerate().map(claims).collect()
+    /// Leaves that the patient's tags commit to claims at, by chunk.
+    fn find_tagged_claims(&self) -> BTreeMap<usize, BTreeSet<u32>> {
+        let Viewer { scope, patient, view_key, .. } = *self.viewer;
+        let mut tagged: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for slot in self.lists.find_slots(scope, TagOwner { view_key, patient }) {
+            let claims = slot.first..slot.first + slot.claims;
+            tagged.entry(slot.chunk).or_default().extend(claims.map(|leaf| leaf as u32));
+        }
+        tagged
     }
 
     /// What the proofs of this batch are bound to.
@@ -305,19 +325,17 @@ impl Batch<'_> {
     fn check_claim(&self, opening: &ClaimOpening, record: &Record) -> Result<SeenClaim, LogError> {
         let ClaimOpening { chunk, leaf, covered, claim, salt } = opening;
         let position = claim.position;
-        let lists = self.public.claims.iter().map(|chunk| chunk.leaves.as_slice());
-        let Leaf { committed, number } =
-            find_leaf(lists, *chunk, *leaf).ok_or(LogError::ClaimLeaf { position })?;
+        let place = self.lists.claim(*chunk, *leaf).ok_or(LogError::ClaimLeaf { position })?;
         // The leaf below is made with the expected salt. Asked first, so that the error says which
         // of the two is wrong.
         let (domain, root_out) =
             (self.domain(Circuit::C2), field::from_word(&self.header.root_out));
-        let expected = claim::salt(&self.viewer.view_key, domain, root_out, number);
+        let expected = claim::salt(&self.viewer.view_key, domain, root_out, place.number);
         if field::from_word(salt) != expected {
             return Err(LogError::ClaimSalt { position });
         }
         let found = claim::leaf(claim, *covered, expected);
-        if claim.patient != self.viewer.patient || field::to_word(&found) != committed {
+        if claim.patient != self.viewer.patient || field::to_word(&found) != place.committed {
             return Err(LogError::ClaimLeaf { position });
         }
         // The proof says so too: asked here, the answer needs no trust in the proving keys.
@@ -333,22 +351,20 @@ impl Batch<'_> {
         index: usize,
         opening: &OperationOpening,
     ) -> Result<Effective, LogError> {
-        let Batch { viewer, header, public } = self;
+        let Batch { viewer, header, lists } = self;
         let OperationOpening { chunk, row, t_op, signed, salt } = opening;
         let signed = SignedOperation::from_bytes(signed);
         let signed = signed.map_err(|_| LogError::Operation { index })?;
         if signed.operation.patient != viewer.patient {
             return Err(LogError::Operation { index });
         }
-        let lists = public.operations.iter().map(|chunk| chunk.leaves.as_slice());
-        let Leaf { committed, number } =
-            find_leaf(lists, *chunk, *row).ok_or(LogError::OperationLeaf { index })?;
-        let row = u32::try_from(number).map_err(|_| LogError::OperationLeaf { index })?;
+        let place = lists.operation(*chunk, *row).ok_or(LogError::OperationLeaf { index })?;
+        let row = u32::try_from(place.number).map_err(|_| LogError::OperationLeaf { index })?;
         let (domain, root_out) = (self.domain(Circuit::C1), field::from_word(&header.root_out));
         let expected = operation::salt(&viewer.view_key, domain, root_out, row);
         let message = operation::message(scope::sig_domain(viewer.scope), &signed.operation);
         let found = field::to_word(&operation::leaf(message, *t_op, expected));
-        if field::from_word(salt) != expected || found != committed {
+        if field::from_word(salt) != expected || found != place.committed {
             return Err(LogError::OperationLeaf { index });
         }
         Ok(Effective { signed, t_op: *t_op })
@@ -386,80 +402,17 @@ impl Batch<'_> {
     }
 }
 
-/// The public file, if its leaves hash to the header's roots.
-fn read_public(header: &BatchHeader, bytes: &[u8]) -> Result<PublicFile, LogError> {
-    let public = PublicFile::from_bytes(bytes).map_err(LogError::Public)?;
-    // From here on only the auditor's header is used; the file's own is never believed.
-    if public.header.to_bytes() != header.to_bytes() {
-        return Err(LogError::Header);
+/// Tags are made with the edge before their chunk: behind another one nobody would find any.
+fn check_edges(lists: &Lists<'_>, verified: &[Word]) -> Result<(), LogError> {
+    let edges: Vec<_> = lists.edges().collect();
+    let expected = edges.len().saturating_sub(1);
+    if expected != verified.len() {
+        return Err(LogError::Edges { expected, found: verified.len() });
     }
-    let claims = public.claims.iter().map(|chunk| (chunk.leaves.as_slice(), chunk.claims_root));
-    let roots = check_chunk_roots(Domain::ClaimsNode, claims);
-    let roots = roots.map_err(|chunk| LogError::ClaimsRoot { chunk: Some(chunk) })?;
-    if scope::chunk_roots(&roots) != header.claims_root {
-        return Err(LogError::ClaimsRoot { chunk: None });
+    match edges.iter().zip(verified).position(|(found, expected)| found != expected) {
+        None => Ok(()),
+        Some(chunk) => Err(LogError::Edge { chunk }),
     }
-    let operations = public.operations.iter();
-    let operations = operations.map(|chunk| (chunk.leaves.as_slice(), chunk.operations_root));
-    let roots = check_chunk_roots(Domain::OperationsNode, operations);
-    let roots = roots.map_err(|chunk| LogError::OperationsRoot { chunk: Some(chunk) })?;
-    if scope::chunk_roots(&roots) != header.operations_root {
-        return Err(LogError::OperationsRoot { chunk: None });
-    }
-    Ok(public)
-}
-
-/// The chunks' roots; the index of the first chunk whose leaves have another.
-fn check_chunk_roots<'a>(
-    node: Domain,
-    chunks: impl Iterator<Item = (&'a [Word], Word)>,
-) -> Result<Vec<Fr>, usize> {
-    let root = |(index, (leaves, root)): (usize, (&[Word], Word))| {
-        let expected = field::from_word(&root);
-        let leaves: Vec<_> = leaves.iter().map(field::from_word).collect();
-        // The hash of no leaves is a panic, and a file from outside must never reach one.
-        let same = !leaves.is_empty() && claim::root16(node, &leaves) == expected;
-        if same { Ok(expected) } else { Err(index) }
-    };
-    chunks.enumerate().map(root).collect()
-}
-
-/// What the tags of a chunk are bound to.
-#[derive(Clone, Copy)]
-struct ChunkPlace {
-    domain: Fr,
-    edge_in: Fr,
-}
-
-/// Patient slot `s` ends with its tag, so with slots of `d` leaves it stands at `s d + d - 1`. The
-/// shape's `d` is not needed: every tag found says it, and all must say the same.
-fn find_tagged(viewer: &Viewer, chunk: ChunkPlace, leaves: &[Word]) -> Option<BTreeSet<u32>> {
-    let places: HashMap<Word, usize> = leaves
-        .iter()
-        .enumerate()
-        .filter(|(_, leaf)| !leaf.is_zero())
-        .map(|(i, l)| (*l, i))
-        .collect();
-    let (mut claims, mut width) = (BTreeSet::new(), None);
-    for slot in 0..PATIENT_SLOTS_MAX.min(leaves.len()) {
-        // A slot with `count` claims has at least `count + 1` leaves, and so have those before it.
-        for count in (1..).take_while(|count| (slot + 1) * (count + 1) <= leaves.len()) {
-            let place =
-                claim::SlotPlace { patient: viewer.patient, slot: slot as u8, count: count as u32 };
-            let tag = claim::tag(&viewer.view_key, chunk.domain, chunk.edge_in, place);
-            let Some(place) = places.get(&field::to_word(&tag)) else { continue };
-            let found = (place + 1) / (slot + 1);
-            let fits = (place + 1) % (slot + 1) == 0
-                && found > count
-                && leaves.len().is_multiple_of(found)
-                && *width.get_or_insert(found) == found;
-            if !fits {
-                return None;
-            }
-            claims.extend((0..count).map(|at| (slot * found + at) as u32));
-        }
-    }
-    Some(claims)
 }
 
 /// Exactly the claims that the tags commit to are opened, each once.
@@ -483,19 +436,6 @@ fn check_all_opened(
         }
     }
     Ok(())
-}
-
-/// The leaf at a place of a chunk.
-fn find_leaf<'a>(lists: impl Iterator<Item = &'a [Word]>, chunk: u32, leaf: u32) -> Option<Leaf> {
-    let mut before = 0;
-    for (index, leaves) in lists.enumerate() {
-        if index == chunk as usize {
-            let committed = *leaves.get(leaf as usize)?;
-            return Some(Leaf { committed, number: before + u64::from(leaf) });
-        }
-        before += leaves.len() as u64;
-    }
-    None
 }
 
 /// What is known before the first of some headers: nothing stands before the first batch.

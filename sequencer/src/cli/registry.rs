@@ -347,11 +347,13 @@ impl Identity {
         let ingest = ingest_address(&layout.endpoints())?;
         let authority = Authority::load(&layout.authority()).map_err(failed)?;
         let deployment = Deployment::read(&layout.deployment()).map_err(failed)?;
-        let client = ClientDeployment::of_node(&deployment, ingest).map_err(failed)?;
+        let config = configured(&layout)?;
+        let names = &config.ingest.server_names;
+        let client = ClientDeployment::of_node(&deployment, ingest, names).map_err(failed)?;
         let (now, ca) = (SystemClock.now(), layout.authority().join("ca.pem"));
         let remedy = "move authority/ and server/ away, run `sequencer init`, and issue anew";
         validity::check(&ca, now, remedy).map_err(failed)?;
-        let valid = configured(&layout)?.authority.certificate_valid(now);
+        let valid = config.authority.certificate_valid(now);
         let issued = authority.issue_client(wanted.role, &wanted.id, valid).map_err(failed)?;
         Ok(Identity { wanted, issued, client, valid })
     }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use files::Audience;
-use l1_contracts::{Deployment, DeploymentError};
+use l1_contracts::{Deployment, DeploymentError, KeyRecord};
 use model::calendar::Utc;
 use model::{ChainScope, IdError, Interval, Millis, OrganisationId, Word};
 use rcgen::{
@@ -125,6 +125,8 @@ pub struct ClientDeployment {
     pub receipt_signer: Address,
     /// Hash of the registrar's key.
     pub registrar: Option<Word>,
+    /// The verifying keys: they say how long the lists of a batch are.
+    pub keys: Vec<KeyRecord>,
     /// Host and port of the node.
     pub address: String,
     /// Name in the node's certificate.
@@ -132,21 +134,23 @@ pub struct ClientDeployment {
 }
 
 impl ClientDeployment {
-    /// What clients of a node on this machine are told.
+    /// What clients of a node are told whose certificate has these names.
     ///
     /// # Errors
     /// [`DeploymentError`] if the registrar's key hash is not canonical.
     pub fn of_node(
         deployment: &Deployment,
         ingest: SocketAddr,
+        server_names: &[String],
     ) -> Result<ClientDeployment, DeploymentError> {
         Ok(ClientDeployment {
             scope: deployment.scope(),
             receipt_signer: Address(deployment.receipt_signer.into_array()),
             registrar: Some(deployment.registrar_key_hash()?),
+            keys: deployment.keys.clone(),
             address: ingest.to_string(),
-            // What the node's own certificate names by default, wherever it listens.
-            server_name: "localhost".into(),
+            // The first of the certificate's names, whatever the address: a client checks it.
+            server_name: server_names.first().map_or("localhost", String::as_str).into(),
         })
     }
 
@@ -158,6 +162,7 @@ impl ClientDeployment {
             "settlement": format!("0x{}", hex::encode(self.scope.contract)),
             "receipt_signer": format!("{:?}", self.receipt_signer),
             "registrar": self.registrar.map(Word::to_hex),
+            "keys": self.keys,
             "address": self.address,
             "server_name": self.server_name,
         });
@@ -470,6 +475,7 @@ mod tests {
             scope: ChainScope { chain_id: 7, contract: [1; 20] },
             receipt_signer: Address([2; 20]),
             registrar: None,
+            keys: vec![],
             address: "127.0.0.1:4433".into(),
             server_name: "localhost".into(),
         };

@@ -64,6 +64,8 @@ places! {
     chain_journal = "chain.journal";
     /// The log: frames, operations, requests, refusals, closes.
     journal = "journal.log";
+    /// Makes the resets by which connections of an earlier run end; secret.
+    quic_key = "keys/quic.key";
     /// Certificate authority: certificate and key.
     authority = "authority";
     /// The node's own certificate and key.

@@ -62,6 +62,14 @@ pub enum NodeError {
     /// The server certificate is not usable.
     #[error("the node's certificate is not usable")]
     Tls(#[from] AuthorityError),
+    /// A stage runs and does not get on until somebody mends something.
+    #[error("the stage {stage} does not get on: {cause}")]
+    Degraded {
+        /// Which.
+        stage: Stage,
+        /// Why, as `/readyz` names it.
+        cause: &'static str,
+    },
     /// Ingest does not start.
     #[error("ingest does not start")]
     Ingest(#[from] IngestError),

@@ -10,9 +10,12 @@
 //! restart continues from it.
 
 mod batch_sink;
+mod degraded;
 mod error;
 mod open;
 pub mod recover;
+mod replay;
+mod scrub;
 pub mod setup;
 mod start;
 #[cfg(test)]
@@ -20,6 +23,7 @@ mod tests;
 mod timer;
 mod upkeep;
 mod watched;
+mod windows;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -33,6 +37,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 use wire::{Entry, RefusalEntry};
 
+pub use self::degraded::Degraded;
 pub use self::error::{EntryError, NodeError};
 pub use self::open::Provided;
 pub use self::upkeep::Conditions;
@@ -120,6 +125,7 @@ impl Node {
         let timer = start::start_timer(&opened, &core, &common);
         let ingest = start::start_ingest(&opened, &core, &common)?;
         let settler = start::start_settler(&opened, &common)?;
+        let scrub = start::start_scrub(&opened, &core, &common)?;
         let BaseChainDoor { url, server: rpc } = start::serve_base_chain(&opened, &common).await?;
         let Common { stop, guard, watched, .. } = common;
         let Opened { layout, config, edge, store, keys, .. } = opened;
@@ -145,7 +151,7 @@ impl Node {
             http,
             admin,
             rpc,
-            tasks: vec![settler, timer],
+            tasks: vec![settler, timer, scrub],
             upkeep,
         })
     }
@@ -278,15 +284,21 @@ impl Node {
         self.core.view.status()
     }
 
-    /// Waits until batch `number` is settled, or a stage fails.
+    /// Waits until batch `number` is settled, or a stage fails or cannot go on without help.
     ///
     /// # Errors
-    /// [`NodeError::Stage`] or [`NodeError::Store`].
+    /// [`NodeError::Stage`], [`NodeError::Degraded`] or [`NodeError::Store`].
     pub async fn wait_until_settled(&self, number: u64) -> Result<(), NodeError> {
         let mut failures = self.watched.failures().follow();
         while self.store.last_settled()?.0 < number {
             if let Some(failure) = failures.borrow_and_update().clone() {
                 return Err(failure.into());
+            }
+            // Not for every cause: fees fall and nodes come back without anybody's doing.
+            for (stage, cause) in self.watched.degraded().stages() {
+                if cause.is_lasting() {
+                    return Err(NodeError::Degraded { stage, cause: cause.name() });
+                }
             }
             tokio::time::sleep(SETTLED_POLL).await;
         }

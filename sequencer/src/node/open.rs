@@ -59,6 +59,7 @@ pub(super) async fn open(
     let store = Store::open(&layout.store())?;
     // A store of another deployment holds batches that this contract never saw.
     store.bind(edge.scope())?;
+    forget_damaged(&store)?;
     let last = last_batch(&store, &edge)?;
     let log = open_journal(&layout, &edge)?;
     let (config, store) = (config.clone(), Arc::new(store));
@@ -89,11 +90,24 @@ fn last_batch(store: &Store, edge: &Edge) -> Result<LastBatch, NodeError> {
     if let Some((number, row)) = store.last_assembled()? {
         return Ok(LastBatch { number, header_hash: row.header_hash, group: 0 });
     }
+    Ok(LastBatch { number: BatchNumber(0), header_hash: genesis_hash(edge)?, group: 0 })
+}
+
+/// What the first header names as its predecessor.
+pub(super) fn genesis_hash(edge: &Edge) -> Result<[u8; 32], NodeError> {
     let deployment = edge.deployment();
     let root = deployment.genesis_root().map_err(NodeError::Deployment)?;
     let time = deployment.genesis_time().map_err(NodeError::Deployment)?;
-    let header_hash = scope::genesis_hash(edge.scope(), root, time);
-    Ok(LastBatch { number: BatchNumber(0), header_hash, group: 0 })
+    Ok(scope::genesis_hash(edge.scope(), root, time))
+}
+
+/// A damaged batch that is in no transaction yet is made anew, from the journal, with those after
+/// it: its proofs stand nowhere else, and the settler would fail on it at every start.
+fn forget_damaged(store: &Store) -> Result<(), NodeError> {
+    if let Some(number) = store.forget_damaged()? {
+        tracing::warn!(number = number.0, "a damaged batch and those after it are proven again");
+    }
+    Ok(())
 }
 
 fn open_journal(layout: &Layout, edge: &Edge) -> Result<Log<FileMedium>, NodeError> {

@@ -1,6 +1,7 @@
 //! A whole node whose stages fail one after the other.
 
 mod around;
+mod files;
 // The tests beside the crate use the rest of it.
 #[allow(dead_code)]
 #[path = "../../tests/support.rs"]
@@ -60,7 +61,7 @@ async fn check_fails_with(stage: Stage, fault: Fault, cause: &str) {
 }
 
 /// The stages that the guard starts. The journal's writer catches its own panics.
-const GUARDED: [Stage; 9] = [
+const GUARDED: [Stage; 10] = [
     Stage::Ingest,
     Stage::Receipts,
     Stage::Windows,
@@ -70,6 +71,7 @@ const GUARDED: [Stage; 9] = [
     Stage::Admin,
     Stage::BaseChain,
     Stage::Upkeep,
+    Stage::Scrub,
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::AppliedOperation;
 use ark_bn254::Fr;
 use model::{BatchNumber, Claim, PatientIndex, Position, Record, Window};
-use statement::batch::SegmentEntry;
+use statement::batch::{RefusedAccess, SegmentEntry};
 use statement::tree::{CAP, Path};
 
 /// A patient's record and path under the window's final root.
@@ -34,10 +34,13 @@ pub struct WindowContents {
     pub operations: Vec<AppliedOperation>,
     /// Claims by patient and position.
     pub claims: Vec<Claim>,
-    /// Every patient with a claim or operation.
+    /// Every patient with a claim, an operation or a refused access.
     pub patients: BTreeMap<PatientIndex, PatientState>,
-    /// Segments in the order in which they were cut.
+    /// Segments by digest.
     pub segments: Vec<SegmentEntry>,
+    /// Accesses that were refused, by the patient whose data was asked for, each list in the order
+    /// of the journal. They are told to the patient and not proven.
+    pub refused: BTreeMap<PatientIndex, Vec<RefusedAccess>>,
     /// Journal position of the previous close.
     pub position_in: Position,
     /// Journal position of this close.

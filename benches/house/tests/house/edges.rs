@@ -43,8 +43,9 @@ const OBSERVERS: &[&str] = &["benches", "house"];
 /// Crate, own crates that it uses, and own crates that its tests and benches use besides.
 type Row = (&'static str, &'static [&'static str], &'static [&'static str]);
 
-/// The auditor's tests make batches with real proofs on a chain in process.
-const AUDITOR_TESTS: &[&str] = &["circuits", "devchain", "prover"];
+/// The auditor's tests make batches with real proofs on a chain in process, and show each tampered
+/// file to the patient's program, too.
+const AUDITOR_TESTS: &[&str] = &["circuits", "client", "devchain", "prover"];
 
 /// The node is the composition root: it knows everyone but the other programs.
 const SEQUENCER: &[&str] = &[

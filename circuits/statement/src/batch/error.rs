@@ -7,10 +7,16 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum FileError {
     /// Another magic or format version.
-    #[error("expected a {expected} of format version 1, found other leading bytes")]
+    #[error("expected a {expected} of format version 2, found other leading bytes")]
     Magic {
         /// Which file was expected.
         expected: &'static str,
+    },
+    /// The format of the first version.
+    #[error("found a {found} of format version 1: {}", model::FIRST_VERSION)]
+    FirstVersion {
+        /// Which file was found.
+        found: &'static str,
     },
     /// Larger than any file the system writes.
     #[error("expected at most {expected} bytes of {what}, found {found}")]
@@ -38,4 +44,20 @@ pub enum FileError {
 /// Names the section in which decoding failed.
 pub(super) fn section(section: &'static str) -> impl Fn(DecodeError) -> FileError {
     move |source| FileError::Section { section, source }
+}
+
+/// What follows the magic, which ends with the version.
+pub(super) fn find_version<'a>(
+    what: &'static str,
+    magic: &[u8; 8],
+    bytes: &'a [u8],
+) -> Result<&'a [u8], FileError> {
+    match bytes.split_first_chunk::<8>() {
+        Some((found, rest)) if found == magic => Ok(rest),
+        // By name, because somebody has such files and must learn what to do with them.
+        Some((found, _)) if found[..7] == magic[..7] && found[7] == 1 => {
+            Err(FileError::FirstVersion { found: what })
+        }
+        _ => Err(FileError::Magic { expected: what }),
+    }
 }

@@ -6,11 +6,21 @@
 //! file at `GET /batches/{n}`.
 
 mod error;
+mod frames;
+mod layout;
+mod lists;
 mod opening;
 mod private;
 mod public;
+mod refused;
+mod segment;
 
 pub use error::FileError;
-pub use opening::{ClaimOpening, OperationOpening, PatientOpening};
-pub use private::{PrivateFile, SealedOpening, UnsealError};
-pub use public::{ClaimsChunk, GroupSummary, OperationsChunk, PublicFile, SegmentEntry, data_root};
+pub use frames::{Compared, ComparedClaim, ReleasedFrame, ReleasedFrames};
+pub use layout::{Layout, Layouts, SHAPES};
+pub use lists::{Leaf, List, Lists, ListsError, TagOwner, TaggedSlot, check_lists};
+pub use opening::{ClaimOpening, OpeningError, OperationOpening, PatientOpening};
+pub use private::{OpeningKey, PrivateFile, SealScope, SealedOpening, UnsealError};
+pub use public::{ClaimsChunk, GroupSummary, OperationsChunk, PublicFile};
+pub use refused::RefusedAccess;
+pub use segment::{SegmentEntry, SegmentFrames, SegmentKey, data_root, sort_segments};

@@ -1,6 +1,12 @@
 //! What opens one patient's part of a batch: record, path, claims and operations with salts.
 
 use model::{BatchNumber, Claim, DecodeError, Millis, PatientIndex, Reader, Record, Word};
+use thiserror::Error;
+
+use super::refused::RefusedAccess;
+
+/// The first byte of an opening: its format.
+const VERSION: u8 = 2;
 
 /// Most bytes of a signed operation in an opening.
 const OPERATION_BYTES_MAX: usize = 4096;
@@ -54,12 +60,25 @@ pub struct PatientOpening {
     pub claims: Vec<ClaimOpening>,
     /// Operations by time.
     pub operations: Vec<OperationOpening>,
+    /// Accesses that were refused, by position. Not proven: the operator's word.
+    pub refused: Vec<RefusedAccess>,
+}
+
+/// Bytes that are no opening.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum OpeningError {
+    /// The format of the first version.
+    #[error("found an opening of format version 1: {}", model::FIRST_VERSION)]
+    FirstVersion,
+    /// Not canonical.
+    #[error("the opening is malformed")]
+    Malformed(#[from] DecodeError),
 }
 
 impl PatientOpening {
-    /// Canonical bytes, big-endian, version 1.
+    /// Canonical bytes, big-endian, version 2.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = vec![1];
+        let mut out = vec![VERSION];
         out.extend(self.batch.0.to_be_bytes());
         out.extend(self.patient.get().to_be_bytes());
         out.extend(self.record.to_bytes());
@@ -81,16 +100,22 @@ impl PatientOpening {
             out.extend(&opening.signed);
             out.extend(opening.salt.to_bytes());
         }
+        out.extend((self.refused.len() as u32).to_be_bytes());
+        self.refused.iter().for_each(|refused| refused.write(&mut out));
         out
     }
 
     /// Reads canonical bytes; what they say is not checked here.
     ///
     /// # Errors
-    /// [`DecodeError`] for every other byte string.
-    pub fn from_bytes(bytes: &[u8]) -> Result<PatientOpening, DecodeError> {
+    /// [`OpeningError`] for every other byte string.
+    pub fn from_bytes(bytes: &[u8]) -> Result<PatientOpening, OpeningError> {
+        if bytes.first() == Some(&1) {
+            return Err(OpeningError::FirstVersion);
+        }
         let reader = &mut Reader::new(bytes);
-        reader.map("opening version 1", Reader::u8, |version| (version == 1).then_some(()))?;
+        let version = |version| (version == VERSION).then_some(());
+        reader.map("opening version 2", Reader::u8, version)?;
         let index = "a patient index below 2^24";
         let opening = PatientOpening {
             // Fields are evaluated in the order in which they stand, which is that of the bytes.
@@ -105,6 +130,10 @@ impl PatientOpening {
             operations: {
                 let count = reader.count(OPERATION_OPENING_BYTES_MIN)?;
                 (0..count).map(|_| read_operation(reader)).collect::<Result<_, _>>()?
+            },
+            refused: {
+                let count = reader.count(RefusedAccess::BYTES_MIN)?;
+                (0..count).map(|_| RefusedAccess::read(reader)).collect::<Result<_, _>>()?
             },
         };
         reader.finish()?;
@@ -143,7 +172,10 @@ fn read_operation(reader: &mut Reader<'_>) -> Result<OperationOpening, DecodeErr
 
 #[cfg(test)]
 pub(super) mod tests {
-    use model::{Category, ClaimKind, Digest, Interval, Label, Party, Position, Purpose};
+    use model::{
+        Category, ClaimKind, Digest, Interval, Label, Party, Position, PractitionerId, Purpose,
+        RuleSlot, Uncovered,
+    };
 
     use super::*;
 
@@ -178,6 +210,14 @@ pub(super) mod tests {
                 signed: vec![1, 2, 3],
                 salt: one,
             }],
+            refused: vec![RefusedAccess {
+                position: Position(6),
+                time: t_op,
+                digest: Digest([8; 31]),
+                practitioner: PractitionerId::new("dr-007").unwrap(),
+                uncovered: Uncovered::Denied(RuleSlot::Deny(2)),
+                count: 3,
+            }],
         }
     }
 
@@ -186,5 +226,14 @@ pub(super) mod tests {
         let bytes = opening().to_bytes();
         assert_eq!(PatientOpening::from_bytes(&bytes), Ok(opening()));
         assert!((0..bytes.len()).all(|len| PatientOpening::from_bytes(&bytes[..len]).is_err()));
+    }
+
+    #[test]
+    fn an_opening_of_the_first_version_is_refused_by_name() {
+        let mut bytes = opening().to_bytes();
+        bytes[0] = 1;
+        assert_eq!(PatientOpening::from_bytes(&bytes), Err(OpeningError::FirstVersion));
+        bytes[0] = 3;
+        assert!(matches!(PatientOpening::from_bytes(&bytes), Err(OpeningError::Malformed(_))));
     }
 }

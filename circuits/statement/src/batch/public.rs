@@ -1,18 +1,18 @@
 //! The public file: header, proofs, leaf commitments, segment digests and journal groups.
 
-use model::{BatchHeader, DecodeError, Digest, Position, Reader, Word, limits};
+use model::{BatchHeader, DecodeError, Position, Reader, Word, limits};
 
-use super::error::{FileError, section};
+use super::error::{FileError, find_version, section};
+use super::segment::{SegmentEntry, are_sorted};
 use crate::proof::Proof;
 
-const MAGIC: &[u8; 8] = b"VTLBPUB\x01";
+const MAGIC: &[u8; 8] = b"VTLBPUB\x02";
 const WHAT: &str = "public batch file";
 /// Fewest bytes of a chunk of operations with one leaf, rounded down: they bound what a count can
 /// make a reader allocate.
 const OPERATIONS_CHUNK_BYTES_MIN: usize = 400;
 /// Fewest bytes of a chunk of claims with one leaf, rounded down.
 const CLAIMS_CHUNK_BYTES_MIN: usize = 380;
-const SEGMENT_BYTES: usize = 31 + 8;
 const GROUP_BYTES: usize = 3 * 8 + 32;
 
 /// One C1 proof and what it needs beside storage and header.
@@ -59,29 +59,6 @@ pub struct ClaimsChunk {
     pub leaves: Vec<Word>,
 }
 
-/// Digest and length of one segment of the batch.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SegmentEntry {
-    /// blake3 of the segment's bytes, cut to 31 bytes.
-    pub digest: Digest,
-    /// Its length in bytes.
-    pub bytes: u64,
-}
-
-/// What a header commits to of its segments: blake3 over digest and length (u64, big-endian) of
-/// each in order; zero for none.
-pub fn data_root(segments: &[SegmentEntry]) -> [u8; 32] {
-    if segments.is_empty() {
-        return [0; 32];
-    }
-    // Digests and lengths have fixed widths, so that no two lists give the hasher the same bytes.
-    let mut hasher = blake3::Hasher::new();
-    for segment in segments {
-        hasher.update(&segment.digest.0).update(&segment.bytes.to_be_bytes());
-    }
-    *hasher.finalize().as_bytes()
-}
-
 /// One journal group: enough to recompute the journal hash.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct GroupSummary {
@@ -91,7 +68,7 @@ pub struct GroupSummary {
     pub first: Position,
     /// Position of its last entry.
     pub last: Position,
-    /// blake3 of its contiguous entry bytes.
+    /// blake3 of its contiguous entry bytes, keyed with the group's salt.
     pub content: [u8; 32],
 }
 
@@ -104,7 +81,7 @@ pub struct PublicFile {
     pub operations: Vec<OperationsChunk>,
     /// C2 chunks in order.
     pub claims: Vec<ClaimsChunk>,
-    /// Segments in the order of the data root.
+    /// Segments by digest.
     pub segments: Vec<SegmentEntry>,
     /// Journal groups since the previous batch's.
     pub groups: Vec<GroupSummary>,
@@ -120,10 +97,7 @@ impl PublicFile {
         put_count(&mut out, self.claims.len());
         self.claims.iter().for_each(|chunk| put_claims(&mut out, chunk));
         put_count(&mut out, self.segments.len());
-        for segment in &self.segments {
-            out.extend(segment.digest.0);
-            out.extend(segment.bytes.to_be_bytes());
-        }
+        self.segments.iter().for_each(|segment| segment.write(&mut out));
         put_count(&mut out, self.groups.len());
         for group in &self.groups {
             for number in [group.number, group.first.0, group.last.0] {
@@ -193,10 +167,7 @@ impl PublicFile {
         if found > expected {
             return Err(FileError::TooLarge { what: WHAT, expected, found });
         }
-        let Some(rest) = bytes.strip_prefix(MAGIC) else {
-            return Err(FileError::Magic { expected: WHAT });
-        };
-        let mut reader = Reader::new(rest);
+        let mut reader = Reader::new(find_version(WHAT, MAGIC, bytes)?);
         let header = reader.take(BatchHeader::BYTES).map_err(section("header"))?;
         Ok(PublicFile {
             // Fields are evaluated in the order in which they stand, which is that of the file.
@@ -205,8 +176,7 @@ impl PublicFile {
                 .map_err(section("operations"))?,
             claims: read_list(&mut reader, CLAIMS_CHUNK_BYTES_MIN, read_claims)
                 .map_err(section("claims"))?,
-            segments: read_list(&mut reader, SEGMENT_BYTES, read_segment)
-                .map_err(section("segments"))?,
+            segments: read_segments(&mut reader).map_err(section("segments"))?,
             groups: read_last_list(&mut reader, GROUP_BYTES, read_group)
                 .map_err(section("groups"))?,
         })
@@ -296,8 +266,11 @@ fn read_claims(reader: &mut Reader<'_>) -> Result<ClaimsChunk, DecodeError> {
     })
 }
 
-fn read_segment(reader: &mut Reader<'_>) -> Result<SegmentEntry, DecodeError> {
-    Ok(SegmentEntry { digest: Digest(reader.array()?), bytes: reader.u64()? })
+fn read_segments(reader: &mut Reader<'_>) -> Result<Vec<SegmentEntry>, DecodeError> {
+    let list = |reader: &mut Reader<'_>| read_list(reader, SegmentEntry::BYTES, SegmentEntry::read);
+    let sorted = |segments: Vec<_>| are_sorted(&segments).then_some(segments);
+    // Another order would tell what belongs together, and one segment twice is none.
+    reader.map("segments by ascending digest", list, sorted)
 }
 
 fn read_group(reader: &mut Reader<'_>) -> Result<GroupSummary, DecodeError> {
@@ -311,7 +284,7 @@ fn read_group(reader: &mut Reader<'_>) -> Result<GroupSummary, DecodeError> {
 
 #[cfg(test)]
 mod tests {
-    use model::{BatchNumber, DataSource, Millis, Window};
+    use model::{BatchNumber, DataSource, Digest, Millis, Window};
 
     use super::*;
 
@@ -364,7 +337,7 @@ mod tests {
             proof: [10; 256],
             leaves: vec![Word::from_u64(3); 5],
         }];
-        let segments = vec![SegmentEntry { digest: Digest([6; 31]), bytes: 1234 }];
+        let segments = vec![SegmentEntry::new(Digest([6; 31]), 1234)];
         let (first, last) = (Position(1), Position(9));
         let groups = vec![GroupSummary { number: 1, first, last, content: [1; 32] }];
         PublicFile { header, operations, claims, segments, groups }
@@ -390,19 +363,25 @@ mod tests {
     }
 
     #[test]
-    fn the_data_root_binds_order_digests_and_lengths() {
-        let entry = |byte, bytes| SegmentEntry { digest: Digest([byte; 31]), bytes };
-        let root = data_root(&[entry(1, 5), entry(2, 6)]);
-        assert_eq!(data_root(&[]), [0; 32]);
-        assert_ne!(root, data_root(&[entry(2, 6), entry(1, 5)]));
-        assert_ne!(root, data_root(&[entry(1, 5), entry(2, 7)]));
-        assert_ne!(root, data_root(&[entry(1, 5)]));
+    fn segments_out_of_order_or_twice_are_refused() {
+        let entry = |byte| SegmentEntry::new(Digest([byte; 31]), 5);
+        let read = |segments: Vec<SegmentEntry>| {
+            PublicFile::from_bytes(&PublicFile { segments, ..file() }.to_bytes())
+        };
+        assert!(read(vec![entry(1), entry(2)]).is_ok());
+        for segments in [vec![entry(2), entry(1)], vec![entry(1), entry(1)]] {
+            let found = read(segments);
+            assert!(matches!(found, Err(FileError::Section { section: "segments", .. })));
+        }
     }
 
     #[test]
-    fn another_magic_is_named() {
+    fn another_magic_is_named_and_the_first_version_refused_with_its_reason() {
         let mut bytes = file().to_bytes();
-        bytes[7] = 2;
+        bytes[0] = b'X';
         assert_eq!(PublicFile::from_bytes(&bytes), Err(FileError::Magic { expected: WHAT }));
+        let first = PublicFile::from_bytes(b"VTLBPUB\x01 and whatever it holds").unwrap_err();
+        assert_eq!(first, FileError::FirstVersion { found: WHAT });
+        assert!(first.to_string().ends_with(model::FIRST_VERSION), "{first}");
     }
 }

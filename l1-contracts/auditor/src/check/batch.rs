@@ -1,11 +1,11 @@
 //! One public file against its header and what came before.
 
 use alloy::primitives::keccak256;
-use model::{BatchHeader, limits};
-use statement::batch::{FileError, PublicFile, data_root};
+use model::{BatchHeader, Word, limits};
+use statement::batch::{FileError, PublicFile};
 
 use super::parts::{BatchContext, Tail, within};
-use super::{claims, journal, operations};
+use super::{claims, journal, lists, operations};
 use crate::broken::{Broken, Item, equal};
 
 /// What a checked batch holds.
@@ -30,15 +30,22 @@ pub fn batch(of: BatchContext<'_>, bytes: &[u8]) -> Result<Summary, Broken> {
     let file = PublicFile::from_bytes(bytes).map_err(|error| name_section(header, &error))?;
     // From here on the chain's header is the measure, and the file's is not used again.
     compare_headers(header, &file.header)?;
+    lists::check(of.context, header, &file)?;
     let mut proofs = operations::fold(of, &file.operations)?;
     proofs.extend(claims::fold(of, &file.claims)?);
-    equal(within(header), Item::File("segments"), &header.data_root, &data_root(&file.segments))?;
     let tail = journal::check(of, &file.groups)?;
     // A pairing costs more than all that stands above together, and a file that fails there needs
     // none.
     let verified = proofs.len() as u64;
     proofs.into_iter().try_for_each(|proof| proof.verify(header))?;
     Ok(Summary { file, tail, proofs: verified })
+}
+
+/// The edges between the chunks of claims of a file whose proofs were verified; the last edge is
+/// nobody's begin.
+pub fn edges(file: &PublicFile) -> Vec<Word> {
+    let between = file.claims.len().saturating_sub(1);
+    file.claims.iter().take(between).map(|chunk| chunk.edge_out).collect()
 }
 
 /// The outside of the private file: what is inside is for the patients.
@@ -55,7 +62,7 @@ pub fn private_file(header: &BatchHeader, bytes: &[u8]) -> Result<(), Broken> {
 /// The part of the file that does not decode.
 fn name_section(header: &BatchHeader, error: &FileError) -> Broken {
     let (part, found) = match error {
-        FileError::Magic { .. } => ("format", error.to_string()),
+        FileError::Magic { .. } | FileError::FirstVersion { .. } => ("format", error.to_string()),
         FileError::TooLarge { found, .. } => ("size", format!("{found} bytes")),
         FileError::Header(source) => ("header", source.to_string()),
         FileError::Section { section, source } => (*section, source.to_string()),

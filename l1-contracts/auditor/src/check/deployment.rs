@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use alloy::primitives::Address;
 use l1_contracts::{Deployment, KeyRecord, SetupKind, bytecode_hash};
 use model::{Millis, Word};
+use statement::batch::{Layout, SHAPES};
 use statement::proof::VerifyingKey;
 use statement::scope;
 
 use super::parts::{AcceptedKey, Context, Previous};
 use crate::broken::{Broken, Item, equal};
-use crate::shapes::{SHAPES, layout};
 
 /// What the chain says about a deployment.
 #[derive(Clone, Debug)]
@@ -70,7 +70,7 @@ pub fn deployment(file: &Deployment, chain: &OnChain) -> Result<Context, Broken>
     let dev_insecure = check_setup(file, chain)?;
     // Without a key of each the contract could settle operations or claims only.
     for circuit in [1, 2] {
-        if !keys.values().any(|key: &AcceptedKey| key.layout.circuit() == circuit) {
+        if !keys.values().any(|key: &AcceptedKey| key.layout.circuit() as u8 == circuit) {
             let expected = format!("a key of circuit {circuit}");
             return Err(Broken::outside(Item::Deployment("keys"), expected, "none"));
         }
@@ -99,7 +99,7 @@ fn compare_constants(file: &Deployment, chain: &OnChain) -> Result<(), Broken> {
 
 fn accept_key(record: &KeyRecord, found: &ChainKey) -> Result<AcceptedKey, Broken> {
     let item = |part| Item::Key { shape: record.shape.clone(), part };
-    let Some(layout) = layout(&record.shape) else {
+    let Some(layout) = Layout::of_shape(&record.shape) else {
         let expected = SHAPES.map(|(name, _)| name).join(", ");
         return Err(Broken::outside(item("shape"), format!("one of {expected}"), "another"));
     };
@@ -108,7 +108,7 @@ fn accept_key(record: &KeyRecord, found: &ChainKey) -> Result<AcceptedKey, Broke
     equal(None, item("code address"), &record.code, &found.code)?;
     // With the file and with the shape, of which each could name the other circuit.
     equal(None, item("circuit"), &record.circuit, &found.circuit)?;
-    equal(None, item("circuit"), &layout.circuit(), &found.circuit)?;
+    equal(None, item("circuit"), &(layout.circuit() as u8), &found.circuit)?;
     Ok(AcceptedKey { layout, key: found.key.clone() })
 }
 

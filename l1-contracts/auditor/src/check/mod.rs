@@ -34,12 +34,13 @@ mod claims;
 mod deployment;
 mod headers;
 mod journal;
+mod lists;
 mod openings;
 mod operations;
 mod parts;
 mod proofs;
 
-pub use batch::{Summary, batch, private_file};
+pub use batch::{Summary, batch, edges, private_file};
 pub use deployment::{ChainKey, OnChain, contract_code, deployment};
 pub use headers::{Lateness, Settled, head, headers};
 pub use openings::{Coverage, NamedOpening, Opened, SoundBatch, coverage, opening};

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ark_bn254::Fr;
 use model::{Action, BatchHeader, ClaimKind, Digest, Word};
-use statement::batch::{ClaimOpening, ClaimsChunk, OperationOpening, PatientOpening, PublicFile};
+use statement::batch::{
+    ClaimOpening, ClaimsChunk, Layout, OperationOpening, PatientOpening, PublicFile,
+};
 use statement::c2::{Capacity, covers};
 use statement::field::{from_word, to_word};
 use statement::operation::{self, SignedOperation};
@@ -14,8 +16,7 @@ use statement::scope::{self, Circuit};
 use statement::tree::{Path, verify_path};
 use statement::{claim, record};
 
-use super::parts::{Context, sum, within};
-use crate::Layout;
+use super::parts::{Context, within};
 use crate::broken::{Broken, Item, equal};
 
 /// A batch whose public file was found sound by [`batch`](super::batch()).
@@ -172,7 +173,8 @@ fn expect_all_claims(
     // Tags stand beside claims; that each slot was opened as a whole follows from its tag.
     for (chunk, committed) in file.claims.iter().enumerate() {
         let opened = claims.range((chunk, 0)..(chunk + 1, 0)).count() as u64;
-        let counted = sum([committed.access, committed.collect, committed.break_glass]);
+        let counted = [committed.access, committed.collect, committed.break_glass];
+        let counted: u64 = counted.into_iter().map(u64::from).sum();
         if opened < counted {
             let found = format!("{opened} opened of {counted} claims");
             let item = Item::Claims { chunk, part: "claims" };

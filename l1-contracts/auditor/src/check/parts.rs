@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use ark_bn254::Fr;
 use model::{BatchHeader, BatchNumber, ChainScope, Millis, Position, Word};
+use statement::batch::{Layout, Layouts};
 use statement::proof::VerifyingKey;
 use statement::{journal as groups, scope};
-
-use crate::Layout;
 
 /// What every batch of a deployment is checked against.
 #[derive(Clone, Debug)]
@@ -24,6 +23,13 @@ pub struct Context {
     pub genesis: Previous,
     /// Whether some key was made from public constants: then its proofs prove nothing.
     pub dev_insecure: bool,
+}
+
+impl Context {
+    /// How long the lists of a batch are, by its keys.
+    pub(super) fn layouts(&self) -> Layouts {
+        self.keys.iter().map(|(id, key)| (*id, key.layout)).collect()
+    }
 }
 
 /// A verifying key that the contract accepts.
@@ -106,9 +112,4 @@ pub struct BatchContext<'a> {
 /// The batch in which something is.
 pub(super) fn within(header: &BatchHeader) -> Option<BatchNumber> {
     Some(header.number)
-}
-
-/// The sum of chunks' counters. Counters are 32 bits wide: no sum of them overflows 64.
-pub(super) fn sum(counts: impl IntoIterator<Item = u32>) -> u64 {
-    counts.into_iter().map(u64::from).sum()
 }

@@ -41,7 +41,7 @@ pub(super) fn find_key<'a>(
     item: Item,
 ) -> Result<&'a AcceptedKey, Broken> {
     // An accepted key of the other circuit is none: its proofs say another thing.
-    let key = of.context.keys.get(id).filter(|key| key.layout.circuit() == circuit as u8);
+    let key = of.context.keys.get(id).filter(|key| key.layout.circuit() == circuit);
     key.ok_or_else(|| {
         let expected = format!("the id of an accepted key of circuit {}", circuit as u8);
         Broken::inside(of.header.number, item, expected, id.show())

@@ -5,14 +5,17 @@ mod story;
 
 pub(crate) use forge::Forge;
 pub(crate) use story::{
-    Built, PATIENT, Plan, START_S, build, genesis_root, genesis_time, registrar,
+    Built, PATIENT, Plan, START_S, build, genesis_root, genesis_time, registrar, view_key,
 };
 
 use alloy::primitives::{Address, B256};
 use auditor::check::{self, BatchContext, ChainKey, Context, OnChain, Previous, Settled};
 use auditor::{Broken, Item};
+use client::batches::BatchFiles;
+use client::log::{self, Audited, Before, LogError, Seen, Viewer};
 use l1_contracts::{Deployment, KeyRecord, SettledBatch, SetupKind, bytecode_hash};
-use model::{ChainScope, Word};
+use model::{ChainScope, PatientIndex, Word};
+use statement::batch::PublicFile;
 use statement::c1;
 use statement::c2;
 use statement::inputs::{C1Inputs, C2Inputs};
@@ -111,6 +114,35 @@ impl World {
         check::batch(BatchContext { context: &self.context, previous, header }, bytes)
     }
 
+    /// What the patient's program says of `bytes` as the public file of batch `at`.
+    pub(crate) fn check_as_patient(&self, at: usize, bytes: &[u8]) -> Result<Seen, LogError> {
+        let viewer = Viewer {
+            scope: self.context.scope,
+            layouts: self.context.keys.iter().map(|(id, key)| (*id, key.layout)).collect(),
+            patient: PatientIndex::new(PATIENT).expect("24 bits"),
+            view_key: view_key(),
+        };
+        let built = &self.built[at];
+        let files = BatchFiles { public: bytes.to_vec(), private: built.private.clone() };
+        let edges = check::edges(&built.file);
+        let audited = Audited { header: &built.file.header, edges: &edges };
+        log::check(&viewer, &audited, &files, Before::Unknown)
+    }
+
+    /// The broken item of `bytes` as the file of batch `at`, after the patient was shown it, too:
+    /// whatever is wrong with a list is refused by both.
+    pub(crate) fn broken_item(&self, at: usize, bytes: &[u8]) -> Item {
+        let found = item(self.check(at, bytes));
+        let sound = self.built[at].file.clone();
+        let hidden = match PublicFile::from_bytes(bytes) {
+            Ok(file) => for_patients(file) != for_patients(sound),
+            Err(_) => true,
+        };
+        let seen = self.check_as_patient(at, bytes);
+        assert_eq!(seen.is_err(), hidden, "{found}: a patient is told {seen:?}");
+        found
+    }
+
     /// The events of the batches, each settled three seconds late.
     pub(crate) fn settled(&self) -> Vec<Settled> {
         let settled = self.built.iter().map(|built| {
@@ -124,6 +156,22 @@ impl World {
         });
         settled.collect()
     }
+}
+
+/// A file without what a patient leaves to auditors: proofs with their inputs, and the journal.
+fn for_patients(mut file: PublicFile) -> PublicFile {
+    for chunk in &mut file.operations {
+        (chunk.proof, chunk.root_out, chunk.time_out) = ([0; 256], word(0), 0);
+    }
+    for chunk in &mut file.claims {
+        chunk.proof = [0; 256];
+    }
+    // The last edge is nobody's begin.
+    if let Some(last) = file.claims.last_mut() {
+        last.edge_out = word(0);
+    }
+    file.groups.clear();
+    file
 }
 
 /// The item of an error, which must be one.

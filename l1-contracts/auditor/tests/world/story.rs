@@ -11,7 +11,7 @@ use model::{
 };
 use statement::batch::{
     ClaimOpening, ClaimsChunk, GroupSummary, OperationOpening, OperationsChunk, PatientOpening,
-    PrivateFile, PublicFile, SegmentEntry, data_root,
+    PrivateFile, PublicFile, SealScope, SegmentEntry, data_root, sort_segments,
 };
 use statement::c2::{self, Capacity, PackedSlot};
 use statement::claim::root16;
@@ -72,6 +72,11 @@ fn patient_key() -> SecretKey {
     SecretKey::from_bytes(&[1; 32])
 }
 
+/// The patient's view key.
+pub(crate) fn view_key() -> Word {
+    word(31)
+}
+
 fn patient() -> PatientIndex {
     PatientIndex::new(PATIENT).expect("24 bits")
 }
@@ -95,7 +100,7 @@ fn permit() -> Rule {
 
 fn operations() -> [(Action, u64); 2] {
     let key_hash = field::to_word(&patient_key().public().hash());
-    let enrol = Action::Enrol { key_hash, view_key: word(31), salt: word(41) };
+    let enrol = Action::Enrol { key_hash, view_key: view_key(), salt: word(41) };
     [(enrol, 1000), (Action::Write { slot: RuleSlot::Permit(0), rule: permit() }, 2000)]
 }
 
@@ -173,14 +178,17 @@ impl Sequencer<'_> {
         let mut segments: Vec<_> = claims
             .iter()
             .filter(|claim| claim.kind == ClaimKind::Collect)
-            .map(|claim| SegmentEntry { digest: claim.digest, bytes: 1000 })
+            .map(|claim| SegmentEntry::new(claim.digest, 1000))
             .collect();
         if let Some(change) = self.plan.segments {
             change(&mut segments);
         }
+        sort_segments(&mut segments);
         let groups = groups.iter().map(|span| self.group(*span)).collect();
         let openings = self.openings(number, &rows, &chunks);
-        let private = PrivateFile::seal(&openings).to_bytes();
+        let root_out = field::to_word(&self.tree.root());
+        let seal = SealScope { scope: self.scope, batch: number, root_out };
+        let private = PrivateFile::seal(&seal, &openings).to_bytes();
         let operations = rows.iter().map(|row| self.operations_chunk(row)).collect();
         let claims = chunks.iter().map(|chunk| self.claims_chunk(chunk)).collect();
         let header = header(number, window, [root_in, self.tree.root()], self);
@@ -355,6 +363,7 @@ impl Sequencer<'_> {
             path: self.tree.path(PATIENT).map(|children| children.map(|c| field::to_word(&c))),
             claims: claims.collect(),
             operations: operations.collect(),
+            refused: Vec::new(),
         };
         let concerned = !opening.claims.is_empty() || !opening.operations.is_empty();
         if concerned { vec![opening] } else { vec![] }

@@ -3,17 +3,17 @@
 use ark_bn254::Fr;
 use client::batches::BatchFiles;
 use client::headers;
-use client::log::{Before, LogError, Seen, Viewer, before_first, check};
+use client::log::{Audited, Before, LogError, Seen, Viewer, before_first, check};
 use client::{Key, KeyKind};
 use model::{
     Action, BatchHeader, BatchNumber, Categories, Category, ChainScope, Claim, ClaimKind,
     DataSource, Digest, Interval, Label, Labels, Millis, Operation, Party, PatientIndex, Position,
-    Purpose, Purposes, Record, Rule, RuleSlot, Uncovered, Window, Word,
+    PractitionerId, Purpose, Purposes, Record, Rule, RuleSlot, Uncovered, Window, Word,
 };
 use sha3::{Digest as _, Keccak256};
 use statement::batch::{
-    ClaimOpening, ClaimsChunk, OperationOpening, OperationsChunk, PatientOpening, PrivateFile,
-    PublicFile,
+    ClaimOpening, ClaimsChunk, Layout, Layouts, List, ListsError, OperationOpening,
+    OperationsChunk, PatientOpening, PrivateFile, PublicFile, RefusedAccess, SealScope,
 };
 use statement::c1::Context;
 use statement::c2::{Capacity, Chunk, Slot, cap_path};
@@ -77,8 +77,29 @@ fn claim(index: u32, position: u64, individual: Word) -> Claim {
     }
 }
 
+const SLOTS: Capacity = Capacity { slots: 12, claims_per_slot: 3 };
+const ROWS: usize = 32;
+const OPERATIONS_KEY: [u8; 32] = [1; 32];
+const CLAIMS_KEY: [u8; 32] = [2; 32];
+
 fn viewer() -> Viewer {
-    Viewer { scope: deployment(), patient: patient(ANNA), view_key: anna().view_key() }
+    let layouts: Layouts =
+        [(OPERATIONS_KEY, Layout::Operations(ROWS)), (CLAIMS_KEY, Layout::Claims(SLOTS))]
+            .into_iter()
+            .collect();
+    let (patient, view_key) = (patient(ANNA), anna().view_key());
+    Viewer { scope: deployment(), layouts, patient, view_key }
+}
+
+fn refused() -> RefusedAccess {
+    RefusedAccess {
+        position: Position(13),
+        time: at(510),
+        digest: Digest([13; 31]),
+        practitioner: PractitionerId::new("dr-002").unwrap(),
+        uncovered: Uncovered::ActorNotNamed,
+        count: 1,
+    }
 }
 
 /// One batch: Anna is enrolled and permits; two covered claims, one excluded, one of another.
@@ -148,7 +169,7 @@ fn chunk(tree: &Tree, anna: &Record, other: &Record, fault: Fault) -> Chunk {
     };
     let stranger = Word::from_u64(66);
     Chunk {
-        capacity: Capacity { slots: 4, claims_per_slot: 3 },
+        capacity: SLOTS,
         root: tree.root(),
         cap: Box::new(tree.cap()),
         window: Window::new(at(0), at(1000)).unwrap(),
@@ -182,6 +203,7 @@ impl World {
             path,
             claims: claim_openings(&chunk),
             operations: operation_openings(&applied, tree.root()),
+            refused: vec![refused()],
         };
         let mut stranger = opening.clone();
         (stranger.patient, stranger.record) = (patient(3), other);
@@ -211,7 +233,8 @@ impl World {
 
     /// The settled header and the files under it.
     fn files(&self) -> (BatchHeader, BatchFiles) {
-        let private = PrivateFile::seal(&self.openings).to_bytes();
+        let seal = SealScope::of_header(deployment(), &self.public.header);
+        let private = PrivateFile::seal(&seal, &self.openings).to_bytes();
         let mut public = self.public.clone();
         public.header.ciphertext_hash = Keccak256::digest(&private).into();
         public.header.ciphertext_length = private.len() as u64;
@@ -220,7 +243,7 @@ impl World {
 
     fn check(&self) -> Result<Seen, LogError> {
         let (header, files) = self.files();
-        check(&viewer(), &header, &files, Before::Known(None))
+        check(&viewer(), &Audited { header: &header, edges: &[] }, &files, Before::Known(None))
     }
 }
 
@@ -270,9 +293,9 @@ fn public_file(chunk: &Chunk, applied: &[Applied], tree: &Tree) -> PublicFile {
         field::to_word(&operation::leaf(message, one.t_op, op_salt(tree.root(), row as u32)))
     };
     let mut leaves: Vec<_> = applied.iter().enumerate().map(leaf).collect();
-    leaves.resize(4, Word::ZERO);
+    leaves.resize(ROWS, Word::ZERO);
     let operations = OperationsChunk {
-        key_id: [1; 32],
+        key_id: OPERATIONS_KEY,
         root_out: field::to_word(&tree.root()),
         time_out: applied[1].t_op.get(),
         operations: 2,
@@ -283,7 +306,7 @@ fn public_file(chunk: &Chunk, applied: &[Applied], tree: &Tree) -> PublicFile {
     };
     let inputs = chunk.inputs();
     let claims = ClaimsChunk {
-        key_id: [2; 32],
+        key_id: CLAIMS_KEY,
         claims_root: field::to_word(&inputs.claims_root),
         access: inputs.access,
         collect: inputs.collect,
@@ -316,10 +339,10 @@ fn header(chunk: &Chunk, operations: &OperationsChunk, claims: &ClaimsChunk) -> 
         claims_root: scope::chunk_roots(&[field::from_word(&claims.claims_root)]),
         operations: 2,
         enrolments: 1,
-        access: 4,
-        collect: 0,
-        break_glass: 0,
-        excluded: 1,
+        access: claims.access,
+        collect: claims.collect,
+        break_glass: claims.break_glass,
+        excluded: claims.excluded,
         data_root: [0; 32],
         journal_position: Position(50),
         journal_hash: [5; 32],
@@ -339,6 +362,7 @@ fn a_patient_sees_every_claim_and_operation_with_its_rule() {
     assert_eq!(seen.claims[0].verdict, Ok(RuleSlot::Permit(0)));
     assert!(!seen.claims[2].covered);
     assert_eq!(seen.claims[2].verdict, Err(Uncovered::ActorNotNamed));
+    assert_eq!(seen.refused, [refused()]);
     let times: Vec<_> = seen.operations.iter().map(|one| one.t_op).collect();
     assert_eq!(times, [at(100), at(200)]);
     let Before::Known(Some(record)) = seen.after else { panic!() };
@@ -349,7 +373,8 @@ fn a_patient_sees_every_claim_and_operation_with_its_rule() {
 fn a_batch_that_does_not_concern_the_patient_leaves_the_record_as_it_was() {
     let nobody = Viewer { patient: patient(99), view_key: Word::from_u64(99), ..viewer() };
     let (header, files) = World::new(Fault::None).files();
-    let seen = check(&nobody, &header, &files, Before::Known(None)).unwrap();
+    let audited = Audited { header: &header, edges: &[] };
+    let seen = check(&nobody, &audited, &files, Before::Known(None)).unwrap();
     assert!(seen.claims.is_empty() && seen.operations.is_empty());
     assert_eq!(seen.after, Before::Known(None));
 }
@@ -367,10 +392,11 @@ fn files_that_are_not_those_of_the_header_are_named() {
     let (header, files) = world.files();
     let with = |header: &BatchHeader, public: &[u8], private: &[u8]| {
         let files = BatchFiles { public: public.to_vec(), private: private.to_vec() };
-        check(&viewer(), header, &files, Before::Known(None)).expect_err("tampered with")
+        let audited = Audited { header, edges: &[] };
+        check(&viewer(), &audited, &files, Before::Known(None)).expect_err("tampered with")
     };
     let other = BatchHeader { access: 5, ..header.clone() };
-    assert_eq!(with(&other, &files.public, &files.private), LogError::Header);
+    assert_eq!(with(&other, &files.public, &files.private), LogError::Lists(ListsError::Header));
     let cut = &files.public[..files.public.len() - 1];
     assert!(matches!(with(&header, cut, &files.private), LogError::Public(_)));
     let mut changed = files.private.clone();
@@ -381,25 +407,128 @@ fn files_that_are_not_those_of_the_header_are_named() {
     assert!(matches!(with(&header, &files.public, cut), LogError::Ciphertext { .. }));
 }
 
+/// What of the lists is named.
+fn found_in_lists(tamper: impl FnOnce(&mut World)) -> ListsError {
+    match found(Fault::None, tamper) {
+        LogError::Lists(error) => error,
+        other => panic!("expected an error of the lists, found {other:?}"),
+    }
+}
+
 #[test]
 fn leaves_that_do_not_hash_to_the_header_are_named() {
     let leaf = Word::from_u64(4);
-    let claims = found(Fault::None, |world| world.public.claims[0].leaves[0] = leaf);
-    assert_eq!(claims, LogError::ClaimsRoot { chunk: Some(0) });
-    let operations = found(Fault::None, |world| world.public.operations[0].leaves[0] = leaf);
-    assert_eq!(operations, LogError::OperationsRoot { chunk: Some(0) });
-    let claims = found(Fault::None, |world| {
+    let claims = found_in_lists(|world| world.public.claims[0].leaves[0] = leaf);
+    assert!(matches!(claims, ListsError::Root { list: List::Claims, chunk: 0, .. }));
+    let operations = found_in_lists(|world| world.public.operations[0].leaves[0] = leaf);
+    assert!(matches!(operations, ListsError::Root { list: List::Operations, chunk: 0, .. }));
+    let claims = found_in_lists(|world| {
         world.public.claims[0].leaves[0] = leaf;
         let header = world.public.header.claims_root;
         world.reroot();
         world.public.header.claims_root = header;
     });
-    assert_eq!(claims, LogError::ClaimsRoot { chunk: None });
-    let operations = found(Fault::None, |world| {
+    assert!(matches!(claims, ListsError::TotalRoot { list: List::Claims, .. }));
+    let operations = found_in_lists(|world| {
         let chunk = world.public.operations[0].clone();
         world.public.operations.push(chunk);
     });
-    assert_eq!(operations, LogError::OperationsRoot { chunk: None });
+    assert!(matches!(operations, ListsError::Total { list: List::Operations, .. }));
+}
+
+/// The operator settles the claims about Anna as proven, leaves her opening out of the private file
+/// that it commits to, and serves *her* the inner nodes of the list of leaves for the list, while
+/// auditors get the true one. Her log must not say that nothing happened.
+#[test]
+fn inner_nodes_in_place_of_leaves_hide_no_claim() {
+    let mut world = World::new(Fault::None);
+    world.openings.remove(0);
+    let leaves = world.public.claims[0].leaves.clone();
+    let nodes = |leaves: &[Word]| -> Vec<Word> {
+        leaves.chunks(16).map(|group| root(Domain::ClaimsNode, group)).collect()
+    };
+    for (list, depth) in [(nodes(&leaves), 1), (nodes(&nodes(&leaves)), 2), (vec![], 0)] {
+        let found = list.len();
+        world.public.claims[0].leaves = list;
+        let Err(LogError::Lists(error)) = world.check() else { panic!("{depth}") };
+        let expected = SLOTS.leaves();
+        assert_eq!(error, ListsError::Length { list: List::Claims, chunk: 0, expected, found });
+    }
+    world.public.claims[0].leaves = leaves;
+    let rows = &mut world.public.operations[0].leaves;
+    *rows = rows.chunks(16).map(|group| root(Domain::OperationsNode, group)).collect();
+    let Err(LogError::Lists(error)) = world.check() else { panic!("rows") };
+    assert!(matches!(error, ListsError::Length { list: List::Operations, found: 2, .. }));
+}
+
+#[test]
+fn counters_keys_and_padding_that_the_leaves_contradict_are_named() {
+    let count = |chunk: fn(&mut ClaimsChunk), header: fn(&mut BatchHeader)| {
+        found_in_lists(|world| {
+            chunk(&mut world.public.claims[0]);
+            header(&mut world.public.header);
+        })
+    };
+    // Fewer claims than there are, in chunk and header alike.
+    let fewer = count(|chunk| chunk.access = 3, |header| header.access = 3);
+    assert!(matches!(fewer, ListsError::Count { what: "claims", expected: 3, found: 4, .. }));
+    let excluded = count(|chunk| chunk.excluded = 9, |header| header.excluded = 9);
+    assert!(matches!(excluded, ListsError::Count { what: "excluded claims", .. }));
+    let header = count(|_| {}, |header| header.collect = 1);
+    assert!(matches!(header, ListsError::Total { what: "collect claims", .. }));
+    let other = count(|chunk| chunk.key_id = OPERATIONS_KEY, |_| {});
+    assert!(matches!(other, ListsError::Key { list: List::Claims, chunk: 0, .. }));
+    let unknown = count(|chunk| chunk.key_id = [9; 32], |_| {});
+    assert!(matches!(unknown, ListsError::Key { .. }));
+
+    let moved = |tamper: fn(&mut Vec<Word>)| {
+        found_in_lists(|world| {
+            tamper(&mut world.public.claims[0].leaves);
+            world.reroot();
+        })
+    };
+    let tag = moved(|leaves| leaves[7] = Word::ZERO);
+    assert_eq!(tag, ListsError::Tag { chunk: 0, leaf: 7, found: Word::ZERO });
+    let stray = moved(|leaves| leaves[23] = Word::from_u64(1));
+    assert!(matches!(stray, ListsError::Tag { chunk: 0, leaf: 23, .. }));
+    let hole = moved(|leaves| leaves.swap(4, 6));
+    assert!(matches!(hole, ListsError::Padding { leaf: 5, .. }), "{hole:?}");
+    let later = moved(|leaves| {
+        (leaves[16], leaves[19]) = (leaves[8], leaves[11]);
+        (leaves[8], leaves[11]) = (Word::ZERO, Word::ZERO);
+    });
+    assert!(matches!(later, ListsError::Padding { leaf: 16, .. }), "{later:?}");
+    let rows = found_in_lists(|world| {
+        world.public.operations[0].leaves.swap(1, 3);
+        world.reroot();
+    });
+    assert!(matches!(rows, ListsError::Padding { list: List::Operations, leaf: 3, .. }));
+}
+
+/// Behind another edge no tag is found, and the edge stands in no header: it is the auditor's.
+#[test]
+fn an_edge_that_nobody_verified_is_not_believed() {
+    let mut world = World::new(Fault::None);
+    let mut empty = world.public.claims[0].clone();
+    empty.leaves.fill(Word::ZERO);
+    (empty.access, empty.excluded) = (0, 0);
+    world.public.claims.push(empty);
+    world.reroot();
+    let (header, files) = world.files();
+    let edge = world.public.claims[0].edge_out;
+    let check = |edges: &[Word]| {
+        check(&viewer(), &Audited { header: &header, edges }, &files, Before::Known(None))
+    };
+    assert_eq!(check(&[edge]).map(|seen| seen.claims.len()), Ok(3));
+    assert_eq!(check(&[Word::from_u64(1)]), Err(LogError::Edge { chunk: 0 }));
+    assert_eq!(check(&[]), Err(LogError::Edges { expected: 1, found: 0 }));
+}
+
+#[test]
+fn segments_that_are_not_those_of_the_header_are_named() {
+    let more = statement::batch::SegmentEntry::new(Digest([9; 31]), 5);
+    let found = found_in_lists(|world| world.public.segments.push(more));
+    assert!(matches!(found, ListsError::DataRoot { .. }));
 }
 
 #[test]
@@ -422,12 +551,16 @@ fn withheld_doubled_and_made_up_claims_are_counted() {
 }
 
 #[test]
-fn tags_at_other_places_are_named() {
-    let moved = found(Fault::None, |world| {
-        world.public.claims[0].leaves.swap(7, 6);
+fn slots_in_another_order_do_not_hide_claims() {
+    let swapped = found(Fault::None, |world| {
+        let leaves = &mut world.public.claims[0].leaves;
+        // Another's slot and Anna's first one: their tags name the slots in which they were proven.
+        for leaf in 0..4 {
+            leaves.swap(leaf, 4 + leaf);
+        }
         world.reroot();
     });
-    assert_eq!(moved, LogError::Tags { chunk: 0 });
+    assert_eq!(swapped, LogError::Count { chunk: 0, expected: 1, found: 1 });
 }
 
 #[test]
@@ -502,6 +635,17 @@ fn saved_headers_are_read_in_both_forms_and_must_follow_each_other() {
     };
     let ours = "09".repeat(20);
     let found = read(&with_hash(&previous, &ours)).unwrap();
+    let edges = |text: &str| {
+        let hash = hex::encode(previous);
+        let json = with_hash(&previous, &ours)
+            .replace(&format!("\"{hash}\""), &format!("\"{hash}\",\"edges\":[{text}]"));
+        headers::edges_from_json(json.as_bytes())
+    };
+    let two = [Word::from_u64(3), Word::from_u64(4)];
+    let text = two.map(|edge| format!("\"{}\"", edge.to_hex())).join(",");
+    assert_eq!(edges(&text).unwrap()[&BatchNumber(1)], two);
+    assert_eq!(edges("").unwrap()[&BatchNumber(1)], []);
+    assert!(matches!(edges("\"zz\""), Err(headers::HeadersError::Edge { index: 0 })));
     assert_eq!(found, std::slice::from_ref(&first));
     let hash = read(&with_hash(&[1; 32], &ours)).unwrap_err();
     assert!(matches!(hash, headers::HeadersError::Hash { index: 0 }));

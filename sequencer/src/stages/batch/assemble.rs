@@ -8,14 +8,14 @@ use model::{BatchHeader, DataSource, PatientIndex, Word};
 use sha3::{Digest as _, Keccak256};
 use statement::batch::{
     ClaimOpening, ClaimsChunk, GroupSummary, OperationOpening, OperationsChunk, PatientOpening,
-    PrivateFile, PublicFile, data_root,
+    PrivateFile, PublicFile, SealScope, data_root,
 };
 use statement::inputs::{C1Inputs, C2Inputs};
 use statement::proof::Proof;
 use statement::scope;
 use statement::{c1, c2, operation};
 
-use super::BatchPlan;
+use super::{BatchBinding, BatchPlan};
 use crate::window::{Assembled, WindowContents};
 
 /// One chunk's proof and the key it verifies under.
@@ -57,16 +57,17 @@ pub struct ProvenBatch {
 pub fn assemble(
     batch: &ProvenBatch,
     previous: [u8; 32],
-    key_version: u32,
+    binding: &BatchBinding,
     journal: BatchGroups,
 ) -> Assembled {
     assert_eq!(batch.plan.operations.len(), batch.operation_proofs.len(), "a proof a chunk");
     assert_eq!(batch.plan.claims.len(), batch.claim_proofs.len(), "a proof a chunk");
-    // Sealed before the header, which commits to the sealed bytes: an auditor can hold the operator
-    // to serving each patient its opening.
-    let private = PrivateFile::seal(&openings(batch));
+    // The header commits to the sealed bytes, so that an auditor can hold the operator to serving
+    // each patient its opening; number and root, to which the seal is bound, do not depend on them.
+    let mut header = header(batch, previous, binding.key_version, &journal);
+    let seal = SealScope::of_header(binding.scope, &header);
+    let private = PrivateFile::seal(&seal, &openings(batch));
     let sealed = private.to_bytes();
-    let mut header = header(batch, previous, key_version, &journal);
     header.ciphertext_hash = Keccak256::digest(&sealed).into();
     header.ciphertext_length = sealed.len() as u64;
     let operations = batch.plan.operations.iter().zip(&batch.operation_proofs);
@@ -170,6 +171,7 @@ fn openings(batch: &ProvenBatch) -> Vec<PatientOpening> {
             path: state.path.map(|children| children.map(|child| word(&child))),
             claims: Vec::new(),
             operations: Vec::new(),
+            refused: batch.contents.refused.get(patient).cloned().unwrap_or_default(),
         };
         openings.insert(*patient, opening);
     }

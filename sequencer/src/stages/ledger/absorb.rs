@@ -6,6 +6,7 @@ use model::{
     Action, BatchNumber, ChainScope, Claim, ClaimKind, Interval, Millis, Party, Position,
     PractitionerId, Word,
 };
+use statement::batch::RefusedAccess;
 use statement::operation::SignedOperation;
 use statement::{c1, scope};
 use thiserror::Error;
@@ -20,7 +21,7 @@ use super::registry::{Assignment, Registry};
 use super::seal::EnrolmentSeal;
 use super::segment::FrameFacts;
 use super::streams::{StoredFrame, Streams};
-use super::window::OpenWindow;
+use super::window::{Begin, OpenWindow};
 use crate::window::{OperationScope, WindowContents, WindowLimits};
 
 /// What a ledger is bound to and bounded by.
@@ -80,8 +81,13 @@ impl Ledger {
             sig_domain: scope::sig_domain(config.scope),
             registrar_key_hash: key_hash.expect("a word is canonical"),
         };
-        let first = BatchNumber(1);
-        let window = OpenWindow::begin(first, config.genesis_time, Position(0), &consent);
+        let begin = Begin {
+            scope: config.scope,
+            number: BatchNumber(1),
+            t0: config.genesis_time,
+            position_in: Position(0),
+        };
+        let window = OpenWindow::begin(begin, &consent);
         Ledger {
             last_time: config.genesis_time,
             config,
@@ -136,7 +142,7 @@ impl Ledger {
                 closed = Some(self.absorb_close(*batch, *t1, position).map_err(broken)?);
             }
             Entry::StreamOpen { gateway, descriptor } => {
-                self.streams.resume(gateway, &descriptor.name());
+                self.streams.open(gateway, &descriptor.name());
             }
             // What it counts changed nothing.
             Entry::RefusalCount(_) => {}
@@ -242,7 +248,7 @@ impl Ledger {
     fn absorb_operation(&mut self, signed: SignedOperation, t_op: Millis) -> Result<(), String> {
         let context = self.operation_context(t_op);
         let applied = self.consent.apply(signed, &context).map_err(|error| error.to_string())?;
-        self.window.take_operation(applied);
+        self.window.take_operation(&self.consent, applied);
         Ok(())
     }
 
@@ -260,8 +266,19 @@ impl Ledger {
         self.nonces.retain(|_, valid_until| *valid_until > at);
         self.nonces.insert(nonce, request.valid_until);
         // As it was decided then: consent is not asked again, or a restart could decide otherwise.
-        if matches!(decision, Decision::Permitted { .. }) {
-            self.window.take_access(access_claim(signed, position, at));
+        match decision {
+            Decision::Permitted { .. } => {
+                self.window.take_access(access_claim(signed, position, at));
+            }
+            // Where nobody is enrolled there is nobody to tell.
+            Decision::Refused { uncovered } if self.consent.record(request.patient).is_some() => {
+                let (digest, practitioner) = (signed.digest(), request.practitioner.clone());
+                let time = at;
+                let refused =
+                    RefusedAccess { position, time, digest, practitioner, uncovered, count: 1 };
+                self.window.take_refused(request.patient, refused);
+            }
+            Decision::Refused { .. } => {}
         }
     }
 
@@ -290,7 +307,10 @@ impl Ledger {
         if model::Window::new(self.window.t0(), t1).is_err() {
             return Err("expected a close after the window's begin and within its limit".into());
         }
-        let next = OpenWindow::begin(BatchNumber(number.0 + 1), t1, position, &self.consent);
+        let scope = self.config.scope;
+        let next =
+            Begin { scope, number: BatchNumber(number.0 + 1), t0: t1, position_in: position };
+        let next = OpenWindow::begin(next, &self.consent);
         let window = std::mem::replace(&mut self.window, next);
         Ok(window.close(t1, position, &self.consent))
     }

@@ -4,7 +4,7 @@ use model::{
     Categories, Claim, ClaimKind, Digest, Interval, Label, Millis, Party, PatientIndex, Position,
     Purpose, Word,
 };
-use statement::batch::SegmentEntry;
+use statement::batch::{SegmentEntry, SegmentFrames, SegmentKey};
 
 /// What a frame adds to a segment.
 #[derive(Clone, Copy, Debug)]
@@ -97,13 +97,13 @@ impl OpenSegment {
         self.bytes += frame.len() as u64;
     }
 
-    /// Cuts the segment: its claim, with the digest of its bytes, and its entry in the batch.
-    pub(super) fn cut(self) -> (Claim, SegmentEntry) {
-        // 31 bytes, because a digest has to fit into one field element.
-        let mut digest = [0; 31];
-        digest.copy_from_slice(&self.hasher.finalize().as_bytes()[..31]);
-        let digest = Digest(digest);
-        (Claim { digest, ..self.claim }, SegmentEntry { digest, bytes: self.bytes })
+    /// Cuts the segment: its claim, with the digest of its frames under the record's key, and its
+    /// entry in the batch.
+    pub(super) fn cut(self, key: &SegmentKey) -> (Claim, SegmentEntry) {
+        let content = *self.hasher.finalize().as_bytes();
+        let (bytes, position) = (self.bytes, self.claim.position);
+        let digest = key.digest(&SegmentFrames { content, bytes, position });
+        (Claim { digest, ..self.claim }, SegmentEntry::new(digest, bytes))
     }
 }
 

@@ -2,59 +2,69 @@
 
 use std::collections::BTreeMap;
 
-use model::{BatchNumber, Claim, DeviceId, Millis, PatientIndex, Position, Window, limits};
-use statement::batch::SegmentEntry;
+use model::{
+    BatchNumber, ChainScope, Claim, DeviceId, Millis, PatientIndex, Position, Window, limits,
+};
+use statement::batch::{RefusedAccess, SegmentEntry, SegmentKey, sort_segments};
 use statement::c2;
 
 use super::consent::Consent;
+use super::refused::RefusedAccesses;
 use super::segment::{FrameFacts, OpenSegment};
 use crate::window::{AppliedOperation, PatientState, WindowContents, WindowLimits};
+
+/// Where a window begins, and in which deployment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begin {
+    /// Chain and contract.
+    pub(super) scope: ChainScope,
+    /// Number of its batch.
+    pub(super) number: BatchNumber,
+    /// t1 of the window before.
+    pub(super) t0: Millis,
+    /// Journal position of the close before.
+    pub(super) position_in: Position,
+}
 
 /// Everything since the last close.
 #[derive(Clone, Debug)]
 pub(super) struct OpenWindow {
-    number: BatchNumber,
-    t0: Millis,
-    position_in: Position,
+    begin: Begin,
     root_in: ark_bn254::Fr,
     operations: Vec<AppliedOperation>,
     claims: Vec<Claim>,
     segments: Vec<SegmentEntry>,
+    refused: RefusedAccesses,
     open: BTreeMap<(PatientIndex, DeviceId), OpenSegment>,
 }
 
 impl OpenWindow {
-    pub(super) fn begin(
-        number: BatchNumber,
-        t0: Millis,
-        position_in: Position,
-        consent: &Consent,
-    ) -> OpenWindow {
+    pub(super) fn begin(begin: Begin, consent: &Consent) -> OpenWindow {
         OpenWindow {
-            number,
-            t0,
-            position_in,
+            begin,
             root_in: consent.root(),
             operations: Vec::new(),
             claims: Vec::new(),
             segments: Vec::new(),
+            refused: RefusedAccesses::default(),
             open: BTreeMap::new(),
         }
     }
 
     pub(super) fn position_in(&self) -> Position {
-        self.position_in
+        self.begin.position_in
     }
 
     pub(super) fn number(&self) -> BatchNumber {
-        self.number
+        self.begin.number
     }
 
     pub(super) fn t0(&self) -> Millis {
-        self.t0
+        self.begin.t0
     }
 
-    /// Whether anything happened that a batch would prove.
+    /// Whether anything happened that a batch would prove. Refused accesses are told with the next
+    /// batch: were they reason enough for one, whoever is refused could make the node settle.
     pub(super) fn is_empty(&self) -> bool {
         self.operations.is_empty() && self.claims.is_empty() && self.open.is_empty()
     }
@@ -83,19 +93,19 @@ impl OpenWindow {
             let longer = segment.claim_with(facts);
             match longer.filter(|claim| c2::covers(record, claim).is_ok()) {
                 Some(claim) => return segment.extend(claim, frame),
-                None => self.cut(&key),
+                None => self.cut(&key, consent),
             }
         }
         self.open.insert(key, OpenSegment::begin(facts, frame));
     }
 
     /// Takes an operation: the patient's segments end where its record changes.
-    pub(super) fn take_operation(&mut self, applied: AppliedOperation) {
+    pub(super) fn take_operation(&mut self, consent: &Consent, applied: AppliedOperation) {
         // Whatever the operation changed: a claim is proven against one record only, and comparing
         // old with new here would be a second opinion on consent.
         let patient = applied.signed.operation.patient;
         let keys: Vec<_> = self.open.keys().filter(|(p, _)| *p == patient).cloned().collect();
-        keys.iter().for_each(|key| self.cut(key));
+        keys.iter().for_each(|key| self.cut(key, consent));
         self.operations.push(applied);
     }
 
@@ -104,9 +114,17 @@ impl OpenWindow {
         self.claims.push(claim);
     }
 
-    fn cut(&mut self, key: &(PatientIndex, DeviceId)) {
+    /// Takes an access that was refused, or a count of such.
+    pub(super) fn take_refused(&mut self, patient: PatientIndex, refused: RefusedAccess) {
+        self.refused.push(patient, refused);
+    }
+
+    fn cut(&mut self, key: &(PatientIndex, DeviceId), consent: &Consent) {
         if let Some(segment) = self.open.remove(key) {
-            let (claim, entry) = segment.cut();
+            let record = consent.record(key.0).expect("a frame is covered by a record, for ever");
+            // The same key before and after any operation: none changes a record's view key.
+            let key = SegmentKey::derive(&record.view_key, self.begin.scope);
+            let (claim, entry) = segment.cut(&key);
             self.claims.push(claim);
             self.segments.push(entry);
         }
@@ -124,30 +142,35 @@ impl OpenWindow {
         consent: &Consent,
     ) -> WindowContents {
         let keys: Vec<_> = self.open.keys().cloned().collect();
-        keys.iter().for_each(|key| self.cut(key));
+        keys.iter().for_each(|key| self.cut(key, consent));
+        sort_segments(&mut self.segments);
         // As C2 takes them: a slot is one patient's, and the edges between chunks prove the order.
         self.claims.sort_by_key(|claim| (claim.patient, claim.position));
-        let window = Window::new(self.t0, t1).unwrap_or_else(|error| {
+        let Begin { number, t0, position_in, .. } = self.begin;
+        let window = Window::new(t0, t1).unwrap_or_else(|error| {
             panic!("a window is closed within {} ms: {error}", limits::WINDOW_MS_MAX)
         });
         // Records and paths of now, under the final root: chunks of C2 open only that one.
         let concerned = self.claims.iter().map(|claim| claim.patient);
         let changed = self.operations.iter().map(|applied| applied.signed.operation.patient);
+        let refused = self.refused.into_lists();
+        let asked_for = refused.keys().copied();
         let state = |patient: PatientIndex| {
             let record = consent.record(patient)?.clone();
             Some((patient, PatientState { record, path: consent.tree().path(patient.get()) }))
         };
         WindowContents {
-            number: self.number,
+            number,
             window,
             root_in: self.root_in,
             root_out: consent.root(),
             cap: Box::new(consent.tree().cap()),
-            patients: concerned.chain(changed).filter_map(state).collect(),
+            patients: concerned.chain(changed).chain(asked_for).filter_map(state).collect(),
             operations: self.operations,
             claims: self.claims,
             segments: self.segments,
-            position_in: self.position_in,
+            refused,
+            position_in,
             position_out,
         }
     }

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use client::batches::Batches;
-use client::log::{Before, Seen, SeenClaim, SeenOperation, Viewer, before_first, check};
+use client::log::{Audited, Before, Seen, SeenClaim, SeenOperation, Viewer, before_first, check};
 use client::party::Names;
 use client::preview::operation_sentence;
-use client::{Deployment, Key, KeyKind, Wallet, headers, party, rule_slot};
+use client::{Deployment, Key, KeyKind, Wallet, headers, party, read_layouts, rule_slot};
 use model::calendar::Utc;
 use model::{BatchHeader, Category, ClaimKind, Party, PatientIndex, with_causes};
 use serde_json::{Value, json};
@@ -65,7 +65,8 @@ impl Log {
         for text in &self.know {
             names.learn(text, &party::actor(text)?);
         }
-        let viewer = Viewer { scope, patient, view_key: key.view_key() };
+        let layouts = read_layouts(&self.identity)?;
+        let viewer = Viewer { scope, layouts, patient, view_key: key.view_key() };
         let headers = headers::read(&self.headers, scope)?;
         let (mut report, last) = self.check_all(&viewer, &headers, &names)?;
         // Only from a log that holds: a failed one leaves the record unknown.
@@ -86,12 +87,14 @@ impl Log {
         names: &Names,
     ) -> anyhow::Result<(Report, Before)> {
         let batches = Batches::parse(&self.data)?;
+        let edges = headers::read_edges(&self.headers)?;
         let mut before = before_first(headers);
         let mut shown = Shown { names, lines: Vec::new(), entries: Vec::new() };
         for header in headers {
             let number = header.number.0;
             let files = batches.fetch(header.number)?;
-            let seen = match check(viewer, header, &files, before) {
+            let edges = edges.get(&header.number).map_or(&[][..], Vec::as_slice);
+            let seen = match check(viewer, &Audited { header, edges }, &files, before) {
                 Ok(seen) => seen,
                 Err(error) => {
                     let why = with_causes(&error);

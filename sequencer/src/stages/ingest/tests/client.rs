@@ -14,6 +14,7 @@ async fn connect(node: &Node, issued: &Issued) -> Connection {
         scope: node.hub.scope(),
         receipt_signer: node.hub.signer(),
         registrar: None,
+        keys: vec![],
         address: node.address.to_string(),
         server_name: "localhost".into(),
     };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use circuits::c1::RowError;
 use journal::{FileMedium, Genesis, Log, Reader, Writer, WriterConfig};
 use model::{
     Action, Categories, Category, ChainScope, ClaimKind, Clock, DeviceId, EpochNumber, GatewayId,
@@ -29,10 +30,13 @@ use wire::{
 };
 
 use crate::folder::authority::{Authority, Issued, Pem};
+use crate::folder::secrets::Secret;
 use crate::guard::{Failures, Guard};
 use crate::metrics::Metrics;
 use crate::stages::deliver::{DeliverConfig, NodeDelivery, ReceiptHub};
-use crate::stages::ingest::{Admit, IngestConfig, IngestServer, Observe, Services};
+use crate::stages::ingest::{
+    Admit, IngestConfig, IngestServer, Listen, Observe, RateConfig, ResetKey, Services,
+};
 use crate::stages::ledger::{Answer, EnrolmentSeal, Item, Ledger, LedgerAdmission, LedgerConfig};
 use crate::stages::rows::{
     AdmissionConfig, CircuitRows, Evaluate, NotProvable, OperationRow, RowPool,
@@ -70,7 +74,7 @@ struct Diverging(AtomicBool);
 impl Evaluate for Diverging {
     fn evaluate(&self, row: &OperationRow) -> Result<(), NotProvable> {
         match self.0.load(Ordering::SeqCst) {
-            true => Err(NotProvable::Constraint { row: 79_246, rule: "C1.7" }),
+            true => Err(RowError::Violated { rule: "C1.7" }.into()),
             false => CircuitRows.evaluate(row),
         }
     }
@@ -198,7 +202,9 @@ impl Node {
             ahead_ms_max: SKEW_MS,
         };
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let server = IngestServer::start(listen, tls, config, services).unwrap();
+        let resets = ResetKey::new(Secret::new([11; 32]));
+        let listen = Listen { address: listen, tls, resets };
+        let server = IngestServer::start(listen, config, RateConfig::default(), services).unwrap();
         let gateway = authority.issue_client(Role::Gateway, "gateway", validity()).unwrap();
         let address = server.local_addr();
         let mut node = Node {

@@ -1,0 +1,68 @@
+//! Accesses that were refused in the open window, for the patients whose data was asked for.
+
+use std::collections::BTreeMap;
+
+use model::PatientIndex;
+use statement::batch::RefusedAccess;
+
+/// Most that are listed of a patient, some 130 KB of its opening.
+const OF_PATIENT_MAX: usize = 1000;
+/// Most that are listed of all patients together, some 13 MB of a private file, besides the first
+/// of each.
+const OF_ALL_MAX: usize = 100_000;
+
+/// Lists by patient. Beyond its limits a refusal is counted with the last one listed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RefusedAccesses {
+    by_patient: BTreeMap<PatientIndex, Vec<RefusedAccess>>,
+    listed: usize,
+}
+
+impl RefusedAccesses {
+    /// Takes one, in the order of the journal.
+    pub(super) fn push(&mut self, patient: PatientIndex, refused: RefusedAccess) {
+        let list = self.by_patient.entry(patient).or_default();
+        let full = list.len() >= OF_PATIENT_MAX || self.listed >= OF_ALL_MAX;
+        match list.last_mut().filter(|_| full) {
+            // Nobody can hide a refusal behind a flood of others: every patient's first is listed,
+            // and of all the number is right.
+            Some(last) => last.count = last.count.saturating_add(refused.count),
+            None => {
+                list.push(refused);
+                self.listed += 1;
+            }
+        }
+    }
+
+    /// What was taken, by patient.
+    pub(super) fn into_lists(self) -> BTreeMap<PatientIndex, Vec<RefusedAccess>> {
+        self.by_patient
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Digest, Millis, Position, PractitionerId, Uncovered};
+
+    use super::*;
+
+    #[test]
+    fn a_flood_is_counted_and_leaves_room_for_every_other_patient() {
+        let patient = |index| PatientIndex::new(index).unwrap();
+        let refused = |position| RefusedAccess {
+            position: Position(position),
+            time: Millis::new(position).unwrap(),
+            digest: Digest([1; 31]),
+            practitioner: PractitionerId::new("dr").unwrap(),
+            uncovered: Uncovered::Closed,
+            count: 1,
+        };
+        let mut all = RefusedAccesses::default();
+        (1..=5000).for_each(|position| all.push(patient(1), refused(position)));
+        all.push(patient(2), refused(6000));
+        let lists = all.into_lists();
+        assert_eq!(lists[&patient(1)].len(), OF_PATIENT_MAX);
+        let counted: u32 = lists[&patient(1)].iter().map(|one| one.count).sum();
+        assert_eq!((counted, lists[&patient(2)].len()), (5000, 1));
+    }
+}
