@@ -79,9 +79,9 @@ const EXITS: [(&str, [&str; 5]); 13] = [
         "`auditor`",
         [
             "everything holds",
-            "something is broken",
-            "an argument is wrong; the deployment file or an opening is missing or malformed; the \
-             saved headers are malformed or cannot be written",
+            "something is broken; the deployment has another fingerprint than was expected",
+            "an argument is wrong; the deployment file, an opening or a receipt is missing or \
+             malformed; the saved headers are malformed or cannot be written",
             "the chain or a batch file is not reachable",
             "",
         ],
@@ -118,6 +118,12 @@ const EXITS: [(&str, [&str; 5]); 13] = [
     ),
     ("every program", ["`--help`", "", "the arguments do not parse", "", ""]),
 ];
+
+/// Programs that end with 5, and when.
+const NOT_COMPARED: [(&str, &str); 1] = [(
+    "`vitals`",
+    "`receipt check`: the signature holds, and the receipt is not compared with what is settled",
+)];
 
 const INTRODUCTION: &str = "\
 # Codes
@@ -219,7 +225,7 @@ fn reject_codes() -> String {
 }
 
 fn exit_codes() -> String {
-    let said = "The five numbers, then what each program gives them for; those of the node's own \
+    let said = "The six numbers, then what each program gives them for; those of the node's own \
                 commands are given in [`node.rs`](../src/cli/node.rs#run). 101 is a panic (Rust's \
                 own number).";
     let rows = ExitCode::ALL.map(|exit| {
@@ -229,9 +235,11 @@ fn exit_codes() -> String {
     let codes = section("Exit codes", said, ["code", "name", "means", "do"], rows);
     let programs = EXITS.map(|(program, ends)| {
         let [ok, failed, usage, unavailable, interrupted] = ends.map(str::to_owned);
-        [program.to_owned(), ok, failed, usage, unavailable, interrupted]
+        let not_compared = NOT_COMPARED.iter().find(|(of, _)| *of == program);
+        let not_compared = not_compared.map(|(_, when)| (*when).to_owned()).unwrap_or_default();
+        [program.to_owned(), ok, failed, usage, unavailable, interrupted, not_compared]
     });
-    let columns = ["program", "0", "1", "2", "3", "4"];
+    let columns = ["program", "0", "1", "2", "3", "4", "5"];
     codes + "\n" + &table(columns, programs)
 }
 

@@ -19,6 +19,7 @@ pub mod calendar;
 mod causes;
 mod claim;
 mod code;
+mod escape;
 mod exit;
 mod header;
 mod id;
@@ -38,6 +39,7 @@ pub use bytes::{DecodeError, Reader};
 pub use causes::with_causes;
 pub use claim::Claim;
 pub use code::{ExitCode, RejectCode};
+pub use escape::{escape, escape_lines};
 pub use header::{BatchHeader, DataSource, HeaderError};
 pub use id::{
     BatchNumber, ChainScope, DeviceId, Digest, EpochNumber, GatewayId, IdError, OperatorId,

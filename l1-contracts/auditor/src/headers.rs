@@ -37,7 +37,7 @@ pub enum SavedHeadersError {
 
 /// Name and version of the format.
 const SCHEMA: &str = "vitals-headers-1";
-/// Largest file read, bytes: some 70,000 headers.
+/// Room for some 70,000 headers.
 const FILE_BYTES_MAX: u64 = 128 << 20;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -147,8 +147,8 @@ mod tests {
         serde_json::from_value(serde_json::json!({
             "schema": Deployment::SCHEMA, "chain_id": 31_337,
             "settlement": "0x1111111111111111111111111111111111111111",
-            "code_hash": "0x".to_owned() + &"00".repeat(32), "block": 1,
-            "genesis_root": "0x".to_owned() + &"00".repeat(32), "genesis_time": 1,
+            "code_hash": "0x".to_owned() + &"00".repeat(32), "block": 1, "genesis_time": 1,
+            "runtime_hash": "0x".to_owned() + &"00".repeat(32), "fingerprint": "00".repeat(20),
             "registrar": "0x".to_owned() + &"00".repeat(32),
             "sequencer": "0x1111111111111111111111111111111111111111",
             "receipt_signer": "0x1111111111111111111111111111111111111111",

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process;
 
 use clap::{Parser, Subcommand};
-use model::ExitCode;
+use model::{ExitCode, escape_lines};
 
 use outcome::Failure;
 
@@ -128,7 +128,8 @@ pub(crate) fn main() -> process::ExitCode {
     match outcome {
         Ok(()) => ExitCode::Ok.number().into(),
         Err(Failure { code, error }) => {
-            eprintln!("error: {error:#}");
+            // A cause may quote a file, or a node of the chain in its own words.
+            eprintln!("error: {}", escape_lines(&format!("{error:#}")));
             code.number().into()
         }
     }

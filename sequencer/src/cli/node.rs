@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
+use l1_contracts::HttpUrl;
 use model::calendar::Utc;
-use model::{Clock, Millis, SystemClock, Word, with_causes};
+use model::{Clock, Millis, SystemClock, Word, escape_lines, with_causes};
 use sequencer::clock::MachineClock;
 use sequencer::doors::admin::ask;
 use sequencer::doors::config::{Config, Effective};
@@ -49,6 +50,14 @@ pub(crate) struct RunArgs {
     /// JSON-RPC address of an EVM node, instead of the configured one.
     #[arg(long)]
     rpc: Option<String>,
+}
+
+/// The address of `--rpc`, or the configured one. Read here and not by clap, which would quote one
+/// that does not parse, with the secrets in it.
+fn rpc(given: Option<String>, configured: Option<HttpUrl>) -> Outcome<Option<HttpUrl>> {
+    let Some(text) = given else { return Ok(configured) };
+    let url = text.parse::<HttpUrl>().context("reading --rpc").map_err(usage)?;
+    Ok(Some(url))
 }
 
 /// Makes a folder.
@@ -121,7 +130,7 @@ pub(crate) fn deploy(args: DeployArgs) -> Outcome {
     }
     layout.check_closed().map_err(failed)?;
     let mut config = Config::read(&layout.config()).map_err(usage)?;
-    config.chain.rpc = args.rpc.or(config.chain.rpc);
+    config.chain.rpc = rpc(args.rpc, config.chain.rpc)?;
     let runtime = runtime()?;
     let keys = setup::prover_keys(&layout, &config, |shape| eprintln!("proving key {shape} ..."));
     let keys = keys.map_err(failed)?;
@@ -136,6 +145,10 @@ pub(crate) fn deploy(args: DeployArgs) -> Outcome {
             failed(anyhow::Error::new(error).context(format!("deploying from account {account}")))
         })?;
         println!("settlement {} on chain {}", deployment.settlement, deployment.chain_id);
+        println!(
+            "fingerprint {}: tell it to patients and auditors yourself",
+            deployment.fingerprint
+        );
         println!("written: {}", layout.deployment().display());
         Ok(())
     })
@@ -149,7 +162,7 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
     }
     let mut config = Config::read(&args.config).map_err(usage)?;
     log_to_stderr(&config.log.level)?;
-    config.chain.rpc = args.rpc.or(config.chain.rpc);
+    config.chain.rpc = rpc(args.rpc, config.chain.rpc)?;
     // The folder goes with the file, so that `--config` alone names a node.
     let beside = args.config.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = beside.unwrap_or(Path::new(".")).to_path_buf();
@@ -189,6 +202,7 @@ fn dev() -> Outcome {
 async fn wait_until_stopped(node: Node) -> Outcome {
     let at = node.endpoints();
     println!("ingest {} (QUIC)  http://{}  base chain {}", at.ingest, at.http, at.rpc);
+    println!("deployment {}: clients and auditors compare it (--fingerprint)", at.fingerprint);
     let outcome = tokio::select! {
         signal = stop_signal() => signal.map_err(failed),
         error = node.wait_for_failure() => Err(failed(error)),
@@ -218,7 +232,7 @@ pub(crate) fn status(args: &NodeFolder) -> Outcome {
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("no node runs in {} (no {})", args.dir.display(), path.display()));
     let text = text.map_err(unavailable)?;
-    print!("{text}");
+    print!("{}", escape_lines(&text));
     warn_of_ends(&layout);
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use circuits::shapes::{Capacity, Shape};
+use l1_contracts::HttpUrl;
 use model::limits::WINDOW_MS_MAX;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -151,8 +152,9 @@ settings! {
 settings! {
     /// `[chain]`
     pub struct ChainSection in "chain" {
-        rpc: Option<String> = None; "URL", Allowed::Words("`http://...`") => {
-            sets: "JSON-RPC of an EVM node; without it the embedded development chain is used.",
+        rpc: Option<HttpUrl> = None; "URL", Allowed::Words("`http://...`") => {
+            sets: "JSON-RPC of an EVM node; without it the embedded development chain is used. \
+                   Its user, password, path and query are never shown.",
         }
         embedded_port: u16 = 0; "port", range(0, 65_535) => {
             sets: "Port of the embedded chain's JSON-RPC on loopback; 0 takes a free one.",
@@ -216,12 +218,14 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is no configuration.
-    #[error("the configuration {path} is malformed: {source}")]
+    #[error("the configuration {path} is malformed at line {line}: {reason}")]
     Format {
         /// Which.
         path: PathBuf,
-        /// Where and why.
-        source: Box<toml::de::Error>,
+        /// Where, from 1.
+        line: usize,
+        /// Why. The line itself is not quoted: it may hold the key of a chain's provider.
+        reason: String,
     },
     /// A number is out of its bounds.
     #[error(transparent)]
@@ -246,7 +250,11 @@ impl Config {
     pub fn read(path: &Path) -> Result<Config, ConfigError> {
         let file = |source| ConfigError::File { path: path.into(), source };
         let text = std::fs::read_to_string(path).map_err(file)?;
-        let format = |source| ConfigError::Format { path: path.into(), source: Box::new(source) };
+        let format = |error: toml::de::Error| {
+            let begin = error.span().map_or(0, |span| span.start.min(text.len()));
+            let line = 1 + text.as_bytes()[..begin].iter().filter(|byte| **byte == b'\n').count();
+            ConfigError::Format { path: path.into(), line, reason: error.message().to_owned() }
+        };
         let config: Config = toml::from_str(&text).map_err(format)?;
         config.check()?;
         Ok(config)
@@ -313,7 +321,8 @@ impl Config {
         Ok(())
     }
 
-    /// The file as `sequencer init` writes it: every value, at its default.
+    /// The file as `sequencer init` writes it: every value, at its default. Of an address no more
+    /// is written than may be shown ([`HttpUrl`]).
     pub fn to_toml(&self) -> String {
         toml::to_string_pretty(self).expect("a configuration is plain data")
     }
@@ -473,7 +482,7 @@ mod tests {
         assert_eq!(found, expected);
         let mut config = Config::default();
         (config.batch.operations_max, config.batch.claims_max) = (10, 10);
-        config.chain.rpc = Some("http://127.0.0.1:8545".into());
+        config.chain.rpc = Some("http://127.0.0.1:8545".parse().unwrap());
         assert_eq!(config.effective(), []);
     }
 

@@ -1,7 +1,7 @@
 //! Why a node does not start, or does not do what it is asked.
 
 use journal::ReadError;
-use l1_contracts::{DeploymentError, EdgeError};
+use l1_contracts::{Damage, DeploymentError, EdgeError};
 use thiserror::Error;
 use wire::FrameError;
 
@@ -29,9 +29,12 @@ pub enum NodeError {
     /// Others may open something in the folder.
     #[error("the node's folder holds what patients are asked to consent to")]
     Folder(#[source] std::io::Error),
-    /// There is no deployment yet.
-    #[error("no deployment in the node's folder; run `sequencer deploy` first")]
-    Deployment(#[source] DeploymentError),
+    /// The deployment file is missing, damaged or of the first version.
+    #[error(transparent)]
+    Deployment(#[from] DeploymentError),
+    /// A field of the deployment is malformed.
+    #[error("the deployment is malformed")]
+    Damage(#[from] Damage),
     /// The chain is not the deployment's.
     #[error("the base chain does not fit the deployment")]
     Edge(#[from] EdgeError),
@@ -41,9 +44,6 @@ pub enum NodeError {
         /// Which shape.
         shape: String,
     },
-    /// The deployment begins with records that this node does not have.
-    #[error("expected a deployment that begins with no record, found another genesis root")]
-    Genesis,
     /// A secret is not usable.
     #[error(transparent)]
     Secret(#[from] SecretError),

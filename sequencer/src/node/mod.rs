@@ -72,8 +72,11 @@ pub struct Endpoints {
     pub ingest: SocketAddr,
     /// HTTP: batch files, metrics, health.
     pub http: SocketAddr,
-    /// JSON-RPC of the base chain.
+    /// JSON-RPC of the base chain, as it may be shown.
     pub rpc: String,
+    /// What tells the deployment from every other.
+    #[serde(default)]
+    pub fingerprint: String,
 }
 
 /// A running node.
@@ -135,7 +138,8 @@ impl Node {
         let answers = admin::Answers { admit: core.admit.clone(), view: core.view.clone() };
         let admin = AdminDoor::open(&layout.admin_socket(), answers, &guard)?;
         let (ingest_addr, http_addr) = (ingest.local_addr(), http.local_addr());
-        let endpoints = Endpoints { ingest: ingest_addr, http: http_addr, rpc: url };
+        let fingerprint = edge.deployment().fingerprint.to_string();
+        let endpoints = Endpoints { ingest: ingest_addr, http: http_addr, rpc: url, fingerprint };
         // Last: whoever finds the file finds a node that answers.
         write_endpoints(&layout, &endpoints)?;
         Ok(Node {
@@ -167,6 +171,8 @@ impl Node {
         // what it leaves is settled after the next start.
         drop(self.admin);
         self.ingest.stop().await;
+        // Else the counts of the running minute would be lost; if the writer failed they are.
+        drop(self.core.admit.submit(Item::CountRefusals).await);
         // One word ends them all, so all are planned before it is said.
         self.tasks.iter().chain(&self.rpc).for_each(GuardedTask::plan_end);
         self.stop.send_replace(true);

@@ -51,10 +51,9 @@ pub(super) async fn open(
 ) -> Result<(Opened, Log<FileMedium>), NodeError> {
     config.check()?;
     layout.check_closed().map_err(NodeError::Folder)?;
-    let deployment = Deployment::read(&layout.deployment()).map_err(NodeError::Deployment)?;
+    let deployment = Deployment::read(&layout.deployment())?;
     setup::check_signers(&layout, &deployment)?;
     check_keys(&keys, &deployment)?;
-    check_genesis(&deployment)?;
     let edge = Edge::connect(chain.provider.clone(), deployment).await?;
     let store = Store::open(&layout.store())?;
     // A store of another deployment holds batches that this contract never saw.
@@ -64,13 +63,6 @@ pub(super) async fn open(
     let log = open_journal(&layout, &edge)?;
     let (config, store) = (config.clone(), Arc::new(store));
     Ok((Opened { layout, config, chain, edge, store, keys, last }, log))
-}
-
-/// A node begins with an empty tree, so another genesis root could never be settled from.
-fn check_genesis(deployment: &Deployment) -> Result<(), NodeError> {
-    let found = deployment.genesis_root().map_err(NodeError::Deployment)?;
-    let empty = statement::field::to_word(&statement::tree::Tree::new().root());
-    if found == empty { Ok(()) } else { Err(NodeError::Genesis) }
 }
 
 /// A proof under another key would be refused by the contract, after minutes of proving.
@@ -96,9 +88,8 @@ fn last_batch(store: &Store, edge: &Edge) -> Result<LastBatch, NodeError> {
 /// What the first header names as its predecessor.
 pub(super) fn genesis_hash(edge: &Edge) -> Result<[u8; 32], NodeError> {
     let deployment = edge.deployment();
-    let root = deployment.genesis_root().map_err(NodeError::Deployment)?;
-    let time = deployment.genesis_time().map_err(NodeError::Deployment)?;
-    Ok(scope::genesis_hash(edge.scope(), root, time))
+    let time = deployment.genesis_time()?;
+    Ok(scope::genesis_hash(edge.scope(), time))
 }
 
 /// A damaged batch that is in no transaction yet is made anew, from the journal, with those after
@@ -140,8 +131,8 @@ impl Opened {
         let deployment = self.edge.deployment();
         Ok(LedgerConfig {
             scope: self.edge.scope(),
-            registrar_key_hash: deployment.registrar_key_hash().map_err(NodeError::Deployment)?,
-            genesis_time: deployment.genesis_time().map_err(NodeError::Deployment)?,
+            registrar_key_hash: deployment.registrar_key_hash()?,
+            genesis_time: deployment.genesis_time()?,
             // Whatever is configured, a window must fit into one batch of these keys.
             limits: self.config.window_limits().fitted(&self.keys.capacities()),
             released_frames_max: self.config.ingest.released_frames_max,

@@ -94,7 +94,6 @@ pub(super) struct Scrub {
     pub(super) replay: Replay,
     pub(super) binding: BatchBinding,
     pub(super) capacities: Capacities,
-    pub(super) key_version: u32,
     pub(super) every: Duration,
     pub(super) watched: Watched,
 }
@@ -232,7 +231,7 @@ impl Scrub {
         let contents = window.contents.as_ref().clone();
         let (operation_proofs, claim_proofs) = (operations, claims);
         let proven = ProvenBatch { contents, plan, operation_proofs, claim_proofs };
-        let made = assemble(&proven, self.previous(number)?, self.key_version, groups);
+        let made = assemble(&proven, self.previous(number)?, &self.binding, groups);
         for file in files {
             let bytes = match file {
                 BatchFile::Public => made.public.to_bytes(),

@@ -166,7 +166,6 @@ pub(super) fn start_scrub(
         replay: Replay { journal: core.journal.clone(), config: opened.ledger_config()? },
         binding: core.binding.clone(),
         capacities: opened.keys.capacities(),
-        key_version: BatchHeader::KEY_VERSION,
         every: Duration::from_millis(opened.config.store.scrub_every_ms),
         watched: common.watched.clone(),
     };
@@ -281,6 +280,6 @@ pub(super) async fn serve_base_chain(
             let server = common.guard.task(Stage::BaseChain, work);
             Ok(BaseChainDoor { url, server: Some(server) })
         }
-        Reach::Url(url) => Ok(BaseChainDoor { url: url.clone(), server: None }),
+        Reach::Url(url) => Ok(BaseChainDoor { url: url.to_string(), server: None }),
     }
 }

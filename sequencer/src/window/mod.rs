@@ -38,6 +38,7 @@ pub(crate) mod tests {
             claims: vec![],
             patients: Default::default(),
             segments: vec![],
+            refused: Default::default(),
             position_in: Position(0),
             position_out: Position(0),
         };

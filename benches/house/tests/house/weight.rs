@@ -19,7 +19,7 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("loadgen", &["alloy", "revm", "redb", "axum", "circuits", "prover", "sequencer"], 163),
     ("l1-contracts", &["revm", "circuits", "prover", "quinn", "redb"], 269),
     ("devchain", &["statement", "quinn", "redb"], 274),
-    ("auditor", &["sequencer", "prover", "circuits", "redb", "revm", "quinn", "wire"], 284),
+    ("auditor", &["sequencer", "prover", "circuits", "redb", "revm", "quinn"], 285),
     ("sequencer", &["proptest", "criterion"], 374),
 ];
 

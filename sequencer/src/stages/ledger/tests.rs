@@ -18,7 +18,7 @@ use wire::{
 };
 
 use super::*;
-use crate::stages::batch::{BatchBinding, plan};
+use crate::stages::batch::{BatchBinding, PlanError, plan};
 use crate::stages::rows::CircuitRows;
 use crate::window::{Capacities, ClosedWindow, WindowLimits};
 
@@ -212,11 +212,9 @@ impl Ward {
     }
 
     /// Submits an operation, with its row evaluated by the circuit.
-    fn submit_signed(&mut self, signed: SignedOperation) -> Answer {
-        let operation = wire::SignedOperation::new(signed.to_bytes().to_vec()).unwrap();
+    fn submit_signed(&mut self, operation: wire::SignedOperation) -> Answer {
         let requester = Holder([1; 32]);
-        let answer = self.submit(Item::Operation { requester, operation: operation.clone() });
-        match answer {
+        match self.submit(Item::Operation { requester, operation: operation.clone() }) {
             Answer::Unevaluated(row) => {
                 let row = Box::new(row.evaluate(&CircuitRows).expect("the circuit agrees"));
                 self.submit(Item::Evaluated { requester, operation, row })
@@ -237,8 +235,8 @@ impl Ward {
 
     fn operate(&mut self, action: Action, key: &SecretKey) -> Answer {
         let enrols = matches!(action, Action::Enrol { .. });
-        let signed = self.sign_for(patient(), action, key);
-        let answer = self.submit_signed(signed);
+        let operation = self.signed(action, key);
+        let answer = self.submit_signed(operation);
         if matches!(answer, Answer::OperationApplied { .. }) && !enrols {
             self.nonce += 1;
         }
@@ -323,6 +321,11 @@ fn check_provable(ward: &Ward, window: &ClosedWindow) -> crate::stages::batch::B
     let (scope, operations) = (ledger_config().scope, *ward.ledger().operation_scope());
     let key_version = model::BatchHeader::KEY_VERSION;
     let binding = BatchBinding { scope, operations, key_version, edge_secret: [0; 32] };
+    // One more than the contract takes would be proven for nothing.
+    let mut long = (*window.contents).clone();
+    long.position_out = Position(long.position_in.0 + (1 << 28));
+    let refused = plan(&long, &binding, capacities());
+    assert!(matches!(refused, Err(PlanError::Positions { found: 0x1000_0000 })));
     plan(&window.contents, &binding, capacities()).expect("provable")
 }
 
@@ -566,6 +569,7 @@ fn an_operation_of_a_stranger_and_one_for_nobody_are_refused_alike_and_leave_not
     assert_eq!(stranger.rule, Some(RuleNumber::c1(27)));
     let nobody = PatientIndex::new(99).unwrap();
     let signed = ward.sign_for(nobody, Action::Stop, &patient_key());
+    let signed = wire::SignedOperation::new(signed.to_bytes().to_vec()).unwrap();
     let Answer::Refused(unknown) = ward.submit_signed(signed) else { panic!("taken") };
     assert_eq!(unknown, stranger, "who is enrolled is nobody's to find out");
     assert_eq!(ward.log.head(), before);

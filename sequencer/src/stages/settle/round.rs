@@ -115,8 +115,9 @@ impl Settler {
         self.failures = self.failures.saturating_add(1);
         self.metrics.settle_retries_total.inc();
         if error.is_transient() {
-            let (failures, cause): (_, &dyn std::error::Error) = (self.failures, &error);
-            tracing::warn!(error = cause, failures, "settling failed and is tried again");
+            // The chain's node says in its own words what it refuses.
+            let (failures, causes) = (self.failures, model::with_causes(&error));
+            tracing::warn!(error = causes, failures, "settling failed and is tried again");
             // A chain that does not answer has a metric and a line of its own.
             if !error.is_unreachable() {
                 let why = self.fee_limit.as_ref().unwrap_or(&error);

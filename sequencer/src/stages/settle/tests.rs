@@ -26,7 +26,7 @@ const WINDOW_MS: u64 = 60_000;
 const ROUNDS_MAX: usize = 100;
 
 fn root() -> Word {
-    Word::from_u64(7)
+    statement::field::to_word(&statement::tree::EMPTY_ROOT)
 }
 
 pub(super) fn signer() -> PrivateKeySigner {
@@ -78,7 +78,6 @@ impl Bench {
             sequencer: signer().address(),
             registrar: Word::from_u64(5),
             receipt_signer: signer().address(),
-            genesis_root: root(),
             genesis_time: start,
             setup: SetupKind::DevInsecure,
             keys: keys(),
@@ -158,7 +157,7 @@ fn keys() -> Vec<KeyWords> {
 
 fn fill(store: &Store, edge: &Edge, count: u64, root: Word) {
     let mut t0 = edge.deployment().genesis_time().unwrap();
-    let mut previous = genesis_hash(edge.scope(), edge.deployment().genesis_root().unwrap(), t0);
+    let mut previous = genesis_hash(edge.scope(), t0);
     for number in 1..=count {
         let window = Window::new(t0, t0.plus(WINDOW_MS)).unwrap();
         let batch = empty_batch(number, previous, root, window);

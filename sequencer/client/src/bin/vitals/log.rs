@@ -13,6 +13,7 @@ use model::{BatchHeader, Category, ClaimKind, Party, PatientIndex, with_causes};
 use serde_json::{Value, json};
 
 use crate::consent::parse_patient;
+use crate::node::Expected;
 use crate::report::{Outcome, Report, Usage};
 
 /// Show who read what of a patient, why and when, checked against the base chain
@@ -37,6 +38,8 @@ pub(crate) struct Log {
     /// Folder with deployment.json
     #[arg(long, env = "VITALS_IDENTITY", value_name = "DIR")]
     identity: PathBuf,
+    #[command(flatten)]
+    expected: Expected,
     /// Index of the record, if the wallet's copy is lost
     #[arg(long, value_name = "N", value_parser = parse_patient)]
     patient: Option<PatientIndex>,
@@ -51,7 +54,7 @@ pub(crate) struct Log {
 impl Log {
     pub(crate) fn run(self) -> Outcome {
         let key = Key::read(&self.patient_key, KeyKind::Patient)?;
-        let scope = Deployment::load(&self.identity)?.scope;
+        let Deployment { scope, fingerprint, .. } = self.expected.load(&self.identity)?;
         let path = Wallet::path(&self.patient_key);
         // A lost copy is no reason to stop: the log is what it is rebuilt from.
         let wallet = match path.exists() {
@@ -69,6 +72,8 @@ impl Log {
         let viewer = Viewer { scope, layouts, patient, view_key: key.view_key() };
         let headers = headers::read(&self.headers, scope)?;
         let (mut report, last) = self.check_all(&viewer, &headers, &names)?;
+        report.text = format!("deployment {fingerprint}\n{}", report.text);
+        report.json["fingerprint"] = fingerprint.to_string().into();
         // Only from a log that holds: a failed one leaves the record unknown.
         if let (Before::Known(Some(record)), true) = (last, self.rebuild) {
             let record = Some(*record);

@@ -7,10 +7,13 @@ use client::batches::FetchError;
 use client::headers::HeadersError;
 use client::party::PartyError;
 use client::readings::LineError;
-use client::{ConnectionError, IdentityError, KeyError, SpoolError, WalletError};
+use client::{
+    CompareError, ConnectionError, IdentityError, KeyError, LayoutsError, SpoolError, WalletError,
+};
 use model::calendar::CalendarError;
-use model::{ExitCode, IdError, MaskError, TimeError};
+use model::{ExitCode, IdError, MaskError, TimeError, escape, escape_lines};
 use serde_json::{Value, json};
+use statement::fingerprint::OtherDeployment;
 use wire::DecodeError;
 
 /// The end of a command that ran.
@@ -32,6 +35,11 @@ impl Report {
         Report { text, json, exit: ExitCode::Ok }
     }
 
+    /// What was checked holds, and what the check is for was not compared.
+    pub(crate) fn not_compared(text: String, json: Value) -> Report {
+        Report { text, json, exit: ExitCode::NotCompared }
+    }
+
     /// Refused, or a check that does not hold.
     pub(crate) fn failure(text: String, json: Value) -> Report {
         Report { text, json, exit: ExitCode::Failed }
@@ -50,7 +58,9 @@ pub(crate) struct Interrupted;
 
 /// Prints a report.
 pub(crate) fn show(report: &Report, json: bool) -> ExitCode {
-    let text = if json { report.json.to_string() } else { report.text.clone() };
+    // Names, files and a node's words may stand in the text; what they hold must not act on a
+    // terminal. What could begin a line of its own was escaped where it was taken in.
+    let text = if json { report.json.to_string() } else { escape_lines(&report.text) };
     // A reader that has gone away, as in a pipe to head, is no failure of the command.
     let _ = writeln!(std::io::stdout(), "{text}");
     report.exit
@@ -59,7 +69,7 @@ pub(crate) fn show(report: &Report, json: bool) -> ExitCode {
 /// Prints why a command could not run, causes included, to standard error.
 pub(crate) fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
     let exit = exit_code(error);
-    let causes: Vec<_> = error.chain().map(ToString::to_string).collect();
+    let causes: Vec<_> = error.chain().map(|cause| escape(&cause.to_string())).collect();
     let text = match json {
         true => {
             let exit = exit.number();
@@ -79,8 +89,17 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
     // which says less about whether to try again. A refused request is not among them, because it
     // may have failed with its connection, which stands below it.
     ExitCode::of_error(error.as_ref(), |cause| {
+        // The files are well-formed, and a comparison that was asked for does not hold.
+        if cause.is::<OtherDeployment>() {
+            return Some(ExitCode::Failed);
+        }
         if cause.is::<Interrupted>() {
             return Some(ExitCode::Interrupted);
+        }
+        // A file that is there and not the header's is a finding, not a slip of the command line.
+        if let Some(error) = cause.downcast_ref::<CompareError>() {
+            let withheld = matches!(error, CompareError::Fetch(_));
+            return Some(if withheld { ExitCode::Unavailable } else { ExitCode::Failed });
         }
         if let Some(error) = cause.downcast_ref::<FetchError>() {
             let given = matches!(error, FetchError::Address);
@@ -111,6 +130,9 @@ fn is_given_wrongly(cause: &(dyn Error + 'static)) -> bool {
     }
     if let Some(error) = cause.downcast_ref::<HeadersError>() {
         return !matches!(error, HeadersError::File { .. });
+    }
+    if let Some(error) = cause.downcast_ref::<LayoutsError>() {
+        return !matches!(error, LayoutsError::File { .. });
     }
     if let Some(error) = cause.downcast_ref::<SpoolError>() {
         return !matches!(error, SpoolError::File { .. });
