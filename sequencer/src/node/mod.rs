@@ -30,6 +30,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use files::Audience;
 use l1_contracts::Deployment;
 use model::Position;
 use serde::{Deserialize, Serialize};
@@ -321,5 +322,6 @@ impl Node {
 
 fn write_endpoints(layout: &Layout, endpoints: &Endpoints) -> Result<(), NodeError> {
     let text = serde_json::to_string_pretty(endpoints).expect("addresses and a URL are plain data");
-    Ok(std::fs::write(layout.endpoints(), text + "\n")?)
+    // The chain's address may hold a key.
+    Ok(files::replace(&layout.endpoints(), &[text.as_bytes(), b"\n"], Audience::Owner)?)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use journal::{FileMedium, Log, Reader, Writer, WriterConfig};
-use model::BatchHeader;
+use model::{BatchHeader, Clock};
 use tokio::sync::{Notify, watch};
 
 use super::batch_sink::StoringSink;
@@ -23,7 +23,8 @@ use crate::clock::NodeClock;
 use crate::disk::{FileSystems, FreeSpace, Reserve};
 use crate::doors::config::EMBEDDED_POLL_MS;
 use crate::folder::authority::ServerTls;
-use crate::folder::secrets;
+use crate::folder::secrets::{self, NodeSecret};
+use crate::folder::validity;
 use crate::guard::{Guard, GuardedTask, GuardedThread, Stage};
 use crate::stages::batch::BatchBinding;
 use crate::stages::deliver::{NodeDelivery, ReceiptHub};
@@ -129,7 +130,7 @@ fn batcher_config(
         scope: opened.edge.scope(),
         operations,
         key_version: BatchHeader::KEY_VERSION,
-        edge_secret: *secrets::open(&opened.layout.edge_key())?,
+        edge_secret: *opened.layout.secret(NodeSecret::Edge)?,
     };
     Ok(BatcherConfig { binding, last, seed })
 }
@@ -202,6 +203,13 @@ pub(super) fn start_ingest(
         observe: Arc::new(common.watched.clone()),
         ahead_ms_max: ingest.clock_skew_ms_max,
     };
+    let now = common.clock.now();
+    for warning in validity::endings(&opened.layout)?.iter().filter_map(|end| end.warning(now)) {
+        tracing::warn!(%warning, "a certificate ends");
+    }
+    // Better here than at every client, which would be told of a handshake that failed.
+    let remedy = "move server/ away, run `sequencer init`, and start again";
+    validity::check(&opened.layout.server().join("cert.pem"), now, remedy)?;
     let listen = Listen {
         address: ingest.listen,
         tls: ServerTls::load(&opened.layout.server())?,
