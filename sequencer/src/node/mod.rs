@@ -40,8 +40,7 @@ use wire::{Entry, RefusalEntry};
 pub use self::degraded::Degraded;
 pub use self::error::{EntryError, NodeError};
 pub use self::open::Provided;
-pub use self::upkeep::Conditions;
-pub use self::watched::{Totals, Watched};
+pub use self::watched::{Conditions, Totals, Watched};
 pub use crate::guard::{Stage, StageFailure};
 
 use self::open::{Opened, open};

@@ -84,7 +84,6 @@ pub(super) fn start_core(
     let sink = StoringSink {
         store: opened.store.clone(),
         wake: common.wake.clone(),
-        stop: common.stop.subscribe(),
         watched: common.watched.clone(),
         clock: common.clock.clone(),
     };
@@ -147,9 +146,15 @@ fn spawn_batcher(
     let standing = Box::new(common.watched.degraded().standing(Stage::Proving));
     let mut looped = BatcherLoop::new(retry, standing, common.stop.subscribe());
     let work = move |window: Result<ClosedWindow, RecoverError>| {
-        let window = window?;
-        closed.inc();
-        looped.make(&mut batcher, &window);
+        match window {
+            Ok(window) => {
+                closed.inc();
+                looped.make(&mut batcher, &window);
+            }
+            // It is asked for again, unless the node stops and it would be for ever.
+            Err(error) if looped.wait_for_window(&error) => {}
+            Err(error) => return Err(error),
+        }
         Ok::<_, RecoverError>(())
     };
     Ok(common.guard.thread(Stage::Proving, "batcher", windows, work)?)
