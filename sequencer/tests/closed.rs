@@ -59,7 +59,7 @@ async fn everything_that_a_node_writes_is_its_owners_alone() {
         };
         assert_eq!(mode(&path), expected, "{}: {:04o}", path.display(), mode(&path));
     }
-    node.stop().await;
+    node.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -106,7 +106,7 @@ async fn a_lost_secret_is_named_and_never_drawn_anew() {
         fs::rename(&kept, &path).unwrap();
     }
     setup::init(&site.layout, &site.config, site.clock.now()).unwrap();
-    site.start().await.0.stop().await;
+    site.start().await.0.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -69,7 +69,7 @@ pub(super) fn start_core(
     common: &Common,
 ) -> Result<Core, NodeError> {
     let (config, windows_max) = (opened.ledger_config()?, opened.config.deliver.windows_max);
-    let recovered = recover_at_most(&log, config, opened.last.number, windows_max)?;
+    let recovered = recover_at_most(&log, config.clone(), opened.last.number, windows_max)?;
     tracing::info!(entries = recovered.entries, "journal absorbed");
     let Recovered { ledger, backlog, closed, assembled_group, close_group, .. } = recovered;
 

@@ -179,7 +179,6 @@ impl Store {
         let folder = self.batch_folder(number);
         files::make_folder(&folder)?;
         files::write(&folder.join(file.name()), bytes)?;
-        files::sync_folder(&folder)?;
         Ok(true)
     }
 

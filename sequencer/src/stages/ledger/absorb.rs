@@ -223,7 +223,8 @@ impl Ledger {
         }
     }
 
-    fn read_operation(
+    /// An operation as it was signed, whichever way it is stored.
+    pub(super) fn read_operation(
         &self,
         operation: &StoredOperation,
         requester: Holder,
