@@ -19,6 +19,13 @@ use crate::deployment::{Deployment, KeyRecord, SetupKind};
 /// Blocks asked for in one log query.
 const LOG_BLOCKS_MAX: u64 = 10_000;
 
+/// Most blocks that are searched: at four a second those of eight years. A node that names a later
+/// head would keep its reader busy for ever.
+const BLOCKS_MAX: u64 = 1_000_000_000;
+
+/// Most batches that are read at once: at one a minute those of four years, some two gigabytes.
+const SETTLED_MAX: u64 = 2_000_000;
+
 /// What went wrong on the way to the chain, or there.
 #[derive(Debug, Error)]
 pub enum EdgeError {
@@ -67,6 +74,14 @@ pub enum EdgeError {
     /// The header of an event is malformed.
     #[error("an event holds a malformed header")]
     Header(#[from] HeaderError),
+    /// The node names more than can be read.
+    #[error("expected at most {most} {what}, and the node of the base chain names more")]
+    Beyond {
+        /// Of what.
+        what: &'static str,
+        /// How many are read.
+        most: u64,
+    },
     /// The receipt or pending transaction was lost.
     #[error("the base chain lost track of a transaction: {0}")]
     Pending(String),
@@ -284,6 +299,9 @@ impl Edge {
         // keeps moving cannot keep this one going.
         let last = self.provider.get_block_number().await?;
         let mut from = self.deployment.block;
+        if last.saturating_sub(from) > BLOCKS_MAX {
+            return Err(EdgeError::Beyond { what: "blocks to search", most: BLOCKS_MAX });
+        }
         let mut found = Vec::new();
         while from <= last {
             let to = last.min(from + LOG_BLOCKS_MAX - 1);
@@ -294,6 +312,9 @@ impl Edge {
                 .to_block(to);
             for log in self.provider.get_logs(&filter).await? {
                 found.push(decode_event(&log)?);
+            }
+            if found.len() as u64 > SETTLED_MAX {
+                return Err(EdgeError::Beyond { what: "settled batches", most: SETTLED_MAX });
             }
             from = to + 1;
         }

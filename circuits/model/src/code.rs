@@ -77,7 +77,7 @@ codes! {
     Operation = 15, false, "the operation does not apply to the record", "read the record and decide again";
     /// The request came too late or is not valid yet.
     Validity = 16, true, "the signed validity does not include now", "sign again";
-    /// The node stops or the disk refuses.
+    /// The node stops, its disk is full or refuses, or nobody can tell what time it is.
     Unavailable = 17, true, "the node cannot store now", "keep the readings and try again later";
 }
 

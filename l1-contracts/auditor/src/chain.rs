@@ -100,6 +100,7 @@ fn fault(error: EdgeError, item: Item) -> Fault {
     match error {
         EdgeError::Transport(source) => no_chain(answer_in_words(&source)).into(),
         EdgeError::Pending(why) => no_chain(why).into(),
+        EdgeError::Beyond { .. } => no_chain(with_causes(&error)).into(),
         EdgeError::WrongChain { expected, found } => {
             let item = Item::Deployment("chain id");
             Broken::outside(item, expected.to_string(), found.to_string()).into()

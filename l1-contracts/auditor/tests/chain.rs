@@ -80,6 +80,11 @@ impl Live {
         self.folder.path().join("deployment.json")
     }
 
+    /// Where the chain's node answers.
+    pub(crate) fn rpc(&self) -> String {
+        self.server.url()
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }

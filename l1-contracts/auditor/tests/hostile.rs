@@ -52,7 +52,7 @@ impl Hostile {
 }
 
 async fn answer(mut stream: TcpStream, mode: Mode, sent: &AtomicUsize) -> std::io::Result<()> {
-    let id = read_id(&mut stream).await?;
+    let id = read_question(&mut stream).await?["id"].clone();
     let body = match mode {
         Mode::Endless | Mode::EndlessError => return send_endlessly(stream, mode, sent).await,
         Mode::Escapes => json!({
@@ -62,7 +62,10 @@ async fn answer(mut stream: TcpStream, mode: Mode, sent: &AtomicUsize) -> std::i
         Mode::Page => json!(ESCAPES),
     };
     let status = if mode == Mode::Page { "500 Internal Server Error" } else { "200 OK" };
-    let body = body.to_string();
+    send(stream, status, &body.to_string()).await
+}
+
+async fn send(mut stream: TcpStream, status: &str, body: &str) -> std::io::Result<()> {
     let length = body.len();
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
@@ -71,8 +74,30 @@ async fn answer(mut stream: TcpStream, mode: Mode, sent: &AtomicUsize) -> std::i
     stream.write_all(head.as_bytes()).await
 }
 
-/// The id of the question; head and body may come apart.
-async fn read_id(stream: &mut TcpStream) -> std::io::Result<Value> {
+/// A node that answers as the one at `upstream` does, and names a head that is never reached.
+async fn serve_far_head(upstream: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let client = l1_contracts::http_client().expect("a client");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let Ok(question) = read_question(&mut stream).await else { continue };
+            let body = if question["method"] == "eth_blockNumber" {
+                let far = "0x7fffffffffffffff";
+                json!({ "jsonrpc": "2.0", "id": question["id"], "result": far }).to_string()
+            } else {
+                let post = client.post(&upstream).header("content-type", "application/json");
+                let answer = post.body(question.to_string()).send().await.expect("answers");
+                answer.text().await.expect("text")
+            };
+            let _ = send(stream, "200 OK", &body).await;
+        }
+    });
+    format!("http://{address}")
+}
+
+/// The question; head and body may come apart.
+async fn read_question(stream: &mut TcpStream) -> std::io::Result<Value> {
     let (mut request, mut piece) = (Vec::new(), [0; 4096]);
     loop {
         let read = stream.read(&mut piece).await?;
@@ -81,7 +106,7 @@ async fn read_id(stream: &mut TcpStream) -> std::io::Result<Value> {
         let body = text.split_once("\r\n\r\n").map(|(_, body)| body);
         let asked = body.and_then(|body| serde_json::from_str::<Value>(body).ok());
         if let Some(asked) = asked {
-            return Ok(asked["id"].clone());
+            return Ok(asked);
         }
         if read == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
@@ -151,6 +176,16 @@ async fn words_of_a_node_act_on_no_terminal_and_its_address_stays_hidden() {
             assert!(last.len() <= 1 && !text.contains("\nverdict       holds"), "{text}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_is_never_reached_keeps_no_audit_busy() {
+    let live = live().await;
+    let rpc = serve_far_head(live.rpc()).await;
+    let done = live.program_at(&rpc, "verify", &[]).await;
+    assert_eq!(done.status.code(), Some(3));
+    let text = said(&done);
+    assert!(text.contains("blocks to search, and the node of the base chain names more"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -136,3 +136,18 @@ async fn a_planned_stop_is_no_failure() {
     node.stop().await.unwrap();
     assert_eq!(watched.failure(), None);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_that_never_come_give_their_places_at_the_socket_back() {
+    let site = Site::new().await;
+    let (node, _) = site.start().await;
+    let socket = node.layout().admin_socket();
+    // Twice as many as are taken at once: those in the system's queue have their turn as well.
+    let mut silent = Vec::new();
+    for _ in 0..16 {
+        silent.push(tokio::net::UnixStream::connect(&socket).await.unwrap());
+    }
+    let answer = admin::ask(&socket, "list").await.unwrap();
+    assert_eq!(answer["schema"], "vitals-registry-1");
+    node.stop().await.unwrap();
+}

@@ -57,6 +57,7 @@ fn ledger_config() -> LedgerConfig {
         limits: WindowLimits::default(),
         released_frames_max: 100,
         clock_skew_ms_max: 60_000,
+        seal: EnrolmentSeal::new(&[9; 32]),
     }
 }
 

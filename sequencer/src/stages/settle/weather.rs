@@ -292,12 +292,14 @@ impl Voyage {
             *sky = Sky { held, ..Sky::default() };
         }
         for _ in 0..ROUNDS_MAX {
-            self.round().await;
+            let did = self.round().await;
             self.bench.chain.mine_empty().unwrap();
             let settled = self.bench.store.last_settled().unwrap();
             let open = |state| matches!(state, OutboxState::Built | OutboxState::Sent { .. });
-            // Blocks may still be gone of which the outbox knows nothing yet: then it is not over.
-            if settled == BatchNumber(batches)
+            // Blocks may be gone of which the outbox knows nothing yet: while there is anything to do,
+            // it is not over.
+            if did.is_none()
+                && settled == BatchNumber(batches)
                 && self.bench.standing.cause().is_none()
                 && !self.bench.rows().iter().any(|row| open(row.state))
             {
