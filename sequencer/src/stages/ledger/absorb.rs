@@ -11,8 +11,8 @@ use statement::operation::SignedOperation;
 use statement::{c1, scope};
 use thiserror::Error;
 use wire::{
-    Decision, Entry, FrameEntry, Holder, RefusalEntry, RefusedItem, SignedAccessRequest, Source,
-    StoredOperation,
+    Decision, Entry, FrameEntry, Holder, RefusalCount, RefusalEntry, RefusalReason, RefusedItem,
+    RefusedKind, SignedAccessRequest, Source, StoredOperation,
 };
 
 use super::consent::Consent;
@@ -144,8 +144,7 @@ impl Ledger {
             Entry::StreamOpen { gateway, descriptor } => {
                 self.streams.open(gateway, &descriptor.name());
             }
-            // What it counts changed nothing.
-            Entry::RefusalCount(_) => {}
+            Entry::RefusalCount(counted) => self.absorb_count(counted, position, time),
         }
         // The greatest, not the last: an operation may be stamped ahead of what follows it.
         self.last_time = self.last_time.max(time);
@@ -292,6 +291,18 @@ impl Ledger {
         // stream that could go on.
         if let Some(gateway) = self.registry.gateway_of(&refusal.requester) {
             self.streams.halt(gateway, stream);
+        }
+    }
+
+    /// What it counts changed nothing; of requests to read, the patient is told.
+    fn absorb_count(&mut self, counted: &RefusalCount, position: Position, time: Millis) {
+        let RefusalCount { patient, what, reason, count, first: digest, .. } = *counted;
+        let is_access = matches!(what, RefusedKind::AccessRequest | RefusedKind::BreakGlass);
+        let known = self.registry.practitioner_of(&counted.requester).cloned();
+        let (RefusalReason::Claim(uncovered), Some(practitioner)) = (reason, known) else { return };
+        if is_access && self.consent.record(patient).is_some() {
+            let refused = RefusedAccess { position, time, digest, practitioner, uncovered, count };
+            self.window.take_refused(patient, refused);
         }
     }
 
