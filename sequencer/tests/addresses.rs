@@ -81,7 +81,8 @@ async fn a_running_node_stores_and_tells_its_chains_address_without_secrets() {
     let BaseChain { reach, .. } = site.chain();
     let Reach::Embedded(chain) = reach else { panic!("the site's chain is in this process") };
     let server = devchain::serve_http(chain, 0).await.unwrap();
-    let keyed = server.url().replace("http://", &format!("http://me:{SECRET}@"));
+    let url = server.url();
+    let keyed = url.trim_end_matches('/').replace("http://", &format!("http://me:{SECRET}@"));
     site.config.chain.rpc = Some(format!("{keyed}/?key={SECRET}").parse().unwrap());
 
     let chain = setup::open_chain(&site.layout, &site.config, site.clock.clone()).unwrap();

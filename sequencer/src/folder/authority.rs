@@ -482,7 +482,12 @@ mod tests {
                 sequencer: [6; 20],
                 genesis_time: Millis::from_unix_ms(7),
             },
-            keys: vec![],
+            keys: vec![KeyRecord {
+                shape: "c1-17".into(),
+                circuit: 1,
+                id: [4; 32].into(),
+                code: [5; 20].into(),
+            }],
             address: "127.0.0.1:4433".into(),
             server_name: "localhost".into(),
         };
