@@ -32,6 +32,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub use answer::{Health, Shown, Unready};
+pub(super) use places::FILES_MAX;
 
 use crate::guard::{Guard, GuardedTask, Stage};
 
