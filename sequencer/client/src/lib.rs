@@ -111,7 +111,6 @@
 
 pub mod batches;
 mod connection;
-mod file;
 pub mod headers;
 mod identity;
 mod key;
