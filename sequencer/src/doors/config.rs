@@ -376,25 +376,24 @@ impl Config {
     /// Values that hold otherwise than they stand in the file.
     pub fn effective(&self) -> Vec<Effective> {
         let (asked, held) = (self.window_limits(), self.effective_window_limits());
-        let why = "what the shapes settle in one transaction";
-        let mut effective = vec![
-            ("batch.operations_max", asked.operations_max, held.operations_max),
-            ("batch.claims_max", asked.claims_max, held.claims_max),
-        ];
-        effective.retain(|(_, asked, held)| asked != held);
-        let windows = effective.into_iter().map(|(key, configured, effective)| Effective {
+        let lowered = |key, configured: usize, effective: usize| Effective {
             key,
             configured: configured as u64,
             effective: effective as u64,
-            why,
-        });
+            why: "what the shapes settle in one transaction",
+        };
+        let windows = [
+            lowered("batch.operations_max", asked.operations_max, held.operations_max),
+            lowered("batch.claims_max", asked.claims_max, held.claims_max),
+        ];
         let embedded = self.chain.rpc.is_none().then_some(Effective {
             key: "settle.poll_ms",
             configured: self.settle.poll_ms,
             effective: EMBEDDED_POLL_MS,
             why: "the embedded chain mines at once and costs nothing to ask",
         });
-        windows.chain(embedded.filter(|poll| poll.configured != poll.effective)).collect()
+        let all = windows.into_iter().chain(embedded);
+        all.filter(|one| one.configured != one.effective).collect()
     }
 }
 

@@ -10,6 +10,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::config::Config;
+use super::http::FILES_MAX;
 use super::machine;
 
 const KIB: u64 = 1024;
@@ -35,8 +36,11 @@ const FRAME: u64 = model::limits::FRAME_BYTES_MAX as u64;
 const WINDOW_ITEM: u64 = 3 * KIB;
 /// A public or private file.
 const FILE: u64 = model::limits::BATCH_FILE_BYTES_MAX as u64;
-/// Connections that fetch a file at once.
-const HTTP_CONNECTIONS: u64 = 64;
+/// Rates that are kept of sources: openings and requests, operations of senders and of patients,
+/// those that take something away apart.
+const RATES: u64 = 6;
+/// A source's rate.
+const SOURCE: u64 = 100;
 /// A row that waits to be evaluated, and a thread that evaluates.
 const ROW: u64 = 4 * KIB;
 const ROW_THREAD: u64 = 4 * MIB;
@@ -174,18 +178,19 @@ fn shares(config: &Config) -> Vec<Share> {
         share("stored groups read back", connections.min(READS_MAX), STORED_GROUP),
         // Waiting, and once more in the group that is being written.
         share("items before the writer", config.journal.queue_items_max as u64, 2 * FRAME),
+        share("sources with a rate", RATES * config.ingest.rates.keys_max as u64, SOURCE),
         share("operations being evaluated", admission.evaluations_max as u64, ROW),
         share("threads that evaluate", admission.evaluation_threads as u64, ROW_THREAD),
         share("groups before the signer", config.deliver.groups_max as u64, FRAME),
-        // One more is being proven.
+        // In the queue, read back from the journal, and one that is being proven.
         share(
             "windows before the batcher",
-            config.deliver.windows_max as u64 + 1,
+            2 * config.deliver.windows_max as u64 + 1,
             window_items * WINDOW_ITEM,
         ),
         share("keys and proof", proving, PROVING),
         share("files of a settling transaction", config.settle.batches_max as u64, FILE),
-        share("files fetched over HTTP", HTTP_CONNECTIONS, FILE),
+        share("files fetched over HTTP", FILES_MAX as u64, FILE),
     ]
 }
 

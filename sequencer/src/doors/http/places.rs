@@ -15,7 +15,7 @@ use tokio::time::timeout;
 /// Connections that hold no file, at once.
 pub(super) const CONNECTIONS_MAX: usize = 64;
 /// Files that are read or sent at once, of up to 64 MiB each.
-pub(super) const FILES_MAX: usize = 16;
+pub(in crate::doors) const FILES_MAX: usize = 16;
 /// Connections that have a file or wait for one.
 pub(super) const READERS_MAX: usize = 64;
 

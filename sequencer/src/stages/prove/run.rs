@@ -46,17 +46,6 @@ impl BatcherLoop {
         }
     }
 
-    /// Makes a batch of each window in turn, as [`BatcherLoop::make`] does, until there are no more.
-    pub fn run(
-        mut self,
-        batcher: &mut impl MakeBatch,
-        windows: impl Iterator<Item = ClosedWindow>,
-    ) {
-        for window in windows {
-            self.make(batcher, &window);
-        }
-    }
-
     /// Makes a batch of the next window. One that fails is tried again, more and more slowly, and
     /// holds up those behind it, which wait in the journal: their order is forced. A stop ends the
     /// tries, and windows after it are left as they are.
@@ -170,10 +159,11 @@ mod tests {
         let (_stop, stop) = watch::channel(stopped);
         let standing = Box::new(seen.clone());
         let entered = runtime.enter();
-        let looped = BatcherLoop::new(retry, standing, stop);
+        let mut looped = BatcherLoop::new(retry, standing, stop);
         drop(entered);
         let mut fails = Fails { at: 2, errors, seen: seen.clone() };
-        let ran = std::thread::spawn(move || looped.run(&mut fails, (1..=3).map(empty_window)));
+        let each = move |window| looped.make(&mut fails, &window);
+        let ran = std::thread::spawn(move || (1..=3).map(empty_window).for_each(each));
         ran.join().unwrap();
         seen.0.lock().unwrap().clone()
     }

@@ -12,9 +12,9 @@
 //! A first offer is what the chain's node asks, at most `fee_wei_max`. What is not mined within
 //! `resend_after_ms` is sent again as it is if the node has lost it, and else, or when it was lost
 //! twice, replaced by a transaction that pays at least an eighth more; so is, without any wait,
-//! what the node calls underpriced; one of which it holds nothing is offered again at what the chain
-//! asks by then. After `replacements_max` replacements, and where an eighth more would be above
-//! `fee_wei_max`, the last one is sent again and again: it is mined once fees fall.
+//! what the node calls underpriced; one of which it holds nothing is offered again at what the
+//! chain asks by then. After `replacements_max` replacements, and where an eighth more would be
+//! above `fee_wei_max`, the last one is sent again and again: it is mined once fees fall.
 //!
 //! Invariants:
 //! * Bytes are in the outbox before they are sent, and every hash ever sent for a nonce is kept.

@@ -28,9 +28,9 @@ impl Settler {
     /// Settles until `stop` is true or its sender is gone. `wake` says that a batch was assembled.
     /// Stopping takes effect at once: every round can be cut anywhere.
     ///
-    /// What fails is tried again: soon, if the chain or its node may have recovered by then, slowly,
-    /// if somebody has to mend something. The [`Standing`](crate::stages::standing::Standing) says
-    /// which.
+    /// What fails is tried again: soon, if the chain or its node may have recovered by then, and
+    /// slowly, if somebody has to mend something. The
+    /// [`Standing`](crate::stages::standing::Standing) says which.
     ///
     /// # Errors
     /// [`SettleError`] under which collecting is unsafe as well ([`SettleError::ends_node`]).

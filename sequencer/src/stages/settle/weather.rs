@@ -296,8 +296,8 @@ impl Voyage {
             self.bench.chain.mine_empty().unwrap();
             let settled = self.bench.store.last_settled().unwrap();
             let open = |state| matches!(state, OutboxState::Built | OutboxState::Sent { .. });
-            // Blocks may be gone of which the outbox knows nothing yet: while there is anything to do,
-            // it is not over.
+            // Blocks may be gone of which the outbox knows nothing yet: while there is anything to
+            // do, it is not over.
             if did.is_none()
                 && settled == BatchNumber(batches)
                 && self.bench.standing.cause().is_none()

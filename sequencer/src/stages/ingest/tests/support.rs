@@ -213,8 +213,7 @@ impl Node {
         let (delivery, windows) = NodeDelivery::start(hub.clone(), &deliver, &guard).unwrap();
         let admission = LedgerAdmission::new(Ledger::new(ledger_config()), delivery, 0);
         let view = admission.view();
-        let broken = Arc::new(AtomicBool::new(false));
-        let gate = Arc::new(Gate::default());
+        let (broken, gate) = (Arc::new(AtomicBool::new(false)), Arc::new(Gate::default()));
         let (breaks, passes) = (Arc::clone(&broken), Arc::clone(&gate));
         let clock = move || {
             passes.pass();
