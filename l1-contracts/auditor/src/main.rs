@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 use anyhow::Context as _;
-use auditor::check::{Coverage, NamedOpening};
+use auditor::check::{Coverage, NamedFrames, NamedOpening};
 use auditor::headers::{read_saved, save};
 use auditor::{Colour, Fault, Options, Place, Progress, Source, audit, open};
 use clap::{Args, Parser, Subcommand};
 use l1_contracts::Deployment;
 use model::{ExitCode, limits};
-use statement::batch::PatientOpening;
+use statement::batch::{PatientOpening, ReleasedFrames};
+
+/// Largest file of released frames that is read: far more than a node releases for one access.
+const FRAMES_BYTES_MAX: u64 = 1 << 30;
 
 /// Checks a consent rollup from its base chain and public batch files alone.
 #[derive(Parser)]
@@ -106,6 +109,10 @@ struct Verify {
     /// The openings are those of all patients: then no leaf and no segment may be left over.
     #[arg(long, requires = "openings")]
     complete: bool,
+    /// Folder of frames (`*.frames`) that readers were released and kept (`vitals access --frames`):
+    /// whole segments of the openings are held against them.
+    #[arg(long, requires = "openings")]
+    frames: Option<PathBuf>,
     /// Begin with the file of this batch; the headers are always followed from genesis.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     from: u64,
@@ -160,7 +167,9 @@ async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
     let openings = args.openings.as_deref().map_or_else(|| Ok(Vec::new()), read_openings)?;
     let saved =
         args.save_headers.as_deref().map(|path| read_saved(path, &deployment)).transpose()?;
+    let frames = args.frames.as_deref().map(|folder| read_frames(folder, &deployment));
     let options = Options {
+        frames: frames.transpose()?.unwrap_or_default(),
         from: args.from,
         late_after_ms: args.late_after_ms,
         openings,
@@ -214,14 +223,33 @@ fn colour() -> Colour {
 
 /// Every `*.opening` of a folder, by name.
 fn read_openings(folder: &Path) -> anyhow::Result<Vec<NamedOpening>> {
-    let inside = || format!("the folder of openings {}", folder.display());
+    list(folder, "opening")?.iter().map(|path| read_opening(path)).collect()
+}
+
+/// Every `*.frames` of a folder, by name.
+fn read_frames(folder: &Path, deployment: &Deployment) -> anyhow::Result<Vec<NamedFrames>> {
+    let read = |path: &PathBuf| {
+        let what = || format!("the released frames {}", path.display());
+        let bytes = files::read(path, FRAMES_BYTES_MAX).with_context(what)?;
+        let released = ReleasedFrames::from_bytes(&bytes).with_context(what)?;
+        let ours = released.scope == deployment.scope();
+        anyhow::ensure!(ours, "{}: expected frames of this deployment, found others", what());
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(NamedFrames { name, released })
+    };
+    list(folder, "frames")?.iter().map(read).collect()
+}
+
+/// The files of a folder with this extension, by name.
+fn list(folder: &Path, extension: &str) -> anyhow::Result<Vec<PathBuf>> {
+    let inside = || format!("the folder {}", folder.display());
     let entries = std::fs::read_dir(folder).with_context(inside)?;
     let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>();
     let mut paths = paths.with_context(inside)?;
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "opening"));
+    paths.retain(|path| path.extension().is_some_and(|found| found == extension));
     // The order of a folder is the file system's; that of a report should be the same everywhere.
     paths.sort();
-    paths.iter().map(|path| read_opening(path)).collect()
+    Ok(paths)
 }
 
 fn read_opening(path: &Path) -> anyhow::Result<NamedOpening> {

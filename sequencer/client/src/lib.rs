@@ -111,6 +111,7 @@
 
 pub mod batches;
 mod connection;
+pub mod copy;
 mod file;
 pub mod headers;
 mod identity;
@@ -119,6 +120,7 @@ mod layouts;
 pub mod log;
 pub mod party;
 pub mod preview;
+pub mod promised;
 pub mod readings;
 mod receipts;
 pub mod rule_slot;
@@ -133,6 +135,6 @@ pub use connection::{
 pub use identity::{Deployment, Identity, IdentityError};
 pub use key::{Key, KeyError, KeyKind};
 pub use layouts::{LayoutsError, layouts_from_json, read_layouts};
-pub use receipts::read_receipt;
+pub use receipts::{keep_operation, read_receipt};
 pub use spool::SpoolError;
 pub use wallet::{Wallet, WalletError, date_back};

@@ -25,7 +25,7 @@ pub(crate) struct Node {
     pub(crate) identity: PathBuf,
     /// Folder that keeps every receipt, one file each
     #[arg(long, value_name = "DIR")]
-    receipts: Option<PathBuf>,
+    pub(crate) receipts: Option<PathBuf>,
 }
 
 impl Node {
