@@ -3,4 +3,5 @@
 mod c1;
 mod c2;
 mod nullity;
+mod repair;
 mod shapes;

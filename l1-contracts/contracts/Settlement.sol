@@ -57,7 +57,13 @@ contract Settlement is ISettlement {
     // ------------------------------------------------------------------------------ constants
 
     /// Version of the header and of the circuits that this contract reads.
-    uint256 public constant VERSION = 1;
+    uint256 public constant VERSION = 2;
+    /// Consent root before the first batch, of the tree that holds no record.
+    uint256 public constant EMPTY_ROOT =
+        0x14ab1c98aa2c26c256fec2608c5af37a119811c92b4632f2270de7bdce375e62;
+    /// Journal positions by which a batch may advance, not included: C2.4 presumes it, and one
+    /// batch cannot use up the positions of all that come after it.
+    uint256 public constant JOURNAL_STEP_LIMIT = 2 ** 28;
     /// Longest window, milliseconds: about 37 hours.
     uint256 public constant WINDOW_MAX = 2 ** 27;
     uint8 private constant OPERATIONS = 1;
@@ -76,7 +82,6 @@ contract Settlement is ISettlement {
     address public immutable sequencer;
     address public immutable receiptSigner;
     uint256 public immutable registrar;
-    uint256 public immutable genesisRoot;
     uint256 public immutable genesisTime;
 
     // -------------------------------------------------------------------------------- storage
@@ -90,19 +95,16 @@ contract Settlement is ISettlement {
         if (config.sequencer == address(0)) revert ZeroAddress("sequencer");
         if (config.receiptSigner == address(0)) revert ZeroAddress("receiptSigner");
         _below("registrar", Groth16Batch.R, config.registrar);
-        _below("genesisRoot", Groth16Batch.R, config.genesisRoot);
         _below("genesisTime", TIME_LIMIT, config.genesisTime);
 
         sequencer = config.sequencer;
         receiptSigner = config.receiptSigner;
         registrar = config.registrar;
-        genesisRoot = config.genesisRoot;
         genesisTime = config.genesisTime;
-        _tip.root = config.genesisRoot;
+        _tip.root = EMPTY_ROOT;
         _tip.lastT1 = uint64(config.genesisTime);
-        _tip.headHash = keccak256(
-            abi.encode(block.chainid, address(this), config.genesisRoot, config.genesisTime)
-        );
+        _tip.headHash =
+            keccak256(abi.encode(block.chainid, address(this), EMPTY_ROOT, config.genesisTime));
         _acceptKeys(config.keys);
     }
 
@@ -203,6 +205,10 @@ contract Settlement is ISettlement {
         if (header.rootIn != tip.root) revert WrongRootIn(tip.root, header.rootIn);
         if (header.journalPosition < tip.journalPosition) {
             revert JournalWentBack(tip.journalPosition, header.journalPosition);
+        }
+        uint256 limit = uint256(tip.journalPosition) + JOURNAL_STEP_LIMIT;
+        if (header.journalPosition >= limit) {
+            revert JournalRanAhead(limit, header.journalPosition);
         }
         _below("journalPosition", POSITION_LIMIT, header.journalPosition);
     }

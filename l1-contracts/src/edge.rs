@@ -1,13 +1,14 @@
 //! Reading and writing the settlement contract through a provider.
 
 use alloy::network::Ethereum;
-use alloy::primitives::{Address, B256, Bytes, U256};
+use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy::providers::{DynProvider, Provider};
 use alloy::rpc::types::{Filter, TransactionReceipt, TransactionRequest};
 use alloy::sol_types::{SolCall, SolEvent};
 use alloy::transports::{RpcError, TransportErrorKind};
-use model::{BatchHeader, ChainScope, HeaderError, Millis, Position, Word};
+use model::{BatchHeader, ChainScope, HeaderError, Millis, Position, Word, escape};
 use statement::batch::PublicFile;
+use statement::fingerprint::Fingerprint;
 use statement::proof::{PointError, VerifyingKey};
 use thiserror::Error;
 
@@ -17,6 +18,13 @@ use crate::deployment::{Deployment, KeyRecord, SetupKind};
 
 /// Blocks asked for in one log query.
 const LOG_BLOCKS_MAX: u64 = 10_000;
+
+/// Most blocks that are searched: at four a second those of eight years. A node that names a later
+/// head would keep its reader busy for ever.
+const BLOCKS_MAX: u64 = 1_000_000_000;
+
+/// Most batches that are read at once: at one a minute those of four years, some two gigabytes.
+const SETTLED_MAX: u64 = 2_000_000;
 
 /// What went wrong on the way to the chain, or there.
 #[derive(Debug, Error)]
@@ -66,6 +74,14 @@ pub enum EdgeError {
     /// The header of an event is malformed.
     #[error("an event holds a malformed header")]
     Header(#[from] HeaderError),
+    /// The node names more than can be read.
+    #[error("expected at most {most} {what}, and the node of the base chain names more")]
+    Beyond {
+        /// Of what.
+        what: &'static str,
+        /// How many are read.
+        most: u64,
+    },
     /// The receipt or pending transaction was lost.
     #[error("the base chain lost track of a transaction: {0}")]
     Pending(String),
@@ -95,11 +111,18 @@ pub struct Constants {
     pub registrar: Word,
     /// Who signs receipts.
     pub receipt_signer: Address,
-    /// Consent root before the first batch.
-    pub genesis_root: Word,
     /// Begin of the first window, milliseconds since 1900, as the contract has it: whether it is a
     /// time of 44 bits is the reader's to check.
     pub genesis_time: u64,
+}
+
+/// The code at a contract's address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Runtime {
+    /// Whether it is that of the committed artefact, with any constants.
+    pub is_ours: bool,
+    /// keccak256 of it, constants included.
+    pub hash: [u8; 32],
 }
 
 /// A `BatchSettled` event.
@@ -141,8 +164,14 @@ impl Edge {
         let address = deployment.settlement;
         // A call to an account without code succeeds with an empty answer: later errors would blame
         // the node.
-        if provider.get_code_at(address).await?.is_empty() {
+        let code = provider.get_code_at(address).await?;
+        if code.is_empty() {
             return Err(EdgeError::WrongCode { what: "a settlement contract", address });
+        }
+        // Another contract could begin with another root, take other keys, or be of the first
+        // version: whatever it answers is not what the file is about.
+        if keccak256(&code) != deployment.runtime_hash {
+            return Err(EdgeError::WrongCode { what: "the code that was deployed", address });
         }
         Ok(Edge { provider, deployment })
     }
@@ -198,12 +227,10 @@ impl Edge {
         let contract = self.contract();
         let registrar: U256 = contract.registrar().call().await.map_err(contract_error)?;
         let signer: Address = contract.receiptSigner().call().await.map_err(contract_error)?;
-        let root: U256 = contract.genesisRoot().call().await.map_err(contract_error)?;
         let time: U256 = contract.genesisTime().call().await.map_err(contract_error)?;
         Ok(Constants {
             registrar: word(registrar)?,
             receipt_signer: signer,
-            genesis_root: word(root)?,
             genesis_time: small(time)?,
         })
     }
@@ -216,13 +243,14 @@ impl Edge {
         self.contract().sequencer().call().await.map_err(contract_error)
     }
 
-    /// Whether the code at the contract's address is that of the committed artefact.
+    /// The code at the contract's address.
     ///
     /// # Errors
     /// [`EdgeError`] if nobody answers.
-    pub async fn code_is_ours(&self) -> Result<bool, EdgeError> {
+    pub async fn runtime(&self) -> Result<Runtime, EdgeError> {
         let code = self.provider.get_code_at(self.deployment.settlement).await?;
-        Ok(is_instance(&code, &Settlement::DEPLOYED_BYTECODE))
+        let is_ours = is_instance(&code, &Settlement::DEPLOYED_BYTECODE);
+        Ok(Runtime { is_ours, hash: keccak256(&code).0 })
     }
 
     /// Where the contract finds the words of the verifying key with this id; zero if it knows none.
@@ -271,6 +299,9 @@ impl Edge {
         // keeps moving cannot keep this one going.
         let last = self.provider.get_block_number().await?;
         let mut from = self.deployment.block;
+        if last.saturating_sub(from) > BLOCKS_MAX {
+            return Err(EdgeError::Beyond { what: "blocks to search", most: BLOCKS_MAX });
+        }
         let mut found = Vec::new();
         while from <= last {
             let to = last.min(from + LOG_BLOCKS_MAX - 1);
@@ -281,6 +312,9 @@ impl Edge {
                 .to_block(to);
             for log in self.provider.get_logs(&filter).await? {
                 found.push(decode_event(&log)?);
+            }
+            if found.len() as u64 > SETTLED_MAX {
+                return Err(EdgeError::Beyond { what: "settled batches", most: SETTLED_MAX });
             }
             from = to + 1;
         }
@@ -322,8 +356,6 @@ pub struct DeployConfig {
     pub registrar: Word,
     /// Who signs receipts.
     pub receipt_signer: Address,
-    /// Consent root before the first batch.
-    pub genesis_root: Word,
     /// Begin of the first window.
     pub genesis_time: Millis,
     /// How the keys were made.
@@ -354,7 +386,7 @@ pub async fn deploy(
     let mut keys = Vec::new();
     // The keys first: the contract's constructor reads their words from the chain.
     for KeyWords { shape, circuit, words } in &config.keys {
-        let id = alloy::primitives::keccak256(words.concat());
+        let id = keccak256(words.concat());
         let words = words.iter().map(|word| U256::from_be_bytes(*word)).collect();
         let code = KeyCode::deploy(provider.clone(), words).await;
         let code = *code.map_err(contract_error)?.address();
@@ -366,13 +398,13 @@ pub async fn deploy(
         sequencer: config.sequencer,
         registrar: U256::from_be_bytes(config.registrar.to_bytes()),
         receiptSigner: config.receipt_signer,
-        genesisRoot: U256::from_be_bytes(config.genesis_root.to_bytes()),
         genesisTime: U256::from(config.genesis_time.get()),
         keys: entries.collect(),
     };
     let contract = Settlement::deploy(provider.clone(), constructor).await;
     let settlement = *contract.map_err(contract_error)?.address();
-    Ok(Deployment {
+    let runtime = provider.get_code_at(settlement).await?;
+    let deployment = Deployment {
         schema: Deployment::SCHEMA.into(),
         chain_id: provider.get_chain_id().await?,
         settlement,
@@ -381,14 +413,17 @@ pub async fn deploy(
         code_hash: bytecode_hash(),
         // The creation is in this block or before: scanning from it would miss nothing settled.
         block: provider.get_block_number().await?,
-        genesis_root: config.genesis_root.to_hex(),
+        runtime_hash: keccak256(&runtime),
         genesis_time: config.genesis_time.get(),
         registrar: config.registrar.to_hex(),
         sequencer: config.sequencer,
         receipt_signer: config.receipt_signer,
         setup: config.setup,
         keys,
-    })
+        // Set below, from the fields above.
+        fingerprint: Fingerprint::default(),
+    };
+    deployment.fingerprinted().map_err(|error| EdgeError::Value(error.to_string()))
 }
 
 /// Whether a receipt says success.
@@ -404,7 +439,7 @@ pub fn expect_success(receipt: &TransactionReceipt) -> Result<(), EdgeError> {
 
 fn decode_event(log: &alloy::rpc::types::Log) -> Result<SettledBatch, EdgeError> {
     let event = Settlement::BatchSettled::decode_log(&log.inner);
-    let event = event.map_err(|error| EdgeError::Value(error.to_string()))?;
+    let event = event.map_err(|error| EdgeError::Value(escape(&error.to_string())))?;
     // Only a log that is not mined yet lacks them, and such a batch is not settled.
     let missing = || EdgeError::Value("a log without its transaction".into());
     Ok(SettledBatch {
@@ -444,9 +479,9 @@ fn contract_error(error: alloy::contract::Error) -> EdgeError {
     use alloy::contract::Error;
     match error {
         Error::TransportError(error) => refusal(error),
-        Error::PendingTransactionError(error) => EdgeError::Pending(error.to_string()),
+        Error::PendingTransactionError(error) => EdgeError::Pending(escape(&error.to_string())),
         // What is left says that no such contract is there: trying again cannot help.
-        other => EdgeError::Refused { reason: other.to_string() },
+        other => EdgeError::Refused { reason: escape(&other.to_string()) },
     }
 }
 
@@ -458,7 +493,7 @@ fn refusal(error: RpcError<TransportErrorKind>) -> EdgeError {
     // with the second only.
     match decoded {
         Some(reason) => EdgeError::Refused { reason: format!("{reason:?}") },
-        None if payload.code == 3 => EdgeError::Refused { reason: payload.message.to_string() },
+        None if payload.code == 3 => EdgeError::Refused { reason: escape(&payload.message) },
         None => EdgeError::Transport(error),
     }
 }

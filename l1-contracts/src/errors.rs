@@ -75,6 +75,8 @@ pub const ALL: &[ContractError] = errors! {
         "Check that node and deployment file belong to this contract: its consent root is another.";
     JournalWentBack: "The journal would lose positions.",
         "Check that the node runs on its newest journal and not on an older copy.";
+    JournalRanAhead: "The journal would advance by 2^28 positions or more.",
+        "Report a fault of the sequencer, which closes a window before it holds so many entries.";
     WrongRootOut:
         "The last chunk's root (the root in, without chunks) is not the header's root out.",
         "Report a fault of the sequencer: its chunks do not make its header.";

@@ -13,7 +13,7 @@
 //!
 //! # // The file of an empty batch over one minute.
 //! # let mut words = [[0; 32]; 26];
-//! # for (word, number) in [(0, 1), (3, 4_002_000_000_000_u64), (4, 4_002_000_060_000)] {
+//! # for (word, number) in [(0, 2), (3, 4_002_000_000_000_u64), (4, 4_002_000_060_000)] {
 //! #     words[word][24..].copy_from_slice(&number.to_be_bytes());
 //! # }
 //! # let bytes = [b"VTLBPUB\x01".as_slice(), words.as_flattened(), &[0; 16]].concat();
@@ -43,11 +43,19 @@ mod bindings;
 mod deployment;
 mod edge;
 pub mod errors;
+mod proofs;
+mod transport;
+mod url;
 
 pub use batch::{from_abi, to_abi};
-pub use bindings::{KeyCode, Settlement, bytecode_hash};
-pub use deployment::{Deployment, DeploymentError, KeyRecord, SetupKind};
+pub use bindings::{DEVELOPMENT_CHAINS, KeyCode, Settlement, bytecode_hash};
+pub use deployment::{Damage, Deployment, DeploymentError, KeyRecord, SetupKind};
 pub use edge::{
-    Constants, DeployConfig, Edge, EdgeError, KeyWords, SettledBatch, SettlementState, deploy,
-    expect_success,
+    Constants, DeployConfig, Edge, EdgeError, KeyWords, Runtime, SettledBatch, SettlementState,
+    deploy, expect_success,
 };
+pub use proofs::{SettledProof, SettledProofs};
+pub use transport::{
+    HttpClientError, RPC_ANSWER_BYTES_MAX, answer_in_words, http_client, rpc_client,
+};
+pub use url::{HttpUrl, HttpUrlError};

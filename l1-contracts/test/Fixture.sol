@@ -19,7 +19,8 @@ abstract contract Fixture {
     uint256 internal constant CHAIN_ID = 31_337;
     uint256 internal constant GENESIS_UNIX = 1_800_000_000;
     uint256 internal constant GENESIS_TIME = 2_208_988_800_000 + GENESIS_UNIX * 1000;
-    uint256 internal constant GENESIS_ROOT = 7_000_001;
+    uint256 internal constant GENESIS_ROOT =
+        0x14ab1c98aa2c26c256fec2608c5af37a119811c92b4632f2270de7bdce375e62;
     uint256 internal constant REGISTRAR = 424_242;
     uint256 internal constant WINDOW = 60_000;
     address internal constant RECEIPT_SIGNER = address(0xbeef);
@@ -81,7 +82,6 @@ abstract contract Fixture {
         made.sequencer = address(this);
         made.registrar = REGISTRAR;
         made.receiptSigner = RECEIPT_SIGNER;
-        made.genesisRoot = GENESIS_ROOT;
         made.genesisTime = GENESIS_TIME;
         made.keys = new ISettlement.KeyEntry[](3);
         made.keys[0] = ISettlement.KeyEntry(operationsKey, 1);

@@ -47,9 +47,6 @@ contract KeysTest is Fixture {
         made.registrar = R;
         _refused(made, _outOfRange("registrar", R));
         made = config();
-        made.genesisRoot = R;
-        _refused(made, _outOfRange("genesisRoot", R));
-        made = config();
         made.genesisTime = 2 ** 44;
         _refused(made, _outOfRange("genesisTime", 2 ** 44));
     }

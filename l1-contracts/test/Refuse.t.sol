@@ -54,14 +54,14 @@ contract RefuseTest is Fixture {
 
     function test_another_header_version_is_refused() public {
         ISettlement.Batch[] memory b = script(1, 1);
-        b[0].header.version = 2;
-        _refused(b, abi.encodeWithSelector(ISettlement.WrongVersion.selector, 1, 2));
+        b[0].header.version = 1;
+        _refused(b, abi.encodeWithSelector(ISettlement.WrongVersion.selector, 2, 1));
     }
 
     function test_another_key_version_is_refused() public {
         ISettlement.Batch[] memory b = script(1, 1);
-        b[0].header.keyVersion = 0;
-        _refused(b, abi.encodeWithSelector(ISettlement.WrongKeyVersion.selector, 1, 0));
+        b[0].header.keyVersion = 1;
+        _refused(b, abi.encodeWithSelector(ISettlement.WrongKeyVersion.selector, 2, 1));
     }
 
     function test_a_number_is_not_left_out() public {
@@ -150,7 +150,27 @@ contract RefuseTest is Fixture {
         _refused(b, abi.encodeWithSelector(ISettlement.JournalWentBack.selector, 100, 99));
     }
 
+    function test_an_empty_batch_cannot_use_up_the_positions_of_all_that_follow() public {
+        _settlement.settle(script(1, 1));
+        ISettlement.Batch[] memory b = script(2, 2);
+        same(b[0].operations.length + b[0].claims.length, 0);
+        uint256 limit = 100 + 2 ** 28;
+        uint256[3] memory ahead = [limit, limit + 1, 2 ** 64 - 1];
+        for (uint256 i; i < 3; ++i) {
+            b[0].header.journalPosition = ahead[i];
+            _refused(
+                b, abi.encodeWithSelector(ISettlement.JournalRanAhead.selector, limit, ahead[i])
+            );
+        }
+        b[0].header.journalPosition = limit - 1; // the longest step
+        _settlement.settle(b);
+        same(_settlement.journalPosition(), limit - 1);
+    }
+
     function test_a_journal_position_is_below_2_64() public {
+        // The tip is as before the first batch, but for its position, the last one but one.
+        vm.store(CONTRACT, 0, bytes32(((2 ** 64 - 2) << 128) | (GENESIS_TIME << 64)));
+        same(_settlement.journalPosition(), 2 ** 64 - 2);
         ISettlement.Batch[] memory b = script(1, 1);
         b[0].header.journalPosition = 2 ** 64;
         _refused(b, _outOfRange("journalPosition", 2 ** 64, 2 ** 64));

@@ -28,7 +28,7 @@ contract SettleTest is Fixture {
         same(_settlement.sequencer(), address(this));
         same(_settlement.receiptSigner(), RECEIPT_SIGNER);
         same(_settlement.registrar(), REGISTRAR);
-        same(_settlement.genesisRoot(), GENESIS_ROOT);
+        same(_settlement.EMPTY_ROOT(), GENESIS_ROOT);
         same(_settlement.genesisTime(), GENESIS_TIME);
     }
 

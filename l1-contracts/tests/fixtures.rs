@@ -5,7 +5,7 @@
 
 use std::{fs, path::PathBuf};
 
-use alloy::primitives::{Address, B256, Bytes, U256, address, keccak256};
+use alloy::primitives::{Address, B256, Bytes, U256, address, keccak256, uint};
 use alloy::sol_types::{SolCall, SolValue};
 use ark_bn254::{Bn254, Fq, Fq2, Fr, G1Affine, G1Projective, G2Affine, G2Projective};
 use ark_ec::{AffineRepr, CurveGroup, PrimeGroup};
@@ -30,7 +30,11 @@ const CHAIN_ID: u64 = 31337;
 const CONTRACT: Address = address!("00000000000000000000000000000000005e771e");
 /// 2027-01-15T08:00:00Z in milliseconds since 1900.
 const GENESIS_TIME: u64 = 2_208_988_800_000 + 1_800_000_000_000;
-const GENESIS_ROOT: u64 = 7_000_001;
+/// The root of the tree without a record: no contract begins with another.
+const EMPTY_ROOT: U256 =
+    uint!(0x14ab1c98aa2c26c256fec2608c5af37a119811c92b4632f2270de7bdce375e62_U256);
+/// Of the header and of the circuits.
+const VERSION: u64 = 2;
 const REGISTRAR: u64 = 424_242;
 const WINDOW_MS: u64 = 60_000;
 /// "vitals-dev": the scalar whose multiple of the G1 generator is DEV_ALPHA.
@@ -241,11 +245,10 @@ struct Script {
 
 impl Script {
     fn genesis() -> Self {
-        let genesis =
-            (U256::from(CHAIN_ID), CONTRACT, U256::from(GENESIS_ROOT), U256::from(GENESIS_TIME));
+        let genesis = (U256::from(CHAIN_ID), CONTRACT, EMPTY_ROOT, U256::from(GENESIS_TIME));
         Self {
             number: 0,
-            root: U256::from(GENESIS_ROOT),
+            root: EMPTY_ROOT,
             head: keccak256(genesis.abi_encode()),
             t1: GENESIS_TIME,
             position: 0,
@@ -273,7 +276,7 @@ impl Script {
         let operations = |i: usize| U256::from(step.operations.iter().map(|c| c.1[i]).sum::<u64>());
         let claims = |i: usize| U256::from(step.claims.iter().map(|c| c.1[i]).sum::<u64>());
         Header {
-            version: U256::from(1),
+            version: U256::from(VERSION),
             number: U256::from(number),
             previous: self.head,
             t0: U256::from(self.t1),
@@ -290,7 +293,7 @@ impl Script {
             journalHash: word("journal", number).into(),
             ciphertextHash: word("ciphertext", number).into(),
             ciphertextLength: U256::from(4096),
-            keyVersion: U256::from(1),
+            keyVersion: U256::from(VERSION),
             rootOut: U256::ZERO,
             forced: Forced { first: U256::ZERO, count: U256::ZERO, outcomes: U256::ZERO },
             operationsRoot: B256::ZERO,

@@ -128,7 +128,7 @@ async fn main() -> process::ExitCode {
         Command::Verify(args) => check(args).await,
     };
     let code = done.unwrap_or_else(|(code, error)| {
-        eprintln!("loadgen: {error:#}");
+        eprintln!("loadgen: {}", model::escape_lines(&format!("{error:#}")));
         code
     });
     process::ExitCode::from(code.number())

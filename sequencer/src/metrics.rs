@@ -9,9 +9,11 @@ use std::sync::Arc;
 use model::{ClaimKind, RejectCode, RuleNumber};
 use prometheus::{
     Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, Opts, Registry, TextEncoder,
+    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use statement::scope::Circuit;
+
+use crate::stages::standing::Cause;
 
 /// How an access request ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,6 +57,9 @@ macro_rules! kind {
     (IntGauge) => {
         "gauge"
     };
+    (IntGaugeVec) => {
+        "gauge"
+    };
     (Gauge) => {
         "gauge"
     };
@@ -75,6 +80,9 @@ macro_rules! make {
     };
     (IntGauge, $opts:expr, $labels:expr, $buckets:expr) => {
         IntGauge::with_opts($opts)
+    };
+    (IntGaugeVec, $opts:expr, $labels:expr, $buckets:expr) => {
+        IntGaugeVec::new($opts, $labels)
     };
     (Gauge, $opts:expr, $labels:expr, $buckets:expr) => {
         Gauge::with_opts($opts)
@@ -179,6 +187,12 @@ metrics! {
     proof_seconds: HistogramVec ["circuit"] [PROOF_SECONDS], "seconds",
         "Time that one proof took, by circuit.";
     pub prove_queue: IntGauge [], "batches", "Closed windows that wait to be proven.";
+    pub windows_read_back_total: IntCounter [], "windows",
+        "Closed windows that found no room to wait and were read back from the journal.";
+    pub batch_files_damaged: IntGauge [], "files",
+        "Stored batch files that the scrub found damaged and could not make anew.";
+    pub batch_files_mended_total: IntCounter [], "files",
+        "Damaged batch files that the scrub made anew.";
     pub settle_lateness_seconds: Histogram [] [LATENESS_SECONDS], "seconds",
         "Time from the end of a window to the block that settled it.";
     pub settle_gas_total: IntCounter [], "gas", "Gas of mined settling transactions.";
@@ -191,6 +205,12 @@ metrics! {
     pub settle_removed_total: IntCounter [], "transactions",
         "Mined transactions that a reorganisation removed.";
     pub chain_reachable: IntGauge [], "boolean", "1 while the base chain answers the settler.";
+    pub settle_not_taken_total: IntCounter [], "transactions",
+        "Transactions that the chain's node did not take.";
+    pub settle_fee_limited: IntGauge [], "boolean",
+        "1 while the open transaction needs a higher fee than `settle.fee_wei_max`.";
+    stage_degraded: IntGaugeVec ["stage", "cause"], "boolean",
+        "1 while a stage runs and does not get on, by cause; collection goes on.";
     pub outbox_pending: IntGauge [], "transactions",
         "Settling transactions that are not final yet.";
 }
@@ -234,6 +254,11 @@ impl Metrics {
         };
         self.proofs_total.with_label_values(&[circuit]).inc();
         self.proof_seconds.with_label_values(&[circuit]).observe(seconds);
+    }
+
+    /// Says whether a stage is kept from getting on by `cause`.
+    pub fn set_degraded(&self, stage: &str, cause: Cause, holds: bool) {
+        self.stage_degraded.with_label_values(&[stage, cause.name()]).set(i64::from(holds));
     }
 
     /// All values in the text format of Prometheus.

@@ -8,6 +8,7 @@ use l1_contracts::errors::ContractError;
 use model::{ExitCode, RULES, RejectCode};
 use sequencer::doors::codes::{ADMIN, HTTP, Unserved};
 use sequencer::node::Stage;
+use sequencer::stages::standing::Cause;
 
 /// What each program ends with, by number from 0.
 const EXITS: [(&str, [&str; 5]); 13] = [
@@ -17,7 +18,13 @@ const EXITS: [(&str, [&str; 5]); 13] = [
     ),
     (
         "`sequencer config check`",
-        ["the configuration holds", "", "it is missing or breaks a limit", "", ""],
+        [
+            "the configuration holds",
+            "its limits may take more memory than the machine has",
+            "it is missing or breaks a limit",
+            "",
+            "",
+        ],
     ),
     (
         "`sequencer deploy`",
@@ -34,7 +41,8 @@ const EXITS: [(&str, [&str; 5]); 13] = [
         [
             "stopped by SIGINT or SIGTERM",
             "the chain is not reachable or another; the node does not start; a stage failed",
-            "the configuration is missing or wrong",
+            "the configuration is missing or wrong, or its limits may take more memory than the \
+             machine has; `RUST_LOG` is no filter",
             "the folder has no deployment file",
             "",
         ],
@@ -71,9 +79,9 @@ const EXITS: [(&str, [&str; 5]); 13] = [
         "`auditor`",
         [
             "everything holds",
-            "something is broken",
-            "an argument is wrong; the deployment file or an opening is missing or malformed; the \
-             saved headers are malformed or cannot be written",
+            "something is broken; the deployment has another fingerprint than was expected",
+            "an argument is wrong; the deployment file, an opening or a receipt is missing or \
+             malformed; the saved headers are malformed or cannot be written",
             "the chain or a batch file is not reachable",
             "",
         ],
@@ -111,6 +119,12 @@ const EXITS: [(&str, [&str; 5]); 13] = [
     ("every program", ["`--help`", "", "the arguments do not parse", "", ""]),
 ];
 
+/// Programs that end with 5, and when.
+const NOT_COMPARED: [(&str, &str); 1] = [(
+    "`vitals`",
+    "`receipt check`: the signature holds, and the receipt is not compared with what is settled",
+)];
+
 const INTRODUCTION: &str = "\
 # Codes
 
@@ -128,7 +142,11 @@ const MET: [(&str, &str, &[&str]); 8] = [
         "refusals in the journal, `vitals log`, `auditor`, metrics",
         &["Rules of operations", "Rules of claims"],
     ),
-    ("operator", "the log, `/healthz`, exit code 1 of `sequencer run`", &["Failed stages"]),
+    (
+        "operator",
+        "the log, `/healthz`, `/readyz`, exit code 1 of `sequencer run`",
+        &["Failed stages", "Degraded stages"],
+    ),
     ("operator, auditor", "HTTP of the node", &["HTTP"]),
     ("operator", "`sequencer org`, `practitioner`, `gateway`, `device`", &["Admin socket"]),
     ("operator", "`sequencer deploy`, the stage `settlement`", &["Contract"]),
@@ -155,6 +173,7 @@ fn codes_page_lists_what_the_programs_answer() {
         operation_rules(),
         claim_rules(),
         failed_stages(),
+        degraded_stages(),
         doors("HTTP", "Of the node's HTTP service; `error` of the JSON answer.", HTTP),
         doors("Admin socket", "Of the owner-only socket; `error` of the JSON answer.", ADMIN),
         contract_errors(),
@@ -206,7 +225,7 @@ fn reject_codes() -> String {
 }
 
 fn exit_codes() -> String {
-    let said = "The five numbers, then what each program gives them for; those of the node's own \
+    let said = "The six numbers, then what each program gives them for; those of the node's own \
                 commands are given in [`node.rs`](../src/cli/node.rs#run). 101 is a panic (Rust's \
                 own number).";
     let rows = ExitCode::ALL.map(|exit| {
@@ -216,9 +235,11 @@ fn exit_codes() -> String {
     let codes = section("Exit codes", said, ["code", "name", "means", "do"], rows);
     let programs = EXITS.map(|(program, ends)| {
         let [ok, failed, usage, unavailable, interrupted] = ends.map(str::to_owned);
-        [program.to_owned(), ok, failed, usage, unavailable, interrupted]
+        let not_compared = NOT_COMPARED.iter().find(|(of, _)| *of == program);
+        let not_compared = not_compared.map(|(_, when)| (*when).to_owned()).unwrap_or_default();
+        [program.to_owned(), ok, failed, usage, unavailable, interrupted, not_compared]
     });
-    let columns = ["program", "0", "1", "2", "3", "4"];
+    let columns = ["program", "0", "1", "2", "3", "4", "5"];
     codes + "\n" + &table(columns, programs)
 }
 
@@ -250,6 +271,17 @@ fn failed_stages() -> String {
     section("Failed stages", said, ["stage", "means", "do"], rows)
 }
 
+fn degraded_stages() -> String {
+    let said = "A stage that runs and does not get on: the log says `a stage is degraded` with the \
+                causes, `/readyz` answers 503 `stage-degraded`, `vitals_stage_degraded` is 1. \
+                `/healthz` stays 200: collection, journal, receipts and accesses go on, and the \
+                stage tries again by itself, `proving` after 5 s to 10 min, `settlement` after \
+                `retry_first_ms` to `retry_max_ms` or after `refused_retry_ms`.";
+    let rows = Cause::ALL
+        .map(|cause| [cause.name().into(), cause.meaning().into(), cause.what_to_do().into()]);
+    section("Degraded stages", said, ["cause", "means", "do"], rows)
+}
+
 fn doors(heading: &str, said: &str, answers: &[Unserved]) -> String {
     let rows = answers.iter().map(|answer| {
         let requests: Vec<_> = answer.requests.iter().map(|one| format!("`{one}`")).collect();
@@ -264,8 +296,9 @@ fn doors(heading: &str, said: &str, answers: &[Unserved]) -> String {
 }
 
 fn contract_errors() -> String {
-    let said = "Custom errors of the settlement contract. A refusal while settling ends the stage \
-                `settlement`; `WindowNotOver` alone is waited for.";
+    let said = "Custom errors of the settlement contract. A refusal while settling degrades the \
+                stage `settlement` (`refused`) and is tried again every `refused_retry_ms`; \
+                `WindowNotOver` is waited for.";
     let rows = l1_contracts::errors::ALL.iter().map(|error| {
         let ContractError { signature, selector, meaning, remedy, .. } = *error;
         let selector = format!("`0x{}`", hex::encode(selector));

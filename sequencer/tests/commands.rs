@@ -92,3 +92,62 @@ async fn an_address_that_is_missing_is_not_taken_for_an_empty_one() {
     check(&add_gateway(&site, &out), 1, "expected the address of ingest");
     assert!(!out.exists());
 }
+
+#[test]
+fn config_check_prints_what_holds_and_names_limits_that_exceed_the_machine() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("node.toml").display().to_string();
+    let check_file = |text: &str, more: &[&str]| {
+        std::fs::write(&path, text).unwrap();
+        sequencer(&[&["config", "check", "--config", &path], more].concat())
+    };
+    let small = "[ingest.limits]\nconnections_max = 16\n";
+    let printed = check_file(small, &[]);
+    check(&printed, 0, "");
+    let text = String::from_utf8(printed.stdout).unwrap();
+    assert!(text.contains("# batch.claims_max = 1343 (above 4096)"), "{text}");
+    assert!(text.contains("open connections: 16"), "{text}");
+    // What is printed is a file that says the same.
+    check(&check_file(&text, &[]), 0, "");
+    let json = check_file(small, &["--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json["config"]["ingest"]["limits"]["connections_max"], 16);
+    assert_eq!(json["effective"][1]["effective"], 1343);
+    assert_eq!(json["memory_fits"], true);
+    assert!(json["memory"]["sum_bytes"].as_u64() > Some(1 << 28));
+
+    let large = "[ingest.limits]\nconnections_max = 100000\n";
+    check(&check_file(large, &[]), 1, "of which open connections take");
+    check(&check_file(&format!("{large}[memory]\nover = \"warn\"\n"), &[]), 0, "warning: ");
+    check(&check_file("[log]\nlevel = \"loud\"\n", &[]), 2, "log.level");
+}
+
+#[tokio::test]
+async fn a_node_refuses_limits_that_exceed_the_machine_and_a_filter_that_is_none() {
+    let site = Site::new().await;
+    let mut config = site.config.clone();
+    config.ingest.limits.connections_max = 100_000;
+    std::fs::write(site.layout.config(), config.to_toml()).unwrap();
+    let path = site.layout.config().display().to_string();
+    check(&sequencer(&["run", "--config", &path]), 2, "of which open connections take");
+    let mut loud = Command::new(env!("CARGO_BIN_EXE_sequencer"));
+    let loud = loud
+        .args(["run", "--config", &path])
+        .env("RUST_LOG", "info,sequencer=loud")
+        .output()
+        .unwrap();
+    check(&loud, 2, "RUST_LOG");
+}
+
+#[tokio::test]
+async fn a_client_is_told_the_name_that_the_certificate_has() {
+    let mut site = Site::new().await;
+    site.config.ingest.server_names = vec!["node.ward.example".into(), "localhost".into()];
+    std::fs::write(site.layout.config(), site.config.to_toml()).unwrap();
+    let node = answer_once(&site, r#"{"position":7}"#);
+    let out = site.beside("gw-1");
+    check(&add_gateway(&site, &out), 0, "");
+    node.join().unwrap();
+    let told = std::fs::read_to_string(out.join("deployment.json")).unwrap();
+    assert!(told.contains(r#""server_name": "node.ward.example""#), "{told}");
+}

@@ -29,16 +29,17 @@ const IN_FLIGHT: u64 = 16;
 const CLOSE_AFTER_MS: u64 = 200;
 
 /// `sequencer run` as a process of its own.
-struct Program {
+pub(crate) struct Program {
     child: Child,
-    ingest: SocketAddr,
+    pub(crate) ingest: SocketAddr,
+    pub(crate) http: SocketAddr,
     /// Kept open, or the program could not print.
     _stdout: BufReader<ChildStdout>,
 }
 
 impl Program {
     /// Starts it and waits until it says where it is.
-    async fn start(site: &Site) -> Program {
+    pub(crate) async fn start(site: &Site) -> Program {
         let log = site.beside("stderr.log");
         let stderr = std::fs::File::options().append(true).create(true).open(&log).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_sequencer"))
@@ -53,20 +54,23 @@ impl Program {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).await.unwrap();
-        let address = line.strip_prefix("ingest ").and_then(|rest| rest.split(' ').next());
-        let Some(ingest) = address.and_then(|address| address.parse().ok()) else {
-            panic!("expected an address, found {line:?}: {}", std::fs::read_to_string(log).unwrap())
+        let address = |before: &str| {
+            let (_, rest) = line.split_once(before)?;
+            rest.split_whitespace().next()?.parse().ok()
         };
-        Program { child, ingest, _stdout: stdout }
+        let (Some(ingest), Some(http)) = (address("ingest "), address("http://")) else {
+            panic!("expected addresses, found {line:?}: {}", std::fs::read_to_string(log).unwrap())
+        };
+        Program { child, ingest, http, _stdout: stdout }
     }
 
     /// SIGKILL.
-    async fn kill(mut self) {
+    pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();
     }
 
     /// SIGTERM; it must end by itself and without an error.
-    async fn terminate(mut self) {
+    pub(crate) async fn terminate(mut self) {
         let id = self.child.id().expect("it still runs").to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
         assert!(self.child.wait().await.unwrap().success());
@@ -74,14 +78,17 @@ impl Program {
 }
 
 /// A gateway that keeps what has no receipt in a folder, and every receipt it ever got.
-struct Gateway<'a> {
-    site: &'a Site,
-    receipts: Arc<Mutex<Vec<SignedReceipt>>>,
+pub(crate) struct Gateway<'a> {
+    pub(crate) site: &'a Site,
+    pub(crate) receipts: Arc<Mutex<Vec<SignedReceipt>>>,
 }
 
 impl Gateway<'_> {
     /// Connects as a new process would; counts the receipts of this connection.
-    async fn connect(&self, address: SocketAddr) -> (Connection, Stream, watch::Receiver<u64>) {
+    pub(crate) async fn connect(
+        &self,
+        address: SocketAddr,
+    ) -> (Connection, Stream, watch::Receiver<u64>) {
         let folder = self.site.identity();
         let identity = Identity::load(&folder).unwrap();
         let deployment = Deployment::load(&folder).unwrap();
@@ -108,7 +115,7 @@ fn value(sequence: Sequence) -> i32 {
 }
 
 /// Sends one frame after the other, for as long as anybody polls it.
-async fn send_on(stream: &Stream) -> Infallible {
+pub(crate) async fn send_on(stream: &Stream) -> Infallible {
     loop {
         let at = DeviceTime::from_millis(SystemClock.now());
         let reading = Reading::new(at, value(stream.next_sequence()));

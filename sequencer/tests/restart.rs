@@ -76,9 +76,32 @@ async fn proving_keys_of_another_deployment_are_refused() {
     let mut other = site.deployment.clone();
     let key = other.keys.iter_mut().find(|key| key.circuit == 2).unwrap();
     key.id.0[0] ^= 1;
+    let other = other.fingerprinted().unwrap();
     other.write(&site.layout.deployment()).unwrap();
     let error = site.start_error().await;
     assert!(matches!(&error, NodeError::Keys { shape } if shape == "c2-test"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_deployment_file_is_called_damaged_and_left_as_it_is() {
+    let site = Site::new().await;
+    let path = site.layout.deployment();
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let signer = format!("{:?}", site.deployment.receipt_signer);
+    let other = whole.replace(&signer.to_lowercase(), &format!("0x{}", "11".repeat(20)));
+    assert_ne!(other, whole, "the receipt signer stands in the file");
+    for damaged in [&whole[..whole.len() / 2], "", &other] {
+        std::fs::write(&path, damaged).unwrap();
+        let error = site.start_error().await;
+        let said = model::with_causes(&error);
+        assert!(matches!(&error, NodeError::Deployment(_)), "{said}");
+        assert!(said.contains("deployment.json is damaged"), "{said}");
+        assert!(said.contains("do not deploy anew"), "{said}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), *damaged);
+    }
+    std::fs::remove_file(&path).unwrap();
+    let said = site.start_error().await.to_string();
+    assert!(said.contains("there is no deployment file"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

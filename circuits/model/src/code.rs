@@ -77,7 +77,7 @@ codes! {
     Operation = 15, false, "the operation does not apply to the record", "read the record and decide again";
     /// The request came too late or is not valid yet.
     Validity = 16, true, "the signed validity does not include now", "sign again";
-    /// The node stops or the disk refuses.
+    /// The node stops, its disk is full or refuses, or nobody can tell what time it is.
     Unavailable = 17, true, "the node cannot store now", "keep the readings and try again later";
 }
 
@@ -95,16 +95,19 @@ pub enum ExitCode {
     Unavailable = 3,
     /// Stopped by a signal.
     Interrupted = 4,
+    /// A check holds as far as it went, and had nothing to compare with.
+    NotCompared = 5,
 }
 
 impl ExitCode {
     /// Every code in number order.
-    pub const ALL: [ExitCode; 5] = [
+    pub const ALL: [ExitCode; 6] = [
         ExitCode::Ok,
         ExitCode::Failed,
         ExitCode::Usage,
         ExitCode::Unavailable,
         ExitCode::Interrupted,
+        ExitCode::NotCompared,
     ];
 
     /// The number given to the shell.
@@ -120,6 +123,10 @@ impl ExitCode {
             ExitCode::Usage => "the command line or a file named on it is wrong",
             ExitCode::Unavailable => "something needed is not reachable or not there",
             ExitCode::Interrupted => "stopped by a signal",
+            ExitCode::NotCompared => {
+                "a check holds as far as it went, but was not compared with \
+                 what is settled"
+            }
         }
     }
 
@@ -131,6 +138,10 @@ impl ExitCode {
             ExitCode::Usage => "correct it; --help shows the forms",
             ExitCode::Unavailable => "start it or correct its address, and run again",
             ExitCode::Interrupted => "run again; what was acknowledged is kept",
+            ExitCode::NotCompared => {
+                "give the check the batch files and the headers (--data, \
+                 --headers), or run it again when more is settled"
+            }
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod calendar;
 mod causes;
 mod claim;
 mod code;
+mod escape;
 mod header;
 mod id;
 pub mod layout;
@@ -37,6 +38,7 @@ pub use bytes::{DecodeError, Reader};
 pub use causes::with_causes;
 pub use claim::Claim;
 pub use code::{ExitCode, RejectCode};
+pub use escape::{escape, escape_lines};
 pub use header::{BatchHeader, DataSource, HeaderError};
 pub use id::{
     BatchNumber, ChainScope, DeviceId, Digest, EpochNumber, GatewayId, IdError, OperatorId,

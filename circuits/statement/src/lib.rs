@@ -13,7 +13,8 @@
 //!    roles, [`scope`] what ties them to one chain and contract.
 //! 3. [`c1::check`], [`c2::check`]: the whole statement on a chunk, rule by rule; [`inputs`]: what
 //!    the contract knows of it. [`tree`] opens records under the consent root.
-//! 4. [`batch`]: the files of a batch; [`journal`]: the hash over journal groups; [`proof`]:
+//! 4. [`batch`]: the files of a batch; [`journal`]: the hash over journal groups; [`fingerprint`]:
+//!    which deployment all of it is of; [`proof`]:
 //!    verification.
 //! 5. [`poseidon`], [`eddsa`], [`babyjubjub`], [`field`]: the primitives, equal to circomlib's.
 
@@ -25,6 +26,7 @@ pub mod claim;
 pub mod domain;
 pub mod eddsa;
 pub mod field;
+pub mod fingerprint;
 pub mod inputs;
 pub mod journal;
 pub mod operation;

@@ -134,11 +134,19 @@ impl VerifyingKey {
         self.ark().gamma_abc_g1.len() - 1
     }
 
-    /// Whether alpha is [`DEV_ALPHA`]: anyone can forge proofs under such a key.
+    /// Whether alpha is [`DEV_ALPHA`] or its negative: anyone can forge proofs under such a key.
     pub fn is_dev_insecure(&self) -> bool {
         // By the point and not by a list of ids: every development key has it, whatever its
-        // circuit.
-        self.ark().alpha_g1 == (G1Affine::generator() * Fr::from(DEV_ALPHA)).into_affine()
+        // circuit. By its first coordinate, as the contract does: of -alpha everybody knows the
+        // logarithm as well.
+        let public = (G1Affine::generator() * Fr::from(DEV_ALPHA)).into_affine();
+        self.ark().alpha_g1.x == public.x
+    }
+
+    /// Whether gamma is delta: then nothing keeps inputs and witness apart, and proofs under the
+    /// key can be made for other inputs.
+    pub fn gamma_is_delta(&self) -> bool {
+        self.ark().gamma_g2 == self.ark().delta_g2
     }
 
     /// The same key in ark-groth16's type.
@@ -461,6 +469,7 @@ mod tests {
         let text: u128 = b"vitals-dev".iter().fold(0, |sum, byte| sum << 8 | u128::from(*byte));
         assert_eq!(DEV_ALPHA, text);
         assert!(sample(Fr::from(DEV_ALPHA), &[]).0.is_dev_insecure());
+        assert!(sample(-Fr::from(DEV_ALPHA), &[]).0.is_dev_insecure());
         assert!(!sample(Fr::from(11), &[]).0.is_dev_insecure());
         assert!(!Fr::from(DEV_ALPHA).is_zero());
     }

@@ -6,7 +6,7 @@
 
 use crate::{domain::Domain, poseidon};
 use ark_bn254::Fr;
-use ark_ff::AdditiveGroup;
+use ark_ff::{AdditiveGroup, MontFp};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 
@@ -22,6 +22,11 @@ pub const LEAVES: u32 = 1 << (ARITY_BITS * DEPTH);
 pub const CAP_DEPTH: usize = DEPTH - 2;
 /// Nodes two levels below the root.
 pub const CAP: usize = ARITY * ARITY;
+
+/// The root of the tree that holds no record: what every deployment begins with. The contract has
+/// the same constant, so that nobody can deploy a tree of consents that nobody signed.
+pub const EMPTY_ROOT: Fr =
+    MontFp!("9348585184473287447830312506802996622137765759631205883365317449595900878434");
 
 /// The children of one node.
 pub type Children = [Fr; ARITY];

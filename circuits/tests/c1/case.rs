@@ -233,3 +233,19 @@ pub(super) fn violated(inputs: &C1Inputs, values: &Values) -> Option<String> {
     let assignment = witness(|b| assign(b, inputs, values));
     single().violated_rule(&assignment).map(str::to_owned)
 }
+
+/// The rules of all violated rows.
+pub(super) fn all_violated(assignment: &Assignment) -> Vec<&'static str> {
+    let r1cs = single();
+    let [az, bz, cz] = r1cs.products(&assignment.instance, &assignment.witness);
+    let held = az.iter().zip(&bz).zip(&cz).map(|((a, b), c)| *a * b == *c);
+    held.zip(&r1cs.rules).filter(|(held, _)| !held).map(|(_, rule)| *rule).collect()
+}
+
+/// The root after an operation of a case on [`record`] that makes `record`.
+pub(super) fn root_with(record: &model::Record) -> Fr {
+    let mut tree = Tree::new();
+    tree.set_many(&[(INDEX + 1, Fr::from(8u8)), (9, Fr::from(9u8))]);
+    tree.set(INDEX, record::leaf(record));
+    tree.root()
+}

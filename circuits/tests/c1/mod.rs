@@ -3,5 +3,6 @@
 mod case;
 mod history;
 mod hunt;
+mod moved;
 mod rules;
 mod signers;

@@ -14,7 +14,6 @@ use statement::c1::{check, effect};
 use statement::eddsa::{self, PublicKey, SecretKey};
 use statement::operation::SignedOperation;
 use statement::record;
-use statement::tree::Tree;
 
 /// The rule of the first row that the honest `assignment` violates once `edit` changed it.
 fn after(mut assignment: Assignment, edit: impl FnOnce(&mut Assignment)) -> Option<&'static str> {
@@ -145,14 +144,6 @@ fn c1_6_an_operation_names_the_next_nonce() {
     stale.nonce -= 1;
     chunk.rows[0].root_out = root_with(&stale);
     refused(&chunk, 10);
-}
-
-/// The root after an operation of a case on [`record`] that makes `record`.
-fn root_with(record: &model::Record) -> Fr {
-    let mut tree = Tree::new();
-    tree.set_many(&[(INDEX + 1, Fr::from(8u8)), (9, Fr::from(9u8))]);
-    tree.set(INDEX, record::leaf(record));
-    tree.root()
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod agree;
 mod hunt;
+mod moved;
 mod rules;
 mod twins;
 mod world;

@@ -1,12 +1,13 @@
 //! Asks both twins about one chunk.
 
 use super::world::ONE;
+use crate::repair::{Change, repaired};
 use ark_bn254::Fr;
 use circuits::builder::{Assignment, R1cs, matrices, witness};
 use circuits::c2::circuit;
 use statement::c2::{Capacity, Chunk, check_inputs};
 use statement::inputs::C2Inputs;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 /// The matrices for a capacity, made once.
@@ -68,34 +69,9 @@ pub(super) fn refused_cells(rule: u8, count: usize, chunk: &Chunk, cells: &[(usi
     assert_eq!(found, vec![format!("C2.{rule}"); count]);
 }
 
-/// An assignment after a prover changed `cells` and made good every product that follows from them.
-pub(super) fn edited(r1cs: &R1cs, mut assignment: Assignment, cells: &[(usize, Fr)]) -> Assignment {
-    for (cell, value) in cells {
-        assignment.witness[*cell] = *value;
-    }
-    let kept: BTreeSet<usize> = cells.iter().map(|(cell, _)| cell + r1cs.instances).collect();
-    let mut seen = vec![false; r1cs.instances + r1cs.witnesses];
-    seen[..r1cs.instances].fill(true);
-    for ((a, b), c) in r1cs.a.iter().zip(&r1cs.b).zip(&r1cs.c) {
-        let product = dot(a, r1cs, &assignment) * dot(b, r1cs, &assignment);
-        a.iter().chain(b).for_each(|(_, column)| seen[*column as usize] = true);
-        if let [(factor, column)] = c.as_slice() {
-            let column = *column as usize;
-            if !seen[column] && !kept.contains(&column) && *factor == Fr::from(1u8) {
-                assignment.witness[column - r1cs.instances] = product;
-            }
-        }
-        c.iter().for_each(|(_, column)| seen[*column as usize] = true);
-    }
-    assignment
-}
-
-fn dot(row: &[(Fr, u32)], r1cs: &R1cs, assignment: &Assignment) -> Fr {
-    let value = |column: usize| {
-        let witness = || assignment.witness[column - r1cs.instances];
-        assignment.instance.get(column).copied().unwrap_or_else(witness)
-    };
-    row.iter().map(|(factor, column)| *factor * value(*column as usize)).sum()
+/// An assignment after a prover changed `cells` and made good what follows from them.
+pub(super) fn edited(r1cs: &R1cs, assignment: Assignment, cells: &[(usize, Fr)]) -> Assignment {
+    repaired(r1cs, assignment, &Change { cells: cells.to_vec(), claimed: vec![] })
 }
 
 /// Private cells that rows of `rule` confine to 0 and 1, in order.

@@ -13,6 +13,7 @@ use crate::check::{
     SoundBatch,
 };
 use crate::place::Place;
+use crate::receipts::{NamedReceipt, ReceiptCounts, Waiting};
 use crate::report::Report;
 
 /// What to audit beside what the chain commits to.
@@ -32,6 +33,8 @@ pub struct Options {
     pub frames: Vec<NamedFrames>,
     /// Hashes of the headers of batches 1, 2, .. that an earlier audit saw.
     pub saved_headers: Vec<[u8; 32]>,
+    /// Receipts of the node: their groups must be those of the settled journal.
+    pub receipts: Vec<NamedReceipt>,
 }
 
 impl Default for Options {
@@ -43,6 +46,7 @@ impl Default for Options {
             coverage: Coverage::Some,
             frames: Vec::new(),
             saved_headers: Vec::new(),
+            receipts: Vec::new(),
         }
     }
 }
@@ -91,7 +95,9 @@ impl Run<'_> {
             self.report.setup = SetupKind::DevInsecure;
         }
         let keys = context.keys.len();
-        let holds = format!("code, constants and {keys} keys on chain are those of the file");
+        let holds = format!(
+            "code, constants, empty genesis and {keys} keys on chain are those of the file"
+        );
         self.report.add_section("deployment", holds);
 
         let history = chain::history(&edge).await?;
@@ -104,6 +110,7 @@ impl Run<'_> {
         let settled = &history.settled;
         // Before the checks: a report of something broken still says of how many batches.
         self.report.settled = settled.len() as u64;
+        check_range(self.options.from, self.report.settled)?;
         let lateness = check::headers(&context.genesis, settled, self.options.late_after_ms)?;
         self.report.set_lateness(lateness);
         self.report.headers = settled.iter().map(|s| s.batch.header.clone()).collect();
@@ -117,6 +124,7 @@ impl Run<'_> {
 
     async fn check_files(&mut self, context: &Context, history: &History) -> Result<(), Fault> {
         let openings = by_batch(&self.options.openings, history.state.number)?;
+        let mut waiting = Waiting::new(&self.options.receipts, context.scope)?;
         self.report.complete = self.options.coverage == Coverage::All;
         let mut previous = context.genesis.clone();
         for settled in &history.settled {
@@ -132,6 +140,7 @@ impl Run<'_> {
             let summary =
                 check::batch(BatchContext { context, previous: &previous, header }, &bytes)?;
             self.report.add_batch(header, summary.proofs);
+            waiting.take(&previous, header, &summary.file.groups)?;
             self.report.edges.insert(number.0, check::edges(&summary.file));
             if let Some(bytes) = self.place.data.private_file(number).await? {
                 check::private_file(header, &bytes)?;
@@ -145,6 +154,7 @@ impl Run<'_> {
             self.compare_frames(sound, previous.position, of_batch)?;
             previous = Previous::after(header, summary.tail);
         }
+        self.report.receipts = waiting.conclude(previous.position)?;
         self.add_file_sections();
         Ok(())
     }
@@ -178,6 +188,14 @@ impl Run<'_> {
                  {frames_not_compared} were released in part and not compared"
             );
             self.report.add_section("released frames", holds);
+        }
+        let ReceiptCounts { settled, not_settled, not_compared } = self.report.receipts;
+        if !self.options.receipts.is_empty() {
+            let holds = format!(
+                "{settled} receipts name groups of the settled journal; {not_settled} are later \
+                 than the last batch, {not_compared} of batches whose files were not read"
+            );
+            self.report.add_section("receipts", holds);
         }
     }
 
@@ -221,6 +239,18 @@ impl Run<'_> {
         self.report.add_section("head", holds);
         Ok(())
     }
+}
+
+/// A check of nothing would end with "holds".
+fn check_range(from: u64, settled: u64) -> Result<(), Broken> {
+    if from <= settled.max(1) {
+        return Ok(());
+    }
+    let expected = match settled {
+        0 => "1, as no batch is settled".to_owned(),
+        _ => format!("a settled batch, 1 to {settled}"),
+    };
+    Err(Broken::outside(Item::Range, expected, from.to_string()))
 }
 
 /// The openings by batch.

@@ -99,6 +99,15 @@ pub enum Item {
         /// What of it.
         part: &'static str,
     },
+    /// A receipt of the node.
+    Receipt {
+        /// Name of its file.
+        file: String,
+        /// What of it.
+        part: &'static str,
+    },
+    /// Which batches were asked for.
+    Range,
     /// What the contract stores now.
     Head(&'static str),
     /// A header saved by an earlier audit.
@@ -128,6 +137,8 @@ impl fmt::Display for Item {
             Item::OpenedOperation { file, operation, part } => {
                 write!(f, "opening {file}, operation {operation}, {part}")
             }
+            Item::Receipt { file, part } => write!(f, "receipt {file}, {part}"),
+            Item::Range => f.write_str("first batch to check"),
             Item::Head(part) => write!(f, "contract head, {part}"),
             Item::SavedHeader => f.write_str("saved header"),
         }

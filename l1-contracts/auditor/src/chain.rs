@@ -1,13 +1,12 @@
 //! Reads from the chain what the core compares. Nothing is decided here.
 
 use alloy::providers::{Provider, ProviderBuilder};
-use l1_contracts::{Constants, Edge, EdgeError, SettlementState};
+use l1_contracts::{Constants, Edge, EdgeError, SettlementState, answer_in_words, rpc_client};
 use model::{BatchNumber, with_causes};
 
 use crate::broken::{Broken, Fault, Item, Unavailable};
 use crate::check::{self, ChainKey, OnChain, Settled};
 use crate::place::Place;
-use crate::source::client;
 
 /// How often the head is read again because a batch settled between two answers.
 const ATTEMPTS: usize = 5;
@@ -20,11 +19,11 @@ pub(crate) struct History {
 }
 
 pub(crate) async fn connect(place: Place<'_>) -> Result<Edge, Fault> {
-    let url = place.rpc.parse().map_err(|_| no_chain("its address does not parse".into()))?;
-    let client = client().map_err(|error| no_chain(error.to_string()))?;
+    let client = rpc_client(place.rpc.clone());
+    let client = client.map_err(|error| no_chain(with_causes(&error)))?;
     // An audit only reads: nothing may fill in a transaction.
     let builder = ProviderBuilder::new().disable_recommended_fillers();
-    let provider = builder.connect_reqwest(client, url).erased();
+    let provider = builder.connect_client(client).erased();
     let connected = Edge::connect(provider, place.deployment.clone()).await;
     connected.map_err(|e| fault(e, Item::Deployment("contract code")))
 }
@@ -33,7 +32,8 @@ pub(crate) async fn connect(place: Place<'_>) -> Result<Edge, Fault> {
 pub(crate) async fn constants(edge: &Edge) -> Result<OnChain, Fault> {
     let item = || Item::Deployment("constants");
     // First: what other code answers to the questions below means nothing.
-    check::contract_code(edge.code_is_ours().await.map_err(|e| fault(e, item()))?)?;
+    let runtime = edge.runtime().await.map_err(|e| fault(e, item()))?;
+    check::contract_code(runtime.is_ours)?;
     let sequencer = edge.sequencer().await.map_err(|e| fault(e, item()))?;
     let constants = edge.constants().await.map_err(|e| fault(e, item()))?;
     let mut keys = Vec::new();
@@ -50,8 +50,9 @@ pub(crate) async fn constants(edge: &Edge) -> Result<OnChain, Fault> {
         let (key, circuit) = found.map_err(|e| fault(e, item()))?;
         keys.push(ChainKey { code, circuit, key });
     }
-    let Constants { registrar, receipt_signer, genesis_root, genesis_time } = constants;
-    Ok(OnChain { sequencer, registrar, receipt_signer, genesis_root, genesis_time, keys })
+    let Constants { registrar, receipt_signer, genesis_time } = constants;
+    let runtime_hash = runtime.hash;
+    Ok(OnChain { sequencer, registrar, receipt_signer, runtime_hash, genesis_time, keys })
 }
 
 /// Events and head of one moment: a batch that settles meanwhile belongs to the next audit.
@@ -97,8 +98,9 @@ fn no_chain(why: String) -> Unavailable {
 /// What the chain did not answer is unavailable; what it answered wrongly is broken.
 fn fault(error: EdgeError, item: Item) -> Fault {
     match error {
-        EdgeError::Transport(source) => no_chain(source.to_string()).into(),
+        EdgeError::Transport(source) => no_chain(answer_in_words(&source)).into(),
         EdgeError::Pending(why) => no_chain(why).into(),
+        EdgeError::Beyond { .. } => no_chain(with_causes(&error)).into(),
         EdgeError::WrongChain { expected, found } => {
             let item = Item::Deployment("chain id");
             Broken::outside(item, expected.to_string(), found.to_string()).into()

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use files::Audience;
 use l1_contracts::Deployment;
 use model::{BatchHeader, Word};
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,8 @@ pub enum SavedHeadersError {
 
 /// Name and version of the format.
 const SCHEMA: &str = "vitals-headers-1";
+/// Room for some 70,000 headers.
+const FILE_BYTES_MAX: u64 = 128 << 20;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -74,7 +77,7 @@ pub fn read_saved(
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let saved: Saved = serde_json::from_slice(&fs::read(path)?)?;
+    let saved: Saved = serde_json::from_slice(&files::read(path, FILE_BYTES_MAX)?)?;
     let name =
         |schema: &str, chain_id, settlement: &str| format!("{schema} {chain_id} {settlement}");
     let expected = name(SCHEMA, deployment.chain_id, &deployment.settlement.to_string());
@@ -94,7 +97,8 @@ fn read_edges(path: &Path) -> BTreeMap<String, Vec<String>> {
     headers.into_iter().map(|header| (header.hash, header.edges)).collect()
 }
 
-/// Writes the headers and edges, with the edges that the file holds of other batches: first beside the file, then renamed.
+/// Writes the headers and edges, with the edges that the file holds of other batches: beside the
+/// file, synced, then renamed.
 ///
 /// # Errors
 /// [`SavedHeadersError`] if the file system refuses.
@@ -122,9 +126,8 @@ pub fn save(
         headers: headers.collect(),
     };
     // A write that breaks off must not take the only record of the past with it.
-    let beside = path.with_extension("new");
-    fs::write(&beside, serde_json::to_string_pretty(&saved)? + "\n")?;
-    Ok(fs::rename(&beside, path)?)
+    let text = serde_json::to_string_pretty(&saved)? + "\n";
+    Ok(files::replace(path, &[text.as_bytes()], Audience::Public)?)
 }
 
 fn hash(number: usize, header: &SavedHeader) -> Result<[u8; 32], SavedHeadersError> {
@@ -144,8 +147,8 @@ mod tests {
         serde_json::from_value(serde_json::json!({
             "schema": Deployment::SCHEMA, "chain_id": 31_337,
             "settlement": "0x1111111111111111111111111111111111111111",
-            "code_hash": "0x".to_owned() + &"00".repeat(32), "block": 1,
-            "genesis_root": "0x".to_owned() + &"00".repeat(32), "genesis_time": 1,
+            "code_hash": "0x".to_owned() + &"00".repeat(32), "block": 1, "genesis_time": 1,
+            "runtime_hash": "0x".to_owned() + &"00".repeat(32), "fingerprint": "00".repeat(20),
             "registrar": "0x".to_owned() + &"00".repeat(32),
             "sequencer": "0x1111111111111111111111111111111111111111",
             "receipt_signer": "0x1111111111111111111111111111111111111111",
@@ -164,7 +167,7 @@ mod tests {
         let other = Deployment { chain_id: 1, ..deployment() };
         let found = read_saved(&path, &other);
         assert!(matches!(found, Err(SavedHeadersError::Other { .. })));
-        fs::write(&path, "{}").expect("written");
+        std::fs::write(&path, "{}").expect("written");
         assert!(matches!(read_saved(&path, &deployment()), Err(SavedHeadersError::Format(_))));
     }
 

@@ -5,9 +5,10 @@
 //! the files and feeds the core; [`Report`] is what it says.
 //!
 //! Nobody is trusted: neither the operator's node, nor the contract beyond its code, nor a batch
-//! file. What a chain or a file does not deliver is *unavailable*, never *broken* and never *fine*.
-//! No proving code, no circuit and no journal is linked here; a key is read from the chain, and
-//! that it belongs to the circuits is shown by `prover export`.
+//! file. Whatever they write is [escaped](model::escape()) before it is shown. What a chain or a
+//! file does not deliver is *unavailable*, never *broken* and never *fine*. No proving code, no
+//! circuit and no journal is linked here; a key is read from the chain, and that it belongs to the
+//! circuits is shown by `prover export`.
 //!
 //! ```no_run
 //! use auditor::{Options, Place, Quiet, Source, audit};
@@ -16,7 +17,8 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let deployment = Deployment::read("deployment.json".as_ref())?;
 //! let data = Source::parse("http://127.0.0.1:8080")?;
-//! let place = Place { rpc: "http://127.0.0.1:8545", deployment: &deployment, data: &data };
+//! let rpc = "http://127.0.0.1:8545".parse()?;
+//! let place = Place { rpc: &rpc, deployment: &deployment, data: &data };
 //! let report = audit(place, &Options::default(), &Quiet).await;
 //! assert!(report.holds(), "{}", report.text(auditor::Colour::Plain));
 //! # Ok(())
@@ -30,6 +32,7 @@ pub mod check;
 pub mod headers;
 mod open;
 mod place;
+mod receipts;
 mod report;
 mod source;
 
@@ -37,5 +40,6 @@ pub use audit::{Options, Progress, Quiet, audit};
 pub use broken::{Broken, Fault, Item, Unavailable};
 pub use open::{OpenedClaim, OpenedOperation, Opening, open};
 pub use place::Place;
+pub use receipts::{NamedReceipt, ReceiptCounts, ReceiptsError, read_receipts};
 pub use report::{BrokenItem, Colour, MissingItem, NOT_PROVEN, Report, Section, Verdict};
 pub use source::{Source, SourceError};

@@ -7,11 +7,13 @@ use std::process;
 use anyhow::Context as _;
 use auditor::check::{Coverage, NamedFrames, NamedOpening};
 use auditor::headers::{read_saved, save};
-use auditor::{Colour, Fault, Options, Place, Progress, Source, audit, open};
+use auditor::{Colour, Fault, Options, Place, Progress, Source, audit, open, read_receipts};
 use clap::{Args, Parser, Subcommand};
-use l1_contracts::Deployment;
-use model::{ExitCode, limits};
+use l1_contracts::{Deployment, HttpUrl};
+use model::{ExitCode, escape, limits};
 use statement::batch::{PatientOpening, ReleasedFrames};
+use statement::fingerprint::{Fingerprint, OtherDeployment};
+use wire::Address;
 
 /// Largest file of released frames that is read: far more than a node releases for one access.
 const FRAMES_BYTES_MAX: u64 = 1 << 30;
@@ -84,11 +86,16 @@ Exit codes:
 struct PlaceArgs {
     /// JSON-RPC address of a node of the base chain, plain http. Use one that you trust to be on
     /// the right chain: your own, or that of somebody who does not know the operator.
+    // Read later: clap would quote an address that does not parse, with the secrets in it.
     #[arg(long)]
     rpc: String,
     /// The deployment file, from where you trust it: it says which contract is audited.
     #[arg(long)]
     deployment: PathBuf,
+    /// The deployment's fingerprint, as the hospital told you and not as the file says: another
+    /// deployment is refused.
+    #[arg(long, value_name = "HEX")]
+    fingerprint: Option<Fingerprint>,
     /// Batch files: the http address of a node (`GET /batches/N`), or a folder with
     /// NNNNNN/public.bin. Whoever delivers them need not be trusted.
     #[arg(long)]
@@ -113,6 +120,10 @@ struct Verify {
     /// whole segments of the openings are held against them.
     #[arg(long, requires = "openings")]
     frames: Option<PathBuf>,
+    /// Folder of receipts (`*.receipt`) that gateways, wallets or practitioners were given: the
+    /// journal that was receipted must be the one that was settled.
+    #[arg(long)]
+    receipts: Option<PathBuf>,
     /// Begin with the file of this batch; the headers are always followed from genesis.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     from: u64,
@@ -155,16 +166,19 @@ async fn main() -> process::ExitCode {
         Command::Open(args) => show(&args).await,
     };
     let code = done.unwrap_or_else(|error| {
-        eprintln!("auditor: {error:#}");
-        ExitCode::Usage
+        eprintln!("auditor: {}", escape(&format!("{error:#}")));
+        // The files are well-formed, and a comparison that was asked for does not hold.
+        if error.is::<OtherDeployment>() { ExitCode::Failed } else { ExitCode::Usage }
     });
     process::ExitCode::from(code.number())
 }
 
 /// An error means that the command line, or a file given on it, is wrong.
 async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
-    let (deployment, data) = args.place.read()?;
+    let Read { rpc, deployment, data } = args.place.read()?;
     let openings = args.openings.as_deref().map_or_else(|| Ok(Vec::new()), read_openings)?;
+    let signer = Address(deployment.receipt_signer.into_array());
+    let receipts = args.receipts.as_deref().map(|folder| read_receipts(folder, signer));
     let saved =
         args.save_headers.as_deref().map(|path| read_saved(path, &deployment)).transpose()?;
     let frames = args.frames.as_deref().map(|folder| read_frames(folder, &deployment));
@@ -175,8 +189,9 @@ async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
         openings,
         coverage: if args.complete { Coverage::All } else { Coverage::Some },
         saved_headers: saved.unwrap_or_default(),
+        receipts: receipts.transpose()?.unwrap_or_default(),
     };
-    let place = Place { rpc: &args.place.rpc, deployment: &deployment, data: &data };
+    let place = Place { rpc: &rpc, deployment: &deployment, data: &data };
     let report = audit(place, &options, &Line).await;
     match args.place.json {
         true => println!("{}", serde_json::to_string_pretty(&report)?),
@@ -190,9 +205,9 @@ async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
 }
 
 async fn show(args: &Open) -> anyhow::Result<ExitCode> {
-    let (deployment, data) = args.place.read()?;
+    let Read { rpc, deployment, data } = args.place.read()?;
     let opening = read_opening(&args.opening)?;
-    let place = Place { rpc: &args.place.rpc, deployment: &deployment, data: &data };
+    let place = Place { rpc: &rpc, deployment: &deployment, data: &data };
     match open(place, &opening).await {
         Ok(shown) => {
             match args.place.json {
@@ -202,7 +217,7 @@ async fn show(args: &Open) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::Ok)
         }
         Err(fault) => {
-            eprintln!("auditor: {fault}");
+            eprintln!("auditor: {}", escape(&fault.to_string()));
             Ok(match fault {
                 Fault::Broken(_) => ExitCode::Failed,
                 Fault::Unavailable(_) => ExitCode::Unavailable,
@@ -211,9 +226,22 @@ async fn show(args: &Open) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// [`PlaceArgs`], each read into what it names.
+struct Read {
+    rpc: HttpUrl,
+    deployment: Deployment,
+    data: Source,
+}
+
 impl PlaceArgs {
-    fn read(&self) -> anyhow::Result<(Deployment, Source)> {
-        Ok((Deployment::read(&self.deployment)?, Source::parse(&self.data)?))
+    fn read(&self) -> anyhow::Result<Read> {
+        let rpc = self.rpc.parse::<HttpUrl>().context("reading --rpc")?;
+        let deployment = Deployment::read(&self.deployment)?;
+        if let Some(expected) = self.fingerprint {
+            deployment.fingerprint.expect(expected)?;
+        }
+        let data = Source::parse(&self.data).context("reading --data")?;
+        Ok(Read { rpc, deployment, data })
     }
 }
 

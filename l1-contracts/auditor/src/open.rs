@@ -64,6 +64,8 @@ pub struct OpenedOperation {
 pub struct Opening {
     /// Always `vitals-opening-1`.
     pub schema: &'static str,
+    /// What tells the deployment from every other.
+    pub fingerprint: String,
     /// Which batch.
     pub batch: u64,
     /// The batch's window, from and until.
@@ -87,7 +89,11 @@ pub async fn open(place: Place<'_>, named: &NamedOpening) -> Result<Opening, Fau
     let history = chain::history(&edge).await?;
     // All headers, since the batch's own means something only as part of the row from genesis.
     // Without a threshold, since lateness is not shown here.
-    check::headers(&context.genesis, &history.settled, u64::MAX)?;
+    let lateness = check::headers(&context.genesis, &history.settled, u64::MAX)?;
+    // The row must end where the contract does: it could be that of a node that stopped long ago.
+    let last = history.settled.last().map(|settled| &settled.batch.header);
+    let last = last.map_or_else(|| context.genesis.clone(), |h| Previous::after(h, None));
+    check::head(&history.state, &last, lateness)?;
     let at = opening.batch.0.checked_sub(1).and_then(|at| usize::try_from(at).ok());
     let Some((at, settled)) = at.and_then(|at| Some((at, history.settled.get(at)?))) else {
         let item = Item::Opening { file: name.to_owned(), part: "batch" };
@@ -103,6 +109,7 @@ pub async fn open(place: Place<'_>, named: &NamedOpening) -> Result<Opening, Fau
     check::opening(SoundBatch { context, header, file: &summary.file }, named)?;
     Ok(Opening {
         schema: "vitals-opening-1",
+        fingerprint: context.fingerprint.to_string(),
         batch: header.number.0,
         window: [header.window.t0(), header.window.t1()].map(utc),
         dev_insecure: context.dev_insecure,
@@ -164,7 +171,9 @@ impl Opening {
     /// A few lines a claim.
     pub fn text(&self, colour: Colour) -> String {
         let [from, until] = &self.window;
-        let mut out = format!("batch {}, {from} until {until}: holds\n", self.batch);
+        let (batch, fingerprint) = (self.batch, &self.fingerprint);
+        let mut out =
+            format!("deployment {fingerprint}\nbatch {batch}, {from} until {until}: holds\n");
         // Writing to a string cannot fail.
         for operation in &self.operations {
             let _ = writeln!(out, "{}  {}, signed and proven", operation.at, operation.action);

@@ -1,6 +1,6 @@
 //! Where an audit reads.
 
-use l1_contracts::Deployment;
+use l1_contracts::{Deployment, HttpUrl};
 
 use crate::source::Source;
 
@@ -8,7 +8,7 @@ use crate::source::Source;
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
     /// JSON-RPC address of a node of the base chain, plain HTTP.
-    pub rpc: &'a str,
+    pub rpc: &'a HttpUrl,
     /// Which contract is audited. Take it from where you trust it.
     pub deployment: &'a Deployment,
     /// Where batch files come from. Nothing it delivers is believed.

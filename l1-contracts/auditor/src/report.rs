@@ -3,20 +3,25 @@
 use std::fmt::Write as _;
 
 use l1_contracts::{Deployment, SetupKind};
-use model::{BatchHeader, ExitCode};
+use model::{BatchHeader, ExitCode, escape};
 use serde::Serialize;
 
 use crate::broken::Fault;
 use crate::check::Lateness;
 use crate::headers::Edges;
+use crate::receipts::ReceiptCounts;
 
 /// What no audit can show (SPEC.md section 12), in the words of the report.
-pub const NOT_PROVEN: [&str; 7] = [
+pub const NOT_PROVEN: [&str; 9] = [
     "that every access or collection became a claim",
-    "that declared device, category, label and time are true (back-dating is bounded by the \
-     window's length plus the lateness above)",
+    "that a rule covered an excluded claim: it is committed and counted as not covered, and no \
+     more; nor that it was excluded rightly (openings show it for those who opened)",
+    "that declared device, category, label and time are true: measured times are bounded by \
+     nothing but the future, receipt times by their window, and a window by the lateness above",
+    "that an operation took effect when it was signed: the operator chooses the time while the \
+     signature is valid, which of two with one nonce, and whether at all",
+    "that what was committed cannot be guessed by whoever knows most of it and is given its salt",
     "that bytes match digests, or can be had",
-    "that an excluded claim was excluded rightly (openings show it for those who opened)",
     "that the registrar bound the right key to the right person",
     "that a declared actor acted: actors' signatures are checked by the node, not proven",
     "that the verifying keys belong to the circuits (`prover export` and the setup show it)",
@@ -81,6 +86,8 @@ pub struct Report {
     pub chain_id: u64,
     /// The contract.
     pub settlement: String,
+    /// What tells the deployment from every other; compare it with the one you were told.
+    pub fingerprint: String,
     /// How the keys were made, as the deployment file says and the keys show.
     pub setup: SetupKind,
     /// Who vouches that data can be had: always the operator alone.
@@ -89,6 +96,8 @@ pub struct Report {
     pub settled: u64,
     /// First batch whose file was checked.
     pub from: u64,
+    /// First and last of the settled batches whose files were not checked.
+    pub unchecked: Option<[u64; 2]>,
     /// Batches whose files were checked.
     pub batches: u64,
     /// Proofs verified.
@@ -121,6 +130,8 @@ pub struct Report {
     pub frames_not_compared: u64,
     /// Whether all openings were said to be given.
     pub complete: bool,
+    /// Receipts compared with the settled journal.
+    pub receipts: ReceiptCounts,
     /// What was checked to the end, in order; `groups` in JSON, as the schema has it.
     #[serde(rename = "groups")]
     pub sections: Vec<Section>,
@@ -156,11 +167,13 @@ impl Report {
             unavailable: None,
             chain_id: deployment.chain_id,
             settlement: deployment.settlement.to_string(),
+            fingerprint: deployment.fingerprint.to_string(),
             setup: deployment.setup,
             // A header that names another source is broken: no statement stands behind one yet.
             data_source: "operator",
             settled: 0,
             from,
+            unchecked: None,
             batches: 0,
             proofs_verified: 0,
             operations: 0,
@@ -177,6 +190,7 @@ impl Report {
             frames_equal: 0,
             frames_not_compared: 0,
             complete: false,
+            receipts: ReceiptCounts::default(),
             sections: Vec::new(),
             not_proven: NOT_PROVEN,
             headers: Vec::new(),
@@ -220,21 +234,25 @@ impl Report {
     }
 
     pub(crate) fn conclude(&mut self, outcome: Result<(), Fault>) {
+        let unchecked = self.settled.min(self.from.saturating_sub(1));
+        self.unchecked = (unchecked > 0).then_some([1, unchecked]);
+        // Names, files and the node's words are foreign: what they hold must not act on a terminal.
         match outcome {
             Ok(()) => self.verdict = Verdict::Holds,
             Err(Fault::Broken(broken)) => {
                 self.verdict = Verdict::Broken;
                 self.broken = Some(BrokenItem {
-                    item: broken.item.to_string(),
+                    item: escape(&broken.item.to_string()),
                     batch: broken.batch.map(|batch| batch.0),
-                    expected: broken.expected,
-                    found: broken.found,
+                    expected: escape(&broken.expected),
+                    found: escape(&broken.found),
                 });
             }
             // Not broken: who withholds a file proves nothing against it, and nothing for it.
             Err(Fault::Unavailable(missing)) => {
                 self.verdict = Verdict::Unavailable;
-                self.unavailable = Some(MissingItem { item: missing.what, why: missing.why });
+                let (item, why) = (escape(&missing.what), escape(&missing.why));
+                self.unavailable = Some(MissingItem { item, why });
             }
         }
     }
@@ -243,6 +261,7 @@ impl Report {
     pub fn text(&self, colour: Colour) -> String {
         let mut out = format!("audit of {} on chain {}\n", self.settlement, self.chain_id);
         // Writing to a string cannot fail.
+        let _ = writeln!(out, "{:<14}{}", "fingerprint", self.fingerprint);
         for Section { name, holds } in &self.sections {
             let _ = writeln!(out, "{name:<14}holds: {holds}");
         }
@@ -298,7 +317,15 @@ impl Report {
             (None, Some(MissingItem { item, why })) => {
                 red(colour, &format!("unavailable: {item}: {why}"))
             }
-            (None, None) => "holds".to_owned(),
+            // Whoever reads nothing but this line must not take a part for the whole.
+            (None, None) => match self.unchecked {
+                None => "holds".to_owned(),
+                Some([first, last]) => format!(
+                    "holds for batches {} to {}; files of batches {first} to {last} NOT CHECKED",
+                    last + 1,
+                    self.settled
+                ),
+            },
         };
         format!("verdict       {verdict}\n")
     }

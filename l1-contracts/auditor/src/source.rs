@@ -2,20 +2,13 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
 
+use l1_contracts::{HttpClientError, HttpUrl, HttpUrlError, http_client};
 use model::{BatchNumber, limits};
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Client, StatusCode};
 use thiserror::Error;
 
 use crate::broken::Unavailable;
-
-/// Longest time to connect.
-const CONNECT: Duration = Duration::from_secs(5);
-/// Longest time without a byte.
-const SILENCE: Duration = Duration::from_secs(15);
-/// Longest time for one file.
-const WHOLE: Duration = Duration::from_secs(120);
 
 /// A source of batch files. Nothing it delivers is believed.
 #[derive(Clone, Debug)]
@@ -23,24 +16,21 @@ pub enum Source {
     /// `{dir}/{number, six digits}/public.bin`, and `private.bin` beside it.
     Folder(PathBuf),
     /// `GET {url}/batches/{number}`; plain HTTP.
-    Http(Url, Client),
+    Http(HttpUrl, Client),
 }
 
 /// A `--data` argument that names no source.
 #[derive(Debug, Error)]
 pub enum SourceError {
     /// The text is no address.
-    #[error("expected a folder or an http:// address, found an address that does not parse")]
-    Address,
-    /// TLS is not part of this program.
-    #[error("expected a folder or an http:// address, found https://: this program has no TLS")]
-    Tls,
+    #[error("expected a folder or an address")]
+    Address(#[from] HttpUrlError),
     /// There is no such folder.
     #[error("expected a folder or an http:// address, found neither at {0}")]
     NoFolder(PathBuf),
     /// The HTTP client cannot be made.
-    #[error("the HTTP client cannot be made")]
-    Client(#[source] reqwest::Error),
+    #[error(transparent)]
+    Client(#[from] HttpClientError),
 }
 
 impl Source {
@@ -49,14 +39,9 @@ impl Source {
     /// # Errors
     /// [`SourceError`] if it is neither.
     pub fn parse(text: &str) -> Result<Source, SourceError> {
-        // Said apart from other mistakes, since the address is a good one for another program.
-        if text.starts_with("https://") {
-            return Err(SourceError::Tls);
-        }
-        if text.starts_with("http://") {
-            let base = text.trim_end_matches('/');
-            let url = Url::parse(base).map_err(|_| SourceError::Address)?;
-            return Ok(Source::Http(url, client().map_err(SourceError::Client)?));
+        // Whatever looks like an address is one: as a folder it would be quoted, secrets included.
+        if text.contains("://") {
+            return Ok(Source::Http(text.parse()?, http_client()?));
         }
         let folder = PathBuf::from(text);
         if folder.is_dir() {
@@ -77,7 +62,9 @@ impl Source {
                 let path = folder.join(format!("{:06}", number.0)).join("public.bin");
                 read(&path).await.map_err(|error| format!("{}: {error}", path.display()))
             }
-            Source::Http(base, client) => fetch(client, &public_url(base, number)).await,
+            Source::Http(base, client) => {
+                fetch(client, base, &format!("/batches/{}", number.0)).await
+            }
         };
         // Whatever the reason: what nobody delivers cannot be found wrong.
         bytes.map_err(|why| Unavailable { what, why })
@@ -103,17 +90,6 @@ impl Source {
     }
 }
 
-/// An HTTP client that gives up in time, for files and for the chain.
-pub(crate) fn client() -> Result<Client, reqwest::Error> {
-    let builder = Client::builder().connect_timeout(CONNECT).read_timeout(SILENCE).timeout(WHOLE);
-    // What the environment or the node says must not lead the audit to another place.
-    builder.no_proxy().redirect(reqwest::redirect::Policy::none()).build()
-}
-
-fn public_url(base: &Url, number: BatchNumber) -> String {
-    format!("{}/batches/{}", base.as_str().trim_end_matches('/'), number.0)
-}
-
 async fn read(path: &std::path::Path) -> io::Result<Vec<u8>> {
     use tokio::io::AsyncReadExt as _;
     let mut bytes = Vec::new();
@@ -124,9 +100,12 @@ async fn read(path: &std::path::Path) -> io::Result<Vec<u8>> {
 }
 
 /// Stops one byte behind the limit: the decoder then names the size.
-async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, String> {
-    let failed = |error: reqwest::Error| format!("GET {url}: {}", root_cause(&error));
-    let mut response = client.get(url).send().await.map_err(failed)?;
+async fn fetch(client: &Client, base: &HttpUrl, path: &str) -> Result<Vec<u8>, String> {
+    // As it may be shown: the address itself may hold a key.
+    let url = format!("{base}{path}");
+    let failed = |error: reqwest::Error| format!("GET {url}: {}", root_cause(&error.without_url()));
+    let get = client.get(base.join(path).expose().clone());
+    let mut response = get.send().await.map_err(failed)?;
     // No other success either: an empty answer or a part of a file must not be decoded.
     if response.status() != StatusCode::OK {
         return Err(format!(
@@ -162,13 +141,12 @@ mod tests {
 
     #[test]
     fn an_argument_is_an_address_or_a_folder_that_exists() {
-        assert!(matches!(Source::parse("https://node"), Err(SourceError::Tls)));
+        let address = |error| Err::<(), _>(SourceError::Address(error)).map_err(|e| e.to_string());
+        let tls = Source::parse("https://node").map(drop).map_err(|e| e.to_string());
+        assert_eq!(tls, address(HttpUrlError::Tls));
         assert!(matches!(Source::parse("/nowhere/at/all"), Err(SourceError::NoFolder(_))));
-        assert!(matches!(Source::parse("http://"), Err(SourceError::Address)));
+        assert!(matches!(Source::parse("http://"), Err(SourceError::Address(_))));
         assert!(matches!(Source::parse("."), Ok(Source::Folder(_))));
-        for text in ["http://node:80/x", "http://node:80/x/"] {
-            let Ok(Source::Http(url, _)) = Source::parse(text) else { panic!("an address") };
-            assert_eq!(public_url(&url, BatchNumber(7)), "http://node/x/batches/7");
-        }
+        assert!(matches!(Source::parse("http://node:80/x"), Ok(Source::Http(..))));
     }
 }

@@ -17,10 +17,9 @@ use statement::batch::PublicFile;
 use statement::proof::VerifyingKey;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use wire::{SigningKey, signer_address};
 
-use crate::world::{
-    Built, Forge, Plan, Prove, SHAPES, START_S, build, genesis_root, genesis_time, registrar,
-};
+use crate::world::{Built, Forge, Plan, Prove, SHAPES, START_S, build, genesis_time, registrar};
 
 /// A chain with the story settled, and the files of the batches in a folder.
 pub(crate) struct Live {
@@ -41,8 +40,7 @@ impl Live {
         let config = DeployConfig {
             sequencer,
             registrar: registrar(),
-            receipt_signer: Address::repeat_byte(8),
-            genesis_root: genesis_root(),
+            receipt_signer: Address::from(signer_address(&receipt_key()).0),
             genesis_time: genesis_time(),
             setup: SetupKind::DevInsecure,
             keys: keys.map(key_words).collect(),
@@ -82,19 +80,26 @@ impl Live {
         self.folder.path().join("deployment.json")
     }
 
-    fn folder(&self) -> &Path {
+    /// Where the chain's node answers.
+    pub(crate) fn rpc(&self) -> String {
+        self.server.url()
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     pub(crate) async fn audit(&self, deployment: &Deployment, options: &Options) -> Report {
         let data = Source::parse(&self.folder().display().to_string()).expect("a folder");
-        let place = Place { rpc: &self.server.url(), deployment, data: &data };
+        let rpc = self.server.url().parse().expect("an address");
+        let place = Place { rpc: &rpc, deployment, data: &data };
         audit(place, options, &Quiet).await
     }
 
     /// Audits with defaults, from this chain and these files.
     async fn audit_from(&self, rpc: &str, data: &Source) -> Report {
-        let place = Place { rpc, deployment: &self.deployment, data };
+        let rpc = rpc.parse().expect("an address");
+        let place = Place { rpc: &rpc, deployment: &self.deployment, data };
         audit(place, &Options::default(), &Quiet).await
     }
 
@@ -109,14 +114,23 @@ impl Live {
     }
 
     /// Runs the program as its own process.
-    async fn program(&self, command: &str, more: &[&str]) -> Output {
+    pub(crate) async fn program(&self, command: &str, more: &[&str]) -> Output {
+        self.program_at(&self.server.url(), command, more).await
+    }
+
+    /// The same with another node of the chain.
+    pub(crate) async fn program_at(&self, rpc: &str, command: &str, more: &[&str]) -> Output {
         let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_auditor"));
         let deployment = self.deployment_file().display().to_string();
         let folder = self.folder().display().to_string();
-        let url = self.server.url();
-        let place = ["--rpc", &url, "--deployment", &deployment, "--data", &folder];
+        let place = ["--rpc", rpc, "--deployment", &deployment, "--data", &folder];
         program.arg(command).args(place).args(more).output().await.expect("runs")
     }
+}
+
+/// What signs receipts of the story.
+pub(crate) fn receipt_key() -> SigningKey {
+    SigningKey::from_slice(&[7; 32]).expect("a key")
 }
 
 fn key_words(((key, shape), circuit): ((VerifyingKey, &str), u8)) -> KeyWords {
@@ -130,11 +144,11 @@ async fn settle(edge: &Edge, built: &[Built]) {
     expect_success(&sent.get_receipt().await.expect("is mined")).expect("settles");
 }
 
-async fn live() -> Live {
+pub(crate) async fn live() -> Live {
     Live::start(&Forge::new()).await
 }
 
-fn broken(report: &Report) -> String {
+pub(crate) fn broken(report: &Report) -> String {
     let broken = report.broken.as_ref().expect("a broken item");
     assert_eq!(report.verdict, Verdict::Broken);
     broken.item.clone()
@@ -166,7 +180,15 @@ async fn withheld_files_and_a_chain_that_does_not_answer_are_unavailable() {
     let missing = report.unavailable.as_ref().expect("named");
     assert_eq!(missing.item, "the public file of batch 2");
     let later = Options { from: 3, ..Options::default() };
-    assert!(live.audit(&live.deployment, &later).await.holds());
+    let report = live.audit(&live.deployment, &later).await;
+    assert!(report.holds());
+    // A part is never taken for the whole.
+    assert_eq!(report.unchecked, Some([1, 2]));
+    let text = report.text(auditor::Colour::Plain);
+    assert!(
+        text.ends_with("holds for batches 3 to 3; files of batches 1 to 2 NOT CHECKED\n"),
+        "{text}"
+    );
 
     let data = Source::parse(&live.folder().display().to_string()).expect("a folder");
     let free = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -193,6 +215,39 @@ async fn a_deployment_file_that_is_not_the_chains_is_broken() {
         let report = live.audit(&other, &Options::default()).await;
         assert_eq!(broken(&report), expected);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_would_begin_behind_the_last_batch_does_not_hold() {
+    let live = live().await;
+    let nothing = Options { from: 1000, ..Options::default() };
+    let report = live.audit(&live.deployment, &nothing).await;
+    assert_eq!(broken(&report), "first batch to check");
+    let done = live.program("verify", &["--from", "4"]).await;
+    assert_eq!(done.status.code(), Some(1));
+    let text = String::from_utf8(done.stdout).expect("text");
+    assert!(text.contains("expected a settled batch, 1 to 3, found 4"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_deployment_than_the_one_that_was_told_is_refused() {
+    let live = live().await;
+    let own = live.deployment.fingerprint.to_string();
+    let opening = live.folder().join("batch-1.opening").display().to_string();
+    let done = live.program("verify", &["--fingerprint", &own.replace('-', "")]).await;
+    assert_eq!(done.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&done.stdout).contains(&format!("fingerprint   {own}")));
+    let other = format!("{}{}", if own.starts_with('0') { '1' } else { '0' }, &own[1..]);
+    for command in [&["verify"][..], &["open", "--opening", &opening]] {
+        let more = [&command[1..], &["--fingerprint", &other]].concat();
+        let done = live.program(command[0], &more).await;
+        assert_eq!(done.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(said.contains(&own) && said.contains(&other), "{said}");
+        assert!(done.stdout.is_empty(), "nothing is shown of another deployment");
+    }
+    let done = live.program("verify", &["--fingerprint", "12-34"]).await;
+    assert_eq!(done.status.code(), Some(2));
 }
 
 #[tokio::test(flavor = "multi_thread")]

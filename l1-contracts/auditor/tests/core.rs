@@ -216,7 +216,7 @@ fn each_constant_of_the_deployment_file_is_compared_with_the_chain() {
         ("sequencer", |chain| chain.sequencer.0[0] ^= 1),
         ("registrar", |chain| chain.registrar = word(1)),
         ("receipt signer", |chain| chain.receipt_signer.0[0] ^= 1),
-        ("genesis root", |chain| chain.genesis_root = word(1)),
+        ("runtime code", |chain| chain.runtime_hash[0] ^= 1),
         ("genesis time", |chain| chain.genesis_time += 1),
     ];
     for (part, change) in changes {
@@ -257,10 +257,38 @@ fn replaced_keys_and_keys_of_another_setup_are_named() {
 }
 
 #[test]
+fn keys_that_a_constructor_let_pass_are_linted_again() {
+    let [c1, _] = Forge::new().keys();
+    for (key, part) in [(Forge::short_key(), "public inputs"), (Forge::gamma_key(), "delta")] {
+        let (file, chain) = deployment([c1.clone(), key]);
+        let expected = Item::Key { shape: "c2-test".to_owned(), part };
+        assert_eq!(item(check::deployment(&file, &chain)), expected);
+    }
+    for keys in [Forge::new().keys(), Forge::negated_keys()] {
+        let (mut file, chain) = deployment(keys);
+        file.chain_id = 1;
+        let file = file.fingerprinted().expect("sound fields");
+        let expected = Item::Key { shape: "c1-test".to_owned(), part: "setup" };
+        assert_eq!(item(check::deployment(&file, &chain)), expected);
+    }
+}
+
+#[test]
+fn the_fingerprint_is_that_of_the_chain() {
+    let (mut file, chain) = deployment(Forge::new().keys());
+    let context = check::deployment(&file, &chain).expect("sound");
+    assert_eq!(context.fingerprint, file.fingerprint);
+    file.fingerprint = Default::default();
+    assert_eq!(item(check::deployment(&file, &chain)), Item::Deployment("fingerprint"));
+}
+
+#[test]
 fn a_development_key_is_flagged_and_cannot_pass_for_a_ceremony() {
     let (mut file, chain) = deployment(Forge::new().keys());
     assert!(check::deployment(&file, &chain).expect("sound").dev_insecure);
     file.setup = SetupKind::Ceremony;
     let expected = Item::Key { shape: "c1-test".to_owned(), part: "setup" };
     assert_eq!(item(check::deployment(&file, &chain)), expected);
+    let (file, chain) = deployment(Forge::negated_keys());
+    assert!(check::deployment(&file, &chain).expect("sound").dev_insecure);
 }

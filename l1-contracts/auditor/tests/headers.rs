@@ -37,7 +37,7 @@ fn changed_header(change: impl FnOnce(&mut BatchHeader)) -> Item {
 #[test]
 fn each_word_that_does_not_continue_its_predecessor_is_named() {
     type Change = fn(&mut BatchHeader);
-    let changes: [(&str, Change); 11] = [
+    let changes: [(&str, Change); 12] = [
         ("number", |header| header.number = BatchNumber(3)),
         ("previous hash", |header| header.previous[0] ^= 1),
         ("begin of the window", |header| {
@@ -47,6 +47,8 @@ fn each_word_that_does_not_continue_its_predecessor_is_named() {
         }),
         ("root in", |header| header.root_in = word(1)),
         ("journal position", |header| header.journal_position = Position(7)),
+        // From position 8 on: one step too long.
+        ("journal position", |header| header.journal_position = Position(8 + (1 << 28))),
         ("key version", |header| header.key_version = 1),
         ("first forced stop", |header| header.forced_first = 1),
         ("count of forced stops", |header| header.forced_count = 1),

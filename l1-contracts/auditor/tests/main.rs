@@ -6,6 +6,8 @@
 mod chain;
 mod core;
 mod headers;
+mod hostile;
 mod openings;
 mod proven;
+mod receipts;
 mod world;

@@ -23,7 +23,7 @@ interface ISettlement {
     }
 
     /// @notice What a batch says, 26 words. Its hash is `keccak256(abi.encode(header))`.
-    /// @param version Layout of this header: 1.
+    /// @param version Layout of this header: 2.
     /// @param number Number of the batch; the first is 1.
     /// @param previous Hash of the predecessor's header, of the genesis for the first.
     /// @param t0 Start of the window, millis, the predecessor's `t1`.
@@ -40,13 +40,14 @@ interface ISettlement {
     /// @param breakGlass Break-glass claims.
     /// @param excluded Claims of any kind that are committed and counted, but not covered.
     /// @param dataRoot Root of the segments' digests. Recorded, not checked.
-    /// @param journalPosition Journal position at `t1`, below 2^64, never below the predecessor's.
+    /// @param journalPosition Journal position at `t1`, below 2^64, never below the predecessor's
+    /// and less than 2^28 above it.
     /// @param journalHash Chained hash of the journal at that position. Recorded, not checked.
     /// @param registryRoot Actor registries are not supported: 0.
     /// @param dataSource Who vouches for the data. Only 0, the operator alone, is supported.
     /// @param ciphertextHash Hash of the encrypted batch file. Recorded, not checked.
     /// @param ciphertextLength Length of that file in bytes. Recorded, not checked.
-    /// @param keyVersion Version of the circuits: 1.
+    /// @param keyVersion Version of the circuits: 2.
     struct Header {
         uint256 version;
         uint256 number;
@@ -143,14 +144,12 @@ interface ISettlement {
     /// @param sequencer Account that may settle.
     /// @param registrar Hash of the registrar's public key, below r.
     /// @param receiptSigner Account whose key signs receipts.
-    /// @param genesisRoot Consent root before the first batch, below r.
     /// @param genesisTime Start of the first window, millis, below 2^44.
     /// @param keys Verifying keys, all with the same alpha, beta and gamma.
     struct Config {
         address sequencer;
         uint256 registrar;
         address receiptSigner;
-        uint256 genesisRoot;
         uint256 genesisTime;
         KeyEntry[] keys;
     }
@@ -200,6 +199,8 @@ interface ISettlement {
     error WrongRootIn(uint256 expected, uint256 found);
     /// @notice The journal would lose positions.
     error JournalWentBack(uint256 stored, uint256 found);
+    /// @notice The journal would advance by 2^28 positions or more.
+    error JournalRanAhead(uint256 limit, uint256 found);
 
     // ------------------------------------------------------------------------- errors: chunks
 
@@ -260,7 +261,7 @@ interface ISettlement {
     /// @notice Consent root after the last settled batch.
     function root() external view returns (uint256);
     /// @notice Hash of the last settled header. Before the first batch it is
-    /// `keccak256(abi.encode(chain id, this address, genesisRoot, genesisTime))`.
+    /// `keccak256(abi.encode(chain id, this address, EMPTY_ROOT, genesisTime))`.
     function headHash() external view returns (bytes32);
     /// @notice End of the last settled window, millis; the genesis time before the first.
     function lastT1() external view returns (uint256);
@@ -274,8 +275,8 @@ interface ISettlement {
     function sequencer() external view returns (address);
     /// @notice Account whose key signs receipts. Recorded for auditors, not used here.
     function receiptSigner() external view returns (address);
-    /// @notice Consent root before the first batch.
-    function genesisRoot() external view returns (uint256);
+    /// @notice Consent root before the first batch: that of the tree without a record, always.
+    function EMPTY_ROOT() external view returns (uint256);
     /// @notice Start of the first window, millis.
     function genesisTime() external view returns (uint256);
     /// @notice The accepted key of this id, zeros if there is none.

@@ -71,11 +71,9 @@ impl DevChain {
     /// executed again and must come out with the hashes they had.
     ///
     /// # Errors
-    /// [`OpenError`]: the file is locked, is no journal, belongs to another genesis, or holds a
-    /// broken record (which is named). A torn last record is no error: see [`Replayed`].
-    ///
-    /// # Panics
-    /// If the genesis takes more than 8 MiB as JSON.
+    /// [`OpenError`]: the genesis takes more than 8 MiB as JSON, or the file is locked, is no
+    /// journal, belongs to another genesis, or holds a broken record (which is named). A torn last
+    /// record is no error: see [`Replayed`].
     pub fn open(
         path: &Path,
         genesis: Genesis,

@@ -193,6 +193,19 @@ pub enum OpenError {
         /// What was expected and what was found.
         reason: String,
     },
+    /// The genesis asked for is larger than a journal may begin with.
+    #[error(
+        "journal {path}: expected a genesis of at most {max} bytes as JSON, found {found}; fund \
+         fewer accounts"
+    )]
+    GenesisTooLarge {
+        /// The journal file.
+        path: PathBuf,
+        /// Most bytes.
+        max: usize,
+        /// Bytes asked for.
+        found: usize,
+    },
     /// The journal belongs to another chain.
     #[error("journal {path}: expected genesis {expected}, found {found}")]
     Genesis {

@@ -26,7 +26,7 @@ const MAGIC: &[u8; 8] = b"DEVCHN01";
 const HEAD_BYTES: usize = 12;
 const BLOCK_BODY_BYTES: usize = 1 + 8 + 32;
 const BODY_BYTES_MAX: usize = BLOCK_BODY_BYTES + RAW_TX_BYTES_MAX;
-/// A genesis of more JSON than this is the caller's fault and panics: about 50,000 funded accounts.
+/// A genesis of more JSON than this is refused: about 50,000 funded accounts.
 const GENESIS_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// One step of the chain.
@@ -92,11 +92,12 @@ pub(crate) enum AppendError {
 
 impl Journal {
     pub(crate) fn open(path: &Path, genesis: &Genesis) -> Result<Opened, OpenError> {
+        // Before the file is made: what is refused leaves nothing behind.
+        let header = encode_header(path, genesis)?;
         let mut file = lock(path)?;
         let mut bytes = Vec::new();
         // Whole, since every record is executed and kept in memory anyway.
         file.read_to_end(&mut bytes).map_err(io_error(path, "read it"))?;
-        let header = encode_header(genesis);
         let mut journal = Self { file, path: path.to_owned(), failed: false };
         // A crash while the file was made leaves part of the header and no block: begin anew.
         if is_torn(&bytes, &header) {
@@ -174,12 +175,15 @@ fn io_error<'a>(path: &'a Path, action: &'static str) -> impl Fn(io::Error) -> O
     move |source| OpenError::Io { path: path.to_owned(), action, source }
 }
 
-fn encode_header(genesis: &Genesis) -> Vec<u8> {
+fn encode_header(path: &Path, genesis: &Genesis) -> Result<Vec<u8>, OpenError> {
     let json = serde_json::to_vec(genesis).expect("a genesis has string keys only");
-    assert!(json.len() <= GENESIS_BYTES_MAX, "a genesis is at most {GENESIS_BYTES_MAX} bytes");
+    let (max, found) = (GENESIS_BYTES_MAX, json.len());
+    if found > max {
+        return Err(OpenError::GenesisTooLarge { path: path.to_owned(), max, found });
+    }
     let length = (json.len() as u32).to_le_bytes();
     let crc = crc32c::crc32c(&json).to_le_bytes();
-    [&MAGIC[..], &length, &crc, &json].concat()
+    Ok([&MAGIC[..], &length, &crc, &json].concat())
 }
 
 /// Whether `bytes` are what is left of writing `header` and nothing else: no block was ever kept.

@@ -54,6 +54,21 @@ fn a_torn_last_record_is_cut_at_any_byte_and_the_rest_stays() {
 }
 
 #[test]
+fn a_genesis_beyond_the_limit_is_refused_and_leaves_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chain");
+    let account =
+        |number: u64| alloy::primitives::Address::left_padding_from(&number.to_be_bytes());
+    let crowd = Genesis::funding((0..140_000).map(account));
+    let refused = DevChain::open(&path, crowd, Limits::default(), Hand::new().clock()).err();
+    let Some(OpenError::GenesisTooLarge { max, found, .. }) = refused else {
+        panic!("expected a refusal for its size")
+    };
+    assert!(max == 8 << 20 && found > max);
+    assert!(!path.exists(), "what is refused leaves nothing behind");
+}
+
+#[test]
 fn a_torn_header_is_written_anew() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("chain");

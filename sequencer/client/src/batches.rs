@@ -4,6 +4,7 @@
 //! checked against headers, so the transport need not be trusted, and no HTTP library is compiled
 //! into gateways (the smallest kept one would add some ten crates).
 
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
@@ -19,7 +20,7 @@ const WAIT: Duration = Duration::from_secs(30);
 const HEAD_BYTES_MAX: usize = 16 << 10;
 
 /// Files of batches by number.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Batches {
     /// `NNNNNN/public.bin` and `NNNNNN/private.bin` in a folder.
     Folder(PathBuf),
@@ -100,7 +101,8 @@ impl Batches {
         Ok(BatchFiles { public: self.public(batch)?, private: self.private(batch)? })
     }
 
-    fn public(&self, batch: BatchNumber) -> Result<Vec<u8>, FetchError> {
+    /// The public file of a batch, at most 64 MiB.
+    pub(crate) fn public(&self, batch: BatchNumber) -> Result<Vec<u8>, FetchError> {
         self.file(batch, "public.bin", "")
     }
 
@@ -117,19 +119,34 @@ impl Batches {
                 crate::file::read(&path, BATCH_FILE_BYTES_MAX as u64).map_err(wrong)
             }
             Batches::Http { host, path } => {
-                get(host, &format!("{path}/batches/{}{suffix}", batch.0))
+                get(host, path, &format!("/batches/{}{suffix}", batch.0))
             }
         }
     }
 }
 
-fn get(host: &str, path: &str) -> Result<Vec<u8>, FetchError> {
-    let what = format!("http://{host}{path}");
-    let answer = fetch_answer(host, path);
+fn get(host: &str, path: &str, file: &str) -> Result<Vec<u8>, FetchError> {
+    let what = format!("http://{host}{}{file}", hidden(path));
+    let answer = fetch_answer(host, &format!("{path}{file}"));
     let answer = answer.map_err(|source| FetchError::Unavailable { what: what.clone(), source })?;
     match answer {
         Answer { status: 200, body: Some(body) } => Ok(body),
         Answer { status, .. } => Err(FetchError::Status { what, found: status }),
+    }
+}
+
+/// A path as it may be shown: it may hold the key of whoever fetches.
+fn hidden(path: &str) -> &'static str {
+    if path.is_empty() { "" } else { "/<hidden>" }
+}
+
+/// Hides the path of an address.
+impl fmt::Debug for Batches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Batches::Folder(folder) => write!(f, "Folder({folder:?})"),
+            Batches::Http { host, path } => write!(f, "Http({host}{})", hidden(path)),
+        }
     }
 }
 
@@ -231,7 +248,7 @@ mod tests {
     fn truncated_missing_and_chunked_answers_are_told_apart() {
         let found = |answer| {
             let (host, thread) = served(answer);
-            let outcome = get(&host, "/batches/1");
+            let outcome = get(&host, "", "/batches/1");
             thread.join().unwrap();
             outcome
         };
@@ -239,6 +256,11 @@ mod tests {
         assert!(matches!(short, Err(FetchError::Unavailable { .. })));
         let missing = found(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
         assert!(matches!(missing, Err(FetchError::Status { found: 404, .. })));
+        let (host, thread) = served(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+        let keyed = Batches::parse(&format!("http://{host}/hunter2")).unwrap();
+        let error = keyed.public(BatchNumber(1)).unwrap_err();
+        assert!(thread.join().unwrap().starts_with("GET /hunter2/batches/1 "));
+        assert!(!format!("{error} {error:?} {keyed:?}").contains("hunter2"), "{error}");
         let chunked = found(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
         assert!(matches!(chunked, Err(FetchError::Status { found: 200, .. })));
         assert!(matches!(found(b"hello"), Err(FetchError::Unavailable { .. })));

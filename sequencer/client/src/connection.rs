@@ -69,7 +69,7 @@ impl Connection {
         // The first attempt is made here rather than in the task: a wrong address or certificate is
         // then the caller's error at once, and not a connection that is tried for an hour.
         let dialer = drive::Dialer::new(&shared)?;
-        let first = dialer.dial(&shared).await?;
+        let first = dialer.dial(&shared, shared.config.waits.connect).await?;
         let driven = shared.clone();
         let driver = tokio::spawn(async move { drive::drive(&driven, &dialer, first).await });
         let connection = Connection { shared, _driver: Arc::new(Driver(driver)) };

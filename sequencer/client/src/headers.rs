@@ -172,7 +172,8 @@ fn hex(text: &str) -> Option<Vec<u8>> {
 }
 
 /// The first batch whose window had closed at or after a journal position: settled with the
-/// headers, whatever stands at that position is in or before that batch.
+/// headers, whatever stands at that position is in or before that batch. Positions alone are
+/// compared: whether what stands there is what a receipt promised, [`crate::compare`] says.
 pub fn find_settling(headers: &[BatchHeader], position: Position) -> Option<&BatchHeader> {
     let first = headers.iter().find(|header| position <= header.journal_position)?;
     // Of headers that begin later than the first batch, the first one's own begin is not known.

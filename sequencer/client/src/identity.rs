@@ -6,11 +6,12 @@ mod subject;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use model::{ChainScope, Word, WordError};
+use model::{ChainScope, FIRST_VERSION, Millis, TimeError, Word, WordError, escape};
 use rustls::RootCertStore;
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::Deserialize;
+use statement::fingerprint::{DeploymentFacts, Fingerprint, FingerprintError, KeyFact};
 use thiserror::Error;
 use wire::{Address, Holder, Role};
 
@@ -38,15 +39,56 @@ pub(crate) struct TlsParts {
 
 /// What a client pins of a deployment: signatures, receipts and requests are bound to it.
 ///
-/// Read from a deployment file (schema `vitals-deployment-1`); its other fields are ignored.
+/// Read from a deployment file (schema `vitals-deployment-2`), whose fingerprint is computed again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Deployment {
     /// Chain and settlement contract.
     pub scope: ChainScope,
     /// Who signs receipts.
     pub receipt_signer: Address,
-    /// Hash of the registrar's key, if the file says it.
-    pub registrar: Option<Word>,
+    /// Hash of the registrar's key.
+    pub registrar: Word,
+    /// What tells the deployment from every other: compare it with the one that you were told.
+    pub fingerprint: Fingerprint,
+}
+
+/// What is wrong with the content of a deployment file.
+#[derive(Debug, Error)]
+pub enum DeploymentDamage {
+    /// The content is no deployment.
+    #[error("expected JSON of schema {SCHEMA}")]
+    Json(#[from] serde_json::Error),
+    /// Another schema.
+    #[error("expected schema {SCHEMA}, found {}", escape(found))]
+    Schema {
+        /// Schema found.
+        found: String,
+    },
+    /// An address or a hash in it is malformed.
+    #[error("expected {bytes} bytes in hex as {what}")]
+    Hex {
+        /// Which field.
+        what: &'static str,
+        /// How many bytes it has.
+        bytes: usize,
+    },
+    /// The registrar's key hash is malformed.
+    #[error("expected a field element as registrar")]
+    Registrar(#[from] WordError),
+    /// The genesis time is malformed.
+    #[error("expected a genesis time of 44 bits")]
+    Time(#[from] TimeError),
+    /// The fingerprint is malformed.
+    #[error(transparent)]
+    Text(#[from] FingerprintError),
+    /// Its fields are not those that were fingerprinted.
+    #[error("expected the fingerprint {computed} of its own fields, found {written}")]
+    Fingerprint {
+        /// That of the fields.
+        computed: Fingerprint,
+        /// The one in the file.
+        written: Fingerprint,
+    },
 }
 
 /// An identity or deployment that cannot be used.
@@ -77,18 +119,23 @@ pub enum IdentityError {
          practitioner, wallet or operator"
     )]
     Subject,
-    /// The deployment file does not say chain, contract and signer.
-    #[error("expected chain_id, settlement and receipt_signer in a vitals-deployment-1 file")]
-    Deployment(#[from] serde_json::Error),
-    /// An address in it is malformed.
-    #[error("expected an address of 20 bytes in hex as {what}")]
-    Address {
-        /// Which field.
-        what: &'static str,
+    /// The deployment file is of the first version.
+    #[error("the deployment file {path} has schema {FIRST_SCHEMA}: {FIRST_VERSION}")]
+    FirstVersion {
+        /// Which file.
+        path: PathBuf,
     },
-    /// The registrar's key hash is malformed.
-    #[error("expected a field element as registrar")]
-    Registrar(#[from] WordError),
+    /// The deployment file is there, and is not what was written.
+    #[error(
+        "the deployment file {path} is damaged; the contract is what it was: take the file again \
+         from whoever gave it to you"
+    )]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        source: DeploymentDamage,
+    },
 }
 
 impl Identity {
@@ -157,12 +204,33 @@ impl fmt::Debug for Identity {
     }
 }
 
+/// Name and version of the format.
+const SCHEMA: &str = "vitals-deployment-2";
+/// That of the first version.
+const FIRST_SCHEMA: &str = "vitals-deployment-1";
+
+#[derive(Deserialize)]
+struct SchemaOnly {
+    schema: String,
+}
+
 #[derive(Deserialize)]
 struct DeploymentFile {
     chain_id: u64,
     settlement: String,
+    runtime_hash: String,
+    genesis_time: u64,
+    registrar: String,
+    sequencer: String,
     receipt_signer: String,
-    registrar: Option<String>,
+    keys: Vec<KeyRecord>,
+    fingerprint: String,
+}
+
+#[derive(Deserialize)]
+struct KeyRecord {
+    circuit: u8,
+    id: String,
 }
 
 impl Deployment {
@@ -171,30 +239,74 @@ impl Deployment {
     /// # Errors
     /// [`IdentityError`] that names the file or the field.
     pub fn load(folder: &Path) -> Result<Deployment, IdentityError> {
-        Deployment::from_json(&read(&folder.join("deployment.json"))?)
+        let path = folder.join("deployment.json");
+        match Deployment::from_json(&read(&path)?) {
+            Ok(deployment) => Ok(deployment),
+            Err(DeploymentDamage::Schema { found }) if found == FIRST_SCHEMA => {
+                Err(IdentityError::FirstVersion { path })
+            }
+            Err(source) => Err(IdentityError::Damaged { path, source }),
+        }
     }
 
     /// From a deployment file's content.
     ///
     /// # Errors
-    /// [`IdentityError`] that names the field.
-    pub fn from_json(json: &[u8]) -> Result<Deployment, IdentityError> {
+    /// [`DeploymentDamage`] that names the field.
+    pub fn from_json(json: &[u8]) -> Result<Deployment, DeploymentDamage> {
+        // The schema before the fields: those of another version may mean something else.
+        let SchemaOnly { schema } = serde_json::from_slice(json)?;
+        if schema != SCHEMA {
+            return Err(DeploymentDamage::Schema { found: schema });
+        }
         let file: DeploymentFile = serde_json::from_slice(json)?;
-        let contract = parse_address("settlement", &file.settlement)?.0;
-        Ok(Deployment {
-            scope: ChainScope { chain_id: file.chain_id, contract },
-            receipt_signer: parse_address("receipt_signer", &file.receipt_signer)?,
-            registrar: file.registrar.as_deref().map(Word::from_hex).transpose()?,
+        let written = file.fingerprint.parse()?;
+        let facts = file.facts()?;
+        let fingerprint = facts.fingerprint();
+        if fingerprint != written {
+            return Err(DeploymentDamage::Fingerprint { computed: fingerprint, written });
+        }
+        let DeploymentFacts { scope, registrar, .. } = facts;
+        let receipt_signer = Address(facts.receipt_signer);
+        Ok(Deployment { scope, receipt_signer, registrar, fingerprint })
+    }
+}
+
+impl DeploymentFile {
+    fn facts(&self) -> Result<DeploymentFacts, DeploymentDamage> {
+        let key = |key: &KeyRecord| {
+            Ok::<_, DeploymentDamage>(KeyFact {
+                circuit: key.circuit,
+                id: bytes("the id of a key", &key.id)?,
+            })
+        };
+        Ok(DeploymentFacts {
+            scope: ChainScope {
+                chain_id: self.chain_id,
+                contract: bytes("settlement", &self.settlement)?,
+            },
+            runtime_hash: bytes("runtime_hash", &self.runtime_hash)?,
+            keys: self.keys.iter().map(key).collect::<Result<_, _>>()?,
+            receipt_signer: bytes("receipt_signer", &self.receipt_signer)?,
+            registrar: Word::from_hex(&self.registrar)?,
+            sequencer: bytes("sequencer", &self.sequencer)?,
+            genesis_time: Millis::new(self.genesis_time)?,
         })
     }
 }
 
-/// An address in hex, with or without `0x`.
-pub(crate) fn parse_address(what: &'static str, text: &str) -> Result<Address, IdentityError> {
-    let mut bytes = [0; 20];
+/// Bytes in hex, with or without `0x`.
+fn bytes<const N: usize>(what: &'static str, text: &str) -> Result<[u8; N], DeploymentDamage> {
+    let mut bytes = [0; N];
     let digits = text.strip_prefix("0x").unwrap_or(text);
-    hex::decode_to_slice(digits, &mut bytes).map_err(|_| IdentityError::Address { what })?;
-    Ok(Address(bytes))
+    let wrong = |_| DeploymentDamage::Hex { what, bytes: N };
+    hex::decode_to_slice(digits, &mut bytes).map_err(wrong)?;
+    Ok(bytes)
+}
+
+/// An address in hex, with or without `0x`.
+pub(crate) fn parse_address(what: &'static str, text: &str) -> Result<Address, DeploymentDamage> {
+    bytes(what, text).map(Address)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, IdentityError> {
@@ -215,30 +327,67 @@ fn read_certificates(
 mod tests {
     use super::*;
 
-    const ADDRESS: &str = "0x0101010101010101010101010101010101010101";
-
-    #[test]
-    fn a_deployment_is_read_from_the_nodes_file_and_other_fields_are_ignored() {
-        let json = format!(
-            r#"{{"schema":"vitals-deployment-1","chain_id":5,"settlement":"{ADDRESS}",
-                "receipt_signer":"{ADDRESS}","block":1}}"#
-        );
-        let read = Deployment::from_json(json.as_bytes()).unwrap();
-        let scope = ChainScope { chain_id: 5, contract: [1; 20] };
-        let receipt_signer = Address([1; 20]);
-        assert_eq!(read, Deployment { scope, receipt_signer, registrar: None });
+    fn json(change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
+        let facts = DeploymentFacts {
+            scope: ChainScope { chain_id: 5, contract: [1; 20] },
+            runtime_hash: [2; 32],
+            keys: vec![KeyFact { circuit: 2, id: [3; 32] }],
+            receipt_signer: [4; 20],
+            registrar: Word::from_u64(5),
+            sequencer: [6; 20],
+            genesis_time: Millis::new(7).unwrap(),
+        };
+        let mut file = serde_json::json!({
+            "schema": SCHEMA, "chain_id": 5, "settlement": hex::encode([1; 20]), "block": 1,
+            "runtime_hash": hex::encode([2; 32]), "genesis_time": 7,
+            "registrar": Word::from_u64(5).to_hex(), "sequencer": hex::encode([6; 20]),
+            "receipt_signer": hex::encode([4; 20]),
+            "keys": [{ "shape": "c2-17", "circuit": 2, "id": hex::encode([3; 32]) }],
+            "fingerprint": facts.fingerprint().to_string(),
+        });
+        change(&mut file);
+        file.to_string().into_bytes()
     }
 
     #[test]
-    fn a_short_address_and_a_missing_field_are_named() {
-        let wrong = |settlement: &str| {
-            let json = format!(
-                r#"{{"chain_id":5,"settlement":"{settlement}","receipt_signer":"{ADDRESS}"}}"#
-            );
-            Deployment::from_json(json.as_bytes()).unwrap_err().to_string()
-        };
-        assert!(wrong("0x01").contains("settlement"));
+    fn a_deployment_is_read_from_the_nodes_file_and_other_fields_are_ignored() {
+        let read = Deployment::from_json(&json(|_| ())).unwrap();
+        assert_eq!(read.scope, ChainScope { chain_id: 5, contract: [1; 20] });
+        assert_eq!((read.receipt_signer, read.registrar), (Address([4; 20]), Word::from_u64(5)));
+    }
+
+    #[test]
+    fn every_damage_is_named_and_none_goes_unnoticed() {
+        type Change = fn(&mut serde_json::Value);
+        let changes: [(&str, Change); 8] = [
+            ("settlement", |file| file["settlement"] = "0x01".into()),
+            ("sequencer", |file| file["sequencer"] = "x".into()),
+            ("registrar", |file| file["registrar"] = "f".repeat(64).into()),
+            ("44 bits", |file| file["genesis_time"] = (1_u64 << 44).into()),
+            ("fingerprint", |file| file["receipt_signer"] = hex::encode([9; 20]).into()),
+            ("fingerprint", |file| file["fingerprint"] = "12".into()),
+            ("schema", |file| file["schema"] = "\u{1b}[2J".into()),
+            ("JSON", |file| *file = 7.into()),
+        ];
+        for (named, change) in changes {
+            let error = Deployment::from_json(&json(change)).unwrap_err().to_string();
+            assert!(error.contains(named) && !error.contains('\u{1b}'), "{error}");
+        }
         assert!(Deployment::from_json(b"{}").is_err());
+    }
+
+    #[test]
+    fn a_damaged_file_and_one_of_the_first_version_are_told_apart_by_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deployment.json");
+        let load = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            model::with_causes(&Deployment::load(folder.path()).unwrap_err())
+        };
+        let damaged = load(&json(|_| ())[..40]);
+        assert!(damaged.contains("deployment.json is damaged"), "{damaged}");
+        let first = load(&json(|file| file["schema"] = FIRST_SCHEMA.into()));
+        assert!(first.contains(FIRST_VERSION) && first.contains("deployment.json"), "{first}");
     }
 
     #[test]

@@ -132,9 +132,10 @@ pub use connection::{
     AccessOutcome, Applied, Connection, ConnectionConfig, ConnectionError, Counts, ReceiptListener,
     RequestError, Stream, StreamError, Waits,
 };
-pub use identity::{Deployment, Identity, IdentityError};
+pub use identity::{Deployment, DeploymentDamage, Identity, IdentityError};
 pub use key::{Key, KeyError, KeyKind};
 pub use layouts::{LayoutsError, layouts_from_json, read_layouts};
-pub use receipts::{keep_operation, read_receipt};
+pub use receipts::{CompareError, Compared, compare, keep_operation, read_receipt};
 pub use spool::SpoolError;
+pub use statement::fingerprint::{DeploymentFacts, Fingerprint};
 pub use wallet::{Wallet, WalletError, date_back};

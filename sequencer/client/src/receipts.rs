@@ -1,10 +1,18 @@
-//! Receipts kept as files: evidence of what the node promised, for as long as somebody may ask.
+//! Receipts kept as files: evidence of what the node promised, for as long as somebody may ask; and
+//! [`compare`], which holds one against the journal that was settled.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use model::Digest;
+use model::{BatchHeader, BatchNumber, ChainScope, Digest};
+use statement::batch::{
+    FileError, GroupsError, Inclusion, PublicFile, ReceiptedGroup, SettledGroups,
+};
+use statement::{journal, scope};
+use thiserror::Error;
 use wire::{ReceiptError, SignedReceipt};
+
+use crate::batches::{Batches, FetchError};
 
 /// Largest receipt file that is read, bytes.
 const FILE_BYTES_MAX: u64 = 128 << 10;
@@ -79,3 +87,132 @@ pub fn read_receipt(path: &Path) -> io::Result<SignedReceipt> {
     let wrong = |error: ReceiptError| io::Error::new(io::ErrorKind::InvalidData, error);
     SignedReceipt::from_bytes(&bytes).map_err(wrong)
 }
+
+/// What the settled journal says of a receipt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Compared {
+    /// The receipt's group is settled, with the journal hash that the receipt names.
+    Settled {
+        /// In this batch.
+        batch: BatchNumber,
+    },
+    /// The group is settled with another hash: the node signed one journal and settled another.
+    OtherHash {
+        /// In this batch.
+        batch: BatchNumber,
+        /// The receipt's.
+        receipted: [u8; 32],
+        /// The settled one.
+        settled: [u8; 32],
+    },
+    /// The receipt's positions are settled, and its group is in no batch: the node signed one
+    /// journal and settled another.
+    Missing {
+        /// The batch that must hold it at the latest.
+        batch: BatchNumber,
+    },
+    /// The receipt's positions are later than the last header.
+    NotSettled,
+    /// The headers begin after the receipt's batch, or at it: what the journal hash continues is
+    /// not known.
+    BeforeHeaders,
+}
+
+/// A public file with which nothing can be compared.
+#[derive(Debug, Error)]
+pub enum CompareError {
+    /// It is not there.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// It does not decode.
+    #[error("expected a public file of batch {batch}")]
+    File {
+        /// Of which batch.
+        batch: u64,
+        /// What is wrong.
+        source: FileError,
+    },
+    /// It is another batch's, or of another history.
+    #[error("expected the public file of the header of batch {batch}, found another")]
+    OtherFile {
+        /// Of which batch.
+        batch: u64,
+    },
+    /// Its groups are not those of the header.
+    #[error("the journal groups of batch {batch} do not hold")]
+    Groups {
+        /// Of which batch.
+        batch: u64,
+        /// What is wrong.
+        source: GroupsError,
+    },
+}
+
+/// Holds a receipt against the journal that was settled: reads the public file of the batch that
+/// its last position falls into (or of those before, which may share its group), folds the groups
+/// to the header's journal hash, and looks for the receipt's among them.
+///
+/// `headers` are those that an auditor verified. Who signed the receipt is checked elsewhere.
+///
+/// # Errors
+/// [`CompareError`] if a file is not there or not the header's.
+pub fn compare(
+    batches: &Batches,
+    headers: &[BatchHeader],
+    receipt: &SignedReceipt,
+) -> Result<Compared, CompareError> {
+    let group = receipt.receipt.group;
+    let of = ReceiptedGroup { group: group.group, journal_hash: group.journal_hash };
+    let last = receipt.receipt.items().last_position();
+    let settling = headers.iter().position(|header| last <= header.journal_position);
+    // A group may hold a close and what comes after it: then the batch of the close has it, also
+    // if the receipt's own position is not settled yet.
+    let latest = settling.unwrap_or(headers.len().saturating_sub(1));
+    for (at, header) in headers.iter().enumerate().take(latest + 1).rev() {
+        let Some(previous) = journal_before(headers, at, group.scope) else {
+            return Ok(Compared::BeforeHeaders);
+        };
+        let settled = read_groups(batches, header, &previous)?;
+        match (settled.inclusion(of), settled.numbers()) {
+            (Inclusion::Included, _) => return Ok(Compared::Settled { batch: header.number }),
+            (Inclusion::OtherHash { receipted, settled }, _) => {
+                return Ok(Compared::OtherHash { batch: header.number, receipted, settled });
+            }
+            // Its groups are older, or it is between them, and so are those of all before.
+            (Inclusion::NotInBatch, Some((first, _))) if first <= of.group => break,
+            (Inclusion::NotInBatch, _) => {}
+        }
+    }
+    Ok(match settling {
+        Some(at) => Compared::Missing { batch: headers[at].number },
+        None => Compared::NotSettled,
+    })
+}
+
+/// The journal hash that the batch of a header continues, as far as the headers tell.
+fn journal_before(headers: &[BatchHeader], at: usize, scope: ChainScope) -> Option<[u8; 32]> {
+    match at.checked_sub(1) {
+        Some(before) => Some(headers[before].journal_hash),
+        None => (headers[at].number == BatchNumber(1)).then(|| journal::genesis(scope)),
+    }
+}
+
+fn read_groups(
+    batches: &Batches,
+    header: &BatchHeader,
+    previous: &[u8; 32],
+) -> Result<SettledGroups, CompareError> {
+    let batch = header.number.0;
+    let bytes = batches.public(header.number)?;
+    let file = PublicFile::from_bytes(&bytes);
+    let file = file.map_err(|source| CompareError::File { batch, source })?;
+    // Whoever serves the file is not trusted: it must be the one of the verified header.
+    if scope::header_hash(&file.header) != scope::header_hash(header) {
+        return Err(CompareError::OtherFile { batch });
+    }
+    SettledGroups::fold(previous, header, &file.groups)
+        .map_err(|source| CompareError::Groups { batch, source })
+}
+
+#[cfg(test)]
+mod tests;

@@ -23,15 +23,18 @@ impl<T> Queue<T> {
         Queue { state: Mutex::new(state), changed: Condvar::new(), items_max }
     }
 
-    /// Takes the item, or hands it back with the reason; never waits for room.
-    pub(crate) fn push(&self, item: T) -> Result<(), (T, NotTaken)> {
+    /// Takes the item if `reserved` places are left after it, or hands it back with the reason;
+    /// never waits for room.
+    pub(crate) fn push(&self, item: T, reserved: usize) -> Result<(), (T, NotTaken)> {
         let mut state = self.state();
         // Before the room: a closed queue gets none, so trying again would be in vain.
         if let Some(why) = &state.closed {
             return Err((item, why.clone()));
         }
-        if state.items.len() >= self.items_max {
-            return Err((item, NotTaken::Full { items_max: self.items_max }));
+        // At least one place is for everybody, however many are reserved.
+        let items_max = self.items_max.saturating_sub(reserved).max(1);
+        if state.items.len() >= items_max {
+            return Err((item, NotTaken::Full { items_max }));
         }
         state.items.push_back(item);
         // Unlocked first, so that the writer does not wake up to wait once more.

@@ -89,8 +89,22 @@ impl<A: Admission> Submitter<A> {
         item: A::Item,
         reply: impl FnOnce(Result<A::Answer, Failure>) + Send + 'static,
     ) -> Result<(), SubmitError<A::Item>> {
+        self.submit_leaving(0, item, reply)
+    }
+
+    /// As [`Submitter::submit`], but not into the last `reserved` places of the queue, which are
+    /// for more urgent items. At least one place is for everybody.
+    ///
+    /// # Errors
+    /// As [`Submitter::submit`]; [`NotTaken::Full`] names the places that there are for this item.
+    pub fn submit_leaving(
+        &self,
+        reserved: usize,
+        item: A::Item,
+        reply: impl FnOnce(Result<A::Answer, Failure>) + Send + 'static,
+    ) -> Result<(), SubmitError<A::Item>> {
         self.queue
-            .push(Submitted { item, reply: Box::new(reply) })
+            .push(Submitted { item, reply: Box::new(reply) }, reserved)
             .map_err(|(submitted, why)| SubmitError { item: submitted.item, why })
     }
 

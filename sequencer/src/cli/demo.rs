@@ -28,7 +28,7 @@ pub(crate) struct DemoArgs {
 
 /// Plays, and says `DEMO OK` or `DEMO FAILED at <step>: <expected>, <found>`.
 pub(crate) fn demo(args: DemoArgs) -> Outcome {
-    log_to_stderr(tracing::Level::WARN);
+    log_to_stderr("warn")?;
     let DemoArgs { keep, seed, dir, json } = args;
     let options = DemoOptions { dir, seed, keep, json };
     let runtime = runtime()?;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process;
 
 use clap::{Parser, Subcommand};
-use model::ExitCode;
+use model::{ExitCode, escape_lines};
 
 use outcome::Failure;
 
@@ -96,11 +96,15 @@ enum Command {
 
 #[derive(Subcommand)]
 enum ConfigCommand {
-    /// Reads the configuration, checks every limit and prints what holds.
+    /// Reads the configuration, checks every limit and prints what holds, with the memory that all
+    /// limits together may take.
     Check {
         /// The configuration file.
         #[arg(long, default_value = "node/node.toml")]
         config: PathBuf,
+        /// Print one JSON object instead of the file with comments.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -119,12 +123,13 @@ pub(crate) fn main() -> process::ExitCode {
         Command::Device(command) => registry::run(command),
         Command::Wallet(command) => registry::run(command),
         Command::Operator(command) => registry::run(command),
-        Command::Config(ConfigCommand::Check { config }) => node::config_check(&config),
+        Command::Config(ConfigCommand::Check { config, json }) => node::config_check(&config, json),
     };
     match outcome {
         Ok(()) => ExitCode::Ok.number().into(),
         Err(Failure { code, error }) => {
-            eprintln!("error: {error:#}");
+            // A cause may quote a file, or a node of the chain in its own words.
+            eprintln!("error: {}", escape_lines(&format!("{error:#}")));
             code.number().into()
         }
     }

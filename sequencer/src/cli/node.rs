@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use model::{Clock, SystemClock, Word};
+use l1_contracts::HttpUrl;
+use model::{Clock, SystemClock, Word, escape_lines};
 use sequencer::clock::MachineClock;
-use sequencer::doors::config::Config;
+use sequencer::doors::config::{Config, Effective};
+use sequencer::doors::memory::{self, Memory};
 use sequencer::folder::layout::Layout;
 use sequencer::node::setup::{self, GenesisTerms};
 use sequencer::node::{Node, Provided};
@@ -46,26 +48,76 @@ pub(crate) struct RunArgs {
     rpc: Option<String>,
 }
 
+/// The address of `--rpc`, or the configured one. Read here and not by clap, which would quote one
+/// that does not parse, with the secrets in it.
+fn rpc(given: Option<String>, configured: Option<HttpUrl>) -> Outcome<Option<HttpUrl>> {
+    let Some(text) = given else { return Ok(configured) };
+    let url = text.parse::<HttpUrl>().context("reading --rpc").map_err(usage)?;
+    Ok(Some(url))
+}
+
 /// Makes a folder.
 pub(crate) fn init(args: &InitArgs) -> Outcome {
     let layout = Layout::new(&args.folder.dir);
-    setup::init(&layout, &Config::default(), SystemClock.now()).map_err(failed)?;
+    let config = memory::fitted(Config::default());
+    setup::init(&layout, &config, SystemClock.now()).map_err(failed)?;
     let account = setup::settlement_signer(&layout).map_err(failed)?.address();
     println!("{}: ready; next: sequencer deploy --registrar 0x...", args.folder.dir.display());
     println!("settlement account {account}: fund it, unless the chain is the embedded one");
     Ok(())
 }
 
-/// Checks a configuration.
-pub(crate) fn config_check(path: &Path) -> Outcome {
+/// Checks a configuration: prints it, what holds otherwise than it stands there, and what all
+/// limits together may take.
+pub(crate) fn config_check(path: &Path, json: bool) -> Outcome {
     let config = Config::read(path).map_err(usage)?;
-    print!("{}", config.to_toml());
-    Ok(())
+    let (effective, memory) = (config.effective(), Memory::of(&config));
+    let fits = memory.check();
+    if json {
+        let report = serde_json::json!({
+            "schema": "vitals-config-1", "config": config, "effective": effective,
+            "memory": memory, "memory_fits": fits.is_ok(),
+        });
+        println!("{report:#}");
+    } else {
+        print!("{}", config.to_toml());
+        // Comments, so that the whole is a file that can be read again.
+        println!("\n# Holds otherwise than above:");
+        for Effective { key, configured, effective, why } in effective {
+            println!("# {key} = {effective} (above {configured}): {why}");
+        }
+        println!("\n# Memory that all limits together may take, MiB:");
+        for share in &memory.shares {
+            println!("# {:>8} {}: {}", share.bytes() >> 20, share.what, share.count);
+        }
+        let machine = memory.machine_bytes.map_or("unknown".into(), |b| (b >> 20).to_string());
+        println!("# {:>8} in all, of {machine} that this machine has", memory.sum_bytes >> 20);
+    }
+    match fits {
+        Err(error) if config.memory.over == "refuse" => Err(failed(error)),
+        Err(error) => {
+            eprintln!("warning: {error}");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Refuses limits that may take more than the machine has, or says so loudly.
+fn check_memory(config: &Config) -> Outcome {
+    match Memory::of(config).check() {
+        Err(error) if config.memory.over == "refuse" => Err(usage(error)),
+        Err(error) => {
+            tracing::warn!(%error, "the limits may take more memory than there is");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
 }
 
 /// Deploys.
 pub(crate) fn deploy(args: DeployArgs) -> Outcome {
-    log_to_stderr(tracing::Level::INFO);
+    log_to_stderr("info")?;
     let registrar = Word::from_hex(&args.registrar).map_err(usage)?;
     let layout = Layout::new(&args.folder.dir);
     // A second contract would leave every signature and batch of the first one behind.
@@ -73,7 +125,7 @@ pub(crate) fn deploy(args: DeployArgs) -> Outcome {
         return Err(usage(anyhow!("{} exists already", layout.deployment().display())));
     }
     let mut config = Config::read(&layout.config()).map_err(usage)?;
-    config.chain.rpc = args.rpc.or(config.chain.rpc);
+    config.chain.rpc = rpc(args.rpc, config.chain.rpc)?;
     let runtime = runtime()?;
     let keys = setup::prover_keys(&layout, &config, |shape| eprintln!("proving key {shape} ..."));
     let keys = keys.map_err(failed)?;
@@ -88,6 +140,10 @@ pub(crate) fn deploy(args: DeployArgs) -> Outcome {
             failed(anyhow::Error::new(error).context(format!("deploying from account {account}")))
         })?;
         println!("settlement {} on chain {}", deployment.settlement, deployment.chain_id);
+        println!(
+            "fingerprint {}: tell it to patients and auditors yourself",
+            deployment.fingerprint
+        );
         println!("written: {}", layout.deployment().display());
         Ok(())
     })
@@ -95,12 +151,13 @@ pub(crate) fn deploy(args: DeployArgs) -> Outcome {
 
 /// Runs until a signal or a failed stage.
 pub(crate) fn run(args: RunArgs) -> Outcome {
-    log_to_stderr(tracing::Level::INFO);
     if args.dev {
+        log_to_stderr("info")?;
         return dev();
     }
     let mut config = Config::read(&args.config).map_err(usage)?;
-    config.chain.rpc = args.rpc.or(config.chain.rpc);
+    log_to_stderr(&config.log.level)?;
+    config.chain.rpc = rpc(args.rpc, config.chain.rpc)?;
     // The folder goes with the file, so that `--config` alone names a node.
     let beside = args.config.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = beside.unwrap_or(Path::new(".")).to_path_buf();
@@ -114,6 +171,7 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
             "no deployment in {folder} (no {path}); run `sequencer deploy --dir {folder} ...` first"
         )));
     }
+    check_memory(&config)?;
     let keys = setup::prover_keys(&layout, &config, |shape| eprintln!("proving key {shape} ..."));
     let keys = Arc::new(keys.map_err(failed)?);
     runtime()?.block_on(async {
@@ -139,6 +197,7 @@ fn dev() -> Outcome {
 async fn wait_until_stopped(node: Node) -> Outcome {
     let at = node.endpoints();
     println!("ingest {} (QUIC)  http://{}  base chain {}", at.ingest, at.http, at.rpc);
+    println!("deployment {}: clients and auditors compare it (--fingerprint)", at.fingerprint);
     let outcome = tokio::select! {
         signal = stop_signal() => signal.map_err(failed),
         error = node.wait_for_failure() => Err(failed(error)),
@@ -167,6 +226,6 @@ pub(crate) fn status(args: &NodeFolder) -> Outcome {
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("no node runs in {} (no {})", args.dir.display(), path.display()));
     let text = text.map_err(unavailable)?;
-    print!("{text}");
+    print!("{}", escape_lines(&text));
     Ok(())
 }

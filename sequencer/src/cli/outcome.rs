@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use model::ExitCode;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// What a command ends with.
 pub(super) type Outcome<T = ()> = Result<T, Failure>;
@@ -37,10 +41,22 @@ pub(super) struct NodeFolder {
     pub(super) dir: PathBuf,
 }
 
-/// The log on stderr; `RUST_LOG`-like filters are not read: level info, errors with stages.
-pub(super) fn log_to_stderr(level: tracing::Level) {
-    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
-    log.with_target(false).init();
+/// The log on stderr, filtered by `RUST_LOG`, or by `level` where that is not set.
+pub(super) fn log_to_stderr(level: &str) -> Outcome {
+    let filter = match std::env::var("RUST_LOG") {
+        Ok(filter) if !filter.is_empty() => filter,
+        _ => level.to_owned(),
+    };
+    // Levels by module and nothing else of that variable's language, which would cost a crate of
+    // regular expressions.
+    let targets = filter.parse::<Targets>().map_err(|error| {
+        usage(anyhow::Error::new(error).context(format!(
+            "expected levels as `info,sequencer::stages=debug` in RUST_LOG, found {filter:?}"
+        )))
+    })?;
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    tracing_subscriber::registry().with(log.with_filter(targets)).init();
+    Ok(())
 }
 
 pub(super) fn runtime() -> Outcome<tokio::runtime::Runtime> {

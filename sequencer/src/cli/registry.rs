@@ -11,6 +11,7 @@ use model::{
     SystemClock, WalletId, signal_by_name,
 };
 use sequencer::doors::admin::{AdminError, ask, change_request};
+use sequencer::doors::config::Config;
 use sequencer::folder::authority::{Authority, ClientDeployment, Issued};
 use sequencer::folder::layout::Layout;
 use sequencer::node::Endpoints;
@@ -346,7 +347,8 @@ impl Identity {
         let ingest = ingest_address(&layout.endpoints())?;
         let authority = Authority::load(&layout.authority()).map_err(failed)?;
         let deployment = Deployment::read(&layout.deployment()).map_err(failed)?;
-        let client = ClientDeployment::of_node(&deployment, ingest).map_err(failed)?;
+        let names = Config::read(&layout.config()).map_err(failed)?.ingest.server_names;
+        let client = ClientDeployment::of_node(&deployment, ingest, &names).map_err(failed)?;
         let valid = certificates_valid(SystemClock.now());
         let issued = authority.issue_client(wanted.role, &wanted.id, valid).map_err(failed)?;
         Ok(Identity { wanted, issued, client, valid })

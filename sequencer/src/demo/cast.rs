@@ -230,7 +230,8 @@ impl Doorman<'_> {
         let issued = self.authority.issue_client(role, name, certificates_valid(now));
         let issued = self.step.ok(issued)?;
         let (deployment, at) = (self.node.deployment(), self.node.endpoints().ingest);
-        let deployment = self.step.ok(ClientDeployment::of_node(deployment, at))?;
+        let names = [String::from("localhost")];
+        let deployment = self.step.ok(ClientDeployment::of_node(deployment, at, &names))?;
         self.step.ok(issued.write_client(&self.folder.join(name), &deployment))?;
         Ok(issued.fingerprint())
     }

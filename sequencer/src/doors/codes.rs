@@ -50,8 +50,8 @@ pub(crate) const CORRUPT: Unserved = Unserved {
     status: 500,
     code: "corrupt",
     meaning: "The stored file or row is not as it was written; it is not served (I8).",
-    what_to_do: "Fetch the batch elsewhere; the operator stops the node, moves `store/` away and \
-                 starts it: it makes the store again from journal and chain.",
+    what_to_do: "Fetch the batch elsewhere or later: the scrub makes a damaged file anew from journal \
+                 and chain. The node's log says if it cannot.",
 };
 
 pub(crate) const STORE: Unserved = Unserved {
@@ -94,6 +94,15 @@ pub(crate) const CHAIN_UNREACHABLE: Unserved = Unserved {
     what_to_do: "Check `[chain] rpc` and the chain's node; settling goes on by itself.",
 };
 
+pub(crate) const STAGE_DEGRADED: Unserved = Unserved {
+    requests: &["/readyz"],
+    status: 503,
+    code: "stage-degraded",
+    meaning: "A stage runs and does not get on; `detail` lists stage and cause. Collection goes on, \
+              `/healthz` stays 200.",
+    what_to_do: "Look the cause up under [Degraded stages](#degraded-stages).",
+};
+
 pub(crate) const CLOCK_DISAGREES: Unserved = Unserved {
     requests: &["/readyz"],
     status: 503,
@@ -123,6 +132,16 @@ pub(crate) const DISK_LOW: Unserved = Unserved {
     what_to_do: "Make room under the node's folder; frames are taken again by themselves.",
 };
 
+pub(crate) const FILES_DAMAGED: Unserved = Unserved {
+    requests: &["/readyz"],
+    status: 503,
+    code: "files-damaged",
+    meaning: "Stored batch files are damaged and could not be made anew; the log says which and \
+              why. Everything else goes on.",
+    what_to_do: "Do what the log says, look after the disk, and start the node again: the scrub \
+                 looks at once.",
+};
+
 /// What the HTTP service answers other than the thing asked for, by status.
 pub const HTTP: &[Unserved] = &[
     NUMBER_MALFORMED,
@@ -148,9 +167,11 @@ pub const HTTP: &[Unserved] = &[
     STAGE_FAILED,
     FILES_BUSY,
     CHAIN_UNREACHABLE,
+    STAGE_DEGRADED,
     CLOCK_DISAGREES,
     JOURNAL_AHEAD,
     DISK_LOW,
+    FILES_DAMAGED,
 ];
 
 pub(crate) const REQUEST_UNKNOWN: Unserved = Unserved {

@@ -3,17 +3,20 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use circuits::shapes::{Capacity, Shape};
+use l1_contracts::HttpUrl;
 use model::limits::WINDOW_MS_MAX;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::clock::ClockConfig;
 use crate::setting::{self, Allowed, LimitError, Setting, range, settings};
 use crate::stages::deliver::DeliverConfig;
-use crate::stages::ingest::IngestConfig;
+use crate::stages::ingest::{IngestConfig, RateConfig};
 use crate::stages::rows::AdmissionConfig;
 use crate::stages::settle::SettleConfig;
-use crate::window::WindowLimits;
+use crate::window::{Capacities, WindowLimits};
 
 /// The whole configuration. Unknown keys are refused; what is left out has its default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -35,10 +38,16 @@ pub struct Config {
     pub prover: ProverSection,
     /// The base chain.
     pub chain: ChainSection,
+    /// Batch files.
+    pub store: StoreSection,
     /// Settling transactions.
     pub settle: SettleConfig,
     /// Batch files, metrics and health over HTTP.
     pub http: HttpSection,
+    /// The sum of all limits.
+    pub memory: MemorySection,
+    /// What is logged.
+    pub log: LogSection,
 }
 
 settings! {
@@ -64,6 +73,9 @@ settings! {
         }
         limits: IngestConfig = IngestConfig::default(); "section", SECTION => {
             sets: "Limits of the QUIC server and of each connection.",
+        }
+        rates: RateConfig = RateConfig::default(); "section", SECTION => {
+            sets: "How often each source may ask.",
         }
     }
 }
@@ -123,17 +135,36 @@ settings! {
         keys: Option<PathBuf> = None; "path", Allowed::Words("a folder") => {
             sets: "Folder of proving keys; without it `proving-keys` in the node's folder.",
         }
+        retry_first_ms: u64 = 5_000; "milliseconds", range(1, 3_600_000) => {
+            sets: "First pause before a window that could not be proven or stored is tried again; \
+                   it doubles with each further failure.",
+        }
+        retry_max_ms: u64 = 600_000; "milliseconds", range(1, 86_400_000) => {
+            sets: "Longest such pause.",
+            at_limit: "The pause grows no more.",
+        }
     }
 }
 
 settings! {
     /// `[chain]`
     pub struct ChainSection in "chain" {
-        rpc: Option<String> = None; "URL", Allowed::Words("`http://...`") => {
-            sets: "JSON-RPC of an EVM node; without it the embedded development chain is used.",
+        rpc: Option<HttpUrl> = None; "URL", Allowed::Words("`http://...`") => {
+            sets: "JSON-RPC of an EVM node; without it the embedded development chain is used. \
+                   Its user, password, path and query are never shown.",
         }
         embedded_port: u16 = 0; "port", range(0, 65_535) => {
             sets: "Port of the embedded chain's JSON-RPC on loopback; 0 takes a free one.",
+        }
+    }
+}
+
+settings! {
+    /// `[store]`
+    pub struct StoreSection in "store" {
+        scrub_every_ms: u64 = 21_600_000; "milliseconds", range(1_000, 2_592_000_000) => {
+            sets: "Pause between two passes of the scrub, which reads every stored batch file again \
+                   and makes damaged ones anew. The first pass is at the start.",
         }
     }
 }
@@ -144,6 +175,27 @@ settings! {
         listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080));
         "address", Allowed::Words("a loopback address; port 0 takes a free one") => {
             sets: "Where batch files, metrics and health are served; a proxy before it adds TLS.",
+        }
+    }
+}
+
+settings! {
+    /// `[memory]`
+    pub struct MemorySection in "memory" {
+        over: String = "refuse".into();
+        "word", Allowed::Words("`refuse` or `warn`") => {
+            sets: "What `sequencer run` does where all limits together may take more memory than \
+                   the machine has, or its control group allows.",
+        }
+    }
+}
+
+settings! {
+    /// `[log]`
+    pub struct LogSection in "log" {
+        level: String = "info".into();
+        "filter", Allowed::Words("a level, or levels by module: `info,sequencer::stages=debug`") => {
+            sets: "What is logged to stderr. The environment's `RUST_LOG` is read before it.",
         }
     }
 }
@@ -163,12 +215,14 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is no configuration.
-    #[error("the configuration {path} is malformed: {source}")]
+    #[error("the configuration {path} is malformed at line {line}: {reason}")]
     Format {
         /// Which.
         path: PathBuf,
-        /// Where and why.
-        source: Box<toml::de::Error>,
+        /// Where, from 1.
+        line: usize,
+        /// Why. The line itself is not quoted: it may hold the key of a chain's provider.
+        reason: String,
     },
     /// A number is out of its bounds.
     #[error(transparent)]
@@ -193,7 +247,11 @@ impl Config {
     pub fn read(path: &Path) -> Result<Config, ConfigError> {
         let file = |source| ConfigError::File { path: path.into(), source };
         let text = std::fs::read_to_string(path).map_err(file)?;
-        let format = |source| ConfigError::Format { path: path.into(), source: Box::new(source) };
+        let format = |error: toml::de::Error| {
+            let begin = error.span().map_or(0, |span| span.start.min(text.len()));
+            let line = 1 + text.as_bytes()[..begin].iter().filter(|byte| **byte == b'\n').count();
+            ConfigError::Format { path: path.into(), line, reason: error.message().to_owned() }
+        };
         let config: Config = toml::from_str(&text).map_err(format)?;
         config.check()?;
         Ok(config)
@@ -207,12 +265,15 @@ impl Config {
         // In the order of the file, so that the first error is the first one on the page.
         setting::check(&self.ingest, IngestSection::SETTINGS)?;
         self.ingest.limits.check()?;
+        self.ingest.rates.check()?;
         setting::check(&self.clock, ClockConfig::SETTINGS)?;
         self.admission.check()?;
         setting::check(&self.journal, JournalSection::SETTINGS)?;
         self.deliver.check()?;
         setting::check(&self.batch, BatchSection::SETTINGS)?;
+        setting::check(&self.prover, ProverSection::SETTINGS)?;
         setting::check(&self.chain, ChainSection::SETTINGS)?;
+        setting::check(&self.store, StoreSection::SETTINGS)?;
         self.settle.check()?;
         self.check_words()
     }
@@ -225,7 +286,7 @@ impl Config {
             ("batch.claims_shape", &batch.claims_shape),
         ] {
             // Found here rather than when keys are made, which takes minutes.
-            if circuits::shapes::Shape::named(found).is_none() {
+            if Shape::named(found).is_none() {
                 let expected = "the name of a shape (see `prover shapes`)".into();
                 return Err(ConfigError::Value { key, expected, found: found.clone() });
             }
@@ -236,6 +297,17 @@ impl Config {
             let found = "none".into();
             return Err(ConfigError::Value { key: "ingest.server_names", expected, found });
         }
+        if !["refuse", "warn"].contains(&self.memory.over.as_str()) {
+            let (expected, found) = ("`refuse` or `warn`".into(), self.memory.over.clone());
+            return Err(ConfigError::Value { key: "memory.over", expected, found });
+        }
+        if !is_filter(&self.log.level) {
+            let expected = "a level (error, warn, info, debug, trace, off), or levels by module \
+                            as `info,sequencer::stages=debug`"
+                .into();
+            let found = self.log.level.clone();
+            return Err(ConfigError::Value { key: "log.level", expected, found });
+        }
         // Private files and metrics are served as they are: who may see them is a proxy's business.
         if !self.http.listen.ip().is_loopback() {
             let expected = "a loopback address (put a proxy before it)".into();
@@ -245,7 +317,8 @@ impl Config {
         Ok(())
     }
 
-    /// The file as `sequencer init` writes it: every value, at its default.
+    /// The file as `sequencer init` writes it: every value, at its default. Of an address no more
+    /// is written than may be shown ([`HttpUrl`]).
     pub fn to_toml(&self) -> String {
         toml::to_string_pretty(self).expect("a configuration is plain data")
     }
@@ -255,6 +328,7 @@ impl Config {
         let sections = [
             IngestSection::SETTINGS,
             IngestConfig::SETTINGS,
+            RateConfig::SETTINGS,
             ClockConfig::SETTINGS,
             AdmissionConfig::SETTINGS,
             JournalSection::SETTINGS,
@@ -262,11 +336,14 @@ impl Config {
             BatchSection::SETTINGS,
             ProverSection::SETTINGS,
             ChainSection::SETTINGS,
+            StoreSection::SETTINGS,
             SettleConfig::SETTINGS,
             HttpSection::SETTINGS,
+            MemorySection::SETTINGS,
+            LogSection::SETTINGS,
         ];
         let rows = sections.into_iter().flatten().copied();
-        // The row of `ingest.limits` stands for the section, whose keys have rows of their own.
+        // A row of a section within `ingest` stands for it: its keys have rows of their own.
         rows.filter(|row| row.allowed != SECTION).collect()
     }
 
@@ -277,6 +354,68 @@ impl Config {
             claims_max: self.batch.claims_max,
         }
     }
+
+    /// The same as it holds: lowered to what the configured shapes settle in one transaction.
+    /// Shapes that there are not lower nothing; the check names them.
+    pub fn effective_window_limits(&self) -> WindowLimits {
+        let capacity = |name: &str| Shape::named(name).map(|shape| shape.capacity);
+        let batch = &self.batch;
+        match (capacity(&batch.operations_shape), capacity(&batch.claims_shape)) {
+            (Some(Capacity::Operations(operations)), Some(Capacity::Claims(claims))) => {
+                self.window_limits().fitted(&Capacities { operations, claims })
+            }
+            _ => self.window_limits(),
+        }
+    }
+
+    /// Values that hold otherwise than they stand in the file.
+    pub fn effective(&self) -> Vec<Effective> {
+        let (asked, held) = (self.window_limits(), self.effective_window_limits());
+        let why = "what the shapes settle in one transaction";
+        let mut effective = vec![
+            ("batch.operations_max", asked.operations_max, held.operations_max),
+            ("batch.claims_max", asked.claims_max, held.claims_max),
+        ];
+        effective.retain(|(_, asked, held)| asked != held);
+        let windows = effective.into_iter().map(|(key, configured, effective)| Effective {
+            key,
+            configured: configured as u64,
+            effective: effective as u64,
+            why,
+        });
+        let embedded = self.chain.rpc.is_none().then_some(Effective {
+            key: "settle.poll_ms",
+            configured: self.settle.poll_ms,
+            effective: EMBEDDED_POLL_MS,
+            why: "the embedded chain mines at once and costs nothing to ask",
+        });
+        windows.chain(embedded.filter(|poll| poll.configured != poll.effective)).collect()
+    }
+}
+
+/// Whether every part is a level, or a module with one. Stricter than the filter's own language, in
+/// which `loud` is a module whose every line is logged.
+fn is_filter(text: &str) -> bool {
+    let is_level = |level: &str| !level.is_empty() && level.parse::<LevelFilter>().is_ok();
+    let parts = text.split(',').map(str::trim);
+    let mut parts = parts.map(|part| part.split_once('=').map_or(part, |(_, level)| level));
+    parts.all(is_level) && text.parse::<Targets>().is_ok()
+}
+
+/// Pause of the settler between two looks at the embedded chain.
+pub const EMBEDDED_POLL_MS: u64 = 50;
+
+/// A value that holds otherwise than it stands in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Effective {
+    /// Sections and key.
+    pub key: &'static str,
+    /// What stands there.
+    pub configured: u64,
+    /// What holds.
+    pub effective: u64,
+    /// Why.
+    pub why: &'static str,
 }
 
 #[cfg(test)]
@@ -314,11 +453,38 @@ mod tests {
             ("[settle]\nbatches_max = 0", "settle.batches_max"),
             ("[deliver]\nwindows_max = 0", "deliver.windows_max"),
             ("[deliver]\ngroups_max = 65537", "deliver.groups_max"),
+            ("[memory]\nover = \"perhaps\"", "memory.over"),
+            ("[log]\nlevel = \"loud\"", "log.level"),
+            ("[log]\nlevel = \"info,sequencer=\"", "log.level"),
             ("[nonsense]", "nonsense"),
         ];
         for (text, named) in cases {
             let error = parse(text).expect_err(text);
             assert!(error.contains(named), "{error} does not name {named}");
+        }
+    }
+
+    #[test]
+    fn values_that_hold_otherwise_than_they_stand_in_the_file_are_named() {
+        let found = Config::default().effective();
+        let found: Vec<_> =
+            found.iter().map(|one| (one.key, one.configured, one.effective)).collect();
+        let expected = [
+            ("batch.operations_max", 512, 383),
+            ("batch.claims_max", 4096, 1343),
+            ("settle.poll_ms", 2000, 50),
+        ];
+        assert_eq!(found, expected);
+        let mut config = Config::default();
+        (config.batch.operations_max, config.batch.claims_max) = (10, 10);
+        config.chain.rpc = Some("http://127.0.0.1:8545".parse().unwrap());
+        assert_eq!(config.effective(), []);
+    }
+
+    #[test]
+    fn levels_are_accepted_as_the_log_reads_them() {
+        for level in ["off", "warn", "DEBUG", "info,sequencer::stages::settle=trace,quinn=error"] {
+            assert!(parse(&format!("[log]\nlevel = \"{level}\"")).is_ok(), "{level}");
         }
     }
 
@@ -388,7 +554,10 @@ mod tests {
              Generated from the `settings!` of `sequencer/src`; rewritten by\n\
              `UPDATE=1 cargo test --release -p sequencer --lib config`.\n\n\
              The file is `node.toml` in the node's folder; `sequencer init` writes it with every\n\
-             default, and `sequencer config check` prints what holds. Unknown keys are refused.\n\n\
+             default, and with as many connections as the machine has memory for.\n\
+             `sequencer config check` prints what holds, also where that differs from the file, and\n\
+             adds up what all limits together may take of memory (the sums of *Memory* below);\n\
+             `--json` gives one object. Unknown keys are refused.\n\n\
              No value is live: a node reads the file once, when it starts. What is called\n\
              *restart* holds from the next `sequencer run` on. *init* goes into what\n\
              `sequencer init` makes: to change it, that part of the folder is removed and made\n\

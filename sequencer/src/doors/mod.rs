@@ -5,3 +5,5 @@ pub mod admin;
 pub mod codes;
 pub mod config;
 pub mod http;
+mod machine;
+pub mod memory;

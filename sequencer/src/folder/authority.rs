@@ -4,10 +4,11 @@
 //!   authority/ca.pem, ca-key.pem (0600) --issue--> identity/{ca,cert,key}.pem, deployment.json
 //! ```
 //!
-//! A certificate says a role (organizational unit) and an id (common name). A gateway's must also
-//! be registered by its fingerprint, so that a certificate alone opens nothing. Threat note: who
-//! reads `ca-key.pem` can make certificates of any role, but no registered gateway's, no signature
-//! of a patient or practitioner, and no proof. Keys stand in no error and in no `Debug`.
+//! A certificate says a role (organizational unit) and an id (common name). A gateway's, a wallet's
+//! and an operator's must also be registered by fingerprint, so that a certificate alone opens
+//! nothing. Threat note: who reads `ca-key.pem` can make certificates of any role, but no
+//! registered gateway's, wallet's or operator's, no signature of a patient or practitioner, and no
+//! proof. Keys stand in no error and in no `Debug`.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -16,16 +17,17 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use l1_contracts::{Deployment, DeploymentError, KeyRecord};
-use model::{ChainScope, IdError, Interval, Millis, OrganisationId, Word};
+use l1_contracts::{Damage, Deployment, KeyRecord};
+use model::{IdError, Interval, Millis, OrganisationId};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, SerialNumber,
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use statement::fingerprint::DeploymentFacts;
 use thiserror::Error;
-use wire::{Address, Role};
+use wire::Role;
 use zeroize::Zeroizing;
 
 const CA_FILE: &str = "ca.pem";
@@ -33,8 +35,6 @@ const CA_KEY_FILE: &str = "ca-key.pem";
 const CERTIFICATE_FILE: &str = "cert.pem";
 const KEY_FILE: &str = "key.pem";
 const DEPLOYMENT_FILE: &str = "deployment.json";
-/// Schema of the deployment file.
-const DEPLOYMENT_SCHEMA: &str = "vitals-deployment-1";
 
 /// A certificate or key that cannot be made, read or written.
 #[derive(Debug, Error)]
@@ -111,13 +111,9 @@ pub(crate) struct Pem<'a> {
 /// What a client is told beside its certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientDeployment {
-    /// Chain and settlement contract.
-    pub scope: ChainScope,
-    /// Who signs receipts.
-    pub receipt_signer: Address,
-    /// Hash of the registrar's key.
-    pub registrar: Option<Word>,
-    /// The verifying keys: they say how long the lists of a batch are.
+    /// What the deployment fixes: its fingerprint follows, and every client computes it again.
+    pub facts: DeploymentFacts,
+    /// The verifying keys with their shapes: they say how long the lists of a batch are.
     pub keys: Vec<KeyRecord>,
     /// Host and port of the node.
     pub address: String,
@@ -126,34 +122,39 @@ pub struct ClientDeployment {
 }
 
 impl ClientDeployment {
-    /// What clients of a node on this machine are told.
+    /// What clients of a node are told whose certificate has these names.
     ///
     /// # Errors
-    /// [`DeploymentError`] if the registrar's key hash is not canonical.
+    /// [`Damage`] if a field of the deployment is malformed; never of one that was read.
     pub fn of_node(
         deployment: &Deployment,
         ingest: SocketAddr,
-    ) -> Result<ClientDeployment, DeploymentError> {
+        server_names: &[String],
+    ) -> Result<ClientDeployment, Damage> {
         Ok(ClientDeployment {
-            scope: deployment.scope(),
-            receipt_signer: Address(deployment.receipt_signer.into_array()),
-            registrar: Some(deployment.registrar_key_hash()?),
+            facts: deployment.facts()?,
             keys: deployment.keys.clone(),
             address: ingest.to_string(),
-            // What the node's own certificate names by default, wherever it listens.
-            server_name: "localhost".into(),
+            // The first of the certificate's names, whatever the address: a client checks it.
+            server_name: server_names.first().map_or("localhost", String::as_str).into(),
         })
     }
 
     /// The file that clients read.
     pub fn to_json(&self) -> String {
+        let DeploymentFacts { scope, registrar, genesis_time, .. } = &self.facts;
+        let hex = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
         let file = serde_json::json!({
-            "schema": DEPLOYMENT_SCHEMA,
-            "chain_id": self.scope.chain_id,
-            "settlement": format!("0x{}", hex::encode(self.scope.contract)),
-            "receipt_signer": format!("{:?}", self.receipt_signer),
-            "registrar": self.registrar.map(Word::to_hex),
+            "schema": Deployment::SCHEMA,
+            "chain_id": scope.chain_id,
+            "settlement": hex(&scope.contract),
+            "runtime_hash": hex(&self.facts.runtime_hash),
+            "genesis_time": genesis_time.get(),
+            "registrar": registrar.to_hex(),
+            "sequencer": hex(&self.facts.sequencer),
+            "receipt_signer": hex(&self.facts.receipt_signer),
             "keys": self.keys,
+            "fingerprint": self.facts.fingerprint().to_string(),
             "address": self.address,
             "server_name": self.server_name,
         });
@@ -426,6 +427,10 @@ fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), AuthorityError> {
 
 #[cfg(test)]
 mod tests {
+    use model::{ChainScope, Word};
+
+    use statement::fingerprint::KeyFact;
+
     use super::*;
 
     fn valid() -> Interval {
@@ -459,9 +464,15 @@ mod tests {
         let authority = Authority::create(&folder.path().join("authority"), valid()).unwrap();
         let issued = authority.issue_client(Role::Gateway, "gw-01", valid()).unwrap();
         let deployment = ClientDeployment {
-            scope: ChainScope { chain_id: 7, contract: [1; 20] },
-            receipt_signer: Address([2; 20]),
-            registrar: None,
+            facts: DeploymentFacts {
+                scope: ChainScope { chain_id: 7, contract: [1; 20] },
+                runtime_hash: [3; 32],
+                keys: vec![KeyFact { circuit: 1, id: [4; 32] }],
+                receipt_signer: [2; 20],
+                registrar: Word::from_u64(5),
+                sequencer: [6; 20],
+                genesis_time: Millis::from_unix_ms(7),
+            },
             keys: vec![],
             address: "127.0.0.1:4433".into(),
             server_name: "localhost".into(),
@@ -473,7 +484,9 @@ mod tests {
         let tls = ServerTls::load(&client).unwrap();
         assert_eq!(fingerprint(&tls.certificates[0]), issued.fingerprint());
         let json = fs::read_to_string(client.join(DEPLOYMENT_FILE)).unwrap();
-        assert!(json.contains("\"settlement\": \"0x0101"), "{json}");
+        let read = client::Deployment::from_json(json.as_bytes()).unwrap();
+        assert_eq!(read.fingerprint, deployment.facts.fingerprint(), "{json}");
+        assert_eq!(read.scope, deployment.facts.scope);
         let printed = format!("{authority:?} {issued:?} {tls:?}");
         assert!(!printed.contains("PRIVATE") && printed.len() < 80, "{printed}");
     }

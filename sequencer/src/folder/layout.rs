@@ -43,6 +43,8 @@ places! {
     settlement_key = "keys/settlement.key";
     /// Signs receipts; secret.
     receipt_key = "keys/receipt.key";
+    /// Makes the resets by which connections of an earlier run end; secret.
+    quic_key = "keys/quic.key";
     /// Blinds edges between chunks; secret.
     edge_key = "keys/edge.key";
     /// Certificate authority: certificate and key.

@@ -26,11 +26,13 @@ pub enum Stage {
     BaseChain,
     /// The watch over clocks and free space.
     Upkeep,
+    /// The scrub of stored batch files.
+    Scrub,
 }
 
 impl Stage {
     /// Every stage, in the order in which a reading passes them.
-    pub const ALL: [Stage; 10] = [
+    pub const ALL: [Stage; 11] = [
         Stage::Ingest,
         Stage::Journal,
         Stage::Receipts,
@@ -41,6 +43,7 @@ impl Stage {
         Stage::Admin,
         Stage::BaseChain,
         Stage::Upkeep,
+        Stage::Scrub,
     ];
 
     /// As logs, `/healthz` and errors name it.
@@ -56,6 +59,7 @@ impl Stage {
             Stage::Admin => "admin",
             Stage::BaseChain => "base-chain",
             Stage::Upkeep => "upkeep",
+            Stage::Scrub => "scrub",
         }
     }
 
@@ -75,16 +79,21 @@ impl Stage {
             }
             Stage::Windows => "no window is closed by its age any more",
             Stage::Proving => {
-                "a closed window was not made into a stored batch: windows are still journaled, \
-                 but nothing later can settle, because batches settle in order"
+                "the batcher panicked or ended: windows are still journaled and nothing later is \
+                 proven. A window that cannot be proven or stored is no failure: the stage is \
+                 [degraded](#degraded-stages)"
             }
             Stage::Settlement => {
-                "a stored batch was not brought to the base chain, and waiting longer does not help"
+                "the chain settled another history than this journal's, or the settling key is not \
+                 the deployment's: what is collected now may never settle; or the settler \
+                 panicked. Anything else that keeps batches from the chain is no failure: the \
+                 stage is [degraded](#degraded-stages)"
             }
             Stage::Http => "batch files, metrics and health are not served any more",
             Stage::Admin => "the operator's socket answers no more",
             Stage::BaseChain => "the embedded chain answers nobody outside of the node any more",
             Stage::Upkeep => "clocks and free space are not looked after any more",
+            Stage::Scrub => "stored batch files are not looked after any more",
         }
     }
 
@@ -108,16 +117,15 @@ impl Stage {
                  the log"
             }
             Stage::Proving => {
-                "read the causes; mend what they name (memory, the store, the proving keys); \
-                 start the node again: it proves the windows that the journal holds and the \
-                 store lacks"
+                "read the causes and report them; start the node again: it proves the windows that \
+                 the journal holds and the store lacks"
             }
             Stage::Settlement => {
-                "read the causes; mend what they name (the chain's endpoint, the account's \
-                 balance, the deployment); start the node again: it goes on with what its outbox \
-                 holds"
+                "read the causes; if the key is another, put back that of the deployment; if the \
+                 chain has another header, do not collect on: compare journal, backup and chain; \
+                 else start the node again: it goes on with what its outbox holds"
             }
-            Stage::Http | Stage::Admin | Stage::BaseChain | Stage::Upkeep => {
+            Stage::Http | Stage::Admin | Stage::BaseChain | Stage::Upkeep | Stage::Scrub => {
                 "read the causes; start the node again; report a panic with the log"
             }
         }

@@ -1,7 +1,7 @@
 //! Why a node does not start, or does not do what it is asked.
 
 use journal::ReadError;
-use l1_contracts::{DeploymentError, EdgeError};
+use l1_contracts::{Damage, DeploymentError, EdgeError};
 use thiserror::Error;
 use wire::FrameError;
 
@@ -26,9 +26,12 @@ pub enum NodeError {
     /// The folder is not usable.
     #[error(transparent)]
     Setup(#[from] SetupError),
-    /// There is no deployment yet.
-    #[error("no deployment in the node's folder; run `sequencer deploy` first")]
-    Deployment(#[source] DeploymentError),
+    /// The deployment file is missing, damaged or of the first version.
+    #[error(transparent)]
+    Deployment(#[from] DeploymentError),
+    /// A field of the deployment is malformed.
+    #[error("the deployment is malformed")]
+    Damage(#[from] Damage),
     /// The chain is not the deployment's.
     #[error("the base chain does not fit the deployment")]
     Edge(#[from] EdgeError),
@@ -38,9 +41,6 @@ pub enum NodeError {
         /// Which shape.
         shape: String,
     },
-    /// The deployment begins with records that this node does not have.
-    #[error("expected a deployment that begins with no record, found another genesis root")]
-    Genesis,
     /// A secret is not usable.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -59,6 +59,14 @@ pub enum NodeError {
     /// The server certificate is not usable.
     #[error("the node's certificate is not usable")]
     Tls(#[from] AuthorityError),
+    /// A stage runs and does not get on until somebody mends something.
+    #[error("the stage {stage} does not get on: {cause}")]
+    Degraded {
+        /// Which.
+        stage: Stage,
+        /// Why, as `/readyz` names it.
+        cause: &'static str,
+    },
     /// Ingest does not start.
     #[error("ingest does not start")]
     Ingest(#[from] IngestError),

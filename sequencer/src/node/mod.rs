@@ -10,9 +10,12 @@
 //! restart continues from it.
 
 mod batch_sink;
+mod degraded;
 mod error;
 mod open;
 pub mod recover;
+mod replay;
+mod scrub;
 pub mod setup;
 mod start;
 #[cfg(test)]
@@ -20,6 +23,7 @@ mod tests;
 mod timer;
 mod upkeep;
 mod watched;
+mod windows;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -32,6 +36,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 use wire::{Entry, RefusalEntry};
 
+pub use self::degraded::Degraded;
 pub use self::error::{EntryError, NodeError};
 pub use self::open::Provided;
 pub use self::upkeep::Conditions;
@@ -66,8 +71,11 @@ pub struct Endpoints {
     pub ingest: SocketAddr,
     /// HTTP: batch files, metrics, health.
     pub http: SocketAddr,
-    /// JSON-RPC of the base chain.
+    /// JSON-RPC of the base chain, as it may be shown.
     pub rpc: String,
+    /// What tells the deployment from every other.
+    #[serde(default)]
+    pub fingerprint: String,
 }
 
 /// A running node.
@@ -119,6 +127,7 @@ impl Node {
         let timer = start::start_timer(&opened, &core, &common);
         let ingest = start::start_ingest(&opened, &core, &common)?;
         let settler = start::start_settler(&opened, &common)?;
+        let scrub = start::start_scrub(&opened, &core, &common)?;
         let BaseChainDoor { url, server: rpc } = start::serve_base_chain(&opened, &common).await?;
         let Common { stop, guard, watched, .. } = common;
         let Opened { layout, config, edge, store, keys, .. } = opened;
@@ -128,7 +137,8 @@ impl Node {
         let answers = admin::Answers { admit: core.admit.clone(), view: core.view.clone() };
         let admin = AdminDoor::open(&layout.admin_socket(), answers, &guard)?;
         let (ingest_addr, http_addr) = (ingest.local_addr(), http.local_addr());
-        let endpoints = Endpoints { ingest: ingest_addr, http: http_addr, rpc: url };
+        let fingerprint = edge.deployment().fingerprint.to_string();
+        let endpoints = Endpoints { ingest: ingest_addr, http: http_addr, rpc: url, fingerprint };
         // Last: whoever finds the file finds a node that answers.
         write_endpoints(&layout, &endpoints)?;
         Ok(Node {
@@ -144,7 +154,7 @@ impl Node {
             http,
             admin,
             rpc,
-            tasks: vec![settler, timer],
+            tasks: vec![settler, timer, scrub],
             upkeep,
         })
     }
@@ -160,6 +170,8 @@ impl Node {
         // what it leaves is settled after the next start.
         drop(self.admin);
         self.ingest.stop().await;
+        // Else the counts of the running minute would be lost; if the writer failed they are.
+        drop(self.core.admit.submit(Item::CountRefusals).await);
         // One word ends them all, so all are planned before it is said.
         self.tasks.iter().chain(&self.rpc).for_each(GuardedTask::plan_end);
         self.stop.send_replace(true);
@@ -277,15 +289,21 @@ impl Node {
         self.core.view.status()
     }
 
-    /// Waits until batch `number` is settled, or a stage fails.
+    /// Waits until batch `number` is settled, or a stage fails or cannot go on without help.
     ///
     /// # Errors
-    /// [`NodeError::Stage`] or [`NodeError::Store`].
+    /// [`NodeError::Stage`], [`NodeError::Degraded`] or [`NodeError::Store`].
     pub async fn wait_until_settled(&self, number: u64) -> Result<(), NodeError> {
         let mut failures = self.watched.failures().follow();
         while self.store.last_settled()?.0 < number {
             if let Some(failure) = failures.borrow_and_update().clone() {
                 return Err(failure.into());
+            }
+            // Not for every cause: fees fall and nodes come back without anybody's doing.
+            for (stage, cause) in self.watched.degraded().stages() {
+                if cause.is_lasting() {
+                    return Err(NodeError::Degraded { stage, cause: cause.name() });
+                }
             }
             tokio::time::sleep(SETTLED_POLL).await;
         }

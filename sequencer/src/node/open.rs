@@ -50,24 +50,17 @@ pub(super) async fn open(
     keys: Arc<ProverKeys>,
 ) -> Result<(Opened, Log<FileMedium>), NodeError> {
     config.check()?;
-    let deployment = Deployment::read(&layout.deployment()).map_err(NodeError::Deployment)?;
+    let deployment = Deployment::read(&layout.deployment())?;
     check_keys(&keys, &deployment)?;
-    check_genesis(&deployment)?;
     let edge = Edge::connect(chain.provider.clone(), deployment).await?;
     let store = Store::open(&layout.store())?;
     // A store of another deployment holds batches that this contract never saw.
     store.bind(edge.scope())?;
+    forget_damaged(&store)?;
     let last = last_batch(&store, &edge)?;
     let log = open_journal(&layout, &edge)?;
     let (config, store) = (config.clone(), Arc::new(store));
     Ok((Opened { layout, config, chain, edge, store, keys, last }, log))
-}
-
-/// A node begins with an empty tree, so another genesis root could never be settled from.
-fn check_genesis(deployment: &Deployment) -> Result<(), NodeError> {
-    let found = deployment.genesis_root().map_err(NodeError::Deployment)?;
-    let empty = statement::field::to_word(&statement::tree::Tree::new().root());
-    if found == empty { Ok(()) } else { Err(NodeError::Genesis) }
 }
 
 /// A proof under another key would be refused by the contract, after minutes of proving.
@@ -87,11 +80,23 @@ fn last_batch(store: &Store, edge: &Edge) -> Result<LastBatch, NodeError> {
     if let Some((number, row)) = store.last_assembled()? {
         return Ok(LastBatch { number, header_hash: row.header_hash, group: 0 });
     }
+    Ok(LastBatch { number: BatchNumber(0), header_hash: genesis_hash(edge)?, group: 0 })
+}
+
+/// What the first header names as its predecessor.
+pub(super) fn genesis_hash(edge: &Edge) -> Result<[u8; 32], NodeError> {
     let deployment = edge.deployment();
-    let root = deployment.genesis_root().map_err(NodeError::Deployment)?;
-    let time = deployment.genesis_time().map_err(NodeError::Deployment)?;
-    let header_hash = scope::genesis_hash(edge.scope(), root, time);
-    Ok(LastBatch { number: BatchNumber(0), header_hash, group: 0 })
+    let time = deployment.genesis_time()?;
+    Ok(scope::genesis_hash(edge.scope(), time))
+}
+
+/// A damaged batch that is in no transaction yet is made anew, from the journal, with those after
+/// it: its proofs stand nowhere else, and the settler would fail on it at every start.
+fn forget_damaged(store: &Store) -> Result<(), NodeError> {
+    if let Some(number) = store.forget_damaged()? {
+        tracing::warn!(number = number.0, "a damaged batch and those after it are proven again");
+    }
+    Ok(())
 }
 
 fn open_journal(layout: &Layout, edge: &Edge) -> Result<Log<FileMedium>, NodeError> {
@@ -124,8 +129,8 @@ impl Opened {
         let deployment = self.edge.deployment();
         Ok(LedgerConfig {
             scope: self.edge.scope(),
-            registrar_key_hash: deployment.registrar_key_hash().map_err(NodeError::Deployment)?,
-            genesis_time: deployment.genesis_time().map_err(NodeError::Deployment)?,
+            registrar_key_hash: deployment.registrar_key_hash()?,
+            genesis_time: deployment.genesis_time()?,
             // Whatever is configured, a window must fit into one batch of these keys.
             limits: self.config.window_limits().fitted(&self.keys.capacities()),
             released_frames_max: self.config.ingest.released_frames_max,

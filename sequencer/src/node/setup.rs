@@ -7,7 +7,10 @@ use alloy::network::EthereumWallet;
 use alloy::providers::{DynProvider, Provider, ProviderBuilder};
 use alloy::signers::local::PrivateKeySigner;
 use devchain::{DevChain, Genesis, Limits};
-use l1_contracts::{DeployConfig, Deployment, DeploymentError, EdgeError, SetupKind};
+use l1_contracts::{
+    DeployConfig, Deployment, DeploymentError, EdgeError, HttpClientError, HttpUrl, SetupKind,
+    rpc_client,
+};
 use model::{Clock, Interval, Millis, Word};
 use thiserror::Error;
 use wire::{SigningKey, signer_address};
@@ -39,12 +42,9 @@ pub enum SetupError {
     /// The embedded chain does not open.
     #[error("the embedded chain does not open")]
     Chain(#[from] devchain::OpenError),
-    /// The URL is none.
-    #[error("expected an http URL of an EVM node, found {found}")]
-    Url {
-        /// What was found.
-        found: String,
-    },
+    /// There is no client for the chain's node.
+    #[error(transparent)]
+    Client(#[from] HttpClientError),
     /// The chain refuses or does not answer.
     #[error("the base chain cannot be used")]
     Edge(#[from] EdgeError),
@@ -78,8 +78,8 @@ pub struct BaseChain {
 pub enum Reach {
     /// In this process, for development.
     Embedded(DevChain),
-    /// At this URL.
-    Url(String),
+    /// At this address.
+    Url(HttpUrl),
 }
 
 /// What a deployment begins with besides its keys.
@@ -129,7 +129,6 @@ pub fn open_chain(
             DevChain::open(&layout.chain_journal(), genesis, Limits::default(), seconds)?;
         return Ok(BaseChain { provider: chain.provider(signer), reach: Reach::Embedded(chain) });
     };
-    let url = rpc.parse().map_err(|_| SetupError::Url { found: rpc.clone() })?;
     let wallet = EthereumWallet::from(signer);
     // Nonces are asked of the chain each time rather than counted here: the settler gives its own,
     // and a counter beside them would drift after a crash.
@@ -137,7 +136,8 @@ pub fn open_chain(
         .with_gas_estimation()
         .with_simple_nonce_management()
         .fetch_chain_id();
-    let provider = fillers.wallet(wallet).connect_http(url).erased();
+    let client = rpc_client(rpc.clone())?;
+    let provider = fillers.wallet(wallet).connect_client(client).erased();
     Ok(BaseChain { provider, reach: Reach::Url(rpc.clone()) })
 }
 
@@ -190,13 +190,11 @@ pub async fn deploy(
 ) -> Result<Deployment, SetupError> {
     let signer = settlement_signer(layout)?;
     let setup = if keys.are_dev_insecure() { SetupKind::DevInsecure } else { SetupKind::Ceremony };
-    let genesis_root = statement::field::to_bytes(&statement::tree::Tree::new().root());
     // The contract names the signer of receipts: another receipt key needs another deployment.
     let config = DeployConfig {
         sequencer: signer.address(),
         registrar: genesis.registrar,
         receipt_signer: signer_address(&receipt_key(layout)?).0.into(),
-        genesis_root: Word::from_bytes(genesis_root).expect("a field element is canonical"),
         genesis_time: genesis.time,
         setup,
         keys: keys.key_words(),

@@ -2,36 +2,37 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use journal::{FileMedium, Log, Reader, Writer, WriterConfig};
 use model::BatchHeader;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 
 use super::batch_sink::StoringSink;
 use super::error::NodeError;
 use super::open::Opened;
-use super::recover::{Recovered, recover};
+use super::recover::{RecoverError, Recovered, recover_at_most};
+use super::replay::Replay;
+use super::scrub::Scrub;
 use super::setup::{self, Reach};
 use super::timer::WindowTimer;
 use super::upkeep::{Around, Upkeep};
 use super::watched::Watched;
+use super::windows::{Counted, Sources, Windows};
 use crate::clock::NodeClock;
 use crate::disk::{FileSystems, FreeSpace, Reserve};
+use crate::doors::config::EMBEDDED_POLL_MS;
 use crate::folder::authority::ServerTls;
 use crate::folder::secrets;
 use crate::guard::{Guard, GuardedTask, GuardedThread, Stage};
 use crate::stages::batch::BatchBinding;
 use crate::stages::deliver::{NodeDelivery, ReceiptHub};
-use crate::stages::ingest::{Admit, IngestServer, Services};
+use crate::stages::ingest::{Admit, IngestServer, Listen, ResetKey, Services};
 use crate::stages::ledger::{LedgerAdmission, LedgerView};
-use crate::stages::prove::{Batcher, BatcherConfig, LastBatch};
+use crate::stages::prove::{Batcher, BatcherConfig, BatcherLoop, LastBatch};
 use crate::stages::rows::{CircuitRows, RowPool};
 use crate::stages::settle::{SettleConfig, Settler, SettlerParts};
 use crate::window::{ClosedWindow, OperationScope};
-
-/// Pause of the settler between two looks at the embedded chain, which mines at once and costs
-/// nothing to ask.
-const EMBEDDED_POLL_MS: u64 = 50;
 
 /// What every stage is given.
 pub(super) struct Common {
@@ -55,6 +56,8 @@ pub(super) struct Core {
     pub(super) view: LedgerView,
     pub(super) hub: ReceiptHub,
     pub(super) batcher: GuardedThread,
+    /// What every batch is bound to, for those that are made again.
+    pub(super) binding: BatchBinding,
 }
 
 /// Absorbs the journal; starts signer, batcher and writer, in the order in which each needs the
@@ -64,21 +67,38 @@ pub(super) fn start_core(
     log: Log<FileMedium>,
     common: &Common,
 ) -> Result<Core, NodeError> {
-    let recovered = recover(&log, opened.ledger_config()?, opened.last.number)?;
+    let (config, windows_max) = (opened.ledger_config()?, opened.config.deliver.windows_max);
+    let recovered = recover_at_most(&log, config, opened.last.number, windows_max)?;
     tracing::info!(entries = recovered.entries, "journal absorbed");
-    let Recovered { ledger, backlog, assembled_group, close_group, .. } = recovered;
+    let Recovered { ledger, backlog, closed, assembled_group, close_group, .. } = recovered;
 
     let deliver = &opened.config.deliver;
     let key = setup::receipt_key(&opened.layout)?;
     let hub = ReceiptHub::new(key, opened.edge.scope(), log.reader(), deliver);
-    let (delivery, windows) = NodeDelivery::start(hub.clone(), deliver, &common.guard)?;
+    let (delivery, live) = NodeDelivery::start(hub.clone(), deliver, &common.guard)?;
 
     let last = LastBatch { group: assembled_group, ..opened.last };
     let batching = batcher_config(opened, *ledger.operation_scope(), last)?;
-    let (store, wake) = (opened.store.clone(), common.wake.clone());
-    let sink = StoringSink::new(store, wake, common.watched.clone(), common.clock.clone());
+    let binding = batching.binding.clone();
+    let sink = StoringSink {
+        store: opened.store.clone(),
+        wake: common.wake.clone(),
+        stop: common.stop.subscribe(),
+        watched: common.watched.clone(),
+        clock: common.clock.clone(),
+    };
     let batcher = Batcher::new(batching, opened.keys.clone(), log.reader(), Box::new(sink));
-    let batcher = spawn_batcher(batcher, backlog, windows, common)?;
+    let replay = Replay { journal: log.reader(), config };
+    let sources = Sources { backlog, assembled: opened.last.number, closed, live, replay };
+    let metrics = common.watched.metrics();
+    let counted = Counted {
+        waiting: metrics.prove_queue.clone(),
+        read_back: metrics.windows_read_back_total.clone(),
+    };
+    let windows = Windows::new(sources, windows_max, counted);
+    let prover = &opened.config.prover;
+    let retry = [prover.retry_first_ms, prover.retry_max_ms].map(Duration::from_millis);
+    let batcher = spawn_batcher(batcher, windows, common, retry)?;
 
     let journal = log.reader();
     let clock = common.clock.clone();
@@ -93,8 +113,9 @@ pub(super) fn start_core(
     let writer = Writer::start(log, admission, now, limits)?;
     let (metrics, circuit) = (common.watched.metrics().clone(), Arc::new(CircuitRows));
     let rows = RowPool::start(&opened.config.admission, circuit, metrics)?;
-    let admit = Admit::new(writer.submitter(), rows);
-    Ok(Core { journal, writer, admit, view, hub, batcher })
+    let reserved = opened.config.ingest.limits.reserved_items;
+    let admit = Admit::new(writer.submitter(), rows).reserving(reserved);
+    Ok(Core { journal, writer, admit, view, hub, batcher, binding })
 }
 
 fn batcher_config(
@@ -116,23 +137,38 @@ fn batcher_config(
 /// A thread of its own, not a task: it computes for minutes and would hold up a runtime's worker.
 fn spawn_batcher(
     mut batcher: Batcher,
-    backlog: Vec<ClosedWindow>,
-    mut windows: mpsc::Receiver<ClosedWindow>,
+    windows: Windows,
     common: &Common,
+    retry: [Duration; 2],
 ) -> Result<GuardedThread, NodeError> {
-    let queue = common.watched.metrics().prove_queue.clone();
-    let live = std::iter::from_fn(move || {
-        queue.set(windows.len() as i64);
-        windows.blocking_recv()
-    });
-    // What was closed before the restart comes first: batches are numbered without gaps.
-    let windows = backlog.into_iter().chain(live);
-    let closed = common.watched.metrics().batches_closed_total.clone();
-    let work = move |window: ClosedWindow| {
+    let metrics = common.watched.metrics();
+    let closed = metrics.batches_closed_total.clone();
+    let standing = Box::new(common.watched.degraded().standing(Stage::Proving));
+    let mut looped = BatcherLoop::new(retry, standing, common.stop.subscribe());
+    let work = move |window: Result<ClosedWindow, RecoverError>| {
+        let window = window?;
         closed.inc();
-        batcher.make_batch(&window)
+        looped.make(&mut batcher, &window);
+        Ok::<_, RecoverError>(())
     };
     Ok(common.guard.thread(Stage::Proving, "batcher", windows, work)?)
+}
+
+pub(super) fn start_scrub(
+    opened: &Opened,
+    core: &Core,
+    common: &Common,
+) -> Result<GuardedTask, NodeError> {
+    let scrub = Scrub {
+        store: opened.store.clone(),
+        edge: opened.edge.clone(),
+        replay: Replay { journal: core.journal.clone(), config: opened.ledger_config()? },
+        binding: core.binding.clone(),
+        capacities: opened.keys.capacities(),
+        every: Duration::from_millis(opened.config.store.scrub_every_ms),
+        watched: common.watched.clone(),
+    };
+    Ok(common.guard.task(Stage::Scrub, scrub.run(common.stop.subscribe())))
 }
 
 /// What frames leave free under the folder and the store, which may be mounted from elsewhere.
@@ -166,8 +202,14 @@ pub(super) fn start_ingest(
         observe: Arc::new(common.watched.clone()),
         ahead_ms_max: ingest.clock_skew_ms_max,
     };
-    let tls = ServerTls::load(&opened.layout.server())?;
-    Ok(IngestServer::start(ingest.listen, tls, ingest.limits.clone(), services)?)
+    let listen = Listen {
+        address: ingest.listen,
+        tls: ServerTls::load(&opened.layout.server())?,
+        // Drawn anew if it is lost: then connections of the run before wait for their timeout, and
+        // nothing else comes of it.
+        resets: ResetKey::new(secrets::open_or_draw(&opened.layout.quic_key())?),
+    };
+    Ok(IngestServer::start(listen, ingest.limits.clone(), ingest.rates.clone(), services)?)
 }
 
 pub(super) fn start_settler(opened: &Opened, common: &Common) -> Result<GuardedTask, NodeError> {
@@ -178,6 +220,7 @@ pub(super) fn start_settler(opened: &Opened, common: &Common) -> Result<GuardedT
         config: settle_config(opened),
         metrics: common.watched.metrics().clone(),
         clock: common.clock.clone(),
+        standing: Arc::new(common.watched.degraded().standing(Stage::Settlement)),
     });
     let work = settler.run(common.wake.clone(), common.stop.subscribe());
     Ok(common.guard.task(Stage::Settlement, work))
@@ -229,6 +272,6 @@ pub(super) async fn serve_base_chain(
             let server = common.guard.task(Stage::BaseChain, work);
             Ok(BaseChainDoor { url, server: Some(server) })
         }
-        Reach::Url(url) => Ok(BaseChainDoor { url: url.clone(), server: None }),
+        Reach::Url(url) => Ok(BaseChainDoor { url: url.to_string(), server: None }),
     }
 }

@@ -1,6 +1,7 @@
 //! A whole node whose stages fail one after the other.
 
 mod around;
+mod files;
 // The tests beside the crate use the rest of it.
 #[allow(dead_code)]
 #[path = "../../tests/support.rs"]
@@ -60,7 +61,7 @@ async fn check_fails_with(stage: Stage, fault: Fault, cause: &str) {
 }
 
 /// The stages that the guard starts. The journal's writer catches its own panics.
-const GUARDED: [Stage; 9] = [
+const GUARDED: [Stage; 10] = [
     Stage::Ingest,
     Stage::Receipts,
     Stage::Windows,
@@ -70,6 +71,7 @@ const GUARDED: [Stage; 9] = [
     Stage::Admin,
     Stage::BaseChain,
     Stage::Upkeep,
+    Stage::Scrub,
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -133,4 +135,19 @@ async fn a_planned_stop_is_no_failure() {
     feed(&node, &site).await;
     node.stop().await.unwrap();
     assert_eq!(watched.failure(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_that_never_come_give_their_places_at_the_socket_back() {
+    let site = Site::new().await;
+    let (node, _) = site.start().await;
+    let socket = node.layout().admin_socket();
+    // Twice as many as are taken at once: those in the system's queue have their turn as well.
+    let mut silent = Vec::new();
+    for _ in 0..16 {
+        silent.push(tokio::net::UnixStream::connect(&socket).await.unwrap());
+    }
+    let answer = admin::ask(&socket, "list").await.unwrap();
+    assert_eq!(answer["schema"], "vitals-registry-1");
+    node.stop().await.unwrap();
 }

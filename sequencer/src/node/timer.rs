@@ -41,7 +41,11 @@ impl WindowTimer {
         while !*stop.borrow_and_update() {
             tokio::select! {
                 _ = tokio::time::sleep(POLL) => {}
-                _ = stop.changed() => continue,
+                changed = stop.changed() => match changed {
+                    Ok(()) => continue,
+                    // Nobody is left who could stop it.
+                    Err(_) => return Ok(()),
+                },
             }
             if let Err(error) = self.look().await {
                 self.watched.failures().fail(Stage::Journal, &error);

@@ -4,9 +4,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use model::calendar;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::degraded::Degraded;
 use super::upkeep::Conditions;
 use crate::doors::codes;
 use crate::doors::http::{Health, Unready};
@@ -22,6 +23,7 @@ pub struct Watched {
     failures: Failures,
     progress: watch::Sender<Option<Progress>>,
     totals: Arc<Mutex<Totals>>,
+    degraded: Degraded,
     conditions: Arc<Mutex<Conditions>>,
 }
 
@@ -38,7 +40,9 @@ impl Watched {
     /// Nothing failed yet.
     pub fn new(metrics: Arc<Metrics>) -> Watched {
         let (failures, progress) = (Failures::new(), watch::Sender::new(None));
-        Watched { metrics, failures, progress, totals: Arc::default(), conditions: Arc::default() }
+        let degraded = Degraded::new(metrics.clone());
+        let (totals, conditions) = (Arc::default(), Arc::default());
+        Watched { metrics, failures, progress, totals, degraded, conditions }
     }
 
     /// Where failures are reported.
@@ -73,6 +77,11 @@ impl Watched {
         *self.totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The stages that run and do not get on.
+    pub fn degraded(&self) -> &Degraded {
+        &self.degraded
+    }
+
     /// What keeps the node from taking everything in now.
     pub fn conditions(&self) -> Conditions {
         *self.conditions.lock().unwrap_or_else(PoisonError::into_inner)
@@ -104,8 +113,22 @@ impl Health for Watched {
             let detail = json!({ "until": calendar::Utc(until).to_string() });
             return Some(Unready { answer: &codes::JOURNAL_AHEAD, detail });
         }
-        let detail = json!({ "free_bytes": conditions.low_bytes? });
-        Some(Unready { answer: &codes::DISK_LOW, detail })
+        if let Some(free_bytes) = conditions.low_bytes {
+            let detail = json!({ "free_bytes": free_bytes });
+            return Some(Unready { answer: &codes::DISK_LOW, detail });
+        }
+        let files = self.metrics.batch_files_damaged.get();
+        if files > 0 {
+            let detail = json!({ "files": files });
+            return Some(Unready { answer: &codes::FILES_DAMAGED, detail });
+        }
+        // Last: whatever is taken in is taken in, and only what becomes of it waits.
+        let degraded = self.degraded.stages().into_iter();
+        let degraded: Vec<Value> = degraded
+            .map(|(stage, cause)| json!({ "stage": stage.name(), "cause": cause.name() }))
+            .collect();
+        let answer = &codes::STAGE_DEGRADED;
+        (!degraded.is_empty()).then_some(Unready { answer, detail: Value::Array(degraded) })
     }
 }
 

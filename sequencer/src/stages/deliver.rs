@@ -43,12 +43,12 @@ settings! {
             memory: "Some hundred bytes each, 64 KiB at most.",
             at_limit: "The session ends as busy.",
         }
-        windows_max: usize = 1024; "windows", range(1, 65_536) => {
+        windows_max: usize = 64; "windows", range(1, 65_536) => {
             sets: "Closed windows that may wait to be proven.",
-            memory: "The claims and paths of each, some megabytes when full.",
-            at_limit: "The window is left out, with a line in the log and in no metric. A batcher \
-                       that still runs sees the gap in the numbers at the next window it takes \
-                       and ends the stage `proving`: a restart reads both from the journal.",
+            memory: "About 3 KiB for each operation and claim of a window: 5 MiB when full.",
+            at_limit: "The window stays in the journal, and the batcher reads it there in its turn \
+                       (`vitals_windows_read_back_total`). At a start no more are kept in memory, \
+                       either.",
         }
     }
 }
@@ -335,9 +335,9 @@ impl Deliver for NodeDelivery {
 
     fn deliver_window(&mut self, window: ClosedWindow) {
         let number = window.contents.number.0;
-        // The journal has the window either way.
         match self.windows.try_send(window) {
             Ok(()) => {}
+            // The journal has the window, and the batcher reads it there in its turn.
             Err(mpsc::error::TrySendError::Full(_)) => {
                 self.windows_left_out += 1;
                 let left_out = self.windows_left_out;

@@ -18,3 +18,4 @@ pub mod ledger;
 pub mod prove;
 pub mod rows;
 pub mod settle;
+pub mod standing;

@@ -15,3 +15,33 @@ pub use closed::{Assembled, ClosedWindow};
 pub use contents::{PatientState, WindowContents};
 pub use limits::{Capacities, WindowLimits};
 pub use operation::{AppliedOperation, OperationScope};
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use ark_bn254::Fr;
+    use ark_ff::AdditiveGroup;
+    use model::{BatchNumber, Millis, Position, Window};
+    use statement::tree::CAP;
+
+    use super::{ClosedWindow, WindowContents};
+
+    /// A window in which nothing happened, of no journal.
+    pub(crate) fn empty_window(number: u64) -> ClosedWindow {
+        let at = |ms| Millis::new(ms).unwrap();
+        let contents = WindowContents {
+            number: BatchNumber(number),
+            window: Window::new(at(number), at(number + 1)).unwrap(),
+            root_in: Fr::ZERO,
+            root_out: Fr::ZERO,
+            cap: Box::new([Fr::ZERO; CAP]),
+            operations: vec![],
+            claims: vec![],
+            patients: Default::default(),
+            segments: vec![],
+            refused: Default::default(),
+            position_in: Position(0),
+            position_out: Position(0),
+        };
+        ClosedWindow { contents: contents.into(), group: number, journal_hash: [0; 32] }
+    }
+}

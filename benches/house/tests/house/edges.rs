@@ -30,7 +30,7 @@ const LAYERS: &[(&str, &[Row])] = &[
     (
         "programs",
         &[
-            ("auditor", &["files", "l1-contracts", "model", "statement"], AUDITOR_TESTS),
+            ("auditor", &["files", "l1-contracts", "model", "statement", "wire"], AUDITOR_TESTS),
             ("sequencer", SEQUENCER, &[]),
             ("loadgen", &["client", "files", "model", "wire", "world"], &[]),
         ],

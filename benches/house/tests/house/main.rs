@@ -2,7 +2,7 @@
 //! `manifests`: one list of versions and features, nothing declared in vain. `weight`: what a
 //! program must not link. `tidy`: what a text must not hold. `functions`: what the code must not
 //! do. `signatures`: what a function takes and gives. `links`: what pages point at.
-//! `words`: one word, one thing.
+//! `words`: one word, one thing. `spawns`: who starts what runs beside its caller.
 
 mod cargo;
 mod circles;
@@ -13,6 +13,7 @@ mod links;
 mod manifests;
 mod signatures;
 mod source;
+mod spawns;
 mod tidy;
 mod weight;
 mod words;

@@ -18,7 +18,7 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("loadgen", &["alloy", "revm", "redb", "axum", "circuits", "prover", "sequencer"], 160),
     ("l1-contracts", &["revm", "circuits", "prover", "quinn", "redb"], 266),
     ("devchain", &["statement", "quinn", "redb"], 274),
-    ("auditor", &["sequencer", "prover", "circuits", "redb", "revm", "quinn", "wire"], 284),
+    ("auditor", &["sequencer", "prover", "circuits", "redb", "revm", "quinn"], 285),
     ("sequencer", &["proptest", "criterion"], 374),
 ];
 

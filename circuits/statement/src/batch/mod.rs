@@ -12,6 +12,7 @@ mod lists;
 mod opening;
 mod private;
 mod public;
+mod receipts;
 mod refused;
 mod segment;
 
@@ -22,5 +23,6 @@ pub use lists::{Leaf, List, Lists, ListsError, TagOwner, TaggedSlot, check_lists
 pub use opening::{ClaimOpening, OpeningError, OperationOpening, PatientOpening};
 pub use private::{OpeningKey, PrivateFile, SealScope, SealedOpening, UnsealError};
 pub use public::{ClaimsChunk, GroupSummary, OperationsChunk, PublicFile};
+pub use receipts::{GroupsError, Inclusion, ReceiptedGroup, SettledGroups};
 pub use refused::RefusedAccess;
 pub use segment::{SegmentEntry, SegmentFrames, SegmentKey, data_root, sort_segments};

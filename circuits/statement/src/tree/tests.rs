@@ -19,6 +19,11 @@ fn dense_root(mut nodes: Vec<Fr>) -> Fr {
 }
 
 #[test]
+fn the_constant_is_the_root_of_the_tree_without_a_record() {
+    assert_eq!(Tree::new().root(), EMPTY_ROOT);
+}
+
+#[test]
 fn the_sparse_root_is_that_of_the_dense_tree() {
     let low: Vec<Fr> = leaves(64, 1);
     let mut tree = Tree::new();

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use alloy::primitives::Address;
-use l1_contracts::{Deployment, KeyRecord, SetupKind, bytecode_hash};
+use l1_contracts::{DEVELOPMENT_CHAINS, Deployment, KeyRecord, SetupKind, bytecode_hash};
 use model::{Millis, Word};
 use statement::batch::{Layout, SHAPES};
+use statement::fingerprint::{DeploymentFacts, Fingerprint, KeyFact};
+use statement::inputs::{C1Inputs, C2Inputs};
 use statement::proof::VerifyingKey;
 use statement::scope;
 
@@ -21,8 +23,8 @@ pub struct OnChain {
     pub registrar: Word,
     /// Who signs receipts.
     pub receipt_signer: Address,
-    /// Consent root before the first batch.
-    pub genesis_root: Word,
+    /// keccak256 of the code at the contract's address.
+    pub runtime_hash: [u8; 32],
     /// Begin of the first window, milliseconds since 1900.
     pub genesis_time: u64,
     /// The keys in the order of the deployment file.
@@ -75,9 +77,10 @@ pub fn deployment(file: &Deployment, chain: &OnChain) -> Result<Context, Broken>
             return Err(Broken::outside(Item::Deployment("keys"), expected, "none"));
         }
     }
-    let genesis = Previous::genesis(file.scope(), chain.genesis_root, time(chain.genesis_time)?);
+    let genesis = Previous::genesis(file.scope(), time(chain.genesis_time)?);
     Ok(Context {
         scope: file.scope(),
+        fingerprint: fingerprint(file, chain)?,
         sig_domain: scope::sig_domain(file.scope()),
         registrar: chain.registrar,
         keys,
@@ -93,8 +96,29 @@ fn compare_constants(file: &Deployment, chain: &OnChain) -> Result<(), Broken> {
     equal(None, item("sequencer"), &file.sequencer, &chain.sequencer)?;
     equal(None, item("registrar"), &word(&file.registrar)?, &chain.registrar)?;
     equal(None, item("receipt signer"), &file.receipt_signer, &chain.receipt_signer)?;
-    equal(None, item("genesis root"), &word(&file.genesis_root)?, &chain.genesis_root)?;
-    equal(None, item("genesis time"), &file.genesis_time, &chain.genesis_time)
+    equal(None, item("genesis time"), &file.genesis_time, &chain.genesis_time)?;
+    equal(None, item("runtime code"), &file.runtime_hash.0, &chain.runtime_hash)
+}
+
+/// From what the chain says alone, so that it is the fingerprint of what was audited and not of
+/// what a file says.
+fn fingerprint(file: &Deployment, chain: &OnChain) -> Result<Fingerprint, Broken> {
+    let fact = |key: &ChainKey| KeyFact { circuit: key.circuit, id: key.key.id() };
+    let facts = DeploymentFacts {
+        scope: file.scope(),
+        runtime_hash: chain.runtime_hash,
+        keys: chain.keys.iter().map(fact).collect(),
+        receipt_signer: chain.receipt_signer.into_array(),
+        registrar: chain.registrar,
+        sequencer: chain.sequencer.into_array(),
+        genesis_time: time(chain.genesis_time)?,
+    };
+    let (found, expected) = (facts.fingerprint(), file.fingerprint);
+    if found == expected {
+        return Ok(found);
+    }
+    let item = Item::Deployment("fingerprint");
+    Err(Broken::outside(item, expected.to_string(), found.to_string()))
 }
 
 fn accept_key(record: &KeyRecord, found: &ChainKey) -> Result<AcceptedKey, Broken> {
@@ -109,7 +133,25 @@ fn accept_key(record: &KeyRecord, found: &ChainKey) -> Result<AcceptedKey, Broke
     // With the file and with the shape, of which each could name the other circuit.
     equal(None, item("circuit"), &record.circuit, &found.circuit)?;
     equal(None, item("circuit"), &(layout.circuit() as u8), &found.circuit)?;
+    lint_key(&found.key, layout.circuit() as u8, item)?;
     Ok(AcceptedKey { layout, key: found.key.clone() })
+}
+
+/// What the contract's constructor checks of a key, once more: the code on chain is compared, but
+/// other creation code can leave the same behind and check nothing. That every word is a coordinate
+/// and every point on its curve, in its group and not infinity was checked where the key was read.
+fn lint_key(
+    key: &VerifyingKey,
+    circuit: u8,
+    item: impl Fn(&'static str) -> Item,
+) -> Result<(), Broken> {
+    let inputs = if circuit == 1 { C1Inputs::LEN } else { C2Inputs::LEN };
+    equal(None, item("public inputs"), &inputs, &key.input_count())?;
+    if key.gamma_is_delta() {
+        let expected = "a delta of its own, apart from gamma";
+        return Err(Broken::outside(item("delta"), expected, "gamma"));
+    }
+    Ok(())
 }
 
 /// Proofs under several keys are verified together on chain only if the keys share a setup.
@@ -130,6 +172,12 @@ fn expect_shared_setup(file: &Deployment, chain: &OnChain) -> Result<(), Broken>
 fn check_setup(file: &Deployment, chain: &OnChain) -> Result<bool, Broken> {
     let mut keys = file.keys.iter().zip(&chain.keys);
     let dev = keys.find(|(_, found)| found.key.is_dev_insecure());
+    // As the constructor refuses it, which other creation code need not.
+    if let Some((record, _)) = dev.filter(|_| !DEVELOPMENT_CHAINS.contains(&file.chain_id)) {
+        let item = Item::Key { shape: record.shape.clone(), part: "setup" };
+        let expected = format!("no development key on chain {}", file.chain_id);
+        return Err(Broken::outside(item, expected, "one: anybody can forge its proofs"));
+    }
     match (file.setup, dev) {
         (SetupKind::Ceremony, Some((record, _))) => {
             let item = Item::Key { shape: record.shape.clone(), part: "setup" };
@@ -142,7 +190,7 @@ fn check_setup(file: &Deployment, chain: &OnChain) -> Result<bool, Broken> {
 }
 
 fn word(text: &str) -> Result<Word, Broken> {
-    let item = Item::Deployment("registrar or genesis root");
+    let item = Item::Deployment("registrar");
     Word::from_hex(text).map_err(|error| Broken::outside(item, "a word", error.to_string()))
 }
 

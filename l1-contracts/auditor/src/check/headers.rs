@@ -1,7 +1,7 @@
 //! The headers from genesis on, from the contract's events alone.
 
 use l1_contracts::{SettledBatch, SettlementState};
-use model::{BatchHeader, DataSource, Millis};
+use model::{BatchHeader, DataSource, Millis, limits};
 use statement::scope;
 
 use super::parts::{Previous, within};
@@ -76,6 +76,13 @@ fn check_header(previous: &Previous, settled: &Settled) -> Result<u64, Broken> {
     // Equal is allowed: a window without entries closes at the position of the one before.
     if found < least {
         let expected = format!("at least {least}");
+        let item = item("journal position");
+        return Err(Broken::inside(header.number, item, expected, found.to_string()));
+    }
+    // As the contract bounds it and C2.4 presumes it: a batch may not use up the positions of those
+    // that come after it.
+    if found - least >= limits::BATCH_ENTRIES_MAX {
+        let expected = format!("less than {} after {least}", limits::BATCH_ENTRIES_MAX);
         let item = item("journal position");
         return Err(Broken::inside(header.number, item, expected, found.to_string()));
     }

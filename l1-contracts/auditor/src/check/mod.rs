@@ -8,15 +8,15 @@
 //! ```
 //! use auditor::check::{self, Lateness, Previous, Settled};
 //! use l1_contracts::SettledBatch;
-//! use model::{BatchHeader, ChainScope, Millis, Word};
+//! use model::{BatchHeader, ChainScope, Millis};
 //!
 //! let scope = ChainScope { chain_id: 31_337, contract: [0x5e; 20] };
-//! let genesis = Previous::genesis(scope, Word::ZERO, Millis::new(1000)?);
+//! let genesis = Previous::genesis(scope, Millis::new(1000)?);
 //! assert_eq!(check::headers(&genesis, &[], 600_000), Ok(Lateness::default()));
 //!
 //! // An event whose header does not come after the genesis.
 //! # let mut words = [[0; 32]; BatchHeader::WORDS];
-//! # for (word, number) in [(0, 1), (1, 7_u64), (3, 1000), (4, 2000)] {
+//! # for (word, number) in [(0, 2), (1, 7_u64), (3, 1000), (4, 2000)] {
 //! #     words[word][24..].copy_from_slice(&number.to_be_bytes());
 //! # }
 //! let header = BatchHeader::from_bytes(words.as_flattened())?;

@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use ark_bn254::Fr;
 use model::{BatchHeader, BatchNumber, ChainScope, Millis, Position, Word};
 use statement::batch::{Layout, Layouts};
+use statement::fingerprint::Fingerprint;
 use statement::proof::VerifyingKey;
-use statement::{journal as groups, scope};
+use statement::{field, journal as groups, scope, tree};
 
 /// What every batch of a deployment is checked against.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// Chain and contract.
     pub scope: ChainScope,
+    /// What tells the deployment from every other, computed from the chain.
+    pub fingerprint: Fingerprint,
     /// What signatures are bound to.
     pub sig_domain: Fr,
     /// Hash of the registrar's key.
@@ -71,12 +74,13 @@ pub struct Tail {
 
 impl Previous {
     /// What stands before the first batch of a deployment.
-    pub fn genesis(scope: ChainScope, root: Word, time: Millis) -> Previous {
+    pub fn genesis(scope: ChainScope, time: Millis) -> Previous {
         Previous {
             number: 0,
-            hash: scope::genesis_hash(scope, root, time),
+            hash: scope::genesis_hash(scope, time),
             t1: time,
-            root,
+            // Always: consents that nobody signed could stand in any other tree.
+            root: field::to_word(&tree::EMPTY_ROOT),
             position: Position(0),
             journal_hash: groups::genesis(scope),
             // The journal begins with group 1 and position 1, which follow these.

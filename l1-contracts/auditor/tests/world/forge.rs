@@ -40,6 +40,22 @@ impl Forge {
         ForgedKey::new(Fr::from(99_991), 13, C2Inputs::LEN).key
     }
 
+    /// The keys of [`Forge::new`] but for alpha: its negative, of which everybody knows as much.
+    pub(crate) fn negated_keys() -> [VerifyingKey; 2] {
+        let key = |delta, inputs| ForgedKey::new(-Fr::from(DEV_ALPHA), delta, inputs).key;
+        [key(11, C1Inputs::LEN), key(13, C2Inputs::LEN)]
+    }
+
+    /// A key of the setup of [`Forge::new`] with one public input too few for C2.
+    pub(crate) fn short_key() -> VerifyingKey {
+        ForgedKey::new(Fr::from(DEV_ALPHA), 13, C2Inputs::LEN - 1).key
+    }
+
+    /// A key of the setup of [`Forge::new`] whose delta is its gamma.
+    pub(crate) fn gamma_key() -> VerifyingKey {
+        ForgedKey::new(Fr::from(DEV_ALPHA), GAMMA, C2Inputs::LEN).key
+    }
+
     /// A key of the setup of [`Forge::new`] for other circuits.
     pub(crate) fn other_key() -> VerifyingKey {
         ForgedKey::new(Fr::from(DEV_ALPHA), 17, C2Inputs::LEN).key

@@ -4,9 +4,7 @@ mod forge;
 mod story;
 
 pub(crate) use forge::Forge;
-pub(crate) use story::{
-    Built, PATIENT, Plan, START_S, build, genesis_root, genesis_time, registrar, view_key,
-};
+pub(crate) use story::{Built, PATIENT, Plan, START_S, build, genesis_time, registrar, view_key};
 
 use alloy::primitives::{Address, B256};
 use auditor::check::{self, BatchContext, ChainKey, Context, OnChain, Previous, Settled};
@@ -18,6 +16,7 @@ use model::{ChainScope, PatientIndex, Word};
 use statement::batch::PublicFile;
 use statement::c1;
 use statement::c2;
+use statement::fingerprint::Fingerprint;
 use statement::inputs::{C1Inputs, C2Inputs};
 use statement::proof::{Proof, VerifyingKey};
 use statement::scope;
@@ -51,21 +50,23 @@ pub(crate) fn deployment(keys: [VerifyingKey; 2]) -> (Deployment, OnChain) {
         chain_id: scope.chain_id,
         settlement: Address::from(scope.contract),
         code_hash: bytecode_hash(),
+        runtime_hash: B256::repeat_byte(9),
         block: 1,
-        genesis_root: genesis_root().to_hex(),
         genesis_time: genesis_time().get(),
         registrar: registrar().to_hex(),
         sequencer: Address::repeat_byte(7),
         receipt_signer: Address::repeat_byte(8),
         setup: SetupKind::DevInsecure,
         keys: records.collect(),
+        fingerprint: Fingerprint::default(),
     };
+    let file = file.fingerprinted().expect("sound fields");
     let chain_keys = keys.into_iter().zip(1..);
     let chain = OnChain {
         sequencer: file.sequencer,
         registrar: registrar(),
         receipt_signer: file.receipt_signer,
-        genesis_root: genesis_root(),
+        runtime_hash: file.runtime_hash.0,
         genesis_time: file.genesis_time,
         keys: chain_keys
             .map(|(key, circuit)| ChainKey { code: code(circuit), circuit, key })

@@ -51,10 +51,6 @@ pub(crate) struct Built {
     pub(crate) openings: Vec<PatientOpening>,
 }
 
-pub(crate) fn genesis_root() -> Word {
-    field::to_word(&Tree::new().root())
-}
-
 pub(crate) fn genesis_time() -> Millis {
     Millis::new(Millis::from_block_timestamp(START_S).get() - 3 * WINDOW_MS).expect("44 bits")
 }
@@ -156,7 +152,7 @@ pub(crate) fn build(scope: ChainScope, prover: &dyn Prove, plan: &Plan) -> Vec<B
         plan,
         tree: Tree::new(),
         record: None,
-        previous: scope::genesis_hash(scope, genesis_root(), genesis_time()),
+        previous: scope::genesis_hash(scope, genesis_time()),
         position: Position(0),
         journal: journal::genesis(scope),
         groups: 0,

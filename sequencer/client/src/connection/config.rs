@@ -22,8 +22,15 @@ pub struct Waits {
     /// Before the second attempt after a loss; doubles with each, and a random half is taken off.
     /// Default 200 ms.
     pub retry_first: Duration,
-    /// Longest wait between attempts. Default 30 s.
+    /// Longest wait between attempts: a node that comes back is found within this and one attempt.
+    /// Default 2 s.
     pub retry_most: Duration,
+    /// Longest attempt after a loss, at most `connect`: a packet that opens a connection is sent
+    /// anew after 1 s, 3 s and 7 s only. Default 2 s.
+    pub retry_attempt: Duration,
+    /// How long the node may be silent while something was sent to it, before the connection is
+    /// taken for lost. Default 3 s; QUIC's own retransmissions come ever later after a loss.
+    pub silence: Duration,
     /// How long a lost connection is tried for. Default one hour. Reached: the connection ends,
     /// and with a state folder nothing is lost.
     pub retry_for: Duration,
@@ -36,7 +43,9 @@ impl Default for Waits {
         Waits {
             connect: Duration::from_secs(10),
             retry_first: Duration::from_millis(200),
-            retry_most: Duration::from_secs(30),
+            retry_most: Duration::from_secs(2),
+            retry_attempt: Duration::from_secs(2),
+            silence: Duration::from_secs(3),
             retry_for: Duration::from_secs(3600),
             goodbye: Duration::from_secs(2),
         }

@@ -38,8 +38,12 @@ impl Dialer {
     }
 
     /// One attempt, up to the end of the handshake.
-    pub(super) async fn dial(&self, shared: &Shared) -> Result<quinn::Connection, ConnectionError> {
-        let (address, waited) = (shared.config.address, shared.config.waits.connect);
+    pub(super) async fn dial(
+        &self,
+        shared: &Shared,
+        waited: Duration,
+    ) -> Result<quinn::Connection, ConnectionError> {
+        let address = shared.config.address;
         let name = &shared.config.server_name;
         let connecting = self.endpoint.connect_with(self.settings.clone(), address, name)?;
         match timeout(waited, connecting).await {
@@ -55,7 +59,7 @@ impl Dialer {
 
 /// Runs connections one after the other until the session is over.
 pub(super) async fn drive(shared: &Shared, dialer: &Dialer, first: quinn::Connection) {
-    let mut connection = first;
+    let (mut connection, mut began) = (first, Instant::now());
     loop {
         let stop = run(shared, &connection).await;
         // Also after a break: if the node can still hear it, it frees the session at once.
@@ -63,8 +67,14 @@ pub(super) async fn drive(shared: &Shared, dialer: &Dialer, first: quinn::Connec
         let lost = leave(shared, stop);
         shared.notify();
         let Some(why) = lost else { break };
-        match reconnect(shared, dialer, why).await {
-            Ok(next) => connection = next,
+        // A node that was killed and runs again resets what it does not know: nothing is to be
+        // waited for. If resets come one after the other, the waits are kept all the same.
+        let was_reset = matches!(why, ConnectionError::Lost(quinn::ConnectionError::Reset));
+        let waits = shared.config.waits;
+        let at_once = was_reset && began.elapsed() > waits.retry_most;
+        let wait = if at_once { Duration::ZERO } else { waits.retry_first };
+        match reconnect(shared, dialer, why, wait).await {
+            Ok(next) => (connection, began) = (next, Instant::now()),
             Err(why) => {
                 shared.lock().end(why);
                 break;
@@ -92,21 +102,23 @@ fn leave(shared: &Shared, stop: LaneStop) -> Option<ConnectionError> {
     }
 }
 
-/// Tries to connect until it succeeds, cannot succeed, or has been tried for long enough.
+/// Tries to connect, first after `wait`, until it succeeds, cannot succeed, or has been tried for
+/// long enough.
 async fn reconnect(
     shared: &Shared,
     dialer: &Dialer,
     mut last: ConnectionError,
+    mut wait: Duration,
 ) -> Result<quinn::Connection, ConnectionError> {
-    let waits = shared.config.waits;
-    let (began, mut wait) = (Instant::now(), waits.retry_first);
+    let (waits, began) = (shared.config.waits, Instant::now());
+    let attempt = waits.retry_attempt.min(waits.connect);
     while began.elapsed() < waits.retry_for {
         sleep(shorten(wait)).await;
         // The owner may have closed the connection meanwhile.
         if let Some(why) = shared.lock().end_reason.clone() {
             return Err(why);
         }
-        match dialer.dial(shared).await {
+        match dialer.dial(shared, attempt).await {
             Ok(connection) => {
                 shared.lock().counts.reconnects += 1;
                 return Ok(connection);
@@ -115,7 +127,7 @@ async fn reconnect(
             Err(error) if !error.is_passing() => return Err(error),
             Err(error) => last = error,
         }
-        wait = (wait * 2).min(waits.retry_most);
+        wait = (wait * 2).max(waits.retry_first).min(waits.retry_most);
     }
     Err(ConnectionError::GaveUp { waited: waits.retry_for, last: Box::new(last) })
 }
@@ -154,6 +166,7 @@ async fn run(shared: &Shared, connection: &quinn::Connection) -> LaneStop {
         write(shared, connection, Lane::Backfill, backfill.0),
         keep_time(shared),
         welcome_in_time(shared),
+        notice_silence(shared, connection),
     );
     match outcome {
         Err(stop) => stop,
@@ -227,6 +240,34 @@ async fn keep_time(shared: &Shared) -> Result<Infallible, LaneStop> {
             }
             None => {
                 let _ = changed.changed().await;
+            }
+        }
+    }
+}
+
+/// How often it is looked whether the node is silent.
+const LISTEN_EVERY: Duration = Duration::from_millis(250);
+
+/// Ends a connection on which the node says nothing although something was sent to it. The longer
+/// it is silent, the later QUIC sends again: after half a minute so late that a node which is back
+/// would wait as long for the packet that it could answer.
+async fn notice_silence(
+    shared: &Shared,
+    connection: &quinn::Connection,
+) -> Result<Infallible, LaneStop> {
+    let (address, waited) = (shared.config.address, shared.config.waits.silence);
+    let mut heard = connection.stats();
+    // When something was first sent that nothing came back for.
+    let mut asked: Option<Instant> = None;
+    loop {
+        sleep(LISTEN_EVERY).await;
+        let now = connection.stats();
+        if now.udp_rx.datagrams != heard.udp_rx.datagrams {
+            (heard, asked) = (now, None);
+        } else if now.udp_tx.datagrams != heard.udp_tx.datagrams {
+            let asked = *asked.get_or_insert_with(Instant::now);
+            if asked.elapsed() >= waited {
+                return Err(LaneStop::Lost(ConnectionError::NoAnswer { address, waited }));
             }
         }
     }

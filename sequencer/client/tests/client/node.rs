@@ -6,10 +6,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use client::{Connection, ConnectionConfig, ConnectionError, Deployment, Identity, Waits};
+use client::{
+    Connection, ConnectionConfig, ConnectionError, Deployment, DeploymentFacts, Identity, Waits,
+};
 use model::{
     ChainScope, Clock, DeviceId, EpochNumber, GatewayId, Millis, PatientIndex, Position,
-    RejectCode, Sequence, StreamHandle, SystemClock,
+    RejectCode, Sequence, StreamHandle, SystemClock, Word,
 };
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, RecvStream, SendStream};
@@ -29,6 +31,19 @@ pub(crate) fn scope() -> ChainScope {
 
 pub(crate) fn signing_key() -> SigningKey {
     SigningKey::from_slice(&[7; 32]).expect("a key")
+}
+
+/// The deployment of the node in memory.
+pub(crate) fn facts() -> DeploymentFacts {
+    DeploymentFacts {
+        scope: scope(),
+        runtime_hash: [1; 32],
+        keys: Vec::new(),
+        receipt_signer: signer_address(&signing_key()).0,
+        registrar: Word::ZERO,
+        sequencer: [2; 20],
+        genesis_time: Millis::default(),
+    }
 }
 
 /// How the node behaves from now on.
@@ -136,8 +151,13 @@ impl Node {
     }
 
     pub(crate) fn deployment(&self) -> Deployment {
-        let receipt_signer = signer_address(&signing_key());
-        Deployment { scope: scope(), receipt_signer, registrar: None }
+        let facts = facts();
+        Deployment {
+            scope: facts.scope,
+            receipt_signer: Address(facts.receipt_signer),
+            registrar: facts.registrar,
+            fingerprint: facts.fingerprint(),
+        }
     }
 
     fn pem(&self, role: &str, name: &str) -> (String, String) {
@@ -158,18 +178,22 @@ impl Node {
     /// Writes an identity's folder.
     pub(crate) fn write_identity(&self, folder: &Path, role: &str, name: &str) {
         let (cert, key) = self.pem(role, name);
-        let signer = format!("{:?}", signer_address(&signing_key()));
-        let contract = format!("{:?}", Address(scope().contract));
-        let deployment = format!(
-            r#"{{"chain_id":{},"settlement":"{contract}","receipt_signer":"{signer}"}}"#,
-            scope().chain_id
-        );
+        let facts = facts();
+        let deployment = serde_json::json!({
+            "schema": "vitals-deployment-2", "chain_id": facts.scope.chain_id,
+            "settlement": hex::encode(facts.scope.contract), "keys": [],
+            "runtime_hash": hex::encode(facts.runtime_hash),
+            "genesis_time": facts.genesis_time.get(), "registrar": facts.registrar.to_hex(),
+            "sequencer": hex::encode(facts.sequencer),
+            "receipt_signer": hex::encode(facts.receipt_signer),
+            "fingerprint": facts.fingerprint().to_string(),
+        });
         std::fs::create_dir_all(folder).expect("a folder");
         let files = [
             ("ca.pem", self.authority.pem()),
             ("cert.pem", cert),
             ("key.pem", key),
-            ("deployment.json", deployment),
+            ("deployment.json", deployment.to_string()),
         ];
         for (name, text) in files {
             std::fs::write(folder.join(name), text).expect("written");

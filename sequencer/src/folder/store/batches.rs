@@ -22,6 +22,34 @@ pub enum Saved {
     Known,
 }
 
+/// One of the two files of a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BatchFile {
+    /// What auditors read.
+    Public,
+    /// The openings, sealed.
+    Private,
+}
+
+impl BatchFile {
+    /// Both.
+    pub const ALL: [BatchFile; 2] = [BatchFile::Public, BatchFile::Private];
+
+    fn name(self) -> &'static str {
+        match self {
+            BatchFile::Public => "public.bin",
+            BatchFile::Private => "private.bin",
+        }
+    }
+
+    fn digest(self, row: &BatchRow) -> &FileDigest {
+        match self {
+            BatchFile::Public => &row.public,
+            BatchFile::Private => &row.private,
+        }
+    }
+}
+
 impl Store {
     /// Saves a batch: both files, then the row. The same bytes again change nothing.
     ///
@@ -115,6 +143,69 @@ impl Store {
         let bytes = files::read(&self.batch_folder(number).join("private.bin"), &row.private)?;
         let corrupt = StoreError::Corrupt { what: "the private file", key: number.0 };
         bytes.ok_or(corrupt).map(Some)
+    }
+
+    /// The files of a batch that are not as they were written; `None` for a batch that was not
+    /// saved. Reads both.
+    ///
+    /// # Errors
+    /// [`StoreError`] if disk or database do not answer.
+    pub fn damaged_files(&self, number: BatchNumber) -> Result<Option<Vec<BatchFile>>, StoreError> {
+        let Some(row) = self.batch(number)? else { return Ok(None) };
+        let mut damaged = Vec::new();
+        for file in BatchFile::ALL {
+            let path = self.batch_folder(number).join(file.name());
+            if files::read(&path, file.digest(&row))?.is_none() {
+                damaged.push(file);
+            }
+        }
+        Ok(Some(damaged))
+    }
+
+    /// Writes a file of a batch again, if these are the bytes that it had; tells whether they are.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] for a batch that was not saved, otherwise what the disk said.
+    pub fn restore_file(
+        &self,
+        number: BatchNumber,
+        file: BatchFile,
+        bytes: &[u8],
+    ) -> Result<bool, StoreError> {
+        let missing = StoreError::Missing { what: WHAT, key: number.0 };
+        let row = self.batch(number)?.ok_or(missing)?;
+        // The row is what auditors and the chain were told of: nothing else may come in its place.
+        if FileDigest::of(bytes) != *file.digest(&row) {
+            return Ok(false);
+        }
+        let folder = self.batch_folder(number);
+        files::make_folder(&folder)?;
+        files::write(&folder.join(file.name()), bytes)?;
+        files::sync_folder(&folder)?;
+        Ok(true)
+    }
+
+    /// Forgets the first batch with a damaged file that is neither settled nor in a transaction,
+    /// and those after it, so that they are made anew; tells which it was. Reads the files of every
+    /// batch that waits.
+    ///
+    /// # Errors
+    /// [`StoreError`] if disk or database do not answer.
+    pub fn forget_damaged(&self) -> Result<Option<BatchNumber>, StoreError> {
+        let sent = self.outbox_pending()?.into_iter().map(|(_, row)| row.last).max();
+        // What is signed already is settled with the bytes of the outbox, file or not.
+        let first = BatchNumber(self.last_settled()?.0.max(sent.unwrap_or(0)) + 1);
+        let Some((last, _)) = self.last_assembled()? else { return Ok(None) };
+        for number in first.0..=last.0 {
+            if self.damaged_files(BatchNumber(number))?.is_some_and(|files| !files.is_empty()) {
+                self.write(|tx| {
+                    let mut table = tx.open_table(BATCHES).map_err(db)?;
+                    table.retain_in(number.., |_, _| false).map_err(db)
+                })?;
+                return Ok(Some(BatchNumber(number)));
+            }
+        }
+        Ok(None)
     }
 
     /// The row of a batch; `None` if it was not saved.

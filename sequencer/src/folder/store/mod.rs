@@ -26,7 +26,7 @@ mod row;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use batches::Saved;
+pub use batches::{BatchFile, Saved};
 pub use database::Store;
 pub use error::StoreError;
 pub use row::{BatchRow, FileDigest, OutboxRow, OutboxState, Settled};

@@ -228,3 +228,49 @@ fn a_nonce_is_given_once_and_pending_rows_end_at_a_final_one() {
     let unknown = store.outbox_update(77, &row(1, 1, OutboxState::Built), &[]);
     assert!(matches!(unknown, Err(StoreError::Missing { what: "outbox", key: 77 })));
 }
+
+#[test]
+fn a_full_disk_is_told_from_a_broken_one() {
+    let file = |kind: std::io::ErrorKind| StoreError::File {
+        action: "write",
+        path: "public.bin".into(),
+        source: kind.into(),
+    };
+    assert!(file(std::io::ErrorKind::StorageFull).is_full_disk());
+    assert!(!file(std::io::ErrorKind::PermissionDenied).is_full_disk());
+    assert!(!StoreError::Busy.is_full_disk());
+}
+
+#[test]
+fn a_damaged_file_is_found_and_replaced_by_its_own_bytes_only() {
+    let (folder, store, batches) = filled(2);
+    let path = folder.path().join("batches/000002/private.bin");
+    let whole = std::fs::read(&path).unwrap();
+    assert_eq!(store.damaged_files(BatchNumber(2)).unwrap(), Some(vec![]));
+    std::fs::write(&path, b"other").unwrap();
+    assert_eq!(store.damaged_files(BatchNumber(2)).unwrap(), Some(vec![BatchFile::Private]));
+    assert_eq!(store.damaged_files(BatchNumber(3)).unwrap(), None);
+    let other = batches[0].public.to_bytes();
+    assert!(!store.restore_file(BatchNumber(2), BatchFile::Private, &other).unwrap());
+    assert!(store.restore_file(BatchNumber(2), BatchFile::Private, &whole).unwrap());
+    assert_eq!(store.damaged_files(BatchNumber(2)).unwrap(), Some(vec![]));
+}
+
+#[test]
+fn a_damaged_batch_is_forgotten_with_those_after_it_unless_it_is_under_way() {
+    let (folder, store, _) = filled(4);
+    let damage = |number: u64| {
+        let path = folder.path().join(format!("batches/{number:06}/public.bin"));
+        std::fs::write(path, b"damaged").unwrap();
+    };
+    assert_eq!(store.forget_damaged().unwrap(), None);
+    store.mark_settled(&[(BatchNumber(1), Some(SETTLED))]).unwrap();
+    store.outbox_put(7, &row(2, 2, OutboxState::Built)).unwrap();
+    // Settled, and signed: what is sent stands elsewhere.
+    damage(1);
+    damage(2);
+    assert_eq!(store.forget_damaged().unwrap(), None);
+    damage(3);
+    assert_eq!(store.forget_damaged().unwrap(), Some(BatchNumber(3)));
+    assert_eq!(store.last_assembled().unwrap().unwrap().0, BatchNumber(2));
+}

@@ -2,7 +2,7 @@
 
 use crate::window::{AppliedOperation, Capacities, OperationScope, PatientState, WindowContents};
 use ark_bn254::Fr;
-use model::{BatchNumber, ChainScope, Claim, PatientIndex, Word};
+use model::{BatchNumber, ChainScope, Claim, PatientIndex, Word, limits};
 use statement::c1::{self, C1Error};
 use statement::c2::{self, C2Error, Capacity, PackError};
 use statement::inputs::{C1Inputs, C2Inputs};
@@ -44,6 +44,15 @@ pub enum PlanError {
     /// The chunks' roots do not lead from the window's first root to its last.
     #[error("expected the chunks to lead to the window's final root, found another")]
     Root,
+    /// More positions than a batch may advance by: the contract would refuse it after the proving.
+    #[error(
+        "expected a window of less than {} journal positions, found {found}",
+        limits::BATCH_ENTRIES_MAX
+    )]
+    Positions {
+        /// Positions from the close before to this one.
+        found: u64,
+    },
     /// A patient has a claim but no captured record.
     #[error("expected the record of every claimed patient, found one missing")]
     Patient,
@@ -72,6 +81,11 @@ pub fn plan(
     capacities: Capacities,
 ) -> Result<BatchPlan, PlanError> {
     let layout = Layout { contents, binding };
+    // The ledger closes a window before it holds so many; the contract takes no batch that does.
+    let found = contents.position_out.0.saturating_sub(contents.position_in.0);
+    if found >= limits::BATCH_ENTRIES_MAX {
+        return Err(PlanError::Positions { found });
+    }
     Ok(BatchPlan {
         operations: layout.operation_chunks(capacities.operations)?,
         claims: layout.claim_chunks(capacities.claims)?,

@@ -13,13 +13,15 @@ use wire::{Holder, SignedOperation};
 
 use crate::stages::deliver::NodeDelivery;
 use crate::stages::ledger::{Answer, Item, LedgerAdmission, Refusal};
-use crate::stages::rows::{EvaluatedRow, NotEvaluated, NotProvable, RowPool};
+use crate::stages::rows::{EvaluatedRow, NotEvaluated, NotProvable, RowPool, Urgency};
 
 /// Submits items; cheap to clone.
 #[derive(Clone)]
 pub struct Admit {
     submitter: Submitter<LedgerAdmission<NodeDelivery>>,
     rows: RowPool,
+    /// Places of the writer's queue that an ordinary item does not take.
+    reserved: usize,
     registry: Arc<watch::Sender<u64>>,
 }
 
@@ -27,6 +29,7 @@ pub struct Admit {
 struct Asked {
     requester: Holder,
     operation: SignedOperation,
+    urgency: Urgency,
     /// How often its row was evaluated.
     rounds: usize,
     waiting: Waiting,
@@ -93,7 +96,13 @@ impl From<NotTaken> for AdmitError {
 impl Admit {
     /// Submits to this writer, and operations to the evaluation of their rows first.
     pub fn new(submitter: Submitter<LedgerAdmission<NodeDelivery>>, rows: RowPool) -> Admit {
-        Admit { submitter, rows, registry: Arc::new(watch::Sender::new(0)) }
+        Admit { submitter, rows, reserved: 0, registry: Arc::new(watch::Sender::new(0)) }
+    }
+
+    /// Leaves so many places of the writer's queue to what cannot wait: stops, revocations and
+    /// denies that are signed well, changes of the registry, closes.
+    pub fn reserving(self, reserved: usize) -> Admit {
+        Admit { reserved, ..self }
     }
 
     /// Submits an item and waits until its group is durable.
@@ -118,13 +127,33 @@ impl Admit {
         item: Item,
         reply: impl FnOnce(Result<Answer, AdmitError>) + Send + 'static,
     ) -> Result<(), AdmitError> {
+        let urgency = match &item {
+            // The operator's and the node's own: no stranger can send them.
+            Item::Registry(_) | Item::CountRefusals | Item::Close => Urgency::Protecting,
+            Item::OpenStream { .. }
+            | Item::Frame { .. }
+            | Item::Operation { .. }
+            | Item::Evaluated { .. }
+            | Item::Access { .. } => Urgency::Ordinary,
+        };
+        self.submit_as(urgency, item, reply)
+    }
+
+    /// As [`Admit::submit_with`]; what protects a patient also has the reserved places.
+    pub(super) fn submit_as(
+        &self,
+        urgency: Urgency,
+        item: Item,
+        reply: impl FnOnce(Result<Answer, AdmitError>) + Send + 'static,
+    ) -> Result<(), AdmitError> {
         let Item::Operation { requester, operation } = item else {
-            return self.submit_to_writer(item, reply);
+            return self.submit_to_writer(urgency, item, reply);
         };
         let item = Item::Operation { requester, operation: operation.clone() };
         let waiting = Waiting::new(reply);
-        let (admit, asked) = (self.clone(), Asked { requester, operation, rounds: 0, waiting });
-        self.submit_to_writer(item, move |answer| admit.take_answer(asked, answer))
+        let asked = Asked { requester, operation, urgency, rounds: 0, waiting };
+        let admit = self.clone();
+        self.submit_to_writer(urgency, item, move |answer| admit.take_answer(asked, answer))
     }
 
     /// Takes the writer's answer to an operation; a row that is not evaluated goes to the pool.
@@ -154,9 +183,11 @@ impl Admit {
 
     fn submit_evaluated(self, row: EvaluatedRow, asked: Asked) {
         let (requester, operation) = (asked.requester, asked.operation.clone());
+        let urgency = asked.urgency;
         let item = Item::Evaluated { requester, operation, row: Box::new(row) };
         let (admit, waiting) = (self.clone(), asked.waiting.clone());
-        let taken = self.submit_to_writer(item, move |answer| admit.take_answer(asked, answer));
+        let taken =
+            self.submit_to_writer(urgency, item, move |answer| admit.take_answer(asked, answer));
         if let Err(error) = taken {
             // Not handed back to a caller, as the first time: nobody else tells who waits.
             waiting.tell(Err(error));
@@ -165,6 +196,7 @@ impl Admit {
 
     fn submit_to_writer(
         &self,
+        urgency: Urgency,
         item: Item,
         reply: impl FnOnce(Result<Answer, AdmitError>) + Send + 'static,
     ) -> Result<(), AdmitError> {
@@ -176,7 +208,12 @@ impl Admit {
             }
             reply(answer.map_err(AdmitError::Failed));
         };
-        self.submitter.submit(item, reply).map_err(|error| error.why.into())
+        let reserved = match urgency {
+            Urgency::Ordinary => self.reserved,
+            Urgency::Protecting => 0,
+        };
+        let submitted = self.submitter.submit_leaving(reserved, item, reply);
+        submitted.map_err(|error| error.why.into())
     }
 
     /// Whether items are still taken; a full queue is only a matter of time.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use wire::limits::RECEIPT_ITEMS_MAX;
 use wire::{Credit, ServerLimits};
 
+use super::buckets::Rate;
 use crate::setting::{self, LimitError, range, settings};
 
 settings! {
@@ -68,8 +69,15 @@ settings! {
         }
         submissions_max: usize = 4096; "items", range(EVENTS_OF_A_READ_MAX as u64, 1 << 20) => {
             sets: "Items of one connection that may wait for the writer's answer.",
-            memory: "A frame of up to 64 KiB each, bounded by `unacknowledged_bytes_max` over all.",
+            memory: "A frame of up to 64 KiB each, bounded by `unacknowledged_bytes_max` over all, \
+                     those of ended streams included.",
             at_limit: "The connection's lanes are not read.",
+        }
+        reserved_items: usize = 64; "items", range(0, 65_536) => {
+            sets: "Places of the writer's queue (`journal.queue_items_max`) that only what cannot \
+                   wait may take: stops, revocations and denies that are signed well, changes of \
+                   the registry, closes of windows. One place is for everybody in any case.",
+            at_limit: "Everything else is refused as busy while these are free.",
         }
         streams_max: usize = ServerLimits::default().streams_max; "streams", range(1, 1 << 16) => {
             sets: "Most streams of a connection, refused ones included.",
@@ -113,6 +121,80 @@ settings! {
             at_limit: "Released frames wait from half of it on; at all of it the connection is \
                        closed as busy.",
         }
+    }
+}
+
+settings! {
+    /// How often each source may ask. A source is the certificate of a connection, over all its
+    /// connections; a patient is whose key signed.
+    pub struct RateConfig in "ingest.rates" {
+        keys_max: usize = 65_536; "sources", range(1, 1 << 20) => {
+            sets: "Sources whose rate is looked after, for each of the rates below.",
+            memory: "100 bytes each.",
+            at_limit: "A source beyond is told busy until another one has been quiet.",
+        }
+        opens_per_minute: u32 = 600; "streams a minute", range(1, 1_000_000) => {
+            sets: "Streams that a gateway may open, over a long time.",
+            at_limit: "A further one is refused as busy.",
+        }
+        opens_burst: u32 = 2048; "streams", range(1, 1_000_000) => {
+            sets: "Streams that a gateway may open at once, after a restart for example.",
+            at_limit: "As above.",
+        }
+        operations_per_minute: u32 = 600; "operations a minute", range(1, 1_000_000) => {
+            sets: "Operations that a wallet or operator may send, over a long time, whether or not \
+                   they are signed well; stops, revocations and denies have as many again.",
+            at_limit: "A further one is refused as busy, and its signature is not looked at.",
+        }
+        operations_burst: u32 = 240; "operations", range(1, 1_000_000) => {
+            sets: "The same at once.",
+            at_limit: "As above.",
+        }
+        patient_operations_per_minute: u32 = 12; "operations a minute", range(1, 1_000_000) => {
+            sets: "Operations that a patient's key may sign, over a long time; stops, revocations \
+                   and denies have as many again.",
+            at_limit: "A further one is refused as busy.",
+        }
+        patient_operations_burst: u32 = 48; "operations", range(1, 1_000_000) => {
+            sets: "The same at once.",
+            at_limit: "As above.",
+        }
+        requests_per_minute: u32 = 120; "requests a minute", range(1, 1_000_000) => {
+            sets: "Requests to read that a practitioner may send, over a long time. Each one that \
+                   is decided is an entry, and each permitted one a claim to prove.",
+            at_limit: "A further one is refused as busy.",
+        }
+        requests_burst: u32 = 120; "requests", range(1, 1_000_000) => {
+            sets: "The same at once.",
+            at_limit: "As above.",
+        }
+    }
+}
+
+impl RateConfig {
+    /// Checks every rate.
+    ///
+    /// # Errors
+    /// [`LimitError`] for the first that does not hold.
+    pub fn check(&self) -> Result<(), LimitError> {
+        setting::check(self, RateConfig::SETTINGS)
+    }
+
+    pub(super) fn opens(&self) -> Rate {
+        Rate { per_minute: self.opens_per_minute, burst: self.opens_burst }
+    }
+
+    pub(super) fn operations(&self) -> Rate {
+        Rate { per_minute: self.operations_per_minute, burst: self.operations_burst }
+    }
+
+    pub(super) fn patient_operations(&self) -> Rate {
+        let per_minute = self.patient_operations_per_minute;
+        Rate { per_minute, burst: self.patient_operations_burst }
+    }
+
+    pub(super) fn requests(&self) -> Rate {
+        Rate { per_minute: self.requests_per_minute, burst: self.requests_burst }
     }
 }
 

@@ -59,7 +59,8 @@ pub(super) async fn run(connection: Connection, shared: Arc<Shared>, stop: watch
         Ok(peer) => peer,
         Err(error) => {
             // TLS verified that the authority issued it: what it says is the operator's mistake.
-            tracing::info!(%error, "a peer's certificate names nobody");
+            let error = model::with_causes(&error);
+            tracing::info!(error, "a peer's certificate names nobody");
             let observe = shared.services.observe.as_ref();
             return turn_away(&connection, observe, RejectCode::Identity);
         }

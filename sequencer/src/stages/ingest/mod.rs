@@ -10,18 +10,23 @@
 //! * A session decodes and range-checks on its own task, so that the writer thread only decides.
 //! * Nothing is acknowledged here: what a peer is told of its frames are receipts of durable
 //!   groups.
+//! * What a source may ask for is bounded before anything it signed is looked at; a stop, a
+//!   revocation and a deny have room of their own that no stranger can fill.
 //! * A peer that breaks a rule is closed with its code. It disturbs nobody else: it holds its own
 //!   task, its own budget and no lock.
 
 mod admit;
+mod buckets;
 mod config;
 mod connection;
 mod error;
 mod observe;
 mod peer;
+mod resets;
 mod server;
 mod session;
 mod shared;
+mod sources;
 mod stored;
 mod tls;
 
@@ -29,8 +34,9 @@ mod tls;
 mod tests;
 
 pub use admit::{Admit, AdmitError};
-pub use config::IngestConfig;
+pub use config::{IngestConfig, RateConfig};
 pub use error::IngestError;
 pub use observe::{Observe, Observed};
-pub use server::IngestServer;
+pub use resets::ResetKey;
+pub use server::{IngestServer, Listen};
 pub use shared::Services;

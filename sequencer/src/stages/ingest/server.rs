@@ -1,23 +1,36 @@
 //! The QUIC server: accepts connections within its limits and gives each a task.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use model::RejectCode;
-use quinn::{Endpoint, Incoming};
+use quinn::{Endpoint, Incoming, TokioRuntime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::config::IngestConfig;
+use super::config::{IngestConfig, RateConfig};
 use super::error::IngestError;
 use super::observe::Observed;
+use super::resets::ResetKey;
 use super::shared::{Services, Shared, close, code};
+use super::sources::Sources;
 use super::{connection, tls};
 use crate::folder::authority::ServerTls;
 use crate::guard::{GuardedTask, Stage};
+
+/// Where and as whom the server listens.
+#[derive(Debug)]
+pub struct Listen {
+    /// The address; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Certificate, key and authority.
+    pub tls: ServerTls,
+    /// What connections of an earlier run are told by that they are gone.
+    pub resets: ResetKey,
+}
 
 /// The running server. Dropping it stops it without waiting.
 #[derive(Debug)]
@@ -36,20 +49,27 @@ impl IngestServer {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn start(
-        listen: SocketAddr,
-        tls: ServerTls,
+        listen: Listen,
         config: IngestConfig,
+        rates: RateConfig,
         services: Services,
     ) -> Result<IngestServer, IngestError> {
         // Checked again for those who configure in code.
         config.check()?;
+        rates.check()?;
+        let Listen { address: listen, tls, resets } = listen;
         let socket = |source| IngestError::Socket { listen, source };
-        let endpoint = Endpoint::server(tls::settings(&config, tls)?, listen).map_err(socket)?;
+        let settings = tls::settings(&config, tls)?;
+        let bound = UdpSocket::bind(listen).map_err(socket)?;
+        let endpoint =
+            Endpoint::new(resets.endpoint(), Some(settings), bound, Arc::new(TokioRuntime));
+        let endpoint = endpoint.map_err(socket)?;
         let local_addr = endpoint.local_addr().map_err(socket)?;
         let (stop, stopping) = watch::channel(false);
         let shared = Arc::new(Shared {
             config,
             services: Arc::new(services),
+            sources: Sources::new(&rates),
             sessions: AtomicUsize::new(0),
         });
         let guard = shared.services.guard.clone();

@@ -10,7 +10,7 @@ mod state;
 
 use bytes::Bytes;
 use model::RejectCode;
-use wire::{Hello, Lane, ServerEvent, SignedReceipt};
+use wire::{Credit, Hello, Lane, ServerEvent, SignedReceipt};
 
 use super::config::EVENTS_OF_A_READ_MAX;
 use super::observe::Observed;
@@ -30,11 +30,13 @@ impl Session {
         match reply {
             Reply::Opened { handle, id, outcome } => self.handle_opened(handle, id, outcome),
             Reply::Stored { handle, id, readings, bytes } => {
+                self.submitted -= Credit::of_frame(bytes as usize);
                 self.observe(Observed::FrameStored { readings, bytes });
                 // Nothing is sent: the receipt of the group acknowledges it.
                 self.take_live(handle, id);
             }
             Reply::Frame { handle, id, frame, outcome } => {
+                self.submitted -= Credit::of_frame(frame.as_bytes().len());
                 self.handle_frame_reply(handle, id, frame, outcome)
             }
             Reply::Operation { request, digest, outcome } => {
@@ -76,7 +78,7 @@ impl Session {
     /// Whether more of a lane may be read: its events would find places, and budget is left. Of
     /// the budget control has all, the other lanes leave an eighth.
     pub(super) fn may_read(&self, lane: Lane) -> bool {
-        let (used, budget) = (self.wire.unacknowledged(), self.budget);
+        let (used, budget) = (self.held(), self.budget);
         // Control brings revocations and stops: live data must not keep them waiting.
         let bytes = match lane {
             Lane::Control => budget.bytes,

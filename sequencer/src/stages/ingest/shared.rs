@@ -9,6 +9,7 @@ use quinn::{Connection, VarInt};
 use super::admit::Admit;
 use super::config::IngestConfig;
 use super::observe::Observe;
+use super::sources::Sources;
 use crate::guard::Guard;
 use crate::stages::deliver::ReceiptHub;
 use crate::stages::ledger::LedgerView;
@@ -35,6 +36,8 @@ pub struct Services {
 pub(super) struct Shared {
     pub(super) config: IngestConfig,
     pub(super) services: Arc<Services>,
+    /// What each source may still ask for.
+    pub(super) sources: Sources,
     /// Sessions that share the credit.
     pub(super) sessions: AtomicUsize,
 }

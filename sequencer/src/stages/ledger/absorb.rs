@@ -10,7 +10,10 @@ use statement::batch::RefusedAccess;
 use statement::operation::SignedOperation;
 use statement::{c1, scope};
 use thiserror::Error;
-use wire::{Decision, Entry, FrameEntry, RefusalEntry, RefusedItem, SignedAccessRequest, Source};
+use wire::{
+    Decision, Entry, FrameEntry, RefusalCount, RefusalEntry, RefusalReason, RefusedItem,
+    RefusedKind, SignedAccessRequest, Source,
+};
 
 use super::consent::Consent;
 use super::refuse::Refusing;
@@ -137,10 +140,9 @@ impl Ledger {
                 closed = Some(self.absorb_close(*batch, *t1, position).map_err(broken)?);
             }
             Entry::StreamOpen { gateway, descriptor } => {
-                self.streams.resume(gateway, &descriptor.name());
+                self.streams.open(gateway, &descriptor.name());
             }
-            // What it counts changed nothing.
-            Entry::RefusalCount(_) => {}
+            Entry::RefusalCount(counted) => self.absorb_count(counted, position),
         }
         // The greatest, not the last: an operation may be stamped ahead of what follows it.
         self.last_time = self.last_time.max(time);
@@ -237,6 +239,26 @@ impl Ledger {
                 self.window.take_refused(request.patient, refused);
             }
             Decision::Refused { .. } => {}
+        }
+    }
+
+    /// What it counts changed nothing; of requests to read the patient learns.
+    fn absorb_count(&mut self, counted: &RefusalCount, position: Position) {
+        let RefusalCount { patient, requester, what, reason, from, count, first, .. } = counted;
+        let asks = matches!(what, RefusedKind::AccessRequest | RefusedKind::BreakGlass);
+        let RefusalReason::Claim(uncovered) = *reason else { return };
+        // A requester that was never registered has no name; its requests are refused for that.
+        let Some(practitioner) = self.registry.practitioner_of(requester) else { return };
+        if asks && self.consent.record(*patient).is_some() {
+            let refused = RefusedAccess {
+                position,
+                time: *from,
+                digest: *first,
+                practitioner: practitioner.clone(),
+                uncovered,
+                count: *count,
+            };
+            self.window.take_refused(*patient, refused);
         }
     }
 

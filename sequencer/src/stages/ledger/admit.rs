@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use journal::{Admission, Committed, EntryKind, GroupBuilder};
 use model::{Millis, Position};
-use wire::{Entry, GroupIdentity, Holder, PlacedEntry, receipts_of_group};
+use wire::{Entry, GroupIdentity, Holder, PlacedEntry, RefusalCount, receipts_of_group};
 
 use super::absorb::Ledger;
 use super::answer::{Answer, Deliver, Item};
+use super::counts::{Evidence, RefusalCounts};
 use super::gate::{Gate, Open};
-use super::refuse::Ground;
+use super::refuse::{Ground, repeated};
 use super::verdict::{At, Verdict};
 use super::view::LedgerView;
 use crate::window::{ClosedWindow, WindowContents};
@@ -26,6 +27,8 @@ pub struct LedgerAdmission<D> {
     /// Items of each holder in that group, an upper bound.
     items: BTreeMap<Holder, usize>,
     closed: Vec<WindowContents>,
+    /// Refusals that repeat, of the running minute.
+    counts: RefusalCounts,
     /// Group that holds the last close; 0 before the first.
     close_group: u64,
 }
@@ -42,6 +45,7 @@ impl<D: Deliver> LedgerAdmission<D> {
             group: Vec::new(),
             items: BTreeMap::new(),
             closed: Vec::new(),
+            counts: RefusalCounts::default(),
             close_group,
         }
     }
@@ -103,9 +107,53 @@ impl<D: Deliver> LedgerAdmission<D> {
     }
 
     fn close(&mut self, now: Millis, out: &mut GroupBuilder) -> Result<(), Ground> {
+        // Before the close, so that the counts are of the window in which they were counted.
+        let counts = self.counts.take_all(now);
+        self.append_counts(counts, now, out)?;
         let (entry, time) = self.ledger.close_entry(now);
         self.append(entry, time, out).map(drop)
     }
+}
+
+impl<D: Deliver> LedgerAdmission<D> {
+    fn append_counts(
+        &mut self,
+        counts: impl IntoIterator<Item = RefusalCount>,
+        now: Millis,
+        out: &mut GroupBuilder,
+    ) -> Result<(), Ground> {
+        let mut counts = counts.into_iter().map(Entry::RefusalCount);
+        counts.try_for_each(|entry| self.append(entry, now, out).map(drop))
+    }
+
+    /// Appends what an item became. A refusal that repeats one in the journal is counted instead.
+    fn append_verdict(&mut self, verdict: Appending<'_>, out: &mut GroupBuilder) -> Answer {
+        let Appending { item, entry, time, answer } = verdict;
+        let evidence = Evidence::of_entry(&entry, item.patient());
+        if let Some(evidence) = &evidence
+            && self.counts.count(evidence, time)
+        {
+            return repeated(answer);
+        }
+        let position = match self.append(entry, time, out) {
+            Ok(position) => position,
+            Err(ground) => return Answer::Refused(ground.into()),
+        };
+        // Begun only now: what is counted has a first one that stands in the journal.
+        let evicted = evidence.and_then(|evidence| self.counts.begin(evidence, time));
+        if let Err(ground) = self.append_counts(evicted, time, out) {
+            return Answer::Refused(ground.into());
+        }
+        with_position(answer, position)
+    }
+}
+
+/// An item, what it becomes and what is answered.
+struct Appending<'a> {
+    item: &'a Item,
+    entry: Entry,
+    time: Millis,
+    answer: Answer,
 }
 
 /// Tells a refusal where it stands.
@@ -148,6 +196,13 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
         }
         // A close may be stamped a little later than the clock says, and nothing precedes it.
         let now = Millis::new(out.now()).unwrap_or(now);
+        let due = match &item {
+            Item::Close | Item::CountRefusals => self.counts.take_all(now),
+            _ => self.counts.take_due(now),
+        };
+        if let Err(ground) = self.append_counts(due, now, out) {
+            return Answer::Refused(ground.into());
+        }
         let at = At {
             group: out.number(),
             position: Position(out.next_position()),
@@ -157,10 +212,10 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
         };
         let answer = match self.ledger.decide(&item, at) {
             Verdict::Answer(answer) => return answer,
-            Verdict::Append { entry, time, answer } => match self.append(*entry, time, out) {
-                Ok(position) => with_position(answer, position),
-                Err(ground) => return Answer::Refused(ground.into()),
-            },
+            Verdict::Append { entry, time, answer } => {
+                let verdict = Appending { item: &item, entry: *entry, time, answer };
+                self.append_verdict(verdict, out)
+            }
         };
         if !matches!(item, Item::Close) && self.ledger.window.is_full(&self.ledger.config.limits) {
             // After the item rather than before the next one: however long nothing comes, a full

@@ -1,6 +1,9 @@
 //! What is submitted to admission and what it answers.
 
-use model::{GatewayId, Interval, Millis, Position, PractitionerId, RuleSlot, Sequence, Uncovered};
+use model::{
+    GatewayId, Interval, Millis, Operation, PatientIndex, Position, PractitionerId, RuleSlot,
+    Sequence, Uncovered,
+};
 use wire::{
     Descriptor, Frame, Holder, Receipt, RegistryChange, SignedAccessRequest, SignedOperation,
     StreamKey,
@@ -57,8 +60,32 @@ pub enum Item {
     },
     /// The operator changes the registry.
     Registry(RegistryChange),
+    /// What was refused again and is counted becomes entries now, before the node stops.
+    CountRefusals,
     /// The window shall end now.
     Close,
+}
+
+impl Item {
+    /// Whom it concerns, if that is one patient.
+    pub(super) fn patient(&self) -> Option<PatientIndex> {
+        match self {
+            Item::OpenStream { descriptor, .. } => Some(descriptor.key.patient),
+            Item::Frame { key, .. } => Some(key.patient),
+            Item::Operation { operation, .. } | Item::Evaluated { operation, .. } => {
+                patient_of(operation)
+            }
+            Item::Access { request, .. } => Some(request.request().patient),
+            Item::Registry(_) | Item::CountRefusals | Item::Close => None,
+        }
+    }
+}
+
+/// Whose record an operation is for, by its own bytes alone: the key behind them costs a root to
+/// decode.
+pub(super) fn patient_of(operation: &SignedOperation) -> Option<PatientIndex> {
+    let own = operation.as_bytes().get(..Operation::BYTES)?;
+    Operation::from_bytes(own).ok().map(|operation| operation.patient)
 }
 
 /// What the submitter learns once the group is durable.
@@ -103,6 +130,8 @@ pub enum Answer {
         /// Where.
         position: Position,
     },
+    /// What was counted stands in the journal.
+    Counted,
     /// The window is closed.
     Closed,
     /// Not taken.

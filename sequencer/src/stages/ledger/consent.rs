@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ark_bn254::Fr;
-use model::{PatientIndex, Record};
+use model::{PatientIndex, Record, Word};
 use statement::c1::{self, C1Error};
 use statement::operation::SignedOperation;
 use statement::record;
@@ -22,6 +22,11 @@ impl Consent {
     /// The record of a patient.
     pub fn record(&self, patient: PatientIndex) -> Option<&Record> {
         self.records.get(&patient)
+    }
+
+    /// Hash of the key that signs for each record.
+    pub(super) fn owners(&self) -> BTreeMap<PatientIndex, Word> {
+        self.records.iter().map(|(patient, record)| (*patient, record.key_hash)).collect()
     }
 
     /// Number of records.

@@ -3,7 +3,10 @@
 //! Everything is decided on the writer thread against all entries before, the group's own included:
 //! two items of one group cannot both win. Deciding changes nothing; absorbing the entry does.
 
-use model::{GatewayId, Interval, Millis, Position, PractitionerId, RejectCode, Word, limits};
+use model::{
+    Action, GatewayId, Interval, Millis, Position, PractitionerId, RejectCode, RuleNumber, Word,
+    limits,
+};
 use statement::eddsa::{PublicKey, Signature};
 use statement::operation::SignedOperation;
 use statement::{c1, c2, field};
@@ -38,6 +41,8 @@ impl Ledger {
             }
             Item::Access { practitioner, request } => self.decide_access(practitioner, request, at),
             Item::Registry(change) => self.decide_registry(change, at),
+            // Appended before anything is decided; nothing else is to be done.
+            Item::CountRefusals => Ok(Verdict::Answer(Answer::Counted)),
             Item::Close => Ok(self.decide_close(at)),
         };
         decided.unwrap_or_else(|ground| refuse(item, ground, at))
@@ -49,7 +54,8 @@ impl Ledger {
         now.max(self.last_time.plus(1)).max(self.window.t0().plus(1))
     }
 
-    /// Opening is an entry although it stores nothing: it ends a halt, and recovery must know.
+    /// Opening is an entry although it stores nothing, but only where it changes something: it
+    /// describes a stream for the first time, or ends a halt, and recovery must know.
     fn decide_open(
         &self,
         gateway: &GatewayId,
@@ -61,6 +67,9 @@ impl Ledger {
         let assigned = self.registry.assignment(gateway, &descriptor.key, at.now);
         assigned.ok_or(Ground::UnknownDevice)?;
         let next = self.streams.next(gateway, &descriptor.name());
+        if !self.streams.is_opening_new(gateway, &descriptor.name()) {
+            return Ok(Verdict::Answer(Answer::StreamOpened { next }));
+        }
         let (gateway, descriptor) = (gateway.clone(), descriptor.clone());
         let entry = Box::new(Entry::StreamOpen { gateway, descriptor });
         Ok(Verdict::Append { entry, time: at.now, answer: Answer::StreamOpened { next } })
@@ -120,6 +129,7 @@ impl Ledger {
     ) -> Result<Verdict, Ground> {
         let signed = SignedOperation::from_bytes(operation.as_bytes())
             .map_err(|error| Ground::MalformedOperation(error.to_string()))?;
+        self.check_authentic(&signed)?;
         // Strictly later than every entry: of a claim and a change of its rule it is always plain
         // which came first, so that the rule in force can be proven.
         // A signature says that it is at least so late, which is believed as far as the clocks go.
@@ -141,6 +151,23 @@ impl Ledger {
         Ok(Verdict::Append { entry, time: t_op, answer })
     }
 
+    /// Whether the key that may change the record signed the operation. An index without a record
+    /// and a wrong signature answer alike and cost alike: nobody learns by asking who is enrolled.
+    fn check_authentic(&self, signed: &SignedOperation) -> Result<(), Ground> {
+        let record = self.consent.record(signed.operation.patient);
+        let owner = match &signed.operation.action {
+            Action::Enrol { .. } => Some(self.operation_scope.registrar_key_hash),
+            _ => record.map(|record| field::from_word(&record.key_hash)),
+        };
+        // Both, whatever the first says.
+        let verifies = signed.verify(self.operation_scope.sig_domain);
+        let owns = owner == Some(signed.signer.hash());
+        if verifies && owns {
+            return Ok(());
+        }
+        Err(Ground::Unauthentic(RuleNumber::c1(if verifies { 27 } else { 7 })))
+    }
+
     /// A request that no rule covers is decided, not refused: its entry says so, and it binds the
     /// nonce like a permitted one.
     fn decide_access(
@@ -150,7 +177,9 @@ impl Ledger {
         at: At,
     ) -> Result<Verdict, Ground> {
         self.check_request(practitioner, signed, at.now)?;
-        self.check_request(practitioner, signed, at.latest)?;
+        if at.latest > at.now {
+            self.check_request(practitioner, signed, at.latest)?;
+        }
         let claim = access_claim(signed, at.position, at.now);
         let record = self.consent.record(claim.patient);
         // The rule that is named covers it at the earliest time, and some rule at the latest.
@@ -203,9 +232,12 @@ impl Ledger {
         let refused = |code, expected| Err(Ground::Request { code, expected });
         let known = self.registry.practitioner(practitioner, now);
         // The certificate names the sender; a request of somebody else is not passed on for them.
-        let Some(known) = known.filter(|_| request.practitioner == *practitioner) else {
-            return refused(RejectCode::Identity, "expected a request of the certificate's owner");
+        let Some(known) = known else {
+            return refused(RejectCode::Identity, "expected a registered practitioner");
         };
+        if request.practitioner != *practitioner {
+            return refused(RejectCode::Identity, "expected a request of the certificate's owner");
+        }
         let registered = self.registry.organisation(&request.organisation, now).is_some();
         if request.organisation != known.organisation || !registered {
             return refused(RejectCode::Identity, "expected the practitioner's own organisation");

@@ -3,12 +3,13 @@
 //! Such a refusal is an answer and no entry. It says nothing of consent, and its sender comes again
 //! with the same bytes.
 
-use model::{Action, Millis, RuleSlot};
+use model::Millis;
 use statement::operation::SignedOperation;
 
 use super::absorb::Ledger;
 use super::answer::Item;
 use super::refuse::Ground;
+use crate::stages::rows::Urgency;
 
 /// Who knows how it stands around the ledger. Asked before each item on the writer thread, so it
 /// must neither block nor wait.
@@ -66,7 +67,7 @@ impl Surroundings {
             }
             // What the operator and the windows do hurts nobody an hour off: it is stamped with
             // the earliest time, like all.
-            Item::Registry(_) | Item::Close => None,
+            Item::Registry(_) | Item::CountRefusals | Item::Close => None,
         }
     }
 
@@ -83,12 +84,7 @@ impl Surroundings {
     /// worse for it than a time that is a little off.
     fn may_take_away(&self, operation: &wire::SignedOperation) -> bool {
         let Ok(signed) = SignedOperation::from_bytes(operation.as_bytes()) else { return false };
-        let takes_away = match &signed.operation.action {
-            Action::Stop => true,
-            Action::Revoke { slot, .. } => !matches!(slot, RuleSlot::Deny(_)),
-            Action::Write { slot, .. } => matches!(slot, RuleSlot::Deny(_)),
-            Action::Enrol { .. } => false,
-        };
+        let takes_away = Urgency::of(&signed.operation.action) == Urgency::Protecting;
         takes_away && signed.operation.signed_at <= self.stamp_max.max(self.latest)
     }
 }

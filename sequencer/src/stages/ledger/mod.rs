@@ -12,6 +12,7 @@ mod absorb;
 mod admit;
 mod answer;
 mod consent;
+mod counts;
 mod decide;
 mod gate;
 mod refusal;

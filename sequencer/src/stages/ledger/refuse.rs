@@ -1,6 +1,6 @@
 //! Refusals: why an item is not taken, what its sender is told, and what the journal keeps of it.
 
-use model::{Millis, RejectCode, Sequence, Uncovered, calendar};
+use model::{Millis, RejectCode, RuleNumber, Sequence, Uncovered, calendar};
 use statement::c1::C1Error;
 use thiserror::Error;
 use wire::{Entry, Holder, RefusalEntry, RefusalReason, RefusedItem, RegistryKey};
@@ -64,6 +64,8 @@ pub(super) enum Ground {
     Uncovered(Uncovered),
     #[error("{0}")]
     MalformedOperation(String),
+    #[error("expected a signature by the key of the record, or of the registrar to enrol")]
+    Unauthentic(RuleNumber),
     #[error(transparent)]
     Operation(C1Error),
     #[error("{expected}")]
@@ -86,9 +88,15 @@ impl Ground {
         match self {
             // Consent or assignment forbade to collect: the patient may want to see that.
             Ground::Unassigned | Ground::Uncovered(_) => Refusing::JournalAndHalt,
-            // Somebody signed something that has no effect.
-            Ground::MalformedOperation(_) | Ground::Operation(_) | Ground::Request { .. } => {
-                Refusing::Journal
+            // A signature that has ended is replayed by whoever has its bytes: no act of its owner.
+            Ground::Operation(error) if error.code() == RejectCode::Validity => {
+                Refusing::AnswerOnly
+            }
+            // The owner signed something that a rule refuses.
+            Ground::Operation(_) => Refusing::Journal,
+            // Junk of form: nobody who may ask for it asked for it in this form.
+            Ground::MalformedOperation(_) | Ground::Unauthentic(_) | Ground::Request { .. } => {
+                Refusing::AnswerOnly
             }
             // A gateway's or operator's mistake, or no room: it concerns no consent.
             Ground::UnknownDevice
@@ -117,6 +125,7 @@ impl Ground {
                 RejectCode::Identity
             }
             Ground::MalformedOperation(_) | Ground::MalformedChange(_) => RejectCode::Malformed,
+            Ground::Unauthentic(_) => RejectCode::Signature,
             Ground::Operation(error) => error.code(),
             Ground::Request { code, .. } => *code,
             Ground::GroupFull => RejectCode::Busy,
@@ -132,6 +141,7 @@ impl Ground {
         match self {
             Ground::Uncovered(why) => RefusalReason::Claim(*why),
             Ground::Operation(error) => RefusalReason::Operation(error.rule),
+            Ground::Unauthentic(rule) => RefusalReason::Operation(*rule),
             _ => RefusalReason::Code,
         }
     }
@@ -141,6 +151,17 @@ impl From<Ground> for Refusal {
     fn from(ground: Ground) -> Refusal {
         let (code, rule) = (ground.code(), ground.reason().rule());
         Refusal { code, rule, position: None, detail: ground.to_string() }
+    }
+}
+
+/// What is answered where a refusal is only counted: it has no place of its own in the journal. To
+/// read, that is a refusal like any other that names no decision.
+pub(super) fn repeated(answer: Answer) -> Answer {
+    match answer {
+        Answer::AccessDecided { decision: Err(uncovered), .. } => {
+            Answer::Refused(Ground::Uncovered(uncovered).into())
+        }
+        answer => answer,
     }
 }
 
@@ -175,7 +196,9 @@ fn evidence(item: &Item, code: RejectCode, reason: RefusalReason) -> Option<Refu
             (Holder::practitioner(practitioner), RefusedItem::AccessRequest, request.digest())
         }
         // Their grounds answer only.
-        Item::OpenStream { .. } | Item::Registry(_) | Item::Close => return None,
+        Item::OpenStream { .. } | Item::Registry(_) | Item::CountRefusals | Item::Close => {
+            return None;
+        }
     };
     Some(RefusalEntry { requester, what, code, reason, digest })
 }
@@ -183,6 +206,11 @@ fn evidence(item: &Item, code: RejectCode, reason: RefusalReason) -> Option<Refu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn broken(rule: u8) -> C1Error {
+        let rule = RuleNumber::c1(rule);
+        C1Error { rule, row: None, expected: "one".into(), found: "another".into() }
+    }
 
     #[test]
     fn only_what_concerns_consent_is_kept_and_only_frames_halt() {
@@ -199,8 +227,11 @@ mod tests {
             (Ground::GroupFull, Refusing::AnswerOnly),
             (Ground::Unassigned, Refusing::JournalAndHalt),
             (Ground::Uncovered(Uncovered::Closed), Refusing::JournalAndHalt),
-            (Ground::MalformedOperation("short".into()), Refusing::Journal),
-            (request, Refusing::Journal),
+            (Ground::MalformedOperation("short".into()), Refusing::AnswerOnly),
+            (Ground::Unauthentic(RuleNumber::c1(7)), Refusing::AnswerOnly),
+            (Ground::Operation(broken(5)), Refusing::AnswerOnly),
+            (Ground::Operation(broken(6)), Refusing::Journal),
+            (request, Refusing::AnswerOnly),
         ] {
             assert_eq!(ground.refusing(), refusing, "{ground:?}");
         }

@@ -222,6 +222,12 @@ impl Registry {
         self.gateway_of.get(holder)
     }
 
+    /// The practitioner that receipts and refusals name by this holder, ended ones included. Asked of
+    /// counts alone, which come once a minute: all are looked at.
+    pub(super) fn practitioner_of(&self, holder: &Holder) -> Option<&PractitionerId> {
+        self.practitioners.keys().find(|id| Holder::practitioner(id) == *holder)
+    }
+
     /// The gateway and the device of a stream, if both are registered now, belong to the same
     /// organisation and to each other, and the device measures this signal of this patient.
     pub(super) fn assignment(

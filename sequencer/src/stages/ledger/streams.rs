@@ -8,6 +8,11 @@ use wire::StreamName;
 /// Last stored sequence of each stream of each gateway.
 pub(super) type Marks = BTreeMap<GatewayId, BTreeMap<StreamName, Sequence>>;
 
+/// Most streams of a gateway that are open without a frame and stand in the journal. Reached: a
+/// further one opens all the same, and leaves no entry, so that opening streams for ever costs the
+/// disk no more than this.
+const EMPTY_STREAMS_MAX: usize = 512;
+
 /// A stored frame as an access finds it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StoredFrame {
@@ -21,8 +26,15 @@ pub(super) struct StoredFrame {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Streams {
     /// By gateway first, so that a frame finds its stream without a copied key.
-    of_gateway: BTreeMap<GatewayId, BTreeMap<StreamName, Stream>>,
+    of_gateway: BTreeMap<GatewayId, GatewayStreams>,
     of_patient: BTreeMap<PatientIndex, Vec<StoredFrame>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct GatewayStreams {
+    streams: BTreeMap<StreamName, Stream>,
+    /// How many of them have no frame.
+    empty: usize,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -64,17 +76,28 @@ pub(super) struct FramesAsked {
 
 impl Streams {
     fn stream(&self, gateway: &GatewayId, name: &StreamName) -> Option<&Stream> {
-        self.of_gateway.get(gateway)?.get(name)
+        self.of_gateway.get(gateway)?.streams.get(name)
     }
 
     fn stream_mut(&mut self, gateway: &GatewayId, name: &StreamName) -> &mut Stream {
         // Keys are copied for a new gateway or stream only: `entry` would copy them for each frame.
         if self.stream(gateway, name).is_none() {
-            let streams = self.of_gateway.entry(gateway.clone()).or_default();
-            streams.insert(name.clone(), Stream::default());
+            let of_gateway = self.of_gateway.entry(gateway.clone()).or_default();
+            of_gateway.streams.insert(name.clone(), Stream::default());
+            of_gateway.empty += 1;
         }
-        let streams = self.of_gateway.get_mut(gateway);
-        streams.and_then(|streams| streams.get_mut(name)).expect("inserted above if it was missing")
+        let of_gateway = self.of_gateway.get_mut(gateway);
+        let stream = of_gateway.and_then(|of_gateway| of_gateway.streams.get_mut(name));
+        stream.expect("inserted above if it was missing")
+    }
+
+    /// Whether opening this stream changes something that recovery must know: it is new, or halted.
+    pub(super) fn is_opening_new(&self, gateway: &GatewayId, name: &StreamName) -> bool {
+        let Some(of_gateway) = self.of_gateway.get(gateway) else { return true };
+        match of_gateway.streams.get(name) {
+            Some(stream) => stream.halted,
+            None => of_gateway.empty < EMPTY_STREAMS_MAX,
+        }
     }
 
     pub(super) fn place(&self, gateway: &GatewayId, name: &StreamName, at: Sequence) -> Place {
@@ -100,8 +123,9 @@ impl Streams {
     /// Last stored sequence of every stream that has one.
     pub(super) fn marks(&self) -> Marks {
         let mut marks = Marks::new();
-        for (gateway, streams) in &self.of_gateway {
-            for (name, stream) in streams.iter().filter(|(_, stream)| !stream.stored.is_empty()) {
+        for (gateway, of_gateway) in &self.of_gateway {
+            let streams = of_gateway.streams.iter();
+            for (name, stream) in streams.filter(|(_, stream)| !stream.stored.is_empty()) {
                 let last = Sequence(stream.stored.len() as u64);
                 marks.entry(gateway.clone()).or_default().insert(name.clone(), last);
             }
@@ -113,12 +137,9 @@ impl Streams {
         self.stream_mut(gateway, name).halted = true;
     }
 
-    pub(super) fn resume(&mut self, gateway: &GatewayId, name: &StreamName) {
-        let streams = self.of_gateway.get_mut(gateway);
-        // A stream that has no frame yet has nothing to resume.
-        if let Some(stream) = streams.and_then(|streams| streams.get_mut(name)) {
-            stream.halted = false;
-        }
+    /// Takes note of an opening: it ends a halt.
+    pub(super) fn open(&mut self, gateway: &GatewayId, name: &StreamName) {
+        self.stream_mut(gateway, name).halted = false;
     }
 
     pub(super) fn store(
@@ -128,7 +149,13 @@ impl Streams {
         patient: PatientIndex,
         frame: StoredFrame,
     ) {
-        self.stream_mut(gateway, name).stored.push(frame.position);
+        let stream = self.stream_mut(gateway, name);
+        stream.stored.push(frame.position);
+        if stream.stored.len() == 1
+            && let Some(of_gateway) = self.of_gateway.get_mut(gateway)
+        {
+            of_gateway.empty -= 1;
+        }
         self.of_patient.entry(patient).or_default().push(frame);
     }
 

@@ -15,12 +15,12 @@ use statement::operation::SignedOperation;
 use statement::{field, scope};
 use wire::{
     AccessKind, AccessRequest, Descriptor, DeviceTime, Entry, Frame, FramePlace, Holder, Mark,
-    Reading, Receipt, RegistryChange, RegistryKey, RegistryRecord, SignedAccessRequest, Source,
-    StreamKey,
+    Reading, Receipt, RefusalReason, RefusedKind, RegistryChange, RegistryKey, RegistryRecord,
+    SignedAccessRequest, Source, StreamKey,
 };
 
 use super::*;
-use crate::stages::batch::{BatchBinding, plan};
+use crate::stages::batch::{BatchBinding, PlanError, plan};
 use crate::stages::rows::CircuitRows;
 use crate::window::{Capacities, ClosedWindow, WindowLimits};
 
@@ -195,33 +195,49 @@ impl Ward {
         answer
     }
 
-    /// The next operation, with the record's nonce.
-    fn signed(&self, action: Action, key: &SecretKey) -> wire::SignedOperation {
+    fn sign_for(&self, patient: PatientIndex, action: Action, key: &SecretKey) -> SignedOperation {
         let operation = Operation {
-            patient: patient(),
+            patient,
             nonce: self.nonce,
             signed_at: at(self.now),
             valid_until: at(self.now + 60_000),
             action,
         };
-        let signed =
-            SignedOperation::sign(operation, scope::sig_domain(ledger_config().scope), key);
+        SignedOperation::sign(operation, scope::sig_domain(ledger_config().scope), key)
+    }
+
+    /// The next operation, with the record's nonce.
+    fn signed(&self, action: Action, key: &SecretKey) -> wire::SignedOperation {
+        let signed = self.sign_for(patient(), action, key);
         wire::SignedOperation::new(signed.to_bytes().to_vec()).unwrap()
     }
 
     /// Submits an operation, with its row evaluated by the circuit.
-    fn operate(&mut self, action: Action, key: &SecretKey) -> Answer {
-        let enrols = matches!(action, Action::Enrol { .. });
-        let operation = self.signed(action, key);
+    fn submit_signed(&mut self, operation: wire::SignedOperation) -> Answer {
         let requester = Holder([1; 32]);
-        let answer = self.submit(Item::Operation { requester, operation: operation.clone() });
-        let answer = match answer {
+        match self.submit(Item::Operation { requester, operation: operation.clone() }) {
             Answer::Unevaluated(row) => {
                 let row = Box::new(row.evaluate(&CircuitRows).expect("the circuit agrees"));
                 self.submit(Item::Evaluated { requester, operation, row })
             }
             answer => answer,
-        };
+        }
+    }
+
+    fn entry(&self, position: Position) -> Entry {
+        let stored = self.log.read(position.0).unwrap();
+        Entry::from_bytes(stored.kind.code(), &stored.body).unwrap()
+    }
+
+    fn open_epoch(&mut self, epoch: u16) -> Answer {
+        let descriptor = Descriptor { epoch: EpochNumber(epoch), ..self.descriptor() };
+        self.submit(Item::OpenStream { gateway: gateway(), descriptor })
+    }
+
+    fn operate(&mut self, action: Action, key: &SecretKey) -> Answer {
+        let enrols = matches!(action, Action::Enrol { .. });
+        let operation = self.signed(action, key);
+        let answer = self.submit_signed(operation);
         if matches!(answer, Answer::OperationApplied { .. }) && !enrols {
             self.nonce += 1;
         }
@@ -306,6 +322,11 @@ fn check_provable(ward: &Ward, window: &ClosedWindow) -> crate::stages::batch::B
     let (scope, operations) = (ledger_config().scope, *ward.ledger().operation_scope());
     let key_version = model::BatchHeader::KEY_VERSION;
     let binding = BatchBinding { scope, operations, key_version, edge_secret: [0; 32] };
+    // One more than the contract takes would be proven for nothing.
+    let mut long = (*window.contents).clone();
+    long.position_out = Position(long.position_in.0 + (1 << 28));
+    let refused = plan(&long, &binding, capacities());
+    assert!(matches!(refused, Err(PlanError::Positions { found: 0x1000_0000 })));
     plan(&window.contents, &binding, capacities()).expect("provable")
 }
 
@@ -539,15 +560,137 @@ fn a_record_that_names_nothing_registered_is_refused_and_says_what_to_add() {
 }
 
 #[test]
-fn an_operation_of_another_key_is_refused_and_kept_as_evidence() {
+fn an_operation_of_a_stranger_and_one_for_nobody_are_refused_alike_and_leave_nothing() {
     let mut ward = Ward::open();
-    let Answer::Refused(refused) = ward.operate(Action::Stop, &registrar()) else {
+    let before = ward.log.head();
+    let Answer::Refused(stranger) = ward.operate(Action::Stop, &registrar()) else {
         panic!("expected a refusal")
     };
-    assert_eq!((refused.code, refused.rule), (RejectCode::Signature, Some(RuleNumber::c1(27))));
-    let last = ward.log.read(ward.log.head().position).unwrap();
-    let entry = Entry::from_bytes(last.kind.code(), &last.body).unwrap();
-    assert!(matches!(entry, Entry::Refusal(_)));
+    assert_eq!((stranger.code, stranger.position), (RejectCode::Signature, None));
+    assert_eq!(stranger.rule, Some(RuleNumber::c1(27)));
+    let nobody = PatientIndex::new(99).unwrap();
+    let signed = ward.sign_for(nobody, Action::Stop, &patient_key());
+    let signed = wire::SignedOperation::new(signed.to_bytes().to_vec()).unwrap();
+    let Answer::Refused(unknown) = ward.submit_signed(signed) else { panic!("taken") };
+    assert_eq!(unknown, stranger, "who is enrolled is nobody's to find out");
+    assert_eq!(ward.log.head(), before);
+}
+
+#[test]
+fn an_operation_that_its_owner_signed_and_a_rule_refuses_is_kept_as_evidence() {
+    let mut ward = Ward::open();
+    // Nonce 2 is spent.
+    ward.nonce = 1;
+    let Answer::Refused(refused) = ward.operate(Action::Stop, &patient_key()) else {
+        panic!("expected a refusal")
+    };
+    assert_eq!((refused.code, refused.rule), (RejectCode::Nonce, Some(RuleNumber::c1(6))));
+    assert!(matches!(ward.entry(refused.position.unwrap()), Entry::Refusal(_)));
+    let Answer::Refused(again) = ward.operate(Action::Stop, &patient_key()) else {
+        panic!("expected a refusal")
+    };
+    assert_eq!((again.code, again.position), (RejectCode::Nonce, None), "counted");
+    assert!(matches!(ward.submit(Item::CountRefusals), Answer::Counted));
+    let Entry::RefusalCount(counted) = ward.entry(Position(ward.log.head().position)) else {
+        panic!("expected a count")
+    };
+    assert_eq!(
+        (counted.patient, counted.what, counted.count),
+        (patient(), RefusedKind::Operation, 1)
+    );
+    assert_eq!(counted.reason, RefusalReason::Operation(RuleNumber::c1(6)));
+}
+
+/// How a source floods the node.
+type Flood = fn(&mut Ward, u64) -> Answer;
+
+/// What eleven seconds of one source's flood leave in the journal: bytes and entries.
+fn flood(ward: &mut Ward, items: u64, flood: Flood) -> (u64, u64) {
+    let (before, begun) = (ward.log.head(), ward.now);
+    for n in 0..items {
+        // The time that it took, whatever a group a millisecond would take here.
+        ward.now = begun + n * 11_000 / items;
+        let answer = flood(ward, n);
+        assert!(!matches!(answer, Answer::FrameStored | Answer::OperationApplied { .. }));
+    }
+    ward.submit(Item::CountRefusals);
+    let after = ward.log.head();
+    (after.end - before.end, after.position - before.position)
+}
+
+#[test]
+fn a_flood_costs_the_journal_a_bounded_number_of_entries_however_long_it_is() {
+    let floods: [(&str, Flood, u64); 6] = [
+        // As many streams as an epoch has numbers, then each one again.
+        ("new streams", |ward, n| ward.open_epoch((n % 30_000) as u16), 512),
+        ("the same stream", |ward, _| ward.open_epoch(7), 1),
+        (
+            "refused frames",
+            |ward, n| {
+                ward.open_epoch(0);
+                // The one that comes next, as it was never stored.
+                let mut answer = ward.frame(1);
+                if n % 2 == 0 {
+                    answer = ward.frame(1);
+                }
+                answer
+            },
+            4,
+        ),
+        ("refused requests", |ward, n| ward.request(n, &practitioner_key()), 2),
+        ("junk requests", |ward, n| ward.request(n, &patient_key()), 0),
+        ("junk operations", |ward, _| ward.operate(Action::Stop, &registrar()), 0),
+    ];
+    for (name, source, most) in floods {
+        let mut ward = Ward::open();
+        ward.operate(Action::Stop, &patient_key());
+        let (bytes, entries) = flood(&mut ward, 2_000, source);
+        println!("{name}: {bytes} bytes, {entries} entries");
+        assert!(entries <= most, "{name}: {entries} entries");
+        let (more, further) = flood(&mut ward, 2_000, source);
+        println!("{name} again: {more} bytes, {further} entries");
+        assert!(further <= 1, "{name}: what is known costs a count at most, found {further}");
+    }
+}
+
+#[test]
+fn a_gateway_that_opens_22_250_streams_twice_leaves_512_entries() {
+    let mut ward = Ward::open();
+    let flood = |ward: &mut Ward| flood(ward, 22_250, |ward, n| ward.open_epoch(n as u16));
+    let (bytes, entries) = flood(&mut ward);
+    println!("22,250 streams opened: {bytes} bytes, {entries} entries");
+    assert_eq!(entries, 512);
+    assert_eq!(flood(&mut ward), (0, 0));
+    // Streams beyond take frames all the same.
+    assert!(matches!(ward.next_frame(), Answer::FrameStored));
+}
+
+#[test]
+fn what_is_refused_again_is_counted_and_the_window_has_the_counts_before_its_close() {
+    let mut ward = Ward::open();
+    ward.operate(Action::Stop, &patient_key());
+    let Answer::AccessDecided { position: first, .. } = ward.request(1, &practitioner_key()) else {
+        panic!("the first is decided")
+    };
+    let Entry::AccessRequest { request, .. } = ward.entry(first) else { panic!("in full") };
+    for nonce in 2..=6 {
+        let Answer::Refused(again) = ward.request(nonce, &practitioner_key()) else {
+            panic!("counted")
+        };
+        assert_eq!((again.code, again.rule), (RejectCode::NotPermitted, Some(RuleNumber::c2(16))));
+    }
+    let window = ward.close();
+    let close = window.contents.position_out;
+    let Entry::RefusalCount(counted) = ward.entry(Position(close.0 - 1)) else {
+        panic!("expected a count before the close")
+    };
+    assert_eq!((counted.count, counted.first), (5, request.digest()));
+    assert_eq!(counted.reason, RefusalReason::Claim(Uncovered::Closed));
+    check_provable(&ward, &window);
+    // After a quiet minute the next one is in full again.
+    ward.now += 60_000;
+    let again = ward.request(7, &practitioner_key());
+    assert!(matches!(again, Answer::AccessDecided { decision: Err(_), .. }), "{again:?}");
 }
 
 #[test]

@@ -11,13 +11,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use model::{BatchNumber, GatewayId, Millis, Sequence};
+use model::{BatchNumber, GatewayId, Millis, PatientIndex, Sequence, Word};
 use wire::limits::MARKS_MAX;
 use wire::{Entry, Mark, PlacedEntry, StreamName};
 
 use super::absorb::Ledger;
+use super::answer::patient_of;
 use super::registry::Registry;
 use super::streams::Marks;
+use crate::window::OperationScope;
 
 /// Counts of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,7 @@ pub struct Status {
 /// registry, and some hundred bytes a stream.
 #[derive(Clone)]
 pub struct LedgerView {
+    operation_scope: OperationScope,
     published: Arc<RwLock<Published>>,
 }
 
@@ -44,6 +47,8 @@ struct Published {
     last_time: Millis,
     registry: Arc<Registry>,
     marks: Marks,
+    /// Hash of the key that signs for each record. Memory: 40 bytes a patient.
+    owners: BTreeMap<PatientIndex, Word>,
 }
 
 impl LedgerView {
@@ -52,8 +57,10 @@ impl LedgerView {
         let registry = Arc::new(ledger.registry().clone());
         let marks = ledger.streams.marks();
         let (status, last_time) = (status(ledger), ledger.last_time);
-        let published = Published { status, last_time, registry, marks };
-        LedgerView { published: Arc::new(RwLock::new(published)) }
+        let owners = ledger.consent.owners();
+        let published = Published { status, last_time, registry, marks, owners };
+        let operation_scope = *ledger.operation_scope();
+        LedgerView { operation_scope, published: Arc::new(RwLock::new(published)) }
     }
 
     /// Takes in a group that is durable; `ledger` has absorbed it and nothing after it.
@@ -73,8 +80,14 @@ impl LedgerView {
                 Entry::RegistryChange(change) => {
                     Arc::make_mut(&mut published.registry).apply(change, *time);
                 }
-                Entry::Operation { .. }
-                | Entry::AccessRequest { .. }
+                Entry::Operation { operation, .. } => {
+                    let patient = patient_of(operation);
+                    let record = patient.and_then(|patient| ledger.consent.record(patient));
+                    if let (Some(patient), Some(record)) = (patient, record) {
+                        published.owners.insert(patient, record.key_hash);
+                    }
+                }
+                Entry::AccessRequest { .. }
                 | Entry::Refusal(_)
                 | Entry::Close { .. }
                 | Entry::StreamOpen { .. }
@@ -96,6 +109,16 @@ impl LedgerView {
     /// Who is registered.
     pub fn registry(&self) -> Arc<Registry> {
         Arc::clone(&self.read().registry)
+    }
+
+    /// Hash of the key that signs for the record of a patient, if there is one.
+    pub fn owner(&self, patient: PatientIndex) -> Option<Word> {
+        self.read().owners.get(&patient).copied()
+    }
+
+    /// What signatures of operations are judged against.
+    pub fn operation_scope(&self) -> &OperationScope {
+        &self.operation_scope
     }
 
     /// Last stored frame of each stream of a gateway, of [`MARKS_MAX`] streams at most: a hint for

@@ -48,6 +48,16 @@ pub enum ProverKeysError {
     /// The chunk is not of the shape.
     #[error("the chunk does not fit its shape")]
     Chunk(#[from] WrongShape),
+    /// The chunk does not satisfy the circuit, although its native twin accepts it.
+    #[error("constraint {row} of shape {shape} does not hold (of rule {rule})")]
+    Violated {
+        /// Which shape.
+        shape: &'static str,
+        /// Its row.
+        row: usize,
+        /// The rule that owns it; empty outside of rules.
+        rule: &'static str,
+    },
     /// There is no proof.
     #[error("the chunk cannot be proven")]
     Prove(#[from] ProveError),
@@ -139,7 +149,16 @@ impl ProverKeys {
             Statement::C2(..) => &self.claims,
         };
         let assignment = one.shape.assign(statement)?;
-        let proof = one.engine.prove(&assignment, &Blinding::draw(entropy))?;
+        let proof = one.engine.prove(&assignment, &Blinding::draw(entropy));
+        let proof = proof.map_err(|error| match error {
+            ProveError::Violated { row } => {
+                // Made for this line of the log alone: the rule is what tells where to look.
+                let rules = one.shape.matrices().rules;
+                let rule = rules.get(row).copied().unwrap_or("");
+                ProverKeysError::Violated { shape: one.shape.name, row, rule }
+            }
+            error => ProverKeysError::Prove(error),
+        })?;
         // For the contract, which looks the key up by its id; the circuit follows from the chunk's
         // place.
         let key_id = one.engine.key().verifying_key().id();

@@ -73,13 +73,14 @@ pub trait BatchSink: Send + 'static {
     ///
     /// # Errors
     /// Whatever keeps it from being stored; the stage stops.
-    fn store(&mut self, batch: Assembled) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
+    fn store(&mut self, batch: &Assembled) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
     /// Tells of a step.
     fn tell(&mut self, progress: Progress);
 }
 
-/// Why a window cannot become a batch. Fatal: order is forced, so nothing later can settle.
+/// Why a window did not become a batch. Order is forced, so nothing later can settle before it.
+/// Nothing is changed by the attempt: the same window can be tried again.
 #[derive(Debug, Error)]
 pub enum BatcherError {
     /// A window out of order.
@@ -99,10 +100,14 @@ pub enum BatcherError {
         source: PlanError,
     },
     /// A chunk was not proven.
-    #[error("a chunk of batch {number} cannot be proven")]
+    #[error("chunk {chunk} of {circuit} of batch {number} cannot be proven")]
     Prove {
         /// Which batch.
         number: u64,
+        /// C1 or C2.
+        circuit: &'static str,
+        /// Number of the chunk among those of its circuit.
+        chunk: usize,
         /// Why.
         source: ProverKeysError,
     },
@@ -119,6 +124,16 @@ pub enum BatcherError {
     },
 }
 
+/// Makes batches, one window after the other. A trait so that the loop around it is tested with one
+/// that fails when a test says so.
+pub trait MakeBatch {
+    /// Lays out, proves, assembles and stores the next window.
+    ///
+    /// # Errors
+    /// [`BatcherError`]; nothing is stored then, and the same window can be tried again.
+    fn make_batch(&mut self, window: &ClosedWindow) -> Result<(), BatcherError>;
+}
+
 /// The stage. Fed window by window; keeps the last header's hash, which the next header names.
 pub struct Batcher {
     binding: BatchBinding,
@@ -127,6 +142,14 @@ pub struct Batcher {
     sink: Box<dyn BatchSink>,
     last: LastBatch,
     entropy: StdRng,
+    /// A batch that is proven and could not be stored: proving it again costs minutes.
+    unstored: Option<Unstored>,
+}
+
+/// A batch before it is stored, and what the next one continues from.
+struct Unstored {
+    batch: Assembled,
+    last: LastBatch,
 }
 
 impl Batcher {
@@ -140,17 +163,14 @@ impl Batcher {
         let BatcherConfig { binding, last, seed } = config;
         // A generator fit for keys, seeded once: no two proofs of this process share their
         // blinding.
-        Batcher { binding, keys, journal, sink, last, entropy: StdRng::from_seed(seed) }
+        let entropy = StdRng::from_seed(seed);
+        Batcher { binding, keys, journal, sink, last, entropy, unstored: None }
     }
 
-    /// Lays out, proves, assembles and stores the next window.
-    ///
-    /// # Errors
-    /// [`BatcherError`]; nothing is stored then.
-    pub fn make_batch(&mut self, window: &ClosedWindow) -> Result<(), BatcherError> {
+    /// Lays out, proves and assembles the next window.
+    fn assemble(&mut self, window: &ClosedWindow) -> Result<Unstored, BatcherError> {
         let number = window.contents.number.0;
-        // A window that found no room in the queue is missing here. It is in the journal, and only
-        // a restart reads it from there.
+        // Whoever feeds it reads back from the journal what found no room in the queue.
         let expected = self.last.number.0 + 1;
         if number != expected {
             return Err(BatcherError::Order { expected, found: number });
@@ -161,63 +181,90 @@ impl Batcher {
         let (operations, claims) = (plan.operations.len(), plan.claims.len());
         self.sink.tell(Progress::Planned { number, operations, claims });
         let proven = self.prove(window, plan)?;
-        let groups = self.read_groups(window)?;
+        let groups = groups_of(&self.journal, self.last.group, window)?;
         let previous = self.last.header_hash;
-        let assembled = assemble(&proven, previous, &self.binding, groups);
-        let header_hash = scope::header_hash(&assembled.public.header);
-        let stored = self.sink.store(assembled);
-        stored.map_err(|source| BatcherError::Store { number, source })?;
+        let batch = assemble(&proven, previous, &self.binding, groups);
+        let header_hash = scope::header_hash(&batch.public.header);
+        let number = window.contents.number;
+        Ok(Unstored { batch, last: LastBatch { number, header_hash, group: window.group } })
+    }
+
+    fn store(&mut self, unstored: Unstored) -> Result<(), BatcherError> {
+        let number = unstored.last.number.0;
+        if let Err(source) = self.sink.store(&unstored.batch) {
+            self.unstored = Some(unstored);
+            return Err(BatcherError::Store { number, source });
+        }
         // Only when it is stored: a batch is named by the next header and must be found then.
-        self.last = LastBatch { number: window.contents.number, header_hash, group: window.group };
+        self.last = unstored.last;
         self.sink.tell(Progress::Assembled { number });
         Ok(())
     }
 
+    /// Proves every chunk of a plan.
     fn prove(
         &mut self,
         window: &ClosedWindow,
         plan: BatchPlan,
     ) -> Result<ProvenBatch, BatcherError> {
         let number = window.contents.number.0;
-        let mut one = |circuit, statement: Statement<'_>| {
+        let mut one = |circuit, chunk, statement: Statement<'_>| {
             // For progress and metrics only: no decision hangs on it, so the clock is not injected.
             let begun = std::time::Instant::now();
             let proven = self.keys.prove(statement, &mut self.entropy);
-            let proven = proven.map_err(|source| BatcherError::Prove { number, source })?;
+            let proven = proven.map_err(|source| {
+                let circuit = if circuit == Circuit::C1 { "C1" } else { "C2" };
+                BatcherError::Prove { number, circuit, chunk, source }
+            })?;
             let millis = begun.elapsed().as_millis() as u64;
             self.sink.tell(Progress::Proven { number, circuit, millis });
             Ok::<_, BatcherError>(proven)
         };
         // One after the other: a proof takes all cores already, and its memory is the node's peak.
         let mut operation_proofs = Vec::with_capacity(plan.operations.len());
-        for (chunk, inputs) in &plan.operations {
-            operation_proofs.push(one(Circuit::C1, Statement::C1(inputs, chunk))?);
+        for (number, (chunk, inputs)) in plan.operations.iter().enumerate() {
+            operation_proofs.push(one(Circuit::C1, number, Statement::C1(inputs, chunk))?);
         }
         let mut claim_proofs = Vec::with_capacity(plan.claims.len());
-        for (chunk, inputs) in &plan.claims {
-            claim_proofs.push(one(Circuit::C2, Statement::C2(inputs, chunk))?);
+        for (number, (chunk, inputs)) in plan.claims.iter().enumerate() {
+            claim_proofs.push(one(Circuit::C2, number, Statement::C2(inputs, chunk))?);
         }
         let contents = window.contents.as_ref().clone();
         Ok(ProvenBatch { contents, plan, operation_proofs, claim_proofs })
     }
+}
 
-    /// The journal groups after the previous close, up to the one that holds this close.
-    fn read_groups(&self, window: &ClosedWindow) -> Result<BatchGroups, ReadError> {
-        let mut groups = Vec::new();
-        // Read back rather than remembered: what the header commits to is what the disk holds.
-        let mut last = self.last.group;
-        // From the group after the last close, so that each group stands in exactly one batch; over
-        // numbers that were given up.
-        while let Some(number) = self.journal.group_after(last).filter(|n| *n <= window.group) {
-            let group = self.journal.group(number)?;
-            last = number;
-            groups.push(GroupSummary {
-                number,
-                first: Position(group.first),
-                last: Position(group.last),
-                content: group.digest,
-            });
-        }
-        Ok(BatchGroups { journal_hash: window.journal_hash, groups })
+/// The journal groups after group `after`, which holds the close before, up to the one that holds
+/// this window's.
+///
+/// # Errors
+/// [`ReadError`] if the journal does not serve one of them.
+pub fn groups_of(
+    journal: &Reader<FileMedium>,
+    after: u64,
+    window: &ClosedWindow,
+) -> Result<BatchGroups, ReadError> {
+    let mut groups = Vec::new();
+    // Read back rather than remembered: what the header commits to is what the disk holds.
+    for number in after + 1..=window.group {
+        // From the group after the last close, so that each group stands in exactly one batch.
+        let group = journal.group(number)?;
+        groups.push(GroupSummary {
+            number,
+            first: Position(group.first),
+            last: Position(group.last),
+            content: group.digest,
+        });
+    }
+    Ok(BatchGroups { journal_hash: window.journal_hash, groups })
+}
+
+impl MakeBatch for Batcher {
+    fn make_batch(&mut self, window: &ClosedWindow) -> Result<(), BatcherError> {
+        let unstored = match self.unstored.take() {
+            Some(kept) if kept.last.number == window.contents.number => kept,
+            _ => self.assemble(window)?,
+        };
+        self.store(unstored)
     }
 }

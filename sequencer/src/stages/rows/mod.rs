@@ -20,7 +20,9 @@ mod evaluate;
 mod pool;
 #[cfg(test)]
 mod tests;
+mod urgency;
 
 pub use config::AdmissionConfig;
 pub use evaluate::{CircuitRows, Evaluate, EvaluatedRow, NotProvable, OperationRow};
-pub use pool::{Lane, NotEvaluated, RowPool};
+pub use pool::{NotEvaluated, RowPool};
+pub use urgency::Urgency;

@@ -6,23 +6,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use model::{Action, Operation, PatientIndex, RuleSlot, with_causes};
+use model::{PatientIndex, with_causes};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use thiserror::Error;
 
 use super::config::AdmissionConfig;
 use super::evaluate::{Evaluate, EvaluatedRow, NotProvable, OperationRow};
+use super::urgency::Urgency;
 use crate::metrics::Metrics;
-
-/// Which places an operation may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Lane {
-    /// A stop, a revocation, a denial: the patient takes something back. Evaluated first, and with
-    /// places that nothing else takes.
-    Withdrawing,
-    /// Any other.
-    Other,
-}
 
 /// Why a row is not evaluated, or not with success.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -30,7 +21,7 @@ pub enum NotEvaluated {
     /// No place for it.
     #[error("expected at most {items_max} operations waiting for their evaluation")]
     Full {
-        /// Places that the lane may take; 1 if the patient has an operation of it under way.
+        /// Places that there are; 1 if the patient has an operation of that urgency under way.
         items_max: usize,
     },
     /// It cannot be proven.
@@ -42,7 +33,7 @@ pub enum NotEvaluated {
 type Done = Box<dyn FnOnce(Result<EvaluatedRow, NotEvaluated>) + Send>;
 
 struct Job {
-    lane: Lane,
+    urgency: Urgency,
     row: Box<OperationRow>,
     done: Done,
 }
@@ -60,28 +51,16 @@ struct Shared {
     places_max: usize,
     places_reserved: usize,
     rounds_max: usize,
-    lanes: Mutex<Lanes>,
+    queues: Mutex<Queues>,
 }
 
 #[derive(Default)]
-struct Lanes {
-    withdrawing: VecDeque<Job>,
-    other: VecDeque<Job>,
-    /// Whose rows wait or are evaluated: one of a lane for each patient. A record takes one
+struct Queues {
+    protecting: VecDeque<Job>,
+    ordinary: VecDeque<Job>,
+    /// Whose rows wait or are evaluated: one of a urgency for each patient. A record takes one
     /// operation after the other anyway, and so nobody fills the places with copies of one.
-    under_way: BTreeSet<(PatientIndex, Lane)>,
-}
-
-impl Lane {
-    /// The lane of an operation.
-    pub fn of(operation: &Operation) -> Lane {
-        match &operation.action {
-            Action::Stop
-            | Action::Revoke { .. }
-            | Action::Write { slot: RuleSlot::Deny(_), .. } => Lane::Withdrawing,
-            Action::Enrol { .. } | Action::Write { .. } => Lane::Other,
-        }
-    }
+    under_way: BTreeSet<(PatientIndex, Urgency)>,
 }
 
 impl RowPool {
@@ -100,9 +79,9 @@ impl RowPool {
             .build()
             .map_err(io::Error::other)?;
         let (places_max, places_reserved) = (config.evaluations_max, config.evaluations_reserved);
-        let (rounds_max, lanes) = (config.evaluation_rounds_max, Mutex::default());
+        let (rounds_max, queues) = (config.evaluation_rounds_max, Mutex::default());
         let shared =
-            Shared { threads, rows, metrics, places_max, places_reserved, rounds_max, lanes };
+            Shared { threads, rows, metrics, places_max, places_reserved, rounds_max, queues };
         Ok(RowPool { shared: Arc::new(shared) })
     }
 
@@ -118,8 +97,8 @@ impl RowPool {
         row: Box<OperationRow>,
         done: impl FnOnce(Result<EvaluatedRow, NotEvaluated>) + Send + 'static,
     ) {
-        let lane = Lane::of(&row.signed.operation);
-        let job = Job { lane, row, done: Box::new(done) };
+        let urgency = Urgency::of(&row.signed.operation.action);
+        let job = Job { urgency, row, done: Box::new(done) };
         if let Err((job, items_max)) = self.shared.enqueue(job) {
             return (job.done)(Err(NotEvaluated::Full { items_max }));
         }
@@ -132,34 +111,34 @@ impl RowPool {
 impl Shared {
     /// Gives the row a place, or hands it back with the number of places.
     fn enqueue(&self, job: Job) -> Result<(), (Job, usize)> {
-        // Counted over both lanes: what withdraws may take every place, the rest only those that
+        // Counted over both queues: what withdraws may take every place, the rest only those that
         // are not reserved.
-        let items_max = match job.lane {
-            Lane::Withdrawing => self.places_max,
-            Lane::Other => self.places_max.saturating_sub(self.places_reserved),
+        let items_max = match job.urgency {
+            Urgency::Protecting => self.places_max,
+            Urgency::Ordinary => self.places_max.saturating_sub(self.places_reserved),
         };
-        let mut lanes = self.lanes();
-        if lanes.under_way.len() >= items_max {
+        let mut queues = self.queues();
+        if queues.under_way.len() >= items_max {
             return Err((job, items_max));
         }
-        if !lanes.under_way.insert((job.row.signed.operation.patient, job.lane)) {
+        if !queues.under_way.insert((job.row.signed.operation.patient, job.urgency)) {
             return Err((job, 1));
         }
-        self.metrics.evaluations_waiting.set(lanes.under_way.len() as i64);
-        match job.lane {
-            Lane::Withdrawing => lanes.withdrawing.push_back(job),
-            Lane::Other => lanes.other.push_back(job),
+        self.metrics.evaluations_waiting.set(queues.under_way.len() as i64);
+        match job.urgency {
+            Urgency::Protecting => queues.protecting.push_back(job),
+            Urgency::Ordinary => queues.ordinary.push_back(job),
         }
         Ok(())
     }
 
     fn evaluate_next(&self) {
         let job = {
-            let mut lanes = self.lanes();
-            let Lanes { withdrawing, other, .. } = &mut *lanes;
-            withdrawing.pop_front().or_else(|| other.pop_front())
+            let mut queues = self.queues();
+            let Queues { protecting, ordinary, .. } = &mut *queues;
+            protecting.pop_front().or_else(|| ordinary.pop_front())
         };
-        let Some(Job { lane, row, done }) = job else { return };
+        let Some(Job { urgency, row, done }) = job else { return };
         let patient = row.signed.operation.patient;
         let begun = Instant::now();
         let rows = &*self.rows;
@@ -175,10 +154,10 @@ impl Shared {
             tracing::error!(why, "twin and circuit differ: an operation is refused, not journaled");
         }
         // Before it is told: who hears of the answer finds the place free.
-        let mut lanes = self.lanes();
-        lanes.under_way.remove(&(patient, lane));
-        self.metrics.evaluations_waiting.set(lanes.under_way.len() as i64);
-        drop(lanes);
+        let mut queues = self.queues();
+        queues.under_way.remove(&(patient, urgency));
+        self.metrics.evaluations_waiting.set(queues.under_way.len() as i64);
+        drop(queues);
         // What it calls must not take this thread with it, or rows would wait for ever.
         let evaluated = evaluated.map_err(NotEvaluated::from);
         if catch_unwind(AssertUnwindSafe(|| done(evaluated))).is_err() {
@@ -186,8 +165,8 @@ impl Shared {
         }
     }
 
-    /// No caller's code runs under the lock, so a panic cannot leave the lanes half changed.
-    fn lanes(&self) -> MutexGuard<'_, Lanes> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    /// No caller's code runs under the lock, so a panic cannot leave the queues half changed.
+    fn queues(&self) -> MutexGuard<'_, Queues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use ark_bn254::Fr;
 use ark_ff::AdditiveGroup;
+use circuits::c1::RowError;
 use model::{
     Action, Categories, ChainScope, ClaimKind, Digest, Interval, Labels, Millis, Operation, Party,
     PatientIndex, Purposes, Record, Rule, RuleNumber, RuleSlot, Word,
@@ -86,7 +87,9 @@ fn the_circuit_holds_for_what_the_twin_accepts() {
 fn what_the_twin_refuses_is_named_with_its_rule() {
     let mut late = row(1, Action::Stop);
     late.context.t_op = at(60_000);
-    let Err(NotProvable::Chunk(error)) = CircuitRows.evaluate(&late) else { panic!("too late") };
+    let Err(NotProvable::Row(RowError::Refused(error))) = CircuitRows.evaluate(&late) else {
+        panic!("too late")
+    };
     assert_eq!(error.rule, RuleNumber::c1(5));
 }
 
@@ -191,7 +194,7 @@ struct Panics;
 impl Evaluate for Panics {
     fn evaluate(&self, row: &OperationRow) -> Result<(), NotProvable> {
         assert!(row.signed.operation.action != Action::Stop, "the test panics here");
-        Err(NotProvable::Constraint { row: 7, rule: "C1.7" })
+        Err(RowError::Violated { rule: "C1.7" }.into())
     }
 }
 
@@ -201,7 +204,7 @@ fn a_panic_refuses_its_row_and_the_threads_go_on() {
     let config = AdmissionConfig::default();
     let pool = RowPool::start(&config, Arc::new(Panics), metrics.clone()).unwrap();
     let (tell, told) = channel();
-    let violated = NotProvable::Constraint { row: 7, rule: "C1.7" };
+    let violated = NotProvable::Row(RowError::Violated { rule: "C1.7" });
     for (action, why) in [(Action::Stop, NotProvable::Panicked), (permit(), violated)] {
         let tell = tell.clone();
         pool.push(row(1, action), move |outcome| tell.send(outcome.map(drop)).unwrap());

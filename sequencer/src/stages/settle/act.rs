@@ -13,7 +13,7 @@ use super::error::{SettleError, transport};
 use super::fees::{self, Fees, Signed};
 use super::look::MinedReceipt;
 use super::plan::{Action, View};
-use super::settler::{Settler, Step};
+use super::settler::{Settler, Step, Underpriced};
 use crate::folder::store::{OutboxRow, OutboxState, Settled, StoreError};
 
 /// Most bytes of calldata: below the 128 KiB of a transaction that nodes relay.
@@ -173,16 +173,17 @@ impl Settler {
         if let Err(error) = self.edge.provider().send_raw_transaction(&row.signed).await {
             let Some(payload) = error.as_error_resp() else { return Err(transport(error)) };
             let reason = payload.message.to_string();
-            match NotSent::of(&reason) {
-                NotSent::Known => (),
-                NotSent::Fees => {
-                    // The next look asks for a replacement instead of the same bytes.
-                    self.underpriced = Some(nonce);
-                    return Err(SettleError::NotTaken { nonce, reason });
-                }
-                NotSent::Other => return Err(SettleError::NotTaken { nonce, reason }),
+            let why = NotSent::of(&reason);
+            if why != NotSent::Known {
+                // The next look asks for other fees instead of the same bytes, if those are why.
+                self.underpriced = why.underpriced().map(|why| (nonce, why));
+                self.not_taken = true;
+                self.metrics.settle_not_taken_total.inc();
+                return Err(SettleError::NotTaken { nonce, reason });
             }
         }
+        // Whatever the node said of these bytes before: now it has them.
+        (self.underpriced, self.not_taken) = (None, false);
         let times = match row.state {
             OutboxState::Sent { times, .. } => times.saturating_add(1),
             _ => 1,
@@ -198,13 +199,26 @@ impl Settler {
         // Beyond the limit the last one is sent again: it may be mined yet, and the row stays
         // small.
         if row.replaced.len() >= self.config.replacements_max {
-            self.underpriced = None;
             return self.send(now, nonce).await;
         }
         let mut transaction = fees::decode(&row.signed).ok_or(SettleError::Outbox { nonce })?;
         let old =
             Fees { max: transaction.max_fee_per_gas, tip: transaction.max_priority_fee_per_gas };
-        let raised = Fees::raise(old, self.ask_fees().await?, self.config.fee_max())?;
+        let (asked, limit) = (self.ask_fees().await?, self.config.fee_max());
+        let raised = match self.underpriced {
+            Some((of, Underpriced::Fees)) if of == nonce => Fees::offer_again(old, asked, limit),
+            _ => Fees::raise(old, asked, limit),
+        };
+        let raised = match raised {
+            Ok(raised) => raised,
+            Err(error) => {
+                // The highest fee that is allowed is offered already. The same bytes again: fees
+                // fall, and a node that did not take them, or lost them, takes them then.
+                self.set_fee_limit(Some(error));
+                return self.send(now, nonce).await;
+            }
+        };
+        self.set_fee_limit(None);
         transaction.max_fee_per_gas = raised.max;
         transaction.max_priority_fee_per_gas = raised.tip;
         let Signed { hash, bytes } = fees::sign(&self.signer, transaction)?;
@@ -216,6 +230,12 @@ impl Settler {
         self.metrics.settle_replacements_total.inc();
         self.underpriced = None;
         Ok(true)
+    }
+
+    /// Remembers whether the highest fee stands in the way.
+    pub(super) fn set_fee_limit(&mut self, limit: Option<SettleError>) {
+        self.metrics.settle_fee_limited.set(i64::from(limit.is_some()));
+        self.fee_limit = limit;
     }
 
     async fn record(&mut self, nonce: u64) -> Result<bool, SettleError> {
@@ -317,8 +337,10 @@ impl SettledEvent {
 enum NotSent {
     /// It has it, or it is mined: the next look tells.
     Known,
-    /// It wants higher fees.
+    /// It has none of this nonce and wants higher fees.
     Fees,
+    /// It has another of this nonce and wants an eighth more than that one's.
+    Replacement,
     /// Anything else.
     Other,
 }
@@ -330,10 +352,21 @@ impl NotSent {
         let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
         if says(&["already known", "known transaction", "already imported", "nonce too low"]) {
             NotSent::Known
+        } else if says(&["replacement"]) {
+            NotSent::Replacement
         } else if says(&["underpriced", "less than block base fee", "fee too low"]) {
             NotSent::Fees
         } else {
             NotSent::Other
+        }
+    }
+
+    /// Whether it is about fees, and how.
+    fn underpriced(self) -> Option<Underpriced> {
+        match self {
+            NotSent::Fees => Some(Underpriced::Fees),
+            NotSent::Replacement => Some(Underpriced::Replacement),
+            NotSent::Known | NotSent::Other => None,
         }
     }
 }

@@ -34,13 +34,13 @@ settings! {
         fee_wei_max: u64 = 1_000_000_000_000; "wei", range(1, 1_000_000_000_000_000_000) => {
             sets: "Highest fee offered for a unit of gas: 1,000 gwei.",
             at_limit: "A first offer is cut to it. A replacement that would need more is not made: \
-                       the round fails, and so does each further one, since all begin at the fee \
-                       that was offered last; nothing is sent meanwhile. What the chain's node \
-                       holds may still be mined; else set it higher and start the node again.",
+                       the last bytes are sent again instead, every `resend_after_ms`, and \
+                       settling goes on once fees fall. The stage is degraded by `fee-limit` \
+                       meanwhile.",
         }
         gas_max: u64 = 16_000_000; "gas", range(100_000, 1_000_000_000) => {
             sets: "Most gas of one transaction, below the limit of EIP-7825.",
-            at_limit: "Fewer batches go into it; a single one above it ends the stage.",
+            at_limit: "Fewer batches go into it; a single one above it is refused.",
         }
         round_max_ms: u64 = 60_000; "milliseconds", range(100, 3_600_000) => {
             sets: "Longest round: everything that is asked of the chain before one action.",
@@ -52,6 +52,10 @@ settings! {
         retry_max_ms: u64 = 60_000; "milliseconds", range(1, 3_600_000) => {
             sets: "Longest pause after failed rounds.",
             at_limit: "The pause grows no more.",
+        }
+        refused_retry_ms: u64 = 300_000; "milliseconds", range(10, 86_400_000) => {
+            sets: "Pause after what only somebody's doing is likely to mend: the contract refuses, \
+                   the store fails.",
         }
     }
 }
@@ -72,6 +76,11 @@ impl SettleConfig {
 
     pub(super) fn round_max(&self) -> Duration {
         Duration::from_millis(self.round_max_ms)
+    }
+
+    /// How long to wait after what repetition alone will hardly mend.
+    pub(super) fn refused_retry(&self) -> Duration {
+        Duration::from_millis(self.refused_retry_ms)
     }
 
     /// How long to wait after so many failures in a row, of which there is at least one.

@@ -4,11 +4,12 @@ use statement::batch::FileError;
 use thiserror::Error;
 
 use crate::folder::store::StoreError;
+use crate::stages::standing::Cause;
 
 /// Why a round of the settler failed.
 #[derive(Debug, Error)]
 pub enum SettleError {
-    /// The contract refuses the batch: the stage ends.
+    /// The contract refuses the batch.
     #[error("the settlement contract refuses batches {first} to {last}: {reason}")]
     Refused {
         /// First batch of the transaction.
@@ -103,6 +104,42 @@ pub enum SettleError {
 }
 
 impl SettleError {
+    /// Whether collecting is unsafe as well: the chain holds another history than the journal, or
+    /// the node was started with another's key.
+    pub fn ends_node(&self) -> bool {
+        matches!(self, SettleError::Diverged { .. } | SettleError::OtherKey { .. })
+    }
+
+    /// Whether the chain did not answer.
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            SettleError::Deadline => true,
+            SettleError::Chain(EdgeError::Pending(_)) => true,
+            SettleError::Chain(EdgeError::Transport(error)) => error.as_error_resp().is_none(),
+            _ => false,
+        }
+    }
+
+    /// Why the stage does not get on.
+    pub fn cause(&self) -> Cause {
+        match self {
+            SettleError::FeeLimit { .. } => Cause::FeeLimit,
+            SettleError::NotTaken { .. } | SettleError::Chain(_) | SettleError::Deadline => {
+                Cause::NotTaken
+            }
+            SettleError::Store(_) | SettleError::Batch { .. } | SettleError::Outbox { .. } => {
+                Cause::StoreFails
+            }
+            SettleError::Refused { .. }
+            | SettleError::OtherKey { .. }
+            | SettleError::Failed { .. }
+            | SettleError::Diverged { .. }
+            | SettleError::NotSettled { .. }
+            | SettleError::TooDear { .. }
+            | SettleError::Sign(_) => Cause::Refused,
+        }
+    }
+
     /// Whether trying again can help without anybody's doing.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -22,6 +22,21 @@ impl Fees {
         Fees { max: self.max.min(limit), tip: self.tip.min(limit) }
     }
 
+    /// What is offered instead of `old`, of which the chain's node has nothing: what the chain asks
+    /// now, if that is more, and else an eighth more, for the node wants more than it says.
+    ///
+    /// # Errors
+    /// [`SettleError::FeeLimit`] if that is beyond `limit`.
+    pub(super) fn offer_again(old: Fees, asked: Fees, limit: u128) -> Result<Fees, SettleError> {
+        // No eighth is owed to a node that holds no transaction of this nonce: what the chain asks
+        // is enough, so that a short rise of fees does not drive the offer up step by step.
+        let asked = asked.cut_to(limit);
+        if asked.max > old.max {
+            return Ok(Fees { max: asked.max, tip: asked.tip.max(old.tip).min(asked.max) });
+        }
+        Fees::raise(old, asked, limit)
+    }
+
     /// What replaces `old`: an eighth more of both, or what the chain asks now if that is more.
     ///
     /// # Errors
@@ -81,6 +96,19 @@ mod tests {
         assert_eq!(limited, fees(10_000, 100));
         let beyond = Fees::raise(fees(9_000, 8), fees(1, 1), 10_000);
         assert!(matches!(beyond, Err(SettleError::FeeLimit { max: 10_000, needed: 10_126 })));
+    }
+
+    #[test]
+    fn what_was_never_taken_is_offered_again_at_what_the_chain_asks() {
+        let fees = |max, tip| Fees { max, tip };
+        let dearer = Fees::offer_again(fees(800, 8), fees(810, 20), 10_000).unwrap();
+        assert_eq!(dearer, fees(810, 20));
+        let cheaper = Fees::offer_again(fees(800, 8), fees(700, 20), 10_000).unwrap();
+        assert_eq!(cheaper, fees(901, 20));
+        let cut = Fees::offer_again(fees(800, 8), fees(50_000, 20), 10_000).unwrap();
+        assert_eq!(cut, fees(10_000, 20));
+        let beyond = Fees::offer_again(fees(10_000, 8), fees(50_000, 20), 10_000);
+        assert!(matches!(beyond, Err(SettleError::FeeLimit { max: 10_000, .. })));
     }
 
     #[test]

@@ -49,7 +49,7 @@ impl Settler {
             rows,
             waiting: waiting.into_iter().map(|(number, row)| (number.0, row.t1)).collect(),
             sent_here: open.is_some() && open == self.sent,
-            underpriced: open.is_some() && open == self.underpriced,
+            underpriced: open.is_some() && open == self.underpriced.map(|(nonce, _)| nonce),
         })
     }
 

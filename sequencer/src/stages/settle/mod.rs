@@ -12,17 +12,17 @@
 //! A first offer is what the chain's node asks, at most `fee_wei_max`. What is not mined within
 //! `resend_after_ms` is sent again as it is if the node has lost it, and else, or when it was lost
 //! twice, replaced by a transaction that pays at least an eighth more; so is, without any wait,
-//! what the node calls underpriced. After `replacements_max` replacements the last one is sent
-//! again and again. An eighth more that would be above `fee_wei_max` is [`SettleError::FeeLimit`]:
-//! the round is tried again and fails again, because each begins at the fee that was offered last,
-//! and nothing is sent until the limit is raised or what the node holds is mined.
+//! what the node calls underpriced; one of which it holds nothing is offered again at what the chain
+//! asks by then. After `replacements_max` replacements, and where an eighth more would be above
+//! `fee_wei_max`, the last one is sent again and again: it is mined once fees fall.
 //!
 //! Invariants:
 //! * Bytes are in the outbox before they are sent, and every hash ever sent for a nonce is kept.
 //! * One transaction at a time is unmined; the contract's counter says what is settled (I2).
 //! * Lateness is recorded and never an error. A window that is not over for the chain is waited
 //!   for.
-//! * What the contract refuses is not tried again: the stage ends and says why.
+//! * What the contract refuses is tried again slowly, and the stage is degraded and says why. The
+//!   node ends only where the chain holds another history than the journal.
 //! * It never makes or changes a batch, and holds no other key than that of the settling account.
 
 mod act;
@@ -35,6 +35,8 @@ mod round;
 mod settler;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod weather;
 
 pub use config::SettleConfig;
 pub use error::SettleError;

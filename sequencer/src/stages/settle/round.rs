@@ -10,13 +10,30 @@ use tokio::time::{sleep, timeout};
 use super::error::SettleError;
 use super::plan::next_action;
 use super::settler::{Settler, Step};
+use crate::folder::store::OutboxState;
+
+/// What follows a round.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Next {
+    /// The next one, at once.
+    Round,
+    /// The next one after this long, or when a batch is assembled.
+    Wait(Duration),
+    /// The next one after this long. A batch that is assembled does not cut it short: it would skip
+    /// the pause that spares the chain.
+    Pause(Duration),
+}
 
 impl Settler {
     /// Settles until `stop` is true or its sender is gone. `wake` says that a batch was assembled.
     /// Stopping takes effect at once: every round can be cut anywhere.
     ///
+    /// What fails is tried again: soon, if the chain or its node may have recovered by then, slowly,
+    /// if somebody has to mend something. The [`Standing`](crate::stages::standing::Standing) says
+    /// which.
+    ///
     /// # Errors
-    /// [`SettleError`] that no repetition can help ([`SettleError::is_transient`] is false).
+    /// [`SettleError`] under which collecting is unsafe as well ([`SettleError::ends_node`]).
     pub async fn run(
         mut self,
         wake: Arc<Notify>,
@@ -27,7 +44,6 @@ impl Settler {
         if expected != found {
             return Err(SettleError::OtherKey { expected, found });
         }
-        let mut failures = 0;
         loop {
             let round = tokio::select! {
                 // A stop that came during the last round is seen before the next one begins.
@@ -39,26 +55,10 @@ impl Settler {
                 self.metrics.chain_reachable.set(0);
                 Err(SettleError::Deadline)
             });
-            let (pause, wakes) = match round {
-                Ok(Step::Did(_)) => {
-                    failures = 0;
-                    continue;
-                }
-                Ok(Step::Wait(until)) => {
-                    failures = 0;
-                    // A batch that is assembled meanwhile ends the wait.
-                    (self.pause_until(until), true)
-                }
-                Err(error) if error.is_transient() => {
-                    failures += 1;
-                    self.metrics.settle_retries_total.inc();
-                    let error: &dyn std::error::Error = &error;
-                    tracing::warn!(error, failures, "settling failed and is tried again");
-                    // Not woken by a new batch: each one would skip the pause that spares the
-                    // chain.
-                    (self.config.pause_after(failures), false)
-                }
-                Err(error) => return Err(error),
+            let (pause, wakes) = match self.conclude(round)? {
+                Next::Round => continue,
+                Next::Wait(pause) => (pause, true),
+                Next::Pause(pause) => (pause, false),
             };
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return Ok(()),
@@ -76,8 +76,57 @@ impl Settler {
         let view = self.look().await;
         self.metrics.chain_reachable.set(i64::from(view.is_ok()));
         let view = view?;
+        // Both are of the open row alone: mined or given up, it is behind them.
+        let is_open = |state| matches!(state, OutboxState::Built | OutboxState::Sent { .. });
+        if !view.rows.iter().any(|row| is_open(row.state)) {
+            self.set_fee_limit(None);
+            self.not_taken = false;
+        }
         let action = next_action(&view, &self.config);
         self.act(&view, action).await
+    }
+
+    /// What follows a round, told to whoever looks.
+    ///
+    /// # Errors
+    /// The round's, if it ends the node.
+    pub(super) fn conclude(
+        &mut self,
+        round: Result<Step, SettleError>,
+    ) -> Result<Next, SettleError> {
+        let error = match round {
+            Ok(step) => {
+                self.failures = 0;
+                match &self.fee_limit {
+                    // The round went well because it only waits: for fees to fall.
+                    Some(limit) => self.standing.degrade(limit.cause(), limit),
+                    // Other fees are signed and not sent yet: only the node says if they will do.
+                    None if self.not_taken => (),
+                    None => self.standing.recover(),
+                }
+                return Ok(match step {
+                    Step::Did(_) => Next::Round,
+                    Step::Wait(until) => Next::Wait(self.pause_until(until)),
+                });
+            }
+            Err(error) if error.ends_node() => return Err(error),
+            Err(error) => error,
+        };
+        self.failures = self.failures.saturating_add(1);
+        self.metrics.settle_retries_total.inc();
+        if error.is_transient() {
+            // The chain's node says in its own words what it refuses.
+            let (failures, causes) = (self.failures, model::with_causes(&error));
+            tracing::warn!(error = causes, failures, "settling failed and is tried again");
+            // A chain that does not answer has a metric and a line of its own.
+            if !error.is_unreachable() {
+                let why = self.fee_limit.as_ref().unwrap_or(&error);
+                self.standing.degrade(why.cause(), why);
+            }
+            return Ok(Next::Pause(self.config.pause_after(self.failures)));
+        }
+        self.standing.degrade(error.cause(), &error);
+        Ok(Next::Pause(self.config.refused_retry()))
     }
 
     fn pause_until(&self, until: Millis) -> Duration {

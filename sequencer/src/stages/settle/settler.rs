@@ -7,9 +7,11 @@ use l1_contracts::Edge;
 use model::{Clock, Millis};
 
 use super::config::SettleConfig;
+use super::error::SettleError;
 use super::plan::Action;
 use crate::folder::store::Store;
 use crate::metrics::Metrics;
+use crate::stages::standing::Standing;
 
 /// What one round did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +36,17 @@ pub struct SettlerParts {
     pub metrics: Arc<Metrics>,
     /// The node's clock.
     pub clock: Arc<dyn Clock>,
+    /// Where it says how it stands.
+    pub standing: Arc<dyn Standing>,
+}
+
+/// What the chain's node said of fees when it did not take the open row's bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Underpriced {
+    /// It has none of this nonce, and these are too low for it.
+    Fees,
+    /// It has another transaction of this nonce, and these are too close to that one's.
+    Replacement,
 }
 
 /// The stage. Everything that must survive a crash is in the store.
@@ -44,16 +57,36 @@ pub struct Settler {
     pub(super) config: SettleConfig,
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) standing: Arc<dyn Standing>,
     /// Nonce whose bytes this settler sent last.
     pub(super) sent: Option<u64>,
     /// Nonce whose fees the node refused.
-    pub(super) underpriced: Option<u64>,
+    pub(super) underpriced: Option<(u64, Underpriced)>,
+    /// Set while the open row offers the highest fee that is configured and needs a higher one.
+    pub(super) fee_limit: Option<SettleError>,
+    /// Whether the chain's node did not take what it was sent last.
+    pub(super) not_taken: bool,
+    /// Rounds that failed since the last that did not.
+    pub(super) failures: u32,
 }
 
 impl Settler {
     /// A settler that has sent nothing yet; what was sent before a crash it finds on the chain.
     pub fn new(parts: SettlerParts) -> Settler {
-        let SettlerParts { edge, store, signer, config, metrics, clock } = parts;
-        Settler { edge, store, signer, config, metrics, clock, sent: None, underpriced: None }
+        let SettlerParts { edge, store, signer, config, metrics, clock, standing } = parts;
+        Settler {
+            edge,
+            store,
+            signer,
+            config,
+            metrics,
+            clock,
+            standing,
+            sent: None,
+            underpriced: None,
+            fee_limit: None,
+            not_taken: false,
+            failures: 0,
+        }
     }
 }

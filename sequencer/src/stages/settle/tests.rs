@@ -2,7 +2,8 @@
 //! happened: those need no proofs.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use alloy::primitives::keccak256;
 use alloy::providers::Provider as _;
@@ -13,32 +14,55 @@ use model::{BatchNumber, Clock as _, ManualClock, Millis, Window, Word};
 use statement::scope::{genesis_hash, header_hash};
 use tokio::sync::{Notify, watch};
 
+use super::round::Next;
 use super::*;
 use crate::folder::store::tests::empty_batch;
-use crate::folder::store::{OutboxRow, OutboxState, Store};
+use crate::folder::store::{OutboxRow, OutboxState, Store, StoreError};
 use crate::metrics::Metrics;
+use crate::stages::standing::{Cause, Standing};
 
 const START_S: u64 = 1_800_000_000;
 const WINDOW_MS: u64 = 60_000;
 const ROUNDS_MAX: usize = 100;
 
 fn root() -> Word {
-    Word::from_u64(7)
+    statement::field::to_word(&statement::tree::EMPTY_ROOT)
 }
 
-fn signer() -> PrivateKeySigner {
+pub(super) fn signer() -> PrivateKeySigner {
     PrivateKeySigner::from_slice(&[7; 32]).unwrap()
 }
 
 /// Chain, contract, store and clocks.
-struct Bench {
-    chain: DevChain,
+pub(super) struct Bench {
+    pub(super) chain: DevChain,
     chain_clock: Arc<ManualClock>,
-    clock: Arc<ManualClock>,
-    edge: Edge,
-    store: Arc<Store>,
-    metrics: Arc<Metrics>,
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) edge: Edge,
+    pub(super) store: Arc<Store>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) standing: Arc<Stood>,
     folder: tempfile::TempDir,
+}
+
+/// What a settler said of itself last.
+#[derive(Default)]
+pub(super) struct Stood(Mutex<Option<Cause>>);
+
+impl Stood {
+    pub(super) fn cause(&self) -> Option<Cause> {
+        *self.0.lock().unwrap()
+    }
+}
+
+impl Standing for Stood {
+    fn degrade(&self, cause: Cause, _: &dyn std::error::Error) {
+        *self.0.lock().unwrap() = Some(cause);
+    }
+
+    fn recover(&self) {
+        *self.0.lock().unwrap() = None;
+    }
 }
 
 impl Bench {
@@ -54,7 +78,6 @@ impl Bench {
             sequencer: signer().address(),
             registrar: Word::from_u64(5),
             receipt_signer: signer().address(),
-            genesis_root: root(),
             genesis_time: start,
             setup: SetupKind::DevInsecure,
             keys: keys(),
@@ -63,22 +86,22 @@ impl Bench {
         let edge = Edge::connect(provider, deployment).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Store::open(folder.path()).unwrap());
-        let metrics = Metrics::new();
-        let bench = Bench { chain, chain_clock, clock, edge, store, metrics, folder };
+        let (metrics, standing) = (Metrics::new(), Arc::default());
+        let bench = Bench { chain, chain_clock, clock, edge, store, metrics, standing, folder };
         // The blocks of the deployment are a second apart, which may be ahead of the clock.
         bench.advance(60_000);
         bench
     }
 
     /// A chain with `count` assembled batches whose windows are over.
-    async fn with(count: u64) -> Bench {
+    pub(super) async fn with(count: u64) -> Bench {
         let bench = Bench::new().await;
         fill(&bench.store, &bench.edge, count, root());
         bench.advance(count * WINDOW_MS);
         bench
     }
 
-    fn advance(&self, ms: u64) {
+    pub(super) fn advance(&self, ms: u64) {
         self.clock.advance(ms);
         self.chain_clock.advance(ms);
     }
@@ -89,22 +112,28 @@ impl Bench {
     }
 
     fn settler_of(&self, store: Arc<Store>) -> Settler {
+        self.settler_on(self.edge.clone(), store)
+    }
+
+    /// A settler that reaches the chain through this edge.
+    pub(super) fn settler_on(&self, edge: Edge, store: Arc<Store>) -> Settler {
         Settler::new(SettlerParts {
-            edge: self.edge.clone(),
+            edge,
             store,
             signer: signer(),
             config: SettleConfig::default(),
             metrics: self.metrics.clone(),
             clock: self.clock.clone(),
+            standing: self.standing.clone(),
         })
     }
 
-    fn rows(&self) -> Vec<OutboxRow> {
+    pub(super) fn rows(&self) -> Vec<OutboxRow> {
         (0..100).filter_map(|nonce| self.store.outbox(nonce).unwrap()).collect()
     }
 
     /// How often the chain settled each batch.
-    async fn counts(&self) -> BTreeMap<u64, usize> {
+    pub(super) async fn counts(&self) -> BTreeMap<u64, usize> {
         let mut counts = BTreeMap::new();
         for batch in self.edge.settled_batches().await.unwrap() {
             *counts.entry(batch.header.number.0).or_default() += 1;
@@ -128,7 +157,7 @@ fn keys() -> Vec<KeyWords> {
 
 fn fill(store: &Store, edge: &Edge, count: u64, root: Word) {
     let mut t0 = edge.deployment().genesis_time().unwrap();
-    let mut previous = genesis_hash(edge.scope(), edge.deployment().genesis_root().unwrap(), t0);
+    let mut previous = genesis_hash(edge.scope(), t0);
     for number in 1..=count {
         let window = Window::new(t0, t0.plus(WINDOW_MS)).unwrap();
         let batch = empty_batch(number, previous, root, window);
@@ -290,17 +319,37 @@ async fn a_window_that_is_not_over_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_batch_that_the_contract_refuses_ends_the_stage_with_the_reason() {
+async fn a_batch_that_the_contract_refuses_degrades_the_stage_and_is_tried_again_slowly() {
     let bench = Bench::new().await;
     fill(&bench.store, &bench.edge, 1, Word::from_u64(8));
     bench.advance(WINDOW_MS);
-    let (_stop, stopped) = watch::channel(false);
-    let found = bench.settler().run(Arc::new(Notify::new()), stopped).await;
-    let Err(SettleError::Refused { first: 1, last: 1, reason }) = found else {
-        panic!("expected a refusal, found {found:?}");
-    };
-    assert!(reason.starts_with("WrongRootIn"), "{reason}");
+    let mut settler = bench.settler();
+    for _ in 0..2 {
+        let found = settler.step().await;
+        let Err(SettleError::Refused { first: 1, last: 1, reason }) = &found else {
+            panic!("expected a refusal, found {found:?}");
+        };
+        assert!(reason.starts_with("WrongRootIn"), "{reason}");
+        let pause = Next::Pause(Duration::from_millis(settler.config.refused_retry_ms));
+        assert_eq!(settler.conclude(found).unwrap(), pause);
+        assert_eq!(bench.standing.cause(), Some(Cause::Refused));
+    }
     assert_eq!(bench.rows(), [], "nothing was signed");
+}
+
+#[tokio::test]
+async fn a_store_that_fails_degrades_the_stage_and_another_history_ends_the_node() {
+    let bench = Bench::with(1).await;
+    let mut settler = bench.settler();
+    let missing = || SettleError::Store(StoreError::Missing { what: "batches", key: 1 });
+    let pause = Next::Pause(Duration::from_millis(settler.config.refused_retry_ms));
+    assert_eq!(settler.conclude(Err(missing())).unwrap(), pause);
+    assert_eq!(bench.standing.cause(), Some(Cause::StoreFails));
+    let round = settler.step().await;
+    assert_eq!(settler.conclude(round).unwrap(), Next::Round);
+    assert_eq!(bench.standing.cause(), None, "it gets on by itself");
+    let other = settler.conclude(Err(SettleError::Diverged { number: 1 }));
+    assert!(matches!(other, Err(SettleError::Diverged { number: 1 })), "{other:?}");
 }
 
 #[tokio::test]

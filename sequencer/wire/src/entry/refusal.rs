@@ -52,6 +52,8 @@ pub enum RefusedKind {
     Operation,
     /// Requests to read.
     AccessRequest,
+    /// Requests to read that break the glass.
+    BreakGlass,
 }
 
 impl RefusedKind {
@@ -61,6 +63,7 @@ impl RefusedKind {
             RefusedKind::Stream => 2,
             RefusedKind::Operation => 3,
             RefusedKind::AccessRequest => 4,
+            RefusedKind::BreakGlass => 5,
         }
     }
 
@@ -70,6 +73,7 @@ impl RefusedKind {
             2 => RefusedKind::Stream,
             3 => RefusedKind::Operation,
             4 => RefusedKind::AccessRequest,
+            5 => RefusedKind::BreakGlass,
             found => {
                 return Err(DecodeError::Unknown { what: "refused item", found: u64::from(found) });
             }
@@ -221,7 +225,8 @@ impl RefusedItem {
     }
 
     fn read(from: &mut Reader<'_>) -> Result<RefusedItem, DecodeError> {
-        Ok(match RefusedKind::read(from)? {
+        let kind = RefusedKind::read(from)?;
+        Ok(match kind {
             RefusedKind::Frame => {
                 let stream = StreamName::read(from)?;
                 RefusedItem::Frame { stream, sequence: Sequence(from.u64()?) }
@@ -229,6 +234,11 @@ impl RefusedItem {
             RefusedKind::Stream => RefusedItem::Stream { stream: StreamName::read(from)? },
             RefusedKind::Operation => RefusedItem::Operation,
             RefusedKind::AccessRequest => RefusedItem::AccessRequest,
+            // Only counts tell it from others: in full, its request stands in the log.
+            RefusedKind::BreakGlass => {
+                let found = u64::from(kind.number());
+                return Err(DecodeError::Unknown { what: "refused item", found });
+            }
         })
     }
 }

@@ -76,6 +76,15 @@ impl Items {
         self.len() == 0
     }
 
+    /// The last journal position that is acknowledged; 0 of nothing.
+    pub fn last_position(&self) -> Position {
+        let frames = self.frames.iter().map(|item| item.positions.1);
+        let operations = self.operations.iter().map(|item| item.position);
+        let accesses = self.accesses.iter().map(|item| item.position);
+        let refusals = self.refusals.iter().map(|item| item.position);
+        frames.chain(operations).chain(accesses).chain(refusals).max().unwrap_or_default()
+    }
+
     pub(super) fn write(&self, to: &mut Writer) {
         let Items { frames, operations, accesses, refusals } = self;
         // No cast cuts one off: together they are at most 512 (`Receipt::new`).

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use client::preview::{operation_sentence, rule_sentence};
-use client::{Applied, Key, KeyKind, Wallet, WalletError, rule_slot};
+use client::{Applied, Deployment, Key, KeyKind, Wallet, WalletError, rule_slot};
 use model::calendar::{Utc, parse_length};
 use model::{
     Action, ClaimKind, ClaimKinds, Label, Labels, Millis, Operation, PatientIndex, RuleSlot, Word,
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use statement::operation::SignedOperation;
 use statement::scope;
 
-use crate::node::{Node, now, runtime};
+use crate::node::{Expected, Node, now, runtime};
 use crate::report::{Outcome, Report, Usage};
 use crate::rule::{Defaults, QuestionArgs, RuleArgs};
 
@@ -106,6 +106,8 @@ pub(crate) enum Command {
         #[arg(long, env = "VITALS_IDENTITY", value_name = "DIR")]
         identity: PathBuf,
         #[command(flatten)]
+        expected: Expected,
+        #[command(flatten)]
         question: QuestionArgs,
     },
 }
@@ -184,8 +186,9 @@ impl Command {
                 let wallet = patient.read_wallet()?;
                 patient.sign(wallet, Action::Stop)
             }
-            Command::Show { patient_key, identity, question } => {
-                show(&patient_key, &identity, &question)
+            Command::Show { patient_key, identity, expected, question } => {
+                let deployment = expected.load(&identity)?;
+                show(&patient_key, &deployment, &question)
             }
         }
     }
@@ -345,16 +348,20 @@ fn confirm(preview: &str) -> anyhow::Result<bool> {
     Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
-fn show(patient_key: &Path, identity: &Path, question: &QuestionArgs) -> Outcome {
-    let deployment = client::Deployment::load(identity)?;
+fn show(patient_key: &Path, deployment: &Deployment, question: &QuestionArgs) -> Outcome {
     let wallet = Wallet::read(&Wallet::path(patient_key), deployment.scope)?;
     let record = wallet.record()?;
     let rules = rule_slot::all().filter_map(|slot| Some((slot, record.rule(slot)?)));
     let state = state_text(record.closed_at);
-    let mut text = format!("record {}, {state}, nonce {}", wallet.patient.get(), record.nonce);
+    let fingerprint = deployment.fingerprint;
+    let mut text = format!(
+        "deployment {fingerprint}\nrecord {}, {state}, nonce {}",
+        wallet.patient.get(),
+        record.nonce
+    );
     let mut json = json!({
-        "schema": "vitals-record-report-1", "patient": wallet.patient.get(), "state": state,
-        "nonce": record.nonce, "rules": [],
+        "schema": "vitals-record-report-1", "fingerprint": fingerprint.to_string(),
+        "patient": wallet.patient.get(), "state": state, "nonce": record.nonce, "rules": [],
     });
     let mut list = Vec::new();
     for (slot, rule) in rules {

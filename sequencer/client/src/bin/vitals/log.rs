@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use statement::batch::{Compared, ComparedClaim, RefusedAccess, ReleasedFrames};
 
 use crate::consent::parse_patient;
+use crate::node::Expected;
 use crate::report::{Outcome, Report, Usage};
 
 /// Largest file of released frames that is read: far more than a node releases for one access.
@@ -48,6 +49,8 @@ pub(crate) struct Log {
     /// Folder with deployment.json
     #[arg(long, env = "VITALS_IDENTITY", value_name = "DIR")]
     identity: PathBuf,
+    #[command(flatten)]
+    expected: Expected,
     /// Index of the record, if the wallet's copy is lost
     #[arg(long, value_name = "N", value_parser = parse_patient)]
     patient: Option<PatientIndex>,
@@ -78,8 +81,8 @@ struct Reading<'a> {
 impl Log {
     pub(crate) fn run(self) -> Outcome {
         let key = Key::read(&self.patient_key, KeyKind::Patient)?;
-        let deployment = Deployment::load(&self.identity)?;
-        let scope = deployment.scope;
+        let deployment = self.expected.load(&self.identity)?;
+        let (scope, fingerprint) = (deployment.scope, deployment.fingerprint);
         let path = Wallet::path(&self.patient_key);
         // A lost copy is no reason to stop: the log is what it is rebuilt from.
         let wallet = match path.exists() {
@@ -107,6 +110,8 @@ impl Log {
         }
         let rebuild = self.rebuild && shown.failure.is_none();
         let mut report = shown.conclude(reading.headers.len());
+        report.text = format!("deployment {fingerprint}\n{}", report.text);
+        report.json["fingerprint"] = fingerprint.to_string().into();
         // Only from a log that holds: a failed one leaves the record unknown.
         if let (Before::Known(Some(record)), true) = (last, rebuild) {
             let record = Some(*record);

@@ -92,7 +92,7 @@ enum Command {
     /// something.
     ///
     ///   vitals receipt check FILE --identity DIR
-    ///   vitals receipt check FILE --identity DIR --headers headers.json
+    ///   vitals receipt check FILE --identity DIR --headers headers.json --data batches
     #[command(subcommand, verbatim_doc_comment)]
     Receipt(receipt::Command),
     Stream(stream::Stream),

@@ -1,15 +1,36 @@
 //! The options that several commands share: node, identity, deployment.
 
 use std::net::ToSocketAddrs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
 use client::{Connection, ConnectionConfig, Deployment, Identity};
 use model::calendar::{CalendarError, parse_time};
 use model::{Clock, Millis, SystemClock};
+use statement::fingerprint::Fingerprint;
 
 use crate::report::Usage;
+
+/// Which deployment is meant.
+#[derive(Args)]
+pub(crate) struct Expected {
+    /// The deployment's fingerprint, as the hospital told you and not as its file says: another
+    /// deployment is refused
+    #[arg(long, env = "VITALS_FINGERPRINT", value_name = "HEX")]
+    fingerprint: Option<Fingerprint>,
+}
+
+impl Expected {
+    /// What an identity's folder says about the deployment, which is the one that is meant.
+    pub(crate) fn load(&self, identity: &Path) -> anyhow::Result<Deployment> {
+        let deployment = Deployment::load(identity).context("reading the deployment")?;
+        if let Some(expected) = self.fingerprint {
+            deployment.fingerprint.expect(expected)?;
+        }
+        Ok(deployment)
+    }
+}
 
 /// Where the node is and who asks.
 #[derive(Args)]
@@ -23,6 +44,8 @@ pub(crate) struct Node {
     /// Folder with ca.pem, cert.pem, key.pem and deployment.json
     #[arg(long, env = "VITALS_IDENTITY", value_name = "DIR")]
     pub(crate) identity: PathBuf,
+    #[command(flatten)]
+    expected: Expected,
     /// Folder that keeps every receipt, one file each
     #[arg(long, value_name = "DIR")]
     pub(crate) receipts: Option<PathBuf>,
@@ -31,7 +54,7 @@ pub(crate) struct Node {
 impl Node {
     /// What the identity's folder says about the deployment.
     pub(crate) fn deployment(&self) -> anyhow::Result<Deployment> {
-        Deployment::load(&self.identity).context("reading the deployment")
+        self.expected.load(&self.identity)
     }
 
     /// The certificate and its key.

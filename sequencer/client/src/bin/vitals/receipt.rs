@@ -1,23 +1,29 @@
 //! `vitals receipt`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Subcommand;
-use client::{Deployment, headers, read_receipt};
-use model::{BatchNumber, Position};
+use client::batches::Batches;
+use client::{Compared, compare, headers, read_receipt};
+use model::{BatchHeader, BatchNumber, ChainScope};
 use serde_json::{Value, json};
 use wire::{Address, SignedReceipt};
 
+use crate::node::Expected;
 use crate::report::{Outcome, Report, Usage};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Check who signed a receipt and, with headers, whether what it acknowledges is settled
+    /// Check who signed a receipt and whether its journal is the one that was settled
     ///
-    /// For its holder, and for whoever is shown one as evidence.
+    /// For its holder, and for whoever is shown one as evidence. The receipt's journal hash is
+    /// compared with the settled one only with --headers and --data; without them, or if it is not
+    /// settled yet, the command says so and ends with code 5. A receipt that was signed for another
+    /// journal than was settled ends with code 1 and shows both hashes: keep it.
     ///
-    ///   vitals receipt check receipts/00000000000000000012.receipt --identity DIR
+    ///   vitals receipt check receipts/00000000000000000012.receipt --identity DIR \
+    ///       --headers headers.json --data http://HOST:PORT
     ///   vitals receipt check FILE --signer 0xADDRESS
     #[command(verbatim_doc_comment)]
     Check {
@@ -30,9 +36,14 @@ pub(crate) enum Command {
         /// Folder with deployment.json: chain, contract and signer must be its own
         #[arg(long, env = "VITALS_IDENTITY", value_name = "DIR")]
         identity: Option<PathBuf>,
+        #[command(flatten)]
+        expected: Expected,
         /// Headers that an auditor saved
         #[arg(long, value_name = "FILE")]
         headers: Option<PathBuf>,
+        /// Batch files: a folder with NNNNNN/public.bin, or `http://HOST[:PORT]`
+        #[arg(long, value_name = "DIR|URL", requires = "headers")]
+        data: Option<String>,
     },
 }
 
@@ -45,78 +56,157 @@ fn address(text: &str) -> Result<Address, String> {
 
 impl Command {
     pub(crate) fn run(self) -> Outcome {
-        let Command::Check { file, signer, identity, headers } = self;
+        let Command::Check { file, signer, identity, expected, headers, data } = self;
         let receipt = read_receipt(&file).with_context(|| format!("reading {}", file.display()))?;
-        let deployment = identity.as_deref().map(Deployment::load).transpose()?;
+        let deployment = identity.as_deref().map(|folder| expected.load(folder)).transpose()?;
         let signer = signer.or(deployment.map(|deployment| deployment.receipt_signer));
-        let expected = signer.ok_or_else(|| {
+        let signer = signer.ok_or_else(|| {
             Usage("expected --signer ADDRESS, or --identity DIR that says it".to_owned())
         })?;
         let scope = receipt.receipt.group.scope;
-        if deployment.is_some_and(|deployment| deployment.scope != scope) {
-            return Ok(report_failure("the receipt is of another chain or contract", &receipt));
+        let finding = match deployment {
+            Some(deployment) if deployment.scope != scope => {
+                Finding::Broken("the receipt is of another chain or contract".to_owned())
+            }
+            // A wrong signature is a finding with its own report and exit code, not a failure to
+            // run.
+            _ => match receipt.verify(signer) {
+                Err(error) => Finding::Broken(error.to_string()),
+                Ok(()) => look(&receipt, scope, headers.as_deref(), data.as_deref())?,
+            },
+        };
+        let mut report = finding.report(&receipt);
+        if let Some(deployment) = deployment {
+            let fingerprint = deployment.fingerprint.to_string();
+            report.text = format!("deployment {fingerprint}\n{}", report.text);
+            report.json["fingerprint"] = fingerprint.into();
         }
-        // A wrong signature is a finding with its own report and exit code, not a failure to run.
-        if let Err(error) = receipt.verify(expected) {
-            return Ok(report_failure(&error.to_string(), &receipt));
+        Ok(report)
+    }
+}
+
+/// What was found of a receipt.
+enum Finding {
+    /// It is no promise of this deployment.
+    Broken(String),
+    /// It is signed, and no header was given.
+    NoHeaders,
+    /// It is signed, and its last position is settled by this batch; nothing else was compared.
+    ByPosition(BatchNumber),
+    /// It is signed, and its last position is later than the headers, or before them.
+    OutsideHeaders,
+    /// It was compared with batch files.
+    Compared(Compared),
+}
+
+fn look(
+    receipt: &SignedReceipt,
+    scope: ChainScope,
+    headers_file: Option<&Path>,
+    data: Option<&str>,
+) -> anyhow::Result<Finding> {
+    let Some(path) = headers_file else { return Ok(Finding::NoHeaders) };
+    let headers: Vec<BatchHeader> = headers::read(path, scope)?;
+    let Some(data) = data else {
+        // All that the receipt names is at or before its last entry.
+        let last = receipt.receipt.items().last_position();
+        let settling = headers::find_settling(&headers, last);
+        return Ok(match settling {
+            Some(header) => Finding::ByPosition(header.number),
+            None => Finding::OutsideHeaders,
+        });
+    };
+    Ok(Finding::Compared(compare(&Batches::parse(data)?, &headers, receipt)?))
+}
+
+impl Finding {
+    fn report(self, receipt: &SignedReceipt) -> Report {
+        let mut json = describe(receipt);
+        let says = self.describe_comparison(&mut json);
+        let text = format!("{}\n{says}", self.first_line(receipt));
+        match self {
+            Finding::Broken(why) => {
+                json["holds"] = false.into();
+                json["why"] = why.into();
+                Report::failure(text, json)
+            }
+            Finding::Compared(Compared::Settled { .. }) => {
+                json["holds"] = true.into();
+                Report::success(text, json)
+            }
+            Finding::Compared(Compared::OtherHash { .. } | Compared::Missing { .. }) => {
+                json["holds"] = false.into();
+                json["why"] = says.into();
+                Report::failure(text, json)
+            }
+            _ => {
+                json["holds"] = true.into();
+                Report::not_compared(text, json)
+            }
         }
-        let settlement = match headers {
-            None => Settlement::NotAsked,
-            Some(path) => {
-                let headers = headers::read(&path, scope)?;
-                // All that the receipt names is settled once its last entry is.
-                match headers::find_settling(&headers, last_position(&receipt)) {
-                    Some(header) => Settlement::By(header.number),
-                    None => Settlement::NotYet,
-                }
+    }
+
+    fn first_line(&self, receipt: &SignedReceipt) -> String {
+        match self {
+            Finding::Broken(why) => format!("the receipt does not hold: {why}"),
+            _ => format!("the receipt is signed as expected: {}", words(receipt)),
+        }
+    }
+
+    /// A sentence for people; for programs a word and what it is about.
+    fn describe_comparison(&self, json: &mut Value) -> String {
+        let hex = |hash: &[u8; 32]| format!("0x{}", hex::encode(hash));
+        let (word, says) = match self {
+            Finding::Broken(_) => ("no", "NOT COMPARED with what is settled".to_owned()),
+            Finding::NoHeaders => {
+                ("no", "NOT COMPARED with what is settled: give --headers and --data".to_owned())
+            }
+            Finding::ByPosition(BatchNumber(batch)) => {
+                json["position_settled_by_batch"] = (*batch).into();
+                let says = format!(
+                    "NOT COMPARED with what is settled: its positions are those of batch {batch} \
+                     or before, but whether its journal is the settled one is not known; give \
+                     --data"
+                );
+                ("no", says)
+            }
+            Finding::OutsideHeaders | Finding::Compared(Compared::NotSettled) => {
+                ("not-settled", "NOT COMPARED: not settled yet by these headers".to_owned())
+            }
+            Finding::Compared(Compared::BeforeHeaders) => (
+                "no",
+                "NOT COMPARED: the headers begin at or after its batch; take them from batch 1 on"
+                    .to_owned(),
+            ),
+            Finding::Compared(Compared::Settled { batch }) => {
+                json["batch"] = batch.0.into();
+                ("settled", format!("settled in batch {}, in the same journal", batch.0))
+            }
+            Finding::Compared(Compared::Missing { batch }) => {
+                json["batch"] = batch.0.into();
+                let says = format!(
+                    "NOT THE SETTLED JOURNAL: its positions are settled by batch {}, and no batch \
+                     has its group; keep the receipt: it is evidence",
+                    batch.0
+                );
+                ("missing", says)
+            }
+            Finding::Compared(Compared::OtherHash { batch, receipted, settled }) => {
+                json["batch"] = batch.0.into();
+                json["settled_journal_hash"] = hex(settled).into();
+                let says = format!(
+                    "NOT THE SETTLED JOURNAL: after its group the receipt has journal hash {}, \
+                     batch {} has {}; keep the receipt and the batch file: they are evidence",
+                    hex(receipted),
+                    batch.0,
+                    hex(settled)
+                );
+                ("other-journal", says)
             }
         };
-        Ok(report_success(&receipt, settlement))
+        json["compared"] = word.into();
+        says
     }
-}
-
-/// What headers say of a receipt.
-enum Settlement {
-    /// None were given.
-    NotAsked,
-    /// The batch that settles the last of it.
-    By(BatchNumber),
-    NotYet,
-}
-
-/// The last journal position that the receipt names.
-fn last_position(receipt: &SignedReceipt) -> Position {
-    let items = receipt.receipt.items();
-    let frames = items.frames.iter().map(|item| item.positions.1);
-    let operations = items.operations.iter().map(|item| item.position);
-    let accesses = items.accesses.iter().map(|item| item.position);
-    let refusals = items.refusals.iter().map(|item| item.position);
-    frames.chain(operations).chain(accesses).chain(refusals).max().unwrap_or_default()
-}
-
-fn report_success(receipt: &SignedReceipt, settlement: Settlement) -> Report {
-    let mut json = describe(receipt);
-    json["holds"] = true.into();
-    let mut text = format!("the receipt holds: {}", words(receipt));
-    match settlement {
-        Settlement::NotAsked => {}
-        Settlement::By(BatchNumber(batch)) => {
-            text += &format!("\nsettled in batch {batch} or before");
-            json["settled_by_batch"] = batch.into();
-        }
-        Settlement::NotYet => {
-            text += "\nnot settled yet by these headers";
-            json["settled_by_batch"] = Value::Null;
-        }
-    }
-    Report::success(text, json)
-}
-
-fn report_failure(why: &str, receipt: &SignedReceipt) -> Report {
-    let mut json = describe(receipt);
-    json["holds"] = false.into();
-    json["why"] = why.into();
-    Report::failure(format!("the receipt does not hold: {why}"), json)
 }
 
 fn words(receipt: &SignedReceipt) -> String {
@@ -124,7 +214,7 @@ fn words(receipt: &SignedReceipt) -> String {
     format!(
         "group {group}, up to journal position {}: {} runs of frames, {} operations, {} accesses, \
          {} refusals",
-        last_position(receipt).0,
+        receipt.receipt.items().last_position().0,
         items.frames.len(),
         items.operations.len(),
         items.accesses.len(),
@@ -141,7 +231,7 @@ fn describe(receipt: &SignedReceipt) -> Value {
         "group": group.group,
         // The key of schema 1, which others may read by name.
         "chain_hash": hex::encode(group.journal_hash),
-        "last_position": last_position(receipt).0,
+        "last_position": receipt.receipt.items().last_position().0,
         "frames": items.frames.len(),
         "operations": items.operations.len(),
         "accesses": items.accesses.len(),

@@ -3,9 +3,10 @@
 use std::io::Write;
 
 use client::batches::FetchError;
-use client::{ConnectionError, RequestError, StreamError};
-use model::ExitCode;
+use client::{CompareError, ConnectionError, RequestError, StreamError};
+use model::{ExitCode, escape, escape_lines};
 use serde_json::{Value, json};
+use statement::fingerprint::OtherDeployment;
 
 /// The end of a command that ran.
 pub(crate) struct Report {
@@ -26,6 +27,11 @@ impl Report {
         Report { text, json, exit: ExitCode::Ok }
     }
 
+    /// What was checked holds, and what the check is for was not compared.
+    pub(crate) fn not_compared(text: String, json: Value) -> Report {
+        Report { text, json, exit: ExitCode::NotCompared }
+    }
+
     /// Refused, or a check that does not hold.
     pub(crate) fn failure(text: String, json: Value) -> Report {
         Report { text, json, exit: ExitCode::Failed }
@@ -44,7 +50,9 @@ pub(crate) struct Interrupted;
 
 /// Prints a report.
 pub(crate) fn show(report: &Report, json: bool) -> ExitCode {
-    let text = if json { report.json.to_string() } else { report.text.clone() };
+    // Names, files and a node's words may stand in the text; what they hold must not act on a
+    // terminal. What could begin a line of its own was escaped where it was taken in.
+    let text = if json { report.json.to_string() } else { escape_lines(&report.text) };
     // A reader that has gone away, as in a pipe to head, is no failure of the command.
     let _ = writeln!(std::io::stdout(), "{text}");
     report.exit
@@ -53,7 +61,7 @@ pub(crate) fn show(report: &Report, json: bool) -> ExitCode {
 /// Prints why a command could not run, causes included, to standard error.
 pub(crate) fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
     let exit = exit_code(error);
-    let causes: Vec<_> = error.chain().map(ToString::to_string).collect();
+    let causes: Vec<_> = error.chain().map(|cause| escape(&cause.to_string())).collect();
     let text = match json {
         true => {
             let exit = exit.number();
@@ -70,8 +78,19 @@ pub(crate) fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
 /// script, whichever command met it.
 fn exit_code(error: &anyhow::Error) -> ExitCode {
     for cause in error.chain() {
+        // The files are well-formed, and a comparison that was asked for does not hold.
+        if cause.is::<OtherDeployment>() {
+            return ExitCode::Failed;
+        }
         if cause.is::<Interrupted>() {
             return ExitCode::Interrupted;
+        }
+        // A file that is there and not the header's is a finding, not a slip of the command line.
+        if let Some(error) = cause.downcast_ref::<CompareError>() {
+            return match error {
+                CompareError::Fetch(_) => ExitCode::Unavailable,
+                _ => ExitCode::Failed,
+            };
         }
         if let Some(FetchError::Unavailable { .. } | FetchError::Status { .. }) =
             cause.downcast_ref()

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use model::{Interval, Position, RejectCode, Sequence, StreamHandle};
-use wire::{Frame, OpenStream};
+use wire::{Credit, Frame, OpenStream};
 
 use super::state::{Outcome, Reply, Session, Stream, code_of};
 use crate::guard::caught;
@@ -19,6 +19,9 @@ impl Session {
             return self.wire.close(RejectCode::Identity);
         };
         let OpenStream { handle, descriptor, .. } = open;
+        if !self.shared.sources.may_open(self.peer.holder, self.services.clock.as_ref()) {
+            return self.refuse_stream(handle, RejectCode::Busy);
+        }
         let (id, key) = (self.next_id(), descriptor.key.clone());
         let opening = Some(id);
         let stream = Stream { key, opening, next: Sequence(1), under_way: VecDeque::new() };
@@ -67,6 +70,7 @@ impl Session {
         if let Err(code) = self.submit(Item::Frame { gateway, key, frame, measured }, reply) {
             return self.reject_frames(handle, sequence, code);
         }
+        self.submitted += Credit::of_frame(bytes as usize);
         // Only what was taken is under way, and a frame sent again does not move the stream on.
         if let Some(stream) = self.streams.get_mut(&handle) {
             stream.under_way.push_back((id, sequence));

@@ -24,11 +24,17 @@ impl Session {
             return self.wire.close(RejectCode::Identity);
         }
         let (requester, digest) = (self.peer.holder, operation.digest());
+        let (sources, clock) = (&self.shared.sources, self.services.clock.as_ref());
+        // Here, on the connection's own task: junk takes no place before the writer.
+        let urgency = match sources.examine(requester, &operation, &self.services.view, clock) {
+            Ok(urgency) => urgency,
+            Err(code) => return self.reject_request(request, digest, code),
+        };
         let item = Item::Operation { requester, operation };
         // Before it is submitted: the receipt may come before the answer is read here.
         self.unreceipted.insert(digest);
         let reply = move |outcome| Reply::Operation { request, digest, outcome };
-        if let Err(code) = self.submit(item, reply) {
+        if let Err(code) = self.submit_as(urgency, item, reply) {
             self.reject_request(request, digest, code);
         }
     }
@@ -59,6 +65,9 @@ impl Session {
         };
         let (digest, patient) = (signed.digest(), signed.request().patient);
         let asked = Asked { request, digest, patient, kind: signed.request().claim_kind() };
+        if !self.shared.sources.may_request(self.peer.holder, self.services.clock.as_ref()) {
+            return self.reject_request(request, digest, RejectCode::Busy);
+        }
         let item = Item::Access { practitioner, request: signed };
         self.unreceipted.insert(digest);
         if let Err(code) = self.submit(item, move |outcome| Reply::Access { asked, outcome }) {
@@ -72,6 +81,10 @@ impl Session {
         let Ok(Answer::AccessDecided { group, position, time, decision, released }) = outcome
         else {
             self.log_refusal("request to read", &outcome);
+            // Refused by consent once more, and counted: it is a decision like the first one.
+            if matches!(&outcome, Ok(Answer::Refused(it)) if it.code == RejectCode::NotPermitted) {
+                self.observe(Observed::AccessDecided { kind, permitted: false });
+            }
             return self.reject_request(request, digest, code_of(&outcome));
         };
         let permitted = decision.is_ok();

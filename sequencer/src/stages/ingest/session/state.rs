@@ -17,6 +17,7 @@ use crate::stages::ingest::peer::Peer;
 use crate::stages::ingest::shared::{Services, Shared};
 use crate::stages::ingest::stored::{Again, Compared, StoredEntry};
 use crate::stages::ledger::{Answer, Item, Refusal};
+use crate::stages::rows::Urgency;
 
 pub(super) type Outcome = Result<Answer, AdmitError>;
 
@@ -71,6 +72,8 @@ pub(crate) struct Session {
     /// The credit given last.
     pub(super) credit: Credit,
     pub(super) budget: Credit,
+    /// Frames that the writer has not answered, whatever became of their stream since.
+    pub(super) submitted: Credit,
     pub(super) replies: Sender<Reply>,
     pub(super) greeted: bool,
     pub(super) next_id: u64,
@@ -108,6 +111,7 @@ impl Session {
                 bytes: config.unacknowledged_bytes_max,
                 frames: config.unacknowledged_frames_max,
             },
+            submitted: Credit::default(),
             shared,
             replies,
             greeted: false,
@@ -126,6 +130,16 @@ impl Session {
         self.services.observe.observe(what);
     }
 
+    /// What a connection holds of the node: what has no receipt, and what waits for the writer. A
+    /// stream that ends, or is rejected, counts off the first; its frames stay in the queue.
+    pub(super) fn held(&self) -> Credit {
+        let unacknowledged = self.wire.unacknowledged();
+        Credit {
+            bytes: unacknowledged.bytes.max(self.submitted.bytes),
+            frames: unacknowledged.frames.max(self.submitted.frames),
+        }
+    }
+
     /// A place for one reply; `None` while too many are under way.
     pub(super) fn reserve_place(&self) -> Option<OwnedPermit<Reply>> {
         self.replies.clone().try_reserve_owned().ok()
@@ -142,10 +156,20 @@ impl Session {
         item: Item,
         wrap: impl FnOnce(Outcome) -> Reply + Send + 'static,
     ) -> Result<(), RejectCode> {
+        self.submit_as(Urgency::Ordinary, item, wrap)
+    }
+
+    /// As [`Session::submit`]; what protects a patient also has the reserved places of the queue.
+    pub(super) fn submit_as(
+        &mut self,
+        urgency: Urgency,
+        item: Item,
+        wrap: impl FnOnce(Outcome) -> Reply + Send + 'static,
+    ) -> Result<(), RejectCode> {
         // First the place, then the item: the writer thread must never find the queue full.
         let place = self.reserve_place().ok_or(RejectCode::Busy)?;
         let reply = move |outcome| drop(place.send(wrap(outcome)));
-        self.services.admit.submit_with(item, reply).map_err(|error| error.code())
+        self.services.admit.submit_as(urgency, item, reply).map_err(|error| error.code())
     }
 
     /// Gives this session its share of the credit, if that changed.

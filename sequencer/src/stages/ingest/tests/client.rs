@@ -1,7 +1,8 @@
 //! The client that gateways, wallets and practitioners run, against this server.
 
 use client::{Connection, ConnectionConfig, Deployment, Identity};
-use model::{Category, Sequence};
+use model::{Category, Millis, Sequence, Word};
+use statement::fingerprint::DeploymentFacts;
 use wire::{Lane, Role};
 
 use super::support::{Node, descriptor, readings, request};
@@ -11,9 +12,15 @@ use crate::folder::authority::{ClientDeployment, Issued};
 async fn connect(node: &Node, issued: &Issued) -> Connection {
     let folder = tempfile::tempdir().unwrap();
     let deployment = ClientDeployment {
-        scope: node.hub.scope(),
-        receipt_signer: node.hub.signer(),
-        registrar: None,
+        facts: DeploymentFacts {
+            scope: node.hub.scope(),
+            runtime_hash: [1; 32],
+            keys: Vec::new(),
+            receipt_signer: node.hub.signer().0,
+            registrar: Word::ZERO,
+            sequencer: [2; 20],
+            genesis_time: Millis::default(),
+        },
         keys: vec![],
         address: node.address.to_string(),
         server_name: "localhost".into(),

@@ -1,6 +1,7 @@
 //! Stories over a real connection.
 
 mod client;
+mod floods;
 mod support;
 
 use std::sync::Arc;

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 
 use bytes::Bytes;
+use circuits::c1::RowError;
 use journal::{FileMedium, Genesis, Log, Reader, Writer, WriterConfig};
 use model::{
     Action, Categories, Category, ChainScope, ClaimKind, Clock, DeviceId, EpochNumber, GatewayId,
@@ -29,11 +31,18 @@ use wire::{
 };
 
 use crate::folder::authority::{Authority, Issued, Pem};
+use crate::folder::secrets::Secret;
 use crate::guard::{Failures, Guard};
 use crate::metrics::Metrics;
 use crate::stages::deliver::{DeliverConfig, NodeDelivery, ReceiptHub};
-use crate::stages::ingest::{Admit, IngestConfig, IngestServer, Observe, Services};
-use crate::stages::ledger::{Answer, Item, Ledger, LedgerAdmission, LedgerConfig};
+use crate::stages::ingest::peer::Peer;
+use crate::stages::ingest::session::{Reply, Session};
+use crate::stages::ingest::shared::Shared;
+use crate::stages::ingest::sources::Sources;
+use crate::stages::ingest::{
+    Admit, IngestConfig, IngestServer, Listen, Observe, RateConfig, ResetKey, Services,
+};
+use crate::stages::ledger::{Answer, Item, Ledger, LedgerAdmission, LedgerConfig, LedgerView};
 use crate::stages::rows::{
     AdmissionConfig, CircuitRows, Evaluate, NotProvable, OperationRow, RowPool,
 };
@@ -42,6 +51,8 @@ use crate::window::{ClosedWindow, WindowLimits};
 const ECG: u32 = 131_328;
 const SKEW_MS: u64 = 60_000;
 const SERVER_NAME: &str = "localhost";
+/// Few, so that a test can fill the queue.
+pub(super) const QUEUE_ITEMS_MAX: usize = 1024;
 
 /// A node without proving: journal, ledger, receipts and ingest.
 pub(super) struct Node {
@@ -56,11 +67,37 @@ pub(super) struct Node {
     pub(super) gateway: Issued,
     server: Option<IngestServer>,
     broken: Arc<AtomicBool>,
+    /// The writer waits here before each item.
+    gate: Arc<Gate>,
+    view: LedgerView,
     /// The sessions' clock; the writer keeps the machine's.
     pub(super) clock: Arc<ManualClock>,
     nonce: u32,
     _writer: Writer<FileMedium, LedgerAdmission<NodeDelivery>>,
     _folder: tempfile::TempDir,
+}
+
+/// What the writer waits at.
+#[derive(Default)]
+struct Gate {
+    held: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn pass(&self) {
+        drop(self.opened.wait_while(self.held.lock().unwrap(), |held| *held).unwrap());
+    }
+}
+
+/// Holds the writer up.
+pub(super) struct Held(Arc<Gate>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        *self.0.held.lock().unwrap() = false;
+        self.0.opened.notify_all();
+    }
 }
 
 /// The circuit, until it is told to differ from the twin.
@@ -70,7 +107,7 @@ struct Diverging(AtomicBool);
 impl Evaluate for Diverging {
     fn evaluate(&self, row: &OperationRow) -> Result<(), NotProvable> {
         match self.0.load(Ordering::SeqCst) {
-            true => Err(NotProvable::Constraint { row: 79_246, rule: "C1.7" }),
+            true => Err(RowError::Violated { rule: "C1.7" }.into()),
             false => CircuitRows.evaluate(row),
         }
     }
@@ -175,22 +212,26 @@ impl Node {
         let admission = LedgerAdmission::new(Ledger::new(ledger_config()), delivery, 0);
         let view = admission.view();
         let broken = Arc::new(AtomicBool::new(false));
-        let breaks = Arc::clone(&broken);
+        let gate = Arc::new(Gate::default());
+        let (breaks, passes) = (Arc::clone(&broken), Arc::clone(&gate));
         let clock = move || {
+            passes.pass();
             assert!(!breaks.load(Ordering::SeqCst), "the test breaks the writer here");
             now().get()
         };
-        let writer = Writer::start(log, admission, clock, WriterConfig::default()).unwrap();
+        let queue_items_max = NonZeroUsize::new(QUEUE_ITEMS_MAX).unwrap();
+        let writer =
+            Writer::start(log, admission, clock, WriterConfig { queue_items_max }).unwrap();
         let (metrics, rows) = (Metrics::new(), Arc::new(Diverging::default()));
         let pool = RowPool::start(&AdmissionConfig::default(), rows.clone(), metrics.clone());
-        let admit = Admit::new(writer.submitter(), pool.unwrap());
+        let admit = Admit::new(writer.submitter(), pool.unwrap()).reserving(config.reserved_items);
         let authority = Authority::create(&folder.path().join("ca"), validity()).unwrap();
         let names = [SERVER_NAME.to_owned()];
         let tls = authority.issue_server(&names, validity()).unwrap().server_tls().unwrap();
         let sessions = Arc::new(sessions);
         let services = Services {
             admit: admit.clone(),
-            view,
+            view: view.clone(),
             hub: hub.clone(),
             clock: Arc::clone(&sessions) as Arc<dyn Clock>,
             guard,
@@ -198,7 +239,9 @@ impl Node {
             ahead_ms_max: SKEW_MS,
         };
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let server = IngestServer::start(listen, tls, config, services).unwrap();
+        let resets = ResetKey::new(Secret::new([11; 32]));
+        let listen = Listen { address: listen, tls, resets };
+        let server = IngestServer::start(listen, config, RateConfig::default(), services).unwrap();
         let gateway = authority.issue_client(Role::Gateway, "gateway", validity()).unwrap();
         let address = server.local_addr();
         let mut node = Node {
@@ -213,6 +256,8 @@ impl Node {
             gateway,
             server: Some(server),
             broken,
+            gate,
+            view,
             clock: sessions,
             nonce: 0,
             _writer: writer,
@@ -290,6 +335,18 @@ impl Node {
         signed(self.nonce - 1, action, &patient_key())
     }
 
+    /// What was signed last never took effect: its nonce is free.
+    pub(super) fn take_back(&mut self) {
+        self.nonce -= 1;
+    }
+
+    /// The patient's next operation, a permit, with as many forgeries of it as a test wants.
+    pub(super) fn sign_permit(&mut self, slot: u8) -> Permit {
+        let rule = rule(scope::practitioner(&doctor()), ClaimKind::Access);
+        let action = Action::Write { slot: RuleSlot::Permit(slot), rule };
+        Permit { signed: self.sign(action.clone()), action }
+    }
+
     /// The patient's revocation of a permit as it stands on record.
     pub(super) fn revocation(&mut self, slot: u8) -> SignedOperation {
         let mut ledger = Ledger::new(ledger_config());
@@ -341,6 +398,34 @@ impl Node {
         Raw::connect(self, &self.gateway).await
     }
 
+    /// A session without a connection, with this configuration.
+    pub(super) fn session(&self, config: IngestConfig) -> (Session, mpsc::Receiver<Reply>) {
+        let Pem { certificate, .. } = self.gateway.pem();
+        let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+        let services = Services {
+            admit: self.admit.clone(),
+            view: self.view.clone(),
+            hub: self.hub.clone(),
+            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            guard: Guard::new(Failures::new()),
+            observe: Arc::new(()),
+            ahead_ms_max: SKEW_MS,
+        };
+        let shared = Shared {
+            config,
+            services: Arc::new(services),
+            sources: Sources::new(&RateConfig::default()),
+            sessions: AtomicUsize::new(0),
+        };
+        Session::new(Peer::of_certificate(&certificate).unwrap(), Arc::new(shared))
+    }
+
+    /// Until it is dropped, the writer takes nothing on.
+    pub(super) fn hold_writer(&self) -> Held {
+        *self.gate.held.lock().unwrap() = true;
+        Held(Arc::clone(&self.gate))
+    }
+
     /// From now on the circuit holds for no operation.
     pub(super) fn diverge(&self) {
         self.rows.0.store(true, Ordering::SeqCst);
@@ -376,9 +461,40 @@ fn ledger_config() -> LedgerConfig {
     }
 }
 
+/// A permit that its patient signed.
+pub(super) struct Permit {
+    signed: SignedOperation,
+    action: Action,
+}
+
+impl Permit {
+    pub(super) fn signed(&self) -> SignedOperation {
+        self.signed.clone()
+    }
+
+    /// The same, signed by a stranger.
+    pub(super) fn forged(&self, nonce: u32) -> SignedOperation {
+        signed(nonce, self.action.clone(), &registrar())
+    }
+}
+
+/// An operation that nobody who may signed: each one another.
+pub(super) fn junk(nonce: u32) -> SignedOperation {
+    signed(nonce, Action::Stop, &registrar())
+}
+
+/// The same for an index without a record, signed well by some key.
+pub(super) fn for_nobody() -> SignedOperation {
+    sign(PatientIndex::new(99).unwrap(), 0, Action::Stop, &patient_key())
+}
+
 fn signed(nonce: u32, action: Action, key: &SecretKey) -> SignedOperation {
+    sign(patient(), nonce, action, key)
+}
+
+fn sign(patient: PatientIndex, nonce: u32, action: Action, key: &SecretKey) -> SignedOperation {
     let (signed_at, valid_until) = (now(), now().plus(60_000));
-    let operation = Operation { patient: patient(), nonce, signed_at, valid_until, action };
+    let operation = Operation { patient, nonce, signed_at, valid_until, action };
     let domain = scope::sig_domain(chain_scope());
     let signed = operation::SignedOperation::sign(operation, domain, key);
     SignedOperation::new(signed.to_bytes().to_vec()).unwrap()
@@ -416,6 +532,17 @@ pub(super) fn readings(value: i32) -> [Reading; 2] {
 /// A frame as a client makes it, for handle 1 and epoch 1.
 pub(super) fn frame(sequence: u64, value: i32) -> Frame {
     encode(sequence, &readings(value))
+}
+
+/// A frame as large as frames get, of a stream of choice.
+pub(super) fn large_frame(handle: u32, epoch: u16) -> Frame {
+    let place = FramePlace {
+        handle: StreamHandle(handle),
+        epoch: EpochNumber(epoch),
+        sequence: Sequence(1),
+    };
+    let readings = vec![readings(1)[0]; 4000];
+    Frame::encode_raw(place, stream_key().signal().unwrap(), &readings).unwrap()
 }
 
 /// A frame of one reading at a time of choice.

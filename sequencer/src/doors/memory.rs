@@ -1,0 +1,261 @@
+//! What the limits of a configuration may take of memory, added up.
+//!
+//! Every limit has its cost in the column *memory* of the page; here they stand as numbers, so that
+//! whoever raises one sees what all of them together may take if every peer is hostile. What grows
+//! with what is stored (records, indexes: [the architecture](../../docs/architecture.md)) is no
+//! limit and not in the sum.
+
+use circuits::shapes::Shape;
+use serde::Serialize;
+use thiserror::Error;
+
+use super::config::Config;
+use super::machine;
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+/// Bytes of lanes, half read and half written messages, of one connection.
+const LANES: u64 = 483 * KIB;
+/// A request, without the frames that it releases.
+const REQUEST: u64 = KIB;
+/// A released frame that waits.
+const RELEASED: u64 = 8;
+/// A stream of a connection.
+const STREAM: u64 = 300;
+/// An item of a receipt that waits for its session.
+const RECEIPT_ITEM: u64 = 200;
+/// A stored group that is read back, with its entries and 16 frames.
+const STORED_GROUP: u64 = 17 * MIB;
+/// Reads that run at once: threads of the runtime for what blocks.
+const READS_MAX: u64 = 512;
+/// A handshake's buffer, a frame in a queue, the receipts of a group.
+const FRAME: u64 = model::limits::FRAME_BYTES_MAX as u64;
+/// An operation or claim of a closed window, with record and path.
+const WINDOW_ITEM: u64 = 3 * KIB;
+/// A public or private file.
+const FILE: u64 = model::limits::BATCH_FILE_BYTES_MAX as u64;
+/// Connections that fetch a file at once.
+const HTTP_CONNECTIONS: u64 = 64;
+/// A row that waits to be evaluated, and a thread that evaluates.
+const ROW: u64 = 4 * KIB;
+const ROW_THREAD: u64 = 4 * MIB;
+/// Key and proof of a shape, for each element of its domain: key points, witness, products,
+/// transforms.
+const PROVING: u64 = 4 * KIB;
+/// Libraries, runtime, and what a node without a peer takes.
+const BASE: u64 = 64 * MIB;
+
+/// What one kind of thing may take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Share {
+    /// What it is.
+    pub what: &'static str,
+    /// How many of it there may be.
+    pub count: u64,
+    /// What each takes, bytes.
+    pub bytes_each: u64,
+}
+
+/// The sum of all limits beside what the machine has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Memory {
+    /// What the sum is made of.
+    pub shares: Vec<Share>,
+    /// All of it, bytes.
+    pub sum_bytes: u64,
+    /// What the machine, or the process's control group, has; none if the system does not say.
+    pub machine_bytes: Option<u64>,
+}
+
+/// Limits that may take more than there is.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "expected limits that together take at most the {} MiB of this machine, found {} MiB, of which \
+     {what} take {} MiB; lower them (`sequencer config check` lists all), or set `over = \"warn\"` \
+     in `[memory]`", .machine_bytes / MIB, .sum_bytes / MIB, .share_bytes / MIB
+)]
+pub struct MemoryError {
+    /// What there is.
+    pub machine_bytes: u64,
+    /// What the limits may take.
+    pub sum_bytes: u64,
+    /// What takes most.
+    pub what: &'static str,
+    /// How much that is.
+    pub share_bytes: u64,
+}
+
+impl Share {
+    /// All of the kind, bytes.
+    pub fn bytes(&self) -> u64 {
+        self.count.saturating_mul(self.bytes_each)
+    }
+}
+
+impl Memory {
+    /// Adds the limits up, beside what this machine has.
+    pub fn of(config: &Config) -> Memory {
+        Memory::beside(config, machine::memory_bytes())
+    }
+
+    fn beside(config: &Config, machine_bytes: Option<u64>) -> Memory {
+        let shares = shares(config);
+        let sum_bytes = shares.iter().map(Share::bytes).fold(0, u64::saturating_add);
+        Memory { shares, sum_bytes, machine_bytes }
+    }
+
+    /// Whether the machine has as much.
+    ///
+    /// # Errors
+    /// [`MemoryError`] that names what takes most.
+    pub fn check(&self) -> Result<(), MemoryError> {
+        let Some(machine_bytes) = self.machine_bytes.filter(|most| self.sum_bytes > *most) else {
+            return Ok(());
+        };
+        let most = self.shares.iter().max_by_key(|share| share.bytes());
+        let (what, share_bytes) = most.map_or(("limits", 0), |share| (share.what, share.bytes()));
+        Err(MemoryError { machine_bytes, sum_bytes: self.sum_bytes, what, share_bytes })
+    }
+}
+
+/// The configuration with as many connections as this machine has memory for, at most its own: a
+/// new folder must not begin with limits that `sequencer run` refuses.
+pub fn fitted(config: Config) -> Config {
+    fitted_beside(config, machine::memory_bytes())
+}
+
+fn fitted_beside(mut config: Config, machine_bytes: Option<u64>) -> Config {
+    // Below 16 something else is too large, and the check names it.
+    while Memory::beside(&config, machine_bytes).check().is_err()
+        && config.ingest.limits.connections_max > 16
+    {
+        config.ingest.limits.connections_max /= 2;
+    }
+    config
+}
+
+fn connection_bytes(config: &Config) -> u64 {
+    let limits = &config.ingest.limits;
+    let requests = limits.requests_max as u64;
+    let released = config.ingest.released_frames_max as u64 * RELEASED;
+    let items = u64::from(limits.unacknowledged_frames_max) + requests;
+    [
+        u64::from(limits.connection_window_bytes),
+        limits.send_window_bytes,
+        limits.unacknowledged_bytes_max,
+        limits.outgoing_bytes_max as u64,
+        LANES,
+        requests.saturating_mul(REQUEST + released),
+        limits.streams_max as u64 * STREAM,
+        items * RECEIPT_ITEM,
+    ]
+    .into_iter()
+    .fold(0, u64::saturating_add)
+}
+
+fn domain(shape: &str) -> u64 {
+    Shape::named(shape).map_or(0, |shape| 1 << shape.domain_log2)
+}
+
+fn shares(config: &Config) -> Vec<Share> {
+    let limits = &config.ingest.limits;
+    let connections = limits.connections_max as u64;
+    let window = config.effective_window_limits();
+    let window_items = (window.operations_max + window.claims_max) as u64 + 2;
+    let batch = &config.batch;
+    let proving = domain(&batch.operations_shape) + domain(&batch.claims_shape);
+    let share = |what, count, bytes_each| Share { what, count, bytes_each };
+    let admission = &config.admission;
+    vec![
+        share("the node without a peer", 1, BASE),
+        share("open connections", connections, connection_bytes(config)),
+        share("handshakes that wait", limits.incoming_max as u64, FRAME),
+        share("stored groups read back", connections.min(READS_MAX), STORED_GROUP),
+        // Waiting, and once more in the group that is being written.
+        share("items before the writer", config.journal.queue_items_max as u64, 2 * FRAME),
+        share("operations being evaluated", admission.evaluations_max as u64, ROW),
+        share("threads that evaluate", admission.evaluation_threads as u64, ROW_THREAD),
+        share("groups before the signer", config.deliver.groups_max as u64, FRAME),
+        // One more is being proven.
+        share(
+            "windows before the batcher",
+            config.deliver.windows_max as u64 + 1,
+            window_items * WINDOW_ITEM,
+        ),
+        share("keys and proof", proving, PROVING),
+        share("files of a settling transaction", config.settle.batches_max as u64, FILE),
+        share("files fetched over HTTP", HTTP_CONNECTIONS, FILE),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_is_that_of_the_shares_and_what_exceeds_the_machine_is_named() {
+        let mut config = Config::default();
+        config.ingest.limits.connections_max = 100_000;
+        let memory = Memory::beside(&config, Some(8 << 30));
+        let sum: u64 = memory.shares.iter().map(|share| share.count * share.bytes_each).sum();
+        assert_eq!(memory.sum_bytes, sum);
+        let error = memory.check().unwrap_err();
+        assert_eq!((error.what, error.sum_bytes), ("open connections", sum));
+        let text = error.to_string();
+        assert!(text.contains("8192 MiB") && text.contains("over = \"warn\""), "{text}");
+        assert_eq!(Memory::beside(&config, None).check(), Ok(()));
+    }
+
+    #[test]
+    fn a_connection_takes_what_the_architecture_says() {
+        let mib = connection_bytes(&Config::default()) as f64 / MIB as f64;
+        assert!((7.0..9.0).contains(&mib), "{mib} MiB");
+    }
+
+    #[test]
+    fn a_new_folder_has_limits_that_fit_its_machine() {
+        for gib in [8, 16, 64] {
+            let config = fitted_beside(Config::default(), Some(gib << 30));
+            assert_eq!(Memory::beside(&config, Some(gib << 30)).check(), Ok(()), "{gib} GiB");
+            assert!(config.ingest.limits.connections_max >= 16, "{gib} GiB");
+        }
+        let whole = fitted_beside(Config::default(), Some(64 << 30));
+        assert_eq!(whole, Config::default());
+    }
+
+    /// Whoever adds a limit with a cost finds it missing from the sum here.
+    #[test]
+    fn every_limit_with_a_cost_is_in_the_sum_or_said_to_be_small() {
+        let raised = |path: &str, most: u64| {
+            let mut config = serde_json::to_value(Config::default()).unwrap();
+            let pointer = format!("/{}", path.replace('.', "/"));
+            *config.pointer_mut(&pointer).unwrap() = most.into();
+            let config = serde_json::from_value::<Config>(config).ok()?;
+            Some(Memory::beside(&config, None).sum_bytes)
+        };
+        let sum = Memory::beside(&Config::default(), None).sum_bytes;
+        for row in Config::settings() {
+            let crate::setting::Allowed::Range { most, .. } = row.allowed else { continue };
+            let counted = raised(row.path, most).is_none_or(|raised| raised > sum);
+            let has_cost = !row.memory.is_empty();
+            assert!(
+                counted || !has_cost || SMALL.contains(&row.path),
+                "{} is not summed",
+                row.path
+            );
+        }
+    }
+
+    /// Limits whose cost is part of another's, or some KiB in all.
+    const SMALL: &[&str] = &[
+        "ingest.limits.retry_from_connections",
+        "ingest.limits.lane_window_bytes",
+        "ingest.limits.submissions_max",
+        "ingest.limits.credit_frames_total",
+        "ingest.limits.credit_bytes_total",
+        "deliver.session_receipts_max",
+        "settle.pending_max",
+        "settle.replacements_max",
+    ];
+}

@@ -1,0 +1,59 @@
+//! Stateless resets: what a connection of an earlier run is told by that it is gone.
+//!
+//! A node that was killed knows none of its connections, and a peer that is told nothing waits for
+//! its idle timeout. QUIC's answer is a reset that only who has the key can make, for a connection
+//! id that only the same node gave out (RFC 9000, section 10.3). Both keys have to outlive the run:
+//! quinn drops what its generator of connection ids does not know before it thinks of a reset.
+//!
+//! Threat note: who has the key file and sees the traffic can end connections, which then come
+//! again. It can read, change or forge nothing, and stop nobody for longer than it goes on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use quinn::{ConnectionIdGenerator, EndpointConfig};
+use quinn_proto::HashedConnectionIdGenerator;
+
+use crate::folder::secrets::Secret;
+
+/// Derives the key of resets from the secret.
+const RESET_CONTEXT: &str = "vitals 2026 quic stateless resets";
+/// Derives the key of connection ids from the secret.
+const ID_CONTEXT: &str = "vitals 2026 quic connection ids";
+/// Resets are sent no more often than this: a ward of a thousand gateways hears of a restart within
+/// a second or two. They are shorter than what caused them, so nothing is amplified.
+const INTERVAL: Duration = Duration::from_millis(1);
+
+/// Makes resets that outlive a run.
+pub struct ResetKey(Secret);
+
+impl ResetKey {
+    /// From the node's secret.
+    pub fn new(secret: Secret) -> ResetKey {
+        ResetKey(secret)
+    }
+
+    /// Settings of an endpoint whose resets a peer of the last run accepts.
+    pub(super) fn endpoint(&self) -> EndpointConfig {
+        let reset_key = blake3::derive_key(RESET_CONTEXT, self.0.as_slice());
+        let id_key = blake3::derive_key(ID_CONTEXT, self.0.as_slice());
+        let mut first = [0; 8];
+        first.copy_from_slice(&id_key[..8]);
+        let id_key = u64::from_le_bytes(first);
+        let generator = move || -> Box<dyn ConnectionIdGenerator> {
+            Box::new(HashedConnectionIdGenerator::from_key(id_key))
+        };
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &reset_key);
+        let mut config = EndpointConfig::new(Arc::new(key));
+        config.cid_generator(generator).min_reset_interval(INTERVAL);
+        config
+    }
+}
+
+/// Prints no key.
+impl std::fmt::Debug for ResetKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ResetKey(..)")
+    }
+}

@@ -1,0 +1,376 @@
+//! The settler in bad weather: a chain's node that does not answer, loses, holds, refuses, asks
+//! more than is allowed, and takes blocks back. Once that ends, everything settles without a
+//! restart, each batch once.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
+
+use alloy::consensus::{Transaction as _, TxEnvelope};
+use alloy::eips::eip2718::Decodable2718 as _;
+use alloy::network::EthereumWallet;
+use alloy::providers::{Provider as _, ProviderBuilder};
+use alloy::rpc::client::RpcClient;
+use alloy::rpc::json_rpc::{
+    ErrorPayload, RequestPacket, Response, ResponsePacket, ResponsePayload, SerializedRequest,
+};
+use alloy::transports::{TransportError, TransportErrorKind, TransportFut};
+use devchain::DevChain;
+use l1_contracts::Edge;
+use model::BatchNumber;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Value, json};
+
+use super::plan::Action;
+use super::round::Next;
+use super::settler::{Settler, Step};
+use super::tests::{Bench, signer};
+use crate::folder::store::OutboxState;
+use crate::stages::standing::Cause;
+
+const GWEI: u128 = 1_000_000_000;
+/// Blocks that may still be taken back.
+const UNFINAL: u64 = 3;
+const ROUNDS_MAX: usize = 400;
+
+/// A transaction that the node holds and does not mine.
+struct Held {
+    transaction: TxEnvelope,
+    raw: Vec<u8>,
+}
+
+/// What the node does to what it is asked.
+#[derive(Default)]
+struct Sky {
+    /// It does not answer.
+    unreachable: bool,
+    /// It takes no transaction, in these words.
+    words: Option<&'static str>,
+    /// It says that it takes so many more transactions, and loses them.
+    loses: u32,
+    /// What it asks for a unit of gas, if that is not the chain's own.
+    market: Option<u128>,
+    /// Whether it refuses what the market is above; else it holds it.
+    refuses_low: bool,
+    held: Option<Held>,
+}
+
+/// A transport to the embedded chain, through the sky.
+#[derive(Clone)]
+struct Weather {
+    chain: DevChain,
+    sky: Arc<Mutex<Sky>>,
+}
+
+impl Weather {
+    fn sky(&self) -> MutexGuard<'_, Sky> {
+        self.sky.lock().unwrap()
+    }
+
+    fn edge_provider(&self) -> alloy::providers::DynProvider {
+        let client = RpcClient::new(self.clone(), true);
+        let fillers = ProviderBuilder::default()
+            .with_gas_estimation()
+            .with_simple_nonce_management()
+            .fetch_chain_id();
+        fillers.wallet(EthereumWallet::from(signer())).connect_client(client).erased()
+    }
+
+    /// Mines what is held, once the market allows.
+    fn mine_held(&self, sky: &mut Sky) {
+        let market = sky.market.unwrap_or(0);
+        if let Some(held) = sky.held.take_if(|held| held.transaction.max_fee_per_gas() >= market) {
+            // Its nonce may be used by now: then it is no transaction any more.
+            drop(self.chain.send_raw(&held.raw));
+        }
+    }
+
+    fn send(&self, raw: Vec<u8>) -> Result<Value, String> {
+        let mut sky = self.sky();
+        if let Some(words) = sky.words {
+            return Err(words.into());
+        }
+        let transaction = TxEnvelope::decode_2718(&mut &raw[..]).expect("the settler signs it");
+        let hash = json!(transaction.tx_hash());
+        if sky.loses > 0 {
+            sky.loses -= 1;
+            return Ok(hash);
+        }
+        if let Some(Held { transaction: held, .. }) = &sky.held
+            && held.nonce() == transaction.nonce()
+        {
+            if held.tx_hash() == transaction.tx_hash() {
+                return Err("already known".into());
+            }
+            let dearer = |new: u128, old: u128| new * 10 >= old * 11;
+            let tips = [&transaction, held].map(|t| t.max_priority_fee_per_gas().unwrap());
+            if !dearer(transaction.max_fee_per_gas(), held.max_fee_per_gas())
+                || !dearer(tips[0], tips[1])
+            {
+                return Err("replacement transaction underpriced".into());
+            }
+        }
+        if transaction.max_fee_per_gas() < sky.market.unwrap_or(0) {
+            if sky.refuses_low {
+                return Err("max fee per gas less than block base fee".into());
+            }
+            sky.held = Some(Held { transaction, raw });
+            return Ok(hash);
+        }
+        self.chain.send_raw(&raw).map_err(|error| error.to_string())?;
+        sky.held = None;
+        Ok(hash)
+    }
+
+    /// The node's answer where it is not the chain's.
+    fn own_answer(&self, method: &str, params: &[Value]) -> Option<Result<Value, String>> {
+        match method {
+            "eth_sendRawTransaction" => {
+                let raw = params[0].as_str().unwrap().trim_start_matches("0x").to_owned();
+                Some(self.send(hex::decode(raw).unwrap()))
+            }
+            "eth_getTransactionByHash" => {
+                let sky = self.sky();
+                let held = sky.held.as_ref()?;
+                (json!(held.transaction.tx_hash()) == params[0]).then(|| {
+                    let mut answer = serde_json::to_value(&held.transaction).unwrap();
+                    answer["from"] = json!(signer().address());
+                    for field in ["blockHash", "blockNumber", "transactionIndex"] {
+                        answer[field] = Value::Null;
+                    }
+                    Ok(answer)
+                })
+            }
+            "eth_feeHistory" => {
+                let market = self.sky().market?;
+                let mut answer = self.chain.handle(method, params).unwrap();
+                for fee in answer["baseFeePerGas"].as_array_mut().unwrap() {
+                    *fee = json!(format!("{market:#x}"));
+                }
+                Some(Ok(answer))
+            }
+            _ => None,
+        }
+    }
+
+    fn answer(&self, request: &SerializedRequest) -> Response {
+        let params: Vec<Value> =
+            serde_json::from_str(request.params().map_or("[]", RawValue::get)).unwrap();
+        let method = request.method();
+        let refused =
+            |words: String| ErrorPayload { code: -32000, message: words.into(), data: None };
+        let answer = match self.own_answer(method, &params) {
+            Some(own) => own.map_err(refused),
+            None => self.chain.handle(method, &params).map_err(ErrorPayload::from),
+        };
+        let payload = match answer {
+            Ok(value) => ResponsePayload::Success(to_raw_value(&value).unwrap()),
+            Err(error) => ResponsePayload::Failure(error),
+        };
+        Response { id: request.id().clone(), payload }
+    }
+}
+
+impl tower::Service<RequestPacket> for Weather {
+    type Response = ResponsePacket;
+    type Error = TransportError;
+    type Future = TransportFut<'static>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, packet: RequestPacket) -> Self::Future {
+        let weather = self.clone();
+        Box::pin(async move {
+            {
+                let mut sky = weather.sky();
+                if sky.unreachable {
+                    return Err(TransportErrorKind::custom_str("the node does not answer"));
+                }
+                weather.mine_held(&mut sky);
+            }
+            match &packet {
+                RequestPacket::Single(request) => {
+                    Ok(ResponsePacket::Single(weather.answer(request)))
+                }
+                RequestPacket::Batch(_) => panic!("the settler asks one thing at a time"),
+            }
+        })
+    }
+}
+
+/// A settler under the sky.
+struct Voyage {
+    bench: Bench,
+    weather: Weather,
+    settler: Settler,
+    /// The chain's longest length: what lies further behind it is final.
+    longest: u64,
+    /// Blocks of the deployment.
+    deployed: u64,
+    /// What failed last.
+    last: Option<String>,
+}
+
+impl Voyage {
+    async fn with(batches: u64) -> Voyage {
+        let bench = Bench::with(batches).await;
+        bench.chain.set_finality(UNFINAL);
+        let deployed = bench.edge.provider().get_block_number().await.unwrap();
+        let weather = Weather { chain: bench.chain.clone(), sky: Arc::default() };
+        let deployment = bench.edge.deployment().clone();
+        let edge = Edge::connect(weather.edge_provider(), deployment).await.unwrap();
+        let settler = bench.settler_on(edge, bench.store.clone());
+        Voyage { bench, weather, settler, longest: deployed, deployed, last: None }
+    }
+
+    /// One round, and the time that follows it.
+    async fn round(&mut self) -> Option<Action> {
+        let round = self.settler.step().await;
+        let did = match &round {
+            Ok(Step::Did(action)) => Some(*action),
+            _ => None,
+        };
+        if let Err(error) = &round {
+            assert!(error.is_transient(), "{error:?}");
+            self.last = Some(error.to_string());
+        }
+        match self.settler.conclude(round).unwrap() {
+            Next::Round => {}
+            Next::Wait(time) | Next::Pause(time) => {
+                self.bench.advance(time.as_millis() as u64);
+            }
+        }
+        did
+    }
+
+    async fn change(&mut self, random: &mut StdRng) {
+        let event = random.gen_range(0..10);
+        match event {
+            0 => self.weather.sky().unreachable = random.gen_bool(0.5),
+            1..=3 => {
+                let words = [
+                    "insufficient funds for gas * price + value",
+                    "transaction underpriced",
+                    "replacement transaction underpriced",
+                ];
+                self.weather.sky().words = random.gen_bool(0.5).then(|| words[event - 1]);
+            }
+            4 | 5 => {
+                let mut sky = self.weather.sky();
+                sky.market = Some(random.gen_range(1..2500) * GWEI);
+                sky.refuses_low = random.gen_bool(0.5);
+            }
+            6 => self.weather.sky().loses = random.gen_range(0..3),
+            7 => self.weather.sky().held = None,
+            8 => self.take_blocks_back(random).await,
+            _ => *self.weather.sky() = Sky { held: None, ..Sky::default() },
+        }
+    }
+
+    async fn take_blocks_back(&mut self, random: &mut StdRng) {
+        let head = self.bench.edge.provider().get_block_number().await.unwrap();
+        self.longest = self.longest.max(head);
+        let least = self.deployed.max(self.longest - UNFINAL.min(self.longest));
+        let removed = self.bench.chain.remove_blocks(random.gen_range(0..=head - least)).unwrap();
+        // Some nodes take the transactions of a lost block up again, and some do not.
+        for raw in removed {
+            if random.gen_bool(0.5) {
+                drop(self.bench.chain.send_raw(&raw));
+            }
+        }
+    }
+
+    /// The weather clears: nothing else is done, and everything settles.
+    async fn clear(&mut self, batches: u64) {
+        {
+            let mut sky = self.weather.sky();
+            let held = sky.held.take();
+            *sky = Sky { held, ..Sky::default() };
+        }
+        for _ in 0..ROUNDS_MAX {
+            let did = self.round().await;
+            self.bench.chain.mine_empty().unwrap();
+            let settled = self.bench.store.last_settled().unwrap();
+            let open = |state| matches!(state, OutboxState::Built | OutboxState::Sent { .. });
+            // Blocks may be gone of which the outbox knows nothing yet: while there is anything to do,
+            // it is not over.
+            if did.is_none()
+                && settled == BatchNumber(batches)
+                && self.bench.standing.cause().is_none()
+                && !self.bench.rows().iter().any(|row| open(row.state))
+            {
+                let once: BTreeMap<u64, usize> = (1..=batches).map(|n| (n, 1)).collect();
+                assert_eq!(self.bench.counts().await, once);
+                assert_eq!(self.bench.metrics.settle_fee_limited.get(), 0);
+                return;
+            }
+        }
+        let (rows, last) = (self.bench.rows(), &self.last);
+        panic!("not settled after {ROUNDS_MAX} rounds: {rows:?}, last error {last:?}");
+    }
+}
+
+/// The fees of this test's limit forbid what a spike asks; the node holds nothing.
+#[tokio::test]
+async fn fees_above_the_limit_are_waited_out_and_what_was_never_taken_is_sent_again() {
+    let mut voyage = Voyage::with(1).await;
+    {
+        let mut sky = voyage.weather.sky();
+        (sky.market, sky.refuses_low) = (Some(5000 * GWEI), true);
+    }
+    for _ in 0..40 {
+        voyage.round().await;
+    }
+    assert_eq!(voyage.bench.standing.cause(), Some(Cause::FeeLimit));
+    assert_eq!(voyage.bench.metrics.settle_fee_limited.get(), 1);
+    assert_eq!(voyage.bench.metrics.chain_reachable.get(), 1);
+    assert!(voyage.bench.metrics.settle_not_taken_total.get() > 0);
+    let most = u128::from(voyage.settler.config.fee_wei_max);
+    let row = voyage.bench.rows()[0].clone();
+    let offered = super::fees::decode(&row.signed).unwrap().max_fee_per_gas;
+    assert!(offered <= most, "{offered}");
+    voyage.clear(1).await;
+    assert_eq!(voyage.bench.rows()[0].hash, row.hash, "the same bytes are mined");
+}
+
+#[tokio::test]
+async fn fees_above_the_limit_are_waited_out_by_what_the_node_holds() {
+    let mut voyage = Voyage::with(1).await;
+    voyage.weather.sky().market = Some(5000 * GWEI);
+    for _ in 0..40 {
+        voyage.round().await;
+    }
+    assert_eq!(voyage.bench.standing.cause(), Some(Cause::FeeLimit));
+    voyage.clear(1).await;
+}
+
+#[tokio::test]
+async fn a_node_that_takes_nothing_is_named_until_it_takes_something() {
+    let mut voyage = Voyage::with(1).await;
+    voyage.weather.sky().words = Some("insufficient funds for gas * price + value");
+    for _ in 0..10 {
+        voyage.round().await;
+    }
+    assert_eq!(voyage.bench.standing.cause(), Some(Cause::NotTaken));
+    voyage.clear(1).await;
+}
+
+#[tokio::test]
+async fn from_every_state_everything_settles_once_the_weather_clears() {
+    for seed in 0..24 {
+        println!("seed {seed}");
+        let mut random = StdRng::seed_from_u64(seed);
+        let mut voyage = Voyage::with(9).await;
+        for _ in 0..40 {
+            voyage.change(&mut random).await;
+            for _ in 0..random.gen_range(1..4) {
+                voyage.round().await;
+            }
+        }
+        voyage.clear(9).await;
+    }
+}

@@ -1,0 +1,127 @@
+//! What a stage says of itself when it runs and does not get on.
+//!
+//! Proving and settling lie behind everything that a patient or a gateway is promised: where they
+//! stand still, collection goes on, and what was acknowledged waits in the journal. So a stage that
+//! cannot go on tells why, tries again at a slow pace, and the node lives. What makes collection
+//! itself unsafe is no standing but a failure, which ends the node.
+
+use std::error::Error;
+
+/// Why a stage does not get on. A closed list: logs, metrics and `/readyz` name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// A window breaks a rule, or a chunk of it a constraint.
+    Unprovable,
+    /// The journal's groups cannot be read.
+    JournalUnreadable,
+    /// A window before the one at hand is missing.
+    WindowMissing,
+    /// A batch cannot be stored, or the store cannot be read.
+    StoreFails,
+    /// The fees that the chain asks are above what is configured.
+    FeeLimit,
+    /// The chain's node does not take the transaction.
+    NotTaken,
+    /// The contract refuses a batch, or a transaction failed in its block.
+    Refused,
+}
+
+impl Cause {
+    /// Every cause.
+    pub const ALL: [Cause; 7] = [
+        Cause::Unprovable,
+        Cause::JournalUnreadable,
+        Cause::WindowMissing,
+        Cause::StoreFails,
+        Cause::FeeLimit,
+        Cause::NotTaken,
+        Cause::Refused,
+    ];
+
+    /// As logs, metrics and `/readyz` name it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Cause::Unprovable => "unprovable",
+            Cause::JournalUnreadable => "journal-unreadable",
+            Cause::WindowMissing => "window-missing",
+            Cause::StoreFails => "store-fails",
+            Cause::FeeLimit => "fee-limit",
+            Cause::NotTaken => "not-taken",
+            Cause::Refused => "refused",
+        }
+    }
+
+    /// Whether it stays until somebody mends something.
+    pub const fn is_lasting(self) -> bool {
+        !matches!(self, Cause::FeeLimit | Cause::NotTaken)
+    }
+
+    /// What it means.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Cause::Unprovable => {
+                "a window breaks a rule of the statements: twin and circuit differ, or the \
+                 proving key is not this circuit's; the log names batch, chunk and rule"
+            }
+            Cause::JournalUnreadable => "the journal does not serve groups of a closed window",
+            Cause::WindowMissing => {
+                "the next window found no room in the queue and is in the journal only"
+            }
+            Cause::StoreFails => "the store cannot be written or read: its disk, or a damaged file",
+            Cause::FeeLimit => {
+                "the chain asks more for a unit of gas than `settle.fee_wei_max` allows"
+            }
+            Cause::NotTaken => {
+                "the chain's node does not take the settling transaction; the log has its words"
+            }
+            Cause::Refused => {
+                "the contract refuses a batch, or a transaction was mined and did not settle it; \
+                 the log has the reason"
+            }
+        }
+    }
+
+    /// What the operator does. Collection goes on meanwhile.
+    pub const fn what_to_do(self) -> &'static str {
+        match self {
+            Cause::Unprovable => {
+                "report it with the log; install the release that mends it and start the node \
+                 again: the window is in the journal and is laid out anew"
+            }
+            Cause::JournalUnreadable => "look after the disk; `sequencer journal check` says more",
+            Cause::WindowMissing => "start the node again: it reads the window from the journal",
+            Cause::StoreFails => {
+                "free or replace the disk; a damaged store is moved away and made again from \
+                 journal and chain"
+            }
+            Cause::FeeLimit => {
+                "wait: settling goes on once fees fall; or raise `settle.fee_wei_max` and start \
+                 the node again"
+            }
+            Cause::NotTaken => {
+                "fund the settling account, or mend the chain's node; what was not taken is sent \
+                 again by itself"
+            }
+            Cause::Refused => {
+                "read the reason under [Contract](#contract); mend what it names; it is tried \
+                 again every `settle.refused_retry_ms`"
+            }
+        }
+    }
+}
+
+/// Where a stage says how it stands; called from its own thread or task, must not block.
+pub trait Standing: Send + Sync + 'static {
+    /// It does not get on.
+    fn degrade(&self, cause: Cause, error: &dyn Error);
+
+    /// It gets on.
+    fn recover(&self);
+}
+
+/// Nobody looks.
+impl Standing for () {
+    fn degrade(&self, _: Cause, _: &dyn Error) {}
+
+    fn recover(&self) {}
+}
