@@ -9,7 +9,9 @@ use model::{
     Action, Categories, ChainScope, ClaimKind, Clock, EpochNumber, Interval, Labels, Millis,
     Operation, Party, Purposes, Rule, RuleSlot, Sequence, StreamHandle, SystemClock, Word,
 };
-use sequencer::stages::ledger::{Answer, Deliver, Item, Ledger, LedgerAdmission, LedgerConfig};
+use sequencer::stages::ledger::{
+    Answer, Deliver, EnrolmentSeal, Item, Ledger, LedgerAdmission, LedgerConfig,
+};
 use sequencer::stages::rows::CircuitRows;
 use sequencer::window::{ClosedWindow, OperationScope, WindowLimits};
 use statement::eddsa::SecretKey;
@@ -83,6 +85,7 @@ impl Ward {
             limits: WindowLimits::default(),
             released_frames_max: 100,
             clock_skew_ms_max: 60_000,
+            seal: EnrolmentSeal::new(&[9; 32]),
         });
         let admission = LedgerAdmission::new(ledger, delivery, 0);
         let mut ward =

@@ -232,13 +232,13 @@ impl Deployment {
         Ok(deployment)
     }
 
-    /// Writes the file: beside it, synced, then renamed.
+    /// Writes the file, whole or not at all; everybody may read it.
     ///
     /// # Errors
     /// [`DeploymentError`] if the file system refuses.
     pub fn write(&self, path: &Path) -> Result<(), DeploymentError> {
         let text = serde_json::to_string_pretty(self).expect("a deployment is plain data") + "\n";
-        // A reader never finds half a file, and an old one stays until the new one is whole.
+        // A reader never finds half a file. It holds no secret, and auditors are handed it.
         files::replace(path, &[text.as_bytes()], Audience::Public)
             .map_err(|source| DeploymentError::File { path: path.to_owned(), source })
     }

@@ -16,7 +16,7 @@
 //! # for (word, number) in [(0, 2), (3, 4_002_000_000_000_u64), (4, 4_002_000_060_000)] {
 //! #     words[word][24..].copy_from_slice(&number.to_be_bytes());
 //! # }
-//! # let bytes = [b"VTLBPUB\x01".as_slice(), words.as_flattened(), &[0; 16]].concat();
+//! # let bytes = [b"VTLBPUB\x02".as_slice(), words.as_flattened(), &[0; 16]].concat();
 //! // From a batch file to the call that settles it.
 //! let file = PublicFile::from_bytes(&bytes)?;
 //! let call = Settlement::settleCall { batches: vec![to_abi(&file)] };

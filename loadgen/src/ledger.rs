@@ -9,10 +9,11 @@
 //! Times are milliseconds since 1900-01-01T00:00:00Z. The file names devices and patients, so it is
 //! made for its owner alone.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use files::Audience;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -115,13 +116,10 @@ impl LedgerWriter {
     /// # Errors
     /// [`LedgerError::Create`], also if it is there already.
     pub fn create(path: &Path) -> Result<LedgerWriter, LedgerError> {
-        let mut options = OpenOptions::new();
-        // A ledger is evidence of a run; the next run must not write over it.
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let wrong = |source| LedgerError::Create { path: path.to_owned(), source };
-        let file = BufWriter::with_capacity(1 << 16, options.open(path).map_err(wrong)?);
+        // A ledger is evidence of a run; the next run must not write over it.
+        let file = files::create_stream(path, Audience::Owner).map_err(wrong)?;
+        let file = BufWriter::with_capacity(1 << 16, file);
         Ok(LedgerWriter { path: path.to_owned(), file })
     }
 

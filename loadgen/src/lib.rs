@@ -17,6 +17,7 @@
 //! coordinated omission).
 
 pub mod assignments;
+mod exit;
 mod flight;
 mod histogram;
 pub mod ledger;

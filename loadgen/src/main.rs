@@ -26,8 +26,8 @@ use tokio::sync::watch;
 /// may be killed and started again between the two commands: nothing acknowledged may be lost.
 ///
 /// Exit codes: 0 everything sent was acknowledged (run), everything acknowledged is there (verify);
-/// 1 it is not; 2 the command line or a file given on it is wrong; 3 the node cannot be reached;
-/// 4 interrupted.
+/// 1 it is not, or the run failed; 2 the command line or a file given on it is wrong; 3 the node
+/// cannot be reached; 4 interrupted.
 #[derive(Parser)]
 #[command(name = "loadgen", version, max_term_width = 100, verbatim_doc_comment)]
 struct Cli {
@@ -123,6 +123,7 @@ struct Verify {
 
 #[tokio::main]
 async fn main() -> process::ExitCode {
+    files::close_to_others();
     let done = match Cli::parse().command {
         Command::Run(args) => load(args).await,
         Command::Verify(args) => check(args).await,

@@ -22,6 +22,7 @@ use wire::{
 };
 
 use crate::assignments::Assignment;
+use crate::exit;
 use crate::flight::{Arrival, InFlight, lock};
 use crate::ledger::{LedgerError, LedgerWriter};
 use crate::pace::{Pace, Rate};
@@ -109,11 +110,13 @@ pub enum LoadError {
 impl LoadError {
     /// How the program ends.
     pub fn exit_code(&self) -> ExitCode {
-        match self {
-            LoadError::Connect { .. } => ExitCode::Unavailable,
-            LoadError::Recorder(_) => ExitCode::Failed,
-            _ => ExitCode::Usage,
-        }
+        ExitCode::of_error(self, |cause| match cause.downcast_ref() {
+            Some(LoadError::Connect { .. }) => Some(ExitCode::Unavailable),
+            Some(LoadError::Range { .. } | LoadError::Role { .. }) => Some(ExitCode::Usage),
+            // What stands below says it.
+            Some(LoadError::Identity { .. } | LoadError::Ledger(_) | LoadError::Recorder(_))
+            | None => exit::known(cause),
+        })
     }
 }
 

@@ -12,6 +12,7 @@ use serde::Serialize;
 use thiserror::Error;
 use wire::{Descriptor, Lane, StopReason, StreamKey};
 
+use crate::exit;
 use crate::ledger::{LedgerEntry, LedgerError, LedgerReader, LedgerStream};
 
 /// Streams asked for on one connection; nodes open at most some hundred on each.
@@ -116,10 +117,17 @@ pub enum VerifyError {
 impl VerifyError {
     /// How the program ends: what the node does not say is unavailable, not broken.
     pub fn exit_code(&self) -> ExitCode {
-        match self {
-            VerifyError::Connect { .. } | VerifyError::Open { .. } => ExitCode::Unavailable,
-            _ => ExitCode::Usage,
-        }
+        ExitCode::of_error(self, |cause| match cause.downcast_ref() {
+            Some(VerifyError::Connect { .. } | VerifyError::Open { .. }) => {
+                Some(ExitCode::Unavailable)
+            }
+            Some(VerifyError::Empty | VerifyError::Missing { .. }) => Some(ExitCode::Usage),
+            // What stands below says it.
+            Some(
+                VerifyError::Ledger(_) | VerifyError::Stream(_) | VerifyError::Identity { .. },
+            )
+            | None => exit::known(cause),
+        })
     }
 }
 

@@ -3,13 +3,13 @@
 //! A [`Job`] is a witness file that was read, multiplied with the circuit's matrices and found to
 //! satisfy them. Only then is a key looked for, since making one is what takes long.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use ark_bn254::Fr;
 use circuits::builder::{Assignment, R1cs};
+use files::Audience;
 use statement::proof::Proof;
 
 use crate::export::{self, WtnsError};
@@ -80,15 +80,17 @@ impl Proven {
     /// # Errors
     /// The folder or a file cannot be written.
     pub fn write(&self, folder: &Path) -> io::Result<()> {
-        fs::create_dir_all(folder)?;
+        files::make_folder(folder, Audience::Public)?;
         let contents = [
             export::proof_json(&self.proof).to_string().into_bytes(),
             export::public_json(&self.inputs).to_string().into_bytes(),
             self.proof.encode().to_vec(),
         ];
-        // Not by way of neighbours as keys are: a proof is made again in seconds.
+        // A proof says nothing of its witness.
         let mut files = Self::FILES.iter().zip(contents);
-        files.try_for_each(|(name, bytes)| fs::write(folder.join(name), bytes))
+        files.try_for_each(|(name, bytes)| {
+            files::replace(&folder.join(name), &[&bytes], Audience::Public)
+        })
     }
 }
 

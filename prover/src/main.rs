@@ -7,6 +7,7 @@ use clap::Parser;
 mod cli;
 
 fn main() -> ExitCode {
+    files::close_to_others();
     let command = cli::Prover::parse();
     let json = command.json;
     match cli::run(command) {

@@ -1,12 +1,14 @@
-//! The node from outside: killed, stopped, damaged, and what patients see of it; and the
-//! page of codes.
+//! The node from outside: killed, stopped, damaged, what patients see of it and what others may
+//! open of it; and the page of codes.
 
 mod addresses;
+mod closed;
 mod codes;
 mod commands;
 mod degraded;
 mod kill;
 mod reset;
 mod restart;
+mod sealed;
 mod story;
 mod support;

@@ -15,12 +15,15 @@ use sequencer::disk::FreeSpace;
 use sequencer::doors::config::Config;
 use sequencer::folder::authority::{Authority, ClientDeployment};
 use sequencer::folder::layout::Layout;
+use sequencer::folder::secrets::NodeSecret;
 use sequencer::folder::store::Store;
 use sequencer::node::recover::recover;
 use sequencer::node::setup::{self, BaseChain, GenesisTerms};
 use sequencer::node::{Node, NodeError, Provided};
 use sequencer::stages::deliver::{DeliverConfig, ReceiptHub};
-use sequencer::stages::ledger::{Answer, Deliver, Item, LedgerAdmission, LedgerConfig};
+use sequencer::stages::ledger::{
+    Answer, Deliver, EnrolmentSeal, Item, LedgerAdmission, LedgerConfig,
+};
 use sequencer::stages::prove::ProverKeys;
 use sequencer::stages::rows::CircuitRows;
 use sequencer::window::ClosedWindow;
@@ -45,7 +48,7 @@ pub(crate) fn stream_key() -> StreamKey {
     StreamKey { device, patient: PatientIndex::new(12_345).unwrap(), signal: ECG }
 }
 
-fn registrar() -> Key {
+pub(crate) fn registrar() -> Key {
     Key::from_secret(KeyKind::Registrar, [1; 32])
 }
 
@@ -156,7 +159,7 @@ impl Site {
         self.sign(operation, &patient())
     }
 
-    fn sign(&self, operation: Operation, key: &Key) -> SignedOperation {
+    pub(crate) fn sign(&self, operation: Operation, key: &Key) -> SignedOperation {
         let domain = scope::sig_domain(self.deployment.scope());
         SignedOperation::sign(operation, domain, &key.signer())
     }
@@ -187,6 +190,7 @@ impl Site {
             limits: self.config.window_limits(),
             released_frames_max: self.config.ingest.released_frames_max,
             clock_skew_ms_max: self.config.ingest.clock_skew_ms_max,
+            seal: EnrolmentSeal::new(&self.layout.secret(NodeSecret::Journal).unwrap()),
         }
     }
 
@@ -196,7 +200,7 @@ impl Site {
     }
 
     pub(crate) fn open_log_at(&self, path: &Path) -> (Log<FileMedium>, Recovery) {
-        let id = sequencer::folder::secrets::open(&self.layout.journal_id()).unwrap();
+        let id = self.layout.secret(NodeSecret::JournalId).unwrap();
         let mut log_id = [0; 16];
         log_id.copy_from_slice(&id[..16]);
         let journal_hash = statement::journal::genesis(self.deployment.scope());

@@ -15,7 +15,7 @@ const SHOWN_MAX: usize = 2000;
 /// ```
 /// let hostile = "\x1b[2J\x1b[32mverdict       holds";
 /// assert_eq!(model::escape(hostile), "\\u{1b}[2J\\u{1b}[32mverdict       holds");
-/// assert_eq!(model::escape("no such file: /home/zo\u{eb}"), "no such file: /home/zo\u{eb}");
+/// assert_eq!(model::escape("no such file: zo\u{eb}"), "no such file: zo\u{eb}");
 /// ```
 pub fn escape(text: &str) -> String {
     let mut shown = String::with_capacity(text.len().min(SHOWN_MAX));

@@ -20,6 +20,7 @@ mod causes;
 mod claim;
 mod code;
 mod escape;
+mod exit;
 mod header;
 mod id;
 pub mod layout;

@@ -1,7 +1,6 @@
 //! The file of headers that one audit leaves for the next.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use files::Audience;
@@ -91,14 +90,14 @@ pub fn read_saved(
 /// The edges that an earlier audit kept, by the hash of their header; none of a file that is no
 /// such: the new one takes its place.
 fn read_edges(path: &Path) -> BTreeMap<String, Vec<String>> {
-    let saved = fs::read(path).ok();
+    let saved = files::read(path, FILE_BYTES_MAX).ok();
     let saved = saved.and_then(|bytes| serde_json::from_slice::<Saved>(&bytes).ok());
     let headers = saved.map_or_else(Vec::new, |saved| saved.headers);
     headers.into_iter().map(|header| (header.hash, header.edges)).collect()
 }
 
-/// Writes the headers and edges, with the edges that the file holds of other batches: beside the
-/// file, synced, then renamed.
+/// Writes the headers and edges, with the edges that the file holds of other batches, whole or not
+/// at all; everybody may read them.
 ///
 /// # Errors
 /// [`SavedHeadersError`] if the file system refuses.
@@ -125,8 +124,9 @@ pub fn save(
         settlement: deployment.settlement.to_string(),
         headers: headers.collect(),
     };
-    // A write that breaks off must not take the only record of the past with it.
     let text = serde_json::to_string_pretty(&saved)? + "\n";
+    // A write that breaks off must not take the only record of the past with it. What the chain
+    // says is everybody's, and patients are handed the file.
     Ok(files::replace(path, &[text.as_bytes()], Audience::Public)?)
 }
 

@@ -77,7 +77,7 @@ Begin with:
 const EXIT_CODES: &str = "\
 Exit codes:
   0  everything that was checked holds
-  1  something is broken; the report names it
+  1  something is broken, and the report names it; or the audit itself failed
   2  the command line, or a file given on it, is wrong
   3  the chain or a batch file is not available: withheld data is unavailable, not broken";
 
@@ -161,35 +161,51 @@ impl Progress for Line {
 
 #[tokio::main]
 async fn main() -> process::ExitCode {
+    files::close_to_others();
     let done = match Cli::parse().command {
         Command::Verify(args) => verify(&args).await,
         Command::Open(args) => show(&args).await,
     };
     let code = done.unwrap_or_else(|error| {
         eprintln!("auditor: {}", escape(&format!("{error:#}")));
-        // The files are well-formed, and a comparison that was asked for does not hold.
-        if error.is::<OtherDeployment>() { ExitCode::Failed } else { ExitCode::Usage }
+        exit_code(&error)
     });
     process::ExitCode::from(code.number())
 }
 
-/// An error means that the command line, or a file given on it, is wrong.
+/// The command line, or a file or address given on it, is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:#}")]
+struct Given(anyhow::Error);
+
+/// Wrong is what was read before anything was checked; what fails afterwards failed.
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    ExitCode::of_error(error.as_ref(), |cause| {
+        let Given(given) = cause.downcast_ref()?;
+        // The files are well-formed, and a comparison that was asked for does not hold.
+        Some(if given.is::<OtherDeployment>() { ExitCode::Failed } else { ExitCode::Usage })
+    })
+}
+
 async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
-    let Read { rpc, deployment, data } = args.place.read()?;
-    let openings = args.openings.as_deref().map_or_else(|| Ok(Vec::new()), read_openings)?;
+    let Read { rpc, deployment, data } = args.place.read().map_err(Given)?;
+    let openings = args.openings.as_deref().map_or_else(|| Ok(Vec::new()), read_openings);
+    let openings = openings.map_err(Given)?;
     let signer = Address(deployment.receipt_signer.into_array());
     let receipts = args.receipts.as_deref().map(|folder| read_receipts(folder, signer));
-    let saved =
-        args.save_headers.as_deref().map(|path| read_saved(path, &deployment)).transpose()?;
+    let receipts = receipts.transpose().map_err(|error| Given(error.into()))?;
+    let saved = args.save_headers.as_deref().map(|path| read_saved(path, &deployment));
+    let saved = saved.transpose().map_err(|error| Given(error.into()))?;
     let frames = args.frames.as_deref().map(|folder| read_frames(folder, &deployment));
+    let frames = frames.transpose().map_err(Given)?;
     let options = Options {
-        frames: frames.transpose()?.unwrap_or_default(),
+        frames: frames.unwrap_or_default(),
         from: args.from,
         late_after_ms: args.late_after_ms,
         openings,
         coverage: if args.complete { Coverage::All } else { Coverage::Some },
         saved_headers: saved.unwrap_or_default(),
-        receipts: receipts.transpose()?.unwrap_or_default(),
+        receipts: receipts.unwrap_or_default(),
     };
     let place = Place { rpc: &rpc, deployment: &deployment, data: &data };
     let report = audit(place, &options, &Line).await;
@@ -199,14 +215,15 @@ async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
     }
     // Headers of a broken audit would be the measure for the next one.
     if let Some(path) = args.save_headers.as_deref().filter(|_| report.holds()) {
-        save(path, &deployment, &report.headers, &report.edges)?;
+        let unsaved = || format!("the audit holds, but its headers are not in {}", path.display());
+        save(path, &deployment, &report.headers, &report.edges).with_context(unsaved)?;
     }
     Ok(report.exit_code())
 }
 
 async fn show(args: &Open) -> anyhow::Result<ExitCode> {
-    let Read { rpc, deployment, data } = args.place.read()?;
-    let opening = read_opening(&args.opening)?;
+    let Read { rpc, deployment, data } = args.place.read().map_err(Given)?;
+    let opening = read_opening(&args.opening).map_err(Given)?;
     let place = Place { rpc: &rpc, deployment: &deployment, data: &data };
     match open(place, &opening).await {
         Ok(shown) => {
@@ -295,6 +312,16 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+
+    #[test]
+    fn what_is_given_wrongly_is_told_from_what_failed() {
+        let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let given = anyhow::Error::new(Given(full().into()));
+        assert_eq!(exit_code(&given.context("the deployment")), ExitCode::Usage);
+        let unsaved = auditor::headers::SavedHeadersError::File(full());
+        assert_eq!(exit_code(&anyhow::Error::new(unsaved).context("saving")), ExitCode::Failed);
+        assert_eq!(exit_code(&anyhow::anyhow!("no thread")), ExitCode::Failed);
+    }
 
     /// The commands under "Begin with:", continued lines joined.
     fn first_commands(help: &str) -> Vec<String> {

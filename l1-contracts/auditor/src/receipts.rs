@@ -119,6 +119,8 @@ pub(crate) struct Waiting<'a> {
     counts: ReceiptCounts,
     /// Position of the close of the batch before the first one that was read.
     read_from: Option<Position>,
+    /// The first group of those that were read.
+    first_group: Option<u64>,
 }
 
 impl<'a> Waiting<'a> {
@@ -142,7 +144,8 @@ impl<'a> Waiting<'a> {
             }
             by_group.entry(receipt.group.group).or_default().push(receipt);
         }
-        Ok(Waiting { by_group, counts: ReceiptCounts::default(), read_from: None })
+        let counts = ReceiptCounts::default();
+        Ok(Waiting { by_group, counts, read_from: None, first_group: None })
     }
 
     /// Compares those of a batch's groups. The groups were found to be the header's.
@@ -159,6 +162,7 @@ impl<'a> Waiting<'a> {
             Broken::inside(header.number, item, "groups of the header", error.to_string())
         })?;
         let Some((first, last)) = settled.numbers() else { return Ok(()) };
+        self.first_group.get_or_insert(first);
         let numbers: Vec<u64> = self.by_group.range(first..=last).map(|(n, _)| *n).collect();
         for receipt in numbers.iter().filter_map(|n| self.by_group.remove(n)).flatten() {
             let found = settled.inclusion(receipt.group);
@@ -170,11 +174,14 @@ impl<'a> Waiting<'a> {
 
     /// What is left: later than the last batch, before the first that was read, or nowhere.
     pub(crate) fn conclude(self, last: Position) -> Result<ReceiptCounts, Broken> {
-        let Waiting { by_group, mut counts, read_from } = self;
+        let Waiting { by_group, mut counts, read_from, first_group } = self;
+        // From the first batch on every group was read. Else one that holds the close before may go
+        // on behind it, so that its number tells and not the position.
+        let all = read_from == Some(Position(0));
         for receipt in by_group.into_values().flatten() {
             if receipt.last > last {
                 counts.not_settled += 1;
-            } else if read_from.is_none_or(|from| receipt.last <= from) {
+            } else if !all && first_group.is_none_or(|first| receipt.group.group < first) {
                 counts.not_compared += 1;
             } else {
                 // Its position is settled, and no batch holds its group.

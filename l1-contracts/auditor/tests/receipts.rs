@@ -72,6 +72,10 @@ async fn receipts_of_the_settled_journal_hold_and_are_counted() {
     assert!(report.holds(), "{}", report.text(auditor::Colour::Plain));
     let counts = report.receipts;
     assert_eq!((counts.settled, counts.not_settled, counts.not_compared), (1, 1, 2));
+    // The third batch has no group of its own: what it settles stands in the second one's last.
+    let report = audit(&live, 3, &[Given::of(&live, 3, 13)]).await;
+    assert!(report.holds(), "{}", report.text(auditor::Colour::Plain));
+    assert_eq!(report.receipts.not_compared, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,8 +16,9 @@
 
 use crate::{error::OpenError, genesis::Genesis, limits::RAW_TX_BYTES_MAX};
 use alloy::primitives::B256;
+use files::Audience;
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
@@ -149,8 +150,8 @@ impl Journal {
         written.map_err(io_error(&self.path, "write its header"))?;
         // The name is durable only with its folder: a synced file that nobody finds is lost too.
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = File::open(folder.unwrap_or(Path::new(".")));
-        folder.and_then(|folder| folder.sync_all()).map_err(io_error(&self.path, "sync its folder"))
+        let folder = folder.unwrap_or(Path::new("."));
+        files::sync_folder(folder).map_err(io_error(&self.path, "sync its folder"))
     }
 
     fn truncate(&mut self, bytes: u64) -> Result<(), OpenError> {
@@ -160,8 +161,7 @@ impl Journal {
 }
 
 fn lock(path: &Path) -> Result<File, OpenError> {
-    let mut options = OpenOptions::new();
-    let file = options.read(true).write(true).create(true).truncate(false).open(path);
+    let file = files::open(path, Audience::Owner);
     let file = file.map_err(io_error(path, "open it"))?;
     // Not waited for: whoever holds it is a running chain, which ends when its program does.
     match file.try_lock() {

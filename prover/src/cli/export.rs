@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use circuits::shapes::Shape;
 use clap::Args;
+use files::Audience;
 use prover::{KeyStore, export};
 use serde_json::json;
 
@@ -36,7 +37,8 @@ impl Export {
         let mut written = vec![];
         let mut write = |path: &PathBuf, bytes: &[u8]| {
             written.push(path.display().to_string());
-            std::fs::write(path, bytes).with_context(|| path.display().to_string())
+            files::replace(path, &[bytes], Audience::Public)
+                .with_context(|| path.display().to_string())
         };
         if let Some(path) = &self.r1cs {
             write(path, &export::r1cs(&r1cs))?;

@@ -1,8 +1,10 @@
 //! A folder of development keys, one file a circuit, each made once.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+
+use files::Audience;
 
 use super::file::{KeyFileError, KeyHeader, Trust, write_whole};
 use super::key::ProvingKey;
@@ -37,7 +39,8 @@ impl KeyStore {
     pub fn open_or_make(&self, r1cs: &R1cs) -> Result<ProvingKey, StoreError> {
         let hash = r1cs.hash();
         let path = self.path(&hash);
-        fs::create_dir_all(&self.folder).map_err(|source| KeyFileError::io(&path, source))?;
+        files::make_folder(&self.folder, Audience::Public)
+            .map_err(|source| KeyFileError::io(&path, source))?;
         // Held until it is dropped; the operating system frees it if the process dies.
         let _lock = lock(&beside(&path, ".lock"))?;
         // Looked for only under the lock: another process may have been writing it.
@@ -95,8 +98,7 @@ fn pin(path: &Path, hash: &[u8; 32]) -> Result<(), KeyFileError> {
 fn lock(path: &Path) -> Result<File, KeyFileError> {
     // The file stays afterwards: were it removed, whoever waits would lock the old one and the next
     // a new one.
-    let open = || OpenOptions::new().create(true).truncate(false).write(true).open(path);
-    open()
+    files::open(path, Audience::Public)
         .and_then(|file| file.lock().map(|()| file))
         .map_err(|source| KeyFileError::io(path, source))
 }

@@ -92,7 +92,7 @@ enum Saved {
 /// [`HeadersError`] that names the header.
 pub fn read(path: &Path, deployment: ChainScope) -> Result<Vec<BatchHeader>, HeadersError> {
     let wrong = |source| HeadersError::File { path: path.to_owned(), source };
-    from_json(&crate::file::read(path, FILE_BYTES_MAX).map_err(wrong)?, deployment)
+    from_json(&files::read(path, FILE_BYTES_MAX).map_err(wrong)?, deployment)
 }
 
 /// Reads the content of a file of saved headers.
@@ -131,7 +131,7 @@ pub fn from_json(json: &[u8], deployment: ChainScope) -> Result<Vec<BatchHeader>
 /// As [`read`].
 pub fn read_edges(path: &Path) -> Result<BTreeMap<BatchNumber, Vec<Word>>, HeadersError> {
     let wrong = |source| HeadersError::File { path: path.to_owned(), source };
-    edges_from_json(&crate::file::read(path, FILE_BYTES_MAX).map_err(wrong)?)
+    edges_from_json(&files::read(path, FILE_BYTES_MAX).map_err(wrong)?)
 }
 
 /// The edges in the content of a file of saved headers, which [`from_json`] accepts.

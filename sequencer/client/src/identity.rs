@@ -6,7 +6,11 @@ mod subject;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use model::{ChainScope, FIRST_VERSION, Millis, TimeError, Word, WordError, escape};
+use model::calendar::Utc;
+use model::{
+    ChainScope, Clock, FIRST_VERSION, Interval, Millis, SystemClock, TimeError, Word, WordError,
+    escape,
+};
 use rustls::RootCertStore;
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -14,6 +18,7 @@ use serde::Deserialize;
 use statement::fingerprint::{DeploymentFacts, Fingerprint, FingerprintError, KeyFact};
 use thiserror::Error;
 use wire::{Address, Holder, Role};
+use zeroize::Zeroizing;
 
 /// Largest file of an identity that is read, bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -28,6 +33,7 @@ pub struct Identity {
     roots: RootCertStore,
     role: Role,
     name: String,
+    valid: Interval,
 }
 
 /// What TLS takes of an identity.
@@ -119,6 +125,23 @@ pub enum IdentityError {
          practitioner, wallet or operator"
     )]
     Subject,
+    /// The certificate is good no more.
+    #[error(
+        "the certificate of this identity ended at {at}: ask the operator for a new folder (`add` \
+         under the same id); receipts and spools stay good"
+    )]
+    Ended {
+        /// When.
+        at: Utc,
+    },
+    /// The certificate is not good yet.
+    #[error("the certificate of this identity begins at {from} and it is {now}: check the clock")]
+    NotYet {
+        /// When it begins.
+        from: Utc,
+        /// What the clock says.
+        now: Utc,
+    },
     /// The deployment file is of the first version.
     #[error("the deployment file {path} has schema {FIRST_SCHEMA}: {FIRST_VERSION}")]
     FirstVersion {
@@ -142,10 +165,22 @@ impl Identity {
     /// Reads `ca.pem`, `cert.pem` and `key.pem` of a folder.
     ///
     /// # Errors
-    /// [`IdentityError`] that names the file or what it lacks.
+    /// [`IdentityError`] that names the file or what it lacks; a key or folder that others may open
+    /// is refused with [`files::TooOpen`] as its cause.
     pub fn load(folder: &Path) -> Result<Identity, IdentityError> {
         let file = |name: &str| read(&folder.join(name));
-        Identity::from_pem(&file("ca.pem")?, &file("cert.pem")?, &file("key.pem")?)
+        let key = folder.join("key.pem");
+        // The folder as well: who may list it learns whose identities lie there, and who may write
+        // it could put another authority beside the key.
+        let open = |source| IdentityError::File { path: key.clone(), source };
+        files::check_folder(folder).map_err(open)?;
+        let (ca, cert) = (file("ca.pem")?, file("cert.pem")?);
+        files::check_secret(&key).map_err(open)?;
+        let identity = Identity::from_pem(&ca, &cert, &Zeroizing::new(read(&key)?))?;
+        // By the machine's clock, as the handshake will: which says of an ended certificate only
+        // that the peer went away.
+        identity.check_valid(SystemClock.now())?;
+        Ok(identity)
     }
 
     /// From the contents of the three files.
@@ -163,7 +198,28 @@ impl Identity {
         let own = certificates.first().ok_or(IdentityError::Subject)?;
         // The node decides by its own look at them; here they say whom receipts have to name.
         let (role, name) = subject::role_and_name(own).ok_or(IdentityError::Subject)?;
-        Ok(Identity { certificates, key, roots, role, name })
+        let valid = subject::validity(own).ok_or(IdentityError::Subject)?;
+        Ok(Identity { certificates, key, roots, role, name, valid })
+    }
+
+    /// When its certificate is good.
+    pub fn valid(&self) -> Interval {
+        self.valid
+    }
+
+    /// Refuses a certificate that is not good at `now`.
+    ///
+    /// # Errors
+    /// [`IdentityError::Ended`] or [`IdentityError::NotYet`].
+    pub fn check_valid(&self, now: Millis) -> Result<(), IdentityError> {
+        let Interval { from, until } = self.valid;
+        if until <= now {
+            return Err(IdentityError::Ended { at: Utc(until) });
+        }
+        if now < from {
+            return Err(IdentityError::NotYet { from: Utc(from), now: Utc(now) });
+        }
+        Ok(())
     }
 
     /// What the certificate says its owner is.
@@ -193,7 +249,8 @@ impl Identity {
 impl Clone for Identity {
     fn clone(&self) -> Identity {
         let TlsParts { certificates, key, roots } = self.tls_parts();
-        Identity { certificates, key, roots, role: self.role, name: self.name.clone() }
+        let (role, name, valid) = (self.role, self.name.clone(), self.valid);
+        Identity { certificates, key, roots, role, name, valid }
     }
 }
 
@@ -310,7 +367,7 @@ pub(crate) fn parse_address(what: &'static str, text: &str) -> Result<Address, D
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, IdentityError> {
-    crate::file::read(path, FILE_BYTES_MAX)
+    files::read(path, FILE_BYTES_MAX)
         .map_err(|source| IdentityError::File { path: path.to_owned(), source })
 }
 
@@ -374,6 +431,27 @@ mod tests {
             assert!(error.contains(named) && !error.contains('\u{1b}'), "{error}");
         }
         assert!(Deployment::from_json(b"{}").is_err());
+    }
+
+    #[test]
+    fn a_certificate_that_ended_or_has_not_begun_is_refused_with_a_sentence() {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::OrganizationalUnitName, "wallet");
+        params.distinguished_name.push(rcgen::DnType::CommonName, "anna");
+        params.not_before = rcgen::date_time_ymd(2026, 5, 1);
+        params.not_after = rcgen::date_time_ymd(2027, 6, 3);
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let cert = params.self_signed(&key).unwrap().pem();
+        let pem = cert.as_bytes();
+        let identity = Identity::from_pem(pem, pem, key.serialize_pem().as_bytes()).unwrap();
+        let at = |text: &str| model::calendar::parse_time(text, Millis::UNBOUNDED_PAST).unwrap();
+        identity.check_valid(at("2027-06-02")).unwrap();
+        let ended = identity.check_valid(at("2027-06-04")).unwrap_err().to_string();
+        assert!(ended.contains("ended at 2027-06-03") && ended.contains("operator"), "{ended}");
+        let early = identity.check_valid(at("2026-04-01")).unwrap_err().to_string();
+        assert!(early.contains("begins at 2026-05-01") && early.contains("clock"), "{early}");
     }
 
     #[test]

@@ -13,6 +13,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use files::Audience;
 use model::{Digest, Word};
 use statement::eddsa::{PublicKey, SecretKey};
 use statement::field;
@@ -69,12 +70,6 @@ pub enum KeyError {
         /// Why.
         source: std::io::Error,
     },
-    /// Others may read the secret.
-    #[error("expected {path} to be readable for its owner alone: run chmod 600 on it")]
-    Open {
-        /// Which file.
-        path: PathBuf,
-    },
     /// The content is no key.
     #[error("expected a key file ({VERSION}, kind, secret), found something else")]
     Format,
@@ -110,7 +105,8 @@ impl Key {
     /// Reads a key file of one kind.
     ///
     /// # Errors
-    /// [`KeyError`]; a file that others may read is refused.
+    /// [`KeyError`]; a file that others may read, or whose folder they may write, is refused with
+    /// [`files::TooOpen`] as its cause.
     pub fn read(path: &Path, expected: KeyKind) -> Result<Key, KeyError> {
         let key = Key::read_any(path)?;
         if key.kind != expected {
@@ -123,14 +119,14 @@ impl Key {
     /// Reads a key file of any kind.
     ///
     /// # Errors
-    /// [`KeyError`]; a file that others may read is refused.
+    /// [`KeyError`]; a file that others may read, or whose folder they may write, is refused with
+    /// [`files::TooOpen`] as its cause.
     pub fn read_any(path: &Path) -> Result<Key, KeyError> {
         let wrong = |source| KeyError::File { path: path.to_owned(), source };
-        let text = Zeroizing::new(crate::file::read(path, FILE_BYTES_MAX).map_err(wrong)?);
-        // Whoever could read it may have it: to go on quietly would hide that.
-        if crate::file::others_may_read(path).map_err(wrong)? {
-            return Err(KeyError::Open { path: path.to_owned() });
-        }
+        // Whoever could read it may have it, and whoever may write its folder could put another in
+        // its place: to go on quietly would hide that.
+        files::check_secret(path).map_err(wrong)?;
+        let text = Zeroizing::new(files::read(path, FILE_BYTES_MAX).map_err(wrong)?);
         std::str::from_utf8(&text).ok().and_then(parse).ok_or(KeyError::Format)
     }
 
@@ -143,7 +139,7 @@ impl Key {
         let (kind, secret) = (self.kind.name(), secret.as_str());
         let text = Zeroizing::new(format!("{VERSION}\nkind: {kind}\nsecret: {secret}\n"));
         let wrong = |source| KeyError::File { path: path.to_owned(), source };
-        crate::file::create(path, text.as_bytes()).map_err(wrong)
+        files::create(path, text.as_bytes(), Audience::Owner).map_err(wrong)
     }
 
     /// Whose key it is.
@@ -221,7 +217,6 @@ mod tests {
         assert_eq!(wrong.to_string(), "expected the key of a registrar, found that of a patient");
     }
 
-    #[cfg(unix)]
     #[test]
     fn a_key_that_others_may_read_is_refused() {
         use std::os::unix::fs::PermissionsExt;
@@ -229,7 +224,8 @@ mod tests {
         let path = folder.path().join("key");
         Key::generate(KeyKind::Patient).unwrap().write(&path).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(Key::read_any(&path), Err(KeyError::Open { .. })));
+        let Err(KeyError::File { source, .. }) = Key::read_any(&path) else { panic!("refused") };
+        assert!(source.to_string().contains("chmod go-rwx /"), "{source}");
     }
 
     #[test]

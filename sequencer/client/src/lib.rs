@@ -112,7 +112,6 @@
 pub mod batches;
 mod connection;
 pub mod copy;
-mod file;
 pub mod headers;
 mod identity;
 mod key;

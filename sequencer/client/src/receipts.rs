@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use files::Audience;
 use model::{BatchHeader, BatchNumber, ChainScope, Digest};
 use statement::batch::{
     FileError, GroupsError, Inclusion, PublicFile, ReceiptedGroup, SettledGroups,
@@ -37,7 +38,8 @@ pub(crate) enum NotKept {
 impl ReceiptFolder {
     /// Opens the folder, making it if need be.
     pub(crate) fn open(folder: &Path, kept_max: u64) -> io::Result<ReceiptFolder> {
-        std::fs::create_dir_all(folder)?;
+        files::make_folder(folder, Audience::Owner)?;
+        files::check_folder(folder)?;
         // Counted once: later only new files are added.
         let kept = std::fs::read_dir(folder)?.count() as u64;
         Ok(ReceiptFolder { folder: folder.to_owned(), kept, kept_max })
@@ -58,7 +60,8 @@ impl ReceiptFolder {
             }
             self.kept += 1;
         }
-        std::fs::write(&path, receipt.to_bytes()).map_err(NotKept::Io)
+        // Durable before it counts: the frame that it acknowledges is forgotten next.
+        files::replace(&path, &[&receipt.to_bytes()], Audience::Owner).map_err(NotKept::Io)
     }
 }
 
@@ -83,7 +86,7 @@ pub fn keep_operation(folder: &Path, operation: &wire::SignedOperation) -> io::R
 /// # Errors
 /// An IO error, or [`ReceiptError`] inside one if the bytes are no receipt.
 pub fn read_receipt(path: &Path) -> io::Result<SignedReceipt> {
-    let bytes = crate::file::read(path, FILE_BYTES_MAX)?;
+    let bytes = files::read(path, FILE_BYTES_MAX)?;
     let wrong = |error: ReceiptError| io::Error::new(io::ErrorKind::InvalidData, error);
     SignedReceipt::from_bytes(&bytes).map_err(wrong)
 }

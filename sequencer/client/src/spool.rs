@@ -12,6 +12,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use files::Audience;
 use model::{EpochNumber, Sequence};
 use thiserror::Error;
 use wire::{Frame, StreamKey};
@@ -101,7 +102,8 @@ impl Spool {
     ) -> Result<Spool, SpoolError> {
         let path = Spool::path(folder, key);
         let wrong = |source| SpoolError::File { path: path.clone(), source };
-        std::fs::create_dir_all(folder).map_err(wrong)?;
+        files::make_folder(folder, Audience::Owner).map_err(wrong)?;
+        files::check_folder(folder).map_err(wrong)?;
         let mut kept = if path.exists() { read(&path)? } else { Kept::new(epoch) };
         if kept.epoch != epoch {
             // A new epoch counts from 1 again: frames of the old one would lose their place in it.
@@ -113,7 +115,7 @@ impl Spool {
         }
         // Written anew before anything is appended: behind a torn record nothing would be read.
         let bytes = kept.rewrite(&path).map_err(wrong)?;
-        let file = crate::file::append(&path).map_err(wrong)?;
+        let file = files::append(&path).map_err(wrong)?;
         Ok(Spool { path, file, kept, bytes })
     }
 
@@ -156,7 +158,7 @@ impl Spool {
     fn shrink(&mut self) -> io::Result<()> {
         self.bytes = self.kept.rewrite(&self.path)?;
         // The old handle still points to the file that was replaced.
-        self.file = crate::file::append(&self.path)?;
+        self.file = files::append(&self.path)?;
         Ok(())
     }
 
@@ -170,7 +172,7 @@ const FILE_BYTES_MAX: u64 = 256 << 20;
 
 fn read(path: &Path) -> Result<Kept, SpoolError> {
     let file = |source| SpoolError::File { path: path.to_owned(), source };
-    let bytes = crate::file::read(path, FILE_BYTES_MAX).map_err(file)?;
+    let bytes = files::read(path, FILE_BYTES_MAX).map_err(file)?;
     Kept::from_bytes(bytes.into()).ok_or_else(|| SpoolError::Format { path: path.to_owned() })
 }
 
@@ -213,7 +215,7 @@ impl Kept {
         let mut bytes = encode_record(STATE, &state);
         let frames = self.frames.iter();
         frames.for_each(|frame| bytes.extend(encode_record(FRAME, frame.as_bytes())));
-        crate::file::replace(path, &bytes)?;
+        files::replace(path, &[&bytes], Audience::Owner)?;
         Ok(bytes.len() as u64)
     }
 }
@@ -264,22 +266,26 @@ mod tests {
         Frame::encode_raw(place, key().signal().unwrap(), &[Reading::new(at, 60)]).unwrap()
     }
 
+    fn state(folder: &tempfile::TempDir) -> PathBuf {
+        folder.path().join("state")
+    }
+
     fn with_two_of_three_open() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
-        let mut spool = Spool::open(folder.path(), &key(), EpochNumber(3)).unwrap();
+        let mut spool = Spool::open(&state(&folder), &key(), EpochNumber(3)).unwrap();
         (1..=3).for_each(|sequence| spool.store(&frame(sequence)).unwrap());
         spool.forget_up_to(Sequence(1)).unwrap();
-        let path = Spool::path(folder.path(), &key());
+        let path = Spool::path(&state(&folder), &key());
         (folder, path)
     }
 
     #[test]
     fn frames_without_a_receipt_come_back_after_a_restart() {
         let (folder, _) = with_two_of_three_open();
-        let spool = Spool::open(folder.path(), &key(), EpochNumber(3)).unwrap();
+        let spool = Spool::open(&state(&folder), &key(), EpochNumber(3)).unwrap();
         assert_eq!(spool.last_receipted(), Sequence(1));
         assert_eq!(spool.frames(), [frame(2), frame(3)]);
-        let kept = Spool::kept_epoch(folder.path(), &key()).unwrap();
+        let kept = Spool::kept_epoch(&state(&folder), &key()).unwrap();
         assert_eq!(kept, Some(EpochNumber(3)));
     }
 
@@ -289,7 +295,7 @@ mod tests {
         let whole = std::fs::read(&path).unwrap();
         for cut in 0..=whole.len() {
             std::fs::write(&path, &whole[..cut]).unwrap();
-            match Spool::open(folder.path(), &key(), EpochNumber(3)) {
+            match Spool::open(&state(&folder), &key(), EpochNumber(3)) {
                 Err(SpoolError::Format { .. }) => assert!(cut < 24, "{cut} bytes"),
                 spool => {
                     let found: Vec<_> =
@@ -303,11 +309,11 @@ mod tests {
     #[test]
     fn another_epoch_begins_only_when_nothing_lacks_a_receipt() {
         let (folder, _) = with_two_of_three_open();
-        let refused = Spool::open(folder.path(), &key(), EpochNumber(4)).unwrap_err();
+        let refused = Spool::open(&state(&folder), &key(), EpochNumber(4)).unwrap_err();
         assert!(matches!(refused, SpoolError::Epoch { expected: 3, found: 4 }));
-        let mut spool = Spool::open(folder.path(), &key(), EpochNumber(3)).unwrap();
+        let mut spool = Spool::open(&state(&folder), &key(), EpochNumber(3)).unwrap();
         spool.forget_up_to(Sequence(3)).unwrap();
-        let fresh = Spool::open(folder.path(), &key(), EpochNumber(4)).unwrap();
+        let fresh = Spool::open(&state(&folder), &key(), EpochNumber(4)).unwrap();
         assert_eq!((fresh.last_receipted(), fresh.frames().len()), (Sequence(0), 0));
     }
 }

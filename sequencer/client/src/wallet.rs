@@ -105,7 +105,7 @@ impl Wallet {
     /// [`WalletError`] that says what the file lacks, or [`WalletError::Deployment`].
     pub fn read(path: &Path, scope: ChainScope) -> Result<Wallet, WalletError> {
         let wrong = |source| WalletError::File { path: path.to_owned(), source };
-        let bytes = crate::file::read(path, FILE_BYTES_MAX).map_err(wrong)?;
+        let bytes = files::read(path, FILE_BYTES_MAX).map_err(wrong)?;
         let wallet = Wallet::from_json(&bytes)?;
         // A signature is good for one chain and contract: with another's nonce it would be refused,
         // and with another's rules the preview would be wrong.
@@ -119,7 +119,7 @@ impl Wallet {
     pub fn write(&self, path: &Path) -> Result<(), WalletError> {
         let wrong = |source| WalletError::File { path: path.to_owned(), source };
         let text = serde_json::to_string_pretty(&self.to_file())? + "\n";
-        crate::file::replace(path, text.as_bytes()).map_err(wrong)
+        files::replace(path, &[text.as_bytes()], files::Audience::Owner).map_err(wrong)
     }
 
     fn to_file(&self) -> File {

@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+mod audience;
 mod closed;
 mod write;
 
@@ -28,33 +29,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+pub use audience::Audience;
 pub use closed::{TooOpen, check_folder, check_secret, check_tree};
 pub use write::{append, create, create_stream, make_folder, open, replace, sync_folder};
-
-/// For whom a file is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Audience {
-    /// The user whose program wrote it: mode 0600, folders 0700.
-    Owner,
-    /// Everybody: mode 0644, folders 0755. It says nothing about a patient.
-    Public,
-}
-
-impl Audience {
-    fn file_mode(self) -> u32 {
-        match self {
-            Audience::Owner => 0o600,
-            Audience::Public => 0o644,
-        }
-    }
-
-    fn folder_mode(self) -> u32 {
-        match self {
-            Audience::Owner => 0o700,
-            Audience::Public => 0o755,
-        }
-    }
-}
 
 /// Closes to others whatever this process makes from now on. The first call of every program: also
 /// what a library makes, such as a socket or a temporary file, is then the owner's alone.

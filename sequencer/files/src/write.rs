@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::Audience;
+use crate::audience::Audience;
 use crate::closed::{check_file, folder_of};
 
 /// Makes a folder with those that lead to it, and makes their names durable. One that is there stays
@@ -99,7 +99,7 @@ fn write_beside(beside: &Path, parts: &[&[u8]], audience: Audience) -> io::Resul
 /// open to others is refused.
 ///
 /// # Errors
-/// [`crate::TooOpen`] inside, or what the system says.
+/// [`TooOpen`](crate::TooOpen) inside, or what the system says.
 pub fn open(path: &Path, audience: Audience) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
@@ -109,7 +109,7 @@ pub fn open(path: &Path, audience: Audience) -> io::Result<File> {
 /// Opens an owner's file to append to it, and makes it if need be.
 ///
 /// # Errors
-/// [`crate::TooOpen`] inside, or what the system says.
+/// [`TooOpen`](crate::TooOpen) inside, or what the system says.
 pub fn append(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.append(true).create(true).mode(Audience::Owner.file_mode());

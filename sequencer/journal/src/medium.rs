@@ -1,9 +1,11 @@
 //! The storage below the log: five calls, so that tests can break each of them.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+
+use files::Audience;
 
 /// Storage of one file. What is assumed of it stands in `docs/journal.md`.
 pub trait Medium: Send + Sync + 'static {
@@ -58,19 +60,15 @@ pub struct FileMedium {
 }
 
 impl FileMedium {
-    /// Opens or creates the file, locks it, and makes its name durable.
+    /// Opens or creates the file, locks it, and makes its name durable. It holds what patients are
+    /// asked to consent to: others may not open it.
     ///
     /// # Errors
-    /// [`MediumError::Locked`] if another process has it open, else what the system said.
+    /// [`MediumError::Locked`] if another process has it open, else what the system said; of a file
+    /// that others may open, [`files::TooOpen`].
     pub fn open(path: &Path) -> Result<FileMedium, MediumError> {
         let failed = |op| move |source| MediumError::Io { path: path.to_owned(), op, source };
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(failed("open"))?;
+        let file = files::open(path, Audience::Owner).map_err(failed("open"))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -81,7 +79,7 @@ impl FileMedium {
         // Without this a power cut may take the name of a new file together with its synced
         // content.
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder).and_then(|f| f.sync_all()).map_err(failed("sync the folder"))?;
+        files::sync_folder(folder).map_err(failed("sync the folder"))?;
         Ok(FileMedium { file })
     }
 }

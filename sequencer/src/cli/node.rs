@@ -6,13 +6,17 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use l1_contracts::HttpUrl;
-use model::{Clock, SystemClock, Word, escape_lines};
+use model::calendar::Utc;
+use model::{Clock, Millis, SystemClock, Word, escape_lines, with_causes};
 use sequencer::clock::MachineClock;
+use sequencer::doors::admin::ask;
 use sequencer::doors::config::{Config, Effective};
 use sequencer::doors::memory::{self, Memory};
 use sequencer::folder::layout::Layout;
+use sequencer::folder::validity;
 use sequencer::node::setup::{self, GenesisTerms};
 use sequencer::node::{Node, Provided};
+use serde_json::Value;
 
 use super::outcome::{NodeFolder, Outcome, failed, log_to_stderr, runtime, unavailable, usage};
 
@@ -124,6 +128,7 @@ pub(crate) fn deploy(args: DeployArgs) -> Outcome {
     if layout.deployment().exists() {
         return Err(usage(anyhow!("{} exists already", layout.deployment().display())));
     }
+    layout.check_closed().map_err(failed)?;
     let mut config = Config::read(&layout.config()).map_err(usage)?;
     config.chain.rpc = rpc(args.rpc, config.chain.rpc)?;
     let runtime = runtime()?;
@@ -222,10 +227,78 @@ async fn stop_signal() -> std::io::Result<()> {
 
 /// Prints where a running node is.
 pub(crate) fn status(args: &NodeFolder) -> Outcome {
-    let path = Layout::new(&args.dir).endpoints();
+    let layout = Layout::new(&args.dir);
+    let path = layout.endpoints();
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("no node runs in {} (no {})", args.dir.display(), path.display()));
     let text = text.map_err(unavailable)?;
     print!("{}", escape_lines(&text));
+    warn_of_ends(&layout);
     Ok(())
+}
+
+/// Says on stderr which certificates end soon: the node's own, and those that it registered.
+fn warn_of_ends(layout: &Layout) {
+    let now = SystemClock.now();
+    match validity::endings(layout) {
+        Ok(endings) => {
+            for warning in endings.iter().filter_map(|ending| ending.warning(now)) {
+                eprintln!("warning: {warning}");
+            }
+        }
+        // What is asked for is where the node is; that stands above.
+        Err(error) => eprintln!("warning: {}", with_causes(&error)),
+    }
+    let Ok(runtime) = runtime() else { return };
+    match runtime.block_on(ask(&layout.admin_socket(), "list")) {
+        Ok(registry) => {
+            for line in ends_registered(&registry, now) {
+                eprintln!("warning: {line}");
+            }
+        }
+        Err(error) => eprintln!("warning: the registry is not read: {}", with_causes(&error)),
+    }
+}
+
+/// One line for each record of the registry that ends within the days of a warning. What ended
+/// before is not listed: most of it was ended on purpose.
+fn ends_registered(registry: &Value, now: Millis) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (kind, records) in registry.as_object().into_iter().flatten() {
+        for record in records.as_array().into_iter().flatten() {
+            let Some(until) = record["valid"]["until"].as_u64() else { continue };
+            let at = Millis::from_unix_ms(until);
+            let left_ms = at.get().saturating_sub(now.get());
+            let days = left_ms / (24 * 60 * 60 * 1000);
+            if left_ms > 0 && days < validity::WARNING_DAYS {
+                let id = record["id"].as_str().unwrap_or_default();
+                lines.push(format!("of {kind}, {id} ends at {}, in {days} days", Utc(at)));
+            }
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn records_that_end_soon_are_listed_by_kind_and_id() {
+        let now = Millis::from_unix_ms(1_800_000_000_000);
+        let day = 24 * 60 * 60 * 1000;
+        let record = |id: &str, days: u64| json!({ "id": id, "valid": { "from": 0, "until": now.unix_ms() + days * day } });
+        let forever = json!({ "id": "org", "valid": { "from": null, "until": null } });
+        let ended = json!({ "id": "gone", "valid": { "from": 0, "until": 1 } });
+        let registry = json!({
+            "schema": "vitals-registry-1", "organisations": [forever],
+            "gateways": [record("gw-1", 31), record("gw-2", 29), ended],
+        });
+        let lines = ends_registered(&registry, now);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].starts_with("of gateways, gw-2 ends at 20"), "{lines:?}");
+        assert!(lines[0].ends_with("in 29 days"), "{lines:?}");
+    }
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use model::ExitCode;
+use sequencer::doors::admin::AdminError;
+use sequencer::doors::config::ConfigError;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -18,9 +20,19 @@ pub(super) struct Failure {
     pub(super) error: anyhow::Error,
 }
 
-/// It was tried and did not succeed.
+/// It was tried and did not succeed; a cause that says more decides.
 pub(super) fn failed<E: Into<anyhow::Error>>(error: E) -> Failure {
-    Failure { code: ExitCode::Failed, error: error.into() }
+    let error = error.into();
+    let code = ExitCode::of_error(error.as_ref(), |cause| {
+        if cause.is::<ConfigError>() {
+            return Some(ExitCode::Usage);
+        }
+        match cause.downcast_ref::<AdminError>()? {
+            AdminError::Socket { .. } | AdminError::NoAnswer => Some(ExitCode::Unavailable),
+            AdminError::Malformed(_) | AdminError::Refused(_) => Some(ExitCode::Failed),
+        }
+    });
+    Failure { code, error }
 }
 
 /// The command line, or a file that it names, is wrong.
@@ -61,4 +73,21 @@ pub(super) fn log_to_stderr(level: &str) -> Outcome {
 
 pub(super) fn runtime() -> Outcome<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use sequencer::node::NodeError;
+
+    use super::*;
+
+    #[test]
+    fn what_nobody_knows_failed_and_known_causes_decide() {
+        let code = |error: anyhow::Error| failed(error.context("starting")).code;
+        assert_eq!(code(anyhow::anyhow!("no thread")), ExitCode::Failed);
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        assert_eq!(code(NodeError::System(full).into()), ExitCode::Failed);
+        assert_eq!(code(AdminError::NoAnswer.into()), ExitCode::Unavailable);
+        assert_eq!(code(AdminError::Refused("no".into()).into()), ExitCode::Failed);
+    }
 }

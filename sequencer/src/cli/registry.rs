@@ -10,12 +10,12 @@ use model::{
     Clock, DeviceId, GatewayId, Interval, OperatorId, OrganisationId, PatientIndex, PractitionerId,
     SystemClock, WalletId, signal_by_name,
 };
-use sequencer::doors::admin::{AdminError, ask, change_request};
+use sequencer::doors::admin::{ask, change_request};
 use sequencer::doors::config::Config;
 use sequencer::folder::authority::{Authority, ClientDeployment, Issued};
 use sequencer::folder::layout::Layout;
+use sequencer::folder::validity;
 use sequencer::node::Endpoints;
-use sequencer::node::setup::certificates_valid;
 use serde_json::Value;
 use wire::{RegistryChange, RegistryKey, RegistryRecord, Role};
 
@@ -347,12 +347,25 @@ impl Identity {
         let ingest = ingest_address(&layout.endpoints())?;
         let authority = Authority::load(&layout.authority()).map_err(failed)?;
         let deployment = Deployment::read(&layout.deployment()).map_err(failed)?;
-        let names = Config::read(&layout.config()).map_err(failed)?.ingest.server_names;
-        let client = ClientDeployment::of_node(&deployment, ingest, &names).map_err(failed)?;
-        let valid = certificates_valid(SystemClock.now());
+        let config = configured(&layout)?;
+        let names = &config.ingest.server_names;
+        let client = ClientDeployment::of_node(&deployment, ingest, names).map_err(failed)?;
+        let (now, ca) = (SystemClock.now(), layout.authority().join("ca.pem"));
+        let remedy = "move authority/ and server/ away, run `sequencer init`, and issue anew";
+        validity::check(&ca, now, remedy).map_err(failed)?;
+        let valid = config.authority.certificate_valid(now);
         let issued = authority.issue_client(wanted.role, &wanted.id, valid).map_err(failed)?;
         Ok(Identity { wanted, issued, client, valid })
     }
+}
+
+/// The node's configuration; every value at its default if the folder has none.
+fn configured(layout: &Layout) -> Outcome<Config> {
+    let path = layout.config();
+    if !path.exists() {
+        return Ok(Config::default());
+    }
+    Config::read(&path).map_err(usage)
 }
 
 /// Where gateways reach the running node.
@@ -374,9 +387,5 @@ fn change(node: &NodeFolder, change: &RegistryChange) -> Outcome<Value> {
 
 fn request(node: &NodeFolder, request: &str) -> Outcome<Value> {
     let socket = Layout::new(&node.dir).admin_socket();
-    let answer = runtime()?.block_on(ask(&socket, request));
-    answer.map_err(|error| match error {
-        AdminError::Socket { .. } | AdminError::NoAnswer => unavailable(error),
-        AdminError::Malformed(_) | AdminError::Refused(_) => failed(error),
-    })
+    runtime()?.block_on(ask(&socket, request)).map_err(failed)
 }

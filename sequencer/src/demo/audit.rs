@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Instant;
 
+use files::Audience;
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -115,9 +116,9 @@ async fn tamper(
             }
         }
         let folder = copy.join(format!("{number:06}"));
-        step.io(&folder, std::fs::create_dir_all(&folder))?;
+        step.io(&folder, files::make_folder(&folder, Audience::Owner))?;
         let file = folder.join("public.bin");
-        step.io(&file, std::fs::write(&file, bytes))?;
+        step.io(&file, files::create(&file, &bytes, Audience::Owner))?;
     }
     let (code, found) = verify(step, program, node, &copy.display().to_string()).await?;
     step.equal("exit code", Some(1), code)?;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use client::{Connection, ConnectionConfig, Deployment, Identity, Key, KeyKind, Wallet};
+use files::Audience;
 use model::{Clock, GatewayId, ManualClock, Millis, OperatorId, Party, WalletId};
 use statement::scope;
 use tokio::sync::Mutex;
@@ -94,7 +95,7 @@ impl Cast {
     pub(super) async fn write_keys(&self, dir: &Path) -> Result<(), DemoError> {
         let step = Step("keys");
         let keys = dir.join("keys");
-        step.io(&keys, std::fs::create_dir_all(&keys))?;
+        step.io(&keys, files::make_folder(&keys, Audience::Owner))?;
         step.ok(registrar_key().write(&keys.join("registrar.key")))?;
         let mut assignments = String::new();
         for (n, patient) in self.patients.iter().enumerate() {
@@ -119,7 +120,7 @@ impl Cast {
             step.ok(key.write(&keys.join(format!("{}.key", practitioner.id))))?;
         }
         let path = dir.join("assignments.json");
-        step.io(&path, std::fs::write(&path, assignments))
+        step.io(&path, files::create(&path, assignments.as_bytes(), Audience::Owner))
     }
 
     /// Tells a wallet everybody's name, so that it can print rules and claims in words.

@@ -33,7 +33,8 @@ pub(super) fn fresh_folder(options: &DemoOptions) -> Result<PathBuf, DemoError> 
             own
         }
     };
-    step.io(&dir, std::fs::create_dir_all(&dir))?;
+    step.io(&dir, files::make_folder(&dir, files::Audience::Owner))?;
+    step.io(&dir, files::check_folder(&dir))?;
     // Never over files that are there: the folder was given by a person, who may have meant
     // another.
     let mut entries = step.io(&dir, std::fs::read_dir(&dir))?;

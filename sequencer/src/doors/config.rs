@@ -11,6 +11,7 @@ use thiserror::Error;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::clock::ClockConfig;
+use crate::folder::validity::AuthorityConfig;
 use crate::setting::{self, Allowed, LimitError, Setting, range, settings};
 use crate::stages::deliver::DeliverConfig;
 use crate::stages::ingest::{IngestConfig, RateConfig};
@@ -42,6 +43,8 @@ pub struct Config {
     pub store: StoreSection,
     /// Settling transactions.
     pub settle: SettleConfig,
+    /// Certificates.
+    pub authority: AuthorityConfig,
     /// Batch files, metrics and health over HTTP.
     pub http: HttpSection,
     /// The sum of all limits.
@@ -275,6 +278,7 @@ impl Config {
         setting::check(&self.chain, ChainSection::SETTINGS)?;
         setting::check(&self.store, StoreSection::SETTINGS)?;
         self.settle.check()?;
+        self.authority.check()?;
         self.check_words()
     }
 
@@ -338,6 +342,7 @@ impl Config {
             ChainSection::SETTINGS,
             StoreSection::SETTINGS,
             SettleConfig::SETTINGS,
+            AuthorityConfig::SETTINGS,
             HttpSection::SETTINGS,
             MemorySection::SETTINGS,
             LogSection::SETTINGS,

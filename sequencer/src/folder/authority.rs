@@ -10,14 +10,13 @@
 //! registered gateway's, wallet's or operator's, no signature of a patient or practitioner, and no
 //! proof. Keys stand in no error and in no `Debug`.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
 use std::net::SocketAddr;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use files::Audience;
 use l1_contracts::{Damage, Deployment, KeyRecord};
+use model::calendar::Utc;
 use model::{IdError, Interval, Millis, OrganisationId};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -35,6 +34,8 @@ const CA_KEY_FILE: &str = "ca-key.pem";
 const CERTIFICATE_FILE: &str = "cert.pem";
 const KEY_FILE: &str = "key.pem";
 const DEPLOYMENT_FILE: &str = "deployment.json";
+/// Largest certificate or key file that is read, bytes.
+pub(super) const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// A certificate or key that cannot be made, read or written.
 #[derive(Debug, Error)]
@@ -47,22 +48,29 @@ pub enum AuthorityError {
         /// Why.
         source: std::io::Error,
     },
-    /// Others may read the key.
-    #[error("expected {path} to be readable by its owner only (mode 0600), found mode {mode:04o}")]
-    Permissions {
-        /// Which.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
     /// The library makes no certificate of this.
     #[error("the certificate cannot be made")]
     Certificate(#[from] rcgen::Error),
     /// A file holds no certificate or key.
-    #[error("expected {what} in PEM")]
+    #[error(
+        "expected {what} in PEM in {path}, found something else: put the copy back, or make a new \
+         one as docs/keys.md says"
+    )]
     Pem {
         /// What was looked for.
         what: &'static str,
+        /// Where.
+        path: PathBuf,
+    },
+    /// It is good no more.
+    #[error("the certificate {path} ended at {at}: {remedy}")]
+    Ended {
+        /// Which.
+        path: PathBuf,
+        /// When.
+        at: Utc,
+        /// What to do.
+        remedy: &'static str,
     },
     /// The id is no name.
     #[error("the id cannot be a common name")]
@@ -174,11 +182,11 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate()?;
         let certificate = params.self_signed(&key)?.pem();
-        fs::create_dir_all(folder).map_err(file(folder))?;
+        files::make_folder(folder, Audience::Owner).map_err(file(folder))?;
         let text = Zeroizing::new(key.serialize_pem());
         // The key first: a certificate without a key would look like an authority.
-        write_new(&folder.join(CA_KEY_FILE), &text, 0o600)?;
-        write_new(&folder.join(CA_FILE), &certificate, 0o644)?;
+        write_new(&folder.join(CA_KEY_FILE), &text)?;
+        write_new(&folder.join(CA_FILE), &certificate)?;
         Ok(Authority { issuer: Issuer::new(params, key), certificate })
     }
 
@@ -187,9 +195,14 @@ impl Authority {
     /// # Errors
     /// [`AuthorityError`]; a key that others may read is refused, never silently fixed.
     pub fn load(folder: &Path) -> Result<Authority, AuthorityError> {
-        let certificate = read(&folder.join(CA_FILE))?;
-        let key = KeyPair::from_pem(&read_secret(&folder.join(CA_KEY_FILE))?)?;
-        let issuer = Issuer::from_ca_cert_pem(&certificate, key)?;
+        let (path, key_path) = (folder.join(CA_FILE), folder.join(CA_KEY_FILE));
+        let certificate = read(&path)?;
+        // The causes are left out: they could quote the key.
+        let pem = |what, path| AuthorityError::Pem { what, path };
+        let key = KeyPair::from_pem(&read_secret(&key_path)?);
+        let key = key.map_err(|_| pem("a private key", key_path))?;
+        let issuer = Issuer::from_ca_cert_pem(&certificate, key);
+        let issuer = issuer.map_err(|_| pem("a certificate authority", path))?;
         Ok(Authority { issuer, certificate: certificate.to_string() })
     }
 
@@ -272,11 +285,11 @@ impl Issued {
     /// # Errors
     /// [`AuthorityError::File`].
     pub fn write(&self, folder: &Path) -> Result<(), AuthorityError> {
-        fs::create_dir_all(folder).map_err(file(folder))?;
+        files::make_folder(folder, Audience::Owner).map_err(file(folder))?;
         // Each file is new: a folder never mixes a key with the certificate of another.
-        write_new(&folder.join(KEY_FILE), &self.key, 0o600)?;
-        write_new(&folder.join(CERTIFICATE_FILE), &self.certificate, 0o644)?;
-        write_new(&folder.join(CA_FILE), &self.ca, 0o644)
+        write_new(&folder.join(KEY_FILE), &self.key)?;
+        write_new(&folder.join(CERTIFICATE_FILE), &self.certificate)?;
+        write_new(&folder.join(CA_FILE), &self.ca)
     }
 
     /// Whether a folder holds an identity, or a part of one, that writing would not replace.
@@ -295,7 +308,7 @@ impl Issued {
         deployment: &ClientDeployment,
     ) -> Result<(), AuthorityError> {
         self.write(folder)?;
-        write_new(&folder.join(DEPLOYMENT_FILE), &deployment.to_json(), 0o644)
+        write_new(&folder.join(DEPLOYMENT_FILE), &deployment.to_json())
     }
 
     /// What a TLS server needs.
@@ -304,7 +317,13 @@ impl Issued {
     /// [`AuthorityError::Pem`].
     #[cfg(test)]
     pub(crate) fn server_tls(&self) -> Result<ServerTls, AuthorityError> {
-        ServerTls::from_pem(&self.ca, &self.certificate, &self.key)
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes());
+        let (authorities, own) = (certificates(&self.ca), certificates(&self.certificate));
+        Ok(ServerTls {
+            authorities: authorities.expect("issued here"),
+            certificates: own.expect("issued here"),
+            key: key.expect("issued here"),
+        })
     }
 }
 
@@ -329,22 +348,19 @@ impl ServerTls {
     /// # Errors
     /// [`AuthorityError`]; a key that others may read is refused.
     pub fn load(folder: &Path) -> Result<ServerTls, AuthorityError> {
-        let text = |name: &str| read(&folder.join(name));
-        let key = read_secret(&folder.join(KEY_FILE))?;
-        ServerTls::from_pem(&text(CA_FILE)?, &text(CERTIFICATE_FILE)?, &key)
-    }
-
-    /// From the contents of the three files.
-    ///
-    /// # Errors
-    /// [`AuthorityError::Pem`] that says what is missing.
-    fn from_pem(ca: &str, certificate: &str, key: &str) -> Result<ServerTls, AuthorityError> {
-        // The cause is left out: it could quote the key.
-        let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
-            .map_err(|_| AuthorityError::Pem { what: "a private key" })?;
-        let authorities = certificates("a certificate authority", ca)?;
-        let certificates = certificates("a certificate", certificate)?;
-        Ok(ServerTls { authorities, certificates, key })
+        let [ca, certificate, key] =
+            [CA_FILE, CERTIFICATE_FILE, KEY_FILE].map(|name| folder.join(name));
+        let wrong = |what, path: &Path| AuthorityError::Pem { what, path: path.to_owned() };
+        // The causes are left out: they could quote the key.
+        let secret = PrivateKeyDer::from_pem_slice(read_secret(&key)?.as_bytes())
+            .map_err(|_| wrong("a private key", &key))?;
+        Ok(ServerTls {
+            authorities: certificates(&read(&ca)?)
+                .ok_or_else(|| wrong("a certificate authority", &ca))?,
+            certificates: certificates(&read(&certificate)?)
+                .ok_or_else(|| wrong("a certificate", &certificate))?,
+            key: secret,
+        })
     }
 }
 
@@ -388,12 +404,10 @@ fn params(
     Ok(params)
 }
 
-fn certificates(
-    what: &'static str,
-    pem: &str,
-) -> Result<Vec<CertificateDer<'static>>, AuthorityError> {
+/// At least one certificate, all of them whole.
+fn certificates(pem: &str) -> Option<Vec<CertificateDer<'static>>> {
     let all = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>();
-    all.ok().filter(|all| !all.is_empty()).ok_or(AuthorityError::Pem { what })
+    all.ok().filter(|all| !all.is_empty())
 }
 
 fn file(path: &Path) -> impl FnOnce(std::io::Error) -> AuthorityError {
@@ -402,33 +416,27 @@ fn file(path: &Path) -> impl FnOnce(std::io::Error) -> AuthorityError {
 }
 
 fn read(path: &Path) -> Result<Zeroizing<String>, AuthorityError> {
-    fs::read_to_string(path).map(Zeroizing::new).map_err(file(path))
+    let bytes = Zeroizing::new(files::read(path, FILE_BYTES_MAX).map_err(file(path))?);
+    // What is no text is no PEM, and is refused as such by whoever looks for it.
+    Ok(Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 fn read_secret(path: &Path) -> Result<Zeroizing<String>, AuthorityError> {
     // As for the node's own secrets: what others could read is to be replaced, not mended.
-    let mode = fs::metadata(path).map_err(file(path))?.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(AuthorityError::Permissions { path: path.to_owned(), mode });
-    }
+    files::check_secret(path).map_err(file(path))?;
     read(path)
 }
 
-fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), AuthorityError> {
-    // The mode is set when the file is made: there is no moment in which others may open a key.
-    let mut new = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
-        .map_err(file(path))?;
-    new.write_all(text.as_bytes()).and_then(|()| new.sync_all()).map_err(file(path))
+fn write_new(path: &Path, text: &str) -> Result<(), AuthorityError> {
+    files::create(path, text.as_bytes(), Audience::Owner).map_err(file(path))
 }
 
 #[cfg(test)]
 mod tests {
-    use model::{ChainScope, Word};
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
+    use model::{ChainScope, Word, with_causes};
     use statement::fingerprint::KeyFact;
 
     use super::*;
@@ -455,7 +463,8 @@ mod tests {
         let key = folder.path().join(CA_KEY_FILE);
         fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
         let error = Authority::load(folder.path()).unwrap_err();
-        assert!(matches!(error, AuthorityError::Permissions { mode: 0o640, .. }), "{error}");
+        let text = with_causes(&error);
+        assert!(text.contains("mode 0640") && text.contains("chmod go-rwx"), "{text}");
     }
 
     #[test]
@@ -489,6 +498,30 @@ mod tests {
         assert_eq!(read.scope, deployment.facts.scope);
         let printed = format!("{authority:?} {issued:?} {tls:?}");
         assert!(!printed.contains("PRIVATE") && printed.len() < 80, "{printed}");
+    }
+
+    #[test]
+    fn a_damaged_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let node = folder.path();
+        let authority = Authority::create(node, valid()).unwrap();
+        authority
+            .issue_server(&["localhost".into()], valid())
+            .unwrap()
+            .write(&node.join("server"))
+            .unwrap();
+        for name in ["ca.pem", "ca-key.pem", "server/ca.pem", "server/cert.pem", "server/key.pem"] {
+            let path = node.join(name);
+            let whole = fs::read(&path).unwrap();
+            fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+            let found = match name.starts_with("server/") {
+                true => ServerTls::load(&node.join("server")).map(drop),
+                false => Authority::load(node).map(drop),
+            };
+            let error = found.unwrap_err().to_string();
+            assert!(error.contains(path.to_str().unwrap()) && error.contains("put the"), "{error}");
+            fs::write(&path, whole).unwrap();
+        }
     }
 
     #[test]

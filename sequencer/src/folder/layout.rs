@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::secrets::{self, NodeSecret, Secret, SecretError};
+
 /// A node's folder.
 #[derive(Clone, Debug)]
 pub struct Layout {
@@ -26,6 +28,31 @@ impl Layout {
     pub fn folder(&self) -> &Path {
         &self.folder
     }
+
+    /// Reads one of the node's secrets.
+    ///
+    /// # Errors
+    /// [`SecretError`]; one that is missing is never drawn.
+    pub fn secret(&self, secret: NodeSecret) -> Result<Secret, SecretError> {
+        secrets::open_of(&self.folder, secret)
+    }
+
+    /// Whether something depends on the secrets of this folder: a contract or a journal.
+    ///
+    /// # Errors
+    /// What the system says of the folder.
+    pub fn is_in_use(&self) -> std::io::Result<bool> {
+        Ok(self.deployment().try_exists()? || self.journal().try_exists()?)
+    }
+
+    /// Refuses the folder if others may open anything in it, but for what says nothing about a
+    /// patient and is handed out: deployment and proving keys.
+    ///
+    /// # Errors
+    /// [`files::TooOpen`] inside that names the file and the command that closes the folder.
+    pub fn check_closed(&self) -> std::io::Result<()> {
+        files::check_tree(&self.folder, &[self.deployment(), self.proving_keys()])
+    }
 }
 
 places! {
@@ -37,16 +64,8 @@ places! {
     chain_journal = "chain.journal";
     /// The log: frames, operations, requests, refusals, closes.
     journal = "journal.log";
-    /// 16 bytes that seed the log's checksums; secret.
-    journal_id = "keys/journal-id.key";
-    /// Signs settling transactions; secret.
-    settlement_key = "keys/settlement.key";
-    /// Signs receipts; secret.
-    receipt_key = "keys/receipt.key";
     /// Makes the resets by which connections of an earlier run end; secret.
     quic_key = "keys/quic.key";
-    /// Blinds edges between chunks; secret.
-    edge_key = "keys/edge.key";
     /// Certificate authority: certificate and key.
     authority = "authority";
     /// The node's own certificate and key.

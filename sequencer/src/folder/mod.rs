@@ -4,3 +4,4 @@ pub mod authority;
 pub mod layout;
 pub mod secrets;
 pub mod store;
+pub mod validity;

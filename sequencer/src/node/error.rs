@@ -26,6 +26,9 @@ pub enum NodeError {
     /// The folder is not usable.
     #[error(transparent)]
     Setup(#[from] SetupError),
+    /// Others may open something in the folder.
+    #[error("the node's folder holds what patients are asked to consent to")]
+    Folder(#[source] std::io::Error),
     /// The deployment file is missing, damaged or of the first version.
     #[error(transparent)]
     Deployment(#[from] DeploymentError),

@@ -30,6 +30,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use files::Audience;
 use l1_contracts::Deployment;
 use model::Position;
 use serde::{Deserialize, Serialize};
@@ -39,8 +40,7 @@ use wire::{Entry, RefusalEntry};
 pub use self::degraded::Degraded;
 pub use self::error::{EntryError, NodeError};
 pub use self::open::Provided;
-pub use self::upkeep::Conditions;
-pub use self::watched::{Totals, Watched};
+pub use self::watched::{Conditions, Totals, Watched};
 pub use crate::guard::{Stage, StageFailure};
 
 use self::open::{Opened, open};
@@ -321,5 +321,6 @@ impl Node {
 
 fn write_endpoints(layout: &Layout, endpoints: &Endpoints) -> Result<(), NodeError> {
     let text = serde_json::to_string_pretty(endpoints).expect("addresses and a URL are plain data");
-    Ok(std::fs::write(layout.endpoints(), text + "\n")?)
+    // The chain's address may hold a key.
+    Ok(files::replace(&layout.endpoints(), &[text.as_bytes(), b"\n"], Audience::Owner)?)
 }

@@ -8,13 +8,13 @@ use model::{BatchNumber, Clock};
 use statement::scope;
 
 use super::error::NodeError;
-use super::setup::BaseChain;
+use super::setup::{self, BaseChain};
 use crate::disk::FreeSpace;
 use crate::doors::config::Config;
 use crate::folder::layout::Layout;
-use crate::folder::secrets;
+use crate::folder::secrets::NodeSecret;
 use crate::folder::store::Store;
-use crate::stages::ledger::LedgerConfig;
+use crate::stages::ledger::{EnrolmentSeal, LedgerConfig};
 use crate::stages::prove::{LastBatch, ProverKeys};
 
 /// What a node is given besides its folder and configuration.
@@ -50,7 +50,9 @@ pub(super) async fn open(
     keys: Arc<ProverKeys>,
 ) -> Result<(Opened, Log<FileMedium>), NodeError> {
     config.check()?;
+    layout.check_closed().map_err(NodeError::Folder)?;
     let deployment = Deployment::read(&layout.deployment())?;
+    setup::check_signers(&layout, &deployment)?;
     check_keys(&keys, &deployment)?;
     let edge = Edge::connect(chain.provider.clone(), deployment).await?;
     let store = Store::open(&layout.store())?;
@@ -100,7 +102,7 @@ fn forget_damaged(store: &Store) -> Result<(), NodeError> {
 }
 
 fn open_journal(layout: &Layout, edge: &Edge) -> Result<Log<FileMedium>, NodeError> {
-    let id = secrets::open(&layout.journal_id())?;
+    let id = layout.secret(NodeSecret::JournalId)?;
     let mut log_id = [0; 16];
     log_id.copy_from_slice(&id[..16]);
     // The first hash names the deployment: a journal copied to another one does not open there.
@@ -135,6 +137,7 @@ impl Opened {
             limits: self.config.window_limits().fitted(&self.keys.capacities()),
             released_frames_max: self.config.ingest.released_frames_max,
             clock_skew_ms_max: self.config.ingest.clock_skew_ms_max,
+            seal: EnrolmentSeal::new(&*self.layout.secret(NodeSecret::Journal)?),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Brings a ledger to where the journal ends.
 
 use journal::{FileMedium, Log, ReadError};
-use model::{BatchNumber, Millis, Position};
+use model::{BatchNumber, Millis, Position, with_causes};
 use thiserror::Error;
 use wire::Entry;
 
@@ -113,6 +113,6 @@ pub(super) fn absorb_next(
     let decode = |detail: String| RecoverError::Decode { position: position.0, detail };
     let time = Millis::new(entry.time).map_err(|error| decode(error.to_string()))?;
     let decoded = Entry::from_bytes(entry.kind.code(), &entry.body);
-    let decoded = decoded.map_err(|error| decode(error.to_string()))?;
+    let decoded = decoded.map_err(|error| decode(with_causes(&error)))?;
     Ok(ledger.absorb(&decoded, position, time)?)
 }

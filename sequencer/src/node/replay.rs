@@ -49,7 +49,7 @@ impl Replay {
         mut each: impl FnMut(ClosedWindow) -> ControlFlow<()>,
         go_on: impl Fn() -> bool,
     ) -> Result<(), RecoverError> {
-        let mut ledger = Ledger::new(self.config);
+        let mut ledger = Ledger::new(self.config.clone());
         for entry in self.journal.iter_from(1) {
             if !go_on() {
                 return Ok(());

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use alloy::network::EthereumWallet;
+use alloy::primitives::Address;
 use alloy::providers::{DynProvider, Provider, ProviderBuilder};
 use alloy::signers::local::PrivateKeySigner;
 use devchain::{DevChain, Genesis, Limits};
+use files::Audience;
 use l1_contracts::{
     DeployConfig, Deployment, DeploymentError, EdgeError, HttpClientError, HttpUrl, SetupKind,
     rpc_client,
@@ -18,11 +20,9 @@ use wire::{SigningKey, signer_address};
 use crate::doors::config::Config;
 use crate::folder::authority::{Authority, AuthorityError};
 use crate::folder::layout::Layout;
-use crate::folder::secrets::{self, SecretError};
+use crate::folder::secrets::{self, NodeSecret, SecretError};
+use crate::folder::validity::AuthorityConfig;
 use crate::stages::prove::{ProverKeys, ProverKeysError};
-
-/// How long the development authority's certificates are valid: ten years.
-const CERTIFICATES_VALID_MS: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
 
 /// Why a node's folder cannot be made or used.
 #[derive(Debug, Error)]
@@ -35,6 +35,19 @@ pub enum SetupError {
     Key {
         /// Which.
         path: PathBuf,
+    },
+    /// A key is not the one that the deployment names.
+    #[error(
+        "expected the key of {expected}, which the deployment names, in {path}, found that of \
+         {found}; put the copy of the right key back, or use the folder of the other deployment"
+    )]
+    Signer {
+        /// Which file.
+        path: PathBuf,
+        /// Account of the deployment.
+        expected: Address,
+        /// Account of the key.
+        found: Address,
     },
     /// The authority cannot be made or read.
     #[error("the certificate authority cannot be used")]
@@ -54,8 +67,8 @@ pub enum SetupError {
     /// The proving keys cannot be had.
     #[error(transparent)]
     Prover(#[from] ProverKeysError),
-    /// The folder cannot be written.
-    #[error("the folder {path} is not writable")]
+    /// The folder cannot be written, or others may open something in it.
+    #[error("the folder {path} cannot be used")]
     Folder {
         /// Which.
         path: PathBuf,
@@ -91,24 +104,47 @@ pub struct GenesisTerms {
     pub time: Millis,
 }
 
-/// A secp256k1 key from a secret file, drawn if it is not there.
+/// The key of the settling account.
 ///
 /// # Errors
 /// [`SetupError`].
 pub fn settlement_signer(layout: &Layout) -> Result<PrivateKeySigner, SetupError> {
-    let path = layout.settlement_key();
-    let secret = secrets::open_or_draw(&path)?;
-    PrivateKeySigner::from_slice(secret.as_slice()).map_err(|_| SetupError::Key { path })
+    let secret = layout.secret(NodeSecret::Settlement)?;
+    let signer = PrivateKeySigner::from_slice(secret.as_slice());
+    signer.map_err(|_| SetupError::Key { path: path_of(layout, NodeSecret::Settlement) })
 }
 
-/// The key that signs receipts, drawn if it is not there.
+/// The key that signs receipts.
 ///
 /// # Errors
 /// [`SetupError`].
 pub fn receipt_key(layout: &Layout) -> Result<SigningKey, SetupError> {
-    let path = layout.receipt_key();
-    let secret = secrets::open_or_draw(&path)?;
-    SigningKey::from_slice(secret.as_slice()).map_err(|_| SetupError::Key { path })
+    let secret = layout.secret(NodeSecret::Receipt)?;
+    let key = SigningKey::from_slice(secret.as_slice());
+    key.map_err(|_| SetupError::Key { path: path_of(layout, NodeSecret::Receipt) })
+}
+
+/// Holds the two signing keys of a folder against its deployment: under another settling key
+/// nothing would settle, and under another receipt key every client would leave.
+///
+/// # Errors
+/// [`SetupError::Signer`] that names the file.
+pub fn check_signers(layout: &Layout, deployment: &Deployment) -> Result<(), SetupError> {
+    let found = Address::from(signer_address(&receipt_key(layout)?).0);
+    let signers = [
+        (NodeSecret::Settlement, deployment.sequencer, settlement_signer(layout)?.address()),
+        (NodeSecret::Receipt, deployment.receipt_signer, found),
+    ];
+    for (secret, expected, found) in signers {
+        if expected != found {
+            return Err(SetupError::Signer { path: path_of(layout, secret), expected, found });
+        }
+    }
+    Ok(())
+}
+
+fn path_of(layout: &Layout, secret: NodeSecret) -> PathBuf {
+    layout.folder().join(secret.file())
 }
 
 /// Opens the configured chain: an EVM node by URL, else the embedded chain of the folder.
@@ -120,6 +156,12 @@ pub fn open_chain(
     config: &Config,
     clock: Arc<dyn Clock>,
 ) -> Result<BaseChain, SetupError> {
+    // Before a chain is opened: the embedded one would say of another key only that its genesis is
+    // another.
+    // What is wrong with the deployment's file, the node's start says better.
+    if let Ok(deployment) = Deployment::read(&layout.deployment()) {
+        check_signers(layout, &deployment)?;
+    }
     let signer = settlement_signer(layout)?;
     let Some(rpc) = &config.chain.rpc else {
         // The settling account pays for everything; on this chain money is worth nothing.
@@ -147,35 +189,43 @@ pub fn open_chain(
 /// [`SetupError`].
 pub fn init(layout: &Layout, config: &Config, now: Millis) -> Result<(), SetupError> {
     let folder = |source| SetupError::Folder { path: layout.folder().into(), source };
-    std::fs::create_dir_all(layout.folder()).map_err(folder)?;
+    files::make_folder(layout.folder(), Audience::Owner).map_err(folder)?;
+    // Before anything is put there: what is open to others stays so for what is added.
+    layout.check_closed().map_err(folder)?;
     // Each part only if it is missing: an interrupted setup is continued, and no key is ever
     // replaced.
     if !layout.config().exists() {
-        std::fs::write(layout.config(), config.to_toml()).map_err(folder)?;
+        let text = config.to_toml();
+        files::create(&layout.config(), text.as_bytes(), Audience::Owner).map_err(folder)?;
     }
-    let valid = certificates_valid(now);
     if !layout.authority().exists() {
-        Authority::create(&layout.authority(), valid)?;
+        Authority::create(&layout.authority(), config.authority.authority_valid(now))?;
     }
     if !layout.server().exists() {
         let authority = Authority::load(&layout.authority())?;
         let names = &config.ingest.server_names;
+        let valid = config.authority.certificate_valid(now);
         authority.issue_server(names, valid)?.write(&layout.server())?;
     }
-    // Drawn here although the first start would do it: their accounts are named before there is
-    // one.
+    // Here alone: once there is a contract or a journal, something depends on each of them, and a
+    // new one in the place of a lost one would be found out by whoever relied on the old one.
+    let in_use = layout.is_in_use().map_err(folder)?;
+    for secret in NodeSecret::ALL {
+        if in_use {
+            layout.secret(secret)?;
+        } else {
+            secrets::open_or_draw(&path_of(layout, secret))?;
+        }
+    }
+    // One draw in 2^128 is no key of the curve; better said here than at the first start.
     settlement_signer(layout)?;
     receipt_key(layout)?;
-    secrets::open_or_draw(&layout.edge_key())?;
-    secrets::open_or_draw(&layout.journal_id())?;
     Ok(())
 }
 
-/// From a day before `now`, so that a slow clock elsewhere does not refuse, for ten years.
+/// When a certificate that is issued now is good, by the default configuration.
 pub fn certificates_valid(now: Millis) -> Interval {
-    let day = 24 * 60 * 60 * 1000;
-    let from = Millis::new(now.get().saturating_sub(day)).unwrap_or(now);
-    Interval { from, until: now.plus(CERTIFICATES_VALID_MS) }
+    AuthorityConfig::default().certificate_valid(now)
 }
 
 /// Deploys keys and contract and writes the deployment file.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use journal::{FileMedium, Log, Reader, Writer, WriterConfig};
-use model::BatchHeader;
+use model::{BatchHeader, Clock};
 use tokio::sync::{Notify, watch};
 
 use super::batch_sink::StoringSink;
@@ -23,7 +23,8 @@ use crate::clock::NodeClock;
 use crate::disk::{FileSystems, FreeSpace, Reserve};
 use crate::doors::config::EMBEDDED_POLL_MS;
 use crate::folder::authority::ServerTls;
-use crate::folder::secrets;
+use crate::folder::secrets::{self, NodeSecret};
+use crate::folder::validity;
 use crate::guard::{Guard, GuardedTask, GuardedThread, Stage};
 use crate::stages::batch::BatchBinding;
 use crate::stages::deliver::{NodeDelivery, ReceiptHub};
@@ -68,7 +69,7 @@ pub(super) fn start_core(
     common: &Common,
 ) -> Result<Core, NodeError> {
     let (config, windows_max) = (opened.ledger_config()?, opened.config.deliver.windows_max);
-    let recovered = recover_at_most(&log, config, opened.last.number, windows_max)?;
+    let recovered = recover_at_most(&log, config.clone(), opened.last.number, windows_max)?;
     tracing::info!(entries = recovered.entries, "journal absorbed");
     let Recovered { ledger, backlog, closed, assembled_group, close_group, .. } = recovered;
 
@@ -83,7 +84,6 @@ pub(super) fn start_core(
     let sink = StoringSink {
         store: opened.store.clone(),
         wake: common.wake.clone(),
-        stop: common.stop.subscribe(),
         watched: common.watched.clone(),
         clock: common.clock.clone(),
     };
@@ -129,7 +129,7 @@ fn batcher_config(
         scope: opened.edge.scope(),
         operations,
         key_version: BatchHeader::KEY_VERSION,
-        edge_secret: *secrets::open(&opened.layout.edge_key())?,
+        edge_secret: *opened.layout.secret(NodeSecret::Edge)?,
     };
     Ok(BatcherConfig { binding, last, seed })
 }
@@ -146,9 +146,15 @@ fn spawn_batcher(
     let standing = Box::new(common.watched.degraded().standing(Stage::Proving));
     let mut looped = BatcherLoop::new(retry, standing, common.stop.subscribe());
     let work = move |window: Result<ClosedWindow, RecoverError>| {
-        let window = window?;
-        closed.inc();
-        looped.make(&mut batcher, &window);
+        match window {
+            Ok(window) => {
+                closed.inc();
+                looped.make(&mut batcher, &window);
+            }
+            // It is asked for again, unless the node stops and it would be for ever.
+            Err(error) if looped.wait_for_window(&error) => {}
+            Err(error) => return Err(error),
+        }
         Ok::<_, RecoverError>(())
     };
     Ok(common.guard.thread(Stage::Proving, "batcher", windows, work)?)
@@ -202,6 +208,13 @@ pub(super) fn start_ingest(
         observe: Arc::new(common.watched.clone()),
         ahead_ms_max: ingest.clock_skew_ms_max,
     };
+    let now = common.clock.now();
+    for warning in validity::endings(&opened.layout)?.iter().filter_map(|end| end.warning(now)) {
+        tracing::warn!(%warning, "a certificate ends");
+    }
+    // Better here than at every client, which would be told of a handshake that failed.
+    let remedy = "move server/ away, run `sequencer init`, and start again";
+    validity::check(&opened.layout.server().join("cert.pem"), now, remedy)?;
     let listen = Listen {
         address: ingest.listen,
         tls: ServerTls::load(&opened.layout.server())?,

@@ -8,7 +8,7 @@ use std::{io, iter};
 
 use model::{Millis, calendar};
 
-use super::watched::Watched;
+use super::watched::{Conditions, Watched};
 use crate::clock::{NodeClock, Tick, Trust};
 use crate::disk::Reserve;
 use crate::guard::{Guard, GuardedThread, Stage};
@@ -44,17 +44,6 @@ impl Gate for Around {
     fn written(&self, bytes: usize) {
         self.reserve.written(bytes);
     }
-}
-
-/// What keeps the node from taking everything in, as far as it is not a failed stage.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Conditions {
-    /// How far the wall clock is off, milliseconds, if that is too far.
-    pub disagreement_ms: Option<i64>,
-    /// Until when the journal's last time is ahead of the clock.
-    pub journal_ahead_until: Option<Millis>,
-    /// Bytes that are free, if that is less than the reserve.
-    pub low_bytes: Option<u64>,
 }
 
 /// The running watch.

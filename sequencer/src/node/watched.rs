@@ -3,12 +3,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use model::calendar;
+use model::{Millis, calendar};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::degraded::Degraded;
-use super::upkeep::Conditions;
 use crate::doors::codes;
 use crate::doors::http::{Health, Unready};
 use crate::guard::{Failures, StageFailure};
@@ -25,6 +24,17 @@ pub struct Watched {
     totals: Arc<Mutex<Totals>>,
     degraded: Degraded,
     conditions: Arc<Mutex<Conditions>>,
+}
+
+/// What keeps the node from taking everything in, as far as it is not a failed stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Conditions {
+    /// How far the wall clock is off, milliseconds, if that is too far.
+    pub disagreement_ms: Option<i64>,
+    /// Until when the journal's last time is ahead of the clock.
+    pub journal_ahead_until: Option<Millis>,
+    /// Bytes that are free, if that is less than the reserve.
+    pub low_bytes: Option<u64>,
 }
 
 /// Proofs made since the start.

@@ -65,7 +65,8 @@ impl Cause {
             }
             Cause::JournalUnreadable => "the journal does not serve groups of a closed window",
             Cause::WindowMissing => {
-                "the next window found no room in the queue and is in the journal only"
+                "the batcher was given another window than the next one: a bug, for windows that \
+                 find no room are read back from the journal"
             }
             Cause::StoreFails => "the store cannot be written or read: its disk, or a damaged file",
             Cause::FeeLimit => {
@@ -89,10 +90,11 @@ impl Cause {
                  again: the window is in the journal and is laid out anew"
             }
             Cause::JournalUnreadable => "look after the disk; `sequencer journal check` says more",
-            Cause::WindowMissing => "start the node again: it reads the window from the journal",
+            Cause::WindowMissing => "report it with the log; start the node again",
             Cause::StoreFails => {
-                "free or replace the disk; a damaged store is moved away and made again from \
-                 journal and chain"
+                "free or replace the disk; start the node again: damaged files are made anew from \
+                 journal and chain, and if the database itself is damaged, `store/` is moved \
+                 away first"
             }
             Cause::FeeLimit => {
                 "wait: settling goes on once fees fall; or raise `settle.fee_wei_max` and start \

@@ -1,6 +1,6 @@
 //! Reading and writing canonical bytes: big-endian, every length checked before it is used.
 
-use model::{Digest, IdError, Interval, Millis, PatientIndex, RejectCode};
+use model::{Digest, FIRST_VERSION, IdError, Interval, Millis, PatientIndex, RejectCode};
 use thiserror::Error;
 
 /// Bytes that do not decode. Holds no value that could be a patient's.
@@ -33,6 +33,12 @@ pub enum DecodeError {
         limit: usize,
         /// Found.
         found: usize,
+    },
+    /// Bytes of the first version, which nothing reads.
+    #[error("found {what} of format version 1: {FIRST_VERSION}")]
+    FirstVersion {
+        /// What was read.
+        what: &'static str,
     },
     /// A code without meaning.
     #[error("expected a known {what}, found {found:#x}")]
@@ -241,6 +247,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn version(&mut self, expected: u8) -> Result<(), DecodeError> {
         match self.u8()? {
             found if found == expected => Ok(()),
+            1 => Err(DecodeError::FirstVersion { what: self.what }),
             found => Err(DecodeError::Unknown { what: "format version", found: u64::from(found) }),
         }
     }

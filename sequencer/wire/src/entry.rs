@@ -1,14 +1,14 @@
 //! Bodies of the log's entries: who reads the log decodes them here (docs/wire.md section 7).
 
 use bytes::Bytes;
-use model::{BatchNumber, EpochNumber, GatewayId, Millis, Sequence};
+use model::{BatchNumber, Digest, EpochNumber, GatewayId, Millis, Sequence};
 
 use crate::codec::{Reader, Writer};
 use crate::hash::Holder;
 use crate::limits::FRAME_BYTES_MAX;
 use crate::{
-    DecodeError, Descriptor, Frame, FrameError, RegistryChange, SignedAccessRequest,
-    SignedOperation, StreamKey, StreamName,
+    DecodeError, Descriptor, Frame, FrameError, RegistryChange, SealedOperation,
+    SignedAccessRequest, SignedOperation, StoredOperation, StreamKey, StreamName,
 };
 
 mod decision;
@@ -27,7 +27,7 @@ pub enum Entry {
     /// An operation that took effect at the entry's time.
     Operation {
         /// The operation.
-        operation: SignedOperation,
+        operation: StoredOperation,
         /// Who submitted it.
         requester: Holder,
     },
@@ -146,7 +146,7 @@ impl Entry {
             }
             Entry::Operation { operation, requester } => {
                 to.raw(&requester.0);
-                to.long(operation.as_bytes());
+                write_operation(operation, &mut to);
             }
             Entry::AccessRequest { request, requester, decision } => {
                 to.raw(&requester.0);
@@ -183,10 +183,7 @@ impl Entry {
             kind::FRAME => Entry::Frame(read_frame(&mut from)?),
             kind::OPERATION => {
                 let requester = Holder(from.array()?);
-                // A bound for reading only; the type itself has the smaller one.
-                let bytes = from.long("signed operation", FRAME_BYTES_MAX)?;
-                let operation = SignedOperation::new(Bytes::copy_from_slice(bytes))?;
-                Entry::Operation { operation, requester }
+                Entry::Operation { operation: read_operation(&mut from)?, requester }
             }
             kind::ACCESS_REQUEST => read_access(&mut from)?,
             kind::REFUSAL => Entry::Refusal(RefusalEntry::read(&mut from)?),
@@ -206,6 +203,46 @@ impl Entry {
         };
         from.finish()?;
         Ok(entry)
+    }
+}
+
+/// Whether an operation stands in the log as it was signed or sealed.
+mod form {
+    pub(super) const PLAIN: u8 = 0;
+    pub(super) const SEALED: u8 = 1;
+}
+
+fn write_operation(operation: &StoredOperation, to: &mut Writer) {
+    match operation {
+        StoredOperation::Plain(operation) => {
+            to.u8(form::PLAIN);
+            to.long(operation.as_bytes());
+        }
+        StoredOperation::Sealed(operation) => {
+            to.u8(form::SEALED);
+            // Beside the sealed bytes: a receipt is built again by whoever has no key (W.34).
+            to.digest(&operation.digest());
+            to.long(operation.as_bytes());
+        }
+    }
+}
+
+fn read_operation(from: &mut Reader<'_>) -> Result<StoredOperation, DecodeError> {
+    match from.u8()? {
+        form::PLAIN => {
+            // A bound for reading only; the type itself has the smaller one.
+            let bytes = from.long("signed operation", FRAME_BYTES_MAX)?;
+            Ok(StoredOperation::Plain(SignedOperation::new(Bytes::copy_from_slice(bytes))?))
+        }
+        form::SEALED => {
+            let digest = Digest(from.array()?);
+            let bytes = from.long("sealed operation", FRAME_BYTES_MAX)?;
+            let sealed = SealedOperation::new(digest, Bytes::copy_from_slice(bytes))?;
+            Ok(StoredOperation::Sealed(sealed))
+        }
+        found => {
+            Err(DecodeError::Unknown { what: "form of an operation", found: u64::from(found) })
+        }
     }
 }
 

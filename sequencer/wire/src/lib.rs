@@ -124,7 +124,7 @@ pub use message::{
     AccessAnswer, ClientMessage, ClientName, Concern, Hello, Mark, MessageError, Reject,
     ReleaseEnd, Released, RequestId, ServerMessage, Welcome,
 };
-pub use operation::SignedOperation;
+pub use operation::{SealedOperation, SignedOperation, StoredOperation};
 pub use receipt::{
     AccessItem, FramesItem, GroupIdentity, Items, OperationItem, Receipt, ReceiptError,
     RefusalItem, SignedReceipt, signer_address,

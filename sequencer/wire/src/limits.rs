@@ -11,6 +11,9 @@ pub const CLIENT_NAME_BYTES_MAX: usize = 64;
 /// Largest signed operation, bytes; the operation itself is opaque here.
 pub const SIGNED_OPERATION_BYTES_MAX: usize = 1024;
 
+/// Largest sealed operation in the log, bytes: the operation, a nonce of 24 bytes and a tag of 16.
+pub const SEALED_OPERATION_BYTES_MAX: usize = SIGNED_OPERATION_BYTES_MAX + 40;
+
 /// Longest reason of an access request, bytes.
 pub const REASON_BYTES_MAX: usize = 256;
 

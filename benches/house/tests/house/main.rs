@@ -1,12 +1,13 @@
 //! Repository rules. `edges`: which crate may know which. `circles`: which module may know which.
 //! `manifests`: one list of versions and features, nothing declared in vain. `weight`: what a
 //! program must not link. `tidy`: what a text must not hold. `functions`: what the code must not
-//! do. `signatures`: what a function takes and gives. `links`: what pages point at.
-//! `words`: one word, one thing. `spawns`: who starts what runs beside its caller.
+//! do. `disk`: who opens files. `signatures`: what a function takes and gives. `links`: what pages
+//! point at. `words`: one word, one thing. `spawns`: who starts what runs beside its caller.
 
 mod cargo;
 mod circles;
 mod code;
+mod disk;
 mod edges;
 mod functions;
 mod links;

@@ -194,6 +194,19 @@ async fn a_gateway_streams_lines_and_a_practitioner_reads_them() {
     assert!(csv.lines().nth(1).unwrap().starts_with("m-1,heart-rate,20"));
     assert!(csv.lines().last().unwrap().ends_with(",99"));
 
+    // What was permitted is journaled: the receipt is handed out where the file cannot be written.
+    let nowhere = access.replace("DIR/read.csv", "DIR/none/read.csv");
+    let unwritten = vitals(folder.path(), &node, &nowhere).await;
+    assert_eq!(unwritten.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&unwritten.stdout).unwrap();
+    assert_eq!(report["permitted"], true);
+    assert!(report["out_error"].as_str().unwrap().contains("none/read.csv"), "{report}");
+    assert!(report["receipt"].as_str().is_some_and(|receipt| !receipt.is_empty()));
+
+    // Readings, receipts, spool and key are the owner's alone, whatever the folder they stand in.
+    for written in ["state", "receipts", "dr.key", "read.csv"] {
+        files::check_tree(&folder.path().join(written), &[]).unwrap();
+    }
     let receipts = std::fs::read_dir(folder.path().join("receipts")).unwrap();
     let receipt = receipts.last().unwrap().unwrap().path();
     let check = format!("receipt check {} --identity DIR/gateway", receipt.display());
@@ -204,6 +217,26 @@ async fn a_gateway_streams_lines_and_a_practitioner_reads_them() {
     let other = format!("receipt check {} --signer 0x{}", receipt.display(), "01".repeat(20));
     let failed = vitals(folder.path(), &node, &other).await;
     assert_eq!(failed.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn folders_that_others_may_open_are_refused_with_the_command_that_closes_them() {
+    use std::os::unix::fs::PermissionsExt;
+    let node = Node::start(Behaviour::default());
+    let folder = folder_with_identities(&node);
+    std::fs::write(folder.path().join("beats.csv"), "value\n60\n").unwrap();
+    let stream = "stream --identity DIR/gateway --device m-1 --patient 7 --signal heart-rate \
+                  --rate-hz 2 --state DIR/state --receipts DIR/receipts DIR/beats.csv";
+    for name in ["state", "receipts", "gateway"] {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let refused = vitals(folder.path(), &node, stream).await;
+        let error = String::from_utf8_lossy(&refused.stderr);
+        assert!(error.contains(&format!("chmod -R go-rwx {}", path.display())), "{error}");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    done(folder.path(), &node, stream).await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use client::{
     Connection, ConnectionConfig, ConnectionError, Deployment, DeploymentFacts, Identity, Waits,
 };
+use files::Audience;
 use model::{
     ChainScope, Clock, DeviceId, EpochNumber, GatewayId, Millis, PatientIndex, Position,
     RejectCode, Sequence, StreamHandle, SystemClock, Word,
@@ -188,7 +189,7 @@ impl Node {
             "receipt_signer": hex::encode(facts.receipt_signer),
             "fingerprint": facts.fingerprint().to_string(),
         });
-        std::fs::create_dir_all(folder).expect("a folder");
+        files::make_folder(folder, Audience::Owner).expect("a folder");
         let files = [
             ("ca.pem", self.authority.pem()),
             ("cert.pem", cert),
@@ -196,7 +197,7 @@ impl Node {
             ("deployment.json", deployment.to_string()),
         ];
         for (name, text) in files {
-            std::fs::write(folder.join(name), text).expect("written");
+            files::create(&folder.join(name), text.as_bytes(), Audience::Owner).expect("written");
         }
     }
 

@@ -52,11 +52,12 @@ async fn every_frame_gets_a_verified_receipt_that_is_kept() {
 async fn the_example_streams_a_file_until_every_reading_has_a_receipt() {
     let folder = tempfile::tempdir().unwrap();
     let node = Node::start(Behaviour::default());
-    node.write_identity(folder.path(), "gateway", "gw-01");
+    let identity = folder.path().join("gw-01");
+    node.write_identity(&identity, "gateway", "gw-01");
     let lines: String = (0..600).map(|n| format!("{},72\n", 1_777_624_200_000u64 + n)).collect();
     let file = folder.path().join("beats.csv");
     std::fs::write(&file, format!("time,value\n{lines}")).unwrap();
-    let last = stream_file(node.address, folder.path(), &file).await.unwrap();
+    let last = stream_file(node.address, &identity, &file).await.unwrap();
     assert_eq!((last, sequences(&node)), (Sequence(3), vec![1, 2, 3]));
 }
 

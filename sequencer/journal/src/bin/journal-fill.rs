@@ -15,6 +15,7 @@ use journal::{EntryKind, FileMedium, Genesis, Log, fault};
 const START_MS: u64 = 3_976_214_400_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    files::close_to_others();
     let args: Vec<String> = std::env::args().skip(1).collect();
     let (path, groups, entries, bytes, acks) = match args.as_slice() {
         [path, groups, entries, bytes] => (path, groups, entries, bytes, false),

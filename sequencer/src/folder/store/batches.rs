@@ -114,11 +114,9 @@ impl Store {
         private: &[u8],
     ) -> Result<(), StoreError> {
         let folder = self.batch_folder(number);
-        files::make_folder(&self.folder.join("batches"))?;
         files::make_folder(&folder)?;
         files::write(&folder.join("public.bin"), public)?;
-        files::write(&folder.join("private.bin"), private)?;
-        files::sync_folder(&folder)
+        files::write(&folder.join("private.bin"), private)
     }
 
     /// The public file; `None` for a batch that was not saved. At most
@@ -181,7 +179,6 @@ impl Store {
         let folder = self.batch_folder(number);
         files::make_folder(&folder)?;
         files::write(&folder.join(file.name()), bytes)?;
-        files::sync_folder(&folder)?;
         Ok(true)
     }
 

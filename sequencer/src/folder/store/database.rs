@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use model::ChainScope;
+use redb::backends::FileBackend;
 use redb::{
     Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
 };
@@ -31,8 +32,12 @@ impl Store {
     /// another process has it open, otherwise what disk or database said.
     pub fn open(folder: &Path) -> Result<Store, StoreError> {
         files::make_folder(folder)?;
-        let database =
-            Database::create(folder.join("store.redb")).map_err(StoreError::of_opening)?;
+        let path = folder.join("store.redb");
+        // Opened here and not by the database, which would let others read it.
+        let file = files::open(&path)?;
+        let database = FileBackend::new(file)
+            .and_then(|file| Database::builder().create_with_backend(file))
+            .map_err(StoreError::of_opening)?;
         let store = Store { database, folder: folder.to_path_buf() };
         // Opening a table in a write transaction makes it: a reader would fail on one that is
         // missing.

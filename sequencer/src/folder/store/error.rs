@@ -94,14 +94,6 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether there is no room for a file. The same can be tried again: files are written whole or
-    /// not at all. Of the database it cannot, which takes nothing more after an error.
-    pub fn is_full_disk(&self) -> bool {
-        use io::ErrorKind::{QuotaExceeded, StorageFull};
-        let StoreError::File { source, .. } = self else { return false };
-        matches!(source.kind(), StorageFull | QuotaExceeded)
-    }
-
     pub(super) fn of_opening(error: redb::DatabaseError) -> StoreError {
         match error {
             redb::DatabaseError::DatabaseAlreadyOpen => StoreError::Busy,

@@ -230,18 +230,6 @@ fn a_nonce_is_given_once_and_pending_rows_end_at_a_final_one() {
 }
 
 #[test]
-fn a_full_disk_is_told_from_a_broken_one() {
-    let file = |kind: std::io::ErrorKind| StoreError::File {
-        action: "write",
-        path: "public.bin".into(),
-        source: kind.into(),
-    };
-    assert!(file(std::io::ErrorKind::StorageFull).is_full_disk());
-    assert!(!file(std::io::ErrorKind::PermissionDenied).is_full_disk());
-    assert!(!StoreError::Busy.is_full_disk());
-}
-
-#[test]
 fn a_damaged_file_is_found_and_replaced_by_its_own_bytes_only() {
     let (folder, store, batches) = filled(2);
     let path = folder.path().join("batches/000002/private.bin");

@@ -3,28 +3,29 @@
 use std::collections::BTreeMap;
 
 use model::{
-    BatchNumber, ChainScope, Claim, ClaimKind, Interval, Millis, Party, Position, PractitionerId,
-    Word,
+    Action, BatchNumber, ChainScope, Claim, ClaimKind, Interval, Millis, Party, Position,
+    PractitionerId, Word,
 };
 use statement::batch::RefusedAccess;
 use statement::operation::SignedOperation;
 use statement::{c1, scope};
 use thiserror::Error;
 use wire::{
-    Decision, Entry, FrameEntry, RefusalCount, RefusalEntry, RefusalReason, RefusedItem,
-    RefusedKind, SignedAccessRequest, Source,
+    Decision, Entry, FrameEntry, Holder, RefusalCount, RefusalEntry, RefusalReason, RefusedItem,
+    RefusedKind, SignedAccessRequest, Source, StoredOperation,
 };
 
 use super::consent::Consent;
 use super::refuse::Refusing;
 use super::registry::{Assignment, Registry};
+use super::seal::EnrolmentSeal;
 use super::segment::FrameFacts;
 use super::streams::{StoredFrame, Streams};
 use super::window::{Begin, OpenWindow};
 use crate::window::{OperationScope, WindowContents, WindowLimits};
 
 /// What a ledger is bound to and bounded by.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LedgerConfig {
     /// Chain and contract.
     pub scope: ChainScope,
@@ -38,6 +39,8 @@ pub struct LedgerConfig {
     pub released_frames_max: usize,
     /// How far ahead of the node's clock a reading or signature may be, milliseconds.
     pub clock_skew_ms_max: u64,
+    /// What seals enrolments in this journal.
+    pub seal: EnrolmentSeal,
 }
 
 /// An entry of the journal that does not follow from those before it: the journal is from another
@@ -86,6 +89,7 @@ impl Ledger {
         };
         let window = OpenWindow::begin(begin, &consent);
         Ledger {
+            last_time: config.genesis_time,
             config,
             operation_scope,
             consent,
@@ -93,7 +97,6 @@ impl Ledger {
             streams: Streams::default(),
             window,
             nonces: BTreeMap::new(),
-            last_time: config.genesis_time,
         }
     }
 
@@ -126,9 +129,8 @@ impl Ledger {
         let mut closed = None;
         match entry {
             Entry::Frame(frame) => self.absorb_frame(frame, position, time).map_err(broken)?,
-            Entry::Operation { operation, .. } => {
-                let signed = SignedOperation::from_bytes(operation.as_bytes());
-                let signed = signed.map_err(|error| broken(error.to_string()))?;
+            Entry::Operation { operation, requester } => {
+                let signed = self.read_operation(operation, *requester).map_err(broken)?;
                 self.absorb_operation(signed, time).map_err(broken)?;
             }
             Entry::AccessRequest { request, decision, .. } => {
@@ -142,7 +144,7 @@ impl Ledger {
             Entry::StreamOpen { gateway, descriptor } => {
                 self.streams.open(gateway, &descriptor.name());
             }
-            Entry::RefusalCount(counted) => self.absorb_count(counted, position),
+            Entry::RefusalCount(counted) => self.absorb_count(counted, position, time),
         }
         // The greatest, not the last: an operation may be stamped ahead of what follows it.
         self.last_time = self.last_time.max(time);
@@ -205,6 +207,44 @@ impl Ledger {
         }
     }
 
+    /// The operation as the log holds it for a requester: an enrolment is sealed.
+    pub(super) fn store_operation(
+        &self,
+        signed: &SignedOperation,
+        operation: &wire::SignedOperation,
+        requester: Holder,
+    ) -> StoredOperation {
+        match signed.operation.action {
+            Action::Enrol { .. } => {
+                StoredOperation::Sealed(self.config.seal.seal(operation, requester))
+            }
+            _ => StoredOperation::Plain(operation.clone()),
+        }
+    }
+
+    /// An operation as it was signed, whichever way it is stored.
+    pub(super) fn read_operation(
+        &self,
+        operation: &StoredOperation,
+        requester: Holder,
+    ) -> Result<SignedOperation, String> {
+        let opened = match operation {
+            StoredOperation::Plain(operation) => operation.clone(),
+            StoredOperation::Sealed(sealed) => {
+                self.config.seal.open(sealed, requester).map_err(|error| error.to_string())?
+            }
+        };
+        let signed = SignedOperation::from_bytes(opened.as_bytes());
+        let signed = signed.map_err(|error| error.to_string())?;
+        // As it is written, or what a journal shows of a patient would depend on who wrote it.
+        let is_enrolment = matches!(signed.operation.action, Action::Enrol { .. });
+        if is_enrolment == matches!(operation, StoredOperation::Sealed(_)) {
+            Ok(signed)
+        } else {
+            Err("expected enrolments sealed and other operations plain".into())
+        }
+    }
+
     fn absorb_operation(&mut self, signed: SignedOperation, t_op: Millis) -> Result<(), String> {
         let context = self.operation_context(t_op);
         let applied = self.consent.apply(signed, &context).map_err(|error| error.to_string())?;
@@ -242,26 +282,6 @@ impl Ledger {
         }
     }
 
-    /// What it counts changed nothing; of requests to read the patient learns.
-    fn absorb_count(&mut self, counted: &RefusalCount, position: Position) {
-        let RefusalCount { patient, requester, what, reason, from, count, first, .. } = counted;
-        let asks = matches!(what, RefusedKind::AccessRequest | RefusedKind::BreakGlass);
-        let RefusalReason::Claim(uncovered) = *reason else { return };
-        // A requester that was never registered has no name; its requests are refused for that.
-        let Some(practitioner) = self.registry.practitioner_of(requester) else { return };
-        if asks && self.consent.record(*patient).is_some() {
-            let refused = RefusedAccess {
-                position,
-                time: *from,
-                digest: *first,
-                practitioner: practitioner.clone(),
-                uncovered,
-                count: *count,
-            };
-            self.window.take_refused(*patient, refused);
-        }
-    }
-
     fn absorb_refusal(&mut self, refusal: &RefusalEntry) {
         let RefusedItem::Frame { stream, .. } = &refusal.what else { return };
         if Refusing::of_entry(&refusal.what) != Refusing::JournalAndHalt {
@@ -271,6 +291,18 @@ impl Ledger {
         // stream that could go on.
         if let Some(gateway) = self.registry.gateway_of(&refusal.requester) {
             self.streams.halt(gateway, stream);
+        }
+    }
+
+    /// What it counts changed nothing; of requests to read, the patient is told.
+    fn absorb_count(&mut self, counted: &RefusalCount, position: Position, time: Millis) {
+        let RefusalCount { patient, what, reason, count, first: digest, .. } = *counted;
+        let is_access = matches!(what, RefusedKind::AccessRequest | RefusedKind::BreakGlass);
+        let known = self.registry.practitioner_of(&counted.requester).cloned();
+        let (RefusalReason::Claim(uncovered), Some(practitioner)) = (reason, known) else { return };
+        if is_access && self.consent.record(patient).is_some() {
+            let refused = RefusedAccess { position, time, digest, practitioner, uncovered, count };
+            self.window.take_refused(patient, refused);
         }
     }
 

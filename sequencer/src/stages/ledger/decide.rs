@@ -146,7 +146,8 @@ impl Ledger {
             let row = OperationRow { signed, digest, old: record.cloned(), context };
             return Ok(Verdict::Answer(Answer::Unevaluated(Box::new(row))));
         }
-        let entry = Box::new(Entry::Operation { operation: operation.clone(), requester });
+        let operation = self.store_operation(&signed, operation, requester);
+        let entry = Box::new(Entry::Operation { operation, requester });
         let answer = Answer::OperationApplied { position: at.position, t_op };
         Ok(Verdict::Append { entry, time: t_op, answer })
     }

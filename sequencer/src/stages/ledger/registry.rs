@@ -101,6 +101,8 @@ pub struct Registry {
     gateways: BTreeMap<GatewayId, Gateway>,
     /// Gateways by the hash that entries of the journal name them by.
     gateway_of: BTreeMap<Holder, GatewayId>,
+    /// Practitioners by the same.
+    practitioner_of: BTreeMap<Holder, PractitionerId>,
     devices: BTreeMap<DeviceId, Device>,
     wallets: BTreeMap<WalletId, Certificate>,
     operators: BTreeMap<OperatorId, Certificate>,
@@ -124,6 +126,7 @@ impl Registry {
             }
             RegistryRecord::Practitioner { id, organisation, public_key, valid } => {
                 let word = scope::practitioner(&id);
+                self.practitioner_of.insert(Holder::practitioner(&id), id.clone());
                 let record = Practitioner { organisation, public_key, valid, word };
                 self.practitioners.insert(id, record);
             }
@@ -222,10 +225,9 @@ impl Registry {
         self.gateway_of.get(holder)
     }
 
-    /// The practitioner that receipts and refusals name by this holder, ended ones included. Asked of
-    /// counts alone, which come once a minute: all are looked at.
+    /// The practitioner that receipts and counts name by this holder, ended ones included.
     pub(super) fn practitioner_of(&self, holder: &Holder) -> Option<&PractitionerId> {
-        self.practitioners.keys().find(|id| Holder::practitioner(id) == *holder)
+        self.practitioner_of.get(holder)
     }
 
     /// The gateway and the device of a stream, if both are registered now, belong to the same

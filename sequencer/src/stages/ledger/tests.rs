@@ -59,6 +59,7 @@ fn ledger_config() -> LedgerConfig {
         limits: WindowLimits::default(),
         released_frames_max: 100,
         clock_skew_ms_max: 60_000,
+        seal: EnrolmentSeal::new(&[9; 32]),
     }
 }
 
@@ -686,6 +687,12 @@ fn what_is_refused_again_is_counted_and_the_window_has_the_counts_before_its_clo
     };
     assert_eq!((counted.count, counted.first), (5, request.digest()));
     assert_eq!(counted.reason, RefusalReason::Claim(Uncovered::Closed));
+    // The patient sees both: the first one, and how often it was asked again.
+    let told = &window.contents.refused[&patient()];
+    let told = told.iter().map(|one| (one.position, one.practitioner.clone(), one.count));
+    let told: Vec<_> = told.collect();
+    let counted_at = Position(close.0 - 1);
+    assert_eq!(told, [(first, doctor(), 1), (counted_at, doctor(), 5)]);
     check_provable(&ward, &window);
     // After a quiet minute the next one is in full again.
     ward.now += 60_000;

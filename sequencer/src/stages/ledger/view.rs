@@ -13,7 +13,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use model::{BatchNumber, GatewayId, Millis, PatientIndex, Sequence, Word};
 use wire::limits::MARKS_MAX;
-use wire::{Entry, Mark, PlacedEntry, StreamName};
+use wire::{Entry, Mark, PlacedEntry, StoredOperation, StreamName};
 
 use super::absorb::Ledger;
 use super::answer::patient_of;
@@ -80,8 +80,15 @@ impl LedgerView {
                 Entry::RegistryChange(change) => {
                     Arc::make_mut(&mut published.registry).apply(change, *time);
                 }
-                Entry::Operation { operation, .. } => {
-                    let patient = patient_of(operation);
+                Entry::Operation { operation, requester } => {
+                    let patient = match operation {
+                        StoredOperation::Plain(operation) => patient_of(operation),
+                        // It was absorbed a moment ago, so that it opens.
+                        StoredOperation::Sealed(_) => {
+                            let opened = ledger.read_operation(operation, *requester).ok();
+                            opened.map(|signed| signed.operation.patient)
+                        }
+                    };
                     let record = patient.and_then(|patient| ledger.consent.record(patient));
                     if let (Some(patient), Some(record)) = (patient, record) {
                         published.owners.insert(patient, record.key_hash);

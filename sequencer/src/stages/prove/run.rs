@@ -22,6 +22,8 @@ pub struct BatcherLoop {
     runtime: Handle,
     /// Whether a stop found a window that fails.
     given_up: bool,
+    /// How often the next window could not be had.
+    unread: u32,
 }
 
 impl BatcherLoop {
@@ -34,7 +36,14 @@ impl BatcherLoop {
         standing: Box<dyn Standing>,
         stop: watch::Receiver<bool>,
     ) -> BatcherLoop {
-        BatcherLoop { retry, standing, stop, runtime: Handle::current(), given_up: false }
+        BatcherLoop {
+            retry,
+            standing,
+            stop,
+            runtime: Handle::current(),
+            given_up: false,
+            unread: 0,
+        }
     }
 
     /// Makes a batch of each window in turn, as [`BatcherLoop::make`] does, until there are no more.
@@ -52,6 +61,9 @@ impl BatcherLoop {
     /// holds up those behind it, which wait in the journal: their order is forced. A stop ends the
     /// tries, and windows after it are left as they are.
     pub fn make(&mut self, batcher: &mut impl MakeBatch, window: &ClosedWindow) {
+        if std::mem::take(&mut self.unread) > 0 {
+            self.standing.recover();
+        }
         let mut failures = 0;
         while !self.given_up
             && let Err(error) = batcher.make_batch(window)
@@ -65,6 +77,14 @@ impl BatcherLoop {
         if failures > 0 && !self.given_up {
             self.standing.recover();
         }
+    }
+
+    /// The next window cannot be read from the journal: says so, and waits before it is asked for
+    /// again. False if the node stops.
+    pub fn wait_for_window(&mut self, error: &dyn std::error::Error) -> bool {
+        self.unread += 1;
+        self.standing.degrade(Cause::JournalUnreadable, error);
+        self.pause(self.unread)
     }
 
     /// Waits; false if the node stops.
@@ -165,6 +185,27 @@ mod tests {
         let seen = run(vec![unprovable(2), store], retry, false);
         let then = ["batch 2", "recovered", "batch 3"];
         assert_eq!(seen, [&["batch 1", "unprovable", "store-fails"], &then[..]].concat());
+    }
+
+    #[test]
+    fn a_window_that_cannot_be_read_is_waited_for_until_it_is_or_the_node_stops() {
+        for stopped in [false, true] {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+            let (seen, (_stop, stop)) = (Seen::default(), watch::channel(stopped));
+            let entered = runtime.enter();
+            let retry = [Duration::from_millis(1); 2];
+            let mut looped = BatcherLoop::new(retry, Box::new(seen.clone()), stop);
+            drop(entered);
+            let mut batcher = Fails { at: 0, errors: vec![], seen: seen.clone() };
+            let read = std::thread::spawn(move || {
+                let go_on = looped.wait_for_window(&std::fmt::Error);
+                looped.make(&mut batcher, &empty_window(1));
+                go_on
+            });
+            assert_eq!(read.join().unwrap(), !stopped);
+            let seen = seen.0.lock().unwrap().clone();
+            assert_eq!(seen, ["journal-unreadable", "recovered", "batch 1"]);
+        }
     }
 
     #[test]

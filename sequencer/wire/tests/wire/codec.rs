@@ -45,6 +45,18 @@ fn all() -> Vec<(String, Vec<u8>, Decoder)> {
 }
 
 #[test]
+fn an_entry_of_the_first_version_is_refused_by_name() {
+    for entry in samples::entries() {
+        let mut bytes = entry.to_bytes().expect("encodes");
+        bytes[0] = 1;
+        let error = Entry::from_bytes(entry.kind_code(), &bytes).expect_err("refused");
+        let text = model::with_causes(&error);
+        let says = format!("found entry of format version 1: {}", model::FIRST_VERSION);
+        assert!(text.contains(&says), "{text}");
+    }
+}
+
+#[test]
 fn everything_round_trips() {
     for (name, bytes, decode) in all() {
         assert_eq!(decode(&bytes).as_deref(), Some(&bytes[..]), "{name}");

@@ -112,6 +112,10 @@ pub(crate) fn operation() -> SignedOperation {
     SignedOperation::new(vec![5; 219]).expect("short")
 }
 
+fn sealed_operation() -> SealedOperation {
+    SealedOperation::new(Digest([8; 31]), vec![9; 259]).expect("short")
+}
+
 pub(crate) fn entries() -> Vec<Entry> {
     let requester = Holder::gateway(&gateway());
     let stream = descriptor("monitor-1", ECG, 1).name();
@@ -124,7 +128,8 @@ pub(crate) fn entries() -> Vec<Entry> {
         Entry::StreamOpen { gateway: gateway(), descriptor: descriptor("monitor-1", ECG, 1) },
         Entry::Frame(FrameEntry::new(gateway(), stream_key("monitor-1", ECG), &frame(5, 1, 3))),
         Entry::Frame(FrameEntry::new(gateway(), stream_key("monitor-1", ECG), &frame(5, 2, 1))),
-        Entry::Operation { operation: operation(), requester },
+        Entry::Operation { operation: StoredOperation::Plain(operation()), requester },
+        Entry::Operation { operation: StoredOperation::Sealed(sealed_operation()), requester },
         Entry::AccessRequest {
             request: request(),
             requester,

@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::Args;
 use client::readings::to_decimal;
 use client::{AccessOutcome, Key, KeyKind, date_back, party};
+use files::Audience;
 use model::calendar::{self, Utc};
 use model::{
     Categories, Category, DeviceId, Interval, Label, Labels, Millis, OrganisationId, Party,
@@ -151,7 +152,17 @@ impl Access {
         let mut text =
             format!("permitted {receipted}: {} frames with {readings} readings", released.len());
         if let Some(path) = &self.out {
-            write_csv(path, released)?;
+            // It is journaled and in the patient's log by now: whoever asked has the receipt,
+            // whatever becomes of the file.
+            if let Err(error) = write_csv(path, released) {
+                let (why, receipt) = (format!("{error:#}"), hex::encode(receipt.to_bytes()));
+                text += &format!(
+                    "\nreceipt {receipt}\nbut the readings are not written ({why}): correct --out \
+                     and ask again"
+                );
+                json["out_error"] = why.into();
+                return Ok(Report::failure(text, json));
+            }
             text += &format!(", written to {}", path.display());
             json["out"] = path.display().to_string().into();
         }
@@ -212,5 +223,6 @@ fn write_csv(path: &Path, released: &[Released]) -> anyhow::Result<()> {
             writeln!(text, "{device},{name},{at},{value}")?;
         }
     }
-    std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+    files::replace(path, &[text.as_bytes()], Audience::Owner)
+        .with_context(|| format!("writing {}", path.display()))
 }

@@ -99,6 +99,7 @@ enum Command {
 }
 
 fn main() {
+    files::close_to_others();
     let cli = Cli::parse();
     let outcome = run(cli.command);
     let exit = match outcome {

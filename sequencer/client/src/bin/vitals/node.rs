@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use client::{Connection, ConnectionConfig, Deployment, Identity};
-use model::calendar::{CalendarError, parse_time};
+use model::calendar::{CalendarError, Utc, parse_time};
 use model::{Clock, Millis, SystemClock};
 use statement::fingerprint::Fingerprint;
 
 use crate::report::Usage;
 
+/// From so long before the end of its certificate on, a client warns: 30 days.
+const WARNING_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 /// Which deployment is meant.
 #[derive(Args)]
 pub(crate) struct Expected {
@@ -59,7 +61,12 @@ impl Node {
 
     /// The certificate and its key.
     pub(crate) fn identity(&self) -> anyhow::Result<Identity> {
-        Identity::load(&self.identity).context("reading the identity")
+        let identity = Identity::load(&self.identity).context("reading the identity")?;
+        let until = identity.valid().until;
+        if until <= now().plus(WARNING_MS) {
+            eprintln!("vitals: warning: the certificate of this identity ends at {}", Utc(until));
+        }
+        Ok(identity)
     }
 
     /// Where and as whom to connect.

@@ -1,12 +1,20 @@
 //! What a command says at its end: text for people, one object for programs, and an exit code.
 
+use std::error::Error;
 use std::io::Write;
 
 use client::batches::FetchError;
-use client::{CompareError, ConnectionError, RequestError, StreamError};
-use model::{ExitCode, escape, escape_lines};
+use client::headers::HeadersError;
+use client::party::PartyError;
+use client::readings::LineError;
+use client::{
+    CompareError, ConnectionError, IdentityError, KeyError, LayoutsError, SpoolError, WalletError,
+};
+use model::calendar::CalendarError;
+use model::{ExitCode, IdError, MaskError, TimeError, escape, escape_lines};
 use serde_json::{Value, json};
 use statement::fingerprint::OtherDeployment;
+use wire::DecodeError;
 
 /// The end of a command that ran.
 pub(crate) struct Report {
@@ -73,39 +81,70 @@ pub(crate) fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
     exit
 }
 
-/// What is not reachable may be there later; what a node refuses was tried; all else is given
-/// wrongly. Decided by the cause and not where the error arises: the same error means the same to a
-/// script, whichever command met it.
+/// What is not reachable may be there later; what is given wrongly is named below; all else was
+/// tried and failed. Decided by the cause and not where the error arises: the same error means the
+/// same to a script, whichever command met it.
 fn exit_code(error: &anyhow::Error) -> ExitCode {
-    for cause in error.chain() {
+    // Of several, the outermost: a connection that was given up holds the last attempt's error,
+    // which says less about whether to try again. A refused request is not among them, because it
+    // may have failed with its connection, which stands below it.
+    ExitCode::of_error(error.as_ref(), |cause| {
         // The files are well-formed, and a comparison that was asked for does not hold.
         if cause.is::<OtherDeployment>() {
-            return ExitCode::Failed;
+            return Some(ExitCode::Failed);
         }
         if cause.is::<Interrupted>() {
-            return ExitCode::Interrupted;
+            return Some(ExitCode::Interrupted);
         }
         // A file that is there and not the header's is a finding, not a slip of the command line.
         if let Some(error) = cause.downcast_ref::<CompareError>() {
-            return match error {
-                CompareError::Fetch(_) => ExitCode::Unavailable,
-                _ => ExitCode::Failed,
-            };
+            let withheld = matches!(error, CompareError::Fetch(_));
+            return Some(if withheld { ExitCode::Unavailable } else { ExitCode::Failed });
         }
-        if let Some(FetchError::Unavailable { .. } | FetchError::Status { .. }) =
-            cause.downcast_ref()
-        {
-            return ExitCode::Unavailable;
+        if let Some(error) = cause.downcast_ref::<FetchError>() {
+            let given = matches!(error, FetchError::Address);
+            return Some(if given { ExitCode::Usage } else { ExitCode::Unavailable });
         }
-        // The first one on the way to the root: a connection that was given up holds the last
-        // attempt's error, which says less about whether to try again.
         if let Some(error) = cause.downcast_ref::<ConnectionError>() {
-            return connection_exit_code(error);
+            return Some(connection_exit_code(error));
         }
+        // Every file that a command opens is named on its line or stands beside one that is.
+        if let Some(error) = cause.downcast_ref::<std::io::Error>() {
+            return Some(ExitCode::of_named_file(error.kind()));
+        }
+        is_given_wrongly(cause).then_some(ExitCode::Usage)
+    })
+}
+
+/// Whether a word of the command line, or the content of a file that it names, is wrong. What the
+/// system said of a file stands below these errors, and decides.
+fn is_given_wrongly(cause: &(dyn Error + 'static)) -> bool {
+    if let Some(error) = cause.downcast_ref::<KeyError>() {
+        return !matches!(error, KeyError::File { .. } | KeyError::Randomness(_));
     }
-    // Only after all causes: a request may fail because its connection did.
-    let tried = error.chain().any(|cause| cause.is::<RequestError>() || cause.is::<StreamError>());
-    if tried { ExitCode::Failed } else { ExitCode::Usage }
+    if let Some(error) = cause.downcast_ref::<WalletError>() {
+        return !matches!(error, WalletError::File { .. });
+    }
+    if let Some(error) = cause.downcast_ref::<IdentityError>() {
+        return !matches!(error, IdentityError::File { .. });
+    }
+    if let Some(error) = cause.downcast_ref::<HeadersError>() {
+        return !matches!(error, HeadersError::File { .. });
+    }
+    if let Some(error) = cause.downcast_ref::<LayoutsError>() {
+        return !matches!(error, LayoutsError::File { .. });
+    }
+    if let Some(error) = cause.downcast_ref::<SpoolError>() {
+        return !matches!(error, SpoolError::File { .. });
+    }
+    cause.is::<Usage>()
+        || cause.is::<PartyError>()
+        || cause.is::<LineError>()
+        || cause.is::<IdError>()
+        || cause.is::<MaskError>()
+        || cause.is::<TimeError>()
+        || cause.is::<CalendarError>()
+        || cause.is::<DecodeError>()
 }
 
 fn connection_exit_code(error: &ConnectionError) -> ExitCode {
@@ -128,10 +167,34 @@ mod tests {
         let silent = ConnectionError::NoAnswer { address, waited: Duration::from_secs(1) };
         let code = |error: anyhow::Error| exit_code(&error.context("connecting"));
         assert_eq!(code(silent.into()), ExitCode::Unavailable);
-        let refused = RequestError::Rejected { code: model::RejectCode::Signature };
+        let refused = client::RequestError::Rejected { code: model::RejectCode::Signature };
         assert_eq!(code(refused.into()), ExitCode::Failed);
         assert_eq!(code(Usage("no".to_owned()).into()), ExitCode::Usage);
         assert_eq!(code(FetchError::Address.into()), ExitCode::Usage);
         assert_eq!(code(Interrupted.into()), ExitCode::Interrupted);
+    }
+
+    #[test]
+    fn what_is_given_wrongly_is_named_and_all_else_failed() {
+        let code = |error: anyhow::Error| exit_code(&error.context("somewhere"));
+        for wrong in [
+            KeyError::Format.into(),
+            WalletError::NoSlot.into(),
+            IdentityError::Subject.into(),
+            HeadersError::Deployment.into(),
+            model::PatientIndex::new(u32::MAX).unwrap_err().into(),
+            model::Category::from_name("soul").unwrap_err().into(),
+            client::party::actor("nobody").unwrap_err().into(),
+            wire::ClientName::new("").unwrap_err().into(),
+        ] {
+            let text = format!("{wrong:#}");
+            assert_eq!(code(wrong), ExitCode::Usage, "{text}");
+        }
+        let file =
+            |kind: std::io::ErrorKind| KeyError::File { path: "a".into(), source: kind.into() };
+        assert_eq!(code(file(std::io::ErrorKind::NotFound).into()), ExitCode::Usage);
+        assert_eq!(code(file(std::io::ErrorKind::StorageFull).into()), ExitCode::Failed);
+        assert_eq!(code(anyhow::anyhow!("a thread is gone")), ExitCode::Failed);
+        assert_eq!(code(std::fmt::Error.into()), ExitCode::Failed);
     }
 }

@@ -25,9 +25,10 @@ async fn connect(node: &Node, issued: &Issued) -> Connection {
         address: node.address.to_string(),
         server_name: "localhost".into(),
     };
-    issued.write_client(folder.path(), &deployment).unwrap();
-    let identity = Identity::load(folder.path()).unwrap();
-    let deployment = Deployment::load(folder.path()).unwrap();
+    let own = folder.path().join("identity");
+    issued.write_client(&own, &deployment).unwrap();
+    let identity = Identity::load(&own).unwrap();
+    let deployment = Deployment::load(&own).unwrap();
     let config = ConnectionConfig::new(node.address, "localhost", identity, deployment);
     Connection::connect(config).await.unwrap()
 }

@@ -42,7 +42,9 @@ use crate::stages::ingest::sources::Sources;
 use crate::stages::ingest::{
     Admit, IngestConfig, IngestServer, Listen, Observe, RateConfig, ResetKey, Services,
 };
-use crate::stages::ledger::{Answer, Item, Ledger, LedgerAdmission, LedgerConfig, LedgerView};
+use crate::stages::ledger::{
+    Answer, EnrolmentSeal, Item, Ledger, LedgerAdmission, LedgerConfig, LedgerView,
+};
 use crate::stages::rows::{
     AdmissionConfig, CircuitRows, Evaluate, NotProvable, OperationRow, RowPool,
 };
@@ -458,6 +460,7 @@ fn ledger_config() -> LedgerConfig {
         limits: WindowLimits::default(),
         released_frames_max: 1000,
         clock_skew_ms_max: SKEW_MS,
+        seal: EnrolmentSeal::new(&[9; 32]),
     }
 }
 
