@@ -45,7 +45,12 @@ fn publish() -> Published {
     let contents = window.contents.as_ref().clone();
     let batch = ProvenBatch { contents, plan, operation_proofs, claim_proofs };
     let (scope, operations) = (ledger_config().scope, *ward.ledger().operation_scope());
-    let binding = BatchBinding { scope, operations, key_version: 1, edge_secret: [0; 32] };
+    let binding = BatchBinding {
+        scope,
+        operations,
+        key_version: model::BatchHeader::KEY_VERSION,
+        edge_secret: [0; 32],
+    };
     let bytes = assemble(&batch, [0; 32], &binding, journal).public.to_bytes();
     let file = PublicFile::from_bytes(&bytes).unwrap();
     let position = batch.contents.claims[0].position;
@@ -56,7 +61,7 @@ fn publish() -> Published {
 fn stored(patient: PatientIndex, measured: Millis, values: [i32; 2]) -> FrameEntry {
     let start = DeviceTime::from_millis(measured);
     let readings = values.map(|value| Reading::new(start, value));
-    let (handle, epoch, sequence) = (StreamHandle(0), EpochNumber(0), Sequence(1));
+    let (handle, epoch, sequence) = (StreamHandle(1), EpochNumber(0), Sequence(1));
     let place = FramePlace { handle, epoch, sequence };
     let key = StreamKey { patient, ..stream_key() };
     let frame = Frame::encode_raw(place, key.signal().unwrap(), &readings).unwrap();
@@ -135,9 +140,8 @@ fn group_bytes(entry: FrameEntry, appended: u64) -> Vec<u8> {
 fn link_patient(published: &Published, contents: &BTreeSet<[u8; 32]>) -> Option<PatientIndex> {
     let group =
         |patient| group_bytes(stored(patient, published.measured, SENT), published.appended);
-    let all = (12_000..13_000).map(|index| PatientIndex::new(index).unwrap());
-    let mut all = all.filter(|one| contents.contains(blake3::hash(&group(*one)).as_bytes()));
-    all.next()
+    let mut all = (12_000..13_000).map(|index| PatientIndex::new(index).unwrap());
+    all.find(|one| contents.contains(blake3::hash(&group(*one)).as_bytes()))
 }
 
 #[test]
