@@ -254,7 +254,7 @@ fn claim_rules() -> String {
     let said = "Rules that a collection or an access keeps (`circuits/SPEC.md`, section 10). A \
                 requester learns only that it was refused; the rule stands in the node's log and \
                 metrics, the reason in its journal. A refused request is no claim: `vitals log` \
-                does not show it.";
+                shows it first, as the operator's word.";
     section("Rules of claims", said, ["rule", "says", "do"], rules(2))
 }
 

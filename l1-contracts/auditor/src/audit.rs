@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use l1_contracts::SetupKind;
-use model::{BatchHeader, BatchNumber};
+use model::{BatchHeader, BatchNumber, Position};
 use statement::scope;
 
 use crate::broken::{Broken, Fault, Item, equal};
 use crate::chain::{self, History};
 use crate::check::{
-    self, BatchContext, Context, Coverage, Lateness, NamedOpening, Previous, SoundBatch,
+    self, BatchContext, Context, Coverage, Lateness, NamedFrames, NamedOpening, Previous,
+    SoundBatch,
 };
 use crate::place::Place;
 use crate::receipts::{NamedReceipt, ReceiptCounts, Waiting};
@@ -28,6 +29,8 @@ pub struct Options {
     pub openings: Vec<NamedOpening>,
     /// Whether the openings are those of all patients of the batches.
     pub coverage: Coverage,
+    /// Released frames, compared with the collections of the openings.
+    pub frames: Vec<NamedFrames>,
     /// Hashes of the headers of batches 1, 2, .. that an earlier audit saw.
     pub saved_headers: Vec<[u8; 32]>,
     /// Receipts of the node: their groups must be those of the settled journal.
@@ -41,6 +44,7 @@ impl Default for Options {
             late_after_ms: 10 * 60 * 1000,
             openings: Vec::new(),
             coverage: Coverage::Some,
+            frames: Vec::new(),
             saved_headers: Vec::new(),
             receipts: Vec::new(),
         }
@@ -145,7 +149,9 @@ impl Run<'_> {
             // A batch without any is looked at as well: if all patients opened, it must hold
             // nothing.
             let of_batch = openings.get(&number).map_or(&[][..], Vec::as_slice);
-            self.check_openings(SoundBatch { context, header, file: &summary.file }, of_batch)?;
+            let sound = SoundBatch { context, header, file: &summary.file };
+            self.check_openings(sound, of_batch)?;
+            self.compare_frames(sound, previous.position, of_batch)?;
             previous = Previous::after(header, summary.tail);
         }
         self.report.receipts = waiting.conclude(previous.position)?;
@@ -175,6 +181,14 @@ impl Run<'_> {
         if let Some(holds) = openings {
             self.report.add_section("openings", holds);
         }
+        if !self.options.frames.is_empty() {
+            let Report { frames_equal, frames_not_compared, .. } = &self.report;
+            let holds = format!(
+                "{frames_equal} collections have the digest of the frames that were released; \
+                 {frames_not_compared} were released in part and not compared"
+            );
+            self.report.add_section("released frames", holds);
+        }
         let ReceiptCounts { settled, not_settled, not_compared } = self.report.receipts;
         if !self.options.receipts.is_empty() {
             let holds = format!(
@@ -196,6 +210,20 @@ impl Run<'_> {
             self.report.openings += 1;
         }
         check::coverage(batch, &opened, self.options.coverage)
+    }
+
+    fn compare_frames(
+        &mut self,
+        batch: SoundBatch<'_>,
+        position_in: Position,
+        openings: &[&NamedOpening],
+    ) -> Result<(), Broken> {
+        for named in openings {
+            let found = check::frames(batch, position_in, named, &self.options.frames)?;
+            self.report.frames_equal += found.equal;
+            self.report.frames_not_compared += found.not_compared;
+        }
+        Ok(())
     }
 
     fn check_head(

@@ -5,15 +5,18 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 use anyhow::Context as _;
-use auditor::check::{Coverage, NamedOpening};
+use auditor::check::{Coverage, NamedFrames, NamedOpening};
 use auditor::headers::{read_saved, save};
 use auditor::{Colour, Fault, Options, Place, Progress, Source, audit, open, read_receipts};
 use clap::{Args, Parser, Subcommand};
 use l1_contracts::{Deployment, HttpUrl};
 use model::{ExitCode, escape, limits};
-use statement::batch::PatientOpening;
+use statement::batch::{PatientOpening, ReleasedFrames};
 use statement::fingerprint::{Fingerprint, OtherDeployment};
 use wire::Address;
+
+/// Largest file of released frames that is read: far more than a node releases for one access.
+const FRAMES_BYTES_MAX: u64 = 1 << 30;
 
 /// Checks a consent rollup from its base chain and public batch files alone.
 #[derive(Parser)]
@@ -113,6 +116,10 @@ struct Verify {
     /// The openings are those of all patients: then no leaf and no segment may be left over.
     #[arg(long, requires = "openings")]
     complete: bool,
+    /// Folder of frames (`*.frames`) that readers were released and kept (`vitals access --frames`):
+    /// whole segments of the openings are held against them.
+    #[arg(long, requires = "openings")]
+    frames: Option<PathBuf>,
     /// Folder of receipts (`*.receipt`) that gateways, wallets or practitioners were given: the
     /// journal that was receipted must be the one that was settled.
     #[arg(long)]
@@ -189,7 +196,10 @@ async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
     let receipts = receipts.transpose().map_err(|error| Given(error.into()))?;
     let saved = args.save_headers.as_deref().map(|path| read_saved(path, &deployment));
     let saved = saved.transpose().map_err(|error| Given(error.into()))?;
+    let frames = args.frames.as_deref().map(|folder| read_frames(folder, &deployment));
+    let frames = frames.transpose().map_err(Given)?;
     let options = Options {
+        frames: frames.unwrap_or_default(),
         from: args.from,
         late_after_ms: args.late_after_ms,
         openings,
@@ -258,14 +268,33 @@ fn colour() -> Colour {
 
 /// Every `*.opening` of a folder, by name.
 fn read_openings(folder: &Path) -> anyhow::Result<Vec<NamedOpening>> {
-    let inside = || format!("the folder of openings {}", folder.display());
+    list(folder, "opening")?.iter().map(|path| read_opening(path)).collect()
+}
+
+/// Every `*.frames` of a folder, by name.
+fn read_frames(folder: &Path, deployment: &Deployment) -> anyhow::Result<Vec<NamedFrames>> {
+    let read = |path: &PathBuf| {
+        let what = || format!("the released frames {}", path.display());
+        let bytes = files::read(path, FRAMES_BYTES_MAX).with_context(what)?;
+        let released = ReleasedFrames::from_bytes(&bytes).with_context(what)?;
+        let ours = released.scope == deployment.scope();
+        anyhow::ensure!(ours, "{}: expected frames of this deployment, found others", what());
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(NamedFrames { name, released })
+    };
+    list(folder, "frames")?.iter().map(read).collect()
+}
+
+/// The files of a folder with this extension, by name.
+fn list(folder: &Path, extension: &str) -> anyhow::Result<Vec<PathBuf>> {
+    let inside = || format!("the folder {}", folder.display());
     let entries = std::fs::read_dir(folder).with_context(inside)?;
     let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>();
     let mut paths = paths.with_context(inside)?;
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "opening"));
+    paths.retain(|path| path.extension().is_some_and(|found| found == extension));
     // The order of a folder is the file system's; that of a report should be the same everywhere.
     paths.sort();
-    paths.iter().map(|path| read_opening(path)).collect()
+    Ok(paths)
 }
 
 fn read_opening(path: &Path) -> anyhow::Result<NamedOpening> {

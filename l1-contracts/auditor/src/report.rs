@@ -124,6 +124,10 @@ pub struct Report {
     pub private_files: u64,
     /// Openings evaluated.
     pub openings: u64,
+    /// Opened collections whose digest is that of frames that were released.
+    pub frames_equal: u64,
+    /// Opened collections of which a part was released: nothing is known of those.
+    pub frames_not_compared: u64,
     /// Whether all openings were said to be given.
     pub complete: bool,
     /// Receipts compared with the settled journal.
@@ -183,6 +187,8 @@ impl Report {
             lateness_max_ms: 0,
             private_files: 0,
             openings: 0,
+            frames_equal: 0,
+            frames_not_compared: 0,
             complete: false,
             receipts: ReceiptCounts::default(),
             sections: Vec::new(),

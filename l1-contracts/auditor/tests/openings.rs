@@ -1,9 +1,13 @@
 //! What patients opened against what was committed, and against the rules.
 
-use auditor::check::{self, Coverage, NamedOpening, Opened, SoundBatch};
+use auditor::check::{
+    self, ComparedFrames, Coverage, NamedFrames, NamedOpening, Opened, SoundBatch,
+};
 use auditor::{Broken, Item};
-use model::{Digest, Interval};
-use statement::batch::{PatientOpening, SegmentEntry};
+use model::{Categories, DeviceId, Digest, Interval, Party, Position};
+use statement::batch::{
+    PatientOpening, ReleasedFrame, ReleasedFrames, SegmentEntry, SegmentFrames, SegmentKey,
+};
 
 use crate::world::{PATIENT, Plan, World, item, word};
 
@@ -148,8 +152,55 @@ fn what_nobody_opened_is_left_over_if_all_were_said_to_be_given() {
     let opened = evaluate(&world, &world.built[0].openings[0]).expect("sound");
     let fewer = Opened { claims: vec![(0, 0), (0, 1)], ..opened.clone() };
     assert_eq!(item(coverage(&[fewer], Coverage::All)), Item::Claims { chunk: 1, part: "claims" });
-    let twice = [opened.clone(), opened];
+    let twice = [opened.clone(), opened.clone()];
     assert_eq!(item(coverage(&twice, Coverage::Some)), whole("places"));
+    // Another patient's claim at the same journal position: each proof alone is sound.
+    let other = Opened {
+        claims: vec![(9, 0)],
+        operations: vec![],
+        collected: vec![],
+        positions: vec![opened.positions[1]],
+        ..opened.clone()
+    };
+    assert_eq!(item(coverage(&[opened, other], Coverage::Some)), claim(0, "position"));
+}
+
+#[test]
+fn released_frames_are_held_against_the_opened_collections() {
+    let world = World::sound();
+    let mut opening = world.built[0].openings[0].clone();
+    let (scope, device) = (world.context.scope, DeviceId::new("monitor").unwrap());
+    let position = opening.claims[0].claim.position;
+    let bytes = b"a frame".to_vec();
+    let facts = SegmentFrames {
+        content: *blake3::hash(&bytes).as_bytes(),
+        bytes: bytes.len() as u64,
+        position,
+    };
+    let opened = &mut opening.claims[0].claim;
+    opened.individual = statement::scope::device(&device);
+    opened.digest = SegmentKey::derive(&opening.record.view_key, scope).digest(&facts);
+    let frames = |frames: Vec<ReleasedFrame>| NamedFrames {
+        name: "dr.frames".to_owned(),
+        released: ReleasedFrames {
+            scope,
+            patient: opening.patient,
+            categories: Categories::ALL,
+            data: Interval::ALWAYS,
+            source: Party::Any,
+            frames,
+        },
+    };
+    let frame =
+        |bytes: &[u8]| ReleasedFrame { position, device: device.clone(), bytes: bytes.to_vec() };
+    let named = NamedOpening { name: "a.opening".to_owned(), opening: opening.clone() };
+    let compare =
+        |released: &[NamedFrames]| check::frames(batch(&world), Position(0), &named, released);
+    let counts = |equal, not_compared| Ok(ComparedFrames { equal, not_compared });
+    assert_eq!(compare(&[frames(vec![frame(&bytes)])]), counts(1, 0));
+    assert_eq!(compare(&[frames(vec![])]), counts(0, 1));
+    let found = compare(&[frames(vec![frame(b"another")])]);
+    assert_eq!(item(found), claim(0, "released frames"));
 }
 
 #[test]

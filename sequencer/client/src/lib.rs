@@ -111,6 +111,7 @@
 
 pub mod batches;
 mod connection;
+pub mod copy;
 pub mod headers;
 mod identity;
 mod key;
@@ -118,6 +119,7 @@ mod layouts;
 pub mod log;
 pub mod party;
 pub mod preview;
+pub mod promised;
 pub mod readings;
 mod receipts;
 pub mod rule_slot;
@@ -132,7 +134,7 @@ pub use connection::{
 pub use identity::{Deployment, DeploymentDamage, Identity, IdentityError};
 pub use key::{Key, KeyError, KeyKind};
 pub use layouts::{LayoutsError, layouts_from_json, read_layouts};
-pub use receipts::{CompareError, Compared, compare, read_receipt};
+pub use receipts::{CompareError, Compared, compare, keep_operation, read_receipt};
 pub use spool::SpoolError;
 pub use statement::fingerprint::{DeploymentFacts, Fingerprint};
 pub use wallet::{Wallet, WalletError, date_back};

@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ark_bn254::Fr;
 use model::{
-    BatchHeader, BatchNumber, ChainScope, Claim, Millis, Operation, PatientIndex, Position, Record,
-    RuleSlot, Uncovered, Word,
+    BatchHeader, BatchNumber, ChainScope, Claim, Digest, Millis, Operation, PatientIndex, Position,
+    Record, RuleSlot, Uncovered, Word,
 };
 use sha3::{Digest as _, Keccak256};
 use statement::batch::{
@@ -82,6 +82,8 @@ pub struct SeenOperation {
     pub operation: Operation,
     /// When it took effect.
     pub t_op: Millis,
+    /// By which receipts name the signed operation.
+    pub digest: Digest,
 }
 
 /// A patient's part of one batch, checked.
@@ -95,6 +97,8 @@ pub struct Seen {
     pub refused: Vec<RefusedAccess>,
     /// The record after the batch, as far as known.
     pub after: Before,
+    /// What all of it was opened from; none if the batch does not concern the patient.
+    pub opening: Option<Box<PatientOpening>>,
 }
 
 /// What does not agree. Nothing of the patient stands in the text.
@@ -252,16 +256,17 @@ pub fn check(
     let operations = operations.map(|(index, one)| batch.check_operation(index, one));
     let operations = operations.collect::<Result<Vec<_>, _>>()?;
     batch.check_history(&operations, before, &opening.record)?;
-    let seen = |one: Effective| SeenOperation { operation: one.signed.operation, t_op: one.t_op };
-    let operations = operations.into_iter().map(seen).collect();
-    let PatientOpening { record, refused, .. } = opening;
-    Ok(Seen { claims, operations, refused, after: Before::Known(Some(Box::new(record))) })
+    let operations = operations.into_iter().map(|one| one.seen).collect();
+    let after = Before::Known(Some(Box::new(opening.record.clone())));
+    let refused = opening.refused.clone();
+    Ok(Seen { claims, operations, refused, after, opening: Some(Box::new(opening)) })
 }
 
 impl Seen {
     /// Of a batch that does not concern the patient.
     fn nothing(after: Before) -> Seen {
-        Seen { claims: Vec::new(), operations: Vec::new(), refused: Vec::new(), after }
+        let (claims, operations, refused) = (Vec::new(), Vec::new(), Vec::new());
+        Seen { claims, operations, refused, after, opening: None }
     }
 }
 
@@ -275,7 +280,7 @@ struct Batch<'a> {
 /// A signed operation and when it took effect.
 struct Effective {
     signed: SignedOperation,
-    t_op: Millis,
+    seen: SeenOperation,
 }
 
 impl Batch<'_> {
@@ -352,9 +357,10 @@ impl Batch<'_> {
         opening: &OperationOpening,
     ) -> Result<Effective, LogError> {
         let Batch { viewer, header, lists } = self;
-        let OperationOpening { chunk, row, t_op, signed, salt } = opening;
-        let signed = SignedOperation::from_bytes(signed);
-        let signed = signed.map_err(|_| LogError::Operation { index })?;
+        let OperationOpening { chunk, row, t_op, signed: bytes, salt } = opening;
+        let wrong = || LogError::Operation { index };
+        let signed = SignedOperation::from_bytes(bytes).map_err(|_| wrong())?;
+        let digest = wire::SignedOperation::new(bytes.clone()).map_err(|_| wrong())?.digest();
         if signed.operation.patient != viewer.patient {
             return Err(LogError::Operation { index });
         }
@@ -367,7 +373,8 @@ impl Batch<'_> {
         if field::from_word(salt) != expected || found != place.committed {
             return Err(LogError::OperationLeaf { index });
         }
-        Ok(Effective { signed, t_op: *t_op })
+        let seen = SeenOperation { operation: signed.operation.clone(), t_op: *t_op, digest };
+        Ok(Effective { signed, seen })
     }
 
     /// The operations in order turn the record before into the record after, each under every
@@ -384,7 +391,8 @@ impl Batch<'_> {
         let sig_domain = scope::sig_domain(self.viewer.scope);
         let (t0, t1) = (self.header.window.t0(), Some(self.header.window.t1()));
         let (mut record, mut last_time) = (before.map(|record| *record), t0);
-        for (index, Effective { signed, t_op }) in operations.iter().enumerate() {
+        for (index, Effective { signed, seen }) in operations.iter().enumerate() {
+            let t_op = seen.t_op;
             let key_hash = record.as_ref().map(|record| field::from_word(&record.key_hash));
             // An enrolment is the registrar's to sign, whom the proof knows; all else the key's.
             let by_key = key_hash.is_none_or(|hash| signed.signer.hash() == hash);
@@ -392,11 +400,10 @@ impl Batch<'_> {
                 return Err(LogError::Signature { index });
             }
             let registrar_key_hash = signed.signer.hash();
-            let context =
-                Context { sig_domain, registrar_key_hash, t0, last_time, t_op: *t_op, t1 };
+            let context = Context { sig_domain, registrar_key_hash, t0, last_time, t_op, t1 };
             let next = c1::effect(record.as_ref(), &signed.operation, &context);
             record = Some(next.map_err(|_| LogError::History)?);
-            last_time = *t_op;
+            last_time = t_op;
         }
         if record.as_ref() == Some(after) { Ok(()) } else { Err(LogError::History) }
     }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use files::Audience;
-use model::{BatchHeader, BatchNumber, ChainScope};
+use model::{BatchHeader, BatchNumber, ChainScope, Digest};
 use statement::batch::{
     FileError, GroupsError, Inclusion, PublicFile, ReceiptedGroup, SettledGroups,
 };
@@ -63,6 +63,22 @@ impl ReceiptFolder {
         // Durable before it counts: the frame that it acknowledges is forgotten next.
         files::replace(&path, &[&receipt.to_bytes()], Audience::Owner).map_err(NotKept::Io)
     }
+}
+
+/// Where a folder of receipts keeps a signed operation: a receipt names it by its digest alone, and
+/// whoever is shown the receipt as evidence needs to see of what.
+pub(crate) fn operation_path(folder: &Path, digest: &Digest) -> PathBuf {
+    folder.join(format!("{}.operation", hex::encode(digest.0)))
+}
+
+/// Keeps a signed operation in a folder of receipts.
+///
+/// # Errors
+/// What the file system says.
+pub fn keep_operation(folder: &Path, operation: &wire::SignedOperation) -> io::Result<()> {
+    files::make_folder(folder, files::Audience::Owner)?;
+    let path = operation_path(folder, &operation.digest());
+    files::replace(&path, &[operation.as_bytes()], files::Audience::Owner)
 }
 
 /// Reads a receipt file. Who signed it is not checked here.

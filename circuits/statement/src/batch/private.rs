@@ -341,9 +341,9 @@ mod tests {
             opening.refused = vec![opening.refused[0].clone(); refused];
             PrivateFile::seal(&scope(), &[opening]).openings[0].sealed.len()
         };
-        assert_eq!(size(0), size(2));
-        assert_eq!((size(0) - 16) % OPENING_GRID, 0);
-        assert!(size(200) > size(0));
+        assert_eq!(size(2), size(20));
+        assert_eq!((size(2) - 16) % OPENING_GRID, 0);
+        assert!(size(200) > size(20));
     }
 
     #[test]

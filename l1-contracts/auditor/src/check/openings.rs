@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ark_bn254::Fr;
-use model::{Action, BatchHeader, ClaimKind, Digest, Word};
+use model::{Action, BatchHeader, ClaimKind, Digest, Position, Word};
 use statement::batch::{
     ClaimOpening, ClaimsChunk, Layout, OperationOpening, PatientOpening, PublicFile,
 };
@@ -50,6 +50,8 @@ pub struct Opened {
     pub operations: Vec<(usize, usize)>,
     /// Number in the opening and digest of each collection.
     pub collected: Vec<(usize, Digest)>,
+    /// Journal position of each claim.
+    pub positions: Vec<Position>,
 }
 
 /// How much of a batch the openings open.
@@ -92,11 +94,13 @@ pub fn opening(batch: SoundBatch<'_>, named: &NamedOpening) -> Result<Opened, Br
     let collect = |(_, opened): &(usize, &ClaimOpening)| opened.claim.kind == ClaimKind::Collect;
     let collected = opening.claims.iter().enumerate().filter(collect);
     let collected = collected.map(|(number, opened)| (number, opened.claim.digest)).collect();
-    Ok(Opened { file: name.to_owned(), claims, operations, collected })
+    let positions = opening.claims.iter().map(|opened| opened.claim.position).collect();
+    Ok(Opened { file: name.to_owned(), claims, operations, collected, positions })
 }
 
-/// What the openings of one batch say together: nothing is opened twice, every opened collection
-/// has its segment, and, if all patients opened, nothing is left over.
+/// What the openings of one batch say together: nothing is opened twice, no two claims are of one
+/// journal position, every opened collection has its segment, and, if all patients opened, nothing
+/// is left over.
 ///
 /// # Errors
 /// [`Broken`] names the claim without data, the segment without a claim, or the leaf.
@@ -117,6 +121,7 @@ pub fn coverage(
             return Err(Broken::inside(header.number, item, "each place opened once", found));
         }
     }
+    check_positions(header, opened)?;
     let unclaimed = match_segments(batch, opened)?;
     match coverage {
         Coverage::Some => Ok(()),
@@ -128,17 +133,30 @@ pub fn coverage(
     }
 }
 
+/// The proofs order the positions of one patient (C2.4): that one journal entry is not shown to two
+/// as the claim of each, only their openings together tell.
+fn check_positions(header: &BatchHeader, opened: &[Opened]) -> Result<(), Broken> {
+    let mut seen = BTreeSet::new();
+    for Opened { file, positions, .. } in opened {
+        if let Some(claim) = positions.iter().position(|position| !seen.insert(*position)) {
+            let item = Item::OpenedClaim { file: file.clone(), claim, part: "position" };
+            let expected = "a journal position that no other claim is of";
+            return Err(Broken::inside(header.number, item, expected, "one that is opened twice"));
+        }
+    }
+    Ok(())
+}
+
 /// Matches collections with segments; gives the segments that no claim names.
 fn match_segments(batch: SoundBatch<'_>, opened: &[Opened]) -> Result<BTreeSet<usize>, Broken> {
     let SoundBatch { header, file, .. } = batch;
-    // Two segments may hold the same bytes: each claim takes one of them, the first one first.
-    let mut by_digest: BTreeMap<[u8; 31], Vec<usize>> = BTreeMap::new();
-    for (number, segment) in file.segments.iter().enumerate().rev() {
-        by_digest.entry(segment.digest.0).or_default().push(number);
-    }
+    // No two segments have one digest: a reader of the file refuses that.
+    let segments = file.segments.iter().enumerate();
+    let mut by_digest: BTreeMap<[u8; 31], usize> =
+        segments.map(|(number, segment)| (segment.digest.0, number)).collect();
     for opened in opened {
         for (number, digest) in &opened.collected {
-            if by_digest.get_mut(&digest.0).and_then(Vec::pop).is_none() {
+            if by_digest.remove(&digest.0).is_none() {
                 let (file, claim) = (opened.file.clone(), *number);
                 let item = Item::OpenedClaim { file, claim, part: "claim without data" };
                 let expected = "a segment of its digest under the data root";
@@ -146,7 +164,7 @@ fn match_segments(batch: SoundBatch<'_>, opened: &[Opened]) -> Result<BTreeSet<u
             }
         }
     }
-    Ok(by_digest.into_values().flatten().collect())
+    Ok(by_digest.into_values().collect())
 }
 
 fn expect_all_operations(

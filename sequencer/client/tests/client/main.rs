@@ -3,6 +3,7 @@
 mod command_line;
 mod log;
 mod node;
+mod promised;
 mod receipts;
 mod requests;
 #[path = "../../examples/stream_file.rs"]

@@ -432,9 +432,9 @@ impl Session {
         }
         let mut frames = 0;
         for (stream, stored) in &log.frames {
-            for (frame, ..) in stored.values() {
-                let (stream, frame) = (stream.clone(), frame.clone());
-                let released = Released { request, index: frames, stream, frame };
+            for (frame, position, ..) in stored.values() {
+                let (position, stream, frame) = (*position, stream.clone(), frame.clone());
+                let released = Released { request, index: frames, position, stream, frame };
                 self.session.release_frame(released).expect("little is released");
                 frames += 1;
             }

@@ -54,18 +54,26 @@ pub(super) fn compare(
     Ok(compared)
 }
 
+/// A frame as it was read back.
+pub(super) struct StoredEntry {
+    pub(super) position: Position,
+    pub(super) entry: FrameEntry,
+}
+
 /// Reads frames of a patient. A position that holds anything else is an error: better to release
 /// nothing than another's data.
 pub(super) fn read_frames(
     hub: &ReceiptHub,
     patient: PatientIndex,
     positions: &[Position],
-) -> Result<Vec<FrameEntry>, AgainError> {
+) -> Result<Vec<StoredEntry>, AgainError> {
     let mut groups = Groups::new(hub);
     let read = |position: &Position| {
         let group = groups.group_at(*position)?;
         match group.entry(*position) {
-            Some(Entry::Frame(entry)) if entry.key.patient == patient => Ok(entry.clone()),
+            Some(Entry::Frame(entry)) if entry.key.patient == patient => {
+                Ok(StoredEntry { position: *position, entry: entry.clone() })
+            }
             _ => Err(AgainError::NotConcerned { group: group.identity().group }),
         }
     };

@@ -1,3 +1,5 @@
+mod guess;
+
 use std::sync::{Arc, Mutex};
 
 use journal::{Admission, FileMedium, Genesis, Log};
@@ -764,4 +766,26 @@ fn the_state_is_a_fold_of_the_journal() {
     assert_eq!(folded.status(), live.status());
     assert_eq!(folded.marks(&gateway()), live.marks(&gateway()));
     assert_eq!(live.marks(&gateway()).len(), 1);
+}
+
+#[test]
+fn refused_accesses_are_told_to_the_patient_with_the_next_batch() {
+    let mut ward = Ward::open();
+    // Permit 1 is the doctor's to read; without it nothing covers a request.
+    let action =
+        Action::Revoke { slot: RuleSlot::Permit(1), rule: ward.on_record(RuleSlot::Permit(1)) };
+    ward.operate(action, &patient_key());
+    ward.close();
+    let answer = ward.request(1, &practitioner_key());
+    assert!(matches!(answer, Answer::AccessDecided { decision: Err(_), .. }), "{answer:?}");
+    // Alone they are no reason to settle.
+    assert!(ward.ledger().window.is_empty());
+    let window = ward.close();
+    let contents = &window.contents;
+    let refused = &contents.refused[&patient()];
+    assert_eq!(refused.len(), 1);
+    assert_eq!((refused[0].practitioner.as_str(), refused[0].count), ("dr", 1));
+    assert_eq!(refused[0].uncovered, Uncovered::Ended);
+    assert!(contents.claims.is_empty() && contents.patients.contains_key(&patient()));
+    check_provable(&ward, &window);
 }

@@ -200,7 +200,7 @@ mod tests {
 
     fn released(request: RequestId, index: u64) -> Released {
         let stream: StreamName = open(1, crate::Lane::Live).descriptor.name();
-        Released { request, index, stream, frame: frame(1, 1) }
+        Released { request, index, position: Position(index + 1), stream, frame: frame(1, 1) }
     }
 
     #[test]

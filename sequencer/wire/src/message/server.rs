@@ -323,6 +323,9 @@ pub struct Released {
     pub request: RequestId,
     /// Number within the answer; the first is 0.
     pub index: u64,
+    /// Where the frame stands in the journal: by it whoever has the patient's opening can compare
+    /// the frames of a segment with its digest.
+    pub position: Position,
     /// The stream.
     pub stream: StreamName,
     /// The frame as stored.
@@ -333,6 +336,7 @@ impl Released {
     fn write(&self, to: &mut Writer) {
         to.u64(self.request.0);
         to.u64(self.index);
+        to.u64(self.position.0);
         self.stream.write(to);
         to.long(self.frame.as_bytes());
     }
@@ -340,9 +344,10 @@ impl Released {
     /// The frame shares the memory of the whole message, which it nearly fills.
     fn read(from: &mut Reader<'_>, whole: &Bytes) -> Result<Released, MessageError> {
         let (request, index) = (RequestId(from.u64()?), from.u64()?);
+        let position = Position(from.u64()?);
         let stream = StreamName::read(from)?;
         let frame = whole.slice_ref(from.long("frame", FRAME_BYTES_MAX)?);
-        Ok(Released { request, index, stream, frame: Frame::from_bytes(frame)? })
+        Ok(Released { request, index, position, stream, frame: Frame::from_bytes(frame)? })
     }
 }
 

@@ -569,7 +569,8 @@ fn access(permitted: bool, receipted: bool, released: u64) -> Vec<ClientEvent> {
     for index in 0..released {
         let stream = samples::descriptor("monitor-1", ECG, 1).name();
         let frame = samples::frame(0, index + 1, 2);
-        let sent = pair.server.release_frame(Released { request, index, stream, frame });
+        let position = Position(index + 1);
+        let sent = pair.server.release_frame(Released { request, index, position, stream, frame });
         sent.expect("room");
     }
     if permitted {
@@ -620,7 +621,8 @@ fn released_data_waits_while_the_peer_does_not_read() {
     let frame = samples::frame(0, 1, 4000);
     let mut index = 0;
     let full = loop {
-        let released = Released { request, index, stream: stream.clone(), frame: frame.clone() };
+        let (position, stream, frame) = (Position(1), stream.clone(), frame.clone());
+        let released = Released { request, index, position, stream, frame };
         match pair.server.release_frame(released) {
             Ok(()) => index += 1,
             Err(full) => break full,

@@ -424,7 +424,8 @@ fn lie(random: &mut Seeded, request: RequestId) -> ServerMessage {
         }),
         7 if random.chance(10) => {
             let (index, frame) = (random.next() % 2, samples::frame(0, 1, 1));
-            ServerMessage::Released(Released { request, index, stream, frame })
+            let position = Position(1);
+            ServerMessage::Released(Released { request, index, position, stream, frame })
         }
         _ => {
             let first = Sequence(1 + random.next() % sequence.0);

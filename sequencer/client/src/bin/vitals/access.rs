@@ -10,11 +10,12 @@ use client::{AccessOutcome, Key, KeyKind, date_back, party};
 use files::Audience;
 use model::calendar::{self, Utc};
 use model::{
-    Categories, Category, DeviceId, Interval, Label, Labels, Millis, OrganisationId, PatientIndex,
-    PractitionerId, Purpose, signal_by_code,
+    Categories, Category, DeviceId, Interval, Label, Labels, Millis, OrganisationId, Party,
+    PatientIndex, PractitionerId, Purpose, signal_by_code,
 };
 use serde_json::json;
-use statement::{eddsa, field};
+use statement::batch::{ReleasedFrame, ReleasedFrames};
+use statement::{eddsa, field, scope};
 use wire::{
     AccessKind, AccessRequest, CareTeamId, Reason, Released, Role, SignedAccessRequest, Source,
 };
@@ -80,6 +81,10 @@ pub(crate) struct Access {
     /// Write the readings there, as device,signal,time,value
     #[arg(long, value_name = "FILE.csv")]
     out: Option<PathBuf>,
+    /// Keep the frames as they are stored, to be held against the settled digests with the patient's
+    /// opening (vitals log --frames, auditor verify --frames)
+    #[arg(long, value_name = "FILE.frames")]
+    frames: Option<PathBuf>,
 }
 
 impl Access {
@@ -90,14 +95,14 @@ impl Access {
         // court can check without the node.
         let hash = field::from_word(&request.signing_hash()?.word());
         let signature = eddsa::sign(&key.signer(), hash).encode();
-        let signed = SignedAccessRequest::new(request, key.public().encode(), signature)?;
+        let signed = SignedAccessRequest::new(request.clone(), key.public().encode(), signature)?;
         let outcome = runtime()?.block_on(async {
             let connection = self.node.connect().await?;
             let outcome = connection.access(signed).await?;
             connection.close().await;
             anyhow::Ok(outcome)
         })?;
-        self.report(&outcome)
+        self.report(&request, &outcome)
     }
 
     fn request(&self) -> anyhow::Result<AccessRequest> {
@@ -129,7 +134,7 @@ impl Access {
         })
     }
 
-    fn report(&self, outcome: &AccessOutcome) -> Outcome {
+    fn report(&self, request: &AccessRequest, outcome: &AccessOutcome) -> Outcome {
         let AccessOutcome { permitted, time, position, receipt, released } = outcome;
         let (at, position, group) = (Utc(*time), position.0, receipt.receipt.group.group);
         let readings: u64 = released.iter().map(|one| u64::from(one.frame.header().count)).sum();
@@ -161,8 +166,37 @@ impl Access {
             text += &format!(", written to {}", path.display());
             json["out"] = path.display().to_string().into();
         }
+        if let Some(path) = &self.frames {
+            let bytes = kept_frames(request, released).to_bytes();
+            files::replace(path, &[&bytes], files::Audience::Owner)
+                .with_context(|| format!("writing {}", path.display()))?;
+            text += &format!(", kept as stored in {}", path.display());
+            json["kept_frames"] = path.display().to_string().into();
+        }
         Ok(Report::success(text, json))
     }
+}
+
+/// What was asked for and got, as others compare it.
+fn kept_frames(request: &AccessRequest, released: &[Released]) -> ReleasedFrames {
+    let mut frames: Vec<_> = released.iter().map(kept_frame).collect();
+    frames.sort_by_key(|frame| frame.position);
+    ReleasedFrames {
+        scope: request.scope,
+        patient: request.patient,
+        categories: request.categories,
+        data: request.data,
+        source: match &request.source {
+            Source::Any => Party::Any,
+            Source::Device(device) => Party::Named(scope::device(device)),
+        },
+        frames,
+    }
+}
+
+fn kept_frame(released: &Released) -> ReleasedFrame {
+    let bytes = released.frame.as_bytes().to_vec();
+    ReleasedFrame { position: released.position, device: released.stream.device.clone(), bytes }
 }
 
 fn parse_source(text: &str) -> anyhow::Result<Source> {

@@ -324,6 +324,11 @@ impl Signing<'_> {
 async fn submit(node: &Node, signed: &SignedOperation) -> anyhow::Result<Applied> {
     let connection = node.connect().await?;
     let operation = wire::SignedOperation::new(signed.to_bytes().to_vec())?;
+    if let Some(folder) = &node.receipts {
+        // Before it is sent: the receipt that may come of it names no more than its digest.
+        client::keep_operation(folder, &operation)
+            .with_context(|| format!("keeping the operation in {}", folder.display()))?;
+    }
     let applied = connection.submit(operation).await?;
     connection.close().await;
     Ok(applied)

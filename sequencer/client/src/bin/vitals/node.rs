@@ -50,7 +50,7 @@ pub(crate) struct Node {
     expected: Expected,
     /// Folder that keeps every receipt, one file each
     #[arg(long, value_name = "DIR")]
-    receipts: Option<PathBuf>,
+    pub(crate) receipts: Option<PathBuf>,
 }
 
 impl Node {

@@ -3,16 +3,14 @@
 use std::collections::VecDeque;
 
 use model::{Digest, RejectCode};
-use wire::{
-    AccessAnswer, FrameEntry, ReleaseEnd, Released, RequestId, SignedAccessRequest, SignedOperation,
-};
+use wire::{AccessAnswer, ReleaseEnd, Released, RequestId, SignedAccessRequest, SignedOperation};
 
 use super::state::{Asked, Outcome, Release, Reply, Session, code_of};
 use crate::guard::caught;
 use crate::stages::deliver::AgainError;
 use crate::stages::ingest::observe::Observed;
 use crate::stages::ingest::peer::PeerId;
-use crate::stages::ingest::stored::read_frames;
+use crate::stages::ingest::stored::{StoredEntry, read_frames};
 use crate::stages::ledger::{Answer, Item};
 
 /// Frames that are read back at once for a release.
@@ -111,11 +109,13 @@ impl Session {
     /// Sends released frames while there is room, and reads the next ones.
     pub(super) fn send_released(&mut self) {
         while let Some(release) = self.releases.front_mut() {
-            while let Some(entry) = release.read.front() {
+            while let Some(StoredEntry { position, entry }) = release.read.front() {
                 let (request, index) = (release.request, release.sent);
-                let (stream, frame) = (entry.stream(), entry.frame().clone());
+                let (position, stream) = (*position, entry.stream());
+                let frame = entry.frame().clone();
                 // Too much waits to be sent: the frame stays, and the next message sent asks again.
-                if self.wire.release_frame(Released { request, index, stream, frame }).is_err() {
+                let released = Released { request, index, position, stream, frame };
+                if self.wire.release_frame(released).is_err() {
                     return;
                 }
                 release.sent += 1;
@@ -150,7 +150,7 @@ impl Session {
         });
     }
 
-    pub(super) fn handle_read(&mut self, read: Result<Vec<FrameEntry>, AgainError>) {
+    pub(super) fn handle_read(&mut self, read: Result<Vec<StoredEntry>, AgainError>) {
         match (read, self.releases.front_mut()) {
             (Ok(frames), Some(release)) => {
                 release.reading = false;

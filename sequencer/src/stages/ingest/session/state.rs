@@ -8,16 +8,14 @@ use model::{
     ClaimKind, Digest, PatientIndex, Position, RejectCode, Sequence, StreamHandle, with_causes,
 };
 use tokio::sync::mpsc::{OwnedPermit, Receiver, Sender, channel};
-use wire::{
-    Credit, Frame, FrameEntry, RequestId, ServerConfig, ServerSession, SignedReceipt, StreamKey,
-};
+use wire::{Credit, Frame, RequestId, ServerConfig, ServerSession, SignedReceipt, StreamKey};
 
 use crate::stages::deliver::AgainError;
 use crate::stages::ingest::admit::AdmitError;
 use crate::stages::ingest::observe::Observed;
 use crate::stages::ingest::peer::Peer;
 use crate::stages::ingest::shared::{Services, Shared};
-use crate::stages::ingest::stored::{Again, Compared};
+use crate::stages::ingest::stored::{Again, Compared, StoredEntry};
 use crate::stages::ledger::{Answer, Item, Refusal};
 use crate::stages::rows::Urgency;
 
@@ -31,7 +29,7 @@ pub(crate) enum Reply {
     Operation { request: RequestId, digest: Digest, outcome: Outcome },
     Access { asked: Asked, outcome: Outcome },
     Compared(Result<Compared, AgainError>),
-    Read(Result<Vec<FrameEntry>, AgainError>),
+    Read(Result<Vec<StoredEntry>, AgainError>),
 }
 
 /// A request to read that waits for its decision.
@@ -60,7 +58,7 @@ pub(crate) struct Release {
     /// Not read yet, oldest first.
     pub(super) positions: VecDeque<Position>,
     /// Read, not sent yet.
-    pub(super) read: VecDeque<FrameEntry>,
+    pub(super) read: VecDeque<StoredEntry>,
     pub(super) reading: bool,
     pub(super) sent: u64,
 }

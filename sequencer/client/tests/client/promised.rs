@@ -1,0 +1,125 @@
+//! Receipts of operations against what settled batches hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use client::promised::{
+    Promised, PromisedBy, PromisedError, PromisesFound, find_promised, read_promised,
+};
+use client::{Key, KeyKind, Wallet, keep_operation};
+use model::{
+    BatchHeader, BatchNumber, ChainScope, DataSource, Digest, Millis, PatientIndex, Position,
+    Window, Word,
+};
+use statement::operation::SignedOperation;
+use wire::{GroupIdentity, Holder, Items, OperationItem, Receipt, Role, signer_address};
+
+use crate::node::signing_key;
+
+const SCOPE: ChainScope = ChainScope { chain_id: 5, contract: [6; 20] };
+
+fn by() -> PromisedBy {
+    PromisedBy { scope: SCOPE, signer: signer_address(&signing_key()) }
+}
+
+fn patient(index: u32) -> PatientIndex {
+    PatientIndex::new(index).unwrap()
+}
+
+/// An enrolment of a patient, as the wallet sends it.
+fn operation(index: u32) -> wire::SignedOperation {
+    let key = Key::from_secret(KeyKind::Patient, [index as u8; 32]);
+    let now = Millis::from_unix_ms(1_777_624_200_000);
+    let operation = Wallet::new(SCOPE, patient(index)).enrolment(&key, now, 1000);
+    let domain = statement::scope::sig_domain(SCOPE);
+    let signed = SignedOperation::sign(operation, domain, &key.signer());
+    wire::SignedOperation::new(signed.to_bytes().to_vec()).unwrap()
+}
+
+/// Writes the receipt of an operation at this position.
+fn promise(folder: &Path, scope: ChainScope, position: u64, digest: Digest) {
+    let group = GroupIdentity { scope, group: position, journal_hash: [1; 32] };
+    let time = Millis::from_unix_ms(1_777_624_200_000);
+    let operations = vec![OperationItem { position: Position(position), time, digest }];
+    let items = Items { operations, ..Items::default() };
+    let receipt = Receipt::new(group, Holder::new(Role::Wallet, "wallet-1"), items).unwrap();
+    let bytes = receipt.sign(&signing_key()).unwrap().to_bytes();
+    std::fs::write(folder.join(format!("{position:020}.receipt")), bytes).unwrap();
+}
+
+fn header(number: u64, journal_position: u64) -> BatchHeader {
+    let at = |ms| Millis::new(ms).unwrap();
+    BatchHeader {
+        number: BatchNumber(number),
+        previous: [1; 32],
+        window: Window::new(at(1000 * number), at(1000 * number + 1000)).unwrap(),
+        root_in: Word::ZERO,
+        root_out: Word::ZERO,
+        forced_first: 0,
+        forced_count: 0,
+        forced_outcomes: [0; 32],
+        operations_root: [0; 32],
+        claims_root: [0; 32],
+        operations: 0,
+        enrolments: 0,
+        access: 0,
+        collect: 0,
+        break_glass: 0,
+        excluded: 0,
+        data_root: [0; 32],
+        journal_position: Position(journal_position),
+        journal_hash: [0; 32],
+        registry_root: [0; 32],
+        data_source: DataSource::Operator,
+        ciphertext_hash: [0; 32],
+        ciphertext_length: 0,
+        key_version: 1,
+    }
+}
+
+#[test]
+fn an_operation_with_a_receipt_that_its_batch_lacks_is_evidence() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mine, others) = (operation(7), operation(8));
+    keep_operation(folder.path(), &mine).unwrap();
+    keep_operation(folder.path(), &others).unwrap();
+    promise(folder.path(), SCOPE, 12, mine.digest());
+    promise(folder.path(), SCOPE, 13, others.digest());
+    // Without the signed operation beside it nobody can say whose it is.
+    promise(folder.path(), SCOPE, 14, Digest([9; 31]));
+    promise(folder.path(), SCOPE, 99, mine.digest());
+    let headers = [header(1, 10), header(2, 50)];
+    let look = |seen: &[(u64, Digest)]| {
+        let mut by_batch: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for (batch, digest) in seen {
+            by_batch.entry(BatchNumber(*batch)).or_default().insert(digest.0);
+        }
+        let promised = read_promised(folder.path(), by()).unwrap();
+        assert_eq!(promised.len(), 4);
+        find_promised(promised, patient(7), &headers, &by_batch)
+    };
+    let kept = look(&[(2, mine.digest())]);
+    let expected = PromisesFound { kept: 1, not_settled: 1, not_compared: 1, absent: Vec::new() };
+    assert_eq!(kept, expected);
+    // Nowhere, or in another batch than the one that holds its position.
+    for seen in [&[][..], &[(1, mine.digest())]] {
+        let PromisesFound { absent, .. } = look(seen);
+        let [(Promised { position, digest, group, .. }, batch)] = &absent[..] else { panic!() };
+        assert_eq!((position.0, *group, batch.0), (12, 12, 2));
+        assert_eq!(*digest, mine.digest());
+    }
+}
+
+#[test]
+fn receipts_of_another_deployment_or_signer_are_no_promise() {
+    let folder = tempfile::tempdir().unwrap();
+    promise(folder.path(), ChainScope { chain_id: 6, ..SCOPE }, 12, Digest([9; 31]));
+    let found = read_promised(folder.path(), by());
+    assert!(matches!(found, Err(PromisedError::Foreign { .. })));
+    let folder = tempfile::tempdir().unwrap();
+    promise(folder.path(), SCOPE, 12, Digest([9; 31]));
+    assert!(read_promised(folder.path(), by()).is_ok());
+    let signer = wire::Address([1; 20]);
+    let found = read_promised(folder.path(), PromisedBy { signer, ..by() });
+    assert!(matches!(found, Err(PromisedError::Foreign { .. })));
+}
