@@ -119,7 +119,7 @@ mod tests {
 
     fn receipt(items: &[(&str, u64, u64)]) -> Receipt {
         let scope = ChainScope { chain_id: 1, contract: [1; 20] };
-        let group = GroupIdentity { scope, group: 8, journal_hash: [2; 32] };
+        let group = GroupIdentity { scope, group: 8, term: 0, journal_hash: [2; 32] };
         let mut position = 0;
         let item = |(device, first, last): &(&str, u64, u64)| {
             let begin = position + 1;

@@ -5,9 +5,10 @@
 //!    ^ receipts: deliver                                                     `-> http
 //! ```
 //! Reading order: [`window`] has the values that travel, [`stages`] those who pass them on, in
-//! their order, [`guard`] who sees that they run; [`folder`] is what stands on disk, [`doors`] what
-//! people touch; [`node`] is the one place that knows them all, and [`demo`] plays a day on it.
-//! `sequencer/README.md` follows one reading through.
+//! their order, [`guard`] who sees that they run, and [`history`] what others remember of the
+//! journal; [`folder`] is what stands on disk, [`doors`] what people touch; [`node`] is the one
+//! place that knows them all, and [`demo`] plays a day on it. `sequencer/README.md` follows one
+//! reading through.
 //!
 //! This crate never holds a patient's signing key, never decides consent outside of the native twin
 //! of the statements, and acknowledges nothing before it is durable.
@@ -22,6 +23,7 @@ pub mod disk;
 pub mod doors;
 pub mod folder;
 pub mod guard;
+pub mod history;
 pub mod metrics;
 pub mod node;
 pub mod setting;

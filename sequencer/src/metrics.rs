@@ -159,6 +159,10 @@ metrics! {
         "Claims that no live rule covered, by the rule that refused them.";
     pub journal_groups_total: IntCounter [], "groups", "Groups made durable.";
     pub journal_entries_total: IntCounter [], "entries", "Entries made durable.";
+    pub journal_witness_lag: IntGauge [], "groups",
+        "Groups that are durable and not in the witness beside the journal yet.";
+    pub journal_contradicted: IntGauge [], "boolean",
+        "1 once somebody showed what the journal lacks: the node takes nothing in.";
     pub journal_free_bytes: IntGauge [], "bytes",
         "Free space under the node's folder, as measured within the last tenth of a second.";
     pub journal_ahead_seconds: Gauge [], "seconds",

@@ -11,7 +11,7 @@ use sequencer::node::Stage;
 use sequencer::stages::standing::Cause;
 
 /// What each program ends with, by number from 0.
-const EXITS: [(&str, [&str; 5]); 13] = [
+const EXITS: [(&str, [&str; 5]); 14] = [
     (
         "`sequencer init`",
         ["done", "folder, keys or certificates cannot be read or written", "", "", ""],
@@ -44,6 +44,17 @@ const EXITS: [(&str, [&str; 5]); 13] = [
             "the configuration is missing or wrong, or its limits may take more memory than the \
              machine has; `RUST_LOG` is no filter",
             "the folder has no deployment file",
+            "",
+        ],
+    ),
+    (
+        "`sequencer journal check`, `recover`, `convert`",
+        [
+            "the journal holds; it lacks nothing; the loss is accepted; there is nothing to convert",
+            "it is damaged or of the first version; it lacks what somebody remembers; the loss \
+             cannot be accepted",
+            "an argument or the configuration is wrong; `--accept-loss` has no reason",
+            "there is no journal, or a node has it open",
             "",
         ],
     ),

@@ -7,6 +7,7 @@ mod codes;
 mod commands;
 mod degraded;
 mod kill;
+mod loss;
 mod reset;
 mod restart;
 mod sealed;

@@ -79,6 +79,8 @@ codes! {
     Validity = 16, true, "the signed validity does not include now", "sign again";
     /// The node stops, its disk is full or refuses, or nobody can tell what time it is.
     Unavailable = 17, true, "the node cannot store now", "keep the readings and try again later";
+    /// The journal lacks a group that the node signed a receipt for.
+    History = 18, false, "the node's journal lacks what a receipt of its own promises", "keep the readings and every receipt; the operator has to restore the journal";
 }
 
 /// How a program ends.

@@ -139,7 +139,7 @@ impl Run<'_> {
             let bytes = self.place.data.public_file(number).await?;
             let summary =
                 check::batch(BatchContext { context, previous: &previous, header }, &bytes)?;
-            self.report.add_batch(header, summary.proofs);
+            self.report.add_batch(header, &summary);
             waiting.take(&previous, header, &summary.file.groups)?;
             self.report.edges.insert(number.0, check::edges(&summary.file));
             if let Some(bytes) = self.place.data.private_file(number).await? {

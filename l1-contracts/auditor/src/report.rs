@@ -7,7 +7,7 @@ use model::{BatchHeader, ExitCode, escape};
 use serde::Serialize;
 
 use crate::broken::Fault;
-use crate::check::Lateness;
+use crate::check::{Lateness, Summary};
 use crate::headers::Edges;
 use crate::receipts::ReceiptCounts;
 
@@ -114,6 +114,8 @@ pub struct Report {
     pub break_glass: u64,
     /// Claims of any kind that were not covered.
     pub excluded: u64,
+    /// Losses of unsettled entries that the operator accepted: groups of the journal were given up.
+    pub losses: u64,
     /// Batches that settled later than `late_after_ms` after their windows.
     pub late_batches: u64,
     /// The threshold of `late_batches`.
@@ -182,6 +184,7 @@ impl Report {
             collect: 0,
             break_glass: 0,
             excluded: 0,
+            losses: 0,
             late_batches: 0,
             late_after_ms,
             lateness_max_ms: 0,
@@ -212,9 +215,10 @@ impl Report {
         }
     }
 
-    pub(crate) fn add_batch(&mut self, header: &BatchHeader, proofs: u64) {
+    pub(crate) fn add_batch(&mut self, header: &BatchHeader, summary: &Summary) {
         self.batches += 1;
-        self.proofs_verified += proofs;
+        self.proofs_verified += summary.proofs;
+        self.losses += summary.gaps;
         // From the header: the file was found to sum to the same.
         self.operations += u64::from(header.operations);
         self.enrolments += u64::from(header.enrolments);
@@ -281,8 +285,8 @@ impl Report {
     fn counts(&self) -> String {
         format!(
             "{} of {} batches from {} on, {} proofs; operations {}, of these enrolments {}; \
-             claims: access {}, collect {}, break-glass {}, of these excluded {}; late batches {}, \
-             lateness at most {} ms",
+             claims: access {}, collect {}, break-glass {}, of these excluded {}; losses that the \
+             operator accepted {}; late batches {}, lateness at most {} ms",
             self.batches,
             self.settled,
             self.from,
@@ -293,6 +297,7 @@ impl Report {
             self.collect,
             self.break_glass,
             self.excluded,
+            self.losses,
             self.late_batches,
             self.lateness_max_ms,
         )

@@ -4,7 +4,7 @@ use auditor::Item;
 use auditor::check::{self, ChainKey};
 use l1_contracts::SetupKind;
 use model::{BatchHeader, Word, limits};
-use statement::batch::PublicFile;
+use statement::batch::{GroupSummary, PublicFile};
 use statement::inputs::C2Inputs;
 
 use crate::world::{Forge, Plan, Prove, World, deployment, item, word};
@@ -179,6 +179,40 @@ fn journal_groups_must_be_contiguous_give_the_journal_hash_and_hold_the_close() 
     assert_eq!(found, Item::Journal("hash after the groups"));
     let found = changed(|file| file.groups.truncate(1));
     assert_eq!(found, Item::Journal("hash after the groups"));
+}
+
+#[test]
+fn a_loss_that_was_accepted_is_counted_and_half_a_jump_is_named() {
+    // Group 3 begins batch 2 and holds positions 9 to 14, its close at 12 among them.
+    let gaps = |group| {
+        let world = World::of(&Plan { group: Some(group), ..Plan::default() });
+        world.check(1, &world.built[1].file.to_bytes()).map(|summary| summary.gaps)
+    };
+    assert_eq!(gaps(|_| {}).expect("sound"), 0);
+    let both = |group: &mut GroupSummary| {
+        if group.number == 3 {
+            (group.number, group.first.0) = (1_048_579, 10);
+        }
+    };
+    assert_eq!(gaps(both).expect("a loss"), 1);
+    let number_alone = |group: &mut GroupSummary| {
+        if group.number == 3 {
+            group.number = 1_048_579;
+        }
+    };
+    assert_eq!(item(gaps(number_alone)), Item::Group { index: 0, part: "number" });
+    let position_alone = |group: &mut GroupSummary| {
+        if group.number == 3 {
+            group.first.0 = 10;
+        }
+    };
+    assert_eq!(item(gaps(position_alone)), Item::Group { index: 0, part: "first position" });
+    let too_far = |group: &mut GroupSummary| {
+        if group.number == 3 {
+            (group.number, group.first.0) = (3 + (1 << 28), 10);
+        }
+    };
+    assert_eq!(item(gaps(too_far)), Item::Group { index: 0, part: "number" });
 }
 
 #[test]

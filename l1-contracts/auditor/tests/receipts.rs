@@ -35,7 +35,7 @@ impl Given {
 
     fn named(&self, live: &Live) -> NamedReceipt {
         let scope = live.deployment.scope();
-        let group = GroupIdentity { scope, group: self.group, journal_hash: self.hash };
+        let group = GroupIdentity { scope, group: self.group, term: 0, journal_hash: self.hash };
         let item = RefusalItem { position: Position(self.position), digest: Digest([1; 31]) };
         let items = Items { refusals: vec![item], ..Items::default() };
         let holder = Holder::new(Role::Gateway, "gateway-001");

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use files::Audience;
-use model::{BatchHeader, BatchNumber, ChainScope, Digest};
+use model::{BatchHeader, BatchNumber, ChainScope, Digest, Millis};
 use statement::batch::{
     FileError, GroupsError, Inclusion, PublicFile, ReceiptedGroup, SettledGroups,
 };
@@ -27,6 +27,54 @@ pub(crate) struct ReceiptFolder {
     kept_max: u64,
 }
 
+/// The newest receipt of a state folder: what each hello shows the node, also after a restart. It
+/// is written at most once a second, because every write costs two syncs; a node that lost its end
+/// is found by an older receipt too, unless it lost less than that.
+#[derive(Debug)]
+pub(crate) struct NewestReceipt {
+    path: PathBuf,
+    waiting: Option<SignedReceipt>,
+    written: Option<Millis>,
+}
+
+/// How long a newer receipt may wait to be written.
+const WRITE_EVERY_MS: u64 = 1_000;
+
+impl NewestReceipt {
+    /// The one of this folder.
+    pub(crate) fn of(state: &Path) -> NewestReceipt {
+        NewestReceipt { path: state.join("newest.receipt"), waiting: None, written: None }
+    }
+
+    /// Reads it, if there is one.
+    pub(crate) fn read(&self) -> io::Result<Option<SignedReceipt>> {
+        match read_receipt(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    /// Takes a newer one, and writes it if the last one was written long enough ago.
+    pub(crate) fn take(&mut self, receipt: &SignedReceipt, now: Millis) -> io::Result<()> {
+        self.waiting = Some(receipt.clone());
+        if self.written.is_some_and(|written| now.since(written) < WRITE_EVERY_MS) {
+            return Ok(());
+        }
+        self.written = Some(now);
+        self.flush()
+    }
+
+    /// Writes what waits.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        let Some(receipt) = self.waiting.take() else { return Ok(()) };
+        // Whoever streams has made the folder for its spool; others have none yet.
+        if let Some(folder) = self.path.parent() {
+            files::make_folder(folder, files::Audience::Owner)?;
+        }
+        files::replace(&self.path, &[&receipt.to_bytes()], files::Audience::Owner)
+    }
+}
+
 /// Why a receipt was not kept.
 pub(crate) enum NotKept {
     /// The file system refuses.
@@ -43,6 +91,20 @@ impl ReceiptFolder {
         // Counted once: later only new files are added.
         let kept = std::fs::read_dir(folder)?.count() as u64;
         Ok(ReceiptFolder { folder: folder.to_owned(), kept, kept_max })
+    }
+
+    /// The receipt of the highest group.
+    pub(crate) fn newest(&self) -> io::Result<Option<SignedReceipt>> {
+        // Numbers of twenty digits: the last name is the highest. Those of a later term begin
+        // beyond all before.
+        let mut last = None;
+        for entry in std::fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "receipt") {
+                last = last.max(Some(path));
+            }
+        }
+        last.map(|path| read_receipt(&path)).transpose()
     }
 
     /// Most files.

@@ -143,7 +143,7 @@ pub struct Corruption {
     pub evidence: DurableEvidence,
 }
 
-/// What is said of a journal of the first version; equal to the sentence that the whole product says.
+/// What is said of a journal of the first version: the sentence that the whole product says.
 pub const FIRST_VERSION: &str = "nothing of the first version is converted: its contract takes \
     proofs of the first circuits only, and its consents are signed for that contract; keep it with \
     the release that wrote it and deploy anew";
@@ -207,7 +207,7 @@ pub enum EntryError {
         found: usize,
     },
     /// The kind is not one this version writes.
-    #[error("kind: expected 1..=8, found {found}")]
+    #[error("kind: expected 1..=9, found {found}")]
     UnknownKind {
         /// The kind's code.
         found: u8,

@@ -1,4 +1,4 @@
-//! The end of what is committed, from which the next group goes on.
+//! The end of what is committed, and the place at which the next group goes on.
 
 use crate::{GroupNumber, Millis, Position};
 
@@ -15,4 +15,20 @@ pub struct Head {
     pub last_time: Millis,
     /// Bytes of the medium in use.
     pub end: u64,
+}
+
+/// Where a group stands: its number and the position of its first entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Number of the group.
+    pub group: GroupNumber,
+    /// Position of its first entry.
+    pub position: Position,
+}
+
+impl Place {
+    /// The place right after `head`.
+    pub(crate) fn after(head: &Head) -> Place {
+        Place { group: head.group + 1, position: head.position + 1 }
+    }
 }

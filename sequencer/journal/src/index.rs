@@ -1,7 +1,7 @@
 //! What memory keeps of the groups: where each stands, and where numbers were given up.
 
-use crate::record::{GroupHeader, Jumps, Place, u64_at};
-use crate::{GroupNumber, Head, Position, ReadError};
+use crate::record::{GroupHeader, Jumps, u64_at};
+use crate::{GroupNumber, Head, Place, Position, ReadError};
 
 /// What memory keeps of a group: 24 bytes.
 #[derive(Clone, Copy, Debug)]

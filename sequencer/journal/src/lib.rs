@@ -46,7 +46,7 @@ pub use error::{
     AppendError, Corruption, DurableEvidence, EntryError, FIRST_VERSION, Failure, Fault, JumpError,
     NotTaken, OpenError, ReadError,
 };
-pub use head::Head;
+pub use head::{Head, Place};
 pub use index::GivenUp;
 pub use limits::{
     ENTRY_BYTES_MAX, GROUP_BYTES_MAX, GROUP_ENTRIES_MAX, GroupNumber, ITEM_BYTES_MAX,
@@ -55,6 +55,6 @@ pub use limits::{
 pub use log::{Committed, Log, Salts};
 pub use medium::{FileMedium, Medium, MediumError};
 pub use read::{Entries, Group, Reader};
-pub use record::{Genesis, GroupSummary, Place, journal_hash};
+pub use record::{Genesis, GroupSummary, journal_hash};
 pub use recover::Recovery;
 pub use writer::{Admission, SubmitError, Submitter, Writer, WriterConfig, WriterStopped};

@@ -6,11 +6,11 @@ use std::{fmt, io};
 
 use crate::build::Sealed;
 use crate::read::{Entries, Group, Reader, Shared};
-use crate::record::{Jumps, MARK_BYTES, Place, durable_mark};
+use crate::record::{Jumps, MARK_BYTES, durable_mark};
 use crate::recover::{self, Recovery};
 use crate::{
     AppendError, Entry, Genesis, GroupBuilder, GroupNumber, Head, JumpError, Medium, Millis,
-    OpenError, Position, ReadError,
+    OpenError, Place, Position, ReadError,
 };
 
 /// What is durable once an append returned.

@@ -5,7 +5,7 @@ use sha3::{Digest, Keccak256};
 
 use crate::{
     Fault, GROUP_BYTES_MAX, GROUP_ENTRIES_MAX, GroupNumber, Head, JUMPS_MAX, Millis, OpenError,
-    Position,
+    Place, Position,
 };
 
 pub(crate) const FILE_HEADER_BYTES: usize = 128;
@@ -118,22 +118,6 @@ impl FileHeader {
 /// Whether the bytes are a beginning, however short, of a log.
 pub(crate) fn could_be_log(bytes: &[u8]) -> bool {
     bytes.iter().zip(FILE_MAGIC).all(|(found, magic)| *found == magic)
-}
-
-/// Where a group stands: its number and the position of its first entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Number of the group.
-    pub group: GroupNumber,
-    /// Position of its first entry.
-    pub position: Position,
-}
-
-impl Place {
-    /// The place right after `head`.
-    pub(crate) fn after(head: &Head) -> Place {
-        Place { group: head.group + 1, position: head.position + 1 }
-    }
 }
 
 /// What follows the header of a group, and what the header says besides.

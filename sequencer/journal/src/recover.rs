@@ -10,10 +10,11 @@ use crate::index::Index;
 use crate::read::Shared;
 use crate::record::{
     FILE_HEADER_BYTES, FileHeader, GROUP_HEADER_BYTES, GROUP_MAGIC, GroupHeader, MARK_BYTES,
-    MARK_MAGIC, Place, RECORD_BYTES_MAX, SECTOR_BYTES, could_be_log, durable_mark,
+    MARK_MAGIC, RECORD_BYTES_MAX, SECTOR_BYTES, could_be_log, durable_mark,
 };
 use crate::{
     Corruption, DurableEvidence, Fault, Genesis, GroupNumber, Head, Medium, Millis, OpenError,
+    Place,
 };
 
 /// What opening a log found and did.

@@ -18,7 +18,7 @@ pub(crate) fn groups(seed: u64, sizes: &[usize], body_max: u32) -> Vec<Vec<Entry
         time += u64::from(rng.next_u32() % 3);
         let mut body = vec![0; (rng.next_u32() % (body_max + 1)) as usize];
         rng.fill_bytes(&mut body);
-        let kind = EntryKind::from_code(1 + (rng.next_u32() % 8) as u8).expect("not zero");
+        let kind = EntryKind::from_code(1 + (rng.next_u32() % 9) as u8).expect("not zero");
         Entry { kind, time, body: body.into() }
     };
     sizes.iter().map(|size| (0..*size).map(&mut entry).collect()).collect()

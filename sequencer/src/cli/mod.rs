@@ -1,6 +1,7 @@
 //! The command line.
 
 mod demo;
+mod journal;
 mod node;
 mod outcome;
 mod registry;
@@ -81,6 +82,10 @@ enum Command {
     /// device list`.
     #[command(subcommand)]
     Device(registry::Records<registry::Device>),
+    /// Looks at the journal of a stopped node, for operators: `sequencer journal check`, and where
+    /// its end is lost `sequencer journal recover`.
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
     /// Wallets, which hand in what patients signed, for operators: `sequencer wallet add ID ..`,
     /// `sequencer wallet list`.
     #[command(subcommand)]
@@ -121,6 +126,7 @@ pub(crate) fn main() -> process::ExitCode {
         Command::Practitioner(command) => registry::run(command),
         Command::Gateway(command) => registry::run(command),
         Command::Device(command) => registry::run(command),
+        Command::Journal(command) => journal::run(command),
         Command::Wallet(command) => registry::run(command),
         Command::Operator(command) => registry::run(command),
         Command::Config(ConfigCommand::Check { config, json }) => node::config_check(&config, json),

@@ -54,7 +54,7 @@ pub(crate) struct RunArgs {
 
 /// The address of `--rpc`, or the configured one. Read here and not by clap, which would quote one
 /// that does not parse, with the secrets in it.
-fn rpc(given: Option<String>, configured: Option<HttpUrl>) -> Outcome<Option<HttpUrl>> {
+pub(super) fn rpc(given: Option<String>, configured: Option<HttpUrl>) -> Outcome<Option<HttpUrl>> {
     let Some(text) = given else { return Ok(configured) };
     let url = text.parse::<HttpUrl>().context("reading --rpc").map_err(usage)?;
     Ok(Some(url))

@@ -78,6 +78,17 @@ pub(crate) const STAGE_FAILED: Unserved = Unserved {
     what_to_do: "Read the cause in the node's log, mend it and start the node again.",
 };
 
+pub(crate) const HISTORY: Unserved = Unserved {
+    requests: &["/healthz", "/readyz"],
+    status: 503,
+    code: "history",
+    meaning: "The journal lacks what the contract, the store, the witness or a receipt of this node \
+              remembers: nothing is taken in, acknowledged or settled. `detail` names groups, \
+              positions and both hashes.",
+    what_to_do: "Stop the node and restore the newest whole copy of `journal.log`; only if there is \
+                 none, `sequencer journal recover --accept-loss`.",
+};
+
 pub(crate) const FILES_BUSY: Unserved = Unserved {
     requests: FILES,
     status: 503,
@@ -165,6 +176,7 @@ pub const HTTP: &[Unserved] = &[
     STORE,
     INTERNAL,
     STAGE_FAILED,
+    HISTORY,
     FILES_BUSY,
     CHAIN_UNREACHABLE,
     STAGE_DEGRADED,

@@ -64,6 +64,10 @@ places! {
     chain_journal = "chain.journal";
     /// The log: frames, operations, requests, refusals, closes.
     journal = "journal.log";
+    /// How far the journal was, beside it: see `folder::witness`.
+    witness = "head.witness";
+    /// Receipts that holders showed and the journal lacks.
+    evidence = "evidence";
     /// Makes the resets by which connections of an earlier run end; secret.
     quic_key = "keys/quic.key";
     /// Certificate authority: certificate and key.

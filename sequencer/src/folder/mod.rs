@@ -5,3 +5,4 @@ pub mod layout;
 pub mod secrets;
 pub mod store;
 pub mod validity;
+pub mod witness;

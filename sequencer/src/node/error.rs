@@ -5,6 +5,7 @@ use l1_contracts::{Damage, DeploymentError, EdgeError};
 use thiserror::Error;
 use wire::FrameError;
 
+use super::head::HeadError;
 use super::recover::RecoverError;
 use super::setup::SetupError;
 use crate::doors::admin::AdminError;
@@ -14,6 +15,7 @@ use crate::folder::authority::AuthorityError;
 use crate::folder::secrets::SecretError;
 use crate::folder::store::StoreError;
 use crate::guard::{Stage, StageFailure};
+use crate::history::HistoryError;
 use crate::stages::ingest::{AdmitError, IngestError};
 use crate::stages::ledger::Refusal;
 
@@ -56,6 +58,12 @@ pub enum NodeError {
     /// The journal's file does not open.
     #[error("the journal's file does not open")]
     Medium(#[from] journal::MediumError),
+    /// Nobody can be asked how far the journal was.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    /// The journal's losses cannot be told.
+    #[error(transparent)]
+    History(#[from] HistoryError),
     /// The journal cannot be continued.
     #[error(transparent)]
     Recover(#[from] RecoverError),

@@ -12,18 +12,22 @@
 mod batch_sink;
 mod degraded;
 mod error;
+mod head;
+pub mod loss;
 mod open;
 pub mod recover;
 mod replay;
 mod scrub;
 pub mod setup;
 mod start;
+pub mod survey;
 #[cfg(test)]
 mod tests;
 mod timer;
 mod upkeep;
 mod watched;
 mod windows;
+mod witness;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -46,6 +50,7 @@ pub use crate::guard::{Stage, StageFailure};
 use self::open::{Opened, open};
 use self::start::{BaseChainDoor, Common, Core};
 use self::upkeep::{Around, Upkeep};
+use self::witness::WitnessThread;
 use crate::clock::NodeClock;
 use crate::doors::admin::{self, AdminDoor};
 use crate::doors::config::Config;
@@ -53,6 +58,7 @@ use crate::doors::http::{HttpService, Shown};
 use crate::folder::layout::Layout;
 use crate::folder::store::Store;
 use crate::guard::{Failures, Guard, GuardedTask, UnplannedEnd, panic_of_task};
+use crate::history::Held;
 use crate::metrics::Metrics;
 use crate::stages::ingest::{Admit, AdmitError, IngestServer};
 use crate::stages::ledger::{Answer, Item, Status};
@@ -119,6 +125,9 @@ impl Node {
             guard: Guard::new(watched.failures().clone()),
             watched,
         };
+        if let Some(contradiction) = opened.lacks {
+            common.watched.hold().set(Held { contradiction, evidence: None });
+        }
         // The writer before ingest: what is sent finds who takes it. The settler may start later,
         // because its first round looks for batches in the store.
         let core = start::start_core(&opened, log, &common)?;
@@ -127,6 +136,7 @@ impl Node {
         let timer = start::start_timer(&opened, &core, &common);
         let ingest = start::start_ingest(&opened, &core, &common)?;
         let settler = start::start_settler(&opened, &common)?;
+        let holder = start::start_hold_watch(&opened, &common);
         let scrub = start::start_scrub(&opened, &core, &common)?;
         let BaseChainDoor { url, server: rpc } = start::serve_base_chain(&opened, &common).await?;
         let Common { stop, guard, watched, .. } = common;
@@ -154,7 +164,7 @@ impl Node {
             http,
             admin,
             rpc,
-            tasks: vec![settler, timer, scrub],
+            tasks: vec![settler, timer, scrub, holder],
             upkeep,
         })
     }
@@ -191,7 +201,7 @@ impl Node {
 
 /// Stops the writer and what it feeds; a failure on this way is told like any other.
 async fn stop_core(core: Core, upkeep: Upkeep, failures: Failures) {
-    let Core { writer, batcher, .. } = core;
+    let Core { writer, batcher, witness, .. } = core;
     let told = failures.clone();
     let joined = tokio::task::spawn_blocking(move || {
         // It ends with the writer's deliveries.
@@ -204,6 +214,8 @@ async fn stop_core(core: Core, upkeep: Upkeep, failures: Failures) {
         }
         // With the signer, which signs what waits, and the way to the batcher.
         batcher.stop(|| drop(stopped));
+        // The last head, once there is no later one.
+        witness.into_iter().for_each(WitnessThread::stop);
         upkeep.stop();
     });
     if let Err(Some(message)) = joined.await.map_err(panic_of_task) {

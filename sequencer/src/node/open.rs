@@ -6,14 +6,17 @@ use journal::{FileMedium, Genesis, Log, Salts};
 use l1_contracts::{Deployment, Edge, KeyWords};
 use model::{BatchNumber, Clock};
 use statement::scope;
+use wire::Address;
 
 use super::error::NodeError;
+use super::head::{Memories, contradictions};
 use super::setup::{self, BaseChain};
 use crate::disk::FreeSpace;
 use crate::doors::config::Config;
 use crate::folder::layout::Layout;
 use crate::folder::secrets::NodeSecret;
 use crate::folder::store::Store;
+use crate::history::Contradiction;
 use crate::stages::ledger::{EnrolmentSeal, LedgerConfig};
 use crate::stages::prove::{LastBatch, ProverKeys};
 
@@ -39,6 +42,8 @@ pub(super) struct Opened {
     pub(super) keys: Arc<ProverKeys>,
     /// The batch that the next one follows; its group is known once the journal is absorbed.
     pub(super) last: LastBatch,
+    /// What the journal lacks of what anybody remembers: then nothing is taken in.
+    pub(super) lacks: Option<Contradiction>,
 }
 
 /// Opens folder, keys, base chain, store and journal. What costs little and is most often wrong is
@@ -61,8 +66,26 @@ pub(super) async fn open(
     forget_damaged(&store)?;
     let last = last_batch(&store, &edge)?;
     let log = open_journal(&layout, &edge)?;
+    let lacks = check_head(&layout, &edge, &store, &log).await?;
     let (config, store) = (config.clone(), Arc::new(store));
-    Ok((Opened { layout, config, chain, edge, store, keys, last }, log))
+    Ok((Opened { layout, config, chain, edge, store, keys, last, lacks }, log))
+}
+
+/// The journal against everybody who remembers one. The first that it lacks is what is said: the
+/// contract's, if it lacks that.
+async fn check_head(
+    layout: &Layout,
+    edge: &Edge,
+    store: &Store,
+    log: &Log<FileMedium>,
+) -> Result<Option<Contradiction>, NodeError> {
+    let signer = Address(edge.deployment().receipt_signer.0.0);
+    let all = Memories { layout, edge, store, signer }.all().await?;
+    let lacked = contradictions(&log.reader(), &all)?;
+    for lacked in &lacked {
+        tracing::error!("{lacked}");
+    }
+    Ok(lacked.into_iter().next())
 }
 
 /// A proof under another key would be refused by the contract, after minutes of proving.
@@ -101,7 +124,8 @@ fn forget_damaged(store: &Store) -> Result<(), NodeError> {
     Ok(())
 }
 
-fn open_journal(layout: &Layout, edge: &Edge) -> Result<Log<FileMedium>, NodeError> {
+/// Opens the journal of a deployment.
+pub(super) fn open_journal(layout: &Layout, edge: &Edge) -> Result<Log<FileMedium>, NodeError> {
     let id = layout.secret(NodeSecret::JournalId)?;
     let mut log_id = [0; 16];
     log_id.copy_from_slice(&id[..16]);

@@ -1,5 +1,6 @@
 //! Starts the stages, each on what the ones before it are.
 
+use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use super::batch_sink::StoringSink;
 use super::error::NodeError;
+use super::head::{WitnessFile, keep_evidence};
 use super::open::Opened;
 use super::recover::{RecoverError, Recovered, recover_at_most};
 use super::replay::Replay;
@@ -19,6 +21,7 @@ use super::timer::WindowTimer;
 use super::upkeep::{Around, Upkeep};
 use super::watched::Watched;
 use super::windows::{Counted, Sources, Windows};
+use super::witness::WitnessThread;
 use crate::clock::NodeClock;
 use crate::disk::{FileSystems, FreeSpace, Reserve};
 use crate::doors::config::EMBEDDED_POLL_MS;
@@ -26,6 +29,7 @@ use crate::folder::authority::ServerTls;
 use crate::folder::secrets::{self, NodeSecret};
 use crate::folder::validity;
 use crate::guard::{Guard, GuardedTask, GuardedThread, Stage};
+use crate::history::Held;
 use crate::stages::batch::BatchBinding;
 use crate::stages::deliver::{NodeDelivery, ReceiptHub};
 use crate::stages::ingest::{Admit, IngestServer, Listen, ResetKey, Services};
@@ -59,6 +63,8 @@ pub(super) struct Core {
     pub(super) batcher: GuardedThread,
     /// What every batch is bound to, for those that are made again.
     pub(super) binding: BatchBinding,
+    /// Not where the journal lacks something: an older witness is worth more then.
+    pub(super) witness: Option<WitnessThread>,
 }
 
 /// Absorbs the journal; starts signer, batcher and writer, in the order in which each needs the
@@ -75,7 +81,9 @@ pub(super) fn start_core(
 
     let deliver = &opened.config.deliver;
     let key = setup::receipt_key(&opened.layout)?;
+    let hold = common.watched.hold();
     let hub = ReceiptHub::new(key, opened.edge.scope(), log.reader(), deliver);
+    let hub = hub.held_by(hold.clone());
     let (delivery, live) = NodeDelivery::start(hub.clone(), deliver, &common.guard)?;
 
     let last = LastBatch { group: assembled_group, ..opened.last };
@@ -101,6 +109,7 @@ pub(super) fn start_core(
     let batcher = spawn_batcher(batcher, windows, common, retry)?;
 
     let journal = log.reader();
+    let witness = start_witness(opened, log.reader(), common, ledger.term())?;
     let clock = common.clock.clone();
     let admission = LedgerAdmission::new(ledger, delivery, close_group);
     let admission = admission.with_gate(Arc::new(common.around.clone()));
@@ -114,8 +123,44 @@ pub(super) fn start_core(
     let (metrics, circuit) = (common.watched.metrics().clone(), Arc::new(CircuitRows));
     let rows = RowPool::start(&opened.config.admission, circuit, metrics)?;
     let reserved = opened.config.ingest.limits.reserved_items;
-    let admit = Admit::new(writer.submitter(), rows).reserving(reserved);
-    Ok(Core { journal, writer, admit, view, hub, batcher, binding })
+    let admit = Admit::new(writer.submitter(), rows).reserving(reserved).held_by(hold.clone());
+    Ok(Core { journal, writer, admit, view, hub, batcher, binding, witness })
+}
+
+fn start_witness(
+    opened: &Opened,
+    journal: Reader<FileMedium>,
+    common: &Common,
+    term: u32,
+) -> Result<Option<WitnessThread>, NodeError> {
+    if opened.lacks.is_some() {
+        return Ok(None);
+    }
+    let keep = WitnessFile::of(&opened.layout, &opened.edge, term);
+    let lag = common.watched.metrics().journal_witness_lag.clone();
+    Ok(Some(WitnessThread::start(journal, keep, lag, &common.guard)?))
+}
+
+/// Waits until somebody shows what the journal lacks, says so, and keeps the receipt that does.
+pub(super) fn start_hold_watch(opened: &Opened, common: &Common) -> GuardedTask {
+    let (layout, watched) = (opened.layout.clone(), common.watched.clone());
+    let (mut held, mut stop) = (watched.hold().subscribe(), common.stop.subscribe());
+    let work = async move {
+        let why = tokio::select! {
+            why = held.wait_for(Option::is_some) => why.ok().and_then(|why| why.clone()),
+            _ = stop.wait_for(|stop| *stop) => None,
+        };
+        let Some(Held { contradiction, evidence }) = why else { return Ok(()) };
+        watched.metrics().journal_contradicted.set(1);
+        tracing::error!("nothing is taken in or acknowledged any more: {contradiction}");
+        let kept = move || evidence.map_or(Ok(()), |receipt| keep_evidence(&layout, &receipt));
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(kept).await {
+            tracing::error!(%error, "the receipt that says so cannot be kept");
+        }
+        drop(stop.wait_for(|stop| *stop).await);
+        Ok::<_, Infallible>(())
+    };
+    common.guard.task(Stage::Upkeep, work)
 }
 
 fn batcher_config(
@@ -235,7 +280,20 @@ pub(super) fn start_settler(opened: &Opened, common: &Common) -> Result<GuardedT
         clock: common.clock.clone(),
         standing: Arc::new(common.watched.degraded().standing(Stage::Settlement)),
     });
-    let work = settler.run(common.wake.clone(), common.stop.subscribe());
+    let (wake, mut stop) = (common.wake.clone(), common.stop.subscribe());
+    let mut held = common.watched.hold().subscribe();
+    let work = async move {
+        // A second story must not be settled. Cut off where it stands, as by a crash: the outbox
+        // holds what was sent, and the next start goes on with it.
+        tokio::select! {
+            biased;
+            _ = held.wait_for(Option::is_some) => {}
+            ended = settler.run(wake, stop.clone()) => return ended,
+        }
+        // Until the node stops: an end before would be a failure.
+        drop(stop.wait_for(|stop| *stop).await);
+        Ok(())
+    };
     Ok(common.guard.task(Stage::Settlement, work))
 }
 

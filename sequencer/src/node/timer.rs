@@ -58,7 +58,11 @@ impl WindowTimer {
 
     async fn look(&mut self) -> Result<(), AdmitError> {
         // A writer that failed tells whoever submits; if nobody does, this is who notices.
-        self.admit.check_open()?;
+        match self.admit.check_open() {
+            // Nothing is closed either: the node waits for its operator.
+            Err(AdmitError::Held) => return Ok(()),
+            open => open?,
+        }
         self.count();
         self.close_if_due().await
     }
@@ -81,7 +85,7 @@ impl WindowTimer {
         }
         match self.admit.submit(Item::Close).await {
             // A full queue is tried again at the next look; it is no failure.
-            Ok(_) | Err(AdmitError::Busy { .. }) => Ok(()),
+            Ok(_) | Err(AdmitError::Busy { .. } | AdmitError::Held) => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -11,6 +11,7 @@ use super::degraded::Degraded;
 use crate::doors::codes;
 use crate::doors::http::{Health, Unready};
 use crate::guard::{Failures, StageFailure};
+use crate::history::{Contradiction, Hold};
 use crate::metrics::{AccessOutcome, Metrics};
 use crate::stages::ingest::{Observe, Observed};
 use crate::stages::prove::Progress;
@@ -24,6 +25,7 @@ pub struct Watched {
     totals: Arc<Mutex<Totals>>,
     degraded: Degraded,
     conditions: Arc<Mutex<Conditions>>,
+    hold: Hold,
 }
 
 /// What keeps the node from taking everything in, as far as it is not a failed stage.
@@ -51,8 +53,13 @@ impl Watched {
     pub fn new(metrics: Arc<Metrics>) -> Watched {
         let (failures, progress) = (Failures::new(), watch::Sender::new(None));
         let degraded = Degraded::new(metrics.clone());
-        let (totals, conditions) = (Arc::default(), Arc::default());
-        Watched { metrics, failures, progress, totals, degraded, conditions }
+        let (totals, conditions, hold) = (Arc::default(), Arc::default(), Hold::default());
+        Watched { metrics, failures, progress, totals, degraded, conditions, hold }
+    }
+
+    /// What holds the node, once somebody showed what the journal lacks.
+    pub fn hold(&self) -> &Hold {
+        &self.hold
     }
 
     /// Where failures are reported.
@@ -111,6 +118,10 @@ impl Watched {
 impl Health for Watched {
     fn failed_stage(&self) -> Option<&'static str> {
         self.failure().map(|failure| failure.stage.name())
+    }
+
+    fn contradiction(&self) -> Option<Contradiction> {
+        self.hold.held().map(|held| held.contradiction)
     }
 
     fn unready(&self) -> Option<Unready> {

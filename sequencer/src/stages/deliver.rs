@@ -21,10 +21,11 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 use wire::{
     Address, Entry, FrameError, GroupIdentity, Holder, PlacedEntry, Receipt, ReceiptError,
-    SignedReceipt, SigningKey, receipts_of_group, signer_address,
+    SignedReceipt, SigningKey, Standing, receipts_of_group, signer_address,
 };
 
 use crate::guard::{Guard, GuardedThread, Stage, UnplannedEnd};
+use crate::history::{self, Comparison, Held, HistoryError, Hold, Remembered, term_of};
 use crate::setting::{LimitError, check, range, settings};
 use crate::stages::ledger::Deliver;
 use crate::window::ClosedWindow;
@@ -67,6 +68,7 @@ impl DeliverConfig {
 #[derive(Clone)]
 pub struct ReceiptHub {
     shared: Arc<Shared>,
+    hold: Hold,
 }
 
 struct Shared {
@@ -98,6 +100,12 @@ pub enum AgainError {
     /// Reading it back panicked.
     #[error("the group was not read back")]
     Panicked(#[from] UnplannedEnd),
+    /// The journal's losses cannot be told.
+    #[error("the term of the group cannot be told")]
+    Term(#[from] HistoryError),
+    /// Somebody showed what the journal lacks: nothing is signed any more.
+    #[error("the node is held: its journal lacks what it promised")]
+    Held,
     /// The group acknowledges nothing to this holder.
     #[error("expected something of the holder in group {group}, found nothing")]
     NotConcerned {
@@ -117,7 +125,44 @@ impl ReceiptHub {
         let session_receipts_max = config.session_receipts_max.max(1);
         let (sessions, left_out) = (Mutex::default(), AtomicU64::new(0));
         let shared = Shared { key, scope, journal, session_receipts_max, sessions, left_out };
-        ReceiptHub { shared: Arc::new(shared) }
+        ReceiptHub { shared: Arc::new(shared), hold: Hold::default() }
+    }
+
+    /// Signs nothing while `hold` is set.
+    pub fn held_by(self, hold: Hold) -> ReceiptHub {
+        ReceiptHub { hold, ..self }
+    }
+
+    /// What holds the node.
+    pub fn hold(&self) -> &Hold {
+        &self.hold
+    }
+
+    /// How far the journal is, for welcomes.
+    ///
+    /// # Errors
+    /// [`HistoryError`] if the journal cannot be read.
+    pub fn standing(&self) -> Result<Standing, HistoryError> {
+        let journal = &self.shared.journal;
+        let head_group = journal.head().group;
+        Ok(Standing { term: term_of(journal, head_group)?, head_group })
+    }
+
+    /// Holds the node if the journal lacks what this receipt, whose signature was verified,
+    /// promises; `false` then.
+    ///
+    /// # Errors
+    /// [`HistoryError`] if the journal cannot be read.
+    pub fn compare(&self, receipt: &SignedReceipt) -> Result<bool, HistoryError> {
+        let remembered = Remembered::by_receipt(receipt);
+        match history::compare(&self.shared.journal, &remembered)? {
+            Comparison::Holds | Comparison::LossAccepted => Ok(true),
+            Comparison::Contradicted(contradiction) => {
+                let evidence = Some(Box::new(receipt.clone()));
+                self.hold.set(Held { contradiction, evidence });
+                Ok(false)
+            }
+        }
     }
 
     /// Chain and contract that receipts are bound to.
@@ -164,7 +209,9 @@ impl ReceiptHub {
         let entries = (group.first..).zip(&group.entries).map(decode);
         let entries = entries.collect::<Result<Vec<_>, AgainError>>()?;
         let scope = self.shared.scope;
-        let identity = GroupIdentity { scope, group: number, journal_hash: group.journal_hash };
+        let term = term_of(&self.shared.journal, number)?;
+        let journal_hash = group.journal_hash;
+        let identity = GroupIdentity { scope, group: number, term, journal_hash };
         Ok(StoredGroup { identity, first: Position(group.first), entries })
     }
 
@@ -190,6 +237,10 @@ impl ReceiptHub {
         group: &StoredGroup,
         holder: Holder,
     ) -> Result<SignedReceipt, AgainError> {
+        // Here and where a new group is signed, so that no receipt leaves by another way.
+        if self.hold.is_set() {
+            return Err(AgainError::Held);
+        }
         // Built from the log and not kept: the bytes are the same, because a receipt is a function
         // of its group and the signature is deterministic.
         let mut receipts = receipts_of_group(group.identity, &group.entries)?;
@@ -204,6 +255,10 @@ impl ReceiptHub {
 
     fn sign_and_route(&self, receipt: Receipt) {
         let holder = receipt.holder;
+        // Whoever waits learns from its session, which ends with the code that says why.
+        if self.hold.is_set() {
+            return;
+        }
         match receipt.sign(&self.shared.key) {
             Ok(signed) => self.route(holder, &signed),
             // Never for a bounded receipt; if it were, its holder must not wait in vain.

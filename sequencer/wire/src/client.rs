@@ -68,6 +68,17 @@ impl ClientSession {
         }
     }
 
+    /// Takes in the newest receipt that the owner kept: every hello shows it to the node (W.45).
+    ///
+    /// # Errors
+    /// [`Violation`] if it is not this deployment's, or for another holder; then it is not shown.
+    pub fn restore_receipt(&mut self, kept: &SignedReceipt) -> Result<(), Violation> {
+        self.evidence.check(kept)?;
+        // Nothing was remembered yet that it could contradict.
+        drop(self.evidence.remember(kept));
+        Ok(())
+    }
+
     /// A connection with three lanes stands: begins the session on it.
     pub fn connected(&mut self) {
         // Whatever the last connection left is gone, whether or not the owner said so.
@@ -79,7 +90,9 @@ impl ClientSession {
             let preamble = Bytes::copy_from_slice(&lane.preamble());
             self.outgoing[lane as usize].push_back(preamble);
         }
-        self.send(ClientMessage::Hello(Hello::new(self.name.clone(), true)));
+        let newest = self.evidence.newest().cloned().map(Box::new);
+        let hello = Hello { newest, ..Hello::new(self.name.clone(), true) };
+        self.send(ClientMessage::Hello(hello));
     }
 
     /// The connection is gone. Streams and frames stay; requests are reported lost.
@@ -278,15 +291,21 @@ impl ClientSession {
     /// Begins the session with a server that is the expected one.
     fn enter(&mut self, welcome: Welcome) -> Result<(), Violation> {
         // Before any stream is opened: readings go to the expected deployment and to no other.
-        self.evidence.check_welcome(&welcome)?;
+        let before = self.evidence.take_welcome(&welcome)?;
         self.phase = Phase::Ready;
         self.held.set_credit(welcome.credit);
         let opens: Vec<_> = self.held.opens().cloned().collect();
         opens.into_iter().for_each(|open| self.send(ClientMessage::OpenStream(open)));
         // Marks are for the owner's eyes. What the server has of a stream counts when it is opened,
         // and even then only a receipt frees a frame (W.24).
-        let Welcome { server_time, marks, .. } = welcome;
-        self.report(Some(ClientEvent::Welcomed { server_time, marks }));
+        let Welcome { server_time, marks, standing, .. } = welcome;
+        self.report(Some(ClientEvent::Welcomed { server_time, marks, standing }));
+        let (known, term) = (before, standing.term);
+        self.report(
+            known
+                .filter(|known| *known < term)
+                .map(|known| ClientEvent::LossAccepted { known, term }),
+        );
         Ok(())
     }
 

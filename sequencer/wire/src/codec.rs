@@ -40,6 +40,16 @@ pub enum DecodeError {
         /// What was read.
         what: &'static str,
     },
+    /// Bytes of a later version, of which nothing more is read.
+    #[error("expected {what} of version {expected}, found version {found}")]
+    Version {
+        /// What was read.
+        what: &'static str,
+        /// The version that is read.
+        expected: u16,
+        /// The version found.
+        found: u16,
+    },
     /// A code without meaning.
     #[error("expected a known {what}, found {found:#x}")]
     Unknown {
@@ -63,6 +73,7 @@ impl DecodeError {
     pub fn code(&self) -> RejectCode {
         match self {
             DecodeError::TooLarge { .. } => RejectCode::TooLarge,
+            DecodeError::FirstVersion { .. } | DecodeError::Version { .. } => RejectCode::Version,
             _ => RejectCode::Malformed,
         }
     }
@@ -247,8 +258,16 @@ impl<'a> Reader<'a> {
     pub(crate) fn version(&mut self, expected: u8) -> Result<(), DecodeError> {
         match self.u8()? {
             found if found == expected => Ok(()),
-            1 => Err(DecodeError::FirstVersion { what: self.what }),
-            found => Err(DecodeError::Unknown { what: "format version", found: u64::from(found) }),
+            found => Err(self.other_version(expected.into(), found.into())),
+        }
+    }
+
+    /// The error for bytes of another version.
+    pub(crate) fn other_version(&self, expected: u16, found: u16) -> DecodeError {
+        let what = self.what;
+        match found {
+            1 => DecodeError::FirstVersion { what },
+            found => DecodeError::Version { what, expected, found },
         }
     }
 

@@ -12,9 +12,11 @@ use crate::{
 };
 
 mod decision;
+mod gap;
 mod refusal;
 
 pub use decision::Decision;
+pub use gap::{GapEntry, JournalPlace};
 pub use refusal::{RefusalCount, RefusalEntry, RefusalReason, RefusedItem, RefusedKind};
 
 /// The body of one entry.
@@ -58,6 +60,8 @@ pub enum Entry {
         /// What it is.
         descriptor: Descriptor,
     },
+    /// Groups before this one were lost, and the operator accepted it.
+    Gap(GapEntry),
     /// How often the same was refused again.
     RefusalCount(RefusalCount),
 }
@@ -108,6 +112,7 @@ mod kind {
     pub(super) const REGISTRY_CHANGE: u8 = 5;
     pub(super) const CLOSE: u8 = 6;
     pub(super) const STREAM_OPEN: u8 = 7;
+    pub(super) const GAP: u8 = 8;
     pub(super) const REFUSAL_COUNT: u8 = 9;
 }
 
@@ -127,6 +132,7 @@ impl Entry {
             Entry::RegistryChange(_) => kind::REGISTRY_CHANGE,
             Entry::Close { .. } => kind::CLOSE,
             Entry::StreamOpen { .. } => kind::STREAM_OPEN,
+            Entry::Gap(_) => kind::GAP,
             Entry::RefusalCount(_) => kind::REFUSAL_COUNT,
         }
     }
@@ -163,6 +169,7 @@ impl Entry {
                 to.text(gateway.as_str());
                 descriptor.write(&mut to);
             }
+            Entry::Gap(entry) => entry.write(&mut to),
             Entry::RefusalCount(counted) => counted.write(&mut to),
         }
         Ok(to.0)
@@ -195,6 +202,7 @@ impl Entry {
                 let gateway = from.name("gateway id", GatewayId::new)?;
                 Entry::StreamOpen { gateway, descriptor: Descriptor::read(&mut from)? }
             }
+            kind::GAP => Entry::Gap(GapEntry::read(&mut from)?),
             kind::REFUSAL_COUNT => Entry::RefusalCount(RefusalCount::read(&mut from)?),
             found => {
                 let found = u64::from(found);

@@ -60,6 +60,7 @@ pub fn receipts_of_group(
             Entry::RegistryChange(_)
             | Entry::Close { .. }
             | Entry::StreamOpen { .. }
+            | Entry::Gap(_)
             | Entry::RefusalCount(_) => {}
         }
     }

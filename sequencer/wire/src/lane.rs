@@ -4,7 +4,7 @@
 pub const ALPN: &[u8] = b"vitals/1";
 
 /// Version in hello and welcome.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
 
 /// What a client sends first on every lane, so that the server learns of the lane; then the lane's
 /// number in one byte.

@@ -56,13 +56,13 @@
 //!     }
 //!     while let Some(event) = server.poll_event() {
 //!         match event {
-//!             ServerEvent::Hello(_) => server.welcome(Vec::new(), now),
+//!             ServerEvent::Hello(_) => server.welcome(Vec::new(), Standing::default(), now),
 //!             ServerEvent::OpenStream(open) => server.open_stream(open.handle, Sequence(0)),
 //!             ServerEvent::Frame { frame, .. } => {
 //!                 // Append it as one group, sync, and only then acknowledge.
 //!                 let entry = FrameEntry::new(gateway.clone(), stream.clone(), &frame);
 //!                 let (position, entry) = (Position(1), Entry::Frame(entry));
-//!                 let group = GroupIdentity { scope, group: 1, journal_hash: [2; 32] };
+//!                 let group = GroupIdentity { scope, group: 1, term: 0, journal_hash: [2; 32] };
 //!                 let placed = PlacedEntry { position, time: now, entry };
 //!                 let receipts = receipts_of_group(group, &[placed])?;
 //!                 for receipt in receipts.into_values() {
@@ -111,8 +111,8 @@ pub use codec::DecodeError;
 pub use credit::Credit;
 pub use deframe::Deframer;
 pub use entry::{
-    Decision, Entry, FrameEntry, RefusalCount, RefusalEntry, RefusalReason, RefusedItem,
-    RefusedKind,
+    Decision, Entry, FrameEntry, GapEntry, JournalPlace, RefusalCount, RefusalEntry, RefusalReason,
+    RefusedItem, RefusedKind,
 };
 pub use frame::{Frame, FrameError, FramePlace, Quality, RAW_ROW_BYTES, Reading};
 pub use group::{PlacedEntry, receipts_of_group};
@@ -122,7 +122,7 @@ pub use k256::ecdsa::SigningKey;
 pub use lane::{ALPN, Features, Lane, PROTOCOL_VERSION};
 pub use message::{
     AccessAnswer, ClientMessage, ClientName, Concern, Hello, Mark, MessageError, Reject,
-    ReleaseEnd, Released, RequestId, ServerMessage, Welcome,
+    ReleaseEnd, Released, RequestId, ServerMessage, Standing, Welcome,
 };
 pub use operation::{SealedOperation, SignedOperation, StoredOperation};
 pub use receipt::{

@@ -7,5 +7,5 @@ mod server;
 pub use client::{ClientMessage, ClientName, Hello};
 pub use envelope::{MessageError, RequestId};
 pub use server::{
-    AccessAnswer, Concern, Mark, Reject, ReleaseEnd, Released, ServerMessage, Welcome,
+    AccessAnswer, Concern, Mark, Reject, ReleaseEnd, Released, ServerMessage, Standing, Welcome,
 };

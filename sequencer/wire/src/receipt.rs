@@ -60,7 +60,7 @@ impl ReceiptError {
 
 impl Receipt {
     /// Version byte of the canonical bytes.
-    pub const VERSION: u8 = 1;
+    pub const VERSION: u8 = 2;
 
     /// Checks number and order of the items.
     ///
@@ -107,6 +107,7 @@ impl Receipt {
         to.u64(self.group.scope.chain_id);
         to.raw(&self.group.scope.contract);
         to.u64(self.group.group);
+        to.u32(self.group.term);
         to.raw(&self.group.journal_hash);
         to.raw(&self.holder.0);
         self.items.write(&mut to);
@@ -121,7 +122,8 @@ impl Receipt {
         let mut from = Reader::new("receipt", bytes);
         from.version(Receipt::VERSION)?;
         let scope = ChainScope { chain_id: from.u64()?, contract: from.array()? };
-        let group = GroupIdentity { scope, group: from.u64()?, journal_hash: from.array()? };
+        let (group, term) = (from.u64()?, from.u32()?);
+        let group = GroupIdentity { scope, group, term, journal_hash: from.array()? };
         let holder = Holder(from.array()?);
         let items = Items::read(&mut from)?;
         from.finish()?;

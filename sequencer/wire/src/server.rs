@@ -12,7 +12,7 @@ use crate::limits::FRAME_BYTES_MAX;
 use crate::{
     AccessAnswer, ClientMessage, Concern, Credit, Deframer, Features, Frame, Hello, Lane, Mark,
     MessageError, OpenStream, PROTOCOL_VERSION, Reject, ReleaseEnd, Released, RequestId,
-    ServerMessage, SignedReceipt, Welcome,
+    ServerMessage, SignedReceipt, Standing, Welcome,
 };
 
 mod event;
@@ -103,8 +103,9 @@ impl ServerSession {
         self.streams.unacknowledged()
     }
 
-    /// Answers the hello. Marks beyond `limits::MARKS_MAX` are left out: they are a hint.
-    pub fn welcome(&mut self, marks: Vec<Mark>, now: Millis) {
+    /// Answers the hello, whose receipt the owner compared with its journal (W.46). Marks beyond
+    /// `limits::MARKS_MAX` are left out: they are a hint.
+    pub fn welcome(&mut self, marks: Vec<Mark>, standing: Standing, now: Millis) {
         if self.phase != Phase::Greeted {
             return;
         }
@@ -114,6 +115,7 @@ impl ServerSession {
             features: Features::SPOKEN,
             scope: self.config.scope,
             signer: self.config.signer,
+            standing,
             server_time: now,
             credit: self.credit,
             marks,
@@ -268,7 +270,8 @@ impl ServerSession {
     }
 
     fn greet(&mut self, hello: Hello) -> Result<(), RejectCode> {
-        if hello.version != PROTOCOL_VERSION || !hello.features.contains(Features::RAW) {
+        // The version was compared as it was read.
+        if !hello.features.contains(Features::RAW) {
             return Err(RejectCode::Version);
         }
         // Not ready yet: the owner may look marks up first, and answers with `welcome`.

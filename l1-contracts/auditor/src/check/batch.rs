@@ -15,6 +15,8 @@ pub struct Summary {
     pub file: PublicFile,
     /// Its last journal group; the predecessor's if it has none.
     pub tail: Option<Tail>,
+    /// How often numbers of journal groups were given up: losses that the operator accepted.
+    pub gaps: u64,
     /// Proofs verified.
     pub proofs: u64,
 }
@@ -33,12 +35,12 @@ pub fn batch(of: BatchContext<'_>, bytes: &[u8]) -> Result<Summary, Broken> {
     lists::check(of.context, header, &file)?;
     let mut proofs = operations::fold(of, &file.operations)?;
     proofs.extend(claims::fold(of, &file.claims)?);
-    let tail = journal::check(of, &file.groups)?;
+    let journal::Groups { tail, gaps } = journal::check(of, &file.groups)?;
     // A pairing costs more than all that stands above together, and a file that fails there needs
     // none.
     let verified = proofs.len() as u64;
     proofs.into_iter().try_for_each(|proof| proof.verify(header))?;
-    Ok(Summary { file, tail, proofs: verified })
+    Ok(Summary { file, tail, gaps, proofs: verified })
 }
 
 /// The edges between the chunks of claims of a file whose proofs were verified; the last edge is

@@ -41,6 +41,8 @@ pub(crate) struct Plan {
     pub(crate) segments: Option<fn(&mut Vec<SegmentEntry>)>,
     /// Changes what is proven of a claims chunk, and its leaves; the root follows.
     pub(crate) chunk: Option<fn(&mut C2Inputs, &mut Vec<Word>)>,
+    /// Changes journal groups before they are hashed.
+    pub(crate) group: Option<fn(&mut GroupSummary)>,
 }
 
 /// A batch as it is published and opened.
@@ -198,7 +200,10 @@ impl Sequencer<'_> {
         self.groups += 1;
         let content = [self.groups as u8; 32];
         let (first, last) = (Position(first), Position(last));
-        let group = GroupSummary { number: self.groups, first, last, content };
+        let mut group = GroupSummary { number: self.groups, first, last, content };
+        if let Some(change) = self.plan.group {
+            change(&mut group);
+        }
         self.journal = journal::journal_hash(&self.journal, &group);
         group
     }

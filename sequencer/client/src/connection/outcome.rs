@@ -18,6 +18,11 @@ pub struct Counts {
     pub receipts: u64,
     /// Connections after the first.
     pub reconnects: u64,
+    /// Losses that the node's operator ever accepted.
+    pub term: u32,
+    /// Those of them that this client heard of here: what was acknowledged before may be gone, and
+    /// its receipts are the evidence.
+    pub losses_accepted: u32,
 }
 
 /// An operation that took effect.

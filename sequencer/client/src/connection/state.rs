@@ -14,7 +14,7 @@ use super::config::{ConnectionConfig, ReceiptListener};
 use super::error::{ConnectionError, RequestError, StreamError};
 use super::outcome::{AccessOutcome, Applied, Counts};
 use super::requests::Requests;
-use crate::receipts::{NotKept, ReceiptFolder};
+use crate::receipts::{NewestReceipt, NotKept, ReceiptFolder};
 use crate::spool::Spool;
 
 /// Messages are joined up to this size before they are written: small writes cost most.
@@ -51,12 +51,15 @@ pub(super) struct State {
     marks: Vec<Mark>,
     latest: Option<SignedReceipt>,
     folder: Option<ReceiptFolder>,
+    newest: Option<NewestReceipt>,
+    /// When something came last.
+    now: Millis,
     listener: Option<ReceiptListener>,
 }
 
 impl State {
     pub(super) fn new(config: &ConnectionConfig) -> Result<State, ConnectionError> {
-        let session = ClientSession::new(ClientConfig {
+        let mut session = ClientSession::new(ClientConfig {
             scope: config.deployment.scope,
             signer: config.deployment.receipt_signer,
             holder: config.identity.holder(),
@@ -65,7 +68,15 @@ impl State {
         });
         let folder = config.receipts.as_deref();
         let folder = folder.map(|folder| ReceiptFolder::open(folder, config.receipts_kept_max));
-        let folder = folder.transpose().map_err(|error| ConnectionError::Receipts(error.into()))?;
+        let receipts = |error: std::io::Error| ConnectionError::Receipts(error.into());
+        let folder = folder.transpose().map_err(receipts)?;
+        let newest = config.state.as_deref().map(NewestReceipt::of);
+        let kept = folder.as_ref().map_or(Ok(None), ReceiptFolder::newest).map_err(receipts)?;
+        let last = newest.as_ref().map_or(Ok(None), NewestReceipt::read).map_err(receipts)?;
+        for receipt in kept.iter().chain(&last) {
+            // One of another deployment or identity says nothing about this node: it stays kept.
+            drop(session.restore_receipt(receipt));
+        }
         Ok(State {
             session,
             welcomed: false,
@@ -78,11 +89,14 @@ impl State {
             marks: Vec::new(),
             latest: None,
             folder,
+            newest,
+            now: config.clock.now(),
             listener: config.on_receipt.clone(),
         })
     }
 
     pub(super) fn handle_bytes(&mut self, lane: Lane, bytes: &[u8], now: Millis) {
+        self.now = now;
         self.session.handle_bytes(lane, bytes, now);
         self.take_events();
     }
@@ -119,6 +133,8 @@ impl State {
     /// The first reason stays: what follows is mostly its consequence.
     pub(super) fn end(&mut self, why: ConnectionError) {
         self.end_reason.get_or_insert(why);
+        // It is over either way: where it cannot be written, the next hello shows an older one.
+        drop(self.newest.as_mut().map(NewestReceipt::flush));
     }
 
     pub(super) fn is_ended(&self) -> bool {
@@ -244,8 +260,12 @@ impl State {
 
     fn on_event(&mut self, event: ClientEvent) {
         match event {
-            ClientEvent::Welcomed { marks, .. } => {
+            ClientEvent::Welcomed { marks, standing, .. } => {
                 (self.welcomed, self.ever_welcomed, self.marks) = (true, true, marks);
+                self.counts.term = standing.term;
+            }
+            ClientEvent::LossAccepted { known, term } => {
+                self.counts.losses_accepted += term - known;
             }
             ClientEvent::Receipt(receipt) => self.on_receipt(*receipt),
             ClientEvent::StreamReady { handle, .. } => {
@@ -282,6 +302,10 @@ impl State {
                 self.end(ConnectionError::ReceiptsFull { limit });
             }
             Some(Ok(())) | None => {}
+        }
+        let now = self.now;
+        if let Some(Err(error)) = self.newest.as_mut().map(|newest| newest.take(&receipt, now)) {
+            self.end(ConnectionError::Receipts(error.into()));
         }
         if let Some(listener) = &self.listener {
             listener(&receipt);

@@ -96,7 +96,7 @@ fn header(number: u64, previous: [u8; 32], close: Position, hash: [u8; 32]) -> B
 }
 
 fn receipt(group: u64, journal_hash: [u8; 32], position: u64) -> SignedReceipt {
-    let group = GroupIdentity { scope: SCOPE, group, journal_hash };
+    let group = GroupIdentity { scope: SCOPE, group, term: 0, journal_hash };
     let item = RefusalItem { position: Position(position), digest: Digest([1; 31]) };
     let items = Items { refusals: vec![item], ..Items::default() };
     let receipt = Receipt::new(group, Holder::new(Role::Wallet, "wallet-1"), items).unwrap();

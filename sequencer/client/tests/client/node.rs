@@ -77,6 +77,10 @@ pub(crate) struct Log {
     pub(crate) operations: Vec<SignedOperation>,
     pub(crate) stored: usize,
     pub(crate) groups: u64,
+    /// Losses that the operator accepted.
+    pub(crate) term: u32,
+    /// The group of the receipt that each hello showed.
+    pub(crate) shown: Vec<Option<u64>>,
     connections: Vec<quinn::Connection>,
     positions: u64,
 }
@@ -91,7 +95,7 @@ impl Log {
         self.groups += 1;
         let group = if self.behaviour.equivocate { 1 } else { self.groups };
         let journal_hash = [self.groups as u8; 32];
-        let identity = GroupIdentity { scope: scope(), group, journal_hash };
+        let identity = GroupIdentity { scope: scope(), group, term: self.term, journal_hash };
         let key = match self.behaviour.forge {
             true => SigningKey::from_slice(&[8; 32]).expect("a key"),
             false => signing_key(),
@@ -325,12 +329,14 @@ impl Session {
         let log = self.log.clone();
         let mut log = log.lock().unwrap();
         match event {
-            ServerEvent::Hello(_) => {
+            ServerEvent::Hello(hello) => {
+                log.shown.push(hello.newest.map(|newest| newest.receipt.group.group));
                 let last = |frames: &BTreeMap<Sequence, _>| *frames.keys().last().expect("one");
                 let marks = log.frames.iter();
                 let marks = marks
                     .map(|(stream, frames)| Mark { stream: stream.clone(), durable: last(frames) });
-                self.session.welcome(marks.collect(), SystemClock.now());
+                let standing = Standing { term: log.term, head_group: log.groups };
+                self.session.welcome(marks.collect(), standing, SystemClock.now());
             }
             ServerEvent::OpenStream(open) => {
                 let name = open.descriptor.name();

@@ -84,7 +84,7 @@ impl Settled {
 
     /// Writes a receipt of a group with this hash, for something at a position.
     fn write_receipt(&self, group: u64, journal_hash: [u8; 32], position: u64) {
-        let group = GroupIdentity { scope: facts().scope, group, journal_hash };
+        let group = GroupIdentity { scope: facts().scope, group, term: 0, journal_hash };
         let item = RefusalItem { position: Position(position), digest: Digest([1; 31]) };
         let items = Items { refusals: vec![item], ..Items::default() };
         let receipt = Receipt::new(group, Holder::new(Role::Wallet, "wallet-1"), items).unwrap();

@@ -268,3 +268,47 @@ async fn a_frame_beyond_its_limit_is_refused_before_anything_is_kept() {
     assert!(stream.send(&[]).await.is_err());
     assert_eq!(stream.next_sequence(), Sequence(1));
 }
+
+#[tokio::test]
+async fn the_newest_receipt_is_shown_again_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::start(Behaviour::default());
+    let (state, receipts) = (folder.path().join("state"), folder.path().join("receipts"));
+    for keeps_receipts in [false, true] {
+        for _ in 0..2 {
+            let kept = keeps_receipts.then(|| receipts.clone());
+            let state = (!keeps_receipts).then(|| state.clone());
+            let config = |config: &mut client::ConnectionConfig| {
+                (config.state, config.receipts) = (state, kept);
+            };
+            let connection = node.connect_as(config).await.unwrap();
+            let epoch = connection.epoch(&stream_key()).unwrap();
+            let described = wire::Descriptor { epoch, ..descriptor(1) };
+            let stream = connection.open_stream(Lane::Live, described).await.unwrap();
+            send(&stream, 3).await;
+            stream.end().await.unwrap();
+            connection.close().await;
+        }
+        let log = node.log();
+        let shown = log.shown[log.shown.len() - 2..].to_vec();
+        assert_eq!(shown[0], None, "a new folder holds nothing");
+        assert!(shown[1].is_some_and(|group| group > 0 && group <= log.groups), "{shown:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_loss_that_the_operator_accepted_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::start(Behaviour::default());
+    let state = || Some(folder.path().join("state"));
+    let connection = node.connect_as(|config| config.state = state()).await.unwrap();
+    let stream = open(&connection).await;
+    send(&stream, 1).await;
+    stream.end().await.unwrap();
+    assert_eq!((connection.counts().term, connection.counts().losses_accepted), (0, 0));
+    connection.close().await;
+    node.log().term = 2;
+    let connection = node.connect_as(|config| config.state = state()).await.unwrap();
+    assert_eq!((connection.counts().term, connection.counts().losses_accepted), (2, 2));
+    connection.close().await;
+}

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::places::{FilePlace, Held, Place};
 use crate::doors::codes::{self, Unserved};
 use crate::folder::store::{Store, StoreError};
+use crate::history::Contradiction;
 use crate::metrics::Metrics;
 
 /// A settled file never changes: the chain holds its hash. A year is the longest that caches know.
@@ -30,6 +31,11 @@ pub trait Health: Send + Sync {
     fn failed_stage(&self) -> Option<&'static str>;
     /// What keeps it from taking everything in now, if something does.
     fn unready(&self) -> Option<Unready>;
+
+    /// What the journal lacks of what it promised, if somebody showed that.
+    fn contradiction(&self) -> Option<Contradiction> {
+        None
+    }
 }
 
 /// Why a node is not ready although nothing failed.
@@ -164,7 +170,10 @@ async fn metrics(State(shown): State<Shown>) -> Response {
 
 fn check_health(shown: &Shown) -> Result<(), Failed> {
     let failed = |stage| Failed(&codes::STAGE_FAILED, json!({ "stage": stage }));
-    shown.health.failed_stage().map_or(Ok(()), |stage| Err(failed(stage)))
+    shown.health.failed_stage().map_or(Ok(()), |stage| Err(failed(stage)))?;
+    // Nothing but hashes and numbers, which receipts and headers show anyway.
+    let lacks = |found: Contradiction| Failed(&codes::HISTORY, json!(found.to_string()));
+    shown.health.contradiction().map_or(Ok(()), |found| Err(lacks(found)))
 }
 
 async fn healthz(State(shown): State<Shown>) -> Result<Json<Value>, Failed> {

@@ -21,6 +21,7 @@ mod batches;
 mod database;
 mod error;
 mod files;
+mod give_up;
 mod outbox;
 mod row;
 #[cfg(test)]

@@ -262,3 +262,18 @@ fn a_damaged_batch_is_forgotten_with_those_after_it_unless_it_is_under_way() {
     assert_eq!(store.forget_damaged().unwrap(), Some(BatchNumber(3)));
     assert_eq!(store.last_assembled().unwrap().unwrap().0, BatchNumber(2));
 }
+
+#[test]
+fn batches_that_are_given_up_are_assembled_anew_and_settled_ones_stay() {
+    let (_folder, store, batches) = filled(3);
+    store.mark_settled(&[(BatchNumber(1), Some(SETTLED))]).unwrap();
+    assert_eq!(store.give_up_after(BatchNumber(1)).unwrap(), Some((2, 3)));
+    assert_eq!(store.last_assembled().unwrap().unwrap().0, BatchNumber(1));
+    assert_eq!(store.public_bytes(BatchNumber(2)).unwrap(), None);
+    assert_eq!(store.give_up_after(BatchNumber(1)).unwrap(), None);
+    // Other bytes may take the number now, and replace the files that were left.
+    let mut other = batches[1].clone();
+    other.public.header.journal_hash = [8; 32];
+    assert_eq!(store.save_batch(&other, millis(9)).unwrap(), Saved::New);
+    assert_eq!(store.public_bytes(BatchNumber(2)).unwrap(), Some(other.public.to_bytes()));
+}

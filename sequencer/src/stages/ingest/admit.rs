@@ -11,6 +11,7 @@ use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 use wire::{Holder, SignedOperation};
 
+use crate::history::Hold;
 use crate::stages::deliver::NodeDelivery;
 use crate::stages::ledger::{Answer, Item, LedgerAdmission, Refusal};
 use crate::stages::rows::{EvaluatedRow, NotEvaluated, NotProvable, RowPool, Urgency};
@@ -23,6 +24,7 @@ pub struct Admit {
     /// Places of the writer's queue that an ordinary item does not take.
     reserved: usize,
     registry: Arc<watch::Sender<u64>>,
+    hold: Hold,
 }
 
 /// An operation on its way through evaluation.
@@ -65,6 +67,9 @@ pub enum AdmitError {
         /// The limit.
         items_max: usize,
     },
+    /// Somebody showed what the journal lacks: nothing is taken any more.
+    #[error("the node is held: its journal lacks what it promised")]
+    Held,
     /// The writer was stopped.
     #[error("the writer was stopped")]
     Stopped,
@@ -78,6 +83,7 @@ impl AdmitError {
     pub fn code(&self) -> RejectCode {
         match self {
             AdmitError::Busy { .. } => RejectCode::Busy,
+            AdmitError::Held => RejectCode::History,
             AdmitError::Stopped | AdmitError::Failed(_) => RejectCode::Unavailable,
         }
     }
@@ -96,7 +102,13 @@ impl From<NotTaken> for AdmitError {
 impl Admit {
     /// Submits to this writer, and operations to the evaluation of their rows first.
     pub fn new(submitter: Submitter<LedgerAdmission<NodeDelivery>>, rows: RowPool) -> Admit {
-        Admit { submitter, rows, reserved: 0, registry: Arc::new(watch::Sender::new(0)) }
+        let (registry, hold) = (Arc::new(watch::Sender::new(0)), Hold::default());
+        Admit { submitter, rows, reserved: 0, registry, hold }
+    }
+
+    /// Takes nothing while `hold` is set.
+    pub fn held_by(self, hold: Hold) -> Admit {
+        Admit { hold, ..self }
     }
 
     /// Leaves so many places of the writer's queue to what cannot wait: stops, revocations and
@@ -200,6 +212,9 @@ impl Admit {
         item: Item,
         reply: impl FnOnce(Result<Answer, AdmitError>) + Send + 'static,
     ) -> Result<(), AdmitError> {
+        if self.hold.is_set() {
+            return Err(AdmitError::Held);
+        }
         let registry = matches!(item, Item::Registry(_)).then(|| Arc::clone(&self.registry));
         let reply = move |answer: Result<Answer, Failure>| {
             // Before the reply: who hears of the change finds connections that check already.
@@ -219,8 +234,12 @@ impl Admit {
     /// Whether items are still taken; a full queue is only a matter of time.
     ///
     /// # Errors
-    /// [`AdmitError::Stopped`] or [`AdmitError::Failed`], as every submission from now on.
+    /// [`AdmitError::Held`], [`AdmitError::Stopped`] or [`AdmitError::Failed`], as every submission
+    /// from now on.
     pub fn check_open(&self) -> Result<(), AdmitError> {
+        if self.hold.is_set() {
+            return Err(AdmitError::Held);
+        }
         self.submitter.closed().map_or(Ok(()), |why| Err(why.into()))
     }
 

@@ -15,6 +15,7 @@ use super::observe::{Observe, Observed};
 use super::peer::{Peer, PeerId};
 use super::session::{Reply, Session};
 use super::shared::{Shared, close};
+use crate::history::Held;
 
 /// Bytes that are handed to the transport at once: fewer and larger writes cost less.
 const WRITE_BYTES: usize = 16 << 10;
@@ -45,6 +46,7 @@ struct Shell {
     replies: Receiver<Reply>,
     receipts: Receiver<SignedReceipt>,
     registry: watch::Receiver<u64>,
+    held: watch::Receiver<Option<Held>>,
     identity: Interval,
     stop: watch::Receiver<bool>,
     stopping: bool,
@@ -119,6 +121,7 @@ async fn open_session(
     let services = &shared.services;
     // Before the registry is read, so that a change between the two is seen.
     let registry = services.admit.registry_changes();
+    let held = services.hub.hold().subscribe();
     if !peer.is_entitled(&services.view, services.clock.now()) {
         return Err(RejectCode::Identity);
     }
@@ -145,6 +148,7 @@ async fn open_session(
         replies,
         receipts,
         registry,
+        held,
         identity,
         stop,
         stopping: false,
@@ -194,6 +198,7 @@ impl Shell {
             _ = self.connection.closed() => Turn::Lost,
             _ = self.stop.wait_for(|stop| *stop), if !self.stopping => Turn::Stop,
             Ok(()) = self.registry.changed() => Turn::CheckIdentity,
+            Ok(()) = self.held.changed() => Turn::CheckIdentity,
             _ = self.identity.tick() => Turn::CheckIdentity,
             () = sleep_until(to), if late => Turn::Late,
             sent = write(&mut control.send, &mut control.pending), if writes[0] => Turn::Sent(sent),

@@ -10,11 +10,12 @@ mod state;
 
 use bytes::Bytes;
 use model::RejectCode;
-use wire::{Credit, Hello, Lane, ServerEvent, SignedReceipt};
+use wire::{Credit, GroupIdentity, Hello, Lane, ServerEvent, SignedReceipt, Standing};
 
 use super::config::EVENTS_OF_A_READ_MAX;
 use super::observe::Observed;
 use super::peer::PeerId;
+use crate::history::HistoryError;
 
 pub(super) use state::{Reply, Session};
 
@@ -57,6 +58,10 @@ impl Session {
 
     /// Closes a peer that may not go on, and a gateway whose frames nobody takes any more.
     pub(super) fn check_identity(&mut self) {
+        // Whoever it is: nothing that it sends is taken, and nothing acknowledged.
+        if self.services.hub.hold().is_set() {
+            return self.close(RejectCode::History);
+        }
         if !self.peer.is_entitled(&self.services.view, self.services.clock.now()) {
             return self.close(RejectCode::Identity);
         }
@@ -150,6 +155,11 @@ impl Session {
 
     fn greet(&mut self, hello: &Hello) {
         self.greeted = true;
+        // Before anything is promised: the holder may know that this journal lost its end.
+        let standing = match self.compare_newest(hello) {
+            Ok(standing) => standing,
+            Err(code) => return self.wire.close(code),
+        };
         // Before the welcome, so that the client never sends without knowing its limit.
         self.share_credit();
         // A gateway that resumes sends only what is missing behind its marks.
@@ -157,6 +167,29 @@ impl Session {
             PeerId::Gateway(gateway) if hello.resume => self.services.view.marks(gateway),
             _ => Vec::new(),
         };
-        self.wire.welcome(marks, self.services.clock.now());
+        self.wire.welcome(marks, standing, self.services.clock.now());
+    }
+
+    /// Compares the receipt that a hello shows with the journal (W.46), and says how far that is.
+    fn compare_newest(&self, hello: &Hello) -> Result<Standing, RejectCode> {
+        let hub = &self.services.hub;
+        let unreadable = |error: HistoryError| {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(error, "the journal cannot be compared with a receipt");
+            RejectCode::Unavailable
+        };
+        if let Some(newest) = &hello.newest {
+            // Not this node's, or another's: that says nothing about the journal, and its sender
+            // goes, alone.
+            let GroupIdentity { scope, .. } = newest.receipt.group;
+            let of_peer = scope == hub.scope() && newest.receipt.holder == self.peer.holder;
+            if !of_peer || newest.verify(hub.signer()).is_err() {
+                return Err(RejectCode::Signature);
+            }
+            if !hub.compare(newest).map_err(unreadable)? {
+                return Err(RejectCode::History);
+            }
+        }
+        hub.standing().map_err(unreadable)
     }
 }

@@ -67,6 +67,8 @@ pub struct Ledger {
     pub(super) nonces: BTreeMap<(PractitionerId, u64), Millis>,
     /// Append time of the last entry.
     pub(super) last_time: Millis,
+    /// Losses of the journal's end that an operator accepted.
+    pub(super) term: u32,
 }
 
 impl Ledger {
@@ -97,6 +99,7 @@ impl Ledger {
             streams: Streams::default(),
             window,
             nonces: BTreeMap::new(),
+            term: 0,
         }
     }
 
@@ -108,6 +111,11 @@ impl Ledger {
     /// Who is registered.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// Losses of the journal's end that an operator accepted.
+    pub fn term(&self) -> u32 {
+        self.term
     }
 
     /// What operations are judged against.
@@ -143,6 +151,15 @@ impl Ledger {
             }
             Entry::StreamOpen { gateway, descriptor } => {
                 self.streams.open(gateway, &descriptor.name());
+            }
+            // What was lost changed consent, streams and the window of a state that is gone: the
+            // fold goes on from what is there, and only receipts tell of the rest.
+            Entry::Gap(gap) => {
+                if gap.term <= self.term {
+                    let (term, found) = (self.term, gap.term);
+                    return Err(broken(format!("expected a term above {term}, found {found}")));
+                }
+                self.term = gap.term;
             }
             Entry::RefusalCount(counted) => self.absorb_count(counted, position, time),
         }

@@ -174,6 +174,7 @@ fn holder(entry: &Entry) -> Option<Holder> {
         Entry::RegistryChange(_)
         | Entry::Close { .. }
         | Entry::StreamOpen { .. }
+        | Entry::Gap(_)
         | Entry::RefusalCount(_) => None,
     }
 }
@@ -230,6 +231,7 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
         let identity = GroupIdentity {
             scope: self.ledger.config.scope,
             group: committed.group,
+            term: self.ledger.term,
             journal_hash: committed.journal_hash,
         };
         let group = std::mem::take(&mut self.group);

@@ -98,6 +98,7 @@ impl LedgerView {
                 | Entry::Refusal(_)
                 | Entry::Close { .. }
                 | Entry::StreamOpen { .. }
+                | Entry::Gap(_)
                 | Entry::RefusalCount(_) => {}
             }
         }

@@ -246,9 +246,12 @@ pub fn groups_of(
 ) -> Result<BatchGroups, ReadError> {
     let mut groups = Vec::new();
     // Read back rather than remembered: what the header commits to is what the disk holds.
-    for number in after + 1..=window.group {
-        // From the group after the last close, so that each group stands in exactly one batch.
+    let mut last = after;
+    // From the group after the last close, so that each group stands in exactly one batch; over
+    // numbers that were given up.
+    while let Some(number) = journal.group_after(last).filter(|number| *number <= window.group) {
         let group = journal.group(number)?;
+        last = number;
         groups.push(GroupSummary {
             number,
             first: Position(group.first),

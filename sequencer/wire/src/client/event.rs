@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::{
     AccessAnswer, Address, ClientName, Frame, FrameError, Holder, Mark, ReceiptError, Released,
-    RequestId, SignedReceipt,
+    RequestId, SignedReceipt, Standing,
 };
 
 /// Whom a client expects, and what it may hold.
@@ -60,6 +60,16 @@ pub enum ClientEvent {
         server_time: Millis,
         /// What the server has of this client.
         marks: Vec<Mark>,
+        /// How far its journal is.
+        standing: Standing,
+    },
+    /// The node's operator accepted a loss since this client heard of it last: what was
+    /// acknowledged in an earlier term may be gone, and its receipts are the evidence.
+    LossAccepted {
+        /// The term known before.
+        known: u32,
+        /// The term now.
+        term: u32,
     },
     /// Frames of a stream are being sent, from this sequence on.
     StreamReady {
@@ -174,6 +184,21 @@ pub enum Violation {
     /// Version, scope or signer of the welcome are not the expected ones.
     #[error("expected the welcome of the configured deployment")]
     Welcome,
+    /// The journal ends before a group that it gave a receipt for, and no loss was accepted.
+    #[error(
+        "expected a journal of term {known_term} with group {expected}, found one of term \
+             {term} that ends at group {found}"
+    )]
+    Behind {
+        /// Term of the newest receipt or welcome.
+        known_term: u32,
+        /// Group of the newest receipt.
+        expected: u64,
+        /// The term of the welcome.
+        term: u32,
+        /// Its last group.
+        found: u64,
+    },
     /// A receipt does not verify.
     #[error("a receipt does not verify")]
     Receipt(#[from] ReceiptError),

@@ -5,29 +5,50 @@ use std::collections::BTreeMap;
 use model::ChainScope;
 
 use super::event::{ClientConfig, Violation};
-use crate::{Address, Holder, PROTOCOL_VERSION, SignedReceipt, Welcome};
+use crate::{Address, GroupIdentity, Holder, PROTOCOL_VERSION, SignedReceipt, Standing, Welcome};
 
 pub(super) struct Evidence {
     scope: ChainScope,
     signer: Address,
     holder: Holder,
     receipts_max: usize,
-    /// By the number of their group.
-    receipts: BTreeMap<u64, SignedReceipt>,
+    /// By the term and the number of their group: numbers of a later term begin beyond all others.
+    receipts: BTreeMap<(u32, u64), SignedReceipt>,
+    /// The term of the last welcome.
+    term: Option<u32>,
 }
 
 impl Evidence {
     pub(super) fn new(config: &ClientConfig) -> Evidence {
         let &ClientConfig { scope, signer, holder, limits, .. } = config;
         let (receipts_max, receipts) = (limits.receipts_max, BTreeMap::new());
-        Evidence { scope, signer, holder, receipts_max, receipts }
+        Evidence { scope, signer, holder, receipts_max, receipts, term: None }
     }
 
-    /// Whether the server is of the expected deployment.
-    pub(super) fn check_welcome(&self, welcome: &Welcome) -> Result<(), Violation> {
+    /// The newest receipt.
+    pub(super) fn newest(&self) -> Option<&SignedReceipt> {
+        self.receipts.last_key_value().map(|(_, receipt)| receipt)
+    }
+
+    /// Whether the server is of the expected deployment, and its journal holds what it gave
+    /// receipts for; the term that was known before.
+    pub(super) fn take_welcome(&mut self, welcome: &Welcome) -> Result<Option<u32>, Violation> {
         let expected = (PROTOCOL_VERSION, self.scope, self.signer);
         let found = (welcome.version, welcome.scope, welcome.signer);
-        if found == expected { Ok(()) } else { Err(Violation::Welcome) }
+        if found != expected {
+            return Err(Violation::Welcome);
+        }
+        let Standing { term, head_group } = welcome.standing;
+        let newest = self.newest().map(|receipt| receipt.receipt.group);
+        let known = self.term.max(newest.map(|group| group.term));
+        let last = newest.map_or(0, |group| group.group);
+        // After an accepted loss too: the journal goes on beyond every number ever told.
+        if known.is_some_and(|known| term < known) || head_group < last {
+            let known_term = known.unwrap_or(0);
+            return Err(Violation::Behind { known_term, expected: last, term, found: head_group });
+        }
+        self.term = Some(term);
+        Ok(known)
     }
 
     /// Whether a receipt is signed by whom it must be, and for this client.
@@ -47,7 +68,8 @@ impl Evidence {
     /// The receipt that came first, if it is of the same group and another one: two of them prove
     /// that the signer equivocates (W.38).
     pub(super) fn remember(&mut self, signed: &SignedReceipt) -> Result<(), Box<SignedReceipt>> {
-        let group = signed.receipt.group.group;
+        let GroupIdentity { term, group, .. } = signed.receipt.group;
+        let group = (term, group);
         // Receipts are compared and not signatures: a second signature of the same words is odd,
         // but says nothing else.
         if let Some(first) = self.receipts.get(&group)

@@ -45,7 +45,7 @@ pub(super) fn holder() -> Holder {
 }
 
 pub(super) fn receipt(group: u64, items: Items) -> SignedReceipt {
-    let group = GroupIdentity { scope: scope(), group, journal_hash: [2; 32] };
+    let group = GroupIdentity { scope: scope(), group, term: 0, journal_hash: [2; 32] };
     let receipt = Receipt::new(group, holder(), items).expect("valid items");
     receipt.sign(&key()).expect("signed")
 }

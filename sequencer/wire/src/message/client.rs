@@ -6,11 +6,11 @@ use model::StreamHandle;
 use super::envelope::{MessageError, RequestId, message_type, whole, wrong_side};
 use crate::codec::{Reader, Writer};
 use crate::header::{HEADER_BYTES, Type};
-use crate::limits::{CLIENT_NAME_BYTES_MAX, SIGNED_OPERATION_BYTES_MAX};
+use crate::limits::{CLIENT_NAME_BYTES_MAX, MESSAGE_BYTES_MAX, SIGNED_OPERATION_BYTES_MAX};
 use crate::stream::read_handle;
 use crate::{
     ClockFact, DecodeError, Features, Frame, OpenStream, PROTOCOL_VERSION, SignedAccessRequest,
-    SignedOperation,
+    SignedOperation, SignedReceipt,
 };
 
 /// What a client sends.
@@ -153,25 +153,40 @@ pub struct Hello {
     pub name: ClientName,
     /// Whether the welcome should hold resume marks.
     pub resume: bool,
+    /// The newest receipt that the client holds of this node: a node whose journal lacks its group
+    /// was rolled back.
+    pub newest: Option<Box<SignedReceipt>>,
 }
 
 impl Hello {
-    /// A hello of this version.
+    /// A hello of this version, of a client that holds no receipt.
     pub fn new(name: ClientName, resume: bool) -> Hello {
-        Hello { version: PROTOCOL_VERSION, features: Features::SPOKEN, name, resume }
+        let (version, features) = (PROTOCOL_VERSION, Features::SPOKEN);
+        Hello { version, features, name, resume, newest: None }
     }
+
     fn write(&self, to: &mut Writer) {
         to.u16(self.version);
         to.u64(self.features.0);
         to.u8(u8::from(self.resume));
         to.text(self.name.as_str());
+        to.long(&self.newest.as_ref().map(|receipt| receipt.to_bytes()).unwrap_or_default());
     }
 
-    fn read(from: &mut Reader<'_>) -> Result<Hello, DecodeError> {
-        // Any version decodes: the session answers one that it does not speak with its own code
-        // (W.14).
-        let (version, features) = (from.u16()?, Features(from.u64()?));
+    fn read(from: &mut Reader<'_>) -> Result<Hello, MessageError> {
+        let version = from.u16()?;
+        // Before anything else of it: what follows is another version's, and the session answers
+        // it with the code that says so (W.14).
+        if version != PROTOCOL_VERSION {
+            return Err(from.other_version(PROTOCOL_VERSION, version).into());
+        }
+        let features = Features(from.u64()?);
         let resume = from.flag("resume flag")?;
-        Ok(Hello { version, features, resume, name: ClientName::new(from.text("client name")?)? })
+        let name = ClientName::new(from.text("client name")?)?;
+        let newest = match from.long("newest receipt", MESSAGE_BYTES_MAX)? {
+            [] => None,
+            bytes => Some(Box::new(SignedReceipt::from_bytes(bytes)?)),
+        };
+        Ok(Hello { version, features, name, resume, newest })
     }
 }

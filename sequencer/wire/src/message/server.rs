@@ -157,6 +157,15 @@ pub struct Mark {
     pub durable: Sequence,
 }
 
+/// How far the server's journal is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Standing {
+    /// Losses that the operator accepted.
+    pub term: u32,
+    /// The last durable group; 0 for none.
+    pub head_group: u64,
+}
+
 /// The answer to a hello.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Welcome {
@@ -168,6 +177,8 @@ pub struct Welcome {
     pub scope: ChainScope,
     /// Who signs receipts.
     pub signer: Address,
+    /// How far the journal is.
+    pub standing: Standing,
     /// The server's time.
     pub server_time: Millis,
     /// First credit.
@@ -183,6 +194,8 @@ impl Welcome {
         to.u64(self.scope.chain_id);
         to.raw(&self.scope.contract);
         to.raw(&self.signer.0);
+        to.u32(self.standing.term);
+        to.u64(self.standing.head_group);
         to.millis(self.server_time);
         self.credit.write(to);
         // Cut and not refused: marks are a hint, and the opening of each stream says it again.
@@ -198,6 +211,7 @@ impl Welcome {
         let (version, features) = (from.u16()?, Features(from.u64()?));
         let scope = ChainScope { chain_id: from.u64()?, contract: from.array()? };
         let signer = Address(from.array()?);
+        let standing = Standing { term: from.u32()?, head_group: from.u64()? };
         let server_time = from.millis("server time")?;
         let credit = Credit::read(from)?;
         let count = from.count("resume marks", MARKS_MAX)?;
@@ -205,7 +219,7 @@ impl Welcome {
         let mark = || Ok(Mark { stream: StreamName::read(from)?, durable: Sequence(from.u64()?) });
         let marks =
             std::iter::repeat_with(mark).take(count).collect::<Result<Vec<_>, DecodeError>>()?;
-        Ok(Welcome { version, features, scope, signer, server_time, credit, marks })
+        Ok(Welcome { version, features, scope, signer, standing, server_time, credit, marks })
     }
 }
 

@@ -7,15 +7,15 @@ use crate::hash::{Holder, keccak};
 
 const DOMAIN: &str =
     "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)";
-const RECEIPT: &str = "Receipt(uint64 group,bytes32 chainHash,bytes32 holder,Frames[] frames,\
-                       Operation[] operations,Access[] accesses,Refusal[] refusals)";
+const RECEIPT: &str = "Receipt(uint64 group,uint32 term,bytes32 journalHash,bytes32 holder,\
+                       Frames[] frames,Operation[] operations,Access[] accesses,Refusal[] refusals)";
 const ACCESS: &str = "Access(uint64 position,uint64 time,bytes32 digest,bool permitted)";
 const FRAMES: &str = "Frames(string device,uint32 signal,uint16 epoch,uint64 firstSequence,\
                       uint64 lastSequence,uint64 firstPosition,uint64 lastPosition,uint64 time)";
 const OPERATION: &str = "Operation(uint64 position,uint64 time,bytes32 digest)";
 const REFUSAL: &str = "Refusal(uint64 position,bytes32 digest)";
 
-/// Hash of the domain: name "vitals receipts", version "1", chain and contract.
+/// Hash of the domain: name "vitals receipts", version "2", chain and contract.
 pub(super) fn domain_separator(scope: &ChainScope) -> [u8; 32] {
     let mut contract = [0; 32];
     contract[12..].copy_from_slice(&scope.contract);
@@ -23,13 +23,13 @@ pub(super) fn domain_separator(scope: &ChainScope) -> [u8; 32] {
     keccak(&[
         &keccak(&[DOMAIN.as_bytes()]),
         &keccak(&[b"vitals receipts"]),
-        &keccak(&[b"1"]),
+        &keccak(&[b"2"]),
         &number(scope.chain_id),
         &contract,
     ])
 }
 
-/// `hashStruct(receipt)`. The type calls the journal hash `chainHash`: the name is signed too.
+/// `hashStruct(receipt)`.
 pub(super) fn receipt_hash(group: &GroupIdentity, holder: &Holder, items: &Items) -> [u8; 32] {
     let Items { frames, operations, accesses, refusals } = items;
     // Referenced types follow the primary one in alphabetical order.
@@ -37,6 +37,7 @@ pub(super) fn receipt_hash(group: &GroupIdentity, holder: &Holder, items: &Items
     keccak(&[
         &type_hash,
         &number(group.group),
+        &number(u64::from(group.term)),
         &group.journal_hash,
         &holder.0,
         &list(frames, frames_hash),

@@ -131,13 +131,15 @@ impl Items {
     }
 }
 
-/// Which group of the log, of which deployment.
+/// Which group of the log, of which deployment, in which term.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct GroupIdentity {
     /// Chain and contract.
     pub scope: ChainScope,
     /// Number of the group.
     pub group: u64,
+    /// Losses that the operator had accepted before it.
+    pub term: u32,
     /// Journal hash of the group; opaque here.
     pub journal_hash: [u8; 32],
 }

@@ -129,7 +129,7 @@ fn random_bytes_never_panic() {
             let _ = ClientMessage::decode(message.clone());
             let _ = ServerMessage::decode(message);
         }
-        for kind in 0..9 {
+        for kind in 0..10 {
             let _ = Entry::from_bytes(kind, &bytes);
         }
     }

@@ -67,15 +67,16 @@ fn digests_and_signatures_are_those_of_an_independent_implementation() {
     let key = SigningKey::from_slice(&bytes::<32>(&vectors["test_key"])).expect("a scalar");
     assert_eq!(signer_address(&key), Address(bytes(&vectors["address"])));
     let cases = vectors["receipts"].as_array().expect("a list");
-    assert_eq!(cases.len(), 3);
+    assert_eq!(cases.len(), 4);
     for case in cases {
         let message = &case["message"];
         let scope =
             ChainScope { chain_id: number(case, "chain_id"), contract: bytes(&case["contract"]) };
-        let (group, journal_hash) = (number(message, "group"), bytes(&message["chainHash"]));
+        let (group, journal_hash) = (number(message, "group"), bytes(&message["journalHash"]));
         let holder = Holder(bytes(&message["holder"]));
         assert_eq!(holder, Holder::new(Role::Gateway, "gw-01"));
-        let group = GroupIdentity { scope, group, journal_hash };
+        let group =
+            GroupIdentity { scope, group, term: number(message, "term") as u32, journal_hash };
         let receipt = Receipt::new(group, holder, items(message)).expect("valid items");
         assert_eq!(receipt.signing_hash(), bytes::<32>(&case["signing_hash"]), "{}", case["name"]);
         let signed = receipt.sign(&key).expect("signed");
@@ -147,7 +148,7 @@ fn the_high_half_of_s_is_refused() {
 
 #[test]
 fn items_out_of_order_or_number_are_refused() {
-    let group = GroupIdentity { scope: samples::scope(), group: 1, journal_hash: [0; 32] };
+    let group = GroupIdentity { scope: samples::scope(), group: 1, term: 0, journal_hash: [0; 32] };
     let new = |items| Receipt::new(group, Holder([1; 32]), items);
     let refusal = |position| RefusalItem { position: Position(position), digest: Digest([0; 31]) };
     let refusals = |positions: &[u64]| Items {
@@ -178,7 +179,7 @@ fn the_largest_receipt_fits_into_a_message() {
         appended: samples::at(0),
     };
     let frames = (1..=limits::RECEIPT_ITEMS_MAX as u64).map(item).collect();
-    let group = GroupIdentity { scope: samples::scope(), group: 1, journal_hash: [0; 32] };
+    let group = GroupIdentity { scope: samples::scope(), group: 1, term: 0, journal_hash: [0; 32] };
     let items = Items { frames, ..Items::default() };
     let receipt = Receipt::new(group, Holder([1; 32]), items).expect("at the limit");
     let receipt = Box::new(receipt.sign(&samples::key()).expect("signed"));

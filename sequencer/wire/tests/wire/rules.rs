@@ -89,8 +89,8 @@ fn a_registry_change_of_the_first_version_is_refused() {
     for change in samples::registry_changes() {
         let mut bytes = change.to_bytes().expect("valid");
         bytes[0] = 1;
-        let expected = DecodeError::Unknown { what: "format version", found: 1 };
-        assert_eq!(RegistryChange::from_bytes(&bytes), Err(expected));
+        let found = RegistryChange::from_bytes(&bytes);
+        assert!(matches!(found, Err(DecodeError::FirstVersion { .. })), "{found:?}");
     }
 }
 

@@ -94,7 +94,7 @@ pub(crate) fn signed_request() -> SignedAccessRequest {
 
 pub(crate) fn receipt() -> SignedReceipt {
     let placed = placed(entries());
-    let group = GroupIdentity { scope: scope(), group: 3, journal_hash: [9; 32] };
+    let group = GroupIdentity { scope: scope(), group: 3, term: 2, journal_hash: [9; 32] };
     let mut receipts = receipts_of_group(group, &placed).expect("few items");
     let receipt = receipts.remove(&Holder::gateway(&gateway())).expect("a receipt");
     receipt.sign(&key()).expect("signed")
@@ -154,6 +154,12 @@ pub(crate) fn entries() -> Vec<Entry> {
         refusal(RefusedItem::AccessRequest, RejectCode::Nonce, RefusalReason::Code),
         Entry::RegistryChange(registry_changes().remove(3)),
         Entry::Close { batch: BatchNumber(4), t1: at(9) },
+        Entry::Gap(GapEntry {
+            term: 1,
+            lost: JournalPlace { group: 7, position: 30 },
+            known: JournalPlace { group: 9, position: 41 },
+            reason: Reason::new("the disk was replaced").expect("short"),
+        }),
         Entry::RefusalCount(RefusalCount {
             patient: PatientIndex::new(7).expect("small"),
             requester,
@@ -221,6 +227,10 @@ pub(crate) fn client_messages() -> Vec<ClientMessage> {
     let irregular = Descriptor { period: None, ..descriptor("cuff-2", 150021, u16::MAX) };
     vec![
         ClientMessage::Hello(Hello::new(ClientName::new("gateway 0.1").expect("short"), true)),
+        ClientMessage::Hello(Hello {
+            newest: Some(Box::new(receipt())),
+            ..Hello::new(ClientName::new("gateway 0.2").expect("short"), false)
+        }),
         ClientMessage::OpenStream(open.clone()),
         ClientMessage::OpenStream(OpenStream {
             lane: Lane::Backfill,
@@ -253,6 +263,7 @@ pub(crate) fn server_messages() -> Vec<ServerMessage> {
             features: Features::SPOKEN,
             scope: scope(),
             signer: signer_address(&key()),
+            standing: Standing { term: 2, head_group: 1_048_580 },
             server_time: at(0),
             credit,
             marks: vec![Mark { stream: stream.clone(), durable: Sequence(8) }],

@@ -29,6 +29,7 @@ impl Node {
         let identity = GroupIdentity {
             scope: samples::scope(),
             group: number,
+            term: 0,
             journal_hash: [number as u8; 32],
         };
         let mut receipts = receipts_of_group(identity, &self.groups[group]).expect("few items");
@@ -243,7 +244,14 @@ impl World {
         };
         while let Some(event) = server.poll_event() {
             match event {
-                ServerEvent::Hello(_) => server.welcome(Vec::new(), self.now),
+                ServerEvent::Hello(hello) => {
+                    // The node's journal is whole: it has whatever it gave a receipt for.
+                    let head_group = self.node.groups.len() as u64;
+                    let newest = hello.newest.map_or(0, |newest| newest.receipt.group.group);
+                    assert!(newest <= head_group, "the client shows a receipt of this node");
+                    let standing = Standing { term: 0, head_group };
+                    server.welcome(Vec::new(), standing, self.now);
+                }
                 ServerEvent::OpenStream(open) => {
                     let name = open.descriptor.name();
                     server.open_stream(open.handle, self.node.mark(&name));
@@ -433,7 +441,8 @@ fn lie(random: &mut Seeded, request: RequestId) -> ServerMessage {
             let (sequences, appended) = ((first, sequence), samples::at(0));
             let frames = vec![FramesItem { stream, sequences, positions, appended }];
             let scope = samples::scope();
-            let group = GroupIdentity { scope, group: random.next(), journal_hash: [0; 32] };
+            let group =
+                GroupIdentity { scope, group: random.next(), term: 0, journal_hash: [0; 32] };
             let items = Items { frames, ..Items::default() };
             let receipt = Receipt::new(group, holder(), items).expect("valid items");
             let receipt = Box::new(receipt.sign(&samples::key()).expect("signed"));
@@ -517,7 +526,7 @@ fn a_hostile_client_meets_only_limits() {
             server.handle_bytes(if control { Lane::Control } else { lane }, &bytes, now);
             while let Some(event) = server.poll_event() {
                 match event {
-                    ServerEvent::Hello(_) => server.welcome(Vec::new(), now),
+                    ServerEvent::Hello(_) => server.welcome(Vec::new(), Standing::default(), now),
                     ServerEvent::OpenStream(open) => {
                         next.insert(open.handle, 1);
                         server.open_stream(open.handle, Sequence(0));

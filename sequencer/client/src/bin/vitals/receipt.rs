@@ -8,7 +8,7 @@ use client::batches::Batches;
 use client::{Compared, compare, headers, read_receipt};
 use model::{BatchHeader, BatchNumber, ChainScope};
 use serde_json::{Value, json};
-use wire::{Address, SignedReceipt};
+use wire::{Address, GroupIdentity, SignedReceipt};
 
 use crate::node::Expected;
 use crate::report::{Outcome, Report, Usage};
@@ -210,9 +210,10 @@ impl Finding {
 }
 
 fn words(receipt: &SignedReceipt) -> String {
-    let (items, group) = (receipt.receipt.items(), receipt.receipt.group.group);
+    let items = receipt.receipt.items();
+    let GroupIdentity { group, term, .. } = receipt.receipt.group;
     format!(
-        "group {group}, up to journal position {}: {} runs of frames, {} operations, {} accesses, \
+        "group {group} of term {term}, up to journal position {}: {} runs of frames, {} operations, {} accesses, \
          {} refusals",
         receipt.receipt.items().last_position().0,
         items.frames.len(),
@@ -229,6 +230,7 @@ fn describe(receipt: &SignedReceipt) -> Value {
         "chain_id": group.scope.chain_id,
         "contract": format!("0x{}", hex::encode(group.scope.contract)),
         "group": group.group,
+        "term": group.term,
         // The key of schema 1, which others may read by name.
         "chain_hash": hex::encode(group.journal_hash),
         "last_position": receipt.receipt.items().last_position().0,

@@ -244,11 +244,16 @@ fn report(counts: Counts) -> Report {
         "schema": "vitals-stream-1", "frames": frames_sent, "readings": readings_sent,
         "frames_receipted": frames_receipted, "receipts": receipts,
         "frames_delayed": counts.frames_delayed, "reconnects": reconnects,
+        "term": counts.term, "losses_accepted": counts.losses_accepted,
     });
-    let text = format!(
+    let mut text = format!(
         "{readings_sent} readings in {frames_sent} frames; {frames_receipted} frames are durable \
          by {receipts} verified receipts; {reconnects} reconnects"
     );
+    if counts.losses_accepted > 0 {
+        text += "\nthe node's operator accepted a loss: what was acknowledged before may be gone; keep \
+                 the receipts, they are the evidence";
+    }
     Report::success(text, json)
 }
 

@@ -2,6 +2,7 @@
 
 mod client;
 mod floods;
+mod history;
 mod support;
 
 use std::sync::Arc;

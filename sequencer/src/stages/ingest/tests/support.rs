@@ -226,6 +226,7 @@ impl Node {
         let (metrics, rows) = (Metrics::new(), Arc::new(Diverging::default()));
         let pool = RowPool::start(&AdmissionConfig::default(), rows.clone(), metrics.clone());
         let admit = Admit::new(writer.submitter(), pool.unwrap()).reserving(config.reserved_items);
+        let admit = admit.held_by(hub.hold().clone());
         let authority = Authority::create(&folder.path().join("ca"), validity()).unwrap();
         let names = [SERVER_NAME.to_owned()];
         let tls = authority.issue_server(&names, validity()).unwrap().server_tls().unwrap();

@@ -1,0 +1,170 @@
+//! The witness: a small file beside the journal that says how far the journal was.
+//!
+//! A log whose end is gone looks whole. The witness is another file, renamed into place, so that
+//! whatever shortens the log leaves it behind: a damaged or exchanged disk region, a copy that was
+//! cut, a restored backup of the journal alone. It is written after a group is durable, never
+//! before, and so never remembers what nobody was told.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use files::Audience;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// How far the journal was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Witness {
+    /// The journal hash before the first group: which deployment's journal it is.
+    pub genesis: [u8; 32],
+    /// Losses that were accepted.
+    pub term: u32,
+    /// The last group.
+    pub group: u64,
+    /// Its last position.
+    pub position: u64,
+    /// Journal hash after it.
+    pub journal_hash: [u8; 32],
+}
+
+/// Why there is no witness to compare with.
+#[derive(Debug, Error)]
+pub enum WitnessError {
+    /// The file cannot be read or written.
+    #[error("{path} cannot be {action}")]
+    File {
+        /// What was done.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It is not as it was written.
+    #[error(
+        "expected a whole witness in {path}, found a damaged one: compare the journal with a copy \
+         of it, then move the file away, and the next start writes it anew"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// The file: names as in the page about the journal, hashes in hex.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Form {
+    schema: String,
+    genesis: String,
+    term: u32,
+    group: u64,
+    position: u64,
+    journal_hash: String,
+    /// The first 16 bytes of blake3 over everything above.
+    check: String,
+}
+
+const SCHEMA: &str = "vitals-witness-1";
+/// Largest file that is read; one that was written has less than half.
+const FILE_BYTES_MAX: u64 = 1024;
+
+impl Witness {
+    fn form(&self) -> Form {
+        let Witness { genesis, term, group, position, journal_hash } = self;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(SCHEMA.as_bytes()).update(genesis).update(&term.to_be_bytes());
+        hasher.update(&group.to_be_bytes()).update(&position.to_be_bytes()).update(journal_hash);
+        Form {
+            schema: SCHEMA.to_owned(),
+            genesis: hex::encode(genesis),
+            term: *term,
+            group: *group,
+            position: *position,
+            journal_hash: hex::encode(journal_hash),
+            check: hex::encode(&hasher.finalize().as_bytes()[..16]),
+        }
+    }
+
+    fn of_form(form: &Form) -> Option<Witness> {
+        let hash = |text: &str| {
+            let mut bytes = [0; 32];
+            hex::decode_to_slice(text, &mut bytes).ok().map(|()| bytes)
+        };
+        let Form { term, group, position, .. } = *form;
+        let (genesis, journal_hash) = (hash(&form.genesis)?, hash(&form.journal_hash)?);
+        let witness = Witness { genesis, term, group, position, journal_hash };
+        // The whole form again: a changed schema, digit or check is damage, whichever it is.
+        let again = witness.form();
+        (again.schema == form.schema && again.check == form.check).then_some(witness)
+    }
+
+    /// Reads the witness; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`WitnessError`].
+    pub fn read(path: &Path) -> Result<Option<Witness>, WitnessError> {
+        let failed = |source| WitnessError::File { action: "read", path: path.into(), source };
+        let damaged = || WitnessError::Damaged { path: path.into() };
+        let bytes = match files::read(path, FILE_BYTES_MAX) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Err(damaged()),
+            found => found.map_err(failed)?,
+        };
+        let form: Form = serde_json::from_slice(&bytes).map_err(|_| damaged())?;
+        Witness::of_form(&form).map(Some).ok_or_else(damaged)
+    }
+
+    /// Replaces the witness, durably.
+    ///
+    /// # Errors
+    /// [`WitnessError::File`].
+    pub fn write(&self, path: &Path) -> Result<(), WitnessError> {
+        let text = serde_json::to_string_pretty(&self.form()).expect("numbers and hex digits");
+        let failed = |source| WitnessError::File { action: "written", path: path.into(), source };
+        files::replace(path, &[text.as_bytes(), b"\n"], Audience::Owner).map_err(failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const WITNESS: Witness =
+        Witness { genesis: [1; 32], term: 2, group: 30, position: 400, journal_hash: [5; 32] };
+
+    #[test]
+    fn a_witness_is_read_as_it_was_written_and_replaced_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("head.witness");
+        assert_eq!(Witness::read(&path).unwrap(), None);
+        WITNESS.write(&path).unwrap();
+        let later = Witness { group: 31, ..WITNESS };
+        later.write(&path).unwrap();
+        assert_eq!(Witness::read(&path).unwrap(), Some(later));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn every_changed_byte_and_every_cut_of_a_witness_is_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("head.witness");
+        WITNESS.write(&path).unwrap();
+        let whole = fs::read(&path).unwrap();
+        let mut images: Vec<Vec<u8>> = (0..whole.len() - 1).map(|n| whole[..n].to_vec()).collect();
+        // Another blank between its words is the same witness.
+        for at in (0..whole.len()).filter(|at| !whole[*at].is_ascii_whitespace()) {
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            images.push(changed);
+        }
+        for image in images.iter().filter(|image| !image.is_empty()) {
+            fs::write(&path, image).unwrap();
+            let found = Witness::read(&path);
+            let text = String::from_utf8_lossy(image);
+            assert!(matches!(found, Err(WitnessError::Damaged { .. })), "{text}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Reads a stopped node's journal as it stands, and changes nothing.
+
+use std::io;
+use std::path::PathBuf;
+
+use journal::{FileMedium, Genesis, Head, Log, Medium, MediumError, OpenError, ReadError, Salts};
+use l1_contracts::{Deployment, DeploymentError};
+use thiserror::Error;
+use wire::{Entry, FrameError, GapEntry};
+
+use crate::folder::layout::Layout;
+use crate::history::{HistoryError, losses, term_of};
+
+/// What a journal holds.
+#[derive(Debug)]
+pub struct Survey {
+    /// Groups.
+    pub groups: u64,
+    /// Entries.
+    pub entries: u64,
+    /// Where it ends.
+    pub head: Head,
+    /// Losses that were accepted.
+    pub term: u32,
+    /// Each of them, oldest first.
+    pub losses: Vec<GapEntry>,
+    /// Bytes of a write that was never acknowledged, which the next start cuts.
+    pub torn_bytes: u64,
+}
+
+/// Why a journal does not hold, or cannot be looked at.
+#[derive(Debug, Error)]
+pub enum SurveyError {
+    /// There is none.
+    #[error("expected a journal in {path}, found none")]
+    Absent {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A node runs on it.
+    #[error("expected a stopped node, found {path} open: stop it first")]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file cannot be opened.
+    #[error("the journal's file does not open")]
+    Medium(#[source] MediumError),
+    /// Which deployment it is of cannot be told.
+    #[error("the deployment of the journal cannot be told")]
+    Deployment(#[from] DeploymentError),
+    /// It does not open.
+    #[error("the journal {path} does not open")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: OpenError,
+    },
+    /// It cannot be read.
+    #[error("the journal cannot be read")]
+    Read(#[from] ReadError),
+    /// An entry does not decode.
+    #[error("the journal entry at position {position} does not decode")]
+    Decode {
+        /// Where.
+        position: u64,
+        /// Why not.
+        source: FrameError,
+    },
+    /// Its losses cannot be told.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+}
+
+/// Reads and verifies all of it: checksums, digests, journal hashes, order, and that every entry
+/// decodes.
+///
+/// # Errors
+/// [`SurveyError`] for the first thing that does not hold.
+pub fn survey(layout: &Layout) -> Result<Survey, SurveyError> {
+    check_version(layout)?;
+    let deployment = Deployment::read(&layout.deployment())?;
+    let journal_hash = statement::journal::genesis(deployment.scope());
+    let (log, recovery) = open(layout, journal_hash)?;
+    for found in log.iter_from(1) {
+        let (position, entry) = found?;
+        let decoded = Entry::from_bytes(entry.kind.code(), &entry.body);
+        decoded.map_err(|source| SurveyError::Decode { position, source })?;
+    }
+    let (reader, head) = (log.reader(), log.head());
+    Ok(Survey {
+        groups: recovery.groups,
+        entries: recovery.entries,
+        head,
+        term: term_of(&reader, head.group)?,
+        losses: losses(&reader)?,
+        torn_bytes: recovery.cut_bytes,
+    })
+}
+
+/// Whether the journal is of this version, whatever else it holds.
+///
+/// # Errors
+/// [`SurveyError`], with [`OpenError::FirstVersion`] for one of the first version.
+pub fn check_version(layout: &Layout) -> Result<(), SurveyError> {
+    // The version is read before the deployment is compared, so any will do.
+    match open(layout, [0; 32]) {
+        Ok(_) | Err(SurveyError::Open { source: OpenError::Genesis { .. }, .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn open(
+    layout: &Layout,
+    journal_hash: [u8; 32],
+) -> Result<(Log<Untouched>, journal::Recovery), SurveyError> {
+    let path = layout.journal();
+    // Opening makes a file that is not there.
+    if !path.exists() {
+        return Err(SurveyError::Absent { path });
+    }
+    let medium = FileMedium::open(&path).map_err(|error| match error {
+        MediumError::Locked { path } => SurveyError::Locked { path },
+        error => SurveyError::Medium(error),
+    })?;
+    // The identity is the file's own: what is given here counts for a new one only.
+    let genesis = Genesis { log_id: [0; 16], journal_hash };
+    let none = Salts::new(|| Err(io::ErrorKind::Unsupported.into()));
+    let opened = Log::open(Untouched(medium), genesis, none);
+    opened.map_err(|source| SurveyError::Open { path, source })
+}
+
+/// A file to which nothing is ever written: what recovery would change is left as it is, and what
+/// the log then serves lies before it.
+#[derive(Debug)]
+struct Untouched(FileMedium);
+
+impl Medium for Untouched {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        self.0.read_at(offset, bytes)
+    }
+
+    fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn truncate(&self, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,396 @@
+//! A journal that lost its end, a machine that was rolled back whole, and what an operator does.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
+
+use client::{Connection, ConnectionConfig, ConnectionError, Deployment, Identity};
+use model::{BatchHeader, BatchNumber, DataSource, EpochNumber, Position, RejectCode, Window};
+use sequencer::folder::store::{OutboxRow, OutboxState, Store};
+use sequencer::node::loss::{LossError, LossTerms, Offline};
+use sequencer::node::{Node, NodeError};
+use sequencer::stages::ingest::AdmitError;
+use sequencer::window::Assembled;
+use statement::batch::{GroupSummary, PrivateFile, PublicFile};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use wire::{Descriptor, DeviceTime, Lane, Reading, Reason, SignedReceipt};
+
+use crate::support::{Site, check_settled, close_and_settle, stream_key};
+
+fn copy_folder(from: &Path, to: &Path) {
+    files::make_folder(to, files::Audience::Owner).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else if entry.file_type().unwrap().is_file() {
+            std::fs::copy(entry.path(), &target).unwrap();
+        }
+    }
+}
+
+async fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    (answer.split(' ').nth(1).unwrap().parse().unwrap(), answer)
+}
+
+/// The node takes nothing in and says why, everywhere; `words` are among what it says.
+async fn check_held(site: &Site, node: &Node, words: &str) {
+    let refused = node.submit(site.frame(99)).await;
+    assert!(matches!(refused, Err(NodeError::Admit(AdmitError::Held))), "{refused:?}");
+    assert_eq!(AdmitError::Held.code(), RejectCode::History);
+    for path in ["/readyz", "/healthz"] {
+        let (status, answer) = get(node.endpoints().http, path).await;
+        assert_eq!(status, 503, "{answer}");
+        assert!(answer.contains(r#""error":"history""#) && answer.contains(words), "{answer}");
+    }
+}
+
+async fn offline(site: &Site) -> Offline {
+    Offline::open(site.layout.clone(), site.chain()).await.unwrap()
+}
+
+fn terms() -> LossTerms<'static> {
+    LossTerms { reason: Reason::new("the disk was replaced").unwrap(), receipts: None }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journal_that_lost_its_end_is_held_and_nothing_of_it_changes() {
+    let site = Site::new().await;
+    let (journal, early) = (site.layout.journal(), site.beside("early.log"));
+    let (node, edge) = site.start().await;
+    node.submit(site.frame(1)).await.unwrap();
+    std::fs::copy(&journal, &early).unwrap();
+    for sequence in 2..=4 {
+        node.submit(site.frame(sequence)).await.unwrap();
+    }
+    drop(edge);
+    node.stop().await.unwrap();
+    let whole = std::fs::read(&journal).unwrap();
+    std::fs::copy(&early, &journal).unwrap();
+
+    let witness = std::fs::read(site.layout.witness()).unwrap();
+    let (node, edge) = site.start().await;
+    check_held(&site, &node, "the witness beside the journal names group").await;
+    let held = node.watched().hold().held().unwrap().contradiction;
+    let (last, lost) = (held.head.group, held.remembered.group.unwrap());
+    let missing = format!("groups {} to {lost}", last + 1);
+    assert_eq!(lost - last, 3);
+    check_held(&site, &node, &missing).await;
+    drop(edge);
+    node.stop().await.unwrap();
+    assert_eq!(std::fs::read(site.layout.witness()).unwrap(), witness, "it still remembers");
+    let found = std::fs::read(&journal).unwrap();
+    let kept = std::fs::read(&early).unwrap();
+    // But for the durable mark of the last group, which the copy may lack.
+    assert_eq!(found[..found.len() - 8], kept[..found.len() - 8]);
+
+    // The whole copy in its place is all that it takes.
+    std::fs::write(&journal, whole).unwrap();
+    let (node, edge) = site.start().await;
+    node.submit(site.frame(5)).await.unwrap();
+    assert_eq!(close_and_settle(&node).await, 1);
+    check_settled(&edge, node.store(), 1).await;
+    node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settled_groups_that_are_missing_cannot_be_given_up() {
+    let site = Site::new().await;
+    let (journal, early) = (site.layout.journal(), site.beside("early.log"));
+    let (node, edge) = site.start().await;
+    node.submit(site.frame(1)).await.unwrap();
+    std::fs::copy(&journal, &early).unwrap();
+    node.submit(site.frame(2)).await.unwrap();
+    close_and_settle(&node).await;
+    drop(edge);
+    node.stop().await.unwrap();
+    std::fs::copy(&early, &journal).unwrap();
+    // Without the witness too: contract and store remember.
+    std::fs::remove_file(site.layout.witness()).unwrap();
+
+    let (node, edge) = site.start().await;
+    check_held(&site, &node, "the contract's last settled header names").await;
+    drop(edge);
+    node.stop().await.unwrap();
+    let before = std::fs::read(&journal).unwrap();
+    let refused = offline(&site).await.accept_loss(terms(), site.clock.clone()).await;
+    assert!(matches!(refused, Err(LossError::Settled(_))), "{refused:?}");
+    assert_eq!(std::fs::read(&journal).unwrap(), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_witness_of_another_journal_and_a_damaged_one_stop_the_start() {
+    let site = Site::new().await;
+    let (node, edge) = site.start().await;
+    drop(edge);
+    node.stop().await.unwrap();
+    let path = site.layout.witness();
+    let whole = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, whole.replace("\"term\": 0", "\"term\": 1")).unwrap();
+    let error = site.start_error().await.to_string();
+    assert!(error.contains("found a damaged one"), "{error}");
+    let other = Site::new().await;
+    let (node, edge) = other.start().await;
+    drop(edge);
+    node.stop().await.unwrap();
+    std::fs::copy(other.layout.witness(), &path).unwrap();
+    let error = site.start_error().await.to_string();
+    assert!(error.contains("found another's"), "{error}");
+    // Before the first witness there is none to compare with.
+    std::fs::remove_file(&path).unwrap();
+    let (node, edge) = site.start().await;
+    node.submit(site.frame(1)).await.unwrap();
+    drop(edge);
+    node.stop().await.unwrap();
+}
+
+/// The gateway of a site, with a state folder that outlives the node's.
+struct Gateway<'a> {
+    site: &'a Site,
+    receipts: Arc<Mutex<Vec<SignedReceipt>>>,
+}
+
+impl Gateway<'_> {
+    async fn connect(&self, node: &Node) -> Result<Connection, ConnectionError> {
+        let folder = self.site.identity();
+        let identity = Identity::load(&folder).unwrap();
+        let deployment = Deployment::load(&folder).unwrap();
+        let address = node.endpoints().ingest;
+        let mut config = ConnectionConfig::new(address, "localhost", identity, deployment);
+        config.state = Some(self.site.beside("state"));
+        let receipts = Arc::clone(&self.receipts);
+        config.on_receipt = Some(Arc::new(move |receipt: &SignedReceipt| {
+            receipts.lock().unwrap().push(receipt.clone());
+        }));
+        Connection::connect(config).await
+    }
+
+    async fn send(&self, connection: &Connection, epoch: u16, frames: i32) {
+        let (key, epoch) = (stream_key(), EpochNumber(epoch));
+        let descriptor = Descriptor { key, period: None, epoch };
+        let stream = connection.open_stream(Lane::Live, descriptor).await.unwrap();
+        for value in 0..frames {
+            let at = DeviceTime::from_millis(self.site.clock.now());
+            stream.send(&[Reading::new(at, value)]).await.unwrap();
+        }
+        stream.end().await.unwrap();
+    }
+
+    fn newest(&self) -> SignedReceipt {
+        self.receipts.lock().unwrap().last().unwrap().clone()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_that_was_rolled_back_whole_is_held_by_the_first_receipt_it_is_shown() {
+    let site = Site::new().await;
+    let gateway = Gateway { site: &site, receipts: Arc::default() };
+    let snapshot = site.beside("snapshot");
+    let (node, edge) = site.start().await;
+    let connection = gateway.connect(&node).await.unwrap();
+    gateway.send(&connection, 1, 2).await;
+    connection.close().await;
+    drop(edge);
+    node.stop().await.unwrap();
+    copy_folder(site.layout.folder(), &snapshot);
+    let (node, edge) = site.start().await;
+    let connection = gateway.connect(&node).await.unwrap();
+    gateway.send(&connection, 2, 3).await;
+    connection.close().await;
+    drop(edge);
+    node.stop().await.unwrap();
+    let lost = gateway.newest();
+    std::fs::remove_dir_all(site.layout.folder()).unwrap();
+    copy_folder(&snapshot, site.layout.folder());
+
+    // Nothing on the machine remembers. It goes on, and begins a second story.
+    let (node, edge) = site.start().await;
+    node.submit(site.frame(3)).await.unwrap();
+    assert!(node.watched().hold().held().is_none());
+    let told = gateway.connect(&node).await.map(drop);
+    let code = RejectCode::History;
+    assert!(matches!(told, Err(ConnectionError::Closed { code: c }) if c == code), "{told:?}");
+    let words = hex::encode(lost.receipt.group.journal_hash);
+    check_held(&site, &node, &words).await;
+    drop(edge);
+    node.stop().await.unwrap();
+
+    // The receipt is kept: a restart is held before anybody connects.
+    assert_eq!(std::fs::read_dir(site.layout.evidence()).unwrap().count(), 1);
+    let (node, edge) = site.start().await;
+    check_held(&site, &node, &words).await;
+    drop(edge);
+    node.stop().await.unwrap();
+
+    let accepted = offline(&site).await.accept_loss(terms(), site.clock.clone()).await.unwrap();
+    assert_eq!((accepted.gap.term, accepted.lacked.len(), accepted.batches), (1, 1, None));
+    assert!(accepted.gap.known.group >= lost.receipt.group.group);
+    assert!(accepted.place.group >= accepted.gap.known.group + (1 << 20));
+
+    // Who held the receipt is told, and goes on in the new term.
+    let (node, edge) = site.start().await;
+    let connection = gateway.connect(&node).await.unwrap();
+    assert_eq!((connection.counts().term, connection.counts().losses_accepted), (1, 1));
+    gateway.send(&connection, 3, 2).await;
+    connection.close().await;
+    let newest = gateway.newest().receipt.group;
+    assert_eq!(newest.term, 1);
+    assert!(newest.group > accepted.place.group);
+    // The window that holds the gap closed at the first item behind it, because it spans more
+    // numbers of groups than a window may; it is proven and settled as any other.
+    assert_eq!(close_and_settle(&node).await, 2);
+    check_settled(&edge, node.store(), 2).await;
+    let file = node.store().public_bytes(BatchNumber(1)).unwrap().unwrap();
+    let groups = PublicFile::from_bytes(&file).unwrap().groups;
+    let jumps = groups.windows(2).filter(|pair| pair[1].number > pair[0].number + 1);
+    assert_eq!(jumps.count(), 1);
+    drop(edge);
+    node.stop().await.unwrap();
+    let (node, edge) = site.start().await;
+    assert!(node.watched().hold().held().is_none(), "the kept receipt is of an earlier term");
+    drop(edge);
+    node.stop().await.unwrap();
+}
+
+/// A batch that only the store remembers: its close lies far behind the journal's end.
+fn unheard_of(site: &Site) -> Assembled {
+    let private = PrivateFile::default();
+    let t0 = site.deployment.genesis_time().unwrap();
+    let root = model::Word::from_u64(5);
+    let header = BatchHeader {
+        number: BatchNumber(1),
+        previous: [3; 32],
+        window: Window::new(t0, t0.plus(1_000)).unwrap(),
+        root_in: root,
+        root_out: root,
+        forced_first: 0,
+        forced_count: 0,
+        forced_outcomes: [0; 32],
+        operations_root: [0; 32],
+        claims_root: [0; 32],
+        operations: 0,
+        enrolments: 0,
+        access: 0,
+        collect: 0,
+        break_glass: 0,
+        excluded: 0,
+        data_root: [0; 32],
+        journal_position: Position(70_000),
+        journal_hash: [1; 32],
+        registry_root: [0; 32],
+        data_source: DataSource::Operator,
+        ciphertext_hash: [2; 32],
+        ciphertext_length: private.to_bytes().len() as u64,
+        key_version: BatchHeader::KEY_VERSION,
+    };
+    let (first, last) = (Position(60_000), Position(70_001));
+    let groups = vec![GroupSummary { number: 50_000, first, last, content: [4; 32] }];
+    let (operations, claims) = (vec![], vec![]);
+    Assembled {
+        public: PublicFile { header, operations, claims, segments: vec![], groups },
+        private,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_assembled_batch_is_given_up_with_its_groups_unless_it_may_still_settle() {
+    let site = Site::new().await;
+    let (node, edge) = site.start().await;
+    node.submit(site.frame(1)).await.unwrap();
+    drop(edge);
+    node.stop().await.unwrap();
+    let store = || {
+        let store = Store::open(&site.layout.store()).unwrap();
+        store.bind(site.deployment.scope()).unwrap();
+        store
+    };
+    store().save_batch(&unheard_of(&site), site.clock.now()).unwrap();
+
+    let (node, edge) = site.start().await;
+    check_held(&site, &node, "the store's last batch names group 50000, position 70000").await;
+    assert!(edge.settled_batches().await.unwrap().is_empty(), "nothing is settled either");
+    drop(edge);
+    node.stop().await.unwrap();
+    let under_way = OutboxRow {
+        first: 1,
+        last: 1,
+        hash: [9; 32],
+        signed: vec![1],
+        replaced: vec![],
+        state: OutboxState::Built,
+    };
+    store().outbox_put(7, &under_way).unwrap();
+    let refused = offline(&site).await.accept_loss(terms(), site.clock.clone()).await;
+    assert!(matches!(refused, Err(LossError::UnderWay { batch: 1, nonce: 7 })), "{refused:?}");
+    let void = OutboxRow { state: OutboxState::Void, ..under_way };
+    store().outbox_update(7, &void, &[]).unwrap();
+
+    let accepted = offline(&site).await.accept_loss(terms(), site.clock.clone()).await.unwrap();
+    assert_eq!(accepted.batches, Some((1, 1)));
+    assert_eq!((accepted.gap.known.group, accepted.gap.known.position), (50_000, 70_000));
+    let (node, edge) = site.start().await;
+    node.submit(site.frame(2)).await.unwrap();
+    // Window 1 ended with the gap, and its number is the one that was given up.
+    assert_eq!(close_and_settle(&node).await, 2);
+    check_settled(&edge, node.store(), 2).await;
+    node.stop().await.unwrap();
+}
+
+fn sequencer(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sequencer")).args(args).output().unwrap()
+}
+
+#[track_caller]
+fn check(output: &Output, code: i32, words: &str) {
+    let said = [&output.stdout[..], &output.stderr[..]].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(said.contains(words), "expected {words:?} in {said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_commands_of_a_stopped_nodes_journal_end_as_the_page_says() {
+    let site = Site::new().await;
+    let dir = site.layout.folder().display().to_string();
+    let journal = |command: &str| sequencer(&["journal", command, "--dir", &dir]);
+    check(&journal("check"), 0, "all hold");
+    check(&journal("convert"), 0, "nothing to convert");
+    check(&journal("recover"), 0, "nothing is missing");
+    let recover = ["journal", "recover", "--dir", &dir, "--accept-loss"];
+    check(&sequencer(&recover), 2, "--reason");
+    let with_reason = |reason| sequencer(&[&recover[..], &["--reason", reason]].concat());
+    check(&with_reason(" "), 2, "expected a reason");
+    check(&with_reason("a test"), 1, "nothing is missing");
+
+    let path = site.layout.journal();
+    let whole = std::fs::read(&path).unwrap();
+    let mut damaged = whole.clone();
+    damaged[200] ^= 1;
+    std::fs::write(&path, &damaged).unwrap();
+    check(&journal("check"), 1, "is corrupt");
+    let first = include_str!("../journal/vectors/log-v1.hex");
+    let first = hex::decode(first.split_whitespace().collect::<String>()).unwrap();
+    std::fs::write(&path, &first).unwrap();
+    for command in ["check", "convert", "recover"] {
+        check(&journal(command), 1, model::FIRST_VERSION);
+        assert_eq!(std::fs::read(&path).unwrap(), first, "left as it is");
+    }
+    let error = site.start_error().await;
+    assert!(model::with_causes(&error).contains(model::FIRST_VERSION), "{error}");
+    std::fs::remove_file(&path).unwrap();
+    check(&journal("check"), 3, "found none");
+
+    files::replace(&path, &[&whole], files::Audience::Owner).unwrap();
+    let (node, edge) = site.start().await;
+    check(&journal("check"), 3, "stop it first");
+    drop(edge);
+    node.stop().await.unwrap();
+}
