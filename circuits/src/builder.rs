@@ -22,6 +22,7 @@ pub use r1cs::{Assignment, R1cs, Row};
 use ark_bn254::Fr;
 use ark_ff::Field;
 use rayon::prelude::*;
+use std::panic::Location;
 use zeroize::Zeroize;
 
 /// The state of a run.
@@ -34,20 +35,24 @@ pub struct Builder {
 }
 
 enum Rows {
-    Matrices { a: Vec<Row>, b: Vec<Row>, c: Vec<Row>, rules: Vec<&'static str> },
+    Matrices { a: Vec<Row>, b: Vec<Row>, c: Vec<Row>, owners: Vec<Owner> },
     Products { az: Vec<Fr>, bz: Vec<Fr>, cz: Vec<Fr> },
 }
 
+/// The rule of a row and the line that enforces it.
+type Owner = (&'static str, &'static Location<'static>);
+
 /// The rows of `circuit` and the assignment that it made.
 pub fn matrices(circuit: impl FnOnce(&mut Builder)) -> (R1cs, Assignment) {
-    let rows = Rows::Matrices { a: vec![], b: vec![], c: vec![], rules: vec![] };
+    let rows = Rows::Matrices { a: vec![], b: vec![], c: vec![], owners: vec![] };
     let mut builder = Builder::new(rows);
     circuit(&mut builder);
-    let Rows::Matrices { a, b, c, rules } = builder.rows else { unreachable!("set above") };
+    let Rows::Matrices { a, b, c, owners } = builder.rows else { unreachable!("set above") };
     let (instances, witnesses) = (builder.instance.len(), builder.witness.len());
     // Only here, because a circuit may allocate inputs and private values in any order.
     let [a, b, c] = [a, b, c].map(|rows| num::place_witness_columns(rows, instances));
-    let r1cs = R1cs { instances, witnesses, a, b, c, rules };
+    let (rules, places) = owners.into_iter().unzip();
+    let r1cs = R1cs { instances, witnesses, a, b, c, rules, places };
     // By the matrices and not from the run: this is what a witness run is compared with.
     let [az, bz, cz] = r1cs.products(&builder.instance, &builder.witness);
     (r1cs, Assignment { instance: builder.instance, witness: builder.witness, az, bz, cz })
@@ -91,14 +96,16 @@ impl Builder {
         }
     }
 
-    /// Enforces `left * right = product`.
+    /// Enforces `left * right = product`. The row belongs to the rule that is open, and to the line
+    /// that calls this or one of the functions that enforce for their caller.
+    #[track_caller]
     pub fn enforce(&mut self, left: &Num, right: &Num, product: &Num) {
         match &mut self.rows {
-            Rows::Matrices { a, b, c, rules } => {
+            Rows::Matrices { a, b, c, owners } => {
                 a.push(left.row());
                 b.push(right.row());
                 c.push(product.row());
-                rules.push(self.rule);
+                owners.push((self.rule, Location::caller()));
             }
             // The rows are the same in every run, so that a proof needs their values alone.
             Rows::Products { az, bz, cz } => {

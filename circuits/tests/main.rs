@@ -5,3 +5,4 @@ mod c2;
 mod nullity;
 mod repair;
 mod shapes;
+mod trial;

@@ -14,14 +14,23 @@ type Form = BTreeMap<u32, Fr>;
 
 /// Private columns less the rank of the rows' derivatives.
 pub(crate) fn nullity(r1cs: &R1cs, assignment: &Assignment) -> usize {
-    nullity_without(r1cs, assignment, usize::MAX)
+    nullity_of(r1cs, assignment, |_| true)
 }
 
 /// [`nullity`] as if row `missing` had been forgotten.
 pub(crate) fn nullity_without(r1cs: &R1cs, assignment: &Assignment, missing: usize) -> usize {
+    nullity_of(r1cs, assignment, |row| row != missing)
+}
+
+/// [`nullity`] as if there were only the rows that are `kept`.
+pub(crate) fn nullity_of(
+    r1cs: &R1cs,
+    assignment: &Assignment,
+    kept: impl Fn(usize) -> bool,
+) -> usize {
     let mut solved: Vec<Option<Form>> = vec![None; r1cs.instances + r1cs.witnesses];
     let mut rank = 0;
-    for row in (0..r1cs.a.len()).filter(|row| *row != missing) {
+    for row in (0..r1cs.a.len()).filter(|row| kept(*row)) {
         let (az, bz) = (assignment.az[row], assignment.bz[row]);
         let parts = [(&r1cs.a[row], bz), (&r1cs.b[row], az), (&r1cs.c[row], -Fr::ONE)];
         let form = reduced(&solved, derivative(&parts, r1cs.instances));

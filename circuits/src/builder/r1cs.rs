@@ -3,6 +3,7 @@
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, BigInteger, PrimeField};
 use rayon::prelude::*;
+use std::panic::Location;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// One sparse row: coefficients and columns, sorted by column, no coefficient zero.
@@ -25,6 +26,9 @@ pub struct R1cs {
     pub c: Vec<Row>,
     /// The rule that owns each row; empty outside of rules. Not part of [`R1cs::hash`].
     pub rules: Vec<&'static str>,
+    /// The line that enforces each row, which tells the rows of a rule apart. Not part of
+    /// [`R1cs::hash`].
+    pub places: Vec<&'static Location<'static>>,
 }
 
 /// Values for every column, with their products with the matrices. All but the public columns are

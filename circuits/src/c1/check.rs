@@ -34,9 +34,9 @@ pub enum RowError {
 /// with the arguments of [`statement::c1::apply`], whose twin this is: a chunk of this operation
 /// alone is assigned and each of its rows evaluated, about 16,300 of them.
 ///
-/// The signature is asked by the rows only. What no row can fail by is made up: the record stands in
-/// a tree of its own, domain and salt are zero, and where the end of the window is not known yet, the
-/// window ends right after the operation.
+/// The signature is asked by the rows only. What no row can fail by is made up: the record stands
+/// in a tree of its own, domain and salt are zero, and where the end of the window is not known
+/// yet, the window ends right after the operation.
 ///
 /// It takes milliseconds, depends on its arguments only and keeps nothing.
 ///

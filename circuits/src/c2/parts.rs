@@ -82,20 +82,19 @@ pub(super) struct HullNums {
 ///
 /// A value that does not fit is kept whole in the lowest bit and violates the row of that bit, so
 /// that of a bad chunk the rule is violated that the bound belongs to, and no other.
+#[track_caller]
 pub(super) fn alloc_in_range(b: &mut Builder, value: Fr, width: usize) -> Num {
     let integer = value.into_bigint();
     let fits = integer.num_bits() as usize <= width;
-    let bits: Vec<Bit> = (0..width)
-        .map(|place| match (fits, place) {
+    let mut bits: Vec<Bit> = Vec::with_capacity(width);
+    for place in 0..width {
+        let bit = b.alloc(match (fits, place) {
             (true, place) => Fr::from(integer.get_bit(place)),
             (false, 0) => value,
             (false, _) => Fr::ZERO,
-        })
-        .map(|value| {
-            let bit = b.alloc(value);
-            b.to_bit(&bit)
-        })
-        .collect();
+        });
+        bits.push(b.to_bit(&bit));
+    }
     Num::pack(&bits)
 }
 

@@ -375,6 +375,7 @@ fn count_meetings(b: &mut Builder, masks: &Masks, open: &OpenSlot<'_>) -> [Meeti
 }
 
 /// Enforces `num != 0` where `condition` is 1: one row. The hint is free where both are 0.
+#[track_caller]
 fn enforce_nonzero_if(b: &mut Builder, condition: &Bit, num: &Num) {
     let inverse = num.value().inverse().unwrap_or(Fr::ZERO) * condition.num().value();
     let inverse = b.alloc(inverse);

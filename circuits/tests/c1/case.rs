@@ -1,5 +1,6 @@
 //! One operation on one record, honest until a test changes a field.
 
+use crate::trial;
 use ark_bn254::Fr;
 use circuits::builder::{Assignment, R1cs, matrices, witness};
 use circuits::c1::{Values, assign, circuit};
@@ -202,7 +203,7 @@ pub(super) fn claimed(chunk: &Chunk) -> C1Inputs {
 }
 
 /// The rows of the shape with one operation.
-pub(super) fn single() -> &'static R1cs {
+pub(crate) fn single() -> &'static R1cs {
     static SINGLE: OnceLock<R1cs> = OnceLock::new();
     SINGLE.get_or_init(|| {
         let chunk = Case::stop().chunk();
@@ -231,15 +232,12 @@ pub(super) fn refused(chunk: &Chunk, rule: u8) {
 /// The rule of the first violated row.
 pub(super) fn violated(inputs: &C1Inputs, values: &Values) -> Option<String> {
     let assignment = witness(|b| assign(b, inputs, values));
-    single().violated_rule(&assignment).map(str::to_owned)
+    all_violated(&assignment).first().map(|rule| (*rule).to_owned())
 }
 
 /// The rules of all violated rows.
 pub(super) fn all_violated(assignment: &Assignment) -> Vec<&'static str> {
-    let r1cs = single();
-    let [az, bz, cz] = r1cs.products(&assignment.instance, &assignment.witness);
-    let held = az.iter().zip(&bz).zip(&cz).map(|((a, b), c)| *a * b == *c);
-    held.zip(&r1cs.rules).filter(|(held, _)| !held).map(|(_, rule)| *rule).collect()
+    trial::violated(single(), assignment)
 }
 
 /// The root after an operation of a case on [`record`] that makes `record`.

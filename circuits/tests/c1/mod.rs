@@ -1,8 +1,8 @@
 //! C1: twins agree on honest operations and on every broken rule.
 
-mod case;
+pub(crate) mod case;
 mod history;
-mod hunt;
+pub(crate) mod hunt;
 mod moved;
 mod rules;
 mod signers;

@@ -18,7 +18,7 @@ use statement::record;
 /// The rule of the first row that the honest `assignment` violates once `edit` changed it.
 fn after(mut assignment: Assignment, edit: impl FnOnce(&mut Assignment)) -> Option<&'static str> {
     edit(&mut assignment);
-    single().violated_rule(&assignment)
+    all_violated(&assignment).first().copied()
 }
 
 /// The private value that row `number` of `rule` makes: the only one of its product.

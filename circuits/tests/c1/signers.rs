@@ -2,6 +2,7 @@
 //! what they refuse has none.
 
 use super::case::*;
+use crate::repair::{Change, repaired};
 use ark_bn254::Fr;
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
@@ -322,4 +323,36 @@ fn a_key_that_is_not_the_records_is_named_by_its_rule() {
     let signed = SignedOperation { operation, signer: other.key, signature };
     let found = check_row(owned.record.as_ref(), &signed, &owned.context);
     assert_eq!(found, Err(RowError::Violated { rule: "C1.27" }));
+}
+
+/// The integer that the second form is, above the modulus.
+fn second_form(key: &PublicKey, message: Fr, r8: &Point) -> ark_ff::BigInt<4> {
+    let mut second = eddsa::challenge(key, message, r8).into_bigint();
+    second.add_with_carry(&Fr::MODULUS);
+    second
+}
+
+#[test]
+fn c1_7_the_upper_bits_alone_keep_the_second_form_of_a_challenge_out() {
+    let owner = Owner::new(Scalar::from(23u8));
+    let owned = Ownership::of(Case::stop(), &owner.key);
+    let signature = over_second_form(&owner, owned.message());
+    let mut case = owned.case;
+    case.old = owned.record;
+    let mut chunk = case.chunk();
+    (chunk.rows[0].signed.signer, chunk.rows[0].signed.signature) = (owner.key, signature);
+    refused(&chunk, 7);
+    // The prover takes the other 254 bits, with which the equation holds.
+    let message = operation::message(chunk.sig_domain, &case.operation);
+    let second = second_form(&owner.key, message, &signature.r8);
+    let r1cs = single();
+    let bits = (0..r1cs.a.len()).filter(|row| {
+        let lengths = (r1cs.a[*row].len(), r1cs.b[*row].len(), r1cs.c[*row].len());
+        r1cs.rules[*row] == "C1.7" && lengths == (2, 1, 0)
+    });
+    let bits = bits.map(|row| r1cs.b[row][0].1 as usize - r1cs.instances).take(254);
+    let cells = bits.enumerate().map(|(place, cell)| (cell, Fr::from(second.get_bit(place))));
+    let change = Change { cells: cells.collect(), claimed: vec![] };
+    let moved = repaired(r1cs, assignment(&claimed(&chunk), &chunk), &change);
+    assert_eq!(all_violated(&moved), ["C1.7"]);
 }

@@ -3,16 +3,15 @@
 use super::twins::{assigned, rows};
 use super::world::*;
 use crate::nullity::{nullity, nullity_without};
-use circuits::builder::R1cs;
+use circuits::builder::{Assignment, R1cs};
 use model::{Category, Claim, ClaimKind, Party, Rule, RuleSlot};
 use statement::c2::Chunk;
 use std::collections::BTreeMap;
 
 /// Movable columns by the rule of the first row in which they stand.
-fn movable(r1cs: &R1cs, chunk: &Chunk) -> BTreeMap<&'static str, usize> {
-    let assignment = assigned(chunk, &chunk.inputs());
+fn movable(r1cs: &R1cs, assignment: &Assignment) -> BTreeMap<&'static str, usize> {
     let mut found = BTreeMap::new();
-    for column in r1cs.movable_columns(&assignment) {
+    for column in r1cs.movable_columns(assignment) {
         let mut rows = (0..r1cs.a.len()).filter(|row| {
             [&r1cs.a, &r1cs.b, &r1cs.c].iter().any(|m| m[*row].iter().any(|t| t.1 == column))
         });
@@ -22,14 +21,9 @@ fn movable(r1cs: &R1cs, chunk: &Chunk) -> BTreeMap<&'static str, usize> {
     found
 }
 
-/// What may move, and why it may:
-/// * C2.15: of each claim and deny, a factor times a product that is 0 whatever the factor (two:
-///   one for the actor, one for the source);
-/// * C2.14: a bit that chooses between two slots that hold the same rule, or none;
-/// * C2.8, C2.11, C2.22: the inverse that a padding claim does not have;
-/// * C2.3: the inverse of the step to a patient who continues.
-#[test]
-fn single_columns_move_only_where_a_hint_has_nothing_to_multiply() {
+/// Full slots and padding, permits of which each could be chosen, denies that miss in different
+/// ways, a policy, and an excluded slot.
+fn chunks() -> Vec<Chunk> {
     let deny = Rule { categories: Category::Ppg.only(), ..rule(DOCTOR) };
     let other = Rule { actor: named(TEAM), source: named(DEVICE), ..rule(DOCTOR) };
     let late = Rule { access: span(T0 + 900, T1), ..rule(DOCTOR) };
@@ -44,16 +38,32 @@ fn single_columns_move_only_where_a_hint_has_nothing_to_multiply() {
     let broken = |claim: &mut Claim| claim.kind = ClaimKind::BreakGlass;
     let mut excluded = with_rules(&all, |_| (), 2);
     excluded.slots[0].excluded = true;
-    let r1cs = rows(ONE);
-    for chunk in [
+    vec![
         plain(4),
         plain(1),
         with_rules(&all, |_| (), 4),
         with_rules(&policies, broken, 2),
         excluded,
-    ] {
+    ]
+}
+
+/// The assignments of honest chunks that differ in what their rows ask.
+pub(crate) fn honest() -> Vec<Assignment> {
+    chunks().iter().map(|chunk| assigned(chunk, &chunk.inputs())).collect()
+}
+
+/// What may move, and why it may:
+/// * C2.15: of each claim and deny, a factor times a product that is 0 whatever the factor (two:
+///   one for the actor, one for the source);
+/// * C2.14: a bit that chooses between two slots that hold the same rule, or none;
+/// * C2.8, C2.11, C2.22: the inverse that a padding claim does not have;
+/// * C2.3: the inverse of the step to a patient who continues.
+#[test]
+fn single_columns_move_only_where_a_hint_has_nothing_to_multiply() {
+    let r1cs = rows(ONE);
+    for (chunk, assignment) in chunks().iter().zip(honest()) {
         let padding = 4 - chunk.slots[0].claims.len();
-        let found = movable(&r1cs, &chunk);
+        let found = movable(&r1cs, &assignment);
         let allowed = [
             ("C2.15", 4 * 4 * 2),
             ("C2.14", 4 * 3),

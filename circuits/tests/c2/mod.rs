@@ -1,8 +1,8 @@
 //! C2: native check and circuit agree on honest chunks, and each rule has a test that breaks it.
 
 mod agree;
-mod hunt;
+pub(crate) mod hunt;
 mod moved;
 mod rules;
-mod twins;
-mod world;
+pub(crate) mod twins;
+pub(crate) mod world;

@@ -2,6 +2,7 @@
 
 use super::world::ONE;
 use crate::repair::{Change, repaired};
+pub(super) use crate::trial::violated;
 use ark_bn254::Fr;
 use circuits::builder::{Assignment, R1cs, matrices, witness};
 use circuits::c2::circuit;
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 /// The matrices for a capacity, made once.
-pub(super) fn rows(capacity: Capacity) -> Arc<R1cs> {
+pub(crate) fn rows(capacity: Capacity) -> Arc<R1cs> {
     static MADE: Mutex<BTreeMap<(usize, usize), Arc<R1cs>>> = Mutex::new(BTreeMap::new());
     let mut made = MADE.lock().expect("no test fails while it makes matrices");
     let key = (capacity.slots, capacity.claims_per_slot);
@@ -27,13 +28,6 @@ pub(super) fn rows(capacity: Capacity) -> Arc<R1cs> {
 /// The assignment of a chunk, good or bad.
 pub(super) fn assigned(chunk: &Chunk, inputs: &C2Inputs) -> Assignment {
     witness(|b| circuit(b, inputs, chunk))
-}
-
-/// The rules of the violated rows, the first one first; evaluates the matrices anew.
-pub(super) fn violated(r1cs: &R1cs, assignment: &Assignment) -> Vec<&'static str> {
-    let [az, bz, cz] = r1cs.products(&assignment.instance, &assignment.witness);
-    let held = az.iter().zip(&bz).zip(&cz).map(|((a, b), c)| *a * b == *c);
-    held.zip(&r1cs.rules).filter(|(held, _)| !held).map(|(_, rule)| *rule).collect()
 }
 
 /// Asserts that the twins accept a chunk, and that both runs of the circuit agree on it.

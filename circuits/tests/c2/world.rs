@@ -24,7 +24,7 @@ pub(super) const TEAM: u64 = 300;
 pub(super) const DEVICE: u64 = 400;
 
 /// The small shape, and one in which slots follow each other.
-pub(super) const ONE: Capacity = Capacity { slots: 1, claims_per_slot: 4 };
+pub(crate) const ONE: Capacity = Capacity { slots: 1, claims_per_slot: 4 };
 pub(super) const THREE: Capacity = Capacity { slots: 3, claims_per_slot: 4 };
 
 pub(super) fn at(ms: u64) -> Millis {

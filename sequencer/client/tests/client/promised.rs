@@ -38,7 +38,7 @@ fn operation(index: u32) -> wire::SignedOperation {
 
 /// Writes the receipt of an operation at this position.
 fn promise(folder: &Path, scope: ChainScope, position: u64, digest: Digest) {
-    let group = GroupIdentity { scope, group: position, journal_hash: [1; 32] };
+    let group = GroupIdentity { scope, term: 0, group: position, journal_hash: [1; 32] };
     let time = Millis::from_unix_ms(1_777_624_200_000);
     let operations = vec![OperationItem { position: Position(position), time, digest }];
     let items = Items { operations, ..Items::default() };
