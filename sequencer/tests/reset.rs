@@ -66,7 +66,8 @@ async fn killed_and_back() {
     let gateway = Gateway { site: &site, receipts: Arc::default() };
     let (connection, stream, mut count) = gateway.connect(program.ingest).await;
     let mut program = Some(program);
-    // Back at once, as a service manager does it; and after the gateway has given the connection up.
+    // Back at once, as a service manager does it; and after the gateway has given the connection
+    // up.
     for away in [Duration::ZERO, Duration::from_secs(5)] {
         let running = program.take().unwrap();
         wait_until_ready(running.http).await;

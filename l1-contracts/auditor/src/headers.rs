@@ -55,8 +55,8 @@ struct Saved {
 struct SavedHeader {
     hash: String,
     words: String,
-    /// The edges between its chunks of claims, in hexadecimal, if its proofs were verified: no header
-    /// commits to them, and a patient's tags are made with them.
+    /// The edges between its chunks of claims, in hexadecimal, if its proofs were verified: no
+    /// header commits to them, and a patient's tags are made with them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     edges: Vec<String>,
 }

@@ -116,8 +116,8 @@ struct Verify {
     /// The openings are those of all patients: then no leaf and no segment may be left over.
     #[arg(long, requires = "openings")]
     complete: bool,
-    /// Folder of frames (`*.frames`) that readers were released and kept (`vitals access --frames`):
-    /// whole segments of the openings are held against them.
+    /// Folder of frames (`*.frames`) that readers were released and kept (`vitals access
+    /// --frames`): whole segments of the openings are held against them.
     #[arg(long, requires = "openings")]
     frames: Option<PathBuf>,
     /// Folder of receipts (`*.receipt`) that gateways, wallets or practitioners were given: the

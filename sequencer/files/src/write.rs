@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use crate::audience::Audience;
 use crate::closed::{check_file, folder_of};
 
-/// Makes a folder with those that lead to it, and makes their names durable. One that is there stays
-/// as it is: whether it is open to others asks [`crate::check_folder`], or for all of a node's
-/// [`crate::check_tree`].
+/// Makes a folder with those that lead to it, and makes their names durable. One that is there
+/// stays as it is: whether it is open to others asks [`crate::check_folder`], or for all of a
+/// node's [`crate::check_tree`].
 ///
 /// # Errors
 /// What the system says.

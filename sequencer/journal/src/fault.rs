@@ -11,7 +11,8 @@ use crate::{Medium, Salts};
 
 const SECTOR: usize = crate::record::SECTOR_BYTES as usize;
 
-/// Salts that anybody can foretell, the same at every start: for tests, whose bytes must not change.
+/// Salts that anybody can foretell, the same at every start: for tests, whose bytes must not
+/// change.
 pub fn salts() -> Salts {
     let mut number = 0u64;
     Salts::new(move || {

@@ -28,8 +28,8 @@ pub struct Committed {
     pub ranges: Vec<Range<u32>>,
 }
 
-/// Where the salts of groups come from: for each group 32 bytes that nobody can guess. The log draws
-/// no randomness itself, so that whoever opens it says where that comes from.
+/// Where the salts of groups come from: for each group 32 bytes that nobody can guess. The log
+/// draws no randomness itself, so that whoever opens it says where that comes from.
 pub struct Salts(Box<dyn FnMut() -> io::Result<[u8; 32]> + Send>);
 
 impl Salts {

@@ -5,9 +5,9 @@
 //!   view key, chain, contract --> key      (whoever has the patient's opening)
 //!   key over content, length, position --> digest: in the claim, and in the public list
 //! ```
-//! Threat note: a digest without a key could be computed for each reading that a frame may hold, and
-//! would tell which it was. The list is sorted by digest, so that the order tells nothing, and says
-//! of a length no more than its power of two.
+//! Threat note: a digest without a key could be computed for each reading that a frame may hold,
+//! and would tell which it was. The list is sorted by digest, so that the order tells nothing, and
+//! says of a length no more than its power of two.
 
 use model::{ChainScope, DecodeError, Digest, Position, Reader, Word};
 use zeroize::Zeroizing;

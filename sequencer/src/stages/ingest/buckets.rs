@@ -1,7 +1,7 @@
 //! Token buckets: how often something may happen, by key, in bounded memory.
 //!
-//! A bucket is one number, the time at which it is full again, so that a key which has not been seen
-//! for a while and one which never was are the same and need not be remembered.
+//! A bucket is one number, the time at which it is full again, so that a key which has not been
+//! seen for a while and one which never was are the same and need not be remembered.
 
 use std::collections::BTreeMap;
 

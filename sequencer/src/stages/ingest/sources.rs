@@ -82,9 +82,9 @@ impl Sources {
     /// Looks at an operation before it takes a place of the writer's queue.
     ///
     /// # Errors
-    /// What the peer is told: Busy if its certificate, or the patient, asks too often; Malformed, or
-    /// Signature if the key that may do this did not sign it. An index without a record is answered
-    /// as a wrong signature is, after the same work.
+    /// What the peer is told: Busy if its certificate, or the patient, asks too often; Malformed,
+    /// or Signature if the key that may do this did not sign it. An index without a record is
+    /// answered as a wrong signature is, after the same work.
     pub(super) fn examine(
         &self,
         holder: Holder,

@@ -81,8 +81,8 @@ pub(crate) struct Access {
     /// Write the readings there, as device,signal,time,value
     #[arg(long, value_name = "FILE.csv")]
     out: Option<PathBuf>,
-    /// Keep the frames as they are stored, to be held against the settled digests with the patient's
-    /// opening (vitals log --frames, auditor verify --frames)
+    /// Keep the frames as they are stored, to be held against the settled digests with the
+    /// patient's opening (vitals log --frames, auditor verify --frames)
     #[arg(long, value_name = "FILE.frames")]
     frames: Option<PathBuf>,
 }
