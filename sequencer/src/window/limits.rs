@@ -25,11 +25,11 @@ impl WindowLimits {
     /// These limits, lowered to what settles in one batch with chunks of these capacities: at most
     /// [`limits::BATCH_PROOFS_MAX`] proofs, if every claim takes a slot of its own.
     ///
-    /// Three tenths of the proofs are for operations. The split decides how early a one-sided window
-    /// closes, never whether it settles, so no measurement chose it. Operations have the smaller
-    /// part: they are decisions of people, while every device has a claim in every window. They have
-    /// no less, because when a ward is enrolled they come alone: with the default shapes 383 fit
-    /// into a window, five each for some seventy patients.
+    /// Three tenths of the proofs are for operations. The split decides how early a one-sided
+    /// window closes, never whether it settles, so no measurement chose it. Operations have the
+    /// smaller part: they are decisions of people, while every device has a claim in every window.
+    /// They have no less, because when a ward is enrolled they come alone: with the default shapes
+    /// 383 fit into a window, five each for some seventy patients.
     pub fn fitted(self, capacities: &Capacities) -> WindowLimits {
         let operation_proofs = limits::BATCH_PROOFS_MAX * 3 / 10;
         let claim_proofs = limits::BATCH_PROOFS_MAX - operation_proofs;

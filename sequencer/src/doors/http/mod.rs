@@ -10,8 +10,8 @@
 //! | `GET /healthz` | 200 while no stage failed, then 503 |
 //! | `GET /readyz` | 200 while everything is taken in, the chain answers and stages get on, else 503 |
 //!
-//! Health, readiness and metrics are asked of memory alone. A scrape copies each value under its own
-//! lock, which those who count hold for one addition: nobody waits for the text to be made.
+//! Health, readiness and metrics are asked of memory alone. A scrape copies each value under its
+//! own lock, which those who count hold for one addition: nobody waits for the text to be made.
 //!
 //! Whatever fails is answered with JSON `{"error": code, ...}`; every code stands in
 //! [`codes::HTTP`](super::codes::HTTP). Files are immutable once settled
