@@ -2,10 +2,10 @@
 //!
 //! The wall clock says what time it is and can be set wrong; the boot-time clock counts what went
 //! by, sleep included, and cannot be set. Their difference is kept from the start on. While the
-//! wall clock stays within a few seconds of what that difference says, it is believed. Otherwise nobody
-//! knows which of the two is right, so nothing that asserts a time is taken in, until either the
-//! wall clock is back, or both have run side by side at the new difference for so long that it must
-//! be what somebody wanted.
+//! wall clock stays within a few seconds of what that difference says, it is believed. Otherwise
+//! nobody knows which of the two is right, so nothing that asserts a time is taken in, until either
+//! the wall clock is back, or both have run side by side at the new difference for so long that it
+//! must be what somebody wanted.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,8 +1,8 @@
 //! The scrub: reads every stored batch file again, and makes damaged ones anew.
 //!
 //! A file is what the row says, by its digest, or it is damaged. Of a settled batch it is made
-//! again to the byte: contents, groups and openings from the journal, proofs from the calldata of the
-//! transaction that settled it. Nothing that differs in a byte replaces a file.
+//! again to the byte: contents, groups and openings from the journal, proofs from the calldata of
+//! the transaction that settled it. Nothing that differs in a byte replaces a file.
 
 use std::error::Error;
 use std::sync::Arc;

@@ -8,7 +8,7 @@
 //! | `GET /batches/{n}/private` | the private file: openings, each sealed for its patient |
 //! | `GET /metrics` | text for Prometheus |
 //! | `GET /healthz` | 200 while no stage failed, then 503 |
-//! | `GET /readyz` | 200 while everything is taken in, the chain answers and stages get on, else 503 |
+//! | `GET /readyz` | 200 while all is taken in, the chain answers and stages get on, else 503 |
 //!
 //! Health, readiness and metrics are asked of memory alone. A scrape copies each value under its
 //! own lock, which those who count hold for one addition: nobody waits for the text to be made.

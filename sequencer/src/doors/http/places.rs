@@ -1,8 +1,8 @@
 //! Places of connections: whoever is slow gives way, and files never take the places of health.
 //!
 //! A connection that waits for its request costs little and may be anybody's, so a new one takes
-//! the place of the one that has waited longest: a question for health or metrics, which is asked and
-//! answered within milliseconds, always finds a place. A file may take its reader long and much
+//! the place of the one that has waited longest: a question for health or metrics, which is asked
+//! and answered within milliseconds, always finds a place. A file may take its reader long and much
 //! memory: files have places of their own, which they keep.
 
 use std::collections::BTreeMap;
