@@ -6,7 +6,7 @@
 //!
 //! * The second condition is what the circuit can ask for at the price of one range: it works with
 //!   254 bits that are `h` modulo `r`, and of `h` and `h + r` never both have upper bits below
-//! those   of `r`. So the circuit's witness, its rows and [`verify`] take one and the same set.
+//!   those of `r`. So the circuit's witness, its rows and [`verify`] take one and the same set.
 //! * About one challenge in `2^128` has the upper bits of `r` itself, and then no signature with
 //!   this `R8` is accepted; [`sign`] takes its next nonce.
 //! * A key is a point of the prime-order subgroup and not its neutral element; no other key exists.

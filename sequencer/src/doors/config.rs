@@ -94,8 +94,8 @@ settings! {
         reserve_bytes: u64 = 1 << 30; "bytes", range(0, 1 << 40) => {
             sets: "Free space, under the node's folder and its store, that frames leave to \
                    operations, accesses, closes and batches; 0 keeps none. The greater of what an \
-                   hour of batches takes and a quarter of a gigabyte, which is what may be under way \
-                   between two measurements.",
+                   hour of batches takes and a quarter of a gigabyte, which is what may be under \
+                   way between two measurements.",
             at_limit: "Frames and new streams are refused as unavailable until an eighth more is \
                        free.",
         }
@@ -559,7 +559,7 @@ mod tests {
              `UPDATE=1 cargo test --release -p sequencer --lib config`.\n\n\
              The file is `node.toml` in the node's folder; `sequencer init` writes it with every\n\
              default, and with as many connections as the machine has memory for.\n\
-             `sequencer config check` prints what holds, also where that differs from the file, and\n\
+             `sequencer config check` prints what holds, also where it differs from the file, and\n\
              adds up what all limits together may take of memory (the sums of *Memory* below);\n\
              `--json` gives one object. Unknown keys are refused.\n\n\
              No value is live: a node reads the file once, when it starts. What is called\n\

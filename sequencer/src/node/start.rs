@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use journal::{FileMedium, Log, Reader, Writer, WriterConfig};
@@ -97,7 +98,11 @@ pub(super) fn start_core(
     };
     let batcher = Batcher::new(batching, opened.keys.clone(), log.reader(), Box::new(sink));
     let replay = Replay { journal: log.reader(), config };
-    let sources = Sources { backlog, assembled: opened.last.number, closed, live, replay };
+    // What was closed before the start waits in the journal like what finds no room.
+    let left_out = delivery.left_out();
+    left_out.fetch_max(closed.0, Ordering::SeqCst);
+    let assembled = opened.last.number;
+    let sources = Sources { backlog, assembled, left_out, live, replay };
     let metrics = common.watched.metrics();
     let counted = Counted {
         waiting: metrics.prove_queue.clone(),

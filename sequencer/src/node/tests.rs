@@ -148,6 +148,6 @@ async fn requests_that_never_come_give_their_places_at_the_socket_back() {
         silent.push(tokio::net::UnixStream::connect(&socket).await.unwrap());
     }
     let answer = admin::ask(&socket, "list").await.unwrap();
-    assert_eq!(answer["schema"], "vitals-registry-1");
+    assert_eq!(answer["schema"], "vitals-registry-2");
     node.stop().await.unwrap();
 }

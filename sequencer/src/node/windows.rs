@@ -1,11 +1,15 @@
 //! The windows that the batcher takes: in order, without a gap, and no more of them in memory than
 //! may wait.
 
+use std::cmp;
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use model::BatchNumber;
 use prometheus::{IntCounter, IntGauge};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TryRecvError;
 
 use super::recover::RecoverError;
 use super::replay::Replay;
@@ -16,8 +20,8 @@ use crate::window::ClosedWindow;
 pub(super) struct Windows {
     /// Number of the window that comes next.
     next: BatchNumber,
-    /// Number of the last window that was closed before the start.
-    closed_before: BatchNumber,
+    /// Number of the last window that is in the journal and may not be in the queue.
+    left_out: Arc<AtomicU64>,
     ready: VecDeque<ClosedWindow>,
     live: mpsc::Receiver<ClosedWindow>,
     /// From the queue, but later than the next.
@@ -41,8 +45,8 @@ pub(super) struct Sources {
     pub(super) backlog: Vec<ClosedWindow>,
     /// The last batch that is assembled.
     pub(super) assembled: BatchNumber,
-    /// The last window that is closed.
-    pub(super) closed: BatchNumber,
+    /// Number of the last window that found no room in `live`; the last one of the start.
+    pub(super) left_out: Arc<AtomicU64>,
     /// What closes from now on.
     pub(super) live: mpsc::Receiver<ClosedWindow>,
     /// The journal.
@@ -52,10 +56,10 @@ pub(super) struct Sources {
 impl Windows {
     /// At most `most` windows are read back at once.
     pub(super) fn new(sources: Sources, most: usize, counted: Counted) -> Windows {
-        let Sources { backlog, assembled, closed, live, replay } = sources;
+        let Sources { backlog, assembled, left_out, live, replay } = sources;
         let next = BatchNumber(assembled.0 + 1);
-        let (ready, closed_before) = (backlog.into(), closed);
-        Windows { next, closed_before, ready, live, early: None, replay, most, counted }
+        let ready = backlog.into();
+        Windows { next, left_out, ready, live, early: None, replay, most, counted }
     }
 
     /// The next window, be it in memory or not; `None` when there are no more.
@@ -64,18 +68,26 @@ impl Windows {
             if let Some(window) = self.ready.pop_front() {
                 return Ok(Some(window));
             }
-            if self.next <= self.closed_before {
-                self.read_back()?;
-                continue;
-            }
             self.counted.waiting.set(self.live.len() as i64);
-            let early = self.early.take();
-            let Some(window) = early.or_else(|| self.live.blocking_recv()) else { return Ok(None) };
+            let queued = self.early.take().map_or_else(|| self.live.try_recv(), Ok);
+            let window = match queued {
+                Ok(window) => window,
+                // Before it waits: after a window that was left out there may come none for long.
+                Err(_) if self.next.0 <= self.left_out.load(Ordering::SeqCst) => {
+                    self.read_back()?;
+                    continue;
+                }
+                Err(TryRecvError::Disconnected) => return Ok(None),
+                Err(TryRecvError::Empty) => match self.live.blocking_recv() {
+                    Some(window) => window,
+                    None => return Ok(None),
+                },
+            };
             match window.contents.number.cmp(&self.next) {
                 // It was read back already, with one that was missing before it.
-                std::cmp::Ordering::Less => {}
-                std::cmp::Ordering::Equal => return Ok(Some(window)),
-                std::cmp::Ordering::Greater => {
+                cmp::Ordering::Less => {}
+                cmp::Ordering::Equal => return Ok(Some(window)),
+                cmp::Ordering::Greater => {
                     self.early = Some(window);
                     self.read_back()?;
                 }

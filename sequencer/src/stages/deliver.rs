@@ -340,7 +340,8 @@ pub struct NodeDelivery {
     hub: ReceiptHub,
     signer: Option<Signer>,
     windows: mpsc::Sender<ClosedWindow>,
-    windows_left_out: u64,
+    /// Number of the last window that found no room.
+    left_out: Arc<AtomicU64>,
 }
 
 impl NodeDelivery {
@@ -363,7 +364,13 @@ impl NodeDelivery {
         };
         let thread = guard.thread(Stage::Receipts, "receipt-signer", waiting.into_iter(), sign)?;
         let signer = Some(Signer { groups, thread });
-        Ok((NodeDelivery { hub, signer, windows, windows_left_out: 0 }, closed))
+        Ok((NodeDelivery { hub, signer, windows, left_out: Arc::default() }, closed))
+    }
+
+    /// Number of the last window that found no room; whoever takes windows reads it from the
+    /// journal once it has taken what waits.
+    pub fn left_out(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.left_out)
     }
 }
 
@@ -390,13 +397,15 @@ impl Deliver for NodeDelivery {
 
     fn deliver_window(&mut self, window: ClosedWindow) {
         let number = window.contents.number.0;
-        match self.windows.try_send(window) {
+        // The journal has the window either way.
+        let Err(refused) = self.windows.try_send(window) else { return };
+        // Said before it is tried once more: if there is still no room, something waits that will
+        // be taken, and whoever takes it looks here after the last of what waits.
+        self.left_out.fetch_max(number, Ordering::SeqCst);
+        match self.windows.try_send(refused.into_inner()) {
             Ok(()) => {}
-            // The journal has the window, and the batcher reads it there in its turn.
             Err(mpsc::error::TrySendError::Full(_)) => {
-                self.windows_left_out += 1;
-                let left_out = self.windows_left_out;
-                tracing::info!(number, left_out, "too many windows wait; it is read back later");
+                tracing::info!(number, "too many windows wait; it is read back later");
             }
             // Whoever saw the batcher end has told why.
             Err(mpsc::error::TrySendError::Closed(_)) => {

@@ -118,9 +118,15 @@ const cases = [
 ];
 
 const receipts = cases.map(({ name, chain_id, contract, message }) => {
-  const domain = { name: "vitals receipts", version: "2", chainId: chain_id, verifyingContract: contract };
+  const domain = {
+    name: "vitals receipts",
+    version: "2",
+    chainId: chain_id,
+    verifyingContract: contract,
+  };
   const signing_hash = TypedDataEncoder.hash(domain, types, message);
-  return { name, chain_id, contract, message, signing_hash, signature: key.sign(signing_hash).serialized };
+  const signature = key.sign(signing_hash).serialized;
+  return { name, chain_id, contract, message, signing_hash, signature };
 });
 
 console.log(

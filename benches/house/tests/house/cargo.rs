@@ -43,6 +43,8 @@ fn member(package: &Value, root: &str) -> Member {
             .collect(),
         targets: list(&package["targets"])
             .iter()
+            // What `cargo test` leaves out is a program that is run by command only.
+            .filter(|target| target["kind"][0] != "test" || target["test"] == true)
             .map(|target| (text(&target["kind"][0]), text(&target["src_path"])))
             .collect(),
     }

@@ -2,8 +2,7 @@
 //!
 //! ```text
 //!   header -> total root -> root of each chunk -> leaves
-//!                                 ^ key id -> layout: how many leaves there are, and which are
-//! tags
+//!                                 ^ key id -> layout: how many leaves, and which are tags
 //! ```
 //! A file is served by whoever wants to hide something in it. Every reader therefore passes by
 //! [`check_lists`], auditors and patients alike, and reads leaves from the [`Lists`] that it gives.

@@ -146,8 +146,7 @@ impl Session {
         let frames = std::mem::take(&mut self.again);
         // Reading the journal blocks; the connection's task goes on meanwhile.
         tokio::task::spawn_blocking(move || {
-            // A panic is told as an error: the session waits for this reply before it compares
-            // again.
+            // A panic is told as an error: the session compares nothing more before this reply.
             let compared = caught(|| compare(&hub, holder, frames));
             place.send(Reply::Compared(compared.unwrap_or_else(|panic| Err(panic.into()))));
         });

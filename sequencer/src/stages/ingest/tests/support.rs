@@ -225,8 +225,8 @@ impl Node {
             Writer::start(log, admission, clock, WriterConfig { queue_items_max }).unwrap();
         let (metrics, rows) = (Metrics::new(), Arc::new(Diverging::default()));
         let pool = RowPool::start(&AdmissionConfig::default(), rows.clone(), metrics.clone());
-        let admit = Admit::new(writer.submitter(), pool.unwrap()).reserving(config.reserved_items);
-        let admit = admit.held_by(hub.hold().clone());
+        let admit = Admit::new(writer.submitter(), pool.unwrap());
+        let admit = admit.reserving(config.reserved_items).held_by(hub.hold().clone());
         let authority = Authority::create(&folder.path().join("ca"), validity()).unwrap();
         let names = [SERVER_NAME.to_owned()];
         let tls = authority.issue_server(&names, validity()).unwrap().server_tls().unwrap();
@@ -240,9 +240,8 @@ impl Node {
             observe,
             ahead_ms_max: SKEW_MS,
         };
-        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let resets = ResetKey::new(Secret::new([11; 32]));
-        let listen = Listen { address: listen, tls, resets };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let listen = Listen { address, tls, resets: ResetKey::new(Secret::new([11; 32])) };
         let server = IngestServer::start(listen, config, RateConfig::default(), services).unwrap();
         let gateway = authority.issue_client(Role::Gateway, "gateway", validity()).unwrap();
         let address = server.local_addr();
