@@ -1,12 +1,12 @@
 //! EdDSA over BabyJubJub with Poseidon, byte for byte that of circomlibjs (`signPoseidon`).
 //!
 //! # Which signatures are accepted
-//! With the challenge `h = Poseidon(R8, A, message)`, an integer below `r`, a signature `(R8, S)` of
-//! the key `A` is accepted if and only if `S B8 = R8 + h 8 A` and `h >> 126 < r >> 126`.
+//! With the challenge `h = Poseidon(R8, A, message)`, an integer below `r`, a signature `(R8, S)`
+//! of the key `A` is accepted if and only if `S B8 = R8 + h 8 A` and `h >> 126 < r >> 126`.
 //!
 //! * The second condition is what the circuit can ask for at the price of one range: it works with
-//!   254 bits that are `h` modulo `r`, and of `h` and `h + r` never both have upper bits below those
-//!   of `r`. So the circuit's witness, its rows and [`verify`] take one and the same set.
+//!   254 bits that are `h` modulo `r`, and of `h` and `h + r` never both have upper bits below
+//!   those of `r`. So the circuit's witness, its rows and [`verify`] take one and the same set.
 //! * About one challenge in `2^128` has the upper bits of `r` itself, and then no signature with
 //!   this `R8` is accepted; [`sign`] takes its next nonce.
 //! * A key is a point of the prime-order subgroup and not its neutral element; no other key exists.
