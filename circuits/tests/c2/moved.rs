@@ -8,6 +8,7 @@ use ark_bn254::Fr;
 use ark_ff::{Field, PrimeField};
 use model::{Claim, ClaimKinds, Interval, Label, Party, Position, Rule, RuleNumber, RuleSlot};
 use statement::c2::{Chunk, Edge, check};
+use std::collections::BTreeMap;
 
 /// Places of public inputs, in the contract's order.
 const CLAIMS_ROOT: usize = 3;
@@ -73,33 +74,69 @@ fn c2_4_positions_begin_at_the_batchs_own() {
 }
 
 #[test]
+fn c2_16_the_time_since_the_last_receipt_is_no_other() {
+    let mut chunk = plain(2);
+    let mut record = chunk.slots[0].record.clone();
+    let claims = chunk.slots.remove(0).claims;
+    record.closed_at = at(claims[1].receipt.until.get() - 1);
+    let records = BTreeMap::from([(9, record)]);
+    let chunk = placed(ONE, &records, vec![(patient(9), false, claims)]);
+    refused_natively(16, &chunk);
+    // Closed at the very end, says the prover: the bits of the distance are zeros.
+    let distance = bits_of("C2.16").into_iter().skip(1);
+    let cells = distance.map(|cell| (cell, Fr::from(0u8))).collect();
+    refused_by(16, 1, &chunk, &Change { cells, claimed: vec![] });
+}
+
+/// The kinds collect and break-glass of each claim of the small shape.
+fn kinds() -> Vec<usize> {
+    let r1cs = rows(ONE);
+    // Rows `kind (kind - allowed) = 0`, of which the access's has more columns.
+    let kinds = (0..r1cs.a.len()).filter(|row| {
+        r1cs.rules[*row] == "C2.10" && r1cs.a[*row].len() == 1 && r1cs.c[*row].is_empty()
+    });
+    kinds.map(|row| r1cs.a[row][0].1 as usize - r1cs.instances).collect()
+}
+
+#[test]
 fn c2_18_a_claim_is_there_once_or_not() {
     // The second claim is there twice: counted as an access and as a collection, its leaf doubled.
     let mut chunk = plain(2);
     chunk.slots[0].excluded = true;
     let active = bits_of("C2.18")[0] + 1;
-    let r1cs = rows(ONE);
-    // Rows `kind (kind - allowed) = 0`, of which the access's has more columns.
-    let kinds = (0..r1cs.a.len()).filter(|row| r1cs.rules[*row] == "C2.10");
-    let kinds: Vec<usize> = kinds
-        .filter(|row| r1cs.a[*row].len() == 1 && r1cs.c[*row].is_empty())
-        .map(|row| r1cs.a[row][0].1 as usize - r1cs.instances)
-        .collect();
-    let collect_of_second = kinds[2];
+    let collect_of_second = kinds()[2];
     let cells = vec![(active, Fr::from(2u8)), (collect_of_second, Fr::from(1u8))];
     let claimed = vec![CLAIMS_ROOT, ACCESS, COLLECT, EXCLUDED, EDGE_OUT];
+    refused_by(18, 1, &chunk, &Change { cells, claimed: claimed.clone() });
+
+    // So is the only claim of a slot, whose patient continues two positions further on.
+    let mut chunk = plain(1);
+    chunk.slots[0].excluded = true;
+    let (patient, salt) = (patient(9), Fr::from(8u8));
+    let position = chunk.slots[0].claims[0].position;
+    chunk.edge_in = Some(Edge { patient, position: Position(position.0 - 2), salt });
+    chunk.position_in = Position(0);
+    let mut cells = step_of_first_claim(0);
+    let excluded = excluded_cell();
+    cells.extend([active - 1, excluded].map(|cell| (cell, Fr::from(2u8))));
+    cells.push((kinds()[0], Fr::from(1u8)));
     refused_by(18, 1, &chunk, &Change { cells, claimed });
+}
+
+/// Whether the slot is excluded.
+fn excluded_cell() -> usize {
+    let r1cs = rows(ONE);
+    let row = (0..r1cs.a.len())
+        .find(|row| r1cs.rules[*row] == "C2.19" && r1cs.c[*row].is_empty())
+        .expect("the row that confines it");
+    r1cs.a[row][0].1 as usize - r1cs.instances
 }
 
 #[test]
 fn c2_19_a_slot_is_not_half_excluded() {
     // Two claims, half excluded each, count as one.
     let chunk = with_rules(&[(RuleSlot::Permit(0), everything())], |_| (), 2);
-    let r1cs = rows(ONE);
-    let row = (0..r1cs.a.len())
-        .find(|row| r1cs.rules[*row] == "C2.19" && r1cs.c[*row].is_empty())
-        .expect("the row that confines it");
-    let excluded = r1cs.a[row][0].1 as usize - r1cs.instances;
+    let (r1cs, excluded) = (rows(ONE), excluded_cell());
     let half = Fr::from(2u8).inverse().expect("not zero");
     let change = Change { cells: vec![(excluded, half)], claimed: vec![CLAIMS_ROOT, EXCLUDED] };
     refused_by(19, 1, &chunk, &change);
@@ -123,4 +160,28 @@ fn c2_19_every_claim_of_a_covered_slot_is_judged() {
     let gates = products_of("C2.19");
     let cells = vec![(gates[0], Fr::from(0u8)), (gates[1], Fr::from(2u8))];
     refused_by(19, 2, &chunk, &Change { cells, claimed: vec![] });
+}
+
+#[test]
+fn c2_21_an_edge_is_opened_as_it_was_committed() {
+    // The chunk before ended with patient 12; this one would begin with patient 9 again.
+    let (salt, position) = (Fr::from(8u8), Position(POSITION_IN + 5));
+    let mut chunk = plain(1);
+    chunk.edge_in = Some(Edge { patient: patient(12), position, salt });
+    refused_natively(3, &chunk);
+    let committed = chunk.inputs().edge_in;
+    chunk.edge_in = Some(Edge { patient: patient(0), position, salt });
+    let opened = chunk.inputs().edge_in;
+    let mut inputs = chunk.inputs();
+    inputs.edge_in = committed;
+    let r1cs = rows(ONE);
+    let violated_by = |cells: Vec<(usize, Fr)>| {
+        let change = Change { cells, claimed: vec![CLAIMS_ROOT] };
+        violated(&r1cs, &repaired(&r1cs, assigned(&chunk, &inputs), &change))
+    };
+    assert_eq!(violated_by(vec![]), ["C2.21"]);
+    // A bit that is none makes one word of the other.
+    let known = bits_of("C2.21")[0];
+    let factor = committed * opened.inverse().expect("a hash");
+    assert_eq!(violated_by(vec![(known, factor)]), ["C2.21"]);
 }

@@ -10,7 +10,8 @@
 //! a chunk that must not pass, and the test kills that mutant.
 //!
 //! What no such test kills is asked of the hunt for directions: on an honest chunk, can private
-//! values move without those rows as they cannot with them? The rest survives.
+//! values move without those rows as they cannot with them? The rest survives, and is compared with
+//! the list of survivors that are known and argued.
 
 #[path = "../c1/mod.rs"]
 mod c1;
