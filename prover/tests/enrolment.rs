@@ -65,7 +65,7 @@ fn public_file() -> PublicFile {
         words[word][24..].copy_from_slice(&number.to_be_bytes());
     }
     let no_entries = [0; 4 * 4];
-    let bytes = [b"VTLBPUB\x01".as_slice(), words.as_flattened(), &no_entries].concat();
+    let bytes = [b"VTLBPUB\x02".as_slice(), words.as_flattened(), &no_entries].concat();
     PublicFile::from_bytes(&bytes).expect("canonical bytes")
 }
 

@@ -1,5 +1,6 @@
 use crate::support::{Hand, Ledger, deploy, fingerprint, genesis, keep, signer};
 use devchain::{DevChain, Genesis, Limits, OpenError, Replayed};
+use std::os::unix::fs::PermissionsExt;
 use std::{fs, path::Path};
 
 fn open(path: &Path) -> Result<(DevChain, Replayed), OpenError> {
@@ -145,6 +146,9 @@ fn a_file_that_is_no_journal_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("chain");
     fs::write(&path, "somebody's notes").unwrap();
+    // Before a byte is read: a file that others may read is not taken for the chain's.
+    assert!(matches!(open(&path).map(|_| ()).unwrap_err(), OpenError::Io { .. }));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     assert!(matches!(open(&path).map(|_| ()).unwrap_err(), OpenError::Header { .. }));
     assert_eq!(fs::read(&path).unwrap(), b"somebody's notes");
 }

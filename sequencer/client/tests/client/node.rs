@@ -201,7 +201,8 @@ impl Node {
             ("deployment.json", deployment.to_string()),
         ];
         for (name, text) in files {
-            files::create(&folder.join(name), text.as_bytes(), Audience::Owner).expect("written");
+            let parts = [text.as_bytes()];
+            files::replace(&folder.join(name), &parts, Audience::Owner).expect("written");
         }
     }
 
