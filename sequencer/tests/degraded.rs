@@ -37,7 +37,7 @@ async fn a_batch_that_cannot_be_stored_takes_no_collection_down_and_settles_once
     let batches = site.layout.store().join("batches");
     let (node, edge) = site.start().await;
     // A file where the first batch's folder should be made.
-    std::fs::create_dir_all(&batches).unwrap();
+    files::make_folder(&batches, files::Audience::Owner).unwrap();
     let obstacle = batches.join("000001");
     std::fs::write(&obstacle, "").unwrap();
     stores_frame(&node, &site, 1).await;
@@ -76,7 +76,7 @@ async fn a_degraded_node_stops_without_waiting_and_settles_the_rest_after_its_ne
     let site = Site::new().await;
     let batches = site.layout.store().join("batches");
     let (node, edge) = site.start().await;
-    std::fs::create_dir_all(&batches).unwrap();
+    files::make_folder(&batches, files::Audience::Owner).unwrap();
     let obstacle = batches.join("000001");
     std::fs::write(&obstacle, "").unwrap();
     stores_frame(&node, &site, 1).await;
