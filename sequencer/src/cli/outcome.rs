@@ -1,5 +1,6 @@
 //! What a command ends with, and what every command needs to begin.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -67,6 +68,8 @@ pub(super) fn log_to_stderr(level: &str) -> Outcome {
         )))
     })?;
     let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    // Colours are for eyes: a file or a journal of the system would keep them as noise.
+    let log = log.with_ansi(std::io::stderr().is_terminal());
     tracing_subscriber::registry().with(log.with_filter(targets)).init();
     Ok(())
 }

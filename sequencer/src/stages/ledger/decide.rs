@@ -135,6 +135,12 @@ impl Ledger {
         // A signature says that it is at least so late, which is believed as far as the clocks go.
         let signed_at = signed.operation.signed_at.min(at.stamp_max);
         let t_op = self.strictly_later(at.now.max(signed_at));
+        // The close that ends this window must come after it and within the longest window, else
+        // the operation would have a receipt and no batch (C1.3). The window was closed for `now`;
+        // a signature may be later than that while the clocks are apart.
+        if t_op.plus(1).since(self.window.t0()) >= limits::WINDOW_MS_MAX {
+            return Err(Ground::BeyondWindow);
+        }
         let record = self.consent.record(signed.operation.patient);
         // Tried on the record alone; the tree is moved when the entry is absorbed.
         let context = self.operation_context(t_op);

@@ -58,6 +58,11 @@ pub(super) enum Ground {
     JournalAhead { until: Millis },
     #[error("expected room on the node's disk; send the same again later")]
     NoRoom,
+    #[error(
+        "expected an operation signed within the open window, found one signed after its longest \
+         end; send the same again once the node's clock is there"
+    )]
+    BeyondWindow,
     #[error("expected a registered gateway, and a device of it with its patient")]
     Unassigned,
     #[error("{}", .0.sentence())]
@@ -109,6 +114,7 @@ impl Ground {
             | Ground::ClockDoubt { .. }
             | Ground::JournalAhead { .. }
             | Ground::NoRoom
+            | Ground::BeyondWindow
             | Ground::GroupFull
             | Ground::NotAppended(_) => Refusing::AnswerOnly,
         }
@@ -133,6 +139,7 @@ impl Ground {
             Ground::ClockDoubt { .. }
             | Ground::JournalAhead { .. }
             | Ground::NoRoom
+            | Ground::BeyondWindow
             | Ground::NotAppended(_) => RejectCode::Unavailable,
         }
     }
@@ -224,6 +231,7 @@ mod tests {
             (Ground::ClockDoubt { distance_ms: 600_000 }, Refusing::AnswerOnly),
             (Ground::JournalAhead { until: Millis::default() }, Refusing::AnswerOnly),
             (Ground::NoRoom, Refusing::AnswerOnly),
+            (Ground::BeyondWindow, Refusing::AnswerOnly),
             (Ground::GroupFull, Refusing::AnswerOnly),
             (Ground::Unassigned, Refusing::JournalAndHalt),
             (Ground::Uncovered(Uncovered::Closed), Refusing::JournalAndHalt),

@@ -17,7 +17,8 @@ use serde_json::json;
 use statement::batch::{ReleasedFrame, ReleasedFrames};
 use statement::{eddsa, field, scope};
 use wire::{
-    AccessKind, AccessRequest, CareTeamId, Reason, Released, Role, SignedAccessRequest, Source,
+    AccessKind, AccessRequest, CareTeamId, Reason, Released, Role, SignedAccessRequest,
+    SignedReceipt, Source,
 };
 
 use crate::consent::parse_patient;
@@ -155,11 +156,8 @@ impl Access {
             // It is journaled and in the patient's log by now: whoever asked has the receipt,
             // whatever becomes of the file.
             if let Err(error) = write_csv(path, released) {
-                let (why, receipt) = (format!("{error:#}"), hex::encode(receipt.to_bytes()));
-                text += &format!(
-                    "\nreceipt {receipt}\nbut the readings are not written ({why}): correct --out \
-                     and ask again"
-                );
+                let why = format!("{error:#}");
+                text += &not_written(receipt, "out", &why);
                 json["out_error"] = why.into();
                 return Ok(Report::failure(text, json));
             }
@@ -168,13 +166,25 @@ impl Access {
         }
         if let Some(path) = &self.frames {
             let bytes = kept_frames(request, released).to_bytes();
-            files::replace(path, &[&bytes], files::Audience::Owner)
-                .with_context(|| format!("writing {}", path.display()))?;
+            if let Err(error) = files::replace(path, &[&bytes], files::Audience::Owner) {
+                text += &not_written(receipt, "frames", &error.to_string());
+                json["frames_error"] = error.to_string().into();
+                return Ok(Report::failure(text, json));
+            }
             text += &format!(", kept as stored in {}", path.display());
             json["kept_frames"] = path.display().to_string().into();
         }
         Ok(Report::success(text, json))
     }
+}
+
+/// Whoever asked has the receipt, whatever becomes of a file.
+fn not_written(receipt: &SignedReceipt, option: &str, why: &str) -> String {
+    let receipt = hex::encode(receipt.to_bytes());
+    format!(
+        "\nreceipt {receipt}\nbut what was released is not written ({why}): correct --{option} and \
+         ask again"
+    )
 }
 
 /// What was asked for and got, as others compare it.
