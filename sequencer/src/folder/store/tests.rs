@@ -238,6 +238,10 @@ fn a_damaged_file_is_found_and_replaced_by_its_own_bytes_only() {
     std::fs::write(&path, b"other").unwrap();
     assert_eq!(store.damaged_files(BatchNumber(2)).unwrap(), Some(vec![BatchFile::Private]));
     assert_eq!(store.damaged_files(BatchNumber(3)).unwrap(), None);
+    // A file that the system does not open, as one on a bad sector.
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink(&path, &path).unwrap();
+    assert_eq!(store.damaged_files(BatchNumber(2)).unwrap(), Some(vec![BatchFile::Private]));
     let other = batches[0].public.to_bytes();
     assert!(!store.restore_file(BatchNumber(2), BatchFile::Private, &other).unwrap());
     assert!(store.restore_file(BatchNumber(2), BatchFile::Private, &whole).unwrap());
