@@ -92,6 +92,9 @@ async fn a_clock_ten_minutes_ahead_for_two_seconds_stops_frames_and_nothing_else
     wait_for(&node, "/healthz", "ok").await;
     clocks.pass(2_000);
     check_unavailable(&node, site.frame(2)).await;
+    // By the time that nobody believes: it may turn out to be right, so it waits with the frames.
+    let ahead = site.change(site.wallet.revocation(RuleSlot::Permit(0)).unwrap());
+    check_unavailable(&node, operation_item(&ahead)).await;
     let answer = node.submit(operation_item(&revocation)).await.unwrap();
     let Answer::OperationApplied { t_op, .. } = answer else { panic!("{answer:?}") };
     assert!(t_op >= before && t_op <= before.plus(2_100), "the revocation has its true time");

@@ -63,7 +63,7 @@ impl Surroundings {
             }
             Item::Access { .. } => self.doubt(ledger),
             Item::Operation { operation, .. } | Item::Evaluated { operation, .. } => {
-                self.doubt(ledger).filter(|_| !self.may_take_away(operation))
+                self.doubt(ledger).filter(|_| !self.may_take_away(operation, ledger))
             }
             // What the operator and the windows do hurts nobody an hour off: it is stamped with
             // the earliest time, like all.
@@ -82,9 +82,12 @@ impl Surroundings {
 
     /// Whether an operation takes rights away and was signed no later than it may be: too late is
     /// worse for it than a time that is a little off.
-    fn may_take_away(&self, operation: &wire::SignedOperation) -> bool {
+    fn may_take_away(&self, operation: &wire::SignedOperation, ledger: &Ledger) -> bool {
         let Ok(signed) = SignedOperation::from_bytes(operation.as_bytes()) else { return false };
         let takes_away = Urgency::of(&signed.operation.action) == Urgency::Protecting;
-        takes_away && signed.operation.signed_at <= self.stamp_max.max(self.latest)
+        // What it would be stamped with at the most: signed later than that it waits with the rest,
+        // and is not told that its signature is of no time (C1.4).
+        let stamp_max = self.stamp_max.max(ledger.last_time.plus(1));
+        takes_away && signed.operation.signed_at <= stamp_max
     }
 }
