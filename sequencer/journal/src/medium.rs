@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use files::Audience;
 
+use crate::record::RECORD_BYTES_MAX;
+
 /// Storage of one file. What is assumed of it stands in `docs/journal.md`.
 pub trait Medium: Send + Sync + 'static {
     /// Bytes it holds.
@@ -27,7 +29,8 @@ pub trait Medium: Send + Sync + 'static {
     /// Returns once everything written before is durable.
     fn sync(&self) -> io::Result<()>;
 
-    /// Cuts the medium; durable after the next [`Self::sync`]. Regrown bytes read as zeros.
+    /// Cuts the medium; durable after the next [`Self::sync`]. Regrown bytes read as zeros. What is
+    /// cut may be kept elsewhere: it was never acknowledged, as far as the log can tell by itself.
     fn truncate(&self, len: u64) -> io::Result<()>;
 }
 
@@ -53,10 +56,12 @@ pub enum MediumError {
     },
 }
 
-/// A file, locked for this process, synced by `fdatasync`. Holds one descriptor.
+/// A file, locked for this process, synced by `fdatasync`. Holds one descriptor. What is cut from it
+/// is kept beside it.
 #[derive(Debug)]
 pub struct FileMedium {
     file: File,
+    path: PathBuf,
 }
 
 impl FileMedium {
@@ -80,7 +85,24 @@ impl FileMedium {
         // content.
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         files::sync_folder(folder).map_err(failed("sync the folder"))?;
-        Ok(FileMedium { file })
+        Ok(FileMedium { file, path: path.to_owned() })
+    }
+
+    /// Writes the bytes from `from` on, if they are not all zeros, to a file of their own. Damage
+    /// can make an acknowledged group look like a torn one: who remembers it is asked only after
+    /// the log is open, and whoever mends it then needs its bytes.
+    fn keep_cut(&self, from: u64) -> io::Result<()> {
+        // No torn record is longer, and anything behind it would have been corruption.
+        let len = self.len()?.saturating_sub(from).min(RECORD_BYTES_MAX as u64);
+        let mut cut = vec![0; len as usize];
+        self.read_at(from, &mut cut)?;
+        let Some(last) = cut.iter().rposition(|byte| *byte != 0) else { return Ok(()) };
+        let cut = &cut[..=last];
+        // Named by place and content: a crash before the cut keeps the same once, and the next one
+        // at this place replaces nothing.
+        let mut name = self.path.clone().into_os_string();
+        name.push(format!(".cut-{from}-{:08x}", crc32c::crc32c(cut)));
+        files::replace(Path::new(&name), &[cut], Audience::Owner)
     }
 }
 
@@ -111,6 +133,7 @@ impl Medium for FileMedium {
 
     /// Syncs by itself: whether `fdatasync` covers a shorter length differs between file systems.
     fn truncate(&self, len: u64) -> io::Result<()> {
+        self.keep_cut(len)?;
         self.file.set_len(len)?;
         self.file.sync_all()
     }
