@@ -1,5 +1,6 @@
 //! Reading and writing the settlement contract through a provider.
 
+use alloy::eips::{BlockId, BlockNumberOrTag};
 use alloy::network::Ethereum;
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy::providers::{DynProvider, Provider};
@@ -195,20 +196,36 @@ impl Edge {
         Settlement::new(self.deployment.settlement, self.provider.clone())
     }
 
-    /// What the contract stores now.
+    /// What the contract stores now. A batch that settles between the calls gives a mixture:
+    /// whoever needs one moment asks for [`Edge::state_of_head`], or until two answers are the
+    /// same.
     ///
     /// # Errors
     /// [`EdgeError`] if nobody answers.
     pub async fn state(&self) -> Result<SettlementState, EdgeError> {
-        // Six calls and not one view of all: a batch that settles in between gives a mixture, so
-        // whoever needs one moment reads until two answers are the same.
+        self.state_at(BlockId::latest()).await
+    }
+
+    /// What the contract stores after one block, the head of the chain.
+    ///
+    /// # Errors
+    /// [`EdgeError`] if nobody answers.
+    pub async fn state_of_head(&self) -> Result<SettlementState, EdgeError> {
+        let head = self.provider.get_block_by_number(BlockNumberOrTag::Latest).await?;
+        let head = head.ok_or_else(|| EdgeError::Pending("the chain names no head".into()))?;
+        // By its hash: a number may mean another block by the next call.
+        self.state_at(BlockId::hash(head.header.hash)).await
+    }
+
+    async fn state_at(&self, block: BlockId) -> Result<SettlementState, EdgeError> {
         let contract = self.contract();
-        let root: U256 = contract.root().call().await.map_err(contract_error)?;
-        let number: U256 = contract.number().call().await.map_err(contract_error)?;
-        let head: B256 = contract.headHash().call().await.map_err(contract_error)?;
-        let last_t1: U256 = contract.lastT1().call().await.map_err(contract_error)?;
-        let position: U256 = contract.journalPosition().call().await.map_err(contract_error)?;
-        let lateness: U256 = contract.latenessMax().call().await.map_err(contract_error)?;
+        let root = contract.root().block(block).call().await.map_err(contract_error)?;
+        let number = contract.number().block(block).call().await.map_err(contract_error)?;
+        let head: B256 = contract.headHash().block(block).call().await.map_err(contract_error)?;
+        let last_t1 = contract.lastT1().block(block).call().await.map_err(contract_error)?;
+        let position = contract.journalPosition().block(block);
+        let position = position.call().await.map_err(contract_error)?;
+        let lateness = contract.latenessMax().block(block).call().await.map_err(contract_error)?;
         Ok(SettlementState {
             number: small(number)?,
             root: word(root)?,
@@ -424,6 +441,16 @@ pub async fn deploy(
         fingerprint: Fingerprint::default(),
     };
     deployment.fingerprinted().map_err(|error| EdgeError::Value(error.to_string()))
+}
+
+/// The headers that the calldata of a `settle` carries, in order.
+///
+/// # Errors
+/// [`EdgeError::Value`] or [`EdgeError::Header`] for other calldata.
+pub fn headers_of_calldata(calldata: &[u8]) -> Result<Vec<BatchHeader>, EdgeError> {
+    let call = Settlement::settleCall::abi_decode(calldata);
+    let call = call.map_err(|error| EdgeError::Value(escape(&error.to_string())))?;
+    Ok(call.batches.iter().map(|batch| from_abi(&batch.header)).collect::<Result<_, _>>()?)
 }
 
 /// Whether a receipt says success.

@@ -52,7 +52,7 @@ pub use bindings::{DEVELOPMENT_CHAINS, KeyCode, Settlement, bytecode_hash};
 pub use deployment::{Damage, Deployment, DeploymentError, KeyRecord, SetupKind};
 pub use edge::{
     Constants, DeployConfig, Edge, EdgeError, KeyWords, Runtime, SettledBatch, SettlementState,
-    deploy, expect_success,
+    deploy, expect_success, headers_of_calldata,
 };
 pub use proofs::{SettledProof, SettledProofs};
 pub use transport::{

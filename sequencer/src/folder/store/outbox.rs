@@ -57,26 +57,29 @@ impl Store {
         row.map(|row| decode(nonce, &row)).transpose()
     }
 
-    /// Rows that are neither final nor void, by nonce. A final row means that those before it are
-    /// final too, so this looks no further back.
+    /// Rows that are neither final nor void, by nonce.
     ///
     /// # Errors
     /// [`StoreError`] if rows cannot be read.
     pub fn outbox_pending(&self) -> Result<Vec<(u64, OutboxRow)>, StoreError> {
+        let mut rows = self.outbox_not_final()?;
+        rows.retain(|(_, row)| row.state != OutboxState::Void);
+        Ok(rows)
+    }
+
+    /// Rows behind the last final one, the void ones too, by nonce. A final row means that those
+    /// before it are final too, so this looks no further back.
+    ///
+    /// # Errors
+    /// [`StoreError`] if rows cannot be read.
+    pub fn outbox_not_final(&self) -> Result<Vec<(u64, OutboxRow)>, StoreError> {
         let rows = self.read(OUTBOX, |table| {
             table.back_while(usize::MAX, &mut |nonce, row| {
                 Ok(!matches!(decode(nonce, row)?.state, OutboxState::Final { .. }))
             })
         })?;
-        // Back in order of nonce, without the void ones: a free nonce ends no search.
-        let mut pending = Vec::new();
-        for (nonce, row) in rows.into_iter().rev() {
-            let row = decode(nonce, &row)?;
-            if row.state != OutboxState::Void {
-                pending.push((nonce, row));
-            }
-        }
-        Ok(pending)
+        // Back in order of nonce. A void one, whose nonce was free, ends no search.
+        rows.into_iter().rev().map(|(nonce, row)| Ok((nonce, decode(nonce, &row)?))).collect()
     }
 }
 

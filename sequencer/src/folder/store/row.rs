@@ -55,13 +55,13 @@ pub struct BatchRow {
 /// How far a transaction is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OutboxState {
-    /// Signed and written, not known to be sent.
+    /// Signed and written, and these bytes not given to anybody.
     Built,
-    /// Given to the chain's node.
+    /// Given to the chain's node, or about to be.
     Sent {
         /// When the last time.
         at: Millis,
-        /// How often these bytes.
+        /// How often it took these bytes.
         times: u32,
     },
     /// In a block that may still go away.
@@ -149,6 +149,11 @@ impl OutboxRow {
     /// Every transaction that may be mined for this nonce, the latest first.
     pub fn hashes(&self) -> impl Iterator<Item = [u8; 32]> + '_ {
         std::iter::once(self.hash).chain(self.replaced.iter().rev().copied())
+    }
+
+    /// Whether nobody but this store ever had a transaction of the row.
+    pub fn never_left(&self) -> bool {
+        self.state == OutboxState::Built && self.replaced.is_empty()
     }
 
     /// Whether a transaction of the row is still to be mined.

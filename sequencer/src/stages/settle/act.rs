@@ -33,7 +33,7 @@ impl Settler {
             Action::Send(nonce) => self.send(view.now, nonce).await?,
             Action::Replace(nonce) => self.replace(view.now, nonce).await?,
             Action::Record(nonce) => self.record(nonce).await?,
-            Action::Reopen(nonce) => self.reopen(nonce)?,
+            Action::Reopen(nonce) => self.reopen(view.now, nonce)?,
             Action::Finish(nonce) => self.finish(nonce)?,
             Action::Void(nonce) => self.void(nonce)?,
             Action::Failed(nonce) => {
@@ -168,6 +168,12 @@ impl Settler {
 
     async fn send(&mut self, now: Millis, nonce: u64) -> Result<bool, SettleError> {
         let mut row = self.load_row(nonce)?;
+        if row.state == OutboxState::Built {
+            // Before the bytes leave: a row that says built was never given to anybody, which whoever
+            // must give a batch up goes by.
+            row.state = OutboxState::Sent { at: now, times: 0 };
+            self.store.outbox_update(nonce, &row, &[])?;
+        }
         // Counted before: what fails was given to the node as well.
         self.metrics.settle_sends_total.inc();
         if let Err(error) = self.edge.provider().send_raw_transaction(&row.signed).await {
@@ -281,10 +287,10 @@ impl Settler {
         Ok(changes)
     }
 
-    fn reopen(&mut self, nonce: u64) -> Result<bool, SettleError> {
+    fn reopen(&mut self, now: Millis, nonce: u64) -> Result<bool, SettleError> {
         let mut row = self.load_row(nonce)?;
-        // Built, not void: the same bytes are valid again on the chain that won.
-        row.state = OutboxState::Built;
+        // Sent, not void: the same bytes are valid again on the chain that won.
+        row.state = OutboxState::Sent { at: now, times: 1 };
         let unsettled: Vec<Change> =
             (row.first..=row.last).map(|number| (BatchNumber(number), None)).collect();
         self.store.outbox_update(nonce, &row, &unsettled)?;
@@ -305,7 +311,7 @@ impl Settler {
         Ok(true)
     }
 
-    fn void(&mut self, nonce: u64) -> Result<bool, SettleError> {
+    pub(super) fn void(&mut self, nonce: u64) -> Result<bool, SettleError> {
         let mut row = self.load_row(nonce)?;
         row.state = OutboxState::Void;
         self.store.outbox_update(nonce, &row, &[])?;

@@ -53,7 +53,7 @@ impl Settler {
         })
     }
 
-    async fn find(&self, row: &OutboxRow) -> Result<OnChain, SettleError> {
+    pub(super) async fn find(&self, row: &OutboxRow) -> Result<OnChain, SettleError> {
         if let Some(mined) = self.find_receipt(row).await? {
             let MinedReceipt { receipt, block, block_hash } = mined;
             return Ok(OnChain::Mined { block, block_hash, succeeded: receipt.status() });

@@ -33,6 +33,7 @@ mod look;
 mod plan;
 mod round;
 mod settler;
+mod stock;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -42,3 +43,4 @@ pub use config::SettleConfig;
 pub use error::SettleError;
 pub use plan::{Action, OnChain, Row, View, next_action};
 pub use settler::{Settler, SettlerParts, Step};
+pub use stock::{Open, carried_headers};

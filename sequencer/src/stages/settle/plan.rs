@@ -107,7 +107,7 @@ pub fn next_action(view: &View, config: &SettleConfig) -> Action {
     batch_action(view, config)
 }
 
-fn row_action(view: &View, row: &Row, config: &SettleConfig) -> Option<Action> {
+pub(super) fn row_action(view: &View, row: &Row, config: &SettleConfig) -> Option<Action> {
     let nonce = row.nonce;
     // The order of the arms matters: what is mined says more than what the outbox remembers.
     match (row.state, row.found) {
