@@ -10,7 +10,7 @@ use std::fmt;
 use journal::{Entry as JournalEntry, Head, Medium, ReadError, Reader};
 use model::Position;
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use wire::{Entry, FrameError, GapEntry, SignedReceipt};
 
 /// Who remembers.
@@ -95,9 +95,20 @@ pub struct Contradiction {
     pub found: Option<[u8; 32]>,
 }
 
-impl fmt::Display for Contradiction {
+impl Contradiction {
+    /// What is missing and who says so, without what to do.
+    pub fn missing(&self) -> Missing<'_> {
+        Missing(self)
+    }
+}
+
+/// The first part of a [`Contradiction`]'s text.
+#[derive(Debug)]
+pub struct Missing<'a>(&'a Contradiction);
+
+impl fmt::Display for Missing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Contradiction { remembered, head, found } = self;
+        let Contradiction { remembered, head, found } = self.0;
         let Remembered { by, group, position, journal_hash, .. } = remembered;
         write!(f, "{} names ", by.name())?;
         if let Some(group) = group {
@@ -108,7 +119,7 @@ impl fmt::Display for Contradiction {
         let own = hex::encode(head.journal_hash);
         match (found, group) {
             (Some(found), _) => {
-                write!(f, "the journal has hash {} there: another history", hex::encode(found))?;
+                write!(f, "the journal has hash {} there: another history", hex::encode(found))
             }
             (None, Some(group)) if *group > last => write!(
                 f,
@@ -117,14 +128,20 @@ impl fmt::Display for Contradiction {
                 last + 1,
                 end + 1,
                 position.0
-            )?,
+            ),
             (None, _) => write!(
                 f,
                 "the journal, which ends at group {last}, position {end}, hash {own}, lacks it"
-            )?,
+            ),
         }
+    }
+}
+
+impl fmt::Display for Contradiction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.missing())?;
         f.write_str(". Stop the node and put the newest whole copy of journal.log in its place")?;
-        match by {
+        match self.remembered.by {
             Keeper::Contract => f.write_str(
                 ". What is settled cannot be given up: without such a copy keep the folder as it is",
             ),
@@ -249,37 +266,46 @@ fn head_of(hash: &[u8; 32]) -> [u8; 8] {
 /// acknowledged, until an operator acts. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Hold {
-    why: watch::Sender<Option<Held>>,
+    why: watch::Sender<Option<Contradiction>>,
+    shown: broadcast::Sender<SignedReceipt>,
 }
 
-/// Why the node is held.
-#[derive(Clone, Debug)]
-pub struct Held {
-    /// What the journal lacks.
-    pub contradiction: Contradiction,
-    /// The receipt that says so, if one does.
-    pub evidence: Option<Box<SignedReceipt>>,
-}
+/// Receipts that may wait to be kept. Beyond that the oldest are shown again when their holders
+/// come again.
+const SHOWN_MAX: usize = 256;
 
 impl Default for Hold {
     fn default() -> Hold {
-        Hold { why: watch::Sender::new(None) }
+        Hold { why: watch::Sender::new(None), shown: broadcast::Sender::new(SHOWN_MAX) }
     }
 }
 
 impl Hold {
-    /// Holds the node from now on; the first reason stays.
-    pub fn set(&self, held: Held) {
+    /// Holds the node from now on because its journal lacks this; the first reason stays.
+    pub fn set(&self, lacks: Contradiction) {
         self.why.send_if_modified(|why| {
             let first = why.is_none();
-            why.get_or_insert(held);
+            why.get_or_insert(lacks);
             first
         });
     }
 
-    /// Why the node is held, if it is.
-    pub fn held(&self) -> Option<Held> {
-        self.why.borrow().clone()
+    /// Holds the node, and hands on the receipt that says why. Each is, not only the first: what
+    /// all of them know is what a recovery has to go beyond.
+    pub fn set_by(&self, lacks: Contradiction, receipt: &SignedReceipt) {
+        self.set(lacks);
+        // Nobody keeps them where nothing but a test runs.
+        drop(self.shown.send(receipt.clone()));
+    }
+
+    /// What holds the node, if it is held.
+    pub fn held(&self) -> Option<Contradiction> {
+        *self.why.borrow()
+    }
+
+    /// Receipts that say so, from now on.
+    pub fn shown(&self) -> broadcast::Receiver<SignedReceipt> {
+        self.shown.subscribe()
     }
 
     /// Whether the node is held.
@@ -288,7 +314,7 @@ impl Hold {
     }
 
     /// Follows it.
-    pub fn subscribe(&self) -> watch::Receiver<Option<Held>> {
+    pub fn subscribe(&self) -> watch::Receiver<Option<Contradiction>> {
         self.why.subscribe()
     }
 }
@@ -420,8 +446,8 @@ mod tests {
         for group in [9, 8] {
             let at = remembered(&whole, group, 0);
             let contradiction = contradicted(compare(&shortened.reader(), &at).unwrap());
-            hold.set(Held { contradiction, evidence: None });
+            hold.set(contradiction);
         }
-        assert_eq!(hold.held().unwrap().contradiction.remembered.group, Some(9));
+        assert_eq!(hold.held().unwrap().remembered.group, Some(9));
     }
 }

@@ -53,7 +53,8 @@ const EXITS: [(&str, [&str; 5]); 14] = [
             "the journal holds; it lacks nothing; the loss is accepted; there is nothing to convert",
             "it is damaged or of the first version; it lacks what somebody remembers; the loss \
              cannot be accepted",
-            "an argument or the configuration is wrong; `--accept-loss` has no reason",
+            "an argument or the configuration is wrong; `--accept-loss` has no reason; the folder \
+             of `--receipts` is missing, too full or has none of this node",
             "there is no journal, or a node has it open",
             "",
         ],
@@ -131,10 +132,16 @@ const EXITS: [(&str, [&str; 5]); 14] = [
 ];
 
 /// Programs that end with 5, and when.
-const NOT_COMPARED: [(&str, &str); 1] = [(
-    "`vitals`",
-    "`receipt check`: the signature holds, and the receipt is not compared with what is settled",
-)];
+const NOT_COMPARED: [(&str, &str); 2] = [
+    (
+        "`sequencer journal check`, `recover`, `convert`",
+        "`check`, `recover`: the journal holds, and the witness beside it is missing",
+    ),
+    (
+        "`vitals`",
+        "`receipt check`: the signature holds, and the receipt is not compared with what is settled",
+    ),
+];
 
 const INTRODUCTION: &str = "\
 # Codes

@@ -2,24 +2,21 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
 use client::{Connection, ConnectionConfig, ConnectionError, Deployment, Identity};
-use model::{BatchHeader, BatchNumber, DataSource, EpochNumber, Position, RejectCode, Window};
-use sequencer::folder::store::{OutboxRow, OutboxState, Store};
+use model::{BatchNumber, EpochNumber, RejectCode};
 use sequencer::node::loss::{LossError, LossTerms, Offline};
 use sequencer::node::{Node, NodeError};
 use sequencer::stages::ingest::AdmitError;
-use sequencer::window::Assembled;
-use statement::batch::{GroupSummary, PrivateFile, PublicFile};
+use statement::batch::PublicFile;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use wire::{Descriptor, DeviceTime, Lane, Reading, Reason, SignedReceipt};
 
 use crate::support::{Site, check_settled, close_and_settle, stream_key};
 
-fn copy_folder(from: &Path, to: &Path) {
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
     files::make_folder(to, files::Audience::Owner).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -32,7 +29,7 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-async fn get(address: SocketAddr, path: &str) -> (u16, String) {
+pub(crate) async fn get(address: SocketAddr, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -42,7 +39,7 @@ async fn get(address: SocketAddr, path: &str) -> (u16, String) {
 }
 
 /// The node takes nothing in and says why, everywhere; `words` are among what it says.
-async fn check_held(site: &Site, node: &Node, words: &str) {
+pub(crate) async fn check_held(site: &Site, node: &Node, words: &str) {
     let refused = node.submit(site.frame(99)).await;
     assert!(matches!(refused, Err(NodeError::Admit(AdmitError::Held))), "{refused:?}");
     assert_eq!(AdmitError::Held.code(), RejectCode::History);
@@ -53,11 +50,11 @@ async fn check_held(site: &Site, node: &Node, words: &str) {
     }
 }
 
-async fn offline(site: &Site) -> Offline {
+pub(crate) async fn offline(site: &Site) -> Offline {
     Offline::open(site.layout.clone(), site.chain()).await.unwrap()
 }
 
-fn terms() -> LossTerms<'static> {
+pub(crate) fn terms() -> LossTerms<'static> {
     LossTerms { reason: Reason::new("the disk was replaced").unwrap(), receipts: None }
 }
 
@@ -79,7 +76,7 @@ async fn a_journal_that_lost_its_end_is_held_and_nothing_of_it_changes() {
     let witness = std::fs::read(site.layout.witness()).unwrap();
     let (node, edge) = site.start().await;
     check_held(&site, &node, "the witness beside the journal names group").await;
-    let held = node.watched().hold().held().unwrap().contradiction;
+    let held = node.watched().hold().held().unwrap();
     let (last, lost) = (held.head.group, held.remembered.group.unwrap());
     let missing = format!("groups {} to {lost}", last + 1);
     assert_eq!(lost - last, 3);
@@ -153,19 +150,28 @@ async fn a_witness_of_another_journal_and_a_damaged_one_stop_the_start() {
 }
 
 /// The gateway of a site, with a state folder that outlives the node's.
-struct Gateway<'a> {
-    site: &'a Site,
-    receipts: Arc<Mutex<Vec<SignedReceipt>>>,
+pub(crate) struct Gateway<'a> {
+    pub(crate) site: &'a Site,
+    pub(crate) receipts: Arc<Mutex<Vec<SignedReceipt>>>,
 }
 
 impl Gateway<'_> {
-    async fn connect(&self, node: &Node) -> Result<Connection, ConnectionError> {
+    pub(crate) async fn connect(&self, node: &Node) -> Result<Connection, ConnectionError> {
+        self.connect_from(node, "state").await
+    }
+
+    /// With a state folder of this name, as another gateway of the same holder would have one.
+    pub(crate) async fn connect_from(
+        &self,
+        node: &Node,
+        state: &str,
+    ) -> Result<Connection, ConnectionError> {
         let folder = self.site.identity();
         let identity = Identity::load(&folder).unwrap();
         let deployment = Deployment::load(&folder).unwrap();
         let address = node.endpoints().ingest;
         let mut config = ConnectionConfig::new(address, "localhost", identity, deployment);
-        config.state = Some(self.site.beside("state"));
+        config.state = Some(self.site.beside(state));
         let receipts = Arc::clone(&self.receipts);
         config.on_receipt = Some(Arc::new(move |receipt: &SignedReceipt| {
             receipts.lock().unwrap().push(receipt.clone());
@@ -173,7 +179,7 @@ impl Gateway<'_> {
         Connection::connect(config).await
     }
 
-    async fn send(&self, connection: &Connection, epoch: u16, frames: i32) {
+    pub(crate) async fn send(&self, connection: &Connection, epoch: u16, frames: i32) {
         let (key, epoch) = (stream_key(), EpochNumber(epoch));
         let descriptor = Descriptor { key, period: None, epoch };
         let stream = connection.open_stream(Lane::Live, descriptor).await.unwrap();
@@ -184,7 +190,7 @@ impl Gateway<'_> {
         stream.end().await.unwrap();
     }
 
-    fn newest(&self) -> SignedReceipt {
+    pub(crate) fn newest(&self) -> SignedReceipt {
         self.receipts.lock().unwrap().last().unwrap().clone()
     }
 }
@@ -201,9 +207,11 @@ async fn a_machine_that_was_rolled_back_whole_is_held_by_the_first_receipt_it_is
     drop(edge);
     node.stop().await.unwrap();
     copy_folder(site.layout.folder(), &snapshot);
+    let kept = gateway.newest().receipt.group.group + 1;
     let (node, edge) = site.start().await;
     let connection = gateway.connect(&node).await.unwrap();
     gateway.send(&connection, 2, 3).await;
+    gateway.send(&connection, 3, 1).await;
     connection.close().await;
     drop(edge);
     node.stop().await.unwrap();
@@ -232,6 +240,7 @@ async fn a_machine_that_was_rolled_back_whole_is_held_by_the_first_receipt_it_is
 
     let accepted = offline(&site).await.accept_loss(terms(), site.clock.clone()).await.unwrap();
     assert_eq!((accepted.gap.term, accepted.lacked.len(), accepted.batches), (1, 1, None));
+    assert_eq!(accepted.gap.lost.group, 1, "nothing is settled that both stories would share");
     assert!(accepted.gap.known.group >= lost.receipt.group.group);
     assert!(accepted.place.group >= accepted.gap.known.group + (1 << 20));
 
@@ -241,6 +250,21 @@ async fn a_machine_that_was_rolled_back_whole_is_held_by_the_first_receipt_it_is
     assert_eq!((connection.counts().term, connection.counts().losses_accepted), (1, 1));
     gateway.send(&connection, 3, 2).await;
     connection.close().await;
+    // Others of the lost story come later, with older receipts than the one that was shown, of
+    // numbers that the journal gave a second time: they are given up as well.
+    let receipts = gateway.receipts.lock().unwrap().clone();
+    let (lost, mut welcomed) = (kept..lost.receipt.group.group, 0);
+    for older in receipts.iter().filter(|one| lost.contains(&one.receipt.group.group)) {
+        let state = format!("state-{}", older.receipt.group.group);
+        files::make_folder(&site.beside(&state), files::Audience::Owner).unwrap();
+        let path = site.beside(&state).join("newest.receipt");
+        files::replace(&path, &[&older.to_bytes()], files::Audience::Owner).unwrap();
+        let connection = gateway.connect_from(&node, &state).await.unwrap();
+        assert_eq!(connection.counts().losses_accepted, 1);
+        connection.close().await;
+        welcomed += 1;
+    }
+    assert!(welcomed > 0 && node.watched().hold().held().is_none());
     let newest = gateway.newest().receipt.group;
     assert_eq!(newest.term, 1);
     assert!(newest.group > accepted.place.group);
@@ -256,141 +280,6 @@ async fn a_machine_that_was_rolled_back_whole_is_held_by_the_first_receipt_it_is
     node.stop().await.unwrap();
     let (node, edge) = site.start().await;
     assert!(node.watched().hold().held().is_none(), "the kept receipt is of an earlier term");
-    drop(edge);
-    node.stop().await.unwrap();
-}
-
-/// A batch that only the store remembers: its close lies far behind the journal's end.
-fn unheard_of(site: &Site) -> Assembled {
-    let private = PrivateFile::default();
-    let t0 = site.deployment.genesis_time().unwrap();
-    let root = model::Word::from_u64(5);
-    let header = BatchHeader {
-        number: BatchNumber(1),
-        previous: [3; 32],
-        window: Window::new(t0, t0.plus(1_000)).unwrap(),
-        root_in: root,
-        root_out: root,
-        forced_first: 0,
-        forced_count: 0,
-        forced_outcomes: [0; 32],
-        operations_root: [0; 32],
-        claims_root: [0; 32],
-        operations: 0,
-        enrolments: 0,
-        access: 0,
-        collect: 0,
-        break_glass: 0,
-        excluded: 0,
-        data_root: [0; 32],
-        journal_position: Position(70_000),
-        journal_hash: [1; 32],
-        registry_root: [0; 32],
-        data_source: DataSource::Operator,
-        ciphertext_hash: [2; 32],
-        ciphertext_length: private.to_bytes().len() as u64,
-        key_version: BatchHeader::KEY_VERSION,
-    };
-    let (first, last) = (Position(60_000), Position(70_001));
-    let groups = vec![GroupSummary { number: 50_000, first, last, content: [4; 32] }];
-    let (operations, claims) = (vec![], vec![]);
-    Assembled {
-        public: PublicFile { header, operations, claims, segments: vec![], groups },
-        private,
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_assembled_batch_is_given_up_with_its_groups_unless_it_may_still_settle() {
-    let site = Site::new().await;
-    let (node, edge) = site.start().await;
-    node.submit(site.frame(1)).await.unwrap();
-    drop(edge);
-    node.stop().await.unwrap();
-    let store = || {
-        let store = Store::open(&site.layout.store()).unwrap();
-        store.bind(site.deployment.scope()).unwrap();
-        store
-    };
-    store().save_batch(&unheard_of(&site), site.clock.now()).unwrap();
-
-    let (node, edge) = site.start().await;
-    check_held(&site, &node, "the store's last batch names group 50000, position 70000").await;
-    assert!(edge.settled_batches().await.unwrap().is_empty(), "nothing is settled either");
-    drop(edge);
-    node.stop().await.unwrap();
-    let under_way = OutboxRow {
-        first: 1,
-        last: 1,
-        hash: [9; 32],
-        signed: vec![1],
-        replaced: vec![],
-        state: OutboxState::Built,
-    };
-    store().outbox_put(7, &under_way).unwrap();
-    let refused = offline(&site).await.accept_loss(terms(), site.clock.clone()).await;
-    assert!(matches!(refused, Err(LossError::UnderWay { batch: 1, nonce: 7 })), "{refused:?}");
-    let void = OutboxRow { state: OutboxState::Void, ..under_way };
-    store().outbox_update(7, &void, &[]).unwrap();
-
-    let accepted = offline(&site).await.accept_loss(terms(), site.clock.clone()).await.unwrap();
-    assert_eq!(accepted.batches, Some((1, 1)));
-    assert_eq!((accepted.gap.known.group, accepted.gap.known.position), (50_000, 70_000));
-    let (node, edge) = site.start().await;
-    node.submit(site.frame(2)).await.unwrap();
-    // Window 1 ended with the gap, and its number is the one that was given up.
-    assert_eq!(close_and_settle(&node).await, 2);
-    check_settled(&edge, node.store(), 2).await;
-    node.stop().await.unwrap();
-}
-
-fn sequencer(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sequencer")).args(args).output().unwrap()
-}
-
-#[track_caller]
-fn check(output: &Output, code: i32, words: &str) {
-    let said = [&output.stdout[..], &output.stderr[..]].concat();
-    let said = String::from_utf8_lossy(&said);
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    assert!(said.contains(words), "expected {words:?} in {said:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_commands_of_a_stopped_nodes_journal_end_as_the_page_says() {
-    let site = Site::new().await;
-    let dir = site.layout.folder().display().to_string();
-    let journal = |command: &str| sequencer(&["journal", command, "--dir", &dir]);
-    check(&journal("check"), 0, "all hold");
-    check(&journal("convert"), 0, "nothing to convert");
-    check(&journal("recover"), 0, "nothing is missing");
-    let recover = ["journal", "recover", "--dir", &dir, "--accept-loss"];
-    check(&sequencer(&recover), 2, "--reason");
-    let with_reason = |reason| sequencer(&[&recover[..], &["--reason", reason]].concat());
-    check(&with_reason(" "), 2, "expected a reason");
-    check(&with_reason("a test"), 1, "nothing is missing");
-
-    let path = site.layout.journal();
-    let whole = std::fs::read(&path).unwrap();
-    let mut damaged = whole.clone();
-    damaged[200] ^= 1;
-    std::fs::write(&path, &damaged).unwrap();
-    check(&journal("check"), 1, "is corrupt");
-    let first = include_str!("../journal/vectors/log-v1.hex");
-    let first = hex::decode(first.split_whitespace().collect::<String>()).unwrap();
-    std::fs::write(&path, &first).unwrap();
-    for command in ["check", "convert", "recover"] {
-        check(&journal(command), 1, model::FIRST_VERSION);
-        assert_eq!(std::fs::read(&path).unwrap(), first, "left as it is");
-    }
-    let error = site.start_error().await;
-    assert!(model::with_causes(&error).contains(model::FIRST_VERSION), "{error}");
-    std::fs::remove_file(&path).unwrap();
-    check(&journal("check"), 3, "found none");
-
-    files::replace(&path, &[&whole], files::Audience::Owner).unwrap();
-    let (node, edge) = site.start().await;
-    check(&journal("check"), 3, "stop it first");
     drop(edge);
     node.stop().await.unwrap();
 }

@@ -8,6 +8,7 @@ mod commands;
 mod degraded;
 mod kill;
 mod loss;
+mod recover;
 mod reset;
 mod restart;
 mod sealed;

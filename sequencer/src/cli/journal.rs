@@ -5,29 +5,35 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
-use model::SystemClock;
+use model::{ExitCode, SystemClock};
 use sequencer::doors::config::Config;
 use sequencer::folder::layout::Layout;
-use sequencer::node::loss::{AcceptedLoss, LossTerms, Offline};
+use sequencer::node::loss::{AcceptedLoss, LossError, LossTerms, Offline};
 use sequencer::node::setup;
-use sequencer::node::survey::{self, Survey, SurveyError};
+use sequencer::node::survey::{self, Survey, SurveyError, WitnessSays};
 use wire::Reason;
 
 use super::node::rpc;
-use super::outcome::{NodeFolder, Outcome, failed, log_to_stderr, runtime, unavailable, usage};
+use super::outcome::{
+    Failure, NodeFolder, Outcome, failed, log_to_stderr, runtime, unavailable, usage,
+};
 
 #[derive(Subcommand)]
 pub(crate) enum JournalCommand {
-    /// Reads the journal of a stopped node, verifies all of it and says head, groups and terms.
+    /// Reads the journal of a stopped node, verifies all of it, holds it against the witness beside
+    /// it and says head, groups and terms.
     ///
     /// Nothing is changed: what a start would cut as the remains of a torn write is only named.
+    /// Ends with 5 if the witness is missing: then nobody beside the journal tells where it ended.
     Check(NodeFolder),
     /// Says what the journal of a stopped node lacks of what contract, store, witness and receipts
     /// remember; with --accept-loss gives that up and lets the node go on.
     ///
-    /// Only what is not settled can be given up. The journal goes on beyond every number that
-    /// anybody was told, its first entry says what was lost and why, and every receipt and welcome
-    /// says from then on how many losses were accepted: gateways, wallets and practitioners see it.
+    /// Only what is not settled can be given up, and no batch that a transaction may still settle:
+    /// the chain is asked what became of each. The journal goes on beyond every number that anybody
+    /// was told, its first entry says what was lost and why, and every receipt and welcome says
+    /// from then on how many losses were accepted: gateways, wallets and practitioners see it.
+    /// Revocations, denials and stops that are lost are in force no more until patients sign again.
     Recover(RecoverArgs),
     /// Says whether the journal is of the first version, of which nothing is converted.
     Convert(NodeFolder),
@@ -60,7 +66,7 @@ pub(crate) fn run(command: JournalCommand) -> Outcome {
     }
 }
 
-fn survey_failed(error: SurveyError) -> super::outcome::Failure {
+fn survey_failed(error: SurveyError) -> Failure {
     match error {
         SurveyError::Absent { .. } | SurveyError::Locked { .. } => unavailable(error),
         error => failed(error),
@@ -68,8 +74,9 @@ fn survey_failed(error: SurveyError) -> super::outcome::Failure {
 }
 
 fn check(dir: &Path) -> Outcome {
-    let survey = survey::survey(&Layout::new(dir)).map_err(survey_failed)?;
-    let Survey { groups, entries, head, term, losses, torn_bytes } = survey;
+    let layout = Layout::new(dir);
+    let survey = survey::survey(&layout).map_err(survey_failed)?;
+    let Survey { groups, entries, head, term, losses, torn_bytes, witness } = survey;
     println!("{groups} groups, {entries} entries: all hold");
     println!(
         "head: group {}, position {}, journal hash {}",
@@ -80,16 +87,34 @@ fn check(dir: &Path) -> Outcome {
     println!("term {term}: losses accepted so far");
     for loss in losses {
         println!(
-            "  term {}: from group {} on, position {}; known up to group {}, position {}",
+            "  term {}: what this journal lacks from group {}, position {} on; known up to group \
+             {}, position {}",
             loss.term, loss.lost.group, loss.lost.position, loss.known.group, loss.known.position
         );
     }
     if torn_bytes > 0 {
         println!(
-            "{torn_bytes} bytes of a write that was never acknowledged: the next start cuts them"
+            "{torn_bytes} bytes of a write that was never acknowledged: the next start cuts them, \
+             and keeps them beside the journal"
         );
     }
-    Ok(())
+    match witness {
+        WitnessSays::Holds => Ok(()),
+        WitnessSays::Contradicts(contradiction) => Err(failed(contradiction)),
+        WitnessSays::Missing => Err(no_witness(&layout)),
+    }
+}
+
+fn no_witness(layout: &Layout) -> Failure {
+    let path = layout.witness();
+    let error = anyhow!(
+        "expected the witness {} beside the journal, found none: whether the journal lost its end \
+         since the last batch nobody here can tell. Put the file back if there is a copy; else \
+         hold the journal against receipts (sequencer journal recover --receipts DIR). The next \
+         start writes a new one",
+        path.display()
+    );
+    Failure { code: ExitCode::NotCompared, error }
 }
 
 fn convert(dir: &Path) -> Outcome {
@@ -115,29 +140,51 @@ fn recover(args: RecoverArgs) -> Outcome {
     runtime()?.block_on(async {
         let clock = Arc::new(SystemClock);
         let chain = setup::open_chain(&layout, &config, clock.clone()).map_err(failed)?;
-        let offline = Offline::open(layout, chain).await.map_err(failed)?;
+        let offline = Offline::open(layout.clone(), chain).await.map_err(loss_failed)?;
         if args.accept_loss {
             let terms = LossTerms { reason, receipts };
-            let accepted = offline.accept_loss(terms, clock).await.map_err(failed)?;
+            let accepted = offline.accept_loss(terms, clock).await.map_err(loss_failed)?;
             report(&accepted);
             return Ok(());
         }
-        let lacked = offline.lacks(receipts).await.map_err(failed)?;
+        let lacked = offline.lacks(receipts).await.map_err(loss_failed)?;
         if lacked.is_empty() {
             let head = offline.head();
             println!("nothing is missing up to group {}, position {}", head.group, head.position);
-            return Ok(());
+            return match offline.lacks_witness().map_err(loss_failed)? {
+                true => Err(no_witness(&layout)),
+                false => Ok(()),
+            };
         }
         lacked.iter().for_each(|one| println!("{one}"));
         Err(failed(anyhow!("the journal lacks what {} remember", lacked.len())))
     })
 }
 
+fn loss_failed(error: LossError) -> Failure {
+    match error {
+        // A folder that the command line names.
+        LossError::NoReceipts { .. } | LossError::Receipts(_) => usage(error),
+        error => failed(error),
+    }
+}
+
+/// What somebody must do because of what was lost, whatever it was.
+const AFTER_A_LOSS: &str = "\
+what had a receipt and is given up is lost, whatever its kind; tell the ward:
+  readings: gateways send again what they still hold
+  revocations, denials, stops: NOT in force any more, although wallets show them as if they were; \
+each patient rebuilds the wallet's copy (vitals log --rebuild) and signs them again
+  permits and enrolments: the same
+  registry: compare `sequencer gateway list`, `device list`, `practitioner list` with your own \
+records, and revoke again who was revoked";
+
 fn report(accepted: &AcceptedLoss) {
     let AcceptedLoss { lacked, gap, place, batches } = accepted;
-    lacked.iter().for_each(|one| println!("{one}"));
+    lacked.iter().for_each(|one| println!("missing: {}", one.missing()));
     println!(
-        "given up: everything from group {}, position {} on, known up to group {}, position {}",
+        "given up: whatever was acknowledged from group {}, position {} on and is not in this \
+         journal; known up to group {}, position {}",
         gap.lost.group, gap.lost.position, gap.known.group, gap.known.position
     );
     if let Some((first, last)) = batches {
@@ -147,5 +194,5 @@ fn report(accepted: &AcceptedLoss) {
         "the journal goes on in term {}, group {}, position {}",
         gap.term, place.group, place.position
     );
-    println!("gateways send again what they still hold; what had a receipt is lost: tell the ward");
+    println!("{AFTER_A_LOSS}");
 }

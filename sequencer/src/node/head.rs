@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use files::Audience;
 use journal::{Head, Medium, Reader};
-use l1_contracts::{Edge, EdgeError};
-use model::{BatchHeader, BatchNumber};
+use l1_contracts::{Edge, EdgeError, SettlementState};
+use model::{BatchHeader, BatchNumber, ChainScope};
 use statement::batch::PublicFile;
 use statement::scope;
 use thiserror::Error;
@@ -16,11 +16,10 @@ use crate::folder::layout::Layout;
 use crate::folder::store::{Store, StoreError};
 use crate::folder::witness::{Witness, WitnessError};
 use crate::history::{Comparison, Contradiction, HistoryError, Keeper, Remembered, compare};
+use crate::stages::settle::carried_headers;
 
-/// How often the contract is asked again until two answers are of one moment.
-const STATE_TRIES: usize = 5;
-/// Most receipts kept as evidence that are read at a start.
-const EVIDENCE_MAX: usize = 10_000;
+/// Most files of a folder of receipts.
+const RECEIPTS_MAX: usize = 10_000;
 /// Largest receipt file.
 const RECEIPT_BYTES_MAX: u64 = 128 << 10;
 
@@ -51,17 +50,34 @@ pub enum HeadError {
         /// The file.
         path: PathBuf,
     },
-    /// Kept receipts cannot be read.
+    /// Receipts cannot be read.
     #[error("the receipts in {path} cannot be read")]
     Receipts {
-        /// The folder.
+        /// The folder, or the file in it.
         path: PathBuf,
         /// Why not.
         source: std::io::Error,
     },
+    /// Too many to look at.
+    #[error(
+        "expected at most {RECEIPTS_MAX} files in {path}, found more: leave there the newest \
+         receipt of each holder"
+    )]
+    TooMany {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The journal cannot be compared.
     #[error(transparent)]
     Journal(#[from] HistoryError),
+}
+
+/// What everybody remembers.
+pub(super) struct Memory {
+    /// The contract's first, then the store's, the witness's, those of receipts.
+    pub(super) all: Vec<Remembered>,
+    /// The last settled batch, of the same moment as what the contract remembers.
+    pub(super) settled: BatchNumber,
 }
 
 /// Everybody who remembers the journal of a folder.
@@ -74,27 +90,26 @@ pub(super) struct Memories<'a> {
 }
 
 impl Memories<'_> {
-    /// What all of them remember: the contract first, then the store, the witness, receipts.
-    pub(super) async fn all(&self) -> Result<Vec<Remembered>, HeadError> {
+    /// What all of them remember.
+    pub(super) async fn all(&self) -> Result<Memory, HeadError> {
+        // Once, and all of it from one block: what settles meanwhile is neither half seen nor
+        // taken for unsettled.
+        let state = self.edge.state_of_head().await?;
+        let settled = BatchNumber(state.number);
         let mut all = Vec::new();
-        all.extend(self.contract().await?);
-        all.extend(self.last_assembled()?);
-        all.extend(self.witness()?);
-        let receipts = read_receipts(&self.layout.evidence(), self.signer, self.edge)?;
-        all.extend(receipts.iter().map(Remembered::by_receipt));
-        Ok(all)
+        all.extend(self.contract(&state).await?);
+        all.extend(self.last_assembled(settled)?);
+        all.extend(witness(self.layout, self.edge.scope())?);
+        let kept = self.layout.evidence();
+        if kept.try_exists().map_err(receipts_failed(&kept))? {
+            let receipts = read_receipts(&kept, self.signer, self.edge)?;
+            all.extend(receipts.own.iter().map(Remembered::by_receipt));
+        }
+        Ok(Memory { all, settled })
     }
 
     /// The last settled header, by the contract's own hash of it.
-    pub(super) async fn contract(&self) -> Result<Option<Remembered>, HeadError> {
-        let mut state = self.edge.state().await?;
-        for _ in 0..STATE_TRIES {
-            let again = self.edge.state().await?;
-            if again == state {
-                break;
-            }
-            state = again;
-        }
+    async fn contract(&self, state: &SettlementState) -> Result<Option<Remembered>, HeadError> {
         if state.number == 0 {
             return Ok(None);
         }
@@ -141,75 +156,133 @@ impl Memories<'_> {
         }
     }
 
-    /// The last assembled batch, settled or not.
-    pub(super) fn last_assembled(&self) -> Result<Option<Remembered>, HeadError> {
-        let Some((number, _)) = self.store.last_assembled()? else { return Ok(None) };
-        let Some(file) = self.stored_file(number)? else { return Ok(None) };
-        let last = file.groups.last();
-        Ok(Some(Remembered {
+    /// The last assembled batch of which anything is readable, settled or not. A damaged one hides
+    /// none of those before it.
+    fn last_assembled(&self, settled: BatchNumber) -> Result<Option<Remembered>, HeadError> {
+        let Some((last, _)) = self.store.last_assembled()? else { return Ok(None) };
+        // The contract remembers what is settled.
+        let first = settled.0.min(last.0);
+        for number in (first..=last.0).rev() {
+            if let Some(found) = self.assembled(BatchNumber(number))? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// An assembled batch: by its file, or where that is damaged by the transaction that carries
+    /// it; `None` if neither says anything.
+    pub(super) fn assembled(&self, number: BatchNumber) -> Result<Option<Remembered>, HeadError> {
+        let file = self.stored_file(number)?;
+        // Without a group of its own, the close stands in one that an earlier file names.
+        let group = file.as_ref().and_then(|file| file.groups.last()).map(|group| group.number);
+        let header = match file {
+            Some(file) => Some(file.header),
+            None => self.sent_header(number)?,
+        };
+        Ok(header.map(|header| Remembered {
             by: Keeper::Store,
-            // Without a group of its own, the close stands in one that an earlier file names.
-            group: last.map(|group| group.number),
-            position: file.header.journal_position,
+            group,
+            position: header.journal_position,
             term: None,
-            journal_hash: file.header.journal_hash,
+            journal_hash: header.journal_hash,
         }))
     }
 
-    fn witness(&self) -> Result<Option<Remembered>, HeadError> {
-        let path = self.layout.witness();
-        let Some(found) = Witness::read(&path)? else { return Ok(None) };
-        if found.genesis != statement::journal::genesis(self.edge.scope()) {
-            return Err(HeadError::Foreign { path });
-        }
-        // Before the first group there is nothing to compare.
-        Ok(Some(found).filter(|found| found.group > 0).map(|found| Remembered {
-            by: Keeper::Witness,
-            group: Some(found.group),
-            position: model::Position(found.position),
-            term: Some(found.term),
-            journal_hash: found.journal_hash,
-        }))
+    fn sent_header(&self, number: BatchNumber) -> Result<Option<BatchHeader>, HeadError> {
+        let Some(row) = self.store.batch(number)? else { return Ok(None) };
+        // Those that were given up as well: what they carry was assembled all the same.
+        let rows = self.store.outbox_not_final()?;
+        let mut headers = rows.iter().flat_map(|(_, row)| carried_headers(row));
+        Ok(headers.find(|header| scope::header_hash(header) == row.header_hash))
     }
 }
 
-/// Receipts of a folder that this node's key signed for this deployment; none without the folder.
+/// What the witness beside a journal remembers; `None` if there is none, or if it was written
+/// before the first group.
+pub(super) fn witness(layout: &Layout, scope: ChainScope) -> Result<Option<Remembered>, HeadError> {
+    let path = layout.witness();
+    let Some(found) = Witness::read(&path)? else { return Ok(None) };
+    if found.genesis != statement::journal::genesis(scope) {
+        return Err(HeadError::Foreign { path });
+    }
+    Ok(Some(found).filter(|found| found.group > 0).map(|found| Remembered {
+        by: Keeper::Witness,
+        group: Some(found.group),
+        position: model::Position(found.position),
+        term: Some(found.term),
+        journal_hash: found.journal_hash,
+    }))
+}
+
+/// Whether a journal has groups and no witness beside it, which somebody must have taken away: it
+/// is written within a second of the first group.
+pub(super) fn witness_is_missing(layout: &Layout, head: &Head) -> Result<bool, HeadError> {
+    Ok(head.group > 0 && Witness::read(&layout.witness())?.is_none())
+}
+
+/// Receipts of a folder.
+pub(super) struct ReceiptsOf {
+    /// Those that this node's key signed for this deployment.
+    pub(super) own: Vec<SignedReceipt>,
+    /// How many files are none of these.
+    pub(super) others: usize,
+}
+
+fn receipts_failed(path: &Path) -> impl Fn(std::io::Error) -> HeadError {
+    move |source| HeadError::Receipts { path: path.into(), source }
+}
+
+/// Reads the receipts of a folder.
 pub(super) fn read_receipts(
     folder: &Path,
     signer: Address,
     edge: &Edge,
-) -> Result<Vec<SignedReceipt>, HeadError> {
-    let failed = |source| HeadError::Receipts { path: folder.into(), source };
-    let names = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        names => names.map_err(failed)?,
-    };
-    let mut receipts = Vec::new();
-    for name in names.take(EVIDENCE_MAX) {
-        let path = name.map_err(failed)?.path();
+) -> Result<ReceiptsOf, HeadError> {
+    let failed = receipts_failed(folder);
+    let names: Vec<_> =
+        std::fs::read_dir(folder).map_err(&failed)?.take(RECEIPTS_MAX + 1).collect();
+    // Which of too many would be left out is chance; a loss must not be accepted by chance.
+    if names.len() > RECEIPTS_MAX {
+        return Err(HeadError::TooMany { path: folder.into() });
+    }
+    let mut receipts = ReceiptsOf { own: Vec::new(), others: 0 };
+    for name in names {
+        let path = name.map_err(&failed)?.path();
         if path.extension().is_none_or(|extension| extension != "receipt") {
             continue;
         }
-        let bytes = files::read(&path, RECEIPT_BYTES_MAX).map_err(failed)?;
+        let bytes = files::read(&path, RECEIPT_BYTES_MAX).map_err(receipts_failed(&path))?;
         let receipt = SignedReceipt::from_bytes(&bytes);
         let own = receipt.ok().filter(|receipt| {
             receipt.receipt.group.scope == edge.scope() && receipt.verify(signer).is_ok()
         });
         // Anybody may put a file there: what this node did not sign says nothing.
         match own {
-            Some(receipt) => receipts.push(receipt),
-            None => tracing::warn!(path = %path.display(), "not a receipt of this node"),
+            Some(receipt) => receipts.own.push(receipt),
+            None => {
+                receipts.others += 1;
+                tracing::warn!(path = %path.display(), "not a receipt of this node");
+            }
         }
     }
     Ok(receipts)
 }
 
-/// Keeps a receipt that the journal contradicts: the next start knows of it too.
+/// Keeps a receipt that the journal contradicts: the next start knows of it too. One of each
+/// holder, the newest, so that nobody fills the folder.
 pub(super) fn keep_evidence(layout: &Layout, receipt: &SignedReceipt) -> std::io::Result<()> {
-    let folder = layout.evidence();
+    let (folder, receipt_bytes) = (layout.evidence(), receipt.to_bytes());
     files::make_folder(&folder, Audience::Owner)?;
-    let name = format!("{:020}.receipt", receipt.receipt.group.group);
-    files::replace(&folder.join(name), &[&receipt.to_bytes()], Audience::Owner)
+    let path = folder.join(format!("{}.receipt", hex::encode(receipt.receipt.holder.0)));
+    let place = |receipt: &SignedReceipt| (receipt.receipt.group.term, receipt.receipt.group.group);
+    // What does not read is no receipt, and gives way to one.
+    let kept = files::read(&path, RECEIPT_BYTES_MAX).ok();
+    let kept = kept.and_then(|bytes| SignedReceipt::from_bytes(&bytes).ok());
+    if kept.is_some_and(|kept| place(&kept) >= place(receipt)) {
+        return Ok(());
+    }
+    files::replace(&path, &[&receipt_bytes], Audience::Owner)
 }
 
 /// What the journal lacks of all that, first of all what is settled.
@@ -249,5 +322,42 @@ impl WitnessFile {
 impl KeepWitness for WitnessFile {
     fn keep(&mut self, head: &Head) -> Result<(), Box<dyn std::error::Error>> {
         Ok(self.write(head)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::{GroupIdentity, Holder, Items, Receipt, RefusalItem, Role, SigningKey};
+
+    use super::*;
+
+    fn receipt(holder: &str, term: u32, group: u64) -> SignedReceipt {
+        let scope = ChainScope { chain_id: 1, contract: [3; 20] };
+        let group = GroupIdentity { scope, group, term, journal_hash: [7; 32] };
+        let item = RefusalItem { position: model::Position(5), digest: model::Digest([1; 31]) };
+        let items = Items { refusals: vec![item], ..Items::default() };
+        let receipt = Receipt::new(group, Holder::new(Role::Gateway, holder), items).unwrap();
+        receipt.sign(&SigningKey::from_slice(&[9; 32]).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn of_each_holder_the_newest_receipt_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(folder.path());
+        let kept = || {
+            let names = std::fs::read_dir(layout.evidence()).unwrap();
+            let files = names.map(|name| std::fs::read(name.unwrap().path()).unwrap());
+            let receipts = files.map(|bytes| SignedReceipt::from_bytes(&bytes).unwrap().receipt);
+            let mut kept: Vec<_> = receipts.map(|one| (one.group.term, one.group.group)).collect();
+            kept.sort_unstable();
+            kept
+        };
+        for (holder, term, group) in [("a", 0, 7), ("b", 0, 7), ("a", 0, 6), ("a", 0, 9)] {
+            keep_evidence(&layout, &receipt(holder, term, group)).unwrap();
+        }
+        assert_eq!(kept(), [(0, 7), (0, 9)]);
+        // A later term is newer, whatever its number.
+        keep_evidence(&layout, &receipt("a", 1, 2)).unwrap();
+        assert_eq!(kept(), [(0, 7), (1, 2)]);
     }
 }

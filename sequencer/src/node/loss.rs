@@ -1,25 +1,34 @@
 //! Goes on after a loss that an operator accepts: beyond every number that anybody was told.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use journal::{EntryKind, FileMedium, Head, Log, Place};
+use journal::{EntryKind, FileMedium, Head, Log, Place, ReadError};
 use l1_contracts::{Deployment, Edge, EdgeError};
-use model::{BatchNumber, Clock};
+use model::{BatchNumber, Clock, limits};
 use thiserror::Error;
 use wire::{Address, Entry, GapEntry, JournalPlace, Reason};
 
 use super::error::NodeError;
-use super::head::{HeadError, Memories, WitnessFile, contradictions, read_receipts};
+use super::head::{
+    HeadError, Memories, Memory, WitnessFile, contradictions, read_receipts, witness_is_missing,
+};
 use super::open::open_journal;
-use super::setup::BaseChain;
+use super::setup::{self, BaseChain};
 use crate::folder::layout::Layout;
 use crate::folder::store::{Store, StoreError};
-use crate::history::{Contradiction, HistoryError, Keeper, Remembered, term_of};
+use crate::history::{
+    Comparison, Contradiction, HistoryError, Keeper, Remembered, compare, term_of,
+};
+use crate::metrics::Metrics;
+use crate::stages::settle::{Open, SettleConfig, SettleError, Settler, SettlerParts};
+use crate::stages::standing::{Cause, Standing};
 
 /// How far beyond the highest known number the journal goes on: room for what was acknowledged and
 /// nobody here knows of. All jumps of a journal together stay below 2^28.
 pub const BEYOND: u64 = 1 << 20;
+/// Entries that come between the gap and the close of the window that holds it, and more.
+const CLOSE_SLACK: u64 = 4_096;
 
 /// What the operator gives up, and why.
 pub struct LossTerms<'a> {
@@ -51,23 +60,72 @@ pub enum LossError {
     /// Settled groups are lost.
     #[error(
         "settled groups are missing, and what is settled cannot be given up: a journal is not yet \
-         rebuilt from chain and batch files"
+         rebuilt from chain and batch files. Put a whole copy of journal.log in its place, or keep \
+         the folder as it is and deploy anew"
     )]
     Settled(#[source] Box<Contradiction>),
     /// A transaction may still settle what would be given up.
     #[error(
-        "batch {batch} is assembled from groups that are missing, and a transaction that settles it \
-         may be under way: use its nonce {nonce} for another one, or wait until it is settled"
+        "batch {batch} is assembled from groups that are missing, and transaction {hash} with \
+         nonce {nonce} of the settling account may still settle it. Wait until it is mined and run \
+         this again; or use the nonce otherwise, by a transfer of nothing from the settling \
+         account to itself with nonce {nonce} and fees at least an eighth higher, wait until that \
+         is mined, and run this again",
+        batch = .0.batch, hash = .0.hash, nonce = .0.nonce
     )]
-    UnderWay {
-        /// The first such batch.
-        batch: u64,
-        /// Nonce of the settling account.
-        nonce: u64,
+    UnderWay(Box<UnderWay>),
+    /// What became of the outbox cannot be told.
+    #[error("the chain cannot be asked what became of the transactions that were signed")]
+    Outbox(#[from] SettleError),
+    /// The numbers that the journal may give up do not reach so far.
+    #[error(
+        "expected to go on beyond group {group}, position {position}, the highest that anybody \
+         names, and the journal cannot jump so far. If a receipt names them that this node cannot \
+         have given, its receipt key is stolen; a journal that cannot go on needs a new deployment"
+    )]
+    Jump {
+        /// The highest group that anybody names.
+        group: u64,
+        /// The highest position.
+        position: u64,
+        /// How far it could.
+        source: journal::JumpError,
     },
-    /// The journal can give up no more numbers.
-    #[error("the journal cannot go on beyond the highest known number")]
-    Jump(#[from] journal::JumpError),
+    /// The window that is open would hold more positions than a batch may.
+    #[error(
+        "expected less than 2^28 positions from the last close at {begin} to the next one behind \
+         position {position}, where the journal would go on: no batch could hold them. Put a whole \
+         copy of journal.log in its place, or keep the folder as it is and deploy anew"
+    )]
+    Window {
+        /// Position of the last close.
+        begin: u64,
+        /// Where the journal would go on.
+        position: u64,
+    },
+    /// There is no term left.
+    #[error(
+        "expected a term above {term}, the highest that anybody names, and there is none: no node \
+         accepts so many losses, so if a receipt names it the receipt key is stolen"
+    )]
+    Term {
+        /// The highest.
+        term: u32,
+    },
+    /// A folder of receipts that was named holds none.
+    #[error(
+        "expected receipts of this node (*.receipt) in {path}, found none and {others} of others: \
+         name the folder in which gateways, wallets or practitioners keep theirs"
+    )]
+    NoReceipts {
+        /// The folder.
+        path: PathBuf,
+        /// How many receipts of others it holds.
+        others: usize,
+    },
+    /// A folder of receipts that was named cannot be read.
+    #[error(transparent)]
+    Receipts(HeadError),
     /// The entry is not taken.
     #[error("the entry about the loss is not taken")]
     Entry(#[from] journal::EntryError),
@@ -78,6 +136,9 @@ pub enum LossError {
     #[error("the entry about the loss does not encode")]
     Encode(#[from] wire::DecodeError),
     /// The journal cannot be read.
+    #[error("the journal cannot be read")]
+    Read(#[from] ReadError),
+    /// The journal cannot be compared.
     #[error(transparent)]
     History(#[from] HistoryError),
     /// Who remembers cannot be asked.
@@ -97,12 +158,31 @@ pub enum LossError {
     Folder(#[from] Box<NodeError>),
 }
 
+/// A transaction that may still settle what would be given up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UnderWay {
+    /// The first such batch.
+    pub batch: u64,
+    /// Nonce of the settling account.
+    pub nonce: u64,
+    /// The latest transaction of that nonce.
+    pub hash: alloy::primitives::B256,
+}
+
 /// A stopped node's folder, opened for a look at its journal.
 pub struct Offline {
     layout: Layout,
     edge: Edge,
-    store: Store,
+    store: Arc<Store>,
     log: Log<FileMedium>,
+}
+
+/// Nobody is told how the stage stands: there is none.
+struct Silent;
+
+impl Standing for Silent {
+    fn degrade(&self, _: Cause, _: &dyn std::error::Error) {}
+    fn recover(&self) {}
 }
 
 impl Offline {
@@ -115,14 +195,10 @@ impl Offline {
         let deployment = Deployment::read(&layout.deployment());
         let deployment = deployment.map_err(|error| folder(NodeError::Deployment(error)))?;
         let edge = Edge::connect(chain.provider, deployment).await?;
-        let store = Store::open(&layout.store())?;
+        let store = Arc::new(Store::open(&layout.store())?);
         store.bind(edge.scope())?;
         let log = open_journal(&layout, &edge).map_err(folder)?;
         Ok(Offline { layout, edge, store, log })
-    }
-
-    fn signer(&self) -> Address {
-        Address(self.edge.deployment().receipt_signer.0.0)
     }
 
     /// What the journal lacks of what anybody remembers, a folder of receipts included.
@@ -130,7 +206,8 @@ impl Offline {
     /// # Errors
     /// [`LossError`].
     pub async fn lacks(&self, receipts: Option<&Path>) -> Result<Vec<Contradiction>, LossError> {
-        Ok(contradictions(&self.log.reader(), &self.remembered(receipts).await?)?)
+        let memory = self.remembered(receipts).await?;
+        Ok(contradictions(&self.log.reader(), &memory.all)?)
     }
 
     /// Where the journal ends.
@@ -138,64 +215,116 @@ impl Offline {
         self.log.head()
     }
 
-    async fn remembered(&self, receipts: Option<&Path>) -> Result<Vec<Remembered>, LossError> {
-        let (layout, edge, store, signer) = (&self.layout, &self.edge, &self.store, self.signer());
-        let mut all = Memories { layout, edge, store, signer }.all().await?;
+    /// Whether the witness that belongs beside the journal is gone: then one who remembers is not
+    /// asked.
+    ///
+    /// # Errors
+    /// [`LossError::Head`].
+    pub fn lacks_witness(&self) -> Result<bool, LossError> {
+        Ok(witness_is_missing(&self.layout, &self.log.head())?)
+    }
+
+    fn memories(&self) -> Memories<'_> {
+        let (layout, edge, store) = (&self.layout, &self.edge, &self.store);
+        Memories { layout, edge, store, signer: Address(edge.deployment().receipt_signer.0.0) }
+    }
+
+    async fn remembered(&self, receipts: Option<&Path>) -> Result<Memory, LossError> {
+        let memories = self.memories();
+        let mut memory = memories.all().await?;
         if let Some(folder) = receipts {
-            let given = read_receipts(folder, signer, edge)?;
-            all.extend(given.iter().map(Remembered::by_receipt));
+            let given = read_receipts(folder, memories.signer, &self.edge);
+            let given = given.map_err(LossError::Receipts)?;
+            // Named by a person, who believes that there are some.
+            if given.own.is_empty() {
+                let (path, others) = (folder.into(), given.others);
+                return Err(LossError::NoReceipts { path, others });
+            }
+            memory.all.extend(given.own.iter().map(Remembered::by_receipt));
         }
-        Ok(all)
+        Ok(memory)
+    }
+
+    fn settler(&self, clock: Arc<dyn Clock>) -> Result<Settler, LossError> {
+        let signer = setup::settlement_signer(&self.layout);
+        let signer = signer.map_err(|error| Box::new(NodeError::Setup(error)))?;
+        Ok(Settler::new(SettlerParts {
+            edge: self.edge.clone(),
+            store: self.store.clone(),
+            signer,
+            config: SettleConfig::default(),
+            metrics: Metrics::new(),
+            clock,
+            standing: Arc::new(Silent),
+        }))
     }
 
     /// Gives up what is missing and not settled, and journals that.
     ///
     /// # Errors
-    /// [`LossError`]; before the entry is journaled nothing is changed.
+    /// [`LossError`]; before the entry is journaled nothing is changed but the outbox, which
+    /// learns what the chain says of its transactions.
     pub async fn accept_loss(
         mut self,
         terms: LossTerms<'_>,
         clock: Arc<dyn Clock>,
     ) -> Result<AcceptedLoss, LossError> {
-        let all = self.remembered(terms.receipts).await?;
-        let lacked = contradictions(&self.log.reader(), &all)?;
+        // The outbox before the contract: what is not under way by then does not settle later.
+        let mut settler = self.settler(clock.clone())?;
+        let open = settler.take_stock().await?;
+        let memory = self.remembered(terms.receipts).await?;
+        let lacked = contradictions(&self.log.reader(), &memory.all)?;
         if lacked.is_empty() {
             return Err(LossError::NothingMissing);
         }
         if let Some(settled) = lacked.iter().find(|one| one.remembered.by == Keeper::Contract) {
             return Err(LossError::Settled(Box::new(*settled)));
         }
-        let of_store = lacked.iter().any(|one| one.remembered.by == Keeper::Store);
-        let settled = BatchNumber(self.edge.state().await?.number);
-        if of_store {
-            self.check_nothing_under_way(settled)?;
-        }
-        let gap = self.gap(&all, &lacked, terms.reason)?;
-        let head = self.log.head();
-        let place = Place {
-            group: gap.known.group.max(head.group) + BEYOND,
-            position: gap.known.position.max(head.position) + BEYOND,
-        };
+        let lost = self.first_lost_batch(memory.settled)?;
+        let of_lost: Vec<&Open> =
+            open.iter().filter(|row| lost.is_some_and(|lost| row.last >= lost.0)).collect();
+        check_none_under_way(&of_lost, lost)?;
+        let gap = self.gap(&memory.all, &lacked, terms.reason)?;
+        let place = self.place(&gap);
         // Time never goes back in a journal, whatever the clock says.
-        let mut group = self.log.builder_beyond(clock.now().get(), place)?;
+        let group = self.log.builder_beyond(clock.now().get(), place);
+        let (group_known, position_known) = (gap.known.group, gap.known.position);
+        let mut group = group.map_err(|source| LossError::Jump {
+            group: group_known,
+            position: position_known,
+            source,
+        })?;
+        self.check_window(memory.settled, place)?;
         group.append(EntryKind::GAP, &Entry::Gap(gap.clone()).to_bytes()?)?;
         // The journal first: once it stands beyond every number, a crash before the rest leaves a
         // node that is held and can be recovered again, and never one that gives a number twice.
         self.log.append_built(group)?;
         self.log.rest()?;
-        let batches = if of_store { self.store.give_up_after(settled)? } else { None };
+        let batches = match lost {
+            None => None,
+            Some(lost) => {
+                settler.void_rows(of_lost)?;
+                self.store.give_up_after(BatchNumber(lost.0 - 1))?
+            }
+        };
         WitnessFile::of(&self.layout, &self.edge, gap.term).write(&self.log.head())?;
         Ok(AcceptedLoss { lacked, gap, place, batches })
     }
 
-    /// A transaction that is signed may be mined, whoever sends it.
-    fn check_nothing_under_way(&self, settled: BatchNumber) -> Result<(), LossError> {
-        for (nonce, row) in self.store.outbox_pending()? {
-            if row.last > settled.0 {
-                return Err(LossError::UnderWay { batch: row.first.max(settled.0 + 1), nonce });
+    /// The first unsettled batch that was assembled from what the journal lacks. One whose file is
+    /// damaged, and which no transaction carries, cannot say: it is made anew in any case.
+    fn first_lost_batch(&self, settled: BatchNumber) -> Result<Option<BatchNumber>, LossError> {
+        let (memories, reader) = (self.memories(), self.log.reader());
+        for (number, _) in self.store.assembled_from(BatchNumber(settled.0 + 1), usize::MAX)? {
+            let holds = match memories.assembled(number)? {
+                Some(assembled) => compare(&reader, &assembled)? == Comparison::Holds,
+                None => false,
+            };
+            if !holds {
+                return Ok(Some(number));
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// What is lost, up to the highest number that anybody knows of.
@@ -207,19 +336,68 @@ impl Offline {
     ) -> Result<GapEntry, LossError> {
         let (reader, head) = (self.log.reader(), self.log.head());
         let own = term_of(&reader, head.group)?;
-        let term = all.iter().filter_map(|one| one.term).fold(own, u32::max) + 1;
-        // From the first group that another history has otherwise; else everything behind the end.
-        let mut lost = JournalPlace { group: head.group + 1, position: head.position + 1 };
-        for one in lacked.iter().filter(|one| one.found.is_some()) {
-            let number = one.remembered.group.filter(|group| *group < lost.group);
-            if let Some(group) = number.and_then(|number| reader.group(number).ok()) {
-                lost = JournalPlace { group: group.number, position: group.first };
-            }
-        }
+        let highest = all.iter().filter_map(|one| one.term).fold(own, u32::max);
+        let term = highest.checked_add(1).ok_or(LossError::Term { term: highest })?;
         let known = JournalPlace {
             group: all.iter().filter_map(|one| one.group).fold(head.group, u64::max),
             position: all.iter().map(|one| one.position.0).fold(head.position, u64::max),
         };
-        Ok(GapEntry { term, lost, known, reason })
+        Ok(GapEntry { term, lost: self.shared_end(all, lacked)?, known, reason })
     }
+
+    /// Right behind the last group that all histories share, as far as anybody can tell: behind
+    /// the last settled one, or from the beginning where somebody's receipt differs before that.
+    /// Whatever was acknowledged from there on and is not in the journal is given up, also what
+    /// is shown later: where another history left this one, its last receipt does not tell.
+    fn shared_end(
+        &self,
+        all: &[Remembered],
+        lacked: &[Contradiction],
+    ) -> Result<JournalPlace, LossError> {
+        let reader = self.log.reader();
+        if let Some(settled) = all.iter().find(|one| one.by == Keeper::Contract) {
+            let settled = reader.group(reader.group_of(settled.position.0)?)?;
+            let before =
+                |one: &Contradiction| one.remembered.group.is_some_and(|g| g <= settled.number);
+            if !lacked.iter().any(before) {
+                return Ok(JournalPlace { group: settled.number + 1, position: settled.last + 1 });
+            }
+        }
+        Ok(JournalPlace { group: 1, position: 1 })
+    }
+
+    fn place(&self, gap: &GapEntry) -> Place {
+        let head = self.log.head();
+        // A number near 2^64 is beyond every jump, which the journal says.
+        Place {
+            group: gap.known.group.max(head.group).saturating_add(BEYOND),
+            position: gap.known.position.max(head.position).saturating_add(BEYOND),
+        }
+    }
+
+    /// The window that is open spans the gap, and its batch takes less than 2^28 positions.
+    fn check_window(&self, settled: BatchNumber, place: Place) -> Result<(), LossError> {
+        let settled = self.memories().assembled(settled)?;
+        let mut begin = settled.map_or(0, |settled| settled.position.0);
+        for found in self.log.iter_from(begin.max(1)) {
+            let (position, entry) = found?;
+            if entry.kind == EntryKind::CLOSE {
+                begin = position;
+            }
+        }
+        let position = place.position;
+        if position.saturating_sub(begin) >= limits::BATCH_ENTRIES_MAX - CLOSE_SLACK {
+            return Err(LossError::Window { begin, position });
+        }
+        Ok(())
+    }
+}
+
+/// A transaction that left the node may be mined, whoever sends it.
+fn check_none_under_way(rows: &[&Open], lost: Option<BatchNumber>) -> Result<(), LossError> {
+    let (Some(row), Some(lost)) = (rows.iter().find(|row| !row.never_left), lost) else {
+        return Ok(());
+    };
+    let Open { first, nonce, hash, .. } = **row;
+    Err(LossError::UnderWay(Box::new(UnderWay { batch: first.max(lost.0), nonce, hash })))
 }

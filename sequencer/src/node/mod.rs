@@ -58,7 +58,6 @@ use crate::doors::http::{HttpService, Shown};
 use crate::folder::layout::Layout;
 use crate::folder::store::Store;
 use crate::guard::{Failures, Guard, GuardedTask, UnplannedEnd, panic_of_task};
-use crate::history::Held;
 use crate::metrics::Metrics;
 use crate::stages::ingest::{Admit, AdmitError, IngestServer};
 use crate::stages::ledger::{Answer, Item, Status};
@@ -126,17 +125,18 @@ impl Node {
             watched,
         };
         if let Some(contradiction) = opened.lacks {
-            common.watched.hold().set(Held { contradiction, evidence: None });
+            common.watched.hold().set(contradiction);
         }
         // The writer before ingest: what is sent finds who takes it. The settler may start later,
         // because its first round looks for batches in the store.
         let core = start::start_core(&opened, log, &common)?;
         // Before anybody can send: the first frame finds out how late it is.
         let upkeep = start::start_upkeep(&core, &common)?;
+        // And before anybody can show a receipt: each that holds the node is kept.
+        let holder = start::start_hold_watch(&opened, &common);
         let timer = start::start_timer(&opened, &core, &common);
         let ingest = start::start_ingest(&opened, &core, &common)?;
         let settler = start::start_settler(&opened, &common)?;
-        let holder = start::start_hold_watch(&opened, &common);
         let scrub = start::start_scrub(&opened, &core, &common)?;
         let BaseChainDoor { url, server: rpc } = start::serve_base_chain(&opened, &common).await?;
         let Common { stop, guard, watched, .. } = common;

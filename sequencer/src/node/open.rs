@@ -9,7 +9,7 @@ use statement::scope;
 use wire::Address;
 
 use super::error::NodeError;
-use super::head::{Memories, contradictions};
+use super::head::{Memories, contradictions, witness_is_missing};
 use super::setup::{self, BaseChain};
 use crate::disk::FreeSpace;
 use crate::doors::config::Config;
@@ -63,10 +63,14 @@ pub(super) async fn open(
     let store = Store::open(&layout.store())?;
     // A store of another deployment holds batches that this contract never saw.
     store.bind(edge.scope())?;
-    forget_damaged(&store)?;
-    let last = last_batch(&store, &edge)?;
     let log = open_journal(&layout, &edge)?;
     let lacks = check_head(&layout, &edge, &store, &log).await?;
+    // After the store was asked what it remembers: what is forgotten here remembers as well. While
+    // the node is held nothing of it changes.
+    if lacks.is_none() {
+        forget_damaged(&store)?;
+    }
+    let last = last_batch(&store, &edge)?;
     let (config, store) = (config.clone(), Arc::new(store));
     Ok((Opened { layout, config, chain, edge, store, keys, last, lacks }, log))
 }
@@ -80,10 +84,22 @@ async fn check_head(
     log: &Log<FileMedium>,
 ) -> Result<Option<Contradiction>, NodeError> {
     let signer = Address(edge.deployment().receipt_signer.0.0);
-    let all = Memories { layout, edge, store, signer }.all().await?;
-    let lacked = contradictions(&log.reader(), &all)?;
+    let memory = Memories { layout, edge, store, signer }.all().await?;
+    let lacked = contradictions(&log.reader(), &memory.all)?;
     for lacked in &lacked {
         tracing::error!("{lacked}");
+    }
+    let head = log.head();
+    if lacked.is_empty() && witness_is_missing(layout, &head)? {
+        let path = layout.witness();
+        let (group, path) = (head.group, path.display());
+        tracing::warn!(
+            group,
+            "expected the witness {path} beside the journal, found none: the journal holds \
+             whatever contract, store and kept receipts remember, and whether it lost what came \
+             after that nobody here can tell; a new witness is written. Put the old one in its \
+             place before a start, if there is a copy"
+        );
     }
     Ok(lacked.into_iter().next())
 }
@@ -135,7 +151,11 @@ pub(super) fn open_journal(layout: &Layout, edge: &Edge) -> Result<Log<FileMediu
     let (log, recovery) = Log::open(medium, Genesis { log_id, journal_hash }, salts())?;
     if recovery.cut_bytes > 0 {
         // A crash between write and sync leaves one. Nothing in it was acknowledged.
-        tracing::warn!(bytes = recovery.cut_bytes, "a torn tail of the journal was cut");
+        let bytes = recovery.cut_bytes;
+        tracing::warn!(
+            bytes,
+            "a torn tail of the journal was cut, and is kept in journal.log.cut-*"
+        );
     }
     Ok(log)
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use journal::{FileMedium, Log, Reader, Writer, WriterConfig};
 use model::{BatchHeader, Clock};
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, watch};
 
 use super::batch_sink::StoringSink;
@@ -30,7 +31,6 @@ use crate::folder::authority::ServerTls;
 use crate::folder::secrets::{self, NodeSecret};
 use crate::folder::validity;
 use crate::guard::{Guard, GuardedTask, GuardedThread, Stage};
-use crate::history::Held;
 use crate::stages::batch::BatchBinding;
 use crate::stages::deliver::{NodeDelivery, ReceiptHub};
 use crate::stages::ingest::{Admit, IngestServer, Listen, ResetKey, Services};
@@ -146,24 +146,39 @@ fn start_witness(
     Ok(Some(WitnessThread::start(journal, keep, lag, &common.guard)?))
 }
 
-/// Waits until somebody shows what the journal lacks, says so, and keeps the receipt that does.
+/// Waits until somebody shows what the journal lacks, says so, and keeps every receipt that does.
 pub(super) fn start_hold_watch(opened: &Opened, common: &Common) -> GuardedTask {
     let (layout, watched) = (opened.layout.clone(), common.watched.clone());
     let (mut held, mut stop) = (watched.hold().subscribe(), common.stop.subscribe());
+    let mut shown = watched.hold().shown();
     let work = async move {
         let why = tokio::select! {
-            why = held.wait_for(Option::is_some) => why.ok().and_then(|why| why.clone()),
+            why = held.wait_for(Option::is_some) => why.ok().and_then(|why| *why),
             _ = stop.wait_for(|stop| *stop) => None,
         };
-        let Some(Held { contradiction, evidence }) = why else { return Ok(()) };
+        let Some(contradiction) = why else { return Ok(()) };
         watched.metrics().journal_contradicted.set(1);
         tracing::error!("nothing is taken in or acknowledged any more: {contradiction}");
-        let kept = move || evidence.map_or(Ok(()), |receipt| keep_evidence(&layout, &receipt));
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(kept).await {
-            tracing::error!(%error, "the receipt that says so cannot be kept");
+        loop {
+            let receipt = tokio::select! {
+                // What was shown before the stop is kept before it.
+                biased;
+                receipt = shown.recv() => receipt,
+                _ = stop.wait_for(|stop| *stop) => return Ok::<_, Infallible>(()),
+            };
+            let receipt = match receipt {
+                Ok(receipt) => receipt,
+                // Those that were passed over come again with their holders.
+                Err(RecvError::Lagged(_)) => continue,
+                // Never while the node lives, which holds the other end.
+                Err(RecvError::Closed) => return Ok(()),
+            };
+            let layout = layout.clone();
+            let kept = tokio::task::spawn_blocking(move || keep_evidence(&layout, &receipt)).await;
+            if let Ok(Err(error)) = kept {
+                tracing::error!(%error, "a receipt that says so cannot be kept");
+            }
         }
-        drop(stop.wait_for(|stop| *stop).await);
-        Ok::<_, Infallible>(())
     };
     common.guard.task(Stage::Upkeep, work)
 }

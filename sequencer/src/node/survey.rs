@@ -8,8 +8,9 @@ use l1_contracts::{Deployment, DeploymentError};
 use thiserror::Error;
 use wire::{Entry, FrameError, GapEntry};
 
+use super::head::{HeadError, witness, witness_is_missing};
 use crate::folder::layout::Layout;
-use crate::history::{HistoryError, losses, term_of};
+use crate::history::{Comparison, Contradiction, HistoryError, compare, losses, term_of};
 
 /// What a journal holds.
 #[derive(Debug)]
@@ -24,8 +25,21 @@ pub struct Survey {
     pub term: u32,
     /// Each of them, oldest first.
     pub losses: Vec<GapEntry>,
-    /// Bytes of a write that was never acknowledged, which the next start cuts.
+    /// Bytes of a write that was never acknowledged, which the next start cuts and keeps beside.
     pub torn_bytes: u64,
+    /// What the witness beside it says.
+    pub witness: WitnessSays,
+}
+
+/// What the witness beside a journal says of it. Contract, store and receipts are not asked here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WitnessSays {
+    /// The journal reaches as far, with the same hash; so does one without a group.
+    Holds,
+    /// There is none, and the journal has groups: what it lost at its end nobody here can tell.
+    Missing,
+    /// The journal lacks what it remembers.
+    Contradicts(Contradiction),
 }
 
 /// Why a journal does not hold, or cannot be looked at.
@@ -71,6 +85,9 @@ pub enum SurveyError {
     /// Its losses cannot be told.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// The witness cannot be read.
+    #[error(transparent)]
+    Head(#[from] HeadError),
 }
 
 /// Reads and verifies all of it: checksums, digests, journal hashes, order, and that every entry
@@ -89,6 +106,14 @@ pub fn survey(layout: &Layout) -> Result<Survey, SurveyError> {
         decoded.map_err(|source| SurveyError::Decode { position, source })?;
     }
     let (reader, head) = (log.reader(), log.head());
+    let witness = match witness(layout, deployment.scope())? {
+        Some(remembered) => match compare(&reader, &remembered)? {
+            Comparison::Contradicted(contradiction) => WitnessSays::Contradicts(contradiction),
+            Comparison::Holds | Comparison::LossAccepted => WitnessSays::Holds,
+        },
+        None if witness_is_missing(layout, &head)? => WitnessSays::Missing,
+        None => WitnessSays::Holds,
+    };
     Ok(Survey {
         groups: recovery.groups,
         entries: recovery.entries,
@@ -96,6 +121,7 @@ pub fn survey(layout: &Layout) -> Result<Survey, SurveyError> {
         term: term_of(&reader, head.group)?,
         losses: losses(&reader)?,
         torn_bytes: recovery.cut_bytes,
+        witness,
     })
 }
 

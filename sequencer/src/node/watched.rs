@@ -121,7 +121,7 @@ impl Health for Watched {
     }
 
     fn contradiction(&self) -> Option<Contradiction> {
-        self.hold.held().map(|held| held.contradiction)
+        self.hold.held()
     }
 
     fn unready(&self) -> Option<Unready> {

@@ -25,7 +25,7 @@ use wire::{
 };
 
 use crate::guard::{Guard, GuardedThread, Stage, UnplannedEnd};
-use crate::history::{self, Comparison, Held, HistoryError, Hold, Remembered, term_of};
+use crate::history::{self, Comparison, HistoryError, Hold, Remembered, term_of};
 use crate::setting::{LimitError, check, range, settings};
 use crate::stages::ledger::Deliver;
 use crate::window::ClosedWindow;
@@ -158,8 +158,7 @@ impl ReceiptHub {
         match history::compare(&self.shared.journal, &remembered)? {
             Comparison::Holds | Comparison::LossAccepted => Ok(true),
             Comparison::Contradicted(contradiction) => {
-                let evidence = Some(Box::new(receipt.clone()));
-                self.hold.set(Held { contradiction, evidence });
+                self.hold.set_by(contradiction, receipt);
                 Ok(false)
             }
         }

@@ -10,12 +10,13 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
 use wire::{Lane, Role, SignedReceipt};
 
+use super::admit::AdmitError;
 use super::config::READ_BYTES_MAX;
 use super::observe::{Observe, Observed};
 use super::peer::{Peer, PeerId};
 use super::session::{Reply, Session};
 use super::shared::{Shared, close};
-use crate::history::Held;
+use crate::history::Contradiction;
 
 /// Bytes that are handed to the transport at once: fewer and larger writes cost less.
 const WRITE_BYTES: usize = 16 << 10;
@@ -46,7 +47,7 @@ struct Shell {
     replies: Receiver<Reply>,
     receipts: Receiver<SignedReceipt>,
     registry: watch::Receiver<u64>,
-    held: watch::Receiver<Option<Held>>,
+    held: watch::Receiver<Option<Contradiction>>,
     identity: Interval,
     stop: watch::Receiver<bool>,
     stopping: bool,
@@ -125,8 +126,12 @@ async fn open_session(
     if !peer.is_entitled(&services.view, services.clock.now()) {
         return Err(RejectCode::Identity);
     }
-    // Without a writer there is no session: its peer comes again when the node does.
-    services.admit.check_open().map_err(|error| error.code())?;
+    // Without a writer there is no session: its peer comes again when the node does. A held node
+    // hears the hello first: the receipt in it is what an operator must know of.
+    match services.admit.check_open() {
+        Ok(()) | Err(AdmitError::Held) => {}
+        Err(error) => return Err(error.code()),
+    }
     // Entitled before its lanes are awaited: nobody else can make the node hold buffers.
     let lanes = [
         accept_lane(&connection).await?,

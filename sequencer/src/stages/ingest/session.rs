@@ -160,6 +160,10 @@ impl Session {
             Ok(standing) => standing,
             Err(code) => return self.wire.close(code),
         };
+        // Compared all the same: a held node still learns from whoever comes what it lacks.
+        if self.services.hub.hold().is_set() {
+            return self.wire.close(RejectCode::History);
+        }
         // Before the welcome, so that the client never sends without knowing its limit.
         self.share_credit();
         // A gateway that resumes sends only what is missing behind its marks.

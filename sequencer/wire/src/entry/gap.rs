@@ -19,7 +19,8 @@ pub struct JournalPlace {
 pub struct GapEntry {
     /// Losses accepted so far, with this one: 1 or more, above every term that anybody knew of.
     pub term: u32,
-    /// The first group and position that are lost.
+    /// Behind the last group that all histories share, as far as anybody can tell: whatever was
+    /// acknowledged from here on and is not in the journal is given up.
     pub lost: JournalPlace,
     /// The last ones that anybody was known to have been told of: witness, store, receipts.
     pub known: JournalPlace,

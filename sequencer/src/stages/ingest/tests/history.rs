@@ -6,7 +6,7 @@ use wire::{
     Role, ServerMessage, SignedReceipt, SigningKey,
 };
 
-use super::support::{Node, Raw, close_code, gateway_id, readings, request};
+use super::support::{Node, Raw, gateway_id, readings, request};
 use crate::history::Keeper;
 use crate::stages::deliver::AgainError;
 use crate::stages::ingest::AdmitError;
@@ -29,8 +29,11 @@ fn signed(receipt: Receipt) -> SignedReceipt {
 
 /// What the node answers to a hello that shows this.
 async fn answer(node: &Node, newest: SignedReceipt) -> (Raw, ServerMessage) {
+    answer_to(node, Some(Box::new(newest))).await
+}
+
+async fn answer_to(node: &Node, newest: Option<Box<SignedReceipt>>) -> (Raw, ServerMessage) {
     let mut raw = node.raw().await;
-    let newest = Some(Box::new(newest));
     let hello = Hello { newest, ..Hello::new(ClientName::new("raw").unwrap(), false) };
     raw.send(Lane::Control, &ClientMessage::Hello(hello).encode()).await;
     let answer = raw.next().await;
@@ -87,16 +90,27 @@ async fn a_receipt_that_the_journal_lacks_ends_every_acknowledgement() {
     client.durable(1).await;
     let stored = node.journal.head().position;
     let shown = signed(receipt_of(&node, |_| {}));
+    let mut handed_on = node.hub.hold().shown();
     let (_raw, told) = answer(&node, shown.clone()).await;
     assert_eq!(told, closing(RejectCode::History));
     let held = node.hub.hold().held().unwrap();
-    assert_eq!(held.contradiction.remembered.by, Keeper::Receipt);
-    assert_eq!(held.contradiction.remembered.position, Position(88_888));
-    assert_eq!(held.evidence.as_deref(), Some(&shown));
+    assert_eq!(held.remembered.by, Keeper::Receipt);
+    assert_eq!(held.remembered.position, Position(88_888));
+    assert_eq!(handed_on.try_recv(), Ok(shown));
     // Whoever was connected is told, and whoever comes.
     assert_eq!(client.closed().await, Some(RejectCode::History));
-    let (_raw, told) = answer_to_plain_hello(&node).await;
-    assert_eq!(told, Some(RejectCode::History));
+    let (_raw, told) = answer_to(&node, None).await;
+    assert_eq!(told, closing(RejectCode::History));
+    // And heard first: what one holder knows, the others need not know.
+    let further = signed(receipt_of(&node, |group| group.group = 12_345));
+    let (_raw, told) = answer(&node, further.clone()).await;
+    assert_eq!((told, handed_on.try_recv()), (closing(RejectCode::History), Ok(further)));
+    assert_eq!(node.hub.hold().held(), Some(held), "the first reason stays");
+    // What is not this node's says nothing here either.
+    let forged = SigningKey::from_slice(&[8; 32]).unwrap();
+    let (_raw, told) = answer(&node, receipt_of(&node, |_| {}).sign(&forged).unwrap()).await;
+    assert_eq!(told, closing(RejectCode::Signature));
+    assert!(handed_on.try_recv().is_err());
     // Nothing is taken, whatever it is, and nothing is signed, not even again.
     let request = Box::new(request(1, model::Category::Ecg));
     let practitioner = request.request().practitioner.clone();
@@ -116,16 +130,9 @@ async fn another_group_under_a_receipted_number_is_a_contradiction_too() {
     let other = signed(receipt_of(&node, |group| group.group = 1));
     let (_raw, told) = answer(&node, other).await;
     assert_eq!(told, closing(RejectCode::History));
-    let found = node.hub.hold().held().unwrap().contradiction;
+    let found = node.hub.hold().held().unwrap();
     let own = node.journal.group(1).unwrap().journal_hash;
     assert_eq!((found.found, found.remembered.journal_hash), (Some(own), [7; 32]));
     let text = found.to_string();
     assert!(text.contains(&hex::encode(own)) && text.contains(&hex::encode([7; 32])), "{text}");
-}
-
-/// The code that a connection without any receipt is closed with.
-async fn answer_to_plain_hello(node: &Node) -> (Raw, Option<RejectCode>) {
-    let raw = node.raw().await;
-    let code = close_code(&raw.connection).await;
-    (raw, code)
 }
