@@ -139,7 +139,8 @@ const NOT_COMPARED: [(&str, &str); 2] = [
     ),
     (
         "`vitals`",
-        "`receipt check`: the signature holds, and the receipt is not compared with what is settled",
+        "`receipt check`: the signature holds, and the receipt is not compared with what is \
+         settled",
     ),
 ];
 

@@ -248,7 +248,7 @@ async fn a_machine_that_was_rolled_back_whole_is_held_by_the_first_receipt_it_is
     let (node, edge) = site.start().await;
     let connection = gateway.connect(&node).await.unwrap();
     assert_eq!((connection.counts().term, connection.counts().losses_accepted), (1, 1));
-    gateway.send(&connection, 3, 2).await;
+    gateway.send(&connection, 4, 2).await;
     connection.close().await;
     // Others of the lost story come later, with older receipts than the one that was shown, of
     // numbers that the journal gave a second time: they are given up as well.

@@ -56,8 +56,8 @@ pub enum MediumError {
     },
 }
 
-/// A file, locked for this process, synced by `fdatasync`. Holds one descriptor. What is cut from it
-/// is kept beside it.
+/// A file, locked for this process, synced by `fdatasync`. Holds one descriptor. What is cut from
+/// it is kept beside it.
 #[derive(Debug)]
 pub struct FileMedium {
     file: File,

@@ -169,10 +169,12 @@ impl Settler {
     async fn send(&mut self, now: Millis, nonce: u64) -> Result<bool, SettleError> {
         let mut row = self.load_row(nonce)?;
         if row.state == OutboxState::Built {
-            // Before the bytes leave: a row that says built was never given to anybody, which whoever
-            // must give a batch up goes by.
+            // Before the bytes leave: a row that says built was never given to anybody, and whoever
+            // must give a batch up goes by that.
             row.state = OutboxState::Sent { at: now, times: 0 };
             self.store.outbox_update(nonce, &row, &[])?;
+            // Bytes that they replace may have been taken; these were not yet.
+            self.sent = None;
         }
         // Counted before: what fails was given to the node as well.
         self.metrics.settle_sends_total.inc();
