@@ -176,8 +176,8 @@ what had a receipt and is given up is lost, whatever its kind; tell the ward:
   revocations, denials, stops: NOT in force any more, although wallets show them as if they were; \
 each patient rebuilds the wallet's copy (vitals log --rebuild) and signs them again
   permits and enrolments: the same
-  registry: compare `sequencer gateway list`, `device list`, `practitioner list` with your own \
-records, and revoke again who was revoked";
+  registry: compare what `sequencer gateway list` and the other lists say with your own records, \
+and revoke again who was revoked";
 
 fn report(accepted: &AcceptedLoss) {
     let AcceptedLoss { lacked, gap, place, batches } = accepted;

@@ -97,8 +97,8 @@ async fn check_head(
             group,
             "expected the witness {path} beside the journal, found none: the journal holds \
              whatever contract, store and kept receipts remember, and whether it lost what came \
-             after that nobody here can tell; a new witness is written. Put the old one in its \
-             place before a start, if there is a copy"
+             after that nobody here can tell; a new witness is written. If there is a copy of the \
+             old one, stop the node, put it in its place and start again"
         );
     }
     Ok(lacked.into_iter().next())
