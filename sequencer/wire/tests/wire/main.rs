@@ -1,8 +1,11 @@
 //! Codecs, receipts and session machines from the outside.
 
 mod codec;
+mod greeting;
+mod machines;
 mod receipts;
 mod rules;
 mod samples;
+mod serving;
 mod sessions;
 mod simulation;
