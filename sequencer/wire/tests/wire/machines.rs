@@ -99,10 +99,13 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) fn new() -> Pair {
-        let mut client = new_client();
+        Pair::connect(new_client(), ServerLimits::default())
+    }
+
+    /// A client of before with a server of now.
+    pub(crate) fn connect(mut client: ClientSession, limits: ServerLimits) -> Pair {
         client.connected();
         let (scope, signer) = (samples::scope(), signer_address(&samples::key()));
-        let limits = ServerLimits::default();
         let server = ServerSession::new(ServerConfig { scope, signer, limits });
         let mut pair = Pair { client, server };
         assert!(matches!(pair.up()[..], [ServerEvent::Hello(_)]));

@@ -143,11 +143,11 @@ fn what_was_busy_is_sent_again_after_the_wait() {
     pair.down();
     pair.up();
     pair.server.reject_frames(handle, Sequence(1), RejectCode::Busy);
-    let code = RejectCode::Busy;
-    assert_eq!(pair.down(), [ClientEvent::Delayed { handle, code }]);
+    let (code, again_at) = (RejectCode::Busy, now().plus(1000));
+    assert_eq!(pair.down(), [ClientEvent::Delayed { handle, code, again_at }]);
     assert!(pair.up().is_empty());
     let wakeup = pair.client.wakeup().expect("a wait");
-    assert_eq!(wakeup, now().plus(1000));
+    assert_eq!(wakeup, again_at);
     pair.client.handle_timeout(wakeup);
     assert_eq!(pair.client.wakeup(), None);
     assert_eq!(pair.up().len(), 2);

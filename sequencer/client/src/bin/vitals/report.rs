@@ -8,7 +8,8 @@ use client::headers::HeadersError;
 use client::party::PartyError;
 use client::readings::LineError;
 use client::{
-    CompareError, ConnectionError, IdentityError, KeyError, LayoutsError, SpoolError, WalletError,
+    CompareError, ConnectionError, IdentityError, KeyError, LayoutsError, SpoolError, StreamError,
+    WalletError,
 };
 use model::calendar::CalendarError;
 use model::{ExitCode, IdError, MaskError, TimeError, escape, escape_lines};
@@ -107,6 +108,9 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
         }
         if let Some(error) = cause.downcast_ref::<ConnectionError>() {
             return Some(connection_exit_code(error));
+        }
+        if let Some(StreamError::Postponed { .. }) = cause.downcast_ref() {
+            return Some(ExitCode::Unavailable);
         }
         // Every file that a command opens is named on its line or stands beside one that is.
         if let Some(error) = cause.downcast_ref::<std::io::Error>() {
