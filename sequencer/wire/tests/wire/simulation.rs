@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use model::{Digest, Millis, Position, RejectCode, Sequence, StreamHandle};
+use model::{Millis, Position, RejectCode, Sequence, StreamHandle};
 use wire::*;
 
 use crate::samples::{self, ECG, Seeded};
@@ -17,7 +17,7 @@ const STREAMS: [(&str, Lane); 3] =
 #[derive(Default)]
 struct Node {
     groups: Vec<Vec<PlacedEntry>>,
-    stored: BTreeMap<(StreamName, Sequence), (usize, Digest)>,
+    stored: BTreeMap<(StreamName, Sequence), (usize, Frame)>,
     marks: BTreeMap<StreamName, Sequence>,
     queue: VecDeque<(StreamName, Frame)>,
     position: u64,
@@ -51,7 +51,7 @@ impl Node {
             } else if frame.sequence().0 == mark.0 + 1 {
                 *mark = frame.sequence();
                 self.position += 1;
-                let place = (self.groups.len(), frame.digest());
+                let place = (self.groups.len(), frame.stored());
                 assert!(self.stored.insert((stream.clone(), *mark), place).is_none());
                 let key = samples::stream_key(stream.device.as_str(), ECG);
                 let entry = Entry::Frame(FrameEntry::new(samples::gateway(), key, &frame));
@@ -101,7 +101,7 @@ fn server() -> ServerSession {
 struct Spool {
     receipted: Sequence,
     frames: VecDeque<Frame>,
-    pushed: Vec<Digest>,
+    pushed: Vec<Frame>,
 }
 
 type Wires = [VecDeque<Bytes>; 3];
@@ -187,7 +187,7 @@ impl World {
         if spool.frames.len() < 20 {
             let readings = samples::readings(self.random.next() % 1000, 1 + chosen * 300);
             let frame = self.client.push(*handle, &readings).expect("room for twenty");
-            spool.pushed.push(frame.digest());
+            spool.pushed.push(frame.stored());
             spool.frames.push_back(frame);
         }
     }
@@ -275,8 +275,8 @@ impl World {
                 }
                 ServerEvent::Duplicate { handle, frame } => {
                     let key = (self.names[&handle].clone(), frame.sequence());
-                    if let Some((group, digest)) = self.node.stored.get(&key) {
-                        assert_eq!(*digest, frame.digest(), "the same identity, the same bytes");
+                    if let Some((group, stored)) = self.node.stored.get(&key) {
+                        assert_eq!(*stored, frame.stored(), "the same identity, the same bytes");
                         server.acknowledge(self.node.receipt(*group));
                     }
                 }
@@ -343,12 +343,12 @@ impl World {
 
     /// Every pushed frame stands in the log exactly once and in order, and nothing else does.
     fn check(&self) {
-        let mut logged: BTreeMap<StreamName, Vec<Digest>> = BTreeMap::new();
+        let mut logged: BTreeMap<StreamName, Vec<Frame>> = BTreeMap::new();
         for PlacedEntry { entry, .. } in self.node.groups.iter().flatten() {
             let Entry::Frame(entry) = entry else { panic!("only frames were sent") };
             let list = logged.entry(entry.stream()).or_default();
             assert_eq!(entry.sequence().0, list.len() as u64 + 1, "no hole, no repetition");
-            list.push(entry.frame().digest());
+            list.push(entry.frame().stored());
         }
         for (i, (device, _)) in STREAMS.into_iter().enumerate() {
             let name = samples::descriptor(device, ECG, 1).name();
