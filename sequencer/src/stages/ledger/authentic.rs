@@ -1,4 +1,4 @@
-//! A request to read whose signature verifies: checked once, before the writer, and carried as a type.
+//! A request to read whose signature verifies: checked once, and carried as a type.
 
 use model::Word;
 use statement::eddsa::{self, PublicKey, Signature};
