@@ -213,12 +213,16 @@ impl Drop for Bar {
     }
 }
 
+/// How long `verify` asks for a stream that the node does not open yet.
+const OPEN_FOR: Duration = Duration::from_secs(10);
+
 async fn check(args: Verify) -> Result<ExitCode, Failure> {
     let config = VerifyConfig {
         node: args.node.node,
         server_name: args.node.server_name,
         identities: args.identity,
         ledger: args.ledger,
+        open_for: OPEN_FOR,
     };
     let found = verify(&config).await;
     let found = found.map_err(|error: VerifyError| (error.exit_code(), error.into()))?;

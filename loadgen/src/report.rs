@@ -32,6 +32,8 @@ pub struct Report {
     pub frames_behind: u64,
     /// Times that the node asked for frames again.
     pub frames_delayed: u64,
+    /// Times that the node did not open a stream yet and was asked again.
+    pub streams_delayed: u64,
     /// Readings in acknowledged frames.
     pub readings_acknowledged: u64,
     /// Bytes of acknowledged frames.
@@ -164,12 +166,14 @@ impl Report {
 
     fn frames(&self) -> String {
         format!(
-            "{} sent, {} acknowledged, {} without a receipt, {} due and not sent, {} delays",
+            "{} sent, {} acknowledged, {} without a receipt, {} due and not sent, {} delays, {} of \
+             streams that were to open",
             self.frames_sent,
             self.frames_acknowledged,
             self.frames_unacknowledged,
             self.frames_behind,
-            self.frames_delayed,
+            self.frames_delayed + self.streams_delayed,
+            self.streams_delayed,
         )
     }
 }

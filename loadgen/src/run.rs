@@ -56,7 +56,7 @@ pub struct LoadConfig {
     pub in_flight_max: usize,
     /// How long the last receipts are waited for.
     pub drain: Duration,
-    /// How long a lost connection is tried for.
+    /// How long a lost connection is tried for, and a stream that the node does not open yet.
     pub retry_for: Duration,
     /// A new file for what is acknowledged.
     pub ledger: Option<PathBuf>,
@@ -251,7 +251,7 @@ impl Load<'_> {
             ConnectionConfig::new(config.node, &*config.server_name, identity, deployment);
         settings.name = ClientName::new("vitals-loadgen").expect("14 printable characters");
         settings.receipts = own;
-        settings.waits.retry_for = config.retry_for;
+        (settings.waits.retry_for, settings.waits.open) = (config.retry_for, config.retry_for);
         // What is in flight is bounded here, over all gateways; a connection shall never be the
         // bound. One frame more, since a frame is held a little longer than its permit.
         let frame_bytes = HEADER_BYTES + RAW_ROW_BYTES * config.frame_readings;
@@ -339,6 +339,7 @@ impl Load<'_> {
             gateways: gateways.len(),
             streams: config.assignments.len(),
             frames_delayed: counts.iter().map(|counts| counts.frames_delayed).sum(),
+            streams_delayed: counts.iter().map(|counts| counts.streams_delayed).sum(),
             receipts: counts.iter().map(|counts| counts.receipts).sum(),
             reconnects: counts.iter().map(|counts| counts.reconnects).sum(),
             frames_sent: ends.iter().map(|end| end.sent).sum(),

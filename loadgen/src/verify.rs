@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use client::{
     Connection, ConnectionConfig, ConnectionError, Deployment, Identity, IdentityError, StreamError,
@@ -29,6 +30,9 @@ pub struct VerifyConfig {
     pub identities: Vec<PathBuf>,
     /// The ledger.
     pub ledger: PathBuf,
+    /// How long a stream is asked for that the node does not open yet. Reached: nothing is said
+    /// about what it has.
+    pub open_for: Duration,
 }
 
 /// What the comparison found.
@@ -194,7 +198,8 @@ async fn ask_node(
     let places: Vec<_> = places.into_iter().collect();
     for some in places.chunks(STREAMS_PER_CONNECTION) {
         let name = &*config.server_name;
-        let settings = ConnectionConfig::new(config.node, name, identity.clone(), deployment);
+        let mut settings = ConnectionConfig::new(config.node, name, identity.clone(), deployment);
+        settings.waits.open = config.open_for;
         let wrong = |source| VerifyError::Connect { gateway: gateway.to_owned(), source };
         let connection = Connection::connect(settings).await.map_err(wrong)?;
         for place in some {

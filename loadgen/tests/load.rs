@@ -63,11 +63,16 @@ impl Ward {
     }
 
     async fn verify(&self) -> Result<Verification, VerifyError> {
+        self.verify_within(Duration::from_secs(30)).await
+    }
+
+    async fn verify_within(&self, open_for: Duration) -> Result<Verification, VerifyError> {
         let config = VerifyConfig {
             node: self.node.address,
             server_name: "localhost".into(),
             identities: vec![self.identity()],
             ledger: self.ledger(),
+            open_for,
         };
         verify(&config).await
     }
@@ -129,6 +134,26 @@ async fn a_refused_stream_is_counted_by_its_code_and_the_others_go_on() {
     assert_eq!(report.refused_streams.get("NotPermitted"), Some(&1), "{}", report.text());
     assert!(report.refused_frames["NotPermitted"] > 0 && report.frames_acknowledged > 0);
     assert_eq!((report.frames_unacknowledged, report.exit_code()), (0, ExitCode::Failed));
+}
+
+#[tokio::test]
+async fn a_stream_that_is_postponed_is_a_delay_and_no_refusal() {
+    let ward = Ward::open(Behaviour { postpone_opens: 1, ..Behaviour::default() });
+    let report = load(&ward.config()).await;
+    assert_eq!((report.exit_code(), report.streams_delayed), (ExitCode::Ok, 1));
+    assert!(report.refused_streams.is_empty() && report.refused_frames.is_empty());
+    assert!(report.text().contains("1 delays, 1 of streams"), "{}", report.text());
+    assert_eq!(report.frames_acknowledged, report.frames_sent);
+}
+
+#[tokio::test]
+async fn a_ledger_is_not_held_against_a_node_that_opens_nothing_now() {
+    let ward = Ward::open(Behaviour::default());
+    load(&ward.config()).await;
+    ward.node.behave(Behaviour { postpone_opens: usize::MAX, ..Behaviour::default() });
+    let error = ward.verify_within(Duration::from_millis(50)).await.expect_err("no answer");
+    assert!(matches!(error, VerifyError::Open { .. }), "{error:?}");
+    assert_eq!(error.exit_code(), ExitCode::Unavailable);
 }
 
 #[tokio::test]

@@ -62,13 +62,13 @@ codes! {
     /// The same identity with other bytes.
     Conflict = 8, false, "this sequence is stored with other bytes", "begin a new epoch; the stored bytes stay";
     /// No rule covers this collection now.
-    NotPermitted = 9, false, "no consent rule covers this", "stop the stream; ask the patient";
+    NotPermitted = 9, false, "no consent rule covers this", "stop, and ask the patient; without a change of consent it stays refused";
     /// A reading is outside its range, or times are not in order.
     Reading = 10, false, "a reading or time is out of range", "fix the source";
     /// A time too far in the future.
     Clock = 11, true, "a time lies in the future", "synchronise the clock";
     /// A limit of this connection or of the node is reached.
-    Busy = 12, true, "a queue is full", "wait for credit and send again";
+    Busy = 12, true, "a limit of the connection or of the node is reached", "wait, and send the same again";
     /// A signature does not verify.
     Signature = 13, false, "a signature does not verify", "sign with the registered key";
     /// A nonce was used, or is not the next.
@@ -78,7 +78,7 @@ codes! {
     /// The request came too late or is not valid yet.
     Validity = 16, true, "the signed validity does not include now", "sign again";
     /// The node stops, its disk is full or refuses, or nobody can tell what time it is.
-    Unavailable = 17, true, "the node cannot store now", "keep the readings and try again later";
+    Unavailable = 17, true, "the node cannot store now", "keep what was not taken, and try again later";
     /// The journal lacks a group that the node signed a receipt for.
     History = 18, false, "the node's journal lacks what a receipt of its own promises", "keep the readings and every receipt; the operator has to restore the journal";
 }

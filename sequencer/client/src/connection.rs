@@ -22,17 +22,18 @@ mod state;
 mod stream;
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
-use model::EpochNumber;
+use model::{EpochNumber, RejectCode, StreamHandle};
 use tokio::sync::watch;
 use wire::{
     ClientError, ClockFact, Descriptor, Lane, RequestId, SignedAccessRequest, SignedOperation,
     StreamKey,
 };
 
-pub use config::{ConnectionConfig, ReceiptListener, Waits};
+pub use config::{ConnectionConfig, DelayListener, ReceiptListener, Waits};
 pub use error::{ConnectionError, RequestError, StreamError};
-pub use outcome::{AccessOutcome, Applied, Counts};
+pub use outcome::{AccessOutcome, Applied, Counts, Delay, Delayed};
 pub use stream::Stream;
 
 use crate::spool::{Spool, SpoolError};
@@ -95,10 +96,13 @@ impl Connection {
     }
 
     /// Opens a stream on a lane, with what a state folder keeps of it, and waits until the node
-    /// takes its frames.
+    /// takes its frames. A node that cannot open it now is asked again, for as long as `waits.open`
+    /// says; [`ConnectionConfig::on_delay`] is told each time.
     ///
     /// # Errors
-    /// [`StreamError`], above all [`StreamError::Stopped`] if the node refuses it.
+    /// [`StreamError`], above all [`StreamError::Stopped`] if the node refuses it, and
+    /// [`StreamError::Postponed`] if it did not open it in time: what a state folder keeps of it is
+    /// sent all the same once the node opens it.
     pub async fn open_stream(
         &self,
         lane: Lane,
@@ -115,8 +119,11 @@ impl Connection {
             Ok(one) => one.ready.then_some(Ok(())),
             Err(error) => Some(Err(error)),
         };
-        self.shared.wait_for(find_ready).await?;
-        Ok(stream)
+        let waited = self.shared.config.waits.open;
+        match tokio::time::timeout(waited, self.shared.wait_for(find_ready)).await {
+            Ok(ready) => ready.map(|()| stream),
+            Err(_) => Err(self.give_up_opening(handle, waited)),
+        }
     }
 
     /// Sends what a device's clock showed.
@@ -205,6 +212,19 @@ impl Connection {
         let over = self.shared.wait_for(|state| state.driver_done.then_some(()));
         // A node that never confirms must not keep a program from ending; the frames are safe.
         let _ = tokio::time::timeout(waits.goodbye, over).await;
+    }
+
+    /// Takes no more frames for a stream that the node did not open.
+    fn give_up_opening(&self, handle: StreamHandle, waited: Duration) -> StreamError {
+        let mut state = self.shared.lock();
+        // Nothing of it can be sent, so nobody misses it; one that ended meanwhile is gone already.
+        drop(state.session.end_stream(handle));
+        state.take_events();
+        let code = state.streams.get(&handle).and_then(|one| one.postponed);
+        drop(state);
+        self.shared.wake(Lane::Control);
+        // Without a word of the node the connection is lost at present, which is as unavailable.
+        StreamError::Postponed { code: code.unwrap_or(RejectCode::Unavailable), waited }
     }
 
     /// The state, locked, once a session stands.

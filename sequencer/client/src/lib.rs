@@ -128,8 +128,8 @@ mod transport;
 mod wallet;
 
 pub use connection::{
-    AccessOutcome, Applied, Connection, ConnectionConfig, ConnectionError, Counts, ReceiptListener,
-    RequestError, Stream, StreamError, Waits,
+    AccessOutcome, Applied, Connection, ConnectionConfig, ConnectionError, Counts, Delay,
+    DelayListener, Delayed, ReceiptListener, RequestError, Stream, StreamError, Waits,
 };
 pub use identity::{Deployment, DeploymentDamage, Identity, IdentityError};
 pub use key::{Key, KeyError, KeyKind};

@@ -157,7 +157,17 @@ impl ClientSession {
 
     /// Lets streams go on whose wait is over; then poll for transmission.
     pub fn handle_timeout(&mut self, now: Millis) {
-        self.held.resume(now);
+        let reopened = self.held.resume(now);
+        // After a goodbye nothing follows; the next connection asks for all streams.
+        if self.phase != Phase::Ready {
+            return;
+        }
+        for open in reopened {
+            // The server holds a refused stream's handle and name until it is ended (W.23). One that
+            // it had no room for it does not know, and passes over.
+            self.send(ClientMessage::EndStream { handle: open.handle });
+            self.send(ClientMessage::OpenStream(open));
+        }
     }
 
     /// Opens a stream, now and on every later connection. `receipted` is the last sequence with a
@@ -378,8 +388,8 @@ impl ClientSession {
                 let known = self.requests.reject(request);
                 known.then_some(ClientEvent::RequestRejected { request, code })
             }
-            // If the stream ended here meanwhile the two have crossed, and nothing is left to stop.
-            Concern::Stream { handle } => self.held.stop(handle, StopReason::Refused(code)),
+            // If the stream ended here meanwhile the two have crossed, and nothing is left to do.
+            Concern::Stream { handle } => self.held.refuse(handle, code, now),
             Concern::Frames { handle, from } => self.held.reject(handle, from, code, now),
         }
     }

@@ -17,7 +17,9 @@ mod refusal;
 
 pub use decision::Decision;
 pub use gap::{GapEntry, JournalPlace};
-pub use refusal::{RefusalCount, RefusalEntry, RefusalReason, RefusedItem, RefusedKind};
+pub use refusal::{
+    RefusalCount, RefusalEntry, RefusalReason, RefusedItem, RefusedKind, place_digest,
+};
 
 /// The body of one entry.
 // Entries are decoded one at a time and seldom kept, so a box for the rare kind would gain nothing.

@@ -3,10 +3,9 @@
 use std::fmt;
 
 use bytes::Bytes;
-use model::{Digest, EpochNumber, Interval, RejectCode, Sequence, Signal, StreamHandle};
+use model::{EpochNumber, Interval, RejectCode, Sequence, Signal, StreamHandle};
 use thiserror::Error;
 
-use crate::hash::digest31;
 use crate::header::{Codec, FrameHeader, HEADER_BYTES};
 use crate::limits::{FRAME_BYTES_MAX, FRAME_READINGS_MAX};
 use crate::{DecodeError, DeviceTime};
@@ -254,11 +253,6 @@ impl Frame {
         self.with_handle(StreamHandle(0))
     }
 
-    /// Names the stored bytes.
-    pub fn digest(&self) -> Digest {
-        digest31("vitals frame v1", self.stored().as_bytes())
-    }
-
     /// Checks every reading and says when they were measured: from the first to after the last.
     ///
     /// # Errors
@@ -393,7 +387,6 @@ mod tests {
         let other = frame.with_handle(StreamHandle(8));
         assert_ne!(frame, other);
         assert_eq!(frame.stored(), other.stored());
-        assert_eq!(frame.digest(), other.digest());
     }
 
     #[test]

@@ -112,7 +112,7 @@ pub use credit::Credit;
 pub use deframe::Deframer;
 pub use entry::{
     Decision, Entry, FrameEntry, GapEntry, JournalPlace, RefusalCount, RefusalEntry, RefusalReason,
-    RefusedItem, RefusedKind,
+    RefusedItem, RefusedKind, place_digest,
 };
 pub use frame::{Frame, FrameError, FramePlace, Quality, RAW_ROW_BYTES, Reading};
 pub use group::{PlacedEntry, receipts_of_group};

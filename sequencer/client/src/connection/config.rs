@@ -8,11 +8,16 @@ use std::time::Duration;
 use model::{Clock, SystemClock};
 use wire::{ClientLimits, ClientName, DecodeError, SignedReceipt};
 
+use super::outcome::Delay;
 use crate::{Deployment, Identity};
 
 /// Told of every verified receipt, in order, before anything else hears of what it acknowledges.
 /// Called with the connection's lock held: must not block and must not call the connection.
 pub type ReceiptListener = Arc<dyn Fn(&SignedReceipt) + Send + Sync>;
+
+/// Told of every delay: of each time that the node does not open a stream yet, and of each time
+/// that it wants frames again. Called as a [`ReceiptListener`] is.
+pub type DelayListener = Arc<dyn Fn(&Delay) + Send + Sync>;
 
 /// Waits of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +39,9 @@ pub struct Waits {
     /// How long a lost connection is tried for. Default one hour. Reached: the connection ends,
     /// and with a state folder nothing is lost.
     pub retry_for: Duration,
+    /// How long [`crate::Connection::open_stream`] waits for a node that does not open the stream
+    /// yet. Default one hour. Reached: the call fails and says what the node said last.
+    pub open: Duration,
     /// How long [`crate::Connection::close`] waits for the node to take the goodbye. Default 2 s.
     pub goodbye: Duration,
 }
@@ -47,6 +55,7 @@ impl Default for Waits {
             retry_attempt: Duration::from_secs(2),
             silence: Duration::from_secs(3),
             retry_for: Duration::from_secs(3600),
+            open: Duration::from_secs(3600),
             goodbye: Duration::from_secs(2),
         }
     }
@@ -83,6 +92,8 @@ pub struct ConnectionConfig {
     pub receipts_kept_max: u64,
     /// Told of every verified receipt.
     pub on_receipt: Option<ReceiptListener>,
+    /// Told of every delay. None: they are only counted.
+    pub on_delay: Option<DelayListener>,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
 }
@@ -108,6 +119,7 @@ impl ConnectionConfig {
             receipts: None,
             receipts_kept_max: 1_000_000,
             on_receipt: None,
+            on_delay: None,
             clock: Arc::new(SystemClock),
         }
     }

@@ -236,7 +236,11 @@ async fn keep_time(shared: &Shared) -> Result<Infallible, LaneStop> {
             Some(wait) if wait.is_zero() => shared.handle_timeout(now),
             // A change may set an earlier wakeup, so it is looked for again after each.
             Some(wait) => {
-                let _ = timeout(wait, changed.changed()).await;
+                if timeout(wait, changed.changed()).await.is_err() {
+                    // Told even if the clock does not say that the wait is over: it may have been
+                    // set back meanwhile, and only the session knows when the wait began.
+                    shared.handle_timeout(shared.config.clock.now());
+                }
             }
             None => {
                 let _ = changed.changed().await;

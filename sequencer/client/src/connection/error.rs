@@ -140,6 +140,18 @@ pub enum StreamError {
         /// Why.
         why: StopReason,
     },
+    /// The node did not open the stream in time, for a reason that passes.
+    #[error(
+        "expected the node to open the stream within {waited:?}, found it still postponed: {} \
+         (code {}); try again later",
+        code.meaning(), code.number()
+    )]
+    Postponed {
+        /// What it said last.
+        code: RejectCode,
+        /// For how long it was asked.
+        waited: Duration,
+    },
     /// The stream was ended here.
     #[error("expected an open stream, found one that was ended here")]
     Ended,

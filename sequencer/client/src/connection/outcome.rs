@@ -1,7 +1,7 @@
 //! What a connection tells its owner: counts, and the ends of operations and requests to read.
 
-use model::{Millis, Position};
-use wire::{Released, SignedReceipt};
+use model::{Millis, Position, RejectCode};
+use wire::{Released, SignedReceipt, StreamName};
 
 /// What a connection did so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -14,6 +14,8 @@ pub struct Counts {
     pub frames_receipted: u64,
     /// Times that frames were rejected and are sent again.
     pub frames_delayed: u64,
+    /// Times that the node did not open a stream yet and is asked again.
+    pub streams_delayed: u64,
     /// Verified receipts.
     pub receipts: u64,
     /// Connections after the first.
@@ -23,6 +25,29 @@ pub struct Counts {
     /// Those of them that this client heard of here: what was acknowledged before may be gone, and
     /// its receipts are the evidence.
     pub losses_accepted: u32,
+}
+
+/// What the node does not take now, for a reason that passes. Nothing is lost and nothing is to be
+/// done: it is tried again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Delay {
+    /// Of which stream.
+    pub stream: StreamName,
+    /// Of what.
+    pub what: Delayed,
+    /// Why.
+    pub code: RejectCode,
+    /// When it is tried again, by this side's clock.
+    pub again_at: Millis,
+}
+
+/// What of a stream is delayed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Delayed {
+    /// The stream is not open yet, or not again after a reconnect.
+    Opening,
+    /// Frames of the open stream.
+    Frames,
 }
 
 /// An operation that took effect.

@@ -7,12 +7,12 @@ use bytes::{Bytes, BytesMut};
 use model::{EpochNumber, Millis, RejectCode, Sequence, StreamHandle};
 use wire::{
     ClientConfig, ClientEvent, ClientSession, Descriptor, Frame, Lane, Mark, Reading, RequestId,
-    SignedReceipt, StopReason,
+    SignedReceipt, StopReason, StreamName,
 };
 
-use super::config::{ConnectionConfig, ReceiptListener};
+use super::config::{ConnectionConfig, DelayListener, ReceiptListener};
 use super::error::{ConnectionError, RequestError, StreamError};
-use super::outcome::{AccessOutcome, Applied, Counts};
+use super::outcome::{AccessOutcome, Applied, Counts, Delay, Delayed};
 use super::requests::Requests;
 use crate::receipts::{NewestReceipt, NotKept, ReceiptFolder};
 use crate::spool::Spool;
@@ -22,7 +22,10 @@ const WRITE_BYTES: usize = 64 << 10;
 
 /// One stream as its owner sees it.
 pub(super) struct StreamState {
+    name: StreamName,
     pub(super) ready: bool,
+    /// Why the node last postponed the opening, until it opens the stream.
+    pub(super) postponed: Option<RejectCode>,
     pub(super) last_sent: Sequence,
     pub(super) last_receipted: Sequence,
     pub(super) ended: bool,
@@ -55,6 +58,7 @@ pub(super) struct State {
     /// When something came last.
     now: Millis,
     listener: Option<ReceiptListener>,
+    delay_listener: Option<DelayListener>,
 }
 
 impl State {
@@ -92,6 +96,7 @@ impl State {
             newest,
             now: config.clock.now(),
             listener: config.on_receipt.clone(),
+            delay_listener: config.on_delay.clone(),
         })
     }
 
@@ -170,6 +175,7 @@ impl State {
             return Err(why.into());
         }
         let last_receipted = spool.as_ref().map(Spool::last_receipted).unwrap_or_default();
+        let name = descriptor.name();
         let handle = self.session.open_stream(lane, descriptor, last_receipted)?;
         let mut last_sent = last_receipted;
         for frame in spool.iter().flat_map(Spool::frames) {
@@ -178,8 +184,16 @@ impl State {
             self.counts.frames_sent += 1;
             last_sent = frame.sequence();
         }
-        let (ready, ended, stop) = (false, false, None);
-        let stream = StreamState { ready, last_sent, last_receipted, ended, stop, spool };
+        let stream = StreamState {
+            name,
+            ready: false,
+            postponed: None,
+            last_sent,
+            last_receipted,
+            ended: false,
+            stop: None,
+            spool,
+        };
         self.streams.insert(handle, stream);
         Ok(handle)
     }
@@ -269,7 +283,9 @@ impl State {
             }
             ClientEvent::Receipt(receipt) => self.on_receipt(*receipt),
             ClientEvent::StreamReady { handle, .. } => {
-                self.change_stream(handle, |stream| stream.ready = true);
+                self.change_stream(handle, |stream| {
+                    (stream.ready, stream.postponed) = (true, None);
+                });
             }
             ClientEvent::Durable { handle, last } => self.on_durable(handle, last),
             ClientEvent::StreamStopped { handle, why, frames } => {
@@ -278,7 +294,15 @@ impl State {
             ClientEvent::StreamEnded { handle } => {
                 self.change_stream(handle, |stream| stream.ended = true);
             }
-            ClientEvent::Delayed { .. } => self.counts.frames_delayed += 1,
+            ClientEvent::Delayed { handle, code, again_at } => {
+                self.counts.frames_delayed += 1;
+                self.tell_delay(handle, Delayed::Frames, code, again_at);
+            }
+            ClientEvent::StreamPostponed { handle, code, again_at } => {
+                self.counts.streams_delayed += 1;
+                self.change_stream(handle, |stream| stream.postponed = Some(code));
+                self.tell_delay(handle, Delayed::Opening, code, again_at);
+            }
             ClientEvent::Violation { violation, evidence } => {
                 self.end(ConnectionError::Violation { violation, evidence });
             }
@@ -331,6 +355,12 @@ impl State {
         let why = ConnectionError::Closed { code };
         if !why.is_passing() {
             self.end(why);
+        }
+    }
+
+    fn tell_delay(&self, handle: StreamHandle, what: Delayed, code: RejectCode, again_at: Millis) {
+        if let (Some(listener), Some(one)) = (&self.delay_listener, self.streams.get(&handle)) {
+            listener(&Delay { stream: one.name.clone(), what, code, again_at });
         }
     }
 

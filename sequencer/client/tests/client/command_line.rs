@@ -171,6 +171,21 @@ fn the_help_of_streaming_says_how_a_line_is_written() {
 }
 
 #[tokio::test]
+async fn a_stream_that_the_node_postpones_says_so_and_goes_on() {
+    let node = Node::start(Behaviour { postpone_opens: 1, ..Behaviour::default() });
+    let folder = folder_with_identities(&node);
+    std::fs::write(folder.path().join("beats.csv"), "60\n61\n").unwrap();
+    let stream = "stream --identity DIR/gateway --device m-1 --patient 7 --signal heart-rate \
+                  --rate-hz 2 DIR/beats.csv";
+    let output = vitals(folder.path(), &node, stream).await;
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{error}");
+    assert!(error.contains("the node does not open the stream yet: the node cannot"), "{error}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["readings"], &report["streams_delayed"]), (&2.into(), &1.into()));
+}
+
+#[tokio::test]
 async fn a_gateway_streams_lines_and_a_practitioner_reads_them() {
     let node = Node::start(Behaviour::default());
     let folder = folder_with_identities(&node);

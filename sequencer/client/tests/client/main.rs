@@ -1,6 +1,7 @@
 //! The client against a node made of the wire's own server machine, on loopback.
 
 mod command_line;
+mod delays;
 mod log;
 mod node;
 mod promised;

@@ -58,6 +58,8 @@ pub(crate) struct Behaviour {
     pub(crate) drop_on_operation: bool,
     /// Rejects the next frame once.
     pub(crate) reject_frame: Option<RejectCode>,
+    /// Opens so many streams only when asked again.
+    pub(crate) postpone_opens: usize,
     /// Rejects operations and requests.
     pub(crate) reject_request: Option<RejectCode>,
     /// Signs with another key.
@@ -338,6 +340,10 @@ impl Session {
                     .map(|(stream, frames)| Mark { stream: stream.clone(), durable: last(frames) });
                 let standing = Standing { term: log.term, head_group: log.groups };
                 self.session.welcome(marks.collect(), standing, SystemClock.now());
+            }
+            ServerEvent::OpenStream(open) if log.behaviour.postpone_opens > 0 => {
+                log.behaviour.postpone_opens -= 1;
+                self.session.refuse_stream(open.handle, RejectCode::Unavailable);
             }
             ServerEvent::OpenStream(open) => {
                 let name = open.descriptor.name();

@@ -82,7 +82,7 @@ settings! {
         streams_max: usize = ServerLimits::default().streams_max; "streams", range(1, 1 << 16) => {
             sets: "Most streams of a connection, refused ones included.",
             memory: "300 bytes each.",
-            at_limit: "A further one is refused as busy.",
+            at_limit: "A further one is busy: its client waits and asks again.",
         }
         unacknowledged_bytes_max: u64 = ServerLimits::default().unacknowledged_bytes_max;
         "bytes", range(2 * FRAME_BYTES, 1 << 30) => {
@@ -135,7 +135,7 @@ settings! {
         }
         opens_per_minute: u32 = 600; "streams a minute", range(1, 1_000_000) => {
             sets: "Streams that a gateway may open, over a long time.",
-            at_limit: "A further one is refused as busy.",
+            at_limit: "A further one is busy: its client waits and asks again.",
         }
         opens_burst: u32 = 2048; "streams", range(1, 1_000_000) => {
             sets: "Streams that a gateway may open at once, after a restart for example.",

@@ -4,11 +4,9 @@ use model::{
     GatewayId, Interval, Millis, Operation, PatientIndex, Position, PractitionerId, RuleSlot,
     Sequence, Uncovered,
 };
-use wire::{
-    Descriptor, Frame, Holder, Receipt, RegistryChange, SignedAccessRequest, SignedOperation,
-    StreamKey,
-};
+use wire::{Descriptor, Frame, Holder, Receipt, RegistryChange, SignedOperation, StreamKey};
 
+use super::authentic::AuthenticRequest;
 use super::refusal::Refusal;
 use crate::stages::rows::{EvaluatedRow, OperationRow};
 use crate::window::ClosedWindow;
@@ -55,8 +53,8 @@ pub enum Item {
     Access {
         /// Who, by certificate.
         practitioner: PractitionerId,
-        /// The signed request.
-        request: Box<SignedAccessRequest>,
+        /// The signed request, its signature verified.
+        request: AuthenticRequest,
     },
     /// The operator changes the registry.
     Registry(RegistryChange),
@@ -75,7 +73,7 @@ impl Item {
             Item::Operation { operation, .. } | Item::Evaluated { operation, .. } => {
                 patient_of(operation)
             }
-            Item::Access { request, .. } => Some(request.request().patient),
+            Item::Access { request, .. } => Some(request.signed().request().patient),
             Item::Registry(_) | Item::CountRefusals | Item::Close => None,
         }
     }

@@ -4,10 +4,8 @@
 //! two items of one group cannot both win. Deciding changes nothing; absorbing the entry does.
 
 use model::{
-    Action, GatewayId, Interval, Millis, Position, PractitionerId, RejectCode, RuleNumber, Word,
-    limits,
+    Action, GatewayId, Interval, Millis, Position, PractitionerId, RejectCode, RuleNumber, limits,
 };
-use statement::eddsa::{PublicKey, Signature};
 use statement::operation::SignedOperation;
 use statement::{c1, c2, field};
 use wire::{
@@ -39,7 +37,9 @@ impl Ledger {
             Item::Evaluated { requester, operation, row } => {
                 self.decide_operation(*requester, operation, Some(&**row), at)
             }
-            Item::Access { practitioner, request } => self.decide_access(practitioner, request, at),
+            Item::Access { practitioner, request } => {
+                self.decide_access(practitioner, request.signed(), at)
+            }
             Item::Registry(change) => self.decide_registry(change, at),
             // Appended before anything is decided; nothing else is to be done.
             Item::CountRefusals => Ok(Verdict::Answer(Answer::Counted)),
@@ -228,7 +228,8 @@ impl Ledger {
         })
     }
 
-    /// Everything about a request that is not consent: who signed it, for whom, when, once.
+    /// Everything about an authentic request that is not consent: whose key signed it, for whom,
+    /// when, once. Asked for each time that it may be; none of it costs a signature.
     fn check_request(
         &self,
         practitioner: &PractitionerId,
@@ -256,9 +257,6 @@ impl Ledger {
         // The key in the request only says which key signed; the registry says whose it is.
         if request.scope != self.config.scope || signed.public_key != known.public_key {
             return refused(RejectCode::Signature, "expected this chain and the registered key");
-        }
-        if !signature_verifies(signed) {
-            return refused(RejectCode::Signature, "the request's signature does not verify");
         }
         let latest = now.plus(self.config.clock_skew_ms_max);
         if request.requested_at > latest || now >= request.valid_until {
@@ -323,16 +321,4 @@ struct FrameOf<'a> {
     key: &'a StreamKey,
     frame: &'a Frame,
     measured: Interval,
-}
-
-fn signature_verifies(signed: &SignedAccessRequest) -> bool {
-    let parts = || {
-        let key = PublicKey::decode(&signed.public_key).ok()?;
-        let signature = Signature::decode(&signed.signature).ok()?;
-        let message: Word = signed.request().signing_hash().ok()?.word();
-        let message = field::from_bytes(&message.to_bytes()).ok()?;
-        Some(statement::eddsa::verify(&key, message, &signature))
-    };
-    // Bytes that are no key or signature at all verify nothing; which part was wrong helps nobody.
-    parts().unwrap_or(false)
 }

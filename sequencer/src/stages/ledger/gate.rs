@@ -57,6 +57,13 @@ impl Surroundings {
     /// Why the item cannot be taken now, whatever it says.
     pub(super) fn keep_out(&self, item: &Item, ledger: &Ledger) -> Option<Ground> {
         match item {
+            // It adds nothing to the journal and needs no time: a gateway that comes again gets the
+            // receipts of what is stored, however long the node takes nothing new.
+            Item::OpenStream { gateway, descriptor }
+                if !ledger.streams.is_opening_new(gateway, &descriptor.name()) =>
+            {
+                None
+            }
             Item::Frame { .. } | Item::OpenStream { .. } => {
                 let full = || (!self.has_room).then_some(Ground::NoRoom);
                 self.doubt(ledger).or_else(full)

@@ -11,6 +11,7 @@
 mod absorb;
 mod admit;
 mod answer;
+mod authentic;
 mod consent;
 mod counts;
 mod decide;
@@ -32,6 +33,7 @@ mod tests;
 pub use absorb::{BrokenEntry, Ledger, LedgerConfig};
 pub use admit::LedgerAdmission;
 pub use answer::{Answer, Deliver, Item};
+pub use authentic::{AuthenticRequest, NotSigned};
 pub use consent::Consent;
 pub use gate::{Gate, Surroundings};
 pub use refusal::Refusal;

@@ -3,7 +3,7 @@
 use model::{Millis, RejectCode, RuleNumber, Sequence, Uncovered, calendar};
 use statement::c1::C1Error;
 use thiserror::Error;
-use wire::{Entry, Holder, RefusalEntry, RefusalReason, RefusedItem, RegistryKey};
+use wire::{Entry, Holder, RefusalEntry, RefusalReason, RefusedItem, RegistryKey, place_digest};
 
 use super::answer::{Answer, Item};
 use super::refusal::Refusal;
@@ -176,7 +176,7 @@ pub(super) fn repeated(answer: Answer) -> Answer {
 pub(super) fn refuse(item: &Item, ground: Ground, at: At) -> Verdict {
     let (refusing, code, reason) = (ground.refusing(), ground.code(), ground.reason());
     let answer = Answer::Refused(ground.into());
-    // The digest is taken only for what is kept: whoever floods the node with gaps makes it hash
+    // A digest is taken only for what is kept: whoever floods the node with gaps makes it hash
     // nothing.
     let evidence = match refusing {
         Refusing::AnswerOnly => None,
@@ -187,21 +187,25 @@ pub(super) fn refuse(item: &Item, ground: Ground, at: At) -> Verdict {
     Verdict::Append { entry: Box::new(Entry::Refusal(entry)), time: at.now, answer }
 }
 
-/// What the journal keeps of a refused item: who sent it, what it was, and the digest of its bytes.
-/// Never the bytes: they may be a patient's readings that no rule lets the node hold.
+/// What the journal keeps of a refused item: who sent it, what it was, and a digest that names it.
+/// Never the bytes of a frame, nor a digest that tells them to whoever tries readings: no rule lets
+/// the node hold them.
 fn evidence(item: &Item, code: RejectCode, reason: RefusalReason) -> Option<RefusalEntry> {
     let (requester, what, digest) = match item {
         Item::Frame { gateway, key, frame, .. } => {
             let (stream, sequence) = (key.name(frame.header().epoch), frame.sequence());
+            let digest = place_digest(&stream, sequence);
             let what = RefusedItem::Frame { stream, sequence };
-            (Holder::gateway(gateway), what, frame.digest())
+            (Holder::gateway(gateway), what, digest)
         }
         Item::Operation { requester, operation } | Item::Evaluated { requester, operation, .. } => {
             (*requester, RefusedItem::Operation, operation.digest())
         }
-        Item::Access { practitioner, request } => {
-            (Holder::practitioner(practitioner), RefusedItem::AccessRequest, request.digest())
-        }
+        Item::Access { practitioner, request } => (
+            Holder::practitioner(practitioner),
+            RefusedItem::AccessRequest,
+            request.signed().digest(),
+        ),
         // Their grounds answer only.
         Item::OpenStream { .. } | Item::Registry(_) | Item::CountRefusals | Item::Close => {
             return None;

@@ -306,7 +306,8 @@ impl Ward {
         let signature = eddsa::sign(key, field::from_bytes(&message).unwrap());
         let signed =
             SignedAccessRequest::new(request, key.public().encode(), signature.encode()).unwrap();
-        self.submit(Item::Access { practitioner: doctor(), request: Box::new(signed) })
+        let request = AuthenticRequest::verify(Box::new(signed)).unwrap();
+        self.submit(Item::Access { practitioner: doctor(), request })
     }
 
     fn close(&mut self) -> ClosedWindow {

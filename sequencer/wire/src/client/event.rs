@@ -37,6 +37,9 @@ pub struct ClientLimits {
     pub receipts_max: usize,
     /// Wait before sending again what was rejected and may be retried. Default 1000 ms.
     pub retry_after_ms: u64,
+    /// Longest wait before a stream is asked for again that the server did not open yet. It begins
+    /// at `retry_after_ms` and doubles each time. Default 60,000 ms.
+    pub reopen_after_ms_max: u64,
 }
 
 impl Default for ClientLimits {
@@ -47,6 +50,7 @@ impl Default for ClientLimits {
             requests_max: 32,
             receipts_max: 1024,
             retry_after_ms: 1000,
+            reopen_after_ms_max: 60_000,
         }
     }
 }
@@ -119,12 +123,24 @@ pub enum ClientEvent {
         /// Which.
         request: RequestId,
     },
-    /// Frames were rejected and are sent again later.
+    /// Frames were rejected and are sent again.
     Delayed {
         /// Of which stream.
         handle: StreamHandle,
         /// Why.
         code: RejectCode,
+        /// When.
+        again_at: Millis,
+    },
+    /// The server does not open a stream now, for a reason that passes. What it has stays held, and
+    /// the server is asked again, on each connection until it opens the stream or refuses it.
+    StreamPostponed {
+        /// Which.
+        handle: StreamHandle,
+        /// Why.
+        code: RejectCode,
+        /// When it is asked again.
+        again_at: Millis,
     },
     /// A stream goes no further; the frames without a receipt are handed back.
     StreamStopped {

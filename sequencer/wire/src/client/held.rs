@@ -179,9 +179,10 @@ impl HeldFrames {
         self.streams.values().filter_map(Stream::paused_until).min()
     }
 
-    /// Lets streams go on whose wait is over.
-    pub(super) fn resume(&mut self, now: Millis) {
-        self.streams.values_mut().for_each(|stream| stream.resume(now));
+    /// Lets streams go on whose wait is over; gives those that the server is to open now.
+    pub(super) fn resume(&mut self, now: Millis) -> Vec<OpenStream> {
+        let streams = self.streams.values_mut();
+        streams.filter_map(|stream| stream.resume(now).cloned()).collect()
     }
 
     /// Whether the frames of a receipt were sent; a stream that is gone is nobody's concern.
@@ -229,13 +230,38 @@ impl HeldFrames {
             Ok(back) => {
                 // A gap is mended by what the server waits for, so waiting would only lose time;
                 // after any other code the server needs some.
-                if code != RejectCode::Gap {
-                    stream.pause(now.plus(self.limits.retry_after_ms));
+                let wait_ms = if code == RejectCode::Gap { 0 } else { self.limits.retry_after_ms };
+                let again_at = now.plus(wait_ms);
+                if wait_ms > 0 {
+                    stream.pause(now, again_at);
                 }
                 self.under_way -= back;
-                Some(ClientEvent::Delayed { handle, code })
+                Some(ClientEvent::Delayed { handle, code, again_at })
             }
         }
+    }
+
+    /// The server does not open a stream, or takes no more of it.
+    pub(super) fn refuse(
+        &mut self,
+        handle: StreamHandle,
+        code: RejectCode,
+        now: Millis,
+    ) -> Option<ClientEvent> {
+        if !code.retry() {
+            return self.stop(handle, StopReason::Refused(code));
+        }
+        // For a reason that passes (W.52): what is held stays held, and its owner is told of each
+        // pause, so that a stream that never opens is not waited for in silence.
+        let stream = self.streams.get_mut(&handle)?;
+        let ClientLimits { retry_after_ms, reopen_after_ms_max, .. } = self.limits;
+        // Ever longer: what a disk or a clock lacks takes its operator minutes, and a server that
+        // is asked by a ward of gateways every second has less for everybody.
+        let doubled = 1u64.checked_shl(stream.postponed()).unwrap_or(u64::MAX);
+        let again_at = now.plus(retry_after_ms.saturating_mul(doubled).min(reopen_after_ms_max));
+        self.under_way -= stream.postpone();
+        stream.pause(now, again_at);
+        Some(ClientEvent::StreamPostponed { handle, code, again_at })
     }
 
     /// Gives a stream up and hands its frames back.

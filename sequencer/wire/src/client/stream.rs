@@ -9,8 +9,7 @@ use crate::{Credit, Frame, OpenStream};
 
 pub(super) struct Stream {
     open: OpenStream,
-    /// Whether the server opened it on this connection.
-    ready: bool,
+    opening: Opening,
     /// The last sequence with a receipt.
     receipted: Sequence,
     /// The last sequence that was sent on any connection.
@@ -21,8 +20,28 @@ pub(super) struct Stream {
     under_way: usize,
     /// Receipted runs, first to last, that do not follow `receipted` yet; at most one a frame held.
     overtaken: BTreeMap<Sequence, Sequence>,
-    paused_until: Option<Millis>,
+    pause: Option<Pause>,
+    /// How often in a row the server postponed the opening, on any connection.
+    postponed: u32,
     ending: bool,
+}
+
+/// How far the opening is on this connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Opening {
+    /// The server is asked, or will be when the session stands.
+    Asked,
+    /// The server does not open it now; it is asked again after the pause.
+    Postponed,
+    /// The server takes frames.
+    Ready,
+}
+
+/// A time in which nothing is sent.
+#[derive(Clone, Copy)]
+struct Pause {
+    from: Millis,
+    until: Millis,
 }
 
 /// What a receipt made room for.
@@ -40,14 +59,15 @@ impl Stream {
     pub(super) fn new(open: OpenStream, receipted: Sequence) -> Stream {
         Stream {
             open,
-            ready: false,
+            opening: Opening::Asked,
             receipted,
             // What has a receipt was sent, if not by this session then before a restart.
             sent: receipted,
             held: VecDeque::new(),
             under_way: 0,
             overtaken: BTreeMap::new(),
-            paused_until: None,
+            pause: None,
+            postponed: 0,
             ending: false,
         }
     }
@@ -96,8 +116,9 @@ impl Stream {
 
     /// Forgets what was true of one connection only.
     pub(super) fn disconnect(&mut self) {
-        // Not `sent` and not what was overtaken: a receipt holds on every connection.
-        (self.ready, self.under_way, self.paused_until) = (false, 0, None);
+        // Not `sent` and not what was overtaken: a receipt holds on every connection. Nor how often
+        // it was postponed: a server that is short of something is so over connections.
+        (self.opening, self.under_way, self.pause) = (Opening::Asked, 0, None);
     }
 
     /// The server opened the stream and takes `next` first.
@@ -117,13 +138,13 @@ impl Stream {
             return Err(StopReason::Ahead { durable });
         }
         // Frames up to `durable` are sent once more all the same: only a receipt frees them (W.24).
-        self.ready = true;
+        (self.opening, self.postponed) = (Opening::Ready, 0);
         Ok(())
     }
 
     /// The next frame to send, if one may be sent now.
     pub(super) fn due(&self) -> Option<&Frame> {
-        let may_send = self.ready && self.paused_until.is_none();
+        let may_send = self.opening == Opening::Ready && self.pause.is_none();
         self.held.get(self.under_way).filter(|_| may_send)
     }
 
@@ -200,19 +221,41 @@ impl Stream {
         Ok(back)
     }
 
-    /// Sends nothing until this time.
-    pub(super) fn pause(&mut self, until: Millis) {
-        self.paused_until = Some(until);
+    /// The server does not open the stream now; returns what is under way no longer.
+    pub(super) fn postpone(&mut self) -> Credit {
+        // What went out on the strength of an earlier opening is dropped by the server until the
+        // stream is ended (W.23), so all of it goes again.
+        let back = self.under_way();
+        (self.opening, self.under_way) = (Opening::Postponed, 0);
+        self.postponed = self.postponed.saturating_add(1);
+        back
+    }
+
+    /// How often in a row the server postponed the opening.
+    pub(super) fn postponed(&self) -> u32 {
+        self.postponed
+    }
+
+    /// Sends nothing from now until then.
+    pub(super) fn pause(&mut self, from: Millis, until: Millis) {
+        self.pause = Some(Pause { from, until });
     }
 
     /// Until when nothing is sent.
     pub(super) fn paused_until(&self) -> Option<Millis> {
-        self.paused_until
+        self.pause.map(|pause| pause.until)
     }
 
-    /// Sends again if the wait is over.
-    pub(super) fn resume(&mut self, now: Millis) {
-        self.paused_until = self.paused_until.filter(|until| *until > now);
+    /// Goes on if the wait is over; gives what to ask the server for, if the opening was postponed.
+    pub(super) fn resume(&mut self, now: Millis) -> Option<&OpenStream> {
+        // Before its begin it is over too: the clock was set back, and nobody said for how long.
+        let is_over = |pause: &Pause| now >= pause.until || now < pause.from;
+        self.pause.take_if(|pause| is_over(pause))?;
+        if self.opening != Opening::Postponed {
+            return None;
+        }
+        self.opening = Opening::Asked;
+        Some(&self.open)
     }
 
     /// What is under way on this connection.
@@ -289,11 +332,34 @@ mod tests {
         stream.hold(frame(1, 1));
         assert!(stream.due().is_none());
         stream.make_ready(Sequence(1)).expect("nothing is stored");
-        let until = Millis::new(2_000).expect("small");
-        stream.pause(until);
-        assert!(stream.due().is_none());
-        stream.resume(until);
+        let [from, until] = [1_000, 2_000].map(|ms| Millis::new(ms).expect("small"));
+        stream.pause(from, until);
+        assert!(stream.resume(from).is_none() && stream.due().is_none());
+        assert!(stream.resume(until).is_none(), "it is open already");
         assert!(stream.due().is_some());
+    }
+
+    #[test]
+    fn a_pause_ends_when_the_clock_is_set_back_behind_its_begin() {
+        let mut stream = sent(0);
+        stream.hold(frame(1, 1));
+        let times = [999, 1_000, 2_000].map(|ms| Millis::new(ms).expect("small"));
+        stream.pause(times[1], times[2]);
+        stream.resume(times[0]);
+        assert!(stream.due().is_some());
+    }
+
+    #[test]
+    fn a_postponed_stream_sends_nothing_until_it_is_asked_for_again_and_opened() {
+        let mut stream = sent(2);
+        assert_eq!(stream.postpone().frames, 2);
+        let [from, until] = [1_000, 2_000].map(|ms| Millis::new(ms).expect("small"));
+        stream.pause(from, until);
+        assert!(stream.resume(from).is_none());
+        assert_eq!(stream.resume(until).map(|open| open.handle.0), Some(1));
+        assert!(stream.due().is_none() && stream.resume(until).is_none(), "asked for once");
+        stream.make_ready(Sequence(1)).expect("nothing is stored");
+        assert_eq!((stream.due().map(Frame::sequence), stream.postponed()), (Some(Sequence(1)), 0));
     }
 
     #[test]

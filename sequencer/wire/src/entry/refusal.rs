@@ -6,7 +6,7 @@ use model::{Digest, Millis, PatientIndex, RejectCode, RuleNumber, Sequence, Unco
 
 use super::decision::{read_uncovered, write_uncovered};
 use crate::codec::{Reader, Writer};
-use crate::hash::Holder;
+use crate::hash::{Holder, digest31};
 use crate::{DecodeError, StreamName};
 
 /// What was not accepted.
@@ -126,8 +126,19 @@ pub struct RefusalEntry {
     pub code: RejectCode,
     /// What the peer was not told.
     pub reason: RefusalReason,
-    /// Digest of the refused frame, descriptor, operation or request.
+    /// Digest of the refused operation or request, whose signature nobody can guess; of a frame,
+    /// [`place_digest`].
     pub digest: Digest,
+}
+
+/// Names a refused frame by its place in its stream. Not by its bytes: whoever tries the readings
+/// that a small frame may hold finds them behind a digest, and nothing of a frame that no consent
+/// covers shall be known to anybody.
+pub fn place_digest(stream: &StreamName, sequence: Sequence) -> Digest {
+    let mut to = Writer::default();
+    stream.write(&mut to);
+    to.u64(sequence.0);
+    digest31("vitals refused frame v2", &to.0)
 }
 
 /// How often the same was refused to the same holder for the same reason after a refusal that the

@@ -48,7 +48,7 @@ pub struct AccessItem {
 pub struct RefusalItem {
     /// Journal position.
     pub position: Position,
-    /// Digest of what was refused.
+    /// [`crate::RefusalEntry::digest`] of what was refused.
     pub digest: Digest,
 }
 

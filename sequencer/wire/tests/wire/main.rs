@@ -1,8 +1,12 @@
 //! Codecs, receipts and session machines from the outside.
 
 mod codec;
+mod greeting;
+mod machines;
+mod postponed;
 mod receipts;
 mod rules;
 mod samples;
+mod serving;
 mod sessions;
 mod simulation;

@@ -8,10 +8,11 @@ use client::headers::HeadersError;
 use client::party::PartyError;
 use client::readings::LineError;
 use client::{
-    CompareError, ConnectionError, IdentityError, KeyError, LayoutsError, SpoolError, WalletError,
+    CompareError, ConnectionError, IdentityError, KeyError, LayoutsError, RequestError, SpoolError,
+    StreamError, WalletError,
 };
 use model::calendar::CalendarError;
-use model::{ExitCode, IdError, MaskError, TimeError, escape, escape_lines};
+use model::{ExitCode, IdError, MaskError, RejectCode, TimeError, escape, escape_lines};
 use serde_json::{Value, json};
 use statement::fingerprint::OtherDeployment;
 use wire::DecodeError;
@@ -108,6 +109,15 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
         if let Some(error) = cause.downcast_ref::<ConnectionError>() {
             return Some(connection_exit_code(error));
         }
+        if let Some(StreamError::Postponed { .. }) = cause.downcast_ref() {
+            return Some(ExitCode::Unavailable);
+        }
+        // The node cannot now, and the same bytes may succeed later.
+        if let Some(RequestError::Rejected { code: RejectCode::Busy | RejectCode::Unavailable }) =
+            cause.downcast_ref()
+        {
+            return Some(ExitCode::Unavailable);
+        }
         // Every file that a command opens is named on its line or stands beside one that is.
         if let Some(error) = cause.downcast_ref::<std::io::Error>() {
             return Some(ExitCode::of_named_file(error.kind()));
@@ -167,8 +177,9 @@ mod tests {
         let silent = ConnectionError::NoAnswer { address, waited: Duration::from_secs(1) };
         let code = |error: anyhow::Error| exit_code(&error.context("connecting"));
         assert_eq!(code(silent.into()), ExitCode::Unavailable);
-        let refused = client::RequestError::Rejected { code: model::RejectCode::Signature };
-        assert_eq!(code(refused.into()), ExitCode::Failed);
+        let refused = |code| RequestError::Rejected { code };
+        assert_eq!(code(refused(RejectCode::Signature).into()), ExitCode::Failed);
+        assert_eq!(code(refused(RejectCode::Unavailable).into()), ExitCode::Unavailable);
         assert_eq!(code(Usage("no".to_owned()).into()), ExitCode::Usage);
         assert_eq!(code(FetchError::Address.into()), ExitCode::Usage);
         assert_eq!(code(Interrupted.into()), ExitCode::Interrupted);

@@ -3,12 +3,14 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 use client::readings::{LINE_BYTES_MAX, Lines, Timing};
-use client::{Connection, ConnectionConfig, Counts};
+use client::{Connection, ConnectionConfig, Counts, Delay, Delayed};
+use model::calendar::Utc;
 use model::{DeviceId, Millis, PatientIndex, Signal, signal_by_name};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -21,6 +23,9 @@ use crate::report::{Interrupted, Outcome, Report, Usage};
 
 /// Readings between the thread that reads lines and the connection.
 const QUEUE_READINGS: usize = 4096;
+
+/// How long a delay of frames is not told again.
+const REPEAT_MS: u64 = 60_000;
 
 /// Stream readings from lines of text until each has a receipt
 ///
@@ -127,7 +132,16 @@ impl Stream {
     }
 
     async fn stream(&self, source: Source, lines: Lines) -> anyhow::Result<Counts> {
-        let config = ConnectionConfig { state: self.state.clone(), ..self.node.config()? };
+        let told = Mutex::new(None);
+        let on_delay = move |delay: &Delay| {
+            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            if is_worth_telling(told.as_ref(), delay) {
+                eprintln!("vitals: {}", delay_sentence(delay));
+                *told = Some(delay.clone());
+            }
+        };
+        let (state, on_delay) = (self.state.clone(), Some(Arc::new(on_delay) as _));
+        let config = ConnectionConfig { state, on_delay, ..self.node.config()? };
         let connection = Connection::connect(config).await?;
         let key = StreamKey {
             device: DeviceId::new(&self.device)?,
@@ -191,6 +205,29 @@ impl Stream {
     }
 }
 
+/// A node that is short of something asks for frames again every second: of those, one in a minute
+/// is told. Openings are told each, since their pauses grow.
+fn is_worth_telling(told: Option<&Delay>, delay: &Delay) -> bool {
+    let repeats = |told: &Delay| {
+        let same = (told.what, told.code) == (Delayed::Frames, delay.code);
+        same && delay.again_at.since(told.again_at) < REPEAT_MS
+    };
+    delay.what == Delayed::Opening || !told.is_some_and(repeats)
+}
+
+fn delay_sentence(delay: &Delay) -> String {
+    let Delay { what, code, again_at, .. } = delay;
+    let what = match what {
+        Delayed::Opening => "does not open the stream yet",
+        Delayed::Frames => "asks for frames again",
+    };
+    let (meaning, number) = (code.meaning(), code.number());
+    format!(
+        "the node {what}: {meaning} (code {number}); nothing is lost, tried again at {}",
+        Utc(*again_at)
+    )
+}
+
 /// Reads lines until the end, the first that is no reading, or until nobody listens.
 fn read_lines(source: Source, mut lines: Lines, sender: &mpsc::Sender<anyhow::Result<Reading>>) {
     let mut source = BufReader::new(source);
@@ -243,7 +280,8 @@ fn report(counts: Counts) -> Report {
     let json = json!({
         "schema": "vitals-stream-1", "frames": frames_sent, "readings": readings_sent,
         "frames_receipted": frames_receipted, "receipts": receipts,
-        "frames_delayed": counts.frames_delayed, "reconnects": reconnects,
+        "frames_delayed": counts.frames_delayed, "streams_delayed": counts.streams_delayed,
+        "reconnects": reconnects,
         "term": counts.term, "losses_accepted": counts.losses_accepted,
     });
     let mut text = format!(
@@ -259,7 +297,30 @@ fn report(counts: Counts) -> Report {
 
 #[cfg(test)]
 mod tests {
+    use model::{EpochNumber, RejectCode};
+
     use super::*;
+
+    #[test]
+    fn openings_are_told_each_and_frames_once_a_minute_and_for_each_reason() {
+        let device = DeviceId::new("m-1").unwrap();
+        let delay = |what, code, second: u64| Delay {
+            stream: wire::StreamName { device: device.clone(), signal: 1, epoch: EpochNumber(1) },
+            what,
+            code,
+            again_at: Millis::new(1000 * second).unwrap(),
+        };
+        let (frames, opening) = (Delayed::Frames, Delayed::Opening);
+        let (busy, unavailable) = (RejectCode::Busy, RejectCode::Unavailable);
+        let told = delay(frames, busy, 1);
+        let is_told = |next| is_worth_telling(Some(&told), &next);
+        assert!(is_worth_telling(None, &told) && is_told(delay(opening, busy, 2)));
+        assert!(is_told(delay(frames, unavailable, 2)) && is_told(delay(frames, busy, 61)));
+        assert!(!is_told(delay(frames, busy, 2)));
+        let text = delay_sentence(&delay(opening, unavailable, 1000));
+        assert!(text.contains("the node cannot store now (code 17)"), "{text}");
+        assert!(text.contains("tried again at 1900-01-01T00:16:40"), "{text}");
+    }
 
     #[test]
     fn rates_are_exact_to_a_thousandth() {

@@ -166,17 +166,18 @@ impl Session {
         }
     }
 
-    /// The stored bytes stay. What the operator keeps is that it happened, where, and the digest
-    /// of the other bytes; never the bytes.
+    /// The stored bytes stay. What the operator keeps is that it happened and where: of the other
+    /// bytes nothing, for readings are found by trying behind any digest of them.
     fn report_conflict(
         &mut self,
         handle: StreamHandle,
         frame: &Frame,
         stored_at: Option<Position>,
     ) {
-        let (digest, position) = (hex::encode(frame.digest().0), stored_at.map(|at| at.0));
-        let (holder, sequence) = (self.peer.holder, frame.sequence().0);
-        tracing::warn!(?holder, ?position, sequence, %digest, "a stored frame has other bytes");
+        let (holder, position) = (self.peer.holder, stored_at.map(|at| at.0));
+        let sequence = frame.sequence().0;
+        let stream = self.streams.get(&handle).map(|stream| stream.key.name(frame.header().epoch));
+        tracing::warn!(?holder, ?stream, ?position, sequence, "a stored frame has other bytes");
         self.reject_frames(handle, frame.sequence(), RejectCode::Conflict);
     }
 }

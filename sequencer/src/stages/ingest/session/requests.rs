@@ -11,7 +11,7 @@ use crate::stages::deliver::AgainError;
 use crate::stages::ingest::observe::Observed;
 use crate::stages::ingest::peer::PeerId;
 use crate::stages::ingest::stored::{StoredEntry, read_frames};
-use crate::stages::ledger::{Answer, Item};
+use crate::stages::ledger::{Answer, AuthenticRequest, Item};
 
 /// Frames that are read back at once for a release.
 const RELEASE_READ_FRAMES: usize = 16;
@@ -68,6 +68,11 @@ impl Session {
         if !self.shared.sources.may_request(self.peer.holder, self.services.clock.as_ref()) {
             return self.reject_request(request, digest, RejectCode::Busy);
         }
+        // Here, on the connection's own task, and within its rate: junk takes no place before the
+        // writer, and the writer verifies nothing.
+        let Ok(signed) = AuthenticRequest::verify(signed) else {
+            return self.reject_request(request, digest, RejectCode::Signature);
+        };
         let item = Item::Access { practitioner, request: signed };
         self.unreceipted.insert(digest);
         if let Err(code) = self.submit(item, move |outcome| Reply::Access { asked, outcome }) {

@@ -10,7 +10,7 @@ use super::support::{Node, Raw, gateway_id, readings, request};
 use crate::history::Keeper;
 use crate::stages::deliver::AgainError;
 use crate::stages::ingest::AdmitError;
-use crate::stages::ledger::Item;
+use crate::stages::ledger::{AuthenticRequest, Item};
 
 /// A receipt of one refusal for the gateway, as the node's key would sign it.
 fn receipt_of(node: &Node, change: impl FnOnce(&mut GroupIdentity)) -> Receipt {
@@ -112,8 +112,9 @@ async fn a_receipt_that_the_journal_lacks_ends_every_acknowledgement() {
     assert_eq!(told, closing(RejectCode::Signature));
     assert!(handed_on.try_recv().is_err());
     // Nothing is taken, whatever it is, and nothing is signed, not even again.
-    let request = Box::new(request(1, model::Category::Ecg));
+    let request = request(1, model::Category::Ecg);
     let practitioner = request.request().practitioner.clone();
+    let request = AuthenticRequest::verify(Box::new(request)).unwrap();
     for item in [Item::Close, Item::Access { practitioner, request }] {
         let refused = node.admit.submit(item).await.unwrap_err();
         assert!(matches!(refused, AdmitError::Held), "{refused:?}");

@@ -1,5 +1,6 @@
 //! Stories over a real connection.
 
+mod authentic;
 mod client;
 mod floods;
 mod history;

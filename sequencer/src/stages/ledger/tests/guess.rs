@@ -1,4 +1,4 @@
-//! What a stranger finds out from the public file of a small ward by trying.
+//! What a stranger finds out from the public file of a small ward, or from a receipt, by trying.
 //!
 //! The stranger knows everything that is not a secret and more: the format of a frame, its gateway,
 //! its times to the millisecond, how many readings there are and between which values they lie.
@@ -165,4 +165,44 @@ fn a_segment_is_no_longer_told_by_its_length() {
     let bytes = stored(patient(), published.measured, SENT).frame().as_bytes().len() as u64;
     assert!(bytes < 1000);
     assert_eq!(published.file.segments[0].bytes_max, 65_536);
+}
+
+/// The digest of a frame that receipts and journal once had.
+fn once_named(bytes: &[u8]) -> [u8; 31] {
+    blake3::derive_key("vitals frame v1", bytes)[..31].try_into().unwrap()
+}
+
+/// Whatever stands in these bytes and may be a digest.
+fn digests_in(bytes: &[u8]) -> BTreeSet<[u8; 31]> {
+    bytes.windows(31).map(|window| window.try_into().unwrap()).collect()
+}
+
+#[test]
+fn a_refused_reading_cannot_be_guessed_from_its_receipt_nor_from_the_journal() {
+    let mut ward = Ward::open();
+    ward.operate(Action::Stop, &patient_key());
+    let measured = at(ward.now);
+    let Answer::Refused(Refusal { position: Some(position), .. }) = ward.next_frame() else {
+        panic!("expected a refusal with evidence")
+    };
+    let receipts = std::mem::take(&mut ward.delivered.0.lock().unwrap().0);
+    let receipt = receipts.last().unwrap();
+    let refused = receipt.items().refusals.iter().map(|item| item.position);
+    assert_eq!(refused.collect::<Vec<_>>(), [position]);
+    let entry = ward.entry(position).to_bytes().unwrap();
+    let frame = |values| stored(patient(), measured, values);
+    let is_behind = |digests: &BTreeSet<[u8; 31]>, values| {
+        let frame = frame(values);
+        let bytes = frame.frame().as_bytes();
+        [once_named(bytes), cut(blake3::hash(bytes))].iter().any(|hash| digests.contains(hash))
+    };
+    let guess = |bytes: &[u8]| {
+        let digests = digests_in(bytes);
+        all_values().find(|values| is_behind(&digests, *values))
+    };
+    assert_eq!((guess(&receipt.to_bytes()), guess(&entry)), (None, None));
+    // Behind the digest that a receipt once had the search finds it.
+    let mut once = receipt.to_bytes();
+    once.extend(once_named(frame(SENT).frame().as_bytes()));
+    assert_eq!(guess(&once), Some(SENT));
 }
