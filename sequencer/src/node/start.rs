@@ -19,7 +19,7 @@ use super::replay::Replay;
 use super::scrub::Scrub;
 use super::setup::{self, Reach};
 use super::timer::WindowTimer;
-use super::upkeep::{Around, Upkeep};
+use super::upkeep::{Around, Upkeep, Watch};
 use super::watched::Watched;
 use super::windows::{Counted, Sources, Windows};
 use super::witness::WitnessThread;
@@ -238,9 +238,14 @@ pub(super) fn reserve(
     Ok(Reserve::new(space, opened.config.journal.reserve_bytes)?)
 }
 
-pub(super) fn start_upkeep(core: &Core, common: &Common) -> Result<Upkeep, NodeError> {
+pub(super) fn start_upkeep(
+    opened: &Opened,
+    core: &Core,
+    common: &Common,
+) -> Result<Upkeep, NodeError> {
     let (around, watched) = (common.around.clone(), common.watched.clone());
-    Ok(Upkeep::start(around, core.view.clone(), watched, &common.guard)?)
+    let watch = Watch::new(around, core.view.clone(), watched, opened.layout.clone());
+    Ok(Upkeep::start(watch, &common.guard)?)
 }
 
 pub(super) fn start_ingest(
