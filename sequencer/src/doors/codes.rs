@@ -153,8 +153,8 @@ pub(crate) const FILES_DAMAGED: Unserved = Unserved {
     code: "files-damaged",
     meaning: "Stored batch files are damaged and could not be made anew; the log says which and \
               why. Everything else goes on.",
-    what_to_do: "Do what the log says, look after the disk, and start the node again: the scrub \
-                 looks at once.",
+    what_to_do: "Do what the log says and look after the disk: the next pass, after `[store] \
+                 scrub_every_ms`, tries again. A start of the node looks at once.",
 };
 
 /// What the HTTP service answers other than the thing asked for, by status.

@@ -26,6 +26,7 @@ pub struct Watched {
     totals: Arc<Mutex<Totals>>,
     degraded: Degraded,
     conditions: watch::Sender<Conditions>,
+    scrubs: watch::Sender<u64>,
     hold: Hold,
 }
 
@@ -56,7 +57,8 @@ impl Watched {
         let degraded = Degraded::new(metrics.clone());
         let (totals, conditions, hold) =
             (Arc::default(), watch::Sender::default(), Hold::default());
-        Watched { metrics, failures, progress, totals, degraded, conditions, hold }
+        let scrubs = watch::Sender::default();
+        Watched { metrics, failures, progress, totals, degraded, conditions, scrubs, hold }
     }
 
     /// What holds the node, once somebody showed what the journal lacks.
@@ -113,6 +115,15 @@ impl Watched {
 
     pub(super) fn set_conditions(&self, conditions: Conditions) {
         self.conditions.send_replace(conditions);
+    }
+
+    /// Follows how many rounds the scrub has ended.
+    pub fn follow_scrubs(&self) -> watch::Receiver<u64> {
+        self.scrubs.subscribe()
+    }
+
+    pub(super) fn count_scrub(&self) {
+        self.scrubs.send_modify(|rounds| *rounds += 1);
     }
 
     /// The metrics.

@@ -63,21 +63,24 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if rows cannot be read.
     pub fn outbox_pending(&self) -> Result<Vec<(u64, OutboxRow)>, StoreError> {
-        let rows = self.read(OUTBOX, |table| {
-            table.back_while(usize::MAX, &mut |nonce, row| {
-                Ok(!matches!(decode(nonce, row)?.state, OutboxState::Final { .. }))
-            })
-        })?;
-        // Back in order of nonce, without the void ones: a free nonce ends no search.
-        let mut pending = Vec::new();
-        for (nonce, row) in rows.into_iter().rev() {
-            let row = decode(nonce, &row)?;
-            if row.state != OutboxState::Void {
-                pending.push((nonce, row));
-            }
-        }
-        Ok(pending)
+        self.read(OUTBOX, |table| pending(table))
     }
+}
+
+/// [`Store::outbox_pending`] of a table, in or out of a write transaction.
+pub(super) fn pending(table: &dyn Rows) -> Result<Vec<(u64, OutboxRow)>, StoreError> {
+    let rows = table.back_while(usize::MAX, &mut |nonce, row| {
+        Ok(!matches!(decode(nonce, row)?.state, OutboxState::Final { .. }))
+    })?;
+    // Back in order of nonce, without the void ones: a free nonce ends no search.
+    let mut pending = Vec::new();
+    for (nonce, row) in rows.into_iter().rev() {
+        let row = decode(nonce, &row)?;
+        if row.state != OutboxState::Void {
+            pending.push((nonce, row));
+        }
+    }
+    Ok(pending)
 }
 
 fn decode(nonce: u64, row: &[u8]) -> Result<OutboxRow, StoreError> {
