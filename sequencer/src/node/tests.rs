@@ -6,6 +6,7 @@ mod files;
 #[allow(dead_code)]
 #[path = "../../tests/support.rs"]
 mod support;
+mod unprovable;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
