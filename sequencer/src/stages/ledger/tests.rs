@@ -1,5 +1,6 @@
 mod clocks;
 mod guess;
+mod second_form;
 
 use std::sync::{Arc, Mutex};
 
