@@ -68,7 +68,10 @@ pub enum StoreError {
         key: u64,
     },
     /// A row that does not decode.
-    #[error("the {what} row {key} is malformed")]
+    #[error(
+        "the {what} row {key} is malformed: stop the node, move `store/` away and start it again, \
+         and what stood there is made anew from journal and chain"
+    )]
     Row {
         /// Name of the table.
         what: &'static str,
