@@ -132,9 +132,9 @@ impl Candidate {
 #[derive(Debug, Default)]
 struct Seen {
     candidate: Option<Candidate>,
-    /// The journal's last time while the clocks agreed last; at a start, its last time then. What is
-    /// stamped while they are apart speaks for neither: else each stop that is signed by the one
-    /// would keep the other from ever being believed.
+    /// The journal's last time while the clocks agreed last; at a start, its last time then. What
+    /// is stamped while they are apart speaks for neither: else each stop that is signed by the
+    /// one would keep the other from ever being believed.
     journal: Option<Millis>,
 }
 

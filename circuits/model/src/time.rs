@@ -208,8 +208,8 @@ pub trait Clock: Send + Sync {
         self.now().get()
     }
 
-    /// The boot since which [`Clock::running_ms`] counts, if every process on the machine counts so;
-    /// without one the count means nothing to another process.
+    /// The boot since which [`Clock::running_ms`] counts, if every process on the machine counts
+    /// so; without one the count means nothing to another process.
     fn boot(&self) -> Option<BootId> {
         None
     }

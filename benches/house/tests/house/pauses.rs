@@ -1,5 +1,5 @@
-//! A test waits for what happens, and never for time to pass: a pause is too short on a busy machine
-//! and too long on every other.
+//! A test waits for what happens, and never for time to pass: a pause is too short on a busy
+//! machine and too long on every other.
 
 use std::collections::BTreeMap;
 

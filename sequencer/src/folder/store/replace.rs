@@ -14,7 +14,8 @@ impl Store {
     /// the stored ones are settled or in a transaction; tells whether it did.
     ///
     /// # Errors
-    /// [`StoreError::Missing`] for a batch that was not saved, otherwise what disk or database said.
+    /// [`StoreError::Missing`] for a batch that was not saved, otherwise what disk or database
+    /// said.
     pub fn replace_unsent(&self, batch: &Assembled) -> Result<bool, StoreError> {
         let header = &batch.public.header;
         let number = header.number;

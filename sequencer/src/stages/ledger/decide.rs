@@ -180,7 +180,7 @@ impl Ledger {
         }
         // The clocks have it still valid. No entry goes before another, so it must be valid longer.
         let by_clocks = at.around.latest < valid_until;
-        if t_op >= valid_until && by_clocks && at.around.is_journal_ahead(self) {
+        if t_op >= valid_until && by_clocks && at.around.is_ahead(self.last_time) {
             return Err(Ground::EndsBeforeJournal { last: self.last_time });
         }
         Ok(())

@@ -9,7 +9,7 @@ use statement::operation::SignedOperation;
 use super::absorb::Ledger;
 use super::answer::Item;
 use super::refuse::Ground;
-use crate::clock::Disagreement;
+use super::surroundings::Surroundings;
 use crate::stages::rows::Urgency;
 
 /// Who knows how it stands around the ledger. Asked before each item on the writer thread, so it
@@ -19,21 +19,6 @@ pub trait Gate: Send + Sync + 'static {
     fn look(&self) -> Surroundings;
     /// So many bytes go to the disk.
     fn written(&self, bytes: usize);
-}
-
-/// How it stands around the ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Surroundings {
-    /// The latest that it may be: what ends is judged by it. The writer's time is the earliest.
-    pub latest: Millis,
-    /// The latest time that an operation may be stamped with, if its signature is that young.
-    pub stamp_max: Millis,
-    /// The clocks, if they are too far apart to stamp anything.
-    pub disagreement: Option<Disagreement>,
-    /// How far the last entry may be ahead of `latest`, milliseconds.
-    pub ahead_ms_max: u64,
-    /// Whether the disk has room for what may be large.
-    pub has_room: bool,
 }
 
 /// Nothing is in the way, and time is the writer's.
@@ -78,12 +63,7 @@ impl Surroundings {
             return Some(Ground::ClockDoubt(disagreement));
         }
         let until = ledger.last_time;
-        self.is_journal_ahead(ledger).then_some(Ground::JournalAhead { until })
-    }
-
-    /// Whether the last entry is of a time that has not come, whichever clock is right.
-    pub(super) fn is_journal_ahead(&self, ledger: &Ledger) -> bool {
-        ledger.last_time.since(self.latest) > self.ahead_ms_max
+        self.is_ahead(until).then_some(Ground::JournalAhead { until })
     }
 
     /// What takes rights away goes in: too late is worse for it than a time that is a little off.

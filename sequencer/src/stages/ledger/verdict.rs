@@ -4,7 +4,7 @@ use model::{Millis, Position};
 use wire::Entry;
 
 use super::answer::Answer;
-use super::gate::Surroundings;
+use super::surroundings::Surroundings;
 
 /// The place that the next entry would have.
 #[derive(Clone, Copy, Debug)]

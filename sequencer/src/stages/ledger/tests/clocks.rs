@@ -5,7 +5,8 @@ use std::sync::Arc;
 use model::{Action, Millis, RejectCode, RuleNumber, RuleSlot, limits};
 use statement::operation::SignedOperation;
 
-use super::super::gate::{Gate, Open, Surroundings};
+use super::super::gate::{Gate, Open};
+use super::super::surroundings::Surroundings;
 use super::{Answer, T0, Ward, at, check_provable, collect_rule, patient, patient_key, registrar};
 
 /// Clocks that are apart: an operation may be stamped as late as its signature says, and what ends
