@@ -1,6 +1,7 @@
-//! The proofs of a settled batch, read back from the transaction that settled it.
+//! The proofs of a batch, read back from the transaction that settles it.
 
-use alloy::consensus::Transaction as _;
+use alloy::consensus::{Transaction as _, TxEnvelope};
+use alloy::eips::eip2718::Decodable2718 as _;
 use alloy::primitives::{B256, U256};
 use alloy::providers::Provider;
 use alloy::sol_types::SolCall;
@@ -24,6 +25,15 @@ pub struct SettledProofs {
     pub operations: Vec<SettledProof>,
     /// Of claims.
     pub claims: Vec<SettledProof>,
+}
+
+impl SettledProofs {
+    /// The proofs of batch `number` in a signed transaction, sent or not; `None` if it settles no
+    /// such batch.
+    pub fn of_signed(signed: &[u8], number: u64) -> Option<SettledProofs> {
+        let envelope = TxEnvelope::decode_2718(&mut &signed[..]).ok()?;
+        proofs_of_calldata(envelope.input(), number)
+    }
 }
 
 impl Edge {

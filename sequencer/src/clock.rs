@@ -6,11 +6,14 @@
 //! nobody knows which of the two is right, so nothing that asserts a time is taken in, until either
 //! the wall clock is back, or both have run side by side at the new difference for so long that it
 //! must be what somebody wanted.
+//!
+//! The difference outlives the process, in a file of the folder: as long as the machine runs, its
+//! boot-time clock is the same one, and a start of the node settles no doubt.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use model::{Clock, Millis, SystemClock};
+use model::{BootId, Clock, Millis, SystemClock};
 
 use crate::setting::{range, settings};
 
@@ -31,9 +34,9 @@ settings! {
                        denials are still taken. See `vitals_clock_disagreement_seconds`.",
         }
         settled_after_ms: u64 = 300_000; "milliseconds", range(10_000, 86_400_000) => {
-            sets: "How long a wall clock that was set must run beside the boot-time clock, not \
-                   before the journal's last time, until it is believed. A start of the node \
-                   believes it at once.",
+            sets: "How long a wall clock that was set must run beside the boot-time clock, and \
+                   reach the last time journaled before it was set, until it is believed. A start \
+                   of the node changes nothing; a start of the machine believes it at once.",
         }
     }
 }
@@ -52,6 +55,27 @@ impl Clock for MachineClock {
         let seconds = u64::try_from(since_boot.tv_sec).unwrap_or(0);
         seconds * 1000 + u64::try_from(since_boot.tv_nsec / 1_000_000).unwrap_or(0)
     }
+
+    fn boot(&self) -> Option<BootId> {
+        // Without it nothing is remembered, and a start believes the wall clock.
+        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let mut id = [0; 16];
+        hex::decode_to_slice(text.trim().replace('-', ""), &mut id).ok()?;
+        Some(BootId(id))
+    }
+}
+
+/// Two clocks that are too far apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disagreement {
+    /// What the wall clock says.
+    pub wall: Millis,
+    /// What it would say by the boot-time clock.
+    pub unset: Millis,
+    /// How far the wall clock is ahead of that, milliseconds; negative if it is behind.
+    pub distance_ms: i64,
+    /// After how long the wall clock is believed, milliseconds, if nobody sets it again.
+    pub believed_in_ms: u64,
 }
 
 /// What the two clocks say together.
@@ -59,12 +83,8 @@ impl Clock for MachineClock {
 pub enum Trust {
     /// They agree: it is now, give or take what a reading spans.
     Trusted,
-    /// The wall clock is this far ahead of what the other one says, milliseconds; negative if it is
-    /// behind.
-    Disagrees {
-        /// How far.
-        distance_ms: i64,
-    },
+    /// They are too far apart.
+    Disagrees(Disagreement),
 }
 
 /// One look at both clocks.
@@ -102,21 +122,50 @@ struct Candidate {
     since_ms: u64,
 }
 
+impl Candidate {
+    fn is_steady(&self, found_ms: i64) -> bool {
+        self.difference_ms.abs_diff(found_ms) <= STEADY_MS
+    }
+}
+
+/// What is watched while time goes by.
+#[derive(Debug, Default)]
+struct Seen {
+    candidate: Option<Candidate>,
+    /// The journal's last time while the clocks agreed last; at a start, its last time then. What
+    /// is stamped while they are apart speaks for neither: else each stop that is signed by the
+    /// one would keep the other from ever being believed.
+    journal: Option<Millis>,
+}
+
 /// The node's clock. Reading it takes no lock.
 pub struct NodeClock {
     source: Arc<dyn Clock>,
     config: ClockConfig,
     /// Wall clock less boot-time clock, as believed, milliseconds.
     believed_ms: AtomicI64,
-    candidate: Mutex<Option<Candidate>>,
+    seen: Mutex<Seen>,
 }
 
 impl NodeClock {
-    /// Believes the wall clock as it is now: at a start there is nothing else to go by but the
-    /// journal, and whoever stamps compares with that.
+    /// Believes the wall clock as it is now: where nothing is remembered there is nothing else to
+    /// go by but the journal, and whoever stamps compares with that.
     pub fn start(source: Arc<dyn Clock>, config: ClockConfig) -> NodeClock {
         let believed_ms = AtomicI64::new(Sample::of(source.as_ref()).difference_ms());
-        NodeClock { source, config, believed_ms, candidate: Mutex::new(None) }
+        NodeClock { source, config, believed_ms, seen: Mutex::default() }
+    }
+
+    /// Believes what an earlier run believed since the same boot, if that is known.
+    pub fn remembering(self, difference_ms: Option<i64>) -> NodeClock {
+        if let Some(difference_ms) = difference_ms {
+            self.believed_ms.store(difference_ms, Ordering::SeqCst);
+        }
+        self
+    }
+
+    /// Wall clock less boot-time clock as believed, milliseconds: what the next run is to remember.
+    pub fn believed_ms(&self) -> i64 {
+        self.believed_ms.load(Ordering::SeqCst)
     }
 
     /// Looks at both clocks.
@@ -130,17 +179,25 @@ impl NodeClock {
             let trust = Trust::Trusted;
             return Reading { earliest: now, latest: now, unset: now, distance_ms: 0, trust };
         }
-        Reading {
-            earliest: sample.wall.min(unset),
-            latest: sample.wall.max(unset),
-            unset,
-            distance_ms,
-            trust: if distance <= self.config.disagreement_ms_max {
-                Trust::Trusted
-            } else {
-                Trust::Disagrees { distance_ms }
-            },
-        }
+        let wall = sample.wall;
+        let trust = if distance <= self.config.disagreement_ms_max {
+            Trust::Trusted
+        } else {
+            let believed_in_ms = self.believed_in_ms(&sample);
+            Trust::Disagrees(Disagreement { wall, unset, distance_ms, believed_in_ms })
+        };
+        Reading { earliest: wall.min(unset), latest: wall.max(unset), unset, distance_ms, trust }
+    }
+
+    /// After how long the wall clock is believed if it stays as it is, milliseconds.
+    fn believed_in_ms(&self, sample: &Sample) -> u64 {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = sample.difference_ms();
+        let steady = seen.candidate.filter(|candidate| candidate.is_steady(found));
+        let since_ms = steady.map_or(sample.running_ms, |candidate| candidate.since_ms);
+        let lasted_ms = sample.running_ms.saturating_sub(since_ms);
+        let stays_ms = self.config.settled_after_ms.saturating_sub(lasted_ms);
+        stays_ms.max(seen.journal.map_or(0, |journal| journal.since(sample.wall)))
     }
 
     /// How far clocks may be apart and times ahead, milliseconds.
@@ -153,19 +210,22 @@ impl NodeClock {
     pub fn tick(&self, journal: Millis) -> Tick {
         let sample = Sample::of(self.source.as_ref());
         let (found, running) = (sample.difference_ms(), sample.running_ms);
-        // Two plain numbers: a panic cannot leave them half changed.
-        let mut candidate = self.candidate.lock().unwrap_or_else(PoisonError::into_inner);
-        let steady = |candidate: &Candidate| candidate.difference_ms.abs_diff(found) <= STEADY_MS;
-        let Some(seen) = candidate.filter(steady) else {
-            *candidate = Some(Candidate { difference_ms: found, since_ms: running });
+        let apart_ms = found.abs_diff(self.believed_ms());
+        // Plain numbers: a panic cannot leave them half changed.
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if apart_ms <= self.config.disagreement_ms_max || seen.journal.is_none() {
+            seen.journal = Some(journal);
+        }
+        let Some(candidate) = seen.candidate.filter(|candidate| candidate.is_steady(found)) else {
+            seen.candidate = Some(Candidate { difference_ms: found, since_ms: running });
             return Tick::Same;
         };
-        let lasted = running.saturating_sub(seen.since_ms) >= self.config.settled_after_ms;
-        // A time before what is journaled is contradicted by every entry, however long it lasts.
-        if !lasted || sample.wall < journal {
+        let lasted = running.saturating_sub(candidate.since_ms) >= self.config.settled_after_ms;
+        // A time before what was journaled is contradicted by every entry, however long it lasts.
+        if !lasted || seen.journal.is_some_and(|journal| sample.wall < journal) {
             return Tick::Same;
         }
-        *candidate = Some(Candidate { difference_ms: found, since_ms: running });
+        seen.candidate = Some(Candidate { difference_ms: found, since_ms: running });
         let distance_ms = found - self.believed_ms.swap(found, Ordering::SeqCst);
         if distance_ms.unsigned_abs() <= self.config.disagreement_ms_max {
             // What a slow correction or a leap second leaves: nobody noticed anything.
@@ -184,6 +244,10 @@ impl Clock for NodeClock {
 
     fn running_ms(&self) -> u64 {
         self.source.running_ms()
+    }
+
+    fn boot(&self) -> Option<BootId> {
+        self.source.boot()
     }
 }
 
@@ -215,7 +279,7 @@ fn moved(time: Millis, by_ms: i64) -> Millis {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::{AtomicU8, AtomicU64};
 
     use super::*;
 
@@ -227,18 +291,25 @@ pub(crate) mod tests {
     pub(crate) struct TwoClocks {
         wall: AtomicU64,
         running: AtomicU64,
+        boots: AtomicU8,
     }
 
     impl TwoClocks {
         pub(crate) fn at(wall: Millis) -> Arc<TwoClocks> {
             let (wall, running) = (AtomicU64::new(wall.get()), AtomicU64::new(77_000));
-            Arc::new(TwoClocks { wall, running })
+            Arc::new(TwoClocks { wall, running, boots: AtomicU8::new(1) })
         }
 
         /// Time goes by, be it asleep.
         pub(crate) fn pass(&self, ms: u64) {
             self.wall.fetch_add(ms, Ordering::SeqCst);
             self.running.fetch_add(ms, Ordering::SeqCst);
+        }
+
+        /// The machine is started again: its boot-time clock begins anew.
+        pub(crate) fn boot_again(&self) {
+            self.running.store(1_000, Ordering::SeqCst);
+            self.boots.fetch_add(1, Ordering::SeqCst);
         }
 
         /// Somebody sets the wall clock.
@@ -255,6 +326,11 @@ pub(crate) mod tests {
         fn running_ms(&self) -> u64 {
             self.running.load(Ordering::SeqCst)
         }
+
+        fn boot(&self) -> Option<BootId> {
+            // The number of starts of the machine.
+            Some(BootId([self.boots.load(Ordering::SeqCst); 16]))
+        }
     }
 
     fn noon() -> Millis {
@@ -265,6 +341,13 @@ pub(crate) mod tests {
         let clocks = TwoClocks::at(noon());
         let node = NodeClock::start(clocks.clone(), ClockConfig::default());
         (clocks, node)
+    }
+
+    fn disagreement(node: &NodeClock) -> Option<Disagreement> {
+        match node.read().trust {
+            Trust::Trusted => None,
+            Trust::Disagrees(found) => Some(found),
+        }
     }
 
     #[test]
@@ -299,7 +382,7 @@ pub(crate) mod tests {
         for _ in 0..20 {
             clocks.pass(100);
             assert_eq!(node.tick(noon()), Tick::Same);
-            assert_eq!(node.read().trust, Trust::Disagrees { distance_ms });
+            assert_eq!(disagreement(&node).unwrap().distance_ms, distance_ms);
             assert!(node.read().earliest <= noon().plus(2_000));
         }
         clocks.set_by(-10 * MINUTE_MS);
@@ -317,7 +400,8 @@ pub(crate) mod tests {
             assert_eq!(node.tick(journal), Tick::Same);
             clocks.pass(299_000);
             assert_eq!(node.tick(journal), Tick::Same);
-            assert_eq!(node.read().trust, Trust::Disagrees { distance_ms });
+            let found = disagreement(&node).unwrap();
+            assert_eq!((found.distance_ms, found.believed_in_ms), (distance_ms, 1_000));
             clocks.pass(1_000);
             assert_eq!(node.tick(journal), Tick::Believed { distance_ms });
             assert_eq!(node.read().trust, Trust::Trusted);
@@ -329,12 +413,46 @@ pub(crate) mod tests {
     fn a_clock_behind_the_journal_is_not_believed_until_it_has_caught_up() {
         let (clocks, node) = start();
         clocks.set_by(-120 * MINUTE_MS);
-        for _ in 0..119 {
+        for minute in 0..119 {
             assert_eq!(node.tick(noon()), Tick::Same);
+            let left_ms = (120 - minute) * MINUTE_MS as u64;
+            assert_eq!(disagreement(&node).unwrap().believed_in_ms, left_ms);
             clocks.pass(60_000);
         }
         clocks.pass(60_000);
         assert_eq!(node.tick(noon()), Tick::Believed { distance_ms: -120 * MINUTE_MS });
+    }
+
+    #[test]
+    fn what_is_journaled_meanwhile_keeps_no_clock_from_being_believed() {
+        let (clocks, node) = start();
+        assert_eq!(node.tick(noon()), Tick::Same);
+        clocks.set_by(-120 * MINUTE_MS);
+        // Each minute a stop is journaled, signed by the time before the clock was set.
+        for minute in 1..120 {
+            clocks.pass(60_000);
+            assert_eq!(node.tick(noon().plus(60_000 * minute)), Tick::Same);
+        }
+        clocks.pass(60_000);
+        let distance_ms = -120 * MINUTE_MS;
+        assert_eq!(node.tick(noon().plus(120 * 60_000)), Tick::Believed { distance_ms });
+    }
+
+    #[test]
+    fn a_start_remembers_what_was_believed_and_the_end_of_its_doubt() {
+        let (clocks, node) = start();
+        let believed = node.believed_ms();
+        clocks.set_by(10 * MINUTE_MS);
+        let again = NodeClock::start(clocks.clone(), ClockConfig::default());
+        assert_eq!(again.read().trust, Trust::Trusted, "without memory there is the wall clock");
+        let again = again.remembering(Some(believed));
+        let found = disagreement(&again).unwrap();
+        assert_eq!((found.distance_ms, found.believed_in_ms), (10 * MINUTE_MS, 300_000));
+        assert_eq!((found.wall, found.unset), (clocks.now(), noon()));
+        assert_eq!(again.tick(noon()), Tick::Same);
+        clocks.pass(300_000);
+        assert!(matches!(again.tick(noon()), Tick::Believed { .. }));
+        assert_eq!(again.believed_ms(), believed + 10 * MINUTE_MS);
     }
 
     #[test]
@@ -352,6 +470,8 @@ pub(crate) mod tests {
     fn the_machine_tells_both() {
         let (before, running) = (MachineClock.now(), MachineClock.running_ms());
         assert!(running > 0 && MachineClock.running_ms() >= running);
+        assert!(MachineClock.boot().is_some());
+        assert_eq!(MachineClock.boot(), MachineClock.boot());
         let node = NodeClock::start(Arc::new(MachineClock), ClockConfig::default());
         assert_eq!(node.read().trust, Trust::Trusted);
         assert!(node.now() >= before);

@@ -52,7 +52,7 @@ pub(crate) fn registrar() -> Key {
     Key::from_secret(KeyKind::Registrar, [1; 32])
 }
 
-fn patient() -> Key {
+pub(crate) fn patient() -> Key {
     Key::from_secret(KeyKind::Patient, [2; 32])
 }
 

@@ -54,6 +54,6 @@ pub use record::{Record, RuleSlot, SlotError};
 pub use rule::{Party, Rule, RuleError};
 pub use rule_number::{RULES, RuleNumber, RuleText};
 pub use signal::{Signal, UnknownSignal, signal_by_code, signal_by_name, signals};
-pub use time::{Clock, Interval, ManualClock, Millis, SystemClock, TimeError, Window};
+pub use time::{BootId, Clock, Interval, ManualClock, Millis, SystemClock, TimeError, Window};
 pub use uncovered::Uncovered;
 pub use word::{MODULUS, Word, WordError};

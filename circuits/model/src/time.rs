@@ -207,7 +207,17 @@ pub trait Clock: Send + Sync {
     fn running_ms(&self) -> u64 {
         self.now().get()
     }
+
+    /// The boot since which [`Clock::running_ms`] counts, if every process on the machine counts
+    /// so; without one the count means nothing to another process.
+    fn boot(&self) -> Option<BootId> {
+        None
+    }
 }
+
+/// Tells one boot of a machine from every other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BootId(pub [u8; 16]);
 
 /// The machine's clock.
 #[derive(Debug, Clone, Copy, Default)]

@@ -118,11 +118,13 @@ pub(crate) const CLOCK_DISAGREES: Unserved = Unserved {
     requests: &["/readyz"],
     status: 503,
     code: "clock-disagrees",
-    meaning: "Somebody set the wall clock: it is `distance_ms` ahead of what the boot-time clock \
-              says. Frames and accesses are refused as unavailable; stops, revocations and denials \
-              are taken.",
-    what_to_do: "Set the clock right. A clock that stays is believed after `[clock] \
-                 settled_after_ms`, or at once by starting the node again.",
+    meaning: "Somebody set the wall clock: `wall_clock` is `distance_ms` ahead of \
+              `boot_time_clock`, what it would say if nobody had. Frames and accesses are refused \
+              as unavailable; stops, revocations and denials are taken.",
+    what_to_do: "Set the clock right: that ends it at once. A clock that stays as it is is believed \
+                 in `believed_in_seconds`: after `[clock] settled_after_ms`, and not before it has \
+                 reached what was journaled before it was set. Starting the node again changes \
+                 nothing: it remembers the clocks of this boot.",
 };
 
 pub(crate) const JOURNAL_AHEAD: Unserved = Unserved {
@@ -130,8 +132,10 @@ pub(crate) const JOURNAL_AHEAD: Unserved = Unserved {
     status: 503,
     code: "journal-ahead",
     meaning: "The journal's last entry is of a time that has not come; `until` names it. Frames and \
-              accesses are refused as unavailable until then, and no window closes by its age.",
-    what_to_do: "If the clock is behind, set it; else wait. Entries keep their times.",
+              accesses are refused as unavailable until then, and no window closes by its age. \
+              Stops, revocations and denials that are valid beyond `until` are taken.",
+    what_to_do: "If the clock is behind, set it; else wait. Entries keep their times. What must go in \
+                 before is signed to be valid beyond `until` (`vitals consent ... --valid-for`).",
 };
 
 pub(crate) const DISK_LOW: Unserved = Unserved {
@@ -149,8 +153,8 @@ pub(crate) const FILES_DAMAGED: Unserved = Unserved {
     code: "files-damaged",
     meaning: "Stored batch files are damaged and could not be made anew; the log says which and \
               why. Everything else goes on.",
-    what_to_do: "Do what the log says, look after the disk, and start the node again: the scrub \
-                 looks at once.",
+    what_to_do: "Do what the log says and look after the disk: the next pass, after `[store] \
+                 scrub_every_ms`, tries again. A start of the node looks at once.",
 };
 
 /// What the HTTP service answers other than the thing asked for, by status.

@@ -66,6 +66,8 @@ places! {
     journal = "journal.log";
     /// How far the journal was, beside it: see `folder::witness`.
     witness = "head.witness";
+    /// What the node believes of the machine's clocks: see `folder::believed`.
+    believed = "clock.witness";
     /// Receipts that holders showed and the journal lacks.
     evidence = "evidence";
     /// Makes the resets by which connections of an earlier run end; secret.

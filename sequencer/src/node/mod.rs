@@ -113,7 +113,9 @@ impl Node {
     ) -> Result<Node, NodeError> {
         let Provided { chain, keys, clock, space } = provided;
         let (opened, log) = open(Layout::new(folder), config, chain, keys).await?;
-        let clock = Arc::new(NodeClock::start(clock, config.clock.clone()));
+        let remembered = upkeep::remembered(&opened.layout, clock.as_ref());
+        let clock = NodeClock::start(clock, config.clock.clone()).remembering(remembered);
+        let clock = Arc::new(clock);
         let reserve = start::reserve(&opened, space)?;
         let watched = Watched::new(Metrics::new());
         let common = Common {
@@ -131,7 +133,7 @@ impl Node {
         // because its first round looks for batches in the store.
         let core = start::start_core(&opened, log, &common)?;
         // Before anybody can send: the first frame finds out how late it is.
-        let upkeep = start::start_upkeep(&core, &common)?;
+        let upkeep = start::start_upkeep(&opened, &core, &common)?;
         // And before anybody can show a receipt: each that holds the node is kept.
         let holder = start::start_hold_watch(&opened, &common);
         let timer = start::start_timer(&opened, &core, &common);

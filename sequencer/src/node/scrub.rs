@@ -1,15 +1,16 @@
 //! The scrub: reads every stored batch file again, and makes damaged ones anew.
 //!
-//! A file is what the row says, by its digest, or it is damaged. Of a settled batch it is made
-//! again to the byte: contents, groups and openings from the journal, proofs from the calldata of
-//! the transaction that settled it. Nothing that differs in a byte replaces a file.
+//! A file is what the row says, by its digest, or it is damaged. It is made again to the byte:
+//! contents, groups and openings from the journal, proofs from the transaction that settles the
+//! batch, on the chain or in the outbox. Nothing that differs in a byte replaces a file, but for a
+//! batch that is in no transaction yet: its proofs stand nowhere, so it is proven again.
 
 use std::error::Error;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use l1_contracts::{Edge, EdgeError, SettledProof};
+use l1_contracts::{Edge, EdgeError, SettledProof, SettledProofs};
 use model::BatchNumber;
 use statement::batch::PublicFile;
 use thiserror::Error;
@@ -21,12 +22,17 @@ use super::replay::Replay;
 use super::watched::Watched;
 use crate::folder::store::{BatchFile, BatchRow, Store, StoreError};
 use crate::guard::UnplannedEnd;
-use crate::stages::batch::{BatchBinding, PlanError, ProvenBatch, ProvenChunk, assemble, plan};
-use crate::stages::prove::groups_of;
+use crate::stages::batch::{
+    BatchBinding, BatchGroups, BatchPlan, PlanError, ProvenBatch, ProvenChunk, assemble, plan,
+};
+use crate::stages::prove::{BatcherError, ChunkProver, groups_of};
+use crate::stages::standing::{Cause, Standing};
 use crate::window::{Capacities, ClosedWindow};
 
 /// Pause after each batch: its files are read at the pace of a slow disk, and never for long.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Longest pause after a round in which the database did not answer.
+const RETRY: Duration = Duration::from_secs(60);
 
 /// Why a damaged file was not made anew.
 #[derive(Debug, Error)]
@@ -34,14 +40,23 @@ pub(super) enum ScrubError {
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The batch is not settled.
+    /// It was proven again, and is in a transaction by now or has another header.
     #[error(
-        "batch {number} is not settled, so its proofs stand nowhere else: start the node again, and \
-         it makes the batch anew from the journal, unless a transaction with it is sent already"
+        "batch {number} was proven again and cannot take the place of the stored one: the next pass \
+         reads the lost proofs from its transaction; if this comes back, the journal is not the \
+         one that the batch was made from"
     )]
-    NotSettled {
+    NotReplaced {
         /// Which.
         number: u64,
+    },
+    /// It cannot be proven again.
+    #[error("the proofs of batch {number} cannot be made again")]
+    Prove {
+        /// Which.
+        number: u64,
+        /// Why.
+        source: Box<BatcherError>,
     },
     /// The chain does not answer.
     #[error("the proofs cannot be read from the base chain")]
@@ -86,6 +101,12 @@ pub(super) enum ScrubError {
     Panicked(#[from] UnplannedEnd),
 }
 
+impl ScrubError {
+    fn is_of_database(&self) -> bool {
+        matches!(self, ScrubError::Store(error) if error.is_of_database())
+    }
+}
+
 /// What the scrub works with.
 #[derive(Clone)]
 pub(super) struct Scrub {
@@ -93,9 +114,12 @@ pub(super) struct Scrub {
     pub(super) edge: Edge,
     pub(super) replay: Replay,
     pub(super) binding: BatchBinding,
+    pub(super) prover: Arc<Mutex<ChunkProver>>,
     pub(super) capacities: Capacities,
     pub(super) every: Duration,
     pub(super) watched: Watched,
+    /// Says so while rows cannot be read.
+    pub(super) standing: Arc<dyn Standing>,
 }
 
 impl Scrub {
@@ -111,8 +135,9 @@ impl Scrub {
         let cancelled = Arc::new(AtomicBool::new(false));
         let rounds = async {
             loop {
-                self.round(&cancelled).await;
-                sleep(self.every).await;
+                let answered = self.round(&cancelled).await;
+                self.watched.count_scrub();
+                sleep(if answered { self.every } else { self.every.min(RETRY) }).await;
             }
         };
         tokio::select! {
@@ -124,25 +149,49 @@ impl Scrub {
         Ok(())
     }
 
-    async fn round(&self, cancelled: &Arc<AtomicBool>) {
-        let (mut number, mut damaged) = (BatchNumber(1), 0);
-        loop {
-            let store = Arc::clone(&self.store);
-            let found = blocking(move || store.damaged_files(number)).await;
-            match found.and_then(|found| Ok(found?)) {
-                Ok(None) => break,
-                Ok(Some(files)) if files.is_empty() => {}
-                Ok(Some(files)) => damaged += self.mend_all(number, files, cancelled).await,
-                // A store that does not answer is others' failure; the next pass asks again.
-                Err(error) => return self.tell(number, &error),
+    /// False if the database did not answer.
+    async fn round(&self, cancelled: &Arc<AtomicBool>) -> bool {
+        let store = Arc::clone(&self.store);
+        let last = blocking(move || store.last_number()).await;
+        let last = match last.and_then(|last| Ok(last?)) {
+            Ok(last) => last,
+            Err(error) => {
+                self.standing.degrade(Cause::StoreFails, &error);
+                return false;
+            }
+        };
+        let (mut damaged, mut unread) = (0, None);
+        for number in (1..=last.0).map(BatchNumber) {
+            match self.damaged_files(number).await {
+                Ok(files) if files.is_empty() => {}
+                Ok(files) => damaged += self.mend_all(number, files, cancelled).await,
+                Err(error) if error.is_of_database() => {
+                    self.standing.degrade(Cause::StoreFails, &error);
+                    return false;
+                }
+                // A row that cannot be read says nothing of the others.
+                Err(error) => {
+                    self.standing.degrade(Cause::StoreFails, &error);
+                    unread = Some(number);
+                }
             }
             // As it is known so far: a long round must not hide what it found.
             let metrics = self.watched.metrics();
             metrics.batch_files_damaged.set(metrics.batch_files_damaged.get().max(damaged));
-            number = BatchNumber(number.0 + 1);
             sleep(PAUSE).await;
         }
         self.watched.metrics().batch_files_damaged.set(damaged);
+        if unread.is_none() {
+            self.standing.recover();
+        }
+        true
+    }
+
+    async fn damaged_files(&self, number: BatchNumber) -> Result<Vec<BatchFile>, ScrubError> {
+        let store = Arc::clone(&self.store);
+        let found = blocking(move || store.damaged_files(number)).await??;
+        // Batches are numbered without a hole, so one before the last is damage.
+        Ok(found.ok_or(missing(number))?)
     }
 
     /// How many of the files stay damaged.
@@ -180,48 +229,85 @@ impl Scrub {
         let row = self.store.batch(number)?.ok_or(missing(number))?;
         let proofs = self.proofs(number, &row, files).await?;
         let (scrub, cancelled, files) = (self.clone(), Arc::clone(cancelled), files.to_vec());
-        blocking(move || scrub.make_anew(number, proofs, &files, &cancelled)).await?
+        blocking(move || {
+            let laid_out = scrub.lay_out(number, &cancelled)?;
+            match proofs {
+                Some(proofs) => scrub.make_anew(laid_out, proofs, &files),
+                None => scrub.prove_anew(laid_out),
+            }
+        })
+        .await?
     }
 
-    /// From the public file if that is whole, else from the chain.
+    /// From the public file if that is whole, else from the transaction; `None` if there is none.
     async fn proofs(
         &self,
         number: BatchNumber,
         row: &BatchRow,
         files: &[BatchFile],
-    ) -> Result<Proofs, ScrubError> {
+    ) -> Result<Option<Proofs>, ScrubError> {
         if !files.contains(&BatchFile::Public) {
             let bytes = self.store.public_bytes(number)?;
             let file = bytes.and_then(|bytes| PublicFile::from_bytes(&bytes).ok());
             let corrupt = StoreError::Corrupt { what: "the public file", key: number.0 };
-            return Ok(Proofs::of_file(&file.ok_or(corrupt)?));
+            return Ok(Some(Proofs::of_file(&file.ok_or(corrupt)?)));
         }
-        let settled = row.settled.ok_or(ScrubError::NotSettled { number: number.0 })?;
-        let found = self.edge.proofs(settled.transaction, number.0).await?;
+        let (transaction, found) = match row.settled {
+            Some(settled) => {
+                let found = self.edge.proofs(settled.transaction, number.0).await?;
+                (settled.transaction, found)
+            }
+            None => {
+                let pending = self.store.outbox_pending()?.into_iter();
+                let mut carrying = pending.map(|(_, row)| row).filter(|row| row.carries(number));
+                let Some(row) = carrying.next() else { return Ok(None) };
+                (row.hash, SettledProofs::of_signed(&row.signed, number.0))
+            }
+        };
         let found = found.ok_or_else(|| ScrubError::NoProofs {
             number: number.0,
-            transaction: hex::encode(settled.transaction),
+            transaction: hex::encode(transaction),
         })?;
         let chunks = |proofs: Vec<SettledProof>| {
             let chunk = |SettledProof { key_id, proof }| ProvenChunk { key_id, proof };
             proofs.into_iter().map(chunk).collect()
         };
-        Ok(Proofs { operations: chunks(found.operations), claims: chunks(found.claims) })
+        Ok(Some(Proofs { operations: chunks(found.operations), claims: chunks(found.claims) }))
     }
 
-    fn make_anew(
-        &self,
-        number: BatchNumber,
-        proofs: Proofs,
-        files: &[BatchFile],
-        cancelled: &AtomicBool,
-    ) -> Result<(), ScrubError> {
+    /// Everything of a batch but its proofs, from the journal.
+    fn lay_out(&self, number: BatchNumber, cancelled: &AtomicBool) -> Result<LaidOut, ScrubError> {
         let (window, after) = self.window(number, cancelled)?;
         let unread = |source| ScrubError::Window { number: number.0, source };
         let groups = groups_of(&self.replay.journal, after, &window);
         let groups = groups.map_err(|error| unread(error.into()))?;
         let planned = plan(&window.contents, &self.binding, self.capacities);
         let plan = planned.map_err(|source| ScrubError::Plan { number: number.0, source })?;
+        Ok(LaidOut { number, window, plan, groups, previous: self.previous(number)? })
+    }
+
+    /// Proves a batch again that is in no transaction. The proofs are others, and nobody has seen
+    /// the lost ones; the statement is the same.
+    fn prove_anew(&self, laid_out: LaidOut) -> Result<(), ScrubError> {
+        let LaidOut { number, window, plan, groups, previous } = laid_out;
+        tracing::warn!(number = number.0, "a damaged batch that is not sent is proven again");
+        let mut prover = self.prover.lock().unwrap_or_else(PoisonError::into_inner);
+        let proven = prover.prove(&window, plan, &mut |_| ());
+        drop(prover);
+        let number = number.0;
+        let proven = proven.map_err(|error| ScrubError::Prove { number, source: error.into() })?;
+        let made = assemble(&proven, previous, &self.binding, groups);
+        let replaced = self.store.replace_unsent(&made)?;
+        if replaced { Ok(()) } else { Err(ScrubError::NotReplaced { number }) }
+    }
+
+    fn make_anew(
+        &self,
+        laid_out: LaidOut,
+        proofs: Proofs,
+        files: &[BatchFile],
+    ) -> Result<(), ScrubError> {
+        let LaidOut { number, window, plan, groups, previous } = laid_out;
         let Proofs { operations, claims } = proofs;
         let file = files.first().copied().unwrap_or(BatchFile::Public);
         let differs = move || ScrubError::Differs { number: number.0, file };
@@ -231,7 +317,7 @@ impl Scrub {
         let contents = window.contents.as_ref().clone();
         let (operation_proofs, claim_proofs) = (operations, claims);
         let proven = ProvenBatch { contents, plan, operation_proofs, claim_proofs };
-        let made = assemble(&proven, self.previous(number)?, &self.binding, groups);
+        let made = assemble(&proven, previous, &self.binding, groups);
         for file in files {
             let bytes = match file {
                 BatchFile::Public => made.public.to_bytes(),
@@ -272,6 +358,15 @@ impl Scrub {
         let first = super::open::genesis_hash(&self.edge);
         first.map_err(|error| ScrubError::Window { number: number.0, source: error.into() })
     }
+}
+
+/// A batch without its proofs.
+struct LaidOut {
+    number: BatchNumber,
+    window: ClosedWindow,
+    plan: BatchPlan,
+    groups: BatchGroups,
+    previous: [u8; 32],
 }
 
 /// Proofs in the order of a batch's chunks.

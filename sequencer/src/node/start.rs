@@ -2,8 +2,8 @@
 
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use journal::{FileMedium, Log, Reader, Writer, WriterConfig};
@@ -20,7 +20,7 @@ use super::replay::Replay;
 use super::scrub::Scrub;
 use super::setup::{self, Reach};
 use super::timer::WindowTimer;
-use super::upkeep::{Around, Upkeep};
+use super::upkeep::{Around, Upkeep, Watch};
 use super::watched::Watched;
 use super::windows::{Counted, Sources, Windows};
 use super::witness::WitnessThread;
@@ -35,7 +35,7 @@ use crate::stages::batch::BatchBinding;
 use crate::stages::deliver::{NodeDelivery, ReceiptHub};
 use crate::stages::ingest::{Admit, IngestServer, Listen, ResetKey, Services};
 use crate::stages::ledger::{LedgerAdmission, LedgerView};
-use crate::stages::prove::{Batcher, BatcherConfig, BatcherLoop, LastBatch};
+use crate::stages::prove::{Batcher, BatcherConfig, BatcherLoop, ChunkProver, LastBatch};
 use crate::stages::rows::{CircuitRows, RowPool};
 use crate::stages::settle::{SettleConfig, Settler, SettlerParts};
 use crate::window::{ClosedWindow, OperationScope};
@@ -64,6 +64,8 @@ pub(super) struct Core {
     pub(super) batcher: GuardedThread,
     /// What every batch is bound to, for those that are made again.
     pub(super) binding: BatchBinding,
+    /// What proves, for the same.
+    pub(super) prover: Arc<Mutex<ChunkProver>>,
     /// Not where the journal lacks something: an older witness is worth more then.
     pub(super) witness: Option<WitnessThread>,
 }
@@ -96,7 +98,8 @@ pub(super) fn start_core(
         watched: common.watched.clone(),
         clock: common.clock.clone(),
     };
-    let batcher = Batcher::new(batching, opened.keys.clone(), log.reader(), Box::new(sink));
+    let prover = ChunkProver::new(opened.keys.clone(), seed()?);
+    let batcher = Batcher::new(batching, prover.clone(), log.reader(), Box::new(sink));
     let replay = Replay { journal: log.reader(), config };
     // What was closed before the start waits in the journal like what finds no room.
     let left_out = delivery.left_out();
@@ -109,8 +112,8 @@ pub(super) fn start_core(
         read_back: metrics.windows_read_back_total.clone(),
     };
     let windows = Windows::new(sources, windows_max, counted);
-    let prover = &opened.config.prover;
-    let retry = [prover.retry_first_ms, prover.retry_max_ms].map(Duration::from_millis);
+    let pauses = &opened.config.prover;
+    let retry = [pauses.retry_first_ms, pauses.retry_max_ms].map(Duration::from_millis);
     let batcher = spawn_batcher(batcher, windows, common, retry)?;
 
     let journal = log.reader();
@@ -129,7 +132,7 @@ pub(super) fn start_core(
     let rows = RowPool::start(&opened.config.admission, circuit, metrics)?;
     let reserved = opened.config.ingest.limits.reserved_items;
     let admit = Admit::new(writer.submitter(), rows).reserving(reserved).held_by(hold.clone());
-    Ok(Core { journal, writer, admit, view, hub, batcher, binding, witness })
+    Ok(Core { journal, writer, admit, view, hub, batcher, binding, prover, witness })
 }
 
 fn start_witness(
@@ -188,15 +191,20 @@ fn batcher_config(
     operations: OperationScope,
     last: LastBatch,
 ) -> Result<BatcherConfig, NodeError> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed)?;
     let binding = BatchBinding {
         scope: opened.edge.scope(),
         operations,
         key_version: BatchHeader::KEY_VERSION,
         edge_secret: *opened.layout.secret(NodeSecret::Edge)?,
     };
-    Ok(BatcherConfig { binding, last, seed })
+    Ok(BatcherConfig { binding, last })
+}
+
+/// From the operating system, for what blinds the proofs.
+fn seed() -> Result<[u8; 32], NodeError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed)?;
+    Ok(seed)
 }
 
 /// A thread of its own, not a task: it computes for minutes and would hold up a runtime's worker.
@@ -235,9 +243,11 @@ pub(super) fn start_scrub(
         edge: opened.edge.clone(),
         replay: Replay { journal: core.journal.clone(), config: opened.ledger_config()? },
         binding: core.binding.clone(),
+        prover: core.prover.clone(),
         capacities: opened.keys.capacities(),
         every: Duration::from_millis(opened.config.store.scrub_every_ms),
         watched: common.watched.clone(),
+        standing: Arc::new(common.watched.degraded().standing(Stage::Scrub)),
     };
     Ok(common.guard.task(Stage::Scrub, scrub.run(common.stop.subscribe())))
 }
@@ -253,9 +263,14 @@ pub(super) fn reserve(
     Ok(Reserve::new(space, opened.config.journal.reserve_bytes)?)
 }
 
-pub(super) fn start_upkeep(core: &Core, common: &Common) -> Result<Upkeep, NodeError> {
+pub(super) fn start_upkeep(
+    opened: &Opened,
+    core: &Core,
+    common: &Common,
+) -> Result<Upkeep, NodeError> {
     let (around, watched) = (common.around.clone(), common.watched.clone());
-    Ok(Upkeep::start(around, core.view.clone(), watched, &common.guard)?)
+    let watch = Watch::new(around, core.view.clone(), watched, opened.layout.clone());
+    Ok(Upkeep::start(watch, &common.guard)?)
 }
 
 pub(super) fn start_ingest(

@@ -7,6 +7,7 @@ mod resume;
 #[allow(dead_code)]
 #[path = "../../tests/support.rs"]
 mod support;
+mod unprovable;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,4 +1,5 @@
 //! The watch over what no stage can see: whether the clocks agree, and whether the disk has room.
+//! It keeps what is believed of the clocks for the next start.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -6,11 +7,13 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 use std::{io, iter};
 
-use model::{Millis, calendar};
+use model::{Clock as _, Millis, calendar};
 
 use super::watched::{Conditions, Watched};
-use crate::clock::{NodeClock, Tick, Trust};
+use crate::clock::{Disagreement, NodeClock, Tick, Trust};
 use crate::disk::Reserve;
+use crate::folder::believed::Believed;
+use crate::folder::layout::Layout;
 use crate::guard::{Guard, GuardedThread, Stage};
 use crate::stages::ledger::{Gate, LedgerView, Surroundings};
 
@@ -27,15 +30,15 @@ pub(super) struct Around {
 impl Gate for Around {
     fn look(&self) -> Surroundings {
         let reading = self.clock.read();
-        let (disagreement_ms, stamp_max) = match reading.trust {
+        let (disagreement, stamp_max) = match reading.trust {
             Trust::Trusted => (None, reading.latest),
             // Not what a wall clock says that nobody believes: a time ahead would stay.
-            Trust::Disagrees { distance_ms } => (Some(distance_ms), reading.unset),
+            Trust::Disagrees(found) => (Some(found), reading.unset),
         };
         Surroundings {
             latest: reading.latest,
             stamp_max,
-            disagreement_ms,
+            disagreement,
             ahead_ms_max: self.clock.disagreement_ms_max(),
             has_room: self.reserve.has_room(),
         }
@@ -55,14 +58,7 @@ pub(super) struct Upkeep {
 
 impl Upkeep {
     /// Looks once, and then again and again on a thread of its own.
-    pub(super) fn start(
-        around: Around,
-        view: LedgerView,
-        watched: Watched,
-        guard: &Guard,
-    ) -> io::Result<Upkeep> {
-        let mut watch =
-            Watch { around, view, watched, before: Conditions::default(), is_measured: true };
+    pub(super) fn start(mut watch: Watch, guard: &Guard) -> io::Result<Upkeep> {
         watch.look();
         let (stop, stopped) = sync_channel(0);
         let ticks = iter::from_fn(move || {
@@ -84,20 +80,47 @@ impl Upkeep {
     }
 }
 
-struct Watch {
+/// What an earlier run believed of the clocks since this boot. What cannot be read is told and not
+/// believed: the node starts as on a machine that was started anew.
+pub(super) fn remembered(layout: &Layout, clock: &dyn model::Clock) -> Option<i64> {
+    let boot = clock.boot()?;
+    match Believed::read(&layout.believed()) {
+        Ok(found) => found.filter(|found| found.boot == boot).map(|found| found.difference_ms),
+        Err(error) => {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, "the wall clock is believed as it is");
+            None
+        }
+    }
+}
+
+/// What looks again and again.
+pub(super) struct Watch {
     around: Around,
     view: LedgerView,
     watched: Watched,
+    layout: Layout,
     before: Conditions,
     /// Whether the last look at the disk told anything.
     is_measured: bool,
+    /// What the next start remembers of the clocks.
+    kept_ms: Option<i64>,
+    /// Whether it could be written the last time.
+    is_kept: bool,
 }
 
 impl Watch {
+    pub(super) fn new(around: Around, view: LedgerView, watched: Watched, layout: Layout) -> Watch {
+        let before = Conditions::default();
+        let (is_measured, kept_ms, is_kept) = (true, None, true);
+        Watch { around, view, watched, layout, before, is_measured, kept_ms, is_kept }
+    }
+
     fn look(&mut self) {
         let low_bytes = self.look_at_disk();
-        let (disagreement_ms, journal_ahead_until) = self.look_at_clock();
-        let now = Conditions { disagreement_ms, journal_ahead_until, low_bytes };
+        let (disagreement, journal_ahead_until) = self.look_at_clock();
+        self.keep_believed();
+        let now = Conditions { disagreement, journal_ahead_until, low_bytes };
         self.log(now);
         self.watched.set_conditions(now);
         self.before = now;
@@ -117,7 +140,26 @@ impl Watch {
         (!reserve.has_room()).then_some(free)
     }
 
-    fn look_at_clock(&self) -> (Option<i64>, Option<Millis>) {
+    /// Once at a start and where it changed, which is every few minutes at most.
+    fn keep_believed(&mut self) {
+        let clock = &self.around.clock;
+        let (Some(boot), difference_ms) = (clock.boot(), clock.believed_ms()) else { return };
+        if self.kept_ms == Some(difference_ms) {
+            return;
+        }
+        match (Believed { boot, difference_ms }).write(&self.layout.believed()) {
+            Ok(()) => (self.kept_ms, self.is_kept) = (Some(difference_ms), true),
+            // Tried again at the next look, and said once: only a start would miss it.
+            Err(error) if self.is_kept => {
+                self.is_kept = false;
+                let error: &dyn std::error::Error = &error;
+                tracing::error!(error, "what is believed of the clocks cannot be kept");
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn look_at_clock(&self) -> (Option<Disagreement>, Option<Millis>) {
         let (clock, last) = (&self.around.clock, self.view.last_time());
         if let Tick::Believed { distance_ms } = clock.tick(last) {
             tracing::warn!(distance_ms, "the clock that was set is believed from now on");
@@ -129,7 +171,7 @@ impl Watch {
         let ahead_ms = last.since(reading.latest);
         metrics.journal_ahead_seconds.set(seconds(ahead_ms as i64));
         match reading.trust {
-            Trust::Disagrees { distance_ms } => (Some(distance_ms), None),
+            Trust::Disagrees(found) => (Some(found), None),
             Trust::Trusted => (None, (ahead_ms > clock.disagreement_ms_max()).then_some(last)),
         }
     }
@@ -137,12 +179,20 @@ impl Watch {
     /// One line when something begins and one when it ends.
     fn log(&self, now: Conditions) {
         let before = self.before;
-        match (before.disagreement_ms, now.disagreement_ms) {
-            (None, Some(distance_ms)) => tracing::warn!(
-                distance_ms,
-                "wall clock and boot-time clock disagree: frames and accesses are refused until \
-                 the clock is back or has stayed for [clock] settled_after_ms"
-            ),
+        match (before.disagreement, now.disagreement) {
+            (None, Some(Disagreement { wall, unset, distance_ms, believed_in_ms })) => {
+                let wall_clock = calendar::Utc(wall).to_string();
+                let boot_time_clock = calendar::Utc(unset).to_string();
+                let believed_in_seconds = believed_in_ms.div_ceil(1000);
+                tracing::warn!(
+                    distance_ms,
+                    wall_clock,
+                    boot_time_clock,
+                    believed_in_seconds,
+                    "wall clock and boot-time clock disagree: frames and accesses are refused \
+                     until the wall clock is set right, or has stayed for so long"
+                );
+            }
             (Some(_), None) => tracing::info!("wall clock and boot-time clock agree again"),
             _ => {}
         }

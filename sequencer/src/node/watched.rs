@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::degraded::Degraded;
+use crate::clock::Disagreement;
 use crate::doors::codes;
 use crate::doors::http::{Health, Unready};
 use crate::guard::{Failures, StageFailure};
@@ -24,15 +25,16 @@ pub struct Watched {
     progress: watch::Sender<Option<Progress>>,
     totals: Arc<Mutex<Totals>>,
     degraded: Degraded,
-    conditions: Arc<Mutex<Conditions>>,
+    conditions: watch::Sender<Conditions>,
+    scrubs: watch::Sender<u64>,
     hold: Hold,
 }
 
 /// What keeps the node from taking everything in, as far as it is not a failed stage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
-    /// How far the wall clock is off, milliseconds, if that is too far.
-    pub disagreement_ms: Option<i64>,
+    /// The clocks, if they are too far apart.
+    pub disagreement: Option<Disagreement>,
     /// Until when the journal's last time is ahead of the clock.
     pub journal_ahead_until: Option<Millis>,
     /// Bytes that are free, if that is less than the reserve.
@@ -53,8 +55,10 @@ impl Watched {
     pub fn new(metrics: Arc<Metrics>) -> Watched {
         let (failures, progress) = (Failures::new(), watch::Sender::new(None));
         let degraded = Degraded::new(metrics.clone());
-        let (totals, conditions, hold) = (Arc::default(), Arc::default(), Hold::default());
-        Watched { metrics, failures, progress, totals, degraded, conditions, hold }
+        let (totals, conditions, hold) =
+            (Arc::default(), watch::Sender::default(), Hold::default());
+        let scrubs = watch::Sender::default();
+        Watched { metrics, failures, progress, totals, degraded, conditions, scrubs, hold }
     }
 
     /// What holds the node, once somebody showed what the journal lacks.
@@ -101,12 +105,25 @@ impl Watched {
 
     /// What keeps the node from taking everything in now.
     pub fn conditions(&self) -> Conditions {
-        *self.conditions.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.conditions.borrow()
+    }
+
+    /// Follows them: each look is a change, also where it finds what the one before found.
+    pub fn follow_conditions(&self) -> watch::Receiver<Conditions> {
+        self.conditions.subscribe()
     }
 
     pub(super) fn set_conditions(&self, conditions: Conditions) {
-        // Plain values, written at once.
-        *self.conditions.lock().unwrap_or_else(PoisonError::into_inner) = conditions;
+        self.conditions.send_replace(conditions);
+    }
+
+    /// Follows how many rounds the scrub has ended.
+    pub fn follow_scrubs(&self) -> watch::Receiver<u64> {
+        self.scrubs.subscribe()
+    }
+
+    pub(super) fn count_scrub(&self) {
+        self.scrubs.send_modify(|rounds| *rounds += 1);
     }
 
     /// The metrics.
@@ -126,8 +143,15 @@ impl Health for Watched {
 
     fn unready(&self) -> Option<Unready> {
         let conditions = self.conditions();
-        if let Some(distance_ms) = conditions.disagreement_ms {
-            let detail = json!({ "distance_ms": distance_ms });
+        if let Some(Disagreement { wall, unset, distance_ms, believed_in_ms }) =
+            conditions.disagreement
+        {
+            let detail = json!({
+                "wall_clock": calendar::Utc(wall).to_string(),
+                "boot_time_clock": calendar::Utc(unset).to_string(),
+                "distance_ms": distance_ms,
+                "believed_in_seconds": believed_in_ms.div_ceil(1000),
+            });
             return Some(Unready { answer: &codes::CLOCK_DISAGREES, detail });
         }
         if let Some(until) = conditions.journal_ahead_until {

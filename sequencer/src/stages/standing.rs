@@ -68,7 +68,10 @@ impl Cause {
                 "the batcher was given another window than the next one: a bug, for windows that \
                  find no room are read back from the journal"
             }
-            Cause::StoreFails => "the store cannot be written or read: its disk, or a damaged file",
+            Cause::StoreFails => {
+                "the store cannot be written or read: its disk is full or broken, or a row or file \
+                 is damaged; the log names it"
+            }
             Cause::FeeLimit => {
                 "the chain asks more for a unit of gas than `settle.fee_wei_max` allows"
             }
@@ -92,9 +95,10 @@ impl Cause {
             Cause::JournalUnreadable => "look after the disk; `sequencer journal check` says more",
             Cause::WindowMissing => "report it with the log; start the node again",
             Cause::StoreFails => {
-                "free or replace the disk; start the node again: damaged files are made anew from \
-                 journal and chain, and if the database itself is damaged, `store/` is moved \
-                 away first"
+                "make room or replace the disk: it is tried again by itself, the database is \
+                 opened again, and damaged files are made anew from journal and chain; if a row or \
+                 the database itself is damaged, stop the node, move `store/` away and start it \
+                 again: every batch is made anew"
             }
             Cause::FeeLimit => {
                 "wait: settling goes on once fees fall; or raise `settle.fee_wei_max` and start \

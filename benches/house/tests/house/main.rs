@@ -3,6 +3,7 @@
 //! program must not link. `tidy`: what a text must not hold. `functions`: what the code must not
 //! do. `disk`: who opens files. `signatures`: what a function takes and gives. `links`: what pages
 //! point at. `words`: one word, one thing. `spawns`: who starts what runs beside its caller.
+//! `pauses`: what a test waits for.
 
 mod cargo;
 mod circles;
@@ -12,6 +13,7 @@ mod edges;
 mod functions;
 mod links;
 mod manifests;
+mod pauses;
 mod signatures;
 mod source;
 mod spawns;

@@ -107,7 +107,7 @@ impl Store {
         self.folder.join("batches").join(format!("{:06}", number.0))
     }
 
-    fn write_files(
+    pub(super) fn write_files(
         &self,
         number: BatchNumber,
         public: &[u8],
@@ -225,6 +225,15 @@ impl Store {
         last.map(|(number, row)| Ok((BatchNumber(number), decode(number, &row)?))).transpose()
     }
 
+    /// The number of the last row, whatever stands in it; 0 for none.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database does not answer.
+    pub fn last_number(&self) -> Result<BatchNumber, StoreError> {
+        let last = self.read(BATCHES, |table| table.last())?;
+        Ok(BatchNumber(last.map_or(0, |(number, _)| number)))
+    }
+
     /// At most `most` batches from `from` on, in order.
     ///
     /// # Errors
@@ -283,6 +292,6 @@ pub(super) fn put_settled(
     Ok(())
 }
 
-fn decode(number: u64, row: &[u8]) -> Result<BatchRow, StoreError> {
+pub(super) fn decode(number: u64, row: &[u8]) -> Result<BatchRow, StoreError> {
     BatchRow::from_bytes(row).map_err(|source| StoreError::Row { what: WHAT, key: number, source })
 }

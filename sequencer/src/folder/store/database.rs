@@ -1,6 +1,8 @@
 //! The database: its tables, how they are written and read, and what ties it to a chain.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock};
 
 use model::ChainScope;
 use redb::backends::FileBackend;
@@ -18,10 +20,29 @@ pub(super) const BATCHES: TableDefinition<u64, &[u8]> = TableDefinition::new("ba
 pub(super) const OUTBOX: TableDefinition<u64, &[u8]> = TableDefinition::new("outbox");
 
 /// Batches and outbox of one node. One process has it open at a time.
+///
+/// A database that met an error of its file, such as a full disk, answers nothing any more. What
+/// was committed is whole, so the next who comes opens it again.
 #[derive(Debug)]
 pub struct Store {
-    database: Database,
+    /// `None` only after a failure, until it can be opened again.
+    database: RwLock<Option<Database>>,
+    /// Whether it met an error of its file.
+    failed: AtomicBool,
     pub(super) folder: PathBuf,
+}
+
+/// The database's file.
+fn path(folder: &Path) -> PathBuf {
+    folder.join("store.redb")
+}
+
+fn open_database(folder: &Path) -> Result<Database, StoreError> {
+    // Opened here and not by the database, which would let others read it.
+    let file = files::open(&path(folder))?;
+    FileBackend::new(file)
+        .and_then(|file| Database::builder().create_with_backend(file))
+        .map_err(StoreError::of_opening)
 }
 
 impl Store {
@@ -32,13 +53,9 @@ impl Store {
     /// another process has it open, otherwise what disk or database said.
     pub fn open(folder: &Path) -> Result<Store, StoreError> {
         files::make_folder(folder)?;
-        let path = folder.join("store.redb");
-        // Opened here and not by the database, which would let others read it.
-        let file = files::open(&path)?;
-        let database = FileBackend::new(file)
-            .and_then(|file| Database::builder().create_with_backend(file))
-            .map_err(StoreError::of_opening)?;
-        let store = Store { database, folder: folder.to_path_buf() };
+        let database = RwLock::new(Some(open_database(folder)?));
+        let failed = AtomicBool::new(false);
+        let store = Store { database, failed, folder: folder.to_path_buf() };
         // Opening a table in a write transaction makes it: a reader would fail on one that is
         // missing.
         store.write(|tx| {
@@ -71,15 +88,17 @@ impl Store {
         &self,
         change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let mut tx = self.database.begin_write().map_err(db)?;
-        // What is answered or sent next relies on this row: it is on the disk before that. Two
-        // phases, so that a crash in the middle is seen without trusting a checksum over the last
-        // commit.
-        tx.set_durability(Durability::Immediate).map_err(db)?;
-        tx.set_two_phase_commit(true);
-        let changed = change(&tx)?;
-        tx.commit().map_err(db)?;
-        Ok(changed)
+        self.with(|database| {
+            let mut tx = database.begin_write().map_err(db)?;
+            // What is answered or sent next relies on this row: it is on the disk before that. Two
+            // phases, so that a crash in the middle is seen without trusting a checksum over the
+            // last commit.
+            tx.set_durability(Durability::Immediate).map_err(db)?;
+            tx.set_two_phase_commit(true);
+            let changed = change(&tx)?;
+            tx.commit().map_err(db)?;
+            Ok(changed)
+        })
     }
 
     pub(super) fn read<T>(
@@ -87,8 +106,47 @@ impl Store {
         table: TableDefinition<'static, u64, &'static [u8]>,
         look: impl FnOnce(&dyn Rows) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let tx = self.database.begin_read().map_err(db)?;
-        look(&tx.open_table(table).map_err(db)?)
+        self.with(|database| {
+            let tx = database.begin_read().map_err(db)?;
+            look(&tx.open_table(table).map_err(db)?)
+        })
+    }
+
+    fn with<T>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        if self.failed.load(Ordering::SeqCst) {
+            self.open_again()?;
+        }
+        // Replaced as a whole, so that a panic elsewhere leaves nothing half done.
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let database = database.as_ref().ok_or_else(|| db(redb::Error::PreviousIo))?;
+        let done = work(database);
+        if done.as_ref().is_err_and(StoreError::closes_database) {
+            // While it is borrowed: who opens it again waits for this.
+            self.failed.store(true, Ordering::SeqCst);
+        }
+        done
+    }
+
+    fn open_again(&self) -> Result<(), StoreError> {
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        // Somebody else may have come first.
+        if !self.failed.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        // The old one first: it holds the lock of the file.
+        *database = None;
+        let path = path(&self.folder);
+        // A new one in place of one that is gone would forget every batch in silence.
+        if let Err(source) = std::fs::metadata(&path) {
+            return Err(StoreError::File { action: "open", path, source });
+        }
+        *database = Some(open_database(&self.folder)?);
+        self.failed.store(false, Ordering::SeqCst);
+        tracing::info!("the store's database is open again after an error");
+        Ok(())
     }
 }
 

@@ -68,7 +68,10 @@ pub enum StoreError {
         key: u64,
     },
     /// A row that does not decode.
-    #[error("the {what} row {key} is malformed")]
+    #[error(
+        "the {what} row {key} is malformed: stop the node, move `store/` away and start it again, \
+         and what stood there is made anew from journal and chain"
+    )]
     Row {
         /// Name of the table.
         what: &'static str,
@@ -94,6 +97,18 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether it is the database itself that does not answer, and not a row of it.
+    pub fn is_of_database(&self) -> bool {
+        matches!(self, StoreError::Database(_) | StoreError::Busy | StoreError::File { .. })
+    }
+
+    /// Whether the database answers nothing after it, until it is opened again.
+    pub(super) fn closes_database(&self) -> bool {
+        let of_file =
+            |error: &redb::Error| matches!(error, redb::Error::Io(_) | redb::Error::PreviousIo);
+        matches!(self, StoreError::Database(error) if of_file(error))
+    }
+
     pub(super) fn of_opening(error: redb::DatabaseError) -> StoreError {
         match error {
             redb::DatabaseError::DatabaseAlreadyOpen => StoreError::Busy,

@@ -23,6 +23,7 @@ mod error;
 mod files;
 mod give_up;
 mod outbox;
+mod replace;
 mod row;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -62,25 +62,31 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if rows cannot be read.
     pub fn outbox_pending(&self) -> Result<Vec<(u64, OutboxRow)>, StoreError> {
-        let mut rows = self.outbox_not_final()?;
-        rows.retain(|(_, row)| row.state != OutboxState::Void);
-        Ok(rows)
+        self.read(OUTBOX, |table| pending(table))
     }
 
-    /// Rows behind the last final one, the void ones too, by nonce. A final row means that those
-    /// before it are final too, so this looks no further back.
+    /// Rows behind the last final one, the void ones too, by nonce.
     ///
     /// # Errors
     /// [`StoreError`] if rows cannot be read.
     pub fn outbox_not_final(&self) -> Result<Vec<(u64, OutboxRow)>, StoreError> {
-        let rows = self.read(OUTBOX, |table| {
-            table.back_while(usize::MAX, &mut |nonce, row| {
-                Ok(!matches!(decode(nonce, row)?.state, OutboxState::Final { .. }))
-            })
-        })?;
-        // Back in order of nonce. A void one, whose nonce was free, ends no search.
-        rows.into_iter().rev().map(|(nonce, row)| Ok((nonce, decode(nonce, &row)?))).collect()
+        self.read(OUTBOX, |table| not_final(table))
     }
+}
+
+/// [`Store::outbox_pending`] of a table, in or out of a write transaction.
+pub(super) fn pending(table: &dyn Rows) -> Result<Vec<(u64, OutboxRow)>, StoreError> {
+    let mut rows = not_final(table)?;
+    rows.retain(|(_, row)| row.state != OutboxState::Void);
+    Ok(rows)
+}
+
+fn not_final(table: &dyn Rows) -> Result<Vec<(u64, OutboxRow)>, StoreError> {
+    let rows = table.back_while(usize::MAX, &mut |nonce, row| {
+        Ok(!matches!(decode(nonce, row)?.state, OutboxState::Final { .. }))
+    })?;
+    // Back in order of nonce. A void one, whose nonce was free, ends no search.
+    rows.into_iter().rev().map(|(nonce, row)| Ok((nonce, decode(nonce, &row)?))).collect()
 }
 
 fn decode(nonce: u64, row: &[u8]) -> Result<OutboxRow, StoreError> {

@@ -1,6 +1,6 @@
 //! Rows and their canonical bytes: big-endian, fixed order, a version first.
 
-use model::{DecodeError, Millis, Reader};
+use model::{BatchNumber, DecodeError, Millis, Reader};
 
 const VERSION: u8 = 1;
 /// Most bytes of a signed transaction: what a public node relays.
@@ -146,6 +146,11 @@ impl BatchRow {
 }
 
 impl OutboxRow {
+    /// Whether it settles this batch.
+    pub fn carries(&self, number: BatchNumber) -> bool {
+        (self.first..=self.last).contains(&number.0)
+    }
+
     /// Every transaction that may be mined for this nonce, the latest first.
     pub fn hashes(&self) -> impl Iterator<Item = [u8; 32]> + '_ {
         std::iter::once(self.hash).chain(self.replaced.iter().rev().copied())

@@ -1,3 +1,5 @@
+mod full_disk;
+
 use std::fs;
 
 use model::{BatchHeader, BatchNumber, ChainScope, DataSource, Millis, Position, Window, Word};
@@ -72,6 +74,16 @@ fn filled(count: u64) -> (tempfile::TempDir, Store, Vec<Assembled>) {
         assert_eq!(store.save_batch(batch, millis(5)).unwrap(), Saved::New);
     }
     (folder, store, batches)
+}
+
+/// Replaces the bytes of a batch's row; gives back what was there.
+pub(crate) fn exchange_row(store: &Store, number: u64, bytes: &[u8]) -> Vec<u8> {
+    let exchange = |tx: &redb::WriteTransaction| {
+        let mut table = tx.open_table(BATCHES).map_err(db)?;
+        let before = table.insert(number, bytes).map_err(db)?;
+        Ok(before.unwrap().value().to_vec())
+    };
+    store.write(exchange).unwrap()
 }
 
 fn row(first: u64, last: u64, state: OutboxState) -> OutboxRow {
@@ -156,13 +168,7 @@ fn a_file_that_changed_shrank_or_went_away_is_reported_and_never_served() {
 #[test]
 fn a_damaged_row_is_reported() {
     let (_folder, store, _) = filled(1);
-    store
-        .write(|tx| {
-            let mut table = tx.open_table(BATCHES).map_err(db)?;
-            table.insert(1, [1, 2, 3].as_slice()).map_err(db)?;
-            Ok(())
-        })
-        .unwrap();
+    exchange_row(&store, 1, &[1, 2, 3]);
     let found = store.public_bytes(BatchNumber(1));
     assert!(matches!(found, Err(StoreError::Row { what: "batches", key: 1, .. })));
 }

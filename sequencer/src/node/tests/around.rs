@@ -1,12 +1,14 @@
 //! A node whose clock is set, whose machine sleeps, whose disk fills up.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use model::{Action, Clock as _, Interval, Millis, RejectCode, RuleSlot, SystemClock, calendar};
+use model::{
+    Action, ClaimKind, Clock as _, Interval, Millis, RejectCode, RuleSlot, SystemClock, calendar,
+};
+use statement::operation::SignedOperation;
 
 use super::get;
-use super::support::{Site, close_and_settle, operation_item};
+use super::support::{Site, close_and_settle, operation_item, patient};
 use crate::clock::tests::TwoClocks;
 use crate::disk::tests::FakeDisk;
 use crate::node::*;
@@ -39,17 +41,25 @@ async fn check_unavailable(node: &Node, item: Item) -> String {
     refusal.detail
 }
 
-/// Waits until an answer of the node's HTTP holds a text.
+/// Looks at an answer of the node's HTTP after each look of the watch, until it holds a text.
 pub(super) async fn wait_for(node: &Node, path: &str, text: &str) {
-    let mut answer = String::new();
+    let (mut looks, mut answer) = (node.watched().follow_conditions(), String::new());
     for _ in 0..LOOKS_MAX {
         answer = get(node, path).await.unwrap();
         if answer.contains(text) {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        looks.changed().await.unwrap();
     }
     panic!("expected {path} to hold {text}, found {answer}");
+}
+
+/// Waits until the watch has looked at the clocks as they are now.
+async fn wait_for_look(node: &Node) {
+    let mut looks = node.watched().follow_conditions();
+    // The first may have begun before.
+    looks.changed().await.unwrap();
+    looks.changed().await.unwrap();
 }
 
 /// Lets time go by until a frame is taken.
@@ -63,7 +73,7 @@ async fn wait_until_stored(node: &Node, site: &Site, sequence: u64, pass: impl F
             Err(error) => panic!("{error}"),
         }
         pass();
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        wait_for_look(node).await;
     }
     panic!("expected frame {sequence} to be taken at last");
 }
@@ -86,8 +96,19 @@ async fn a_clock_ten_minutes_ahead_for_two_seconds_stops_frames_and_nothing_else
     clocks.set_by(10 * MINUTE_MS);
     let detail = check_unavailable(&node, site.frame(2)).await;
     assert!(detail.contains("600 s apart"), "{detail}");
-    wait_for(&node, "/readyz", r#"{"detail":{"distance_ms":600000},"error":"clock-disagrees"}"#)
-        .await;
+    // What is apart, by how much, and when it ends.
+    wait_for(&node, "/readyz", "\"distance_ms\":600000,").await;
+    let [wall, unset] = [clocks.now(), before].map(|time| calendar::Utc(time).to_string());
+    let readyz = get(&node, "/readyz").await.unwrap();
+    for text in [
+        "\"error\":\"clock-disagrees\"",
+        "\"believed_in_seconds\":300,",
+        &format!("\"wall_clock\":\"{wall}\""),
+        &format!("\"boot_time_clock\":\"{unset}\""),
+    ] {
+        assert!(readyz.contains(text), "expected {text} in {readyz}");
+    }
+    assert!(detail.contains("believed in 300 s"), "{detail}");
     wait_for(&node, "/metrics", "\nvitals_clock_disagreement_seconds 600\n").await;
     wait_for(&node, "/healthz", "ok").await;
     clocks.pass(2_000);
@@ -135,7 +156,10 @@ async fn a_clock_two_hours_behind_is_believed_once_it_has_reached_the_journal() 
     let last = node.core.view.last_time();
     clocks.set_by(-2 * HOUR_MS);
     check_unavailable(&node, site.frame(2)).await;
-    wait_for(&node, "/readyz", "{\"distance_ms\":-7200000}").await;
+    wait_for(&node, "/readyz", "\"distance_ms\":-7200000,").await;
+    // Longer than it must stay: until it has reached the journal.
+    let believed_in = node.watched().conditions().disagreement.unwrap().believed_in_ms;
+    assert!(believed_in.abs_diff(2 * HOUR_MS as u64) < 60_000, "{believed_in}");
     // Longer than a clock must stay, and still behind what is journaled.
     clocks.pass(HOUR_MS as u64);
     wait_for(&node, "/metrics", "\nvitals_clock_disagreement_seconds -7200\n").await;
@@ -183,6 +207,136 @@ async fn a_journal_ahead_of_the_clock_at_a_start_says_until_when() {
     clocks.pass(5 * MINUTE_MS as u64);
     assert_eq!(refusal(&node, site.frame(2)).await.code, RejectCode::NotPermitted);
     wait_for(&node, "/readyz", "\"status\":\"ready\"").await;
+    node.stop().await.unwrap();
+}
+
+/// A deny that hits no collection, signed at this time.
+fn deny(site: &Site, slot: u8, signed_at: Millis, valid_ms: u64) -> SignedOperation {
+    let Action::Revoke { rule, .. } = site.wallet.revocation(RuleSlot::Permit(0)).unwrap() else {
+        panic!("expected a revocation")
+    };
+    let rule = model::Rule { kinds: ClaimKind::BreakGlass.only(), ..rule };
+    let action = Action::Write { slot: RuleSlot::Deny(slot), rule };
+    site.sign(site.wallet.change(action, signed_at, valid_ms).unwrap(), &patient())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn denials_by_the_old_time_keep_a_clock_two_hours_behind_from_nothing() {
+    let (mut site, clocks) = site().await;
+    let (node, _) = site.start().await;
+    node.submit(site.frame(1)).await.unwrap();
+    clocks.set_by(-2 * HOUR_MS);
+    for slot in 0..3 {
+        wait_for_look(&node).await;
+        // By a wallet that goes by the time before the clock was set, and is believed.
+        let unset = clocks.now().plus(2 * HOUR_MS as u64);
+        let signed = deny(&site, slot, unset, 600_000);
+        let signed_at = signed.operation.signed_at;
+        let answer = node.submit(operation_item(&signed)).await.unwrap();
+        let Answer::OperationApplied { t_op, .. } = answer else { panic!("{answer:?}") };
+        assert!(t_op >= signed_at && t_op <= unset.plus(100), "{t_op:?}");
+        site.apply(&signed, &answer);
+        clocks.pass(40 * 60_000);
+    }
+    // Two hours later the clock has reached what was journaled before it was set: it is believed,
+    // and what is left to wait for is named.
+    clocks.pass(60_000);
+    let last = node.core.view.last_time();
+    let until = calendar::Utc(last).to_string();
+    wait_for(&node, "/readyz", &format!("{{\"until\":\"{until}\"}},\"error\":\"journal-ahead\""))
+        .await;
+    // Nothing pushes that moment away any more.
+    let late = deny(&site, 3, clocks.now(), 3 * HOUR_MS as u64);
+    let answer = node.submit(operation_item(&late)).await.unwrap();
+    let Answer::OperationApplied { t_op, .. } = answer else { panic!("{answer:?}") };
+    assert_eq!(t_op, last.plus(1));
+    site.apply(&late, &answer);
+    clocks.pass(2 * HOUR_MS as u64);
+    wait_for(&node, "/readyz", "\"status\":\"ready\"").await;
+    let answer = node.submit(site.frame(2)).await.unwrap();
+    assert!(matches!(answer, Answer::FrameStored), "{answer:?}");
+    check_not_ahead(&node, clocks.now());
+    node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journal_ahead_by_more_than_a_signature_is_valid_refuses_no_denial_for_good() {
+    let (mut site, clocks) = site().await;
+    clocks.set_by(2 * HOUR_MS);
+    site.desk().submit(site.frame(1));
+    let last = clocks.now();
+    clocks.set_by(-2 * HOUR_MS);
+    let (node, _) = site.start().await;
+    // The node's time is to blame, so nothing is refused as of no time (C1.5).
+    let short = deny(&site, 0, clocks.now(), 600_000);
+    let detail = check_unavailable(&node, operation_item(&short)).await;
+    let until = calendar::Utc(node.core.view.last_time()).to_string();
+    assert!(detail.contains(&until) && detail.contains("valid for longer"), "{detail}");
+    // Signed for longer it goes in at once.
+    let long = deny(&site, 0, clocks.now(), 3 * HOUR_MS as u64);
+    let answer = node.submit(operation_item(&long)).await.unwrap();
+    let Answer::OperationApplied { t_op, .. } = answer else { panic!("{answer:?}") };
+    assert!(t_op > last && t_op <= last.plus(100), "{t_op:?} after {last:?}");
+    site.apply(&long, &answer);
+    // By a clock beyond the journal's last entry: both wait for that.
+    let ahead = deny(&site, 1, clocks.now().plus(3 * HOUR_MS as u64), 600_000);
+    let detail = check_unavailable(&node, operation_item(&ahead)).await;
+    let until = calendar::Utc(ahead.operation.signed_at).to_string();
+    assert!(detail.contains(&until), "expected {until} in: {detail}");
+    // A signature that has ended by the clock as well is of no time.
+    let ended = deny(&site, 1, Millis::new(clocks.now().get() - 600_001).unwrap(), 600_000);
+    let refused = refusal(&node, operation_item(&ended)).await;
+    assert_eq!(refused.code, RejectCode::Validity, "{}", refused.detail);
+    node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signature_ahead_of_the_clock_is_told_when_it_may_come_again() {
+    let (mut site, clocks) = site().await;
+    let (node, _) = site.start().await;
+    let early = deny(&site, 0, clocks.now().plus(30_000), 600_000);
+    let refused = refusal(&node, operation_item(&early)).await;
+    assert_eq!((refused.code, refused.position), (RejectCode::Clock, None), "{}", refused.detail);
+    let until = calendar::Utc(early.operation.signed_at).to_string();
+    assert!(refused.detail.contains(&until), "expected {until} in: {}", refused.detail);
+    clocks.pass(30_000);
+    let answer = node.submit(operation_item(&early)).await.unwrap();
+    site.apply(&early, &answer);
+    node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_in_doubt_goes_on_doubting_and_a_start_of_the_machine_does_not() {
+    let (site, clocks) = site().await;
+    let (node, _) = site.start().await;
+    node.submit(site.frame(1)).await.unwrap();
+    clocks.set_by(10 * MINUTE_MS);
+    check_unavailable(&node, site.frame(2)).await;
+    node.stop().await.unwrap();
+    let (node, _) = site.start().await;
+    wait_for(&node, "/readyz", "\"distance_ms\":600000,").await;
+    check_unavailable(&node, site.frame(2)).await;
+    clocks.set_by(-10 * MINUTE_MS);
+    node.submit(site.frame(2)).await.unwrap();
+    check_not_ahead(&node, clocks.now());
+    node.stop().await.unwrap();
+
+    // Set while nobody looked: as if it had been seen.
+    clocks.set_by(10 * MINUTE_MS);
+    let (node, _) = site.start().await;
+    check_unavailable(&node, site.frame(3)).await;
+    node.stop().await.unwrap();
+    // Nothing is known of the clocks of another boot, nor from a file that is damaged.
+    let kept = std::fs::read(site.layout.believed()).unwrap();
+    std::fs::write(site.layout.believed(), "damaged").unwrap();
+    let (node, _) = site.start().await;
+    node.submit(site.frame(3)).await.unwrap();
+    node.stop().await.unwrap();
+    std::fs::write(site.layout.believed(), kept).unwrap();
+    clocks.boot_again();
+    let (node, _) = site.start().await;
+    node.submit(site.frame(4)).await.unwrap();
+    check_not_ahead(&node, clocks.now());
     node.stop().await.unwrap();
 }
 

@@ -204,18 +204,27 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
         if let Err(ground) = self.append_counts(due, now, out) {
             return Answer::Refused(ground.into());
         }
-        let at = At {
-            group: out.number(),
-            position: Position(out.next_position()),
-            now,
-            latest: around.latest.max(now),
-            stamp_max: around.stamp_max,
-        };
-        let answer = match self.ledger.decide(&item, at) {
-            Verdict::Answer(answer) => return answer,
-            Verdict::Append { entry, time, answer } => {
-                let verdict = Appending { item: &item, entry: *entry, time, answer };
-                self.append_verdict(verdict, out)
+        let answer = loop {
+            let now = Millis::new(out.now()).unwrap_or(now);
+            let at = At {
+                group: out.number(),
+                position: Position(out.next_position()),
+                now,
+                latest: around.latest.max(now),
+                around,
+            };
+            match self.ledger.decide(&item, at) {
+                Verdict::Answer(answer) => return answer,
+                Verdict::CloseFirst(time) => {
+                    // Once for each window of the longest span that lies between.
+                    if let Err(ground) = self.close(time, out) {
+                        return Answer::Refused(ground.into());
+                    }
+                }
+                Verdict::Append { entry, time, answer } => {
+                    let verdict = Appending { item: &item, entry: *entry, time, answer };
+                    break self.append_verdict(verdict, out);
+                }
             }
         };
         if !matches!(item, Item::Close) && self.ledger.window.is_full(&self.ledger.config.limits) {

@@ -4,7 +4,8 @@
 //! two items of one group cannot both win. Deciding changes nothing; absorbing the entry does.
 
 use model::{
-    Action, GatewayId, Interval, Millis, Position, PractitionerId, RejectCode, RuleNumber, limits,
+    Action, GatewayId, Interval, Millis, Operation, Position, PractitionerId, RejectCode,
+    RuleNumber, limits,
 };
 use statement::operation::SignedOperation;
 use statement::{c1, c2, field};
@@ -18,7 +19,7 @@ use super::answer::{Answer, Item};
 use super::refuse::{Ground, refuse};
 use super::streams::{FramesAsked, Place};
 use super::verdict::{At, Verdict};
-use crate::stages::rows::{EvaluatedRow, OperationRow};
+use crate::stages::rows::{EvaluatedRow, OperationRow, Urgency};
 
 /// Entries that an item and its close may add after the window was looked at.
 const ENTRIES_SLACK: u64 = 16;
@@ -64,8 +65,10 @@ impl Ledger {
     ) -> Result<Verdict, Ground> {
         // Answered only, it concerns no consent; a frame without an assignment is journaled.
         // Consent is not asked here: a rule may begin between the opening and the first frame.
-        let assigned = self.registry.assignment(gateway, &descriptor.key, at.now);
-        assigned.ok_or(Ground::UnknownDevice)?;
+        for time in [at.now, at.latest] {
+            let assigned = self.registry.assignment(gateway, &descriptor.key, time);
+            assigned.ok_or(Ground::UnknownDevice)?;
+        }
         let next = self.streams.next(gateway, &descriptor.name());
         if !self.streams.is_opening_new(gateway, &descriptor.name()) {
             return Ok(Verdict::Answer(Answer::StreamOpened { next }));
@@ -133,14 +136,15 @@ impl Ledger {
         // Strictly later than every entry: of a claim and a change of its rule it is always plain
         // which came first, so that the rule in force can be proven.
         // A signature says that it is at least so late, which is believed as far as the clocks go.
-        let signed_at = signed.operation.signed_at.min(at.stamp_max);
+        let signed_at = signed.operation.signed_at.min(at.around.stamp_max);
         let t_op = self.strictly_later(at.now.max(signed_at));
         // The close that ends this window must come after it and within the longest window, else
         // the operation would have a receipt and no batch (C1.3). The window was closed for `now`;
         // a signature may be later than that while the clocks are apart.
         if t_op.plus(1).since(self.window.t0()) >= limits::WINDOW_MS_MAX {
-            return Err(Ground::BeyondWindow);
+            return Ok(Verdict::CloseFirst(t_op));
         }
+        self.check_times(&signed.operation, t_op, at)?;
         let record = self.consent.record(signed.operation.patient);
         // Tried on the record alone; the tree is moved when the entry is absorbed.
         let context = self.operation_context(t_op);
@@ -156,6 +160,31 @@ impl Ledger {
         let entry = Box::new(Entry::Operation { operation, requester });
         let answer = Answer::OperationApplied { position: at.position, t_op };
         Ok(Verdict::Append { entry, time: t_op, answer })
+    }
+
+    /// What the rules would say of a time that only the node's clocks are to blame for; and that an
+    /// operation which gives rights has not ended at the latest that it may be.
+    fn check_times(&self, operation: &Operation, t_op: Millis, at: At) -> Result<(), Ground> {
+        let Operation { signed_at, valid_until, .. } = *operation;
+        if signed_at > t_op {
+            return Err(Ground::SignedAhead { until: signed_at });
+        }
+        let protecting = Urgency::of(&operation.action) == Urgency::Protecting;
+        if !protecting && at.latest >= valid_until {
+            let (expected, found) = (at.latest, valid_until);
+            return Err(Ground::Operation(c1::C1Error {
+                rule: RuleNumber::c1(5),
+                row: None,
+                expected: format!("an operation valid at {expected:?}"),
+                found: format!("valid until {found:?}"),
+            }));
+        }
+        // The clocks have it still valid. No entry goes before another, so it must be valid longer.
+        let by_clocks = at.around.latest < valid_until;
+        if t_op >= valid_until && by_clocks && at.around.is_ahead(self.last_time) {
+            return Err(Ground::EndsBeforeJournal { last: self.last_time });
+        }
+        Ok(())
     }
 
     /// Whether the key that may change the record signed the operation. An index without a record

@@ -9,6 +9,7 @@ use statement::operation::SignedOperation;
 use super::absorb::Ledger;
 use super::answer::Item;
 use super::refuse::Ground;
+use super::surroundings::Surroundings;
 use crate::stages::rows::Urgency;
 
 /// Who knows how it stands around the ledger. Asked before each item on the writer thread, so it
@@ -20,21 +21,6 @@ pub trait Gate: Send + Sync + 'static {
     fn written(&self, bytes: usize);
 }
 
-/// How it stands around the ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Surroundings {
-    /// The latest that it may be: what ends is judged by it. The writer's time is the earliest.
-    pub latest: Millis,
-    /// The latest time that an operation may be stamped with, if its signature is that young.
-    pub stamp_max: Millis,
-    /// How far the clocks are apart, milliseconds, if that is too far to stamp anything.
-    pub disagreement_ms: Option<i64>,
-    /// How far the last entry may be ahead of `latest`, milliseconds.
-    pub ahead_ms_max: u64,
-    /// Whether the disk has room for what may be large.
-    pub has_room: bool,
-}
-
 /// Nothing is in the way, and time is the writer's.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Open;
@@ -44,7 +30,7 @@ impl Gate for Open {
         Surroundings {
             latest: Millis::UNBOUNDED_PAST,
             stamp_max: Millis::UNBOUNDED_PAST,
-            disagreement_ms: None,
+            disagreement: None,
             ahead_ms_max: u64::MAX,
             has_room: true,
         }
@@ -70,7 +56,7 @@ impl Surroundings {
             }
             Item::Access { .. } => self.doubt(ledger),
             Item::Operation { operation, .. } | Item::Evaluated { operation, .. } => {
-                self.doubt(ledger).filter(|_| !self.may_take_away(operation, ledger))
+                self.keep_out_operation(operation, ledger)
             }
             // What the operator and the windows do hurts nobody an hour off: it is stamped with
             // the earliest time, like all.
@@ -80,21 +66,33 @@ impl Surroundings {
 
     /// Why no time can be told that is not before the journal's and in nobody's future.
     fn doubt(&self, ledger: &Ledger) -> Option<Ground> {
-        if let Some(distance_ms) = self.disagreement_ms {
-            return Some(Ground::ClockDoubt { distance_ms });
+        if let Some(disagreement) = self.disagreement {
+            return Some(Ground::ClockDoubt(disagreement));
         }
-        let ahead_ms = ledger.last_time.since(self.latest);
-        (ahead_ms > self.ahead_ms_max).then_some(Ground::JournalAhead { until: ledger.last_time })
+        let until = ledger.last_time;
+        self.is_ahead(until).then_some(Ground::JournalAhead { until })
     }
 
-    /// Whether an operation takes rights away and was signed no later than it may be: too late is
-    /// worse for it than a time that is a little off.
-    fn may_take_away(&self, operation: &wire::SignedOperation, ledger: &Ledger) -> bool {
-        let Ok(signed) = SignedOperation::from_bytes(operation.as_bytes()) else { return false };
-        let takes_away = Urgency::of(&signed.operation.action) == Urgency::Protecting;
-        // What it would be stamped with at the most: signed later than that it waits with the rest,
-        // and is not told that its signature is of no time (C1.4).
+    /// What takes rights away goes in: too late is worse for it than a time that is a little off.
+    /// Signed later than it may be stamped it waits with the rest, and is not told that its
+    /// signature is of no time (C1.4).
+    fn keep_out_operation(
+        &self,
+        operation: &wire::SignedOperation,
+        ledger: &Ledger,
+    ) -> Option<Ground> {
+        let doubt = self.doubt(ledger)?;
+        let Ok(signed) = SignedOperation::from_bytes(operation.as_bytes()) else {
+            return Some(doubt);
+        };
+        let (signed_at, action) = (signed.operation.signed_at, &signed.operation.action);
         let stamp_max = self.stamp_max.max(ledger.last_time.plus(1));
-        takes_away && signed.operation.signed_at <= stamp_max
+        if Urgency::of(action) == Urgency::Protecting && signed_at <= stamp_max {
+            return None;
+        }
+        Some(match doubt {
+            Ground::JournalAhead { until } => Ground::JournalAhead { until: until.max(signed_at) },
+            doubt => doubt,
+        })
     }
 }

@@ -9,6 +9,7 @@ use super::answer::{Answer, Item};
 use super::refusal::Refusal;
 use super::registry::UnknownName;
 use super::verdict::{At, Verdict};
+use crate::clock::Disagreement;
 
 /// What a refusal does besides answering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,22 +48,31 @@ pub(super) enum Ground {
     #[error("expected readings no later than the node's clock and its allowed skew")]
     Clock,
     #[error(
-        "expected the node's clocks to agree, found them {} s apart; send the same again later",
-        distance_ms / 1000
+        "expected the node's clocks to agree, found them {} s apart; send the same again once the \
+         wall clock is set right, or is believed in {} s",
+        .0.distance_ms / 1000, .0.believed_in_ms.div_ceil(1000)
     )]
-    ClockDoubt { distance_ms: i64 },
+    ClockDoubt(Disagreement),
     #[error(
-        "expected a clock that has reached the journal's last entry, of {}; send the same again then",
+        "expected a clock that has reached the journal's last entry and the signature, at {}; send \
+         the same again then",
         calendar::Utc(*until)
     )]
     JournalAhead { until: Millis },
+    #[error(
+        "expected an operation that is valid after the journal's last entry, of {}, which lies \
+         ahead of the clock; send one again that is valid for longer, or then",
+        calendar::Utc(*last)
+    )]
+    EndsBeforeJournal { last: Millis },
+    #[error(
+        "expected a signature no later than the node's clock, found one of {}; send the same again \
+         then, or set the signer's clock and sign again",
+        calendar::Utc(*until)
+    )]
+    SignedAhead { until: Millis },
     #[error("expected room on the node's disk; send the same again later")]
     NoRoom,
-    #[error(
-        "expected an operation signed within the open window, found one signed after its longest \
-         end; send the same again once the node's clock is there"
-    )]
-    BeyondWindow,
     #[error("expected a registered gateway, and a device of it with its patient")]
     Unassigned,
     #[error("{}", .0.sentence())]
@@ -111,10 +121,11 @@ impl Ground {
             | Ground::NotRegistered(_)
             | Ground::UnknownName(_)
             | Ground::MalformedChange(_)
-            | Ground::ClockDoubt { .. }
+            | Ground::ClockDoubt(_)
             | Ground::JournalAhead { .. }
+            | Ground::EndsBeforeJournal { .. }
+            | Ground::SignedAhead { .. }
             | Ground::NoRoom
-            | Ground::BeyondWindow
             | Ground::GroupFull
             | Ground::NotAppended(_) => Refusing::AnswerOnly,
         }
@@ -126,7 +137,7 @@ impl Ground {
             Ground::Gap { .. } => RejectCode::Gap,
             // The same code for every rule: a peer learns that, not why, consent does not allow it.
             Ground::Halted | Ground::Uncovered(_) => RejectCode::NotPermitted,
-            Ground::Clock => RejectCode::Clock,
+            Ground::Clock | Ground::SignedAhead { .. } => RejectCode::Clock,
             Ground::Unassigned | Ground::NotRegistered(_) | Ground::UnknownName(_) => {
                 RejectCode::Identity
             }
@@ -136,10 +147,10 @@ impl Ground {
             Ground::Request { code, .. } => *code,
             Ground::GroupFull => RejectCode::Busy,
             // Not Clock, which speaks of the peer's: here it is the node that has to wait.
-            Ground::ClockDoubt { .. }
+            Ground::ClockDoubt(_)
             | Ground::JournalAhead { .. }
+            | Ground::EndsBeforeJournal { .. }
             | Ground::NoRoom
-            | Ground::BeyondWindow
             | Ground::NotAppended(_) => RejectCode::Unavailable,
         }
     }
@@ -227,15 +238,18 @@ mod tests {
     fn only_what_concerns_consent_is_kept_and_only_frames_halt() {
         let request = Ground::Request { code: RejectCode::Nonce, expected: "a new nonce" };
         let gap = Ground::Gap { expected: Sequence(1), found: Sequence(3) };
+        let (wall, unset) = (Millis::default(), Millis::default());
+        let apart = Disagreement { wall, unset, distance_ms: 600_000, believed_in_ms: 1 };
         for (ground, refusing) in [
             (Ground::UnknownDevice, Refusing::AnswerOnly),
             (gap, Refusing::AnswerOnly),
             (Ground::Halted, Refusing::AnswerOnly),
             (Ground::Clock, Refusing::AnswerOnly),
-            (Ground::ClockDoubt { distance_ms: 600_000 }, Refusing::AnswerOnly),
+            (Ground::ClockDoubt(apart), Refusing::AnswerOnly),
             (Ground::JournalAhead { until: Millis::default() }, Refusing::AnswerOnly),
+            (Ground::EndsBeforeJournal { last: Millis::default() }, Refusing::AnswerOnly),
+            (Ground::SignedAhead { until: Millis::default() }, Refusing::AnswerOnly),
             (Ground::NoRoom, Refusing::AnswerOnly),
-            (Ground::BeyondWindow, Refusing::AnswerOnly),
             (Ground::GroupFull, Refusing::AnswerOnly),
             (Ground::Unassigned, Refusing::JournalAndHalt),
             (Ground::Uncovered(Uncovered::Closed), Refusing::JournalAndHalt),

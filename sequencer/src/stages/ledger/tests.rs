@@ -1,4 +1,6 @@
+mod clocks;
 mod guess;
+mod second_form;
 
 use std::sync::{Arc, Mutex};
 
@@ -19,7 +21,6 @@ use wire::{
     SignedAccessRequest, Source, StreamKey,
 };
 
-use super::gate::{Gate, Open, Surroundings};
 use super::*;
 use crate::stages::batch::{BatchBinding, PlanError, plan};
 use crate::stages::rows::CircuitRows;
@@ -719,36 +720,6 @@ fn a_clock_that_jumps_days_closes_windows_within_their_limit() {
     let last = ward.close();
     check_provable(&ward, &last);
     assert_eq!(last.contents.window.t0(), t0);
-}
-
-/// Clocks that are apart: an operation may be stamped as late as its signature says.
-struct Apart;
-
-impl Gate for Apart {
-    fn look(&self) -> Surroundings {
-        Surroundings { stamp_max: Millis::UNBOUNDED_FUTURE, ..Open.look() }
-    }
-
-    fn written(&self, _: usize) {}
-}
-
-#[test]
-fn an_operation_stamped_beyond_the_longest_window_waits_for_the_clock() {
-    let mut ward = Ward::open();
-    let admission = ward.admission;
-    ward.admission = admission.with_gate(Arc::new(Apart));
-    ward.now += limits::WINDOW_MS_MAX;
-    let stop = ward.sign_for(patient(), Action::Stop, &patient_key());
-    ward.now -= limits::WINDOW_MS_MAX;
-    let stop = wire::SignedOperation::new(stop.to_bytes().to_vec()).unwrap();
-    let Answer::Refused(refusal) = ward.submit_signed(stop.clone()) else { panic!("taken") };
-    assert_eq!((refusal.code, refusal.position), (RejectCode::Unavailable, None));
-    ward.now += limits::WINDOW_MS_MAX;
-    let answer = ward.submit_signed(stop);
-    assert!(matches!(answer, Answer::OperationApplied { .. }), "{answer:?}");
-    let last = ward.close();
-    let windows = std::mem::take(&mut ward.delivered.0.lock().unwrap().1);
-    windows.iter().chain([&last]).for_each(|window| drop(check_provable(&ward, window)));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use model::{Millis, Position};
 use wire::Entry;
 
 use super::answer::Answer;
+use super::surroundings::Surroundings;
 
 /// The place that the next entry would have.
 #[derive(Clone, Copy, Debug)]
@@ -16,14 +17,16 @@ pub(super) struct At {
     pub(super) now: Millis,
     /// The latest that it may be: what ends is judged by it.
     pub(super) latest: Millis,
-    /// The latest time that an operation may be stamped with, if its signature is that young.
-    pub(super) stamp_max: Millis,
+    /// How it stands around the ledger.
+    pub(super) around: Surroundings,
 }
 
 /// What to append for an item, and what to answer once it is durable.
 pub(super) enum Verdict {
     /// Nothing to append.
     Answer(Answer),
+    /// Close the open window at this time, and decide again.
+    CloseFirst(Millis),
     /// Append this entry at the time stated.
     Append {
         /// The entry.

@@ -16,7 +16,7 @@ use crate::window::Capacities;
 /// One shape with its engine.
 struct ShapeEngine {
     shape: &'static Shape,
-    engine: PortableEngine,
+    engine: Box<dyn Engine>,
 }
 
 /// Engines for C1 and C2.
@@ -103,10 +103,18 @@ impl ProverKeys {
             let key = key.map_err(|source| ProverKeysError::Key { shape: shape.name, source })?;
             Ok::<_, ProverKeysError>(ShapeEngine {
                 shape,
-                engine: PortableEngine::new(Arc::new(key)),
+                engine: Box::new(PortableEngine::new(Arc::new(key))),
             })
         };
         Ok(ProverKeys { operations: engine(c1)?, claims: engine(c2)?, capacities })
+    }
+
+    /// Puts others before both engines.
+    #[cfg(test)]
+    pub(crate) fn behind(mut self, engine: impl Fn(Box<dyn Engine>) -> Box<dyn Engine>) -> Self {
+        (self.operations.engine, self.claims.engine) =
+            (engine(self.operations.engine), engine(self.claims.engine));
+        self
     }
 
     /// What one chunk of each circuit holds.

@@ -14,5 +14,6 @@ mod stage;
 pub use keys::{ProverKeys, ProverKeysError};
 pub use run::BatcherLoop;
 pub use stage::{
-    BatchSink, Batcher, BatcherConfig, BatcherError, LastBatch, MakeBatch, Progress, groups_of,
+    BatchSink, Batcher, BatcherConfig, BatcherError, ChunkProver, LastBatch, MakeBatch, Progress,
+    groups_of,
 };

@@ -1,6 +1,6 @@
 //! Turns closed windows into assembled batches.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use circuits::shapes::Statement;
 use journal::{FileMedium, ReadError, Reader};
@@ -15,7 +15,7 @@ use super::{ProverKeys, ProverKeysError};
 use crate::stages::batch::{
     BatchBinding, BatchGroups, BatchPlan, PlanError, ProvenBatch, assemble, plan,
 };
-use crate::window::{Assembled, ClosedWindow};
+use crate::window::{Assembled, Capacities, ClosedWindow};
 
 /// What a batcher continues from.
 #[derive(Clone)]
@@ -24,8 +24,6 @@ pub struct BatcherConfig {
     pub binding: BatchBinding,
     /// The batch before the first that it makes.
     pub last: LastBatch,
-    /// From the operating system: it blinds the proofs.
-    pub seed: [u8; 32],
 }
 
 /// The last batch that is assembled.
@@ -124,6 +122,58 @@ pub enum BatcherError {
     },
 }
 
+/// Proves the chunks of a window. A node has one: a proof takes all cores already, and its memory
+/// is the node's peak.
+pub struct ChunkProver {
+    keys: Arc<ProverKeys>,
+    entropy: StdRng,
+}
+
+impl ChunkProver {
+    /// Proves under `keys`; `seed` comes from the operating system and blinds the proofs.
+    pub fn new(keys: Arc<ProverKeys>, seed: [u8; 32]) -> Arc<Mutex<ChunkProver>> {
+        // A generator fit for keys, seeded once: no two proofs of this process share their
+        // blinding.
+        let entropy = StdRng::from_seed(seed);
+        Arc::new(Mutex::new(ChunkProver { keys, entropy }))
+    }
+
+    /// Proves every chunk of the window's plan.
+    ///
+    /// # Errors
+    /// [`BatcherError::Prove`] for the first that cannot be.
+    pub fn prove(
+        &mut self,
+        window: &ClosedWindow,
+        plan: BatchPlan,
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<ProvenBatch, BatcherError> {
+        let number = window.contents.number.0;
+        let mut one = |circuit, chunk, statement: Statement<'_>| {
+            // For progress and metrics only: no decision hangs on it, so the clock is not injected.
+            let begun = std::time::Instant::now();
+            let proven = self.keys.prove(statement, &mut self.entropy);
+            let proven = proven.map_err(|source| {
+                let circuit = if circuit == Circuit::C1 { "C1" } else { "C2" };
+                BatcherError::Prove { number, circuit, chunk, source }
+            })?;
+            let millis = begun.elapsed().as_millis() as u64;
+            tell(Progress::Proven { number, circuit, millis });
+            Ok::<_, BatcherError>(proven)
+        };
+        let mut operation_proofs = Vec::with_capacity(plan.operations.len());
+        for (number, (chunk, inputs)) in plan.operations.iter().enumerate() {
+            operation_proofs.push(one(Circuit::C1, number, Statement::C1(inputs, chunk))?);
+        }
+        let mut claim_proofs = Vec::with_capacity(plan.claims.len());
+        for (number, (chunk, inputs)) in plan.claims.iter().enumerate() {
+            claim_proofs.push(one(Circuit::C2, number, Statement::C2(inputs, chunk))?);
+        }
+        let contents = window.contents.as_ref().clone();
+        Ok(ProvenBatch { contents, plan, operation_proofs, claim_proofs })
+    }
+}
+
 /// Makes batches, one window after the other. A trait so that the loop around it is tested with one
 /// that fails when a test says so.
 pub trait MakeBatch {
@@ -137,11 +187,11 @@ pub trait MakeBatch {
 /// The stage. Fed window by window; keeps the last header's hash, which the next header names.
 pub struct Batcher {
     binding: BatchBinding,
-    keys: Arc<ProverKeys>,
+    capacities: Capacities,
+    prover: Arc<Mutex<ChunkProver>>,
     journal: Reader<FileMedium>,
     sink: Box<dyn BatchSink>,
     last: LastBatch,
-    entropy: StdRng,
     /// A batch that is proven and could not be stored: proving it again costs minutes.
     unstored: Option<Unstored>,
 }
@@ -156,15 +206,13 @@ impl Batcher {
     /// Continues after the last batch.
     pub fn new(
         config: BatcherConfig,
-        keys: Arc<ProverKeys>,
+        prover: Arc<Mutex<ChunkProver>>,
         journal: Reader<FileMedium>,
         sink: Box<dyn BatchSink>,
     ) -> Batcher {
-        let BatcherConfig { binding, last, seed } = config;
-        // A generator fit for keys, seeded once: no two proofs of this process share their
-        // blinding.
-        let entropy = StdRng::from_seed(seed);
-        Batcher { binding, keys, journal, sink, last, entropy, unstored: None }
+        let BatcherConfig { binding, last } = config;
+        let capacities = lock(&prover).keys.capacities();
+        Batcher { binding, capacities, prover, journal, sink, last, unstored: None }
     }
 
     /// Lays out, proves and assembles the next window.
@@ -176,11 +224,13 @@ impl Batcher {
             return Err(BatcherError::Order { expected, found: number });
         }
         // Before any proof: the plan checks every rule natively and names the one that is broken.
-        let plan = plan(&window.contents, &self.binding, self.keys.capacities());
+        let plan = plan(&window.contents, &self.binding, self.capacities);
         let plan = plan.map_err(|source| BatcherError::Plan { number, source })?;
         let (operations, claims) = (plan.operations.len(), plan.claims.len());
         self.sink.tell(Progress::Planned { number, operations, claims });
-        let proven = self.prove(window, plan)?;
+        let sink = &mut self.sink;
+        let mut tell = |progress| sink.tell(progress);
+        let proven = lock(&self.prover).prove(window, plan, &mut tell)?;
         let groups = groups_of(&self.journal, self.last.group, window)?;
         let previous = self.last.header_hash;
         let batch = assemble(&proven, previous, &self.binding, groups);
@@ -200,38 +250,11 @@ impl Batcher {
         self.sink.tell(Progress::Assembled { number });
         Ok(())
     }
+}
 
-    /// Proves every chunk of a plan.
-    fn prove(
-        &mut self,
-        window: &ClosedWindow,
-        plan: BatchPlan,
-    ) -> Result<ProvenBatch, BatcherError> {
-        let number = window.contents.number.0;
-        let mut one = |circuit, chunk, statement: Statement<'_>| {
-            // For progress and metrics only: no decision hangs on it, so the clock is not injected.
-            let begun = std::time::Instant::now();
-            let proven = self.keys.prove(statement, &mut self.entropy);
-            let proven = proven.map_err(|source| {
-                let circuit = if circuit == Circuit::C1 { "C1" } else { "C2" };
-                BatcherError::Prove { number, circuit, chunk, source }
-            })?;
-            let millis = begun.elapsed().as_millis() as u64;
-            self.sink.tell(Progress::Proven { number, circuit, millis });
-            Ok::<_, BatcherError>(proven)
-        };
-        // One after the other: a proof takes all cores already, and its memory is the node's peak.
-        let mut operation_proofs = Vec::with_capacity(plan.operations.len());
-        for (number, (chunk, inputs)) in plan.operations.iter().enumerate() {
-            operation_proofs.push(one(Circuit::C1, number, Statement::C1(inputs, chunk))?);
-        }
-        let mut claim_proofs = Vec::with_capacity(plan.claims.len());
-        for (number, (chunk, inputs)) in plan.claims.iter().enumerate() {
-            claim_proofs.push(one(Circuit::C2, number, Statement::C2(inputs, chunk))?);
-        }
-        let contents = window.contents.as_ref().clone();
-        Ok(ProvenBatch { contents, plan, operation_proofs, claim_proofs })
-    }
+/// A panic in a proof ends the stage, and leaves nothing here that is half done.
+fn lock(prover: &Mutex<ChunkProver>) -> MutexGuard<'_, ChunkProver> {
+    prover.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The journal groups after group `after`, which holds the close before, up to the one that holds
