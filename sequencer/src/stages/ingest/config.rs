@@ -19,7 +19,23 @@ settings! {
         connections_max: usize = 1024; "connections", range(1, 100_000) => {
             sets: "Most open connections.",
             memory: "About 100 KiB for an idle one.",
-            at_limit: "A further one is refused.",
+            at_limit: "The certificate that has most gives its oldest one up, if it then \
+                       keeps as many as the newcomer has; else the newcomer is refused as busy.",
+        }
+        wallet_connections_percent: u32 = 12; "percent", range(0, 90) => {
+            sets: "How many of `connections_max` only wallets may take, so that a stop gets in \
+                   however many gateways there are. Wallets may take the others too.",
+            at_limit: "As above, among gateways, practitioners and operators.",
+        }
+        connections_per_certificate_max: usize = 16; "connections", range(1, 100_000) => {
+            sets: "Most open connections of one certificate.",
+            at_limit: "Its oldest one is closed as busy.",
+        }
+        handshakes_max: usize = 1024; "handshakes", range(1, 100_000) => {
+            sets: "Most handshakes under way: what has shown no certificate yet.",
+            memory: "64 KiB each.",
+            at_limit: "The network that has most gives its oldest one up; an address of IPv4 is \
+                       one, and 64 bits of IPv6.",
         }
         retry_from_connections: usize = 256; "connections", range(0, u64::MAX) => {
             sets: "From this many open connections on, a new peer first proves its address with a \
@@ -245,6 +261,11 @@ impl IngestConfig {
 
     pub(super) fn identity_check(&self) -> Duration {
         Duration::from_millis(self.identity_check_ms)
+    }
+
+    /// Connections that only wallets may take.
+    pub(super) fn wallet_connections(&self) -> usize {
+        self.connections_max * self.wallet_connections_percent as usize / 100
     }
 
     pub(super) fn farewell(&self) -> Duration {

@@ -10,11 +10,13 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
 use wire::{Lane, Role, SignedReceipt};
 
+use super::close::close;
 use super::config::READ_BYTES_MAX;
 use super::observe::{Observe, Observed};
 use super::peer::{Peer, PeerId};
+use super::places::ConnectionPlace;
 use super::session::{Reply, Session};
-use super::shared::{Shared, close};
+use super::shared::Shared;
 use crate::history::Held;
 
 /// Bytes that are handed to the transport at once: fewer and larger writes cost less.
@@ -53,6 +55,8 @@ struct Shell {
     /// Until when the hello must come, or, while stopping, everything must be acknowledged.
     deadline: Option<Instant>,
     shared: Arc<Shared>,
+    /// Held until the connection ends.
+    _place: ConnectionPlace,
 }
 
 /// Runs a connection until it ends.
@@ -127,6 +131,9 @@ async fn open_session(
     }
     // Without a writer there is no session: its peer comes again when the node does.
     services.admit.check_open().map_err(|error| error.code())?;
+    // Entitled: whoever is not takes no place from those who are.
+    let place = shared.places.take(peer.holder, role(&peer.id), &connection);
+    let place = place.inspect_err(|_| services.observe.observe(Observed::ConnectionTurnedAway))?;
     // Entitled before its lanes are awaited: nobody else can make the node hold buffers.
     let lanes = [
         accept_lane(&connection).await?,
@@ -154,6 +161,7 @@ async fn open_session(
         stopping: false,
         deadline,
         shared,
+        _place: place,
     })
 }
 

@@ -18,7 +18,10 @@ use crate::stages::ingest::{AdmitError, IngestConfig};
 use crate::stages::ledger::Item;
 
 /// Submits an operation; what came of it.
-async fn submit(client: &mut Client, operation: SignedOperation) -> Result<(), RejectCode> {
+pub(super) async fn submit(
+    client: &mut Client,
+    operation: SignedOperation,
+) -> Result<(), RejectCode> {
     let asked = client.session.submit(operation).unwrap();
     client
         .until(|event| match event {

@@ -36,6 +36,7 @@ use crate::guard::{Failures, Guard};
 use crate::metrics::Metrics;
 use crate::stages::deliver::{DeliverConfig, NodeDelivery, ReceiptHub};
 use crate::stages::ingest::peer::Peer;
+use crate::stages::ingest::places::Places;
 use crate::stages::ingest::session::{Reply, Session};
 use crate::stages::ingest::shared::Shared;
 use crate::stages::ingest::sources::Sources;
@@ -52,7 +53,7 @@ use crate::window::{ClosedWindow, WindowLimits};
 
 const ECG: u32 = 131_328;
 const SKEW_MS: u64 = 60_000;
-const SERVER_NAME: &str = "localhost";
+pub(super) const SERVER_NAME: &str = "localhost";
 /// Few, so that a test can fill the queue.
 pub(super) const QUEUE_ITEMS_MAX: usize = 1024;
 
@@ -412,8 +413,10 @@ impl Node {
             observe: Arc::new(()),
             ahead_ms_max: SKEW_MS,
         };
+        let places = Arc::new(Places::new(&config, Arc::new(())));
         let shared = Shared {
             config,
+            places,
             services: Arc::new(services),
             sources: Sources::new(&RateConfig::default()),
             sessions: AtomicUsize::new(0),
@@ -558,7 +561,7 @@ fn encode(sequence: u64, readings: &[Reading]) -> Frame {
     Frame::encode_raw(place, stream_key().signal().unwrap(), readings).unwrap()
 }
 
-fn client_tls(issued: &Issued) -> quinn::ClientConfig {
+pub(super) fn client_tls(issued: &Issued) -> quinn::ClientConfig {
     let Pem { ca, certificate, key } = issued.pem();
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
