@@ -4,6 +4,7 @@ mod client;
 mod floods;
 mod history;
 mod places;
+mod replays;
 mod support;
 
 use std::sync::Arc;
