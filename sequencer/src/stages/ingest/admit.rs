@@ -237,10 +237,12 @@ impl Admit {
     /// [`AdmitError::Held`], [`AdmitError::Stopped`] or [`AdmitError::Failed`], as every submission
     /// from now on.
     pub fn check_open(&self) -> Result<(), AdmitError> {
-        if self.hold.is_set() {
-            return Err(AdmitError::Held);
+        // A writer that is gone is told first: while the node is held nobody submits anything that
+        // would find it out.
+        if let Some(why) = self.submitter.closed() {
+            return Err(why.into());
         }
-        self.submitter.closed().map_or(Ok(()), |why| Err(why.into()))
+        if self.hold.is_set() { Err(AdmitError::Held) } else { Ok(()) }
     }
 
     /// Changes with every registry change that was submitted here.
