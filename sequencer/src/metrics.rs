@@ -273,6 +273,12 @@ impl Metrics {
         self.stage_degraded.with_label_values(&[stage, cause.name()]).set(i64::from(holds));
     }
 
+    /// What a scrape gathers.
+    #[cfg(test)]
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// All values in the text format of Prometheus.
     pub fn text(&self) -> String {
         let mut text = Vec::new();

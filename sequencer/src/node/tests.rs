@@ -2,6 +2,7 @@
 
 mod around;
 mod files;
+mod scrape;
 // The tests beside the crate use the rest of it.
 #[allow(dead_code)]
 #[path = "../../tests/support.rs"]
