@@ -1,6 +1,7 @@
 //! A whole node whose stages fail one after the other.
 
 mod around;
+mod counted;
 mod files;
 mod scrape;
 // The tests beside the crate use the rest of it.

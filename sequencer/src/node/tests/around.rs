@@ -40,7 +40,7 @@ async fn check_unavailable(node: &Node, item: Item) -> String {
 }
 
 /// Waits until an answer of the node's HTTP holds a text.
-async fn wait_for(node: &Node, path: &str, text: &str) {
+pub(super) async fn wait_for(node: &Node, path: &str, text: &str) {
     let mut answer = String::new();
     for _ in 0..LOOKS_MAX {
         answer = get(node, path).await.unwrap();

@@ -307,7 +307,7 @@ impl Ledger {
         // The entry names its gateway by the holder's hash. One that was never registered has no
         // stream that could go on.
         if let Some(gateway) = self.registry.gateway_of(&refusal.requester) {
-            self.streams.halt(gateway, stream);
+            self.streams.halt(gateway, stream, refusal.reason);
         }
     }
 

@@ -1,3 +1,4 @@
+mod counts;
 mod guess;
 
 use std::sync::{Arc, Mutex};
@@ -286,9 +287,13 @@ impl Ward {
     }
 
     fn request(&mut self, nonce: u64, key: &SecretKey) -> Answer {
+        self.request_of(patient(), nonce, key)
+    }
+
+    fn request_of(&mut self, patient: PatientIndex, nonce: u64, key: &SecretKey) -> Answer {
         let request = AccessRequest {
             scope: ledger_config().scope,
-            patient: patient(),
+            patient,
             practitioner: doctor(),
             organisation: hospital(),
             care_team: None,
