@@ -171,6 +171,7 @@ impl Ward {
                 id: doctor(),
                 organisation: hospital(),
                 public_key,
+                fingerprint: [7; 32],
                 valid,
             },
         ] {
@@ -552,6 +553,7 @@ fn a_record_that_names_nothing_registered_is_refused_and_says_what_to_add() {
                 id: doctor(),
                 organisation: nowhere(),
                 public_key,
+                fingerprint: [7; 32],
                 valid,
             },
             "the organisation of this practitioner",

@@ -335,11 +335,13 @@ async fn whoever_is_not_registered_is_closed_as_unentitled() {
     let node = Node::start().await;
     node.registered(Role::Wallet, "patient-app").await;
     node.registered(Role::Operator, "admissions").await;
+    node.registered(Role::Practitioner, "dr").await;
     for (role, name) in [
         (Role::Gateway, "stranger"),
         // The id is registered with another certificate.
         (Role::Gateway, "gateway"),
         (Role::Practitioner, "stranger"),
+        (Role::Practitioner, "dr"),
         (Role::Wallet, "stranger"),
         (Role::Wallet, "patient-app"),
         (Role::Operator, "stranger"),

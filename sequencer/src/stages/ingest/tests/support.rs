@@ -287,7 +287,13 @@ impl Node {
                 signals: vec![ECG],
                 gateways: vec![gateway_id()],
             },
-            RegistryRecord::Practitioner { id: doctor(), organisation, public_key, valid },
+            RegistryRecord::Practitioner {
+                id: doctor(),
+                organisation,
+                public_key,
+                fingerprint: [0; 32],
+                valid,
+            },
         ] {
             self.change_registry(RegistryChange::Add(record)).await;
         }
@@ -367,7 +373,7 @@ impl Node {
         self.authority.issue_client(role, name, validity()).unwrap()
     }
 
-    /// Issues a certificate, and registers it where the registry holds certificates.
+    /// Issues a certificate and registers it.
     pub(super) async fn registered(&self, role: Role, name: &str) -> Issued {
         let (issued, valid) = (self.issue(role, name), Interval::ALWAYS);
         let fingerprint = issued.fingerprint();
@@ -382,7 +388,11 @@ impl Node {
                 let (id, organisation) = (GatewayId::new(name).unwrap(), hospital());
                 RegistryRecord::Gateway { id, organisation, fingerprint, valid }
             }
-            Role::Practitioner => return issued,
+            Role::Practitioner => {
+                let (id, organisation) = (PractitionerId::new(name).unwrap(), hospital());
+                let public_key = practitioner_key().public().encode();
+                RegistryRecord::Practitioner { id, organisation, public_key, fingerprint, valid }
+            }
         };
         self.change_registry(RegistryChange::Add(record)).await;
         issued
