@@ -10,6 +10,7 @@ use model::{
     PractitionerId, Purpose, Purposes, RejectCode, Rule, RuleNumber, RuleSlot, Sequence,
     StreamHandle, Uncovered, Word, limits,
 };
+use statement::batch::Requester;
 use statement::c2::Capacity;
 use statement::eddsa::{self, SecretKey};
 use statement::operation::SignedOperation;
@@ -697,10 +698,11 @@ fn what_is_refused_again_is_counted_and_the_window_has_the_counts_before_its_clo
     assert_eq!(counted.reason, RefusalReason::Claim(Uncovered::Closed));
     // The patient sees both: the first one, and how often it was asked again.
     let told = &window.contents.refused[&patient()];
-    let told = told.iter().map(|one| (one.position, one.practitioner.clone(), one.count));
+    let told = told.iter().map(|one| (one.position, one.requester.clone(), one.count));
     let told: Vec<_> = told.collect();
     let counted_at = Position(close.0 - 1);
-    assert_eq!(told, [(first, doctor(), 1), (counted_at, doctor(), 5)]);
+    let asked = Requester::Practitioner(doctor());
+    assert_eq!(told, [(first, asked.clone(), 1), (counted_at, asked, 5)]);
     check_provable(&ward, &window);
     // After a quiet minute the next one is in full again.
     ward.now += 60_000;
@@ -822,7 +824,7 @@ fn refused_accesses_are_told_to_the_patient_with_the_next_batch() {
     let contents = &window.contents;
     let refused = &contents.refused[&patient()];
     assert_eq!(refused.len(), 1);
-    assert_eq!((refused[0].practitioner.as_str(), refused[0].count), ("dr", 1));
+    assert_eq!((refused[0].requester.name(), refused[0].count), ("dr", 1));
     assert_eq!(refused[0].uncovered, Uncovered::Ended);
     assert!(contents.claims.is_empty() && contents.patients.contains_key(&patient()));
     check_provable(&ward, &window);

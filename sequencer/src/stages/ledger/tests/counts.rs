@@ -43,11 +43,21 @@ fn frames_that_follow_a_refused_one_are_counted_for_the_patient() {
         // The stream is halted: what was decided is not decided again, and not forgotten either.
         assert_eq!(refused(ward.frame(2)), (code, rule, None));
     }
-    ward.submit(Item::CountRefusals);
-    let counted = last_count(&ward);
+    let window = ward.close();
+    let close = window.contents.position_out;
+    let Entry::RefusalCount(counted) = ward.entry(Position(close.0 - 1)) else {
+        panic!("expected a count before the close")
+    };
     assert_eq!((counted.count, counted.what), (3, RefusedKind::Frame));
     assert_eq!((counted.patient, counted.requester), (patient(), Holder::gateway(&gateway())));
     assert_eq!(counted.reason, RefusalReason::Claim(Uncovered::Closed));
+    // The patient sees who went on sending, why it was refused and how often.
+    let told = &window.contents.refused[&patient()];
+    let told = told.iter().map(|one| (one.position, one.requester.clone(), one.count));
+    let sent = || Requester::Gateway(gateway());
+    let counted_at = Position(close.0 - 1);
+    assert_eq!(told.collect::<Vec<_>>(), [(position.unwrap(), sent(), 1), (counted_at, sent(), 3)]);
+    check_provable(&ward, &window);
 }
 
 #[test]
