@@ -6,8 +6,8 @@ use std::sync::mpsc::{self, Receiver};
 use bytes::Bytes;
 use journal::{Admission, FileMedium, Genesis, Log, Writer, WriterConfig};
 use model::{
-    Action, Categories, ChainScope, ClaimKind, Clock, EpochNumber, Interval, Labels, Millis,
-    Operation, Party, Purposes, Rule, RuleSlot, Sequence, StreamHandle, SystemClock, Word,
+    Action, ChainScope, ClaimKind, Clock, EpochNumber, Interval, Millis, Operation, Party, Rule,
+    RuleSlot, Sequence, StreamHandle, SystemClock, Word,
 };
 use sequencer::stages::ledger::{
     Answer, Deliver, EnrolmentSeal, Item, Ledger, LedgerAdmission, LedgerConfig,
@@ -150,16 +150,10 @@ impl Ward {
         let (view_key, salt) = (Word::from_u64(11), Word::from_u64(12));
         let enrol = Action::Enrol { key_hash: key_hash(&key), view_key, salt };
         self.operate(patient, enrol, &registrar());
-        let rule = Rule {
-            actor: Party::Named(scope::device(&self.cast.key(patient).device)),
-            source: Party::Any,
-            categories: Categories::ALL,
-            purposes: Purposes::ALL,
-            kinds: ClaimKind::Collect.only(),
-            labels: Labels::ALL,
-            access: Interval::ALWAYS,
-            data: Interval::ALWAYS,
-        };
+        let rule = Rule::widest(
+            Party::Named(scope::device(&self.cast.key(patient).device)),
+            ClaimKind::Collect.only(),
+        );
         self.operate(patient, Action::Write { slot: RuleSlot::Permit(0), rule }, &key);
     }
 

@@ -6,9 +6,8 @@ use std::collections::BTreeMap;
 use ark_bn254::Fr;
 use circuits::shapes::{Capacity, Shape, Statement};
 use model::{
-    Action, Categories, Category, Claim, ClaimKind, Digest, Interval, Label, Labels, Millis,
-    Operation, Party, PatientIndex, Position, Purpose, Purposes, Record, Rule, RuleSlot, Window,
-    Word,
+    Action, Category, Claim, ClaimKind, Digest, Interval, Label, Millis, Operation, Party,
+    PatientIndex, Position, Purpose, Record, Rule, RuleSlot, Window, Word,
 };
 use statement::c2::Capacity as ClaimCapacity;
 use statement::eddsa::SecretKey;
@@ -83,16 +82,10 @@ fn index(patient: usize) -> PatientIndex {
 }
 
 fn permit() -> Rule {
-    Rule {
-        actor: Party::Named(Word::from_u64(DOCTOR)),
-        source: Party::Any,
-        categories: Categories::ALL,
-        purposes: Purposes::ALL,
-        kinds: ClaimKind::Access.only().with(ClaimKind::Collect.only()),
-        labels: Labels::ALL,
-        access: Interval::ALWAYS,
-        data: Interval::ALWAYS,
-    }
+    Rule::widest(
+        Party::Named(Word::from_u64(DOCTOR)),
+        ClaimKind::Access.only().with(ClaimKind::Collect.only()),
+    )
 }
 
 /// Patients enrol, and each then writes a permit, until the rows are full.

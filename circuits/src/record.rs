@@ -101,7 +101,7 @@ pub fn leaf(b: &mut Builder, identity: &Num, rules: &Rules) -> Num {
 mod tests {
     use super::*;
     use crate::gadgets::check::check;
-    use model::{Categories, ClaimKinds, Interval, Labels, Party, Purposes, Rule, Word};
+    use model::{ClaimKinds, Party, Rule, Word};
 
     #[test]
     fn the_leaf_equals_its_twin() {
@@ -109,16 +109,10 @@ mod tests {
             Record::enrolled(Word::from_u64(11), Word::from_u64(12), Word::from_u64(13));
         record.nonce = 14;
         for (number, rule) in record.rules.iter_mut().enumerate().step_by(3) {
-            *rule = Some(Rule {
-                actor: Party::Named(Word::from_u64(100 + number as u64)),
-                source: Party::Any,
-                categories: Categories::ALL,
-                purposes: Purposes::ALL,
-                kinds: ClaimKinds::ALL,
-                labels: Labels::ALL,
-                access: Interval::ALWAYS,
-                data: Interval::ALWAYS,
-            });
+            *rule = Some(Rule::widest(
+                Party::Named(Word::from_u64(100 + number as u64)),
+                ClaimKinds::ALL,
+            ));
         }
         let (r1cs, _, movable) = check(|b| {
             let (words, rules) = (Identity::alloc(b, &record), Rules::alloc(b, &record));

@@ -7,9 +7,9 @@ use client::{Key, KeyKind, Wallet};
 use journal::{Admission, FileMedium, Genesis, Log, Recovery};
 use l1_contracts::{Deployment, Edge};
 use model::{
-    Action, BatchNumber, Categories, ClaimKind, Clock, DeviceId, EpochNumber, GatewayId, Interval,
-    Labels, Operation, OrganisationId, Party, PatientIndex, Purposes, Rule, RuleSlot, Sequence,
-    StreamHandle, SystemClock, limits,
+    Action, BatchNumber, ClaimKind, Clock, DeviceId, EpochNumber, GatewayId, Operation,
+    OrganisationId, Party, PatientIndex, Rule, RuleSlot, Sequence, StreamHandle, SystemClock,
+    limits,
 };
 use sequencer::disk::FreeSpace;
 use sequencer::doors::config::Config;
@@ -139,16 +139,10 @@ impl Site {
         let operation = self.wallet.enrolment(&patient(), self.clock.now(), VALID_MS);
         let signed = self.sign(operation, &registrar());
         self.apply(&signed, &desk.submit(operation_item(&signed)));
-        let rule = Rule {
-            actor: Party::Named(scope::device(&stream_key().device)),
-            source: Party::Any,
-            categories: Categories::ALL,
-            purposes: Purposes::ALL,
-            kinds: ClaimKind::Collect.only(),
-            labels: Labels::ALL,
-            access: Interval::ALWAYS,
-            data: Interval::ALWAYS,
-        };
+        let rule = Rule::widest(
+            Party::Named(scope::device(&stream_key().device)),
+            ClaimKind::Collect.only(),
+        );
         let signed = self.change(Action::Write { slot: RuleSlot::Permit(0), rule });
         self.apply(&signed, &desk.submit(operation_item(&signed)));
     }

@@ -225,19 +225,10 @@ fn action(version: u8, kind: u8, slot: u8, words: [Word; 3]) -> Result<Action, O
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Categories, ClaimKind, Interval, Labels, Party, Purposes};
+    use crate::{ClaimKind, Party};
 
     fn rule() -> Rule {
-        Rule {
-            actor: Party::Named(Word::from_u64(9)),
-            source: Party::Any,
-            categories: Categories::ALL,
-            purposes: Purposes::ALL,
-            kinds: ClaimKind::Access.only(),
-            labels: Labels::ALL,
-            access: Interval::ALWAYS,
-            data: Interval::ALWAYS,
-        }
+        Rule::widest(Party::Named(Word::from_u64(9)), ClaimKind::Access.only())
     }
 
     fn operation(action: Action) -> Operation {

@@ -85,6 +85,21 @@ pub enum RuleError {
 }
 
 impl Rule {
+    /// The widest rule of an actor for `kinds` of claims: from every source, of every category, for
+    /// every purpose, at all times. A narrower one is written as what differs from it.
+    pub const fn widest(actor: Party, kinds: ClaimKinds) -> Rule {
+        Rule {
+            actor,
+            source: Party::Any,
+            categories: Categories::ALL,
+            purposes: Purposes::ALL,
+            kinds,
+            labels: Labels::ALL,
+            access: Interval::ALWAYS,
+            data: Interval::ALWAYS,
+        }
+    }
+
     /// The masks alone, as they stand in the packed word ([`layout`]).
     pub fn mask(&self) -> u64 {
         pack_mask(self.categories, self.purposes, self.kinds, self.labels)

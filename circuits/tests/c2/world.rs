@@ -2,8 +2,8 @@
 
 use ark_bn254::Fr;
 use model::{
-    Categories, Category, Claim, ClaimKind, Digest, Interval, Label, Labels, Millis, Party,
-    PatientIndex, Position, Purpose, Purposes, Record, Rule, RuleSlot, Window, Word,
+    Category, Claim, ClaimKind, Digest, Interval, Label, Millis, Party, PatientIndex, Position,
+    Purpose, Record, Rule, RuleSlot, Window, Word,
 };
 use statement::c2::{Capacity, Chunk, Slot, cap_path, pack};
 use statement::record;
@@ -45,16 +45,7 @@ pub(super) fn named(word: u64) -> Party {
 
 /// A rule of one actor about everything but break-glass, at any time.
 pub(super) fn rule(actor: u64) -> Rule {
-    Rule {
-        actor: named(actor),
-        source: Party::Any,
-        categories: Categories::ALL,
-        purposes: Purposes::ALL,
-        kinds: ClaimKind::Access.only().with(ClaimKind::Collect.only()),
-        labels: Labels::ALL,
-        access: Interval::ALWAYS,
-        data: Interval::ALWAYS,
-    }
+    Rule::widest(named(actor), ClaimKind::Access.only().with(ClaimKind::Collect.only()))
 }
 
 /// A record with these rules, its secrets drawn from `seed`.

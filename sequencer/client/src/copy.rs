@@ -96,10 +96,7 @@ fn differences(copy: &Record, settled: &Record) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use model::{
-        Action, Categories, ClaimKind, Digest, Interval, Labels, Operation, Party, PatientIndex,
-        Purposes, Rule, RuleSlot, Word,
-    };
+    use model::{Action, ClaimKind, Digest, Operation, Party, PatientIndex, Rule, RuleSlot, Word};
 
     use super::*;
 
@@ -110,16 +107,7 @@ mod tests {
     }
 
     fn rule() -> Rule {
-        Rule {
-            actor: Party::Any,
-            source: Party::Any,
-            categories: Categories::ALL,
-            purposes: Purposes::ALL,
-            kinds: ClaimKind::Access.only(),
-            labels: Labels::ALL,
-            access: Interval::ALWAYS,
-            data: Interval::ALWAYS,
-        }
+        Rule::widest(Party::Any, ClaimKind::Access.only())
     }
 
     fn permit(nonce: u32, slot: u8) -> SeenOperation {

@@ -284,7 +284,7 @@ mod tests {
     use super::*;
     use crate::KeyKind;
     use crate::party::actor;
-    use model::{Categories, ClaimKind, Interval, Labels, Party, Purposes};
+    use model::ClaimKind;
 
     const HOUR: u64 = 3_600_000;
 
@@ -293,16 +293,7 @@ mod tests {
     }
 
     fn rule() -> Rule {
-        Rule {
-            actor: actor("practitioner:dr-001").unwrap(),
-            source: Party::Any,
-            categories: Categories::ALL,
-            purposes: Purposes::ALL,
-            kinds: ClaimKind::Access.only(),
-            labels: Labels::ALL,
-            access: Interval::ALWAYS,
-            data: Interval::ALWAYS,
-        }
+        Rule::widest(actor("practitioner:dr-001").unwrap(), ClaimKind::Access.only())
     }
 
     struct Case {

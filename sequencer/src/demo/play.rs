@@ -5,9 +5,8 @@ use std::time::Instant;
 
 use client::{AccessOutcome, Applied, Key, Stream, StreamError};
 use model::{
-    Action, Categories, Category, ClaimKind, Clock, DeviceId, Interval, Label, Labels, ManualClock,
-    Millis, OrganisationId, Party, PatientIndex, Purpose, Purposes, Rule, RuleNumber, RuleSlot,
-    Word,
+    Action, Categories, Category, ClaimKind, Clock, DeviceId, Interval, Label, ManualClock, Millis,
+    OrganisationId, Party, PatientIndex, Purpose, Rule, RuleNumber, RuleSlot, Word,
 };
 use statement::operation::SignedOperation;
 use statement::{eddsa, field, scope};
@@ -508,14 +507,5 @@ fn sign(step: Step, request: AccessRequest, key: &Key) -> Result<SignedAccessReq
 
 /// Everything, for ever, for this actor and kind.
 fn rule(actor: Word, kind: ClaimKind) -> Rule {
-    Rule {
-        actor: Party::Named(actor),
-        source: Party::Any,
-        categories: Categories::ALL,
-        purposes: Purposes::ALL,
-        kinds: kind.only(),
-        labels: Labels::ALL,
-        access: Interval::ALWAYS,
-        data: Interval::ALWAYS,
-    }
+    Rule::widest(Party::Named(actor), kind.only())
 }

@@ -23,16 +23,10 @@ fn patient(index: u32) -> PatientIndex {
 }
 
 fn rule(actor: u64) -> Rule {
-    Rule {
-        actor: Party::Named(Word::from_u64(actor)),
-        source: Party::Any,
-        categories: Categories::ALL,
-        purposes: Purposes::ALL,
-        kinds: ClaimKind::Access.only().with(ClaimKind::Collect.only()),
-        labels: Labels::ALL,
-        access: Interval::ALWAYS,
-        data: Interval::ALWAYS,
-    }
+    Rule::widest(
+        Party::Named(Word::from_u64(actor)),
+        ClaimKind::Access.only().with(ClaimKind::Collect.only()),
+    )
 }
 
 fn record(rules: &[(RuleSlot, Rule)]) -> Record {

@@ -163,22 +163,13 @@ fn check_signed(signed: &SignedOperation, view: &LedgerView) -> Result<(), Rejec
 
 #[cfg(test)]
 mod tests {
-    use model::{Categories, ClaimKind, Interval, Labels, Party, Purposes, Rule, RuleSlot, Word};
+    use model::{ClaimKind, Party, Rule, RuleSlot, Word};
 
     use super::*;
 
     #[test]
     fn what_takes_away_from_others_protects_and_nothing_else_does() {
-        let rule = Rule {
-            actor: Party::Named(Word::from_u64(1)),
-            source: Party::Any,
-            categories: Categories::ALL,
-            purposes: Purposes::ALL,
-            kinds: ClaimKind::Access.only(),
-            labels: Labels::ALL,
-            access: Interval::ALWAYS,
-            data: Interval::ALWAYS,
-        };
+        let rule = Rule::widest(Party::Named(Word::from_u64(1)), ClaimKind::Access.only());
         let slots = [RuleSlot::Permit(0), RuleSlot::Deny(0), RuleSlot::Policy(0)];
         let protects = |action: &Action| Urgency::of(action) == Urgency::Protecting;
         let written = slots.map(|slot| protects(&Action::Write { slot, rule }));

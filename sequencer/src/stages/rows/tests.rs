@@ -7,8 +7,8 @@ use ark_bn254::Fr;
 use ark_ff::AdditiveGroup;
 use circuits::c1::RowError;
 use model::{
-    Action, Categories, ChainScope, ClaimKind, Digest, Interval, Labels, Millis, Operation, Party,
-    PatientIndex, Purposes, Record, Rule, RuleNumber, RuleSlot, Word,
+    Action, ChainScope, ClaimKind, Digest, Millis, Operation, Party, PatientIndex, Record, Rule,
+    RuleNumber, RuleSlot, Word,
 };
 use statement::c1::Context;
 use statement::eddsa::SecretKey;
@@ -34,16 +34,7 @@ fn enrolled() -> Record {
 }
 
 fn permit() -> Action {
-    let rule = Rule {
-        actor: Party::Any,
-        source: Party::Any,
-        categories: Categories::ALL,
-        purposes: Purposes::ALL,
-        kinds: ClaimKind::Collect.only(),
-        labels: Labels::ALL,
-        access: Interval::ALWAYS,
-        data: Interval::ALWAYS,
-    };
+    let rule = Rule::widest(Party::Any, ClaimKind::Collect.only());
     Action::Write { slot: RuleSlot::Permit(0), rule }
 }
 

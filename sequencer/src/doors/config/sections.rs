@@ -1,0 +1,164 @@
+//! What each section of the file declares; sections of other modules stand with what they bound.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use l1_contracts::HttpUrl;
+use model::limits::WINDOW_MS_MAX;
+
+use crate::setting::{Allowed, range, settings};
+use crate::stages::ingest::{IngestConfig, RateConfig};
+use crate::window::WindowLimits;
+
+settings! {
+    /// `[ingest]`
+    pub struct IngestSection in "ingest" {
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 4433));
+        "address", Allowed::Words("address and port; port 0 takes a free one") => {
+            sets: "Where the QUIC endpoint listens.",
+        }
+        server_names: Vec<String> = vec!["localhost".into(), "127.0.0.1".into()];
+        "names", Allowed::Words("at least one name or address") => {
+            sets: "Names in the server's certificate.",
+            applies: Init,
+        }
+        clock_skew_ms_max: u64 = 60_000; "milliseconds", range(0, 3_600_000) => {
+            sets: "How far ahead of the node's clock a reading or signature may be.",
+            at_limit: "What is further ahead is refused.",
+        }
+        released_frames_max: usize = 1024; "frames", range(1, 65_536) => {
+            sets: "Most frames that one access releases.",
+            memory: "8 bytes each.",
+            at_limit: "The oldest ones are released; asking for a later data period gets the rest.",
+        }
+        limits: IngestConfig = IngestConfig::default(); "section", SECTION => {
+            sets: "Limits of the QUIC server and of each connection.",
+        }
+        rates: RateConfig = RateConfig::default(); "section", SECTION => {
+            sets: "How often each source may ask.",
+        }
+    }
+}
+
+settings! {
+    /// `[journal]`
+    pub struct JournalSection in "journal" {
+        queue_items_max: usize = 4096; "items", range(1, 1 << 20) => {
+            sets: "Items that may wait for the writer.",
+            memory: "That many frames of up to 64 KiB, twice.",
+            at_limit: "A further one is refused as busy.",
+        }
+        reserve_bytes: u64 = 1 << 30; "bytes", range(0, 1 << 40) => {
+            sets: "Free space, under the node's folder and its store, that frames leave to \
+                   operations, accesses, closes and batches; 0 keeps none. The greater of what an \
+                   hour of batches takes and a quarter of a gigabyte, which is what may be under \
+                   way between two measurements.",
+            at_limit: "Frames and new streams are refused as unavailable until an eighth more is \
+                       free.",
+        }
+    }
+}
+
+settings! {
+    /// `[batch]`
+    pub struct BatchSection in "batch" {
+        close_after_ms: u64 = 60_000; "milliseconds", range(100, WINDOW_MS_MAX - 1000) => {
+            sets: "Age at which a window is closed. Shorter windows cost proving and gas, and make \
+                   a withdrawal visible on chain sooner.",
+        }
+        operations_max: usize = WindowLimits::default().operations_max;
+        "operations", range(1, 65_536) => {
+            sets: "Most operations of a window; lowered to what the shapes settle in one \
+                   transaction (`limits::BATCH_PROOFS_MAX`).",
+            at_limit: "The window is closed early.",
+        }
+        claims_max: usize = WindowLimits::default().claims_max; "claims", range(1, 65_536) => {
+            sets: "Most claims of a window, open segments included; lowered likewise.",
+            at_limit: "The window is closed early.",
+        }
+        operations_shape: String = "c1-17".into();
+        "name", Allowed::Words("a shape of C1 (`prover shapes`)") => {
+            sets: "Shape of the proofs of operations.",
+            applies: Deploy,
+        }
+        claims_shape: String = "c2-17".into();
+        "name", Allowed::Words("a shape of C2 (`prover shapes`)") => {
+            sets: "Shape of the proofs of claims.",
+            applies: Deploy,
+        }
+    }
+}
+
+settings! {
+    /// `[prover]`
+    pub struct ProverSection in "prover" {
+        keys: Option<PathBuf> = None; "path", Allowed::Words("a folder") => {
+            sets: "Folder of proving keys; without it `proving-keys` in the node's folder.",
+        }
+        retry_first_ms: u64 = 5_000; "milliseconds", range(1, 3_600_000) => {
+            sets: "First pause before a window that could not be proven or stored is tried again; \
+                   it doubles with each further failure.",
+        }
+        retry_max_ms: u64 = 600_000; "milliseconds", range(1, 86_400_000) => {
+            sets: "Longest such pause.",
+            at_limit: "The pause grows no more.",
+        }
+    }
+}
+
+settings! {
+    /// `[chain]`
+    pub struct ChainSection in "chain" {
+        rpc: Option<HttpUrl> = None; "URL", Allowed::Words("`http://...`") => {
+            sets: "JSON-RPC of an EVM node; without it the embedded development chain is used. \
+                   Its user, password, path and query are never shown.",
+        }
+        embedded_port: u16 = 0; "port", range(0, 65_535) => {
+            sets: "Port of the embedded chain's JSON-RPC on loopback; 0 takes a free one.",
+        }
+    }
+}
+
+settings! {
+    /// `[store]`
+    pub struct StoreSection in "store" {
+        scrub_every_ms: u64 = 21_600_000; "milliseconds", range(1_000, 2_592_000_000) => {
+            sets: "Pause between two passes of the scrub, which reads every stored batch file again \
+                   and makes damaged ones anew. The first pass is at the start.",
+        }
+    }
+}
+
+settings! {
+    /// `[http]`
+    pub struct HttpSection in "http" {
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080));
+        "address", Allowed::Words("a loopback address; port 0 takes a free one") => {
+            sets: "Where batch files, metrics and health are served; a proxy before it adds TLS.",
+        }
+    }
+}
+
+settings! {
+    /// `[memory]`
+    pub struct MemorySection in "memory" {
+        over: String = "refuse".into();
+        "word", Allowed::Words("`refuse` or `warn`") => {
+            sets: "What `sequencer run` does where all limits together may take more memory than \
+                   the machine has, or its control group allows.",
+        }
+    }
+}
+
+settings! {
+    /// `[log]`
+    pub struct LogSection in "log" {
+        level: String = "info".into();
+        "filter", Allowed::Words("a level, or levels by module: `info,sequencer::stages=debug`") => {
+            sets: "What is logged to stderr. The environment's `RUST_LOG` is read before it.",
+        }
+    }
+}
+
+/// A row for a section within a section: its keys have rows of their own.
+pub(super) const SECTION: Allowed = Allowed::Words("the keys below");

@@ -1,0 +1,121 @@
+//! What is read, what is refused, and that every key is declared once.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::*;
+use crate::setting::Allowed;
+
+mod page;
+
+fn parse(text: &str) -> Result<Config, String> {
+    let config: Config = toml::from_str(text).map_err(|error| error.to_string())?;
+    config.check().map(|()| config).map_err(|error| error.to_string())
+}
+
+#[test]
+fn the_default_is_valid_and_round_trips() {
+    let text = Config::default().to_toml();
+    assert_eq!(parse(&text), Ok(Config::default()));
+    assert_eq!(parse(""), Ok(Config::default()));
+}
+
+#[test]
+fn unknown_keys_and_values_out_of_limits_are_named() {
+    let cases = [
+        ("[batch]\nclose_after = 5", "close_after"),
+        ("[batch]\nclose_after_ms = 5", "batch.close_after_ms"),
+        ("[batch]\nclaims_shape = \"c9\"", "batch.claims_shape"),
+        ("[http]\nlisten = \"0.0.0.0:80\"", "http.listen"),
+        ("[ingest]\nserver_names = []", "ingest.server_names"),
+        ("[ingest.limits]\nkeep_alive_ms = 30000", "ingest.limits.keep_alive_ms"),
+        ("[admission]\nevaluations_max = 64", "admission.evaluations_reserved"),
+        ("[settle]\nbatches_max = 0", "settle.batches_max"),
+        ("[deliver]\nwindows_max = 0", "deliver.windows_max"),
+        ("[deliver]\ngroups_max = 65537", "deliver.groups_max"),
+        ("[memory]\nover = \"perhaps\"", "memory.over"),
+        ("[log]\nlevel = \"loud\"", "log.level"),
+        ("[log]\nlevel = \"info,sequencer=\"", "log.level"),
+        ("[nonsense]", "nonsense"),
+    ];
+    for (text, named) in cases {
+        let error = parse(text).expect_err(text);
+        assert!(error.contains(named), "{error} does not name {named}");
+    }
+}
+
+#[test]
+fn values_that_hold_otherwise_than_they_stand_in_the_file_are_named() {
+    let found = Config::default().effective();
+    let found: Vec<_> = found.iter().map(|one| (one.key, one.configured, one.effective)).collect();
+    let expected = [
+        ("batch.operations_max", 512, 383),
+        ("batch.claims_max", 4096, 1343),
+        ("settle.poll_ms", 2000, 50),
+    ];
+    assert_eq!(found, expected);
+    let mut config = Config::default();
+    (config.batch.operations_max, config.batch.claims_max) = (10, 10);
+    config.chain.rpc = Some("http://127.0.0.1:8545".parse().unwrap());
+    assert_eq!(config.effective(), []);
+}
+
+#[test]
+fn levels_are_accepted_as_the_log_reads_them() {
+    for level in ["off", "warn", "DEBUG", "info,sequencer::stages::settle=trace,quinn=error"] {
+        assert!(parse(&format!("[log]\nlevel = \"{level}\"")).is_ok(), "{level}");
+    }
+}
+
+/// Every number with a range is refused one beside it: no section is left unchecked.
+#[test]
+fn every_range_holds_on_both_sides() {
+    let default = serde_json::to_value(Config::default()).unwrap();
+    let is_refused = |path: &str, found: u64| {
+        let mut config = default.clone();
+        let pointer = format!("/{}", path.replace('.', "/"));
+        *config.pointer_mut(&pointer).expect(path) = found.into();
+        let config = serde_json::from_value::<Config>(config);
+        // What does not fit the field's type is refused when it is read.
+        config.map_or(true, |config| config.check().is_err())
+    };
+    for row in Config::settings() {
+        let Allowed::Range { least, most } = row.allowed else { continue };
+        let outside = [least.checked_sub(1), most.checked_add(1)];
+        for found in outside.into_iter().flatten() {
+            assert!(is_refused(row.path, found), "{} = {found}", row.path);
+        }
+        // A keep-alive is further bounded by the idle timeout, reserved places by all places.
+        let bounded = ["ingest.limits.keep_alive_ms", "admission.evaluations_reserved"];
+        if !bounded.contains(&row.path) {
+            assert!(!is_refused(row.path, most), "{} = {most}", row.path);
+        }
+    }
+}
+
+/// Paths and values of everything below `value` that is no section.
+fn keys(path: &str, value: &Value, found: &mut Vec<(String, Value)>) {
+    let Value::Object(section) = value else {
+        return found.push((path.to_owned(), value.clone()));
+    };
+    for (key, value) in section {
+        let dot = if path.is_empty() { "" } else { "." };
+        keys(&format!("{path}{dot}{key}"), value, found);
+    }
+}
+
+fn defaults() -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    keys("", &serde_json::to_value(Config::default()).unwrap(), &mut found);
+    found
+}
+
+#[test]
+fn every_key_of_the_file_has_a_row_and_every_row_a_key() {
+    let file: BTreeSet<String> = defaults().into_iter().map(|(key, _)| key).collect();
+    let rows = Config::settings();
+    let named: BTreeSet<String> = rows.iter().map(|row| row.path.to_owned()).collect();
+    assert_eq!(file, named);
+    assert_eq!(named.len(), rows.len(), "a key has two rows");
+}
