@@ -1,5 +1,5 @@
-//! The window timer: closes windows that are old enough, has refusals counted each minute, and looks
-//! after the journal meanwhile.
+//! The window timer: closes windows that are old enough, has refusals counted each minute, and
+//! looks after the journal meanwhile.
 
 use std::convert::Infallible;
 use std::sync::Arc;
