@@ -146,6 +146,14 @@ metrics! {
     pub ingest_connections_total: IntCounter [], "connections", "Connections accepted.";
     pub ingest_connections_refused_total: IntCounter [], "connections",
         "Connections turned away because too many were open.";
+    pub ingest_connections_gave_way_total: IntCounter [], "connections",
+        "Connections closed for a newer one, of a certificate that has fewer or of their own.";
+    pub ingest_handshakes: IntGauge [], "handshakes",
+        "Handshakes under way: peers that have shown no certificate yet.";
+    pub ingest_handshakes_gave_way_total: IntCounter [], "handshakes",
+        "Handshakes given up for a newer one while too many were under way.";
+    pub ingest_retries_total: IntCounter [], "handshakes",
+        "Peers asked to prove their address first, because many handshakes were under way.";
     pub ingest_panics_total: IntCounter [], "connections",
         "Connections ended by a panic of their task.";
     pub ingest_frames_total: IntCounter [], "frames", "Frames admitted.";
@@ -263,6 +271,12 @@ impl Metrics {
     /// Says whether a stage is kept from getting on by `cause`.
     pub fn set_degraded(&self, stage: &str, cause: Cause, holds: bool) {
         self.stage_degraded.with_label_values(&[stage, cause.name()]).set(i64::from(holds));
+    }
+
+    /// What a scrape gathers.
+    #[cfg(test)]
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// All values in the text format of Prometheus.

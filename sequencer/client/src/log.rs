@@ -9,7 +9,7 @@
 //! again; and the operations turn the record before into the record after. That the roots are
 //! *proven* is what the auditor checked.
 //!
-//! One list is the operator's word alone: the accesses that were refused.
+//! One list is the operator's word alone: the accesses and frames that were refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -93,7 +93,7 @@ pub struct Seen {
     pub claims: Vec<SeenClaim>,
     /// Operations by time.
     pub operations: Vec<SeenOperation>,
-    /// Refused accesses by position: what the operator says, and nothing proves.
+    /// Refused accesses and frames by position: what the operator says, and nothing proves.
     pub refused: Vec<RefusedAccess>,
     /// The record after the batch, as far as known.
     pub after: Before,

@@ -8,4 +8,5 @@ mod kill;
 mod model;
 mod power_cut;
 mod support;
+mod usage;
 mod writer;

@@ -122,9 +122,11 @@ pub(super) struct Practitioner {
 }
 
 impl RegistryKind for Practitioner {
-    const ADD: &'static str = "Registers a practitioner's key and issues a certificate folder";
+    const ADD: &'static str =
+        "Registers a practitioner's key and certificate and issues its folder";
     const LIST: &'static str = "Lists practitioners as JSON";
-    const REVOKE: &'static str = "Ends a practitioner";
+    const REVOKE: &'static str =
+        "Ends a practitioner's key and certificate; open connections end within a minute";
     const LISTED: &'static str = "practitioners";
 
     fn key(id: &str) -> Outcome<RegistryKey> {
@@ -148,8 +150,9 @@ impl RegistryKind for Practitioner {
         );
         let identity =
             Identity::issue(node, Wanted { role: Role::Practitioner, id: name, out, again })?;
-        let valid = identity.valid;
-        let record = RegistryRecord::Practitioner { id, organisation, public_key, valid };
+        let (fingerprint, valid) = (identity.issued.fingerprint(), identity.valid);
+        let record =
+            RegistryRecord::Practitioner { id, organisation, public_key, fingerprint, valid };
         Ok(Registration { record, identity: Some(identity) })
     }
 }

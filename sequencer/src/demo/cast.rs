@@ -202,14 +202,15 @@ impl Doorman<'_> {
         now: Millis,
     ) -> Result<(Key, Connection), DemoError> {
         let key = Key::from_secret(KeyKind::Practitioner, practitioner.secret);
+        let fingerprint = self.issue(Role::Practitioner, practitioner.id.as_str(), now)?;
         self.register(RegistryRecord::Practitioner {
             id: practitioner.id.clone(),
             organisation: practitioner.organisation.clone(),
             public_key: key.public().encode(),
+            fingerprint,
             valid: certificates_valid(now),
         })
         .await?;
-        self.issue(Role::Practitioner, practitioner.id.as_str(), now)?;
         Ok((key, self.open(practitioner.id.as_str()).await?))
     }
 

@@ -163,7 +163,8 @@ fn list(registry: &Registry) -> Value {
     let practitioners = registry.practitioners().map(|(id, one)| {
         json!({
             "id": id.as_str(), "organisation": one.organisation.as_str(),
-            "public_key": hex::encode(one.public_key), "valid": span(&one.valid),
+            "public_key": hex::encode(one.public_key),
+            "fingerprint": hex::encode(one.fingerprint), "valid": span(&one.valid),
         })
     });
     let gateways = registry.gateways().map(|(id, one)| {

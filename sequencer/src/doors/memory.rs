@@ -30,6 +30,8 @@ const RECEIPT_ITEM: u64 = 200;
 const STORED_GROUP: u64 = 17 * MIB;
 /// Reads that run at once: threads of the runtime for what blocks.
 const READS_MAX: u64 = 512;
+/// A connection that has shown no certificate: its transport, TLS and buffers.
+const HANDSHAKE: u64 = 64 * KIB;
 /// A handshake's buffer, a frame in a queue, the receipts of a group.
 const FRAME: u64 = model::limits::FRAME_BYTES_MAX as u64;
 /// An operation or claim of a closed window, with record and path.
@@ -175,6 +177,7 @@ fn shares(config: &Config) -> Vec<Share> {
         share("the node without a peer", 1, BASE),
         share("open connections", connections, connection_bytes(config)),
         share("handshakes that wait", limits.incoming_max as u64, FRAME),
+        share("handshakes under way", limits.handshakes_max as u64, HANDSHAKE),
         share("stored groups read back", connections.min(READS_MAX), STORED_GROUP),
         // Waiting, and once more in the group that is being written.
         share("items before the writer", config.journal.queue_items_max as u64, 2 * FRAME),
@@ -254,7 +257,7 @@ mod tests {
 
     /// Limits whose cost is part of another's, or some KiB in all.
     const SMALL: &[&str] = &[
-        "ingest.limits.retry_from_connections",
+        "ingest.limits.retry_from_handshakes",
         "ingest.limits.lane_window_bytes",
         "ingest.limits.submissions_max",
         "ingest.limits.credit_frames_total",

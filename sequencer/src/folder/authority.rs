@@ -4,11 +4,10 @@
 //!   authority/ca.pem, ca-key.pem (0600) --issue--> identity/{ca,cert,key}.pem, deployment.json
 //! ```
 //!
-//! A certificate says a role (organizational unit) and an id (common name). A gateway's, a wallet's
-//! and an operator's must also be registered by fingerprint, so that a certificate alone opens
-//! nothing. Threat note: who reads `ca-key.pem` can make certificates of any role, but no
-//! registered gateway's, wallet's or operator's, no signature of a patient or practitioner, and no
-//! proof. Keys stand in no error and in no `Debug`.
+//! A certificate says a role (organizational unit) and an id (common name), and must be registered
+//! by fingerprint, so that a certificate alone opens nothing. Threat note: who reads `ca-key.pem`
+//! can make certificates of any role, but none that is registered, no signature of a patient or
+//! practitioner, and no proof. Keys stand in no error and in no `Debug`.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -346,6 +346,7 @@ pub(super) fn start_timer(opened: &Opened, core: &Core, common: &Common) -> Guar
         view: core.view.clone(),
         journal: core.journal.clone(),
         counted: core.journal.head(),
+        refusals_counted_ms: common.clock.running_ms(),
         clock: common.clock.clone(),
         close_after_ms: opened.config.batch.close_after_ms,
         watched: common.watched.clone(),

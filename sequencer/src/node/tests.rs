@@ -1,8 +1,10 @@
 //! A whole node whose stages fail one after the other.
 
 mod around;
+mod counted;
 mod files;
 mod resume;
+mod scrape;
 // The tests beside the crate use the rest of it.
 #[allow(dead_code)]
 #[path = "../../tests/support.rs"]

@@ -1,10 +1,12 @@
-//! The window timer: closes windows that are old enough, and looks after the journal meanwhile.
+//! The window timer: closes windows that are old enough, has refusals counted each minute, and
+//! looks after the journal meanwhile.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use journal::{FileMedium, Head, Reader};
+use model::Clock as _;
 use tokio::sync::watch;
 
 use super::watched::Watched;
@@ -17,6 +19,10 @@ use crate::stages::ledger::{Item, LedgerView};
 /// and costs nothing, because nothing is asked of the writer.
 const POLL: Duration = Duration::from_millis(100);
 
+/// How often counts of refusals whose minute is over are asked for, milliseconds: they wait no
+/// longer than this when nobody sends anything. What is not due costs no entry.
+const COUNT_EVERY_MS: u64 = 10_000;
+
 /// Everything it looks at.
 pub(super) struct WindowTimer {
     pub(super) admit: Admit,
@@ -24,6 +30,8 @@ pub(super) struct WindowTimer {
     pub(super) journal: Reader<FileMedium>,
     /// Where the journal stood when it was counted last: at first, before anybody could send.
     pub(super) counted: Head,
+    /// The boot-time clock when refusals were counted last, milliseconds.
+    pub(super) refusals_counted_ms: u64,
     pub(super) clock: Arc<NodeClock>,
     pub(super) close_after_ms: u64,
     pub(super) watched: Watched,
@@ -64,7 +72,31 @@ impl WindowTimer {
             open => open?,
         }
         self.count();
+        self.count_refusals().await?;
         self.close_if_due().await
+    }
+
+    /// Turns counts of refusals into entries: nothing else may come for hours that does.
+    async fn count_refusals(&mut self) -> Result<(), AdmitError> {
+        // A clock that nobody sets: set back, another one would count nothing for as long.
+        let now_ms = self.clock.running_ms();
+        if now_ms.saturating_sub(self.refusals_counted_ms) < COUNT_EVERY_MS {
+            return Ok(());
+        }
+        if self.submit(Item::CountDue).await? {
+            self.refusals_counted_ms = now_ms;
+        }
+        Ok(())
+    }
+
+    /// Submits an item; `false` if it is to be tried again at the next look.
+    async fn submit(&self, item: Item) -> Result<bool, AdmitError> {
+        match self.admit.submit(item).await {
+            Ok(_) => Ok(true),
+            // A full queue is no failure, and a node that is held has an operator.
+            Err(AdmitError::Busy { .. } | AdmitError::Held) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Counts what became durable since the last time.
@@ -83,10 +115,6 @@ impl WindowTimer {
         if age_ms < self.close_after_ms {
             return Ok(());
         }
-        match self.admit.submit(Item::Close).await {
-            // A full queue is tried again at the next look; it is no failure.
-            Ok(_) | Err(AdmitError::Busy { .. } | AdmitError::Held) => Ok(()),
-            Err(error) => Err(error),
-        }
+        self.submit(Item::Close).await.map(drop)
     }
 }

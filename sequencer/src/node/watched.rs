@@ -202,7 +202,11 @@ impl Observe for Watched {
             Observed::ConnectionTurnedAway => self.metrics.ingest_connections_refused_total.inc(),
             Observed::SessionPanicked => self.metrics.ingest_panics_total.inc(),
             Observed::FrameReleased => self.metrics.released_frames_total.inc(),
-            Observed::RetrySent => {}
+            Observed::RetrySent => self.metrics.ingest_retries_total.inc(),
+            Observed::HandshakeBegun => self.metrics.ingest_handshakes.inc(),
+            Observed::HandshakeEnded => self.metrics.ingest_handshakes.dec(),
+            Observed::HandshakeGaveWay => self.metrics.ingest_handshakes_gave_way_total.inc(),
+            Observed::ConnectionGaveWay => self.metrics.ingest_connections_gave_way_total.inc(),
         }
     }
 }

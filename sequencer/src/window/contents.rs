@@ -34,12 +34,12 @@ pub struct WindowContents {
     pub operations: Vec<AppliedOperation>,
     /// Claims by patient and position.
     pub claims: Vec<Claim>,
-    /// Every patient with a claim, an operation or a refused access.
+    /// Every patient with a claim, an operation or a refusal.
     pub patients: BTreeMap<PatientIndex, PatientState>,
     /// Segments by digest.
     pub segments: Vec<SegmentEntry>,
-    /// Accesses that were refused, by the patient whose data was asked for, each list in the order
-    /// of the journal. They are told to the patient and not proven.
+    /// Accesses and frames that were refused, by the patient whose data it was, each list in the
+    /// order of the journal. They are told to the patient and not proven.
     pub refused: BTreeMap<PatientIndex, Vec<RefusedAccess>>,
     /// Journal position of the previous close.
     pub position_in: Position,

@@ -28,7 +28,9 @@ pub enum RegistryRecord {
         organisation: OrganisationId,
         /// The compressed EdDSA key that signs their requests.
         public_key: [u8; 32],
-        /// When the key may be used.
+        /// SHA-256 of the certificate in DER that they connect with.
+        fingerprint: [u8; 32],
+        /// When key and certificate may be used.
         valid: Interval,
     },
     /// A gateway.
@@ -248,11 +250,15 @@ fn write_record(record: &RegistryRecord, to: &mut Writer) -> Result<(), DecodeEr
     to.text(key.name());
     match record {
         RegistryRecord::Organisation { .. } => {}
-        // 32 bytes name who acts: a practitioner by their key, a gateway by its certificate.
-        RegistryRecord::Practitioner { organisation, public_key: bytes, valid, .. }
-        | RegistryRecord::Gateway { organisation, fingerprint: bytes, valid, .. } => {
+        RegistryRecord::Practitioner { organisation, public_key, fingerprint, valid, .. } => {
             to.text(organisation.as_str());
-            to.raw(bytes);
+            to.raw(public_key);
+            to.raw(fingerprint);
+            to.interval(*valid);
+        }
+        RegistryRecord::Gateway { organisation, fingerprint, valid, .. } => {
+            to.text(organisation.as_str());
+            to.raw(fingerprint);
             to.interval(*valid);
         }
         RegistryRecord::Device { organisation, patient, signals, gateways, .. } => {
@@ -281,8 +287,9 @@ fn read_record(from: &mut Reader<'_>) -> Result<RegistryRecord, DecodeError> {
         RegistryKey::Organisation(id) => RegistryRecord::Organisation { id },
         RegistryKey::Practitioner(id) => {
             let organisation = read_organisation(from)?;
-            let (public_key, valid) = (from.array()?, from.interval("validity")?);
-            RegistryRecord::Practitioner { id, organisation, public_key, valid }
+            let (public_key, fingerprint) = (from.array()?, from.array()?);
+            let valid = from.interval("validity")?;
+            RegistryRecord::Practitioner { id, organisation, public_key, fingerprint, valid }
         }
         RegistryKey::Gateway(id) => {
             let organisation = read_organisation(from)?;

@@ -24,5 +24,5 @@ pub use opening::{ClaimOpening, OpeningError, OperationOpening, PatientOpening};
 pub use private::{OpeningKey, PrivateFile, SealScope, SealedOpening, UnsealError};
 pub use public::{ClaimsChunk, GroupSummary, OperationsChunk, PublicFile};
 pub use receipts::{GroupsError, Inclusion, ReceiptedGroup, SettledGroups};
-pub use refused::RefusedAccess;
+pub use refused::{RefusedAccess, Requester};
 pub use segment::{SegmentEntry, SegmentFrames, SegmentKey, data_root, sort_segments};

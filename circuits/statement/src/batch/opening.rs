@@ -60,7 +60,7 @@ pub struct PatientOpening {
     pub claims: Vec<ClaimOpening>,
     /// Operations by time.
     pub operations: Vec<OperationOpening>,
-    /// Accesses that were refused, by position. Not proven: the operator's word.
+    /// What was refused to readers and gateways, by position. Not proven: the operator's word.
     pub refused: Vec<RefusedAccess>,
 }
 
@@ -173,11 +173,12 @@ fn read_operation(reader: &mut Reader<'_>) -> Result<OperationOpening, DecodeErr
 #[cfg(test)]
 pub(super) mod tests {
     use model::{
-        Category, ClaimKind, Digest, Interval, Label, Party, Position, PractitionerId, Purpose,
-        RuleSlot, Uncovered,
+        Category, ClaimKind, Digest, GatewayId, Interval, Label, Party, Position, PractitionerId,
+        Purpose, RuleSlot, Uncovered,
     };
 
     use super::*;
+    use crate::batch::Requester;
 
     pub(in crate::batch) fn opening() -> PatientOpening {
         let one = Word::from_u64(1);
@@ -210,14 +211,24 @@ pub(super) mod tests {
                 signed: vec![1, 2, 3],
                 salt: one,
             }],
-            refused: vec![RefusedAccess {
-                position: Position(6),
-                time: t_op,
-                digest: Digest([8; 31]),
-                practitioner: PractitionerId::new("dr-007").unwrap(),
-                uncovered: Uncovered::Denied(RuleSlot::Deny(2)),
-                count: 3,
-            }],
+            refused: vec![
+                RefusedAccess {
+                    position: Position(6),
+                    time: t_op,
+                    digest: Digest([8; 31]),
+                    requester: Requester::Practitioner(PractitionerId::new("dr-007").unwrap()),
+                    uncovered: Uncovered::Denied(RuleSlot::Deny(2)),
+                    count: 3,
+                },
+                RefusedAccess {
+                    position: Position(7),
+                    time: t_op,
+                    digest: Digest([9; 31]),
+                    requester: Requester::Gateway(GatewayId::new("gateway-1").unwrap()),
+                    uncovered: Uncovered::Closed,
+                    count: 1,
+                },
+            ],
         }
     }
 

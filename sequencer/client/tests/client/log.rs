@@ -13,7 +13,7 @@ use model::{
 use sha3::{Digest as _, Keccak256};
 use statement::batch::{
     ClaimOpening, ClaimsChunk, Layout, Layouts, List, ListsError, OperationOpening,
-    OperationsChunk, PatientOpening, PrivateFile, PublicFile, RefusedAccess, SealScope,
+    OperationsChunk, PatientOpening, PrivateFile, PublicFile, RefusedAccess, Requester, SealScope,
 };
 use statement::c1::Context;
 use statement::c2::{Capacity, Chunk, Slot, cap_path};
@@ -96,7 +96,7 @@ fn refused() -> RefusedAccess {
         position: Position(13),
         time: at(510),
         digest: Digest([13; 31]),
-        practitioner: PractitionerId::new("dr-002").unwrap(),
+        requester: Requester::Practitioner(PractitionerId::new("dr-002").unwrap()),
         uncovered: Uncovered::ActorNotNamed,
         count: 1,
     }

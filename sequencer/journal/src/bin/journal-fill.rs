@@ -2,11 +2,13 @@
 //!
 //! `journal-fill FILE GROUPS ENTRIES BYTES [acks]` appends GROUPS groups of ENTRIES entries of
 //! BYTES bytes each, one sync a group, and prints rates; with `acks` it prints each group's last
-//! position and journal hash as soon as it is durable.
+//! position and journal hash as soon as it is durable. Exit code 1 if the log fails, 2 for another
+//! command line.
 
 use std::error::Error;
 use std::io::Write;
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use journal::{EntryKind, FileMedium, Genesis, Log, fault};
@@ -14,21 +16,48 @@ use journal::{EntryKind, FileMedium, Genesis, Log, fault};
 /// 2026-01-01T00:00:00Z: only a log that is already later than this moves it.
 const START_MS: u64 = 3_976_214_400_000;
 
-fn main() -> Result<(), Box<dyn Error>> {
+/// What the command line asks for.
+struct Fill {
+    path: String,
+    groups: usize,
+    entries: usize,
+    bytes: usize,
+    acks: bool,
+}
+
+fn main() -> ExitCode {
     files::close_to_others();
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let (path, groups, entries, bytes, acks) = match args.as_slice() {
-        [path, groups, entries, bytes] => (path, groups, entries, bytes, false),
-        [path, groups, entries, bytes, last] if last == "acks" => {
-            (path, groups, entries, bytes, true)
-        }
-        _ => return Err("usage: journal-fill FILE GROUPS ENTRIES BYTES [acks]".into()),
+    let Some(fill) = parse(&args) else {
+        eprintln!("usage: journal-fill FILE GROUPS ENTRIES BYTES [acks]");
+        return ExitCode::from(2);
     };
-    let (groups, entries, bytes): (usize, usize, usize) =
-        (groups.parse()?, entries.parse()?, bytes.parse()?);
+    match run(fill) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `None` for what is no such command line.
+fn parse(args: &[String]) -> Option<Fill> {
+    let (args, acks) = match args {
+        [args @ .., last] if args.len() == 4 && last == "acks" => (args, true),
+        args => (args, false),
+    };
+    let [path, groups, entries, bytes] = args else { return None };
+    let number = |text: &String| text.parse().ok();
+    let (groups, entries, bytes) = (number(groups)?, number(entries)?, number(bytes)?);
+    Some(Fill { path: path.clone(), groups, entries, bytes, acks })
+}
+
+fn run(fill: Fill) -> Result<(), Box<dyn Error>> {
+    let Fill { path, groups, entries, bytes, acks } = fill;
     let genesis = Genesis { log_id: *b"journal-fill-log", journal_hash: [0; 32] };
     let (mut log, recovery) =
-        Log::open(FileMedium::open(Path::new(path))?, genesis, fault::salts())?;
+        Log::open(FileMedium::open(Path::new(&path))?, genesis, fault::salts())?;
     eprintln!("{recovery:?}");
     let body = vec![0x5a; bytes];
     let mut took = Vec::with_capacity(groups);

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::places::{FilePlace, Held, Place};
 use crate::doors::codes::{self, Unserved};
 use crate::folder::store::{Store, StoreError};
+use crate::guard::panic_of_task;
 use crate::history::Contradiction;
 use crate::metrics::Metrics;
 
@@ -106,8 +107,11 @@ async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Failed> + Send + 'static,
 ) -> Result<T, Failed> {
     // The task is never cancelled, so that it did not end means that it panicked.
-    let panicked = |_| Failed(&codes::INTERNAL, Value::Null);
-    tokio::task::spawn_blocking(work).await.map_err(panicked)?
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        let panic = panic_of_task(error);
+        tracing::error!(panic, "an answer over HTTP ended early");
+        Failed(&codes::INTERNAL, Value::Null)
+    })?
 }
 
 async fn batches(State(shown): State<Shown>) -> Result<Json<Value>, Failed> {

@@ -141,7 +141,9 @@ impl Admit {
     ) -> Result<(), AdmitError> {
         let urgency = match &item {
             // The operator's and the node's own: no stranger can send them.
-            Item::Registry(_) | Item::CountRefusals | Item::Close => Urgency::Protecting,
+            Item::Registry(_) | Item::CountDue | Item::CountRefusals | Item::Close => {
+                Urgency::Protecting
+            }
             Item::OpenStream { .. }
             | Item::Frame { .. }
             | Item::Operation { .. }
@@ -237,10 +239,12 @@ impl Admit {
     /// [`AdmitError::Held`], [`AdmitError::Stopped`] or [`AdmitError::Failed`], as every submission
     /// from now on.
     pub fn check_open(&self) -> Result<(), AdmitError> {
-        if self.hold.is_set() {
-            return Err(AdmitError::Held);
+        // A writer that is gone is told first: while the node is held nobody submits anything that
+        // would find it out.
+        if let Some(why) = self.submitter.closed() {
+            return Err(why.into());
         }
-        self.submitter.closed().map_or(Ok(()), |why| Err(why.into()))
+        if self.hold.is_set() { Err(AdmitError::Held) } else { Ok(()) }
     }
 
     /// Changes with every registry change that was submitted here.

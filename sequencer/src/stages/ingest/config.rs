@@ -17,13 +17,29 @@ settings! {
     /// `sequencer/docs/architecture.md`, question (c).
     pub struct IngestConfig in "ingest.limits" {
         connections_max: usize = 1024; "connections", range(1, 100_000) => {
-            sets: "Most open connections.",
+            sets: "Most open connections; handshakes are none yet.",
             memory: "About 100 KiB for an idle one.",
-            at_limit: "A further one is refused.",
+            at_limit: "The certificate that has most gives its oldest one up, if it then \
+                       keeps as many as the newcomer has; else the newcomer is refused as busy.",
         }
-        retry_from_connections: usize = 256; "connections", range(0, u64::MAX) => {
-            sets: "From this many open connections on, a new peer first proves its address with a \
-                   retry token; 0 asks always.",
+        wallet_connections_percent: u32 = 12; "percent", range(0, 90) => {
+            sets: "How many of `connections_max` only wallets may take, so that a stop gets in \
+                   however many gateways there are. Wallets may take the others too.",
+            at_limit: "As above, among gateways, practitioners and operators.",
+        }
+        connections_per_certificate_max: usize = 16; "connections", range(1, 100_000) => {
+            sets: "Most open connections of one certificate.",
+            at_limit: "Its oldest one is closed as busy.",
+        }
+        handshakes_max: usize = 1024; "handshakes", range(1, 100_000) => {
+            sets: "Most handshakes under way: what has shown no certificate yet.",
+            memory: "64 KiB each.",
+            at_limit: "The network that has most gives its oldest one up; an address of IPv4 is \
+                       one, and 64 bits of IPv6.",
+        }
+        retry_from_handshakes: usize = 64; "handshakes", range(0, 100_000) => {
+            sets: "From this many handshakes under way on, a new peer first proves its address \
+                   with a retry token; 0 asks always.",
             memory: "None, which is the point.",
         }
         incoming_max: usize = 256; "handshakes", range(1, 100_000) => {
@@ -143,16 +159,24 @@ settings! {
         }
         operations_per_minute: u32 = 600; "operations a minute", range(1, 1_000_000) => {
             sets: "Operations that a wallet or operator may send, over a long time, whether or not \
-                   they are signed well; stops, revocations and denies have as many again.",
+                   they are signed well; stops, revocations and denies have as many again, and \
+                   the first of each connection besides (`connection_tries`).",
             at_limit: "A further one is refused as busy, and its signature is not looked at.",
         }
         operations_burst: u32 = 240; "operations", range(1, 1_000_000) => {
             sets: "The same at once.",
             at_limit: "As above.",
         }
+        connection_tries: u32 = 8; "operations", range(1, 1_000) => {
+            sets: "Stops, revocations and denies of one connection that may come to nothing and \
+                   are looked at all the same, whatever others send with its certificate: they \
+                   cost no more than its handshake did.",
+            at_limit: "From then on it shares `operations_per_minute` with its certificate.",
+        }
         patient_operations_per_minute: u32 = 12; "operations a minute", range(1, 1_000_000) => {
-            sets: "Operations that a patient's key may sign, over a long time; stops, revocations \
-                   and denies have as many again.",
+            sets: "Operations that a patient's key may sign through one certificate, over a long \
+                   time; stops, revocations and denies have as many again. What is sent again \
+                   after it took effect is none.",
             at_limit: "A further one is refused as busy.",
         }
         patient_operations_burst: u32 = 48; "operations", range(1, 1_000_000) => {
@@ -237,6 +261,11 @@ impl IngestConfig {
             frames: frames.max(CREDIT_FRAMES_MIN).min(self.unacknowledged_frames_max),
             bytes: bytes.max(CREDIT_BYTES_MIN).min(self.unacknowledged_bytes_max),
         }
+    }
+
+    /// Connections that only wallets may take.
+    pub(super) fn wallet_connections(&self) -> usize {
+        self.connections_max * self.wallet_connections_percent as usize / 100
     }
 
     pub(super) fn handshake_timeout(&self) -> Duration {

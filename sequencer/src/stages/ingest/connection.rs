@@ -11,11 +11,13 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_unti
 use wire::{Lane, Role, SignedReceipt};
 
 use super::admit::AdmitError;
+use super::close::close;
 use super::config::READ_BYTES_MAX;
 use super::observe::{Observe, Observed};
 use super::peer::{Peer, PeerId};
+use super::places::ConnectionPlace;
 use super::session::{Reply, Session};
-use super::shared::{Shared, close};
+use super::shared::Shared;
 use crate::history::Contradiction;
 
 /// Bytes that are handed to the transport at once: fewer and larger writes cost less.
@@ -54,6 +56,8 @@ struct Shell {
     /// Until when the hello must come, or, while stopping, everything must be acknowledged.
     deadline: Option<Instant>,
     shared: Arc<Shared>,
+    /// Held until the connection ends.
+    _place: ConnectionPlace,
 }
 
 /// Runs a connection until it ends.
@@ -132,6 +136,9 @@ async fn open_session(
         Ok(()) | Err(AdmitError::Held) => {}
         Err(error) => return Err(error.code()),
     }
+    // Entitled: whoever is not takes no place from those who are.
+    let place = shared.places.take(peer.holder, role(&peer.id), &connection);
+    let place = place.inspect_err(|_| services.observe.observe(Observed::ConnectionTurnedAway))?;
     // Entitled before its lanes are awaited: nobody else can make the node hold buffers.
     let lanes = [
         accept_lane(&connection).await?,
@@ -159,6 +166,7 @@ async fn open_session(
         stopping: false,
         deadline,
         shared,
+        _place: place,
     })
 }
 

@@ -12,16 +12,21 @@
 //!   groups.
 //! * What a source may ask for is bounded before anything it signed is looked at; a stop, a
 //!   revocation and a deny have room of their own that no stranger can fill.
+//! * A stranger's handshakes take no place of anybody's connection, and gateways none of those that
+//!   are the wallets'.
 //! * A peer that breaks a rule is closed with its code. It disturbs nobody else: it holds its own
 //!   task, its own budget and no lock.
 
 mod admit;
 mod buckets;
+mod close;
 mod config;
 mod connection;
+mod crowd;
 mod error;
 mod observe;
 mod peer;
+mod places;
 mod resets;
 mod server;
 mod session;

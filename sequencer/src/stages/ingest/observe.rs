@@ -6,10 +6,18 @@ use wire::Role;
 /// Something worth counting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Observed {
-    /// A connection was turned away before its handshake: too many are open.
-    ConnectionTurnedAway,
     /// A peer was asked to prove its address first.
     RetrySent,
+    /// A handshake began.
+    HandshakeBegun,
+    /// A handshake ended, one way or another.
+    HandshakeEnded,
+    /// A handshake was given up for another one: too many are under way.
+    HandshakeGaveWay,
+    /// An entitled peer was turned away: all the connections that it may have are open.
+    ConnectionTurnedAway,
+    /// A connection was closed for another one, of a certificate that has fewer, or of its own.
+    ConnectionGaveWay,
     /// A session began.
     SessionOpened(Role),
     /// It ended, by a panic as well; the code it was closed with, which is counted as rejected too.

@@ -68,7 +68,7 @@ impl Peer {
     }
 
     /// Whether the peer may have a session: its certificate has not ended, and the registry holds
-    /// it now: a gateway, wallet or operator with this certificate, a practitioner by name.
+    /// this very certificate now.
     pub(super) fn is_entitled(&self, view: &LedgerView, now: Millis) -> bool {
         if now > self.not_after {
             return false;
@@ -80,8 +80,9 @@ impl Peer {
             PeerId::Gateway(id) => registry.gateway(id, now).map(|found| found.fingerprint),
             PeerId::Wallet(id) => registry.wallet(id, now).map(|found| found.fingerprint),
             PeerId::Operator(id) => registry.operator(id, now).map(|found| found.fingerprint),
-            // What they ask for is signed with the key that the registry has of them.
-            PeerId::Practitioner(id) => return registry.practitioner(id, now).is_some(),
+            PeerId::Practitioner(id) => {
+                registry.practitioner(id, now).map(|found| found.fingerprint)
+            }
         };
         // The name alone would let an older certificate of the same name in.
         registered == Some(self.fingerprint)

@@ -6,16 +6,18 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use model::RejectCode;
-use quinn::{Endpoint, Incoming, TokioRuntime};
+use quinn::{Connection, Endpoint, Incoming, TokioRuntime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::close::{close, code};
 use super::config::{IngestConfig, RateConfig};
 use super::error::IngestError;
 use super::observe::Observed;
+use super::places::{HandshakePlace, Places};
 use super::resets::ResetKey;
-use super::shared::{Services, Shared, close, code};
+use super::shared::{Services, Shared};
 use super::sources::Sources;
 use super::{connection, tls};
 use crate::folder::authority::ServerTls;
@@ -66,8 +68,10 @@ impl IngestServer {
         let endpoint = endpoint.map_err(socket)?;
         let local_addr = endpoint.local_addr().map_err(socket)?;
         let (stop, stopping) = watch::channel(false);
+        let places = Arc::new(Places::new(&config, Arc::clone(&services.observe)));
         let shared = Arc::new(Shared {
             config,
+            places,
             services: Arc::new(services),
             sources: Sources::new(&rates),
             sessions: AtomicUsize::new(0),
@@ -98,7 +102,7 @@ async fn accept(endpoint: Endpoint, shared: Arc<Shared>, mut stop: watch::Receiv
     loop {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
-            // Taken away as they end, so that their number is that of open connections.
+            // Taken away as they end, so that they take no memory.
             Some(_) = sessions.join_next() => {}
             incoming = endpoint.accept() => match incoming {
                 Some(incoming) => admit_connection(incoming, &shared, &mut sessions, &each),
@@ -121,29 +125,27 @@ fn admit_connection(
     sessions: &mut JoinSet<()>,
     stop: &watch::Receiver<bool>,
 ) {
-    let observe = &shared.services.observe;
-    if sessions.len() >= shared.config.connections_max {
-        observe.observe(Observed::ConnectionTurnedAway);
-        // Before any cryptography: turning away must be cheaper than asking.
-        incoming.refuse();
-    } else if sessions.len() >= shared.config.retry_from_connections && incoming.may_retry() {
-        // A forged source address never sees the token, so it costs no handshake.
-        observe.observe(Observed::RetrySent);
-        // It can fail only for a peer that was asked before.
-        drop(incoming.retry());
-    } else {
-        sessions.spawn(serve(incoming, Arc::clone(shared), stop.clone()));
+    let (places, config) = (&shared.places, &shared.config);
+    let many = places.handshakes() >= config.retry_from_handshakes.min(config.handshakes_max);
+    if many && !incoming.remote_address_validated() {
+        // A forged source address never sees the token, so it costs no handshake (RFC 9000, 8.1.2).
+        shared.services.observe.observe(Observed::RetrySent);
+        // It can fail only for a peer that was asked before, and its address is proven.
+        return drop(incoming.retry());
     }
+    // Here and not in the task, so that the next one finds it counted.
+    let place = places.begin_handshake(incoming.remote_address().ip());
+    sessions.spawn(serve(incoming, place, Arc::clone(shared), stop.clone()));
 }
 
 /// A connection from its handshake on. What panics in it ends it alone.
-async fn serve(incoming: Incoming, shared: Arc<Shared>, stop: watch::Receiver<bool>) {
-    let handshake = async { incoming.accept()?.await };
-    let connection = match timeout(shared.config.handshake_timeout(), handshake).await {
-        Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => return tracing::debug!(%error, "a handshake failed"),
-        Err(_) => return tracing::debug!("a handshake took too long"),
-    };
+async fn serve(
+    incoming: Incoming,
+    place: HandshakePlace,
+    shared: Arc<Shared>,
+    stop: watch::Receiver<bool>,
+) {
+    let Some(connection) = shake_hands(incoming, place, &shared.config).await else { return };
     let observe = Arc::clone(&shared.services.observe);
     // A task of its own, so that a panic is caught here and ends this connection only.
     let task = tokio::spawn(connection::run(connection.clone(), shared, stop));
@@ -152,4 +154,26 @@ async fn serve(incoming: Incoming, shared: Arc<Shared>, stop: watch::Receiver<bo
         tracing::error!("the task of a connection panicked; the connection is closed");
         close(&connection, RejectCode::Unavailable);
     }
+}
+
+/// The handshake, until it takes too long or gives way to another one.
+async fn shake_hands(
+    incoming: Incoming,
+    mut place: HandshakePlace,
+    config: &IngestConfig,
+) -> Option<Connection> {
+    let handshake = async { incoming.accept()?.await };
+    let ended = tokio::select! {
+        ended = timeout(config.handshake_timeout(), handshake) => ended,
+        () = place.gives_way() => {
+            tracing::debug!("a handshake gave way to another one");
+            return None;
+        }
+    };
+    match ended {
+        Ok(Ok(connection)) => return Some(connection),
+        Ok(Err(error)) => tracing::debug!(%error, "a handshake failed"),
+        Err(_) => tracing::debug!("a handshake took too long"),
+    }
+    None
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use model::{Clock, RejectCode};
-use quinn::{Connection, VarInt};
+use model::Clock;
 
 use super::admit::Admit;
 use super::config::IngestConfig;
 use super::observe::Observe;
+use super::places::Places;
 use super::sources::Sources;
 use crate::guard::Guard;
 use crate::stages::deliver::ReceiptHub;
@@ -36,17 +36,10 @@ pub struct Services {
 pub(super) struct Shared {
     pub(super) config: IngestConfig,
     pub(super) services: Arc<Services>,
+    /// Who has a place.
+    pub(super) places: Arc<Places>,
     /// What each source may still ask for.
     pub(super) sources: Sources,
     /// Sessions that share the credit.
     pub(super) sessions: AtomicUsize,
-}
-
-/// Closes with the code's number and meaning.
-pub(super) fn close(connection: &Connection, why: RejectCode) {
-    connection.close(code(why), why.meaning().as_bytes());
-}
-
-pub(super) fn code(code: RejectCode) -> VarInt {
-    VarInt::from_u32(u32::from(code.number()))
 }

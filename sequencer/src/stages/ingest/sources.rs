@@ -1,12 +1,18 @@
 //! How much each source may ask for, over all its connections: what keeps a flood from the writer.
 //!
 //! ```text
-//!   operation -> [by its holder] -> signature -> [by its patient] -> the writer's queue
+//!   operation -> [by its holder] -> signature -> replay? -> [by its patient] -> the writer's queue
 //!                stop, revoke, deny: buckets and places of their own, on all three
 //! ```
-//! Before a signature verifies, only the certificate of the connection says who asks; after it, the
-//! patient whose key signed. So a stranger can use up neither what another certificate nor what a
-//! patient may do.
+//! Before a signature verifies, only the certificate of the connection says who asks, and the first
+//! bucket bounds nothing but the work of looking at signatures. Whoever shares or stole a
+//! certificate can empty it, so a connection does not need it for the first stops that come to
+//! nothing: those cost the node no more than its handshake did, and no other connection can use
+//! them up.
+//!
+//! After it the patient whose key signed is charged, by certificate once more: what was signed a
+//! while ago is in other hands too. What took effect before, or has ended, is answered as what it
+//! is, and charged to who sends it alone.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -24,6 +30,9 @@ use crate::stages::rows::Urgency;
 #[derive(Debug)]
 pub(super) struct Sources {
     buckets: Mutex<AllBuckets>,
+    /// Stops, revocations and denies that a connection may send in vain before its certificate's
+    /// rate counts.
+    tries: u32,
 }
 
 #[derive(Debug)]
@@ -32,8 +41,16 @@ struct AllBuckets {
     requests: Buckets<Holder>,
     /// Operations by who sends them: before the signature verifies.
     sent: ByUrgency<Holder>,
-    /// Operations by whose they are: after it did.
-    signed: ByUrgency<PatientIndex>,
+    /// Operations by whose they are and who sends them: after it did.
+    signed: ByUrgency<(PatientIndex, Holder)>,
+}
+
+/// An operation, and the connection that it came on.
+pub(super) struct Asking<'a> {
+    pub(super) holder: Holder,
+    pub(super) operation: &'a wire::SignedOperation,
+    /// Stops, revocations and denies of this connection that came to nothing here.
+    pub(super) vain: &'a mut u32,
 }
 
 /// Buckets for what can wait, and of the same rate for what protects a patient.
@@ -66,7 +83,7 @@ impl Sources {
             sent: ByUrgency::new(config.operations(), keys_max),
             signed: ByUrgency::new(config.patient_operations(), keys_max),
         };
-        Sources { buckets: Mutex::new(buckets) }
+        Sources { buckets: Mutex::new(buckets), tries: config.connection_tries }
     }
 
     /// Whether a gateway may open one more stream now.
@@ -83,39 +100,65 @@ impl Sources {
     ///
     /// # Errors
     /// What the peer is told: Busy if its certificate, or the patient, asks too often; Malformed,
-    /// or Signature if the key that may do this did not sign it. An index without a record is
-    /// answered as a wrong signature is, after the same work.
+    /// or Signature if the key that may do this did not sign it; Nonce or Validity if it comes
+    /// again after it took effect or ended. An index without a record is answered as a wrong
+    /// signature is, after the same work.
     pub(super) fn examine(
         &self,
-        holder: Holder,
-        operation: &wire::SignedOperation,
+        asking: Asking<'_>,
         view: &LedgerView,
         clock: &dyn Clock,
     ) -> Result<Urgency, RejectCode> {
+        let Asking { holder, operation, vain } = asking;
         let signed =
             SignedOperation::from_bytes(operation.as_bytes()).map_err(|_| RejectCode::Malformed)?;
         let urgency = Urgency::of(&signed.operation.action);
-        let busy = |taken: bool| taken.then_some(()).ok_or(RejectCode::Busy);
-        busy(self.buckets().sent.of(urgency).take(holder, clock.now()))?;
-        let (patient, scope) = (signed.operation.patient, view.operation_scope());
-        let owner = match &signed.operation.action {
-            Action::Enrol { .. } => Some(scope.registrar_key_hash),
-            _ => view.owner(patient).map(|key_hash| field::from_word(&key_hash)),
-        };
-        // Both, whatever the first says: how long an answer takes tells nothing either.
-        let verifies = signed.verify(scope.sig_domain);
-        let owns = owner == Some(signed.signer.hash());
-        if !(verifies && owns) {
-            return Err(RejectCode::Signature);
+        let protects = urgency == Urgency::Protecting;
+        let is_free = protects && *vain < self.tries;
+        if !is_free && !self.buckets().sent.of(urgency).take(holder, clock.now()) {
+            return Err(RejectCode::Busy);
         }
-        busy(self.buckets().signed.of(urgency).take(patient, clock.now()))?;
-        Ok(urgency)
+        let outcome = check_signed(&signed, view).and_then(|()| {
+            let key = (signed.operation.patient, holder);
+            let taken = self.buckets().signed.of(urgency).take(key, clock.now());
+            taken.then_some(urgency).ok_or(RejectCode::Busy)
+        });
+        if protects && outcome.is_err() {
+            *vain = vain.saturating_add(1);
+        }
+        outcome
     }
 
     /// Plain numbers: a panic elsewhere leaves none of them half changed.
     fn buckets(&self) -> MutexGuard<'_, AllBuckets> {
         self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the key that may do this signed it, and it can still take effect.
+fn check_signed(signed: &SignedOperation, view: &LedgerView) -> Result<(), RejectCode> {
+    let (operation, scope) = (&signed.operation, view.operation_scope());
+    let record = view.owner(operation.patient);
+    let owner = match &operation.action {
+        Action::Enrol { .. } => Some(scope.registrar_key_hash),
+        _ => record.map(|record| field::from_word(&record.key_hash)),
+    };
+    // Both, whatever the first says: how long an answer takes tells nothing either.
+    let verifies = signed.verify(scope.sig_domain);
+    let owns = owner == Some(signed.signer.hash());
+    if !(verifies && owns) {
+        return Err(RejectCode::Signature);
+    }
+    // Only now, or strangers would learn who is enrolled. A later nonce may follow one that is on
+    // its way; an earlier one took effect, and nonces only grow.
+    if record.is_some_and(|record| operation.nonce < record.nonce) {
+        return Err(RejectCode::Nonce);
+    }
+    // By the journal: whatever comes next is stamped later, whatever the clocks say.
+    if operation.valid_until <= view.last_time() {
+        return Err(RejectCode::Validity);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

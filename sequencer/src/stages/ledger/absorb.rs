@@ -6,7 +6,7 @@ use model::{
     Action, BatchNumber, ChainScope, Claim, ClaimKind, Interval, Millis, Party, Position,
     PractitionerId, Word,
 };
-use statement::batch::RefusedAccess;
+use statement::batch::{RefusedAccess, Requester};
 use statement::operation::SignedOperation;
 use statement::{c1, scope};
 use thiserror::Error;
@@ -144,7 +144,7 @@ impl Ledger {
             Entry::AccessRequest { request, decision, .. } => {
                 self.absorb_access(request, *decision, position, time);
             }
-            Entry::Refusal(refusal) => self.absorb_refusal(refusal),
+            Entry::Refusal(refusal) => self.absorb_refusal(refusal, position, time),
             Entry::RegistryChange(change) => self.registry.apply(change, time),
             Entry::Close { batch, t1 } => {
                 closed = Some(self.absorb_close(*batch, *t1, position).map_err(broken)?);
@@ -289,36 +289,51 @@ impl Ledger {
             }
             // Where nobody is enrolled there is nobody to tell.
             Decision::Refused { uncovered } if self.consent.record(request.patient).is_some() => {
-                let (digest, practitioner) = (signed.digest(), request.practitioner.clone());
-                let time = at;
+                let (digest, time) = (signed.digest(), at);
+                let requester = Requester::Practitioner(request.practitioner.clone());
                 let refused =
-                    RefusedAccess { position, time, digest, practitioner, uncovered, count: 1 };
+                    RefusedAccess { position, time, digest, requester, uncovered, count: 1 };
                 self.window.take_refused(request.patient, refused);
             }
             Decision::Refused { .. } => {}
         }
     }
 
-    fn absorb_refusal(&mut self, refusal: &RefusalEntry) {
+    fn absorb_refusal(&mut self, refusal: &RefusalEntry, position: Position, time: Millis) {
         let RefusedItem::Frame { stream, .. } = &refusal.what else { return };
         if Refusing::of_entry(&refusal.what) != Refusing::JournalAndHalt {
             return;
         }
         // The entry names its gateway by the holder's hash. One that was never registered has no
         // stream that could go on.
-        if let Some(gateway) = self.registry.gateway_of(&refusal.requester) {
-            self.streams.halt(gateway, stream);
+        let Some(gateway) = self.registry.gateway_of(&refusal.requester).cloned() else { return };
+        self.streams.halt(&gateway, stream, refusal.reason);
+        // Refused by consent, so its device was assigned, to the patient of the frame. Where
+        // nobody is enrolled there is nobody to tell.
+        let device = self.registry.device(&stream.device, time);
+        let patient = device.map(|device| device.patient);
+        let patient = patient.filter(|patient| self.consent.record(*patient).is_some());
+        if let (RefusalReason::Claim(uncovered), Some(patient)) = (refusal.reason, patient) {
+            let (digest, requester) = (refusal.digest, Requester::Gateway(gateway));
+            let refused = RefusedAccess { position, time, digest, requester, uncovered, count: 1 };
+            self.window.take_refused(patient, refused);
         }
     }
 
-    /// What it counts changed nothing; of requests to read, the patient is told.
+    /// What it counts changed nothing; the patient is told.
     fn absorb_count(&mut self, counted: &RefusalCount, position: Position, time: Millis) {
         let RefusalCount { patient, what, reason, count, first: digest, .. } = *counted;
-        let is_access = matches!(what, RefusedKind::AccessRequest | RefusedKind::BreakGlass);
-        let known = self.registry.practitioner_of(&counted.requester).cloned();
-        let (RefusalReason::Claim(uncovered), Some(practitioner)) = (reason, known) else { return };
-        if is_access && self.consent.record(patient).is_some() {
-            let refused = RefusedAccess { position, time, digest, practitioner, uncovered, count };
+        let (registry, holder) = (&self.registry, &counted.requester);
+        let known = match what {
+            RefusedKind::AccessRequest | RefusedKind::BreakGlass => {
+                registry.practitioner_of(holder).cloned().map(Requester::Practitioner)
+            }
+            RefusedKind::Frame => registry.gateway_of(holder).cloned().map(Requester::Gateway),
+            RefusedKind::Stream | RefusedKind::Operation => None,
+        };
+        let (RefusalReason::Claim(uncovered), Some(requester)) = (reason, known) else { return };
+        if self.consent.record(patient).is_some() {
+            let refused = RefusedAccess { position, time, digest, requester, uncovered, count };
             self.window.take_refused(patient, refused);
         }
     }

@@ -58,6 +58,9 @@ pub enum Item {
     },
     /// The operator changes the registry.
     Registry(RegistryChange),
+    /// What was refused again and counted for a minute becomes entries: nobody else may send
+    /// anything for as long.
+    CountDue,
     /// What was refused again and is counted becomes entries now, before the node stops.
     CountRefusals,
     /// The window shall end now.
@@ -74,7 +77,7 @@ impl Item {
                 patient_of(operation)
             }
             Item::Access { request, .. } => Some(request.signed().request().patient),
-            Item::Registry(_) | Item::CountRefusals | Item::Close => None,
+            Item::Registry(_) | Item::CountDue | Item::CountRefusals | Item::Close => None,
         }
     }
 }

@@ -18,15 +18,30 @@ pub struct Consent {
     records: BTreeMap<PatientIndex, Record>,
 }
 
+/// Who signs for a record, and what comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Hash of the key.
+    pub key_hash: Word,
+    /// Nonce of the next operation.
+    pub nonce: u32,
+}
+
+impl Owner {
+    pub(super) fn of(record: &Record) -> Owner {
+        Owner { key_hash: record.key_hash, nonce: record.nonce }
+    }
+}
+
 impl Consent {
     /// The record of a patient.
     pub fn record(&self, patient: PatientIndex) -> Option<&Record> {
         self.records.get(&patient)
     }
 
-    /// Hash of the key that signs for each record.
-    pub(super) fn owners(&self) -> BTreeMap<PatientIndex, Word> {
-        self.records.iter().map(|(patient, record)| (*patient, record.key_hash)).collect()
+    /// Who signs for each record, and what comes next.
+    pub(super) fn owners(&self) -> BTreeMap<PatientIndex, Owner> {
+        self.records.iter().map(|(patient, record)| (*patient, Owner::of(record))).collect()
     }
 
     /// Number of records.

@@ -15,7 +15,7 @@ use wire::{Decision, Entry, Holder, RefusalCount, RefusalReason, RefusedKind};
 
 /// Keys that are remembered at most, some 200 bytes each. Reached: the one that was begun first is
 /// counted out, and its next refusal is in full again.
-const KEYS_MAX: usize = 1024;
+pub(super) const KEYS_MAX: usize = 1024;
 /// How long refusals are counted before the count becomes an entry.
 const PERIOD_MS: u64 = 60_000;
 

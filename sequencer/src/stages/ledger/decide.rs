@@ -16,13 +16,15 @@ use wire::{
 
 use super::absorb::{Ledger, access_claim, releases};
 use super::answer::{Answer, Item};
+use super::counts::KEYS_MAX;
 use super::refuse::{Ground, refuse};
 use super::streams::{FramesAsked, Place};
 use super::verdict::{At, Verdict};
 use crate::stages::rows::{EvaluatedRow, OperationRow, Urgency};
 
-/// Entries that an item and its close may add after the window was looked at.
-const ENTRIES_SLACK: u64 = 16;
+/// Entries that an item and its close may add after the window was looked at: what was counted,
+/// before the item and before the close, one that gives way, the item and the close themselves.
+pub(super) const ENTRIES_SLACK: u64 = 2 * KEYS_MAX as u64 + 3;
 
 impl Ledger {
     /// What `item` becomes at this place of the journal.
@@ -43,7 +45,7 @@ impl Ledger {
             }
             Item::Registry(change) => self.decide_registry(change, at),
             // Appended before anything is decided; nothing else is to be done.
-            Item::CountRefusals => Ok(Verdict::Answer(Answer::Counted)),
+            Item::CountDue | Item::CountRefusals => Ok(Verdict::Answer(Answer::Counted)),
             Item::Close => Ok(self.decide_close(at)),
         };
         decided.unwrap_or_else(|ground| refuse(item, ground, at))
@@ -90,7 +92,7 @@ impl Ledger {
             Place::Beyond { next } => {
                 return Err(Ground::Gap { expected: next, found: sequence });
             }
-            Place::Halted => return Err(Ground::Halted),
+            Place::Halted { why } => return Err(Ground::Halted(why)),
             Place::Next => {}
         }
         // `until` is after the last reading, which may be as late as the skew allows.
@@ -337,7 +339,7 @@ impl Ledger {
         // An operation may be stamped a little later than the clock says.
         let age_ms = self.strictly_later(now).plus(1).since(self.window.t0());
         let entries = next.0.saturating_sub(self.window.position_in().0);
-        // Few entries come between this check and the close that it asks for.
+        // So many entries may come between this check and the close that it asks for.
         age_ms >= limits::WINDOW_MS_MAX
             || entries >= limits::BATCH_ENTRIES_MAX - ENTRIES_SLACK
             || groups >= limits::WINDOW_GROUPS_MAX

@@ -20,7 +20,7 @@ pub(super) enum Refusing {
     /// It becomes an entry: evidence that it was asked for and not done.
     Journal,
     /// It becomes an entry, and the stream is refused until it is opened again: a gateway that goes
-    /// on sending against the patient's will costs one entry, not one a frame.
+    /// on sending against the patient's will costs no decision a frame, and one count a minute.
     JournalAndHalt,
 }
 
@@ -44,7 +44,7 @@ pub(super) enum Ground {
     #[error("expected sequence {}, found {}", expected.0, found.0)]
     Gap { expected: Sequence, found: Sequence },
     #[error("the stream was refused; open it again when consent allows")]
-    Halted,
+    Halted(RefusalReason),
     #[error("expected readings no later than the node's clock and its allowed skew")]
     Clock,
     #[error(
@@ -102,7 +102,10 @@ impl Ground {
     pub(super) fn refusing(&self) -> Refusing {
         match self {
             // Consent or assignment forbade to collect: the patient may want to see that.
-            Ground::Unassigned | Ground::Uncovered(_) => Refusing::JournalAndHalt,
+            // Each further frame as well, which is counted: its gateway goes on against their will.
+            Ground::Unassigned | Ground::Uncovered(_) | Ground::Halted(_) => {
+                Refusing::JournalAndHalt
+            }
             // A signature that has ended is replayed by whoever has its bytes: no act of its owner.
             Ground::Operation(error) if error.code() == RejectCode::Validity => {
                 Refusing::AnswerOnly
@@ -116,7 +119,6 @@ impl Ground {
             // A gateway's or operator's mistake, or no room: it concerns no consent.
             Ground::UnknownDevice
             | Ground::Gap { .. }
-            | Ground::Halted
             | Ground::Clock
             | Ground::NotRegistered(_)
             | Ground::UnknownName(_)
@@ -136,7 +138,7 @@ impl Ground {
             Ground::UnknownDevice => RejectCode::Stream,
             Ground::Gap { .. } => RejectCode::Gap,
             // The same code for every rule: a peer learns that, not why, consent does not allow it.
-            Ground::Halted | Ground::Uncovered(_) => RejectCode::NotPermitted,
+            Ground::Halted(_) | Ground::Uncovered(_) => RejectCode::NotPermitted,
             Ground::Clock | Ground::SignedAhead { .. } => RejectCode::Clock,
             Ground::Unassigned | Ground::NotRegistered(_) | Ground::UnknownName(_) => {
                 RejectCode::Identity
@@ -158,6 +160,7 @@ impl Ground {
     fn reason(&self) -> RefusalReason {
         match self {
             Ground::Uncovered(why) => RefusalReason::Claim(*why),
+            Ground::Halted(why) => *why,
             Ground::Operation(error) => RefusalReason::Operation(error.rule),
             Ground::Unauthentic(rule) => RefusalReason::Operation(*rule),
             _ => RefusalReason::Code,
@@ -218,9 +221,11 @@ fn evidence(item: &Item, code: RejectCode, reason: RefusalReason) -> Option<Refu
             request.signed().digest(),
         ),
         // Their grounds answer only.
-        Item::OpenStream { .. } | Item::Registry(_) | Item::CountRefusals | Item::Close => {
-            return None;
-        }
+        Item::OpenStream { .. }
+        | Item::Registry(_)
+        | Item::CountDue
+        | Item::CountRefusals
+        | Item::Close => return None,
     };
     Some(RefusalEntry { requester, what, code, reason, digest })
 }
@@ -243,7 +248,7 @@ mod tests {
         for (ground, refusing) in [
             (Ground::UnknownDevice, Refusing::AnswerOnly),
             (gap, Refusing::AnswerOnly),
-            (Ground::Halted, Refusing::AnswerOnly),
+            (Ground::Halted(RefusalReason::Code), Refusing::JournalAndHalt),
             (Ground::Clock, Refusing::AnswerOnly),
             (Ground::ClockDoubt(apart), Refusing::AnswerOnly),
             (Ground::JournalAhead { until: Millis::default() }, Refusing::AnswerOnly),

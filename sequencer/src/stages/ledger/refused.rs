@@ -1,4 +1,4 @@
-//! Accesses that were refused in the open window, for the patients whose data was asked for.
+//! What was refused in the open window, for the patients whose data was asked for or measured.
 
 use std::collections::BTreeMap;
 
@@ -43,6 +43,7 @@ impl RefusedAccesses {
 #[cfg(test)]
 mod tests {
     use model::{Digest, Millis, Position, PractitionerId, Uncovered};
+    use statement::batch::Requester;
 
     use super::*;
 
@@ -53,7 +54,7 @@ mod tests {
             position: Position(position),
             time: Millis::new(position).unwrap(),
             digest: Digest([1; 31]),
-            practitioner: PractitionerId::new("dr").unwrap(),
+            requester: Requester::Practitioner(PractitionerId::new("dr").unwrap()),
             uncovered: Uncovered::Closed,
             count: 1,
         };

@@ -17,7 +17,9 @@ pub struct Practitioner {
     pub organisation: OrganisationId,
     /// Compressed EdDSA key.
     pub public_key: [u8; 32],
-    /// When the key may be used.
+    /// SHA-256 of their certificate in DER.
+    pub fingerprint: [u8; 32],
+    /// When key and certificate may be used.
     pub valid: Interval,
     /// The word that rules name.
     pub word: Word,
@@ -124,10 +126,10 @@ impl Registry {
                 let word = scope::organisation(&id);
                 self.organisations.insert(id, (valid, word));
             }
-            RegistryRecord::Practitioner { id, organisation, public_key, valid } => {
+            RegistryRecord::Practitioner { id, organisation, public_key, fingerprint, valid } => {
                 let word = scope::practitioner(&id);
                 self.practitioner_of.insert(Holder::practitioner(&id), id.clone());
-                let record = Practitioner { organisation, public_key, valid, word };
+                let record = Practitioner { organisation, public_key, fingerprint, valid, word };
                 self.practitioners.insert(id, record);
             }
             RegistryRecord::Gateway { id, organisation, fingerprint, valid } => {
@@ -169,7 +171,7 @@ impl Registry {
         live(valid, now).then_some(*word)
     }
 
-    /// A practitioner whose key may be used now.
+    /// A practitioner whose key and certificate may be used now.
     pub fn practitioner(&self, id: &PractitionerId, now: Millis) -> Option<&Practitioner> {
         self.practitioners.get(id).filter(|found| live(&found.valid, now))
     }

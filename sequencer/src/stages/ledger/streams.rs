@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::{Categories, GatewayId, Interval, PatientIndex, Position, Sequence, Word};
-use wire::StreamName;
+use wire::{RefusalReason, StreamName};
 
 /// Last stored sequence of each stream of each gateway.
 pub(super) type Marks = BTreeMap<GatewayId, BTreeMap<StreamName, Sequence>>;
@@ -41,8 +41,8 @@ struct GatewayStreams {
 struct Stream {
     /// Positions of its frames: that of sequence `n` stands at `n - 1`, because there are no holes.
     stored: Vec<Position>,
-    /// A frame was refused and the stream was not opened since.
-    halted: bool,
+    /// Why a frame was refused, if the stream was not opened since.
+    halted: Option<RefusalReason>,
 }
 
 /// What a sequence number is to a stream.
@@ -51,7 +51,10 @@ pub(super) enum Place {
     /// The next one.
     Next,
     /// The next one, of a stream that is halted.
-    Halted,
+    Halted {
+        /// Why its first frame was refused.
+        why: RefusalReason,
+    },
     /// Stored, here.
     Stored(Position),
     /// Beyond the next one.
@@ -95,7 +98,7 @@ impl Streams {
     pub(super) fn is_opening_new(&self, gateway: &GatewayId, name: &StreamName) -> bool {
         let Some(of_gateway) = self.of_gateway.get(gateway) else { return true };
         match of_gateway.streams.get(name) {
-            Some(stream) => stream.halted,
+            Some(stream) => stream.halted.is_some(),
             None => of_gateway.empty < EMPTY_STREAMS_MAX,
         }
     }
@@ -110,8 +113,10 @@ impl Streams {
             // Also in a halted stream: what is stored is acknowledged again, whatever came after.
             Some(position) => Place::Stored(*position),
             None if at != next => Place::Beyond { next },
-            None if stream.is_some_and(|stream| stream.halted) => Place::Halted,
-            None => Place::Next,
+            None => match stream.and_then(|stream| stream.halted) {
+                Some(why) => Place::Halted { why },
+                None => Place::Next,
+            },
         }
     }
 
@@ -133,13 +138,13 @@ impl Streams {
         marks
     }
 
-    pub(super) fn halt(&mut self, gateway: &GatewayId, name: &StreamName) {
-        self.stream_mut(gateway, name).halted = true;
+    pub(super) fn halt(&mut self, gateway: &GatewayId, name: &StreamName, why: RefusalReason) {
+        self.stream_mut(gateway, name).halted = Some(why);
     }
 
     /// Takes note of an opening: it ends a halt.
     pub(super) fn open(&mut self, gateway: &GatewayId, name: &StreamName) {
-        self.stream_mut(gateway, name).halted = false;
+        self.stream_mut(gateway, name).halted = None;
     }
 
     pub(super) fn store(

@@ -1,6 +1,10 @@
 mod clocks;
+mod counts;
+mod floods;
 mod guess;
+mod operations;
 mod second_form;
+mod windows;
 
 use std::sync::{Arc, Mutex};
 
@@ -11,6 +15,7 @@ use model::{
     PractitionerId, Purpose, Purposes, RejectCode, Rule, RuleNumber, RuleSlot, Sequence,
     StreamHandle, Uncovered, Word, limits,
 };
+use statement::batch::Requester;
 use statement::c2::Capacity;
 use statement::eddsa::{self, SecretKey};
 use statement::operation::SignedOperation;
@@ -171,6 +176,7 @@ impl Ward {
                 id: doctor(),
                 organisation: hospital(),
                 public_key,
+                fingerprint: [7; 32],
                 valid,
             },
         ] {
@@ -287,9 +293,13 @@ impl Ward {
     }
 
     fn request(&mut self, nonce: u64, key: &SecretKey) -> Answer {
+        self.request_of(patient(), nonce, key)
+    }
+
+    fn request_of(&mut self, patient: PatientIndex, nonce: u64, key: &SecretKey) -> Answer {
         let request = AccessRequest {
             scope: ledger_config().scope,
-            patient: patient(),
+            patient,
             practitioner: doctor(),
             organisation: hospital(),
             care_team: None,
@@ -368,95 +378,6 @@ fn a_revocation_stops_the_stream_at_the_next_append_and_the_window_stays_provabl
     let window = ward.close();
     check_provable(&ward, &window);
     assert_eq!(window.contents.claims.len(), 1);
-}
-
-#[test]
-fn every_kind_of_operation_is_journaled_once_its_row_is_evaluated() {
-    let mut ward = Ward::open();
-    let (deny, policy) = (RuleSlot::Deny(0), RuleSlot::Policy(0));
-    let glass = rule(scope::practitioner(&doctor()), ClaimKind::BreakGlass);
-    let access = rule(scope::practitioner(&doctor()), ClaimKind::Access);
-    for (slot, rule) in [(deny, access), (policy, glass)] {
-        let answer = ward.operate(Action::Write { slot, rule }, &patient_key());
-        assert!(matches!(answer, Answer::OperationApplied { .. }), "{answer:?}");
-    }
-    for slot in [RuleSlot::Permit(0), deny, policy] {
-        let rule = ward.on_record(slot);
-        let answer = ward.operate(Action::Revoke { slot, rule }, &patient_key());
-        assert!(matches!(answer, Answer::OperationApplied { .. }), "{answer:?}");
-    }
-    let answer = ward.operate(Action::Stop, &patient_key());
-    assert!(matches!(answer, Answer::OperationApplied { .. }), "{answer:?}");
-    let window = ward.close();
-    check_provable(&ward, &window);
-    assert_eq!(window.contents.operations.len(), 9, "with enrolment and two permits");
-}
-
-#[test]
-fn an_operation_goes_round_until_the_row_of_its_record_is_evaluated() {
-    let mut ward = Ward::open();
-    let requester = Holder([1; 32]);
-    let stop = ward.signed(Action::Stop, &patient_key());
-    let permit = Action::Write { slot: RuleSlot::Permit(2), rule: collect_rule() };
-    let entries = ward.log.head().position;
-    let asked = Item::Operation { requester, operation: stop.clone() };
-    let Answer::Unevaluated(row) = ward.submit(asked) else { panic!("the rules hold") };
-    let row = row.evaluate(&CircuitRows).unwrap();
-    // Of other bytes, as if it were not there.
-    let operation = ward.signed(permit.clone(), &patient_key());
-    let other = Item::Evaluated { requester, operation, row: Box::new(row.clone()) };
-    assert!(matches!(ward.submit(other), Answer::Unevaluated(_)));
-    assert_eq!(ward.log.head().position, entries, "nothing is journaled meanwhile");
-    // The record moves: the rules are asked again, and here they say no.
-    assert!(matches!(ward.operate(permit, &patient_key()), Answer::OperationApplied { .. }));
-    let late = Item::Evaluated { requester, operation: stop, row: Box::new(row) };
-    let Answer::Refused(refused) = ward.submit(late) else { panic!("expected a refusal") };
-    assert_eq!((refused.code, refused.rule), (RejectCode::Nonce, Some(RuleNumber::c1(6))));
-    // An access moves no record: what was evaluated before it still is.
-    let stop = ward.signed(Action::Stop, &patient_key());
-    let asked = Item::Operation { requester, operation: stop.clone() };
-    let Answer::Unevaluated(row) = ward.submit(asked) else { panic!("the rules hold") };
-    let row = Box::new(row.evaluate(&CircuitRows).unwrap());
-    ward.next_frame();
-    let stopped = ward.submit(Item::Evaluated { requester, operation: stop, row });
-    assert!(matches!(stopped, Answer::OperationApplied { .. }), "{stopped:?}");
-    let window = ward.close();
-    check_provable(&ward, &window);
-}
-
-#[test]
-fn a_stop_ends_streams_and_accesses() {
-    let mut ward = Ward::open();
-    ward.next_frame();
-    ward.operate(Action::Stop, &patient_key());
-    assert!(matches!(ward.next_frame(), Answer::Refused(_)));
-    let Answer::AccessDecided { decision, .. } = ward.request(1, &practitioner_key()) else {
-        panic!("expected a decision")
-    };
-    assert_eq!(decision, Err(Uncovered::Closed));
-    let window = ward.close();
-    check_provable(&ward, &window);
-}
-
-#[test]
-fn a_deny_in_mid_window_leaves_earlier_claims_provable() {
-    let mut ward = Ward::open();
-    ward.next_frame();
-    assert!(matches!(
-        ward.request(1, &practitioner_key()),
-        Answer::AccessDecided { decision: Ok(_), .. }
-    ));
-    let deny = rule(scope::practitioner(&doctor()), ClaimKind::Access);
-    let action = Action::Write { slot: RuleSlot::Deny(0), rule: deny };
-    ward.operate(action, &patient_key());
-    let Answer::AccessDecided { decision, .. } = ward.request(2, &practitioner_key()) else {
-        panic!("expected a decision")
-    };
-    assert_eq!(decision, Err(Uncovered::Denied(RuleSlot::Deny(0))));
-    let window = ward.close();
-    let plan = check_provable(&ward, &window);
-    assert_eq!(plan.claims[0].1.access, 1);
-    assert_eq!(plan.claims[0].1.excluded, 0);
 }
 
 #[test]
@@ -549,6 +470,7 @@ fn a_record_that_names_nothing_registered_is_refused_and_says_what_to_add() {
                 id: doctor(),
                 organisation: nowhere(),
                 public_key,
+                fingerprint: [7; 32],
                 valid,
             },
             "the organisation of this practitioner",
@@ -561,165 +483,6 @@ fn a_record_that_names_nothing_registered_is_refused_and_says_what_to_add() {
     }
     // What the registry holds already is as it was.
     assert!(matches!(ward.next_frame(), Answer::FrameStored));
-}
-
-#[test]
-fn an_operation_of_a_stranger_and_one_for_nobody_are_refused_alike_and_leave_nothing() {
-    let mut ward = Ward::open();
-    let before = ward.log.head();
-    let Answer::Refused(stranger) = ward.operate(Action::Stop, &registrar()) else {
-        panic!("expected a refusal")
-    };
-    assert_eq!((stranger.code, stranger.position), (RejectCode::Signature, None));
-    assert_eq!(stranger.rule, Some(RuleNumber::c1(27)));
-    let nobody = PatientIndex::new(99).unwrap();
-    let signed = ward.sign_for(nobody, Action::Stop, &patient_key());
-    let signed = wire::SignedOperation::new(signed.to_bytes().to_vec()).unwrap();
-    let Answer::Refused(unknown) = ward.submit_signed(signed) else { panic!("taken") };
-    assert_eq!(unknown, stranger, "who is enrolled is nobody's to find out");
-    assert_eq!(ward.log.head(), before);
-}
-
-#[test]
-fn an_operation_that_its_owner_signed_and_a_rule_refuses_is_kept_as_evidence() {
-    let mut ward = Ward::open();
-    // Nonce 2 is spent.
-    ward.nonce = 1;
-    let Answer::Refused(refused) = ward.operate(Action::Stop, &patient_key()) else {
-        panic!("expected a refusal")
-    };
-    assert_eq!((refused.code, refused.rule), (RejectCode::Nonce, Some(RuleNumber::c1(6))));
-    assert!(matches!(ward.entry(refused.position.unwrap()), Entry::Refusal(_)));
-    let Answer::Refused(again) = ward.operate(Action::Stop, &patient_key()) else {
-        panic!("expected a refusal")
-    };
-    assert_eq!((again.code, again.position), (RejectCode::Nonce, None), "counted");
-    assert!(matches!(ward.submit(Item::CountRefusals), Answer::Counted));
-    let Entry::RefusalCount(counted) = ward.entry(Position(ward.log.head().position)) else {
-        panic!("expected a count")
-    };
-    assert_eq!(
-        (counted.patient, counted.what, counted.count),
-        (patient(), RefusedKind::Operation, 1)
-    );
-    assert_eq!(counted.reason, RefusalReason::Operation(RuleNumber::c1(6)));
-}
-
-/// How a source floods the node.
-type Flood = fn(&mut Ward, u64) -> Answer;
-
-/// What eleven seconds of one source's flood leave in the journal: bytes and entries.
-fn flood(ward: &mut Ward, items: u64, flood: Flood) -> (u64, u64) {
-    let (before, begun) = (ward.log.head(), ward.now);
-    for n in 0..items {
-        // The time that it took, whatever a group a millisecond would take here.
-        ward.now = begun + n * 11_000 / items;
-        let answer = flood(ward, n);
-        assert!(!matches!(answer, Answer::FrameStored | Answer::OperationApplied { .. }));
-    }
-    ward.submit(Item::CountRefusals);
-    let after = ward.log.head();
-    (after.end - before.end, after.position - before.position)
-}
-
-#[test]
-fn a_flood_costs_the_journal_a_bounded_number_of_entries_however_long_it_is() {
-    let floods: [(&str, Flood, u64); 6] = [
-        // As many streams as an epoch has numbers, then each one again.
-        ("new streams", |ward, n| ward.open_epoch((n % 30_000) as u16), 512),
-        ("the same stream", |ward, _| ward.open_epoch(7), 1),
-        (
-            "refused frames",
-            |ward, n| {
-                ward.open_epoch(0);
-                // The one that comes next, as it was never stored.
-                let mut answer = ward.frame(1);
-                if n % 2 == 0 {
-                    answer = ward.frame(1);
-                }
-                answer
-            },
-            4,
-        ),
-        ("refused requests", |ward, n| ward.request(n, &practitioner_key()), 2),
-        ("junk requests", |ward, n| ward.request(n, &patient_key()), 0),
-        ("junk operations", |ward, _| ward.operate(Action::Stop, &registrar()), 0),
-    ];
-    for (name, source, most) in floods {
-        let mut ward = Ward::open();
-        ward.operate(Action::Stop, &patient_key());
-        let (bytes, entries) = flood(&mut ward, 2_000, source);
-        println!("{name}: {bytes} bytes, {entries} entries");
-        assert!(entries <= most, "{name}: {entries} entries");
-        let (more, further) = flood(&mut ward, 2_000, source);
-        println!("{name} again: {more} bytes, {further} entries");
-        assert!(further <= 1, "{name}: what is known costs a count at most, found {further}");
-    }
-}
-
-#[test]
-fn a_gateway_that_opens_22_250_streams_twice_leaves_512_entries() {
-    let mut ward = Ward::open();
-    let flood = |ward: &mut Ward| flood(ward, 22_250, |ward, n| ward.open_epoch(n as u16));
-    let (bytes, entries) = flood(&mut ward);
-    println!("22,250 streams opened: {bytes} bytes, {entries} entries");
-    assert_eq!(entries, 512);
-    assert_eq!(flood(&mut ward), (0, 0));
-    // Streams beyond take frames all the same.
-    assert!(matches!(ward.next_frame(), Answer::FrameStored));
-}
-
-#[test]
-fn what_is_refused_again_is_counted_and_the_window_has_the_counts_before_its_close() {
-    let mut ward = Ward::open();
-    ward.operate(Action::Stop, &patient_key());
-    let Answer::AccessDecided { position: first, .. } = ward.request(1, &practitioner_key()) else {
-        panic!("the first is decided")
-    };
-    let Entry::AccessRequest { request, .. } = ward.entry(first) else { panic!("in full") };
-    for nonce in 2..=6 {
-        let Answer::Refused(again) = ward.request(nonce, &practitioner_key()) else {
-            panic!("counted")
-        };
-        assert_eq!((again.code, again.rule), (RejectCode::NotPermitted, Some(RuleNumber::c2(16))));
-    }
-    let window = ward.close();
-    let close = window.contents.position_out;
-    let Entry::RefusalCount(counted) = ward.entry(Position(close.0 - 1)) else {
-        panic!("expected a count before the close")
-    };
-    assert_eq!((counted.count, counted.first), (5, request.digest()));
-    assert_eq!(counted.reason, RefusalReason::Claim(Uncovered::Closed));
-    // The patient sees both: the first one, and how often it was asked again.
-    let told = &window.contents.refused[&patient()];
-    let told = told.iter().map(|one| (one.position, one.practitioner.clone(), one.count));
-    let told: Vec<_> = told.collect();
-    let counted_at = Position(close.0 - 1);
-    assert_eq!(told, [(first, doctor(), 1), (counted_at, doctor(), 5)]);
-    check_provable(&ward, &window);
-    // After a quiet minute the next one is in full again.
-    ward.now += 60_000;
-    let again = ward.request(7, &practitioner_key());
-    assert!(matches!(again, Answer::AccessDecided { decision: Err(_), .. }), "{again:?}");
-}
-
-#[test]
-fn a_clock_that_jumps_days_closes_windows_within_their_limit() {
-    let mut ward = Ward::open();
-    ward.next_frame();
-    ward.now += 3 * limits::WINDOW_MS_MAX;
-    ward.next_frame();
-    let windows = std::mem::take(&mut ward.delivered.0.lock().unwrap().1);
-    assert_eq!(windows.len(), 3);
-    let mut t0 = at(T0);
-    for window in &windows {
-        assert_eq!(window.contents.window.t0(), t0, "windows abut");
-        t0 = window.contents.window.t1();
-        check_provable(&ward, window);
-    }
-    let last = ward.close();
-    check_provable(&ward, &last);
-    assert_eq!(last.contents.window.t0(), t0);
 }
 
 #[test]
@@ -769,26 +532,4 @@ fn the_state_is_a_fold_of_the_journal() {
     assert_eq!(folded.status(), live.status());
     assert_eq!(folded.marks(&gateway()), live.marks(&gateway()));
     assert_eq!(live.marks(&gateway()).len(), 1);
-}
-
-#[test]
-fn refused_accesses_are_told_to_the_patient_with_the_next_batch() {
-    let mut ward = Ward::open();
-    // Permit 1 is the doctor's to read; without it nothing covers a request.
-    let action =
-        Action::Revoke { slot: RuleSlot::Permit(1), rule: ward.on_record(RuleSlot::Permit(1)) };
-    ward.operate(action, &patient_key());
-    ward.close();
-    let answer = ward.request(1, &practitioner_key());
-    assert!(matches!(answer, Answer::AccessDecided { decision: Err(_), .. }), "{answer:?}");
-    // Alone they are no reason to settle.
-    assert!(ward.ledger().window.is_empty());
-    let window = ward.close();
-    let contents = &window.contents;
-    let refused = &contents.refused[&patient()];
-    assert_eq!(refused.len(), 1);
-    assert_eq!((refused[0].practitioner.as_str(), refused[0].count), ("dr", 1));
-    assert_eq!(refused[0].uncovered, Uncovered::Ended);
-    assert!(contents.claims.is_empty() && contents.patients.contains_key(&patient()));
-    check_provable(&ward, &window);
 }

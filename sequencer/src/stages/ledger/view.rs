@@ -11,12 +11,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use model::{BatchNumber, GatewayId, Millis, PatientIndex, Sequence, Word};
+use model::{BatchNumber, GatewayId, Millis, PatientIndex, Sequence};
 use wire::limits::MARKS_MAX;
 use wire::{Entry, Mark, PlacedEntry, StoredOperation, StreamName};
 
 use super::absorb::Ledger;
 use super::answer::patient_of;
+use super::consent::Owner;
 use super::registry::Registry;
 use super::streams::Marks;
 use crate::window::OperationScope;
@@ -47,8 +48,8 @@ struct Published {
     last_time: Millis,
     registry: Arc<Registry>,
     marks: Marks,
-    /// Hash of the key that signs for each record. Memory: 40 bytes a patient.
-    owners: BTreeMap<PatientIndex, Word>,
+    /// Memory: 44 bytes a patient.
+    owners: BTreeMap<PatientIndex, Owner>,
 }
 
 impl LedgerView {
@@ -91,7 +92,7 @@ impl LedgerView {
                     };
                     let record = patient.and_then(|patient| ledger.consent.record(patient));
                     if let (Some(patient), Some(record)) = (patient, record) {
-                        published.owners.insert(patient, record.key_hash);
+                        published.owners.insert(patient, Owner::of(record));
                     }
                 }
                 Entry::AccessRequest { .. }
@@ -119,8 +120,8 @@ impl LedgerView {
         Arc::clone(&self.read().registry)
     }
 
-    /// Hash of the key that signs for the record of a patient, if there is one.
-    pub fn owner(&self, patient: PatientIndex) -> Option<Word> {
+    /// Who signs for the record of a patient, if there is one.
+    pub fn owner(&self, patient: PatientIndex) -> Option<Owner> {
         self.read().owners.get(&patient).copied()
     }
 

@@ -187,6 +187,7 @@ pub(crate) fn registry_changes() -> Vec<RegistryChange> {
         id: PractitionerId::new("dr-x").expect("a name"),
         organisation: organisation.clone(),
         public_key: [3; 32],
+        fingerprint: [4; 32],
         valid,
     };
     let fingerprint = [8; 32];

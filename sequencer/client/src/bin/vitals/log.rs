@@ -18,7 +18,7 @@ use model::{
     with_causes,
 };
 use serde_json::{Value, json};
-use statement::batch::{Compared, ComparedClaim, RefusedAccess, ReleasedFrames};
+use statement::batch::{Compared, ComparedClaim, RefusedAccess, ReleasedFrames, Requester};
 
 use crate::consent::parse_patient;
 use crate::node::Expected;
@@ -377,14 +377,17 @@ impl<'a> Shown<'a> {
 }
 
 fn describe_refused(batch: u64, refused: &RefusedAccess) -> (String, Value) {
-    let RefusedAccess { position, time, practitioner, uncovered, count, digest } = refused;
+    let RefusedAccess { position, time, requester, uncovered, count, digest } = refused;
+    let (kind, asked) = match requester {
+        Requester::Practitioner(_) => ("practitioner", "was refused"),
+        Requester::Gateway(_) => ("gateway", "sent readings that were refused"),
+    };
     let (at, why, rule) = (Utc(*time), uncovered.sentence(), uncovered.rule());
     let times = if *count == 1 { String::new() } else { format!(", {count} times") };
-    let line = format!(
-        "{at}  batch {batch}  practitioner {practitioner} was refused{times}: {why} ({rule})"
-    );
+    let name = requester.name();
+    let line = format!("{at}  batch {batch}  {kind} {name} {asked}{times}: {why} ({rule})");
     let entry = json!({
-        "batch": batch, "time": at.to_string(), "practitioner": practitioner.as_str(),
+        "batch": batch, "time": at.to_string(), kind: name,
         "why": why, "rule": rule.to_string(), "count": count, "position": position.0,
         "digest": hex::encode(digest.0),
     });

@@ -10,6 +10,7 @@ use crate::guard::caught;
 use crate::stages::deliver::AgainError;
 use crate::stages::ingest::observe::Observed;
 use crate::stages::ingest::peer::PeerId;
+use crate::stages::ingest::sources::Asking;
 use crate::stages::ingest::stored::{StoredEntry, read_frames};
 use crate::stages::ledger::{Answer, AuthenticRequest, Item};
 
@@ -26,7 +27,9 @@ impl Session {
         let (requester, digest) = (self.peer.holder, operation.digest());
         let (sources, clock) = (&self.shared.sources, self.services.clock.as_ref());
         // Here, on the connection's own task: junk takes no place before the writer.
-        let urgency = match sources.examine(requester, &operation, &self.services.view, clock) {
+        let asking =
+            Asking { holder: requester, operation: &operation, vain: &mut self.vain_operations };
+        let urgency = match sources.examine(asking, &self.services.view, clock) {
             Ok(urgency) => urgency,
             Err(code) => return self.reject_request(request, digest, code),
         };

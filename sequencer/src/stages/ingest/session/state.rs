@@ -80,6 +80,8 @@ pub(crate) struct Session {
     pub(super) streams: BTreeMap<StreamHandle, Stream>,
     /// Operations and requests whose receipt has not come.
     pub(super) unreceipted: BTreeSet<Digest>,
+    /// Stops, revocations and denies that came to nothing before the writer.
+    pub(super) vain_operations: u32,
     /// Frames that came again and wait to be compared.
     pub(super) again: Vec<Again>,
     /// Whether a task compares; one at a time, so that a peer cannot fill the pool of tasks.
@@ -118,6 +120,7 @@ impl Session {
             next_id: 1,
             streams: BTreeMap::new(),
             unreceipted: BTreeSet::new(),
+            vain_operations: 0,
             again: Vec::new(),
             comparing: false,
             releases: VecDeque::new(),

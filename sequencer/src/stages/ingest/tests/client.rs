@@ -42,7 +42,7 @@ async fn the_client_streams_submits_and_asks() {
         stream.send(&readings(value)).await.unwrap();
     }
     stream.wait_for_receipt(Sequence(5)).await.unwrap();
-    let doctor = node.issue(Role::Practitioner, "dr");
+    let doctor = node.registered(Role::Practitioner, "dr").await;
     let doctor = connect(&node, &doctor).await;
     let outcome = doctor.access(request(1, Category::Ecg)).await.unwrap();
     assert_eq!((outcome.permitted, outcome.released.len()), (true, 5));

@@ -137,3 +137,17 @@ async fn another_group_under_a_receipted_number_is_a_contradiction_too() {
     let text = found.to_string();
     assert!(text.contains(&hex::encode(own)) && text.contains(&hex::encode([7; 32])), "{text}");
 }
+
+#[tokio::test]
+async fn a_writer_that_is_gone_is_told_also_while_the_node_is_held() {
+    let node = Node::start().await;
+    node.break_writer();
+    drop(node.admit.submit(Item::Close).await);
+    // Held for what another one was shown: a node without a writer reads no hello.
+    let other = Node::start().await;
+    let (_raw, told) = answer(&other, signed(receipt_of(&other, |_| {}))).await;
+    assert_eq!(told, closing(RejectCode::History));
+    node.hub.hold().set(other.hub.hold().held().unwrap());
+    let open = node.admit.check_open();
+    assert!(matches!(open, Err(AdmitError::Failed(_))), "{open:?}");
+}

@@ -1,5 +1,8 @@
 //! A real server on loopback over a temp-file journal, and clients that speak to it over QUIC.
 
+mod peers;
+mod people;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -36,6 +39,7 @@ use crate::guard::{Failures, Guard};
 use crate::metrics::Metrics;
 use crate::stages::deliver::{DeliverConfig, NodeDelivery, ReceiptHub};
 use crate::stages::ingest::peer::Peer;
+use crate::stages::ingest::places::Places;
 use crate::stages::ingest::session::{Reply, Session};
 use crate::stages::ingest::shared::Shared;
 use crate::stages::ingest::sources::Sources;
@@ -50,9 +54,12 @@ use crate::stages::rows::{
 };
 use crate::window::{ClosedWindow, WindowLimits};
 
+pub(super) use self::peers::*;
+pub(super) use self::people::*;
+
 const ECG: u32 = 131_328;
 const SKEW_MS: u64 = 60_000;
-const SERVER_NAME: &str = "localhost";
+pub(super) const SERVER_NAME: &str = "localhost";
 /// Few, so that a test can fill the queue.
 pub(super) const QUEUE_ITEMS_MAX: usize = 1024;
 
@@ -112,77 +119,6 @@ impl Evaluate for Diverging {
             true => Err(RowError::Violated { rule: "C1.7" }.into()),
             false => CircuitRows.evaluate(row),
         }
-    }
-}
-
-pub(super) fn chain_scope() -> ChainScope {
-    ChainScope { chain_id: 31337, contract: [7; 20] }
-}
-
-pub(super) fn now() -> Millis {
-    SystemClock.now()
-}
-
-fn registrar() -> SecretKey {
-    SecretKey::from_bytes(&[1; 32])
-}
-
-fn patient_key() -> SecretKey {
-    SecretKey::from_bytes(&[2; 32])
-}
-
-fn practitioner_key() -> SecretKey {
-    SecretKey::from_bytes(&[3; 32])
-}
-
-fn key_hash(key: &SecretKey) -> Word {
-    Word::from_bytes(field::to_bytes(&key.public().hash())).unwrap()
-}
-
-fn patient() -> PatientIndex {
-    PatientIndex::new(12_345).unwrap()
-}
-
-fn hospital() -> OrganisationId {
-    OrganisationId::new("hospital").unwrap()
-}
-
-pub(super) fn gateway_id() -> GatewayId {
-    GatewayId::new("gateway").unwrap()
-}
-
-fn device() -> DeviceId {
-    DeviceId::new("monitor").unwrap()
-}
-
-fn doctor() -> PractitionerId {
-    PractitionerId::new("dr").unwrap()
-}
-
-pub(super) fn stream_key() -> StreamKey {
-    StreamKey { device: device(), patient: patient(), signal: ECG }
-}
-
-pub(super) fn descriptor() -> Descriptor {
-    Descriptor { key: stream_key(), period: None, epoch: EpochNumber(1) }
-}
-
-/// A day before and after now.
-pub(super) fn validity() -> Interval {
-    let day = 86_400_000;
-    Interval { from: Millis::new(now().get() - day).unwrap(), until: now().plus(day) }
-}
-
-fn rule(actor: Word, kind: ClaimKind) -> Rule {
-    Rule {
-        actor: Party::Named(actor),
-        source: Party::Any,
-        categories: Categories::ALL,
-        purposes: Purposes::ALL,
-        kinds: kind.only(),
-        labels: Labels::ALL,
-        access: Interval::ALWAYS,
-        data: Interval::ALWAYS,
     }
 }
 
@@ -286,7 +222,13 @@ impl Node {
                 signals: vec![ECG],
                 gateways: vec![gateway_id()],
             },
-            RegistryRecord::Practitioner { id: doctor(), organisation, public_key, valid },
+            RegistryRecord::Practitioner {
+                id: doctor(),
+                organisation,
+                public_key,
+                fingerprint: [0; 32],
+                valid,
+            },
         ] {
             self.change_registry(RegistryChange::Add(record)).await;
         }
@@ -366,7 +308,7 @@ impl Node {
         self.authority.issue_client(role, name, validity()).unwrap()
     }
 
-    /// Issues a certificate, and registers it where the registry holds certificates.
+    /// Issues a certificate and registers it.
     pub(super) async fn registered(&self, role: Role, name: &str) -> Issued {
         let (issued, valid) = (self.issue(role, name), Interval::ALWAYS);
         let fingerprint = issued.fingerprint();
@@ -381,7 +323,11 @@ impl Node {
                 let (id, organisation) = (GatewayId::new(name).unwrap(), hospital());
                 RegistryRecord::Gateway { id, organisation, fingerprint, valid }
             }
-            Role::Practitioner => return issued,
+            Role::Practitioner => {
+                let (id, organisation) = (PractitionerId::new(name).unwrap(), hospital());
+                let public_key = practitioner_key().public().encode();
+                RegistryRecord::Practitioner { id, organisation, public_key, fingerprint, valid }
+            }
         };
         self.change_registry(RegistryChange::Add(record)).await;
         issued
@@ -412,8 +358,10 @@ impl Node {
             observe: Arc::new(()),
             ahead_ms_max: SKEW_MS,
         };
+        let places = Arc::new(Places::new(&config, Arc::new(())));
         let shared = Shared {
             config,
+            places,
             services: Arc::new(services),
             sources: Sources::new(&RateConfig::default()),
             sessions: AtomicUsize::new(0),
@@ -460,302 +408,5 @@ fn ledger_config() -> LedgerConfig {
         released_frames_max: 1000,
         clock_skew_ms_max: SKEW_MS,
         seal: EnrolmentSeal::new(&[9; 32]),
-    }
-}
-
-/// A permit that its patient signed.
-pub(super) struct Permit {
-    signed: SignedOperation,
-    action: Action,
-}
-
-impl Permit {
-    pub(super) fn signed(&self) -> SignedOperation {
-        self.signed.clone()
-    }
-
-    /// The same, signed by a stranger.
-    pub(super) fn forged(&self, nonce: u32) -> SignedOperation {
-        signed(nonce, self.action.clone(), &registrar())
-    }
-}
-
-/// An operation that nobody who may signed: each one another.
-pub(super) fn junk(nonce: u32) -> SignedOperation {
-    signed(nonce, Action::Stop, &registrar())
-}
-
-/// The same for an index without a record, signed well by some key.
-pub(super) fn for_nobody() -> SignedOperation {
-    sign(PatientIndex::new(99).unwrap(), 0, Action::Stop, &patient_key())
-}
-
-fn signed(nonce: u32, action: Action, key: &SecretKey) -> SignedOperation {
-    sign(patient(), nonce, action, key)
-}
-
-fn sign(patient: PatientIndex, nonce: u32, action: Action, key: &SecretKey) -> SignedOperation {
-    let (signed_at, valid_until) = (now(), now().plus(60_000));
-    let operation = Operation { patient, nonce, signed_at, valid_until, action };
-    let domain = scope::sig_domain(chain_scope());
-    let signed = operation::SignedOperation::sign(operation, domain, key);
-    SignedOperation::new(signed.to_bytes().to_vec()).unwrap()
-}
-
-/// The doctor's request for everything of a category.
-pub(super) fn request(nonce: u64, categories: Category) -> SignedAccessRequest {
-    let request = AccessRequest {
-        scope: chain_scope(),
-        patient: patient(),
-        practitioner: doctor(),
-        organisation: hospital(),
-        care_team: None,
-        source: Source::Any,
-        categories: categories.only(),
-        purpose: Purpose::Treatment,
-        labels: Labels::ALL,
-        data: Interval::ALWAYS,
-        requested_at: now(),
-        valid_until: now().plus(60_000),
-        nonce,
-        kind: AccessKind::Access { reason: Reason::new("").unwrap() },
-    };
-    let message = request.signing_hash().unwrap().word().to_bytes();
-    let key = practitioner_key();
-    let signature = eddsa::sign(&key, field::from_bytes(&message).unwrap());
-    SignedAccessRequest::new(request, key.public().encode(), signature.encode()).unwrap()
-}
-
-pub(super) fn readings(value: i32) -> [Reading; 2] {
-    let start = DeviceTime::from_millis(now());
-    [Reading::new(start, value), Reading::new(start, -value)]
-}
-
-/// A frame as a client makes it, for handle 1 and epoch 1.
-pub(super) fn frame(sequence: u64, value: i32) -> Frame {
-    encode(sequence, &readings(value))
-}
-
-/// A frame as large as frames get, of a stream of choice.
-pub(super) fn large_frame(handle: u32, epoch: u16) -> Frame {
-    let place = FramePlace {
-        handle: StreamHandle(handle),
-        epoch: EpochNumber(epoch),
-        sequence: Sequence(1),
-    };
-    let readings = vec![readings(1)[0]; 4000];
-    Frame::encode_raw(place, stream_key().signal().unwrap(), &readings).unwrap()
-}
-
-/// A frame of one reading at a time of choice.
-pub(super) fn frame_at(sequence: u64, at: Millis) -> Frame {
-    encode(sequence, &[Reading::new(DeviceTime::from_millis(at), 5)])
-}
-
-fn encode(sequence: u64, readings: &[Reading]) -> Frame {
-    let (handle, epoch) = (StreamHandle(1), EpochNumber(1));
-    let place = FramePlace { handle, epoch, sequence: Sequence(sequence) };
-    Frame::encode_raw(place, stream_key().signal().unwrap(), readings).unwrap()
-}
-
-fn client_tls(issued: &Issued) -> quinn::ClientConfig {
-    let Pem { ca, certificate, key } = issued.pem();
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
-    let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_client_auth_cert(chain, key)
-        .unwrap();
-    tls.alpn_protocols = vec![wire::ALPN.to_vec()];
-    quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()))
-}
-
-/// A connection, whatever the server does with it next.
-pub(super) async fn dial(
-    address: SocketAddr,
-    issued: &Issued,
-) -> Result<(Endpoint, Connection), ConnectionError> {
-    let endpoint = Endpoint::client(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
-    let connecting = endpoint.connect_with(client_tls(issued), address, SERVER_NAME).unwrap();
-    Ok((endpoint, connecting.await?))
-}
-
-/// What the server closed the connection with.
-pub(super) async fn close_code(connection: &Connection) -> Option<RejectCode> {
-    match connection.closed().await {
-        ConnectionError::ApplicationClosed(close) => {
-            RejectCode::from_number(u16::try_from(close.error_code.into_inner()).unwrap())
-        }
-        other => panic!("expected a typed close, found {other}"),
-    }
-}
-
-/// Three lanes with bytes as they are.
-pub(super) struct Raw {
-    _endpoint: Endpoint,
-    pub(super) connection: Connection,
-    lanes: Vec<(SendStream, RecvStream)>,
-    received: Deframer,
-}
-
-impl Raw {
-    async fn connect(node: &Node, issued: &Issued) -> Raw {
-        let (endpoint, connection) = dial(node.address, issued).await.unwrap();
-        let mut lanes = Vec::new();
-        for lane in Lane::ALL {
-            let (mut send, receive) = connection.open_bi().await.unwrap();
-            send.write_all(&lane.preamble()).await.unwrap();
-            lanes.push((send, receive));
-        }
-        Raw { _endpoint: endpoint, connection, lanes, received: Deframer::default() }
-    }
-
-    pub(super) async fn send(&mut self, lane: Lane, bytes: &[u8]) {
-        self.lanes[lane as usize].0.write_all(bytes).await.unwrap();
-    }
-
-    /// Ends a lane in the middle of whatever was sent.
-    pub(super) fn cut(&mut self, lane: Lane) {
-        self.lanes[lane as usize].0.finish().unwrap();
-    }
-
-    /// The next message on the control lane.
-    pub(super) async fn next(&mut self) -> ServerMessage {
-        loop {
-            if let Some(bytes) = self.received.next_message().unwrap() {
-                return ServerMessage::decode(bytes).unwrap();
-            }
-            let chunk = self.lanes[0].1.read_chunk(65_536, true).await.unwrap();
-            self.received.feed(&chunk.expect("the lane goes on").bytes);
-        }
-    }
-}
-
-/// A real client session on a real connection.
-pub(super) struct Client {
-    _endpoint: Endpoint,
-    pub(super) connection: Connection,
-    send: Vec<SendStream>,
-    received: mpsc::Receiver<(Lane, Bytes)>,
-    pub(super) session: ClientSession,
-    kept: VecDeque<ClientEvent>,
-    /// Bytes of every receipt, by group.
-    pub(super) receipts: BTreeMap<u64, Vec<u8>>,
-}
-
-impl Client {
-    pub(super) async fn connect(node: &Node, issued: &Issued, role: Role, name: &str) -> Client {
-        let (endpoint, connection) = dial(node.address, issued).await.unwrap();
-        let (sender, received) = mpsc::channel(16);
-        let mut send = Vec::new();
-        for lane in Lane::ALL {
-            let (lane_send, lane_receive) = connection.open_bi().await.unwrap();
-            send.push(lane_send);
-            tokio::spawn(forward(lane, lane_receive, sender.clone()));
-        }
-        let config = ClientConfig {
-            scope: chain_scope(),
-            signer: node.hub.signer(),
-            holder: Holder::new(role, name),
-            name: ClientName::new("test").unwrap(),
-            limits: ClientLimits::default(),
-        };
-        let mut session = ClientSession::new(config);
-        session.connected();
-        let (kept, receipts) = (VecDeque::new(), BTreeMap::new());
-        Client { _endpoint: endpoint, connection, send, received, session, kept, receipts }
-    }
-
-    /// Runs the session until `wanted` takes an event; others are passed over.
-    pub(super) async fn until<T>(
-        &mut self,
-        mut wanted: impl FnMut(&ClientEvent) -> Option<T>,
-    ) -> T {
-        loop {
-            while let Some(event) = self.kept.pop_front() {
-                if let Some(found) = wanted(&event) {
-                    return found;
-                }
-                if let ClientEvent::Closed { .. } | ClientEvent::Violation { .. } = event {
-                    panic!("the session ended: {event:?}");
-                }
-            }
-            self.step().await;
-        }
-    }
-
-    /// Sends everything.
-    pub(super) async fn transmit(&mut self) {
-        for lane in Lane::ALL {
-            while let Some(bytes) = self.session.poll_transmit(lane) {
-                // If the server closed meanwhile, its reason is still to be read.
-                drop(self.send[lane as usize].write_all(&bytes).await);
-            }
-        }
-    }
-
-    /// Sends everything, and takes in what comes next.
-    async fn step(&mut self) {
-        self.transmit().await;
-        self.keep();
-        if self.kept.is_empty() {
-            let (lane, bytes) = self.received.recv().await.expect("the connection goes on");
-            self.session.handle_bytes(lane, &bytes, now());
-            self.keep();
-        }
-    }
-
-    fn keep(&mut self) {
-        while let Some(event) = self.session.poll_event() {
-            if let ClientEvent::Receipt(receipt) = &event {
-                self.receipts.insert(receipt.receipt.group.group, receipt.to_bytes());
-            }
-            self.kept.push_back(event);
-        }
-    }
-
-    pub(super) async fn welcomed(mut self) -> Client {
-        let welcomed =
-            |event: &ClientEvent| matches!(event, ClientEvent::Welcomed { .. }).then_some(());
-        self.until(welcomed).await;
-        self
-    }
-
-    /// Opens the one stream.
-    pub(super) async fn open(&mut self) -> StreamHandle {
-        let handle = self.session.open_stream(Lane::Live, descriptor(), Sequence(0)).unwrap();
-        self.until(|event| matches!(event, ClientEvent::StreamReady { .. }).then_some(())).await;
-        handle
-    }
-
-    /// Waits until a sequence is durable, by a verified receipt.
-    pub(super) async fn durable(&mut self, sequence: u64) {
-        self.until(|event| match event {
-            ClientEvent::Durable { last, .. } => (last.0 >= sequence).then_some(()),
-            _ => None,
-        })
-        .await;
-    }
-
-    /// What the server closed the session with.
-    pub(super) async fn closed(&mut self) -> Option<RejectCode> {
-        self.until(|event| match event {
-            ClientEvent::Closed { code } => Some(*code),
-            _ => None,
-        })
-        .await
-    }
-}
-
-async fn forward(lane: Lane, mut receive: RecvStream, to: mpsc::Sender<(Lane, Bytes)>) {
-    while let Ok(Some(chunk)) = receive.read_chunk(65_536, true).await {
-        if to.send((lane, chunk.bytes)).await.is_err() {
-            return;
-        }
     }
 }

@@ -54,6 +54,7 @@ fn ward() -> Ward {
         id: second_doctor(),
         organisation: hospital(),
         public_key: key().encode(),
+        fingerprint: [7; 32],
         valid: Interval::ALWAYS,
     });
     ward
