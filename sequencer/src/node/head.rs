@@ -190,7 +190,7 @@ pub(super) fn read_receipts(
         if path.extension().is_none_or(|extension| extension != "receipt") {
             continue;
         }
-        let bytes = files::read(&path, RECEIPT_BYTES_MAX).map_err(failed)?;
+        let bytes = files::read(&path, RECEIPT_BYTES_MAX, Audience::Owner).map_err(failed)?;
         let receipt = SignedReceipt::from_bytes(&bytes);
         let own = receipt.ok().filter(|receipt| {
             receipt.receipt.group.scope == edge.scope() && receipt.verify(signer).is_ok()

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use wire::{Descriptor, Frame, Lane, Period, Reading, StreamKey};
 
 use crate::consent::parse_patient;
-use crate::node::{Node, now, parse_when, runtime};
+use crate::node::{Node, Standing, now, parse_when, runtime};
 use crate::report::{Interrupted, Outcome, Report, Usage};
 
 /// Readings between the thread that reads lines and the connection.
@@ -105,7 +105,8 @@ impl Stream {
         });
         // A thread that waits for standard input ends with the process, not with the runtime.
         runtime.shutdown_background();
-        Ok(report(outcome?))
+        let (counts, standing) = outcome?;
+        Ok(standing.tell(report(counts)))
     }
 
     fn find_timing(&self) -> anyhow::Result<Timing> {
@@ -126,8 +127,12 @@ impl Stream {
         Ok(Timing::Rate { start, per_1000_s })
     }
 
-    async fn stream(&self, source: Source, lines: Lines) -> anyhow::Result<Counts> {
-        let config = ConnectionConfig { state: self.state.clone(), ..self.node.config()? };
+    async fn stream(&self, source: Source, lines: Lines) -> anyhow::Result<(Counts, Standing)> {
+        let mut config = ConnectionConfig { state: self.state.clone(), ..self.node.config()? };
+        if self.state.is_some() {
+            // Its own: several streams of one gateway are several sessions.
+            config.newest = None;
+        }
         let connection = Connection::connect(config).await?;
         let key = StreamKey {
             device: DeviceId::new(&self.device)?,
@@ -147,9 +152,9 @@ impl Stream {
             stream.send(&frame).await?;
         }
         stream.end().await?;
-        let counts = connection.counts();
+        let (counts, standing) = (connection.counts(), Standing::of(&self.node, &connection)?);
         connection.close().await;
-        Ok(counts)
+        Ok((counts, standing))
     }
 
     fn find_period(&self) -> anyhow::Result<Option<Period>> {
@@ -244,16 +249,11 @@ fn report(counts: Counts) -> Report {
         "schema": "vitals-stream-1", "frames": frames_sent, "readings": readings_sent,
         "frames_receipted": frames_receipted, "receipts": receipts,
         "frames_delayed": counts.frames_delayed, "reconnects": reconnects,
-        "term": counts.term, "losses_accepted": counts.losses_accepted,
     });
-    let mut text = format!(
+    let text = format!(
         "{readings_sent} readings in {frames_sent} frames; {frames_receipted} frames are durable \
          by {receipts} verified receipts; {reconnects} reconnects"
     );
-    if counts.losses_accepted > 0 {
-        text += "\nthe node's operator accepted a loss: what was acknowledged before may be gone; keep \
-                 the receipts, they are the evidence";
-    }
     Report::success(text, json)
 }
 
