@@ -105,8 +105,8 @@ pub struct OtherDeployment {
 }
 
 impl DeploymentFacts {
-    /// The fingerprint. Each fact has a fixed width or says its length, and the keys are counted and
-    /// sorted, so that no two deployments give the hash the same bytes.
+    /// The fingerprint. Each fact has a fixed width or says its length, and the keys are counted
+    /// and sorted, so that no two deployments give the hash the same bytes.
     pub fn fingerprint(&self) -> Fingerprint {
         // Taken apart whole, so that a new fact cannot be left out.
         let DeploymentFacts { scope, runtime_hash, keys, .. } = self;

@@ -189,6 +189,8 @@ impl Run<'_> {
                  batches before the first that was read"
             );
             self.report.add_section("openings", holds);
+            let before = "openings, of batches before the first that was read";
+            self.report.add_not_compared(&[(openings_not_compared, before)]);
         }
         if self.options.frames.is_some() {
             let Report { frames_equal, frames_not_compared, frames_not_opened, .. } = self.report;
@@ -198,6 +200,15 @@ impl Run<'_> {
                  {frames_not_opened} frames are of patients or batches without an opening"
             );
             self.report.add_section("released frames", holds);
+            let nothing = frames_equal + frames_not_compared + frames_not_opened == 0;
+            self.report.add_not_compared(&[
+                (frames_not_compared, "collections, of which a part was released"),
+                (frames_not_opened, "released frames, of patients or batches without an opening"),
+                (
+                    u64::from(nothing),
+                    "or more files of released frames, which are of no collection",
+                ),
+            ]);
         }
         if self.options.receipts.is_some() {
             let ReceiptCounts { settled, not_settled, not_compared } = self.report.receipts;
@@ -206,6 +217,12 @@ impl Run<'_> {
                  than the last batch, {not_compared} of batches whose files were not read"
             );
             self.report.add_section("receipts", holds);
+            // Some are always younger than the last batch; if all are, nothing was compared.
+            let none = if settled == 0 { not_settled } else { 0 };
+            self.report.add_not_compared(&[
+                (not_compared, "receipts, of batches whose files were not read"),
+                (none, "receipts, all of them later than the last batch"),
+            ]);
         }
     }
 

@@ -252,10 +252,7 @@ impl Report {
         self.unchecked = (unchecked > 0).then_some([1, unchecked]);
         // Names, files and the node's words are foreign: what they hold must not act on a terminal.
         match outcome {
-            Ok(()) => {
-                self.verdict = Verdict::Holds;
-                self.not_compared = self.list_not_compared();
-            }
+            Ok(()) => self.verdict = Verdict::Holds,
             Err(Fault::Broken(broken)) => {
                 self.verdict = Verdict::Broken;
                 self.broken = Some(BrokenItem {
@@ -274,16 +271,10 @@ impl Report {
         }
     }
 
-    /// What somebody gave and nothing was found of, in words.
-    fn list_not_compared(&self) -> Vec<String> {
-        let counts = [
-            (self.openings_not_compared, "openings, of batches before the first that was read"),
-            (self.frames_not_compared, "collections, of which a part was released"),
-            (self.frames_not_opened, "released frames, of patients or batches without an opening"),
-            (self.receipts.not_compared, "receipts, of batches whose files were not read"),
-        ];
+    /// Says of what was given how much was compared with nothing.
+    pub(crate) fn add_not_compared(&mut self, counts: &[(u64, &str)]) {
         let some = counts.iter().filter(|(count, _)| *count > 0);
-        some.map(|(count, what)| format!("{count} {what}")).collect()
+        self.not_compared.extend(some.map(|(count, what)| format!("{count} {what}")));
     }
 
     /// One line a section, then counts, warnings, what is not proven, and the verdict.

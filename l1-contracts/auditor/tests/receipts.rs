@@ -110,6 +110,10 @@ async fn what_nobody_signed_is_no_receipt() {
 async fn the_program_compares_a_folder_of_receipts() {
     let live = live().await;
     let folder = live.folder().display().to_string();
+    // All later than the last batch: nothing was compared.
+    Given { group: 4, hash: [9; 32], position: 15, key: receipt_key() }.named(&live);
+    let done = live.program("verify", &["--receipts", &folder]).await;
+    assert_eq!(done.status.code(), Some(5), "{}", String::from_utf8_lossy(&done.stdout));
     Given::of(&live, 1, 2).named(&live);
     let done = live.program("verify", &["--json", "--receipts", &folder]).await;
     assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));

@@ -109,8 +109,8 @@ pub struct PromisedBy {
     pub signer: Address,
 }
 
-/// Reads the receipts of a folder (`GROUP.receipt`), with the signed bytes of each operation if they
-/// were kept beside them (`DIGEST.operation`).
+/// Reads the receipts of a folder (`GROUP.receipt`), with the signed bytes of each operation if
+/// they were kept beside them (`DIGEST.operation`).
 ///
 /// # Errors
 /// [`PromisedError`] names the file; also of a folder without any receipt.

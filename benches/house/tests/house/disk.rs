@@ -2,8 +2,8 @@
 //! it makes to others.
 //!
 //! Names are followed through imports, renamed ones too, types that stand for another, and the
-//! tokens of macros. What nobody can follow without a compiler (a function that is handed around) is
-//! left to the tests of what a node writes.
+//! tokens of macros. What nobody can follow without a compiler (a function that is handed around)
+//! is left to the tests of what a node writes.
 
 use std::collections::BTreeMap;
 

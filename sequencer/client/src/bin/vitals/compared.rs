@@ -151,6 +151,10 @@ impl Findings {
         if not_compared > 0 {
             self.not_compared.push(format!("the journal of {not_compared} receipts"));
         }
+        // Some are always younger than the last batch; if all are, nothing was compared.
+        if settled == 0 && other.is_empty() && not_settled > 0 {
+            self.not_compared.push("the journal of any receipt, all being later".to_owned());
+        }
         let hex = |hash: &[u8; 32]| format!("0x{}", hex::encode(hash));
         let mut list = Vec::new();
         for OtherJournal { receipt, settled } in other {
@@ -163,8 +167,8 @@ impl Findings {
                 None => "no batch has that group, although its position is settled".to_owned(),
             };
             self.notes.push(format!(
-                "NOT THE SETTLED JOURNAL: after group {number} {path} has journal hash {receipted}, \
-                 {says}; keep the receipt and the batch file: they are evidence"
+                "NOT THE SETTLED JOURNAL: after group {number} {path} has journal hash \
+                 {receipted}, {says}; keep the receipt and the batch file: they are evidence"
             ));
             list.push(json!({
                 "receipt": path, "group": number, "receipted": receipted,

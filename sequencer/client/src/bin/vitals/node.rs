@@ -136,8 +136,8 @@ impl Standing {
 }
 
 /// What a client is told whose node goes on behind a loss.
-const LOSS: &str = "\nthe node's operator accepted a loss: what was acknowledged before may be gone; \
-                    keep the receipts, they are the evidence";
+const LOSS: &str = "\nthe node's operator accepted a loss: what was acknowledged before may be \
+                    gone; keep the receipts, they are the evidence";
 
 /// Adds to a report which deployment it is of: whoever reads it compares.
 pub(crate) fn tell_deployment(fingerprint: Fingerprint, mut report: Report) -> Report {

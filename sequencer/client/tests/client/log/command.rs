@@ -180,8 +180,9 @@ async fn the_wallets_copy_is_compared_or_the_log_says_that_it_was_not() {
 async fn a_receipt_of_another_journal_than_the_settled_one_is_evidence() {
     let settled = Settled::new();
     let hashes = hashes();
-    settled.keep_receipt(1, hashes[0], at(3));
     settled.keep_receipt(3, [9; 32], at(CLOSE + 1));
+    settled.log("--receipts DIR/receipts").await.expect(5, "of any receipt, all being later");
+    settled.keep_receipt(1, hashes[0], at(3));
     let logged = settled.log("--receipts DIR/receipts").await;
     logged.expect(0, "1 are of the settled journal, 1 are later than the last batch");
     // The node signed another second group than it settled.
