@@ -121,6 +121,15 @@ pub enum Damage {
         /// Schema found.
         found: String,
     },
+    /// A key proves a shape of another release.
+    #[error(
+        "expected the shape of a key to be one that this release knows, found {}",
+        escape(found)
+    )]
+    Shape {
+        /// Shape found.
+        found: String,
+    },
     /// A word in it is malformed.
     #[error("expected a canonical field element as registrar")]
     Word(#[from] WordError),
@@ -171,11 +180,14 @@ impl Deployment {
     /// # Errors
     /// [`Damage`] if a field is malformed; never of a deployment that was [read](Self::read).
     pub fn facts(&self) -> Result<DeploymentFacts, Damage> {
-        let key = |key: &KeyRecord| KeyFact { circuit: key.circuit, id: key.id.0 };
+        let key = |key: &KeyRecord| {
+            let fact = KeyFact::of_shape(&key.shape, key.circuit, key.id.0);
+            fact.ok_or_else(|| Damage::Shape { found: key.shape.clone() })
+        };
         Ok(DeploymentFacts {
             scope: self.scope(),
             runtime_hash: self.runtime_hash.0,
-            keys: self.keys.iter().map(key).collect(),
+            keys: self.keys.iter().map(key).collect::<Result<_, _>>()?,
             receipt_signer: self.receipt_signer.into_array(),
             registrar: self.registrar_key_hash()?,
             sequencer: self.sequencer.into_array(),
@@ -199,7 +211,7 @@ impl Deployment {
     pub fn read(path: &Path) -> Result<Deployment, DeploymentError> {
         let path_of = || path.to_owned();
         // The file may come from anywhere, and the parser would build whatever it describes.
-        let bytes = files::read(path, Deployment::BYTES_MAX);
+        let bytes = files::read(path, Deployment::BYTES_MAX, Audience::Public);
         let bytes = bytes.map_err(|source| match source.kind() {
             ErrorKind::NotFound => DeploymentError::Missing { path: path_of() },
             ErrorKind::FileTooLarge => {

@@ -17,6 +17,7 @@
 //! coordinated omission).
 
 pub mod assignments;
+mod deployment;
 mod exit;
 mod flight;
 mod histogram;
@@ -29,6 +30,7 @@ mod source;
 pub mod verify;
 
 pub use assignments::{Assignment, AssignmentError};
+pub use deployment::{DeploymentError, find_deployment};
 pub use pace::{ArgumentError, Rate, parse_duration};
 pub use recorder::Live;
 pub use report::{Latency, Report};

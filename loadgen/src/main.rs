@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use client::Fingerprint;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loadgen::verify::Verification;
 use loadgen::{
     Live, LoadConfig, LoadError, Rate, Report, VerifyConfig, VerifyError, assignments,
-    parse_duration, run, verify,
+    find_deployment, parse_duration, run, verify,
 };
 use model::ExitCode;
 use tokio::sync::watch;
@@ -50,9 +51,35 @@ struct Node {
     /// Name in the node's certificate.
     #[arg(long, value_name = "NAME", default_value = "localhost")]
     server_name: String,
+    /// The deployment's fingerprint, as the hospital told you and not as a file says: identities of
+    /// another deployment are refused.
+    #[arg(long, value_name = "HEX")]
+    fingerprint: Option<Fingerprint>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+}
+
+impl Node {
+    /// Refuses identities of another deployment, if somebody was told one, before anything else.
+    fn check_expected<'a>(
+        &self,
+        folders: impl Iterator<Item = &'a PathBuf>,
+    ) -> Result<(), Failure> {
+        match self.fingerprint {
+            Some(_) => self.deployment(folders).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// The one deployment of these identities, for the report.
+    fn deployment<'a>(
+        &self,
+        folders: impl Iterator<Item = &'a PathBuf>,
+    ) -> Result<Fingerprint, Failure> {
+        let found = find_deployment(folders.map(PathBuf::as_path), self.fingerprint);
+        found.map_err(|error| (error.exit_code(), error.into()))
+    }
 }
 
 /// Sends readings and reports rates, latencies and refusals
@@ -140,10 +167,12 @@ type Failure = (ExitCode, anyhow::Error);
 
 async fn load(args: Run) -> Result<ExitCode, Failure> {
     let assignments = assignments::read(&args.assignments, &args.identity);
+    let assignments = assignments.map_err(|error| (ExitCode::Usage, error.into()))?;
+    args.node.check_expected(assignments.iter().map(|one| &one.identity))?;
     let config = LoadConfig {
         node: args.node.node,
-        server_name: args.node.server_name,
-        assignments: assignments.map_err(|error| (ExitCode::Usage, error.into()))?,
+        server_name: args.node.server_name.clone(),
+        assignments,
         rate: args.rate,
         duration: args.duration,
         frame_readings: args.frame_readings,
@@ -161,9 +190,10 @@ async fn load(args: Run) -> Result<ExitCode, Failure> {
     // The aborted task clears its line as it is dropped.
     let _ = shown.await;
     let report: Report = report.map_err(|error: LoadError| (error.exit_code(), error.into()))?;
+    let deployment = args.node.deployment(config.assignments.iter().map(|one| &one.identity))?;
     match args.node.json {
-        true => print_json(&report)?,
-        false => print!("{}", report.text()),
+        true => print_json(&report, deployment)?,
+        false => print!("deployment {deployment}\n{}", report.text()),
     }
     Ok(report.exit_code())
 }
@@ -217,18 +247,20 @@ impl Drop for Bar {
 const OPEN_FOR: Duration = Duration::from_secs(10);
 
 async fn check(args: Verify) -> Result<ExitCode, Failure> {
+    args.node.check_expected(args.identity.iter())?;
     let config = VerifyConfig {
         node: args.node.node,
-        server_name: args.node.server_name,
+        server_name: args.node.server_name.clone(),
         identities: args.identity,
         ledger: args.ledger,
         open_for: OPEN_FOR,
     };
     let found = verify(&config).await;
     let found = found.map_err(|error: VerifyError| (error.exit_code(), error.into()))?;
+    let deployment = args.node.deployment(config.identities.iter())?;
     match args.node.json {
-        true => print_json(&found)?,
-        false => print!("{}", verdict(&found)),
+        true => print_json(&found, deployment)?,
+        false => print!("deployment {deployment}\n{}", verdict(&found)),
     }
     Ok(found.exit_code())
 }
@@ -252,8 +284,11 @@ fn verdict(found: &Verification) -> String {
     )
 }
 
-fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value);
-    println!("{}", text.map_err(|error| (ExitCode::Failed, error.into()))?);
+/// The report, with the deployment that it is of.
+fn print_json(report: &impl serde::Serialize, deployment: Fingerprint) -> Result<(), Failure> {
+    let failed = |error: serde_json::Error| (ExitCode::Failed, error.into());
+    let mut report = serde_json::to_value(report).map_err(failed)?;
+    report["fingerprint"] = deployment.to_string().into();
+    println!("{}", serde_json::to_string_pretty(&report).map_err(failed)?);
     Ok(())
 }

@@ -5,8 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use client::Fingerprint;
 use loadgen::verify::Verification;
-use loadgen::{Assignment, Live, LoadConfig, Rate, Report, VerifyConfig, VerifyError, run, verify};
+use loadgen::{
+    Assignment, Live, LoadConfig, Rate, Report, VerifyConfig, VerifyError, find_deployment, run,
+    verify,
+};
 use model::{DeviceId, ExitCode, PatientIndex, RejectCode, signal_by_name};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -195,4 +199,40 @@ async fn an_identity_that_is_no_gateway_sends_nothing() {
     let error = refused.expect_err("a wallet");
     assert_eq!(error.exit_code(), ExitCode::Usage);
     assert!(error.to_string().contains("another role"), "{error}");
+}
+
+#[tokio::test]
+async fn identities_of_another_deployment_than_was_told_are_refused() {
+    let ward = Ward::open(Behaviour::default());
+    let own = crate::node::facts().fingerprint();
+    let folder = ward.identity();
+    let found = |expected| find_deployment([folder.as_path()], expected);
+    assert_eq!(found(None).expect("one deployment"), own);
+    assert_eq!(found(Some(own)).expect("the one that is meant"), own);
+    let other = found(Some(Fingerprint::default())).expect_err("another");
+    assert_eq!(other.exit_code(), ExitCode::Failed);
+    let text = model::with_causes(&other);
+    assert!(text.contains(&own.to_string()) && text.contains(GATEWAY), "{text}");
+    let none = find_deployment([], None).expect_err("no identity");
+    assert_eq!(none.exit_code(), ExitCode::Usage);
+
+    load(&ward.config()).await;
+    let program = async |more: &[&str]| {
+        tokio::process::Command::new(env!("CARGO_BIN_EXE_loadgen"))
+            .args(["verify", "--node", &ward.node.address.to_string()])
+            .arg("--ledger")
+            .arg(ward.ledger())
+            .arg("--identity")
+            .arg(&folder)
+            .args(more)
+            .output()
+            .await
+            .expect("it runs")
+    };
+    let done = program(&["--json"]).await;
+    let report: serde_json::Value = serde_json::from_slice(&done.stdout).expect("JSON");
+    assert_eq!(report["fingerprint"], own.to_string());
+    let refused = program(&["--fingerprint", &"00".repeat(20)]).await;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains(&own.to_string()));
 }

@@ -92,8 +92,8 @@ const EXITS: [(&str, [&str; 5]); 14] = [
         [
             "everything holds",
             "something is broken; the deployment has another fingerprint than was expected",
-            "an argument is wrong; the deployment file, an opening or a receipt is missing or \
-             malformed; the saved headers are malformed or cannot be written",
+            "an argument is wrong; the deployment file, an opening or a receipt is missing, \
+             malformed or open to others; a folder given holds none of its kind; the saved headers are malformed or cannot be written",
             "the chain or a batch file is not reachable",
             "",
         ],
@@ -132,7 +132,7 @@ const EXITS: [(&str, [&str; 5]); 14] = [
 ];
 
 /// Programs that end with 5, and when.
-const NOT_COMPARED: [(&str, &str); 2] = [
+const NOT_COMPARED: [(&str, &str); 3] = [
     (
         "`sequencer journal check`, `recover`, `convert`",
         "`check`, `recover`: the journal holds, and the witness beside it is missing",
@@ -140,7 +140,13 @@ const NOT_COMPARED: [(&str, &str); 2] = [
     (
         "`vitals`",
         "`receipt check`: the signature holds, and the receipt is not compared with what is \
-         settled",
+         settled; `log`: it holds, and of the wallet's copy, receipts or released frames some were \
+         compared with nothing, as the last line says",
+    ),
+    (
+        "`auditor`",
+        "everything holds, and of the openings, receipts or released frames that were given some \
+         were compared with nothing, as the verdict says",
     ),
 ];
 

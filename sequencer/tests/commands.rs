@@ -85,6 +85,33 @@ async fn an_accepted_registration_writes_the_folder_or_says_how_to_repair_it() {
 }
 
 #[tokio::test]
+async fn a_node_of_another_deployment_than_was_told_is_neither_run_nor_shown() {
+    let site = Site::new().await;
+    let endpoints = r#"{"ingest":"127.0.0.1:4433","http":"127.0.0.1:8080","rpc":""}"#;
+    std::fs::write(site.layout.endpoints(), endpoints).unwrap();
+    let own = l1_contracts::Deployment::read(&site.layout.deployment()).unwrap();
+    let own = own.fingerprint.to_string();
+    let other = format!("{}{}", if own.starts_with('0') { '1' } else { '0' }, &own[1..]);
+    let folder = site.layout.folder().display().to_string();
+    let config = site.layout.config();
+    if !config.exists() {
+        let text = sequencer::doors::config::Config::default().to_toml();
+        std::fs::write(&config, text).unwrap();
+    }
+    let config = config.display().to_string();
+    let status = ["status", "--dir", &folder, "--fingerprint"];
+    let run = ["run", "--config", &config, "--fingerprint"];
+    for command in [status, run] {
+        let refused = sequencer(&[&command[..], &[other.as_str()]].concat());
+        check(&refused, 1, &own);
+        check(&refused, 1, &other);
+        assert!(refused.stdout.is_empty(), "nothing is shown of another deployment");
+        check(&sequencer(&[&command[..], &["12-34"]].concat()), 2, "40 hex digits");
+    }
+    check(&sequencer(&[&status[..], &[own.as_str()]].concat()), 0, "");
+}
+
+#[tokio::test]
 async fn an_address_that_is_missing_is_not_taken_for_an_empty_one() {
     let site = Site::new().await;
     std::fs::write(site.layout.endpoints(), "{}").unwrap();

@@ -11,6 +11,9 @@ use model::{ChainScope, Millis, Word};
 use sha3::{Digest as _, Keccak256};
 use thiserror::Error;
 
+use crate::batch::{Layout, SHAPES};
+use crate::c2::Capacity;
+
 /// Everything that a deployment fixes for ever.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DeploymentFacts {
@@ -30,13 +33,43 @@ pub struct DeploymentFacts {
     pub genesis_time: Millis,
 }
 
-/// A verifying key: for which circuit, and which.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+/// A verifying key: for which circuit and shape, and which.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct KeyFact {
     /// 1 for C1, 2 for C2.
     pub circuit: u8,
     /// keccak256 of its words.
     pub id: [u8; 32],
+    /// The shape that it proves, by name. No chain knows it, and it says what the leaves of a list
+    /// are: under another one a patient would look for tags where none are.
+    pub shape: &'static str,
+    /// The numbers of that shape.
+    pub layout: Layout,
+}
+
+impl KeyFact {
+    /// A key of the shape with this name; `None` of a shape that this release does not know.
+    pub fn of_shape(name: &str, circuit: u8, id: [u8; 32]) -> Option<KeyFact> {
+        let (shape, layout) = *SHAPES.iter().find(|(shape, _)| *shape == name)?;
+        Some(KeyFact { circuit, id, shape, layout })
+    }
+
+    /// Circuit, id, name with its length, and two numbers: rows and zero, or slots and claims of
+    /// each.
+    fn update(&self, hasher: &mut Keccak256) {
+        let KeyFact { circuit, id, shape, layout } = self;
+        let numbers = match layout {
+            Layout::Operations(rows) => [*rows, 0],
+            Layout::Claims(Capacity { slots, claims_per_slot }) => [*slots, *claims_per_slot],
+        };
+        hasher.update([*circuit]);
+        hasher.update(id);
+        hasher.update((shape.len() as u64).to_be_bytes());
+        hasher.update(shape);
+        for number in numbers {
+            hasher.update((number as u64).to_be_bytes());
+        }
+    }
 }
 
 /// 160 bits of keccak256 over a deployment's facts, as ten groups of four hex digits. So many that
@@ -72,8 +105,8 @@ pub struct OtherDeployment {
 }
 
 impl DeploymentFacts {
-    /// The fingerprint. Each fact has a fixed width and the keys are counted and sorted, so that no
-    /// two deployments give the hash the same bytes.
+    /// The fingerprint. Each fact has a fixed width or says its length, and the keys are counted
+    /// and sorted, so that no two deployments give the hash the same bytes.
     pub fn fingerprint(&self) -> Fingerprint {
         // Taken apart whole, so that a new fact cannot be left out.
         let DeploymentFacts { scope, runtime_hash, keys, .. } = self;
@@ -87,12 +120,9 @@ impl DeploymentFacts {
         hasher.update(sequencer);
         hasher.update(genesis_time.get().to_be_bytes());
         let mut keys = keys.clone();
-        keys.sort_unstable();
+        keys.sort_unstable_by_key(|key| (key.circuit, key.id, key.shape));
         hasher.update((keys.len() as u64).to_be_bytes());
-        for KeyFact { circuit, id } in keys {
-            hasher.update([circuit]);
-            hasher.update(id);
-        }
+        keys.iter().for_each(|key| key.update(&mut hasher));
         let whole: [u8; 32] = hasher.finalize().into();
         let mut short = [0; Fingerprint::BYTES];
         short.copy_from_slice(&whole[..Fingerprint::BYTES]);
@@ -156,11 +186,15 @@ impl FromStr for Fingerprint {
 mod tests {
     use super::*;
 
+    fn key(shape: &str, circuit: u8, id: u8) -> KeyFact {
+        KeyFact::of_shape(shape, circuit, [id; 32]).expect("a shape that there is")
+    }
+
     fn facts() -> DeploymentFacts {
         DeploymentFacts {
             scope: ChainScope { chain_id: 31_337, contract: [0x5e; 20] },
             runtime_hash: [1; 32],
-            keys: vec![KeyFact { circuit: 1, id: [2; 32] }, KeyFact { circuit: 2, id: [3; 32] }],
+            keys: vec![key("c1-17", 1, 2), key("c2-17", 2, 3)],
             receipt_signer: [4; 20],
             registrar: Word::from_u64(5),
             sequencer: [6; 20],
@@ -174,12 +208,19 @@ mod tests {
         let mut turned = facts();
         turned.keys.reverse();
         assert_eq!(turned.fingerprint(), same);
-        let changes: [fn(&mut DeploymentFacts); 9] = [
+        let changes: [fn(&mut DeploymentFacts); 13] = [
             |facts| facts.scope.chain_id += 1,
             |facts| facts.scope.contract[0] ^= 1,
             |facts| facts.runtime_hash[31] ^= 1,
             |facts| facts.keys[1].circuit = 1,
             |facts| facts.keys[0].id[0] ^= 1,
+            |facts| facts.keys[1] = key("c2-test", 2, 3),
+            |facts| facts.keys[0].shape = "c1-test",
+            |facts| facts.keys[0].layout = Layout::Operations(9),
+            |facts| {
+                let capacity = Capacity { slots: 12, claims_per_slot: 3 };
+                facts.keys[1].layout = Layout::Claims(capacity);
+            },
             |facts| facts.receipt_signer[19] ^= 1,
             |facts| facts.registrar = Word::from_u64(6),
             |facts| facts.sequencer[0] ^= 1,
@@ -193,6 +234,7 @@ mod tests {
         let mut fewer = facts();
         fewer.keys.pop();
         assert_ne!(fewer.fingerprint(), same);
+        assert_eq!(KeyFact::of_shape("c9-17", 1, [0; 32]), None);
     }
 
     #[test]

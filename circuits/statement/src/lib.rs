@@ -37,4 +37,7 @@ pub mod scope;
 pub mod tree;
 
 #[cfg(test)]
+// The tests of other crates share a file with those of this one, which calls it by its name.
+extern crate self as statement;
+#[cfg(test)]
 mod vectors;

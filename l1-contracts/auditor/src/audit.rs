@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use l1_contracts::SetupKind;
-use model::{BatchHeader, BatchNumber, Position};
+use model::{BatchHeader, BatchNumber};
+use statement::batch::JournalSpan;
 use statement::scope;
 
 use crate::broken::{Broken, Fault, Item, equal};
@@ -25,16 +26,17 @@ pub struct Options {
     /// A batch counts as late if it settled so much later than its window ended, milliseconds.
     /// Default 10 minutes.
     pub late_after_ms: u64,
-    /// Openings; those of batches before `from` are not looked at.
-    pub openings: Vec<NamedOpening>,
+    /// Openings, if some are to be compared; those of batches before `from` are only counted.
+    pub openings: Option<Vec<NamedOpening>>,
     /// Whether the openings are those of all patients of the batches.
     pub coverage: Coverage,
-    /// Released frames, compared with the collections of the openings.
-    pub frames: Vec<NamedFrames>,
+    /// Released frames, if some are to be compared with the collections of the openings.
+    pub frames: Option<Vec<NamedFrames>>,
     /// Hashes of the headers of batches 1, 2, .. that an earlier audit saw.
     pub saved_headers: Vec<[u8; 32]>,
-    /// Receipts of the node: their groups must be those of the settled journal.
-    pub receipts: Vec<NamedReceipt>,
+    /// Receipts of the node, if some are to be compared: their groups must be those of the settled
+    /// journal.
+    pub receipts: Option<Vec<NamedReceipt>>,
 }
 
 impl Default for Options {
@@ -42,11 +44,11 @@ impl Default for Options {
         Options {
             from: 1,
             late_after_ms: 10 * 60 * 1000,
-            openings: Vec::new(),
+            openings: None,
             coverage: Coverage::Some,
-            frames: Vec::new(),
+            frames: None,
             saved_headers: Vec::new(),
-            receipts: Vec::new(),
+            receipts: None,
         }
     }
 }
@@ -123,9 +125,15 @@ impl Run<'_> {
     }
 
     async fn check_files(&mut self, context: &Context, history: &History) -> Result<(), Fault> {
-        let openings = by_batch(&self.options.openings, history.state.number)?;
-        let mut waiting = Waiting::new(&self.options.receipts, context.scope)?;
+        let all = self.options.openings.as_deref().unwrap_or_default();
+        let openings = by_batch(all, history.state.number)?;
+        let receipts = self.options.receipts.as_deref().unwrap_or_default();
+        let mut waiting = Waiting::new(receipts, context.scope)?;
         self.report.complete = self.options.coverage == Coverage::All;
+        // Each opening takes those of its patient and batch off; no two are of the same.
+        let released = self.options.frames.as_deref().unwrap_or_default();
+        let frames: usize = released.iter().map(|one| one.released.frames.len()).sum();
+        self.report.frames_not_opened = frames as u64;
         let mut previous = context.genesis.clone();
         for settled in &history.settled {
             let header = &settled.batch.header;
@@ -151,51 +159,70 @@ impl Run<'_> {
             let of_batch = openings.get(&number).map_or(&[][..], Vec::as_slice);
             let sound = SoundBatch { context, header, file: &summary.file };
             self.check_openings(sound, of_batch)?;
-            self.compare_frames(sound, previous.position, of_batch)?;
+            let span = JournalSpan { after: previous.position, until: header.journal_position };
+            self.compare_frames(sound, span, of_batch)?;
             previous = Previous::after(header, summary.tail);
         }
         self.report.receipts = waiting.conclude(previous.position)?;
+        self.report.openings_not_compared = all.len() as u64 - self.report.openings;
         self.add_file_sections();
         Ok(())
     }
 
+    /// A section for each thing that was there or was given: one that was given and says nothing
+    /// would be taken for one that holds.
     fn add_file_sections(&mut self) {
-        let Report { batches, proofs_verified, private_files, openings, .. } = &self.report;
+        let Report { batches, proofs_verified, private_files, .. } = self.report;
         let files = format!(
             "{batches} files: leaves, roots, counters, segments, journal and {proofs_verified} \
              proofs are those of the headers"
         );
-        let (private, openings) = match (*private_files, *openings) {
-            (0, 0) => (None, None),
-            (private, opened) => (
-                // No section for what was not there: "holds" would be said of nothing.
-                (private > 0)
-                    .then(|| format!("{private} files have the length and hash committed")),
-                (opened > 0).then(|| format!("{opened} openings are as committed and as ruled")),
-            ),
-        };
         self.report.add_section("public files", files);
-        if let Some(holds) = private {
+        if private_files > 0 {
+            let holds = format!("{private_files} files have the length and hash committed");
             self.report.add_section("private files", holds);
         }
-        if let Some(holds) = openings {
+        if self.options.openings.is_some() {
+            let Report { openings, openings_not_compared, .. } = self.report;
+            let holds = format!(
+                "{openings} openings are as committed and as ruled; {openings_not_compared} of \
+                 batches before the first that was read"
+            );
             self.report.add_section("openings", holds);
+            let before = "openings, of batches before the first that was read";
+            self.report.add_not_compared(&[(openings_not_compared, before)]);
         }
-        if !self.options.frames.is_empty() {
-            let Report { frames_equal, frames_not_compared, .. } = &self.report;
+        if self.options.frames.is_some() {
+            let Report { frames_equal, frames_not_compared, frames_not_opened, .. } = self.report;
             let holds = format!(
                 "{frames_equal} collections have the digest of the frames that were released; \
-                 {frames_not_compared} were released in part and not compared"
+                 {frames_not_compared} were released in part and not compared, \
+                 {frames_not_opened} frames are of patients or batches without an opening"
             );
             self.report.add_section("released frames", holds);
+            let nothing = frames_equal + frames_not_compared + frames_not_opened == 0;
+            self.report.add_not_compared(&[
+                (frames_not_compared, "collections, of which a part was released"),
+                (frames_not_opened, "released frames, of patients or batches without an opening"),
+                (
+                    u64::from(nothing),
+                    "or more files of released frames, which are of no collection",
+                ),
+            ]);
         }
-        let ReceiptCounts { settled, not_settled, not_compared } = self.report.receipts;
-        if !self.options.receipts.is_empty() {
+        if self.options.receipts.is_some() {
+            let ReceiptCounts { settled, not_settled, not_compared } = self.report.receipts;
             let holds = format!(
                 "{settled} receipts name groups of the settled journal; {not_settled} are later \
                  than the last batch, {not_compared} of batches whose files were not read"
             );
             self.report.add_section("receipts", holds);
+            // Some are always younger than the last batch; if all are, nothing was compared.
+            let none = if settled == 0 { not_settled } else { 0 };
+            self.report.add_not_compared(&[
+                (not_compared, "receipts, of batches whose files were not read"),
+                (none, "receipts, all of them later than the last batch"),
+            ]);
         }
     }
 
@@ -215,13 +242,16 @@ impl Run<'_> {
     fn compare_frames(
         &mut self,
         batch: SoundBatch<'_>,
-        position_in: Position,
+        span: JournalSpan,
         openings: &[&NamedOpening],
     ) -> Result<(), Broken> {
+        let released = self.options.frames.as_deref().unwrap_or_default();
         for named in openings {
-            let found = check::frames(batch, position_in, named, &self.options.frames)?;
+            let found = check::frames(batch, span, named, released)?;
             self.report.frames_equal += found.equal;
             self.report.frames_not_compared += found.not_compared;
+            let left = self.report.frames_not_opened.saturating_sub(found.frames);
+            self.report.frames_not_opened = left;
         }
         Ok(())
     }

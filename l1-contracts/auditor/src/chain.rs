@@ -1,8 +1,10 @@
 //! Reads from the chain what the core compares. Nothing is decided here.
 
+use std::collections::BTreeSet;
+
 use alloy::providers::{Provider, ProviderBuilder};
 use l1_contracts::{Constants, Edge, EdgeError, SettlementState, answer_in_words, rpc_client};
-use model::{BatchNumber, with_causes};
+use model::with_causes;
 
 use crate::broken::{Broken, Fault, Item, Unavailable};
 use crate::check::{self, ChainKey, OnChain, Settled};
@@ -80,8 +82,8 @@ pub(crate) async fn history(edge: &Edge) -> Result<History, Fault> {
 
 /// A node that has dropped old events cannot serve an audit; that is not the contract's fault.
 fn expect_all(state: SettlementState, settled: Vec<Settled>) -> Result<History, Fault> {
-    let has = |number| settled.iter().any(|s| s.batch.header.number == BatchNumber(number));
-    match (1..=state.number).find(|number| !has(*number)) {
+    let numbers: BTreeSet<u64> = settled.iter().map(|one| one.batch.header.number.0).collect();
+    match (1..=state.number).find(|number| !numbers.contains(number)) {
         None => Ok(History { state, settled }),
         Some(number) => {
             let what = format!("the event of batch {number}");

@@ -76,7 +76,8 @@ pub fn read_saved(
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let saved: Saved = serde_json::from_slice(&files::read(path, FILE_BYTES_MAX)?)?;
+    let saved: Saved =
+        serde_json::from_slice(&files::read(path, FILE_BYTES_MAX, Audience::Public)?)?;
     let name =
         |schema: &str, chain_id, settlement: &str| format!("{schema} {chain_id} {settlement}");
     let expected = name(SCHEMA, deployment.chain_id, &deployment.settlement.to_string());
@@ -90,7 +91,7 @@ pub fn read_saved(
 /// The edges that an earlier audit kept, by the hash of their header; none of a file that is no
 /// such: the new one takes its place.
 fn read_edges(path: &Path) -> BTreeMap<String, Vec<String>> {
-    let saved = files::read(path, FILE_BYTES_MAX).ok();
+    let saved = files::read(path, FILE_BYTES_MAX, Audience::Public).ok();
     let saved = saved.and_then(|bytes| serde_json::from_slice::<Saved>(&bytes).ok());
     let headers = saved.map_or_else(Vec::new, |saved| saved.headers);
     headers.into_iter().map(|header| (header.hash, header.edges)).collect()

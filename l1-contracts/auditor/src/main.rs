@@ -9,6 +9,7 @@ use auditor::check::{Coverage, NamedFrames, NamedOpening};
 use auditor::headers::{read_saved, save};
 use auditor::{Colour, Fault, Options, Place, Progress, Source, audit, open, read_receipts};
 use clap::{Args, Parser, Subcommand};
+use files::Audience;
 use l1_contracts::{Deployment, HttpUrl};
 use model::{ExitCode, escape, limits};
 use statement::batch::{PatientOpening, ReleasedFrames};
@@ -79,7 +80,8 @@ Exit codes:
   0  everything that was checked holds
   1  something is broken, and the report names it; or the audit itself failed
   2  the command line, or a file given on it, is wrong
-  3  the chain or a batch file is not available: withheld data is unavailable, not broken";
+  3  the chain or a batch file is not available: withheld data is unavailable, not broken
+  5  everything that was checked holds, and some of what was given was compared with nothing";
 
 /// Where everything is read from.
 #[derive(Args)]
@@ -189,8 +191,7 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
 
 async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
     let Read { rpc, deployment, data } = args.place.read().map_err(Given)?;
-    let openings = args.openings.as_deref().map_or_else(|| Ok(Vec::new()), read_openings);
-    let openings = openings.map_err(Given)?;
+    let openings = args.openings.as_deref().map(read_openings).transpose().map_err(Given)?;
     let signer = Address(deployment.receipt_signer.into_array());
     let receipts = args.receipts.as_deref().map(|folder| read_receipts(folder, signer));
     let receipts = receipts.transpose().map_err(|error| Given(error.into()))?;
@@ -199,13 +200,13 @@ async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
     let frames = args.frames.as_deref().map(|folder| read_frames(folder, &deployment));
     let frames = frames.transpose().map_err(Given)?;
     let options = Options {
-        frames: frames.unwrap_or_default(),
+        frames,
         from: args.from,
         late_after_ms: args.late_after_ms,
         openings,
         coverage: if args.complete { Coverage::All } else { Coverage::Some },
         saved_headers: saved.unwrap_or_default(),
-        receipts: receipts.unwrap_or_default(),
+        receipts,
     };
     let place = Place { rpc: &rpc, deployment: &deployment, data: &data };
     let report = audit(place, &options, &Line).await;
@@ -275,7 +276,7 @@ fn read_openings(folder: &Path) -> anyhow::Result<Vec<NamedOpening>> {
 fn read_frames(folder: &Path, deployment: &Deployment) -> anyhow::Result<Vec<NamedFrames>> {
     let read = |path: &PathBuf| {
         let what = || format!("the released frames {}", path.display());
-        let bytes = files::read(path, FRAMES_BYTES_MAX).with_context(what)?;
+        let bytes = files::read(path, FRAMES_BYTES_MAX, Audience::Owner).with_context(what)?;
         let released = ReleasedFrames::from_bytes(&bytes).with_context(what)?;
         let ours = released.scope == deployment.scope();
         anyhow::ensure!(ours, "{}: expected frames of this deployment, found others", what());
@@ -285,13 +286,19 @@ fn read_frames(folder: &Path, deployment: &Deployment) -> anyhow::Result<Vec<Nam
     list(folder, "frames")?.iter().map(read).collect()
 }
 
-/// The files of a folder with this extension, by name.
+/// The files of a folder with this extension, by name: at least one, because a check of nothing
+/// would hold.
 fn list(folder: &Path, extension: &str) -> anyhow::Result<Vec<PathBuf>> {
     let inside = || format!("the folder {}", folder.display());
     let entries = std::fs::read_dir(folder).with_context(inside)?;
     let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>();
     let mut paths = paths.with_context(inside)?;
     paths.retain(|path| path.extension().is_some_and(|found| found == extension));
+    anyhow::ensure!(
+        !paths.is_empty(),
+        "{}: expected files *.{extension}, found none: give the folder that keeps them",
+        inside()
+    );
     // The order of a folder is the file system's; that of a report should be the same everywhere.
     paths.sort();
     Ok(paths)
@@ -299,10 +306,9 @@ fn list(folder: &Path, extension: &str) -> anyhow::Result<Vec<PathBuf>> {
 
 fn read_opening(path: &Path) -> anyhow::Result<NamedOpening> {
     let what = || format!("the opening {}", path.display());
-    let length = std::fs::metadata(path).with_context(what)?.len();
-    let most = limits::BATCH_FILE_BYTES_MAX as u64;
-    anyhow::ensure!(length <= most, "{}: expected at most {most} bytes, found {length}", what());
-    let opening = PatientOpening::from_bytes(&std::fs::read(path).with_context(what)?);
+    let bytes = files::read(path, limits::BATCH_FILE_BYTES_MAX as u64, Audience::Owner)
+        .with_context(what)?;
+    let opening = PatientOpening::from_bytes(&bytes);
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(NamedOpening { name, opening: opening.with_context(what)? })
 }

@@ -1,12 +1,13 @@
 //! Receipts of the deployment's node against the journal that it settled.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
 use model::{BatchHeader, BatchNumber, ChainScope, Position};
 use serde::Serialize;
-use statement::batch::{GroupSummary, Inclusion, ReceiptedGroup, SettledGroups};
+use statement::batch::{
+    GroupSummary, Inclusion, JournalEnd, NotFound, Receipted, ReceiptedGroup, WaitingReceipts,
+};
 use thiserror::Error;
 use wire::{Address, ReceiptError, SignedReceipt};
 
@@ -25,10 +26,8 @@ pub struct NamedReceipt {
     pub name: String,
     /// Chain and contract that it names.
     pub scope: ChainScope,
-    /// Its group and the journal hash after it.
-    pub group: ReceiptedGroup,
-    /// Last journal position that it acknowledges.
-    pub last: Position,
+    /// Its group with the journal hash after it, and the last position that it acknowledges.
+    pub receipted: Receipted,
     /// Whether the deployment's receipt signer signed it.
     pub signed: Result<(), ReceiptError>,
 }
@@ -51,6 +50,12 @@ pub enum ReceiptsError {
         name: String,
         /// What is wrong.
         source: ReceiptError,
+    },
+    /// Nothing in the folder is a receipt by its name: a check of nothing would hold.
+    #[error("expected receipts (*.receipt) in {path}, found none: give the folder that keeps them")]
+    None {
+        /// Which folder.
+        path: String,
     },
     /// There are more than are looked at at once.
     #[error("expected at most {RECEIPTS_MAX} receipts in one folder, found more")]
@@ -84,6 +89,9 @@ pub fn read_receipts(folder: &Path, signer: Address) -> Result<Vec<NamedReceipt>
             return Err(ReceiptsError::TooMany);
         }
     }
+    if paths.is_empty() {
+        return Err(ReceiptsError::None { path: folder.display().to_string() });
+    }
     // The order of a folder is the file system's; that of a report should be the same everywhere.
     paths.sort();
     paths.iter().map(|path| read_receipt(path, signer)).collect()
@@ -91,7 +99,7 @@ pub fn read_receipts(folder: &Path, signer: Address) -> Result<Vec<NamedReceipt>
 
 fn read_receipt(path: &Path, signer: Address) -> Result<NamedReceipt, ReceiptsError> {
     let wrong = |source| ReceiptsError::Folder { path: path.display().to_string(), source };
-    let bytes = files::read(path, RECEIPT_BYTES_MAX).map_err(wrong)?;
+    let bytes = files::read(path, RECEIPT_BYTES_MAX, files::Audience::Owner).map_err(wrong)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     match SignedReceipt::from_bytes(&bytes) {
         Ok(receipt) => Ok(NamedReceipt::of(name, &receipt, signer)),
@@ -106,8 +114,10 @@ impl NamedReceipt {
         NamedReceipt {
             name,
             scope: group.scope,
-            group: ReceiptedGroup { group: group.group, journal_hash: group.journal_hash },
-            last: receipt.receipt.items().last_position(),
+            receipted: Receipted {
+                group: ReceiptedGroup { group: group.group, journal_hash: group.journal_hash },
+                last: receipt.receipt.items().last_position(),
+            },
             signed: receipt.verify(signer),
         }
     }
@@ -115,12 +125,9 @@ impl NamedReceipt {
 
 /// Receipts that wait for their groups, which come batch by batch.
 pub(crate) struct Waiting<'a> {
-    by_group: BTreeMap<u64, Vec<&'a NamedReceipt>>,
+    receipts: &'a [NamedReceipt],
+    waiting: WaitingReceipts,
     counts: ReceiptCounts,
-    /// Position of the close of the batch before the first one that was read.
-    read_from: Option<Position>,
-    /// The first group of those that were read.
-    first_group: Option<u64>,
 }
 
 impl<'a> Waiting<'a> {
@@ -129,7 +136,6 @@ impl<'a> Waiting<'a> {
         receipts: &'a [NamedReceipt],
         scope: ChainScope,
     ) -> Result<Waiting<'a>, Broken> {
-        let mut by_group: BTreeMap<u64, Vec<_>> = BTreeMap::new();
         for receipt in receipts {
             let item = |part| Item::Receipt { file: receipt.name.clone(), part };
             if receipt.scope != scope {
@@ -142,10 +148,9 @@ impl<'a> Waiting<'a> {
                 let expected = "a signature by the deployment's receipt signer";
                 return Err(Broken::outside(item("signature"), expected, error.to_string()));
             }
-            by_group.entry(receipt.group.group).or_default().push(receipt);
         }
-        let counts = ReceiptCounts::default();
-        Ok(Waiting { by_group, counts, read_from: None, first_group: None })
+        let waiting = WaitingReceipts::new(receipts.iter().map(|receipt| receipt.receipted));
+        Ok(Waiting { receipts, waiting, counts: ReceiptCounts::default() })
     }
 
     /// Compares those of a batch's groups. The groups were found to be the header's.
@@ -155,18 +160,13 @@ impl<'a> Waiting<'a> {
         header: &BatchHeader,
         groups: &[GroupSummary],
     ) -> Result<(), Broken> {
-        self.read_from.get_or_insert(previous.position);
-        let settled = SettledGroups::fold(&previous.journal_hash, header, groups);
-        let settled = settled.map_err(|error| {
+        let before = JournalEnd { position: previous.position, hash: previous.journal_hash };
+        let found = self.waiting.take(before, header, groups).map_err(|error| {
             let item = Item::Journal("groups");
             Broken::inside(header.number, item, "groups of the header", error.to_string())
         })?;
-        let Some((first, last)) = settled.numbers() else { return Ok(()) };
-        self.first_group.get_or_insert(first);
-        let numbers: Vec<u64> = self.by_group.range(first..=last).map(|(n, _)| *n).collect();
-        for receipt in numbers.iter().filter_map(|n| self.by_group.remove(n)).flatten() {
-            let found = settled.inclusion(receipt.group);
-            expect_included(header.number, receipt, found)?;
+        for (number, inclusion) in found {
+            expect_included(header.number, &self.receipts[number], inclusion)?;
             self.counts.settled += 1;
         }
         Ok(())
@@ -174,23 +174,22 @@ impl<'a> Waiting<'a> {
 
     /// What is left: later than the last batch, before the first that was read, or nowhere.
     pub(crate) fn conclude(self, last: Position) -> Result<ReceiptCounts, Broken> {
-        let Waiting { by_group, mut counts, read_from, first_group } = self;
-        // From the first batch on every group was read. Else one that holds the close before may go
-        // on behind it, so that its number tells and not the position.
-        let all = read_from == Some(Position(0));
-        for receipt in by_group.into_values().flatten() {
-            if receipt.last > last {
-                counts.not_settled += 1;
-            } else if !all && first_group.is_none_or(|first| receipt.group.group < first) {
-                counts.not_compared += 1;
-            } else {
-                // Its position is settled, and no batch holds its group.
-                return Err(not_included(None, receipt, "no group of that number".into()));
+        let Waiting { receipts, waiting, mut counts } = self;
+        for (number, found) in waiting.conclude(last) {
+            match found {
+                NotFound::NotSettled => counts.not_settled += 1,
+                NotFound::NotCompared => counts.not_compared += 1,
+                NotFound::Missing => {
+                    return Err(not_included(None, &receipts[number], NOWHERE.into()));
+                }
             }
         }
         Ok(counts)
     }
 }
+
+/// What the settled journal has in place of a group that no batch holds.
+const NOWHERE: &str = "no group of that number";
 
 fn expect_included(
     batch: BatchNumber,
@@ -202,15 +201,13 @@ fn expect_included(
         Inclusion::OtherHash { settled, .. } => {
             Err(not_included(Some(batch), receipt, settled.show()))
         }
-        Inclusion::NotInBatch => {
-            Err(not_included(Some(batch), receipt, "no group of that number".into()))
-        }
+        Inclusion::NotInBatch => Err(not_included(Some(batch), receipt, NOWHERE.into())),
     }
 }
 
 /// Both hashes stand in it: they are the evidence.
 fn not_included(batch: Option<BatchNumber>, receipt: &NamedReceipt, settled: String) -> Broken {
-    let ReceiptedGroup { group, journal_hash } = receipt.group;
+    let ReceiptedGroup { group, journal_hash } = receipt.receipted.group;
     let item = Item::Receipt { file: receipt.name.clone(), part: "settled journal hash" };
     let expected = format!("group {group} with the receipted hash {}", journal_hash.show());
     Broken { batch, item, expected, found: settled }

@@ -130,10 +130,16 @@ pub struct Report {
     pub frames_equal: u64,
     /// Opened collections of which a part was released: nothing is known of those.
     pub frames_not_compared: u64,
+    /// Released frames of patients and batches that nobody opened: nothing is known of those.
+    pub frames_not_opened: u64,
+    /// Openings of batches before `from`, which were not looked at.
+    pub openings_not_compared: u64,
     /// Whether all openings were said to be given.
     pub complete: bool,
     /// Receipts compared with the settled journal.
     pub receipts: ReceiptCounts,
+    /// What was given to be compared and was not, in words: then the audit ends with exit code 5.
+    pub not_compared: Vec<String>,
     /// What was checked to the end, in order; `groups` in JSON, as the schema has it.
     #[serde(rename = "groups")]
     pub sections: Vec<Section>,
@@ -192,8 +198,11 @@ impl Report {
             openings: 0,
             frames_equal: 0,
             frames_not_compared: 0,
+            frames_not_opened: 0,
+            openings_not_compared: 0,
             complete: false,
             receipts: ReceiptCounts::default(),
+            not_compared: Vec::new(),
             sections: Vec::new(),
             not_proven: NOT_PROVEN,
             headers: Vec::new(),
@@ -209,7 +218,8 @@ impl Report {
     /// How a program that made this report ends.
     pub fn exit_code(&self) -> ExitCode {
         match self.verdict {
-            Verdict::Holds => ExitCode::Ok,
+            Verdict::Holds if self.not_compared.is_empty() => ExitCode::Ok,
+            Verdict::Holds => ExitCode::NotCompared,
             Verdict::Broken => ExitCode::Failed,
             Verdict::Unavailable => ExitCode::Unavailable,
         }
@@ -259,6 +269,12 @@ impl Report {
                 self.unavailable = Some(MissingItem { item, why });
             }
         }
+    }
+
+    /// Says of what was given how much was compared with nothing.
+    pub(crate) fn add_not_compared(&mut self, counts: &[(u64, &str)]) {
+        let some = counts.iter().filter(|(count, _)| *count > 0);
+        self.not_compared.extend(some.map(|(count, what)| format!("{count} {what}")));
     }
 
     /// One line a section, then counts, warnings, what is not proven, and the verdict.
@@ -323,14 +339,21 @@ impl Report {
                 red(colour, &format!("unavailable: {item}: {why}"))
             }
             // Whoever reads nothing but this line must not take a part for the whole.
-            (None, None) => match self.unchecked {
-                None => "holds".to_owned(),
-                Some([first, last]) => format!(
-                    "holds for batches {} to {}; files of batches {first} to {last} NOT CHECKED",
-                    last + 1,
-                    self.settled
-                ),
-            },
+            (None, None) => {
+                let holds = match self.unchecked {
+                    None => "holds".to_owned(),
+                    Some([first, last]) => format!(
+                        "holds for batches {} to {}; files of batches {first} to {last} NOT \
+                         CHECKED",
+                        last + 1,
+                        self.settled
+                    ),
+                };
+                match self.not_compared.as_slice() {
+                    [] => holds,
+                    list => red(colour, &format!("{holds}; NOT COMPARED: {}", list.join("; "))),
+                }
+            }
         };
         format!("verdict       {verdict}\n")
     }

@@ -10,6 +10,7 @@ use alloy::signers::local::PrivateKeySigner;
 use auditor::check::{Coverage, NamedOpening};
 use auditor::{Options, Place, Quiet, Report, Source, Verdict, audit};
 use devchain::{DevChain, Genesis, HttpServer, Limits, serve_http};
+use files::Audience;
 use l1_contracts::{DeployConfig, Deployment, Edge, KeyWords, SetupKind, deploy, expect_success};
 use model::{Word, limits};
 use serde_json::Value;
@@ -66,7 +67,7 @@ impl Live {
             std::fs::write(folder.join("private.bin"), &built.private).expect("written");
             for opening in &built.openings {
                 let path = self.folder.path().join(format!("batch-{number}.opening"));
-                std::fs::write(path, opening.to_bytes()).expect("written");
+                files::replace(&path, &[&opening.to_bytes()], Audience::Owner).expect("written");
             }
         }
         self.deployment.write(&self.deployment_file()).expect("written");
@@ -109,7 +110,7 @@ impl Live {
             let name = format!("{n}.opening");
             NamedOpening { name, opening }
         });
-        let openings = openings.collect();
+        let openings = Some(openings.collect());
         Options { openings, coverage: Coverage::All, ..Options::default() }
     }
 
@@ -254,7 +255,7 @@ async fn another_deployment_than_the_one_that_was_told_is_refused() {
 async fn an_opening_of_a_batch_that_never_settled_is_broken() {
     let live = live().await;
     let mut options = live.all_openings();
-    options.openings[1].opening.batch.0 = 4;
+    options.openings.as_mut().expect("given")[1].opening.batch.0 = 4;
     let report = live.audit(&live.deployment, &options).await;
     assert_eq!(broken(&report), "opening 1.opening, batch");
 }

@@ -5,9 +5,13 @@
 
 mod chain;
 mod core;
+mod folders;
 mod headers;
 mod hostile;
 mod openings;
 mod proven;
 mod receipts;
+#[allow(dead_code, reason = "each crate's tests need a part of it")]
+#[path = "../../../circuits/statement/src/batch/small.rs"]
+mod small;
 mod world;

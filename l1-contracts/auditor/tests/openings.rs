@@ -1,12 +1,11 @@
 //! What patients opened against what was committed, and against the rules.
 
-use auditor::check::{
-    self, ComparedFrames, Coverage, NamedFrames, NamedOpening, Opened, SoundBatch,
-};
+use auditor::check::{self, Coverage, FramesCounts, NamedFrames, NamedOpening, Opened, SoundBatch};
 use auditor::{Broken, Item};
 use model::{Categories, DeviceId, Digest, Interval, Party, Position};
 use statement::batch::{
-    PatientOpening, ReleasedFrame, ReleasedFrames, SegmentEntry, SegmentFrames, SegmentKey,
+    JournalSpan, PatientOpening, ReleasedFrame, ReleasedFrames, SegmentEntry, SegmentFrames,
+    SegmentKey,
 };
 
 use crate::world::{PATIENT, Plan, World, item, word};
@@ -194,13 +193,21 @@ fn released_frames_are_held_against_the_opened_collections() {
     let frame =
         |bytes: &[u8]| ReleasedFrame { position, device: device.clone(), bytes: bytes.to_vec() };
     let named = NamedOpening { name: "a.opening".to_owned(), opening: opening.clone() };
-    let compare =
-        |released: &[NamedFrames]| check::frames(batch(&world), Position(0), &named, released);
-    let counts = |equal, not_compared| Ok(ComparedFrames { equal, not_compared });
-    assert_eq!(compare(&[frames(vec![frame(&bytes)])]), counts(1, 0));
-    assert_eq!(compare(&[frames(vec![])]), counts(0, 1));
+    let span = JournalSpan { after: Position(0), until: Position(8) };
+    let compare = |released: &[NamedFrames]| check::frames(batch(&world), span, &named, released);
+    let counts = |equal, not_compared, frames| Ok(FramesCounts { equal, not_compared, frames });
+    assert_eq!(compare(&[frames(vec![frame(&bytes)])]), counts(1, 0, 1));
+    assert_eq!(compare(&[frames(vec![])]), counts(0, 1, 0));
     let found = compare(&[frames(vec![frame(b"another")])]);
     assert_eq!(item(found), claim(0, "released frames"));
+    // Withheld, although a later frame was released; and that one is of no collection.
+    let later = ReleasedFrame { position: Position(7), ..frame(&bytes) };
+    assert_eq!(item(compare(&[frames(vec![later.clone()])])), claim(0, "released frames"));
+    let made_up = compare(&[frames(vec![frame(&bytes), later])]);
+    assert_eq!(item(made_up), whole("released frames"));
+    let mut others = frames(vec![frame(b"another")]);
+    others.released.patient = model::PatientIndex::new(PATIENT + 1).expect("24 bits");
+    assert_eq!(compare(&[others]), counts(0, 0, 0));
 }
 
 #[test]

@@ -103,7 +103,7 @@ impl Journal {
         // A crash while the file was made leaves part of the header and no block: begin anew.
         if is_torn(&bytes, &header) {
             journal.truncate(0)?;
-            journal.create(&header)?;
+            journal.begin(&header)?;
             return Ok(Opened { journal, records: Vec::new(), cut_bytes: bytes.len() as u64 });
         }
         check_header(path, &bytes, &header)?;
@@ -145,7 +145,7 @@ impl Journal {
         written.map_err(AppendError::Io)
     }
 
-    fn create(&mut self, header: &[u8]) -> Result<(), OpenError> {
+    fn begin(&mut self, header: &[u8]) -> Result<(), OpenError> {
         let written = self.file.write_all(header).and_then(|()| self.file.sync_all());
         written.map_err(io_error(&self.path, "write its header"))?;
         // The name is durable only with its folder: a synced file that nobody finds is lost too.

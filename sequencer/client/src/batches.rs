@@ -116,7 +116,8 @@ impl Batches {
                 let path = folder.join(format!("{:06}", batch.0)).join(name);
                 let wrong =
                     |source| FetchError::Unavailable { what: path.display().to_string(), source };
-                files::read(&path, BATCH_FILE_BYTES_MAX as u64).map_err(wrong)
+                files::read(&path, BATCH_FILE_BYTES_MAX as u64, files::Audience::Public)
+                    .map_err(wrong)
             }
             Batches::Http { host, path } => {
                 get(host, path, &format!("/batches/{}{suffix}", batch.0))

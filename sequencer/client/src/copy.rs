@@ -2,9 +2,10 @@
 //!
 //! A copy changes by receipts alone, so it is what the node promised. Every difference is explained
 //! by a signed operation of a settled batch (another device, a wallet that was restored), or by
-//! operations that no batch has yet; what neither explains is listed.
+//! operations that no batch has yet; what neither explains is listed. Of a copy that is ahead, all
+//! that operations after the last window cannot have changed is compared.
 
-use model::{ChainScope, Millis, Record};
+use model::{ChainScope, Millis, Record, Rule};
 use statement::c1::{self, Context};
 use statement::{field, scope};
 
@@ -21,38 +22,97 @@ pub enum CopyFound {
         /// Which, by time.
         operations: Vec<SeenOperation>,
     },
-    /// The copy has operations that no batch has.
+    /// The copy has operations that no batch has, and is else the settled record. Which operations
+    /// they are is not known here, receipts tell.
     Ahead {
         /// How many.
         operations: u32,
     },
-    /// Nothing that was signed leads from the copy to the settled record.
+    /// Nothing that was signed leads from the copy to the settled record, or back.
     Unexplained {
         /// In what they differ, by name: no value of a record.
         differences: Vec<String>,
     },
 }
 
-/// Compares a copy with the record after the last batch; `operations` are those of all batches.
-pub fn compare_copy(
-    scope: ChainScope,
-    copy: &Record,
-    settled: &Record,
-    operations: &[SeenOperation],
-) -> CopyFound {
-    if copy == settled {
+/// What settled batches say of a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SettledRecord<'a> {
+    /// The record after the last batch.
+    pub record: &'a Record,
+    /// Its operations in all batches, by time.
+    pub operations: &'a [SeenOperation],
+    /// End of the last batch's window: whatever no batch has is of this time or later.
+    pub until: Millis,
+}
+
+/// Compares a copy with what is settled of its record.
+pub fn compare_copy(scope: ChainScope, copy: &Record, settled: SettledRecord<'_>) -> CopyFound {
+    let SettledRecord { record, operations, .. } = settled;
+    if copy == record {
         return CopyFound::Equal;
     }
-    // A settled record that another operation gave for the same number can only be ahead as well;
-    // which operations the copy has is not known here, receipts tell.
-    if copy.nonce > settled.nonce {
-        return CopyFound::Ahead { operations: copy.nonce - settled.nonce };
+    if let Some(operations) = copy.nonce.checked_sub(record.nonce).filter(|more| *more > 0) {
+        let changes = changes(copy, settled);
+        let explained = changes.iter().filter(|change| change.may_be_later).count();
+        // Every operation changes one thing, so that more changes than operations are a fork.
+        if explained == changes.len() && explained <= operations as usize {
+            return CopyFound::Ahead { operations };
+        }
+        let unexplained = changes.into_iter().filter(|change| {
+            // Of too many nobody can say which is the one that was forked.
+            explained > operations as usize || !change.may_be_later
+        });
+        return CopyFound::Unexplained {
+            differences: unexplained.map(|change| change.name).collect(),
+        };
     }
     let missing: Vec<_> = operations.iter().filter(|one| is_after(copy, one)).cloned().collect();
-    if replay(scope, copy, &missing).as_ref() == Some(settled) {
+    if replay(scope, copy, &missing).as_ref() == Some(record) {
         return CopyFound::Behind { operations: missing };
     }
-    CopyFound::Unexplained { differences: differences(copy, settled) }
+    let names = changes(copy, settled).into_iter().map(|change| change.name);
+    let nonce = (copy.nonce != record.nonce).then(|| "number of operations".to_owned());
+    CopyFound::Unexplained { differences: names.chain(nonce).collect() }
+}
+
+/// A part of a record in which the copy differs from the settled one.
+struct Change {
+    name: String,
+    /// Whether an operation of after the last window can have changed it so.
+    may_be_later: bool,
+}
+
+/// Everything in which a copy differs but for the number of operations.
+fn changes(copy: &Record, settled: SettledRecord<'_>) -> Vec<Change> {
+    let SettledRecord { record, until, .. } = settled;
+    let change = |name: &str, differ: bool, may_be_later| {
+        differ.then(|| Change { name: name.to_owned(), may_be_later })
+    };
+    let stopped = record.is_open() && copy.closed_at >= until;
+    let parts = [
+        change("key", copy.key_hash != record.key_hash, false),
+        change("view key", copy.view_key != record.view_key, false),
+        change("salt", copy.salt != record.salt, false),
+        change("time of the stop", copy.closed_at != record.closed_at, stopped),
+    ];
+    let slots = rule_slot::all().filter_map(|slot| {
+        let (copied, stored) = (copy.rule(slot), record.rule(slot));
+        let may_be_later = copied.is_some_and(|rule| may_be_later(rule, stored, until));
+        change(&rule_slot::name(slot), copied != stored, may_be_later)
+    });
+    parts.into_iter().flatten().chain(slots).collect()
+}
+
+/// Whether a rule was written at or after a time, or is the one before ended by then: a rule begins
+/// no sooner than it is written (C1.15), and a revocation changes its end alone (C1.20).
+fn may_be_later(copied: &Rule, stored: Option<&Rule>, time: Millis) -> bool {
+    let until = copied.access.until;
+    let revoked = stored.is_some_and(|stored| {
+        let ended = Rule { access: stored.access.ended_at(until), ..*stored };
+        time <= until && until < stored.access.until && ended == *copied
+    });
+    copied.access.from >= time || revoked
 }
 
 /// Whether the record behind the copy took the operation after the copy's last.
@@ -79,19 +139,6 @@ fn replay(scope: ChainScope, copy: &Record, operations: &[SeenOperation]) -> Opt
         record = c1::effect(Some(&record), operation, &context).ok()?;
     }
     Some(record)
-}
-
-fn differences(copy: &Record, settled: &Record) -> Vec<String> {
-    let parts = [
-        ("key", copy.key_hash != settled.key_hash),
-        ("view key", copy.view_key != settled.view_key),
-        ("salt", copy.salt != settled.salt),
-        ("number of operations", copy.nonce != settled.nonce),
-        ("time of the stop", copy.closed_at != settled.closed_at),
-    ];
-    let parts = parts.into_iter().filter(|(_, differ)| *differ).map(|(name, _)| name.to_owned());
-    let slots = rule_slot::all().filter(|slot| copy.rule(*slot) != settled.rule(*slot));
-    parts.chain(slots.map(rule_slot::name)).collect()
 }
 
 #[cfg(test)]
@@ -130,27 +177,90 @@ mod tests {
         replay(SCOPE, &Record::enrolled(one, one, one), operations).unwrap()
     }
 
+    /// A copy of the record after some operations, against batches that hold others.
+    fn compared(copied: &[SeenOperation], settled: &[SeenOperation]) -> CopyFound {
+        let record = after(settled);
+        // The window of the last batch ends right behind its last operation.
+        let until = settled.last().map_or(at(0), |last| last.t_op.plus(1));
+        let settled = SettledRecord { record: &record, operations: settled, until };
+        compare_copy(SCOPE, &after(copied), settled)
+    }
+
+    fn signed(nonce: u32, action: Action) -> SeenOperation {
+        let mut seen = permit(nonce, 0);
+        seen.operation.action = action;
+        seen
+    }
+
     #[test]
     fn operations_of_another_device_explain_what_a_copy_lacks() {
         let all = [permit(0, 0), permit(1, 1), permit(2, 2)];
-        let (copy, settled) = (after(&all[..1]), after(&all));
-        let found = compare_copy(SCOPE, &copy, &settled, &all);
-        assert_eq!(found, CopyFound::Behind { operations: all[1..].to_vec() });
-        assert_eq!(compare_copy(SCOPE, &settled, &settled, &all), CopyFound::Equal);
-        let ahead = compare_copy(SCOPE, &settled, &copy, &all[..1]);
-        assert_eq!(ahead, CopyFound::Ahead { operations: 2 });
+        let behind = CopyFound::Behind { operations: all[1..].to_vec() };
+        assert_eq!(compared(&all[..1], &all), behind);
+        assert_eq!(compared(&all, &all), CopyFound::Equal);
+    }
+
+    #[test]
+    fn a_copy_ahead_is_the_settled_record_and_what_came_later() {
+        let mut all = vec![permit(0, 0), permit(1, 1), permit(2, 2)];
+        let rule = *after(&all).rule(RuleSlot::Permit(0)).unwrap();
+        all.push(signed(3, Action::Revoke { slot: RuleSlot::Permit(0), rule }));
+        all.push(signed(4, Action::Stop));
+        for settled in 1..all.len() {
+            let operations = (all.len() - settled) as u32;
+            assert_eq!(compared(&all, &all[..settled]), CopyFound::Ahead { operations });
+        }
+    }
+
+    #[test]
+    fn a_copy_ahead_of_another_history_is_a_fork() {
+        let unexplained =
+            |copied: &[SeenOperation], settled: &[SeenOperation]| match compared(copied, settled) {
+                CopyFound::Unexplained { differences } => differences,
+                other => panic!("expected a fork, found {other:?}"),
+            };
+        // The node gave a receipt for permit 1 and settled permit 5 under the same number; then one
+        // more operation followed, so that the copy counts more.
+        let copied = [permit(0, 0), permit(1, 1), permit(2, 2)];
+        let settled = [permit(0, 0), permit(1, 5)];
+        assert_eq!(unexplained(&copied, &settled), ["permit:1", "permit:5"]);
+        // The same slot with another rule.
+        let mut other = permit(1, 1);
+        let mut narrow = rule();
+        narrow.purposes = model::Purpose::Treatment.only();
+        other.operation.action = Action::Write { slot: RuleSlot::Permit(1), rule: narrow };
+        assert_eq!(unexplained(&copied, &[permit(0, 0), other]), ["permit:1"]);
+        // A stop that was settled ends every record.
+        assert_eq!(
+            unexplained(&copied, &[permit(0, 0), signed(1, Action::Stop)]),
+            ["time of the stop", "permit:1"]
+        );
+        // More changes than operations.
+        let late = |nonce, slot| SeenOperation { t_op: at(50), ..permit(nonce, slot) };
+        let two = [permit(0, 0), late(1, 1), SeenOperation { t_op: at(51), ..late(2, 2) }];
+        let one = [
+            permit(0, 0),
+            signed(
+                1,
+                Action::Revoke {
+                    slot: RuleSlot::Permit(0),
+                    rule: *after(&copied[..1]).rule(RuleSlot::Permit(0)).unwrap(),
+                },
+            ),
+        ];
+        assert_eq!(unexplained(&two, &one), ["permit:0", "permit:1", "permit:2"]);
     }
 
     #[test]
     fn what_no_operation_explains_is_listed_by_name() {
-        let promised = after(&[permit(0, 0), permit(1, 1)]);
         // The operator settled another operation of the same number than the one it gave a receipt
         // for.
-        let all = [permit(0, 0), permit(1, 5)];
-        let found = compare_copy(SCOPE, &promised, &after(&all), &all);
+        let (promised, all) = ([permit(0, 0), permit(1, 1)], [permit(0, 0), permit(1, 5)]);
         let differences = vec!["permit:1".to_owned(), "permit:5".to_owned()];
-        assert_eq!(found, CopyFound::Unexplained { differences });
-        let withheld = compare_copy(SCOPE, &after(&all[..1]), &after(&all), &all[..1]);
+        assert_eq!(compared(&promised, &all), CopyFound::Unexplained { differences });
+        let record = after(&all);
+        let settled = SettledRecord { record: &record, operations: &all[..1], until: at(9) };
+        let withheld = compare_copy(SCOPE, &after(&all[..1]), settled);
         assert!(matches!(withheld, CopyFound::Unexplained { .. }));
     }
 }

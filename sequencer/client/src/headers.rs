@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use model::{BatchHeader, BatchNumber, ChainScope, HeaderError, Position, Word};
 use serde::Deserialize;
+use statement::batch::JournalSpan;
 use statement::scope;
 use thiserror::Error;
 
@@ -92,7 +93,10 @@ enum Saved {
 /// [`HeadersError`] that names the header.
 pub fn read(path: &Path, deployment: ChainScope) -> Result<Vec<BatchHeader>, HeadersError> {
     let wrong = |source| HeadersError::File { path: path.to_owned(), source };
-    from_json(&files::read(path, FILE_BYTES_MAX).map_err(wrong)?, deployment)
+    from_json(
+        &files::read(path, FILE_BYTES_MAX, files::Audience::Public).map_err(wrong)?,
+        deployment,
+    )
 }
 
 /// Reads the content of a file of saved headers.
@@ -131,7 +135,7 @@ pub fn from_json(json: &[u8], deployment: ChainScope) -> Result<Vec<BatchHeader>
 /// As [`read`].
 pub fn read_edges(path: &Path) -> Result<BTreeMap<BatchNumber, Vec<Word>>, HeadersError> {
     let wrong = |source| HeadersError::File { path: path.to_owned(), source };
-    edges_from_json(&files::read(path, FILE_BYTES_MAX).map_err(wrong)?)
+    edges_from_json(&files::read(path, FILE_BYTES_MAX, files::Audience::Public).map_err(wrong)?)
 }
 
 /// The edges in the content of a file of saved headers, which [`from_json`] accepts.
@@ -179,4 +183,17 @@ pub fn find_settling(headers: &[BatchHeader], position: Position) -> Option<&Bat
     // Of headers that begin later than the first batch, the first one's own begin is not known.
     let begins_here = first.number.0 == 1 || headers.first() != Some(first);
     begins_here.then_some(first)
+}
+
+/// The journal positions of the batch of the header at this index; `None` of the first of headers
+/// that begin later than the first batch: where it begins is not known.
+pub fn span(headers: &[BatchHeader], at: usize) -> Option<JournalSpan> {
+    let header = headers.get(at)?;
+    let after = match at.checked_sub(1) {
+        Some(before) => headers[before].journal_position,
+        // Nothing precedes the first batch.
+        None if header.number == BatchNumber(1) => Position(0),
+        None => return None,
+    };
+    Some(JournalSpan { after, until: header.journal_position })
 }

@@ -78,6 +78,9 @@ pub enum DeploymentDamage {
         /// How many bytes it has.
         bytes: usize,
     },
+    /// A key proves a shape of another release.
+    #[error("expected the shape of a key to be one that this release knows, found another")]
+    Shape,
     /// The registrar's key hash is malformed.
     #[error("expected a field element as registrar")]
     Registrar(#[from] WordError),
@@ -286,6 +289,7 @@ struct DeploymentFile {
 
 #[derive(Deserialize)]
 struct KeyRecord {
+    shape: String,
     circuit: u8,
     id: String,
 }
@@ -332,10 +336,8 @@ impl Deployment {
 impl DeploymentFile {
     fn facts(&self) -> Result<DeploymentFacts, DeploymentDamage> {
         let key = |key: &KeyRecord| {
-            Ok::<_, DeploymentDamage>(KeyFact {
-                circuit: key.circuit,
-                id: bytes("the id of a key", &key.id)?,
-            })
+            let id = bytes("the id of a key", &key.id)?;
+            KeyFact::of_shape(&key.shape, key.circuit, id).ok_or(DeploymentDamage::Shape)
         };
         Ok(DeploymentFacts {
             scope: ChainScope {
@@ -367,7 +369,7 @@ pub(crate) fn parse_address(what: &'static str, text: &str) -> Result<Address, D
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, IdentityError> {
-    files::read(path, FILE_BYTES_MAX)
+    files::read(path, FILE_BYTES_MAX, files::Audience::Public)
         .map_err(|source| IdentityError::File { path: path.to_owned(), source })
 }
 
@@ -388,7 +390,7 @@ mod tests {
         let facts = DeploymentFacts {
             scope: ChainScope { chain_id: 5, contract: [1; 20] },
             runtime_hash: [2; 32],
-            keys: vec![KeyFact { circuit: 2, id: [3; 32] }],
+            keys: vec![KeyFact::of_shape("c2-17", 2, [3; 32]).unwrap()],
             receipt_signer: [4; 20],
             registrar: Word::from_u64(5),
             sequencer: [6; 20],
@@ -416,7 +418,10 @@ mod tests {
     #[test]
     fn every_damage_is_named_and_none_goes_unnoticed() {
         type Change = fn(&mut serde_json::Value);
-        let changes: [(&str, Change); 8] = [
+        let changes: [(&str, Change); 10] = [
+            // Another shape would let a patient look for tags where none are.
+            ("fingerprint", |file| file["keys"][0]["shape"] = "c2-test".into()),
+            ("shape", |file| file["keys"][0]["shape"] = "c2-huge".into()),
             ("settlement", |file| file["settlement"] = "0x01".into()),
             ("sequencer", |file| file["sequencer"] = "x".into()),
             ("registrar", |file| file["registrar"] = "f".repeat(64).into()),

@@ -126,7 +126,9 @@ impl Key {
         // Whoever could read it may have it, and whoever may write its folder could put another in
         // its place: to go on quietly would hide that.
         files::check_secret(path).map_err(wrong)?;
-        let text = Zeroizing::new(files::read(path, FILE_BYTES_MAX).map_err(wrong)?);
+        let text = Zeroizing::new(
+            files::read(path, FILE_BYTES_MAX, files::Audience::Owner).map_err(wrong)?,
+        );
         std::str::from_utf8(&text).ok().and_then(parse).ok_or(KeyError::Format)
     }
 

@@ -57,7 +57,7 @@ struct Key {
 /// [`LayoutsError`] that says what the file lacks.
 pub fn read_layouts(folder: &Path) -> Result<Layouts, LayoutsError> {
     let path = folder.join("deployment.json");
-    let bytes = files::read(&path, FILE_BYTES_MAX);
+    let bytes = files::read(&path, FILE_BYTES_MAX, files::Audience::Public);
     layouts_from_json(&bytes.map_err(|source| LayoutsError::File { path, source })?)
 }
 

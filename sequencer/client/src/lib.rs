@@ -136,5 +136,5 @@ pub use key::{Key, KeyError, KeyKind};
 pub use layouts::{LayoutsError, layouts_from_json, read_layouts};
 pub use receipts::{CompareError, Compared, compare, keep_operation, read_receipt};
 pub use spool::SpoolError;
-pub use statement::fingerprint::{DeploymentFacts, Fingerprint};
+pub use statement::fingerprint::{DeploymentFacts, Fingerprint, KeyFact, OtherDeployment};
 pub use wallet::{Wallet, WalletError, date_back};

@@ -1,17 +1,21 @@
-//! Operations that have a receipt against those that settled batches hold: one that was promised
-//! and left out shows here, with the evidence.
+//! Receipts of a folder against settled batches: an operation that was promised and left out shows
+//! here, and a journal that was receipted and is not the settled one, with the evidence.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use model::{BatchHeader, BatchNumber, ChainScope, Digest, PatientIndex, Position};
+use statement::batch::{
+    GroupSummary, GroupsError, Inclusion, JournalEnd, NotFound, Receipted, ReceiptedGroup,
+    WaitingReceipts,
+};
 use statement::operation::SignedOperation;
 use thiserror::Error;
 use wire::{Address, OperationItem};
 
 use crate::headers;
-use crate::receipts::{operation_path, read_receipt};
+use crate::receipts::{journal_before, operation_path, read_receipt};
 
 /// Most files of a folder that are read.
 const FILES_MAX: usize = 1_000_000;
@@ -28,6 +32,14 @@ pub enum PromisedError {
         path: PathBuf,
         /// Why not.
         source: io::Error,
+    },
+    /// Nothing in the folder is a receipt by its name: a check of nothing would hold.
+    #[error(
+        "expected receipts (GROUP.receipt) in {path}, found none: give the folder that keeps them"
+    )]
+    None {
+        /// Which folder.
+        path: PathBuf,
     },
     /// More files than any wallet has.
     #[error("expected at most {FILES_MAX} files in the folder of receipts, found more")]
@@ -55,6 +67,24 @@ pub struct Promised {
     pub patient: Option<PatientIndex>,
 }
 
+/// A receipt of a folder.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Kept {
+    /// Its file.
+    pub path: PathBuf,
+    /// What is compared of it.
+    pub receipted: Receipted,
+}
+
+/// A folder of receipts.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct KeptReceipts {
+    /// Every receipt, by name.
+    pub receipts: Vec<Kept>,
+    /// Every operation that they name.
+    pub promised: Vec<Promised>,
+}
+
 /// What became of promised operations.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PromisesFound {
@@ -79,12 +109,12 @@ pub struct PromisedBy {
     pub signer: Address,
 }
 
-/// Reads the operations that the receipts of a folder name (`GROUP.receipt`), each with its
-/// signed bytes if they were kept beside it (`DIGEST.operation`).
+/// Reads the receipts of a folder (`GROUP.receipt`), with the signed bytes of each operation if
+/// they were kept beside them (`DIGEST.operation`).
 ///
 /// # Errors
-/// [`PromisedError`] names the file.
-pub fn read_promised(folder: &Path, by: PromisedBy) -> Result<Vec<Promised>, PromisedError> {
+/// [`PromisedError`] names the file; also of a folder without any receipt.
+pub fn read_kept(folder: &Path, by: PromisedBy) -> Result<KeptReceipts, PromisedError> {
     let wrong = |path: &Path, source| PromisedError::File { path: path.to_owned(), source };
     let entries = std::fs::read_dir(folder).map_err(|source| wrong(folder, source))?;
     let mut paths = Vec::new();
@@ -95,8 +125,11 @@ pub fn read_promised(folder: &Path, by: PromisedBy) -> Result<Vec<Promised>, Pro
         return Err(PromisedError::Many);
     }
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "receipt"));
+    if paths.is_empty() {
+        return Err(PromisedError::None { path: folder.to_owned() });
+    }
     paths.sort();
-    let mut promised = Vec::new();
+    let mut kept = KeptReceipts::default();
     for path in paths {
         let receipt = read_receipt(&path).map_err(|source| wrong(&path, source))?;
         let group = receipt.receipt.group;
@@ -105,25 +138,35 @@ pub fn read_promised(folder: &Path, by: PromisedBy) -> Result<Vec<Promised>, Pro
             return Err(PromisedError::Foreign { path });
         }
         for OperationItem { position, digest, .. } in &receipt.receipt.items().operations {
-            promised.push(Promised {
+            let patient = whose(folder, digest)
+                .map_err(|source| wrong(&operation_path(folder, digest), source))?;
+            kept.promised.push(Promised {
                 receipt: path.clone(),
                 group: group.group,
                 position: *position,
                 digest: *digest,
-                patient: whose(folder, digest),
+                patient,
             });
         }
+        let last = receipt.receipt.items().last_position();
+        let group = ReceiptedGroup { group: group.group, journal_hash: group.journal_hash };
+        kept.receipts.push(Kept { path, receipted: Receipted { group, last } });
     }
-    Ok(promised)
+    Ok(kept)
 }
 
 /// Whose operation it is; `None` if its bytes were not kept, or are another's.
-fn whose(folder: &Path, digest: &Digest) -> Option<PatientIndex> {
-    let bytes = files::read(&operation_path(folder, digest), OPERATION_BYTES_MAX).ok()?;
-    let operation = wire::SignedOperation::new(bytes).ok()?;
-    let signed = SignedOperation::from_bytes(operation.as_bytes()).ok()?;
+fn whose(folder: &Path, digest: &Digest) -> io::Result<Option<PatientIndex>> {
+    let path = operation_path(folder, digest);
+    let bytes = match files::read(&path, OPERATION_BYTES_MAX, files::Audience::Owner) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        bytes => bytes?,
+    };
+    let operation = wire::SignedOperation::new(bytes).ok();
     // A receipt names an operation by its digest alone: other bytes say nothing of it.
-    (operation.digest() == *digest).then_some(signed.operation.patient)
+    let named = operation.filter(|operation| operation.digest() == *digest);
+    let signed = named.and_then(|named| SignedOperation::from_bytes(named.as_bytes()).ok());
+    Ok(signed.map(|signed| signed.operation.patient))
 }
 
 /// Looks for promised operations of a patient among those that batches hold, which `seen` names by
@@ -158,4 +201,105 @@ fn has(
     digest: &Digest,
 ) -> bool {
     seen.get(&batch).is_some_and(|digests| digests.contains(&digest.0))
+}
+
+/// What became of the journal that receipts name.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct JournalFound {
+    /// Receipts whose groups are settled with the hashes that they name.
+    pub settled: usize,
+    /// Later than the last of the headers.
+    pub not_settled: usize,
+    /// Of groups before those of the first header whose predecessor is known, or of batches that
+    /// were not read.
+    pub not_compared: usize,
+    /// Of another journal than the one that was settled: each receipt is evidence against its
+    /// signer.
+    pub other: Vec<OtherJournal>,
+}
+
+/// A receipt of another journal than the one that was settled.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OtherJournal {
+    /// The receipt.
+    pub receipt: Kept,
+    /// The batch that has its group with another hash, and the hash; `None` if no batch has its
+    /// group, although its position is settled.
+    pub settled: Option<SettledHash>,
+}
+
+/// The journal hash that a batch settled after a group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SettledHash {
+    /// Which batch.
+    pub batch: BatchNumber,
+    /// The hash.
+    pub hash: [u8; 32],
+}
+
+/// Holds receipts against the journal groups of batches, which come one after the other.
+pub struct JournalCheck<'a> {
+    receipts: &'a [Kept],
+    headers: &'a [BatchHeader],
+    waiting: WaitingReceipts,
+    found: JournalFound,
+    /// Close of the last batch that came.
+    last: Position,
+}
+
+impl<'a> JournalCheck<'a> {
+    /// All receipts of a folder, and the headers that an auditor verified.
+    pub fn new(receipts: &'a [Kept], headers: &'a [BatchHeader]) -> JournalCheck<'a> {
+        let waiting = WaitingReceipts::new(receipts.iter().map(|kept| kept.receipted));
+        let found = JournalFound::default();
+        JournalCheck { receipts, headers, waiting, found, last: Position(0) }
+    }
+
+    /// The groups of the public file of the header at this index, which was found to be its own.
+    ///
+    /// # Errors
+    /// [`GroupsError`] if they do not lead to the header's journal hash.
+    pub fn take(
+        &mut self,
+        at: usize,
+        scope: ChainScope,
+        groups: &[GroupSummary],
+    ) -> Result<(), GroupsError> {
+        let header = &self.headers[at];
+        self.last = header.journal_position;
+        // Of headers that begin later than the first batch nothing says what the first continues.
+        let Some(hash) = journal_before(self.headers, at, scope) else { return Ok(()) };
+        let position =
+            at.checked_sub(1).map_or(Position(0), |at| self.headers[at].journal_position);
+        for (number, inclusion) in
+            self.waiting.take(JournalEnd { position, hash }, header, groups)?
+        {
+            let settled = match inclusion {
+                Inclusion::Included => {
+                    self.found.settled += 1;
+                    continue;
+                }
+                Inclusion::OtherHash { settled, .. } => Some(settled),
+                Inclusion::NotInBatch => None,
+            };
+            let settled = settled.map(|hash| SettledHash { batch: header.number, hash });
+            self.found.other.push(OtherJournal { receipt: self.receipts[number].clone(), settled });
+        }
+        Ok(())
+    }
+
+    /// What was found, when the last batch has come.
+    pub fn conclude(mut self) -> JournalFound {
+        for (number, not_found) in self.waiting.conclude(self.last) {
+            match not_found {
+                NotFound::NotSettled => self.found.not_settled += 1,
+                NotFound::NotCompared => self.found.not_compared += 1,
+                NotFound::Missing => {
+                    let receipt = self.receipts[number].clone();
+                    self.found.other.push(OtherJournal { receipt, settled: None });
+                }
+            }
+        }
+        self.found
+    }
 }

@@ -11,7 +11,7 @@ use statement::batch::{
 };
 use statement::{journal, scope};
 use thiserror::Error;
-use wire::{ReceiptError, SignedReceipt};
+use wire::{GroupIdentity, ReceiptError, SignedReceipt};
 
 use crate::batches::{Batches, FetchError};
 
@@ -27,35 +27,75 @@ pub(crate) struct ReceiptFolder {
     kept_max: u64,
 }
 
-/// The newest receipt of a state folder: what each hello shows the node, also after a restart. It
-/// is written at most once a second, because every write costs two syncs; a node that lost its end
-/// is found by an older receipt too, unless it lost less than that.
+/// The newest receipt of a holder: what each hello shows the node, also after a restart. It is
+/// written at most once a second, because every write costs two syncs; a node that lost its end is
+/// found by an older receipt too, unless it lost less than that.
 #[derive(Debug)]
 pub(crate) struct NewestReceipt {
     path: PathBuf,
+    /// The newest one seen, by term and group: a frame that is sent again brings an older one.
+    seen: Option<Age>,
     waiting: Option<SignedReceipt>,
     written: Option<Millis>,
+}
+
+/// Orders the receipts of a holder.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Age {
+    term: u32,
+    group: u64,
+}
+
+impl Age {
+    fn of(receipt: &SignedReceipt) -> Age {
+        let GroupIdentity { term, group, .. } = receipt.receipt.group;
+        Age { term, group }
+    }
 }
 
 /// How long a newer receipt may wait to be written.
 const WRITE_EVERY_MS: u64 = 1_000;
 
 impl NewestReceipt {
-    /// The one of this folder.
-    pub(crate) fn of(state: &Path) -> NewestReceipt {
-        NewestReceipt { path: state.join("newest.receipt"), waiting: None, written: None }
+    /// Where a folder keeps it.
+    pub(crate) fn path_in(folder: &Path) -> PathBuf {
+        folder.join("newest.receipt")
+    }
+
+    /// The one in this file.
+    pub(crate) fn at(path: PathBuf) -> NewestReceipt {
+        NewestReceipt { path, seen: None, waiting: None, written: None }
     }
 
     /// Reads it, if there is one.
     pub(crate) fn read(&self) -> io::Result<Option<SignedReceipt>> {
         match read_receipt(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            found => found.map(Some),
+            // The kind stays, by which a program ends; a file that is too open names itself.
+            Err(error) if files::TooOpen::in_error(&error).is_some() => Err(error),
+            Err(error) => {
+                let path = self.path.display();
+                let why = format!(
+                    "expected the newest receipt in {path}, found none there ({error}): move the \
+                     file away; it is evidence, if it ever was a receipt"
+                );
+                Err(io::Error::new(error.kind(), why))
+            }
+            Ok(receipt) => Ok(Some(receipt)),
         }
+    }
+
+    /// Takes note of one that is kept and is this node's.
+    pub(crate) fn see(&mut self, receipt: &SignedReceipt) {
+        self.seen = self.seen.max(Some(Age::of(receipt)));
     }
 
     /// Takes a newer one, and writes it if the last one was written long enough ago.
     pub(crate) fn take(&mut self, receipt: &SignedReceipt, now: Millis) -> io::Result<()> {
+        if self.seen > Some(Age::of(receipt)) {
+            return Ok(());
+        }
+        self.see(receipt);
         self.waiting = Some(receipt.clone());
         if self.written.is_some_and(|written| now.since(written) < WRITE_EVERY_MS) {
             return Ok(());
@@ -71,8 +111,19 @@ impl NewestReceipt {
         if let Some(folder) = self.path.parent() {
             files::make_folder(folder, files::Audience::Owner)?;
         }
-        files::replace(&self.path, &[&receipt.to_bytes()], files::Audience::Owner)
+        let written = files::replace(&self.path, &[&receipt.to_bytes()], files::Audience::Owner);
+        match written {
+            // Another program of this holder writes its own at this moment, which is as new.
+            Err(error) if is_another_writer(error.kind()) => Ok(()),
+            written => written,
+        }
     }
+}
+
+/// How replacing a file fails while another process replaces it, too: the file beside it is there
+/// already, or is renamed before this one renames it.
+fn is_another_writer(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound)
 }
 
 /// Why a receipt was not kept.
@@ -148,7 +199,7 @@ pub fn keep_operation(folder: &Path, operation: &wire::SignedOperation) -> io::R
 /// # Errors
 /// An IO error, or [`ReceiptError`] inside one if the bytes are no receipt.
 pub fn read_receipt(path: &Path) -> io::Result<SignedReceipt> {
-    let bytes = files::read(path, FILE_BYTES_MAX)?;
+    let bytes = files::read(path, FILE_BYTES_MAX, Audience::Owner)?;
     let wrong = |error: ReceiptError| io::Error::new(io::ErrorKind::InvalidData, error);
     SignedReceipt::from_bytes(&bytes).map_err(wrong)
 }
@@ -255,7 +306,11 @@ pub fn compare(
 }
 
 /// The journal hash that the batch of a header continues, as far as the headers tell.
-fn journal_before(headers: &[BatchHeader], at: usize, scope: ChainScope) -> Option<[u8; 32]> {
+pub(crate) fn journal_before(
+    headers: &[BatchHeader],
+    at: usize,
+    scope: ChainScope,
+) -> Option<[u8; 32]> {
     match at.checked_sub(1) {
         Some(before) => Some(headers[before].journal_hash),
         None => (headers[at].number == BatchNumber(1)).then(|| journal::genesis(scope)),

@@ -172,7 +172,7 @@ const FILE_BYTES_MAX: u64 = 256 << 20;
 
 fn read(path: &Path) -> Result<Kept, SpoolError> {
     let file = |source| SpoolError::File { path: path.to_owned(), source };
-    let bytes = files::read(path, FILE_BYTES_MAX).map_err(file)?;
+    let bytes = files::read(path, FILE_BYTES_MAX, files::Audience::Owner).map_err(file)?;
     Kept::from_bytes(bytes.into()).ok_or_else(|| SpoolError::Format { path: path.to_owned() })
 }
 

@@ -105,7 +105,7 @@ impl Wallet {
     /// [`WalletError`] that says what the file lacks, or [`WalletError::Deployment`].
     pub fn read(path: &Path, scope: ChainScope) -> Result<Wallet, WalletError> {
         let wrong = |source| WalletError::File { path: path.to_owned(), source };
-        let bytes = files::read(path, FILE_BYTES_MAX).map_err(wrong)?;
+        let bytes = files::read(path, FILE_BYTES_MAX, files::Audience::Owner).map_err(wrong)?;
         let wallet = Wallet::from_json(&bytes)?;
         // A signature is good for one chain and contract: with another's nonce it would be refused,
         // and with another's rules the preview would be wrong.

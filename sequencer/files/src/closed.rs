@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::audience::Audience;
+
 /// Bits of a mode that let others than the owner do anything.
 const OTHERS: u32 = 0o077;
 /// Bits of a mode that let others than the owner write.
@@ -60,6 +62,14 @@ pub fn check_secret(path: &Path) -> io::Result<()> {
         return Ok(());
     }
     refuse(folder, &found, OTHERS_WRITE, folder_command(folder))
+}
+
+/// Closes to others what something else made, such as a socket.
+///
+/// # Errors
+/// What the system says.
+pub fn close(path: &Path) -> io::Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(Audience::Owner.file_mode()))
 }
 
 /// Refuses a folder if it or anything below it is open to others, but for the `public` paths, which
@@ -198,6 +208,8 @@ mod tests {
         check_secret(&file).unwrap();
         set_mode(&file, 0o640);
         assert!(check_secret(&file).is_err());
+        close(&file).unwrap();
+        check_secret(&file).unwrap();
     }
 
     #[test]

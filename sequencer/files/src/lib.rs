@@ -16,7 +16,7 @@
 //! let kept = folder.path().join("receipts");
 //! files::make_folder(&kept, Audience::Owner)?;
 //! files::replace(&kept.join("1.receipt"), &[b"bytes"], Audience::Owner)?;
-//! assert_eq!(files::read(&kept.join("1.receipt"), 5)?, b"bytes");
+//! assert_eq!(files::read(&kept.join("1.receipt"), 5, Audience::Owner)?, b"bytes");
 //! # Ok(())
 //! # }
 //! ```
@@ -30,7 +30,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 pub use audience::Audience;
-pub use closed::{TooOpen, check_folder, check_secret, check_tree};
+pub use closed::{TooOpen, check_folder, check_secret, check_tree, close};
 pub use write::{append, create, create_stream, make_folder, open, replace, sync_folder};
 
 /// Closes to others whatever this process makes from now on. The first call of every program: also
@@ -39,15 +39,22 @@ pub fn close_to_others() {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
 }
 
-/// Reads a whole file of at most `bytes_max` bytes.
+/// Reads a whole file of at most `bytes_max` bytes. One for its owner alone that others may open is
+/// refused with the command that closes it; of one that is [`Audience::Public`] the mode says
+/// nothing.
 ///
 /// # Errors
-/// What the system says; [`io::ErrorKind::FileTooLarge`] for a longer one.
-pub fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+/// [`TooOpen`] inside, or what the system says; [`io::ErrorKind::FileTooLarge`] for a longer one.
+pub fn read(path: &Path, bytes_max: u64, audience: Audience) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    if audience == Audience::Owner {
+        // Of what was opened, not of the name: that could be another file's a moment later.
+        closed::check_file(path, &file.metadata()?)?;
+    }
     let mut bytes = Vec::new();
     // One byte more than allowed tells too long from just fitting; the length that the file system
     // says is not asked, since a pipe has none and a file may grow.
-    File::open(path)?.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
+    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > bytes_max {
         let why = format!("expected at most {bytes_max} bytes, found more");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));

@@ -155,8 +155,11 @@ mod tests {
         create(&path, b"one", Audience::Owner).unwrap();
         assert!(create(&path, b"two", Audience::Owner).is_err());
         replace(&path, &[b"th", b"ree"], Audience::Owner).unwrap();
-        assert_eq!(crate::read(&path, 5).unwrap(), b"three");
-        assert_eq!(crate::read(&path, 4).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(crate::read(&path, 5, Audience::Owner).unwrap(), b"three");
+        assert_eq!(
+            crate::read(&path, 4, Audience::Owner).unwrap_err().kind(),
+            io::ErrorKind::FileTooLarge
+        );
         assert_eq!(mode(&path), 0o600);
         replace(&path, &[b"for all"], Audience::Public).unwrap();
         assert_eq!(mode(&path), 0o644);
@@ -216,10 +219,13 @@ mod tests {
         drop(open(&path, Audience::Owner).unwrap());
         drop(append(&path).unwrap());
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-        for error in [open(&path, Audience::Owner).unwrap_err(), append(&path).unwrap_err()] {
+        let read = crate::read(&path, 9, Audience::Owner).unwrap_err();
+        let opened = open(&path, Audience::Owner).unwrap_err();
+        for error in [read, opened, append(&path).unwrap_err()] {
             let found = TooOpen::in_error(&error).expect("it says what is wrong");
             assert!(found.mend.starts_with("chmod go-rwx /"), "{found}");
         }
         drop(open(&path, Audience::Public).unwrap());
+        assert_eq!(crate::read(&path, 9, Audience::Public).unwrap(), b"");
     }
 }

@@ -65,7 +65,7 @@ enum Command {
     Run(node::RunArgs),
     /// Says where a running node is reached, for operators: `sequencer status`, then `sequencer
     /// gateway list`.
-    Status(outcome::NodeFolder),
+    Status(node::StatusArgs),
     /// Organisations that own gateways and devices and employ practitioners, for operators:
     /// `sequencer org add ID`, `sequencer org list`.
     #[command(subcommand)]

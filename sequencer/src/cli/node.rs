@@ -18,7 +18,9 @@ use sequencer::node::setup::{self, GenesisTerms};
 use sequencer::node::{Node, Provided};
 use serde_json::Value;
 
-use super::outcome::{NodeFolder, Outcome, failed, log_to_stderr, runtime, unavailable, usage};
+use super::outcome::{
+    Expected, NodeFolder, Outcome, failed, log_to_stderr, runtime, unavailable, usage,
+};
 
 #[derive(Args)]
 pub(crate) struct InitArgs {
@@ -45,8 +47,10 @@ pub(crate) struct RunArgs {
     config: PathBuf,
     /// A node for development in a temporary folder: embedded chain, 4 patients with permits, 2
     /// gateways; prints a `vitals stream` line to paste.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "fingerprint")]
     dev: bool,
+    #[command(flatten)]
+    expected: Expected,
     /// JSON-RPC address of an EVM node, instead of the configured one.
     #[arg(long)]
     rpc: Option<String>,
@@ -176,6 +180,7 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
             "no deployment in {folder} (no {path}); run `sequencer deploy --dir {folder} ...` first"
         )));
     }
+    args.expected.check(&layout)?;
     check_memory(&config)?;
     let keys = setup::prover_keys(&layout, &config, |shape| eprintln!("proving key {shape} ..."));
     let keys = Arc::new(keys.map_err(failed)?);
@@ -225,13 +230,22 @@ async fn stop_signal() -> std::io::Result<()> {
     }
 }
 
-/// Prints where a running node is.
-pub(crate) fn status(args: &NodeFolder) -> Outcome {
-    let layout = Layout::new(&args.dir);
-    let path = layout.endpoints();
+#[derive(Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    folder: NodeFolder,
+    #[command(flatten)]
+    expected: Expected,
+}
+
+/// Prints where a running node is, and of which deployment.
+pub(crate) fn status(args: &StatusArgs) -> Outcome {
+    let layout = Layout::new(&args.folder.dir);
+    let (folder, path) = (args.folder.dir.display(), layout.endpoints());
     let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("no node runs in {} (no {})", args.dir.display(), path.display()));
+        .with_context(|| format!("no node runs in {folder} (no {})", path.display()));
     let text = text.map_err(unavailable)?;
+    args.expected.check(&layout)?;
     print!("{}", escape_lines(&text));
     warn_of_ends(&layout);
     Ok(())

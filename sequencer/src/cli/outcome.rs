@@ -4,9 +4,12 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::Args;
+use l1_contracts::Deployment;
 use model::ExitCode;
 use sequencer::doors::admin::AdminError;
 use sequencer::doors::config::ConfigError;
+use sequencer::folder::layout::Layout;
+use statement::fingerprint::Fingerprint;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -52,6 +55,24 @@ pub(super) struct NodeFolder {
     /// The node's folder.
     #[arg(long, default_value = "node")]
     pub(super) dir: PathBuf,
+}
+
+/// Which deployment is meant.
+#[derive(Args)]
+pub(super) struct Expected {
+    /// The deployment's fingerprint, as it was written down when it was made: a folder with another
+    /// one is refused.
+    #[arg(long, value_name = "HEX")]
+    fingerprint: Option<Fingerprint>,
+}
+
+impl Expected {
+    /// Holds a node's deployment file against it.
+    pub(super) fn check(&self, layout: &Layout) -> Outcome {
+        let Some(expected) = self.fingerprint else { return Ok(()) };
+        let deployment = Deployment::read(&layout.deployment()).map_err(failed)?;
+        deployment.fingerprint.expect(expected).map_err(failed)
+    }
 }
 
 /// The log on stderr, filtered by `RUST_LOG`, or by `level` where that is not set.

@@ -6,7 +6,6 @@
 //! can touch consent, which only signatures move.
 
 use std::convert::Infallible;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,8 +93,7 @@ impl AdminDoor {
         }
         let listener = UnixListener::bind(path).map_err(error)?;
         // The socket is the operator's whole authority over the registry.
-        let owner_only = std::fs::Permissions::from_mode(0o600);
-        std::fs::set_permissions(path, owner_only).map_err(error)?;
+        files::close(path).map_err(error)?;
         let task = guard.task(Stage::Admin, accept(listener, answers));
         Ok(AdminDoor { path: path.into(), task })
     }

@@ -415,7 +415,8 @@ fn file(path: &Path) -> impl FnOnce(std::io::Error) -> AuthorityError {
 }
 
 fn read(path: &Path) -> Result<Zeroizing<String>, AuthorityError> {
-    let bytes = Zeroizing::new(files::read(path, FILE_BYTES_MAX).map_err(file(path))?);
+    let bytes =
+        Zeroizing::new(files::read(path, FILE_BYTES_MAX, Audience::Public).map_err(file(path))?);
     // What is no text is no PEM, and is refused as such by whoever looks for it.
     Ok(Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned()))
 }
@@ -475,7 +476,7 @@ mod tests {
             facts: DeploymentFacts {
                 scope: ChainScope { chain_id: 7, contract: [1; 20] },
                 runtime_hash: [3; 32],
-                keys: vec![KeyFact { circuit: 1, id: [4; 32] }],
+                keys: vec![KeyFact::of_shape("c1-17", 1, [4; 32]).unwrap()],
                 receipt_signer: [2; 20],
                 registrar: Word::from_u64(5),
                 sequencer: [6; 20],

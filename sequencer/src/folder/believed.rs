@@ -84,7 +84,7 @@ impl Believed {
     /// [`BelievedError`].
     pub fn read(path: &Path) -> Result<Option<Believed>, BelievedError> {
         let damaged = || BelievedError::Damaged { path: path.into() };
-        let bytes = match files::read(path, FILE_BYTES_MAX) {
+        let bytes = match files::read(path, FILE_BYTES_MAX, Audience::Owner) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Err(damaged()),
             found => found.map_err(|source| BelievedError::File {

@@ -166,7 +166,8 @@ pub fn open(path: &Path) -> Result<Secret, SecretError> {
     // such a secret is to be replaced, and only the operator can decide that.
     files::check_secret(path).map_err(file)?;
     // The digits are as secret as the bytes.
-    let text = Zeroizing::new(files::read(path, FILE_BYTES_MAX).map_err(file)?);
+    let text =
+        Zeroizing::new(files::read(path, FILE_BYTES_MAX, files::Audience::Owner).map_err(file)?);
     let mut secret = Zeroizing::new([0; 32]);
     // The cause is left out: it would quote a character of the secret.
     hex::decode_to_slice(text.trim_ascii(), secret.as_mut_slice())

@@ -100,7 +100,8 @@ pub fn check(path: &Path, now: Millis, remedy: &'static str) -> Result<(), Autho
 
 fn ending(path: PathBuf) -> Result<Ending, AuthorityError> {
     let file = |source| AuthorityError::File { path: path.clone(), source };
-    let bytes = files::read(&path, super::authority::FILE_BYTES_MAX).map_err(file)?;
+    let bytes = files::read(&path, super::authority::FILE_BYTES_MAX, files::Audience::Public)
+        .map_err(file)?;
     let at = CertificateDer::from_pem_slice(&bytes).ok().and_then(|der| not_after(&der));
     match at {
         Some(at) => Ok(Ending { path, at }),

@@ -106,7 +106,7 @@ impl Witness {
     pub fn read(path: &Path) -> Result<Option<Witness>, WitnessError> {
         let failed = |source| WitnessError::File { action: "read", path: path.into(), source };
         let damaged = || WitnessError::Damaged { path: path.into() };
-        let bytes = match files::read(path, FILE_BYTES_MAX) {
+        let bytes = match files::read(path, FILE_BYTES_MAX, files::Audience::Owner) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Err(damaged()),
             found => found.map_err(failed)?,

@@ -252,7 +252,8 @@ pub(super) fn read_receipts(
         if path.extension().is_none_or(|extension| extension != "receipt") {
             continue;
         }
-        let bytes = files::read(&path, RECEIPT_BYTES_MAX).map_err(receipts_failed(&path))?;
+        let bytes = files::read(&path, RECEIPT_BYTES_MAX, Audience::Owner)
+            .map_err(receipts_failed(&path))?;
         let receipt = SignedReceipt::from_bytes(&bytes);
         let own = receipt.ok().filter(|receipt| {
             receipt.receipt.group.scope == edge.scope() && receipt.verify(signer).is_ok()
@@ -277,7 +278,7 @@ pub(super) fn keep_evidence(layout: &Layout, receipt: &SignedReceipt) -> std::io
     let path = folder.join(format!("{}.receipt", hex::encode(receipt.receipt.holder.0)));
     let place = |receipt: &SignedReceipt| (receipt.receipt.group.term, receipt.receipt.group.group);
     // What does not read is no receipt, and gives way to one.
-    let kept = files::read(&path, RECEIPT_BYTES_MAX).ok();
+    let kept = files::read(&path, RECEIPT_BYTES_MAX, Audience::Owner).ok();
     let kept = kept.and_then(|bytes| SignedReceipt::from_bytes(&bytes).ok());
     if kept.is_some_and(|kept| place(&kept) >= place(receipt)) {
         return Ok(());

@@ -1,14 +1,31 @@
 //! Files are made and opened for writing by the crate `files` alone, and every program closes what
 //! it makes to others.
+//!
+//! Names are followed through imports, renamed ones too, types that stand for another, and the
+//! tokens of macros. What nobody can follow without a compiler (a function that is handed around)
+//! is left to the tests of what a node writes.
+
+use std::collections::BTreeMap;
 
 use syn::visit::{self, Visit};
 use syn::{Attribute, ItemMod, ItemUse, UseTree};
 
 use crate::functions::production_files;
-use crate::{cargo, source};
+use crate::{cargo, code, source};
 
-/// Names that make or open a file for writing, whoever's they are.
-const NAMES: &[&str] = &["OpenOptions", "DirBuilder", "create_dir", "create_dir_all", "hard_link"];
+/// Names that make or open a file for writing, or change who may open it, whoever's they are.
+const NAMES: &[&str] = &[
+    "OpenOptions",
+    "DirBuilder",
+    "create_dir",
+    "create_dir_all",
+    "hard_link",
+    "set_permissions",
+    "set_mode",
+];
+
+/// Methods that make a file, whatever they are called on.
+const METHODS: &[&str] = &["create", "create_new"];
 
 /// The same by the two last parts of a path.
 const CALLS: &[(&str, &str)] = &[
@@ -20,6 +37,8 @@ const CALLS: &[(&str, &str)] = &[
     ("fs", "copy"),
     ("fs", "rename"),
     ("fs", "symlink"),
+    // Every name of it, and none that could be read here.
+    ("fs", "*"),
 ];
 
 /// The crate that may.
@@ -34,10 +53,8 @@ fn files_are_opened_in_one_place() {
         if file.path.starts_with(OPENER) || file.path.starts_with(OBSERVERS) {
             continue;
         }
-        let parsed = syn::parse_file(&file.text).expect("Rust");
-        let mut opened = Opened::default();
-        opened.visit_file(&parsed);
-        wrong.extend(opened.0.iter().map(|call| format!("{}: {call}", file.path)));
+        let opened = Opened::of(&syn::parse_file(&file.text).expect("Rust"));
+        wrong.extend(opened.iter().map(|call| format!("{}: {call}", file.path)));
     }
     let wrong = wrong.join("\n");
     assert!(wrong.is_empty(), "expected functions of the crate `files` for:\n{wrong}");
@@ -61,31 +78,129 @@ fn every_program_closes_its_files_to_others_first() {
     assert!(wrong.is_empty(), "expected `files::close_to_others();` first, found:\n{wrong}");
 }
 
+/// What a file's names stand for.
+#[derive(Default)]
+struct Aliases(BTreeMap<String, Vec<String>>);
+
+impl Aliases {
+    /// A path with what its first name stands for.
+    fn expand(&self, path: &[String]) -> Vec<String> {
+        let mut path = path.to_vec();
+        // Each step takes away one import; one that names itself would go on for ever.
+        for _ in 0..self.0.len() {
+            let Some(meant) = path.first().and_then(|first| self.0.get(first)) else { break };
+            if meant.first() == path.first() {
+                break;
+            }
+            path.splice(..1, meant.iter().cloned());
+        }
+        path
+    }
+
+    fn import(&mut self, before: &[String], tree: &UseTree) {
+        let with = |name: &syn::Ident| match name.to_string().as_str() {
+            "self" => before.to_vec(),
+            name => [before, &[name.to_owned()]].concat(),
+        };
+        let called = |path: &[String]| path.last().cloned().unwrap_or_default();
+        match tree {
+            UseTree::Path(path) => self.import(&with(&path.ident), &path.tree),
+            UseTree::Name(name) => {
+                let path = with(&name.ident);
+                self.0.insert(called(&path), path);
+            }
+            UseTree::Rename(renamed) => {
+                self.0.insert(renamed.rename.to_string(), with(&renamed.ident));
+            }
+            UseTree::Group(group) => {
+                group.items.iter().for_each(|tree| self.import(before, tree));
+            }
+            UseTree::Glob(_) => {}
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Aliases {
+    fn visit_item_use(&mut self, import: &'ast ItemUse) {
+        self.import(&[], &import.tree);
+    }
+
+    fn visit_item_type(&mut self, alias: &'ast syn::ItemType) {
+        if let syn::Type::Path(meant) = &*alias.ty {
+            self.0.insert(alias.ident.to_string(), names(&meant.path));
+        }
+    }
+
+    fn visit_item_extern_crate(&mut self, import: &'ast syn::ItemExternCrate) {
+        if let Some((_, rename)) = &import.rename {
+            self.0.insert(rename.to_string(), vec![import.ident.to_string()]);
+        }
+    }
+}
+
 /// What of a file's production code makes or opens files.
 #[derive(Default)]
-struct Opened(Vec<String>);
+struct Opened {
+    aliases: Aliases,
+    found: Vec<String>,
+}
 
 impl Opened {
+    fn of(file: &syn::File) -> Vec<String> {
+        let mut opened = Opened::default();
+        opened.aliases.visit_file(file);
+        opened.visit_file(file);
+        opened.found
+    }
+
     /// Looks at a path by its names.
     fn look(&mut self, path: &[String]) {
+        let path = self.aliases.expand(path);
         let named = path.iter().any(|name| NAMES.contains(&name.as_str()));
         let called = path.windows(2).any(|pair| CALLS.contains(&(&*pair[0], &*pair[1])));
         if named || called {
-            self.0.push(path.join("::"));
+            self.found.push(path.join("::"));
+        }
+    }
+
+    fn look_at_method(&mut self, name: &str) {
+        if METHODS.contains(&name) || NAMES.contains(&name) {
+            self.found.push(format!(".{name}"));
         }
     }
 
     /// Looks at every path that an import names.
     fn look_at_import(&mut self, before: &[String], tree: &UseTree) {
-        let with = |name: &syn::Ident| [before, &[name.to_string()]].concat();
+        let with = |name: &str| [before, &[name.to_owned()]].concat();
         match tree {
-            UseTree::Path(path) => self.look_at_import(&with(&path.ident), &path.tree),
-            UseTree::Name(name) => self.look(&with(&name.ident)),
-            UseTree::Rename(renamed) => self.look(&with(&renamed.ident)),
+            UseTree::Path(path) => {
+                self.look_at_import(&with(&path.ident.to_string()), &path.tree);
+            }
+            UseTree::Name(name) => self.look(&with(&name.ident.to_string())),
+            UseTree::Rename(renamed) => self.look(&with(&renamed.ident.to_string())),
             UseTree::Group(group) => {
                 group.items.iter().for_each(|tree| self.look_at_import(before, tree));
             }
-            UseTree::Glob(_) => {}
+            UseTree::Glob(_) => self.look(&with("*")),
+        }
+    }
+
+    /// Looks at the paths and methods among a macro's tokens: what they become nobody knows here.
+    fn look_at_tokens(&mut self, tokens: &str) {
+        let blank = code::blanked(tokens).replace(" :: ", "::").replace(". ", ".");
+        let is_in_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+        let mut rest = blank.as_str();
+        while let Some(begin) = rest.find(is_in_path) {
+            let is_method = rest[..begin].ends_with('.') && !rest[..begin].ends_with("..");
+            let text = &rest[begin..];
+            let end = text.find(|c| !is_in_path(c)).unwrap_or(text.len());
+            let path = text[..end].split("::").filter(|name| !name.is_empty());
+            let path: Vec<_> = path.map(str::to_owned).collect();
+            match (is_method, path.as_slice()) {
+                (true, [name, ..]) => self.look_at_method(name),
+                _ => self.look(&path),
+            }
+            rest = &text[end..];
         }
     }
 }
@@ -116,10 +231,32 @@ impl<'ast> Visit<'ast> for Opened {
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        let names: Vec<_> = path.segments.iter().map(|part| part.ident.to_string()).collect();
-        self.look(&names);
+        self.look(&names(path));
         visit::visit_path(self, path);
     }
+
+    fn visit_expr_path(&mut self, path: &'ast syn::ExprPath) {
+        // `<File>::create` has its type beside the path.
+        if let Some(syn::Type::Path(own)) = path.qself.as_ref().map(|own| &*own.ty) {
+            let whole = [self.aliases.expand(&names(&own.path)), names(&path.path)].concat();
+            self.look(&whole);
+        }
+        visit::visit_expr_path(self, path);
+    }
+
+    fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
+        self.look_at_method(&call.method.to_string());
+        visit::visit_expr_method_call(self, call);
+    }
+
+    fn visit_macro(&mut self, call: &'ast syn::Macro) {
+        self.look_at_tokens(&call.tokens.to_string());
+        visit::visit_macro(self, call);
+    }
+}
+
+fn names(path: &syn::Path) -> Vec<String> {
+    path.segments.iter().map(|part| part.ident.to_string()).collect()
 }
 
 fn is_test(attributes: &[Attribute]) -> bool {
@@ -130,15 +267,60 @@ fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(test)
 }
 
+/// What is found in a text.
+fn found(text: &str) -> Vec<String> {
+    Opened::of(&syn::parse_file(text).expect("Rust"))
+}
+
 #[test]
 fn the_walk_finds_imports_calls_and_nothing_of_tests() {
     let text = "use std::fs::{self, File as F, OpenOptions};\nuse std::fs::write as put;\n\
                 fn a() { fs::write(p, b); std::fs::File::create(p); fs::read(p); }\n\
                 #[cfg(test)]\nmod tests { fn b() { fs::write(p, b); } }\n\
                 #[cfg(test)]\nfn c() { fs::create_dir(p); }";
-    let mut opened = Opened::default();
-    opened.visit_file(&syn::parse_file(text).expect("Rust"));
-    let expected = ["std::fs::OpenOptions", "std::fs::write", "fs::write", "std::fs::File::create"];
-    assert_eq!(opened.0, expected);
+    let expected =
+        ["std::fs::OpenOptions", "std::fs::write", "std::fs::write", "std::fs::File::create"];
+    assert_eq!(found(text), expected);
     assert!(source::files(&["rs"]).iter().any(|file| file.path.starts_with(OPENER)));
+}
+
+#[test]
+fn no_other_name_hides_what_opens_a_file() {
+    for hidden in [
+        "use std::fs as d; fn a() { d::write(p, b); }",
+        "use std::fs::File as F; fn a() { F::create(p); }",
+        "use std::fs::{self as d}; fn a() { d::copy(p, q); }",
+        "use std as s; fn a() { s::fs::rename(p, q); }",
+        "extern crate std as s; fn a() { s::fs::write(p, b); }",
+        "use std::fs as d; use d::File as F; fn a() { F::create_new(p); }",
+        "type F = std::fs::File; fn a() { F::create(p); }",
+        "use std::fs::File; fn a() { <File>::create(p); }",
+        "use std::fs::File; fn a() { let make = File::create; }",
+        "use std::fs::*; fn a() { write(p, b); }",
+        "use tokio::fs as t; fn a() { t::write(p, b); }",
+        "fn a() { ready!(std::fs::write(p, b)); }",
+        "use std::fs as d; fn a() { vec![d::write(p, b)]; }",
+        "macro_rules! make { ($p:expr) => { std::fs::File::create($p) }; }",
+        "fn a() { ready!(options.create(true)); }",
+        "use redb::Database; fn a() { Database::builder().create(p); }",
+        "fn a() { let b = redb::Database::builder(); b.set_cache_size(5).create(p); }",
+        "use std::fs; fn a() { fs::set_permissions(p, m); }",
+        "fn a(file: File) { file.set_permissions(m); }",
+        "fn a() { let mut m = old; m.set_mode(0o644); }",
+    ] {
+        assert!(!found(hidden).is_empty(), "{hidden}");
+    }
+}
+
+#[test]
+fn what_only_reads_or_only_sounds_like_it_is_left_alone() {
+    for plain in [
+        "use std::fs as d; fn a() { d::read(p); d::remove_file(p); }",
+        "use std::fs::File as F; fn a() { F::open(p); }",
+        "fn a() { info!(\"fs::write and .create\"); }",
+        "use crate::store::write; fn a() { write(p, b); 0..create; }",
+        "fn a() { Database::builder().create_with_backend(file); Authority::create(p); }",
+    ] {
+        assert!(found(plain).is_empty(), "{plain}: {:?}", found(plain));
+    }
 }

@@ -64,11 +64,13 @@ pub struct ReleasedFrames {
 pub enum Compared {
     /// The frames are those of the segment, every one of them.
     Equal,
-    /// They are others, or some are missing.
+    /// They are others, or some are missing although later ones were released.
     Differs,
-    /// The access did not ask for the whole segment.
+    /// A part of the segment was released, and of a part nobody can compute a digest: the access
+    /// asked for a part, came before its end, or released as many frames as it may.
     Partial,
-    /// Its last frame was not released: the access came before it, or released as many as it may.
+    /// Nothing of it was released, although the access asked for all of it: it came before, or
+    /// released as many frames as it may.
     Unreleased,
 }
 
@@ -81,6 +83,31 @@ pub struct ComparedClaim {
     pub position: Position,
     /// What was found.
     pub found: Compared,
+}
+
+/// The journal positions of a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct JournalSpan {
+    /// Of the close of the batch before it, which is not within.
+    pub after: Position,
+    /// Of its own close, which is.
+    pub until: Position,
+}
+
+impl JournalSpan {
+    /// Whether a position is one of the batch.
+    pub fn contains(&self, position: Position) -> bool {
+        self.after < position && position <= self.until
+    }
+}
+
+/// What comparing released frames with a batch found.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ComparedFrames {
+    /// Every collection of which something was released or all was asked for, by position.
+    pub claims: Vec<ComparedClaim>,
+    /// Positions of frames that were released and are in no collection of the batch.
+    pub uncollected: Vec<Position>,
 }
 
 impl ReleasedFrames {
@@ -123,51 +150,68 @@ impl ReleasedFrames {
         read(reader).map_err(section("frames"))
     }
 
-    /// Holds the frames against the collections of an opening of the same patient that was found
-    /// sound. `position_in` is the journal position of the close before its batch.
+    /// Holds the frames against the collections of a batch: those of the patient's opening, which
+    /// was found sound, or none if the batch has nothing of the patient.
     ///
     /// A segment is every frame of its device since the one before it, up to the one at the claim's
     /// position: so what belongs to it follows from the opening, and what is missing is noticed.
-    pub fn compare(&self, opening: &PatientOpening, position_in: Position) -> Vec<ComparedClaim> {
-        if self.patient != opening.patient {
-            return Vec::new();
-        }
-        let key = SegmentKey::derive(&opening.record.view_key, self.scope);
-        let of_device = self.by_device();
-        let mut claims: Vec<_> = opening.claims.iter().map(|one| &one.claim).enumerate().collect();
+    pub fn compare(&self, opening: Option<&PatientOpening>, span: JournalSpan) -> ComparedFrames {
+        let mut claims: Vec<_> = opening
+            .map_or(&[][..], |one| &one.claims)
+            .iter()
+            .map(|one| &one.claim)
+            .enumerate()
+            .collect();
         claims.retain(|(_, claim)| claim.kind == ClaimKind::Collect);
         claims.sort_by_key(|(_, claim)| claim.position);
-        let mut begins: BTreeMap<Word, Position> = BTreeMap::new();
-        let compare = |(number, claim): (usize, &Claim)| {
-            let begin = begins.insert(claim.individual, claim.position).unwrap_or(position_in);
+        let of_device = self.by_device();
+        let key = opening.map(|one| SegmentKey::derive(&one.record.view_key, self.scope));
+        let mut found = ComparedFrames::default();
+        // Where the last collection of each device ended.
+        let mut ends: BTreeMap<Word, Position> = BTreeMap::new();
+        for (number, claim) in claims {
+            let begin = ends.insert(claim.individual, claim.position).unwrap_or(span.after);
             let frames = of_device.get(&claim.individual).map_or(&[][..], Vec::as_slice);
-            let inside = |frame: &&&ReleasedFrame| {
-                begin < frame.position && frame.position <= claim.position
-            };
-            let frames: Vec<_> = frames.iter().filter(inside).copied().collect();
-            let found = self.compare_segment(&key, claim, &frames);
-            ComparedClaim { claim: number, position: claim.position, found }
-        };
-        claims.into_iter().map(compare).collect()
+            let inside = JournalSpan { after: begin, until: claim.position };
+            let frames = frames.iter().filter(|frame| inside.contains(frame.position));
+            let frames: Vec<_> = frames.copied().collect();
+            let compared = key.as_ref().and_then(|key| self.compare_segment(key, claim, &frames));
+            let position = claim.position;
+            let of_claim = |found| ComparedClaim { claim: number, position, found };
+            found.claims.extend(compared.map(of_claim));
+        }
+        for (device, frames) in of_device {
+            let end = ends.get(&device).copied().unwrap_or(span.after);
+            let behind = frames.iter().map(|frame| frame.position);
+            found.uncollected.extend(behind.filter(|at| *at > end && span.contains(*at)));
+        }
+        found.uncollected.sort();
+        found
     }
 
+    /// Nothing of a segment that was neither asked for as a whole nor released.
     fn compare_segment(
         &self,
         key: &SegmentKey,
         claim: &Claim,
         frames: &[&ReleasedFrame],
-    ) -> Compared {
+    ) -> Option<Compared> {
         let of_source = self.source == Party::Any || self.source == Party::Named(claim.individual);
         let whole = of_source
             && self.categories.contains(claim.categories)
             && self.data.contains(&claim.measured);
         if !whole {
-            return Compared::Partial;
+            return (!frames.is_empty()).then_some(Compared::Partial);
         }
-        // Released oldest first, and no more than a limit: without the last one nobody can say
-        // whether others are missing by the node's will.
         if frames.last().map(|frame| frame.position) != Some(claim.position) {
-            return Compared::Unreleased;
+            // Released oldest first, and no more than a limit: behind a later frame the last one of
+            // this segment is withheld. Else nobody can say by whose will it is missing.
+            let later = self.frames.last().is_some_and(|frame| frame.position > claim.position);
+            return Some(match (later, frames.is_empty()) {
+                (true, _) => Compared::Differs,
+                (false, true) => Compared::Unreleased,
+                (false, false) => Compared::Partial,
+            });
         }
         let mut hasher = blake3::Hasher::new();
         for frame in frames {
@@ -176,10 +220,8 @@ impl ReleasedFrames {
         let content = *hasher.finalize().as_bytes();
         let bytes = frames.iter().map(|frame| frame.bytes.len() as u64).sum();
         let position = claim.position;
-        match key.digest(&SegmentFrames { content, bytes, position }) == claim.digest {
-            true => Compared::Equal,
-            false => Compared::Differs,
-        }
+        let equal = key.digest(&SegmentFrames { content, bytes, position }) == claim.digest;
+        Some(if equal { Compared::Equal } else { Compared::Differs })
     }
 
     fn by_device(&self) -> BTreeMap<Word, Vec<&ReleasedFrame>> {
@@ -297,19 +339,21 @@ mod tests {
         opening
     }
 
+    const SPAN: JournalSpan = JournalSpan { after: Position(4), until: Position(13) };
+
     fn found(released: &ReleasedFrames) -> Vec<(usize, Compared)> {
-        let compared = released.compare(&collected(), Position(4));
+        let compared = released.compare(Some(&collected()), SPAN).claims;
         compared.iter().map(|one| (one.claim, one.found)).collect()
     }
 
     #[test]
     fn whole_segments_are_equal_and_a_changed_or_missing_frame_is_noticed() {
-        let all = released(&[3, 5, 6, 7, 8, 9, 11, 12]);
+        let all = released(&[3, 5, 6, 8, 9, 11]);
         assert_eq!(found(&all), [(1, Compared::Equal), (0, Compared::Equal)]);
         let missing = released(&[5, 8, 9, 11]);
         assert_eq!(found(&missing), [(1, Compared::Differs), (0, Compared::Equal)]);
         let mut changed = all.clone();
-        changed.frames[6].bytes[0] ^= 1;
+        changed.frames[4].bytes[0] ^= 1;
         assert_eq!(found(&changed), [(1, Compared::Equal), (0, Compared::Differs)]);
         let mut split = all.clone();
         // The same bytes, cut otherwise into frames, are not told apart; moved to another device
@@ -319,9 +363,35 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_asked_for_or_released_as_a_whole_is_not_compared() {
+    fn a_last_frame_that_is_withheld_or_moved_is_noticed_behind_a_later_one() {
+        for positions in [&[5, 6, 9, 11][..], &[9, 11], &[5, 6, 12]] {
+            assert_eq!(found(&released(positions))[0], (1, Compared::Differs), "{positions:?}");
+        }
+        let mut moved = released(&[5, 6, 8, 9, 11]);
+        moved.frames[2].position = Position(7);
+        assert_eq!(found(&moved), [(1, Compared::Differs), (0, Compared::Equal)]);
+        // Nothing is behind it: the access may have come before it.
+        assert_eq!(found(&released(&[5, 6])), [(1, Compared::Partial), (0, Compared::Unreleased)]);
+    }
+
+    #[test]
+    fn frames_that_no_collection_of_their_batch_has_are_listed() {
+        let uncollected = |released: &ReleasedFrames, opening: Option<&PatientOpening>| {
+            let found = released.compare(opening, SPAN).uncollected;
+            found.iter().map(|at| at.0).collect::<Vec<_>>()
+        };
+        // 7 is of a device that nothing was collected of, 12 is behind the last collection, 3 and
+        // 14 are of other batches.
+        let all = released(&[3, 5, 6, 7, 8, 9, 11, 12, 14]);
+        assert_eq!(uncollected(&all, Some(&collected())), [7, 12]);
+        assert_eq!(uncollected(&all, None), [5, 6, 7, 8, 9, 11, 12]);
+        assert!(uncollected(&released(&[5, 6, 8]), Some(&collected())).is_empty());
+    }
+
+    #[test]
+    fn what_was_released_in_part_is_told_and_what_was_not_asked_for_is_passed_over() {
         let early = released(&[5, 6, 8, 9]);
-        assert_eq!(found(&early), [(1, Compared::Equal), (0, Compared::Unreleased)]);
+        assert_eq!(found(&early), [(1, Compared::Equal), (0, Compared::Partial)]);
         let all = released(&[5, 6, 8, 9, 11]);
         for part in [
             ReleasedFrames { categories: Category::Spo2.only(), ..all.clone() },
@@ -329,11 +399,10 @@ mod tests {
             ReleasedFrames { source: Party::Named(Word::from_u64(8)), ..all.clone() },
         ] {
             assert_eq!(found(&part), [(1, Compared::Partial), (0, Compared::Partial)]);
+            assert_eq!(found(&ReleasedFrames { frames: Vec::new(), ..part }), []);
         }
         let named = Party::Named(scope::device(&device("monitor")));
         assert_eq!(found(&ReleasedFrames { source: named, ..all.clone() })[0].1, Compared::Equal);
-        let another = ReleasedFrames { patient: PatientIndex::new(9).unwrap(), ..all };
-        assert_eq!(found(&another), []);
     }
 
     #[test]

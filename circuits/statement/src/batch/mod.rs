@@ -15,14 +15,22 @@ mod public;
 mod receipts;
 mod refused;
 mod segment;
+#[cfg(test)]
+#[allow(dead_code, reason = "each crate's tests need a part of it")]
+mod small;
 
 pub use error::FileError;
-pub use frames::{Compared, ComparedClaim, ReleasedFrame, ReleasedFrames};
+pub use frames::{
+    Compared, ComparedClaim, ComparedFrames, JournalSpan, ReleasedFrame, ReleasedFrames,
+};
 pub use layout::{Layout, Layouts, SHAPES};
 pub use lists::{Leaf, List, Lists, ListsError, TagOwner, TaggedSlot, check_lists};
 pub use opening::{ClaimOpening, OpeningError, OperationOpening, PatientOpening};
 pub use private::{OpeningKey, PrivateFile, SealScope, SealedOpening, UnsealError};
 pub use public::{ClaimsChunk, GroupSummary, OperationsChunk, PublicFile};
-pub use receipts::{GroupsError, Inclusion, ReceiptedGroup, SettledGroups};
+pub use receipts::{
+    GroupsError, Inclusion, JournalEnd, NotFound, Receipted, ReceiptedGroup, SettledGroups,
+    WaitingReceipts,
+};
 pub use refused::{RefusedAccess, Requester};
 pub use segment::{SegmentEntry, SegmentFrames, SegmentKey, data_root, sort_segments};

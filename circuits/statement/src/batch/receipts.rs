@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use model::BatchHeader;
+use model::{BatchHeader, Position};
 use thiserror::Error;
 
 use super::GroupSummary;
@@ -20,6 +20,15 @@ pub struct ReceiptedGroup {
     pub group: u64,
     /// Journal hash after it.
     pub journal_hash: [u8; 32],
+}
+
+/// What is compared of a receipt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Receipted {
+    /// Its group.
+    pub group: ReceiptedGroup,
+    /// Last journal position that it acknowledges.
+    pub last: Position,
 }
 
 /// What a settled batch says of a receipted group.
@@ -112,56 +121,115 @@ impl SettledGroups {
     }
 }
 
+/// Where a batch's journal begins: what the batch before it, or the genesis, ends with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct JournalEnd {
+    /// Position of the close.
+    pub position: Position,
+    /// Journal hash after the last group.
+    pub hash: [u8; 32],
+}
+
+/// Receipts that wait for their groups, which come batch by batch. A receipt is called by its place
+/// in the list that it came in.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct WaitingReceipts {
+    by_group: BTreeMap<u64, Vec<Waiting>>,
+    /// Position of the close before the first batch that came.
+    from: Option<Position>,
+    /// The first group that came.
+    first_group: Option<u64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Waiting {
+    number: usize,
+    receipted: Receipted,
+}
+
+/// A receipt whose group is in none of the batches that came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotFound {
+    /// Its position is later than the last of them.
+    NotSettled,
+    /// Its group is before the first of them.
+    NotCompared,
+    /// Its position is settled by them: the node signed one journal and settled another.
+    Missing,
+}
+
+impl WaitingReceipts {
+    /// All of a list. Who signed them is checked elsewhere.
+    pub fn new(receipts: impl IntoIterator<Item = Receipted>) -> WaitingReceipts {
+        let mut waiting = WaitingReceipts::default();
+        for (number, receipted) in receipts.into_iter().enumerate() {
+            let of_group = waiting.by_group.entry(receipted.group.group).or_default();
+            of_group.push(Waiting { number, receipted });
+        }
+        waiting
+    }
+
+    /// What the groups of the next batch say of those that wait for them.
+    ///
+    /// # Errors
+    /// [`GroupsError`] if the groups are not those of the header.
+    pub fn take(
+        &mut self,
+        before: JournalEnd,
+        header: &BatchHeader,
+        groups: &[GroupSummary],
+    ) -> Result<Vec<(usize, Inclusion)>, GroupsError> {
+        self.from.get_or_insert(before.position);
+        let settled = SettledGroups::fold(&before.hash, header, groups)?;
+        let Some((first, last)) = settled.numbers() else { return Ok(Vec::new()) };
+        self.first_group.get_or_insert(first);
+        let numbers: Vec<u64> = self.by_group.range(first..=last).map(|(n, _)| *n).collect();
+        let met = numbers.iter().filter_map(|number| self.by_group.remove(number)).flatten();
+        Ok(met.map(|one| (one.number, settled.inclusion(one.receipted.group))).collect())
+    }
+
+    /// Those that are left after the last batch, whose close is at this position.
+    pub fn conclude(self, last: Position) -> Vec<(usize, NotFound)> {
+        let WaitingReceipts { by_group, from, first_group } = self;
+        // From the first batch on every group came. Else one that holds the close before may go on
+        // behind it, so that its number tells and not the position.
+        let all = from == Some(Position(0));
+        let find = |one: Waiting| {
+            let Receipted { group, last: acknowledged } = one.receipted;
+            let not_found = if acknowledged > last {
+                NotFound::NotSettled
+            } else if !all && first_group.is_none_or(|first| group.group < first) {
+                NotFound::NotCompared
+            } else {
+                NotFound::Missing
+            };
+            (one.number, not_found)
+        };
+        by_group.into_values().flatten().map(find).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use model::{BatchNumber, DataSource, Millis, Position, Window, Word};
-
     use super::*;
+    use crate::batch::small;
 
     fn header(journal_hash: [u8; 32]) -> BatchHeader {
-        BatchHeader {
-            number: BatchNumber(1),
-            previous: [1; 32],
-            window: Window::new(Millis::new(1000).unwrap(), Millis::new(2000).unwrap()).unwrap(),
-            root_in: Word::from_u64(5),
-            root_out: Word::from_u64(5),
-            forced_first: 0,
-            forced_count: 0,
-            forced_outcomes: [0; 32],
-            operations_root: [0; 32],
-            claims_root: [0; 32],
-            operations: 0,
-            enrolments: 0,
-            access: 0,
-            collect: 0,
-            break_glass: 0,
-            excluded: 0,
-            data_root: [0; 32],
-            journal_position: Position(9),
-            journal_hash,
-            registry_root: [0; 32],
-            data_source: DataSource::Operator,
-            ciphertext_hash: [0; 32],
-            ciphertext_length: 0,
-            key_version: 2,
-        }
+        BatchHeader { journal_hash, ..small::header(1) }
     }
 
     fn group(number: u64, content: u8) -> GroupSummary {
-        let (first, last) = (Position(number * 10), Position(number * 10 + 9));
-        GroupSummary { number, first, last, content: [content; 32] }
+        small::group(number, [number * 10, number * 10 + 9], content)
     }
 
     const BEFORE: [u8; 32] = [7; 32];
 
     /// Each group with the hash after it.
     fn hashes(groups: &[GroupSummary]) -> Vec<ReceiptedGroup> {
-        let mut hash = BEFORE;
-        let after = groups.iter().map(|group| {
-            hash = journal_hash(&hash, group);
-            ReceiptedGroup { group: group.number, journal_hash: hash }
-        });
-        after.collect()
+        let after = groups.iter().zip(small::hashes(BEFORE, groups));
+        let named =
+            after.map(|(group, journal_hash)| ReceiptedGroup { group: group.number, journal_hash });
+        named.collect()
     }
 
     #[test]
@@ -204,5 +272,41 @@ mod tests {
         // A batch without a group of its own keeps the hash of the one before.
         let empty = SettledGroups::fold(&end, &header(end), &[]).unwrap();
         assert_eq!(empty.numbers(), None);
+    }
+
+    #[test]
+    fn receipts_wait_for_their_groups_and_those_left_are_told_apart() {
+        let settled = [group(1, 1), group(2, 2), group(3, 3)];
+        let after = hashes(&settled);
+        let receipted = |group: ReceiptedGroup, last| Receipted { group, last: Position(last) };
+        let forked = ReceiptedGroup { journal_hash: [0xee; 32], ..after[1] };
+        let nowhere = |group| ReceiptedGroup { group, journal_hash: [9; 32] };
+        let all = [
+            receipted(after[0], 12),
+            receipted(forked, 25),
+            receipted(nowhere(7), 20),
+            receipted(nowhere(8), 99),
+        ];
+        let read = |before: usize, position| {
+            let mut waiting = WaitingReceipts::new(all);
+            let hash = if before == 0 { BEFORE } else { after[before - 1].journal_hash };
+            let before_end = JournalEnd { position: Position(position), hash };
+            let header = header(after[2].journal_hash);
+            let found = waiting.take(before_end, &header, &settled[before..]).unwrap();
+            let mut left = waiting.conclude(Position(39));
+            left.sort_by_key(|(number, _)| *number);
+            (found, left)
+        };
+        let (receipted, settled_hash) = (forked.journal_hash, after[1].journal_hash);
+        let other = Inclusion::OtherHash { receipted, settled: settled_hash };
+        let left = [(2, NotFound::Missing), (3, NotFound::NotSettled)];
+        assert_eq!(read(0, 0), (vec![(0, Inclusion::Included), (1, other)], left.to_vec()));
+        // From the second group on, the first one's receipt is before all that came.
+        let (found, left) = read(1, 19);
+        assert_eq!((found, left[0]), (vec![(1, other)], (0, NotFound::NotCompared)));
+        let mut waiting = WaitingReceipts::new(all);
+        let before = JournalEnd { position: Position(0), hash: [1; 32] };
+        let header = header(after[2].journal_hash);
+        assert!(waiting.take(before, &header, &settled).is_err());
     }
 }

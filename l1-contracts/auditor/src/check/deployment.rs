@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use alloy::primitives::Address;
 use l1_contracts::{DEVELOPMENT_CHAINS, Deployment, KeyRecord, SetupKind, bytecode_hash};
 use model::{Millis, Word};
-use statement::batch::{Layout, SHAPES};
+use statement::batch::SHAPES;
 use statement::fingerprint::{DeploymentFacts, Fingerprint, KeyFact};
 use statement::inputs::{C1Inputs, C2Inputs};
 use statement::proof::VerifyingKey;
@@ -80,7 +80,7 @@ pub fn deployment(file: &Deployment, chain: &OnChain) -> Result<Context, Broken>
     let genesis = Previous::genesis(file.scope(), time(chain.genesis_time)?);
     Ok(Context {
         scope: file.scope(),
-        fingerprint: fingerprint(file, chain)?,
+        fingerprint: fingerprint(file, chain, &keys)?,
         sig_domain: scope::sig_domain(file.scope()),
         registrar: chain.registrar,
         keys,
@@ -101,13 +101,22 @@ fn compare_constants(file: &Deployment, chain: &OnChain) -> Result<(), Broken> {
 }
 
 /// From what the chain says alone, so that it is the fingerprint of what was audited and not of
-/// what a file says.
-fn fingerprint(file: &Deployment, chain: &OnChain) -> Result<Fingerprint, Broken> {
-    let fact = |key: &ChainKey| KeyFact { circuit: key.circuit, id: key.key.id() };
+/// what a file says; but for the shapes of the keys, which no chain knows: those are the ones that
+/// the batches are checked by.
+fn fingerprint(
+    file: &Deployment,
+    chain: &OnChain,
+    accepted: &BTreeMap<[u8; 32], AcceptedKey>,
+) -> Result<Fingerprint, Broken> {
+    let fact = |key: &ChainKey| {
+        let AcceptedKey { shape, layout, .. } = accepted.get(&key.key.id())?;
+        Some(KeyFact { circuit: key.circuit, id: key.key.id(), shape, layout: *layout })
+    };
     let facts = DeploymentFacts {
         scope: file.scope(),
         runtime_hash: chain.runtime_hash,
-        keys: chain.keys.iter().map(fact).collect(),
+        // All of the chain's were accepted, or there were an error before.
+        keys: chain.keys.iter().filter_map(fact).collect(),
         receipt_signer: chain.receipt_signer.into_array(),
         registrar: chain.registrar,
         sequencer: chain.sequencer.into_array(),
@@ -123,7 +132,8 @@ fn fingerprint(file: &Deployment, chain: &OnChain) -> Result<Fingerprint, Broken
 
 fn accept_key(record: &KeyRecord, found: &ChainKey) -> Result<AcceptedKey, Broken> {
     let item = |part| Item::Key { shape: record.shape.clone(), part };
-    let Some(layout) = Layout::of_shape(&record.shape) else {
+    let known = SHAPES.into_iter().find(|(name, _)| *name == record.shape);
+    let Some((shape, layout)) = known else {
         let expected = SHAPES.map(|(name, _)| name).join(", ");
         return Err(Broken::outside(item("shape"), format!("one of {expected}"), "another"));
     };
@@ -134,7 +144,7 @@ fn accept_key(record: &KeyRecord, found: &ChainKey) -> Result<AcceptedKey, Broke
     equal(None, item("circuit"), &record.circuit, &found.circuit)?;
     equal(None, item("circuit"), &(layout.circuit() as u8), &found.circuit)?;
     lint_key(&found.key, layout.circuit() as u8, item)?;
-    Ok(AcceptedKey { layout, key: found.key.clone() })
+    Ok(AcceptedKey { shape, layout, key: found.key.clone() })
 }
 
 /// What the contract's constructor checks of a key, once more: the code on chain is compared, but

@@ -43,7 +43,7 @@ mod proofs;
 
 pub use batch::{Summary, batch, edges, private_file};
 pub use deployment::{ChainKey, OnChain, contract_code, deployment};
-pub use frames::{ComparedFrames, NamedFrames, frames};
+pub use frames::{FramesCounts, NamedFrames, frames};
 pub use headers::{Lateness, Settled, head, headers};
 pub use openings::{Coverage, NamedOpening, Opened, SoundBatch, coverage, opening};
 pub use parts::{AcceptedKey, BatchContext, Context, Previous, Tail};

@@ -38,6 +38,8 @@ impl Context {
 /// A verifying key that the contract accepts.
 #[derive(Clone, Debug)]
 pub struct AcceptedKey {
+    /// The shape that it proves, by name.
+    pub shape: &'static str,
     /// The leaves of its chunks.
     pub layout: Layout,
     /// The key.

@@ -5,9 +5,9 @@
 
 use ark_bn254::Fr;
 use model::{
-    Action, BatchHeader, BatchNumber, Categories, Category, ChainScope, Claim, ClaimKind,
-    DataSource, Digest, Interval, Label, Labels, Millis, Operation, Party, PatientIndex, Position,
-    Purpose, Purposes, Record, Rule, RuleSlot, Window, Word,
+    Action, BatchHeader, BatchNumber, Categories, Category, ChainScope, Claim, ClaimKind, Digest,
+    Interval, Label, Labels, Millis, Operation, Party, PatientIndex, Position, Purpose, Purposes,
+    Record, Rule, RuleSlot, Window, Word,
 };
 use statement::batch::{
     ClaimOpening, ClaimsChunk, GroupSummary, OperationOpening, OperationsChunk, PatientOpening,
@@ -24,6 +24,7 @@ use statement::tree::Tree;
 use statement::{c1, field, journal, record};
 
 use super::{Prove, word};
+use crate::small;
 
 /// Time of block 0 of the tests' chain, Unix seconds.
 pub(crate) const START_S: u64 = 1_700_000_000;
@@ -198,9 +199,7 @@ impl Sequencer<'_> {
 
     fn group(&mut self, (first, last): (u64, u64)) -> GroupSummary {
         self.groups += 1;
-        let content = [self.groups as u8; 32];
-        let (first, last) = (Position(first), Position(last));
-        let mut group = GroupSummary { number: self.groups, first, last, content };
+        let mut group = small::group(self.groups, [first, last], self.groups as u8);
         if let Some(change) = self.plan.group {
             change(&mut group);
         }
@@ -401,30 +400,13 @@ fn header(
     sequencer: &Sequencer<'_>,
 ) -> BatchHeader {
     BatchHeader {
-        number,
         previous: sequencer.previous,
         window,
         root_in: field::to_word(&root_in),
         root_out: field::to_word(&root_out),
-        forced_first: 0,
-        forced_count: 0,
-        forced_outcomes: [0; 32],
-        operations_root: [0; 32],
-        claims_root: [0; 32],
-        operations: 0,
-        enrolments: 0,
-        access: 0,
-        collect: 0,
-        break_glass: 0,
-        excluded: 0,
-        data_root: [0; 32],
         journal_position: sequencer.position,
         journal_hash: sequencer.journal,
-        registry_root: [0; 32],
-        data_source: DataSource::Operator,
-        ciphertext_hash: [0; 32],
-        ciphertext_length: 0,
-        key_version: BatchHeader::KEY_VERSION,
+        ..small::header(number.0)
     }
 }
 

@@ -86,6 +86,9 @@ pub struct ConnectionConfig {
     /// Folder that keeps frames without receipt over a restart; none: they live in memory, and a
     /// restart begins new epochs. A frame then costs one write and sync before it is sent.
     pub state: Option<PathBuf>,
+    /// File that keeps the newest receipt over a restart, to be shown in each hello; none: that of
+    /// the state folder, `newest.receipt`, if there is one.
+    pub newest: Option<PathBuf>,
     /// Folder that keeps every receipt, one file each.
     pub receipts: Option<PathBuf>,
     /// Most files in it. Default one million. Reached: the connection ends.
@@ -116,6 +119,7 @@ impl ConnectionConfig {
             waits: Waits::default(),
             released_bytes_max: 64 << 20,
             state: None,
+            newest: None,
             receipts: None,
             receipts_kept_max: 1_000_000,
             on_receipt: None,

@@ -74,12 +74,15 @@ impl State {
         let folder = folder.map(|folder| ReceiptFolder::open(folder, config.receipts_kept_max));
         let receipts = |error: std::io::Error| ConnectionError::Receipts(error.into());
         let folder = folder.transpose().map_err(receipts)?;
-        let newest = config.state.as_deref().map(NewestReceipt::of);
+        let of_state = || config.state.as_deref().map(NewestReceipt::path_in);
+        let mut newest = config.newest.clone().or_else(of_state).map(NewestReceipt::at);
         let kept = folder.as_ref().map_or(Ok(None), ReceiptFolder::newest).map_err(receipts)?;
         let last = newest.as_ref().map_or(Ok(None), NewestReceipt::read).map_err(receipts)?;
         for receipt in kept.iter().chain(&last) {
             // One of another deployment or identity says nothing about this node: it stays kept.
-            drop(session.restore_receipt(receipt));
+            if session.restore_receipt(receipt).is_ok() {
+                newest.iter_mut().for_each(|newest| newest.see(receipt));
+            }
         }
         Ok(State {
             session,

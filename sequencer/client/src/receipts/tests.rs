@@ -1,10 +1,13 @@
 //! Receipts of one journal against batches of that journal and of a forked one.
 
-use model::{DataSource, Digest, Millis, Position, Window, Word};
-use statement::batch::GroupSummary;
+use model::{Digest, Position};
 use wire::{GroupIdentity, Holder, Items, Receipt, RefusalItem, Role, SigningKey};
 
 use super::*;
+
+#[allow(dead_code, reason = "each crate's tests need a part of it")]
+#[path = "../../../../circuits/statement/src/batch/small.rs"]
+mod small;
 
 const SCOPE: ChainScope = ChainScope { chain_id: 31_337, contract: [9; 20] };
 
@@ -28,26 +31,20 @@ impl World {
         let (mut previous, mut hash) = ([0; 32], journal::genesis(SCOPE));
         let (mut headers, mut groups) = (Vec::new(), Vec::new());
         for (number, (close, spans)) in (1..).zip(BATCHES) {
-            let summary = |&[number, first, last]: &Span| GroupSummary {
-                number,
-                first: Position(first),
-                last: Position(last),
-                content: [if number == 3 { third } else { number as u8 }; 32],
+            let summary = |&[number, first, last]: &Span| {
+                let content = if number == 3 { third } else { number as u8 };
+                small::group(number, [first, last], content)
             };
             let of_batch: Vec<_> = spans.iter().map(summary).collect();
-            for group in &of_batch {
-                hash = journal::journal_hash(&hash, group);
+            for (group, after) in of_batch.iter().zip(small::hashes(hash, &of_batch)) {
+                hash = after;
                 groups.push(receipt(group.number, hash, group.last.0));
             }
-            let header = header(number, previous, Position(close), hash);
+            let journal_position = Position(close);
+            let header = small::header(number);
+            let header = BatchHeader { previous, journal_position, journal_hash: hash, ..header };
             previous = scope::header_hash(&header);
-            let file = PublicFile {
-                header: header.clone(),
-                operations: vec![],
-                claims: vec![],
-                segments: vec![],
-                groups: of_batch,
-            };
+            let file = small::public_file(header.clone(), of_batch);
             let path = folder.path().join(format!("{number:06}"));
             std::fs::create_dir_all(&path).unwrap();
             std::fs::write(path.join("public.bin"), file.to_bytes()).unwrap();
@@ -62,36 +59,6 @@ impl World {
 
     fn hash(&self, group: usize) -> [u8; 32] {
         self.groups[group].receipt.group.journal_hash
-    }
-}
-
-fn header(number: u64, previous: [u8; 32], close: Position, hash: [u8; 32]) -> BatchHeader {
-    let at = |number: u64| Millis::new(1000 * number).unwrap();
-    BatchHeader {
-        number: BatchNumber(number),
-        previous,
-        window: Window::new(at(number), at(number + 1)).unwrap(),
-        root_in: Word::ZERO,
-        root_out: Word::ZERO,
-        forced_first: 0,
-        forced_count: 0,
-        forced_outcomes: [0; 32],
-        operations_root: [0; 32],
-        claims_root: [0; 32],
-        operations: 0,
-        enrolments: 0,
-        access: 0,
-        collect: 0,
-        break_glass: 0,
-        excluded: 0,
-        data_root: [0; 32],
-        journal_position: close,
-        journal_hash: hash,
-        registry_root: [0; 32],
-        data_source: DataSource::Operator,
-        ciphertext_hash: [0; 32],
-        ciphertext_length: 0,
-        key_version: BatchHeader::KEY_VERSION,
     }
 }
 

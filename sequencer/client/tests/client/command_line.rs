@@ -9,10 +9,21 @@ use crate::node::{Behaviour, Node, signing_key};
 
 /// One command line, whose words are separated by spaces; `DIR` stands for the folder.
 async fn vitals(folder: &Path, node: &Node, line: &str) -> Output {
-    let words = line.split(' ').map(|word| word.replace("DIR", folder.to_str().unwrap()));
+    run(folder, node, &format!("{line} --json")).await
+}
+
+/// What it says to people.
+async fn in_words(folder: &Path, node: &Node, line: &str) -> String {
+    let output = run(folder, node, line).await;
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+async fn run(folder: &Path, node: &Node, line: &str) -> Output {
+    let words = line.split(' ').filter(|word| !word.is_empty());
+    let words = words.map(|word| word.replace("DIR", folder.to_str().unwrap()));
     Command::new(env!("CARGO_BIN_EXE_vitals"))
         .args(words)
-        .arg("--json")
         .env("VITALS_NODE", format!("localhost:{}", node.address.port()))
         .output()
         .await
@@ -81,6 +92,65 @@ async fn a_patient_permits_revokes_and_stops_and_each_receipt_is_taken_over() {
     let refused = vitals(folder.path(), &node, &format!("consent stop {own}")).await;
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("C1.12"));
+}
+
+#[tokio::test]
+async fn every_holder_shows_its_newest_receipt_and_hears_of_an_accepted_loss() {
+    let node = Node::start(Behaviour::default());
+    let folder = folder_with_identities(&node);
+    let run = async |line: &str| done(folder.path(), &node, line).await;
+    let own = enrol(folder.path(), &node).await;
+    let deny = format!("consent deny {own} --actor any --purposes all --categories");
+    run("key new --kind practitioner --out DIR/dr.key").await;
+    let access = "access --key DIR/dr.key --identity DIR/practitioner --organisation ward-3 \
+                  --patient 7 --categories ecg --purpose treatment --data-from 2020-01-01 \
+                  --data-until now";
+    std::fs::write(folder.path().join("beats.csv"), "value\n60\n").unwrap();
+    let stream = "stream --identity DIR/gateway --device m-1 --patient 7 --signal heart-rate \
+                  --rate-hz 2 DIR/beats.csv";
+    let deny_ecg = format!("{deny} ecg");
+    let deny_spo2 = format!("{deny} spo2");
+    node.log().shown.clear();
+    let first = [run(&deny_ecg).await, run(access).await, run(stream).await];
+    assert_eq!(node.log().shown, [None; 3], "an identity that never had a receipt");
+    let fingerprint = crate::node::facts().fingerprint().to_string();
+    for report in &first {
+        assert_eq!(report["fingerprint"], fingerprint.as_str());
+        assert_eq!((&report["term"], &report["losses_accepted"]), (&0.into(), &0.into()));
+    }
+    for identity in ["operator", "wallet", "practitioner", "gateway"] {
+        let kept = folder.path().join(identity).join("newest.receipt");
+        files::check_secret(&kept).unwrap();
+    }
+    // The node goes on behind a loss: each of them knows a receipt of before it.
+    node.log().term = 1;
+    for (line, first) in [(deny_spo2.as_str(), &first[0]), (access, &first[1]), (stream, &first[2])]
+    {
+        let report = run(line).await;
+        let known = node.log().shown.last().copied().flatten();
+        let group = first["group"].as_u64();
+        assert!(known.is_some() && (group.is_none() || known == group), "{known:?} {first}");
+        assert_eq!((&report["term"], &report["losses_accepted"]), (&1.into(), &1.into()));
+    }
+    node.log().term = 2;
+    let text = in_words(folder.path(), &node, &format!("consent stop {own}")).await;
+    assert!(text.contains("the node's operator accepted a loss"), "{text}");
+    assert!(text.starts_with(&format!("deployment {fingerprint}\n")), "{text}");
+}
+
+#[tokio::test]
+async fn a_newest_receipt_that_is_none_is_named_before_anything_is_sent() {
+    let node = Node::start(Behaviour::default());
+    let folder = folder_with_identities(&node);
+    let own = enrol(folder.path(), &node).await;
+    let kept = folder.path().join("wallet/newest.receipt");
+    files::replace(&kept, &[b"torn"], files::Audience::Owner).unwrap();
+    let operations = node.log().operations.len();
+    let stop = vitals(folder.path(), &node, &format!("consent stop {own}")).await;
+    assert_ne!(stop.status.code(), Some(0));
+    let error = String::from_utf8_lossy(&stop.stderr).into_owned();
+    assert!(error.contains("wallet/newest.receipt") && error.contains("move the file"), "{error}");
+    assert_eq!(node.log().operations.len(), operations);
 }
 
 /// A patient enrolled by the registrar; the options of every operation that its wallet signs.

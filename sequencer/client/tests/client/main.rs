@@ -7,6 +7,9 @@ mod node;
 mod promised;
 mod receipts;
 mod requests;
+#[allow(dead_code, reason = "each crate's tests need a part of it")]
+#[path = "../../../../circuits/statement/src/batch/small.rs"]
+mod small;
 #[path = "../../examples/stream_file.rs"]
 mod stream_file;
 mod streaming;

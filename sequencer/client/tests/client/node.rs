@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use client::{
-    Connection, ConnectionConfig, ConnectionError, Deployment, DeploymentFacts, Identity, Waits,
+    Connection, ConnectionConfig, ConnectionError, Deployment, DeploymentFacts, Identity, KeyFact,
+    Waits,
 };
 use files::Audience;
 use model::{
@@ -39,12 +40,17 @@ pub(crate) fn facts() -> DeploymentFacts {
     DeploymentFacts {
         scope: scope(),
         runtime_hash: [1; 32],
-        keys: Vec::new(),
+        keys: [("c1-17", 1), ("c2-17", 2)].map(key).to_vec(),
         receipt_signer: signer_address(&signing_key()).0,
         registrar: Word::ZERO,
         sequencer: [2; 20],
         genesis_time: Millis::default(),
     }
+}
+
+/// A key of the deployment: its id is its circuit's number, over and over.
+fn key((shape, circuit): (&str, u8)) -> KeyFact {
+    KeyFact::of_shape(shape, circuit, [circuit; 32]).expect("a shape that there is")
 }
 
 /// How the node behaves from now on.
@@ -186,9 +192,14 @@ impl Node {
     pub(crate) fn write_identity(&self, folder: &Path, role: &str, name: &str) {
         let (cert, key) = self.pem(role, name);
         let facts = facts();
+        let keys = facts.keys.iter().map(|key| {
+            let KeyFact { shape, circuit, id, .. } = key;
+            serde_json::json!({ "shape": shape, "circuit": circuit, "id": hex::encode(id) })
+        });
+        let keys: Vec<_> = keys.collect();
         let deployment = serde_json::json!({
             "schema": "vitals-deployment-2", "chain_id": facts.scope.chain_id,
-            "settlement": hex::encode(facts.scope.contract), "keys": [],
+            "settlement": hex::encode(facts.scope.contract), "keys": keys,
             "runtime_hash": hex::encode(facts.runtime_hash),
             "genesis_time": facts.genesis_time.get(), "registrar": facts.registrar.to_hex(),
             "sequencer": hex::encode(facts.sequencer),

@@ -4,17 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use client::promised::{
-    Promised, PromisedBy, PromisedError, PromisesFound, find_promised, read_promised,
+    Promised, PromisedBy, PromisedError, PromisesFound, find_promised, read_kept,
 };
 use client::{Key, KeyKind, Wallet, keep_operation};
-use model::{
-    BatchHeader, BatchNumber, ChainScope, DataSource, Digest, Millis, PatientIndex, Position,
-    Window, Word,
-};
+use model::{BatchHeader, BatchNumber, ChainScope, Digest, Millis, PatientIndex, Position};
 use statement::operation::SignedOperation;
 use wire::{GroupIdentity, Holder, Items, OperationItem, Receipt, Role, signer_address};
 
 use crate::node::signing_key;
+use crate::small;
 
 const SCOPE: ChainScope = ChainScope { chain_id: 5, contract: [6; 20] };
 
@@ -44,37 +42,12 @@ fn promise(folder: &Path, scope: ChainScope, position: u64, digest: Digest) {
     let items = Items { operations, ..Items::default() };
     let receipt = Receipt::new(group, Holder::new(Role::Wallet, "wallet-1"), items).unwrap();
     let bytes = receipt.sign(&signing_key()).unwrap().to_bytes();
-    std::fs::write(folder.join(format!("{position:020}.receipt")), bytes).unwrap();
+    let path = folder.join(format!("{position:020}.receipt"));
+    files::replace(&path, &[&bytes], files::Audience::Owner).unwrap();
 }
 
 fn header(number: u64, journal_position: u64) -> BatchHeader {
-    let at = |ms| Millis::new(ms).unwrap();
-    BatchHeader {
-        number: BatchNumber(number),
-        previous: [1; 32],
-        window: Window::new(at(1000 * number), at(1000 * number + 1000)).unwrap(),
-        root_in: Word::ZERO,
-        root_out: Word::ZERO,
-        forced_first: 0,
-        forced_count: 0,
-        forced_outcomes: [0; 32],
-        operations_root: [0; 32],
-        claims_root: [0; 32],
-        operations: 0,
-        enrolments: 0,
-        access: 0,
-        collect: 0,
-        break_glass: 0,
-        excluded: 0,
-        data_root: [0; 32],
-        journal_position: Position(journal_position),
-        journal_hash: [0; 32],
-        registry_root: [0; 32],
-        data_source: DataSource::Operator,
-        ciphertext_hash: [0; 32],
-        ciphertext_length: 0,
-        key_version: 1,
-    }
+    BatchHeader { journal_position: Position(journal_position), ..small::header(number) }
 }
 
 #[test]
@@ -94,7 +67,7 @@ fn an_operation_with_a_receipt_that_its_batch_lacks_is_evidence() {
         for (batch, digest) in seen {
             by_batch.entry(BatchNumber(*batch)).or_default().insert(digest.0);
         }
-        let promised = read_promised(folder.path(), by()).unwrap();
+        let promised = read_kept(folder.path(), by()).unwrap().promised;
         assert_eq!(promised.len(), 4);
         find_promised(promised, patient(7), &headers, &by_batch)
     };
@@ -114,12 +87,39 @@ fn an_operation_with_a_receipt_that_its_batch_lacks_is_evidence() {
 fn receipts_of_another_deployment_or_signer_are_no_promise() {
     let folder = tempfile::tempdir().unwrap();
     promise(folder.path(), ChainScope { chain_id: 6, ..SCOPE }, 12, Digest([9; 31]));
-    let found = read_promised(folder.path(), by());
+    let found = read_kept(folder.path(), by());
     assert!(matches!(found, Err(PromisedError::Foreign { .. })));
     let folder = tempfile::tempdir().unwrap();
     promise(folder.path(), SCOPE, 12, Digest([9; 31]));
-    assert!(read_promised(folder.path(), by()).is_ok());
+    assert!(read_kept(folder.path(), by()).is_ok());
     let signer = wire::Address([1; 20]);
-    let found = read_promised(folder.path(), PromisedBy { signer, ..by() });
+    let found = read_kept(folder.path(), PromisedBy { signer, ..by() });
     assert!(matches!(found, Err(PromisedError::Foreign { .. })));
+}
+
+#[test]
+fn a_folder_without_receipts_is_no_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let found = read_kept(folder.path(), by());
+    assert!(matches!(found, Err(PromisedError::None { .. })), "{found:?}");
+    let missing = read_kept(&folder.path().join("none"), by());
+    assert!(matches!(missing, Err(PromisedError::File { .. })), "{missing:?}");
+}
+
+#[test]
+fn receipts_and_operations_that_others_may_open_are_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let mine = operation(7);
+    keep_operation(folder.path(), &mine).unwrap();
+    promise(folder.path(), SCOPE, 12, mine.digest());
+    assert_eq!(read_kept(folder.path(), by()).unwrap().promised.len(), 1);
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let path = entry.unwrap().path();
+        let set = |mode| std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+        set(0o644);
+        let refused = model::with_causes(&read_kept(folder.path(), by()).unwrap_err());
+        assert!(refused.contains(&format!("chmod go-rwx {}", path.display())), "{refused}");
+        set(0o600);
+    }
 }

@@ -3,49 +3,20 @@
 use std::path::Path;
 use std::process::Output;
 
-use model::{BatchHeader, BatchNumber, DataSource, Digest, Millis, Position, Window, Word};
+use model::{BatchHeader, Digest, Position};
 use serde_json::{Value, json};
-use statement::batch::{GroupSummary, PublicFile};
 use statement::{journal, scope};
 use tokio::process::Command;
 use wire::{GroupIdentity, Holder, Items, Receipt, RefusalItem, Role};
 
 use crate::node::{Behaviour, Node, facts, signing_key};
+use crate::small;
 
 /// A batch of two groups in `DIR/batches`, its header in `DIR/headers.json`, and an identity.
 struct Settled {
     folder: tempfile::TempDir,
     /// Hashes after the two groups.
-    hashes: [[u8; 32]; 2],
-}
-
-fn header(journal_hash: [u8; 32]) -> BatchHeader {
-    BatchHeader {
-        number: BatchNumber(1),
-        previous: [1; 32],
-        window: Window::new(Millis::new(1000).unwrap(), Millis::new(2000).unwrap()).unwrap(),
-        root_in: Word::ZERO,
-        root_out: Word::ZERO,
-        forced_first: 0,
-        forced_count: 0,
-        forced_outcomes: [0; 32],
-        operations_root: [0; 32],
-        claims_root: [0; 32],
-        operations: 0,
-        enrolments: 0,
-        access: 0,
-        collect: 0,
-        break_glass: 0,
-        excluded: 0,
-        data_root: [0; 32],
-        journal_position: Position(20),
-        journal_hash,
-        registry_root: [0; 32],
-        data_source: DataSource::Operator,
-        ciphertext_hash: [0; 32],
-        ciphertext_length: 0,
-        key_version: BatchHeader::KEY_VERSION,
-    }
+    hashes: Vec<[u8; 32]>,
 }
 
 impl Settled {
@@ -54,18 +25,13 @@ impl Settled {
         // The node is there for its authority only: it issues the identity.
         let node = Node::start(Behaviour::default());
         node.write_identity(&folder.path().join("wallet"), "wallet", "wallet-1");
-        let mut hash = journal::genesis(facts().scope);
-        let groups = [(1, 1, 10), (2, 11, 20)].map(|(number, first, last)| GroupSummary {
-            number,
-            first: Position(first),
-            last: Position(last),
-            content: [number as u8; 32],
-        });
-        let hashes = groups.map(|group| {
-            hash = journal::journal_hash(&hash, &group);
-            hash
-        });
-        let header = header(hash);
+        let groups = vec![small::group(1, [1, 10], 1), small::group(2, [11, 20], 2)];
+        let hashes = small::hashes(journal::genesis(facts().scope), &groups);
+        let header = BatchHeader {
+            journal_position: Position(20),
+            journal_hash: hashes[1],
+            ..small::header(1)
+        };
         let saved = json!({
             "schema": "vitals-headers-1",
             "headers": [{
@@ -74,8 +40,7 @@ impl Settled {
             }],
         });
         std::fs::write(folder.path().join("headers.json"), saved.to_string()).unwrap();
-        let (operations, claims, segments) = (vec![], vec![], vec![]);
-        let file = PublicFile { header, operations, claims, segments, groups: groups.to_vec() };
+        let file = small::public_file(header, groups);
         let batch = folder.path().join("batches/000001");
         std::fs::create_dir_all(&batch).unwrap();
         std::fs::write(batch.join("public.bin"), file.to_bytes()).unwrap();
@@ -89,7 +54,8 @@ impl Settled {
         let items = Items { refusals: vec![item], ..Items::default() };
         let receipt = Receipt::new(group, Holder::new(Role::Wallet, "wallet-1"), items).unwrap();
         let signed = receipt.sign(&signing_key()).unwrap();
-        std::fs::write(self.folder.path().join("a.receipt"), signed.to_bytes()).unwrap();
+        let path = self.folder.path().join("a.receipt");
+        files::replace(&path, &[&signed.to_bytes()], files::Audience::Owner).unwrap();
     }
 
     async fn check(&self, more: &str) -> (Option<i32>, Value, String) {

@@ -2,14 +2,18 @@ mod full_disk;
 
 use std::fs;
 
-use model::{BatchHeader, BatchNumber, ChainScope, DataSource, Millis, Position, Window, Word};
-use statement::batch::{PrivateFile, PublicFile};
+use model::{BatchHeader, BatchNumber, ChainScope, Millis, Window, Word};
+use statement::batch::PrivateFile;
 use statement::scope::header_hash;
 
 use super::database::{BATCHES, META};
 use super::error::db;
 use super::*;
 use crate::window::Assembled;
+
+#[allow(dead_code, reason = "each crate's tests need a part of it")]
+#[path = "../../../../circuits/statement/src/batch/small.rs"]
+mod small;
 
 /// A batch in whose window nothing happened.
 pub(crate) fn empty_batch(
@@ -20,33 +24,14 @@ pub(crate) fn empty_batch(
 ) -> Assembled {
     let private = PrivateFile::default();
     let header = BatchHeader {
-        number: BatchNumber(number),
         previous,
         window,
         root_in: root,
         root_out: root,
-        forced_first: 0,
-        forced_count: 0,
-        forced_outcomes: [0; 32],
-        operations_root: [0; 32],
-        claims_root: [0; 32],
-        operations: 0,
-        enrolments: 0,
-        access: 0,
-        collect: 0,
-        break_glass: 0,
-        excluded: 0,
-        data_root: [0; 32],
-        journal_position: Position(number),
-        journal_hash: [1; 32],
-        registry_root: [0; 32],
-        data_source: DataSource::Operator,
-        ciphertext_hash: [2; 32],
         ciphertext_length: private.to_bytes().len() as u64,
-        key_version: BatchHeader::KEY_VERSION,
+        ..small::header(number)
     };
-    let (operations, claims) = (vec![], vec![]);
-    let public = PublicFile { header, operations, claims, segments: vec![], groups: vec![] };
+    let public = small::public_file(header, vec![]);
     Assembled { public, private }
 }
 

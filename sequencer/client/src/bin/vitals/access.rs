@@ -22,7 +22,7 @@ use wire::{
 };
 
 use crate::consent::parse_patient;
-use crate::node::{Node, now, parse_when, runtime};
+use crate::node::{Node, Standing, now, parse_when, runtime};
 use crate::report::{Outcome, Report, Usage};
 use crate::rule::list;
 
@@ -97,13 +97,14 @@ impl Access {
         let hash = field::from_word(&request.signing_hash()?.word());
         let signature = eddsa::sign(&key.signer(), hash).encode();
         let signed = SignedAccessRequest::new(request.clone(), key.public().encode(), signature)?;
-        let outcome = runtime()?.block_on(async {
+        let (outcome, standing) = runtime()?.block_on(async {
             let connection = self.node.connect().await?;
             let outcome = connection.access(signed).await?;
+            let standing = Standing::of(&self.node, &connection)?;
             connection.close().await;
-            anyhow::Ok(outcome)
+            anyhow::Ok((outcome, standing))
         })?;
-        self.report(&request, &outcome)
+        Ok(standing.tell(self.report(&request, &outcome)?))
     }
 
     fn request(&self) -> anyhow::Result<AccessRequest> {

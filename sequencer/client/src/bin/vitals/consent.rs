@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use statement::operation::SignedOperation;
 use statement::scope;
 
-use crate::node::{Expected, Node, now, runtime};
+use crate::node::{Expected, Node, Standing, now, runtime, tell_deployment};
 use crate::report::{Outcome, Report, Usage};
 use crate::rule::{Defaults, QuestionArgs, RuleArgs};
 
@@ -243,18 +243,22 @@ struct Signing<'a> {
 
 impl Signing<'_> {
     fn run(mut self, send: &SendArgs, question: Option<&QuestionArgs>) -> Outcome {
+        let fingerprint = send.node.deployment()?.fingerprint;
         let (text, json) = self.preview(question)?;
         if send.dry_run {
-            return Ok(Report::success(text + "\nnothing was signed or sent", json));
+            let report = Report::success(text + "\nnothing was signed or sent", json);
+            return Ok(tell_deployment(fingerprint, report));
         }
-        if !send.yes && !confirm(&text)? {
-            return Ok(Report::failure("nothing was signed or sent".to_owned(), json));
+        // The deployment first: a signature is good for it and for no other.
+        if !send.yes && !confirm(&format!("deployment {fingerprint}\n{text}"))? {
+            let report = Report::failure("nothing was signed or sent".to_owned(), json);
+            return Ok(tell_deployment(fingerprint, report));
         }
         let domain = scope::sig_domain(self.wallet.scope);
         let signed = SignedOperation::sign(self.operation.clone(), domain, &self.key.signer());
-        let applied = runtime()?.block_on(submit(&send.node, &signed))?;
+        let (applied, standing) = runtime()?.block_on(submit(&send.node, &signed))?;
         let updated = self.update_copy(&signed, &applied);
-        Ok(self.report(&applied, updated, json))
+        Ok(standing.tell(self.report(&applied, updated, json)))
     }
 
     /// Takes the operation over into the wallet's copy of the record.
@@ -321,7 +325,7 @@ impl Signing<'_> {
     }
 }
 
-async fn submit(node: &Node, signed: &SignedOperation) -> anyhow::Result<Applied> {
+async fn submit(node: &Node, signed: &SignedOperation) -> anyhow::Result<(Applied, Standing)> {
     let connection = node.connect().await?;
     let operation = wire::SignedOperation::new(signed.to_bytes().to_vec())?;
     if let Some(folder) = &node.receipts {
@@ -330,8 +334,9 @@ async fn submit(node: &Node, signed: &SignedOperation) -> anyhow::Result<Applied
             .with_context(|| format!("keeping the operation in {}", folder.display()))?;
     }
     let applied = connection.submit(operation).await?;
+    let standing = Standing::of(node, &connection)?;
     connection.close().await;
-    Ok(applied)
+    Ok((applied, standing))
 }
 
 /// Shows the preview and asks; without a terminal nobody can answer.
@@ -353,14 +358,9 @@ fn show(patient_key: &Path, deployment: &Deployment, question: &QuestionArgs) ->
     let record = wallet.record()?;
     let rules = rule_slot::all().filter_map(|slot| Some((slot, record.rule(slot)?)));
     let state = state_text(record.closed_at);
-    let fingerprint = deployment.fingerprint;
-    let mut text = format!(
-        "deployment {fingerprint}\nrecord {}, {state}, nonce {}",
-        wallet.patient.get(),
-        record.nonce
-    );
+    let mut text = format!("record {}, {state}, nonce {}", wallet.patient.get(), record.nonce);
     let mut json = json!({
-        "schema": "vitals-record-report-1", "fingerprint": fingerprint.to_string(),
+        "schema": "vitals-record-report-1",
         "patient": wallet.patient.get(), "state": state, "nonce": record.nonce, "rules": [],
     });
     let mut list = Vec::new();
@@ -378,7 +378,7 @@ fn show(patient_key: &Path, deployment: &Deployment, question: &QuestionArgs) ->
         text += &format!("\nnow:  {}", answers.before);
         json["answer"] = answers.before.into();
     }
-    Ok(Report::success(text, json))
+    Ok(tell_deployment(deployment.fingerprint, Report::success(text, json)))
 }
 
 fn state_text(closed_at: Millis) -> String {

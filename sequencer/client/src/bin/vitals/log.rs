@@ -5,23 +5,23 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
-use client::batches::Batches;
-use client::copy::{CopyFound, compare_copy};
+use client::batches::{BatchFiles, Batches};
 use client::log::{Audited, Before, Seen, SeenClaim, SeenOperation, Viewer, before_first, check};
 use client::party::Names;
 use client::preview::operation_sentence;
-use client::promised::{Promised, PromisedBy, PromisesFound, find_promised, read_promised};
+use client::promised::{JournalCheck, KeptReceipts, PromisedBy, read_kept};
 use client::{Deployment, Key, KeyKind, Wallet, headers, party, read_layouts, rule_slot};
+use files::Audience;
 use model::calendar::Utc;
 use model::{
-    BatchHeader, BatchNumber, Category, ClaimKind, Party, PatientIndex, Position, Record,
-    with_causes,
+    BatchHeader, BatchNumber, Category, ClaimKind, Party, PatientIndex, Record, with_causes,
 };
 use serde_json::{Value, json};
-use statement::batch::{Compared, ComparedClaim, RefusedAccess, ReleasedFrames, Requester};
+use statement::batch::{PublicFile, RefusedAccess, ReleasedFrames, Requester};
 
+use crate::compared::{Findings, FramesCheck, Opened};
 use crate::consent::parse_patient;
-use crate::node::Expected;
+use crate::node::{Expected, tell_deployment};
 use crate::report::{Outcome, Report, Usage};
 
 /// Largest file of released frames that is read: far more than a node releases for one access.
@@ -100,18 +100,12 @@ impl Log {
         let viewer = Viewer { scope, layouts, patient, view_key: key.view_key() };
         let headers = headers::read(&self.headers, scope)?;
         let reading = Reading { viewer, deployment, headers, names: &names };
-        let (mut shown, last) = self.check_all(&reading)?;
+        let given = self.read_given(&reading)?;
+        let (mut shown, last) = self.check_all(&reading, &given)?;
         let copy = wallet.and_then(|wallet| wallet.record);
-        shown.compare_copy(&reading, copy.as_ref(), &last);
-        if let Some(folder) = &self.receipts {
-            let by = PromisedBy { scope, signer: reading.deployment.receipt_signer };
-            let promised = read_promised(folder, by)?;
-            shown.compare_receipts(&reading, promised);
-        }
+        shown.compare(&reading, Beside { copy, last: &last, given });
         let rebuild = self.rebuild && shown.failure.is_none();
-        let mut report = shown.conclude(reading.headers.len());
-        report.text = format!("deployment {fingerprint}\n{}", report.text);
-        report.json["fingerprint"] = fingerprint.to_string().into();
+        let mut report = tell_deployment(fingerprint, shown.conclude(reading.headers.len()));
         // Only from a log that holds: a failed one leaves the record unknown.
         if let (Before::Known(Some(record)), true) = (last, rebuild) {
             let record = Some(*record);
@@ -122,39 +116,56 @@ impl Log {
         Ok(report)
     }
 
+    /// What is held against the batches, read before them: a wrong folder is told at once.
+    fn read_given(&self, reading: &Reading<'_>) -> anyhow::Result<Given> {
+        let Viewer { scope, .. } = reading.viewer;
+        let by = PromisedBy { scope, signer: reading.deployment.receipt_signer };
+        let kept = self.receipts.as_deref().map(|folder| read_kept(folder, by)).transpose()?;
+        Ok(Given { kept, frames: self.read_frames(reading)? })
+    }
+
     /// Checks batch by batch; the first that does not agree ends the log as failed.
-    fn check_all<'a>(&self, reading: &Reading<'a>) -> anyhow::Result<(Shown<'a>, Before)> {
+    fn check_all<'a>(
+        &self,
+        reading: &Reading<'a>,
+        given: &Given,
+    ) -> anyhow::Result<(Shown<'a>, Before)> {
         let batches = Batches::parse(&self.data)?;
         let edges = headers::read_edges(&self.headers)?;
-        let frames = self.read_frames(reading)?;
-        let mut before = before_first(&reading.headers);
+        let headers = reading.headers.as_slice();
+        let mut before = before_first(headers);
         let mut shown = Shown::new(reading.names);
-        // Nothing precedes the first batch; what precedes later ones says the header before.
-        let mut position_in = Some(Position(0));
-        if reading.headers.first().is_none_or(|first| first.number != BatchNumber(1)) {
-            position_in = None;
-        }
-        for header in &reading.headers {
-            let number = header.number.0;
+        let receipts = given.kept.as_ref().map_or(&[][..], |kept| &kept.receipts);
+        let mut journal = JournalCheck::new(receipts, headers);
+        let mut frames = FramesCheck::new(&given.frames);
+        for (at, header) in headers.iter().enumerate() {
             let files = batches.fetch(header.number)?;
             let edges = edges.get(&header.number).map_or(&[][..], Vec::as_slice);
-            let seen = match check(&reading.viewer, &Audited { header, edges }, &files, before) {
+            let seen = check(&reading.viewer, &Audited { header, edges }, &files, before);
+            let seen = seen.map_err(|error| with_causes(&error)).and_then(|seen| {
+                match receipts.is_empty() {
+                    true => Ok(seen),
+                    false => take_groups(&mut journal, at, reading, &files).map(|()| seen),
+                }
+            });
+            let seen = match seen {
                 Ok(seen) => seen,
-                Err(error) => {
-                    let why = with_causes(&error);
-                    shown.lines.push(format!("batch {number}: {why}"));
+                Err(why) => {
                     // Later batches would be held against a record that nobody vouches for.
-                    shown.failure = Some(Failure { number, why });
-                    return Ok((shown, Before::Unknown));
+                    shown.fail(header.number.0, why);
+                    before = Before::Unknown;
+                    break;
                 }
             };
             shown.add(header.number, &seen);
-            if let (Some(position_in), Some(opening)) = (position_in, &seen.opening) {
-                let compared = frames.iter().flat_map(|one| one.compare(opening, position_in));
-                shown.compare_frames(number, compared.collect());
+            if let Some(span) = headers::span(headers, at) {
+                frames.take(header.number.0, span, seen.opening.as_deref());
             }
             before = seen.after;
-            position_in = Some(header.journal_position);
+        }
+        frames.conclude(&mut shown.findings);
+        if given.kept.is_some() {
+            shown.findings.add_journal(journal.conclude());
         }
         Ok((shown, before))
     }
@@ -162,7 +173,7 @@ impl Log {
     fn read_frames(&self, reading: &Reading<'_>) -> anyhow::Result<Vec<ReleasedFrames>> {
         let read = |path: &PathBuf| {
             let what = || format!("reading {}", path.display());
-            let bytes = files::read(path, FRAMES_BYTES_MAX).with_context(what)?;
+            let bytes = files::read(path, FRAMES_BYTES_MAX, Audience::Owner).with_context(what)?;
             let released = ReleasedFrames::from_bytes(&bytes).with_context(what)?;
             let Viewer { scope, patient, .. } = reading.viewer;
             // Of another patient nothing would be compared, and that would look like success.
@@ -174,6 +185,24 @@ impl Log {
         };
         self.frames.iter().map(read).collect()
     }
+}
+
+/// What the command line gives to be compared with the batches.
+struct Given {
+    kept: Option<KeptReceipts>,
+    frames: Vec<ReleasedFrames>,
+}
+
+/// The journal groups of a public file that was found to be the header's.
+fn take_groups(
+    journal: &mut JournalCheck<'_>,
+    at: usize,
+    reading: &Reading<'_>,
+    files: &BatchFiles,
+) -> Result<(), String> {
+    let public = PublicFile::from_bytes(&files.public).map_err(|error| with_causes(&error))?;
+    let taken = journal.take(at, reading.viewer.scope, &public.groups);
+    taken.map_err(|error| with_causes(&error))
 }
 
 /// Where and why a log does not hold.
@@ -191,13 +220,18 @@ struct Shown<'a> {
     refused: Vec<String>,
     refused_entries: Vec<Value>,
     /// What was compared beside the batches.
-    notes: Vec<String>,
-    compared: Value,
+    findings: Findings,
     operations: Vec<SeenOperation>,
     digests: BTreeMap<BatchNumber, BTreeSet<[u8; 31]>>,
     failure: Option<Failure>,
-    /// Whether something that was compared contradicts the batches.
-    contradicted: bool,
+}
+
+/// What is compared once all batches are opened.
+struct Beside<'a> {
+    copy: Option<Record>,
+    /// The record after the last batch.
+    last: &'a Before,
+    given: Given,
 }
 
 impl<'a> Shown<'a> {
@@ -208,12 +242,38 @@ impl<'a> Shown<'a> {
             entries: Vec::new(),
             refused: Vec::new(),
             refused_entries: Vec::new(),
-            notes: Vec::new(),
-            compared: json!({}),
+            findings: Findings::default(),
             operations: Vec::new(),
             digests: BTreeMap::new(),
             failure: None,
-            contradicted: false,
+        }
+    }
+
+    fn fail(&mut self, number: u64, why: String) {
+        self.lines.push(format!("batch {number}: {why}"));
+        self.failure = Some(Failure { number, why });
+    }
+
+    fn compare(&mut self, reading: &Reading<'_>, beside: Beside<'_>) {
+        let Viewer { scope, patient, .. } = reading.viewer;
+        // Batches behind one that does not hold were not opened.
+        let failed = self.failure.as_ref().map(|failure| failure.number);
+        let opened = |header: &&BatchHeader| failed.is_none_or(|failed| header.number.0 < failed);
+        let opened = reading.headers.iter().take_while(opened).count();
+        let opened = Opened {
+            scope,
+            patient,
+            names: self.names,
+            headers: &reading.headers[..opened],
+            operations: &self.operations,
+            digests: &self.digests,
+        };
+        // Behind a failure no record is known, and the failure itself is told.
+        if self.failure.is_none() {
+            self.findings.compare_copy(&opened, beside.copy.as_ref(), beside.last);
+        }
+        if let Some(kept) = beside.given.kept {
+            self.findings.add_promises(&opened, kept.promised);
         }
     }
 
@@ -240,113 +300,14 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// Every difference between the wallet's copy and the settled record.
-    fn compare_copy(&mut self, reading: &Reading<'_>, copy: Option<&Record>, last: &Before) {
-        // Without a copy, or without a record that the batches vouch for, there is nothing to hold
-        // against the other.
-        let (Some(copy), Before::Known(Some(settled))) = (copy, last) else { return };
-        let found = compare_copy(reading.viewer.scope, copy, settled, &self.operations);
-        let (note, name) = match found {
-            CopyFound::Equal => ("the wallet's copy is the settled record".to_owned(), "equal"),
-            CopyFound::Ahead { operations } => {
-                let note = format!(
-                    "the wallet's copy has {operations} operations that no batch has yet: compare \
-                     their receipts (--receipts)"
-                );
-                (note, "ahead")
-            }
-            CopyFound::Behind { operations } => {
-                let says = |one: &SeenOperation| {
-                    let says = operation_sentence(&one.operation, self.names);
-                    format!("\n  {}  {says}", Utc(one.t_op))
-                };
-                let list: String = operations.iter().map(says).collect();
-                let note = format!(
-                    "the wallet's copy lacks what was signed with its key elsewhere (another \
-                     device, or a restored wallet):{list}"
-                );
-                (note, "behind")
-            }
-            CopyFound::Unexplained { differences } => {
-                self.contradicted = true;
-                let list = differences.join(", ");
-                self.compared["copy_differs_in"] = differences.into();
-                let note = format!(
-                    "THE WALLET'S COPY DIFFERS from the settled record and no signed operation \
-                     explains it: {list}"
-                );
-                (note, "unexplained")
-            }
-        };
-        self.notes.push(note);
-        self.compared["copy"] = name.into();
-    }
-
-    /// Every operation that a receipt promises must be in the batch of its position.
-    fn compare_receipts(&mut self, reading: &Reading<'_>, promised: Vec<Promised>) {
-        let Reading { viewer, headers, .. } = reading;
-        // Batches behind one that does not hold were not read.
-        let read = match &self.failure {
-            None => headers.as_slice(),
-            Some(failure) => {
-                let read = headers.iter().take_while(|one| one.number.0 < failure.number).count();
-                &headers[..read]
-            }
-        };
-        let found = find_promised(promised, viewer.patient, read, &self.digests);
-        let PromisesFound { kept, not_settled, not_compared, absent } = found;
-        self.notes.push(format!(
-            "receipts: {kept} operations stand in their batches, {not_settled} are not settled \
-             yet, {not_compared} were not compared (the signed operation is not beside the \
-             receipt, or its batch is before the first header)"
-        ));
-        let mut list = Vec::new();
-        for (Promised { receipt, group, position, digest, .. }, BatchNumber(batch)) in absent {
-            self.contradicted = true;
-            let (receipt, digest) = (receipt.display().to_string(), hex::encode(digest.0));
-            self.notes.push(format!(
-                "ABSENT: operation {digest}, promised at journal position {} by group {group} \
-                 ({receipt}), is not in batch {batch}: that receipt and the opening of the batch \
-                 are evidence",
-                position.0
-            ));
-            list.push(json!({
-                "receipt": receipt, "group": group, "position": position.0, "digest": digest,
-                "batch": batch,
-            }));
-        }
-        self.compared["receipts"] = json!({
-            "kept": kept, "not_settled": not_settled, "not_compared": not_compared,
-            "absent": list,
-        });
-    }
-
-    fn compare_frames(&mut self, batch: u64, compared: Vec<ComparedClaim>) {
-        for ComparedClaim { position: Position(position), found, .. } in compared {
-            let (name, says) = match found {
-                Compared::Equal => ("equal", "are those of its digest"),
-                Compared::Differs => ("differ", "ARE NOT those of its digest, or some are missing"),
-                Compared::Partial => ("partial", "were asked for in part: not compared"),
-                Compared::Unreleased => ("unreleased", "end before it does: not compared"),
-            };
-            self.contradicted |= found == Compared::Differs;
-            let of = "the released frames of the collection at position";
-            self.notes.push(format!("batch {batch}: {of} {position} {says}"));
-            let entry = json!({ "batch": batch, "position": position, "found": name });
-            match self.compared["frames"].as_array_mut() {
-                Some(list) => list.push(entry),
-                None => self.compared["frames"] = json!([entry]),
-            }
-        }
-    }
-
     fn conclude(self, batches: usize) -> Report {
-        let Shown { refused, refused_entries, lines, entries, notes, compared, .. } = self;
-        let holds = self.failure.is_none() && !self.contradicted;
+        let Shown { refused, refused_entries, lines, entries, findings, .. } = self;
+        let Findings { notes, json: compared, contradicted, not_compared } = findings;
+        let holds = self.failure.is_none() && !contradicted;
         let mut json = json!({
             "schema": "vitals-log-1", "batches": batches, "entries": entries,
             "refused": refused_entries, "refused_is_proven": false, "compared": compared,
-            "holds": holds,
+            "not_compared": not_compared, "holds": holds,
         });
         let mut text = Vec::new();
         if !refused.is_empty() {
@@ -366,12 +327,16 @@ impl<'a> Shown<'a> {
                 json["why"] = why.into();
             }
         }
-        if self.contradicted {
+        if contradicted {
             text.push("what was promised or released contradicts the batches: see above".into());
         }
-        match holds {
-            true => Report::success(text.join("\n"), json),
-            false => Report::failure(text.join("\n"), json),
+        if !not_compared.is_empty() {
+            text.push(format!("NOT COMPARED: {}", not_compared.join("; ")));
+        }
+        match (holds, not_compared.is_empty()) {
+            (false, _) => Report::failure(text.join("\n"), json),
+            (true, false) => Report::not_compared(text.join("\n"), json),
+            (true, true) => Report::success(text.join("\n"), json),
         }
     }
 }

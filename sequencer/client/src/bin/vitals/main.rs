@@ -4,6 +4,7 @@
 //! `schema`. Exit codes are those of [`model::ExitCode`].
 
 mod access;
+mod compared;
 mod consent;
 mod key;
 mod log;

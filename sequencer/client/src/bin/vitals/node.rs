@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use client::{Connection, ConnectionConfig, Deployment, Identity};
+use client::{Connection, ConnectionConfig, ConnectionError, Counts, Deployment, Identity};
 use model::calendar::{CalendarError, Utc, parse_time};
-use model::{Clock, Millis, SystemClock};
+use model::{Clock, ExitCode, Millis, SystemClock, with_causes};
 use statement::fingerprint::Fingerprint;
 
-use crate::report::Usage;
+use crate::report::{Report, Usage};
 
 /// From so long before the end of its certificate on, a client warns: 30 days.
 const WARNING_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+
 /// Which deployment is meant.
 #[derive(Args)]
 pub(crate) struct Expected {
@@ -82,13 +83,67 @@ impl Node {
         let name = self.server_name.as_deref().unwrap_or(host);
         let config = ConnectionConfig::new(address, name, self.identity()?, self.deployment()?);
         let version = concat!("vitals/", env!("CARGO_PKG_VERSION"));
-        Ok(ConnectionConfig { receipts: self.receipts.clone(), ..config.with_name(version)? })
+        Ok(ConnectionConfig {
+            // Beside the certificate whose holder it is given to: whichever command comes next
+            // shows it, and a node that lost its journal's end is found out by it.
+            newest: Some(self.identity.join("newest.receipt")),
+            receipts: self.receipts.clone(),
+            ..config.with_name(version)?
+        })
     }
 
     /// Connects with the defaults.
     pub(crate) async fn connect(&self) -> anyhow::Result<Connection> {
         Ok(Connection::connect(self.config()?).await?)
     }
+}
+
+/// What a session says of its node, for the end of a report.
+pub(crate) struct Standing {
+    fingerprint: Fingerprint,
+    counts: Counts,
+    /// Why the newest receipt is not kept, if it is not.
+    not_kept: Option<String>,
+}
+
+impl Standing {
+    /// Of a session that has done what it was opened for.
+    pub(crate) fn of(node: &Node, connection: &Connection) -> anyhow::Result<Standing> {
+        let not_kept = match connection.end_reason() {
+            Some(error @ ConnectionError::Receipts(_)) => Some(with_causes(&error)),
+            _ => None,
+        };
+        let fingerprint = node.deployment()?.fingerprint;
+        Ok(Standing { fingerprint, counts: connection.counts(), not_kept })
+    }
+
+    /// Adds to a report which deployment it is of, and what its holder must know of the node.
+    pub(crate) fn tell(self, mut report: Report) -> Report {
+        let Standing { fingerprint, counts, not_kept } = self;
+        report = tell_deployment(fingerprint, report);
+        report.json["term"] = counts.term.into();
+        report.json["losses_accepted"] = counts.losses_accepted.into();
+        if counts.losses_accepted > 0 {
+            report.text += LOSS;
+        }
+        if let Some(why) = not_kept {
+            report.text += &format!("\nbut the receipt is not kept to be shown again: {why}");
+            report.json["not_kept"] = why.into();
+            report.exit = ExitCode::Failed;
+        }
+        report
+    }
+}
+
+/// What a client is told whose node goes on behind a loss.
+const LOSS: &str = "\nthe node's operator accepted a loss: what was acknowledged before may be \
+                    gone; keep the receipts, they are the evidence";
+
+/// Adds to a report which deployment it is of: whoever reads it compares.
+pub(crate) fn tell_deployment(fingerprint: Fingerprint, mut report: Report) -> Report {
+    report.text = format!("deployment {fingerprint}\n{}", report.text);
+    report.json["fingerprint"] = fingerprint.to_string().into();
+    report
 }
 
 /// The runtime of one command: one thread is enough for one connection.

@@ -10,7 +10,7 @@ use model::{BatchHeader, BatchNumber, ChainScope};
 use serde_json::{Value, json};
 use wire::{Address, GroupIdentity, SignedReceipt};
 
-use crate::node::Expected;
+use crate::node::{Expected, tell_deployment};
 use crate::report::{Outcome, Report, Usage};
 
 #[derive(Subcommand)]
@@ -75,13 +75,11 @@ impl Command {
                 Ok(()) => look(&receipt, scope, headers.as_deref(), data.as_deref())?,
             },
         };
-        let mut report = finding.report(&receipt);
-        if let Some(deployment) = deployment {
-            let fingerprint = deployment.fingerprint.to_string();
-            report.text = format!("deployment {fingerprint}\n{}", report.text);
-            report.json["fingerprint"] = fingerprint.into();
-        }
-        Ok(report)
+        let report = finding.report(&receipt);
+        Ok(match deployment {
+            Some(deployment) => tell_deployment(deployment.fingerprint, report),
+            None => report,
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use std::io::Write;
 use client::batches::FetchError;
 use client::headers::HeadersError;
 use client::party::PartyError;
+use client::promised::PromisedError;
 use client::readings::LineError;
 use client::{
     CompareError, ConnectionError, IdentityError, KeyError, LayoutsError, RequestError, SpoolError,
@@ -14,6 +15,7 @@ use client::{
 use model::calendar::CalendarError;
 use model::{ExitCode, IdError, MaskError, RejectCode, TimeError, escape, escape_lines};
 use serde_json::{Value, json};
+use statement::batch::FileError;
 use statement::fingerprint::OtherDeployment;
 use wire::DecodeError;
 
@@ -147,6 +149,9 @@ fn is_given_wrongly(cause: &(dyn Error + 'static)) -> bool {
     if let Some(error) = cause.downcast_ref::<SpoolError>() {
         return !matches!(error, SpoolError::File { .. });
     }
+    if let Some(error) = cause.downcast_ref::<PromisedError>() {
+        return !matches!(error, PromisedError::File { .. });
+    }
     cause.is::<Usage>()
         || cause.is::<PartyError>()
         || cause.is::<LineError>()
@@ -155,6 +160,7 @@ fn is_given_wrongly(cause: &(dyn Error + 'static)) -> bool {
         || cause.is::<TimeError>()
         || cause.is::<CalendarError>()
         || cause.is::<DecodeError>()
+        || cause.is::<FileError>()
 }
 
 fn connection_exit_code(error: &ConnectionError) -> ExitCode {

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use wire::{Descriptor, Frame, Lane, Period, Reading, StreamKey};
 
 use crate::consent::parse_patient;
-use crate::node::{Node, now, parse_when, runtime};
+use crate::node::{Node, Standing, now, parse_when, runtime};
 use crate::report::{Interrupted, Outcome, Report, Usage};
 
 /// Readings between the thread that reads lines and the connection.
@@ -110,7 +110,8 @@ impl Stream {
         });
         // A thread that waits for standard input ends with the process, not with the runtime.
         runtime.shutdown_background();
-        Ok(report(outcome?))
+        let (counts, standing) = outcome?;
+        Ok(standing.tell(report(counts)))
     }
 
     fn find_timing(&self) -> anyhow::Result<Timing> {
@@ -131,7 +132,7 @@ impl Stream {
         Ok(Timing::Rate { start, per_1000_s })
     }
 
-    async fn stream(&self, source: Source, lines: Lines) -> anyhow::Result<Counts> {
+    async fn stream(&self, source: Source, lines: Lines) -> anyhow::Result<(Counts, Standing)> {
         let told = Mutex::new(None);
         let on_delay = move |delay: &Delay| {
             let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -141,7 +142,11 @@ impl Stream {
             }
         };
         let (state, on_delay) = (self.state.clone(), Some(Arc::new(on_delay) as _));
-        let config = ConnectionConfig { state, on_delay, ..self.node.config()? };
+        let mut config = ConnectionConfig { state, on_delay, ..self.node.config()? };
+        if self.state.is_some() {
+            // Its own: several streams of one gateway are several sessions.
+            config.newest = None;
+        }
         let connection = Connection::connect(config).await?;
         let key = StreamKey {
             device: DeviceId::new(&self.device)?,
@@ -161,9 +166,9 @@ impl Stream {
             stream.send(&frame).await?;
         }
         stream.end().await?;
-        let counts = connection.counts();
+        let (counts, standing) = (connection.counts(), Standing::of(&self.node, &connection)?);
         connection.close().await;
-        Ok(counts)
+        Ok((counts, standing))
     }
 
     fn find_period(&self) -> anyhow::Result<Option<Period>> {
@@ -282,16 +287,11 @@ fn report(counts: Counts) -> Report {
         "frames_receipted": frames_receipted, "receipts": receipts,
         "frames_delayed": counts.frames_delayed, "streams_delayed": counts.streams_delayed,
         "reconnects": reconnects,
-        "term": counts.term, "losses_accepted": counts.losses_accepted,
     });
-    let mut text = format!(
+    let text = format!(
         "{readings_sent} readings in {frames_sent} frames; {frames_receipted} frames are durable \
          by {receipts} verified receipts; {reconnects} reconnects"
     );
-    if counts.losses_accepted > 0 {
-        text += "\nthe node's operator accepted a loss: what was acknowledged before may be gone; keep \
-                 the receipts, they are the evidence";
-    }
     Report::success(text, json)
 }
 

@@ -1,0 +1,6 @@
+//! `vitals log`: a patient's part of settled batches, and what is compared beside them.
+
+mod command;
+mod saved;
+mod tampered;
+mod world;
