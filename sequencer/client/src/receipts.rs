@@ -115,7 +115,11 @@ impl NewestReceipt {
         match written {
             // Another program of this holder writes its own at this moment, which is as new.
             Err(error) if is_another_writer(error.kind()) => Ok(()),
-            written => written,
+            Err(error) => {
+                let why = format!("{} cannot be written: {error}", self.path.display());
+                Err(io::Error::new(error.kind(), why))
+            }
+            Ok(()) => Ok(()),
         }
     }
 }

@@ -139,6 +139,21 @@ async fn every_holder_shows_its_newest_receipt_and_hears_of_an_accepted_loss() {
 }
 
 #[tokio::test]
+async fn a_receipt_that_cannot_be_kept_to_be_shown_again_is_told_with_the_answer() {
+    let node = Node::start(Behaviour::default());
+    let folder = folder_with_identities(&node);
+    let own = enrol(folder.path(), &node).await;
+    // It is written beside its place first: a folder there lets that fail.
+    std::fs::create_dir(folder.path().join("wallet/newest.receipt.new")).unwrap();
+    let stop = vitals(folder.path(), &node, &format!("consent stop {own}")).await;
+    assert_eq!(stop.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&stop.stdout).unwrap();
+    assert_eq!(report["applied"], true);
+    let why = report["not_kept"].as_str().unwrap_or_default();
+    assert!(why.contains("wallet/newest.receipt cannot be written"), "{report}");
+}
+
+#[tokio::test]
 async fn a_newest_receipt_that_is_none_is_named_before_anything_is_sent() {
     let node = Node::start(Behaviour::default());
     let folder = folder_with_identities(&node);
