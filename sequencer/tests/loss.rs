@@ -1,6 +1,7 @@
 //! A journal that lost its end, a machine that was rolled back whole, and what an operator does.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -190,34 +191,60 @@ impl Gateway<'_> {
         stream.end().await.unwrap();
     }
 
+    /// A run of the node in which it streams these epochs.
+    async fn stream_once(&self, epochs: &[u16]) {
+        let (node, edge) = self.site.start().await;
+        drop(edge);
+        let connection = self.connect(&node).await.unwrap();
+        for epoch in epochs {
+            self.send(&connection, *epoch, 2).await;
+        }
+        connection.close().await;
+        node.stop().await.unwrap();
+    }
+
     pub(crate) fn newest(&self) -> SignedReceipt {
         self.receipts.lock().unwrap().last().unwrap().clone()
     }
+}
+
+/// Streams, takes a snapshot, streams on, and puts the snapshot in the place of all that the machine
+/// has. Gives the last group that the snapshot holds a receipt of.
+async fn roll_back_after_a_story(gateway: &Gateway<'_>) -> u64 {
+    let (site, snapshot) = (gateway.site, gateway.site.beside("snapshot"));
+    gateway.stream_once(&[1]).await;
+    copy_folder(site.layout.folder(), &snapshot);
+    let kept = gateway.newest().receipt.group.group;
+    gateway.stream_once(&[2, 3]).await;
+    std::fs::remove_dir_all(site.layout.folder()).unwrap();
+    copy_folder(&snapshot, site.layout.folder());
+    kept
+}
+
+/// Whoever shows a receipt of these groups is told of the loss and goes on.
+async fn check_older_are_welcomed(gateway: &Gateway<'_>, node: &Node, groups: Range<u64>) {
+    let receipts = gateway.receipts.lock().unwrap().clone();
+    let mut welcomed = 0;
+    for older in receipts.iter().filter(|one| groups.contains(&one.receipt.group.group)) {
+        let state = format!("state-{}", older.receipt.group.group);
+        let folder = gateway.site.beside(&state);
+        files::make_folder(&folder, files::Audience::Owner).unwrap();
+        let path = folder.join("newest.receipt");
+        files::replace(&path, &[&older.to_bytes()], files::Audience::Owner).unwrap();
+        let connection = gateway.connect_from(node, &state).await.unwrap();
+        assert_eq!(connection.counts().losses_accepted, 1);
+        connection.close().await;
+        welcomed += 1;
+    }
+    assert!(welcomed > 0 && node.watched().hold().held().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_machine_that_was_rolled_back_whole_is_held_by_the_first_receipt_it_is_shown() {
     let site = Site::new().await;
     let gateway = Gateway { site: &site, receipts: Arc::default() };
-    let snapshot = site.beside("snapshot");
-    let (node, edge) = site.start().await;
-    let connection = gateway.connect(&node).await.unwrap();
-    gateway.send(&connection, 1, 2).await;
-    connection.close().await;
-    drop(edge);
-    node.stop().await.unwrap();
-    copy_folder(site.layout.folder(), &snapshot);
-    let kept = gateway.newest().receipt.group.group + 1;
-    let (node, edge) = site.start().await;
-    let connection = gateway.connect(&node).await.unwrap();
-    gateway.send(&connection, 2, 3).await;
-    gateway.send(&connection, 3, 1).await;
-    connection.close().await;
-    drop(edge);
-    node.stop().await.unwrap();
+    let kept = roll_back_after_a_story(&gateway).await;
     let lost = gateway.newest();
-    std::fs::remove_dir_all(site.layout.folder()).unwrap();
-    copy_folder(&snapshot, site.layout.folder());
 
     // Nothing on the machine remembers. It goes on, and begins a second story.
     let (node, edge) = site.start().await;
@@ -252,19 +279,7 @@ async fn a_machine_that_was_rolled_back_whole_is_held_by_the_first_receipt_it_is
     connection.close().await;
     // Others of the lost story come later, with older receipts than the one that was shown, of
     // numbers that the journal gave a second time: they are given up as well.
-    let receipts = gateway.receipts.lock().unwrap().clone();
-    let (lost, mut welcomed) = (kept..lost.receipt.group.group, 0);
-    for older in receipts.iter().filter(|one| lost.contains(&one.receipt.group.group)) {
-        let state = format!("state-{}", older.receipt.group.group);
-        files::make_folder(&site.beside(&state), files::Audience::Owner).unwrap();
-        let path = site.beside(&state).join("newest.receipt");
-        files::replace(&path, &[&older.to_bytes()], files::Audience::Owner).unwrap();
-        let connection = gateway.connect_from(&node, &state).await.unwrap();
-        assert_eq!(connection.counts().losses_accepted, 1);
-        connection.close().await;
-        welcomed += 1;
-    }
-    assert!(welcomed > 0 && node.watched().hold().held().is_none());
+    check_older_are_welcomed(&gateway, &node, kept + 1..lost.receipt.group.group).await;
     let newest = gateway.newest().receipt.group;
     assert_eq!(newest.term, 1);
     assert!(newest.group > accepted.place.group);
