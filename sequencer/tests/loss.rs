@@ -208,8 +208,8 @@ impl Gateway<'_> {
     }
 }
 
-/// Streams, takes a snapshot, streams on, and puts the snapshot in the place of all that the machine
-/// has. Gives the last group that the snapshot holds a receipt of.
+/// Streams, takes a snapshot, streams on, and puts the snapshot in the place of all that the
+/// machine has. Gives the last group that the snapshot holds a receipt of.
 async fn roll_back_after_a_story(gateway: &Gateway<'_>) -> u64 {
     let (site, snapshot) = (gateway.site, gateway.site.beside("snapshot"));
     gateway.stream_once(&[1]).await;

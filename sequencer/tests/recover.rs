@@ -227,7 +227,8 @@ fn check_receipt_folders(site: &Site, recover: &[&str]) {
     check(&with_receipts(), 2, "cannot be read");
     std::fs::create_dir(&folder).unwrap();
     check(&with_receipts(), 2, "found none and 0 of others");
-    std::fs::write(folder.join("another.receipt"), b"no receipt").unwrap();
+    let another = folder.join("another.receipt");
+    files::replace(&another, &[b"no receipt"], files::Audience::Owner).unwrap();
     check(&with_receipts(), 2, "found none and 1 of others");
     for number in 0..10_000 {
         std::fs::write(folder.join(format!("{number}.txt")), b"").unwrap();

@@ -163,8 +163,8 @@ impl ClientSession {
             return;
         }
         for open in reopened {
-            // The server holds a refused stream's handle and name until it is ended (W.23). One that
-            // it had no room for it does not know, and passes over.
+            // The server holds a refused stream's handle and name until it is ended (W.23). One
+            // that it had no room for it does not know, and passes over.
             self.send(ClientMessage::EndStream { handle: open.handle });
             self.send(ClientMessage::OpenStream(open));
         }

@@ -152,7 +152,7 @@ fn keys() -> Vec<KeyWords> {
     };
     let key =
         |shape: &str, circuit, name| KeyWords { shape: shape.into(), circuit, words: words(name) };
-    vec![key("c1", 1, "operations"), key("c2", 2, "claims")]
+    vec![key("c1-test", 1, "operations"), key("c2-test", 2, "claims")]
 }
 
 fn fill(store: &Store, edge: &Edge, count: u64, root: Word) {
