@@ -174,7 +174,7 @@ impl Config {
     }
 
     /// The file as `sequencer init` writes it: every value, at its default. Of an address no more
-    /// is written than may be shown ([`HttpUrl`]).
+    /// is written than may be shown ([`l1_contracts::HttpUrl`]).
     pub fn to_toml(&self) -> String {
         toml::to_string_pretty(self).expect("a configuration is plain data")
     }
