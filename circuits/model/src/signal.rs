@@ -24,6 +24,13 @@ pub struct Signal {
     pub category: Category,
 }
 
+impl Signal {
+    /// Whether a text names it: by its name, or by its code.
+    pub fn is_called(&self, text: &str) -> bool {
+        text.eq_ignore_ascii_case(self.name) || text.parse() == Ok(self.code)
+    }
+}
+
 macro_rules! table {
     ($(
         $code:literal $name:literal $unit:literal $decimals:literal
@@ -36,19 +43,20 @@ macro_rules! table {
     };
 }
 
-/// Sorted by code.
+/// Sorted by code. Decimals are those of the finest monitors: rates and pressures in tenths as
+/// intensive-care monitors send them, saturation in hundredths; a coarser value is exact in them.
 const SIGNALS: &[Signal] = table! {
     131328 "ecg" "uV" 0 -20000..=20000 Ecg;
-    147842 "heart-rate" "/min" 0 0..=400 HeartRate;
-    149530 "pulse-rate" "/min" 0 0..=400 HeartRate;
-    150021 "bp-systolic" "mm[Hg]" 0 0..=400 BloodPressure;
-    150022 "bp-diastolic" "mm[Hg]" 0 0..=400 BloodPressure;
+    147842 "heart-rate" "/min" 1 0..=4000 HeartRate;
+    149530 "pulse-rate" "/min" 1 0..=4000 HeartRate;
+    150021 "bp-systolic" "mm[Hg]" 1 0..=4000 BloodPressure;
+    150022 "bp-diastolic" "mm[Hg]" 1 0..=4000 BloodPressure;
     150364 "temperature" "Cel" 2 1000..=5000 Temperature;
     150452 "ppg" "1" 0 -100000..=100000 Ppg;
-    150456 "spo2" "%" 1 0..=1000 Spo2;
-    151562 "respiration-rate" "/min" 0 0..=200 Respiration;
-    160184 "glucose" "mg/dL" 0 0..=1500 Glucose;
-    188736 "weight" "kg" 2 0..=60000 Weight;
+    150456 "spo2" "%" 2 0..=10000 Spo2;
+    151562 "respiration-rate" "/min" 1 0..=2000 Respiration;
+    160184 "glucose" "mg/dL" 1 0..=15000 Glucose;
+    188736 "weight" "kg" 3 0..=600000 Weight;
 };
 
 /// Every known signal, sorted by code.

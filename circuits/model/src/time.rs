@@ -89,6 +89,11 @@ impl Millis {
         if sum >> Millis::BITS == 0 { Millis(sum) } else { Millis::UNBOUNDED_FUTURE }
     }
 
+    /// The millisecond before this one; of the first, itself.
+    pub const fn before(self) -> Millis {
+        Millis(self.0.saturating_sub(1))
+    }
+
     /// Milliseconds from `earlier` to this time; zero if `earlier` is later.
     pub const fn since(self, earlier: Millis) -> u64 {
         // Clocks step back: what lies ahead of now is then new, and not older than everything.

@@ -97,8 +97,9 @@ impl Word {
     pub fn from_hex(text: &str) -> Result<Word, WordError> {
         let digits = text.strip_prefix("0x").unwrap_or(text);
         let wrong = || WordError::NotHex { found: digits.len() };
-        // Only of ASCII are two bytes two characters, so that the slices below cut between them.
-        if digits.len() != 64 || !digits.is_ascii() {
+        // Digits and nothing else: the parser below would take a plus sign, and one word would have
+        // several spellings.
+        if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(wrong());
         }
         let mut bytes = [0; 32];

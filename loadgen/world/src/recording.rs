@@ -138,7 +138,7 @@ mod tests {
     fn malformed_files_are_refused() {
         assert_eq!(decode_format_212(&[1, 2]), Err(RecordingError::Length { found: 2 }));
         assert_eq!(read_second_column("a,b\n1,2\n3\n"), Err(RecordingError::Line { line: 3 }));
-        let found = make_recording("x", "spo2", 1, vec![1001]);
-        assert!(matches!(found, Err(RecordingError::Range { found: 1001, .. })));
+        let found = make_recording("x", "spo2", 1, vec![10_001]);
+        assert!(matches!(found, Err(RecordingError::Range { found: 10_001, .. })));
     }
 }

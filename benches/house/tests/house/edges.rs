@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[Row])] = &[
             ("circuits", &["model", "statement"], &[]),
             ("l1-contracts", &["files", "model", "statement"], &[]),
             ("journal", &["files"], &[]),
+            ("recordings", &["model"], &[]),
             ("wire", &["model"], &[]),
             ("world", &["model"], &[]),
         ],
@@ -24,7 +25,7 @@ const LAYERS: &[(&str, &[Row])] = &[
         &[
             ("prover", &["circuits", "files", "statement"], &[]),
             ("devchain", &["files"], &[]),
-            ("client", &["files", "model", "statement", "wire"], &[]),
+            ("client", &["files", "model", "recordings", "statement", "wire"], &[]),
         ],
     ),
     (

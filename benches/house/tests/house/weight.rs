@@ -10,6 +10,7 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("model", &["serde", "ark-ff"], 8),
     ("files", &["model", "tokio"], 12),
     ("world", &["serde", "ark-ff", "tokio"], 18),
+    ("recordings", &["serde", "ark-ff", "tokio"], 14),
     ("journal", &["model", "redb", "tokio"], 27),
     ("wire", &["statement", "ark-ff", "tokio", "quinn", "alloy"], 44),
     ("statement", &["circuits", "k256", "tokio", "alloy"], 91),

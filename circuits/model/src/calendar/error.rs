@@ -1,0 +1,49 @@
+//! Why a text is no time.
+
+use thiserror::Error;
+
+/// Text that is no time, or no length of time.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum CalendarError {
+    /// No form fits.
+    #[error(
+        "expected a time as 2026-05-01T08:30:00Z, 2026-05-01T10:30:00+02:00, 2026-05-01, 2026, or \
+         now, found something else"
+    )]
+    Time,
+    /// Digits alone that may be several things.
+    #[error(
+        "expected a year (4 digits), a date (8), a date and time (14) or milliseconds since 1970 \
+         (13), found {found} digits: write the time as 2026-05-01T08:30:00Z"
+    )]
+    Digits {
+        /// How many.
+        found: usize,
+    },
+    /// A date that begins with the day or the month.
+    #[error("expected the year first, as 2026-05-01: which of the others is the month differs")]
+    YearLast,
+    /// A date and time of day, and nothing says where.
+    #[error("expected a zone, as Z or +02:00 behind the time, found none")]
+    NoZone,
+    /// A whole day, month or year where one instant is needed.
+    #[error("expected a time of day with its zone, as 2026-05-01T08:30:00Z, found a whole {what}")]
+    NoClock {
+        /// `day`, `month` or `year`.
+        what: &'static str,
+    },
+    /// A field is beyond its range.
+    #[error("expected a {what} that exists from 1900 to 2456, found {found}")]
+    Field {
+        /// Which field.
+        what: &'static str,
+        /// Value found.
+        found: u64,
+    },
+    /// The zone moves a time out of the range.
+    #[error("expected a time from 1900 to 2456 in UTC, found one beyond")]
+    Beyond,
+    /// No form of a length of time fits.
+    #[error("expected a length of time as 90s, 30m, 24h or 7d, found something else")]
+    Length,
+}
