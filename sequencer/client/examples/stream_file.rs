@@ -5,13 +5,16 @@
 //! with a heart rate. The client's tests run it against a node in memory.
 
 use std::error::Error;
+use std::fs::File;
+use std::io::BufReader;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 
-use client::readings::{Lines, Timing};
 use client::{Connection, ConnectionConfig, Deployment, Identity};
-use model::{DeviceId, PatientIndex, Sequence, signal_by_name};
-use wire::{Descriptor, Lane, StreamKey};
+use model::calendar::Instant;
+use model::{Clock, DeviceId, PatientIndex, Sequence, SystemClock, signal_by_name};
+use recordings::text::{Lines, Reader, Rules};
+use wire::{Descriptor, DeviceTime, Lane, Reading, StreamKey};
 
 /// Readings in one frame. A frame is what gets a sequence and a receipt.
 const FRAME_READINGS: usize = 256;
@@ -36,10 +39,19 @@ pub(crate) async fn stream_file(
     let stream =
         connection.open_stream(Lane::Live, Descriptor { key, period: None, epoch }).await?;
 
-    let mut lines = Lines::new(signal, Timing::InLines);
+    let mut lines = Lines::new(BufReader::new(File::open(file)?));
+    let mut reader = Reader::new(Rules::new(signal));
     let mut readings = Vec::new();
-    for line in std::fs::read_to_string(file)?.lines() {
-        readings.extend(lines.read(line)?);
+    while let Some(line) = lines.read()? {
+        // Nothing is taken for measured that lies ahead of the clock.
+        let now = Instant::from_micros(SystemClock.now().get() * 1000)?;
+        for measured in reader.read(&line, now)? {
+            let at = DeviceTime::from_micros(measured.at.micros())?;
+            readings.push(match measured.value {
+                Some(value) => Reading::new(at, value),
+                None => Reading::sensor_off(at),
+            });
+        }
     }
     for frame in readings.chunks(FRAME_READINGS) {
         stream.send(frame).await?; // waits while too much has no receipt

@@ -6,7 +6,7 @@
 //!
 //! # Reading order
 //! 1. [`Identity`] and [`Deployment`]: who a client is, and whom it expects.
-//! 2. [`Connection`] and [`Stream`]: from readings ([`readings`]) to receipts, over lost
+//! 2. [`Connection`] and [`Stream`]: from readings (crate `recordings`) to receipts, over lost
 //!    connections and restarts. Behind them a state is fed with events, and a shell has QUIC and
 //!    time.
 //! 3. [`Key`], [`Wallet`], [`preview`], [`rule_slot`], [`party`]: what a patient signs, and what it
@@ -32,7 +32,7 @@
 //! let epoch = connection.epoch(&key)?;
 //! let stream = connection.open_stream(Lane::Live, Descriptor { key, period: None, epoch }).await?;
 //! let at = DeviceTime::from_millis(SystemClock.now());
-//! let sequence = stream.send(&[Reading::new(at, 72)]).await?;
+//! let sequence = stream.send(&[Reading::new(at, 720)]).await?; // tenths
 //! stream.wait_for_receipt(sequence).await?; // durable, and a signed receipt says so
 //! connection.close().await;
 //! # Ok(())
@@ -114,13 +114,13 @@ mod connection;
 pub mod copy;
 pub mod headers;
 mod identity;
+mod input;
 mod key;
 mod layouts;
 pub mod log;
 pub mod party;
 pub mod preview;
 pub mod promised;
-pub mod readings;
 mod receipts;
 pub mod rule_slot;
 mod spool;
@@ -132,6 +132,7 @@ pub use connection::{
     DelayListener, Delayed, ReceiptListener, RequestError, Stream, StreamError, Waits,
 };
 pub use identity::{Deployment, DeploymentDamage, Identity, IdentityError};
+pub use input::InputMark;
 pub use key::{Key, KeyError, KeyKind};
 pub use layouts::{LayoutsError, layouts_from_json, read_layouts};
 pub use receipts::{CompareError, Compared, compare, keep_operation, read_receipt};

@@ -176,17 +176,26 @@ fn access_period(access: &Interval) -> String {
     }
     let until = match access.until {
         Millis::UNBOUNDED_FUTURE => "for ever".to_owned(),
-        until => format!("until {}", Utc(until)),
+        until => end(until),
     };
     format!("from {} {until}", Utc(access.from))
+}
+
+/// The end of a period. Most people would take the first instant after a day for a part of it.
+fn end(until: Millis) -> String {
+    let day = Utc(until.before()).to_string();
+    match day.strip_suffix("T23:59:59.999Z") {
+        Some(day) => format!("up to and including {day} (UTC)"),
+        None => format!("until {}", Utc(until)),
+    }
 }
 
 fn data_period(data: &Interval) -> String {
     match (data.from, data.until) {
         (Millis::UNBOUNDED_PAST, Millis::UNBOUNDED_FUTURE) => String::new(),
         (from, Millis::UNBOUNDED_FUTURE) => format!(", measured from {} on", Utc(from)),
-        (Millis::UNBOUNDED_PAST, until) => format!(", measured before {}", Utc(until)),
-        (from, until) => format!(", measured from {} until {}", Utc(from), Utc(until)),
+        (Millis::UNBOUNDED_PAST, until) => format!(", measured {}", end(until)),
+        (from, until) => format!(", measured from {} {}", Utc(from), end(until)),
     }
 }
 
@@ -236,7 +245,7 @@ mod tests {
         assert_eq!(
             sentence,
             "permits practitioner dr-001 to read ecg, spo2 for treatment, from \
-             1970-01-01T00:00:00.000Z until 1970-01-02T00:00:00.000Z"
+             1970-01-01T00:00:00.000Z up to and including 1970-01-01 (UTC)"
         );
         let narrow = Rule {
             source: actor("practitioner:dr-001").unwrap(),

@@ -3,9 +3,10 @@
 //! A frame is written and synced here before the first byte of it is sent, so a sequence is never
 //! used twice for different bytes. The file is a list of records: `kind u8 | length u32 | body |
 //! first 8 bytes of blake3 of all before`, big-endian. The first record is the state (version,
-//! epoch, last sequence with a receipt), the others are frames as sent, or a higher receipted
-//! sequence. Reading stops at the first record that is torn: it was never sent. The file holds
-//! readings in the clear and is readable for its owner alone.
+//! epoch, last sequence with a receipt), the others are frames as sent, with or without the place
+//! in a file that ends with them, a higher receipted sequence, or such a place alone. Reading
+//! stops at the first record that is torn: it was never sent. The file holds readings in the clear
+//! and is readable for its owner alone.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -17,12 +18,19 @@ use model::{EpochNumber, Sequence};
 use thiserror::Error;
 use wire::{Frame, StreamKey};
 
+use crate::InputMark;
+
 const VERSION: u8 = 1;
 const STATE: u8 = 1;
 const FRAME: u8 = 2;
 const RECEIPTED: u8 = 3;
+const MARK: u8 = 4;
+const MARKED_FRAME: u8 = 5;
 const HEAD_BYTES: usize = 5;
 const CHECK_BYTES: usize = 8;
+/// Files of readings whose places are kept; of more, those that were not sent for longest are
+/// forgotten.
+const MARKS_MAX: usize = 1024;
 /// A file is written anew when it is larger than this and nothing in it lacks a receipt, or when
 /// it is as much larger than what lacks one.
 const SLACK_BYTES: u64 = 1 << 20;
@@ -71,6 +79,8 @@ struct Kept {
     last_receipted: Sequence,
     /// Those above it, in order.
     frames: Vec<Frame>,
+    /// Places in files, the last sent from last.
+    marks: Vec<InputMark>,
 }
 
 impl Spool {
@@ -89,6 +99,15 @@ impl Spool {
             return Ok(None);
         }
         read(&path).map(|kept| Some(kept.epoch))
+    }
+
+    /// The places in files that are kept.
+    pub(crate) fn kept_marks(folder: &Path, key: &StreamKey) -> Result<Vec<InputMark>, SpoolError> {
+        let path = Spool::path(folder, key);
+        if !path.exists() {
+            return Ok(Vec::new());
+        }
+        read(&path).map(|kept| kept.marks)
     }
 
     /// Opens what is kept, or begins anew in `epoch`.
@@ -111,7 +130,7 @@ impl Spool {
                 let (expected, found) = (kept.epoch.0, epoch.0);
                 return Err(SpoolError::Epoch { expected, found });
             }
-            kept = Kept::new(epoch);
+            kept = Kept { marks: kept.marks, ..Kept::new(epoch) };
         }
         // Written anew before anything is appended: behind a torn record nothing would be read.
         let bytes = kept.rewrite(&path).map_err(wrong)?;
@@ -129,9 +148,21 @@ impl Spool {
         &self.kept.frames
     }
 
-    /// Writes and syncs a frame: only then may it be sent.
-    pub(crate) fn store(&mut self, frame: &Frame) -> Result<(), SpoolError> {
-        let record = encode_record(FRAME, frame.as_bytes());
+    /// Writes and syncs a frame, with the place in a file that ends with it: only then may it be
+    /// sent.
+    pub(crate) fn store(
+        &mut self,
+        frame: &Frame,
+        mark: Option<InputMark>,
+    ) -> Result<(), SpoolError> {
+        let record = match mark {
+            None => encode_record(FRAME, frame.as_bytes()),
+            Some(mark) => {
+                self.kept.set_mark(mark);
+                let body = [&mark.to_bytes()[..], frame.as_bytes()].concat();
+                encode_record(MARKED_FRAME, &body)
+            }
+        };
         self.kept.frames.push(frame.clone());
         self.bytes += record.len() as u64;
         // One write, so that a crash tears at most this record.
@@ -145,7 +176,8 @@ impl Spool {
         self.kept.frames.retain(|frame| frame.sequence() > last);
         let record = encode_record(RECEIPTED, &last.0.to_be_bytes());
         self.bytes += record.len() as u64;
-        let needed: usize = self.kept.frames.iter().map(|frame| frame.as_bytes().len()).sum();
+        let frames: usize = self.kept.frames.iter().map(|frame| frame.as_bytes().len()).sum();
+        let needed = frames + self.kept.marks.len() * InputMark::BYTES;
         // Twice what is needed, so that rewriting costs at most as much as appending did.
         let outcome = if self.bytes > SLACK_BYTES + 2 * needed as u64 {
             self.shrink()
@@ -179,7 +211,15 @@ fn read(path: &Path) -> Result<Kept, SpoolError> {
 impl Kept {
     /// Nothing of an epoch.
     fn new(epoch: EpochNumber) -> Kept {
-        Kept { epoch, last_receipted: Sequence(0), frames: Vec::new() }
+        Kept { epoch, last_receipted: Sequence(0), frames: Vec::new(), marks: Vec::new() }
+    }
+
+    fn set_mark(&mut self, mark: InputMark) {
+        self.marks.retain(|one| one.name != mark.name);
+        if self.marks.len() >= MARKS_MAX {
+            self.marks.remove(0);
+        }
+        self.marks.push(mark);
     }
 
     /// What the records say; `None` unless the first is a state.
@@ -194,6 +234,13 @@ impl Kept {
         while let Some(Record { kind, body }) = take_record(&mut bytes) {
             match kind {
                 FRAME => kept.frames.push(Frame::from_bytes(body).ok()?),
+                MARK => kept.set_mark(InputMark::from_bytes(&body)?),
+                MARKED_FRAME => {
+                    let mark = body.get(..InputMark::BYTES)?;
+                    kept.set_mark(InputMark::from_bytes(mark)?);
+                    let frame = body.slice(InputMark::BYTES..);
+                    kept.frames.push(Frame::from_bytes(frame).ok()?);
+                }
                 RECEIPTED => {
                     let last = u64::from_be_bytes(body[..].try_into().ok()?);
                     kept.last_receipted = Sequence(last);
@@ -213,6 +260,8 @@ impl Kept {
         state.extend(self.epoch.0.to_be_bytes());
         state.extend(self.last_receipted.0.to_be_bytes());
         let mut bytes = encode_record(STATE, &state);
+        let marks = self.marks.iter();
+        marks.for_each(|mark| bytes.extend(encode_record(MARK, &mark.to_bytes())));
         let frames = self.frames.iter();
         frames.for_each(|frame| bytes.extend(encode_record(FRAME, frame.as_bytes())));
         files::replace(path, &[&bytes], Audience::Owner)?;
@@ -273,7 +322,7 @@ mod tests {
     fn with_two_of_three_open() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let mut spool = Spool::open(&state(&folder), &key(), EpochNumber(3)).unwrap();
-        (1..=3).for_each(|sequence| spool.store(&frame(sequence)).unwrap());
+        (1..=3).for_each(|sequence| spool.store(&frame(sequence), None).unwrap());
         spool.forget_up_to(Sequence(1)).unwrap();
         let path = Spool::path(&state(&folder), &key());
         (folder, path)
@@ -304,6 +353,34 @@ mod tests {
                 }
             }
         }
+    }
+
+    fn mark(name: u8, lines: u64) -> InputMark {
+        InputMark { name: [name; 16], lines, taken: 1, digest: [lines as u8; 32] }
+    }
+
+    #[test]
+    fn the_place_in_a_file_stands_if_and_only_if_its_frame_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(&state(&folder), &key(), EpochNumber(3)).unwrap();
+        spool.store(&frame(1), Some(mark(1, 10))).unwrap();
+        let path = Spool::path(&state(&folder), &key());
+        let before = std::fs::read(&path).unwrap().len();
+        spool.store(&frame(2), Some(mark(1, 20))).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for cut in before..=whole.len() {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            let kept = read(&path).unwrap();
+            let (frames, expected) = if cut < whole.len() { (1, 10) } else { (2, 20) };
+            assert_eq!((kept.frames.len(), kept.marks), (frames, vec![mark(1, expected)]));
+        }
+        // It outlives its frames, other files and a new epoch.
+        let mut spool = Spool::open(&state(&folder), &key(), EpochNumber(3)).unwrap();
+        spool.store(&frame(3), Some(mark(2, 5))).unwrap();
+        spool.forget_up_to(Sequence(3)).unwrap();
+        drop(Spool::open(&state(&folder), &key(), EpochNumber(4)).unwrap());
+        let kept = Spool::kept_marks(&state(&folder), &key()).unwrap();
+        assert_eq!(kept, [mark(1, 20), mark(2, 5)]);
     }
 
     #[test]

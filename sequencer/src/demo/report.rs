@@ -231,13 +231,14 @@ fn stream_line(node: &Node, dir: &Path, cast: &Cast) -> String {
     let gateway = &cast.world.gateways[device.gateway].id;
     format!(
         "  seq 60 100 | {} stream --node {} --identity {}/identities/{gateway} --device {} \
-         --patient {} --signal {} --rate-hz 100 --stdin",
+         --patient {} --signal {} --unit {} --rate-hz 100 --stdin",
         program("vitals"),
         node.endpoints().ingest,
         dir.display(),
         device.id,
         cast.world.patients[0].index.get(),
-        device.signals[0].name
+        device.signals[0].name,
+        device.signals[0].unit
     )
 }
 

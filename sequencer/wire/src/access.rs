@@ -10,7 +10,7 @@ use model::{
 use crate::DecodeError;
 use crate::codec::{Reader, Writer};
 use crate::hash::digest31;
-use crate::limits::REASON_BYTES_MAX;
+use crate::limits::{REASON_BYTES_MAX, REASON_LETTERS_MIN};
 
 /// A care team: practitioners of one ward or study (FHIR `CareTeam`).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -55,7 +55,7 @@ pub enum AccessKind {
     },
     /// In an emergency under a break-glass policy; the reason is required.
     BreakGlass {
-        /// Why, in words; not empty.
+        /// Why, in words ([`Reason::says_something`]).
         reason: Reason,
     },
 }
@@ -83,6 +83,11 @@ impl Reason {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it can be a reason at all: blanks, dots and a single letter tell a patient nothing.
+    pub fn says_something(&self) -> bool {
+        self.0.chars().filter(|one| one.is_alphanumeric()).count() >= REASON_LETTERS_MIN
     }
 }
 
@@ -232,9 +237,9 @@ impl AccessRequest {
         if self.requested_at >= self.valid_until || self.data.from >= self.data.until {
             return wrong("expected intervals that are not empty");
         }
-        let no_reason = self.reason().as_str().is_empty();
-        if matches!(self.kind, AccessKind::BreakGlass { .. }) && no_reason {
-            return wrong("expected a reason for breaking the glass");
+        let says_something = self.reason().says_something();
+        if matches!(self.kind, AccessKind::BreakGlass { .. }) && !says_something {
+            return wrong("expected a reason for breaking the glass, of at least 4 letters");
         }
         Ok(())
     }

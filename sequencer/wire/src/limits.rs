@@ -16,6 +16,8 @@ pub const SEALED_OPERATION_BYTES_MAX: usize = SIGNED_OPERATION_BYTES_MAX + 40;
 
 /// Longest reason of an access request, bytes.
 pub const REASON_BYTES_MAX: usize = 256;
+/// Letters and digits that a reason for breaking the glass has at least.
+pub const REASON_LETTERS_MIN: usize = 4;
 
 /// Most resume marks in a welcome; the answer to each stream's opening is authoritative.
 pub const MARKS_MAX: usize = 512;

@@ -8,7 +8,7 @@ use tokio::process::Command;
 use crate::node::{Behaviour, Node, signing_key};
 
 /// One command line, whose words are separated by spaces; `DIR` stands for the folder.
-async fn vitals(folder: &Path, node: &Node, line: &str) -> Output {
+pub(crate) async fn vitals(folder: &Path, node: &Node, line: &str) -> Output {
     run(folder, node, &format!("{line} --json")).await
 }
 
@@ -30,14 +30,14 @@ async fn run(folder: &Path, node: &Node, line: &str) -> Output {
         .expect("vitals runs")
 }
 
-async fn done(folder: &Path, node: &Node, line: &str) -> serde_json::Value {
+pub(crate) async fn done(folder: &Path, node: &Node, line: &str) -> serde_json::Value {
     let output = vitals(folder, node, line).await;
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{line}: {error}");
     serde_json::from_slice(&output.stdout).expect("one object")
 }
 
-fn folder_with_identities(node: &Node) -> tempfile::TempDir {
+pub(crate) fn folder_with_identities(node: &Node) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (role, name) in [
         ("operator", "operator-1"),
@@ -107,7 +107,7 @@ async fn every_holder_shows_its_newest_receipt_and_hears_of_an_accepted_loss() {
                   --data-until now";
     std::fs::write(folder.path().join("beats.csv"), "value\n60\n").unwrap();
     let stream = "stream --identity DIR/gateway --device m-1 --patient 7 --signal heart-rate \
-                  --rate-hz 2 DIR/beats.csv";
+                  --rate-hz 2 --end now DIR/beats.csv";
     let deny_ecg = format!("{deny} ecg");
     let deny_spo2 = format!("{deny} spo2");
     node.log().shown.clear();
@@ -154,18 +154,45 @@ async fn a_receipt_that_cannot_be_kept_to_be_shown_again_is_told_with_the_answer
 }
 
 #[tokio::test]
-async fn a_newest_receipt_that_is_none_is_named_before_anything_is_sent() {
+async fn a_newest_receipt_that_is_none_keeps_no_stop_out_and_stays() {
     let node = Node::start(Behaviour::default());
     let folder = folder_with_identities(&node);
     let own = enrol(folder.path(), &node).await;
     let kept = folder.path().join("wallet/newest.receipt");
     files::replace(&kept, &[b"torn"], files::Audience::Owner).unwrap();
-    let operations = node.log().operations.len();
     let stop = vitals(folder.path(), &node, &format!("consent stop {own}")).await;
-    assert_ne!(stop.status.code(), Some(0));
-    let error = String::from_utf8_lossy(&stop.stderr).into_owned();
-    assert!(error.contains("wallet/newest.receipt") && error.contains("move the file"), "{error}");
-    assert_eq!(node.log().operations.len(), operations);
+    assert_eq!(stop.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&stop.stdout).unwrap();
+    assert_eq!(report["applied"], true);
+    let why = report["not_kept"].as_str().unwrap_or_default();
+    assert!(why.contains("wallet/newest.receipt") && why.contains("move the file"), "{report}");
+    assert_eq!(std::fs::read(&kept).unwrap(), b"torn", "it may be evidence");
+}
+
+#[tokio::test]
+async fn what_is_released_arrives_where_its_receipt_cannot_be_kept() {
+    let node = Node::start(Behaviour::default());
+    let folder = folder_with_identities(&node);
+    let dir = folder.path();
+    std::fs::write(dir.join("beats.csv"), "value\n60\n").unwrap();
+    done(
+        dir,
+        &node,
+        "stream --identity DIR/gateway --device m-1 --patient 7 --signal heart-rate --rate-hz 2 \
+         --end now DIR/beats.csv",
+    )
+    .await;
+    done(dir, &node, "key new --kind practitioner --out DIR/dr.key").await;
+    std::fs::create_dir(dir.join("practitioner/newest.receipt.new")).unwrap();
+    let access = "access --key DIR/dr.key --identity DIR/practitioner --organisation ward-3 \
+                  --patient 7 --categories heart-rate --purpose treatment --data-from 2020-01-01 \
+                  --data-until now --out DIR/read.csv";
+    let output = vitals(dir, &node, access).await;
+    assert_eq!(output.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["permitted"], &report["readings"]), (&true.into(), &1.into()));
+    assert!(report["not_kept"].as_str().unwrap().contains("newest.receipt"), "{report}");
+    assert_eq!(std::fs::read_to_string(dir.join("read.csv")).unwrap().lines().count(), 2);
 }
 
 /// A patient enrolled by the registrar; the options of every operation that its wallet signs.
@@ -247,7 +274,12 @@ fn the_first_lines_of_help_say_what_for_for_whom_and_how_to_begin() {
 fn the_help_of_streaming_says_how_a_line_is_written() {
     assert!(help("stream -h").starts_with("Stream readings from lines of text until each has a"));
     let long = help("stream --help");
-    for said in ["For a bedside gateway", "A line is `time,value`", "With --rate-hz a line is"] {
+    for said in [
+        "For a bedside gateway",
+        "A line is `time,value`",
+        "With --rate-hz or --period a line holds only values",
+        "heart-rate        /min    0.0 to 400.0 in steps of 0.1; also /min, /s",
+    ] {
         assert!(long.contains(said), "expected `{said}` in: {long}");
     }
     assert!(help("access --help").contains("As a member of which care team"));
@@ -261,7 +293,7 @@ async fn a_stream_that_the_node_postpones_says_so_and_goes_on() {
     let folder = folder_with_identities(&node);
     std::fs::write(folder.path().join("beats.csv"), "60\n61\n").unwrap();
     let stream = "stream --identity DIR/gateway --device m-1 --patient 7 --signal heart-rate \
-                  --rate-hz 2 DIR/beats.csv";
+                  --rate-hz 2 --end now DIR/beats.csv";
     let output = vitals(folder.path(), &node, stream).await;
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{error}");
@@ -278,7 +310,7 @@ async fn a_gateway_streams_lines_and_a_practitioner_reads_them() {
     let values: String = (0..600).map(|n| format!("{}\n", 60 + n % 40)).collect();
     std::fs::write(folder.path().join("beats.csv"), format!("value\n{values}")).unwrap();
     let stream = "stream --identity DIR/gateway --device m-1 --patient 7 --signal heart-rate \
-                  --rate-hz 2 --state DIR/state --receipts DIR/receipts DIR/beats.csv";
+                  --rate-hz 2 --end now --state DIR/state --receipts DIR/receipts DIR/beats.csv";
     let streamed = run(stream).await;
     assert_eq!(streamed["readings"], 600);
     assert_eq!(streamed["frames"], streamed["frames_receipted"]);
@@ -292,7 +324,7 @@ async fn a_gateway_streams_lines_and_a_practitioner_reads_them() {
     let csv = std::fs::read_to_string(folder.path().join("read.csv")).unwrap();
     assert_eq!(csv.lines().count(), 601);
     assert!(csv.lines().nth(1).unwrap().starts_with("m-1,heart-rate,20"));
-    assert!(csv.lines().last().unwrap().ends_with(",99"));
+    assert!(csv.lines().last().unwrap().ends_with(",99.0"));
 
     // What was permitted is journaled: the receipt is handed out where the file cannot be written.
     let nowhere = access.replace("DIR/read.csv", "DIR/none/read.csv");
@@ -326,7 +358,7 @@ async fn folders_that_others_may_open_are_refused_with_the_command_that_closes_t
     let folder = folder_with_identities(&node);
     std::fs::write(folder.path().join("beats.csv"), "value\n60\n").unwrap();
     let stream = "stream --identity DIR/gateway --device m-1 --patient 7 --signal heart-rate \
-                  --rate-hz 2 --state DIR/state --receipts DIR/receipts DIR/beats.csv";
+                  --rate-hz 2 --end now --state DIR/state --receipts DIR/receipts DIR/beats.csv";
     for name in ["state", "receipts", "gateway"] {
         let path = folder.path().join(name);
         std::fs::create_dir_all(&path).unwrap();

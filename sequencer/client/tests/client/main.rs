@@ -2,6 +2,8 @@
 
 mod command_line;
 mod delays;
+mod files;
+mod formats;
 mod log;
 mod node;
 mod promised;

@@ -72,7 +72,11 @@ fn an_operation_with_a_receipt_that_its_batch_lacks_is_evidence() {
         find_promised(promised, patient(7), &headers, &by_batch)
     };
     let kept = look(&[(2, mine.digest())]);
-    let expected = PromisesFound { kept: 1, not_settled: 1, not_compared: 1, absent: Vec::new() };
+    let later: Vec<_> = kept.later.iter().map(|one| one.digest).collect();
+    assert_eq!(later, [mine.digest()]);
+    let later = kept.later.clone();
+    let expected =
+        PromisesFound { kept: 1, not_settled: 1, not_compared: 1, absent: Vec::new(), later };
     assert_eq!(kept, expected);
     // Nowhere, or in another batch than the one that holds its position.
     for seen in [&[][..], &[(1, mine.digest())]] {

@@ -7,8 +7,17 @@ use crate::samples;
 
 #[test]
 fn breaking_the_glass_needs_a_reason_and_access_does_not() {
-    let kind = AccessKind::BreakGlass { reason: Reason::default() };
-    assert!(AccessRequest { kind, ..samples::access_request() }.to_bytes().is_err());
+    let glass = |text: &str| {
+        let kind = AccessKind::BreakGlass { reason: Reason::new(text).expect("short") };
+        AccessRequest { kind, ..samples::access_request() }.to_bytes()
+    };
+    // What says nothing is no reason, in any script.
+    for text in ["", "   ", "x", "...", "- - - -", "a b c"] {
+        assert!(glass(text).is_err(), "{text:?}");
+    }
+    for text in ["fell", "no pulse", "\u{610f}\u{8b58}\u{4e0d}\u{660e}"] {
+        assert!(glass(text).is_ok(), "{text:?}");
+    }
     let kind = AccessKind::Access { reason: Reason::default() };
     let request = AccessRequest { kind, ..samples::access_request() };
     let bytes = request.to_bytes().expect("valid");

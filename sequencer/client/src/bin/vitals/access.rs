@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use client::readings::to_decimal;
 use client::{AccessOutcome, Key, KeyKind, date_back, party};
 use files::Audience;
 use model::calendar::{self, Utc};
 use model::{
-    Categories, Category, DeviceId, Interval, Label, Labels, Millis, OrganisationId, Party,
-    PatientIndex, PractitionerId, Purpose, signal_by_code,
+    Categories, Category, DeviceId, Label, Labels, OrganisationId, Party, PatientIndex,
+    PractitionerId, Purpose, signal_by_code,
 };
+use recordings::decimal::to_decimal;
+use recordings::{When, Zone};
 use serde_json::json;
 use statement::batch::{ReleasedFrame, ReleasedFrames};
 use statement::{eddsa, field, scope};
@@ -22,9 +23,9 @@ use wire::{
 };
 
 use crate::consent::parse_patient;
-use crate::node::{Node, Standing, now, parse_when, runtime};
+use crate::node::{Node, Standing, now, runtime};
 use crate::report::{Outcome, Report, Usage};
-use crate::rule::list;
+use crate::rule::{End, list, parse_end, period};
 
 /// Ask to read a patient's data
 ///
@@ -64,12 +65,15 @@ pub(crate) struct Access {
     /// Of which device: device:NAME or any
     #[arg(long, value_name = "SOURCE", default_value = "any")]
     source: String,
-    /// Measured from
-    #[arg(long, value_name = "TIME", value_parser = parse_when)]
-    data_from: Millis,
-    /// Measured before
-    #[arg(long, value_name = "TIME", value_parser = parse_when)]
-    data_until: Millis,
+    /// Measured from, as 2026-05-01, 2026-05-01T08:30 or now
+    #[arg(long, value_name = "TIME")]
+    data_from: When,
+    /// Measured until, a date up to and including that day
+    #[arg(long, value_name = "TIME", value_parser = parse_end)]
+    data_until: When,
+    /// Where dates and times without a zone hold: UTC, +02:00, or a name as Europe/Berlin
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    zone: Zone,
     /// Break the glass: needs a reason, is counted publicly, and the patient sees it
     #[arg(long, requires = "reason")]
     break_glass: bool,
@@ -124,7 +128,11 @@ impl Access {
             categories: list(&self.categories, Categories::ALL, Category::from_name)?,
             purpose: self.purpose,
             labels: list(&self.labels, Labels::ALL, Label::from_name)?,
-            data: Interval::new(self.data_from, self.data_until)?,
+            data: period(
+                ["--data-from", "--data-until"],
+                self.data_from.begin(&self.zone, now)?,
+                End::of(self.data_until, &self.zone)?,
+            )?,
             requested_at: date_back(now),
             valid_until: now.plus(self.valid_for),
             // Two requests alike in one millisecond are two, and each has its own receipt.

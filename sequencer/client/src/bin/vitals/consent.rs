@@ -7,11 +7,12 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use client::preview::{operation_sentence, rule_sentence};
 use client::{Applied, Deployment, Key, KeyKind, Wallet, WalletError, rule_slot};
-use model::calendar::{Utc, parse_length};
+use model::calendar::{Instant, Utc, parse_length};
 use model::{
-    Action, ClaimKind, ClaimKinds, Label, Labels, Millis, Operation, PatientIndex, RuleSlot, Word,
-    with_causes,
+    Action, ClaimKind, ClaimKinds, Interval, Label, Labels, Millis, Operation, PatientIndex,
+    RuleSlot, Word, with_causes,
 };
+use recordings::Zone;
 use serde_json::{Value, json};
 use statement::operation::SignedOperation;
 use statement::scope;
@@ -180,11 +181,11 @@ impl Command {
             Command::Revoke { patient, slot } => {
                 let wallet = patient.read_wallet()?;
                 let action = wallet.revocation(slot)?;
-                patient.sign(wallet, action)
+                patient.sign(wallet, action, Zone::UTC)
             }
             Command::Stop { patient } => {
                 let wallet = patient.read_wallet()?;
-                patient.sign(wallet, Action::Stop)
+                patient.sign(wallet, Action::Stop, Zone::UTC)
             }
             Command::Show { patient_key, identity, expected, question } => {
                 let deployment = expected.load(&identity)?;
@@ -202,7 +203,7 @@ impl WriteArgs {
             Some(number) => rule_slot::find(kind, number).ok_or_else(|| Usage(SLOTS.to_owned()))?,
         };
         let rule = self.rule.to_rule(defaults, &mut wallet.names)?;
-        self.patient.sign(wallet, Action::Write { slot, rule })
+        self.patient.sign(wallet, Action::Write { slot, rule }, self.rule.zone)
     }
 }
 
@@ -212,10 +213,10 @@ impl PatientArgs {
         Ok(Wallet::read(&Wallet::path(&self.patient_key), scope)?)
     }
 
-    fn sign(&self, wallet: Wallet, action: Action) -> Outcome {
+    fn sign(&self, wallet: Wallet, action: Action, zone: Zone) -> Outcome {
         let key = Key::read(&self.patient_key, KeyKind::Patient)?;
         let operation = wallet.change(action, now(), self.send.valid_for)?;
-        let signing = Signing { wallet, operation, key: &key, path: &self.patient_key };
+        let signing = Signing { wallet, operation, key: &key, path: &self.patient_key, zone };
         signing.run(&self.send, Some(&self.question))
     }
 }
@@ -230,7 +231,8 @@ fn enrol(registrar: &Path, patient_key: &Path, index: PatientIndex, send: &SendA
     }
     let wallet = Wallet::new(send.node.deployment()?.scope, index);
     let operation = wallet.enrolment(&key, now(), send.valid_for);
-    Signing { wallet, operation, key: &registrar, path: patient_key }.run(send, None)
+    let path = patient_key;
+    Signing { wallet, operation, key: &registrar, path, zone: Zone::UTC }.run(send, None)
 }
 
 /// One operation on its way from preview to the wallet's copy.
@@ -239,6 +241,8 @@ struct Signing<'a> {
     operation: Operation,
     key: &'a Key,
     path: &'a Path,
+    /// In which the rule's dates were written.
+    zone: Zone,
 }
 
 impl Signing<'_> {
@@ -278,7 +282,11 @@ impl Signing<'_> {
         let after = self.wallet.effect(&self.operation, now())?;
         let says = operation_sentence(&self.operation, &self.wallet.names);
         let until = Utc(self.operation.valid_until);
-        let mut text = format!("{says}\nthe signature is good until {until}");
+        let mut text = says.clone();
+        if let Action::Write { rule, .. } = &self.operation.action {
+            text += &self.period_in_words(&rule.access);
+        }
+        text += &format!("\nthe signature is good until {until}");
         let mut json = json!({
             "schema": "vitals-operation-1", "patient": self.operation.patient.get(),
             "says": says, "nonce": self.operation.nonce, "applied": false,
@@ -290,6 +298,25 @@ impl Signing<'_> {
             json["after"] = answers.after.into();
         }
         Ok((text, json))
+    }
+
+    /// What the sentence does not say of a rule's period: when it really begins, and its ends on
+    /// the clocks of the zone in which they were written.
+    fn period_in_words(&self, access: &Interval) -> String {
+        let mut text = String::new();
+        if access.from <= now() {
+            text += "\nit begins when the node has it and not before, whatever --from says";
+        }
+        if self.zone != Zone::UTC {
+            let show = |at: Millis| match at {
+                Millis::UNBOUNDED_FUTURE => "for ever".to_owned(),
+                at => Instant::from_micros(at.get() * 1000)
+                    .map_or_else(|_| Utc(at).to_string(), |at| self.zone.show(at)),
+            };
+            let (from, until) = (show(access.from), show(access.until));
+            text += &format!("\nin {}: from {from}, ends {until}", self.zone);
+        }
+        text
     }
 
     /// The operation is in force whatever became of the copy, so its receipt is shown either way.

@@ -6,10 +6,12 @@
 mod access;
 mod compared;
 mod consent;
+mod inspect;
 mod key;
 mod log;
 mod node;
 mod receipt;
+mod recording;
 mod report;
 mod rule;
 mod stream;
@@ -96,7 +98,8 @@ enum Command {
     ///   vitals receipt check FILE --identity DIR --headers headers.json --data batches
     #[command(subcommand, verbatim_doc_comment)]
     Receipt(receipt::Command),
-    Stream(stream::Stream),
+    Stream(Box<stream::Stream>),
+    Inspect(inspect::Inspect),
 }
 
 fn main() {
@@ -118,6 +121,7 @@ fn run(command: Command) -> Outcome {
         Command::Log(log) => log.run(),
         Command::Receipt(command) => command.run(),
         Command::Stream(stream) => stream.run(),
+        Command::Inspect(inspect) => inspect.run(),
     }
 }
 

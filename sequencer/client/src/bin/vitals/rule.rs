@@ -4,14 +4,15 @@ use clap::Args;
 use client::party;
 use client::preview::{Question, answer_sentence};
 use client::{Wallet, party::Names};
-use model::calendar::parse_length;
+use model::calendar::{CalendarError, Utc, parse_length};
 use model::{
     Categories, Category, ClaimKind, ClaimKinds, Interval, Label, Labels, MaskError, Millis, Party,
     Purpose, Purposes, Record, Rule,
 };
 
-use crate::node::parse_when;
+use crate::node::now;
 use crate::report::Usage;
+use recordings::{When, Zone, ZoneError};
 
 /// What a rule says.
 #[derive(Args)]
@@ -34,21 +35,24 @@ pub(crate) struct RuleArgs {
     /// Whose data: device:NAME or any
     #[arg(long, value_name = "SOURCE", default_value = "any")]
     source: String,
-    /// From when on it holds; never before the node has it
-    #[arg(long, value_name = "TIME", value_parser = parse_when, default_value = "now")]
-    from: Millis,
-    /// Until when it holds; by default for ever
-    #[arg(long, value_name = "TIME", value_parser = parse_when, conflicts_with = "length")]
-    until: Option<Millis>,
+    /// From when on it holds, as 2026-05-01, 2026-05-01T08:30 or now; never before the node has it
+    #[arg(long, value_name = "TIME", default_value = "now")]
+    from: When,
+    /// Until when it holds, a date up to and including that day; by default for ever
+    #[arg(long, value_name = "TIME", value_parser = parse_end, conflicts_with = "length")]
+    until: Option<When>,
     /// How long it holds, as 24h
     #[arg(long = "for", value_name = "LENGTH", value_parser = parse_length)]
     length: Option<u64>,
     /// Data measured from this time on; by default since ever
-    #[arg(long, value_name = "TIME", value_parser = parse_when)]
-    data_from: Option<Millis>,
-    /// Data measured before this time; by default for ever
-    #[arg(long, value_name = "TIME", value_parser = parse_when)]
-    data_until: Option<Millis>,
+    #[arg(long, value_name = "TIME")]
+    data_from: Option<When>,
+    /// Data measured until this time, a date up to and including that day; by default for ever
+    #[arg(long, value_name = "TIME", value_parser = parse_end)]
+    data_until: Option<When>,
+    /// Where dates and times without a zone hold: UTC, +02:00, or a name as Europe/Berlin
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    pub(crate) zone: Zone,
     /// Slot, counted from 0 among those of its kind; by default a free one
     #[arg(long, value_name = "N")]
     pub(crate) slot: Option<u8>,
@@ -67,7 +71,15 @@ impl RuleArgs {
         let (actor, source) = (party::actor(&self.actor)?, party::source(&self.source)?);
         names.learn(&self.actor, &actor);
         names.learn(&self.source, &source);
-        let ends = self.length.map(|length| self.from.plus(length)).or(self.until);
+        let now = now();
+        let begin = |when: Option<When>| when.map(|when| when.begin(&self.zone, now)).transpose();
+        let end =
+            |when: Option<When>| when.map_or(Ok(End::NEVER), |when| End::of(when, &self.zone));
+        let from = self.from.begin(&self.zone, now)?;
+        let until = match self.length.map(|length| from.plus(length)) {
+            Some(until) => End { begin: until, until },
+            None => end(self.until)?,
+        };
         let kinds =
             self.kinds.as_deref().map(|text| list(text, ClaimKinds::ALL, ClaimKind::from_name));
         let labels = self.labels.as_deref().map(|text| list(text, Labels::ALL, Label::from_name));
@@ -78,13 +90,52 @@ impl RuleArgs {
             purposes: list(&self.purposes, Purposes::ALL, Purpose::from_name)?,
             kinds: kinds.transpose()?.unwrap_or(defaults.kinds),
             labels: labels.transpose()?.unwrap_or(defaults.labels),
-            access: Interval::new(self.from, ends.unwrap_or(Millis::UNBOUNDED_FUTURE))?,
-            data: Interval::new(
-                self.data_from.unwrap_or(Millis::UNBOUNDED_PAST),
-                self.data_until.unwrap_or(Millis::UNBOUNDED_FUTURE),
+            access: period(["--from", "--until"], from, until)?,
+            data: period(
+                ["--data-from", "--data-until"],
+                begin(self.data_from)?.unwrap_or(Millis::UNBOUNDED_PAST),
+                end(self.data_until)?,
             )?,
         })
     }
+}
+
+/// A time that ends something. Many systems write 9999-12-31 for "no end", which no rule can say.
+pub(crate) fn parse_end(text: &str) -> Result<When, String> {
+    text.parse().map_err(|error: CalendarError| match error {
+        CalendarError::Field { what: "year", found } if found > 2456 => {
+            format!("{error}; without this option there is no end")
+        }
+        error => error.to_string(),
+    })
+}
+
+/// An end as it is written and as it holds: of a day its first instant, and the first after it.
+#[derive(Clone, Copy)]
+pub(crate) struct End {
+    begin: Millis,
+    pub(crate) until: Millis,
+}
+
+impl End {
+    pub(crate) const NEVER: End =
+        End { begin: Millis::UNBOUNDED_FUTURE, until: Millis::UNBOUNDED_FUTURE };
+
+    pub(crate) fn of(when: When, zone: &Zone) -> Result<End, ZoneError> {
+        Ok(End { begin: when.begin(zone, now())?, until: when.end(zone, now())? })
+    }
+}
+
+/// A period, whose options are named where nothing lies between them.
+pub(crate) fn period(options: [&str; 2], from: Millis, end: End) -> Result<Interval, Usage> {
+    Interval::new(from, end.until).map_err(|_| {
+        let ([begins, ends], until) = (options, Utc(end.until));
+        let whole = match end.begin == end.until {
+            true => String::new(),
+            false => format!("{} up to ", Utc(end.begin)),
+        };
+        Usage(format!("expected {ends} to lie after {begins} {}, found {whole}{until}", Utc(from)))
+    })
 }
 
 /// Names separated by commas, or `all`.

@@ -1,46 +1,60 @@
 //! `vitals stream`: from lines of text to receipts.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use client::readings::{LINE_BYTES_MAX, Lines, Timing};
-use client::{Connection, ConnectionConfig, Counts, Delay, Delayed};
-use model::calendar::Utc;
-use model::{DeviceId, Millis, PatientIndex, Signal, signal_by_name};
-use serde_json::json;
+use client::{Connection, ConnectionConfig, Delay, InputMark};
+use model::{DeviceId, PatientIndex, Signal, signal_by_name, signals};
+use recordings::decimal::to_decimal;
+use recordings::text::{Line, Lines, Measured, Period, Reader, Rules, Times};
+use recordings::{Format, When};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
-use wire::{Descriptor, Frame, Lane, Period, Reading, StreamKey};
+use wire::{Descriptor, Frame, Lane, StreamKey};
 
+use self::delay::Teller;
+use self::frames::Building;
+use self::input::{Steady, Survey, TextArgs, instant, open, survey};
+use self::place::Place;
+use self::samples::{ChannelPlace, Samples};
+use self::step::{End, OnError, Step, TOLD_ERRORS_MAX};
 use crate::consent::parse_patient;
-use crate::node::{Node, Standing, now, parse_when, runtime};
-use crate::report::{Interrupted, Outcome, Report, Usage};
+use crate::node::{Node, Standing, now, runtime};
+use crate::recording::detect;
+use crate::report::{Interrupted, Outcome, Usage};
+
+mod delay;
+mod frames;
+mod input;
+mod place;
+mod samples;
+mod step;
+mod summary;
 
 /// Readings between the thread that reads lines and the connection.
 const QUEUE_READINGS: usize = 4096;
-
-/// How long a delay of frames is not told again.
-const REPEAT_MS: u64 = 60_000;
 
 /// Stream readings from lines of text until each has a receipt
 ///
 /// For a bedside gateway, or anything that can write lines.
 ///
-/// A line is `time,value`: time as RFC 3339 or milliseconds since 1970, value in the signal's unit,
-/// or `off` while the sensor is off. With --rate-hz a line is only a value; the readings of a file
-/// then end now, those of standard input begin now, unless --start says otherwise.
+/// A line is `time,value`, or a row of a CSV file as it is found: separated by commas, semicolons
+/// or tabs, fields quoted or not, with a header or without; # begins a comment. A column is found
+/// by its header's name (time, timestamp, date; value, HR, SpO2 ...) or said with --column. A time
+/// has its date and zone (2026-05-01T08:30:00Z, 2026-05-01 10:30:00 +0200); without a zone --zone
+/// says it, numbers need --time-unit. With --rate-hz or --period a line holds only values: of standard
+/// input from now on, of a file from --start on.
 ///
-///   vitals stream --device monitor-1 --patient 7 --signal ecg --rate-hz 360 \
-///       --node HOST:PORT --identity DIR ecg.csv
+///   vitals stream --device monitor-1 --patient 7 --signal ecg --unit mV --rate-hz 360 \
+///       --start 2026-05-01T08:30:00Z --node HOST:PORT --identity DIR ecg.csv
 ///   my-monitor | vitals stream --stdin --device monitor-1 --patient 7 --signal heart-rate \
 ///       --state state --node HOST:PORT --identity DIR
+///   vitals stream --device monitor-1 --patient 7 --signal heart-rate --signal spo2 \
+///       --column heart-rate=HR --zone Europe/Berlin --dry-run --identity DIR ward.csv
 #[derive(Args)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, after_help = signals_help())]
 pub(crate) struct Stream {
     #[command(flatten)]
     node: Node,
@@ -50,21 +64,36 @@ pub(crate) struct Stream {
     /// Of whom
     #[arg(long, value_name = "N", value_parser = parse_patient)]
     patient: PatientIndex,
-    /// What, as ecg, spo2, heart-rate
-    #[arg(long, value_name = "SIGNAL", value_parser = signal_by_name)]
-    signal: &'static Signal,
+    /// What, as ecg, spo2, heart-rate; several times for several columns
+    #[arg(long = "signal", value_name = "SIGNAL", value_parser = signal_by_name, required = true)]
+    signals: Vec<&'static Signal>,
     /// Lines from standard input
     #[arg(long, conflicts_with = "file", required_unless_present = "file")]
     stdin: bool,
     /// Lines from a file
     #[arg(value_name = "FILE.csv")]
     file: Option<PathBuf>,
-    /// Readings a second, at most three decimals; lines then hold only values
-    #[arg(long, value_name = "HZ", value_parser = parse_rate)]
-    rate_hz: Option<u64>,
-    /// Time of the first reading, with --rate-hz
-    #[arg(long, value_name = "TIME", value_parser = parse_when, requires = "rate_hz")]
-    start: Option<Millis>,
+    /// Readings a second, as 360, 62.5 or 1/60; lines then hold only values
+    #[arg(long, value_name = "HZ", value_parser = Period::from_rate)]
+    rate_hz: Option<Period>,
+    /// Time between readings, as 60s, 4ms or 1/360
+    #[arg(long, value_name = "LENGTH", value_parser = Period::from_length,
+          conflicts_with = "rate_hz")]
+    period: Option<Period>,
+    /// Time of the first reading, with --rate-hz or --period
+    #[arg(long, value_name = "TIME")]
+    start: Option<When>,
+    /// Time of the last reading of a file, instead of --start
+    #[arg(long, value_name = "TIME", conflicts_with = "start", requires = "file")]
+    end: Option<When>,
+    #[command(flatten)]
+    text: TextArgs,
+    /// What a line that is no reading does
+    #[arg(long, value_enum, default_value = "stop")]
+    on_error: OnError,
+    /// Read the file, say what would be sent, and send nothing
+    #[arg(long, requires = "file")]
+    dry_run: bool,
     /// Send as backlog behind live readings
     #[arg(long)]
     backfill: bool,
@@ -75,72 +104,87 @@ pub(crate) struct Stream {
     /// Longest wait for a frame to fill, milliseconds
     #[arg(long, value_name = "MS", default_value = "250")]
     frame_ms: u64,
-    /// Folder that keeps what has no receipt over a restart
+    /// Folder that keeps what has no receipt over a restart, and how far each file was sent: the
+    /// same file again sends only what is new
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// Send a file from its begin, also what the state folder says was sent
+    #[arg(long, requires = "state")]
+    again: bool,
 }
 
-/// Readings in 1000 seconds.
-fn parse_rate(text: &str) -> Result<u64, String> {
-    let wrong = || "expected a rate above 0 with at most three decimals".to_owned();
-    // By digits: a float would place the readings of some rates a little wrong, more each hour.
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = fraction.len() <= 3 && fraction.bytes().all(|byte| byte.is_ascii_digit());
-    let whole: u64 = whole.parse().ok().filter(|whole| *whole <= 1_000_000).ok_or_else(wrong)?;
-    let fraction: u64 = format!("{fraction:0<3}").parse().map_err(|_| wrong())?;
-    let rate = whole * 1000 + fraction;
-    if digits && rate > 0 { Ok(rate) } else { Err(wrong()) }
+/// What each signal is, behind the options.
+fn signals_help() -> String {
+    let mut text = String::from("Signals (unit, range, step):\n");
+    for signal in signals() {
+        let show = |value| to_decimal(value, signal.decimals);
+        text += &format!(
+            "  {:<17} {:<7} {} to {} in steps of {}; also {}\n",
+            signal.name,
+            signal.unit,
+            show(signal.min),
+            show(signal.max),
+            show(1),
+            recordings::unit::names(signal)
+        );
+    }
+    text
 }
-
-type Source = Box<dyn Read + Send>;
 
 impl Stream {
     pub(crate) fn run(self) -> Outcome {
-        let lines = Lines::new(self.signal, self.find_timing()?);
-        let source: Source = match &self.file {
-            Some(path) => Box::new(File::open(path).with_context(|| path.display().to_string())?),
-            None => Box::new(std::io::stdin()),
-        };
+        let input = self.input()?;
+        let found = self.file.as_deref().map(|path| input.survey(path)).transpose()?;
+        if let Some(found) = found.as_ref().filter(|_| self.dry_run) {
+            return Ok(summary::dry_run(found, &self.signals));
+        }
         let runtime = runtime()?;
         let outcome = runtime.block_on(async {
             tokio::select! {
-                outcome = self.stream(source, lines) => outcome,
+                outcome = self.stream(input, found.as_ref()) => outcome,
                 _ = tokio::signal::ctrl_c() => Err(Interrupted.into()),
             }
         });
         // A thread that waits for standard input ends with the process, not with the runtime.
         runtime.shutdown_background();
-        let (counts, standing) = outcome?;
-        Ok(standing.tell(report(counts)))
+        Ok(summary::report(outcome?))
     }
 
-    fn find_timing(&self) -> anyhow::Result<Timing> {
-        let Some(per_1000_s) = self.rate_hz else {
-            return Ok(Timing::InLines);
+    /// What is read: a pipe is text, a file says what it is.
+    fn input(&self) -> anyhow::Result<Input> {
+        let format = self.file.as_deref().map(detect).transpose()?.unwrap_or(Format::Text);
+        let Some(path) = self.file.as_deref().filter(|_| format != Format::Text) else {
+            return Ok(Input::Text(self.rules()?));
         };
-        // A file was recorded before now, and readings from the future are refused.
-        let start = match (self.start, &self.file) {
-            (Some(start), _) => start,
-            (None, None) => now(),
-            (None, Some(path)) => {
-                // Read twice: when the recording began follows from how many values it has.
-                let file = File::open(path).with_context(|| path.display().to_string())?;
-                let after_ms = count_readings(BufReader::new(file))? * 1_000_000 / per_1000_s;
-                Millis::new(now().get().saturating_sub(after_ms))?
-            }
-        };
-        Ok(Timing::Rate { start, per_1000_s })
+        if self.rate_hz.or(self.period).is_some() || self.end.is_some() {
+            let why = format!("expected no --rate-hz, --period or --end: {format} says its rate");
+            return Err(Usage(why).into());
+        }
+        let rules = self.text.channel_rules(&self.signals, self.start)?;
+        Ok(Input::Samples(Samples::new(path, format, &self.text, rules)))
     }
 
-    async fn stream(&self, source: Source, lines: Lines) -> anyhow::Result<(Counts, Standing)> {
-        let told = Mutex::new(None);
-        let on_delay = move |delay: &Delay| {
-            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-            if is_worth_telling(told.as_ref(), delay) {
-                eprintln!("vitals: {}", delay_sentence(delay));
-                *told = Some(delay.clone());
+    fn rules(&self) -> anyhow::Result<Rules> {
+        let rules = self.text.rules(&self.signals, &self.device)?;
+        let Some(period) = self.rate_hz.or(self.period) else {
+            if self.start.or(self.end).is_some() {
+                let why = "expected --rate-hz or --period beside --start or --end";
+                return Err(Usage(why.to_owned()).into());
             }
+            return Ok(rules);
         };
+        let steady = Steady { period, start: self.start, end: self.end };
+        let start = self.text.start(steady, self.file.as_deref(), &rules)?;
+        Ok(Rules { times: Times::Steady { start, period }, ..rules })
+    }
+
+    async fn stream(
+        &self,
+        input: Input,
+        found: Option<&Survey>,
+    ) -> anyhow::Result<summary::Streamed> {
+        let teller = Teller::default();
+        let on_delay = move |delay: &Delay| teller.tell(delay);
         let (state, on_delay) = (self.state.clone(), Some(Arc::new(on_delay) as _));
         let mut config = ConnectionConfig { state, on_delay, ..self.node.config()? };
         if self.state.is_some() {
@@ -148,196 +192,186 @@ impl Stream {
             config.newest = None;
         }
         let connection = Connection::connect(config).await?;
-        let key = StreamKey {
-            device: DeviceId::new(&self.device)?,
-            patient: self.patient,
-            signal: self.signal.code,
-        };
-        let epoch = connection.epoch(&key)?;
-        let descriptor = Descriptor { key, period: self.find_period()?, epoch };
-        let lane = if self.backfill { Lane::Backfill } else { Lane::Live };
-        let stream = connection.open_stream(lane, descriptor).await?;
-        // Bounded: a large file would else be read into memory while the node takes its time.
-        let (sender, mut readings) = mpsc::channel(QUEUE_READINGS);
-        // Reading a pipe blocks, and the connection has to go on meanwhile.
-        tokio::task::spawn_blocking(move || read_lines(source, lines, &sender));
-        let mut waiting = None;
-        while let Some(frame) = self.next_frame(&mut readings, &mut waiting).await? {
-            stream.send(&frame).await?;
+        let mut building = Vec::new();
+        for signal in &self.signals {
+            building.push(self.open(&connection, signal).await?);
         }
-        stream.end().await?;
+        // Bounded: a large file would else be read into memory while the node takes its time.
+        let (sender, mut steps) = mpsc::channel(QUEUE_READINGS);
+        let mut feed = self.feed(input, &connection)?;
+        // Reading a pipe blocks, and the connection has to go on meanwhile.
+        tokio::task::spawn_blocking(move || feed.run(&sender));
+        let ended = frames::send_all(&mut building, &mut steps).await?;
+        for one in building {
+            one.stream.end().await?;
+        }
         let (counts, standing) = (connection.counts(), Standing::of(&self.node, &connection)?);
         connection.close().await;
-        Ok((counts, standing))
+        let of_lines = found.map(|found| found.counts.lines);
+        Ok(summary::Streamed { counts, standing, ended, of_lines })
     }
 
-    fn find_period(&self) -> anyhow::Result<Option<Period>> {
-        let Some(per_1000_s) = self.rate_hz else {
-            return Ok(None);
-        };
-        let per_1000_s = u32::try_from(per_1000_s)?;
-        Ok(Some(Period::new(1_000_000_000_000, per_1000_s)?))
+    fn key(&self, signal: &'static Signal) -> anyhow::Result<StreamKey> {
+        let device = DeviceId::new(&self.device)?;
+        Ok(StreamKey { device, patient: self.patient, signal: signal.code })
     }
 
-    /// As many readings as fill a frame, or came in time, or do not go back in time.
-    async fn next_frame(
-        &self,
-        readings: &mut mpsc::Receiver<anyhow::Result<Reading>>,
-        waiting: &mut Option<Reading>,
-    ) -> anyhow::Result<Option<Vec<Reading>>> {
-        let first = match waiting.take() {
-            Some(first) => first,
-            None => match readings.recv().await {
-                Some(first) => first?,
-                None => return Ok(None),
-            },
+    /// What reads, from where the file was left before, as the state folder has it.
+    fn feed(&self, input: Input, connection: &Connection) -> anyhow::Result<Feed> {
+        let kept = self.file.as_deref().filter(|_| self.state.is_some());
+        let marks = |signal| match self.again {
+            true => Ok(Vec::new()),
+            false => anyhow::Ok(connection.input_marks(&self.key(signal)?)?),
         };
-        // From the first reading on, so that none waits longer, however slowly others follow.
-        let deadline = Instant::now() + Duration::from_millis(self.frame_ms);
-        let (mut last, mut frame) = (first.at, vec![first]);
-        while frame.len() < usize::from(self.frame_readings) {
-            let Ok(Some(next)) = timeout_at(deadline, readings.recv()).await else { break };
-            let next = next?;
-            // Times within a frame never go back; a later reading with an earlier time begins one.
-            if next.at < last {
-                *waiting = Some(next);
-                break;
+        let rules = match input {
+            Input::Text(rules) => rules,
+            Input::Samples(samples) => {
+                let places = kept.map(|_| samples.places()).transpose()?;
+                let mut after = Vec::new();
+                for (place, signal) in places.into_iter().flatten().zip(&self.signals) {
+                    after.push(place.after(&marks(signal)?, &samples.path)?);
+                }
+                let places = kept.map(|_| after);
+                return Ok(Feed::Samples { samples, places, on_error: self.on_error });
             }
-            last = next.at;
-            frame.push(next);
-        }
-        Ok(Some(frame))
-    }
-}
-
-/// A node that is short of something asks for frames again every second: of those, one in a minute
-/// is told. Openings are told each, since their pauses grow.
-fn is_worth_telling(told: Option<&Delay>, delay: &Delay) -> bool {
-    let repeats = |told: &Delay| {
-        let same = (told.what, told.code) == (Delayed::Frames, delay.code);
-        same && delay.again_at.since(told.again_at) < REPEAT_MS
-    };
-    delay.what == Delayed::Opening || !told.is_some_and(repeats)
-}
-
-fn delay_sentence(delay: &Delay) -> String {
-    let Delay { what, code, again_at, .. } = delay;
-    let what = match what {
-        Delayed::Opening => "does not open the stream yet",
-        Delayed::Frames => "asks for frames again",
-    };
-    let (meaning, number) = (code.meaning(), code.number());
-    format!(
-        "the node {what}: {meaning} (code {number}); nothing is lost, tried again at {}",
-        Utc(*again_at)
-    )
-}
-
-/// Reads lines until the end, the first that is no reading, or until nobody listens.
-fn read_lines(source: Source, mut lines: Lines, sender: &mpsc::Sender<anyhow::Result<Reading>>) {
-    let mut source = BufReader::new(source);
-    let mut text = String::new();
-    loop {
-        let reading = match next_line(&mut source, &mut text) {
-            Ok(false) => return,
-            Ok(true) => lines.read(&text).map_err(Into::into),
-            Err(error) => Err(error),
         };
-        // Passed over, a bad line would be a reading that is missing and nobody knows of.
-        let ended = reading.is_err();
-        if let Some(reading) = reading.transpose()
-            && sender.blocking_send(reading).is_err()
-        {
-            return;
+        let mut sent = Vec::new();
+        for signal in &self.signals {
+            let found = kept.map(|path| place::find(path, &marks(signal)?));
+            sent.push((*signal, found.transpose()?.flatten()));
         }
-        if ended {
-            return;
+        Ok(Feed::Text(Box::new(TextFeed {
+            lines: Lines::new(BufReader::new(open(self.file.as_deref())?)),
+            reader: Reader::new(rules),
+            on_error: self.on_error,
+            place: kept.map(Place::begin).transpose()?,
+            sent,
+            end: End::default(),
+        })))
+    }
+
+    async fn open(
+        &self,
+        connection: &Connection,
+        signal: &'static Signal,
+    ) -> anyhow::Result<Building> {
+        let key = self.key(signal)?;
+        let epoch = connection.epoch(&key)?;
+        let period = self.rate_hz.or(self.period).map(frames::wire_period).transpose()?;
+        let descriptor = Descriptor { key, period, epoch };
+        let lane = if self.backfill { Lane::Backfill } else { Lane::Live };
+        let stream = connection.open_stream(lane, descriptor).await?;
+        Ok(Building::new(stream, signal, self.frame_readings, self.frame_ms))
+    }
+}
+
+/// What is read.
+enum Input {
+    Text(Rules),
+    Samples(Samples),
+}
+
+impl Input {
+    fn survey(&self, path: &Path) -> anyhow::Result<Survey> {
+        match self {
+            Input::Text(rules) => survey(path, rules.clone()),
+            Input::Samples(samples) => samples.survey(),
         }
     }
 }
 
-/// The next line, cut where it is longer than any reading. `false` at the end.
-fn next_line(source: &mut impl BufRead, text: &mut String) -> anyhow::Result<bool> {
-    text.clear();
-    let mut limited = source.take(LINE_BYTES_MAX as u64 + 2);
-    let count = limited.read_line(text).context("reading lines")?;
-    while text.ends_with(['\n', '\r']) {
-        text.pop();
-    }
-    Ok(count > 0)
+/// The thread that reads: until the end, the first place that is no reading, or until nobody
+/// listens.
+enum Feed {
+    Text(Box<TextFeed>),
+    Samples { samples: Samples, places: Option<Vec<ChannelPlace>>, on_error: OnError },
 }
 
-/// Lines that hold a value.
-fn count_readings(mut source: impl BufRead) -> anyhow::Result<u64> {
-    let (mut text, mut count) = (String::new(), 0);
-    while next_line(&mut source, &mut text)? {
-        if text.len() > LINE_BYTES_MAX {
-            return Err(Usage(format!("expected lines of at most {LINE_BYTES_MAX} bytes")).into());
+impl Feed {
+    fn run(&mut self, sender: &mpsc::Sender<Step>) {
+        match self {
+            Feed::Text(feed) => feed.run(sender),
+            Feed::Samples { samples, places, on_error } => {
+                samples.run(places.as_deref(), *on_error, sender);
+            }
         }
-        let line = text.trim();
-        count += u64::from(!line.is_empty() && !line.starts_with('#') && line != "value");
     }
-    Ok(count)
 }
 
-fn report(counts: Counts) -> Report {
-    let Counts { frames_sent, readings_sent, frames_receipted, receipts, reconnects, .. } = counts;
-    let json = json!({
-        "schema": "vitals-stream-1", "frames": frames_sent, "readings": readings_sent,
-        "frames_receipted": frames_receipted, "receipts": receipts,
-        "frames_delayed": counts.frames_delayed, "streams_delayed": counts.streams_delayed,
-        "reconnects": reconnects,
-    });
-    let text = format!(
-        "{readings_sent} readings in {frames_sent} frames; {frames_receipted} frames are durable \
-         by {receipts} verified receipts; {reconnects} reconnects"
-    );
-    Report::success(text, json)
+/// Reads lines.
+struct TextFeed {
+    lines: Lines<BufReader<input::Source>>,
+    reader: Reader,
+    on_error: OnError,
+    /// Of a file whose place is kept.
+    place: Option<Place>,
+    /// How far each signal was sent before.
+    sent: Vec<(&'static Signal, Option<InputMark>)>,
+    end: End,
 }
 
-#[cfg(test)]
-mod tests {
-    use model::{EpochNumber, RejectCode};
-
-    use super::*;
-
-    #[test]
-    fn openings_are_told_each_and_frames_once_a_minute_and_for_each_reason() {
-        let device = DeviceId::new("m-1").unwrap();
-        let delay = |what, code, second: u64| Delay {
-            stream: wire::StreamName { device: device.clone(), signal: 1, epoch: EpochNumber(1) },
-            what,
-            code,
-            again_at: Millis::new(1000 * second).unwrap(),
+impl TextFeed {
+    fn run(&mut self, sender: &mpsc::Sender<Step>) {
+        let bad = loop {
+            let line = match self.lines.read().context("reading lines") {
+                Ok(Some(line)) => line,
+                Ok(None) => break None,
+                Err(error) => break Some(Step::End(Err(error))),
+            };
+            self.end.is_cut = !line.is_ended;
+            match self.reader.read(&line, instant(now())) {
+                Ok(readings) => {
+                    for step in self.steps(&line, readings) {
+                        if sender.blocking_send(step).is_err() {
+                            return;
+                        }
+                    }
+                }
+                Err(error) if self.on_error == OnError::Skip && !error.fault.is_final() => {
+                    self.steps(&line, Vec::new());
+                    self.end.skipped_lines += 1;
+                    if self.end.skipped.len() < TOLD_ERRORS_MAX {
+                        self.end.skipped.push(error.into());
+                    }
+                }
+                // Passed over unasked, a bad line would be a reading that is missing and nobody
+                // knows.
+                Err(error) => break Some(Step::Bad(error.into())),
+            }
         };
-        let (frames, opening) = (Delayed::Frames, Delayed::Opening);
-        let (busy, unavailable) = (RejectCode::Busy, RejectCode::Unavailable);
-        let told = delay(frames, busy, 1);
-        let is_told = |next| is_worth_telling(Some(&told), &next);
-        assert!(is_worth_telling(None, &told) && is_told(delay(opening, busy, 2)));
-        assert!(is_told(delay(frames, unavailable, 2)) && is_told(delay(frames, busy, 61)));
-        assert!(!is_told(delay(frames, busy, 2)));
-        let text = delay_sentence(&delay(opening, unavailable, 1000));
-        assert!(text.contains("the node cannot store now (code 17)"), "{text}");
-        assert!(text.contains("tried again at 1900-01-01T00:16:40"), "{text}");
+        self.end.counts = self.reader.counts();
+        // Nobody listens after the connection is lost, and then nobody needs the end.
+        let end = std::mem::take(&mut self.end);
+        let _ = sender.blocking_send(bad.unwrap_or(Step::End(Ok(end))));
     }
 
-    #[test]
-    fn rates_are_exact_to_a_thousandth() {
-        assert_eq!(parse_rate("360"), Ok(360_000));
-        assert_eq!(parse_rate("62.5"), Ok(62_500));
-        assert_eq!(parse_rate("0.017"), Ok(17));
-        for bad in ["0", "", "-1", "1.2345", "fast", "1.x", "0.000"] {
-            assert!(parse_rate(bad).is_err(), "{bad}");
+    /// A line's readings that were not sent before, each with the place behind it.
+    fn steps(&mut self, line: &Line, readings: Vec<Measured>) -> Vec<Step> {
+        let before = self.place.clone();
+        self.place.iter_mut().for_each(|place| place.pass(line));
+        let mut steps = Vec::new();
+        for (signal, sent) in &self.sent {
+            let own: Vec<_> =
+                readings.iter().filter(|one| one.signal.code == signal.code).collect();
+            let was_sent = |taken: usize| {
+                sent.is_some_and(|sent| {
+                    line.number <= sent.lines
+                        || line.number == sent.lines + 1 && taken < sent.taken as usize
+                })
+            };
+            for (taken, measured) in own.iter().enumerate() {
+                if was_sent(taken) {
+                    self.end.sent_before += 1;
+                    continue;
+                }
+                // Behind the last one the whole line is taken.
+                let mark = match taken + 1 == own.len() {
+                    true => self.place.as_ref().map(|place| place.mark(0)),
+                    false => before.as_ref().map(|place| place.mark(taken as u32 + 1)),
+                };
+                steps.push(Step::Reading(**measured, mark));
+            }
         }
-    }
-
-    #[test]
-    fn a_long_line_is_cut_and_not_collected() {
-        let mut source = std::io::Cursor::new("9".repeat(1000) + "\n97\n");
-        let mut text = String::new();
-        assert!(next_line(&mut source, &mut text).unwrap());
-        assert_eq!(text.len(), LINE_BYTES_MAX + 2);
-        assert!(count_readings(std::io::Cursor::new("value\n97\n# no\n\n98\n")).unwrap() == 2);
+        steps
     }
 }

@@ -7,9 +7,13 @@ use std::process::Output;
 use client::batches::BatchFiles;
 use client::{Wallet, keep_operation};
 use files::Audience;
-use model::{BatchHeader, Categories, Digest, Interval, Millis, Party, Position, Record, RuleSlot};
+use model::{
+    Action, BatchHeader, Categories, Digest, Interval, Millis, Operation, Party, Position, Record,
+    RuleSlot,
+};
 use serde_json::{Value, json};
 use statement::batch::{ReleasedFrame, ReleasedFrames};
+use statement::operation::SignedOperation as Signed;
 use statement::scope;
 use tokio::process::Command;
 use wire::{
@@ -78,6 +82,26 @@ impl Settled {
         files::make_folder(&folder, Audience::Owner).unwrap();
         let path = folder.join(format!("{:020}.receipt", group.group));
         files::replace(&path, &[&signed.to_bytes()], Audience::Owner).unwrap();
+    }
+
+    /// Keeps a stop with its receipt, later than the batch; the time that the receipt has.
+    fn keep_later_stop(&self) -> Millis {
+        let time = super::world::at(2000);
+        let operation = Operation {
+            patient: patient(ANNA),
+            nonce: 1,
+            signed_at: time,
+            valid_until: super::world::at(9000),
+            action: Action::Stop,
+        };
+        let domain = scope::sig_domain(deployment());
+        let signed = Signed::sign(operation, domain, &anna().signer());
+        let signed = SignedOperation::new(signed.to_bytes().to_vec()).unwrap();
+        let position = Position(CLOSE + 1);
+        let operations = vec![OperationItem { position, time, digest: signed.digest() }];
+        self.keep_receipt(3, [9; 32], Items { operations, ..Items::default() });
+        keep_operation(&self.path("receipts"), &signed).unwrap();
+        time
     }
 
     /// Keeps in `DIR/ecg.frames` what an access to everything released.
@@ -160,7 +184,9 @@ async fn the_wallets_copy_is_compared_or_the_log_says_that_it_was_not() {
     settled.write_copy(|record| {
         (record.nonce, record.closed_at) = (2, super::world::at(2000));
     });
-    settled.log("").await.expect(0, "1 operations that no batch has yet, and is else the settled");
+    let logged = settled.log("").await;
+    logged.expect(5, "NOT COMPARED: 1 operations of the wallet's copy");
+    assert_eq!(logged.report["compared"]["copy_ahead_in"], json!(["time of the stop"]));
     // It counts more operations than are settled, and the rule is another than the settled one.
     settled.write_copy(|record| {
         record.nonce = 2;
@@ -174,6 +200,23 @@ async fn the_wallets_copy_is_compared_or_the_log_says_that_it_was_not() {
     let logged = settled.log("").await;
     logged.expect(5, "the wallet's copy was not compared");
     assert_eq!(logged.report["compared"]["copy"], "not-compared");
+}
+
+#[tokio::test]
+async fn receipts_show_what_a_copy_has_more_than_the_batches() {
+    let settled = Settled::new();
+    let stop = settled.keep_later_stop();
+    settled.write_copy(|record| (record.nonce, record.closed_at) = (2, stop));
+    settled.keep_receipt(1, hashes()[0], at(3));
+    let logged = settled.log("--receipts DIR/receipts").await;
+    logged.expect(0, "which changed time of the stop, and is else the settled record");
+    assert_eq!(logged.report["compared"]["copy_receipted"], json!(true));
+    // The copy says another time than the receipt.
+    settled.write_copy(|record| {
+        (record.nonce, record.closed_at) = (2, stop.plus(1));
+    });
+    let logged = settled.log("--receipts DIR/receipts").await;
+    logged.expect(5, "1 operations of the wallet's copy, which changed time of the stop");
 }
 
 #[tokio::test]
