@@ -7,7 +7,7 @@ use alloy::primitives::{Address, B256};
 use files::Audience;
 use model::{ChainScope, FIRST_VERSION, Millis, Word, WordError, escape};
 use serde::{Deserialize, Serialize};
-use statement::fingerprint::{DeploymentFacts, Fingerprint, KeyFact};
+use statement::fingerprint::{DeploymentFacts, Fingerprint, KeyFact, OTHER_RELEASE};
 use thiserror::Error;
 
 /// How the verifying keys were made.
@@ -93,6 +93,14 @@ pub enum DeploymentError {
         /// Which file.
         path: PathBuf,
     },
+    /// It is of another release: whole, and of no use here.
+    #[error("the deployment file {path} is of another release: {OTHER_RELEASE}")]
+    OtherRelease {
+        /// Which file.
+        path: PathBuf,
+        /// What this release does not know.
+        source: Damage,
+    },
     /// It is there, and is not what was written.
     #[error(
         "the deployment file {path} is damaged; the contract is what it was: restore the file from \
@@ -121,7 +129,8 @@ pub enum Damage {
         /// Schema found.
         found: String,
     },
-    /// A key proves a shape of another release.
+    /// A key proves a shape of another release. The file is as it was written:
+    /// [`DeploymentError::OtherRelease`].
     #[error(
         "expected the shape of a key to be one that this release knows, found {}",
         escape(found)
@@ -223,6 +232,9 @@ impl Deployment {
             Ok(deployment) => Ok(deployment),
             Err(Damage::Schema { found }) if found == Deployment::FIRST_SCHEMA => {
                 Err(DeploymentError::FirstVersion { path: path_of() })
+            }
+            Err(source @ Damage::Shape { .. }) => {
+                Err(DeploymentError::OtherRelease { path: path_of(), source })
             }
             Err(source) => Err(DeploymentError::Damaged { path: path_of(), source }),
         }
@@ -338,6 +350,24 @@ mod tests {
         }
         let missing = Deployment::read(Path::new("/nowhere/deployment.json")).unwrap_err();
         assert!(matches!(missing, DeploymentError::Missing { .. }), "{missing}");
+    }
+
+    #[test]
+    fn a_shape_of_another_release_is_no_damage() {
+        let key = KeyRecord {
+            shape: "c2-17".into(),
+            circuit: 2,
+            id: B256::repeat_byte(3),
+            code: Address::repeat_byte(4),
+        };
+        let deployment = Deployment { keys: vec![key], ..deployment() }.fingerprinted().unwrap();
+        let text = serde_json::to_string(&deployment).unwrap();
+        assert_eq!(read(&text).unwrap(), deployment);
+        let error = read(&text.replace("c2-17", "c2-huge")).unwrap_err();
+        assert!(matches!(error, DeploymentError::OtherRelease { .. }), "{error}");
+        let said = model::with_causes(&error);
+        assert!(said.contains(OTHER_RELEASE) && said.contains("found c2-huge"), "{said}");
+        assert!(!said.contains("damaged"), "{said}");
     }
 
     #[test]

@@ -3,11 +3,12 @@
 //! ```json
 //! {"gateway":"gateway-001","stream":{"device":"monitor-0001","patient":7,"signal":131328},
 //!  "epoch":1,"seq":5,"sent_ms":4002000000000,"acked_ms":4002000000003,
-//!  "receipt":{"group":12,"journal_hash":"9f.."}}
+//!  "receipt":{"group":12,"chain_hash":"9f.."}}
 //! ```
 //!
 //! Times are milliseconds since 1900-01-01T00:00:00Z. The file names devices and patients, so it is
-//! made for its owner alone.
+//! made for its owner alone, and one that others may open is refused. `chain_hash` is the journal
+//! hash after the group.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -158,9 +159,12 @@ impl LedgerReader {
     /// Opens the file.
     ///
     /// # Errors
-    /// [`LedgerError::Read`].
+    /// [`LedgerError::Read`], also with [`files::TooOpen`] inside.
     pub fn open(path: &Path) -> Result<LedgerReader, LedgerError> {
         let wrong = |source| LedgerError::Read { path: path.to_owned(), source };
+        // It names patients: one that others may open was not kept as it was made. By its name, as
+        // it is read in pieces: nobody else may write its folder, so that no other takes its place.
+        files::check_secret(path).map_err(wrong)?;
         let file = BufReader::new(File::open(path).map_err(wrong)?);
         Ok(LedgerReader { path: path.to_owned(), file, line: 0 })
     }
@@ -191,6 +195,8 @@ impl Iterator for LedgerReader {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn entry(seq: u64) -> LedgerEntry {
@@ -225,6 +231,15 @@ mod tests {
         assert_eq!(found, [entry(1), entry(2), entry(3)]);
         let again = LedgerWriter::create(&path);
         assert!(matches!(again, Err(LedgerError::Create { .. })), "a ledger is not written over");
+    }
+
+    #[test]
+    fn a_ledger_that_others_may_open_is_refused() {
+        let (_folder, path) = written(1);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        let error = read(&path).unwrap_err();
+        let said = model::with_causes(&error);
+        assert!(said.contains(&format!("chmod go-rwx {}", path.display())), "{said}");
     }
 
     #[test]

@@ -61,18 +61,9 @@ struct Node {
 }
 
 impl Node {
-    /// Refuses identities of another deployment, if somebody was told one, before anything else.
-    fn check_expected<'a>(
-        &self,
-        folders: impl Iterator<Item = &'a PathBuf>,
-    ) -> Result<(), Failure> {
-        match self.fingerprint {
-            Some(_) => self.deployment(folders).map(drop),
-            None => Ok(()),
-        }
-    }
-
-    /// The one deployment of these identities, for the report.
+    /// The one deployment of these identities, for the report. Asked before anything else:
+    /// identities of another one are refused, and no measurement is lost by a file that went away
+    /// meanwhile.
     fn deployment<'a>(
         &self,
         folders: impl Iterator<Item = &'a PathBuf>,
@@ -168,7 +159,7 @@ type Failure = (ExitCode, anyhow::Error);
 async fn load(args: Run) -> Result<ExitCode, Failure> {
     let assignments = assignments::read(&args.assignments, &args.identity);
     let assignments = assignments.map_err(|error| (ExitCode::Usage, error.into()))?;
-    args.node.check_expected(assignments.iter().map(|one| &one.identity))?;
+    let deployment = args.node.deployment(assignments.iter().map(|one| &one.identity))?;
     let config = LoadConfig {
         node: args.node.node,
         server_name: args.node.server_name.clone(),
@@ -190,7 +181,6 @@ async fn load(args: Run) -> Result<ExitCode, Failure> {
     // The aborted task clears its line as it is dropped.
     let _ = shown.await;
     let report: Report = report.map_err(|error: LoadError| (error.exit_code(), error.into()))?;
-    let deployment = args.node.deployment(config.assignments.iter().map(|one| &one.identity))?;
     match args.node.json {
         true => print_json(&report, deployment)?,
         false => print!("deployment {deployment}\n{}", report.text()),
@@ -247,7 +237,7 @@ impl Drop for Bar {
 const OPEN_FOR: Duration = Duration::from_secs(10);
 
 async fn check(args: Verify) -> Result<ExitCode, Failure> {
-    args.node.check_expected(args.identity.iter())?;
+    let deployment = args.node.deployment(args.identity.iter())?;
     let config = VerifyConfig {
         node: args.node.node,
         server_name: args.node.server_name.clone(),
@@ -257,7 +247,6 @@ async fn check(args: Verify) -> Result<ExitCode, Failure> {
     };
     let found = verify(&config).await;
     let found = found.map_err(|error: VerifyError| (error.exit_code(), error.into()))?;
-    let deployment = args.node.deployment(config.identities.iter())?;
     match args.node.json {
         true => print_json(&found, deployment)?,
         false => print!("deployment {deployment}\n{}", verdict(&found)),

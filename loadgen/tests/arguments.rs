@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use files::Audience;
 use model::ExitCode;
+
+use crate::node::{Behaviour, Node};
 
 fn loadgen(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_loadgen")).args(args).output().expect("it runs")
@@ -63,8 +66,8 @@ fn wrong_arguments_are_usage_errors() {
     check(&["verify", "--ledger", "a"], ExitCode::Usage, "--identity");
 }
 
-#[test]
-fn files_that_are_wrong_are_named() {
+#[tokio::test]
+async fn files_that_are_wrong_are_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let missing = folder.path().join("missing");
     check(&["run", "--assignments", text(&missing)], ExitCode::Usage, "missing");
@@ -72,18 +75,31 @@ fn files_that_are_wrong_are_named() {
     std::fs::write(&file, "{}\n").expect("written");
     check(&["run", "--assignments", text(&file)], ExitCode::Usage, "line 1: expected");
     std::fs::write(&file, LINE).expect("written");
+    // Before anything is sent or made: the report says which deployment was measured.
+    let new = folder.path().join("ledger");
+    let run = ["run", "--assignments", text(&file), "--ledger", text(&new)];
+    check(&run, ExitCode::Usage, "gw/deployment.json");
+    assert!(!new.exists());
+    let identity = folder.path().join("gw");
+    // The node is there for its authority only: it issues the identity.
+    Node::start(Behaviour::default()).write_identity(&identity, "gateway", "gw");
     let readings = ["run", "--assignments", text(&file), "--frame-readings", "4095"];
     check(&readings, ExitCode::Usage, "from 1 to 4094, found 4095");
+    let authority = identity.join("ca.pem");
+    let kept = std::fs::read(&authority).expect("readable");
+    std::fs::remove_file(&authority).expect("removed");
     check(&["run", "--assignments", text(&file)], ExitCode::Usage, "gw/ca.pem");
+    files::create(&authority, &kept, Audience::Owner).expect("written");
     let ledger = ["run", "--assignments", text(&file), "--ledger", text(&file)];
     check(&ledger, ExitCode::Usage, "expected to make the new file");
 }
 
-#[test]
-fn a_ledger_without_frames_proves_nothing() {
+#[tokio::test]
+async fn a_ledger_without_frames_proves_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
-    let ledger = folder.path().join("ledger");
-    std::fs::write(&ledger, "").expect("written");
-    let args = ["verify", "--ledger", text(&ledger), "--identity", text(folder.path())];
+    let (ledger, identity) = (folder.path().join("ledger"), folder.path().join("gw"));
+    Node::start(Behaviour::default()).write_identity(&identity, "gateway", "gw");
+    files::create(&ledger, b"", Audience::Owner).expect("written");
+    let args = ["verify", "--ledger", text(&ledger), "--identity", text(&identity)];
     check(&args, ExitCode::Usage, "expected acknowledged frames");
 }

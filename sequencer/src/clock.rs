@@ -30,8 +30,9 @@ settings! {
         disagreement_ms_max: u64 = 5_000; "milliseconds", range(1_000, 60_000) => {
             sets: "How far wall clock and boot-time clock may be apart, and the journal's last time \
                    ahead of both.",
-            at_limit: "Frames and accesses are refused as unavailable; stops, revocations and \
-                       denials are still taken. See `vitals_clock_disagreement_seconds`.",
+            at_limit: "Frames, new streams, accesses and operations that give rights are refused \
+                       as unavailable; stops, revocations and denials that are not signed too far \
+                       ahead are taken. See `vitals_clock_disagreement_seconds`.",
         }
         settled_after_ms: u64 = 300_000; "milliseconds", range(10_000, 86_400_000) => {
             sets: "How long a wall clock that was set must run beside the boot-time clock, and \

@@ -163,8 +163,8 @@ metrics! {
         "Frames that were stored already and were acknowledged again.";
     ingest_rejects_total: IntCounterVec ["code"], "messages",
         "Frames, operations, requests and connections rejected, by reject code.";
-    refusals_total: IntCounterVec ["rule"], "claims",
-        "Claims that no live rule covered, by the rule that refused them.";
+    refusals_total: IntCounterVec ["rule"], "items",
+        "Claims that no live rule covered and operations that a rule refused, by that rule.";
     pub journal_groups_total: IntCounter [], "groups", "Groups made durable.";
     pub journal_entries_total: IntCounter [], "entries", "Entries made durable.";
     pub journal_witness_lag: IntGauge [], "groups",

@@ -61,7 +61,7 @@ const EXITS: [(&str, [&str; 5]); 14] = [
     ),
     ("`sequencer status`", ["printed", "", "", "no node runs in the folder", ""]),
     (
-        "`sequencer org`, `practitioner`, `gateway`, `device`",
+        "`sequencer org`, `practitioner`, `gateway`, `device`, `wallet`, `operator`",
         [
             "done",
             "the node refuses; authority or deployment file cannot be read; the identity folder \
@@ -173,7 +173,11 @@ const MET: [(&str, &str, &[&str]); 8] = [
         &["Failed stages", "Degraded stages"],
     ),
     ("operator, auditor", "HTTP of the node", &["HTTP"]),
-    ("operator", "`sequencer org`, `practitioner`, `gateway`, `device`", &["Admin socket"]),
+    (
+        "operator",
+        "`sequencer org`, `practitioner`, `gateway`, `device`, `wallet`, `operator`",
+        &["Admin socket"],
+    ),
     ("operator", "`sequencer deploy`, the stage `settlement`", &["Contract"]),
     ("developer", "JSON-RPC", &["Embedded chain", "Refused transactions"]),
 ];

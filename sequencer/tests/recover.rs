@@ -95,7 +95,7 @@ async fn assembled_and_signed(site: &Site, state: OutboxState) -> u64 {
     let store = open_store(site);
     store.save_batch(&batch, site.clock.now()).unwrap();
     let row = OutboxRow { first: 1, last: 1, hash, signed, replaced: vec![], state };
-    store.outbox_put(nonce, &row).unwrap();
+    store.outbox_put(nonce, &row, &[]).unwrap();
     nonce
 }
 
@@ -280,6 +280,36 @@ async fn an_operator_finds_a_lost_end_and_accepts_the_loss_by_command() {
     check(&command("recover", &accept), 1, "what is settled cannot be given up");
     std::fs::remove_file(site.layout.chain_journal()).unwrap();
     check(&command("recover", &accept), 1, "the base chain does not fit the deployment");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_loss_of_another_deployment_than_was_told_is_not_accepted() {
+    let site = Site::new().await;
+    let path = site.layout.journal();
+    let mut torn = std::fs::read(&path).unwrap();
+    // What a start, or a command that opens the journal, would cut.
+    torn.extend([7; 90]);
+    std::fs::write(&path, &torn).unwrap();
+    let own = site.deployment.fingerprint.to_string();
+    let other = format!("{}{}", if own.starts_with('0') { '1' } else { '0' }, &own[1..]);
+    let dir = site.layout.folder().display().to_string();
+    let check_journal = ["journal", "check", "--dir", &dir];
+    let recover = ["journal", "recover", "--dir", &dir];
+    let accept = [&recover[..], &["--accept-loss", "--reason", "a test"]].concat();
+    let told = |command: &[&str], fingerprint: &str| {
+        sequencer(&[command, &["--fingerprint", fingerprint]].concat())
+    };
+    for command in [&check_journal[..], &recover, &accept] {
+        let refused = told(command, &other);
+        check(&refused, 1, &own);
+        check(&refused, 1, &other);
+        assert!(refused.stdout.is_empty(), "nothing is shown of another deployment");
+        assert_eq!(std::fs::read(&path).unwrap(), torn, "and nothing is changed");
+    }
+    // The witness is missing: a node has not run yet.
+    for command in [check_journal, recover] {
+        check(&told(&command, &own), 5, &format!("deployment {own}\n"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -67,8 +67,8 @@ codes! {
     Reading = 10, false, "a reading or time is out of range", "fix the source";
     /// A time too far in the future.
     Clock = 11, true, "a time lies in the future", "synchronise the clock";
-    /// A limit of this connection or of the node is reached.
-    Busy = 12, true, "a limit of the connection or of the node is reached", "wait, and send the same again";
+    /// A limit of this connection, its certificate or the node is reached: memory, places, rates.
+    Busy = 12, true, "a limit of the connection, its certificate or the node is reached: of memory, places or rate", "wait, and send the same again";
     /// A signature does not verify.
     Signature = 13, false, "a signature does not verify", "sign with the registered key";
     /// A nonce was used, or is not the next.

@@ -13,6 +13,7 @@ use crate::tree::{self, Path};
 use crate::{field, record};
 use ark_bn254::Fr;
 use ark_ff::AdditiveGroup;
+use model::calendar::Utc;
 use model::{
     Action, ClaimKind, ClaimKinds, Interval, Millis, Operation, OperationKind, Party, Record,
     RejectCode, Rule, RuleNumber, RuleSlot, Window, Word,
@@ -232,7 +233,7 @@ fn check_row(chunk: &Chunk, row: &Row, root: Fr, last_time: Millis) -> Result<()
 fn check_times(operation: &Operation, context: &Context) -> Result<(), C1Error> {
     let t_op = context.t_op;
     let later = t_op > context.last_time;
-    ensure(later, 2, format!("a time after {:?}", context.last_time), format!("{t_op:?}"))?;
+    ensure(later, 2, format!("a time after {}", Utc(context.last_time)), Utc(t_op).to_string())?;
     // At admission nobody knows the end yet; [`check`] asks again once the window is closed.
     if let Some(t1) = context.t1 {
         ensure(
@@ -265,7 +266,7 @@ fn count_operation(record: &Record, operation: &Operation) -> Result<Record, C1E
     let neutral = neutral.iter().all(Word::is_zero);
     ensure(neutral, 23, "no guardian, authority, recovery or forced stop", "one")?;
     // Before the nonce: of a closed record no nonce is right.
-    ensure(record.is_open(), 12, "an open record", format!("closed at {:?}", record.closed_at))?;
+    ensure(record.is_open(), 12, "an open record", format!("closed at {}", Utc(record.closed_at)))?;
     ensure(operation.nonce == record.nonce, 6, format!("nonce {}", record.nonce), operation.nonce)?;
     // No record sees so many operations, but a nonce that wrapped would let every old signature in
     // again.

@@ -14,6 +14,10 @@ use thiserror::Error;
 use crate::batch::{Layout, SHAPES};
 use crate::c2::Capacity;
 
+/// What to do with a deployment that proves a shape which this release does not know.
+pub const OTHER_RELEASE: &str =
+    "nothing is wrong with it; use the release that deployed it, or deploy anew with this one";
+
 /// Everything that a deployment fixes for ever.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DeploymentFacts {

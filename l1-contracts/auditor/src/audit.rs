@@ -72,8 +72,9 @@ impl Progress for Quiet {
 /// Verifying is done on the calling task: about 5 ms a proof.
 pub async fn audit(place: Place<'_>, options: &Options, progress: &dyn Progress) -> Report {
     let report = Report::new(place.deployment, options.from, options.late_after_ms);
-    let mut run = Run { place, options, progress, report };
+    let mut run = Run { place, options, progress, report, receipts: Vec::new() };
     let outcome = run.check_all().await;
+    let outcome = run.tell_receipts(outcome);
     // Sections that were finished before a fault stay: a reader sees how far the audit came.
     run.report.conclude(outcome);
     run.report
@@ -84,6 +85,8 @@ struct Run<'a> {
     options: &'a Options,
     progress: &'a dyn Progress,
     report: Report,
+    /// Receipts that are not of the settled journal.
+    receipts: Vec<Broken>,
 }
 
 impl Run<'_> {
@@ -128,7 +131,7 @@ impl Run<'_> {
         let all = self.options.openings.as_deref().unwrap_or_default();
         let openings = by_batch(all, history.state.number)?;
         let receipts = self.options.receipts.as_deref().unwrap_or_default();
-        let mut waiting = Waiting::new(receipts, context.scope)?;
+        let mut waiting = Waiting::new(receipts);
         self.report.complete = self.options.coverage == Coverage::All;
         // Each opening takes those of its patient and batch off; no two are of the same.
         let released = self.options.frames.as_deref().unwrap_or_default();
@@ -148,7 +151,8 @@ impl Run<'_> {
             let summary =
                 check::batch(BatchContext { context, previous: &previous, header }, &bytes)?;
             self.report.add_batch(header, &summary);
-            waiting.take(&previous, header, &summary.file.groups)?;
+            let other = waiting.take(&previous, header, &summary.file.groups)?;
+            self.receipts.extend(other);
             self.report.edges.insert(number.0, check::edges(&summary.file));
             if let Some(bytes) = self.place.data.private_file(number).await? {
                 check::private_file(header, &bytes)?;
@@ -163,10 +167,22 @@ impl Run<'_> {
             self.compare_frames(sound, span, of_batch)?;
             previous = Previous::after(header, summary.tail);
         }
-        self.report.receipts = waiting.conclude(previous.position)?;
+        let (counts, missing) = waiting.conclude(previous.position);
+        self.report.receipts = counts;
+        self.receipts.extend(missing);
         self.report.openings_not_compared = all.len() as u64 - self.report.openings;
         self.add_file_sections();
         Ok(())
+    }
+
+    /// Lists every receipt that is not of the settled journal. The first of them is what is broken,
+    /// unless something else is: a file that is withheld hides none of them.
+    fn tell_receipts(&mut self, outcome: Result<(), Fault>) -> Result<(), Fault> {
+        self.report.add_broken_receipts(&self.receipts);
+        match (outcome, self.receipts.first()) {
+            (Ok(()) | Err(Fault::Unavailable(_)), Some(first)) => Err(Fault::Broken(first.clone())),
+            (outcome, _) => outcome,
+        }
     }
 
     /// A section for each thing that was there or was given: one that was given and says nothing
@@ -216,9 +232,13 @@ impl Run<'_> {
                 "{settled} receipts name groups of the settled journal; {not_settled} are later \
                  than the last batch, {not_compared} of batches whose files were not read"
             );
-            self.report.add_section("receipts", holds);
+            // A section holds; those that do not are listed apart.
+            if self.receipts.is_empty() {
+                self.report.add_section("receipts", holds);
+            }
             // Some are always younger than the last batch; if all are, nothing was compared.
-            let none = if settled == 0 { not_settled } else { 0 };
+            let compared = settled > 0 || !self.receipts.is_empty();
+            let none = if compared { 0 } else { not_settled };
             self.report.add_not_compared(&[
                 (not_compared, "receipts, of batches whose files were not read"),
                 (none, "receipts, all of them later than the last batch"),

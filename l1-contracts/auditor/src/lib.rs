@@ -40,6 +40,6 @@ pub use audit::{Options, Progress, Quiet, audit};
 pub use broken::{Broken, Fault, Item, Unavailable};
 pub use open::{OpenedClaim, OpenedOperation, Opening, open};
 pub use place::Place;
-pub use receipts::{NamedReceipt, ReceiptCounts, ReceiptsError, read_receipts};
+pub use receipts::{NamedReceipt, ReceiptCounts, ReceiptsError, ReceiptsOf, read_receipts};
 pub use report::{BrokenItem, Colour, MissingItem, NOT_PROVEN, Report, Section, Verdict};
 pub use source::{Source, SourceError};

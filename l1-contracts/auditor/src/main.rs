@@ -7,7 +7,9 @@ use std::process;
 use anyhow::Context as _;
 use auditor::check::{Coverage, NamedFrames, NamedOpening};
 use auditor::headers::{read_saved, save};
-use auditor::{Colour, Fault, Options, Place, Progress, Source, audit, open, read_receipts};
+use auditor::{
+    Colour, Fault, Options, Place, Progress, ReceiptsOf, Source, audit, open, read_receipts,
+};
 use clap::{Args, Parser, Subcommand};
 use files::Audience;
 use l1_contracts::{Deployment, HttpUrl};
@@ -193,7 +195,8 @@ async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
     let Read { rpc, deployment, data } = args.place.read().map_err(Given)?;
     let openings = args.openings.as_deref().map(read_openings).transpose().map_err(Given)?;
     let signer = Address(deployment.receipt_signer.into_array());
-    let receipts = args.receipts.as_deref().map(|folder| read_receipts(folder, signer));
+    let of = ReceiptsOf { scope: deployment.scope(), signer };
+    let receipts = args.receipts.as_deref().map(|folder| read_receipts(folder, of));
     let receipts = receipts.transpose().map_err(|error| Given(error.into()))?;
     let saved = args.save_headers.as_deref().map(|path| read_saved(path, &deployment));
     let saved = saved.transpose().map_err(|error| Given(error.into()))?;

@@ -6,7 +6,7 @@ use l1_contracts::{Deployment, SetupKind};
 use model::{BatchHeader, ExitCode, escape};
 use serde::Serialize;
 
-use crate::broken::Fault;
+use crate::broken::{Broken, Fault};
 use crate::check::{Lateness, Summary};
 use crate::headers::Edges;
 use crate::receipts::ReceiptCounts;
@@ -52,6 +52,25 @@ pub struct BrokenItem {
     pub found: String,
 }
 
+impl BrokenItem {
+    /// Names, files and the node's words are foreign: what they hold must not act on a terminal.
+    fn of(broken: &Broken) -> BrokenItem {
+        BrokenItem {
+            item: escape(&broken.item.to_string()),
+            batch: broken.batch.map(|batch| batch.0),
+            expected: escape(&broken.expected),
+            found: escape(&broken.found),
+        }
+    }
+
+    /// One line of text.
+    fn text(&self) -> String {
+        let BrokenItem { item, batch, expected, found } = self;
+        let place = batch.map_or_else(String::new, |batch| format!("batch {batch}, "));
+        format!("broken: {place}{item}: expected {expected}, found {found}")
+    }
+}
+
 /// What is missing.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct MissingItem {
@@ -80,6 +99,9 @@ pub struct Report {
     pub verdict: Verdict,
     /// What is broken, if something is.
     pub broken: Option<BrokenItem>,
+    /// Every receipt that is not of the settled journal; the first of them is `broken`, unless
+    /// something else is.
+    pub broken_receipts: Vec<BrokenItem>,
     /// What is missing, if something is.
     pub unavailable: Option<MissingItem>,
     /// Chain id.
@@ -172,6 +194,7 @@ impl Report {
             // Until it is concluded: a report that nobody finished must not read as one that holds.
             verdict: Verdict::Unavailable,
             broken: None,
+            broken_receipts: Vec::new(),
             unavailable: None,
             chain_id: deployment.chain_id,
             settlement: deployment.settlement.to_string(),
@@ -250,17 +273,12 @@ impl Report {
     pub(crate) fn conclude(&mut self, outcome: Result<(), Fault>) {
         let unchecked = self.settled.min(self.from.saturating_sub(1));
         self.unchecked = (unchecked > 0).then_some([1, unchecked]);
-        // Names, files and the node's words are foreign: what they hold must not act on a terminal.
+        // Foreign words, as in a broken item.
         match outcome {
             Ok(()) => self.verdict = Verdict::Holds,
             Err(Fault::Broken(broken)) => {
                 self.verdict = Verdict::Broken;
-                self.broken = Some(BrokenItem {
-                    item: escape(&broken.item.to_string()),
-                    batch: broken.batch.map(|batch| batch.0),
-                    expected: escape(&broken.expected),
-                    found: escape(&broken.found),
-                });
+                self.broken = Some(BrokenItem::of(&broken));
             }
             // Not broken: who withholds a file proves nothing against it, and nothing for it.
             Err(Fault::Unavailable(missing)) => {
@@ -269,6 +287,10 @@ impl Report {
                 self.unavailable = Some(MissingItem { item, why });
             }
         }
+    }
+
+    pub(crate) fn add_broken_receipts(&mut self, broken: &[Broken]) {
+        self.broken_receipts.extend(broken.iter().map(BrokenItem::of));
     }
 
     /// Says of what was given how much was compared with nothing.
@@ -284,6 +306,9 @@ impl Report {
         let _ = writeln!(out, "{:<14}{}", "fingerprint", self.fingerprint);
         for Section { name, holds } in &self.sections {
             let _ = writeln!(out, "{name:<14}holds: {holds}");
+        }
+        for receipt in &self.broken_receipts {
+            let _ = writeln!(out, "{:<14}{}", "receipts", red(colour, &receipt.text()));
         }
         let _ = writeln!(out, "{:<14}{}", "counts", self.counts());
         // In red although nothing is wrong: whoever reads "holds" must not miss what it leaves
@@ -331,10 +356,7 @@ impl Report {
 
     fn verdict_line(&self, colour: Colour) -> String {
         let verdict = match (&self.broken, &self.unavailable) {
-            (Some(BrokenItem { item, batch, expected, found }), _) => {
-                let place = batch.map_or_else(String::new, |batch| format!("batch {batch}, "));
-                red(colour, &format!("broken: {place}{item}: expected {expected}, found {found}"))
-            }
+            (Some(broken), _) => red(colour, &broken.text()),
             (None, Some(MissingItem { item, why })) => {
                 red(colour, &format!("unavailable: {item}: {why}"))
             }

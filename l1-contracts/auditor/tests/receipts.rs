@@ -1,8 +1,8 @@
 //! Receipts against the journal that was settled.
 
-use auditor::{NamedReceipt, Options, Report};
+use auditor::{NamedReceipt, Options, ReceiptsError, ReceiptsOf, Report};
 use files::Audience;
-use model::{Digest, Position};
+use model::{ChainScope, Digest, Position};
 use statement::journal;
 use wire::{
     Address, GroupIdentity, Holder, Items, Receipt, RefusalItem, Role, SigningKey, signer_address,
@@ -35,7 +35,16 @@ impl Given {
     }
 
     fn named(&self, live: &Live) -> NamedReceipt {
+        self.read(live).expect("a receipt of this deployment")
+    }
+
+    fn read(&self, live: &Live) -> Result<NamedReceipt, ReceiptsError> {
         let scope = live.deployment.scope();
+        self.read_as(live, scope)
+    }
+
+    /// The same, naming any chain and contract.
+    fn read_as(&self, live: &Live, scope: ChainScope) -> Result<NamedReceipt, ReceiptsError> {
         let group = GroupIdentity { scope, group: self.group, term: 0, journal_hash: self.hash };
         let item = RefusalItem { position: Position(self.position), digest: Digest([1; 31]) };
         let items = Items { refusals: vec![item], ..Items::default() };
@@ -45,7 +54,8 @@ impl Given {
         let path = live.folder().join(format!("{:020}.receipt", self.group));
         files::replace(&path, &[&signed.to_bytes()], Audience::Owner).expect("written");
         let signer = Address(live.deployment.receipt_signer.into_array());
-        NamedReceipt::of("a.receipt".to_owned(), &signed, signer)
+        let of = ReceiptsOf { scope: live.deployment.scope(), signer };
+        NamedReceipt::new("a.receipt".to_owned(), &signed, of)
     }
 }
 
@@ -97,13 +107,47 @@ async fn a_receipt_of_another_journal_than_the_settled_one_is_broken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_signed_is_no_receipt() {
+async fn one_receipt_of_another_journal_hides_neither_the_next_nor_the_rest_of_the_audit() {
     let live = live().await;
+    let forked = Given { hash: [0xee; 32], ..Given::of(&live, 2, 6) };
+    let nowhere = Given { group: 7, hash: [0xdd; 32], position: 6, key: receipt_key() };
+    let given = [forked, nowhere, Given::of(&live, 1, 2)];
+    let receipts = Some(given.iter().map(|given| given.named(&live)).collect());
+    let report = live.audit(&live.deployment, &Options { receipts, ..live.all_openings() }).await;
+    assert_eq!(broken(&report), "receipt a.receipt, settled journal hash");
+    let expected: Vec<_> = report.broken_receipts.iter().map(|one| one.expected.as_str()).collect();
+    assert!(expected.len() == 2 && expected[1].contains(&"dd".repeat(32)), "{expected:?}");
+    let sections: Vec<_> = report.sections.iter().map(|section| section.name).collect();
+    for name in ["public files", "openings", "head"] {
+        assert!(sections.contains(&name), "{sections:?}");
+    }
+    assert!(!sections.contains(&"receipts"));
+    assert_eq!(report.receipts.settled, 1);
+    let text = report.text(auditor::Colour::Plain);
+    assert_eq!(text.matches("receipts      broken: ").count(), 2, "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_signed_or_is_of_another_deployment_is_no_evidence() {
+    let live = live().await;
+    let folder = live.folder().display().to_string();
+    let refused = async || {
+        let done = live.program("verify", &["--receipts", &folder]).await;
+        assert_eq!(done.status.code(), Some(2), "{}", String::from_utf8_lossy(&done.stdout));
+        String::from_utf8(done.stderr).expect("text")
+    };
     let key = SigningKey::from_slice(&[6; 32]).expect("a key");
     let stranger = format!("{:?}", signer_address(&key));
-    let report = audit(&live, 1, &[Given { key, ..Given::of(&live, 1, 2) }]).await;
-    assert_eq!(broken(&report), "receipt a.receipt, signature");
-    assert!(report.broken.expect("broken").found.contains(&stranger));
+    let found = Given { key, ..Given::of(&live, 1, 2) }.read(&live);
+    assert!(matches!(found, Err(ReceiptsError::Unsigned { .. })), "{found:?}");
+    let said = refused().await;
+    assert!(said.contains("00000000000000000001.receipt") && said.contains(&stranger), "{said}");
+
+    let scope = ChainScope { chain_id: 5, contract: [1; 20] };
+    let found = Given::of(&live, 1, 2).read_as(&live, scope);
+    assert!(matches!(found, Err(ReceiptsError::OtherDeployment { .. })), "{found:?}");
+    let said = refused().await;
+    assert!(said.contains("00000000000000000001.receipt"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

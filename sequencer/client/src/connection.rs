@@ -36,6 +36,7 @@ pub use error::{ConnectionError, RequestError, StreamError};
 pub use outcome::{AccessOutcome, Applied, Counts, Delay, Delayed};
 pub use stream::Stream;
 
+use crate::InputMark;
 use crate::spool::{Spool, SpoolError};
 use shared::Shared;
 use state::State;
@@ -212,6 +213,22 @@ impl Connection {
         let over = self.shared.wait_for(|state| state.driver_done.then_some(()));
         // A node that never confirms must not keep a program from ending; the frames are safe.
         let _ = tokio::time::timeout(waits.goodbye, over).await;
+    }
+
+    /// Why the newest receipt is not kept to be shown in the next hello, if it is not. Nothing else
+    /// is the worse for it.
+    pub fn newest_fault(&self) -> Option<String> {
+        self.shared.lock().newest_fault().map(str::to_owned)
+    }
+
+    /// How far files of readings were sent on a stream, by the state folder.
+    ///
+    /// # Errors
+    /// [`StreamError::Spool`].
+    pub fn input_marks(&self, key: &StreamKey) -> Result<Vec<InputMark>, StreamError> {
+        let folder = self.shared.config.state.as_deref();
+        let kept = folder.map(|folder| Spool::kept_marks(folder, key)).transpose();
+        Ok(kept.map_err(spool_error)?.unwrap_or_default())
     }
 
     /// Takes no more frames for a stream that the node did not open.

@@ -22,11 +22,15 @@ pub enum CopyFound {
         /// Which, by time.
         operations: Vec<SeenOperation>,
     },
-    /// The copy has operations that no batch has, and is else the settled record. Which operations
-    /// they are is not known here, receipts tell.
+    /// The copy has operations that no batch has, and is else the settled record.
     Ahead {
         /// How many.
         operations: u32,
+        /// In what they made it differ, by name: no value of a record.
+        differences: Vec<String>,
+        /// Whether receipts show which operations they are, and that they lead to the copy. Else
+        /// nobody but the copy itself says so.
+        receipted: bool,
     },
     /// Nothing that was signed leads from the copy to the settled record, or back.
     Unexplained {
@@ -42,6 +46,8 @@ pub struct SettledRecord<'a> {
     pub record: &'a Record,
     /// Its operations in all batches, by time.
     pub operations: &'a [SeenOperation],
+    /// Operations on it that receipts promise behind the last batch, by position.
+    pub later: &'a [SeenOperation],
     /// End of the last batch's window: whatever no batch has is of this time or later.
     pub until: Millis,
 }
@@ -57,7 +63,9 @@ pub fn compare_copy(scope: ChainScope, copy: &Record, settled: SettledRecord<'_>
         let explained = changes.iter().filter(|change| change.may_be_later).count();
         // Every operation changes one thing, so that more changes than operations are a fork.
         if explained == changes.len() && explained <= operations as usize {
-            return CopyFound::Ahead { operations };
+            let differences = changes.into_iter().map(|change| change.name).collect();
+            let receipted = is_receipted(scope, copy, settled);
+            return CopyFound::Ahead { operations, differences, receipted };
         }
         let unexplained = changes.into_iter().filter(|change| {
             // Of too many nobody can say which is the one that was forked.
@@ -74,6 +82,15 @@ pub fn compare_copy(scope: ChainScope, copy: &Record, settled: SettledRecord<'_>
     let names = changes(copy, settled).into_iter().map(|change| change.name);
     let nonce = (copy.nonce != record.nonce).then(|| "number of operations".to_owned());
     CopyFound::Unexplained { differences: names.chain(nonce).collect() }
+}
+
+/// Whether operations that receipts promise lead from the settled record to the copy.
+fn is_receipted(scope: ChainScope, copy: &Record, settled: SettledRecord<'_>) -> bool {
+    let SettledRecord { record, later, .. } = settled;
+    // What the copy does not have yet may have been receipted as well.
+    let had = |one: &&SeenOperation| is_after(record, one) && one.operation.nonce < copy.nonce;
+    let later: Vec<_> = later.iter().filter(had).cloned().collect();
+    replay(scope, record, &later).as_ref() == Some(copy)
 }
 
 /// A part of a record in which the copy differs from the settled one.
@@ -182,7 +199,7 @@ mod tests {
         let record = after(settled);
         // The window of the last batch ends right behind its last operation.
         let until = settled.last().map_or(at(0), |last| last.t_op.plus(1));
-        let settled = SettledRecord { record: &record, operations: settled, until };
+        let settled = SettledRecord { record: &record, operations: settled, later: &[], until };
         compare_copy(SCOPE, &after(copied), settled)
     }
 
@@ -207,9 +224,34 @@ mod tests {
         all.push(signed(3, Action::Revoke { slot: RuleSlot::Permit(0), rule }));
         all.push(signed(4, Action::Stop));
         for settled in 1..all.len() {
-            let operations = (all.len() - settled) as u32;
-            assert_eq!(compared(&all, &all[..settled]), CopyFound::Ahead { operations });
+            let expected = (all.len() - settled) as u32;
+            let found = compared(&all, &all[..settled]);
+            let CopyFound::Ahead { operations, receipted: false, .. } = found else {
+                panic!("{found:?}")
+            };
+            assert_eq!(operations, expected);
         }
+    }
+
+    #[test]
+    fn receipts_show_what_a_copy_has_more_or_nobody_does() {
+        let all = [permit(0, 0), permit(1, 1), permit(2, 2), permit(3, 3)];
+        let (copy, record) = (after(&all[..3]), after(&all[..1]));
+        let receipted = |later: &[SeenOperation]| {
+            let settled =
+                SettledRecord { record: &record, operations: &all[..1], later, until: at(2) };
+            match compare_copy(SCOPE, &copy, settled) {
+                CopyFound::Ahead { operations: 2, differences, receipted } => {
+                    assert_eq!(differences, ["permit:1", "permit:2"]);
+                    receipted
+                }
+                other => panic!("expected a copy ahead, found {other:?}"),
+            }
+        };
+        assert!(receipted(&all[1..3]));
+        assert!(receipted(&all), "others than those that are missing say nothing");
+        assert!(!receipted(&[]) && !receipted(&all[1..2]) && !receipted(&all[2..3]));
+        assert!(!receipted(&[permit(1, 5), permit(2, 2)]));
     }
 
     #[test]
@@ -259,7 +301,8 @@ mod tests {
         let differences = vec!["permit:1".to_owned(), "permit:5".to_owned()];
         assert_eq!(compared(&promised, &all), CopyFound::Unexplained { differences });
         let record = after(&all);
-        let settled = SettledRecord { record: &record, operations: &all[..1], until: at(9) };
+        let (operations, later) = (&all[..1], &[][..]);
+        let settled = SettledRecord { record: &record, operations, later, until: at(9) };
         let withheld = compare_copy(SCOPE, &after(&all[..1]), settled);
         assert!(matches!(withheld, CopyFound::Unexplained { .. }));
     }

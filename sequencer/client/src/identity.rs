@@ -6,6 +6,7 @@ mod subject;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use files::Audience;
 use model::calendar::Utc;
 use model::{
     ChainScope, Clock, FIRST_VERSION, Interval, Millis, SystemClock, TimeError, Word, WordError,
@@ -15,7 +16,9 @@ use rustls::RootCertStore;
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::Deserialize;
-use statement::fingerprint::{DeploymentFacts, Fingerprint, FingerprintError, KeyFact};
+use statement::fingerprint::{
+    DeploymentFacts, Fingerprint, FingerprintError, KeyFact, OTHER_RELEASE,
+};
 use thiserror::Error;
 use wire::{Address, Holder, Role};
 use zeroize::Zeroizing;
@@ -78,9 +81,16 @@ pub enum DeploymentDamage {
         /// How many bytes it has.
         bytes: usize,
     },
-    /// A key proves a shape of another release.
-    #[error("expected the shape of a key to be one that this release knows, found another")]
-    Shape,
+    /// A key proves a shape of another release. The file is as it was written:
+    /// [`IdentityError::OtherRelease`].
+    #[error(
+        "expected the shape of a key to be one that this release knows, found {}",
+        escape(found)
+    )]
+    Shape {
+        /// Shape found.
+        found: String,
+    },
     /// The registrar's key hash is malformed.
     #[error("expected a field element as registrar")]
     Registrar(#[from] WordError),
@@ -151,6 +161,14 @@ pub enum IdentityError {
         /// Which file.
         path: PathBuf,
     },
+    /// The deployment file is of another release: whole, and of no use here.
+    #[error("the deployment file {path} is of another release: {OTHER_RELEASE}")]
+    OtherRelease {
+        /// Which file.
+        path: PathBuf,
+        /// What this release does not know.
+        source: DeploymentDamage,
+    },
     /// The deployment file is there, and is not what was written.
     #[error(
         "the deployment file {path} is damaged; the contract is what it was: take the file again \
@@ -171,7 +189,7 @@ impl Identity {
     /// [`IdentityError`] that names the file or what it lacks; a key or folder that others may open
     /// is refused with [`files::TooOpen`] as its cause.
     pub fn load(folder: &Path) -> Result<Identity, IdentityError> {
-        let file = |name: &str| read(&folder.join(name));
+        let file = |name: &str| read(&folder.join(name), Audience::Public);
         let key = folder.join("key.pem");
         // The folder as well: who may list it learns whose identities lie there, and who may write
         // it could put another authority beside the key.
@@ -179,7 +197,9 @@ impl Identity {
         files::check_folder(folder).map_err(open)?;
         let (ca, cert) = (file("ca.pem")?, file("cert.pem")?);
         files::check_secret(&key).map_err(open)?;
-        let identity = Identity::from_pem(&ca, &cert, &Zeroizing::new(read(&key)?))?;
+        // Once more of what is opened: the name could be another file's by then.
+        let key = Zeroizing::new(read(&key, Audience::Owner)?);
+        let identity = Identity::from_pem(&ca, &cert, &key)?;
         // By the machine's clock, as the handshake will: which says of an ended certificate only
         // that the peer went away.
         identity.check_valid(SystemClock.now())?;
@@ -301,10 +321,13 @@ impl Deployment {
     /// [`IdentityError`] that names the file or the field.
     pub fn load(folder: &Path) -> Result<Deployment, IdentityError> {
         let path = folder.join("deployment.json");
-        match Deployment::from_json(&read(&path)?) {
+        match Deployment::from_json(&read(&path, Audience::Public)?) {
             Ok(deployment) => Ok(deployment),
             Err(DeploymentDamage::Schema { found }) if found == FIRST_SCHEMA => {
                 Err(IdentityError::FirstVersion { path })
+            }
+            Err(source @ DeploymentDamage::Shape { .. }) => {
+                Err(IdentityError::OtherRelease { path, source })
             }
             Err(source) => Err(IdentityError::Damaged { path, source }),
         }
@@ -337,7 +360,8 @@ impl DeploymentFile {
     fn facts(&self) -> Result<DeploymentFacts, DeploymentDamage> {
         let key = |key: &KeyRecord| {
             let id = bytes("the id of a key", &key.id)?;
-            KeyFact::of_shape(&key.shape, key.circuit, id).ok_or(DeploymentDamage::Shape)
+            let fact = KeyFact::of_shape(&key.shape, key.circuit, id);
+            fact.ok_or_else(|| DeploymentDamage::Shape { found: key.shape.clone() })
         };
         Ok(DeploymentFacts {
             scope: ChainScope {
@@ -368,8 +392,8 @@ pub(crate) fn parse_address(what: &'static str, text: &str) -> Result<Address, D
     bytes(what, text).map(Address)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, IdentityError> {
-    files::read(path, FILE_BYTES_MAX, files::Audience::Public)
+fn read(path: &Path, audience: Audience) -> Result<Vec<u8>, IdentityError> {
+    files::read(path, FILE_BYTES_MAX, audience)
         .map_err(|source| IdentityError::File { path: path.to_owned(), source })
 }
 
@@ -451,7 +475,8 @@ mod tests {
         let cert = params.self_signed(&key).unwrap().pem();
         let pem = cert.as_bytes();
         let identity = Identity::from_pem(pem, pem, key.serialize_pem().as_bytes()).unwrap();
-        let at = |text: &str| model::calendar::parse_time(text, Millis::UNBOUNDED_PAST).unwrap();
+        let at =
+            |day: &str| model::calendar::parse_instant(&format!("{day}T00:00Z")).unwrap().millis();
         identity.check_valid(at("2027-06-02")).unwrap();
         let ended = identity.check_valid(at("2027-06-04")).unwrap_err().to_string();
         assert!(ended.contains("ended at 2027-06-03") && ended.contains("operator"), "{ended}");
@@ -471,6 +496,10 @@ mod tests {
         assert!(damaged.contains("deployment.json is damaged"), "{damaged}");
         let first = load(&json(|file| file["schema"] = FIRST_SCHEMA.into()));
         assert!(first.contains(FIRST_VERSION) && first.contains("deployment.json"), "{first}");
+        // Nothing is wrong with it, so that no copy of it would help.
+        let other = load(&json(|file| file["keys"][0]["shape"] = "c2-huge".into()));
+        assert!(other.contains(OTHER_RELEASE) && other.contains("found c2-huge"), "{other}");
+        assert!(!other.contains("damaged"), "{other}");
     }
 
     #[test]

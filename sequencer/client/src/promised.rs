@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use model::{BatchHeader, BatchNumber, ChainScope, Digest, PatientIndex, Position};
+use model::{
+    BatchHeader, BatchNumber, ChainScope, Digest, Millis, Operation, PatientIndex, Position,
+};
 use statement::batch::{
     GroupSummary, GroupsError, Inclusion, JournalEnd, NotFound, Receipted, ReceiptedGroup,
     WaitingReceipts,
@@ -15,6 +17,7 @@ use thiserror::Error;
 use wire::{Address, OperationItem};
 
 use crate::headers;
+use crate::log::SeenOperation;
 use crate::receipts::{journal_before, operation_path, read_receipt};
 
 /// Most files of a folder that are read.
@@ -61,10 +64,13 @@ pub struct Promised {
     pub group: u64,
     /// Where the operation stands in the journal.
     pub position: Position,
+    /// When it takes effect.
+    pub time: Millis,
     /// Digest of the signed operation.
     pub digest: Digest,
-    /// Whose it is, from the signed operation kept beside the receipt; `None` if it is not there.
-    pub patient: Option<PatientIndex>,
+    /// The operation that was kept beside the receipt, which says whose it is; `None` if it is not
+    /// there.
+    pub operation: Option<Operation>,
 }
 
 /// A receipt of a folder.
@@ -98,6 +104,8 @@ pub struct PromisesFound {
     /// Of this patient and absent from the batch that has their position: the receipt is evidence
     /// against its signer.
     pub absent: Vec<(Promised, BatchNumber)>,
+    /// Those of this patient that are later than the last of the headers, by position.
+    pub later: Vec<SeenOperation>,
 }
 
 /// Who must have signed receipts, and of which deployment they are.
@@ -137,15 +145,16 @@ pub fn read_kept(folder: &Path, by: PromisedBy) -> Result<KeptReceipts, Promised
         if group.scope != by.scope || receipt.verify(by.signer).is_err() {
             return Err(PromisedError::Foreign { path });
         }
-        for OperationItem { position, digest, .. } in &receipt.receipt.items().operations {
-            let patient = whose(folder, digest)
+        for OperationItem { position, time, digest } in &receipt.receipt.items().operations {
+            let operation = read_operation(folder, digest)
                 .map_err(|source| wrong(&operation_path(folder, digest), source))?;
             kept.promised.push(Promised {
                 receipt: path.clone(),
                 group: group.group,
                 position: *position,
+                time: *time,
                 digest: *digest,
-                patient,
+                operation,
             });
         }
         let last = receipt.receipt.items().last_position();
@@ -155,8 +164,8 @@ pub fn read_kept(folder: &Path, by: PromisedBy) -> Result<KeptReceipts, Promised
     Ok(kept)
 }
 
-/// Whose operation it is; `None` if its bytes were not kept, or are another's.
-fn whose(folder: &Path, digest: &Digest) -> io::Result<Option<PatientIndex>> {
+/// The operation that was kept; `None` if its bytes were not, or are another's.
+fn read_operation(folder: &Path, digest: &Digest) -> io::Result<Option<Operation>> {
     let path = operation_path(folder, digest);
     let bytes = match files::read(&path, OPERATION_BYTES_MAX, files::Audience::Owner) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -166,27 +175,36 @@ fn whose(folder: &Path, digest: &Digest) -> io::Result<Option<PatientIndex>> {
     // A receipt names an operation by its digest alone: other bytes say nothing of it.
     let named = operation.filter(|operation| operation.digest() == *digest);
     let signed = named.and_then(|named| SignedOperation::from_bytes(named.as_bytes()).ok());
-    Ok(signed.map(|signed| signed.operation.patient))
+    Ok(signed.map(|signed| signed.operation))
 }
 
 /// Looks for promised operations of a patient among those that batches hold, which `seen` names by
 /// batch.
 pub fn find_promised(
-    promised: Vec<Promised>,
+    mut promised: Vec<Promised>,
     patient: PatientIndex,
     headers: &[BatchHeader],
     seen: &BTreeMap<BatchNumber, BTreeSet<[u8; 31]>>,
 ) -> PromisesFound {
     let mut found = PromisesFound::default();
     let last = headers.last().map_or(Position(0), |header| header.journal_position);
+    promised.sort_by_key(|one| one.position);
     for one in promised {
         // Somebody else's: a wallet may keep all its receipts in one folder.
-        if one.patient.is_some_and(|whose| whose != patient) {
+        if one.operation.as_ref().is_some_and(|operation| operation.patient != patient) {
             continue;
         }
         let settling = headers::find_settling(headers, one.position).map(|header| header.number);
-        match (settling, one.patient) {
-            _ if one.position > last => found.not_settled += 1,
+        match (settling, &one.operation) {
+            (_, operation) if one.position > last => {
+                found.not_settled += 1;
+                let seen = |operation: &Operation| SeenOperation {
+                    operation: operation.clone(),
+                    t_op: one.time,
+                    digest: one.digest,
+                };
+                found.later.extend(operation.as_ref().map(seen));
+            }
             (Some(batch), _) if has(seen, batch, &one.digest) => found.kept += 1,
             (Some(batch), Some(_)) => found.absent.push((one, batch)),
             _ => found.not_compared += 1,

@@ -1,6 +1,7 @@
 //! Receipts kept as files: evidence of what the node promised, for as long as somebody may ask; and
 //! [`compare`], which holds one against the journal that was settled.
 
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -104,30 +105,41 @@ impl NewestReceipt {
         self.flush()
     }
 
-    /// Writes what waits.
+    /// Writes what waits, unless another program of this holder has written a newer one.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
-        let Some(receipt) = self.waiting.take() else { return Ok(()) };
+        let Some(receipt) = &self.waiting else { return Ok(()) };
         // Whoever streams has made the folder for its spool; others have none yet.
         if let Some(folder) = self.path.parent() {
             files::make_folder(folder, files::Audience::Owner)?;
         }
-        let written = files::replace(&self.path, &[&receipt.to_bytes()], files::Audience::Owner);
-        match written {
-            // Another program of this holder writes its own at this moment, which is as new.
-            Err(error) if is_another_writer(error.kind()) => Ok(()),
-            Err(error) => {
-                let why = format!("{} cannot be written: {error}", self.path.display());
-                Err(io::Error::new(error.kind(), why))
-            }
-            Ok(()) => Ok(()),
+        let failed = |error: io::Error| {
+            let why = format!("{} cannot be written: {error}", self.path.display());
+            io::Error::new(error.kind(), why)
+        };
+        // Held from reading to renaming: two programs would else tear the file, or the older one
+        // would come last.
+        let lock = try_lock(&self.path.with_extension("lock")).map_err(failed)?;
+        // Another program of this holder writes its own at this moment, which is as new. Nobody
+        // waits for it: it may have been stopped, and this one may have a stop to send.
+        let Some(_lock) = lock else { return Ok(()) };
+        let is_older = |kept: SignedReceipt| Age::of(&kept) > Age::of(receipt);
+        if !self.read()?.is_some_and(is_older) {
+            let bytes = receipt.to_bytes();
+            files::replace(&self.path, &[&bytes], files::Audience::Owner).map_err(failed)?;
         }
+        self.waiting = None;
+        Ok(())
     }
 }
 
-/// How replacing a file fails while another process replaces it, too: the file beside it is there
-/// already, or is renamed before this one renames it.
-fn is_another_writer(kind: io::ErrorKind) -> bool {
-    matches!(kind, io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound)
+/// Locks a file until it is dropped; `None` while another program holds it.
+fn try_lock(path: &Path) -> io::Result<Option<File>> {
+    let file = files::open(path, files::Audience::Owner)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }
 
 /// Why a receipt was not kept.

@@ -56,6 +56,29 @@ pub enum MediumError {
     },
 }
 
+/// What would be cut cannot be kept, so nothing is cut.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "expected to keep {bytes} bytes in {path} before they are cut from the journal's end, {}. \
+     Nothing is changed: {}, and start again",
+    if self.lacks_space() { "and there is no space for them" } else { "and cannot write there" },
+    if self.lacks_space() { "make room in that folder's file system" } else { "let it be written" }
+)]
+struct Unkept {
+    path: PathBuf,
+    bytes: usize,
+    #[source]
+    source: io::Error,
+}
+
+impl Unkept {
+    fn lacks_space(&self) -> bool {
+        // Of the disk, of a quota, of a limit on files.
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(self.source.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+    }
+}
+
 /// A file, locked for this process, synced by `fdatasync`. Holds one descriptor. What is cut from
 /// it is kept beside it.
 #[derive(Debug)]
@@ -102,7 +125,10 @@ impl FileMedium {
         // at this place replaces nothing.
         let mut name = self.path.clone().into_os_string();
         name.push(format!(".cut-{from}-{:08x}", crc32c::crc32c(cut)));
-        files::replace(Path::new(&name), &[cut], Audience::Owner)
+        let path = PathBuf::from(name);
+        let (kept, bytes) = (files::replace(&path, &[cut], Audience::Owner), cut.len());
+        // Of the same kind, which says to programs whether there is no room.
+        kept.map_err(|source| io::Error::new(source.kind(), Unkept { path, bytes, source }))
     }
 }
 
@@ -136,5 +162,24 @@ impl Medium for FileMedium {
         self.keep_cut(len)?;
         self.file.set_len(len)?;
         self.file.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_kept_names_the_file_the_bytes_and_what_to_do() {
+        let said = |kind: io::ErrorKind| {
+            let (path, source) = ("node/journal.log.cut-512-0".into(), kind.into());
+            Unkept { path, bytes: 77, source }.to_string()
+        };
+        let full = said(io::ErrorKind::StorageFull);
+        for words in ["77 bytes", "node/journal.log.cut-512-0", "no space", "make room"] {
+            assert!(full.contains(words), "expected {words:?} in {full:?}");
+        }
+        let refused = said(io::ErrorKind::PermissionDenied);
+        assert!(refused.contains("cannot write there") && !refused.contains("space"), "{refused}");
     }
 }

@@ -49,3 +49,42 @@ fn what_is_cut_is_kept_beside_for_its_owner_alone_and_once() {
     assert_eq!(open().1.cut_bytes, 4_096);
     assert_eq!(beside().len(), 2);
 }
+
+#[test]
+fn what_cannot_be_kept_is_not_cut_and_the_error_names_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let open = || Log::open(FileMedium::open(&path).unwrap(), GENESIS, salts());
+    let (mut log, _) = open().unwrap();
+    for group in groups(1, &[1, 2], 2_000) {
+        log.append(&group).unwrap();
+    }
+    drop(log);
+    let whole = fs::read(&path).unwrap();
+    let bounds = record_bounds(&whole);
+    let torn = &whole[..bounds[2] - 9];
+    let beside = || {
+        let mut names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        names.find(|found| *found != path)
+    };
+    fs::write(&path, torn).unwrap();
+    drop(open().unwrap());
+    let kept = beside().unwrap();
+    // Something that cannot be replaced has the name.
+    fs::remove_file(&kept).unwrap();
+    fs::create_dir(&kept).unwrap();
+    fs::write(&path, torn).unwrap();
+    let error = open().map(drop).unwrap_err();
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(found) = cause {
+        text = format!("{text}: {found}");
+        cause = found.source();
+    }
+    assert!(text.contains(kept.to_str().unwrap()), "{text}");
+    assert_eq!(fs::read(&path).unwrap(), torn);
+    // And nothing else is left beside.
+    assert_eq!(beside().unwrap(), kept);
+    fs::remove_dir(&kept).unwrap();
+    assert_eq!(open().unwrap().1.groups, 1);
+}

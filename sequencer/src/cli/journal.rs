@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
+use l1_contracts::Deployment;
 use model::{ExitCode, SystemClock};
 use sequencer::doors::config::Config;
 use sequencer::folder::layout::Layout;
@@ -15,7 +16,7 @@ use wire::Reason;
 
 use super::node::rpc;
 use super::outcome::{
-    Failure, NodeFolder, Outcome, failed, log_to_stderr, runtime, unavailable, usage,
+    Expected, Failure, NodeFolder, Outcome, failed, log_to_stderr, runtime, unavailable, usage,
 };
 
 #[derive(Subcommand)]
@@ -25,7 +26,7 @@ pub(crate) enum JournalCommand {
     ///
     /// Nothing is changed: what a start would cut as the remains of a torn write is only named.
     /// Ends with 5 if the witness is missing: then nobody beside the journal tells where it ended.
-    Check(NodeFolder),
+    Check(CheckArgs),
     /// Says what the journal of a stopped node lacks of what contract, store, witness and receipts
     /// remember; with --accept-loss gives that up and lets the node go on.
     ///
@@ -40,9 +41,19 @@ pub(crate) enum JournalCommand {
 }
 
 #[derive(Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    folder: NodeFolder,
+    #[command(flatten)]
+    expected: Expected,
+}
+
+#[derive(Args)]
 pub(crate) struct RecoverArgs {
     #[command(flatten)]
     folder: NodeFolder,
+    #[command(flatten)]
+    expected: Expected,
     /// Gives up what is missing.
     #[arg(long, requires = "reason")]
     accept_loss: bool,
@@ -60,7 +71,7 @@ pub(crate) struct RecoverArgs {
 
 pub(crate) fn run(command: JournalCommand) -> Outcome {
     match command {
-        JournalCommand::Check(args) => check(&args.dir),
+        JournalCommand::Check(args) => check(&args),
         JournalCommand::Recover(args) => recover(args),
         JournalCommand::Convert(args) => convert(&args.dir),
     }
@@ -73,10 +84,19 @@ fn survey_failed(error: SurveyError) -> Failure {
     }
 }
 
-fn check(dir: &Path) -> Outcome {
-    let layout = Layout::new(dir);
+/// Says of which deployment the journal is.
+fn print_deployment(layout: &Layout) -> Outcome {
+    let deployment = Deployment::read(&layout.deployment()).map_err(failed)?;
+    println!("deployment {}", deployment.fingerprint);
+    Ok(())
+}
+
+fn check(args: &CheckArgs) -> Outcome {
+    let layout = Layout::new(&args.folder.dir);
+    args.expected.check(&layout)?;
     let survey = survey::survey(&layout).map_err(survey_failed)?;
     let Survey { groups, entries, head, term, losses, torn_bytes, witness } = survey;
+    print_deployment(&layout)?;
     println!("{groups} groups, {entries} entries: all hold");
     println!(
         "head: group {}, position {}, journal hash {}",
@@ -127,6 +147,7 @@ fn convert(dir: &Path) -> Outcome {
 fn recover(args: RecoverArgs) -> Outcome {
     log_to_stderr("warn")?;
     let layout = Layout::new(&args.folder.dir);
+    args.expected.check(&layout)?;
     // A file of the first version, or none, is said before anything is opened for writing.
     survey::check_version(&layout).map_err(survey_failed)?;
     let mut config = Config::read(&layout.config()).map_err(usage)?;
@@ -141,6 +162,7 @@ fn recover(args: RecoverArgs) -> Outcome {
         let clock = Arc::new(SystemClock);
         let chain = setup::open_chain(&layout, &config, clock.clone()).map_err(failed)?;
         let offline = Offline::open(layout.clone(), chain).await.map_err(loss_failed)?;
+        print_deployment(&layout)?;
         if args.accept_loss {
             let terms = LossTerms { reason, receipts };
             let accepted = offline.accept_loss(terms, clock).await.map_err(loss_failed)?;

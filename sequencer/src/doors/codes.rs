@@ -119,8 +119,9 @@ pub(crate) const CLOCK_DISAGREES: Unserved = Unserved {
     status: 503,
     code: "clock-disagrees",
     meaning: "Somebody set the wall clock: `wall_clock` is `distance_ms` ahead of \
-              `boot_time_clock`, what it would say if nobody had. Frames and accesses are refused \
-              as unavailable; stops, revocations and denials are taken.",
+              `boot_time_clock`, what it would say if nobody had. Frames, new streams, accesses \
+              and operations that give rights are refused as unavailable; stops, revocations and \
+              denials that are not signed too far ahead are taken.",
     what_to_do: "Set the clock right: that ends it at once. A clock that stays as it is is believed \
                  in `believed_in_seconds`: after `[clock] settled_after_ms`, and not before it has \
                  reached what was journaled before it was set. Starting the node again changes \
@@ -131,9 +132,10 @@ pub(crate) const JOURNAL_AHEAD: Unserved = Unserved {
     requests: &["/readyz"],
     status: 503,
     code: "journal-ahead",
-    meaning: "The journal's last entry is of a time that has not come; `until` names it. Frames and \
-              accesses are refused as unavailable until then, and no window closes by its age. \
-              Stops, revocations and denials that are valid beyond `until` are taken.",
+    meaning: "The journal's last entry is of a time that has not come; `until` names it. Frames, \
+              new streams, accesses and operations that give rights are refused as unavailable \
+              until then, and no window closes by its age. Stops, revocations and denials that \
+              are valid beyond `until` are taken.",
     what_to_do: "If the clock is behind, set it; else wait. Entries keep their times. What must go in \
                  before is signed to be valid beyond `until` (`vitals consent ... --valid-for`).",
 };
@@ -142,9 +144,9 @@ pub(crate) const DISK_LOW: Unserved = Unserved {
     requests: &["/readyz"],
     status: 503,
     code: "disk-low",
-    meaning: "Less than `[journal] reserve_bytes` is free: `free_bytes`. Frames are refused as \
-              unavailable; everything else goes on.",
-    what_to_do: "Make room under the node's folder; frames are taken again by themselves.",
+    meaning: "Less than `[journal] reserve_bytes` is free: `free_bytes`. Frames and new streams \
+              are refused as unavailable; everything else goes on.",
+    what_to_do: "Make room under the node's folder; both are taken again by themselves.",
 };
 
 pub(crate) const FILES_DAMAGED: Unserved = Unserved {
@@ -195,7 +197,7 @@ pub(crate) const REQUEST_UNKNOWN: Unserved = Unserved {
     status: 0,
     code: "expected `list` or `change HEX`",
     meaning: "The line is no request.",
-    what_to_do: "Use `sequencer org | practitioner | gateway | device`.",
+    what_to_do: "Use `sequencer org | practitioner | gateway | device | wallet | operator`.",
 };
 
 pub(crate) const CHANGE_NOT_HEX: Unserved = Unserved {

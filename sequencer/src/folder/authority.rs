@@ -195,7 +195,7 @@ impl Authority {
     /// [`AuthorityError`]; a key that others may read is refused, never silently fixed.
     pub fn load(folder: &Path) -> Result<Authority, AuthorityError> {
         let (path, key_path) = (folder.join(CA_FILE), folder.join(CA_KEY_FILE));
-        let certificate = read(&path)?;
+        let certificate = read(&path, Audience::Public)?;
         // The causes are left out: they could quote the key.
         let pem = |what, path| AuthorityError::Pem { what, path };
         let key = KeyPair::from_pem(&read_secret(&key_path)?);
@@ -261,7 +261,8 @@ impl Authority {
 }
 
 impl Issued {
-    /// SHA-256 of the certificate in DER: what a gateway is registered with.
+    /// SHA-256 of the certificate in DER: what gateways, practitioners, wallets and operators are
+    /// registered with.
     pub fn fingerprint(&self) -> [u8; 32] {
         self.fingerprint
     }
@@ -354,9 +355,9 @@ impl ServerTls {
         let secret = PrivateKeyDer::from_pem_slice(read_secret(&key)?.as_bytes())
             .map_err(|_| wrong("a private key", &key))?;
         Ok(ServerTls {
-            authorities: certificates(&read(&ca)?)
+            authorities: certificates(&read(&ca, Audience::Public)?)
                 .ok_or_else(|| wrong("a certificate authority", &ca))?,
-            certificates: certificates(&read(&certificate)?)
+            certificates: certificates(&read(&certificate, Audience::Public)?)
                 .ok_or_else(|| wrong("a certificate", &certificate))?,
             key: secret,
         })
@@ -414,9 +415,8 @@ fn file(path: &Path) -> impl FnOnce(std::io::Error) -> AuthorityError {
     move |source| AuthorityError::File { path, source }
 }
 
-fn read(path: &Path) -> Result<Zeroizing<String>, AuthorityError> {
-    let bytes =
-        Zeroizing::new(files::read(path, FILE_BYTES_MAX, Audience::Public).map_err(file(path))?);
+fn read(path: &Path, audience: Audience) -> Result<Zeroizing<String>, AuthorityError> {
+    let bytes = Zeroizing::new(files::read(path, FILE_BYTES_MAX, audience).map_err(file(path))?);
     // What is no text is no PEM, and is refused as such by whoever looks for it.
     Ok(Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned()))
 }
@@ -424,7 +424,8 @@ fn read(path: &Path) -> Result<Zeroizing<String>, AuthorityError> {
 fn read_secret(path: &Path) -> Result<Zeroizing<String>, AuthorityError> {
     // As for the node's own secrets: what others could read is to be replaced, not mended.
     files::check_secret(path).map_err(file(path))?;
-    read(path)
+    // Once more of what is opened: the name could be another file's by then.
+    read(path, Audience::Owner)
 }
 
 fn write_new(path: &Path, text: &str) -> Result<(), AuthorityError> {

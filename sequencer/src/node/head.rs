@@ -20,6 +20,9 @@ use crate::stages::settle::carried_headers;
 
 /// Most files of a folder of receipts.
 const RECEIPTS_MAX: usize = 10_000;
+/// Most receipts that are kept as evidence. Half of what is read, so that nothing that is put
+/// beside them keeps a node from starting.
+const EVIDENCE_MAX: usize = RECEIPTS_MAX / 2;
 /// Largest receipt file.
 const RECEIPT_BYTES_MAX: u64 = 128 << 10;
 
@@ -271,19 +274,62 @@ pub(super) fn read_receipts(
 }
 
 /// Keeps a receipt that the journal contradicts: the next start knows of it too. One of each
-/// holder, the newest, so that nobody fills the folder.
+/// holder, the newest, and of at most [`EVIDENCE_MAX`] holders those that name the most, so that
+/// nobody fills the folder: a loss is accepted beyond the highest number.
 pub(super) fn keep_evidence(layout: &Layout, receipt: &SignedReceipt) -> std::io::Result<()> {
-    let (folder, receipt_bytes) = (layout.evidence(), receipt.to_bytes());
-    files::make_folder(&folder, Audience::Owner)?;
+    keep_among(&layout.evidence(), receipt, EVIDENCE_MAX)
+}
+
+/// Keeps a receipt in a folder of at most `most`.
+fn keep_among(folder: &Path, receipt: &SignedReceipt, most: usize) -> std::io::Result<()> {
+    files::make_folder(folder, Audience::Owner)?;
     let path = folder.join(format!("{}.receipt", hex::encode(receipt.receipt.holder.0)));
-    let place = |receipt: &SignedReceipt| (receipt.receipt.group.term, receipt.receipt.group.group);
-    // What does not read is no receipt, and gives way to one.
-    let kept = files::read(&path, RECEIPT_BYTES_MAX, Audience::Owner).ok();
-    let kept = kept.and_then(|bytes| SignedReceipt::from_bytes(&bytes).ok());
-    if kept.is_some_and(|kept| place(&kept) >= place(receipt)) {
+    let own = Place::of(receipt);
+    if kept_place(&path).is_some_and(|kept| kept >= own) {
         return Ok(());
     }
-    files::replace(&path, &[&receipt_bytes], Audience::Owner)
+    let others = receipts_beside(folder, &path)?;
+    let mut gives_way = None;
+    if others.len() >= most && !path.try_exists()? {
+        let places = others.into_iter().map(|other| (kept_place(&other), other));
+        // What does not read is none and below every place.
+        gives_way = places.min_by_key(|(place, _)| *place);
+        if gives_way.as_ref().is_some_and(|(lowest, _)| *lowest >= Some(own)) {
+            return Ok(());
+        }
+    }
+    // The new one first: a full disk takes away none that is there.
+    files::replace(&path, &[&receipt.to_bytes()], Audience::Owner)?;
+    gives_way.map_or(Ok(()), |(_, path)| std::fs::remove_file(path))
+}
+
+/// Where a receipt stands among others: a later term is above every number of an earlier one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    term: u32,
+    group: u64,
+}
+
+impl Place {
+    fn of(receipt: &SignedReceipt) -> Place {
+        let group = &receipt.receipt.group;
+        Place { term: group.term, group: group.group }
+    }
+}
+
+/// The place of a kept receipt. What does not read is no receipt, and gives way to one.
+fn kept_place(path: &Path) -> Option<Place> {
+    let bytes = files::read(path, RECEIPT_BYTES_MAX, Audience::Owner).ok()?;
+    Some(Place::of(&SignedReceipt::from_bytes(&bytes).ok()?))
+}
+
+/// The other receipt files of a folder.
+fn receipts_beside(folder: &Path, own: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let paths = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path()));
+    let is_other = |path: &PathBuf| {
+        path != own && path.extension().is_some_and(|extension| extension == "receipt")
+    };
+    paths.filter(|path| path.as_ref().map_or(true, is_other)).collect()
 }
 
 /// What the journal lacks of all that, first of all what is settled.
@@ -341,18 +387,41 @@ mod tests {
         receipt.sign(&SigningKey::from_slice(&[9; 32]).unwrap()).unwrap()
     }
 
+    /// Terms and groups of the receipts in a folder.
+    fn kept(folder: &Path) -> Vec<(u32, u64)> {
+        let names = std::fs::read_dir(folder).unwrap();
+        let files = names.map(|name| std::fs::read(name.unwrap().path()).unwrap());
+        let receipts = files.map(|bytes| SignedReceipt::from_bytes(&bytes).unwrap().receipt);
+        let mut kept: Vec<_> = receipts.map(|one| (one.group.term, one.group.group)).collect();
+        kept.sort_unstable();
+        kept
+    }
+
+    #[test]
+    fn of_many_holders_those_that_name_the_most_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let keep = |holder: &str, term: u32, group: u64| {
+            keep_among(folder.path(), &receipt(holder, term, group), 2).unwrap();
+            kept(folder.path())
+        };
+        keep("a", 0, 5);
+        assert_eq!(keep("b", 0, 7), [(0, 5), (0, 7)]);
+        // No room for one that is not above the lowest, and room for a newer one of a holder.
+        assert_eq!(keep("c", 0, 5), [(0, 5), (0, 7)]);
+        assert_eq!(keep("a", 0, 6), [(0, 6), (0, 7)]);
+        assert_eq!(keep("c", 0, 9), [(0, 7), (0, 9)]);
+        assert_eq!(keep("d", 1, 1), [(0, 9), (1, 1)]);
+        // What does not read is the first to go.
+        let damaged = folder.path().join("damaged.receipt");
+        files::replace(&damaged, &[b"no receipt"], Audience::Owner).unwrap();
+        assert_eq!(keep("e", 0, 1), [(0, 1), (0, 9), (1, 1)]);
+    }
+
     #[test]
     fn of_each_holder_the_newest_receipt_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::new(folder.path());
-        let kept = || {
-            let names = std::fs::read_dir(layout.evidence()).unwrap();
-            let files = names.map(|name| std::fs::read(name.unwrap().path()).unwrap());
-            let receipts = files.map(|bytes| SignedReceipt::from_bytes(&bytes).unwrap().receipt);
-            let mut kept: Vec<_> = receipts.map(|one| (one.group.term, one.group.group)).collect();
-            kept.sort_unstable();
-            kept
-        };
+        let kept = || kept(&layout.evidence());
         for (holder, term, group) in [("a", 0, 7), ("b", 0, 7), ("a", 0, 6), ("a", 0, 9)] {
             keep_evidence(&layout, &receipt(holder, term, group)).unwrap();
         }

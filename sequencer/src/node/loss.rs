@@ -67,13 +67,20 @@ pub enum LossError {
     /// A transaction may still settle what would be given up.
     #[error(
         "batch {batch} is assembled from groups that are missing, and transaction {hash} with \
-         nonce {nonce} of the settling account may still settle it. Wait until it is mined and run \
-         this again; or use the nonce otherwise, by a transfer of nothing from the settling \
-         account to itself with nonce {nonce} and fees at least an eighth higher, wait until that \
-         is mined, and run this again",
-        batch = .0.batch, hash = .0.hash, nonce = .0.nonce
+         nonce {nonce} of the settling account may still settle it. {then}",
+        batch = .0.batch, hash = .0.hash, nonce = .0.nonce, then = use_nonce(.0.nonce)
     )]
     UnderWay(Box<UnderWay>),
+    /// A transaction waits of which the outbox knows nothing.
+    #[error(
+        "a transaction with nonce {nonce} of the settling account waits to be mined, and the \
+         outbox knows nothing of it: it may settle groups that are missing. {then}",
+        then = use_nonce(*.nonce)
+    )]
+    Foreign {
+        /// The first such nonce.
+        nonce: u64,
+    },
     /// What became of the outbox cannot be told.
     #[error("the chain cannot be asked what became of the transactions that were signed")]
     Outbox(#[from] SettleError),
@@ -156,6 +163,15 @@ pub enum LossError {
     /// The folder cannot be opened.
     #[error(transparent)]
     Folder(#[from] Box<NodeError>),
+}
+
+/// What an operator does about a transaction that is not mined yet.
+fn use_nonce(nonce: u64) -> String {
+    format!(
+        "Wait until it is mined and run this again; or use the nonce otherwise, by a transfer of \
+         nothing from the settling account to itself with nonce {nonce} and fees at least an \
+         eighth higher, wait until that is mined, and run this again"
+    )
 }
 
 /// A transaction that may still settle what would be given up.
@@ -272,6 +288,7 @@ impl Offline {
         // The outbox before the contract: what is not under way by then does not settle later.
         let mut settler = self.settler(clock.clone())?;
         let open = settler.take_stock().await?;
+        let foreign = settler.foreign_nonce(&open).await?;
         let memory = self.remembered(terms.receipts).await?;
         let lacked = contradictions(&self.log.reader(), &memory.all)?;
         if lacked.is_empty() {
@@ -279,6 +296,9 @@ impl Offline {
         }
         if let Some(settled) = lacked.iter().find(|one| one.remembered.by == Keeper::Contract) {
             return Err(LossError::Settled(Box::new(*settled)));
+        }
+        if let Some(nonce) = foreign {
+            return Err(LossError::Foreign { nonce });
         }
         let lost = self.first_lost_batch(memory.settled)?;
         let of_lost: Vec<&Open> =

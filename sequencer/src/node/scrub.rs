@@ -189,7 +189,7 @@ impl Scrub {
 
     async fn damaged_files(&self, number: BatchNumber) -> Result<Vec<BatchFile>, ScrubError> {
         let store = Arc::clone(&self.store);
-        let found = blocking(move || store.damaged_files(number)).await??;
+        let found = blocking(move || damaged_twice(|| store.damaged_files(number))).await??;
         // Batches are numbered without a hole, so one before the last is damage.
         Ok(found.ok_or(missing(number))?)
     }
@@ -233,7 +233,7 @@ impl Scrub {
             let laid_out = scrub.lay_out(number, &cancelled)?;
             match proofs {
                 Some(proofs) => scrub.make_anew(laid_out, proofs, &files),
-                None => scrub.prove_anew(laid_out),
+                None => scrub.prove_anew(laid_out, &cancelled),
             }
         })
         .await?
@@ -286,13 +286,15 @@ impl Scrub {
         Ok(LaidOut { number, window, plan, groups, previous: self.previous(number)? })
     }
 
-    /// Proves a batch again that is in no transaction. The proofs are others, and nobody has seen
-    /// the lost ones; the statement is the same.
-    fn prove_anew(&self, laid_out: LaidOut) -> Result<(), ScrubError> {
+    /// Proves a batch again that is in no transaction. The proofs are others, and the statement is
+    /// the same. A stop ends it at the next chunk; the node does not wait for the one that is
+    /// begun, and the file stays damaged until the next start.
+    fn prove_anew(&self, laid_out: LaidOut, cancelled: &AtomicBool) -> Result<(), ScrubError> {
         let LaidOut { number, window, plan, groups, previous } = laid_out;
         tracing::warn!(number = number.0, "a damaged batch that is not sent is proven again");
         let mut prover = self.prover.lock().unwrap_or_else(PoisonError::into_inner);
-        let proven = prover.prove(&window, plan, &mut |_| ());
+        let go_on = || !cancelled.load(Ordering::SeqCst);
+        let proven = prover.prove(&window, plan, &mut |_| (), &go_on);
         drop(prover);
         let number = number.0;
         let proven = proven.map_err(|error| ScrubError::Prove { number, source: error.into() })?;
@@ -388,6 +390,17 @@ impl Proofs {
     }
 }
 
+/// The damage that a second look finds as well: one read that failed once must not cost minutes of
+/// proving.
+fn damaged_twice(
+    mut look: impl FnMut() -> Result<Option<Vec<BatchFile>>, StoreError>,
+) -> Result<Option<Vec<BatchFile>>, StoreError> {
+    match look()? {
+        Some(damaged) if !damaged.is_empty() => look(),
+        whole => Ok(whole),
+    }
+}
+
 fn missing(number: BatchNumber) -> StoreError {
     StoreError::Missing { what: "batches", key: number.0 }
 }
@@ -399,4 +412,22 @@ async fn blocking<T: Send + 'static>(
     let done = tokio::task::spawn_blocking(move || crate::guard::caught(work)).await;
     // The panic is caught, so only a runtime that ends cuts it off.
     Ok(done.unwrap_or(Err(UnplannedEnd::Early))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_damaged_if_a_second_look_says_so() {
+        let found = |mut looks: Vec<Vec<BatchFile>>| {
+            let damaged = damaged_twice(|| Ok(looks.pop())).unwrap();
+            (damaged, looks.len())
+        };
+        let both = BatchFile::ALL.to_vec();
+        // The last is looked at first.
+        assert_eq!(found(vec![vec![], both.clone()]), (Some(vec![]), 0));
+        assert_eq!(found(vec![both.clone(), both.clone()]), (Some(both), 0));
+        assert_eq!(found(vec![vec![], vec![]]), (Some(vec![]), 1));
+    }
 }

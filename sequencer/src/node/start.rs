@@ -172,7 +172,10 @@ pub(super) fn start_hold_watch(opened: &Opened, common: &Common) -> GuardedTask 
             let receipt = match receipt {
                 Ok(receipt) => receipt,
                 // Those that were passed over come again with their holders.
-                Err(RecvError::Lagged(_)) => continue,
+                Err(RecvError::Lagged(count)) => {
+                    tracing::warn!(count, "receipts that say so came too fast and are not kept");
+                    continue;
+                }
                 // Never while the node lives, which holds the other end.
                 Err(RecvError::Closed) => return Ok(()),
             };

@@ -5,10 +5,10 @@
 //! tokens of macros. What nobody can follow without a compiler (a function that is handed around)
 //! is left to the tests of what a node writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use syn::visit::{self, Visit};
-use syn::{Attribute, ItemMod, ItemUse, UseTree};
+use syn::{Attribute, Item, ItemUse, UseTree};
 
 use crate::functions::production_files;
 use crate::{cargo, code, source};
@@ -37,6 +37,12 @@ const CALLS: &[(&str, &str)] = &[
     ("fs", "copy"),
     ("fs", "rename"),
     ("fs", "symlink"),
+    // Of rustix: neither the standard library nor tokio has functions of these names there.
+    ("fs", "open"),
+    ("fs", "openat"),
+    ("fs", "chmod"),
+    ("fs", "chmodat"),
+    ("fs", "fchmod"),
     // Every name of it, and none that could be read here.
     ("fs", "*"),
 ];
@@ -78,23 +84,37 @@ fn every_program_closes_its_files_to_others_first() {
     assert!(wrong.is_empty(), "expected `files::close_to_others();` first, found:\n{wrong}");
 }
 
-/// What a file's names stand for.
+/// Longest path that is followed, names: two imports that name each other would go on for ever.
+const NAMES_MAX: usize = 16;
+
+/// What a file's names stand for. Each has all its meanings of the whole file: which one is meant
+/// where, the compiler knows, and one that opens files is enough.
 #[derive(Default)]
-struct Aliases(BTreeMap<String, Vec<String>>);
+struct Aliases(BTreeMap<String, BTreeSet<Vec<String>>>);
 
 impl Aliases {
-    /// A path with what its first name stands for.
-    fn expand(&self, path: &[String]) -> Vec<String> {
-        let mut path = path.to_vec();
-        // Each step takes away one import; one that names itself would go on for ever.
-        for _ in 0..self.0.len() {
-            let Some(meant) = path.first().and_then(|first| self.0.get(first)) else { break };
-            if meant.first() == path.first() {
-                break;
+    /// A path, and it with each of what its first name stands for, the furthest last.
+    fn expand(&self, path: &[String]) -> Vec<Vec<String>> {
+        let mut all = vec![path.to_vec()];
+        let mut at = 0;
+        while let Some(path) = all.get(at).cloned() {
+            let meanings = path.first().and_then(|first| self.0.get(first));
+            for meant in meanings.into_iter().flatten() {
+                let longer = [meant.as_slice(), &path[1..]].concat();
+                if longer.len() <= NAMES_MAX && !all.contains(&longer) {
+                    all.push(longer);
+                }
             }
-            path.splice(..1, meant.iter().cloned());
+            at += 1;
         }
-        path
+        all
+    }
+
+    fn add(&mut self, name: String, path: Vec<String>) {
+        // What stands for itself leads nowhere.
+        if path.first() != Some(&name) {
+            self.0.entry(name).or_default().insert(path);
+        }
     }
 
     fn import(&mut self, before: &[String], tree: &UseTree) {
@@ -107,10 +127,10 @@ impl Aliases {
             UseTree::Path(path) => self.import(&with(&path.ident), &path.tree),
             UseTree::Name(name) => {
                 let path = with(&name.ident);
-                self.0.insert(called(&path), path);
+                self.add(called(&path), path);
             }
             UseTree::Rename(renamed) => {
-                self.0.insert(renamed.rename.to_string(), with(&renamed.ident));
+                self.add(renamed.rename.to_string(), with(&renamed.ident));
             }
             UseTree::Group(group) => {
                 group.items.iter().for_each(|tree| self.import(before, tree));
@@ -121,19 +141,31 @@ impl Aliases {
 }
 
 impl<'ast> Visit<'ast> for Aliases {
+    fn visit_item(&mut self, item: &'ast Item) {
+        if !is_test(attributes(item)) {
+            visit::visit_item(self, item);
+        }
+    }
+
+    fn visit_impl_item_fn(&mut self, function: &'ast syn::ImplItemFn) {
+        if !is_test(&function.attrs) {
+            visit::visit_impl_item_fn(self, function);
+        }
+    }
+
     fn visit_item_use(&mut self, import: &'ast ItemUse) {
         self.import(&[], &import.tree);
     }
 
     fn visit_item_type(&mut self, alias: &'ast syn::ItemType) {
         if let syn::Type::Path(meant) = &*alias.ty {
-            self.0.insert(alias.ident.to_string(), names(&meant.path));
+            self.add(alias.ident.to_string(), names(&meant.path));
         }
     }
 
     fn visit_item_extern_crate(&mut self, import: &'ast syn::ItemExternCrate) {
         if let Some((_, rename)) = &import.rename {
-            self.0.insert(rename.to_string(), vec![import.ident.to_string()]);
+            self.add(rename.to_string(), vec![import.ident.to_string()]);
         }
     }
 }
@@ -155,12 +187,12 @@ impl Opened {
 
     /// Looks at a path by its names.
     fn look(&mut self, path: &[String]) {
-        let path = self.aliases.expand(path);
-        let named = path.iter().any(|name| NAMES.contains(&name.as_str()));
-        let called = path.windows(2).any(|pair| CALLS.contains(&(&*pair[0], &*pair[1])));
-        if named || called {
-            self.found.push(path.join("::"));
-        }
+        let opens = |path: &Vec<String>| {
+            let named = path.iter().any(|name| NAMES.contains(&name.as_str()));
+            named || path.windows(2).any(|pair| CALLS.contains(&(&*pair[0], &*pair[1])))
+        };
+        let meant = self.aliases.expand(path).into_iter().rfind(opens);
+        self.found.extend(meant.map(|path| path.join("::")));
     }
 
     fn look_at_method(&mut self, name: &str) {
@@ -206,15 +238,9 @@ impl Opened {
 }
 
 impl<'ast> Visit<'ast> for Opened {
-    fn visit_item_mod(&mut self, module: &'ast ItemMod) {
-        if !is_test(&module.attrs) {
-            visit::visit_item_mod(self, module);
-        }
-    }
-
-    fn visit_item_fn(&mut self, function: &'ast syn::ItemFn) {
-        if !is_test(&function.attrs) {
-            visit::visit_item_fn(self, function);
+    fn visit_item(&mut self, item: &'ast Item) {
+        if !is_test(attributes(item)) {
+            visit::visit_item(self, item);
         }
     }
 
@@ -225,9 +251,7 @@ impl<'ast> Visit<'ast> for Opened {
     }
 
     fn visit_item_use(&mut self, import: &'ast ItemUse) {
-        if !is_test(&import.attrs) {
-            self.look_at_import(&[], &import.tree);
-        }
+        self.look_at_import(&[], &import.tree);
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
@@ -238,8 +262,7 @@ impl<'ast> Visit<'ast> for Opened {
     fn visit_expr_path(&mut self, path: &'ast syn::ExprPath) {
         // `<File>::create` has its type beside the path.
         if let Some(syn::Type::Path(own)) = path.qself.as_ref().map(|own| &*own.ty) {
-            let whole = [self.aliases.expand(&names(&own.path)), names(&path.path)].concat();
-            self.look(&whole);
+            self.look(&[names(&own.path), names(&path.path)].concat());
         }
         visit::visit_expr_path(self, path);
     }
@@ -257,6 +280,28 @@ impl<'ast> Visit<'ast> for Opened {
 
 fn names(path: &syn::Path) -> Vec<String> {
     path.segments.iter().map(|part| part.ident.to_string()).collect()
+}
+
+/// Those of an item; none of tokens that are no item yet.
+fn attributes(item: &Item) -> &[Attribute] {
+    match item {
+        Item::Const(item) => &item.attrs,
+        Item::Enum(item) => &item.attrs,
+        Item::ExternCrate(item) => &item.attrs,
+        Item::Fn(item) => &item.attrs,
+        Item::ForeignMod(item) => &item.attrs,
+        Item::Impl(item) => &item.attrs,
+        Item::Macro(item) => &item.attrs,
+        Item::Mod(item) => &item.attrs,
+        Item::Static(item) => &item.attrs,
+        Item::Struct(item) => &item.attrs,
+        Item::Trait(item) => &item.attrs,
+        Item::TraitAlias(item) => &item.attrs,
+        Item::Type(item) => &item.attrs,
+        Item::Union(item) => &item.attrs,
+        Item::Use(item) => &item.attrs,
+        _ => &[],
+    }
 }
 
 fn is_test(attributes: &[Attribute]) -> bool {
@@ -307,6 +352,13 @@ fn no_other_name_hides_what_opens_a_file() {
         "use std::fs; fn a() { fs::set_permissions(p, m); }",
         "fn a(file: File) { file.set_permissions(m); }",
         "fn a() { let mut m = old; m.set_mode(0o644); }",
+        "use std::fs as d; fn a() { d::write(p, b); } #[cfg(test)] mod t { use x::y as d; }",
+        "use std::fs as d; fn a() { d::write(p, b); } fn b() { use x::y as d; d::get(); }",
+        "fn b() { use x::y as d; d::get(); } fn a() { use std::fs as d; d::write(p, b); }",
+        "use a::b as c; use c::a; use std::fs as a; fn f() { a::write(p, b); }",
+        "use rustix::fs; fn a() { fs::open(p, f, m); fs::openat(d, p, f, m); }",
+        "use rustix::fs::fchmod; fn a() { fchmod(file, m); }",
+        "fn a() { rustix::fs::chmod(p, m); }",
     ] {
         assert!(!found(hidden).is_empty(), "{hidden}");
     }
@@ -317,6 +369,8 @@ fn what_only_reads_or_only_sounds_like_it_is_left_alone() {
     for plain in [
         "use std::fs as d; fn a() { d::read(p); d::remove_file(p); }",
         "use std::fs::File as F; fn a() { F::open(p); }",
+        "use x::y as d; fn a() { d::write(p, b); } #[cfg(test)] mod t { use std::fs as d; }",
+        "#[cfg(test)] impl A { fn a() { std::fs::write(p, b); } }",
         "fn a() { info!(\"fs::write and .create\"); }",
         "use crate::store::write; fn a() { write(p, b); 0..create; }",
         "fn a() { Database::builder().create_with_backend(file); Authority::create(p); }",

@@ -14,6 +14,7 @@ use super::config::{ConnectionConfig, DelayListener, ReceiptListener};
 use super::error::{ConnectionError, RequestError, StreamError};
 use super::outcome::{AccessOutcome, Applied, Counts, Delay, Delayed};
 use super::requests::Requests;
+use crate::InputMark;
 use crate::receipts::{NewestReceipt, NotKept, ReceiptFolder};
 use crate::spool::Spool;
 
@@ -55,6 +56,8 @@ pub(super) struct State {
     latest: Option<SignedReceipt>,
     folder: Option<ReceiptFolder>,
     newest: Option<NewestReceipt>,
+    /// Why the newest receipt is not kept or not shown, since when something went wrong with it.
+    newest_fault: Option<String>,
     /// When something came last.
     now: Millis,
     listener: Option<ReceiptListener>,
@@ -77,9 +80,17 @@ impl State {
         let of_state = || config.state.as_deref().map(NewestReceipt::path_in);
         let mut newest = config.newest.clone().or_else(of_state).map(NewestReceipt::at);
         let kept = folder.as_ref().map_or(Ok(None), ReceiptFolder::newest).map_err(receipts)?;
-        let last = newest.as_ref().map_or(Ok(None), NewestReceipt::read).map_err(receipts)?;
+        // A hint for the node, which finds out from other holders too: a file that does not read
+        // keeps no revocation out, stays as it is, and is told at the end.
+        let (last, newest_fault) = match newest.as_ref().map_or(Ok(None), NewestReceipt::read) {
+            Ok(last) => (last, None),
+            Err(error) => {
+                newest = None;
+                (None, Some(error.to_string()))
+            }
+        };
         for receipt in kept.iter().chain(&last) {
-            // One of another deployment or identity says nothing about this node: it stays kept.
+            // One of another deployment or identity says nothing about this node.
             if session.restore_receipt(receipt).is_ok() {
                 newest.iter_mut().for_each(|newest| newest.see(receipt));
             }
@@ -97,6 +108,7 @@ impl State {
             latest: None,
             folder,
             newest,
+            newest_fault,
             now: config.clock.now(),
             listener: config.on_receipt.clone(),
             delay_listener: config.on_delay.clone(),
@@ -142,7 +154,8 @@ impl State {
     pub(super) fn end(&mut self, why: ConnectionError) {
         self.end_reason.get_or_insert(why);
         // It is over either way: where it cannot be written, the next hello shows an older one.
-        drop(self.newest.as_mut().map(NewestReceipt::flush));
+        let flushed = self.newest.as_mut().map_or(Ok(()), NewestReceipt::flush);
+        self.note_newest(flushed);
     }
 
     pub(super) fn is_ended(&self) -> bool {
@@ -206,6 +219,7 @@ impl State {
         &mut self,
         handle: StreamHandle,
         readings: &[Reading],
+        mark: Option<InputMark>,
     ) -> Option<Result<Sequence, StreamError>> {
         if let Err(error) = self.check_stream(handle) {
             return Some(Err(error));
@@ -220,7 +234,7 @@ impl State {
         // The session gives the frame its sequence, so it has the frame before the disk does. That
         // is sound because the lock is held: no lane can poll it before it is stored.
         if let Some(spool) = &mut stream.spool
-            && let Err(error) = spool.store(&frame)
+            && let Err(error) = spool.store(&frame, mark)
         {
             let why = ConnectionError::Spool(Arc::new(error));
             self.end(why.clone());
@@ -331,14 +345,25 @@ impl State {
             Some(Ok(())) | None => {}
         }
         let now = self.now;
-        if let Some(Err(error)) = self.newest.as_mut().map(|newest| newest.take(&receipt, now)) {
-            self.end(ConnectionError::Receipts(error.into()));
-        }
+        let taken = self.newest.as_mut().map_or(Ok(()), |newest| newest.take(&receipt, now));
+        self.note_newest(taken);
         if let Some(listener) = &self.listener {
             listener(&receipt);
         }
         self.requests.on_receipt(&receipt);
         self.latest = Some(receipt);
+    }
+
+    /// Not the end: what was asked for goes on, and what was released arrives.
+    fn note_newest(&mut self, outcome: std::io::Result<()>) {
+        if let Err(error) = outcome {
+            self.newest_fault = Some(error.to_string());
+        }
+    }
+
+    /// Why the newest receipt is not kept, if it is not.
+    pub(super) fn newest_fault(&self) -> Option<&str> {
+        self.newest_fault.as_deref()
     }
 
     fn on_durable(&mut self, handle: StreamHandle, last: Sequence) {

@@ -8,6 +8,7 @@ use wire::{Frame, Lane, Reading};
 use super::error::StreamError;
 use super::shared::Shared;
 use super::state::State;
+use crate::InputMark;
 
 /// An open stream of one device and signal. It ends with its connection.
 pub struct Stream {
@@ -25,8 +26,22 @@ impl Stream {
     /// [`StreamError`]; nothing was kept of the readings then, except after
     /// [`crate::ConnectionError::Spool`], when that is not known.
     pub async fn send(&self, readings: &[Reading]) -> Result<Sequence, StreamError> {
+        self.send_marked(readings, None).await
+    }
+
+    /// As [`Stream::send`] of readings that end at a place of a file: with a state folder the place
+    /// is kept in one write with the frame ([`crate::Connection::input_marks`]).
+    ///
+    /// # Errors
+    /// As [`Stream::send`].
+    pub async fn send_marked(
+        &self,
+        readings: &[Reading],
+        mark: Option<InputMark>,
+    ) -> Result<Sequence, StreamError> {
         // Stored and queued under one lock, so that two senders cannot swap their sequences.
-        let sequence = self.shared.wait_for(|state| state.push(self.handle, readings)).await?;
+        let push = |state: &mut State| state.push(self.handle, readings, mark);
+        let sequence = self.shared.wait_for(push).await?;
         self.shared.wake(self.lane);
         Ok(sequence)
     }
@@ -37,7 +52,7 @@ impl Stream {
     /// # Errors
     /// As [`Stream::send`].
     pub fn try_send(&self, readings: &[Reading]) -> Result<Option<Sequence>, StreamError> {
-        let pushed = self.shared.lock().push(self.handle, readings).transpose()?;
+        let pushed = self.shared.lock().push(self.handle, readings, None).transpose()?;
         self.shared.wake(self.lane);
         Ok(pushed)
     }

@@ -57,7 +57,7 @@ fn time(element: &Element<'_>) -> Option<Millis> {
     let two = |at: usize| &rest[at..at + 2];
     let (month, day, hour, minute, second) = (two(0), two(2), two(4), two(6), two(8));
     let text = format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z");
-    calendar::parse_time(&text, Millis::UNBOUNDED_PAST).ok()
+    calendar::parse_instant(&text).ok().map(calendar::Instant::millis)
 }
 
 fn role(unit: &str) -> Option<Role> {
@@ -178,7 +178,7 @@ mod tests {
             (params.not_before, params.not_after) = (from, until);
             validity(params.self_signed(&key).unwrap().der()).unwrap()
         };
-        let at = |text: &str| calendar::parse_time(text, Millis::UNBOUNDED_PAST).unwrap();
+        let at = |day: &str| calendar::parse_instant(&format!("{day}T00:00Z")).unwrap().millis();
         // Until 2049 with two digits, from 2050 on with four.
         let (ymd, second) = (rcgen::date_time_ymd, 1000);
         let found = between(ymd(1999, 12, 31), ymd(2050, 1, 2));

@@ -1,5 +1,6 @@
 //! The database: its tables, how they are written and read, and what ties it to a chain.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
@@ -139,8 +140,13 @@ impl Store {
         // The old one first: it holds the lock of the file.
         *database = None;
         let path = path(&self.folder);
-        // A new one in place of one that is gone would forget every batch in silence.
-        if let Err(source) = std::fs::metadata(&path) {
+        // A new one in place of one that is gone, or was emptied, would forget every batch in
+        // silence.
+        let found = std::fs::metadata(&path).and_then(|found| match found.len() {
+            0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "expected rows, found nothing")),
+            _ => Ok(()),
+        });
+        if let Err(source) = found {
             return Err(StoreError::File { action: "open", path, source });
         }
         *database = Some(open_database(&self.folder)?);

@@ -88,6 +88,15 @@ pub enum StoreError {
         /// Batch number or nonce.
         key: u64,
     },
+    /// A batch that was proven again while a transaction of it was signed.
+    #[error(
+        "expected the transaction to carry the stored proofs of batch {number}, found others: it \
+         was proven again meanwhile"
+    )]
+    OtherProofs {
+        /// The number.
+        number: u64,
+    },
     /// A nonce that another transaction has.
     #[error("expected nonce {nonce} to be free in the outbox, found another transaction")]
     NonceTaken {

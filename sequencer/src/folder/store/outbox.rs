@@ -2,20 +2,36 @@
 
 use model::BatchNumber;
 
-use super::batches::put_settled;
+use super::batches::{self, put_settled};
 use super::database::{BATCHES, OUTBOX, Rows, Store};
 use super::error::{StoreError, db};
-use super::row::{OutboxRow, OutboxState, Settled};
+use super::row::{FileDigest, OutboxRow, OutboxState, Settled};
 
 const WHAT: &str = "outbox";
 
 impl Store {
-    /// Writes a new row. A void row may be taken over: its nonce turned out to be free.
+    /// Writes a new row, which carries the public files with these digests. A void row may be taken
+    /// over: its nonce turned out to be free.
     ///
     /// # Errors
-    /// [`StoreError::NonceTaken`] if the nonce has another row.
-    pub fn outbox_put(&self, nonce: u64, row: &OutboxRow) -> Result<(), StoreError> {
+    /// [`StoreError::NonceTaken`] if the nonce has another row, [`StoreError::OtherProofs`] if a
+    /// batch was proven again since its file was read, [`StoreError::Missing`] if it is gone.
+    pub fn outbox_put(
+        &self,
+        nonce: u64,
+        row: &OutboxRow,
+        carried: &[(BatchNumber, FileDigest)],
+    ) -> Result<(), StoreError> {
         self.write(|tx| {
+            let known = tx.open_table(BATCHES).map_err(db)?;
+            // In the transaction that makes the row: from it on nobody proves these again.
+            for (number, digest) in carried {
+                let missing = StoreError::Missing { what: "batches", key: number.0 };
+                let stored = known.row(number.0)?.ok_or(missing)?;
+                if batches::decode(number.0, &stored)?.public != *digest {
+                    return Err(StoreError::OtherProofs { number: number.0 });
+                }
+            }
             let mut table = tx.open_table(OUTBOX).map_err(db)?;
             let known = table.row(nonce)?.map(|row| decode(nonce, &row)).transpose()?;
             // Overwriting a row would forget bytes that may be mined.

@@ -20,7 +20,8 @@ impl Store {
         let header = &batch.public.header;
         let number = header.number;
         let (public, private) = (batch.public.to_bytes(), batch.private.to_bytes());
-        // In one transaction: nothing can be signed meanwhile that holds the lost proofs.
+        // In one transaction: no row of the outbox comes to be meanwhile. What was signed with the
+        // lost proofs and is no row yet is refused by the digests that a new row is held against.
         self.write(|tx| {
             let outbox = tx.open_table(OUTBOX).map_err(db)?;
             let sent = pending(&outbox)?.iter().any(|(_, row)| row.carries(number));

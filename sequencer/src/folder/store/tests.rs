@@ -188,7 +188,7 @@ fn a_store_has_one_user_and_one_contract() {
 fn settling_is_recorded_with_the_transaction_or_not_at_all() {
     let (_folder, store, _) = filled(3);
     assert_eq!(store.last_settled().unwrap(), BatchNumber(0));
-    store.outbox_put(7, &row(1, 2, OutboxState::Built)).unwrap();
+    store.outbox_put(7, &row(1, 2, OutboxState::Built), &[]).unwrap();
     let mined = row(1, 2, OutboxState::Mined { hash: [9; 32], block: 4, block_hash: [1; 32] });
     let batches = [1, 2, 4].map(|n| (BatchNumber(n), Some(SETTLED)));
     let found = store.outbox_update(7, &mined, &batches);
@@ -209,15 +209,32 @@ fn a_nonce_is_given_once_and_pending_rows_end_at_a_final_one() {
     let mined = OutboxState::Mined { hash: [9; 32], block: 2, block_hash: [1; 32] };
     let states = [OutboxState::Built, last, mined, OutboxState::Void, OutboxState::Built];
     for (nonce, state) in (5..).zip(states) {
-        store.outbox_put(nonce, &row(1, 1, state)).unwrap();
+        store.outbox_put(nonce, &row(1, 1, state), &[]).unwrap();
     }
-    let again = store.outbox_put(7, &row(1, 1, OutboxState::Built));
+    let again = store.outbox_put(7, &row(1, 1, OutboxState::Built), &[]);
     assert!(matches!(again, Err(StoreError::NonceTaken { nonce: 7 })));
     let pending: Vec<u64> = store.outbox_pending().unwrap().iter().map(|row| row.0).collect();
     assert_eq!(pending, [7, 9]);
-    store.outbox_put(8, &row(1, 1, OutboxState::Built)).unwrap();
+    store.outbox_put(8, &row(1, 1, OutboxState::Built), &[]).unwrap();
     let unknown = store.outbox_update(77, &row(1, 1, OutboxState::Built), &[]);
     assert!(matches!(unknown, Err(StoreError::Missing { what: "outbox", key: 77 })));
+}
+
+#[test]
+fn what_is_signed_with_proofs_that_are_replaced_meanwhile_is_no_row() {
+    let (_folder, store, batches) = filled(2);
+    let digest = |batch: &Assembled| FileDigest::of(&batch.public.to_bytes());
+    let carried = [(BatchNumber(2), digest(&batches[1]))];
+    // The same statement with other proofs, as it is made while the settler simulates and signs.
+    let mut again = batches[1].clone();
+    again.public.groups.push(small::group(1, [1, 2], 4));
+    assert!(store.replace_unsent(&again).unwrap());
+    let put = |carried| store.outbox_put(7, &row(2, 2, OutboxState::Built), carried);
+    assert!(matches!(put(&carried), Err(StoreError::OtherProofs { number: 2 })));
+    assert_eq!(store.outbox_pending().unwrap(), []);
+    put(&[(BatchNumber(2), digest(&again))]).unwrap();
+    // And from then on nothing replaces what it carries.
+    assert!(!store.replace_unsent(&batches[1]).unwrap());
 }
 
 #[test]
@@ -248,7 +265,7 @@ fn a_damaged_batch_is_forgotten_with_those_after_it_unless_it_is_under_way() {
     };
     assert_eq!(store.forget_damaged().unwrap(), None);
     store.mark_settled(&[(BatchNumber(1), Some(SETTLED))]).unwrap();
-    store.outbox_put(7, &row(2, 2, OutboxState::Built)).unwrap();
+    store.outbox_put(7, &row(2, 2, OutboxState::Built), &[]).unwrap();
     // Settled, and signed: what is sent stands elsewhere.
     damage(1);
     damage(2);

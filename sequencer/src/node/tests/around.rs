@@ -2,15 +2,19 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use client::{Connection, ConnectionConfig, Identity, RequestError};
 use model::{
-    Action, ClaimKind, Clock as _, Interval, Millis, RejectCode, RuleSlot, SystemClock, calendar,
+    Action, ClaimKind, Clock as _, Interval, Millis, RejectCode, RuleSlot, SystemClock, WalletId,
+    calendar,
 };
 use statement::operation::SignedOperation;
+use wire::{RegistryChange, RegistryRecord, Role};
 
 use super::get;
 use super::support::{Site, close_and_settle, operation_item, patient};
 use crate::clock::tests::TwoClocks;
 use crate::disk::tests::FakeDisk;
+use crate::folder::authority::{Authority, ClientDeployment};
 use crate::node::*;
 use crate::stages::ledger::{Answer, Refusal};
 
@@ -220,6 +224,24 @@ fn deny(site: &Site, slot: u8, signed_at: Millis, valid_ms: u64) -> SignedOperat
     site.sign(site.wallet.change(action, signed_at, valid_ms).unwrap(), &patient())
 }
 
+/// A wallet's connection.
+async fn connect_wallet(site: &Site, node: &Node) -> Connection {
+    let authority = Authority::load(&site.layout.authority()).unwrap();
+    let valid = setup::certificates_valid(site.clock.now());
+    let issued = authority.issue_client(Role::Wallet, "patient-app", valid).unwrap();
+    let (id, fingerprint) = (WalletId::new("patient-app").unwrap(), issued.fingerprint());
+    let record = RegistryRecord::Wallet { id, fingerprint, valid };
+    node.submit(Item::Registry(RegistryChange::Add(record))).await.unwrap();
+    let (address, folder) = (node.endpoints().ingest, site.beside("wallet"));
+    let names = &site.config.ingest.server_names;
+    let deployment = ClientDeployment::of_node(&site.deployment, address, names).unwrap();
+    issued.write_client(&folder, &deployment).unwrap();
+    let identity = Identity::load(&folder).unwrap();
+    let deployment = client::Deployment::load(&folder).unwrap();
+    let config = ConnectionConfig::new(address, "localhost", identity, deployment);
+    Connection::connect(config).await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn denials_by_the_old_time_keep_a_clock_two_hours_behind_from_nothing() {
     let (mut site, clocks) = site().await;
@@ -272,6 +294,13 @@ async fn a_journal_ahead_by_more_than_a_signature_is_valid_refuses_no_denial_for
     let detail = check_unavailable(&node, operation_item(&short)).await;
     let until = calendar::Utc(node.core.view.last_time()).to_string();
     assert!(detail.contains(&until) && detail.contains("valid for longer"), "{detail}");
+    // Its wallet is told so as well: it is no signature that has ended.
+    let wallet = connect_wallet(&site, &node).await;
+    let sent = wire::SignedOperation::new(short.to_bytes().to_vec()).unwrap();
+    let refused = wallet.submit(sent).await.unwrap_err();
+    let unavailable = RequestError::Rejected { code: RejectCode::Unavailable };
+    assert_eq!(refused.to_string(), unavailable.to_string());
+    wallet.close().await;
     // Signed for longer it goes in at once.
     let long = deny(&site, 0, clocks.now(), 3 * HOUR_MS as u64);
     let answer = node.submit(operation_item(&long)).await.unwrap();
@@ -395,6 +424,9 @@ async fn a_disk_at_its_reserve_stops_frames_and_nothing_else_until_there_is_room
     wait_for(&node, "/readyz", "\"error\":\"disk-low\"").await;
     wait_for(&node, "/metrics", "\nvitals_journal_free_bytes 79999\n").await;
     check_unavailable(&node, site.frame(2)).await;
+    // Stored already: its receipt may have been lost.
+    let again = node.submit(site.frame(1)).await.unwrap();
+    assert!(matches!(again, Answer::FrameDuplicate { .. }), "{again:?}");
     let revocation = site.change(site.wallet.revocation(RuleSlot::Permit(0)).unwrap());
     let answer = node.submit(operation_item(&revocation)).await.unwrap();
     site.apply(&revocation, &answer);

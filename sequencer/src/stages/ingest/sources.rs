@@ -16,7 +16,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use model::{Action, Clock, PatientIndex, RejectCode};
+use model::{Action, Clock, Millis, PatientIndex, RejectCode};
 use statement::field;
 use statement::operation::SignedOperation;
 use wire::Holder;
@@ -118,7 +118,7 @@ impl Sources {
         if !is_free && !self.buckets().sent.of(urgency).take(holder, clock.now()) {
             return Err(RejectCode::Busy);
         }
-        let outcome = check_signed(&signed, view).and_then(|()| {
+        let outcome = check_signed(&signed, view, clock.now()).and_then(|()| {
             let key = (signed.operation.patient, holder);
             let taken = self.buckets().signed.of(urgency).take(key, clock.now());
             taken.then_some(urgency).ok_or(RejectCode::Busy)
@@ -136,7 +136,11 @@ impl Sources {
 }
 
 /// Whether the key that may do this signed it, and it can still take effect.
-fn check_signed(signed: &SignedOperation, view: &LedgerView) -> Result<(), RejectCode> {
+fn check_signed(
+    signed: &SignedOperation,
+    view: &LedgerView,
+    now: Millis,
+) -> Result<(), RejectCode> {
     let (operation, scope) = (&signed.operation, view.operation_scope());
     let record = view.owner(operation.patient);
     let owner = match &operation.action {
@@ -154,8 +158,9 @@ fn check_signed(signed: &SignedOperation, view: &LedgerView) -> Result<(), Rejec
     if record.is_some_and(|record| operation.nonce < record.nonce) {
         return Err(RejectCode::Nonce);
     }
-    // By the journal: whatever comes next is stamped later, whatever the clocks say.
-    if operation.valid_until <= view.last_time() {
+    // By the journal, after which whatever comes next is stamped, and by the clock: where the
+    // journal is ahead of it, the ledger says what can be done.
+    if operation.valid_until <= view.last_time().min(now) {
         return Err(RejectCode::Validity);
     }
     Ok(())

@@ -10,10 +10,12 @@
 
 use std::collections::BTreeMap;
 
-use model::{ClaimKind, Digest, Millis, PatientIndex};
-use wire::{Decision, Entry, Holder, RefusalCount, RefusalReason, RefusedKind};
+use model::{ClaimKind, DeviceId, Digest, Millis, PatientIndex};
+use wire::{
+    Decision, Entry, Holder, RefusalCount, RefusalEntry, RefusalReason, RefusedItem, RefusedKind,
+};
 
-/// Keys that are remembered at most, some 200 bytes each. Reached: the one that was begun first is
+/// Keys that are remembered at most, some 300 bytes each. Reached: the one that was begun first is
 /// counted out, and its next refusal is in full again.
 pub(super) const KEYS_MAX: usize = 1024;
 /// How long refusals are counted before the count becomes an entry.
@@ -26,6 +28,16 @@ pub(super) struct RefusalKey {
     requester: Holder,
     what: RefusedKind,
     reason: RefusalReason,
+    /// Of a frame, what sent it: the first of each stream stands in full and so halts it.
+    source: Option<StreamSource>,
+}
+
+/// A device and one of its signals. Not the epoch: of those a gateway has as many as it likes, and
+/// each would be an entry.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct StreamSource {
+    device: DeviceId,
+    signal: u32,
 }
 
 /// A refusal that is to be an entry: what it has in common with others, and its digest.
@@ -59,8 +71,18 @@ impl Evidence {
     pub(super) fn of_entry(entry: &Entry, patient: Option<PatientIndex>) -> Option<Evidence> {
         match entry {
             Entry::Refusal(refusal) => {
-                let (requester, what) = (refusal.requester, refusal.what.kind());
-                let key = RefusalKey { patient: patient?, requester, what, reason: refusal.reason };
+                let RefusalEntry { requester, reason, .. } = *refusal;
+                let source = match &refusal.what {
+                    RefusedItem::Frame { stream, .. } => {
+                        let (device, signal) = (stream.device.clone(), stream.signal);
+                        Some(StreamSource { device, signal })
+                    }
+                    RefusedItem::Stream { .. }
+                    | RefusedItem::Operation
+                    | RefusedItem::AccessRequest => None,
+                };
+                let (patient, what) = (patient?, refusal.what.kind());
+                let key = RefusalKey { patient, requester, what, reason, source };
                 Some(Evidence { key, digest: refusal.digest })
             }
             Entry::AccessRequest { request, requester, decision } => {
@@ -72,7 +94,8 @@ impl Evidence {
                     _ => RefusedKind::AccessRequest,
                 };
                 let reason = RefusalReason::Claim(*uncovered);
-                let key = RefusalKey { patient: asked.patient, requester, what, reason };
+                let (patient, source) = (asked.patient, None);
+                let key = RefusalKey { patient, requester, what, reason, source };
                 Some(Evidence { key, digest: request.digest() })
             }
             _ => None,
@@ -176,6 +199,7 @@ mod tests {
             requester: Holder([1; 32]),
             what: RefusedKind::Frame,
             reason: RefusalReason::Claim(Uncovered::Closed),
+            source: None,
         };
         Evidence { key, digest: Digest([7; 31]) }
     }

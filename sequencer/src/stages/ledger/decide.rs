@@ -67,9 +67,15 @@ impl Ledger {
     ) -> Result<Verdict, Ground> {
         // Answered only, it concerns no consent; a frame without an assignment is journaled.
         // Consent is not asked here: a rule may begin between the opening and the first frame.
-        for time in [at.now, at.latest] {
-            let assigned = self.registry.assignment(gateway, &descriptor.key, time);
-            assigned.ok_or(Ground::UnknownDevice)?;
+        let assigned = |time| self.registry.assignment(gateway, &descriptor.key, time).is_some();
+        if !assigned(at.now) {
+            return Err(Ground::UnknownDevice);
+        }
+        if !assigned(at.latest) {
+            // It has ended by a wall clock that nobody believes: a refusal for good would stop the
+            // stream for an hour that may turn out to be wrong.
+            let doubt = at.around.disagreement.map(Ground::ClockDoubt);
+            return Err(doubt.unwrap_or(Ground::UnknownDevice));
         }
         let next = self.streams.next(gateway, &descriptor.name());
         if !self.streams.is_opening_new(gateway, &descriptor.name()) {

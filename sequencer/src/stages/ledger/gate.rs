@@ -9,6 +9,7 @@ use statement::operation::SignedOperation;
 use super::absorb::Ledger;
 use super::answer::Item;
 use super::refuse::Ground;
+use super::streams::Place;
 use super::surroundings::Surroundings;
 use crate::stages::rows::Urgency;
 
@@ -50,10 +51,15 @@ impl Surroundings {
             {
                 None
             }
-            Item::Frame { .. } | Item::OpenStream { .. } => {
-                let full = || (!self.has_room).then_some(Ground::NoRoom);
-                self.doubt(ledger).or_else(full)
+            Item::Frame { gateway, key, frame, .. } => {
+                self.keep_out_of_streams(ledger).filter(|_| {
+                    // Stored already it is the same: its receipt was lost with a connection.
+                    let name = key.name(frame.header().epoch);
+                    let place = ledger.streams.place(gateway, &name, frame.sequence());
+                    !matches!(place, Place::Stored(_))
+                })
             }
+            Item::OpenStream { .. } => self.keep_out_of_streams(ledger),
             Item::Access { .. } => self.doubt(ledger),
             Item::Operation { operation, .. } | Item::Evaluated { operation, .. } => {
                 self.keep_out_operation(operation, ledger)
@@ -62,6 +68,12 @@ impl Surroundings {
             // the earliest time, like all.
             Item::Registry(_) | Item::CountDue | Item::CountRefusals | Item::Close => None,
         }
+    }
+
+    /// Why nothing that needs a time and room can be taken.
+    fn keep_out_of_streams(&self, ledger: &Ledger) -> Option<Ground> {
+        let full = || (!self.has_room).then_some(Ground::NoRoom);
+        self.doubt(ledger).or_else(full)
     }
 
     /// Why no time can be told that is not before the journal's and in nobody's future.

@@ -20,7 +20,9 @@ pub(super) enum Refusing {
     /// It becomes an entry: evidence that it was asked for and not done.
     Journal,
     /// It becomes an entry, and the stream is refused until it is opened again: a gateway that goes
-    /// on sending against the patient's will costs no decision a frame, and one count a minute.
+    /// on sending against the patient's will costs no decision a frame, and one count a minute. The
+    /// first of a device and signal is the entry; what is opened again while its repetitions are
+    /// counted is decided and counted, and leaves no further entry.
     JournalAndHalt,
 }
 

@@ -274,17 +274,17 @@ impl Ward {
     }
 
     fn frame_item(&self, sequence: u64) -> Item {
+        self.frame_item_of(stream_key(), EpochNumber(0), sequence)
+    }
+
+    fn frame_item_of(&self, key: StreamKey, epoch: EpochNumber, sequence: u64) -> Item {
         let start = DeviceTime::from_millis(at(self.now));
         let readings = [Reading::new(start, 5), Reading::new(start, -7)];
-        let place = FramePlace {
-            handle: StreamHandle(1),
-            epoch: EpochNumber(0),
-            sequence: Sequence(sequence),
-        };
-        let signal = stream_key().signal().unwrap();
+        let place = FramePlace { handle: StreamHandle(1), epoch, sequence: Sequence(sequence) };
+        let signal = key.signal().unwrap();
         let frame = Frame::encode_raw(place, signal, &readings).unwrap();
         let measured = frame.check(signal).unwrap();
-        Item::Frame { gateway: gateway(), key: stream_key(), frame, measured }
+        Item::Frame { gateway: gateway(), key, frame, measured }
     }
 
     fn next_frame(&mut self) -> Answer {

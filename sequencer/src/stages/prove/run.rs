@@ -95,7 +95,9 @@ impl BatcherError {
     pub fn cause(&self) -> Cause {
         match self {
             BatcherError::Order { .. } => Cause::WindowMissing,
-            BatcherError::Plan { .. } | BatcherError::Prove { .. } => Cause::Unprovable,
+            BatcherError::Plan { .. }
+            | BatcherError::Prove { .. }
+            | BatcherError::Stopped { .. } => Cause::Unprovable,
             BatcherError::Journal(_) => Cause::JournalUnreadable,
             BatcherError::Store { .. } => Cause::StoreFails,
         }

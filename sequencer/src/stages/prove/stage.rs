@@ -109,6 +109,12 @@ pub enum BatcherError {
         /// Why.
         source: ProverKeysError,
     },
+    /// Who asked for the proofs wants no more of them.
+    #[error("the proofs of batch {number} were not finished, because the node stops")]
+    Stopped {
+        /// Which batch.
+        number: u64,
+    },
     /// The journal cannot be read.
     #[error("the journal groups of the batch cannot be read")]
     Journal(#[from] ReadError),
@@ -138,18 +144,23 @@ impl ChunkProver {
         Arc::new(Mutex::new(ChunkProver { keys, entropy }))
     }
 
-    /// Proves every chunk of the window's plan.
+    /// Proves every chunk of the window's plan, for as long as `go_on` says so before each: a chunk
+    /// that is begun is finished.
     ///
     /// # Errors
-    /// [`BatcherError::Prove`] for the first that cannot be.
+    /// [`BatcherError::Prove`] for the first that cannot be, [`BatcherError::Stopped`].
     pub fn prove(
         &mut self,
         window: &ClosedWindow,
         plan: BatchPlan,
         tell: &mut dyn FnMut(Progress),
+        go_on: &dyn Fn() -> bool,
     ) -> Result<ProvenBatch, BatcherError> {
         let number = window.contents.number.0;
         let mut one = |circuit, chunk, statement: Statement<'_>| {
+            if !go_on() {
+                return Err(BatcherError::Stopped { number });
+            }
             // For progress and metrics only: no decision hangs on it, so the clock is not injected.
             let begun = std::time::Instant::now();
             let proven = self.keys.prove(statement, &mut self.entropy);
@@ -230,7 +241,8 @@ impl Batcher {
         self.sink.tell(Progress::Planned { number, operations, claims });
         let sink = &mut self.sink;
         let mut tell = |progress| sink.tell(progress);
-        let proven = lock(&self.prover).prove(window, plan, &mut tell)?;
+        // A stop waits for it: what is closed is proven before the node ends.
+        let proven = lock(&self.prover).prove(window, plan, &mut tell, &|| true)?;
         let groups = groups_of(&self.journal, self.last.group, window)?;
         let previous = self.last.header_hash;
         let batch = assemble(&proven, previous, &self.binding, groups);

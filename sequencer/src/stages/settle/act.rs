@@ -14,7 +14,7 @@ use super::fees::{self, Fees, Signed};
 use super::look::MinedReceipt;
 use super::plan::{Action, View};
 use super::settler::{Settler, Step, Underpriced};
-use crate::folder::store::{OutboxRow, OutboxState, Settled, StoreError};
+use crate::folder::store::{FileDigest, OutboxRow, OutboxState, Settled, StoreError};
 
 /// Most bytes of calldata: below the 128 KiB of a transaction that nodes relay.
 const CALLDATA_BYTES_MAX: usize = 120 * 1024;
@@ -107,7 +107,10 @@ impl Settler {
         let (replaced, state) = (Vec::new(), OutboxState::Built);
         // Written before it is sent: a crash in between must find the bytes that may be mined.
         let row = OutboxRow { first, last, hash, signed, replaced, state };
-        self.store.outbox_put(nonce, &row)?;
+        // With what was read before the simulation: the scrub may have proven a batch again since.
+        let digest = |file: &PublicFile| (file.header.number, FileDigest::of(&file.to_bytes()));
+        let carried: Vec<_> = files.iter().map(digest).collect();
+        self.store.outbox_put(nonce, &row, &carried)?;
         Ok(true)
     }
 

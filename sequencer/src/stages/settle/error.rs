@@ -149,6 +149,8 @@ impl SettleError {
             SettleError::NotTaken { .. } | SettleError::FeeLimit { .. } | SettleError::Deadline => {
                 true
             }
+            // The next round reads the new ones.
+            SettleError::Store(StoreError::OtherProofs { .. }) => true,
             _ => false,
         }
     }

@@ -1,11 +1,12 @@
 //! What became of the outbox, for whoever must know before a node goes on after a loss.
 
 use alloy::primitives::B256;
+use alloy::providers::Provider as _;
 use l1_contracts::headers_of_calldata;
 use model::BatchHeader;
 use tokio::time::timeout;
 
-use super::error::SettleError;
+use super::error::{SettleError, transport};
 use super::fees;
 use super::plan::{Action, OnChain, row_action};
 use super::settler::Settler;
@@ -49,6 +50,21 @@ impl Settler {
         Ok(found)
     }
 
+    /// The first nonce of the account that a waiting transaction uses of which the outbox, whose
+    /// open rows are these, knows nothing: after a rollback of the whole machine, or where somebody
+    /// else has the key. A chain's node that keeps no pool, or lost it, knows of none.
+    ///
+    /// # Errors
+    /// [`SettleError`] if the chain does not answer.
+    pub async fn foreign_nonce(&self, open: &[Open]) -> Result<Option<u64>, SettleError> {
+        let (provider, account) = (self.edge.provider(), self.signer.address());
+        // What waits before what is mined: a transaction that is mined in between is mined then.
+        let waiting = provider.get_transaction_count(account).pending().await;
+        let waiting = waiting.map_err(transport)?;
+        let mined = provider.get_transaction_count(account).await.map_err(transport)?;
+        Ok(first_foreign(waiting, mined, open))
+    }
+
     /// Gives up the nonces of rows that never left: their batches are no longer settled by them.
     ///
     /// # Errors
@@ -84,6 +100,14 @@ impl Settler {
             Err(error) => Err(error),
         }
     }
+}
+
+/// The first waiting nonce that is neither mined nor of a row that left: what was never given to
+/// anybody waits nowhere, so another transaction has its nonce.
+fn first_foreign(waiting: u64, mined: u64, open: &[Open]) -> Option<u64> {
+    let left = open.iter().filter(|row| !row.never_left).map(|row| row.nonce.saturating_add(1));
+    let known = left.fold(mined, u64::max);
+    (waiting > known).then_some(known)
 }
 
 /// The headers that a row's latest transaction carries; none where it holds no such bytes any more.
@@ -131,6 +155,20 @@ mod tests {
         assert_eq!(stock(&bench).await, [Open { never_left: false, ..built }]);
         assert_eq!(stock(&bench).await.len(), 1, "and nothing is sent by looking");
         assert!(bench.counts().await.is_empty());
+    }
+
+    #[test]
+    fn a_waiting_nonce_is_foreign_unless_it_is_mined_or_of_a_row_that_left() {
+        let open = |nonce, never_left| {
+            let (first, last, hash) = (1, 1, B256::ZERO);
+            [Open { nonce, first, last, hash, never_left }]
+        };
+        assert_eq!(first_foreign(7, 7, &[]), None);
+        assert_eq!(first_foreign(6, 7, &[]), None, "a node whose pool lags behind");
+        assert_eq!(first_foreign(9, 7, &[]), Some(7));
+        assert_eq!(first_foreign(8, 7, &open(7, false)), None);
+        assert_eq!(first_foreign(9, 7, &open(7, false)), Some(8));
+        assert_eq!(first_foreign(8, 7, &open(7, true)), Some(7));
     }
 
     #[tokio::test]

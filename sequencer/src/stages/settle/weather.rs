@@ -143,6 +143,11 @@ impl Weather {
                     Ok(answer)
                 })
             }
+            "eth_getTransactionCount" if params[1] == "pending" => {
+                // One after the other, so that what is held has the next nonce.
+                let next = self.sky().held.as_ref()?.transaction.nonce() + 1;
+                Some(Ok(json!(format!("{next:#x}"))))
+            }
             "eth_feeHistory" => {
                 let market = self.sky().market?;
                 let mut answer = self.chain.handle(method, params).unwrap();
@@ -346,6 +351,23 @@ async fn fees_above_the_limit_are_waited_out_by_what_the_node_holds() {
     }
     assert_eq!(voyage.bench.standing.cause(), Some(Cause::FeeLimit));
     voyage.clear(1).await;
+}
+
+#[tokio::test]
+async fn a_transaction_that_waits_and_stands_in_no_outbox_is_named_by_its_nonce() {
+    let mut voyage = Voyage::with(1).await;
+    assert_eq!(voyage.settler.foreign_nonce(&[]).await.unwrap(), None);
+    voyage.weather.sky().market = Some(5000 * GWEI);
+    while voyage.weather.sky().held.is_none() {
+        voyage.round().await;
+    }
+    let open = voyage.settler.take_stock().await.unwrap();
+    let [row] = open[..] else { panic!("one open row, found {open:?}") };
+    assert_eq!(voyage.settler.foreign_nonce(&open).await.unwrap(), None);
+    // The machine is rolled back to before the row: the pool is not.
+    assert_eq!(voyage.settler.foreign_nonce(&[]).await.unwrap(), Some(row.nonce));
+    voyage.clear(1).await;
+    assert_eq!(voyage.settler.foreign_nonce(&[]).await.unwrap(), None, "mined");
 }
 
 #[tokio::test]

@@ -1,17 +1,13 @@
 //! What `vitals log` compares beside the batches themselves: the wallet's copy, receipts, released
 //! frames. Each says what it found, or that it compared nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use client::copy::{CopyFound, SettledRecord, compare_copy};
 use client::log::{Before, SeenOperation};
 use client::party::Names;
 use client::preview::operation_sentence;
-use client::promised::{
-    JournalFound, OtherJournal, Promised, PromisesFound, SettledHash, find_promised,
-};
+use client::promised::{JournalFound, OtherJournal, Promised, PromisesFound, SettledHash};
 use model::calendar::Utc;
-use model::{BatchHeader, BatchNumber, ChainScope, PatientIndex, Position, Record};
+use model::{BatchHeader, BatchNumber, ChainScope, Position, Record};
 use serde_json::{Value, json};
 use statement::batch::{Compared, ComparedClaim, ComparedFrames, JournalSpan, ReleasedFrames};
 
@@ -31,13 +27,12 @@ pub(crate) struct Findings {
 /// What was opened of all batches, as far as they hold.
 pub(crate) struct Opened<'a> {
     pub(crate) scope: ChainScope,
-    pub(crate) patient: PatientIndex,
     pub(crate) names: &'a Names,
     /// The headers of the batches that were opened, in order.
     pub(crate) headers: &'a [BatchHeader],
     pub(crate) operations: &'a [SeenOperation],
-    /// Digests of operations by batch.
-    pub(crate) digests: &'a BTreeMap<BatchNumber, BTreeSet<[u8; 31]>>,
+    /// Operations that receipts promise behind the last batch.
+    pub(crate) later: &'a [SeenOperation],
 }
 
 impl Findings {
@@ -59,17 +54,14 @@ impl Findings {
                 return self.leave_copy("no batch that was read has the record");
             }
         };
-        let settled = SettledRecord { record, operations: opened.operations, until };
+        let Opened { operations, later, .. } = *opened;
+        let settled = SettledRecord { record, operations, later, until };
         match compare_copy(opened.scope, copy, settled) {
             CopyFound::Equal => {
                 self.note_copy("equal", "the wallet's copy is the settled record".into());
             }
-            CopyFound::Ahead { operations } => {
-                let note = format!(
-                    "the wallet's copy has {operations} operations that no batch has yet, and is \
-                     else the settled record: compare their receipts (--receipts)"
-                );
-                self.note_copy("ahead", note);
+            CopyFound::Ahead { operations, differences, receipted } => {
+                self.note_ahead(operations, differences, receipted);
             }
             CopyFound::Behind { operations } => {
                 let says = |one: &SeenOperation| {
@@ -101,6 +93,31 @@ impl Findings {
         self.json.insert("copy".into(), name.into());
     }
 
+    /// What no batch has may be the wallet's own invention, or what the node keeps back: without
+    /// receipts nobody can say.
+    fn note_ahead(&mut self, operations: u32, differences: Vec<String>, receipted: bool) {
+        let list = match differences.as_slice() {
+            [] => "nothing that is left of them".to_owned(),
+            names => names.join(", "),
+        };
+        let why = if receipted {
+            "their receipts lead to it"
+        } else {
+            self.not_compared.push(format!(
+                "{operations} operations of the wallet's copy, which changed {list} (no receipt \
+                 shows them)"
+            ));
+            "no receipt shows them: give the folder of their receipts (--receipts)"
+        };
+        let note = format!(
+            "the wallet's copy has {operations} operations that no batch has yet, which changed \
+             {list}, and is else the settled record: {why}"
+        );
+        self.note_copy("ahead", note);
+        self.json.insert("copy_ahead_in".into(), differences.into());
+        self.json.insert("copy_receipted".into(), receipted.into());
+    }
+
     /// The copy is there, and nothing to hold it against.
     fn leave_copy(&mut self, why: &str) {
         self.note_copy("not-compared", format!("the wallet's copy was not compared: {why}"));
@@ -108,9 +125,8 @@ impl Findings {
     }
 
     /// Every operation that a receipt promises must be in the batch of its position.
-    pub(crate) fn add_promises(&mut self, opened: &Opened<'_>, promised: Vec<Promised>) {
-        let found = find_promised(promised, opened.patient, opened.headers, opened.digests);
-        let PromisesFound { kept, not_settled, not_compared, absent } = found;
+    pub(crate) fn add_promises(&mut self, found: PromisesFound) {
+        let PromisesFound { kept, not_settled, not_compared, absent, .. } = found;
         self.notes.push(format!(
             "receipts: {kept} operations stand in their batches, {not_settled} are later than the \
              last batch that was read, {not_compared} were not compared (the signed operation is \

@@ -9,7 +9,7 @@ use client::batches::{BatchFiles, Batches};
 use client::log::{Audited, Before, Seen, SeenClaim, SeenOperation, Viewer, before_first, check};
 use client::party::Names;
 use client::preview::operation_sentence;
-use client::promised::{JournalCheck, KeptReceipts, PromisedBy, read_kept};
+use client::promised::{JournalCheck, KeptReceipts, PromisedBy, find_promised, read_kept};
 use client::{Deployment, Key, KeyKind, Wallet, headers, party, read_layouts, rule_slot};
 use files::Audience;
 use model::calendar::Utc;
@@ -260,20 +260,20 @@ impl<'a> Shown<'a> {
         let failed = self.failure.as_ref().map(|failure| failure.number);
         let opened = |header: &&BatchHeader| failed.is_none_or(|failed| header.number.0 < failed);
         let opened = reading.headers.iter().take_while(opened).count();
-        let opened = Opened {
-            scope,
-            patient,
-            names: self.names,
-            headers: &reading.headers[..opened],
-            operations: &self.operations,
-            digests: &self.digests,
-        };
+        let headers = &reading.headers[..opened];
+        let promises = beside
+            .given
+            .kept
+            .map(|kept| find_promised(kept.promised, patient, headers, &self.digests));
+        let later = promises.as_ref().map_or(&[][..], |found| &found.later);
+        let (names, operations) = (self.names, self.operations.as_slice());
+        let opened = Opened { scope, names, headers, operations, later };
         // Behind a failure no record is known, and the failure itself is told.
         if self.failure.is_none() {
             self.findings.compare_copy(&opened, beside.copy.as_ref(), beside.last);
         }
-        if let Some(kept) = beside.given.kept {
-            self.findings.add_promises(&opened, kept.promised);
+        if let Some(found) = promises {
+            self.findings.add_promises(found);
         }
     }
 

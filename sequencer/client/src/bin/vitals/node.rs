@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use client::{Connection, ConnectionConfig, ConnectionError, Counts, Deployment, Identity};
-use model::calendar::{CalendarError, Utc, parse_time};
+use model::calendar::Utc;
 use model::{Clock, ExitCode, Millis, SystemClock, with_causes};
 use statement::fingerprint::Fingerprint;
 
@@ -111,7 +111,7 @@ impl Standing {
     pub(crate) fn of(node: &Node, connection: &Connection) -> anyhow::Result<Standing> {
         let not_kept = match connection.end_reason() {
             Some(error @ ConnectionError::Receipts(_)) => Some(with_causes(&error)),
-            _ => None,
+            _ => connection.newest_fault(),
         };
         let fingerprint = node.deployment()?.fingerprint;
         Ok(Standing { fingerprint, counts: connection.counts(), not_kept })
@@ -155,9 +155,4 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 /// The machine's time.
 pub(crate) fn now() -> Millis {
     SystemClock.now()
-}
-
-/// A time on the command line.
-pub(crate) fn parse_when(text: &str) -> Result<Millis, CalendarError> {
-    parse_time(text, now())
 }

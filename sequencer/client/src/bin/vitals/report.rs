@@ -7,13 +7,16 @@ use client::batches::FetchError;
 use client::headers::HeadersError;
 use client::party::PartyError;
 use client::promised::PromisedError;
-use client::readings::LineError;
 use client::{
     CompareError, ConnectionError, IdentityError, KeyError, LayoutsError, RequestError, SpoolError,
     StreamError, WalletError,
 };
 use model::calendar::CalendarError;
 use model::{ExitCode, IdError, MaskError, RejectCode, TimeError, escape, escape_lines};
+use recordings::recording::RecordingError;
+use recordings::text::LineError;
+use recordings::unit::UnknownUnit;
+use recordings::{UnknownFormat, ZoneError};
 use serde_json::{Value, json};
 use statement::batch::FileError;
 use statement::fingerprint::OtherDeployment;
@@ -155,10 +158,14 @@ fn is_given_wrongly(cause: &(dyn Error + 'static)) -> bool {
     cause.is::<Usage>()
         || cause.is::<PartyError>()
         || cause.is::<LineError>()
+        || cause.is::<UnknownUnit>()
+        || cause.is::<RecordingError>()
+        || cause.is::<UnknownFormat>()
         || cause.is::<IdError>()
         || cause.is::<MaskError>()
         || cause.is::<TimeError>()
         || cause.is::<CalendarError>()
+        || cause.is::<ZoneError>()
         || cause.is::<DecodeError>()
         || cause.is::<FileError>()
 }

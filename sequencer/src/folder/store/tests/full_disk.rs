@@ -44,11 +44,15 @@ fn a_full_disk_closes_the_database_until_there_is_room_again() {
     let first = batches[0].public.to_bytes();
     assert_eq!(store.public_bytes(BatchNumber(1)).unwrap(), Some(first));
     assert_eq!(store.save_batch(next, millis(5)).unwrap(), Saved::New);
-    store.outbox_put(7, &row(1, 2, OutboxState::Built)).unwrap();
+    store.outbox_put(7, &row(1, 2, OutboxState::Built), &[]).unwrap();
     // One that is gone is not begun anew.
     limit(Some(4_096));
-    assert!(store.outbox_put(8, &row(2, 2, OutboxState::Built)).is_err());
+    assert!(store.outbox_put(8, &row(2, 2, OutboxState::Built), &[]).is_err());
     limit(None);
-    fs::remove_file(folder.path().join("store.redb")).unwrap();
+    let database = folder.path().join("store.redb");
+    fs::File::create(&database).unwrap();
+    assert!(matches!(store.outbox_pending(), Err(StoreError::File { action: "open", .. })));
+    assert_eq!(fs::metadata(&database).unwrap().len(), 0, "an empty one stays as it was found");
+    fs::remove_file(database).unwrap();
     assert!(matches!(store.outbox_pending(), Err(StoreError::File { action: "open", .. })));
 }

@@ -166,8 +166,9 @@ impl Session {
         }
     }
 
-    /// The stored bytes stay. What the operator keeps is that it happened and where: of the other
-    /// bytes nothing, for readings are found by trying behind any digest of them.
+    /// The stored bytes stay. What the operator keeps is that it happened and where: the log names
+    /// signal, epoch and number, and the position at which the journal has the stored frame, with
+    /// its device. Of the other bytes nothing: readings are found by trying behind any digest.
     fn report_conflict(
         &mut self,
         handle: StreamHandle,

@@ -1,35 +1,103 @@
-//! A ledger whose clocks are apart.
+//! A ledger whose clocks are apart, or whose disk has no room.
 
 use std::sync::Arc;
 
-use model::{Action, Millis, RejectCode, RuleNumber, RuleSlot, limits};
+use model::{Action, Millis, RejectCode, RuleNumber, RuleSlot, Sequence, limits};
 use statement::operation::SignedOperation;
+use wire::{RegistryChange, RegistryKey};
 
 use super::super::gate::{Gate, Open};
 use super::super::surroundings::Surroundings;
-use super::{Answer, T0, Ward, at, check_provable, collect_rule, patient, patient_key, registrar};
+use super::{
+    Answer, Item, T0, Ward, at, check_provable, collect_rule, device, patient, patient_key,
+    registrar,
+};
+use crate::clock::Disagreement;
 
-/// Clocks that are apart: an operation may be stamped as late as its signature says, and what ends
-/// is judged by another time than what begins.
-struct Apart {
-    stamp_max: Millis,
-    latest: Millis,
-}
+const DAY_MS: u64 = 86_400_000;
 
-impl Gate for Apart {
+/// Clocks that are apart, or a disk without room: for the whole test it stands like this.
+struct Fixed(Surroundings);
+
+impl Gate for Fixed {
     fn look(&self) -> Surroundings {
-        Surroundings { stamp_max: self.stamp_max, latest: self.latest, ..Open.look() }
+        self.0
     }
 
     fn written(&self, _: usize) {}
+}
+
+fn among(mut ward: Ward, around: Surroundings) -> Ward {
+    ward.admission = ward.admission.with_gate(Arc::new(Fixed(around)));
+    ward
+}
+
+/// A wall clock that is this far ahead, and that nobody believes.
+fn doubted(ward: &Ward, ahead_ms: u64) -> Surroundings {
+    let (unset, wall) = (at(ward.now), at(ward.now + ahead_ms));
+    let distance_ms = ahead_ms as i64;
+    let disagreement = Disagreement { wall, unset, distance_ms, believed_in_ms: 300_000 };
+    Surroundings { latest: wall, disagreement: Some(disagreement), ..Open.look() }
+}
+
+/// The code of an answer that must be a refusal without an entry.
+fn code_of(answer: Answer) -> RejectCode {
+    let Answer::Refused(refusal) = answer else { panic!("taken: {answer:?}") };
+    assert_eq!(refusal.position, None, "{}", refusal.detail);
+    refusal.code
+}
+
+#[test]
+fn a_known_stream_whose_device_ends_before_a_clock_that_nobody_believes_is_not_refused_for_good() {
+    let ahead_ms = 40 * DAY_MS;
+    for (ends_in_ms, code) in [(50 * DAY_MS, None), (30 * DAY_MS, Some(RejectCode::Unavailable))] {
+        let mut ward = Ward::open();
+        ward.open_epoch(0);
+        ward.next_frame();
+        let end = RegistryChange::End {
+            key: RegistryKey::Device(device()),
+            at: at(ward.now + ends_in_ms),
+        };
+        ward.submit(Item::Registry(end));
+        let around = doubted(&ward, ahead_ms);
+        let believed = Surroundings { disagreement: None, ..around };
+        let mut ward = among(ward, around);
+        match (ward.open_epoch(0), code) {
+            (Answer::StreamOpened { next }, None) => assert_eq!(next, Sequence(2)),
+            (answer, code) => assert_eq!(Some(code_of(answer)), code),
+        }
+        // Believed, the same clock ends the device's streams.
+        let mut ward = among(ward, believed);
+        let expected = code.map(|_| RejectCode::Stream);
+        match ward.open_epoch(0) {
+            Answer::StreamOpened { .. } => assert_eq!(expected, None),
+            answer => assert_eq!(Some(code_of(answer)), expected),
+        }
+    }
+}
+
+#[test]
+fn a_frame_that_is_stored_is_a_repetition_while_nothing_new_is_taken() {
+    let full = |_: &Ward| Surroundings { has_room: false, ..Open.look() };
+    let apart = |ward: &Ward| doubted(ward, 600_000);
+    let shortages: [fn(&Ward) -> Surroundings; 2] = [full, apart];
+    for shortage in shortages {
+        let mut ward = Ward::open();
+        ward.next_frame();
+        let around = shortage(&ward);
+        let mut ward = among(ward, around);
+        let again = ward.frame(1);
+        assert!(matches!(again, Answer::FrameDuplicate { .. }), "{again:?}");
+        assert_eq!(code_of(ward.frame(2)), RejectCode::Unavailable);
+        assert_eq!(code_of(ward.open_epoch(1)), RejectCode::Unavailable);
+    }
 }
 
 #[test]
 fn an_operation_stamped_beyond_the_longest_window_closes_the_windows_before_it() {
     let mut ward = Ward::open();
     ward.next_frame();
-    let gate = Apart { stamp_max: Millis::UNBOUNDED_FUTURE, latest: Millis::UNBOUNDED_PAST };
-    ward.admission = ward.admission.with_gate(Arc::new(gate));
+    let mut ward = among(ward, Surroundings { stamp_max: Millis::UNBOUNDED_FUTURE, ..Open.look() });
     let ahead_ms = 2 * limits::WINDOW_MS_MAX + 5;
     ward.now += ahead_ms;
     let signed_at = at(ward.now);
@@ -58,10 +126,9 @@ fn an_operation_stamped_beyond_the_longest_window_closes_the_windows_before_it()
 
 #[test]
 fn a_signature_that_may_have_ended_gives_no_rights_and_takes_them_away() {
-    let mut ward = Ward::open();
-    let valid_until = ward.now + 60_000;
-    let gate = Apart { stamp_max: Millis::UNBOUNDED_PAST, latest: at(valid_until + 1_000) };
-    ward.admission = ward.admission.with_gate(Arc::new(gate));
+    let ward = Ward::open();
+    let latest = at(ward.now + 61_000);
+    let mut ward = among(ward, Surroundings { latest, ..Open.look() });
     let rule = collect_rule();
     for (slot, taken) in [(RuleSlot::Permit(1), false), (RuleSlot::Deny(1), true)] {
         let write = Action::Write { slot, rule };

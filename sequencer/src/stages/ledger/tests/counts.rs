@@ -3,6 +3,7 @@
 use super::*;
 use crate::stages::ledger::counts::KEYS_MAX;
 use crate::stages::ledger::decide::ENTRIES_SLACK;
+use crate::stages::ledger::streams::Place;
 
 /// The last entry, which must be a count.
 fn last_count(ward: &Ward) -> wire::RefusalCount {
@@ -58,6 +59,32 @@ fn frames_that_follow_a_refused_one_are_counted_for_the_patient() {
     let counted_at = Position(close.0 - 1);
     assert_eq!(told.collect::<Vec<_>>(), [(position.unwrap(), sent(), 1), (counted_at, sent(), 3)]);
     check_provable(&ward, &window);
+}
+
+#[test]
+fn each_stream_of_a_gateway_is_halted_by_the_first_frame_that_is_refused() {
+    let mut ward = Ward::open();
+    let key = StreamKey { device: DeviceId::new("monitor-2").unwrap(), ..stream_key() };
+    let RegistryRecord::Device { organisation, patient, signals, gateways, .. } =
+        device_of(vec![gateway()])
+    else {
+        unreachable!("a device was asked for")
+    };
+    let id = key.device.clone();
+    ward.add(RegistryRecord::Device { id, organisation, patient, signals, gateways });
+    ward.operate(Action::Stop, &patient_key());
+    for key in [stream_key(), key] {
+        let name = key.name(EpochNumber(0));
+        let mut places = Vec::new();
+        for _ in 0..3 {
+            let frame = ward.frame_item_of(key.clone(), EpochNumber(0), 1);
+            let Answer::Refused(refusal) = ward.submit(frame) else { panic!("taken") };
+            places.push(refusal.position.is_some());
+        }
+        assert_eq!(places, [true, false, false], "in full, and then counted");
+        let place = ward.ledger().streams.place(&gateway(), &name, Sequence(1));
+        assert!(matches!(place, Place::Halted { .. }), "each costs no further decision: {place:?}");
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn flood(ward: &mut Ward, items: u64, flood: Flood) -> (u64, u64) {
 
 #[test]
 fn a_flood_costs_the_journal_a_bounded_number_of_entries_however_long_it_is() {
-    let floods: [(&str, Flood, u64); 6] = [
+    let floods: [(&str, Flood, u64); 7] = [
         // As many streams as an epoch has numbers, then each one again.
         ("new streams", |ward, n| ward.open_epoch((n % 30_000) as u16), 512),
         ("the same stream", |ward, _| ward.open_epoch(7), 1),
@@ -37,6 +37,17 @@ fn a_flood_costs_the_journal_a_bounded_number_of_entries_however_long_it_is() {
                 answer
             },
             4,
+        ),
+        (
+            "refused frames of new epochs",
+            |ward, n| {
+                let epoch = 1 + (n % 1_000) as u16;
+                ward.open_epoch(epoch);
+                let frame = ward.frame_item_of(stream_key(), EpochNumber(epoch), 1);
+                ward.submit(frame)
+            },
+            // The openings, the first frame, its stream once more, and a count.
+            512 + 3,
         ),
         ("refused requests", |ward, n| ward.request(n, &practitioner_key()), 2),
         ("junk requests", |ward, n| ward.request(n, &patient_key()), 0),
