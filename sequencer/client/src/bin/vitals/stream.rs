@@ -44,8 +44,8 @@ const QUEUE_READINGS: usize = 4096;
 /// or tabs, fields quoted or not, with a header or without; # begins a comment. A column is found
 /// by its header's name (time, timestamp, date; value, HR, SpO2 ...) or said with --column. A time
 /// has its date and zone (2026-05-01T08:30:00Z, 2026-05-01 10:30:00 +0200); without a zone --zone
-/// says it, numbers need --time-unit. With --rate-hz or --period a line holds only values: of standard
-/// input from now on, of a file from --start on.
+/// says it, numbers need --time-unit. With --rate-hz or --period a line holds only values: of
+/// standard input from now on, of a file from --start on.
 ///
 ///   vitals stream --device monitor-1 --patient 7 --signal ecg --unit mV --rate-hz 360 \
 ///       --start 2026-05-01T08:30:00Z --node HOST:PORT --identity DIR ecg.csv
