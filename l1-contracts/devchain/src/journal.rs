@@ -16,9 +16,8 @@
 
 use crate::{error::OpenError, genesis::Genesis, limits::RAW_TX_BYTES_MAX};
 use alloy::primitives::B256;
-use files::Audience;
+use files::{Audience, LockedFile};
 use std::{
-    fs::{File, TryLockError},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
@@ -80,7 +79,7 @@ pub(crate) struct Located {
 
 /// The open file, positioned at its end and locked against other processes.
 pub(crate) struct Journal {
-    file: File,
+    file: LockedFile,
     path: PathBuf,
     failed: bool,
 }
@@ -120,7 +119,9 @@ impl Journal {
     /// A journal on a file that refuses every write.
     #[cfg(test)]
     pub(crate) fn unwritable(path: &Path) -> io::Result<Self> {
-        Ok(Self { file: File::open(path)?, path: path.to_owned(), failed: false })
+        let mut file = lock(path).map_err(io::Error::other)?;
+        *file = std::fs::File::open(path)?;
+        Ok(Self { file, path: path.to_owned(), failed: false })
     }
 
     /// The error of a record that is well formed but does not fit the chain.
@@ -160,15 +161,10 @@ impl Journal {
     }
 }
 
-fn lock(path: &Path) -> Result<File, OpenError> {
-    let file = files::open(path, Audience::Owner);
-    let file = file.map_err(io_error(path, "open it"))?;
-    // Not waited for: whoever holds it is a running chain, which ends when its program does.
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Busy { path: path.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(io_error(path, "lock it")(error)),
-    }
+fn lock(path: &Path) -> Result<LockedFile, OpenError> {
+    let file = files::open_locked(path, Audience::Owner);
+    let file = file.map_err(io_error(path, "open and lock it"))?;
+    file.ok_or_else(|| OpenError::Busy { path: path.to_owned() })
 }
 
 fn io_error<'a>(path: &'a Path, action: &'static str) -> impl Fn(io::Error) -> OpenError + 'a {

@@ -1,7 +1,6 @@
 //! Receipts kept as files: evidence of what the node promised, for as long as somebody may ask; and
 //! [`compare`], which holds one against the journal that was settled.
 
-use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -118,10 +117,10 @@ impl NewestReceipt {
         };
         // Held from reading to renaming: two programs would else tear the file, or the older one
         // would come last.
-        let lock = try_lock(&self.path.with_extension("lock")).map_err(failed)?;
+        let lock = files::open_locked(&self.path.with_extension("lock"), files::Audience::Owner);
         // Another program of this holder writes its own at this moment, which is as new. Nobody
         // waits for it: it may have been stopped, and this one may have a stop to send.
-        let Some(_lock) = lock else { return Ok(()) };
+        let Some(_lock) = lock.map_err(failed)? else { return Ok(()) };
         let is_older = |kept: SignedReceipt| Age::of(&kept) > Age::of(receipt);
         if !self.read()?.is_some_and(is_older) {
             let bytes = receipt.to_bytes();
@@ -129,16 +128,6 @@ impl NewestReceipt {
         }
         self.waiting = None;
         Ok(())
-    }
-}
-
-/// Locks a file until it is dropped; `None` while another program holds it.
-fn try_lock(path: &Path) -> io::Result<Option<File>> {
-    let file = files::open(path, files::Audience::Owner)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 

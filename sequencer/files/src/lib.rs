@@ -23,6 +23,7 @@
 
 mod audience;
 mod closed;
+mod lock;
 mod write;
 
 use std::fs::File;
@@ -31,6 +32,7 @@ use std::path::Path;
 
 pub use audience::Audience;
 pub use closed::{TooOpen, check_folder, check_secret, check_tree, close};
+pub use lock::{LockedFile, open_locked};
 pub use write::{append, create, create_stream, make_folder, open, replace, sync_folder};
 
 /// Closes to others whatever this process makes from now on. The first call of every program: also

@@ -1,11 +1,10 @@
 //! The storage below the log: five calls, so that tests can break each of them.
 
-use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use files::Audience;
+use files::{Audience, LockedFile};
 
 use crate::record::RECORD_BYTES_MAX;
 
@@ -83,7 +82,7 @@ impl Unkept {
 /// it is kept beside it.
 #[derive(Debug)]
 pub struct FileMedium {
-    file: File,
+    file: LockedFile,
     path: PathBuf,
 }
 
@@ -96,14 +95,8 @@ impl FileMedium {
     /// that others may open, [`files::TooOpen`].
     pub fn open(path: &Path) -> Result<FileMedium, MediumError> {
         let failed = |op| move |source| MediumError::Io { path: path.to_owned(), op, source };
-        let file = files::open(path, Audience::Owner).map_err(failed("open"))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(MediumError::Locked { path: path.to_owned() });
-            }
-            Err(TryLockError::Error(source)) => return Err(failed("lock")(source)),
-        }
+        let file = files::open_locked(path, Audience::Owner).map_err(failed("open and lock"))?;
+        let file = file.ok_or_else(|| MediumError::Locked { path: path.to_owned() })?;
         // Without this a power cut may take the name of a new file together with its synced
         // content.
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -129,14 +122,6 @@ impl FileMedium {
         let (kept, bytes) = (files::replace(&path, &[cut], Audience::Owner), cut.len());
         // Of the same kind, which says to programs whether there is no room.
         kept.map_err(|source| io::Error::new(source.kind(), Unkept { path, bytes, source }))
-    }
-}
-
-impl Drop for FileMedium {
-    /// Closing alone would leave the lock with a child process that is between `fork` and `exec`.
-    fn drop(&mut self) {
-        // Nothing is left to do about an error: the system unlocks at the latest when we end.
-        drop(self.file.unlock());
     }
 }
 
