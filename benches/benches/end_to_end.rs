@@ -16,7 +16,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use sequencer::stages::batch::{BatchBinding, BatchGroups, BatchPlan, ProvenBatch, assemble, plan};
 use sequencer::stages::ledger::Answer;
-use sequencer::stages::prove::ProverKeys;
+use sequencer::stages::prove::{ProverKeys, Wanted};
 use sequencer::window::{ClosedWindow, OperationScope};
 use statement::batch::GroupSummary;
 use wire::SigningKey;
@@ -142,7 +142,7 @@ fn prove_plan(
 
 fn window_to_batch(criterion: &mut Criterion) {
     let (full, folder) = (fill_window(&disk()), tempfile::tempdir_in(disk()).expect("a folder"));
-    let keys = ProverKeys::open(folder.path(), "c1-test", "c2-test", |_| {});
+    let keys = ProverKeys::open(folder.path(), Wanted::TEST, |_| {});
     let keys = keys.expect("development keys of the test shapes");
     let mut entropy = StdRng::from_entropy();
     let batch = prove_plan(&full, lay_out(&full, &keys), &keys, &mut entropy);

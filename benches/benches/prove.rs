@@ -9,7 +9,7 @@ use benches::chunks::Honest;
 use benches::machine;
 use circuits::shapes::{SHAPES, Shape};
 use criterion::{Criterion, criterion_group, criterion_main};
-use prover::{Blinding, Engine, PortableEngine, ProvingKey};
+use prover::{Blinding, Choice, ProvingKey};
 use rand::rngs::OsRng;
 
 const SHAPES_VARIABLE: &str = "VITALS_BENCH_SHAPES";
@@ -34,7 +34,9 @@ fn prove(criterion: &mut Criterion) {
         let rows = shape.matrices();
         let key = ProvingKey::dev_insecure(&rows).expect("a key for a shape of the table");
         eprintln!("{}: {} constraints, development key", shape.name, key.constraints());
-        let engine = PortableEngine::new(Arc::new(key));
+        let key = Arc::new(key);
+        let choices = [Choice::Accelerated, Choice::Portable];
+        let engines = choices.map(|choice| choice.open(key.clone()));
         let assignment = shape.assign(honest.statement()).expect("a chunk of the shape");
 
         let mut group = criterion.benchmark_group(format!("prove/{}", shape.name));
@@ -44,12 +46,18 @@ fn prove(criterion: &mut Criterion) {
         group.bench_function("assign", |b| {
             b.iter(|| black_box(shape.assign(honest.statement())).is_ok());
         });
-        group.bench_function(format!("prove-{}", engine.name()), |b| {
-            b.iter(|| {
-                let proof = engine.prove(&assignment, &Blinding::draw(&mut OsRng));
-                black_box(proof.expect("the honest chunk is proven"))
+        for engine in engines {
+            let Ok(engine) = engine.inspect_err(|missing| eprintln!("not measured: {missing}"))
+            else {
+                continue;
+            };
+            group.bench_function(format!("prove-{}", engine.name()), |b| {
+                b.iter(|| {
+                    let proof = engine.prove(&assignment, &Blinding::draw(&mut OsRng));
+                    black_box(proof.expect("the honest chunk is proven"))
+                });
             });
-        });
+        }
         group.finish();
     }
     eprintln!("{}", machine());

@@ -1,13 +1,10 @@
-//! Proving: from an assignment and a key to a verified proof.
-
-use std::sync::Arc;
+//! Proving: from an assignment and a key to a verified proof, whichever engine does it.
 
 use ark_bn254::{Fr, G1Affine, G1Projective, G2Projective};
 use ark_ec::CurveGroup;
 use ark_ff::UniformRand;
 use ark_std::rand::{CryptoRng, RngCore};
 use statement::proof::{Proof, VerifyError, verify};
-use taceo_ark_algebra::msm::msm_unchecked;
 use zeroize::Zeroizing;
 
 use crate::keys::{Provenance, ProvingKey};
@@ -84,65 +81,36 @@ pub enum ProveError {
     Withheld(#[source] VerifyError),
 }
 
-/// The engine for every machine: batch-affine multi-exponentiation on all cores of the rayon pool.
-/// Its time depends on the witness, which is why a prover is not run beside strangers.
-pub struct PortableEngine {
-    key: Arc<ProvingKey>,
+/// The five sums of a proof: each query's points, each taken as often as its scalar says.
+pub(crate) struct Sums {
+    pub(crate) a: G1Projective,
+    pub(crate) b_g1: G1Projective,
+    pub(crate) b_g2: G2Projective,
+    pub(crate) l: G1Projective,
+    pub(crate) h: G1Projective,
 }
 
-impl PortableEngine {
-    /// An engine for `key`.
-    pub fn new(key: Arc<ProvingKey>) -> Self {
-        Self { key }
-    }
-
-    fn make_points(&self, z: &[Fr], h: &[Fr], blinding: &Blinding) -> Proof {
-        let key = &*self.key;
+impl Sums {
+    /// The blinded proof.
+    pub(crate) fn blind(self, key: &ProvingKey, blinding: &Blinding) -> Proof {
         let (r, s) = (*blinding.r, *blinding.s);
-        // Many columns do not occur in B, and nothing costs more than multiplying in G2.
-        let in_b: Zeroizing<Vec<Fr>> =
-            key.b_columns.iter().map(|column| z[*column as usize]).collect::<Vec<_>>().into();
-        // Unchecked, it would cut the longer slice without a word; the lengths were compared
-        // before.
-        let mut a = msm_unchecked(&key.a, z) + key.delta_g1 * r;
-        a += key.vk.ark().alpha_g1;
-        let mut b_g2: G2Projective = msm_unchecked(&key.b_g2, &in_b) + key.vk.ark().delta_g2 * s;
-        b_g2 += key.vk.ark().beta_g2;
+        let a = self.a + key.delta_g1 * r + key.vk.ark().alpha_g1;
+        let b_g2 = self.b_g2 + key.vk.ark().delta_g2 * s + key.vk.ark().beta_g2;
         // The proof has B in G2 only, but C needs r times B, and points of G2 cannot stand there.
-        let mut b_g1: G1Projective = msm_unchecked(&key.b_g1, &in_b) + key.delta_g1 * s;
-        b_g1 += key.beta_g1;
-        let mut c = msm_unchecked(&key.l, &z[key.instances()..]) + msm_unchecked(&key.h, h);
+        let b_g1 = self.b_g1 + key.delta_g1 * s + key.beta_g1;
         // a and b_g1 hold r and s times delta already: their sum has r * s twice, once is right.
-        c += a * s + b_g1 * r - key.delta_g1 * (r * s);
+        let c = self.l + self.h + a * s + b_g1 * r - key.delta_g1 * (r * s);
         let [a, c]: [G1Affine; 2] = [a.into_affine(), c.into_affine()];
         Proof::from_ark(&ark_groth16::Proof { a, b: b_g2.into_affine(), c })
     }
 }
 
-impl Engine for PortableEngine {
-    fn name(&self) -> &'static str {
-        "portable"
-    }
-
-    fn key(&self) -> &ProvingKey {
-        &self.key
-    }
-
-    fn prove(&self, assignment: &Assignment, blinding: &Blinding) -> Result<Proof, ProveError> {
-        refuse_unfit(&self.key, assignment, blinding)?;
-        let domain = self.key.domain().expect("the key was linted when it was made");
-        let Assignment { instance, witness, az, bz, cz } = assignment;
-        let h = qap::quotient(&domain, [az, bz, cz], instance);
-        // In one piece, because a multi-exponentiation takes one slice; the copy is wiped like the
-        // witness.
-        let z = Zeroizing::new([instance.as_slice(), witness].concat());
-        let proof = self.make_points(&z, &h, blinding);
-        verify_or_withhold(&self.key, instance, proof)
-    }
-}
-
 /// What every engine asks of its inputs before it works.
-fn refuse_unfit(key: &ProvingKey, job: &Assignment, blinding: &Blinding) -> Result<(), ProveError> {
+pub(crate) fn refuse_unfit(
+    key: &ProvingKey,
+    job: &Assignment,
+    blinding: &Blinding,
+) -> Result<(), ProveError> {
     let lengths = [
         ("public columns", key.instances(), job.instance.len()),
         ("private columns", key.witnesses(), job.witness.len()),
@@ -173,7 +141,7 @@ fn refuse_unfit(key: &ProvingKey, job: &Assignment, blinding: &Blinding) -> Resu
 
 /// The only way out of an engine: a proof that verifies. A damaged key, a miscomputed point and
 /// products that are not the witness's end here, and not on the chain.
-fn verify_or_withhold(
+pub(crate) fn verify_or_withhold(
     key: &ProvingKey,
     instance: &[Fr],
     proof: Proof,

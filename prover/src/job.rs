@@ -13,7 +13,7 @@ use files::Audience;
 use statement::proof::Proof;
 
 use crate::export::{self, WtnsError};
-use crate::{Blinding, Engine, PortableEngine, ProveError, ProvingKey, qap};
+use crate::{Blinding, Choice, ProveError, ProvingKey, qap};
 
 /// An assignment that satisfies its circuit. Takes 32 bytes a column and 96 a constraint, zeroised
 /// when dropped, as every assignment is.
@@ -54,7 +54,7 @@ impl Job {
     pub fn prove(&self, key: Arc<ProvingKey>, blinding: &Blinding) -> Result<Proven, ProveError> {
         // The engine compares the key's sizes with the assignment's, and lets no proof out that
         // fails.
-        let engine = PortableEngine::new(key);
+        let engine = Choice::Auto.open(key).expect("there is an engine for every processor");
         let proof = engine.prove(&self.assignment, blinding)?;
         Ok(Proven { proof, inputs: self.assignment.instance[1..].to_vec() })
     }

@@ -11,15 +11,22 @@
 //! This crate never sees a patient's key, never decides what is proven, and never touches the
 //! chain.
 
+#[cfg(target_arch = "x86_64")]
+pub mod accelerated;
 pub mod arkworks;
+pub mod choice;
 pub mod engine;
 pub mod export;
 pub mod job;
 pub mod keys;
+pub mod portable;
 pub mod qap;
 
-pub use engine::{Blinding, Engine, PortableEngine, ProveError};
+pub use choice::Choice;
+pub use engine::{Blinding, Engine, ProveError};
+pub use kernel::Missing as MissingFeatures;
 pub use keys::{KeyStore, Provenance, ProvingKey};
+pub use portable::PortableEngine;
 
 #[cfg(test)]
 extern crate self as prover;

@@ -8,15 +8,22 @@ use ark_groth16::Groth16;
 use ark_std::rand::{SeedableRng, rngs::StdRng};
 use prover::arkworks::Replay;
 use prover::qap::CircomReduction;
-use prover::{Blinding, Engine, PortableEngine, ProveError, Provenance, ProvingKey};
+use prover::{Blinding, Choice, Engine, ProveError, Provenance, ProvingKey};
 use statement::proof::{DEV_ALPHA, Proof, VerifyError, verify};
 
 use crate::sample::ladder;
 
 type Ark = Groth16<Bn254, CircomReduction>;
 
-fn engine(key: &ProvingKey) -> PortableEngine {
-    PortableEngine::new(Arc::new(key.clone()))
+/// Both engines where the processor runs both.
+fn engines(key: &ProvingKey) -> Vec<Box<dyn Engine>> {
+    let choices = [Choice::Portable, Choice::Accelerated];
+    let opened = choices.map(|choice| choice.open(Arc::new(key.clone())));
+    opened.into_iter().filter_map(|engine| engine.inspect_err(|e| eprintln!("{e}")).ok()).collect()
+}
+
+fn engine(key: &ProvingKey) -> Box<dyn Engine> {
+    Choice::Auto.open(Arc::new(key.clone())).expect("there is an engine for every processor")
 }
 
 #[test]
@@ -42,8 +49,11 @@ fn the_same_blinding_gives_the_proof_of_ark_groth16() {
         let (r, s) = (Fr::from(123), Fr::from(456));
         let circuit = Replay { r1cs: &r1cs, assignment: Some(&assignment) };
         let theirs = Ark::create_proof_with_reduction(circuit, &key.to_ark(), r, s);
-        let ours = engine(&key).prove(&assignment, &Blinding::chosen(r, s)).expect("satisfied");
-        assert_eq!(ours, Proof::from_ark(&theirs.expect("satisfied")), "{rows} rows");
+        let theirs = Proof::from_ark(&theirs.expect("satisfied"));
+        for engine in engines(&key) {
+            let ours = engine.prove(&assignment, &Blinding::chosen(r, s)).expect("satisfied");
+            assert_eq!(ours, theirs, "{}, {rows} rows", engine.name());
+        }
     }
 }
 

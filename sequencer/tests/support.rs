@@ -24,7 +24,7 @@ use sequencer::stages::deliver::{DeliverConfig, ReceiptHub};
 use sequencer::stages::ledger::{
     Answer, Deliver, EnrolmentSeal, Item, LedgerAdmission, LedgerConfig,
 };
-use sequencer::stages::prove::ProverKeys;
+use sequencer::stages::prove::{ProverKeys, Wanted};
 use sequencer::stages::rows::CircuitRows;
 use sequencer::window::ClosedWindow;
 use statement::operation::SignedOperation;
@@ -65,7 +65,7 @@ fn proving_keys_folder() -> PathBuf {
 
 pub(crate) fn proving_keys() -> Arc<ProverKeys> {
     static KEYS: OnceLock<Arc<ProverKeys>> = OnceLock::new();
-    let open = || ProverKeys::open(&proving_keys_folder(), "c1-test", "c2-test", |_| {});
+    let open = || ProverKeys::open(&proving_keys_folder(), Wanted::TEST, |_| {});
     KEYS.get_or_init(|| Arc::new(open().unwrap())).clone()
 }
 

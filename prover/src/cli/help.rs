@@ -16,6 +16,14 @@ Begin with:
   prover shapes
   prover shapes --json";
 
+pub(crate) const ENGINES: &str = "\
+Say which engines this processor runs, and which one `auto` takes.
+For operators who choose a machine for proving, or wonder why one proves slowly.
+
+Begin with:
+  prover engines
+  prover engines --json";
+
 pub(crate) const SETUP: &str = "\
 Make development keys. Anyone can forge proofs under them: for tests and demos only.
 For developers, and for operators of a development chain.

@@ -1,5 +1,6 @@
 //! Commands, their reports and their exit codes.
 
+mod engines;
 mod export;
 mod help;
 mod inspect;
@@ -29,6 +30,9 @@ enum Command {
     /// List the circuits and sizes that can be proven.
     #[command(long_about = help::SHAPES, after_help = help::EXIT_CODES)]
     Shapes(shapes::Shapes),
+    /// Say which engines this processor runs, and which one `auto` takes.
+    #[command(long_about = help::ENGINES, after_help = help::EXIT_CODES)]
+    Engines(engines::Engines),
     /// Make development keys. Anyone can forge proofs under them: for tests and demos only.
     #[command(long_about = help::SETUP, after_help = help::EXIT_CODES)]
     Setup(setup::Setup),
@@ -49,6 +53,7 @@ enum Command {
 pub(crate) fn run(prover: Prover) -> Result<Report, Failure> {
     match prover.command {
         Command::Shapes(shapes) => shapes.run(),
+        Command::Engines(engines) => engines.run(),
         Command::Setup(setup) => setup.run(),
         Command::Export(export) => export.run(),
         Command::Prove(prove) => prove.run(),
@@ -89,6 +94,6 @@ mod tests {
             assert!(help.contains("Exit codes:\n  0 "), "{name}");
             checked += 1;
         }
-        assert_eq!(checked, 7);
+        assert_eq!(checked, 8);
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use circuits::shapes::{Capacity, Shape};
+use prover::Choice;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -146,6 +147,10 @@ impl Config {
                 let expected = "the name of a shape (see `prover shapes`)".into();
                 return Err(ConfigError::Value { key, expected, found: found.clone() });
             }
+        }
+        if let Err(error) = self.prover.engine.parse::<Choice>() {
+            let (expected, found) = (Choice::NAMES.join(", "), error.found);
+            return Err(ConfigError::Value { key: "prover.engine", expected, found });
         }
         // A certificate without a name is one that no client accepts.
         if self.ingest.server_names.is_empty() {

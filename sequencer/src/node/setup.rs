@@ -22,7 +22,7 @@ use crate::folder::authority::{Authority, AuthorityError};
 use crate::folder::layout::Layout;
 use crate::folder::secrets::{self, NodeSecret, SecretError};
 use crate::folder::validity::AuthorityConfig;
-use crate::stages::prove::{ProverKeys, ProverKeysError};
+use crate::stages::prove::{ProverKeys, ProverKeysError, Wanted};
 
 /// Why a node's folder cannot be made or used.
 #[derive(Debug, Error)]
@@ -264,6 +264,10 @@ pub fn prover_keys(
     begin: impl FnMut(&'static str),
 ) -> Result<ProverKeys, SetupError> {
     let folder = config.prover.keys.clone().unwrap_or_else(|| layout.proving_keys());
-    let batch = &config.batch;
-    Ok(ProverKeys::open(Path::new(&folder), &batch.operations_shape, &batch.claims_shape, begin)?)
+    let wanted = Wanted {
+        operations: &config.batch.operations_shape,
+        claims: &config.batch.claims_shape,
+        engine: config.prover.engine.parse().expect("the configuration was checked"),
+    };
+    Ok(ProverKeys::open(Path::new(&folder), wanted, begin)?)
 }

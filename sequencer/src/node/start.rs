@@ -80,6 +80,7 @@ pub(super) fn start_core(
     let (config, windows_max) = (opened.ledger_config()?, opened.config.deliver.windows_max);
     let recovered = recover_at_most(&log, config.clone(), opened.last.number, windows_max)?;
     tracing::info!(entries = recovered.entries, "journal absorbed");
+    tracing::info!(engine = opened.keys.engine_name(), "proving engine");
     let Recovered { ledger, backlog, closed, assembled_group, close_group, .. } = recovered;
 
     let deliver = &opened.config.deliver;

@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[Row])] = &[
             ("circuits", &["model", "statement"], &[]),
             ("l1-contracts", &["files", "model", "statement"], &[]),
             ("journal", &["files"], &[]),
+            ("kernel", &[], &[]),
             ("recordings", &["model"], &[]),
             ("wire", &["model"], &[]),
             ("world", &["model"], &[]),
@@ -23,7 +24,7 @@ const LAYERS: &[(&str, &[Row])] = &[
     (
         "edges",
         &[
-            ("prover", &["circuits", "files", "statement"], &[]),
+            ("prover", &["circuits", "files", "kernel", "statement"], &[]),
             ("devchain", &["files"], &[]),
             ("client", &["files", "model", "recordings", "statement", "wire"], &[]),
         ],

@@ -12,6 +12,7 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("world", &["serde", "ark-ff", "tokio"], 18),
     ("recordings", &["serde", "ark-ff", "tokio"], 14),
     ("journal", &["model", "redb", "tokio"], 27),
+    ("kernel", &["model", "tokio"], 80),
     ("wire", &["statement", "ark-ff", "tokio", "quinn", "alloy"], 44),
     ("statement", &["circuits", "k256", "tokio", "alloy"], 91),
     ("circuits", &["k256", "tokio", "alloy"], 92),
@@ -21,7 +22,7 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("l1-contracts", &["revm", "circuits", "prover", "quinn", "redb"], 269),
     ("devchain", &["statement", "quinn", "redb"], 274),
     ("auditor", &["sequencer", "prover", "circuits", "redb", "revm", "quinn"], 285),
-    ("sequencer", &["proptest", "criterion"], 374),
+    ("sequencer", &["proptest", "criterion"], 376),
 ];
 
 /// Crates that nobody may link: one crypto provider, and no foreign TLS stack.

@@ -95,6 +95,11 @@ settings! {
         keys: Option<PathBuf> = None; "path", Allowed::Words("a folder") => {
             sets: "Folder of proving keys; without it `proving-keys` in the node's folder.",
         }
+        engine: String = "auto".into();
+        "word", Allowed::Words("`auto`, `accelerated` or `portable` (see `prover engines`)") => {
+            sets: "What proves: `auto` takes the accelerated engine where the processor runs it, \
+                   else the portable one; `accelerated` refuses to start on another processor.",
+        }
         retry_first_ms: u64 = 5_000; "milliseconds", range(1, 3_600_000) => {
             sets: "First pause before a window that could not be proven or stored is tried again; \
                    it doubles with each further failure.",

@@ -12,6 +12,7 @@ use wire::Holder;
 use super::get;
 use super::support::{Site, check_settled, gateway, operation_item};
 use crate::node::*;
+use crate::stages::prove::Wanted;
 use crate::stages::standing::Cause;
 
 /// Finds that a constraint does not hold for as long as a test says so.
@@ -47,7 +48,7 @@ async fn a_window_that_cannot_be_proven_stops_neither_collection_nor_receipts_an
     (site.config.prover.retry_first_ms, site.config.prover.retry_max_ms) = (20, 20);
     let refuses = Arc::new(AtomicBool::new(true));
     let keys = site.config.prover.keys.clone().unwrap();
-    let keys = ProverKeys::open(&keys, "c1-test", "c2-test", |_| {}).unwrap();
+    let keys = ProverKeys::open(&keys, Wanted::TEST, |_| {}).unwrap();
     let before =
         |engine| -> Box<dyn Engine> { Box::new(Refuses { engine, refuses: refuses.clone() }) };
     let keys = Arc::new(keys.behind(before));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use circuits::shapes::{Capacity, Shape, Statement, WrongShape};
 use l1_contracts::KeyWords;
 use prover::keys::StoreError;
-use prover::{Blinding, Engine, KeyStore, PortableEngine, ProveError};
+use prover::{Blinding, Choice, Engine, KeyStore, MissingFeatures, ProveError};
 use rand::rngs::StdRng;
 use thiserror::Error;
 
@@ -24,6 +24,22 @@ pub struct ProverKeys {
     operations: ShapeEngine,
     claims: ShapeEngine,
     capacities: Capacities,
+}
+
+/// Which engines are wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// Name of a shape of C1.
+    pub operations: &'a str,
+    /// Name of a shape of C2.
+    pub claims: &'a str,
+    /// What proves.
+    pub engine: Choice,
+}
+
+impl Wanted<'static> {
+    /// The small shapes of tests and benches.
+    pub const TEST: Self = Self { operations: "c1-test", claims: "c2-test", engine: Choice::Auto };
 }
 
 /// Why there are no keys, or no proof.
@@ -45,6 +61,9 @@ pub enum ProverKeysError {
         /// Why.
         source: StoreError,
     },
+    /// The engine asked for does not run here.
+    #[error("`prover.engine` asks for the accelerated engine (see `prover engines`)")]
+    Engine(#[from] MissingFeatures),
     /// The chunk is not of the shape.
     #[error("the chunk does not fit its shape")]
     Chunk(#[from] WrongShape),
@@ -71,14 +90,14 @@ impl ProverKeys {
     /// [`ProverKeysError`].
     pub fn open(
         folder: &Path,
-        operations: &str,
-        claims: &str,
+        wanted: Wanted<'_>,
         mut begin: impl FnMut(&'static str),
     ) -> Result<ProverKeys, ProverKeysError> {
         let shape = |circuit, name: &str| {
             let found = name.to_owned();
             Shape::named(name).ok_or(ProverKeysError::Shape { circuit, found })
         };
+        let Wanted { operations, claims, engine: choice } = wanted;
         let (c1, c2) = (shape("C1", operations)?, shape("C2", claims)?);
         // The capacity and not the name says of which circuit a shape is.
         let capacities = match (c1.capacity, c2.capacity) {
@@ -101,10 +120,8 @@ impl ProverKeys {
             // without them.
             let key = store.open_or_make(&shape.matrices());
             let key = key.map_err(|source| ProverKeysError::Key { shape: shape.name, source })?;
-            Ok::<_, ProverKeysError>(ShapeEngine {
-                shape,
-                engine: Box::new(PortableEngine::new(Arc::new(key))),
-            })
+            let engine = choice.open(Arc::new(key))?;
+            Ok::<_, ProverKeysError>(ShapeEngine { shape, engine })
         };
         Ok(ProverKeys { operations: engine(c1)?, claims: engine(c2)?, capacities })
     }
@@ -136,6 +153,11 @@ impl ProverKeys {
         // Either is enough: a batch with chunks of both circuits is worth what the weaker key is.
         let both = [&self.operations, &self.claims];
         both.iter().any(|one| one.engine.key().verifying_key().is_dev_insecure())
+    }
+
+    /// Name of the engine that proves claims; the other circuit's is the same at production shapes.
+    pub fn engine_name(&self) -> &'static str {
+        self.claims.engine.name()
     }
 
     /// Constraints of the C1 and C2 shape.

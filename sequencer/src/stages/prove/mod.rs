@@ -11,7 +11,7 @@ mod keys;
 mod run;
 mod stage;
 
-pub use keys::{ProverKeys, ProverKeysError};
+pub use keys::{ProverKeys, ProverKeysError, Wanted};
 pub use run::BatcherLoop;
 pub use stage::{
     BatchSink, Batcher, BatcherConfig, BatcherError, ChunkProver, LastBatch, MakeBatch, Progress,
