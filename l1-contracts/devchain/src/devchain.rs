@@ -2,7 +2,7 @@ use crate::{
     chain::{Chain, Prepared, SignedTx},
     error::{OpenError, RpcError, TxRefused},
     genesis::Genesis,
-    journal::{AppendError, Journal, Located, Opened, Record},
+    journal::{AppendError, Journal, Located, Record},
     limits::Limits,
     rpc::{Params, Reader, json},
 };
@@ -80,13 +80,16 @@ impl DevChain {
         limits: Limits,
         clock: Clock,
     ) -> Result<(Self, Replayed), OpenError> {
-        let Opened { journal, records, cut_bytes } = Journal::open(path, &genesis)?;
-        let replayed = Replayed { records: records.len() as u64, cut_bytes };
+        let opened = Journal::open(path, &genesis)?;
         let mut chain = Chain::new(genesis);
-        for located in &records {
+        for located in &opened.records {
             // On a chain that nobody else has yet: no reader sees a head that is still being made.
-            replay(&mut chain, located).map_err(|reason| journal.broken_record(located, reason))?;
+            replay(&mut chain, located).map_err(|reason| opened.broken_record(located, reason))?;
         }
+        // Only now: a file that is another chain's is left as it is.
+        let records = opened.records.len() as u64;
+        let (journal, cut_bytes) = opened.accept()?;
+        let replayed = Replayed { records, cut_bytes };
         Ok((Self::assemble(chain, Some(journal), limits, clock), replayed))
     }
 

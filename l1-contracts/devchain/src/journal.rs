@@ -62,12 +62,36 @@ impl Record {
     }
 }
 
-/// What [`Journal::open`] found beside the records.
+/// What [`Journal::open`] found. A torn last record is still in the file: it is cut by
+/// [`Opened::accept`], once the records are found to be those of this chain.
 pub(crate) struct Opened {
-    pub(crate) journal: Journal,
+    journal: Journal,
     pub(crate) records: Vec<Located>,
-    /// Bytes of a torn last record that were cut off.
-    pub(crate) cut_bytes: u64,
+    /// Where the whole records end.
+    end: u64,
+    /// Bytes behind them, of a torn last record; or of a torn header, which is written anew.
+    torn_bytes: u64,
+}
+
+impl Opened {
+    /// The error of a record that is well formed but does not fit the chain.
+    pub(crate) fn broken_record(&self, located: &Located, reason: String) -> OpenError {
+        let Located { number, offset, .. } = *located;
+        let path = self.journal.path.clone();
+        OpenError::Record { path, record: number, offset, reason }
+    }
+
+    /// Cuts what is torn, after which records are appended. Gives how many bytes that was.
+    pub(crate) fn accept(self) -> Result<(Journal, u64), OpenError> {
+        let Self { mut journal, end, torn_bytes, .. } = self;
+        // Cut before anything is appended: a record behind a torn one could never be read.
+        if torn_bytes > 0 {
+            journal.truncate(end)?;
+        }
+        let seek = journal.file.seek(SeekFrom::End(0));
+        seek.map_err(io_error(&journal.path, "seek to its end"))?;
+        Ok((journal, torn_bytes))
+    }
 }
 
 /// A record, its number from 1 and where it begins.
@@ -103,17 +127,13 @@ impl Journal {
         if is_torn(&bytes, &header) {
             journal.truncate(0)?;
             journal.begin(&header)?;
-            return Ok(Opened { journal, records: Vec::new(), cut_bytes: bytes.len() as u64 });
+            let (end, torn_bytes) = (header.len() as u64, bytes.len() as u64);
+            return Ok(Opened { journal, records: Vec::new(), end, torn_bytes });
         }
         check_header(path, &bytes, &header)?;
         let (records, end) = read_records(path, &bytes, header.len())?;
-        let cut_bytes = (bytes.len() - end) as u64;
-        // Cut before anything is appended: a record behind a torn one could never be read.
-        if cut_bytes > 0 {
-            journal.truncate(end as u64)?;
-        }
-        journal.file.seek(SeekFrom::End(0)).map_err(io_error(path, "seek to its end"))?;
-        Ok(Opened { journal, records, cut_bytes })
+        let torn_bytes = (bytes.len() - end) as u64;
+        Ok(Opened { journal, records, end: end as u64, torn_bytes })
     }
 
     /// A journal on a file that refuses every write.
@@ -122,12 +142,6 @@ impl Journal {
         let mut file = lock(path).map_err(io::Error::other)?;
         *file = std::fs::File::open(path)?;
         Ok(Self { file, path: path.to_owned(), failed: false })
-    }
-
-    /// The error of a record that is well formed but does not fit the chain.
-    pub(crate) fn broken_record(&self, located: &Located, reason: String) -> OpenError {
-        let Located { number, offset, .. } = *located;
-        OpenError::Record { path: self.path.clone(), record: number, offset, reason }
     }
 
     /// Writes and syncs. After an error the end of the file is unknown, so that nothing more is

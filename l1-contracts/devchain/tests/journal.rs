@@ -126,6 +126,29 @@ fn a_record_that_does_not_fit_the_chain_is_named() {
 }
 
 #[test]
+fn a_file_that_is_refused_keeps_its_torn_tail() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chain");
+    let (chain, _) = open(&path).unwrap();
+    let start = fs::metadata(&path).unwrap().len() as usize;
+    chain.mine_empty().unwrap();
+    drop(chain);
+    let whole = fs::read(&path).unwrap();
+    // The block again, which does not follow itself, and the begin of a third record.
+    let torn = [&whole[..], &whole[start..], &whole[start..start + 7]].concat();
+    fs::write(&path, &torn).unwrap();
+    let error = open(&path).map(|_| ()).unwrap_err();
+    assert!(matches!(error, OpenError::Record { record: 2, .. }), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), torn, "nothing is cut from what is refused");
+    // The same of another genesis.
+    fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+    let other = Genesis { chain_id: 1_337, ..genesis() };
+    let opened = DevChain::open(&path, other, Limits::default(), Hand::new().clock());
+    assert!(matches!(opened.map(|_| ()), Err(OpenError::Genesis { .. })));
+    assert_eq!(fs::read(&path).unwrap(), whole[..whole.len() - 1]);
+}
+
+#[test]
 fn a_journal_of_another_genesis_is_refused_with_both() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("chain");
