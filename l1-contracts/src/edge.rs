@@ -1,11 +1,13 @@
 //! Reading and writing the settlement contract through a provider.
 
+use std::sync::{Arc, Mutex};
+
 use alloy::eips::{BlockId, BlockNumberOrTag};
 use alloy::network::Ethereum;
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy::providers::{DynProvider, Provider};
-use alloy::rpc::types::{Filter, TransactionReceipt, TransactionRequest};
-use alloy::sol_types::{SolCall, SolEvent};
+use alloy::rpc::types::{TransactionReceipt, TransactionRequest};
+use alloy::sol_types::SolCall;
 use alloy::transports::{RpcError, TransportErrorKind};
 use model::{BatchHeader, ChainScope, HeaderError, Millis, Position, Word, escape};
 use statement::batch::PublicFile;
@@ -16,16 +18,7 @@ use thiserror::Error;
 use crate::batch::{from_abi, to_abi};
 use crate::bindings::{ISettlement, KeyCode, Settlement, bytecode_hash};
 use crate::deployment::{Deployment, KeyRecord, SetupKind};
-
-/// Blocks asked for in one log query.
-const LOG_BLOCKS_MAX: u64 = 10_000;
-
-/// Most blocks that are searched: at four a second those of eight years. A node that names a later
-/// head would keep its reader busy for ever.
-const BLOCKS_MAX: u64 = 1_000_000_000;
-
-/// Most batches that are read at once: at one a minute those of four years, some two gigabytes.
-const SETTLED_MAX: u64 = 2_000_000;
+use crate::history::LogRange;
 
 /// What went wrong on the way to the chain, or there.
 #[derive(Debug, Error)]
@@ -53,7 +46,15 @@ pub enum EdgeError {
         /// From the node.
         found: u64,
     },
-    /// There is no contract, or another one.
+    /// There is no contract at all.
+    #[error("expected a settlement contract at {address} on chain {chain_id}, found no code")]
+    NoContract {
+        /// Where.
+        address: Address,
+        /// On which chain.
+        chain_id: u64,
+    },
+    /// There is another contract, or no key.
     #[error("expected {what} at {address}, found none or another")]
     WrongCode {
         /// What.
@@ -82,6 +83,14 @@ pub enum EdgeError {
         what: &'static str,
         /// How many are read.
         most: u64,
+    },
+    /// The node says two things of one place.
+    #[error("the chain's node gives two different logs at index {index} of block {block}")]
+    TwoLogs {
+        /// Number of the block.
+        block: u64,
+        /// Index of the log in the block.
+        index: u64,
     },
     /// The receipt or pending transaction was lost.
     #[error("the base chain lost track of a transaction: {0}")]
@@ -126,26 +135,12 @@ pub struct Runtime {
     pub hash: [u8; 32],
 }
 
-/// A `BatchSettled` event.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SettledBatch {
-    /// The header.
-    pub header: BatchHeader,
-    /// Its hash as the event says.
-    pub header_hash: [u8; 32],
-    /// How late it settled, milliseconds.
-    pub lateness_ms: u64,
-    /// The transaction.
-    pub transaction: B256,
-    /// Its block.
-    pub block: u64,
-}
-
 /// The settlement contract behind a provider.
 #[derive(Clone, Debug)]
 pub struct Edge {
     provider: DynProvider<Ethereum>,
     deployment: Deployment,
+    log_range: Arc<Mutex<LogRange>>,
 }
 
 impl Edge {
@@ -167,14 +162,14 @@ impl Edge {
         // the node.
         let code = provider.get_code_at(address).await?;
         if code.is_empty() {
-            return Err(EdgeError::WrongCode { what: "a settlement contract", address });
+            return Err(EdgeError::NoContract { address, chain_id: found });
         }
         // Another contract could begin with another root, take other keys, or be of the first
         // version: whatever it answers is not what the file is about.
         if keccak256(&code) != deployment.runtime_hash {
             return Err(EdgeError::WrongCode { what: "the code that was deployed", address });
         }
-        Ok(Edge { provider, deployment })
+        Ok(Edge { provider, deployment, log_range: Arc::default() })
     }
 
     /// The deployment.
@@ -190,6 +185,11 @@ impl Edge {
     /// The provider.
     pub fn provider(&self) -> &DynProvider<Ethereum> {
         &self.provider
+    }
+
+    /// How many blocks of logs the provider serves at once, as far as is known.
+    pub(crate) fn log_range(&self) -> &Mutex<LogRange> {
+        &self.log_range
     }
 
     fn contract(&self) -> Settlement::SettlementInstance<DynProvider<Ethereum>> {
@@ -217,7 +217,7 @@ impl Edge {
         self.state_at(BlockId::hash(head.header.hash)).await
     }
 
-    async fn state_at(&self, block: BlockId) -> Result<SettlementState, EdgeError> {
+    pub(crate) async fn state_at(&self, block: BlockId) -> Result<SettlementState, EdgeError> {
         let contract = self.contract();
         let root = contract.root().block(block).call().await.map_err(contract_error)?;
         let number = contract.number().block(block).call().await.map_err(contract_error)?;
@@ -278,16 +278,6 @@ impl Edge {
         Ok(self.contract().keys(B256::from(id)).call().await.map_err(contract_error)?.code)
     }
 
-    /// The time of block `number`.
-    ///
-    /// # Errors
-    /// [`EdgeError`] if nobody answers or there is no such block.
-    pub async fn block_time(&self, number: u64) -> Result<Millis, EdgeError> {
-        let block = self.provider.get_block_by_number(number.into()).await?;
-        let block = block.ok_or_else(|| EdgeError::Pending(format!("block {number} is gone")))?;
-        Ok(Millis::from_block_timestamp(block.header.timestamp))
-    }
-
     /// The verifying key with this id as the chain holds it, and its circuit number.
     ///
     /// # Errors
@@ -305,39 +295,6 @@ impl Edge {
         let key = VerifyingKey::from_words(&words);
         let key = key.map_err(|source| EdgeError::Key { address, source })?;
         Ok((key, found.circuit))
-    }
-
-    /// Every settled batch in order, from the deployment's block on.
-    ///
-    /// # Errors
-    /// [`EdgeError`] if nobody answers or an event is malformed.
-    pub async fn settled_batches(&self) -> Result<Vec<SettledBatch>, EdgeError> {
-        // The head is read once: what comes meanwhile belongs to the next call, and a head that
-        // keeps moving cannot keep this one going.
-        let last = self.provider.get_block_number().await?;
-        let mut from = self.deployment.block;
-        if last.saturating_sub(from) > BLOCKS_MAX {
-            return Err(EdgeError::Beyond { what: "blocks to search", most: BLOCKS_MAX });
-        }
-        let mut found = Vec::new();
-        while from <= last {
-            let to = last.min(from + LOG_BLOCKS_MAX - 1);
-            let filter = Filter::new()
-                .address(self.deployment.settlement)
-                .event_signature(Settlement::BatchSettled::SIGNATURE_HASH)
-                .from_block(from)
-                .to_block(to);
-            for log in self.provider.get_logs(&filter).await? {
-                found.push(decode_event(&log)?);
-            }
-            if found.len() as u64 > SETTLED_MAX {
-                return Err(EdgeError::Beyond { what: "settled batches", most: SETTLED_MAX });
-            }
-            from = to + 1;
-        }
-        // Nodes give logs in order, but nothing obliges them to.
-        found.sort_by_key(|batch: &SettledBatch| batch.header.number);
-        Ok(found)
     }
 
     /// The calldata that settles these batches in one transaction.
@@ -464,20 +421,6 @@ pub fn expect_success(receipt: &TransactionReceipt) -> Result<(), EdgeError> {
     }
 }
 
-fn decode_event(log: &alloy::rpc::types::Log) -> Result<SettledBatch, EdgeError> {
-    let event = Settlement::BatchSettled::decode_log(&log.inner);
-    let event = event.map_err(|error| EdgeError::Value(escape(&error.to_string())))?;
-    // Only a log that is not mined yet lacks them, and such a batch is not settled.
-    let missing = || EdgeError::Value("a log without its transaction".into());
-    Ok(SettledBatch {
-        header: from_abi(&event.header)?,
-        header_hash: event.headerHash.0,
-        lateness_ms: small(event.lateness)?,
-        transaction: log.transaction_hash.ok_or_else(missing)?,
-        block: log.block_number.ok_or_else(missing)?,
-    })
-}
-
 /// Whether `code` is `template` with its immutables filled in. An immutable is 32 zero bytes in the
 /// template, pushed as a word (0x7f).
 fn is_instance(code: &[u8], template: &[u8]) -> bool {
@@ -494,7 +437,7 @@ fn is_instance(code: &[u8], template: &[u8]) -> bool {
     at == template.len() && code.len() == template.len()
 }
 
-fn small(value: U256) -> Result<u64, EdgeError> {
+pub(crate) fn small(value: U256) -> Result<u64, EdgeError> {
     value.try_into().map_err(|_| EdgeError::Value(format!("expected below 2^64, found {value}")))
 }
 

@@ -43,6 +43,8 @@ mod bindings;
 mod deployment;
 mod edge;
 pub mod errors;
+mod history;
+mod patience;
 mod proofs;
 mod transport;
 mod url;
@@ -51,11 +53,14 @@ pub use batch::{from_abi, to_abi};
 pub use bindings::{DEVELOPMENT_CHAINS, KeyCode, Settlement, bytecode_hash};
 pub use deployment::{Damage, Deployment, DeploymentError, KeyRecord, SetupKind};
 pub use edge::{
-    Constants, DeployConfig, Edge, EdgeError, KeyWords, Runtime, SettledBatch, SettlementState,
-    deploy, expect_success, headers_of_calldata,
+    Constants, DeployConfig, Edge, EdgeError, KeyWords, Runtime, SettlementState, deploy,
+    expect_success, headers_of_calldata,
 };
+pub use history::{Block, SettledBatch};
+pub use patience::{Busy, Patience, StayedBusy, TellWait, Wait, Waits};
 pub use proofs::{SettledProof, SettledProofs};
 pub use transport::{
-    HttpClientError, RPC_ANSWER_BYTES_MAX, answer_in_words, http_client, rpc_client,
+    HttpClientError, RPC_ANSWER_BYTES_MAX, answer_in_words, http_client, patient_rpc_client,
+    rpc_client,
 };
 pub use url::{HttpUrl, HttpUrlError};

@@ -11,9 +11,10 @@ use alloy::rpc::client::RpcClient;
 use alloy::rpc::json_rpc::{Id, RequestPacket, Response, ResponsePacket};
 use alloy::transports::{RpcError, TransportError, TransportErrorKind, TransportFut};
 use model::{escape, with_causes};
-use reqwest::Client;
+use reqwest::{Client, StatusCode};
 use thiserror::Error;
 
+use crate::patience::{Busy, Patience, StayedBusy};
 use crate::url::HttpUrl;
 
 /// Most bytes of one answer of a chain's node: a page of logs has less than one million, a block
@@ -29,27 +30,53 @@ const WHOLE: Duration = Duration::from_secs(120);
 
 /// The operating system or the HTTP library refuses a client.
 #[derive(Debug, Error)]
-#[error("the HTTP client cannot be made")]
-pub struct HttpClientError(#[from] reqwest::Error);
+pub enum HttpClientError {
+    /// Of plain HTTP.
+    #[error("the HTTP client cannot be made")]
+    Plain(#[source] reqwest::Error),
+    /// Of TLS: nothing says whom to trust.
+    #[error(
+        "the HTTPS client cannot be made: expected certificates of authorities in the system's \
+         store (Debian: ca-certificates), or in the file that the variable SSL_CERT_FILE names"
+    )]
+    Tls(#[source] reqwest::Error),
+}
 
-/// An HTTP client that gives up in time: who hangs must show, and hold up nobody for ever.
+/// An HTTP client for `url` that gives up in time: who hangs must show, and hold up nobody for
+/// ever. Certificates are checked against the system's store, or the file that the variable
+/// `SSL_CERT_FILE` names.
 ///
 /// # Errors
 /// [`HttpClientError`] if there is none to be had.
-pub fn http_client() -> Result<Client, HttpClientError> {
+pub fn http_client(url: &HttpUrl) -> Result<Client, HttpClientError> {
     let builder = Client::builder().connect_timeout(CONNECT).read_timeout(SILENCE).timeout(WHOLE);
     // What the environment or the node says must not lead to another place.
-    Ok(builder.no_proxy().redirect(reqwest::redirect::Policy::none()).build()?)
+    let builder = builder.no_proxy().redirect(reqwest::redirect::Policy::none());
+    if url.is_tls() {
+        return builder.https_only(true).build().map_err(HttpClientError::Tls);
+    }
+    // Without authorities: a machine that has none can still speak plain HTTP.
+    builder.tls_certs_only([]).build().map_err(HttpClientError::Plain)
 }
 
-/// A JSON-RPC client for a node at `url` that reads at most [`RPC_ANSWER_BYTES_MAX`] of an answer
-/// and never names more of the address than [`HttpUrl`] shows.
+/// A JSON-RPC client for a node at `url` that reads at most [`RPC_ANSWER_BYTES_MAX`] of an answer,
+/// never names more of the address than [`HttpUrl`] shows, and waits for a busy node as
+/// [`Patience::short`] says.
 ///
 /// # Errors
 /// [`HttpClientError`] as [`http_client`].
 pub fn rpc_client(url: HttpUrl) -> Result<RpcClient, HttpClientError> {
+    patient_rpc_client(url, Patience::short())
+}
+
+/// The same with another patience.
+///
+/// # Errors
+/// [`HttpClientError`] as [`http_client`].
+pub fn patient_rpc_client(url: HttpUrl, patience: Patience) -> Result<RpcClient, HttpClientError> {
+    let client = http_client(&url)?;
     // Not local: nothing may be assumed of how fast the node answers.
-    Ok(RpcClient::new(CappedHttp { client: http_client()?, url }, false))
+    Ok(RpcClient::new(CappedHttp { client, url, patience }, false))
 }
 
 /// An answer that is none.
@@ -67,18 +94,62 @@ enum AnswerFault {
     Http(#[source] reqwest::Error),
     #[error("expected an answer of at most {RPC_ANSWER_BYTES_MAX} bytes, found more")]
     TooLarge,
-    #[error("expected status 200, found {0}")]
-    Status(u16),
+    #[error("expected status 200, found {status}{}", hint(*.status))]
+    Status { status: u16 },
+    #[error(
+        "expected JSON-RPC, found an HTML page with status {status}{}: give the address at which \
+         the node answers questions",
+        hint(*.status)
+    )]
+    Page { status: u16 },
     #[error("expected JSON-RPC, found something else")]
     Format(#[from] serde_json::Error),
     #[error("expected the answer to question {expected}, found that to {found}")]
     Id { expected: String, found: String },
+    #[error(transparent)]
+    Busy(#[from] StayedBusy),
+}
+
+/// What a status of no success mostly comes from.
+fn hint(status: u16) -> &'static str {
+    match status {
+        300..=399 => " (it points to another address, which is not followed)",
+        401 | 403 => " (access is refused: check the key or password in the address)",
+        404 => " (nothing is served there: check the path in the address)",
+        405 => " (it takes no questions there: check the path in the address)",
+        _ => "",
+    }
+}
+
+impl AnswerFault {
+    /// Whether less could be answered where this much was not. Nodes and what stands before them
+    /// have no common way to say it.
+    fn may_be_too_much(&self) -> bool {
+        match self {
+            // Half an answer is what a gateway with a limit of its own leaves of it.
+            AnswerFault::Http(error) => error.is_timeout() || error.is_body() || error.is_decode(),
+            AnswerFault::TooLarge => true,
+            AnswerFault::Format(error) => error.is_eof(),
+            AnswerFault::Status { status } | AnswerFault::Page { status } => {
+                matches!(status, 400 | 408 | 413 | 414 | 422 | 500..)
+            }
+            AnswerFault::Busy(stayed) => stayed.is_gateway(),
+            AnswerFault::Id { .. } => false,
+        }
+    }
 }
 
 #[derive(Clone)]
 struct CappedHttp {
     client: Client,
     url: HttpUrl,
+    patience: Patience,
+}
+
+/// What one try came to.
+enum Heard {
+    Answer(ResponsePacket),
+    Busy(Busy),
 }
 
 impl CappedHttp {
@@ -87,13 +158,26 @@ impl CappedHttp {
         answer.map_err(|source| NoAnswer { url: self.url.to_string(), source })
     }
 
+    /// Asks until the node is not busy. A question can be asked twice: a transaction that is sent
+    /// again is the same one.
     async fn ask(&self, packet: &RequestPacket) -> Result<ResponsePacket, AnswerFault> {
+        let mut waits = self.patience.begin(&self.url);
+        loop {
+            match self.ask_once(packet).await? {
+                Heard::Answer(answer) => return Ok(answer),
+                Heard::Busy(busy) => waits.wait(busy).await?,
+            }
+        }
+    }
+
+    async fn ask_once(&self, packet: &RequestPacket) -> Result<Heard, AnswerFault> {
         // The library writes the whole address into its errors.
         let http = |error: reqwest::Error| AnswerFault::Http(error.without_url());
         let post = self.client.post(self.url.expose().clone()).headers(packet.headers());
         let post = post.header("content-type", "application/json");
         let mut response = post.body(serde_json::to_vec(packet)?).send().await.map_err(http)?;
         let status = response.status();
+        let busy = Busy::of(status.as_u16(), response.headers());
         let mut body = Vec::new();
         // Declared lengths are not believed: bytes are counted as they come.
         while let Some(chunk) = response.chunk().await.map_err(http)? {
@@ -103,14 +187,61 @@ impl CappedHttp {
             body.extend_from_slice(&chunk);
         }
         let parsed = serde_json::from_slice::<ResponsePacket>(&body);
+        let refusal = parsed.as_ref().ok().and_then(ResponsePacket::first_error_message);
+        if let Some(busy) = busy {
+            let words = refusal.map(str::to_owned);
+            return Ok(Heard::Busy(Busy { words, ..busy }));
+        }
+        if let Some(words) = refusal.filter(|words| is_rate_limit(words)) {
+            let words = Some(words.to_owned());
+            return Ok(Heard::Busy(Busy { status: status.as_u16(), asks: None, words }));
+        }
         // Some nodes say what is wrong in JSON-RPC, with a status that is no success.
         let is_error = parsed.as_ref().is_ok_and(ResponsePacket::is_error);
-        if !status.is_success() && !is_error {
-            return Err(AnswerFault::Status(status.as_u16()));
+        if !is_error {
+            expect_no_page(status, &body)?;
         }
         let answer = parsed?;
         expect_ids(packet, &answer)?;
-        Ok(answer)
+        Ok(Heard::Answer(answer))
+    }
+}
+
+fn expect_no_page(status: StatusCode, body: &[u8]) -> Result<(), AnswerFault> {
+    let code = status.as_u16();
+    if body.trim_ascii_start().first() == Some(&b'<') {
+        return Err(AnswerFault::Page { status: code });
+    }
+    if status.is_success() { Ok(()) } else { Err(AnswerFault::Status { status: code }) }
+}
+
+/// Whether a node says in words that it was asked too often, as some do with status 200. Those that
+/// say that too much was asked for use the same codes, and to ask for less is another remedy.
+fn is_rate_limit(words: &str) -> bool {
+    const SAID: [&str; 9] = [
+        "rate limit",
+        "rate-limit",
+        "ratelimit",
+        "rate exceeded",
+        "too many requests",
+        "request limit",
+        "request count",
+        "requests per second",
+        "compute units per second",
+    ];
+    let words = words.to_ascii_lowercase();
+    SAID.iter().any(|said| words.contains(said))
+}
+
+/// Whether a question might be answered if it asked for less.
+pub(crate) fn may_be_too_much(error: &RpcError<TransportErrorKind>) -> bool {
+    match error {
+        RpcError::ErrorResp(_) => true,
+        RpcError::Transport(TransportErrorKind::Custom(error)) => {
+            let none = error.downcast_ref::<NoAnswer>();
+            none.is_some_and(|none| none.source.may_be_too_much())
+        }
+        _ => false,
     }
 }
 

@@ -10,7 +10,10 @@ use thiserror::Error;
 /// What stands where a secret was.
 const HIDDEN: &str = "<hidden>";
 
-/// A plain HTTP address of a chain's node or of batch files.
+/// What an address looks like.
+const EXPECTED: &str = "http://HOST[:PORT] or https://HOST[:PORT]";
+
+/// The HTTP address, with or without TLS, of a chain's node or of batch files.
 ///
 /// Providers of chain nodes put a key into the user, the password, the path or the query. So none
 /// of these is ever shown: `Display`, `Debug` and the serialised form are scheme, host and port
@@ -28,18 +31,18 @@ const HIDDEN: &str = "<hidden>";
 #[derive(Clone, PartialEq, Eq)]
 pub struct HttpUrl(Url);
 
-/// Text that is no plain HTTP address. It is not quoted: it may be one with a typing error, and
+/// Text that is no HTTP address. It is not quoted: it may be one with a typing error, and
 /// hold the secret all the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum HttpUrlError {
     /// It does not parse.
-    #[error("expected an address http://HOST[:PORT], found text that does not parse as one")]
+    #[error("expected an address {EXPECTED}, found text that does not parse as one")]
     Malformed,
-    /// TLS is not part of these programs.
-    #[error("expected an address http://HOST[:PORT], found https://: use a tunnel or a proxy")]
-    Tls,
+    /// No scheme stands before it.
+    #[error("expected an address {EXPECTED}, found one without http:// or https:// before it")]
+    NoScheme,
     /// Neither.
-    #[error("expected an address http://HOST[:PORT], found another scheme")]
+    #[error("expected an address {EXPECTED}, found another scheme")]
     Scheme,
     /// Somebody copied what was shown.
     #[error("expected the address itself, found one that was shown with its secrets hidden")]
@@ -55,6 +58,11 @@ impl HttpUrl {
         HttpUrl(url)
     }
 
+    /// Whether it is spoken to by TLS.
+    pub fn is_tls(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
     /// With everything in it: for a client, never for a person.
     pub fn expose(&self) -> &Url {
         &self.0
@@ -68,11 +76,14 @@ impl FromStr for HttpUrl {
         if text.contains(HIDDEN) {
             return Err(HttpUrlError::Hidden);
         }
+        // Before it is parsed: the host of `localhost:8545` would be taken for its scheme.
+        if !text.contains("://") {
+            return Err(HttpUrlError::NoScheme);
+        }
         let url = Url::parse(text).map_err(|_| HttpUrlError::Malformed)?;
         match url.scheme() {
-            "http" if url.has_host() => Ok(HttpUrl(url)),
-            "http" => Err(HttpUrlError::Malformed),
-            "https" => Err(HttpUrlError::Tls),
+            "http" | "https" if url.has_host() => Ok(HttpUrl(url)),
+            "http" | "https" => Err(HttpUrlError::Malformed),
             _ => Err(HttpUrlError::Scheme),
         }
     }
@@ -81,7 +92,7 @@ impl FromStr for HttpUrl {
 impl fmt::Display for HttpUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = &self.0;
-        f.write_str("http://")?;
+        write!(f, "{}://", url.scheme())?;
         if !url.username().is_empty() || url.password().is_some() {
             write!(f, "{HIDDEN}@")?;
         }
@@ -131,6 +142,7 @@ mod tests {
             "http://node/v2/hunter2",
             "http://node/?key=hunter2",
             "http://node#hunter2",
+            "https://node/v2/hunter2",
         ] {
             let url: HttpUrl = text.parse().unwrap();
             let forms = [url.to_string(), format!("{url:?}"), serde_json::to_string(&url).unwrap()];
@@ -146,9 +158,14 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused_without_quoting_it() {
         let refused = [
-            ("https://node", HttpUrlError::Tls),
+            ("https://", HttpUrlError::Malformed),
             ("http://", HttpUrlError::Malformed),
-            ("hunter2", HttpUrlError::Malformed),
+            ("http://me:hunter2@", HttpUrlError::Malformed),
+            ("http://node:hunter2", HttpUrlError::Malformed),
+            ("hunter2", HttpUrlError::NoScheme),
+            ("127.0.0.1:8545/hunter2", HttpUrlError::NoScheme),
+            ("localhost:8545", HttpUrlError::NoScheme),
+            ("me:hunter2@localhost:8545", HttpUrlError::NoScheme),
             ("ftp://hunter2@node", HttpUrlError::Scheme),
         ];
         for (text, expected) in refused {

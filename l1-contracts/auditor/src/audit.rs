@@ -1,19 +1,21 @@
 //! The shell of an audit: reads the chain and the files, feeds the core, writes the report.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use l1_contracts::SetupKind;
+use l1_contracts::{Patience, SetupKind};
 use model::{BatchHeader, BatchNumber};
 use statement::batch::JournalSpan;
 use statement::scope;
 
-use crate::broken::{Broken, Fault, Item, equal};
+use crate::broken::{Broken, Fault, Item, NoSuchBatch, equal};
 use crate::chain::{self, History};
 use crate::check::{
-    self, BatchContext, Context, Coverage, Lateness, NamedFrames, NamedOpening, Previous,
-    SoundBatch,
+    self, BatchContext, Context, Coverage, NamedFrames, NamedOpening, Previous, Settled, SoundBatch,
 };
+use crate::headers::{SavedBatch, Verified};
 use crate::place::Place;
+use crate::progress::{Progress, Step};
 use crate::receipts::{NamedReceipt, ReceiptCounts, Waiting};
 use crate::report::Report;
 
@@ -21,8 +23,9 @@ use crate::report::Report;
 #[derive(Clone, Debug)]
 pub struct Options {
     /// First batch whose file is checked, at least 1; the headers are always followed from genesis.
-    /// Default 1.
-    pub from: u64,
+    /// Without it, the first that no earlier audit verified, or 1 if something is compared with
+    /// the files.
+    pub from: Option<u64>,
     /// A batch counts as late if it settled so much later than its window ended, milliseconds.
     /// Default 10 minutes.
     pub late_after_ms: u64,
@@ -32,8 +35,8 @@ pub struct Options {
     pub coverage: Coverage,
     /// Released frames, if some are to be compared with the collections of the openings.
     pub frames: Option<Vec<NamedFrames>>,
-    /// Hashes of the headers of batches 1, 2, .. that an earlier audit saw.
-    pub saved_headers: Vec<[u8; 32]>,
+    /// Batches 1, 2, .. as an earlier audit left them.
+    pub saved: Vec<SavedBatch>,
     /// Receipts of the node, if some are to be compared: their groups must be those of the settled
     /// journal.
     pub receipts: Option<Vec<NamedReceipt>>,
@@ -42,37 +45,24 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options {
-            from: 1,
+            from: None,
             late_after_ms: 10 * 60 * 1000,
             openings: None,
             coverage: Coverage::Some,
             frames: None,
-            saved_headers: Vec::new(),
+            saved: Vec::new(),
             receipts: None,
         }
     }
 }
 
-/// Is told how far an audit is.
-pub trait Progress: Send + Sync {
-    /// Batch `number` of `of` is being checked.
-    fn batch(&self, number: u64, of: u64);
-}
-
-/// Says nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Quiet;
-
-impl Progress for Quiet {
-    fn batch(&self, _number: u64, _of: u64) {}
-}
-
 /// Audits a deployment. It never fails: what goes wrong is the report's verdict.
 ///
 /// Verifying is done on the calling task: about 5 ms a proof.
-pub async fn audit(place: Place<'_>, options: &Options, progress: &dyn Progress) -> Report {
-    let report = Report::new(place.deployment, options.from, options.late_after_ms);
-    let mut run = Run { place, options, progress, report, receipts: Vec::new() };
+pub async fn audit(place: Place<'_>, options: &Options, progress: Arc<dyn Progress>) -> Report {
+    let report = Report::new(place.deployment, options.late_after_ms);
+    let patience = chain::patience(&progress);
+    let mut run = Run { place, options, progress, patience, report, receipts: Vec::new() };
     let outcome = run.check_all().await;
     let outcome = run.tell_receipts(outcome);
     // Sections that were finished before a fault stay: a reader sees how far the audit came.
@@ -83,7 +73,8 @@ pub async fn audit(place: Place<'_>, options: &Options, progress: &dyn Progress)
 struct Run<'a> {
     place: Place<'a>,
     options: &'a Options,
-    progress: &'a dyn Progress,
+    progress: Arc<dyn Progress>,
+    patience: Patience,
     report: Report,
     /// Receipts that are not of the settled journal.
     receipts: Vec<Broken>,
@@ -92,7 +83,7 @@ struct Run<'a> {
 impl Run<'_> {
     async fn check_all(&mut self) -> Result<(), Fault> {
         // Each step takes for granted what those before it have found, and nothing else.
-        let edge = chain::connect(self.place).await?;
+        let edge = chain::connect(self.place, self.patience.clone()).await?;
         let on_chain = chain::constants(&edge).await?;
         let context = check::deployment(self.place.deployment, &on_chain)?;
         // A key that anybody can forge under says so itself, whatever the file calls the setup.
@@ -105,26 +96,51 @@ impl Run<'_> {
         );
         self.report.add_section("deployment", holds);
 
-        let history = chain::history(&edge).await?;
-        let lateness = self.check_headers(&context, &history)?;
+        let known = self.known_before();
+        let history = chain::history(&edge, known, self.progress.as_ref()).await?;
+        self.check_headers(&context, &history)?;
         self.check_files(&context, &history).await?;
-        self.check_head(&context, &history, lateness)
+        let last = history.state.number;
+        self.report.add_section("head", format!("the contract stores what batch {last} ends with"));
+        Ok(())
     }
 
-    fn check_headers(&mut self, context: &Context, history: &History) -> Result<Lateness, Fault> {
+    /// The first batches that an earlier audit verified; none if their files are wanted again: to
+    /// compare something with them, or because it was asked for.
+    fn known_before(&self) -> Vec<Settled> {
+        let Options { from, openings, frames, receipts, saved, .. } = self.options;
+        let wanted = from.is_some() || openings.is_some() || frames.is_some() || receipts.is_some();
+        let saved = if wanted { &[][..] } else { saved.as_slice() };
+        saved.iter().map_while(SavedBatch::settled).collect()
+    }
+
+    fn check_headers(&mut self, context: &Context, history: &History) -> Result<(), Fault> {
         let settled = &history.settled;
         // Before the checks: a report of something broken still says of how many batches.
         self.report.settled = settled.len() as u64;
-        check_range(self.options.from, self.report.settled)?;
+        let known = history.known as u64;
+        self.report.set_range(self.options.from.unwrap_or(known + 1), known);
+        if let Some(from) = self.options.from {
+            check_range(from, self.report.settled)?;
+        }
         let lateness = check::headers(&context.genesis, settled, self.options.late_after_ms)?;
         self.report.set_lateness(lateness);
-        self.report.headers = settled.iter().map(|s| s.batch.header.clone()).collect();
+        let headers = settled.iter().map(|settled| &settled.batch.header);
         // Only now: of headers that are linked from genesis the place in the row is the number.
-        compare_saved(&self.options.saved_headers, &self.report.headers)?;
+        let replaced = compare_saved(&self.options.saved, headers)?;
+        let last = settled.last().map(|settled| &settled.batch.header);
+        let last = last.map_or_else(|| context.genesis.clone(), |h| Previous::after(h, None));
+        // Before the files, which take long: what is kept of an audit that breaks off was the
+        // contract's.
+        check::head(&history.state, &last, lateness)?;
+        self.report.kept = settled.iter().map(|one| keep(one, history.final_block)).collect();
         let (count, max) = (settled.len(), lateness.max_ms);
-        let holds = format!("{count} headers linked from genesis, lateness at most {max} ms");
+        let mut holds = format!("{count} headers linked from genesis, lateness at most {max} ms");
+        if replaced > 0 {
+            holds += &format!("; {replaced} that were saved before they were final are others now");
+        }
         self.report.add_section("headers", holds);
-        Ok(lateness)
+        Ok(())
     }
 
     async fn check_files(&mut self, context: &Context, history: &History) -> Result<(), Fault> {
@@ -138,26 +154,24 @@ impl Run<'_> {
         let frames: usize = released.iter().map(|one| one.released.frames.len()).sum();
         self.report.frames_not_opened = frames as u64;
         let mut previous = context.genesis.clone();
-        for settled in &history.settled {
+        for (at, settled) in history.settled.iter().enumerate() {
             let header = &settled.batch.header;
             let number = header.number;
-            if number.0 < self.options.from {
-                // Its file is not read, so its last journal group stays unknown.
-                previous = Previous::after(header, None);
+            if number.0 < self.report.from {
+                // Where its journal groups ended only an audit knows that read its file.
+                let saved = self.options.saved.get(at).filter(|_| at < history.known);
+                let saved = saved.inspect(|saved| self.report.kept[at] = (*saved).clone());
+                let verified = saved.and_then(|saved| saved.verified.as_ref());
+                previous = Previous::after(header, verified.map(|verified| verified.tail));
                 continue;
             }
-            self.progress.batch(number.0, history.state.number);
-            let bytes = self.place.data.public_file(number).await?;
+            let bytes = self.place.data.public_file(number, &self.patience).await?;
             let summary =
                 check::batch(BatchContext { context, previous: &previous, header }, &bytes)?;
             self.report.add_batch(header, &summary);
             let other = waiting.take(&previous, header, &summary.file.groups)?;
             self.receipts.extend(other);
-            self.report.edges.insert(number.0, check::edges(&summary.file));
-            if let Some(bytes) = self.place.data.private_file(number).await? {
-                check::private_file(header, &bytes)?;
-                self.report.private_files += 1;
-            }
+            self.check_private_file(header).await?;
             // A batch without any is looked at as well: if all patients opened, it must hold
             // nothing.
             let of_batch = openings.get(&number).map_or(&[][..], Vec::as_slice);
@@ -165,13 +179,26 @@ impl Run<'_> {
             self.check_openings(sound, of_batch)?;
             let span = JournalSpan { after: previous.position, until: header.journal_position };
             self.compare_frames(sound, span, of_batch)?;
+            // Without its predecessor's last group, a lost group before its own would not show.
+            let tail = summary.tail.filter(|_| previous.tail.is_some());
+            self.report.kept[at].edges = check::edges(&summary.file);
+            self.report.kept[at].verified = tail.map(|tail| Verified::of(settled, tail));
             previous = Previous::after(header, summary.tail);
+            self.progress.at(Step::Batches, number.0, history.state.number);
         }
         let (counts, missing) = waiting.conclude(previous.position);
         self.report.receipts = counts;
         self.receipts.extend(missing);
         self.report.openings_not_compared = all.len() as u64 - self.report.openings;
         self.add_file_sections();
+        Ok(())
+    }
+
+    async fn check_private_file(&mut self, header: &BatchHeader) -> Result<(), Fault> {
+        if let Some(bytes) = self.place.data.private_file(header.number).await? {
+            check::private_file(header, &bytes)?;
+            self.report.private_files += 1;
+        }
         Ok(())
     }
 
@@ -275,32 +302,27 @@ impl Run<'_> {
         }
         Ok(())
     }
-
-    fn check_head(
-        &mut self,
-        context: &Context,
-        history: &History,
-        lateness: Lateness,
-    ) -> Result<(), Fault> {
-        let last = self.report.headers.last();
-        let last = last.map_or_else(|| context.genesis.clone(), |h| Previous::after(h, None));
-        check::head(&history.state, &last, lateness)?;
-        let holds = format!("the contract stores what batch {} ends with", last.number);
-        self.report.add_section("head", holds);
-        Ok(())
-    }
 }
 
 /// A check of nothing would end with "holds".
-fn check_range(from: u64, settled: u64) -> Result<(), Broken> {
-    if from <= settled.max(1) {
+fn check_range(from: u64, settled: u64) -> Result<(), NoSuchBatch> {
+    if (1..=settled.max(1)).contains(&from) {
         return Ok(());
     }
     let expected = match settled {
-        0 => "1, as no batch is settled".to_owned(),
-        _ => format!("a settled batch, 1 to {settled}"),
+        0 => "1, as no batch is settled yet".to_owned(),
+        _ => format!("a batch from 1 to {settled}"),
     };
-    Err(Broken::outside(Item::Range, expected, from.to_string()))
+    Err(NoSuchBatch { expected, found: from })
+}
+
+fn keep(settled: &Settled, final_block: u64) -> SavedBatch {
+    SavedBatch {
+        header: settled.batch.header.clone(),
+        is_final: settled.batch.block <= final_block,
+        edges: Vec::new(),
+        verified: None,
+    }
 }
 
 /// The openings by batch.
@@ -322,14 +344,24 @@ fn by_batch(
     Ok(by_batch)
 }
 
-/// What an earlier audit saw must still be there.
-fn compare_saved(saved: &[[u8; 32]], headers: &[BatchHeader]) -> Result<(), Broken> {
+/// What an earlier audit saw must still be there, unless its block was not final. Gives how many of
+/// those are others now.
+fn compare_saved<'a>(
+    saved: &[SavedBatch],
+    headers: impl Iterator<Item = &'a BatchHeader>,
+) -> Result<usize, Broken> {
+    let mut headers = headers.map(scope::header_hash);
+    let mut replaced = 0;
     // Headers behind the saved ones are new, and nothing is known of them yet.
-    for (number, expected) in (1..).zip(saved) {
-        let found = headers.get(number as usize - 1);
+    for (number, saved) in (1..).zip(saved) {
+        let expected = scope::header_hash(&saved.header);
         // A header that is gone is shown as zeros: the chain's past has changed either way.
-        let found = found.map_or([0; 32], scope::header_hash);
-        equal(Some(BatchNumber(number)), Item::SavedHeader, expected, &found)?;
+        let found = headers.next().unwrap_or([0; 32]);
+        if saved.is_final {
+            equal(Some(BatchNumber(number)), Item::SavedHeader, &expected, &found)?;
+        } else {
+            replaced += usize::from(expected != found);
+        }
     }
-    Ok(())
+    Ok(replaced)
 }

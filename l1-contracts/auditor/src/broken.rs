@@ -106,8 +106,6 @@ pub enum Item {
         /// What of it.
         part: &'static str,
     },
-    /// Which batches were asked for.
-    Range,
     /// What the contract stores now.
     Head(&'static str),
     /// A header saved by an earlier audit.
@@ -138,7 +136,6 @@ impl fmt::Display for Item {
                 write!(f, "opening {file}, operation {operation}, {part}")
             }
             Item::Receipt { file, part } => write!(f, "receipt {file}, {part}"),
-            Item::Range => f.write_str("first batch to check"),
             Item::Head(part) => write!(f, "contract head, {part}"),
             Item::SavedHeader => f.write_str("saved header"),
         }
@@ -173,6 +170,16 @@ pub struct Unavailable {
     pub why: String,
 }
 
+/// A batch that was asked for and that there is not.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[error("first batch to check: expected {expected}, found {found}")]
+pub struct NoSuchBatch {
+    /// Which there are.
+    pub expected: String,
+    /// Which was asked for.
+    pub found: u64,
+}
+
 /// Why an audit does not end with "holds".
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum Fault {
@@ -182,6 +189,9 @@ pub enum Fault {
     /// Something is not there.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
+    /// What was asked for is not there to be checked.
+    #[error(transparent)]
+    NoSuchBatch(#[from] NoSuchBatch),
 }
 
 impl Broken {

@@ -1,33 +1,60 @@
 //! Reads from the chain what the core compares. Nothing is decided here.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
+use alloy::eips::BlockNumberOrTag;
 use alloy::providers::{Provider, ProviderBuilder};
-use l1_contracts::{Constants, Edge, EdgeError, SettlementState, answer_in_words, rpc_client};
+use l1_contracts::{
+    Constants, Edge, EdgeError, Patience, SettledBatch, SettlementState, answer_in_words,
+    patient_rpc_client,
+};
 use model::with_causes;
 
 use crate::broken::{Broken, Fault, Item, Unavailable};
 use crate::check::{self, ChainKey, OnChain, Settled};
 use crate::place::Place;
+use crate::progress::{Progress, Step};
 
-/// How often the head is read again because a batch settled between two answers.
-const ATTEMPTS: usize = 5;
+/// How often the past is read again because it changed meanwhile, or the answers are of nodes that
+/// are not equally far.
+const ATTEMPTS: u32 = 5;
+/// Before it is read again.
+const PAUSE: Duration = Duration::from_secs(1);
 
-/// What the chain says about the batches up to one moment.
+/// What the chain says about the batches up to one block.
 #[derive(Clone, Debug)]
 pub(crate) struct History {
     pub(crate) state: SettlementState,
     pub(crate) settled: Vec<Settled>,
+    /// How many of them, from the first on, were known before and not read again.
+    pub(crate) known: usize,
+    /// The last block that no reorganisation takes back; 0 if the node cannot say.
+    pub(crate) final_block: u64,
 }
 
-pub(crate) async fn connect(place: Place<'_>) -> Result<Edge, Fault> {
-    let client = rpc_client(place.rpc.clone());
+pub(crate) async fn connect(place: Place<'_>, patience: Patience) -> Result<Edge, Fault> {
+    let client = patient_rpc_client(place.rpc.clone(), patience);
     let client = client.map_err(|error| no_chain(with_causes(&error)))?;
     // An audit only reads: nothing may fill in a transaction.
     let builder = ProviderBuilder::new().disable_recommended_fillers();
     let provider = builder.connect_client(client).erased();
     let connected = Edge::connect(provider, place.deployment.clone()).await;
-    connected.map_err(|e| fault(e, Item::Deployment("contract code")))
+    connected.map_err(|error| match error {
+        EdgeError::WrongChain { .. } | EdgeError::NoContract { .. } => {
+            let rpc = place.rpc;
+            let found = with_causes(&error);
+            no_chain(format!("the node at {rpc} is of another chain, or behind: {found}")).into()
+        }
+        other => fault(other, Item::Deployment("contract code")),
+    })
+}
+
+/// How long this audit waits for a busy node; each wait is told.
+pub(crate) fn patience(progress: &Arc<dyn Progress>) -> Patience {
+    let progress = progress.clone();
+    Patience::long(Arc::new(move |wait| progress.waits(wait)))
 }
 
 /// Immutable values and keys.
@@ -57,40 +84,140 @@ pub(crate) async fn constants(edge: &Edge) -> Result<OnChain, Fault> {
     Ok(OnChain { sequencer, registrar, receipt_signer, runtime_hash, genesis_time, keys })
 }
 
-/// Events and head of one moment: a batch that settles meanwhile belongs to the next audit.
-pub(crate) async fn history(edge: &Edge) -> Result<History, Fault> {
-    let mut state = edge.state().await.map_err(|e| fault(e, Item::Head("state")))?;
-    for _ in 0..ATTEMPTS {
-        let events = edge.settled_batches().await.map_err(|e| fault(e, Item::Header("event")))?;
-        let after = edge.state().await.map_err(|e| fault(e, Item::Head("state")))?;
-        // If the state is the same before and after the events, they are those of the state.
-        if after != state {
-            state = after;
-            continue;
+/// Events and state up to one block: a batch that settles meanwhile belongs to the next audit. The
+/// batches in `known` are taken over if the last of them is still where it was, and read like all
+/// others if not.
+pub(crate) async fn history(
+    edge: &Edge,
+    mut known: Vec<Settled>,
+    progress: &dyn Progress,
+) -> Result<History, Fault> {
+    let mut why = String::new();
+    for attempt in 0..ATTEMPTS {
+        if attempt > 0 && !why.is_empty() {
+            tokio::time::sleep(PAUSE).await;
         }
-        let mut settled = Vec::with_capacity(events.len());
-        for batch in events {
-            // Times come from blocks: the lateness in the event is what is to be checked.
-            let time = edge.block_time(batch.block).await;
-            let block_time = time.map_err(|e| fault(e, Item::Header("block")))?;
-            settled.push(Settled { batch, block_time });
+        match read_once(edge, &known, progress).await? {
+            Reading::Whole(history) => return Ok(history),
+            Reading::OtherPast => known.clear(),
+            Reading::Moved(moved) => why = moved,
         }
-        return expect_all(state, settled);
     }
-    Err(no_chain("its head moved during every reading".into()).into())
+    Err(no_chain(format!("it was read {ATTEMPTS} times, and {why}")).into())
 }
 
-/// A node that has dropped old events cannot serve an audit; that is not the contract's fault.
-fn expect_all(state: SettlementState, settled: Vec<Settled>) -> Result<History, Fault> {
-    let numbers: BTreeSet<u64> = settled.iter().map(|one| one.batch.header.number.0).collect();
-    match (1..=state.number).find(|number| !numbers.contains(number)) {
-        None => Ok(History { state, settled }),
-        Some(number) => {
-            let what = format!("the event of batch {number}");
-            let why = format!("the chain node delivers no log of it, of {} settled", state.number);
-            Err(Unavailable { what, why }.into())
+/// What reading the past once came to.
+enum Reading {
+    Whole(History),
+    /// The known batches are not where they were.
+    OtherPast,
+    /// Two answers do not fit each other, and why: they may the next time.
+    Moved(String),
+}
+
+async fn read_once(
+    edge: &Edge,
+    known: &[Settled],
+    progress: &dyn Progress,
+) -> Result<Reading, Fault> {
+    let state_fault = |e| fault(e, Item::Head("state"));
+    let head = edge.block(BlockNumberOrTag::Latest).await.map_err(state_fault)?;
+    let head = head.ok_or_else(|| no_chain("it names no head".into()))?;
+    let state = match edge.state_after(&head).await {
+        // Behind one address may stand several nodes, of which some do not have the block yet.
+        Err(EdgeError::Transport(error)) if error.as_error_resp().is_some() => {
+            return Ok(Reading::Moved(answer_in_words(&error)));
+        }
+        answer => answer.map_err(state_fault)?,
+    };
+    let first = known.last().map_or(edge.deployment().block, |last| last.batch.block);
+    let of = head.number.saturating_sub(first).saturating_add(1);
+    let tell = |done| progress.at(Step::Blocks, done, of);
+    let events = edge.settled_between(first, head.number, &tell).await;
+    let events = events.map_err(|e| fault(e, Item::Header("event")))?;
+    let Some(events) = without_known(known, events) else { return Ok(Reading::OtherPast) };
+    let mut settled = known.to_vec();
+    if let Some(moved) = read_blocks(edge, events, &mut settled, progress).await? {
+        return Ok(Reading::Moved(moved));
+    }
+    // All of it is the past of this block: was it taken back, some of it may be, too.
+    let still = edge.block(head.number.into()).await.map_err(state_fault)?;
+    if still.is_none_or(|block| block.hash != head.hash) {
+        return Ok(Reading::Moved("its head was reorganised away meanwhile".into()));
+    }
+    let final_block = final_block(edge).await?;
+    whole(History { state, settled, known: known.len(), final_block })
+}
+
+/// Adds the events with the times of their blocks; gives why not, if a block is another by now.
+async fn read_blocks(
+    edge: &Edge,
+    events: Vec<SettledBatch>,
+    settled: &mut Vec<Settled>,
+    progress: &dyn Progress,
+) -> Result<Option<String>, Fault> {
+    let of = (settled.len() + events.len()) as u64;
+    let mut last = None;
+    for batch in events {
+        progress.at(Step::Headers, settled.len() as u64 + 1, of);
+        // Times come from blocks: the lateness in the event is what is to be checked.
+        let block = match last.filter(|(number, _)| *number == batch.block) {
+            Some((_, block)) => block,
+            None => {
+                let block = edge.block(batch.block.into()).await;
+                block.map_err(|e| fault(e, Item::Header("block")))?
+            }
+        };
+        last = Some((batch.block, block));
+        match block.filter(|block| block.hash == batch.block_hash) {
+            Some(block) => settled.push(Settled { batch, block_time: block.time }),
+            None => {
+                let (number, block) = (batch.header.number.0, batch.block);
+                let moved = format!("block {block}, in which batch {number} settled, is another");
+                return Ok(Some(moved));
+            }
         }
     }
+    Ok(None)
+}
+
+/// The events behind those that are known; `None` unless these are all where they were.
+fn without_known(known: &[Settled], events: Vec<SettledBatch>) -> Option<Vec<SettledBatch>> {
+    let is_known = |event: &SettledBatch| event.header.number.0 <= known.len() as u64;
+    let (old, new): (Vec<_>, Vec<_>) = events.into_iter().partition(is_known);
+    let known_as = |event: &SettledBatch| {
+        let at = event.header.number.0.checked_sub(1)?;
+        known.get(usize::try_from(at).ok()?).map(|known| &known.batch)
+    };
+    let unchanged = old.iter().all(|event| known_as(event) == Some(event));
+    let last = known.last().map(|known| &known.batch);
+    (unchanged && old.last() == last).then_some(new)
+}
+
+async fn final_block(edge: &Edge) -> Result<u64, Fault> {
+    match edge.block(BlockNumberOrTag::Finalized).await {
+        Ok(block) => Ok(block.map_or(0, |block| block.number)),
+        // Not every node knows the tag: then nothing is final.
+        Err(EdgeError::Transport(error)) if error.as_error_resp().is_some() => Ok(0),
+        Err(error) => Err(fault(error, Item::Head("final block"))),
+    }
+}
+
+/// A node that has dropped old events cannot serve an audit; that is not the contract's fault. One
+/// that does not have the newest ones yet may have them the next time.
+fn whole(history: History) -> Result<Reading, Fault> {
+    let numbers: BTreeSet<u64> =
+        history.settled.iter().map(|one| one.batch.header.number.0).collect();
+    let state = &history.state;
+    let Some(number) = (1..=state.number).find(|number| !numbers.contains(number)) else {
+        return Ok(Reading::Whole(history));
+    };
+    let why = format!("the chain node delivers no log of it, of {} settled", state.number);
+    if number > 1 && numbers.last().is_some_and(|last| *last < number) {
+        return Ok(Reading::Moved(format!("batch {number} has no event: {why}")));
+    }
+    let what = format!("the event of batch {number}");
+    Err(Unavailable { what, why }.into())
 }
 
 fn no_chain(why: String) -> Unavailable {
@@ -103,9 +230,9 @@ fn fault(error: EdgeError, item: Item) -> Fault {
         EdgeError::Transport(source) => no_chain(answer_in_words(&source)).into(),
         EdgeError::Pending(why) => no_chain(why).into(),
         EdgeError::Beyond { .. } => no_chain(with_causes(&error)).into(),
-        EdgeError::WrongChain { expected, found } => {
-            let item = Item::Deployment("chain id");
-            Broken::outside(item, expected.to_string(), found.to_string()).into()
+        // Nodes of two histories behind one address, or one that lies: no contract does this.
+        EdgeError::TwoLogs { .. } => {
+            no_chain(format!("{}: ask another node", with_causes(&error))).into()
         }
         other => Broken::outside(item, "an answer of the settlement contract", with_causes(&other))
             .into(),
@@ -128,8 +255,10 @@ mod tests {
             journal_position: Position(0),
             lateness_max_ms: 0,
         };
-        let missing = expect_all(state.clone(), Vec::new()).expect_err("two batches are missing");
+        let history = History { state, settled: Vec::new(), known: 0, final_block: 0 };
+        let missing = whole(history.clone()).err().expect("two batches are missing");
         assert!(matches!(missing, Fault::Unavailable(u) if u.what == "the event of batch 1"));
-        assert!(expect_all(SettlementState { number: 0, ..state }, Vec::new()).is_ok());
+        let state = SettlementState { number: 0, ..history.state };
+        assert!(matches!(whole(History { state, ..history }), Ok(Reading::Whole(_))));
     }
 }

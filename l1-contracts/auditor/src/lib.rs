@@ -11,6 +11,8 @@
 //! circuits is shown by `prover export`.
 //!
 //! ```no_run
+//! use std::sync::Arc;
+//!
 //! use auditor::{Options, Place, Quiet, Source, audit};
 //! use l1_contracts::Deployment;
 //!
@@ -19,7 +21,7 @@
 //! let data = Source::parse("http://127.0.0.1:8080")?;
 //! let rpc = "http://127.0.0.1:8545".parse()?;
 //! let place = Place { rpc: &rpc, deployment: &deployment, data: &data };
-//! let report = audit(place, &Options::default(), &Quiet).await;
+//! let report = audit(place, &Options::default(), Arc::new(Quiet)).await;
 //! assert!(report.holds(), "{}", report.text(auditor::Colour::Plain));
 //! # Ok(())
 //! # }
@@ -32,14 +34,16 @@ pub mod check;
 pub mod headers;
 mod open;
 mod place;
+mod progress;
 mod receipts;
 mod report;
 mod source;
 
-pub use audit::{Options, Progress, Quiet, audit};
-pub use broken::{Broken, Fault, Item, Unavailable};
+pub use audit::{Options, audit};
+pub use broken::{Broken, Fault, Item, NoSuchBatch, Unavailable};
 pub use open::{OpenedClaim, OpenedOperation, Opening, open};
 pub use place::Place;
+pub use progress::{Progress, Quiet, Step};
 pub use receipts::{NamedReceipt, ReceiptCounts, ReceiptsError, ReceiptsOf, read_receipts};
 pub use report::{BrokenItem, Colour, MissingItem, NOT_PROVEN, Report, Section, Verdict};
 pub use source::{Source, SourceError};

@@ -1,14 +1,18 @@
 //! `auditor`: see `auditor --help`.
 
-use std::io::{IsTerminal as _, Write as _};
+mod line;
+
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use auditor::check::{Coverage, NamedFrames, NamedOpening};
-use auditor::headers::{read_saved, save};
+use auditor::headers::{SavedBatch, read_saved, save, try_saving};
 use auditor::{
-    Colour, Fault, Options, Place, Progress, ReceiptsOf, Source, audit, open, read_receipts,
+    Colour, Fault, Options, Place, Progress, Quiet, ReceiptsOf, Report, Source, Verdict, audit,
+    open, read_receipts,
 };
 use clap::{Args, Parser, Subcommand};
 use files::Audience;
@@ -17,6 +21,8 @@ use model::{ExitCode, escape, limits};
 use statement::batch::{PatientOpening, ReleasedFrames};
 use statement::fingerprint::{Fingerprint, OtherDeployment};
 use wire::Address;
+
+use crate::line::Line;
 
 /// Largest file of released frames that is read: far more than a node releases for one access.
 const FRAMES_BYTES_MAX: u64 = 1 << 30;
@@ -88,8 +94,8 @@ Exit codes:
 /// Where everything is read from.
 #[derive(Args)]
 struct PlaceArgs {
-    /// JSON-RPC address of a node of the base chain, plain http. Use one that you trust to be on
-    /// the right chain: your own, or that of somebody who does not know the operator.
+    /// JSON-RPC address of a node of the base chain, http:// or https://. Use one that you trust to
+    /// be on the right chain: your own, or that of somebody who does not know the operator.
     // Read later: clap would quote an address that does not parse, with the secrets in it.
     #[arg(long)]
     rpc: String,
@@ -100,7 +106,7 @@ struct PlaceArgs {
     /// deployment is refused.
     #[arg(long, value_name = "HEX")]
     fingerprint: Option<Fingerprint>,
-    /// Batch files: the http address of a node (`GET /batches/N`), or a folder with
+    /// Batch files: the address of a node, http:// or https:// (`GET /batches/N`), or a folder with
     /// NNNNNN/public.bin. Whoever delivers them need not be trusted.
     #[arg(long)]
     data: String,
@@ -128,13 +134,18 @@ struct Verify {
     /// journal that was receipted must be the one that was settled.
     #[arg(long)]
     receipts: Option<PathBuf>,
-    /// Begin with the file of this batch; the headers are always followed from genesis.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
-    from: u64,
+    /// Begin with the file of this batch; the headers are always followed from genesis. Without it
+    /// an audit begins behind the batches that --save-headers says were verified; --from 1 verifies
+    /// those again.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    from: Option<u64>,
     /// Count batches as late that settled so many milliseconds after their window ended.
     #[arg(long, default_value_t = 600_000)]
     late_after_ms: u64,
-    /// Keep the headers in this file, and compare with those that an earlier audit kept there.
+    /// Keep the headers in this file, with what was verified, and compare with those that an
+    /// earlier audit kept there. Batches that it verified and whose blocks are final are not
+    /// verified again, unless --from, --openings or --receipts is given: keep the file where nobody
+    /// else writes.
     #[arg(long)]
     save_headers: Option<PathBuf>,
 }
@@ -146,21 +157,6 @@ struct Open {
     /// The opening: canonical bytes as a wallet exports them. It is secret: it names what happened.
     #[arg(long)]
     opening: PathBuf,
-}
-
-/// Shows the batch under way on a terminal.
-struct Line;
-
-impl Progress for Line {
-    fn batch(&self, number: u64, of: u64) {
-        let mut out = std::io::stderr();
-        if out.is_terminal() {
-            let end = if number == of { "\n" } else { "" };
-            // Progress that cannot be shown is no reason to stop.
-            let _ = write!(out, "\rbatch {number} of {of}{end}");
-            let _ = out.flush();
-        }
-    }
 }
 
 #[tokio::main]
@@ -198,8 +194,8 @@ async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
     let of = ReceiptsOf { scope: deployment.scope(), signer };
     let receipts = args.receipts.as_deref().map(|folder| read_receipts(folder, of));
     let receipts = receipts.transpose().map_err(|error| Given(error.into()))?;
-    let saved = args.save_headers.as_deref().map(|path| read_saved(path, &deployment));
-    let saved = saved.transpose().map_err(|error| Given(error.into()))?;
+    let saved = args.save_headers.as_deref().map(|path| prepare_saving(path, &deployment));
+    let saved = saved.transpose().map_err(Given)?;
     let frames = args.frames.as_deref().map(|folder| read_frames(folder, &deployment));
     let frames = frames.transpose().map_err(Given)?;
     let options = Options {
@@ -208,21 +204,40 @@ async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
         late_after_ms: args.late_after_ms,
         openings,
         coverage: if args.complete { Coverage::All } else { Coverage::Some },
-        saved_headers: saved.unwrap_or_default(),
+        saved: saved.unwrap_or_default(),
         receipts,
     };
     let place = Place { rpc: &rpc, deployment: &deployment, data: &data };
-    let report = audit(place, &options, &Line).await;
+    let progress: Arc<dyn Progress> =
+        if args.place.json { Arc::new(Quiet) } else { Arc::new(Line::begin()) };
+    let report = audit(place, &options, progress).await;
     match args.place.json {
         true => println!("{}", serde_json::to_string_pretty(&report)?),
         false => print!("{}", report.text(colour())),
     }
-    // Headers of a broken audit would be the measure for the next one.
-    if let Some(path) = args.save_headers.as_deref().filter(|_| report.holds()) {
-        let unsaved = || format!("the audit holds, but its headers are not in {}", path.display());
-        save(path, &deployment, &report.headers, &report.edges).with_context(unsaved)?;
+    if let Some(path) = args.save_headers.as_deref().filter(|_| is_worth_keeping(&report)) {
+        let unsaved = || format!("the headers are not kept in {}", path.display());
+        save(path, &deployment, &report.kept).with_context(unsaved)?;
     }
     Ok(report.exit_code())
+}
+
+/// What an earlier audit left, and whether this one can leave something: before the work.
+fn prepare_saving(path: &Path, deployment: &Deployment) -> anyhow::Result<Vec<SavedBatch>> {
+    let what = || format!("the saved headers {}", path.display());
+    let saved = read_saved(path, deployment).with_context(what)?;
+    try_saving(path).with_context(what)?;
+    Ok(saved)
+}
+
+/// Headers of a broken audit would be the measure for the next one. Of one that something was
+/// withheld from, what it verified before need not be verified again.
+fn is_worth_keeping(report: &Report) -> bool {
+    match report.verdict {
+        Verdict::Holds => true,
+        Verdict::Unavailable => !report.kept.is_empty(),
+        Verdict::Broken | Verdict::Refused => false,
+    }
 }
 
 async fn show(args: &Open) -> anyhow::Result<ExitCode> {
@@ -242,6 +257,7 @@ async fn show(args: &Open) -> anyhow::Result<ExitCode> {
             Ok(match fault {
                 Fault::Broken(_) => ExitCode::Failed,
                 Fault::Unavailable(_) => ExitCode::Unavailable,
+                Fault::NoSuchBatch(_) => ExitCode::Usage,
             })
         }
     }

@@ -1,6 +1,7 @@
 //! One patient's part of a batch, with what was proven of it.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use model::calendar::Utc;
 use model::{Action, Claim, Labels, Millis};
@@ -13,6 +14,7 @@ use crate::broken::{Broken, Fault, Item};
 use crate::chain;
 use crate::check::{self, BatchContext, NamedOpening, Previous, SoundBatch};
 use crate::place::Place;
+use crate::progress::{Progress, Quiet};
 use crate::report::{Colour, red};
 
 /// A claim as its patient reads it.
@@ -84,9 +86,11 @@ pub struct Opening {
 /// [`Fault`] if something of chain, file or opening is broken or missing.
 pub async fn open(place: Place<'_>, named: &NamedOpening) -> Result<Opening, Fault> {
     let NamedOpening { name, opening } = named;
-    let edge = chain::connect(place).await?;
+    let progress: Arc<dyn Progress> = Arc::new(Quiet);
+    let patience = chain::patience(&progress);
+    let edge = chain::connect(place, patience.clone()).await?;
     let context = check::deployment(place.deployment, &chain::constants(&edge).await?)?;
-    let history = chain::history(&edge).await?;
+    let history = chain::history(&edge, Vec::new(), progress.as_ref()).await?;
     // All headers, since the batch's own means something only as part of the row from genesis.
     // Without a threshold, since lateness is not shown here.
     let lateness = check::headers(&context.genesis, &history.settled, u64::MAX)?;
@@ -104,7 +108,7 @@ pub async fn open(place: Place<'_>, named: &NamedOpening) -> Result<Opening, Fau
     let before = at.checked_sub(1).map(|at| &history.settled[at].batch.header);
     // The file before is not read, so where its journal groups ended stays unknown.
     let previous = before.map_or_else(|| context.genesis.clone(), |h| Previous::after(h, None));
-    let bytes = place.data.public_file(header.number).await?;
+    let bytes = place.data.public_file(header.number, &patience).await?;
     let summary = check::batch(BatchContext { context, previous: &previous, header }, &bytes)?;
     check::opening(SoundBatch { context, header, file: &summary.file }, named)?;
     Ok(Opening {

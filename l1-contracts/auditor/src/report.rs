@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::broken::{Broken, Fault};
 use crate::check::{Lateness, Summary};
-use crate::headers::Edges;
+use crate::headers::SavedBatch;
 use crate::receipts::ReceiptCounts;
 
 /// What no audit can show (SPEC.md section 12), in the words of the report.
@@ -37,6 +37,8 @@ pub enum Verdict {
     Broken,
     /// Something is missing, and what is there holds as far as it was checked.
     Unavailable,
+    /// What was asked for cannot be checked: there is no such batch.
+    Refused,
 }
 
 /// The first broken item in words, as the report prints it; [`Broken`](crate::Broken) is the value.
@@ -104,6 +106,8 @@ pub struct Report {
     pub broken_receipts: Vec<BrokenItem>,
     /// What is missing, if something is.
     pub unavailable: Option<MissingItem>,
+    /// Why what was asked for cannot be checked, if it cannot.
+    pub refused: Option<String>,
     /// Chain id.
     pub chain_id: u64,
     /// The contract.
@@ -120,6 +124,9 @@ pub struct Report {
     pub from: u64,
     /// First and last of the settled batches whose files were not checked.
     pub unchecked: Option<[u64; 2]>,
+    /// First and last of the settled batches that an earlier audit verified, as the file of saved
+    /// headers says: their files were not checked again.
+    pub verified_before: Option<[u64; 2]>,
     /// Batches whose files were checked.
     pub batches: u64,
     /// Proofs verified.
@@ -167,12 +174,10 @@ pub struct Report {
     pub sections: Vec<Section>,
     /// What no audit shows.
     pub not_proven: [&'static str; NOT_PROVEN.len()],
-    /// The headers, for a later audit to compare.
+    /// The headers of the contract with what was verified of each, for a later audit and for
+    /// patients; none before all of them were found to be the contract's.
     #[serde(skip)]
-    pub headers: Vec<BatchHeader>,
-    /// The edges between the chunks of claims of each batch that was checked, for patients.
-    #[serde(skip)]
-    pub edges: Edges,
+    pub kept: Vec<SavedBatch>,
 }
 
 /// How text is shown.
@@ -188,7 +193,7 @@ impl Report {
     /// Name and version of the JSON object.
     pub const SCHEMA: &str = "vitals-audit-1";
 
-    pub(crate) fn new(deployment: &Deployment, from: u64, late_after_ms: u64) -> Report {
+    pub(crate) fn new(deployment: &Deployment, late_after_ms: u64) -> Report {
         Report {
             schema: Report::SCHEMA,
             // Until it is concluded: a report that nobody finished must not read as one that holds.
@@ -196,6 +201,7 @@ impl Report {
             broken: None,
             broken_receipts: Vec::new(),
             unavailable: None,
+            refused: None,
             chain_id: deployment.chain_id,
             settlement: deployment.settlement.to_string(),
             fingerprint: deployment.fingerprint.to_string(),
@@ -203,8 +209,9 @@ impl Report {
             // A header that names another source is broken: no statement stands behind one yet.
             data_source: "operator",
             settled: 0,
-            from,
+            from: 1,
             unchecked: None,
+            verified_before: None,
             batches: 0,
             proofs_verified: 0,
             operations: 0,
@@ -228,8 +235,7 @@ impl Report {
             not_compared: Vec::new(),
             sections: Vec::new(),
             not_proven: NOT_PROVEN,
-            headers: Vec::new(),
-            edges: Edges::new(),
+            kept: Vec::new(),
         }
     }
 
@@ -245,7 +251,14 @@ impl Report {
             Verdict::Holds => ExitCode::NotCompared,
             Verdict::Broken => ExitCode::Failed,
             Verdict::Unavailable => ExitCode::Unavailable,
+            Verdict::Refused => ExitCode::Usage,
         }
+    }
+
+    /// Files are checked from batch `from` on; those of the first `known` were before.
+    pub(crate) fn set_range(&mut self, from: u64, known: u64) {
+        self.from = from;
+        self.verified_before = (known > 0).then_some([1, known]);
     }
 
     pub(crate) fn add_batch(&mut self, header: &BatchHeader, summary: &Summary) {
@@ -272,7 +285,8 @@ impl Report {
 
     pub(crate) fn conclude(&mut self, outcome: Result<(), Fault>) {
         let unchecked = self.settled.min(self.from.saturating_sub(1));
-        self.unchecked = (unchecked > 0).then_some([1, unchecked]);
+        let skipped = unchecked > 0 && self.verified_before.is_none();
+        self.unchecked = skipped.then_some([1, unchecked]);
         // Foreign words, as in a broken item.
         match outcome {
             Ok(()) => self.verdict = Verdict::Holds,
@@ -285,6 +299,10 @@ impl Report {
                 self.verdict = Verdict::Unavailable;
                 let (item, why) = (escape(&missing.what), escape(&missing.why));
                 self.unavailable = Some(MissingItem { item, why });
+            }
+            Err(Fault::NoSuchBatch(none)) => {
+                self.verdict = Verdict::Refused;
+                self.refused = Some(none.to_string());
             }
         }
     }
@@ -355,29 +373,39 @@ impl Report {
     }
 
     fn verdict_line(&self, colour: Colour) -> String {
-        let verdict = match (&self.broken, &self.unavailable) {
-            (Some(broken), _) => red(colour, &broken.text()),
-            (None, Some(MissingItem { item, why })) => {
+        let verdict = match (&self.broken, &self.unavailable, &self.refused) {
+            (Some(broken), ..) => red(colour, &broken.text()),
+            (None, Some(MissingItem { item, why }), _) => {
                 red(colour, &format!("unavailable: {item}: {why}"))
             }
-            // Whoever reads nothing but this line must not take a part for the whole.
-            (None, None) => {
-                let holds = match self.unchecked {
-                    None => "holds".to_owned(),
-                    Some([first, last]) => format!(
-                        "holds for batches {} to {}; files of batches {first} to {last} NOT \
-                         CHECKED",
-                        last + 1,
-                        self.settled
-                    ),
-                };
-                match self.not_compared.as_slice() {
-                    [] => holds,
-                    list => red(colour, &format!("{holds}; NOT COMPARED: {}", list.join("; "))),
+            (None, None, Some(why)) => red(colour, &format!("refused: {why}")),
+            (None, None, None) => match self.not_compared.as_slice() {
+                [] => self.holds_line(),
+                list => {
+                    let (holds, list) = (self.holds_line(), list.join("; "));
+                    red(colour, &format!("{holds}; NOT COMPARED: {list}"))
                 }
-            }
+            },
         };
         format!("verdict       {verdict}\n")
+    }
+
+    /// Whoever reads nothing but this line must not take a part for the whole.
+    fn holds_line(&self) -> String {
+        if let Some([first, last]) = self.unchecked {
+            let (next, settled) = (last + 1, self.settled);
+            return format!(
+                "holds for batches {next} to {settled}; files of batches {first} to {last} NOT \
+                 CHECKED"
+            );
+        }
+        match self.verified_before {
+            None => "holds".to_owned(),
+            Some([first, last]) => format!(
+                "holds; batches {first} to {last} were verified by an earlier audit, as the file \
+                 of saved headers says, and not again"
+            ),
+        }
     }
 }
 

@@ -3,9 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
-use l1_contracts::{HttpClientError, HttpUrl, HttpUrlError, http_client};
+use l1_contracts::{Busy, HttpClientError, HttpUrl, HttpUrlError, Patience, Waits, http_client};
 use model::{BatchNumber, limits};
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, Response, StatusCode};
 use thiserror::Error;
 
 use crate::broken::Unavailable;
@@ -15,7 +15,7 @@ use crate::broken::Unavailable;
 pub enum Source {
     /// `{dir}/{number, six digits}/public.bin`, and `private.bin` beside it.
     Folder(PathBuf),
-    /// `GET {url}/batches/{number}`; plain HTTP.
+    /// `GET {url}/batches/{number}`.
     Http(HttpUrl, Client),
 }
 
@@ -26,36 +26,55 @@ pub enum SourceError {
     #[error("expected a folder or an address")]
     Address(#[from] HttpUrlError),
     /// There is no such folder.
-    #[error("expected a folder or an http:// address, found neither at {0}")]
+    #[error(
+        "expected a folder or an address http://HOST[:PORT] or https://HOST[:PORT], found neither \
+         at {0}"
+    )]
     NoFolder(PathBuf),
+    /// It looks like an address, and could hold a secret.
+    #[error(
+        "expected a folder or an address http://HOST[:PORT] or https://HOST[:PORT], found what is \
+         no folder and has no http:// before it"
+    )]
+    NoScheme,
     /// The HTTP client cannot be made.
     #[error(transparent)]
     Client(#[from] HttpClientError),
 }
 
 impl Source {
-    /// Reads an argument: an address if it begins with `http://`, a folder otherwise.
+    /// Reads an argument: an address if it has a scheme, a folder otherwise.
     ///
     /// # Errors
     /// [`SourceError`] if it is neither.
     pub fn parse(text: &str) -> Result<Source, SourceError> {
         // Whatever looks like an address is one: as a folder it would be quoted, secrets included.
         if text.contains("://") {
-            return Ok(Source::Http(text.parse()?, http_client()?));
+            let url: HttpUrl = text.parse()?;
+            let client = http_client(&url)?;
+            return Ok(Source::Http(url, client));
         }
         let folder = PathBuf::from(text);
         if folder.is_dir() {
             Ok(Source::Folder(folder))
+        } else if text.contains([':', '@', '?']) {
+            // Whoever forgot the scheme may have given a key with the rest.
+            Err(SourceError::NoScheme)
         } else {
             Err(SourceError::NoFolder(folder))
         }
     }
 
-    /// The public file of a batch, at most one byte longer than any may be.
+    /// The public file of a batch, at most one byte longer than any may be. A busy host is waited
+    /// for.
     ///
     /// # Errors
     /// [`Unavailable`] if it is not there or nobody delivers it.
-    pub async fn public_file(&self, number: BatchNumber) -> Result<Vec<u8>, Unavailable> {
+    pub async fn public_file(
+        &self,
+        number: BatchNumber,
+        patience: &Patience,
+    ) -> Result<Vec<u8>, Unavailable> {
         let what = format!("the public file of batch {}", number.0);
         let bytes = match self {
             Source::Folder(folder) => {
@@ -63,7 +82,10 @@ impl Source {
                 read(&path).await.map_err(|error| format!("{}: {error}", path.display()))
             }
             Source::Http(base, client) => {
-                fetch(client, base, &format!("/batches/{}", number.0)).await
+                let path = format!("/batches/{}", number.0);
+                let fetched = fetch(client, &base.join(&path), patience.begin(base)).await;
+                // As it may be shown: the address itself may hold a key.
+                fetched.map_err(|why| format!("GET {base}{path}: {why}"))
             }
         };
         // Whatever the reason: what nobody delivers cannot be found wrong.
@@ -100,21 +122,26 @@ async fn read(path: &std::path::Path) -> io::Result<Vec<u8>> {
 }
 
 /// Stops one byte behind the limit: the decoder then names the size.
-async fn fetch(client: &Client, base: &HttpUrl, path: &str) -> Result<Vec<u8>, String> {
-    // As it may be shown: the address itself may hold a key.
-    let url = format!("{base}{path}");
-    let failed = |error: reqwest::Error| format!("GET {url}: {}", root_cause(&error.without_url()));
-    let get = client.get(base.join(path).expose().clone());
-    let mut response = get.send().await.map_err(failed)?;
-    // No other success either: an empty answer or a part of a file must not be decoded.
-    if response.status() != StatusCode::OK {
-        return Err(format!(
-            "GET {url}: expected status 200, found {}",
-            response.status().as_u16()
-        ));
+async fn fetch(client: &Client, url: &HttpUrl, mut waits: Waits<'_>) -> Result<Vec<u8>, String> {
+    let failed = |error: reqwest::Error| root_cause(&error.without_url());
+    loop {
+        let get = client.get(url.expose().clone());
+        let response = get.send().await.map_err(failed)?;
+        let status = response.status();
+        let Some(busy) = Busy::of(status.as_u16(), response.headers()) else {
+            // No other success either: an empty answer or a part of a file must not be decoded.
+            if status != StatusCode::OK {
+                return Err(format!("expected status 200, found {}", status.as_u16()));
+            }
+            return read_body(response).await.map_err(failed);
+        };
+        waits.wait(busy).await.map_err(|stayed| stayed.to_string())?;
     }
+}
+
+async fn read_body(mut response: Response) -> reqwest::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+    while let Some(chunk) = response.chunk().await? {
         // The length that a node declares is not believed: bytes are counted as they come.
         // Not below zero: the loop ends with the chunk that fills the room.
         let room = limits::BATCH_FILE_BYTES_MAX + 1 - bytes.len();
@@ -141,12 +168,14 @@ mod tests {
 
     #[test]
     fn an_argument_is_an_address_or_a_folder_that_exists() {
-        let address = |error| Err::<(), _>(SourceError::Address(error)).map_err(|e| e.to_string());
-        let tls = Source::parse("https://node").map(drop).map_err(|e| e.to_string());
-        assert_eq!(tls, address(HttpUrlError::Tls));
         assert!(matches!(Source::parse("/nowhere/at/all"), Err(SourceError::NoFolder(_))));
         assert!(matches!(Source::parse("http://"), Err(SourceError::Address(_))));
         assert!(matches!(Source::parse("."), Ok(Source::Folder(_))));
         assert!(matches!(Source::parse("http://node:80/x"), Ok(Source::Http(..))));
+        for text in ["127.0.0.1:8080", "node:hunter2", "me@node", "node/batches?key=hunter2"] {
+            let refused = Source::parse(text).expect_err(text);
+            assert!(matches!(refused, SourceError::NoScheme), "{refused}");
+            assert!(!format!("{refused} {refused:?}").contains("hunter2"), "{refused}");
+        }
     }
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use auditor::{Options, Place, Quiet, Source, Verdict, audit};
-use l1_contracts::RPC_ANSWER_BYTES_MAX;
+use l1_contracts::{Patience, RPC_ANSWER_BYTES_MAX};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::chain::live;
+use crate::proxy::{Proxy, Reply, read_question, send};
 
 /// Clears the screen and prints a green-looking end of a report.
 const ESCAPES: &str = "\u{1b}[2J\u{1b}[32mverdict       holds\u{1b}[0m\n\u{202e}\u{9b}1m";
@@ -65,53 +66,14 @@ async fn answer(mut stream: TcpStream, mode: Mode, sent: &AtomicUsize) -> std::i
     send(stream, status, &body.to_string()).await
 }
 
-async fn send(mut stream: TcpStream, status: &str, body: &str) -> std::io::Result<()> {
-    let length = body.len();
-    let head = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
-         connection: close\r\n\r\n{body}"
-    );
-    stream.write_all(head.as_bytes()).await
-}
-
 /// A node that answers as the one at `upstream` does, and names a head that is never reached.
-async fn serve_far_head(upstream: String) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("bound");
-    let client = l1_contracts::http_client().expect("a client");
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let Ok(question) = read_question(&mut stream).await else { continue };
-            let body = if question["method"] == "eth_blockNumber" {
-                let far = "0x7fffffffffffffff";
-                json!({ "jsonrpc": "2.0", "id": question["id"], "result": far }).to_string()
-            } else {
-                let post = client.post(&upstream).header("content-type", "application/json");
-                let answer = post.body(question.to_string()).send().await.expect("answers");
-                answer.text().await.expect("text")
-            };
-            let _ = send(stream, "200 OK", &body).await;
-        }
-    });
-    format!("http://{address}")
-}
-
-/// The question; head and body may come apart.
-async fn read_question(stream: &mut TcpStream) -> std::io::Result<Value> {
-    let (mut request, mut piece) = (Vec::new(), [0; 4096]);
-    loop {
-        let read = stream.read(&mut piece).await?;
-        request.extend_from_slice(&piece[..read]);
-        let text = String::from_utf8_lossy(&request);
-        let body = text.split_once("\r\n\r\n").map(|(_, body)| body);
-        let asked = body.and_then(|body| serde_json::from_str::<Value>(body).ok());
-        if let Some(asked) = asked {
-            return Ok(asked);
-        }
-        if read == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-    }
+async fn serve_far_head(upstream: String) -> Proxy {
+    let far = |block: &mut Value| block["number"] = json!("0x7fffffffffffffff");
+    let decide = move |question: &Value, _| match question["params"][0].as_str() {
+        Some("latest") => Reply::Changed(Box::new(far)),
+        _ => Reply::Through,
+    };
+    Proxy::serve(upstream, decide).await
 }
 
 async fn send_endlessly(
@@ -181,8 +143,8 @@ async fn words_of_a_node_act_on_no_terminal_and_its_address_stays_hidden() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_is_never_reached_keeps_no_audit_busy() {
     let live = live().await;
-    let rpc = serve_far_head(live.rpc()).await;
-    let done = live.program_at(&rpc, "verify", &[]).await;
+    let node = serve_far_head(live.rpc()).await;
+    let done = live.program_at(&node.url, "verify", &[]).await;
     assert_eq!(done.status.code(), Some(3));
     let text = said(&done);
     assert!(text.contains("blocks to search, and the node of the base chain names more"), "{text}");
@@ -213,14 +175,19 @@ async fn addresses_that_nobody_answers_or_that_are_none_hide_their_secrets() {
     let rpc = format!("http://{nobody}").parse().expect("an address");
     let place = Place { rpc: &rpc, deployment: &live.deployment, data: &data };
     assert!(!format!("{place:?}").contains(SECRET));
-    let report = audit(place, &Options::default(), &Quiet).await;
+    let report = audit(place, &Options::default(), Arc::new(Quiet)).await;
     assert_eq!(report.verdict, Verdict::Unavailable);
 
-    let missing = data.public_file(model::BatchNumber(1)).await.expect_err("nobody");
+    let missing =
+        data.public_file(model::BatchNumber(1), &Patience::short()).await.expect_err("nobody");
     assert!(!missing.to_string().contains(SECRET), "{missing}");
     assert!(missing.to_string().contains("/batches/1"), "{missing}");
-    let wrong = Source::parse(&format!("https://me:{SECRET}@node")).expect_err("no TLS");
-    assert!(!model::with_causes(&wrong).contains(SECRET), "{wrong}");
+    for text in [format!("ftp://me:{SECRET}@node"), format!("me:{SECRET}@node")] {
+        let wrong = Source::parse(&text).expect_err("no address");
+        assert!(!model::with_causes(&wrong).contains(SECRET), "{wrong}");
+        let done = live.program_at(&text, "verify", &[]).await;
+        assert_eq!(done.status.code(), Some(2), "{}", said(&done));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,13 +5,17 @@
 
 mod chain;
 mod core;
+mod faults;
 mod folders;
 mod headers;
 mod hostile;
 mod openings;
 mod proven;
+mod proxy;
 mod receipts;
+mod resume;
 #[allow(dead_code, reason = "each crate's tests need a part of it")]
 #[path = "../../../circuits/statement/src/batch/small.rs"]
 mod small;
+mod tls;
 mod world;

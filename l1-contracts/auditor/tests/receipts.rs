@@ -61,7 +61,8 @@ impl Given {
 
 async fn audit(live: &Live, from: u64, given: &[Given]) -> Report {
     let receipts = Some(given.iter().map(|given| given.named(live)).collect());
-    live.audit(&live.deployment, &Options { from, receipts, ..Options::default() }).await
+    live.audit(&live.deployment, &Options { from: Some(from), receipts, ..Options::default() })
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

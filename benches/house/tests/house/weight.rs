@@ -17,12 +17,12 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("statement", &["circuits", "k256", "tokio", "alloy"], 91),
     ("circuits", &["k256", "tokio", "alloy"], 92),
     ("prover", &["tokio", "quinn", "alloy", "revm", "redb", "axum"], 120),
-    ("client", &["alloy", "revm", "redb", "axum", "circuits", "prover"], 157),
-    ("loadgen", &["alloy", "revm", "redb", "axum", "circuits", "prover", "sequencer"], 163),
-    ("l1-contracts", &["revm", "circuits", "prover", "quinn", "redb"], 269),
+    ("client", &["alloy", "revm", "redb", "axum", "circuits", "prover"], 160),
+    ("loadgen", &["alloy", "revm", "redb", "axum", "circuits", "prover", "sequencer"], 166),
+    ("l1-contracts", &["revm", "circuits", "prover", "quinn", "redb"], 281),
     ("devchain", &["statement", "quinn", "redb"], 274),
-    ("auditor", &["sequencer", "prover", "circuits", "redb", "revm", "quinn"], 285),
-    ("sequencer", &["proptest", "criterion"], 376),
+    ("auditor", &["sequencer", "prover", "circuits", "redb", "revm", "quinn"], 297),
+    ("sequencer", &["proptest", "criterion"], 386),
 ];
 
 /// Crates that nobody may link: one crypto provider, and no foreign TLS stack.

@@ -20,9 +20,10 @@
 //! #     words[word][24..].copy_from_slice(&number.to_be_bytes());
 //! # }
 //! let header = BatchHeader::from_bytes(words.as_flattened())?;
-//! # let (block, transaction) = (1, Default::default());
+//! # let (block, transaction, block_hash) = (1, Default::default(), Default::default());
+//! # let (header_hash, lateness_ms) = ([0; 32], 0);
 //! # let batch =
-//! #     SettledBatch { header, header_hash: [0; 32], lateness_ms: 0, transaction, block };
+//! #     SettledBatch { header, header_hash, lateness_ms, transaction, block, block_hash };
 //! # let settled = [Settled { batch, block_time: Millis::new(2000)? }];
 //! let broken = check::headers(&genesis, &settled, 600_000).unwrap_err();
 //! assert_eq!(broken.to_string(), "batch 7, header, number: expected 1, found 7");

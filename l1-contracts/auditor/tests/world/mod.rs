@@ -151,8 +151,14 @@ impl World {
             let block_time = header.window.t1().plus(3000);
             let header_hash = scope::header_hash(&header);
             let transaction = B256::ZERO;
-            let batch =
-                SettledBatch { header, header_hash, lateness_ms: 3000, transaction, block: 1 };
+            let batch = SettledBatch {
+                header,
+                header_hash,
+                lateness_ms: 3000,
+                transaction,
+                block: 1,
+                block_hash: B256::ZERO,
+            };
             Settled { batch, block_time }
         });
         settled.collect()
