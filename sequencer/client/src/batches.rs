@@ -1,8 +1,8 @@
 //! Where batch files come from: a folder, or a node's read-only HTTP.
 //!
-//! The HTTP is one GET without TLS, redirects or chunks, over a plain socket: whatever comes is
-//! checked against headers, so the transport need not be trusted, and no HTTP library is compiled
-//! into gateways (the smallest kept one would add some ten crates).
+//! The HTTP is one GET without redirects or chunks, over a socket or TLS: whatever comes is checked
+//! against headers, so the transport need not be trusted, and no HTTP library is compiled into
+//! gateways (the smallest kept one would add some ten crates).
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -13,6 +13,8 @@ use std::time::Duration;
 use model::BatchNumber;
 use model::limits::BATCH_FILE_BYTES_MAX;
 use thiserror::Error;
+
+use crate::tls;
 
 /// Waits for a connection and for each piece of an answer.
 const WAIT: Duration = Duration::from_secs(30);
@@ -26,6 +28,8 @@ pub enum Batches {
     Folder(PathBuf),
     /// `GET /batches/{n}` and `/batches/{n}/private` of a host with port.
     Http {
+        /// Whether it is spoken to by TLS.
+        tls: bool,
         /// `host:port`.
         host: String,
         /// What stands before `/batches`, empty or beginning with a slash.
@@ -46,8 +50,16 @@ pub struct BatchFiles {
 #[derive(Debug, Error)]
 pub enum FetchError {
     /// Not a folder and not an HTTP address.
-    #[error("expected a folder or http://HOST[:PORT][/PATH] (https is not spoken)")]
+    #[error(
+        "expected a folder, http://HOST[:PORT][/PATH] or https://HOST[:PORT][/PATH], without user \
+         and ?, found neither"
+    )]
     Address,
+    /// There is no such folder.
+    #[error(
+        "expected a folder or an address that begins with http:// or https://, found neither at {0}"
+    )]
+    NoFolder(PathBuf),
     /// A file cannot be read or an answer does not come.
     #[error("expected {what}")]
     Unavailable {
@@ -67,30 +79,44 @@ pub enum FetchError {
 }
 
 impl Batches {
-    /// From a command line: `http://` begins an address, everything else is a folder.
+    /// From a command line: `http://` or `https://` begins an address, everything else is a folder.
     ///
     /// # Errors
-    /// [`FetchError::Address`].
+    /// [`FetchError::Address`], [`FetchError::NoFolder`].
     pub fn parse(text: &str) -> Result<Batches, FetchError> {
-        if text.starts_with("https://") {
-            return Err(FetchError::Address);
-        }
-        let Some(rest) = text.strip_prefix("http://") else {
-            return Ok(Batches::Folder(text.into()));
-        };
+        let schemes = [("http://", false, 80), ("https://", true, 443)];
+        let found = schemes.into_iter().find_map(|(scheme, tls, port)| {
+            text.strip_prefix(scheme).map(|rest| (rest, tls, port))
+        });
+        let Some((rest, tls, port)) = found else { return Batches::folder(text) };
         let (host, path) = match rest.split_once('/') {
             Some((host, path)) => (host, format!("/{}", path.trim_end_matches('/'))),
             None => (rest, String::new()),
         };
         // A user name would hide the real host from whoever reads the address; a space or a line
-        // break would end the request line and begin another header.
-        let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+        // break would end the request line and begin another header; a query would end up amid
+        // the path.
+        let plain = |text: &str| {
+            text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#'))
+        };
         if host.is_empty() || host.contains('@') || !plain(host) || !plain(&path) {
             return Err(FetchError::Address);
         }
-        let host = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
+        // Colons of an IPv6 address stand in brackets.
+        let has_port = host.rsplit(']').next().is_some_and(|end| end.contains(':'));
+        let host = if has_port { host.to_owned() } else { format!("{host}:{port}") };
         let path = if path == "/" { String::new() } else { path };
-        Ok(Batches::Http { host, path })
+        Ok(Batches::Http { tls, host, path })
+    }
+
+    fn folder(text: &str) -> Result<Batches, FetchError> {
+        let folder = PathBuf::from(text);
+        if folder.is_dir() {
+            return Ok(Batches::Folder(folder));
+        }
+        // Whoever forgot the scheme may have given a key with the rest: it is not quoted.
+        let is_address = text.contains("://") || text.contains([':', '@', '?']);
+        Err(if is_address { FetchError::Address } else { FetchError::NoFolder(folder) })
     }
 
     /// Both files of a batch, each of at most 64 MiB.
@@ -119,20 +145,46 @@ impl Batches {
                 files::read(&path, BATCH_FILE_BYTES_MAX as u64, files::Audience::Public)
                     .map_err(wrong)
             }
-            Batches::Http { host, path } => {
-                get(host, path, &format!("/batches/{}{suffix}", batch.0))
+            Batches::Http { tls, host, path } => {
+                let peer = Peer { tls: *tls, host };
+                peer.get(path, &format!("/batches/{}{suffix}", batch.0))
             }
         }
     }
 }
 
-fn get(host: &str, path: &str, file: &str) -> Result<Vec<u8>, FetchError> {
-    let what = format!("http://{host}{}{file}", hidden(path));
-    let answer = fetch_answer(host, &format!("{path}{file}"));
-    let answer = answer.map_err(|source| FetchError::Unavailable { what: what.clone(), source })?;
-    match answer {
-        Answer { status: 200, body: Some(body) } => Ok(body),
-        Answer { status, .. } => Err(FetchError::Status { what, found: status }),
+/// Who is asked.
+struct Peer<'a> {
+    tls: bool,
+    /// With its port.
+    host: &'a str,
+}
+
+impl Peer<'_> {
+    fn get(&self, path: &str, file: &str) -> Result<Vec<u8>, FetchError> {
+        let Peer { tls, host } = self;
+        let scheme = if *tls { "https" } else { "http" };
+        let what = format!("{scheme}://{host}{}{file}", hidden(path));
+        let answer = self.fetch(&format!("{path}{file}"));
+        let answer =
+            answer.map_err(|source| FetchError::Unavailable { what: what.clone(), source })?;
+        match answer {
+            Answer { status: 200, body: Some(body) } => Ok(body),
+            Answer { status, .. } => Err(FetchError::Status { what, found: status }),
+        }
+    }
+
+    fn fetch(&self, path: &str) -> io::Result<Answer> {
+        let none = || io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
+        let address = self.host.to_socket_addrs()?.next().ok_or_else(none)?;
+        let mut stream = TcpStream::connect_timeout(&address, WAIT)?;
+        // For each piece: a large file may take long, a host that hangs may not.
+        stream.set_read_timeout(Some(WAIT))?;
+        stream.set_write_timeout(Some(WAIT))?;
+        match self.tls {
+            true => speak(&mut tls::begin(stream, self.host)?, self.host, path),
+            false => speak(&mut stream, self.host, path),
+        }
     }
 }
 
@@ -146,7 +198,10 @@ impl fmt::Debug for Batches {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Batches::Folder(folder) => write!(f, "Folder({folder:?})"),
-            Batches::Http { host, path } => write!(f, "Http({host}{})", hidden(path)),
+            Batches::Http { tls, host, path } => {
+                let scheme = if *tls { "Https" } else { "Http" };
+                write!(f, "{scheme}({host}{})", hidden(path))
+            }
         }
     }
 }
@@ -157,17 +212,12 @@ struct Answer {
     body: Option<Vec<u8>>,
 }
 
-fn fetch_answer(host: &str, path: &str) -> io::Result<Answer> {
-    let none = || io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
-    let address = host.to_socket_addrs()?.next().ok_or_else(none)?;
-    let mut stream = TcpStream::connect_timeout(&address, WAIT)?;
-    // For each piece: a large file may take long, a host that hangs may not.
-    stream.set_read_timeout(Some(WAIT))?;
-    stream.set_write_timeout(Some(WAIT))?;
+/// Asks on an open connection.
+fn speak<S: Read + Write>(stream: &mut S, host: &str, path: &str) -> io::Result<Answer> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let malformed = || io::Error::new(io::ErrorKind::InvalidData, "the answer is no HTTP/1.1");
-    let (head, begun) = read_head(&mut stream)?.ok_or_else(malformed)?;
+    let (head, begun) = read_head(stream)?.ok_or_else(malformed)?;
     let (status, length) = parse_head(&head).ok_or_else(malformed)?;
     // Held to the limit before that much is read: the host is not trusted.
     let length = length.filter(|length| status == 200 && *length <= BATCH_FILE_BYTES_MAX);
@@ -184,7 +234,7 @@ fn fetch_answer(host: &str, path: &str) -> io::Result<Answer> {
 }
 
 /// The head up to its empty line, and what came of the body with it.
-fn read_head(stream: &mut TcpStream) -> io::Result<Option<(String, Vec<u8>)>> {
+fn read_head<S: Read>(stream: &mut S) -> io::Result<Option<(String, Vec<u8>)>> {
     let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
     while bytes.len() < HEAD_BYTES_MAX {
         // In pieces of any size: where the head ends is not known before it is there.
@@ -249,7 +299,7 @@ mod tests {
     fn truncated_missing_and_chunked_answers_are_told_apart() {
         let found = |answer| {
             let (host, thread) = served(answer);
-            let outcome = get(&host, "", "/batches/1");
+            let outcome = Peer { tls: false, host: &host }.get("", "/batches/1");
             thread.join().unwrap();
             outcome
         };
@@ -269,12 +319,34 @@ mod tests {
 
     #[test]
     fn addresses_and_folders_are_told_apart() {
-        let folder = Batches::Folder("batches".into());
-        assert_eq!(Batches::parse("batches").map_err(drop_error), Ok(folder));
-        let http = Batches::Http { host: "node:80".to_owned(), path: String::new() };
-        assert_eq!(Batches::parse("http://node/").map_err(drop_error), Ok(http));
-        for bad in ["https://node", "http://", "http://me@node", "http://node/a b"] {
-            assert!(Batches::parse(bad).is_err(), "{bad}");
+        assert_eq!(Batches::parse(".").map_err(drop_error), Ok(Batches::Folder(".".into())));
+        let missing = Batches::parse("no/such/folder").unwrap_err();
+        assert!(missing.to_string().ends_with("found neither at no/such/folder"), "{missing}");
+        for (text, tls, host) in [
+            ("http://node/", false, "node:80"),
+            ("https://node", true, "node:443"),
+            ("https://node:8443/", true, "node:8443"),
+            ("http://[::1]", false, "[::1]:80"),
+            ("https://[::1]:1", true, "[::1]:1"),
+        ] {
+            let http = Batches::Http { tls, host: host.to_owned(), path: String::new() };
+            assert_eq!(Batches::parse(text).map_err(drop_error), Ok(http));
+        }
+        for bad in [
+            "http://",
+            "http://me@node",
+            "https://me:hunter2@node",
+            "http://node/a b",
+            "http://node/?key=hunter2",
+            "http://node#hunter2",
+            "127.0.0.1:8080",
+            "localhost:8080/hunter2",
+            "me:hunter2@node",
+            "ftp://node/hunter2",
+        ] {
+            let error = Batches::parse(bad).unwrap_err();
+            assert!(matches!(error, FetchError::Address), "{bad}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
         }
     }
 

@@ -124,6 +124,7 @@ pub mod promised;
 mod receipts;
 pub mod rule_slot;
 mod spool;
+mod tls;
 mod transport;
 mod wallet;
 

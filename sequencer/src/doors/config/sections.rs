@@ -114,7 +114,7 @@ settings! {
 settings! {
     /// `[chain]`
     pub struct ChainSection in "chain" {
-        rpc: Option<HttpUrl> = None; "URL", Allowed::Words("`http://...`") => {
+        rpc: Option<HttpUrl> = None; "URL", Allowed::Words("`http://...` or `https://...`") => {
             sets: "JSON-RPC of an EVM node; without it the embedded development chain is used. \
                    Its user, password, path and query are never shown.",
         }

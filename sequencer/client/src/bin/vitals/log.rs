@@ -40,7 +40,7 @@ pub(crate) struct Log {
     /// Key of the patient; its view key opens the log
     #[arg(long, value_name = "FILE")]
     patient_key: PathBuf,
-    /// Batch files: a folder with NNNNNN/public.bin and private.bin, or `http://HOST[:PORT]`
+    /// Batch files: a folder with NNNNNN/public.bin and private.bin, or `http[s]://HOST[:PORT]`
     #[arg(long, value_name = "DIR|URL")]
     data: String,
     /// Headers that an auditor saved (auditor verify --save-headers FILE)

@@ -41,7 +41,7 @@ pub(crate) enum Command {
         /// Headers that an auditor saved
         #[arg(long, value_name = "FILE")]
         headers: Option<PathBuf>,
-        /// Batch files: a folder with NNNNNN/public.bin, or `http://HOST[:PORT]`
+        /// Batch files: a folder with NNNNNN/public.bin, or `http[s]://HOST[:PORT]`
         #[arg(long, value_name = "DIR|URL", requires = "headers")]
         data: Option<String>,
     },

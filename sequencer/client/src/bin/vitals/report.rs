@@ -108,7 +108,7 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
             return Some(if withheld { ExitCode::Unavailable } else { ExitCode::Failed });
         }
         if let Some(error) = cause.downcast_ref::<FetchError>() {
-            let given = matches!(error, FetchError::Address);
+            let given = matches!(error, FetchError::Address | FetchError::NoFolder(_));
             return Some(if given { ExitCode::Usage } else { ExitCode::Unavailable });
         }
         if let Some(error) = cause.downcast_ref::<ConnectionError>() {
