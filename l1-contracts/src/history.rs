@@ -13,12 +13,13 @@ use alloy::primitives::B256;
 use alloy::providers::Provider;
 use alloy::rpc::types::{Filter, Log};
 use alloy::sol_types::SolEvent;
+use alloy::transports::{RpcError, TransportErrorKind};
 use model::{BatchHeader, Millis, escape};
 
 use crate::batch::from_abi;
 use crate::bindings::Settlement;
 use crate::edge::{Edge, EdgeError, SettlementState, small};
-use crate::transport::may_be_too_much;
+use crate::transport::{is_late, may_be_too_much};
 
 /// Blocks of logs asked for at once: at first, and at most.
 const LOG_BLOCKS_MAX: u64 = 10_000;
@@ -128,8 +129,7 @@ impl Edge {
                     next = behind;
                 }
                 Err(error) if asked > 1 && may_be_too_much(&error) => {
-                    let words = error.as_error_resp().map(|payload| payload.message.as_ref());
-                    let suggested = words.and_then(suggested_blocks);
+                    let suggested = suggestion(&error, asked);
                     self.in_log_range(|range| range.refused(asked, suggested));
                 }
                 Err(error) => return Err(error.into()),
@@ -198,6 +198,14 @@ impl LogRange {
         // blocks.
         self.worked = 0;
         self.blocks = suggested.filter(fits).unwrap_or(asked / 2).max(1);
+    }
+}
+
+fn suggestion(error: &RpcError<TransportErrorKind>, asked: u64) -> Option<u64> {
+    match error.as_error_resp() {
+        Some(payload) => suggested_blocks(&payload.message),
+        // Each further silence would cost as long again.
+        None => is_late(error).then_some(asked / 16),
     }
 }
 

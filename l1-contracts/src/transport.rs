@@ -127,6 +127,7 @@ impl AnswerFault {
     fn may_be_too_much(&self) -> bool {
         match self {
             // Half an answer is what a gateway with a limit of its own leaves of it.
+            AnswerFault::Http(error) if error.is_connect() => false,
             AnswerFault::Http(error) => error.is_timeout() || error.is_body() || error.is_decode(),
             AnswerFault::TooLarge => true,
             AnswerFault::Format(error) => error.is_eof(),
@@ -235,13 +236,21 @@ fn is_rate_limit(words: &str) -> bool {
 
 /// Whether a question might be answered if it asked for less.
 pub(crate) fn may_be_too_much(error: &RpcError<TransportErrorKind>) -> bool {
+    let of_fault = || fault_in(error).is_some_and(AnswerFault::may_be_too_much);
+    matches!(error, RpcError::ErrorResp(_)) || of_fault()
+}
+
+/// Whether a question had no answer in time.
+pub(crate) fn is_late(error: &RpcError<TransportErrorKind>) -> bool {
+    matches!(fault_in(error), Some(AnswerFault::Http(error)) if error.is_timeout())
+}
+
+fn fault_in(error: &RpcError<TransportErrorKind>) -> Option<&AnswerFault> {
     match error {
-        RpcError::ErrorResp(_) => true,
         RpcError::Transport(TransportErrorKind::Custom(error)) => {
-            let none = error.downcast_ref::<NoAnswer>();
-            none.is_some_and(|none| none.source.may_be_too_much())
+            error.downcast_ref::<NoAnswer>().map(|none| &none.source)
         }
-        _ => false,
+        _ => None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! One public file against its header, and the deployment file against the chain.
 
+use ark_bn254::Fq;
+use ark_ff::{BigInteger as _, PrimeField as _};
 use auditor::Item;
 use auditor::check::{self, ChainKey};
 use l1_contracts::SetupKind;
@@ -90,6 +92,30 @@ fn proof_bytes(file: &PublicFile, bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
     let proofs = operations.chain(file.claims.iter().map(|chunk| chunk.proof));
     let place = |proof: [u8; 256]| bytes.windows(256).position(|window| window == proof);
     proofs.filter_map(place).map(|start| start..start + 256).collect()
+}
+
+/// The negative of a coordinate in 32 bytes.
+fn negated(coordinate: &[u8]) -> Vec<u8> {
+    let negative = -Fq::from_be_bytes_mod_order(coordinate);
+    negative.into_bigint().to_bytes_be()
+}
+
+#[test]
+fn a_proof_in_another_form_proves_the_same_and_holds() {
+    let world = World::sound();
+    let mut file = world.built[0].file.clone();
+    let proof = &mut file.claims[0].proof;
+    // (-A, -B, C): the ordinate of A, and both halves of that of B.
+    for at in [32, 128, 160] {
+        let coordinate = negated(&proof[at..at + 32]);
+        proof[at..at + 32].copy_from_slice(&coordinate);
+    }
+    assert_ne!(file, world.built[0].file);
+    world.check(0, &file.to_bytes()).expect("the statement is the same");
+    // (-A, B, C) is the form of nothing.
+    let ordinate = negated(&file.claims[0].proof[32..64]);
+    file.claims[0].proof[32..64].copy_from_slice(&ordinate);
+    assert_eq!(world.broken_item(0, &file.to_bytes()), Item::Claims { chunk: 0, part: "proof" });
 }
 
 #[test]
