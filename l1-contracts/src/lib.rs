@@ -60,7 +60,7 @@ pub use history::{Block, SettledBatch};
 pub use patience::{Busy, Patience, StayedBusy, TellWait, Wait, Waits};
 pub use proofs::{SettledProof, SettledProofs};
 pub use transport::{
-    HttpClientError, RPC_ANSWER_BYTES_MAX, answer_in_words, http_client, patient_rpc_client,
-    rpc_client,
+    HttpClientError, RPC_ANSWER_BYTES_MAX, answer_in_words, http_client, is_no_tls,
+    patient_rpc_client, rpc_client, speaks_no_tls,
 };
 pub use url::{HttpUrl, HttpUrlError};

@@ -92,6 +92,8 @@ struct NoAnswer {
 enum AnswerFault {
     #[error("it does not answer")]
     Http(#[source] reqwest::Error),
+    #[error("expected TLS, as the address begins with https://, found something else")]
+    NoTls,
     #[error("expected an answer of at most {RPC_ANSWER_BYTES_MAX} bytes, found more")]
     TooLarge,
     #[error("expected status 200, found {status}{}", hint(*.status))]
@@ -135,7 +137,7 @@ impl AnswerFault {
                 matches!(status, 400 | 408 | 413 | 414 | 422 | 500..)
             }
             AnswerFault::Busy(stayed) => stayed.is_gateway(),
-            AnswerFault::Id { .. } => false,
+            AnswerFault::NoTls | AnswerFault::Id { .. } => false,
         }
     }
 }
@@ -173,7 +175,10 @@ impl CappedHttp {
 
     async fn ask_once(&self, packet: &RequestPacket) -> Result<Heard, AnswerFault> {
         // The library writes the whole address into its errors.
-        let http = |error: reqwest::Error| AnswerFault::Http(error.without_url());
+        let http = |error: reqwest::Error| match speaks_no_tls(&error) {
+            true => AnswerFault::NoTls,
+            false => AnswerFault::Http(error.without_url()),
+        };
         let post = self.client.post(self.url.expose().clone()).headers(packet.headers());
         let post = post.header("content-type", "application/json");
         let mut response = post.body(serde_json::to_vec(packet)?).send().await.map_err(http)?;
@@ -243,6 +248,26 @@ pub(crate) fn may_be_too_much(error: &RpcError<TransportErrorKind>) -> bool {
 /// Whether a question had no answer in time.
 pub(crate) fn is_late(error: &RpcError<TransportErrorKind>) -> bool {
     matches!(fault_in(error), Some(AnswerFault::Http(error)) if error.is_timeout())
+}
+
+/// Whether a question had no answer because its address says `https://` and nothing there speaks
+/// TLS: whoever gave the address is to change it.
+pub fn is_no_tls(error: &RpcError<TransportErrorKind>) -> bool {
+    matches!(fault_in(error), Some(AnswerFault::NoTls))
+}
+
+/// Whether a peer was asked by TLS and answered with something else.
+pub fn speaks_no_tls(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(found) = cause {
+        if let Some(rustls::Error::InvalidMessage(_)) = found.downcast_ref() {
+            return true;
+        }
+        // The source of one of the system's errors is that of the error within it.
+        let within = found.downcast_ref().and_then(std::io::Error::get_ref);
+        cause = within.map(|error| error as _).or_else(|| found.source());
+    }
+    false
 }
 
 fn fault_in(error: &RpcError<TransportErrorKind>) -> Option<&AnswerFault> {

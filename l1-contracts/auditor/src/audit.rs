@@ -8,7 +8,7 @@ use model::{BatchHeader, BatchNumber};
 use statement::batch::JournalSpan;
 use statement::scope;
 
-use crate::broken::{Broken, Fault, Item, NoSuchBatch, equal};
+use crate::broken::{Broken, Fault, Item, Refused, equal};
 use crate::chain::{self, History};
 use crate::check::{
     self, BatchContext, Context, Coverage, NamedFrames, NamedOpening, Previous, Settled, SoundBatch,
@@ -305,7 +305,7 @@ impl Run<'_> {
 }
 
 /// A check of nothing would end with "holds".
-fn check_range(from: u64, settled: u64) -> Result<(), NoSuchBatch> {
+fn check_range(from: u64, settled: u64) -> Result<(), Refused> {
     if (1..=settled.max(1)).contains(&from) {
         return Ok(());
     }
@@ -313,7 +313,7 @@ fn check_range(from: u64, settled: u64) -> Result<(), NoSuchBatch> {
         0 => "1, as no batch is settled yet".to_owned(),
         _ => format!("a batch from 1 to {settled}"),
     };
-    Err(NoSuchBatch { expected, found: from })
+    Err(Refused { what: "first batch to check", expected, found: from.to_string() })
 }
 
 fn keep(settled: &Settled, final_block: u64) -> SavedBatch {

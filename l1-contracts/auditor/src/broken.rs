@@ -170,14 +170,24 @@ pub struct Unavailable {
     pub why: String,
 }
 
-/// A batch that was asked for and that there is not.
+/// An argument for which there is nothing to be checked.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
-#[error("first batch to check: expected {expected}, found {found}")]
-pub struct NoSuchBatch {
-    /// Which there are.
+#[error("{what}: expected {expected}, found {found}")]
+pub struct Refused {
+    /// What was given.
+    pub what: &'static str,
+    /// What it could be.
     pub expected: String,
-    /// Which was asked for.
-    pub found: u64,
+    /// What it is.
+    pub found: String,
+}
+
+impl Refused {
+    /// The address of somebody who does not speak as it says.
+    pub(crate) fn no_tls(what: &'static str) -> Refused {
+        let expected = "one that begins with http://, as nothing there speaks TLS".to_owned();
+        Refused { what, expected, found: "https://".to_owned() }
+    }
 }
 
 /// Why an audit does not end with "holds".
@@ -191,7 +201,7 @@ pub enum Fault {
     Unavailable(#[from] Unavailable),
     /// What was asked for is not there to be checked.
     #[error(transparent)]
-    NoSuchBatch(#[from] NoSuchBatch),
+    Refused(#[from] Refused),
 }
 
 impl Broken {

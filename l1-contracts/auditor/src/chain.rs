@@ -8,11 +8,11 @@ use alloy::eips::BlockNumberOrTag;
 use alloy::providers::{Provider, ProviderBuilder};
 use l1_contracts::{
     Constants, Edge, EdgeError, Patience, SettledBatch, SettlementState, answer_in_words,
-    patient_rpc_client,
+    is_no_tls, patient_rpc_client,
 };
 use model::with_causes;
 
-use crate::broken::{Broken, Fault, Item, Unavailable};
+use crate::broken::{Broken, Fault, Item, Refused, Unavailable};
 use crate::check::{self, ChainKey, OnChain, Settled};
 use crate::place::Place;
 use crate::progress::{Progress, Step};
@@ -227,6 +227,9 @@ fn no_chain(why: String) -> Unavailable {
 /// What the chain did not answer is unavailable; what it answered wrongly is broken.
 fn fault(error: EdgeError, item: Item) -> Fault {
     match error {
+        EdgeError::Transport(source) if is_no_tls(&source) => {
+            Refused::no_tls("address of the chain's node").into()
+        }
         EdgeError::Transport(source) => no_chain(answer_in_words(&source)).into(),
         EdgeError::Pending(why) => no_chain(why).into(),
         EdgeError::Beyond { .. } => no_chain(with_causes(&error)).into(),

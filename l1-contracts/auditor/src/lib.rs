@@ -40,7 +40,7 @@ mod report;
 mod source;
 
 pub use audit::{Options, audit};
-pub use broken::{Broken, Fault, Item, NoSuchBatch, Unavailable};
+pub use broken::{Broken, Fault, Item, Refused, Unavailable};
 pub use open::{OpenedClaim, OpenedOperation, Opening, open};
 pub use place::Place;
 pub use progress::{Progress, Quiet, Step};

@@ -257,7 +257,7 @@ async fn show(args: &Open) -> anyhow::Result<ExitCode> {
             Ok(match fault {
                 Fault::Broken(_) => ExitCode::Failed,
                 Fault::Unavailable(_) => ExitCode::Unavailable,
-                Fault::NoSuchBatch(_) => ExitCode::Usage,
+                Fault::Refused(_) => ExitCode::Usage,
             })
         }
     }

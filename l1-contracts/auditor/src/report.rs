@@ -37,7 +37,7 @@ pub enum Verdict {
     Broken,
     /// Something is missing, and what is there holds as far as it was checked.
     Unavailable,
-    /// What was asked for cannot be checked: there is no such batch.
+    /// What was given cannot be checked: there is no such batch, or nothing of the kind.
     Refused,
 }
 
@@ -106,7 +106,7 @@ pub struct Report {
     pub broken_receipts: Vec<BrokenItem>,
     /// What is missing, if something is.
     pub unavailable: Option<MissingItem>,
-    /// Why what was asked for cannot be checked, if it cannot.
+    /// Why what was given cannot be checked, if it cannot.
     pub refused: Option<String>,
     /// Chain id.
     pub chain_id: u64,
@@ -300,9 +300,9 @@ impl Report {
                 let (item, why) = (escape(&missing.what), escape(&missing.why));
                 self.unavailable = Some(MissingItem { item, why });
             }
-            Err(Fault::NoSuchBatch(none)) => {
+            Err(Fault::Refused(refused)) => {
                 self.verdict = Verdict::Refused;
-                self.refused = Some(none.to_string());
+                self.refused = Some(refused.to_string());
             }
         }
     }

@@ -3,12 +3,15 @@
 use std::io;
 use std::path::PathBuf;
 
-use l1_contracts::{Busy, HttpClientError, HttpUrl, HttpUrlError, Patience, Waits, http_client};
+use l1_contracts::{
+    Busy, HttpClientError, HttpUrl, HttpUrlError, Patience, StayedBusy, Waits, http_client,
+    speaks_no_tls,
+};
 use model::{BatchNumber, limits};
 use reqwest::{Client, Response, StatusCode};
 use thiserror::Error;
 
-use crate::broken::Unavailable;
+use crate::broken::{Fault, Refused, Unavailable};
 
 /// A source of batch files. Nothing it delivers is believed.
 #[derive(Clone, Debug)]
@@ -69,27 +72,36 @@ impl Source {
     /// for.
     ///
     /// # Errors
-    /// [`Unavailable`] if it is not there or nobody delivers it.
+    /// [`Fault::Unavailable`] if it is not there or nobody delivers it; [`Fault::Refused`] if the
+    /// address says TLS and nobody speaks it there.
     pub async fn public_file(
         &self,
         number: BatchNumber,
         patience: &Patience,
-    ) -> Result<Vec<u8>, Unavailable> {
+    ) -> Result<Vec<u8>, Fault> {
         let what = format!("the public file of batch {}", number.0);
-        let bytes = match self {
+        let why = match self {
             Source::Folder(folder) => {
                 let path = folder.join(format!("{:06}", number.0)).join("public.bin");
-                read(&path).await.map_err(|error| format!("{}: {error}", path.display()))
+                match read(&path).await {
+                    Ok(bytes) => return Ok(bytes),
+                    Err(error) => format!("{}: {error}", path.display()),
+                }
             }
             Source::Http(base, client) => {
                 let path = format!("/batches/{}", number.0);
-                let fetched = fetch(client, &base.join(&path), patience.begin(base)).await;
-                // As it may be shown: the address itself may hold a key.
-                fetched.map_err(|why| format!("GET {base}{path}: {why}"))
+                match fetch(client, &base.join(&path), patience.begin(base)).await {
+                    Ok(bytes) => return Ok(bytes),
+                    Err(Missed::Http(error)) if speaks_no_tls(&error) => {
+                        return Err(Refused::no_tls("address of batch files").into());
+                    }
+                    // As it may be shown: the address itself may hold a key.
+                    Err(missed) => format!("GET {base}{path}: {}", missed.in_words()),
+                }
             }
         };
         // Whatever the reason: what nobody delivers cannot be found wrong.
-        bytes.map_err(|why| Unavailable { what, why })
+        Err(Unavailable { what, why }.into())
     }
 
     /// The private file of a batch, if the source has it; only a folder can.
@@ -121,21 +133,37 @@ async fn read(path: &std::path::Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Why there is no answer.
+enum Missed {
+    Http(reqwest::Error),
+    Status(u16),
+    Busy(StayedBusy),
+}
+
+impl Missed {
+    fn in_words(self) -> String {
+        match self {
+            Missed::Http(error) => root_cause(&error.without_url()),
+            Missed::Status(found) => format!("expected status 200, found {found}"),
+            Missed::Busy(stayed) => stayed.to_string(),
+        }
+    }
+}
+
 /// Stops one byte behind the limit: the decoder then names the size.
-async fn fetch(client: &Client, url: &HttpUrl, mut waits: Waits<'_>) -> Result<Vec<u8>, String> {
-    let failed = |error: reqwest::Error| root_cause(&error.without_url());
+async fn fetch(client: &Client, url: &HttpUrl, mut waits: Waits<'_>) -> Result<Vec<u8>, Missed> {
     loop {
         let get = client.get(url.expose().clone());
-        let response = get.send().await.map_err(failed)?;
+        let response = get.send().await.map_err(Missed::Http)?;
         let status = response.status();
         let Some(busy) = Busy::of(status.as_u16(), response.headers()) else {
             // No other success either: an empty answer or a part of a file must not be decoded.
             if status != StatusCode::OK {
-                return Err(format!("expected status 200, found {}", status.as_u16()));
+                return Err(Missed::Status(status.as_u16()));
             }
-            return read_body(response).await.map_err(failed);
+            return read_body(response).await.map_err(Missed::Http);
         };
-        waits.wait(busy).await.map_err(|stayed| stayed.to_string())?;
+        waits.wait(busy).await.map_err(Missed::Busy)?;
     }
 }
 

@@ -93,3 +93,21 @@ async fn https_is_spoken_to_whoever_the_given_authority_vouches_for() {
     let done = verify(&live, &live.rpc(), &data, &empty).await;
     assert_eq!(done.status.code(), Some(2), "{}", said(&done));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_says_tls_where_nobody_speaks_it_is_a_wrong_argument() {
+    let live = live().await;
+    let files: Vec<_> = live.built.iter().map(|built| built.file.to_bytes()).collect();
+    let files = serve_files(files).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let authorities = folder.path().join("authorities.pem");
+    std::fs::write(&authorities, authority().0).expect("written");
+    let [rpc, data] = [live.rpc(), files].map(|plain| (plain.replace("http:", "https:"), plain));
+    for (rpc, data, what) in [(&rpc.0, &data.1, "chain's node"), (&rpc.1, &data.0, "batch files")] {
+        let done = verify(&live, rpc, data, &authorities).await;
+        assert_eq!(done.status.code(), Some(2), "{}", said(&done));
+        let expected = format!("address of {what}: expected one that begins with http://");
+        let text = said(&done).replace("of the chain's", "of chain's");
+        assert!(text.contains(&expected), "{text}");
+    }
+}

@@ -60,6 +60,12 @@ pub enum FetchError {
         "expected a folder or an address that begins with http:// or https://, found neither at {0}"
     )]
     NoFolder(PathBuf),
+    /// The address begins with `https://`, and nobody speaks TLS there.
+    #[error("expected an address that begins with http://, as {what} speaks no TLS")]
+    NoTls {
+        /// Address.
+        what: String,
+    },
     /// A file cannot be read or an answer does not come.
     #[error("expected {what}")]
     Unavailable {
@@ -166,11 +172,11 @@ impl Peer<'_> {
         let scheme = if *tls { "https" } else { "http" };
         let what = format!("{scheme}://{host}{}{file}", hidden(path));
         let answer = self.fetch(&format!("{path}{file}"));
-        let answer =
-            answer.map_err(|source| FetchError::Unavailable { what: what.clone(), source })?;
         match answer {
-            Answer { status: 200, body: Some(body) } => Ok(body),
-            Answer { status, .. } => Err(FetchError::Status { what, found: status }),
+            Ok(Answer { status: 200, body: Some(body) }) => Ok(body),
+            Ok(Answer { status, .. }) => Err(FetchError::Status { what, found: status }),
+            Err(source) if tls::is_none(&source) => Err(FetchError::NoTls { what }),
+            Err(source) => Err(FetchError::Unavailable { what, source }),
         }
     }
 
@@ -315,6 +321,24 @@ mod tests {
         let chunked = found(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
         assert!(matches!(chunked, Err(FetchError::Status { found: 200, .. })));
         assert!(matches!(found(b"hello"), Err(FetchError::Unavailable { .. })));
+    }
+
+    #[test]
+    fn tls_where_nobody_speaks_it_is_a_wrong_address() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let thread = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut hello = [0; 16];
+            stream.read_exact(&mut hello).unwrap();
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").unwrap();
+        });
+        let stream = TcpStream::connect(&host).unwrap();
+        let mut stream =
+            tls::begin_trusting(rustls::RootCertStore::empty(), stream, &host).unwrap();
+        let error = speak(&mut stream, &host, "/").map(drop).unwrap_err();
+        assert!(tls::is_none(&error), "{error:?}");
+        thread.join().unwrap();
     }
 
     #[test]

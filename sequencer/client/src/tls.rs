@@ -18,7 +18,8 @@ pub(crate) fn begin(
     begin_trusting(authorities()?, stream, host)
 }
 
-fn begin_trusting(
+/// The same, trusting these authorities only.
+pub(crate) fn begin_trusting(
     authorities: RootCertStore,
     stream: TcpStream,
     host: &str,
@@ -30,6 +31,12 @@ fn begin_trusting(
     let settings = settings(authorities).map_err(invalid)?;
     let connection = ClientConnection::new(Arc::new(settings), name).map_err(invalid)?;
     Ok(StreamOwned::new(connection, stream))
+}
+
+/// Whether a peer was spoken to by TLS and answered with something else.
+pub(crate) fn is_none(error: &io::Error) -> bool {
+    let within = error.get_ref().and_then(|within| within.downcast_ref());
+    matches!(within, Some(rustls::Error::InvalidMessage(_)))
 }
 
 fn settings(authorities: RootCertStore) -> Result<ClientConfig, rustls::Error> {

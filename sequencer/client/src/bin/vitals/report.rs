@@ -104,12 +104,13 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
         }
         // A file that is there and not the header's is a finding, not a slip of the command line.
         if let Some(error) = cause.downcast_ref::<CompareError>() {
-            let withheld = matches!(error, CompareError::Fetch(_));
-            return Some(if withheld { ExitCode::Unavailable } else { ExitCode::Failed });
+            return Some(match error {
+                CompareError::Fetch(error) => fetch_exit_code(error),
+                _ => ExitCode::Failed,
+            });
         }
         if let Some(error) = cause.downcast_ref::<FetchError>() {
-            let given = matches!(error, FetchError::Address | FetchError::NoFolder(_));
-            return Some(if given { ExitCode::Usage } else { ExitCode::Unavailable });
+            return Some(fetch_exit_code(error));
         }
         if let Some(error) = cause.downcast_ref::<ConnectionError>() {
             return Some(connection_exit_code(error));
@@ -176,6 +177,14 @@ fn connection_exit_code(error: &ConnectionError) -> ExitCode {
         error if error.is_passing() => ExitCode::Unavailable,
         ConnectionError::Tls(_) | ConnectionError::Dial(_) => ExitCode::Usage,
         _ => ExitCode::Failed,
+    }
+}
+
+/// A file that is withheld is no slip of the command line, and an address that is none is one.
+fn fetch_exit_code(error: &FetchError) -> ExitCode {
+    match error {
+        FetchError::Address | FetchError::NoFolder(_) | FetchError::NoTls { .. } => ExitCode::Usage,
+        FetchError::Unavailable { .. } | FetchError::Status { .. } => ExitCode::Unavailable,
     }
 }
 
