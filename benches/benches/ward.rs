@@ -13,7 +13,7 @@ use sequencer::stages::ledger::{
     Answer, Deliver, EnrolmentSeal, Item, Ledger, LedgerAdmission, LedgerConfig,
 };
 use sequencer::stages::rows::CircuitRows;
-use sequencer::window::{ClosedWindow, OperationScope, WindowLimits};
+use sequencer::window::{Cadence, ClosedWindow, OperationScope, WindowLimits};
 use statement::eddsa::SecretKey;
 use statement::operation::SignedOperation;
 use statement::{field, scope};
@@ -83,6 +83,7 @@ impl Ward {
             registrar_key_hash: key_hash(&registrar()),
             genesis_time: now(),
             limits: WindowLimits::default(),
+            cadence: Cadence::fixed(60_000),
             released_frames_max: 100,
             clock_skew_ms_max: 60_000,
             seal: EnrolmentSeal::new(&[9; 32]),

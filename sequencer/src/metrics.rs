@@ -188,7 +188,8 @@ metrics! {
     accesses_total: IntCounterVec ["kind", "outcome"], "requests",
         "Access requests decided, by kind and outcome.";
     pub released_frames_total: IntCounter [], "frames", "Frames released to readers.";
-    pub window_age_seconds: Gauge [], "seconds", "Age of the open window.";
+    pub window_age_seconds: Gauge [], "seconds",
+        "Age of the open window: up to `batch.idle_settle_after_ms` while nothing happens.";
     pub batches_closed_total: IntCounter [], "batches", "Windows closed.";
     pub batches_assembled_total: IntCounter [], "batches", "Batches proven, assembled and stored.";
     pub batches_settled_total: IntCounter [], "batches",

@@ -182,6 +182,7 @@ impl Site {
             registrar_key_hash: self.deployment.registrar_key_hash().unwrap(),
             genesis_time: self.deployment.genesis_time().unwrap(),
             limits: self.config.window_limits(),
+            cadence: self.config.cadence(),
             released_frames_max: self.config.ingest.released_frames_max,
             clock_skew_ms_max: self.config.ingest.clock_skew_ms_max,
             seal: EnrolmentSeal::new(&self.layout.secret(NodeSecret::Journal).unwrap()),

@@ -205,7 +205,8 @@ impl Wallet {
     }
 
     /// Where to write a rule: the first empty slot of its kind, else the one whose rule ended
-    /// first. The node refuses a slot whose rule ended within the batch window that is open.
+    /// first. The node refuses a slot whose rule ended within the batch window that is open, if
+    /// anything happened in that window.
     ///
     /// # Errors
     /// [`WalletError::NotEnrolled`] or [`WalletError::NoSlot`].

@@ -68,7 +68,11 @@ pub async fn dev(dir: &Path) -> Result<Node, DemoError> {
     let clock = Arc::new(ManualClock::running());
     let mut report = Report::new(&options, &dir);
     let config = Config {
-        batch: BatchSection { close_after_ms: DEV_CLOSE_AFTER_MS, ..BatchSection::default() },
+        batch: BatchSection {
+            close_after_ms: DEV_CLOSE_AFTER_MS,
+            fixed_cadence: true,
+            ..BatchSection::default()
+        },
         ..config(&dir)
     };
     let node = start(&dir, &config, clock.clone(), &mut report).await?;
@@ -84,7 +88,8 @@ pub async fn dev(dir: &Path) -> Result<Node, DemoError> {
     Ok(node)
 }
 
-/// Windows of a development node: short, so that batches can be watched.
+/// Windows of a development node: short and of a fixed cadence, so that batches can be watched
+/// although nobody streams.
 const DEV_CLOSE_AFTER_MS: u64 = 20_000;
 
 fn config(dir: &Path) -> Config {

@@ -15,7 +15,7 @@ use crate::stages::deliver::DeliverConfig;
 use crate::stages::ingest::{IngestConfig, RateConfig};
 use crate::stages::rows::AdmissionConfig;
 use crate::stages::settle::SettleConfig;
-use crate::window::{Capacities, WindowLimits};
+use crate::window::{Cadence, Capacities, WindowLimits};
 
 use self::sections::SECTION;
 pub use self::sections::{
@@ -209,6 +209,16 @@ impl Config {
         rows.filter(|row| row.allowed != SECTION).collect()
     }
 
+    /// When a window is closed by the clock.
+    pub fn cadence(&self) -> Cadence {
+        let BatchSection { close_after_ms, idle_settle_after_ms, fixed_cadence, .. } = self.batch;
+        if fixed_cadence {
+            Cadence::fixed(close_after_ms)
+        } else {
+            Cadence::new(close_after_ms, idle_settle_after_ms)
+        }
+    }
+
     /// When a window is closed early.
     pub fn window_limits(&self) -> WindowLimits {
         WindowLimits {
@@ -249,7 +259,17 @@ impl Config {
             effective: EMBEDDED_POLL_MS,
             why: "the embedded chain mines at once and costs nothing to ask",
         });
-        let all = windows.into_iter().chain(embedded);
+        let idle = Effective {
+            key: "batch.idle_settle_after_ms",
+            configured: self.batch.idle_settle_after_ms,
+            effective: self.cadence().idle_ms(),
+            why: if self.batch.fixed_cadence {
+                "`fixed_cadence` closes every window after `close_after_ms`"
+            } else {
+                "a window stays open for `close_after_ms` at least"
+            },
+        };
+        let all = windows.into_iter().chain([idle]).chain(embedded);
         all.filter(|one| one.configured != one.effective).collect()
     }
 }

@@ -136,7 +136,7 @@ impl Node {
         let upkeep = start::start_upkeep(&opened, &core, &common)?;
         // And before anybody can show a receipt: each that holds the node is kept.
         let holder = start::start_hold_watch(&opened, &common);
-        let timer = start::start_timer(&opened, &core, &common);
+        let timer = start::start_timer(&core, &common);
         let ingest = start::start_ingest(&opened, &core, &common)?;
         let settler = start::start_settler(&opened, &common)?;
         let scrub = start::start_scrub(&opened, &core, &common)?;

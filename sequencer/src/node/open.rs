@@ -179,6 +179,7 @@ impl Opened {
             genesis_time: deployment.genesis_time()?,
             // Whatever is configured, a window must fit into one batch of these keys.
             limits: self.config.window_limits().fitted(&self.keys.capacities()),
+            cadence: self.config.cadence(),
             released_frames_max: self.config.ingest.released_frames_max,
             clock_skew_ms_max: self.config.ingest.clock_skew_ms_max,
             seal: EnrolmentSeal::new(&*self.layout.secret(NodeSecret::Journal)?),

@@ -344,7 +344,7 @@ fn settle_config(opened: &Opened) -> SettleConfig {
     }
 }
 
-pub(super) fn start_timer(opened: &Opened, core: &Core, common: &Common) -> GuardedTask {
+pub(super) fn start_timer(core: &Core, common: &Common) -> GuardedTask {
     let timer = WindowTimer {
         admit: core.admit.clone(),
         view: core.view.clone(),
@@ -352,7 +352,6 @@ pub(super) fn start_timer(opened: &Opened, core: &Core, common: &Common) -> Guar
         counted: core.journal.head(),
         refusals_counted_ms: common.clock.running_ms(),
         clock: common.clock.clone(),
-        close_after_ms: opened.config.batch.close_after_ms,
         watched: common.watched.clone(),
     };
     common.guard.task(Stage::Windows, timer.run(common.stop.subscribe()))

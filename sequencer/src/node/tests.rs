@@ -3,6 +3,7 @@
 mod around;
 mod counted;
 mod files;
+mod idle;
 mod resume;
 mod scrape;
 // The tests beside the crate use the rest of it.

@@ -1,4 +1,4 @@
-//! The window timer: closes windows that are old enough, has refusals counted each minute, and
+//! The window timer: closes windows that are due, has refusals counted each minute, and
 //! looks after the journal meanwhile.
 
 use std::convert::Infallible;
@@ -15,8 +15,8 @@ use crate::guard::Stage;
 use crate::stages::ingest::{Admit, AdmitError};
 use crate::stages::ledger::{Item, LedgerView};
 
-/// How often the age of the open window is looked at: a tenth of a second is little beside a window
-/// and costs nothing, because nothing is asked of the writer.
+/// How often it is looked whether the open window is due: a tenth of a second is little beside a
+/// window and costs nothing, because nothing is asked of the writer.
 const POLL: Duration = Duration::from_millis(100);
 
 /// How often counts of refusals whose minute is over are asked for, milliseconds: they wait no
@@ -33,7 +33,6 @@ pub(super) struct WindowTimer {
     /// The boot-time clock when refusals were counted last, milliseconds.
     pub(super) refusals_counted_ms: u64,
     pub(super) clock: Arc<NodeClock>,
-    pub(super) close_after_ms: u64,
     pub(super) watched: Watched,
 }
 
@@ -110,11 +109,13 @@ impl WindowTimer {
     async fn close_if_due(&self) -> Result<(), AdmitError> {
         // By the time that the close would be stamped with: else a clock that is behind would have
         // a window closed at every look.
-        let age_ms = self.clock.read().earliest.since(self.view.status().t0);
+        let (now, status) = (self.clock.read().earliest, self.view.status());
+        let age_ms = now.since(status.t0);
         self.watched.metrics().window_age_seconds.set(age_ms as f64 / 1000.0);
-        if age_ms < self.close_after_ms {
+        if now < status.due {
             return Ok(());
         }
-        self.submit(Item::Close).await.map(drop)
+        // Decided by the writer: the window may be another one by then, and not due.
+        self.submit(Item::CloseDue).await.map(drop)
     }
 }

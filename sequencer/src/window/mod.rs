@@ -1,16 +1,18 @@
-//! A window of time as it passes through the stages: what it may hold, what happened in it once it
-//! is closed, and the files of its batch.
+//! A window of time as it passes through the stages: when it ends and what it may hold, what
+//! happened in it once it is closed, and the files of its batch.
 //!
 //! ```text
 //! ledger -> ClosedWindow (WindowContents) -> batch, prove -> Assembled -> store, settle, http
 //! ```
 //! Plain values, owned below every stage, so that no stage knows who makes or takes them.
 
+mod cadence;
 mod closed;
 mod contents;
 mod limits;
 mod operation;
 
+pub use cadence::Cadence;
 pub use closed::{Assembled, ClosedWindow};
 pub use contents::{PatientState, WindowContents};
 pub use limits::{Capacities, WindowLimits};

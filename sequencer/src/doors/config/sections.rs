@@ -63,8 +63,19 @@ settings! {
     /// `[batch]`
     pub struct BatchSection in "batch" {
         close_after_ms: u64 = 60_000; "milliseconds", range(100, WINDOW_MS_MAX - 1000) => {
-            sets: "Age at which a window is closed. Shorter windows cost proving and gas, and make \
-                   a withdrawal visible on chain sooner.",
+            sets: "Age at which a window is closed in which something happens. Shorter windows \
+                   cost proving and gas, and make a withdrawal visible on chain sooner.",
+        }
+        idle_settle_after_ms: u64 = 3_600_000; "milliseconds", range(100, WINDOW_MS_MAX - 1000) => {
+            sets: "Age at which a window is closed in which nothing happens; never less than \
+                   `close_after_ms`. The first reading, operation or access in it ends it at the \
+                   next multiple of `close_after_ms`, so that nobody waits longer for a batch. A \
+                   node without a patient sends 24 transactions a day by default, instead of 1,440.",
+        }
+        fixed_cadence: bool = false; "yes or no", Allowed::Words("`true` or `false`") => {
+            sets: "Whether every window is closed after `close_after_ms`, also if nothing happens \
+                   in it: who sees only that the node settles then learns nothing of when \
+                   something happens. [Which to choose](windows.md).",
         }
         operations_max: usize = WindowLimits::default().operations_max;
         "operations", range(1, 65_536) => {

@@ -26,6 +26,8 @@ fn unknown_keys_and_values_out_of_limits_are_named() {
     let cases = [
         ("[batch]\nclose_after = 5", "close_after"),
         ("[batch]\nclose_after_ms = 5", "batch.close_after_ms"),
+        ("[batch]\nidle_settle_after_ms = 5", "batch.idle_settle_after_ms"),
+        ("[batch]\nfixed_cadence = 60", "fixed_cadence"),
         ("[batch]\nclaims_shape = \"c9\"", "batch.claims_shape"),
         ("[http]\nlisten = \"0.0.0.0:80\"", "http.listen"),
         ("[ingest]\nserver_names = []", "ingest.server_names"),
@@ -60,6 +62,14 @@ fn values_that_hold_otherwise_than_they_stand_in_the_file_are_named() {
     (config.batch.operations_max, config.batch.claims_max) = (10, 10);
     config.chain.rpc = Some("http://127.0.0.1:8545".parse().unwrap());
     assert_eq!(config.effective(), []);
+    // The idle time is never below a window's length, and none at a fixed cadence.
+    for (close, fixed, held) in [(5_000_000, false, 5_000_000), (1_000, true, 1_000)] {
+        (config.batch.close_after_ms, config.batch.fixed_cadence) = (close, fixed);
+        let found = config.effective();
+        let [idle] = &found[..] else { panic!("expected one value, found {found:?}") };
+        assert_eq!(idle.key, "batch.idle_settle_after_ms");
+        assert_eq!((idle.configured, idle.effective), (3_600_000, held));
+    }
 }
 
 #[test]

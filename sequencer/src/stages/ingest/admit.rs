@@ -141,9 +141,11 @@ impl Admit {
     ) -> Result<(), AdmitError> {
         let urgency = match &item {
             // The operator's and the node's own: no stranger can send them.
-            Item::Registry(_) | Item::CountDue | Item::CountRefusals | Item::Close => {
-                Urgency::Protecting
-            }
+            Item::Registry(_)
+            | Item::CountDue
+            | Item::CountRefusals
+            | Item::CloseDue
+            | Item::Close => Urgency::Protecting,
             Item::OpenStream { .. }
             | Item::Frame { .. }
             | Item::Operation { .. }

@@ -22,7 +22,7 @@ use super::seal::EnrolmentSeal;
 use super::segment::FrameFacts;
 use super::streams::{StoredFrame, Streams};
 use super::window::{Begin, OpenWindow};
-use crate::window::{OperationScope, WindowContents, WindowLimits};
+use crate::window::{Cadence, OperationScope, WindowContents, WindowLimits};
 
 /// What a ledger is bound to and bounded by.
 #[derive(Clone, Debug)]
@@ -35,6 +35,8 @@ pub struct LedgerConfig {
     pub genesis_time: Millis,
     /// When a window is closed early.
     pub limits: WindowLimits,
+    /// When one is closed by the clock.
+    pub cadence: Cadence,
     /// Most frames that one access releases.
     pub released_frames_max: usize,
     /// How far ahead of the node's clock a reading or signature may be, milliseconds.

@@ -63,6 +63,8 @@ pub enum Item {
     CountDue,
     /// What was refused again and is counted becomes entries now, before the node stops.
     CountRefusals,
+    /// The window shall end if it is due by the clock.
+    CloseDue,
     /// The window shall end now.
     Close,
 }
@@ -77,7 +79,11 @@ impl Item {
                 patient_of(operation)
             }
             Item::Access { request, .. } => Some(request.signed().request().patient),
-            Item::Registry(_) | Item::CountDue | Item::CountRefusals | Item::Close => None,
+            Item::Registry(_)
+            | Item::CountDue
+            | Item::CountRefusals
+            | Item::CloseDue
+            | Item::Close => None,
         }
     }
 }
@@ -133,7 +139,7 @@ pub enum Answer {
     },
     /// What was counted stands in the journal.
     Counted,
-    /// The window is closed.
+    /// The window that was to end is closed.
     Closed,
     /// Not taken.
     Refused(Refusal),

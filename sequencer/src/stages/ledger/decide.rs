@@ -46,6 +46,9 @@ impl Ledger {
             Item::Registry(change) => self.decide_registry(change, at),
             // Appended before anything is decided; nothing else is to be done.
             Item::CountDue | Item::CountRefusals => Ok(Verdict::Answer(Answer::Counted)),
+            // Decided again behind each close, until the open window is not due.
+            Item::CloseDue if at.now >= self.due() => Ok(Verdict::CloseFirst(at.now)),
+            Item::CloseDue => Ok(Verdict::Answer(Answer::Closed)),
             Item::Close => Ok(self.decide_close(at)),
         };
         decided.unwrap_or_else(|ground| refuse(item, ground, at))
@@ -156,7 +159,17 @@ impl Ledger {
         let record = self.consent.record(signed.operation.patient);
         // Tried on the record alone; the tree is moved when the entry is absorbed.
         let context = self.operation_context(t_op);
-        c1::apply(record, &signed, &context).map_err(Ground::Operation)?;
+        if let Err(broken) = c1::apply(record, &signed, &context) {
+            // What ended in an idle time ended in a window before this operation's (C1.17), had
+            // windows been closed meanwhile.
+            let next = c1::Context { t0: t_op, ..context };
+            let is_idle =
+                self.window.is_empty() && self.config.cadence.is_idle(self.window.t0(), t_op);
+            if is_idle && c1::apply(record, &signed, &next).is_ok() {
+                return Ok(Verdict::CloseFirst(t_op));
+            }
+            return Err(Ground::Operation(broken));
+        }
         // The twin is not the circuit: what was not evaluated under this very record might never
         // be proven, and a receipt for it would be a promise that nobody can keep.
         let digest = operation.digest();
@@ -323,6 +336,11 @@ impl Ledger {
         let entry = Box::new(Entry::RegistryChange(change.clone()));
         let answer = Answer::RegistryChanged { position: at.position };
         Ok(Verdict::Append { entry, time: at.now, answer })
+    }
+
+    /// When the open window ends by the clock.
+    pub(super) fn due(&self) -> Millis {
+        self.config.cadence.due(self.window.t0(), self.window.first())
     }
 
     fn decide_close(&self, at: At) -> Verdict {

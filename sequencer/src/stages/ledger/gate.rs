@@ -66,7 +66,11 @@ impl Surroundings {
             }
             // What the operator and the windows do hurts nobody an hour off: it is stamped with
             // the earliest time, like all.
-            Item::Registry(_) | Item::CountDue | Item::CountRefusals | Item::Close => None,
+            Item::Registry(_)
+            | Item::CountDue
+            | Item::CountRefusals
+            | Item::CloseDue
+            | Item::Close => None,
         }
     }
 

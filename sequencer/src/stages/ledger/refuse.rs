@@ -227,6 +227,7 @@ fn evidence(item: &Item, code: RejectCode, reason: RefusalReason) -> Option<Refu
         | Item::Registry(_)
         | Item::CountDue
         | Item::CountRefusals
+        | Item::CloseDue
         | Item::Close => return None,
     };
     Some(RefusalEntry { requester, what, code, reason, digest })

@@ -29,7 +29,7 @@ use wire::{
 use super::*;
 use crate::stages::batch::{BatchBinding, PlanError, plan};
 use crate::stages::rows::CircuitRows;
-use crate::window::{Capacities, ClosedWindow, WindowLimits};
+use crate::window::{Cadence, Capacities, ClosedWindow, WindowLimits};
 
 const T0: u64 = 4_000_000_000_000;
 const ECG: u32 = 131_328;
@@ -64,6 +64,7 @@ fn ledger_config() -> LedgerConfig {
         registrar_key_hash: key_hash(&registrar()),
         genesis_time: at(T0),
         limits: WindowLimits::default(),
+        cadence: Cadence::new(60_000, 3_600_000),
         released_frames_max: 100,
         clock_skew_ms_max: 60_000,
         seal: EnrolmentSeal::new(&[9; 32]),

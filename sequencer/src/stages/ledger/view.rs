@@ -33,6 +33,8 @@ pub struct Status {
     pub t0: Millis,
     /// Whether nothing happened in it yet.
     pub window_is_empty: bool,
+    /// When it ends by the clock, if nothing further happens in it.
+    pub due: Millis,
 }
 
 /// Reads the ledger as of the last durable group. Cheap to clone. Memory: a second copy of the
@@ -162,6 +164,7 @@ fn status(ledger: &Ledger) -> Status {
         window: ledger.window.number(),
         t0: ledger.window.t0(),
         window_is_empty: ledger.window.is_empty(),
+        due: ledger.due(),
     }
 }
 

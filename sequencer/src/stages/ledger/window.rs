@@ -36,6 +36,7 @@ pub(super) struct OpenWindow {
     segments: Vec<SegmentEntry>,
     refused: RefusedAccesses,
     open: BTreeMap<(PatientIndex, DeviceId), OpenSegment>,
+    first: Option<Millis>,
 }
 
 impl OpenWindow {
@@ -48,6 +49,7 @@ impl OpenWindow {
             segments: Vec::new(),
             refused: RefusedAccesses::default(),
             open: BTreeMap::new(),
+            first: None,
         }
     }
 
@@ -63,10 +65,15 @@ impl OpenWindow {
         self.begin.t0
     }
 
-    /// Whether anything happened that a batch would prove. Refused accesses are told with the next
-    /// batch: were they reason enough for one, whoever is refused could make the node settle.
+    /// When the first thing happened that a batch would prove. Refused accesses are told with the
+    /// next batch: were they reason enough for one, whoever is refused could make the node settle.
+    pub(super) fn first(&self) -> Option<Millis> {
+        self.first
+    }
+
+    /// Whether nothing happened that a batch would prove.
     pub(super) fn is_empty(&self) -> bool {
-        self.operations.is_empty() && self.claims.is_empty() && self.open.is_empty()
+        self.first.is_none()
     }
 
     pub(super) fn is_full(&self, limits: &WindowLimits) -> bool {
@@ -86,6 +93,7 @@ impl OpenWindow {
         // By device and not by stream: one claim covers all that a device sends, so that a window
         // has few claims however many signals there are.
         let key = (facts.patient, device.clone());
+        self.first.get_or_insert(facts.at);
         let record = consent.record(facts.patient);
         if let Some(segment) = self.open.get_mut(&key) {
             // Two rules may each cover their frames while none covers the hull of both in time and
@@ -106,11 +114,13 @@ impl OpenWindow {
         let patient = applied.signed.operation.patient;
         let keys: Vec<_> = self.open.keys().filter(|(p, _)| *p == patient).cloned().collect();
         keys.iter().for_each(|key| self.cut(key, consent));
+        self.first.get_or_insert(applied.t_op);
         self.operations.push(applied);
     }
 
     /// Takes the claim of a permitted access.
     pub(super) fn take_access(&mut self, claim: Claim) {
+        self.first.get_or_insert(claim.receipt.from);
         self.claims.push(claim);
     }
 

@@ -52,7 +52,7 @@ use crate::stages::ledger::{
 use crate::stages::rows::{
     AdmissionConfig, CircuitRows, Evaluate, NotProvable, OperationRow, RowPool,
 };
-use crate::window::{ClosedWindow, WindowLimits};
+use crate::window::{Cadence, ClosedWindow, WindowLimits};
 
 pub(super) use self::peers::*;
 pub(super) use self::people::*;
@@ -405,6 +405,7 @@ fn ledger_config() -> LedgerConfig {
         registrar_key_hash: key_hash(&registrar()),
         genesis_time: Millis::new(now().get() - 1000).unwrap(),
         limits: WindowLimits::default(),
+        cadence: Cadence::fixed(60_000),
         released_frames_max: 1000,
         clock_skew_ms_max: SKEW_MS,
         seal: EnrolmentSeal::new(&[9; 32]),

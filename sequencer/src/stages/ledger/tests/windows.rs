@@ -1,6 +1,27 @@
 //! Windows that end by the clock.
 
+use std::mem;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
 use super::*;
+
+const MINUTE_MS: u64 = 60_000;
+const HOUR_MS: u64 = 60 * MINUTE_MS;
+
+impl Ward {
+    /// Windows that were closed and not taken yet.
+    fn take_closed(&self) -> Vec<ClosedWindow> {
+        mem::take(&mut self.delivered.0.lock().unwrap().1)
+    }
+
+    /// The timer's look; the windows that it closed.
+    fn look(&mut self) -> Vec<ClosedWindow> {
+        assert!(matches!(self.submit(Item::CloseDue), Answer::Closed));
+        self.take_closed()
+    }
+}
 
 #[test]
 fn a_clock_that_jumps_days_closes_windows_within_their_limit() {
@@ -8,7 +29,7 @@ fn a_clock_that_jumps_days_closes_windows_within_their_limit() {
     ward.next_frame();
     ward.now += 3 * limits::WINDOW_MS_MAX;
     ward.next_frame();
-    let windows = std::mem::take(&mut ward.delivered.0.lock().unwrap().1);
+    let windows = ward.take_closed();
     assert_eq!(windows.len(), 3);
     let mut t0 = at(T0);
     for window in &windows {
@@ -19,4 +40,114 @@ fn a_clock_that_jumps_days_closes_windows_within_their_limit() {
     let last = ward.close();
     check_provable(&ward, &last);
     assert_eq!(last.contents.window.t0(), t0);
+}
+
+#[test]
+fn a_window_in_which_nothing_happens_stays_open_and_ends_with_the_next_thing_at_its_boundary() {
+    let mut ward = Ward::open();
+    let t0 = ward.close().contents.window.t1();
+    for minute in 1..=10 {
+        ward.now = t0.get() + minute * MINUTE_MS;
+        assert!(ward.look().is_empty(), "minute {minute}");
+    }
+    ward.now = t0.get() + 10 * MINUTE_MS + 30_000;
+    ward.next_frame();
+    assert_eq!(ward.admission.view().status().due, t0.plus(11 * MINUTE_MS));
+    ward.now = t0.get() + 11 * MINUTE_MS - 2;
+    assert!(ward.look().is_empty(), "not before");
+    let closed = ward.look();
+    let [window] = &closed[..] else { panic!("expected one window, found {closed:?}") };
+    assert_eq!(window.contents.window.t0(), t0, "the idle time is in it");
+    assert_eq!(window.contents.window.t1(), t0.plus(11 * MINUTE_MS));
+    let plan = check_provable(&ward, window);
+    assert_eq!(plan.claims[0].1.collect, 1);
+    // What nobody comes to for an hour ends all the same.
+    let t0 = t0.plus(11 * MINUTE_MS);
+    ward.now = t0.get() + HOUR_MS - 2;
+    assert!(ward.look().is_empty());
+    let closed = ward.look();
+    assert_eq!(closed.len(), 1);
+    assert!(closed[0].contents.claims.is_empty() && closed[0].contents.operations.is_empty());
+}
+
+#[test]
+fn each_frame_is_in_one_window_however_time_goes_by_and_none_is_too_long_or_closed_for_nothing() {
+    let (mut ward, mut random) = (Ward::open(), StdRng::seed_from_u64(3));
+    let (mut stored, mut closed) = (vec![], vec![ward.close()]);
+    for _ in 0..400 {
+        ward.now += match random.gen_range(0..20) {
+            0 => random.gen_range(0..3 * HOUR_MS),
+            1..8 => random.gen_range(0..2 * MINUTE_MS),
+            _ => 100,
+        };
+        if random.gen_bool(0.2) {
+            assert!(matches!(ward.next_frame(), Answer::FrameStored));
+            stored.push((ward.log.head().position, at(ward.now)));
+        } else {
+            closed.extend(ward.look());
+        }
+    }
+    ward.now += HOUR_MS;
+    closed.extend(ward.look());
+    for window in &closed {
+        check_provable(&ward, window);
+    }
+    for (position, time) in &stored {
+        let held = closed.iter().filter(|window| {
+            let contents = &window.contents;
+            (contents.position_in.0..contents.position_out.0).contains(position)
+                && (contents.window.t0()..contents.window.t1()).contains(time)
+                && !contents.claims.is_empty()
+        });
+        assert_eq!(held.count(), 1, "position {position}");
+    }
+    let all = closed.iter().map(|window| window.contents.claims.is_empty());
+    assert!(all.clone().any(|empty| empty) && !all.clone().all(|empty| empty));
+    for (before, window) in closed.iter().zip(&closed[1..]) {
+        let (contents, span) = (&window.contents, window.contents.window);
+        assert_eq!(before.contents.window.t1(), span.t0(), "windows abut");
+        let is_idle = span.t1().since(span.t0()) >= HOUR_MS;
+        assert!(!contents.claims.is_empty() || is_idle, "{span:?} was closed for nothing");
+    }
+}
+
+/// A permit of the doctor that ends so long from now.
+fn permit_for(ward: &mut Ward, slot: u8, ms: u64) {
+    let mut rule = rule(scope::practitioner(&doctor()), ClaimKind::Access);
+    rule.access.until = at(ward.now + ms);
+    ward.permit(slot, rule);
+}
+
+#[test]
+fn a_slot_whose_rule_ended_while_nothing_happened_is_free_at_once() {
+    let mut ward = Ward::open();
+    permit_for(&mut ward, 2, 5 * MINUTE_MS);
+    ward.close();
+    // The same window holds the end and the next operation, and nothing else.
+    ward.now += 10 * MINUTE_MS;
+    permit_for(&mut ward, 2, 5 * MINUTE_MS);
+    let closed = ward.take_closed();
+    let [idle] = &closed[..] else { panic!("expected one window, found {closed:?}") };
+    assert!(idle.contents.operations.is_empty());
+    let window = ward.close();
+    assert_eq!(window.contents.operations.len(), 1);
+    check_provable(&ward, &window);
+
+    // A rule that ended in a window with claims may have covered one of them.
+    ward.now += 5 * MINUTE_MS;
+    ward.next_frame();
+    let mut rule = rule(scope::practitioner(&doctor()), ClaimKind::Access);
+    rule.access.until = at(ward.now + 10 * MINUTE_MS);
+    let again = Action::Write { slot: RuleSlot::Permit(2), rule };
+    let Answer::Refused(refused) = ward.operate(again.clone(), &patient_key()) else {
+        panic!("expected a refusal")
+    };
+    assert_eq!(refused.rule, Some(RuleNumber::c1(17)));
+    ward.close();
+    assert!(matches!(ward.operate(again.clone(), &patient_key()), Answer::OperationApplied { .. }));
+    // One that has not ended closes nothing: whoever asks does not make the node settle.
+    ward.close();
+    ward.now += 5 * MINUTE_MS;
+    assert!(matches!(ward.operate(again, &patient_key()), Answer::Refused(_)));
+    assert!(ward.take_closed().is_empty());
 }
