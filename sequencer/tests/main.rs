@@ -12,5 +12,8 @@ mod recover;
 mod reset;
 mod restart;
 mod sealed;
+#[allow(dead_code, reason = "each crate's tests need a part of it")]
+#[path = "../../circuits/statement/src/batch/small.rs"]
+mod small;
 mod story;
 mod support;

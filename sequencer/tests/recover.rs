@@ -11,15 +11,16 @@ use alloy::primitives::{TxKind, U256};
 use alloy::providers::Provider as _;
 use alloy::rpc::types::TransactionRequest;
 use l1_contracts::Edge;
-use model::{BatchHeader, BatchNumber, DataSource, Digest, Position, Window};
+use model::{BatchHeader, Digest, Position, Window};
 use sequencer::folder::store::{OutboxRow, OutboxState, Store};
 use sequencer::node::loss::{LossError, LossTerms};
 use sequencer::node::setup;
 use sequencer::window::Assembled;
-use statement::batch::{GroupSummary, PrivateFile, PublicFile};
+use statement::batch::PrivateFile;
 use wire::{GroupIdentity, Holder, Items, JournalPlace, Receipt, RefusalItem, Role};
 
 use crate::loss::{check_held, offline, terms};
+use crate::small;
 use crate::support::{Site, check_settled, close_and_settle};
 
 /// A batch that only the store remembers: its close lies far behind the journal's end.
@@ -28,38 +29,15 @@ fn unheard_of(site: &Site) -> Assembled {
     let t0 = site.deployment.genesis_time().unwrap();
     let root = model::Word::from_u64(5);
     let header = BatchHeader {
-        number: BatchNumber(1),
-        previous: [3; 32],
         window: Window::new(t0, t0.plus(1_000)).unwrap(),
         root_in: root,
         root_out: root,
-        forced_first: 0,
-        forced_count: 0,
-        forced_outcomes: [0; 32],
-        operations_root: [0; 32],
-        claims_root: [0; 32],
-        operations: 0,
-        enrolments: 0,
-        access: 0,
-        collect: 0,
-        break_glass: 0,
-        excluded: 0,
-        data_root: [0; 32],
         journal_position: Position(70_000),
-        journal_hash: [1; 32],
-        registry_root: [0; 32],
-        data_source: DataSource::Operator,
-        ciphertext_hash: [2; 32],
         ciphertext_length: private.to_bytes().len() as u64,
-        key_version: BatchHeader::KEY_VERSION,
+        ..small::header(1)
     };
-    let (first, last) = (Position(60_000), Position(70_001));
-    let groups = vec![GroupSummary { number: 50_000, first, last, content: [4; 32] }];
-    let (operations, claims) = (vec![], vec![]);
-    Assembled {
-        public: PublicFile { header, operations, claims, segments: vec![], groups },
-        private,
-    }
+    let groups = vec![small::group(50_000, [60_000, 70_001], 4)];
+    Assembled { public: small::public_file(header, groups), private }
 }
 
 fn open_store(site: &Site) -> Store {
