@@ -92,9 +92,17 @@ pub enum EdgeError {
         /// Index of the log in the block.
         index: u64,
     },
-    /// The receipt or pending transaction was lost.
-    #[error("the base chain lost track of a transaction: {0}")]
+    /// The chain's node lacks what it should have: try again.
+    #[error("the base chain does not have yet, or no longer, what was asked for: {0}")]
     Pending(String),
+}
+
+impl EdgeError {
+    /// Whether chain or contract are others than the deployment file says.
+    pub fn contradicts_deployment(&self) -> bool {
+        use EdgeError::{NoContract, WrongChain, WrongCode};
+        matches!(self, WrongChain { .. } | WrongCode { .. } | NoContract { .. })
+    }
 }
 
 /// What the contract stores.
@@ -152,24 +160,47 @@ impl Edge {
         provider: DynProvider<Ethereum>,
         deployment: Deployment,
     ) -> Result<Edge, EdgeError> {
+        let edge = Edge::unchecked(provider, deployment);
+        edge.check().await?;
+        Ok(edge)
+    }
+
+    /// Asks nobody: for whoever goes on without the chain, and [checks](Edge::check) before it
+    /// believes what the provider says.
+    pub fn unchecked(provider: DynProvider<Ethereum>, deployment: Deployment) -> Edge {
+        Edge { provider, deployment, log_range: Arc::default() }
+    }
+
+    /// Checks that the provider's chain and contract are those of the deployment.
+    ///
+    /// # Errors
+    /// [`EdgeError::WrongChain`] or [`EdgeError::WrongCode`] if they are not; any other if that
+    /// cannot be told yet.
+    pub async fn check(&self) -> Result<(), EdgeError> {
         // The chain before the contract: on another chain the address means nothing.
-        let (expected, found) = (deployment.chain_id, provider.get_chain_id().await?);
+        let (expected, found) = (self.deployment.chain_id, self.provider.get_chain_id().await?);
         if expected != found {
             return Err(EdgeError::WrongChain { expected, found });
         }
-        let address = deployment.settlement;
+        let address = self.deployment.settlement;
         // A call to an account without code succeeds with an empty answer: later errors would blame
         // the node.
-        let code = provider.get_code_at(address).await?;
+        let code = self.provider.get_code_at(address).await?;
         if code.is_empty() {
+            // A node that still reads the chain has no contract yet, and will have it.
+            let (head, block) = (self.provider.get_block_number().await?, self.deployment.block);
+            if head < block {
+                let behind = format!("its node is at block {head}, the contract in block {block}");
+                return Err(EdgeError::Pending(behind));
+            }
             return Err(EdgeError::NoContract { address, chain_id: found });
         }
         // Another contract could begin with another root, take other keys, or be of the first
         // version: whatever it answers is not what the file is about.
-        if keccak256(&code) != deployment.runtime_hash {
+        if keccak256(&code) != self.deployment.runtime_hash {
             return Err(EdgeError::WrongCode { what: "the code that was deployed", address });
         }
-        Ok(Edge { provider, deployment, log_range: Arc::default() })
+        Ok(())
     }
 
     /// The deployment.
@@ -215,6 +246,14 @@ impl Edge {
         let head = head.ok_or_else(|| EdgeError::Pending("the chain names no head".into()))?;
         // By its hash: a number may mean another block by the next call.
         self.state_at(BlockId::hash(head.header.hash)).await
+    }
+
+    /// Number of the last batch that is settled after this block.
+    ///
+    /// # Errors
+    /// [`EdgeError`] if nobody answers.
+    pub async fn settled_at(&self, block: BlockId) -> Result<u64, EdgeError> {
+        small(self.contract().number().block(block).call().await.map_err(contract_error)?)
     }
 
     pub(crate) async fn state_at(&self, block: BlockId) -> Result<SettlementState, EdgeError> {
@@ -315,9 +354,39 @@ impl Edge {
     /// # Errors
     /// [`EdgeError::Refused`] with the contract's reason, or a transport error.
     pub async fn simulate(&self, files: &[PublicFile]) -> Result<u64, EdgeError> {
+        self.simulate_at(files, BlockId::latest()).await
+    }
+
+    /// [`Edge::simulate`] on what is after this block.
+    ///
+    /// # Errors
+    /// As [`Edge::simulate`].
+    pub async fn simulate_at(
+        &self,
+        files: &[PublicFile],
+        block: BlockId,
+    ) -> Result<u64, EdgeError> {
         // As the sequencer, whoever asks: the contract looks at the sender first.
         let request = self.transaction(files).from(self.deployment.sequencer);
-        self.provider.estimate_gas(request).await.map_err(refusal)
+        self.provider.estimate_gas(request).block(block).await.map_err(refusal)
+    }
+
+    /// Runs calldata again as it was mined, for the reason of its failure.
+    ///
+    /// # Errors
+    /// [`EdgeError::Refused`] with the contract's reason, or a transport error.
+    pub async fn call_again(
+        &self,
+        calldata: Bytes,
+        gas: u64,
+        block: BlockId,
+    ) -> Result<(), EdgeError> {
+        let request = TransactionRequest::default()
+            .from(self.deployment.sequencer)
+            .to(self.deployment.settlement)
+            .input(calldata.into())
+            .gas_limit(gas);
+        self.provider.call(request).block(block).await.map(drop).map_err(refusal)
     }
 }
 

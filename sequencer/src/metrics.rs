@@ -222,6 +222,18 @@ metrics! {
         "Transactions that the chain's node did not take.";
     pub settle_fee_limited: IntGauge [], "boolean",
         "1 while the open transaction needs a higher fee than `settle.fee_wei_max`.";
+    pub settle_fee_max_wei: Gauge [], "wei", "Highest fee for a unit of gas, as configured.";
+    pub settle_base_fee_wei: Gauge [], "wei", "Base fee for a unit of gas of the last block seen.";
+    pub settle_balance_wei: Gauge [], "wei", "Balance of the settling account.";
+    pub settle_failed_total: IntCounter [], "transactions",
+        "Settling transactions that were mined and settled nothing.";
+    pub settle_doubts_total: IntCounter [], "doubts",
+        "Times that the chain contradicted what was sent or recorded and was looked at again.";
+    pub settle_lag_batches: IntGauge [], "batches", "Batches assembled and not settled.";
+    pub settle_lag_seconds: Gauge [], "seconds",
+        "How long the oldest assembled batch that is not settled has waited for it.";
+    pub settle_lagging: IntGauge [], "boolean",
+        "1 while the lag is at `settle.alarm_after_ms` or `settle.alarm_batches`.";
     stage_degraded: IntGaugeVec ["stage", "cause"], "boolean",
         "1 while a stage runs and does not get on, by cause; collection goes on.";
     pub outbox_pending: IntGauge [], "transactions",

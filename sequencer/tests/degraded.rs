@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use crate::support::{Site, check_settled};
 
 /// Status and body of a GET.
-async fn get(node: &Node, path: &str) -> (u16, String) {
+pub(crate) async fn get(node: &Node, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(node.endpoints().http).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();

@@ -2,6 +2,7 @@
 //! open of it; and the page of codes.
 
 mod addresses;
+mod chain_trouble;
 mod closed;
 mod codes;
 mod commands;

@@ -114,6 +114,17 @@ pub(crate) const STAGE_DEGRADED: Unserved = Unserved {
     what_to_do: "Look the cause up under [Degraded stages](#degraded-stages).",
 };
 
+pub(crate) const SETTLEMENT_LAGS: Unserved = Unserved {
+    requests: &["/readyz"],
+    status: 503,
+    code: "settlement-lags",
+    meaning: "`batches` assembled batches wait to be settled, the oldest for `oldest_seconds`: at \
+              `[settle] alarm_batches` or `alarm_after_ms`. Collection and proving go on.",
+    what_to_do: "Read the reason in the node's log; look at the settling account's balance \
+                 (`vitals_settle_balance_wei`), at fees and at the chain's node. It ends by itself \
+                 once the batches are settled.",
+};
+
 pub(crate) const CLOCK_DISAGREES: Unserved = Unserved {
     requests: &["/readyz"],
     status: 503,
@@ -186,6 +197,7 @@ pub const HTTP: &[Unserved] = &[
     FILES_BUSY,
     CHAIN_UNREACHABLE,
     STAGE_DEGRADED,
+    SETTLEMENT_LAGS,
     CLOCK_DISAGREES,
     JOURNAL_AHEAD,
     DISK_LOW,

@@ -269,7 +269,13 @@ impl Config {
                 "a window stays open for `close_after_ms` at least"
             },
         };
-        let all = windows.into_iter().chain([idle]).chain(embedded);
+        let believed = self.chain.rpc.is_none().then_some(Effective {
+            key: "settle.doubt_ms",
+            configured: self.settle.doubt_ms,
+            effective: 0,
+            why: "the embedded chain is one node and never behind itself",
+        });
+        let all = windows.into_iter().chain([idle]).chain(embedded).chain(believed);
         all.filter(|one| one.configured != one.effective).collect()
     }
 }

@@ -84,10 +84,9 @@ impl Stage {
                  [degraded](#degraded-stages)"
             }
             Stage::Settlement => {
-                "the chain settled another history than this journal's, or the settling key is not \
-                 the deployment's: what is collected now may never settle; or the settler \
-                 panicked. Anything else that keeps batches from the chain is no failure: the \
-                 stage is [degraded](#degraded-stages)"
+                "the settling key is not the deployment's, or the settler panicked. Whatever else \
+                 keeps batches from the chain is no failure: the stage is \
+                 [degraded](#degraded-stages)"
             }
             Stage::Http => "batch files, metrics and health are not served any more",
             Stage::Admin => "the operator's socket answers no more",
@@ -121,9 +120,8 @@ impl Stage {
                  the journal holds and the store lacks"
             }
             Stage::Settlement => {
-                "read the causes; if the key is another, put back that of the deployment; if the \
-                 chain has another header, do not collect on: compare journal, backup and chain; \
-                 else start the node again: it goes on with what its outbox holds"
+                "read the causes; if the key is another, put back that of the deployment; else \
+                 start the node again: it goes on with what its outbox holds"
             }
             Stage::Http | Stage::Admin | Stage::BaseChain | Stage::Upkeep | Stage::Scrub => {
                 "read the causes; start the node again; report a panic with the log"

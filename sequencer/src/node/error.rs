@@ -38,7 +38,10 @@ pub enum NodeError {
     #[error("the deployment is malformed")]
     Damage(#[from] Damage),
     /// The chain is not the deployment's.
-    #[error("the base chain does not fit the deployment")]
+    #[error(
+        "the base chain is not that of deployment.json: correct `[chain] rpc`, or put the file of \
+         this folder back"
+    )]
     Edge(#[from] EdgeError),
     /// The proving keys are not the deployment's.
     #[error("expected proving keys with the ids of the deployment; shape {shape} differs")]

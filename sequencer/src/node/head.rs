@@ -88,8 +88,6 @@ pub(super) struct Memories<'a> {
     pub(super) layout: &'a Layout,
     pub(super) edge: &'a Edge,
     pub(super) store: &'a Store,
-    /// Who signs receipts.
-    pub(super) signer: Address,
 }
 
 impl Memories<'_> {
@@ -101,14 +99,28 @@ impl Memories<'_> {
         let settled = BatchNumber(state.number);
         let mut all = Vec::new();
         all.extend(self.contract(&state).await?);
+        all.extend(self.here(settled)?);
+        Ok(Memory { all, settled })
+    }
+
+    /// What the contract remembers.
+    pub(super) async fn of_contract(&self) -> Result<Option<Remembered>, HeadError> {
+        let state = self.edge.state_of_head().await?;
+        self.contract(&state).await
+    }
+
+    /// What is remembered without the chain: by the store, of which `settled` is the last settled
+    /// batch, by the witness and by receipts.
+    pub(super) fn here(&self, settled: BatchNumber) -> Result<Vec<Remembered>, HeadError> {
+        let mut all = Vec::new();
         all.extend(self.last_assembled(settled)?);
         all.extend(witness(self.layout, self.edge.scope())?);
         let kept = self.layout.evidence();
         if kept.try_exists().map_err(receipts_failed(&kept))? {
-            let receipts = read_receipts(&kept, self.signer, self.edge)?;
+            let receipts = read_receipts(&kept, self.edge)?;
             all.extend(receipts.own.iter().map(Remembered::by_receipt));
         }
-        Ok(Memory { all, settled })
+        Ok(all)
     }
 
     /// The last settled header, by the contract's own hash of it.
@@ -237,11 +249,8 @@ fn receipts_failed(path: &Path) -> impl Fn(std::io::Error) -> HeadError {
 }
 
 /// Reads the receipts of a folder.
-pub(super) fn read_receipts(
-    folder: &Path,
-    signer: Address,
-    edge: &Edge,
-) -> Result<ReceiptsOf, HeadError> {
+pub(super) fn read_receipts(folder: &Path, edge: &Edge) -> Result<ReceiptsOf, HeadError> {
+    let signer = Address(edge.deployment().receipt_signer.0.0);
     let failed = receipts_failed(folder);
     let names: Vec<_> =
         std::fs::read_dir(folder).map_err(&failed)?.take(RECEIPTS_MAX + 1).collect();

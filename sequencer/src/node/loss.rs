@@ -7,7 +7,7 @@ use journal::{EntryKind, FileMedium, Head, Log, Place, ReadError};
 use l1_contracts::{Deployment, Edge, EdgeError};
 use model::{BatchNumber, Clock, limits};
 use thiserror::Error;
-use wire::{Address, Entry, GapEntry, JournalPlace, Reason};
+use wire::{Entry, GapEntry, JournalPlace, Reason};
 
 use super::error::NodeError;
 use super::head::{
@@ -242,14 +242,14 @@ impl Offline {
 
     fn memories(&self) -> Memories<'_> {
         let (layout, edge, store) = (&self.layout, &self.edge, &self.store);
-        Memories { layout, edge, store, signer: Address(edge.deployment().receipt_signer.0.0) }
+        Memories { layout, edge, store }
     }
 
     async fn remembered(&self, receipts: Option<&Path>) -> Result<Memory, LossError> {
         let memories = self.memories();
         let mut memory = memories.all().await?;
         if let Some(folder) = receipts {
-            let given = read_receipts(folder, memories.signer, &self.edge);
+            let given = read_receipts(folder, &self.edge);
             let given = given.map_err(LossError::Receipts)?;
             // Named by a person, who believes that there are some.
             if given.own.is_empty() {

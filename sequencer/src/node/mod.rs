@@ -10,6 +10,7 @@
 //! restart continues from it.
 
 mod batch_sink;
+mod chain_gate;
 mod degraded;
 mod error;
 mod head;
@@ -138,7 +139,7 @@ impl Node {
         let holder = start::start_hold_watch(&opened, &common);
         let timer = start::start_timer(&core, &common);
         let ingest = start::start_ingest(&opened, &core, &common)?;
-        let settler = start::start_settler(&opened, &common)?;
+        let settler = start::start_settler(&opened, &core, &common)?;
         let scrub = start::start_scrub(&opened, &core, &common)?;
         let BaseChainDoor { url, server: rpc } = start::serve_base_chain(&opened, &common).await?;
         let Common { stop, guard, watched, .. } = common;

@@ -6,8 +6,8 @@ use journal::{FileMedium, Genesis, Log, Salts};
 use l1_contracts::{Deployment, Edge, KeyWords};
 use model::{BatchNumber, Clock};
 use statement::scope;
-use wire::Address;
 
+use super::chain_gate;
 use super::error::NodeError;
 use super::head::{Memories, contradictions, witness_is_missing};
 use super::setup::{self, BaseChain};
@@ -44,6 +44,9 @@ pub(super) struct Opened {
     pub(super) last: LastBatch,
     /// What the journal lacks of what anybody remembers: then nothing is taken in.
     pub(super) lacks: Option<Contradiction>,
+    /// Whether chain and contract were asked who they are and what they remember. A node does not
+    /// wait for them: else it would collect nothing while they are away.
+    pub(super) asked_chain: bool,
 }
 
 /// Opens folder, keys, base chain, store and journal. What costs little and is most often wrong is
@@ -59,12 +62,14 @@ pub(super) async fn open(
     let deployment = Deployment::read(&layout.deployment())?;
     setup::check_signers(&layout, &deployment)?;
     check_keys(&keys, &deployment)?;
-    let edge = Edge::connect(chain.provider.clone(), deployment).await?;
+    let edge = Edge::unchecked(chain.provider.clone(), deployment);
+    chain_gate::refuse_other_chain(&edge, &chain.reach).await?;
     let store = Store::open(&layout.store())?;
     // A store of another deployment holds batches that this contract never saw.
     store.bind(edge.scope())?;
     let log = open_journal(&layout, &edge)?;
-    let lacks = check_head(&layout, &edge, &store, &log).await?;
+    let memories = Memories { layout: &layout, edge: &edge, store: &store };
+    let Told { lacks, asked_chain } = check_head(memories, &log).await?;
     // After the store was asked what it remembers: what is forgotten here remembers as well. While
     // the node is held nothing of it changes.
     if lacks.is_none() {
@@ -72,20 +77,25 @@ pub(super) async fn open(
     }
     let last = last_batch(&store, &edge)?;
     let (config, store) = (config.clone(), Arc::new(store));
-    Ok((Opened { layout, config, chain, edge, store, keys, last, lacks }, log))
+    let opened = Opened { layout, config, chain, edge, store, keys, last, lacks, asked_chain };
+    Ok((opened, log))
+}
+
+/// What the journal lacks, and whether the chain was among those who were asked.
+struct Told {
+    lacks: Option<Contradiction>,
+    asked_chain: bool,
 }
 
 /// The journal against everybody who remembers one. The first that it lacks is what is said: the
 /// contract's, if it lacks that.
-async fn check_head(
-    layout: &Layout,
-    edge: &Edge,
-    store: &Store,
-    log: &Log<FileMedium>,
-) -> Result<Option<Contradiction>, NodeError> {
-    let signer = Address(edge.deployment().receipt_signer.0.0);
-    let memory = Memories { layout, edge, store, signer }.all().await?;
-    let lacked = contradictions(&log.reader(), &memory.all)?;
+async fn check_head(memories: Memories<'_>, log: &Log<FileMedium>) -> Result<Told, NodeError> {
+    let (remembered, asked_chain) = match chain_gate::ask_contract(&memories).await? {
+        Some(memory) => (memory.all, true),
+        None => (memories.here(memories.store.last_settled()?)?, false),
+    };
+    let layout = memories.layout;
+    let lacked = contradictions(&log.reader(), &remembered)?;
     for lacked in &lacked {
         tracing::error!("{lacked}");
     }
@@ -101,7 +111,7 @@ async fn check_head(
              old one, stop the node, put it in its place and start again"
         );
     }
-    Ok(lacked.into_iter().next())
+    Ok(Told { lacks: lacked.into_iter().next(), asked_chain })
 }
 
 /// A proof under another key would be refused by the contract, after minutes of proving.

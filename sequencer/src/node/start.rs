@@ -12,6 +12,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, watch};
 
 use super::batch_sink::StoringSink;
+use super::chain_gate::ChainGate;
 use super::error::NodeError;
 use super::head::{WitnessFile, keep_evidence};
 use super::open::Opened;
@@ -309,8 +310,12 @@ pub(super) fn start_ingest(
     Ok(IngestServer::start(listen, ingest.limits.clone(), ingest.rates.clone(), services)?)
 }
 
-pub(super) fn start_settler(opened: &Opened, common: &Common) -> Result<GuardedTask, NodeError> {
-    let settler = Settler::new(SettlerParts {
+pub(super) fn start_settler(
+    opened: &Opened,
+    core: &Core,
+    common: &Common,
+) -> Result<GuardedTask, NodeError> {
+    let mut settler = Settler::new(SettlerParts {
         edge: opened.edge.clone(),
         store: opened.store.clone(),
         signer: setup::settlement_signer(&opened.layout)?,
@@ -321,13 +326,35 @@ pub(super) fn start_settler(opened: &Opened, common: &Common) -> Result<GuardedT
     });
     let (wake, mut stop) = (common.wake.clone(), common.stop.subscribe());
     let mut held = common.watched.hold().subscribe();
+    let gate = (!opened.asked_chain).then(|| ChainGate {
+        layout: opened.layout.clone(),
+        edge: opened.edge.clone(),
+        store: opened.store.clone(),
+        journal: core.journal.clone(),
+        hold: common.watched.hold().clone(),
+    });
+    let mut stopped = common.stop.subscribe();
+    let settle = async move {
+        if let Some(gate) = gate {
+            let gate = Arc::new(gate);
+            let check = || {
+                let gate = gate.clone();
+                async move { gate.check().await }
+            };
+            tokio::select! {
+                () = settler.wait_for_chain(check) => {}
+                _ = stopped.wait_for(|stop| *stop) => return Ok(()),
+            }
+        }
+        settler.run(wake, stopped).await
+    };
     let work = async move {
         // A second story must not be settled. Cut off where it stands, as by a crash: the outbox
         // holds what was sent, and the next start goes on with it.
         tokio::select! {
             biased;
             _ = held.wait_for(Option::is_some) => {}
-            ended = settler.run(wake, stop.clone()) => return ended,
+            ended = settle => return ended,
         }
         // Until the node stops: an end before would be a failure.
         drop(stop.wait_for(|stop| *stop).await);
@@ -339,7 +366,8 @@ pub(super) fn start_settler(opened: &Opened, common: &Common) -> Result<GuardedT
 fn settle_config(opened: &Opened) -> SettleConfig {
     let config = opened.config.settle.clone();
     match opened.chain.reach {
-        Reach::Embedded(_) => SettleConfig { poll_ms: EMBEDDED_POLL_MS, ..config },
+        // One node, which is never behind itself: what it says is so.
+        Reach::Embedded(_) => SettleConfig { poll_ms: EMBEDDED_POLL_MS, doubt_ms: 0, ..config },
         Reach::Url(_) => config,
     }
 }

@@ -167,13 +167,21 @@ impl Health for Watched {
             let detail = json!({ "files": files });
             return Some(Unready { answer: &codes::FILES_DAMAGED, detail });
         }
-        // Last: whatever is taken in is taken in, and only what becomes of it waits.
+        // Last: whatever is taken in is taken in, and only what becomes of it waits. Why it waits
+        // before how much does.
         let degraded = self.degraded.stages().into_iter();
         let degraded: Vec<Value> = degraded
             .map(|(stage, cause)| json!({ "stage": stage.name(), "cause": cause.name() }))
             .collect();
-        let answer = &codes::STAGE_DEGRADED;
-        (!degraded.is_empty()).then_some(Unready { answer, detail: Value::Array(degraded) })
+        if !degraded.is_empty() {
+            let answer = &codes::STAGE_DEGRADED;
+            return Some(Unready { answer, detail: Value::Array(degraded) });
+        }
+        let (batches, seconds) =
+            (self.metrics.settle_lag_batches.get(), self.metrics.settle_lag_seconds.get());
+        let detail = json!({ "batches": batches, "oldest_seconds": seconds.floor() });
+        let answer = &codes::SETTLEMENT_LAGS;
+        (self.metrics.settle_lagging.get() == 1).then_some(Unready { answer, detail })
     }
 }
 

@@ -24,11 +24,17 @@ pub enum Cause {
     NotTaken,
     /// The contract refuses a batch, or a transaction failed in its block.
     Refused,
+    /// The chain's node answers with errors, or against what it said before.
+    ChainFails,
+    /// The chain's node answers for another chain or contract.
+    OtherChain,
+    /// The chain settled another header under a number of ours.
+    Diverged,
 }
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Cause; 7] = [
+    pub const ALL: [Cause; 10] = [
         Cause::Unprovable,
         Cause::JournalUnreadable,
         Cause::WindowMissing,
@@ -36,6 +42,9 @@ impl Cause {
         Cause::FeeLimit,
         Cause::NotTaken,
         Cause::Refused,
+        Cause::ChainFails,
+        Cause::OtherChain,
+        Cause::Diverged,
     ];
 
     /// As logs, metrics and `/readyz` name it.
@@ -48,12 +57,15 @@ impl Cause {
             Cause::FeeLimit => "fee-limit",
             Cause::NotTaken => "not-taken",
             Cause::Refused => "refused",
+            Cause::ChainFails => "chain-fails",
+            Cause::OtherChain => "other-chain",
+            Cause::Diverged => "diverged",
         }
     }
 
     /// Whether it stays until somebody mends something.
     pub const fn is_lasting(self) -> bool {
-        !matches!(self, Cause::FeeLimit | Cause::NotTaken)
+        !matches!(self, Cause::FeeLimit | Cause::NotTaken | Cause::ChainFails)
     }
 
     /// What it means.
@@ -81,6 +93,18 @@ impl Cause {
             Cause::Refused => {
                 "the contract refuses a batch, or a transaction was mined and did not settle it; \
                  the log has the reason"
+            }
+            Cause::ChainFails => {
+                "the chain's node answers with errors, or against what it said before: it is behind, \
+                 overloaded or broken; the log has its words"
+            }
+            Cause::OtherChain => {
+                "the node behind `[chain] rpc` answers for another chain, or has other code at the \
+                 contract's address, than `deployment.json` names; the log has both"
+            }
+            Cause::Diverged => {
+                "the chain settled another header under the number of a batch of this node: another \
+                 node settles with the same key, or the node of `[chain] rpc` shows false events"
             }
         }
     }
@@ -110,7 +134,19 @@ impl Cause {
             }
             Cause::Refused => {
                 "read the reason under [Contract](#contract); mend what it names; it is tried \
-                 again every `settle.refused_retry_ms`"
+                 again by itself, at last every `settle.refused_retry_ms`"
+            }
+            Cause::ChainFails => {
+                "wait, or mend or replace the chain's node: it is asked again by itself"
+            }
+            Cause::OtherChain => {
+                "correct `[chain] rpc`, or put the folder's own `deployment.json` back, and start the \
+                 node again; if it is the chain's node that is wrong, mend that: it is asked again"
+            }
+            Cause::Diverged => {
+                "compare journal, backup and chain, and make sure that no other node has the settling \
+                 key: what is collected on may never settle; a start of the node holds it if the \
+                 contract itself contradicts the journal"
             }
         }
     }

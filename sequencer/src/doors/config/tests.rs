@@ -56,6 +56,7 @@ fn values_that_hold_otherwise_than_they_stand_in_the_file_are_named() {
         ("batch.operations_max", 512, 383),
         ("batch.claims_max", 4096, 1343),
         ("settle.poll_ms", 2000, 50),
+        ("settle.doubt_ms", 24_000, 0),
     ];
     assert_eq!(found, expected);
     let mut config = Config::default();

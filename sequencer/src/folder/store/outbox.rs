@@ -11,7 +11,8 @@ const WHAT: &str = "outbox";
 
 impl Store {
     /// Writes a new row, which carries the public files with these digests. A void row may be taken
-    /// over: its nonce turned out to be free.
+    /// over: its nonce turned out to be free. So may a final one whose batches are settled no more,
+    /// after a chain took back what it had called final.
     ///
     /// # Errors
     /// [`StoreError::NonceTaken`] if the nonce has another row, [`StoreError::OtherProofs`] if a
@@ -23,19 +24,21 @@ impl Store {
         carried: &[(BatchNumber, FileDigest)],
     ) -> Result<(), StoreError> {
         self.write(|tx| {
-            let known = tx.open_table(BATCHES).map_err(db)?;
+            let stored = tx.open_table(BATCHES).map_err(db)?;
             // In the transaction that makes the row: from it on nobody proves these again.
             for (number, digest) in carried {
                 let missing = StoreError::Missing { what: "batches", key: number.0 };
-                let stored = known.row(number.0)?.ok_or(missing)?;
-                if batches::decode(number.0, &stored)?.public != *digest {
+                let batch = stored.row(number.0)?.ok_or(missing)?;
+                if batches::decode(number.0, &batch)?.public != *digest {
                     return Err(StoreError::OtherProofs { number: number.0 });
                 }
             }
             let mut table = tx.open_table(OUTBOX).map_err(db)?;
             let known = table.row(nonce)?.map(|row| decode(nonce, &row)).transpose()?;
             // Overwriting a row would forget bytes that may be mined.
-            if known.is_some_and(|known| known.state != OutboxState::Void) {
+            if let Some(known) = known
+                && !is_over(&known, &stored)?
+            {
                 return Err(StoreError::NonceTaken { nonce });
             }
             table.insert(nonce, row.to_bytes().as_slice()).map_err(db)?;
@@ -87,6 +90,23 @@ impl Store {
     /// [`StoreError`] if rows cannot be read.
     pub fn outbox_not_final(&self) -> Result<Vec<(u64, OutboxRow)>, StoreError> {
         self.read(OUTBOX, |table| not_final(table))
+    }
+}
+
+/// Whether nothing more can come of a row and nothing that is recorded came of it.
+fn is_over(row: &OutboxRow, stored: &dyn Rows) -> Result<bool, StoreError> {
+    match row.state {
+        OutboxState::Void => Ok(true),
+        OutboxState::Final { .. } => {
+            for number in row.first..=row.last {
+                let batch = stored.row(number)?.map(|batch| batches::decode(number, &batch));
+                if batch.transpose()?.is_some_and(|batch| batch.settled.is_some()) {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        }
+        OutboxState::Built | OutboxState::Sent { .. } | OutboxState::Mined { .. } => Ok(false),
     }
 }
 

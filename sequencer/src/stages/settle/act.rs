@@ -1,6 +1,7 @@
 //! Does what was decided: one durable write or one request each.
 
 use alloy::consensus::TxEip1559;
+use alloy::eips::BlockId;
 use alloy::primitives::TxKind;
 use alloy::providers::Provider as _;
 use alloy::rpc::types::Log;
@@ -12,8 +13,8 @@ use statement::batch::PublicFile;
 use super::error::{SettleError, transport};
 use super::fees::{self, Fees, Signed};
 use super::look::MinedReceipt;
-use super::plan::{Action, View};
-use super::settler::{Settler, Step, Underpriced};
+use super::plan::{Action, Doubt, Doubted, View};
+use super::settler::{FailedBefore, Settler, Step, Underpriced};
 use crate::folder::store::{FileDigest, OutboxRow, OutboxState, Settled, StoreError};
 
 /// Most bytes of calldata: below the 128 KiB of a transaction that nodes relay.
@@ -28,6 +29,7 @@ impl Settler {
         let done = match action {
             Action::Idle => return Ok(poll),
             Action::Wait(until) => return Ok(Step::Wait(until)),
+            Action::Recheck(doubt) => return Ok(Step::Wait(self.remember_doubt(view.now, doubt))),
             Action::Adopt => self.adopt(view).await?,
             Action::Build { first, last } => self.build(view, first, last).await?,
             Action::Send(nonce) => self.send(view.now, nonce).await?,
@@ -36,14 +38,71 @@ impl Settler {
             Action::Reopen(nonce) => self.reopen(view.now, nonce)?,
             Action::Finish(nonce) => self.finish(nonce)?,
             Action::Void(nonce) => self.void(nonce)?,
-            Action::Failed(nonce) => {
-                // Void first: after a restart the row must not be found pending and fail again.
-                self.void(nonce)?;
-                return Err(SettleError::Failed { nonce });
-            }
+            Action::Failed(nonce) => return Err(self.give_up(view, nonce).await?),
         };
         // What waits for the chain or for the batcher is not asked for again at once.
         Ok(if done { Step::Did(action) } else { poll })
+    }
+
+    /// Remembers a doubt; when to look again.
+    fn remember_doubt(&mut self, now: Millis, what: Doubt) -> Millis {
+        let before = self.doubt.filter(|before| before.what == what);
+        if before.is_none() {
+            let doubt_ms = self.config.doubt_ms;
+            tracing::info!(
+                ?what,
+                doubt_ms,
+                "the chain contradicts what was sent or recorded: looked at again before it is \
+                 believed"
+            );
+            self.metrics.settle_doubts_total.inc();
+        }
+        let doubted = before.unwrap_or(Doubted { what, since: now });
+        self.doubt = Some(doubted);
+        doubted.since.plus(self.config.doubt_ms).min(now.plus(self.config.poll_ms))
+    }
+
+    /// Gives up a transaction that was mined and settled nothing; what is to be told of it. Its
+    /// batches are built anew after a pause that grows with each further one.
+    async fn give_up(&mut self, view: &View, nonce: u64) -> Result<SettleError, SettleError> {
+        let row = self.load_row(nonce)?;
+        let reason = self.failure_reason(view, &row).await;
+        self.void(nonce)?;
+        self.metrics.settle_failed_total.inc();
+        let count = self.failed.as_ref().map_or(1, |before| before.count.saturating_add(1));
+        let pause = self.config.refused_pause(count).as_millis();
+        let until = view.now.plus(u64::try_from(pause).unwrap_or(u64::MAX));
+        self.failed = Some(FailedBefore { count, settled: view.settled, until });
+        Ok(SettleError::Failed { nonce, reason })
+    }
+
+    /// Why a mined transaction settled nothing, as far as it can be told now.
+    async fn failure_reason(&self, view: &View, row: &OutboxRow) -> String {
+        let unknown = |error: &dyn std::error::Error| {
+            format!("its reason cannot be read: {}", model::with_causes(error))
+        };
+        let mined = match self.find_receipt(row).await {
+            Ok(Some(mined)) => mined,
+            Ok(None) => return "its receipt is gone".into(),
+            Err(error) => return unknown(&error),
+        };
+        if mined.receipt.status() {
+            let settled = view.settled;
+            return format!("its receipt says that it did, and the contract is at batch {settled}");
+        }
+        let Some(transaction) = fees::decode(&row.signed) else {
+            return "its bytes are not at hand".into();
+        };
+        let gas = transaction.gas_limit;
+        if mined.receipt.gas_used >= gas {
+            return format!("it ran out of its {gas} gas");
+        }
+        let again = self.edge.call_again(transaction.input, gas, mined.block.into()).await;
+        match again {
+            Err(EdgeError::Refused { reason }) => reason,
+            Err(error) => unknown(&error),
+            Ok(()) => "the same succeeds after its block".into(),
+        }
     }
 
     fn load_row(&self, nonce: u64) -> Result<OutboxRow, SettleError> {
@@ -83,7 +142,8 @@ impl Settler {
 
     /// Simulates, signs and writes; false if the chain's clock is behind.
     async fn build(&mut self, view: &View, first: u64, last: u64) -> Result<bool, SettleError> {
-        let Some((files, gas_limit)) = self.fit(first, last).await? else {
+        let block = self.block_id(view.head, view.head_hash);
+        let Some((files, gas_limit)) = self.fit(first, last, block).await? else {
             return Ok(false);
         };
         // A chain's node may lag behind the outbox, and a nonce given twice would lose one row.
@@ -120,17 +180,22 @@ impl Settler {
         &self,
         first: u64,
         mut last: u64,
+        block: BlockId,
     ) -> Result<Option<(Vec<PublicFile>, u64)>, SettleError> {
         let mut files = self.read_files(first, last)?;
         loop {
             let fewer = last > first;
-            let found = match self.edge.simulate(&files).await {
+            let found = match self.edge.simulate_at(&files, block).await {
                 // A quarter above, for state that differs when it is mined; what is not used is not
                 // paid, but a transaction that runs out is paid and settles nothing.
                 Ok(gas) => gas.saturating_add(gas / 4),
-                // The chain's clock is behind ours: only waiting helps, and it does.
+                // The chain's clock is behind ours: only waiting helps, and it does. The newest
+                // window must not hold back those before it.
                 Err(EdgeError::Refused { reason }) if reason.starts_with("WindowNotOver") => {
-                    return Ok(None);
+                    if !fewer {
+                        return Ok(None);
+                    }
+                    u64::MAX
                 }
                 Err(EdgeError::Refused { reason }) => {
                     return Err(SettleError::Refused { first, last, reason });
@@ -253,7 +318,13 @@ impl Settler {
         let mut row = self.load_row(nonce)?;
         // Gone again since it was seen: the next look says so.
         let Some(mined) = self.find_receipt(&row).await? else { return Ok(true) };
-        let settled = self.read_settled(nonce, &row, &mined)?;
+        let settled = match self.read_settled(nonce, &row, &mined) {
+            // The counter says that they are settled: the receipt keeps its events to itself.
+            Err(SettleError::NotSettled { .. }) => {
+                self.settled_by_events(nonce, &row, &mined).await?
+            }
+            settled => settled?,
+        };
         let MinedReceipt { receipt, block, block_hash } = mined;
         row.state = OutboxState::Mined { hash: receipt.transaction_hash.0, block, block_hash };
         // One write for row and batches: a crash cannot leave one without the other (I2).
@@ -285,10 +356,30 @@ impl Settler {
             let settled = Settled { transaction, block: *block, lateness_ms, gas };
             changes.push((number, Some(settled)));
         }
-        let (first, last) = (row.first, row.last);
-        if !changes.iter().map(|(number, _)| number.0).eq(first..=last) {
-            return Err(SettleError::NotSettled { nonce, first, last });
+        check_all(nonce, row, &changes)?;
+        Ok(changes)
+    }
+
+    /// The same from the contract's events.
+    async fn settled_by_events(
+        &self,
+        nonce: u64,
+        row: &OutboxRow,
+        mined: &MinedReceipt,
+    ) -> Result<Vec<Change>, SettleError> {
+        let gas = mined.receipt.gas_used;
+        let mut changes = Vec::new();
+        for event in self.edge.settled_batches().await? {
+            let number = event.header.number;
+            if (row.first..=row.last).contains(&number.0) {
+                self.check_ours(number, event.header_hash)?;
+                let (transaction, block) = (event.transaction.0, event.block);
+                let lateness_ms = event.lateness_ms;
+                let settled = Settled { transaction, block, lateness_ms, gas };
+                changes.push((number, Some(settled)));
+            }
         }
+        check_all(nonce, row, &changes)?;
         Ok(changes)
     }
 
@@ -318,9 +409,28 @@ impl Settler {
 
     pub(super) fn void(&mut self, nonce: u64) -> Result<bool, SettleError> {
         let mut row = self.load_row(nonce)?;
+        let mut unsettled: Vec<Change> = Vec::new();
+        if let OutboxState::Mined { hash, .. } = row.state {
+            // What it was believed to have settled, and nothing that another one did.
+            for number in (row.first..=row.last).map(BatchNumber) {
+                let settled = self.store.batch(number)?.and_then(|batch| batch.settled);
+                if settled.is_some_and(|settled| settled.transaction == hash) {
+                    unsettled.push((number, None));
+                }
+            }
+        }
         row.state = OutboxState::Void;
-        self.store.outbox_update(nonce, &row, &[])?;
+        self.store.outbox_update(nonce, &row, &unsettled)?;
         Ok(true)
+    }
+}
+
+/// Exactly the row's batches.
+fn check_all(nonce: u64, row: &OutboxRow, changes: &[Change]) -> Result<(), SettleError> {
+    let (first, last) = (row.first, row.last);
+    match changes.iter().map(|(number, _)| number.0).eq(first..=last) {
+        true => Ok(()),
+        false => Err(SettleError::NotSettled { nonce, first, last }),
     }
 }
 

@@ -20,6 +20,15 @@ settings! {
         poll_ms: u64 = 2_000; "milliseconds", range(10, 600_000) => {
             sets: "How often the chain is asked. The embedded chain is asked every 50 ms.",
         }
+        confirmations: u64 = 0; "blocks", range(0, 10_000) => {
+            sets: "How many blocks upon a transaction make it final; with 0 it is final when the \
+                   chain says so by its `finalized` tag. For chains without that tag.",
+        }
+        doubt_ms: u64 = 24_000; "milliseconds", range(0, 3_600_000) => {
+            sets: "How long every look must say so before something is believed that contradicts \
+                   what was sent and recorded: a block that went away, a nonce used otherwise, a \
+                   failed transaction. Two blocks; the embedded chain is believed at once.",
+        }
         pending_max: usize = 64; "transactions", range(1, 1024) => {
             sets: "Most transactions that are mined and not final.",
             memory: "Some KiB each, signed bytes included.",
@@ -54,8 +63,19 @@ settings! {
             at_limit: "The pause grows no more.",
         }
         refused_retry_ms: u64 = 300_000; "milliseconds", range(10, 86_400_000) => {
-            sets: "Pause after what only somebody's doing is likely to mend: the contract refuses, \
-                   the store fails.",
+            sets: "Longest pause after what only somebody's doing is likely to mend: the contract \
+                   refuses, a transaction was mined and failed, the store fails. The first is \
+                   `retry_first_ms`, and it doubles with each further one.",
+            at_limit: "The pause grows no more.",
+        }
+        alarm_after_ms: u64 = 1_800_000; "milliseconds", range(1_000, 604_800_000) => {
+            sets: "How long an assembled batch may wait to be settled: half an hour.",
+            at_limit: "`/readyz` answers 503 `settlement-lags`, `vitals_settle_lagging` is 1, and \
+                       the log has the last reason.",
+        }
+        alarm_batches: u64 = 120; "batches", range(1, 1_000_000) => {
+            sets: "How many assembled batches may wait to be settled.",
+            at_limit: "As for `alarm_after_ms`.",
         }
     }
 }
@@ -78,16 +98,21 @@ impl SettleConfig {
         Duration::from_millis(self.round_max_ms)
     }
 
-    /// How long to wait after what repetition alone will hardly mend.
-    pub(super) fn refused_retry(&self) -> Duration {
-        Duration::from_millis(self.refused_retry_ms)
+    /// How long to wait after so many failures in a row, of which there is at least one, if
+    /// repetition may help.
+    pub(super) fn pause_after(&self, failures: u32) -> Duration {
+        Duration::from_millis(self.doubled_ms(failures).min(self.retry_max_ms))
     }
 
-    /// How long to wait after so many failures in a row, of which there is at least one.
-    pub(super) fn pause_after(&self, failures: u32) -> Duration {
+    /// The same after what repetition alone will hardly mend. Short at first all the same: what is
+    /// mended at once must not wait for minutes.
+    pub(super) fn refused_pause(&self, failures: u32) -> Duration {
+        Duration::from_millis(self.doubled_ms(failures).min(self.refused_retry_ms))
+    }
+
+    fn doubled_ms(&self, failures: u32) -> u64 {
         // Beyond 30 doublings any first pause is above any longest one.
         let doubled = 2u64.saturating_pow(failures.saturating_sub(1).min(30));
-        let pause_ms = self.retry_first_ms.saturating_mul(doubled).min(self.retry_max_ms);
-        Duration::from_millis(pause_ms)
+        self.retry_first_ms.saturating_mul(doubled)
     }
 }

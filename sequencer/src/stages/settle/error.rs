@@ -28,10 +28,15 @@ pub enum SettleError {
         found: Address,
     },
     /// A transaction that succeeded when simulated failed when mined.
-    #[error("expected the transaction of nonce {nonce} to settle, it was mined and failed")]
+    #[error(
+        "expected the transaction of nonce {nonce} to settle, it was mined and settled nothing: \
+         {reason}; its batches are simulated and sent anew under another nonce"
+    )]
     Failed {
         /// The account's nonce.
         nonce: u64,
+        /// The contract's error, decoded, or what else is known.
+        reason: String,
     },
     /// The chain settled another batch under a number of ours.
     #[error("expected the chain to have settled our batch {number}, found another header")]
@@ -39,8 +44,11 @@ pub enum SettleError {
         /// The number.
         number: u64,
     },
-    /// A mined transaction did not settle what it carried.
-    #[error("expected the transaction of nonce {nonce} to settle batches {first} to {last}")]
+    /// The contract counts batches as settled, and the chain's node shows no events of them.
+    #[error(
+        "expected the events of batches {first} to {last} in the receipt of nonce {nonce} or among \
+         the contract's logs, found others or none: asked again"
+    )]
     NotSettled {
         /// The account's nonce.
         nonce: u64,
@@ -98,23 +106,47 @@ pub enum SettleError {
         /// Fee needed.
         needed: u128,
     },
+    /// The block that was looked at is another one by now.
+    #[error("block {number} changed while it was looked at: looked at again")]
+    Moved {
+        /// Its number.
+        number: u64,
+    },
+    /// What the contract remembers cannot be compared with the journal.
+    #[error("the contract's last settled header cannot be compared with the journal")]
+    Uncompared(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The chain did not answer in time.
     #[error("the base chain took longer than a round may")]
     Deadline,
 }
 
 impl SettleError {
-    /// Whether collecting is unsafe as well: the chain holds another history than the journal, or
-    /// the node was started with another's key.
+    /// Whether the node was started with another's key: no wait ever mends that.
     pub fn ends_node(&self) -> bool {
-        matches!(self, SettleError::Diverged { .. } | SettleError::OtherKey { .. })
+        matches!(self, SettleError::OtherKey { .. })
+    }
+
+    /// The code with which the chain's node answers, if it is an answer.
+    pub(super) fn rpc_code(&self) -> Option<i64> {
+        match self {
+            SettleError::Chain(EdgeError::Transport(error)) => {
+                error.as_error_resp().map(|answer| answer.code)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the next of several nodes may answer otherwise: who does not answer takes long, and
+    /// who counts questions counts these as well.
+    pub(super) fn is_worth_asking_again(&self) -> bool {
+        const LIMIT_EXCEEDED: i64 = -32005;
+        !self.is_unreachable() && self.rpc_code() != Some(LIMIT_EXCEEDED)
     }
 
     /// Whether the chain did not answer.
     pub fn is_unreachable(&self) -> bool {
         match self {
             SettleError::Deadline => true,
-            SettleError::Chain(EdgeError::Pending(_)) => true,
             SettleError::Chain(EdgeError::Transport(error)) => error.as_error_resp().is_none(),
             _ => false,
         }
@@ -124,17 +156,20 @@ impl SettleError {
     pub fn cause(&self) -> Cause {
         match self {
             SettleError::FeeLimit { .. } => Cause::FeeLimit,
-            SettleError::NotTaken { .. } | SettleError::Chain(_) | SettleError::Deadline => {
-                Cause::NotTaken
-            }
+            SettleError::NotTaken { .. } => Cause::NotTaken,
+            SettleError::Chain(error) if error.contradicts_deployment() => Cause::OtherChain,
+            SettleError::Chain(_)
+            | SettleError::Deadline
+            | SettleError::Moved { .. }
+            | SettleError::NotSettled { .. }
+            | SettleError::Uncompared(_) => Cause::ChainFails,
+            SettleError::Diverged { .. } => Cause::Diverged,
             SettleError::Store(_) | SettleError::Batch { .. } | SettleError::Outbox { .. } => {
                 Cause::StoreFails
             }
             SettleError::Refused { .. }
             | SettleError::OtherKey { .. }
             | SettleError::Failed { .. }
-            | SettleError::Diverged { .. }
-            | SettleError::NotSettled { .. }
             | SettleError::TooDear { .. }
             | SettleError::Sign(_) => Cause::Refused,
         }
@@ -143,14 +178,17 @@ impl SettleError {
     /// Whether trying again can help without anybody's doing.
     pub fn is_transient(&self) -> bool {
         match self {
-            SettleError::Chain(error) => {
-                matches!(error, EdgeError::Transport(_) | EdgeError::Pending(_))
+            SettleError::Chain(error) => !error.contradicts_deployment(),
+            SettleError::NotTaken { .. }
+            | SettleError::FeeLimit { .. }
+            | SettleError::NotSettled { .. }
+            | SettleError::Moved { .. }
+            | SettleError::Uncompared(_)
+            | SettleError::Deadline => true,
+            // The next round reads the new ones, or another nonce.
+            SettleError::Store(error) => {
+                matches!(error, StoreError::OtherProofs { .. } | StoreError::NonceTaken { .. })
             }
-            SettleError::NotTaken { .. } | SettleError::FeeLimit { .. } | SettleError::Deadline => {
-                true
-            }
-            // The next round reads the new ones.
-            SettleError::Store(StoreError::OtherProofs { .. }) => true,
             _ => false,
         }
     }

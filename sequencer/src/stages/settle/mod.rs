@@ -21,14 +21,18 @@
 //! * One transaction at a time is unmined; the contract's counter says what is settled (I2).
 //! * Lateness is recorded and never an error. A window that is not over for the chain is waited
 //!   for.
-//! * What the contract refuses is tried again slowly, and the stage is degraded and says why. The
-//!   node ends only where the chain holds another history than the journal.
+//! * One look is of one block; receipts are held against the contract's counter; what contradicts
+//!   the outbox is believed once every look has said so for `doubt_ms`.
+//! * What was mined and settled nothing is given up and built anew, after a pause that grows.
+//! * What the contract refuses is tried again ever more slowly, and the stage is degraded and says
+//!   why. Whatever the chain or its node does, the node lives, and no trouble outlasts its cause.
 //! * It never makes or changes a batch, and holds no other key than that of the settling account.
 
 mod act;
 mod config;
 mod error;
 mod fees;
+mod lag;
 mod look;
 mod plan;
 mod round;
@@ -41,6 +45,6 @@ mod weather;
 
 pub use config::SettleConfig;
 pub use error::SettleError;
-pub use plan::{Action, OnChain, Row, View, next_action};
+pub use plan::{Action, Doubt, Doubted, OnChain, Row, View, next_action};
 pub use settler::{Settler, SettlerParts, Step};
 pub use stock::{Open, carried_headers};

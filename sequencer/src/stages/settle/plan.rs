@@ -2,6 +2,13 @@
 //!
 //! The settler looks, asks [`next_action`], does that one thing and looks again. Each action is one
 //! durable write or one request, so a crash between any two finds the same state as a restart.
+//!
+//! A look may be wrong: behind one address stand several nodes, some of them blocks behind, and a
+//! node may lie for a while. So the contract's counter says what is settled, whatever receipts say,
+//! and what would give up something that the outbox remembers is a [`Doubt`] first: it is believed
+//! once every look has said so for `settle.doubt_ms`.
+
+use std::cmp::Ordering;
 
 use model::Millis;
 
@@ -32,10 +39,39 @@ pub enum OnChain {
 pub struct Row {
     /// The account's nonce.
     pub nonce: u64,
+    /// Last batch that it settles.
+    pub last: u64,
     /// How far the outbox says it is.
     pub state: OutboxState,
     /// What the chain says.
     pub found: OnChain,
+}
+
+/// What a look says against what the outbox remembers: true after a reorganisation, and else a node
+/// that is behind or wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Doubt {
+    /// The block with the transaction of this nonce went away.
+    Gone(u64),
+    /// The account used this nonce for another transaction.
+    UsedOtherwise(u64),
+    /// The account is not at this nonce yet: what has it waits for others that nobody sends.
+    TooHigh(u64),
+    /// The transaction of this nonce was mined and failed.
+    Failed(u64),
+    /// The transaction of this nonce succeeded, and the contract did not settle its batches.
+    NotSettled(u64),
+    /// The contract settled less than is recorded.
+    TakenBack,
+}
+
+/// A doubt that the looks before this one had without pause.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Doubted {
+    /// Which.
+    pub what: Doubt,
+    /// When it was seen first.
+    pub since: Millis,
 }
 
 /// Everything that the next action depends on.
@@ -43,11 +79,15 @@ pub struct Row {
 pub struct View {
     /// The operator's time.
     pub now: Millis,
-    /// Next nonce of the account at the chain's head, read *before* the rows were looked up.
+    /// The block that was looked at.
+    pub head: u64,
+    /// Its hash.
+    pub head_hash: [u8; 32],
+    /// Next nonce of the account after that block, which was read *before* the rows were looked up.
     pub account_nonce: u64,
     /// Number of the last final block.
     pub finalized: u64,
-    /// Last batch that the contract settled.
+    /// Last batch that the contract settled by that block.
     pub settled: u64,
     /// Last batch that the store says is settled.
     pub recorded: u64,
@@ -59,6 +99,10 @@ pub struct View {
     pub sent_here: bool,
     /// Whether the node refused the open row's fees.
     pub underpriced: bool,
+    /// What the looks before this one doubted.
+    pub doubt: Option<Doubted>,
+    /// Until when nothing new is built, after a transaction that was mined and failed.
+    pub hold_until: Option<Millis>,
 }
 
 /// The next thing to do.
@@ -68,6 +112,8 @@ pub enum Action {
     Idle,
     /// Nothing before this time, unless the chain moves.
     Wait(Millis),
+    /// Look again before this is believed.
+    Recheck(Doubt),
     /// Look up in the contract's events what the store does not know.
     Adopt,
     /// Simulate, sign and write a transaction that settles these batches.
@@ -87,49 +133,105 @@ pub enum Action {
     Reopen(u64),
     /// Record that it is final.
     Finish(u64),
-    /// Give the nonce up: the account used it otherwise.
+    /// Give the nonce up: what has it settles nothing any more, and nothing is wrong.
     Void(u64),
-    /// It was mined and failed.
+    /// Give it up: it was mined and settled nothing.
     Failed(u64),
+}
+
+/// What one look says.
+enum Verdict {
+    /// To be done.
+    Sure(Action),
+    /// To be done once this is believed.
+    Doubtful(Doubt, Action),
 }
 
 /// Decides. The same view always gives the same action.
 pub fn next_action(view: &View, config: &SettleConfig) -> Action {
+    match decide(view, config) {
+        Verdict::Doubtful(doubt, _) if !is_believed(view, doubt, config) => Action::Recheck(doubt),
+        Verdict::Sure(action) | Verdict::Doubtful(_, action) => action,
+    }
+}
+
+/// What this look alone says of a row: for a command that looks once.
+pub(super) fn row_action(view: &View, row: &Row, config: &SettleConfig) -> Option<Action> {
+    match row_verdict(view, row, config)? {
+        Verdict::Sure(action) | Verdict::Doubtful(_, action) => Some(action),
+    }
+}
+
+fn is_believed(view: &View, doubt: Doubt, config: &SettleConfig) -> bool {
+    let since = view.doubt.filter(|doubted| doubted.what == doubt).map(|doubted| doubted.since);
+    config.doubt_ms == 0 || since.is_some_and(|since| view.now >= since.plus(config.doubt_ms))
+}
+
+fn decide(view: &View, config: &SettleConfig) -> Verdict {
     // Rows in order of nonce: a later one cannot be mined before an earlier one.
-    if let Some(action) = view.rows.iter().find_map(|row| row_action(view, row, config)) {
-        return action;
+    if let Some(verdict) = view.rows.iter().find_map(|row| row_verdict(view, row, config)) {
+        return verdict;
     }
     // Before anything is built: what the contract settled without the store knowing (a lost store,
     // another process of the operator) must not be built again.
-    if view.recorded != view.settled {
-        return Action::Adopt;
+    match view.recorded.cmp(&view.settled) {
+        Ordering::Less => Verdict::Sure(Action::Adopt),
+        Ordering::Greater => Verdict::Doubtful(Doubt::TakenBack, Action::Adopt),
+        Ordering::Equal => Verdict::Sure(batch_action(view, config)),
     }
-    batch_action(view, config)
 }
 
-pub(super) fn row_action(view: &View, row: &Row, config: &SettleConfig) -> Option<Action> {
+fn row_verdict(view: &View, row: &Row, config: &SettleConfig) -> Option<Verdict> {
+    use Verdict::{Doubtful, Sure};
     let nonce = row.nonce;
+    let is_settled = view.settled >= row.last;
     // The order of the arms matters: what is mined says more than what the outbox remembers.
-    match (row.state, row.found) {
-        (OutboxState::Final { .. } | OutboxState::Void, _) => None,
-        (_, OnChain::Mined { succeeded: false, .. }) => Some(Action::Failed(nonce)),
+    Some(match (row.state, row.found) {
+        (OutboxState::Final { .. } | OutboxState::Void, _) => return None,
+        // Nonce and counter are of an older block: together they would say nonsense.
+        (_, OnChain::Mined { block, .. }) if block > view.head => {
+            Sure(Action::Wait(view.now.plus(config.poll_ms)))
+        }
+        // Others settled its batches, or the receipt is wrong: either way there is no work left.
+        (_, OnChain::Mined { succeeded: false, .. }) if is_settled => {
+            Doubtful(Doubt::Failed(nonce), Action::Void(nonce))
+        }
+        (_, OnChain::Mined { succeeded: false, .. }) => {
+            Doubtful(Doubt::Failed(nonce), Action::Failed(nonce))
+        }
+        (_, OnChain::Mined { .. }) if !is_settled => {
+            Doubtful(Doubt::NotSettled(nonce), Action::Failed(nonce))
+        }
         (
             OutboxState::Mined { block_hash: known, .. },
             OnChain::Mined { block, block_hash, .. },
         ) if known == block_hash => {
             // Not final: later rows may go on meanwhile.
-            (block <= view.finalized).then_some(Action::Finish(nonce))
+            return (block <= view.finalized).then_some(Sure(Action::Finish(nonce)));
         }
-        (_, OnChain::Mined { .. }) => Some(Action::Record(nonce)),
-        (OutboxState::Mined { .. }, OnChain::Nothing { .. }) => Some(Action::Reopen(nonce)),
-        // The account's next nonce was read before the receipts, so none of ours used this one.
-        (_, OnChain::Nothing { .. }) if view.account_nonce > nonce => Some(Action::Void(nonce)),
-        (_, OnChain::Nothing { .. }) if view.underpriced => Some(Action::Replace(nonce)),
-        (OutboxState::Built, OnChain::Nothing { .. }) => Some(Action::Send(nonce)),
+        (_, OnChain::Mined { .. }) => Sure(Action::Record(nonce)),
+        // The contract has its batches: what is missing is the receipt alone.
+        (OutboxState::Mined { block, .. }, OnChain::Nothing { .. })
+            if is_settled && view.account_nonce > nonce =>
+        {
+            return (block <= view.finalized).then_some(Sure(Action::Finish(nonce)));
+        }
+        (OutboxState::Mined { .. }, OnChain::Nothing { .. }) => {
+            Doubtful(Doubt::Gone(nonce), Action::Reopen(nonce))
+        }
+        (_, OnChain::Nothing { .. }) if view.account_nonce > nonce => {
+            Doubtful(Doubt::UsedOtherwise(nonce), Action::Void(nonce))
+        }
+        // Everything before it is mined, so this is where the account should be.
+        (_, OnChain::Nothing { .. }) if view.account_nonce < nonce => {
+            Doubtful(Doubt::TooHigh(nonce), Action::Void(nonce))
+        }
+        (_, OnChain::Nothing { .. }) if view.underpriced => Sure(Action::Replace(nonce)),
+        (OutboxState::Built, OnChain::Nothing { .. }) => Sure(Action::Send(nonce)),
         (OutboxState::Sent { at, times }, OnChain::Nothing { known }) => {
-            Some(sent_action(view, config, Sent { nonce, at, times, known }))
+            Sure(sent_action(view, config, Sent { nonce, at, times, known }))
         }
-    }
+    })
 }
 
 /// A transaction that was sent and is not mined.
@@ -160,6 +262,9 @@ fn sent_action(view: &View, config: &SettleConfig, sent: Sent) -> Action {
 }
 
 fn batch_action(view: &View, config: &SettleConfig) -> Action {
+    if let Some(until) = view.hold_until.filter(|until| view.now < *until) {
+        return Action::Wait(until);
+    }
     let Some(&(first, t1)) = view.waiting.first() else { return Action::Idle };
     assert_eq!(first, view.settled + 1, "I2: only what follows the settled batch is settled");
     let over = view.waiting.iter().take(config.batches_max).take_while(|batch| batch.1 <= view.now);
@@ -175,129 +280,6 @@ fn batch_action(view: &View, config: &SettleConfig) -> Action {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MINED: OutboxState = OutboxState::Mined { hash: [1; 32], block: 5, block_hash: [5; 32] };
-
-    fn at(ms: u64) -> Millis {
-        Millis::new(ms).unwrap()
-    }
-
-    fn sent(ms: u64, times: u32) -> OutboxState {
-        OutboxState::Sent { at: at(ms), times }
-    }
-
-    fn mined(block: u64, hash: u8, succeeded: bool) -> OnChain {
-        OnChain::Mined { block, block_hash: [hash; 32], succeeded }
-    }
-
-    const NOTHING: OnChain = OnChain::Nothing { known: false };
-    const KNOWN: OnChain = OnChain::Nothing { known: true };
-
-    fn view() -> View {
-        View {
-            now: at(100_000),
-            account_nonce: 7,
-            finalized: 4,
-            settled: 2,
-            recorded: 2,
-            rows: vec![],
-            waiting: vec![],
-            sent_here: true,
-            underpriced: false,
-        }
-    }
-
-    #[track_caller]
-    fn check(view: View, expected: Action) {
-        assert_eq!(next_action(&view, &SettleConfig::default()), expected, "{view:?}");
-    }
-
-    fn check_row(state: OutboxState, found: OnChain, expected: Action) {
-        check(View { rows: vec![Row { nonce: 7, state, found }], ..view() }, expected);
-    }
-
-    #[test]
-    fn a_row_goes_from_built_over_sent_and_mined_to_final() {
-        check_row(OutboxState::Built, NOTHING, Action::Send(7));
-        check_row(sent(99_000, 1), KNOWN, Action::Wait(at(147_000)));
-        check_row(sent(99_000, 1), mined(5, 5, true), Action::Record(7));
-        check_row(MINED, mined(5, 5, true), Action::Idle);
-        check_row(MINED, mined(4, 5, true), Action::Finish(7));
-    }
-
-    #[test]
-    fn a_transaction_that_was_sent_before_a_crash_is_found_before_it_is_sent_again() {
-        check_row(OutboxState::Built, mined(5, 5, true), Action::Record(7));
-        let rows = vec![Row { nonce: 7, state: sent(99_000, 1), found: NOTHING }];
-        check(View { rows, sent_here: false, ..view() }, Action::Send(7));
-        let rows = vec![Row { nonce: 7, state: sent(99_000, 1), found: KNOWN }];
-        check(View { rows, sent_here: false, ..view() }, Action::Wait(at(147_000)));
-    }
-
-    #[test]
-    fn a_lost_transaction_is_sent_again_and_then_replaced() {
-        check_row(sent(52_000, 1), NOTHING, Action::Send(7));
-        check_row(sent(52_001, 1), NOTHING, Action::Wait(at(100_001)));
-        check_row(sent(52_000, 2), NOTHING, Action::Replace(7));
-        check_row(sent(52_000, 1), KNOWN, Action::Replace(7));
-    }
-
-    #[test]
-    fn refused_fees_are_raised_at_once() {
-        for state in [OutboxState::Built, sent(99_999, 1)] {
-            let rows = vec![Row { nonce: 7, state, found: NOTHING }];
-            check(View { rows, underpriced: true, ..view() }, Action::Replace(7));
-        }
-    }
-
-    #[test]
-    fn a_nonce_used_otherwise_is_given_up_and_a_failed_transaction_is_named() {
-        let rows = vec![Row { nonce: 6, state: sent(99_999, 1), found: NOTHING }];
-        check(View { rows, ..view() }, Action::Void(6));
-        check_row(sent(99_999, 1), mined(5, 5, false), Action::Failed(7));
-        check_row(MINED, mined(6, 6, false), Action::Failed(7));
-    }
-
-    #[test]
-    fn a_reorganisation_reopens_or_records_anew() {
-        check_row(MINED, NOTHING, Action::Reopen(7));
-        check_row(MINED, mined(6, 6, true), Action::Record(7));
-    }
-
-    #[test]
-    fn earlier_nonces_come_first_and_nothing_is_built_beside_an_open_row() {
-        let open = Row { nonce: 7, state: sent(99_000, 1), found: KNOWN };
-        let last = Row { nonce: 8, state: OutboxState::Built, found: NOTHING };
-        let waiting = vec![(3, at(1))];
-        check(View { rows: vec![open, last], waiting, ..view() }, Action::Wait(at(147_000)));
-    }
-
-    #[test]
-    fn what_the_store_does_not_know_is_adopted_before_anything_is_built() {
-        let waiting = vec![(4, at(1))];
-        check(View { settled: 3, waiting, ..view() }, Action::Adopt);
-        check(View { recorded: 3, waiting: vec![(3, at(1))], ..view() }, Action::Adopt);
-    }
-
-    #[test]
-    fn batches_whose_window_is_over_are_settled_together_up_to_the_limit() {
-        let batches = |count: u64, t1: u64| (3..3 + count).map(|n| (n, at(t1))).collect();
-        check(view(), Action::Idle);
-        let three = View { waiting: batches(3, 100_000), ..view() };
-        check(three, Action::Build { first: 3, last: 5 });
-        check(View { waiting: batches(9, 1), ..view() }, Action::Build { first: 3, last: 10 });
-        check(View { waiting: batches(1, 100_001), ..view() }, Action::Wait(at(100_001)));
-        let waiting = vec![(3, at(1)), (4, at(100_001)), (5, at(1))];
-        check(View { waiting, ..view() }, Action::Build { first: 3, last: 3 });
-    }
-
-    #[test]
-    fn too_many_unfinal_transactions_wait_for_finality() {
-        let row = |nonce| Row { nonce, state: MINED, found: mined(5, 5, true) };
-        let rows = (0..64).map(row).collect();
-        let waiting = vec![(3, at(1))];
-        check(View { rows, waiting, ..view() }, Action::Wait(at(102_000)));
-    }
-}
+mod tests;
+#[cfg(test)]
+mod world;

@@ -8,9 +8,10 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
 use super::error::SettleError;
-use super::plan::next_action;
+use super::plan::{Action, next_action};
 use super::settler::{Settler, Step};
 use crate::folder::store::OutboxState;
+use crate::stages::standing::Cause;
 
 /// What follows a round.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,7 +34,7 @@ impl Settler {
     /// [`Standing`](crate::stages::standing::Standing) says which.
     ///
     /// # Errors
-    /// [`SettleError`] under which collecting is unsafe as well ([`SettleError::ends_node`]).
+    /// [`SettleError::OtherKey`]: no trouble of the chain ends it.
     pub async fn run(
         mut self,
         wake: Arc<Notify>,
@@ -68,13 +69,36 @@ impl Settler {
         }
     }
 
+    /// Waits until `check` finds the chain to be the one that is meant: for a node that started
+    /// without it. What fails is told and tried again as a round is.
+    pub async fn wait_for_chain<F>(&mut self, check: impl Fn() -> F)
+    where
+        F: Future<Output = Result<(), SettleError>>,
+    {
+        loop {
+            self.watch_lag();
+            let checked = timeout(self.config.round_max(), check()).await;
+            let checked = checked.unwrap_or(Err(SettleError::Deadline));
+            let answers = checked.as_ref().err().is_none_or(|error| !error.is_unreachable());
+            self.metrics.chain_reachable.set(i64::from(answers));
+            let Err(error) = checked else {
+                self.failures = 0;
+                return;
+            };
+            sleep(self.pause_after(error)).await;
+        }
+    }
+
     /// Looks, decides and does one thing.
     ///
     /// # Errors
     /// [`SettleError`]; what was begun is found by the next round.
     pub async fn step(&mut self) -> Result<Step, SettleError> {
+        self.watch_lag();
+        self.metrics.settle_fee_max_wei.set(self.config.fee_wei_max as f64);
         let view = self.look().await;
-        self.metrics.chain_reachable.set(i64::from(view.is_ok()));
+        let answers = view.as_ref().err().is_none_or(|error| !error.is_unreachable());
+        self.metrics.chain_reachable.set(i64::from(answers));
         let view = view?;
         // Both are of the open row alone: mined or given up, it is behind them.
         let is_open = |state| matches!(state, OutboxState::Built | OutboxState::Sent { .. });
@@ -83,6 +107,9 @@ impl Settler {
             self.not_taken = false;
         }
         let action = next_action(&view, &self.config);
+        if !matches!(action, Action::Recheck(_)) {
+            self.doubt = None;
+        }
         self.act(&view, action).await
     }
 
@@ -102,6 +129,8 @@ impl Settler {
                     Some(limit) => self.standing.degrade(limit.cause(), limit),
                     // Other fees are signed and not sent yet: only the node says if they will do.
                     None if self.not_taken => (),
+                    // Given up, and not settled otherwise yet.
+                    None if self.failed.is_some() => (),
                     None => self.standing.recover(),
                 }
                 return Ok(match step {
@@ -112,21 +141,30 @@ impl Settler {
             Err(error) if error.ends_node() => return Err(error),
             Err(error) => error,
         };
+        Ok(Next::Pause(self.pause_after(error)))
+    }
+
+    /// Tells what failed, and how long to wait after it.
+    fn pause_after(&mut self, error: SettleError) -> Duration {
         self.failures = self.failures.saturating_add(1);
+        self.last_trouble = Some(model::with_causes(&error));
         self.metrics.settle_retries_total.inc();
-        if error.is_transient() {
-            // The chain's node says in its own words what it refuses.
-            let (failures, causes) = (self.failures, model::with_causes(&error));
-            tracing::warn!(error = causes, failures, "settling failed and is tried again");
-            // A chain that does not answer has a metric and a line of its own.
-            if !error.is_unreachable() {
-                let why = self.fee_limit.as_ref().unwrap_or(&error);
-                self.standing.degrade(why.cause(), why);
-            }
-            return Ok(Next::Pause(self.config.pause_after(self.failures)));
+        if !error.is_transient() {
+            self.standing.degrade(error.cause(), &error);
+            return self.config.refused_pause(self.failures);
         }
-        self.standing.degrade(error.cause(), &error);
-        Ok(Next::Pause(self.config.refused_retry()))
+        // The chain's node says in its own words what it refuses.
+        let (failures, causes) = (self.failures, model::with_causes(&error));
+        tracing::warn!(error = causes, failures, "settling failed and is tried again");
+        let why = self.fee_limit.as_ref().unwrap_or(&error);
+        // Where some of several nodes are behind, one look fails now and then, and the next does
+        // not.
+        let once = why.cause() == Cause::ChainFails && self.failures == 1;
+        // A chain that does not answer has a metric and a line of its own.
+        if !error.is_unreachable() && !once {
+            self.standing.degrade(why.cause(), why);
+        }
+        self.config.pause_after(self.failures)
     }
 
     fn pause_until(&self, until: Millis) -> Duration {

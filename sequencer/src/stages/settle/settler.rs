@@ -8,7 +8,7 @@ use model::{Clock, Millis};
 
 use super::config::SettleConfig;
 use super::error::SettleError;
-use super::plan::Action;
+use super::plan::{Action, Doubted};
 use crate::folder::store::Store;
 use crate::metrics::Metrics;
 use crate::stages::standing::Standing;
@@ -49,6 +49,16 @@ pub(super) enum Underpriced {
     Replacement,
 }
 
+/// A transaction that was mined and failed, and what follows from it.
+pub(super) struct FailedBefore {
+    /// How many in a row.
+    pub(super) count: u32,
+    /// What the contract had settled then: once it gets on, this is over.
+    pub(super) settled: u64,
+    /// Until when nothing is built: each costs gas.
+    pub(super) until: Millis,
+}
+
 /// The stage. Everything that must survive a crash is in the store.
 pub struct Settler {
     pub(super) edge: Edge,
@@ -68,6 +78,16 @@ pub struct Settler {
     pub(super) not_taken: bool,
     /// Rounds that failed since the last that did not.
     pub(super) failures: u32,
+    /// Set while the last transaction was mined and failed.
+    pub(super) failed: Option<FailedBefore>,
+    /// What the looks up to now doubt without pause.
+    pub(super) doubt: Option<Doubted>,
+    /// Whether the chain's node takes no block by its hash.
+    pub(super) pins_by_number: bool,
+    /// Whether so much waits, or for so long, that the alarm is on.
+    pub(super) lags: bool,
+    /// What kept the last batches from the chain, for the alarm.
+    pub(super) last_trouble: Option<String>,
 }
 
 impl Settler {
@@ -87,6 +107,11 @@ impl Settler {
             fee_limit: None,
             not_taken: false,
             failures: 0,
+            failed: None,
+            doubt: None,
+            pins_by_number: false,
+            lags: false,
+            last_trouble: None,
         }
     }
 }

@@ -30,7 +30,8 @@ pub struct Open {
 impl Settler {
     /// Records whatever the chain says of the outbox, as the rounds of a running node do: mined,
     /// final, failed, gone again, or the nonce used otherwise. Builds, sends and replaces nothing.
-    /// What is left is open: it may be mined yet, if it ever left this node.
+    /// What is left is open: it may be mined yet, if it ever left this node. One look is believed:
+    /// a person asks, and can ask again.
     ///
     /// # Errors
     /// [`SettleError`]; what was recorded until then is true and stays.
@@ -88,6 +89,7 @@ impl Settler {
             | Action::Failed(_) => true,
             Action::Idle
             | Action::Wait(_)
+            | Action::Recheck(_)
             | Action::Adopt
             | Action::Build { .. }
             | Action::Send(_)

@@ -121,7 +121,8 @@ impl Bench {
             edge,
             store,
             signer: signer(),
-            config: SettleConfig::default(),
+            // The embedded chain is believed at once, as a node does.
+            config: SettleConfig { doubt_ms: 0, ..SettleConfig::default() },
             metrics: self.metrics.clone(),
             clock: self.clock.clone(),
             standing: self.standing.clone(),
@@ -319,18 +320,117 @@ async fn a_window_that_is_not_over_is_waited_for() {
 }
 
 #[tokio::test]
+async fn the_newest_window_does_not_hold_back_those_before_it() {
+    let bench = Bench::new().await;
+    fill(&bench.store, &bench.edge, 3, root());
+    bench.advance(WINDOW_MS);
+    // For the operator all three are over, for the chain, which began with one, two.
+    bench.clock.advance(WINDOW_MS);
+    let (done, _) = rounds(&mut bench.settler()).await;
+    assert!(matches!(done.first(), Some(Action::Build { first: 1, last: 3 })), "{done:?}");
+    assert_eq!(bench.counts().await, BTreeMap::from([(1, 1), (2, 1)]));
+    bench.chain_clock.advance(WINDOW_MS);
+    rounds(&mut bench.settler()).await;
+    assert_eq!(bench.counts().await, BTreeMap::from(ALL_THREE));
+}
+
+#[tokio::test]
+async fn a_mined_and_failed_transaction_is_named_with_the_reason_of_the_contract() {
+    let bench = Bench::with(2).await;
+    bench.chain.set_finality(5);
+    let mut settler = bench.settler();
+    settler.config.batches_max = 1;
+    rounds(&mut settler).await;
+    let before = bench.rows();
+    assert_eq!(before.len(), 2);
+    // The chain forgets both, and the account's first nonce there is used for something else.
+    bench.chain.remove_blocks(2).unwrap();
+    let mut other = fees::decode(&before[0].signed).unwrap();
+    (other.input, other.to) = (Default::default(), signer().address().into());
+    let fees::Signed { bytes, .. } = fees::sign(&signer(), other).unwrap();
+    bench.chain.send_raw(&bytes).unwrap();
+    let failed = loop {
+        if let Err(error) = settler.step().await {
+            break error;
+        }
+    };
+    let SettleError::Failed { reason, .. } = &failed else { panic!("{failed:?}") };
+    assert!(reason.starts_with("WrongNumber"), "{reason}");
+    let Next::Pause(pause) = settler.conclude(Err(failed)).unwrap() else { panic!("no pause") };
+    assert_eq!(bench.standing.cause(), Some(Cause::Refused));
+    bench.advance(pause.as_millis() as u64);
+    rounds(&mut settler).await;
+    let round = settler.step().await;
+    settler.conclude(round).unwrap();
+    assert_eq!(bench.standing.cause(), None);
+    assert_eq!(bench.counts().await, BTreeMap::from([(1, 1), (2, 1)]));
+    assert_eq!(bench.metrics.settle_failed_total.get(), 1);
+}
+
+#[tokio::test]
+async fn a_chain_that_takes_final_blocks_back_is_settled_anew() {
+    let bench = Bench::with(3).await;
+    let mut settler = bench.settler();
+    rounds(&mut settler).await;
+    assert!(matches!(bench.rows()[0].state, OutboxState::Final { .. }));
+    bench.chain.remove_blocks(1).unwrap();
+    rounds(&mut settler).await;
+    assert_eq!(bench.counts().await, BTreeMap::from(ALL_THREE));
+    assert_eq!(bench.store.last_settled().unwrap(), BatchNumber(3));
+}
+
+#[tokio::test]
+async fn confirmations_make_final_what_a_chain_never_calls_final() {
+    let bench = Bench::with(1).await;
+    bench.chain.set_finality(1_000);
+    let mut settler = bench.settler();
+    settler.config.confirmations = 3;
+    rounds(&mut settler).await;
+    for _ in 0..2 {
+        assert!(matches!(bench.rows()[0].state, OutboxState::Mined { .. }));
+        assert_eq!(rounds(&mut settler).await.0, []);
+        bench.chain.mine_empty().unwrap();
+    }
+    assert!(matches!(rounds(&mut settler).await.0[..], [Action::Finish(_)]));
+}
+
+#[tokio::test]
+async fn so_much_that_waits_is_an_alarm_until_it_is_settled() {
+    let bench = Bench::with(3).await;
+    let mut settler = bench.settler();
+    settler.config.alarm_after_ms = 10 * WINDOW_MS;
+    let lagging = || bench.metrics.settle_lagging.get();
+    settler.watch_lag();
+    assert_eq!((lagging(), bench.metrics.settle_lag_batches.get()), (0, 3));
+    bench.advance(10 * WINDOW_MS);
+    settler.watch_lag();
+    assert_eq!(lagging(), 1, "{} s", bench.metrics.settle_lag_seconds.get());
+    settler.config.alarm_after_ms = 100 * WINDOW_MS;
+    settler.watch_lag();
+    assert_eq!(lagging(), 0);
+    settler.config.alarm_batches = 3;
+    settler.watch_lag();
+    assert_eq!(lagging(), 1);
+    rounds(&mut settler).await;
+    settler.watch_lag();
+    assert_eq!((lagging(), bench.metrics.settle_lag_batches.get()), (0, 0));
+    assert!(bench.metrics.settle_balance_wei.get() > 0.0);
+    assert!(bench.metrics.settle_base_fee_wei.get() > 0.0);
+}
+
+#[tokio::test]
 async fn a_batch_that_the_contract_refuses_degrades_the_stage_and_is_tried_again_slowly() {
     let bench = Bench::new().await;
     fill(&bench.store, &bench.edge, 1, Word::from_u64(8));
     bench.advance(WINDOW_MS);
     let mut settler = bench.settler();
-    for _ in 0..2 {
+    for pause_ms in [1_000, 2_000] {
         let found = settler.step().await;
         let Err(SettleError::Refused { first: 1, last: 1, reason }) = &found else {
             panic!("expected a refusal, found {found:?}");
         };
         assert!(reason.starts_with("WrongRootIn"), "{reason}");
-        let pause = Next::Pause(Duration::from_millis(settler.config.refused_retry_ms));
+        let pause = Next::Pause(Duration::from_millis(pause_ms));
         assert_eq!(settler.conclude(found).unwrap(), pause);
         assert_eq!(bench.standing.cause(), Some(Cause::Refused));
     }
@@ -338,18 +438,19 @@ async fn a_batch_that_the_contract_refuses_degrades_the_stage_and_is_tried_again
 }
 
 #[tokio::test]
-async fn a_store_that_fails_degrades_the_stage_and_another_history_ends_the_node() {
+async fn a_store_that_fails_and_another_history_degrade_the_stage() {
     let bench = Bench::with(1).await;
     let mut settler = bench.settler();
-    let missing = || SettleError::Store(StoreError::Missing { what: "batches", key: 1 });
-    let pause = Next::Pause(Duration::from_millis(settler.config.refused_retry_ms));
-    assert_eq!(settler.conclude(Err(missing())).unwrap(), pause);
-    assert_eq!(bench.standing.cause(), Some(Cause::StoreFails));
-    let round = settler.step().await;
-    assert_eq!(settler.conclude(round).unwrap(), Next::Round);
-    assert_eq!(bench.standing.cause(), None, "it gets on by itself");
-    let other = settler.conclude(Err(SettleError::Diverged { number: 1 }));
-    assert!(matches!(other, Err(SettleError::Diverged { number: 1 })), "{other:?}");
+    let missing = SettleError::Store(StoreError::Missing { what: "batches", key: 1 });
+    let diverged = SettleError::Diverged { number: 1 };
+    for (error, cause) in [(missing, Cause::StoreFails), (diverged, Cause::Diverged)] {
+        let pause = Next::Pause(Duration::from_millis(settler.config.retry_first_ms));
+        assert_eq!(settler.conclude(Err(error)).unwrap(), pause);
+        assert_eq!(bench.standing.cause(), Some(cause));
+        let round = settler.step().await;
+        assert!(matches!(settler.conclude(round), Ok(Next::Round)));
+        assert_eq!(bench.standing.cause(), None, "it gets on by itself");
+    }
 }
 
 #[tokio::test]
@@ -451,4 +552,6 @@ fn pauses_double_up_to_the_longest() {
     let seconds: Vec<u64> = (1..9).map(|n| config.pause_after(n).as_secs()).collect();
     assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 60, 60]);
     assert_eq!(config.pause_after(u32::MAX).as_secs(), 60);
+    let seconds: Vec<u64> = (6..11).map(|n| config.refused_pause(n).as_secs()).collect();
+    assert_eq!(seconds, [32, 64, 128, 256, 300]);
 }

@@ -2,6 +2,8 @@
 //! more than is allowed, and takes blocks back. Once that ends, everything settles without a
 //! restart, each batch once.
 
+mod lies;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
@@ -23,6 +25,9 @@ use rand::{Rng as _, SeedableRng as _};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
+use self::lies::{Lies, Receipts};
+use super::config::SettleConfig;
+use super::error::SettleError;
 use super::plan::Action;
 use super::round::Next;
 use super::settler::{Settler, Step};
@@ -55,6 +60,8 @@ struct Sky {
     /// Whether it refuses what the market is above; else it holds it.
     refuses_low: bool,
     held: Option<Held>,
+    /// What it says that is not so.
+    lies: Lies,
 }
 
 /// A transport to the embedded chain, through the sky.
@@ -166,9 +173,11 @@ impl Weather {
         let method = request.method();
         let refused =
             |words: String| ErrorPayload { code: -32000, message: words.into(), data: None };
-        let answer = match self.own_answer(method, &params) {
-            Some(own) => own.map_err(refused),
-            None => self.chain.handle(method, &params).map_err(ErrorPayload::from),
+        let lie = self.sky().lies.answer(&self.chain, method, &params);
+        let answer = match (lie, self.own_answer(method, &params)) {
+            (Some(lie), _) => lie,
+            (None, Some(own)) => own.map_err(refused),
+            (None, None) => self.chain.handle(method, &params).map_err(ErrorPayload::from),
         };
         let payload = match answer {
             Ok(value) => ResponsePayload::Success(to_raw_value(&value).unwrap()),
@@ -228,7 +237,8 @@ impl Voyage {
         let weather = Weather { chain: bench.chain.clone(), sky: Arc::default() };
         let deployment = bench.edge.deployment().clone();
         let edge = Edge::connect(weather.edge_provider(), deployment).await.unwrap();
-        let settler = bench.settler_on(edge, bench.store.clone());
+        let mut settler = bench.settler_on(edge, bench.store.clone());
+        settler.config = SettleConfig::default();
         Voyage { bench, weather, settler, longest: deployed, deployed, last: None }
     }
 
@@ -240,7 +250,7 @@ impl Voyage {
             _ => None,
         };
         if let Err(error) = &round {
-            assert!(error.is_transient(), "{error:?}");
+            assert!(!error.ends_node(), "{error:?}");
             self.last = Some(error.to_string());
         }
         match self.settler.conclude(round).unwrap() {
@@ -253,7 +263,7 @@ impl Voyage {
     }
 
     async fn change(&mut self, random: &mut StdRng) {
-        let event = random.gen_range(0..10);
+        let event = random.gen_range(0..14);
         match event {
             0 => self.weather.sky().unreachable = random.gen_bool(0.5),
             1..=3 => {
@@ -272,6 +282,7 @@ impl Voyage {
             6 => self.weather.sky().loses = random.gen_range(0..3),
             7 => self.weather.sky().held = None,
             8 => self.take_blocks_back(random).await,
+            9..=12 => self.weather.sky().lies.change(random),
             _ => *self.weather.sky() = Sky { held: None, ..Sky::default() },
         }
     }
@@ -304,6 +315,7 @@ impl Voyage {
             // Blocks may be gone of which the outbox knows nothing yet: while there is anything to
             // do, it is not over.
             if did.is_none()
+                && self.settler.doubt.is_none()
                 && settled == BatchNumber(batches)
                 && self.bench.standing.cause().is_none()
                 && !self.bench.rows().iter().any(|row| open(row.state))
@@ -317,6 +329,83 @@ impl Voyage {
         let (rows, last) = (self.bench.rows(), &self.last);
         panic!("not settled after {ROUNDS_MAX} rounds: {rows:?}, last error {last:?}");
     }
+}
+
+/// One thing is wrong for some rounds: nothing is lost by it, and it ends with its cause.
+async fn check_outlives(what: &str, lies: Lies) {
+    let mut voyage = Voyage::with(6).await;
+    // Some batches are on their way as it begins.
+    voyage.settler.config.batches_max = 2;
+    for _ in 0..3 {
+        voyage.round().await;
+    }
+    voyage.weather.sky().lies = lies;
+    for _ in 0..40 {
+        voyage.round().await;
+        voyage.bench.chain.mine_empty().unwrap();
+    }
+    println!("{what}: {:?}", voyage.last);
+    voyage.clear(6).await;
+}
+
+#[tokio::test]
+async fn each_lie_of_the_node_ends_with_its_cause() {
+    let none = Lies::default();
+    check_outlives("half of the answers late", Lies { behind: 2, ..none }).await;
+    check_outlives("nonces too high", Lies { nonce: 2, ..none }).await;
+    check_outlives("nonces too low", Lies { nonce: -1, ..none }).await;
+    check_outlives("reverts without words", Lies { reverts: true, ..none }).await;
+    for receipts in [Receipts::Inverted, Receipts::Bare, Receipts::Lost] {
+        check_outlives("receipts", Lies { receipts: Some(receipts), ..none }).await;
+    }
+}
+
+/// What some nodes never do otherwise.
+async fn check_settles_under(lies: Lies) {
+    let mut voyage = Voyage::with(3).await;
+    voyage.weather.sky().lies = lies;
+    for _ in 0..ROUNDS_MAX {
+        voyage.round().await;
+        voyage.bench.chain.mine_empty().unwrap();
+        if voyage.bench.store.last_settled().unwrap().0 == 3 {
+            return voyage.clear(3).await;
+        }
+    }
+    panic!("nothing settles: {:?}", voyage.last);
+}
+
+#[tokio::test]
+async fn half_of_the_answers_two_blocks_late_keep_nothing_from_settling() {
+    check_settles_under(Lies { behind: 2, ..Lies::default() }).await;
+}
+
+#[tokio::test]
+async fn receipts_without_logs_and_blocks_without_hashes_keep_nothing_from_settling() {
+    check_settles_under(Lies { receipts: Some(Receipts::Bare), ..Lies::default() }).await;
+    check_settles_under(Lies { no_hashes: true, ..Lies::default() }).await;
+}
+
+#[tokio::test]
+async fn a_transaction_that_ran_out_of_gas_is_given_up_told_and_built_anew() {
+    let mut voyage = Voyage::with(2).await;
+    voyage.weather.sky().lies.starves = true;
+    let mut failed = None;
+    while failed.is_none() {
+        let round = voyage.settler.step().await;
+        if let Err(SettleError::Failed { reason, .. }) = &round {
+            failed = Some(reason.clone());
+        }
+        let next = voyage.settler.conclude(round).unwrap();
+        if let Next::Wait(time) | Next::Pause(time) = next {
+            voyage.bench.advance(time.as_millis() as u64);
+        }
+    }
+    let reason = failed.unwrap();
+    assert!(reason.starts_with("it ran out of its"), "{reason}");
+    assert_eq!(voyage.bench.standing.cause(), Some(Cause::Refused));
+    assert_eq!(voyage.bench.metrics.settle_failed_total.get(), 1);
+    assert_eq!(voyage.bench.rows()[0].state, OutboxState::Void);
+    voyage.clear(2).await;
 }
 
 /// The fees of this test's limit forbid what a spike asks; the node holds nothing.
