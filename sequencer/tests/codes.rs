@@ -84,7 +84,7 @@ const EXITS: [(&str, [&str; 5]); 14] = [
             "an argument is wrong; a file or folder named there is missing or malformed",
             "the node does not answer, was lost, or closed with a code to retry; a batch file is \
              not there or not served",
-            "Ctrl-C during `vitals stream`",
+            "`vitals stream`: Ctrl-C or SIGTERM; it says what is kept",
         ],
     ),
     (

@@ -22,13 +22,12 @@ mod state;
 mod stream;
 
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
-use model::{EpochNumber, RejectCode, StreamHandle};
+use model::EpochNumber;
 use tokio::sync::watch;
 use wire::{
-    ClientError, ClockFact, Descriptor, Lane, RequestId, SignedAccessRequest, SignedOperation,
-    StreamKey,
+    ClientError, ClockFact, Descriptor, Lane, Period, RequestId, SignedAccessRequest,
+    SignedOperation, StreamKey,
 };
 
 pub use config::{ConnectionConfig, DelayListener, ReceiptListener, Waits};
@@ -36,8 +35,8 @@ pub use error::{ConnectionError, RequestError, StreamError};
 pub use outcome::{AccessOutcome, Applied, Counts, Delay, Delayed};
 pub use stream::Stream;
 
-use crate::InputMark;
-use crate::spool::{Spool, SpoolError};
+use crate::Backlog;
+use crate::spool::{NO_EPOCH, Spool, SpoolError};
 use shared::Shared;
 use state::State;
 
@@ -90,15 +89,18 @@ impl Connection {
         if let Some(epoch) = kept.map_err(spool_error)?.flatten() {
             return Ok(epoch);
         }
-        // Without a state folder nothing says which sequences were used: only a new epoch is sure
-        // not to give one sequence to two byte strings.
+        Ok(self.next_epoch(key))
+    }
+
+    fn next_epoch(&self, key: &StreamKey) -> EpochNumber {
+        // Where no folder says which sequences were used, only a new epoch is sure not to give one
+        // sequence to two byte strings.
         let marked = self.shared.lock().marked_epoch(key.device.as_str(), key.signal);
-        Ok(EpochNumber(marked.map_or(1, |epoch| epoch.0.saturating_add(1))))
+        EpochNumber(marked.map_or(1, |epoch| epoch.0.saturating_add(1)))
     }
 
     /// Opens a stream on a lane, with what a state folder keeps of it, and waits until the node
-    /// takes its frames. A node that cannot open it now is asked again, for as long as `waits.open`
-    /// says; [`ConnectionConfig::on_delay`] is told each time.
+    /// takes its frames: [`Connection::begin_stream`] and [`Stream::opened`].
     ///
     /// # Errors
     /// [`StreamError`], above all [`StreamError::Stopped`] if the node refuses it, and
@@ -109,22 +111,51 @@ impl Connection {
         lane: Lane,
         descriptor: Descriptor,
     ) -> Result<Stream, StreamError> {
+        let stream = self.begin_stream(lane, descriptor)?;
+        stream.opened().await.map(|()| stream)
+    }
+
+    /// Opens a stream as [`Connection::open_stream`] does, and does not wait: it takes frames from
+    /// now on, and they are sent once the node opens it.
+    ///
+    /// # Errors
+    /// [`StreamError`] of this side.
+    pub fn begin_stream(&self, lane: Lane, descriptor: Descriptor) -> Result<Stream, StreamError> {
         // Read before the lock is taken: a spool of many frames would hold up every other stream.
         let folder = self.shared.config.state.as_deref();
         let spool = folder.map(|folder| Spool::open(folder, &descriptor.key, descriptor.epoch));
-        let spool = spool.transpose().map_err(spool_error)?;
+        self.begin(lane, descriptor, spool.transpose().map_err(spool_error)?)
+    }
+
+    /// As [`Connection::begin_stream`], of a stream whose frames were collected without a
+    /// connection.
+    ///
+    /// # Errors
+    /// [`StreamError`] of this side.
+    pub fn begin_backlog(
+        &self,
+        lane: Lane,
+        period: Option<Period>,
+        backlog: Backlog,
+    ) -> Result<Stream, StreamError> {
+        let Backlog { key, mut spool, .. } = backlog;
+        let epoch = match spool.epoch() {
+            NO_EPOCH => self.next_epoch(&key),
+            kept => kept,
+        };
+        spool.begin(&key, epoch).map_err(spool_error)?;
+        self.begin(lane, Descriptor { key, period, epoch }, Some(spool))
+    }
+
+    fn begin(
+        &self,
+        lane: Lane,
+        descriptor: Descriptor,
+        spool: Option<Spool>,
+    ) -> Result<Stream, StreamError> {
         let handle = self.shared.lock().open_stream(lane, descriptor, spool)?;
         self.shared.wake(Lane::Control);
-        let stream = Stream { shared: self.shared.clone(), lane, handle };
-        let find_ready = |state: &mut State| match state.check_stream(handle) {
-            Ok(one) => one.ready.then_some(Ok(())),
-            Err(error) => Some(Err(error)),
-        };
-        let waited = self.shared.config.waits.open;
-        match tokio::time::timeout(waited, self.shared.wait_for(find_ready)).await {
-            Ok(ready) => ready.map(|()| stream),
-            Err(_) => Err(self.give_up_opening(handle, waited)),
-        }
+        Ok(Stream { shared: self.shared.clone(), lane, handle })
     }
 
     /// Sends what a device's clock showed.
@@ -219,29 +250,6 @@ impl Connection {
     /// is the worse for it.
     pub fn newest_fault(&self) -> Option<String> {
         self.shared.lock().newest_fault().map(str::to_owned)
-    }
-
-    /// How far files of readings were sent on a stream, by the state folder.
-    ///
-    /// # Errors
-    /// [`StreamError::Spool`].
-    pub fn input_marks(&self, key: &StreamKey) -> Result<Vec<InputMark>, StreamError> {
-        let folder = self.shared.config.state.as_deref();
-        let kept = folder.map(|folder| Spool::kept_marks(folder, key)).transpose();
-        Ok(kept.map_err(spool_error)?.unwrap_or_default())
-    }
-
-    /// Takes no more frames for a stream that the node did not open.
-    fn give_up_opening(&self, handle: StreamHandle, waited: Duration) -> StreamError {
-        let mut state = self.shared.lock();
-        // Nothing of it can be sent, so nobody misses it; one that ended meanwhile is gone already.
-        drop(state.session.end_stream(handle));
-        state.take_events();
-        let code = state.streams.get(&handle).and_then(|one| one.postponed);
-        drop(state);
-        self.shared.wake(Lane::Control);
-        // Without a word of the node the connection is lost at present, which is as unavailable.
-        StreamError::Postponed { code: code.unwrap_or(RejectCode::Unavailable), waited }
     }
 
     /// The state, locked, once a session stands.

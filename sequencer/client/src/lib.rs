@@ -7,8 +7,8 @@
 //! # Reading order
 //! 1. [`Identity`] and [`Deployment`]: who a client is, and whom it expects.
 //! 2. [`Connection`] and [`Stream`]: from readings (crate `recordings`) to receipts, over lost
-//!    connections and restarts. Behind them a state is fed with events, and a shell has QUIC and
-//!    time.
+//!    connections and restarts, and [`Backlog`] before there is a node. Behind them a state is fed
+//!    with events, and a shell has QUIC and time.
 //! 3. [`Key`], [`Wallet`], [`preview`], [`rule_slot`], [`party`]: what a patient signs, and what it
 //!    means in words.
 //! 4. [`log`] with [`batches`] and [`headers`]: who read what, checked against the base chain.
@@ -109,6 +109,7 @@
 //! # }
 //! ```
 
+mod backlog;
 pub mod batches;
 mod connection;
 pub mod copy;
@@ -128,6 +129,7 @@ mod tls;
 mod transport;
 mod wallet;
 
+pub use backlog::Backlog;
 pub use connection::{
     AccessOutcome, Applied, Connection, ConnectionConfig, ConnectionError, Counts, Delay,
     DelayListener, Delayed, ReceiptListener, RequestError, Stream, StreamError, Waits,

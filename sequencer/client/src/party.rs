@@ -42,6 +42,14 @@ impl Names {
         }
     }
 
+    /// Whether a party was named before; anybody needs no name.
+    pub fn knows(&self, party: &Party) -> bool {
+        match party {
+            Party::Any => true,
+            Party::Named(word) => self.0.contains_key(word),
+        }
+    }
+
     /// How to call a party: its name, or the begin of its word.
     pub fn of(&self, party: &Party) -> String {
         match party {
@@ -98,8 +106,9 @@ mod tests {
         let mut names = Names::default();
         let doctor = actor("practitioner:dr-001").unwrap();
         assert_ne!(doctor, actor("organisation:dr-001").unwrap());
-        assert!(names.of(&doctor).starts_with("somebody unnamed (0x"));
+        assert!(names.of(&doctor).starts_with("somebody unnamed (0x") && !names.knows(&doctor));
         names.learn("practitioner:dr-001", &doctor);
+        assert!(names.knows(&doctor) && names.knows(&Party::Any));
         assert_eq!(names.of(&doctor), "practitioner dr-001");
         assert_eq!(names.of(&actor("any").unwrap()), "anybody");
     }

@@ -3,22 +3,27 @@
 //! A frame is written and synced here before the first byte of it is sent, so a sequence is never
 //! used twice for different bytes. The file is a list of records: `kind u8 | length u32 | body |
 //! first 8 bytes of blake3 of all before`, big-endian. The first record is the state (version,
-//! epoch, last sequence with a receipt), the others are frames as sent, with or without the place
-//! in a file that ends with them, a higher receipted sequence, or such a place alone. Reading
-//! stops at the first record that is torn: it was never sent. The file holds readings in the clear
-//! and is readable for its owner alone.
+//! epoch, last sequence with a receipt), the others are whose readings they are, frames as sent,
+//! with or without the place in a file that ends with them, a higher receipted sequence, or such a
+//! place alone. Reading stops at the first record that is torn: it was never sent. The file holds
+//! readings in the clear and is readable for its owner alone. Frames of epoch 0 were made before
+//! the node said which epochs it has: they get theirs when the stream is opened, and nobody saw
+//! them before.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use files::Audience;
-use model::{EpochNumber, Sequence};
+use files::{Audience, LockedFile};
+use model::{EpochNumber, PatientIndex, Sequence};
 use thiserror::Error;
-use wire::{Frame, StreamKey};
+use wire::{Frame, FramePlace, StreamKey};
 
 use crate::InputMark;
+
+/// The epoch of frames that have none yet.
+pub(crate) const NO_EPOCH: EpochNumber = EpochNumber(0);
 
 const VERSION: u8 = 1;
 const STATE: u8 = 1;
@@ -26,6 +31,7 @@ const FRAME: u8 = 2;
 const RECEIPTED: u8 = 3;
 const MARK: u8 = 4;
 const MARKED_FRAME: u8 = 5;
+const PATIENT: u8 = 6;
 const HEAD_BYTES: usize = 5;
 const CHECK_BYTES: usize = 8;
 /// Files of readings whose places are kept; of more, those that were not sent for longest are
@@ -52,6 +58,25 @@ pub enum SpoolError {
         /// Which file.
         path: PathBuf,
     },
+    /// Another program sends the same stream.
+    #[error(
+        "expected to be the only program that sends this stream from its folder, found that \
+         another holds {path}: let that one end, or give this one a state folder of its own"
+    )]
+    Held {
+        /// The file that it holds.
+        path: PathBuf,
+    },
+    /// Frames of another patient lack receipts.
+    #[error(
+        "expected readings of the patient whose readings of this device have no receipt yet in \
+         {path}, found another patient: send those first, with their patient, or give this one a \
+         state folder of its own"
+    )]
+    Patient {
+        /// Which file.
+        path: PathBuf,
+    },
     /// Frames of another epoch lack receipts.
     #[error("expected to go on in epoch {expected}, found {found} asked for")]
     Epoch {
@@ -70,12 +95,16 @@ pub(crate) struct Spool {
     kept: Kept,
     /// Length of the file.
     bytes: u64,
+    /// Two programs would give one sequence to two frames.
+    _lock: LockedFile,
 }
 
 /// What a file says.
 #[derive(Debug)]
 struct Kept {
     epoch: EpochNumber,
+    /// A frame does not name its patient: sent for another, it would be in that one's record.
+    patient: Option<PatientIndex>,
     last_receipted: Sequence,
     /// Those above it, in order.
     frames: Vec<Frame>,
@@ -89,7 +118,7 @@ impl Spool {
         folder.join(format!("{}.{}.spool", key.device.as_str(), key.signal))
     }
 
-    /// The epoch that is kept, if there is a file.
+    /// The epoch that is kept, if there is a file and it has one.
     pub(crate) fn kept_epoch(
         folder: &Path,
         key: &StreamKey,
@@ -98,44 +127,83 @@ impl Spool {
         if !path.exists() {
             return Ok(None);
         }
-        read(&path).map(|kept| Some(kept.epoch))
-    }
-
-    /// The places in files that are kept.
-    pub(crate) fn kept_marks(folder: &Path, key: &StreamKey) -> Result<Vec<InputMark>, SpoolError> {
-        let path = Spool::path(folder, key);
-        if !path.exists() {
-            return Ok(Vec::new());
-        }
-        read(&path).map(|kept| kept.marks)
+        read(&path).map(|kept| Some(kept.epoch).filter(|epoch| *epoch != NO_EPOCH))
     }
 
     /// Opens what is kept, or begins anew in `epoch`.
     ///
     /// # Errors
-    /// [`SpoolError::Epoch`] if frames of another epoch lack receipts.
+    /// As [`Spool::open_kept`], and [`SpoolError::Epoch`] if frames of another epoch lack receipts.
     pub(crate) fn open(
         folder: &Path,
         key: &StreamKey,
         epoch: EpochNumber,
     ) -> Result<Spool, SpoolError> {
+        let mut spool = Spool::open_kept(folder, key)?;
+        spool.begin(key, epoch)?;
+        Ok(spool)
+    }
+
+    /// Opens what is kept, in its epoch, or begins anew in none.
+    ///
+    /// # Errors
+    /// [`SpoolError::Held`] while another program has it open, and [`SpoolError::Patient`] if
+    /// frames of another patient lack receipts.
+    pub(crate) fn open_kept(folder: &Path, key: &StreamKey) -> Result<Spool, SpoolError> {
         let path = Spool::path(folder, key);
         let wrong = |source| SpoolError::File { path: path.clone(), source };
         files::make_folder(folder, Audience::Owner).map_err(wrong)?;
         files::check_folder(folder).map_err(wrong)?;
-        let mut kept = if path.exists() { read(&path)? } else { Kept::new(epoch) };
-        if kept.epoch != epoch {
-            // A new epoch counts from 1 again: frames of the old one would lose their place in it.
+        // A file of its own: the spool itself is replaced now and then, and a lock with it.
+        let lock = path.with_extension("lock");
+        let locked = files::open_locked(&lock, Audience::Owner).map_err(wrong)?;
+        let locked = locked.ok_or(SpoolError::Held { path: lock })?;
+        let mut kept = if path.exists() { read(&path)? } else { Kept::new(NO_EPOCH) };
+        if kept.patient.is_some_and(|patient| patient != key.patient) {
             if !kept.frames.is_empty() {
-                let (expected, found) = (kept.epoch.0, epoch.0);
-                return Err(SpoolError::Epoch { expected, found });
+                return Err(SpoolError::Patient { path });
             }
-            kept = Kept { marks: kept.marks, ..Kept::new(epoch) };
+            // The device went on to somebody else, for whom no file was sent yet.
+            kept = Kept::new(NO_EPOCH);
         }
+        kept.patient = Some(key.patient);
         // Written anew before anything is appended: behind a torn record nothing would be read.
         let bytes = kept.rewrite(&path).map_err(wrong)?;
         let file = files::append(&path).map_err(wrong)?;
-        Ok(Spool { path, file, kept, bytes })
+        Ok(Spool { path, file, kept, bytes, _lock: locked })
+    }
+
+    /// Goes on in an epoch; frames that have none yet get it.
+    ///
+    /// # Errors
+    /// [`SpoolError::Epoch`] if frames of another epoch lack receipts.
+    pub(crate) fn begin(&mut self, key: &StreamKey, epoch: EpochNumber) -> Result<(), SpoolError> {
+        let kept = &mut self.kept;
+        if kept.epoch == epoch {
+            return Ok(());
+        }
+        if kept.epoch != NO_EPOCH && !kept.frames.is_empty() {
+            // A new epoch counts from 1 again: frames of the old one would lose their place in it.
+            let (expected, found) = (kept.epoch.0, epoch.0);
+            return Err(SpoolError::Epoch { expected, found });
+        }
+        let frames = kept.frames.iter().map(|frame| in_epoch(frame, key, epoch));
+        let frames: Option<Vec<_>> = frames.collect();
+        let frames = frames.ok_or_else(|| SpoolError::Format { path: self.path.clone() })?;
+        let marks = std::mem::take(&mut kept.marks);
+        *kept = Kept { frames, marks, patient: kept.patient, ..Kept::new(epoch) };
+        // In one step: after a crash all of them have the epoch, or none has and none was sent.
+        self.shrink().map_err(|source| self.wrong(source))
+    }
+
+    /// The epoch of what is kept; [`NO_EPOCH`] while it has none.
+    pub(crate) fn epoch(&self) -> EpochNumber {
+        self.kept.epoch
+    }
+
+    /// Places in files, the last sent from last.
+    pub(crate) fn marks(&self) -> &[InputMark] {
+        &self.kept.marks
     }
 
     /// Last sequence with a receipt.
@@ -199,6 +267,13 @@ impl Spool {
     }
 }
 
+/// The same readings under the same sequence in an epoch; `None` if they are not of this signal.
+fn in_epoch(frame: &Frame, key: &StreamKey, epoch: EpochNumber) -> Option<Frame> {
+    let (signal, header) = (key.signal()?, frame.header());
+    let place = FramePlace { handle: header.handle, epoch, sequence: header.sequence };
+    Frame::encode_raw(place, signal, &frame.readings(signal).ok()?).ok()
+}
+
 /// Largest file read: what may be held, twice, and the slack.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
@@ -211,7 +286,8 @@ fn read(path: &Path) -> Result<Kept, SpoolError> {
 impl Kept {
     /// Nothing of an epoch.
     fn new(epoch: EpochNumber) -> Kept {
-        Kept { epoch, last_receipted: Sequence(0), frames: Vec::new(), marks: Vec::new() }
+        let (frames, marks) = (Vec::new(), Vec::new());
+        Kept { epoch, patient: None, last_receipted: Sequence(0), frames, marks }
     }
 
     fn set_mark(&mut self, mark: InputMark) {
@@ -241,6 +317,10 @@ impl Kept {
                     let frame = body.slice(InputMark::BYTES..);
                     kept.frames.push(Frame::from_bytes(frame).ok()?);
                 }
+                PATIENT => {
+                    let index = u32::from_be_bytes(body[..].try_into().ok()?);
+                    kept.patient = Some(PatientIndex::new(index).ok()?);
+                }
                 RECEIPTED => {
                     let last = u64::from_be_bytes(body[..].try_into().ok()?);
                     kept.last_receipted = Sequence(last);
@@ -260,6 +340,8 @@ impl Kept {
         state.extend(self.epoch.0.to_be_bytes());
         state.extend(self.last_receipted.0.to_be_bytes());
         let mut bytes = encode_record(STATE, &state);
+        let patient = self.patient.iter();
+        patient.for_each(|one| bytes.extend(encode_record(PATIENT, &one.get().to_be_bytes())));
         let marks = self.marks.iter();
         marks.for_each(|mark| bytes.extend(encode_record(MARK, &mark.to_bytes())));
         let frames = self.frames.iter();
@@ -375,12 +457,65 @@ mod tests {
             assert_eq!((kept.frames.len(), kept.marks), (frames, vec![mark(1, expected)]));
         }
         // It outlives its frames, other files and a new epoch.
+        drop(spool);
         let mut spool = Spool::open(&state(&folder), &key(), EpochNumber(3)).unwrap();
         spool.store(&frame(3), Some(mark(2, 5))).unwrap();
         spool.forget_up_to(Sequence(3)).unwrap();
-        drop(Spool::open(&state(&folder), &key(), EpochNumber(4)).unwrap());
-        let kept = Spool::kept_marks(&state(&folder), &key()).unwrap();
-        assert_eq!(kept, [mark(1, 20), mark(2, 5)]);
+        drop(spool);
+        let spool = Spool::open(&state(&folder), &key(), EpochNumber(4)).unwrap();
+        assert_eq!(spool.marks(), [mark(1, 20), mark(2, 5)]);
+    }
+
+    #[test]
+    fn frames_of_no_epoch_get_one_and_then_keep_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open_kept(&state(&folder), &key()).unwrap();
+        assert_eq!(spool.epoch(), NO_EPOCH);
+        let place = |epoch| FramePlace {
+            handle: StreamHandle(0),
+            epoch: EpochNumber(epoch),
+            sequence: Sequence(1),
+        };
+        let at = DeviceTime::from_millis(Millis::new(4_000_000_000_000).unwrap());
+        let made = |epoch| {
+            let reading = Reading::new(at, 60);
+            Frame::encode_raw(place(epoch), key().signal().unwrap(), &[reading]).unwrap()
+        };
+        spool.store(&made(0), Some(mark(1, 10))).unwrap();
+        drop(spool);
+        assert_eq!(Spool::kept_epoch(&state(&folder), &key()).unwrap(), None);
+        let spool = Spool::open(&state(&folder), &key(), EpochNumber(4)).unwrap();
+        assert_eq!((spool.frames(), spool.marks()), (&[made(4)][..], &[mark(1, 10)][..]));
+        drop(spool);
+        let kept = Spool::kept_epoch(&state(&folder), &key()).unwrap();
+        assert_eq!(kept, Some(EpochNumber(4)));
+        let refused = Spool::open(&state(&folder), &key(), EpochNumber(5)).unwrap_err();
+        assert!(matches!(refused, SpoolError::Epoch { expected: 4, found: 5 }));
+    }
+
+    #[test]
+    fn frames_of_one_patient_are_never_sent_for_another() {
+        let (folder, _) = with_two_of_three_open();
+        let next = StreamKey { patient: PatientIndex::new(2).unwrap(), ..key() };
+        let refused = Spool::open_kept(&state(&folder), &next).unwrap_err();
+        assert!(matches!(refused, SpoolError::Patient { .. }), "{refused}");
+        let mut spool = Spool::open(&state(&folder), &key(), EpochNumber(3)).unwrap();
+        spool.store(&frame(4), Some(mark(1, 10))).unwrap();
+        spool.forget_up_to(Sequence(4)).unwrap();
+        drop(spool);
+        // Nothing lacks a receipt: the device goes on to the next, in an epoch of its own.
+        let spool = Spool::open_kept(&state(&folder), &next).unwrap();
+        assert_eq!((spool.epoch(), spool.marks().len()), (NO_EPOCH, 0));
+    }
+
+    #[test]
+    fn one_program_at_a_time_sends_a_stream() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Spool::open(&state(&folder), &key(), EpochNumber(3)).unwrap();
+        let refused = Spool::open(&state(&folder), &key(), EpochNumber(3)).unwrap_err();
+        assert!(refused.to_string().contains("m.1.147842.lock"), "{refused}");
+        drop(first);
+        Spool::open(&state(&folder), &key(), EpochNumber(3)).unwrap();
     }
 
     #[test]
@@ -390,6 +525,7 @@ mod tests {
         assert!(matches!(refused, SpoolError::Epoch { expected: 3, found: 4 }));
         let mut spool = Spool::open(&state(&folder), &key(), EpochNumber(3)).unwrap();
         spool.forget_up_to(Sequence(3)).unwrap();
+        drop(spool);
         let fresh = Spool::open(&state(&folder), &key(), EpochNumber(4)).unwrap();
         assert_eq!((fresh.last_receipted(), fresh.frames().len()), (Sequence(0), 0));
     }

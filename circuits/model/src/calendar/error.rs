@@ -33,17 +33,34 @@ pub enum CalendarError {
         what: &'static str,
     },
     /// A field is beyond its range.
-    #[error("expected a {what} that exists from 1900 to 2456, found {found}")]
+    #[error("expected a {what} {}, found {found}", range(what))]
     Field {
         /// Which field.
         what: &'static str,
         /// Value found.
         found: u64,
     },
+    /// A second 60, and nothing says where.
+    #[error(
+        "expected a zone, as Z or +02:00, behind a second 60, found none: only in UTC is known \
+         which minutes have one"
+    )]
+    LeapWithoutZone,
+    /// A second 60 of a minute that has none.
+    #[error(
+        "expected second 60 only at the end of a June or December in UTC, where leap seconds are, \
+         found it elsewhere"
+    )]
+    NoLeapSecond,
     /// The zone moves a time out of the range.
-    #[error("expected a time from 1900 to 2456 in UTC, found one beyond")]
+    #[error("expected a time from 1900 to the end of 2456 in UTC, found one beyond")]
     Beyond,
     /// No form of a length of time fits.
     #[error("expected a length of time as 90s, 30m, 24h or 7d, found something else")]
     Length,
+}
+
+/// What a field has to be.
+fn range(what: &str) -> &'static str {
+    if what == "year" { "from 1900 to 2456" } else { "that exists" }
 }

@@ -175,7 +175,9 @@ fn read_digits(text: &str) -> Result<Written, CalendarError> {
         14 => {
             let (date, clock) = text.split_at(8);
             let Whole::Day(day) = read_date(date)? else { return Err(CalendarError::Time) };
-            Ok(Written::Local(Local(day.days() * DAY_US + read_clock(clock)?.micros)))
+            let clock = read_clock(clock)?;
+            let local = Local(day.days() * DAY_US + clock.micros);
+            if clock.is_leap { leap_second(local, None) } else { Ok(Written::Local(local)) }
         }
         found => Err(CalendarError::Digits { found }),
     }
@@ -300,15 +302,14 @@ fn read_clock(text: &str) -> Result<ClockTime, CalendarError> {
 /// A leap second has no number of its own in Unix time, which counts it as the second after it:
 /// so it is read. It can only be the last second of a June or December in UTC (ITU-R TF.460).
 fn leap_second(before: Local, ahead_s: Option<i32>) -> Result<Written, CalendarError> {
-    let refuse = CalendarError::Field { what: "second", found: 60 };
-    let Some(ahead_s) = ahead_s else { return Err(refuse) };
+    let Some(ahead_s) = ahead_s else { return Err(CalendarError::LeapWithoutZone) };
     let after = Local(before.0 + SECOND_US).at_offset(ahead_s)?;
     let date = Date::of_days(after.0 / DAY_US);
     let begins_half_year = date.day == 1 && matches!(date.month, 1 | 7);
     if begins_half_year && after.0 % DAY_US < SECOND_US {
         return Ok(Written::Instant(after));
     }
-    Err(refuse)
+    Err(CalendarError::NoLeapSecond)
 }
 
 /// The first six digits of a fraction; more are cut off, as all conversions floor.

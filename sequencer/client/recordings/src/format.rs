@@ -45,6 +45,12 @@ pub enum UnknownFormat {
     /// Samples of WFDB, which only their header explains.
     #[error("found samples or annotations of WFDB: name the header (.hea) that belongs to them")]
     Samples,
+    /// A workbook of a spreadsheet.
+    #[error("found a workbook of a spreadsheet: save its sheet as CSV")]
+    Workbook,
+    /// JSON or XML, as FHIR and web services have it.
+    #[error("found JSON or XML, which is not read: export the readings as rows of time and value")]
+    Document,
     /// Packed.
     #[error("found a compressed file: unpack it first")]
     Compressed,
@@ -94,11 +100,29 @@ impl Format {
         if matches!(end.as_str(), "dat" | "mat" | "atr" | "qrs") && !is_table {
             return Err(UnknownFormat::Samples);
         }
+        let is_workbook = matches!(end.as_str(), "xlsx" | "xlsm" | "ods" | "xls");
+        if is_workbook && !is_text(first) {
+            return Err(UnknownFormat::Workbook);
+        }
         if first.starts_with(b"\x1f\x8b") || first.starts_with(b"PK\x03\x04") {
             return Err(UnknownFormat::Compressed);
         }
-        if is_text(first) { Ok(Format::Text) } else { Err(UnknownFormat::Other) }
+        match is_text(first) {
+            true if is_document(first) => Err(UnknownFormat::Document),
+            true => Ok(Format::Text),
+            false => Err(UnknownFormat::Other),
+        }
     }
+}
+
+/// Whether a text begins as JSON or XML does, and no table.
+fn is_document(first: &[u8]) -> bool {
+    let text = first.strip_prefix(b"\xef\xbb\xbf").unwrap_or(first).trim_ascii_start();
+    let is_list = text.strip_prefix(b"[").is_some_and(|rest| {
+        // A log may begin its lines with a time in brackets.
+        rest.trim_ascii_start().starts_with(b"{") || rest.starts_with(b"\n")
+    });
+    is_list || text.starts_with(b"{") || text.starts_with(b"<")
 }
 
 /// Whether bytes are text in any encoding that the reader of lines names: UTF-16 among them, so
@@ -137,6 +161,11 @@ mod tests {
             ("100", b"", Ok(Format::Wfdb)),
             ("a103l.mat", b"\x3c\x00\x00", Err(UnknownFormat::Samples)),
             ("a.gz", b"\x1f\x8b\x08\x00", Err(UnknownFormat::Compressed)),
+            ("a.xlsx", b"PK\x03\x04", Err(UnknownFormat::Workbook)),
+            ("bundle.json", b"\xef\xbb\xbf {\n", Err(UnknownFormat::Document)),
+            ("a.json", b"[ {\"t\":1}]", Err(UnknownFormat::Document)),
+            ("export.xml", b"<?xml version", Err(UnknownFormat::Document)),
+            ("a.log", b"[2026-05-01T08:30:00Z] 72\n", Ok(Format::Text)),
             ("a.png", b"\x89PNG\r\n\x1a\n", Err(UnknownFormat::Other)),
         ] {
             assert_eq!(Format::detect(name, first), expected, "{name} {first:?}");

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use jiff::civil::{DateTime, date};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
-use model::calendar::{CalendarError, Instant, Local, read_offset};
+use model::Millis;
+use model::calendar::{CalendarError, Instant, Local, Utc, read_offset};
 use thiserror::Error;
 
 /// Seconds from 1900 to 1970.
@@ -110,22 +111,31 @@ impl Zone {
         Ok(zone.to_ambiguous_timestamp(shown).offset())
     }
 
-    /// An instant as clocks of this zone show it, with their offset.
+    /// An instant as clocks of this zone show it, to the millisecond, with their offset: a text
+    /// that reads back. Where they were ahead of UTC by a part of a minute, which no text of a time
+    /// can say, it is shown in UTC.
     pub fn show(&self, at: Instant) -> String {
-        let unix_s = (at.micros() / 1_000_000) as i64 - UNIX_EPOCH_S;
         let ahead_s = match self {
             Zone::Offset(ahead_s) => *ahead_s,
             Zone::Named(zone) => {
-                let Ok(at) = Timestamp::from_second(unix_s) else { return "beyond".into() };
-                zone.to_offset(at).seconds()
+                let unix_s = (at.micros() / 1_000_000) as i64 - UNIX_EPOCH_S;
+                // Every instant of this calendar is one of jiff's, whose years end in 9999.
+                let offset = Timestamp::from_second(unix_s).map(|unix| zone.to_offset(unix));
+                offset.map_or(0, |offset| offset.seconds())
             }
         };
-        let shown = jiff::tz::Offset::from_seconds(ahead_s)
-            .ok()
-            .zip(Timestamp::from_second(unix_s).ok())
-            .map(|(offset, at)| offset.to_datetime(at));
-        // Every instant of this calendar is one of jiff's, whose years end in 9999.
-        shown.map_or_else(|| "beyond".into(), |shown| format!("{shown}{}", offset_text(ahead_s)))
+        let ahead_s = if ahead_s % 60 == 0 { ahead_s } else { 0 };
+        // As UTC would print the time that the clocks show. At both ends of the range that is
+        // none, and UTC itself is printed.
+        let shown = at.micros().checked_add_signed(i64::from(ahead_s) * 1_000_000);
+        let shown = shown.and_then(|shown| Instant::from_micros(shown).ok());
+        let utc = || Utc(at.millis()).to_string();
+        let Some(shown) = shown.filter(|shown| shown.millis() != Millis::UNBOUNDED_PAST) else {
+            return utc();
+        };
+        let text = Utc(shown.millis()).to_string();
+        let text = text.strip_suffix('Z').unwrap_or(&text);
+        format!("{}{}", text.strip_suffix(".000").unwrap_or(text), offset_text(ahead_s))
     }
 }
 
@@ -190,6 +200,30 @@ mod tests {
         assert_eq!(place("UTC", winter), instant("2026-01-01T12:00Z"));
         let shown = zone("Europe/Berlin").show(instant("2026-07-01T10:00Z"));
         assert_eq!(shown, "2026-07-01T12:00:00+02:00");
+    }
+
+    #[test]
+    fn what_a_zone_shows_reads_back() {
+        let names = ["UTC", "+14:00", "-12:00", "+05:45", "Europe/Berlin", "Africa/Monrovia"];
+        for name in names {
+            let zone = zone(name);
+            for at in (1..200).map(|n| n * 88_000_000_000_000 + n * 1_000).chain([1000, 3_600_000])
+            {
+                let at = Instant::from_micros(at).unwrap_or(Instant::LAST);
+                let shown = zone.show(at);
+                let read = parse_instant(&shown).map(Instant::millis);
+                assert_eq!(read, Ok(at.millis()), "{name}: {shown}");
+            }
+        }
+        let monrovia = zone("Africa/Monrovia");
+        // Its clocks were 44 minutes and 30 seconds behind.
+        assert_eq!(monrovia.show(instant_of("1950-01-01T00:00Z")), "1950-01-01T00:00:00Z");
+        let late = instant_of("2456-12-31T23:59:59.999Z");
+        assert_eq!(zone("+02:00").show(late), "2456-12-31T23:59:59.999Z");
+    }
+
+    fn instant_of(text: &str) -> Instant {
+        parse_instant(text).unwrap()
     }
 
     #[test]

@@ -10,8 +10,12 @@ pub struct Counts {
     pub frames_sent: u64,
     /// Readings in frames queued since the start.
     pub readings_sent: u64,
+    /// Readings in frames restored from a state folder or a backlog.
+    pub readings_restored: u64,
     /// Frames with a receipt.
     pub frames_receipted: u64,
+    /// Readings in them.
+    pub readings_receipted: u64,
     /// Times that frames were rejected and are sent again.
     pub frames_delayed: u64,
     /// Times that the node did not open a stream yet and is asked again.

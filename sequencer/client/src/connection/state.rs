@@ -1,6 +1,6 @@
 //! What a connection knows, beside the session machine: fed with events, it opens no socket.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -29,6 +29,8 @@ pub(super) struct StreamState {
     pub(super) postponed: Option<RejectCode>,
     pub(super) last_sent: Sequence,
     pub(super) last_receipted: Sequence,
+    /// Of each frame without a receipt, in order, its readings.
+    unreceipted: VecDeque<u16>,
     pub(super) ended: bool,
     pub(super) stop: Option<Stop>,
     spool: Option<Spool>,
@@ -193,11 +195,13 @@ impl State {
         let last_receipted = spool.as_ref().map(Spool::last_receipted).unwrap_or_default();
         let name = descriptor.name();
         let handle = self.session.open_stream(lane, descriptor, last_receipted)?;
-        let mut last_sent = last_receipted;
+        let (mut last_sent, mut unreceipted) = (last_receipted, VecDeque::new());
         for frame in spool.iter().flat_map(Spool::frames) {
             // The same bytes under the same sequence: the node may have them and says so.
             self.session.restore(handle, frame)?;
             self.counts.frames_sent += 1;
+            self.counts.readings_restored += u64::from(frame.header().count);
+            unreceipted.push_back(frame.header().count);
             last_sent = frame.sequence();
         }
         let stream = StreamState {
@@ -206,6 +210,7 @@ impl State {
             postponed: None,
             last_sent,
             last_receipted,
+            unreceipted,
             ended: false,
             stop: None,
             spool,
@@ -241,6 +246,7 @@ impl State {
             return Some(Err(why.into()));
         }
         stream.last_sent = frame.sequence();
+        stream.unreceipted.push_back(frame.header().count);
         self.counts.frames_sent += 1;
         self.counts.readings_sent += u64::from(frame.header().count);
         Some(Ok(frame.sequence()))
@@ -306,10 +312,14 @@ impl State {
             }
             ClientEvent::Durable { handle, last } => self.on_durable(handle, last),
             ClientEvent::StreamStopped { handle, why, frames } => {
-                self.change_stream(handle, |stream| stream.stop = Some(Stop { why, frames }));
+                self.change_stream(handle, |stream| {
+                    stream.stop = Some(Stop { why, frames });
+                    // Nothing is added any more, and whoever goes on in a new epoch needs it.
+                    stream.spool = None;
+                });
             }
             ClientEvent::StreamEnded { handle } => {
-                self.change_stream(handle, |stream| stream.ended = true);
+                self.change_stream(handle, |stream| (stream.ended, stream.spool) = (true, None));
             }
             ClientEvent::Delayed { handle, code, again_at } => {
                 self.counts.frames_delayed += 1;
@@ -370,7 +380,11 @@ impl State {
         let Some(stream) = self.streams.get_mut(&handle) else {
             return;
         };
-        self.counts.frames_receipted += last.0 - stream.last_receipted.0;
+        let frames = last.0 - stream.last_receipted.0;
+        self.counts.frames_receipted += frames;
+        // None is behind the last frame sent: the session refuses receipts of what was not.
+        let readings = stream.unreceipted.drain(..(frames as usize).min(stream.unreceipted.len()));
+        self.counts.readings_receipted += readings.map(u64::from).sum::<u64>();
         stream.last_receipted = last;
         let forgotten = stream.spool.as_mut().map(|spool| spool.forget_up_to(last));
         if let Some(Err(error)) = forgotten {

@@ -1,8 +1,10 @@
 //! One open stream: what its owner calls.
 
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
-use model::{Sequence, StreamHandle};
+use model::{RejectCode, Sequence, StreamHandle};
 use wire::{Frame, Lane, Reading};
 
 use super::error::StreamError;
@@ -18,6 +20,27 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// Waits until the node takes the stream's frames. A node that cannot open it now is asked
+    /// again, for as long as `waits.open` says; [`crate::ConnectionConfig::on_delay`] is told each
+    /// time. The future does not borrow the stream, so frames may be sent meanwhile.
+    ///
+    /// # Errors
+    /// As [`crate::Connection::open_stream`].
+    pub fn opened(&self) -> impl Future<Output = Result<(), StreamError>> + Send + use<> {
+        let (shared, handle) = (self.shared.clone(), self.handle);
+        async move {
+            let find_ready = |state: &mut State| match state.check_stream(handle) {
+                Ok(one) => one.ready.then_some(Ok(())),
+                Err(error) => Some(Err(error)),
+            };
+            let waited = shared.config.waits.open;
+            match tokio::time::timeout(waited, shared.wait_for(find_ready)).await {
+                Ok(ready) => ready,
+                Err(_) => Err(give_up_opening(&shared, handle, waited)),
+            }
+        }
+    }
+
     /// Makes a frame of 1 to [`Frame::RAW_READINGS_MAX`] readings, keeps it, and queues it.
     /// Returns its sequence; [`Stream::wait_for_receipt`] waits for the receipt. Waits itself while
     /// as much as may be is without receipt, also while the connection is lost.
@@ -30,7 +53,7 @@ impl Stream {
     }
 
     /// As [`Stream::send`] of readings that end at a place of a file: with a state folder the place
-    /// is kept in one write with the frame ([`crate::Connection::input_marks`]).
+    /// is kept in one write with the frame ([`crate::Backlog::marks`]).
     ///
     /// # Errors
     /// As [`Stream::send`].
@@ -109,6 +132,14 @@ impl Stream {
     pub async fn end(self) -> Result<(), StreamError> {
         // The session would wait for the last receipt by itself; waiting here tells of a stop.
         self.flush().await?;
+        self.close()
+    }
+
+    /// Takes no more frames, and waits for nothing.
+    ///
+    /// # Errors
+    /// [`StreamError::Session`] if it was ended before.
+    pub fn close(&self) -> Result<(), StreamError> {
         let mut state = self.shared.lock();
         state.session.end_stream(self.handle)?;
         // The session tells the end at once; taken here, later calls on the stream find it ended.
@@ -117,4 +148,17 @@ impl Stream {
         self.shared.wake(Lane::Control);
         Ok(())
     }
+}
+
+/// Takes no more frames for a stream that the node did not open.
+fn give_up_opening(shared: &Shared, handle: StreamHandle, waited: Duration) -> StreamError {
+    let mut state = shared.lock();
+    // Nothing of it can be sent, so nobody misses it; one that ended meanwhile is gone already.
+    drop(state.session.end_stream(handle));
+    state.take_events();
+    let code = state.streams.get(&handle).and_then(|one| one.postponed);
+    drop(state);
+    shared.wake(Lane::Control);
+    // Without a word of the node the connection is lost at present, which is as unavailable.
+    StreamError::Postponed { code: code.unwrap_or(RejectCode::Unavailable), waited }
 }

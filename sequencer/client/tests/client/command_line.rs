@@ -20,14 +20,16 @@ async fn in_words(folder: &Path, node: &Node, line: &str) -> String {
 }
 
 async fn run(folder: &Path, node: &Node, line: &str) -> Output {
+    command(folder, node, line).output().await.expect("vitals runs")
+}
+
+pub(crate) fn command(folder: &Path, node: &Node, line: &str) -> Command {
     let words = line.split(' ').filter(|word| !word.is_empty());
     let words = words.map(|word| word.replace("DIR", folder.to_str().unwrap()));
-    Command::new(env!("CARGO_BIN_EXE_vitals"))
-        .args(words)
-        .env("VITALS_NODE", format!("localhost:{}", node.address.port()))
-        .output()
-        .await
-        .expect("vitals runs")
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vitals"));
+    command.args(words).env("VITALS_NODE", format!("localhost:{}", node.address.port()));
+    command.kill_on_drop(true);
+    command
 }
 
 pub(crate) async fn done(folder: &Path, node: &Node, line: &str) -> serde_json::Value {
@@ -70,7 +72,11 @@ async fn a_patient_permits_revokes_and_stops_and_each_receipt_is_taken_over() {
     for report in [&previewed, &permitted] {
         assert!(report["before"].as_str().unwrap().starts_with("no, practitioner dr-001"));
         assert!(report["after"].as_str().unwrap().ends_with("under permit:0"));
+        assert_eq!(report["names_not_checked"][0], "practitioner dr-001");
     }
+    // Signed once, the name is the wallet's.
+    let again = run(&format!("{permit} --dry-run")).await;
+    assert_eq!(again["names_not_checked"], serde_json::json!([]));
     assert_eq!((&previewed["applied"], &permitted["applied"]), (&false.into(), &true.into()));
 
     let own = "--patient-key DIR/anna.key --identity DIR/wallet --yes";

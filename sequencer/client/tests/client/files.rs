@@ -7,21 +7,22 @@ use serde_json::Value;
 use crate::command_line::{done, folder_with_identities, vitals};
 use crate::node::{Behaviour, Node};
 
-const STREAM: &str = "stream --identity DIR/gateway --device m-1 --patient 7 --signal heart-rate";
+pub(crate) const STREAM: &str =
+    "stream --identity DIR/gateway --device m-1 --patient 7 --signal heart-rate";
 
-fn write(folder: &Path, name: &str, text: &str) {
+pub(crate) fn write(folder: &Path, name: &str, text: &str) {
     std::fs::write(folder.join(name), text).unwrap();
 }
 
 /// A line a second from 08:30 on.
-fn beats(count: usize) -> String {
+pub(crate) fn beats(count: usize) -> String {
     let line =
         |n: usize| format!("2026-05-01T08:{:02}:{:02}Z,{}\n", 30 + n / 60, n % 60, 60 + n % 40);
     (0..count).map(line).collect()
 }
 
 /// A command that ends otherwise than with success: its code, and what it says.
-async fn failed(folder: &Path, node: &Node, line: &str) -> (Option<i32>, Value) {
+pub(crate) async fn failed(folder: &Path, node: &Node, line: &str) -> (Option<i32>, Value) {
     let output = vitals(folder, node, line).await;
     let said = if output.stdout.is_empty() { &output.stderr } else { &output.stdout };
     let said = serde_json::from_slice(said).expect("one object for programs");

@@ -15,4 +15,5 @@ mod small;
 #[path = "../../examples/stream_file.rs"]
 mod stream_file;
 mod streaming;
+mod waiting;
 mod weight;

@@ -58,6 +58,8 @@ fn key((shape, circuit): (&str, u8)) -> KeyFact {
 pub(crate) struct Behaviour {
     /// Stores frames and says nothing.
     pub(crate) silent: bool,
+    /// Says nothing once so many frames are stored.
+    pub(crate) silent_from: Option<usize>,
     /// Closes the connection once, after as many frames are stored, before their receipt.
     pub(crate) drop_after_frames: Option<usize>,
     /// Closes the connection when an operation comes.
@@ -94,6 +96,11 @@ pub(crate) struct Log {
 }
 
 impl Log {
+    fn is_silent(&self) -> bool {
+        let Behaviour { silent, silent_from, .. } = self.behaviour;
+        silent || silent_from.is_some_and(|from| self.stored >= from)
+    }
+
     fn next_position(&mut self) -> Position {
         self.positions += 1;
         Position(self.positions)
@@ -115,6 +122,7 @@ impl Log {
 pub(crate) struct Node {
     pub(crate) address: SocketAddr,
     pub(crate) endpoint: Endpoint,
+    served: quinn::ServerConfig,
     log: Arc<Mutex<Log>>,
     stored: watch::Receiver<usize>,
     authority: CertifiedIssuer<'static, KeyPair>,
@@ -123,7 +131,9 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) fn start(behaviour: Behaviour) -> Node {
         let authority = authority();
-        let endpoint = serve(&authority);
+        let served = server_config(&authority);
+        let anywhere = (Ipv4Addr::LOCALHOST, 0).into();
+        let endpoint = Endpoint::server(served.clone(), anywhere).expect("a socket");
         let address = endpoint.local_addr().expect("bound");
         let log = Arc::new(Mutex::new(Log { behaviour, ..Log::default() }));
         let (told, stored) = watch::channel(0);
@@ -138,7 +148,16 @@ impl Node {
                 });
             }
         });
-        Node { address, endpoint, log, stored, authority }
+        Node { address, endpoint, served, log, stored, authority }
+    }
+
+    /// Answers nobody, as if it were not there, until it appears.
+    pub(crate) fn hide(&self) {
+        self.endpoint.set_server_config(None);
+    }
+
+    pub(crate) fn appear(&self) {
+        self.endpoint.set_server_config(Some(self.served.clone()));
     }
 
     pub(crate) fn log(&self) -> MutexGuard<'_, Log> {
@@ -262,7 +281,7 @@ pub(crate) fn authority() -> CertifiedIssuer<'static, KeyPair> {
     CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("signed")
 }
 
-fn serve(authority: &CertifiedIssuer<'static, KeyPair>) -> Endpoint {
+fn server_config(authority: &CertifiedIssuer<'static, KeyPair>) -> quinn::ServerConfig {
     let names = ["localhost", "127.0.0.1"].map(str::to_owned);
     let key = KeyPair::generate().expect("a key");
     let params = CertificateParams::new(names).expect("names");
@@ -282,8 +301,7 @@ fn serve(authority: &CertifiedIssuer<'static, KeyPair>) -> Endpoint {
         .expect("a certificate");
     tls.alpn_protocols = vec![ALPN.to_vec()];
     let crypto = QuicServerConfig::try_from(tls).expect("a suite");
-    let settings = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-    Endpoint::server(settings, (Ipv4Addr::LOCALHOST, 0).into()).expect("a socket")
+    quinn::ServerConfig::with_crypto(Arc::new(crypto))
 }
 
 /// One connection.
@@ -396,7 +414,7 @@ impl Session {
             self.connection.close(1u32.into(), b"test");
             return false;
         }
-        if !log.behaviour.silent {
+        if !log.is_silent() {
             self.acknowledge(log, &name, frame.sequence(), frame.sequence());
         }
         true
@@ -407,7 +425,7 @@ impl Session {
         let name = self.names[&handle].clone();
         let stored = &log.frames[&name][&frame.sequence()].0;
         assert_eq!(*stored, frame.stored(), "the same identity has the same bytes");
-        if !log.behaviour.silent {
+        if !log.is_silent() {
             self.acknowledge(log, &name, frame.sequence(), frame.sequence());
         }
     }

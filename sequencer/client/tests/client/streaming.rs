@@ -97,6 +97,20 @@ async fn a_restart_goes_on_from_the_state_folder() {
 }
 
 #[tokio::test]
+async fn a_stream_that_ended_goes_on_in_another_epoch_from_the_same_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::start(Behaviour::default());
+    let state = Some(folder.path().join("state"));
+    let connection = node.connect_as(|config| config.state = state).await.unwrap();
+    for epoch in [1, 2] {
+        let stream = connection.open_stream(Lane::Live, descriptor(epoch)).await.unwrap();
+        send(&stream, 2).await;
+        stream.end().await.unwrap();
+    }
+    assert_eq!(sequences(&node), [1, 2, 1, 2]);
+}
+
+#[tokio::test]
 async fn a_restart_without_a_state_folder_begins_the_epoch_after_the_nodes() {
     let node = Node::start(Behaviour::default());
     let connection = node.connect().await;

@@ -124,6 +124,10 @@ fn read_written(text: &str, zone: Option<&Zone>) -> Result<Instant, Fault> {
 /// What a number of so many digits counts since 1970, were it a time of these years.
 fn likely(text: &str) -> &'static str {
     match text.split(['.', ',']).next().map_or(0, str::len) {
+        // Eight may be a day that does not exist.
+        8 if text.starts_with("19") || text.starts_with("20") => "",
+        // A FIT device counts from 1990, or while it has no time from when it was switched on.
+        8 | 9 => " (of a device's own timer? then --elapsed-since, for FIT 1989-12-31T00:00:00Z)",
         10 => " (of seconds since 1970, by its digits)",
         16 => " (of microseconds since 1970, by its digits)",
         19 => " (of nanoseconds since 1970, by its digits)",

@@ -45,7 +45,8 @@ pub(crate) enum Command {
     },
     /// Permit somebody to read or collect
     ///
-    /// For a patient's wallet. Without --for or --until it holds until it is revoked.
+    /// For a patient's wallet. Without --for or --until it holds until it is revoked. A name that
+    /// the wallet did not use before is told: nobody checks whether the registry knows it.
     ///
     ///   vitals consent permit --patient-key anna.key --actor practitioner:dr-001 \
     ///       --categories ecg,spo2 --purposes treatment --for 24h --node HOST:PORT --identity DIR
@@ -181,11 +182,11 @@ impl Command {
             Command::Revoke { patient, slot } => {
                 let wallet = patient.read_wallet()?;
                 let action = wallet.revocation(slot)?;
-                patient.sign(wallet, action, Zone::UTC)
+                patient.sign(wallet, action, Written::nothing())
             }
             Command::Stop { patient } => {
                 let wallet = patient.read_wallet()?;
-                patient.sign(wallet, Action::Stop, Zone::UTC)
+                patient.sign(wallet, Action::Stop, Written::nothing())
             }
             Command::Show { patient_key, identity, expected, question } => {
                 let deployment = expected.load(&identity)?;
@@ -202,8 +203,10 @@ impl WriteArgs {
             None => wallet.free_slot(kind, now())?,
             Some(number) => rule_slot::find(kind, number).ok_or_else(|| Usage(SLOTS.to_owned()))?,
         };
+        let new_names = self.rule.new_names(&wallet.names)?;
         let rule = self.rule.to_rule(defaults, &mut wallet.names)?;
-        self.patient.sign(wallet, Action::Write { slot, rule }, self.rule.zone)
+        let written = Written { zone: self.rule.zone, new_names };
+        self.patient.sign(wallet, Action::Write { slot, rule }, written)
     }
 }
 
@@ -213,10 +216,10 @@ impl PatientArgs {
         Ok(Wallet::read(&Wallet::path(&self.patient_key), scope)?)
     }
 
-    fn sign(&self, wallet: Wallet, action: Action, zone: Zone) -> Outcome {
+    fn sign(&self, wallet: Wallet, action: Action, written: Written) -> Outcome {
         let key = Key::read(&self.patient_key, KeyKind::Patient)?;
         let operation = wallet.change(action, now(), self.send.valid_for)?;
-        let signing = Signing { wallet, operation, key: &key, path: &self.patient_key, zone };
+        let signing = Signing { wallet, operation, key: &key, path: &self.patient_key, written };
         signing.run(&self.send, Some(&self.question))
     }
 }
@@ -232,7 +235,8 @@ fn enrol(registrar: &Path, patient_key: &Path, index: PatientIndex, send: &SendA
     let wallet = Wallet::new(send.node.deployment()?.scope, index);
     let operation = wallet.enrolment(&key, now(), send.valid_for);
     let path = patient_key;
-    Signing { wallet, operation, key: &registrar, path, zone: Zone::UTC }.run(send, None)
+    let written = Written::nothing();
+    Signing { wallet, operation, key: &registrar, path, written }.run(send, None)
 }
 
 /// One operation on its way from preview to the wallet's copy.
@@ -241,8 +245,35 @@ struct Signing<'a> {
     operation: Operation,
     key: &'a Key,
     path: &'a Path,
-    /// In which the rule's dates were written.
+    written: Written,
+}
+
+/// How a rule was written down on the command line.
+struct Written {
+    /// In which its dates hold.
     zone: Zone,
+    /// Whom the wallet names for the first time.
+    new_names: Vec<String>,
+}
+
+impl Written {
+    /// Of what has neither dates nor names.
+    fn nothing() -> Written {
+        Written { zone: Zone::UTC, new_names: Vec::new() }
+    }
+
+    /// A record holds only hashes of names, and no node tells a wallet which names there are: what
+    /// is misspelt covers nobody, or somebody else. So whoever signs is asked to compare it.
+    fn names_in_words(&self) -> String {
+        if self.new_names.is_empty() {
+            return String::new();
+        }
+        format!(
+            "\nthis wallet names {} for the first time, and whether the registry knows it is not \
+             checked: compare it with what you were told, letter by letter",
+            self.new_names.join(" and ")
+        )
+    }
 }
 
 impl Signing<'_> {
@@ -285,11 +316,13 @@ impl Signing<'_> {
         let mut text = says.clone();
         if let Action::Write { rule, .. } = &self.operation.action {
             text += &self.period_in_words(&rule.access);
+            text += &self.written.names_in_words();
         }
         text += &format!("\nthe signature is good until {until}");
         let mut json = json!({
             "schema": "vitals-operation-1", "patient": self.operation.patient.get(),
             "says": says, "nonce": self.operation.nonce, "applied": false,
+            "names_not_checked": self.written.new_names,
         });
         let answers = question.map(|question| question.ask(&self.wallet, Some(&after), now()));
         if let Some(answers) = answers.transpose()?.flatten() {
@@ -307,14 +340,14 @@ impl Signing<'_> {
         if access.from <= now() {
             text += "\nit begins when the node has it and not before, whatever --from says";
         }
-        if self.zone != Zone::UTC {
+        if self.written.zone != Zone::UTC {
             let show = |at: Millis| match at {
                 Millis::UNBOUNDED_FUTURE => "for ever".to_owned(),
                 at => Instant::from_micros(at.get() * 1000)
-                    .map_or_else(|_| Utc(at).to_string(), |at| self.zone.show(at)),
+                    .map_or_else(|_| Utc(at).to_string(), |at| self.written.zone.show(at)),
             };
             let (from, until) = (show(access.from), show(access.until));
-            text += &format!("\nin {}: from {from}, ends {until}", self.zone);
+            text += &format!("\nin {}: from {from}, ends {until}", self.written.zone);
         }
         text
     }

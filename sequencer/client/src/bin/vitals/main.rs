@@ -105,7 +105,7 @@ enum Command {
 fn main() {
     files::close_to_others();
     let cli = Cli::parse();
-    let outcome = run(cli.command);
+    let outcome = run(cli.command, cli.json);
     let exit = match outcome {
         Ok(report) => show(&report, cli.json),
         Err(error) => fail(&error, cli.json),
@@ -113,14 +113,14 @@ fn main() {
     process::exit(i32::from(exit.number()));
 }
 
-fn run(command: Command) -> Outcome {
+fn run(command: Command, json: bool) -> Outcome {
     match command {
         Command::Key(command) => command.run(),
         Command::Consent(command) => command.run(),
         Command::Access(access) => access.run(),
         Command::Log(log) => log.run(),
         Command::Receipt(command) => command.run(),
-        Command::Stream(stream) => stream.run(),
+        Command::Stream(stream) => stream.run(json),
         Command::Inspect(inspect) => inspect.run(),
     }
 }

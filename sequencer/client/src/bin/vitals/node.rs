@@ -1,6 +1,6 @@
 //! The options that several commands share: node, identity, deployment.
 
-use std::net::ToSocketAddrs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -10,7 +10,7 @@ use model::calendar::Utc;
 use model::{Clock, ExitCode, Millis, SystemClock, with_causes};
 use statement::fingerprint::Fingerprint;
 
-use crate::report::{Report, Usage};
+use crate::report::{Report, UnknownHost, Usage};
 
 /// From so long before the end of its certificate on, a client warns: 30 days.
 const WARNING_MS: u64 = 30 * 24 * 60 * 60 * 1000;
@@ -70,15 +70,29 @@ impl Node {
         Ok(identity)
     }
 
-    /// Where and as whom to connect.
-    pub(crate) fn config(&self) -> anyhow::Result<ConnectionConfig> {
+    /// What --node says, whose last part is a port.
+    pub(crate) fn place(&self) -> anyhow::Result<&str> {
         // Asked for here and not by clap: a dry run and a look at the copy need no node.
         let missing = || Usage("expected --node HOST:PORT (or VITALS_NODE)".to_owned());
-        let node = self.node.as_deref().ok_or_else(missing)?;
-        let resolved = node.to_socket_addrs().context("expected --node as HOST:PORT")?.next();
-        let address = resolved.ok_or_else(|| Usage("the node's name has no address".to_owned()))?;
+        let place = self.node.as_deref().ok_or_else(missing)?;
+        let port = place.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        port.ok_or_else(|| Usage(format!("expected --node as HOST:PORT, found {place}")))?;
+        Ok(place)
+    }
+
+    /// The node's address, by the names that this machine knows at the moment.
+    pub(crate) async fn address(&self) -> anyhow::Result<SocketAddr> {
+        let place = self.place()?;
+        let unknown = |source| UnknownHost { place: place.to_owned(), source };
+        let mut found = tokio::net::lookup_host(place).await.map_err(unknown)?;
+        found.next().ok_or_else(|| unknown(std::io::ErrorKind::NotFound.into()).into())
+    }
+
+    /// As whom to connect.
+    pub(crate) fn config(&self, address: SocketAddr) -> anyhow::Result<ConnectionConfig> {
+        let place = self.place()?;
         // The certificate names a host, without the port and without the brackets of IPv6.
-        let host = node.rsplit_once(':').map_or(node, |(host, _)| host);
+        let host = place.rsplit_once(':').map_or(place, |(host, _)| host);
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = self.server_name.as_deref().unwrap_or(host);
         let config = ConnectionConfig::new(address, name, self.identity()?, self.deployment()?);
@@ -94,7 +108,7 @@ impl Node {
 
     /// Connects with the defaults.
     pub(crate) async fn connect(&self) -> anyhow::Result<Connection> {
-        Ok(Connection::connect(self.config()?).await?)
+        Ok(Connection::connect(self.config(self.address().await?)?).await?)
     }
 }
 

@@ -104,7 +104,8 @@ pub(crate) fn choose<'a>(
         (None, _) => {
             let (name, all) = (signal.name, list(&mut channels.iter()));
             Err(Usage(format!(
-                "expected a channel of {name}, found {all}: say which with --column {name}=NUMBER"
+                "expected a channel of {name}, found {all}: if one of them holds it, say which with \
+                 --column {name}=NUMBER; vitals inspect shows units and rates"
             ))
             .into())
         }

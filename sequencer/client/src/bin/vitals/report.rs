@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io::Write;
+use std::sync::Arc;
 
 use client::batches::FetchError;
 use client::headers::HeadersError;
@@ -57,10 +58,23 @@ impl Report {
 #[error("{0}")]
 pub(crate) struct Usage(pub(crate) String);
 
+/// The name of the node's host leads nowhere, because it is wrong or not there yet: exit code 3.
+#[derive(Debug, thiserror::Error)]
+#[error("expected an address of {place}, found that its host is not known here: check --node")]
+pub(crate) struct UnknownHost {
+    /// What --node says.
+    pub(crate) place: String,
+    /// What the system says.
+    pub(crate) source: std::io::Error,
+}
+
 /// The user stopped it: exit code 4.
 #[derive(Debug, thiserror::Error)]
-#[error("interrupted: what has no receipt is sent again from the state folder, if there is one")]
-pub(crate) struct Interrupted;
+#[error("interrupted; {kept}")]
+pub(crate) struct Interrupted {
+    /// What became of what has no receipt, and how to go on.
+    pub(crate) kept: String,
+}
 
 /// Prints a report.
 pub(crate) fn show(report: &Report, json: bool) -> ExitCode {
@@ -101,6 +115,9 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
         }
         if cause.is::<Interrupted>() {
             return Some(ExitCode::Interrupted);
+        }
+        if cause.is::<UnknownHost>() {
+            return Some(ExitCode::Unavailable);
         }
         // A file that is there and not the header's is a finding, not a slip of the command line.
         if let Some(error) = cause.downcast_ref::<CompareError>() {
@@ -150,7 +167,9 @@ fn is_given_wrongly(cause: &(dyn Error + 'static)) -> bool {
     if let Some(error) = cause.downcast_ref::<LayoutsError>() {
         return !matches!(error, LayoutsError::File { .. });
     }
-    if let Some(error) = cause.downcast_ref::<SpoolError>() {
+    // A connection's error shares it with everybody who waits.
+    let shared = cause.downcast_ref::<Arc<SpoolError>>().map(Arc::as_ref);
+    if let Some(error) = shared.or_else(|| cause.downcast_ref()) {
         return !matches!(error, SpoolError::File { .. });
     }
     if let Some(error) = cause.downcast_ref::<PromisedError>() {
@@ -204,7 +223,8 @@ mod tests {
         assert_eq!(code(refused(RejectCode::Unavailable).into()), ExitCode::Unavailable);
         assert_eq!(code(Usage("no".to_owned()).into()), ExitCode::Usage);
         assert_eq!(code(FetchError::Address.into()), ExitCode::Usage);
-        assert_eq!(code(Interrupted.into()), ExitCode::Interrupted);
+        let interrupted = Interrupted { kept: "nothing was read".to_owned() };
+        assert_eq!(code(interrupted.into()), ExitCode::Interrupted);
     }
 
     #[test]
@@ -219,6 +239,7 @@ mod tests {
             model::Category::from_name("soul").unwrap_err().into(),
             client::party::actor("nobody").unwrap_err().into(),
             wire::ClientName::new("").unwrap_err().into(),
+            StreamError::Spool(Arc::new(SpoolError::Held { path: "a.lock".into() })).into(),
         ] {
             let text = format!("{wrong:#}");
             assert_eq!(code(wrong), ExitCode::Usage, "{text}");

@@ -4,7 +4,7 @@ use clap::Args;
 use client::party;
 use client::preview::{Question, answer_sentence};
 use client::{Wallet, party::Names};
-use model::calendar::{CalendarError, Utc, parse_length};
+use model::calendar::{CalendarError, Instant, Utc, parse_length};
 use model::{
     Categories, Category, ClaimKind, ClaimKinds, Interval, Label, Labels, MaskError, Millis, Party,
     Purpose, Purposes, Record, Rule,
@@ -66,6 +66,16 @@ pub(crate) struct Defaults {
 }
 
 impl RuleArgs {
+    /// Whom of those that the rule names the wallet never named before.
+    pub(crate) fn new_names(&self, names: &Names) -> anyhow::Result<Vec<String>> {
+        let named = [
+            (&self.actor, party::actor(&self.actor)?),
+            (&self.source, party::source(&self.source)?),
+        ];
+        let new = named.into_iter().filter(|(_, party)| !names.knows(party));
+        Ok(new.map(|(text, _)| text.replacen(':', " ", 1)).collect())
+    }
+
     /// The rule, whose names the wallet learns.
     pub(crate) fn to_rule(&self, defaults: Defaults, names: &mut Names) -> anyhow::Result<Rule> {
         let (actor, source) = (party::actor(&self.actor)?, party::source(&self.source)?);
@@ -76,8 +86,8 @@ impl RuleArgs {
         let end =
             |when: Option<When>| when.map_or(Ok(End::NEVER), |when| End::of(when, &self.zone));
         let from = self.from.begin(&self.zone, now)?;
-        let until = match self.length.map(|length| from.plus(length)) {
-            Some(until) => End { begin: until, until },
+        let until = match self.length {
+            Some(length) => End::after(from, length)?,
             None => end(self.until)?,
         };
         let kinds =
@@ -120,6 +130,17 @@ pub(crate) struct End {
 impl End {
     pub(crate) const NEVER: End =
         End { begin: Millis::UNBOUNDED_FUTURE, until: Millis::UNBOUNDED_FUTURE };
+
+    /// So long after a begin. What leads out of the calendar would be for ever, which is not said.
+    fn after(from: Millis, length_ms: u64) -> Result<End, Usage> {
+        let until = from.plus(length_ms);
+        if until > Instant::LAST.millis() {
+            let why =
+                "expected --for to end by 2456, found an end beyond: without it there is none";
+            return Err(Usage(why.to_owned()));
+        }
+        Ok(End { begin: until, until })
+    }
 
     pub(crate) fn of(when: When, zone: &Zone) -> Result<End, ZoneError> {
         Ok(End { begin: when.begin(zone, now())?, until: when.end(zone, now())? })
@@ -213,5 +234,21 @@ impl QuestionArgs {
         let answer = |record| answer_sentence(&question, question.ask(record), &names);
         let before = answer(wallet.record.as_ref());
         Ok(Some(Answers { before, after: answer(after) }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_that_leads_out_of_the_calendar_is_not_for_ever() {
+        let from = Millis::from_unix_ms(1_777_624_200_000);
+        let until = End::after(from, 24 * 3_600_000).unwrap().until;
+        assert_eq!(Utc(until).to_string(), "2026-05-02T08:30:00.000Z");
+        for days in ["160000d", "999999d", "99999999999d"] {
+            let refused = End::after(from, parse_length(days).unwrap()).err().unwrap();
+            assert!(refused.to_string().contains("without it there is none"), "{days}");
+        }
     }
 }

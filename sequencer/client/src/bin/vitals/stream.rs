@@ -1,25 +1,31 @@
 //! `vitals stream`: from lines of text to receipts.
 
 use std::io::BufReader;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use client::{Connection, ConnectionConfig, Delay, InputMark};
+use client::{Backlog, Connection, ConnectionConfig, Delay, InputMark, StreamError};
+use model::calendar::parse_length;
 use model::{DeviceId, PatientIndex, Signal, signal_by_name, signals};
 use recordings::decimal::to_decimal;
 use recordings::text::{Line, Lines, Measured, Period, Reader, Rules, Times};
 use recordings::{Format, When};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use wire::{Descriptor, Frame, Lane, StreamKey};
 
 use self::delay::Teller;
-use self::frames::Building;
+use self::frames::{Building, Ended, Sending};
 use self::input::{Steady, Survey, TextArgs, instant, open, survey};
 use self::place::Place;
-use self::samples::{ChannelPlace, Samples};
-use self::step::{End, OnError, Step, TOLD_ERRORS_MAX};
+use self::progress::{Progress, View};
+use self::reach::{is_away, reach};
+use self::samples::{Reading, Samples};
+use self::step::{End, OnError, Step};
 use crate::consent::parse_patient;
 use crate::node::{Node, Standing, now, runtime};
 use crate::recording::detect;
@@ -29,12 +35,16 @@ mod delay;
 mod frames;
 mod input;
 mod place;
+mod progress;
+mod reach;
 mod samples;
 mod step;
 mod summary;
 
 /// Readings between the thread that reads lines and the connection.
 const QUEUE_READINGS: usize = 4096;
+/// How long the lines that were read may take to be kept when the command is to end.
+const KEEP_FOR: Duration = Duration::from_secs(2);
 
 /// Stream readings from lines of text until each has a receipt
 ///
@@ -111,6 +121,13 @@ pub(crate) struct Stream {
     /// Send a file from its begin, also what the state folder says was sent
     #[arg(long, requires = "state")]
     again: bool,
+    /// How long a node that does not answer is waited for, at the begin and after a loss. With
+    /// --state what is read meanwhile is kept there, up to 8 MiB
+    #[arg(long, value_name = "LENGTH", value_parser = parse_length, default_value = "1h")]
+    wait: u64,
+    /// Say nothing on the way but what goes wrong
+    #[arg(long)]
+    quiet: bool,
 }
 
 /// What each signal is, behind the options.
@@ -132,19 +149,27 @@ fn signals_help() -> String {
 }
 
 impl Stream {
-    pub(crate) fn run(self) -> Outcome {
+    pub(crate) fn run(self, json: bool) -> Outcome {
         let input = self.input()?;
         let found = self.file.as_deref().map(|path| input.survey(path)).transpose()?;
         if let Some(found) = found.as_ref().filter(|_| self.dry_run) {
             return Ok(summary::dry_run(found, &self.signals));
         }
+        let of = found.as_ref().map(|found| found.readings);
+        let view = match (json, self.quiet) {
+            (true, _) => View::Program,
+            (false, true) => View::Nobody,
+            (false, false) => View::of_stderr(),
+        };
+        let progress = Arc::new(Progress::new(view, self.state.clone(), of));
         let runtime = runtime()?;
         let outcome = runtime.block_on(async {
             tokio::select! {
-                outcome = self.stream(input, found.as_ref()) => outcome,
-                _ = tokio::signal::ctrl_c() => Err(Interrupted.into()),
+                outcome = self.stream(input, found.as_ref(), &progress) => outcome,
+                never = progress.show() => match never {},
             }
         });
+        progress.clear();
         // A thread that waits for standard input ends with the process, not with the runtime.
         runtime.shutdown_background();
         Ok(summary::report(outcome?))
@@ -182,33 +207,135 @@ impl Stream {
         &self,
         input: Input,
         found: Option<&Survey>,
+        progress: &Arc<Progress>,
     ) -> anyhow::Result<summary::Streamed> {
+        let config = self.config(progress)?;
+        let mut building = Vec::new();
+        for signal in &self.signals {
+            let folder = self.state.as_deref();
+            let kept = folder.map(|folder| anyhow::Ok(Backlog::open(folder, self.key(signal)?)?));
+            let kept = kept.transpose()?;
+            kept.iter().for_each(|kept| progress.inherit(kept));
+            building.push(Building::new(signal, kept, self.frame_readings, self.frame_ms));
+        }
+        // Bounded: a large file would else be read into memory while the node takes its time.
+        let (sender, steps) = mpsc::channel(QUEUE_READINGS);
+        let mut feed = self.feed(input, &building, progress)?;
+        let bytes_max = config.limits.held_bytes_max;
+        let mut sending = Sending::new(building, steps, bytes_max, progress.clone());
+        // Reading a pipe blocks, and the connection has to go on meanwhile.
+        tokio::task::spawn_blocking(move || feed.run(&sender));
+        let delivered = tokio::select! {
+            delivered = self.deliver(config, &mut sending, progress) => delivered,
+            _ = stopped() => Err(self.interrupt(&mut sending, progress).await),
+        };
+        let kept = |error: anyhow::Error| match is_away(&error) {
+            true => {
+                error.context(format!("gave up waiting for the node; {}", progress.kept_sentence()))
+            }
+            false => error,
+        };
+        let (connection, refused) = delivered.map_err(kept)?;
+        let (counts, standing) = (connection.counts(), Standing::of(&self.node, &connection)?);
+        progress.disconnect();
+        connection.close().await;
+        let ended = refused.map(Ended::Refused).or(sending.ended());
+        let ended = ended.context("streaming ended without a word")?;
+        let sent_before = progress.sent_before();
+        let before = progress.kept_readings();
+        Ok(summary::Streamed {
+            counts,
+            standing,
+            ended,
+            of_lines: found.map(|found| found.counts.lines),
+            readings: counts.readings_sent + before,
+            sent_before,
+            state: self.state.clone(),
+        })
+    }
+
+    /// Waits for the node, collecting meanwhile, and sends everything; with why the node takes no
+    /// more, if it does not.
+    async fn deliver(
+        &self,
+        config: ConnectionConfig,
+        sending: &mut Sending,
+        progress: &Progress,
+    ) -> anyhow::Result<(Connection, Option<StreamError>)> {
+        let wait = Duration::from_millis(self.wait);
+        let connection = {
+            let reached = reach(&self.node, config, wait, progress);
+            tokio::pin!(reached);
+            tokio::select! {
+                reached = &mut reached => reached?,
+                // Everything is read, and there is nothing left but to wait.
+                collected = sending.run() => {
+                    collected?;
+                    reached.await?
+                }
+            }
+        };
+        progress.connect(&connection);
+        let lane = if self.backfill { Lane::Backfill } else { Lane::Live };
+        sending.connect(&connection, lane, |signal| self.descriptor(&connection, signal))?;
+        match self.send(sending).await {
+            Ok(()) => Ok((connection, None)),
+            Err(error) => match error.downcast::<StreamError>()? {
+                refused @ StreamError::Stopped { .. } => Ok((connection, Some(refused))),
+                other => Err(other.into()),
+            },
+        }
+    }
+
+    async fn send(&self, sending: &mut Sending) -> anyhow::Result<()> {
+        let opened: Vec<_> = sending.streams().map(client::Stream::opened).collect();
+        let never_opened = async {
+            for one in opened {
+                one.await?;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            sent = sending.run() => sent?,
+            // A node that opens no stream is not waited for without end.
+            opened = never_opened => return opened,
+        }
+        for stream in sending.streams() {
+            stream.flush().await?;
+        }
+        sending.streams().try_for_each(|stream| anyhow::Ok(stream.close()?))
+    }
+
+    /// Why it ended, once everything that was read is kept.
+    async fn interrupt(&self, sending: &mut Sending, progress: &Progress) -> anyhow::Error {
+        // Lines of a pipe are not read twice; a file is.
+        if self.stdin && self.state.is_some() {
+            let kept = tokio::time::timeout(KEEP_FOR, sending.keep()).await;
+            if let Ok(Err(error)) = kept {
+                return error.context("interrupted, and what was read last is not kept");
+            }
+        }
+        Interrupted { kept: progress.kept_sentence() }.into()
+    }
+
+    fn config(&self, progress: &Arc<Progress>) -> anyhow::Result<ConnectionConfig> {
         let teller = Teller::default();
-        let on_delay = move |delay: &Delay| teller.tell(delay);
-        let (state, on_delay) = (self.state.clone(), Some(Arc::new(on_delay) as _));
-        let mut config = ConnectionConfig { state, on_delay, ..self.node.config()? };
+        let shown = progress.clone();
+        let on_delay = move |delay: &Delay| {
+            if let Some(sentence) = teller.tell(delay) {
+                shown.say(&sentence);
+            }
+        };
+        // Its name is looked up for each attempt.
+        let mut config = self.node.config(SocketAddr::from(([0, 0, 0, 0], 0)))?;
+        (config.state, config.on_delay) = (self.state.clone(), Some(Arc::new(on_delay) as _));
+        let wait = Duration::from_millis(self.wait);
+        (config.waits.retry_for, config.waits.open) = (wait, wait);
         if self.state.is_some() {
             // Its own: several streams of one gateway are several sessions.
             config.newest = None;
         }
-        let connection = Connection::connect(config).await?;
-        let mut building = Vec::new();
-        for signal in &self.signals {
-            building.push(self.open(&connection, signal).await?);
-        }
-        // Bounded: a large file would else be read into memory while the node takes its time.
-        let (sender, mut steps) = mpsc::channel(QUEUE_READINGS);
-        let mut feed = self.feed(input, &connection)?;
-        // Reading a pipe blocks, and the connection has to go on meanwhile.
-        tokio::task::spawn_blocking(move || feed.run(&sender));
-        let ended = frames::send_all(&mut building, &mut steps).await?;
-        for one in building {
-            one.stream.end().await?;
-        }
-        let (counts, standing) = (connection.counts(), Standing::of(&self.node, &connection)?);
-        connection.close().await;
-        let of_lines = found.map(|found| found.counts.lines);
-        Ok(summary::Streamed { counts, standing, ended, of_lines })
+        Ok(config)
     }
 
     fn key(&self, signal: &'static Signal) -> anyhow::Result<StreamKey> {
@@ -217,27 +344,29 @@ impl Stream {
     }
 
     /// What reads, from where the file was left before, as the state folder has it.
-    fn feed(&self, input: Input, connection: &Connection) -> anyhow::Result<Feed> {
+    fn feed(
+        &self,
+        input: Input,
+        building: &[Building],
+        progress: &Arc<Progress>,
+    ) -> anyhow::Result<Feed> {
         let kept = self.file.as_deref().filter(|_| self.state.is_some());
-        let marks = |signal| match self.again {
-            true => Ok(Vec::new()),
-            false => anyhow::Ok(connection.input_marks(&self.key(signal)?)?),
-        };
+        let marks = building.iter().map(|one| if self.again { &[] } else { one.marks() });
         let rules = match input {
             Input::Text(rules) => rules,
             Input::Samples(samples) => {
                 let places = kept.map(|_| samples.places()).transpose()?;
                 let mut after = Vec::new();
-                for (place, signal) in places.into_iter().flatten().zip(&self.signals) {
-                    after.push(place.after(&marks(signal)?, &samples.path)?);
+                for (place, marks) in places.into_iter().flatten().zip(marks) {
+                    after.push(place.after(marks, &samples.path)?);
                 }
-                let places = kept.map(|_| after);
-                return Ok(Feed::Samples { samples, places, on_error: self.on_error });
+                let reading = Reading { places: kept.map(|_| after), on_error: self.on_error };
+                return Ok(Feed::Samples { samples, reading, progress: progress.clone() });
             }
         };
         let mut sent = Vec::new();
-        for signal in &self.signals {
-            let found = kept.map(|path| place::find(path, &marks(signal)?));
+        for (signal, marks) in self.signals.iter().zip(marks) {
+            let found = kept.map(|path| place::find(path, marks));
             sent.push((*signal, found.transpose()?.flatten()));
         }
         Ok(Feed::Text(Box::new(TextFeed {
@@ -247,21 +376,31 @@ impl Stream {
             place: kept.map(Place::begin).transpose()?,
             sent,
             end: End::default(),
+            progress: progress.clone(),
         })))
     }
 
-    async fn open(
+    fn descriptor(
         &self,
         connection: &Connection,
         signal: &'static Signal,
-    ) -> anyhow::Result<Building> {
+    ) -> anyhow::Result<Descriptor> {
         let key = self.key(signal)?;
         let epoch = connection.epoch(&key)?;
         let period = self.rate_hz.or(self.period).map(frames::wire_period).transpose()?;
-        let descriptor = Descriptor { key, period, epoch };
-        let lane = if self.backfill { Lane::Backfill } else { Lane::Live };
-        let stream = connection.open_stream(lane, descriptor).await?;
-        Ok(Building::new(stream, signal, self.frame_readings, self.frame_ms))
+        Ok(Descriptor { key, period, epoch })
+    }
+}
+
+/// Until somebody wants the command to end.
+async fn stopped() {
+    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
+        drop(tokio::signal::ctrl_c().await);
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated.recv() => {}
     }
 }
 
@@ -284,15 +423,15 @@ impl Input {
 /// listens.
 enum Feed {
     Text(Box<TextFeed>),
-    Samples { samples: Samples, places: Option<Vec<ChannelPlace>>, on_error: OnError },
+    Samples { samples: Samples, reading: Reading, progress: Arc<Progress> },
 }
 
 impl Feed {
     fn run(&mut self, sender: &mpsc::Sender<Step>) {
         match self {
             Feed::Text(feed) => feed.run(sender),
-            Feed::Samples { samples, places, on_error } => {
-                samples.run(places.as_deref(), *on_error, sender);
+            Feed::Samples { samples, reading, progress } => {
+                samples.run(reading, progress, sender);
             }
         }
     }
@@ -308,6 +447,7 @@ struct TextFeed {
     /// How far each signal was sent before.
     sent: Vec<(&'static Signal, Option<InputMark>)>,
     end: End,
+    progress: Arc<Progress>,
 }
 
 impl TextFeed {
@@ -316,7 +456,10 @@ impl TextFeed {
             let line = match self.lines.read().context("reading lines") {
                 Ok(Some(line)) => line,
                 Ok(None) => break None,
-                Err(error) => break Some(Step::End(Err(error))),
+                Err(error) => {
+                    let _ = sender.blocking_send(Step::End(Err(error)));
+                    return;
+                }
             };
             self.end.is_cut = !line.is_ended;
             match self.reader.read(&line, instant(now())) {
@@ -329,20 +472,21 @@ impl TextFeed {
                 }
                 Err(error) if self.on_error == OnError::Skip && !error.fault.is_final() => {
                     self.steps(&line, Vec::new());
-                    self.end.skipped_lines += 1;
-                    if self.end.skipped.len() < TOLD_ERRORS_MAX {
-                        self.end.skipped.push(error.into());
-                    }
+                    self.end.skip(error.into());
                 }
                 // Passed over unasked, a bad line would be a reading that is missing and nobody
                 // knows.
-                Err(error) => break Some(Step::Bad(error.into())),
+                Err(error) => break Some(error),
             }
         };
         self.end.counts = self.reader.counts();
-        // Nobody listens after the connection is lost, and then nobody needs the end.
         let end = std::mem::take(&mut self.end);
-        let _ = sender.blocking_send(bad.unwrap_or(Step::End(Ok(end))));
+        let last = match bad {
+            Some(error) => Step::Bad(error.into(), Box::new(end)),
+            None => Step::End(Ok(end)),
+        };
+        // Nobody listens after the connection is lost, and then nobody needs the end.
+        let _ = sender.blocking_send(last);
     }
 
     /// A line's readings that were not sent before, each with the place behind it.
@@ -361,7 +505,7 @@ impl TextFeed {
             };
             for (taken, measured) in own.iter().enumerate() {
                 if was_sent(taken) {
-                    self.end.sent_before += 1;
+                    self.progress.pass();
                     continue;
                 }
                 // Behind the last one the whole line is taken.

@@ -8,17 +8,17 @@ use model::calendar::Utc;
 /// How long a delay of frames is not told again.
 const REPEAT_MS: u64 = 60_000;
 
-/// Tells delays on standard error, each as often as it is worth telling.
+/// Puts delays into words, each as often as it is worth telling.
 #[derive(Default)]
 pub(super) struct Teller(Mutex<Option<Delay>>);
 
 impl Teller {
-    pub(super) fn tell(&self, delay: &Delay) {
+    pub(super) fn tell(&self, delay: &Delay) -> Option<String> {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if is_worth_telling(told.as_ref(), delay) {
-            eprintln!("vitals: {}", delay_sentence(delay));
+        is_worth_telling(told.as_ref(), delay).then(|| {
             *told = Some(delay.clone());
-        }
+            delay_sentence(delay)
+        })
     }
 }
 

@@ -1,19 +1,32 @@
 //! Readings become frames: full, or old enough, or cut where time goes back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use client::InputMark;
+use client::{Backlog, Connection, InputMark, StreamError};
 use model::Signal;
+use model::limits::FRAME_BYTES_MAX;
 use recordings::text;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::time::{Instant, timeout_at};
-use wire::{DeviceTime, Period, Reading};
+use wire::{Descriptor, DeviceTime, Lane, Period, Reading};
 
+use super::progress::Progress;
 use super::step::{Bad, End, Step};
+
+/// Where frames go.
+enum Sink {
+    /// No connection stood yet, and no state folder keeps them: they wait to be read.
+    Nowhere,
+    /// No connection stood yet.
+    Folder(Backlog),
+    Node(client::Stream),
+}
 
 /// The frame that one signal's readings are collected in.
 pub(super) struct Building {
-    pub(super) stream: client::Stream,
+    sink: Sink,
     signal: &'static Signal,
     readings: Vec<Reading>,
     /// Where in its file the last of them stands.
@@ -26,34 +39,58 @@ pub(super) struct Building {
 }
 
 impl Building {
+    /// For a state folder's stream, if there is a folder.
     pub(super) fn new(
-        stream: client::Stream,
         signal: &'static Signal,
+        backlog: Option<Backlog>,
         frame_readings: u16,
         frame_ms: u64,
     ) -> Building {
         let (most, longest) = (usize::from(frame_readings), Duration::from_millis(frame_ms));
-        Building { stream, signal, readings: Vec::new(), mark: None, most, longest, deadline: None }
+        let sink = backlog.map_or(Sink::Nowhere, Sink::Folder);
+        Building { sink, signal, readings: Vec::new(), mark: None, most, longest, deadline: None }
     }
 
-    async fn push(&mut self, reading: Reading, mark: Option<InputMark>) -> anyhow::Result<()> {
-        // Times within a frame never go back; a later reading with an earlier time begins one.
-        if self.readings.last().is_some_and(|last| reading.at < last.at) {
-            self.flush().await?;
+    /// How far the folder says that files were sent.
+    pub(super) fn marks(&self) -> &[InputMark] {
+        match &self.sink {
+            Sink::Folder(backlog) => backlog.marks(),
+            Sink::Nowhere | Sink::Node(_) => &[],
         }
+    }
+
+    fn is_full(&self) -> bool {
+        self.readings.len() >= self.most
+    }
+
+    /// Whether a reading has to begin a frame: times within one never go back.
+    fn is_behind(&self, reading: &Reading) -> bool {
+        self.readings.last().is_some_and(|last| reading.at < last.at)
+    }
+
+    fn add(&mut self, reading: Reading, mark: Option<InputMark>) {
         // From the first reading on, so that none waits longer, however slowly others follow.
         self.deadline.get_or_insert_with(|| Instant::now() + self.longest);
         self.readings.push(reading);
         self.mark = mark;
-        if self.readings.len() >= self.most { self.flush().await } else { Ok(()) }
     }
 
-    async fn flush(&mut self) -> anyhow::Result<()> {
-        self.deadline = None;
-        let readings = std::mem::take(&mut self.readings);
-        if !readings.is_empty() {
-            self.stream.send_marked(&readings, self.mark).await?;
+    /// Sends what is collected. Dropped before it is done, it has sent nothing and keeps it.
+    async fn flush(&mut self, progress: &Progress) -> anyhow::Result<()> {
+        if !self.readings.is_empty() {
+            match &mut self.sink {
+                Sink::Nowhere => return Ok(()),
+                Sink::Folder(backlog) => {
+                    backlog.push(&self.readings, self.mark)?;
+                    progress.keep(self.readings.len());
+                }
+                Sink::Node(stream) => {
+                    stream.send_marked(&self.readings, self.mark).await?;
+                }
+            }
+            self.readings.clear();
         }
+        self.deadline = None;
         Ok(())
     }
 }
@@ -63,53 +100,182 @@ pub(super) enum Ended {
     /// All was read.
     Whole(End),
     /// At a line or sample that is no reading; what stands before it is sent.
-    Bad(Bad),
+    Bad(Bad, Box<End>),
+    /// The node takes no more.
+    Refused(StreamError),
 }
 
-/// Sends every reading until lines end, each frame as soon as it may go.
-pub(super) async fn send_all(
-    building: &mut [Building],
-    steps: &mut mpsc::Receiver<Step>,
-) -> anyhow::Result<Ended> {
-    let ended = loop {
-        let deadline = building.iter().filter_map(|one| one.deadline).min();
-        let step = match deadline {
-            Some(deadline) => match timeout_at(deadline, steps.recv()).await {
-                Ok(step) => step,
-                Err(_) => {
-                    flush_due(building).await?;
-                    continue;
+/// Readings on their way from where they are read to where they go.
+pub(super) struct Sending {
+    pub(super) building: Vec<Building>,
+    steps: mpsc::Receiver<Step>,
+    /// What was read and is not done yet.
+    next: Option<Step>,
+    ended: Option<Ended>,
+    /// Most bytes that a connection takes over.
+    bytes_max: usize,
+    progress: Arc<Progress>,
+}
+
+impl Sending {
+    pub(super) fn new(
+        building: Vec<Building>,
+        steps: mpsc::Receiver<Step>,
+        bytes_max: usize,
+        progress: Arc<Progress>,
+    ) -> Sending {
+        Sending { building, steps, next: None, ended: None, bytes_max, progress }
+    }
+
+    /// Readings go to the node from now on, those that were kept first.
+    pub(super) fn connect(
+        &mut self,
+        connection: &Connection,
+        lane: Lane,
+        begin: impl Fn(&'static Signal) -> anyhow::Result<Descriptor>,
+    ) -> anyhow::Result<()> {
+        for one in &mut self.building {
+            one.sink = Sink::Node(match std::mem::replace(&mut one.sink, Sink::Nowhere) {
+                Sink::Folder(backlog) => {
+                    let period = begin(one.signal)?.period;
+                    connection.begin_backlog(lane, period, backlog)?
                 }
-            },
-            None => steps.recv().await,
-        };
-        match step {
-            Some(Step::Reading(measured, mark)) => {
-                let reading = to_reading(&measured)?;
-                let mut own = building.iter_mut();
-                // Every signal that is read is one that was asked for and has its stream.
-                if let Some(own) = own.find(|one| one.signal.code == measured.signal.code) {
-                    own.push(reading, mark).await?;
+                Sink::Nowhere | Sink::Node(_) => {
+                    connection.begin_stream(lane, begin(one.signal)?)?
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// The streams that stand.
+    pub(super) fn streams(&self) -> impl Iterator<Item = &client::Stream> {
+        self.building.iter().filter_map(|one| match &one.sink {
+            Sink::Node(stream) => Some(stream),
+            Sink::Nowhere | Sink::Folder(_) => None,
+        })
+    }
+
+    /// Sends every reading until reading ended, each frame as soon as it may go. It may be dropped
+    /// and called again: nothing is lost between.
+    pub(super) async fn run(&mut self) -> anyhow::Result<()> {
+        while self.ended.is_none() {
+            for one in &mut self.building {
+                if one.is_full() {
+                    one.flush(&self.progress).await?;
                 }
             }
-            Some(Step::Bad(error)) => break Ended::Bad(error),
-            Some(Step::End(end)) => break Ended::Whole(end?),
-            // The thread sends an end before it goes, unless it panicked.
-            None => anyhow::bail!("reading lines ended without a word"),
+            self.wait_for_room().await;
+            if self.next.is_none() && !self.receive().await? {
+                continue;
+            }
+            self.take().await?;
         }
-    };
-    for one in building {
-        one.flush().await?;
+        for one in &mut self.building {
+            one.flush(&self.progress).await?;
+        }
+        Ok(())
     }
-    Ok(ended)
-}
 
-async fn flush_due(building: &mut [Building]) -> anyhow::Result<()> {
-    let now = Instant::now();
-    for one in building.iter_mut().filter(|one| one.deadline.is_some_and(|due| due <= now)) {
-        one.flush().await?;
+    /// What [`Sending::run`] came to.
+    pub(super) fn ended(self) -> Option<Ended> {
+        self.ended
     }
-    Ok(())
+
+    /// Keeps what was read so far, of a pipe that cannot be read again.
+    pub(super) async fn keep(&mut self) -> anyhow::Result<()> {
+        loop {
+            if self.next.is_none() {
+                match self.steps.try_recv() {
+                    Ok(step) => self.next = Some(step),
+                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+                }
+            }
+            self.take().await?;
+            if self.ended.is_some() || self.is_without_room() {
+                break;
+            }
+            for one in self.building.iter_mut().filter(|one| one.is_full()) {
+                one.flush(&self.progress).await?;
+            }
+        }
+        for one in &mut self.building {
+            one.flush(&self.progress).await?;
+        }
+        Ok(())
+    }
+
+    /// Does what was read.
+    async fn take(&mut self) -> anyhow::Result<()> {
+        if let Some(Step::Reading(measured, mark)) = &self.next {
+            let reading = to_reading(measured)?;
+            let mut own = self.building.iter_mut();
+            // Every signal that is read is one that was asked for and has its stream.
+            if let Some(own) = own.find(|one| one.signal.code == measured.signal.code) {
+                if own.is_behind(&reading) {
+                    own.flush(&self.progress).await?;
+                }
+                own.add(reading, *mark);
+            }
+        }
+        match self.next.take() {
+            Some(Step::Reading(..)) | None => {}
+            Some(Step::Bad(error, before)) => self.ended = Some(Ended::Bad(error, before)),
+            Some(Step::End(end)) => self.ended = Some(Ended::Whole(end?)),
+        }
+        Ok(())
+    }
+
+    /// Waits for the next step, or sends what is due: then it is `false`.
+    async fn receive(&mut self) -> anyhow::Result<bool> {
+        let deadline = self.building.iter().filter_map(|one| one.deadline).min();
+        let step = match deadline {
+            Some(deadline) => match timeout_at(deadline, self.steps.recv()).await {
+                Ok(step) => step,
+                Err(_) => {
+                    self.flush_due().await?;
+                    return Ok(false);
+                }
+            },
+            None => self.steps.recv().await,
+        };
+        // The thread sends an end before it goes, unless it panicked.
+        self.next = Some(step.ok_or_else(|| anyhow::anyhow!("reading ended without a word"))?);
+        Ok(true)
+    }
+
+    async fn flush_due(&mut self) -> anyhow::Result<()> {
+        let now = Instant::now();
+        let is_due = |one: &&mut Building| one.deadline.is_some_and(|due| due <= now);
+        for one in self.building.iter_mut().filter(is_due) {
+            one.flush(&self.progress).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the folder holds as much as a connection takes over.
+    fn is_without_room(&self) -> bool {
+        let of_folder = self.building.iter().filter_map(|one| match &one.sink {
+            Sink::Folder(backlog) => Some(backlog.bytes()),
+            Sink::Nowhere | Sink::Node(_) => None,
+        });
+        // What is collected becomes a frame of each signal yet, also when the rest waits.
+        of_folder.sum::<usize>() + FRAME_BYTES_MAX * self.building.len() > self.bytes_max
+    }
+
+    /// Without a connection, waits for one where nothing more can be kept.
+    async fn wait_for_room(&self) {
+        if self.building.iter().any(|one| matches!(one.sink, Sink::Nowhere)) {
+            std::future::pending().await
+        }
+        if self.streams().next().is_none() && self.is_without_room() {
+            self.progress.say(
+                "as much is kept as may be without a receipt: nothing more is read until the node \
+                 is there",
+            );
+            std::future::pending().await
+        }
+    }
 }
 
 fn to_reading(measured: &text::Measured) -> anyhow::Result<Reading> {
@@ -128,4 +294,26 @@ pub(super) fn wire_period(period: text::Period) -> anyhow::Result<Period> {
     }
     // A period that rounds to nothing on the way has no rhythm that a stream could say.
     Ok(Period::new(u64::try_from(numerator)?.max(1), u32::try_from(denominator)?.max(1))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use model::calendar::Instant as Calendar;
+    use wire::{Frame, FramePlace};
+
+    use super::*;
+
+    #[test]
+    fn a_reading_of_the_last_time_that_is_read_can_be_framed() {
+        let signal = model::signal_by_name("heart-rate").unwrap();
+        for at in [Calendar::LAST, Calendar::from_micros(0).unwrap()] {
+            let reading = to_reading(&text::Measured { at, value: None, signal }).unwrap();
+            let place = FramePlace {
+                handle: model::StreamHandle(1),
+                epoch: model::EpochNumber(1),
+                sequence: model::Sequence(1),
+            };
+            Frame::encode_raw(place, signal, &[reading]).unwrap();
+        }
+    }
 }

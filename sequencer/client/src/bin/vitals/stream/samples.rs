@@ -11,7 +11,8 @@ use recordings::{Format, suspicion, unit};
 use tokio::sync::mpsc;
 
 use super::input::{Survey, TextArgs, instant};
-use super::step::{Bad, End, OnError, Step, TOLD_ERRORS_MAX};
+use super::progress::Progress;
+use super::step::{Bad, End, OnError, Step};
 use crate::node::now;
 use crate::recording::{choose, with};
 use crate::report::Usage;
@@ -32,6 +33,13 @@ pub(super) struct ChannelPlace {
     name: [u8; 16],
     digest: [u8; 32],
     pub(super) sent: u64,
+}
+
+/// How the thread that reads goes on.
+pub(super) struct Reading {
+    /// Of a file whose place is kept, that of each channel.
+    pub(super) places: Option<Vec<ChannelPlace>>,
+    pub(super) on_error: OnError,
 }
 
 impl Samples {
@@ -103,37 +111,30 @@ impl Samples {
 
     /// The thread that reads: until the end, the first sample that is no reading, or until nobody
     /// listens.
-    pub(super) fn run(
-        &self,
-        places: Option<&[ChannelPlace]>,
-        on_error: OnError,
-        sender: &mpsc::Sender<Step>,
-    ) {
+    pub(super) fn run(&self, how: &Reading, progress: &Progress, sender: &mpsc::Sender<Step>) {
         let end = with(&self.path, self.format, |recording, _| {
             let mut end = End::default();
             for (rules, number) in self.rules.iter().zip(0..) {
-                let place = places.map(|places| places[number]);
+                let place = how.places.as_ref().map(|places| places[number]);
                 let channel = choose(&recording.channels, rules.signal, &self.mappings)?;
                 let mut readings = recording.read(channel.number, rules.clone())?;
                 let mut given = 0;
                 for reading in readings.by_ref() {
                     let measured = match reading {
                         Ok(measured) => measured,
-                        Err(error) if on_error == OnError::Skip && !error.fault.is_final() => {
-                            end.skipped_lines += 1;
-                            if end.skipped.len() < TOLD_ERRORS_MAX {
-                                end.skipped.push(Bad::sample(&error, &channel.name));
-                            }
+                        Err(error) if how.on_error == OnError::Skip && !error.fault.is_final() => {
+                            end.skip(Bad::sample(&error, &channel.name));
                             continue;
                         }
                         Err(error) => {
                             let bad = Bad::sample(&error, &channel.name);
-                            return Ok(Step::Bad(bad));
+                            add(&mut end.counts, readings.counts());
+                            return Ok(Step::Bad(bad, Box::new(end)));
                         }
                     };
                     given += 1;
                     if place.is_some_and(|place| given <= place.sent) {
-                        end.sent_before += 1;
+                        progress.pass();
                         continue;
                     }
                     let mark = place.map(|place| place.mark(given));

@@ -16,8 +16,8 @@ pub(super) enum OnError {
 pub(super) enum Step {
     /// A reading, and where its file stands behind it.
     Reading(Measured, Option<InputMark>),
-    /// A line or sample that is none, at which reading ended.
-    Bad(Bad),
+    /// A line or sample that is none, at which reading ended, and what stood before it.
+    Bad(Bad, Box<End>),
     /// The end, or the source's failure.
     End(anyhow::Result<End>),
 }
@@ -45,14 +45,31 @@ impl std::fmt::Display for Bad {
 #[derive(Default)]
 pub(super) struct End {
     pub(super) counts: Counts,
-    /// Lines passed over, the first of them in full.
-    pub(super) skipped: Vec<Bad>,
+    /// Lines or samples passed over, all of them.
     pub(super) skipped_lines: u64,
-    /// Readings that were sent before, with the same state folder.
-    pub(super) sent_before: u64,
+    /// Why, the first reasons that were met.
+    pub(super) skipped: Vec<Skipped>,
     /// Whether the last line had no end.
     pub(super) is_cut: bool,
 }
 
-/// Errors of lines that are told in full.
-pub(super) const TOLD_ERRORS_MAX: usize = 10;
+/// Places that were passed over for one reason.
+pub(super) struct Skipped {
+    pub(super) first: Bad,
+    pub(super) count: u64,
+}
+
+/// Reasons that are told.
+const REASONS_MAX: usize = 10;
+
+impl End {
+    /// Counts a place that was passed over.
+    pub(super) fn skip(&mut self, bad: Bad) {
+        self.skipped_lines += 1;
+        if let Some(same) = self.skipped.iter_mut().find(|one| one.first.why == bad.why) {
+            same.count += 1;
+        } else if self.skipped.len() < REASONS_MAX {
+            self.skipped.push(Skipped { first: bad, count: 1 });
+        }
+    }
+}

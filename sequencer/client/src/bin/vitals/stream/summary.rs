@@ -1,13 +1,16 @@
 //! What `vitals stream` says at its end, or of a file before it.
 
+use std::path::PathBuf;
+
 use client::Counts;
-use model::{ExitCode, Signal};
+use model::{ExitCode, Signal, with_causes};
 use recordings::text;
 use serde_json::{Value, json};
 
 use super::frames::Ended;
 use super::input::Survey;
-use super::step::End;
+use super::progress::unsent;
+use super::step::{End, Skipped};
 use crate::node::Standing;
 use crate::report::Report;
 
@@ -18,6 +21,11 @@ pub(super) struct Streamed {
     pub(super) ended: Ended,
     /// Lines of the file; unknown of a pipe.
     pub(super) of_lines: Option<u64>,
+    /// Readings that were put in frames.
+    pub(super) readings: u64,
+    /// Readings of the file that were sent before, with the same state folder.
+    pub(super) sent_before: u64,
+    pub(super) state: Option<PathBuf>,
 }
 
 /// Of a file that is not sent.
@@ -48,34 +56,60 @@ pub(super) fn dry_run(found: &Survey, signals: &[&'static Signal]) -> Report {
 
 /// Of a stream that ended.
 pub(super) fn report(streamed: Streamed) -> Report {
-    let Streamed { counts, standing, ended, of_lines } = streamed;
-    let Counts { frames_sent, readings_sent, frames_receipted, receipts, reconnects, .. } = counts;
+    let Streamed { counts, standing, ended, of_lines, readings, sent_before, state } = streamed;
+    let Counts { frames_sent, frames_receipted, receipts, reconnects, .. } = counts;
+    let restored = (counts.readings_sent + counts.readings_restored).saturating_sub(readings);
+    let without = unsent(&counts).readings;
     let mut json = json!({
-        "schema": "vitals-stream-1", "frames": frames_sent, "readings": readings_sent,
-        "frames_receipted": frames_receipted, "receipts": receipts,
-        "frames_delayed": counts.frames_delayed, "streams_delayed": counts.streams_delayed,
-        "reconnects": reconnects,
+        "schema": "vitals-stream-1", "read": readings + sent_before, "sent_before": sent_before,
+        "readings": readings, "restored": restored, "durable": counts.readings_receipted,
+        "refused": 0, "frames": frames_sent, "frames_receipted": frames_receipted,
+        "receipts": receipts, "frames_delayed": counts.frames_delayed,
+        "streams_delayed": counts.streams_delayed, "reconnects": reconnects,
+        "error": null, "at": null,
     });
     let mut text = format!(
-        "{readings_sent} readings in {frames_sent} frames; {frames_receipted} frames are durable \
-         by {receipts} verified receipts; {reconnects} reconnects"
+        "{readings} readings in {frames_sent} frames; {frames_receipted} frames are durable by \
+         {receipts} verified receipts; {reconnects} reconnects"
     );
+    if restored > 0 {
+        text += &format!("\n{restored} more readings were kept by a run before, and sent now");
+    }
+    if sent_before > 0 {
+        text +=
+            &format!("\n{sent_before} readings of the file were sent before, and are not again");
+    }
     let report = match ended {
         Ended::Whole(end) => {
             tell(&end.counts, &mut text, &mut json);
             tell_lines(&end, &mut text, &mut json);
             Report::success(text, json)
         }
-        Ended::Bad(bad) => {
+        Ended::Bad(bad, end) => {
             let of = of_lines.map_or_else(String::new, |lines| format!(" of {lines}"));
+            tell(&end.counts, &mut text, &mut json);
+            tell_lines(&end, &mut text, &mut json);
+            let before = match counts.readings_receipted + sent_before {
+                0 => "nothing stands before it".to_owned(),
+                _ => format!("everything before {}{of} is durable", bad.place),
+            };
             text += &format!(
-                "\n{bad}\neverything before {}{of} is durable: correct it and go on from there, or \
-                 pass over such places with --on-error skip",
-                bad.place
+                "\n{bad}\n{before}: correct it and go on from there, or pass over such places with \
+                 --on-error skip"
             );
             json["error"] = bad.why.as_str().into();
             json["at"] = bad.place.as_str().into();
             Report { text, json, exit: ExitCode::Usage }
+        }
+        Ended::Refused(error) => {
+            let why = with_causes(&error);
+            text += &format!("\n{why}\n{without} readings are not durable");
+            if let Some(state) = state {
+                text += &format!("; they are kept in {} and sent by the next run", state.display());
+            }
+            json["error"] = why.into();
+            json["refused"] = without.into();
+            Report::failure(text, json)
         }
     };
     standing.tell(report)
@@ -88,7 +122,7 @@ fn tell(counts: &text::Counts, text: &mut String, json: &mut Value) {
         (absent, "absent", "readings say that the sensor was off (--missing says otherwise)"),
         (skipped, "missing", "places without a value were passed over (--missing skip)"),
         (sentinels, "sentinels", "of those were sentinels (--sentinel)"),
-        (rounded, "rounded", "values were rounded (--round)"),
+        (rounded, "rounded", "values were rounded to a step of their signal"),
         (converted, "converted", "values were converted from another unit"),
         (others, "others", "rows of another device or signal were passed over"),
     ] {
@@ -105,21 +139,18 @@ fn tell(counts: &text::Counts, text: &mut String, json: &mut Value) {
 
 /// Lines that were passed over, and a last one that may have been cut.
 fn tell_lines(end: &End, text: &mut String, json: &mut Value) {
-    json["sent_before"] = end.sent_before.into();
-    if end.sent_before > 0 {
-        let count = end.sent_before;
-        *text += &format!("\n{count} readings of the file were sent before, and are not again");
-    }
     json["lines_skipped"] = end.skipped_lines.into();
     if end.skipped_lines > 0 {
         let count = end.skipped_lines;
-        *text += &format!(
-            "\n{count} lines or samples that are no readings were passed over, the first:"
-        );
+        *text += &format!("\n{count} lines or samples that are no readings were passed over:");
     }
-    for error in &end.skipped {
-        *text += &format!("\n  {error}");
+    for Skipped { first, count } in &end.skipped {
+        *text += &format!("\n  {count}, the first {first}");
     }
+    let skipped = end.skipped.iter().map(|Skipped { first, count }| {
+        json!({ "why": first.why, "count": count, "first": first.place })
+    });
+    json["skipped"] = skipped.collect();
     json["last_line_cut"] = end.is_cut.into();
     if end.is_cut {
         *text += &format!(
