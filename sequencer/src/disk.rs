@@ -58,7 +58,7 @@ pub enum Change {
 /// The reserve. Asking it takes no lock and no system call.
 pub struct Reserve {
     source: Arc<dyn FreeSpace>,
-    reserve_bytes: u64,
+    reserve_bytes: AtomicU64,
     /// As measured last.
     measured: AtomicU64,
     /// Written since.
@@ -74,6 +74,7 @@ impl Reserve {
     pub fn new(source: Arc<dyn FreeSpace>, reserve_bytes: u64) -> io::Result<Reserve> {
         let (measured, written) = (AtomicU64::new(source.free_bytes()?), AtomicU64::new(0));
         let low = AtomicBool::new(measured.load(Ordering::SeqCst) < reserve_bytes);
+        let reserve_bytes = AtomicU64::new(reserve_bytes);
         Ok(Reserve { source, reserve_bytes, measured, written, low })
     }
 
@@ -88,7 +89,7 @@ impl Reserve {
         self.written.store(0, Ordering::SeqCst);
         let was_low = self.low.load(Ordering::SeqCst);
         // Room again only well above the reserve, or frames would be let in and refused in turns.
-        let low = free < self.reserve_bytes || (was_low && free < self.room_again_bytes());
+        let low = free < self.reserve_bytes() || (was_low && free < self.room_again_bytes());
         self.low.store(low, Ordering::SeqCst);
         Ok(match (was_low, low) {
             (false, true) => Change::Low,
@@ -104,7 +105,7 @@ impl Reserve {
 
     /// Whether frames may be written.
     pub fn has_room(&self) -> bool {
-        !self.low.load(Ordering::SeqCst) && self.free_bytes() >= self.reserve_bytes
+        !self.low.load(Ordering::SeqCst) && self.free_bytes() >= self.reserve_bytes()
     }
 
     /// What is left: as measured, less what was written since.
@@ -115,12 +116,18 @@ impl Reserve {
 
     /// What is kept free.
     pub fn reserve_bytes(&self) -> u64 {
-        self.reserve_bytes
+        self.reserve_bytes.load(Ordering::SeqCst)
+    }
+
+    /// Keeps another number of bytes free, from the next measurement on.
+    pub fn set_reserve_bytes(&self, bytes: u64) {
+        self.reserve_bytes.store(bytes, Ordering::SeqCst);
     }
 
     /// From where on there is room again, once there was none: an eighth above the reserve.
     pub fn room_again_bytes(&self) -> u64 {
-        self.reserve_bytes.saturating_add(self.reserve_bytes / 8)
+        let reserve = self.reserve_bytes();
+        reserve.saturating_add(reserve / 8)
     }
 }
 

@@ -236,6 +236,10 @@ metrics! {
         "1 while the lag is at `settle.alarm_after_ms` or `settle.alarm_batches`.";
     stage_degraded: IntGaugeVec ["stage", "cause"], "boolean",
         "1 while a stage runs and does not get on, by cause; collection goes on.";
+    pub config_reloads_total: IntCounter [], "reloads",
+        "Times that configuration and server certificate were read again and taken over (SIGHUP).";
+    pub config_reload_failed: IntGauge [], "boolean",
+        "1 if what was read again last was not accepted: the values before hold.";
     pub outbox_pending: IntGauge [], "transactions",
         "Settling transactions that are not final yet.";
 }
@@ -284,6 +288,12 @@ impl Metrics {
     /// Says whether a stage is kept from getting on by `cause`.
     pub fn set_degraded(&self, stage: &str, cause: Cause, holds: bool) {
         self.stage_degraded.with_label_values(&[stage, cause.name()]).set(i64::from(holds));
+    }
+
+    /// The value of a gauge without labels; none if there is none of this name.
+    pub fn gauge(&self, name: &str) -> Option<f64> {
+        let family = self.registry.gather().into_iter().find(|family| family.name() == name)?;
+        Some(family.get_metric().first()?.get_gauge().get_value())
     }
 
     /// What a scrape gathers.

@@ -41,10 +41,13 @@ pub enum Allowed {
     Words(&'static str),
 }
 
-/// When a changed value takes effect. No value is live: a node reads its configuration once, so
-/// that what runs is what `sequencer config check` printed.
+/// When a changed value takes effect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Applies {
+    /// When the running node is sent SIGHUP.
+    Live,
+    /// When a command of `sequencer identity` issues the next certificate.
+    Issue,
     /// When the node is started again.
     Restart,
     /// When `sequencer init` makes what the folder lacks.

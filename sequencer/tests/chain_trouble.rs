@@ -98,7 +98,7 @@ impl Proxy {
             return Ok(());
         }
         let (status, body) = if trouble.page {
-            ("502 Bad Gateway", "<html><body>502</body></html>".into())
+            ("500 Internal Server Error", "<html><body>502</body></html>".into())
         } else {
             let request = serde_json::from_slice(&body).unwrap();
             ("200 OK", self.answer(trouble, &request).to_string())

@@ -19,24 +19,40 @@ fn check(output: &Output, code: i32, words: &str) {
     assert!(said.contains(words), "expected {words:?} in {said:?}");
 }
 
-/// A node that answers one request of its operator with these words.
-fn answer_once(site: &Site, answer: &'static str) -> JoinHandle<String> {
+/// What a node says that has nothing registered.
+const NOTHING: &str = r#"{"organisations":[],"practitioners":[],"gateways":[],"devices":[],
+"wallets":[],"operators":[]}"#;
+
+/// A node that answers the requests of its operator with these words, one after the other; the
+/// requests.
+fn answer(site: &Site, answers: &[&str]) -> JoinHandle<Vec<String>> {
     let endpoints = r#"{"ingest":"127.0.0.1:4433","http":"127.0.0.1:8080","rpc":""}"#;
     std::fs::write(site.layout.endpoints(), endpoints).unwrap();
+    // That of a node before, which ended.
+    drop(std::fs::remove_file(site.layout.admin_socket()));
     let listener = UnixListener::bind(site.layout.admin_socket()).unwrap();
+    let answers: Vec<String> = answers.iter().map(ToString::to_string).collect();
     std::thread::spawn(move || {
-        let (stream, _) = listener.accept().unwrap();
-        let mut request = String::new();
-        BufReader::new(&stream).read_line(&mut request).unwrap();
-        writeln!(&stream, "{answer}").unwrap();
-        request
+        let one = |answer: String| {
+            let (stream, _) = listener.accept().unwrap();
+            let mut request = String::new();
+            BufReader::new(&stream).read_line(&mut request).unwrap();
+            writeln!(&stream, "{}", answer.replace('\n', "")).unwrap();
+            request
+        };
+        answers.into_iter().map(one).collect()
     })
 }
 
-fn add_gateway(site: &Site, out: &Path) -> Output {
-    let (node, out) = (site.layout.folder().display().to_string(), out.display().to_string());
-    let gateway = ["gateway", "add", "gw-1", "--organisation", "hospital"];
-    sequencer(&[&gateway[..], &["--dir", &node, "--out", &out]].concat())
+fn in_node(site: &Site, words: &[&str]) -> Output {
+    let node = site.layout.folder().display().to_string();
+    sequencer(&[words, &["--dir", &node]].concat())
+}
+
+fn issue_gateway(site: &Site, out: &Path) -> Output {
+    let out = out.display().to_string();
+    let gateway = ["identity", "issue", "gw-1", "--role", "gateway", "--organisation", "hospital"];
+    in_node(site, &[&gateway[..], &["--out", &out]].concat())
 }
 
 #[test]
@@ -53,11 +69,12 @@ fn a_node_that_is_not_deployed_says_that_something_is_missing() {
 async fn a_refused_registration_leaves_no_folder() {
     let site = Site::new().await;
     let out = site.beside("gw-1");
-    check(&add_gateway(&site, &out), 3, "no node runs in this folder");
+    check(&issue_gateway(&site, &out), 3, "no node runs in this folder");
     assert!(!out.exists());
-    let node = answer_once(&site, r#"{"error":"not today"}"#);
-    check(&add_gateway(&site, &out), 1, "the node refused: not today");
-    assert!(node.join().unwrap().starts_with("change "));
+    let node = answer(&site, &[NOTHING, r#"{"error":"not today"}"#]);
+    check(&issue_gateway(&site, &out), 1, "the node refused: not today");
+    let requests = node.join().unwrap();
+    assert!(requests[0] == "list\n" && requests[1].starts_with("change "), "{requests:?}");
     assert!(!out.exists());
 }
 
@@ -65,23 +82,22 @@ async fn a_refused_registration_leaves_no_folder() {
 async fn an_accepted_registration_writes_the_folder_or_says_how_to_repair_it() {
     let site = Site::new().await;
     let accepted = r#"{"position":7}"#;
-    let node = answer_once(&site, accepted);
+    let node = answer(&site, &[NOTHING, accepted]);
     let out = site.beside("gw-1");
-    check(&add_gateway(&site, &out), 0, "");
+    check(&issue_gateway(&site, &out), 0, "");
     node.join().unwrap();
     for file in ["ca.pem", "cert.pem", "key.pem", "deployment.json"] {
         assert!(out.join(file).exists(), "{file}");
     }
-    check(&add_gateway(&site, &out), 2, "expected --out to be a new folder");
+    check(&issue_gateway(&site, &out), 2, "expected --out to be a new folder");
 
-    std::fs::remove_file(site.layout.admin_socket()).unwrap();
-    let node = answer_once(&site, accepted);
+    let node = answer(&site, &[NOTHING, accepted]);
     // Below a file no folder can be made.
     let nowhere = out.join("key.pem/gw-1");
-    let failed = add_gateway(&site, &nowhere);
+    let failed = issue_gateway(&site, &nowhere);
     node.join().unwrap();
     check(&failed, 1, "registered (journaled at position 7)");
-    check(&failed, 1, "`sequencer gateway add gw-1 --organisation hospital --dir ");
+    check(&failed, 1, "`sequencer identity renew gw-1 --role gateway --dir ");
 }
 
 #[tokio::test]
@@ -108,7 +124,8 @@ async fn a_node_of_another_deployment_than_was_told_is_neither_run_nor_shown() {
         assert!(refused.stdout.is_empty(), "nothing is shown of another deployment");
         check(&sequencer(&[&command[..], &["12-34"]].concat()), 2, "40 hex digits");
     }
-    check(&sequencer(&[&status[..], &[own.as_str()]].concat()), 0, "");
+    // The right one is looked for, and nobody answers there.
+    check(&sequencer(&[&status[..], &[own.as_str()]].concat()), 3, "no node runs in ");
 }
 
 #[tokio::test]
@@ -116,7 +133,7 @@ async fn an_address_that_is_missing_is_not_taken_for_an_empty_one() {
     let site = Site::new().await;
     std::fs::write(site.layout.endpoints(), "{}").unwrap();
     let out = site.beside("gw-1");
-    check(&add_gateway(&site, &out), 1, "expected the address of ingest");
+    check(&issue_gateway(&site, &out), 1, "expected the address of ingest");
     assert!(!out.exists());
 }
 
@@ -171,10 +188,105 @@ async fn a_client_is_told_the_name_that_the_certificate_has() {
     let mut site = Site::new().await;
     site.config.ingest.server_names = vec!["node.ward.example".into(), "localhost".into()];
     std::fs::write(site.layout.config(), site.config.to_toml()).unwrap();
-    let node = answer_once(&site, r#"{"position":7}"#);
+    let node = answer(&site, &[NOTHING, r#"{"position":7}"#]);
     let out = site.beside("gw-1");
-    check(&add_gateway(&site, &out), 0, "");
+    check(&issue_gateway(&site, &out), 0, "");
     node.join().unwrap();
     let told = std::fs::read_to_string(out.join("deployment.json")).unwrap();
     assert!(told.contains(r#""server_name": "node.ward.example""#), "{told}");
+}
+
+#[tokio::test]
+async fn a_device_keeps_its_gateways_or_gets_the_only_one_and_nobody_chooses_among_several() {
+    let site = Site::new().await;
+    let forever = r#""valid":{"from":0,"until":null}"#;
+    let gateway = |id: &str, of: &str, until: &str| {
+        format!(r#"{{"id":"{id}","organisation":"{of}","valid":{{"from":0,"until":{until}}}}}"#)
+    };
+    let registered = |gateways: &[String], devices: &str| {
+        let gateways = gateways.join(",");
+        NOTHING
+            .replace(r#""gateways":[]"#, &format!(r#""gateways":[{gateways}]"#))
+            .replace(r#""devices":[]"#, &format!(r#""devices":[{devices}]"#))
+    };
+    let add = |answers: &[&str]| {
+        let node = answer(&site, answers);
+        let words = ["device", "add", "monitor", "--organisation", "hospital", "--patient", "7"];
+        let output = in_node(&site, &[&words[..], &["--signals", "ecg"]].concat());
+        // It asked no more than that.
+        node.join().unwrap();
+        output
+    };
+    let said = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    let accepted = r#"{"position":7}"#;
+    let (one, other) = (gateway("gw-1", "hospital", "null"), gateway("gw-2", "hospital", "null"));
+    let foreign = gateway("gw-3", "elsewhere", "null");
+    let ended = gateway("gw-0", "hospital", "1");
+
+    check(&add(&[&registered(&[foreign.clone(), ended.clone()], "")]), 2, "which has none");
+    let only = add(&[&registered(&[one.clone(), foreign, ended], ""), accepted]);
+    check(&only, 0, "");
+    assert!(said(&only).contains("sent by gw-1"), "{}", said(&only));
+    let several = [one, other];
+    check(&add(&[&registered(&several, "")]), 2, "choose of gw-1, gw-2");
+    // One of its own was revoked since.
+    let known = format!(
+        r#"{{"id":"monitor","organisation":"hospital","gateways":["gw-0","gw-2"],{forever}}}"#
+    );
+    let kept = add(&[&registered(&several, &known), accepted]);
+    check(&kept, 0, "");
+    assert!(said(&kept).contains("sent by gw-2"), "{}", said(&kept));
+}
+
+#[tokio::test]
+async fn an_identity_is_issued_once_renewed_while_it_holds_and_issued_anew_after_its_end() {
+    let site = Site::new().await;
+    let wallet = |until: &str| {
+        let one = format!(r#"{{"id":"anna","valid":{{"from":0,"until":{until}}}}}"#);
+        NOTHING.replace(r#""wallets":[]"#, &format!(r#""wallets":[{one}]"#))
+    };
+    let ask = |words: &[&str], out: &str, answers: &[&str]| {
+        let (node, out) = (answer(&site, answers), site.beside(out).display().to_string());
+        let words = [words, &["anna", "--role", "wallet", "--out", &out]].concat();
+        let output = in_node(&site, &[&["identity"], &words[..]].concat());
+        node.join().unwrap();
+        output
+    };
+    let (good, over, accepted) = (wallet("null"), wallet("5"), r#"{"position":7}"#);
+    check(&ask(&["issue"], "a", &[&good]), 1, "`sequencer identity renew anna --role wallet");
+    check(&ask(&["renew"], "a", &[&over]), 1, "it was revoked, is over, or never was");
+    check(&ask(&["renew"], "a", &[NOTHING]), 1, "found none of wallet anna");
+    assert!(!site.beside("a").exists());
+    check(&ask(&["renew"], "a", &[&good, accepted]), 0, "");
+    check(&ask(&["issue"], "b", &[&over, accepted]), 0, "");
+
+    let wrong = ["identity", "issue", "anna", "--role", "wallet", "--out", "nowhere"];
+    let refused = in_node(&site, &[&wrong[..], &["--organisation", "hospital"]].concat());
+    check(&refused, 2, "expected no --organisation for a wallet");
+    let request = site.beside("b/cert.pem").display().to_string();
+    let refused = in_node(&site, &[&wrong[..], &["--request", &request]].concat());
+    check(&refused, 2, "expected one certificate request in PEM");
+}
+
+#[tokio::test]
+async fn lists_say_when_each_ends_as_text_and_as_json() {
+    let site = Site::new().await;
+    let one = r#"{"id":"anna","fingerprint":"ab","valid":{"from":0,"until":5}}"#;
+    let registered = NOTHING.replace(r#""wallets":[]"#, &format!(r#""wallets":[{one}]"#));
+    let list = |words: &[&str]| {
+        let node = answer(&site, &[&registered]);
+        let output = in_node(&site, words);
+        node.join().unwrap();
+        check(&output, 0, "");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = list(&["identity", "list"]);
+    assert!(text.starts_with("wallet ") && text.contains("anna"), "{text}");
+    assert!(text.contains("1970-01-01T00:00:00.005Z: it is over"), "{text}");
+    let json: serde_json::Value =
+        serde_json::from_str(&list(&["identity", "list", "--json"])).unwrap();
+    assert_eq!(json["identities"][0]["role"], "wallet");
+    assert_eq!(json["identities"][0]["state"], "ended");
+    assert_eq!(list(&["identity", "list", "--role", "gateway"]), "");
+    assert_eq!(list(&["org", "list"]), "");
 }

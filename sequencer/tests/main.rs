@@ -2,6 +2,8 @@
 //! open of it; and the page of codes.
 
 mod addresses;
+#[path = "../client/tests/client/blocks.rs"]
+mod blocks;
 mod chain_trouble;
 mod closed;
 mod codes;
@@ -9,7 +11,9 @@ mod commands;
 mod degraded;
 mod kill;
 mod loss;
+mod operate;
 mod recover;
+mod reload;
 mod reset;
 mod restart;
 mod sealed;

@@ -260,18 +260,23 @@ impl Site {
     }
 }
 
-/// Free ports, windows that only a test closes, small circuits.
+/// Windows that only a test closes.
 fn config() -> Config {
     let mut config = Config::default();
+    prepare_small(&mut config);
+    config.batch.close_after_ms = limits::WINDOW_MS_MAX - 1000;
+    config
+}
+
+/// Free ports and small circuits.
+pub(crate) fn prepare_small(config: &mut Config) {
     config.ingest.listen.set_port(0);
     config.http.listen.set_port(0);
-    config.batch.close_after_ms = limits::WINDOW_MS_MAX - 1000;
     // What a machine of any size has memory for.
     config.ingest.limits.connections_max = 16;
     config.batch.operations_shape = "c1-test".into();
     config.batch.claims_shape = "c2-test".into();
     config.prover.keys = Some(proving_keys_folder());
-    config
 }
 
 pub(crate) fn operation_item(signed: &SignedOperation) -> Item {

@@ -1,7 +1,10 @@
 //! Who a client is and whom it expects: a folder with `ca.pem`, `cert.pem`, `key.pem` and
 //! `deployment.json`, as the node's operator hands it out.
 
+mod request;
 mod subject;
+
+pub use request::{RequestIdentityError, request_identity};
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,7 +15,8 @@ use model::{
     ChainScope, Clock, FIRST_VERSION, Interval, Millis, SystemClock, TimeError, Word, WordError,
     escape,
 };
-use rustls::RootCertStore;
+use rustls::sign::CertifiedKey;
+use rustls::{InconsistentKeys, RootCertStore};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::Deserialize;
@@ -138,10 +142,30 @@ pub enum IdentityError {
          practitioner, wallet or operator"
     )]
     Subject,
+    /// The key is of another certificate.
+    #[error(
+        "expected the key of this certificate, found another one: put the certificate beside the \
+         key that its request was made with"
+    )]
+    OtherKey,
+    /// Somebody else has to ask for this.
+    #[error(
+        "expected the identity of {}, found that of {} {name}: take another folder \
+         (`sequencer identity issue` makes them)",
+        one_of(wanted), role.name()
+    )]
+    Role {
+        /// Who may.
+        wanted: &'static [Role],
+        /// Who this is.
+        role: Role,
+        /// And what they are called.
+        name: String,
+    },
     /// The certificate is good no more.
     #[error(
-        "the certificate of this identity ended at {at}: ask the operator for a new folder (`add` \
-         under the same id); receipts and spools stay good"
+        "the certificate of this identity ended at {at}: ask the operator for a new one \
+         (`sequencer identity issue` with the same id); receipts and spools stay good"
     )]
     Ended {
         /// When.
@@ -183,12 +207,24 @@ pub enum IdentityError {
 }
 
 impl Identity {
-    /// Reads `ca.pem`, `cert.pem` and `key.pem` of a folder.
+    /// Reads `ca.pem`, `cert.pem` and `key.pem` of a folder, for a certificate that is good now.
+    ///
+    /// # Errors
+    /// As [`Identity::read`], and [`Identity::check_valid`].
+    pub fn load(folder: &Path) -> Result<Identity, IdentityError> {
+        let identity = Identity::read(folder)?;
+        // By the machine's clock, as the handshake will: which says of an ended certificate only
+        // that the peer went away.
+        identity.check_valid(SystemClock.now())?;
+        Ok(identity)
+    }
+
+    /// Reads the same, whether or not the certificate is good now.
     ///
     /// # Errors
     /// [`IdentityError`] that names the file or what it lacks; a key or folder that others may open
     /// is refused with [`files::TooOpen`] as its cause.
-    pub fn load(folder: &Path) -> Result<Identity, IdentityError> {
+    pub fn read(folder: &Path) -> Result<Identity, IdentityError> {
         let file = |name: &str| read(&folder.join(name), Audience::Public);
         let key = folder.join("key.pem");
         // The folder as well: who may list it learns whose identities lie there, and who may write
@@ -199,11 +235,7 @@ impl Identity {
         files::check_secret(&key).map_err(open)?;
         // Once more of what is opened: the name could be another file's by then.
         let key = Zeroizing::new(read(&key, Audience::Owner)?);
-        let identity = Identity::from_pem(&ca, &cert, &key)?;
-        // By the machine's clock, as the handshake will: which says of an ended certificate only
-        // that the peer went away.
-        identity.check_valid(SystemClock.now())?;
-        Ok(identity)
+        Identity::from_pem(&ca, &cert, &key)
     }
 
     /// From the contents of the three files.
@@ -222,6 +254,7 @@ impl Identity {
         // The node decides by its own look at them; here they say whom receipts have to name.
         let (role, name) = subject::role_and_name(own).ok_or(IdentityError::Subject)?;
         let valid = subject::validity(own).ok_or(IdentityError::Subject)?;
+        check_key(&certificates, &key)?;
         Ok(Identity { certificates, key, roots, role, name, valid })
     }
 
@@ -243,6 +276,17 @@ impl Identity {
             return Err(IdentityError::NotYet { from: Utc(from), now: Utc(now) });
         }
         Ok(())
+    }
+
+    /// Refuses an identity that never gets what is asked for, before anything is sent.
+    ///
+    /// # Errors
+    /// [`IdentityError::Role`].
+    pub fn check_role(&self, wanted: &'static [Role]) -> Result<(), IdentityError> {
+        if wanted.contains(&self.role) {
+            return Ok(());
+        }
+        Err(IdentityError::Role { wanted, role: self.role, name: self.name.clone() })
     }
 
     /// What the certificate says its owner is.
@@ -392,6 +436,29 @@ pub(crate) fn parse_address(what: &'static str, text: &str) -> Result<Address, D
     bytes(what, text).map(Address)
 }
 
+/// The certificate is of this key. What TLS cannot tell is left to the handshake.
+fn check_key(
+    certificates: &[CertificateDer<'static>],
+    key: &PrivateKeyDer<'static>,
+) -> Result<(), IdentityError> {
+    let Ok(key) = rustls::crypto::aws_lc_rs::sign::any_supported_type(key) else { return Ok(()) };
+    match CertifiedKey::new(certificates.to_vec(), key).keys_match() {
+        Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+            Err(IdentityError::OtherKey)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Roles, as the begin of "of one".
+fn one_of(roles: &[Role]) -> String {
+    let words = |role: &Role| match role {
+        Role::Operator => "an operator".to_owned(),
+        role => format!("a {}", role.name()),
+    };
+    roles.iter().map(words).collect::<Vec<_>>().join(" or ")
+}
+
 fn read(path: &Path, audience: Audience) -> Result<Vec<u8>, IdentityError> {
     files::read(path, FILE_BYTES_MAX, audience)
         .map_err(|source| IdentityError::File { path: path.to_owned(), source })
@@ -482,6 +549,27 @@ mod tests {
         assert!(ended.contains("ended at 2027-06-03") && ended.contains("operator"), "{ended}");
         let early = identity.check_valid(at("2026-04-01")).unwrap_err().to_string();
         assert!(early.contains("begins at 2026-05-01") && early.contains("clock"), "{early}");
+    }
+
+    #[test]
+    fn a_key_of_another_certificate_and_a_role_that_may_not_are_refused_with_a_sentence() {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::OrganizationalUnitName, "gateway");
+        params.distinguished_name.push(rcgen::DnType::CommonName, "gw-01");
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let [key, other] = [(); 2].map(|()| rcgen::KeyPair::generate().unwrap());
+        let cert = params.self_signed(&key).unwrap().pem();
+        let read = |key: &rcgen::KeyPair| {
+            Identity::from_pem(cert.as_bytes(), cert.as_bytes(), key.serialize_pem().as_bytes())
+        };
+        let mixed = read(&other).unwrap_err();
+        assert!(matches!(mixed, IdentityError::OtherKey), "{mixed}");
+        let gateway = read(&key).unwrap();
+        gateway.check_role(&[Role::Gateway]).unwrap();
+        let refused = gateway.check_role(&[Role::Wallet, Role::Operator]).unwrap_err().to_string();
+        assert!(refused.starts_with("expected the identity of a wallet or an operator"));
+        assert!(refused.contains("found that of gateway gw-01"), "{refused}");
     }
 
     #[test]

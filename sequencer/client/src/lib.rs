@@ -134,7 +134,9 @@ pub use connection::{
     AccessOutcome, Applied, Connection, ConnectionConfig, ConnectionError, Counts, Delay,
     DelayListener, Delayed, ReceiptListener, RequestError, Stream, StreamError, Waits,
 };
-pub use identity::{Deployment, DeploymentDamage, Identity, IdentityError};
+pub use identity::{
+    Deployment, DeploymentDamage, Identity, IdentityError, RequestIdentityError, request_identity,
+};
 pub use input::InputMark;
 pub use key::{Key, KeyError, KeyKind};
 pub use layouts::{LayoutsError, layouts_from_json, read_layouts};

@@ -14,7 +14,7 @@ use sequencer::node::setup;
 use sequencer::node::survey::{self, Survey, SurveyError, WitnessSays};
 use wire::Reason;
 
-use super::node::rpc;
+use super::given::rpc;
 use super::outcome::{
     Expected, Failure, NodeFolder, Outcome, failed, log_to_stderr, runtime, unavailable, usage,
 };
@@ -198,7 +198,7 @@ what had a receipt and is given up is lost, whatever its kind; tell the ward:
   revocations, denials, stops: NOT in force any more, although wallets show them as if they were; \
 each patient rebuilds the wallet's copy (vitals log --rebuild) and signs them again
   permits and enrolments: the same
-  registry: compare what `sequencer gateway list` and the other lists say with your own records, \
+  registry: compare what `sequencer identity list` and the other lists say with your own records, \
 and revoke again who was revoked";
 
 fn report(accepted: &AcceptedLoss) {

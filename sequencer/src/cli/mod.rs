@@ -1,10 +1,15 @@
 //! The command line.
 
 mod demo;
+mod given;
+mod identity;
 mod journal;
+mod listed;
 mod node;
 mod outcome;
 mod registry;
+mod reload;
+mod status;
 
 use std::path::PathBuf;
 use std::process;
@@ -23,7 +28,8 @@ use outcome::Failure;
 ///   sequencer demo            shows all of it on this machine, with real recordings
 ///   sequencer run --dev       a node to develop gateways against; prints commands to paste
 ///
-/// A node of your own: `sequencer init`, `sequencer deploy`, `sequencer run`.
+/// A node of your own: `sequencer init`, `sequencer deploy`, `sequencer run`, then `sequencer org
+/// add` and `sequencer identity issue`; docs/operate.md goes through all of it.
 #[derive(Parser)]
 #[command(name = "sequencer", version, verbatim_doc_comment, after_help = after_help())]
 struct Cli {
@@ -62,22 +68,29 @@ enum Command {
     Deploy(node::DeployArgs),
     /// Runs a node until a signal, for operators: `sequencer run`; for developers of gateways:
     /// `sequencer run --dev`.
+    ///
+    /// SIGTERM and SIGINT stop it in order: what is admitted is made durable, what is closed is
+    /// proven; a second one ends it at once. SIGHUP reads the configuration and the server's
+    /// certificate again and never ends it: docs/configuration.md says which values are live.
     Run(node::RunArgs),
-    /// Says where a running node is reached, for operators: `sequencer status`, then `sequencer
-    /// gateway list`.
-    Status(node::StatusArgs),
+    /// Asks a running node how it stands, for operators: `sequencer status`, then `sequencer
+    /// identity list`.
+    ///
+    /// Where it is reached, its stages, how far batches are closed, proven and settled, the
+    /// balance, the disk, the clock, and certificates that end soon. Ends with 3 if none answers.
+    Status(status::StatusArgs),
     /// Organisations that own gateways and devices and employ practitioners, for operators:
     /// `sequencer org add ID`, `sequencer org list`.
     #[command(subcommand)]
     Org(registry::Records<registry::Organisation>),
-    /// Practitioners, who sign requests to read, for operators: `sequencer practitioner add ID ..`,
-    /// `sequencer practitioner list`.
+    /// Certificates of gateways, practitioners, wallets and operators, for operators: `sequencer
+    /// identity issue ID --role ..`, `sequencer identity list`.
+    ///
+    /// Everybody who connects has one: a role and an id, which the running node's registry knows by
+    /// fingerprint. They are issued, renewed before they end, and revoked; each takes effect at
+    /// once.
     #[command(subcommand)]
-    Practitioner(registry::Records<registry::Practitioner>),
-    /// Gateways, which send frames, for operators: `sequencer gateway add ID ..`, `sequencer
-    /// gateway list`.
-    #[command(subcommand)]
-    Gateway(registry::Records<registry::Gateway>),
+    Identity(identity::Command),
     /// Devices, which measure one patient, for operators: `sequencer device add ID ..`, `sequencer
     /// device list`.
     #[command(subcommand)]
@@ -86,14 +99,6 @@ enum Command {
     /// its end is lost `sequencer journal recover`.
     #[command(subcommand)]
     Journal(journal::JournalCommand),
-    /// Wallets, which hand in what patients signed, for operators: `sequencer wallet add ID ..`,
-    /// `sequencer wallet list`.
-    #[command(subcommand)]
-    Wallet(registry::Records<registry::Wallet>),
-    /// Certificates that hand in enrolments, for operators: `sequencer operator add ID ..`,
-    /// `sequencer operator list`.
-    #[command(subcommand)]
-    Operator(registry::Records<registry::Operator>),
     /// Works on the configuration, for operators: `sequencer config check`, then `sequencer run`.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -121,14 +126,11 @@ pub(crate) fn main() -> process::ExitCode {
         Command::Init(args) => node::init(&args),
         Command::Deploy(args) => node::deploy(args),
         Command::Run(args) => node::run(args),
-        Command::Status(args) => node::status(&args),
+        Command::Status(args) => status::status(&args),
         Command::Org(command) => registry::run(command),
-        Command::Practitioner(command) => registry::run(command),
-        Command::Gateway(command) => registry::run(command),
+        Command::Identity(command) => identity::run(command),
         Command::Device(command) => registry::run(command),
         Command::Journal(command) => journal::run(command),
-        Command::Wallet(command) => registry::run(command),
-        Command::Operator(command) => registry::run(command),
         Command::Config(ConfigCommand::Check { config, json }) => node::config_check(&config, json),
     };
     match outcome {

@@ -1,7 +1,8 @@
 //! The operator's door to the registry: an owner-only unix socket of the running node.
 //!
 //! One request a line, one JSON answer a line. `change HEX` submits a registry change (canonical
-//! bytes of `wire::RegistryChange`), `list` prints the registry. Threat note: whoever opens the
+//! bytes of `wire::RegistryChange`), `list` prints the registry, `status` how the node stands.
+//! Threat note: whoever opens the
 //! socket is the operator; the file is made with mode 0600 in the node's folder, and nothing here
 //! can touch consent, which only signatures move.
 
@@ -64,6 +65,12 @@ pub enum AdminError {
     Refused(String),
 }
 
+/// Who says how the node stands.
+pub trait Tell: Send + Sync {
+    /// The answer to `status`.
+    fn status(&self) -> Value;
+}
+
 /// What the door answers from.
 #[derive(Clone)]
 pub struct Answers {
@@ -71,6 +78,8 @@ pub struct Answers {
     pub admit: Admit,
     /// What is registered.
     pub view: LedgerView,
+    /// How the node stands.
+    pub tell: Arc<dyn Tell>,
 }
 
 /// The running door. Dropping it closes it.
@@ -124,13 +133,13 @@ async fn accept(listener: UnixListener, answers: Answers) -> Result<(), Infallib
     }
 }
 
-async fn serve(stream: UnixStream, Answers { admit, view }: Answers) {
+async fn serve(stream: UnixStream, answers: Answers) {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     // One request a connection: an operator's command asks once and goes.
     let mut reader = BufReader::new(read.take(REQUEST_BYTES_MAX));
     let Ok(Ok(_)) = timeout(TRANSFER_WAIT, reader.read_line(&mut line)).await else { return };
-    let answer = timeout(ANSWER_WAIT, answer_request(line.trim(), &admit, &view)).await;
+    let answer = timeout(ANSWER_WAIT, answer_request(line.trim(), &answers)).await;
     let answer = match answer.unwrap_or_else(|_| Err(ANSWER_LATE.code.into())) {
         Ok(value) => value,
         Err(detail) => json!({ "error": detail }),
@@ -140,9 +149,12 @@ async fn serve(stream: UnixStream, Answers { admit, view }: Answers) {
     drop(timeout(TRANSFER_WAIT, write.write_all(answer.as_bytes())).await);
 }
 
-async fn answer_request(request: &str, admit: &Admit, view: &LedgerView) -> Result<Value, String> {
-    if request == "list" {
-        return Ok(list(&view.registry()));
+async fn answer_request(request: &str, answers: &Answers) -> Result<Value, String> {
+    let Answers { admit, view, tell } = answers;
+    match request {
+        "list" => return Ok(list(&view.registry())),
+        "status" => return Ok(tell.status()),
+        _ => {}
     }
     let digits = request.strip_prefix("change ").ok_or(REQUEST_UNKNOWN.code)?;
     let bytes = hex::decode(digits).map_err(|_| CHANGE_NOT_HEX.code)?;

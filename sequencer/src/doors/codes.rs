@@ -207,9 +207,9 @@ pub const HTTP: &[Unserved] = &[
 pub(crate) const REQUEST_UNKNOWN: Unserved = Unserved {
     requests: ANY,
     status: 0,
-    code: "expected `list` or `change HEX`",
+    code: "expected `list`, `status` or `change HEX`",
     meaning: "The line is no request.",
-    what_to_do: "Use `sequencer org | practitioner | gateway | device | wallet | operator`.",
+    what_to_do: "Use `sequencer org | device | identity | status`.",
 };
 
 pub(crate) const CHANGE_NOT_HEX: Unserved = Unserved {

@@ -19,7 +19,7 @@ use model::calendar::Utc;
 use model::{IdError, Interval, Millis, OrganisationId};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, SerialNumber,
+    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SerialNumber,
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -27,6 +27,8 @@ use statement::fingerprint::DeploymentFacts;
 use thiserror::Error;
 use wire::Role;
 use zeroize::Zeroizing;
+
+use super::request::CertificateRequest;
 
 const CA_FILE: &str = "ca.pem";
 const CA_KEY_FILE: &str = "ca-key.pem";
@@ -92,11 +94,12 @@ impl std::fmt::Debug for Authority {
     }
 }
 
-/// A certificate with its key, as it was issued.
+/// A certificate as it was issued, with its key if that was made here.
 pub struct Issued {
     ca: String,
     certificate: String,
-    key: Zeroizing<String>,
+    /// None where the holder made it and keeps it.
+    key: Option<Zeroizing<String>>,
     fingerprint: [u8; 32],
 }
 
@@ -237,27 +240,59 @@ impl Authority {
         id: &str,
         valid: Interval,
     ) -> Result<Issued, AuthorityError> {
-        // Every kind of id has the rules of this one.
-        OrganisationId::new(id)?;
-        let mut params = params(id, Some(role), valid)?;
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        self.issue(params)
+        self.issue(client_params(role, id, valid)?)
     }
 
-    fn issue(&self, mut params: CertificateParams) -> Result<Issued, AuthorityError> {
+    /// A certificate for a client who made the key, and keeps it. Only the public key is taken of
+    /// the request: role, id and purposes are those that are given here, whatever it asks for.
+    ///
+    /// # Errors
+    /// As [`Authority::issue_client`].
+    pub fn sign_request(
+        &self,
+        request: &CertificateRequest,
+        role: Role,
+        id: &str,
+        valid: Interval,
+    ) -> Result<Issued, AuthorityError> {
+        self.sign(client_params(role, id, valid)?, request.key())
+    }
+
+    fn issue(&self, params: CertificateParams) -> Result<Issued, AuthorityError> {
+        // A fresh key for each certificate: revoking one is then revoking one.
+        let key = KeyPair::generate()?;
+        let issued = self.sign(params, &key)?;
+        Ok(Issued { key: Some(Zeroizing::new(key.serialize_pem())), ..issued })
+    }
+
+    fn sign(
+        &self,
+        mut params: CertificateParams,
+        key: &impl PublicKeyData,
+    ) -> Result<Issued, AuthorityError> {
         params.is_ca = IsCa::ExplicitNoCa;
         // TLS 1.3 only signs; with nothing else allowed the key is of no other use.
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        // A fresh key for each certificate: revoking one is then revoking one.
-        let key = KeyPair::generate()?;
-        let certificate = params.signed_by(&key, &self.issuer)?;
+        let certificate = params.signed_by(key, &self.issuer)?;
         Ok(Issued {
             ca: self.certificate.clone(),
             fingerprint: fingerprint(certificate.der()),
             certificate: certificate.pem(),
-            key: Zeroizing::new(key.serialize_pem()),
+            key: None,
         })
     }
+}
+
+fn client_params(
+    role: Role,
+    id: &str,
+    valid: Interval,
+) -> Result<CertificateParams, AuthorityError> {
+    // Every kind of id has the rules of this one.
+    OrganisationId::new(id)?;
+    let mut params = params(id, Some(role), valid)?;
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    Ok(params)
 }
 
 impl Issued {
@@ -270,7 +305,7 @@ impl Issued {
     /// What a client of this certificate needs, in PEM.
     #[cfg(test)]
     pub(crate) fn pem(&self) -> Pem<'_> {
-        Pem { ca: &self.ca, certificate: &self.certificate, key: &self.key }
+        Pem { ca: &self.ca, certificate: &self.certificate, key: self.own_key() }
     }
 
     /// The same certificate, for a client that trusts another authority.
@@ -280,22 +315,32 @@ impl Issued {
         self
     }
 
-    /// Writes `ca.pem`, `cert.pem` and `key.pem` (0600) into a folder that has none of them.
+    #[cfg(test)]
+    fn own_key(&self) -> &str {
+        self.key.as_ref().expect("a test asks only for a key that was made here")
+    }
+
+    /// Writes `ca.pem`, `cert.pem` and, if it was made here, `key.pem` (0600) into a folder that
+    /// has none of them.
     ///
     /// # Errors
     /// [`AuthorityError::File`].
     pub fn write(&self, folder: &Path) -> Result<(), AuthorityError> {
         files::make_folder(folder, Audience::Owner).map_err(file(folder))?;
         // Each file is new: a folder never mixes a key with the certificate of another.
-        write_new(&folder.join(KEY_FILE), &self.key)?;
+        if let Some(key) = &self.key {
+            write_new(&folder.join(KEY_FILE), key)?;
+        }
         write_new(&folder.join(CERTIFICATE_FILE), &self.certificate)?;
         write_new(&folder.join(CA_FILE), &self.ca)
     }
 
-    /// Whether a folder holds an identity, or a part of one, that writing would not replace.
-    pub fn is_in(folder: &Path) -> bool {
-        let mut files = [KEY_FILE, CERTIFICATE_FILE, CA_FILE, DEPLOYMENT_FILE].into_iter();
-        files.any(|name| folder.join(name).exists())
+    /// The first file of a folder that writing an identity would not replace. The key that a
+    /// request was made for may lie there: the certificate belongs beside it.
+    pub fn in_the_way(folder: &Path, requested: bool) -> Option<PathBuf> {
+        let key = (!requested).then_some(KEY_FILE);
+        let files = key.into_iter().chain([CERTIFICATE_FILE, CA_FILE, DEPLOYMENT_FILE]);
+        files.map(|name| folder.join(name)).find(|path| path.exists())
     }
 
     /// Writes the same with `deployment.json`, so that a client needs nothing but the folder.
@@ -317,7 +362,7 @@ impl Issued {
     /// [`AuthorityError::Pem`].
     #[cfg(test)]
     pub(crate) fn server_tls(&self) -> Result<ServerTls, AuthorityError> {
-        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes());
+        let key = PrivateKeyDer::from_pem_slice(self.own_key().as_bytes());
         let (authorities, own) = (certificates(&self.ca), certificates(&self.certificate));
         Ok(ServerTls {
             authorities: authorities.expect("issued here"),
@@ -370,16 +415,6 @@ pub fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
     digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
-/// What a role is called in a certificate's organizational unit.
-pub fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Gateway => "gateway",
-        Role::Practitioner => "practitioner",
-        Role::Wallet => "wallet",
-        Role::Operator => "operator",
-    }
-}
-
 fn params(
     common_name: &str,
     role: Option<Role>,
@@ -388,7 +423,7 @@ fn params(
     let mut params = CertificateParams::default();
     let mut name = DistinguishedName::new();
     if let Some(role) = role {
-        name.push(DnType::OrganizationalUnitName, role_name(role));
+        name.push(DnType::OrganizationalUnitName, role.name());
     }
     name.push(DnType::CommonName, common_name);
     params.distinguished_name = name;

@@ -3,6 +3,7 @@
 pub mod authority;
 pub mod believed;
 pub mod layout;
+pub mod request;
 pub mod secrets;
 pub mod store;
 pub mod validity;

@@ -11,7 +11,8 @@ use super::authority::AuthorityError;
 use super::layout::Layout;
 use crate::setting::{self, LimitError, range, settings};
 
-const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+/// A day.
+pub const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Days before the end of a certificate from which on its end is warned of.
 pub const WARNING_DAYS: u64 = 30;
@@ -23,7 +24,9 @@ settings! {
             sets: "How long certificates that are issued from now on are good for: the node's \
                    own and those of gateways, practitioners, wallets and operators. From 30 days \
                    before the end on `sequencer status` and the log warn.",
-            at_limit: "An ended one is refused; `add` issues a new one under the same id.",
+            at_limit: "An ended one is refused; `sequencer identity renew` issues a new one under \
+                       the same id before that, `issue` after it.",
+            applies: Issue,
         }
         authority_days: u64 = 3650; "days", range(1, 36_500) => {
             sets: "How long a new certificate authority may issue.",

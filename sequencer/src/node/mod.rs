@@ -12,15 +12,18 @@
 mod batch_sink;
 mod chain_gate;
 mod degraded;
+mod endpoints;
 mod error;
 mod head;
 pub mod loss;
 mod open;
 pub mod recover;
+mod reload;
 mod replay;
 mod scrub;
 pub mod setup;
 mod start;
+pub mod status;
 pub mod survey;
 #[cfg(test)]
 mod tests;
@@ -30,26 +33,28 @@ mod watched;
 mod windows;
 mod witness;
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use files::Audience;
 use l1_contracts::Deployment;
 use model::Position;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 use wire::{Entry, RefusalEntry};
 
 pub use self::degraded::Degraded;
+pub use self::endpoints::Endpoints;
 pub use self::error::{EntryError, NodeError};
 pub use self::open::Provided;
+pub use self::reload::Reloaded;
 pub use self::watched::{Conditions, Totals, Watched};
 pub use crate::guard::{Stage, StageFailure};
 
+use self::endpoints::write_endpoints;
 use self::open::{Opened, open};
+use self::reload::Reach;
 use self::start::{BaseChainDoor, Common, Core};
+use self::status::Teller;
 use self::upkeep::{Around, Upkeep};
 use self::witness::WitnessThread;
 use crate::clock::NodeClock;
@@ -70,23 +75,12 @@ const SETTLED_POLL: Duration = Duration::from_millis(20);
 /// Entries that the operator's look for the last refusal reads back at most.
 const REFUSAL_ENTRIES_MAX: u64 = 100;
 
-/// Where a running node can be reached.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Endpoints {
-    /// QUIC.
-    pub ingest: SocketAddr,
-    /// HTTP: batch files, metrics, health.
-    pub http: SocketAddr,
-    /// JSON-RPC of the base chain, as it may be shown.
-    pub rpc: String,
-    /// What tells the deployment from every other.
-    #[serde(default)]
-    pub fingerprint: String,
-}
-
 /// A running node.
 pub struct Node {
     layout: Layout,
+    /// What holds, of the configuration.
+    running: Config,
+    around: Around,
     deployment: Deployment,
     endpoints: Endpoints,
     store: Arc<Store>,
@@ -142,20 +136,24 @@ impl Node {
         let settler = start::start_settler(&opened, &core, &common)?;
         let scrub = start::start_scrub(&opened, &core, &common)?;
         let BaseChainDoor { url, server: rpc } = start::serve_base_chain(&opened, &common).await?;
-        let Common { stop, guard, watched, .. } = common;
+        let Common { stop, guard, watched, around, .. } = common;
         let Opened { layout, config, edge, store, keys, .. } = opened;
         let (metrics, health) = (watched.metrics().clone(), Arc::new(watched.clone()));
         let shown = Shown { store: store.clone(), metrics, health };
         let http = HttpService::start(config.http.listen, shown, &guard).await?;
-        let answers = admin::Answers { admit: core.admit.clone(), view: core.view.clone() };
-        let admin = AdminDoor::open(&layout.admin_socket(), answers, &guard)?;
         let (ingest_addr, http_addr) = (ingest.local_addr(), http.local_addr());
         let fingerprint = edge.deployment().fingerprint.to_string();
         let endpoints = Endpoints { ingest: ingest_addr, http: http_addr, rpc: url, fingerprint };
+        let tell = Arc::new(Teller::new(&watched, &core.view, &around, &endpoints));
+        let (admit, view) = (core.admit.clone(), core.view.clone());
+        let answers = admin::Answers { admit, view, tell };
+        let admin = AdminDoor::open(&layout.admin_socket(), answers, &guard)?;
         // Last: whoever finds the file finds a node that answers.
         write_endpoints(&layout, &endpoints)?;
         Ok(Node {
             layout,
+            running: config,
+            around,
             deployment: edge.deployment().clone(),
             endpoints,
             store,
@@ -227,6 +225,26 @@ async fn stop_core(core: Core, upkeep: Upkeep, failures: Failures) {
 }
 
 impl Node {
+    /// Takes over what of `config` is live, and the files of the server's certificate. What is
+    /// logged is not the node's: its owner takes `log.level` over.
+    ///
+    /// # Errors
+    /// [`NodeError`] that names the value or file; then nothing changed.
+    pub fn reload(&mut self, config: &Config) -> Result<Reloaded, NodeError> {
+        let Node { layout, around, ingest, running, watched, .. } = self;
+        let taken_over = Reach { layout, around, ingest, running }.take_over(config);
+        if taken_over.is_ok() {
+            watched.metrics().config_reloads_total.inc();
+        }
+        watched.metrics().config_reload_failed.set(i64::from(taken_over.is_err()));
+        taken_over
+    }
+
+    /// Takes notice of what was read again and is no configuration.
+    pub fn reload_failed(&self) {
+        self.watched.metrics().config_reload_failed.set(1);
+    }
+
     /// Where it can be reached.
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
@@ -332,10 +350,4 @@ impl Node {
         let failure = failure.expect("this node holds the sender").clone();
         failure.expect("waited for one").into()
     }
-}
-
-fn write_endpoints(layout: &Layout, endpoints: &Endpoints) -> Result<(), NodeError> {
-    let text = serde_json::to_string_pretty(endpoints).expect("addresses and a URL are plain data");
-    // The chain's address may hold a key.
-    Ok(files::replace(&layout.endpoints(), &[text.as_bytes(), b"\n"], Audience::Owner)?)
 }

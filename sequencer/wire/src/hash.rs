@@ -49,6 +49,21 @@ pub enum Role {
 impl Role {
     /// Every role, in number order.
     pub const ALL: [Role; 4] = [Role::Gateway, Role::Practitioner, Role::Wallet, Role::Operator];
+
+    /// What it is called in a certificate's organizational unit.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Role::Gateway => "gateway",
+            Role::Practitioner => "practitioner",
+            Role::Wallet => "wallet",
+            Role::Operator => "operator",
+        }
+    }
+
+    /// The role that is called so.
+    pub fn from_name(name: &str) -> Option<Role> {
+        Role::ALL.into_iter().find(|role| role.name() == name)
+    }
 }
 
 /// Whom a receipt is for: keccak256("vitals holder v1" || role || common name of the certificate).

@@ -113,8 +113,16 @@ impl ConnectionError {
         }
     }
 
-    /// Of what QUIC says: alerts of TLS are about certificates.
+    /// Of what QUIC says: alerts of TLS are about certificates, and whoever is not entitled is told
+    /// so without a lane.
     pub(crate) fn of_quic(error: quinn::ConnectionError) -> ConnectionError {
+        let code = RejectCode::Identity;
+        // Of other codes a next attempt may be told on a lane; this one no attempt changes.
+        if let quinn::ConnectionError::ApplicationClosed(close) = &error
+            && close.error_code.into_inner() == u64::from(code.number())
+        {
+            return ConnectionError::Closed { code };
+        }
         let code = match &error {
             quinn::ConnectionError::TransportError(error) => Some(u64::from(error.code)),
             quinn::ConnectionError::ConnectionClosed(close) => Some(u64::from(close.error_code)),

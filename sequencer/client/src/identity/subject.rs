@@ -16,7 +16,7 @@ const ORGANIZATIONAL_UNIT: &[u8] = &[0x55, 0x04, 0x0b];
 /// Role and common name, if the certificate has exactly one of each.
 pub(super) fn role_and_name(certificate: &[u8]) -> Option<(Role, String)> {
     let subject = subject(certificate)?;
-    let role = role(&attribute(subject, ORGANIZATIONAL_UNIT)?)?;
+    let role = Role::from_name(&attribute(subject, ORGANIZATIONAL_UNIT)?)?;
     Some((role, attribute(subject, COMMON_NAME)?))
 }
 
@@ -58,16 +58,6 @@ fn time(element: &Element<'_>) -> Option<Millis> {
     let (month, day, hour, minute, second) = (two(0), two(2), two(4), two(6), two(8));
     let text = format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z");
     calendar::parse_instant(&text).ok().map(calendar::Instant::millis)
-}
-
-fn role(unit: &str) -> Option<Role> {
-    match unit {
-        "gateway" => Some(Role::Gateway),
-        "practitioner" => Some(Role::Practitioner),
-        "wallet" => Some(Role::Wallet),
-        "operator" => Some(Role::Operator),
-        _ => None,
-    }
 }
 
 /// Content of the subject.

@@ -3,26 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What stands between two fences of the page.
-struct Block {
-    info: String,
-    text: String,
-}
-
-fn blocks(page: &str) -> Vec<Block> {
-    let (mut found, mut open): (Vec<Block>, Option<Block>) = (Vec::new(), None);
-    for line in page.lines() {
-        match (line.strip_prefix("```"), &mut open) {
-            (Some(_), Some(_)) => found.extend(open.take()),
-            (Some(info), None) => {
-                open = Some(Block { info: info.to_owned(), text: String::new() });
-            }
-            (None, Some(block)) => block.text += &format!("{line}\n"),
-            (None, None) => {}
-        }
-    }
-    found
-}
+use crate::blocks::{Block, blocks};
 
 /// What a command of the page says, with the options that the page leaves out.
 fn say(folder: &Path, command: &str) -> String {

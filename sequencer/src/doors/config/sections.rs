@@ -55,6 +55,7 @@ settings! {
                    way between two measurements.",
             at_limit: "Frames and new streams are refused as unavailable until an eighth more is \
                        free.",
+            applies: Live,
         }
     }
 }
@@ -172,6 +173,7 @@ settings! {
         level: String = "info".into();
         "filter", Allowed::Words("a level, or levels by module: `info,sequencer::stages=debug`") => {
             sets: "What is logged to stderr. The environment's `RUST_LOG` is read before it.",
+            applies: Live,
         }
     }
 }

@@ -148,49 +148,59 @@ settings! {
             sets: "Sources whose rate is looked after, for each of the rates below.",
             memory: "100 bytes each.",
             at_limit: "A source beyond is told busy until another one has been quiet.",
+            applies: Live,
         }
         opens_per_minute: u32 = 600; "streams a minute", range(1, 1_000_000) => {
             sets: "Streams that a gateway may open, over a long time.",
             at_limit: "A further one is busy: its client waits and asks again.",
+            applies: Live,
         }
         opens_burst: u32 = 2048; "streams", range(1, 1_000_000) => {
             sets: "Streams that a gateway may open at once, after a restart for example.",
             at_limit: "As above.",
+            applies: Live,
         }
         operations_per_minute: u32 = 600; "operations a minute", range(1, 1_000_000) => {
             sets: "Operations that a wallet or operator may send, over a long time, whether or not \
                    they are signed well; stops, revocations and denies have as many again, and \
                    the first of each connection besides (`connection_tries`).",
             at_limit: "A further one is refused as busy, and its signature is not looked at.",
+            applies: Live,
         }
         operations_burst: u32 = 240; "operations", range(1, 1_000_000) => {
             sets: "The same at once.",
             at_limit: "As above.",
+            applies: Live,
         }
         connection_tries: u32 = 8; "operations", range(1, 1_000) => {
             sets: "Stops, revocations and denies of one connection that may come to nothing and \
                    are looked at all the same, whatever others send with its certificate: they \
                    cost no more than its handshake did.",
             at_limit: "From then on it shares `operations_per_minute` with its certificate.",
+            applies: Live,
         }
         patient_operations_per_minute: u32 = 12; "operations a minute", range(1, 1_000_000) => {
             sets: "Operations that a patient's key may sign through one certificate, over a long \
                    time; stops, revocations and denies have as many again. What is sent again \
                    after it took effect is none.",
             at_limit: "A further one is refused as busy.",
+            applies: Live,
         }
         patient_operations_burst: u32 = 48; "operations", range(1, 1_000_000) => {
             sets: "The same at once.",
             at_limit: "As above.",
+            applies: Live,
         }
         requests_per_minute: u32 = 120; "requests a minute", range(1, 1_000_000) => {
             sets: "Requests to read that a practitioner may send, over a long time. Each one that \
                    is decided is an entry, and each permitted one a claim to prove.",
             at_limit: "A further one is refused as busy.",
+            applies: Live,
         }
         requests_burst: u32 = 120; "requests", range(1, 1_000_000) => {
             sets: "The same at once.",
             at_limit: "As above.",
+            applies: Live,
         }
     }
 }

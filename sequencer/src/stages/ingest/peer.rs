@@ -6,7 +6,7 @@ use thiserror::Error;
 use wire::{Holder, Role};
 use x509_parser::x509::X509Name;
 
-use crate::folder::authority::{fingerprint, role_name};
+use crate::folder::authority::fingerprint;
 use crate::stages::ledger::LedgerView;
 
 /// A peer as its certificate names it.
@@ -98,8 +98,7 @@ fn role_and_name<'a>(subject: &'a X509Name<'_>) -> Option<(Role, &'a str)> {
     if units.next().is_some() || names.next().is_some() {
         return None;
     }
-    let role = Role::ALL.into_iter().find(|role| role_name(*role) == unit)?;
-    Some((role, name))
+    Some((Role::from_name(unit)?, name))
 }
 
 #[cfg(test)]

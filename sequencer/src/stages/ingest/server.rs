@@ -35,11 +35,18 @@ pub struct Listen {
 }
 
 /// The running server. Dropping it stops it without waiting.
-#[derive(Debug)]
 pub struct IngestServer {
     local_addr: SocketAddr,
     stop: watch::Sender<bool>,
     acceptor: GuardedTask,
+    endpoint: Endpoint,
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for IngestServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "IngestServer({})", self.local_addr)
+    }
 }
 
 impl IngestServer {
@@ -77,11 +84,26 @@ impl IngestServer {
             sessions: AtomicUsize::new(0),
         });
         let guard = shared.services.guard.clone();
+        let accepting = accept(endpoint.clone(), Arc::clone(&shared), stopping);
         let acceptor = guard.task(Stage::Ingest, async move {
-            accept(endpoint, shared, stopping).await;
+            accepting.await;
             Ok::<_, Infallible>(())
         });
-        Ok(IngestServer { local_addr, stop, acceptor })
+        Ok(IngestServer { local_addr, stop, acceptor, endpoint, shared })
+    }
+
+    /// Shows this certificate, and asks for those of its authority, from the next handshake on.
+    ///
+    /// # Errors
+    /// [`IngestError`] if TLS cannot use it; then the one before goes on to be shown.
+    pub fn replace_certificate(&self, tls: ServerTls) -> Result<(), IngestError> {
+        self.endpoint.set_server_config(Some(tls::settings(&self.shared.config, tls)?));
+        Ok(())
+    }
+
+    /// Takes other rates over, for open connections too. What every source may ask for begins anew.
+    pub fn set_rates(&self, rates: &RateConfig) {
+        self.shared.sources.set_rates(rates);
     }
 
     /// The address that was bound: with the port that was chosen for port 0.

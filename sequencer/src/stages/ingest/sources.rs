@@ -30,9 +30,6 @@ use crate::stages::rows::Urgency;
 #[derive(Debug)]
 pub(super) struct Sources {
     buckets: Mutex<AllBuckets>,
-    /// Stops, revocations and denies that a connection may send in vain before its certificate's
-    /// rate counts.
-    tries: u32,
 }
 
 #[derive(Debug)]
@@ -43,6 +40,22 @@ struct AllBuckets {
     sent: ByUrgency<Holder>,
     /// Operations by whose they are and who sends them: after it did.
     signed: ByUrgency<(PatientIndex, Holder)>,
+    /// Stops, revocations and denies that a connection may send in vain before its certificate's
+    /// rate counts.
+    tries: u32,
+}
+
+impl AllBuckets {
+    fn new(config: &RateConfig) -> AllBuckets {
+        let keys_max = config.keys_max;
+        AllBuckets {
+            opens: Buckets::new(config.opens(), keys_max),
+            requests: Buckets::new(config.requests(), keys_max),
+            sent: ByUrgency::new(config.operations(), keys_max),
+            signed: ByUrgency::new(config.patient_operations(), keys_max),
+            tries: config.connection_tries,
+        }
+    }
 }
 
 /// An operation, and the connection that it came on.
@@ -76,14 +89,12 @@ impl<K: Ord> ByUrgency<K> {
 
 impl Sources {
     pub(super) fn new(config: &RateConfig) -> Sources {
-        let keys_max = config.keys_max;
-        let buckets = AllBuckets {
-            opens: Buckets::new(config.opens(), keys_max),
-            requests: Buckets::new(config.requests(), keys_max),
-            sent: ByUrgency::new(config.operations(), keys_max),
-            signed: ByUrgency::new(config.patient_operations(), keys_max),
-        };
-        Sources { buckets: Mutex::new(buckets), tries: config.connection_tries }
+        Sources { buckets: Mutex::new(AllBuckets::new(config)) }
+    }
+
+    /// Begins anew with other rates: every bucket is full.
+    pub(super) fn set_rates(&self, config: &RateConfig) {
+        *self.buckets() = AllBuckets::new(config);
     }
 
     /// Whether a gateway may open one more stream now.
@@ -114,7 +125,7 @@ impl Sources {
             SignedOperation::from_bytes(operation.as_bytes()).map_err(|_| RejectCode::Malformed)?;
         let urgency = Urgency::of(&signed.operation.action);
         let protects = urgency == Urgency::Protecting;
-        let is_free = protects && *vain < self.tries;
+        let is_free = protects && *vain < self.buckets().tries;
         if !is_free && !self.buckets().sent.of(urgency).take(holder, clock.now()) {
             return Err(RejectCode::Busy);
         }

@@ -77,8 +77,8 @@ pub enum UnknownName {
     /// One of a device's gateways.
     #[error(
         "expected every gateway of this device to be registered, not ended and of the device's \
-         organisation, found that gateway {number} of {all} is not; add it first (`sequencer \
-         gateway add`)"
+         organisation, found that gateway {number} of {all} is not; issue it first (`sequencer \
+         identity issue`)"
     )]
     Gateway {
         /// Which one, from 1, in ascending order of names.

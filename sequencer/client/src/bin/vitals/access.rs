@@ -102,6 +102,7 @@ impl Access {
         let signature = eddsa::sign(&key.signer(), hash).encode();
         let signed = SignedAccessRequest::new(request.clone(), key.public().encode(), signature)?;
         let (outcome, standing) = runtime()?.block_on(async {
+            self.node.check_role(&[Role::Practitioner])?;
             let connection = self.node.connect().await?;
             let outcome = connection.access(signed).await?;
             let standing = Standing::of(&self.node, &connection)?;

@@ -16,6 +16,7 @@ use recordings::Zone;
 use serde_json::{Value, json};
 use statement::operation::SignedOperation;
 use statement::scope;
+use wire::Role;
 
 use crate::node::{Expected, Node, Standing, now, runtime, tell_deployment};
 use crate::report::{Outcome, Report, Usage};
@@ -386,6 +387,7 @@ impl Signing<'_> {
 }
 
 async fn submit(node: &Node, signed: &SignedOperation) -> anyhow::Result<(Applied, Standing)> {
+    node.check_role(&[Role::Wallet, Role::Operator])?;
     let connection = node.connect().await?;
     let operation = wire::SignedOperation::new(signed.to_bytes().to_vec())?;
     if let Some(folder) = &node.receipts {

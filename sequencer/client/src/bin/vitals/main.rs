@@ -6,6 +6,7 @@
 mod access;
 mod compared;
 mod consent;
+mod identity;
 mod inspect;
 mod key;
 mod log;
@@ -51,7 +52,7 @@ fn after_help() -> String {
 const AFTER: &str = "\
 Times are 2026-05-01T08:30:00Z, 2026-05-01, now, or milliseconds since 1970; lengths are 90s, 30m,
 24h or 7d. An identity is a folder with ca.pem, cert.pem, key.pem and deployment.json, as the node's
-operator hands it out.
+operator hands it out; `vitals identity request` makes its key here.
 
 Example:
   vitals key new --kind patient --out anna.key
@@ -76,6 +77,14 @@ enum Command {
     ///   vitals key show anna.key
     #[command(subcommand, verbatim_doc_comment)]
     Key(key::Command),
+    /// Make the key and the request of an identity, and show one
+    ///
+    /// For whoever connects: the private key never leaves its holder.
+    ///
+    ///   vitals identity request --out anna
+    ///   vitals identity show anna
+    #[command(subcommand, verbatim_doc_comment)]
+    Identity(identity::Command),
     /// Sign what may be read and collected, and what not
     ///
     /// For a patient's wallet; the registrar signs the first one. Each command shows in words what
@@ -117,6 +126,7 @@ fn run(command: Command, json: bool) -> Outcome {
     match command {
         Command::Key(command) => command.run(),
         Command::Consent(command) => command.run(),
+        Command::Identity(command) => command.run(),
         Command::Access(access) => access.run(),
         Command::Log(log) => log.run(),
         Command::Receipt(command) => command.run(),

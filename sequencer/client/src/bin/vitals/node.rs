@@ -9,6 +9,7 @@ use client::{Connection, ConnectionConfig, ConnectionError, Counts, Deployment, 
 use model::calendar::Utc;
 use model::{Clock, ExitCode, Millis, SystemClock, with_causes};
 use statement::fingerprint::Fingerprint;
+use wire::Role;
 
 use crate::report::{Report, UnknownHost, Usage};
 
@@ -68,6 +69,12 @@ impl Node {
             eprintln!("vitals: warning: the certificate of this identity ends at {}", Utc(until));
         }
         Ok(identity)
+    }
+
+    /// Refuses an identity that never gets what is asked for, before anything is sent.
+    pub(crate) fn check_role(&self, wanted: &'static [Role]) -> anyhow::Result<()> {
+        let identity = Identity::load(&self.identity).context("reading the identity")?;
+        identity.check_role(wanted).with_context(|| self.identity.display().to_string())
     }
 
     /// What --node says, whose last part is a port.

@@ -9,8 +9,8 @@ use client::headers::HeadersError;
 use client::party::PartyError;
 use client::promised::PromisedError;
 use client::{
-    CompareError, ConnectionError, IdentityError, KeyError, LayoutsError, RequestError, SpoolError,
-    StreamError, WalletError,
+    CompareError, ConnectionError, IdentityError, KeyError, LayoutsError, RequestError,
+    RequestIdentityError, SpoolError, StreamError, WalletError,
 };
 use model::calendar::CalendarError;
 use model::{ExitCode, IdError, MaskError, RejectCode, TimeError, escape, escape_lines};
@@ -160,6 +160,9 @@ fn is_given_wrongly(cause: &(dyn Error + 'static)) -> bool {
     }
     if let Some(error) = cause.downcast_ref::<IdentityError>() {
         return !matches!(error, IdentityError::File { .. });
+    }
+    if let Some(error) = cause.downcast_ref::<RequestIdentityError>() {
+        return !matches!(error, RequestIdentityError::Randomness);
     }
     if let Some(error) = cause.downcast_ref::<HeadersError>() {
         return !matches!(error, HeadersError::File { .. });

@@ -27,8 +27,12 @@ fn page() -> String {
          `sequencer config check` prints what holds, also where it differs from the file, and\n\
          adds up what all limits together may take of memory (the sums of *Memory* below);\n\
          `--json` gives one object. Unknown keys are refused.\n\n\
-         No value is live: a node reads the file once, when it starts. What is called\n\
-         *restart* holds from the next `sequencer run` on. *init* goes into what\n\
+         What is called *live* holds from the next SIGHUP on, which also takes over the\n\
+         certificate in `server/` for connections that begin after it. A file that is not\n\
+         accepted changes nothing: the log says why, and `vitals_config_reload_failed` is 1.\n\
+         The log also names every changed value that SIGHUP does not change: what is called\n\
+         *restart* holds from the next `sequencer run` on. *issue* holds for the next\n\
+         certificate that `sequencer identity` issues. *init* goes into what\n\
          `sequencer init` makes: to change it, that part of the folder is removed and made\n\
          again. *deploy* goes into the contract: a deployed node refuses another value.\n",
     );
@@ -61,6 +65,8 @@ fn line(row: &Setting, defaults: &[(String, Value)]) -> String {
         value => format!("`{value}`"),
     };
     let applies = match row.applies {
+        Applies::Live => "**live**",
+        Applies::Issue => "issue",
         Applies::Restart => "restart",
         Applies::Init => "init",
         Applies::Deploy => "deploy",

@@ -19,12 +19,12 @@ const RELEASE_READ_FRAMES: usize = 16;
 
 impl Session {
     pub(super) fn submit_operation(&mut self, request: RequestId, operation: SignedOperation) {
-        // The signature decides what an operation may do; the role only keeps out who never sends
-        // any.
-        if !matches!(self.peer.id, PeerId::Wallet(_) | PeerId::Operator(_)) {
-            return self.wire.close(RejectCode::Identity);
-        }
         let (requester, digest) = (self.peer.holder, operation.digest());
+        // The signature decides what an operation may do; the role only keeps out who never sends
+        // any. Answered rather than closed: who asks learns that nothing took effect, and why.
+        if !matches!(self.peer.id, PeerId::Wallet(_) | PeerId::Operator(_)) {
+            return self.reject_request(request, digest, RejectCode::Identity);
+        }
         let (sources, clock) = (&self.shared.sources, self.services.clock.as_ref());
         // Here, on the connection's own task: junk takes no place before the writer.
         let asking =
@@ -63,10 +63,10 @@ impl Session {
     }
 
     pub(super) fn submit_request(&mut self, request: RequestId, signed: Box<SignedAccessRequest>) {
-        let PeerId::Practitioner(practitioner) = self.peer.id.clone() else {
-            return self.wire.close(RejectCode::Identity);
-        };
         let (digest, patient) = (signed.digest(), signed.request().patient);
+        let PeerId::Practitioner(practitioner) = self.peer.id.clone() else {
+            return self.reject_request(request, digest, RejectCode::Identity);
+        };
         let asked = Asked { request, digest, patient, kind: signed.request().claim_kind() };
         if !self.shared.sources.may_request(self.peer.holder, self.services.clock.as_ref()) {
             return self.reject_request(request, digest, RejectCode::Busy);

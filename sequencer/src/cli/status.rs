@@ -1,0 +1,150 @@
+//! `sequencer status`: the running node's own words.
+
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use model::{escape_lines, with_causes};
+use sequencer::doors::admin::{AdminError, ask};
+use sequencer::folder::layout::Layout;
+use sequencer::folder::validity;
+use sequencer::node::status::{Batches, NodeStatus, StageStatus};
+use serde_json::json;
+
+use super::listed::{Registered, now};
+use super::outcome::{Asked, Expected, Outcome, failed, runtime, unavailable};
+
+#[derive(Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    asked: Asked,
+    #[command(flatten)]
+    expected: Expected,
+}
+
+/// Asks the node; the file that says where it is outlives one that was killed.
+pub(crate) fn status(args: &StatusArgs) -> Outcome {
+    let (asked, layout) = (&args.asked, Layout::new(&args.asked.node.dir));
+    let folder = asked.node.dir.display();
+    if !layout.endpoints().try_exists().map_err(failed)? {
+        let path = layout.endpoints();
+        return Err(unavailable(anyhow!("no node runs in {folder} (no {})", path.display())));
+    }
+    args.expected.check(&layout)?;
+    let answer = runtime()?.block_on(ask(&layout.admin_socket(), "status"));
+    let answer = answer.map_err(|error| match error {
+        gone @ (AdminError::Socket { .. } | AdminError::NoAnswer) => {
+            unavailable(anyhow::Error::new(gone).context(format!(
+                "no node runs in {folder}: the one that ran there ended without a word, as when \
+                 it is killed; start it again (`sequencer run --config {}`)",
+                layout.config().display()
+            )))
+        }
+        other => failed(other),
+    })?;
+    let status: NodeStatus = serde_json::from_value(answer.clone())
+        .context("reading the node's status: is it of this release?")
+        .map_err(failed)?;
+    let warnings = warnings(&layout, asked);
+    let mut json = answer;
+    json["warnings"] = json!(warnings);
+    asked.print(&text(&status), &json);
+    for warning in warnings {
+        eprintln!("warning: {}", escape_lines(&warning));
+    }
+    Ok(())
+}
+
+/// Certificates that end soon or ended: the node's own, and those that it registered. What cannot
+/// be looked at is a warning too: whether the node runs stands above.
+fn warnings(layout: &Layout, asked: &Asked) -> Vec<String> {
+    let now = now();
+    let own = match validity::endings(layout) {
+        Ok(endings) => endings.iter().filter_map(|ending| ending.warning(now)).collect(),
+        Err(error) => vec![with_causes(&error)],
+    };
+    let registered = match Registered::ask(&asked.node) {
+        Ok(registered) => registered.endings(now),
+        Err(failure) => vec![format!("the registry is not read: {:#}", failure.error)],
+    };
+    [own, registered].concat()
+}
+
+fn text(status: &NodeStatus) -> String {
+    let NodeStatus { endpoints, batches, .. } = status;
+    let Batches { closed, assembled, settled, backlog, outbox, waiting_to_be_proven } = batches;
+    let state = match &status.not_ready {
+        None => "ready".to_owned(),
+        Some(why) => format!("not ready: {why} (docs/codes.md)"),
+    };
+    let chain = if status.chain_reachable { "answers" } else { "does not answer" };
+    let balance = match status.balance_wei {
+        Some(wei) => format!("{} ether", ether(wei)),
+        None => "not looked at yet".to_owned(),
+    };
+    let not_running = |one: &&StageStatus| one.state != "runs";
+    let troubled: Vec<String> = status.stages.iter().filter(not_running).map(trouble).collect();
+    let stages = match troubled.is_empty() {
+        true => format!("all {} run", status.stages.len()),
+        false => troubled.join("; "),
+    };
+    let mib = |bytes: u64| bytes >> 20;
+    [
+        format!("state        {state}, running for {}", length(status.running_ms)),
+        format!("ingest       {} (QUIC)", endpoints.ingest),
+        format!("http         http://{}", endpoints.http),
+        format!("base chain   {}, {chain}; settling account holds {balance}", endpoints.rpc),
+        format!("deployment   {}", endpoints.fingerprint),
+        format!("stages       {stages}"),
+        format!(
+            "batches      {closed} closed, {assembled} proven and assembled, {settled} settled"
+        ),
+        format!(
+            "backlog      {backlog} closed and not settled: {waiting_to_be_proven} wait to be \
+             proven, {outbox} transactions under way"
+        ),
+        format!("clients      {} connections, {} patients", status.connections, status.patients),
+        format!(
+            "disk         {} MiB free, of which frames leave {}",
+            mib(status.free_bytes),
+            mib(status.reserve_bytes)
+        ),
+        format!("clock        {} ms ahead of the boot-time clock", status.clock_ahead_ms),
+    ]
+    .join("\n")
+}
+
+fn trouble(StageStatus { stage, state, cause }: &StageStatus) -> String {
+    match cause {
+        Some(cause) => format!("{stage} is {state}: {cause}"),
+        None => format!("{stage} {state}"),
+    }
+}
+
+/// With four digits behind the point, rounded down.
+fn ether(wei: u128) -> String {
+    let whole = wei / 10_u128.pow(18);
+    let rest = wei % 10_u128.pow(18) / 10_u128.pow(14);
+    format!("{whole}.{rest:04}")
+}
+
+fn length(ms: u64) -> String {
+    let seconds = ms / 1000;
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_rounded_down_and_lengths_read_at_a_glance() {
+        assert_eq!(ether(1_999_999_999_999_999_999), "1.9999");
+        assert_eq!(ether(5), "0.0000");
+        let lengths = [1_999, 121_000, 7_200_000, 172_800_000].map(length);
+        assert_eq!(lengths, ["1 s", "2 min", "2 h", "2 days"]);
+    }
+}

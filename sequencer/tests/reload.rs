@@ -1,0 +1,152 @@
+//! Signals at the real program: SIGHUP takes over what is live and never ends the node; a second
+//! SIGTERM does not wait.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
+
+use client::{Connection, ConnectionConfig, ConnectionError, Deployment, Identity};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::support::Site;
+
+/// `sequencer run` as a process, whose log is read line by line.
+struct Program {
+    child: Child,
+    ingest: SocketAddr,
+    log: BufReader<ChildStderr>,
+    /// Kept open, or the program could not print.
+    _stdout: BufReader<ChildStdout>,
+}
+
+impl Program {
+    fn start(site: &Site) -> Program {
+        write_config(site);
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sequencer"))
+            .args(["run", "--config"])
+            .arg(site.layout.config())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .env_remove("RUST_LOG")
+            .spawn()
+            .unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let (_, rest) = line.split_once("ingest ").expect(&line);
+        let ingest = rest.split_whitespace().next().unwrap().parse().unwrap();
+        Program { child, ingest, log, _stdout: stdout }
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// The next line of the log that says this.
+    fn line(&mut self, words: &str) -> String {
+        let mut line = String::new();
+        loop {
+            line.clear();
+            assert_ne!(self.log.read_line(&mut line).unwrap(), 0, "nothing said {words:?}");
+            if line.contains(words) {
+                return line;
+            }
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Gone already, unless the test failed.
+        drop(self.child.kill());
+    }
+}
+
+fn write_config(site: &Site) {
+    std::fs::write(site.layout.config(), site.config.to_toml()).unwrap();
+}
+
+fn sequencer(site: &Site, words: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sequencer"));
+    command.args(words).arg("--dir").arg(site.layout.folder()).output().unwrap()
+}
+
+/// A client's runtime, which stands still unless it is polled here.
+fn own_runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+async fn connect(site: &Site, program: &Program) -> Result<Connection, ConnectionError> {
+    let identity = Identity::load(&site.identity()).unwrap();
+    let deployment = Deployment::load(&site.identity()).unwrap();
+    let config = ConnectionConfig::new(program.ingest, "localhost", identity, deployment);
+    Connection::connect(config).await
+}
+
+#[test]
+fn a_hangup_takes_over_what_is_live_names_what_is_not_and_ends_nothing() {
+    let runtime = own_runtime();
+    let mut site = runtime.block_on(Site::new());
+    let mut program = Program::start(&site);
+    let again = "are read again";
+
+    site.config.ingest.rates.opens_burst = 7;
+    site.config.batch.close_after_ms -= 1;
+    write_config(&site);
+    program.signal("-HUP");
+    assert!(program.line(again).contains("ingest.rates.opens_burst"));
+    assert!(program.line("needs a restart").contains("batch.close_after_ms"));
+    runtime.block_on(connect(&site, &program)).unwrap();
+
+    std::fs::write(site.layout.config(), "[log]\nlevel = \"loud\"\n").unwrap();
+    program.signal("-HUP");
+    let refused = program.line("is not accepted");
+    assert!(refused.contains("log.level") && refused.contains("all is as before"), "{refused}");
+
+    // Other certificates: the node shows the new one, and knows the old clients no more.
+    for folder in [site.layout.authority(), site.layout.server()] {
+        std::fs::rename(&folder, folder.with_extension("old")).unwrap();
+    }
+    write_config(&site);
+    program.signal("-HUP");
+    assert!(program.line("is not accepted").contains("cert.pem"));
+    assert!(sequencer(&site, &["init"]).status.success());
+    program.signal("-HUP");
+    program.line(again);
+    let refused = runtime.block_on(connect(&site, &program)).err();
+    assert!(matches!(refused, Some(ConnectionError::Certificate(_))), "{refused:?}");
+
+    let status = sequencer(&site, &["status", "--json"]);
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+    assert_eq!(
+        (&status["schema"], &status["batches"]["closed"]),
+        (&"vitals-status-1".into(), &0.into())
+    );
+    program.signal("-TERM");
+    assert!(program.child.wait().unwrap().success());
+    assert_eq!(sequencer(&site, &["status"]).status.code(), Some(3));
+}
+
+#[test]
+fn a_second_signal_ends_a_stop_that_waits_and_a_killed_node_is_not_said_to_run() {
+    let (runtime, client) = (own_runtime(), own_runtime());
+    let mut site = runtime.block_on(Site::new());
+    site.config.ingest.limits.farewell_ms = 60_000;
+    let mut program = Program::start(&site);
+    // Nobody polls it from here on: the node waits for it to take its last words.
+    let connection = client.block_on(connect(&site, &program)).unwrap();
+    program.signal("-TERM");
+    program.line("stopping: ");
+    program.signal("-TERM");
+    program.line("ended at once by a second signal");
+    assert_eq!(program.child.wait().unwrap().code(), Some(4));
+    drop(connection);
+
+    assert!(site.layout.endpoints().exists(), "as after a crash");
+    let status = sequencer(&site, &["status"]);
+    assert_eq!(status.status.code(), Some(3));
+    let said = String::from_utf8(status.stderr).unwrap();
+    assert!(said.contains("ended without a word") && status.stdout.is_empty(), "{said}");
+}
