@@ -36,6 +36,8 @@ pub struct OpenedClaim {
     pub purpose: &'static str,
     /// Names of the labels.
     pub labels: Vec<&'static str>,
+    /// Why it was asked for, as signed; none of a collection or where the request is withheld.
+    pub asked_because: Option<String>,
     /// Word of the practitioner or device.
     pub individual: String,
     /// Word of the organisation.
@@ -145,8 +147,15 @@ fn show_claim(opening: &PatientOpening, opened: &statement::batch::ClaimOpening)
         source: claim.source.word().to_hex(),
         position: claim.position.0,
         digest: hex::encode(claim.digest.0),
+        asked_because: reason_of(opened),
         place: [opened.chunk, opened.leaf],
     }
+}
+
+/// The opening was checked: a request that is there is the one that the claim names.
+fn reason_of(opened: &statement::batch::ClaimOpening) -> Option<String> {
+    let signed = wire::SignedAccessRequest::from_bytes(&opened.request).ok()?;
+    Some(signed.request().reason().as_str().to_owned())
 }
 
 fn name_labels(labels: Labels) -> Vec<&'static str> {

@@ -26,13 +26,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use model::EpochNumber;
 use tokio::sync::watch;
 use wire::{
-    ClientError, ClockFact, Descriptor, Lane, Period, RequestId, SignedAccessRequest,
+    ClientError, ClockFact, Descriptor, Lane, Page, Period, RequestId, SignedAccessRequest,
     SignedOperation, StreamKey,
 };
 
 pub use config::{ConnectionConfig, DelayListener, ReceiptListener, Waits};
 pub use error::{ConnectionError, RequestError, StreamError};
-pub use outcome::{AccessOutcome, Applied, Counts, Delay, Delayed};
+pub use outcome::{AccessOutcome, Applied, Counts, Delay, Delayed, ReleasedPage};
 pub use stream::Stream;
 
 use crate::Backlog;
@@ -185,21 +185,53 @@ impl Connection {
         self.shared.wait_for(|state| state.find_applied(request)).await
     }
 
-    /// Asks to read, and waits for decision, receipt and all released frames.
+    /// Asks to read, and waits for decision, receipt and the frames of the first page, which holds
+    /// at most as many as the node lets one answer hold: [`AccessOutcome::more`].
     ///
     /// # Errors
     /// [`RequestError`]; a refusal is no error.
-    pub async fn access(&self, signed: SignedAccessRequest) -> Result<AccessOutcome, RequestError> {
+    pub async fn access(
+        &self,
+        signed: SignedAccessRequest,
+        page: Page,
+    ) -> Result<AccessOutcome, RequestError> {
+        let page = Page { continues: false, ..page };
+        let asked = self.ask_to_read(signed, page).await?;
+        self.shared.wait_for(|state| state.take_outcome(asked.request)).await
+    }
+
+    /// Asks for a further page ([`Page::behind`]) of a request that was permitted. It stays one
+    /// claim, decided again by the consent of now: there is no further receipt.
+    ///
+    /// # Errors
+    /// [`RequestError::Rejected`] with Validity once the request or its window has ended, which
+    /// needs a new signature, with NotPermitted where consent has ended meanwhile, and with Busy
+    /// where it is to be asked again later. After [`RequestError::Unknown`] the same page may be
+    /// asked for again.
+    pub async fn read_on(
+        &self,
+        signed: SignedAccessRequest,
+        page: Page,
+    ) -> Result<ReleasedPage, RequestError> {
+        let page = Page { continues: true, ..page };
+        let asked = self.ask_to_read(signed, page).await?;
+        self.shared.wait_for(|state| state.take_page(asked.request)).await
+    }
+
+    async fn ask_to_read(
+        &self,
+        signed: SignedAccessRequest,
+        page: Page,
+    ) -> Result<ForgetRequest<'_>, RequestError> {
         let digest = signed.digest();
         let request = {
             let mut state = self.lock_welcomed().await?;
-            let request = state.session.request_access(signed)?;
+            let request = state.session.request_access(signed, page)?;
             state.requests.add(request, digest);
             request
         };
-        let _forget = ForgetRequest { shared: &self.shared, request };
         self.shared.wake(Lane::Control);
-        self.shared.wait_for(|state| state.take_outcome(request)).await
+        Ok(ForgetRequest { shared: &self.shared, request })
     }
 
     /// Waits until everything sent has a receipt, over all streams that go on.

@@ -132,7 +132,8 @@ mod wallet;
 pub use backlog::Backlog;
 pub use connection::{
     AccessOutcome, Applied, Connection, ConnectionConfig, ConnectionError, Counts, Delay,
-    DelayListener, Delayed, ReceiptListener, RequestError, Stream, StreamError, Waits,
+    DelayListener, Delayed, ReceiptListener, ReleasedPage, RequestError, Stream, StreamError,
+    Waits,
 };
 pub use identity::{
     Deployment, DeploymentDamage, Identity, IdentityError, RequestIdentityError, request_identity,

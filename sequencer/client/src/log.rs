@@ -73,6 +73,9 @@ pub struct SeenClaim {
     pub covered: bool,
     /// The rule that covers it, or why none does, by the evaluator here.
     pub verdict: Result<RuleSlot, Uncovered>,
+    /// Why it was asked for, in the words that were signed: the digest of the request is that of
+    /// the claim. None of a collection, or where the operator withholds the request.
+    pub reason: Option<String>,
 }
 
 /// An operation on the record, as committed.
@@ -185,6 +188,16 @@ pub enum LogError {
         position: Position,
         /// What is missing.
         uncovered: Uncovered,
+    },
+    /// The request that comes with a claim is another one.
+    #[error(
+        "expected with the claim at position {} the signed request that it names, found other \
+         bytes: keep the file, it is evidence against the operator",
+        position.0
+    )]
+    Request {
+        /// Position of the claim.
+        position: Position,
     },
     /// An operation's place does not exist or holds something else.
     #[error(
@@ -328,7 +341,7 @@ impl Batch<'_> {
     }
 
     fn check_claim(&self, opening: &ClaimOpening, record: &Record) -> Result<SeenClaim, LogError> {
-        let ClaimOpening { chunk, leaf, covered, claim, salt } = opening;
+        let ClaimOpening { chunk, leaf, covered, claim, salt, request } = opening;
         let position = claim.position;
         let place = self.lists.claim(*chunk, *leaf).ok_or(LogError::ClaimLeaf { position })?;
         // The leaf below is made with the expected salt. Asked first, so that the error says which
@@ -348,7 +361,8 @@ impl Batch<'_> {
         if let (true, Err(uncovered)) = (*covered, verdict) {
             return Err(LogError::NotCovered { position, uncovered });
         }
-        Ok(SeenClaim { claim: claim.clone(), covered: *covered, verdict })
+        let reason = read_reason(claim, request)?;
+        Ok(SeenClaim { claim: claim.clone(), covered: *covered, verdict, reason })
     }
 
     fn check_operation(
@@ -450,5 +464,77 @@ pub fn before_first(headers: &[BatchHeader]) -> Before {
     match headers.first() {
         Some(first) if first.number == BatchNumber(1) => Before::Known(None),
         _ => Before::Unknown,
+    }
+}
+
+/// The reason that was signed. The claim commits to the digest of the request, so that the operator
+/// can withhold it and cannot change it.
+fn read_reason(claim: &Claim, request: &[u8]) -> Result<Option<String>, LogError> {
+    if request.is_empty() {
+        return Ok(None);
+    }
+    let wrong = LogError::Request { position: claim.position };
+    match wire::SignedAccessRequest::from_bytes(request) {
+        Ok(signed) if signed.digest() == claim.digest => {
+            Ok(Some(signed.request().reason().as_str().to_owned()))
+        }
+        _ => Err(wrong),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{
+        Category, ClaimKind, Interval, Label, OrganisationId, Party, PractitionerId, Purpose,
+    };
+    use wire::{AccessKind, AccessRequest, Reason, SignedAccessRequest, Source};
+
+    use super::*;
+
+    #[test]
+    fn a_reason_is_shown_only_of_the_request_that_the_claim_names() {
+        let (at, until) = (Millis::new(10).unwrap(), Millis::new(20).unwrap());
+        let request = AccessRequest {
+            scope: ChainScope { chain_id: 1, contract: [1; 20] },
+            patient: PatientIndex::new(3).unwrap(),
+            practitioner: PractitionerId::new("dr-001").unwrap(),
+            organisation: OrganisationId::new("ward-3").unwrap(),
+            care_team: None,
+            source: Source::Any,
+            categories: Category::Ecg.only(),
+            purpose: Purpose::EmergencyTreatment,
+            labels: Label::Normal.only(),
+            data: Interval::ALWAYS,
+            requested_at: at,
+            valid_until: until,
+            nonce: 1,
+            kind: AccessKind::BreakGlass { reason: Reason::new("found on the floor").unwrap() },
+        };
+        let signed = SignedAccessRequest::new(request, [1; 32], [2; 64]).unwrap();
+        let one = Word::from_u64(1);
+        let claim = Claim {
+            patient: PatientIndex::new(3).unwrap(),
+            kind: ClaimKind::BreakGlass,
+            individual: one,
+            organisation: one,
+            care_team: Word::ZERO,
+            source: Party::Any,
+            categories: Category::Ecg.only(),
+            purpose: Purpose::EmergencyTreatment,
+            labels: Label::Normal.only(),
+            receipt: Interval::instant(at),
+            measured: Interval::ALWAYS,
+            position: Position(5),
+            digest: signed.digest(),
+        };
+        let bytes = signed.to_bytes();
+        assert_eq!(read_reason(&claim, &bytes), Ok(Some("found on the floor".to_owned())));
+        assert_eq!(read_reason(&claim, &[]), Ok(None), "withheld");
+        // One letter of the reason is another request.
+        let at = bytes.windows(5).position(|word| word == b"floor").unwrap();
+        let mut other = bytes;
+        other[at] = b'd';
+        let wrong = LogError::Request { position: Position(5) };
+        assert_eq!(read_reason(&claim, &other), Err(wrong));
     }
 }

@@ -448,7 +448,7 @@ impl Ward<'_> {
                 false => AccessKind::Access { reason },
             },
         };
-        step.ok(connection.access(sign(step, request, key)?).await)
+        step.ok(connection.access(sign(step, request, key)?, wire::Page::FIRST).await)
     }
 
     async fn close_window(&mut self) -> Result<(), DemoError> {

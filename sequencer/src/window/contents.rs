@@ -17,7 +17,8 @@ pub struct PatientState {
     pub path: Path,
 }
 
-/// Everything a batch is made of. Memory: about 3 KiB for each operation and concerned patient.
+/// Everything a batch is made of. Memory: about 3 KiB for each operation and concerned
+/// patient, and at most 1 KiB for each request to read.
 #[derive(Clone, Debug)]
 pub struct WindowContents {
     /// Number of the batch.
@@ -34,6 +35,8 @@ pub struct WindowContents {
     pub operations: Vec<AppliedOperation>,
     /// Claims by patient and position.
     pub claims: Vec<Claim>,
+    /// Signed requests to read, by the positions of their claims: their patients read the reasons.
+    pub requests: BTreeMap<Position, Vec<u8>>,
     /// Every patient with a claim, an operation or a refusal.
     pub patients: BTreeMap<PatientIndex, PatientState>,
     /// Segments by digest.

@@ -38,6 +38,7 @@ pub(crate) mod tests {
             cap: Box::new([Fr::ZERO; CAP]),
             operations: vec![],
             claims: vec![],
+            requests: Default::default(),
             patients: Default::default(),
             segments: vec![],
             refused: Default::default(),

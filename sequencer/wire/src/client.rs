@@ -12,8 +12,8 @@ use model::{Millis, RejectCode, Sequence, StreamHandle};
 
 use crate::{
     ClientMessage, ClientName, ClockFact, Concern, Credit, Deframer, Descriptor, Frame, Hello,
-    Lane, Reading, Reject, RequestId, ServerMessage, SignedAccessRequest, SignedOperation,
-    SignedReceipt, Welcome,
+    Lane, Page, Reading, Reject, ReleaseEnd, RequestId, ServerMessage, SignedAccessRequest,
+    SignedOperation, SignedReceipt, Welcome,
 };
 
 mod event;
@@ -174,7 +174,8 @@ impl ClientSession {
     /// receipt, 0 for a new epoch; frames sent before but without receipt are then restored.
     ///
     /// # Errors
-    /// [`ClientError::StreamOpen`] or [`ClientError::Full`].
+    /// [`ClientError::StreamOpen`], [`ClientError::Full`], or [`ClientError::Descriptor`] for a
+    /// signal that is not in the table.
     pub fn open_stream(
         &mut self,
         lane: Lane,
@@ -242,17 +243,18 @@ impl ClientSession {
         Ok(request)
     }
 
-    /// Submits a signed request to read.
+    /// Submits a signed request to read, or asks for a further page of one.
     ///
     /// # Errors
     /// [`ClientError::NotConnected`] or [`ClientError::Full`].
     pub fn request_access(
         &mut self,
         signed: SignedAccessRequest,
+        page: Page,
     ) -> Result<RequestId, ClientError> {
         self.check_ready()?;
-        let request = self.requests.add_access(signed.digest())?;
-        self.send(ClientMessage::Access { request, signed: Box::new(signed) });
+        let request = self.requests.add_access(signed.digest(), page.continues)?;
+        self.send(ClientMessage::Access { request, signed: Box::new(signed), page });
         Ok(request)
     }
 
@@ -342,8 +344,8 @@ impl ClientSession {
             }
             ServerMessage::ReleaseEnd(end) => {
                 self.requests.end_release(&end)?;
-                let (request, frames) = (end.request, end.frames);
-                self.report(Some(ClientEvent::ReleaseEnded { request, frames }));
+                let ReleaseEnd { request, frames, more } = end;
+                self.report(Some(ClientEvent::ReleaseEnded { request, frames, more }));
             }
             ServerMessage::Reject(reject) => {
                 let event = self.take_reject(reject, now);

@@ -97,6 +97,7 @@ mod lane;
 pub mod limits;
 mod message;
 mod operation;
+mod page;
 mod receipt;
 mod registry;
 mod server;
@@ -125,6 +126,7 @@ pub use message::{
     ReleaseEnd, Released, RequestId, ServerMessage, Standing, Welcome,
 };
 pub use operation::{SealedOperation, SignedOperation, StoredOperation};
+pub use page::{Page, PageOrder};
 pub use receipt::{
     AccessItem, FramesItem, GroupIdentity, Items, OperationItem, Receipt, ReceiptError,
     RefusalItem, SignedReceipt, signer_address,

@@ -10,6 +10,7 @@ use crate::DecodeError;
 use crate::codec::{Reader, Writer};
 use crate::hash::{Address, Holder, keccak};
 use crate::limits::RECEIPT_ITEMS_MAX;
+use crate::stream::check_signal;
 
 mod eip712;
 mod items;
@@ -62,15 +63,19 @@ impl Receipt {
     /// Version byte of the canonical bytes.
     pub const VERSION: u8 = 2;
 
-    /// Checks number and order of the items.
+    /// Checks number and order of the items, and that their signals are known.
     ///
     /// # Errors
-    /// [`ReceiptError::Items`].
+    /// [`ReceiptError::Items`], or [`ReceiptError::Decode`] for a signal.
     pub fn new(
         group: GroupIdentity,
         holder: Holder,
         items: Items,
     ) -> Result<Receipt, ReceiptError> {
+        // Asked where it is made, or a receipt could be signed that nobody can read.
+        for item in &items.frames {
+            check_signal(item.stream.signal)?;
+        }
         let ascending = |mut positions: Vec<Position>| {
             let sorted = positions.is_sorted_by(|a, b| a < b);
             // Positions are counted from 1.

@@ -293,9 +293,9 @@ impl ServerSession {
                 }
                 Ok(())
             }
-            ClientMessage::Access { request, signed } => {
+            ClientMessage::Access { request, signed, page } => {
                 if self.admit(request, signed.digest())? {
-                    self.events.push_back(ServerEvent::Access { request, signed });
+                    self.events.push_back(ServerEvent::Access { request, signed, page });
                 }
                 Ok(())
             }

@@ -82,8 +82,12 @@ impl StreamName {
 
 /// A code of the table of signals: unit, scale, range and category follow from it.
 pub(crate) fn read_signal(from: &mut Reader<'_>) -> Result<u32, DecodeError> {
+    check_signal(from.u32()?)
+}
+
+/// The code, if it is one of the table: what is written must also be readable.
+pub(crate) fn check_signal(code: u32) -> Result<u32, DecodeError> {
     // An unknown code has no category, so nobody could say which consent it needs.
-    let code = from.u32()?;
     let unknown = DecodeError::Unknown { what: "signal code", found: u64::from(code) };
     signal_by_code(code).map(|signal| signal.code).ok_or(unknown)
 }

@@ -10,8 +10,10 @@ const VERSION: u8 = 2;
 
 /// Most bytes of a signed operation in an opening.
 const OPERATION_BYTES_MAX: usize = 4096;
-/// Chunk, leaf, covered, claim and salt.
-const CLAIM_OPENING_BYTES: usize = 4 + 4 + 1 + Claim::BYTES + 32;
+/// Most bytes of a signed request to read in an opening.
+const REQUEST_BYTES_MAX: usize = 1024;
+/// Chunk, leaf, covered, claim, salt and length; the signed request comes on top.
+const CLAIM_OPENING_BYTES_MIN: usize = 4 + 4 + 1 + Claim::BYTES + 32 + 4;
 /// Chunk, row, time, length and salt; the signed operation comes on top.
 const OPERATION_OPENING_BYTES_MIN: usize = 4 + 4 + 8 + 4 + 32;
 
@@ -28,6 +30,9 @@ pub struct ClaimOpening {
     pub claim: Claim,
     /// Its salt.
     pub salt: Word,
+    /// The signed request to read, of which the claim's digest is the digest: with its reason.
+    /// Empty for a collection.
+    pub request: Vec<u8>,
 }
 
 /// One operation and where it is committed.
@@ -90,6 +95,8 @@ impl PatientOpening {
             out.push(u8::from(opening.covered));
             out.extend(opening.claim.to_bytes());
             out.extend(opening.salt.to_bytes());
+            out.extend((opening.request.len() as u32).to_be_bytes());
+            out.extend(&opening.request);
         }
         out.extend((self.operations.len() as u32).to_be_bytes());
         for opening in &self.operations {
@@ -124,7 +131,7 @@ impl PatientOpening {
             record: Record::read(reader)?,
             path: read_path(reader)?,
             claims: {
-                let count = reader.count(CLAIM_OPENING_BYTES)?;
+                let count = reader.count(CLAIM_OPENING_BYTES_MIN)?;
                 (0..count).map(|_| read_claim(reader)).collect::<Result<_, _>>()?
             },
             operations: {
@@ -158,6 +165,11 @@ fn read_claim(reader: &mut Reader<'_>) -> Result<ClaimOpening, DecodeError> {
         covered: reader.map("0 or 1", Reader::u8, |byte| (byte < 2).then_some(byte == 1))?,
         claim: Claim::read(reader)?,
         salt: reader.word()?,
+        request: {
+            let short = |n: u32| Some(n as usize).filter(|n| *n <= REQUEST_BYTES_MAX);
+            let len = reader.map("a short request to read", Reader::u32, short)?;
+            reader.take(len)?.to_vec()
+        },
     })
 }
 
@@ -203,7 +215,14 @@ pub(super) mod tests {
             patient: claim.patient,
             record: Record::enrolled(one, one, one),
             path: [[one; 8]; 8],
-            claims: vec![ClaimOpening { chunk: 0, leaf: 2, covered: true, claim, salt: one }],
+            claims: vec![ClaimOpening {
+                chunk: 0,
+                leaf: 2,
+                covered: true,
+                claim,
+                salt: one,
+                request: vec![4, 5],
+            }],
             operations: vec![OperationOpening {
                 chunk: 0,
                 row: 1,

@@ -15,6 +15,7 @@ use statement::operation::{self, SignedOperation};
 use statement::scope::{self, Circuit};
 use statement::tree::{Path, verify_path};
 use statement::{claim, record};
+use wire::SignedAccessRequest;
 
 use super::parts::{Context, within};
 use crate::broken::{Broken, Item, equal};
@@ -255,6 +256,14 @@ impl Evaluation<'_> {
         }
         if to_word(&claim::leaf(&opened.claim, opened.covered, salt)) != *committed {
             return self.broken(item("leaf"), "the claim that is committed there", "another");
+        }
+        // Withheld it says nothing; there, it is the one that the claim names.
+        let named = |bytes: &[u8]| {
+            SignedAccessRequest::from_bytes(bytes)
+                .is_ok_and(|signed| signed.digest() == opened.claim.digest)
+        };
+        if !opened.request.is_empty() && !named(&opened.request) {
+            return self.broken(item("request"), "the signed request that it names", "another");
         }
         self.check_coverage(item("coverage"), opened)?;
         Ok((chunk, leaf))

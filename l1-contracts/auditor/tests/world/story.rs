@@ -378,6 +378,7 @@ fn claim_openings(number: u32, chunk: &c2::Chunk) -> Vec<ClaimOpening> {
         covered: !slot.excluded,
         claim: claim.clone(),
         salt: field::to_word(&chunk.salt(0, leaf)),
+        request: Vec::new(),
     });
     claims.collect()
 }

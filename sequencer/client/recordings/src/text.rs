@@ -268,7 +268,8 @@ impl Reader {
                 continue;
             }
             is_asked = true;
-            let value = self.read_value(column, &fields[column.index])?;
+            let column = columns.of_row(*column, fields)?;
+            let value = self.read_value(&column, &fields[column.index])?;
             if let Some(value) = value {
                 found.push(Measured { signal: column.signal, at, value });
             }

@@ -78,4 +78,15 @@ pub struct AccessOutcome {
     pub receipt: SignedReceipt,
     /// The released frames in the order sent, with their streams; empty if refused.
     pub released: Vec<Released>,
+    /// Whether more were asked for: [`crate::Connection::read_on`] behind the last of these.
+    pub more: bool,
+}
+
+/// A further page of what a request to read asks for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReleasedPage {
+    /// The released frames in the order sent, with their streams.
+    pub released: Vec<Released>,
+    /// Whether there are more behind the last of these.
+    pub more: bool,
 }

@@ -6,7 +6,7 @@ use model::{Digest, Millis, Position};
 use wire::{AccessAnswer, ClientEvent, Released, RequestId, SignedReceipt};
 
 use super::error::RequestError;
-use super::outcome::{AccessOutcome, Applied};
+use super::outcome::{AccessOutcome, Applied, ReleasedPage};
 
 /// One request that waits for its answer.
 struct Request {
@@ -15,7 +15,8 @@ struct Request {
     effect: Option<Effect>,
     released: Vec<Released>,
     released_bytes: usize,
-    is_released: bool,
+    /// Whether there are more, once all of the page has come.
+    more: Option<bool>,
     receipt: Option<SignedReceipt>,
     failure: Option<RequestError>,
 }
@@ -46,7 +47,7 @@ impl Requests {
             effect: None,
             released: Vec::new(),
             released_bytes: 0,
-            is_released: false,
+            more: None,
             receipt: None,
             failure: None,
         };
@@ -83,11 +84,25 @@ impl Requests {
         let (Some(answer), Some(receipt)) = (one.answer, &one.receipt) else { return None };
         let AccessAnswer { permitted, time, position, .. } = answer;
         // A refusal has no release, so nothing says its end.
-        if permitted && !one.is_released {
+        if permitted && one.more.is_none() {
             return None;
         }
+        let more = one.more.unwrap_or(false);
         let (receipt, released) = (receipt.clone(), std::mem::take(&mut one.released));
-        Some(Ok(AccessOutcome { permitted, time, position, receipt, released }))
+        Some(Ok(AccessOutcome { permitted, time, position, receipt, released, more }))
+    }
+
+    /// A further page, once all of it has come; its frames are moved out.
+    pub(super) fn take_page(
+        &mut self,
+        request: RequestId,
+    ) -> Option<Result<ReleasedPage, RequestError>> {
+        let one = self.waiting.get_mut(&request)?;
+        if let Some(error) = one.failure.clone() {
+            return Some(Err(error));
+        }
+        let more = one.more?;
+        Some(Ok(ReleasedPage { released: std::mem::take(&mut one.released), more }))
     }
 
     /// A verified receipt: it is that of every request to read whose digest it names.
@@ -112,8 +127,8 @@ impl Requests {
                 self.change(answer.request, |one| one.answer = Some(answer));
             }
             ClientEvent::Released(released) => self.add_released(*released),
-            ClientEvent::ReleaseEnded { request, .. } => {
-                self.change(request, |one| one.is_released = true);
+            ClientEvent::ReleaseEnded { request, more, .. } => {
+                self.change(request, |one| one.more = Some(more));
             }
             ClientEvent::RequestRejected { request, code } => {
                 let why = RequestError::Rejected { code };

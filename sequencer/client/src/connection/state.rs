@@ -12,7 +12,7 @@ use wire::{
 
 use super::config::{ConnectionConfig, DelayListener, ReceiptListener};
 use super::error::{ConnectionError, RequestError, StreamError};
-use super::outcome::{AccessOutcome, Applied, Counts, Delay, Delayed};
+use super::outcome::{AccessOutcome, Applied, Counts, Delay, Delayed, ReleasedPage};
 use super::requests::Requests;
 use crate::InputMark;
 use crate::receipts::{NewestReceipt, NotKept, ReceiptFolder};
@@ -280,6 +280,14 @@ impl State {
         request: RequestId,
     ) -> Option<Result<AccessOutcome, RequestError>> {
         self.requests.take_outcome(request).or_else(|| self.end_reason.clone().map(into_error))
+    }
+
+    /// A further page of released frames, once it is there.
+    pub(super) fn take_page(
+        &mut self,
+        request: RequestId,
+    ) -> Option<Result<ReleasedPage, RequestError>> {
+        self.requests.take_page(request).or_else(|| self.end_reason.clone().map(into_error))
     }
 
     /// The highest epoch the node has of a stream, by its marks.

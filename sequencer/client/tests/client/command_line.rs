@@ -330,7 +330,7 @@ async fn a_gateway_streams_lines_and_a_practitioner_reads_them() {
     let csv = std::fs::read_to_string(folder.path().join("read.csv")).unwrap();
     assert_eq!(csv.lines().count(), 601);
     assert!(csv.lines().nth(1).unwrap().starts_with("m-1,heart-rate,20"));
-    assert!(csv.lines().last().unwrap().ends_with(",99.0"));
+    assert!(csv.lines().last().unwrap().ends_with(",99.0,/min"));
 
     // What was permitted is journaled: the receipt is handed out where the file cannot be written.
     let nowhere = access.replace("DIR/read.csv", "DIR/none/read.csv");

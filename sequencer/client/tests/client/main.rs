@@ -8,6 +8,7 @@ mod formats;
 mod log;
 mod node;
 mod promised;
+mod reading;
 mod receipts;
 mod requests;
 #[allow(dead_code, reason = "each crate's tests need a part of it")]

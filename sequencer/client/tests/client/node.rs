@@ -76,6 +76,8 @@ pub(crate) struct Behaviour {
     pub(crate) equivocate: bool,
     /// Refuses to release data.
     pub(crate) refuse_access: bool,
+    /// Most frames of a page.
+    pub(crate) page_frames: Option<usize>,
     pub(crate) limits: ServerLimits,
 }
 
@@ -385,7 +387,9 @@ impl Session {
             ServerEvent::Operation { request, operation } => {
                 return self.operation(&mut log, request, operation);
             }
-            ServerEvent::Access { request, signed } => self.access(&mut log, request, &signed),
+            ServerEvent::Access { request, signed, page } => {
+                self.access(&mut log, request, &signed, page);
+            }
             _ => {}
         }
         true
@@ -459,7 +463,46 @@ impl Session {
         true
     }
 
-    fn access(&mut self, log: &mut Log, request: RequestId, signed: &SignedAccessRequest) {
+    fn access(
+        &mut self,
+        log: &mut Log,
+        request: RequestId,
+        signed: &SignedAccessRequest,
+        page: Page,
+    ) {
+        if let (true, Some(code)) = (page.continues, log.behaviour.reject_request) {
+            return self.session.reject_request(request, code);
+        }
+        if !page.continues && !self.decide(log, request, signed) {
+            return;
+        }
+        let limit = log.behaviour.page_frames.unwrap_or(usize::MAX).min(page.frames_max as usize);
+        let mut stored: Vec<_> = log
+            .frames
+            .iter()
+            .flat_map(|(stream, frames)| frames.values().map(move |one| (stream, one)))
+            .filter(|(_, (_, position, _))| match (page.after, page.order) {
+                (None, _) => true,
+                (Some(after), PageOrder::Stored) => *position > after,
+                (Some(after), PageOrder::Newest) => *position < after,
+            })
+            .collect();
+        stored.sort_by_key(|(_, (_, position, _))| *position);
+        if page.order == PageOrder::Newest {
+            stored.reverse();
+        }
+        let (more, mut frames) = (stored.len() > limit, 0);
+        for (stream, (frame, position, _)) in stored.into_iter().take(limit) {
+            let (position, stream, frame) = (*position, stream.clone(), frame.clone());
+            let released = Released { request, index: frames, position, stream, frame };
+            self.session.release_frame(released).expect("little is released");
+            frames += 1;
+        }
+        self.session.end_release(ReleaseEnd { request, frames, more });
+    }
+
+    /// Whether it is permitted.
+    fn decide(&mut self, log: &mut Log, request: RequestId, signed: &SignedAccessRequest) -> bool {
         let (position, time) = (log.next_position(), SystemClock.now());
         let (permitted, digest) = (!log.behaviour.refuse_access, signed.digest());
         let item = AccessItem { position, time, digest, permitted };
@@ -469,19 +512,7 @@ impl Session {
         self.session.acknowledge(receipt);
         let answer = AccessAnswer { request, digest, group, position, time, permitted };
         self.session.answer_access(answer);
-        if !permitted {
-            return;
-        }
-        let mut frames = 0;
-        for (stream, stored) in &log.frames {
-            for (frame, position, ..) in stored.values() {
-                let (position, stream, frame) = (*position, stream.clone(), frame.clone());
-                let released = Released { request, index: frames, position, stream, frame };
-                self.session.release_frame(released).expect("little is released");
-                frames += 1;
-            }
-        }
-        self.session.end_release(ReleaseEnd { request, frames });
+        permitted
     }
 
     /// Role and name as the tests' certificates have them.

@@ -5,7 +5,9 @@ use model::{
     Category, Clock, Interval, Label, Millis, OrganisationId, PatientIndex, PractitionerId,
     Purpose, RejectCode, SystemClock,
 };
-use wire::{AccessKind, AccessRequest, Lane, Reason, SignedAccessRequest, SignedOperation, Source};
+use wire::{
+    AccessKind, AccessRequest, Lane, Page, Reason, SignedAccessRequest, SignedOperation, Source,
+};
 
 use crate::node::{Behaviour, Node, descriptor, reading, scope};
 
@@ -81,7 +83,7 @@ async fn a_permitted_request_brings_receipt_and_every_frame() {
     }
     stream.flush().await.unwrap();
     let doctor = connect(&node, "practitioner", "dr-001").await;
-    let outcome = doctor.access(request()).await.unwrap();
+    let outcome = doctor.access(request(), Page::FIRST).await.unwrap();
     assert!(outcome.permitted);
     let values: Vec<_> = outcome
         .released
@@ -98,7 +100,7 @@ async fn a_permitted_request_brings_receipt_and_every_frame() {
 async fn a_refused_request_is_receipted_and_brings_nothing() {
     let node = Node::start(Behaviour { refuse_access: true, ..Behaviour::default() });
     let doctor = connect(&node, "practitioner", "dr-001").await;
-    let outcome = doctor.access(request()).await.unwrap();
+    let outcome = doctor.access(request(), Page::FIRST).await.unwrap();
     assert!(!outcome.permitted && outcome.released.is_empty());
     assert!(!outcome.receipt.receipt.items().accesses[0].permitted);
 }
@@ -113,6 +115,40 @@ async fn more_released_data_than_may_be_held_fails_the_request() {
     let identity = node.identity("practitioner", "dr-001");
     let config = ConnectionConfig { identity, released_bytes_max: 10, ..node.config() };
     let doctor = Connection::connect(config).await.unwrap();
-    let error = doctor.access(request()).await.unwrap_err();
+    let error = doctor.access(request(), Page::FIRST).await.unwrap_err();
     assert!(matches!(error, RequestError::TooMuch { limit: 10 }));
+}
+
+#[tokio::test]
+async fn further_pages_continue_one_request_and_bring_no_second_receipt() {
+    let node = Node::start(Behaviour { page_frames: Some(2), ..Behaviour::default() });
+    let gateway = node.connect().await;
+    let stream = gateway.open_stream(Lane::Live, descriptor(1)).await.unwrap();
+    for bpm in [60, 61, 62, 63, 64] {
+        stream.send(&[reading(bpm)]).await.unwrap();
+    }
+    stream.flush().await.unwrap();
+    let doctor = connect(&node, "practitioner", "dr-001").await;
+    let first = doctor.access(request(), Page::FIRST).await.unwrap();
+    assert!(first.more && first.released.len() == 2);
+    let receipts = doctor.counts().receipts;
+    let mut positions: Vec<_> = first.released.iter().map(|one| one.position).collect();
+    loop {
+        let last = *positions.last().unwrap();
+        let page = doctor.read_on(request(), Page::FIRST.behind(last)).await.unwrap();
+        positions.extend(page.released.iter().map(|one| one.position));
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(positions.len(), 5);
+    assert!(positions.is_sorted(), "none came twice: {positions:?}");
+    assert_eq!(doctor.counts().receipts, receipts, "one claim");
+    // Consent that ends between two pages ends the answer, and that is said.
+    node.behave(Behaviour {
+        reject_request: Some(RejectCode::NotPermitted),
+        ..Behaviour::default()
+    });
+    let refused = doctor.read_on(request(), Page::FIRST.behind(positions[1])).await.unwrap_err();
+    assert!(matches!(refused, RequestError::Rejected { code: RejectCode::NotPermitted }));
 }

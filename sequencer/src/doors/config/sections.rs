@@ -27,9 +27,9 @@ settings! {
             at_limit: "What is further ahead is refused.",
         }
         released_frames_max: usize = 1024; "frames", range(1, 65_536) => {
-            sets: "Most frames that one access releases.",
+            sets: "Most frames that one page of an access releases.",
             memory: "8 bytes each.",
-            at_limit: "The oldest ones are released; asking for a later data period gets the rest.",
+            at_limit: "The page says that there is more, and its client asks for the next.",
         }
         limits: IngestConfig = IngestConfig::default(); "section", SECTION => {
             sets: "Limits of the QUIC server and of each connection.",

@@ -176,7 +176,7 @@ fn openings(batch: &ProvenBatch) -> Vec<PatientOpening> {
         openings.insert(*patient, opening);
     }
     for (number, (chunk, _)) in batch.plan.claims.iter().enumerate() {
-        for (patient, opening) in claim_openings(number, chunk) {
+        for (patient, opening) in claim_openings(batch, number, chunk) {
             // Every claimed patient has a state, or the plan had failed.
             openings.entry(patient).and_modify(|patient| patient.claims.push(opening));
         }
@@ -197,10 +197,15 @@ fn openings(batch: &ProvenBatch) -> Vec<PatientOpening> {
     openings.into_values().collect()
 }
 
-fn claim_openings(number: usize, chunk: &c2::Chunk) -> Vec<(PatientIndex, ClaimOpening)> {
+fn claim_openings(
+    batch: &ProvenBatch,
+    number: usize,
+    chunk: &c2::Chunk,
+) -> Vec<(PatientIndex, ClaimOpening)> {
     // A slot has one leaf more than claims: the last is its tag, by which its patient counts them.
     let row = chunk.capacity.claims_per_slot + 1;
     let slots = chunk.slots.iter().enumerate();
+    let requests = &batch.contents.requests;
     slots
         .flat_map(|(at, slot)| {
             slot.claims.iter().enumerate().map(move |(i, claim)| {
@@ -210,6 +215,8 @@ fn claim_openings(number: usize, chunk: &c2::Chunk) -> Vec<(PatientIndex, ClaimO
                     covered: !slot.excluded,
                     claim: claim.clone(),
                     salt: word(&chunk.salt(at, i)),
+                    // A collection has none.
+                    request: requests.get(&claim.position).cloned().unwrap_or_default(),
                 };
                 (slot.patient, opening)
             })

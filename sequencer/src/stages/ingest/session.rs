@@ -137,7 +137,9 @@ impl Session {
             ServerEvent::Operation { request, operation } => {
                 self.submit_operation(request, operation)
             }
-            ServerEvent::Access { request, signed } => self.submit_request(request, signed),
+            ServerEvent::Access { request, signed, page } => {
+                self.submit_request(request, signed, page)
+            }
             // Replies for it that still come find no stream and change nothing.
             ServerEvent::StreamEnded { handle } => drop(self.streams.remove(&handle)),
             ServerEvent::Closed { code } => self.ended = self.ended.or(Some(code)),

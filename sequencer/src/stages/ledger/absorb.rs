@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::{
-    Action, BatchNumber, ChainScope, Claim, ClaimKind, Interval, Millis, Party, Position,
+    Action, BatchNumber, ChainScope, Claim, ClaimKind, Digest, Interval, Millis, Party, Position,
     PractitionerId, Word,
 };
 use statement::batch::{RefusedAccess, Requester};
@@ -56,6 +56,17 @@ pub struct BrokenEntry {
     pub detail: String,
 }
 
+/// A request to read that was decided.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AskedBefore {
+    pub(super) valid_until: Millis,
+    /// Which bytes: the nonce alone names no request.
+    pub(super) digest: Digest,
+    /// Where: its claim's position, if it was permitted.
+    pub(super) position: Position,
+    pub(super) permitted: bool,
+}
+
 /// Consent, registry, streams and the open window.
 #[derive(Clone, Debug)]
 pub struct Ledger {
@@ -65,8 +76,8 @@ pub struct Ledger {
     pub(super) registry: Registry,
     pub(super) streams: Streams,
     pub(super) window: OpenWindow,
-    /// Nonces of requests that are still valid, by practitioner.
-    pub(super) nonces: BTreeMap<(PractitionerId, u64), Millis>,
+    /// Requests that are still valid, by practitioner and nonce.
+    pub(super) asked: BTreeMap<(PractitionerId, u64), AskedBefore>,
     /// Append time of the last entry.
     pub(super) last_time: Millis,
     /// Losses of the journal's end that an operator accepted.
@@ -100,7 +111,7 @@ impl Ledger {
             registry: Registry::default(),
             streams: Streams::default(),
             window,
-            nonces: BTreeMap::new(),
+            asked: BTreeMap::new(),
             term: 0,
         }
     }
@@ -282,12 +293,14 @@ impl Ledger {
         let nonce = (request.practitioner.clone(), request.nonce);
         // A nonce is kept as long as its request could be sent again, so the map is bounded by what
         // is asked within a request's longest validity.
-        self.nonces.retain(|_, valid_until| *valid_until > at);
-        self.nonces.insert(nonce, request.valid_until);
+        self.asked.retain(|_, before| before.valid_until > at);
+        let (digest, permitted) = (signed.digest(), matches!(decision, Decision::Permitted { .. }));
+        let before = AskedBefore { valid_until: request.valid_until, digest, position, permitted };
+        self.asked.insert(nonce, before);
         // As it was decided then: consent is not asked again, or a restart could decide otherwise.
         match decision {
             Decision::Permitted { .. } => {
-                self.window.take_access(access_claim(signed, position, at));
+                self.window.take_access(access_claim(signed, position, at), signed.to_bytes());
             }
             // Where nobody is enrolled there is nobody to tell.
             Decision::Refused { uncovered } if self.consent.record(request.patient).is_some() => {

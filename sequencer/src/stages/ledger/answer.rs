@@ -4,7 +4,7 @@ use model::{
     GatewayId, Interval, Millis, Operation, PatientIndex, Position, PractitionerId, RuleSlot,
     Sequence, Uncovered,
 };
-use wire::{Descriptor, Frame, Holder, Receipt, RegistryChange, SignedOperation, StreamKey};
+use wire::{Descriptor, Frame, Holder, Page, Receipt, RegistryChange, SignedOperation, StreamKey};
 
 use super::authentic::AuthenticRequest;
 use super::refusal::Refusal;
@@ -55,6 +55,8 @@ pub enum Item {
         practitioner: PractitionerId,
         /// The signed request, its signature verified.
         request: AuthenticRequest,
+        /// Which part of it.
+        page: Page,
     },
     /// The operator changes the registry.
     Registry(RegistryChange),
@@ -131,6 +133,15 @@ pub enum Answer {
         decision: Result<RuleSlot, Uncovered>,
         /// Frames to release, if permitted.
         released: Vec<Position>,
+        /// Whether more were asked for than these.
+        more: bool,
+    },
+    /// A request that was decided before goes on: no claim, no entry.
+    AccessContinued {
+        /// The next frames to release.
+        released: Vec<Position>,
+        /// Whether more were asked for than these.
+        more: bool,
     },
     /// The registry is changed.
     RegistryChanged {

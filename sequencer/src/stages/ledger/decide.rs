@@ -10,15 +10,15 @@ use model::{
 use statement::operation::SignedOperation;
 use statement::{c1, c2, field};
 use wire::{
-    Decision, Descriptor, Entry, Frame, FrameEntry, Holder, RegistryChange, SignedAccessRequest,
-    Source, StreamKey,
+    Decision, Descriptor, Entry, Frame, FrameEntry, Holder, Page, RegistryChange,
+    SignedAccessRequest, Source, StreamKey,
 };
 
 use super::absorb::{Ledger, access_claim, releases};
 use super::answer::{Answer, Item};
 use super::counts::KEYS_MAX;
 use super::refuse::{Ground, refuse};
-use super::streams::{FramesAsked, Place};
+use super::streams::{Found, FramesAsked, Place};
 use super::verdict::{At, Verdict};
 use crate::stages::rows::{EvaluatedRow, OperationRow, Urgency};
 
@@ -40,8 +40,9 @@ impl Ledger {
             Item::Evaluated { requester, operation, row } => {
                 self.decide_operation(*requester, operation, Some(&**row), at)
             }
-            Item::Access { practitioner, request } => {
-                self.decide_access(practitioner, request.signed(), at)
+            Item::Access { practitioner, request, page } => {
+                let asking = Asking { practitioner, signed: request.signed(), page: *page };
+                self.decide_access(&asking, at)
             }
             Item::Registry(change) => self.decide_registry(change, at),
             // Appended before anything is decided; nothing else is to be done.
@@ -227,15 +228,18 @@ impl Ledger {
 
     /// A request that no rule covers is decided, not refused: its entry says so, and it binds the
     /// nonce like a permitted one.
-    fn decide_access(
-        &self,
-        practitioner: &PractitionerId,
-        signed: &SignedAccessRequest,
-        at: At,
-    ) -> Result<Verdict, Ground> {
+    fn decide_access(&self, asking: &Asking<'_>, at: At) -> Result<Verdict, Ground> {
+        let Asking { practitioner, signed, page } = *asking;
         self.check_request(practitioner, signed, at.now)?;
         if at.latest > at.now {
             self.check_request(practitioner, signed, at.latest)?;
+        }
+        if page.continues {
+            return self.continue_access(asking, at);
+        }
+        if self.asked.contains_key(&(practitioner.clone(), signed.request().nonce)) {
+            let (code, expected) = (RejectCode::Nonce, "expected a nonce that was not used");
+            return Err(Ground::Request { code, expected });
         }
         let claim = access_claim(signed, at.position, at.now);
         let record = self.consent.record(claim.patient);
@@ -243,9 +247,9 @@ impl Ledger {
         let late = access_claim(signed, at.position, at.latest);
         let covered =
             c2::covers(record, &claim).and_then(|slot| c2::covers(record, &late).map(|_| slot));
-        let released = match covered {
-            Ok(_) if releases(&claim) => self.frames_asked_for(signed),
-            _ => Vec::new(),
+        let Found { positions: released, more } = match covered {
+            Ok(_) if releases(&claim) => self.frames_asked_for(signed, page, at.position),
+            _ => Found::default(),
         };
         let answer = Answer::AccessDecided {
             group: at.group,
@@ -253,6 +257,7 @@ impl Ledger {
             time: at.now,
             decision: covered,
             released,
+            more,
         };
         let decision = match covered {
             Ok(slot) => Decision::Permitted { slot },
@@ -263,7 +268,43 @@ impl Ledger {
         Ok(Verdict::Append { entry, time: at.now, answer })
     }
 
-    fn frames_asked_for(&self, signed: &SignedAccessRequest) -> Vec<Position> {
+    /// The next page of a request that was permitted in the open window. Its claim stands for all
+    /// of its pages, because it names all that was asked for: nothing is appended, and nothing is
+    /// counted again. Consent is asked again, of the record as it is now.
+    fn continue_access(&self, asking: &Asking<'_>, at: At) -> Result<Verdict, Ground> {
+        let Asking { practitioner, signed, page } = *asking;
+        let before = self.asked.get(&(practitioner.clone(), signed.request().nonce));
+        // Behind the close the claim is proven with what held until then: a later page would be
+        // released under a consent that no proof has looked at.
+        let Some(before) = before.filter(|before| {
+            before.permitted
+                && before.digest == signed.digest()
+                && before.position > self.window.position_in()
+        }) else {
+            let expected = "expected a request that was permitted in the window that is open";
+            return Err(Ground::Request { code: RejectCode::Validity, expected });
+        };
+        let record = self.consent.record(signed.request().patient);
+        for time in [at.now, at.latest] {
+            if let Err(uncovered) = c2::covers(record, &access_claim(signed, before.position, time))
+            {
+                // Answered only: it was decided once, and the journal has what changed consent.
+                let refused = Answer::Refused(Ground::Uncovered(uncovered).into());
+                return Ok(Verdict::Answer(refused));
+            }
+        }
+        let Found { positions: released, more } =
+            self.frames_asked_for(signed, page, before.position);
+        Ok(Verdict::Answer(Answer::AccessContinued { released, more }))
+    }
+
+    /// Of what was stored before the claim's position, so that its pages come to an end.
+    fn frames_asked_for(
+        &self,
+        signed: &SignedAccessRequest,
+        page: Page,
+        before: Position,
+    ) -> Found {
         let request = signed.request();
         let source = match &request.source {
             Source::Any => None,
@@ -274,12 +315,15 @@ impl Ledger {
             categories: request.categories,
             data: request.data,
             source,
-            frames_max: self.config.released_frames_max,
+            order: page.order,
+            after: page.after,
+            before,
+            frames_max: self.config.released_frames_max.min(page.frames_max as usize),
         })
     }
 
     /// Everything about an authentic request that is not consent: whose key signed it, for whom,
-    /// when, once. Asked for each time that it may be; none of it costs a signature.
+    /// when. Asked for each time that it may be; none of it costs a signature.
     fn check_request(
         &self,
         practitioner: &PractitionerId,
@@ -315,9 +359,6 @@ impl Ledger {
         // Bounds how long its nonce must be remembered.
         if request.valid_until.since(request.requested_at) > limits::REQUEST_VALIDITY_MS_MAX {
             return refused(RejectCode::Validity, "expected a validity of at most an hour");
-        }
-        if self.nonces.contains_key(&(practitioner.clone(), request.nonce)) {
-            return refused(RejectCode::Nonce, "expected a nonce that was not used");
         }
         Ok(())
     }
@@ -368,6 +409,14 @@ impl Ledger {
             || entries >= limits::BATCH_ENTRIES_MAX - ENTRIES_SLACK
             || groups >= limits::WINDOW_GROUPS_MAX
     }
+}
+
+/// A request to read, as a session submits it.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    practitioner: &'a PractitionerId,
+    signed: &'a SignedAccessRequest,
+    page: Page,
 }
 
 /// A frame with its stream, as a session submits it.

@@ -217,7 +217,7 @@ fn evidence(item: &Item, code: RejectCode, reason: RefusalReason) -> Option<Refu
         Item::Operation { requester, operation } | Item::Evaluated { requester, operation, .. } => {
             (*requester, RefusedItem::Operation, operation.digest())
         }
-        Item::Access { practitioner, request } => (
+        Item::Access { practitioner, request, .. } => (
             Holder::practitioner(practitioner),
             RefusedItem::AccessRequest,
             request.signed().digest(),

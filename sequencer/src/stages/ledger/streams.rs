@@ -1,9 +1,10 @@
 //! Which frames of which stream are stored, and which frames hold a patient's data.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use model::{Categories, GatewayId, Interval, PatientIndex, Position, Sequence, Word};
-use wire::{RefusalReason, StreamName};
+use model::{Categories, GatewayId, Interval, Millis, PatientIndex, Position, Sequence, Word};
+use wire::{PageOrder, RefusalReason, StreamName};
 
 /// Last stored sequence of each stream of each gateway.
 pub(super) type Marks = BTreeMap<GatewayId, BTreeMap<StreamName, Sequence>>;
@@ -73,8 +74,21 @@ pub(super) struct FramesAsked {
     pub(super) data: Interval,
     /// Of this device only.
     pub(super) source: Option<Word>,
+    pub(super) order: PageOrder,
+    /// Behind this frame, in that order.
+    pub(super) after: Option<Position>,
+    /// Stored before this place of the journal.
+    pub(super) before: Position,
     /// At most so many.
     pub(super) frames_max: usize,
+}
+
+/// Frames that an access asks for, in its order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) positions: Vec<Position>,
+    /// Whether there are more behind them.
+    pub(super) more: bool,
 }
 
 impl Streams {
@@ -164,14 +178,112 @@ impl Streams {
         self.of_patient.entry(patient).or_default().push(frame);
     }
 
-    /// Positions of the frames asked for, oldest first.
-    pub(super) fn find(&self, asked: &FramesAsked) -> Vec<Position> {
+    /// The frames asked for.
+    pub(super) fn find(&self, asked: &FramesAsked) -> Found {
         let frames = self.of_patient.get(&asked.patient).map_or(&[][..], Vec::as_slice);
+        // They were stored in the order of their positions.
+        let frames = &frames[..frames.partition_point(|frame| frame.position < asked.before)];
+        let behind =
+            asked.after.map_or(0, |after| frames.partition_point(|one| one.position <= after));
         let fits = |frame: &&StoredFrame| {
             asked.categories.contains(frame.categories)
                 && asked.data.contains(&frame.measured)
                 && asked.source.is_none_or(|source| source == frame.device)
         };
-        frames.iter().filter(fits).take(asked.frames_max).map(|frame| frame.position).collect()
+        // One more than may go, which says that there are more.
+        let most = asked.frames_max + 1;
+        let mut found: Vec<_> = match asked.order {
+            PageOrder::Stored => frames[behind..].iter().filter(fits).take(most).collect(),
+            PageOrder::Newest => {
+                let last = behind.checked_sub(1).map(|index| age(&frames[index]));
+                let mut fitting: Vec<_> = frames
+                    .iter()
+                    .filter(fits)
+                    .filter(|frame| last.is_none_or(|last| age(frame) > last))
+                    .collect();
+                if fitting.len() > most {
+                    // Only those that go are sorted: a patient may have a million.
+                    fitting.select_nth_unstable_by_key(most, |frame| age(frame));
+                    fitting.truncate(most);
+                }
+                fitting.sort_unstable_by_key(|frame| age(frame));
+                fitting
+            }
+        };
+        let more = found.len() > asked.frames_max;
+        found.truncate(asked.frames_max);
+        Found { positions: found.iter().map(|frame| frame.position).collect(), more }
+    }
+}
+
+/// The place in the order that begins with the latest reading; of equal ones, with what was stored
+/// last.
+fn age(frame: &StoredFrame) -> Reverse<(Millis, Position)> {
+    Reverse((frame.measured.until, frame.position))
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Category, DeviceId, EpochNumber};
+
+    use super::*;
+
+    const BACKFILLED: u64 = 40;
+
+    /// Ten frames in the order of their times at 10, 20 .. 100, and an old one stored behind them.
+    fn streams() -> (Streams, PatientIndex) {
+        let gateway = GatewayId::new("gateway").unwrap();
+        let device = DeviceId::new("monitor").unwrap();
+        let name = StreamName { device, signal: 1, epoch: EpochNumber(1) };
+        let patient = PatientIndex::new(3).unwrap();
+        let mut streams = Streams::default();
+        let places = (1..=10).map(|n| (n * 10, n * 1000)).chain([(110, BACKFILLED)]);
+        for (position, time) in places {
+            let measured = Interval::instant(Millis::new(time).unwrap());
+            let (categories, device) = (Category::Ecg.only(), Word::ZERO);
+            let position = Position(position);
+            let frame = StoredFrame { position, categories, measured, device };
+            streams.store(&gateway, &name, patient, frame);
+        }
+        (streams, patient)
+    }
+
+    fn pages(order: PageOrder, frames_max: usize) -> Vec<Vec<u64>> {
+        let (streams, patient) = streams();
+        let (categories, data) = (Category::Ecg.only(), Interval::ALWAYS);
+        let before = Position(200);
+        let (mut after, mut pages) = (None, Vec::new());
+        loop {
+            let asked = FramesAsked {
+                patient,
+                categories,
+                data,
+                source: None,
+                order,
+                after,
+                before,
+                frames_max,
+            };
+            let Found { positions, more } = streams.find(&asked);
+            after = positions.last().copied();
+            pages.push(positions.iter().map(|position| position.0).collect());
+            if !more {
+                return pages;
+            }
+        }
+    }
+
+    #[test]
+    fn pages_hold_every_frame_once_in_their_order() {
+        let stored: Vec<u64> = (1..=11).map(|n| n * 10).collect();
+        let newest: Vec<u64> = (1..=10).rev().map(|n| n * 10).chain([110]).collect();
+        for frames_max in [1, 3, 10, 11, 12] {
+            let whole = 11_usize.div_ceil(frames_max);
+            for (order, expected) in [(PageOrder::Stored, &stored), (PageOrder::Newest, &newest)] {
+                let pages = pages(order, frames_max);
+                assert_eq!(pages.len(), whole, "{order:?} by {frames_max}");
+                assert_eq!(pages.concat(), *expected, "{order:?} by {frames_max}");
+            }
+        }
     }
 }

@@ -3,6 +3,7 @@ mod counts;
 mod floods;
 mod guess;
 mod operations;
+mod pages;
 mod second_form;
 mod windows;
 
@@ -22,8 +23,8 @@ use statement::operation::SignedOperation;
 use statement::{field, scope};
 use wire::{
     AccessKind, AccessRequest, Descriptor, DeviceTime, Entry, Frame, FramePlace, Holder, Mark,
-    Reading, Receipt, RefusalReason, RefusedKind, RegistryChange, RegistryKey, RegistryRecord,
-    SignedAccessRequest, Source, StreamKey,
+    Page, Reading, Receipt, RefusalReason, RefusedKind, RegistryChange, RegistryKey,
+    RegistryRecord, SignedAccessRequest, Source, StreamKey,
 };
 
 use super::*;
@@ -298,6 +299,20 @@ impl Ward {
     }
 
     fn request_of(&mut self, patient: PatientIndex, nonce: u64, key: &SecretKey) -> Answer {
+        let request = self.signed_request(patient, nonce, key);
+        self.ask(request, Page::FIRST)
+    }
+
+    fn ask(&mut self, request: AuthenticRequest, page: Page) -> Answer {
+        self.submit(Item::Access { practitioner: doctor(), request, page })
+    }
+
+    fn signed_request(
+        &self,
+        patient: PatientIndex,
+        nonce: u64,
+        key: &SecretKey,
+    ) -> AuthenticRequest {
         let request = AccessRequest {
             scope: ledger_config().scope,
             patient,
@@ -318,8 +333,7 @@ impl Ward {
         let signature = eddsa::sign(key, field::from_bytes(&message).unwrap());
         let signed =
             SignedAccessRequest::new(request, key.public().encode(), signature.encode()).unwrap();
-        let request = AuthenticRequest::verify(Box::new(signed)).unwrap();
-        self.submit(Item::Access { practitioner: doctor(), request })
+        AuthenticRequest::verify(Box::new(signed)).unwrap()
     }
 
     fn close(&mut self) -> ClosedWindow {

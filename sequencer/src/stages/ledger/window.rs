@@ -33,6 +33,7 @@ pub(super) struct OpenWindow {
     root_in: ark_bn254::Fr,
     operations: Vec<AppliedOperation>,
     claims: Vec<Claim>,
+    requests: BTreeMap<Position, Vec<u8>>,
     segments: Vec<SegmentEntry>,
     refused: RefusedAccesses,
     open: BTreeMap<(PatientIndex, DeviceId), OpenSegment>,
@@ -46,6 +47,7 @@ impl OpenWindow {
             root_in: consent.root(),
             operations: Vec::new(),
             claims: Vec::new(),
+            requests: BTreeMap::new(),
             segments: Vec::new(),
             refused: RefusedAccesses::default(),
             open: BTreeMap::new(),
@@ -118,9 +120,10 @@ impl OpenWindow {
         self.operations.push(applied);
     }
 
-    /// Takes the claim of a permitted access.
-    pub(super) fn take_access(&mut self, claim: Claim) {
+    /// Takes the claim of a permitted access, and the signed request that it names.
+    pub(super) fn take_access(&mut self, claim: Claim, request: Vec<u8>) {
         self.first.get_or_insert(claim.receipt.from);
+        self.requests.insert(claim.position, request);
         self.claims.push(claim);
     }
 
@@ -178,6 +181,7 @@ impl OpenWindow {
             patients: concerned.chain(changed).chain(asked_for).filter_map(state).collect(),
             operations: self.operations,
             claims: self.claims,
+            requests: self.requests,
             segments: self.segments,
             refused,
             position_in,

@@ -4,8 +4,8 @@ use model::{ChainScope, Millis, Position, RejectCode, Sequence, StreamHandle};
 use thiserror::Error;
 
 use crate::{
-    AccessAnswer, Address, ClientName, Frame, FrameError, Holder, Mark, ReceiptError, Released,
-    RequestId, SignedReceipt, Standing,
+    AccessAnswer, Address, ClientName, DecodeError, Frame, FrameError, Holder, Mark, ReceiptError,
+    Released, RequestId, SignedReceipt, Standing,
 };
 
 /// Whom a client expects, and what it may hold.
@@ -104,12 +104,14 @@ pub enum ClientEvent {
     AccessAnswered(AccessAnswer),
     /// A released frame.
     Released(Box<Released>),
-    /// All frames of an answer have come.
+    /// All frames of a page have come.
     ReleaseEnded {
         /// Which request.
         request: RequestId,
         /// How many frames came.
         frames: u64,
+        /// Whether more were asked for: the next page begins behind the last of these.
+        more: bool,
     },
     /// An operation or request was rejected.
     RequestRejected {
@@ -265,6 +267,9 @@ pub enum ClientError {
     /// A frame is not valid.
     #[error("the frame is not valid")]
     Frame(#[from] FrameError),
+    /// The server would refuse to read the descriptor.
+    #[error("the stream cannot be described")]
+    Descriptor(#[from] DecodeError),
     /// There is no session.
     #[error("expected an open session")]
     NotConnected,

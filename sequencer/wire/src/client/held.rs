@@ -7,6 +7,7 @@ use model::{Millis, RejectCode, Sequence, StreamHandle};
 
 use super::event::{ClientError, ClientEvent, ClientLimits, StopReason, Violation};
 use super::stream::Stream;
+use crate::stream::check_signal;
 use crate::{
     Credit, Descriptor, Frame, FramePlace, FramesItem, Lane, OpenStream, Reading, StreamName,
 };
@@ -74,6 +75,7 @@ impl HeldFrames {
         descriptor: Descriptor,
         receipted: Sequence,
     ) -> Result<OpenStream, ClientError> {
+        check_signal(descriptor.key.signal)?;
         let (name, limit) = (descriptor.name(), self.limits.streams_max);
         if self.names.contains_key(&name) {
             return Err(ClientError::StreamOpen);

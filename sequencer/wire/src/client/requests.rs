@@ -45,9 +45,16 @@ impl Requests {
         self.add(Pending { digest, asked: Asked::Operation })
     }
 
-    /// Enters a request to read.
-    pub(super) fn add_access(&mut self, digest: Digest) -> Result<RequestId, ClientError> {
-        self.add(Pending { digest, asked: Asked::Access(Access::default()) })
+    /// Enters a request to read, or a further page of one.
+    pub(super) fn add_access(
+        &mut self,
+        digest: Digest,
+        continues: bool,
+    ) -> Result<RequestId, ClientError> {
+        // Decided before: neither an answer nor a receipt comes of a further page.
+        let decided = continues.then_some(true);
+        let access = Access { answered: decided, receipted: decided, ..Access::default() };
+        self.add(Pending { digest, asked: Asked::Access(access) })
     }
 
     fn add(&mut self, pending: Pending) -> Result<RequestId, ClientError> {
@@ -138,7 +145,8 @@ impl Requests {
     /// Takes the end of an answer: as many frames were released as it says.
     pub(super) fn end_release(&mut self, end: &ReleaseEnd) -> Result<(), Violation> {
         let access = self.permitted(end.request)?;
-        if end.frames != access.released {
+        // Behind no frame there is no place to go on from.
+        if end.frames != access.released || (end.more && end.frames == 0) {
             return Err(Violation::Answer);
         }
         access.ended = true;
@@ -220,13 +228,16 @@ mod tests {
     fn an_access_is_over_after_its_end_and_its_receipt_in_either_order() {
         for receipt_first in [true, false] {
             let mut requests = Requests::new(1);
-            let request = requests.add_access(DIGEST).expect("room");
+            let request = requests.add_access(DIGEST, false).expect("room");
             if receipt_first {
                 assert_eq!(requests.decide(&[item(true)]), Ok(()));
             }
             assert_eq!(requests.answer(&answer(request, true)), Ok(()));
             assert_eq!(requests.release(&released(request, 0)), Ok(()));
-            assert_eq!(requests.end_release(&ReleaseEnd { request, frames: 1 }), Ok(()));
+            assert_eq!(
+                requests.end_release(&ReleaseEnd { request, frames: 1, more: false }),
+                Ok(())
+            );
             assert_eq!(requests.pending.len(), usize::from(!receipt_first));
             if !receipt_first {
                 assert_eq!(requests.decide(&[item(true)]), Ok(()));
@@ -238,11 +249,11 @@ mod tests {
     #[test]
     fn an_answer_that_contradicts_its_receipt_is_a_violation_whichever_comes_first() {
         let mut requests = Requests::new(2);
-        let request = requests.add_access(DIGEST).expect("room");
+        let request = requests.add_access(DIGEST, false).expect("room");
         requests.decide(&[item(false)]).expect("nothing to compare");
         assert_eq!(requests.answer(&answer(request, true)), Err(Violation::Answer));
         let mut requests = Requests::new(2);
-        let request = requests.add_access(DIGEST).expect("room");
+        let request = requests.add_access(DIGEST, false).expect("room");
         requests.answer(&answer(request, true)).expect("nothing to compare");
         assert_eq!(requests.decide(&[item(false)]), Err(Violation::Answer));
     }
@@ -250,15 +261,29 @@ mod tests {
     #[test]
     fn frames_are_released_in_order_under_a_permit_only() {
         let mut requests = Requests::new(2);
-        let request = requests.add_access(DIGEST).expect("room");
+        let request = requests.add_access(DIGEST, false).expect("room");
         assert_eq!(requests.release(&released(request, 0)), Err(Violation::Answer), "no answer");
         requests.answer(&answer(request, true)).expect("the first answer");
         assert_eq!(requests.release(&released(request, 1)), Err(Violation::Answer), "a hole");
-        let end = ReleaseEnd { request, frames: 1 };
+        let end = ReleaseEnd { request, frames: 1, more: false };
         assert_eq!(requests.end_release(&end), Err(Violation::Answer), "one is missing");
         let unknown = RequestId(9);
         assert_eq!(requests.release(&released(unknown, 0)), Err(Violation::Protocol));
         let operation = requests.add_operation(DIGEST).expect("room");
         assert_eq!(requests.answer(&answer(operation, true)), Err(Violation::Protocol));
+    }
+
+    #[test]
+    fn a_further_page_needs_no_answer_and_more_needs_a_frame_to_go_on_from() {
+        let mut requests = Requests::new(1);
+        let request = requests.add_access(DIGEST, true).expect("room");
+        let empty = ReleaseEnd { request, frames: 0, more: true };
+        assert_eq!(requests.end_release(&empty), Err(Violation::Answer));
+        assert_eq!(requests.release(&released(request, 0)), Ok(()));
+        let end = ReleaseEnd { request, frames: 1, more: true };
+        assert_eq!(requests.end_release(&end), Ok(()));
+        assert!(requests.pending.is_empty(), "over without a receipt");
+        let request = requests.add_access(DIGEST, true).expect("room");
+        assert_eq!(requests.answer(&answer(request, true)), Err(Violation::Answer));
     }
 }

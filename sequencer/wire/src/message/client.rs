@@ -9,8 +9,8 @@ use crate::header::{HEADER_BYTES, Type};
 use crate::limits::{CLIENT_NAME_BYTES_MAX, MESSAGE_BYTES_MAX, SIGNED_OPERATION_BYTES_MAX};
 use crate::stream::read_handle;
 use crate::{
-    ClockFact, DecodeError, Features, Frame, OpenStream, PROTOCOL_VERSION, SignedAccessRequest,
-    SignedOperation, SignedReceipt,
+    ClockFact, DecodeError, Features, Frame, OpenStream, PROTOCOL_VERSION, Page,
+    SignedAccessRequest, SignedOperation, SignedReceipt,
 };
 
 /// What a client sends.
@@ -37,6 +37,8 @@ pub enum ClientMessage {
         request: RequestId,
         /// The signed request.
         signed: Box<SignedAccessRequest>,
+        /// Which part of it.
+        page: Page,
     },
     /// No more frames come for this handle.
     EndStream {
@@ -71,8 +73,9 @@ impl ClientMessage {
                 to.long(operation.as_bytes());
                 Type::Operation
             }
-            ClientMessage::Access { request, signed } => {
+            ClientMessage::Access { request, signed, page } => {
                 to.u64(request.0);
+                page.write(&mut to);
                 to.long(&signed.to_bytes());
                 Type::AccessRequest
             }
@@ -105,10 +108,10 @@ impl ClientMessage {
                 ClientMessage::Operation { request, operation }
             }
             Type::AccessRequest => {
-                let request = RequestId(from.u64()?);
+                let (request, page) = (RequestId(from.u64()?), Page::read(&mut from)?);
                 let signed = from.long("access request", SignedAccessRequest::BYTES_MAX)?;
                 let signed = Box::new(SignedAccessRequest::from_bytes(signed)?);
-                ClientMessage::Access { request, signed }
+                ClientMessage::Access { request, signed, page }
             }
             Type::EndStream => ClientMessage::EndStream { handle: read_handle(&mut from)? },
             Type::Goodbye => ClientMessage::Goodbye,

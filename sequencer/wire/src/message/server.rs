@@ -34,7 +34,7 @@ pub enum ServerMessage {
     AccessAnswer(AccessAnswer),
     /// A frame of the answer.
     Released(Released),
-    /// The answer is complete.
+    /// The page is complete.
     ReleaseEnd(ReleaseEnd),
     /// Something is not accepted.
     Reject(Reject),
@@ -93,6 +93,7 @@ impl ServerMessage {
             ServerMessage::ReleaseEnd(end) => {
                 to.u64(end.request.0);
                 to.u64(end.frames);
+                to.u8(u8::from(end.more));
                 Type::ReleaseEnd
             }
             ServerMessage::Reject(reject) => {
@@ -136,7 +137,8 @@ impl ServerMessage {
             Type::Released => ServerMessage::Released(Released::read(&mut from, &bytes)?),
             Type::ReleaseEnd => {
                 let request = RequestId(from.u64()?);
-                ServerMessage::ReleaseEnd(ReleaseEnd { request, frames: from.u64()? })
+                let (frames, more) = (from.u64()?, from.flag("more frames")?);
+                ServerMessage::ReleaseEnd(ReleaseEnd { request, frames, more })
             }
             Type::Reject => ServerMessage::Reject(Reject::read(&mut from)?),
             Type::Credit => ServerMessage::Credit(Credit::read(&mut from)?),
@@ -365,13 +367,15 @@ impl Released {
     }
 }
 
-/// The end of released data.
+/// The end of one page of released data.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReleaseEnd {
     /// Which request.
     pub request: RequestId,
     /// How many frames were released.
     pub frames: u64,
+    /// Whether more were asked for than this page holds: they come behind the last one of it.
+    pub more: bool,
 }
 
 fn read_sequence(from: &mut Reader<'_>) -> Result<Sequence, DecodeError> {

@@ -4,7 +4,7 @@ use model::{ChainScope, Interval, RejectCode, StreamHandle};
 use thiserror::Error;
 
 use crate::{
-    Address, ClockFact, Credit, Frame, Hello, OpenStream, RequestId, SignedAccessRequest,
+    Address, ClockFact, Credit, Frame, Hello, OpenStream, Page, RequestId, SignedAccessRequest,
     SignedOperation,
 };
 
@@ -112,6 +112,8 @@ pub enum ServerEvent {
         request: RequestId,
         /// The signed request.
         signed: Box<SignedAccessRequest>,
+        /// Which part of it: one that continues is answered with its frames alone.
+        page: Page,
     },
     /// The client ended a stream.
     StreamEnded {

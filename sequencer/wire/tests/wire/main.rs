@@ -9,4 +9,5 @@ mod rules;
 mod samples;
 mod serving;
 mod sessions;
+mod signals;
 mod simulation;

@@ -247,7 +247,12 @@ pub(crate) fn client_messages() -> Vec<ClientMessage> {
         }),
         ClientMessage::Frame(frame(5, 1, 3)),
         ClientMessage::Operation { request, operation: operation() },
-        ClientMessage::Access { request, signed: Box::new(signed_request()) },
+        ClientMessage::Access {
+            request,
+            signed: Box::new(signed_request()),
+            page: wire::Page { order: wire::PageOrder::Newest, frames_max: 9, ..wire::Page::FIRST }
+                .behind(Position(7)),
+        },
         ClientMessage::EndStream { handle: StreamHandle(5) },
         ClientMessage::Goodbye,
     ]
@@ -286,7 +291,7 @@ pub(crate) fn server_messages() -> Vec<ServerMessage> {
             stream,
             frame: frame(0, 1, 3),
         }),
-        ServerMessage::ReleaseEnd(ReleaseEnd { request, frames: 1 }),
+        ServerMessage::ReleaseEnd(ReleaseEnd { request, frames: 1, more: true }),
         reject(RejectCode::Stream, Concern::Stream { handle }),
         reject(RejectCode::Gap, Concern::Frames { handle, from: Sequence(4) }),
         reject(RejectCode::Nonce, Concern::Request { request }),

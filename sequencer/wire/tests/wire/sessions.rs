@@ -206,7 +206,8 @@ fn an_operation_is_answered_by_its_receipt_and_lost_with_the_connection() {
 /// Asks for access, answers and releases `frames` of the two frames it then claims.
 fn access(permitted: bool, receipted: bool, released: u64) -> Vec<ClientEvent> {
     let mut pair = Pair::new();
-    let request = pair.client.request_access(samples::signed_request()).expect("room");
+    let request =
+        pair.client.request_access(samples::signed_request(), wire::Page::FIRST).expect("room");
     assert!(matches!(pair.up()[..], [ServerEvent::Access { .. }]));
     let (digest, position, time) = (samples::signed_request().digest(), Position(2), now());
     let accesses = vec![AccessItem { position, time, digest, permitted: receipted }];
@@ -223,7 +224,7 @@ fn access(permitted: bool, receipted: bool, released: u64) -> Vec<ClientEvent> {
         sent.expect("room");
     }
     if permitted {
-        pair.server.end_release(ReleaseEnd { request, frames: 2 });
+        pair.server.end_release(ReleaseEnd { request, frames: 2, more: true });
     }
     pair.down()
 }
@@ -238,7 +239,7 @@ fn a_permitted_access_brings_the_stored_frames_and_an_end() {
     };
     let frames: Vec<_> = events.iter().filter_map(frame).collect();
     assert_eq!(frames, [samples::frame(0, 1, 2), samples::frame(0, 2, 2)]);
-    assert!(matches!(events.last(), Some(ClientEvent::ReleaseEnded { frames: 2, .. })));
+    assert!(matches!(events.last(), Some(ClientEvent::ReleaseEnded { frames: 2, more: true, .. })));
 }
 
 #[test]
@@ -264,7 +265,8 @@ fn an_answer_against_its_receipt_or_with_frames_missing_is_a_violation() {
 #[test]
 fn released_data_waits_while_the_peer_does_not_read() {
     let mut pair = Pair::new();
-    let request = pair.client.request_access(samples::signed_request()).expect("room");
+    let request =
+        pair.client.request_access(samples::signed_request(), wire::Page::FIRST).expect("room");
     pair.up();
     let stream = samples::descriptor("monitor-1", ECG, 1).name();
     let frame = samples::frame(0, 1, 4000);

@@ -433,9 +433,11 @@ fn lie(random: &mut Seeded, request: RequestId) -> ServerMessage {
         2 => reject(Concern::Frames { handle, from: sequence }),
         3 if random.chance(10) => reject(Concern::Stream { handle }),
         4 if random.chance(10) => reject(Concern::Request { request }),
-        5 if random.chance(10) => {
-            ServerMessage::ReleaseEnd(ReleaseEnd { request, frames: random.next() % 3 })
-        }
+        5 if random.chance(10) => ServerMessage::ReleaseEnd(ReleaseEnd {
+            request,
+            frames: random.next() % 3,
+            more: random.next().is_multiple_of(2),
+        }),
         6 if random.chance(10) => ServerMessage::AccessAnswer(AccessAnswer {
             request,
             digest: samples::signed_request().digest(),
@@ -475,7 +477,7 @@ fn a_lying_server_meets_only_checks() {
         world.turn();
         let welcome = samples::server_messages().remove(0);
         world.client.handle_bytes(Lane::Control, &welcome.encode(), world.now);
-        let asked = world.client.request_access(samples::signed_request());
+        let asked = world.client.request_access(samples::signed_request(), wire::Page::FIRST);
         let request = asked.expect("the session is open");
         for round in 0..60 {
             for handle in world.handles.keys() {

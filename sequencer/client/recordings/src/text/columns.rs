@@ -116,6 +116,8 @@ pub(crate) struct Columns {
     pub(crate) device: Option<usize>,
     /// A row's own signal; its value stands in any of `values` of that signal.
     pub(crate) signal_name: Option<usize>,
+    /// The unit of the row's values, unless one is said for all.
+    pub(crate) unit: Option<usize>,
     pub(crate) values: Vec<ValueColumn>,
 }
 
@@ -190,6 +192,7 @@ pub(crate) fn known_role(header: &str) -> Option<&'static str> {
         name if VALUES.contains(&name) => Some("value"),
         "device" => Some("device"),
         "signal" => Some("signal"),
+        "unit" | "units" => Some("unit"),
         _ => None,
     }
 }
@@ -219,6 +222,7 @@ impl Columns {
             time,
             device: find(Role::Device)?.or_else(|| named(&["device"])),
             signal_name: find(Role::SignalName)?.or_else(|| named(&["signal"])),
+            unit: named(&["unit", "units"]).filter(|_| asked.unit.is_none()),
             values: Vec::new(),
         };
         if asked.is_steady {
@@ -238,7 +242,12 @@ impl Columns {
             let unknown = || ColumnError::Unknown { what: signal.name, found: list(header) };
             let index = index.ok_or_else(unknown)?;
             let unit = asked.unit.or(names[index].unit.as_deref());
-            columns.values.push(ValueColumn { index, signal, to_own: to_own(signal, unit)? });
+            // Where each row says its own, nothing holds for all of them.
+            let to_own = match columns.unit {
+                Some(_) => Linear::SAME,
+                None => to_own(signal, unit)?,
+            };
+            columns.values.push(ValueColumn { index, signal, to_own });
         }
         Ok(columns)
     }
@@ -257,6 +266,7 @@ impl Columns {
             time,
             device: find(Role::Device)?,
             signal_name: find(Role::SignalName)?,
+            unit: None,
             values: Vec::new(),
         };
         let value = find(Role::Value)?;
@@ -274,9 +284,20 @@ impl Columns {
         Ok(columns)
     }
 
+    /// A column of values as a row means it.
+    pub(crate) fn of_row(
+        &self,
+        column: ValueColumn,
+        fields: &[String],
+    ) -> Result<ValueColumn, ColumnError> {
+        let Some(unit) = self.unit else { return Ok(column) };
+        let unit = Some(fields[unit].as_str()).filter(|unit| !unit.is_empty());
+        Ok(ValueColumn { to_own: to_own(column.signal, unit)?, ..column })
+    }
+
     /// The one column that nothing else takes.
     fn last_free(&self, is_only: bool) -> Option<usize> {
-        let taken = [self.date, self.time, self.device, self.signal_name];
+        let taken = [self.date, self.time, self.device, self.signal_name, self.unit];
         let mut free = (0..self.count).filter(|index| !taken.contains(&Some(*index)));
         let first = free.next().filter(|_| is_only);
         first.filter(|_| free.next().is_none())

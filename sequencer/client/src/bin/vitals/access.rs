@@ -1,6 +1,5 @@
 //! `vitals access`.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -9,12 +8,11 @@ use client::{AccessOutcome, Key, KeyKind, date_back, party};
 use files::Audience;
 use model::calendar::{self, Utc};
 use model::{
-    Categories, Category, DeviceId, Label, Labels, OrganisationId, Party, PatientIndex,
-    PractitionerId, Purpose, signal_by_code,
+    Categories, Category, DeviceId, ExitCode, Label, Labels, OrganisationId, Party, PatientIndex,
+    Position, PractitionerId, Purpose,
 };
-use recordings::decimal::to_decimal;
 use recordings::{When, Zone};
-use serde_json::json;
+use serde_json::{Value, json};
 use statement::batch::{ReleasedFrame, ReleasedFrames};
 use statement::{eddsa, field, scope};
 use wire::{
@@ -22,15 +20,26 @@ use wire::{
     SignedReceipt, Source,
 };
 
+use self::pages::{Answered, Asking, Ended};
+use self::readings::{Chosen, Wanted};
 use crate::consent::parse_patient;
 use crate::node::{Node, Standing, now, runtime};
 use crate::report::{Outcome, Report, Usage};
 use crate::rule::{End, list, parse_end, period};
 
+mod pages;
+mod readings;
+
 /// Ask to read a patient's data
 ///
 /// For a practitioner's system. The node decides by the patient's rules, signs what it decided, and
 /// releases the readings if it permits; the patient's log shows who read what.
+///
+/// All that is asked for comes, page after page under one signed request, which is one line of the
+/// patient's log. If the node's window closes meanwhile, the rest needs a further request, which is
+/// signed and told (never to break the glass a second time: then the answer ends there). An answer
+/// that is cut off is not complete, says so, and ends with another code than 0; one that --limit or
+/// --latest shortened says so, and ends with 0.
 ///
 ///   vitals access --key dr-001.key --identity DIR --organisation ward-3 --patient 7 \
 ///       --categories ecg --purpose treatment --data-from 2026-05-01 --data-until now \
@@ -83,33 +92,88 @@ pub(crate) struct Access {
     /// How long the request is good for, at most 1h
     #[arg(long, value_name = "LENGTH", value_parser = calendar::parse_length, default_value = "5m")]
     valid_for: u64,
-    /// Write the readings there, as device,signal,time,value
+    /// At most so many readings, in the order in which they are stored
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+    /// The latest readings, so many
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..),
+          conflicts_with_all = ["limit", "after"])]
+    latest: Option<u64>,
+    /// Go on behind the frame at this journal position, as an answer that is not complete says
+    #[arg(long, value_name = "POSITION", value_parser = clap::value_parser!(u64).range(1..))]
+    after: Option<u64>,
+    /// Write the readings there, as device,signal,time,value,unit, which vitals stream reads; an
+    /// answer that was cut off goes to FILE.csv.part
     #[arg(long, value_name = "FILE.csv")]
     out: Option<PathBuf>,
     /// Keep the frames as they are stored, to be held against the settled digests with the
     /// patient's opening (vitals log --frames, auditor verify --frames)
     #[arg(long, value_name = "FILE.frames")]
     frames: Option<PathBuf>,
+    /// Replace the files of --out and --frames if they are there
+    #[arg(long)]
+    overwrite: bool,
 }
 
 impl Access {
     pub(crate) fn run(self) -> Outcome {
         let key = Key::read(&self.key, KeyKind::Practitioner)?;
+        self.check_new(self.out.as_deref(), "out")?;
+        self.check_new(self.frames.as_deref(), "frames")?;
         let request = self.request()?;
+        let wanted = match (self.limit, self.latest) {
+            (Some(most), _) => Wanted::First(most),
+            (_, Some(most)) => Wanted::Latest(most),
+            (None, None) => Wanted::All,
+        };
+        let (answered, standing) = runtime()?.block_on(async {
+            self.node.check_role(&[Role::Practitioner])?;
+            let connection = self.node.connect().await?;
+            let asking = Asking {
+                connection: &connection,
+                sign: &|| self.sign(&key, &request),
+                page: wanted.page(self.after.map(Position)),
+                wanted,
+                signs_anew: !self.break_glass,
+            };
+            let answered = pages::ask(asking).await?;
+            let standing = Standing::of(&self.node, &connection)?;
+            connection.close().await;
+            anyhow::Ok((answered, standing))
+        })?;
+        let report = match answered.first.permitted {
+            true => self.report(&request, &answered, &wanted.choose(&answered.released)?),
+            false => refused(&answered.first),
+        };
+        Ok(standing.tell(report))
+    }
+
+    /// What was released before is not written over unless somebody says so.
+    fn check_new(&self, path: Option<&Path>, option: &str) -> Result<(), Usage> {
+        let Some(path) = path.filter(|path| path.is_file() && !self.overwrite) else {
+            return Ok(());
+        };
+        let path = path.display();
+        Err(Usage(format!(
+            "expected no file at {path}, found one: name another with --{option}, or --overwrite"
+        )))
+    }
+
+    /// Each time a request of its own: now, for as long as it is good, with a new nonce.
+    fn sign(&self, key: &Key, request: &AccessRequest) -> anyhow::Result<SignedAccessRequest> {
+        let now = now();
+        let request = AccessRequest {
+            requested_at: date_back(now),
+            valid_until: now.plus(self.valid_for),
+            // Two requests alike in one millisecond are two, and each has its own receipt.
+            nonce: getrandom::u64().map_err(|error| Usage(error.to_string()))?,
+            ..request.clone()
+        };
         // The certificate says who asks on this connection; the signature is what the patient and a
         // court can check without the node.
         let hash = field::from_word(&request.signing_hash()?.word());
         let signature = eddsa::sign(&key.signer(), hash).encode();
-        let signed = SignedAccessRequest::new(request.clone(), key.public().encode(), signature)?;
-        let (outcome, standing) = runtime()?.block_on(async {
-            self.node.check_role(&[Role::Practitioner])?;
-            let connection = self.node.connect().await?;
-            let outcome = connection.access(signed).await?;
-            let standing = Standing::of(&self.node, &connection)?;
-            connection.close().await;
-            anyhow::Ok((outcome, standing))
-        })?;
-        Ok(standing.tell(self.report(&request, &outcome)?))
+        Ok(SignedAccessRequest::new(request, key.public().encode(), signature)?)
     }
 
     fn request(&self) -> anyhow::Result<AccessRequest> {
@@ -136,8 +200,7 @@ impl Access {
             )?,
             requested_at: date_back(now),
             valid_until: now.plus(self.valid_for),
-            // Two requests alike in one millisecond are two, and each has its own receipt.
-            nonce: getrandom::u64().map_err(|error| Usage(error.to_string()))?,
+            nonce: 0,
             kind: match self.break_glass {
                 true => AccessKind::BreakGlass { reason },
                 false => AccessKind::Access { reason },
@@ -145,46 +208,116 @@ impl Access {
         })
     }
 
-    fn report(&self, request: &AccessRequest, outcome: &AccessOutcome) -> Outcome {
-        let AccessOutcome { permitted, time, position, receipt, released } = outcome;
-        let (at, position, group) = (Utc(*time), position.0, receipt.receipt.group.group);
-        let readings: u64 = released.iter().map(|one| u64::from(one.frame.header().count)).sum();
-        let mut json = json!({
-            "schema": "vitals-access-1", "permitted": permitted, "time": at.to_string(),
-            "position": position, "group": group, "frames": released.len(),
-            "readings": readings, "receipt": hex::encode(receipt.to_bytes()),
-        });
-        let receipted = format!("at {at}, journal position {position}, receipt of group {group}");
-        if !permitted {
-            // Whoever is refused learns nothing of the rules, not even which one is missing.
-            let text = format!("refused {receipted}; the reason is the patient's and operator's");
-            return Ok(Report::failure(text, json));
-        }
-        let mut text =
-            format!("permitted {receipted}: {} frames with {readings} readings", released.len());
-        if let Some(path) = &self.out {
+    fn report(&self, request: &AccessRequest, answered: &Answered, chosen: &Chosen) -> Report {
+        let (mut text, mut json) = delivered(answered, chosen);
+        let exit = tell_end(answered, chosen, (&mut text, &mut json));
+        let receipt = &answered.first.receipt;
+        let is_cut = matches!(answered.ended, Ended::Cut { .. });
+        let named = |path: &Path| match is_cut {
+            // What is not all that was asked for never stands under the name of it.
+            true => PathBuf::from(format!("{}.part", path.display())),
+            false => path.to_owned(),
+        };
+        if let Some(path) = self.out.as_deref().map(named) {
             // It is journaled and in the patient's log by now: whoever asked has the receipt,
             // whatever becomes of the file.
-            if let Err(error) = write_csv(path, released) {
+            if let Err(error) = write_csv(&path, answered, chosen) {
                 let why = format!("{error:#}");
                 text += &not_written(receipt, "out", &why);
                 json["out_error"] = why.into();
-                return Ok(Report::failure(text, json));
+                return Report::failure(text, json);
             }
-            text += &format!(", written to {}", path.display());
+            text += &format!("\nwritten to {}", path.display());
             json["out"] = path.display().to_string().into();
         }
-        if let Some(path) = &self.frames {
-            let bytes = kept_frames(request, released).to_bytes();
-            if let Err(error) = files::replace(path, &[&bytes], files::Audience::Owner) {
+        if let Some(path) = self.frames.as_deref().map(named) {
+            let bytes = kept_frames(request, &answered.released).to_bytes();
+            if let Err(error) = files::replace(&path, &[&bytes], Audience::Owner) {
                 text += &not_written(receipt, "frames", &error.to_string());
                 json["frames_error"] = error.to_string().into();
-                return Ok(Report::failure(text, json));
+                return Report::failure(text, json);
             }
-            text += &format!(", kept as stored in {}", path.display());
+            text += &format!("\nkept as stored in {}", path.display());
             json["kept_frames"] = path.display().to_string().into();
         }
-        Ok(Report::success(text, json))
+        Report { text, json, exit }
+    }
+}
+
+/// Whoever is refused learns nothing of the rules, not even which one is missing.
+fn refused(outcome: &AccessOutcome) -> Report {
+    let text = format!(
+        "refused {}; the reason is the patient's and operator's: ask the patient for a permit, or \
+         in an emergency --break-glass with --reason",
+        receipted(outcome)
+    );
+    Report::failure(text, decided(outcome))
+}
+
+fn receipted(outcome: &AccessOutcome) -> String {
+    let AccessOutcome { time, position, receipt, .. } = outcome;
+    let group = receipt.receipt.group.group;
+    format!("at {}, journal position {}, receipt of group {group}", Utc(*time), position.0)
+}
+
+fn decided(outcome: &AccessOutcome) -> Value {
+    let AccessOutcome { permitted, time, position, receipt, .. } = outcome;
+    json!({
+        "schema": "vitals-access-1", "permitted": permitted, "time": Utc(*time).to_string(),
+        "position": position.0, "group": receipt.receipt.group.group,
+        "receipt": hex::encode(receipt.to_bytes()), "frames": 0, "readings": 0,
+    })
+}
+
+fn delivered(answered: &Answered, chosen: &Chosen) -> (String, Value) {
+    let (frames, readings) = (answered.released.len(), chosen.rows.len());
+    let claims = answered.receipts.len();
+    let mut text = format!(
+        "permitted {}: {frames} frames with {readings} readings",
+        receipted(&answered.first)
+    );
+    if claims > 1 {
+        text += &format!(
+            "\nunder {claims} signed requests, each a claim of its own in the patient's log: the \
+             window of the one before had ended"
+        );
+    }
+    let mut json = decided(&answered.first);
+    let receipts = answered.receipts.iter().map(|receipt| hex::encode(receipt.to_bytes()));
+    json["frames"] = frames.into();
+    json["readings"] = readings.into();
+    json["claims"] = claims.into();
+    json["receipts"] = receipts.collect::<Vec<_>>().into();
+    json["last_reading"] = chosen.rows.last().map(|row| readings::time(row.at)).into();
+    (text, json)
+}
+
+/// Says whether it is all that was asked for, and if not how to go on.
+fn tell_end(answered: &Answered, chosen: &Chosen, to: (&mut String, &mut Value)) -> ExitCode {
+    let (text, json) = to;
+    let why = match &answered.ended {
+        Ended::Whole if !chosen.is_cut => {
+            json["complete"] = true.into();
+            return ExitCode::Ok;
+        }
+        Ended::Whole | Ended::Enough => "as many readings as were asked for",
+        Ended::Cut { why, .. } => why.as_str(),
+    };
+    let last = chosen.rows.last().map(|row| readings::time(row.at));
+    *text += &format!("\nNOT COMPLETE: {why}");
+    if let Some(last) = last {
+        *text += &format!("; the last reading is of {last}");
+    }
+    json["complete"] = false.into();
+    json["why_incomplete"] = why.into();
+    if let Some(after) = chosen.after {
+        *text += &format!("; go on with --after {}", after.0);
+        json["after"] = after.0.into();
+    }
+    match &answered.ended {
+        Ended::Cut { exit, .. } => *exit,
+        // It was asked for in so many words.
+        Ended::Whole | Ended::Enough => ExitCode::Ok,
     }
 }
 
@@ -227,22 +360,8 @@ fn parse_source(text: &str) -> anyhow::Result<Source> {
     })
 }
 
-/// Readings in the order released, exact in the signal's unit and to the microsecond below the
-/// millisecond's text.
-fn write_csv(path: &Path, released: &[Released]) -> anyhow::Result<()> {
-    let mut text = String::from("device,signal,time,value\n");
-    for Released { stream, frame, .. } in released {
-        let signal = signal_by_code(stream.signal).context("a released frame of no signal")?;
-        for reading in frame.readings(signal)? {
-            let (device, name, at) =
-                (stream.device.as_str(), signal.name, Utc(reading.at.millis()));
-            let value = match reading.value {
-                Some(value) => to_decimal(value, signal.decimals),
-                None => "off".to_owned(),
-            };
-            writeln!(text, "{device},{name},{at},{value}")?;
-        }
-    }
+fn write_csv(path: &Path, answered: &Answered, chosen: &Chosen) -> anyhow::Result<()> {
+    let text = readings::csv(&answered.released, &chosen.rows)?;
     files::replace(path, &[text.as_bytes()], Audience::Owner)
         .with_context(|| format!("writing {}", path.display()))
 }

@@ -360,7 +360,7 @@ fn describe_refused(batch: u64, refused: &RefusedAccess) -> (String, Value) {
 }
 
 fn describe_claim(batch: u64, seen: &SeenClaim, names: &Names) -> (String, Value) {
-    let SeenClaim { claim, covered, verdict } = seen;
+    let SeenClaim { claim, covered, verdict, reason } = seen;
     let at = Utc(claim.receipt.from);
     let who = names.of(&Party::Named(claim.individual));
     let whom = names.of(&Party::Named(claim.organisation));
@@ -381,16 +381,27 @@ fn describe_claim(batch: u64, seen: &SeenClaim, names: &Names) -> (String, Value
         false => format!("EXCLUDED: counted publicly as not covered; by the record {rule}"),
     };
     let line = format!(
-        "{at}  batch {batch}  {who} for {whom} {verb} {} of {from} to {until} for {}, {under}",
+        "{at}  batch {batch}  {who} for {whom} {verb} {} of {from} to {until} for {}, {under}{}",
         categories.join(", "),
-        claim.purpose.name()
+        claim.purpose.name(),
+        say_reason(claim.kind, reason.as_deref())
     );
     let entry = json!({
         "batch": batch, "time": at.to_string(), "kind": claim.kind.name(),
         "who": who, "organisation": whom, "categories": categories,
         "purpose": claim.purpose.name(), "measured_from": from.to_string(),
         "measured_until": until.to_string(), "covered": covered, "rule": rule,
-        "position": claim.position.0, "digest": hex::encode(claim.digest.0),
+        "position": claim.position.0, "digest": hex::encode(claim.digest.0), "reason": reason,
     });
     (line, entry)
+}
+
+/// Why it was read, in the words that the reader signed.
+fn say_reason(kind: ClaimKind, reason: Option<&str>) -> String {
+    match (kind, reason) {
+        (ClaimKind::Collect, _) => String::new(),
+        (_, Some("")) => ", no reason given".to_owned(),
+        (_, Some(reason)) => format!(", reason: \"{}\"", model::escape(reason)),
+        (_, None) => ", and the operator withholds its signed request with the reason".to_owned(),
+    }
 }

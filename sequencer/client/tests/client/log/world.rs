@@ -328,6 +328,7 @@ fn claim_openings(chunk: &Chunk) -> Vec<ClaimOpening> {
                     covered: !slot.excluded,
                     claim: claim.clone(),
                     salt: field::to_word(&chunk.salt(number, at)),
+                    request: Vec::new(),
                 });
             }
         }

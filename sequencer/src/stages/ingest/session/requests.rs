@@ -1,9 +1,9 @@
 //! Operations and requests to read, and the frames that a permitted one releases.
 
-use std::collections::VecDeque;
-
 use model::{Digest, RejectCode};
-use wire::{AccessAnswer, ReleaseEnd, Released, RequestId, SignedAccessRequest, SignedOperation};
+use wire::{
+    AccessAnswer, Page, ReleaseEnd, Released, RequestId, SignedAccessRequest, SignedOperation,
+};
 
 use super::state::{Asked, Outcome, Release, Reply, Session, code_of};
 use crate::guard::caught;
@@ -12,7 +12,7 @@ use crate::stages::ingest::observe::Observed;
 use crate::stages::ingest::peer::PeerId;
 use crate::stages::ingest::sources::Asking;
 use crate::stages::ingest::stored::{StoredEntry, read_frames};
-use crate::stages::ledger::{Answer, AuthenticRequest, Item};
+use crate::stages::ledger::{Answer, AuthenticRequest, Item, Refusal};
 
 /// Frames that are read back at once for a release.
 const RELEASE_READ_FRAMES: usize = 16;
@@ -62,38 +62,60 @@ impl Session {
         self.wire.reject_request(request, code);
     }
 
-    pub(super) fn submit_request(&mut self, request: RequestId, signed: Box<SignedAccessRequest>) {
+    pub(super) fn submit_request(
+        &mut self,
+        request: RequestId,
+        signed: Box<SignedAccessRequest>,
+        page: Page,
+    ) {
         let (digest, patient) = (signed.digest(), signed.request().patient);
+        let (kind, continues) = (signed.request().claim_kind(), page.continues);
+        let asked = Asked { request, digest, patient, kind, continues };
         let PeerId::Practitioner(practitioner) = self.peer.id.clone() else {
-            return self.reject_request(request, digest, RejectCode::Identity);
+            return self.reject_asked(&asked, RejectCode::Identity);
         };
-        let asked = Asked { request, digest, patient, kind: signed.request().claim_kind() };
         if !self.shared.sources.may_request(self.peer.holder, self.services.clock.as_ref()) {
-            return self.reject_request(request, digest, RejectCode::Busy);
+            return self.reject_asked(&asked, RejectCode::Busy);
         }
         // Here, on the connection's own task, and within its rate: junk takes no place before the
         // writer, and the writer verifies nothing.
         let Ok(signed) = AuthenticRequest::verify(signed) else {
-            return self.reject_request(request, digest, RejectCode::Signature);
+            return self.reject_asked(&asked, RejectCode::Signature);
         };
-        let item = Item::Access { practitioner, request: signed };
-        self.unreceipted.insert(digest);
-        if let Err(code) = self.submit(item, move |outcome| Reply::Access { asked, outcome }) {
-            self.reject_request(request, digest, code);
+        let item = Item::Access { practitioner, request: signed, page };
+        // Of a further page no receipt comes.
+        if !continues {
+            self.unreceipted.insert(digest);
         }
+        if let Err(code) = self.submit(item, move |outcome| Reply::Access { asked, outcome }) {
+            self.reject_asked(&asked, code);
+        }
+    }
+
+    /// A page that does not come changes nothing of the request that it belongs to.
+    fn reject_asked(&mut self, asked: &Asked, code: RejectCode) {
+        if !asked.continues {
+            self.unreceipted.remove(&asked.digest);
+        }
+        self.observe(Observed::Rejected(code));
+        self.wire.reject_request(asked.request, code);
     }
 
     /// The peer learns the decision, never its reason: that stands in the journal.
     pub(super) fn handle_decision(&mut self, asked: Asked, outcome: Outcome) {
-        let Asked { request, digest, patient, kind } = asked;
-        let Ok(Answer::AccessDecided { group, position, time, decision, released }) = outcome
+        let Asked { request, digest, kind, continues, .. } = asked;
+        if let Ok(Answer::AccessContinued { released, more }) = outcome {
+            return self.releases.push_back(Release::new(asked, released, more));
+        }
+        let Ok(Answer::AccessDecided { group, position, time, decision, released, more }) = outcome
         else {
             self.log_refusal("request to read", &outcome);
             // Refused by consent once more, and counted: it is a decision like the first one.
-            if matches!(&outcome, Ok(Answer::Refused(it)) if it.code == RejectCode::NotPermitted) {
+            let refused = |it: &Refusal| it.code == RejectCode::NotPermitted && !continues;
+            if matches!(&outcome, Ok(Answer::Refused(it)) if refused(it)) {
                 self.observe(Observed::AccessDecided { kind, permitted: false });
             }
-            return self.reject_request(request, digest, code_of(&outcome));
+            return self.reject_asked(&asked, code_of(&outcome));
         };
         let permitted = decision.is_ok();
         self.observe(Observed::AccessDecided { kind, permitted });
@@ -103,14 +125,7 @@ impl Session {
         self.wire.answer_access(AccessAnswer { request, digest, group, position, time, permitted });
         // The answer goes first and on the same lane: the client knows what the frames belong to.
         if permitted {
-            self.releases.push_back(Release {
-                request,
-                patient,
-                positions: released.into(),
-                read: VecDeque::new(),
-                reading: false,
-                sent: 0,
-            });
+            self.releases.push_back(Release::new(asked, released, more));
         }
     }
 
@@ -136,8 +151,8 @@ impl Session {
             if !release.positions.is_empty() {
                 return self.read_next();
             }
-            let (request, frames) = (release.request, release.sent);
-            self.wire.end_release(ReleaseEnd { request, frames });
+            let Release { request, sent: frames, more, .. } = *release;
+            self.wire.end_release(ReleaseEnd { request, frames, more });
             self.releases.pop_front();
         }
     }

@@ -32,12 +32,15 @@ pub(crate) enum Reply {
     Read(Result<Vec<StoredEntry>, AgainError>),
 }
 
-/// A request to read that waits for its decision.
+/// A request to read that waits for its decision, or a further page of one.
+#[derive(Clone, Copy)]
 pub(crate) struct Asked {
     pub(super) request: RequestId,
     pub(super) digest: Digest,
     pub(super) patient: PatientIndex,
     pub(super) kind: ClaimKind,
+    /// Whether it was decided before.
+    pub(super) continues: bool,
 }
 
 /// A stream that the client opened on this connection.
@@ -61,6 +64,16 @@ pub(crate) struct Release {
     pub(super) read: VecDeque<StoredEntry>,
     pub(super) reading: bool,
     pub(super) sent: u64,
+    /// Whether more were asked for than these.
+    pub(super) more: bool,
+}
+
+impl Release {
+    pub(super) fn new(asked: Asked, positions: Vec<Position>, more: bool) -> Release {
+        let Asked { request, patient, .. } = asked;
+        let (positions, read) = (positions.into(), VecDeque::new());
+        Release { request, patient, positions, read, reading: false, sent: 0, more }
+    }
 }
 
 /// The server's side of one connection, without its lanes.

@@ -19,7 +19,7 @@ async fn a_request_that_its_key_did_not_sign_is_refused_while_the_writer_is_held
         (good.public_key, [0; 64]),
     ] {
         let forged = SignedAccessRequest::new(good.request().clone(), public_key, signature);
-        let asked = doctor.session.request_access(forged.unwrap()).unwrap();
+        let asked = doctor.session.request_access(forged.unwrap(), wire::Page::FIRST).unwrap();
         let code = doctor.until(|event| match event {
             ClientEvent::RequestRejected { request, code } if *request == asked => Some(*code),
             _ => None,
@@ -29,7 +29,7 @@ async fn a_request_that_its_key_did_not_sign_is_refused_while_the_writer_is_held
     drop(held);
     // It left nothing: the nonce is free.
     assert_eq!(node.journal.head(), before);
-    let asked = doctor.session.request_access(good).unwrap();
+    let asked = doctor.session.request_access(good, wire::Page::FIRST).unwrap();
     let permitted = doctor.until(|event| match event {
         ClientEvent::AccessAnswered(answer) if answer.request == asked => Some(answer.permitted),
         _ => None,

@@ -44,12 +44,12 @@ async fn the_client_streams_submits_and_asks() {
     stream.wait_for_receipt(Sequence(5)).await.unwrap();
     let doctor = node.registered(Role::Practitioner, "dr").await;
     let doctor = connect(&node, &doctor).await;
-    let outcome = doctor.access(request(1, Category::Ecg)).await.unwrap();
+    let outcome = doctor.access(request(1, Category::Ecg), wire::Page::FIRST).await.unwrap();
     assert_eq!((outcome.permitted, outcome.released.len()), (true, 5));
     let revocation = node.revocation(1);
     let wallet = connect(&node, &node.registered(Role::Wallet, "patient-app").await).await;
     wallet.submit(revocation).await.unwrap();
-    let outcome = doctor.access(request(2, Category::Ecg)).await.unwrap();
+    let outcome = doctor.access(request(2, Category::Ecg), wire::Page::FIRST).await.unwrap();
     assert_eq!((outcome.permitted, outcome.released.len()), (false, 0));
     gateway.close().await;
 }

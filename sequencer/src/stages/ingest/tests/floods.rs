@@ -93,7 +93,10 @@ async fn requests_to_read_beyond_the_rate_are_busy() {
     let mut codes = Vec::new();
     for _ in 0..122 {
         // One nonce: all but the first are refused for it, and leave nothing.
-        let asked = doctor.session.request_access(request(1, model::Category::Ecg)).unwrap();
+        let asked = doctor
+            .session
+            .request_access(request(1, model::Category::Ecg), wire::Page::FIRST)
+            .unwrap();
         let answered = doctor.until(|event| match event {
             ClientEvent::ReleaseEnded { request, .. } if *request == asked => Some(None),
             ClientEvent::RequestRejected { request, code } if *request == asked => {

@@ -115,7 +115,7 @@ async fn a_receipt_that_the_journal_lacks_ends_every_acknowledgement() {
     let request = request(1, model::Category::Ecg);
     let practitioner = request.request().practitioner.clone();
     let request = AuthenticRequest::verify(Box::new(request)).unwrap();
-    for item in [Item::Close, Item::Access { practitioner, request }] {
+    for item in [Item::Close, Item::Access { practitioner, request, page: wire::Page::FIRST }] {
         let refused = node.admit.submit(item).await.unwrap_err();
         assert!(matches!(refused, AdmitError::Held), "{refused:?}");
         assert_eq!(refused.code(), RejectCode::History);

@@ -278,7 +278,7 @@ async fn a_permitted_access_releases_exactly_the_frames_and_a_refused_one_says_o
     }
     client.durable(40).await;
     let mut doctor = node.client(Role::Practitioner, "dr").await.welcomed().await;
-    doctor.session.request_access(request(1, Category::Ecg)).unwrap();
+    doctor.session.request_access(request(1, Category::Ecg), wire::Page::FIRST).unwrap();
     let mut released = Vec::new();
     let ended = doctor.until(|event| {
         if let ClientEvent::Released(one) = event {
@@ -292,7 +292,7 @@ async fn a_permitted_access_releases_exactly_the_frames_and_a_refused_one_says_o
     let mut wallet = node.client(Role::Wallet, "patient-app").await.welcomed().await;
     wallet.session.submit(revocation).unwrap();
     wallet.until(|e| matches!(e, ClientEvent::OperationApplied { .. }).then_some(())).await;
-    doctor.session.request_access(request(2, Category::Ecg)).unwrap();
+    doctor.session.request_access(request(2, Category::Ecg), wire::Page::FIRST).unwrap();
     let answer = doctor.until(|event| match event {
         ClientEvent::AccessAnswered(answer) => Some(*answer),
         ClientEvent::Released(_) => panic!("nothing may be released"),
@@ -305,9 +305,9 @@ async fn a_permitted_access_releases_exactly_the_frames_and_a_refused_one_says_o
 async fn a_request_that_is_signed_for_another_is_rejected_with_its_code() {
     let node = Node::start().await;
     let mut doctor = node.client(Role::Practitioner, "dr").await.welcomed().await;
-    doctor.session.request_access(request(1, Category::Ecg)).unwrap();
+    doctor.session.request_access(request(1, Category::Ecg), wire::Page::FIRST).unwrap();
     doctor.until(|e| matches!(e, ClientEvent::ReleaseEnded { .. }).then_some(())).await;
-    doctor.session.request_access(request(1, Category::Ecg)).unwrap();
+    doctor.session.request_access(request(1, Category::Ecg), wire::Page::FIRST).unwrap();
     let rejected = doctor.until(|event| match event {
         ClientEvent::RequestRejected { code, .. } => Some(*code),
         _ => None,
@@ -366,7 +366,7 @@ async fn a_role_that_does_what_it_may_not_is_told_that_it_is_not_entitled() {
         _ => None,
     };
     let mut wallet = node.client(Role::Wallet, "patient-app").await.welcomed().await;
-    wallet.session.request_access(request(1, Category::Ecg)).unwrap();
+    wallet.session.request_access(request(1, Category::Ecg), wire::Page::FIRST).unwrap();
     assert_eq!(wallet.until(rejected).await, RejectCode::Identity);
     let mut gateway = node.gateway().await.welcomed().await;
     gateway.session.submit(node.revocation(0)).unwrap();

@@ -119,6 +119,10 @@ fn a_request_over_the_second_form_is_no_item_for_the_ledger() {
     assert_eq!(second, Err(NotSigned));
     // The same but for the form is decided: nobody is enrolled, so no rule covers it.
     let first = AuthenticRequest::verify(request(&ward, Form::First)).unwrap();
-    let answer = ward.submit(Item::Access { practitioner: second_doctor(), request: first });
+    let answer = ward.submit(Item::Access {
+        practitioner: second_doctor(),
+        request: first,
+        page: wire::Page::FIRST,
+    });
     assert!(matches!(answer, Answer::AccessDecided { decision: Err(_), .. }), "{answer:?}");
 }

@@ -1,0 +1,74 @@
+//! Further pages of a request to read.
+
+use super::*;
+
+/// A permitted first page of two frames of five, and the page behind it.
+fn asked(ward: &mut Ward) -> (AuthenticRequest, Page) {
+    (0..5).for_each(|_| drop(ward.next_frame()));
+    let request = ward.signed_request(patient(), 1, &practitioner_key());
+    let page = Page { frames_max: 2, ..Page::FIRST };
+    let Answer::AccessDecided { decision, released, more, .. } = ward.ask(request.clone(), page)
+    else {
+        panic!("expected a decision")
+    };
+    assert!(decision.is_ok() && released.len() == 2 && more);
+    (request, page.behind(released[1]))
+}
+
+fn code(answer: &Answer) -> RejectCode {
+    let Answer::Refused(refused) = answer else { panic!("expected a refusal, got {answer:?}") };
+    refused.code
+}
+
+#[test]
+fn all_pages_are_one_claim_and_leave_no_entry() {
+    let mut ward = Ward::open();
+    let (request, mut page) = asked(&mut ward);
+    // Stored behind the decision: the pages of a patient who is measured come to an end.
+    ward.next_frame();
+    let head = ward.log.head();
+    let mut left = Vec::new();
+    loop {
+        let Answer::AccessContinued { released, more } = ward.ask(request.clone(), page) else {
+            panic!("expected a page")
+        };
+        page = page.behind(*released.last().unwrap());
+        left.push(released.len());
+        if !more {
+            break;
+        }
+    }
+    assert_eq!((left, ward.log.head()), (vec![2, 1], head));
+    let window = ward.close();
+    let plan = check_provable(&ward, &window);
+    assert_eq!(plan.claims.iter().map(|(_, inputs)| inputs.access).sum::<u32>(), 1);
+}
+
+#[test]
+fn consent_that_ends_between_two_pages_ends_the_answer() {
+    let mut ward = Ward::open();
+    let (request, page) = asked(&mut ward);
+    ward.operate(Action::Stop, &patient_key());
+    let head = ward.log.head();
+    let refused = ward.ask(request, page);
+    assert_eq!((code(&refused), ward.log.head()), (RejectCode::NotPermitted, head));
+}
+
+#[test]
+fn a_page_needs_the_window_of_its_claim_and_the_same_request() {
+    let mut ward = Ward::open();
+    let (request, page) = asked(&mut ward);
+    // The nonce is known, and these bytes are not.
+    ward.now += 1;
+    let other = ward.signed_request(patient(), 1, &practitioner_key());
+    assert_eq!(code(&ward.ask(other, page)), RejectCode::Validity);
+    let never = ward.signed_request(patient(), 2, &practitioner_key());
+    assert_eq!(code(&ward.ask(never, page)), RejectCode::Validity);
+    ward.close();
+    assert_eq!(code(&ward.ask(request, page)), RejectCode::Validity);
+    // Another request goes on from there, and is a claim of its own.
+    let anew = ward.signed_request(patient(), 3, &practitioner_key());
+    let answer = ward.ask(anew, Page { continues: false, ..page });
+    let Answer::AccessDecided { released, more, .. } = answer else { panic!("{answer:?}") };
+    assert!(released.len() == 2 && more && Some(released[0]) > page.after);
+}
