@@ -18,7 +18,7 @@ use thiserror::Error;
 use crate::batch::{from_abi, to_abi};
 use crate::bindings::{ISettlement, KeyCode, Settlement, bytecode_hash};
 use crate::deployment::{Deployment, KeyRecord, SetupKind};
-use crate::history::LogRange;
+use crate::log_range::LogRange;
 
 /// What went wrong on the way to the chain, or there.
 #[derive(Debug, Error)]

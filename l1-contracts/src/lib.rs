@@ -44,6 +44,7 @@ mod deployment;
 mod edge;
 pub mod errors;
 mod history;
+mod log_range;
 mod patience;
 mod proofs;
 mod transport;

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use model::escape;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
@@ -161,10 +161,9 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let until = httpdate::parse_http_date(text).ok()?;
-    // By the node's own clock, if it tells it: this machine's may be another.
-    let told = headers.get(DATE).and_then(|date| date.to_str().ok());
-    let now = told.and_then(|date| httpdate::parse_http_date(date).ok());
-    let now = now.unwrap_or_else(SystemTime::now);
+    // By the node's own clock: this machine's may be another. Every answer is to tell it, and a
+    // date alone says nothing of how long.
+    let now = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
     // A time that is over asks for no wait.
     Some(until.duration_since(now).unwrap_or_default())
 }
@@ -209,6 +208,7 @@ mod tests {
         let (now, then) = ("Sat, 28 Nov 2026 10:00:00 GMT", "Sat, 28 Nov 2026 10:01:05 GMT");
         assert_eq!(asked(&[(DATE, now), (RETRY_AFTER, then)]), Some(Duration::from_secs(65)));
         assert_eq!(asked(&[(DATE, then), (RETRY_AFTER, now)]), Some(Duration::ZERO));
+        assert_eq!(asked(&[(RETRY_AFTER, then)]), None);
         for none in ["", "-7", "+7", "soon", "7.5"] {
             assert_eq!(asked(&[(RETRY_AFTER, none)]), None, "{none}");
         }

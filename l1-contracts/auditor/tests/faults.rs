@@ -104,12 +104,12 @@ async fn what_is_refused_for_one_block_is_the_error() {
 #[derive(Default)]
 struct Told {
     waits: Mutex<Vec<Wait>>,
-    steps: Mutex<Vec<(Step, u64, u64)>>,
+    steps: Mutex<Vec<(Step, [u64; 2])>>,
 }
 
 impl Progress for Told {
     fn at(&self, step: Step, done: u64, of: u64) {
-        self.steps.lock().expect("not poisoned").push((step, done, of));
+        self.steps.lock().expect("not poisoned").push((step, [done, of]));
     }
 
     fn waits(&self, wait: &Wait) {
@@ -141,10 +141,10 @@ async fn a_busy_node_is_waited_for_and_each_wait_is_told() {
     assert_eq!((first.status, first.number, second.status, second.number), (429, 1, 503, 2));
     assert_eq!(first.node, node.url);
     let steps = told.steps.lock().expect("not poisoned");
-    let last = |step| steps.iter().rfind(|(of, ..)| *of == step).map(|(_, done, of)| (*done, *of));
-    assert_eq!(last(Step::Headers), Some((3, 3)));
-    assert_eq!(last(Step::Batches), Some((3, 3)));
-    assert!(last(Step::Blocks).is_some_and(|(done, of)| done == of && of > 1), "{steps:?}");
+    let last = |step| steps.iter().rfind(|(of, _)| *of == step).map(|(_, at)| *at);
+    assert_eq!(last(Step::Headers), Some([3, 3]));
+    assert_eq!(last(Step::Batches), Some([3, 3]));
+    assert!(last(Step::Blocks).is_some_and(|[done, of]| done == of && of > 1), "{steps:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -90,11 +90,10 @@ impl Batches {
     /// # Errors
     /// [`FetchError::Address`], [`FetchError::NoFolder`].
     pub fn parse(text: &str) -> Result<Batches, FetchError> {
-        let schemes = [("http://", false, 80), ("https://", true, 443)];
-        let found = schemes.into_iter().find_map(|(scheme, tls, port)| {
-            text.strip_prefix(scheme).map(|rest| (rest, tls, port))
-        });
-        let Some((rest, tls, port)) = found else { return Batches::folder(text) };
+        let plain = text.strip_prefix("http://").map(|rest| (rest, false));
+        let found = plain.or_else(|| text.strip_prefix("https://").map(|rest| (rest, true)));
+        let Some((rest, tls)) = found else { return Batches::folder(text) };
+        let port = if tls { 443 } else { 80 };
         let (host, path) = match rest.split_once('/') {
             Some((host, path)) => (host, format!("/{}", path.trim_end_matches('/'))),
             None => (rest, String::new()),
