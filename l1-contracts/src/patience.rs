@@ -61,9 +61,10 @@ pub struct StayedBusy {
 }
 
 impl StayedBusy {
-    /// Whether a gateway found nobody who answers, rather than too many questions.
-    pub(crate) fn is_gateway(&self) -> bool {
-        self.busy.is_gateway()
+    /// Whether a gateway found nobody who answers, rather than too many questions: one that names
+    /// a time is to be asked then, and not for less at once.
+    pub(crate) fn is_silent_gateway(&self) -> bool {
+        self.busy.is_silent_gateway()
     }
 }
 
@@ -116,8 +117,8 @@ impl Waits<'_> {
     pub async fn wait(&mut self, busy: Busy) -> Result<(), StayedBusy> {
         let Patience { waits_max, wait_max, tell } = self.patience;
         let length = self.next_wait(&busy);
-        let silent = busy.is_gateway() && busy.asks.is_none();
-        let most = if silent { GATEWAY_WAITS_MAX.min(*waits_max) } else { *waits_max };
+        let most =
+            if busy.is_silent_gateway() { GATEWAY_WAITS_MAX.min(*waits_max) } else { *waits_max };
         if self.number >= most || length > *wait_max {
             return Err(StayedBusy { busy, waits: self.number, wait_max: *wait_max });
         }
@@ -141,6 +142,10 @@ impl Waits<'_> {
 impl Busy {
     fn is_gateway(&self) -> bool {
         matches!(self.status, 502..=504)
+    }
+
+    fn is_silent_gateway(&self) -> bool {
+        self.is_gateway() && self.asks.is_none()
     }
 
     /// What an answer with this status and head says; `None` if its node is not busy.
@@ -246,6 +251,19 @@ mod tests {
         assert_eq!(lengths(503, Some(5))[..5], [5000, 5000, 5000, 5000, 5000]);
         let paused = lengths(429, Some(0));
         assert_eq!(paused[..7], [250, 500, 1000, 2000, 4000, 5000, 5000]);
+    }
+
+    #[tokio::test]
+    async fn only_a_gateway_that_names_no_time_may_answer_less_at_once() {
+        let patience = Patience { waits_max: 0, ..Patience::short() };
+        for (status, asks, expected) in
+            [(503, None, true), (504, None, true), (503, Some(86_400), false), (429, None, false)]
+        {
+            let asks = asks.map(Duration::from_secs);
+            let busy = Busy { status, asks, words: None };
+            let gave_up = patience.begin(&node()).wait(busy).await.expect_err("no wait is left");
+            assert_eq!(gave_up.is_silent_gateway(), expected, "{status} {asks:?}");
+        }
     }
 
     #[tokio::test]

@@ -128,15 +128,14 @@ impl AnswerFault {
     /// have no common way to say it.
     fn may_be_too_much(&self) -> bool {
         match self {
-            // Half an answer is what a gateway with a limit of its own leaves of it.
-            AnswerFault::Http(error) if error.is_connect() => false,
-            AnswerFault::Http(error) => error.is_timeout() || error.is_body() || error.is_decode(),
-            AnswerFault::TooLarge => true,
-            AnswerFault::Format(error) => error.is_eof(),
+            // A connection that was made and dropped, half an answer, or words of its own are what
+            // a gateway with a limit leaves of an answer.
+            AnswerFault::Http(error) => !error.is_connect() && !error.is_builder(),
+            AnswerFault::TooLarge | AnswerFault::Format(_) => true,
             AnswerFault::Status { status } | AnswerFault::Page { status } => {
-                matches!(status, 400 | 408 | 413 | 414 | 422 | 500..)
+                matches!(status, 200..=299 | 400 | 408 | 413 | 414 | 422 | 500..)
             }
-            AnswerFault::Busy(stayed) => stayed.is_gateway(),
+            AnswerFault::Busy(stayed) => stayed.is_silent_gateway(),
             AnswerFault::NoTls | AnswerFault::Id { .. } => false,
         }
     }
@@ -242,7 +241,11 @@ fn is_rate_limit(words: &str) -> bool {
 /// Whether a question might be answered if it asked for less.
 pub(crate) fn may_be_too_much(error: &RpcError<TransportErrorKind>) -> bool {
     let of_fault = || fault_in(error).is_some_and(AnswerFault::may_be_too_much);
-    matches!(error, RpcError::ErrorResp(_)) || of_fault()
+    match error {
+        // An answer that is nothing, or no list, refuses too.
+        RpcError::ErrorResp(_) | RpcError::NullResp | RpcError::DeserError { .. } => true,
+        _ => of_fault(),
+    }
 }
 
 /// Whether a question had no answer in time.

@@ -224,7 +224,8 @@ metrics! {
         "1 while the open transaction needs a higher fee than `settle.fee_wei_max`.";
     pub settle_fee_max_wei: Gauge [], "wei", "Highest fee for a unit of gas, as configured.";
     pub settle_base_fee_wei: Gauge [], "wei", "Base fee for a unit of gas of the last block seen.";
-    pub settle_balance_wei: Gauge [], "wei", "Balance of the settling account.";
+    pub settle_balance_wei: Gauge [], "wei",
+        "Balance of the settling account; NaN until it was looked at.";
     pub settle_failed_total: IntCounter [], "transactions",
         "Settling transactions that were mined and settled nothing.";
     pub settle_doubts_total: IntCounter [], "doubts",
@@ -245,10 +246,13 @@ metrics! {
 }
 
 impl Metrics {
-    /// New metrics with a registry of their own, all at zero.
+    /// New metrics with a registry of their own: all at zero, but for the balance.
     pub fn new() -> Arc<Metrics> {
         // Fails for a bad or repeated name only: the table is constant and tested.
-        Arc::new(Metrics::declare().expect("the declared names are valid and distinct"))
+        let metrics = Metrics::declare().expect("the declared names are valid and distinct");
+        // Zero would say that the account is empty.
+        metrics.settle_balance_wei.set(f64::NAN);
+        Arc::new(metrics)
     }
 
     /// Counts a code that a peer was told.
@@ -290,10 +294,10 @@ impl Metrics {
         self.stage_degraded.with_label_values(&[stage, cause.name()]).set(i64::from(holds));
     }
 
-    /// The value of a gauge without labels; none if there is none of this name.
-    pub fn gauge(&self, name: &str) -> Option<f64> {
-        let family = self.registry.gather().into_iter().find(|family| family.name() == name)?;
-        Some(family.get_metric().first()?.get_gauge().get_value())
+    /// What the settling account holds, once it was looked at.
+    pub fn balance_wei(&self) -> Option<u128> {
+        let wei = self.settle_balance_wei.get();
+        wei.is_finite().then_some(wei as u128)
     }
 
     /// What a scrape gathers.
@@ -370,8 +374,17 @@ mod tests {
             "vitals_proof_seconds_bucket{circuit=\"C2\",le=\"3\"} 1",
             "vitals_batches_settled_total 3",
             "vitals_outbox_pending 0",
+            "vitals_settle_balance_wei NaN",
         ] {
             assert!(text.lines().any(|found| found == line), "no line {line:?} in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_balance_that_was_not_looked_at_is_none_and_an_empty_one_is_zero() {
+        let metrics = Metrics::new();
+        assert_eq!(metrics.balance_wei(), None);
+        metrics.settle_balance_wei.set(0.0);
+        assert_eq!(metrics.balance_wei(), Some(0));
     }
 }

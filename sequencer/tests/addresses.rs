@@ -74,7 +74,7 @@ async fn no_command_shows_the_secrets_of_the_chains_address() {
     assert_eq!(output.status.code(), Some(1), "{text}");
 
     // One that does not parse is not quoted either.
-    let wrong = format!("https://me:{SECRET}@node/{SECRET}");
+    let wrong = format!("ftp://me:{SECRET}@node/{SECRET}");
     let (output, text) = said(&[&deploy[..], &["--rpc", &wrong]].concat());
     assert_eq!(output.status.code(), Some(2), "{text}");
     let config = configure(&site, &wrong);

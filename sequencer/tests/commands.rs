@@ -98,6 +98,18 @@ async fn an_accepted_registration_writes_the_folder_or_says_how_to_repair_it() {
     node.join().unwrap();
     check(&failed, 1, "registered (journaled at position 7)");
     check(&failed, 1, "`sequencer identity renew gw-1 --role gateway --dir ");
+
+    // Of one whose holder has the key, the repair is for that key as well.
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+    let request = rcgen::CertificateParams::default().serialize_request(&key).unwrap();
+    let file = site.beside("anna.csr").display().to_string();
+    std::fs::write(&file, request.pem().unwrap()).unwrap();
+    let node = answer(&site, &[NOTHING, accepted]);
+    let issue = ["identity", "issue", "anna", "--role", "wallet", "--request", &file, "--out"];
+    let failed = in_node(&site, &[&issue[..], &[&nowhere.display().to_string()]].concat());
+    node.join().unwrap();
+    check(&failed, 1, "`sequencer identity renew anna --role wallet --dir ");
+    check(&failed, 1, &format!(" --request {file} --out NEW_FOLDER`"));
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod degraded;
 mod kill;
 mod loss;
 mod operate;
+mod pages;
 mod recover;
 mod reload;
 mod reset;

@@ -16,6 +16,9 @@ use crate::support::{prepare_small, proving_keys};
 /// Where the page says that a node with the defaults is, and the chain that it embeds.
 const ON_THE_PAGE: [&str; 3] = ["127.0.0.1:4433", "127.0.0.1:8080", "http://127.0.0.1:18545"];
 
+/// Looks at the node's status until a batch is settled, at most; more than a busy machine needs.
+const LOOKS_MAX: usize = 10_000;
+
 /// One who follows the page in a folder.
 struct Operator {
     folder: TempDir,
@@ -137,7 +140,10 @@ impl Operator {
     /// What happened until now, on the page's way a minute later.
     fn wait_until_settled(&self) {
         let open = self.status().batches.closed + 1;
-        while self.status().batches.settled < open {}
+        let mut looks = (0..LOOKS_MAX).map(|_| self.status());
+        if !looks.any(|status| status.batches.settled >= open) {
+            panic!("expected batch {open} to be settled, found {:?}", self.status());
+        }
     }
 }
 

@@ -8,12 +8,12 @@ use model::{BatchHeader, BatchNumber};
 use statement::batch::JournalSpan;
 use statement::scope;
 
-use crate::broken::{Broken, Fault, Item, Refused, equal};
-use crate::chain::{self, History};
+use crate::broken::{Broken, Fault, Item, Refused, Unavailable, equal};
+use crate::chain::{self, Before, History};
 use crate::check::{
     self, BatchContext, Context, Coverage, NamedFrames, NamedOpening, Previous, Settled, SoundBatch,
 };
-use crate::headers::{SavedBatch, Verified};
+use crate::headers::{SavedBatch, Verified, kept_so_far};
 use crate::place::Place;
 use crate::progress::{Progress, Step};
 use crate::receipts::{NamedReceipt, ReceiptCounts, Waiting};
@@ -96,8 +96,8 @@ impl Run<'_> {
         );
         self.report.add_section("deployment", holds);
 
-        let known = self.known_before();
-        let history = chain::history(&edge, known, self.progress.as_ref()).await?;
+        let before = Before { known: self.known_before(), last: last_block(&self.options.saved) };
+        let history = chain::history(&edge, before, self.progress.as_ref()).await?;
         self.check_headers(&context, &history)?;
         self.check_files(&context, &history).await?;
         let last = history.state.number;
@@ -184,6 +184,8 @@ impl Run<'_> {
             self.report.kept[at].edges = check::edges(&summary.file);
             self.report.kept[at].verified = tail.map(|tail| Verified::of(settled, tail));
             previous = Previous::after(header, summary.tail);
+            let (saved, kept) = (&self.options.saved, &self.report.kept);
+            self.progress.verified(&|| kept_so_far(saved, kept));
             self.progress.at(Step::Batches, number.0, history.state.number);
         }
         let (counts, missing) = waiting.conclude(previous.position);
@@ -344,24 +346,38 @@ fn by_batch(
     Ok(by_batch)
 }
 
+/// The last batch whose block an earlier audit left, and that block.
+fn last_block(saved: &[SavedBatch]) -> Option<(BatchNumber, u64)> {
+    let placed = saved.iter().rev().filter_map(SavedBatch::settled).next()?;
+    Some((placed.batch.header.number, placed.batch.block))
+}
+
 /// What an earlier audit saw must still be there, unless its block was not final. Gives how many of
 /// those are others now.
 fn compare_saved<'a>(
     saved: &[SavedBatch],
     headers: impl Iterator<Item = &'a BatchHeader>,
-) -> Result<usize, Broken> {
+) -> Result<usize, Fault> {
     let mut headers = headers.map(scope::header_hash);
     let mut replaced = 0;
     // Headers behind the saved ones are new, and nothing is known of them yet.
     for (number, saved) in (1..).zip(saved) {
         let expected = scope::header_hash(&saved.header);
-        // A header that is gone is shown as zeros: the chain's past has changed either way.
-        let found = headers.next().unwrap_or([0; 32]);
-        if saved.is_final {
-            equal(Some(BatchNumber(number)), Item::SavedHeader, &expected, &found)?;
-        } else {
-            replaced += usize::from(expected != found);
+        let found = headers.next();
+        if !saved.is_final {
+            replaced += usize::from(found != Some(expected));
+            continue;
         }
+        // Without its block nobody can tell a node that is behind from a past that was changed.
+        if found.is_none() && saved.verified.is_none() {
+            let what = format!("the event of batch {number}");
+            let why = "an earlier audit saw it settled, and the chain's node does not have it \
+                       yet, or no longer: ask it later, or another one";
+            return Err(Unavailable { what, why: why.into() }.into());
+        }
+        // A header that is gone is shown as zeros: the chain's past has changed either way.
+        let found = found.unwrap_or([0; 32]);
+        equal(Some(BatchNumber(number)), Item::SavedHeader, &expected, &found)?;
     }
     Ok(replaced)
 }

@@ -10,7 +10,7 @@ use l1_contracts::{
     Constants, Edge, EdgeError, Patience, SettledBatch, SettlementState, answer_in_words,
     is_no_tls, patient_rpc_client,
 };
-use model::with_causes;
+use model::{BatchNumber, with_causes};
 
 use crate::broken::{Broken, Fault, Item, Refused, Unavailable};
 use crate::check::{self, ChainKey, OnChain, Settled};
@@ -22,6 +22,16 @@ use crate::progress::{Progress, Step};
 const ATTEMPTS: u32 = 5;
 /// Before it is read again.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// What an earlier audit found.
+#[derive(Debug, Default)]
+pub(crate) struct Before {
+    /// The first batches: taken over if the last of them is still where it was, and read like all
+    /// others if not.
+    pub(crate) known: Vec<Settled>,
+    /// The last batch of which it is known in which block it settled for good, and that block.
+    pub(crate) last: Option<(BatchNumber, u64)>,
+}
 
 /// What the chain says about the batches up to one block.
 #[derive(Clone, Debug)]
@@ -84,12 +94,10 @@ pub(crate) async fn constants(edge: &Edge) -> Result<OnChain, Fault> {
     Ok(OnChain { sequencer, registrar, receipt_signer, runtime_hash, genesis_time, keys })
 }
 
-/// Events and state up to one block: a batch that settles meanwhile belongs to the next audit. The
-/// batches in `known` are taken over if the last of them is still where it was, and read like all
-/// others if not.
+/// Events and state up to one block: a batch that settles meanwhile belongs to the next audit.
 pub(crate) async fn history(
     edge: &Edge,
-    mut known: Vec<Settled>,
+    mut before: Before,
     progress: &dyn Progress,
 ) -> Result<History, Fault> {
     let mut why = String::new();
@@ -97,9 +105,9 @@ pub(crate) async fn history(
         if attempt > 0 && !why.is_empty() {
             tokio::time::sleep(PAUSE).await;
         }
-        match read_once(edge, &known, progress).await? {
+        match read_once(edge, &before, progress).await? {
             Reading::Whole(history) => return Ok(history),
-            Reading::OtherPast => known.clear(),
+            Reading::OtherPast => before.known.clear(),
             Reading::Moved(moved) => why = moved,
         }
     }
@@ -117,12 +125,19 @@ enum Reading {
 
 async fn read_once(
     edge: &Edge,
-    known: &[Settled],
+    before: &Before,
     progress: &dyn Progress,
 ) -> Result<Reading, Fault> {
+    let known = &before.known;
     let state_fault = |e| fault(e, Item::Head("state"));
     let head = edge.block(BlockNumberOrTag::Latest).await.map_err(state_fault)?;
     let head = head.ok_or_else(|| no_chain("it names no head".into()))?;
+    // A node that is behind knows nothing of what settled later: that is no other past.
+    if let Some((number, block)) = before.last.filter(|(_, block)| head.number < *block) {
+        let (at, number) = (head.number, number.0);
+        let moved = format!("the node is at block {at}, batch {number} settled in block {block}");
+        return Ok(Reading::Moved(moved));
+    }
     let state = match edge.state_after(&head).await {
         // Behind one address may stand several nodes, of which some do not have the block yet.
         Err(EdgeError::Transport(error)) if error.as_error_resp().is_some() => {
@@ -136,7 +151,7 @@ async fn read_once(
     let events = edge.settled_between(first, head.number, &tell).await;
     let events = events.map_err(|e| fault(e, Item::Header("event")))?;
     let Some(events) = without_known(known, events) else { return Ok(Reading::OtherPast) };
-    let mut settled = known.to_vec();
+    let mut settled = known.clone();
     if let Some(moved) = read_blocks(edge, events, &mut settled, progress).await? {
         return Ok(Reading::Moved(moved));
     }

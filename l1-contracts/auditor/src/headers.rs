@@ -36,6 +36,16 @@ pub enum SavedHeadersError {
         /// The same as found.
         found: String,
     },
+    /// There are more headers than a file holds.
+    #[error(
+        "expected headers that take at most {most} bytes, found {found}: the file is left as it was"
+    )]
+    TooLarge {
+        /// Most bytes of a file.
+        most: u64,
+        /// What the headers take.
+        found: u64,
+    },
     /// A hash or header in it is malformed.
     #[error("expected header {number} in hexadecimal with its hash, found something else")]
     Header {
@@ -52,8 +62,12 @@ pub enum SavedHeadersError {
 
 /// Name and version of the format.
 const SCHEMA: &str = "vitals-headers-1";
-/// Room for some 70,000 headers.
-const FILE_BYTES_MAX: u64 = 128 << 20;
+/// As many headers as are read from a chain at most.
+const HEADERS_MAX: u64 = 2_000_000;
+/// Most bytes of a header in the file, with some of its edges.
+const HEADER_BYTES: u64 = 2600;
+/// Most bytes that are read, and so that are written.
+const FILE_BYTES_MAX: u64 = HEADERS_MAX * HEADER_BYTES;
 
 /// A header that an audit keeps for the next one, and for patients.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -189,16 +203,44 @@ pub fn read_saved(
     Ok(headers)
 }
 
+/// What an audit that ends now leaves for the next: the first batches of `kept` that are verified
+/// and final, and behind them what was `saved` before, as far as it is the same.
+pub(crate) fn kept_so_far(saved: &[SavedBatch], kept: &[SavedBatch]) -> Vec<SavedBatch> {
+    let done = kept.iter().take_while(|one| one.is_final && one.verified.is_some()).count();
+    let behind = saved.iter().zip(kept).skip(done).take_while(|(old, new)| old.is_of(new));
+    kept[..done].iter().chain(behind.map(|(old, _)| old)).cloned().collect()
+}
+
 /// Writes the headers, whole or not at all, with what the file holds of those that this audit did
 /// not check; everybody may read them.
 ///
 /// # Errors
-/// [`SavedHeadersError`] if the file system refuses.
+/// [`SavedHeadersError`] if the file system refuses, or the file would be too large to be read.
 pub fn save(
     path: &Path,
     deployment: &Deployment,
     headers: &[SavedBatch],
 ) -> Result<(), SavedHeadersError> {
+    let text = write(path, deployment, headers)?;
+    replace(path, &text, FILE_BYTES_MAX)
+}
+
+fn replace(path: &Path, text: &str, most: u64) -> Result<(), SavedHeadersError> {
+    let found = text.len() as u64;
+    // The next audit would refuse it, and what it replaces could be read.
+    if found > most {
+        return Err(SavedHeadersError::TooLarge { most, found });
+    }
+    // A write that breaks off must not take the only record of the past with it. What the chain
+    // says is everybody's, and patients are handed the file.
+    Ok(files::replace(path, &[text.as_bytes()], Audience::Public)?)
+}
+
+fn write(
+    path: &Path,
+    deployment: &Deployment,
+    headers: &[SavedBatch],
+) -> Result<String, SavedHeadersError> {
     // An audit that began later verified fewer proofs than those before it. A file that is no such
     // is replaced: it was refused before the work.
     let before = read_saved(path, deployment).unwrap_or_default();
@@ -213,10 +255,7 @@ pub fn save(
         fingerprint: Some(deployment.fingerprint.to_string()),
         headers: headers.collect(),
     };
-    let text = serde_json::to_string_pretty(&saved)? + "\n";
-    // A write that breaks off must not take the only record of the past with it. What the chain
-    // says is everybody's, and patients are handed the file.
-    Ok(files::replace(path, &[text.as_bytes()], Audience::Public)?)
+    Ok(serde_json::to_string_pretty(&saved)? + "\n")
 }
 
 /// Finds out whether the file can be written, before hours of work depend on it: one that is there
@@ -323,6 +362,50 @@ mod tests {
         assert!(try_saving(&folder.path().join("no/such/headers.json")).is_err());
         std::fs::write(&path, "{}").expect("written");
         assert!(matches!(read_saved(&path, &deployment()), Err(SavedHeadersError::Format(_))));
+    }
+
+    /// The most that a header without edges takes in the file.
+    fn largest_header() -> u64 {
+        let header = || SavedHeader {
+            hash: "00".repeat(32),
+            words: "00".repeat(BatchHeader::BYTES),
+            edges: vec![],
+            pending: true,
+            verified: Some(SavedVerified {
+                lateness_ms: u64::MAX,
+                transaction: B256::ZERO,
+                block: u64::MAX,
+                block_hash: B256::ZERO,
+                group: u64::MAX,
+                position: u64::MAX,
+            }),
+        };
+        let with = |count| {
+            let headers = (0..count).map(|_| header()).collect();
+            let (schema, settlement) = (SCHEMA.to_owned(), String::new());
+            let saved = Saved { schema, chain_id: 1, settlement, fingerprint: None, headers };
+            serde_json::to_string_pretty(&saved).expect("text").len() as u64
+        };
+        with(2) - with(1)
+    }
+
+    #[test]
+    fn a_file_that_could_not_be_read_again_replaces_none() {
+        let largest = largest_header();
+        assert!(largest + 100 <= HEADER_BYTES, "{largest} bytes leave no room for edges");
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("headers.json");
+        save(&path, &deployment(), &[]).expect("written");
+        let before = std::fs::read(&path).expect("saved");
+        let text = write(&path, &deployment(), &[]).expect("text");
+        let most = text.len() as u64 - 1;
+        let refused = replace(&path, &text, most).expect_err("a byte too many").to_string();
+        assert!(
+            refused.contains(&format!("at most {most} bytes, found {}", most + 1)),
+            "{refused}"
+        );
+        assert_eq!(std::fs::read(&path).expect("as it was"), before);
+        replace(&path, &text, most + 1).expect("just as many");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `auditor`: see `auditor --help`.
 
+mod keeping;
 mod line;
 
 use std::io::IsTerminal as _;
@@ -11,8 +12,8 @@ use anyhow::Context as _;
 use auditor::check::{Coverage, NamedFrames, NamedOpening};
 use auditor::headers::{SavedBatch, read_saved, save, try_saving};
 use auditor::{
-    Colour, Fault, Options, Place, Progress, Quiet, ReceiptsOf, Report, Source, Verdict, audit,
-    open, read_receipts,
+    Colour, Fault, Options, Place, Progress, ReceiptsOf, Report, Source, Verdict, audit, open,
+    read_receipts,
 };
 use clap::{Args, Parser, Subcommand};
 use files::Audience;
@@ -22,6 +23,7 @@ use statement::batch::{PatientOpening, ReleasedFrames};
 use statement::fingerprint::{Fingerprint, OtherDeployment};
 use wire::Address;
 
+use crate::keeping::Keeping;
 use crate::line::Line;
 
 /// Largest file of released frames that is read: far more than a node releases for one access.
@@ -110,7 +112,7 @@ struct PlaceArgs {
     /// NNNNNN/public.bin. Whoever delivers them need not be trusted.
     #[arg(long)]
     data: String,
-    /// Print one JSON object.
+    /// Print one JSON object. How far `verify` is stands on the error output all the same.
     #[arg(long)]
     json: bool,
 }
@@ -143,9 +145,10 @@ struct Verify {
     #[arg(long, default_value_t = 600_000)]
     late_after_ms: u64,
     /// Keep the headers in this file, with what was verified, and compare with those that an
-    /// earlier audit kept there. Batches that it verified and whose blocks are final are not
-    /// verified again, unless --from, --openings or --receipts is given: keep the file where nobody
-    /// else writes.
+    /// earlier audit kept there. It is written about once a minute, so that an audit that is
+    /// stopped goes on from there the next time. Batches that an earlier audit verified and whose
+    /// blocks are final are not verified again, unless --from, --openings or --receipts is given:
+    /// keep the file where nobody else writes.
     #[arg(long)]
     save_headers: Option<PathBuf>,
 }
@@ -208,8 +211,11 @@ async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
         receipts,
     };
     let place = Place { rpc: &rpc, deployment: &deployment, data: &data };
-    let progress: Arc<dyn Progress> =
-        if args.place.json { Arc::new(Quiet) } else { Arc::new(Line::begin()) };
+    let line = Line::begin();
+    let progress: Arc<dyn Progress> = match args.save_headers.clone() {
+        Some(path) => Arc::new(Keeping::begin(line, path, deployment.clone())),
+        None => Arc::new(line),
+    };
     let report = audit(place, &options, progress).await;
     match args.place.json {
         true => println!("{}", serde_json::to_string_pretty(&report)?),

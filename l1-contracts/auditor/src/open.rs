@@ -92,7 +92,7 @@ pub async fn open(place: Place<'_>, named: &NamedOpening) -> Result<Opening, Fau
     let patience = chain::patience(&progress);
     let edge = chain::connect(place, patience.clone()).await?;
     let context = check::deployment(place.deployment, &chain::constants(&edge).await?)?;
-    let history = chain::history(&edge, Vec::new(), progress.as_ref()).await?;
+    let history = chain::history(&edge, chain::Before::default(), progress.as_ref()).await?;
     // All headers, since the batch's own means something only as part of the row from genesis.
     // Without a threshold, since lateness is not shown here.
     let lateness = check::headers(&context.genesis, &history.settled, u64::MAX)?;

@@ -1,7 +1,7 @@
 //! Where batch files come from: a folder, or a node's HTTP address.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use l1_contracts::{
     Busy, HttpClientError, HttpUrl, HttpUrlError, Patience, StayedBusy, Waits, http_client,
@@ -60,8 +60,8 @@ impl Source {
         let folder = PathBuf::from(text);
         if folder.is_dir() {
             Ok(Source::Folder(folder))
-        } else if text.contains([':', '@', '?']) {
-            // Whoever forgot the scheme may have given a key with the rest.
+        } else if text.contains([':', '@', '?']) || !is_in_a_folder(&folder) {
+            // Whoever forgot the scheme may have given a key with the rest, in the path, too.
             Err(SourceError::NoScheme)
         } else {
             Err(SourceError::NoFolder(folder))
@@ -124,7 +124,12 @@ impl Source {
     }
 }
 
-async fn read(path: &std::path::Path) -> io::Result<Vec<u8>> {
+/// Whether a path names a place in a folder that there is.
+fn is_in_a_folder(path: &Path) -> bool {
+    path.parent().is_some_and(|parent| parent.as_os_str().is_empty() || parent.is_dir())
+}
+
+async fn read(path: &Path) -> io::Result<Vec<u8>> {
     use tokio::io::AsyncReadExt as _;
     let mut bytes = Vec::new();
     let file = tokio::fs::File::open(path).await?;
@@ -196,11 +201,13 @@ mod tests {
 
     #[test]
     fn an_argument_is_an_address_or_a_folder_that_exists() {
-        assert!(matches!(Source::parse("/nowhere/at/all"), Err(SourceError::NoFolder(_))));
+        assert!(matches!(Source::parse("/nowhere-at-all"), Err(SourceError::NoFolder(_))));
         assert!(matches!(Source::parse("http://"), Err(SourceError::Address(_))));
         assert!(matches!(Source::parse("."), Ok(Source::Folder(_))));
         assert!(matches!(Source::parse("http://node:80/x"), Ok(Source::Http(..))));
-        for text in ["127.0.0.1:8080", "node:hunter2", "me@node", "node/batches?key=hunter2"] {
+        assert!(matches!(Source::parse("nowhere"), Err(SourceError::NoFolder(_))));
+        let keyed = ["node:hunter2", "node/batches?key=hunter2", "node/v2/hunter2", "//n/hunter2"];
+        for text in keyed.into_iter().chain(["127.0.0.1:8080", "me@node"]) {
             let refused = Source::parse(text).expect_err(text);
             assert!(matches!(refused, SourceError::NoScheme), "{refused}");
             assert!(!format!("{refused} {refused:?}").contains("hunter2"), "{refused}");

@@ -21,7 +21,8 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 use wire::{SigningKey, signer_address};
 
-use crate::world::{Built, Forge, Plan, Prove, SHAPES, START_S, build, genesis_time, registrar};
+use crate::world::{Built, Forge, Plan, Prove, REASON, SHAPES, START_S};
+use crate::world::{build, genesis_time, registrar};
 
 /// A chain with the story settled, and the files of the batches in a folder.
 pub(crate) struct Live {
@@ -168,9 +169,10 @@ async fn a_settled_story_holds_with_all_openings_and_everything_is_counted() {
     let live = live().await;
     let report = live.audit(&live.deployment, &live.all_openings()).await;
     assert!(report.holds(), "{}", report.text(auditor::Colour::Plain));
-    assert_eq!((report.settled, report.batches, report.proofs_verified), (3, 3, 5));
-    assert_eq!((report.operations, report.enrolments), (2, 1));
-    assert_eq!((report.access, report.collect, report.excluded), (2, 2, 1));
+    assert_eq!((report.settled, report.batches, report.proofs_verified), (3, 3, 6));
+    assert_eq!((report.operations, report.enrolments), (3, 1));
+    assert_eq!((report.access, report.collect, report.break_glass), (1, 2, 1));
+    assert_eq!(report.excluded, 1);
     assert_eq!((report.openings, report.private_files), (2, 3));
     // Block times follow one another by a second from START_S on, where the last window ends.
     assert!(report.lateness_max_ms > 40_000 && report.late_batches == 0);
@@ -336,6 +338,10 @@ async fn the_program_shows_one_patients_claims_with_what_was_proven() {
     let done = live.program("open", &["--opening", &opening, "--json"]).await;
     let shown: Value = serde_json::from_slice(&done.stdout).expect("JSON");
     assert_eq!(shown["claims"].as_array().map(Vec::len), Some(3));
+    let broken = &shown["claims"][1];
+    assert_eq!((&broken["kind"], &broken["reason"]), (&"break-glass".into(), &"Policy(0)".into()));
+    assert_eq!(broken["asked_because"], REASON);
+    assert_eq!(shown["claims"][0]["asked_because"], Value::Null);
 
     let mut other = live.built[0].openings[0].clone();
     other.claims.pop();

@@ -61,6 +61,8 @@ async fn ranges_of_blocks_that_are_refused_in_any_words_are_made_smaller() {
         ("400 Bad Request", "block range"),
         ("413 Payload Too Large", "<html>413 Request Entity Too Large</html>"),
         ("500 Internal Server Error", ""),
+        ("200 OK", "query timeout exceeded"),
+        ("200 OK", "<html>upstream timed out</html>"),
     ] {
         let refuse = move |question: &Value, _| match is_logs(question) {
             true if blocks_of(question) > 1 => Reply::Other { head, body },
@@ -83,6 +85,40 @@ async fn answers_that_are_cut_short_are_asked_for_in_parts() {
         _ => Reply::Through,
     };
     assert_holds(&audit_through(&live, cut).await, "half of the bytes");
+    let dropped = |question: &Value, _| match is_logs(question) {
+        true if blocks_of(question) > 1 => Reply::Drop,
+        _ => Reply::Through,
+    };
+    assert_holds(&audit_through(&live, dropped).await, "no byte");
+    for nothing in [Value::Null, json!("too many"), json!({})] {
+        let case = nothing.to_string();
+        let empty = move |question: &Value, _| match is_logs(question) {
+            true if blocks_of(question) > 1 => {
+                let nothing = nothing.clone();
+                Reply::Changed(Box::new(move |logs| *logs = nothing.clone()))
+            }
+            _ => Reply::Through,
+        };
+        assert_holds(&audit_through(&live, empty).await, &case);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_names_a_time_is_not_asked_for_less_at_once() {
+    let live = live().await;
+    let away = |question: &Value, _| match is_logs(question) {
+        true => {
+            Reply::Other { head: "503 Service Unavailable\r\nretry-after: 3600", body: "closed" }
+        }
+        false => Reply::Through,
+    };
+    let node = Proxy::serve(live.rpc(), away).await;
+    let data = Source::parse(&live.folder().display().to_string()).expect("a folder");
+    let why = why(&live.audit_from(&node.url, &data).await);
+    assert!(why.contains("asks to wait 3600 s"), "{why}");
+    let others = Proxy::serve(live.rpc(), |_, _| Reply::Through).await;
+    assert_holds(&live.audit_from(&others.url, &data).await, "without a fault");
+    assert!(node.asked() < others.asked(), "{} questions", node.asked());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use statement::batch::{
     SegmentKey,
 };
 
-use crate::world::{PATIENT, Plan, World, item, word};
+use crate::world::{PATIENT, Plan, World, item, request, word};
 
 fn batch(world: &World) -> SoundBatch<'_> {
     let file = &world.built[0].file;
@@ -54,7 +54,7 @@ fn a_sound_opening_opens_everything() {
     assert_eq!(evaluate_all(&world), Ok(()));
     let opened = evaluate(&world, &world.built[0].openings[0]).expect("sound");
     assert_eq!(opened.claims, [(0, 0), (0, 1), (1, 0)]);
-    assert_eq!(opened.operations, [(0, 0), (1, 0)]);
+    assert_eq!(opened.operations, [(0, 0), (1, 0), (2, 0)]);
 }
 
 #[test]
@@ -71,6 +71,20 @@ fn what_is_not_as_committed_is_named() {
     assert_eq!(check_moved(moved), Ok(()));
     let other = model::PatientIndex::new(PATIENT + 1).expect("24 bits");
     assert_eq!(changed(|opening| opening.claims[0].claim.patient = other), claim(0, "patient"));
+}
+
+#[test]
+fn a_request_that_the_claim_does_not_name_is_named() {
+    let other = request("looked for a friend").to_bytes();
+    let swapped = changed(|opening| opening.claims[1].request = other);
+    assert_eq!(swapped, claim(1, "request"));
+    let cut = changed(|opening| opening.claims[1].request.truncate(100));
+    assert_eq!(cut, claim(1, "request"));
+    // Of another claim, which was never asked for.
+    let moved = changed(|opening| opening.claims[0].request = opening.claims[1].request.clone());
+    assert_eq!(moved, claim(0, "request"));
+    let withheld = |opening: &mut PatientOpening| opening.claims[1].request.clear();
+    assert_eq!(check_moved(withheld), Ok(()), "it says nothing");
 }
 
 /// The order of claims in an opening says nothing.

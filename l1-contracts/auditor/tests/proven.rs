@@ -53,5 +53,5 @@ async fn a_proven_and_settled_story_holds_with_all_openings() {
     let live = Live::start(&Honest::new()).await;
     let report = live.audit(&live.deployment, &live.all_openings()).await;
     assert!(report.holds(), "{}", report.text(auditor::Colour::Plain));
-    assert_eq!((report.proofs_verified, report.openings), (5, 2));
+    assert_eq!((report.proofs_verified, report.openings), (6, 2));
 }

@@ -17,6 +17,10 @@ pub(crate) enum Reply {
     Half,
     /// Half of the other node's answer; its length is that of the whole.
     Cut,
+    /// The other node's answer to another question, with these parameters.
+    Instead(Value),
+    /// None: the connection is dropped.
+    Drop,
     /// An error in JSON-RPC.
     Error { status: &'static str, code: i64, words: String },
     /// Something else: status with further lines of the head, and a body.
@@ -105,6 +109,12 @@ impl Node {
                 stream.write_all(head.as_bytes()).await?;
                 stream.write_all(&answer.as_bytes()[..answer.len() / 2]).await
             }
+            Reply::Instead(params) => {
+                let mut other = question.clone();
+                other["params"] = params;
+                send(stream, "200 OK", &self.ask(&other).await.to_string()).await
+            }
+            Reply::Drop => Ok(()),
             Reply::Error { status, code, words } => {
                 let error = json!({ "code": code, "message": words });
                 let body = json!({ "jsonrpc": "2.0", "id": id, "error": error });

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::process::Output;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 use crate::chain::{Live, live};
 use crate::proxy::{Proxy, Reply};
@@ -100,6 +102,70 @@ async fn an_audit_that_broke_off_is_continued_where_it_was() {
     let (code, report) = verify(&live, &[]).await;
     assert_eq!((code, &report["batches"], &report["from"]), (0, &json!(1), &json!(3)));
     assert_eq!(report["verified_before"], json!([1, 2]));
+}
+
+/// Serves this file for the first batch, and gives the connection that asks for another one.
+async fn answer_once(listener: TcpListener, file: Vec<u8>) -> tokio::net::TcpStream {
+    loop {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let mut head = [0; 2048];
+        let read = stream.read(&mut head).await.expect("a question");
+        if !head[..read].starts_with(b"GET /batches/1 ") {
+            return stream;
+        }
+        let length = file.len();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\
+             connection: close\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        stream.write_all(&file).await.expect("sent");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_that_was_killed_is_continued_where_it_was() {
+    let live = live().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let data = format!("http://{}", listener.local_addr().expect("bound"));
+    let path = saved(&live).display().to_string();
+    let mut program = live.command("verify", &live.rpc(), &data);
+    let mut program = program.args(["--save-headers", &path]).spawn().expect("runs");
+    // Whoever asks for the second file has verified the first.
+    let asks = answer_once(listener, live.built[0].file.to_bytes()).await;
+    program.kill().await.expect("killed");
+    drop(asks);
+    let (code, report) = verify(&live, &[]).await;
+    assert_eq!((code, &report["verified_before"], &report["from"]), (0, &json!([1, 1]), &json!(2)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_behind_the_saved_headers_is_unavailable() {
+    let live = live().await;
+    verify(&live, &[]).await;
+    let first = json!([format!("{:#x}", live.deployment.block), false]);
+    let node = Proxy::serve(live.rpc(), move |question, _| match &question["params"][0] {
+        tag if tag == "latest" && question["method"] == "eth_getBlockByNumber" => {
+            Reply::Instead(first.clone())
+        }
+        _ => Reply::Through,
+    })
+    .await;
+    for more in [&[][..], &["--from", "1"]] {
+        let (code, report) = verify_at(&live, &node.url, more).await;
+        assert_eq!((code, &report["verdict"]), (3, &json!("unavailable")), "{report}");
+        let why = report["unavailable"]["why"].as_str().expect("a reason");
+        assert!(why.contains("the node is at block") && why.contains("batch 3 settled"), "{why}");
+    }
+    // Of headers that nobody verified no block is known.
+    change_saved(&live, |saved| {
+        for header in saved["headers"].as_array_mut().expect("a list") {
+            header.as_object_mut().expect("a header").remove("verified");
+        }
+    });
+    let (code, report) = verify_at(&live, &node.url, &[]).await;
+    assert_eq!((code, &report["verdict"]), (3, &json!("unavailable")), "{report}");
+    assert_eq!(verify(&live, &[]).await.0, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

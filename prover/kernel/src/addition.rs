@@ -141,8 +141,11 @@ impl<'a, C: Curve> Pairs<'a, C> {
         let (rise, run) = (left.x.triple_square(cpu), left.y.double(cpu));
         let numerator = C::Coordinate::select_difference(cpu, equal, rise, same_y);
         let denominator = C::Coordinate::select_difference(cpu, equal, run, same_x);
-        // Where there is nothing to divide by, anything that has an inverse will do.
-        let (nothing, one) = (!finite | (same & !equal), C::Coordinate::one(cpu));
+        // Where there is nothing to divide by, anything that has an inverse will do. That a tangent
+        // is upright happens to no point of the group, only to one of a damaged key, whose proof
+        // does not verify.
+        let upright = C::Coordinate::is_zero(cpu, denominator);
+        let (nothing, one) = (!finite | (same & !equal) | upright, C::Coordinate::one(cpu));
         let denominator = C::Coordinate::select_difference(cpu, nothing, one, denominator);
         Seen {
             left,

@@ -12,6 +12,7 @@
 use std::sync::Mutex;
 
 use rayon::prelude::*;
+use zeroize::Zeroize;
 
 use crate::addition::{GROUP, Pairs, Passes};
 use crate::cpu::Ifma;
@@ -97,6 +98,10 @@ impl<C: Curve> Workers<C> {
             let free = self.0.lock().expect("nothing panics with the lock").pop();
             let mut worker = free.unwrap_or_default();
             worker.add_block(cpu, segments, sums);
+            // They tell the digits of the scalars.
+            for list in [&mut worker.left, &mut worker.right, &mut worker.items] {
+                list.zeroize();
+            }
             self.0.lock().expect("nothing panics with the lock").push(worker);
         });
         sums

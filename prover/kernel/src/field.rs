@@ -303,18 +303,18 @@ impl<M: Modulus, const N: u32> Raw<M, N> {
         carry(cpu, self.limbs)
     }
 
-    /// The number less that multiple of p which leaves at most 2 p (in fact little more than p).
+    /// The number less that multiple of p which leaves at most 2 p, in fact little more than
+    /// 3 p / 2.
     ///
     /// The multiple q comes from the top limb alone, which says the number to one part in 2^40,
-    /// carries from below included: q is the whole number next to v / p - 1/2 - 2^-20, so that
-    /// v - q p lies between 2^-21 p and (1 + 2^-19) p. For v < p / 2 that may be -1, which the
+    /// carries from below included: q is the whole number next to v / p - 1, so that v - q p lies
+    /// between p / 2 and 3 p / 2, but for less than p / 2^20. For v < p / 2 that is -1, which the
     /// table holds at place 7.
     #[inline(always)]
     pub(crate) fn reduce(self, cpu: Ifma) -> Below<M, 2> {
         const { assert!(N <= 6, "the table holds -1 to 6") };
         let top = M::TIMES[1][4] as f64 + M::TIMES[1][3] as f64 / (1u64 << LIMB_BITS) as f64;
-        let offset = -0.5 - 1.0 / (1u64 << 20) as f64;
-        let q = cpu.round_scaled(self.limbs[4], 1.0 / top, offset);
+        let q = cpu.round_scaled(self.limbs[4], 1.0 / top, -1.0);
         let table = const { &Self::MULTIPLES };
         carry(cpu, limbs!(|I| cpu.sub(self.limbs[I], cpu.look_up(q, cpu.load(&table[I])))))
     }

@@ -1,20 +1,20 @@
 //! Eight-way arithmetic over BN254 with AVX-512 IFMA: what the accelerated engine is made of.
 //!
-//! The one crate of this repository with `unsafe` code, and in it the one module: `lanes`, where
-//! each instruction is wrapped. Its contract:
+//! The one crate of this repository with `unsafe` code: instructions are wrapped in `lanes`, the
+//! advice to use huge pages in `pages`; elsewhere `unsafe` calls a pass whose processor features
+//! the token vouches for, and nothing else. Its contract:
 //!
 //! * **CPU features.** Every wrapper is a method of [`Ifma`], a token of no size that only
 //!   [`Ifma::detect`] makes, after it has asked the processor for each feature of [`FEATURES`].
 //!   Whoever holds one runs on such a processor.
-//! * **Memory.** Vectors are read from and written to references of the right size alone; no
-//!   pointer is made of an index. Alignment is asked of no address; what is aligned to a cache
+//! * **Memory.** Vectors are read from and written to references of the right size alone, and
+//!   every index is checked. Alignment is asked of no address; what is aligned to a cache
 //!   line is so for speed.
 //! * **Value ranges.** Numbers are five limbs of 52 bits. How many times the modulus a number may
 //!   reach is part of its type (`field::Below`), and an operation that could overflow does not
 //!   compile.
 //!
-//! Everything above `lanes` is safe code. It is variable in time, as the whole prover is: a prover
-//! is not run beside strangers.
+//! It is variable in time, as the whole prover is: a prover is not run beside strangers.
 //!
 //! Layers, each tested against arkworks: `field` (eight numbers at once), `points` (points in
 //! memory), `addition` (many affine additions with one inversion), [`multiexp`] (buckets, digits,

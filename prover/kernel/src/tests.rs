@@ -252,3 +252,22 @@ fn quotients_are_arkworks() {
         assert!(found.iter().copied().eq(expected), "size {size}");
     }
 }
+
+#[test]
+fn a_point_of_no_curve_gives_a_wrong_sum_and_no_panic() {
+    let Some(cpu) = cpu() else { return };
+    // Of order two, if it were on the curve: its tangent is upright.
+    let damaged = G1Affine::new_unchecked(Fq::from(3), Fq::zero());
+    let points = [G1::store(&damaged)];
+    let (left, right) = ([0; GROUP], [0; GROUP]);
+    let mut sums = [Memory::INFINITY; GROUP];
+    let pairs = Pairs::<G1> {
+        cpu,
+        points: &points,
+        left: &left,
+        right: &right,
+        signed: false,
+        infinite: false,
+    };
+    Passes::default().add(pairs, &mut sums);
+}

@@ -34,8 +34,8 @@ impl Backlog {
         Ok(Backlog { key, spool, last, bytes })
     }
 
-    /// How far files of readings were sent on the stream, the last sent from last.
-    pub fn marks(&self) -> &[InputMark] {
+    /// How far files of readings were sent on the stream for its patient, the last sent from last.
+    pub fn marks(&self) -> Vec<InputMark> {
         self.spool.marks()
     }
 

@@ -3,12 +3,12 @@
 //! A frame is written and synced here before the first byte of it is sent, so a sequence is never
 //! used twice for different bytes. The file is a list of records: `kind u8 | length u32 | body |
 //! first 8 bytes of blake3 of all before`, big-endian. The first record is the state (version,
-//! epoch, last sequence with a receipt), the others are whose readings they are, frames as sent,
-//! with or without the place in a file that ends with them, a higher receipted sequence, or such a
-//! place alone. Reading stops at the first record that is torn: it was never sent. The file holds
-//! readings in the clear and is readable for its owner alone. Frames of epoch 0 were made before
-//! the node said which epochs it has: they get theirs when the stream is opened, and nobody saw
-//! them before.
+//! epoch, last sequence with a receipt), the others are whose readings follow, frames as sent, with
+//! or without the place in a file that ends with them, a higher receipted sequence, or such a place
+//! alone. Places are each patient's own, and stay when the device goes on to another. Reading stops
+//! at the first record that is torn: it was never sent. The file holds readings in the clear and is
+//! readable for its owner alone. Frames of epoch 0 were made before the node said which epochs it
+//! has: they get theirs when the stream is opened, and nobody saw them before.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -108,8 +108,16 @@ struct Kept {
     last_receipted: Sequence,
     /// Those above it, in order.
     frames: Vec<Frame>,
-    /// Places in files, the last sent from last.
-    marks: Vec<InputMark>,
+    /// Places in files, of every patient of the device, the last sent from last.
+    marks: Vec<OwnedMark>,
+}
+
+/// Whose readings of a file stand in frames, and up to where.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct OwnedMark {
+    /// `None` only while a file is read that does not say it.
+    patient: Option<PatientIndex>,
+    mark: InputMark,
 }
 
 impl Spool {
@@ -163,10 +171,14 @@ impl Spool {
             if !kept.frames.is_empty() {
                 return Err(SpoolError::Patient { path });
             }
-            // The device went on to somebody else, for whom no file was sent yet.
-            kept = Kept::new(NO_EPOCH);
+            // The device went on to somebody else. It may come back, and the files that were sent
+            // for the one before are not to be sent twice.
+            kept = Kept { marks: std::mem::take(&mut kept.marks), ..Kept::new(NO_EPOCH) };
         }
         kept.patient = Some(key.patient);
+        for mark in &mut kept.marks {
+            mark.patient.get_or_insert(key.patient);
+        }
         // Written anew before anything is appended: behind a torn record nothing would be read.
         let bytes = kept.rewrite(&path).map_err(wrong)?;
         let file = files::append(&path).map_err(wrong)?;
@@ -201,9 +213,10 @@ impl Spool {
         self.kept.epoch
     }
 
-    /// Places in files, the last sent from last.
-    pub(crate) fn marks(&self) -> &[InputMark] {
-        &self.kept.marks
+    /// Places in files that were sent for its patient, the last sent from last.
+    pub(crate) fn marks(&self) -> Vec<InputMark> {
+        let own = self.kept.marks.iter().filter(|one| one.patient == self.kept.patient);
+        own.map(|one| one.mark).collect()
     }
 
     /// Last sequence with a receipt.
@@ -291,11 +304,12 @@ impl Kept {
     }
 
     fn set_mark(&mut self, mark: InputMark) {
-        self.marks.retain(|one| one.name != mark.name);
+        let patient = self.patient;
+        self.marks.retain(|one| one.patient != patient || one.mark.name != mark.name);
         if self.marks.len() >= MARKS_MAX {
             self.marks.remove(0);
         }
-        self.marks.push(mark);
+        self.marks.push(OwnedMark { patient, mark });
     }
 
     /// What the records say; `None` unless the first is a state.
@@ -340,10 +354,18 @@ impl Kept {
         state.extend(self.epoch.0.to_be_bytes());
         state.extend(self.last_receipted.0.to_be_bytes());
         let mut bytes = encode_record(STATE, &state);
-        let patient = self.patient.iter();
-        patient.for_each(|one| bytes.extend(encode_record(PATIENT, &one.get().to_be_bytes())));
-        let marks = self.marks.iter();
-        marks.for_each(|mark| bytes.extend(encode_record(MARK, &mark.to_bytes())));
+        let mut said = None;
+        let mut say = |patient: Option<PatientIndex>, bytes: &mut Vec<u8>| {
+            if let Some(patient) = patient.filter(|one| said.replace(*one) != Some(*one)) {
+                bytes.extend(encode_record(PATIENT, &patient.get().to_be_bytes()));
+            }
+        };
+        for OwnedMark { patient, mark } in &self.marks {
+            say(*patient, &mut bytes);
+            bytes.extend(encode_record(MARK, &mark.to_bytes()));
+        }
+        // The last one said is whose the frames are.
+        say(self.patient, &mut bytes);
         let frames = self.frames.iter();
         frames.for_each(|frame| bytes.extend(encode_record(FRAME, frame.as_bytes())));
         files::replace(path, &[&bytes], Audience::Owner)?;
@@ -454,7 +476,8 @@ mod tests {
             std::fs::write(&path, &whole[..cut]).unwrap();
             let kept = read(&path).unwrap();
             let (frames, expected) = if cut < whole.len() { (1, 10) } else { (2, 20) };
-            assert_eq!((kept.frames.len(), kept.marks), (frames, vec![mark(1, expected)]));
+            let marks: Vec<_> = kept.marks.iter().map(|one| one.mark).collect();
+            assert_eq!((kept.frames.len(), marks), (frames, vec![mark(1, expected)]));
         }
         // It outlives its frames, other files and a new epoch.
         drop(spool);
@@ -485,7 +508,7 @@ mod tests {
         drop(spool);
         assert_eq!(Spool::kept_epoch(&state(&folder), &key()).unwrap(), None);
         let spool = Spool::open(&state(&folder), &key(), EpochNumber(4)).unwrap();
-        assert_eq!((spool.frames(), spool.marks()), (&[made(4)][..], &[mark(1, 10)][..]));
+        assert_eq!((spool.frames(), spool.marks()), (&[made(4)][..], vec![mark(1, 10)]));
         drop(spool);
         let kept = Spool::kept_epoch(&state(&folder), &key()).unwrap();
         assert_eq!(kept, Some(EpochNumber(4)));
@@ -506,6 +529,44 @@ mod tests {
         // Nothing lacks a receipt: the device goes on to the next, in an epoch of its own.
         let spool = Spool::open_kept(&state(&folder), &next).unwrap();
         assert_eq!((spool.epoch(), spool.marks().len()), (NO_EPOCH, 0));
+    }
+
+    #[test]
+    fn places_in_files_are_each_patients_own_and_stay_when_the_device_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let next = StreamKey { patient: PatientIndex::new(2).unwrap(), ..key() };
+        let send = |key: &StreamKey, epoch, mark: InputMark| {
+            let mut spool = Spool::open(&state(&folder), key, EpochNumber(epoch)).unwrap();
+            let before = spool.marks();
+            spool.store(&frame(1), Some(mark)).unwrap();
+            spool.forget_up_to(Sequence(1)).unwrap();
+            before
+        };
+        let marks = |key| Spool::open_kept(&state(&folder), key).unwrap().marks();
+        assert_eq!(send(&key(), 3, mark(1, 10)), []);
+        // The same file is another's reading too.
+        assert_eq!(send(&next, 4, mark(1, 5)), []);
+        assert_eq!(send(&key(), 5, mark(2, 7)), [mark(1, 10)]);
+        assert_eq!(marks(&next), [mark(1, 5)]);
+        assert_eq!(marks(&key()), [mark(1, 10), mark(2, 7)]);
+    }
+
+    #[test]
+    fn places_of_a_file_that_names_its_patient_once_or_never_count_for_the_one_it_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open_kept(&state(&folder), &key()).unwrap();
+        // As it was written while a spool forgot the places of the patient before.
+        let body = [&[VERSION][..], &[0; 10]].concat();
+        let place = encode_record(MARK, &mark(1, 10).to_bytes());
+        let once = encode_record(PATIENT, &key().patient.get().to_be_bytes());
+        for patient in [once, Vec::new()] {
+            let path = spool.path.clone();
+            drop(spool);
+            let text = [encode_record(STATE, &body), patient, place.clone()].concat();
+            std::fs::write(&path, text).unwrap();
+            spool = Spool::open_kept(&state(&folder), &key()).unwrap();
+            assert_eq!(spool.marks(), [mark(1, 10)]);
+        }
     }
 
     #[test]

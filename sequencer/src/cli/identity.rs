@@ -326,17 +326,20 @@ impl Maker {
 /// Registers first: a certificate folder that the node never accepted would look usable. If the
 /// folder then cannot be written, the record stands, and the error says how to repair that.
 fn register(wanted: Wanted, maker: Maker, subject: Subject) -> Outcome {
-    let Wanted { id, role, out, asked, .. } = wanted;
+    let Wanted { id, role, request, out, asked } = wanted;
     let issued = maker.make(role, &id)?;
     let (fingerprint, valid, role) = (issued.fingerprint(), maker.valid, role.name());
     let record = subject.record(fingerprint, valid);
     let position = change(&asked.node, &RegistryChange::Add(record))?;
     issued.write_client(&out, &maker.client).map_err(|error| {
         let (out, dir) = (out.display(), asked.node.dir.display());
+        // Without it the key would be made here, and their own one would fit no certificate.
+        let request = request.map(|file| format!(" --request {}", file.display()));
+        let request = request.unwrap_or_default();
         failed(anyhow::Error::new(error).context(format!(
             "registered (journaled at position {position}), but the folder {out} is not written; \
-             to replace the registration: `sequencer identity renew {id} --role {role} --dir {dir} \
-             --out NEW_FOLDER`"
+             to replace the registration: `sequencer identity renew {id} --role {role} --dir \
+             {dir}{request} --out NEW_FOLDER`"
         )))
     })?;
     let (folder, until) = (out.display().to_string(), Utc(valid.until));

@@ -32,7 +32,9 @@ pub(super) fn failed<E: Into<anyhow::Error>>(error: E) -> Failure {
             return Some(ExitCode::Usage);
         }
         match cause.downcast_ref::<AdminError>()? {
-            AdminError::Socket { .. } | AdminError::NoAnswer => Some(ExitCode::Unavailable),
+            AdminError::Socket { .. } | AdminError::NoAnswer | AdminError::Late { .. } => {
+                Some(ExitCode::Unavailable)
+            }
             AdminError::Malformed(_) | AdminError::Refused(_) => Some(ExitCode::Failed),
         }
     });
@@ -153,6 +155,8 @@ mod tests {
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
         assert_eq!(code(NodeError::System(full).into()), ExitCode::Failed);
         assert_eq!(code(AdminError::NoAnswer.into()), ExitCode::Unavailable);
+        let waited = std::time::Duration::from_secs(1);
+        assert_eq!(code(AdminError::Late { waited }.into()), ExitCode::Unavailable);
         assert_eq!(code(AdminError::Refused("no".into()).into()), ExitCode::Failed);
     }
 }

@@ -1,16 +1,21 @@
 //! `sequencer status`: the running node's own words.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use model::{escape_lines, with_causes};
-use sequencer::doors::admin::{AdminError, ask};
+use sequencer::doors::admin::{AdminError, ask_within};
 use sequencer::folder::layout::Layout;
 use sequencer::folder::validity;
 use sequencer::node::status::{Batches, NodeStatus, StageStatus};
 use serde_json::json;
 
 use super::listed::{Registered, now};
-use super::outcome::{Asked, Expected, Outcome, failed, runtime, unavailable};
+use super::outcome::{Asked, Expected, Failure, Outcome, failed, runtime, unavailable};
+
+/// How long the node may take to say how it stands: it has that in memory.
+const WAIT: Duration = Duration::from_secs(15);
 
 #[derive(Args)]
 pub(crate) struct StatusArgs {
@@ -23,23 +28,13 @@ pub(crate) struct StatusArgs {
 /// Asks the node; the file that says where it is outlives one that was killed.
 pub(crate) fn status(args: &StatusArgs) -> Outcome {
     let (asked, layout) = (&args.asked, Layout::new(&args.asked.node.dir));
-    let folder = asked.node.dir.display();
     if !layout.endpoints().try_exists().map_err(failed)? {
-        let path = layout.endpoints();
+        let (folder, path) = (asked.node.dir.display(), layout.endpoints());
         return Err(unavailable(anyhow!("no node runs in {folder} (no {})", path.display())));
     }
     args.expected.check(&layout)?;
-    let answer = runtime()?.block_on(ask(&layout.admin_socket(), "status"));
-    let answer = answer.map_err(|error| match error {
-        gone @ (AdminError::Socket { .. } | AdminError::NoAnswer) => {
-            unavailable(anyhow::Error::new(gone).context(format!(
-                "no node runs in {folder}: the one that ran there ended without a word, as when \
-                 it is killed; start it again (`sequencer run --config {}`)",
-                layout.config().display()
-            )))
-        }
-        other => failed(other),
-    })?;
+    let answer = runtime()?.block_on(ask_within(&layout.admin_socket(), "status", WAIT));
+    let answer = answer.map_err(|error| unanswered(error, &layout))?;
     let status: NodeStatus = serde_json::from_value(answer.clone())
         .context("reading the node's status: is it of this release?")
         .map_err(failed)?;
@@ -51,6 +46,23 @@ pub(crate) fn status(args: &StatusArgs) -> Outcome {
         eprintln!("warning: {}", escape_lines(&warning));
     }
     Ok(())
+}
+
+/// Why there is no answer: a node that is gone is started again, one that is stuck is looked at.
+fn unanswered(error: AdminError, layout: &Layout) -> Failure {
+    let folder = layout.folder().display();
+    let words = match &error {
+        AdminError::Socket { .. } | AdminError::NoAnswer => format!(
+            "no node runs in {folder}: the one that ran there ended without a word, as when it is \
+             killed; start it again (`sequencer run --config {}`)",
+            layout.config().display()
+        ),
+        AdminError::Late { .. } => {
+            format!("the node in {folder} is stopped, stuck or overloaded: look at its log")
+        }
+        AdminError::Malformed(_) | AdminError::Refused(_) => return failed(error),
+    };
+    unavailable(anyhow::Error::new(error).context(words))
 }
 
 /// Certificates that end soon or ended: the node's own, and those that it registered. What cannot
@@ -78,7 +90,7 @@ fn text(status: &NodeStatus) -> String {
     let chain = if status.chain_reachable { "answers" } else { "does not answer" };
     let balance = match status.balance_wei {
         Some(wei) => format!("{} ether", ether(wei)),
-        None => "not looked at yet".to_owned(),
+        None => "an amount that was not looked at yet".to_owned(),
     };
     let not_running = |one: &&StageStatus| one.state != "runs";
     let troubled: Vec<String> = status.stages.iter().filter(not_running).map(trouble).collect();
@@ -139,6 +151,20 @@ fn length(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_node_that_is_stuck_is_told_from_one_that_is_gone() {
+        let layout = Layout::new(std::path::Path::new("node"));
+        let said = |error| {
+            let Failure { code, error } = unanswered(error, &layout);
+            assert_eq!(code, model::ExitCode::Unavailable);
+            format!("{error:#}")
+        };
+        assert!(said(AdminError::NoAnswer).contains("as when it is killed"));
+        let stuck = said(AdminError::Late { waited: WAIT });
+        assert!(stuck.contains("did not answer within 15 s"), "{stuck}");
+        assert!(!stuck.contains("no node runs"), "{stuck}");
+    }
 
     #[test]
     fn amounts_are_rounded_down_and_lengths_read_at_a_glance() {

@@ -37,6 +37,9 @@ const TRANSFER_WAIT: Duration = Duration::from_secs(5);
 /// How long an answer may take to be made: the writer's queue may be full of frames.
 const ANSWER_WAIT: Duration = Duration::from_secs(30);
 
+/// How long a node is asked at most: longer than it takes at each of its own limits.
+const ASK_WAIT: Duration = Duration::from_secs(60);
+
 /// Pause after a failed accept: descriptors may have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -57,6 +60,15 @@ pub enum AdminError {
     /// The node did not answer.
     #[error("the node closed the connection without an answer")]
     NoAnswer,
+    /// The node has its socket open and says nothing.
+    #[error(
+        "the node has its socket open and did not answer within {} s; what was asked for may \
+         still be done", .waited.as_secs_f64()
+    )]
+    Late {
+        /// How long it was waited for.
+        waited: Duration,
+    },
     /// The answer is no JSON.
     #[error("the node's answer is malformed")]
     Malformed(#[from] serde_json::Error),
@@ -219,11 +231,25 @@ fn span(valid: &Interval) -> Value {
     })
 }
 
-/// Asks a running node.
+/// Asks a running node, for a minute at most.
 ///
 /// # Errors
 /// [`AdminError`].
 pub async fn ask(socket: &Path, request: &str) -> Result<Value, AdminError> {
+    ask_within(socket, request, ASK_WAIT).await
+}
+
+/// Asks a running node, for as long as this.
+///
+/// # Errors
+/// [`AdminError`].
+pub async fn ask_within(socket: &Path, request: &str, wait: Duration) -> Result<Value, AdminError> {
+    // A process that is stopped or stuck has its socket open, and never ends the connection.
+    let asked = timeout(wait, converse(socket, request)).await;
+    asked.unwrap_or(Err(AdminError::Late { waited: wait }))
+}
+
+async fn converse(socket: &Path, request: &str) -> Result<Value, AdminError> {
     let error = |source| AdminError::Socket { path: socket.into(), source };
     let stream = UnixStream::connect(socket).await.map_err(error)?;
     let (read, mut write) = stream.into_split();
@@ -246,4 +272,20 @@ pub async fn ask(socket: &Path, request: &str) -> Result<Value, AdminError> {
 /// If the change does not encode, with the reason.
 pub fn change_request(change: &RegistryChange) -> Result<String, wire::DecodeError> {
     Ok(format!("change {}", hex::encode(change.to_bytes()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_node_that_never_answers_is_waited_for_no_longer_than_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("admin.sock");
+        // Nobody accepts: the system takes connection and request all the same.
+        let _stuck = UnixListener::bind(&socket).unwrap();
+        let error = ask_within(&socket, "status", Duration::from_millis(1)).await.unwrap_err();
+        assert!(matches!(error, AdminError::Late { .. }), "{error:?}");
+        assert!(error.to_string().contains("did not answer within 0.001 s"), "{error}");
+    }
 }

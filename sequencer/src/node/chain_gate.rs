@@ -102,9 +102,37 @@ impl ChainGate {
     }
 }
 
+/// What failed, told apart: a chain that is waited for, and a disk that somebody must look after.
 fn uncompared(error: HeadError) -> SettleError {
     match error {
         HeadError::Edge(error) => SettleError::Chain(error),
+        HeadError::Store(error) => SettleError::Store(error),
+        error @ HeadError::Journal(_) => SettleError::Journal(Box::new(error)),
         other => SettleError::Uncompared(Box::new(other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::folder::store::StoreError;
+    use crate::history::HistoryError;
+    use crate::stages::standing::Cause;
+
+    #[test]
+    fn a_disk_that_does_not_read_is_not_blamed_on_the_chain() {
+        let journal = HeadError::Journal(HistoryError::NoGap { group: 3 });
+        let store = HeadError::Store(StoreError::Missing { what: "batches", key: 1 });
+        let header = HeadError::Header { number: 1 };
+        let causes = [journal, store, header].map(|error| {
+            let error = uncompared(error);
+            (error.cause(), error.is_transient())
+        });
+        let expected = [
+            (Cause::JournalUnreadable, false),
+            (Cause::StoreFails, false),
+            (Cause::ChainFails, true),
+        ];
+        assert_eq!(causes, expected);
     }
 }

@@ -64,7 +64,6 @@ use crate::doors::http::{HttpService, Shown};
 use crate::folder::layout::Layout;
 use crate::folder::store::Store;
 use crate::guard::{Failures, Guard, GuardedTask, UnplannedEnd, panic_of_task};
-use crate::metrics::Metrics;
 use crate::stages::ingest::{Admit, AdmitError, IngestServer};
 use crate::stages::ledger::{Answer, Item, Status};
 use crate::stages::prove::ProverKeys;
@@ -112,7 +111,7 @@ impl Node {
         let clock = NodeClock::start(clock, config.clock.clone()).remembering(remembered);
         let clock = Arc::new(clock);
         let reserve = start::reserve(&opened, space)?;
-        let watched = Watched::new(Metrics::new());
+        let watched = start::watched(&opened);
         let common = Common {
             around: Around { clock: clock.clone(), reserve: Arc::new(reserve) },
             clock,

@@ -45,7 +45,10 @@ impl Reach<'_> {
         validity::check(&server.join("cert.pem"), now, remedy)?;
         // The one step that may still fail, and so the first.
         self.ingest.replace_certificate(ServerTls::load(&server)?)?;
-        self.ingest.set_rates(&config.ingest.rates);
+        // Taken over, they fill every bucket: no gift for whoever has just emptied one.
+        if self.running.ingest.rates != config.ingest.rates {
+            self.ingest.set_rates(&config.ingest.rates);
+        }
         self.around.reserve.set_reserve_bytes(config.journal.reserve_bytes);
         Ok(copy_live(self.running, config))
     }

@@ -32,6 +32,7 @@ use crate::folder::authority::ServerTls;
 use crate::folder::secrets::{self, NodeSecret};
 use crate::folder::validity;
 use crate::guard::{Guard, GuardedTask, GuardedThread, Stage};
+use crate::metrics::Metrics;
 use crate::stages::batch::BatchBinding;
 use crate::stages::deliver::{NodeDelivery, ReceiptHub};
 use crate::stages::ingest::{Admit, IngestServer, Listen, ResetKey, Services};
@@ -53,6 +54,23 @@ pub(super) struct Common {
     /// Sees that what is started runs.
     pub(super) guard: Guard,
     pub(super) watched: Watched,
+}
+
+/// What everybody reports to. Batches are counted on from where the store is: `sequencer status`
+/// and monitors would be told of none until the next one is made.
+pub(super) fn watched(opened: &Opened) -> Watched {
+    let (metrics, store) = (Metrics::new(), &opened.store);
+    metrics.batch_assembled.set(opened.last.number.0 as i64);
+    let under_way = store.outbox_pending().map(|rows| rows.len());
+    match store.last_settled().and_then(|settled| Ok((settled, under_way?))) {
+        Ok((settled, under_way)) => {
+            metrics.batch_settled.set(settled.0 as i64);
+            metrics.outbox_pending.set(under_way as i64);
+        }
+        // Whoever needs the rows says so in its own words; the numbers alone keep no node down.
+        Err(error) => tracing::warn!(%error, "how far batches are settled is not known yet"),
+    }
+    Watched::new(metrics)
 }
 
 /// The writer with admission, and the batcher that it feeds.

@@ -44,7 +44,9 @@ pub struct NodeStatus {
     pub clock_ahead_ms: i64,
     /// Whether the base chain answered last.
     pub chain_reachable: bool,
-    /// What the settling account holds, in the chain's smallest unit, as seen last.
+    /// What the settling account holds, in the chain's smallest unit, as seen last; none before.
+    /// Decimal text in JSON, whose numbers end far below.
+    #[serde(with = "decimal")]
     pub balance_wei: Option<u128>,
 }
 
@@ -74,6 +76,25 @@ pub struct Batches {
     pub outbox: i64,
     /// Closed and not settled.
     pub backlog: u64,
+}
+
+/// An amount as decimal text.
+mod decimal {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(
+        amount: &Option<u128>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        amount.map(|amount| amount.to_string()).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<u128>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
+    }
 }
 
 impl NodeStatus {
@@ -138,7 +159,7 @@ impl Teller {
             reserve_bytes: self.around.reserve.reserve_bytes(),
             clock_ahead_ms: (metrics.clock_disagreement_seconds.get() * 1000.0) as i64,
             chain_reachable: metrics.chain_reachable.get() == 1,
-            balance_wei: metrics.gauge("vitals_settle_balance_wei").map(|wei| wei as u128),
+            balance_wei: metrics.balance_wei(),
         }
     }
 

@@ -19,7 +19,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use wire::Holder;
 
-use self::support::Site;
+use self::support::{Site, close_and_settle};
 use super::*;
 use crate::guard::fault::Fault;
 
@@ -145,5 +145,20 @@ async fn requests_that_never_come_give_their_places_at_the_socket_back() {
     }
     let answer = admin::ask(&socket, "list").await.unwrap();
     assert_eq!(answer["schema"], "vitals-registry-2");
+    node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_says_after_a_restart_how_far_its_batches_are() {
+    let site = Site::new().await;
+    let (node, _) = site.start().await;
+    node.submit(site.frame(1)).await.unwrap();
+    let number = close_and_settle(&node).await;
+    node.stop().await.unwrap();
+    let (node, _) = site.start().await;
+    let answer = admin::ask(&node.layout().admin_socket(), "status").await.unwrap();
+    let status::NodeStatus { batches, .. } = serde_json::from_value(answer).unwrap();
+    let status::Batches { closed, assembled, settled, backlog, .. } = batches;
+    assert_eq!([closed, assembled, settled, backlog], [number, number, number, 0]);
     node.stop().await.unwrap();
 }

@@ -18,7 +18,7 @@ pub enum Cause {
     WindowMissing,
     /// A batch cannot be stored, or the store cannot be read.
     StoreFails,
-    /// The fees that the chain asks are above what is configured.
+    /// The chain asks more for gas than is configured, or than so many offers came to.
     FeeLimit,
     /// The chain's node does not take the transaction.
     NotTaken,
@@ -85,7 +85,9 @@ impl Cause {
                  is damaged; the log names it"
             }
             Cause::FeeLimit => {
-                "the chain asks more for a unit of gas than `settle.fee_wei_max` allows"
+                "the chain asks more for a unit of gas than `settle.fee_wei_max` allows, or \
+                 nothing was mined after `settle.replacements_max` dearer offers; the log says \
+                 which"
             }
             Cause::NotTaken => {
                 "the chain's node does not take the settling transaction; the log has its words"
@@ -95,16 +97,17 @@ impl Cause {
                  the log has the reason"
             }
             Cause::ChainFails => {
-                "the chain's node answers with errors, or against what it said before: it is behind, \
-                 overloaded or broken; the log has its words"
+                "the chain's node answers with errors, or against what it said before: it is \
+                 behind, overloaded or broken; the log has its words"
             }
             Cause::OtherChain => {
                 "the node behind `[chain] rpc` answers for another chain, or has other code at the \
                  contract's address, than `deployment.json` names; the log has both"
             }
             Cause::Diverged => {
-                "the chain settled another header under the number of a batch of this node: another \
-                 node settles with the same key, or the node of `[chain] rpc` shows false events"
+                "the chain settled another header under the number of a batch of this node: \
+                 another node settles with the same key, or the node of `[chain] rpc` shows false \
+                 events"
             }
         }
     }
@@ -125,8 +128,8 @@ impl Cause {
                  again: every batch is made anew"
             }
             Cause::FeeLimit => {
-                "wait: settling goes on once fees fall; or raise `settle.fee_wei_max` and start \
-                 the node again"
+                "wait: settling goes on once fees fall; or raise the setting that the log names \
+                 and start the node again"
             }
             Cause::NotTaken => {
                 "fund the settling account, or mend the chain's node; what was not taken is sent \
@@ -140,13 +143,14 @@ impl Cause {
                 "wait, or mend or replace the chain's node: it is asked again by itself"
             }
             Cause::OtherChain => {
-                "correct `[chain] rpc`, or put the folder's own `deployment.json` back, and start the \
-                 node again; if it is the chain's node that is wrong, mend that: it is asked again"
+                "correct `[chain] rpc`, or put the folder's own `deployment.json` back, and start \
+                 the node again; if it is the chain's node that is wrong, mend that: it is asked \
+                 again"
             }
             Cause::Diverged => {
-                "compare journal, backup and chain, and make sure that no other node has the settling \
-                 key: what is collected on may never settle; a start of the node holds it if the \
-                 contract itself contradicts the journal"
+                "compare journal, backup and chain, and make sure that no other node has the \
+                 settling key: what is collected on may never settle; a start of the node holds it \
+                 if the contract itself contradicts the journal"
             }
         }
     }

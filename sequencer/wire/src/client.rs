@@ -344,8 +344,8 @@ impl ClientSession {
             }
             ServerMessage::ReleaseEnd(end) => {
                 self.requests.end_release(&end)?;
-                let ReleaseEnd { request, frames, more } = end;
-                self.report(Some(ClientEvent::ReleaseEnded { request, frames, more }));
+                let ReleaseEnd { request, frames, more, partly } = end;
+                self.report(Some(ClientEvent::ReleaseEnded { request, frames, more, partly }));
             }
             ServerMessage::Reject(reject) => {
                 let event = self.take_reject(reject, now);

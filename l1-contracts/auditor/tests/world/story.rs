@@ -1,13 +1,14 @@
 //! What happens in the three batches, and how it is written down.
 //!
-//! 1: an enrolment, a permit, a collection and an access under it, an access that nothing covers.
+//! 1: an enrolment, a permit and a policy; a collection under the one, broken glass under the
+//! other, an access that nothing covers.
 //! 2: a collection. 3: nothing; its close is in the journal group of the second one's.
 
 use ark_bn254::Fr;
 use model::{
     Action, BatchHeader, BatchNumber, Categories, Category, ChainScope, Claim, ClaimKind, Digest,
-    Interval, Label, Labels, Millis, Operation, Party, PatientIndex, Position, Purpose, Purposes,
-    Record, Rule, RuleSlot, Window, Word,
+    Interval, Label, Labels, Millis, Operation, OrganisationId, Party, PatientIndex, Position,
+    PractitionerId, Purpose, Purposes, Record, Rule, RuleSlot, Window, Word,
 };
 use statement::batch::{
     ClaimOpening, ClaimsChunk, GroupSummary, OperationOpening, OperationsChunk, PatientOpening,
@@ -16,14 +17,15 @@ use statement::batch::{
 use statement::c2::{self, Capacity, PackedSlot};
 use statement::claim::root16;
 use statement::domain::Domain;
-use statement::eddsa::SecretKey;
+use statement::eddsa::{self, SecretKey};
 use statement::inputs::C2Inputs;
 use statement::operation::{self, SignedOperation};
 use statement::scope::{self, Circuit};
 use statement::tree::Tree;
 use statement::{c1, field, journal, record};
+use wire::{AccessKind, AccessRequest, Reason, SignedAccessRequest, Source};
 
-use super::{Prove, word};
+use super::{Prove, a_scope, word};
 use crate::small;
 
 /// Time of block 0 of the tests' chain, Unix seconds.
@@ -97,10 +99,50 @@ fn permit() -> Rule {
     }
 }
 
-fn operations() -> [(Action, u64); 2] {
+fn operations() -> [(Action, u64); 3] {
     let key_hash = field::to_word(&patient_key().public().hash());
     let enrol = Action::Enrol { key_hash, view_key: view_key(), salt: word(41) };
-    [(enrol, 1000), (Action::Write { slot: RuleSlot::Permit(0), rule: permit() }, 2000)]
+    let policy = Rule { kinds: ClaimKind::BreakGlass.only(), ..permit() };
+    [
+        (enrol, 1000),
+        (Action::Write { slot: RuleSlot::Permit(0), rule: permit() }, 2000),
+        (Action::Write { slot: RuleSlot::Policy(0), rule: policy }, 3000),
+    ]
+}
+
+/// Why the glass was broken.
+pub(crate) const REASON: &str = "found on the floor";
+
+/// What was signed to break it, for a reason.
+pub(crate) fn request(reason: &str) -> SignedAccessRequest {
+    let request = AccessRequest {
+        scope: a_scope(),
+        patient: patient(),
+        practitioner: PractitionerId::new("dr-001").expect("a name"),
+        organisation: OrganisationId::new("ward-3").expect("a name"),
+        care_team: None,
+        source: Source::Any,
+        categories: Category::Ecg.only(),
+        purpose: Purpose::EmergencyTreatment,
+        labels: Label::Normal.only(),
+        data: Interval { from: at(5500), until: at(6000) },
+        requested_at: at(6000),
+        valid_until: at(6500),
+        nonce: 1,
+        kind: AccessKind::BreakGlass { reason: Reason::new(reason).expect("a reason") },
+    };
+    let key = SecretKey::from_bytes(&[3; 32]);
+    let message = field::from_word(&request.signing_hash().expect("well-formed").word());
+    let signature = eddsa::sign(&key, message).encode();
+    SignedAccessRequest::new(request, key.public().encode(), signature).expect("well-formed")
+}
+
+fn emergency() -> Claim {
+    Claim {
+        purpose: Purpose::EmergencyTreatment,
+        digest: request(REASON).digest(),
+        ..claim(ClaimKind::BreakGlass, 100, 6000, 4)
+    }
 }
 
 fn claim(kind: ClaimKind, individual: u64, ms: u64, position: u64) -> Claim {
@@ -127,7 +169,7 @@ type Batch = (Vec<Claim>, u64, &'static [(u64, u64)]);
 fn batches() -> [Batch; 3] {
     let first = vec![
         claim(ClaimKind::Collect, 100, 5000, 3),
-        claim(ClaimKind::Access, 100, 6000, 4),
+        emergency(),
         claim(ClaimKind::Access, 999, 7000, 5),
     ];
     let second = vec![claim(ClaimKind::Collect, 100, WINDOW_MS + 5000, 11)];
@@ -246,7 +288,8 @@ impl Sequencer<'_> {
         let enrols = matches!(action, Action::Enrol { .. });
         let key = if enrols { registrar_key() } else { patient_key() };
         let (signed_at, valid_until) = (window.t0(), at(100_000));
-        let operation = Operation { patient: patient(), nonce: 0, signed_at, valid_until, action };
+        let nonce = self.record.as_ref().map_or(0, |record| record.nonce);
+        let operation = Operation { patient: patient(), nonce, signed_at, valid_until, action };
         let signed = SignedOperation::sign(operation, sig_domain, &key);
         let context = c1::Context {
             sig_domain,
@@ -378,7 +421,10 @@ fn claim_openings(number: u32, chunk: &c2::Chunk) -> Vec<ClaimOpening> {
         covered: !slot.excluded,
         claim: claim.clone(),
         salt: field::to_word(&chunk.salt(0, leaf)),
-        request: Vec::new(),
+        request: match claim.kind {
+            ClaimKind::BreakGlass => request(REASON).to_bytes(),
+            ClaimKind::Access | ClaimKind::Collect => Vec::new(),
+        },
     });
     claims.collect()
 }

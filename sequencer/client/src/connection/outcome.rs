@@ -80,6 +80,8 @@ pub struct AccessOutcome {
     pub released: Vec<Released>,
     /// Whether more were asked for: [`crate::Connection::read_on`] behind the last of these.
     pub more: bool,
+    /// Frames up to here that lie only partly in the period, and so were not released.
+    pub partly: u64,
 }
 
 /// A further page of what a request to read asks for.
@@ -89,4 +91,6 @@ pub struct ReleasedPage {
     pub released: Vec<Released>,
     /// Whether there are more behind the last of these.
     pub more: bool,
+    /// Frames of this page that lie only partly in the period, and so were not released.
+    pub partly: u64,
 }

@@ -15,8 +15,8 @@ struct Request {
     effect: Option<Effect>,
     released: Vec<Released>,
     released_bytes: usize,
-    /// Whether there are more, once all of the page has come.
-    more: Option<bool>,
+    /// Once all of the page has come.
+    end: Option<PageEnd>,
     receipt: Option<SignedReceipt>,
     failure: Option<RequestError>,
 }
@@ -26,6 +26,13 @@ struct Request {
 struct Effect {
     position: Position,
     time: Millis,
+}
+
+/// What the end of a page says.
+#[derive(Clone, Copy, Default)]
+struct PageEnd {
+    more: bool,
+    partly: u64,
 }
 
 /// The requests of one connection.
@@ -47,7 +54,7 @@ impl Requests {
             effect: None,
             released: Vec::new(),
             released_bytes: 0,
-            more: None,
+            end: None,
             receipt: None,
             failure: None,
         };
@@ -84,12 +91,12 @@ impl Requests {
         let (Some(answer), Some(receipt)) = (one.answer, &one.receipt) else { return None };
         let AccessAnswer { permitted, time, position, .. } = answer;
         // A refusal has no release, so nothing says its end.
-        if permitted && one.more.is_none() {
+        if permitted && one.end.is_none() {
             return None;
         }
-        let more = one.more.unwrap_or(false);
+        let PageEnd { more, partly } = one.end.unwrap_or_default();
         let (receipt, released) = (receipt.clone(), std::mem::take(&mut one.released));
-        Some(Ok(AccessOutcome { permitted, time, position, receipt, released, more }))
+        Some(Ok(AccessOutcome { permitted, time, position, receipt, released, more, partly }))
     }
 
     /// A further page, once all of it has come; its frames are moved out.
@@ -101,8 +108,8 @@ impl Requests {
         if let Some(error) = one.failure.clone() {
             return Some(Err(error));
         }
-        let more = one.more?;
-        Some(Ok(ReleasedPage { released: std::mem::take(&mut one.released), more }))
+        let PageEnd { more, partly } = one.end?;
+        Some(Ok(ReleasedPage { released: std::mem::take(&mut one.released), more, partly }))
     }
 
     /// A verified receipt: it is that of every request to read whose digest it names.
@@ -127,8 +134,8 @@ impl Requests {
                 self.change(answer.request, |one| one.answer = Some(answer));
             }
             ClientEvent::Released(released) => self.add_released(*released),
-            ClientEvent::ReleaseEnded { request, more, .. } => {
-                self.change(request, |one| one.more = Some(more));
+            ClientEvent::ReleaseEnded { request, more, partly, .. } => {
+                self.change(request, |one| one.end = Some(PageEnd { more, partly }));
             }
             ClientEvent::RequestRejected { request, code } => {
                 let why = RequestError::Rejected { code };

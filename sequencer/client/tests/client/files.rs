@@ -52,6 +52,29 @@ async fn the_same_file_with_the_same_state_sends_nothing_twice() {
 }
 
 #[tokio::test]
+async fn a_device_that_comes_back_to_a_patient_sends_nothing_of_that_one_twice() {
+    let node = Node::start(Behaviour::default());
+    let folder = folder_with_identities(&node);
+    write(folder.path(), "beats.csv", &beats(20));
+    write(folder.path(), "other.csv", &beats(5));
+    let stream = |patient: &str, file: &str| {
+        let stream = STREAM.replace("--patient 7", &format!("--patient {patient}"));
+        format!("{stream} --state DIR/state DIR/{file}")
+    };
+    for (patient, file, sent, sent_before) in [
+        ("7", "beats.csv", 20, 0),
+        ("8", "other.csv", 5, 0),
+        ("7", "beats.csv", 0, 20),
+        // The same lines are another's readings too.
+        ("8", "beats.csv", 15, 5),
+    ] {
+        let said = done(folder.path(), &node, &stream(patient, file)).await;
+        let found = (&said["readings"], &said["sent_before"]);
+        assert_eq!(found, (&sent.into(), &sent_before.into()), "{patient} {file}: {said}");
+    }
+}
+
+#[tokio::test]
 async fn what_stands_before_a_bad_line_is_durable_and_the_rest_follows_it() {
     let node = Node::start(Behaviour::default());
     let folder = folder_with_identities(&node);

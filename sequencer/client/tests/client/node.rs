@@ -70,6 +70,8 @@ pub(crate) struct Behaviour {
     pub(crate) postpone_opens: usize,
     /// Rejects operations and requests.
     pub(crate) reject_request: Option<RejectCode>,
+    /// Rejects the next further page once.
+    pub(crate) reject_page: Option<RejectCode>,
     /// Signs with another key.
     pub(crate) forge: bool,
     /// Gives every receipt the same group number.
@@ -78,6 +80,10 @@ pub(crate) struct Behaviour {
     pub(crate) refuse_access: bool,
     /// Most frames of a page.
     pub(crate) page_frames: Option<usize>,
+    /// Frames that each page says lie only partly in the period.
+    pub(crate) partly: u64,
+    /// Is too busy for so many requests for a decision.
+    pub(crate) busy_accesses: usize,
     pub(crate) limits: ServerLimits,
 }
 
@@ -470,8 +476,17 @@ impl Session {
         signed: &SignedAccessRequest,
         page: Page,
     ) {
-        if let (true, Some(code)) = (page.continues, log.behaviour.reject_request) {
+        let behaviour = &mut log.behaviour;
+        let rejected = match page.continues {
+            true => behaviour.reject_request.or_else(|| behaviour.reject_page.take()),
+            false => None,
+        };
+        if let Some(code) = rejected {
             return self.session.reject_request(request, code);
+        }
+        if !page.continues && log.behaviour.busy_accesses > 0 {
+            log.behaviour.busy_accesses -= 1;
+            return self.session.reject_request(request, RejectCode::Busy);
         }
         if !page.continues && !self.decide(log, request, signed) {
             return;
@@ -498,7 +513,12 @@ impl Session {
             self.session.release_frame(released).expect("little is released");
             frames += 1;
         }
-        self.session.end_release(ReleaseEnd { request, frames, more });
+        self.session.end_release(ReleaseEnd {
+            request,
+            frames,
+            more,
+            partly: log.behaviour.partly,
+        });
     }
 
     /// Whether it is permitted.

@@ -72,6 +72,46 @@ async fn what_was_asked_for_in_part_says_how_to_go_on() {
 }
 
 #[tokio::test]
+async fn less_than_a_frame_says_what_brings_more() {
+    let (node, folder) = ward().await;
+    let run = async |more: &str| done(folder.path(), &node, &format!("{ACCESS} {more}")).await;
+    let whole = run("--limit 50").await;
+    let line = format!("--limit 10 --after {}", whole["after"]);
+    let part = run(&line).await;
+    assert_eq!((&part["after"], &part["readings"]), (&whole["after"], &10.into()));
+    assert!(run("--limit 10").await["after"].is_null());
+}
+
+#[tokio::test]
+async fn frames_partly_in_the_period_are_told_and_no_success() {
+    let (node, folder) = ward().await;
+    node.behave(Behaviour { page_frames: Some(5), partly: 2, ..Behaviour::default() });
+    let line = format!("{ACCESS} --out DIR/read.csv");
+    let read = vitals(folder.path(), &node, &line).await;
+    assert_eq!(read.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&read.stdout).unwrap();
+    // Two of each of three pages.
+    assert_eq!((&report["complete"], &report["readings"]), (&false.into(), &600.into()));
+    assert_eq!(report["frames_partly_in_period"], 6);
+    let why = report["why_incomplete"].as_str().unwrap();
+    assert!(why.contains("6 frames") && why.contains("--data-from"), "{why}");
+    assert!(report["after"].is_null() && !folder.path().join("read.csv").exists());
+    // What came is not written over unasked either.
+    let asked = node.log().shown.len();
+    let again = vitals(folder.path(), &node, &line).await;
+    assert_eq!((again.status.code(), node.log().shown.len()), (Some(2), asked));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("read.csv.part"));
+}
+
+#[tokio::test]
+async fn a_busy_node_is_asked_again_for_its_decision() {
+    let (node, folder) = ward().await;
+    node.behave(Behaviour { busy_accesses: 1, ..Behaviour::default() });
+    let read = done(folder.path(), &node, ACCESS).await;
+    assert_eq!((&read["complete"], &read["claims"]), (&true.into(), &1.into()));
+}
+
+#[tokio::test]
 async fn an_answer_that_is_cut_off_is_no_success_and_no_whole_file() {
     let (node, folder) = ward().await;
     let reject_request = Some(RejectCode::NotPermitted);
@@ -83,6 +123,42 @@ async fn an_answer_that_is_cut_off_is_no_success_and_no_whole_file() {
     assert_eq!((&report["complete"], &report["readings"]), (&false.into(), &250.into()));
     assert!(report["why_incomplete"].as_str().unwrap().contains("consent ended"), "{report}");
     assert!(report["after"].is_u64() && report["last_reading"].is_string(), "{report}");
+    assert!(!folder.path().join("read.csv").exists());
+    assert_eq!(lines(folder.path(), "read.csv.part").len(), 250);
+}
+
+/// The window of the claim ends behind the first page.
+fn window_ends() -> Behaviour {
+    let reject_page = Some(RejectCode::Validity);
+    Behaviour { page_frames: Some(5), reject_page, ..Behaviour::default() }
+}
+
+#[tokio::test]
+async fn a_window_that_ends_between_two_pages_costs_a_further_claim() {
+    let (node, folder) = ward().await;
+    node.behave(window_ends());
+    let read = done(folder.path(), &node, &format!("{ACCESS} --out DIR/all.csv")).await;
+    assert_eq!(node.log().behaviour.reject_page, None, "it was asked for");
+    assert_eq!((&read["complete"], &read["readings"]), (&true.into(), &600.into()));
+    assert_eq!((&read["frames"], &read["claims"]), (&12.into(), &2.into()));
+    let receipts = read["receipts"].as_array().unwrap();
+    assert!(receipts.len() == 2 && receipts[0] != receipts[1] && receipts[0] == read["receipt"]);
+    assert_eq!(lines(folder.path(), "all.csv").len(), 600);
+}
+
+#[tokio::test]
+async fn glass_is_not_broken_a_second_time_for_the_rest() {
+    let (node, folder) = ward().await;
+    node.behave(window_ends());
+    let line = format!("{ACCESS} --break-glass --reason unconscious --out DIR/read.csv");
+    let cut = vitals(folder.path(), &node, &line).await;
+    assert_eq!(cut.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&cut.stdout).unwrap();
+    assert_eq!((&report["complete"], &report["readings"]), (&false.into(), &250.into()));
+    assert_eq!((&report["claims"], &report["permitted"]), (&1.into(), &true.into()));
+    let why = report["why_incomplete"].as_str().unwrap();
+    assert!(why.contains("glass is broken once for one request"), "{why}");
+    assert!(report["after"].is_u64(), "{report}");
     assert!(!folder.path().join("read.csv").exists());
     assert_eq!(lines(folder.path(), "read.csv.part").len(), 250);
 }

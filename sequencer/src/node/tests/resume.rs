@@ -147,3 +147,27 @@ async fn openings_beyond_the_burst_are_told_and_open_later() {
     drop((streams, gateway, edge));
     node.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rates_that_are_read_again_and_did_not_change_fill_no_bucket() {
+    let mut site = Site::new().await;
+    (site.config.ingest.rates.opens_burst, site.config.ingest.rates.opens_per_minute) = (2, 1);
+    let (mut node, edge) = site.start().await;
+    let mut gateway = Gateway::connect(&site, &node).await;
+    let _streams = [gateway.open(1).await, gateway.open(2).await];
+    node.reload(&site.config).unwrap();
+    let mut third = Box::pin(gateway.connection.open_stream(Lane::Live, descriptor(3)));
+    tokio::select! {
+        _ = &mut third => panic!("expected the third of two streams to wait"),
+        delay = gateway.delays.recv() => {
+            let Delay { what, code, .. } = delay.expect("a delay");
+            assert_eq!((what, code), (Delayed::Opening, RejectCode::Busy));
+        }
+    }
+    // Others hold from then on, for open connections too.
+    site.config.ingest.rates.opens_burst = 3;
+    node.reload(&site.config).unwrap();
+    third.await.unwrap();
+    drop((gateway, edge));
+    node.stop().await.unwrap();
+}

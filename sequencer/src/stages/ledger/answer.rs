@@ -135,6 +135,8 @@ pub enum Answer {
         released: Vec<Position>,
         /// Whether more were asked for than these.
         more: bool,
+        /// Frames that lie only partly in the period that was asked for.
+        partly: u64,
     },
     /// A request that was decided before goes on: no claim, no entry.
     AccessContinued {
@@ -142,6 +144,8 @@ pub enum Answer {
         released: Vec<Position>,
         /// Whether more were asked for than these.
         more: bool,
+        /// Frames that lie only partly in the period that was asked for, of this page.
+        partly: u64,
     },
     /// The registry is changed.
     RegistryChanged {

@@ -247,7 +247,7 @@ impl Ledger {
         let late = access_claim(signed, at.position, at.latest);
         let covered =
             c2::covers(record, &claim).and_then(|slot| c2::covers(record, &late).map(|_| slot));
-        let Found { positions: released, more } = match covered {
+        let Found { positions: released, more, partly } = match covered {
             Ok(_) if releases(&claim) => self.frames_asked_for(signed, page, at.position),
             _ => Found::default(),
         };
@@ -258,6 +258,7 @@ impl Ledger {
             decision: covered,
             released,
             more,
+            partly,
         };
         let decision = match covered {
             Ok(slot) => Decision::Permitted { slot },
@@ -293,9 +294,9 @@ impl Ledger {
                 return Ok(Verdict::Answer(refused));
             }
         }
-        let Found { positions: released, more } =
+        let Found { positions: released, more, partly } =
             self.frames_asked_for(signed, page, before.position);
-        Ok(Verdict::Answer(Answer::AccessContinued { released, more }))
+        Ok(Verdict::Answer(Answer::AccessContinued { released, more, partly }))
     }
 
     /// Of what was stored before the claim's position, so that its pages come to an end.

@@ -89,6 +89,8 @@ pub(super) struct Found {
     pub(super) positions: Vec<Position>,
     /// Whether there are more behind them.
     pub(super) more: bool,
+    /// Frames passed over on the way because only a part of them was measured within.
+    pub(super) partly: u64,
 }
 
 impl Streams {
@@ -185,22 +187,19 @@ impl Streams {
         let frames = &frames[..frames.partition_point(|frame| frame.position < asked.before)];
         let behind =
             asked.after.map_or(0, |after| frames.partition_point(|one| one.position <= after));
-        let fits = |frame: &&StoredFrame| {
+        let is_asked = |frame: &&StoredFrame| {
             asked.categories.contains(frame.categories)
-                && asked.data.contains(&frame.measured)
                 && asked.source.is_none_or(|source| source == frame.device)
         };
+        let fits = |frame: &&StoredFrame| asked.data.contains(&frame.measured) && is_asked(frame);
+        let last = behind.checked_sub(1).map(|index| age(&frames[index]));
+        let is_later = |frame: &&StoredFrame| last.is_none_or(|last| age(frame) > last);
         // One more than may go, which says that there are more.
         let most = asked.frames_max + 1;
         let mut found: Vec<_> = match asked.order {
             PageOrder::Stored => frames[behind..].iter().filter(fits).take(most).collect(),
             PageOrder::Newest => {
-                let last = behind.checked_sub(1).map(|index| age(&frames[index]));
-                let mut fitting: Vec<_> = frames
-                    .iter()
-                    .filter(fits)
-                    .filter(|frame| last.is_none_or(|last| age(frame) > last))
-                    .collect();
+                let mut fitting: Vec<_> = frames.iter().filter(fits).filter(is_later).collect();
                 if fitting.len() > most {
                     // Only those that go are sorted: a patient may have a million.
                     fitting.select_nth_unstable_by_key(most, |frame| age(frame));
@@ -212,7 +211,25 @@ impl Streams {
         };
         let more = found.len() > asked.frames_max;
         found.truncate(asked.frames_max);
-        Found { positions: found.iter().map(|frame| frame.position).collect(), more }
+        // Up to the last one of the page, so that all pages count each of them once.
+        let end = found.last().filter(|_| more);
+        let passed = match (asked.order, end) {
+            (PageOrder::Stored, None) => &frames[behind..],
+            (PageOrder::Stored, Some(end)) => {
+                &frames[behind..frames.partition_point(|frame| frame.position < end.position)]
+            }
+            (PageOrder::Newest, _) => frames,
+        };
+        let is_passed = |frame: &&StoredFrame| {
+            asked.order == PageOrder::Stored
+                || (is_later(frame) && end.is_none_or(|end| age(frame) < age(end)))
+        };
+        let is_partly = |frame: &&StoredFrame| {
+            asked.data.overlaps(&frame.measured) && !asked.data.contains(&frame.measured)
+        };
+        let passed = passed.iter().filter(is_partly).filter(is_asked);
+        let partly = passed.filter(is_passed).count() as u64;
+        Found { positions: found.iter().map(|frame| frame.position).collect(), more, partly }
     }
 }
 
@@ -264,7 +281,7 @@ mod tests {
                 before,
                 frames_max,
             };
-            let Found { positions, more } = streams.find(&asked);
+            let Found { positions, more, .. } = streams.find(&asked);
             after = positions.last().copied();
             pages.push(positions.iter().map(|position| position.0).collect());
             if !more {
@@ -283,6 +300,51 @@ mod tests {
                 let pages = pages(order, frames_max);
                 assert_eq!(pages.len(), whole, "{order:?} by {frames_max}");
                 assert_eq!(pages.concat(), *expected, "{order:?} by {frames_max}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_partly_in_the_period_is_counted_once_whatever_the_pages() {
+        let (mut streams, patient) = streams();
+        let gateway = GatewayId::new("gateway").unwrap();
+        let device = DeviceId::new("monitor").unwrap();
+        let name = StreamName { device, signal: 1, epoch: EpochNumber(1) };
+        let within = |from, until| {
+            Interval::new(Millis::new(from).unwrap(), Millis::new(until).unwrap()).unwrap()
+        };
+        // Around the begin, around the end, around both; beside it; of another category.
+        let ecg = Category::Ecg.only();
+        let others = [(1500, 2001, ecg), (8000, 9000, ecg), (1, 9999, ecg), (8500, 8501, ecg)];
+        let others = others.into_iter().chain([(1500, 2001, Category::Spo2.only())]);
+        for (position, (from, until, categories)) in (120..).zip(others) {
+            let (position, measured) = (Position(position), within(from, until));
+            let frame = StoredFrame { position, categories, measured, device: Word::ZERO };
+            streams.store(&gateway, &name, patient, frame);
+        }
+        for order in [PageOrder::Stored, PageOrder::Newest] {
+            for frames_max in 1..8 {
+                let (mut after, mut partly, mut whole) = (None, 0, 0);
+                loop {
+                    let (data, before) = (within(2000, 8400), Position(200));
+                    let found = streams.find(&FramesAsked {
+                        patient,
+                        categories: ecg,
+                        data,
+                        source: None,
+                        order,
+                        after,
+                        before,
+                        frames_max,
+                    });
+                    partly += found.partly;
+                    whole += found.positions.len();
+                    after = found.positions.last().copied();
+                    if !found.more {
+                        break;
+                    }
+                }
+                assert_eq!((partly, whole), (3, 7), "{order:?} by {frames_max}");
             }
         }
     }

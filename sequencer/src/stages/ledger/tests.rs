@@ -329,17 +329,21 @@ impl Ward {
             nonce,
             kind: AccessKind::Access { reason: wire::Reason::new("").unwrap() },
         };
-        let message = request.signing_hash().unwrap().word().to_bytes();
-        let signature = eddsa::sign(key, field::from_bytes(&message).unwrap());
-        let signed =
-            SignedAccessRequest::new(request, key.public().encode(), signature.encode()).unwrap();
-        AuthenticRequest::verify(Box::new(signed)).unwrap()
+        sign_request(request, key)
     }
 
     fn close(&mut self) -> ClosedWindow {
         assert!(matches!(self.submit(Item::Close), Answer::Closed));
         self.delivered.0.lock().unwrap().1.pop().expect("a closed window")
     }
+}
+
+fn sign_request(request: AccessRequest, key: &SecretKey) -> AuthenticRequest {
+    let message = request.signing_hash().unwrap().word().to_bytes();
+    let signature = eddsa::sign(key, field::from_bytes(&message).unwrap());
+    let signed =
+        SignedAccessRequest::new(request, key.public().encode(), signature.encode()).unwrap();
+    AuthenticRequest::verify(Box::new(signed)).unwrap()
 }
 
 fn capacities() -> Capacities {

@@ -12,7 +12,7 @@ use statement::batch::PublicFile;
 
 use super::error::{SettleError, transport};
 use super::fees::{self, Fees, Signed};
-use super::look::MinedReceipt;
+use super::look::{MinedReceipt, ask};
 use super::plan::{Action, Doubt, Doubted, View};
 use super::settler::{FailedBefore, Settler, Step, Underpriced};
 use crate::folder::store::{FileDigest, OutboxRow, OutboxState, Settled, StoreError};
@@ -22,6 +22,16 @@ const CALLDATA_BYTES_MAX: usize = 120 * 1024;
 
 /// A batch and where it was settled, or that it is not.
 type Change = (BatchNumber, Option<Settled>);
+
+/// What a simulation says of batches.
+enum Estimate {
+    /// They take so much gas.
+    Gas(u64),
+    /// Their last window is not over for the chain; its words.
+    NotOver(String),
+    /// The contract refuses them; its reason.
+    Refused(String),
+}
 
 impl Settler {
     pub(super) async fn act(&mut self, view: &View, action: Action) -> Result<Step, SettleError> {
@@ -57,9 +67,12 @@ impl Settler {
             );
             self.metrics.settle_doubts_total.inc();
         }
-        let doubted = before.unwrap_or(Doubted { what, since: now });
+        let doubted = Doubted::seen_again(before, what, now);
         self.doubt = Some(doubted);
-        doubted.since.plus(self.config.doubt_ms).min(now.plus(self.config.poll_ms))
+        let (believed, next) =
+            (doubted.since.plus(self.config.doubt_ms), now.plus(self.config.poll_ms));
+        // Long enough, and seen too seldom: looks in quick succession would all be of one moment.
+        if believed > now { believed.min(next) } else { next }
     }
 
     /// Gives up a transaction that was mined and settled nothing; what is to be told of it. Its
@@ -175,9 +188,9 @@ impl Settler {
     }
 
     /// As many of the batches as fit one transaction, and its gas limit. `None` if the chain's
-    /// clock is behind.
+    /// clock is behind, also that of its next block.
     async fn fit(
-        &self,
+        &mut self,
         first: u64,
         mut last: u64,
         block: BlockId,
@@ -185,26 +198,32 @@ impl Settler {
         let mut files = self.read_files(first, last)?;
         loop {
             let fewer = last > first;
-            let found = match self.edge.simulate_at(&files, block).await {
+            let mut estimate = self.estimate(&files, block).await;
+            // Nodes judge a named block by its own time. Where blocks are made for transactions
+            // alone, the last one stays older than the window for as long as nothing is sent.
+            if let (Ok(Estimate::NotOver(_)), false) = (&estimate, fewer) {
+                estimate = self.estimate_pending(&files).await;
+            }
+            let found = match estimate {
                 // A quarter above, for state that differs when it is mined; what is not used is not
                 // paid, but a transaction that runs out is paid and settles nothing.
-                Ok(gas) => gas.saturating_add(gas / 4),
-                // The chain's clock is behind ours: only waiting helps, and it does. The newest
-                // window must not hold back those before it.
-                Err(EdgeError::Refused { reason }) if reason.starts_with("WindowNotOver") => {
-                    if !fewer {
-                        return Ok(None);
-                    }
-                    u64::MAX
+                Ok(Estimate::Gas(gas)) => gas.saturating_add(gas / 4),
+                // The newest window must not hold back those before it.
+                Ok(Estimate::NotOver(_)) if fewer => u64::MAX,
+                // Only waiting helps, and it does, unless one of the clocks is wrong: then the
+                // alarm has this.
+                Ok(Estimate::NotOver(words)) => {
+                    self.last_trouble = Some(format!(
+                        "batch {first} is not over by the clock of the chain's next block: {words}"
+                    ));
+                    return Ok(None);
                 }
-                Err(EdgeError::Refused { reason }) => {
+                Ok(Estimate::Refused(reason)) => {
                     return Err(SettleError::Refused { first, last, reason });
                 }
                 // The node answered, but not with gas: perhaps it is too much for one transaction.
-                Err(EdgeError::Transport(error)) if fewer && error.as_error_resp().is_some() => {
-                    u64::MAX
-                }
-                Err(error) => return Err(error.into()),
+                Err(error) if fewer && error.rpc_code().is_some() => u64::MAX,
+                Err(error) => return Err(error),
             };
             let max = self.config.gas_max;
             if found <= max && self.edge.calldata(&files).len() <= CALLDATA_BYTES_MAX {
@@ -216,6 +235,38 @@ impl Settler {
             // Halving finds a size in a few simulations; the exact most would save little gas.
             last = first + (last - first) / 2;
             files.truncate((last - first + 1) as usize);
+        }
+    }
+
+    /// What the batches take as of this block. What may be the answer of a node that lacks the
+    /// block is asked again.
+    async fn estimate(
+        &self,
+        files: &[PublicFile],
+        block: BlockId,
+    ) -> Result<Estimate, SettleError> {
+        let simulate = || async {
+            match self.edge.simulate_at(files, block).await {
+                Ok(gas) => Ok(Estimate::Gas(gas)),
+                Err(EdgeError::Refused { reason }) if reason.starts_with("WindowNotOver") => {
+                    Ok(Estimate::NotOver(reason))
+                }
+                // An answer like gas: asking again would only get it again.
+                Err(EdgeError::Refused { reason }) => Ok(Estimate::Refused(reason)),
+                Err(error) => Err(error.into()),
+            }
+        };
+        ask(simulate).await
+    }
+
+    /// What they take in the chain's next block. A node that cannot say is waited for: the next
+    /// block that it does have tells as well.
+    async fn estimate_pending(&self, files: &[PublicFile]) -> Result<Estimate, SettleError> {
+        match self.estimate(files, BlockId::pending()).await {
+            Err(error) if error.rpc_code().is_some() => {
+                Ok(Estimate::NotOver(model::with_causes(&error)))
+            }
+            answer => answer,
         }
     }
 
@@ -273,8 +324,10 @@ impl Settler {
     async fn replace(&mut self, now: Millis, nonce: u64) -> Result<bool, SettleError> {
         let mut row = self.load_row(nonce)?;
         // Beyond the limit the last one is sent again: it may be mined yet, and the row stays
-        // small.
-        if row.replaced.len() >= self.config.replacements_max {
+        // small. The offer rises no more, which somebody must learn.
+        let max = self.config.replacements_max;
+        if row.replaced.len() >= max {
+            self.set_fee_limit(Some(SettleError::ReplacementLimit { nonce, max }));
             return self.send(now, nonce).await;
         }
         let mut transaction = fees::decode(&row.signed).ok_or(SettleError::Outbox { nonce })?;
@@ -308,9 +361,10 @@ impl Settler {
         Ok(true)
     }
 
-    /// Remembers whether the highest fee stands in the way.
+    /// Remembers whether the highest fee, or the most replacements, stand in the way.
     pub(super) fn set_fee_limit(&mut self, limit: Option<SettleError>) {
-        self.metrics.settle_fee_limited.set(i64::from(limit.is_some()));
+        let is_highest = matches!(limit, Some(SettleError::FeeLimit { .. }));
+        self.metrics.settle_fee_limited.set(i64::from(is_highest));
         self.fee_limit = limit;
     }
 

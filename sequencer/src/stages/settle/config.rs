@@ -27,7 +27,8 @@ settings! {
         doubt_ms: u64 = 24_000; "milliseconds", range(0, 3_600_000) => {
             sets: "How long every look must say so before something is believed that contradicts \
                    what was sent and recorded: a block that went away, a nonce used otherwise, a \
-                   failed transaction. Two blocks; the embedded chain is believed at once.",
+                   failed transaction. Three looks must say so besides. Two blocks; with 0, as \
+                   for the embedded chain, one look is believed.",
         }
         pending_max: usize = 64; "transactions", range(1, 1024) => {
             sets: "Most transactions that are mined and not final.",
@@ -38,7 +39,9 @@ settings! {
             sets: "Most replacements of one transaction, each at least 12.5 % dearer: 20 make it \
                    ten times as dear.",
             memory: "32 bytes each.",
-            at_limit: "The last one is sent again and again.",
+            at_limit: "The last one is sent again and again, and its offer rises no more, also \
+                       where `fee_wei_max` allows it. The stage is degraded by `fee-limit` until \
+                       it is mined.",
         }
         fee_wei_max: u64 = 1_000_000_000_000; "wei", range(1, 1_000_000_000_000_000_000) => {
             sets: "Highest fee offered for a unit of gas: 1,000 gwei.",

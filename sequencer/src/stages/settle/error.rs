@@ -106,6 +106,17 @@ pub enum SettleError {
         /// Fee needed.
         needed: u128,
     },
+    /// A transaction was replaced as often as is configured, and none of all is mined.
+    #[error(
+        "the transaction of nonce {nonce} is not mined after {max} replacements, which is \
+         `settle.replacements_max`: its offer rises no more, and the last one is sent again"
+    )]
+    ReplacementLimit {
+        /// The account's nonce.
+        nonce: u64,
+        /// Most replacements.
+        max: usize,
+    },
     /// The block that was looked at is another one by now.
     #[error("block {number} changed while it was looked at: looked at again")]
     Moved {
@@ -115,6 +126,9 @@ pub enum SettleError {
     /// What the contract remembers cannot be compared with the journal.
     #[error("the contract's last settled header cannot be compared with the journal")]
     Uncompared(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The journal does not serve what the contract's memory is compared with.
+    #[error("the journal cannot be compared with what the contract remembers")]
+    Journal(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The chain did not answer in time.
     #[error("the base chain took longer than a round may")]
     Deadline,
@@ -155,7 +169,8 @@ impl SettleError {
     /// Why the stage does not get on.
     pub fn cause(&self) -> Cause {
         match self {
-            SettleError::FeeLimit { .. } => Cause::FeeLimit,
+            SettleError::FeeLimit { .. } | SettleError::ReplacementLimit { .. } => Cause::FeeLimit,
+            SettleError::Journal(_) => Cause::JournalUnreadable,
             SettleError::NotTaken { .. } => Cause::NotTaken,
             SettleError::Chain(error) if error.contradicts_deployment() => Cause::OtherChain,
             SettleError::Chain(_)
@@ -181,6 +196,7 @@ impl SettleError {
             SettleError::Chain(error) => !error.contradicts_deployment(),
             SettleError::NotTaken { .. }
             | SettleError::FeeLimit { .. }
+            | SettleError::ReplacementLimit { .. }
             | SettleError::NotSettled { .. }
             | SettleError::Moved { .. }
             | SettleError::Uncompared(_)

@@ -171,7 +171,7 @@ impl Settler {
 
 /// Asks until there is an answer that is no error, a few times. Who does not answer at all is not
 /// asked again: that takes long, and the round's pause is for it.
-async fn ask<T, F>(question: impl Fn() -> F) -> Result<T, SettleError>
+pub(super) async fn ask<T, F>(question: impl Fn() -> F) -> Result<T, SettleError>
 where
     F: Future<Output = Result<T, SettleError>>,
 {

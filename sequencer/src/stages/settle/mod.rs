@@ -14,15 +14,16 @@
 //! twice, replaced by a transaction that pays at least an eighth more; so is, without any wait,
 //! what the node calls underpriced; one of which it holds nothing is offered again at what the
 //! chain asks by then. After `replacements_max` replacements, and where an eighth more would be
-//! above `fee_wei_max`, the last one is sent again and again: it is mined once fees fall.
+//! above `fee_wei_max`, the last one is sent again and again, with the stage degraded: it is mined
+//! once fees fall.
 //!
 //! Invariants:
 //! * Bytes are in the outbox before they are sent, and every hash ever sent for a nonce is kept.
 //! * One transaction at a time is unmined; the contract's counter says what is settled (I2).
-//! * Lateness is recorded and never an error. A window that is not over for the chain is waited
-//!   for.
+//! * Lateness is recorded and never an error. A window that is not over for the chain, neither at
+//!   the block of the look nor at the next one, is waited for.
 //! * One look is of one block; receipts are held against the contract's counter; what contradicts
-//!   the outbox is believed once every look has said so for `doubt_ms`.
+//!   the outbox is believed once every look has said so for `doubt_ms`, and three looks at least.
 //! * What was mined and settled nothing is given up and built anew, after a pause that grows.
 //! * What the contract refuses is tried again ever more slowly, and the stage is degraded and says
 //!   why. Whatever the chain or its node does, the node lives, and no trouble outlasts its cause.

@@ -6,7 +6,8 @@
 //! A look may be wrong: behind one address stand several nodes, some of them blocks behind, and a
 //! node may lie for a while. So the contract's counter says what is settled, whatever receipts say,
 //! and what would give up something that the outbox remembers is a [`Doubt`] first: it is believed
-//! once every look has said so for `settle.doubt_ms`.
+//! once every look has said so for `settle.doubt_ms`, and at least three looks. While the chain
+//! does not answer the time goes on, and one stale look on each side must not be enough.
 
 use std::cmp::Ordering;
 
@@ -65,13 +66,27 @@ pub enum Doubt {
     TakenBack,
 }
 
-/// A doubt that the looks before this one had without pause.
+/// How many looks must agree on a doubt, the one that believes it included.
+const LOOKS_MIN: u32 = 3;
+
+/// A doubt that all looks before this one had, those left out that failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Doubted {
     /// Which.
     pub what: Doubt,
     /// When it was seen first.
     pub since: Millis,
+    /// How many looks had it.
+    pub looks: u32,
+}
+
+impl Doubted {
+    /// What is to be remembered after one more look that has this doubt.
+    pub(super) fn seen_again(before: Option<Doubted>, what: Doubt, now: Millis) -> Doubted {
+        let before = before.filter(|before| before.what == what);
+        let Doubted { since, looks, .. } = before.unwrap_or(Doubted { what, since: now, looks: 0 });
+        Doubted { what, since, looks: looks.saturating_add(1) }
+    }
 }
 
 /// Everything that the next action depends on.
@@ -163,8 +178,11 @@ pub(super) fn row_action(view: &View, row: &Row, config: &SettleConfig) -> Optio
 }
 
 fn is_believed(view: &View, doubt: Doubt, config: &SettleConfig) -> bool {
-    let since = view.doubt.filter(|doubted| doubted.what == doubt).map(|doubted| doubted.since);
-    config.doubt_ms == 0 || since.is_some_and(|since| view.now >= since.plus(config.doubt_ms))
+    let before = view.doubt.filter(|doubted| doubted.what == doubt);
+    let is_enough = |Doubted { since, looks, .. }: Doubted| {
+        view.now >= since.plus(config.doubt_ms) && looks.saturating_add(1) >= LOOKS_MIN
+    };
+    config.doubt_ms == 0 || before.is_some_and(is_enough)
 }
 
 fn decide(view: &View, config: &SettleConfig) -> Verdict {

@@ -72,7 +72,7 @@ pub struct Settler {
     pub(super) sent: Option<u64>,
     /// Nonce whose fees the node refused.
     pub(super) underpriced: Option<(u64, Underpriced)>,
-    /// Set while the open row offers the highest fee that is configured and needs a higher one.
+    /// Set while the open row offers the most that is configured, and it does not do.
     pub(super) fee_limit: Option<SettleError>,
     /// Whether the chain's node did not take what it was sent last.
     pub(super) not_taken: bool,

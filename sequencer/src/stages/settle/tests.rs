@@ -314,6 +314,8 @@ async fn a_window_that_is_not_over_is_waited_for() {
     // The operator's clock runs ahead of the chain's: the contract says WindowNotOver.
     bench.clock.advance(WINDOW_MS);
     assert_eq!(rounds(&mut settler).await.0, []);
+    let trouble = settler.last_trouble.as_deref().unwrap_or_default();
+    assert!(trouble.starts_with("batch 2") && trouble.contains("WindowNotOver"), "{trouble}");
     bench.chain_clock.advance(WINDOW_MS);
     assert_eq!(rounds(&mut settler).await.0.len(), 4);
     assert_eq!(bench.counts().await, BTreeMap::from([(1, 1), (2, 1)]));

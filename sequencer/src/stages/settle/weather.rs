@@ -379,6 +379,49 @@ async fn half_of_the_answers_two_blocks_late_keep_nothing_from_settling() {
     check_settles_under(Lies { behind: 2, ..Lies::default() }).await;
 }
 
+/// A chain that makes a block for a transaction alone: with nobody else on it, its last block stays
+/// older than the window's end for as long as nothing is sent.
+#[tokio::test]
+async fn a_chain_that_makes_blocks_for_transactions_alone_settles_all_the_same() {
+    let mut voyage = Voyage::with(3).await;
+    voyage.weather.sky().lies.own_times = true;
+    let head = voyage.bench.edge.provider().get_block_number().await.unwrap();
+    for _ in 0..20 {
+        voyage.round().await;
+    }
+    let settled = voyage.bench.store.last_settled().unwrap();
+    assert_eq!(settled, BatchNumber(3), "{:?}, {:?}", voyage.last, voyage.settler.last_trouble);
+    let blocks = voyage.bench.edge.provider().get_block_number().await.unwrap() - head;
+    assert_eq!(blocks, 2, "the first alone, which makes a block, and then the others");
+    voyage.clear(3).await;
+}
+
+/// What lacks the block of the look is asked again: it is not too much gas for all the batches.
+#[tokio::test]
+async fn an_estimate_of_a_node_without_the_block_makes_no_transaction_smaller() {
+    let mut voyage = Voyage::with(3).await;
+    voyage.weather.sky().lies.lacks = 2;
+    voyage.round().await;
+    let rows = voyage.bench.rows();
+    assert_eq!(rows.iter().map(|row| (row.first, row.last)).collect::<Vec<_>>(), [(1, 3)]);
+    voyage.clear(3).await;
+}
+
+#[tokio::test]
+async fn an_offer_that_rises_no_more_degrades_the_stage_until_it_is_mined() {
+    let mut voyage = Voyage::with(1).await;
+    voyage.settler.config.replacements_max = 0;
+    voyage.weather.sky().market = Some(5000 * GWEI);
+    for _ in 0..40 {
+        voyage.round().await;
+    }
+    assert_eq!(voyage.bench.standing.cause(), Some(Cause::FeeLimit));
+    let limit = voyage.settler.fee_limit.as_ref();
+    assert!(matches!(limit, Some(SettleError::ReplacementLimit { max: 0, .. })), "{limit:?}");
+    assert_eq!(voyage.bench.metrics.settle_fee_limited.get(), 0, "no fee is above the highest");
+    voyage.clear(1).await;
+}
+
 #[tokio::test]
 async fn receipts_without_logs_and_blocks_without_hashes_keep_nothing_from_settling() {
     check_settles_under(Lies { receipts: Some(Receipts::Bare), ..Lies::default() }).await;

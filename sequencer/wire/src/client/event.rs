@@ -112,6 +112,8 @@ pub enum ClientEvent {
         frames: u64,
         /// Whether more were asked for: the next page begins behind the last of these.
         more: bool,
+        /// Frames passed over because they lie only partly in the period that was asked for.
+        partly: u64,
     },
     /// An operation or request was rejected.
     RequestRejected {

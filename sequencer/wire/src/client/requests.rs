@@ -235,7 +235,7 @@ mod tests {
             assert_eq!(requests.answer(&answer(request, true)), Ok(()));
             assert_eq!(requests.release(&released(request, 0)), Ok(()));
             assert_eq!(
-                requests.end_release(&ReleaseEnd { request, frames: 1, more: false }),
+                requests.end_release(&ReleaseEnd { request, frames: 1, more: false, partly: 0 }),
                 Ok(())
             );
             assert_eq!(requests.pending.len(), usize::from(!receipt_first));
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(requests.release(&released(request, 0)), Err(Violation::Answer), "no answer");
         requests.answer(&answer(request, true)).expect("the first answer");
         assert_eq!(requests.release(&released(request, 1)), Err(Violation::Answer), "a hole");
-        let end = ReleaseEnd { request, frames: 1, more: false };
+        let end = ReleaseEnd { request, frames: 1, more: false, partly: 0 };
         assert_eq!(requests.end_release(&end), Err(Violation::Answer), "one is missing");
         let unknown = RequestId(9);
         assert_eq!(requests.release(&released(unknown, 0)), Err(Violation::Protocol));
@@ -277,10 +277,10 @@ mod tests {
     fn a_further_page_needs_no_answer_and_more_needs_a_frame_to_go_on_from() {
         let mut requests = Requests::new(1);
         let request = requests.add_access(DIGEST, true).expect("room");
-        let empty = ReleaseEnd { request, frames: 0, more: true };
+        let empty = ReleaseEnd { request, frames: 0, more: true, partly: 0 };
         assert_eq!(requests.end_release(&empty), Err(Violation::Answer));
         assert_eq!(requests.release(&released(request, 0)), Ok(()));
-        let end = ReleaseEnd { request, frames: 1, more: true };
+        let end = ReleaseEnd { request, frames: 1, more: true, partly: 0 };
         assert_eq!(requests.end_release(&end), Ok(()));
         assert!(requests.pending.is_empty(), "over without a receipt");
         let request = requests.add_access(DIGEST, true).expect("room");

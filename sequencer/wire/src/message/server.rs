@@ -94,6 +94,7 @@ impl ServerMessage {
                 to.u64(end.request.0);
                 to.u64(end.frames);
                 to.u8(u8::from(end.more));
+                to.u64(end.partly);
                 Type::ReleaseEnd
             }
             ServerMessage::Reject(reject) => {
@@ -138,7 +139,8 @@ impl ServerMessage {
             Type::ReleaseEnd => {
                 let request = RequestId(from.u64()?);
                 let (frames, more) = (from.u64()?, from.flag("more frames")?);
-                ServerMessage::ReleaseEnd(ReleaseEnd { request, frames, more })
+                let partly = from.u64()?;
+                ServerMessage::ReleaseEnd(ReleaseEnd { request, frames, more, partly })
             }
             Type::Reject => ServerMessage::Reject(Reject::read(&mut from)?),
             Type::Credit => ServerMessage::Credit(Credit::read(&mut from)?),
@@ -376,6 +378,9 @@ pub struct ReleaseEnd {
     pub frames: u64,
     /// Whether more were asked for than this page holds: they come behind the last one of it.
     pub more: bool,
+    /// How many frames this page passed over because only a part of their readings was measured in
+    /// the period that was asked for.
+    pub partly: u64,
 }
 
 fn read_sequence(from: &mut Reader<'_>) -> Result<Sequence, DecodeError> {

@@ -291,7 +291,7 @@ pub(crate) fn server_messages() -> Vec<ServerMessage> {
             stream,
             frame: frame(0, 1, 3),
         }),
-        ServerMessage::ReleaseEnd(ReleaseEnd { request, frames: 1, more: true }),
+        ServerMessage::ReleaseEnd(ReleaseEnd { request, frames: 1, more: true, partly: 2 }),
         reject(RejectCode::Stream, Concern::Stream { handle }),
         reject(RejectCode::Gap, Concern::Frames { handle, from: Sequence(4) }),
         reject(RejectCode::Nonce, Concern::Request { request }),

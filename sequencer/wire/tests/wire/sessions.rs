@@ -224,7 +224,7 @@ fn access(permitted: bool, receipted: bool, released: u64) -> Vec<ClientEvent> {
         sent.expect("room");
     }
     if permitted {
-        pair.server.end_release(ReleaseEnd { request, frames: 2, more: true });
+        pair.server.end_release(ReleaseEnd { request, frames: 2, more: true, partly: 3 });
     }
     pair.down()
 }
@@ -239,7 +239,10 @@ fn a_permitted_access_brings_the_stored_frames_and_an_end() {
     };
     let frames: Vec<_> = events.iter().filter_map(frame).collect();
     assert_eq!(frames, [samples::frame(0, 1, 2), samples::frame(0, 2, 2)]);
-    assert!(matches!(events.last(), Some(ClientEvent::ReleaseEnded { frames: 2, more: true, .. })));
+    let Some(ClientEvent::ReleaseEnded { frames: 2, more: true, partly: 3, .. }) = events.last()
+    else {
+        panic!("{events:?}")
+    };
 }
 
 #[test]

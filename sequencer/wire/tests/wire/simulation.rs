@@ -437,6 +437,7 @@ fn lie(random: &mut Seeded, request: RequestId) -> ServerMessage {
             request,
             frames: random.next() % 3,
             more: random.next().is_multiple_of(2),
+            partly: random.next() % 3,
         }),
         6 if random.chance(10) => ServerMessage::AccessAnswer(AccessAnswer {
             request,

@@ -105,6 +105,8 @@ pub(crate) struct ValueColumn {
     pub(crate) index: usize,
     pub(crate) signal: &'static Signal,
     pub(crate) to_own: Linear,
+    /// Whether that holds for a row which says no unit of its own.
+    is_known: bool,
 }
 
 /// Where everything stands, counted from 0.
@@ -116,7 +118,7 @@ pub(crate) struct Columns {
     pub(crate) device: Option<usize>,
     /// A row's own signal; its value stands in any of `values` of that signal.
     pub(crate) signal_name: Option<usize>,
-    /// The unit of the row's values, unless one is said for all.
+    /// The unit of the row's values, unless one is said for all; empty, that of the header.
     pub(crate) unit: Option<usize>,
     pub(crate) values: Vec<ValueColumn>,
 }
@@ -242,12 +244,11 @@ impl Columns {
             let unknown = || ColumnError::Unknown { what: signal.name, found: list(header) };
             let index = index.ok_or_else(unknown)?;
             let unit = asked.unit.or(names[index].unit.as_deref());
-            // Where each row says its own, nothing holds for all of them.
-            let to_own = match columns.unit {
-                Some(_) => Linear::SAME,
-                None => to_own(signal, unit)?,
+            let (to_own, is_known) = match columns.unit {
+                Some(_) => of_rows_without(signal, unit),
+                None => (to_own(signal, unit)?, true),
             };
-            columns.values.push(ValueColumn { index, signal, to_own });
+            columns.values.push(ValueColumn { index, signal, to_own, is_known });
         }
         Ok(columns)
     }
@@ -279,7 +280,7 @@ impl Columns {
             })?;
             let to_own =
                 asked.unit.map_or(Ok(Linear::SAME), |unit| unit::conversion(signal, unit))?;
-            columns.values.push(ValueColumn { index, signal, to_own });
+            columns.values.push(ValueColumn { index, signal, to_own, is_known: true });
         }
         Ok(columns)
     }
@@ -291,8 +292,11 @@ impl Columns {
         fields: &[String],
     ) -> Result<ValueColumn, ColumnError> {
         let Some(unit) = self.unit else { return Ok(column) };
-        let unit = Some(fields[unit].as_str()).filter(|unit| !unit.is_empty());
-        Ok(ValueColumn { to_own: to_own(column.signal, unit)?, ..column })
+        match fields[unit].as_str() {
+            "" if column.is_known => Ok(column),
+            "" => Err(no_unit(column.signal)),
+            unit => Ok(ValueColumn { to_own: unit::conversion(column.signal, unit)?, ..column }),
+        }
     }
 
     /// The one column that nothing else takes.
@@ -309,11 +313,22 @@ impl Columns {
 fn to_own(signal: &'static Signal, unit: Option<&str>) -> Result<Linear, ColumnError> {
     match unit {
         Some(unit) => Ok(unit::conversion(signal, unit)?),
-        None if unit::is_asked_for(signal) => {
-            Err(ColumnError::NoUnit { signal: signal.name, units: unit::names(signal) })
-        }
+        None if unit::is_asked_for(signal) => Err(no_unit(signal)),
         None => Ok(Linear::SAME),
     }
+}
+
+/// Where rows say their own, from the header's unit for those that say none, and whether it can be
+/// told. A header's unit that is none of the signal's is no error: the column may be another's too.
+fn of_rows_without(signal: &'static Signal, unit: Option<&str>) -> (Linear, bool) {
+    match to_own(signal, unit) {
+        Ok(to_own) => (to_own, true),
+        Err(_) => (Linear::SAME, false),
+    }
+}
+
+fn no_unit(signal: &'static Signal) -> ColumnError {
+    ColumnError::NoUnit { signal: signal.name, units: unit::names(signal) }
 }
 
 /// The column that a mapping gives a role.

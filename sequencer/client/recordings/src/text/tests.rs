@@ -121,7 +121,8 @@ fn times_are_never_guessed() {
     assert!(said("now").starts_with("line 1: expected a time"));
     assert_eq!(
         said("2096-11-28T12:00:00Z"),
-        "line 1: expected a time that has been, found one 2209075200 s ahead of this machine's clock"
+        "line 1: expected a time that has been, found one 2209075200 s ahead of this machine's \
+         clock"
     );
     let in_lines = |unit: Option<TimeUnit>, since: Option<&str>, zone: Option<&str>| Rules {
         times: Times::InLines {
@@ -226,6 +227,16 @@ fn numbers_keep_their_value_or_say_what_they_lose() {
     assert_eq!(values(&format!("time,Temp (degF)\n{AT},98.6"), rules("temperature")), [Some(3700)]);
     let error = fault(&format!("time,Temp (mmHg)\n{AT},98.6"), rules("temperature")).to_string();
     assert!(error.contains("--unit") && error.contains("[degF]"), "{error}");
+}
+
+#[test]
+fn a_row_that_says_no_unit_has_that_of_the_header() {
+    let rows = format!("{AT},98.6,\n2026-11-28T11:00:01Z,37.0,Cel\n");
+    let found = values(&format!("time,Temp (degF),unit\n{rows}"), rules("temperature"));
+    assert_eq!(found, [Some(3700), Some(3700)]);
+    // In a unit that is not known no value is taken as it stands.
+    let found = read(&format!("time,Temp (raw),unit\n{rows}"), rules("temperature"));
+    assert!(found.error.is_some() && found.readings.is_empty(), "{:?}", found.readings);
 }
 
 #[test]

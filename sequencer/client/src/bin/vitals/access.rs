@@ -39,7 +39,9 @@ mod readings;
 /// patient's log. If the node's window closes meanwhile, the rest needs a further request, which is
 /// signed and told (never to break the glass a second time: then the answer ends there). An answer
 /// that is cut off is not complete, says so, and ends with another code than 0; one that --limit or
-/// --latest shortened says so, and ends with 0.
+/// --latest shortened says so, and ends with 0. Readings are released by whole frames: one that
+/// lies only partly in the period is counted and not released, and the answer is not complete, so
+/// that the period is widened.
 ///
 ///   vitals access --key dr-001.key --identity DIR --organisation ward-3 --patient 7 \
 ///       --categories ecg --purpose treatment --data-from 2026-05-01 --data-until now \
@@ -102,15 +104,16 @@ pub(crate) struct Access {
     /// Go on behind the frame at this journal position, as an answer that is not complete says
     #[arg(long, value_name = "POSITION", value_parser = clap::value_parser!(u64).range(1..))]
     after: Option<u64>,
-    /// Write the readings there, as device,signal,time,value,unit, which vitals stream reads; an
-    /// answer that was cut off goes to FILE.csv.part
+    /// Write the readings there, as device,signal,time,value,unit, which vitals stream reads (a
+    /// value that devices write where there is none, as 0 or 32767, with --keep VALUE); an answer
+    /// that is not complete, unless --limit or --latest asked for no more, goes to FILE.csv.part
     #[arg(long, value_name = "FILE.csv")]
     out: Option<PathBuf>,
     /// Keep the frames as they are stored, to be held against the settled digests with the
     /// patient's opening (vitals log --frames, auditor verify --frames)
     #[arg(long, value_name = "FILE.frames")]
     frames: Option<PathBuf>,
-    /// Replace the files of --out and --frames if they are there
+    /// Replace the files of --out and --frames, and their .part, if they are there
     #[arg(long)]
     overwrite: bool,
 }
@@ -142,7 +145,10 @@ impl Access {
             anyhow::Ok((answered, standing))
         })?;
         let report = match answered.first.permitted {
-            true => self.report(&request, &answered, &wanted.choose(&answered.released)?),
+            true => {
+                let begun = self.after.map(Position);
+                self.report(&request, &answered, &wanted.choose(&answered.released, begun)?)
+            }
             false => refused(&answered.first),
         };
         Ok(standing.tell(report))
@@ -150,9 +156,9 @@ impl Access {
 
     /// What was released before is not written over unless somebody says so.
     fn check_new(&self, path: Option<&Path>, option: &str) -> Result<(), Usage> {
-        let Some(path) = path.filter(|path| path.is_file() && !self.overwrite) else {
-            return Ok(());
-        };
+        let Some(path) = path.filter(|_| !self.overwrite) else { return Ok(()) };
+        let both = [path.to_owned(), part_of(path)];
+        let Some(path) = both.iter().find(|path| path.is_file()) else { return Ok(()) };
         let path = path.display();
         Err(Usage(format!(
             "expected no file at {path}, found one: name another with --{option}, or --overwrite"
@@ -212,11 +218,10 @@ impl Access {
         let (mut text, mut json) = delivered(answered, chosen);
         let exit = tell_end(answered, chosen, (&mut text, &mut json));
         let receipt = &answered.first.receipt;
-        let is_cut = matches!(answered.ended, Ended::Cut { .. });
-        let named = |path: &Path| match is_cut {
+        let named = |path: &Path| match exit {
+            ExitCode::Ok => path.to_owned(),
             // What is not all that was asked for never stands under the name of it.
-            true => PathBuf::from(format!("{}.part", path.display())),
-            false => path.to_owned(),
+            _ => part_of(path),
         };
         if let Some(path) = self.out.as_deref().map(named) {
             // It is journaled and in the patient's log by now: whoever asked has the receipt,
@@ -242,6 +247,12 @@ impl Access {
         }
         Report { text, json, exit }
     }
+}
+
+fn part_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
 }
 
 /// Whoever is refused learns nothing of the rules, not even which one is missing.
@@ -287,6 +298,7 @@ fn delivered(answered: &Answered, chosen: &Chosen) -> (String, Value) {
     json["frames"] = frames.into();
     json["readings"] = readings.into();
     json["claims"] = claims.into();
+    json["frames_partly_in_period"] = answered.partly.into();
     json["receipts"] = receipts.collect::<Vec<_>>().into();
     json["last_reading"] = chosen.rows.last().map(|row| readings::time(row.at)).into();
     (text, json)
@@ -295,27 +307,39 @@ fn delivered(answered: &Answered, chosen: &Chosen) -> (String, Value) {
 /// Says whether it is all that was asked for, and if not how to go on.
 fn tell_end(answered: &Answered, chosen: &Chosen, to: (&mut String, &mut Value)) -> ExitCode {
     let (text, json) = to;
-    let why = match &answered.ended {
-        Ended::Whole if !chosen.is_cut => {
-            json["complete"] = true.into();
-            return ExitCode::Ok;
-        }
-        Ended::Whole | Ended::Enough => "as many readings as were asked for",
-        Ended::Cut { why, .. } => why.as_str(),
-    };
-    let last = chosen.rows.last().map(|row| readings::time(row.at));
-    *text += &format!("\nNOT COMPLETE: {why}");
-    if let Some(last) = last {
-        *text += &format!("; the last reading is of {last}");
+    let is_short = chosen.is_cut || !matches!(answered.ended, Ended::Whole);
+    let mut why = Vec::new();
+    match &answered.ended {
+        Ended::Cut { why: cut, .. } => why.push(cut.clone()),
+        _ if is_short => why.push("as many readings as were asked for".to_owned()),
+        _ => {}
     }
-    json["complete"] = false.into();
+    if answered.partly > 0 {
+        why.push(format!(
+            "{} frames lie only partly in the period: widen --data-from/--data-until",
+            answered.partly
+        ));
+    }
+    json["complete"] = why.is_empty().into();
+    if why.is_empty() {
+        return ExitCode::Ok;
+    }
+    let why = why.join("; ");
+    *text += &format!("\nNOT COMPLETE: {why}");
+    if let Some(last) = chosen.rows.last() {
+        *text += &format!("; the latest of those that came is of {}", readings::time(last.at));
+    }
     json["why_incomplete"] = why.into();
-    if let Some(after) = chosen.after {
+    if let Some(after) = chosen.after.filter(|_| is_short) {
         *text += &format!("; go on with --after {}", after.0);
         json["after"] = after.0.into();
     }
+    if chosen.is_within_a_frame {
+        *text += "; no frame is in it whole: ask with a larger --limit";
+    }
     match &answered.ended {
         Ended::Cut { exit, .. } => *exit,
+        _ if answered.partly > 0 => ExitCode::Failed,
         // It was asked for in so many words.
         Ended::Whole | Ended::Enough => ExitCode::Ok,
     }

@@ -1,7 +1,9 @@
 //! What a command says at its end: text for people, one object for programs, and an exit code.
 
 use std::error::Error;
+use std::fmt;
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use client::batches::FetchError;
@@ -73,7 +75,28 @@ pub(crate) struct UnknownHost {
 #[error("interrupted; {kept}")]
 pub(crate) struct Interrupted {
     /// What became of what has no receipt, and how to go on.
-    pub(crate) kept: String,
+    pub(crate) kept: Unfinished,
+}
+
+/// What a stream that ended early leaves.
+#[derive(Debug)]
+pub(crate) struct Unfinished {
+    /// In words, with how to go on.
+    pub(crate) said: String,
+    /// Frames without a receipt.
+    pub(crate) frames: u64,
+    /// Readings in them.
+    pub(crate) readings: u64,
+    /// Readings that were read and are in no frame, at least.
+    pub(crate) lost: u64,
+    /// The folder that keeps the frames; without one nothing does.
+    pub(crate) state: Option<PathBuf>,
+}
+
+impl fmt::Display for Unfinished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.said)
+    }
 }
 
 /// Prints a report.
@@ -88,17 +111,36 @@ pub(crate) fn show(report: &Report, json: bool) -> ExitCode {
 
 /// Prints why a command could not run, causes included, to standard error.
 pub(crate) fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
-    let exit = exit_code(error);
-    let causes: Vec<_> = error.chain().map(|cause| escape(&cause.to_string())).collect();
     let text = match json {
-        true => {
-            let exit = exit.number();
-            json!({ "schema": "vitals-error-1", "error": causes, "exit": exit }).to_string()
-        }
-        false => format!("vitals: {}", causes.join(": ")),
+        true => error_object(error).to_string(),
+        false => format!("vitals: {}", causes(error).join(": ")),
     };
     let _ = writeln!(std::io::stderr(), "{text}");
-    exit
+    exit_code(error)
+}
+
+fn causes(error: &anyhow::Error) -> Vec<String> {
+    error.chain().map(|cause| escape(&cause.to_string())).collect()
+}
+
+fn error_object(error: &anyhow::Error) -> Value {
+    let exit = exit_code(error).number();
+    let mut object = json!({ "schema": "vitals-error-1", "error": causes(error), "exit": exit });
+    let interrupted = error.downcast_ref::<Interrupted>().map(|one| &one.kept);
+    if let Some(left) = interrupted.or_else(|| error.downcast_ref()) {
+        let Unfinished { frames, readings, lost, state, .. } = left;
+        let (frames_kept, readings_kept) = match state {
+            Some(_) => (*frames, *readings),
+            None => (0, 0),
+        };
+        object["frames_without_receipt"] = (*frames).into();
+        object["readings_without_receipt"] = (*readings).into();
+        object["frames_kept"] = frames_kept.into();
+        object["readings_kept"] = readings_kept.into();
+        object["readings_lost"] = (*lost).into();
+        object["kept_in"] = state.as_ref().map(|state| state.display().to_string()).into();
+    }
+    object
 }
 
 /// What is not reachable may be there later; what is given wrongly is named below; all else was
@@ -226,8 +268,29 @@ mod tests {
         assert_eq!(code(refused(RejectCode::Unavailable).into()), ExitCode::Unavailable);
         assert_eq!(code(Usage("no".to_owned()).into()), ExitCode::Usage);
         assert_eq!(code(FetchError::Address.into()), ExitCode::Usage);
-        let interrupted = Interrupted { kept: "nothing was read".to_owned() };
+        let interrupted = Interrupted { kept: unfinished(None) };
         assert_eq!(code(interrupted.into()), ExitCode::Interrupted);
+    }
+
+    fn unfinished(state: Option<PathBuf>) -> Unfinished {
+        let said = "the rest is kept".to_owned();
+        Unfinished { said, frames: 2, readings: 15, lost: 4, state }
+    }
+
+    #[test]
+    fn a_program_reads_what_a_stream_that_ended_early_leaves() {
+        let interrupted = Interrupted { kept: unfinished(Some("state".into())) };
+        let given_up = anyhow::anyhow!("no answer").context(unfinished(None));
+        let objects = [interrupted.into(), given_up].map(|error| error_object(&error));
+        for (object, kept, folder) in
+            [(&objects[0], 15, json!("state")), (&objects[1], 0, json!(null))]
+        {
+            assert_eq!(object["readings_without_receipt"], 15);
+            assert_eq!((&object["readings_kept"], &object["kept_in"]), (&json!(kept), &folder));
+            assert_eq!(object["readings_lost"], 4);
+        }
+        assert_eq!(objects[1]["error"], json!(["the rest is kept", "no answer"]));
+        assert!(error_object(&anyhow::anyhow!("else")).get("readings_kept").is_none());
     }
 
     #[test]

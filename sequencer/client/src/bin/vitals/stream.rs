@@ -29,7 +29,7 @@ use self::step::{End, OnError, Step};
 use crate::consent::parse_patient;
 use crate::node::{Node, Standing, now, runtime};
 use crate::recording::detect;
-use crate::report::{Interrupted, Outcome, Usage};
+use crate::report::{Interrupted, Outcome, Unfinished, Usage};
 
 mod delay;
 mod frames;
@@ -210,32 +210,25 @@ impl Stream {
         progress: &Arc<Progress>,
     ) -> anyhow::Result<summary::Streamed> {
         let config = self.config(progress)?;
-        let mut building = Vec::new();
-        for signal in &self.signals {
-            let folder = self.state.as_deref();
-            let kept = folder.map(|folder| anyhow::Ok(Backlog::open(folder, self.key(signal)?)?));
-            let kept = kept.transpose()?;
-            kept.iter().for_each(|kept| progress.inherit(kept));
-            building.push(Building::new(signal, kept, self.frame_readings, self.frame_ms));
-        }
+        let building = self.building(progress)?;
         // Bounded: a large file would else be read into memory while the node takes its time.
         let (sender, steps) = mpsc::channel(QUEUE_READINGS);
         let mut feed = self.feed(input, &building, progress)?;
         let bytes_max = config.limits.held_bytes_max;
         let mut sending = Sending::new(building, steps, bytes_max, progress.clone());
+        sending.check_inherited()?;
         // Reading a pipe blocks, and the connection has to go on meanwhile.
         tokio::task::spawn_blocking(move || feed.run(&sender));
         let delivered = tokio::select! {
             delivered = self.deliver(config, &mut sending, progress) => delivered,
             _ = stopped() => Err(self.interrupt(&mut sending, progress).await),
         };
-        let kept = |error: anyhow::Error| match is_away(&error) {
-            true => {
-                error.context(format!("gave up waiting for the node; {}", progress.kept_sentence()))
+        let (connection, refused) = match delivered {
+            Err(error) if is_away(&error) => {
+                return Err(self.give_up(error, &mut sending, progress).await);
             }
-            false => error,
+            delivered => delivered?,
         };
-        let (connection, refused) = delivered.map_err(kept)?;
         let (counts, standing) = (connection.counts(), Standing::of(&self.node, &connection)?);
         progress.disconnect();
         connection.close().await;
@@ -252,6 +245,19 @@ impl Stream {
             sent_before,
             state: self.state.clone(),
         })
+    }
+
+    /// The frame of each signal, with what the folder keeps of it.
+    fn building(&self, progress: &Progress) -> anyhow::Result<Vec<Building>> {
+        let mut building = Vec::new();
+        for signal in &self.signals {
+            let folder = self.state.as_deref();
+            let kept = folder.map(|folder| anyhow::Ok(Backlog::open(folder, self.key(signal)?)?));
+            let kept = kept.transpose()?;
+            kept.iter().for_each(|kept| progress.inherit(kept));
+            building.push(Building::new(signal, kept, self.frame_readings, self.frame_ms));
+        }
+        Ok(building)
     }
 
     /// Waits for the node, collecting meanwhile, and sends everything; with why the node takes no
@@ -306,16 +312,39 @@ impl Stream {
         sending.streams().try_for_each(|stream| anyhow::Ok(stream.close()?))
     }
 
-    /// Why it ended, once everything that was read is kept.
+    /// Why it ended, once everything that was read is kept that can be.
     async fn interrupt(&self, sending: &mut Sending, progress: &Progress) -> anyhow::Error {
-        // Lines of a pipe are not read twice; a file is.
-        if self.stdin && self.state.is_some() {
-            let kept = tokio::time::timeout(KEEP_FOR, sending.keep()).await;
-            if let Ok(Err(error)) = kept {
-                return error.context("interrupted, and what was read last is not kept");
-            }
+        match self.keep_rest(sending).await {
+            Ok(lost) => Interrupted { kept: progress.unfinished(lost) }.into(),
+            Err(error) => error.context("interrupted, and what was read last is not kept"),
         }
-        Interrupted { kept: progress.kept_sentence() }.into()
+    }
+
+    /// As [`Stream::interrupt`], of a node that is away.
+    async fn give_up(
+        &self,
+        error: anyhow::Error,
+        sending: &mut Sending,
+        progress: &Progress,
+    ) -> anyhow::Error {
+        // A connection that ended takes nothing more: then the rest is counted.
+        let lost = self.keep_rest(sending).await.unwrap_or_else(|_| sending.leave());
+        let left = progress.unfinished(lost);
+        let said = format!("gave up waiting for the node; {}", left.said);
+        error.context(Unfinished { said, ..left })
+    }
+
+    /// Keeps what was read, and counts readings that are not kept.
+    async fn keep_rest(&self, sending: &mut Sending) -> anyhow::Result<u64> {
+        // Lines of a pipe are not read twice; a file is.
+        if self.file.is_some() || self.state.is_none() {
+            return Ok(0);
+        }
+        match tokio::time::timeout(KEEP_FOR, sending.keep()).await {
+            Ok(Err(error)) => Err(error),
+            // Out of time or of room, it has left some.
+            Ok(Ok(())) | Err(_) => Ok(sending.leave()),
+        }
     }
 
     fn config(&self, progress: &Arc<Progress>) -> anyhow::Result<ConnectionConfig> {
@@ -351,14 +380,14 @@ impl Stream {
         progress: &Arc<Progress>,
     ) -> anyhow::Result<Feed> {
         let kept = self.file.as_deref().filter(|_| self.state.is_some());
-        let marks = building.iter().map(|one| if self.again { &[] } else { one.marks() });
+        let marks = building.iter().map(|one| if self.again { Vec::new() } else { one.marks() });
         let rules = match input {
             Input::Text(rules) => rules,
             Input::Samples(samples) => {
                 let places = kept.map(|_| samples.places()).transpose()?;
                 let mut after = Vec::new();
                 for (place, marks) in places.into_iter().flatten().zip(marks) {
-                    after.push(place.after(marks, &samples.path)?);
+                    after.push(place.after(&marks, &samples.path)?);
                 }
                 let reading = Reading { places: kept.map(|_| after), on_error: self.on_error };
                 return Ok(Feed::Samples { samples, reading, progress: progress.clone() });
@@ -366,7 +395,7 @@ impl Stream {
         };
         let mut sent = Vec::new();
         for (signal, marks) in self.signals.iter().zip(marks) {
-            let found = kept.map(|path| place::find(path, marks));
+            let found = kept.map(|path| place::find(path, &marks));
             sent.push((*signal, found.transpose()?.flatten()));
         }
         Ok(Feed::Text(Box::new(TextFeed {

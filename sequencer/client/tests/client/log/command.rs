@@ -20,8 +20,8 @@ use wire::{
     GroupIdentity, Holder, Items, OperationItem, Receipt, RefusalItem, Role, SignedOperation,
 };
 
-use super::world::patient;
-use super::world::{ANNA, CLOSE, Fault, World, anna, deployment, frames, hashes};
+use super::world::{ANNA, CLOSE, EMERGENCY, Fault, REASON, World};
+use super::world::{anna, deployment, frames, hashes, patient, request};
 use crate::node::{Behaviour, Node, signing_key};
 
 /// A settled batch, the key of its patient, the headers that an auditor saved, and an identity.
@@ -89,7 +89,7 @@ impl Settled {
         let time = super::world::at(2000);
         let operation = Operation {
             patient: patient(ANNA),
-            nonce: 1,
+            nonce: 2,
             signed_at: time,
             valid_until: super::world::at(9000),
             action: Action::Stop,
@@ -169,10 +169,40 @@ fn promise(position: u64, digest: Digest) -> Items {
 #[tokio::test]
 async fn a_log_that_holds_shows_every_entry_and_its_deployment() {
     let logged = Settled::new().log("").await;
-    logged.expect(0, "5 entries in 1 batches: all are included, and none is missing");
+    logged.expect(0, "6 entries in 1 batches: all are included, and none is missing");
     logged.expect(0, &crate::node::facts().fingerprint().to_string());
     logged.expect(0, "there is no wallet's copy");
     assert_eq!(logged.report["not_compared"], json!([]));
+}
+
+#[tokio::test]
+async fn broken_glass_is_shown_with_its_rule_and_the_reason_that_was_signed() {
+    let mut settled = Settled::new();
+    let know = "--know practitioner:dr-001,organisation:ward-3";
+    let logged = settled.log(know).await;
+    let line = "practitioner dr-001 for organisation ward-3 broke the glass and read ecg of ";
+    logged.expect(0, line);
+    // The mark that turns a line around is written out.
+    let why = "for emergency-treatment, under policy:0, reason: \"found on the \\u{202e}floor\"";
+    logged.expect(0, why);
+    logged.expect(0, "under permit:0, and the operator withholds its signed request");
+    let entries = logged.report["entries"].as_array().unwrap();
+    let at = |position: u64| entries.iter().find(|one| one["position"] == position).unwrap();
+    let broken = at(EMERGENCY);
+    assert_eq!((&broken["kind"], &broken["rule"]), (&"break-glass".into(), &"policy:0".into()));
+    assert_eq!(broken["purpose"], "emergency-treatment");
+    assert_eq!((&broken["covered"], &broken["reason"]), (&true.into(), &REASON.into()));
+    assert_eq!(broken["digest"], hex::encode(request(REASON).digest().0));
+    assert_eq!(at(12)["reason"], Value::Null);
+    // The operator shows another reason than was signed.
+    settled.world.anna().claims[1].request = request("planned operation").to_bytes();
+    let (header, files) = settled.world.files();
+    settled.write_batch(1, files);
+    settled.save_headers(&[header]);
+    let swapped = settled.log(know).await;
+    let told = format!("expected with the claim at position {EMERGENCY} the signed request");
+    swapped.expect(1, &told);
+    assert!(!swapped.text.contains("planned operation"), "{}", swapped.text);
 }
 
 #[tokio::test]
@@ -182,14 +212,14 @@ async fn the_wallets_copy_is_compared_or_the_log_says_that_it_was_not() {
     settled.log("").await.expect(0, "the wallet's copy is the settled record");
     // One more operation, which no batch has: a stop after the window.
     settled.write_copy(|record| {
-        (record.nonce, record.closed_at) = (2, super::world::at(2000));
+        (record.nonce, record.closed_at) = (3, super::world::at(2000));
     });
     let logged = settled.log("").await;
     logged.expect(5, "NOT COMPARED: 1 operations of the wallet's copy");
     assert_eq!(logged.report["compared"]["copy_ahead_in"], json!(["time of the stop"]));
     // It counts more operations than are settled, and the rule is another than the settled one.
     settled.write_copy(|record| {
-        record.nonce = 2;
+        record.nonce = 3;
         record.rules[usize::from(RuleSlot::Permit(0).number())] = None;
     });
     let logged = settled.log("").await;
@@ -206,14 +236,14 @@ async fn the_wallets_copy_is_compared_or_the_log_says_that_it_was_not() {
 async fn receipts_show_what_a_copy_has_more_than_the_batches() {
     let settled = Settled::new();
     let stop = settled.keep_later_stop();
-    settled.write_copy(|record| (record.nonce, record.closed_at) = (2, stop));
+    settled.write_copy(|record| (record.nonce, record.closed_at) = (3, stop));
     settled.keep_receipt(1, hashes()[0], at(3));
     let logged = settled.log("--receipts DIR/receipts").await;
     logged.expect(0, "which changed time of the stop, and is else the settled record");
     assert_eq!(logged.report["compared"]["copy_receipted"], json!(true));
     // The copy says another time than the receipt.
     settled.write_copy(|record| {
-        (record.nonce, record.closed_at) = (2, stop.plus(1));
+        (record.nonce, record.closed_at) = (3, stop.plus(1));
     });
     let logged = settled.log("--receipts DIR/receipts").await;
     logged.expect(5, "1 operations of the wallet's copy, which changed time of the stop");
@@ -305,7 +335,7 @@ async fn headers_that_begin_late_say_what_was_not_compared() {
     settled.keep_receipt(1, hashes()[0], at(3));
     let all = "--frames DIR/ecg.frames --receipts DIR/receipts";
     settled.save_headers(&[first, second.clone()]);
-    settled.log(all).await.expect(0, "5 entries in 2 batches");
+    settled.log(all).await.expect(0, "6 entries in 2 batches");
     settled.save_headers(&[second]);
     let late = settled.log(all).await;
     late.expect(5, "0 entries in 1 batches");

@@ -6,7 +6,8 @@ use model::{BatchHeader, Digest, Position, RuleSlot, Uncovered, Word};
 use statement::batch::{ClaimsChunk, List, ListsError};
 use statement::domain::Domain;
 
-use super::world::{Fault, OPERATIONS_KEY, SLOTS, World, at, patient, refused, root, viewer};
+use super::world::{EMERGENCY, OPERATIONS_KEY, REASON, SLOTS, request};
+use super::world::{Fault, World, at, patient, refused, root, viewer};
 
 #[test]
 fn a_patient_sees_every_claim_and_operation_with_its_rule() {
@@ -14,13 +15,16 @@ fn a_patient_sees_every_claim_and_operation_with_its_rule() {
     let positions: Vec<_> = seen.claims.iter().map(|one| one.claim.position.0).collect();
     assert_eq!(positions, [12, 14, 20]);
     assert_eq!(seen.claims[0].verdict, Ok(RuleSlot::Permit(0)));
+    assert_eq!(seen.claims[1].verdict, Ok(RuleSlot::Policy(0)));
+    let reasons: Vec<_> = seen.claims.iter().map(|one| one.reason.as_deref()).collect();
+    assert_eq!(reasons, [None, Some(REASON), None]);
     assert!(!seen.claims[2].covered);
     assert_eq!(seen.claims[2].verdict, Err(Uncovered::ActorNotNamed));
     assert_eq!(seen.refused, [refused()]);
     let times: Vec<_> = seen.operations.iter().map(|one| one.t_op).collect();
-    assert_eq!(times, [at(100), at(200)]);
+    assert_eq!(times, [at(100), at(200), at(300)]);
     let Before::Known(Some(record)) = seen.after else { panic!() };
-    assert_eq!(record.nonce, 1);
+    assert_eq!(record.nonce, 2);
 }
 
 #[test]
@@ -124,7 +128,7 @@ fn counters_keys_and_padding_that_the_leaves_contradict_are_named() {
         })
     };
     // Fewer claims than there are, in chunk and header alike.
-    let fewer = count(|chunk| chunk.access = 2, |header| header.access = 2);
+    let fewer = count(|chunk| chunk.access = 1, |header| header.access = 1);
     assert!(matches!(fewer, ListsError::Count { what: "claims", expected: 3, found: 4, .. }));
     let excluded = count(|chunk| chunk.excluded = 9, |header| header.excluded = 9);
     assert!(matches!(excluded, ListsError::Count { what: "excluded claims", .. }));
@@ -153,7 +157,7 @@ fn counters_keys_and_padding_that_the_leaves_contradict_are_named() {
     });
     assert!(matches!(later, ListsError::Padding { leaf: 20, .. }), "{later:?}");
     let rows = found_in_lists(|world| {
-        world.public.operations[0].leaves.swap(1, 3);
+        world.public.operations[0].leaves.swap(2, 3);
         world.reroot();
     });
     assert!(matches!(rows, ListsError::Padding { list: List::Operations, leaf: 3, .. }));
@@ -165,7 +169,8 @@ fn an_edge_that_nobody_verified_is_not_believed() {
     let mut world = World::new(Fault::None);
     let mut empty = world.public.claims[0].clone();
     empty.leaves.fill(Word::ZERO);
-    (empty.access, empty.collect, empty.excluded) = (0, 0, 0);
+    (empty.access, empty.collect) = (0, 0);
+    (empty.break_glass, empty.excluded) = (0, 0);
     world.public.claims.push(empty);
     world.reroot();
     let (header, files) = world.files();
@@ -227,6 +232,19 @@ fn a_changed_claim_salt_or_verdict_is_named_by_its_position() {
     assert_eq!(found(Fault::None, |world| world.anna().claims[0].covered = false), leaf);
     let salt = found(Fault::None, |world| world.anna().claims[0].salt = Word::from_u64(3));
     assert_eq!(salt, LogError::ClaimSalt { position: Position(12) });
+}
+
+#[test]
+fn a_request_that_the_claim_does_not_name_is_told() {
+    let wrong = |position| LogError::Request { position: Position(position) };
+    let other = request("looked for a friend").to_bytes();
+    let swapped = found(Fault::None, |world| world.anna().claims[1].request = other);
+    assert_eq!(swapped, wrong(EMERGENCY));
+    let cut = |world: &mut World| world.anna().claims[1].request.truncate(100);
+    assert_eq!(found(Fault::None, cut), wrong(EMERGENCY));
+    // Of another claim, by the same doctor.
+    let moved = |world: &mut World| world.anna().claims[0].request = request(REASON).to_bytes();
+    assert_eq!(found(Fault::None, moved), wrong(12));
 }
 
 #[test]

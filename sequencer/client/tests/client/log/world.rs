@@ -6,8 +6,8 @@ use client::log::{Audited, Before, LogError, Seen, Viewer, check};
 use client::{Key, KeyKind};
 use model::{
     Action, BatchHeader, BatchNumber, Categories, Category, ChainScope, Claim, ClaimKind, DeviceId,
-    Digest, Interval, Label, Labels, Millis, Operation, Party, PatientIndex, Position,
-    PractitionerId, Purpose, Purposes, Record, Rule, RuleSlot, Uncovered, Window, Word,
+    Digest, Interval, Label, Labels, Millis, Operation, OrganisationId, Party, PatientIndex,
+    Position, PractitionerId, Purpose, Purposes, Record, Rule, RuleSlot, Uncovered, Window, Word,
 };
 use sha3::{Digest as _, Keccak256};
 use statement::batch::{
@@ -21,7 +21,8 @@ use statement::domain::Domain;
 use statement::operation::{self, SignedOperation};
 use statement::scope::{self, Circuit};
 use statement::tree::Tree;
-use statement::{c1, claim, field, journal, record};
+use statement::{c1, claim, eddsa, field, journal, record};
+use wire::{AccessKind, AccessRequest, Reason, SignedAccessRequest, Source};
 
 use crate::{node, small};
 
@@ -76,6 +77,46 @@ fn claim(index: u32, position: u64, individual: Word) -> Claim {
         measured: Interval::instant(at(400)),
         position: Position(position),
         digest: Digest([position as u8; 31]),
+    }
+}
+
+/// Position of the one time that the glass was broken.
+pub(super) const EMERGENCY: u64 = 14;
+/// Why, in words that turn around the line of a terminal that shows them as they are.
+pub(super) const REASON: &str = "found on the \u{202e}floor";
+
+/// What the doctor signed to break the glass, for a reason.
+pub(super) fn request(reason: &str) -> SignedAccessRequest {
+    let request = AccessRequest {
+        scope: deployment(),
+        patient: patient(ANNA),
+        practitioner: PractitionerId::new("dr-001").unwrap(),
+        organisation: OrganisationId::new("ward-3").unwrap(),
+        care_team: None,
+        source: Source::Any,
+        categories: Category::Ecg.only(),
+        purpose: Purpose::EmergencyTreatment,
+        labels: Label::Normal.only(),
+        data: Interval::instant(at(400)),
+        requested_at: at(500),
+        valid_until: at(900),
+        nonce: 1,
+        kind: AccessKind::BreakGlass { reason: Reason::new(reason).unwrap() },
+    };
+    let key = Key::from_secret(KeyKind::Practitioner, [9; 32]);
+    let message = field::from_word(&request.signing_hash().unwrap().word());
+    let signature = eddsa::sign(&key.signer(), message).encode();
+    SignedAccessRequest::new(request, key.public().encode(), signature).unwrap()
+}
+
+/// The claim of that request.
+fn emergency() -> Claim {
+    Claim {
+        kind: ClaimKind::BreakGlass,
+        organisation: scope::actor(scope::ActorKind::Organisation, "ward-3"),
+        purpose: Purpose::EmergencyTreatment,
+        digest: request(REASON).digest(),
+        ..claim(ANNA, EMERGENCY, doctor())
     }
 }
 
@@ -143,7 +184,8 @@ pub(super) fn refused() -> RefusedAccess {
     }
 }
 
-/// One batch: Anna is enrolled and permits; two covered claims, one excluded, one of another.
+/// One batch: Anna is enrolled, permits, and lets break the glass; two covered claims, one of them
+/// broken glass, one excluded, one of another.
 #[derive(Clone)]
 pub(super) struct World {
     pub(super) public: PublicFile,
@@ -174,12 +216,14 @@ fn operations(fault: Fault) -> (Vec<Applied>, Record) {
     let signer = if stranger { Key::from_secret(KeyKind::Patient, [6; 32]) } else { anna() };
     let mut record = None;
     let mut applied = Vec::new();
-    for (number, (action, key)) in [(enrol, &registrar), (permit, &signer)].into_iter().enumerate()
-    {
+    let kinds = ClaimKind::BreakGlass.only();
+    let policy = Action::Write { slot: RuleSlot::Policy(0), rule: Rule { kinds, ..rule() } };
+    let actions = [(enrol, &registrar), (permit, &signer), (policy, &signer)];
+    for (number, (action, key)) in actions.into_iter().enumerate() {
         let t_op = at(100 * (number as u64 + 1));
         let operation = Operation {
             patient: patient(ANNA),
-            nonce: 0,
+            nonce: record.as_ref().map_or(0, |record: &Record| record.nonce),
             signed_at: at(0),
             valid_until: at(10_000),
             action,
@@ -227,7 +271,7 @@ fn chunk(tree: &Tree, anna: &Record, other: &Record, fault: Fault) -> Chunk {
         edge_salt: Fr::from(5u8),
         slots: vec![
             slot(3, other, false, vec![claim(3, 11, doctor())]),
-            slot(ANNA, anna, false, vec![claim(ANNA, 12, doctor()), claim(ANNA, 14, doctor())]),
+            slot(ANNA, anna, false, vec![claim(ANNA, 12, doctor()), emergency()]),
             slot(ANNA, anna, fault != Fault::Covered, vec![collection]),
         ],
     }
@@ -271,6 +315,7 @@ impl World {
             enrolments: 0,
             access: 0,
             collect: 0,
+            break_glass: 0,
             excluded: 0,
             journal_position: Position(CLOSE + 1),
             ..before
@@ -328,7 +373,11 @@ fn claim_openings(chunk: &Chunk) -> Vec<ClaimOpening> {
                     covered: !slot.excluded,
                     claim: claim.clone(),
                     salt: field::to_word(&chunk.salt(number, at)),
-                    request: Vec::new(),
+                    request: match claim.kind {
+                        ClaimKind::BreakGlass => request(REASON).to_bytes(),
+                        // Of an access the operator withholds it.
+                        ClaimKind::Access | ClaimKind::Collect => Vec::new(),
+                    },
                 });
             }
         }
@@ -363,8 +412,8 @@ fn public_file(chunk: &Chunk, applied: &[Applied], tree: &Tree) -> PublicFile {
     let operations = OperationsChunk {
         key_id: OPERATIONS_KEY,
         root_out: field::to_word(&tree.root()),
-        time_out: applied[1].t_op.get(),
-        operations: 2,
+        time_out: applied[applied.len() - 1].t_op.get(),
+        operations: applied.len() as u32,
         enrolments: 1,
         operations_root: root(Domain::OperationsNode, &leaves),
         proof: [0; 256],
@@ -398,8 +447,8 @@ fn header(chunk: &Chunk, operations: &OperationsChunk, claims: &ClaimsChunk) -> 
         root_out: field::to_word(&chunk.root),
         operations_root: scope::chunk_roots(&[field::from_word(&operations.operations_root)]),
         claims_root: scope::chunk_roots(&[field::from_word(&claims.claims_root)]),
-        operations: 2,
-        enrolments: 1,
+        operations: operations.operations,
+        enrolments: operations.enrolments,
         access: claims.access,
         collect: claims.collect,
         break_glass: claims.break_glass,

@@ -5,7 +5,7 @@ use wire::{
     AccessAnswer, Page, ReleaseEnd, Released, RequestId, SignedAccessRequest, SignedOperation,
 };
 
-use super::state::{Asked, Outcome, Release, Reply, Session, code_of};
+use super::state::{Asked, Outcome, PageEnd, Release, Reply, Session, code_of};
 use crate::guard::caught;
 use crate::stages::deliver::AgainError;
 use crate::stages::ingest::observe::Observed;
@@ -104,10 +104,15 @@ impl Session {
     /// The peer learns the decision, never its reason: that stands in the journal.
     pub(super) fn handle_decision(&mut self, asked: Asked, outcome: Outcome) {
         let Asked { request, digest, kind, continues, .. } = asked;
-        if let Ok(Answer::AccessContinued { released, more }) = outcome {
-            return self.releases.push_back(Release::new(asked, released, more));
+        if let Ok(Answer::AccessContinued { released, more, partly }) = outcome {
+            return self.releases.push_back(Release::new(
+                asked,
+                released,
+                PageEnd { more, partly },
+            ));
         }
-        let Ok(Answer::AccessDecided { group, position, time, decision, released, more }) = outcome
+        let Ok(Answer::AccessDecided { group, position, time, decision, released, more, partly }) =
+            outcome
         else {
             self.log_refusal("request to read", &outcome);
             // Refused by consent once more, and counted: it is a decision like the first one.
@@ -125,7 +130,7 @@ impl Session {
         self.wire.answer_access(AccessAnswer { request, digest, group, position, time, permitted });
         // The answer goes first and on the same lane: the client knows what the frames belong to.
         if permitted {
-            self.releases.push_back(Release::new(asked, released, more));
+            self.releases.push_back(Release::new(asked, released, PageEnd { more, partly }));
         }
     }
 
@@ -151,8 +156,8 @@ impl Session {
             if !release.positions.is_empty() {
                 return self.read_next();
             }
-            let Release { request, sent: frames, more, .. } = *release;
-            self.wire.end_release(ReleaseEnd { request, frames, more });
+            let Release { request, sent: frames, end: PageEnd { more, partly }, .. } = *release;
+            self.wire.end_release(ReleaseEnd { request, frames, more, partly });
             self.releases.pop_front();
         }
     }

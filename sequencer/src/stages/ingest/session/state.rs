@@ -64,15 +64,23 @@ pub(crate) struct Release {
     pub(super) read: VecDeque<StoredEntry>,
     pub(super) reading: bool,
     pub(super) sent: u64,
+    pub(super) end: PageEnd,
+}
+
+/// What the end of a page says beside its frames.
+#[derive(Clone, Copy)]
+pub(super) struct PageEnd {
     /// Whether more were asked for than these.
     pub(super) more: bool,
+    /// Frames that lie only partly in the period that was asked for.
+    pub(super) partly: u64,
 }
 
 impl Release {
-    pub(super) fn new(asked: Asked, positions: Vec<Position>, more: bool) -> Release {
+    pub(super) fn new(asked: Asked, positions: Vec<Position>, end: PageEnd) -> Release {
         let Asked { request, patient, .. } = asked;
         let (positions, read) = (positions.into(), VecDeque::new());
-        Release { request, patient, positions, read, reading: false, sent: 0, more }
+        Release { request, patient, positions, read, reading: false, sent: 0, end }
     }
 }
 

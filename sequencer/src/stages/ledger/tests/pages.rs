@@ -4,15 +4,32 @@ use super::*;
 
 /// A permitted first page of two frames of five, and the page behind it.
 fn asked(ward: &mut Ward) -> (AuthenticRequest, Page) {
-    (0..5).for_each(|_| drop(ward.next_frame()));
     let request = ward.signed_request(patient(), 1, &practitioner_key());
+    (request.clone(), asked_with(ward, request))
+}
+
+/// The page behind the first one of this request.
+fn asked_with(ward: &mut Ward, request: AuthenticRequest) -> Page {
+    (0..5).for_each(|_| drop(ward.next_frame()));
     let page = Page { frames_max: 2, ..Page::FIRST };
-    let Answer::AccessDecided { decision, released, more, .. } = ward.ask(request.clone(), page)
-    else {
-        panic!("expected a decision")
+    let answer = ward.ask(request, page);
+    let Answer::AccessDecided { decision, released, more, .. } = answer else {
+        panic!("expected a decision, got {answer:?}")
     };
     assert!(decision.is_ok() && released.len() == 2 && more);
-    (request, page.behind(released[1]))
+    page.behind(released[1])
+}
+
+/// A request to break the glass, for which the patient wrote a policy.
+fn emergency(ward: &mut Ward) -> AuthenticRequest {
+    let policy = rule(scope::practitioner(&doctor()), ClaimKind::BreakGlass);
+    let written = Action::Write { slot: RuleSlot::Policy(0), rule: policy };
+    let answer = ward.operate(written, &patient_key());
+    assert!(matches!(answer, Answer::OperationApplied { .. }), "{answer:?}");
+    let ordinary = ward.signed_request(patient(), 1, &practitioner_key());
+    let reason = wire::Reason::new("unconscious on arrival").unwrap();
+    let kind = AccessKind::BreakGlass { reason };
+    sign_request(AccessRequest { kind, ..ordinary.signed().request().clone() }, &practitioner_key())
 }
 
 fn code(answer: &Answer) -> RejectCode {
@@ -23,13 +40,27 @@ fn code(answer: &Answer) -> RejectCode {
 #[test]
 fn all_pages_are_one_claim_and_leave_no_entry() {
     let mut ward = Ward::open();
-    let (request, mut page) = asked(&mut ward);
+    let (request, page) = asked(&mut ward);
+    assert_eq!(count_all_pages(ward, &request, page), (1, 0));
+}
+
+#[test]
+fn the_glass_is_broken_once_for_all_pages() {
+    let mut ward = Ward::open();
+    let request = emergency(&mut ward);
+    let page = asked_with(&mut ward, request.clone());
+    assert_eq!(count_all_pages(ward, &request, page), (0, 1));
+}
+
+/// Reads the pages left, which leave no entry, and gives what the proofs count: accesses, and
+/// broken glass.
+fn count_all_pages(mut ward: Ward, request: &AuthenticRequest, mut page: Page) -> (u32, u32) {
     // Stored behind the decision: the pages of a patient who is measured come to an end.
     ward.next_frame();
     let head = ward.log.head();
     let mut left = Vec::new();
     loop {
-        let Answer::AccessContinued { released, more } = ward.ask(request.clone(), page) else {
+        let Answer::AccessContinued { released, more, .. } = ward.ask(request.clone(), page) else {
             panic!("expected a page")
         };
         page = page.behind(*released.last().unwrap());
@@ -41,7 +72,8 @@ fn all_pages_are_one_claim_and_leave_no_entry() {
     assert_eq!((left, ward.log.head()), (vec![2, 1], head));
     let window = ward.close();
     let plan = check_provable(&ward, &window);
-    assert_eq!(plan.claims.iter().map(|(_, inputs)| inputs.access).sum::<u32>(), 1);
+    let counts = plan.claims.iter().map(|(_, inputs)| (inputs.access, inputs.break_glass));
+    counts.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
 }
 
 #[test]

@@ -51,11 +51,14 @@ fn after() -> View {
 #[track_caller]
 fn check_doubted(view: View, what: Doubt, believed: Action) {
     check(view.clone(), Action::Recheck(what));
-    let early = Some(Doubted { what, since: at(76_001) });
+    let early = Some(Doubted { what, since: at(76_001), looks: 9 });
     check(View { doubt: early, ..view.clone() }, Action::Recheck(what));
-    let other = Some(Doubted { what: Doubt::Gone(99), since: at(1) });
+    let other = Some(Doubted { what: Doubt::Gone(99), since: at(1), looks: 9 });
     check(View { doubt: other, ..view.clone() }, Action::Recheck(what));
-    let long = Some(Doubted { what, since: at(76_000) });
+    // One before the chain stopped answering, and this one after it.
+    let seldom = Some(Doubted { what, since: at(1), looks: 1 });
+    check(View { doubt: seldom, ..view.clone() }, Action::Recheck(what));
+    let long = Some(Doubted { what, since: at(76_000), looks: 2 });
     check(View { doubt: long, ..view }, believed);
 }
 

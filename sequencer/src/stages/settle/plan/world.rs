@@ -296,10 +296,7 @@ impl World {
 
     fn act(&mut self, view: &View, action: Action) {
         let doubt = match action {
-            Action::Recheck(what) => {
-                let before = self.doubt.filter(|before| before.what == what);
-                Some(before.unwrap_or(Doubted { what, since: at(self.now) }))
-            }
+            Action::Recheck(what) => Some(Doubted::seen_again(self.doubt, what, at(self.now))),
             _ => None,
         };
         self.doubt = doubt;

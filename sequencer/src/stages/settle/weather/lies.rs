@@ -1,9 +1,14 @@
 //! What a chain's node answers that is behind, overloaded or wrong, and answers all the same.
 
+use alloy::primitives::U256;
 use alloy::rpc::json_rpc::ErrorPayload;
+use alloy::sol_types::SolError as _;
 use devchain::DevChain;
+use l1_contracts::{Settlement, headers_of_calldata};
+use model::Millis;
 use rand::Rng as _;
 use rand::rngs::StdRng;
+use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
 /// What is wrong with a receipt.
@@ -31,6 +36,10 @@ pub(super) struct Lies {
     pub(super) starves: bool,
     /// It takes no block by its hash.
     pub(super) no_hashes: bool,
+    /// An estimate at a named block has the block's own time, as with a real node.
+    pub(super) own_times: bool,
+    /// So many more estimates come from nodes without the block.
+    pub(super) lacks: u32,
     pub(super) asked: u64,
 }
 
@@ -86,8 +95,13 @@ impl Lies {
                 let message = "execution reverted".into();
                 Some(Err(ErrorPayload { code: 3, message, data: None }))
             }
+            "eth_estimateGas" if self.lacks > 0 => {
+                self.lacks -= 1;
+                Some(Err(not_found()))
+            }
             "eth_estimateGas" => {
-                let behind = missing(chain, params, seen);
+                let not_over = || self.own_times.then(|| not_over(chain, params)).flatten();
+                let behind = missing(chain, params, seen).or_else(not_over);
                 Some(behind.map_or_else(|| self.estimate(chain, params), Err))
             }
             "eth_call" | "eth_getBalance" => missing(chain, params, seen).map(Err),
@@ -131,5 +145,25 @@ fn missing(chain: &DevChain, params: &[Value], seen: u64) -> Option<ErrorPayload
     let hash = params.get(1)?.get("blockHash")?;
     let block = chain.handle("eth_getBlockByHash", &[hash.clone(), json!(false)]).unwrap();
     let is_ahead = number_of(&block["number"]).is_some_and(|number| number > seen);
-    is_ahead.then(|| ErrorPayload { code: -32000, message: "header not found".into(), data: None })
+    is_ahead.then(not_found)
+}
+
+fn not_found() -> ErrorPayload {
+    ErrorPayload { code: -32000, message: "header not found".into(), data: None }
+}
+
+/// What the contract says of a window that ends after the block that an estimate names.
+fn not_over(chain: &DevChain, params: &[Value]) -> Option<ErrorPayload> {
+    let hash = params.get(1)?.get("blockHash")?;
+    let block = chain.handle("eth_getBlockByHash", &[hash.clone(), json!(false)]).unwrap();
+    let time = Millis::from_block_timestamp(number_of(&block["timestamp"])?);
+    let input = params[0]["input"].as_str()?.trim_start_matches("0x");
+    let headers = headers_of_calldata(&hex::decode(input).unwrap()).unwrap();
+    let t1 = headers.last()?.window.t1();
+    (t1 > time).then(|| {
+        let [time, t1] = [time, t1].map(|time| U256::from(time.unix_ms()));
+        let words = Settlement::WindowNotOver { blockTime: time, t1 }.abi_encode();
+        let data = Some(to_raw_value(&format!("0x{}", hex::encode(words))).unwrap());
+        ErrorPayload { code: 3, message: "execution reverted".into(), data }
+    })
 }

@@ -11,6 +11,13 @@ use super::readings::Wanted;
 /// Tries of one page that the node is too busy for, a second apart.
 const TRIES_MAX: u32 = 60;
 
+/// Most readings of one answer that are held until it is handed over: with the rows and the file
+/// that are made of them some 2 GiB.
+const READINGS_MAX: u64 = 16_000_000;
+
+/// As many readings as a frame takes memory beside its own.
+const FRAME_WEIGHT: u64 = 4;
+
 /// What signs a request, each time a new one.
 pub(super) type Sign<'a> = dyn Fn() -> anyhow::Result<SignedAccessRequest> + 'a;
 
@@ -42,20 +49,22 @@ pub(super) struct Answered {
     /// One for each signed request: so many claims the patient sees.
     pub(super) receipts: Vec<SignedReceipt>,
     pub(super) released: Vec<Released>,
+    /// Frames passed over because they lie only partly in the period that was asked for.
+    pub(super) partly: u64,
     pub(super) ended: Ended,
 }
 
 /// Asks, and asks on.
 pub(super) async fn ask(asking: Asking<'_>) -> anyhow::Result<Answered> {
     let mut signed = (asking.sign)()?;
-    let mut first = asking.connection.access(signed.clone(), asking.page).await?;
+    let mut first = asking.decide(&signed, asking.page).await?;
     let released = std::mem::take(&mut first.released);
-    let (receipts, mut more) = (vec![first.receipt.clone()], first.more);
-    let mut answered = Answered { first, receipts, released, ended: Ended::Whole };
+    let (receipts, mut more, partly) = (vec![first.receipt.clone()], first.more, first.partly);
+    let mut answered = Answered { first, receipts, released, partly, ended: Ended::Whole };
     // An end that says that there is more names at least one frame to go on from.
     while let (true, Some(last)) = (more, answered.released.last().map(|one| one.position)) {
-        if asking.wanted.is_reached(&answered.released)? {
-            answered.ended = Ended::Enough;
+        if let Some(ended) = end_of(asking.wanted, &answered.released, READINGS_MAX)? {
+            answered.ended = ended;
             break;
         }
         let page = asking.page.behind(last);
@@ -64,11 +73,12 @@ pub(super) async fn ask(asking: Asking<'_>) -> anyhow::Result<Answered> {
                 signed = (asking.sign)()?;
                 asking.ask_anew(&signed, page, &mut answered.receipts).await
             }
-            next => next.map_err(|error| cut(&error)),
+            next => next.map_err(|error| cut(&error, asking.signs_anew)),
         };
         match next {
             Ok(next) => {
                 answered.released.extend(next.released);
+                answered.partly = answered.partly.saturating_add(next.partly);
                 more = next.more;
             }
             Err(ended) => {
@@ -80,7 +90,46 @@ pub(super) async fn ask(asking: Asking<'_>) -> anyhow::Result<Answered> {
     Ok(answered)
 }
 
+/// Why no further page is asked for although there is one, if so.
+fn end_of(
+    wanted: Wanted,
+    released: &[Released],
+    readings_max: u64,
+) -> anyhow::Result<Option<Ended>> {
+    if wanted.is_reached(released)? {
+        return Ok(Some(Ended::Enough));
+    }
+    let readings: u64 = released.iter().map(|one| u64::from(one.frame.header().count)).sum();
+    let weight = readings + FRAME_WEIGHT * released.len() as u64;
+    if weight < readings_max {
+        return Ok(None);
+    }
+    let mut why = format!("{readings} readings are as many as are held at once");
+    if matches!(wanted, Wanted::Latest(_)) {
+        why += ": ask for fewer with --latest, or for a shorter period";
+    }
+    Ok(Some(Ended::Cut { why, exit: ExitCode::Failed }))
+}
+
 impl Asking<'_> {
+    /// Asks for a decision, again while the node takes no request, which decided nothing. Not after
+    /// a lost connection: it may have been decided then, and whoever asks learns that.
+    async fn decide(
+        &self,
+        signed: &SignedAccessRequest,
+        page: Page,
+    ) -> Result<AccessOutcome, RequestError> {
+        for _ in 1..TRIES_MAX {
+            match self.connection.access(signed.clone(), page).await {
+                Err(error) if is_passing(&error) => {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                ended => return ended,
+            }
+        }
+        self.connection.access(signed.clone(), page).await
+    }
+
     /// Goes on under another request, which is a claim of its own.
     async fn ask_anew(
         &self,
@@ -88,15 +137,15 @@ impl Asking<'_> {
         page: Page,
         receipts: &mut Vec<SignedReceipt>,
     ) -> Result<ReleasedPage, Ended> {
-        let outcome = self.connection.access(signed.clone(), page).await;
-        let AccessOutcome { permitted, receipt, released, more, .. } =
-            outcome.map_err(|error| cut(&error))?;
+        let outcome = self.decide(signed, page).await;
+        let AccessOutcome { permitted, receipt, released, more, partly, .. } =
+            outcome.map_err(|error| cut(&error, self.signs_anew))?;
         receipts.push(receipt);
         if !permitted {
             let why = "the first request ended, and another one is refused: consent changed".into();
             return Err(Ended::Cut { why, exit: ExitCode::Failed });
         }
-        Ok(ReleasedPage { released, more })
+        Ok(ReleasedPage { released, more, partly })
     }
 }
 
@@ -109,7 +158,7 @@ async fn read_on(
 ) -> Result<ReleasedPage, RequestError> {
     for _ in 1..TRIES_MAX {
         match asking.connection.read_on(signed.clone(), page).await {
-            Err(RequestError::Rejected { code: RejectCode::Busy | RejectCode::Unavailable }) => {
+            Err(error) if is_passing(&error) => {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
             Err(RequestError::Unknown) => {}
@@ -119,11 +168,25 @@ async fn read_on(
     asking.connection.read_on(signed.clone(), page).await
 }
 
-fn cut(error: &RequestError) -> Ended {
+/// Whether the node took nothing, for a reason that passes.
+fn is_passing(error: &RequestError) -> bool {
+    let code = match error {
+        RequestError::Rejected { code } => *code,
+        _ => return false,
+    };
+    matches!(code, RejectCode::Busy | RejectCode::Unavailable)
+}
+
+fn cut(error: &RequestError, signs_anew: bool) -> Ended {
     let (why, exit) = match error {
         RequestError::Rejected { code: RejectCode::NotPermitted } => {
             ("consent ended while it was read".to_owned(), ExitCode::Failed)
         }
+        RequestError::Rejected { code: RejectCode::Validity } if signs_anew => (
+            "the request ended before the node answered: ask for longer with --valid-for"
+                .to_owned(),
+            ExitCode::Failed,
+        ),
         RequestError::Rejected { code: RejectCode::Validity } => (
             "the request, or the window of its claim, ended before all was read, and glass is \
              broken once for one request"
@@ -136,4 +199,59 @@ fn cut(error: &RequestError) -> Ended {
         error => (with_causes(error), ExitCode::Failed),
     };
     Ended::Cut { why, exit }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{DeviceId, EpochNumber, Millis, Position, Sequence, StreamHandle, signal_by_name};
+    use wire::{DeviceTime, Frame, FramePlace, Reading, RequestId, StreamName};
+
+    use super::*;
+
+    /// Frames of one reading each.
+    fn released(frames: u64) -> Vec<Released> {
+        let signal = signal_by_name("heart-rate").unwrap();
+        let device = DeviceId::new("m-1").unwrap();
+        let stream = StreamName { device, signal: signal.code, epoch: EpochNumber(1) };
+        let at = DeviceTime::from_millis(Millis::new(1_777_624_200_000).unwrap());
+        let frame = |n| {
+            let (handle, epoch) = (StreamHandle(0), EpochNumber(1));
+            let place = FramePlace { handle, epoch, sequence: Sequence(n) };
+            Frame::encode_raw(place, signal, &[Reading::new(at, 720)]).unwrap()
+        };
+        let one = |n| Released {
+            request: RequestId(1),
+            index: n - 1,
+            position: Position(n),
+            stream: stream.clone(),
+            frame: frame(n),
+        };
+        (1..=frames).map(one).collect()
+    }
+
+    #[test]
+    fn an_answer_that_outgrows_memory_is_cut_and_not_called_whole() {
+        let ten = released(10);
+        assert!(end_of(Wanted::All, &ten, 51).unwrap().is_none());
+        for wanted in [Wanted::All, Wanted::First(11), Wanted::Latest(11)] {
+            let ended = end_of(wanted, &ten, 50).unwrap();
+            let Some(Ended::Cut { why, exit: ExitCode::Failed }) = ended else {
+                panic!("expected a cut of {wanted:?}")
+            };
+            assert!(why.contains("10 readings"), "{why}");
+            assert!(wanted.choose(&ten, None).unwrap().after.is_some() || why.contains("--latest"));
+        }
+        let enough = end_of(Wanted::First(10), &ten, 50).unwrap();
+        assert!(matches!(enough, Some(Ended::Enough)));
+    }
+
+    #[test]
+    fn glass_is_spoken_of_only_where_it_was_broken() {
+        let error = RequestError::Rejected { code: RejectCode::Validity };
+        let why = |signs_anew| match cut(&error, signs_anew) {
+            Ended::Cut { why, .. } => why,
+            Ended::Whole | Ended::Enough => panic!("expected a cut"),
+        };
+        assert!(why(false).contains("glass") && !why(true).contains("glass"));
+    }
 }

@@ -9,6 +9,9 @@ use model::{Position, Signal, signal_by_code};
 use recordings::decimal::to_decimal;
 use wire::{DeviceTime, Page, PageOrder, Released};
 
+/// Most frames of one page: of the largest frames a connection holds so many (64 MiB).
+const PAGE_FRAMES_MAX: u32 = 1024;
+
 /// How much of the answer is wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Wanted {
@@ -29,7 +32,7 @@ impl Wanted {
             Wanted::Latest(readings) => (PageOrder::Newest, readings),
         };
         // No more than what is wanted is released: a frame has at least one reading.
-        let frames_max = u32::try_from(readings).unwrap_or(u32::MAX);
+        let frames_max = u32::try_from(readings).unwrap_or(u32::MAX).min(PAGE_FRAMES_MAX);
         Page { order, after, frames_max, ..Page::FIRST }
     }
 
@@ -50,8 +53,13 @@ impl Wanted {
         Ok(kept.is_some_and(|kept| end.is_none_or(|end| kept.at >= end)))
     }
 
-    /// What is wanted of it, by time, so that a file of it can be sent again as it lies.
-    pub(super) fn choose(self, released: &[Released]) -> anyhow::Result<Chosen> {
+    /// What is wanted of it, by time, so that a file of it can be sent again as it lies. It began
+    /// behind the frame at `begun`.
+    pub(super) fn choose(
+        self,
+        released: &[Released],
+        begun: Option<Position>,
+    ) -> anyhow::Result<Chosen> {
         let mut rows = rows(released)?;
         let all = rows.len();
         // What is behind the last frame that is in it whole is for the next request.
@@ -64,14 +72,15 @@ impl Wanted {
         let whole = released[..left_out.unwrap_or(released.len())].last();
         // Of the latest ones there is no further part that a place could name.
         let is_latest = matches!(self, Wanted::Latest(_));
-        let after = whole.filter(|_| !is_latest).map(|one| one.position);
+        let after = whole.map(|one| one.position).or(begun).filter(|_| !is_latest);
+        let is_within_a_frame = left_out == Some(0);
         rows.sort_by_key(|row| row.at);
         if let Wanted::Latest(most) = self {
             let most = usize::try_from(most).unwrap_or(usize::MAX);
             rows.drain(..rows.len().saturating_sub(most));
         }
         let is_cut = rows.len() < all;
-        Ok(Chosen { rows, is_cut, after })
+        Ok(Chosen { rows, is_cut, after, is_within_a_frame })
     }
 }
 
@@ -89,8 +98,11 @@ pub(super) struct Chosen {
     pub(super) rows: Vec<Row>,
     /// Whether readings that came are left out.
     pub(super) is_cut: bool,
-    /// Behind which frame whoever wants more goes on; none where nothing is in it whole.
+    /// Behind which frame whoever wants more goes on: where nothing is in it whole, the one behind
+    /// which it began.
     pub(super) after: Option<Position>,
+    /// Whether not even the first frame is in it whole: as many readings again bring no other.
+    pub(super) is_within_a_frame: bool,
 }
 
 fn signal_of(released: &Released) -> anyhow::Result<&'static Signal> {
@@ -139,4 +151,18 @@ pub(super) fn csv(released: &[Released], rows: &[Row]) -> anyhow::Result<String>
         writeln!(text, "{device},{name},{at},{value},{unit}")?;
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_the_largest_frames_is_no_more_than_a_connection_holds() {
+        for wanted in [Wanted::All, Wanted::First(u64::MAX), Wanted::Latest(u64::MAX)] {
+            let frames = wanted.page(None).frames_max as usize;
+            assert!(frames * wire::limits::FRAME_BYTES_MAX <= 64 << 20, "{wanted:?}");
+        }
+        assert_eq!(Wanted::First(3).page(None).frames_max, 3);
+    }
 }

@@ -14,6 +14,7 @@ use wire::{Descriptor, DeviceTime, Lane, Period, Reading};
 
 use super::progress::Progress;
 use super::step::{Bad, End, Step};
+use crate::report::Usage;
 
 /// Where frames go.
 enum Sink {
@@ -52,10 +53,10 @@ impl Building {
     }
 
     /// How far the folder says that files were sent.
-    pub(super) fn marks(&self) -> &[InputMark] {
+    pub(super) fn marks(&self) -> Vec<InputMark> {
         match &self.sink {
             Sink::Folder(backlog) => backlog.marks(),
-            Sink::Nowhere | Sink::Node(_) => &[],
+            Sink::Nowhere | Sink::Node(_) => Vec::new(),
         }
     }
 
@@ -127,6 +128,24 @@ impl Sending {
         Sending { building, steps, next: None, ended: None, bytes_max, progress }
     }
 
+    /// A connection takes over what the folder keeps at once, or nothing of it.
+    ///
+    /// # Errors
+    /// [`Usage`] if that is more than it may hold.
+    pub(super) fn check_inherited(&self) -> anyhow::Result<()> {
+        let (kept, most) = (self.kept_bytes(), self.bytes_max);
+        // One signal alone never keeps more than this.
+        if self.building.len() < 2 || kept <= most {
+            return Ok(());
+        }
+        Err(Usage(format!(
+            "expected at most {most} bytes without a receipt of these signals together, found that \
+             the --state folder keeps {kept}: send them one by one first, each with a command that \
+             has one --signal, as with --stdin < /dev/null"
+        ))
+        .into())
+    }
+
     /// Readings go to the node from now on, those that were kept first.
     pub(super) fn connect(
         &mut self,
@@ -182,9 +201,16 @@ impl Sending {
         self.ended
     }
 
-    /// Keeps what was read so far, of a pipe that cannot be read again.
+    /// Keeps what was read so far, of a pipe that cannot be read again, as far as there is room.
+    /// Dropped before it is done or not, [`Sending::leave`] says what is not kept.
     pub(super) async fn keep(&mut self) -> anyhow::Result<()> {
         loop {
+            for one in self.building.iter_mut().filter(|one| one.is_full()) {
+                one.flush(&self.progress).await?;
+            }
+            if self.ended.is_some() || self.is_without_room() {
+                break;
+            }
             if self.next.is_none() {
                 match self.steps.try_recv() {
                     Ok(step) => self.next = Some(step),
@@ -192,17 +218,21 @@ impl Sending {
                 }
             }
             self.take().await?;
-            if self.ended.is_some() || self.is_without_room() {
-                break;
-            }
-            for one in self.building.iter_mut().filter(|one| one.is_full()) {
-                one.flush(&self.progress).await?;
-            }
         }
         for one in &mut self.building {
             one.flush(&self.progress).await?;
         }
         Ok(())
+    }
+
+    /// Takes no more readings, and counts those that were read and are in no frame.
+    pub(super) fn leave(&mut self) -> u64 {
+        self.steps.close();
+        let collected = self.building.iter().map(|one| one.readings.len()).sum::<usize>();
+        let queued = std::iter::from_fn(|| self.steps.try_recv().ok());
+        let rest = self.next.take().into_iter().chain(queued);
+        let rest = rest.filter(|step| matches!(step, Step::Reading(..))).count();
+        (collected + rest) as u64
     }
 
     /// Does what was read.
@@ -253,14 +283,19 @@ impl Sending {
         Ok(())
     }
 
-    /// Whether the folder holds as much as a connection takes over.
-    fn is_without_room(&self) -> bool {
+    /// Bytes that the folder keeps while there is no connection.
+    fn kept_bytes(&self) -> usize {
         let of_folder = self.building.iter().filter_map(|one| match &one.sink {
             Sink::Folder(backlog) => Some(backlog.bytes()),
             Sink::Nowhere | Sink::Node(_) => None,
         });
+        of_folder.sum()
+    }
+
+    /// Whether the folder holds as much as a connection takes over.
+    fn is_without_room(&self) -> bool {
         // What is collected becomes a frame of each signal yet, also when the rest waits.
-        of_folder.sum::<usize>() + FRAME_BYTES_MAX * self.building.len() > self.bytes_max
+        self.kept_bytes() + FRAME_BYTES_MAX * self.building.len() > self.bytes_max
     }
 
     /// Without a connection, waits for one where nothing more can be kept.
@@ -298,10 +333,64 @@ pub(super) fn wire_period(period: text::Period) -> anyhow::Result<Period> {
 
 #[cfg(test)]
 mod tests {
-    use model::calendar::Instant as Calendar;
-    use wire::{Frame, FramePlace};
+    use std::path::Path;
 
+    use model::calendar::Instant as Calendar;
+    use wire::{Frame, FramePlace, StreamKey};
+
+    use super::super::progress::View;
     use super::*;
+
+    /// A folder's stream that sends frames of two readings, of so many that were read.
+    fn sending(state: &Path, bytes_max: usize, count: usize) -> Sending {
+        let signal = model::signal_by_name("heart-rate").unwrap();
+        let device = model::DeviceId::new("m-1").unwrap();
+        let patient = model::PatientIndex::new(7).unwrap();
+        let key = StreamKey { device, patient, signal: signal.code };
+        let backlog = Backlog::open(state, key).unwrap();
+        let building = vec![Building::new(signal, Some(backlog), 2, 250)];
+        let (sender, steps) = mpsc::channel(16);
+        let at = Calendar::from_micros(4_000_000_000_000_000).unwrap();
+        for _ in 0..count {
+            let measured = text::Measured { at, value: Some(600), signal };
+            sender.try_send(Step::Reading(measured, None)).unwrap();
+        }
+        let progress = Progress::new(View::Nobody, Some(state.to_owned()), None);
+        Sending::new(building, steps, bytes_max, Arc::new(progress))
+    }
+
+    #[tokio::test]
+    async fn what_was_read_is_kept_and_what_finds_no_room_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        let mut roomy = sending(&state, 8 << 20, 7);
+        roomy.keep().await.unwrap();
+        assert_eq!((roomy.progress.kept_readings(), roomy.leave()), (7, 0));
+        let kept = roomy.kept_bytes();
+        drop(roomy);
+        // Room for one more frame.
+        let mut narrow = sending(&state, kept + FRAME_BYTES_MAX, 7);
+        narrow.keep().await.unwrap();
+        assert_eq!((narrow.progress.kept_readings(), narrow.leave()), (2, 5));
+    }
+
+    #[tokio::test]
+    async fn signals_whose_frames_no_connection_takes_over_together_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+        let (mut both, mut other) = (sending(&first, 8 << 20, 7), sending(&second, 8 << 20, 7));
+        both.keep().await.unwrap();
+        other.keep().await.unwrap();
+        both.building.append(&mut other.building);
+        both.bytes_max = both.kept_bytes();
+        both.check_inherited().unwrap();
+        both.bytes_max -= 1;
+        let refused = both.check_inherited().unwrap_err().to_string();
+        assert!(refused.contains("send them one by one"), "{refused}");
+        // One alone is taken over.
+        both.building.pop();
+        both.check_inherited().unwrap();
+    }
 
     #[test]
     fn a_reading_of_the_last_time_that_is_read_can_be_framed() {

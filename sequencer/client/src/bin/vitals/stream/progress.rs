@@ -11,6 +11,8 @@ use client::{Backlog, Connection, Counts};
 use model::escape;
 use serde_json::json;
 
+use crate::report::Unfinished;
+
 /// How often a terminal's line is drawn.
 const DRAWN_EVERY: Duration = Duration::from_millis(250);
 /// How often a line is written to what is no terminal.
@@ -164,25 +166,42 @@ impl Progress {
             };
         };
         let (counts, is_connected) = (connection.counts(), connection.is_connected());
+        let inherited = inner.before.readings;
         drop(inner);
         let (durable, waiting) = (counts.readings_receipted, unsent(&counts).readings);
-        let before = self.sent_before.load(Ordering::Relaxed);
-        let bar = self.of.map_or_else(String::new, |of| bar(durable + before, of));
+        let of_file = durable_of_file(durable, self.sent_before(), inherited);
+        let bar = self.of.map_or_else(String::new, |of| bar(of_file, of));
         let rate = durable as f64 / self.began.elapsed().as_secs_f64().max(0.001);
         let away = if is_connected { "" } else { "; the node is away, tried again" };
         format!("{bar}{durable} readings durable, {rate:.0}/s, {waiting} without a receipt{away}")
     }
 
-    /// What has no receipt, where it is, and how to go on.
-    pub(super) fn kept_sentence(&self) -> String {
+    /// What has no receipt, where it is, and how to go on; `lost` are readings that were read last
+    /// and are in no frame, of a pipe.
+    pub(super) fn unfinished(&self, lost: u64) -> Unfinished {
+        let Unsent { frames, readings } = self.unsent();
+        let mut said = self.kept_sentence();
+        if lost > 0 {
+            // What the system buffers of the pipe is gone too, and nobody counts it.
+            said += &format!("; at least {lost} readings that were read last are not kept");
+        }
+        let state = self.state.clone();
+        Unfinished { said, frames, readings, lost, state }
+    }
+
+    fn unsent(&self) -> Unsent {
         let inner = self.lock();
-        let Unsent { frames, readings } = match &inner.connection {
+        match &inner.connection {
             Some(connection) => unsent(&connection.counts()),
             None => Unsent {
                 frames: inner.before.frames + inner.kept.frames,
                 readings: inner.before.readings + inner.kept.readings,
             },
-        };
+        }
+    }
+
+    fn kept_sentence(&self) -> String {
+        let Unsent { frames, readings } = self.unsent();
         let again = match self.of {
             Some(_) => "the same command again goes on where this one ended",
             None => "the same command again sends them before anything else",
@@ -204,9 +223,15 @@ impl Progress {
     }
 }
 
+/// Readings of a file that are durable. Its readings in frames that a run before kept count as
+/// sent before, from the moment they are passed over, and again when they get their receipt.
+fn durable_of_file(durable: u64, sent_before: u64, inherited: u64) -> u64 {
+    (durable + sent_before).saturating_sub(inherited)
+}
+
 /// How much of a file is durable.
 fn bar(done: u64, of: u64) -> String {
-    // Frames of a run before count as durable now and are not the file's: it ends at the whole.
+    // The folder may keep frames of another file, whose receipts come first.
     let of = of.max(1);
     let done = done.min(of);
     let full = (done * BAR_WIDTH / of) as usize;
@@ -236,6 +261,12 @@ mod tests {
         assert_eq!(bar(150, 300), "[##########..........] 50%  ");
         assert_eq!(bar(400, 300), "[####################] 100%  ");
         assert_eq!(bar(0, 0), "[....................] 0%  ");
+        // Of 300, 100 are kept by a run before: nothing is durable until receipts come.
+        let durable = [0, 50, 100, 300].map(|durable| durable_of_file(durable, 100, 100));
+        assert_eq!(durable, [0, 50, 100, 300]);
+        // What is kept are another file's readings.
+        let durable = [50, 100, 400].map(|durable| durable_of_file(durable, 0, 100));
+        assert_eq!(durable, [0, 0, 300]);
     }
 
     #[test]
@@ -250,6 +281,9 @@ mod tests {
             "15 readings in 2 frames without a receipt are kept in state: the same command again \
              sends them before anything else"
         );
+        let unfinished = progress.unfinished(4);
+        assert!(unfinished.said.ends_with("at least 4 readings that were read last are not kept"));
+        assert_eq!((unfinished.frames, unfinished.readings, unfinished.lost), (2, 15, 4));
         let forgetful = Progress::new(View::Nobody, None, Some(15));
         assert!(forgetful.kept_sentence().contains("a next run sends the whole file"));
         let of_pipe = Progress::new(View::Nobody, None, None);

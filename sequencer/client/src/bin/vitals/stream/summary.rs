@@ -23,7 +23,7 @@ pub(super) struct Streamed {
     pub(super) of_lines: Option<u64>,
     /// Readings that were put in frames.
     pub(super) readings: u64,
-    /// Readings of the file that were sent before, with the same state folder.
+    /// Readings of the file that were sent or kept before, with the same state folder.
     pub(super) sent_before: u64,
     pub(super) state: Option<PathBuf>,
 }
@@ -76,8 +76,9 @@ pub(super) fn report(streamed: Streamed) -> Report {
         text += &format!("\n{restored} more readings were kept by a run before, and sent now");
     }
     if sent_before > 0 {
-        text +=
-            &format!("\n{sent_before} readings of the file were sent before, and are not again");
+        text += &format!(
+            "\n{sent_before} readings of the file were sent or kept before, and are not read again"
+        );
     }
     let report = match ended {
         Ended::Whole(end) => {
