@@ -142,7 +142,10 @@ impl Lies {
 
 /// What a node says of a block that it does not have yet.
 fn missing(chain: &DevChain, params: &[Value], seen: u64) -> Option<ErrorPayload> {
-    let hash = params.get(1)?.get("blockHash")?;
+    // By its hash alone, as text or within an object; "pending" is the block to come.
+    let block = params.get(1)?;
+    let hash = block.get("blockHash").unwrap_or(block);
+    hash.as_str().filter(|hash| hash.len() == 66)?;
     let block = chain.handle("eth_getBlockByHash", &[hash.clone(), json!(false)]).unwrap();
     let is_ahead = number_of(&block["number"]).is_some_and(|number| number > seen);
     is_ahead.then(not_found)
@@ -154,7 +157,10 @@ fn not_found() -> ErrorPayload {
 
 /// What the contract says of a window that ends after the block that an estimate names.
 fn not_over(chain: &DevChain, params: &[Value]) -> Option<ErrorPayload> {
-    let hash = params.get(1)?.get("blockHash")?;
+    // By its hash alone, as text or within an object; "pending" is the block to come.
+    let block = params.get(1)?;
+    let hash = block.get("blockHash").unwrap_or(block);
+    hash.as_str().filter(|hash| hash.len() == 66)?;
     let block = chain.handle("eth_getBlockByHash", &[hash.clone(), json!(false)]).unwrap();
     let time = Millis::from_block_timestamp(number_of(&block["timestamp"])?);
     let input = params[0]["input"].as_str()?.trim_start_matches("0x");
