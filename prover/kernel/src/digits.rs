@@ -64,13 +64,17 @@ impl Digits {
         }
         let mut next = starts.clone();
         let mut references = vec![0; starts[starts.len() - 1] as usize];
-        for (index, digit) in digits.iter().enumerate().filter(|(_, digit)| **digit != 0) {
-            let window = if windows == Windows::Merged { 0 } else { index / scalars.len() };
-            let place = if windows == Windows::Merged { index } else { index % scalars.len() };
-            let next = &mut next[bucket(window, *digit)];
-            references[*next as usize] = (place as u32) << 1 | u32::from(*digit < 0);
-            *next += 1;
+        // By rows, so that no digit costs a division by the number of scalars.
+        for (window, row) in digits.chunks(scalars.len().max(1)).enumerate() {
+            let first = if windows == Windows::Merged { window * scalars.len() } else { 0 };
+            for (place, digit) in row.iter().enumerate().filter(|(_, digit)| **digit != 0) {
+                let next = &mut next[bucket(window, *digit)];
+                references[*next as usize] = ((first + place) as u32) << 1 | u32::from(*digit < 0);
+                *next += 1;
+            }
         }
+        // What bucket has how many tells of the scalars, too.
+        next.zeroize();
         digits.zeroize();
         Self { references, starts, bits, scalars: scalars.len() }
     }
