@@ -18,12 +18,14 @@ pub enum MaskError {
         found: u64,
     },
     /// A name that stands for no member.
-    #[error("expected one of {expected}, found another {what}")]
+    #[error("expected one of the {what} {expected}, found {found:?}")]
     UnknownName {
         /// Which set.
         what: &'static str,
         /// The names known.
         expected: String,
+        /// What was given.
+        found: String,
     },
 }
 
@@ -58,7 +60,8 @@ macro_rules! members {
             pub fn from_name(name: &str) -> Result<$one, MaskError> {
                 $one::ALL.iter().copied().find(|one| one.name() == name).ok_or_else(|| {
                     let names: Vec<_> = $one::ALL.iter().map(|one| one.name()).collect();
-                    MaskError::UnknownName { what: $what, expected: names.join(", ") }
+                    let (expected, found) = (names.join(", "), name.to_owned());
+                    MaskError::UnknownName { what: $what, expected, found }
                 })
             }
 
@@ -231,7 +234,9 @@ mod tests {
             assert_eq!(one.bit() as usize, i);
             assert_eq!(Category::from_name(one.name()), Ok(*one));
         }
-        assert!(Purpose::from_name("curiosity").is_err());
+        let unknown = Purpose::from_name("curiosity").unwrap_err().to_string();
+        assert!(unknown.starts_with("expected one of the purposes treatment, "), "{unknown}");
+        assert!(unknown.ends_with("found \"curiosity\""), "{unknown}");
     }
 
     #[test]
