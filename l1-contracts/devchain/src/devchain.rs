@@ -53,6 +53,8 @@ struct Shared {
     clock: Clock,
     limits: Limits,
     finality_blocks: AtomicU64,
+    /// Each request of a transport reads it. Apart from the chain, which a request lets go first.
+    requests: Arc<tokio::sync::RwLock<()>>,
 }
 
 /// Whoever holds it is the only one to change the chain.
@@ -100,6 +102,7 @@ impl DevChain {
             clock,
             limits,
             finality_blocks: AtomicU64::new(0),
+            requests: Arc::default(),
         }))
     }
 
@@ -190,6 +193,18 @@ impl DevChain {
     /// Replaces the faults that are still to come.
     pub fn set_faults(&self, faults: Faults) {
         self.writer().faults = faults;
+    }
+
+    /// Ends when no request of a transport runs and none holds the chain. One whose caller gave up
+    /// runs to its end, and the journal stays locked until then: whoever opens the chain again
+    /// waits here first.
+    pub async fn answered(&self) {
+        drop(self.0.requests.write().await);
+    }
+
+    /// Until it is dropped, [`answered`](Self::answered) waits.
+    pub(crate) async fn begin_request(&self) -> tokio::sync::OwnedRwLockReadGuard<()> {
+        self.0.requests.clone().read_owned().await
     }
 
     fn remove(&self, writer: &mut Writer, depth: u64) -> Result<Vec<Bytes>, RpcError> {

@@ -106,8 +106,15 @@ impl tower::Service<RequestPacket> for EvmTransport {
     fn call(&mut self, packet: RequestPacket) -> Self::Future {
         let transport = self.clone();
         Box::pin(async move {
+            let running = transport.chain.begin_request().await;
             // The EVM and the disk would hold up every other task of this thread.
-            let answer = tokio::task::spawn_blocking(move || transport.answer_all(&packet));
+            let answer = tokio::task::spawn_blocking(move || {
+                let answer = transport.answer_all(&packet);
+                // In this order, so that who waits for the request finds the chain free.
+                drop(transport);
+                drop(running);
+                answer
+            });
             answer.await.map_err(TransportErrorKind::custom)?
         })
     }

@@ -1,7 +1,12 @@
 use crate::support::{Hand, Ledger, deploy, fingerprint, genesis, keep, signer};
+use alloy::providers::Provider;
 use devchain::{DevChain, Genesis, Limits, OpenError, Replayed};
 use std::os::unix::fs::PermissionsExt;
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, Barrier},
+};
 
 fn open(path: &Path) -> Result<(DevChain, Replayed), OpenError> {
     DevChain::open(path, genesis(), Limits::default(), Hand::new().clock())
@@ -183,5 +188,38 @@ fn a_journal_has_one_user() {
     let first = open(&path).unwrap();
     assert!(matches!(open(&path).map(|_| ()).unwrap_err(), OpenError::Busy { .. }));
     drop(first);
+    open(&path).unwrap();
+}
+
+/// A caller that gives up leaves its request running. The clock holds that request until it is
+/// known to run, and again until somebody waits for it.
+#[tokio::test]
+async fn a_request_that_was_given_up_is_waited_for_before_the_chain_is_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chain");
+    let gate = Arc::new(Barrier::new(2));
+    let held = gate.clone();
+    let clock = Arc::new(move || {
+        held.wait();
+        held.wait();
+        1_700_000_000
+    });
+    let (chain, _) = DevChain::open(&path, genesis(), Limits::default(), clock).unwrap();
+    let provider = chain.provider(signer(0));
+    let request = tokio::spawn(async move { provider.get_block_number().await });
+    let runs = gate.clone();
+    tokio::task::spawn_blocking(move || runs.wait()).await.unwrap();
+    request.abort();
+    assert!(request.await.unwrap_err().is_cancelled());
+
+    let mut answered = Box::pin(chain.answered());
+    tokio::select! {
+        biased;
+        () = &mut answered => panic!("expected it to wait for the request"),
+        () = std::future::ready(()) => {}
+    }
+    tokio::task::spawn_blocking(move || gate.wait()).await.unwrap();
+    answered.await;
+    drop(chain);
     open(&path).unwrap();
 }

@@ -53,7 +53,7 @@ pub use crate::guard::{Stage, StageFailure};
 use self::endpoints::write_endpoints;
 use self::open::{Opened, open};
 use self::reload::Reach;
-use self::start::{BaseChainDoor, Common, Core};
+use self::start::{BaseChainDoor, Common, Core, EmbeddedChain};
 use self::status::Teller;
 use self::upkeep::{Around, Upkeep};
 use self::witness::WitnessThread;
@@ -90,7 +90,7 @@ pub struct Node {
     ingest: IngestServer,
     http: HttpService,
     admin: AdminDoor,
-    rpc: Option<GuardedTask>,
+    embedded: Option<EmbeddedChain>,
     tasks: Vec<GuardedTask>,
     upkeep: Upkeep,
 }
@@ -134,7 +134,7 @@ impl Node {
         let ingest = start::start_ingest(&opened, &core, &common)?;
         let settler = start::start_settler(&opened, &core, &common)?;
         let scrub = start::start_scrub(&opened, &core, &common)?;
-        let BaseChainDoor { url, server: rpc } = start::serve_base_chain(&opened, &common).await?;
+        let BaseChainDoor { url, embedded } = start::serve_base_chain(&opened, &common).await?;
         let Common { stop, guard, watched, around, .. } = common;
         let Opened { layout, config, edge, store, keys, .. } = opened;
         let (metrics, health) = (watched.metrics().clone(), Arc::new(watched.clone()));
@@ -163,7 +163,7 @@ impl Node {
             ingest,
             http,
             admin,
-            rpc,
+            embedded,
             tasks: vec![settler, timer, scrub, holder],
             upkeep,
         })
@@ -183,16 +183,16 @@ impl Node {
         // Else the counts of the running minute would be lost; if the writer failed they are.
         drop(self.core.admit.submit(Item::CountRefusals).await);
         // One word ends them all, so all are planned before it is said.
-        self.tasks.iter().chain(&self.rpc).for_each(GuardedTask::plan_end);
+        self.tasks.iter().for_each(GuardedTask::plan_end);
+        self.embedded.iter().for_each(EmbeddedChain::plan_end);
         self.stop.send_replace(true);
         for task in self.tasks {
             task.stop(|| ()).await;
         }
         stop_core(self.core, self.upkeep, self.watched.failures().clone()).await;
         self.http.stop().await;
-        if let Some(rpc) = self.rpc {
-            // It was told with the tasks; here its last answers are waited for.
-            rpc.stop(|| ()).await;
+        if let Some(embedded) = self.embedded {
+            embedded.stop().await;
         }
         drop(std::fs::remove_file(self.layout.endpoints()));
         self.watched.failure().map_or(Ok(()), |failure| Err(failure.into()))

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use devchain::DevChain;
 use journal::{FileMedium, Log, Reader, Writer, WriterConfig};
 use model::{BatchHeader, Clock};
 use tokio::sync::broadcast::error::RecvError;
@@ -406,7 +407,27 @@ pub(super) fn start_timer(core: &Core, common: &Common) -> GuardedTask {
 /// The base chain as others reach it: the embedded one is served here.
 pub(super) struct BaseChainDoor {
     pub(super) url: String,
-    pub(super) server: Option<GuardedTask>,
+    pub(super) embedded: Option<EmbeddedChain>,
+}
+
+/// The chain of this process and the task that serves it.
+pub(super) struct EmbeddedChain {
+    chain: DevChain,
+    server: GuardedTask,
+}
+
+impl EmbeddedChain {
+    /// Says that the server is about to end, because it will be told with the stages.
+    pub(super) fn plan_end(&self) {
+        self.server.plan_end();
+    }
+
+    /// Waits for the last answers, also to those who did not: a settler that is cut off leaves a
+    /// request running, and until it ends the chain cannot be opened again.
+    pub(super) async fn stop(self) {
+        self.server.stop(|| ()).await;
+        self.chain.answered().await;
+    }
 }
 
 pub(super) async fn serve_base_chain(
@@ -426,8 +447,9 @@ pub(super) async fn serve_base_chain(
                 server.shut_down().await
             };
             let server = common.guard.task(Stage::BaseChain, work);
-            Ok(BaseChainDoor { url, server: Some(server) })
+            let embedded = EmbeddedChain { chain: chain.clone(), server };
+            Ok(BaseChainDoor { url, embedded: Some(embedded) })
         }
-        Reach::Url(url) => Ok(BaseChainDoor { url: url.to_string(), server: None }),
+        Reach::Url(url) => Ok(BaseChainDoor { url: url.to_string(), embedded: None }),
     }
 }
