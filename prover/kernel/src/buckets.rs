@@ -1,27 +1,36 @@
-//! Sums of many points each, as balanced trees of pairs.
+//! Sums of many points each, as balanced trees of pairs, eight sums side by side.
 //!
 //! ```text
-//! segment     a b c d e | f g | h i j
-//! pairs      (ab)(cd) e | (fg)| (hi) j      one batch of additions
-//!            (abcd)   e |     | (hij)       the next
-//!            (abcde)    |     |             and so on, until one point a segment is left
+//!            lane 0      lane 1    ...  lane 7
+//! segment    a b c d e   f g h i        v w x y     eight of about the same length
+//! pairs      (ab)        (fg)           (vw)        one vector of additions
+//!            (cd)        (hi)           (xy)        the next
+//!             e           -              -          copied
+//! then       (abcd)      (fghi)         (vwxy)      and so on, until one point a lane is left
 //! ```
 //!
-//! Segments are taken in blocks that fit the second-level cache; blocks are independent.
+//! Segments are sorted by length first. So the lanes of a vector end together, and from the second
+//! level on both points of a pair stand in the same lane of two vectors: nothing is gathered.
+//! Groups of eight are taken in blocks that fit the second-level cache; blocks are independent.
 
 use std::sync::Mutex;
 
 use rayon::prelude::*;
 use zeroize::Zeroize;
 
-use crate::addition::{GROUP, Pairs, Passes};
+use crate::addition::{Added, Gathered, Lined, Passes, Source, Step, copy, save};
 use crate::cpu::Ifma;
-use crate::points::{Curve, Memory};
+use crate::lanes::{Mask, lanes};
+use crate::points::{Coordinate, Curve, Lanes, Memory};
 
-/// Points of a block: with what the passes leave to each other they take half of a megabyte in G1.
-const BLOCK: usize = 8192;
-/// Levels of a tree of 2^31 points.
-const LEVELS_MAX: usize = 31;
+/// Bytes of points that a block reads. With what the passes leave to each other that is somewhat
+/// more than a megabyte.
+const BLOCK_BYTES: usize = 1 << 18;
+/// Longer segments are cut: else one lane would have all of the work.
+const PIECE: usize = 256;
+
+/// Groups between asking for references and reading them.
+const AHEAD: usize = 4;
 
 /// Points to add and where each sum's begin.
 #[derive(Clone, Copy)]
@@ -44,31 +53,18 @@ impl<C: Curve> Default for Workers<C> {
     }
 }
 
-struct Worker<C: Curve> {
-    passes: Passes<C>,
-    left: Vec<u32>,
-    right: Vec<u32>,
-    /// What is left of each segment, segment by segment: places in `sums`.
-    items: Vec<u32>,
-    /// How many are left of each.
-    counts: Vec<usize>,
-    sums: Vec<C::Stored>,
-}
-
 impl<C: Curve> Workers<C> {
     /// The sum of each segment; infinity for an empty one.
     pub(crate) fn sum(&self, cpu: Ifma, segments: Segments<'_, C>) -> Vec<C::Stored> {
         let count = segments.starts.len() - 1;
         let longest = segments.starts.windows(2).map(|ends| ends[1] - ends[0]).max();
-        if longest.unwrap_or(0) as usize <= BLOCK {
+        if longest.unwrap_or(0) as usize <= PIECE {
             return self.sum_short(cpu, segments);
         }
-        // Long ones, as those of a bit that most scalars have, are cut: else one thread would have
-        // all of the work, in a buffer of any size.
         let (mut pieces, mut firsts) = (vec![0], Vec::with_capacity(count + 1));
         for ends in segments.starts.windows(2) {
             firsts.push(pieces.len() as u32 - 1);
-            pieces.extend((ends[0]..ends[1]).step_by(BLOCK).skip(1));
+            pieces.extend((ends[0]..ends[1]).step_by(PIECE).skip(1));
             pieces.push(ends[1]);
         }
         firsts.push(pieces.len() as u32 - 1);
@@ -83,138 +79,266 @@ impl<C: Curve> Workers<C> {
     }
 
     fn sum_short(&self, cpu: Ifma, segments: Segments<'_, C>) -> Vec<C::Stored> {
-        let count = segments.starts.len() - 1;
-        let mut sums = vec![C::Stored::INFINITY; count];
-        let (mut blocks, mut rest, mut first) = (Vec::new(), &mut sums[..], 0);
-        while first < count {
-            let end = segments.starts[first] as usize + BLOCK;
-            let fits = segments.starts[first + 1..].partition_point(|start| *start as usize <= end);
-            let (block, others) = rest.split_at_mut(fits.max(1));
-            let starts = &segments.starts[first..=first + block.len()];
-            (first, rest) = (first + block.len(), others);
-            blocks.push((Segments { starts, ..segments }, block));
+        let mut order = by_length(segments.starts);
+        let mut sorted: Vec<[C::Stored; 8]> = crate::pages::with_capacity(order.len());
+        sorted.resize(order.len(), [C::Stored::INFINITY; 8]);
+        let (mut blocks, mut groups, mut rest) = (Vec::new(), &order[..], &mut sorted[..]);
+        while !groups.is_empty() {
+            let fits = fit_block(groups, BLOCK_BYTES / size_of::<C::Stored>());
+            let (block, others) = groups.split_at(fits);
+            let (sums, other_sums) = rest.split_at_mut(fits);
+            blocks.push((block, sums));
+            (groups, rest) = (others, other_sums);
         }
-        blocks.into_par_iter().for_each(|(segments, sums)| {
+        blocks.into_par_iter().for_each(|(groups, sums)| {
             let free = self.0.lock().expect("nothing panics with the lock").pop();
             let mut worker = free.unwrap_or_default();
-            worker.add_block(cpu, segments, sums);
-            // They tell the digits of the scalars.
-            for list in [&mut worker.left, &mut worker.right, &mut worker.items] {
-                list.zeroize();
-            }
+            worker.add_block(cpu, segments, groups, sums);
+            worker.wipe();
             self.0.lock().expect("nothing panics with the lock").push(worker);
         });
+        let mut sums = vec![C::Stored::INFINITY; segments.starts.len() - 1];
+        for (group, sorted) in order.iter().zip(&sorted) {
+            for ((segment, length), sum) in group.segments.iter().zip(group.lengths).zip(sorted) {
+                if length > 0 {
+                    sums[*segment as usize] = *sum;
+                }
+            }
+        }
+        order.zeroize();
         sums
     }
+}
+
+/// Eight segments that are added side by side.
+#[derive(Clone, Copy, Default)]
+struct Group {
+    segments: [u32; 8],
+    /// Points of each; 0 for a lane that has no segment.
+    lengths: [u32; 8],
+}
+
+impl Zeroize for Group {
+    fn zeroize(&mut self) {
+        self.segments.zeroize();
+        self.lengths.zeroize();
+    }
+}
+
+impl Group {
+    fn longest(&self) -> u32 {
+        self.lengths.into_iter().max().expect("there are lanes")
+    }
+
+    /// Asks for the lines of the references: sorted by length, segments lie anywhere.
+    fn prefetch(&self, cpu: Ifma, references: &[u32], starts: &[u32]) {
+        for (segment, length) in self.segments.into_iter().zip(self.lengths) {
+            let first = starts[segment as usize] as usize;
+            for line in references[first..first + length as usize].chunks(16) {
+                cpu.prefetch(&line[0]);
+            }
+        }
+    }
+}
+
+/// The segments that are not empty, the longest first.
+fn by_length(starts: &[u32]) -> Vec<Group> {
+    let length = |segment: usize| (starts[segment + 1] - starts[segment]) as usize;
+    let (count, mut places) = (starts.len() - 1, [0usize; PIECE + 2]);
+    // A sort by counting: place l + 1 counts those of length PIECE - l, then sums up.
+    for segment in 0..count {
+        places[PIECE - length(segment) + 1] += 1;
+    }
+    for place in 1..places.len() {
+        places[place] += places[place - 1];
+    }
+    let used = places[PIECE];
+    let mut groups = vec![Group::default(); used.div_ceil(8)];
+    for segment in (0..count).filter(|segment| length(*segment) > 0) {
+        let length = length(segment);
+        let place = &mut places[PIECE - length];
+        let group = &mut groups[*place / 8];
+        (group.segments[*place % 8], group.lengths[*place % 8]) = (segment as u32, length as u32);
+        *place += 1;
+    }
+    places.zeroize();
+    groups
+}
+
+/// How many of the groups have at most `points` points; at least one.
+fn fit_block(groups: &[Group], points: usize) -> usize {
+    let (mut sum, mut fits) = (0, 0);
+    while fits < groups.len() && (sum == 0 || sum + 8 * groups[fits].longest() as usize <= points) {
+        sum += 8 * groups[fits].longest() as usize;
+        fits += 1;
+    }
+    fits
+}
+
+/// The lists of a level and the points of two.
+struct Worker<C: Curve> {
+    passes: Passes<C>,
+    /// Per group, how many points each lane still has.
+    counts: Vec<[u32; 8]>,
+    steps: Vec<Step>,
+    copies: Vec<u32>,
+    left: Vec<[u32; 8]>,
+    right: Vec<[u32; 8]>,
+    alone: Vec<[u32; 8]>,
+    places: Vec<[u32; 2]>,
+    copied: Vec<[u32; 2]>,
+    points: Vec<Lanes<C::Coordinate>>,
+    sums: Vec<Lanes<C::Coordinate>>,
 }
 
 impl<C: Curve> Default for Worker<C> {
     fn default() -> Self {
         Self {
             passes: Passes::default(),
+            counts: Vec::new(),
+            steps: Vec::new(),
+            copies: Vec::new(),
             left: Vec::new(),
             right: Vec::new(),
-            items: Vec::new(),
-            counts: Vec::new(),
+            alone: Vec::new(),
+            places: Vec::new(),
+            copied: Vec::new(),
+            points: Vec::new(),
             sums: Vec::new(),
         }
     }
 }
 
+/// Lanes whose count ends before `at`.
+#[inline(always)]
+fn ended(counts: &[u32; 8], at: u32) -> Mask {
+    let ended = lanes!(|I| ((counts[I] <= at) as Mask) << I);
+    ended.into_iter().fold(0, |mask, lane| mask | lane)
+}
+
 impl<C: Curve> Worker<C> {
-    fn add_block(&mut self, cpu: Ifma, segments: Segments<'_, C>, out: &mut [C::Stored]) {
-        let (mut end, mut infinite) = self.add_first(cpu, segments);
-        while self.pair_up(end) {
-            let added = self.left.len();
-            let (points, sums) = self.sums.split_at_mut(end);
-            let (left, right) = (&self.left, &self.right);
-            let pairs = Pairs { cpu, points, left, right, signed: false, infinite };
-            infinite |= self.passes.add(pairs, &mut sums[..added]);
-            end += added;
+    fn add_block(
+        &mut self,
+        cpu: Ifma,
+        segments: Segments<'_, C>,
+        groups: &[Group],
+        out: &mut [[C::Stored; 8]],
+    ) {
+        self.plan_first(cpu, segments, groups);
+        let Segments { points, mut infinite, .. } = segments;
+        let source = Gathered::<C> { points, left: &self.left, right: &self.right };
+        let lone = Gathered::<C> { points, left: &self.alone, right: &[] };
+        let added = Added { source, steps: &self.steps, infinite };
+        infinite |= level(cpu, &mut self.passes, (added, lone, &self.copies), &mut self.sums);
+        std::mem::swap(&mut self.points, &mut self.sums);
+        while self.plan_next() {
+            let points = &self.points[..];
+            let source = Lined::<C> { points, places: &self.places };
+            let lone = Lined::<C> { points, places: &self.copied };
+            let added = Added { source, steps: &self.steps, infinite };
+            infinite |= level(cpu, &mut self.passes, (added, lone, &self.copies), &mut self.sums);
+            std::mem::swap(&mut self.points, &mut self.sums);
         }
-        let mut items = self.items.iter();
-        for (out, count) in out.iter_mut().zip(&self.counts) {
-            if *count == 1 {
-                *out = self.sums[*items.next().expect("an item a count") as usize];
+        save::<C>(cpu, &self.points, out);
+    }
+
+    /// The first level's lists, which name the points in memory.
+    fn plan_first(&mut self, cpu: Ifma, segments: Segments<'_, C>, groups: &[Group]) {
+        self.clear();
+        let Segments { references, starts, .. } = segments;
+        for (number, Group { segments, lengths }) in groups.iter().enumerate() {
+            if let Some(soon) = groups.get(number + AHEAD) {
+                soon.prefetch(cpu, references, starts);
             }
+            let (shortest, longest) = (lengths.iter().min(), lengths.iter().max());
+            let (shortest, longest) = shortest.zip(longest).expect("there are lanes");
+            let own = lanes!(|I| {
+                let first = starts[segments[I] as usize] as usize;
+                // One that has no segment reads what is at hand.
+                &references[first..first + lengths[I].max(1) as usize]
+            });
+            for place in (0..*longest as usize).step_by(2) {
+                let into = (self.steps.len() + self.copies.len()) as u32;
+                if place + 1 < *shortest as usize {
+                    self.left.push(lanes!(|I| own[I][place]));
+                    self.right.push(lanes!(|I| own[I][place + 1]));
+                    self.steps.push(Step { into, alone: 0 });
+                    continue;
+                }
+                // A lane that has ended reads its last reference again: nothing comes of it.
+                let at = |lane: usize, place: usize| own[lane][place.min(own[lane].len() - 1)];
+                let alone = ended(lengths, place as u32 + 1);
+                let left = lanes!(|I| at(I, place));
+                if alone == Mask::MAX {
+                    self.alone.push(left);
+                    self.copies.push(into);
+                } else {
+                    self.left.push(left);
+                    self.right.push(lanes!(|I| at(I, place + 1)));
+                    self.steps.push(Step { into, alone });
+                }
+            }
+            self.counts.push(lanes!(|I| lengths[I].div_ceil(2)));
         }
     }
 
-    /// The first level, which reads the points in place: the pairs' sums, then the points that have
-    /// no partner. Says where they end and whether one may be infinite.
-    fn add_first(&mut self, cpu: Ifma, segments: Segments<'_, C>) -> (usize, bool) {
-        let lengths = segments.starts.windows(2).map(|ends| (ends[1] - ends[0]) as usize);
-        let pairs: usize = lengths.clone().map(|length| length / 2).sum();
-        let padded = pairs.next_multiple_of(GROUP);
-        let total: usize = lengths.sum();
-        let room = total + segments.starts.len() + (LEVELS_MAX + 1) * GROUP;
-        if self.sums.len() < room {
-            self.sums = crate::pages::with_capacity(room);
-            self.sums.resize(room, C::Stored::INFINITY);
+    /// The next level's lists; `false` if no lane has two points.
+    fn plan_next(&mut self) -> bool {
+        self.steps.clear();
+        self.copies.clear();
+        self.places.clear();
+        self.copied.clear();
+        let mut from = 0;
+        for counts in &mut self.counts {
+            let longest = counts.iter().max().copied().expect("there are lanes");
+            for place in (0..longest).step_by(2) {
+                let alone = ended(counts, place + 1);
+                let into = (self.steps.len() + self.copies.len()) as u32;
+                let left = from + place;
+                if alone == Mask::MAX {
+                    self.copied.push([left; 2]);
+                    self.copies.push(into);
+                } else {
+                    self.places.push([left, left + 1]);
+                    self.steps.push(Step { into, alone });
+                }
+            }
+            from += longest;
+            *counts = lanes!(|I| counts[I].div_ceil(2));
         }
-        for list in [&mut self.left, &mut self.right, &mut self.items] {
-            list.clear();
-        }
+        !self.steps.is_empty()
+    }
+
+    fn clear(&mut self) {
         self.counts.clear();
-        let mut single = padded;
-        for ends in segments.starts.windows(2) {
-            let (own, before) =
-                (&segments.references[ends[0] as usize..ends[1] as usize], self.items.len());
-            let (pairs, rest) = own.as_chunks::<2>();
-            for [left, right] in pairs {
-                self.items.push(self.left.len() as u32);
-                self.left.push(*left);
-                self.right.push(*right);
-            }
-            for reference in rest {
-                let point = segments.points[(reference >> 1) as usize];
-                self.sums[single] = if reference & 1 == 1 { point.negate() } else { point };
-                self.items.push(single as u32);
-                single += 1;
-            }
-            self.counts.push(self.items.len() - before);
-        }
-        self.pad();
-        let (left, right) = (&self.left, &self.right);
-        let Segments { points, infinite, .. } = segments;
-        let pairs = Pairs { cpu, points, left, right, signed: true, infinite };
-        let found = self.passes.add(pairs, &mut self.sums[..padded]);
-        (single, found | infinite)
-    }
-
-    /// Pairs up what is left of each segment, whose sums will begin at `end`; `false` when no
-    /// segment has two.
-    fn pair_up(&mut self, end: usize) -> bool {
+        self.steps.clear();
+        self.copies.clear();
         self.left.clear();
         self.right.clear();
-        let (mut read, mut write) = (0, 0);
-        for count in &mut self.counts {
-            let (first, left) = (write, read + *count);
-            while read + 1 < left {
-                let sum = end + self.left.len();
-                self.left.push(self.items[read] << 1);
-                self.right.push(self.items[read + 1] << 1);
-                // Only now: it may be the place that was read.
-                self.items[write] = sum as u32;
-                (read, write) = (read + 2, write + 1);
-            }
-            if read < left {
-                self.items[write] = self.items[read];
-                (read, write) = (read + 1, write + 1);
-            }
-            *count = write - first;
-        }
-        self.items.truncate(write);
-        self.pad();
-        !self.left.is_empty()
+        self.alone.clear();
     }
 
-    /// Whole groups: the last pair again, whose further sums nobody reads.
-    fn pad(&mut self) {
-        for list in [&mut self.left, &mut self.right] {
-            if let Some(last) = list.last().copied() {
-                list.resize(list.len().next_multiple_of(GROUP), last);
-            }
+    /// Zeroises what tells the digits of the scalars.
+    fn wipe(&mut self) {
+        for list in [&mut self.left, &mut self.right, &mut self.alone, &mut self.counts] {
+            list.zeroize();
         }
     }
+}
+
+/// One level: sums of pairs, and copies of the points that have no partner.
+fn level<C: Curve, S: Source<C>>(
+    cpu: Ifma,
+    passes: &mut Passes<C>,
+    (added, lone, copies): (Added<'_, S>, S, &[u32]),
+    sums: &mut Vec<Lanes<C::Coordinate>>,
+) -> bool {
+    let room = added.steps.len() + copies.len();
+    if sums.len() < room {
+        let zero = Lanes { x: C::Coordinate::zero(cpu), y: C::Coordinate::zero(cpu) };
+        *sums = crate::pages::with_capacity(room);
+        sums.resize(room, zero);
+    }
+    copy(cpu, lone, copies, sums);
+    passes.add(cpu, added, sums)
 }

@@ -1,7 +1,9 @@
 //! Scalars as signed digits, sorted by what multiplies a point how often.
 
-use ark_ff::BigInt;
+use ark_ff::{BigInt, BigInteger};
 use zeroize::Zeroize;
+
+use crate::pages;
 
 /// Bits of a scalar, with one more for the carry of the last digit.
 const SCALAR_BITS: u32 = 255;
@@ -40,58 +42,84 @@ impl Digits {
     pub fn sort(scalars: &[BigInt<4>], bits: u32, windows: Windows) -> Self {
         assert!((2..=DIGIT_BITS_MAX).contains(&bits), "digits of 2 to {DIGIT_BITS_MAX} bits");
         let (count, buckets) = (window_count(bits), 1usize << (bits - 1));
-        let places = scalars.len() * count;
-        assert!(places < 1 << 31, "a reference has 31 bits");
-        let sorts = if windows == Windows::Merged { 1 } else { count };
-        let bucket = |window: usize, digit: i32| {
-            let of_window = if windows == Windows::Merged { 0 } else { window * buckets };
-            of_window + digit.unsigned_abs() as usize - 1
-        };
-        let mut digits = vec![0i32; places];
-        let mut starts = vec![0u32; sorts * buckets + 1];
-        for (place, scalar) in scalars.iter().enumerate() {
-            let mut carry = 0;
-            for window in 0..count {
-                let digit = digit_at(scalar, window, bits, &mut carry);
-                digits[window * scalars.len() + place] = digit;
-                if digit != 0 {
-                    starts[bucket(window, digit) + 1] += 1;
-                }
-            }
+        assert!(scalars.len() * count < 1 << 31, "a reference has 31 bits");
+        let merged = windows == Windows::Merged;
+        let first_of = |window: usize| if merged { 0 } else { window * buckets };
+        let shifted = Shifted::new(scalars, bits);
+        let mut starts = vec![0u32; if merged { 1 } else { count } * buckets + 1];
+        for window in 0..count {
+            let ends = &mut starts[first_of(window) + 1..][..buckets];
+            shifted.each(window, |_, digit| ends[digit.unsigned_abs() as usize - 1] += 1);
         }
         for bucket in 1..starts.len() {
             starts[bucket] += starts[bucket - 1];
         }
         let mut next = starts.clone();
-        let mut references = vec![0; starts[starts.len() - 1] as usize];
-        // By rows, so that no digit costs a division by the number of scalars.
-        for (window, row) in digits.chunks(scalars.len().max(1)).enumerate() {
-            let first = if windows == Windows::Merged { window * scalars.len() } else { 0 };
-            for (place, digit) in row.iter().enumerate().filter(|(_, digit)| **digit != 0) {
-                let next = &mut next[bucket(window, *digit)];
-                references[*next as usize] = ((first + place) as u32) << 1 | u32::from(*digit < 0);
+        let total = starts[starts.len() - 1] as usize;
+        let mut references = pages::with_capacity(total);
+        references.resize(total, 0);
+        // Window by window: the places that are written next then stay in the cache.
+        for window in 0..count {
+            let next = &mut next[first_of(window)..][..buckets];
+            let first = if merged { window * scalars.len() } else { 0 };
+            shifted.each(window, |place, digit| {
+                let next = &mut next[digit.unsigned_abs() as usize - 1];
+                references[*next as usize] = ((first + place) as u32) << 1 | u32::from(digit < 0);
                 *next += 1;
-            }
+            });
         }
         // What bucket has how many tells of the scalars, too.
         next.zeroize();
-        digits.zeroize();
         Self { references, starts, bits, scalars: scalars.len() }
     }
 }
 
-/// A digit between -2^(bits - 1) + 1 and 2^(bits - 1): one that is larger borrows from the next.
-fn digit_at(scalar: &BigInt<4>, window: usize, bits: u32, carry: &mut i32) -> i32 {
-    let bit = window * bits as usize;
-    let (word, shift) = (bit / 64, bit % 64);
-    let low = scalar.0.get(word).map_or(0, |word| word >> shift);
-    let high = match scalar.0.get(word + 1) {
-        Some(word) if shift > 0 => word << (64 - shift),
-        _ => 0,
-    };
-    let digit = ((low | high) & ((1 << bits) - 1)) as i32 + *carry;
-    *carry = i32::from(digit > 1 << (bits - 1));
-    digit - (*carry << bits)
+/// Scalars plus half of the digits' base in each window but the last. So a digit is what stands in
+/// a window less that half, whatever stands in the others: nothing is carried.
+struct Shifted {
+    scalars: Vec<[u64; 4]>,
+    bits: u32,
+}
+
+impl Shifted {
+    fn new(scalars: &[BigInt<4>], bits: u32) -> Self {
+        let mut halves = BigInt::<4>::default();
+        for window in 0..window_count(bits) as u32 - 1 {
+            let bit = window * bits + bits - 1;
+            halves.0[bit as usize / 64] |= 1 << (bit % 64);
+        }
+        let shift = |scalar: &BigInt<4>| {
+            let mut shifted = *scalar;
+            // Below 2^254 + 2^254: the last window holds it.
+            shifted.add_with_carry(&halves);
+            shifted.0
+        };
+        Self { scalars: scalars.iter().map(shift).collect(), bits }
+    }
+
+    /// Each digit of a window that is not zero, with its scalar's place.
+    #[inline(always)]
+    fn each(&self, window: usize, mut digit: impl FnMut(usize, i32)) {
+        let bits = self.bits as usize;
+        let (word, shift) = (window * bits / 64, window * bits % 64);
+        let last = window + 1 == window_count(self.bits);
+        let half = if last { 0 } else { 1 << (bits - 1) };
+        for (place, scalar) in self.scalars.iter().enumerate() {
+            // Through 128 bits, so that a window may lie over two words; there is no fifth.
+            let high = if word + 1 < 4 { scalar[word + 1] } else { 0 };
+            let both = u128::from(scalar[word]) | u128::from(high) << 64;
+            let found = ((both >> shift) as u32 & ((1 << bits) - 1)) as i32 - half;
+            if found != 0 {
+                digit(place, found);
+            }
+        }
+    }
+}
+
+impl Drop for Shifted {
+    fn drop(&mut self) {
+        self.scalars.zeroize();
+    }
 }
 
 impl Digits {

@@ -86,6 +86,16 @@ pub struct Fq;
 #[derive(Clone, Copy)]
 pub(crate) struct Fr;
 
+impl Fq {
+    /// R^3 modulo p: 2^780, which stands for 2^524 in arkworks' form.
+    pub(crate) const R_CUBED: [u64; 4] = {
+        let number: ark_bn254::Fq = ark_ff::MontFp!(
+            "10448573426310918382585342781923477953611646569097561149760187679640775014507"
+        );
+        number.0.0
+    };
+}
+
 impl Modulus for Fq {
     const P: [u64; 4] = FqConfig::MODULUS.0;
 }
@@ -222,7 +232,88 @@ impl<M: Modulus, const N: u32> Below<M, N> {
     }
 }
 
-/// The number t / R, of ten limbs of fewer than 2^57.
+/// Eight products, or sums of them, before the reduction: between 0 and N p^2, in ten limbs of less
+/// than 2^60 either way.
+#[derive(Clone, Copy)]
+pub(crate) struct Wide<M, const N: u32> {
+    limbs: [Words; 10],
+    modulus: PhantomData<M>,
+}
+
+impl<M: Modulus, const N: u32> Below<M, N> {
+    /// a * b, which is at most O p^2.
+    #[inline(always)]
+    pub(crate) fn wide<const B: u32, const O: u32>(
+        self,
+        cpu: Ifma,
+        other: Below<M, B>,
+    ) -> Wide<M, O> {
+        const { assert!(N * B <= O) };
+        let mut t = [cpu.zero(); 10];
+        for i in 0..5 {
+            for j in 0..5 {
+                t[i + j] = cpu.add_product_low(t[i + j], self.limbs[i], other.limbs[j]);
+                t[i + j + 1] = cpu.add_product_high(t[i + j + 1], self.limbs[i], other.limbs[j]);
+            }
+        }
+        Wide { limbs: t, modulus: PhantomData }
+    }
+}
+
+impl<M: Modulus, const N: u32> Wide<M, N> {
+    /// a - b, where the caller knows that b is not larger.
+    #[inline(always)]
+    pub(crate) fn less<const B: u32>(self, cpu: Ifma, other: Wide<M, B>) -> Self {
+        let mut limbs = self.limbs;
+        for (limb, other) in limbs.iter_mut().zip(other.limbs) {
+            *limb = cpu.sub(*limb, other);
+        }
+        Wide { limbs, modulus: PhantomData }
+    }
+
+    /// a - b + B p^2.
+    #[inline(always)]
+    pub(crate) fn minus<const B: u32, const O: u32>(
+        self,
+        cpu: Ifma,
+        other: Wide<M, B>,
+    ) -> Wide<M, O> {
+        const { assert!(N + B <= O) };
+        let square = const { times_square(M::TIMES[1], B as u64) };
+        let mut limbs = self.limbs;
+        for (limb, (other, square)) in limbs.iter_mut().zip(other.limbs.iter().zip(square)) {
+            *limb = cpu.add(cpu.sub(*limb, *other), cpu.splat(square));
+        }
+        Wide { limbs, modulus: PhantomData }
+    }
+
+    /// The number / R.
+    #[inline(always)]
+    pub(crate) fn reduce(self, cpu: Ifma) -> Below<M, 2> {
+        const { assert!(N <= 84, "the quotient would pass 2 p") };
+        reduce_product(cpu, self.limbs)
+    }
+}
+
+/// n p^2 in limbs.
+const fn times_square(p: [u64; 5], n: u64) -> [u64; 10] {
+    let (mut limbs, mut i) = ([0u64; 10], 0);
+    while i < 5 {
+        let (mut j, mut carry) = (0, 0u128);
+        while j < 5 {
+            let sum = limbs[i + j] as u128 + p[i] as u128 * p[j] as u128 * n as u128 + carry;
+            limbs[i + j] = sum as u64 & LIMB;
+            carry = sum >> LIMB_BITS;
+            j += 1;
+        }
+        // The limb above is not reached by the rows before.
+        limbs[i + 5] = carry as u64;
+        i += 1;
+    }
+    limbs
+}
+
+/// The number t / R, of ten limbs of fewer than 2^60.
 #[inline(always)]
 fn reduce_product<M: Modulus>(cpu: Ifma, mut t: [Words; 10]) -> Below<M, 2> {
     let p = limbs!(|I| cpu.splat(M::TIMES[1][I]));
@@ -232,7 +323,7 @@ fn reduce_product<M: Modulus>(cpu: Ifma, mut t: [Words; 10]) -> Below<M, 2> {
         for j in 0..5 {
             t[i + j] = cpu.add_product_low(t[i + j], m, p[j]);
         }
-        t[i + 1] = cpu.add(t[i + 1], cpu.shift_right::<LIMB_BITS>(t[i]));
+        t[i + 1] = cpu.add(t[i + 1], cpu.shift_right_signed::<LIMB_BITS>(t[i]));
         for j in 0..5 {
             t[i + j + 1] = cpu.add_product_high(t[i + j + 1], m, p[j]);
         }
@@ -325,6 +416,19 @@ impl<M: Modulus, const N: u32> Below<M, N> {
     pub(crate) fn splat(cpu: Ifma, words: [u64; 4]) -> Self {
         let words = to_limbs(words);
         Self::of(limbs!(|I| cpu.splat(words[I])))
+    }
+
+    /// The same number in every lane, from limbs of 52 bits.
+    #[inline(always)]
+    pub(crate) fn splat_limbs(cpu: Ifma, limbs: [u64; 5]) -> Self {
+        Self::of(limbs!(|I| cpu.splat(limbs[I])))
+    }
+
+    /// Each lane is that which lies `DISTANCE` away, forward or backward: 1, 2 or 4.
+    #[inline(always)]
+    pub(crate) fn exchange<const DISTANCE: u64>(self, cpu: Ifma) -> Self {
+        let index = cpu.load(&const { lanes!(|I| I as u64 ^ DISTANCE) });
+        Self::of(limbs!(|I| cpu.look_up(index, self.limbs[I])))
     }
 
     /// From four columns: lane i of column j is word j of number i.

@@ -9,14 +9,18 @@ use ark_ec::AdditiveGroup;
 use ark_ff::Zero;
 use rayon::prelude::*;
 
-use crate::addition::{GROUP, Pairs, Passes};
+use crate::addition::{Added, Gathered, Lined, Passes, Step, copy, save};
 use crate::buckets::{Segments, Workers};
 use crate::cpu::Ifma;
 use crate::digits::window_count;
 pub use crate::digits::{DIGIT_BITS_MAX, Digits, Windows};
+use crate::lanes::lanes;
 use crate::pages;
-use crate::points::Memory;
+use crate::points::{Coordinate, Lanes, Memory};
 pub use crate::points::{Curve, G1, G2};
+
+/// Points that are doubled together: in the cache through all doublings.
+const CHUNK: usize = 2048;
 
 /// Points that are summed without a table.
 pub struct Points<C: Curve> {
@@ -134,8 +138,7 @@ impl<C: Curve> Table<C> {
         stored.par_extend(points.par_iter().map(C::store));
         for window in 1..windows {
             let mut multiples = stored[(window - 1) * bases..].to_vec();
-            // Small chunks stay in the cache through all doublings.
-            multiples.par_chunks_mut(8 * GROUP).for_each(|chunk| double::<C>(cpu, chunk, bits));
+            multiples.par_chunks_mut(CHUNK).for_each(|chunk| double::<C>(cpu, chunk, bits));
             stored.extend_from_slice(&multiples);
         }
         Self { points: Points::of(cpu, stored), bits, bases }
@@ -165,19 +168,28 @@ impl<C: Curve> Table<C> {
 
 /// Doubles each point `times` times.
 fn double<C: Curve>(cpu: Ifma, points: &mut [C::Stored], times: u32) {
+    let vectors = points.len().div_ceil(8);
+    let last = points.len() as u32 - 1;
+    let references: Vec<[u32; 8]> = (0..vectors as u32)
+        .map(|vector| lanes!(|I| (8 * vector + I as u32).min(last) << 1))
+        .collect();
+    let into: Vec<u32> = (0..vectors as u32).collect();
+    let zero = Lanes { x: C::Coordinate::zero(cpu), y: C::Coordinate::zero(cpu) };
+    let mut from = vec![zero; vectors];
+    let gathered = Gathered::<C> { points, left: &references, right: &[] };
+    copy(cpu, gathered, &into, &mut from);
+    let mut sums = from.clone();
+    let places: Vec<[u32; 2]> = into.iter().map(|place| [*place; 2]).collect();
+    let steps: Vec<Step> = into.iter().map(|into| Step { into: *into, alone: 0 }).collect();
     let mut passes = Passes::<C>::default();
-    let padded = points.len().next_multiple_of(GROUP);
-    let mut from = points.to_vec();
-    from.resize(padded, C::Stored::INFINITY);
-    let mut into = from.clone();
-    let references: Vec<u32> = (0..padded as u32).map(|place| place << 1).collect();
-    let (left, right) = (&references, &references);
     for _ in 0..times {
-        let pairs = Pairs { cpu, points: &from, left, right, signed: false, infinite: true };
-        passes.add(pairs, &mut into);
-        std::mem::swap(&mut from, &mut into);
+        let source = Lined::<C> { points: &from, places: &places };
+        passes.add(cpu, Added { source, steps: &steps, infinite: true }, &mut sums);
+        std::mem::swap(&mut from, &mut sums);
     }
-    points.copy_from_slice(&from[..points.len()]);
+    let mut doubled = vec![[C::Stored::INFINITY; 8]; vectors];
+    save::<C>(cpu, &from, &mut doubled);
+    points.copy_from_slice(&doubled.as_flattened()[..points.len()]);
 }
 
 /// The width of digits that costs least without a table: each window puts each point into a bucket

@@ -8,7 +8,7 @@ use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::{BigInt, BigInteger, MontConfig};
 
 use crate::cpu::Ifma;
-use crate::field::{Below, Fq, Numbers, Raw};
+use crate::field::{Below, Fq, Numbers, Raw, Wide};
 use crate::lanes::{Mask, Words, lanes};
 
 /// A point in memory: `LINES` times eight words.
@@ -94,6 +94,8 @@ pub struct Lanes<T> {
 pub trait Coordinate: Copy + Send + Sync {
     /// A difference of two, of at most 4 p.
     type Difference: Copy + Send + Sync;
+    /// A difference that is divided by.
+    type Divisor: Copy + Send + Sync;
 
     /// a - b.
     fn subtract(self, cpu: Ifma, other: Self) -> Self::Difference;
@@ -105,13 +107,15 @@ pub trait Coordinate: Copy + Send + Sync {
     fn times(self, cpu: Ifma, other: Self::Difference) -> Self;
     /// -a where the mask has a one.
     fn negate(self, cpu: Ifma, mask: Mask) -> Self;
-    /// The number of Fq whose inverse inverts a difference.
-    fn norm(cpu: Ifma, difference: Self::Difference) -> Below<Fq, 4>;
-    /// numerator / denominator, by the inverse of the denominator's norm.
+    /// A difference and its norm.
+    fn divisor(cpu: Ifma, difference: Self::Difference) -> Self::Divisor;
+    /// The number of Fq whose inverse inverts the divisor.
+    fn norm(divisor: &Self::Divisor) -> Below<Fq, 4>;
+    /// numerator / divisor, by the inverse of the divisor's norm.
     fn divide(
         cpu: Ifma,
         numerator: Self::Difference,
-        denominator: Self::Difference,
+        divisor: &Self::Divisor,
         inverse_norm: Below<Fq, 2>,
     ) -> Self;
     /// 3 a^2.
@@ -192,6 +196,7 @@ fn one(cpu: Ifma) -> Far {
 
 impl Coordinate for Near {
     type Difference = Far;
+    type Divisor = Far;
 
     #[inline(always)]
     fn subtract(self, cpu: Ifma, other: Self) -> Far {
@@ -219,12 +224,17 @@ impl Coordinate for Near {
     }
 
     #[inline(always)]
-    fn norm(_: Ifma, difference: Far) -> Far {
+    fn divisor(_: Ifma, difference: Far) -> Far {
         difference
     }
 
     #[inline(always)]
-    fn divide(cpu: Ifma, numerator: Far, _: Far, inverse_norm: Near) -> Self {
+    fn norm(divisor: &Far) -> Far {
+        *divisor
+    }
+
+    #[inline(always)]
+    fn divide(cpu: Ifma, numerator: Far, _: &Far, inverse_norm: Near) -> Self {
         inverse_norm.mul(cpu, numerator)
     }
 
@@ -276,25 +286,31 @@ pub struct Pair<T> {
     pub(crate) imaginary: T,
 }
 
-/// (a + b u) (c + d u) with three products: the middle one has both factors' sums.
+/// (a + b u) (c + d u) with three products, the middle one of both factors' sums, and a reduction
+/// for each part of the result.
 #[inline(always)]
-fn multiply<const A: u32, const B: u32, const A2: u32, const B2: u32>(
-    cpu: Ifma,
-    a: Pair<Below<Fq, A>>,
-    b: Pair<Below<Fq, B>>,
-) -> Pair<Near> {
-    let sum_a: Raw<Fq, A2> = a.real.raw().plus(cpu, a.imaginary);
-    let sum_b: Raw<Fq, B2> = b.real.raw().plus(cpu, b.imaginary);
-    let mixed = sum_a.carry(cpu).mul(cpu, sum_b.carry(cpu));
-    let (real, imaginary) = (a.real.mul(cpu, b.real), a.imaginary.mul(cpu, b.imaginary));
-    Pair {
-        real: reduced_difference(cpu, real, imaginary),
-        imaginary: less_two(cpu, mixed, real, imaginary),
-    }
+fn multiply(cpu: Ifma, a: Pair<Near>, b: Pair<Far>) -> Pair<Near> {
+    let real: Wide<Fq, 8> = a.real.wide(cpu, b.real);
+    let imaginary: Wide<Fq, 8> = a.imaginary.wide(cpu, b.imaginary);
+    let sum_a: Raw<Fq, 4> = a.real.raw().plus(cpu, a.imaginary);
+    let sum_b: Raw<Fq, 8> = b.real.raw().plus(cpu, b.imaginary);
+    let mixed: Wide<Fq, 32> = sum_a.carry(cpu).wide(cpu, sum_b.carry(cpu));
+    let difference: Wide<Fq, 16> = real.minus(cpu, imaginary);
+    // What is left of the mixed product is a d + b c.
+    let imaginary = mixed.less(cpu, real).less(cpu, imaginary);
+    Pair { real: difference.reduce(cpu), imaginary: imaginary.reduce(cpu) }
+}
+
+/// A difference and the sum of its parts' squares.
+#[derive(Clone, Copy)]
+pub struct Normed {
+    difference: Pair<Far>,
+    norm: Far,
 }
 
 impl Coordinate for Pair<Near> {
     type Difference = Pair<Far>;
+    type Divisor = Normed;
 
     #[inline(always)]
     fn subtract(self, cpu: Ifma, other: Self) -> Pair<Far> {
@@ -327,7 +343,7 @@ impl Coordinate for Pair<Near> {
 
     #[inline(always)]
     fn times(self, cpu: Ifma, other: Pair<Far>) -> Self {
-        multiply::<2, 4, 4, 8>(cpu, self, other)
+        multiply(cpu, self, other)
     }
 
     #[inline(always)]
@@ -336,19 +352,25 @@ impl Coordinate for Pair<Near> {
     }
 
     #[inline(always)]
-    fn norm(cpu: Ifma, difference: Pair<Far>) -> Far {
-        sum(cpu, difference.real.square(cpu), difference.imaginary.square(cpu))
+    fn divisor(cpu: Ifma, difference: Pair<Far>) -> Normed {
+        let norm = sum(cpu, difference.real.square(cpu), difference.imaginary.square(cpu));
+        Normed { difference, norm }
     }
 
     #[inline(always)]
-    fn divide(cpu: Ifma, numerator: Pair<Far>, denominator: Pair<Far>, inverse_norm: Near) -> Self {
+    fn norm(divisor: &Normed) -> Far {
+        divisor.norm
+    }
+
+    #[inline(always)]
+    fn divide(cpu: Ifma, numerator: Pair<Far>, divisor: &Normed, inverse_norm: Near) -> Self {
         // 1 / (a + b u) = (a - b u) / (a^2 + b^2).
-        let b = inverse_norm.mul(cpu, denominator.imaginary);
+        let b = inverse_norm.mul(cpu, divisor.difference.imaginary);
         let inverse = Pair {
-            real: inverse_norm.mul(cpu, denominator.real),
+            real: inverse_norm.mul(cpu, divisor.difference.real),
             imaginary: negate(cpu, Mask::MAX, b),
         };
-        multiply::<2, 4, 4, 8>(cpu, inverse, numerator)
+        multiply(cpu, inverse, numerator)
     }
 
     #[inline(always)]

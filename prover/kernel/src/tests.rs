@@ -7,10 +7,10 @@ use ark_ec::{AffineRepr, CurveGroup, PrimeGroup};
 use ark_ff::{BigInt, PrimeField, UniformRand, Zero};
 use ark_std::rand::{Rng, SeedableRng, rngs::StdRng};
 
-use crate::addition::{GROUP, Pairs, Passes};
-use crate::field::{Below, Fq as KernelFq, Numbers, Raw};
+use crate::addition::{Added, Gathered, Lined, Passes, Step, copy};
+use crate::field::{Below, Fq as KernelFq, Numbers, Raw, Wide};
 use crate::multiexp::{Curve, Digits, G1, G2, Points, Table, Windows};
-use crate::points::Memory;
+use crate::points::{Coordinate, Lanes, Memory};
 use crate::{FEATURES, Ifma};
 
 /// The token, or `None` with a line that says what was not tested.
@@ -67,6 +67,11 @@ fn eight_numbers_at_once_are_the_numbers_one_by_one() {
         assert_eq!(read(cpu, near_a.square(cpu)), each(&|a, _| a * a));
         let (far_a, far_b) = (lanes::<4>(cpu, a, 3), lanes::<4>(cpu, b, 2));
         assert_eq!(read(cpu, far_a.mul(cpu, far_b)), each(&|a, b| a * b));
+        let product: Wide<KernelFq, 4> = near_a.wide(cpu, near_b);
+        let square: Wide<KernelFq, 4> = near_a.wide(cpu, near_a);
+        let twice: Wide<KernelFq, 8> = product.minus(cpu, square);
+        assert_eq!(read(cpu, twice.reduce(cpu)), each(&|a, b| a * b - a * a));
+        assert_eq!(read(cpu, product.less(cpu, product).reduce(cpu)), [Fq::zero(); 8]);
         let sum: Raw<KernelFq, 4> = near_a.raw().plus(cpu, near_b);
         assert_eq!(read(cpu, sum.carry(cpu)), each(&|a, b| a + b));
         assert_eq!(read(cpu, sum.reduce(cpu)), each(&|a, b| a + b));
@@ -112,29 +117,59 @@ fn check_additions<C: Curve>(infinite: bool) {
             points.retain(|point| !point.is_zero());
         }
         let stored: Vec<C::Stored> = points.iter().map(C::store).collect();
-        let pick = |rng: &mut StdRng| -> Vec<u32> {
-            (0..3 * GROUP).map(|_| rng.gen_range(0..2 * points.len() as u32)).collect()
+        // No multiple of what passes take at a time.
+        let count = 13;
+        let pick = |rng: &mut StdRng| -> Vec<[u32; 8]> {
+            let reference = |rng: &mut StdRng| rng.gen_range(0..2 * points.len() as u32);
+            (0..count).map(|_| std::array::from_fn(|_| reference(rng))).collect()
         };
         let (left, right) = (pick(&mut rng), pick(&mut rng));
-        let mut sums = vec![C::Stored::INFINITY; left.len()];
-        let (left_side, right_side) = (&left[..], &right[..]);
-        let pairs = Pairs::<C> {
-            cpu,
-            points: &stored,
-            left: left_side,
-            right: right_side,
-            signed: true,
-            infinite,
-        };
-        let found = Passes::default().add(pairs, &mut sums);
+        let masks = [0, 0, 0b1010_0001, u8::MAX];
+        let steps: Vec<Step> = (0..count)
+            .map(|step| Step { into: (count - 1 - step) as u32, alone: masks[step % 4] })
+            .collect();
         let point = |reference: u32| {
             let point = points[(reference >> 1) as usize].into_group();
             if reference & 1 == 1 { -point } else { point }
         };
-        for ((left, right), sum) in left.iter().zip(&right).zip(&sums) {
-            assert_eq!(C::restore(sum), (point(*left) + point(*right)).into_affine());
-        }
-        assert_eq!(found, sums.contains(&C::Stored::INFINITY));
+        let expected = |step: usize, lane: usize| {
+            let left = point(left[step][lane]);
+            let alone = steps[step].alone >> lane & 1 == 1;
+            if alone { left } else { left + point(right[step][lane]) }.into_affine()
+        };
+        let check = |sums: &[Lanes<C::Coordinate>]| {
+            let mut any = false;
+            for (step, Step { into, .. }) in steps.iter().enumerate() {
+                let mut found = [C::Stored::INFINITY; 8];
+                C::save(cpu, sums[*into as usize], &mut found);
+                for (lane, found) in found.iter().enumerate() {
+                    assert_eq!(C::restore(found), expected(step, lane), "step {step}, lane {lane}");
+                }
+                any |= found.contains(&C::Stored::INFINITY);
+            }
+            any
+        };
+        let zero = Lanes { x: C::Coordinate::zero(cpu), y: C::Coordinate::zero(cpu) };
+        let source = Gathered::<C> { points: &stored, left: &left, right: &right };
+        let mut sums = vec![zero; count];
+        let found =
+            Passes::<C>::default().add(cpu, Added { source, steps: &steps, infinite }, &mut sums);
+        assert!(!check(&sums) || found, "a sum is infinite");
+
+        // The same points in their lanes.
+        let mut lined = vec![zero; 2 * count];
+        let left_at: Vec<u32> = (0..count as u32).collect();
+        let right_at: Vec<u32> = (count as u32..2 * count as u32).collect();
+        let only = |left| Gathered::<C> { points: &stored, left, right: &[] };
+        copy(cpu, only(&left), &left_at, &mut lined);
+        copy(cpu, only(&right), &right_at, &mut lined);
+        let places: Vec<[u32; 2]> =
+            left_at.iter().zip(&right_at).map(|(left, right)| [*left, *right]).collect();
+        let source = Lined::<C> { points: &lined, places: &places };
+        let mut again = vec![zero; count];
+        let found =
+            Passes::<C>::default().add(cpu, Added { source, steps: &steps, infinite }, &mut again);
+        assert!(!check(&again) || found, "a sum is infinite");
     }
 }
 
@@ -259,15 +294,8 @@ fn a_point_of_no_curve_gives_a_wrong_sum_and_no_panic() {
     // Of order two, if it were on the curve: its tangent is upright.
     let damaged = G1Affine::new_unchecked(Fq::from(3), Fq::zero());
     let points = [G1::store(&damaged)];
-    let (left, right) = ([0; GROUP], [0; GROUP]);
-    let mut sums = [Memory::INFINITY; GROUP];
-    let pairs = Pairs::<G1> {
-        cpu,
-        points: &points,
-        left: &left,
-        right: &right,
-        signed: false,
-        infinite: false,
-    };
-    Passes::default().add(pairs, &mut sums);
+    let source = Gathered::<G1> { points: &points, left: &[[0; 8]], right: &[[0; 8]] };
+    let mut sums = [Lanes { x: Coordinate::zero(cpu), y: Coordinate::zero(cpu) }];
+    let added = Added { source, steps: &[Step { into: 0, alone: 0 }], infinite: false };
+    Passes::<G1>::default().add(cpu, added, &mut sums);
 }
