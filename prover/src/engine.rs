@@ -1,5 +1,8 @@
 //! Proving: from an assignment and a key to a verified proof, whichever engine does it.
 
+use std::io;
+use std::path::{Path, PathBuf};
+
 use ark_bn254::{Fr, G1Affine, G1Projective, G2Projective};
 use ark_ec::CurveGroup;
 use ark_ff::UniformRand;
@@ -48,6 +51,56 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// [`ProveError`].
     fn prove(&self, assignment: &Assignment, blinding: &Blinding) -> Result<Proof, ProveError>;
+
+    /// Gets the tables that make proofs faster, from files or newly built, which takes seconds;
+    /// proofs can be made meanwhile. An engine that has none does nothing.
+    ///
+    /// # Errors
+    /// [`TableError`]: a table could not be kept in its file. Those before it are in use.
+    fn add_tables(&self, _: &TableTerms<'_>) -> Result<TableReport, TableError> {
+        Ok(TableReport::default())
+    }
+
+    /// Bytes of the tables in use.
+    fn table_bytes(&self) -> usize {
+        0
+    }
+}
+
+/// Where tables are kept, and how many.
+#[derive(Clone, Copy)]
+pub struct TableTerms<'a> {
+    /// A folder that is as trusted as that of the keys: a false table withholds every proof.
+    pub folder: &'a Path,
+    /// Bytes that tables of this engine may have; those for which there is no room are left out.
+    pub bytes_max: usize,
+    /// Asked about ten times a second whether to go on.
+    pub go_on: &'a (dyn Fn() -> bool + Sync),
+}
+
+/// What [`Engine::add_tables`] did.
+#[derive(Debug, Default)]
+pub struct TableReport {
+    /// Bytes of memory that the tables take.
+    pub bytes: usize,
+    /// Bytes that all tables of the key would take.
+    pub bytes_wanted: usize,
+    /// Files that were not those of the key, or damaged, and were made anew.
+    pub replaced: Vec<TableError>,
+}
+
+/// A file of tables that cannot be used or written.
+#[derive(Debug, thiserror::Error)]
+#[error("the table file {}", path.display())]
+pub struct TableError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl TableError {
+    pub(crate) fn new(path: &Path, source: io::Error) -> Self {
+        Self { path: path.to_owned(), source }
+    }
 }
 
 /// Why there is no proof.

@@ -21,9 +21,11 @@ pub mod job;
 pub mod keys;
 pub mod portable;
 pub mod qap;
+#[cfg(target_arch = "x86_64")]
+mod tables;
 
 pub use choice::Choice;
-pub use engine::{Blinding, Engine, ProveError};
+pub use engine::{Blinding, Engine, ProveError, TableError, TableReport, TableTerms};
 pub use kernel::Missing as MissingFeatures;
 pub use keys::{KeyStore, Provenance, ProvingKey};
 pub use portable::PortableEngine;

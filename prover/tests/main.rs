@@ -6,3 +6,4 @@ mod jobs;
 mod keys;
 mod proofs;
 mod sample;
+mod tables;

@@ -5,6 +5,8 @@
 //! the points' multiples by powers of the digits' base all windows share one set of buckets;
 //! without ([`Points`]) each window has its own.
 
+use std::io::{self, Read, Write};
+
 use ark_ec::AdditiveGroup;
 use ark_ff::Zero;
 use rayon::prelude::*;
@@ -21,6 +23,9 @@ pub use crate::points::{Curve, G1, G2};
 
 /// Points that are doubled together: in the cache through all doublings.
 const CHUNK: usize = 2048;
+
+/// Points that are written or read at once.
+const AT_ONCE: usize = 1 << 13;
 
 /// Points that are summed without a table.
 pub struct Points<C: Curve> {
@@ -126,22 +131,85 @@ impl<C: Curve> Points<C> {
 }
 
 impl<C: Curve> Table<C> {
-    /// Doubles each point as often as a scalar has bits: of 2^17 points of G1 a table takes 130 MiB
-    /// and some seconds.
+    /// Doubles each point as often as a scalar has bits, which takes seconds for 2^17 points;
+    /// `None` as soon as `go_on` says no, which it is asked before each window.
     ///
     /// # Panics
     /// If `bits` is not between 2 and [`DIGIT_BITS_MAX`].
-    pub fn build(cpu: Ifma, points: &[C::Affine], bits: u32) -> Self {
+    pub fn build(
+        cpu: Ifma,
+        points: &[C::Affine],
+        bits: u32,
+        go_on: &dyn Fn() -> bool,
+    ) -> Option<Self> {
         assert!((2..=DIGIT_BITS_MAX).contains(&bits), "digits of 2 to {DIGIT_BITS_MAX} bits");
         let (bases, windows) = (points.len(), window_count(bits));
         let mut stored: Vec<C::Stored> = pages::with_capacity(bases * windows);
         stored.par_extend(points.par_iter().map(C::store));
         for window in 1..windows {
+            if !go_on() {
+                return None;
+            }
             let mut multiples = stored[(window - 1) * bases..].to_vec();
             multiples.par_chunks_mut(CHUNK).for_each(|chunk| double::<C>(cpu, chunk, bits));
             stored.extend_from_slice(&multiples);
         }
-        Self { points: Points::of(cpu, stored), bits, bases }
+        Some(Self { points: Points::of(cpu, stored), bits, bases })
+    }
+
+    /// Bytes of a table of so many points, in memory and in a file.
+    pub fn size(points: usize, bits: u32) -> usize {
+        points * window_count(bits) * size_of::<C::Stored>()
+    }
+
+    /// Writes the table's words, the lowest byte first.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        for points in self.points.stored.chunks(AT_ONCE) {
+            bytes.clear();
+            for line in points.iter().flat_map(|point| point.lines()) {
+                bytes.extend_from_slice(line.map(u64::to_le_bytes).as_flattened());
+            }
+            out.write_all(&bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Reads what [`write`](Self::write) wrote of a table of these points. Whether the other words
+    /// are the points' multiples is not looked at: the caller knows who wrote them.
+    ///
+    /// # Errors
+    /// What the reader says, or [`io::ErrorKind::InvalidData`] if the first points are others.
+    pub fn read(
+        cpu: Ifma,
+        points: &[C::Affine],
+        bits: u32,
+        from: &mut dyn Read,
+    ) -> io::Result<Self> {
+        let (bases, windows) = (points.len(), window_count(bits));
+        let mut stored: Vec<C::Stored> = pages::with_capacity(bases * windows);
+        let mut bytes = vec![0; AT_ONCE * size_of::<C::Stored>()];
+        while stored.len() < bases * windows {
+            let count = AT_ONCE.min(bases * windows - stored.len());
+            let bytes = &mut bytes[..count * size_of::<C::Stored>()];
+            from.read_exact(bytes)?;
+            stored.extend(bytes.chunks_exact(size_of::<C::Stored>()).map(|bytes| {
+                let mut point = C::Stored::INFINITY;
+                let words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+                for (place, word) in point.lines_mut().as_flattened_mut().iter_mut().zip(words) {
+                    *place = word;
+                }
+                point
+            }));
+        }
+        let same = points.par_iter().map(C::store).zip(&stored).all(|(own, read)| own == *read);
+        if !same {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a table of other points"));
+        }
+        Ok(Self { points: Points::of(cpu, stored), bits, bases })
     }
 
     /// Width of the digits that the table is for.
@@ -190,6 +258,13 @@ fn double<C: Curve>(cpu: Ifma, points: &mut [C::Stored], times: u32) {
     let mut doubled = vec![[C::Stored::INFINITY; 8]; vectors];
     save::<C>(cpu, &from, &mut doubled);
     points.copy_from_slice(&doubled.as_flattened()[..points.len()]);
+}
+
+/// The width of digits that costs least with a table: each digit puts a point into a bucket, and
+/// each bucket goes to a row and a column.
+pub fn table_bits(points: usize) -> u32 {
+    let cost = |bits: &u32| window_count(*bits) * points + (2 << bits);
+    (4..=DIGIT_BITS_MAX).min_by_key(cost).expect("there are widths")
 }
 
 /// The width of digits that costs least without a table: each window puts each point into a bucket

@@ -3,9 +3,8 @@
 //! In memory a point is its affine coordinates in the kernel's form, four words each, of at most
 //! 2 p; in whole cache lines. Infinity is all zeros, which is on neither curve.
 
-use ark_bn254::{Fq2, FqConfig, Fr, G1Affine, G1Projective, G2Affine, G2Projective};
+use ark_bn254::{Fq2, Fr, G1Affine, G1Projective, G2Affine, G2Projective};
 use ark_ec::{AffineRepr, CurveGroup};
-use ark_ff::{BigInt, BigInteger, MontConfig};
 
 use crate::cpu::Ifma;
 use crate::field::{Below, Fq, Numbers, Raw, Wide};
@@ -21,33 +20,22 @@ pub trait Memory: Copy + Send + Sync + PartialEq + 'static {
     /// All zeros.
     const INFINITY: Self;
 
-    /// The point's negative; infinity's is infinity.
-    fn negate(self) -> Self;
+    /// Its cache lines.
+    fn lines(&self) -> &[[u64; 8]];
+    /// The same, to be written.
+    fn lines_mut(&mut self) -> &mut [[u64; 8]];
 }
 
 impl<const LINES: usize> Memory for Stored<LINES> {
     const INFINITY: Self = Self([[0; 8]; LINES]);
 
-    fn negate(mut self) -> Self {
-        if self == Self::INFINITY {
-            return self;
-        }
-        // The second half of the words is y, of which each number is at most 2 p.
-        let numbers = self.0.as_flattened_mut().as_chunks_mut::<4>().0;
-        for number in &mut numbers[LINES..] {
-            *number = negate_words(*number);
-        }
-        self
+    fn lines(&self) -> &[[u64; 8]] {
+        &self.0
     }
-}
 
-/// 2 p less a number of at most 2 p.
-fn negate_words(number: [u64; 4]) -> [u64; 4] {
-    let mut negative = FqConfig::MODULUS;
-    // 2 p has 255 bits.
-    negative.mul2();
-    negative.sub_with_borrow(&BigInt::new(number));
-    negative.0
+    fn lines_mut(&mut self) -> &mut [[u64; 8]] {
+        &mut self.0
+    }
 }
 
 /// One of the two groups of BN254.
