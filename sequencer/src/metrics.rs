@@ -5,6 +5,7 @@
 //! `docs/metrics.md` is generated from the same declaration and compared by a test.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::{ClaimKind, RejectCode, RuleNumber};
 use prometheus::{
@@ -24,6 +25,19 @@ pub enum AccessOutcome {
     Refused,
 }
 
+/// A step of proving.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProvingStep {
+    /// A window is laid out as chunks, each checked natively.
+    Plan,
+    /// A chunk is assigned.
+    Witness,
+    /// The proof of a chunk is made.
+    Prove,
+    /// The proof is verified once more, as an answer.
+    Verify,
+}
+
 /// One declared metric.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Declared {
@@ -41,6 +55,9 @@ pub struct Declared {
 
 /// Seconds of proofs: 0.1 s to 10 min.
 const PROOF_SECONDS: [f64; 10] = [0.1, 0.3, 1.0, 3.0, 10.0, 20.0, 40.0, 90.0, 200.0, 600.0];
+/// Seconds of a step of a proof: 1 ms to 10 min.
+const STEP_SECONDS: [f64; 12] =
+    [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 40.0, 200.0, 600.0];
 /// Seconds of an evaluated row: 1 ms to 10 s.
 const EVALUATION_SECONDS: [f64; 8] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0];
 /// Seconds between the end of a window and the block that settles it: 1 s to a day.
@@ -200,6 +217,31 @@ metrics! {
     proof_seconds: HistogramVec ["circuit"] [PROOF_SECONDS], "seconds",
         "Time that one proof took, by circuit.";
     pub prove_queue: IntGauge [], "batches", "Closed windows that wait to be proven.";
+    prove_jobs: IntGaugeVec ["state"], "jobs",
+        "Chunks of the batches under way by where they stand: queued, leased to a worker, proven, \
+         failed until they are tried again, or aborted while a worker has them.";
+    prove_leases_total: IntCounterVec ["worker"], "leases",
+        "Leases given, each one attempt at a proof: to threads of this node or to workers elsewhere.";
+    pub prove_leases_expired_total: IntCounter [], "leases",
+        "Leases that ended without a sign of life; the job moved to another worker.";
+    prove_attempts_failed_total: IntCounterVec ["worker"], "attempts",
+        "Attempts that came to nothing: by a panic, a violated constraint or a false answer.";
+    prove_answers_total: IntCounterVec ["answer"], "answers",
+        "Answers of workers: taken, or refused as late, aborted, of other-input, malformed or \
+         unverified.";
+    prove_cores_total: IntCounterVec ["cores"], "proofs",
+        "Proofs begun on threads of this node, by whether they got one core or all.";
+    prove_step_seconds: HistogramVec ["step"] [STEP_SECONDS], "seconds",
+        "Time of the steps of proving: to plan a whole window, and of a chunk to make the witness, \
+         to prove it and to verify the proof once more.";
+    pub prove_constraints_total: IntCounter [], "constraints",
+        "Constraints of the circuits that were proven; its rate is constraints a second.";
+    pub prove_constraints_per_second: Gauge [], "constraints per second",
+        "Constraints of the last proof by the time from its lease to the verified proof.";
+    prove_engine: IntGaugeVec ["engine"], "boolean", "1 for the engine that proves on this node.";
+    pub claims_excluded_total: IntCounter [], "claims",
+        "Claims that no rule covered when their window was laid out: counted in its batch, proven \
+         to be of the record, and released to nobody.";
     pub windows_read_back_total: IntCounter [], "windows",
         "Closed windows that found no room to wait and were read back from the journal.";
     pub batch_files_damaged: IntGauge [], "files",
@@ -289,6 +331,54 @@ impl Metrics {
         self.proof_seconds.with_label_values(&[circuit]).observe(seconds);
     }
 
+    /// Says how many jobs of the proving service stand so.
+    pub fn set_jobs(&self, state: &'static str, count: usize) {
+        self.prove_jobs.with_label_values(&[state]).set(count as i64);
+    }
+
+    /// Counts a lease of a job.
+    pub fn count_lease(&self, is_local: bool) {
+        self.prove_leases_total.with_label_values(&[worker(is_local)]).inc();
+    }
+
+    /// Counts an attempt at a proof that came to nothing.
+    pub fn count_failed_attempt(&self, is_local: bool) {
+        self.prove_attempts_failed_total.with_label_values(&[worker(is_local)]).inc();
+    }
+
+    /// Counts the answer of a worker by what became of it.
+    pub fn count_answer(&self, answer: &'static str) {
+        self.prove_answers_total.with_label_values(&[answer]).inc();
+    }
+
+    /// Counts a proof that is begun on all cores, or on one.
+    pub fn count_cores(&self, all: bool) {
+        let cores = if all { "all" } else { "one" };
+        self.prove_cores_total.with_label_values(&[cores]).inc();
+    }
+
+    /// Notes how long a step of proving took.
+    pub fn observe_step(&self, step: ProvingStep, took: Duration) {
+        let step = match step {
+            ProvingStep::Plan => "plan",
+            ProvingStep::Witness => "witness",
+            ProvingStep::Prove => "prove",
+            ProvingStep::Verify => "verify",
+        };
+        self.prove_step_seconds.with_label_values(&[step]).observe(took.as_secs_f64());
+    }
+
+    /// Counts the constraints of a proof that took so long.
+    pub fn count_constraints(&self, constraints: usize, took: Duration) {
+        self.prove_constraints_total.inc_by(constraints as u64);
+        self.prove_constraints_per_second.set(constraints as f64 / took.as_secs_f64().max(1e-6));
+    }
+
+    /// Says which engine proves.
+    pub fn set_engine(&self, engine: &'static str) {
+        self.prove_engine.with_label_values(&[engine]).set(1);
+    }
+
     /// Says whether a stage is kept from getting on by `cause`.
     pub fn set_degraded(&self, stage: &str, cause: Cause, holds: bool) {
         self.stage_degraded.with_label_values(&[stage, cause.name()]).set(i64::from(holds));
@@ -314,6 +404,10 @@ impl Metrics {
         encoded.expect("metrics encode to memory");
         String::from_utf8(text).expect("the encoder writes UTF-8")
     }
+}
+
+fn worker(is_local: bool) -> &'static str {
+    if is_local { "local" } else { "remote" }
 }
 
 #[cfg(test)]

@@ -46,9 +46,10 @@ const SOURCE: u64 = 100;
 /// A row that waits to be evaluated, and a thread that evaluates.
 const ROW: u64 = 4 * KIB;
 const ROW_THREAD: u64 = 4 * MIB;
-/// Key and proof of a shape, for each element of its domain: key points, witness, products,
-/// transforms.
-const PROVING: u64 = 4 * KIB;
+/// A shape's key, for each element of its domain: its points, and these in the engine's form.
+const KEY: u64 = KIB;
+/// The proof of a chunk, for each element of its domain: witness, products, transforms, sums.
+const PROOF: u64 = KIB;
 /// Libraries, runtime, and what a node without a peer takes.
 const BASE: u64 = 64 * MIB;
 
@@ -170,7 +171,9 @@ fn shares(config: &Config) -> Vec<Share> {
     let window = config.effective_window_limits();
     let window_items = (window.operations_max + window.claims_max) as u64 + 2;
     let batch = &config.batch;
-    let proving = domain(&batch.operations_shape) + domain(&batch.claims_shape);
+    let domains = [&batch.operations_shape, &batch.claims_shape].map(|shape| domain(shape));
+    let (keys, proof) = (domains.iter().sum(), domains.into_iter().max().unwrap_or(0));
+    let workers = config.prover.threads() as u64;
     let share = |what, count, bytes_each| Share { what, count, bytes_each };
     let admission = &config.admission;
     vec![
@@ -185,13 +188,15 @@ fn shares(config: &Config) -> Vec<Share> {
         share("operations being evaluated", admission.evaluations_max as u64, ROW),
         share("threads that evaluate", admission.evaluation_threads as u64, ROW_THREAD),
         share("groups before the signer", config.deliver.groups_max as u64, FRAME),
-        // In the queue, read back from the journal, and one that is being proven.
+        // In the queue, read back from the journal, one that is being proven and one that is laid
+        // out; of these two each chunk once more as a job.
         share(
             "windows before the batcher",
-            2 * config.deliver.windows_max as u64 + 1,
+            2 * config.deliver.windows_max as u64 + 4,
             window_items * WINDOW_ITEM,
         ),
-        share("keys and proof", proving, PROVING),
+        share("keys", keys, KEY),
+        share("proofs under way", workers.saturating_mul(proof), PROOF),
         share("files of a settling transaction", config.settle.batches_max as u64, FILE),
         share("files fetched over HTTP", FILES_MAX as u64, FILE),
     ]

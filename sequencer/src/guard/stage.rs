@@ -14,7 +14,7 @@ pub enum Stage {
     Receipts,
     /// The timer that closes windows.
     Windows,
-    /// The batcher: lays windows out, proves them, stores their batches.
+    /// Planner, provers and batcher: lay windows out, prove them, store their batches.
     Proving,
     /// The settler: brings stored batches to the base chain.
     Settlement,
@@ -79,8 +79,9 @@ impl Stage {
             }
             Stage::Windows => "no window is closed by its age any more",
             Stage::Proving => {
-                "the batcher panicked or ended: windows are still journaled and nothing later is \
-                 proven. A window that cannot be proven or stored is no failure: the stage is \
+                "planner, batcher or a prover's thread panicked around a proof, or ended: windows \
+                 are still journaled and nothing later is proven. A proof that panics and a window \
+                 that cannot be proven or stored are no failure: the stage is \
                  [degraded](#degraded-stages)"
             }
             Stage::Settlement => {

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::watched::Watched;
 use crate::folder::store::Store;
-use crate::stages::prove::{BatchSink, Progress};
+use crate::stages::prove::BatchSink;
 use crate::window::Assembled;
 
 /// Stores assembled batches and wakes the settler.
@@ -29,9 +29,5 @@ impl BatchSink for StoringSink {
         // Only after it is stored: the settler looks into the store and would sleep again.
         self.wake.notify_one();
         Ok(())
-    }
-
-    fn tell(&mut self, progress: Progress) {
-        self.watched.step(progress);
     }
 }

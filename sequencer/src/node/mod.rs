@@ -17,6 +17,7 @@ mod error;
 mod head;
 pub mod loss;
 mod open;
+mod proving;
 pub mod recover;
 mod reload;
 mod replay;
@@ -170,13 +171,14 @@ impl Node {
     }
 
     /// Stops: takes nothing more, makes durable what is under way, proves the windows that are
-    /// closed already, and returns. What is not settled is settled after the next start.
+    /// closed already for as long as `[prover] stop_after_ms`, and returns. What is not proven or
+    /// settled is so after the next start.
     ///
     /// # Errors
     /// [`NodeError::Stage`] for the first stage that failed, be it before or while it stops.
     pub async fn stop(self) -> Result<(), NodeError> {
         // Who feeds before who is fed: what ingest admitted is acknowledged before the writer
-        // stops, what the writer closed is proven before the end. The settler need not be last:
+        // stops, what the writer closed is proven if time allows. The settler need not be last:
         // what it leaves is settled after the next start.
         drop(self.admin);
         self.ingest.stop().await;
@@ -201,11 +203,11 @@ impl Node {
 
 /// Stops the writer and what it feeds; a failure on this way is told like any other.
 async fn stop_core(core: Core, upkeep: Upkeep, failures: Failures) {
-    let Core { writer, batcher, witness, .. } = core;
+    let Core { writer, proving, witness, .. } = core;
     let told = failures.clone();
     let joined = tokio::task::spawn_blocking(move || {
         // It ends with the writer's deliveries.
-        batcher.plan_end();
+        proving.plan_end();
         let stopped = writer.stop();
         let is_told = || told.first().is_some_and(|first| first.stage == Stage::Journal);
         // While what was queued is written: until then nobody had a reason to look.
@@ -213,7 +215,7 @@ async fn stop_core(core: Core, upkeep: Upkeep, failures: Failures) {
             told.fail(Stage::Journal, &AdmitError::Failed(failure));
         }
         // With the signer, which signs what waits, and the way to the batcher.
-        batcher.stop(|| drop(stopped));
+        proving.stop(|| drop(stopped));
         // The last head, once there is no later one.
         witness.into_iter().for_each(WitnessThread::stop);
         upkeep.stop();

@@ -6,8 +6,8 @@
 //! batch that is in no transaction yet: its proofs stand nowhere, so it is proven again.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use l1_contracts::{Edge, EdgeError, SettledProof, SettledProofs};
@@ -23,11 +23,12 @@ use super::watched::Watched;
 use crate::folder::store::{BatchFile, BatchRow, Store, StoreError};
 use crate::guard::UnplannedEnd;
 use crate::stages::batch::{
-    BatchBinding, BatchGroups, BatchPlan, PlanError, ProvenBatch, ProvenChunk, assemble, plan,
+    BatchGroups, BatchPlan, PlanError, ProvenBatch, ProvenChunk, assemble, plan,
 };
-use crate::stages::prove::{BatcherError, ChunkProver, groups_of};
+use crate::stages::prove::jobs::SetError;
+use crate::stages::prove::{Planner, groups_of};
 use crate::stages::standing::{Cause, Standing};
-use crate::window::{Capacities, ClosedWindow};
+use crate::window::ClosedWindow;
 
 /// Pause after each batch: its files are read at the pace of a slow disk, and never for long.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -56,7 +57,7 @@ pub(super) enum ScrubError {
         /// Which.
         number: u64,
         /// Why.
-        source: Box<BatcherError>,
+        source: SetError,
     },
     /// The chain does not answer.
     #[error("the proofs cannot be read from the base chain")]
@@ -113,9 +114,7 @@ pub(super) struct Scrub {
     pub(super) store: Arc<Store>,
     pub(super) edge: Edge,
     pub(super) replay: Replay,
-    pub(super) binding: BatchBinding,
-    pub(super) prover: Arc<Mutex<ChunkProver>>,
-    pub(super) capacities: Capacities,
+    pub(super) planner: Planner,
     pub(super) every: Duration,
     pub(super) watched: Watched,
     /// Says so while rows cannot be read.
@@ -146,6 +145,7 @@ impl Scrub {
         }
         // What blocks a thread sees this, so that the process can end.
         cancelled.store(true, Ordering::SeqCst);
+        self.planner.service.wake();
         Ok(())
     }
 
@@ -281,24 +281,21 @@ impl Scrub {
         let unread = |source| ScrubError::Window { number: number.0, source };
         let groups = groups_of(&self.replay.journal, after, &window);
         let groups = groups.map_err(|error| unread(error.into()))?;
-        let planned = plan(&window.contents, &self.binding, self.capacities);
+        let planned = plan(&window.contents, &self.planner.binding, self.planner.keys.capacities());
         let plan = planned.map_err(|source| ScrubError::Plan { number: number.0, source })?;
         Ok(LaidOut { number, window, plan, groups, previous: self.previous(number)? })
     }
 
     /// Proves a batch again that is in no transaction. The proofs are others, and the statement is
-    /// the same. A stop ends it at the next chunk; the node does not wait for the one that is
-    /// begun, and the file stays damaged until the next start.
+    /// the same. A stop ends the waiting, and the file stays damaged until the next start.
     fn prove_anew(&self, laid_out: LaidOut, cancelled: &AtomicBool) -> Result<(), ScrubError> {
         let LaidOut { number, window, plan, groups, previous } = laid_out;
         tracing::warn!(number = number.0, "a damaged batch that is not sent is proven again");
-        let mut prover = self.prover.lock().unwrap_or_else(PoisonError::into_inner);
-        let go_on = || !cancelled.load(Ordering::SeqCst);
-        let proven = prover.prove(&window, plan, &mut |_| (), &go_on);
-        drop(prover);
+        let planned = self.planner.prove(window, plan);
+        let proven = planned.wait(&|| !cancelled.load(Ordering::SeqCst));
         let number = number.0;
-        let proven = proven.map_err(|error| ScrubError::Prove { number, source: error.into() })?;
-        let made = assemble(&proven, previous, &self.binding, groups);
+        let proven = proven.map_err(|source| ScrubError::Prove { number, source })?;
+        let made = assemble(&proven, previous, &self.planner.binding, groups);
         let replaced = self.store.replace_unsent(&made)?;
         if replaced { Ok(()) } else { Err(ScrubError::NotReplaced { number }) }
     }
@@ -319,7 +316,7 @@ impl Scrub {
         let contents = window.contents.as_ref().clone();
         let (operation_proofs, claim_proofs) = (operations, claims);
         let proven = ProvenBatch { contents, plan, operation_proofs, claim_proofs };
-        let made = assemble(&proven, previous, &self.binding, groups);
+        let made = assemble(&proven, previous, &self.planner.binding, groups);
         for file in files {
             let bytes = match file {
                 BatchFile::Public => made.public.to_bytes(),

@@ -2,13 +2,13 @@
 
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use devchain::DevChain;
 use journal::{FileMedium, Log, Reader, Writer, WriterConfig};
-use model::{BatchHeader, Clock};
+use model::Clock;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, watch};
 
@@ -17,7 +17,8 @@ use super::chain_gate::ChainGate;
 use super::error::NodeError;
 use super::head::{WitnessFile, keep_evidence};
 use super::open::Opened;
-use super::recover::{RecoverError, Recovered, recover_at_most};
+use super::proving::{self, Fed, Proving};
+use super::recover::{Recovered, recover_at_most};
 use super::replay::Replay;
 use super::scrub::Scrub;
 use super::setup::{self, Reach};
@@ -30,18 +31,16 @@ use crate::clock::NodeClock;
 use crate::disk::{FileSystems, FreeSpace, Reserve};
 use crate::doors::config::EMBEDDED_POLL_MS;
 use crate::folder::authority::ServerTls;
-use crate::folder::secrets::{self, NodeSecret};
+use crate::folder::secrets;
 use crate::folder::validity;
-use crate::guard::{Guard, GuardedTask, GuardedThread, Stage};
+use crate::guard::{Guard, GuardedTask, Stage};
 use crate::metrics::Metrics;
-use crate::stages::batch::BatchBinding;
 use crate::stages::deliver::{NodeDelivery, ReceiptHub};
 use crate::stages::ingest::{Admit, IngestServer, Listen, ResetKey, Services};
 use crate::stages::ledger::{LedgerAdmission, LedgerView};
-use crate::stages::prove::{Batcher, BatcherConfig, BatcherLoop, ChunkProver, LastBatch};
+use crate::stages::prove::{Batcher, LastBatch};
 use crate::stages::rows::{CircuitRows, RowPool};
 use crate::stages::settle::{SettleConfig, Settler, SettlerParts};
-use crate::window::{ClosedWindow, OperationScope};
 
 /// What every stage is given.
 pub(super) struct Common {
@@ -81,11 +80,7 @@ pub(super) struct Core {
     pub(super) admit: Admit,
     pub(super) view: LedgerView,
     pub(super) hub: ReceiptHub,
-    pub(super) batcher: GuardedThread,
-    /// What every batch is bound to, for those that are made again.
-    pub(super) binding: BatchBinding,
-    /// What proves, for the same.
-    pub(super) prover: Arc<Mutex<ChunkProver>>,
+    pub(super) proving: Proving,
     /// Not where the journal lacks something: an older witness is worth more then.
     pub(super) witness: Option<WitnessThread>,
 }
@@ -111,16 +106,14 @@ pub(super) fn start_core(
     let (delivery, live) = NodeDelivery::start(hub.clone(), deliver, &common.guard)?;
 
     let last = LastBatch { group: assembled_group, ..opened.last };
-    let batching = batcher_config(opened, *ledger.operation_scope(), last)?;
-    let binding = batching.binding.clone();
+    let planner = proving::planner(opened, *ledger.operation_scope(), &common.watched)?;
     let sink = StoringSink {
         store: opened.store.clone(),
         wake: common.wake.clone(),
         watched: common.watched.clone(),
         clock: common.clock.clone(),
     };
-    let prover = ChunkProver::new(opened.keys.clone(), seed()?);
-    let batcher = Batcher::new(batching, prover.clone(), log.reader(), Box::new(sink));
+    let batcher = Batcher::new(planner.clone(), last, log.reader(), Box::new(sink));
     let replay = Replay { journal: log.reader(), config };
     // What was closed before the start waits in the journal like what finds no room.
     let left_out = delivery.left_out();
@@ -133,9 +126,9 @@ pub(super) fn start_core(
         read_back: metrics.windows_read_back_total.clone(),
     };
     let windows = Windows::new(sources, windows_max, counted);
-    let pauses = &opened.config.prover;
-    let retry = [pauses.retry_first_ms, pauses.retry_max_ms].map(Duration::from_millis);
-    let batcher = spawn_batcher(batcher, windows, common, retry)?;
+    let fed = Fed { planner, batcher, windows, stop: common.stop.subscribe() };
+    let Common { watched, guard, .. } = common;
+    let proving = Proving::start(fed, &opened.config.prover, watched, guard)?;
 
     let journal = log.reader();
     let witness = start_witness(opened, log.reader(), common, ledger.term())?;
@@ -153,7 +146,7 @@ pub(super) fn start_core(
     let rows = RowPool::start(&opened.config.admission, circuit, metrics)?;
     let reserved = opened.config.ingest.limits.reserved_items;
     let admit = Admit::new(writer.submitter(), rows).reserving(reserved).held_by(hold.clone());
-    Ok(Core { journal, writer, admit, view, hub, batcher, binding, prover, witness })
+    Ok(Core { journal, writer, admit, view, hub, proving, witness })
 }
 
 fn start_witness(
@@ -210,53 +203,6 @@ pub(super) fn start_hold_watch(opened: &Opened, common: &Common) -> GuardedTask 
     common.guard.task(Stage::Upkeep, work)
 }
 
-fn batcher_config(
-    opened: &Opened,
-    operations: OperationScope,
-    last: LastBatch,
-) -> Result<BatcherConfig, NodeError> {
-    let binding = BatchBinding {
-        scope: opened.edge.scope(),
-        operations,
-        key_version: BatchHeader::KEY_VERSION,
-        edge_secret: *opened.layout.secret(NodeSecret::Edge)?,
-    };
-    Ok(BatcherConfig { binding, last })
-}
-
-/// From the operating system, for what blinds the proofs.
-fn seed() -> Result<[u8; 32], NodeError> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed)?;
-    Ok(seed)
-}
-
-/// A thread of its own, not a task: it computes for minutes and would hold up a runtime's worker.
-fn spawn_batcher(
-    mut batcher: Batcher,
-    windows: Windows,
-    common: &Common,
-    retry: [Duration; 2],
-) -> Result<GuardedThread, NodeError> {
-    let metrics = common.watched.metrics();
-    let closed = metrics.batches_closed_total.clone();
-    let standing = Box::new(common.watched.degraded().standing(Stage::Proving));
-    let mut looped = BatcherLoop::new(retry, standing, common.stop.subscribe());
-    let work = move |window: Result<ClosedWindow, RecoverError>| {
-        match window {
-            Ok(window) => {
-                closed.inc();
-                looped.make(&mut batcher, &window);
-            }
-            // It is asked for again, unless the node stops and it would be for ever.
-            Err(error) if looped.wait_for_window(&error) => {}
-            Err(error) => return Err(error),
-        }
-        Ok::<_, RecoverError>(())
-    };
-    Ok(common.guard.thread(Stage::Proving, "batcher", windows, work)?)
-}
-
 pub(super) fn start_scrub(
     opened: &Opened,
     core: &Core,
@@ -266,9 +212,7 @@ pub(super) fn start_scrub(
         store: opened.store.clone(),
         edge: opened.edge.clone(),
         replay: Replay { journal: core.journal.clone(), config: opened.ledger_config()? },
-        binding: core.binding.clone(),
-        prover: core.prover.clone(),
-        capacities: opened.keys.capacities(),
+        planner: core.proving.planner().clone(),
         every: Duration::from_millis(opened.config.store.scrub_every_ms),
         watched: common.watched.clone(),
         standing: Arc::new(common.watched.degraded().standing(Stage::Scrub)),

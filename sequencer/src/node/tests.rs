@@ -4,6 +4,7 @@ mod around;
 mod counted;
 mod files;
 mod idle;
+mod proving;
 mod resume;
 mod scrape;
 // The tests beside the crate use the rest of it.

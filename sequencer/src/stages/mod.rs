@@ -5,8 +5,8 @@
 //!   rows     evaluates an operation's row before it is journaled  threads of its own
 //! 2 ledger   decides on each item and folds the journal            the writer thread
 //! 3 deliver  signs receipts, hands closed windows on               the signer thread
-//! 4 batch    lays a closed window out as chunks; pure              the batcher thread
-//! 5 prove    proves the chunks, assembles the batch                the batcher thread, rayon
+//! 4 batch    lays a closed window out as chunks; pure              the planner thread
+//! 5 prove    proves the chunks, assembles the batch                prover threads, the batcher
 //! 6 settle   brings assembled batches to the base chain            a task
 //! ```
 //! The journal stands between 2 and 3 and is a crate of its own.

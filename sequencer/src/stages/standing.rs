@@ -72,8 +72,9 @@ impl Cause {
     pub const fn meaning(self) -> &'static str {
         match self {
             Cause::Unprovable => {
-                "a window breaks a rule of the statements: twin and circuit differ, or the \
-                 proving key is not this circuit's; the log names batch, chunk and rule"
+                "a window breaks a rule of the statements, or a proof came to nothing on every \
+                 thread: twin and circuit differ, the proving key is not this circuit's, or the \
+                 engine panics; the log names batch, chunk and cause"
             }
             Cause::JournalUnreadable => "the journal does not serve groups of a closed window",
             Cause::WindowMissing => {

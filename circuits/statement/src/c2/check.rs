@@ -218,7 +218,7 @@ fn check_covered(number: usize, slot: &Slot) -> Result<(), C2Error> {
 
 /// C2.16. The circuit spends 27 bits on the time from a claim to the record's end: a stop that
 /// takes effect later than that is of a later batch and not under this root.
-fn is_open_through(record: &Record, claim: &Claim) -> bool {
+pub(super) fn is_open_through(record: &Record, claim: &Claim) -> bool {
     let end = record.closed_at;
     // An open record has the end 2^44 - 1, which 27 bits do not reach: it needs the case of its
     // own.

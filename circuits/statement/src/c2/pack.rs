@@ -3,6 +3,7 @@
 use model::{Claim, PatientIndex, Record, Rule, Uncovered};
 use thiserror::Error;
 
+use super::check::is_open_through;
 use super::chunk::Capacity;
 use super::covers::{covers, meets_but_for_time};
 use super::hull::Hull;
@@ -72,7 +73,9 @@ pub fn pack<'r>(
         let record = record(claim.patient);
         // By the claim's own times: whether it is covered must not depend on who shares its slot.
         let excluded = match covers(record, claim) {
-            Ok(_) => false,
+            // Covered, and provably so: what the check of a whole chunk asks beside must not be
+            // found where only the whole window could be refused.
+            Ok(_) => !record.is_some_and(|record| is_open_through(record, claim)),
             // Also an excluded claim is proven to be well-formed and to belong to a record.
             Err(uncovered @ (Uncovered::NoRecord | Uncovered::Malformed)) => {
                 let sentence = uncovered.sentence();

@@ -186,6 +186,21 @@ fn packing_splits_where_a_deny_touches_only_some_claims_and_around_excluded_ones
 }
 
 #[test]
+fn a_claim_that_the_check_of_a_chunk_refuses_is_excluded_and_its_neighbours_are_not() {
+    let permit = [(RuleSlot::Permit(0), rule(100))];
+    // Covered by its own times, but the end of the record is further away than can be proven.
+    let mut record = record(&permit);
+    record.closed_at = at(T0 + 30 + model::limits::WINDOW_MS_MAX);
+    let claims: Vec<Claim> = (1..=4).map(|position| claim(1, position)).collect();
+    assert!(claims.iter().all(|claim| covers(Some(&record), claim).is_ok()));
+    let packed = pack(&claims, |_| Some(&record), SMALL).unwrap();
+    let sizes: Vec<_> = packed.slots.iter().map(|s| (s.excluded, s.claims.len())).collect();
+    assert_eq!(sizes, [(true, 2), (false, 2)]);
+    let inputs = check(&chunk(&record, &claims, SMALL)).expect("packed claims are provable");
+    assert_eq!((inputs.access, inputs.excluded), (4, 2));
+}
+
+#[test]
 fn what_does_not_fit_is_left_and_disorder_is_refused() {
     let record = record(&[(RuleSlot::Permit(0), rule(100))]);
     let mut claims: Vec<Claim> = (1..=18).map(|position| claim(1, position)).collect();

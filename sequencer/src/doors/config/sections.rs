@@ -1,6 +1,7 @@
 //! What each section of the file declares; sections of other modules stand with what they bound.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use l1_contracts::HttpUrl;
@@ -112,6 +113,18 @@ settings! {
             sets: "What proves: `auto` takes the accelerated engine where the processor runs it, \
                    else the portable one; `accelerated` refuses to start on another processor.",
         }
+        workers: usize = 0; "threads", range(0, 256) => {
+            sets: "Chunks that are proven at once on this machine, each on one core while there are \
+                   several, on all of them when it is alone; 0 for one a core, 8 at most.",
+            memory: "1 KiB for each row of the largest shape (128 MiB at 2^17): witness, products \
+                     and sums of the one proof that each makes.",
+        }
+        stop_after_ms: u64 = 10_000; "milliseconds", range(0, 3_600_000) => {
+            sets: "How long a stop lets proofs go on. Within it the windows that are closed are \
+                   proven, the oldest first; 0 leaves all of them to the next start.",
+            at_limit: "No proof is begun or waited for any more. What is not assembled is proven \
+                       after the next start.",
+        }
         retry_first_ms: u64 = 5_000; "milliseconds", range(1, 3_600_000) => {
             sets: "First pause before a window that could not be proven or stored is tried again; \
                    it doubles with each further failure.",
@@ -120,6 +133,14 @@ settings! {
             sets: "Longest such pause.",
             at_limit: "The pause grows no more.",
         }
+    }
+}
+
+impl ProverSection {
+    /// Threads that prove, each one chunk at a time.
+    pub fn threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        if self.workers == 0 { cores().min(8) } else { self.workers }
     }
 }
 

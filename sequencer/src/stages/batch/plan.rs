@@ -2,6 +2,7 @@
 
 use crate::window::{AppliedOperation, Capacities, OperationScope, PatientState, WindowContents};
 use ark_bn254::Fr;
+use circuits::shapes::Statement;
 use model::{BatchNumber, ChainScope, Claim, PatientIndex, Word, limits};
 use statement::c1::{self, C1Error};
 use statement::c2::{self, C2Error, Capacity, PackError};
@@ -80,6 +81,21 @@ pub fn plan(
     binding: &BatchBinding,
     capacities: Capacities,
 ) -> Result<BatchPlan, PlanError> {
+    plan_each(contents, binding, capacities, &mut |_| ())
+}
+
+/// As [`plan`]; `each` is given every chunk as soon as it holds natively, operations first, so that
+/// it can be proven while the next one is laid out.
+///
+/// # Errors
+/// [`PlanError`] if a chunk does not hold natively; the batch cannot be made then, whatever was
+/// given out before.
+pub fn plan_each(
+    contents: &WindowContents,
+    binding: &BatchBinding,
+    capacities: Capacities,
+    each: &mut dyn FnMut(Statement<'_>),
+) -> Result<BatchPlan, PlanError> {
     let layout = Layout { contents, binding };
     // The ledger closes a window before it holds so many; the contract takes no batch that does.
     let found = contents.position_out.0.saturating_sub(contents.position_in.0);
@@ -87,8 +103,8 @@ pub fn plan(
         return Err(PlanError::Positions { found });
     }
     Ok(BatchPlan {
-        operations: layout.operation_chunks(capacities.operations)?,
-        claims: layout.claim_chunks(capacities.claims)?,
+        operations: layout.operation_chunks(capacities.operations, each)?,
+        claims: layout.claim_chunks(capacities.claims, each)?,
     })
 }
 
@@ -105,7 +121,11 @@ impl Layout<'_> {
         scope::domain(*scope, circuit, *key_version, self.contents.number)
     }
 
-    fn operation_chunks(&self, capacity: usize) -> Result<Vec<(c1::Chunk, C1Inputs)>, PlanError> {
+    fn operation_chunks(
+        &self,
+        capacity: usize,
+        each: &mut dyn FnMut(Statement<'_>),
+    ) -> Result<Vec<(c1::Chunk, C1Inputs)>, PlanError> {
         let Layout { contents, binding } = self;
         // Each chunk begins where the one before ended: whoever verifies compares these ends.
         let (mut root_in, mut time_in) = (contents.root_in, contents.window.t0());
@@ -129,6 +149,7 @@ impl Layout<'_> {
             let inputs =
                 checked.map_err(|source| PlanError::Operations { chunk: number, source })?;
             (root_in, time_in) = (inputs.root_out, inputs.time_out);
+            each(Statement::C1(&inputs, &chunk));
             chunks.push((chunk, inputs));
         }
         // Also without any chunk: a root that moved without an operation could never settle.
@@ -157,7 +178,11 @@ impl Layout<'_> {
         }
     }
 
-    fn claim_chunks(&self, capacity: Capacity) -> Result<Vec<(c2::Chunk, C2Inputs)>, PlanError> {
+    fn claim_chunks(
+        &self,
+        capacity: Capacity,
+        each: &mut dyn FnMut(Statement<'_>),
+    ) -> Result<Vec<(c2::Chunk, C2Inputs)>, PlanError> {
         let contents = self.contents;
         let record = |patient: PatientIndex| contents.patients.get(&patient).map(|s| &s.record);
         let mut rest: &[Claim] = &contents.claims;
@@ -172,6 +197,7 @@ impl Layout<'_> {
             let chunk = self.claim_chunk(place, packed.slots)?;
             let checked = c2::check(&chunk);
             let inputs = checked.map_err(|source| PlanError::Claims { chunk: number, source })?;
+            each(Statement::C2(&inputs, &chunk));
             chunks.push((chunk, inputs));
             rest = &rest[packed.taken..];
         }

@@ -3,19 +3,21 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use circuits::builder::Assignment;
 use circuits::shapes::{Capacity, Shape, Statement, WrongShape};
 use l1_contracts::KeyWords;
 use prover::keys::StoreError;
-use prover::{Blinding, Choice, Engine, KeyStore, MissingFeatures, ProveError};
+use prover::{Blinding, Choice, Engine, KeyStore, MissingFeatures, ProveError, ProvingKey};
 use rand::rngs::StdRng;
+use statement::proof::Proof;
 use thiserror::Error;
 
 use crate::stages::batch::ProvenChunk;
 use crate::window::Capacities;
 
 /// One shape with its engine.
-struct ShapeEngine {
-    shape: &'static Shape,
+pub(super) struct ShapeEngine {
+    pub(super) shape: &'static Shape,
     engine: Box<dyn Engine>,
 }
 
@@ -165,6 +167,14 @@ impl ProverKeys {
         (self.operations.engine.key().constraints(), self.claims.engine.key().constraints())
     }
 
+    /// The engine of the shape that a chunk is of.
+    pub(super) fn engine_of(&self, statement: Statement<'_>) -> &ShapeEngine {
+        match statement {
+            Statement::C1(..) => &self.operations,
+            Statement::C2(..) => &self.claims,
+        }
+    }
+
     /// Proves one chunk that its native twin has checked. The proof is verified before it returns.
     ///
     /// # Errors
@@ -174,24 +184,34 @@ impl ProverKeys {
         statement: Statement<'_>,
         entropy: &mut StdRng,
     ) -> Result<ProvenChunk, ProverKeysError> {
-        let one = match statement {
-            Statement::C1(..) => &self.operations,
-            Statement::C2(..) => &self.claims,
-        };
-        let assignment = one.shape.assign(statement)?;
-        let proof = one.engine.prove(&assignment, &Blinding::draw(entropy));
-        let proof = proof.map_err(|error| match error {
+        let one = self.engine_of(statement);
+        let proof = one.prove(&one.shape.assign(statement)?, entropy)?;
+        Ok(ProvenChunk { key_id: one.key().verifying_key().id(), proof: proof.encode() })
+    }
+}
+
+impl ShapeEngine {
+    /// What it proves under. Its id is for the contract, which looks the key up by it; the circuit
+    /// follows from the chunk's place.
+    pub(super) fn key(&self) -> &ProvingKey {
+        self.engine.key()
+    }
+
+    /// Proves that the assignment of a chunk satisfies the circuit.
+    pub(super) fn prove(
+        &self,
+        assignment: &Assignment,
+        entropy: &mut StdRng,
+    ) -> Result<Proof, ProverKeysError> {
+        let proof = self.engine.prove(assignment, &Blinding::draw(entropy));
+        proof.map_err(|error| match error {
             ProveError::Violated { row } => {
                 // Made for this line of the log alone: the rule is what tells where to look.
-                let rules = one.shape.matrices().rules;
+                let rules = self.shape.matrices().rules;
                 let rule = rules.get(row).copied().unwrap_or("");
-                ProverKeysError::Violated { shape: one.shape.name, row, rule }
+                ProverKeysError::Violated { shape: self.shape.name, row, rule }
             }
             error => ProverKeysError::Prove(error),
-        })?;
-        // For the contract, which looks the key up by its id; the circuit follows from the chunk's
-        // place.
-        let key_id = one.engine.key().verifying_key().id();
-        Ok(ProvenChunk { key_id, proof: proof.encode() })
+        })
     }
 }

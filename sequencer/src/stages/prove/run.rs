@@ -6,6 +6,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::jobs::SetError;
 use super::stage::{BatcherError, MakeBatch};
 use crate::stages::standing::{Cause, Standing};
 use crate::window::ClosedWindow;
@@ -57,6 +58,11 @@ impl BatcherLoop {
         while !self.given_up
             && let Err(error) = batcher.make_batch(window)
         {
+            // Aborted and not failed: the next start goes on with it.
+            if error.is_stop() {
+                self.given_up = true;
+                break;
+            }
             failures += 1;
             self.standing.degrade(error.cause(), &error);
             // Not failed: what comes in is journaled and receipted as before, and none of it needs
@@ -66,6 +72,11 @@ impl BatcherLoop {
         if failures > 0 && !self.given_up {
             self.standing.recover();
         }
+    }
+
+    /// Whether a stop found a window that fails or is not proven yet: those after it are left.
+    pub fn has_given_up(&self) -> bool {
+        self.given_up
     }
 
     /// The next window cannot be read from the journal: says so, and waits before it is asked for
@@ -91,13 +102,16 @@ impl BatcherLoop {
 }
 
 impl BatcherError {
+    /// Whether the window was left because the node stops.
+    fn is_stop(&self) -> bool {
+        matches!(self, BatcherError::Prove { source: SetError::Stopped, .. })
+    }
+
     /// Why the stage does not get on.
     pub fn cause(&self) -> Cause {
         match self {
             BatcherError::Order { .. } => Cause::WindowMissing,
-            BatcherError::Plan { .. }
-            | BatcherError::Prove { .. }
-            | BatcherError::Stopped { .. } => Cause::Unprovable,
+            BatcherError::Plan { .. } | BatcherError::Prove { .. } => Cause::Unprovable,
             BatcherError::Journal(_) => Cause::JournalUnreadable,
             BatcherError::Store { .. } => Cause::StoreFails,
         }
@@ -206,5 +220,12 @@ mod tests {
         let seen = run(vec![unprovable(2)], hours, true);
         assert_eq!(seen, ["batch 1", "unprovable"]);
         assert_eq!(run(vec![], hours, true), ["batch 1", "batch 2", "batch 3"]);
+    }
+
+    #[test]
+    fn a_window_whose_proofs_a_stop_aborts_is_not_degraded_and_those_behind_it_are_left() {
+        let hours = [Duration::from_secs(10_000); 2];
+        let aborted = BatcherError::Prove { number: 2, source: SetError::Stopped };
+        assert_eq!(run(vec![aborted], hours, true), ["batch 1"]);
     }
 }

@@ -1,30 +1,16 @@
 //! Turns closed windows into assembled batches.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use circuits::shapes::Statement;
 use journal::{FileMedium, ReadError, Reader};
 use model::{BatchNumber, Position};
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 use statement::batch::GroupSummary;
-use statement::scope::{self, Circuit};
+use statement::scope;
 use thiserror::Error;
 
-use super::{ProverKeys, ProverKeysError};
-use crate::stages::batch::{
-    BatchBinding, BatchGroups, BatchPlan, PlanError, ProvenBatch, assemble, plan,
-};
-use crate::window::{Assembled, Capacities, ClosedWindow};
-
-/// What a batcher continues from.
-#[derive(Clone)]
-pub struct BatcherConfig {
-    /// What every batch is bound to.
-    pub binding: BatchBinding,
-    /// The batch before the first that it makes.
-    pub last: LastBatch,
-}
+use super::jobs::SetError;
+use super::planner::{Planned, Planner};
+use super::progress::Progress;
+use crate::stages::batch::{BatchGroups, PlanError, assemble};
+use crate::window::{Assembled, ClosedWindow};
 
 /// The last batch that is assembled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,44 +23,13 @@ pub struct LastBatch {
     pub group: u64,
 }
 
-/// A step of the stage, for progress bars and metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// A batch is laid out.
-    Planned {
-        /// Which.
-        number: u64,
-        /// C1 chunks to prove.
-        operations: usize,
-        /// C2 chunks to prove.
-        claims: usize,
-    },
-    /// A chunk is proven.
-    Proven {
-        /// Which batch.
-        number: u64,
-        /// Of which statement.
-        circuit: Circuit,
-        /// How long it took, milliseconds.
-        millis: u64,
-    },
-    /// The batch is assembled and stored.
-    Assembled {
-        /// Which.
-        number: u64,
-    },
-}
-
-/// Where assembled batches go and progress is told.
+/// Where assembled batches go.
 pub trait BatchSink: Send + 'static {
     /// Stores a batch so that a restart finds it. Called in order of numbers.
     ///
     /// # Errors
     /// Whatever keeps it from being stored; the stage stops.
     fn store(&mut self, batch: &Assembled) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
-
-    /// Tells of a step.
-    fn tell(&mut self, progress: Progress);
 }
 
 /// Why a window did not become a batch. Order is forced, so nothing later can settle before it.
@@ -97,23 +52,13 @@ pub enum BatcherError {
         /// Why.
         source: PlanError,
     },
-    /// A chunk was not proven.
-    #[error("chunk {chunk} of {circuit} of batch {number} cannot be proven")]
+    /// A chunk was not proven, or the node stops.
+    #[error("batch {number} is not proven")]
     Prove {
         /// Which batch.
         number: u64,
-        /// C1 or C2.
-        circuit: &'static str,
-        /// Number of the chunk among those of its circuit.
-        chunk: usize,
-        /// Why.
-        source: ProverKeysError,
-    },
-    /// Who asked for the proofs wants no more of them.
-    #[error("the proofs of batch {number} were not finished, because the node stops")]
-    Stopped {
-        /// Which batch.
-        number: u64,
+        /// Which chunk, and why.
+        source: SetError,
     },
     /// The journal cannot be read.
     #[error("the journal groups of the batch cannot be read")]
@@ -128,63 +73,6 @@ pub enum BatcherError {
     },
 }
 
-/// Proves the chunks of a window. A node has one: a proof takes all cores already, and its memory
-/// is the node's peak.
-pub struct ChunkProver {
-    keys: Arc<ProverKeys>,
-    entropy: StdRng,
-}
-
-impl ChunkProver {
-    /// Proves under `keys`; `seed` comes from the operating system and blinds the proofs.
-    pub fn new(keys: Arc<ProverKeys>, seed: [u8; 32]) -> Arc<Mutex<ChunkProver>> {
-        // A generator fit for keys, seeded once: no two proofs of this process share their
-        // blinding.
-        let entropy = StdRng::from_seed(seed);
-        Arc::new(Mutex::new(ChunkProver { keys, entropy }))
-    }
-
-    /// Proves every chunk of the window's plan, for as long as `go_on` says so before each: a chunk
-    /// that is begun is finished.
-    ///
-    /// # Errors
-    /// [`BatcherError::Prove`] for the first that cannot be, [`BatcherError::Stopped`].
-    pub fn prove(
-        &mut self,
-        window: &ClosedWindow,
-        plan: BatchPlan,
-        tell: &mut dyn FnMut(Progress),
-        go_on: &dyn Fn() -> bool,
-    ) -> Result<ProvenBatch, BatcherError> {
-        let number = window.contents.number.0;
-        let mut one = |circuit, chunk, statement: Statement<'_>| {
-            if !go_on() {
-                return Err(BatcherError::Stopped { number });
-            }
-            // For progress and metrics only: no decision hangs on it, so the clock is not injected.
-            let begun = std::time::Instant::now();
-            let proven = self.keys.prove(statement, &mut self.entropy);
-            let proven = proven.map_err(|source| {
-                let circuit = if circuit == Circuit::C1 { "C1" } else { "C2" };
-                BatcherError::Prove { number, circuit, chunk, source }
-            })?;
-            let millis = begun.elapsed().as_millis() as u64;
-            tell(Progress::Proven { number, circuit, millis });
-            Ok::<_, BatcherError>(proven)
-        };
-        let mut operation_proofs = Vec::with_capacity(plan.operations.len());
-        for (number, (chunk, inputs)) in plan.operations.iter().enumerate() {
-            operation_proofs.push(one(Circuit::C1, number, Statement::C1(inputs, chunk))?);
-        }
-        let mut claim_proofs = Vec::with_capacity(plan.claims.len());
-        for (number, (chunk, inputs)) in plan.claims.iter().enumerate() {
-            claim_proofs.push(one(Circuit::C2, number, Statement::C2(inputs, chunk))?);
-        }
-        let contents = window.contents.as_ref().clone();
-        Ok(ProvenBatch { contents, plan, operation_proofs, claim_proofs })
-    }
-}
-
 /// Makes batches, one window after the other. A trait so that the loop around it is tested with one
 /// that fails when a test says so.
 pub trait MakeBatch {
@@ -197,14 +85,22 @@ pub trait MakeBatch {
 
 /// The stage. Fed window by window; keeps the last header's hash, which the next header names.
 pub struct Batcher {
-    binding: BatchBinding,
-    capacities: Capacities,
-    prover: Arc<Mutex<ChunkProver>>,
+    planner: Planner,
     journal: Reader<FileMedium>,
     sink: Box<dyn BatchSink>,
     last: LastBatch,
-    /// A batch that is proven and could not be stored: proving it again costs minutes.
-    unstored: Option<Unstored>,
+    /// How far the next window came, so that what is done is not done again.
+    under_way: Option<UnderWay>,
+}
+
+/// A window that is no stored batch yet.
+enum UnderWay {
+    /// Laid out; its proofs are made.
+    Planned(Planned),
+    /// As before, and a chunk of it failed.
+    Failed(Planned),
+    /// Proven and assembled, and it could not be stored: proving it again costs minutes.
+    Unstored(Unstored),
 }
 
 /// A batch before it is stored, and what the next one continues from.
@@ -214,59 +110,82 @@ struct Unstored {
 }
 
 impl Batcher {
-    /// Continues after the last batch.
+    /// Continues after the batch `last`.
     pub fn new(
-        config: BatcherConfig,
-        prover: Arc<Mutex<ChunkProver>>,
+        planner: Planner,
+        last: LastBatch,
         journal: Reader<FileMedium>,
         sink: Box<dyn BatchSink>,
     ) -> Batcher {
-        let BatcherConfig { binding, last } = config;
-        let capacities = lock(&prover).keys.capacities();
-        Batcher { binding, capacities, prover, journal, sink, last, unstored: None }
+        Batcher { planner, journal, sink, last, under_way: None }
     }
 
-    /// Lays out, proves and assembles the next window.
-    fn assemble(&mut self, window: &ClosedWindow) -> Result<Unstored, BatcherError> {
+    /// Takes over the next window as far as it was laid out ahead.
+    pub fn take_over(&mut self, planned: Option<Planned>) {
+        self.under_way = planned.map(UnderWay::Planned);
+    }
+
+    /// What the window was laid out as; it waits for its proofs with the proving service.
+    fn planned(&mut self, window: &ClosedWindow) -> Result<Planned, BatcherError> {
         let number = window.contents.number.0;
         // Whoever feeds it reads back from the journal what found no room in the queue.
         let expected = self.last.number.0 + 1;
         if number != expected {
             return Err(BatcherError::Order { expected, found: number });
         }
-        // Before any proof: the plan checks every rule natively and names the one that is broken.
-        let plan = plan(&window.contents, &self.binding, self.capacities);
-        let plan = plan.map_err(|source| BatcherError::Plan { number, source })?;
-        let (operations, claims) = (plan.operations.len(), plan.claims.len());
-        self.sink.tell(Progress::Planned { number, operations, claims });
-        let sink = &mut self.sink;
-        let mut tell = |progress| sink.tell(progress);
-        // A stop waits for it: what is closed is proven before the node ends.
-        let proven = lock(&self.prover).prove(window, plan, &mut tell, &|| true)?;
-        let groups = groups_of(&self.journal, self.last.group, window)?;
-        let previous = self.last.header_hash;
-        let batch = assemble(&proven, previous, &self.binding, groups);
-        let header_hash = scope::header_hash(&batch.public.header);
+        match self.under_way.take() {
+            Some(UnderWay::Planned(planned)) if planned.number() == number => Ok(planned),
+            Some(UnderWay::Failed(planned)) if planned.number() == number => {
+                planned.retry();
+                Ok(planned)
+            }
+            // Before any proof: the plan checks every rule natively and names what is broken.
+            _ => {
+                let planned = self.planner.plan(window);
+                planned.map_err(|source| BatcherError::Plan { number, source })
+            }
+        }
+    }
+
+    /// Waits for the proofs of the next window and assembles it.
+    fn assemble(&mut self, window: &ClosedWindow) -> Result<Unstored, BatcherError> {
+        let planned = self.planned(window)?;
         let number = window.contents.number;
+        let proven = match planned.wait(&|| true) {
+            Ok(proven) => proven,
+            Err(source) => {
+                self.under_way = Some(UnderWay::Failed(planned));
+                return Err(BatcherError::Prove { number: number.0, source });
+            }
+        };
+        let groups = groups_of(&self.journal, self.last.group, window);
+        let groups = match groups {
+            Ok(groups) => groups,
+            Err(error) => {
+                self.under_way = Some(UnderWay::Planned(planned));
+                return Err(error.into());
+            }
+        };
+        let previous = self.last.header_hash;
+        let batch = assemble(&proven, previous, &self.planner.binding, groups);
+        let header_hash = scope::header_hash(&batch.public.header);
         Ok(Unstored { batch, last: LastBatch { number, header_hash, group: window.group } })
     }
 
     fn store(&mut self, unstored: Unstored) -> Result<(), BatcherError> {
         let number = unstored.last.number.0;
+        let excluded = unstored.batch.public.header.excluded;
         if let Err(source) = self.sink.store(&unstored.batch) {
-            self.unstored = Some(unstored);
+            self.under_way = Some(UnderWay::Unstored(unstored));
             return Err(BatcherError::Store { number, source });
         }
         // Only when it is stored: a batch is named by the next header and must be found then.
         self.last = unstored.last;
-        self.sink.tell(Progress::Assembled { number });
+        let service = &self.planner.service;
+        service.metrics().claims_excluded_total.inc_by(u64::from(excluded));
+        service.tell(Progress::Assembled { number });
         Ok(())
     }
-}
-
-/// A panic in a proof ends the stage, and leaves nothing here that is half done.
-fn lock(prover: &Mutex<ChunkProver>) -> MutexGuard<'_, ChunkProver> {
-    prover.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The journal groups after group `after`, which holds the close before, up to the one that holds
@@ -299,8 +218,12 @@ pub fn groups_of(
 
 impl MakeBatch for Batcher {
     fn make_batch(&mut self, window: &ClosedWindow) -> Result<(), BatcherError> {
-        let unstored = match self.unstored.take() {
-            Some(kept) if kept.last.number == window.contents.number => kept,
+        let is_kept = |kept: &mut UnderWay| match kept {
+            UnderWay::Unstored(unstored) => unstored.last.number == window.contents.number,
+            UnderWay::Planned(_) | UnderWay::Failed(_) => false,
+        };
+        let unstored = match self.under_way.take_if(is_kept) {
+            Some(UnderWay::Unstored(unstored)) => unstored,
             _ => self.assemble(window)?,
         };
         self.store(unstored)

@@ -1,0 +1,31 @@
+//! What the stage tells of its steps.
+
+use statement::scope::Circuit;
+
+/// A step of the stage, for progress bars and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// A batch is laid out; its first chunks may be proven by then.
+    Planned {
+        /// Which.
+        number: u64,
+        /// C1 chunks to prove.
+        operations: usize,
+        /// C2 chunks to prove.
+        claims: usize,
+    },
+    /// A chunk is proven.
+    Proven {
+        /// Which batch.
+        number: u64,
+        /// Of which statement.
+        circuit: Circuit,
+        /// How long it took from lease to verified proof, milliseconds.
+        millis: u64,
+    },
+    /// The batch is assembled and stored.
+    Assembled {
+        /// Which.
+        number: u64,
+    },
+}
