@@ -6,7 +6,8 @@ const at = (path) => path.split(".").reduce((value, key) => value?.[key], report
 
 const counts = ["patients", "gateways", "readings_acked", "frames_acked", "receipts_verified"];
 counts.push("claims.access", "claims.collect", "claims.break_glass", "operations");
-counts.push("batches_settled", "proofs_verified", "constraints.c1", "constraints.c2", "gas_total");
+counts.push("batches_settled", "proofs_verified", "gas_total");
+counts.push(...["c1-17", "c2-17", "c2-17-2", "c2-17-1"].map((shape) => `constraints.${shape}`));
 const wrong = counts.filter((path) => !(Number.isInteger(at(path)) && at(path) > 0));
 
 const present = (value) => value != null && value !== "" && JSON.stringify(value) !== "{}";

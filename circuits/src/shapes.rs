@@ -55,23 +55,31 @@ pub struct WrongShape {
     pub found: Capacity,
 }
 
-/// Every shape: for each statement one for tests and the largest that fits 2^17.
-pub const SHAPES: [Shape; 4] = [
-    Shape { name: "c1-test", capacity: Capacity::Operations(1), domain_log2: 14, test_only: true },
-    Shape { name: "c1-17", capacity: Capacity::Operations(8), domain_log2: 17, test_only: false },
-    Shape {
-        name: "c2-test",
-        capacity: Capacity::Claims(ClaimCapacity { slots: 1, claims_per_slot: 4 }),
-        domain_log2: 14,
-        test_only: true,
-    },
-    Shape {
-        name: "c2-17",
-        capacity: Capacity::Claims(ClaimCapacity { slots: 12, claims_per_slot: 4 }),
-        domain_log2: 17,
-        test_only: false,
-    },
+/// Every shape: for each statement some for tests, and the largest that fit 2^17.
+///
+/// Claims have three of these, because patients differ in how many devices they wear: a shape with
+/// `-2` or `-1` behind its name has slots of two claims, or of one, and more of them.
+pub const SHAPES: [Shape; 7] = [
+    c1("c1-test", 14, 1),
+    c1("c1-17", 17, 8),
+    c2("c2-test", 14, ClaimCapacity { slots: 1, claims_per_slot: 4 }),
+    c2("c2-test-1", 14, ClaimCapacity { slots: 1, claims_per_slot: 1 }),
+    c2("c2-17", 17, ClaimCapacity { slots: 12, claims_per_slot: 4 }),
+    c2("c2-17-2", 17, ClaimCapacity { slots: 15, claims_per_slot: 2 }),
+    c2("c2-17-1", 17, ClaimCapacity { slots: 18, claims_per_slot: 1 }),
 ];
+
+const fn c1(name: &'static str, domain_log2: u32, operations: usize) -> Shape {
+    shape(name, domain_log2, Capacity::Operations(operations))
+}
+
+const fn c2(name: &'static str, domain_log2: u32, claims: ClaimCapacity) -> Shape {
+    shape(name, domain_log2, Capacity::Claims(claims))
+}
+
+const fn shape(name: &'static str, domain_log2: u32, capacity: Capacity) -> Shape {
+    Shape { name, capacity, domain_log2, test_only: domain_log2 < 17 }
+}
 
 impl Shape {
     /// The shape with this name.
@@ -85,6 +93,14 @@ impl Shape {
             Capacity::Operations(_) => Circuit::C1,
             Capacity::Claims(_) => Circuit::C2,
         }
+    }
+
+    /// What a proof costs, to be compared with that of another shape: the size of its domain.
+    ///
+    /// All sums and transforms of a proof are about as long, whatever the rows say. The shapes of
+    /// one domain cost the same but for some hundredths.
+    pub const fn cost(&self) -> u64 {
+        1 << self.domain_log2
     }
 
     /// Number of public inputs, without the constant one.

@@ -31,6 +31,18 @@ fn every_shape_fits_its_domain_and_has_the_pinned_rows() {
     assert_eq!(found, pinned, "rows moved: UPDATE=1 writes the new pins, the commit says why");
 }
 
+/// What does not fit costs proofs: a shape with room for one slot more is not the largest.
+#[test]
+fn no_production_shape_of_claims_has_room_for_another_slot() {
+    for shape in SHAPES.iter().filter(|shape| !shape.test_only) {
+        let Capacity::Claims(mut capacity) = shape.capacity else { continue };
+        capacity.slots += 1;
+        let larger = Shape { capacity: Capacity::Claims(capacity), ..*shape }.matrices();
+        let columns = larger.a.len() + larger.instances;
+        assert!(columns > 1 << shape.domain_log2, "{} leaves {columns} unused", shape.name);
+    }
+}
+
 #[test]
 fn the_layout_of_each_shape_is_the_one_that_readers_of_batch_files_know() {
     for shape in &SHAPES {

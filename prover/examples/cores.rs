@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
-use prover::{Blinding, Choice, Engine, ProvingKey};
+use prover::{Blinding, Choice, ProvingKey};
 use rand::rngs::OsRng;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 

@@ -216,6 +216,8 @@ metrics! {
     proofs_total: IntCounterVec ["circuit"], "proofs", "Proofs made and verified, by circuit.";
     proof_seconds: HistogramVec ["circuit"] [PROOF_SECONDS], "seconds",
         "Time that one proof took, by circuit.";
+    pub prove_padding_ratio: Gauge [], "ratio",
+        "Share of the places for claims that the last batch with claims left empty.";
     pub prove_queue: IntGauge [], "batches", "Closed windows that wait to be proven.";
     prove_jobs: IntGaugeVec ["state"], "jobs",
         "Chunks of the batches under way by where they stand: queued, leased to a worker, proven, \

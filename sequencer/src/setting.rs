@@ -104,6 +104,7 @@ macro_rules! settings {
         $(#[$doc:meta])*
         pub struct $name:ident in $section:literal {
             $(
+                $(#[$read:meta])*
                 $field:ident: $kind:ty = $default:expr; $unit:literal, $allowed:expr => {
                     sets: $meaning:literal,
                     $(memory: $memory:literal,)?
@@ -122,6 +123,7 @@ macro_rules! settings {
                 #[doc = concat!("\n\nUnit: ", $unit, ". Default: `", stringify!($default), "`.")]
                 $(#[doc = concat!("\n\nMemory: ", $memory)])?
                 $(#[doc = concat!("\n\nReached: ", $at_limit)])?
+                $(#[$read])*
                 pub $field: $kind,
             )*
         }

@@ -161,14 +161,14 @@ fn config_check_prints_what_holds_and_names_limits_that_exceed_the_machine() {
     let printed = check_file(small, &[]);
     check(&printed, 0, "");
     let text = String::from_utf8(printed.stdout).unwrap();
-    assert!(text.contains("# batch.claims_max = 1343 (above 4096)"), "{text}");
+    assert!(text.contains("# batch.claims_max = 2015 (above 4096)"), "{text}");
     assert!(text.contains("open connections: 16"), "{text}");
     // What is printed is a file that says the same.
     check(&check_file(&text, &[]), 0, "");
     let json = check_file(small, &["--json"]);
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(json["config"]["ingest"]["limits"]["connections_max"], 16);
-    assert_eq!(json["effective"][1]["effective"], 1343);
+    assert_eq!(json["effective"][1]["effective"], 2015);
     assert_eq!(json["memory_fits"], true);
     assert!(json["memory"]["sum_bytes"].as_u64() > Some(1 << 28));
 

@@ -1,13 +1,17 @@
-//! An access to more frames than one answer holds, over QUIC, of a node that runs.
+//! Accesses over QUIC, of a node that runs: to more frames than one answer holds, and more of them
+//! than one slot does.
+
+use std::collections::BTreeSet;
 
 use client::{Connection, ConnectionConfig, Deployment, Identity, Key, KeyKind, RequestError};
 use model::{
-    Action, Category, ClaimKind, Interval, Labels, OrganisationId, Party, PractitionerId, Purpose,
-    RejectCode, Rule, RuleSlot,
+    Action, BatchNumber, Category, ClaimKind, Interval, Labels, OrganisationId, Party,
+    PractitionerId, Purpose, RejectCode, Rule, RuleSlot,
 };
 use sequencer::folder::authority::{Authority, ClientDeployment};
 use sequencer::node::{Node, setup};
 use sequencer::stages::ledger::Item;
+use statement::batch::PublicFile;
 use statement::{eddsa, field, scope};
 use wire::{
     AccessKind, AccessRequest, Page, Reason, RegistryChange, RegistryRecord, Released, Role,
@@ -138,6 +142,45 @@ async fn an_access_over_several_answers_arrives_whole_and_is_one_claim() {
     let settled = edge.settled_batches().await.unwrap();
     let counts = settled.iter().map(|one| (one.header.access, one.header.break_glass));
     assert_eq!(counts.collect::<Vec<_>>(), [(1, 1)]);
+    connection.close().await;
+    node.stop().await.unwrap();
+}
+
+/// Has the doctor read `nonces` times, and settles the window.
+async fn read_and_settle(
+    site: &Site,
+    node: &Node,
+    connection: &Connection,
+    nonces: std::ops::Range<u64>,
+) -> BatchNumber {
+    for nonce in nonces {
+        let kind = AccessKind::Access { reason: Reason::new("").unwrap() };
+        let answered = connection.access(request(site, nonce, kind), Page::FIRST).await.unwrap();
+        assert!(answered.permitted);
+    }
+    BatchNumber(close_and_settle(node).await)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_window_settles_in_chunks_of_two_shapes_where_these_leave_less_empty() {
+    let mut site = Site::new().await;
+    let (node, edge) = site.start().await;
+    permit(&mut site, &node).await;
+    let connection = connect(&site, &node).await;
+    // A collection and some accesses, all of one patient: two claims in a slot of four, then five
+    // in one of one and one of four.
+    for (sequence, nonces, leaves, padding) in [(1, 1..2, &[5][..], 0.5), (2, 2..6, &[2, 5], 0.0)] {
+        node.submit(site.frame(sequence)).await.unwrap();
+        let batch = read_and_settle(&site, &node, &connection, nonces).await;
+        let bytes = node.store().public_bytes(batch).unwrap().expect("a stored batch");
+        let file = PublicFile::from_bytes(&bytes).unwrap();
+        let found: Vec<_> = file.claims.iter().map(|chunk| chunk.leaves.len()).collect();
+        assert_eq!(found, leaves);
+        let keys: BTreeSet<_> = file.claims.iter().map(|chunk| chunk.key_id).collect();
+        assert_eq!(keys.len(), leaves.len(), "a key for each shape");
+        assert_eq!(node.watched().metrics().prove_padding_ratio.get(), padding);
+    }
+    check_settled(&edge, node.store(), 2).await;
     connection.close().await;
     node.stop().await.unwrap();
 }

@@ -2,15 +2,17 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use devchain::OpenError as ChainError;
 use journal::OpenError;
 use sequencer::folder::store::StoreError;
-use sequencer::node::NodeError;
 use sequencer::node::setup::{self, SetupError};
+use sequencer::node::{Node, NodeError, Provided};
 use sequencer::stages::ledger::{Answer, Item};
+use sequencer::stages::prove::{ProverKeys, Wanted};
 
-use crate::support::{Site, check_settled, close_and_settle};
+use crate::support::{Site, check_settled, close_and_settle, proving_keys_folder};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backlog_is_proven_and_settled_once_over_several_starts() {
@@ -80,6 +82,19 @@ async fn proving_keys_of_another_deployment_are_refused() {
     other.write(&site.layout.deployment()).unwrap();
     let error = site.start_error().await;
     assert!(matches!(&error, NodeError::Keys { shape } if shape == "c2-test"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_lacks_a_shape_of_its_deployment_is_refused() {
+    let site = Site::new().await;
+    // Its windows would be laid out otherwise than those that were settled.
+    let wanted = Wanted { claims: &["c2-test"], ..Wanted::TEST };
+    let keys = ProverKeys::open(&proving_keys_folder(), wanted, |_| {}).unwrap();
+    let (keys, clock) = (Arc::new(keys), site.clock.clone());
+    let provided = Provided { chain: site.chain(), keys, clock, space: None };
+    let error = Node::start(site.layout.folder(), &site.config, provided).await.err().unwrap();
+    let is_named = matches!(&error, NodeError::KeyNotOpened { shape } if shape == "c2-test-1");
+    assert!(is_named, "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

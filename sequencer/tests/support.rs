@@ -57,7 +57,7 @@ pub(crate) fn patient() -> Key {
 }
 
 /// Made once and kept for the next run: small circuits, the same for every test.
-fn proving_keys_folder() -> PathBuf {
+pub(crate) fn proving_keys_folder() -> PathBuf {
     // Cargo names its folder to tests in `tests/` only.
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/tmp");
     Path::new(option_env!("CARGO_TARGET_TMPDIR").unwrap_or(beside)).join("proving-keys")
@@ -275,7 +275,7 @@ pub(crate) fn prepare_small(config: &mut Config) {
     // What a machine of any size has memory for.
     config.ingest.limits.connections_max = 16;
     config.batch.operations_shape = "c1-test".into();
-    config.batch.claims_shape = "c2-test".into();
+    config.batch.claims_shapes = ["c2-test", "c2-test-1"].map(String::from).into();
     config.prover.keys = Some(proving_keys_folder());
 }
 

@@ -5,7 +5,7 @@ use super::world::*;
 use ark_bn254::Fr;
 use ark_std::rand::rngs::StdRng;
 use ark_std::rand::{Rng, SeedableRng};
-use circuits::shapes::{Shape, Statement};
+use circuits::shapes::{self, SHAPES, Shape, Statement};
 use model::{
     Category, Claim, ClaimKind, Interval, Label, Party, Position, Purpose, Record, Rule, RuleSlot,
     Word,
@@ -237,22 +237,28 @@ fn a_claim_is_covered_if_and_only_if_a_slot_of_it_alone_is() {
 }
 
 #[test]
-fn a_full_chunk_of_the_large_shape_is_assigned_without_a_violated_row() {
-    let shape = Shape::named("c2-17").expect("the shape");
-    let capacity = Capacity { slots: 12, claims_per_slot: 4 };
+fn a_full_chunk_of_each_large_shape_is_assigned_without_a_violated_row() {
     let deny = Rule { access: span(T0, T0 + 5), ..rule(CLINIC) };
     let rules = [(RuleSlot::Permit(0), rule(DOCTOR)), (RuleSlot::Deny(0), deny)];
-    let index = |n: u32| 1 + n / 2 * 1000;
-    let records = (0..12).map(|n| (index(n), record(u64::from(n / 2), &rules))).collect();
-    // Two slots for each patient.
-    let claims = (0..48).map(|n| claim(index(n / 4), POSITION_IN + 1 + u64::from(n % 8)));
-    let chunk = chunk(capacity, &records, &claims.collect::<Vec<_>>());
-    let inputs = check(&chunk).expect("the native check accepts");
-    let assignment =
-        shape.assign(Statement::C2(&inputs, &chunk)).expect("the chunk is of the shape");
-    let mut rows = assignment.az.iter().zip(&assignment.bz).zip(&assignment.cz);
-    assert!(rows.all(|((a, b), c)| *a * b == *c));
-    assert_eq!(assignment.instance[1..], Statement::C2(&inputs, &chunk).inputs());
+    let index = |slot: usize| 1 + slot as u32 / 2 * 1000;
     let small = Shape::named("c2-test").expect("the shape");
-    assert!(small.assign(Statement::C2(&inputs, &chunk)).is_err());
+    for shape in SHAPES.iter().filter(|shape| !shape.test_only) {
+        let shapes::Capacity::Claims(capacity) = shape.capacity else { continue };
+        let indices = (0..capacity.slots).map(index);
+        let records = indices.map(|n| (n, record(u64::from(n), &rules))).collect();
+        // Two slots for each patient.
+        let per_patient = 2 * capacity.claims_per_slot;
+        let claims = (0..capacity.places()).map(|n| {
+            let position = POSITION_IN + 1 + (n % per_patient) as u64;
+            claim(index(n / capacity.claims_per_slot), position)
+        });
+        let chunk = chunk(capacity, &records, &claims.collect::<Vec<_>>());
+        let inputs = check(&chunk).expect("the native check accepts");
+        let assignment =
+            shape.assign(Statement::C2(&inputs, &chunk)).expect("the chunk is of the shape");
+        let mut rows = assignment.az.iter().zip(&assignment.bz).zip(&assignment.cz);
+        assert!(rows.all(|((a, b), c)| *a * b == *c), "{}", shape.name);
+        assert_eq!(assignment.instance[1..], Statement::C2(&inputs, &chunk).inputs());
+        assert!(small.assign(Statement::C2(&inputs, &chunk)).is_err());
+    }
 }

@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 use wire::{SigningKey, signer_address};
 
-use crate::world::{Built, Forge, Plan, Prove, REASON, SHAPES, START_S};
+use crate::world::{Built, Forge, Plan, Prove, REASON, SHAPES, START_S, layout};
 use crate::world::{build, genesis_time, registrar};
 
 /// A chain with the story settled, and the files of the batches in a folder.
@@ -40,7 +40,7 @@ impl Live {
         let genesis = Genesis::funding([sequencer]);
         let chain = DevChain::in_memory(genesis, Limits::default(), Arc::new(|| START_S));
         let provider = chain.provider(signer);
-        let keys = prover.keys().into_iter().zip(SHAPES).zip(1..);
+        let keys = prover.keys().into_iter().zip(SHAPES);
         let config = DeployConfig {
             sequencer,
             registrar: registrar(),
@@ -143,7 +143,8 @@ pub(crate) fn receipt_key() -> SigningKey {
     SigningKey::from_slice(&[7; 32]).expect("a key")
 }
 
-fn key_words(((key, shape), circuit): ((VerifyingKey, &str), u8)) -> KeyWords {
+fn key_words((key, shape): (VerifyingKey, &str)) -> KeyWords {
+    let circuit = layout(shape).circuit() as u8;
     KeyWords { shape: shape.to_owned(), circuit, words: key.key_words() }
 }
 

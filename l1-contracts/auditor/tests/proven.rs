@@ -11,9 +11,9 @@ use statement::proof::{Proof, VerifyingKey};
 use statement::{c1, c2};
 
 use crate::chain::Live;
-use crate::world::{Prove, SHAPES};
+use crate::world::{Prove, SHAPES, shape_of_claims};
 
-struct Honest([PortableEngine; 2]);
+struct Honest([PortableEngine; 3]);
 
 impl Honest {
     fn new() -> Honest {
@@ -25,11 +25,11 @@ impl Honest {
         }))
     }
 
-    fn prove(&self, circuit: usize, statement: Statement<'_>) -> [u8; Proof::BYTES] {
-        let shape = Shape::named(SHAPES[circuit]).expect("a shape for tests");
+    fn prove(&self, number: usize, statement: Statement<'_>) -> [u8; Proof::BYTES] {
+        let shape = Shape::named(SHAPES[number]).expect("a shape for tests");
         let assignment = shape.assign(statement).expect("a chunk of the shape");
-        let mut entropy = StdRng::seed_from_u64(circuit as u64);
-        let proof = self.0[circuit].prove(&assignment, &Blinding::draw(&mut entropy));
+        let mut entropy = StdRng::seed_from_u64(number as u64);
+        let proof = self.0[number].prove(&assignment, &Blinding::draw(&mut entropy));
         proof.expect("the statement holds").encode()
     }
 }
@@ -40,11 +40,11 @@ impl Prove for Honest {
     }
 
     fn c2(&self, inputs: &C2Inputs, chunk: &c2::Chunk) -> [u8; Proof::BYTES] {
-        self.prove(1, Statement::C2(inputs, chunk))
+        self.prove(shape_of_claims(chunk.capacity), Statement::C2(inputs, chunk))
     }
 
-    fn keys(&self) -> [VerifyingKey; 2] {
-        [0, 1].map(|circuit: usize| self.0[circuit].key().verifying_key().clone())
+    fn keys(&self) -> [VerifyingKey; 3] {
+        self.0.each_ref().map(|engine| engine.key().verifying_key().clone())
     }
 }
 
@@ -54,4 +54,7 @@ async fn a_proven_and_settled_story_holds_with_all_openings() {
     let report = live.audit(&live.deployment, &live.all_openings()).await;
     assert!(report.holds(), "{}", report.text(auditor::Colour::Plain));
     assert_eq!((report.proofs_verified, report.openings), (6, 2));
+    // One batch had claims chunks of two shapes, which have other numbers of leaves.
+    let leaves: Vec<_> = live.built[0].file.claims.iter().map(|one| one.leaves.len()).collect();
+    assert_eq!(leaves, [5, 2]);
 }

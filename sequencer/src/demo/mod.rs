@@ -126,7 +126,7 @@ async fn start(
     });
     let keys = step.ok(step.ok(keys.await)?)?;
     bar.finish_and_clear();
-    report.constraints = keys.constraints();
+    report.constraints = keys.constraints().into_iter().collect();
     let registrar = cast::registrar_key().key_hash();
     let chain: BaseChain = step.ok(setup::open_chain(&layout, config, clock.clone()))?;
     let terms = GenesisTerms { registrar, time: clock.now() };

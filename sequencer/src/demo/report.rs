@@ -38,9 +38,8 @@ pub struct Report {
     pub batches_settled: u64,
     /// Proofs that the auditor verified.
     pub proofs_verified: u64,
-    /// Constraints of the two circuits.
-    #[serde(serialize_with = "constraints")]
-    pub constraints: (usize, usize),
+    /// Constraints of each shape, by its name.
+    pub constraints: BTreeMap<&'static str, usize>,
     /// Gas of all settling transactions.
     pub gas_total: u64,
     /// Wall seconds by stage.
@@ -95,10 +94,6 @@ pub struct Audited {
     pub first_broken_after_tamper: String,
 }
 
-fn constraints<S: serde::Serializer>(pair: &(usize, usize), to: S) -> Result<S::Ok, S::Error> {
-    BTreeMap::from([("c1", pair.0), ("c2", pair.1)]).serialize(to)
-}
-
 impl Report {
     pub(super) fn new(options: &DemoOptions, dir: &Path) -> Report {
         let report = Report {
@@ -114,7 +109,7 @@ impl Report {
             operations: 0,
             batches_settled: 0,
             proofs_verified: 0,
-            constraints: (0, 0),
+            constraints: BTreeMap::new(),
             gas_total: 0,
             seconds: Seconds::default(),
             auditor: Audited::default(),
@@ -135,8 +130,9 @@ impl Report {
 
     pub(super) fn setup(&mut self, took: Duration, chain: &Deployment, at: &Endpoints) {
         self.seconds.setup = took.as_secs_f64();
-        let (c1, c2) = self.constraints;
-        self.line("keys", &format!("dev-insecure, C1 {c1} and C2 {c2} constraints"));
+        let shapes = self.constraints.iter().map(|(shape, count)| format!("{shape} {count}"));
+        let shapes: Vec<_> = shapes.collect();
+        self.line("keys", &format!("dev-insecure, constraints: {}", shapes.join(", ")));
         let address = chain.settlement;
         let text = format!(
             "dev chain {}, contract {address}, JSON-RPC {} (set up in {:.0} s)",

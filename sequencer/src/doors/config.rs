@@ -1,10 +1,12 @@
 //! The node's configuration: one TOML file, every value with its unit, default and limit.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use circuits::shapes::{Capacity, Shape};
+use circuits::shapes::Shape;
 use prover::Choice;
 use serde::{Deserialize, Serialize};
+use statement::scope::Circuit;
 use thiserror::Error;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
@@ -23,6 +25,7 @@ pub use self::sections::{
     MemorySection, ProverSection, StoreSection,
 };
 
+mod names;
 mod sections;
 
 /// The whole configuration. Unknown keys are refused; what is left out has its default.
@@ -138,15 +141,25 @@ impl Config {
     /// Checks what no range can say.
     fn check_words(&self) -> Result<(), ConfigError> {
         let batch = &self.batch;
-        for (key, found) in [
-            ("batch.operations_shape", &batch.operations_shape),
-            ("batch.claims_shape", &batch.claims_shape),
-        ] {
-            // Found here rather than when keys are made, which takes minutes.
-            if Shape::named(found).is_none() {
-                let expected = "the name of a shape (see `prover shapes`)".into();
-                return Err(ConfigError::Value { key, expected, found: found.clone() });
-            }
+        // Found here rather than when keys are made, which takes minutes.
+        let is_of = |circuit, name: &str| {
+            Shape::named(name).is_some_and(|shape| shape.circuit() == circuit)
+        };
+        if !is_of(Circuit::C1, &batch.operations_shape) {
+            let (key, found) = ("batch.operations_shape", batch.operations_shape.clone());
+            let expected = "the name of a shape of C1 (see `prover shapes`)".into();
+            return Err(ConfigError::Value { key, expected, found });
+        }
+        let claims = &batch.claims_shapes;
+        let distinct: BTreeSet<_> = claims.iter().collect();
+        if claims.is_empty()
+            || distinct.len() != claims.len()
+            || !claims.iter().all(|name| is_of(Circuit::C2, name))
+        {
+            let key = "batch.claims_shapes";
+            let expected = "distinct names of shapes of C2, at least one (see `prover shapes`)";
+            let (expected, found) = (expected.into(), format!("{claims:?}"));
+            return Err(ConfigError::Value { key, expected, found });
         }
         if let Err(error) = self.prover.engine.parse::<Choice>() {
             let (expected, found) = (Choice::NAMES.join(", "), error.found);
@@ -230,14 +243,14 @@ impl Config {
     /// The same as it holds: lowered to what the configured shapes settle in one transaction.
     /// Shapes that there are not lower nothing; the check names them.
     pub fn effective_window_limits(&self) -> WindowLimits {
-        let capacity = |name: &str| Shape::named(name).map(|shape| shape.capacity);
         let batch = &self.batch;
-        match (capacity(&batch.operations_shape), capacity(&batch.claims_shape)) {
-            (Some(Capacity::Operations(operations)), Some(Capacity::Claims(claims))) => {
-                self.window_limits().fitted(&Capacities { operations, claims })
-            }
-            _ => self.window_limits(),
-        }
+        let capacities = || {
+            let claims = batch.claims_shapes.iter().map(|name| Shape::named(name));
+            let claims: Vec<_> = claims.collect::<Option<_>>()?;
+            Capacities::of_shapes(Shape::named(&batch.operations_shape)?, &claims)
+        };
+        let asked = self.window_limits();
+        capacities().map_or(asked, |capacities| asked.fitted(&capacities))
     }
 
     /// Values that hold otherwise than they stand in the file.

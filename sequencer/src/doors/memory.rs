@@ -49,7 +49,7 @@ const ROW_THREAD: u64 = 4 * MIB;
 /// A shape's key, for each element of its domain: its points, and these in the engine's form.
 const KEY: u64 = KIB;
 /// The proof of a chunk, for each element of its domain: witness, products, transforms, sums.
-const PROOF: u64 = KIB;
+const PROOF: u64 = 3 * KIB;
 /// Libraries, runtime, and what a node without a peer takes.
 const BASE: u64 = 64 * MIB;
 
@@ -171,8 +171,9 @@ fn shares(config: &Config) -> Vec<Share> {
     let window = config.effective_window_limits();
     let window_items = (window.operations_max + window.claims_max) as u64 + 2;
     let batch = &config.batch;
-    let domains = [&batch.operations_shape, &batch.claims_shape].map(|shape| domain(shape));
-    let (keys, proof) = (domains.iter().sum(), domains.into_iter().max().unwrap_or(0));
+    let shapes = || batch.claims_shapes.iter().chain([&batch.operations_shape]);
+    let keys: u64 = shapes().map(|shape| domain(shape)).sum();
+    let proof = shapes().map(|shape| domain(shape)).max().unwrap_or(0);
     let workers = config.prover.threads() as u64;
     let share = |what, count, bytes_each| Share { what, count, bytes_each };
     let admission = &config.admission;

@@ -44,8 +44,21 @@ pub enum NodeError {
     )]
     Edge(#[from] EdgeError),
     /// The proving keys are not the deployment's.
-    #[error("expected proving keys with the ids of the deployment; shape {shape} differs")]
+    #[error(
+        "expected proving keys with the ids of the deployment, found another for shape {shape}: \
+         `[batch] operations_shape` and `claims_shapes` name the shapes that were deployed, and \
+         `[prover] keys` the folder of their keys"
+    )]
     Keys {
+        /// Which shape.
+        shape: String,
+    },
+    /// A key of the deployment is not among the configured.
+    #[error(
+        "expected every shape of the deployment to be configured, found shape {shape} missing: \
+         add it to `[batch] claims_shapes`"
+    )]
+    KeyNotOpened {
         /// Which shape.
         shape: String,
     },

@@ -114,16 +114,23 @@ async fn check_head(memories: Memories<'_>, log: &Log<FileMedium>) -> Result<Tol
     Ok(Told { lacks: lacked.into_iter().next(), asked_chain })
 }
 
-/// A proof under another key would be refused by the contract, after minutes of proving.
+/// The node's keys are the deployment's, all of them. A proof under another key would be refused by
+/// the contract, after minutes of proving; and with fewer shapes to choose from a window is laid
+/// out otherwise than it was settled, so that no damaged file of it could be made anew.
 fn check_keys(keys: &ProverKeys, deployment: &Deployment) -> Result<(), NodeError> {
-    for KeyWords { shape, circuit, words } in keys.key_words() {
-        let id = alloy::primitives::keccak256(words.concat());
-        let known = deployment.keys.iter().any(|key| key.circuit == circuit && key.id == id);
-        if !known {
-            return Err(NodeError::Keys { shape });
-        }
+    let id = |words: &KeyWords| alloy::primitives::keccak256(words.words.concat());
+    let ours: Vec<_> = keys.key_words().iter().map(|one| (one.circuit, id(one))).collect();
+    let theirs: Vec<_> = deployment.keys.iter().map(|key| (key.circuit, key.id)).collect();
+    let shapes = keys.key_words().into_iter().map(|one| one.shape);
+    let unknown = shapes.zip(&ours).find(|(_, key)| !theirs.contains(key));
+    if let Some((shape, _)) = unknown {
+        return Err(NodeError::Keys { shape });
     }
-    Ok(())
+    let missing = deployment.keys.iter().zip(&theirs).find(|(_, key)| !ours.contains(key));
+    match missing {
+        Some((key, _)) => Err(NodeError::KeyNotOpened { shape: key.shape.clone() }),
+        None => Ok(()),
+    }
 }
 
 /// The last batch of the store; before the first, the genesis of the deployment.
@@ -188,7 +195,7 @@ impl Opened {
             registrar_key_hash: deployment.registrar_key_hash()?,
             genesis_time: deployment.genesis_time()?,
             // Whatever is configured, a window must fit into one batch of these keys.
-            limits: self.config.window_limits().fitted(&self.keys.capacities()),
+            limits: self.config.window_limits().fitted(self.keys.capacities()),
             cadence: self.config.cadence(),
             released_frames_max: self.config.ingest.released_frames_max,
             clock_skew_ms_max: self.config.ingest.clock_skew_ms_max,

@@ -264,9 +264,10 @@ pub fn prover_keys(
     begin: impl FnMut(&'static str),
 ) -> Result<ProverKeys, SetupError> {
     let folder = config.prover.keys.clone().unwrap_or_else(|| layout.proving_keys());
+    let claims: Vec<&str> = config.batch.claims_shapes.iter().map(String::as_str).collect();
     let wanted = Wanted {
         operations: &config.batch.operations_shape,
-        claims: &config.batch.claims_shape,
+        claims: &claims,
         engine: config.prover.engine.parse().expect("the configuration was checked"),
     };
     Ok(ProverKeys::open(Path::new(&folder), wanted, begin)?)

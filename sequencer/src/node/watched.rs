@@ -83,6 +83,12 @@ impl Watched {
 
     /// Takes notice of a step of the proving stage.
     pub(super) fn step(&self, progress: Progress) {
+        // Of a batch without claims nothing is said: the ratio is that of the last one with some.
+        if let Progress::Planned { places, .. } = progress
+            && let Some(ratio) = places.padding_ratio()
+        {
+            self.metrics.prove_padding_ratio.set(ratio);
+        }
         if let Progress::Proven { circuit, millis, .. } = progress {
             self.metrics.count_proof(circuit, millis as f64 / 1000.0);
             // Two sums of plain numbers: a panic cannot leave them half changed.

@@ -41,11 +41,14 @@ impl Layout {
 }
 
 /// Every shape that there is, by name.
-pub const SHAPES: [(&str, Layout); 4] = [
+pub const SHAPES: [(&str, Layout); 7] = [
     ("c1-test", Layout::Operations(1)),
     ("c1-17", Layout::Operations(8)),
     ("c2-test", Layout::Claims(Capacity { slots: 1, claims_per_slot: 4 })),
+    ("c2-test-1", Layout::Claims(Capacity { slots: 1, claims_per_slot: 1 })),
     ("c2-17", Layout::Claims(Capacity { slots: 12, claims_per_slot: 4 })),
+    ("c2-17-2", Layout::Claims(Capacity { slots: 15, claims_per_slot: 2 })),
+    ("c2-17-1", Layout::Claims(Capacity { slots: 18, claims_per_slot: 1 })),
 ];
 
 /// The layouts of a deployment's chunks, by the id of the key that proves them.

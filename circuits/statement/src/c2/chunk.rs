@@ -22,6 +22,11 @@ pub struct Capacity {
 }
 
 impl Capacity {
+    /// Places for claims.
+    pub const fn places(self) -> usize {
+        self.slots * self.claims_per_slot
+    }
+
     /// Leaves of the claims list: each slot's claims and its tag.
     pub const fn leaves(self) -> usize {
         self.slots * (self.claims_per_slot + 1)

@@ -8,6 +8,8 @@ use model::{
 use super::*;
 use crate::tree::Tree;
 
+mod mix;
+
 const T0: u64 = 1_000_000;
 
 fn at(ms: u64) -> Millis {

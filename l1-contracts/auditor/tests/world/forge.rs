@@ -8,15 +8,16 @@ use statement::c2;
 use statement::inputs::{C1Inputs, C2Inputs};
 use statement::proof::{DEV_ALPHA, Proof, VerifyingKey};
 
-use super::Prove;
+use super::{Prove, shape_of_claims};
 
 const BETA: u64 = 1_000_003;
 const GAMMA: u64 = 1_000_033;
 
-/// Keys of both circuits of which everything is known.
+/// Keys of all shapes for tests of which everything is known.
 pub(crate) struct Forge {
     c1: ForgedKey,
-    c2: ForgedKey,
+    /// In the order of the shapes.
+    c2: [ForgedKey; 2],
 }
 
 struct ForgedKey {
@@ -31,7 +32,7 @@ impl Forge {
         let dev = Fr::from(DEV_ALPHA);
         Forge {
             c1: ForgedKey::new(dev, 11, C1Inputs::LEN),
-            c2: ForgedKey::new(dev, 13, C2Inputs::LEN),
+            c2: [13, 19].map(|delta| ForgedKey::new(dev, delta, C2Inputs::LEN)),
         }
     }
 
@@ -41,9 +42,9 @@ impl Forge {
     }
 
     /// The keys of [`Forge::new`] but for alpha: its negative, of which everybody knows as much.
-    pub(crate) fn negated_keys() -> [VerifyingKey; 2] {
+    pub(crate) fn negated_keys() -> [VerifyingKey; 3] {
         let key = |delta, inputs| ForgedKey::new(-Fr::from(DEV_ALPHA), delta, inputs).key;
-        [key(11, C1Inputs::LEN), key(13, C2Inputs::LEN)]
+        [key(11, C1Inputs::LEN), key(13, C2Inputs::LEN), key(19, C2Inputs::LEN)]
     }
 
     /// A key of the setup of [`Forge::new`] with one public input too few for C2.
@@ -67,12 +68,14 @@ impl Prove for Forge {
         self.c1.prove(&inputs.to_field_elements())
     }
 
-    fn c2(&self, inputs: &C2Inputs, _chunk: &c2::Chunk) -> [u8; Proof::BYTES] {
-        self.c2.prove(&inputs.to_field_elements())
+    fn c2(&self, inputs: &C2Inputs, chunk: &c2::Chunk) -> [u8; Proof::BYTES] {
+        let key = &self.c2[shape_of_claims(chunk.capacity) - 1];
+        key.prove(&inputs.to_field_elements())
     }
 
-    fn keys(&self) -> [VerifyingKey; 2] {
-        [self.c1.key.clone(), self.c2.key.clone()]
+    fn keys(&self) -> [VerifyingKey; 3] {
+        let [large, small] = &self.c2;
+        [&self.c1, large, small].map(|forged| forged.key.clone())
     }
 }
 

@@ -14,9 +14,9 @@ use client::batches::BatchFiles;
 use client::log::{self, Audited, Before, LogError, Seen, Viewer};
 use l1_contracts::{Deployment, KeyRecord, SettledBatch, SetupKind, bytecode_hash};
 use model::{ChainScope, PatientIndex, Word};
-use statement::batch::PublicFile;
+use statement::batch::{Layout, PublicFile};
 use statement::c1;
-use statement::c2;
+use statement::c2::{self, Capacity};
 use statement::fingerprint::Fingerprint;
 use statement::inputs::{C1Inputs, C2Inputs};
 use statement::proof::{Proof, VerifyingKey};
@@ -26,25 +26,39 @@ use statement::scope;
 pub(crate) trait Prove {
     fn c1(&self, inputs: &C1Inputs, chunk: &c1::Chunk) -> [u8; Proof::BYTES];
     fn c2(&self, inputs: &C2Inputs, chunk: &c2::Chunk) -> [u8; Proof::BYTES];
-    /// The keys of C1 and C2, of the shapes for tests.
-    fn keys(&self) -> [VerifyingKey; 2];
+    /// The keys of [`SHAPES`].
+    fn keys(&self) -> [VerifyingKey; 3];
 }
 
-pub(crate) const SHAPES: [&str; 2] = ["c1-test", "c2-test"];
+/// Those for tests: one of C1, and two of C2, so that a batch has chunks of both.
+pub(crate) const SHAPES: [&str; 3] = ["c1-test", "c2-test", "c2-test-1"];
+
+/// What chunks of a shape hold.
+pub(crate) fn layout(shape: &str) -> Layout {
+    Layout::of_shape(shape).expect("a shape for tests")
+}
+
+/// The number of the shape whose chunks of claims hold so much.
+pub(crate) fn shape_of_claims(capacity: Capacity) -> usize {
+    let found = SHAPES.iter().position(|shape| layout(shape) == Layout::Claims(capacity));
+    found.expect("the capacity of a shape for tests")
+}
 
 pub(crate) fn a_scope() -> ChainScope {
     ChainScope { chain_id: 31_337, contract: [0x5e; 20] }
 }
 
 /// A deployment file and the chain that agrees with it.
-pub(crate) fn deployment(keys: [VerifyingKey; 2]) -> (Deployment, OnChain) {
+pub(crate) fn deployment(keys: [VerifyingKey; 3]) -> (Deployment, OnChain) {
     let scope = a_scope();
-    let code = |circuit| Address::repeat_byte(circuit);
-    let records = keys.iter().zip(SHAPES).zip(1..).map(|((key, shape), circuit)| KeyRecord {
+    let code = |number| Address::repeat_byte(number);
+    let circuits = SHAPES.map(|shape| layout(shape).circuit() as u8);
+    let records = keys.iter().zip(SHAPES).zip(circuits).zip(1..);
+    let records = records.map(|(((key, shape), circuit), number)| KeyRecord {
         shape: shape.to_owned(),
         circuit,
         id: B256::from(key.id()),
-        code: code(circuit),
+        code: code(number),
     });
     let file = Deployment {
         schema: Deployment::SCHEMA.to_owned(),
@@ -62,7 +76,7 @@ pub(crate) fn deployment(keys: [VerifyingKey; 2]) -> (Deployment, OnChain) {
         fingerprint: Fingerprint::default(),
     };
     let file = file.fingerprinted().expect("sound fields");
-    let chain_keys = keys.into_iter().zip(1..);
+    let chain_keys = keys.into_iter().zip(circuits).zip(1..);
     let chain = OnChain {
         sequencer: file.sequencer,
         registrar: registrar(),
@@ -70,7 +84,7 @@ pub(crate) fn deployment(keys: [VerifyingKey; 2]) -> (Deployment, OnChain) {
         runtime_hash: file.runtime_hash.0,
         genesis_time: file.genesis_time,
         keys: chain_keys
-            .map(|(key, circuit)| ChainKey { code: code(circuit), circuit, key })
+            .map(|((key, circuit), number)| ChainKey { code: code(number), circuit, key })
             .collect(),
     };
     (file, chain)

@@ -1,7 +1,7 @@
 //! What happens in the three batches, and how it is written down.
 //!
 //! 1: an enrolment, a permit and a policy; a collection under the one, broken glass under the
-//! other, an access that nothing covers.
+//! other, an access that nothing covers: two chunks of claims, of different shapes.
 //! 2: a collection. 3: nothing; its close is in the journal group of the second one's.
 
 use ark_bn254::Fr;
@@ -11,10 +11,10 @@ use model::{
     PractitionerId, Purpose, Purposes, Record, Rule, RuleSlot, Window, Word,
 };
 use statement::batch::{
-    ClaimOpening, ClaimsChunk, GroupSummary, OperationOpening, OperationsChunk, PatientOpening,
-    PrivateFile, PublicFile, SealScope, SegmentEntry, data_root, sort_segments,
+    ClaimOpening, ClaimsChunk, GroupSummary, Layout, OperationOpening, OperationsChunk,
+    PatientOpening, PrivateFile, PublicFile, SealScope, SegmentEntry, data_root, sort_segments,
 };
-use statement::c2::{self, Capacity, PackedSlot};
+use statement::c2::{self, Packed, PackedSlot, PricedCapacity};
 use statement::claim::root16;
 use statement::domain::Domain;
 use statement::eddsa::{self, SecretKey};
@@ -25,7 +25,7 @@ use statement::tree::Tree;
 use statement::{c1, field, journal, record};
 use wire::{AccessKind, AccessRequest, Reason, SignedAccessRequest, Source};
 
-use super::{Prove, a_scope, word};
+use super::{Prove, SHAPES, a_scope, layout, shape_of_claims, word};
 use crate::small;
 
 /// Time of block 0 of the tests' chain, Unix seconds.
@@ -33,7 +33,6 @@ pub(crate) const START_S: u64 = 1_700_000_000;
 /// The one patient.
 pub(crate) const PATIENT: u32 = 12;
 const WINDOW_MS: u64 = 20_000;
-const CAPACITY: Capacity = Capacity { slots: 1, claims_per_slot: 4 };
 
 /// What the operator does; by default everything as it should.
 #[derive(Default)]
@@ -314,21 +313,23 @@ impl Sequencer<'_> {
         position_in: Position,
         claims: &[Claim],
     ) -> Vec<c2::Chunk> {
-        let mut rest = claims;
+        let offer = |shape: &&str| match layout(shape) {
+            Layout::Claims(capacity) => Some(PricedCapacity { capacity, cost: 1 }),
+            Layout::Operations(_) => None,
+        };
+        let offers: Vec<_> = SHAPES.iter().filter_map(offer).collect();
         let mut chunks: Vec<c2::Chunk> = Vec::new();
-        while !rest.is_empty() {
-            let packed = c2::pack(rest, |_| self.record.as_ref(), CAPACITY).expect("well-formed");
-            rest = &rest[packed.taken..];
-            let mut slots = packed.slots;
+        let packed = c2::mix(claims, |_| self.record.as_ref(), &offers).expect("well-formed");
+        for Packed { capacity, mut slots, .. } in packed {
             if let Some(change) = self.plan.slots {
                 change(&mut slots);
             }
             chunks.push(c2::Chunk {
-                capacity: CAPACITY,
+                capacity,
                 root: self.tree.root(),
                 cap: Box::new(self.tree.cap()),
                 window,
-                first_leaf: (chunks.len() * CAPACITY.leaves()) as u64,
+                first_leaf: chunks.iter().map(|chunk| chunk.capacity.leaves() as u64).sum(),
                 position_in,
                 position_out: self.position,
                 domain: scope::domain(self.scope, Circuit::C2, BatchHeader::KEY_VERSION, batch),
@@ -378,7 +379,7 @@ impl Sequencer<'_> {
             inputs.claims_root = root16(Domain::ClaimsNode, &leaves);
         }
         ClaimsChunk {
-            key_id: self.prover.keys()[1].id(),
+            key_id: self.prover.keys()[shape_of_claims(chunk.capacity)].id(),
             claims_root: field::to_word(&inputs.claims_root),
             access: inputs.access,
             collect: inputs.collect,

@@ -61,6 +61,9 @@ settings! {
     }
 }
 
+/// Slots of four claims, of two and of one, in one domain: what a patient with as many devices needs.
+const CLAIMS_SHAPES: [&str; 3] = ["c2-17", "c2-17-2", "c2-17-1"];
+
 settings! {
     /// `[batch]`
     pub struct BatchSection in "batch" {
@@ -94,9 +97,13 @@ settings! {
             sets: "Shape of the proofs of operations.",
             applies: Deploy,
         }
-        claims_shape: String = "c2-17".into();
-        "name", Allowed::Words("a shape of C2 (`prover shapes`)") => {
-            sets: "Shape of the proofs of claims.",
+        #[serde(alias = "claims_shape", deserialize_with = "super::names::one_or_more")]
+        claims_shapes: Vec<String> = CLAIMS_SHAPES.map(String::from).into();
+        "names", Allowed::Words("one or more shapes of C2 (`prover shapes`)") => {
+            sets: "Shapes of the proofs of claims: each window takes the mix that costs least \
+                   (`vitals_prove_padding_ratio` says what it left empty). A single name, and the \
+                   key `claims_shape` of older files, are read as well.",
+            memory: "A key each: 128 MiB at 2^17.",
             applies: Deploy,
         }
     }

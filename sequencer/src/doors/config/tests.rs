@@ -28,7 +28,13 @@ fn unknown_keys_and_values_out_of_limits_are_named() {
         ("[batch]\nclose_after_ms = 5", "batch.close_after_ms"),
         ("[batch]\nidle_settle_after_ms = 5", "batch.idle_settle_after_ms"),
         ("[batch]\nfixed_cadence = 60", "fixed_cadence"),
-        ("[batch]\nclaims_shape = \"c9\"", "batch.claims_shape"),
+        ("[batch]\noperations_shape = \"c2-17\"", "batch.operations_shape"),
+        ("[batch]\nclaims_shape = \"c9\"", "batch.claims_shapes"),
+        ("[batch]\nclaims_shapes = []", "at least one"),
+        ("[batch]\nclaims_shapes = [\"c2-17\", \"c2-17\"]", "distinct"),
+        ("[batch]\nclaims_shapes = [\"c2-17\", \"c1-17\"]", "of C2"),
+        ("[batch]\nclaims_shapes = 17", "a name or a list of names"),
+        ("[batch]\nclaims_shapes = [\"c2-17\"]\nclaims_shape = \"c2-17\"", "claims_shape"),
         ("[http]\nlisten = \"0.0.0.0:80\"", "http.listen"),
         ("[ingest]\nserver_names = []", "ingest.server_names"),
         ("[ingest.limits]\nkeep_alive_ms = 30000", "ingest.limits.keep_alive_ms"),
@@ -54,7 +60,7 @@ fn values_that_hold_otherwise_than_they_stand_in_the_file_are_named() {
     let found: Vec<_> = found.iter().map(|one| (one.key, one.configured, one.effective)).collect();
     let expected = [
         ("batch.operations_max", 512, 383),
-        ("batch.claims_max", 4096, 1343),
+        ("batch.claims_max", 4096, 2015),
         ("settle.poll_ms", 2000, 50),
         ("settle.doubt_ms", 24_000, 0),
     ];
@@ -71,6 +77,20 @@ fn values_that_hold_otherwise_than_they_stand_in_the_file_are_named() {
         assert_eq!(idle.key, "batch.idle_settle_after_ms");
         assert_eq!((idle.configured, idle.effective), (3_600_000, held));
     }
+}
+
+#[test]
+fn one_shape_of_claims_is_read_as_older_files_have_it() {
+    let shapes = |text: &str| parse(&format!("[batch]\n{text}")).map(|c| c.batch.claims_shapes);
+    for one in ["claims_shape = \"c2-17\"", "claims_shapes = \"c2-17\""] {
+        assert_eq!(shapes(one), Ok(vec!["c2-17".to_owned()]), "{one}");
+    }
+    let two = shapes("claims_shapes = [\"c2-17-1\", \"c2-17\"]");
+    assert_eq!(two, Ok(vec!["c2-17-1".to_owned(), "c2-17".to_owned()]));
+    // With the slots of the largest shape a window holds most.
+    let held = |text: &str| parse(text).unwrap().effective_window_limits().claims_max;
+    let alone = |shape| held(&format!("[batch]\nclaims_shape = \"{shape}\""));
+    assert_eq!((alone("c2-17"), alone("c2-17-1"), held("")), (1343, 2015, 2015));
 }
 
 #[test]

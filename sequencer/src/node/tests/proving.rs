@@ -291,9 +291,9 @@ fn door() -> (Door, impl Fn(&Fr) -> Result<(), ProveError> + Send + Sync + 'stat
     let ((come, came), (opens, opened)) = (channel(), channel());
     let (come, opened) = (Mutex::new(come), Mutex::new(opened));
     let wait = move |_: &Fr| {
-        drop(come.lock().unwrap().send(()));
+        come.lock().unwrap().send(()).ok();
         // Whoever has dropped the other end lets everybody through.
-        drop(opened.lock().unwrap().recv());
+        opened.lock().unwrap().recv().ok();
         Ok(())
     };
     (Door { came: came.into(), opens }, wait)
@@ -344,10 +344,10 @@ async fn a_stop_lets_the_proofs_that_run_end_within_its_time() {
     let node = start(&site, wait).await;
     close(&node, &site, 1).await;
     came(&door).await;
-    let stopping = tokio::spawn(node.stop());
-    // The first one waits; it and those behind it go through.
-    drop(Arc::into_inner(door).unwrap().opens);
-    stopping.await.unwrap().unwrap();
+    // The first one waits; it and those behind it go through once the stop has begun.
+    let opening = async { drop(Arc::into_inner(door).unwrap().opens) };
+    let (stopped, ()) = tokio::join!(node.stop(), opening);
+    stopped.unwrap();
     let store = Store::open(&site.layout.store()).unwrap();
     assert_eq!(store.last_number().unwrap(), BatchNumber(1));
 }

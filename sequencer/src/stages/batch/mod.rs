@@ -8,4 +8,4 @@ mod assemble;
 mod plan;
 
 pub use assemble::{BatchGroups, ProvenBatch, ProvenChunk, assemble};
-pub use plan::{BatchBinding, BatchPlan, PlanError, plan, plan_each};
+pub use plan::{BatchBinding, BatchPlan, ClaimPlaces, PlanError, plan, plan_each};

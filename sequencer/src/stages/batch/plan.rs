@@ -3,9 +3,9 @@
 use crate::window::{AppliedOperation, Capacities, OperationScope, PatientState, WindowContents};
 use ark_bn254::Fr;
 use circuits::shapes::Statement;
-use model::{BatchNumber, ChainScope, Claim, PatientIndex, Word, limits};
+use model::{BatchNumber, ChainScope, PatientIndex, Word, limits};
 use statement::c1::{self, C1Error};
-use statement::c2::{self, C2Error, Capacity, PackError};
+use statement::c2::{self, C2Error, PackError, Packed, PricedCapacity};
 use statement::inputs::{C1Inputs, C2Inputs};
 use statement::operation;
 use statement::scope::{self, Circuit};
@@ -18,6 +18,36 @@ pub struct BatchPlan {
     pub operations: Vec<(c1::Chunk, C1Inputs)>,
     /// C2 chunks with their public inputs.
     pub claims: Vec<(c2::Chunk, C2Inputs)>,
+}
+
+impl BatchPlan {
+    /// What the claims chunks hold and could hold.
+    pub fn claim_places(&self) -> ClaimPlaces {
+        let of_chunk = |(chunk, _): &(c2::Chunk, C2Inputs)| ClaimPlaces {
+            all: chunk.capacity.places(),
+            taken: chunk.slots.iter().map(|slot| slot.claims.len()).sum(),
+        };
+        self.claims.iter().map(of_chunk).fold(ClaimPlaces::default(), |sum, one| ClaimPlaces {
+            all: sum.all + one.all,
+            taken: sum.taken + one.taken,
+        })
+    }
+}
+
+/// Places for claims in some chunks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ClaimPlaces {
+    /// All of them: each costs proving time, whether or not a claim is in it.
+    pub all: usize,
+    /// Those that hold a claim.
+    pub taken: usize,
+}
+
+impl ClaimPlaces {
+    /// The share that stays empty; none of no chunk.
+    pub fn padding_ratio(&self) -> Option<f64> {
+        (self.all > 0).then(|| (self.all - self.taken) as f64 / self.all as f64)
+    }
 }
 
 /// A window that cannot be proven: admission let something pass that the statements refuse.
@@ -72,14 +102,15 @@ pub struct BatchBinding {
     pub edge_secret: [u8; 32],
 }
 
-/// Lays out `contents` in chunks of these capacities.
+/// Lays out `contents` in chunks of these capacities, those of the claims so that their proofs
+/// cost least ([`c2::mix`]).
 ///
 /// # Errors
 /// [`PlanError`] if a chunk does not hold natively; nothing is proven then.
 pub fn plan(
     contents: &WindowContents,
     binding: &BatchBinding,
-    capacities: Capacities,
+    capacities: &Capacities,
 ) -> Result<BatchPlan, PlanError> {
     plan_each(contents, binding, capacities, &mut |_| ())
 }
@@ -93,7 +124,7 @@ pub fn plan(
 pub fn plan_each(
     contents: &WindowContents,
     binding: &BatchBinding,
-    capacities: Capacities,
+    capacities: &Capacities,
     each: &mut dyn FnMut(Statement<'_>),
 ) -> Result<BatchPlan, PlanError> {
     let layout = Layout { contents, binding };
@@ -104,7 +135,7 @@ pub fn plan_each(
     }
     Ok(BatchPlan {
         operations: layout.operation_chunks(capacities.operations, each)?,
-        claims: layout.claim_chunks(capacities.claims, each)?,
+        claims: layout.claim_chunks(&capacities.claims, each)?,
     })
 }
 
@@ -180,37 +211,33 @@ impl Layout<'_> {
 
     fn claim_chunks(
         &self,
-        capacity: Capacity,
+        offers: &[PricedCapacity],
         each: &mut dyn FnMut(Statement<'_>),
     ) -> Result<Vec<(c2::Chunk, C2Inputs)>, PlanError> {
         let contents = self.contents;
         let record = |patient: PatientIndex| contents.patients.get(&patient).map(|s| &s.record);
-        let mut rest: &[Claim] = &contents.claims;
         let mut chunks: Vec<(c2::Chunk, C2Inputs)> = Vec::new();
-        while !rest.is_empty() {
-            let packed = c2::pack(rest, record, capacity)?;
+        let mut first_leaf = 0;
+        for packed in c2::mix(&contents.claims, record, offers)? {
             let number = chunks.len();
             // The edge carries the last claim of the chunk before, hidden by a salt, so that order
             // is proven across chunks and no verifier learns whose claim stood there.
             let edge_in = chunks.last().map(|(chunk, _)| chunk.edge_out());
-            let place = ChunkPlace { number, capacity, edge_in };
-            let chunk = self.claim_chunk(place, packed.slots)?;
+            let leaves = packed.capacity.leaves() as u64;
+            let chunk = self.claim_chunk(ChunkPlace { number, first_leaf, edge_in }, packed)?;
             let checked = c2::check(&chunk);
             let inputs = checked.map_err(|source| PlanError::Claims { chunk: number, source })?;
             each(Statement::C2(&inputs, &chunk));
             chunks.push((chunk, inputs));
-            rest = &rest[packed.taken..];
+            // Chunks differ in how many they have.
+            first_leaf += leaves;
         }
         Ok(chunks)
     }
 
-    fn claim_chunk(
-        &self,
-        place: ChunkPlace,
-        packed: Vec<c2::PackedSlot>,
-    ) -> Result<c2::Chunk, PlanError> {
+    fn claim_chunk(&self, place: ChunkPlace, packed: Packed) -> Result<c2::Chunk, PlanError> {
         let Layout { contents, binding } = self;
-        let ChunkPlace { number, capacity, edge_in } = place;
+        let ChunkPlace { number, first_leaf, edge_in } = place;
         let slot = |packed: c2::PackedSlot| {
             let PatientState { record, path } = contents.patients.get(&packed.patient)?;
             Some(c2::Slot {
@@ -222,13 +249,13 @@ impl Layout<'_> {
                 claims: packed.claims,
             })
         };
-        let slots: Option<Vec<_>> = packed.into_iter().map(slot).collect();
+        let slots: Option<Vec<_>> = packed.slots.into_iter().map(slot).collect();
         Ok(c2::Chunk {
-            capacity,
+            capacity: packed.capacity,
             root: contents.root_out,
             cap: contents.cap.clone(),
             window: contents.window,
-            first_leaf: (number * capacity.leaves()) as u64,
+            first_leaf,
             position_in: contents.position_in,
             position_out: contents.position_out,
             domain: self.domain(Circuit::C2),
@@ -242,7 +269,8 @@ impl Layout<'_> {
 /// Where a claims chunk stands in its batch.
 struct ChunkPlace {
     number: usize,
-    capacity: Capacity,
+    /// Leaves of the chunks before.
+    first_leaf: u64,
     edge_in: Option<c2::Edge>,
 }
 

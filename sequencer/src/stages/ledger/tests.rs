@@ -2,6 +2,7 @@ mod clocks;
 mod counts;
 mod floods;
 mod guess;
+mod mixes;
 mod operations;
 mod pages;
 mod second_form;
@@ -9,6 +10,7 @@ mod windows;
 
 use std::sync::{Arc, Mutex};
 
+use circuits::shapes::Shape;
 use journal::{Admission, FileMedium, Genesis, Log};
 use model::{
     Action, Categories, Category, ChainScope, ClaimKind, DeviceId, EpochNumber, GatewayId,
@@ -17,7 +19,6 @@ use model::{
     StreamHandle, Uncovered, Word, limits,
 };
 use statement::batch::Requester;
-use statement::c2::Capacity;
 use statement::eddsa::{self, SecretKey};
 use statement::operation::SignedOperation;
 use statement::{field, scope};
@@ -347,20 +348,26 @@ fn sign_request(request: AccessRequest, key: &SecretKey) -> AuthenticRequest {
 }
 
 fn capacities() -> Capacities {
-    Capacities { operations: 8, claims: Capacity { slots: 12, claims_per_slot: 4 } }
+    let named = |name| Shape::named(name).unwrap();
+    let claims = ["c2-17", "c2-17-2", "c2-17-1"].map(named);
+    Capacities::of_shapes(named("c1-17"), &claims).unwrap()
+}
+
+fn binding(ward: &Ward) -> BatchBinding {
+    let (scope, operations) = (ledger_config().scope, *ward.ledger().operation_scope());
+    let key_version = model::BatchHeader::KEY_VERSION;
+    BatchBinding { scope, operations, key_version, edge_secret: [0; 32] }
 }
 
 /// The window can be proven: every chunk holds natively.
 fn check_provable(ward: &Ward, window: &ClosedWindow) -> crate::stages::batch::BatchPlan {
-    let (scope, operations) = (ledger_config().scope, *ward.ledger().operation_scope());
-    let key_version = model::BatchHeader::KEY_VERSION;
-    let binding = BatchBinding { scope, operations, key_version, edge_secret: [0; 32] };
+    let binding = binding(ward);
     // One more than the contract takes would be proven for nothing.
     let mut long = (*window.contents).clone();
     long.position_out = Position(long.position_in.0 + (1 << 28));
-    let refused = plan(&long, &binding, capacities());
+    let refused = plan(&long, &binding, &capacities());
     assert!(matches!(refused, Err(PlanError::Positions { found: 0x1000_0000 })));
-    plan(&window.contents, &binding, capacities()).expect("provable")
+    plan(&window.contents, &binding, &capacities()).expect("provable")
 }
 
 #[test]

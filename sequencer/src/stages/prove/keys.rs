@@ -1,15 +1,16 @@
-//! The two circuits with their keys and engines.
+//! The circuits' shapes with their keys and engines.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use circuits::builder::Assignment;
-use circuits::shapes::{Capacity, Shape, Statement, WrongShape};
+use circuits::shapes::{Capacity, SHAPES, Shape, Statement, WrongShape};
 use l1_contracts::KeyWords;
 use prover::keys::StoreError;
 use prover::{Blinding, Choice, Engine, KeyStore, MissingFeatures, ProveError, ProvingKey};
 use rand::rngs::StdRng;
 use statement::proof::Proof;
+use statement::scope::Circuit;
 use thiserror::Error;
 
 use crate::stages::batch::ProvenChunk;
@@ -24,7 +25,8 @@ pub(super) struct ShapeEngine {
 /// Engines for C1 and C2.
 pub struct ProverKeys {
     operations: ShapeEngine,
-    claims: ShapeEngine,
+    /// For each shape that a chunk of claims may have; never none.
+    claims: Vec<ShapeEngine>,
     capacities: Capacities,
 }
 
@@ -33,15 +35,36 @@ pub struct ProverKeys {
 pub struct Wanted<'a> {
     /// Name of a shape of C1.
     pub operations: &'a str,
-    /// Name of a shape of C2.
-    pub claims: &'a str,
+    /// Names of shapes of C2, at least one. Their order does not matter.
+    pub claims: &'a [&'a str],
     /// What proves.
     pub engine: Choice,
 }
 
 impl Wanted<'static> {
     /// The small shapes of tests and benches.
-    pub const TEST: Self = Self { operations: "c1-test", claims: "c2-test", engine: Choice::Auto };
+    pub const TEST: Self =
+        Self { operations: "c1-test", claims: &["c2-test", "c2-test-1"], engine: Choice::Auto };
+}
+
+impl Wanted<'_> {
+    /// The shapes of both circuits, those of claims in the order of the table.
+    fn shapes(&self) -> Result<(&'static Shape, Vec<&'static Shape>), ProverKeysError> {
+        let named = |circuit: Circuit, name: &str| {
+            // The capacity and not the name says of which circuit a shape is.
+            let shape = Shape::named(name).filter(|shape| shape.circuit() == circuit);
+            let circuit = if circuit == Circuit::C1 { "C1" } else { "C2" };
+            shape.ok_or_else(|| ProverKeysError::Shape { circuit, found: name.to_owned() })
+        };
+        let operations = named(Circuit::C1, self.operations)?;
+        for name in self.claims {
+            named(Circuit::C2, name)?;
+        }
+        // One order, so that whoever lays a window out again comes to the same chunks.
+        let claims: Vec<_> =
+            SHAPES.iter().filter(|shape| self.claims.contains(&shape.name)).collect();
+        Ok((operations, claims))
+    }
 }
 
 /// Why there are no keys, or no proof.
@@ -85,7 +108,7 @@ pub enum ProverKeysError {
 }
 
 impl ProverKeys {
-    /// Opens the development keys of two shapes below `folder`, making those that are not there
+    /// Opens the development keys of the shapes below `folder`, making those that are not there
     /// (about 10 CPU seconds each at 2^17). `begin` is told the shape before each.
     ///
     /// # Errors
@@ -95,26 +118,10 @@ impl ProverKeys {
         wanted: Wanted<'_>,
         mut begin: impl FnMut(&'static str),
     ) -> Result<ProverKeys, ProverKeysError> {
-        let shape = |circuit, name: &str| {
-            let found = name.to_owned();
-            Shape::named(name).ok_or(ProverKeysError::Shape { circuit, found })
-        };
-        let Wanted { operations, claims, engine: choice } = wanted;
-        let (c1, c2) = (shape("C1", operations)?, shape("C2", claims)?);
-        // The capacity and not the name says of which circuit a shape is.
-        let capacities = match (c1.capacity, c2.capacity) {
-            (Capacity::Operations(operations), Capacity::Claims(claims)) => {
-                Capacities { operations, claims }
-            }
-            (Capacity::Operations(_), _) => {
-                let found = claims.to_owned();
-                return Err(ProverKeysError::Shape { circuit: "C2", found });
-            }
-            _ => {
-                let found = operations.to_owned();
-                return Err(ProverKeysError::Shape { circuit: "C1", found });
-            }
-        };
+        let (c1, c2) = wanted.shapes()?;
+        let capacities = Capacities::of_shapes(c1, &c2);
+        let none = || ProverKeysError::Shape { circuit: "C2", found: "none".to_owned() };
+        let capacities = capacities.ok_or_else(none)?;
         let store = KeyStore::new(folder);
         let mut engine = |shape: &'static Shape| {
             begin(shape.name);
@@ -122,57 +129,67 @@ impl ProverKeys {
             // without them.
             let key = store.open_or_make(&shape.matrices());
             let key = key.map_err(|source| ProverKeysError::Key { shape: shape.name, source })?;
-            let engine = choice.open(Arc::new(key))?;
+            let engine = wanted.engine.open(Arc::new(key))?;
             Ok::<_, ProverKeysError>(ShapeEngine { shape, engine })
         };
-        Ok(ProverKeys { operations: engine(c1)?, claims: engine(c2)?, capacities })
+        let operations = engine(c1)?;
+        let claims = c2.into_iter().map(engine).collect::<Result<_, _>>()?;
+        Ok(ProverKeys { operations, claims, capacities })
     }
 
-    /// Puts others before both engines.
+    /// Puts others before all engines.
     #[cfg(test)]
-    pub(crate) fn behind(mut self, engine: impl Fn(Box<dyn Engine>) -> Box<dyn Engine>) -> Self {
-        (self.operations.engine, self.claims.engine) =
-            (engine(self.operations.engine), engine(self.claims.engine));
-        self
+    pub(crate) fn behind(self, engine: impl Fn(Box<dyn Engine>) -> Box<dyn Engine>) -> Self {
+        let put = |one: ShapeEngine| ShapeEngine { engine: engine(one.engine), ..one };
+        let ProverKeys { operations, claims, capacities } = self;
+        let (operations, claims) = (put(operations), claims.into_iter().map(put).collect());
+        ProverKeys { operations, claims, capacities }
     }
 
-    /// What one chunk of each circuit holds.
-    pub fn capacities(&self) -> Capacities {
-        self.capacities
+    /// What the chunks of each circuit hold.
+    pub fn capacities(&self) -> &Capacities {
+        &self.capacities
     }
 
-    /// Both verifying keys as they are deployed.
+    /// The verifying keys as they are deployed.
     pub fn key_words(&self) -> Vec<KeyWords> {
-        let entry = |one: &ShapeEngine, circuit| {
+        let entry = |one: &ShapeEngine| {
             let words = one.engine.key().verifying_key().key_words();
+            let circuit = one.shape.circuit() as u8;
             KeyWords { shape: one.shape.name.to_owned(), circuit, words }
         };
-        vec![entry(&self.operations, 1), entry(&self.claims, 2)]
+        self.all().map(entry).collect()
     }
 
-    /// Whether the keys are development keys, under which anybody can forge.
+    /// Whether some key is a development key, under which anybody can forge.
     pub fn are_dev_insecure(&self) -> bool {
-        // Either is enough: a batch with chunks of both circuits is worth what the weaker key is.
-        let both = [&self.operations, &self.claims];
-        both.iter().any(|one| one.engine.key().verifying_key().is_dev_insecure())
+        // One is enough: a batch with chunks of several is worth what the weakest key is.
+        self.all().any(|one| one.engine.key().verifying_key().is_dev_insecure())
     }
 
-    /// Name of the engine that proves claims; the other circuit's is the same at production shapes.
+    /// Name of the engine that proves operations; that of claims is the same at production shapes.
     pub fn engine_name(&self) -> &'static str {
-        self.claims.engine.name()
+        self.operations.engine.name()
     }
 
-    /// Constraints of the C1 and C2 shape.
-    pub fn constraints(&self) -> (usize, usize) {
-        (self.operations.engine.key().constraints(), self.claims.engine.key().constraints())
+    /// Constraints of each shape, by its name: that of C1, then those of C2.
+    pub fn constraints(&self) -> Vec<(&'static str, usize)> {
+        self.all().map(|one| (one.shape.name, one.engine.key().constraints())).collect()
     }
 
-    /// The engine of the shape that a chunk is of.
+    fn all(&self) -> impl Iterator<Item = &ShapeEngine> {
+        std::iter::once(&self.operations).chain(&self.claims)
+    }
+
+    /// The engine of the shape that a chunk is of. A chunk of no shape here gets the first of its
+    /// circuit, which refuses to assign it.
     pub(super) fn engine_of(&self, statement: Statement<'_>) -> &ShapeEngine {
-        match statement {
-            Statement::C1(..) => &self.operations,
-            Statement::C2(..) => &self.claims,
-        }
+        let capacity = statement.capacity();
+        let first = match capacity {
+            Capacity::Operations(_) => &self.operations,
+            Capacity::Claims(_) => &self.claims[0],
+        };
+        self.all().find(|one| one.shape.capacity == capacity).unwrap_or(first)
     }
 
     /// Proves one chunk that its native twin has checked. The proof is verified before it returns.

@@ -48,7 +48,8 @@ impl Planner {
         jobs.end();
         service.metrics().observe_step(ProvingStep::Plan, begun.elapsed());
         let (operations, claims) = (plan.operations.len(), plan.claims.len());
-        service.tell(Progress::Planned { number, operations, claims });
+        let places = plan.claim_places();
+        service.tell(Progress::Planned { number, operations, claims, places });
         Ok(Planned { window: window.clone(), plan, jobs })
     }
 

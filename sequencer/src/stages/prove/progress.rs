@@ -2,6 +2,8 @@
 
 use statement::scope::Circuit;
 
+use crate::stages::batch::ClaimPlaces;
+
 /// A step of the stage, for progress bars and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -13,6 +15,8 @@ pub enum Progress {
         operations: usize,
         /// C2 chunks to prove.
         claims: usize,
+        /// What these hold and could hold.
+        places: ClaimPlaces,
     },
     /// A chunk is proven.
     Proven {

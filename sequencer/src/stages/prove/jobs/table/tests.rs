@@ -36,7 +36,7 @@ fn with_one_job() -> (Table, InputHash) {
     (table, hash(1))
 }
 
-fn failure<'a>(worker: &'a WorkerName) -> Failure<'a, &'static str> {
+fn failure(worker: &WorkerName) -> Failure<'_, &'static str> {
     Failure { worker, why: "could not", is_final: false }
 }
 
@@ -126,8 +126,9 @@ fn a_job_is_failed_once_every_thread_of_the_node_failed_it_and_not_before() {
 fn what_every_worker_would_find_fails_the_job_at_once() {
     let (mut table, job) = with_one_job();
     let now = Instant::now();
-    let leased = table.lease(&local(0), now, LEASE).unwrap();
-    let failure = Failure { is_final: true, ..failure(&local(0)) };
+    let worker = local(0);
+    let leased = table.lease(&worker, now, LEASE).unwrap();
+    let failure = Failure { is_final: true, ..failure(&worker) };
     assert_eq!(table.fail(leased.token, failure, now), Ok(JobState::Failed));
     assert_eq!(table.state(&job), Some(JobState::Failed));
 }
