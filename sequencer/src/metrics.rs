@@ -240,6 +240,8 @@ metrics! {
         "Constraints of the circuits that were proven; its rate is constraints a second.";
     pub prove_constraints_per_second: Gauge [], "constraints per second",
         "Constraints of the last proof by the time from its lease to the verified proof.";
+    pub prove_table_bytes: IntGauge [], "bytes",
+        "Memory of the tables that make proofs faster; 0 until they are read or built.";
     prove_engine: IntGaugeVec ["engine"], "boolean", "1 for the engine that proves on this node.";
     pub claims_excluded_total: IntCounter [], "claims",
         "Claims that no rule covered when their window was laid out: counted in its batch, proven \

@@ -48,6 +48,8 @@ const ROW: u64 = 4 * KIB;
 const ROW_THREAD: u64 = 4 * MIB;
 /// A shape's key, for each element of its domain: its points, and these in the engine's form.
 const KEY: u64 = KIB;
+/// The tables of a shape, for each element of its domain.
+const TABLE: u64 = 6 * KIB;
 /// The proof of a chunk, for each element of its domain: witness, products, transforms, sums.
 const PROOF: u64 = 3 * KIB;
 /// Libraries, runtime, and what a node without a peer takes.
@@ -173,6 +175,7 @@ fn shares(config: &Config) -> Vec<Share> {
     let batch = &config.batch;
     let shapes = || batch.claims_shapes.iter().chain([&batch.operations_shape]);
     let keys: u64 = shapes().map(|shape| domain(shape)).sum();
+    let tables = shapes().map(|shape| domain(shape)).filter(|rows| *rows >= 1 << 16).sum::<u64>();
     let proof = shapes().map(|shape| domain(shape)).max().unwrap_or(0);
     let workers = config.prover.threads() as u64;
     let share = |what, count, bytes_each| Share { what, count, bytes_each };
@@ -197,6 +200,7 @@ fn shares(config: &Config) -> Vec<Share> {
             window_items * WINDOW_ITEM,
         ),
         share("keys", keys, KEY),
+        share("tables of keys", 1, config.prover.table_bytes_max.min(tables * TABLE)),
         share("proofs under way", workers.saturating_mul(proof), PROOF),
         share("files of a settling transaction", config.settle.batches_max as u64, FILE),
         share("files fetched over HTTP", FILES_MAX as u64, FILE),

@@ -24,6 +24,7 @@ mod replay;
 mod scrub;
 pub mod setup;
 mod start;
+mod tables;
 pub mod status;
 pub mod survey;
 #[cfg(test)]

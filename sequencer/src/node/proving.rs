@@ -1,6 +1,7 @@
 //! Starts and stops the proving stage: planner, workers and batcher, with the service between them.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use tokio::sync::watch;
 use super::error::NodeError;
 use super::open::Opened;
 use super::recover::RecoverError;
+use super::tables::{self, TableThread};
 use super::watched::Watched;
 use super::windows::Windows;
 use crate::doors::config::ProverSection;
@@ -50,6 +52,7 @@ pub(super) struct Proving {
     planning: GuardedThread,
     batcher: GuardedThread,
     workers: Vec<GuardedThread>,
+    tables: TableThread,
     stop_after: Duration,
     /// Last, also where a start fails on its way: idle workers wait for nothing else.
     _ended: Ended,
@@ -72,6 +75,8 @@ pub(super) struct Fed {
     pub(super) windows: Windows,
     /// Ends the pauses between tries.
     pub(super) stop: watch::Receiver<bool>,
+    /// Where the keys are, and their tables.
+    pub(super) key_folder: PathBuf,
 }
 
 /// A window with its plan, if it can be laid out.
@@ -94,7 +99,13 @@ impl Proving {
         watched: &Watched,
         guard: &Guard,
     ) -> Result<Proving, NodeError> {
-        let Fed { planner, mut batcher, windows, stop } = fed;
+        let Fed { planner, mut batcher, windows, stop, key_folder } = fed;
+        let tables = tables::Wanted {
+            keys: planner.keys.clone(),
+            folder: key_folder,
+            bytes_max: usize::try_from(config.table_bytes_max).unwrap_or(usize::MAX),
+            metrics: watched.metrics().clone(),
+        };
         let ended = Ended(planner.service.clone());
         let closed = watched.metrics().batches_closed_total.clone();
         let standing = Box::new(watched.degraded().standing(Stage::Proving));
@@ -128,6 +139,7 @@ impl Proving {
             workers: jobs::start_workers(&planner.service, guard, seed)?,
             batcher: guard.thread(Stage::Proving, "batcher", planned.into_iter(), batch)?,
             planning: guard.thread(Stage::Proving, "planner", windows, plan)?,
+            tables: TableThread::start(tables, guard)?,
             stop_after: Duration::from_millis(config.stop_after_ms),
             planner,
             _ended: ended,
@@ -141,8 +153,9 @@ impl Proving {
 
     /// Says that all are about to end, because what feeds them is.
     pub(super) fn plan_end(&self) {
-        let Proving { planning, batcher, workers, .. } = self;
+        let Proving { planning, batcher, workers, tables, .. } = self;
         [planning, batcher].into_iter().chain(workers).for_each(GuardedThread::plan_end);
+        tables.plan_end();
     }
 
     /// Ends them with what feeds them, which `ask` ends. Blocks for as long as proofs may go on;
@@ -152,6 +165,7 @@ impl Proving {
         self.planner.service.stop_at(Instant::now() + self.stop_after);
         self.planning.stop(ask);
         self.batcher.stop(|| ());
+        self.tables.stop();
     }
 }
 

@@ -1,6 +1,6 @@
 //! Makes a node's folder: secrets, authority, chain, contract.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use alloy::network::EthereumWallet;
@@ -254,6 +254,11 @@ pub async fn deploy(
     Ok(deployment)
 }
 
+/// Where the proving keys are.
+pub fn key_folder(layout: &Layout, config: &Config) -> PathBuf {
+    config.prover.keys.clone().unwrap_or_else(|| layout.proving_keys())
+}
+
 /// Opens the proving keys of the configured shapes.
 ///
 /// # Errors
@@ -263,12 +268,12 @@ pub fn prover_keys(
     config: &Config,
     begin: impl FnMut(&'static str),
 ) -> Result<ProverKeys, SetupError> {
-    let folder = config.prover.keys.clone().unwrap_or_else(|| layout.proving_keys());
+    let folder = key_folder(layout, config);
     let claims: Vec<&str> = config.batch.claims_shapes.iter().map(String::as_str).collect();
     let wanted = Wanted {
         operations: &config.batch.operations_shape,
         claims: &claims,
         engine: config.prover.engine.parse().expect("the configuration was checked"),
     };
-    Ok(ProverKeys::open(Path::new(&folder), wanted, begin)?)
+    Ok(ProverKeys::open(&folder, wanted, begin)?)
 }

@@ -126,7 +126,8 @@ pub(super) fn start_core(
         read_back: metrics.windows_read_back_total.clone(),
     };
     let windows = Windows::new(sources, windows_max, counted);
-    let fed = Fed { planner, batcher, windows, stop: common.stop.subscribe() };
+    let key_folder = setup::key_folder(&opened.layout, &opened.config);
+    let fed = Fed { planner, batcher, windows, stop: common.stop.subscribe(), key_folder };
     let Common { watched, guard, .. } = common;
     let proving = Proving::start(fed, &opened.config.prover, watched, guard)?;
 

@@ -7,7 +7,10 @@ use circuits::builder::Assignment;
 use circuits::shapes::{Capacity, SHAPES, Shape, Statement, WrongShape};
 use l1_contracts::KeyWords;
 use prover::keys::StoreError;
-use prover::{Blinding, Choice, Engine, KeyStore, MissingFeatures, ProveError, ProvingKey};
+use prover::{
+    Blinding, Choice, Engine, KeyStore, MissingFeatures, ProveError, ProvingKey, TableError,
+    TableReport, TableTerms,
+};
 use rand::rngs::StdRng;
 use statement::proof::Proof;
 use statement::scope::Circuit;
@@ -177,6 +180,31 @@ impl ProverKeys {
         self.all().map(|one| (one.shape.name, one.engine.key().constraints())).collect()
     }
 
+    /// Gets the tables of each shape of at least `rows_min` rows that makes proofs faster, those of
+    /// claims first, as far as `bytes_max` goes for all together. `told` is given each shape with
+    /// what came of it.
+    pub fn add_tables(
+        &self,
+        terms: &TableTerms<'_>,
+        rows_min: usize,
+        mut told: impl FnMut(&'static str, Result<TableReport, TableError>),
+    ) {
+        let mut room = terms.bytes_max;
+        for one in self.claims.iter().chain([&self.operations]) {
+            if one.engine.key().constraints() < rows_min || !(terms.go_on)() {
+                continue;
+            }
+            let result = one.engine.add_tables(&TableTerms { bytes_max: room, ..*terms });
+            room -= one.engine.table_bytes().min(room);
+            told(one.shape.name, result);
+        }
+    }
+
+    /// Bytes of the tables in use.
+    pub fn table_bytes(&self) -> usize {
+        self.all().map(|one| one.engine.table_bytes()).sum()
+    }
+
     fn all(&self) -> impl Iterator<Item = &ShapeEngine> {
         std::iter::once(&self.operations).chain(&self.claims)
     }
@@ -220,7 +248,12 @@ impl ShapeEngine {
         assignment: &Assignment,
         entropy: &mut StdRng,
     ) -> Result<Proof, ProverKeysError> {
+        let tables = self.engine.table_bytes();
         let proof = self.engine.prove(assignment, &Blinding::draw(entropy));
+        if self.engine.table_bytes() < tables {
+            let shape = self.shape.name;
+            tracing::error!(shape, "a table was false: its files are removed, none is used now");
+        }
         proof.map_err(|error| match error {
             ProveError::Violated { row } => {
                 // Made for this line of the log alone: the rule is what tells where to look.
