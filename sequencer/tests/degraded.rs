@@ -1,5 +1,7 @@
 //! Stages that do not get on, and a node that goes on collecting.
 
+use std::net::SocketAddr;
+
 use sequencer::guard::Stage;
 use sequencer::node::{Node, NodeError};
 use sequencer::stages::ledger::{Answer, Item};
@@ -10,7 +12,12 @@ use crate::support::{Site, check_settled};
 
 /// Status and body of a GET.
 pub(crate) async fn get(node: &Node, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(node.endpoints().http).await.unwrap();
+    get_from(node.endpoints().http, path).await
+}
+
+/// The same of a node that runs elsewhere.
+pub(crate) async fn get_from(http: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(http).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();

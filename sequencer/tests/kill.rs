@@ -69,10 +69,15 @@ impl Program {
         self.child.kill().await.unwrap();
     }
 
+    /// Sends it a signal by its name.
+    pub(crate) async fn signal(&self, name: &str) {
+        let id = self.child.id().expect("it still runs").to_string();
+        assert!(Command::new("kill").args([name, &id]).status().await.unwrap().success());
+    }
+
     /// SIGTERM; it must end by itself and without an error.
     pub(crate) async fn terminate(mut self) {
-        let id = self.child.id().expect("it still runs").to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+        self.signal("-TERM").await;
         assert!(self.child.wait().await.unwrap().success());
     }
 }

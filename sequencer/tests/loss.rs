@@ -52,7 +52,7 @@ pub(crate) async fn check_held(site: &Site, node: &Node, words: &str) {
 }
 
 pub(crate) async fn offline(site: &Site) -> Offline {
-    Offline::open(site.layout.clone(), site.chain()).await.unwrap()
+    Offline::open(site.layout.clone(), site.chain(), &site.config.settle).await.unwrap()
 }
 
 pub(crate) fn terms() -> LossTerms<'static> {

@@ -4,6 +4,7 @@
 mod addresses;
 #[path = "../client/tests/client/blocks.rs"]
 mod blocks;
+mod chain_program;
 mod chain_trouble;
 mod closed;
 mod codes;
@@ -13,6 +14,7 @@ mod kill;
 mod loss;
 mod operate;
 mod pages;
+mod proxy;
 mod recover;
 mod reload;
 mod reset;

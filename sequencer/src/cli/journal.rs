@@ -161,7 +161,8 @@ fn recover(args: RecoverArgs) -> Outcome {
     runtime()?.block_on(async {
         let clock = Arc::new(SystemClock);
         let chain = setup::open_chain(&layout, &config, clock.clone()).map_err(failed)?;
-        let offline = Offline::open(layout.clone(), chain).await.map_err(loss_failed)?;
+        let offline = Offline::open(layout.clone(), chain, &config.settle);
+        let offline = offline.await.map_err(loss_failed)?;
         print_deployment(&layout)?;
         if args.accept_loss {
             let terms = LossTerms { reason, receipts };

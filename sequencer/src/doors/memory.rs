@@ -155,7 +155,8 @@ fn connection_bytes(config: &Config) -> u64 {
         limits.unacknowledged_bytes_max,
         limits.outgoing_bytes_max as u64,
         LANES,
-        requests.saturating_mul(REQUEST + released),
+        requests.saturating_mul(REQUEST),
+        released,
         limits.streams_max as u64 * STREAM,
         items * RECEIPT_ITEM,
     ]

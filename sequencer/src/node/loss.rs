@@ -14,6 +14,7 @@ use super::head::{
     HeadError, Memories, Memory, WitnessFile, contradictions, read_receipts, witness_is_missing,
 };
 use super::open::open_journal;
+use super::settle_limits::SettleLimits;
 use super::setup::{self, BaseChain};
 use crate::folder::layout::Layout;
 use crate::folder::store::{Store, StoreError};
@@ -191,6 +192,7 @@ pub struct Offline {
     edge: Edge,
     store: Arc<Store>,
     log: Log<FileMedium>,
+    settle: SettleConfig,
 }
 
 /// Nobody is told how the stage stands: there is none.
@@ -202,11 +204,16 @@ impl Standing for Silent {
 }
 
 impl Offline {
-    /// Opens the folder of a stopped node.
+    /// Opens the folder of a stopped node, whose settler goes by `settle`.
     ///
     /// # Errors
     /// [`LossError`]; a running node keeps its folder locked.
-    pub async fn open(layout: Layout, chain: BaseChain) -> Result<Offline, LossError> {
+    pub async fn open(
+        layout: Layout,
+        chain: BaseChain,
+        settle: &SettleConfig,
+    ) -> Result<Offline, LossError> {
+        let settle = SettleLimits::new(&chain.reach, settle).follow().borrow().clone();
         let folder = |error: NodeError| LossError::Folder(Box::new(error));
         let deployment = Deployment::read(&layout.deployment());
         let deployment = deployment.map_err(|error| folder(NodeError::Deployment(error)))?;
@@ -214,7 +221,7 @@ impl Offline {
         let store = Arc::new(Store::open(&layout.store())?);
         store.bind(edge.scope())?;
         let log = open_journal(&layout, &edge).map_err(folder)?;
-        Ok(Offline { layout, edge, store, log })
+        Ok(Offline { layout, edge, store, log, settle })
     }
 
     /// What the journal lacks of what anybody remembers, a folder of receipts included.
@@ -268,7 +275,7 @@ impl Offline {
             edge: self.edge.clone(),
             store: self.store.clone(),
             signer,
-            config: SettleConfig::default(),
+            config: self.settle.clone(),
             metrics: Metrics::new(),
             clock,
             standing: Arc::new(Silent),

@@ -22,6 +22,7 @@ pub mod recover;
 mod reload;
 mod replay;
 mod scrub;
+mod settle_limits;
 pub mod setup;
 mod start;
 mod tables;
@@ -55,6 +56,7 @@ pub use crate::guard::{Stage, StageFailure};
 use self::endpoints::write_endpoints;
 use self::open::{Opened, open};
 use self::reload::Reach;
+use self::settle_limits::SettleLimits;
 use self::start::{BaseChainDoor, Common, Core, EmbeddedChain};
 use self::status::Teller;
 use self::upkeep::{Around, Upkeep};
@@ -82,6 +84,7 @@ pub struct Node {
     /// What holds, of the configuration.
     running: Config,
     around: Around,
+    settle: SettleLimits,
     deployment: Deployment,
     endpoints: Endpoints,
     store: Arc<Store>,
@@ -134,7 +137,8 @@ impl Node {
         let holder = start::start_hold_watch(&opened, &common);
         let timer = start::start_timer(&core, &common);
         let ingest = start::start_ingest(&opened, &core, &common)?;
-        let settler = start::start_settler(&opened, &core, &common)?;
+        let settle = SettleLimits::new(&opened.chain.reach, &opened.config.settle);
+        let settler = start::start_settler(&opened, &core, &common, settle.follow())?;
         let scrub = start::start_scrub(&opened, &core, &common)?;
         let BaseChainDoor { url, embedded } = start::serve_base_chain(&opened, &common).await?;
         let Common { stop, guard, watched, around, .. } = common;
@@ -155,6 +159,7 @@ impl Node {
             layout,
             running: config,
             around,
+            settle,
             deployment: edge.deployment().clone(),
             endpoints,
             store,
@@ -233,8 +238,8 @@ impl Node {
     /// # Errors
     /// [`NodeError`] that names the value or file; then nothing changed.
     pub fn reload(&mut self, config: &Config) -> Result<Reloaded, NodeError> {
-        let Node { layout, around, ingest, running, watched, .. } = self;
-        let taken_over = Reach { layout, around, ingest, running }.take_over(config);
+        let Node { layout, around, settle, ingest, running, watched, .. } = self;
+        let taken_over = Reach { layout, around, settle, ingest, running }.take_over(config);
         if taken_over.is_ok() {
             watched.metrics().config_reloads_total.inc();
         }

@@ -6,6 +6,7 @@
 use model::Clock as _;
 
 use super::error::NodeError;
+use super::settle_limits::SettleLimits;
 use super::upkeep::Around;
 use crate::doors::config::Config;
 use crate::folder::authority::ServerTls;
@@ -27,6 +28,7 @@ pub struct Reloaded {
 pub(super) struct Reach<'a> {
     pub(super) layout: &'a Layout,
     pub(super) around: &'a Around,
+    pub(super) settle: &'a SettleLimits,
     pub(super) ingest: &'a IngestServer,
     /// What holds.
     pub(super) running: &'a mut Config,
@@ -50,6 +52,7 @@ impl Reach<'_> {
             self.ingest.set_rates(&config.ingest.rates);
         }
         self.around.reserve.set_reserve_bytes(config.journal.reserve_bytes);
+        self.settle.set(&config.settle);
         Ok(copy_live(self.running, config))
     }
 }
@@ -78,6 +81,7 @@ fn copy_live(running: &mut Config, config: &Config) -> Reloaded {
     }
     running.ingest.rates = config.ingest.rates.clone();
     running.journal.reserve_bytes = config.journal.reserve_bytes;
+    running.settle = config.settle.clone();
     running.log = config.log.clone();
     reloaded
 }

@@ -29,7 +29,6 @@ use super::windows::{Counted, Sources, Windows};
 use super::witness::WitnessThread;
 use crate::clock::NodeClock;
 use crate::disk::{FileSystems, FreeSpace, Reserve};
-use crate::doors::config::EMBEDDED_POLL_MS;
 use crate::folder::authority::ServerTls;
 use crate::folder::secrets;
 use crate::folder::validity;
@@ -278,16 +277,18 @@ pub(super) fn start_settler(
     opened: &Opened,
     core: &Core,
     common: &Common,
+    limits: watch::Receiver<SettleConfig>,
 ) -> Result<GuardedTask, NodeError> {
-    let mut settler = Settler::new(SettlerParts {
+    let settler = Settler::new(SettlerParts {
         edge: opened.edge.clone(),
         store: opened.store.clone(),
         signer: setup::settlement_signer(&opened.layout)?,
-        config: settle_config(opened),
+        config: limits.borrow().clone(),
         metrics: common.watched.metrics().clone(),
         clock: common.clock.clone(),
         standing: Arc::new(common.watched.degraded().standing(Stage::Settlement)),
     });
+    let mut settler = settler.following(limits);
     let (wake, mut stop) = (common.wake.clone(), common.stop.subscribe());
     let mut held = common.watched.hold().subscribe();
     let gate = (!opened.asked_chain).then(|| ChainGate {
@@ -325,15 +326,6 @@ pub(super) fn start_settler(
         Ok(())
     };
     Ok(common.guard.task(Stage::Settlement, work))
-}
-
-fn settle_config(opened: &Opened) -> SettleConfig {
-    let config = opened.config.settle.clone();
-    match opened.chain.reach {
-        // One node, which is never behind itself: what it says is so.
-        Reach::Embedded(_) => SettleConfig { poll_ms: EMBEDDED_POLL_MS, doubt_ms: 0, ..config },
-        Reach::Url(_) => config,
-    }
 }
 
 pub(super) fn start_timer(core: &Core, common: &Common) -> GuardedTask {

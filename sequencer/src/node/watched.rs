@@ -183,6 +183,10 @@ impl Health for Watched {
             let answer = &codes::STAGE_DEGRADED;
             return Some(Unready { answer, detail: Value::Array(degraded) });
         }
+        if self.metrics.chain_reachable.get() != 1 {
+            // Who asks is told of the chain instead.
+            return None;
+        }
         let (batches, seconds) =
             (self.metrics.settle_lag_batches.get(), self.metrics.settle_lag_seconds.get());
         let detail = json!({ "batches": batches, "oldest_seconds": seconds.floor() });

@@ -87,8 +87,8 @@ impl Cause {
             }
             Cause::FeeLimit => {
                 "the chain asks more for a unit of gas than `settle.fee_wei_max` allows, or \
-                 nothing was mined after `settle.replacements_max` dearer offers; the log says \
-                 which"
+                 nothing was mined after `settle.replacements_max` dearer offers, of which the \
+                 last only follows what the chain asks; the log says which"
             }
             Cause::NotTaken => {
                 "the chain's node does not take the settling transaction; the log has its words"
@@ -130,7 +130,7 @@ impl Cause {
             }
             Cause::FeeLimit => {
                 "wait: settling goes on once fees fall; or raise the setting that the log names \
-                 and start the node again"
+                 and send SIGHUP"
             }
             Cause::NotTaken => {
                 "fund the settling account, or mend the chain's node; what was not taken is sent \

@@ -29,7 +29,7 @@ settings! {
         }
         released_frames_max: usize = 1024; "frames", range(1, 65_536) => {
             sets: "Most frames that one page of an access releases.",
-            memory: "8 bytes each.",
+            memory: "8 bytes each, for one page of a connection at a time.",
             at_limit: "The page says that there is more, and its client asks for the next.",
         }
         limits: IngestConfig = IngestConfig::default(); "section", SECTION => {

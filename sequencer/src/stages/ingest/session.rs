@@ -45,6 +45,7 @@ impl Session {
             }
             Reply::Access { asked, outcome } => self.handle_decision(asked, outcome),
             Reply::Compared(compared) => self.handle_comparison(compared),
+            Reply::Found(found) => self.handle_found(found),
             Reply::Read(read) => self.handle_read(read),
         }
         self.take_events();

@@ -16,11 +16,12 @@ use wire::{
 };
 
 use super::consent::Consent;
+use super::frames::StoredFrame;
 use super::refuse::Refusing;
 use super::registry::{Assignment, Registry};
 use super::seal::EnrolmentSeal;
 use super::segment::FrameFacts;
-use super::streams::{StoredFrame, Streams};
+use super::streams::Streams;
 use super::window::{Begin, OpenWindow};
 use crate::window::{Cadence, OperationScope, WindowContents, WindowLimits};
 
@@ -68,7 +69,7 @@ pub(super) struct AskedBefore {
 }
 
 /// Consent, registry, streams and the open window.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Ledger {
     pub(super) config: LedgerConfig,
     pub(super) operation_scope: OperationScope,

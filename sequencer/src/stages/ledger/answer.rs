@@ -7,6 +7,7 @@ use model::{
 use wire::{Descriptor, Frame, Holder, Page, Receipt, RegistryChange, SignedOperation, StreamKey};
 
 use super::authentic::AuthenticRequest;
+use super::frames::FramesAsked;
 use super::refusal::Refusal;
 use crate::stages::rows::{EvaluatedRow, OperationRow};
 use crate::window::ClosedWindow;
@@ -131,21 +132,13 @@ pub enum Answer {
         time: Millis,
         /// The rule that permits it, or why none does.
         decision: Result<RuleSlot, Uncovered>,
-        /// Frames to release, if permitted.
-        released: Vec<Position>,
-        /// Whether more were asked for than these.
-        more: bool,
-        /// Frames that lie only partly in the period that was asked for.
-        partly: u64,
+        /// Which frames to release, if it is permitted and a request of frames.
+        frames: Option<Box<FramesAsked>>,
     },
     /// A request that was decided before goes on: no claim, no entry.
     AccessContinued {
-        /// The next frames to release.
-        released: Vec<Position>,
-        /// Whether more were asked for than these.
-        more: bool,
-        /// Frames that lie only partly in the period that was asked for, of this page.
-        partly: u64,
+        /// Which frames to release next.
+        frames: Box<FramesAsked>,
     },
     /// The registry is changed.
     RegistryChanged {

@@ -17,8 +17,9 @@ use wire::{
 use super::absorb::{Ledger, access_claim, releases};
 use super::answer::{Answer, Item};
 use super::counts::KEYS_MAX;
+use super::frames::FramesAsked;
 use super::refuse::{Ground, refuse};
-use super::streams::{Found, FramesAsked, Place};
+use super::streams::Place;
 use super::verdict::{At, Verdict};
 use crate::stages::rows::{EvaluatedRow, OperationRow, Urgency};
 
@@ -247,18 +248,14 @@ impl Ledger {
         let late = access_claim(signed, at.position, at.latest);
         let covered =
             c2::covers(record, &claim).and_then(|slot| c2::covers(record, &late).map(|_| slot));
-        let Found { positions: released, more, partly } = match covered {
-            Ok(_) if releases(&claim) => self.frames_asked_for(signed, page, at.position),
-            _ => Found::default(),
-        };
+        let frames = (covered.is_ok() && releases(&claim))
+            .then(|| self.frames_asked_for(signed, page, at.position));
         let answer = Answer::AccessDecided {
             group: at.group,
             position: at.position,
             time: at.now,
             decision: covered,
-            released,
-            more,
-            partly,
+            frames,
         };
         let decision = match covered {
             Ok(slot) => Decision::Permitted { slot },
@@ -294,25 +291,25 @@ impl Ledger {
                 return Ok(Verdict::Answer(refused));
             }
         }
-        let Found { positions: released, more, partly } =
-            self.frames_asked_for(signed, page, before.position);
-        Ok(Verdict::Answer(Answer::AccessContinued { released, more, partly }))
+        let frames = self.frames_asked_for(signed, page, before.position);
+        Ok(Verdict::Answer(Answer::AccessContinued { frames }))
     }
 
-    /// Of what was stored before the claim's position, so that its pages come to an end.
+    /// Of what was stored before the claim's position, so that its pages come to an end. They are
+    /// looked for beside the writer: to go through all that a patient has would hold up everybody.
     fn frames_asked_for(
         &self,
         signed: &SignedAccessRequest,
         page: Page,
         before: Position,
-    ) -> Found {
+    ) -> Box<FramesAsked> {
         let request = signed.request();
         let source = match &request.source {
             Source::Any => None,
             Source::Device(device) => Some(statement::scope::device(device)),
         };
-        self.streams.find(&FramesAsked {
-            patient: request.patient,
+        Box::new(FramesAsked {
+            frames: self.streams.of_patient(request.patient),
             categories: request.categories,
             data: request.data,
             source,

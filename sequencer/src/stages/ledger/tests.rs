@@ -411,12 +411,12 @@ fn a_permitted_access_releases_the_frames_asked_for() {
     let mut ward = Ward::open();
     ward.next_frame();
     ward.next_frame();
-    let Answer::AccessDecided { decision, released, .. } = ward.request(1, &practitioner_key())
+    let Answer::AccessDecided { decision, frames, .. } = ward.request(1, &practitioner_key())
     else {
         panic!("expected a decision")
     };
     assert_eq!(decision, Ok(RuleSlot::Permit(1)));
-    assert_eq!(released.len(), 2);
+    assert_eq!(frames.expect("a permitted request").find().positions.len(), 2);
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl Settler {
     }
 
     /// Remembers a doubt; when to look again.
-    fn remember_doubt(&mut self, now: Millis, what: Doubt) -> Millis {
+    pub(super) fn remember_doubt(&mut self, now: Millis, what: Doubt) -> Millis {
         let before = self.doubt.filter(|before| before.what == what);
         if before.is_none() {
             let doubt_ms = self.config.doubt_ms;
@@ -323,31 +323,32 @@ impl Settler {
 
     async fn replace(&mut self, now: Millis, nonce: u64) -> Result<bool, SettleError> {
         let mut row = self.load_row(nonce)?;
-        // Beyond the limit the last one is sent again: it may be mined yet, and the row stays
-        // small. The offer rises no more, which somebody must learn.
-        let max = self.config.replacements_max;
-        if row.replaced.len() >= max {
-            self.set_fee_limit(Some(SettleError::ReplacementLimit { nonce, max }));
-            return self.send(now, nonce).await;
-        }
         let mut transaction = fees::decode(&row.signed).ok_or(SettleError::Outbox { nonce })?;
         let old =
             Fees { max: transaction.max_fee_per_gas, tip: transaction.max_priority_fee_per_gas };
         let (asked, limit) = (self.ask_fees().await?, self.config.fee_max());
+        let max = self.config.replacements_max;
+        let is_beyond = row.replaced.len() >= max;
         let raised = match self.underpriced {
+            // Dearer by itself it is mined no sooner, it seems, and its tip is paid in full. What
+            // the chain asks is followed all the same: below that nothing is ever mined.
+            _ if is_beyond && asked.max <= old.max => {
+                Err(SettleError::ReplacementLimit { nonce, max })
+            }
             Some((of, Underpriced::Fees)) if of == nonce => Fees::offer_again(old, asked, limit),
             _ => Fees::raise(old, asked, limit),
         };
         let raised = match raised {
             Ok(raised) => raised,
             Err(error) => {
-                // The highest fee that is allowed is offered already. The same bytes again: fees
-                // fall, and a node that did not take them, or lost them, takes them then.
+                // The most that is allowed is offered already. The same bytes again: fees fall,
+                // and a node that did not take them, or lost them, takes them then.
                 self.set_fee_limit(Some(error));
                 return self.send(now, nonce).await;
             }
         };
-        self.set_fee_limit(None);
+        // Somebody must learn of it, whether or not the offer rises once more.
+        self.set_fee_limit(is_beyond.then_some(SettleError::ReplacementLimit { nonce, max }));
         transaction.max_fee_per_gas = raised.max;
         transaction.max_priority_fee_per_gas = raised.tip;
         let Signed { hash, bytes } = fees::sign(&self.signer, transaction)?;

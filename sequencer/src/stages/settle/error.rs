@@ -109,7 +109,8 @@ pub enum SettleError {
     /// A transaction was replaced as often as is configured, and none of all is mined.
     #[error(
         "the transaction of nonce {nonce} is not mined after {max} replacements, which is \
-         `settle.replacements_max`: its offer rises no more, and the last one is sent again"
+         `settle.replacements_max`: its offer rises only as far as the chain itself asks, up to \
+         `settle.fee_wei_max`, and else the last one is sent again"
     )]
     ReplacementLimit {
         /// The account's nonce.
@@ -122,6 +123,15 @@ pub enum SettleError {
     Moved {
         /// Its number.
         number: u64,
+    },
+    /// What the looks say contradicts what is recorded, and another thing each time.
+    #[error(
+        "expected the chain's node to say the same of the outbox for {doubt_ms} ms, which is \
+         `settle.doubt_ms`, and each look says something else: ask again, or ask another node"
+    )]
+    Unsteady {
+        /// How long it must say so.
+        doubt_ms: u64,
     },
     /// What the contract remembers cannot be compared with the journal.
     #[error("the contract's last settled header cannot be compared with the journal")]
@@ -177,6 +187,7 @@ impl SettleError {
             | SettleError::Deadline
             | SettleError::Moved { .. }
             | SettleError::NotSettled { .. }
+            | SettleError::Unsteady { .. }
             | SettleError::Uncompared(_) => Cause::ChainFails,
             SettleError::Diverged { .. } => Cause::Diverged,
             SettleError::Store(_) | SettleError::Batch { .. } | SettleError::Outbox { .. } => {
@@ -199,6 +210,7 @@ impl SettleError {
             | SettleError::ReplacementLimit { .. }
             | SettleError::NotSettled { .. }
             | SettleError::Moved { .. }
+            | SettleError::Unsteady { .. }
             | SettleError::Uncompared(_)
             | SettleError::Deadline => true,
             // The next round reads the new ones, or another nonce.

@@ -13,9 +13,10 @@
 //! `resend_after_ms` is sent again as it is if the node has lost it, and else, or when it was lost
 //! twice, replaced by a transaction that pays at least an eighth more; so is, without any wait,
 //! what the node calls underpriced; one of which it holds nothing is offered again at what the
-//! chain asks by then. After `replacements_max` replacements, and where an eighth more would be
-//! above `fee_wei_max`, the last one is sent again and again, with the stage degraded: it is mined
-//! once fees fall.
+//! chain asks by then. Where an eighth more would be above `fee_wei_max`, the last one is sent
+//! again and again, with the stage degraded: it is mined once fees fall, or replaced once a running
+//! node is given a higher limit. After `replacements_max` replacements the offer follows what the
+//! chain asks and rises by itself no more, with the stage degraded as well.
 //!
 //! Invariants:
 //! * Bytes are in the outbox before they are sent, and every hash ever sent for a nonce is kept.

@@ -67,7 +67,7 @@ pub enum Doubt {
 }
 
 /// How many looks must agree on a doubt, the one that believes it included.
-const LOOKS_MIN: u32 = 3;
+pub(super) const LOOKS_MIN: u32 = 3;
 
 /// A doubt that all looks before this one had, those left out that failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -164,17 +164,19 @@ enum Verdict {
 
 /// Decides. The same view always gives the same action.
 pub fn next_action(view: &View, config: &SettleConfig) -> Action {
-    match decide(view, config) {
+    believe(view, decide(view, config), config)
+}
+
+fn believe(view: &View, verdict: Verdict, config: &SettleConfig) -> Action {
+    match verdict {
         Verdict::Doubtful(doubt, _) if !is_believed(view, doubt, config) => Action::Recheck(doubt),
         Verdict::Sure(action) | Verdict::Doubtful(_, action) => action,
     }
 }
 
-/// What this look alone says of a row: for a command that looks once.
+/// What is to be done about one row alone, by the same rule.
 pub(super) fn row_action(view: &View, row: &Row, config: &SettleConfig) -> Option<Action> {
-    match row_verdict(view, row, config)? {
-        Verdict::Sure(action) | Verdict::Doubtful(_, action) => Some(action),
-    }
+    row_verdict(view, row, config).map(|verdict| believe(view, verdict, config))
 }
 
 fn is_believed(view: &View, doubt: Doubt, config: &SettleConfig) -> bool {

@@ -64,8 +64,26 @@ impl Settler {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return Ok(()),
                 () = wake.notified(), if wakes => (),
-                () = sleep(pause) => (),
+                () = self.pause(pause) => (),
             }
+        }
+    }
+
+    /// Waits so long, or until limits and waits are others: who changes them does it for what is
+    /// waited for. They change here alone, so that those of a round hold until its end.
+    async fn pause(&mut self, length: Duration) {
+        let changed = async {
+            if let Some(changes) = &mut self.changes
+                && changes.changed().await.is_ok()
+            {
+                return changes.borrow_and_update().clone();
+            }
+            // Nobody changes them, or nobody any more.
+            std::future::pending().await
+        };
+        tokio::select! {
+            changed = changed => self.config = changed,
+            () = sleep(length) => {}
         }
     }
 
@@ -85,7 +103,8 @@ impl Settler {
                 self.failures = 0;
                 return;
             };
-            sleep(self.pause_after(error)).await;
+            let pause = self.pause_after(error);
+            self.pause(pause).await;
         }
     }
 
@@ -167,7 +186,7 @@ impl Settler {
         self.config.pause_after(self.failures)
     }
 
-    fn pause_until(&self, until: Millis) -> Duration {
+    pub(super) fn pause_until(&self, until: Millis) -> Duration {
         Duration::from_millis(until.since(self.clock.now()).clamp(1, self.config.poll_ms))
     }
 }

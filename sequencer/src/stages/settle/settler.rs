@@ -5,6 +5,7 @@ use std::sync::Arc;
 use alloy::signers::local::PrivateKeySigner;
 use l1_contracts::Edge;
 use model::{Clock, Millis};
+use tokio::sync::watch;
 
 use super::config::SettleConfig;
 use super::error::SettleError;
@@ -65,6 +66,8 @@ pub struct Settler {
     pub(super) store: Arc<Store>,
     pub(super) signer: PrivateKeySigner,
     pub(super) config: SettleConfig,
+    /// Where limits and waits change, if they do.
+    pub(super) changes: Option<watch::Receiver<SettleConfig>>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) standing: Arc<dyn Standing>,
@@ -99,6 +102,7 @@ impl Settler {
             store,
             signer,
             config,
+            changes: None,
             metrics,
             clock,
             standing,
@@ -113,5 +117,10 @@ impl Settler {
             lags: false,
             last_trouble: None,
         }
+    }
+    /// Takes limits and waits from here, also those that change while it runs.
+    pub fn following(mut self, mut changes: watch::Receiver<SettleConfig>) -> Settler {
+        self.config = changes.borrow_and_update().clone();
+        Settler { changes: Some(changes), ..self }
     }
 }

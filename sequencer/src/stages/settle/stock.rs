@@ -3,12 +3,12 @@
 use alloy::primitives::B256;
 use alloy::providers::Provider as _;
 use l1_contracts::headers_of_calldata;
-use model::BatchHeader;
-use tokio::time::timeout;
+use model::{BatchHeader, Millis};
+use tokio::time::{sleep, timeout};
 
 use super::error::{SettleError, transport};
 use super::fees;
-use super::plan::{Action, OnChain, row_action};
+use super::plan::{Action, LOOKS_MIN, OnChain, row_action};
 use super::settler::Settler;
 use crate::folder::store::OutboxRow;
 
@@ -30,14 +30,28 @@ pub struct Open {
 impl Settler {
     /// Records whatever the chain says of the outbox, as the rounds of a running node do: mined,
     /// final, failed, gone again, or the nonce used otherwise. Builds, sends and replaces nothing.
-    /// What is left is open: it may be mined yet, if it ever left this node. One look is believed:
-    /// a person asks, and can ask again.
+    /// What is left is open: it may be mined yet, if it ever left this node. What contradicts the
+    /// outbox is believed as by those rounds, which takes `settle.doubt_ms`.
     ///
     /// # Errors
     /// [`SettleError`]; what was recorded until then is true and stays.
     pub async fn take_stock(&mut self) -> Result<Vec<Open>, SettleError> {
-        let deadline = self.config.round_max();
-        while timeout(deadline, self.record_next()).await.map_err(|_| SettleError::Deadline)?? {}
+        let (deadline, mut looks) = (self.config.round_max(), 0);
+        loop {
+            let look = timeout(deadline, self.record_next()).await;
+            match look.map_err(|_| SettleError::Deadline)?? {
+                Stock::Recorded => looks = 0,
+                Stock::Taken => break,
+                Stock::Doubted(until) => {
+                    looks += 1;
+                    if looks > self.looks_max() {
+                        let doubt_ms = self.config.doubt_ms;
+                        return Err(SettleError::Unsteady { doubt_ms });
+                    }
+                    sleep(self.pause_until(until)).await;
+                }
+            }
+        }
         let pending = self.store.outbox_pending()?;
         let open = pending.iter().filter(|(_, row)| row.is_open());
         let mut found = Vec::new();
@@ -51,18 +65,28 @@ impl Settler {
         Ok(found)
     }
 
+    /// Most looks in doubt between two things recorded: those that one doubt takes, four times.
+    fn looks_max(&self) -> u64 {
+        4 * (self.config.doubt_ms / self.config.poll_ms + u64::from(LOOKS_MIN))
+    }
+
     /// The first nonce of the account that a waiting transaction uses of which the outbox, whose
     /// open rows are these, knows nothing: after a rollback of the whole machine, or where somebody
-    /// else has the key. A chain's node that keeps no pool, or lost it, knows of none.
+    /// else has the key. A chain's node that keeps no pool, or lost it, knows of none. Of several
+    /// nodes behind one address that counts which knows most: it is asked as often as for a doubt.
     ///
     /// # Errors
     /// [`SettleError`] if the chain does not answer.
     pub async fn foreign_nonce(&self, open: &[Open]) -> Result<Option<u64>, SettleError> {
         let (provider, account) = (self.edge.provider(), self.signer.address());
-        // What waits before what is mined: a transaction that is mined in between is mined then.
-        let waiting = provider.get_transaction_count(account).pending().await;
-        let waiting = waiting.map_err(transport)?;
-        let mined = provider.get_transaction_count(account).await.map_err(transport)?;
+        let (mut waiting, mut mined) = (0, 0);
+        for _ in 0..LOOKS_MIN {
+            // What waits before what is mined: a transaction that is mined in between is mined
+            // then.
+            let waits = provider.get_transaction_count(account).pending().await;
+            waiting = waits.map_err(transport)?.max(waiting);
+            mined = provider.get_transaction_count(account).await.map_err(transport)?.max(mined);
+        }
         Ok(first_foreign(waiting, mined, open))
     }
 
@@ -77,8 +101,8 @@ impl Settler {
         rows.into_iter().try_for_each(|row| self.void(row.nonce).map(drop))
     }
 
-    /// One thing that the chain says and the outbox does not know; whether there was one.
-    async fn record_next(&mut self) -> Result<bool, SettleError> {
+    /// One thing that the chain says and the outbox does not know, if there is one.
+    async fn record_next(&mut self) -> Result<Stock, SettleError> {
         let view = self.look().await?;
         let actions = view.rows.iter().filter_map(|row| row_action(&view, row, &self.config));
         let says = |action: &Action| match action {
@@ -86,22 +110,39 @@ impl Settler {
             | Action::Reopen(_)
             | Action::Finish(_)
             | Action::Void(_)
-            | Action::Failed(_) => true,
+            | Action::Failed(_)
+            | Action::Recheck(_) => true,
             Action::Idle
             | Action::Wait(_)
-            | Action::Recheck(_)
             | Action::Adopt
             | Action::Build { .. }
             | Action::Send(_)
             | Action::Replace(_) => false,
         };
-        let Some(action) = actions.into_iter().find(says) else { return Ok(false) };
+        let action = actions.into_iter().find(says);
+        if let Some(Action::Recheck(doubt)) = action {
+            return Ok(Stock::Doubted(self.remember_doubt(view.now, doubt)));
+        }
+        // Looks that had it are no longer without pause.
+        self.doubt = None;
+        let Some(action) = action else { return Ok(Stock::Taken) };
         match self.act(&view, action).await {
             // Written down as void first; that it failed is nobody's hope any more.
-            Err(SettleError::Failed { .. }) | Ok(_) => Ok(true),
+            Err(SettleError::Failed { .. }) | Ok(_) => Ok(Stock::Recorded),
             Err(error) => Err(error),
         }
     }
+}
+
+/// What one look at the outbox came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stock {
+    /// Something was recorded; there may be more.
+    Recorded,
+    /// The chain contradicts what is recorded: to be looked at again then.
+    Doubted(Millis),
+    /// There is nothing that the outbox does not know.
+    Taken,
 }
 
 /// The first waiting nonce that is neither mined nor of a row that left: what was never given to
@@ -123,6 +164,7 @@ pub fn carried_headers(row: &OutboxRow) -> Vec<BatchHeader> {
 mod tests {
     use alloy::primitives::keccak256;
     use devchain::Faults;
+    use model::Clock as _;
 
     use super::super::tests::{Bench, signer};
     use super::*;
@@ -202,5 +244,45 @@ mod tests {
         bench.chain.send_raw(&bytes).unwrap();
         assert_eq!(stock(&bench).await, []);
         assert_eq!(bench.rows()[0].state, OutboxState::Void);
+    }
+
+    /// A settled batch whose block may still go away, and a settler that believes no single look.
+    async fn unfinal() -> (Bench, Settler) {
+        let bench = Bench::with(1).await;
+        bench.chain.set_finality(5);
+        for _ in 0..3 {
+            step(&bench).await;
+        }
+        assert!(matches!(bench.rows()[0].state, OutboxState::Mined { .. }));
+        let mut settler = bench.settler_on(bench.edge.clone(), bench.store.clone());
+        settler.config.doubt_ms = 24_000;
+        (bench, settler)
+    }
+
+    #[tokio::test]
+    async fn a_block_that_one_look_lacks_is_looked_for_again_before_it_is_gone() {
+        let (bench, mut settler) = unfinal().await;
+        let removed = bench.chain.remove_blocks(1).unwrap();
+        let now = bench.clock.now();
+        let look = settler.record_next().await.unwrap();
+        assert_eq!(look, Stock::Doubted(now.plus(settler.config.poll_ms)));
+        assert_eq!(bench.store.last_settled().unwrap().0, 1, "nothing is recorded of it");
+        removed.iter().for_each(|raw| drop(bench.chain.send_raw(raw).unwrap()));
+        assert_eq!(settler.take_stock().await.unwrap(), []);
+        assert_eq!(bench.store.last_settled().unwrap().0, 1);
+    }
+
+    #[tokio::test]
+    async fn a_block_that_stays_away_is_recorded_as_gone_and_its_row_is_open() {
+        let (bench, mut settler) = unfinal().await;
+        bench.chain.remove_blocks(1).unwrap();
+        let mut looks = 0;
+        while let Stock::Doubted(until) = settler.record_next().await.unwrap() {
+            looks += 1;
+            bench.advance(until.since(bench.clock.now()));
+        }
+        assert!(looks >= LOOKS_MIN - 1, "{looks} looks");
+        assert_eq!(bench.store.last_settled().unwrap().0, 0);
+        assert_eq!(settler.take_stock().await.unwrap().len(), 1);
     }
 }

@@ -57,6 +57,8 @@ struct Sky {
     loses: u32,
     /// What it asks for a unit of gas, if that is not the chain's own.
     market: Option<u128>,
+    /// What it says that it asks, if that is less.
+    says: Option<u128>,
     /// Whether it refuses what the market is above; else it holds it.
     refuses_low: bool,
     held: Option<Held>,
@@ -156,7 +158,10 @@ impl Weather {
                 Some(Ok(json!(format!("{next:#x}"))))
             }
             "eth_feeHistory" => {
-                let market = self.sky().market?;
+                let market = {
+                    let sky = self.sky();
+                    sky.says.or(sky.market)?
+                };
                 let mut answer = self.chain.handle(method, params).unwrap();
                 for fee in answer["baseFeePerGas"].as_array_mut().unwrap() {
                     *fee = json!(format!("{market:#x}"));
@@ -410,15 +415,42 @@ async fn an_estimate_of_a_node_without_the_block_makes_no_transaction_smaller() 
 #[tokio::test]
 async fn an_offer_that_rises_no_more_degrades_the_stage_until_it_is_mined() {
     let mut voyage = Voyage::with(1).await;
-    voyage.settler.config.replacements_max = 0;
-    voyage.weather.sky().market = Some(5000 * GWEI);
+    voyage.settler.config.replacements_max = 2;
+    {
+        let mut sky = voyage.weather.sky();
+        (sky.market, sky.says) = (Some(500 * GWEI), Some(GWEI));
+    }
     for _ in 0..40 {
         voyage.round().await;
     }
     assert_eq!(voyage.bench.standing.cause(), Some(Cause::FeeLimit));
     let limit = voyage.settler.fee_limit.as_ref();
-    assert!(matches!(limit, Some(SettleError::ReplacementLimit { max: 0, .. })), "{limit:?}");
+    assert!(matches!(limit, Some(SettleError::ReplacementLimit { max: 2, .. })), "{limit:?}");
     assert_eq!(voyage.bench.metrics.settle_fee_limited.get(), 0, "no fee is above the highest");
+    assert_eq!(voyage.bench.rows()[0].replaced.len(), 2);
+    // Once the node says what it asks, the offer follows, also beyond the limit.
+    voyage.weather.sky().says = None;
+    for _ in 0..40 {
+        voyage.round().await;
+        voyage.bench.chain.mine_empty().unwrap();
+    }
+    assert_eq!(voyage.bench.rows()[0].replaced.len(), 3);
+    assert_eq!(voyage.bench.store.last_settled().unwrap(), BatchNumber(1));
+    voyage.clear(1).await;
+}
+
+/// Above both limits it is the highest fee that somebody may raise.
+#[tokio::test]
+async fn an_offer_at_the_highest_fee_is_told_as_that_whatever_its_replacements() {
+    let mut voyage = Voyage::with(1).await;
+    voyage.settler.config.replacements_max = 0;
+    voyage.weather.sky().market = Some(5000 * GWEI);
+    for _ in 0..40 {
+        voyage.round().await;
+    }
+    let limit = voyage.settler.fee_limit.as_ref();
+    assert!(matches!(limit, Some(SettleError::FeeLimit { .. })), "{limit:?}");
+    assert_eq!(voyage.bench.metrics.settle_fee_limited.get(), 1);
     voyage.clear(1).await;
 }
 

@@ -5,14 +5,14 @@ use wire::{
     AccessAnswer, Page, ReleaseEnd, Released, RequestId, SignedAccessRequest, SignedOperation,
 };
 
-use super::state::{Asked, Outcome, PageEnd, Release, Reply, Session, code_of};
+use super::state::{Asked, Outcome, Release, Reply, Session, code_of};
 use crate::guard::caught;
 use crate::stages::deliver::AgainError;
 use crate::stages::ingest::observe::Observed;
 use crate::stages::ingest::peer::PeerId;
 use crate::stages::ingest::sources::Asking;
 use crate::stages::ingest::stored::{StoredEntry, read_frames};
-use crate::stages::ledger::{Answer, AuthenticRequest, Item, Refusal};
+use crate::stages::ledger::{Answer, AuthenticRequest, Found, Item, Refusal};
 
 /// Frames that are read back at once for a release.
 const RELEASE_READ_FRAMES: usize = 16;
@@ -104,16 +104,10 @@ impl Session {
     /// The peer learns the decision, never its reason: that stands in the journal.
     pub(super) fn handle_decision(&mut self, asked: Asked, outcome: Outcome) {
         let Asked { request, digest, kind, continues, .. } = asked;
-        if let Ok(Answer::AccessContinued { released, more, partly }) = outcome {
-            return self.releases.push_back(Release::new(
-                asked,
-                released,
-                PageEnd { more, partly },
-            ));
+        if let Ok(Answer::AccessContinued { frames }) = outcome {
+            return self.releases.push_back(Release::new(asked, Some(frames)));
         }
-        let Ok(Answer::AccessDecided { group, position, time, decision, released, more, partly }) =
-            outcome
-        else {
+        let Ok(Answer::AccessDecided { group, position, time, decision, frames }) = outcome else {
             self.log_refusal("request to read", &outcome);
             // Refused by consent once more, and counted: it is a decision like the first one.
             let refused = |it: &Refusal| it.code == RejectCode::NotPermitted && !continues;
@@ -130,11 +124,11 @@ impl Session {
         self.wire.answer_access(AccessAnswer { request, digest, group, position, time, permitted });
         // The answer goes first and on the same lane: the client knows what the frames belong to.
         if permitted {
-            self.releases.push_back(Release::new(asked, released, PageEnd { more, partly }));
+            self.releases.push_back(Release::new(asked, frames));
         }
     }
 
-    /// Sends released frames while there is room, and reads the next ones.
+    /// Sends released frames while there is room; looks for them first, and reads the next ones.
     pub(super) fn send_released(&mut self) {
         while let Some(release) = self.releases.front_mut() {
             while let Some(StoredEntry { position, entry }) = release.read.front() {
@@ -153,10 +147,10 @@ impl Session {
             if release.reading {
                 return;
             }
-            if !release.positions.is_empty() {
+            if release.asked.is_some() || !release.positions.is_empty() {
                 return self.read_next();
             }
-            let Release { request, sent: frames, end: PageEnd { more, partly }, .. } = *release;
+            let Release { request, sent: frames, more, partly, .. } = *release;
             self.wire.end_release(ReleaseEnd { request, frames, more, partly });
             self.releases.pop_front();
         }
@@ -167,6 +161,14 @@ impl Session {
             return;
         };
         release.reading = true;
+        if let Some(asked) = release.asked.take() {
+            tokio::task::spawn_blocking(move || {
+                // A panic is told as an error: the release waits for this reply.
+                let found = caught(|| Ok(asked.find()));
+                place.send(Reply::Found(found.unwrap_or_else(|panic| Err(panic.into()))));
+            });
+            return;
+        }
         // A few at a time: released frames take memory only as fast as the client reads them.
         let some = release.positions.len().min(RELEASE_READ_FRAMES);
         let positions: Vec<_> = release.positions.drain(..some).collect();
@@ -176,6 +178,19 @@ impl Session {
             let read = caught(|| read_frames(&hub, patient, &positions));
             place.send(Reply::Read(read.unwrap_or_else(|panic| Err(panic.into()))));
         });
+    }
+
+    pub(super) fn handle_found(&mut self, found: Result<Found, AgainError>) {
+        match (found, self.releases.front_mut()) {
+            (Ok(Found { positions, more, partly }), Some(release)) => {
+                release.reading = false;
+                release.positions = positions.into();
+                (release.more, release.partly) = (more, partly);
+            }
+            // Cannot be: a release stays the first until what it asked for is found.
+            (Ok(_), None) => {}
+            (Err(error), _) => self.close_unreadable(&error),
+        }
     }
 
     pub(super) fn handle_read(&mut self, read: Result<Vec<StoredEntry>, AgainError>) {

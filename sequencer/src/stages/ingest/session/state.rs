@@ -16,7 +16,7 @@ use crate::stages::ingest::observe::Observed;
 use crate::stages::ingest::peer::Peer;
 use crate::stages::ingest::shared::{Services, Shared};
 use crate::stages::ingest::stored::{Again, Compared, StoredEntry};
-use crate::stages::ledger::{Answer, Item, Refusal};
+use crate::stages::ledger::{Answer, Found, FramesAsked, Item, Refusal};
 use crate::stages::rows::Urgency;
 
 pub(super) type Outcome = Result<Answer, AdmitError>;
@@ -29,6 +29,7 @@ pub(crate) enum Reply {
     Operation { request: RequestId, digest: Digest, outcome: Outcome },
     Access { asked: Asked, outcome: Outcome },
     Compared(Result<Compared, AgainError>),
+    Found(Result<Found, AgainError>),
     Read(Result<Vec<StoredEntry>, AgainError>),
 }
 
@@ -58,29 +59,35 @@ pub(crate) struct Stream {
 pub(crate) struct Release {
     pub(super) request: RequestId,
     pub(super) patient: PatientIndex,
-    /// Not read yet, oldest first.
+    /// Which frames, until they are looked for.
+    pub(super) asked: Option<Box<FramesAsked>>,
+    /// Found and not read yet, in their order.
     pub(super) positions: VecDeque<Position>,
     /// Read, not sent yet.
     pub(super) read: VecDeque<StoredEntry>,
+    /// Whether a task looks for them or reads them.
     pub(super) reading: bool,
     pub(super) sent: u64,
-    pub(super) end: PageEnd,
-}
-
-/// What the end of a page says beside its frames.
-#[derive(Clone, Copy)]
-pub(super) struct PageEnd {
-    /// Whether more were asked for than these.
+    /// Whether more were asked for than were found.
     pub(super) more: bool,
     /// Frames that lie only partly in the period that was asked for.
     pub(super) partly: u64,
 }
 
 impl Release {
-    pub(super) fn new(asked: Asked, positions: Vec<Position>, end: PageEnd) -> Release {
+    pub(super) fn new(asked: Asked, frames: Option<Box<FramesAsked>>) -> Release {
         let Asked { request, patient, .. } = asked;
-        let (positions, read) = (positions.into(), VecDeque::new());
-        Release { request, patient, positions, read, reading: false, sent: 0, end }
+        Release {
+            request,
+            patient,
+            asked: frames,
+            positions: VecDeque::new(),
+            read: VecDeque::new(),
+            reading: false,
+            sent: 0,
+            more: false,
+            partly: 0,
+        }
     }
 }
 

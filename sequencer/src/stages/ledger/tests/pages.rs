@@ -13,11 +13,19 @@ fn asked_with(ward: &mut Ward, request: AuthenticRequest) -> Page {
     (0..5).for_each(|_| drop(ward.next_frame()));
     let page = Page { frames_max: 2, ..Page::FIRST };
     let answer = ward.ask(request, page);
-    let Answer::AccessDecided { decision, released, more, .. } = answer else {
-        panic!("expected a decision, got {answer:?}")
-    };
-    assert!(decision.is_ok() && released.len() == 2 && more);
-    page.behind(released[1])
+    let found = found(answer);
+    assert!(found.positions.len() == 2 && found.more);
+    page.behind(found.positions[1])
+}
+
+/// The frames that an answer permits.
+fn found(answer: Answer) -> Found {
+    match answer {
+        Answer::AccessDecided { frames: Some(frames), .. } | Answer::AccessContinued { frames } => {
+            frames.find()
+        }
+        answer => panic!("expected a page, got {answer:?}"),
+    }
 }
 
 /// A request to break the glass, for which the patient wrote a policy.
@@ -60,12 +68,12 @@ fn count_all_pages(mut ward: Ward, request: &AuthenticRequest, mut page: Page) -
     let head = ward.log.head();
     let mut left = Vec::new();
     loop {
-        let Answer::AccessContinued { released, more, .. } = ward.ask(request.clone(), page) else {
-            panic!("expected a page")
-        };
-        page = page.behind(*released.last().unwrap());
-        left.push(released.len());
-        if !more {
+        let answer = ward.ask(request.clone(), page);
+        assert!(matches!(answer, Answer::AccessContinued { .. }), "{answer:?}");
+        let found = found(answer);
+        page = page.behind(*found.positions.last().unwrap());
+        left.push(found.positions.len());
+        if !found.more {
             break;
         }
     }
@@ -101,6 +109,26 @@ fn a_page_needs_the_window_of_its_claim_and_the_same_request() {
     // Another request goes on from there, and is a claim of its own.
     let anew = ward.signed_request(patient(), 3, &practitioner_key());
     let answer = ward.ask(anew, Page { continues: false, ..page });
-    let Answer::AccessDecided { released, more, .. } = answer else { panic!("{answer:?}") };
-    assert!(released.len() == 2 && more && Some(released[0]) > page.after);
+    assert!(matches!(answer, Answer::AccessDecided { .. }), "{answer:?}");
+    let found = found(answer);
+    assert!(found.positions.len() == 2 && found.more && Some(found.positions[0]) > page.after);
+}
+
+#[test]
+fn the_writer_looks_at_none_of_a_patients_frames_for_a_page() {
+    let mut ward = Ward::open();
+    (0..20).for_each(|_| drop(ward.next_frame()));
+    let request = ward.signed_request(patient(), 1, &practitioner_key());
+    let page = Page { order: wire::PageOrder::Newest, frames_max: 3, ..Page::FIRST };
+    let answer = ward.ask(request.clone(), page);
+    let frames = ward.admission.ledger().streams.of_patient(patient());
+    assert!(frames.copies().is_empty(), "before it is answered");
+    let first = found(answer);
+    let looked = frames.copies();
+    assert!(looked.iter().sum::<usize>() >= 20, "{looked:?}");
+    // What is stored meanwhile is no part of what was asked for, also if it is newer.
+    ward.next_frame();
+    let next = ward.ask(request, page.behind(first.positions[2]));
+    assert_eq!(frames.copies(), looked, "nor for a further one");
+    assert!(found(next).positions.iter().all(|position| *position < first.positions[2]));
 }
