@@ -204,6 +204,9 @@ metrics! {
         "Time that the evaluation of one operation's row took.";
     accesses_total: IntCounterVec ["kind", "outcome"], "requests",
         "Access requests decided, by kind and outcome.";
+    names_asked_total: IntCounterVec ["known"], "names",
+        "Names that wallets asked about, by whether the registry knows them: many that it does not \
+         are somebody who guesses.";
     pub released_frames_total: IntCounter [], "frames", "Frames released to readers.";
     pub window_age_seconds: Gauge [], "seconds",
         "Age of the open window: up to `batch.idle_settle_after_ms` while nothing happens.";
@@ -323,6 +326,11 @@ impl Metrics {
             AccessOutcome::Refused => "refused",
         };
         self.accesses_total.with_label_values(&[kind, outcome]).inc();
+    }
+
+    /// Counts a name that a wallet asked about.
+    pub fn count_name(&self, known: bool) {
+        self.names_asked_total.with_label_values(&[if known { "yes" } else { "no" }]).inc();
     }
 
     /// Counts a proof that took `seconds`.

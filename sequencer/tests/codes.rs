@@ -40,7 +40,8 @@ const EXITS: [(&str, [&str; 5]); 14] = [
         "`sequencer run`",
         [
             "stopped by SIGINT or SIGTERM",
-            "the chain is not reachable or another; the node does not start; a stage failed",
+            "the chain is not reachable or another; the deployment has another fingerprint than was \
+             expected; the node does not start; a stage failed",
             "the configuration is missing or wrong, or its limits may take more memory than the \
              machine has; `RUST_LOG` is no filter",
             "the folder has no deployment file",
@@ -52,16 +53,26 @@ const EXITS: [(&str, [&str; 5]); 14] = [
         [
             "the journal holds; it lacks nothing; the loss is accepted; there is nothing to convert",
             "it is damaged or of the first version; it lacks what somebody remembers; the loss \
-             cannot be accepted",
+             cannot be accepted; the deployment has another fingerprint than was expected",
             "an argument or the configuration is wrong; `--accept-loss` has no reason; the folder \
              of `--receipts` is missing, too full or has none of this node",
             "there is no journal, or a node has it open",
             "",
         ],
     ),
-    ("`sequencer status`", ["printed", "", "", "no node runs in the folder", ""]),
     (
-        "`sequencer org`, `practitioner`, `gateway`, `device`, `wallet`, `operator`",
+        "`sequencer status`",
+        [
+            "printed",
+            "the deployment has another fingerprint than was expected; node and program are of \
+             other releases",
+            "",
+            "no node runs in the folder",
+            "",
+        ],
+    ),
+    (
+        "`sequencer org`, `device`, `identity`",
         [
             "done",
             "the node refuses; authority or deployment file cannot be read; the identity folder \
@@ -80,7 +91,8 @@ const EXITS: [(&str, [&str; 5]); 14] = [
         [
             "done; a check holds",
             "the node refuses or breaks the protocol; TLS refuses a certificate; a check does not \
-             hold; a question was answered with no",
+             hold; a question was answered with no, or `--yes` given for a name that the registry \
+             does not know",
             "an argument is wrong; a file or folder named there is missing or malformed",
             "the node does not answer, was lost, or closed with a code to retry; a batch file is \
              not there or not served",
@@ -173,11 +185,7 @@ const MET: [(&str, &str, &[&str]); 8] = [
         &["Failed stages", "Degraded stages"],
     ),
     ("operator, auditor", "HTTP of the node", &["HTTP"]),
-    (
-        "operator",
-        "`sequencer org`, `practitioner`, `gateway`, `device`, `wallet`, `operator`",
-        &["Admin socket"],
-    ),
+    ("operator", "`sequencer org`, `device`, `identity`", &["Admin socket"]),
     ("operator", "`sequencer deploy`, the stage `settlement`", &["Contract"]),
     ("developer", "JSON-RPC", &["Embedded chain", "Refused transactions"]),
 ];

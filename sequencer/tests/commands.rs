@@ -74,7 +74,7 @@ async fn a_refused_registration_leaves_no_folder() {
     let node = answer(&site, &[NOTHING, r#"{"error":"not today"}"#]);
     check(&issue_gateway(&site, &out), 1, "the node refused: not today");
     let requests = node.join().unwrap();
-    assert!(requests[0] == "list\n" && requests[1].starts_with("change "), "{requests:?}");
+    assert!(requests[0] == "list\n" && requests[1].starts_with("issue "), "{requests:?}");
     assert!(!out.exists());
 }
 
@@ -301,4 +301,24 @@ async fn lists_say_when_each_ends_as_text_and_as_json() {
     assert_eq!(json["identities"][0]["state"], "ended");
     assert_eq!(list(&["identity", "list", "--role", "gateway"]), "");
     assert_eq!(list(&["org", "list"]), "");
+}
+
+#[tokio::test]
+async fn every_command_with_a_fingerprint_ends_with_one_at_another_deployment() {
+    let site = Site::new().await;
+    let config = site.layout.config().display().to_string();
+    let endpoints = r#"{"ingest":"127.0.0.1:4433","http":"127.0.0.1:8080","rpc":""}"#;
+    std::fs::write(site.layout.endpoints(), endpoints).unwrap();
+    let other = "00".repeat(20);
+    let says = "expected the deployment with fingerprint 0000";
+    for words in [&["journal", "check"][..], &["journal", "recover"], &["status"]] {
+        let words = [words, &["--fingerprint", &other]].concat();
+        check(&in_node(&site, &words), 1, says);
+    }
+    check(&sequencer(&["run", "--config", &config, "--fingerprint", &other]), 1, says);
+    // The one that was written down, with the marks that people put between its digits.
+    let own = site.deployment.fingerprint.to_string();
+    check(&in_node(&site, &["journal", "check", "--fingerprint", &own]), 5, "witness");
+    let words = ["journal", "check", "--fingerprint", "0123"];
+    check(&in_node(&site, &words), 2, "--fingerprint");
 }

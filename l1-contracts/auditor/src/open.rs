@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use model::calendar::Utc;
-use model::{Action, Claim, Labels, Millis};
+use model::{Action, Claim, ClaimKind, Labels, Millis};
 use serde::Serialize;
 use statement::batch::PatientOpening;
 use statement::c2::covers;
@@ -180,6 +180,18 @@ fn show_operation(opened: &statement::batch::OperationOpening) -> OpenedOperatio
     OpenedOperation { action, at: utc(opened.t_op), place: [opened.chunk, opened.row] }
 }
 
+/// Why it was asked for, in the words that were signed: foreign ones.
+fn reason_line(claim: &OpenedClaim) -> Option<String> {
+    let is_collection = claim.kind == ClaimKind::Collect.name();
+    match claim.asked_because.as_deref() {
+        // Nobody asks for a collection.
+        None if is_collection => None,
+        None => Some("reason unknown: the operator withholds the signed request".to_owned()),
+        Some("") => Some("no reason given".to_owned()),
+        Some(reason) => Some(format!("reason \"{}\"", model::escape(reason))),
+    }
+}
+
 impl Opening {
     /// A few lines a claim.
     pub fn text(&self, colour: Colour) -> String {
@@ -202,6 +214,9 @@ impl Opening {
             let _ = writeln!(out, "  measured {} until {}", claim.measured[0], claim.measured[1]);
             let _ = writeln!(out, "  by {individual} of {organisation} (declared)");
             let _ = writeln!(out, "  digest {}", claim.digest);
+            if let Some(line) = reason_line(claim) {
+                let _ = writeln!(out, "  {line}");
+            }
         }
         if self.dev_insecure {
             let loud = "DEV-INSECURE KEYS: ANYBODY CAN FORGE THESE PROOFS";

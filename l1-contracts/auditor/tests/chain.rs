@@ -336,6 +336,9 @@ async fn the_program_shows_one_patients_claims_with_what_was_proven() {
     assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
     assert!(text.contains("collect for treatment: proven covered by Permit(0)"), "{text}");
     assert!(text.contains("excluded: no rule names this actor (C2.12)"), "{text}");
+    // As the JSON does: of the broken glass as it was signed, of the access that it is withheld.
+    assert!(text.contains(&format!("\n  reason \"{REASON}\"\n")), "{text}");
+    assert_eq!(text.matches("reason unknown: the operator withholds").count(), 1, "{text}");
     let done = live.program("open", &["--opening", &opening, "--json"]).await;
     let shown: Value = serde_json::from_slice(&done.stdout).expect("JSON");
     assert_eq!(shown["claims"].as_array().map(Vec::len), Some(3));

@@ -2,13 +2,13 @@
 
 use auditor::check::{self, Coverage, FramesCounts, NamedFrames, NamedOpening, Opened, SoundBatch};
 use auditor::{Broken, Item};
-use model::{Categories, DeviceId, Digest, Interval, Party, Position};
+use model::{Categories, ClaimKind, DeviceId, Digest, Interval, Party, Position};
 use statement::batch::{
     JournalSpan, PatientOpening, ReleasedFrame, ReleasedFrames, SegmentEntry, SegmentFrames,
     SegmentKey,
 };
 
-use crate::world::{PATIENT, Plan, World, item, request, word};
+use crate::world::{PATIENT, Plan, World, a_scope, item, request, word};
 
 fn batch(world: &World) -> SoundBatch<'_> {
     let file = &world.built[0].file;
@@ -75,7 +75,7 @@ fn what_is_not_as_committed_is_named() {
 
 #[test]
 fn a_request_that_the_claim_does_not_name_is_named() {
-    let other = request("looked for a friend").to_bytes();
+    let other = request(a_scope(), "looked for a friend").to_bytes();
     let swapped = changed(|opening| opening.claims[1].request = other);
     assert_eq!(swapped, claim(1, "request"));
     let cut = changed(|opening| opening.claims[1].request.truncate(100));
@@ -85,6 +85,25 @@ fn a_request_that_the_claim_does_not_name_is_named() {
     assert_eq!(moved, claim(0, "request"));
     let withheld = |opening: &mut PatientOpening| opening.claims[1].request.clear();
     assert_eq!(check_moved(withheld), Ok(()), "it says nothing");
+}
+
+#[test]
+fn a_claim_that_says_more_than_its_request_asks_for_is_named() {
+    let plan = Plan {
+        slots: Some(|slots| {
+            let claims = slots.iter_mut().flat_map(|slot| &mut slot.claims);
+            let emergencies = claims.filter(|claim| claim.kind == ClaimKind::BreakGlass);
+            emergencies.for_each(|claim| claim.categories = Categories::ALL);
+        }),
+        ..Plan::default()
+    };
+    let world = World::of(&plan);
+    let mut opening = world.built[0].openings[0].clone();
+    let found = evaluate(&world, &opening).expect_err("wider than what was signed");
+    assert_eq!(found.item, claim(1, "request"));
+    assert!(found.to_string().contains("found another categories"), "{found}");
+    opening.claims[1].request.clear();
+    assert!(evaluate(&world, &opening).is_ok(), "withheld, it says nothing");
 }
 
 /// The order of claims in an opening says nothing.

@@ -7,13 +7,14 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use model::BatchNumber;
 use model::limits::BATCH_FILE_BYTES_MAX;
 use thiserror::Error;
 
+use crate::patience::{Asking, Busy, LetPass, StayedBusy, Waits};
 use crate::tls;
 
 /// Waits for a connection and for each piece of an answer.
@@ -51,8 +52,8 @@ pub struct BatchFiles {
 pub enum FetchError {
     /// Not a folder and not an HTTP address.
     #[error(
-        "expected a folder, http://HOST[:PORT][/PATH] or https://HOST[:PORT][/PATH], without user \
-         and ?, found neither"
+        "expected a folder that there is, http://HOST[:PORT][/PATH] or https://HOST[:PORT][/PATH], \
+         without user and ?, found neither"
     )]
     Address,
     /// There is no such folder.
@@ -73,6 +74,14 @@ pub enum FetchError {
         what: String,
         /// Why not.
         source: io::Error,
+    },
+    /// The host is busy, and stayed so.
+    #[error("expected {what}")]
+    Busy {
+        /// Address.
+        what: String,
+        /// How long it was waited for.
+        source: StayedBusy,
     },
     /// The host answers with something else.
     #[error("expected {what} with status 200 and its length, found status {found}")]
@@ -119,32 +128,44 @@ impl Batches {
         if folder.is_dir() {
             return Ok(Batches::Folder(folder));
         }
-        // Whoever forgot the scheme may have given a key with the rest: it is not quoted.
-        let is_address = text.contains("://") || text.contains([':', '@', '?']);
+        // Whoever forgot the scheme may have given a key with the rest, in the path, too: quoted is
+        // only what is missing from a folder that there is.
+        let is_address = text.contains([':', '@', '?']) || !is_in_a_folder(&folder);
         Err(if is_address { FetchError::Address } else { FetchError::NoFolder(folder) })
     }
 
-    /// Both files of a batch, each of at most 64 MiB.
+    /// Both files of a batch, each of at most 64 MiB. A busy host is waited for, at most
+    /// 10 times and a minute each, as the caller lets time pass.
     ///
     /// # Errors
     /// [`FetchError`] that names what is not there.
-    pub fn fetch(&self, batch: BatchNumber) -> Result<BatchFiles, FetchError> {
-        Ok(BatchFiles { public: self.public(batch)?, private: self.private(batch)? })
+    pub fn fetch(
+        &self,
+        batch: BatchNumber,
+        let_pass: LetPass<'_>,
+    ) -> Result<BatchFiles, FetchError> {
+        let public = self.public(batch, let_pass)?;
+        Ok(BatchFiles { public, private: self.file(batch, PRIVATE, &mut Waits::begin(let_pass))? })
     }
 
     /// The public file of a batch, at most 64 MiB.
-    pub(crate) fn public(&self, batch: BatchNumber) -> Result<Vec<u8>, FetchError> {
-        self.file(batch, "public.bin", "")
+    pub(crate) fn public(
+        &self,
+        batch: BatchNumber,
+        let_pass: LetPass<'_>,
+    ) -> Result<Vec<u8>, FetchError> {
+        self.file(batch, PUBLIC, &mut Waits::begin(let_pass))
     }
 
-    fn private(&self, batch: BatchNumber) -> Result<Vec<u8>, FetchError> {
-        self.file(batch, "private.bin", "/private")
-    }
-
-    fn file(&self, batch: BatchNumber, name: &str, suffix: &str) -> Result<Vec<u8>, FetchError> {
+    fn file(
+        &self,
+        batch: BatchNumber,
+        file: BatchFile,
+        waits: &mut Waits<'_>,
+    ) -> Result<Vec<u8>, FetchError> {
         match self {
             Batches::Folder(folder) => {
-                let path = folder.join(format!("{:06}", batch.0)).join(name);
+                let path = folder.join(format!("{:06}", batch.0)).join(file.name);
                 let wrong =
                     |source| FetchError::Unavailable { what: path.display().to_string(), source };
                 files::read(&path, BATCH_FILE_BYTES_MAX as u64, files::Audience::Public)
@@ -152,11 +173,28 @@ impl Batches {
             }
             Batches::Http { tls, host, path } => {
                 let peer = Peer { tls: *tls, host };
-                peer.get(path, &format!("/batches/{}{suffix}", batch.0))
+                peer.get(path, &format!("/batches/{}{}", batch.0, file.suffix), waits)
             }
         }
     }
 }
+
+/// Whether a path names a place in a folder that there is.
+fn is_in_a_folder(path: &Path) -> bool {
+    path.parent().is_some_and(|parent| parent.as_os_str().is_empty() || parent.is_dir())
+}
+
+/// One of a batch's two files.
+#[derive(Clone, Copy)]
+struct BatchFile {
+    /// In a folder.
+    name: &'static str,
+    /// Behind the batch's number in an address.
+    suffix: &'static str,
+}
+
+const PUBLIC: BatchFile = BatchFile { name: "public.bin", suffix: "" };
+const PRIVATE: BatchFile = BatchFile { name: "private.bin", suffix: "/private" };
 
 /// Who is asked.
 struct Peer<'a> {
@@ -166,16 +204,23 @@ struct Peer<'a> {
 }
 
 impl Peer<'_> {
-    fn get(&self, path: &str, file: &str) -> Result<Vec<u8>, FetchError> {
+    fn get(&self, path: &str, file: &str, waits: &mut Waits<'_>) -> Result<Vec<u8>, FetchError> {
         let Peer { tls, host } = self;
         let scheme = if *tls { "https" } else { "http" };
         let what = format!("{scheme}://{host}{}{file}", hidden(path));
-        let answer = self.fetch(&format!("{path}{file}"));
-        match answer {
-            Ok(Answer { status: 200, body: Some(body) }) => Ok(body),
-            Ok(Answer { status, .. }) => Err(FetchError::Status { what, found: status }),
-            Err(source) if tls::is_none(&source) => Err(FetchError::NoTls { what }),
-            Err(source) => Err(FetchError::Unavailable { what, source }),
+        loop {
+            let busy = match self.fetch(&format!("{path}{file}")) {
+                Ok(Answer::File(body)) => return Ok(body),
+                Ok(Answer::Busy(busy)) => busy,
+                Ok(Answer::Other { status }) => {
+                    return Err(FetchError::Status { what, found: status });
+                }
+                Err(source) if tls::is_none(&source) => return Err(FetchError::NoTls { what }),
+                Err(source) => return Err(FetchError::Unavailable { what, source }),
+            };
+            if let Err(source) = waits.wait(&format!("{scheme}://{host}"), busy) {
+                return Err(FetchError::Busy { what, source });
+            }
         }
     }
 
@@ -211,10 +256,13 @@ impl fmt::Debug for Batches {
     }
 }
 
-struct Answer {
-    status: u16,
-    /// Of a status 200 with a length: as many bytes.
-    body: Option<Vec<u8>>,
+enum Answer {
+    /// Status 200 with a length, and as many bytes.
+    File(Vec<u8>),
+    /// To be asked again later.
+    Busy(Busy),
+    /// Something else.
+    Other { status: u16 },
 }
 
 /// Asks on an open connection.
@@ -223,11 +271,14 @@ fn speak<S: Read + Write>(stream: &mut S, host: &str, path: &str) -> io::Result<
     stream.write_all(request.as_bytes())?;
     let malformed = || io::Error::new(io::ErrorKind::InvalidData, "the answer is no HTTP/1.1");
     let (head, begun) = read_head(stream)?.ok_or_else(malformed)?;
-    let (status, length) = parse_head(&head).ok_or_else(malformed)?;
+    let Head { status, length, asking } = parse_head(&head).ok_or_else(malformed)?;
+    if let Some(busy) = Busy::of(status, &asking) {
+        return Ok(Answer::Busy(busy));
+    }
     // Held to the limit before that much is read: the host is not trusted.
     let length = length.filter(|length| status == 200 && *length <= BATCH_FILE_BYTES_MAX);
     let Some(length) = length else {
-        return Ok(Answer { status, body: None });
+        return Ok(Answer::Other { status });
     };
     let mut body = begun;
     stream.take((length as u64).saturating_sub(body.len() as u64)).read_to_end(&mut body)?;
@@ -235,7 +286,7 @@ fn speak<S: Read + Write>(stream: &mut S, host: &str, path: &str) -> io::Result<
         let why = format!("expected {length} bytes, found {}", body.len());
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
     }
-    Ok(Answer { status, body: Some(body) })
+    Ok(Answer::File(body))
 }
 
 /// The head up to its empty line, and what came of the body with it.
@@ -256,46 +307,104 @@ fn read_head<S: Read>(stream: &mut S) -> io::Result<Option<(String, Vec<u8>)>> {
     Ok(None)
 }
 
-/// Status and, unless the body comes in chunks, its length.
-fn parse_head(head: &str) -> Option<(u16, Option<usize>)> {
+/// What a head says.
+struct Head<'a> {
+    status: u16,
+    /// None of a body that comes in chunks.
+    length: Option<usize>,
+    asking: Asking<'a>,
+}
+
+fn parse_head(head: &str) -> Option<Head<'_>> {
     let mut lines = head.split("\r\n");
     let status = lines.next()?.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
-    let mut length = None;
+    let (mut length, mut chunked, mut asking) = (None, false, Asking::default());
     for line in lines.filter(|line| !line.is_empty()) {
         let (name, value) = line.split_once(':')?;
         if name.eq_ignore_ascii_case("content-length") {
             length = Some(value.trim().parse().ok()?);
         }
         // Chunks are not spoken; taken for content, their lengths would stand amid the bytes.
-        if name.eq_ignore_ascii_case("transfer-encoding") {
-            return Some((status, None));
+        chunked |= name.eq_ignore_ascii_case("transfer-encoding");
+        if name.eq_ignore_ascii_case("retry-after") {
+            asking.retry_after = Some(value.trim());
+        }
+        if name.eq_ignore_ascii_case("date") {
+            asking.date = Some(value.trim());
         }
     }
-    Some((status, length))
+    Some(Head { status, length: length.filter(|_| !chunked), asking })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::patience::Wait;
     use std::net::TcpListener;
 
     fn served(answer: &'static [u8]) -> (String, std::thread::JoinHandle<String>) {
+        served_in_turn([answer])
+    }
+
+    /// Gives each connection its answer, and then the last request.
+    fn served_in_turn<const N: usize>(
+        answers: [&'static [u8]; N],
+    ) -> (String, std::thread::JoinHandle<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let thread = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let (request, _) = read_head(&mut stream).unwrap().unwrap();
-            stream.write_all(answer).unwrap();
-            request
+            let requests = answers.map(|answer| {
+                let (mut stream, _) = listener.accept().unwrap();
+                let (request, _) = read_head(&mut stream).unwrap().unwrap();
+                stream.write_all(answer).unwrap();
+                request
+            });
+            requests[N - 1].clone()
         });
         (host, thread)
+    }
+
+    #[test]
+    fn a_busy_host_is_waited_for_as_long_as_it_asks_and_each_wait_is_told() {
+        let (host, thread) = served_in_turn([
+            b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 503 Busy\r\ndate: Sat, 28 Nov 2026 10:00:00 GMT\r\n\
+              retry-after: Sat, 28 Nov 2026 10:00:30 GMT\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nbytes",
+        ]);
+        let told = std::cell::RefCell::new(Vec::new());
+        let tell = |wait: &Wait| told.borrow_mut().push(wait.clone());
+        let batches = Batches::parse(&format!("http://{host}/hunter2")).unwrap();
+        let found = batches.file(BatchNumber(7), PUBLIC, &mut Waits::begin(&tell));
+        assert_eq!(found.unwrap(), b"bytes");
+        assert!(thread.join().unwrap().starts_with("GET /hunter2/batches/7 HTTP/1.1\r\n"));
+        let wait = |status, seconds, number| Wait {
+            host: format!("http://{host}"),
+            status,
+            length: Duration::from_secs(seconds),
+            number,
+            most: 10,
+        };
+        assert_eq!(told.take(), [wait(429, 7, 1), wait(503, 30, 2)]);
+    }
+
+    #[test]
+    fn a_host_that_stays_busy_is_told_with_its_status_and_without_its_key() {
+        let busy: &[u8] = b"HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 0\r\n\r\n";
+        let (host, thread) = served_in_turn([busy; 4]);
+        let batches = Batches::parse(&format!("http://{host}/hunter2")).unwrap();
+        let error = batches.file(BatchNumber(1), PRIVATE, &mut Waits::begin(&|_| ()));
+        thread.join().unwrap();
+        let error = model::with_causes(&error.unwrap_err());
+        assert!(error.contains("status 504 still after 3 waits"), "{error}");
+        assert!(error.contains("/batches/1/private") && !error.contains("hunter2"), "{error}");
     }
 
     #[test]
     fn a_file_is_fetched_with_its_length() {
         let (host, thread) = served(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nbytes");
         let batches = Batches::parse(&format!("http://{host}/vitals/")).unwrap();
-        assert_eq!(batches.private(BatchNumber(7)).unwrap(), b"bytes");
+        assert_eq!(fetched(&batches, 7, PRIVATE).unwrap(), b"bytes");
         let request = thread.join().unwrap();
         assert!(request.starts_with("GET /vitals/batches/7/private HTTP/1.1\r\n"));
     }
@@ -304,7 +413,7 @@ mod tests {
     fn truncated_missing_and_chunked_answers_are_told_apart() {
         let found = |answer| {
             let (host, thread) = served(answer);
-            let outcome = Peer { tls: false, host: &host }.get("", "/batches/1");
+            let outcome = fetched(&Batches::parse(&format!("http://{host}")).unwrap(), 1, PUBLIC);
             thread.join().unwrap();
             outcome
         };
@@ -314,7 +423,7 @@ mod tests {
         assert!(matches!(missing, Err(FetchError::Status { found: 404, .. })));
         let (host, thread) = served(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
         let keyed = Batches::parse(&format!("http://{host}/hunter2")).unwrap();
-        let error = keyed.public(BatchNumber(1)).unwrap_err();
+        let error = fetched(&keyed, 1, PUBLIC).unwrap_err();
         assert!(thread.join().unwrap().starts_with("GET /hunter2/batches/1 "));
         assert!(!format!("{error} {error:?} {keyed:?}").contains("hunter2"), "{error}");
         let chunked = found(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
@@ -343,8 +452,8 @@ mod tests {
     #[test]
     fn addresses_and_folders_are_told_apart() {
         assert_eq!(Batches::parse(".").map_err(drop_error), Ok(Batches::Folder(".".into())));
-        let missing = Batches::parse("no/such/folder").unwrap_err();
-        assert!(missing.to_string().ends_with("found neither at no/such/folder"), "{missing}");
+        let missing = Batches::parse("no-such-folder").unwrap_err();
+        assert!(missing.to_string().ends_with("found neither at no-such-folder"), "{missing}");
         for (text, tls, host) in [
             ("http://node/", false, "node:80"),
             ("https://node", true, "node:443"),
@@ -365,12 +474,19 @@ mod tests {
             "127.0.0.1:8080",
             "localhost:8080/hunter2",
             "me:hunter2@node",
+            "node/v2/hunter2",
+            "//node/hunter2",
+            "node.example/hunter2/",
             "ftp://node/hunter2",
         ] {
             let error = Batches::parse(bad).unwrap_err();
             assert!(matches!(error, FetchError::Address), "{bad}");
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
+    }
+
+    fn fetched(batches: &Batches, number: u64, file: BatchFile) -> Result<Vec<u8>, FetchError> {
+        batches.file(BatchNumber(number), file, &mut Waits::begin(&|_| ()))
     }
 
     fn drop_error(_: FetchError) {}

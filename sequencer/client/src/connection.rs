@@ -26,8 +26,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use model::EpochNumber;
 use tokio::sync::watch;
 use wire::{
-    ClientError, ClockFact, Descriptor, Lane, Page, Period, RequestId, SignedAccessRequest,
-    SignedOperation, StreamKey,
+    ClientError, ClockFact, Descriptor, Lane, NamesQuestion, Page, Period, RequestId,
+    SignedAccessRequest, SignedOperation, StreamKey,
 };
 
 pub use config::{ConnectionConfig, DelayListener, ReceiptListener, Waits};
@@ -183,6 +183,24 @@ impl Connection {
         let _forget = ForgetRequest { shared: &self.shared, request };
         self.shared.wake(Lane::Control);
         self.shared.wait_for(|state| state.find_applied(request)).await
+    }
+
+    /// Asks whether the registry knows names, and waits for the answer: one for each, in order.
+    ///
+    /// # Errors
+    /// [`RequestError`]: above all [`RequestError::Session`] with [`ClientError::NotSpoken`] where
+    /// the node is of a version that takes no such question, and [`RequestError::Rejected`] with
+    /// Busy where names were asked about too often.
+    pub async fn ask_names(&self, question: NamesQuestion) -> Result<Vec<bool>, RequestError> {
+        let request = {
+            let mut state = self.lock_welcomed().await?;
+            let request = state.session.ask_names(question)?;
+            state.requests.add_question(request);
+            request
+        };
+        let _forget = ForgetRequest { shared: &self.shared, request };
+        self.shared.wake(Lane::Control);
+        self.shared.wait_for(|state| state.find_known(request)).await
     }
 
     /// Asks to read, and waits for decision, receipt and the frames of the first page, which holds

@@ -109,6 +109,7 @@
 //! # }
 //! ```
 
+mod asked;
 mod backlog;
 pub mod batches;
 mod connection;
@@ -120,6 +121,7 @@ mod key;
 mod layouts;
 pub mod log;
 pub mod party;
+pub mod patience;
 pub mod preview;
 pub mod promised;
 mod receipts;

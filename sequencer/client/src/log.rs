@@ -30,6 +30,7 @@ use statement::scope::Circuit;
 use statement::{c2, claim, field, record, scope, tree};
 use thiserror::Error;
 
+use crate::asked;
 use crate::batches::BatchFiles;
 
 /// Whose log, in which deployment.
@@ -199,6 +200,18 @@ pub enum LogError {
         /// Position of the claim.
         position: Position,
     },
+    /// A claim says something else than the request that it names, or nobody signed that.
+    #[error(
+        "expected the claim at position {} to be that of its signed request, found another {part}: \
+         keep the file, it is evidence against the operator",
+        position.0
+    )]
+    Asked {
+        /// Position of the claim.
+        position: Position,
+        /// In what they differ.
+        part: &'static str,
+    },
     /// An operation's place does not exist or holds something else.
     #[error(
         "expected operation {index} of the opening to be the leaf it is opened as, found \
@@ -361,7 +374,7 @@ impl Batch<'_> {
         if let (true, Err(uncovered)) = (*covered, verdict) {
             return Err(LogError::NotCovered { position, uncovered });
         }
-        let reason = read_reason(claim, request)?;
+        let reason = read_reason(self.viewer.scope, claim, request)?;
         Ok(SeenClaim { claim: claim.clone(), covered: *covered, verdict, reason })
     }
 
@@ -468,73 +481,22 @@ pub fn before_first(headers: &[BatchHeader]) -> Before {
 }
 
 /// The reason that was signed. The claim commits to the digest of the request, so that the operator
-/// can withhold it and cannot change it.
-fn read_reason(claim: &Claim, request: &[u8]) -> Result<Option<String>, LogError> {
+/// can withhold it and cannot change it; nor claim something else than was signed.
+fn read_reason(
+    scope: ChainScope,
+    claim: &Claim,
+    request: &[u8],
+) -> Result<Option<String>, LogError> {
     if request.is_empty() {
         return Ok(None);
     }
-    let wrong = LogError::Request { position: claim.position };
-    match wire::SignedAccessRequest::from_bytes(request) {
-        Ok(signed) if signed.digest() == claim.digest => {
-            Ok(Some(signed.request().reason().as_str().to_owned()))
-        }
-        _ => Err(wrong),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use model::{
-        Category, ClaimKind, Interval, Label, OrganisationId, Party, PractitionerId, Purpose,
+    let position = claim.position;
+    let signed = match wire::SignedAccessRequest::from_bytes(request) {
+        Ok(signed) if signed.digest() == claim.digest => signed,
+        _ => return Err(LogError::Request { position }),
     };
-    use wire::{AccessKind, AccessRequest, Reason, SignedAccessRequest, Source};
-
-    use super::*;
-
-    #[test]
-    fn a_reason_is_shown_only_of_the_request_that_the_claim_names() {
-        let (at, until) = (Millis::new(10).unwrap(), Millis::new(20).unwrap());
-        let request = AccessRequest {
-            scope: ChainScope { chain_id: 1, contract: [1; 20] },
-            patient: PatientIndex::new(3).unwrap(),
-            practitioner: PractitionerId::new("dr-001").unwrap(),
-            organisation: OrganisationId::new("ward-3").unwrap(),
-            care_team: None,
-            source: Source::Any,
-            categories: Category::Ecg.only(),
-            purpose: Purpose::EmergencyTreatment,
-            labels: Label::Normal.only(),
-            data: Interval::ALWAYS,
-            requested_at: at,
-            valid_until: until,
-            nonce: 1,
-            kind: AccessKind::BreakGlass { reason: Reason::new("found on the floor").unwrap() },
-        };
-        let signed = SignedAccessRequest::new(request, [1; 32], [2; 64]).unwrap();
-        let one = Word::from_u64(1);
-        let claim = Claim {
-            patient: PatientIndex::new(3).unwrap(),
-            kind: ClaimKind::BreakGlass,
-            individual: one,
-            organisation: one,
-            care_team: Word::ZERO,
-            source: Party::Any,
-            categories: Category::Ecg.only(),
-            purpose: Purpose::EmergencyTreatment,
-            labels: Label::Normal.only(),
-            receipt: Interval::instant(at),
-            measured: Interval::ALWAYS,
-            position: Position(5),
-            digest: signed.digest(),
-        };
-        let bytes = signed.to_bytes();
-        assert_eq!(read_reason(&claim, &bytes), Ok(Some("found on the floor".to_owned())));
-        assert_eq!(read_reason(&claim, &[]), Ok(None), "withheld");
-        // One letter of the reason is another request.
-        let at = bytes.windows(5).position(|word| word == b"floor").unwrap();
-        let mut other = bytes;
-        other[at] = b'd';
-        let wrong = LogError::Request { position: Position(5) };
-        assert_eq!(read_reason(&claim, &other), Err(wrong));
+    match asked::first_difference(&signed, claim, scope) {
+        None => Ok(Some(signed.request().reason().as_str().to_owned())),
+        Some(part) => Err(LogError::Asked { position, part }),
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use model::{DeviceId, IdError, OrganisationId, Party, PractitionerId, Word};
 use statement::scope::{self, ActorKind};
 use thiserror::Error;
-use wire::CareTeamId;
+use wire::{CareTeamId, RegistryKey};
 
 /// Text that names nobody.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -84,6 +84,21 @@ pub fn actor(text: &str) -> Result<Party, PartyError> {
     }))
 }
 
+/// What the registry would know a party by. It has no care teams, and anybody has no name.
+///
+/// # Errors
+/// As [`actor`].
+pub fn registered(text: &str) -> Result<Option<RegistryKey>, PartyError> {
+    // The one reader of such words decides what they are; here only where to look is added.
+    actor(text)?;
+    Ok(match text.split_once(':') {
+        Some(("organisation", name)) => Some(RegistryKey::Organisation(OrganisationId::new(name)?)),
+        Some(("practitioner", name)) => Some(RegistryKey::Practitioner(PractitionerId::new(name)?)),
+        Some(("device", name)) => Some(RegistryKey::Device(DeviceId::new(name)?)),
+        _ => None,
+    })
+}
+
 /// Whose data.
 ///
 /// # Errors
@@ -111,6 +126,19 @@ mod tests {
         assert!(names.knows(&doctor) && names.knows(&Party::Any));
         assert_eq!(names.of(&doctor), "practitioner dr-001");
         assert_eq!(names.of(&actor("any").unwrap()), "anybody");
+    }
+
+    #[test]
+    fn the_registry_knows_people_places_and_devices_and_no_care_team() {
+        let ward = RegistryKey::Organisation(OrganisationId::new("ward-3").unwrap());
+        assert_eq!(registered("organisation:ward-3").map(|found| found == Some(ward)), Ok(true));
+        for named in ["practitioner:dr-001", "device:m-1"] {
+            assert!(registered(named).unwrap().is_some(), "{named}");
+        }
+        for without in ["any", "care-team:night", "group:night"] {
+            assert!(registered(without).unwrap().is_none(), "{without}");
+        }
+        assert!(registered("nurse:anna").is_err() && registered("practitioner:Dr X").is_err());
     }
 
     #[test]

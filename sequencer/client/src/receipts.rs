@@ -14,6 +14,7 @@ use thiserror::Error;
 use wire::{GroupIdentity, ReceiptError, SignedReceipt};
 
 use crate::batches::{Batches, FetchError};
+use crate::patience::LetPass;
 
 /// Largest receipt file that is read, bytes.
 const FILE_BYTES_MAX: u64 = 128 << 10;
@@ -281,6 +282,7 @@ pub fn compare(
     batches: &Batches,
     headers: &[BatchHeader],
     receipt: &SignedReceipt,
+    let_pass: LetPass<'_>,
 ) -> Result<Compared, CompareError> {
     let group = receipt.receipt.group;
     let of = ReceiptedGroup { group: group.group, journal_hash: group.journal_hash };
@@ -293,7 +295,7 @@ pub fn compare(
         let Some(previous) = journal_before(headers, at, group.scope) else {
             return Ok(Compared::BeforeHeaders);
         };
-        let settled = read_groups(batches, header, &previous)?;
+        let settled = read_groups(batches, header, &previous, let_pass)?;
         match (settled.inclusion(of), settled.numbers()) {
             (Inclusion::Included, _) => return Ok(Compared::Settled { batch: header.number }),
             (Inclusion::OtherHash { receipted, settled }, _) => {
@@ -326,9 +328,10 @@ fn read_groups(
     batches: &Batches,
     header: &BatchHeader,
     previous: &[u8; 32],
+    let_pass: LetPass<'_>,
 ) -> Result<SettledGroups, CompareError> {
     let batch = header.number.0;
-    let bytes = batches.public(header.number)?;
+    let bytes = batches.public(header.number, let_pass)?;
     let file = PublicFile::from_bytes(&bytes);
     let file = file.map_err(|source| CompareError::File { batch, source })?;
     // Whoever serves the file is not trusted: it must be the one of the verified header.

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use l1_contracts::Deployment;
 use model::calendar::Utc;
 use model::{GatewayId, Interval, OperatorId, OrganisationId, PractitionerId, WalletId};
+use sequencer::doors::admin::Given;
 use sequencer::doors::config::Config;
 use sequencer::folder::authority::{Authority, ClientDeployment, Issued};
 use sequencer::folder::layout::Layout;
@@ -19,7 +20,7 @@ use sequencer::node::Endpoints;
 use serde_json::{Value, json};
 use wire::{RegistryChange, RegistryKey, RegistryRecord, Role};
 
-use super::listed::{Listed, Registered, change, now};
+use super::listed::{Listed, Registered, change, change_if, now};
 use super::outcome::{Asked, Outcome, failed, unavailable, usage};
 use super::registry::CHANGE;
 
@@ -226,7 +227,7 @@ fn issue(Issue { wanted, organisation, public_key }: Issue) -> Outcome {
             there.end_words(now())
         )));
     }
-    register(wanted, maker, subject)
+    register(wanted, maker, subject, Given::NoRecord)
 }
 
 fn renew(Renew { wanted, public_key }: Renew) -> Outcome {
@@ -243,7 +244,7 @@ fn renew(Renew { wanted, public_key }: Renew) -> Outcome {
     let public_key = public_key.as_deref().or(known.as_deref());
     let said = Particulars { organisation: organisation.as_deref(), public_key };
     let subject = Subject::new(wanted.role, &wanted.id, said)?;
-    register(wanted, maker, subject)
+    register(wanted, maker, subject, Given::Record)
 }
 
 fn revoke(id: &str, role: Role, asked: &Asked) -> Outcome {
@@ -325,12 +326,12 @@ impl Maker {
 
 /// Registers first: a certificate folder that the node never accepted would look usable. If the
 /// folder then cannot be written, the record stands, and the error says how to repair that.
-fn register(wanted: Wanted, maker: Maker, subject: Subject) -> Outcome {
+fn register(wanted: Wanted, maker: Maker, subject: Subject, given: Given) -> Outcome {
     let Wanted { id, role, request, out, asked } = wanted;
     let issued = maker.make(role, &id)?;
     let (fingerprint, valid, role) = (issued.fingerprint(), maker.valid, role.name());
     let record = subject.record(fingerprint, valid);
-    let position = change(&asked.node, &RegistryChange::Add(record))?;
+    let position = change_if(&asked.node, &RegistryChange::Add(record), given)?;
     issued.write_client(&out, &maker.client).map_err(|error| {
         let (out, dir) = (out.display(), asked.node.dir.display());
         // Without it the key would be made here, and their own one would fit no certificate.

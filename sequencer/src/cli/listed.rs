@@ -2,7 +2,7 @@
 
 use model::calendar::Utc;
 use model::{Clock as _, Millis, SystemClock};
-use sequencer::doors::admin::{ask, change_request};
+use sequencer::doors::admin::{Given, ask, change_request};
 use sequencer::folder::layout::Layout;
 use sequencer::folder::validity::{DAY_MS, WARNING_DAYS};
 use serde::{Deserialize, Serialize};
@@ -132,7 +132,12 @@ pub(super) fn now() -> Millis {
 
 /// Submits a change; the position at which it is journaled.
 pub(super) fn change(node: &NodeFolder, change: &RegistryChange) -> Outcome<u64> {
-    let answer = request(node, &change_request(change).map_err(usage)?)?;
+    change_if(node, change, Given::Nothing)
+}
+
+/// Submits a change that the node makes only if this holds then.
+pub(super) fn change_if(node: &NodeFolder, change: &RegistryChange, given: Given) -> Outcome<u64> {
+    let answer = request(node, &change_request(change, given).map_err(usage)?)?;
     let position = answer["position"].as_u64();
     position.ok_or_else(|| failed(anyhow::anyhow!("expected a position, found {answer}")))
 }

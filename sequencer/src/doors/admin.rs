@@ -1,22 +1,22 @@
 //! The operator's door to the registry: an owner-only unix socket of the running node.
 //!
 //! One request a line, one JSON answer a line. `change HEX` submits a registry change (canonical
-//! bytes of `wire::RegistryChange`), `list` prints the registry, `status` how the node stands.
-//! Threat note: whoever opens the
-//! socket is the operator; the file is made with mode 0600 in the node's folder, and nothing here
-//! can touch consent, which only signatures move.
+//! bytes of `wire::RegistryChange`), `issue HEX` and `renew HEX` the same where its id has no
+//! record or has one ([`Given`]), `list` prints the registry, `status` how the node stands.
+//! Threat note: whoever opens the socket is the operator; the file is made with mode 0600 in the
+//! node's folder, and nothing here can touch consent, which only signatures move.
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Interval, Millis};
+use model::{Clock as _, Interval, Millis, SystemClock};
 use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{sleep, timeout};
 use wire::RegistryChange;
 
@@ -94,6 +94,53 @@ pub struct Answers {
     pub tell: Arc<dyn Tell>,
 }
 
+/// What must hold of the record that a change adds: looked at when the change is made and not when
+/// somebody decided to ask for it, so that of two who add the same one the second is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// Nothing: the change replaces or ends whatever is there.
+    Nothing,
+    /// None with its id is registered.
+    NoRecord,
+    /// One with its id is.
+    Record,
+}
+
+impl Given {
+    const ALL: [Given; 3] = [Given::Nothing, Given::NoRecord, Given::Record];
+
+    /// The request's first word.
+    fn word(self) -> &'static str {
+        match self {
+            Given::Nothing => "change",
+            Given::NoRecord => "issue",
+            Given::Record => "renew",
+        }
+    }
+
+    fn of_word(word: &str) -> Option<Given> {
+        Given::ALL.into_iter().find(|given| given.word() == word)
+    }
+
+    fn check(self, change: &RegistryChange, view: &LedgerView) -> Result<(), String> {
+        let RegistryChange::Add(record) = change else { return Ok(()) };
+        // By the journal's time where the clock is behind it, as whoever connects is judged.
+        let now = SystemClock.now().max(view.last_time());
+        let (kind, there) = (record.key().kind(), view.registry().holds(&record.key(), now));
+        match (self, there) {
+            (Given::NoRecord, true) => Err(format!(
+                "expected an id without a {kind}, found one, registered meanwhile: look with \
+                 `sequencer identity list` and renew it if it is to be replaced"
+            )),
+            (Given::Record, false) => Err(format!(
+                "expected a {kind} that has not ended under this id, found none: it was revoked \
+                 meanwhile"
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The running door. Dropping it closes it.
 #[derive(Debug)]
 pub struct AdminDoor {
@@ -131,27 +178,28 @@ impl Drop for AdminDoor {
 /// Serves until it is aborted.
 async fn accept(listener: UnixListener, answers: Answers) -> Result<(), Infallible> {
     let slots = Arc::new(Semaphore::new(REQUESTS_MAX));
+    let turns = Arc::new(Mutex::new(()));
     loop {
         let slot = slots.clone().acquire_owned().await.expect("nobody closes the semaphore");
         let Ok((stream, _)) = listener.accept().await else {
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let answers = answers.clone();
+        let (answers, turns) = (answers.clone(), turns.clone());
         spawn_request("admin", async move {
-            serve(stream, answers).await;
+            serve(stream, &answers, &turns).await;
             drop(slot);
         });
     }
 }
 
-async fn serve(stream: UnixStream, answers: Answers) {
+async fn serve(stream: UnixStream, answers: &Answers, turns: &Mutex<()>) {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     // One request a connection: an operator's command asks once and goes.
     let mut reader = BufReader::new(read.take(REQUEST_BYTES_MAX));
     let Ok(Ok(_)) = timeout(TRANSFER_WAIT, reader.read_line(&mut line)).await else { return };
-    let answer = timeout(ANSWER_WAIT, answer_request(line.trim(), &answers)).await;
+    let answer = timeout(ANSWER_WAIT, answer_request(line.trim(), answers, turns)).await;
     let answer = match answer.unwrap_or_else(|_| Err(ANSWER_LATE.code.into())) {
         Ok(value) => value,
         Err(detail) => json!({ "error": detail }),
@@ -161,16 +209,25 @@ async fn serve(stream: UnixStream, answers: Answers) {
     drop(timeout(TRANSFER_WAIT, write.write_all(answer.as_bytes())).await);
 }
 
-async fn answer_request(request: &str, answers: &Answers) -> Result<Value, String> {
+async fn answer_request(
+    request: &str,
+    answers: &Answers,
+    turns: &Mutex<()>,
+) -> Result<Value, String> {
     let Answers { admit, view, tell } = answers;
     match request {
         "list" => return Ok(list(&view.registry())),
         "status" => return Ok(tell.status()),
         _ => {}
     }
-    let digits = request.strip_prefix("change ").ok_or(REQUEST_UNKNOWN.code)?;
+    let (word, digits) = request.split_once(' ').ok_or(REQUEST_UNKNOWN.code)?;
+    let given = Given::of_word(word).ok_or(REQUEST_UNKNOWN.code)?;
     let bytes = hex::decode(digits).map_err(|_| CHANGE_NOT_HEX.code)?;
     let change = RegistryChange::from_bytes(&bytes).map_err(|error| error.to_string())?;
+    // One after the other: an answer leaves when the view has its change, so that no other comes
+    // between a look at the registry and the change that rests on it.
+    let _turn = turns.lock().await;
+    given.check(&change, view)?;
     match admit.submit(Item::Registry(change)).await.map_err(|error| error.to_string())? {
         Answer::RegistryChanged { position } => Ok(json!({ "position": position.0 })),
         Answer::Refused(refusal) => Err(refusal.detail),
@@ -266,12 +323,12 @@ async fn converse(socket: &Path, request: &str) -> Result<Value, AdminError> {
     }
 }
 
-/// The request that makes a change.
+/// The request that makes a change, if what is given holds then.
 ///
 /// # Errors
 /// If the change does not encode, with the reason.
-pub fn change_request(change: &RegistryChange) -> Result<String, wire::DecodeError> {
-    Ok(format!("change {}", hex::encode(change.to_bytes()?)))
+pub fn change_request(change: &RegistryChange, given: Given) -> Result<String, wire::DecodeError> {
+    Ok(format!("{} {}", given.word(), hex::encode(change.to_bytes()?)))
 }
 
 #[cfg(test)]

@@ -204,19 +204,22 @@ pub const HTTP: &[Unserved] = &[
     FILES_DAMAGED,
 ];
 
+/// Requests that change the registry.
+const CHANGES: &[&str] = &["change HEX", "issue HEX", "renew HEX"];
+
 pub(crate) const REQUEST_UNKNOWN: Unserved = Unserved {
     requests: ANY,
     status: 0,
-    code: "expected `list`, `status` or `change HEX`",
+    code: "expected `list`, `status`, `change HEX`, `issue HEX` or `renew HEX`",
     meaning: "The line is no request.",
     what_to_do: "Use `sequencer org | device | identity | status`.",
 };
 
 pub(crate) const CHANGE_NOT_HEX: Unserved = Unserved {
-    requests: &["change HEX"],
+    requests: CHANGES,
     status: 0,
-    code: "expected hex digits after `change`",
-    meaning: "What follows `change` is not hexadecimal.",
+    code: "expected hex digits after the first word",
+    meaning: "What follows `change`, `issue` or `renew` is not hexadecimal.",
     what_to_do: "Send the canonical bytes of the change as hex digits.",
 };
 
@@ -236,14 +239,14 @@ pub const ADMIN: &[Unserved] = &[
     CHANGE_NOT_HEX,
     ANSWER_LATE,
     Unserved {
-        requests: &["change HEX"],
+        requests: CHANGES,
         status: 0,
         code: "[offset, what was expected]",
         meaning: "The bytes are no registry change.",
         what_to_do: "Use program and node of one version.",
     },
     Unserved {
-        requests: &["change HEX"],
+        requests: CHANGES,
         status: 0,
         code: "[the rule that the change breaks]",
         meaning: "The registry refuses the change; nothing is changed.",
@@ -255,6 +258,13 @@ pub const ADMIN: &[Unserved] = &[
         code: "[too many items wait, or the writer stopped or failed]",
         meaning: "The node takes the request not now, or not any more.",
         what_to_do: "If too many wait, ask again; otherwise read the log and start the node again.",
+    },
+    Unserved {
+        requests: &["issue HEX", "renew HEX"],
+        status: 0,
+        code: "[that the id has a record, or has none]",
+        meaning: "Another command registered or revoked it meanwhile; nothing is changed.",
+        what_to_do: "Look with `sequencer identity list`, then renew or issue.",
     },
 ];
 

@@ -4,13 +4,12 @@
 //! boot-time clock goes on, so the difference of the two, as it was believed, tells a start whether
 //! the wall clock was set meanwhile. After another boot it says nothing.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use files::Audience;
 use model::BootId;
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
+
+use super::checked::{self, Checked, CheckedError};
 
 /// The believed difference of a boot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,30 +20,9 @@ pub struct Believed {
     pub difference_ms: i64,
 }
 
-/// Why nothing is remembered.
-#[derive(Debug, Error)]
-pub enum BelievedError {
-    /// The file cannot be read or written.
-    #[error("{path} cannot be {action}")]
-    File {
-        /// What was done.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// It is not as it was written.
-    #[error("expected what was believed of the clocks in {path}, found a damaged file")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-    },
-}
-
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Form {
+pub(super) struct Form {
     schema: String,
     /// Hex digits.
     boot: String,
@@ -54,19 +32,21 @@ struct Form {
 }
 
 const SCHEMA: &str = "vitals-clock-1";
-/// Largest file that is read; one that was written has less than half.
-const FILE_BYTES_MAX: u64 = 512;
 
-impl Believed {
+impl Checked for Believed {
+    type Form = Form;
+    const WHAT: &'static str = "what was believed of the clocks";
+    // The next start takes the clocks as they are, as on another boot.
+    const REMEDY: &'static str = "";
+    const FILE_BYTES_MAX: u64 = 512;
+
     fn form(&self) -> Form {
         let Believed { boot, difference_ms } = self;
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(SCHEMA.as_bytes()).update(&boot.0).update(&difference_ms.to_be_bytes());
         Form {
             schema: SCHEMA.to_owned(),
             boot: hex::encode(boot.0),
             difference_ms: *difference_ms,
-            check: hex::encode(&hasher.finalize().as_bytes()[..16]),
+            check: checked::check(SCHEMA, &[&boot.0, &difference_ms.to_be_bytes()]),
         }
     }
 
@@ -77,34 +57,23 @@ impl Believed {
         let again = believed.form();
         (again.schema == form.schema && again.check == form.check).then_some(believed)
     }
+}
 
+impl Believed {
     /// Reads what an earlier run left; `None` if there was none.
     ///
     /// # Errors
-    /// [`BelievedError`].
-    pub fn read(path: &Path) -> Result<Option<Believed>, BelievedError> {
-        let damaged = || BelievedError::Damaged { path: path.into() };
-        let bytes = match files::read(path, FILE_BYTES_MAX, Audience::Owner) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Err(damaged()),
-            found => found.map_err(|source| BelievedError::File {
-                action: "read",
-                path: path.into(),
-                source,
-            })?,
-        };
-        let form: Form = serde_json::from_slice(&bytes).map_err(|_| damaged())?;
-        Believed::of_form(&form).map(Some).ok_or_else(damaged)
+    /// [`CheckedError`].
+    pub fn read(path: &Path) -> Result<Option<Believed>, CheckedError> {
+        checked::read(path)
     }
 
     /// Replaces it, durably.
     ///
     /// # Errors
-    /// [`BelievedError::File`].
-    pub fn write(&self, path: &Path) -> Result<(), BelievedError> {
-        let text = serde_json::to_string_pretty(&self.form()).expect("numbers and hex digits");
-        let failed = |source| BelievedError::File { action: "written", path: path.into(), source };
-        files::replace(path, &[text.as_bytes(), b"\n"], Audience::Owner).map_err(failed)
+    /// [`CheckedError::File`].
+    pub fn write(&self, path: &Path) -> Result<(), CheckedError> {
+        checked::write(self, path)
     }
 }
 
@@ -127,9 +96,9 @@ mod tests {
         for (was, is) in [("-4000", "-4001"), ("0707", "0706"), ("clock-1", "clock-2"), ("}", "")] {
             fs::write(&path, text.replacen(was, is, 1)).unwrap();
             let found = Believed::read(&path);
-            assert!(matches!(found, Err(BelievedError::Damaged { .. })), "{was} -> {is}");
+            assert!(matches!(found, Err(CheckedError::Damaged { .. })), "{was} -> {is}");
         }
         fs::write(&path, "0".repeat(600)).unwrap();
-        assert!(matches!(Believed::read(&path), Err(BelievedError::Damaged { .. })));
+        assert!(matches!(Believed::read(&path), Err(CheckedError::Damaged { .. })));
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod authority;
 pub mod believed;
+pub mod checked;
 pub mod layout;
 pub mod request;
 pub mod secrets;

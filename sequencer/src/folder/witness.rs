@@ -5,12 +5,11 @@
 //! cut, a restored backup of the journal alone. It is written after a group is durable, never
 //! before, and so never remembers what nobody was told.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use files::Audience;
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
+
+use super::checked::{self, Checked, CheckedError};
 
 /// How far the journal was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,34 +26,10 @@ pub struct Witness {
     pub journal_hash: [u8; 32],
 }
 
-/// Why there is no witness to compare with.
-#[derive(Debug, Error)]
-pub enum WitnessError {
-    /// The file cannot be read or written.
-    #[error("{path} cannot be {action}")]
-    File {
-        /// What was done.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// It is not as it was written.
-    #[error(
-        "expected a whole witness in {path}, found a damaged one: compare the journal with a copy \
-         of it, then move the file away, and the next start writes it anew"
-    )]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-    },
-}
-
 /// The file: names as in the page about the journal, hashes in hex.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Form {
+pub(super) struct Form {
     schema: String,
     genesis: String,
     term: u32,
@@ -66,15 +41,18 @@ struct Form {
 }
 
 const SCHEMA: &str = "vitals-witness-1";
-/// Largest file that is read; one that was written has less than half.
-const FILE_BYTES_MAX: u64 = 1024;
 
-impl Witness {
+impl Checked for Witness {
+    type Form = Form;
+    const WHAT: &'static str = "a whole witness";
+    const REMEDY: &'static str = ": compare the journal with a copy of it, then move the file \
+                                  away, and the next start writes it anew";
+    const FILE_BYTES_MAX: u64 = 1024;
+
     fn form(&self) -> Form {
         let Witness { genesis, term, group, position, journal_hash } = self;
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(SCHEMA.as_bytes()).update(genesis).update(&term.to_be_bytes());
-        hasher.update(&group.to_be_bytes()).update(&position.to_be_bytes()).update(journal_hash);
+        let (number, at) = (group.to_be_bytes(), position.to_be_bytes());
+        let values: [&[u8]; 5] = [genesis, &term.to_be_bytes(), &number, &at, journal_hash];
         Form {
             schema: SCHEMA.to_owned(),
             genesis: hex::encode(genesis),
@@ -82,7 +60,7 @@ impl Witness {
             group: *group,
             position: *position,
             journal_hash: hex::encode(journal_hash),
-            check: hex::encode(&hasher.finalize().as_bytes()[..16]),
+            check: checked::check(SCHEMA, &values),
         }
     }
 
@@ -98,31 +76,23 @@ impl Witness {
         let again = witness.form();
         (again.schema == form.schema && again.check == form.check).then_some(witness)
     }
+}
 
+impl Witness {
     /// Reads the witness; `None` if there is none.
     ///
     /// # Errors
-    /// [`WitnessError`].
-    pub fn read(path: &Path) -> Result<Option<Witness>, WitnessError> {
-        let failed = |source| WitnessError::File { action: "read", path: path.into(), source };
-        let damaged = || WitnessError::Damaged { path: path.into() };
-        let bytes = match files::read(path, FILE_BYTES_MAX, files::Audience::Owner) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Err(damaged()),
-            found => found.map_err(failed)?,
-        };
-        let form: Form = serde_json::from_slice(&bytes).map_err(|_| damaged())?;
-        Witness::of_form(&form).map(Some).ok_or_else(damaged)
+    /// [`CheckedError`].
+    pub fn read(path: &Path) -> Result<Option<Witness>, CheckedError> {
+        checked::read(path)
     }
 
     /// Replaces the witness, durably.
     ///
     /// # Errors
-    /// [`WitnessError::File`].
-    pub fn write(&self, path: &Path) -> Result<(), WitnessError> {
-        let text = serde_json::to_string_pretty(&self.form()).expect("numbers and hex digits");
-        let failed = |source| WitnessError::File { action: "written", path: path.into(), source };
-        files::replace(path, &[text.as_bytes(), b"\n"], Audience::Owner).map_err(failed)
+    /// [`CheckedError::File`].
+    pub fn write(&self, path: &Path) -> Result<(), CheckedError> {
+        checked::write(self, path)
     }
 }
 
@@ -164,7 +134,7 @@ mod tests {
             fs::write(&path, image).unwrap();
             let found = Witness::read(&path);
             let text = String::from_utf8_lossy(image);
-            assert!(matches!(found, Err(WitnessError::Damaged { .. })), "{text}");
+            assert!(matches!(found, Err(CheckedError::Damaged { .. })), "{text}");
         }
     }
 }

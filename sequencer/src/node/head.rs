@@ -12,9 +12,10 @@ use thiserror::Error;
 use wire::{Address, SignedReceipt};
 
 use super::witness::KeepWitness;
+use crate::folder::checked::CheckedError;
 use crate::folder::layout::Layout;
 use crate::folder::store::{Store, StoreError};
-use crate::folder::witness::{Witness, WitnessError};
+use crate::folder::witness::Witness;
 use crate::history::{Comparison, Contradiction, HistoryError, Keeper, Remembered, compare};
 use crate::stages::settle::carried_headers;
 
@@ -43,7 +44,7 @@ pub enum HeadError {
     Store(#[from] StoreError),
     /// The witness cannot be read.
     #[error(transparent)]
-    Witness(#[from] WitnessError),
+    Witness(#[from] CheckedError),
     /// It is another journal's.
     #[error(
         "expected the witness of this deployment's journal in {path}, found another's: move it to \
@@ -368,7 +369,7 @@ impl WitnessFile {
         WitnessFile { path: layout.witness(), genesis, term }
     }
 
-    pub(super) fn write(&self, head: &Head) -> Result<(), WitnessError> {
+    pub(super) fn write(&self, head: &Head) -> Result<(), CheckedError> {
         let WitnessFile { path, genesis, term } = self;
         let Head { group, position, journal_hash, .. } = *head;
         Witness { genesis: *genesis, term: *term, group, position, journal_hash }.write(path)

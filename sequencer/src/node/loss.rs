@@ -157,7 +157,7 @@ pub enum LossError {
     Store(#[from] StoreError),
     /// The witness cannot be written.
     #[error(transparent)]
-    Witness(#[from] crate::folder::witness::WitnessError),
+    Witness(#[from] crate::folder::checked::CheckedError),
     /// The chain does not fit.
     #[error("the base chain does not fit the deployment")]
     Edge(#[from] EdgeError),

@@ -25,9 +25,9 @@ mod scrub;
 mod settle_limits;
 pub mod setup;
 mod start;
-mod tables;
 pub mod status;
 pub mod survey;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod timer;

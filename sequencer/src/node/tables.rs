@@ -39,7 +39,7 @@ impl TableThread {
     pub(super) fn start(wanted: Wanted, guard: &Guard) -> io::Result<TableThread> {
         let (end, begin) = channel();
         // One round; then it waits for the end.
-        drop(end.send(()));
+        end.send(()).expect("the other end is here");
         let stopping = Arc::<AtomicBool>::default();
         let stopped = stopping.clone();
         let work = move |()| {
@@ -63,7 +63,8 @@ impl TableThread {
 }
 
 impl Wanted {
-    fn get(&self, rows_min: usize, go_on: &(dyn Fn() -> bool + Sync)) {
+    /// Blocks until they are there, or `go_on` says no.
+    pub(super) fn get(&self, rows_min: usize, go_on: &(dyn Fn() -> bool + Sync)) {
         let Wanted { keys, folder, bytes_max, metrics } = self;
         let terms = TableTerms { folder, bytes_max: *bytes_max, go_on };
         keys.add_tables(&terms, rows_min, |shape, result| {
@@ -79,37 +80,11 @@ impl Wanted {
                     return tracing::info!(shape, bytes, wanted, "tables are in use");
                 }
             };
-            tracing::warn!(shape, error, "proofs are made without some tables, which cannot be kept");
+            tracing::warn!(
+                shape,
+                error,
+                "proofs are made without some tables, which cannot be kept"
+            );
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::stages::prove::Wanted as Shapes;
-
-    #[test]
-    fn tables_of_the_keys_are_got_as_far_as_there_is_room() {
-        let keys = ProverKeys::open(&proving_keys_folder(), Shapes::TEST, |_| {}).unwrap();
-        let keys = Arc::new(keys);
-        let folder = tempfile::tempdir().unwrap();
-        let metrics = Arc::new(Metrics::new());
-        let wanted = |bytes_max| Wanted {
-            keys: keys.clone(),
-            folder: folder.path().to_owned(),
-            bytes_max,
-            metrics: metrics.clone(),
-        };
-        wanted(usize::MAX).get(ROWS_MIN, &|| true);
-        assert_eq!(keys.table_bytes(), 0, "shapes of tests are too small");
-        wanted(usize::MAX).get(0, &|| false);
-        assert_eq!(keys.table_bytes(), 0, "a node that stops");
-        wanted(0).get(0, &|| true);
-        assert_eq!(keys.table_bytes(), 0, "no room");
-        wanted(usize::MAX).get(0, &|| true);
-        // Nothing on a machine whose engine has none.
-        assert_eq!(keys.table_bytes() > 0, keys.engine_name() == "accelerated");
-        assert_eq!(metrics.prove_table_bytes.get(), keys.table_bytes() as i64);
     }
 }

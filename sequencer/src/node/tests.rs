@@ -5,12 +5,14 @@ mod counted;
 mod files;
 mod idle;
 mod proving;
+mod registering;
 mod resume;
 mod scrape;
 // The tests beside the crate use the rest of it.
 #[allow(dead_code)]
 #[path = "../../tests/support.rs"]
 mod support;
+mod tables;
 mod unprovable;
 
 use std::sync::atomic::{AtomicBool, Ordering};

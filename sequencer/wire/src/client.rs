@@ -11,9 +11,9 @@ use bytes::Bytes;
 use model::{Millis, RejectCode, Sequence, StreamHandle};
 
 use crate::{
-    ClientMessage, ClientName, ClockFact, Concern, Credit, Deframer, Descriptor, Frame, Hello,
-    Lane, Page, Reading, Reject, ReleaseEnd, RequestId, ServerMessage, SignedAccessRequest,
-    SignedOperation, SignedReceipt, Welcome,
+    ClientMessage, ClientName, ClockFact, Concern, Credit, Deframer, Descriptor, Features, Frame,
+    Hello, Lane, NamesQuestion, Page, Reading, Reject, ReleaseEnd, RequestId, ServerMessage,
+    SignedAccessRequest, SignedOperation, SignedReceipt, Welcome,
 };
 
 mod event;
@@ -45,6 +45,8 @@ enum Phase {
 pub struct ClientSession {
     name: ClientName,
     phase: Phase,
+    /// What both sides speak, since the last welcome.
+    features: Features,
     lanes: [Deframer; 3],
     held: HeldFrames,
     requests: Requests,
@@ -58,6 +60,7 @@ impl ClientSession {
     pub fn new(config: ClientConfig) -> ClientSession {
         ClientSession {
             phase: Phase::Disconnected,
+            features: Features::default(),
             lanes: Default::default(),
             held: HeldFrames::new(config.limits),
             requests: Requests::new(config.limits.requests_max),
@@ -258,6 +261,22 @@ impl ClientSession {
         Ok(request)
     }
 
+    /// Asks whether the registry knows names.
+    ///
+    /// # Errors
+    /// [`ClientError::NotConnected`], [`ClientError::Full`], or [`ClientError::NotSpoken`] if the
+    /// server is of a version that does not take the question.
+    pub fn ask_names(&mut self, question: NamesQuestion) -> Result<RequestId, ClientError> {
+        self.check_ready()?;
+        // An older server would close the session over a message that it does not know (W.7).
+        if !self.features.contains(Features::NAMES) {
+            return Err(ClientError::NotSpoken { what: "questions about names" });
+        }
+        let request = self.requests.add_names(question.names().len())?;
+        self.send(ClientMessage::Names { request, question });
+        Ok(request)
+    }
+
     /// Says goodbye and ends the session; send what is left, then close the connection.
     pub fn goodbye(&mut self) {
         if self.is_open() {
@@ -305,6 +324,7 @@ impl ClientSession {
         // Before any stream is opened: readings go to the expected deployment and to no other.
         let before = self.evidence.take_welcome(&welcome)?;
         self.phase = Phase::Ready;
+        self.features = welcome.features;
         self.held.set_credit(welcome.credit);
         let opens: Vec<_> = self.held.opens().cloned().collect();
         opens.into_iter().for_each(|open| self.send(ClientMessage::OpenStream(open)));
@@ -346,6 +366,10 @@ impl ClientSession {
                 self.requests.end_release(&end)?;
                 let ReleaseEnd { request, frames, more, partly } = end;
                 self.report(Some(ClientEvent::ReleaseEnded { request, frames, more, partly }));
+            }
+            ServerMessage::Names(answer) => {
+                self.requests.answer_names(&answer)?;
+                self.report(Some(ClientEvent::NamesAnswered(answer)));
             }
             ServerMessage::Reject(reject) => {
                 let event = self.take_reject(reject, now);

@@ -39,6 +39,7 @@ pub(crate) enum Type {
     AccessRequest = 0x24,
     EndStream = 0x25,
     Goodbye = 0x26,
+    NamesQuestion = 0x27,
     Welcome = 0x40,
     StreamOpened = 0x41,
     Receipt = 0x42,
@@ -48,10 +49,11 @@ pub(crate) enum Type {
     Reject = 0x46,
     Credit = 0x47,
     Closing = 0x48,
+    NamesAnswer = 0x49,
 }
 
 impl Type {
-    const ALL: [Type; 16] = [
+    const ALL: [Type; 18] = [
         Type::Hello,
         Type::OpenStream,
         Type::ClockFact,
@@ -59,6 +61,7 @@ impl Type {
         Type::AccessRequest,
         Type::EndStream,
         Type::Goodbye,
+        Type::NamesQuestion,
         Type::Welcome,
         Type::StreamOpened,
         Type::Receipt,
@@ -68,6 +71,7 @@ impl Type {
         Type::Reject,
         Type::Credit,
         Type::Closing,
+        Type::NamesAnswer,
     ];
 
     /// The type with this number; `None` for a frame's.

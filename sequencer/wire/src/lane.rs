@@ -17,8 +17,15 @@ pub struct Features(pub u64);
 impl Features {
     /// The raw codec: required of both sides.
     pub const RAW: Features = Features(1);
+    /// Questions about names.
+    pub const NAMES: Features = Features(2);
     /// Everything that this version speaks.
-    pub const SPOKEN: Features = Features::RAW;
+    pub const SPOKEN: Features = Features(Features::RAW.0 | Features::NAMES.0);
+
+    /// What is in both sets.
+    pub const fn and(self, other: Features) -> Features {
+        Features(self.0 & other.0)
+    }
 
     /// Whether every feature of `other` is in this set.
     pub const fn contains(self, other: Features) -> bool {

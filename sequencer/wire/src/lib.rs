@@ -84,6 +84,7 @@
 //! ```
 
 mod access;
+mod asked;
 mod client;
 mod codec;
 mod credit;
@@ -96,6 +97,7 @@ mod header;
 mod lane;
 pub mod limits;
 mod message;
+mod names;
 mod operation;
 mod page;
 mod receipt;
@@ -105,6 +107,7 @@ mod stream;
 mod time;
 
 pub use access::{AccessKind, AccessRequest, CareTeamId, Reason, SignedAccessRequest, Source};
+pub use asked::RequestWords;
 pub use client::{
     ClientConfig, ClientError, ClientEvent, ClientLimits, ClientSession, StopReason, Violation,
 };
@@ -125,6 +128,7 @@ pub use message::{
     AccessAnswer, ClientMessage, ClientName, Concern, Hello, Mark, MessageError, Reject,
     ReleaseEnd, Released, RequestId, ServerMessage, Standing, Welcome,
 };
+pub use names::{NamesAnswer, NamesQuestion};
 pub use operation::{SealedOperation, SignedOperation, StoredOperation};
 pub use page::{Page, PageOrder};
 pub use receipt::{

@@ -25,6 +25,9 @@ pub const MARKS_MAX: usize = 512;
 /// Most items of one receipt, all kinds together: a group is cut before a holder needs more.
 pub const RECEIPT_ITEMS_MAX: usize = 512;
 
+/// Most names of one question about names: an actor and a source, and as many again.
+pub const NAMES_ASKED_MAX: usize = 4;
+
 /// Most signals of one device in the registry.
 pub const DEVICE_SIGNALS_MAX: usize = 64;
 

@@ -179,7 +179,12 @@ impl RegistryKey {
         }
     }
 
-    fn read(from: &mut Reader<'_>) -> Result<RegistryKey, DecodeError> {
+    pub(crate) fn write(&self, to: &mut Writer) {
+        to.u8(self.number());
+        to.text(self.name());
+    }
+
+    pub(crate) fn read(from: &mut Reader<'_>) -> Result<RegistryKey, DecodeError> {
         match from.u8()? {
             1 => from.name("organisation id", OrganisationId::new).map(RegistryKey::Organisation),
             2 => from.name("practitioner id", PractitionerId::new).map(RegistryKey::Practitioner),
@@ -213,8 +218,7 @@ impl RegistryChange {
             }
             RegistryChange::End { key, at } => {
                 to.u8(RegistryChange::END);
-                to.u8(key.number());
-                to.text(key.name());
+                key.write(&mut to);
                 to.millis(*at);
             }
         }
@@ -245,9 +249,7 @@ impl RegistryChange {
 }
 
 fn write_record(record: &RegistryRecord, to: &mut Writer) -> Result<(), DecodeError> {
-    let key = record.key();
-    to.u8(key.number());
-    to.text(key.name());
+    record.key().write(to);
     match record {
         RegistryRecord::Organisation { .. } => {}
         RegistryRecord::Practitioner { organisation, public_key, fingerprint, valid, .. } => {

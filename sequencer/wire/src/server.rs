@@ -11,8 +11,8 @@ use model::{Digest, Millis, RejectCode, Sequence, StreamHandle};
 use crate::limits::FRAME_BYTES_MAX;
 use crate::{
     AccessAnswer, ClientMessage, Concern, Credit, Deframer, Features, Frame, Hello, Lane, Mark,
-    MessageError, OpenStream, PROTOCOL_VERSION, Reject, ReleaseEnd, Released, RequestId,
-    ServerMessage, SignedReceipt, Standing, Welcome,
+    MessageError, NamesAnswer, OpenStream, PROTOCOL_VERSION, Reject, ReleaseEnd, Released,
+    RequestId, ServerMessage, SignedReceipt, Standing, Welcome,
 };
 
 mod event;
@@ -42,8 +42,10 @@ pub struct ServerSession {
     lanes: [Deframer; 3],
     preambles: [bool; 3],
     streams: Streams,
-    /// Operations and requests to read without an answer.
-    requests: BTreeMap<RequestId, Digest>,
+    /// What both sides speak, since the hello.
+    features: Features,
+    /// What was asked and has no answer; of what a receipt ends, the digest that it will name.
+    requests: BTreeMap<RequestId, Option<Digest>>,
     credit: Credit,
     outgoing: Outgoing,
     events: VecDeque<ServerEvent>,
@@ -64,6 +66,7 @@ impl ServerSession {
             lanes: Default::default(),
             preambles: [false; 3],
             streams: Streams::new(limits),
+            features: Features::default(),
             requests: BTreeMap::new(),
             credit: limits.credit(),
             outgoing: Outgoing::new(limits.outgoing_bytes_max),
@@ -112,7 +115,7 @@ impl ServerSession {
         self.phase = Phase::Ready;
         self.send(ServerMessage::Welcome(Welcome {
             version: PROTOCOL_VERSION,
-            features: Features::SPOKEN,
+            features: self.features,
             scope: self.config.scope,
             signer: self.config.signer,
             standing,
@@ -150,7 +153,7 @@ impl ServerSession {
         // A request to read goes on after its receipt: what it releases follows. An operation is
         // answered by its receipt and by nothing else.
         for item in &receipt.receipt.items().operations {
-            self.requests.retain(|_, digest| *digest != item.digest);
+            self.requests.retain(|_, digest| *digest != Some(item.digest));
         }
         let receipt = Box::new(receipt);
         // The whole budget and not what is left of it: each credit replaces the one before (W.25).
@@ -189,7 +192,13 @@ impl ServerSession {
         self.send(ServerMessage::ReleaseEnd(end));
     }
 
-    /// Rejects an operation or request.
+    /// Says of each name of a question, in its order, whether the registry knows it.
+    pub fn answer_names(&mut self, request: RequestId, known: Vec<bool>) {
+        self.requests.remove(&request);
+        self.send(ServerMessage::Names(NamesAnswer { request, known }));
+    }
+
+    /// Rejects an operation, request or question.
     pub fn reject_request(&mut self, request: RequestId, code: RejectCode) {
         self.requests.remove(&request);
         self.tell(Some(Reject { code, concern: Concern::Request { request }, count: 1 }));
@@ -274,6 +283,7 @@ impl ServerSession {
         if !hello.features.contains(Features::RAW) {
             return Err(RejectCode::Version);
         }
+        self.features = hello.features.and(Features::SPOKEN);
         // Not ready yet: the owner may look marks up first, and answers with `welcome`.
         self.phase = Phase::Greeted;
         self.events.push_back(ServerEvent::Hello(hello));
@@ -288,14 +298,20 @@ impl ServerSession {
                 Ok(())
             }
             ClientMessage::Operation { request, operation } => {
-                if self.admit(request, operation.digest())? {
+                if self.admit(request, Some(operation.digest()))? {
                     self.events.push_back(ServerEvent::Operation { request, operation });
                 }
                 Ok(())
             }
             ClientMessage::Access { request, signed, page } => {
-                if self.admit(request, signed.digest())? {
+                if self.admit(request, Some(signed.digest()))? {
                     self.events.push_back(ServerEvent::Access { request, signed, page });
+                }
+                Ok(())
+            }
+            ClientMessage::Names { request, question } => {
+                if self.admit(request, None)? {
+                    self.events.push_back(ServerEvent::Names { request, question });
                 }
                 Ok(())
             }
@@ -318,7 +334,7 @@ impl ServerSession {
     }
 
     /// Enters a request; `false` if there is no room for it, which the client was told.
-    fn admit(&mut self, request: RequestId, digest: Digest) -> Result<bool, RejectCode> {
+    fn admit(&mut self, request: RequestId, digest: Option<Digest>) -> Result<bool, RejectCode> {
         // Answers name the number, so it must name one request as long as there is no answer.
         if self.requests.contains_key(&request) {
             return Err(RejectCode::Protocol);

@@ -17,6 +17,7 @@ use statement::tree::{Path, verify_path};
 use statement::{claim, record};
 use wire::SignedAccessRequest;
 
+use super::asked;
 use super::parts::{Context, within};
 use crate::broken::{Broken, Item, equal};
 
@@ -265,8 +266,22 @@ impl Evaluation<'_> {
         if !opened.request.is_empty() && !named(&opened.request) {
             return self.broken(item("request"), "the signed request that it names", "another");
         }
+        self.check_asked(item("request"), opened)?;
         self.check_coverage(item("coverage"), opened)?;
         Ok((chunk, leaf))
+    }
+
+    /// The claim against what was signed: the node can withhold a request, and cannot claim
+    /// something else than it says.
+    fn check_asked(&self, item: Item, opened: &ClaimOpening) -> Result<(), Broken> {
+        let Ok(signed) = SignedAccessRequest::from_bytes(&opened.request) else { return Ok(()) };
+        match asked::first_difference(&signed, &opened.claim, self.context.scope) {
+            None => Ok(()),
+            Some(part) => {
+                let found = format!("another {part}");
+                self.broken(item, "the claim of the signed request that it names", found)
+            }
+        }
     }
 
     /// What the proofs of this batch are bound to.

@@ -23,9 +23,9 @@ use statement::operation::{self, SignedOperation};
 use statement::scope::{self, Circuit};
 use statement::tree::Tree;
 use statement::{c1, field, journal, record};
-use wire::{AccessKind, AccessRequest, Reason, SignedAccessRequest, Source};
+use wire::{AccessKind, AccessRequest, Reason, RequestWords, SignedAccessRequest, Source};
 
-use super::{Prove, SHAPES, a_scope, layout, shape_of_claims, word};
+use super::{Prove, SHAPES, layout, shape_of_claims, word};
 use crate::small;
 
 /// Time of block 0 of the tests' chain, Unix seconds.
@@ -101,7 +101,8 @@ fn permit() -> Rule {
 fn operations() -> [(Action, u64); 3] {
     let key_hash = field::to_word(&patient_key().public().hash());
     let enrol = Action::Enrol { key_hash, view_key: view_key(), salt: word(41) };
-    let policy = Rule { kinds: ClaimKind::BreakGlass.only(), ..permit() };
+    let kinds = ClaimKind::BreakGlass.only();
+    let policy = Rule { actor: Party::Named(doctor()), kinds, ..permit() };
     [
         (enrol, 1000),
         (Action::Write { slot: RuleSlot::Permit(0), rule: permit() }, 2000),
@@ -113,9 +114,9 @@ fn operations() -> [(Action, u64); 3] {
 pub(crate) const REASON: &str = "found on the floor";
 
 /// What was signed to break it, for a reason.
-pub(crate) fn request(reason: &str) -> SignedAccessRequest {
+pub(crate) fn request(scope: ChainScope, reason: &str) -> SignedAccessRequest {
     let request = AccessRequest {
-        scope: a_scope(),
+        scope,
         patient: patient(),
         practitioner: PractitionerId::new("dr-001").expect("a name"),
         organisation: OrganisationId::new("ward-3").expect("a name"),
@@ -136,12 +137,18 @@ pub(crate) fn request(reason: &str) -> SignedAccessRequest {
     SignedAccessRequest::new(request, key.public().encode(), signature).expect("well-formed")
 }
 
-fn emergency() -> Claim {
-    Claim {
-        purpose: Purpose::EmergencyTreatment,
-        digest: request(REASON).digest(),
-        ..claim(ClaimKind::BreakGlass, 100, 6000, 4)
-    }
+fn doctor() -> Word {
+    scope::practitioner(&PractitionerId::new("dr-001").expect("a name"))
+}
+
+/// The claim of that request.
+fn emergency(chain: ChainScope) -> Claim {
+    let words = RequestWords {
+        practitioner: doctor(),
+        organisation: scope::organisation(&OrganisationId::new("ward-3").expect("a name")),
+        source: Party::Any,
+    };
+    request(chain, REASON).claim(words, Position(4), at(6000))
 }
 
 fn claim(kind: ClaimKind, individual: u64, ms: u64, position: u64) -> Claim {
@@ -165,10 +172,10 @@ fn claim(kind: ClaimKind, individual: u64, ms: u64, position: u64) -> Claim {
 /// Claims, journal position of the close, journal groups (first and last position).
 type Batch = (Vec<Claim>, u64, &'static [(u64, u64)]);
 
-fn batches() -> [Batch; 3] {
+fn batches(chain: ChainScope) -> [Batch; 3] {
     let first = vec![
         claim(ClaimKind::Collect, 100, 5000, 3),
-        emergency(),
+        emergency(chain),
         claim(ClaimKind::Access, 999, 7000, 5),
     ];
     let second = vec![claim(ClaimKind::Collect, 100, WINDOW_MS + 5000, 11)];
@@ -202,7 +209,7 @@ pub(crate) fn build(scope: ChainScope, prover: &dyn Prove, plan: &Plan) -> Vec<B
         groups: 0,
     };
     (1..)
-        .zip(batches())
+        .zip(batches(scope))
         .map(|(number, batch)| sequencer.batch(BatchNumber(number), batch))
         .collect()
 }
@@ -398,7 +405,8 @@ impl Sequencer<'_> {
         rows: &[c1::Chunk],
         chunks: &[c2::Chunk],
     ) -> Vec<PatientOpening> {
-        let claims = (0..).zip(chunks).flat_map(|(number, chunk)| claim_openings(number, chunk));
+        let claims =
+            (0..).zip(chunks).flat_map(|(number, chunk)| claim_openings(self.scope, number, chunk));
         let operations = (0..).zip(rows).map(|(number, chunk)| operation_opening(number, chunk));
         let opening = PatientOpening {
             batch,
@@ -414,7 +422,7 @@ impl Sequencer<'_> {
     }
 }
 
-fn claim_openings(number: u32, chunk: &c2::Chunk) -> Vec<ClaimOpening> {
+fn claim_openings(chain: ChainScope, number: u32, chunk: &c2::Chunk) -> Vec<ClaimOpening> {
     let slot = &chunk.slots[0];
     let claims = slot.claims.iter().enumerate().map(|(leaf, claim)| ClaimOpening {
         chunk: number,
@@ -423,7 +431,7 @@ fn claim_openings(number: u32, chunk: &c2::Chunk) -> Vec<ClaimOpening> {
         claim: claim.clone(),
         salt: field::to_word(&chunk.salt(0, leaf)),
         request: match claim.kind {
-            ClaimKind::BreakGlass => request(REASON).to_bytes(),
+            ClaimKind::BreakGlass => request(chain, REASON).to_bytes(),
             ClaimKind::Access | ClaimKind::Collect => Vec::new(),
         },
     });

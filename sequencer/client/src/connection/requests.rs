@@ -1,4 +1,4 @@
-//! Operations and requests to read that wait for their answers.
+//! Operations, requests to read and questions that wait for their answers.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,16 @@ use super::error::RequestError;
 use super::outcome::{AccessOutcome, Applied, ReleasedPage};
 
 /// One request that waits for its answer.
+#[derive(Default)]
 struct Request {
-    digest: Digest,
+    /// What its receipt names it by; none of a question, which gets no receipt.
+    digest: Option<Digest>,
     answer: Option<AccessAnswer>,
     effect: Option<Effect>,
     released: Vec<Released>,
     released_bytes: usize,
+    /// Of each name that was asked about, whether the registry knows it.
+    known: Option<Vec<bool>>,
     /// Once all of the page has come.
     end: Option<PageEnd>,
     receipt: Option<SignedReceipt>,
@@ -48,17 +52,11 @@ impl Requests {
     }
 
     pub(super) fn add(&mut self, request: RequestId, digest: Digest) {
-        let one = Request {
-            digest,
-            answer: None,
-            effect: None,
-            released: Vec::new(),
-            released_bytes: 0,
-            end: None,
-            receipt: None,
-            failure: None,
-        };
-        self.waiting.insert(request, one);
+        self.waiting.insert(request, Request { digest: Some(digest), ..Request::default() });
+    }
+
+    pub(super) fn add_question(&mut self, request: RequestId) {
+        self.waiting.insert(request, Request::default());
     }
 
     pub(super) fn forget(&mut self, request: RequestId) {
@@ -112,10 +110,19 @@ impl Requests {
         Some(Ok(ReleasedPage { released: std::mem::take(&mut one.released), more, partly }))
     }
 
+    /// The answer to a question about names, once it has come.
+    pub(super) fn find_known(&self, request: RequestId) -> Option<Result<Vec<bool>, RequestError>> {
+        let one = self.waiting.get(&request)?;
+        match one.failure.clone() {
+            Some(error) => Some(Err(error)),
+            None => one.known.clone().map(Ok),
+        }
+    }
+
     /// A verified receipt: it is that of every request to read whose digest it names.
     pub(super) fn on_receipt(&mut self, receipt: &SignedReceipt) {
         for item in &receipt.receipt.items().accesses {
-            let asked = self.waiting.values_mut().filter(|one| one.digest == item.digest);
+            let asked = self.waiting.values_mut().filter(|one| one.digest == Some(item.digest));
             asked.for_each(|one| one.receipt = Some(receipt.clone()));
         }
     }
@@ -132,6 +139,9 @@ impl Requests {
             }
             ClientEvent::AccessAnswered(answer) => {
                 self.change(answer.request, |one| one.answer = Some(answer));
+            }
+            ClientEvent::NamesAnswered(answer) => {
+                self.change(answer.request, |one| one.known = Some(answer.known));
             }
             ClientEvent::Released(released) => self.add_released(*released),
             ClientEvent::ReleaseEnded { request, more, partly, .. } => {

@@ -274,6 +274,14 @@ impl State {
         self.requests.find_applied(request).or_else(|| self.end_reason.clone().map(into_error))
     }
 
+    /// The answer to a question about names, once it has come.
+    pub(super) fn find_known(
+        &mut self,
+        request: RequestId,
+    ) -> Option<Result<Vec<bool>, RequestError>> {
+        self.requests.find_known(request).or_else(|| self.end_reason.clone().map(into_error))
+    }
+
     /// The decision, its receipt and all released frames, once everything is there.
     pub(super) fn take_outcome(
         &mut self,

@@ -72,11 +72,12 @@ async fn a_patient_permits_revokes_and_stops_and_each_receipt_is_taken_over() {
     for report in [&previewed, &permitted] {
         assert!(report["before"].as_str().unwrap().starts_with("no, practitioner dr-001"));
         assert!(report["after"].as_str().unwrap().ends_with("under permit:0"));
-        assert_eq!(report["names_not_checked"][0], "practitioner dr-001");
+        assert_eq!(report["names"][0]["name"], "practitioner dr-001");
+        assert_eq!(report["names"][0]["new"], true);
     }
     // Signed once, the name is the wallet's.
     let again = run(&format!("{permit} --dry-run")).await;
-    assert_eq!(again["names_not_checked"], serde_json::json!([]));
+    assert_eq!(again["names"][0]["new"], false);
     assert_eq!((&previewed["applied"], &permitted["applied"]), (&false.into(), &true.into()));
 
     let own = "--patient-key DIR/anna.key --identity DIR/wallet --yes";
@@ -202,7 +203,7 @@ async fn what_is_released_arrives_where_its_receipt_cannot_be_kept() {
 }
 
 /// A patient enrolled by the registrar; the options of every operation that its wallet signs.
-async fn enrol(folder: &Path, node: &Node) -> &'static str {
+pub(crate) async fn enrol(folder: &Path, node: &Node) -> &'static str {
     done(folder, node, "key new --out DIR/anna.key").await;
     done(folder, node, "key new --kind registrar --out DIR/registrar.key").await;
     let enrol = "consent enrol --registrar-key DIR/registrar.key --patient-key DIR/anna.key \

@@ -6,6 +6,7 @@ mod delays;
 mod files;
 mod formats;
 mod log;
+mod names;
 mod node;
 mod promised;
 mod reading;

@@ -84,6 +84,12 @@ pub(crate) struct Behaviour {
     pub(crate) partly: u64,
     /// Is too busy for so many requests for a decision.
     pub(crate) busy_accesses: usize,
+    /// Is of a version that takes no questions about names.
+    pub(crate) before_names: bool,
+    /// Whom its registry does not know.
+    pub(crate) unknown: Vec<RegistryKey>,
+    /// Rejects questions about names.
+    pub(crate) reject_names: Option<RejectCode>,
     pub(crate) limits: ServerLimits,
 }
 
@@ -357,10 +363,24 @@ impl Session {
     async fn transmit(&mut self) {
         for lane in Lane::ALL {
             while let Some(bytes) = self.session.poll_transmit(lane) {
+                let bytes = self.as_before(bytes);
                 if self.lanes[lane as usize].write_all(&bytes).await.is_err() {
                     return;
                 }
             }
+        }
+    }
+
+    /// A welcome as a version without questions about names wrote it.
+    fn as_before(&self, bytes: bytes::Bytes) -> bytes::Bytes {
+        if !self.log.lock().unwrap().behaviour.before_names {
+            return bytes;
+        }
+        match ServerMessage::decode(bytes.clone()) {
+            Ok(ServerMessage::Welcome(welcome)) => {
+                ServerMessage::Welcome(Welcome { features: Features::RAW, ..welcome }).encode()
+            }
+            _ => bytes,
         }
     }
 
@@ -393,6 +413,14 @@ impl Session {
             ServerEvent::Operation { request, operation } => {
                 return self.operation(&mut log, request, operation);
             }
+            ServerEvent::Names { request, question } => match log.behaviour.reject_names {
+                Some(code) => self.session.reject_request(request, code),
+                None => {
+                    let unknown = &log.behaviour.unknown;
+                    let known = question.names().iter().map(|name| !unknown.contains(name));
+                    self.session.answer_names(request, known.collect());
+                }
+            },
             ServerEvent::Access { request, signed, page } => {
                 self.access(&mut log, request, &signed, page);
             }

@@ -61,7 +61,7 @@ settings! {
     }
 }
 
-/// Slots of four claims, of two and of one, in one domain: what a patient with as many devices needs.
+/// Slots of four claims, of two and of one, in one domain: patients have as many devices.
 const CLAIMS_SHAPES: [&str; 3] = ["c2-17", "c2-17-2", "c2-17-1"];
 
 settings! {
@@ -124,8 +124,8 @@ settings! {
             sets: "Room for tables that make proofs of 2^16 rows and more faster by a third; a shape \
                    of 2^17 rows has 0.65 GiB of them. They are built once, while nothing is proven, \
                    and kept beside the keys.",
-            at_limit: "The tables that find no room are left out, those of operations first.",
             memory: "as much",
+            at_limit: "The tables that find no room are left out, those of operations first.",
         }
         workers: usize = 0; "threads", range(0, 256) => {
             sets: "Chunks that are proven at once on this machine, each on one core while there are \

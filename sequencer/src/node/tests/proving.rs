@@ -141,7 +141,8 @@ async fn whatever_is_no_proof_of_the_job_is_refused_and_its_worker_is_not_given_
     bench.service.give_back(first.token).unwrap();
     let mut off_curve = mine.proof;
     off_curve[31] ^= 1;
-    let lies: [(&str, [u8; 256], fn(&AnswerError) -> bool); 4] = [
+    type IsTold = fn(&AnswerError) -> bool;
+    let lies: [(&str, [u8; 256], IsTold); 4] = [
         ("zeros", [0; 256], |why| matches!(why, AnswerError::Unverified(_))),
         ("ones", [0xff; 256], |why| matches!(why, AnswerError::Malformed(_))),
         ("off-curve", off_curve, |why| matches!(why, AnswerError::Malformed(_))),

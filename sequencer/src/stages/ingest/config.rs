@@ -202,6 +202,18 @@ settings! {
             at_limit: "As above.",
             applies: Live,
         }
+        names_per_minute: u32 = 60; "names a minute", range(1, 1_000_000) => {
+            sets: "Names that a wallet or operator may ask about, over a long time: whether the \
+                   registry knows whom a rule is about to name.",
+            at_limit: "A further question is refused as busy: the wallet says that it did not \
+                       check.",
+            applies: Live,
+        }
+        names_burst: u32 = 60; "names", range(4, 1_000_000) => {
+            sets: "The same at once.",
+            at_limit: "As above.",
+            applies: Live,
+        }
     }
 }
 
@@ -229,6 +241,10 @@ impl RateConfig {
 
     pub(super) fn requests(&self) -> Rate {
         Rate { per_minute: self.requests_per_minute, burst: self.requests_burst }
+    }
+
+    pub(super) fn names(&self) -> Rate {
+        Rate { per_minute: self.names_per_minute, burst: self.names_burst }
     }
 }
 

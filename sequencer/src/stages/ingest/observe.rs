@@ -47,6 +47,11 @@ pub enum Observed {
         /// The decision.
         permitted: bool,
     },
+    /// A name was asked about, which the registry knows or does not.
+    NameAsked {
+        /// Whether it does.
+        known: bool,
+    },
     /// A frame was released to a practitioner.
     FrameReleased,
     /// A receipt was sent to a session, again if it was sent before.

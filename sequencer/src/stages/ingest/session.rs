@@ -141,6 +141,7 @@ impl Session {
             ServerEvent::Access { request, signed, page } => {
                 self.submit_request(request, signed, page)
             }
+            ServerEvent::Names { request, question } => self.answer_names(request, &question),
             // Replies for it that still come find no stream and change nothing.
             ServerEvent::StreamEnded { handle } => drop(self.streams.remove(&handle)),
             ServerEvent::Closed { code } => self.ended = self.ended.or(Some(code)),

@@ -36,6 +36,7 @@ pub(super) struct Sources {
 struct AllBuckets {
     opens: Buckets<Holder>,
     requests: Buckets<Holder>,
+    names: Buckets<Holder>,
     /// Operations by who sends them: before the signature verifies.
     sent: ByUrgency<Holder>,
     /// Operations by whose they are and who sends them: after it did.
@@ -51,6 +52,7 @@ impl AllBuckets {
         AllBuckets {
             opens: Buckets::new(config.opens(), keys_max),
             requests: Buckets::new(config.requests(), keys_max),
+            names: Buckets::new(config.names(), keys_max),
             sent: ByUrgency::new(config.operations(), keys_max),
             signed: ByUrgency::new(config.patient_operations(), keys_max),
             tries: config.connection_tries,
@@ -105,6 +107,13 @@ impl Sources {
     /// Whether a practitioner may ask to read once more now.
     pub(super) fn may_request(&self, holder: Holder, clock: &dyn Clock) -> bool {
         self.buckets().requests.take(holder, clock.now())
+    }
+
+    /// Whether a wallet or operator may ask about so many names now. Each name is charged, so that
+    /// no form of the question guesses faster than another.
+    pub(super) fn may_ask_names(&self, holder: Holder, names: usize, clock: &dyn Clock) -> bool {
+        let (mut buckets, now) = (self.buckets(), clock.now());
+        (0..names).all(|_| buckets.names.take(holder, now))
     }
 
     /// Looks at an operation before it takes a place of the writer's queue.

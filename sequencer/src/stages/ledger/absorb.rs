@@ -12,7 +12,7 @@ use statement::{c1, scope};
 use thiserror::Error;
 use wire::{
     Decision, Entry, FrameEntry, Holder, RefusalCount, RefusalEntry, RefusalReason, RefusedItem,
-    RefusedKind, SignedAccessRequest, Source, StoredOperation,
+    RefusedKind, RequestWords, SignedAccessRequest, Source, StoredOperation,
 };
 
 use super::consent::Consent;
@@ -379,24 +379,16 @@ impl Ledger {
 /// The claim of an access, decided at `at`.
 pub(super) fn access_claim(signed: &SignedAccessRequest, position: Position, at: Millis) -> Claim {
     let request = signed.request();
-    Claim {
-        patient: request.patient,
-        kind: request.claim_kind(),
-        individual: scope::practitioner(&request.practitioner),
+    let words = RequestWords {
+        practitioner: scope::practitioner(&request.practitioner),
         organisation: scope::organisation(&request.organisation),
-        care_team: Word::ZERO,
         source: match &request.source {
             Source::Any => Party::Any,
             Source::Device(device) => Party::Named(scope::device(device)),
         },
-        categories: request.categories,
-        purpose: request.purpose,
-        labels: request.labels,
-        receipt: Interval::instant(at),
-        measured: request.data,
-        position,
-        digest: signed.digest(),
-    }
+    };
+    // One place for node, patient and auditor, who compare the claim with its request.
+    signed.claim(words, position, at)
 }
 
 /// Whether a claim is one of those that release data.

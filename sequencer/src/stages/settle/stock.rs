@@ -267,7 +267,9 @@ mod tests {
         let look = settler.record_next().await.unwrap();
         assert_eq!(look, Stock::Doubted(now.plus(settler.config.poll_ms)));
         assert_eq!(bench.store.last_settled().unwrap().0, 1, "nothing is recorded of it");
-        removed.iter().for_each(|raw| drop(bench.chain.send_raw(raw).unwrap()));
+        for raw in &removed {
+            bench.chain.send_raw(raw).unwrap();
+        }
         assert_eq!(settler.take_stock().await.unwrap(), []);
         assert_eq!(bench.store.last_settled().unwrap().0, 1);
     }

@@ -4,8 +4,8 @@ use model::{ChainScope, Millis, Position, RejectCode, Sequence, StreamHandle};
 use thiserror::Error;
 
 use crate::{
-    AccessAnswer, Address, ClientName, DecodeError, Frame, FrameError, Holder, Mark, ReceiptError,
-    Released, RequestId, SignedReceipt, Standing,
+    AccessAnswer, Address, ClientName, DecodeError, Frame, FrameError, Holder, Mark, NamesAnswer,
+    ReceiptError, Released, RequestId, SignedReceipt, Standing,
 };
 
 /// Whom a client expects, and what it may hold.
@@ -115,7 +115,9 @@ pub enum ClientEvent {
         /// Frames passed over because they lie only partly in the period that was asked for.
         partly: u64,
     },
-    /// An operation or request was rejected.
+    /// A question about names was answered.
+    NamesAnswered(NamesAnswer),
+    /// An operation, request or question was rejected.
     RequestRejected {
         /// Which.
         request: RequestId,
@@ -272,6 +274,12 @@ pub enum ClientError {
     /// The server would refuse to read the descriptor.
     #[error("the stream cannot be described")]
     Descriptor(#[from] DecodeError),
+    /// The server is of a version that does not speak of this.
+    #[error("expected a node that takes {what}, found one of an earlier version")]
+    NotSpoken {
+        /// Of what.
+        what: &'static str,
+    },
     /// There is no session.
     #[error("expected an open session")]
     NotConnected,

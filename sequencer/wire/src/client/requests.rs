@@ -1,11 +1,13 @@
-//! Operations and requests to read that wait for their end on this connection.
+//! Operations, requests to read and questions that wait for their end on this connection.
 
 use std::collections::BTreeMap;
 
 use model::Digest;
 
 use super::event::{ClientError, ClientEvent, Violation};
-use crate::{AccessAnswer, AccessItem, OperationItem, ReleaseEnd, Released, RequestId};
+use crate::{
+    AccessAnswer, AccessItem, NamesAnswer, OperationItem, ReleaseEnd, Released, RequestId,
+};
 
 pub(super) struct Requests {
     limit: usize,
@@ -13,20 +15,18 @@ pub(super) struct Requests {
     pending: BTreeMap<RequestId, Pending>,
 }
 
-struct Pending {
-    digest: Digest,
-    asked: Asked,
-}
-
-enum Asked {
-    Operation,
+enum Pending {
+    /// An operation with this digest.
+    Operation(Digest),
     Access(Access),
+    /// A question about so many names.
+    Names(usize),
 }
 
 /// How far a request to read has come. Its receipt and its answer come on lanes of their own, so
 /// either may be first; each is compared with the other when it comes.
-#[derive(Default)]
 struct Access {
+    digest: Digest,
     /// What the answer said.
     answered: Option<bool>,
     /// What the receipt said.
@@ -42,7 +42,7 @@ impl Requests {
 
     /// Enters an operation.
     pub(super) fn add_operation(&mut self, digest: Digest) -> Result<RequestId, ClientError> {
-        self.add(Pending { digest, asked: Asked::Operation })
+        self.add(Pending::Operation(digest))
     }
 
     /// Enters a request to read, or a further page of one.
@@ -53,8 +53,14 @@ impl Requests {
     ) -> Result<RequestId, ClientError> {
         // Decided before: neither an answer nor a receipt comes of a further page.
         let decided = continues.then_some(true);
-        let access = Access { answered: decided, receipted: decided, ..Access::default() };
-        self.add(Pending { digest, asked: Asked::Access(access) })
+        let (answered, receipted) = (decided, decided);
+        let access = Access { digest, answered, receipted, released: 0, ended: false };
+        self.add(Pending::Access(access))
+    }
+
+    /// Enters a question about so many names.
+    pub(super) fn add_names(&mut self, names: usize) -> Result<RequestId, ClientError> {
+        self.add(Pending::Names(names))
     }
 
     fn add(&mut self, pending: Pending) -> Result<RequestId, ClientError> {
@@ -85,10 +91,12 @@ impl Requests {
         let mut applied = Vec::new();
         for item in items {
             // By digest: a receipt is made from the log, which knows no numbers of requests.
-            let asked = |(_, pending): &(&RequestId, &Pending)| {
-                matches!(pending.asked, Asked::Operation) && pending.digest == item.digest
+            let is_asked = |pending: &Pending| match pending {
+                Pending::Operation(digest) => *digest == item.digest,
+                Pending::Access(_) | Pending::Names(_) => false,
             };
-            if let Some(request) = self.pending.iter().find(asked).map(|(request, _)| *request) {
+            let asked = self.pending.iter().find(|(_, pending)| is_asked(pending));
+            if let Some(request) = asked.map(|(request, _)| *request) {
                 self.pending.remove(&request);
                 let (position, time) = (item.position, item.time);
                 applied.push(ClientEvent::OperationApplied { request, position, time });
@@ -115,13 +123,12 @@ impl Requests {
 
     /// Takes the answer to a request to read.
     pub(super) fn answer(&mut self, answer: &AccessAnswer) -> Result<(), Violation> {
-        let pending = self.pending.get_mut(&answer.request).ok_or(Violation::Protocol)?;
-        let Asked::Access(access) = &mut pending.asked else {
+        let Some(Pending::Access(access)) = self.pending.get_mut(&answer.request) else {
             return Err(Violation::Protocol);
         };
         // A second answer contradicts even if it says the same: one decision is told once.
         let contradicts = access.receipted.is_some_and(|other| other != answer.permitted);
-        if contradicts || access.answered.is_some() || pending.digest != answer.digest {
+        if contradicts || access.answered.is_some() || access.digest != answer.digest {
             return Err(Violation::Answer);
         }
         access.answered = Some(answer.permitted);
@@ -129,6 +136,15 @@ impl Requests {
         access.ended = !answer.permitted;
         self.forget_if_done(answer.request);
         Ok(())
+    }
+
+    /// Takes the answer to a question about names: one word for each of them.
+    pub(super) fn answer_names(&mut self, answer: &NamesAnswer) -> Result<(), Violation> {
+        match self.pending.remove(&answer.request) {
+            Some(Pending::Names(asked)) if asked == answer.known.len() => Ok(()),
+            Some(Pending::Names(_)) => Err(Violation::Answer),
+            _ => Err(Violation::Protocol),
+        }
     }
 
     /// Takes a released frame: the next one of an answer that permits.
@@ -157,18 +173,18 @@ impl Requests {
     /// The request that frames may be released for.
     fn permitted(&mut self, request: RequestId) -> Result<&mut Access, Violation> {
         let pending = self.pending.get_mut(&request).ok_or(Violation::Protocol)?;
-        match &mut pending.asked {
-            Asked::Access(access) if access.answered == Some(true) && !access.ended => Ok(access),
+        match pending {
+            Pending::Access(access) if access.answered == Some(true) && !access.ended => Ok(access),
             _ => Err(Violation::Answer),
         }
     }
 
     /// A request is over after both its end and its receipt: until then the other is compared.
     fn forget_if_done(&mut self, request: RequestId) {
-        let is_done = |pending: &Pending| match &pending.asked {
-            // Ended by its receipt or a reject, which remove it themselves.
-            Asked::Operation => false,
-            Asked::Access(access) => access.ended && access.receipted.is_some(),
+        let is_done = |pending: &Pending| match pending {
+            // Ended by its receipt, answer or reject, which remove it themselves.
+            Pending::Operation(_) | Pending::Names(_) => false,
+            Pending::Access(access) => access.ended && access.receipted.is_some(),
         };
         if self.pending.get(&request).is_some_and(is_done) {
             self.pending.remove(&request);
@@ -181,8 +197,8 @@ fn accessed<'a>(
     pending: &'a mut Pending,
     digest: Digest,
 ) -> Option<(RequestId, &'a mut Access)> {
-    match &mut pending.asked {
-        Asked::Access(access) if pending.digest == digest => Some((*request, access)),
+    match pending {
+        Pending::Access(access) if access.digest == digest => Some((*request, access)),
         _ => None,
     }
 }
@@ -271,6 +287,19 @@ mod tests {
         assert_eq!(requests.release(&released(unknown, 0)), Err(Violation::Protocol));
         let operation = requests.add_operation(DIGEST).expect("room");
         assert_eq!(requests.answer(&answer(operation, true)), Err(Violation::Protocol));
+    }
+
+    #[test]
+    fn an_answer_about_names_has_one_word_for_each_of_them() {
+        let mut requests = Requests::new(3);
+        let answer = |request, words| NamesAnswer { request, known: vec![true; words] };
+        let request = requests.add_names(2).expect("room");
+        assert_eq!(requests.answer_names(&answer(request, 2)), Ok(()));
+        assert_eq!(requests.answer_names(&answer(request, 2)), Err(Violation::Protocol), "once");
+        let request = requests.add_names(2).expect("room");
+        assert_eq!(requests.answer_names(&answer(request, 1)), Err(Violation::Answer));
+        let operation = requests.add_operation(DIGEST).expect("room");
+        assert_eq!(requests.answer_names(&answer(operation, 1)), Err(Violation::Protocol));
     }
 
     #[test]

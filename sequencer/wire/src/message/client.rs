@@ -9,7 +9,7 @@ use crate::header::{HEADER_BYTES, Type};
 use crate::limits::{CLIENT_NAME_BYTES_MAX, MESSAGE_BYTES_MAX, SIGNED_OPERATION_BYTES_MAX};
 use crate::stream::read_handle;
 use crate::{
-    ClockFact, DecodeError, Features, Frame, OpenStream, PROTOCOL_VERSION, Page,
+    ClockFact, DecodeError, Features, Frame, NamesQuestion, OpenStream, PROTOCOL_VERSION, Page,
     SignedAccessRequest, SignedOperation, SignedReceipt,
 };
 
@@ -39,6 +39,13 @@ pub enum ClientMessage {
         signed: Box<SignedAccessRequest>,
         /// Which part of it.
         page: Page,
+    },
+    /// Asks whether the registry knows names that a rule is about to hold.
+    Names {
+        /// Number of the request.
+        request: RequestId,
+        /// The names.
+        question: NamesQuestion,
     },
     /// No more frames come for this handle.
     EndStream {
@@ -79,6 +86,11 @@ impl ClientMessage {
                 to.long(&signed.to_bytes());
                 Type::AccessRequest
             }
+            ClientMessage::Names { request, question } => {
+                to.u64(request.0);
+                question.write(&mut to);
+                Type::NamesQuestion
+            }
             ClientMessage::EndStream { handle } => {
                 to.u32(handle.0);
                 Type::EndStream
@@ -112,6 +124,10 @@ impl ClientMessage {
                 let signed = from.long("access request", SignedAccessRequest::BYTES_MAX)?;
                 let signed = Box::new(SignedAccessRequest::from_bytes(signed)?);
                 ClientMessage::Access { request, signed, page }
+            }
+            Type::NamesQuestion => {
+                let request = RequestId(from.u64()?);
+                ClientMessage::Names { request, question: NamesQuestion::read(&mut from)? }
             }
             Type::EndStream => ClientMessage::EndStream { handle: read_handle(&mut from)? },
             Type::Goodbye => ClientMessage::Goodbye,

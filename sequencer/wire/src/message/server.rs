@@ -9,7 +9,7 @@ use crate::hash::Address;
 use crate::header::{HEADER_BYTES, Type};
 use crate::limits::{FRAME_BYTES_MAX, MARKS_MAX, MESSAGE_BYTES_MAX};
 use crate::stream::read_handle;
-use crate::{Credit, DecodeError, Features, Frame, Lane, SignedReceipt, StreamName};
+use crate::{Credit, DecodeError, Features, Frame, Lane, NamesAnswer, SignedReceipt, StreamName};
 
 /// What a server sends.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,6 +36,8 @@ pub enum ServerMessage {
     Released(Released),
     /// The page is complete.
     ReleaseEnd(ReleaseEnd),
+    /// Says which names the registry knows.
+    Names(NamesAnswer),
     /// Something is not accepted.
     Reject(Reject),
     /// The credit from now on.
@@ -58,6 +60,7 @@ impl ServerMessage {
             ServerMessage::Welcome(_)
             | ServerMessage::StreamOpened { .. }
             | ServerMessage::Receipt { .. }
+            | ServerMessage::Names(_)
             | ServerMessage::Reject(_)
             | ServerMessage::Credit(_)
             | ServerMessage::Closing { .. } => Lane::Control,
@@ -96,6 +99,10 @@ impl ServerMessage {
                 to.u8(u8::from(end.more));
                 to.u64(end.partly);
                 Type::ReleaseEnd
+            }
+            ServerMessage::Names(answer) => {
+                answer.write(&mut to);
+                Type::NamesAnswer
             }
             ServerMessage::Reject(reject) => {
                 reject.write(&mut to);
@@ -142,6 +149,7 @@ impl ServerMessage {
                 let partly = from.u64()?;
                 ServerMessage::ReleaseEnd(ReleaseEnd { request, frames, more, partly })
             }
+            Type::NamesAnswer => ServerMessage::Names(NamesAnswer::read(&mut from)?),
             Type::Reject => ServerMessage::Reject(Reject::read(&mut from)?),
             Type::Credit => ServerMessage::Credit(Credit::read(&mut from)?),
             Type::Closing => ServerMessage::Closing { code: from.reject_code()? },

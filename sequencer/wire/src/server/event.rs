@@ -4,8 +4,8 @@ use model::{ChainScope, Interval, RejectCode, StreamHandle};
 use thiserror::Error;
 
 use crate::{
-    Address, ClockFact, Credit, Frame, Hello, OpenStream, Page, RequestId, SignedAccessRequest,
-    SignedOperation,
+    Address, ClockFact, Credit, Frame, Hello, NamesQuestion, OpenStream, Page, RequestId,
+    SignedAccessRequest, SignedOperation,
 };
 
 /// What one connection may hold. Worst-case memory of a connection is about
@@ -19,7 +19,8 @@ pub struct ServerLimits {
     pub unacknowledged_bytes_max: u64,
     /// The same in frames. Default 4096.
     pub unacknowledged_frames_max: u32,
-    /// Most operations and requests without an answer. Default 32. Reached: rejected as busy.
+    /// Most operations, requests and questions without an answer. Default 32. Reached: rejected
+    /// as busy.
     pub requests_max: usize,
     /// Most bytes waiting to be sent. Default 512 KiB. Reached: the connection is closed as busy.
     pub outgoing_bytes_max: usize,
@@ -114,6 +115,14 @@ pub enum ServerEvent {
         signed: Box<SignedAccessRequest>,
         /// Which part of it: one that continues is answered with its frames alone.
         page: Page,
+    },
+    /// A question about names; answer with [`crate::ServerSession::answer_names`] or
+    /// [`crate::ServerSession::reject_request`].
+    Names {
+        /// Which request.
+        request: RequestId,
+        /// The names.
+        question: NamesQuestion,
     },
     /// The client ended a stream.
     StreamEnded {

@@ -3,6 +3,7 @@
 mod codec;
 mod greeting;
 mod machines;
+mod names;
 mod postponed;
 mod receipts;
 mod rules;

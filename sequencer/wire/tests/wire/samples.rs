@@ -255,7 +255,20 @@ pub(crate) fn client_messages() -> Vec<ClientMessage> {
         },
         ClientMessage::EndStream { handle: StreamHandle(5) },
         ClientMessage::Goodbye,
+        ClientMessage::Names { request, question: names_question() },
     ]
+}
+
+pub(crate) fn names_question() -> NamesQuestion {
+    let device = DeviceId::new("monitor-1").expect("a name");
+    let doctor = PractitionerId::new("dr-x").expect("a name");
+    let ward = OrganisationId::new("ward-3").expect("a name");
+    let names = vec![
+        RegistryKey::Practitioner(doctor),
+        RegistryKey::Organisation(ward),
+        RegistryKey::Device(device),
+    ];
+    NamesQuestion::new(names).expect("few names")
 }
 
 pub(crate) fn server_messages() -> Vec<ServerMessage> {
@@ -297,6 +310,7 @@ pub(crate) fn server_messages() -> Vec<ServerMessage> {
         reject(RejectCode::Nonce, Concern::Request { request }),
         ServerMessage::Credit(credit),
         ServerMessage::Closing { code: RejectCode::Unavailable },
+        ServerMessage::Names(NamesAnswer { request, known: vec![true, false, true] }),
     ]
 }
 

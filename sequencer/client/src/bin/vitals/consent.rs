@@ -10,14 +10,16 @@ use client::{Applied, Deployment, Key, KeyKind, Wallet, WalletError, rule_slot};
 use model::calendar::{Instant, Utc, parse_length};
 use model::{
     Action, ClaimKind, ClaimKinds, Interval, Label, Labels, Millis, Operation, PatientIndex,
-    RuleSlot, Word, with_causes,
+    Record, RuleSlot, Word, with_causes,
 };
 use recordings::Zone;
 use serde_json::{Value, json};
+use statement::fingerprint::Fingerprint;
 use statement::operation::SignedOperation;
 use statement::scope;
 use wire::Role;
 
+use crate::known::{self, Answer, CheckedNames, Named};
 use crate::node::{Expected, Node, Standing, now, runtime, tell_deployment};
 use crate::report::{Outcome, Report, Usage};
 use crate::rule::{Defaults, QuestionArgs, RuleArgs};
@@ -46,8 +48,9 @@ pub(crate) enum Command {
     },
     /// Permit somebody to read or collect
     ///
-    /// For a patient's wallet. Without --for or --until it holds until it is revoked. A name that
-    /// the wallet did not use before is told: nobody checks whether the registry knows it.
+    /// For a patient's wallet. Without --for or --until it holds until it is revoked. The node is
+    /// asked first whether its registry knows whom the rule names, and the preview says so; for a
+    /// name that it does not know --yes is not enough (--allow-unknown).
     ///
     ///   vitals consent permit --patient-key anna.key --actor practitioner:dr-001 \
     ///       --categories ecg,spo2 --purposes treatment --for 24h --node HOST:PORT --identity DIR
@@ -152,6 +155,16 @@ pub(crate) struct SendArgs {
     valid_for: u64,
 }
 
+impl SendArgs {
+    /// Without a terminal nobody can answer: told before the node is asked anything.
+    fn check_terminal(&self) -> Result<(), Usage> {
+        if self.yes || self.dry_run || std::io::stdin().is_terminal() {
+            return Ok(());
+        }
+        Err(Usage("expected --yes where nobody can be asked".to_owned()))
+    }
+}
+
 pub(crate) fn parse_patient(text: &str) -> Result<PatientIndex, String> {
     let index = text.parse().map_err(|_| "expected a number below 16777216".to_owned())?;
     PatientIndex::new(index).map_err(|error| error.to_string())
@@ -204,9 +217,10 @@ impl WriteArgs {
             None => wallet.free_slot(kind, now())?,
             Some(number) => rule_slot::find(kind, number).ok_or_else(|| Usage(SLOTS.to_owned()))?,
         };
-        let new_names = self.rule.new_names(&wallet.names)?;
+        let named = self.rule.named(&wallet.names)?;
         let rule = self.rule.to_rule(defaults, &mut wallet.names)?;
-        let written = Written { zone: self.rule.zone, new_names };
+        let RuleArgs { zone, allow_unknown, .. } = self.rule;
+        let written = Written { zone, named, allow_unknown };
         self.patient.sign(wallet, Action::Write { slot, rule }, written)
     }
 }
@@ -253,48 +267,87 @@ struct Signing<'a> {
 struct Written {
     /// In which its dates hold.
     zone: Zone,
-    /// Whom the wallet names for the first time.
-    new_names: Vec<String>,
+    /// Whom it names.
+    named: Vec<Named>,
+    /// Whether it is signed also where the registry does not know them, and nobody is asked.
+    allow_unknown: bool,
+}
+
+/// What is shown before anything is signed.
+struct Preview {
+    text: String,
+    json: Value,
+    names: CheckedNames,
 }
 
 impl Written {
     /// Of what has neither dates nor names.
     fn nothing() -> Written {
-        Written { zone: Zone::UTC, new_names: Vec::new() }
-    }
-
-    /// A record holds only hashes of names, and no node tells a wallet which names there are: what
-    /// is misspelt covers nobody, or somebody else. So whoever signs is asked to compare it.
-    fn names_in_words(&self) -> String {
-        if self.new_names.is_empty() {
-            return String::new();
-        }
-        format!(
-            "\nthis wallet names {} for the first time, and whether the registry knows it is not \
-             checked: compare it with what you were told, letter by letter",
-            self.new_names.join(" and ")
-        )
+        Written { zone: Zone::UTC, named: Vec::new(), allow_unknown: false }
     }
 }
 
 impl Signing<'_> {
     fn run(mut self, send: &SendArgs, question: Option<&QuestionArgs>) -> Outcome {
         let fingerprint = send.node.deployment()?.fingerprint;
-        let (text, json) = self.preview(question)?;
+        send.check_terminal()?;
+        // Finds what the node would refuse, before it is asked and before anybody signs.
+        let after = self.wallet.effect(&self.operation, now())?;
+        let names = self.check_names(send)?;
+        let preview = self.preview(names, &after, question)?;
         if send.dry_run {
-            let report = Report::success(text + "\nnothing was signed or sent", json);
-            return Ok(tell_deployment(fingerprint, report));
+            let text = preview.text + "\nnothing was signed or sent";
+            return Ok(tell_deployment(fingerprint, Report::success(text, preview.json)));
         }
-        // The deployment first: a signature is good for it and for no other.
-        if !send.yes && !confirm(&format!("deployment {fingerprint}\n{text}"))? {
-            let report = Report::failure("nothing was signed or sent".to_owned(), json);
-            return Ok(tell_deployment(fingerprint, report));
+        if let Err(text) = self.agree(send, &preview, fingerprint)? {
+            return Ok(tell_deployment(fingerprint, Report::failure(text, preview.json)));
         }
         let domain = scope::sig_domain(self.wallet.scope);
         let signed = SignedOperation::sign(self.operation.clone(), domain, &self.key.signer());
         let (applied, standing) = runtime()?.block_on(submit(&send.node, &signed))?;
         let updated = self.update_copy(&signed, &applied);
-        Ok(standing.tell(self.report(&applied, updated, json)))
+        Ok(standing.tell(self.report(&applied, updated, preview)))
+    }
+
+    /// What the node's registry knows of the names. Where something is to be sent, a node that is
+    /// not there ends the command here: nobody is asked to sign what cannot go out.
+    fn check_names(&mut self, send: &SendArgs) -> anyhow::Result<CheckedNames> {
+        let named = std::mem::take(&mut self.written.named);
+        let answer = match known::ask(&send.node, &named) {
+            Err(error) if send.dry_run => Answer::Nothing(format!("{error:#}")),
+            asked => asked?,
+        };
+        Ok(CheckedNames::new(named, answer))
+    }
+
+    /// Whether it is to be signed; else what the report says.
+    fn agree(
+        &self,
+        send: &SendArgs,
+        preview: &Preview,
+        fingerprint: Fingerprint,
+    ) -> anyhow::Result<Result<(), String>> {
+        let nothing = "nothing was signed or sent";
+        let unknown = preview.names.unknown();
+        if send.yes {
+            // Said for the rule as it was meant, and not for a name that is there by mistake.
+            let unanswered = unknown.filter(|_| !self.written.allow_unknown);
+            return Ok(unanswered.map_or(Ok(()), |names| {
+                let Preview { text, .. } = preview;
+                Err(format!(
+                    "{text}\n{nothing}: --yes does not answer for {names}, which the registry does \
+                     not know; correct the name, leave --yes out and be asked, or add \
+                     --allow-unknown"
+                ))
+            }));
+        }
+        let although = unknown.map_or_else(String::new, |names| {
+            format!(" although the registry does not know {names}")
+        });
+        // The deployment first: a signature is good for it and for no other.
+        let shown = format!("deployment {fingerprint}\n{}", preview.text);
+        let agreed = confirm(&format!("{shown}\nSign and send{although}? [y/N] "))?;
+        Ok(if agreed { Ok(()) } else { Err(nothing.to_owned()) })
     }
 
     /// Takes the operation over into the wallet's copy of the record.
@@ -309,29 +362,32 @@ impl Signing<'_> {
     }
 
     /// What the operation says and does, and the answers before and after it.
-    fn preview(&self, question: Option<&QuestionArgs>) -> anyhow::Result<(String, Value)> {
-        // Also finds what the node would refuse, before anybody is asked to sign it.
-        let after = self.wallet.effect(&self.operation, now())?;
+    fn preview(
+        &self,
+        names: CheckedNames,
+        after: &Record,
+        question: Option<&QuestionArgs>,
+    ) -> anyhow::Result<Preview> {
         let says = operation_sentence(&self.operation, &self.wallet.names);
         let until = Utc(self.operation.valid_until);
         let mut text = says.clone();
         if let Action::Write { rule, .. } = &self.operation.action {
             text += &self.period_in_words(&rule.access);
-            text += &self.written.names_in_words();
+            text += &names.in_words();
         }
         text += &format!("\nthe signature is good until {until}");
         let mut json = json!({
             "schema": "vitals-operation-1", "patient": self.operation.patient.get(),
             "says": says, "nonce": self.operation.nonce, "applied": false,
-            "names_not_checked": self.written.new_names,
         });
-        let answers = question.map(|question| question.ask(&self.wallet, Some(&after), now()));
+        names.tell(&mut json);
+        let answers = question.map(|question| question.ask(&self.wallet, Some(after), now()));
         if let Some(answers) = answers.transpose()?.flatten() {
             text += &format!("\nnow:       {}\nafter it:  {}", answers.before, answers.after);
             json["before"] = answers.before.into();
             json["after"] = answers.after.into();
         }
-        Ok((text, json))
+        Ok(Preview { text, json, names })
     }
 
     /// What the sentence does not say of a rule's period: when it really begins, and its ends on
@@ -358,7 +414,7 @@ impl Signing<'_> {
         &self,
         applied: &Applied,
         updated: Result<(), WalletError>,
-        mut json: Value,
+        Preview { mut json, names, .. }: Preview,
     ) -> Report {
         let (at, position) = (Utc(applied.time), applied.position.0);
         let group = applied.receipt.receipt.group.group;
@@ -371,7 +427,8 @@ impl Signing<'_> {
         json["receipt"] = receipt.as_str().into();
         let mut text = format!(
             "{says}\neffective {at}, journal position {position}, by a verified receipt of group \
-             {group}"
+             {group}{}",
+            names.in_words()
         );
         let Err(error) = updated else {
             return Report::success(text, json);
@@ -401,14 +458,11 @@ async fn submit(node: &Node, signed: &SignedOperation) -> anyhow::Result<(Applie
     Ok((applied, standing))
 }
 
-/// Shows the preview and asks; without a terminal nobody can answer.
-fn confirm(preview: &str) -> anyhow::Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Usage("expected --yes where nobody can be asked".to_owned()).into());
-    }
+/// Shows the preview and asks.
+fn confirm(question: &str) -> anyhow::Result<bool> {
     // Standard output is for the report alone: it may be a pipe.
     let mut out = std::io::stderr();
-    write!(out, "{preview}\nSign and send? [y/N] ").context("asking")?;
+    write!(out, "{question}").context("asking")?;
     out.flush().context("asking")?;
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).context("asking")?;

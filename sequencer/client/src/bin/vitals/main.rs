@@ -9,6 +9,7 @@ mod consent;
 mod identity;
 mod inspect;
 mod key;
+mod known;
 mod log;
 mod node;
 mod receipt;

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
+use client::patience::Wait;
 use client::{Connection, ConnectionConfig, ConnectionError, Counts, Deployment, Identity};
 use model::calendar::Utc;
-use model::{Clock, ExitCode, Millis, SystemClock, with_causes};
+use model::{Clock, ExitCode, Millis, SystemClock, escape, with_causes};
 use statement::fingerprint::Fingerprint;
 use wire::Role;
 
@@ -171,6 +172,22 @@ pub(crate) fn tell_deployment(fingerprint: Fingerprint, mut report: Report) -> R
 pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_all().build().context("starting")
+}
+
+/// Says that a busy host is waited for, since a command that stands still would look hung, and
+/// waits.
+pub(crate) fn let_pass(wait: &Wait) {
+    let Wait { host, status, length, number, most } = wait;
+    let seconds = length.as_secs_f32();
+    let text = format!(
+        "vitals: {host} is busy (status {status}): waiting {seconds:.1} s, {number} of at most \
+         {most} times"
+    );
+    eprintln!("{}", escape(&text));
+    // Without a timer the host is asked again at once; how often that is, is bounded.
+    if let Ok(runtime) = runtime() {
+        runtime.block_on(tokio::time::sleep(*length));
+    }
 }
 
 /// The machine's time.

@@ -10,7 +10,7 @@ use model::{BatchHeader, BatchNumber, ChainScope};
 use serde_json::{Value, json};
 use wire::{Address, GroupIdentity, SignedReceipt};
 
-use crate::node::{Expected, tell_deployment};
+use crate::node::{Expected, let_pass, tell_deployment};
 use crate::report::{Outcome, Report, Usage};
 
 #[derive(Subcommand)]
@@ -114,7 +114,8 @@ fn look(
             None => Finding::OutsideHeaders,
         });
     };
-    Ok(Finding::Compared(compare(&Batches::parse(data)?, &headers, receipt)?))
+    let batches = Batches::parse(data)?;
+    Ok(Finding::Compared(compare(&batches, &headers, receipt, &let_pass)?))
 }
 
 impl Finding {

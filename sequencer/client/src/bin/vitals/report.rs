@@ -248,7 +248,9 @@ fn connection_exit_code(error: &ConnectionError) -> ExitCode {
 fn fetch_exit_code(error: &FetchError) -> ExitCode {
     match error {
         FetchError::Address | FetchError::NoFolder(_) | FetchError::NoTls { .. } => ExitCode::Usage,
-        FetchError::Unavailable { .. } | FetchError::Status { .. } => ExitCode::Unavailable,
+        FetchError::Unavailable { .. } | FetchError::Busy { .. } | FetchError::Status { .. } => {
+            ExitCode::Unavailable
+        }
     }
 }
 

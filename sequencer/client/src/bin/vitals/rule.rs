@@ -10,6 +10,7 @@ use model::{
     Purpose, Purposes, Record, Rule,
 };
 
+use crate::known::Named;
 use crate::node::now;
 use crate::report::Usage;
 use recordings::{When, Zone, ZoneError};
@@ -56,6 +57,9 @@ pub(crate) struct RuleArgs {
     /// Slot, counted from 0 among those of its kind; by default a free one
     #[arg(long, value_name = "N")]
     pub(crate) slot: Option<u8>,
+    /// Sign also where the registry does not know whom the rule names, which --yes alone does not
+    #[arg(long)]
+    pub(crate) allow_unknown: bool,
 }
 
 /// What a kind of rule covers unless the command line says otherwise.
@@ -66,14 +70,14 @@ pub(crate) struct Defaults {
 }
 
 impl RuleArgs {
-    /// Whom of those that the rule names the wallet never named before.
-    pub(crate) fn new_names(&self, names: &Names) -> anyhow::Result<Vec<String>> {
-        let named = [
-            (&self.actor, party::actor(&self.actor)?),
-            (&self.source, party::source(&self.source)?),
-        ];
-        let new = named.into_iter().filter(|(_, party)| !names.knows(party));
-        Ok(new.map(|(text, _)| text.replacen(':', " ", 1)).collect())
+    /// Whom the rule names: each once, as the wallet knows them before it learns the rule's names.
+    pub(crate) fn named(&self, names: &Names) -> anyhow::Result<Vec<Named>> {
+        // The forms of a source are fewer: what is none is told before anybody is asked.
+        party::source(&self.source)?;
+        let source = (self.source != self.actor).then_some(&self.source);
+        let words = [Some(&self.actor), source].into_iter().flatten();
+        let named = words.map(|words| Named::of(words, names)).collect::<Result<Vec<_>, _>>()?;
+        Ok(named.into_iter().flatten().collect())
     }
 
     /// The rule, whose names the wallet learns.

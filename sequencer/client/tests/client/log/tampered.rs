@@ -248,6 +248,17 @@ fn a_request_that_the_claim_does_not_name_is_told() {
 }
 
 #[test]
+fn a_claim_that_says_more_than_was_signed_is_told() {
+    let (position, part) = (Position(EMERGENCY), "categories");
+    assert_eq!(found(Fault::Wider, |_| {}), LogError::Asked { position, part });
+    // Withheld, nobody can hold it against the claim.
+    let withheld = |world: &mut World| world.anna().claims[1].request.clear();
+    let mut world = World::new(Fault::Wider);
+    withheld(&mut world);
+    assert!(world.check().is_ok());
+}
+
+#[test]
 fn a_claim_that_counts_as_covered_without_a_rule_is_named() {
     let (position, uncovered) = (Position(20), Uncovered::ActorNotNamed);
     assert_eq!(found(Fault::Covered, |_| {}), LogError::NotCovered { position, uncovered });

@@ -200,6 +200,8 @@ pub(super) enum Fault {
     Covered,
     /// The permit is signed by somebody else.
     Signer,
+    /// The node claims more than the doctor signed.
+    Wider,
 }
 
 struct Applied {
@@ -258,6 +260,13 @@ fn chunk(tree: &Tree, anna: &Record, other: &Record, fault: Fault) -> Chunk {
         digest: collected(&anna.view_key),
         ..claim(ANNA, COLLECTION, scope::device(&device()))
     };
+    let emergency = match fault {
+        Fault::Wider => {
+            let categories = Category::Ecg.only().with(Category::Spo2.only());
+            Claim { categories, ..emergency() }
+        }
+        _ => emergency(),
+    };
     Chunk {
         capacity: SLOTS,
         root: tree.root(),
@@ -271,7 +280,7 @@ fn chunk(tree: &Tree, anna: &Record, other: &Record, fault: Fault) -> Chunk {
         edge_salt: Fr::from(5u8),
         slots: vec![
             slot(3, other, false, vec![claim(3, 11, doctor())]),
-            slot(ANNA, anna, false, vec![claim(ANNA, 12, doctor()), emergency()]),
+            slot(ANNA, anna, false, vec![claim(ANNA, 12, doctor()), emergency]),
             slot(ANNA, anna, fault != Fault::Covered, vec![collection]),
         ],
     }

@@ -2,7 +2,8 @@
 
 use model::{Digest, RejectCode};
 use wire::{
-    AccessAnswer, Page, ReleaseEnd, Released, RequestId, SignedAccessRequest, SignedOperation,
+    AccessAnswer, NamesQuestion, Page, ReleaseEnd, Released, RequestId, SignedAccessRequest,
+    SignedOperation,
 };
 
 use super::state::{Asked, Outcome, Release, Reply, Session, code_of};
@@ -58,6 +59,31 @@ impl Session {
 
     fn reject_request(&mut self, request: RequestId, digest: Digest, code: RejectCode) {
         self.unreceipted.remove(&digest);
+        self.observe(Observed::Rejected(code));
+        self.wire.reject_request(request, code);
+    }
+
+    /// Answered here from what is durable: it changes nothing, and takes no place of the writer's.
+    pub(super) fn answer_names(&mut self, request: RequestId, question: &NamesQuestion) {
+        // The roles that hand in operations: nobody else has a rule to sign.
+        if !matches!(self.peer.id, PeerId::Wallet(_) | PeerId::Operator(_)) {
+            return self.reject_question(request, RejectCode::Identity);
+        }
+        let (sources, clock) = (&self.shared.sources, self.services.clock.as_ref());
+        let names = question.names();
+        if !sources.may_ask_names(self.peer.holder, names.len(), clock) {
+            return self.reject_question(request, RejectCode::Busy);
+        }
+        let view = &self.services.view;
+        // By the journal's time where the clock is behind it, as entitlement is judged: who was
+        // revoked a moment ago is not known.
+        let (registry, now) = (view.registry(), clock.now().max(view.last_time()));
+        let known: Vec<bool> = names.iter().map(|name| registry.holds(name, now)).collect();
+        known.iter().for_each(|known| self.observe(Observed::NameAsked { known: *known }));
+        self.wire.answer_names(request, known);
+    }
+
+    fn reject_question(&mut self, request: RequestId, code: RejectCode) {
         self.observe(Observed::Rejected(code));
         self.wire.reject_request(request, code);
     }

@@ -4,6 +4,7 @@ mod authentic;
 mod client;
 mod floods;
 mod history;
+mod names;
 mod places;
 mod replays;
 mod support;

@@ -87,15 +87,15 @@ fn a_lease_without_a_sign_of_life_moves_and_its_answer_is_late() {
     assert_eq!(table.expire(start + LEASE, |_| "lost"), 0);
     let over = start + LEASE / 2 + LEASE;
     // Late also before anybody looked.
-    let late = Err(LeaseError::Late { token: lost.token });
-    assert_eq!(table.beat(lost.token, &rack, over), late);
-    assert_eq!(table.complete(lost.token, proof(1), over), late);
+    let late = LeaseError::Late { token: lost.token };
+    assert_eq!(table.beat(lost.token, &rack, over), Err(late));
+    assert_eq!(table.complete(lost.token, proof(1), over), Err(late));
     assert_eq!(table.expire(over, |_| "lost"), 1);
     assert_eq!(table.lease(&rack, over, LEASE), None, "it lost the job once");
     let moved = table.lease(&remote("queue"), over, LEASE).unwrap();
     assert_eq!((moved.attempt, moved.failed_on), (2, BTreeSet::from([rack])));
     assert_ne!(moved.token, lost.token);
-    assert_eq!(table.expected(lost.token, job, over).unwrap_err(), late.unwrap_err());
+    assert_eq!(table.expected(lost.token, job, over).unwrap_err(), late);
     table.complete(moved.token, proof(2), over).unwrap();
     assert_eq!(
         table.complete(moved.token, proof(3), over).unwrap_err(),

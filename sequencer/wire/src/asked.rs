@@ -1,0 +1,69 @@
+//! What a signed request to read asks for, as the claim that it becomes (docs/wire.md, W.61).
+
+use model::{ChainScope, Claim, Interval, Millis, Party, Position, Word};
+
+use crate::SignedAccessRequest;
+
+/// The words by which rules and claims name whom a request names: hashes that this crate does not
+/// make (`statement::scope`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RequestWords {
+    /// Of the practitioner.
+    pub practitioner: Word,
+    /// Of the organisation.
+    pub organisation: Word,
+    /// Of the device, or any.
+    pub source: Party,
+}
+
+impl SignedAccessRequest {
+    /// The claim of this request, decided at an instant and journaled at a position.
+    pub fn claim(&self, words: RequestWords, position: Position, at: Millis) -> Claim {
+        let request = self.request();
+        Claim {
+            patient: request.patient,
+            kind: request.claim_kind(),
+            individual: words.practitioner,
+            organisation: words.organisation,
+            // No registry says who belongs to a care team, so nobody may act for one.
+            care_team: Word::ZERO,
+            source: words.source,
+            categories: request.categories,
+            purpose: request.purpose,
+            labels: request.labels,
+            receipt: Interval::instant(at),
+            measured: request.data,
+            position,
+            digest: self.digest(),
+        }
+    }
+
+    /// What a claim says otherwise than this request, which it names; `None` if it is the claim of
+    /// the request in this deployment. Whose key signed, only the registry knows.
+    pub fn first_difference(
+        &self,
+        claim: &Claim,
+        scope: ChainScope,
+        words: RequestWords,
+    ) -> Option<&'static str> {
+        let request = self.request();
+        let asked = self.claim(words, claim.position, claim.receipt.from);
+        let was_valid = claim.receipt.from < request.valid_until;
+        let parts = [
+            ("request", asked.digest == claim.digest),
+            ("deployment", request.scope == scope),
+            ("patient", asked.patient == claim.patient),
+            ("kind", asked.kind == claim.kind),
+            ("practitioner", asked.individual == claim.individual),
+            ("organisation", asked.organisation == claim.organisation),
+            ("care team", asked.care_team == claim.care_team && request.care_team.is_none()),
+            ("source", asked.source == claim.source),
+            ("categories", asked.categories == claim.categories),
+            ("purpose", asked.purpose == claim.purpose),
+            ("labels", asked.labels == claim.labels),
+            ("data period", asked.measured == claim.measured),
+            ("time", asked.receipt == claim.receipt && was_valid),
+        ];
+        parts.into_iter().find(|(_, same)| !same).map(|(part, _)| part)
+    }
+}
