@@ -115,7 +115,7 @@ pub const ALL: &[ContractError] = errors! {
         "Deploy with keys of one setup only.";
     DevelopmentKey:
         "A key with the public development alpha is offered on a chain that is not for it.",
-        "Deploy with keys of a ceremony, or on a development chain (31337, 31338 or 1337).";
+        "Deploy with prover.setup = ceremony, or on a development chain (31337, 31338 or 1337).";
     DuplicateKey: "The same words are offered twice.",
         "List each key once.";
     NotAKey: "The code is no verifying key, by its length in bytes.",

@@ -14,6 +14,7 @@
 #[cfg(target_arch = "x86_64")]
 pub mod accelerated;
 pub mod arkworks;
+pub mod ceremony;
 pub mod choice;
 pub mod engine;
 pub mod export;
@@ -27,7 +28,7 @@ mod tables;
 pub use choice::Choice;
 pub use engine::{Blinding, Engine, ProveError, TableError, TableReport, TableTerms};
 pub use kernel::Missing as MissingFeatures;
-pub use keys::{KeyStore, Provenance, ProvingKey};
+pub use keys::{KeyStore, Provenance, ProvingKey, Setup};
 pub use portable::PortableEngine;
 
 #[cfg(test)]

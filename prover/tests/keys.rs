@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use prover::keys::{KeyFileError, KeyHeader, StoreError, Trust};
-use prover::{KeyStore, Provenance, ProvingKey};
+use prover::{KeyStore, Provenance, ProvingKey, Setup};
 use tempfile::TempDir;
 
 use crate::sample::ladder;
@@ -140,7 +140,7 @@ fn a_store_makes_a_key_once_and_finds_it_again() {
     let store = KeyStore::new(folder.path().join("keys"));
     let (r1cs, _) = ladder(30, 5);
     let made = store.open_or_make(&r1cs).expect("made");
-    let path = store.path(&r1cs.hash());
+    let path = store.path(Setup::DevInsecure, &r1cs.hash());
     assert!(path.to_string_lossy().contains("dev-insecure"));
     let before = fs::metadata(&path).and_then(|file| file.modified()).expect("there");
     let found = store.open_or_make(&r1cs).expect("found");
@@ -155,7 +155,7 @@ fn a_store_checks_a_key_without_a_pin_and_refuses_one_that_was_changed() {
     let store = KeyStore::new(folder.path());
     let (r1cs, _) = ladder(30, 5);
     store.open_or_make(&r1cs).expect("made");
-    let path = store.path(&r1cs.hash());
+    let path = store.path(Setup::DevInsecure, &r1cs.hash());
     let pin = PathBuf::from(format!("{}.blake3", path.display()));
     fs::remove_file(&pin).expect("there");
     store.open_or_make(&r1cs).expect("checked");
@@ -167,7 +167,11 @@ fn a_store_checks_a_key_without_a_pin_and_refuses_one_that_was_changed() {
     bytes[5000] ^= 1;
     fs::write(&path, &bytes).expect("writable");
     let refused = store.open_or_make(&r1cs);
-    assert!(matches!(refused, Err(StoreError::File(KeyFileError::Hash { .. }))));
+    let source = match refused {
+        Err(StoreError::Refused { path: named, source }) if named == path => source,
+        other => panic!("expected a refusal of {}, found {other:?}", path.display()),
+    };
+    assert!(matches!(*source, KeyFileError::Hash { .. }), "{source:?}");
     assert_eq!(fs::read(&path).expect("readable"), bytes, "left for inspection");
 }
 

@@ -1,5 +1,6 @@
 //! The prover against ark-groth16, against damage and against wrong assignments.
 
+mod ceremony;
 mod cli;
 mod enrolment;
 mod jobs;

@@ -4,6 +4,7 @@
 mod addresses;
 #[path = "../client/tests/client/blocks.rs"]
 mod blocks;
+mod ceremony;
 mod chain_program;
 mod chain_trouble;
 mod closed;

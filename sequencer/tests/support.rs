@@ -86,13 +86,25 @@ impl Site {
     }
 
     pub(crate) async fn with_clock(clock: Arc<dyn Clock>) -> Site {
+        let open = |layout: &Layout, config: &Config| {
+            setup::open_chain(layout, config, clock.clone()).unwrap()
+        };
+        Site::on(clock.clone(), &proving_keys(), open).await
+    }
+
+    /// On the chain that is opened for it, with these keys.
+    pub(crate) async fn on(
+        clock: Arc<dyn Clock>,
+        keys: &ProverKeys,
+        open: impl FnOnce(&Layout, &Config) -> BaseChain,
+    ) -> Site {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(&dir.path().join("node"));
-        let (config, keys) = (config(), proving_keys());
+        let config = config();
         setup::init(&layout, &config, clock.now()).unwrap();
-        let chain = setup::open_chain(&layout, &config, clock.clone()).unwrap();
+        let chain = open(&layout, &config);
         let terms = GenesisTerms { registrar: registrar().key_hash(), time: clock.now() };
-        let deployment = setup::deploy(&layout, &chain, &keys, terms).await;
+        let deployment = setup::deploy(&layout, &chain, keys, terms).await;
         let deployment = deployment.unwrap();
         let wallet = Wallet::new(deployment.scope(), stream_key().patient);
         let mut site = Site { dir, config, layout, deployment, clock, space: None, wallet };

@@ -159,3 +159,29 @@ fn an_assignment_is_zeroised_by_whoever_drops_it() {
     assert_eq!(instance.len(), 1, "public");
     assert!([witness, az, bz, cz].iter().all(|secret| secret.is_empty()));
 }
+
+#[test]
+fn the_hash_of_a_circuit_is_over_the_scalar_field_its_sizes_and_its_rows() {
+    let (r1cs, _) = matrices(|b| {
+        let public = b.input(fr(6));
+        let two = b.alloc(fr(2));
+        b.enforce(&two, &(&two + &Num::one()), &public);
+    });
+    // The order of the group as EIP-197 writes it: the base field's modulus begins with the same
+    // sixteen bytes, and rows are numbers of the other.
+    let mut order =
+        hex::decode("30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001").unwrap();
+    order.reverse();
+    let number = |value: u64| value.to_le_bytes().to_vec();
+    let cell =
+        |factor: u64, column: u32| [&number(factor)[..], &[0; 24], &column.to_le_bytes()].concat();
+    let rows = [
+        [number(1), cell(1, 2)].concat(),
+        [number(2), cell(1, 0), cell(1, 2)].concat(),
+        [number(1), cell(1, 1)].concat(),
+    ];
+    let sizes = [number(2), number(1), number(1)].concat();
+    let mut hasher = blake3::Hasher::new_derive_key("vitals r1cs v2");
+    hasher.update(&order).update(&sizes).update(&rows.concat());
+    assert_eq!(r1cs.hash(), *hasher.finalize().as_bytes());
+}

@@ -6,7 +6,7 @@ use anyhow::Context;
 use circuits::shapes::Shape;
 use clap::Args;
 use files::Audience;
-use prover::{KeyStore, export};
+use prover::{KeyStore, Setup, export};
 use serde_json::json;
 
 use super::report::{Failure, Report};
@@ -17,16 +17,19 @@ pub(crate) struct Export {
     /// The shape.
     #[arg(long, value_name = "NAME", value_parser = shapes::parser())]
     shape: &'static Shape,
-    /// Folder of the keys; the shape's key is made if it is not there.
+    /// Folder of the keys.
     #[arg(long, value_name = "FOLDER", default_value = "keys")]
     dir: PathBuf,
+    /// Which key: a development key is made if it is not there, a ceremony's is taken over before.
+    #[arg(long, value_name = "NAME", default_value_t, value_parser = shapes::setup_parser())]
+    setup: Setup,
     /// Write the constraint system, the input of a ceremony.
     #[arg(long, value_name = "FILE")]
     r1cs: Option<PathBuf>,
-    /// Write the development key for snarkjs and rapidsnark.
+    /// Write the key for snarkjs and rapidsnark, without a ceremony's contributions.
     #[arg(long, value_name = "FILE")]
     zkey: Option<PathBuf>,
-    /// Write the development key's verification_key.json.
+    /// Write the key's verification_key.json.
     #[arg(long, value_name = "FILE")]
     vkey: Option<PathBuf>,
 }
@@ -45,7 +48,7 @@ impl Export {
         }
         // Only when it is asked for: the constraint system needs no key, and making one takes long.
         if self.zkey.is_some() || self.vkey.is_some() {
-            let key = KeyStore::new(&self.dir).open_or_make(&r1cs)?;
+            let key = KeyStore::new(&self.dir).open(self.setup, &r1cs)?;
             if let Some(path) = &self.zkey {
                 write(path, &export::zkey(&key, &r1cs))?;
             }

@@ -33,7 +33,7 @@ Begin with:
   prover setup --dir keys";
 
 pub(crate) const EXPORT: &str = "\
-Write a shape's circuit and development key for snarkjs and rapidsnark.
+Write a shape's circuit and key for snarkjs and rapidsnark.
 For auditors who compare a verifying key with its circuit, and for who prepares a ceremony.
 
 Begin with:
@@ -41,7 +41,7 @@ Begin with:
   prover export --shape c2-test --vkey verification_key.json";
 
 pub(crate) const PROVE: &str = "\
-Prove what a witness file assigns to a shape, under the shape's development key.
+Prove what a witness file assigns to a shape, under the shape's key.
 For developers who have a .wtns file; a node proves its batches without this program.
 
 Begin with:
@@ -63,6 +63,46 @@ For operators who got a key file from somewhere else.
 Begin with:
   prover inspect keys/name.key
   prover inspect keys/name.key --full";
+
+pub(crate) const IMPORT: &str = "\
+Take over the key that a ceremony made, after checking all that needs no first phase.
+For operators who deploy: a node with `prover.setup = \"ceremony\"` proves with it.
+
+Begin with:
+  prover export --shape c2-17 --r1cs c2-17.r1cs
+  prover import-zkey --shape c2-17 --zkey c2-17.zkey --dir keys";
+
+pub(crate) const KEYS: &str = "\
+List keys, make a development key anew, check a ceremony.
+For operators of a node, and for everybody who doubts how its keys were made.
+
+Begin with:
+  prover keys list --dir keys
+  prover keys verify-transcript --shape c2-17 --ptau phase1.ptau --zkey c2-17.zkey";
+
+pub(crate) const KEYS_LIST: &str = "\
+List the keys of a folder by their headers: shape, setup, id, whether their points were checked.
+For operators who wonder which keys a node has; `(other)` is a key of another version's circuit.
+
+Begin with:
+  prover keys list --dir keys
+  prover keys list --json";
+
+pub(crate) const KEYS_REGENERATE: &str = "\
+Make a development key anew, in the place of one that is damaged or of another circuit.
+For operators of a development chain; a ceremony's key is taken over again instead.
+
+Begin with:
+  prover keys list --dir keys
+  prover keys regenerate --shape c2-test --dir keys";
+
+pub(crate) const KEYS_VERIFY: &str = "\
+Check that a key is what a first phase, this program's circuit and the contributions make.
+For everybody: it needs two public files, and trusts neither snarkjs nor whoever held the ceremony.
+
+Begin with:
+  prover keys verify-transcript --shape c2-17 --ptau phase1.ptau --zkey c2-17.zkey
+  prover keys verify-transcript --shape c1-17 --ptau phase1.ptau --zkey c1-17.zkey --json";
 
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:

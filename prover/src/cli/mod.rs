@@ -3,11 +3,14 @@
 mod engines;
 mod export;
 mod help;
+mod import;
 mod inspect;
+mod keys;
 mod prove;
 mod report;
 mod setup;
 mod shapes;
+mod transcript;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -36,10 +39,10 @@ enum Command {
     /// Make development keys. Anyone can forge proofs under them: for tests and demos only.
     #[command(long_about = help::SETUP, after_help = help::EXIT_CODES)]
     Setup(setup::Setup),
-    /// Write a shape's circuit and development key for snarkjs and rapidsnark.
+    /// Write a shape's circuit and key for snarkjs and rapidsnark.
     #[command(long_about = help::EXPORT, after_help = help::EXIT_CODES)]
     Export(export::Export),
-    /// Prove what a witness file assigns to a shape, under the shape's development key.
+    /// Prove what a witness file assigns to a shape, under the shape's key.
     #[command(long_about = help::PROVE, after_help = help::EXIT_CODES)]
     Prove(prove::Prove),
     /// Verify a proof: is there a witness for these public inputs under this key?
@@ -48,6 +51,12 @@ enum Command {
     /// Show what a key file says it is, and check its hash.
     #[command(long_about = help::INSPECT, after_help = help::EXIT_CODES)]
     Inspect(inspect::Inspect),
+    /// Take over the key that a ceremony made, after checking all of it.
+    #[command(long_about = help::IMPORT, after_help = help::EXIT_CODES)]
+    ImportZkey(import::Import),
+    /// List keys, make a development key anew, check a ceremony.
+    #[command(long_about = help::KEYS, after_help = help::EXIT_CODES)]
+    Keys(keys::Keys),
 }
 
 pub(crate) fn run(prover: Prover) -> Result<Report, Failure> {
@@ -59,6 +68,8 @@ pub(crate) fn run(prover: Prover) -> Result<Report, Failure> {
         Command::Prove(prove) => prove.run(),
         Command::Verify(verify) => verify.run(),
         Command::Inspect(inspect) => inspect.run(),
+        Command::ImportZkey(import) => import.run(),
+        Command::Keys(keys) => keys.run(),
     }
 }
 
@@ -77,9 +88,14 @@ mod tests {
     #[test]
     fn every_help_begins_with_its_purpose_its_readers_and_two_commands_that_parse() {
         let prover = Prover::command();
-        let subcommands = prover.get_subcommands().filter(|command| command.get_name() != "help");
+        let below = |command: &clap::Command| {
+            let all = command.get_subcommands().cloned();
+            all.filter(|command| command.get_name() != "help").collect::<Vec<_>>()
+        };
+        let subcommands = below(&prover);
+        let nested: Vec<_> = subcommands.iter().flat_map(below).collect();
         let mut checked = 0;
-        for command in std::iter::once(&prover).chain(subcommands) {
+        for command in std::iter::once(&prover).chain(&subcommands).chain(&nested) {
             let name = command.get_name();
             let help = command.clone().render_long_help().to_string();
             let mut lines = help.lines();
@@ -94,6 +110,6 @@ mod tests {
             assert!(help.contains("Exit codes:\n  0 "), "{name}");
             checked += 1;
         }
-        assert_eq!(checked, 8);
+        assert_eq!(checked, 13);
     }
 }

@@ -8,7 +8,7 @@ use anyhow::Context;
 use circuits::shapes::Shape;
 use clap::Args;
 use prover::job::{Job, Proven};
-use prover::{Blinding, KeyStore, ProvingKey};
+use prover::{Blinding, KeyStore, ProvingKey, Setup};
 use rand::rngs::OsRng;
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -27,9 +27,12 @@ pub(crate) struct Prove {
     /// Folder for proof.json, public.json and proof.bin, the proof's 256 bytes on chain.
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
-    /// Folder of the keys; the shape's key is made if it is not there.
+    /// Folder of the keys.
     #[arg(long, value_name = "FOLDER", default_value = "keys")]
     keys: PathBuf,
+    /// Which key: a development key is made if it is not there, a ceremony's is taken over before.
+    #[arg(long, value_name = "NAME", default_value_t, value_parser = shapes::setup_parser())]
+    setup: Setup,
 }
 
 impl Prove {
@@ -40,7 +43,7 @@ impl Prove {
         // Every rule before the key: a wrong witness should not cost the minutes of making one.
         let job = Job::read(&r1cs, &wtns).with_context(|| self.wtns.display().to_string())?;
         eprintln!("{}: every rule holds, finding or making the key", self.shape.name);
-        let key = Arc::new(KeyStore::new(&self.keys).open_or_make(&r1cs)?);
+        let key = Arc::new(KeyStore::new(&self.keys).open(self.setup, &r1cs)?);
         let started = Instant::now();
         // From the operating system: who can guess the blinding can test guesses of the witness.
         let proven = job.prove(key.clone(), &Blinding::draw(&mut OsRng))?;

@@ -1,6 +1,8 @@
 //! What commands answer: reports, failures with their exit codes, and the files they begin with.
 
 use std::fmt::{self, Write};
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -43,6 +45,12 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::Refused(error.into())
     }
+}
+
+/// Opens a file of which parts are read, or says that there is no answer without it.
+pub(crate) fn open_file(path: &Path) -> Result<BufReader<File>, Failure> {
+    let named = |error| anyhow::Error::new(error).context(path.display().to_string());
+    File::open(path).map(BufReader::new).map_err(|error| Failure::Unavailable(named(error)))
 }
 
 /// Reads a file, or says that there is no answer without it.

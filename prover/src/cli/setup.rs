@@ -31,7 +31,8 @@ impl Setup {
             let r1cs = shape.matrices();
             eprintln!("{}: {} constraints, finding or making the key", shape.name, r1cs.a.len());
             let key = store.open_or_make(&r1cs)?;
-            let path = store.path(&key.circuit_hash()).display().to_string();
+            let path =
+                store.path(prover::Setup::DevInsecure, &key.circuit_hash()).display().to_string();
             let id = hex::encode(key.verifying_key().id());
             lines.push(format!("{:<10}0x{id}  {path}", shape.name));
             keys.push(entry(shape, &key, path));

@@ -4,12 +4,19 @@ use circuits::shapes::{Capacity, SHAPES, Shape};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
+use prover::Setup;
 use serde_json::{Value, json};
 
 use super::report::{Failure, Report};
 
 #[derive(Args)]
 pub(crate) struct Shapes {}
+
+/// Accepts the names of setups, and lists them in `--help`.
+pub(crate) fn setup_parser() -> impl TypedValueParser<Value = Setup> {
+    PossibleValuesParser::new(Setup::NAMES)
+        .map(|name| name.parse::<Setup>().expect("only names of setups are possible values"))
+}
 
 /// Accepts the names of shapes, and lists them in `--help`.
 pub(crate) fn parser() -> impl TypedValueParser<Value = &'static Shape> {

@@ -18,6 +18,7 @@ pub use json::{
 };
 pub use r1cs::r1cs;
 pub use wtns::{WtnsError, read_wtns, wtns};
+pub(crate) use zkey::coefficients as zkey_coefficients;
 pub use zkey::zkey;
 
 #[cfg(test)]

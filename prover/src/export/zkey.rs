@@ -56,7 +56,7 @@ fn header(key: &ProvingKey) -> Vec<u8> {
 }
 
 /// The cells of A and B, then the rows that bind the public columns.
-fn coefficients(r1cs: &R1cs) -> Vec<u8> {
+pub(crate) fn coefficients(r1cs: &R1cs) -> Vec<u8> {
     let cells = |rows: &[Row]| rows.iter().map(Vec::len).sum::<usize>();
     let count = cells(&r1cs.a) + cells(&r1cs.b) + r1cs.instances;
     let mut bytes = Vec::with_capacity(4 + 44 * count);

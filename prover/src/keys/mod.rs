@@ -1,4 +1,5 @@
-//! Proving keys: what one is, and how a development key is made, stored and found again.
+//! Proving keys: what one is, and how a development key is made, and how all are stored
+//! and found again.
 
 mod dev;
 mod file;
@@ -10,4 +11,4 @@ mod store;
 pub use file::{KeyFileError, KeyHeader, Trust};
 pub use key::{KeyError, Provenance, ProvingKey};
 pub use setup::SetupError;
-pub use store::{KeyStore, StoreError};
+pub use store::{KeyStore, Listed, Setup, StoreError, UnknownSetup};

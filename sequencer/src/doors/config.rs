@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use circuits::shapes::Shape;
-use prover::Choice;
+use prover::{Choice, Setup};
 use serde::{Deserialize, Serialize};
 use statement::scope::Circuit;
 use thiserror::Error;
@@ -164,6 +164,10 @@ impl Config {
         if let Err(error) = self.prover.engine.parse::<Choice>() {
             let (expected, found) = (Choice::NAMES.join(", "), error.found);
             return Err(ConfigError::Value { key: "prover.engine", expected, found });
+        }
+        if let Err(error) = self.prover.setup.parse::<Setup>() {
+            let (expected, found) = (Setup::NAMES.join(" or "), error.found);
+            return Err(ConfigError::Value { key: "prover.setup", expected, found });
         }
         // A certificate without a name is one that no client accepts.
         if self.ingest.server_names.is_empty() {

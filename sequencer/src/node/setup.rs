@@ -273,6 +273,7 @@ pub fn prover_keys(
     let wanted = Wanted {
         operations: &config.batch.operations_shape,
         claims: &claims,
+        setup: config.prover.setup.parse().expect("the configuration was checked"),
         engine: config.prover.engine.parse().expect("the configuration was checked"),
     };
     Ok(ProverKeys::open(&folder, wanted, begin)?)

@@ -115,6 +115,13 @@ settings! {
         keys: Option<PathBuf> = None; "path", Allowed::Words("a folder") => {
             sets: "Folder of proving keys; without it `proving-keys` in the node's folder.",
         }
+        setup: String = "dev-insecure".into();
+        "word", Allowed::Words("`dev-insecure` or `ceremony`") => {
+            sets: "Which keys prove: development keys, under which anybody can forge and which only \
+                   development chains accept, are made where they are missing; a ceremony's are \
+                   taken over before, with `prover import-zkey`.",
+            applies: Deploy,
+        }
         engine: String = "auto".into();
         "word", Allowed::Words("`auto`, `accelerated` or `portable` (see `prover engines`)") => {
             sets: "What proves: `auto` takes the accelerated engine where the processor runs it, \

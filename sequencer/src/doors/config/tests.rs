@@ -43,6 +43,7 @@ fn unknown_keys_and_values_out_of_limits_are_named() {
         ("[deliver]\nwindows_max = 0", "deliver.windows_max"),
         ("[deliver]\ngroups_max = 65537", "deliver.groups_max"),
         ("[prover]\nengine = \"fast\"", "prover.engine"),
+        ("[prover]\nsetup = \"trusted\"", "prover.setup"),
         ("[memory]\nover = \"perhaps\"", "memory.over"),
         ("[log]\nlevel = \"loud\"", "log.level"),
         ("[log]\nlevel = \"info,sequencer=\"", "log.level"),

@@ -8,7 +8,7 @@ use circuits::shapes::{Capacity, SHAPES, Shape, Statement, WrongShape};
 use l1_contracts::KeyWords;
 use prover::keys::StoreError;
 use prover::{
-    Blinding, Choice, Engine, KeyStore, MissingFeatures, ProveError, ProvingKey, TableError,
+    Blinding, Choice, Engine, KeyStore, MissingFeatures, ProveError, ProvingKey, Setup, TableError,
     TableReport, TableTerms,
 };
 use rand::rngs::StdRng;
@@ -40,14 +40,20 @@ pub struct Wanted<'a> {
     pub operations: &'a str,
     /// Names of shapes of C2, at least one. Their order does not matter.
     pub claims: &'a [&'a str],
+    /// Which keys.
+    pub setup: Setup,
     /// What proves.
     pub engine: Choice,
 }
 
 impl Wanted<'static> {
     /// The small shapes of tests and benches.
-    pub const TEST: Self =
-        Self { operations: "c1-test", claims: &["c2-test", "c2-test-1"], engine: Choice::Auto };
+    pub const TEST: Self = Self {
+        operations: "c1-test",
+        claims: &["c2-test", "c2-test-1"],
+        setup: Setup::DevInsecure,
+        engine: Choice::Auto,
+    };
 }
 
 impl Wanted<'_> {
@@ -111,8 +117,9 @@ pub enum ProverKeysError {
 }
 
 impl ProverKeys {
-    /// Opens the development keys of the shapes below `folder`, making those that are not there
-    /// (about 10 CPU seconds each at 2^17). `begin` is told the shape before each.
+    /// Opens the keys of the shapes below `folder`. Development keys are made if they are not there
+    /// (about 10 CPU seconds each at 2^17), a ceremony's are there or an error. `begin` is told the
+    /// shape before each.
     ///
     /// # Errors
     /// [`ProverKeysError`].
@@ -130,7 +137,7 @@ impl ProverKeys {
             begin(shape.name);
             // The matrices serve for the key alone and are dropped with it: an assignment is made
             // without them.
-            let key = store.open_or_make(&shape.matrices());
+            let key = store.open(wanted.setup, &shape.matrices());
             let key = key.map_err(|source| ProverKeysError::Key { shape: shape.name, source })?;
             let engine = wanted.engine.open(Arc::new(key))?;
             Ok::<_, ProverKeysError>(ShapeEngine { shape, engine })
