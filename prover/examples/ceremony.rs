@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use ark_bn254::Fr;
 use ark_ff::Field;
-use circuits::shapes::Shape;
+use circuits::shapes::SHAPES;
 use clap::Parser;
 use prover::export;
 
@@ -24,7 +24,7 @@ mod sample;
 /// Rows of the small circuit, whose first key snarkjs makes in seconds, and the power it needs.
 const SMALL: (usize, u32) = (1000, 10);
 
-/// Write phase1.ptau, the first .zkey of c1-test and c2-test and c1-test.wtns; small.ptau,
+/// Write phase1.ptau, the first .zkey of each shape for tests and c1-test.wtns; small.ptau,
 /// small.r1cs and small-0.zkey.
 #[derive(Parser)]
 struct Ceremony {
@@ -39,9 +39,9 @@ fn main() -> anyhow::Result<()> {
         fs::write(folder.join(name), bytes).with_context(|| name.to_owned())
     };
     write("phase1.ptau", &secrets.ptau(enrolment::shape().domain_log2))?;
-    for name in ["c1-test", "c2-test"] {
-        let shape = Shape::named(name).context("a shape for tests")?;
-        write(&format!("{name}-0.zkey"), &secrets.zkey(&shape.matrices(), Fr::ONE))?;
+    for shape in SHAPES.iter().filter(|shape| shape.test_only) {
+        let name = format!("{}-0.zkey", shape.name);
+        write(&name, &secrets.zkey(&shape.matrices(), Fr::ONE))?;
     }
     write("c1-test.wtns", &export::wtns(&enrolment::assignment()))?;
     let (rows, power) = SMALL;

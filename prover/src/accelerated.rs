@@ -1,8 +1,7 @@
 //! The engine for processors with eight-way multiplication: the portable one's steps, in the
 //! kernel's arithmetic.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use ark_bn254::{Fr, G1Affine};
@@ -24,8 +23,8 @@ use crate::keys::ProvingKey;
 use crate::tables::{Tables, Wanted};
 use circuits::builder::Assignment;
 
-/// Between looks whether a proof is still being made.
-const PAUSE: Duration = Duration::from_millis(20);
+/// Between looks whether tables are still wanted, while proofs are being made.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// A key's points and roots in the kernel's form: about as large as the key once more.
 pub struct AcceleratedEngine {
@@ -40,8 +39,10 @@ pub struct AcceleratedEngine {
     b_g2: Points<G2>,
     h: Points<G1>,
     tables: RwLock<Tables>,
-    /// Proofs that are being made: tables are built between them.
-    proving: AtomicUsize,
+    /// How many proofs are being made: tables are built between them.
+    proving: Mutex<usize>,
+    /// None is being made.
+    idle: Condvar,
 }
 
 impl AcceleratedEngine {
@@ -60,7 +61,8 @@ impl AcceleratedEngine {
             b_g2: Points::new(cpu, &key.b_g2),
             h: Points::new(cpu, &key.h),
             tables: RwLock::default(),
-            proving: AtomicUsize::new(0),
+            proving: Mutex::new(0),
+            idle: Condvar::new(),
             cpu,
             key,
         })
@@ -98,24 +100,42 @@ impl AcceleratedEngine {
         self.tables.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn proving(&self) -> MutexGuard<'_, usize> {
+        self.proving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no proof is being made; `false` as soon as `go_on` says no.
+    fn wait_for_idle(&self, go_on: &dyn Fn() -> bool) -> bool {
+        let mut count = self.proving();
+        while *count > 0 && go_on() {
+            let waited = self.idle.wait_timeout(count, LOOK);
+            (count, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        go_on()
+    }
+
     fn set_tables(&self, set: impl FnOnce(&mut Tables)) {
         set(&mut self.tables.write().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
 /// A proof that is being made.
-struct Proving<'a>(&'a AtomicUsize);
+struct Proving<'a>(&'a AcceleratedEngine);
 
 impl<'a> Proving<'a> {
-    fn begin(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
+    fn begin(engine: &'a AcceleratedEngine) -> Self {
+        *engine.proving() += 1;
+        Self(engine)
     }
 }
 
 impl Drop for Proving<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        let mut count = self.0.proving();
+        *count -= 1;
+        if *count == 0 {
+            self.0.idle.notify_all();
+        }
     }
 }
 
@@ -130,7 +150,7 @@ impl Engine for AcceleratedEngine {
 
     fn prove(&self, assignment: &Assignment, blinding: &Blinding) -> Result<Proof, ProveError> {
         refuse_unfit(&self.key, assignment, blinding)?;
-        let _proving = Proving::begin(&self.proving);
+        let _proving = Proving::begin(self);
         let Assignment { instance, witness, az, bz, .. } = assignment;
         // The rows behind the constraints bind the public columns; only A has something there.
         let az = Zeroizing::new([az.as_slice(), instance].concat());
@@ -154,13 +174,8 @@ impl Engine for AcceleratedEngine {
     }
 
     fn add_tables(&self, terms: &TableTerms<'_>) -> Result<TableReport, TableError> {
-        let go_on = || {
-            // A proof has the cores to itself.
-            while self.proving.load(Ordering::Relaxed) > 0 && (terms.go_on)() {
-                std::thread::sleep(PAUSE);
-            }
-            (terms.go_on)()
-        };
+        // A proof has the cores to itself.
+        let go_on = || self.wait_for_idle(terms.go_on);
         let terms = TableTerms { go_on: &go_on, ..*terms };
         let (key, mut report) = (&*self.key, TableReport::default());
         let id = hex::encode(key.verifying_key().id());

@@ -167,34 +167,19 @@ impl<A: Curve, B: Curve> Wanted<'_, A, B> {
         Ok(Some(Pair { first, second, file: path.to_owned() }))
     }
 
-    /// Whole or not at all: a file that is not finished has another name.
+    /// Whole or not at all.
     fn write(&self, pair: &Pair<A, B>, path: &Path) -> io::Result<()> {
         files::make_folder(path.parent().unwrap_or(Path::new(".")), Audience::Public)?;
-        let beside = path.with_extension("unfinished");
-        // Left by a process that ended in the middle. Of two that write at once one fails, and
-        // builds again at its next start.
-        match fs::remove_file(&beside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let written = self.write_stream(pair, files::create_stream(&beside, Audience::Public)?);
-        written.and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {
-            // The error that stopped us is the one to report.
-            drop(fs::remove_file(&beside));
-        })?;
-        files::sync_folder(path.parent().unwrap_or(Path::new(".")))
-    }
-
-    fn write_stream(&self, pair: &Pair<A, B>, mut file: File) -> io::Result<()> {
-        let mut header = self.header();
-        file.write_all(&header)?;
-        let mut body = Hashed { inner: &file, hasher: blake3::Hasher::new() };
-        pair.first.write(&mut body)?;
-        pair.second.write(&mut body)?;
-        header[HASH].copy_from_slice(body.hasher.finalize().as_bytes());
-        file.seek(SeekFrom::Start(0))?;
-        file.write_all(&header)?;
-        file.sync_all()
+        files::replace_stream(path, Audience::Public, |file| {
+            let mut header = self.header();
+            file.write_all(&header)?;
+            let mut body = Hashed { inner: &mut *file, hasher: blake3::Hasher::new() };
+            pair.first.write(&mut body)?;
+            pair.second.write(&mut body)?;
+            header[HASH].copy_from_slice(body.hasher.finalize().as_bytes());
+            file.seek(SeekFrom::Start(0))?;
+            file.write_all(&header)
+        })
     }
 }
 

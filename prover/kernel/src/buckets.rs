@@ -229,14 +229,16 @@ impl<C: Curve> Worker<C> {
         let source = Gathered::<C> { points, left: &self.left, right: &self.right };
         let lone = Gathered::<C> { points, left: &self.alone, right: &[] };
         let added = Added { source, steps: &self.steps, infinite };
-        infinite |= level(cpu, &mut self.passes, (added, lone, &self.copies), &mut self.sums);
+        let first = Level { added, lone, copies: &self.copies };
+        infinite |= first.run(cpu, &mut self.passes, &mut self.sums);
         std::mem::swap(&mut self.points, &mut self.sums);
         while self.plan_next() {
             let points = &self.points[..];
             let source = Lined::<C> { points, places: &self.places };
             let lone = Lined::<C> { points, places: &self.copied };
             let added = Added { source, steps: &self.steps, infinite };
-            infinite |= level(cpu, &mut self.passes, (added, lone, &self.copies), &mut self.sums);
+            let next = Level { added, lone, copies: &self.copies };
+            infinite |= next.run(cpu, &mut self.passes, &mut self.sums);
             std::mem::swap(&mut self.points, &mut self.sums);
         }
         save::<C>(cpu, &self.points, out);
@@ -326,19 +328,32 @@ impl<C: Curve> Worker<C> {
     }
 }
 
-/// One level: sums of pairs, and copies of the points that have no partner.
-fn level<C: Curve, S: Source<C>>(
-    cpu: Ifma,
-    passes: &mut Passes<C>,
-    (added, lone, copies): (Added<'_, S>, S, &[u32]),
-    sums: &mut Vec<Lanes<C::Coordinate>>,
-) -> bool {
-    let room = added.steps.len() + copies.len();
-    if sums.len() < room {
-        let zero = Lanes { x: C::Coordinate::zero(cpu), y: C::Coordinate::zero(cpu) };
-        *sums = crate::pages::with_capacity(room);
-        sums.resize(room, zero);
+/// What a level does: sums of pairs, and copies of the points that have no partner.
+struct Level<'a, S> {
+    added: Added<'a, S>,
+    lone: S,
+    /// Where those points go.
+    copies: &'a [u32],
+}
+
+impl<S> Level<'_, S> {
+    /// Says whether a sum may be infinite.
+    fn run<C: Curve>(
+        self,
+        cpu: Ifma,
+        passes: &mut Passes<C>,
+        sums: &mut Vec<Lanes<C::Coordinate>>,
+    ) -> bool
+    where
+        S: Source<C>,
+    {
+        let room = self.added.steps.len() + self.copies.len();
+        if sums.len() < room {
+            let zero = Lanes { x: C::Coordinate::zero(cpu), y: C::Coordinate::zero(cpu) };
+            *sums = crate::pages::with_capacity(room);
+            sums.resize(room, zero);
+        }
+        copy(cpu, self.lone, self.copies, sums);
+        passes.add(cpu, self.added, sums)
     }
-    copy(cpu, lone, copies, sums);
-    passes.add(cpu, added, sums)
 }

@@ -6,8 +6,9 @@
 //! closes it, never mended in silence, because whoever could read it may have done so. What others
 //! are meant to have says [`Audience::Public`] where it is written.
 //!
-//! [`replace`] is the one way to change a file as a whole: written beside it, synced, renamed, the
-//! folder synced. A house test lets no other crate call what makes or opens files for writing.
+//! [`replace`] and [`replace_stream`] are the way to change a file as a whole: written beside it,
+//! synced, renamed, the folder synced. A house test lets no other crate call what makes or opens
+//! files for writing.
 //!
 //! ```
 //! use files::Audience;
@@ -33,7 +34,9 @@ use std::path::Path;
 pub use audience::Audience;
 pub use closed::{TooOpen, check_folder, check_secret, check_tree, close};
 pub use lock::{LockedFile, open_locked};
-pub use write::{append, create, create_stream, make_folder, open, replace, sync_folder};
+pub use write::{
+    append, create, create_stream, make_folder, open, replace, replace_stream, sync_folder,
+};
 
 /// Closes to others whatever this process makes from now on. The first call of every program: also
 /// what a library makes, such as a socket or a temporary file, is then the owner's alone.

@@ -65,15 +65,26 @@ pub fn create_stream(path: &Path, audience: Audience) -> io::Result<File> {
 /// # Errors
 /// What the system says; the old content is then still there.
 pub fn replace(path: &Path, parts: &[&[u8]], audience: Audience) -> io::Result<()> {
+    replace_stream(path, audience, |file| parts.iter().try_for_each(|part| file.write_all(part)))
+}
+
+/// As [`replace`], for content that is written piece by piece.
+///
+/// # Errors
+/// What the system or `write` says; the old content is then still there.
+pub fn replace_stream(
+    path: &Path,
+    audience: Audience,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
     // A link stays one: its target is what is replaced.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     if fs::metadata(&target).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-        let mut there = OpenOptions::new().write(true).open(&target)?;
-        return parts.iter().try_for_each(|part| there.write_all(part));
+        return write(&mut OpenOptions::new().write(true).open(&target)?);
     }
     // In the same folder: a rename is atomic only within one file system.
     let beside = beside(&target);
-    let written = write_beside(&beside, parts, audience);
+    let written = write_beside(&beside, audience, write);
     let renamed = written.and_then(|()| fs::rename(&beside, &target));
     renamed.inspect_err(|_| {
         // The error that stopped us is the one to report; a leftover is only waste.
@@ -83,14 +94,18 @@ pub fn replace(path: &Path, parts: &[&[u8]], audience: Audience) -> io::Result<(
     sync_folder(folder_of(&target))
 }
 
-fn write_beside(beside: &Path, parts: &[&[u8]], audience: Audience) -> io::Result<()> {
+fn write_beside(
+    beside: &Path,
+    audience: Audience,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
     // Left by a crash, perhaps, and then with any content and mode.
     match fs::remove_file(beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let mut file = create_stream(beside, audience)?;
-    parts.iter().try_for_each(|part| file.write_all(part))?;
+    write(&mut file)?;
     // Before the rename, or a crash could leave the name with nothing behind it.
     file.sync_all()
 }

@@ -99,6 +99,8 @@ fn config(dir: &Path) -> Config {
     config.http.listen = loopback(0);
     // The demo closes its windows itself.
     config.batch.close_after_ms = model::limits::WINDOW_MS_MAX - 1000;
+    // They would be built while somebody watches, and be used for a handful of proofs.
+    config.prover.table_bytes_max = 0;
     config.prover.keys = Some(beside_program("proving-keys").unwrap_or_else(|| dir.join("keys")));
     config
 }

@@ -193,6 +193,8 @@ impl Node {
         // One word ends them all, so all are planned before it is said.
         self.tasks.iter().for_each(GuardedTask::plan_end);
         self.embedded.iter().for_each(EmbeddedChain::plan_end);
+        // A window that fails is given up at that word, and its workers with it.
+        self.core.proving.plan_end();
         self.stop.send_replace(true);
         for task in self.tasks {
             task.stop(|| ()).await;

@@ -132,6 +132,21 @@ async fn several_columns_are_several_streams_and_a_dry_run_sends_nothing() {
 }
 
 #[tokio::test]
+async fn what_needs_a_whole_file_is_refused_of_standard_input() {
+    let node = Node::start(Behaviour::default());
+    let folder = folder_with_identities(&node);
+    let end = "--end 2026-05-01T08:30:00Z";
+    for option in ["--dry-run", end] {
+        let line = format!("{STREAM} --stdin --period 60s {option}");
+        let (code, said) = failed(folder.path(), &node, &line).await;
+        assert_eq!(code, Some(2), "{said}");
+        let said = said["error"].to_string();
+        assert!(said.contains("expected a file with --dry-run or --end"), "{said}");
+    }
+    assert_eq!(node.log().frames.len(), 0);
+}
+
+#[tokio::test]
 async fn a_time_ahead_ends_the_command_and_names_its_line() {
     let node = Node::start(Behaviour::default());
     let folder = folder_with_identities(&node);

@@ -128,9 +128,9 @@ settings! {
                    else the portable one; `accelerated` refuses to start on another processor.",
         }
         table_bytes_max: u64 = 2 << 30; "bytes", range(0, 1 << 40) => {
-            sets: "Room for tables that make proofs of 2^16 rows and more faster by a third; a shape \
-                   of 2^17 rows has 0.65 GiB of them. They are built once, while nothing is proven, \
-                   and kept beside the keys.",
+            sets: "Room for tables that make proofs of 2^16 rows and more faster; a shape of 2^17 \
+                   rows has 0.65 GiB of them. They are built once, while nothing is proven, and \
+                   kept beside the keys.",
             memory: "as much",
             at_limit: "The tables that find no room are left out, those of operations first.",
         }

@@ -420,7 +420,8 @@ async fn an_offer_that_rises_no_more_degrades_the_stage_until_it_is_mined() {
         let mut sky = voyage.weather.sky();
         (sky.market, sky.says) = (Some(500 * GWEI), Some(GWEI));
     }
-    for _ in 0..40 {
+    // Each rise waits for its time.
+    for _ in 0..ROUNDS_MAX {
         voyage.round().await;
     }
     assert_eq!(voyage.bench.standing.cause(), Some(Cause::FeeLimit));
@@ -430,7 +431,7 @@ async fn an_offer_that_rises_no_more_degrades_the_stage_until_it_is_mined() {
     assert_eq!(voyage.bench.rows()[0].replaced.len(), 2);
     // Once the node says what it asks, the offer follows, also beyond the limit.
     voyage.weather.sky().says = None;
-    for _ in 0..40 {
+    for _ in 0..ROUNDS_MAX {
         voyage.round().await;
         voyage.bench.chain.mine_empty().unwrap();
     }

@@ -150,6 +150,12 @@ fn signals_help() -> String {
 
 impl Stream {
     pub(crate) fn run(self, json: bool) -> Outcome {
+        // The parser lets them pass beside --stdin: it asks for no file where one would conflict.
+        if self.file.is_none() && (self.dry_run || self.end.is_some()) {
+            let why = "expected a file with --dry-run or --end: what comes from --stdin is sent as \
+                       it comes";
+            return Err(Usage(why.to_owned()).into());
+        }
         let input = self.input()?;
         let found = self.file.as_deref().map(|path| input.survey(path)).transpose()?;
         if let Some(found) = found.as_ref().filter(|_| self.dry_run) {

@@ -11,10 +11,10 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::chunk::ChunkJob;
 use super::error::JobError;
+use super::lease::{Answer, Jobs};
 use super::names::WorkerName;
 use super::service::{ProvingService, Taken};
 use super::table::ProofBytes;
-use super::{Answer, Jobs};
 use crate::guard::{self, Guard, GuardedThread, Stage};
 use crate::metrics::ProvingStep;
 

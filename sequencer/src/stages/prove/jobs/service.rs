@@ -9,9 +9,9 @@ use tokio::sync::watch;
 
 use super::chunk::ChunkJob;
 use super::error::{AnswerError, JobError};
+use super::lease::{Answer, Jobs, LeasedJob};
 use super::names::{InputHash, LeaseToken, WorkerName};
 use super::table::{Failure, JobState, JobTable, LeaseError, Outcome, ProofBytes, Urgency};
-use super::{Answer, Jobs, LeasedJob};
 use crate::metrics::{Metrics, ProvingStep};
 use crate::stages::prove::progress::Progress;
 
