@@ -66,6 +66,9 @@ impl Wanted {
     /// Blocks until they are there, or `go_on` says no.
     pub(super) fn get(&self, rows_min: usize, go_on: &(dyn Fn() -> bool + Sync)) {
         let Wanted { keys, folder, bytes_max, metrics } = self;
+        if *bytes_max == 0 {
+            return tracing::info!("no tables are wanted (`prover.table_bytes_max`)");
+        }
         let terms = TableTerms { folder, bytes_max: *bytes_max, go_on };
         keys.add_tables(&terms, rows_min, |shape, result| {
             metrics.prove_table_bytes.set(keys.table_bytes() as i64);
@@ -77,6 +80,16 @@ impl Wanted {
                         tracing::warn!(shape, error, "a file of tables was made anew");
                     }
                     let (bytes, wanted) = (report.bytes, report.bytes_wanted);
+                    if bytes < wanted {
+                        let why =
+                            "`prover.table_bytes_max` leaves no room for more, or the node stops";
+                        return tracing::info!(
+                            shape,
+                            bytes,
+                            wanted,
+                            "some tables are in use: {why}"
+                        );
+                    }
                     return tracing::info!(shape, bytes, wanted, "tables are in use");
                 }
             };
