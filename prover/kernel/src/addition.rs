@@ -10,6 +10,8 @@
 //! unnoticed; then the batch is added again by passes that look at every pair. Infinity cannot be
 //! seen that way: whoever calls says whether it may occur, and is told whether a sum is infinite.
 
+use zeroize::Zeroize;
+
 use crate::cpu::Ifma;
 use crate::field::{Below, Fq};
 use crate::inversion;
@@ -32,6 +34,13 @@ pub(crate) struct Step {
     pub(crate) into: u32,
     /// Lanes in which nothing is added to the left point.
     pub(crate) alone: Mask,
+}
+
+impl Zeroize for Step {
+    fn zeroize(&mut self) {
+        self.into.zeroize();
+        self.alone.zeroize();
+    }
 }
 
 /// Where the points of steps come from.

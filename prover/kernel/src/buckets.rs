@@ -325,6 +325,11 @@ impl<C: Curve> Worker<C> {
         for list in [&mut self.left, &mut self.right, &mut self.alone, &mut self.counts] {
             list.zeroize();
         }
+        for list in [&mut self.places, &mut self.copied] {
+            list.zeroize();
+        }
+        self.copies.zeroize();
+        self.steps.zeroize();
     }
 }
 

@@ -51,7 +51,8 @@ const KEY: u64 = KIB;
 /// The tables of a shape, for each element of its domain.
 const TABLE: u64 = 6 * KIB;
 /// The proof of a chunk, for each element of its domain: witness, products, transforms, sums.
-const PROOF: u64 = 3 * KIB;
+/// The accelerated engine was measured at 0.7 KiB a row of 2^17.
+const PROOF: u64 = KIB;
 /// Libraries, runtime, and what a node without a peer takes.
 const BASE: u64 = 64 * MIB;
 
