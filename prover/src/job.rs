@@ -13,7 +13,7 @@ use files::Audience;
 use statement::proof::Proof;
 
 use crate::export::{self, WtnsError};
-use crate::{Blinding, Choice, ProveError, ProvingKey, qap};
+use crate::{Blinding, Choice, Engine, ProveError, ProvingKey, qap};
 
 /// An assignment that satisfies its circuit. Takes 32 bytes a column and 96 a constraint, zeroised
 /// when dropped, as every assignment is.
@@ -35,8 +35,27 @@ impl Job {
         if instance[0] != Fr::from(1) {
             return Err(JobError::Constant);
         }
-        let [az, bz, cz] = r1cs.products(instance, witness);
-        let (instance, witness) = (instance.to_vec(), witness.to_vec());
+        Self::from_columns(r1cs, &instance[1..], witness)
+    }
+
+    /// Multiplies the values of all columns but the constant one with the matrices.
+    ///
+    /// # Errors
+    /// [`JobError`]: there are more or fewer than the circuit has, or what they assign breaks a
+    /// rule, which is named.
+    pub fn from_columns(r1cs: &R1cs, inputs: &[Fr], witness: &[Fr]) -> Result<Self, JobError> {
+        let lengths = [
+            ("public columns", r1cs.instances - 1, inputs.len()),
+            ("private columns", r1cs.witnesses, witness.len()),
+        ];
+        for (what, expected, found) in lengths {
+            if expected != found {
+                return Err(JobError::Length { what, expected, found });
+            }
+        }
+        let instance = [&[Fr::from(1)], inputs].concat();
+        let [az, bz, cz] = r1cs.products(&instance, witness);
+        let witness = witness.to_vec();
         // From here on the products are an assignment's, which zeroises them on the way out of an
         // error too.
         let job = Self { assignment: Assignment { instance, witness, az, bz, cz } };
@@ -55,6 +74,18 @@ impl Job {
         // The engine compares the key's sizes with the assignment's, and lets no proof out that
         // fails.
         let engine = Choice::Auto.open(key).expect("there is an engine for every processor");
+        self.prove_with(&*engine, blinding)
+    }
+
+    /// Proves with an engine that is open already.
+    ///
+    /// # Errors
+    /// As [`Job::prove`].
+    pub fn prove_with(
+        &self,
+        engine: &dyn Engine,
+        blinding: &Blinding,
+    ) -> Result<Proven, ProveError> {
         let proof = engine.prove(&self.assignment, blinding)?;
         Ok(Proven { proof, inputs: self.assignment.instance[1..].to_vec() })
     }
@@ -103,6 +134,16 @@ pub enum JobError {
     /// The first public column is the constant one.
     #[error("expected the constant one in column 0 of the witness file")]
     Constant,
+    /// There are more or fewer columns than the circuit has.
+    #[error("{what}: expected {expected}, found {found}")]
+    Length {
+        /// Which columns.
+        what: &'static str,
+        /// The circuit's number.
+        expected: usize,
+        /// The number found.
+        found: usize,
+    },
     /// The values break a constraint.
     #[error("{} is violated, at constraint {row}", owner(rule))]
     Violated {

@@ -11,7 +11,7 @@ use sequencer::node::Stage;
 use sequencer::stages::standing::Cause;
 
 /// What each program ends with, by number from 0.
-const EXITS: [(&str, [&str; 5]); 14] = [
+const EXITS: [(&str, [&str; 5]); 16] = [
     (
         "`sequencer init`",
         ["done", "folder, keys or certificates cannot be read or written", "", "", ""],
@@ -118,6 +118,16 @@ const EXITS: [(&str, [&str; 5]); 14] = [
             "an argument is wrong",
             "a file to read is not there",
             "",
+        ],
+    ),
+    (
+        "`prover worker`",
+        [
+            "stopped by SIGINT or SIGTERM; the key is shown",
+            "it cannot run: no thread, no certificate of the authority",
+            "an argument, the file of the secret or of the login is wrong",
+            "the program `prover-worker` is not beside it",
+            "a second signal, in the middle of a proof",
         ],
     ),
     (

@@ -104,6 +104,16 @@ Begin with:
   prover keys verify-transcript --shape c2-17 --ptau phase1.ptau --zkey c2-17.zkey
   prover keys verify-transcript --shape c1-17 --ptau phase1.ptau --zkey c1-17.zkey --json";
 
+pub(crate) const WORKER: &str = "\
+Make proofs for nodes on other machines, with jobs from a NATS JetStream queue.
+For operators whose node closes windows faster than its own machine proves them.
+
+Begin with:
+  prover worker key --secret workers.key
+  prover worker --jobs nats://127.0.0.1:4222 --secret workers.key
+
+The rest is told by the program prover-worker, which this starts: prover worker -- --help";
+
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  done, or the answer is yes

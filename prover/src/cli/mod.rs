@@ -12,6 +12,7 @@ mod setup;
 mod shapes;
 mod transcript;
 mod verify;
+mod worker;
 
 use clap::{Parser, Subcommand};
 
@@ -57,6 +58,9 @@ enum Command {
     /// List keys, make a development key anew, check a ceremony.
     #[command(long_about = help::KEYS, after_help = help::EXIT_CODES)]
     Keys(keys::Keys),
+    /// Make proofs for nodes on other machines, with jobs from a NATS JetStream queue.
+    #[command(long_about = help::WORKER, after_help = help::EXIT_CODES)]
+    Worker(worker::Worker),
 }
 
 pub(crate) fn run(prover: Prover) -> Result<Report, Failure> {
@@ -70,6 +74,7 @@ pub(crate) fn run(prover: Prover) -> Result<Report, Failure> {
         Command::Inspect(inspect) => inspect.run(),
         Command::ImportZkey(import) => import.run(),
         Command::Keys(keys) => keys.run(),
+        Command::Worker(worker) => worker.run(prover.json),
     }
 }
 
@@ -110,6 +115,6 @@ mod tests {
             assert!(help.contains("Exit codes:\n  0 "), "{name}");
             checked += 1;
         }
-        assert_eq!(checked, 13);
+        assert_eq!(checked, 14);
     }
 }

@@ -25,10 +25,12 @@ const LAYERS: &[(&str, &[Row])] = &[
         "edges",
         &[
             ("prover", &["circuits", "files", "kernel", "statement"], &[]),
+            ("jobs", &["files", "statement"], &[]),
             ("devchain", &["files"], &[]),
             ("client", &["files", "model", "recordings", "statement", "wire"], &[]),
         ],
     ),
+    ("carriers", &[("workers", &["circuits", "files", "jobs", "model", "prover"], &["statement"])]),
     (
         "programs",
         &[

@@ -17,6 +17,8 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("statement", &["circuits", "k256", "tokio", "alloy"], 91),
     ("circuits", &["k256", "tokio", "alloy"], 92),
     ("prover", &["tokio", "quinn", "alloy", "revm", "redb", "axum"], 120),
+    ("jobs", &["circuits", "prover", "tokio", "async-nats", "alloy"], 102),
+    ("workers", &["sequencer", "quinn", "alloy", "revm", "redb", "axum"], 192),
     ("client", &["alloy", "revm", "redb", "axum", "circuits", "prover"], 160),
     ("loadgen", &["alloy", "revm", "redb", "axum", "circuits", "prover", "sequencer"], 166),
     ("l1-contracts", &["revm", "circuits", "prover", "quinn", "redb"], 281),
@@ -31,7 +33,20 @@ const NOWHERE: &[&str] = &["ring", "openssl", "openssl-sys", "native-tls"];
 /// Selections of programs that must not build a third-party crate anew after the tests.
 const PROGRAMS: &[&[&str]] = &[
     &["-p", "sequencer"],
-    &["-p", "sequencer", "-p", "auditor", "-p", "prover", "-p", "client", "-p", "loadgen"],
+    &[
+        "-p",
+        "sequencer",
+        "-p",
+        "auditor",
+        "-p",
+        "prover",
+        "-p",
+        "workers",
+        "-p",
+        "client",
+        "-p",
+        "loadgen",
+    ],
 ];
 
 #[test]

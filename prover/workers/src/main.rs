@@ -1,0 +1,266 @@
+//! The `prover-worker` program, which `prover worker` starts.
+
+use std::path::PathBuf;
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use jobs::{SealError, WorkerName, WorkersSecret};
+use model::ExitCode;
+use prover::Choice;
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use workers::{Counted, Login, LoginError, Provers, Server, ServerAddress, TakingEnd, Worker};
+
+const ABOUT: &str = "\
+Make proofs for nodes on other machines, with jobs from a NATS JetStream queue.
+For operators whose node closes windows faster than its own machine proves them.
+
+Begin with:
+  prover worker key --secret workers.key
+  prover worker --jobs nats://127.0.0.1:4222 --secret workers.key";
+
+const KEY: &str = "\
+Make the workers' secret if it is not there, and say its public key.
+For operators: the public key is a node's `prover.workers_key`, the secret goes to every worker.
+
+Begin with:
+  prover worker key --secret workers.key
+  prover worker key --secret workers.key --json";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  stopped by SIGINT or SIGTERM; the key is shown
+  1  the program cannot run: no thread, no certificate of the authority
+  2  the command line or a file named on it is wrong
+  4  stopped by a second signal, in the middle of a proof";
+
+/// Make proofs for nodes on other machines.
+#[derive(Parser)]
+#[command(name = "prover worker", version, long_about = ABOUT, after_help = EXIT_CODES)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+struct Program {
+    /// Print one JSON object with a `schema` field instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    work: Option<Work>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make the workers' secret if it is not there, and say its public key.
+    #[command(long_about = KEY, after_help = EXIT_CODES)]
+    Key {
+        /// File of the workers' secret.
+        #[arg(long, value_name = "FILE")]
+        secret: PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct Work {
+    /// The NATS server: nats://HOST:PORT, or tls://HOST:PORT.
+    #[arg(long, value_name = "URL")]
+    jobs: ServerAddress,
+    /// File of the workers' secret.
+    #[arg(long, value_name = "FILE")]
+    secret: PathBuf,
+    /// Name in logs and metrics of nodes [default: host name and process id].
+    #[arg(long, value_name = "NAME")]
+    name: Option<WorkerName>,
+    /// Folder of the proving keys; a development key that is not there is made.
+    #[arg(long, value_name = "FOLDER", default_value = "keys")]
+    keys: PathBuf,
+    /// auto, accelerated or portable.
+    #[arg(long, value_name = "NAME", default_value_t = Choice::Auto)]
+    engine: Choice,
+    /// Jobs at once; each proof takes all processors by itself.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
+    at_once: u8,
+    /// File with one line USER:PASSWORD for the server.
+    #[arg(long, value_name = "FILE")]
+    login: Option<PathBuf>,
+    /// Certificates of the authority behind a tls:// server [default: the machine's].
+    #[arg(long, value_name = "FILE")]
+    authority: Option<PathBuf>,
+}
+
+fn main() -> process::ExitCode {
+    files::close_to_others();
+    let program = Program::parse();
+    let json = program.json;
+    match run(program) {
+        Ok(report) => {
+            println!("{}", if json { report.json.to_string() } else { report.text });
+            ExitCode::Ok.number().into()
+        }
+        Err(error) => {
+            let code = exit_code(&error);
+            if json {
+                let error = format!("{error:#}");
+                let schema = "prover.failure.v1";
+                println!("{}", json!({ "schema": schema, "code": code.number(), "error": error }));
+            }
+            eprintln!("prover worker: {error:#}");
+            code.number().into()
+        }
+    }
+}
+
+struct Report {
+    text: String,
+    json: Value,
+}
+
+fn run(program: Program) -> anyhow::Result<Report> {
+    match (program.command, program.work) {
+        (Some(Command::Key { secret }), _) => {
+            let secret = match WorkersSecret::create(&secret) {
+                Err(SealError::File { source, path })
+                    if source.kind() == std::io::ErrorKind::AlreadyExists =>
+                {
+                    WorkersSecret::read(&path)?
+                }
+                created => created?,
+            };
+            let key = secret.public().to_string();
+            let json = json!({ "schema": "prover.worker-key.v1", "workers_key": key });
+            Ok(Report { text: format!("workers_key = \"{key}\""), json })
+        }
+        (None, Some(work)) => work.run(),
+        (None, None) => unreachable!("clap asks for --jobs where there is no command"),
+    }
+}
+
+impl Work {
+    fn run(self) -> anyhow::Result<Report> {
+        let filter = tracing::Level::INFO;
+        // Stdout is the report's.
+        tracing_subscriber::fmt().with_max_level(filter).with_writer(std::io::stderr).init();
+        let secret = Arc::new(WorkersSecret::read(&self.secret)?);
+        let login = self.login.as_deref().map(Login::read).transpose()?;
+        let server =
+            Server { address: self.jobs.clone(), login, authority: self.authority.clone() };
+        let runtime = tokio::runtime::Runtime::new().context("the runtime")?;
+        let counted = Arc::new(Counted::default());
+        runtime.block_on(self.serve(&server, secret, &counted))?;
+        Ok(report(&counted))
+    }
+
+    async fn serve(
+        &self,
+        server: &Server,
+        secret: Arc<WorkersSecret>,
+        counted: &Arc<Counted>,
+    ) -> anyhow::Result<()> {
+        let prover = Arc::new(Provers::new(&self.keys, self.engine));
+        let first = self.name.clone().unwrap_or_else(own_name);
+        let (stopping, stop) = watch::channel(false);
+        let mut running = tokio::task::JoinSet::new();
+        for number in 1..=self.at_once {
+            // Each waits for itself in the queue, and a node tells them apart.
+            let name = match number {
+                1 => first.clone(),
+                number => WorkerName::near(&format!("{number}.{first}")),
+            };
+            let end = TakingEnd::connect(server, &secret.public(), &name).await?;
+            let (secret, prover, counted) = (secret.clone(), prover.clone(), counted.clone());
+            let worker = Worker { end, secret, name, prover, counted };
+            let stop = stop.clone();
+            running.spawn(async move { worker.work(stop).await });
+        }
+        tracing::info!(jobs = %server.address, name = %first, at_once = self.at_once, "waiting");
+        let mut signals = [SignalKind::interrupt(), SignalKind::terminate()]
+            .map(|kind| signal(kind).context("signals"));
+        let [interrupt, terminate] = &mut signals;
+        let (Ok(interrupt), Ok(terminate)) = (interrupt, terminate) else {
+            anyhow::bail!("the system gives no signals");
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("no further job is taken; a proof that is begun is answered");
+        stopping.send_replace(true);
+        tokio::select! {
+            () = async { while running.join_next().await.is_some() {} } => Ok(()),
+            _ = interrupt.recv() => Err(Interrupted.into()),
+            _ = terminate.recv() => Err(Interrupted.into()),
+        }
+    }
+}
+
+/// A second signal came.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted: the job in hand goes to another when its lease is over")]
+struct Interrupted;
+
+fn own_name() -> WorkerName {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    WorkerName::near(&format!("{}.{}", process::id(), host.trim()))
+}
+
+fn report(counted: &Counted) -> Report {
+    let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let [proven, failed, over, refused] =
+        [&counted.proven, &counted.failed, &counted.over, &counted.refused].map(of);
+    let text = format!(
+        "proven {proven}, failed {failed}, without an answer that counted {over}, not begun \
+         {refused}"
+    );
+    let json = json!({
+        "schema": "prover.worker.v1",
+        "proven": proven,
+        "failed": failed,
+        "over": over,
+        "refused": refused,
+    });
+    Report { text, json }
+}
+
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    ExitCode::of_error(error.as_ref(), |cause| {
+        if cause.is::<Interrupted>() {
+            return Some(ExitCode::Interrupted);
+        }
+        let file = match cause.downcast_ref::<SealError>() {
+            Some(SealError::File { source, .. }) => Some(source),
+            Some(_) => return Some(ExitCode::Usage),
+            None => match cause.downcast_ref::<LoginError>()? {
+                LoginError::File { source, .. } => Some(source),
+                LoginError::Format { .. } => return Some(ExitCode::Usage),
+            },
+        };
+        file.map(|source| ExitCode::of_named_file(source.kind()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_of_the_help_parse() {
+        let program = Program::command();
+        program.clone().debug_assert();
+        for help in [ABOUT, KEY] {
+            let begin = help.lines().skip_while(|line| *line != "Begin with:").skip(1);
+            let lines: Vec<_> = begin.collect();
+            assert_eq!(lines.len(), 2);
+            for line in lines {
+                // The program's name is two words, of which the first is another program's.
+                let words = line.split_whitespace().skip(1);
+                assert!(Program::try_parse_from(words).is_ok(), "{line}");
+            }
+        }
+        assert!(Program::try_parse_from(["worker"]).is_err(), "expected --jobs to be asked for");
+    }
+}
