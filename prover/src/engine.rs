@@ -67,6 +67,10 @@ pub trait Engine: Send + Sync {
     }
 }
 
+/// Constraints from which tables are worth their memory: fewer are proven in some ten milliseconds
+/// without.
+pub const TABLE_ROWS_MIN: usize = 1 << 16;
+
 /// Where tables are kept, and how many.
 #[derive(Clone, Copy)]
 pub struct TableTerms<'a> {

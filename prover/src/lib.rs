@@ -26,7 +26,9 @@ pub mod qap;
 mod tables;
 
 pub use choice::Choice;
-pub use engine::{Blinding, Engine, ProveError, TableError, TableReport, TableTerms};
+pub use engine::{
+    Blinding, Engine, ProveError, TABLE_ROWS_MIN, TableError, TableReport, TableTerms,
+};
 pub use kernel::Missing as MissingFeatures;
 pub use keys::{KeyStore, Provenance, ProvingKey, Setup};
 pub use portable::PortableEngine;

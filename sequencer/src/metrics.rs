@@ -246,6 +246,17 @@ metrics! {
     pub prove_table_bytes: IntGauge [], "bytes",
         "Memory of the tables that make proofs faster; 0 until they are read or built.";
     prove_engine: IntGaugeVec ["engine"], "boolean", "1 for the engine that proves on this node.";
+    pub prove_queue_reachable: IntGauge [], "boolean",
+        "1 while the server of `[prover] jobs` answers, so that workers elsewhere can be given \
+         jobs.";
+    pub prove_workers_waiting: IntGauge [], "workers",
+        "Workers elsewhere that waited for a job when they were last counted.";
+    pub prove_jobs_elsewhere: IntGauge [], "jobs",
+        "Jobs that are offered to workers elsewhere or with them.";
+    pub prove_offers_untaken_total: IntCounter [], "jobs",
+        "Offers to workers elsewhere that none took within a third of a lease; the job came back.";
+    pub prove_requests_malformed_total: IntCounter [], "messages",
+        "Messages of workers elsewhere that were neither a beat nor an answer.";
     pub claims_excluded_total: IntCounter [], "claims",
         "Claims that no rule covered when their window was laid out: counted in its batch, proven \
          to be of the record, and released to nobody.";

@@ -11,7 +11,7 @@ use sequencer::node::Stage;
 use sequencer::stages::standing::Cause;
 
 /// What each program ends with, by number from 0.
-const EXITS: [(&str, [&str; 5]); 16] = [
+const EXITS: [(&str, [&str; 5]); 15] = [
     (
         "`sequencer init`",
         ["done", "folder, keys or certificates cannot be read or written", "", "", ""],

@@ -11,6 +11,7 @@ mod closed;
 mod codes;
 mod commands;
 mod degraded;
+mod elsewhere;
 mod kill;
 mod loss;
 mod operate;

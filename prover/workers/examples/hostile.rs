@@ -1,4 +1,4 @@
-//! A worker that answers what it should not, to try a node with: takes a job for each
+//! A worker that answers what it should not, for `prover/tools/nats-check`: takes a job for each
 //! trick that it is told, and says what the node made of it.
 //!
 //! ```console
@@ -13,11 +13,10 @@ use anyhow::{Context, bail, ensure};
 use ark_bn254::Fr;
 use ark_ff::{Field, UniformRand};
 use jobs::{Answer, Beat, Columns, JobHead, Outcome, WorkerName, WorkersSecret};
-use prover::Choice;
 use rand::rngs::OsRng;
 use statement::proof::Proof;
 use tokio::time::sleep;
-use workers::{Prove, Provers, Said, Server, TakingEnd};
+use workers::{Prove, Provers, ProversConfig, Said, Server, TakingEnd};
 
 /// A valid proof of one job, to be shown for another.
 type ProofBytes = Box<[u8; Proof::BYTES]>;
@@ -42,7 +41,7 @@ async fn main() -> anyhow::Result<()> {
         let name: WorkerName = format!("hostile-{number}").parse()?;
         let secret = WorkersSecret::read(Path::new(secret))?;
         let end = TakingEnd::connect(&server, &secret.public(), &name).await?;
-        let provers = Provers::new(Path::new(keys), Choice::Auto);
+        let provers = Provers::new(ProversConfig::dev_insecure(keys));
         let hostile = Hostile { end, secret, name, provers };
         hostile.play(trick, &mut foreign).await.with_context(|| trick.clone())?;
     }

@@ -21,7 +21,7 @@ mod server;
 mod worker;
 
 pub use names::Names;
-pub use provers::{Prove, Provers};
+pub use provers::{Prove, Provers, ProversConfig};
 pub use queue::{Offered, Queue, Reply, Request, Requests};
 pub use server::{AddressError, Login, LoginError, QueueError, Server, ServerAddress};
 pub use worker::{Counted, Said, Taken, TakingEnd, Worker, WorkerError};

@@ -1,5 +1,6 @@
 //! The `prover-worker` program, which `prover worker` starts.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
@@ -9,11 +10,18 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use jobs::{SealError, WorkerName, WorkersSecret};
 use model::ExitCode;
-use prover::Choice;
+use prover::{Choice, Setup};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use workers::{Counted, Login, LoginError, Provers, Server, ServerAddress, TakingEnd, Worker};
+use tracing::Level;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use workers::{
+    Counted, Login, LoginError, Provers, ProversConfig, Server, ServerAddress, TakingEnd, Worker,
+};
 
 const ABOUT: &str = "\
 Make proofs for nodes on other machines, with jobs from a NATS JetStream queue.
@@ -77,11 +85,18 @@ struct Work {
     /// Folder of the proving keys; a development key that is not there is made.
     #[arg(long, value_name = "FOLDER", default_value = "keys")]
     keys: PathBuf,
+    /// dev-insecure or ceremony, as the nodes have it.
+    #[arg(long, value_name = "NAME", default_value_t = Setup::DevInsecure)]
+    setup: Setup,
+    /// Bytes of memory for tables that make proofs faster; 0 for none.
+    #[arg(long, value_name = "BYTES", default_value_t = 2 << 30)]
+    table_bytes_max: usize,
     /// auto, accelerated or portable.
     #[arg(long, value_name = "NAME", default_value_t = Choice::Auto)]
     engine: Choice,
     /// Jobs at once; each proof takes all processors by itself.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..=16))]
     at_once: u8,
     /// File with one line USER:PASSWORD for the server.
     #[arg(long, value_name = "FILE")]
@@ -140,9 +155,13 @@ fn run(program: Program) -> anyhow::Result<Report> {
 
 impl Work {
     fn run(self) -> anyhow::Result<Report> {
-        let filter = tracing::Level::INFO;
+        // Of the client, which tells of each try to connect, only what is wrong.
+        let filter =
+            Targets::new().with_default(Level::INFO).with_target("async_nats", Level::WARN);
         // Stdout is the report's.
-        tracing_subscriber::fmt().with_max_level(filter).with_writer(std::io::stderr).init();
+        let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let log = log.with_ansi(std::io::stderr().is_terminal());
+        tracing_subscriber::registry().with(log.with_filter(filter)).init();
         let secret = Arc::new(WorkersSecret::read(&self.secret)?);
         let login = self.login.as_deref().map(Login::read).transpose()?;
         let server =
@@ -159,7 +178,12 @@ impl Work {
         secret: Arc<WorkersSecret>,
         counted: &Arc<Counted>,
     ) -> anyhow::Result<()> {
-        let prover = Arc::new(Provers::new(&self.keys, self.engine));
+        let prover = Arc::new(Provers::new(ProversConfig {
+            keys: self.keys.clone(),
+            setup: self.setup,
+            engine: self.engine,
+            table_bytes_max: self.table_bytes_max,
+        }));
         let first = self.name.clone().unwrap_or_else(own_name);
         let (stopping, stop) = watch::channel(false);
         let mut running = tokio::task::JoinSet::new();

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions};
 use files::Audience;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
 /// Longest wait for any single answer of the server.
@@ -90,6 +92,7 @@ impl Server {
             .name(name)
             .retry_on_initial_connect()
             .max_reconnects(None)
+            .reconnect_delay_callback(reconnect_delay)
             .request_timeout(Some(ANSWER_WITHIN))
             .require_tls(self.address.0.starts_with("tls://"))
             // The server could name others, to which nobody agreed.
@@ -98,10 +101,23 @@ impl Server {
             options = options.user_and_password(user.to_string(), password.to_string());
         }
         if let Some(authority) = &self.authority {
+            // Read here as well: the client would try again for ever and say so to nobody.
+            let read = CertificateDer::pem_file_iter(authority);
+            let read = read.and_then(|all| all.collect::<Result<Vec<_>, _>>());
+            let certificates = read.map_err(QueueError::of("reading the authority"))?;
+            if certificates.is_empty() {
+                let expected = format!("expected a certificate in {}", authority.display());
+                return Err(QueueError::of("reading the authority")(expected));
+            }
             options = options.add_root_certificates(authority.clone());
         }
         options.connect(&self.address.0).await.map_err(QueueError::of("connecting"))
     }
+}
+
+/// From a tenth of a second up to eight: each try is a line of the log.
+fn reconnect_delay(attempts: usize) -> Duration {
+    Duration::from_millis(100 << attempts.min(6)).min(Duration::from_secs(8))
 }
 
 impl Login {
@@ -173,6 +189,18 @@ mod tests {
         ] {
             let refused = text.parse::<ServerAddress>().expect_err(text).to_string();
             assert!(!refused.contains("word@"), "{refused}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_authority_without_a_certificate_is_refused_at_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("authority.pem");
+        for text in ["", "no certificate"] {
+            files::replace(&path, &[text.as_bytes()], Audience::Public).expect("writable");
+            let address = "tls://127.0.0.1:4222".parse().expect("an address");
+            let server = Server { address, login: None, authority: Some(path.clone()) };
+            assert!(server.connect("test").await.is_err(), "{text:?}");
         }
     }
 

@@ -206,18 +206,24 @@ impl Held {
 impl Worker {
     /// Takes jobs until `stop` says so; one that is begun is brought to its end.
     pub async fn work(&self, mut stop: watch::Receiver<bool>) {
+        let mut told = false;
         loop {
             let taken = tokio::select! {
                 // A sender that is gone stops it, too.
                 _ = stop.wait_for(|stop| *stop) => return,
                 taken = self.end.take() => taken,
             };
+            if taken.is_ok() && std::mem::take(&mut told) {
+                tracing::info!("the queue is there");
+            }
             match taken {
                 Ok(Some(taken)) => self.serve(taken).await,
                 Ok(None) => {}
                 Err(error) => {
-                    let source = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::info!(%error, source, "no queue; asking again");
+                    // Once, and not every second until a node makes the queue.
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::warn!(error = with_source(&error), "no queue; asking again");
+                    }
                     tokio::select! {
                         _ = stop.wait_for(|stop| *stop) => return,
                         () = sleep(PAUSE) => {}

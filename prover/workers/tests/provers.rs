@@ -4,9 +4,9 @@ use std::path::Path;
 
 use ark_bn254::Fr;
 use jobs::{Columns, FailedBecause, JobHead, Lease, LeaseToken, Outcome, input_hash};
-use prover::{Choice, KeyStore};
+use prover::KeyStore;
 use statement::proof::{Proof, VerifyingKey, verify};
-use workers::{Prove, Provers};
+use workers::{Prove, Provers, ProversConfig};
 
 #[path = "../../tests/enrolment.rs"]
 mod enrolment;
@@ -37,7 +37,7 @@ fn an_honest_job_is_proven_and_every_other_fails_by_its_reason() {
     let r1cs = enrolment::shape().matrices();
     let key = KeyStore::new(keys()).open_or_make(&r1cs).unwrap();
     let key = key.verifying_key();
-    let provers = Provers::new(&keys(), Choice::Auto);
+    let provers = Provers::new(ProversConfig::dev_insecure(keys()));
     let (head, columns) = job(key, r1cs.hash());
     let Outcome::Proven { proof, .. } = provers.prove(&head, &columns) else {
         panic!("expected a proof of an honest job")

@@ -19,12 +19,14 @@ use crate::stages::rows::AdmissionConfig;
 use crate::stages::settle::SettleConfig;
 use crate::window::{Cadence, Capacities, WindowLimits};
 
+pub use self::elsewhere::{Elsewhere, ElsewhereError};
 use self::sections::SECTION;
 pub use self::sections::{
     BatchSection, ChainSection, HttpSection, IngestSection, JournalSection, LogSection,
     MemorySection, ProverSection, StoreSection,
 };
 
+mod elsewhere;
 mod names;
 mod sections;
 
@@ -86,6 +88,9 @@ pub enum ConfigError {
     /// A number is out of its bounds.
     #[error(transparent)]
     Limit(#[from] LimitError),
+    /// The queue of workers elsewhere is none.
+    #[error(transparent)]
+    Elsewhere(#[from] ElsewhereError),
     /// A value is none of those that are accepted.
     #[error("expected {key} to be {expected}, found {found}")]
     Value {
@@ -169,6 +174,7 @@ impl Config {
             let (expected, found) = (Setup::NAMES.join(" or "), error.found);
             return Err(ConfigError::Value { key: "prover.setup", expected, found });
         }
+        self.prover.elsewhere()?;
         // A certificate without a name is one that no client accepts.
         if self.ingest.server_names.is_empty() {
             let expected = "at least one name".into();

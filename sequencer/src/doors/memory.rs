@@ -53,6 +53,9 @@ const TABLE: u64 = 6 * KIB;
 /// The proof of a chunk, for each element of its domain: witness, products, transforms, sums.
 /// The accelerated engine was measured at 0.7 KiB a row of 2^17.
 const PROOF: u64 = KIB;
+/// A job that is sent elsewhere, for each element of its domain: witness and products, and twice
+/// more the columns, in the clear and sealed.
+const SENT: u64 = 256;
 /// Libraries, runtime, and what a node without a peer takes.
 const BASE: u64 = 64 * MIB;
 
@@ -204,6 +207,7 @@ fn shares(config: &Config) -> Vec<Share> {
         share("keys", keys, KEY),
         share("tables of keys", 1, config.prover.table_bytes_max.min(tables * TABLE)),
         share("proofs under way", workers.saturating_mul(proof), PROOF),
+        share("a job sent elsewhere", if config.prover.jobs == "local" { 0 } else { proof }, SENT),
         share("files of a settling transaction", config.settle.batches_max as u64, FILE),
         share("files fetched over HTTP", FILES_MAX as u64, FILE),
     ]

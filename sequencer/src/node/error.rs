@@ -62,6 +62,12 @@ pub enum NodeError {
         /// Which shape.
         shape: String,
     },
+    /// The queue of jobs for workers elsewhere cannot be used, whether or not its server is there.
+    #[error("`[prover] jobs`")]
+    Queue(#[from] workers::QueueError),
+    /// The login at that queue is not usable.
+    #[error("`prover.jobs_login`")]
+    Login(#[from] workers::LoginError),
     /// A secret is not usable.
     #[error(transparent)]
     Secret(#[from] SecretError),

@@ -12,6 +12,7 @@
 mod batch_sink;
 mod chain_gate;
 mod degraded;
+mod elsewhere;
 mod endpoints;
 mod error;
 mod head;
@@ -130,7 +131,8 @@ impl Node {
         }
         // The writer before ingest: what is sent finds who takes it. The settler may start later,
         // because its first round looks for batches in the store.
-        let core = start::start_core(&opened, log, &common)?;
+        let mut core = start::start_core(&opened, log, &common)?;
+        core.carrier = elsewhere::start(&opened, &core, &common).await?;
         // Before anybody can send: the first frame finds out how late it is.
         let upkeep = start::start_upkeep(&opened, &core, &common)?;
         // And before anybody can show a receipt: each that holds the node is kept.
@@ -150,8 +152,7 @@ impl Node {
         let fingerprint = edge.deployment().fingerprint.to_string();
         let endpoints = Endpoints { ingest: ingest_addr, http: http_addr, rpc: url, fingerprint };
         let tell = Arc::new(Teller::new(&watched, &core.view, &around, &endpoints));
-        let (admit, view) = (core.admit.clone(), core.view.clone());
-        let answers = admin::Answers { admit, view, tell };
+        let answers = admin::Answers { admit: core.admit.clone(), view: core.view.clone(), tell };
         let admin = AdminDoor::open(&layout.admin_socket(), answers, &guard)?;
         // Last: whoever finds the file finds a node that answers.
         write_endpoints(&layout, &endpoints)?;
@@ -211,7 +212,7 @@ impl Node {
 
 /// Stops the writer and what it feeds; a failure on this way is told like any other.
 async fn stop_core(core: Core, upkeep: Upkeep, failures: Failures) {
-    let Core { writer, proving, witness, .. } = core;
+    let Core { writer, proving, carrier, witness, .. } = core;
     let told = failures.clone();
     let joined = tokio::task::spawn_blocking(move || {
         // It ends with the writer's deliveries.
@@ -228,7 +229,10 @@ async fn stop_core(core: Core, upkeep: Upkeep, failures: Failures) {
         witness.into_iter().for_each(WitnessThread::stop);
         upkeep.stop();
     });
-    if let Err(Some(message)) = joined.await.map_err(panic_of_task) {
+    let joined = joined.await;
+    // Only now: a proof that comes from elsewhere while the stop lets proofs go on is taken.
+    carrier.iter().for_each(GuardedTask::abort);
+    if let Err(Some(message)) = joined.map_err(panic_of_task) {
         failures.fail(Stage::Journal, &UnplannedEnd::Panicked(message));
     }
 }

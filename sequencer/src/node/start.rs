@@ -80,6 +80,8 @@ pub(super) struct Core {
     pub(super) view: LedgerView,
     pub(super) hub: ReceiptHub,
     pub(super) proving: Proving,
+    /// Carries jobs to workers elsewhere, if any do work for this node.
+    pub(super) carrier: Option<GuardedTask>,
     /// Not where the journal lacks something: an older witness is worth more then.
     pub(super) witness: Option<WitnessThread>,
 }
@@ -146,7 +148,7 @@ pub(super) fn start_core(
     let rows = RowPool::start(&opened.config.admission, circuit, metrics)?;
     let reserved = opened.config.ingest.limits.reserved_items;
     let admit = Admit::new(writer.submitter(), rows).reserving(reserved).held_by(hold.clone());
-    Ok(Core { journal, writer, admit, view, hub, proving, witness })
+    Ok(Core { journal, writer, admit, view, hub, proving, carrier: None, witness })
 }
 
 fn start_witness(

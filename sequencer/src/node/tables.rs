@@ -8,14 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 
-use prover::TableTerms;
+use prover::{TABLE_ROWS_MIN, TableTerms};
 
 use crate::guard::{Guard, GuardedThread, Stage};
 use crate::metrics::Metrics;
 use crate::stages::prove::ProverKeys;
-
-/// Fewer rows are proven in some ten milliseconds without.
-const ROWS_MIN: usize = 1 << 16;
 
 /// What is got, and where it is kept.
 pub(super) struct Wanted {
@@ -43,7 +40,7 @@ impl TableThread {
         let stopping = Arc::<AtomicBool>::default();
         let stopped = stopping.clone();
         let work = move |()| {
-            wanted.get(ROWS_MIN, &|| !stopped.load(Ordering::Relaxed));
+            wanted.get(TABLE_ROWS_MIN, &|| !stopped.load(Ordering::Relaxed));
             Ok::<_, Infallible>(())
         };
         let thread = guard.thread(Stage::Proving, "tables", begin.into_iter(), work)?;

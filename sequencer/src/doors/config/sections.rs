@@ -146,6 +146,35 @@ settings! {
             at_limit: "No proof is begun or waited for any more. What is not assembled is proven \
                        after the next start.",
         }
+        jobs: String = "local".into(); "word or URL",
+        Allowed::Words("`local`, `nats://HOST:PORT` or `tls://HOST:PORT`") => {
+            sets: "Where chunks are proven: by this machine alone, or also by workers elsewhere, \
+                   which take jobs from a NATS server with JetStream \
+                   ([jobs](../../prover/docs/jobs.md)).",
+            memory: "With a server, 256 bytes for each row of the largest shape (32 MiB at 2^17): \
+                     one job is assigned and sealed at a time.",
+        }
+        workers_key: String = String::new(); "hexadecimal digits",
+        Allowed::Words("what `prover worker key` says; needed with a server in `jobs`") => {
+            sets: "The workers' public key, to which jobs are sealed: whoever has its secret reads \
+                   what a batch proves.",
+        }
+        jobs_login: Option<PathBuf> = None; "path", Allowed::Words("a file") => {
+            sets: "File with one line `USER:PASSWORD` for that server, closed to others.",
+        }
+        jobs_authority: Option<PathBuf> = None; "path", Allowed::Words("a file") => {
+            sets: "Certificates of the authority behind a `tls://` server; without it the \
+                   machine's.",
+        }
+        jobs_at_once: usize = 8; "jobs", range(1, 256) => {
+            sets: "Most jobs at workers elsewhere at once.",
+            at_limit: "Further jobs wait, or are proven here.",
+        }
+        jobs_lease_ms: u64 = 30_000; "milliseconds", range(1_000, 300_000) => {
+            sets: "How long a worker elsewhere may be silent before its job is given to another; \
+                   it says that it is at work three times as often.",
+            at_limit: "The job is queued again, and a late answer is refused.",
+        }
         retry_first_ms: u64 = 5_000; "milliseconds", range(1, 3_600_000) => {
             sets: "First pause before a window that could not be proven or stored is tried again; \
                    it doubles with each further failure.",

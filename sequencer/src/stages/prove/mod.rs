@@ -15,6 +15,7 @@
 //! It never decides what is proven (admission did) and never touches the chain (settlement does).
 //! A batch that is assembled already is not proven again after a restart.
 
+pub mod elsewhere;
 pub mod jobs;
 mod keys;
 mod planner;
