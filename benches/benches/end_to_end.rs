@@ -5,23 +5,25 @@ mod ward;
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use benches::machine;
 use circuits::shapes::Statement;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use journal::{FileMedium, Writer, WriterConfig};
 use model::Position;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use sequencer::stages::batch::{BatchBinding, BatchGroups, BatchPlan, ProvenBatch, assemble, plan};
-use sequencer::stages::ledger::Answer;
+use sequencer::stages::ledger::{Answer, LedgerAdmission};
 use sequencer::stages::prove::{ProverKeys, Wanted};
 use sequencer::window::{ClosedWindow, OperationScope};
 use statement::batch::GroupSummary;
-use wire::SigningKey;
+use tempfile::TempDir;
+use wire::{Receipt, SigningKey};
 
-use ward::{Running, Ward, chain};
+use ward::{Cast, Delivery, Ward, chain, now};
 
 const FRAMES: usize = 256;
 const FRAME_READINGS: usize = 256;
@@ -33,6 +35,15 @@ const KEY_VERSION: u32 = model::BatchHeader::KEY_VERSION;
 fn disk() -> PathBuf {
     let disk = std::env::var_os("VITALS_BENCH_DIR");
     disk.unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into()).into()
+}
+
+/// The ward with its writer thread.
+struct Running {
+    cast: Cast,
+    writer: Writer<FileMedium, LedgerAdmission<Delivery>>,
+    receipts: Receiver<Vec<Receipt>>,
+    _windows: Receiver<ClosedWindow>,
+    _folder: TempDir,
 }
 
 /// Submits frames as sessions do and signs the receipts as delivery does, until every frame has
@@ -82,9 +93,12 @@ fn frames_to_receipts(criterion: &mut Criterion) {
 
 /// A ward whose writer runs; the receipts of its preparation are taken away.
 fn start_ward() -> Running {
-    let running = Ward::open(&disk(), STREAMING).start();
-    running.receipts.try_iter().for_each(drop);
-    running
+    let Ward { cast, log, receipts, windows, admission, _folder } =
+        Ward::open(&disk(), STREAMING, 1);
+    receipts.try_iter().for_each(drop);
+    let writer = Writer::start(log, admission, || now().get(), WriterConfig::default());
+    let writer = writer.expect("a thread");
+    Running { cast, writer, receipts, _windows: windows, _folder }
 }
 
 /// A window with the enrolments, permits and one segment of each patient.
@@ -95,7 +109,7 @@ struct Full {
 }
 
 fn fill_window(disk: &Path) -> Full {
-    let mut ward = Ward::open(disk, PROVEN);
+    let mut ward = Ward::open(disk, PROVEN, 1);
     for (key, bytes) in ward.cast.frames(FRAMES, FRAME_READINGS) {
         let item = ward.cast.item(key, bytes);
         assert!(matches!(ward.submit(item), Answer::FrameStored));

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::mpsc::{self, Receiver};
 
 use bytes::Bytes;
-use journal::{Admission, FileMedium, Genesis, Log, Writer, WriterConfig};
+use journal::{Admission, FileMedium, Genesis, Log};
 use model::{
-    Action, ChainScope, ClaimKind, Clock, EpochNumber, Interval, Millis, Operation, Party, Rule,
-    RuleSlot, Sequence, StreamHandle, SystemClock, Word,
+    Action, ChainScope, ClaimKind, Clock, DeviceId, EpochNumber, Interval, Millis, Operation,
+    Party, Rule, RuleSlot, Sequence, StreamHandle, SystemClock, Word,
 };
 use sequencer::stages::ledger::{
     Answer, Deliver, EnrolmentSeal, Item, Ledger, LedgerAdmission, LedgerConfig,
@@ -45,12 +45,13 @@ impl Deliver for Delivery {
 
 /// The ward before its writer thread starts.
 pub(crate) struct Ward {
-    pub(crate) folder: TempDir,
     pub(crate) log: Log<FileMedium>,
     pub(crate) receipts: Receiver<Vec<Receipt>>,
     pub(crate) windows: Receiver<ClosedWindow>,
     pub(crate) cast: Cast,
-    admission: LedgerAdmission<Delivery>,
+    pub(crate) admission: LedgerAdmission<Delivery>,
+    /// Removed with the ward.
+    pub(crate) _folder: TempDir,
 }
 
 pub(crate) fn chain() -> ChainScope {
@@ -70,8 +71,8 @@ fn key_hash(key: &SecretKey) -> Word {
 }
 
 impl Ward {
-    /// One gateway, and patients who are enrolled and let their device collect.
-    pub(crate) fn open(disk: &Path, patients: u32) -> Ward {
+    /// One gateway, and patients who are enrolled and let their devices collect, so many each.
+    pub(crate) fn open(disk: &Path, patients: u32, devices: u32) -> Ward {
         let folder = tempfile::tempdir_in(disk).expect("a folder to write in");
         let medium = FileMedium::open(&folder.path().join("log")).expect("a new file");
         let genesis = Genesis { log_id: [5; 16], journal_hash: [6; 32] };
@@ -89,8 +90,14 @@ impl Ward {
             seal: EnrolmentSeal::new(&[9; 32]),
         });
         let admission = LedgerAdmission::new(ledger, delivery, 0);
-        let mut ward =
-            Ward { folder, log, receipts, windows, cast: Cast::new(patients), admission };
+        let mut ward = Ward {
+            log,
+            receipts,
+            windows,
+            cast: Cast::new(patients, devices),
+            admission,
+            _folder: folder,
+        };
         ward.register();
         (0..ward.cast.patients()).for_each(|patient| ward.consent(patient));
         ward
@@ -130,8 +137,8 @@ impl Ward {
                 valid,
             },
         ];
-        records.extend((0..self.cast.patients()).map(|patient| {
-            let StreamKey { device, patient, signal } = self.cast.key(patient);
+        records.extend((0..self.cast.streams()).map(|stream| {
+            let StreamKey { device, patient, signal } = self.cast.key(stream);
             RegistryRecord::Device {
                 id: device,
                 organisation: organisation.clone(),
@@ -151,10 +158,7 @@ impl Ward {
         let (view_key, salt) = (Word::from_u64(11), Word::from_u64(12));
         let enrol = Action::Enrol { key_hash: key_hash(&key), view_key, salt };
         self.operate(patient, enrol, &registrar());
-        let rule = Rule::widest(
-            Party::Named(scope::device(&self.cast.key(patient).device)),
-            ClaimKind::Collect.only(),
-        );
+        let rule = Rule::widest(Party::Any, ClaimKind::Collect.only());
         self.operate(patient, Action::Write { slot: RuleSlot::Permit(0), rule }, &key);
     }
 
@@ -176,60 +180,51 @@ impl Ward {
         let answer = self.submit(Item::Evaluated { requester, operation, row });
         assert!(matches!(answer, Answer::OperationApplied { .. }), "{answer:?}");
     }
-
-    /// Starts the writer thread.
-    pub(crate) fn start(self) -> Running {
-        let Ward { cast, folder, log, receipts, windows, admission } = self;
-        let clock = || now().get();
-        let writer = Writer::start(log, admission, clock, WriterConfig::default());
-        let writer = writer.expect("a thread");
-        Running { cast, writer, receipts, _windows: windows, _folder: folder }
-    }
 }
 
-/// The ward with its writer thread.
-pub(crate) struct Running {
-    pub(crate) cast: Cast,
-    pub(crate) writer: Writer<FileMedium, LedgerAdmission<Delivery>>,
-    pub(crate) receipts: Receiver<Vec<Receipt>>,
-    _windows: Receiver<ClosedWindow>,
-    _folder: TempDir,
-}
-
-/// Who sends, and where each stream stands.
+/// Who sends, and where each stream stands: those of the first patient's devices, then the next's.
 pub(crate) struct Cast {
     world: World,
+    devices: usize,
     sequences: Vec<u64>,
 }
 
 impl Cast {
-    fn new(patients: u32) -> Cast {
+    fn new(patients: u32, devices: u32) -> Cast {
         let world = World::new(SEED, Size { patients, gateways: 1, practitioners: 1 });
-        Cast { world, sequences: vec![0; patients as usize] }
+        Cast { world, devices: devices as usize, sequences: vec![0; (patients * devices) as usize] }
     }
 
     fn patients(&self) -> usize {
+        self.sequences.len() / self.devices
+    }
+
+    pub(crate) fn streams(&self) -> usize {
         self.sequences.len()
     }
 
-    fn key(&self, patient: usize) -> StreamKey {
-        let found = &self.world.patients[patient];
+    /// The world gives each patient one device; those beside it are like it.
+    fn key(&self, stream: usize) -> StreamKey {
+        let found = &self.world.patients[stream / self.devices];
         let device = &self.world.devices[found.device];
-        let signal = device.signals[0].code;
-        StreamKey { device: device.id.clone(), patient: found.index, signal }
+        let id = match stream % self.devices {
+            0 => device.id.clone(),
+            number => DeviceId::new(&format!("{}-{number}", device.id)).expect("a longer name"),
+        };
+        StreamKey { device: id, patient: found.index, signal: device.signals[0].code }
     }
 
-    /// The next frames, of each patient in turn, as they come off the wire.
+    /// The next frames, of each stream in turn, as they come off the wire.
     pub(crate) fn frames(&mut self, count: usize, readings: usize) -> Vec<(StreamKey, Bytes)> {
-        (0..count).map(|n| self.frame(n % self.patients(), readings)).collect()
+        (0..count).map(|n| self.frame(n % self.streams(), readings)).collect()
     }
 
-    fn frame(&mut self, patient: usize, readings: usize) -> (StreamKey, Bytes) {
-        let key = self.key(patient);
+    fn frame(&mut self, stream: usize, readings: usize) -> (StreamKey, Bytes) {
+        let key = self.key(stream);
         let signal = key.signal().expect("a signal of the table");
         let samples = &world::recording(signal.name).expect("a shipped recording").samples;
-        self.sequences[patient] += 1;
-        let sequence = self.sequences[patient];
+        self.sequences[stream] += 1;
+        let sequence = self.sequences[stream];
         let at = DeviceTime::from_millis(now());
         let first = (sequence as usize * readings) % (samples.len() - readings);
         let played = &samples[first..first + readings];

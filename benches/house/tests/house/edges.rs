@@ -57,12 +57,14 @@ const SEQUENCER: &[&str] = &[
     "client",
     "devchain",
     "files",
+    "jobs",
     "journal",
     "l1-contracts",
     "model",
     "prover",
     "statement",
     "wire",
+    "workers",
     "world",
 ];
 
