@@ -22,6 +22,7 @@ pub use r1cs::{Assignment, R1cs, Row};
 use ark_bn254::Fr;
 use ark_ff::Field;
 use rayon::prelude::*;
+use statement::poseidon::FifthPower;
 use std::panic::Location;
 use zeroize::Zeroize;
 
@@ -60,7 +61,23 @@ pub fn matrices(circuit: impl FnOnce(&mut Builder)) -> (R1cs, Assignment) {
 
 /// The assignment of `circuit` and its products with the matrices, without the matrices.
 pub fn witness(circuit: impl FnOnce(&mut Builder)) -> Assignment {
-    let mut builder = Builder::products();
+    witness_within(Room::default(), circuit)
+}
+
+/// How much a witness run reserves before it begins: 96 bytes a row and 32 a private value. A run
+/// that outgrows it is right all the same, but slower, and leaves values in memory that it gave back
+/// unwiped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Room {
+    /// Rows.
+    pub rows: usize,
+    /// Private values.
+    pub witnesses: usize,
+}
+
+/// As [`witness`], in memory that is reserved at once.
+pub fn witness_within(room: Room, circuit: impl FnOnce(&mut Builder)) -> Assignment {
+    let mut builder = Builder::products(room);
     circuit(&mut builder);
     let Rows::Products { az, bz, cz } = builder.rows else { unreachable!("set above") };
     Assignment { instance: builder.instance, witness: builder.witness, az, bz, cz }
@@ -71,8 +88,17 @@ impl Builder {
         Self { instance: vec![Fr::ONE], witness: vec![], rows, rule: "" }
     }
 
-    fn products() -> Self {
-        Self::new(Rows::Products { az: vec![], bz: vec![], cz: vec![] })
+    fn products(room: Room) -> Self {
+        let [az, bz, cz] = [(); 3].map(|()| Vec::with_capacity(room.rows));
+        let witness = Vec::with_capacity(room.witnesses);
+        Self { witness, ..Self::new(Rows::Products { az, bz, cz }) }
+    }
+
+    /// What is reserved and not used yet.
+    fn room(&self) -> Room {
+        let Rows::Products { az, .. } = &self.rows else { return Room::default() };
+        let witness = &self.witness;
+        Room { rows: az.capacity() - az.len(), witnesses: witness.capacity() - witness.len() }
     }
 
     /// Allocates a public input. The verifier gives its value, so nothing bounds it here.
@@ -125,9 +151,9 @@ impl Builder {
         result
     }
 
-    /// Runs `part` for each item in turn. A witness run takes the items in parallel, so a part gets
-    /// nothing from the one before it and allocates no public input; numbers made outside may be
-    /// read.
+    /// Runs `part` for each item in turn. A witness run that has several cores takes the items in
+    /// parallel, so a part gets nothing from the one before it and allocates no public input;
+    /// numbers made outside may be read.
     ///
     /// # Panics
     /// If a part allocates a public input.
@@ -137,8 +163,8 @@ impl Builder {
         part: impl Fn(&mut Self, &I) -> T + Sync,
     ) -> Vec<T> {
         // One after the other: columns are numbered in the order in which they are allocated, and
-        // the rows are learnt once.
-        if matches!(self.rows, Rows::Matrices { .. }) {
+        // the rows are learnt once. On one core too: parts made apart would only be copied.
+        if matches!(self.rows, Rows::Matrices { .. }) || rayon::current_num_threads() == 1 {
             let inputs = self.instance.len();
             let results = items.iter().map(|item| part(self, item)).collect();
             assert_eq!(self.instance.len(), inputs, "a parallel part allocates no public input");
@@ -146,10 +172,14 @@ impl Builder {
         }
         // A witness run knows no column numbers, so that parts are made apart and put one behind
         // the other: the same order as above.
+        let all = self.room();
+        // Parts are of about one size and make most of what is left.
+        let each = items.len().max(1);
+        let room = Room { rows: all.rows / each, witnesses: all.witnesses / each };
         let parts: Vec<(Self, T)> = items
             .par_iter()
             .map(|item| {
-                let mut builder = Self::products();
+                let mut builder = Self::products(room);
                 let result = part(&mut builder, item);
                 (builder, result)
             })
@@ -172,28 +202,26 @@ impl Builder {
         result
     }
 
-    /// `offset + sum of coefficients * nums`, whose value the caller already knows: a witness run
-    /// does no arithmetic here.
-    pub(crate) fn known_combination<'a>(
-        &self,
-        value: Fr,
-        offset: Fr,
-        terms: impl IntoIterator<Item = (Fr, &'a Num)>,
-    ) -> Num {
-        match self.rows {
-            Rows::Products { .. } => Num::untracked(value),
-            Rows::Matrices { .. } => {
-                let combination = Num::combination(terms) + Num::constant(offset);
-                // Asked where the combination is at hand; a witness run takes the caller's word for
-                // it.
-                assert_eq!(
-                    combination.value(),
-                    value,
-                    "the known value is that of the combination"
-                );
-                combination
-            }
-        }
+    /// Whether values alone are asked for. A gadget that has them from its native twin then gives
+    /// them as they are; the rows that a matrix run makes of it say if one is wrong.
+    pub(crate) fn is_witness_run(&self) -> bool {
+        matches!(self.rows, Rows::Products { .. })
+    }
+
+    /// What [`Builder::product`] does three times to raise a number to its fifth power, of powers
+    /// that are known.
+    ///
+    /// # Panics
+    /// If rows are learnt: these need the numbers.
+    pub(crate) fn take_fifth_power(&mut self, of: &FifthPower) {
+        let Rows::Products { az, bz, cz } = &mut self.rows else {
+            panic!("only a witness run takes values without their rows")
+        };
+        let FifthPower { base, square, fourth, fifth } = *of;
+        az.extend_from_slice(&[base, square, fourth]);
+        bz.extend_from_slice(&[base, square, base]);
+        cz.extend_from_slice(&[square, fourth, fifth]);
+        self.witness.extend_from_slice(&[square, fourth, fifth]);
     }
 }
 

@@ -9,6 +9,7 @@ use statement::claim::{
     COVERED_BIT, INDEX_BIT, LIST_ARITY, POSITION_BIT, TAG_COUNT_BIT, TAG_SLOT_BIT, TIME_STRIDE,
 };
 use statement::domain::Domain;
+use statement::field::two_to;
 
 /// The words that a claim's leaf hashes, in order.
 #[derive(Clone)]
@@ -95,11 +96,6 @@ pub fn root16(b: &mut Builder, node: Domain, leaves: &[Num]) -> Num {
         nodes = above(&nodes);
     }
     nodes.pop().expect("a list has at least one leaf")
-}
-
-/// A power of two.
-pub(crate) fn two_to(bits: u32) -> Fr {
-    Fr::from(2u8).pow([u64::from(bits)])
 }
 
 #[cfg(test)]

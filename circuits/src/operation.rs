@@ -1,10 +1,10 @@
 //! What is signed of an operation, and the operation as a leaf, twin of `statement::operation`.
 
 use crate::builder::{Bit, Builder, Num};
-use crate::claim::two_to;
 use crate::gadgets::poseidon;
 use ark_bn254::Fr;
 use statement::domain::Domain;
+use statement::field::two_to;
 use statement::operation::{HEAD_SIGNED_AT, HEAD_SLOT, HEAD_VALID_UNTIL};
 
 /// The hash of the three argument words: 261 rows.

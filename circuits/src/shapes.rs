@@ -3,7 +3,7 @@
 //! A shape fixes a circuit, and with it a key: the prover learns its matrices once from
 //! [`Shape::matrices`] and assigns a chunk with [`Shape::assign`] for each proof.
 
-use crate::builder::{Assignment, Builder, R1cs, matrices, witness};
+use crate::builder::{Assignment, Builder, R1cs, Room, matrices, witness_within};
 use crate::{c1, c2};
 use ark_bn254::Fr;
 use ark_ff::AdditiveGroup;
@@ -113,17 +113,20 @@ impl Shape {
 
     /// The rows, learnt from a chunk of padding: values do not enter them.
     pub fn matrices(&self) -> R1cs {
-        let rows = match self.capacity {
+        self.of_padding(|statement| matrices(|b| statement.circuit(b)).0)
+    }
+
+    fn of_padding<T>(&self, make: impl FnOnce(Statement<'_>) -> T) -> T {
+        match self.capacity {
             Capacity::Operations(capacity) => {
                 let (inputs, chunk) = c1_padding(capacity);
-                matrices(|b| c1::circuit(b, &inputs, &chunk))
+                make(Statement::C1(&inputs, &chunk))
             }
             Capacity::Claims(capacity) => {
                 let chunk = c2_padding(capacity);
-                matrices(|b| c2::circuit(b, &chunk.inputs(), &chunk))
+                make(Statement::C2(&chunk.inputs(), &chunk))
             }
-        };
-        rows.0
+        }
     }
 
     /// The assignment of a chunk, also of one that does not fulfil the statement: check it before.
@@ -137,7 +140,14 @@ impl Shape {
         if found != self.capacity {
             return Err(WrongShape { expected: self.capacity, found });
         }
-        Ok(witness(|b| statement.circuit(b)))
+        Ok(witness_within(self.room(), |b| statement.circuit(b)))
+    }
+
+    /// What every assignment fits in: the rows fit in the domain, and there are about as many
+    /// private values. Memory that is never written costs nothing.
+    fn room(&self) -> Room {
+        let rows = 1 << self.domain_log2;
+        Room { rows, witnesses: rows + rows / 16 }
     }
 }
 
@@ -224,6 +234,18 @@ fn c2_padding(capacity: ClaimCapacity) -> C2Chunk {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_assignment_outgrows_the_memory_that_was_reserved_for_it() {
+        for shape in &SHAPES {
+            let Assignment { witness, az, .. } = &shape.of_padding(|statement| {
+                let one_core = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+                one_core.expect("a thread").install(|| shape.assign(statement)).expect("its shape")
+            });
+            let Room { rows, witnesses } = shape.room();
+            assert_eq!([az.capacity(), witness.capacity()], [rows, witnesses], "{}", shape.name);
+        }
+    }
 
     #[test]
     fn names_are_distinct_and_found() {

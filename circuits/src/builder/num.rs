@@ -60,7 +60,7 @@ impl Num {
         let mut sum = Self::zero();
         let mut row = Row::new();
         for (coefficient, num) in terms {
-            sum.value += coefficient * num.value;
+            sum.value += times(coefficient, num.value);
             match (&num.form, &sum.form) {
                 // A constant is a term of column 0; of constants alone the row is dropped.
                 (Form::Constant, _) => row.push((coefficient * num.value, 0)),
@@ -97,7 +97,8 @@ impl Num {
         Self { value, form: Form::Terms(vec![(Fr::ONE, column)]) }
     }
 
-    pub(super) fn untracked(value: Fr) -> Self {
+    /// A number of a witness run: its value is all there is.
+    pub(crate) fn untracked(value: Fr) -> Self {
         Self { value, form: Form::Untracked }
     }
 
@@ -111,15 +112,24 @@ impl Num {
         }
     }
 
-    fn plus_scaled(&self, factor: Fr, other: &Self) -> Self {
-        let form = match (&self.form, &other.form) {
+    fn plus(&self, other: &Self) -> Self {
+        Self { value: self.value + other.value, form: self.form_plus_scaled(Fr::ONE, other) }
+    }
+
+    fn minus(&self, other: &Self) -> Self {
+        Self { value: self.value - other.value, form: self.form_plus_scaled(-Fr::ONE, other) }
+    }
+
+    /// Of the form alone: sums are most of what a witness run does besides hashing, and need no
+    /// product for their values.
+    fn form_plus_scaled(&self, factor: Fr, other: &Self) -> Form {
+        match (&self.form, &other.form) {
             (Form::Constant, Form::Constant) => Form::Constant,
             (Form::Untracked, Form::Untracked | Form::Constant)
             | (Form::Constant, Form::Untracked) => Form::Untracked,
             // Numbers of two different runs end here too, and `row` refuses them.
             _ => Form::Terms(merge(&self.row(), factor, &other.row())),
-        };
-        Self { value: self.value + factor * other.value, form }
+        }
     }
 
     fn scaled(&self, factor: Fr) -> Self {
@@ -153,13 +163,13 @@ macro_rules! operators {
         impl Add<$right> for $left {
             type Output = Num;
             fn add(self, other: $right) -> Num {
-                self.plus_scaled(Fr::ONE, &other)
+                self.plus(&other)
             }
         }
         impl Sub<$right> for $left {
             type Output = Num;
             fn sub(self, other: $right) -> Num {
-                self.plus_scaled(-Fr::ONE, &other)
+                self.minus(&other)
             }
         }
     )*};
@@ -235,6 +245,17 @@ pub(super) fn place_witness_columns(mut rows: Vec<Row>, instances: usize) -> Vec
         *column = *column - WITNESS + instances;
     }
     rows
+}
+
+/// A product whose second factor is a bit more often than not.
+fn times(coefficient: Fr, value: Fr) -> Fr {
+    if value == Fr::ZERO {
+        Fr::ZERO
+    } else if value == Fr::ONE {
+        coefficient
+    } else {
+        coefficient * value
+    }
 }
 
 fn merge(left: &Row, factor: Fr, right: &Row) -> Row {

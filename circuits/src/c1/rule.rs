@@ -2,11 +2,11 @@
 
 use super::parts::{OperationKindBits, TIME_BITS};
 use crate::builder::{Bit, Builder, Num};
-use crate::claim::two_to;
 use crate::record::RuleWords;
 use ark_bn254::Fr;
 use ark_ff::{BigInteger, PrimeField};
 use model::{ClaimKind, RuleSlot, layout};
+use statement::field::two_to;
 use std::ops::Range;
 
 /// A rule's packed word taken apart.

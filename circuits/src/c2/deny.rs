@@ -2,12 +2,11 @@
 
 use super::parts::{HullNums, TIME_BITS, alloc_in_range, fr};
 use crate::builder::{Bit, Builder, Num};
-use crate::claim::two_to;
 use crate::record::RuleWords;
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
 use model::{Party, Rule, layout};
-use statement::field::from_word;
+use statement::field::{from_word, two_to};
 
 /// A deny as the claims of its slot read it.
 pub(super) struct Deny {

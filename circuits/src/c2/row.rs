@@ -4,14 +4,14 @@ use super::deny::{Deny, Meetings, Who, refute};
 use super::order::Place;
 use super::parts::{HullNums, RECEIPT_BITS, Shared, TIME_BITS, alloc_in_range, fr};
 use crate::builder::{Bit, Builder, Num};
-use crate::claim::{ClaimWords, info, leaf, times, two_to};
+use crate::claim::{ClaimWords, info, leaf, times};
 use crate::record::{RuleWords, Rules};
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
 use model::layout::{self, CATEGORIES, DENIES, KINDS, LABELS, LANE_STRIDE, MASK_BITS, PURPOSES};
 use model::{Claim, ClaimKind, Interval, Millis, Party, RuleSlot, Word};
 use statement::c2::best_rule;
-use statement::field::from_word;
+use statement::field::{from_word, two_to};
 
 /// Bits that tell one of 16 purposes.
 const PURPOSE_BITS: usize = 4;

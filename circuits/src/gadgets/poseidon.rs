@@ -3,12 +3,12 @@
 //! Only S-boxes cost rows, three each; the one on the capacity word is a constant. The input of a
 //! partial round's S-box is one combination of the S-box outputs of the last full round and of the
 //! partial rounds before it, with coefficients that depend on the width alone: they are computed
-//! once and copied. A witness run takes all S-box inputs from the native hash and combines nothing.
+//! once and copied. A witness run takes all powers from the native hash and combines nothing.
 
 use crate::builder::{Builder, Num};
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
-use statement::poseidon::{self, FULL_ROUNDS, Parameters, WIDTH_MAX, WIDTH_MIN};
+use statement::poseidon::{self, FULL_ROUNDS, FifthPower, Parameters, WIDTH_MAX, WIDTH_MIN};
 use std::sync::OnceLock;
 
 /// Hashes 1 to 16 `inputs` under the constant `tag`. Inputs that are constants cost fewer rows.
@@ -17,18 +17,20 @@ use std::sync::OnceLock;
 /// If there is no input or there are more than 16.
 pub fn hash(b: &mut Builder, tag: Fr, inputs: &[Num]) -> Num {
     let values: Vec<Fr> = inputs.iter().map(Num::value).collect();
-    // Native hashing is much cheaper than evaluating each combination, and the rows of each S-box
-    // check its value.
-    let trace = poseidon::trace(tag, &values);
     // No row asks about what is the same in every run.
     if inputs.iter().all(Num::is_constant) {
-        return Num::constant(trace.output);
+        return Num::constant(poseidon::hash(tag, &values));
     }
+    if b.is_witness_run() {
+        return assign(b, tag, inputs, &values);
+    }
+    let mut known = Vec::new();
+    let output = poseidon::hash_observed(tag, &values, |powers| known.push(powers.base));
     let width = inputs.len() + 1;
     let parameters = poseidon::parameters(width);
     let last = FULL_ROUNDS / 2 + parameters.partial_rounds;
     // The inputs of the first round stand in the circuit already.
-    let mut known = trace.sbox_inputs.into_iter().skip(width);
+    let mut known = known.into_iter().skip(width);
     let mut boxed = first_round(b, tag, inputs, &parameters.constants[0]);
     for round in 1..FULL_ROUNDS / 2 {
         boxed = full_round(b, parameters, round, &boxed, &mut known);
@@ -37,7 +39,24 @@ pub fn hash(b: &mut Builder, tag: Fr, inputs: &[Num]) -> Num {
     for round in last + 1..last + FULL_ROUNDS / 2 {
         boxed = full_round(b, parameters, round, &boxed, &mut known);
     }
-    combine(b, trace.output, Fr::ZERO, &parameters.matrix[0], &boxed)
+    combine(output, Fr::ZERO, &parameters.matrix[0], &boxed)
+}
+
+/// The columns of [`hash`] from its native twin, which is much cheaper than evaluating each
+/// combination.
+fn assign(b: &mut Builder, tag: Fr, inputs: &[Num], values: &[Fr]) -> Num {
+    let mut boxes = 0..;
+    let output = poseidon::hash_observed(tag, values, |powers| {
+        // The first round has the tag, which is the same in every run, and then the inputs.
+        let is_constant = match boxes.next() {
+            None | Some(0) => true,
+            Some(number) => inputs.get(number - 1).is_some_and(Num::is_constant),
+        };
+        if !is_constant {
+            b.take_fifth_power(powers);
+        }
+    });
+    Num::untracked(output)
 }
 
 fn first_round(b: &mut Builder, tag: Fr, inputs: &[Num], constants: &[Fr]) -> Vec<Num> {
@@ -55,7 +74,7 @@ fn full_round(
 ) -> Vec<Num> {
     let rows = parameters.constants[round].iter().zip(&parameters.matrix);
     rows.map(|(constant, row)| {
-        let word = combine(b, next(known), *constant, row, boxed);
+        let word = combine(next(known), *constant, row, boxed);
         sbox(b, &word)
     })
     .collect()
@@ -69,13 +88,13 @@ fn partial_rounds(
     known: &mut impl Iterator<Item = Fr>,
 ) -> Vec<Num> {
     for (constant, row) in &template.inputs {
-        let word = combine(b, next(known), *constant, row, &boxed);
+        let word = combine(next(known), *constant, row, &boxed);
         boxed.push(sbox(b, &word));
     }
     let words = template.after.iter();
     words
         .map(|(constant, row)| {
-            let word = combine(b, next(known), *constant, row, &boxed);
+            let word = combine(next(known), *constant, row, &boxed);
             sbox(b, &word)
         })
         .collect()
@@ -85,14 +104,18 @@ fn next(known: &mut impl Iterator<Item = Fr>) -> Fr {
     known.next().expect("the native trace has an input for every S-box")
 }
 
-fn combine(b: &Builder, value: Fr, constant: Fr, row: &[Fr], boxed: &[Num]) -> Num {
+fn combine(value: Fr, constant: Fr, row: &[Fr], boxed: &[Num]) -> Num {
     debug_assert_eq!(row.len(), boxed.len());
-    b.known_combination(value, constant, row.iter().copied().zip(boxed))
+    let terms = row.iter().copied().zip(boxed);
+    let combination = Num::combination(terms) + Num::constant(constant);
+    // Asked where the combination is at hand; a witness run takes the native twin's word for it.
+    assert_eq!(combination.value(), value, "the twin's value is that of the combination");
+    combination
 }
 
 fn sbox(b: &mut Builder, x: &Num) -> Num {
     if x.is_constant() {
-        return Num::constant(x.value().pow([5]));
+        return Num::constant(FifthPower::of(x.value()).fifth);
     }
     let square = b.product(x, x);
     let fourth = b.product(&square, &square);

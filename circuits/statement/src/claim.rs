@@ -1,11 +1,10 @@
 //! A claim, its slot's tag and the edge between chunks as committed words (SPEC.md section 6).
 
 use ark_bn254::Fr;
-use ark_ff::Field;
 use model::{Claim, Interval, PatientIndex, Position, Word, layout};
 
 use crate::domain::Domain;
-use crate::field::{from_u64, from_word};
+use crate::field::{from_u64, from_word, two_to};
 use crate::poseidon;
 
 /// First bit of the patient's index in `info`, above the mask.
@@ -111,10 +110,6 @@ pub fn root16(node: Domain, leaves: &[Fr]) -> Fr {
 /// taken for a node.
 fn nodes_above(tag: Fr, below: &[Fr]) -> Vec<Fr> {
     below.chunks(LIST_ARITY).map(|group| poseidon::hash(tag, group)).collect()
-}
-
-fn two_to(bits: u32) -> Fr {
-    Fr::from(2u8).pow([u64::from(bits)])
 }
 
 #[cfg(test)]

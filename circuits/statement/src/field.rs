@@ -67,6 +67,16 @@ pub fn from_u128(integer: u128) -> Fr {
     Fr::from(integer)
 }
 
+/// 2 to the `power`.
+///
+/// # Panics
+/// If the power is above 253: the next one is no field element.
+pub fn two_to(power: u32) -> Fr {
+    let mut limbs = [0; 4];
+    limbs[power as usize / 64] = 1 << (power % 64);
+    Fr::from_bigint(BigInt::new(limbs)).expect("2^253 and less lie below the modulus")
+}
+
 /// The first 31 bytes of a 32-byte digest as a big-endian integer; the last byte is dropped.
 ///
 /// 248 bits always lie below the modulus, so that two digests map to one element only if they agree
@@ -125,6 +135,13 @@ mod tests {
         modulus[31] += 1;
         assert_eq!(from_bytes(&modulus), Err(FieldError::NotCanonical));
         assert_eq!(from_bytes(&[0xff; 32]), Err(FieldError::NotCanonical));
+    }
+
+    #[test]
+    fn a_power_of_two_is_that_of_the_field() {
+        for power in 0..=253 {
+            assert_eq!(two_to(power), Fr::from(2u8).pow([u64::from(power)]), "2^{power}");
+        }
     }
 
     #[test]

@@ -14,12 +14,26 @@ use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
 use matrix::dot;
 
-/// A hash together with what its circuit must assign.
-pub struct Trace {
-    /// The hash.
-    pub output: Fr,
-    /// The input of every S-box, round by round, word by word: `8 * width + partial_rounds`.
-    pub sbox_inputs: Vec<Fr>,
+/// The work of an S-box: what its circuit must assign.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct FifthPower {
+    /// The input of the S-box.
+    pub base: Fr,
+    /// Its square.
+    pub square: Fr,
+    /// Its fourth power.
+    pub fourth: Fr,
+    /// The output.
+    pub fifth: Fr,
+}
+
+impl FifthPower {
+    /// The powers of `base`.
+    pub fn of(base: Fr) -> Self {
+        let square = base.square();
+        let fourth = square.square();
+        Self { base, square, fourth, fifth: fourth * base }
+    }
 }
 
 /// Hashes 1 to 16 `inputs` under `tag`.
@@ -30,22 +44,19 @@ pub fn hash(tag: Fr, inputs: &[Fr]) -> Fr {
     permute(tag, inputs, |_| ())
 }
 
-/// Hashes as [`hash`] does and reports the input of every S-box.
+/// Hashes as [`hash`] does and shows every S-box to `observe`, round by round, word by word:
+/// `8 * width + partial_rounds` of them, the first of which has the tag.
 ///
 /// # Panics
 /// If there is no input or there are more than 16.
-pub fn trace(tag: Fr, inputs: &[Fr]) -> Trace {
-    let parameters = parameters(inputs.len() + 1);
-    let boxes = FULL_ROUNDS * parameters.width + parameters.partial_rounds;
-    let mut sbox_inputs = Vec::with_capacity(boxes);
-    let output = permute(tag, inputs, |input| sbox_inputs.push(input));
-    Trace { output, sbox_inputs }
+pub fn hash_observed(tag: Fr, inputs: &[Fr], observe: impl FnMut(&FifthPower)) -> Fr {
+    permute(tag, inputs, observe)
 }
 
 /// The words of a state; those beyond the width are zero and unused.
 type State = [Fr; WIDTH_MAX];
 
-fn permute(tag: Fr, inputs: &[Fr], mut observe: impl FnMut(Fr)) -> Fr {
+fn permute(tag: Fr, inputs: &[Fr], mut observe: impl FnMut(&FifthPower)) -> Fr {
     let parameters = parameters(inputs.len() + 1);
     let (width, half) = (parameters.width, FULL_ROUNDS / 2);
     let last = half + parameters.partial_rounds;
@@ -73,12 +84,13 @@ fn permute(tag: Fr, inputs: &[Fr], mut observe: impl FnMut(Fr)) -> Fr {
     state[0]
 }
 
-fn full_round(state: &mut State, matrix: &[Vec<Fr>], observe: &mut impl FnMut(Fr)) {
+fn full_round(state: &mut State, matrix: &[Vec<Fr>], observe: &mut impl FnMut(&FifthPower)) {
     // A second array, since every new word needs all of the old ones.
     let mut boxed = [Fr::ZERO; WIDTH_MAX];
     for (word, out) in state.iter().zip(&mut boxed).take(matrix.len()) {
-        observe(*word);
-        *out = sbox(word);
+        let powers = FifthPower::of(*word);
+        observe(&powers);
+        *out = powers.fifth;
     }
     for (row, word) in matrix.iter().zip(state) {
         *word = dot(row, &boxed[..row.len()]);
@@ -86,12 +98,17 @@ fn full_round(state: &mut State, matrix: &[Vec<Fr>], observe: &mut impl FnMut(Fr
 }
 
 /// Leaves the state ready for the S-boxes of the next full round: its constants are already in.
-fn partial_rounds(state: &mut State, parameters: &Parameters, observe: &mut impl FnMut(Fr)) {
+fn partial_rounds(
+    state: &mut State,
+    parameters: &Parameters,
+    observe: &mut impl FnMut(&FifthPower),
+) {
     let sparse = &parameters.sparse;
     state[0] += sparse.first;
     for ((row, column), offset) in sparse.rows.iter().zip(&sparse.columns).zip(&sparse.offsets) {
-        observe(state[0]);
-        let boxed = sbox(&state[0]);
+        let powers = FifthPower::of(state[0]);
+        observe(&powers);
+        let boxed = powers.fifth;
         state[0] = boxed;
         let first = dot(row, &state[..row.len()]) + offset;
         for (word, factor) in state[1..].iter_mut().zip(column) {
@@ -104,10 +121,6 @@ fn partial_rounds(state: &mut State, parameters: &Parameters, observe: &mut impl
 
 fn add(state: &mut [Fr], constants: &[Fr]) {
     state.iter_mut().zip(constants).for_each(|(word, constant)| *word += constant);
-}
-
-fn sbox(x: &Fr) -> Fr {
-    x.square().square() * x
 }
 
 #[cfg(test)]

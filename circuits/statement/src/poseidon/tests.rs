@@ -14,7 +14,7 @@ fn hashes_equal_circomlibjs_for_every_width_and_tag() {
 }
 
 /// The permutation as the paper states it.
-fn hash_as_stated(tag: Fr, inputs: &[Fr]) -> Trace {
+fn hash_as_stated(tag: Fr, inputs: &[Fr]) -> (Fr, Vec<Fr>) {
     let parameters = parameters(inputs.len() + 1);
     let last = FULL_ROUNDS / 2 + parameters.partial_rounds;
     let mut sbox_inputs = Vec::new();
@@ -24,11 +24,11 @@ fn hash_as_stated(tag: Fr, inputs: &[Fr]) -> Trace {
         let full = round < FULL_ROUNDS / 2 || round >= last;
         for word in &mut state[..if full { parameters.width } else { 1 }] {
             sbox_inputs.push(*word);
-            *word = sbox(word);
+            *word = word.pow([5]);
         }
         state = parameters.matrix.iter().map(|row| dot(row, &state)).collect();
     }
-    Trace { output: state[0], sbox_inputs }
+    (state[0], sbox_inputs)
 }
 
 #[test]
@@ -37,10 +37,15 @@ fn the_sparse_rounds_pass_the_s_boxes_of_the_stated_ones() {
     for arity in 1..=16 {
         let inputs: Vec<Fr> = (0..arity).map(|_| Fr::rand(&mut rng)).collect();
         let tag = Fr::rand(&mut rng);
-        let (stated, traced) = (hash_as_stated(tag, &inputs), trace(tag, &inputs));
-        assert_eq!(traced.sbox_inputs, stated.sbox_inputs);
-        assert_eq!(traced.output, stated.output);
-        assert_eq!(hash(tag, &inputs), stated.output);
+        let (stated, boxes) = hash_as_stated(tag, &inputs);
+        let mut observed = Vec::new();
+        let output = hash_observed(tag, &inputs, |powers| {
+            let expected = [1, 2, 4, 5].map(|exponent| powers.base.pow([exponent]));
+            assert_eq!([powers.base, powers.square, powers.fourth, powers.fifth], expected);
+            observed.push(powers.base);
+        });
+        assert_eq!(observed, boxes);
+        assert_eq!([output, hash(tag, &inputs)], [stated; 2]);
     }
 }
 
