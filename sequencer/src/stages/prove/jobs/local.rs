@@ -10,6 +10,7 @@ use rand::rngs::StdRng;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::chunk::ChunkJob;
+use super::cores::Cores;
 use super::error::JobError;
 use super::lease::{Answer, Jobs};
 use super::names::WorkerName;
@@ -58,27 +59,10 @@ struct LocalWorker {
     entropy: StdRng,
 }
 
-/// How many cores a proof gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cores {
-    One,
-    All,
-}
-
-/// A proof alone gets all cores, so that it is there soonest; where there are more, each gets one,
-/// so that most are there soonest. What a proof does on several cores it does in pieces that wait
-/// for each other: with the accelerated engine at 2^17 it took 0.52 CPU seconds on one core and
-/// 0.60 on two, at 2^14 0.10 and 0.13 (medians of five, an AMD EPYC with IFMA, two busy cores): a
-/// core each makes 15 % more proofs. `cargo run --release -p prover --example cores` measures it
-/// anew.
-fn cores(is_alone: bool) -> Cores {
-    if is_alone { Cores::All } else { Cores::One }
-}
-
 impl LocalWorker {
     fn work(&mut self, taken: Taken) {
-        let Taken { job, is_alone } = taken;
-        let (chunk, cores) = (&job.work, cores(is_alone));
+        let Taken { job, cores } = taken;
+        let chunk = &job.work;
         self.service.metrics().count_cores(cores == Cores::All);
         let LocalWorker { service, pool, entropy, .. } = &mut *self;
         // A panic is this job's: the thread goes on with the next one.

@@ -10,6 +10,7 @@
 //! journal.
 
 mod chunk;
+mod cores;
 mod error;
 mod lease;
 mod local;

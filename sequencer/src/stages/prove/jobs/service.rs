@@ -8,6 +8,7 @@ use statement::proof::{Proof, verify};
 use tokio::sync::watch;
 
 use super::chunk::ChunkJob;
+use super::cores::{Company, Cores, cores};
 use super::error::{AnswerError, JobError};
 use super::lease::{Answer, Jobs, LeasedJob};
 use super::names::{InputHash, LeaseToken, WorkerName};
@@ -44,13 +45,14 @@ struct Inner {
     growing: usize,
     /// From then on no job is begun and nobody waits.
     stop_at: Option<Instant>,
+    /// How long the last proof of a thread of the node took.
+    usual: Option<Duration>,
 }
 
 /// A job for a thread of the node.
 pub(super) struct Taken {
     pub(super) job: LeasedJob,
-    /// Whether no other job is there or to come soon.
-    pub(super) is_alone: bool,
+    pub(super) cores: Cores,
 }
 
 /// Why a job that was waited for has no proof.
@@ -72,7 +74,7 @@ impl ProvingService {
     pub fn new(workers: usize, epoch: u64, around: Around) -> Arc<ProvingService> {
         let workers: Vec<WorkerName> = (0..workers).map(WorkerName::local).collect();
         let table = JobTable::new(epoch, BTreeSet::from_iter(workers.clone()));
-        let inner = Mutex::new(Inner { table, growing: 0, stop_at: None });
+        let inner = Mutex::new(Inner { table, growing: 0, stop_at: None, usual: None });
         let (changed, changes) = (Condvar::new(), watch::Sender::new(0));
         Arc::new(ProvingService { inner, changed, changes, workers, around })
     }
@@ -187,14 +189,15 @@ impl ProvingService {
                 return None;
             }
             self.expire(&mut inner, now);
+            // Those elsewhere take no core of this machine.
+            let local = inner.table.leases().filter(|(worker, _)| worker.is_local());
+            let others: Vec<Duration> = local.map(|(_, since)| now - since).collect();
             if let Some(job) = inner.table.lease(worker, now, LOCAL_LEASE) {
-                let [queued, leased] =
-                    [JobState::Queued, JobState::Leased].map(|state| inner.table.count(state));
-                // Itself is one of them.
-                let is_alone = queued + leased == 1 && inner.growing == 0;
+                let follows = inner.growing > 0 || inner.table.count(JobState::Queued) > 0;
+                let cores = cores(Company { follows, others: &others, usual: inner.usual });
                 self.metrics().count_lease(worker.is_local());
                 self.changed(inner);
-                return Some(Taken { job, is_alone });
+                return Some(Taken { job, cores });
             }
             inner = self.wait_for_change(inner);
         }
@@ -243,6 +246,9 @@ impl ProvingService {
         let mut inner = self.lock();
         inner.table.complete(*token, Box::new(*proof), Instant::now())?;
         let (urgency, took) = (expected.urgency, expected.since.elapsed());
+        if worker.is_local() {
+            inner.usual = Some(took);
+        }
         self.metrics().count_constraints(expected.work.constraints(), took);
         let (number, circuit) = (urgency.batch(), urgency.circuit());
         // Under the lock: whoever follows hears of the proof before the batch that is made of it.

@@ -370,6 +370,11 @@ impl<W: Clone, E: Clone> JobTable<W, E> {
         found.len()
     }
 
+    /// Who has a job now and since when, also one that nobody wants any more.
+    pub fn leases(&self) -> impl Iterator<Item = (&WorkerName, Instant)> {
+        self.jobs.values().filter_map(|job| job.lease()).map(|lease| (&lease.worker, lease.since))
+    }
+
     /// When the next lease ends, if nobody gives a sign of life.
     pub fn next_expiry(&self) -> Option<Instant> {
         self.jobs.values().filter_map(|job| job.lease()).map(|lease| lease.until).min()

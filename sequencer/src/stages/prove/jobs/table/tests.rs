@@ -154,6 +154,20 @@ fn an_aborted_job_is_not_failed_and_goes_on_if_it_is_wanted_again() {
 }
 
 #[test]
+fn whoever_works_is_known_with_the_time_since_when_also_for_nobody() {
+    let (mut table, job) = with_one_job();
+    let begun = Instant::now();
+    assert_eq!(table.leases().count(), 0);
+    let token = table.lease(&local(0), begun, LEASE).unwrap().token;
+    assert_eq!(table.leases().collect::<Vec<_>>(), [(&local(0), begun)]);
+    // It still takes its core.
+    table.forget(&job);
+    assert_eq!(table.leases().count(), 1);
+    table.complete(token, proof(1), begun).unwrap_err();
+    assert_eq!(table.leases().count(), 0);
+}
+
+#[test]
 fn a_lease_is_of_one_job_and_one_that_is_given_back_harms_nobody() {
     let (mut table, job) = with_one_job();
     let now = Instant::now();
