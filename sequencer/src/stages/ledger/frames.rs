@@ -1,17 +1,19 @@
 //! A patient's stored frames, and what an access finds among them.
 //!
-//! The writer appends. Who reads goes through them beside it and copies out a few at a time: the
-//! writer waits for one such copy at most, however many frames a patient has.
+//! The writer appends. Who reads goes through them beside it and copies out a block at a time: the
+//! writer waits for one such copy at most, however many frames a patient has. Each block says when
+//! its frames were measured, so that a page looks only at blocks that can hold a frame of it.
 
 use std::cmp::Reverse;
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use model::{Categories, Interval, Millis, Position, Word};
 use wire::PageOrder;
 
-/// Most frames that are copied out at once: 64 KiB.
-const COPIED_MAX: usize = 1024;
+/// Frames of a block, which are copied out at once: 64 KiB.
+const BLOCK: usize = 1024;
 
 /// A stored frame as an access finds it.
 #[derive(Clone, Copy, Debug)]
@@ -28,46 +30,85 @@ pub(super) struct PatientFrames(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    frames: RwLock<Vec<StoredFrame>>,
+    stored: RwLock<Stored>,
     /// How many frames each copy had.
     #[cfg(test)]
     copies: std::sync::Mutex<Vec<usize>>,
 }
 
+#[derive(Default)]
+struct Stored {
+    frames: Vec<StoredFrame>,
+    /// One for each [`BLOCK`] frames, the last of which may be shorter.
+    blocks: Vec<Block>,
+}
+
+/// When the frames of a block were measured.
+#[derive(Clone, Copy)]
+struct Block {
+    /// From the begin of the first to the end of the last.
+    measured: Interval,
+    /// The end of the one that ends first.
+    first_end: Millis,
+}
+
+/// A block by its number.
+type Numbered = (usize, Block);
+
+impl Stored {
+    fn push(&mut self, frame: StoredFrame) {
+        let measured = frame.measured;
+        if self.frames.len().is_multiple_of(BLOCK) {
+            self.blocks.push(Block { measured, first_end: measured.until });
+        } else if let Some(Block { measured: all, first_end }) = self.blocks.last_mut() {
+            all.from = all.from.min(measured.from);
+            all.until = all.until.max(measured.until);
+            *first_end = (*first_end).min(measured.until);
+        }
+        self.frames.push(frame);
+    }
+}
+
 impl PatientFrames {
     pub(super) fn store(&self, frame: StoredFrame) {
-        self.0.frames.write().unwrap_or_else(PoisonError::into_inner).push(frame);
+        self.0.stored.write().unwrap_or_else(PoisonError::into_inner).push(frame);
     }
 
-    /// A frame is pushed whole or not at all, whoever panics.
-    fn read(&self) -> RwLockReadGuard<'_, Vec<StoredFrame>> {
-        self.0.frames.read().unwrap_or_else(PoisonError::into_inner)
+    /// Nothing panics while a frame is pushed, so that frames and blocks agree.
+    fn read(&self) -> RwLockReadGuard<'_, Stored> {
+        self.0.stored.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn copy_some(&self, begin: usize) -> Vec<StoredFrame> {
-        let frames = self.read();
-        let some = frames.get(begin..).unwrap_or_default();
-        let some = some[..some.len().min(COPIED_MAX)].to_vec();
+    /// The places of those behind `after` and before `before`.
+    fn range(&self, after: Option<Position>, before: Position) -> Range<usize> {
+        let frames = &self.read().frames;
+        let begin = frames.partition_point(|frame| Some(frame.position) <= after);
+        let end = frames.partition_point(|frame| frame.position < before);
+        begin..end.max(begin)
+    }
+
+    /// The blocks of `range` that can hold a frame of which a part was measured within `data`. A
+    /// thousandth of the frames, and copied at once.
+    fn blocks(&self, range: &Range<usize>, data: &Interval) -> Vec<Numbered> {
+        let numbers = range.start / BLOCK..range.end.div_ceil(BLOCK);
+        let stored = self.read();
+        let blocks = numbers.clone().zip(stored.blocks.get(numbers).unwrap_or_default());
+        let blocks = blocks.map(|(number, block)| (number, *block));
+        blocks.filter(|(_, block)| block.measured.overlaps(data)).collect()
+    }
+
+    /// The frames of a block that lie in `range`.
+    fn copy_block(&self, number: usize, range: &Range<usize>) -> Vec<StoredFrame> {
+        let begin = range.start.max(number * BLOCK);
+        let end = range.end.min((number + 1) * BLOCK);
+        let some = self.read().frames.get(begin..end).unwrap_or_default().to_vec();
         #[cfg(test)]
         self.0.copies.lock().unwrap_or_else(PoisonError::into_inner).push(some.len());
         some
     }
 
-    /// Those behind `after` and before `before`.
-    fn between(
-        &self,
-        after: Option<Position>,
-        before: Position,
-    ) -> impl Iterator<Item = StoredFrame> + '_ {
-        let is_passed = |frame: &StoredFrame| Some(frame.position) <= after;
-        let begin = self.read().partition_point(is_passed);
-        let copies = (begin..).step_by(COPIED_MAX).map(|begin| self.copy_some(begin));
-        let frames = copies.take_while(|some| !some.is_empty()).flatten();
-        frames.take_while(move |frame| frame.position < before)
-    }
-
     fn at(&self, position: Position) -> Option<StoredFrame> {
-        let frames = self.read();
+        let frames = &self.read().frames;
         let index = frames.binary_search_by_key(&position, |frame| frame.position).ok()?;
         frames.get(index).copied()
     }
@@ -82,7 +123,7 @@ impl PatientFrames {
 /// Prints how many.
 impl fmt::Debug for PatientFrames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PatientFrames({})", self.read().len())
+        write!(f, "PatientFrames({})", self.read().frames.len())
     }
 }
 
@@ -116,8 +157,9 @@ pub struct Found {
 }
 
 impl FramesAsked {
-    /// The frames asked for. Takes as long as going through all of the patient's, up to some
-    /// milliseconds for a million: not for a thread that others wait for.
+    /// The frames asked for. Looks at the blocks of the page, and at those before them that were
+    /// measured in the period and hold no frame of what is asked for: where few of a patient's many
+    /// frames are, some milliseconds for a million. Not for a thread that others wait for.
     pub fn find(&self) -> Found {
         match self.order {
             PageOrder::Stored => self.find_stored(),
@@ -127,7 +169,10 @@ impl FramesAsked {
 
     fn find_stored(&self) -> Found {
         let (mut found, mut passed) = (Found::default(), 0);
-        for frame in self.frames.between(self.after, self.before).filter(|one| self.is_asked(one)) {
+        let range = self.frames.range(self.after, self.before);
+        let blocks = self.frames.blocks(&range, &self.data).into_iter();
+        let frames = blocks.flat_map(|(number, _)| self.frames.copy_block(number, &range));
+        for frame in frames.filter(|one| self.is_asked(one)) {
             if !self.data.contains(&frame.measured) {
                 passed += u64::from(self.data.overlaps(&frame.measured));
                 continue;
@@ -147,41 +192,76 @@ impl FramesAsked {
     fn find_newest(&self) -> Found {
         // One more than may go, which says that there are more.
         let most = self.frames_max + 1;
+        let later = self.later();
         let mut fitting: Vec<Age> = Vec::new();
-        for frame in self.later().filter(|one| self.data.contains(&one.measured)) {
-            fitting.push(age(&frame));
-            // Only those that go are kept and sorted: a patient may have a million.
-            if fitting.len() >= most.saturating_mul(2) {
+        let mut looked = 0;
+        for block in &later.blocks {
+            if fitting.len() >= most {
+                // Only those that go are kept: a patient may have a million.
                 fitting.select_nth_unstable(most - 1);
                 fitting.truncate(most);
+                // Those behind end no later than this one, and all before it is found.
+                if block.1.measured.until < fitting[most - 1].0.0 {
+                    break;
+                }
             }
+            let frames = self.frames_of(block, &later);
+            fitting.extend(
+                frames.filter(|one| self.data.contains(&one.measured)).map(|one| age(&one)),
+            );
+            looked += 1;
         }
         fitting.sort_unstable();
         let more = fitting.len() > self.frames_max;
         fitting.truncate(self.frames_max);
-        // Up to the last one of the page, so that all pages count each of them once.
+        // Up to the last one of the page, so that all pages count each of them once. What ends
+        // before it stands in the blocks that were looked at.
         let end = fitting.last().copied().filter(|_| more);
         let is_partly = |one: &StoredFrame| {
             self.data.overlaps(&one.measured)
                 && !self.data.contains(&one.measured)
                 && end.is_none_or(|end| age(one) < end)
         };
-        let partly = self.later().filter(is_partly).count() as u64;
+        let frames = later.blocks[..looked].iter().flat_map(|block| self.frames_of(block, &later));
+        let partly = frames.filter(is_partly).count() as u64;
         let positions = fitting.into_iter().map(|Reverse((_, position))| position).collect();
         Found { positions, more, partly }
     }
 
-    /// Of all, those that come later in the order of the newest, and are asked for.
-    fn later(&self) -> impl Iterator<Item = StoredFrame> + '_ {
+    /// Where those stand that come later in the order of the newest.
+    fn later(&self) -> Later {
         let last = self.after.and_then(|after| self.frames.at(after)).map(|frame| age(&frame));
-        let frames = self.frames.between(None, self.before).filter(|one| self.is_asked(one));
-        frames.filter(move |frame| last.is_none_or(|last| age(frame) > last))
+        let range = self.frames.range(None, self.before);
+        let mut blocks = self.frames.blocks(&range, &self.data);
+        // All that ends after the last one was on a page already.
+        blocks.retain(|(_, block)| last.is_none_or(|Reverse((until, _))| block.first_end <= until));
+        blocks.sort_by_key(|(_, block)| Reverse(block.measured.until));
+        Later { last, range, blocks }
+    }
+
+    fn frames_of(
+        &self,
+        (number, _): &Numbered,
+        Later { last, range, .. }: &Later,
+    ) -> impl Iterator<Item = StoredFrame> {
+        let frames = self.frames.copy_block(*number, range).into_iter();
+        let is_later = |frame: &StoredFrame| last.is_none_or(|last| age(frame) > last);
+        frames.filter(move |frame| is_later(frame) && self.is_asked(frame))
     }
 
     fn is_asked(&self, frame: &StoredFrame) -> bool {
         self.categories.contains(frame.categories)
             && self.source.is_none_or(|source| source == frame.device)
     }
+}
+
+/// Where frames stand that come behind a page of the newest.
+struct Later {
+    /// The last frame of that page.
+    last: Option<Age>,
+    range: Range<usize>,
+    /// Those that end last first.
+    blocks: Vec<Numbered>,
 }
 
 /// Says nothing of whose they are.
@@ -288,21 +368,86 @@ mod tests {
         }
     }
 
-    #[test]
-    fn frames_are_copied_out_a_few_at_a_time_and_no_further_than_a_page() {
-        let frames = PatientFrames::default();
-        let count = 3 * COPIED_MAX as u64 + 5;
-        (1..=count).for_each(|n| store(&frames, n, Category::Ecg.only(), instant(n)));
-        let newest = pages(&frames, PageOrder::Newest, within(count - 2, count + 1), 5);
-        assert_eq!(positions(&newest), [count, count - 1, count - 2]);
-        let copies = frames.copies();
-        assert!(copies.iter().all(|copied| *copied <= COPIED_MAX), "{copies:?}");
-        assert_eq!(copies.iter().sum::<usize>(), 2 * count as usize, "and once more to count");
+    /// How many frames `find` copies out.
+    fn looked_at(frames: &PatientFrames, find: impl FnOnce()) -> usize {
+        let before = frames.copies().len();
+        find();
+        let copies = frames.copies().split_off(before);
+        assert!(copies.iter().all(|copied| *copied <= BLOCK), "{copies:?}");
+        copies.iter().sum()
+    }
 
-        let stored = pages(&frames, PageOrder::Stored, Interval::ALWAYS, 1000);
-        assert_eq!(positions(&stored), (1..=count).collect::<Vec<_>>());
-        // Each page reads on from where the one before ended.
-        let more = frames.copies().len() - copies.len();
-        assert!(more <= 2 * stored.len(), "{more} copies for {} pages", stored.len());
+    fn asked(frames: &PatientFrames, order: PageOrder, after: Option<u64>) -> FramesAsked {
+        FramesAsked {
+            frames: frames.clone(),
+            categories: Category::Ecg.only(),
+            data: Interval::ALWAYS,
+            source: None,
+            order,
+            after: after.map(Position),
+            before: Position(u64::MAX),
+            frames_max: 5,
+        }
+    }
+
+    #[test]
+    fn a_page_looks_at_its_own_frames_and_not_at_all_of_the_patients() {
+        let frames = PatientFrames::default();
+        let count = 50 * BLOCK as u64 + 5;
+        (1..=count).for_each(|n| store(&frames, n, Category::Ecg.only(), instant(n)));
+        let page = asked(&frames, PageOrder::Newest, None);
+        let newest: Vec<Position> = (0..5).map(|n| Position(count - n)).collect();
+        let looked = looked_at(&frames, || assert_eq!(page.find().positions, newest));
+        // Twice, because what lies partly in the period is counted behind the last of the page. Of
+        // the last block only five frames are there: the sixth, which says that more follow, is in
+        // the one before it.
+        assert_eq!(looked, 2 * (5 + BLOCK));
+
+        // Pages further on begin where the one before ended.
+        for after in [count - 4, 30 * BLOCK as u64, 7] {
+            let page = asked(&frames, PageOrder::Newest, Some(after));
+            let next: Vec<Position> = (1..=5).map(|n| Position(after - n)).collect();
+            let looked = looked_at(&frames, || assert_eq!(page.find().positions, next));
+            assert!(looked <= 2 * 2 * BLOCK, "{looked} frames behind {after}");
+        }
+        // A short period, in both orders.
+        for (order, first) in [(PageOrder::Newest, 20_002), (PageOrder::Stored, 20_000)] {
+            let page = FramesAsked { data: within(20_000, 20_003), ..asked(&frames, order, None) };
+            let looked = looked_at(&frames, || {
+                let found = page.find();
+                assert_eq!((found.positions[0], found.positions.len()), (Position(first), 3));
+            });
+            assert!(looked <= 2 * BLOCK, "{looked} frames in {order:?}");
+        }
+    }
+
+    #[test]
+    fn frames_that_are_stored_out_of_order_are_found_in_the_order_of_their_times() {
+        // Live frames and a backfill in turns, of equal and of overlapping times.
+        let frames = PatientFrames::default();
+        let count = 4 * BLOCK as u64;
+        let times: Vec<u64> =
+            (0..count).map(|n| if n % 3 == 0 { 1 + n / 7 } else { 5000 + n * n % 977 }).collect();
+        for (position, time) in (1..).zip(&times) {
+            store(&frames, position, Category::Ecg.only(), within(*time, time + 1 + position % 4));
+        }
+        for data in [Interval::ALWAYS, within(100, 5500), within(5976, 5980)] {
+            let mut expected: Vec<Age> = Vec::new();
+            for (position, time) in (1..).zip(&times) {
+                let measured = within(*time, time + 1 + position % 4);
+                if data.contains(&measured) {
+                    expected.push(Reverse((measured.until, Position(position))));
+                }
+            }
+            expected.sort_unstable();
+            let expected: Vec<u64> = expected.iter().map(|Reverse((_, at))| at.0).collect();
+            for frames_max in [700, 5000] {
+                let pages = pages(&frames, PageOrder::Newest, data, frames_max);
+                assert_eq!(positions(&pages), expected, "{data:?} by {frames_max}");
+                let stored = self::pages(&frames, PageOrder::Stored, data, frames_max);
+                let partly = |pages: &[Found]| pages.iter().map(|page| page.partly).sum::<u64>();
+                assert_eq!(partly(&pages), partly(&stored), "{data:?} by {frames_max}");
+            }
+        }
     }
 }
