@@ -16,7 +16,7 @@ use statement::proof::{PointError, VerifyingKey};
 use thiserror::Error;
 
 use crate::batch::{from_abi, to_abi};
-use crate::bindings::{ISettlement, KeyCode, Settlement, bytecode_hash};
+use crate::bindings::{DEVELOPMENT_CHAINS, ISettlement, KeyCode, Settlement, bytecode_hash};
 use crate::deployment::{Deployment, KeyRecord, SetupKind};
 use crate::log_range::LogRange;
 
@@ -69,6 +69,20 @@ pub enum EdgeError {
         address: Address,
         /// Why.
         source: PointError,
+    },
+    /// A key that is to be deployed is a development key. Found here, before anything is sent: the
+    /// contract refuses it too, but only once the chain was paid for the code of every key.
+    #[error(
+        "expected no development key on chain {chain_id}, found one of {shape}: anybody can forge \
+         its proofs; deploy keys of a ceremony (prover.setup = \"ceremony\"), or on a development \
+         chain ({})",
+        DEVELOPMENT_CHAINS.map(|id| id.to_string()).join(", ")
+    )]
+    DevelopmentKey {
+        /// Shape of the key.
+        shape: String,
+        /// Which chain.
+        chain_id: u64,
     },
     /// A value on chain is out of range.
     #[error("the settlement contract holds a value out of range: {0}")]
@@ -421,11 +435,14 @@ pub struct KeyWords {
 /// Deploys keys and settlement contract with the provider's default signer.
 ///
 /// # Errors
-/// [`EdgeError`] if the chain refuses or does not answer.
+/// [`EdgeError::DevelopmentKey`] before anything is sent; else [`EdgeError`] if the chain refuses
+/// or does not answer.
 pub async fn deploy(
     provider: &DynProvider<Ethereum>,
     config: DeployConfig,
 ) -> Result<Deployment, EdgeError> {
+    let chain_id = provider.get_chain_id().await?;
+    refuse_development_keys(chain_id, &config.keys)?;
     let mut keys = Vec::new();
     // The keys first: the contract's constructor reads their words from the chain.
     for KeyWords { shape, circuit, words } in &config.keys {
@@ -449,7 +466,7 @@ pub async fn deploy(
     let runtime = provider.get_code_at(settlement).await?;
     let deployment = Deployment {
         schema: Deployment::SCHEMA.into(),
-        chain_id: provider.get_chain_id().await?,
+        chain_id,
         settlement,
         // Of the creation code: the code on chain holds immutables and differs with each
         // deployment.
@@ -467,6 +484,21 @@ pub async fn deploy(
         fingerprint: Fingerprint::default(),
     };
     deployment.fingerprinted().map_err(|error| EdgeError::Value(error.to_string()))
+}
+
+/// By the keys and not by how the configuration says they were made, as the contract decides.
+fn refuse_development_keys(chain_id: u64, keys: &[KeyWords]) -> Result<(), EdgeError> {
+    if DEVELOPMENT_CHAINS.contains(&chain_id) {
+        return Ok(());
+    }
+    // Words that are no key are left to the contract, which says what is wrong with them.
+    let is_dev = |key: &&KeyWords| {
+        VerifyingKey::from_words(&key.words).is_ok_and(|found| found.is_dev_insecure())
+    };
+    match keys.iter().find(is_dev) {
+        Some(key) => Err(EdgeError::DevelopmentKey { shape: key.shape.clone(), chain_id }),
+        None => Ok(()),
+    }
 }
 
 /// The headers that the calldata of a `settle` carries, in order.

@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use alloy::providers::Provider as _;
+use alloy::signers::local::PrivateKeySigner;
 use ark_bn254::{Bn254, Fr, G1Projective, G2Projective};
 use ark_ec::PrimeGroup;
 use ark_groth16::Groth16;
 use circuits::shapes::Shape;
 use devchain::{DevChain, Genesis, Limits};
-use l1_contracts::{Edge, SetupKind};
+use l1_contracts::{DeployConfig, Edge, EdgeError, SetupKind, deploy};
 use model::{Clock, SystemClock};
 use prover::arkworks::Replay;
 use prover::qap::CircomReduction;
@@ -85,9 +87,12 @@ async fn keys_of_a_ceremony_prove_and_settle_where_development_keys_are_refused(
     assert_eq!(site.deployment.setup, SetupKind::Ceremony);
 
     let terms = GenesisTerms { registrar: registrar().key_hash(), time: clock.now() };
-    let refused = setup::deploy(&site.layout, &chain, &proving_keys(), terms).await.err();
-    let refused = format!("{:#}", anyhow::Error::from(refused.unwrap()));
-    assert!(refused.contains("DevelopmentKey"), "{refused}");
+    let account = site.deployment.sequencer;
+    let sent = chain.provider.get_transaction_count(account).await.unwrap();
+    let refused = setup::deploy(&site.layout, &chain, &proving_keys(), terms).await.unwrap_err();
+    let refused = format!("{:#}", anyhow::Error::from(refused));
+    assert!(refused.contains("expected no development key on chain 7000001"), "{refused}");
+    assert_eq!(chain.provider.get_transaction_count(account).await.unwrap(), sent);
 
     let edge = Edge::connect(chain.provider.clone(), site.deployment.clone()).await.unwrap();
     let provided = Provided { chain, keys, clock, space: None };
@@ -98,4 +103,34 @@ async fn keys_of_a_ceremony_prove_and_settle_where_development_keys_are_refused(
     let header = &edge.settled_batches().await.unwrap()[0].header;
     assert_eq!((header.operations, header.collect), (2, 1), "proofs of both circuits");
     node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_development_key_among_others_is_refused_before_anything_is_sent() {
+    let signer = PrivateKeySigner::from_slice(&[7; 32]).unwrap();
+    let genesis = Genesis { chain_id: 7_000_001, ..Genesis::funding([signer.address()]) };
+    let chain = DevChain::in_memory(genesis, Limits::default(), Arc::new(|| 1_800_000_000));
+    let provider = chain.provider(signer.clone());
+    let mut keys = proving_keys().key_words();
+    // No key at all, and called one of a ceremony: what the contract would say of it comes later.
+    keys[0].words[0] = [0xff; 32];
+    let forgeable = keys[1].shape.clone();
+    let config = DeployConfig {
+        sequencer: signer.address(),
+        registrar: registrar().key_hash(),
+        receipt_signer: signer.address(),
+        genesis_time: SystemClock.now(),
+        setup: SetupKind::Ceremony,
+        keys,
+    };
+    let refused = deploy(&provider, config).await.unwrap_err();
+    assert!(
+        matches!(&refused, EdgeError::DevelopmentKey { shape, chain_id: 7_000_001 }
+            if *shape == forgeable),
+        "{refused}"
+    );
+    let said = refused.to_string();
+    assert!(said.contains("ceremony") && said.contains("31337, 1337, 31338"), "{said}");
+    assert_eq!(provider.get_transaction_count(signer.address()).await.unwrap(), 0);
+    assert_eq!(provider.get_block_number().await.unwrap(), 0);
 }
