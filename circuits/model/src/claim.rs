@@ -37,6 +37,18 @@ pub struct Claim {
     pub digest: Digest,
 }
 
+/// The words by which rules and claims name whom a request to read names: the claim of the request
+/// has them. `statement::scope` makes them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RequestWords {
+    /// Of the practitioner.
+    pub practitioner: Word,
+    /// Of the organisation.
+    pub organisation: Word,
+    /// Of the device, or any.
+    pub source: Party,
+}
+
 impl Claim {
     /// The masks in a rule's layout, with exactly one purpose and one kind.
     pub fn mask(&self) -> u64 {

@@ -37,7 +37,7 @@ mod word;
 
 pub use bytes::{DecodeError, Reader};
 pub use causes::with_causes;
-pub use claim::Claim;
+pub use claim::{Claim, RequestWords};
 pub use code::{ExitCode, RejectCode};
 pub use escape::{escape, escape_lines};
 pub use header::{BatchHeader, DataSource, HeaderError};

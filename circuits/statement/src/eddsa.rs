@@ -25,6 +25,7 @@ use crate::{field, poseidon};
 use ark_bn254::Fr;
 use ark_ec::{AffineRepr, CurveConfig, CurveGroup};
 use ark_ff::{BigInt, PrimeField};
+use model::Word;
 use std::fmt;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -202,6 +203,15 @@ pub fn verify(public: &PublicKey, message: Fr, signature: &Signature) -> bool {
     // The key is not checked again: a `PublicKey` is a point of the subgroup, however it was made.
     let left = babyjubjub::multiply(&babyjubjub::base(), &signature.s) - signature.r8;
     babyjubjub::multiply(&public.0.mul_by_cofactor(), &reduce(&h)) == left
+}
+
+/// As [`verify`], of bytes: whether they are a signature of the key for the message. Bytes that are
+/// no key or no signature at all verify nothing; which of the two was wrong helps nobody.
+pub fn verify_bytes(public: &[u8; 32], message: Word, signature: &[u8; 64]) -> bool {
+    match (PublicKey::decode(public), Signature::decode(signature)) {
+        (Ok(public), Ok(signature)) => verify(&public, field::from_word(&message), &signature),
+        _ => false,
+    }
 }
 
 /// The hash that binds a signature to its key and message.

@@ -5,7 +5,8 @@
 use ark_bn254::Fr;
 use ark_ff::PrimeField;
 use model::{
-    BatchHeader, BatchNumber, ChainScope, DeviceId, Millis, OrganisationId, PractitionerId, Word,
+    BatchHeader, BatchNumber, ChainScope, DeviceId, Millis, OrganisationId, Party, PractitionerId,
+    RequestWords, Word,
 };
 use sha3::{Digest as _, Keccak256};
 
@@ -58,6 +59,24 @@ pub fn practitioner(id: &PractitionerId) -> Word {
 /// The word of a device, as actor of a collection and as source of data.
 pub fn device(id: &DeviceId) -> Word {
     actor(ActorKind::Device, id.as_str())
+}
+
+/// The words of a request to read, by whom it names; `device` is `None` for every device.
+pub fn request_words(
+    practitioner_id: &PractitionerId,
+    organisation_id: &OrganisationId,
+    device_id: Option<&DeviceId>,
+) -> RequestWords {
+    RequestWords {
+        practitioner: practitioner(practitioner_id),
+        organisation: organisation(organisation_id),
+        source: source(device_id),
+    }
+}
+
+/// Whose data is asked for: of one device, or of any.
+pub fn source(id: Option<&DeviceId>) -> Party {
+    id.map_or(Party::Any, |id| Party::Named(device(id)))
 }
 
 /// What binds a proof to this chain, contract, circuit, key version and batch.
@@ -204,5 +223,16 @@ mod tests {
         assert_eq!(practitioner(&doctor), actor(Practitioner, "abc"));
         assert_ne!(organisation(&OrganisationId::new("abc").unwrap()), practitioner(&doctor));
         assert_ne!(device(&DeviceId::new("abc").unwrap()), practitioner(&doctor));
+    }
+
+    #[test]
+    fn a_request_is_named_by_the_words_of_whom_it_names() {
+        let names = (PractitionerId::new("a").unwrap(), OrganisationId::new("b").unwrap());
+        let monitor = DeviceId::new("c").unwrap();
+        let words = request_words(&names.0, &names.1, Some(&monitor));
+        assert_eq!(words.practitioner, actor(ActorKind::Practitioner, "a"));
+        assert_eq!(words.organisation, actor(ActorKind::Organisation, "b"));
+        assert_eq!(words.source, Party::Named(actor(ActorKind::Device, "c")));
+        assert_eq!(request_words(&names.0, &names.1, None).source, Party::Any);
     }
 }

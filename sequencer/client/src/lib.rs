@@ -109,7 +109,6 @@
 //! # }
 //! ```
 
-mod asked;
 mod backlog;
 pub mod batches;
 mod connection;

@@ -27,10 +27,9 @@ use statement::batch::{
 use statement::c1::{self, Context};
 use statement::operation::{self, SignedOperation};
 use statement::scope::Circuit;
-use statement::{c2, claim, field, record, scope, tree};
+use statement::{c2, claim, eddsa, field, record, scope, tree};
 use thiserror::Error;
 
-use crate::asked;
 use crate::batches::BatchFiles;
 
 /// Whose log, in which deployment.
@@ -482,11 +481,7 @@ pub fn before_first(headers: &[BatchHeader]) -> Before {
 
 /// The reason that was signed. The claim commits to the digest of the request, so that the operator
 /// can withhold it and cannot change it; nor claim something else than was signed.
-fn read_reason(
-    scope: ChainScope,
-    claim: &Claim,
-    request: &[u8],
-) -> Result<Option<String>, LogError> {
+fn read_reason(of: ChainScope, claim: &Claim, request: &[u8]) -> Result<Option<String>, LogError> {
     if request.is_empty() {
         return Ok(None);
     }
@@ -495,7 +490,9 @@ fn read_reason(
         Ok(signed) if signed.digest() == claim.digest => signed,
         _ => return Err(LogError::Request { position }),
     };
-    match asked::first_difference(&signed, claim, scope) {
+    let asked = signed.request();
+    let words = scope::request_words(&asked.practitioner, &asked.organisation, asked.device());
+    match signed.first_difference(claim, of, words, eddsa::verify_bytes) {
         None => Ok(Some(signed.request().reason().as_str().to_owned())),
         Some(part) => Err(LogError::Asked { position, part }),
     }

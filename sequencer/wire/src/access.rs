@@ -150,6 +150,14 @@ impl AccessRequest {
         }
     }
 
+    /// The one device whose data is asked for; `None` for every device.
+    pub fn device(&self) -> Option<&DeviceId> {
+        match &self.source {
+            Source::Any => None,
+            Source::Device(device) => Some(device),
+        }
+    }
+
     /// What the practitioner's EdDSA key signs, as a field element: blake3 of the canonical bytes
     /// under "vitals access request v1", cut to 31 bytes. The bytes hold the scope.
     ///

@@ -1,20 +1,11 @@
 //! What a signed request to read asks for, as the claim that it becomes (docs/wire.md, W.61).
 
-use model::{ChainScope, Claim, Interval, Millis, Party, Position, Word};
+use model::{ChainScope, Claim, Interval, Millis, Position, RequestWords, Word};
 
 use crate::SignedAccessRequest;
 
-/// The words by which rules and claims name whom a request names: hashes that this crate does not
-/// make (`statement::scope`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct RequestWords {
-    /// Of the practitioner.
-    pub practitioner: Word,
-    /// Of the organisation.
-    pub organisation: Word,
-    /// Of the device, or any.
-    pub source: Party,
-}
+/// Whether a signature is one of a key for a message.
+pub type Verifies = fn(&[u8; 32], Word, &[u8; 64]) -> bool;
 
 impl SignedAccessRequest {
     /// The claim of this request, decided at an instant and journaled at a position.
@@ -38,13 +29,22 @@ impl SignedAccessRequest {
         }
     }
 
-    /// What a claim says otherwise than this request, which it names; `None` if it is the claim of
-    /// the request in this deployment. Whose key signed, only the registry knows.
+    /// Whether the key in it signed it, as `verifies` says of key, message and signature:
+    /// `statement::eddsa::verify_bytes`, which this crate does without. Whose key it is, only the
+    /// registry says.
+    pub fn is_signed(&self, verifies: Verifies) -> bool {
+        let hash = self.request().signing_hash();
+        hash.is_ok_and(|hash| verifies(&self.public_key, hash.word(), &self.signature))
+    }
+
+    /// What a claim says otherwise than this request, which it names: another deployment, a field,
+    /// or the signature; `None` if it is the claim of the request in this deployment.
     pub fn first_difference(
         &self,
         claim: &Claim,
         scope: ChainScope,
         words: RequestWords,
+        verifies: Verifies,
     ) -> Option<&'static str> {
         let request = self.request();
         let asked = self.claim(words, claim.position, claim.receipt.from);
@@ -64,6 +64,8 @@ impl SignedAccessRequest {
             ("data period", asked.measured == claim.measured),
             ("time", asked.receipt == claim.receipt && was_valid),
         ];
-        parts.into_iter().find(|(_, same)| !same).map(|(part, _)| part)
+        let difference = parts.into_iter().find(|(_, same)| !same).map(|(part, _)| part);
+        // Last: it costs more than all the rest.
+        difference.or_else(|| (!self.is_signed(verifies)).then_some("signature"))
     }
 }

@@ -107,7 +107,7 @@ mod stream;
 mod time;
 
 pub use access::{AccessKind, AccessRequest, CareTeamId, Reason, SignedAccessRequest, Source};
-pub use asked::RequestWords;
+pub use asked::Verifies;
 pub use client::{
     ClientConfig, ClientError, ClientEvent, ClientLimits, ClientSession, StopReason, Violation,
 };

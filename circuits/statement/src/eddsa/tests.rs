@@ -17,6 +17,7 @@ fn keys_and_signatures_equal_circomlibjs_byte_for_byte() {
         assert_eq!(signature.encode(), packed);
         assert_eq!(Signature::decode(&packed), Ok(signature));
         assert!(verify(&public, message, &signature));
+        assert!(verify_bytes(&public.encode(), field::to_word(&message), &packed));
     }
 }
 
@@ -29,7 +30,30 @@ fn a_signature_changed_anywhere_is_rejected() {
         let public = PublicKey::decode(&bytes(&case["key"])).expect("a key");
         let signature = Signature::decode(&bytes(&case["signature"])).expect("a signature");
         assert!(!verify(&public, element(&case["message"]), &signature), "{}", case["why"]);
+        let message = field::to_word(&element(&case["message"]));
+        assert!(!verify_bytes(&bytes(&case["key"]), message, &bytes(&case["signature"])));
     }
+}
+
+#[test]
+fn bytes_that_are_no_key_or_no_signature_verify_nothing() {
+    let key = SecretKey::from_bytes(&[3; 32]);
+    let message = Fr::from(5);
+    let (public, signature) = (key.public().encode(), sign(&key, message).encode());
+    let word = field::to_word(&message);
+    assert!(verify_bytes(&public, word, &signature));
+    // No point of the curve; the neutral element; an S that is not reduced.
+    let neutral = {
+        let mut packed = [0; 32];
+        packed[0] = 1;
+        packed
+    };
+    for key in [[0xff; 32], neutral] {
+        assert!(!verify_bytes(&key, word, &signature));
+    }
+    let mut unreduced = signature;
+    unreduced[32..].fill(0xff);
+    assert!(!verify_bytes(&public, word, &unreduced) && !verify_bytes(&public, word, &[0xff; 64]));
 }
 
 #[test]

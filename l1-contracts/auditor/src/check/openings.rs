@@ -14,10 +14,9 @@ use statement::field::{from_word, to_word};
 use statement::operation::{self, SignedOperation};
 use statement::scope::{self, Circuit};
 use statement::tree::{Path, verify_path};
-use statement::{claim, record};
+use statement::{claim, eddsa, record};
 use wire::SignedAccessRequest;
 
-use super::asked;
 use super::parts::{Context, within};
 use crate::broken::{Broken, Item, equal};
 
@@ -275,7 +274,10 @@ impl Evaluation<'_> {
     /// something else than it says.
     fn check_asked(&self, item: Item, opened: &ClaimOpening) -> Result<(), Broken> {
         let Ok(signed) = SignedAccessRequest::from_bytes(&opened.request) else { return Ok(()) };
-        match asked::first_difference(&signed, &opened.claim, self.context.scope) {
+        let asked = signed.request();
+        let words = scope::request_words(&asked.practitioner, &asked.organisation, asked.device());
+        let of = self.context.scope;
+        match signed.first_difference(&opened.claim, of, words, eddsa::verify_bytes) {
             None => Ok(()),
             Some(part) => {
                 let found = format!("another {part}");

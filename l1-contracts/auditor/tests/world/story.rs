@@ -23,7 +23,7 @@ use statement::operation::{self, SignedOperation};
 use statement::scope::{self, Circuit};
 use statement::tree::Tree;
 use statement::{c1, field, journal, record};
-use wire::{AccessKind, AccessRequest, Reason, RequestWords, SignedAccessRequest, Source};
+use wire::{AccessKind, AccessRequest, Reason, SignedAccessRequest, Source};
 
 use super::{Prove, SHAPES, layout, shape_of_claims, word};
 use crate::small;
@@ -143,11 +143,9 @@ fn doctor() -> Word {
 
 /// The claim of that request.
 fn emergency(chain: ChainScope) -> Claim {
-    let words = RequestWords {
-        practitioner: doctor(),
-        organisation: scope::organisation(&OrganisationId::new("ward-3").expect("a name")),
-        source: Party::Any,
-    };
+    let organisation = OrganisationId::new("ward-3").expect("a name");
+    let doctor = PractitionerId::new("dr-001").expect("a name");
+    let words = scope::request_words(&doctor, &organisation, None);
     request(chain, REASON).claim(words, Position(4), at(6000))
 }
 

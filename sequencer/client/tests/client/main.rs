@@ -1,5 +1,6 @@
 //! The client against a node made of the wire's own server machine, on loopback.
 
+mod asked;
 mod blocks;
 mod command_line;
 mod delays;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::{
-    Action, BatchNumber, ChainScope, Claim, ClaimKind, Digest, Interval, Millis, Party, Position,
+    Action, BatchNumber, ChainScope, Claim, ClaimKind, Digest, Interval, Millis, Position,
     PractitionerId, Word,
 };
 use statement::batch::{RefusedAccess, Requester};
@@ -11,8 +11,8 @@ use statement::operation::SignedOperation;
 use statement::{c1, scope};
 use thiserror::Error;
 use wire::{
-    Decision, Entry, FrameEntry, Holder, RefusalCount, RefusalEntry, RefusalReason, RefusedItem,
-    RefusedKind, RequestWords, SignedAccessRequest, Source, StoredOperation,
+    AccessRequest, Decision, Entry, FrameEntry, Holder, RefusalCount, RefusalEntry, RefusalReason,
+    RefusedItem, RefusedKind, SignedAccessRequest, StoredOperation,
 };
 
 use super::consent::Consent;
@@ -379,15 +379,9 @@ impl Ledger {
 /// The claim of an access, decided at `at`.
 pub(super) fn access_claim(signed: &SignedAccessRequest, position: Position, at: Millis) -> Claim {
     let request = signed.request();
-    let words = RequestWords {
-        practitioner: scope::practitioner(&request.practitioner),
-        organisation: scope::organisation(&request.organisation),
-        source: match &request.source {
-            Source::Any => Party::Any,
-            Source::Device(device) => Party::Named(scope::device(device)),
-        },
-    };
     // One place for node, patient and auditor, who compare the claim with its request.
+    let AccessRequest { practitioner, organisation, .. } = request;
+    let words = scope::request_words(practitioner, organisation, request.device());
     signed.claim(words, position, at)
 }
 

@@ -1,8 +1,6 @@
 //! A request to read whose signature verifies: checked once, and carried as a type.
 
-use model::Word;
-use statement::eddsa::{self, PublicKey, Signature};
-use statement::field;
+use statement::eddsa;
 use thiserror::Error;
 use wire::SignedAccessRequest;
 
@@ -23,23 +21,15 @@ impl AuthenticRequest {
     /// # Errors
     /// [`NotSigned`], also where key or signature are none.
     pub fn verify(signed: Box<SignedAccessRequest>) -> Result<AuthenticRequest, NotSigned> {
-        if verifies(&signed) { Ok(AuthenticRequest(signed)) } else { Err(NotSigned) }
+        if signed.is_signed(eddsa::verify_bytes) {
+            Ok(AuthenticRequest(signed))
+        } else {
+            Err(NotSigned)
+        }
     }
 
     /// The request.
     pub fn signed(&self) -> &SignedAccessRequest {
         &self.0
     }
-}
-
-fn verifies(signed: &SignedAccessRequest) -> bool {
-    let parts = || {
-        let key = PublicKey::decode(&signed.public_key).ok()?;
-        let signature = Signature::decode(&signed.signature).ok()?;
-        let message: Word = signed.request().signing_hash().ok()?.word();
-        let message = field::from_bytes(&message.to_bytes()).ok()?;
-        Some(eddsa::verify(&key, message, &signature))
-    };
-    // Bytes that are no key or signature at all verify nothing; which part was wrong helps nobody.
-    parts().unwrap_or(false)
 }

@@ -11,7 +11,7 @@ use statement::operation::SignedOperation;
 use statement::{c1, c2, field};
 use wire::{
     Decision, Descriptor, Entry, Frame, FrameEntry, Holder, Page, RegistryChange,
-    SignedAccessRequest, Source, StreamKey,
+    SignedAccessRequest, StreamKey,
 };
 
 use super::absorb::{Ledger, access_claim, releases};
@@ -304,10 +304,7 @@ impl Ledger {
         before: Position,
     ) -> Box<FramesAsked> {
         let request = signed.request();
-        let source = match &request.source {
-            Source::Any => None,
-            Source::Device(device) => Some(statement::scope::device(device)),
-        };
+        let source = request.device().map(statement::scope::device);
         Box::new(FramesAsked {
             frames: self.streams.of_patient(request.patient),
             categories: request.categories,

@@ -8,7 +8,7 @@ use client::{AccessOutcome, Key, KeyKind, date_back, party};
 use files::Audience;
 use model::calendar::{self, Utc};
 use model::{
-    Categories, Category, DeviceId, ExitCode, Label, Labels, OrganisationId, Party, PatientIndex,
+    Categories, Category, DeviceId, ExitCode, Label, Labels, OrganisationId, PatientIndex,
     Position, PractitionerId, Purpose,
 };
 use recordings::{When, Zone};
@@ -363,10 +363,7 @@ fn kept_frames(request: &AccessRequest, released: &[Released]) -> ReleasedFrames
         patient: request.patient,
         categories: request.categories,
         data: request.data,
-        source: match &request.source {
-            Source::Any => Party::Any,
-            Source::Device(device) => Party::Named(scope::device(device)),
-        },
+        source: scope::source(request.device()),
         frames,
     }
 }
