@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use benches::machine;
+use benches::{cpu_time, machine};
 use circuits::shapes::Statement;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use journal::{FileMedium, Writer, WriterConfig};
@@ -26,7 +26,9 @@ use wire::{Receipt, SigningKey};
 use ward::{Cast, Delivery, Ward, chain, now};
 
 const FRAMES: usize = 256;
+/// Readings of a frame of the window that is proven, and of each size that is streamed.
 const FRAME_READINGS: usize = 256;
+const STREAMED_READINGS: [usize; 2] = [256, 1024];
 /// Patients who stream, and those of the window that is proven.
 const STREAMING: u32 = 8;
 const PROVEN: u32 = 2;
@@ -46,12 +48,19 @@ struct Running {
     _folder: TempDir,
 }
 
+/// What some frames took.
+struct Took {
+    wall: Duration,
+    /// Of all threads of this process.
+    cpu: Duration,
+}
+
 /// Submits frames as sessions do and signs the receipts as delivery does, until every frame has
 /// one.
-fn stream(running: &mut Running, key: &SigningKey) -> Duration {
-    let frames = running.cast.frames(FRAMES, FRAME_READINGS);
+fn stream(running: &mut Running, readings: usize, key: &SigningKey) -> Took {
+    let frames = running.cast.frames(FRAMES, readings);
     let (submitter, (stored, answers)) = (running.writer.submitter(), mpsc::channel());
-    let began = Instant::now();
+    let (began, before) = (Instant::now(), cpu_time());
     for (stream, bytes) in frames {
         let stored = stored.clone();
         let item = running.cast.item(stream, bytes);
@@ -69,7 +78,7 @@ fn stream(running: &mut Running, key: &SigningKey) -> Duration {
             black_box(receipt.sign(key).expect("a key that signs"));
         }
     }
-    let took = began.elapsed();
+    let took = Took { wall: began.elapsed(), cpu: cpu_time() - before };
     for answer in answers.iter().take(FRAMES) {
         assert!(matches!(answer, Ok(Answer::FrameStored)), "{answer:?}");
     }
@@ -81,13 +90,25 @@ fn frames_to_receipts(criterion: &mut Criterion) {
     let key = SigningKey::from_slice(&[7; 32]).expect("a key");
     let mut group = criterion.benchmark_group("end_to_end");
     group.sample_size(10).measurement_time(Duration::from_secs(5));
-    group.throughput(Throughput::Elements((FRAMES * FRAME_READINGS) as u64));
-    group.bench_function("frames-to-receipts", |b| {
-        b.iter_custom(|rounds| {
-            let mut running = start_ward();
-            (0..rounds).map(|_| stream(&mut running, &key)).sum()
+    for readings in STREAMED_READINGS {
+        let each = (FRAMES * readings) as u64;
+        group.throughput(Throughput::Elements(each));
+        let (mut cpu, mut count) = (Duration::ZERO, 0);
+        group.bench_function(format!("frames-to-receipts/{readings}"), |b| {
+            b.iter_custom(|rounds| {
+                let mut running = start_ward();
+                let mut wall = Duration::ZERO;
+                for _ in 0..rounds {
+                    let took = stream(&mut running, readings, &key);
+                    (wall, count) = (wall + took.wall, count + each);
+                    cpu += took.cpu;
+                }
+                wall
+            });
         });
-    });
+        let nanos = cpu.as_nanos() as f64 / count as f64;
+        eprintln!("frames of {readings}: {nanos:.1} ns of CPU a reading, all threads");
+    }
     group.finish();
 }
 

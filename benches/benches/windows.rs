@@ -17,7 +17,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use benches::machine;
+use benches::{cpu_time, machine};
 use prover::{Choice, Setup, TABLE_ROWS_MIN, TableTerms};
 use rand::Rng;
 use rand::rngs::OsRng;
@@ -71,17 +71,6 @@ impl Setting {
 fn disk() -> PathBuf {
     let disk = std::env::var_os("VITALS_BENCH_DIR");
     disk.unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into()).into()
-}
-
-/// CPU time of this process so far.
-fn cpu() -> Duration {
-    let stat = fs::read_to_string("/proc/self/stat").expect("a Linux");
-    // Behind the name, which may hold anything, come the state and further fields.
-    let fields = stat.rsplit(')').next().expect("a line").split_whitespace();
-    let ticks: u64 =
-        fields.skip(11).take(2).map(|field| field.parse::<u64>().expect("ticks")).sum();
-    // 100 a second on every Linux that this runs on.
-    Duration::from_millis(ticks * 10)
 }
 
 /// The most memory that this process had at once, MiB.
@@ -151,12 +140,12 @@ fn main() {
     let mut all = Vec::new();
     for number in 1..=setting.windows {
         let window = next_window(&mut ward);
-        let (began, before) = (Instant::now(), cpu());
+        let (began, before) = (Instant::now(), cpu_time());
         let planned = planner.plan(&window).expect("admission lets nothing pass that cannot be");
         let proven = planned.wait(&|| true).expect("honest chunks");
         let groups = groups_of(&ward.log.reader(), after, &window).expect("a log that is whole");
         let batch = black_box(assemble(&proven, [0; 32], &planner.binding, groups));
-        let took = Took { wall: began.elapsed(), cpu: cpu() - before };
+        let took = Took { wall: began.elapsed(), cpu: cpu_time() - before };
         after = window.group;
         let (chunks, places) = (proven.plan.claims.len(), proven.plan.claim_places());
         drop(batch);

@@ -5,4 +5,4 @@
 pub mod chunks;
 mod machine;
 
-pub use machine::machine;
+pub use machine::{cpu_time, machine};

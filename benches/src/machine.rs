@@ -1,6 +1,7 @@
 //! Under which conditions a figure was taken.
 
 use std::fs;
+use std::time::Duration;
 
 /// One line: processor, cores, load average, and where files are written. Print it before and after
 /// a bench: a figure taken beside other work is a figure about that work too.
@@ -13,6 +14,12 @@ pub fn machine() -> String {
     let load: Vec<_> = load.split(' ').take(3).collect();
     let load = if load.len() == 3 { load.join(" ") } else { "unknown".to_owned() };
     format!("machine: {cores} cores, {model}; load average {load}")
+}
+
+/// Processor time of all threads of this process so far, which a busy machine does not lengthen.
+pub fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 #[cfg(test)]
