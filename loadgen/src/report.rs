@@ -50,6 +50,9 @@ pub struct Report {
     pub receipts: u64,
     /// Connections after the first of each gateway.
     pub reconnects: u64,
+    /// What is to be said of UDP buffers that the system grants smaller than they were asked for;
+    /// none where they are as large.
+    pub udp_buffers_short: Option<String>,
     /// Processor seconds of this program, both modes; none where there is no /proc.
     pub cpu_seconds: Option<f64>,
     /// Load average of the machine over the last minute, at the end; none where there is no /proc.
@@ -134,6 +137,9 @@ impl Report {
         }
         for (why, streams) in &self.failures {
             line("failed", format!("{streams} streams: {why}"));
+        }
+        if let Some(short) = &self.udp_buffers_short {
+            line("buffers", short.clone());
         }
         let number = |value: Option<f64>| value.map_or("unknown".into(), |v| format!("{v:.2}"));
         let (cpu, load) = (number(self.cpu_seconds), number(self.load_average));

@@ -333,7 +333,10 @@ impl Load<'_> {
             Rate::PerSecond(rate) => Some(rate.get()),
         };
         let counts: Vec<_> = gateways.values().map(|one| one.connection.counts()).collect();
+        // Of one for all: every socket of this machine is granted the same.
+        let short = gateways.values().find_map(|one| one.connection.udp_buffers().short());
         let mut report = Report {
+            udp_buffers_short: short.map(|short| short.to_string()),
             offered_readings_per_second: offered,
             frame_readings: config.frame_readings,
             gateways: gateways.len(),

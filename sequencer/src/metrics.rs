@@ -173,6 +173,9 @@ metrics! {
         "Peers asked to prove their address first, because many handshakes were under way.";
     pub ingest_panics_total: IntCounter [], "connections",
         "Connections ended by a panic of their task.";
+    ingest_udp_buffer_bytes: IntGaugeVec ["direction"], "bytes",
+        "What the system grants the socket to hold datagrams, to receive and to send; asked for \
+         with `udp_buffer_bytes`.";
     pub ingest_frames_total: IntCounter [], "frames", "Frames admitted.";
     pub ingest_readings_total: IntCounter [], "readings", "Readings in admitted frames.";
     pub ingest_bytes_total: IntCounter [], "bytes", "Bytes of admitted frames.";
@@ -352,6 +355,13 @@ impl Metrics {
         };
         self.proofs_total.with_label_values(&[circuit]).inc();
         self.proof_seconds.with_label_values(&[circuit]).observe(seconds);
+    }
+
+    /// Says what buffers the socket of ingest was granted.
+    pub fn set_udp_buffers(&self, buffers: &udp::Buffers) {
+        for (direction, bytes) in [("receive", buffers.receive), ("send", buffers.send)] {
+            self.ingest_udp_buffer_bytes.with_label_values(&[direction]).set(bytes as i64);
+        }
     }
 
     /// Says how many jobs of the proving service stand so.

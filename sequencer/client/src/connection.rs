@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use model::EpochNumber;
 use tokio::sync::watch;
+use udp::Buffers;
 use wire::{
     ClientError, ClockFact, Descriptor, Lane, NamesQuestion, Page, Period, RequestId,
     SignedAccessRequest, SignedOperation, StreamKey,
@@ -44,6 +45,7 @@ use state::State;
 #[derive(Clone)]
 pub struct Connection {
     shared: Arc<Shared>,
+    buffers: Buffers,
     _driver: Arc<Driver>,
 }
 
@@ -71,11 +73,17 @@ impl Connection {
         // then the caller's error at once, and not a connection that is tried for an hour.
         let dialer = drive::Dialer::new(&shared)?;
         let first = dialer.dial(&shared, shared.config.waits.connect).await?;
-        let driven = shared.clone();
+        let (driven, buffers) = (shared.clone(), dialer.buffers);
         let driver = tokio::spawn(async move { drive::drive(&driven, &dialer, first).await });
-        let connection = Connection { shared, _driver: Arc::new(Driver(driver)) };
+        let connection = Connection { shared, buffers, _driver: Arc::new(Driver(driver)) };
         connection.shared.wait_for(|state| state.find_welcome()).await?;
         Ok(connection)
+    }
+
+    /// What buffers the system granted the connection's socket. Where they are
+    /// [short](Buffers::short), whoever sends much should be told.
+    pub fn udp_buffers(&self) -> Buffers {
+        self.buffers
     }
 
     /// The epoch to open a stream in: that of what a state folder keeps, else the one after the

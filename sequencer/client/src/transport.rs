@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{Endpoint, IdleTimeout, TransportConfig, VarInt};
+use quinn::{Endpoint, EndpointConfig, IdleTimeout, TokioRuntime, TransportConfig, VarInt};
 use rustls::crypto::aws_lc_rs;
+use udp::Buffers;
 
 use crate::connection::ConnectionError;
 use crate::identity::{Identity, TlsParts};
@@ -24,14 +25,19 @@ const IDLE_MS: u32 = 30_000;
 /// Silence is broken this often, well within [`IDLE_MS`] and most NAT bindings.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// A socket for connections to `address`.
-pub(crate) fn endpoint(address: SocketAddr) -> Result<Endpoint, ConnectionError> {
+/// A socket for connections to `address`, and the buffers that it was granted.
+pub(crate) fn endpoint(address: SocketAddr) -> Result<(Endpoint, Buffers), ConnectionError> {
     // A socket of one family reaches no address of the other.
     let any: SocketAddr = match address {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
-    Endpoint::client(any).map_err(|error| ConnectionError::Socket(Arc::new(error)))
+    let opened = udp::bind(any, udp::BUFFER_BYTES).and_then(|(socket, buffers)| {
+        let settings = EndpointConfig::default();
+        let endpoint = Endpoint::new(settings, None, socket, Arc::new(TokioRuntime))?;
+        Ok((endpoint, buffers))
+    });
+    opened.map_err(|error| ConnectionError::Socket(Arc::new(error)))
 }
 
 /// TLS and transport settings for one identity.

@@ -187,6 +187,8 @@ fn shares(config: &Config) -> Vec<Share> {
     let admission = &config.admission;
     vec![
         share("the node without a peer", 1, BASE),
+        // Each way, and with the system's bookkeeping twice as much.
+        share("datagrams of the socket", 4, u64::from(limits.udp_buffer_bytes)),
         share("open connections", connections, connection_bytes(config)),
         share("handshakes that wait", limits.incoming_max as u64, FRAME),
         share("handshakes under way", limits.handshakes_max as u64, HANDSHAKE),

@@ -198,6 +198,7 @@ impl Health for Watched {
 impl Observe for Watched {
     fn observe(&self, what: Observed) {
         match what {
+            Observed::SocketOpened(buffers) => self.metrics.set_udp_buffers(&buffers),
             Observed::SessionOpened(_) => {
                 self.metrics.ingest_connections.inc();
                 self.metrics.ingest_connections_total.inc();

@@ -7,7 +7,7 @@ use crate::cargo;
 /// Layers from the ground up. A crate uses crates of lower layers only; its tests may also use a
 /// crate of its own layer that stands before it.
 const LAYERS: &[(&str, &[Row])] = &[
-    ("vocabulary", &[("model", &[], &[]), ("files", &[], &[])]),
+    ("vocabulary", &[("model", &[], &[]), ("files", &[], &[]), ("udp", &[], &[])]),
     ("statement", &[("statement", &["model"], &[])]),
     (
         "proofs",
@@ -27,7 +27,7 @@ const LAYERS: &[(&str, &[Row])] = &[
             ("prover", &["circuits", "files", "kernel", "statement"], &[]),
             ("jobs", &["files", "statement"], &[]),
             ("devchain", &["files"], &[]),
-            ("client", &["files", "model", "recordings", "statement", "wire"], &[]),
+            ("client", &["files", "model", "recordings", "statement", "udp", "wire"], &[]),
         ],
     ),
     ("carriers", &[("workers", &["circuits", "files", "jobs", "model", "prover"], &["statement"])]),
@@ -63,6 +63,7 @@ const SEQUENCER: &[&str] = &[
     "model",
     "prover",
     "statement",
+    "udp",
     "wire",
     "workers",
     "world",

@@ -9,6 +9,7 @@ use crate::cargo;
 const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("model", &["serde", "ark-ff"], 8),
     ("files", &["model", "tokio"], 12),
+    ("udp", &["model", "tokio", "quinn"], 5),
     ("world", &["serde", "ark-ff", "tokio"], 18),
     ("recordings", &["serde", "ark-ff", "tokio"], 14),
     ("journal", &["model", "redb", "tokio"], 27),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use quinn::{Endpoint, RecvStream, SendStream};
 use tokio::time::{sleep, timeout};
+use udp::Buffers;
 use wire::Lane;
 
 use super::error::ConnectionError;
@@ -28,13 +29,15 @@ enum LaneStop {
 pub(super) struct Dialer {
     endpoint: Endpoint,
     settings: quinn::ClientConfig,
+    /// What the socket was granted.
+    pub(super) buffers: Buffers,
 }
 
 impl Dialer {
     pub(super) fn new(shared: &Shared) -> Result<Dialer, ConnectionError> {
         let settings = transport::settings(&shared.config.identity)?;
-        let endpoint = transport::endpoint(shared.config.address)?;
-        Ok(Dialer { endpoint, settings })
+        let (endpoint, buffers) = transport::endpoint(shared.config.address)?;
+        Ok(Dialer { endpoint, settings, buffers })
     }
 
     /// One attempt, up to the end of the handshake.

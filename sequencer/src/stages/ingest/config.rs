@@ -67,6 +67,16 @@ settings! {
                    connection for its last message.",
             at_limit: "The connection is closed without it.",
         }
+        udp_buffer_bytes: u32 = udp::BUFFER_BYTES as u32; "bytes", range(64 << 10, 1 << 30) => {
+            sets: "What the system is asked for to hold datagrams of the node's socket that came \
+                   and were not read yet, and that were written and are not sent yet. What it \
+                   grants is `vitals_ingest_udp_buffer_bytes`; where that is less, the start says \
+                   so, with the `sysctl` that raises it.",
+            memory: "The system's, while datagrams wait: up to twice as many each way, its \
+                     bookkeeping included; 16 MiB in all with the default. Once, and not for each \
+                     connection.",
+            at_limit: "Further datagrams are dropped, and their senders send them again.",
+        }
         lane_window_bytes: u32 = 1 << 20; "bytes", range(FRAME_BYTES, WINDOW_BYTES_MAX) => {
             sets: "Bytes of one lane that may arrive before they are read.",
             memory: "That many for each lane.",

@@ -6,6 +6,8 @@ use wire::Role;
 /// Something worth counting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Observed {
+    /// The socket was opened, with these buffers.
+    SocketOpened(udp::Buffers),
     /// A peer was asked to prove its address first.
     RetrySent,
     /// A handshake began.

@@ -1,7 +1,7 @@
 //! The QUIC server: accepts connections within its limits and gives each a task.
 
 use std::convert::Infallible;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -69,7 +69,12 @@ impl IngestServer {
         let Listen { address: listen, tls, resets } = listen;
         let socket = |source| IngestError::Socket { listen, source };
         let settings = tls::settings(&config, tls)?;
-        let bound = UdpSocket::bind(listen).map_err(socket)?;
+        let asked = config.udp_buffer_bytes as usize;
+        let (bound, buffers) = udp::bind(listen, asked).map_err(socket)?;
+        services.observe.observe(Observed::SocketOpened(buffers));
+        if let Some(short) = buffers.short() {
+            tracing::warn!(%short, "the socket has smaller buffers than it should have");
+        }
         let endpoint =
             Endpoint::new(resets.endpoint(), Some(settings), bound, Arc::new(TokioRuntime));
         let endpoint = endpoint.map_err(socket)?;

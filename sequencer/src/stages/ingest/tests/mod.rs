@@ -7,6 +7,7 @@ mod history;
 mod names;
 mod places;
 mod replays;
+mod socket;
 mod support;
 
 use std::sync::Arc;

@@ -94,6 +94,9 @@ impl Progress {
 
     /// The node answered; what was kept is counted by the connection from now on.
     pub(super) fn connect(&self, connection: &Connection) {
+        if let Some(short) = connection.udp_buffers().short() {
+            self.say(&short.to_string());
+        }
         self.lock().connection = Some(connection.clone());
     }
 
