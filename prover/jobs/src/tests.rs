@@ -147,7 +147,7 @@ fn the_seal_opens_as_it_was_closed_or_not_at_all() {
     for at in 0..sealed.len() {
         let mut edited = sealed.clone();
         edited[at] ^= 1;
-        let refused = secret.open(&edited).err().expect("one bit differs");
+        let Err(refused) = secret.open(&edited) else { panic!("one bit differs") };
         match at {
             0..8 => assert!(matches!(refused, OpenError::Frame(_))),
             8..16 => assert!(matches!(refused, OpenError::OtherKey { .. })),
@@ -196,7 +196,8 @@ fn the_file_of_a_secret_is_its_owners_and_made_once() {
     assert!(matches!(WorkersSecret::read(&path), Err(SealError::File { .. })));
     let other = folder.path().join("other");
     files::create(&other, b"no digits", files::Audience::Owner).unwrap();
-    let refused = WorkersSecret::read(&other).err().expect("no digits").to_string();
+    let Err(refused) = WorkersSecret::read(&other) else { panic!("no digits") };
+    let refused = refused.to_string();
     assert!(!refused.contains("no digits"), "{refused}");
     let text = format!("{:?} {:?}", sample().0.lease.token, decode(&bytes()).unwrap().1);
     assert_eq!(text, "LeaseToken(..) Columns(2 public, 5 private)");
