@@ -65,8 +65,8 @@ pub fn witness(circuit: impl FnOnce(&mut Builder)) -> Assignment {
 }
 
 /// How much a witness run reserves before it begins: 96 bytes a row and 32 a private value. A run
-/// that outgrows it is right all the same, but slower, and leaves values in memory that it gave back
-/// unwiped.
+/// that outgrows it is right all the same, but slower, and leaves values in memory that it gave
+/// back unwiped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Room {
     /// Rows.
