@@ -1,6 +1,7 @@
 //! Who and what: numbers and names that identify, each its own type.
 
 use std::fmt;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -94,8 +95,10 @@ pub struct EpochNumber(pub u16);
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
+        ///
+        /// Clones share the name: it goes along with every frame.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Checks length (1 to 64) and characters (`a-z 0-9 . _ -`).
@@ -103,7 +106,7 @@ macro_rules! name {
             /// # Errors
             /// [`IdError::BadName`] otherwise.
             pub fn new(name: &str) -> Result<$name, IdError> {
-                check_name($what, name).map(|()| $name(name.to_owned()))
+                check_name($what, name).map(|()| $name(name.into()))
             }
 
             /// The name.

@@ -36,6 +36,8 @@ const HANDSHAKE: u64 = 64 * KIB;
 const FRAME: u64 = model::limits::FRAME_BYTES_MAX as u64;
 /// An operation or claim of a closed window, with record and path.
 const WINDOW_ITEM: u64 = 3 * KIB;
+/// A device's segment in the open window, with what is not hashed yet.
+const SEGMENT: u64 = 18 * KIB;
 /// A public or private file.
 const FILE: u64 = model::limits::BATCH_FILE_BYTES_MAX as u64;
 /// Rates that are kept of sources: openings and requests, operations of senders and of patients,
@@ -206,6 +208,7 @@ fn shares(config: &Config) -> Vec<Share> {
             2 * config.deliver.windows_max as u64 + 4,
             window_items * WINDOW_ITEM,
         ),
+        share("segments of the open window", batch.claims_max as u64, SEGMENT),
         share("keys", keys, KEY),
         share("tables of keys", 1, config.prover.table_bytes_max.min(tables * TABLE)),
         share("proofs under way", workers.saturating_mul(proof), PROOF),

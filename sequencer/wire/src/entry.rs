@@ -144,7 +144,18 @@ impl Entry {
     /// # Errors
     /// [`DecodeError`] if a registry change is malformed.
     pub fn to_bytes(&self) -> Result<Vec<u8>, DecodeError> {
-        let mut to = Writer::default();
+        let mut bytes = Vec::new();
+        self.write(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// As [`Entry::to_bytes`], in the place of what `bytes` had: for whoever writes many.
+    ///
+    /// # Errors
+    /// As [`Entry::to_bytes`]; `bytes` then holds nothing of use.
+    pub fn write(&self, bytes: &mut Vec<u8>) -> Result<(), DecodeError> {
+        let mut to = Writer(std::mem::take(bytes));
+        to.0.clear();
         to.u8(Entry::VERSION);
         match self {
             Entry::Frame(entry) => {
@@ -174,7 +185,8 @@ impl Entry {
             Entry::Gap(entry) => entry.write(&mut to),
             Entry::RefusalCount(counted) => counted.write(&mut to),
         }
-        Ok(to.0)
+        *bytes = to.0;
+        Ok(())
     }
 
     /// Reads the body of an entry of the kind with this code.

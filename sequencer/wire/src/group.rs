@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{Millis, Position};
+use model::{GatewayId, Millis, Position};
 
 use crate::entry::{Decision, Entry, FrameEntry};
 use crate::hash::Holder;
@@ -34,13 +34,17 @@ pub fn receipts_of_group(
     entries: &[PlacedEntry],
 ) -> Result<BTreeMap<Holder, Receipt>, ReceiptError> {
     let mut holders: BTreeMap<Holder, Items> = BTreeMap::new();
+    // A hash a gateway and not a frame.
+    let mut gateways: BTreeMap<&GatewayId, Holder> = BTreeMap::new();
     for placed in entries {
         let (position, time) = (placed.position, placed.time);
         match &placed.entry {
             Entry::Frame(frame) => {
                 // The holder follows from the entry alone: a receipt is built again when no
                 // connection is left that could say whose it is (W.34).
-                let items = holders.entry(Holder::gateway(&frame.gateway)).or_default();
+                let name = &frame.gateway;
+                let holder = gateways.entry(name).or_insert_with(|| Holder::gateway(name));
+                let items = holders.entry(*holder).or_default();
                 add_frame(&mut items.frames, frame, position, time);
             }
             Entry::Operation { operation, requester } => {

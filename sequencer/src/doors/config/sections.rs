@@ -90,6 +90,7 @@ settings! {
         }
         claims_max: usize = WindowLimits::default().claims_max; "claims", range(1, 65_536) => {
             sets: "Most claims of a window, open segments included; lowered likewise.",
+            memory: "18 KiB for each segment that is open: one for each device that sends.",
             at_limit: "The window is closed early.",
         }
         operations_shape: String = "c1-17".into();

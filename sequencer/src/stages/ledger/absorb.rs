@@ -150,7 +150,11 @@ impl Ledger {
         let broken = |detail: String| BrokenEntry { position: position.0, detail };
         let mut closed = None;
         match entry {
-            Entry::Frame(frame) => self.absorb_frame(frame, position, time).map_err(broken)?,
+            Entry::Frame(frame) => {
+                // A session has checked what is admitted; here the bytes come from a disk.
+                let measured = measured(frame).map_err(broken)?;
+                self.absorb_frame(frame, measured, position, time).map_err(broken)?;
+            }
             Entry::Operation { operation, requester } => {
                 let signed = self.read_operation(operation, *requester).map_err(broken)?;
                 self.absorb_operation(signed, time).map_err(broken)?;
@@ -182,15 +186,27 @@ impl Ledger {
         Ok(closed)
     }
 
+    /// As [`Ledger::absorb`], of a frame whose readings were checked and found to be measured so.
+    pub(super) fn absorb_measured(
+        &mut self,
+        entry: &FrameEntry,
+        measured: Interval,
+        position: Position,
+        time: Millis,
+    ) -> Result<(), BrokenEntry> {
+        let broken = |detail: String| BrokenEntry { position: position.0, detail };
+        self.absorb_frame(entry, measured, position, time).map_err(broken)?;
+        self.last_time = self.last_time.max(time);
+        Ok(())
+    }
+
     fn absorb_frame(
         &mut self,
         entry: &FrameEntry,
+        measured: Interval,
         position: Position,
         at: Millis,
     ) -> Result<(), String> {
-        let signal = entry.key.signal().ok_or("expected a known signal")?;
-        // The session checked the same before it submitted; here the bytes come from a disk.
-        let measured = entry.frame().check(signal).map_err(|error| error.to_string())?;
         let facts = self.frame_facts(entry, measured, position, at);
         let facts = facts.ok_or("expected a registered gateway and device")?;
         let bytes = entry.frame().as_bytes();
@@ -374,6 +390,12 @@ impl Ledger {
         let window = std::mem::replace(&mut self.window, next);
         Ok(window.close(t1, position, &self.consent))
     }
+}
+
+/// When the readings of a frame were measured; each is checked.
+fn measured(entry: &FrameEntry) -> Result<Interval, String> {
+    let signal = entry.key.signal().ok_or("expected a known signal")?;
+    entry.frame().check(signal).map_err(|error| error.to_string())
 }
 
 /// The claim of an access, decided at `at`.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use journal::{Admission, Committed, EntryKind, GroupBuilder};
-use model::{Millis, Position};
+use model::{Interval, Millis, Position};
 use wire::{Entry, GroupIdentity, Holder, PlacedEntry, RefusalCount, receipts_of_group};
 
 use super::absorb::Ledger;
@@ -31,6 +31,8 @@ pub struct LedgerAdmission<D> {
     counts: RefusalCounts,
     /// Group that holds the last close; 0 before the first.
     close_group: u64,
+    /// The body of the last entry: memory that is kept for the next one's.
+    body: Vec<u8>,
 }
 
 impl<D: Deliver> LedgerAdmission<D> {
@@ -47,6 +49,7 @@ impl<D: Deliver> LedgerAdmission<D> {
             closed: Vec::new(),
             counts: RefusalCounts::default(),
             close_group,
+            body: Vec::new(),
         }
     }
 
@@ -72,14 +75,26 @@ impl<D: Deliver> LedgerAdmission<D> {
         &self.ledger
     }
 
-    /// Appends one entry and takes it into the state.
+    /// Appends one entry that is no frame and takes it into the state.
     fn append(
         &mut self,
         entry: Entry,
         time: Millis,
         out: &mut GroupBuilder,
     ) -> Result<Position, Ground> {
-        if let Some(holder) = holder(&entry) {
+        self.append_measured(entry, None, time, out)
+    }
+
+    /// As [`Self::append`]; of a frame with what the check of its readings found, which is not made
+    /// twice.
+    fn append_measured(
+        &mut self,
+        entry: Entry,
+        measured: Option<Interval>,
+        time: Millis,
+        out: &mut GroupBuilder,
+    ) -> Result<Position, Ground> {
+        if let Some(holder) = self.holder(&entry) {
             let items = self.items.entry(holder).or_default();
             // A receipt must hold all that a group has for its holder, and it is bounded.
             if *items >= wire::limits::RECEIPT_ITEMS_MAX {
@@ -88,12 +103,17 @@ impl<D: Deliver> LedgerAdmission<D> {
             *items += 1;
         }
         let unavailable = Ground::NotAppended;
-        let body = entry.to_bytes().map_err(|error| unavailable(error.to_string()))?;
+        entry.write(&mut self.body).map_err(|error| unavailable(error.to_string()))?;
         let kind = EntryKind::from_code(entry.kind_code()).expect("no entry has kind 0");
-        self.gate.written(body.len());
-        let position = out.append_at(kind, time.get(), &body);
+        self.gate.written(self.body.len());
+        let position = out.append_at(kind, time.get(), &self.body);
         let position = Position(position.map_err(|error| unavailable(error.to_string()))?);
-        let closed = self.ledger.absorb(&entry, position, time);
+        let closed = match (&entry, measured) {
+            (Entry::Frame(frame), Some(measured)) => {
+                self.ledger.absorb_measured(frame, measured, position, time).map(|()| None)
+            }
+            _ => self.ledger.absorb(&entry, position, time),
+        };
         // Decided against this very state a moment ago: if it does not follow, the writer must
         // stop before anything is acknowledged (a panic here poisons it).
         let closed =
@@ -104,6 +124,22 @@ impl<D: Deliver> LedgerAdmission<D> {
         self.closed.extend(closed);
         self.group.push(PlacedEntry { position, time, entry });
         Ok(position)
+    }
+
+    /// Who has a receipt for it.
+    fn holder(&self, entry: &Entry) -> Option<Holder> {
+        match entry {
+            Entry::Frame(frame) => Some(self.ledger.registry().holder_of(&frame.gateway)),
+            Entry::Operation { requester, .. } | Entry::AccessRequest { requester, .. } => {
+                Some(*requester)
+            }
+            Entry::Refusal(refusal) => Some(refusal.requester),
+            Entry::RegistryChange(_)
+            | Entry::Close { .. }
+            | Entry::StreamOpen { .. }
+            | Entry::Gap(_)
+            | Entry::RefusalCount(_) => None,
+        }
     }
 
     fn close(&mut self, now: Millis, out: &mut GroupBuilder) -> Result<(), Ground> {
@@ -135,7 +171,7 @@ impl<D: Deliver> LedgerAdmission<D> {
         {
             return repeated(answer);
         }
-        let position = match self.append(entry, time, out) {
+        let position = match self.append_measured(entry, item.measured(), time, out) {
             Ok(position) => position,
             Err(ground) => return Answer::Refused(ground.into()),
         };
@@ -162,21 +198,6 @@ fn with_position(mut answer: Answer, position: Position) -> Answer {
         refusal.position = Some(position);
     }
     answer
-}
-
-fn holder(entry: &Entry) -> Option<Holder> {
-    match entry {
-        Entry::Frame(frame) => Some(Holder::gateway(&frame.gateway)),
-        Entry::Operation { requester, .. } | Entry::AccessRequest { requester, .. } => {
-            Some(*requester)
-        }
-        Entry::Refusal(refusal) => Some(refusal.requester),
-        Entry::RegistryChange(_)
-        | Entry::Close { .. }
-        | Entry::StreamOpen { .. }
-        | Entry::Gap(_)
-        | Entry::RefusalCount(_) => None,
-    }
 }
 
 impl<D: Deliver> Admission for LedgerAdmission<D> {

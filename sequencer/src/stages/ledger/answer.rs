@@ -73,6 +73,14 @@ pub enum Item {
 }
 
 impl Item {
+    /// When the readings of a frame were measured, as whoever checked each of them found.
+    pub(super) fn measured(&self) -> Option<Interval> {
+        match self {
+            Item::Frame { measured, .. } => Some(*measured),
+            _ => None,
+        }
+    }
+
     /// Whom it concerns, if that is one patient.
     pub(super) fn patient(&self) -> Option<PatientIndex> {
         match self {

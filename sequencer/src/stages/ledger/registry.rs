@@ -34,6 +34,8 @@ pub struct Gateway {
     pub fingerprint: [u8; 32],
     /// When the certificate may be used.
     pub valid: Interval,
+    /// Whom its receipts are for.
+    pub holder: Holder,
 }
 
 /// A device and whom it measures.
@@ -133,8 +135,10 @@ impl Registry {
                 self.practitioners.insert(id, record);
             }
             RegistryRecord::Gateway { id, organisation, fingerprint, valid } => {
-                self.gateway_of.insert(Holder::gateway(&id), id.clone());
-                self.gateways.insert(id, Gateway { organisation, fingerprint, valid });
+                // Once, and not for each frame.
+                let holder = Holder::gateway(&id);
+                self.gateway_of.insert(holder, id.clone());
+                self.gateways.insert(id, Gateway { organisation, fingerprint, valid, holder });
             }
             RegistryRecord::Device { id, organisation, patient, signals, gateways } => {
                 let word = scope::device(&id);
@@ -225,6 +229,12 @@ impl Registry {
     /// The gateway that receipts and refusals name by this holder, ended ones included.
     pub(super) fn gateway_of(&self, holder: &Holder) -> Option<&GatewayId> {
         self.gateway_of.get(holder)
+    }
+
+    /// Whom the receipts of a gateway are for.
+    pub(super) fn holder_of(&self, gateway: &GatewayId) -> Holder {
+        let known = self.gateways.get(gateway).map(|known| known.holder);
+        known.unwrap_or_else(|| Holder::gateway(gateway))
     }
 
     /// The practitioner that receipts and counts name by this holder, ended ones included.

@@ -47,19 +47,26 @@ impl FrameFacts {
     }
 }
 
-/// A segment that still grows.
+/// Bytes of a segment that are hashed at once: 16 chunks of blake3, which one processor hashes side
+/// by side. Frame by frame, half of the bytes would be hashed alone, at a fifth of the speed.
+const HASHED_AT_ONCE: usize = 16 << 10;
+
+/// A segment that still grows. Memory: 18 KiB.
 #[derive(Clone)]
 pub(super) struct OpenSegment {
     claim: Claim,
     hasher: blake3::Hasher,
+    /// The last bytes, which are not hashed yet: fewer than are hashed at once.
+    pending: Vec<u8>,
     bytes: u64,
 }
 
 impl OpenSegment {
     /// Begins with a first frame.
     pub(super) fn begin(facts: &FrameFacts, frame: &[u8]) -> OpenSegment {
+        let (claim, hasher) = (facts.claim(), blake3::Hasher::new());
         let mut segment =
-            OpenSegment { claim: facts.claim(), hasher: blake3::Hasher::new(), bytes: 0 };
+            OpenSegment { claim, hasher, pending: Vec::with_capacity(HASHED_AT_ONCE), bytes: 0 };
         segment.absorb(frame);
         segment
     }
@@ -93,13 +100,24 @@ impl OpenSegment {
     }
 
     fn absorb(&mut self, frame: &[u8]) {
-        self.hasher.update(frame);
         self.bytes += frame.len() as u64;
+        let room = HASHED_AT_ONCE - self.pending.len();
+        if frame.len() < room {
+            return self.pending.extend_from_slice(frame);
+        }
+        let (head, rest) = frame.split_at(room);
+        self.pending.extend_from_slice(head);
+        self.hasher.update(&self.pending);
+        let (blocks, rest) = rest.split_at(rest.len() - rest.len() % HASHED_AT_ONCE);
+        self.hasher.update(blocks);
+        self.pending.clear();
+        self.pending.extend_from_slice(rest);
     }
 
     /// Cuts the segment: its claim, with the digest of its frames under the record's key, and its
     /// entry in the batch.
-    pub(super) fn cut(self, key: &SegmentKey) -> (Claim, SegmentEntry) {
+    pub(super) fn cut(mut self, key: &SegmentKey) -> (Claim, SegmentEntry) {
+        self.hasher.update(&self.pending);
         let content = *self.hasher.finalize().as_bytes();
         let (bytes, position) = (self.bytes, self.claim.position);
         let digest = key.digest(&SegmentFrames { content, bytes, position });
@@ -111,5 +129,55 @@ impl OpenSegment {
 impl std::fmt::Debug for OpenSegment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "OpenSegment {{ bytes: {} }}", self.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Category, ChainScope};
+
+    use super::*;
+
+    #[test]
+    fn a_segments_digest_is_of_its_frames_one_after_the_other_whatever_their_sizes() {
+        let at = Millis::new(5).unwrap();
+        let facts = FrameFacts {
+            patient: PatientIndex::new(3).unwrap(),
+            device: Word::from_u64(4),
+            organisation: Word::from_u64(5),
+            categories: Category::Ecg.only(),
+            measured: Interval::instant(at),
+            at,
+            position: Position(9),
+        };
+        let scope = ChainScope { chain_id: 1, contract: [2; 20] };
+        let key = SegmentKey::derive(&Word::from_u64(7), scope);
+        let whole = HASHED_AT_ONCE;
+        let sizes: [&[usize]; 6] = [
+            &[48],
+            &[4128; 9],
+            &[whole - 1, 1, 1],
+            &[whole, whole],
+            &[48, 3 * whole + 5, 7],
+            &[65_536, 48, 65_488],
+        ];
+        for sizes in sizes {
+            let frames: Vec<Vec<u8>> =
+                sizes.iter().enumerate().map(|(n, size)| vec![n as u8; *size]).collect();
+            let mut segment = OpenSegment::begin(&facts, &frames[0]);
+            for frame in &frames[1..] {
+                let claim = segment.claim_with(&facts).unwrap();
+                segment.extend(claim, frame);
+                let pending = &segment.pending;
+                assert!(pending.len() < pending.capacity(), "{sizes:?}");
+                assert_eq!(pending.capacity(), HASHED_AT_ONCE, "{sizes:?}");
+            }
+            let content = *blake3::hash(&frames.concat()).as_bytes();
+            let bytes = frames.concat().len() as u64;
+            let expected = key.digest(&SegmentFrames { content, bytes, position: Position(9) });
+            let (claim, entry) = segment.cut(&key);
+            assert_eq!(claim.digest, expected, "{sizes:?}");
+            assert_eq!(entry, SegmentEntry::new(expected, bytes));
+        }
     }
 }

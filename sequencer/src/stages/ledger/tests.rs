@@ -430,6 +430,17 @@ fn a_request_is_taken_once_and_only_from_its_signer() {
 }
 
 #[test]
+fn the_writer_takes_what_the_check_of_a_frames_readings_found() {
+    let mut ward = Ward::open();
+    let Item::Frame { gateway, key, frame, measured } = ward.frame_item(1) else { panic!("one") };
+    // Other than the readings say: whoever looked at them again would find that out.
+    let measured = Interval { until: measured.until.plus(777), ..measured };
+    let answer = ward.submit(Item::Frame { gateway, key, frame, measured });
+    assert!(matches!(answer, Answer::FrameStored), "{answer:?}");
+    assert_eq!(ward.close().contents.claims[0].measured, measured);
+}
+
+#[test]
 fn gaps_and_duplicates_are_told_apart() {
     let mut ward = Ward::open();
     ward.next_frame();

@@ -292,7 +292,9 @@ impl Node {
 
     /// The patient's revocation of a permit as it stands on record.
     pub(super) fn revocation(&mut self, slot: u8) -> SignedOperation {
-        let mut ledger = Ledger::new(ledger_config());
+        // Begun long before the node's, whose time it does not know.
+        let genesis_time = Millis::new(now().get() - 3_600_000).unwrap();
+        let mut ledger = Ledger::new(LedgerConfig { genesis_time, ..ledger_config() });
         for found in self.journal.iter_from(1) {
             let (position, entry) = found.unwrap();
             let decoded = Entry::from_bytes(entry.kind.code(), &entry.body).unwrap();
