@@ -10,6 +10,7 @@
 //! restart continues from it.
 
 mod batch_sink;
+mod blocking;
 mod chain_gate;
 mod degraded;
 mod elsewhere;

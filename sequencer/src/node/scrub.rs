@@ -17,6 +17,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use super::blocking::Blocking;
 use super::recover::RecoverError;
 use super::replay::Replay;
 use super::watched::Watched;
@@ -119,6 +120,7 @@ pub(super) struct Scrub {
     pub(super) watched: Watched,
     /// Says so while rows cannot be read.
     pub(super) standing: Arc<dyn Standing>,
+    pub(super) blocking: Blocking,
 }
 
 impl Scrub {
@@ -143,17 +145,19 @@ impl Scrub {
             () = rounds => {}
             _ = stop.wait_for(|stop| *stop) => {}
         }
-        // What blocks a thread sees this, so that the process can end.
+        // What blocks a thread sees this, and is waited for: it holds store and chain, which the
+        // next start opens.
         cancelled.store(true, Ordering::SeqCst);
         self.planner.service.wake();
+        self.blocking.ended().await;
         Ok(())
     }
 
     /// False if the database did not answer.
     async fn round(&self, cancelled: &Arc<AtomicBool>) -> bool {
         let store = Arc::clone(&self.store);
-        let last = blocking(move || store.last_number()).await;
-        let last = match last.and_then(|last| Ok(last?)) {
+        let last = self.blocking.run(move || store.last_number()).await;
+        let last = match last.map_err(ScrubError::from).and_then(|last| Ok(last?)) {
             Ok(last) => last,
             Err(error) => {
                 self.standing.degrade(Cause::StoreFails, &error);
@@ -189,7 +193,8 @@ impl Scrub {
 
     async fn damaged_files(&self, number: BatchNumber) -> Result<Vec<BatchFile>, ScrubError> {
         let store = Arc::clone(&self.store);
-        let found = blocking(move || damaged_twice(|| store.damaged_files(number))).await??;
+        let look = move || damaged_twice(|| store.damaged_files(number));
+        let found = self.blocking.run(look).await??;
         // Batches are numbered without a hole, so one before the last is damage.
         Ok(found.ok_or(missing(number))?)
     }
@@ -229,14 +234,14 @@ impl Scrub {
         let row = self.store.batch(number)?.ok_or(missing(number))?;
         let proofs = self.proofs(number, &row, files).await?;
         let (scrub, cancelled, files) = (self.clone(), Arc::clone(cancelled), files.to_vec());
-        blocking(move || {
+        let work = move || {
             let laid_out = scrub.lay_out(number, &cancelled)?;
             match proofs {
                 Some(proofs) => scrub.make_anew(laid_out, proofs, &files),
                 None => scrub.prove_anew(laid_out, &cancelled),
             }
-        })
-        .await?
+        };
+        self.blocking.run(work).await?
     }
 
     /// From the public file if that is whole, else from the transaction; `None` if there is none.
@@ -400,15 +405,6 @@ fn damaged_twice(
 
 fn missing(number: BatchNumber) -> StoreError {
     StoreError::Missing { what: "batches", key: number.0 }
-}
-
-/// Off the runtime's threads; a panic is an error.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, ScrubError> {
-    let done = tokio::task::spawn_blocking(move || crate::guard::caught(work)).await;
-    // The panic is caught, so only a runtime that ends cuts it off.
-    Ok(done.unwrap_or(Err(UnplannedEnd::Early))?)
 }
 
 #[cfg(test)]

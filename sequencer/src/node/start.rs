@@ -13,6 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, watch};
 
 use super::batch_sink::StoringSink;
+use super::blocking::Blocking;
 use super::chain_gate::ChainGate;
 use super::error::NodeError;
 use super::head::{WitnessFile, keep_evidence};
@@ -218,6 +219,7 @@ pub(super) fn start_scrub(
         every: Duration::from_millis(opened.config.store.scrub_every_ms),
         watched: common.watched.clone(),
         standing: Arc::new(common.watched.degraded().standing(Stage::Scrub)),
+        blocking: Blocking::default(),
     };
     Ok(common.guard.task(Stage::Scrub, scrub.run(common.stop.subscribe())))
 }
