@@ -20,7 +20,8 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use workers::{
-    Counted, Login, LoginError, Provers, ProversConfig, Server, ServerAddress, TakingEnd, Worker,
+    AddressError, Counted, Login, LoginError, Provers, ProversConfig, Server, ServerAddress,
+    TakingEnd, Worker,
 };
 
 const ABOUT: &str = "\
@@ -74,8 +75,9 @@ enum Command {
 #[derive(Args)]
 struct Work {
     /// The NATS server: nats://HOST:PORT, or tls://HOST:PORT.
+    // Text, and looked at later: what the parser refuses it shows, and a password may stand in it.
     #[arg(long, value_name = "URL")]
-    jobs: ServerAddress,
+    jobs: String,
     /// File of the workers' secret.
     #[arg(long, value_name = "FILE")]
     secret: PathBuf,
@@ -155,6 +157,7 @@ fn run(program: Program) -> anyhow::Result<Report> {
 
 impl Work {
     fn run(self) -> anyhow::Result<Report> {
+        let address: ServerAddress = self.jobs.parse().context("--jobs")?;
         // Of the client, which tells of each try to connect, only what is wrong.
         let filter =
             Targets::new().with_default(Level::INFO).with_target("async_nats", Level::WARN);
@@ -164,8 +167,7 @@ impl Work {
         tracing_subscriber::registry().with(log.with_filter(filter)).init();
         let secret = Arc::new(WorkersSecret::read(&self.secret)?);
         let login = self.login.as_deref().map(Login::read).transpose()?;
-        let server =
-            Server { address: self.jobs.clone(), login, authority: self.authority.clone() };
+        let server = Server { address, login, authority: self.authority.clone() };
         let runtime = tokio::runtime::Runtime::new().context("the runtime")?;
         let counted = Arc::new(Counted::default());
         runtime.block_on(self.serve(&server, secret, &counted))?;
@@ -253,6 +255,9 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
         if cause.is::<Interrupted>() {
             return Some(ExitCode::Interrupted);
         }
+        if cause.is::<AddressError>() {
+            return Some(ExitCode::Usage);
+        }
         let file = match cause.downcast_ref::<SealError>() {
             Some(SealError::File { source, .. }) => Some(source),
             Some(_) => return Some(ExitCode::Usage),
@@ -286,5 +291,14 @@ mod tests {
             }
         }
         assert!(Program::try_parse_from(["worker"]).is_err(), "expected --jobs to be asked for");
+    }
+
+    #[test]
+    fn an_address_with_a_password_is_refused_and_not_shown() {
+        let words = ["worker", "--jobs", "nats://node:word@host:4222", "--secret", "none.key"];
+        let error = run(Program::try_parse_from(words).unwrap()).err().unwrap();
+        assert_eq!(exit_code(&error), ExitCode::Usage);
+        let text = format!("{error:#}");
+        assert!(text.starts_with("--jobs: expected nats://") && !text.contains("word"), "{text}");
     }
 }
