@@ -108,6 +108,11 @@ impl Reserve {
         !self.low.load(Ordering::SeqCst) && self.free_bytes() >= self.reserve_bytes()
     }
 
+    /// Whether the reserve is still there once so many bytes are taken.
+    pub fn leaves_room(&self, bytes: u64) -> bool {
+        self.has_room() && self.free_bytes() >= self.reserve_bytes().saturating_add(bytes)
+    }
+
     /// What is left: as measured, less what was written since.
     pub fn free_bytes(&self) -> u64 {
         let measured = self.measured.load(Ordering::SeqCst);
@@ -176,6 +181,9 @@ pub(crate) mod tests {
         let (_, reserve) = disk(1000);
         reserve.written(200);
         assert!(reserve.has_room());
+        assert!(
+            reserve.leaves_room(0) && !reserve.leaves_room(1) && !reserve.leaves_room(u64::MAX)
+        );
         reserve.written(1);
         assert!(!reserve.has_room());
         // It was no more than that: measured, the file system is as full as before.

@@ -140,7 +140,7 @@ impl fmt::Display for Missing<'_> {
 impl fmt::Display for Contradiction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.missing())?;
-        f.write_str(". Stop the node and put the newest whole copy of journal.log in its place")?;
+        f.write_str(". Stop the node and put the newest whole copy of journal/ in its place")?;
         match self.remembered.by {
             Keeper::Contract => f.write_str(
                 ". What is settled cannot be given up: without such a copy keep the folder as it is",

@@ -187,6 +187,11 @@ metrics! {
         "Claims that no live rule covered and operations that a rule refused, by that rule.";
     pub journal_groups_total: IntCounter [], "groups", "Groups made durable.";
     pub journal_entries_total: IntCounter [], "entries", "Entries made durable.";
+    pub journal_files: IntGauge [], "files", "Files of the journal.";
+    pub journal_files_late_total: IntCounter [], "files",
+        "Files that the writer had to make itself or to wait for, because none was ready.";
+    pub journal_files_unmade_total: IntCounter [], "files",
+        "Files that could not be made ahead of need: the disk failed or has no room.";
     pub journal_witness_lag: IntGauge [], "groups",
         "Groups that are durable and not in the witness beside the journal yet.";
     pub journal_contradicted: IntGauge [], "boolean",

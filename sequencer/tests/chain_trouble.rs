@@ -110,13 +110,13 @@ async fn a_chain_that_is_not_the_deployments_is_refused_at_the_start() {
 async fn a_journal_that_lacks_what_a_chain_remembers_that_was_away_is_held_once_it_is_back() {
     let place = Place::new().await;
     let (site, early) = (&place.site, place.site.beside("early.log"));
-    std::fs::copy(site.layout.journal(), &early).unwrap();
+    std::fs::copy(site.journal_file(), &early).unwrap();
     let node = place.start().await;
     collect(&node, site, 1).await;
     settles(&node, &place, 1).await;
     node.stop().await.unwrap();
     // Nobody here remembers any more.
-    std::fs::copy(&early, site.layout.journal()).unwrap();
+    std::fs::copy(&early, site.journal_file()).unwrap();
     std::fs::remove_dir_all(site.layout.store()).unwrap();
     std::fs::remove_file(site.layout.witness()).unwrap();
     *place.proxy.trouble() = Trouble { away: true, ..Trouble::default() };

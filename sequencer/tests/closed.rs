@@ -38,7 +38,7 @@ async fn everything_that_a_node_writes_is_its_owners_alone() {
     below(site.layout.folder(), &mut found);
     below(&site.identity(), &mut found);
     for expected in [
-        site.layout.journal(),
+        site.journal_file(),
         site.layout.chain_journal(),
         site.layout.config(),
         site.layout.endpoints(),

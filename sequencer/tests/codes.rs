@@ -51,9 +51,11 @@ const EXITS: [(&str, [&str; 5]); 15] = [
     (
         "`sequencer journal check`, `recover`, `convert`",
         [
-            "the journal holds; it lacks nothing; the loss is accepted; there is nothing to convert",
-            "it is damaged or of the first version; it lacks what somebody remembers; the loss \
-             cannot be accepted; the deployment has another fingerprint than was expected",
+            "the journal holds; it lacks nothing; the loss is accepted; it is converted, or there is \
+             nothing to convert",
+            "it is damaged or of the first version, or there are two; it lacks what somebody \
+             remembers; the loss cannot be accepted; the deployment has another fingerprint than \
+             was expected",
             "an argument or the configuration is wrong; `--accept-loss` has no reason; the folder \
              of `--receipts` is missing, too full or has none of this node",
             "there is no journal, or a node has it open",

@@ -10,6 +10,7 @@ mod chain_trouble;
 mod closed;
 mod codes;
 mod commands;
+mod convert;
 mod degraded;
 mod elsewhere;
 mod kill;

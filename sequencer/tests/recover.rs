@@ -21,7 +21,7 @@ use wire::{GroupIdentity, Holder, Items, JournalPlace, Receipt, RefusalItem, Rol
 
 use crate::loss::{check_held, offline, terms};
 use crate::small;
-use crate::support::{Site, check_settled, close_and_settle};
+use crate::support::{Site, check_settled, close_and_settle, used};
 
 /// A batch that only the store remembers: its close lies far behind the journal's end.
 fn unheard_of(site: &Site) -> Assembled {
@@ -168,7 +168,7 @@ fn keep_receipt(site: &Site, folder: &Path, place: JournalPlace, term: u32) {
 async fn numbers_beyond_what_a_journal_or_a_batch_can_reach_are_refused_and_nothing_changes() {
     let site = Site::new().await;
     let folder = site.beside("receipts");
-    let whole = std::fs::read(site.layout.journal()).unwrap();
+    let whole = std::fs::read(site.journal_file()).unwrap();
     let refused = async |group: u64, position: u64, term: u32| {
         keep_receipt(&site, &folder, JournalPlace { group, position }, term);
         let terms = LossTerms { receipts: Some(&folder), ..terms() };
@@ -184,7 +184,7 @@ async fn numbers_beyond_what_a_journal_or_a_batch_can_reach_are_refused_and_noth
     // Within what the journal may jump, and beyond what one batch may hold.
     let wide = refused(9_000, (1 << 28) - (1 << 20) - 100, 0).await;
     assert!(matches!(wide, LossError::Window { begin: 0, .. }), "{wide:?}");
-    assert_eq!(std::fs::read(site.layout.journal()).unwrap(), whole);
+    assert_eq!(std::fs::read(site.journal_file()).unwrap(), whole);
 }
 
 fn sequencer(args: &[&str]) -> Output {
@@ -219,7 +219,7 @@ fn check_receipt_folders(site: &Site, recover: &[&str]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_finds_a_lost_end_and_accepts_the_loss_by_command() {
     let site = Site::new().await;
-    let (journal, early) = (site.layout.journal(), site.beside("early.log"));
+    let (journal, early) = (site.journal_file(), site.beside("early.log"));
     let (node, edge) = site.start().await;
     node.submit(site.frame(1)).await.unwrap();
     std::fs::copy(&journal, &early).unwrap();
@@ -265,10 +265,11 @@ async fn an_operator_finds_a_lost_end_and_accepts_the_loss_by_command() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_loss_of_another_deployment_than_was_told_is_not_accepted() {
     let site = Site::new().await;
-    let path = site.layout.journal();
+    let path = site.journal_file();
     let mut torn = std::fs::read(&path).unwrap();
     // What a start, or a command that opens the journal, would cut.
-    torn.extend([7; 90]);
+    let sector = (used(&torn).len() + 136).next_multiple_of(512);
+    torn[sector..sector + 90].fill(7);
     std::fs::write(&path, &torn).unwrap();
     let own = site.deployment.fingerprint.to_string();
     let other = format!("{}{}", if own.starts_with('0') { '1' } else { '0' }, &own[1..]);
@@ -314,21 +315,24 @@ async fn the_commands_of_a_stopped_nodes_journal_end_as_the_page_says() {
     check(&with_reason("a test"), 1, "nothing is missing");
     check_receipt_folders(&site, &recover[..4]);
 
-    let path = site.layout.journal();
+    let path = site.journal_file();
     let whole = std::fs::read(&path).unwrap();
     let mut damaged = whole.clone();
     damaged[200] ^= 1;
     std::fs::write(&path, &damaged).unwrap();
     check(&journal("check"), 1, "is corrupt");
+    std::fs::write(&path, &whole).unwrap();
     let first = include_str!("../journal/vectors/log-v1.hex");
     let first = hex::decode(first.split_whitespace().collect::<String>()).unwrap();
-    std::fs::write(&path, &first).unwrap();
+    let old = site.layout.old_journal();
+    files::replace(&old, &[&first], files::Audience::Owner).unwrap();
     for command in ["check", "convert", "recover"] {
         check(&journal(command), 1, model::FIRST_VERSION);
-        assert_eq!(std::fs::read(&path).unwrap(), first, "left as it is");
+        assert_eq!(std::fs::read(&old).unwrap(), first, "left as it is");
     }
     let error = site.start_error().await;
     assert!(model::with_causes(&error).contains(model::FIRST_VERSION), "{error}");
+    std::fs::remove_file(&old).unwrap();
     std::fs::remove_file(&path).unwrap();
     check(&journal("check"), 3, "found none");
 

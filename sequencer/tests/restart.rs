@@ -12,7 +12,7 @@ use sequencer::node::{Node, NodeError, Provided};
 use sequencer::stages::ledger::{Answer, Item};
 use sequencer::stages::prove::{ProverKeys, Wanted};
 
-use crate::support::{Site, check_settled, close_and_settle, proving_keys_folder};
+use crate::support::{Site, check_settled, close_and_settle, proving_keys_folder, used};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backlog_is_proven_and_settled_once_over_several_starts() {
@@ -124,20 +124,28 @@ async fn a_torn_tail_is_cut_and_the_node_goes_on() {
     let site = Site::new().await;
     let mut desk = site.desk();
     desk.submit(site.frame(1));
-    let whole = std::fs::metadata(site.layout.journal()).unwrap().len();
-    desk.submit(site.frame(2));
+    // Until a frame reaches into a sector that holds nothing else.
+    let (mut sequence, mut last, mut sector) = (1, desk.end(), usize::MAX);
+    while sector > desk.end() - 40 {
+        (sequence, last) = (sequence + 1, desk.end());
+        desk.submit(site.frame(sequence));
+        sector = (last + 136).next_multiple_of(512);
+    }
+    let end = desk.end();
     drop(desk);
-    // The write of frame 2 did not reach the disk as a whole.
-    let torn = std::fs::metadata(site.layout.journal()).unwrap().len() - 20;
-    let file = OpenOptions::new().write(true).open(site.layout.journal()).unwrap();
-    file.set_len(torn).unwrap();
-    drop(file);
-    let copy = site.beside("copy.log");
-    std::fs::copy(site.layout.journal(), &copy).unwrap();
-    assert_eq!(site.open_log_at(&copy).1.cut_bytes, torn - whole);
+    // That sector of its write did not reach the disk.
+    let mut torn = std::fs::read(site.journal_file()).unwrap();
+    torn[sector..end].fill(0);
+    let torn_bytes = used(&torn).len() - last;
+    std::fs::write(site.journal_file(), &torn).unwrap();
+    let copy = site.beside("copy");
+    files::make_folder(&copy, files::Audience::Owner).unwrap();
+    let copied = copy.join("00000001.log");
+    files::replace(&copied, &[&torn], files::Audience::Owner).unwrap();
+    assert_eq!(site.open_log_at(&copy).1.cut_bytes as usize, torn_bytes);
 
     let (node, edge) = site.start().await;
-    assert!(matches!(node.submit(site.frame(2)).await.unwrap(), Answer::FrameStored));
+    assert!(matches!(node.submit(site.frame(sequence)).await.unwrap(), Answer::FrameStored));
     assert!(matches!(node.submit(site.frame(1)).await.unwrap(), Answer::FrameDuplicate { .. }));
     assert_eq!(close_and_settle(&node).await, 1);
     check_settled(&edge, node.store(), 1).await;
@@ -149,10 +157,10 @@ async fn a_damaged_journal_is_reported_and_left_as_it_is() {
     let site = Site::new().await;
     let mut desk = site.desk();
     (1..=3).for_each(|sequence| drop(desk.submit(site.frame(sequence))));
+    let middle = desk.end() / 2;
     drop(desk);
-    let path = site.layout.journal();
+    let path = site.journal_file();
     let mut bytes = std::fs::read(&path).unwrap();
-    let middle = bytes.len() / 2;
     bytes[middle] ^= 0x10;
     let file = OpenOptions::new().write(true).open(&path).unwrap();
     file.write_all_at(&bytes[middle..=middle], middle as u64).unwrap();

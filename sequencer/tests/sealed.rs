@@ -35,7 +35,7 @@ async fn a_journal_alone_holds_no_view_key_and_with_its_key_all_of_them() {
     }
     drop(desk);
 
-    let bytes = std::fs::read(site.layout.journal()).unwrap();
+    let bytes = std::fs::read(site.journal_file()).unwrap();
     for number in 0..PATIENTS {
         let (_, key) = patient(number);
         assert!(!holds(&bytes, key.view_key()), "the view key of patient {number}");

@@ -201,6 +201,11 @@ impl Site {
         }
     }
 
+    /// The journal's first file, and the only one of a small journal.
+    pub(crate) fn journal_file(&self) -> PathBuf {
+        self.layout.journal().join("00000001.log")
+    }
+
     /// The journal, as a node opens it.
     pub(crate) fn open_log(&self) -> (Log<FileMedium>, Recovery) {
         self.open_log_at(&self.layout.journal())
@@ -327,6 +332,11 @@ impl Desk {
         }
     }
 
+    /// Where the groups end in the journal's file.
+    pub(crate) fn end(&self) -> usize {
+        self.log.head().end as usize
+    }
+
     fn admit(&mut self, item: Item) -> Answer {
         let mut group = self.log.builder(self.clock.now().get());
         let answer = self.admission.admit(group.now(), item, &mut group);
@@ -337,6 +347,12 @@ impl Desk {
         }
         answer
     }
+}
+
+/// The bytes of a journal's file up to the last that is not zero.
+pub(crate) fn used(bytes: &[u8]) -> &[u8] {
+    let last = bytes.iter().rposition(|byte| *byte != 0);
+    &bytes[..last.map_or(0, |last| last + 1)]
 }
 
 /// Batches 1 to `last` are settled, each once, each on the one before; the store says the same.

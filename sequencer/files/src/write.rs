@@ -121,6 +121,23 @@ pub fn open(path: &Path, audience: Audience) -> io::Result<File> {
     opened(path, options.mode(audience.file_mode()), audience)
 }
 
+/// As [`open`], but a file that is not there is an error.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_existing(path: &Path, audience: Audience) -> io::Result<File> {
+    opened(path, OpenOptions::new().read(true).write(true), audience)
+}
+
+/// Gives a file another name in the same file system; what had that name is gone. Durable once both
+/// folders are synced ([`sync_folder`]).
+///
+/// # Errors
+/// What the system says.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)
+}
+
 /// Opens an owner's file to append to it, and makes it if need be.
 ///
 /// # Errors
@@ -233,10 +250,14 @@ mod tests {
         let path = folder.path().join("log");
         drop(open(&path, Audience::Owner).unwrap());
         drop(append(&path).unwrap());
+        drop(open_existing(&path, Audience::Owner).unwrap());
+        let missing = open_existing(&folder.path().join("missing"), Audience::Owner).unwrap_err();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         let read = crate::read(&path, 9, Audience::Owner).unwrap_err();
         let opened = open(&path, Audience::Owner).unwrap_err();
-        for error in [read, opened, append(&path).unwrap_err()] {
+        let existing = open_existing(&path, Audience::Owner).unwrap_err();
+        for error in [read, opened, existing, append(&path).unwrap_err()] {
             let found = TooOpen::in_error(&error).expect("it says what is wrong");
             assert!(found.mend.starts_with("chmod go-rwx /"), "{found}");
         }

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::entry::{ENTRY_HEADER_BYTES, encode};
-use crate::record::{Body, GROUP_HEADER_BYTES, GroupHeader, MARK_BYTES};
+use crate::record::{Body, GROUP_HEADER_BYTES, GroupHeader, MARK_BYTES, record_bytes};
 use crate::{
     ENTRY_BYTES_MAX, EntryError, EntryKind, GROUP_BYTES_MAX, GROUP_ENTRIES_MAX, GroupNumber, Head,
     ITEM_BYTES_MAX, ITEM_ENTRIES_MAX, MILLIS_MAX, Millis, Place, Position,
@@ -179,6 +179,11 @@ impl GroupBuilder {
         self.after.group
     }
 
+    /// Bytes of the record that this becomes.
+    pub(crate) fn record_bytes(&self) -> usize {
+        record_bytes(self.entry_bytes())
+    }
+
     /// Adds padding, mark slot and header.
     pub(crate) fn seal(mut self, seed: u32, salt: [u8; 32]) -> Sealed {
         // To a multiple of 8, where recovery looks for headers and marks.
@@ -211,7 +216,7 @@ impl GroupBuilder {
 mod tests {
     use super::*;
     use crate::fault::{FaultMedium, salts};
-    use crate::{DurableEvidence, Fault, Genesis, Log, OpenError};
+    use crate::{DurableEvidence, Fault, FileName, Genesis, Log, OpenError};
 
     const GENESIS: Genesis = Genesis { log_id: [3; 16], journal_hash: [0; 32] };
 
@@ -267,14 +272,15 @@ mod tests {
 
     #[test]
     fn headers_of_another_version_place_or_size_are_corruption_even_if_intact() {
-        let seed = crc32c::crc32c(&GENESIS.log_id);
+        let seed = crc32c::crc32c(&[&GENESIS.log_id[..], &1u64.to_le_bytes()].concat());
         // (offset in the header, new value of that byte)
         for (at, value) in [(4, 1), (6, 1), (6, 2), (8, 9), (16, 9), (24, 0), (26, 2), (31, 1)] {
-            let mut bytes = log_with(|_| {}).bytes();
+            let mut files = log_with(|_| {}).files();
+            let bytes = files.get_mut(&FileName::Log(1)).expect("one file");
             bytes[128 + at] = value;
             let crc = crc32c::crc32c_append(seed, &bytes[128..260]);
             bytes[260..264].copy_from_slice(&crc.to_le_bytes());
-            match Log::open(FaultMedium::holding(bytes), GENESIS, salts()) {
+            match Log::open(FaultMedium::holding(files), GENESIS, salts()) {
                 Err(OpenError::Corrupt(found)) => {
                     assert_eq!(
                         found.evidence,

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::{GroupNumber, Millis, Place, Position};
+use crate::{FileName, FileNumber, GroupNumber, Millis, Place, Position};
 
 /// One check of the format that failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -120,6 +120,12 @@ pub enum DurableEvidence {
     /// Every sector of it was written.
     #[error("no sector of it is missing")]
     EverySectorWritten,
+    /// Another file continues the log behind it; that is begun only after this group is synced.
+    #[error("{} continues the log behind it", FileName::Log(*file))]
+    LaterFile {
+        /// The later file.
+        file: FileNumber,
+    },
     /// There are bytes where the one write in flight cannot have reached.
     #[error("there are bytes beyond it, at byte {offset}")]
     BytesBeyond {
@@ -130,10 +136,14 @@ pub enum DurableEvidence {
 
 /// A group that was durable and is damaged: never served, never cut.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("group {group} at byte {offset} is corrupt ({evidence}): {fault}")]
+#[error(
+    "group {group} at byte {offset} of {} is corrupt ({evidence}): {fault}", FileName::Log(*file)
+)]
 pub struct Corruption {
     /// The group expected there.
     pub group: GroupNumber,
+    /// The file that holds it.
+    pub file: FileNumber,
     /// Where its record starts.
     pub offset: u64,
     /// The check that failed.
@@ -160,15 +170,14 @@ pub enum OpenError {
         #[source]
         source: io::Error,
     },
-    /// The file holds something else.
-    #[error("not a log: the first bytes are {found:02x?}")]
-    NotALog {
-        /// Up to eight first bytes.
-        found: Vec<u8>,
+    /// A file of the log is missing, misplaced or damaged as a whole.
+    #[error("{}: {fault}", FileName::Log(*file))]
+    File {
+        /// Which.
+        file: FileNumber,
+        /// What is wrong with it.
+        fault: FileFault,
     },
-    /// The file header is damaged.
-    #[error("the file header is corrupt: {0}")]
-    Header(#[source] Fault),
     /// The file is of the first version.
     #[error("{FIRST_VERSION}")]
     FirstVersion,
@@ -183,6 +192,64 @@ pub enum OpenError {
     /// A durable group is damaged.
     #[error(transparent)]
     Corrupt(#[from] Box<Corruption>),
+}
+
+/// What is wrong with a file. Nothing is changed then: put the file back from a copy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FileFault {
+    /// There is none.
+    #[error("expected a file that goes on behind {}, found none", FileName::Log(*before))]
+    Missing {
+        /// The file before it, which ends with a seal, or has a number below one that is there.
+        before: FileNumber,
+    },
+    /// It holds something else.
+    #[error("not a log: the first bytes are {found:02x?}")]
+    NotALog {
+        /// Up to eight first bytes.
+        found: Vec<u8>,
+    },
+    /// It has no header.
+    #[error("expected a header, found none, although {why}")]
+    NotBegun {
+        /// Why there was one.
+        why: &'static str,
+    },
+    /// Its header is damaged.
+    #[error("the file header is corrupt: {0}")]
+    Header(#[source] Fault),
+    /// It is another file of the log, or of another version, under this name.
+    #[error("its header says that it is {}", FileName::Log(*found))]
+    Misplaced {
+        /// The file that it says it is.
+        found: FileNumber,
+    },
+    /// It is of another log.
+    #[error("its log id is not that of the first file: it belongs to another journal")]
+    Foreign,
+    /// It is shorter than it was made.
+    #[error("expected at least {expected} bytes, found {found}")]
+    Short {
+        /// Bytes that its header says.
+        expected: u64,
+        /// Bytes that there are.
+        found: u64,
+    },
+    /// It does not continue the file before it.
+    #[error("does not continue the file before it: {0}")]
+    Chain(#[source] Fault),
+    /// Its seal is missing or damaged, although groups were written into the next file.
+    #[error("expected a seal, found none, although groups follow in the next file")]
+    Unsealed,
+    /// Its groups do not end as its seal says.
+    #[error("does not end as its seal says: {0}")]
+    Seal(#[source] Fault),
+    /// Bytes stand where nothing was ever written.
+    #[error("expected zeros behind the last group, found others at byte {offset}")]
+    Stray {
+        /// The first such byte.
+        offset: u64,
+    },
 }
 
 /// Why an entry does not go into a group.

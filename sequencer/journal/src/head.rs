@@ -1,6 +1,6 @@
 //! The end of what is committed, and the place at which the next group goes on.
 
-use crate::{GroupNumber, Millis, Position};
+use crate::{FileNumber, GroupNumber, Millis, Position};
 
 /// Where the log ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,9 @@ pub struct Head {
     pub journal_hash: [u8; 32],
     /// Append time of the last entry; 0 before the first.
     pub last_time: Millis,
-    /// Bytes of the medium in use.
+    /// The file that the next group goes into, if it fits.
+    pub file: FileNumber,
+    /// Bytes of that file in use.
     pub end: u64,
 }
 

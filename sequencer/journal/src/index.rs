@@ -1,7 +1,7 @@
 //! What memory keeps of the groups: where each stands, and where numbers were given up.
 
 use crate::record::{GroupHeader, Jumps, u64_at};
-use crate::{GroupNumber, Head, Place, Position, ReadError};
+use crate::{FileNumber, GroupNumber, Head, Place, Position, ReadError};
 
 /// What memory keeps of a group: 24 bytes.
 #[derive(Clone, Copy, Debug)]
@@ -23,10 +23,36 @@ struct Run {
     next: Place,
 }
 
+/// The groups of one file.
+#[derive(Debug)]
+struct FileGroups {
+    file: FileNumber,
+    /// What the checksums of the file start from.
+    seed: u32,
+    /// Index of its first group, and that group's first position or one before it.
+    index: usize,
+    first: Position,
+    groups: Vec<IndexEntry>,
+    /// Where its last group ends.
+    end: u64,
+}
+
+/// Where a group stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Placed {
+    pub(crate) entry: IndexEntry,
+    pub(crate) file: FileNumber,
+    pub(crate) seed: u32,
+    /// Bytes of its record.
+    pub(crate) bytes: u64,
+}
+
 /// Every committed group.
 #[derive(Debug)]
 pub(crate) struct Index {
-    groups: Vec<IndexEntry>,
+    /// At least one, the last of which may have no group yet.
+    files: Vec<FileGroups>,
+    len: usize,
     /// One, and one more for each time that numbers were given up: seldom any.
     runs: Vec<Run>,
     jumps_left: Jumps,
@@ -34,11 +60,21 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Without a group, before which the log stands at `head`.
-    pub(crate) fn new(head: Head) -> Index {
+    /// Without a group, before which the log stands at `head`, in the first file.
+    pub(crate) fn new(head: Head, seed: u32) -> Index {
         let first = Place::after(&head);
         let runs = vec![Run { index: 0, first, next: first }];
-        Index { groups: Vec::new(), runs, jumps_left: Jumps::ALL, head }
+        let mut index = Index { files: vec![], len: 0, runs, jumps_left: Jumps::ALL, head };
+        index.begin_file(head, seed);
+        index
+    }
+
+    /// The next group goes into another file, to where `head` says.
+    pub(crate) fn begin_file(&mut self, head: Head, seed: u32) {
+        let Head { file, end, position, .. } = head;
+        let (index, first) = (self.len, position + 1);
+        self.files.push(FileGroups { file, seed, index, first, groups: vec![], end });
+        self.head = head;
     }
 
     /// Takes in the next group, whose place was checked; it stands at `offset` and ends at `head`.
@@ -49,10 +85,14 @@ impl Index {
             // Nothing is left where it could not be counted: such a group does not pass its check.
             let none = Jumps { groups: 0, positions: 0 };
             self.jumps_left = self.jumps_left.after(next, first).unwrap_or(none);
-            self.runs.push(Run { index: self.groups.len(), first, next });
+            self.runs.push(Run { index: self.len, first, next });
         }
         let hash_tag = u64_at(&header.journal_hash, 0);
-        self.groups.push(IndexEntry { offset, first: header.first, hash_tag });
+        // There is one from the start.
+        let Some(file) = self.files.last_mut() else { return };
+        file.groups.push(IndexEntry { offset, first: header.first, hash_tag });
+        file.end = head.end;
+        self.len += 1;
         self.head = head;
     }
 
@@ -62,19 +102,38 @@ impl Index {
 
     /// How many groups there are.
     pub(crate) fn len(&self) -> usize {
-        self.groups.len()
+        self.len
+    }
+
+    /// How many files there are.
+    pub(crate) fn files(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Whether the last file has no group yet.
+    pub(crate) fn last_file_is_empty(&self) -> bool {
+        self.files.last().is_none_or(|file| file.groups.is_empty())
     }
 
     pub(crate) fn jumps_left(&self) -> Jumps {
         self.jumps_left
     }
 
-    /// The group with a number, and where its record ends.
-    pub(crate) fn place(&self, number: GroupNumber) -> Result<(IndexEntry, u64), ReadError> {
+    /// The group with a number.
+    pub(crate) fn place(&self, number: GroupNumber) -> Result<Placed, ReadError> {
         let i = self.index_of(number)?;
-        // Lengths are not kept: a record ends where the next one begins, the last one at the head.
-        let end = self.groups.get(i + 1).map_or(self.head.end, |next| next.offset);
-        Ok((self.groups[i], end))
+        let FileGroups { file, seed, index, groups, end, .. } =
+            self.file_of(|file| file.index <= i);
+        let entry = groups[i - index];
+        // Lengths are not kept: a record ends where the next one begins, the last one at the end.
+        let end = groups.get(i - index + 1).map_or(*end, |next| next.offset);
+        Ok(Placed { entry, file: *file, seed: *seed, bytes: end - entry.offset })
+    }
+
+    /// The last file that begins early enough; the first one does so always.
+    fn file_of(&self, begins: impl Fn(&FileGroups) -> bool) -> &FileGroups {
+        let behind = self.files.partition_point(begins);
+        &self.files[behind.saturating_sub(1)]
     }
 
     /// The number of the group that holds a position.
@@ -91,8 +150,10 @@ impl Index {
             return Err(ReadError::GivenUp { what: "position", first, last, found: position });
         }
         // As many groups begin at or before the position as the index of the one behind it.
-        let behind = self.groups.partition_point(|group| group.first <= position);
-        Ok(self.number_at(behind - 1))
+        let file = self.file_of(|file| file.first <= position);
+        let behind = file.groups.partition_point(|group| group.first <= position);
+        // At least one of this file, unless the position was given up.
+        Ok(self.number_at(file.index + behind - 1))
     }
 
     /// The first group with a number above `after`.

@@ -8,7 +8,8 @@
 //! * [`Log`] appends groups of typed entries and returns only after the medium synced them.
 //! * [`Reader`] serves committed entries; what fails a check is an error, never data.
 //! * [`Writer`] is the one thread that appends: a group is what arrived during the last sync.
-//! * [`Medium`] is the storage below; [`FileMedium`] is the real one, [`fault`] the hostile one.
+//! * [`Medium`] is the storage below, files by name; [`FileMedium`] is a folder, [`fault`] the
+//!   hostile one.
 //!
 //! The bytes, and what is assumed of the medium, are written in `docs/journal.md`. Bodies are
 //! opaque: nothing here knows a frame or an operation, so recovery tools and benches need neither
@@ -29,31 +30,38 @@ mod build;
 mod entry;
 mod error;
 pub mod fault;
+mod file;
+mod folder;
 mod head;
 mod index;
 mod limits;
 mod log;
 mod medium;
+mod prepare;
 mod queue;
 mod read;
 mod record;
 mod recover;
+mod scan;
 mod writer;
 
 pub use build::GroupBuilder;
 pub use entry::{Entry, EntryKind};
 pub use error::{
-    AppendError, Corruption, DurableEvidence, EntryError, FIRST_VERSION, Failure, Fault, JumpError,
-    NotTaken, OpenError, ReadError,
+    AppendError, Corruption, DurableEvidence, EntryError, FIRST_VERSION, Failure, Fault, FileFault,
+    JumpError, NotTaken, OpenError, ReadError,
 };
+pub use file::is_one_file;
+pub use folder::{FileMedium, MediumError};
 pub use head::{Head, Place};
 pub use index::GivenUp;
 pub use limits::{
-    ENTRY_BYTES_MAX, GROUP_BYTES_MAX, GROUP_ENTRIES_MAX, GroupNumber, ITEM_BYTES_MAX,
+    ENTRY_BYTES_MAX, FileNumber, GROUP_BYTES_MAX, GROUP_ENTRIES_MAX, GroupNumber, ITEM_BYTES_MAX,
     ITEM_ENTRIES_MAX, JUMPS_MAX, MILLIS_MAX, Millis, Position,
 };
 pub use log::{Committed, Log, Salts};
-pub use medium::{FileMedium, Medium, MediumError};
+pub use medium::{FileLengths, FileName, Medium};
+pub use prepare::FileCounts;
 pub use read::{Entries, Group, Reader};
 pub use record::{Genesis, GroupSummary, journal_hash};
 pub use recover::Recovery;

@@ -6,6 +6,8 @@ pub type Millis = u64;
 pub type Position = u64;
 /// Number of a group over the whole log, from 1.
 pub type GroupNumber = u64;
+/// Number of a file of the log, from 1.
+pub type FileNumber = u64;
 
 /// Largest append time: 44 bits, less the value that means "unbounded".
 pub const MILLIS_MAX: Millis = (1 << 44) - 2;

@@ -2,15 +2,18 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::{fmt, io};
 
 use crate::build::Sealed;
+use crate::file::FileHeader;
+use crate::prepare::{NextFile, Room};
 use crate::read::{Entries, Group, Reader, Shared};
 use crate::record::{Jumps, MARK_BYTES, durable_mark};
-use crate::recover::{self, Recovery};
+use crate::recover::{self, Recovery, Tail};
 use crate::{
-    AppendError, Entry, Genesis, GroupBuilder, GroupNumber, Head, JumpError, Medium, Millis,
-    OpenError, Place, Position, ReadError,
+    AppendError, Entry, FileName, Genesis, GroupBuilder, GroupNumber, Head, JumpError, Medium,
+    Millis, OpenError, Place, Position, ReadError,
 };
 
 /// What is durable once an append returned.
@@ -51,22 +54,36 @@ impl fmt::Debug for Salts {
 #[derive(Debug)]
 pub struct Log<M> {
     shared: Arc<Shared<M>>,
+    /// The file that groups go into.
+    tail: Tail,
     salts: Salts,
     poisoned: bool,
     /// The buffer of the last record, for the next builder.
     spare: Vec<u8>,
 }
 
+/// Makes files ahead of need, while the log is appended to.
+pub(crate) struct FileMaker<M> {
+    shared: Arc<Shared<M>>,
+}
+
+impl<M: Medium> FileMaker<M> {
+    /// Makes the next file if it is wanted; ends early once `stop` is set.
+    pub(crate) fn make(&self, stop: &AtomicBool) -> io::Result<()> {
+        self.shared.ahead.prepare(&self.shared.medium, stop)
+    }
+}
+
 impl<M: Medium> Log<M> {
     /// Opens the log, creating it on an empty medium, and brings it to a state in which everything
     /// that it serves is durable: a torn tail is cut, an untorn last group that may never have been
-    /// synced is written and synced again.
+    /// synced is written and synced again, a file that was being left is sealed.
     ///
     /// ```
     /// use journal::{EntryKind, FileMedium, Genesis, Log, fault};
     ///
     /// let folder = tempfile::tempdir()?;
-    /// let path = folder.path().join("log");
+    /// let path = folder.path().join("journal");
     /// let genesis = Genesis { log_id: [7; 16], journal_hash: [0; 32] };
     ///
     /// // Two entries in one group: one sync makes both durable.
@@ -75,7 +92,7 @@ impl<M: Medium> Log<M> {
     /// group.append(EntryKind::FRAME, b"a frame")?;
     /// group.append(EntryKind::OPERATION, b"an operation")?;
     /// let committed = log.append_built(group)?;
-    /// drop(log); // the file is locked while the log is open
+    /// drop(log); // the folder is locked while the log is open
     ///
     /// let (log, recovery) = Log::open(FileMedium::open(&path)?, genesis, fault::salts())?;
     /// assert_eq!((recovery.groups, recovery.cut_bytes), (1, 0));
@@ -92,9 +109,9 @@ impl<M: Medium> Log<M> {
         genesis: Genesis,
         salts: Salts,
     ) -> Result<(Log<M>, Recovery), OpenError> {
-        let (shared, recovery) = recover::recover(medium, genesis)?;
+        let (shared, tail, recovery) = recover::recover(medium, genesis)?;
         let shared = Arc::new(shared);
-        Ok((Log { shared, salts, poisoned: false, spare: Vec::new() }, recovery))
+        Ok((Log { shared, tail, salts, poisoned: false, spare: Vec::new() }, recovery))
     }
 
     /// Appends the entries as one group; on return they are durable.
@@ -157,38 +174,94 @@ impl<M: Medium> Log<M> {
         }
         // Before the first call on the medium: without a salt nothing is written.
         let salt = (self.salts.0)().map_err(|source| AppendError::Salt { source })?;
-        let sealed = group.seal(self.shared.seed, salt);
         // Set before the first call and taken back after the last: no way out forgets it.
         self.poisoned = true;
+        if !self.fits(group.record_bytes() as u64) {
+            self.rotate()?;
+        }
+        let head = self.head();
+        let sealed = group.seal(self.tail.header.seed(), salt);
         self.write(&head, &sealed)?;
         self.poisoned = false;
         // Last: readers find a group through the head, so they never see one that is not synced.
         Ok(self.publish(&head, sealed))
     }
 
+    /// Whether so many bytes go into the file that is written to. Into one without a group they
+    /// always do: it grows for a group that fits no file.
+    fn fits(&self, bytes: u64) -> bool {
+        let end = self.head().end;
+        self.tail.header.takes_groups()
+            && (end + bytes <= self.tail.seal_offset(0) || self.shared.last_file_is_empty())
+    }
+
+    /// Leaves the file for the next one. In this order: a sealed file has a next one, and a file
+    /// with groups a sealed one before it, wherever power fails.
+    fn rotate(&mut self) -> Result<(), AppendError> {
+        let failed = |op| move |source| AppendError::Medium { op, source };
+        let (head, medium, Tail { header, len }) = (self.head(), &self.shared.medium, self.tail);
+        let taken = self.shared.ahead.take(medium);
+        let NextFile { length, .. } = taken.map_err(failed("make the next file"))?;
+        let next = FileHeader::after(&head, header.log_id, length);
+        recover::begin(medium, &next).map_err(failed("begin the next file"))?;
+        recover::seal(medium, &head, len, header.seed()).map_err(failed("seal the file"))?;
+        self.tail = Tail { header: next, len: length };
+        self.shared.begin_file(next.head(), next.seed());
+        Ok(())
+    }
+
+    /// Makes the next file, so that the append that needs it does not wait for it; does nothing if
+    /// there is one. A [`crate::Writer`] has this done by a thread of its own.
+    ///
+    /// # Errors
+    /// What the medium says. It is not tried again before the next file is begun: the append that
+    /// needs one makes its own.
+    pub fn make_ahead(&self) -> io::Result<()> {
+        self.maker().make(&AtomicBool::new(false))
+    }
+
+    /// Asks `room` before a file of so many bytes is made ahead of need; the first that is given
+    /// counts. What the writer needs at once, of [`crate::FileLengths::least`] bytes, is made
+    /// without asking.
+    pub fn ask_room(&self, room: impl Fn(u64) -> bool + Send + Sync + 'static) {
+        self.shared.ahead.ask_room(Room(Box::new(room)));
+    }
+
+    /// What makes files ahead, for another thread.
+    pub(crate) fn maker(&self) -> FileMaker<M> {
+        FileMaker { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Whether a file should be made ahead now.
+    pub(crate) fn wants_file(&self) -> bool {
+        self.shared.ahead.wants()
+    }
+
     fn write(&self, head: &Head, sealed: &Sealed) -> Result<(), AppendError> {
         let failed = |op| move |source| AppendError::Medium { op, source };
-        let medium = &self.shared.medium;
+        let (medium, name) = (&self.shared.medium, FileName::Log(head.file));
         // In one call, and nothing else before the sync: so at most one record is ever in flight,
         // and recovery knows where it must end.
-        medium.write_at(head.end, &sealed.record).map_err(failed("write"))?;
-        medium.sync().map_err(failed("sync"))?;
+        medium.write_at(name, head.end, &sealed.record).map_err(failed("write"))?;
+        medium.sync(name).map_err(failed("sync"))?;
         // Without a sync of its own: it may be lost, and then recovery writes the group once more.
-        let mark = durable_mark(self.shared.seed, sealed.header.number);
+        let mark = durable_mark(self.tail.header.seed(), sealed.header.number);
         let mark_at = head.end + (sealed.record.len() - MARK_BYTES) as u64;
         // If this fails the group is durable all the same, but half a mark may stand there, so the
         // log is poisoned as after any other error.
-        medium.write_at(mark_at, &mark).map_err(failed("write the durable mark"))
+        medium.write_at(name, mark_at, &mark).map_err(failed("write the durable mark"))
     }
 
     fn publish(&mut self, head: &Head, sealed: Sealed) -> Committed {
         let Sealed { header, record, ranges, last_time } = sealed;
         let (first, last, journal_hash) = (header.first, header.last(), header.journal_hash);
-        let end = head.end + record.len() as u64;
+        let (file, end) = (head.file, head.end + record.len() as u64);
+        // Longer than it was made, if the group fits no file.
+        self.tail.len = self.tail.len.max(end);
         self.shared.publish(
             head.end,
             &header,
-            Head { group: header.number, position: last, journal_hash, last_time, end },
+            Head { group: header.number, position: last, journal_hash, last_time, file, end },
         );
         // The buffer serves the next group: a busy log would else allocate megabytes for each.
         self.spare = record;
@@ -203,7 +276,7 @@ impl<M: Medium> Log<M> {
         if self.poisoned {
             return Err(AppendError::Poisoned);
         }
-        let synced = self.shared.medium.sync();
+        let synced = self.shared.medium.sync(FileName::Log(self.tail.header.number));
         // A failed sync says nothing of what was written before it, although nothing was appended.
         self.poisoned = synced.is_err();
         synced.map_err(|source| AppendError::Medium { op: "sync", source })

@@ -6,26 +6,26 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use bytes::Bytes;
 
 use crate::entry::{Found, Walk};
-use crate::index::{GivenUp, Index, IndexEntry};
-use crate::record::{
-    FileHeader, GROUP_HEADER_BYTES, GroupHeader, Jumps, MARK_BYTES, field, u64_at,
-};
+use crate::index::{GivenUp, Index, Placed};
+use crate::prepare::{Ahead, FileCounts};
+use crate::record::{GROUP_HEADER_BYTES, GroupHeader, Jumps, MARK_BYTES, field, u64_at};
 use crate::{
-    Corruption, DurableEvidence, Entry, Fault, GroupNumber, Head, Medium, Position, ReadError,
+    Corruption, DurableEvidence, Entry, Fault, FileName, GroupNumber, Head, Medium, Position,
+    ReadError,
 };
 
 /// What the log and its readers share.
 #[derive(Debug)]
 pub(crate) struct Shared<M> {
     pub(crate) medium: M,
-    pub(crate) header: FileHeader,
-    pub(crate) seed: u32,
+    log_id: [u8; 16],
     index: RwLock<Index>,
+    pub(crate) ahead: Ahead,
 }
 
 impl<M> Shared<M> {
-    pub(crate) fn new(medium: M, header: FileHeader, index: Index) -> Shared<M> {
-        Shared { medium, seed: header.seed(), header, index: RwLock::new(index) }
+    pub(crate) fn new(medium: M, log_id: [u8; 16], index: Index, ahead: Ahead) -> Shared<M> {
+        Shared { medium, log_id, index: RwLock::new(index), ahead }
     }
 
     pub(crate) fn head(&self) -> Head {
@@ -40,6 +40,15 @@ impl<M> Shared<M> {
         // Both under one lock: whoever sees the new head finds the group that it ends with.
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         index.push(offset, header, head);
+    }
+
+    pub(crate) fn begin_file(&self, head: Head, seed: u32) {
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        index.begin_file(head, seed);
+    }
+
+    pub(crate) fn last_file_is_empty(&self) -> bool {
+        self.index().last_file_is_empty()
     }
 
     /// A panic elsewhere cannot leave the index half changed: pushing is all that happens under it.
@@ -96,7 +105,7 @@ impl<M: Medium> Reader<M> {
 
     /// The identity that the log was created with.
     pub fn log_id(&self) -> [u8; 16] {
-        self.shared.header.log_id
+        self.shared.log_id
     }
 
     /// The entry at a position.
@@ -133,7 +142,17 @@ impl<M: Medium> Reader<M> {
     /// # Errors
     /// [`ReadError::Absent`] or [`ReadError::GivenUp`].
     pub fn hash_tag(&self, number: GroupNumber) -> Result<u64, ReadError> {
-        Ok(self.shared.index().place(number)?.0.hash_tag)
+        Ok(self.shared.index().place(number)?.entry.hash_tag)
+    }
+
+    /// How many files the log has.
+    pub fn files(&self) -> u64 {
+        self.shared.index().files() as u64
+    }
+
+    /// How making files ahead of need went since the log was opened.
+    pub fn file_counts(&self) -> FileCounts {
+        self.shared.ahead.counts()
     }
 
     /// The group with a number.
@@ -142,16 +161,17 @@ impl<M: Medium> Reader<M> {
     /// [`ReadError::Absent`] outside of the log, [`ReadError::Corrupt`] for a damaged group.
     pub fn group(&self, number: GroupNumber) -> Result<Group, ReadError> {
         // The lock is free again before the disk is asked: a committed record never changes.
-        let (place, end) = self.shared.index().place(number)?;
+        let place = self.shared.index().place(number)?;
+        let Placed { entry, file, bytes, .. } = place;
         // Its size is from the index and not from the record: damage cannot ask for memory.
-        let mut record = vec![0; (end - place.offset) as usize];
+        let mut record = vec![0; bytes as usize];
         self.shared
             .medium
-            .read_at(place.offset, &mut record)
+            .read_at(FileName::Log(file), entry.offset, &mut record)
             .map_err(|source| ReadError::Medium { op: "read", source })?;
-        check_and_parse(record.into(), number, place, self.shared.seed).map_err(|fault| {
-            let evidence = DurableEvidence::Committed;
-            Box::new(Corruption { group: number, offset: place.offset, fault, evidence }).into()
+        check_and_parse(record.into(), number, &place).map_err(|fault| {
+            let (offset, evidence) = (entry.offset, DurableEvidence::Committed);
+            Box::new(Corruption { group: number, file, offset, fault, evidence }).into()
         })
     }
 
@@ -163,12 +183,8 @@ impl<M: Medium> Reader<M> {
     }
 }
 
-fn check_and_parse(
-    record: Bytes,
-    number: GroupNumber,
-    place: IndexEntry,
-    seed: u32,
-) -> Result<Group, Fault> {
+fn check_and_parse(record: Bytes, number: GroupNumber, place: &Placed) -> Result<Group, Fault> {
+    let Placed { entry: place, seed, .. } = *place;
     // A record in the index is at least a header and a mark long: it was whole when it got there.
     let (head, body) = record.split_first_chunk::<GROUP_HEADER_BYTES>().expect("indexed record");
     let header = GroupHeader::intact(head, seed)?;

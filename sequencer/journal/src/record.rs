@@ -1,14 +1,11 @@
-//! The bytes of the file header, of a group's header and of its durable mark; see
-//! `docs/journal.md`.
+//! The bytes of a group's header and of its durable mark; see `docs/journal.md`.
 
 use sha3::{Digest, Keccak256};
 
 use crate::{
-    Fault, GROUP_BYTES_MAX, GROUP_ENTRIES_MAX, GroupNumber, Head, JUMPS_MAX, Millis, OpenError,
-    Place, Position,
+    Fault, GROUP_BYTES_MAX, GROUP_ENTRIES_MAX, GroupNumber, Head, JUMPS_MAX, Place, Position,
 };
 
-pub(crate) const FILE_HEADER_BYTES: usize = 128;
 pub(crate) const GROUP_HEADER_BYTES: usize = 136;
 pub(crate) const MARK_BYTES: usize = 8;
 /// The longest record: header, entries, mark (8 MiB needs no padding).
@@ -16,7 +13,6 @@ pub(crate) const RECORD_BYTES_MAX: usize = GROUP_HEADER_BYTES + GROUP_BYTES_MAX 
 /// What a disk writes as a whole: see the assumptions in `docs/journal.md`.
 pub(crate) const SECTOR_BYTES: u64 = 512;
 
-const FILE_MAGIC: [u8; 8] = *b"VITALLOG";
 pub(crate) const GROUP_MAGIC: [u8; 4] = *b"VGRP";
 pub(crate) const MARK_MAGIC: [u8; 4] = *b"VDUR";
 const VERSION: u16 = 2;
@@ -31,93 +27,6 @@ pub struct Genesis {
     pub log_id: [u8; 16],
     /// The journal hash before the first group; opening a log that has another one is an error.
     pub journal_hash: [u8; 32],
-}
-
-/// The first 128 bytes of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct FileHeader {
-    pub(crate) log_id: [u8; 16],
-    pub(crate) first_group: GroupNumber,
-    pub(crate) first_position: Position,
-    pub(crate) last_time: Millis,
-    pub(crate) journal_hash: [u8; 32],
-}
-
-impl FileHeader {
-    pub(crate) fn genesis(genesis: Genesis) -> FileHeader {
-        let Genesis { log_id, journal_hash } = genesis;
-        FileHeader { log_id, first_group: 1, first_position: 1, last_time: 0, journal_hash }
-    }
-
-    pub(crate) fn encode(&self) -> [u8; FILE_HEADER_BYTES] {
-        let mut bytes = [0; FILE_HEADER_BYTES];
-        bytes[0..8].copy_from_slice(&FILE_MAGIC);
-        bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
-        bytes[10..12].copy_from_slice(&(FILE_HEADER_BYTES as u16).to_le_bytes());
-        bytes[16..32].copy_from_slice(&self.log_id);
-        bytes[32..40].copy_from_slice(&self.first_group.to_le_bytes());
-        bytes[40..48].copy_from_slice(&self.first_position.to_le_bytes());
-        bytes[48..56].copy_from_slice(&self.last_time.to_le_bytes());
-        bytes[56..88].copy_from_slice(&self.journal_hash);
-        // Not seeded as every other: the seed is made of the log id, which these bytes hold.
-        let crc = crc32c::crc32c(&bytes[..124]);
-        bytes[124..128].copy_from_slice(&crc.to_le_bytes());
-        bytes
-    }
-
-    pub(crate) fn decode(bytes: &[u8; FILE_HEADER_BYTES]) -> Result<FileHeader, OpenError> {
-        // The magic before the checksum: the file of another program is not called a damaged log.
-        if !could_be_log(bytes) {
-            return Err(OpenError::NotALog { found: bytes[..8].to_vec() });
-        }
-        let (expected, found) = (u32_at(bytes, 124), crc32c::crc32c(&bytes[..124]));
-        if expected != found {
-            return Err(OpenError::Header(Fault::HeaderCrc { expected, found }));
-        }
-        let own = FileHeader {
-            log_id: array_at(bytes, 16),
-            first_group: u64_at(bytes, 32),
-            first_position: u64_at(bytes, 40),
-            last_time: u64_at(bytes, 48),
-            journal_hash: array_at(bytes, 56),
-        };
-        // By name and before every other field: what those mean is the version's to say.
-        if u16_at(bytes, 8) == 1 {
-            return Err(OpenError::FirstVersion);
-        }
-        // A file that continues another one would start higher. This version writes none, so it
-        // would not know what to compare a higher start with.
-        field("file version", VERSION.into(), u16_at(bytes, 8).into())
-            .and(field("file header length", 128, u16_at(bytes, 10).into()))
-            .and(field("file flags", 0, u32_at(bytes, 12).into()))
-            .and(field("first group", 1, own.first_group))
-            .and(field("first position", 1, own.first_position))
-            .and(field("last time", 0, own.last_time))
-            .and(field("file reserved", 0, bytes[88..124].iter().map(|b| u64::from(*b)).sum()))
-            .map_err(OpenError::Header)?;
-        Ok(own)
-    }
-
-    /// Where the first group goes.
-    pub(crate) fn head(&self) -> Head {
-        Head {
-            group: self.first_group - 1,
-            position: self.first_position - 1,
-            journal_hash: self.journal_hash,
-            last_time: self.last_time,
-            end: FILE_HEADER_BYTES as u64,
-        }
-    }
-
-    /// What every checksum of the file starts from.
-    pub(crate) fn seed(&self) -> u32 {
-        crc32c::crc32c(&self.log_id)
-    }
-}
-
-/// Whether the bytes are a beginning, however short, of a log.
-pub(crate) fn could_be_log(bytes: &[u8]) -> bool {
-    bytes.iter().zip(FILE_MAGIC).all(|(found, magic)| *found == magic)
 }
 
 /// What follows the header of a group, and what the header says besides.
@@ -271,8 +180,13 @@ impl GroupHeader {
 
     /// Bytes of header, entries, padding and mark.
     pub(crate) fn record_bytes(&self) -> usize {
-        GROUP_HEADER_BYTES + self.padded_bytes() + MARK_BYTES
+        record_bytes(self.bytes as usize)
     }
+}
+
+/// Bytes of a record whose contiguous entries take so many.
+pub(crate) fn record_bytes(entry_bytes: usize) -> usize {
+    GROUP_HEADER_BYTES + entry_bytes.next_multiple_of(8) + MARK_BYTES
 }
 
 /// What the journal hash takes in of a group.
@@ -355,22 +269,22 @@ fn limit(field: &'static str, max: u64, found: u64) -> Result<(), Fault> {
     if found <= max { Ok(()) } else { Err(Fault::Limit { field, max, found }) }
 }
 
-fn hash(field: &'static str, expected: [u8; 32], found: [u8; 32]) -> Result<(), Fault> {
+pub(crate) fn hash(field: &'static str, expected: [u8; 32], found: [u8; 32]) -> Result<(), Fault> {
     if expected == found { Ok(()) } else { Err(Fault::Hash { field, expected, found }) }
 }
 
 /// The `N` bytes at a constant place of a fixed-size header.
-fn array_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+pub(crate) fn array_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     let mut array = [0; N];
     array.copy_from_slice(&bytes[at..at + N]);
     array
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
+pub(crate) fn u16_at(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes(array_at(bytes, at))
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(array_at(bytes, at))
 }
 

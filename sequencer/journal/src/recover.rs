@@ -1,21 +1,17 @@
-//! Opening a log: scan, decide what is torn and what is corrupt, make the rest durable.
-//!
-//! The one question here is whether a bad record is the remains of a write that was never synced,
-//! and may be cut, or a durable group that was damaged, and must be reported. `docs/journal.md`
-//! derives the answer from what is assumed of the medium; [`Scan::judge`] is that derivation in
-//! code.
+//! Opening a log: which files there are, whether each continues the one before, what of the last
+//! one is torn; then what makes the rest durable. Nothing is changed before all of it holds.
 
-use crate::entry::Walk;
+use std::sync::atomic::AtomicBool;
+
+use crate::file::{
+    FILE_HEADER_BYTES, FileHeader, SEAL_BYTES, Seal, could_be_log, last_sector, seal_offset,
+};
 use crate::index::Index;
+use crate::prepare::{Ahead, NextFile, make};
 use crate::read::Shared;
-use crate::record::{
-    FILE_HEADER_BYTES, FileHeader, GROUP_HEADER_BYTES, GROUP_MAGIC, GroupHeader, MARK_BYTES,
-    MARK_MAGIC, RECORD_BYTES_MAX, SECTOR_BYTES, could_be_log, durable_mark,
-};
-use crate::{
-    Corruption, DurableEvidence, Fault, Genesis, GroupNumber, Head, Medium, Millis, OpenError,
-    Place,
-};
+use crate::record::{MARK_BYTES, durable_mark};
+use crate::scan::{Scan, failed, first_byte};
+use crate::{FileFault, FileName, FileNumber, Genesis, Head, Medium, OpenError};
 
 /// What opening a log found and did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,72 +28,307 @@ pub struct Recovery {
     pub rewrote_last: bool,
 }
 
+/// The file that groups go into.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tail {
+    pub(crate) header: FileHeader,
+    /// Bytes that it holds, zeros included.
+    pub(crate) len: u64,
+}
+
+impl Tail {
+    /// Where its seal would stand, its groups reaching to `end`.
+    pub(crate) fn seal_offset(&self, end: u64) -> u64 {
+        seal_offset(self.len, end)
+    }
+}
+
+/// A file as it is found, begun with a header.
+struct Found {
+    header: FileHeader,
+    len: u64,
+    seal: Option<Seal>,
+}
+
 /// Opens the log on a medium.
 pub(crate) fn recover<M: Medium>(
     medium: M,
     genesis: Genesis,
-) -> Result<(Shared<M>, Recovery), OpenError> {
-    let len = medium.len().map_err(failed("length"))?;
-    let Some(header) = read_file_header(&medium, len)? else {
-        return create(medium, genesis, len);
+) -> Result<(Shared<M>, Tail, Recovery), OpenError> {
+    let Folder { files, unbegun } = look(&medium, &genesis)?;
+    let Some(last) = files.last() else {
+        return create(medium, genesis, unbegun);
     };
-    // Before the scan: the log of another deployment is neither searched nor cut.
-    if header.journal_hash != genesis.journal_hash {
-        let (expected, found) = (genesis.journal_hash, header.journal_hash);
-        return Err(OpenError::Genesis { expected, found });
-    }
-    let mut scan = Scan::new(&medium, &header, len);
+    let tail = Tail { header: last.header, len: last.len };
+    let ahead = Ahead::new(last.header.number, files.iter().map(|file| file.len).sum());
+    let mut scan = Scan::new(&medium, &files[0].header);
     // A corruption leaves here, before the first change: a damaged log stays as it was found.
-    while scan.step()? {}
+    let before = scan_all(&mut scan, &files)?;
+    let (head, torn) = (scan.head(), scan.torn()?);
+    let has_groups = !scan.index.last_file_is_empty();
+    let begun = has_groups || !torn.is_empty();
+    if let Some(before) = before.filter(|before| !before.is_sealed) {
+        check_unsealed(&medium, &before, begun)?;
+    }
     let Scan { index, entries, record, marked, .. } = scan;
-    let head = index.head();
-    // Saturating: a last good record may end beyond the file, which may end within its mark.
-    let cut_bytes = len.saturating_sub(head.end);
-    if cut_bytes > 0 {
-        // Synced before anything is written there: bytes behind the end must read as zeros, or what
-        // is left of this record could pass for sectors of the next one.
-        medium.truncate(head.end).map_err(failed("truncate"))?;
-        medium.sync().map_err(failed("sync"))?;
+    for name in unbegun.into_iter().map(FileName::Log).chain([FileName::Next]) {
+        // Made anew when it is needed: whether its zeros and its name are durable nobody knows.
+        medium.remove(name).map_err(failed("remove"))?;
     }
-    // Only the last can need it: each group is written after the one before was synced.
-    let count = index.len() as u64;
-    let rewrote_last = count > 0 && !marked;
-    if rewrote_last {
-        rewrite_last(&medium, &head, record, header.seed())?;
+    cut(&medium, &head, &torn)?;
+    // Only the last group can need it: each is written after the one before was synced.
+    let unmarked = (index.len() > 0 && !marked).then_some(record);
+    let rewrote_last = unmarked.is_some() && (has_groups || !begun);
+    match unmarked {
+        Some(record) if has_groups => {
+            rewrite_last(&medium, &head, record, last.header.seed())?;
+        }
+        // With a group, or a part of one, in the file all of this is durable.
+        unmarked if !begun => rewrite_change(&medium, &last.header, before, unmarked)?,
+        _ => {}
     }
-    let recovery = Recovery { created: false, groups: count, entries, cut_bytes, rewrote_last };
-    Ok((Shared::new(medium, header, index), recovery))
+    let (groups, cut_bytes) = (index.len() as u64, torn.len() as u64);
+    let recovery = Recovery { created: false, groups, entries, cut_bytes, rewrote_last };
+    Ok((Shared::new(medium, tail.header.log_id, index, ahead), tail, recovery))
 }
 
-/// The file header, or `None` where a power cut came before it was synced.
-fn read_file_header<M: Medium>(medium: &M, len: u64) -> Result<Option<FileHeader>, OpenError> {
+/// The file before the last one.
+#[derive(Clone, Copy)]
+struct Before {
+    /// Where its groups end.
+    end: Head,
+    len: u64,
+    seed: u32,
+    is_sealed: bool,
+}
+
+/// Walks over all files; returns how the one before the last stands.
+fn scan_all<M: Medium>(
+    scan: &mut Scan<'_, M>,
+    files: &[Found],
+) -> Result<Option<Before>, OpenError> {
+    let mut before = None;
+    for (i, found) in files.iter().enumerate() {
+        let Found { header, len, seal } = found;
+        let next = files.get(i + 1).map(|next| &next.header);
+        let of = |file, fault| OpenError::File { file, fault };
+        scan.walk(header, *len, next)?;
+        let Some(next) = next else { break };
+        let end = scan.head();
+        let continues = next.check_continues(&end);
+        continues.map_err(|fault| of(next.number, FileFault::Chain(fault)))?;
+        match seal {
+            Some(seal) => {
+                seal.check(&end).map_err(|fault| of(header.number, FileFault::Seal(fault)))?;
+                check_zeros(scan.medium, &end, last_sector(*len))?;
+            }
+            // Power may have failed between the header of the last file and this seal.
+            None if i + 2 == files.len() => {}
+            None => return Err(of(header.number, FileFault::Unsealed)),
+        }
+        let (seed, is_sealed) = (header.seed(), seal.is_some());
+        before = Some(Before { end, len: *len, seed, is_sealed });
+    }
+    Ok(before)
+}
+
+/// A file before the last one may lack its seal while nothing was written into the last.
+fn check_unsealed<M: Medium>(medium: &M, before: &Before, begun: bool) -> Result<(), OpenError> {
+    let Before { end, len, .. } = before;
+    if begun {
+        return Err(OpenError::File { file: end.file, fault: FileFault::Unsealed });
+    }
+    check_zeros(medium, end, *len)
+}
+
+/// Makes the change from one file to the next durable, in the order in which it is made: a sync of
+/// it may have failed although all of it reads as it should.
+fn rewrite_change<M: Medium>(
+    medium: &M,
+    header: &FileHeader,
+    before: Option<Before>,
+    unmarked: Option<Vec<u8>>,
+) -> Result<(), OpenError> {
+    // The header of a log of one file is whole: it has no next one, and is left at once.
+    if header.takes_groups() {
+        begin(medium, header).map_err(failed("write the file header"))?;
+    }
+    let Some(Before { end, len, seed, .. }) = before else { return Ok(()) };
+    if let Some(record) = unmarked {
+        rewrite_last(medium, &end, record, seed)?;
+    }
+    seal(medium, &end, len, seed).map_err(failed("seal"))
+}
+
+/// Checks that nothing but zeros stands between the last group of a file and `end`.
+fn check_zeros<M: Medium>(medium: &M, head: &Head, end: u64) -> Result<(), OpenError> {
+    let stray = first_byte(medium, FileName::Log(head.file), head.end..end);
+    match stray.map_err(failed("read"))? {
+        None => Ok(()),
+        Some(offset) => {
+            Err(OpenError::File { file: head.file, fault: FileFault::Stray { offset } })
+        }
+    }
+}
+
+/// The files of a log.
+struct Folder {
+    /// Those with a header, which belong together; none in a new log.
+    files: Vec<Found>,
+    /// One without, which was made ahead of need.
+    unbegun: Option<FileNumber>,
+}
+
+/// Reads every header and seal, and holds them against each other.
+fn look<M: Medium>(medium: &M, genesis: &Genesis) -> Result<Folder, OpenError> {
+    let mut numbers: Vec<FileNumber> = medium
+        .names()
+        .map_err(failed("list"))?
+        .into_iter()
+        .filter_map(|name| match name {
+            FileName::Log(number) => Some(number),
+            FileName::Next => None,
+        })
+        .collect();
+    numbers.sort_unstable();
+    let (mut files, mut unbegun) = (Vec::<Found>::new(), None);
+    for (at, number) in (0..).zip(&numbers) {
+        if at + 1 != *number {
+            return Err(missing(at + 1));
+        }
+        // A file without a header is the last: the next one is begun only after it.
+        if let Some(file) = unbegun {
+            let why = "there are files behind it";
+            return Err(OpenError::File { file, fault: FileFault::NotBegun { why } });
+        }
+        match find(medium, *number)? {
+            Some(found) => {
+                check_belongs(&found, files.first(), genesis)?;
+                files.push(found);
+            }
+            None => unbegun = Some(*number),
+        }
+    }
+    // Sealed once the next one had its header.
+    if let Some(last) = files.last().filter(|last| last.seal.is_some()) {
+        let file = last.header.number + 1;
+        return Err(match unbegun {
+            None => missing(file),
+            Some(_) => {
+                let why = "the file before it is sealed";
+                OpenError::File { file, fault: FileFault::NotBegun { why } }
+            }
+        });
+    }
+    Ok(Folder { files, unbegun })
+}
+
+fn missing(file: FileNumber) -> OpenError {
+    OpenError::File { file, fault: FileFault::Missing { before: file - 1 } }
+}
+
+/// Before anything is walked over: the log of another deployment is neither searched nor cut.
+fn check_belongs(found: &Found, first: Option<&Found>, genesis: &Genesis) -> Result<(), OpenError> {
+    let Found { header, len, .. } = found;
+    let of = |fault| Err(OpenError::File { file: header.number, fault });
+    match first {
+        None if header.journal_hash != genesis.journal_hash => {
+            let (expected, found) = (genesis.journal_hash, header.journal_hash);
+            return Err(OpenError::Genesis { expected, found });
+        }
+        Some(first) if first.header.log_id != header.log_id => return of(FileFault::Foreign),
+        _ => {}
+    }
+    // Made whole and durable before its header was written.
+    if *len < header.length {
+        return of(FileFault::Short { expected: header.length, found: *len });
+    }
+    Ok(())
+}
+
+/// A file with its header and its seal; `None` where a power cut came before its header was synced.
+fn find<M: Medium>(medium: &M, number: FileNumber) -> Result<Option<Found>, OpenError> {
+    let name = FileName::Log(number);
+    let len = medium.len(name).map_err(failed("length"))?;
     let mut bytes = [0; FILE_HEADER_BYTES];
     let present = len.min(FILE_HEADER_BYTES as u64) as usize;
-    medium.read_at(0, &mut bytes[..present]).map_err(failed("read"))?;
-    // Nothing was acknowledged under it: at most 128 zeros, or a shorter file that begins right.
-    let unwritten = bytes.iter().all(|byte| *byte == 0) && present as u64 == len;
-    if unwritten || (present < FILE_HEADER_BYTES && could_be_log(&bytes[..present])) {
-        return Ok(None);
+    medium.read_at(name, 0, &mut bytes[..present]).map_err(failed("read"))?;
+    // Nothing was acknowledged under it.
+    if bytes.iter().all(|byte| *byte == 0) {
+        let stray = first_byte(medium, name, present as u64..len).map_err(failed("read"))?;
+        return match stray {
+            None => Ok(None),
+            Some(_) => {
+                let why = "there are bytes where groups go";
+                Err(OpenError::File { file: number, fault: FileFault::NotBegun { why } })
+            }
+        };
     }
-    FileHeader::decode(&bytes).map(Some)
+    if present < FILE_HEADER_BYTES && could_be_log(&bytes[..present]) {
+        let fault = FileFault::Short { expected: FILE_HEADER_BYTES as u64, found: len };
+        return Err(OpenError::File { file: number, fault });
+    }
+    let header = FileHeader::decode(&bytes, number)?;
+    let mut seal = [0; SEAL_BYTES];
+    let at = last_sector(len);
+    let seal = match at {
+        0 => None,
+        at => {
+            medium.read_at(name, at, &mut seal).map_err(failed("read"))?;
+            Seal::decode(&seal, header.seed())
+        }
+    };
+    Ok(Some(Found { header, len, seal }))
 }
 
-/// Begins the file anew; what a power cut left of its header is cut and counted.
+/// Begins a log in a file of its own.
 fn create<M: Medium>(
     medium: M,
     genesis: Genesis,
-    len: u64,
-) -> Result<(Shared<M>, Recovery), OpenError> {
-    let header = FileHeader::genesis(genesis);
-    // A power cut between these calls leaves what was there, nothing, zeros or the whole header,
-    // which lies within one sector. Each of these opens.
-    medium.truncate(0).map_err(failed("truncate"))?;
-    medium.write_at(0, &header.encode()).map_err(failed("write"))?;
-    medium.sync().map_err(failed("sync"))?;
+    unbegun: Option<FileNumber>,
+) -> Result<(Shared<M>, Tail, Recovery), OpenError> {
+    if let Some(file) = unbegun {
+        medium.remove(FileName::Log(file)).map_err(failed("remove"))?;
+    }
+    let len = medium.file_lengths().least;
+    let header = FileHeader::genesis(genesis, len);
+    // A power cut between these calls leaves no file, one of zeros or one with a header. Each of
+    // these opens.
+    let next = NextFile { number: header.number, length: len };
+    make(&medium, next, &AtomicBool::new(false)).map_err(failed("make the first file"))?;
+    begin(&medium, &header).map_err(failed("write the file header"))?;
     let recovery =
-        Recovery { created: true, groups: 0, entries: 0, cut_bytes: len, rewrote_last: false };
-    let index = Index::new(header.head());
-    Ok((Shared::new(medium, header, index), recovery))
+        Recovery { created: true, groups: 0, entries: 0, cut_bytes: 0, rewrote_last: false };
+    let index = Index::new(header.head(), header.seed());
+    let (tail, ahead) = (Tail { header, len }, Ahead::new(header.number, len));
+    Ok((Shared::new(medium, header.log_id, index, ahead), tail, recovery))
+}
+
+/// Writes the header of a file that was made: one sector, so that it is there whole or not at all.
+pub(crate) fn begin<M: Medium>(medium: &M, header: &FileHeader) -> std::io::Result<()> {
+    let name = FileName::Log(header.number);
+    medium.write_at(name, 0, &header.encode())?;
+    medium.sync(name)
+}
+
+/// Seals a file of `len` bytes whose groups end at `head`; the next file has its header by then.
+pub(crate) fn seal<M: Medium>(medium: &M, head: &Head, len: u64, seed: u32) -> std::io::Result<()> {
+    let name = FileName::Log(head.file);
+    medium.write_at(name, seal_offset(len, head.end), &Seal(*head).encode(seed))?;
+    medium.sync(name)
+}
+
+/// Writes zeros over what is torn. Synced before anything is written there: bytes behind the end
+/// must read as zeros, or what is left of this record could pass for sectors of the next one.
+fn cut<M: Medium>(medium: &M, head: &Head, torn: &[u8]) -> Result<(), OpenError> {
+    if torn.is_empty() {
+        return Ok(());
+    }
+    let name = FileName::Log(head.file);
+    medium.keep_cut(name, head.end, torn).map_err(failed("keep what is cut"))?;
+    // Power may fail here as well: fewer sectors of a torn record are still a torn record.
+    medium.write_at(name, head.end, &vec![0; torn.len()]).map_err(failed("cut"))?;
+    medium.sync(name).map_err(failed("sync"))
 }
 
 /// After a failed sync the system may hold the last group in memory as clean although the disk
@@ -109,267 +340,14 @@ fn rewrite_last<M: Medium>(
     mut record: Vec<u8>,
     seed: u32,
 ) -> Result<(), OpenError> {
+    let name = FileName::Log(head.file);
     let start = head.end - record.len() as u64;
     let mark_at = record.len() - MARK_BYTES;
     // A mark says that its group was synced, so it must not stand before the sync below returns.
     record[mark_at..].fill(0);
-    medium.write_at(start, &record).map_err(failed("write"))?;
-    medium.sync().map_err(failed("sync"))?;
+    medium.write_at(name, start, &record).map_err(failed("write"))?;
+    medium.sync(name).map_err(failed("sync"))?;
     // Without a sync of its own, as after an append: if it is lost, the next open writes again.
     let mark = durable_mark(seed, head.group);
-    medium.write_at(start + mark_at as u64, &mark).map_err(failed("write the durable mark"))
-}
-
-/// A walk over the records; `index` holds what was good so far.
-struct Scan<'a, M> {
-    medium: &'a M,
-    len: u64,
-    seed: u32,
-    index: Index,
-    /// Entries of these groups.
-    entries: u64,
-    /// The last good record, which may have to be written again, and a second buffer to read into.
-    record: Vec<u8>,
-    spare: Vec<u8>,
-    /// Whether it carries its durable mark.
-    marked: bool,
-}
-
-/// A good record: its header, the time of its last entry, whether it is marked.
-struct Good {
-    header: GroupHeader,
-    last_time: Millis,
-    marked: bool,
-}
-
-/// A bad record, and its header where that is intact.
-struct Bad {
-    fault: Fault,
-    header: Option<GroupHeader>,
-}
-
-impl<'a, M: Medium> Scan<'a, M> {
-    fn new(medium: &'a M, header: &FileHeader, len: u64) -> Scan<'a, M> {
-        Scan {
-            medium,
-            len,
-            seed: header.seed(),
-            index: Index::new(header.head()),
-            entries: 0,
-            record: Vec::new(),
-            spare: Vec::new(),
-            marked: true,
-        }
-    }
-
-    fn head(&self) -> Head {
-        self.index.head()
-    }
-
-    /// Takes in the next record; `false` at the end of what is good.
-    fn step(&mut self) -> Result<bool, OpenError> {
-        if self.len <= self.head().end {
-            return Ok(false);
-        }
-        let (record, checked) = self.load()?;
-        match checked {
-            Ok(good) => {
-                self.accept(record, &good);
-                Ok(true)
-            }
-            Err(bad) => match self.judge(&bad, &record)? {
-                None => Ok(false),
-                Some(evidence) => {
-                    let (group, offset) = (self.head().group + 1, self.head().end);
-                    Err(Box::new(Corruption { group, offset, fault: bad.fault, evidence }).into())
-                }
-            },
-        }
-    }
-
-    fn accept(&mut self, record: Vec<u8>, good: &Good) {
-        let offset = self.head().end;
-        let head = Head {
-            group: good.header.number,
-            position: good.header.last(),
-            journal_hash: good.header.journal_hash,
-            last_time: good.last_time,
-            end: offset + record.len() as u64,
-        };
-        self.index.push(offset, &good.header, head);
-        self.entries += u64::from(good.header.count);
-        self.spare = std::mem::replace(&mut self.record, record);
-        self.marked = good.marked;
-    }
-
-    /// Reads the record at the end of what is good, as far as it exists, and checks it.
-    fn load(&mut self) -> Result<(Vec<u8>, Result<Good, Bad>), OpenError> {
-        let mut record = std::mem::take(&mut self.spare);
-        let checked = self.load_into(&mut record, self.len - self.head().end)?;
-        Ok((record, checked))
-    }
-
-    fn load_into(&self, record: &mut Vec<u8>, left: u64) -> Result<Result<Good, Bad>, OpenError> {
-        // The header by itself first: a length is worth memory only if it is intact and in its
-        // place.
-        let mut head = [0; GROUP_HEADER_BYTES];
-        let present = left.min(GROUP_HEADER_BYTES as u64) as usize;
-        self.read(self.head().end, &mut head[..present])?;
-        record.clear();
-        record.extend_from_slice(&head[..present]);
-        if present < GROUP_HEADER_BYTES {
-            let fault = Fault::Truncated { expected: GROUP_HEADER_BYTES as u64, found: left };
-            return Ok(Err(Bad { fault, header: None }));
-        }
-        let header = match GroupHeader::intact(&head, self.seed) {
-            Ok(header) => header,
-            Err(fault) => return Ok(Err(Bad { fault, header: None })),
-        };
-        let (next, jumps) = (Place::after(&self.head()), self.index.jumps_left());
-        let placed = header.check_form(&head).and_then(|()| header.check_place(next, jumps));
-        if let Err(fault) = placed {
-            return Ok(Err(Bad { fault, header: Some(header) }));
-        }
-        let (whole, body_end) = (header.record_bytes(), header.record_bytes() - MARK_BYTES);
-        record.resize((whole as u64).min(left) as usize, 0);
-        self.read(self.head().end + present as u64, &mut record[present..])?;
-        if record.len() < body_end {
-            let fault = Fault::Truncated { expected: whole as u64, found: left };
-            return Ok(Err(Bad { fault, header: Some(header) }));
-        }
-        // The file may end within the mark: then the mark was never written.
-        record.resize(whole, 0);
-        Ok(self.check(&header, record).map_err(|fault| Bad { fault, header: Some(header) }))
-    }
-
-    fn check(&self, header: &GroupHeader, record: &[u8]) -> Result<Good, Fault> {
-        let (body, mark) = record[GROUP_HEADER_BYTES..].split_at(header.padded_bytes());
-        let entries = &body[..header.bytes as usize];
-        // The checksum before the hashes: `judge` takes only a failed checksum for a torn write, so
-        // a torn body must not come out as a wrong digest.
-        header.check_body(body, self.seed)?;
-        header.check_digest(entries)?;
-        header.check_journal_hash(&self.head().journal_hash)?;
-        let marked = self.check_mark(header.number, mark)?;
-        let mut last_time = self.head().last_time;
-        let mut walk = Walk::new(entries, header.count, header.first, last_time);
-        while let Some(entry) = walk.next()? {
-            last_time = entry.time;
-        }
-        Ok(Good { header: *header, last_time, marked })
-    }
-
-    /// A mark is right, or it is a beginning of the right one and zeros: then it was never written,
-    /// a failed write left half of it, or the file ends within it.
-    fn check_mark(&self, number: GroupNumber, found: &[u8]) -> Result<bool, Fault> {
-        let expected = durable_mark(self.seed, number);
-        let written = found.iter().zip(expected).take_while(|(a, b)| **a == *b).count();
-        if found[written..].iter().all(|byte| *byte == 0) {
-            return Ok(written == MARK_BYTES);
-        }
-        let word = |bytes: &[u8]| bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
-        let (expected, found) = (word(&expected), word(found));
-        Err(Fault::Field { field: "durable mark", expected, found })
-    }
-
-    /// Why a bad record was durable; `None` if it can be the remains of the one write that was in
-    /// flight when power failed.
-    fn judge(&self, bad: &Bad, record: &[u8]) -> Result<Option<DurableEvidence>, OpenError> {
-        use Fault::{BodyCrc, HeaderCrc, Magic, Truncated};
-        // Only these can a torn write cause; every other check sees bytes whose checksum holds.
-        if !matches!(bad.fault, Magic { .. } | HeaderCrc { .. } | BodyCrc { .. } | Truncated { .. })
-        {
-            return Ok(Some(DurableEvidence::IntactChecksum));
-        }
-        // Without an intact header its length is not known: it may have been the longest.
-        let reach = match &bad.header {
-            Some(header) => header.record_bytes(),
-            None => RECORD_BYTES_MAX,
-        };
-        // Before its sectors are looked at: damage may leave zeros as well, and then only what
-        // stands behind the record tells that it was synced.
-        if let Some(evidence) = self.search_beyond(self.head().end + reach as u64)? {
-            return Ok(Some(evidence));
-        }
-        // What lies beyond the end of the file is a missing sector too (assumption 3).
-        if matches!(bad.fault, Truncated { .. }) {
-            return Ok(None);
-        }
-        // Whose checksum failed. A torn write leaves one of its sectors as it was before: zeros.
-        let failed_part = match &bad.header {
-            Some(header) => GROUP_HEADER_BYTES..GROUP_HEADER_BYTES + header.padded_bytes(),
-            None => 0..GROUP_HEADER_BYTES,
-        };
-        let at = self.head().end + failed_part.start as u64;
-        let missing = sector_is_missing(&record[failed_part], at);
-        Ok(if missing { None } else { Some(DurableEvidence::EverySectorWritten) })
-    }
-
-    /// Searches everything behind the bad record's start for what cannot be there if it was never
-    /// synced: its own durable mark, a later group, or any byte beyond `reach`.
-    fn search_beyond(&self, reach: u64) -> Result<Option<DurableEvidence>, OpenError> {
-        const STEP: usize = 1 << 20;
-        let mark = durable_mark(self.seed, self.head().group + 1);
-        let mut beyond = None;
-        // Steps overlap by a header, so that one across their border is seen whole.
-        let mut buffer = vec![0; STEP + GROUP_HEADER_BYTES];
-        let mut start = self.head().end;
-        while start < self.len {
-            let present = (self.len - start).min(buffer.len() as u64) as usize;
-            let bytes = &mut buffer[..present];
-            self.read(start, bytes)?;
-            // Every record starts at a multiple of 8, and so does every mark.
-            for at in (0..present.min(STEP)).step_by(8) {
-                if let Some(evidence) = self.proof_at(&bytes[at..], start + at as u64, &mark) {
-                    return Ok(Some(evidence));
-                }
-            }
-            // Kept for the end: a mark or a later group further on says more than a stray byte.
-            beyond = beyond.or(last_byte_beyond(bytes, start, reach));
-            start += STEP as u64;
-        }
-        Ok(beyond.map(|offset| DurableEvidence::BytesBeyond { offset }))
-    }
-
-    fn proof_at(
-        &self,
-        bytes: &[u8],
-        offset: u64,
-        mark: &[u8; MARK_BYTES],
-    ) -> Option<DurableEvidence> {
-        if bytes.starts_with(&MARK_MAGIC) && bytes.starts_with(mark) {
-            return Some(DurableEvidence::DurableMark { offset });
-        }
-        if !bytes.starts_with(&GROUP_MAGIC) {
-            return None;
-        }
-        let header = GroupHeader::intact(bytes.first_chunk()?, self.seed).ok()?;
-        let number = header.number;
-        // Not its own number: a torn record may have an intact header over half a body.
-        (number > self.head().group + 1).then_some(DurableEvidence::LaterGroup { number, offset })
-    }
-
-    fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), OpenError> {
-        self.medium.read_at(offset, bytes).map_err(failed("read"))
-    }
-}
-
-/// Whether a sector under `bytes`, which start at `offset`, still reads as before the write: zeros.
-fn sector_is_missing(bytes: &[u8], offset: u64) -> bool {
-    // The first sector may be shared with the record before, so of it only the own bytes count.
-    let to_boundary = (SECTOR_BYTES - offset % SECTOR_BYTES) as usize;
-    let (begin, rest) = bytes.split_at(to_boundary.min(bytes.len()));
-    let zeros = |sector: &[u8]| sector.iter().all(|byte| *byte == 0);
-    zeros(begin) || rest.chunks(SECTOR_BYTES as usize).any(zeros)
-}
-
-/// The offset of the last byte of a part that is not zero and not below `reach`.
-fn last_byte_beyond(part: &[u8], start: u64, reach: u64) -> Option<u64> {
-    let skip = reach.saturating_sub(start).min(part.len() as u64) as usize;
-    let last = part[skip..].iter().rposition(|byte| *byte != 0)?;
-    Some(start + (skip + last) as u64)
-}
-
-fn failed(op: &'static str) -> impl FnOnce(std::io::Error) -> OpenError {
-    move |source| OpenError::Medium { op, source }
+    medium.write_at(name, start + mark_at as u64, &mark).map_err(failed("write the durable mark"))
 }

@@ -7,9 +7,12 @@ use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::{fmt, io, thread};
 
+use crate::log::FileMaker;
 use crate::queue::Queue;
 use crate::{AppendError, Committed, Failure, GroupBuilder, Log, Medium, Millis, NotTaken};
 
@@ -147,11 +150,13 @@ impl<M: Medium, A: Admission> Writer<M, A> {
         config: WriterConfig,
     ) -> io::Result<Writer<M, A>> {
         let queue = Arc::new(Queue::new(config.queue_items_max.get()));
+        let files = FileThread::start(log.maker())?;
         let owned = WriterThread {
             log,
             admission,
             clock,
             queue: Arc::clone(&queue),
+            files,
             admitting: None,
             unanswered: VecDeque::new(),
         };
@@ -183,6 +188,53 @@ impl<M, A: Admission> Drop for Writer<M, A> {
     }
 }
 
+/// The thread that makes files ahead of need: zeros take longer than a sync.
+struct FileThread {
+    /// One place: it is asked for a file, not for so many.
+    asked: Option<SyncSender<()>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl FileThread {
+    fn start<M: Medium>(maker: FileMaker<M>) -> io::Result<FileThread> {
+        let (asked, asks) = sync_channel(1);
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&stop);
+        let work = move || {
+            for () in asks {
+                // What went wrong is counted, and the writer meets it when it needs the file.
+                drop(maker.make(&told));
+            }
+        };
+        let thread = Some(thread::Builder::new().name("journal-files".into()).spawn(work)?);
+        Ok(FileThread { asked: Some(asked), stop, thread })
+    }
+
+    fn ask(&self) {
+        let Some(asked) = &self.asked else { return };
+        match asked.try_send(()) {
+            // Asked already; or its thread panicked, and then the writer makes files itself.
+            Ok(()) | Err(TrySendError::Full(()) | TrySendError::Disconnected(())) => {}
+        }
+    }
+
+    /// Ends the thread, and the file that it is making.
+    fn stop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.asked = None;
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+impl Drop for FileThread {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
 /// Everything the thread owns. Replies stay here while the caller's code runs, so that a panic in
 /// it leaves none of them uncalled.
 struct WriterThread<M, A: Admission, C> {
@@ -190,6 +242,7 @@ struct WriterThread<M, A: Admission, C> {
     admission: A,
     clock: C,
     queue: Arc<Queue<Submitted<A>>>,
+    files: FileThread,
     admitting: Option<Reply<A::Answer>>,
     unanswered: VecDeque<(A::Answer, Reply<A::Answer>)>,
 }
@@ -198,6 +251,7 @@ impl<M: Medium, A: Admission, C: FnMut() -> Millis> WriterThread<M, A, C> {
     fn run(mut self) -> WriterStopped<M, A> {
         // Unwinding is safe to cross: after a panic the thread admits nothing more and ends.
         let ended = catch_unwind(AssertUnwindSafe(|| {
+            self.files.ask();
             while self.commit_one_group()? {}
             // Else a power cut after the stop could make the next open write the last group again.
             self.log.rest()
@@ -212,6 +266,7 @@ impl<M: Medium, A: Admission, C: FnMut() -> Millis> WriterThread<M, A, C> {
             // thread yet.
             self.fail(failure);
         }
+        self.files.stop();
         WriterStopped { log: self.log, admission: self.admission, failure }
     }
 
@@ -231,6 +286,9 @@ impl<M: Medium, A: Admission, C: FnMut() -> Millis> WriterThread<M, A, C> {
             let committed = self.log.append_built(group)?;
             // Before the answers: whoever gets one may look at once for what it speaks of.
             self.admission.committed(&committed);
+            if self.log.wants_file() {
+                self.files.ask();
+            }
         }
         // Taken off before it is called: one that panics must not be called again by `fail`.
         while let Some((answer, reply)) = self.unanswered.pop_front() {

@@ -5,13 +5,17 @@ use journal::{
     Entry, EntryKind, Fault, GivenUp, JUMPS_MAX, JumpError, Log, OpenError, Place, ReadError,
 };
 
-use crate::support::{GENESIS, START_MS, groups, medium_with, record_bounds};
+use crate::support::{
+    FIRST, GENESIS, START_MS, appended, checksum, groups, holding, record_bounds,
+};
 
 const BEYOND: Place = Place { group: 1_000, position: 5_000 };
 
-/// A log of two groups with two entries each, one that continues at [`BEYOND`], and one more.
-fn medium_with_gap() -> FaultMedium {
-    let medium = medium_with(&groups(30, &[2, 2], 20));
+/// A log of two groups with two entries each, one that continues at [`BEYOND`], and one more; in
+/// files of so many bytes.
+fn medium_with_gap(file_bytes: u64) -> FaultMedium {
+    let medium = FaultMedium::default().with_lengths(file_bytes, file_bytes);
+    let medium = appended(medium, &groups(30, &[2, 2], 20));
     let (mut log, _) = Log::open(medium.clone(), GENESIS, salts()).expect("open");
     let mut group = log.builder_beyond(START_MS + 50, BEYOND).expect("beyond the head");
     assert_eq!((group.number(), group.next_position()), (1_000, 5_000));
@@ -25,7 +29,13 @@ fn medium_with_gap() -> FaultMedium {
 
 #[test]
 fn a_log_goes_on_beyond_what_was_given_up_and_reads_over_it() {
-    let medium = medium_with_gap();
+    // In one file, and with each group in one of its own.
+    for file_bytes in [1 << 16, 512] {
+        check_reads_over_the_gap(medium_with_gap(file_bytes));
+    }
+}
+
+fn check_reads_over_the_gap(medium: FaultMedium) {
     let (log, recovery) = Log::open(medium, GENESIS, salts()).expect("open");
     assert_eq!((recovery.groups, recovery.entries), (4, 7));
     let head = log.head();
@@ -58,7 +68,7 @@ fn a_log_goes_on_beyond_what_was_given_up_and_reads_over_it() {
 
 #[test]
 fn a_number_that_was_given_up_is_named_as_such() {
-    let (log, _) = Log::open(medium_with_gap(), GENESIS, salts()).expect("open");
+    let (log, _) = Log::open(medium_with_gap(1 << 16), GENESIS, salts()).expect("open");
     for found in [3, 999] {
         let error = log.group(found).expect_err("given up");
         let (what, first, last) = ("group", 3, 999);
@@ -77,7 +87,7 @@ fn a_number_that_was_given_up_is_named_as_such() {
 
 #[test]
 fn a_jump_goes_forwards_in_groups_and_positions_and_all_jumps_stay_below_2_to_the_28() {
-    let medium = medium_with_gap();
+    let medium = medium_with_gap(1 << 16);
     let (mut log, _) = Log::open(medium, GENESIS, salts()).expect("open");
     let next = Place { group: 1_002, position: 5_003 };
     // What is left: 997 groups and 4,995 positions were given up already.
@@ -104,16 +114,15 @@ fn a_jump_goes_forwards_in_groups_and_positions_and_all_jumps_stay_below_2_to_th
 
 #[test]
 fn a_jump_without_its_flag_or_a_flag_without_a_jump_is_corruption() {
-    let seed = crc32c::crc32c(&GENESIS.log_id);
     let seal = |bytes: &mut [u8], at: usize| {
-        let crc = crc32c::crc32c_append(seed, &bytes[at..at + 132]);
-        bytes[at + 132..at + 136].copy_from_slice(&crc.to_le_bytes());
+        let crc = checksum(1, &bytes[at..at + 132]);
+        bytes[at + 132..at + 136].copy_from_slice(&crc);
     };
-    let fault = |bytes: Vec<u8>| match Log::open(FaultMedium::holding(bytes), GENESIS, salts()) {
+    let fault = |bytes: Vec<u8>| match Log::open(holding(bytes), GENESIS, salts()) {
         Err(OpenError::Corrupt(found)) => found.fault,
         other => panic!("expected corruption, found {other:?}"),
     };
-    let bytes = medium_with_gap().bytes();
+    let bytes = medium_with_gap(1 << 16).file(FIRST);
     let bounds = record_bounds(&bytes);
     let mut without_flag = bytes.clone();
     without_flag[bounds[2] + 6] = 0;

@@ -4,7 +4,7 @@ use journal::fault::{Cut, FaultMedium, salts};
 use journal::{Entry, EntryKind, Log};
 use proptest::prelude::*;
 
-use crate::support::{GENESIS, START_MS, all_entries};
+use crate::support::{FIRST, GENESIS, START_MS, all_entries, holding};
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -14,6 +14,7 @@ enum Op {
     Reopen,
     FailThenReopen(u64),
     PowerCut(usize, u64),
+    MakeAhead,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -28,6 +29,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0..60u64).prop_map(Op::IterFrom),
         1 => Just(Op::Reopen),
         1 => (1..8u64).prop_map(Op::FailThenReopen),
+        1 => Just(Op::MakeAhead),
         1 => (0..Cut::ALL.len(), any::<u64>()).prop_map(|(cut, seed)| Op::PowerCut(cut, seed)),
     ]
 }
@@ -42,7 +44,8 @@ struct Pair {
 
 impl Pair {
     fn new() -> Pair {
-        let medium = FaultMedium::default();
+        // Small files, so that many operations fall on a change from one to the next.
+        let medium = FaultMedium::default().with_lengths(1_024, 4_096);
         let (log, _) = Log::open(medium.clone(), GENESIS, salts()).expect("open");
         Pair { medium, log, model: Vec::new(), doubtful: Vec::new() }
     }
@@ -62,9 +65,10 @@ impl Pair {
             Op::Reopen => self.reopen(self.medium.clone()),
             Op::FailThenReopen(call) => self.medium.fail_at(call),
             Op::PowerCut(cut, seed) => {
-                let image = self.medium.after_power_cut(Cut::ALL[cut], seed);
-                self.reopen(FaultMedium::holding(image));
+                self.reopen(self.medium.after_power_cut(Cut::ALL[cut], seed));
             }
+            // An injected failure is the next append's to make good.
+            Op::MakeAhead => drop(self.log.make_ahead()),
         }
     }
 
@@ -118,10 +122,12 @@ proptest! {
         at in 0..400usize,
     ) {
         let medium = crate::support::medium_with(&crate::support::groups(40, &[2, 1], 60));
-        let mut bytes = medium.bytes();
+        let mut bytes = medium.file(FIRST);
+        let length = bytes.len();
         bytes.truncate(at);
         bytes.extend(tail);
-        if let Ok((log, _)) = Log::open(FaultMedium::holding(bytes), GENESIS, salts()) {
+        bytes.resize(bytes.len().max(length), 0);
+        if let Ok((log, _)) = Log::open(holding(bytes), GENESIS, salts()) {
             let whole = crate::support::groups(40, &[2, 1], 60).concat();
             prop_assert!(whole.starts_with(&all_entries(&log)));
         }

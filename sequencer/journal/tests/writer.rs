@@ -1,6 +1,5 @@
 //! The writer: order, grouping, and what every submitter is told when it ends.
 
-use std::io;
 use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
@@ -8,8 +7,8 @@ use std::time::Duration;
 
 use journal::fault::{FaultMedium, salts};
 use journal::{
-    Admission, Committed, EntryKind, Failure, GroupBuilder, Log, Medium, Millis, NotTaken,
-    Position, Submitter, Writer, WriterConfig,
+    Admission, Committed, EntryKind, Failure, FileName, GroupBuilder, Log, Medium, Millis,
+    NotTaken, Position, Submitter, Writer, WriterConfig,
 };
 
 use crate::support::{GENESIS, START_MS, all_entries};
@@ -55,10 +54,9 @@ impl Admission for Plain {
     }
 }
 
-/// A medium whose syncs wait for permission, once it is asked to hold them.
+/// A medium whose syncs of groups wait for permission, once it is asked to hold them.
 #[derive(Clone, Default)]
 struct GatedMedium {
-    inner: FaultMedium,
     gate: Arc<(Mutex<Gate>, Condvar)>,
 }
 
@@ -69,6 +67,20 @@ struct Gate {
 }
 
 impl GatedMedium {
+    fn medium(&self) -> FaultMedium {
+        let gate = Arc::clone(&self.gate);
+        FaultMedium::default().on_sync(move |name| {
+            // The file that is made ahead has a thread of its own.
+            if name == FileName::Next {
+                return;
+            }
+            let mut state = gate.0.lock().expect("gate");
+            state.waiting += 1;
+            gate.1.notify_all();
+            let mut state = gate.1.wait_while(state, |gate| gate.held).expect("gate");
+            state.waiting -= 1;
+        })
+    }
     fn hold(&self) {
         self.gate.0.lock().expect("gate").held = true;
     }
@@ -87,34 +99,17 @@ impl GatedMedium {
     }
 }
 
-impl Medium for GatedMedium {
-    fn len(&self) -> io::Result<u64> {
-        self.inner.len()
-    }
-    fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
-        self.inner.read_at(offset, bytes)
-    }
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.inner.write_at(offset, bytes)
-    }
-    fn sync(&self) -> io::Result<()> {
-        let mut gate = self.gate.0.lock().expect("gate");
-        gate.waiting += 1;
-        self.gate.1.notify_all();
-        let mut gate = self.gate.1.wait_while(gate, |gate| gate.held).expect("gate");
-        gate.waiting -= 1;
-        drop(gate);
-        self.inner.sync()
-    }
-    fn truncate(&self, len: u64) -> io::Result<()> {
-        self.inner.truncate(len)
-    }
-}
-
 type Answers = Receiver<Result<Option<(Position, Millis)>, Failure>>;
 
 fn start<M: Medium>(medium: M, clock: impl FnMut() -> Millis + Send + 'static) -> Writer<M, Plain> {
     let (log, _) = Log::open(medium, GENESIS, salts()).expect("open");
+    start_on(log, clock)
+}
+
+fn start_on<M: Medium>(
+    log: Log<M>,
+    clock: impl FnMut() -> Millis + Send + 'static,
+) -> Writer<M, Plain> {
     let config = WriterConfig { queue_items_max: NonZeroUsize::new(100).expect("not zero") };
     Writer::start(log, Plain::default(), clock, config).expect("a thread starts")
 }
@@ -153,7 +148,7 @@ fn entries_have_the_order_of_submission_and_answers_name_their_positions() {
 #[test]
 fn what_arrives_during_a_sync_becomes_one_group() {
     let medium = GatedMedium::default();
-    let writer = start(medium.clone(), || START_MS);
+    let writer = start(medium.medium(), || START_MS);
     medium.hold();
     let first = submit(&writer.submitter(), Item::Frame("first"));
     medium.await_sync();
@@ -174,7 +169,7 @@ fn what_arrives_during_a_sync_becomes_one_group() {
 #[test]
 fn a_full_queue_refuses_and_hands_the_item_back() {
     let medium = GatedMedium::default();
-    let writer = start(medium.clone(), || START_MS);
+    let writer = start(medium.medium(), || START_MS);
     medium.hold();
     let submitter = writer.submitter();
     let first = submit(&submitter, Item::Frame("first"));
@@ -213,7 +208,7 @@ fn an_operation_is_strictly_later_and_time_never_goes_back() {
 #[test]
 fn a_panic_in_admission_tells_every_waiter_and_acknowledges_nothing() {
     let medium = GatedMedium::default();
-    let writer = start(medium.clone(), || START_MS);
+    let writer = start(medium.medium(), || START_MS);
     medium.hold();
     let submitter = writer.submitter();
     let durable = submit(&submitter, Item::Frame("durable"));
@@ -236,7 +231,10 @@ fn a_panic_in_admission_tells_every_waiter_and_acknowledges_nothing() {
 #[test]
 fn a_failed_sync_tells_every_waiter_and_stops_the_writer() {
     let medium = FaultMedium::default();
-    let writer = start(medium.clone(), || START_MS);
+    let (log, _) = Log::open(medium.clone(), GENESIS, salts()).expect("open");
+    // No file is made ahead, so that the second call is the sync of the first group.
+    log.ask_room(|_| false);
+    let writer = start_on(log, || START_MS);
     medium.fail_at(2);
     let failed = submit(&writer.submitter(), Item::Frame("a"));
     assert!(matches!(failed.recv().expect("called"), Err(Failure::Log(_))));
@@ -266,7 +264,7 @@ fn an_item_gets_its_share_of_a_group_and_no_more() {
 #[test]
 fn a_panicking_reply_does_not_keep_the_others_from_an_answer() {
     let medium = GatedMedium::default();
-    let writer = start(medium.clone(), || START_MS);
+    let writer = start(medium.medium(), || START_MS);
     medium.hold();
     let submitter = writer.submitter();
     let first = submit(&submitter, Item::Frame("first"));
@@ -278,4 +276,21 @@ fn a_panicking_reply_does_not_keep_the_others_from_an_answer() {
     assert!(first.recv().expect("called").is_ok());
     assert!(matches!(third.recv().expect("called"), Err(Failure::Panicked)));
     assert!(matches!(writer.stop().failure, Some(Failure::Panicked)));
+}
+
+#[test]
+fn the_writer_has_its_files_made_ahead() {
+    let medium = FaultMedium::default().with_lengths(4_096, 4_096);
+    let writer = start(medium.clone(), || START_MS);
+    // Each answer waits for its group, so that there are as many groups.
+    for _ in 0..60 {
+        let answer = submit(&writer.submitter(), Item::Frame("a frame"));
+        assert!(answer.recv().expect("called").is_ok());
+    }
+    let stopped = writer.stop();
+    let (log, last) = (stopped.log, FileName::Log(3));
+    assert_eq!((log.head().position, log.reader().file_counts().failed), (60, 0));
+    assert!(log.head().file >= 3, "60 groups of 168 bytes in files of 3.5 KiB");
+    assert!(medium.files().contains_key(&last));
+    assert!(!medium.files().contains_key(&FileName::Next), "nothing half made is left");
 }

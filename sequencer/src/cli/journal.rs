@@ -9,6 +9,7 @@ use l1_contracts::Deployment;
 use model::{ExitCode, SystemClock};
 use sequencer::doors::config::Config;
 use sequencer::folder::layout::Layout;
+use sequencer::folder::old_journal::{self, OldJournalError};
 use sequencer::node::loss::{AcceptedLoss, LossError, LossTerms, Offline};
 use sequencer::node::setup;
 use sequencer::node::survey::{self, Survey, SurveyError, WitnessSays};
@@ -36,7 +37,10 @@ pub(crate) enum JournalCommand {
     /// from then on how many losses were accepted: gateways, wallets and practitioners see it.
     /// Revocations, denials and stops that are lost are in force no more until patients sign again.
     Recover(RecoverArgs),
-    /// Says whether the journal is of the first version, of which nothing is converted.
+    /// Moves the journal of the version before, one file, into the folder that a journal is now.
+    ///
+    /// Nothing of the file is changed: the log goes on behind it. Of the first version nothing is
+    /// converted, and that is said.
     Convert(NodeFolder),
 }
 
@@ -139,8 +143,16 @@ fn no_witness(layout: &Layout) -> Failure {
 
 fn convert(dir: &Path) -> Outcome {
     let layout = Layout::new(dir);
+    let moved = old_journal::convert(&layout).map_err(|error| match error {
+        OldJournalError::Locked { .. } => unavailable(error),
+        error => failed(error),
+    })?;
+    if let Some(first) = moved {
+        println!("{} is now {}", layout.old_journal().display(), first.display());
+        return Ok(());
+    }
     survey::check_version(&layout).map_err(survey_failed)?;
-    println!("{}: of the second version, nothing to convert", layout.journal().display());
+    println!("{}: of the third version, nothing to convert", layout.journal().display());
     Ok(())
 }
 

@@ -85,7 +85,7 @@ pub(crate) const HISTORY: Unserved = Unserved {
     meaning: "The journal lacks what the contract, the store, the witness or a receipt of this node \
               remembers: nothing is taken in, acknowledged or settled. `detail` names groups, \
               positions and both hashes.",
-    what_to_do: "Stop the node and restore the newest whole copy of `journal.log`; only if there is \
+    what_to_do: "Stop the node and restore the newest whole copy of `journal/`; only if there is \
                  none, `sequencer journal recover --accept-loss`.",
 };
 

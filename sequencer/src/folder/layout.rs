@@ -42,7 +42,8 @@ impl Layout {
     /// # Errors
     /// What the system says of the folder.
     pub fn is_in_use(&self) -> std::io::Result<bool> {
-        Ok(self.deployment().try_exists()? || self.journal().try_exists()?)
+        let journal = self.journal().try_exists()? || self.old_journal().try_exists()?;
+        Ok(journal || self.deployment().try_exists()?)
     }
 
     /// Refuses the folder if others may open anything in it, but for what says nothing about a
@@ -62,8 +63,10 @@ places! {
     deployment = "deployment.json";
     /// Journal of the embedded chain.
     chain_journal = "chain.journal";
-    /// The log: frames, operations, requests, refusals, closes.
-    journal = "journal.log";
+    /// Folder of the log: frames, operations, requests, refusals, closes.
+    journal = "journal";
+    /// The log of the version before, in one file: see `folder::old_journal`.
+    old_journal = "journal.log";
     /// How far the journal was, beside it: see `folder::witness`.
     witness = "head.witness";
     /// What the node believes of the machine's clocks: see `folder::believed`.

@@ -4,6 +4,7 @@ pub mod authority;
 pub mod believed;
 pub mod checked;
 pub mod layout;
+pub mod old_journal;
 pub mod request;
 pub mod secrets;
 pub mod store;

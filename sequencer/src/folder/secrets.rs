@@ -63,8 +63,8 @@ impl NodeSecret {
             NodeSecret::Settlement => "the contract takes batches from its account alone",
             NodeSecret::Receipt => "clients take receipts of the signer in the deployment alone",
             NodeSecret::Edge => "every batch has blinded with it what joins its chunks",
-            NodeSecret::JournalId => "the checksums of journal.log are made with it",
-            NodeSecret::Journal => "the enrolments in journal.log open with it alone",
+            NodeSecret::JournalId => "the checksums of the journal are made with it",
+            NodeSecret::Journal => "the enrolments in the journal open with it alone",
         }
     }
 

@@ -12,6 +12,7 @@ use crate::doors::admin::AdminError;
 use crate::doors::config::ConfigError;
 use crate::doors::http::HttpError;
 use crate::folder::authority::AuthorityError;
+use crate::folder::old_journal::OldJournalError;
 use crate::folder::secrets::SecretError;
 use crate::folder::store::StoreError;
 use crate::guard::{Stage, StageFailure};
@@ -77,9 +78,12 @@ pub enum NodeError {
     /// The journal does not open.
     #[error("the journal does not open")]
     Journal(#[from] journal::OpenError),
-    /// The journal's file does not open.
-    #[error("the journal's file does not open")]
+    /// The journal's folder does not open.
+    #[error("the journal's folder does not open")]
     Medium(#[from] journal::MediumError),
+    /// The journal is of the version before.
+    #[error(transparent)]
+    OldJournal(#[from] OldJournalError),
     /// Nobody can be asked how far the journal was.
     #[error(transparent)]
     Head(#[from] HeadError),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use journal::{EntryKind, FileMedium, Head, Log, Place, ReadError};
+use journal::{EntryKind, FileLengths, FileMedium, Head, Log, Place, ReadError};
 use l1_contracts::{Deployment, Edge, EdgeError};
 use model::{BatchNumber, Clock, limits};
 use thiserror::Error;
@@ -61,7 +61,7 @@ pub enum LossError {
     /// Settled groups are lost.
     #[error(
         "settled groups are missing, and what is settled cannot be given up: a journal is not yet \
-         rebuilt from chain and batch files. Put a whole copy of journal.log in its place, or keep \
+         rebuilt from chain and batch files. Put a whole copy of journal/ in its place, or keep \
          the folder as it is and deploy anew"
     )]
     Settled(#[source] Box<Contradiction>),
@@ -103,7 +103,7 @@ pub enum LossError {
     #[error(
         "expected less than 2^28 positions from the last close at {begin} to the next one behind \
          position {position}, where the journal would go on: no batch could hold them. Put a whole \
-         copy of journal.log in its place, or keep the folder as it is and deploy anew"
+         copy of journal/ in its place, or keep the folder as it is and deploy anew"
     )]
     Window {
         /// Position of the last close.
@@ -220,7 +220,7 @@ impl Offline {
         let edge = Edge::connect(chain.provider, deployment).await?;
         let store = Arc::new(Store::open(&layout.store())?);
         store.bind(edge.scope())?;
-        let log = open_journal(&layout, &edge).map_err(folder)?;
+        let log = open_journal(&layout, &edge, FileLengths::default()).map_err(folder)?;
         Ok(Offline { layout, edge, store, log, settle })
     }
 

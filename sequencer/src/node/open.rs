@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use journal::{FileMedium, Genesis, Log, Salts};
+use journal::{FileLengths, FileMedium, Genesis, Log, Salts};
 use l1_contracts::{Deployment, Edge, KeyWords};
 use model::{BatchNumber, Clock};
 use statement::scope;
@@ -14,6 +14,7 @@ use super::setup::{self, BaseChain};
 use crate::disk::FreeSpace;
 use crate::doors::config::Config;
 use crate::folder::layout::Layout;
+use crate::folder::old_journal;
 use crate::folder::secrets::NodeSecret;
 use crate::folder::store::Store;
 use crate::history::Contradiction;
@@ -67,7 +68,8 @@ pub(super) async fn open(
     let store = Store::open(&layout.store())?;
     // A store of another deployment holds batches that this contract never saw.
     store.bind(edge.scope())?;
-    let log = open_journal(&layout, &edge)?;
+    let lengths = config.journal.file_lengths();
+    let log = open_journal(&layout, &edge, lengths)?;
     let memories = Memories { layout: &layout, edge: &edge, store: &store };
     let Told { lacks, asked_chain } = check_head(memories, &log).await?;
     // After the store was asked what it remembers: what is forgotten here remembers as well. While
@@ -158,21 +160,23 @@ fn forget_damaged(store: &Store) -> Result<(), NodeError> {
 }
 
 /// Opens the journal of a deployment.
-pub(super) fn open_journal(layout: &Layout, edge: &Edge) -> Result<Log<FileMedium>, NodeError> {
+pub(super) fn open_journal(
+    layout: &Layout,
+    edge: &Edge,
+    lengths: FileLengths,
+) -> Result<Log<FileMedium>, NodeError> {
+    old_journal::refuse(layout)?;
     let id = layout.secret(NodeSecret::JournalId)?;
     let mut log_id = [0; 16];
     log_id.copy_from_slice(&id[..16]);
     // The first hash names the deployment: a journal copied to another one does not open there.
     let journal_hash = statement::journal::genesis(edge.scope());
-    let medium = FileMedium::open(&layout.journal())?;
+    let medium = FileMedium::open(&layout.journal())?.with_lengths(lengths);
     let (log, recovery) = Log::open(medium, Genesis { log_id, journal_hash }, salts())?;
     if recovery.cut_bytes > 0 {
         // A crash between write and sync leaves one. Nothing in it was acknowledged.
         let bytes = recovery.cut_bytes;
-        tracing::warn!(
-            bytes,
-            "a torn tail of the journal was cut, and is kept in journal.log.cut-*"
-        );
+        tracing::warn!(bytes, "a torn tail of the journal was cut, and is kept in journal/*.cut-*");
     }
     Ok(log)
 }

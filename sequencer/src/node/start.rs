@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use devchain::DevChain;
-use journal::{FileMedium, Log, Reader, Writer, WriterConfig};
+use journal::{FileCounts, FileMedium, Log, Reader, Writer, WriterConfig};
 use model::Clock;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, watch};
@@ -142,6 +142,9 @@ pub(super) fn start_core(
     let queue_items_max = NonZeroUsize::new(opened.config.journal.queue_items_max);
     let queue_items_max = queue_items_max.expect("the configuration was checked: at least one");
     let limits = WriterConfig { queue_items_max };
+    // A file made ahead takes no room that frames leave to everything else.
+    let reserve = common.around.reserve.clone();
+    log.ask_room(move |bytes| reserve.leaves_room(bytes));
     // The earliest that it may be: nothing is stamped that lies in somebody's future.
     let now = move || clock.read().earliest.get();
     let writer = Writer::start(log, admission, now, limits)?;
@@ -338,6 +341,7 @@ pub(super) fn start_timer(core: &Core, common: &Common) -> GuardedTask {
         view: core.view.clone(),
         journal: core.journal.clone(),
         counted: core.journal.head(),
+        files_counted: FileCounts::default(),
         refusals_counted_ms: common.clock.running_ms(),
         clock: common.clock.clone(),
         watched: common.watched.clone(),

@@ -3,13 +3,14 @@
 use std::io;
 use std::path::PathBuf;
 
-use journal::{FileMedium, Genesis, Head, Log, Medium, MediumError, OpenError, ReadError, Salts};
+use journal::{FileMedium, Genesis, Head, Log, MediumError, OpenError, ReadError, Salts};
 use l1_contracts::{Deployment, DeploymentError};
 use thiserror::Error;
 use wire::{Entry, FrameError, GapEntry};
 
 use super::head::{HeadError, witness, witness_is_missing};
 use crate::folder::layout::Layout;
+use crate::folder::old_journal::{self, OldJournalError};
 use crate::history::{Comparison, Contradiction, HistoryError, compare, losses, term_of};
 
 /// What a journal holds.
@@ -48,17 +49,20 @@ pub enum SurveyError {
     /// There is none.
     #[error("expected a journal in {path}, found none")]
     Absent {
-        /// The file.
+        /// The folder.
         path: PathBuf,
     },
+    /// It is of the version before.
+    #[error(transparent)]
+    OldJournal(#[from] OldJournalError),
     /// A node runs on it.
     #[error("expected a stopped node, found {path} open: stop it first")]
     Locked {
-        /// The file.
+        /// The folder.
         path: PathBuf,
     },
-    /// The file cannot be opened.
-    #[error("the journal's file does not open")]
+    /// The folder cannot be opened.
+    #[error("the journal's folder does not open")]
     Medium(#[source] MediumError),
     /// Which deployment it is of cannot be told.
     #[error("the deployment of the journal cannot be told")]
@@ -66,10 +70,10 @@ pub enum SurveyError {
     /// It does not open.
     #[error("the journal {path} does not open")]
     Open {
-        /// The file.
+        /// The folder.
         path: PathBuf,
         /// Why not.
-        source: OpenError,
+        source: Box<OpenError>,
     },
     /// It cannot be read.
     #[error("the journal cannot be read")]
@@ -132,18 +136,21 @@ pub fn survey(layout: &Layout) -> Result<Survey, SurveyError> {
 pub fn check_version(layout: &Layout) -> Result<(), SurveyError> {
     // The version is read before the deployment is compared, so any will do.
     match open(layout, [0; 32]) {
-        Ok(_) | Err(SurveyError::Open { source: OpenError::Genesis { .. }, .. }) => Ok(()),
-        Err(error) => Err(error),
+        Err(SurveyError::Open { source, .. }) if matches!(*source, OpenError::Genesis { .. }) => {
+            Ok(())
+        }
+        opened => opened.map(drop),
     }
 }
 
 fn open(
     layout: &Layout,
     journal_hash: [u8; 32],
-) -> Result<(Log<Untouched>, journal::Recovery), SurveyError> {
+) -> Result<(Log<FileMedium>, journal::Recovery), SurveyError> {
+    old_journal::refuse(layout)?;
     let path = layout.journal();
-    // Opening makes a file that is not there.
-    if !path.exists() {
+    // Opening makes a folder that is not there, and a log in it.
+    if !old_journal::has_files(&path).unwrap_or(true) {
         return Err(SurveyError::Absent { path });
     }
     let medium = FileMedium::open(&path).map_err(|error| match error {
@@ -153,33 +160,7 @@ fn open(
     // The identity is the file's own: what is given here counts for a new one only.
     let genesis = Genesis { log_id: [0; 16], journal_hash };
     let none = Salts::new(|| Err(io::ErrorKind::Unsupported.into()));
-    let opened = Log::open(Untouched(medium), genesis, none);
-    opened.map_err(|source| SurveyError::Open { path, source })
-}
-
-/// A file to which nothing is ever written: what recovery would change is left as it is, and what
-/// the log then serves lies before it.
-#[derive(Debug)]
-struct Untouched(FileMedium);
-
-impl Medium for Untouched {
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-
-    fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
-        self.0.read_at(offset, bytes)
-    }
-
-    fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn truncate(&self, _: u64) -> io::Result<()> {
-        Ok(())
-    }
+    // What recovery would change is left as it is, and what the log then serves lies before it.
+    let opened = Log::open(medium.untouched(), genesis, none);
+    opened.map_err(|source| SurveyError::Open { path, source: source.into() })
 }

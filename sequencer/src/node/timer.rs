@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use journal::{FileMedium, Head, Reader};
+use journal::{FileCounts, FileMedium, Head, Reader};
 use model::Clock as _;
 use tokio::sync::watch;
 
@@ -30,6 +30,8 @@ pub(super) struct WindowTimer {
     pub(super) journal: Reader<FileMedium>,
     /// Where the journal stood when it was counted last: at first, before anybody could send.
     pub(super) counted: Head,
+    /// How making its files went until then.
+    pub(super) files_counted: FileCounts,
     /// The boot-time clock when refusals were counted last, milliseconds.
     pub(super) refusals_counted_ms: u64,
     pub(super) clock: Arc<NodeClock>,
@@ -104,6 +106,11 @@ impl WindowTimer {
         metrics.journal_groups_total.inc_by(head.group - self.counted.group);
         metrics.journal_entries_total.inc_by(head.position - self.counted.position);
         self.counted = head;
+        metrics.journal_files.set(i64::try_from(self.journal.files()).unwrap_or(i64::MAX));
+        let (now, before) = (self.journal.file_counts(), self.files_counted);
+        metrics.journal_files_late_total.inc_by(now.late - before.late);
+        metrics.journal_files_unmade_total.inc_by(now.failed - before.failed);
+        self.files_counted = now;
     }
 
     async fn close_if_due(&self) -> Result<(), AdmitError> {

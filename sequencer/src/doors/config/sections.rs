@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use journal::FileLengths;
 use l1_contracts::HttpUrl;
 use model::limits::WINDOW_MS_MAX;
 
@@ -49,6 +50,12 @@ settings! {
             memory: "That many frames of up to 64 KiB, twice.",
             at_limit: "A further one is refused as busy.",
         }
+        file_bytes_max: u64 = 256 << 20; "bytes", range(1 << 20, 16 << 30) => {
+            sets: "Length of the journal's files. The first is 1 MiB, each further one as long as \
+                   all before it together, up to this; the next one is made while there is room \
+                   above the reserve.",
+            at_limit: "The journal goes on in the next file.",
+        }
         reserve_bytes: u64 = 1 << 30; "bytes", range(0, 1 << 40) => {
             sets: "Free space, under the node's folder and its store, that frames leave to \
                    operations, accesses, closes and batches; 0 keeps none. The greater of what an \
@@ -58,6 +65,13 @@ settings! {
                        free.",
             applies: Live,
         }
+    }
+}
+
+impl JournalSection {
+    /// How long the journal's files are made.
+    pub fn file_lengths(&self) -> FileLengths {
+        FileLengths { most: self.file_bytes_max, ..FileLengths::default() }
     }
 }
 

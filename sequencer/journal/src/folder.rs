@@ -1,0 +1,246 @@
+//! The folder of files that a log is stored in.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use files::{Audience, LockedFile};
+
+use crate::{FileLengths, FileName, Medium};
+
+/// Why a folder could not be opened as a medium.
+#[derive(Debug, thiserror::Error)]
+pub enum MediumError {
+    /// Another process writes this log.
+    #[error("{path}: locked by another process")]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The operating system refused.
+    #[error("{path}: {op} failed")]
+    Io {
+        /// The folder or file.
+        path: PathBuf,
+        /// The call that failed.
+        op: &'static str,
+        /// Its error.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// What would be cut cannot be kept, so nothing is cut.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "expected to keep {bytes} bytes in {path} before they are cut from the journal's end, {}. \
+     Nothing is changed: {}, and start again",
+    if lacks_space(source) { "and there is no space for them" } else { "and cannot write there" },
+    if lacks_space(source) { "make room in that folder's file system" } else { "let it be written" }
+)]
+struct Unkept {
+    path: PathBuf,
+    bytes: usize,
+    #[source]
+    source: io::Error,
+}
+
+fn lacks_space(error: &io::Error) -> bool {
+    // Of the disk, of a quota, of a limit on files.
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
+/// A folder of files, locked for this process, synced by `fdatasync`. Holds at most nine
+/// descriptors. What is cut from a file is kept beside it.
+#[derive(Debug)]
+pub struct FileMedium {
+    folder: PathBuf,
+    lengths: FileLengths,
+    /// Whether what would change a file is left out.
+    untouched: bool,
+    /// Files in use, the one used last first.
+    open: Mutex<VecDeque<(FileName, Arc<File>)>>,
+    _lock: LockedFile,
+}
+
+impl FileMedium {
+    /// Opens or creates the folder, whose parent must be there, locks it, and makes its name
+    /// durable. It holds what patients are asked to consent to: others may not open it.
+    ///
+    /// # Errors
+    /// [`MediumError::Locked`] if another process has it open, else what the system said; of a file
+    /// that others may open, [`files::TooOpen`].
+    pub fn open(folder: &Path) -> Result<FileMedium, MediumError> {
+        let failed = |op| move |source| MediumError::Io { path: folder.to_owned(), op, source };
+        let parent = folder.parent().filter(|path| !path.as_os_str().is_empty());
+        // A folder on the way that is missing is a wrong path, or a disk that is not mounted.
+        fs::metadata(parent.unwrap_or(Path::new("."))).map_err(failed("find the parent of"))?;
+        files::make_folder(folder, Audience::Owner).map_err(failed("create"))?;
+        let lock = files::open_locked(&folder.join(LOCK), Audience::Owner);
+        let lock = lock.map_err(failed("open and lock"))?;
+        let lock = lock.ok_or_else(|| MediumError::Locked { path: folder.to_owned() })?;
+        Ok(FileMedium {
+            folder: folder.to_owned(),
+            lengths: FileLengths::default(),
+            untouched: false,
+            open: Mutex::default(),
+            _lock: lock,
+        })
+    }
+
+    /// With files of other lengths; those that are there stay as they are.
+    pub fn with_lengths(self, lengths: FileLengths) -> FileMedium {
+        FileMedium { lengths, ..self }
+    }
+
+    /// The folder as it stands: whatever would change it is left out and reported as done, so that
+    /// what a log then serves lies before what opening it would cut.
+    pub fn untouched(self) -> FileMedium {
+        FileMedium { untouched: true, ..self }
+    }
+
+    fn path(&self, name: FileName) -> PathBuf {
+        self.folder.join(name.to_string())
+    }
+
+    /// The file, opened if it is not yet.
+    fn file(&self, name: FileName) -> io::Result<Arc<File>> {
+        let mut open = self.in_use();
+        if let Some(at) = open.iter().position(|(other, _)| *other == name) {
+            // To the front: the list is short, and the file that is written to is mostly first.
+            open.swap(0, at);
+            return Ok(Arc::clone(&open[0].1));
+        }
+        let file = Arc::new(files::open_existing(&self.path(name), Audience::Owner)?);
+        open.truncate(OPEN_MAX - 1);
+        open.push_front((name, Arc::clone(&file)));
+        Ok(file)
+    }
+
+    /// What the name stood for is another file from now on, or none.
+    fn forget(&self, name: FileName) {
+        self.in_use().retain(|(other, _)| *other != name);
+    }
+
+    /// A panic elsewhere cannot leave the list half changed.
+    fn in_use(&self) -> MutexGuard<'_, VecDeque<(FileName, Arc<File>)>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Held while the folder is open; says nothing by its content.
+const LOCK: &str = "lock";
+/// Most files held open: those that are written and made, and some that are read.
+const OPEN_MAX: usize = 8;
+
+impl Medium for FileMedium {
+    fn names(&self) -> io::Result<Vec<FileName>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            // The lock and what was cut are not the log's.
+            names.extend(entry?.file_name().to_str().and_then(FileName::parse));
+        }
+        Ok(names)
+    }
+
+    fn len(&self, name: FileName) -> io::Result<u64> {
+        Ok(self.file(name)?.metadata()?.len())
+    }
+
+    fn read_at(&self, name: FileName, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        self.file(name)?.read_exact_at(bytes, offset)
+    }
+
+    fn create(&self, name: FileName) -> io::Result<()> {
+        if self.untouched {
+            return Ok(());
+        }
+        self.remove(name)?;
+        files::create_stream(&self.path(name), Audience::Owner).map(drop)
+    }
+
+    fn write_at(&self, name: FileName, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        if self.untouched {
+            return Ok(());
+        }
+        self.file(name)?.write_all_at(bytes, offset)
+    }
+
+    fn sync(&self, name: FileName) -> io::Result<()> {
+        if self.untouched {
+            return Ok(());
+        }
+        self.file(name)?.sync_data()
+    }
+
+    fn rename(&self, from: FileName, to: FileName) -> io::Result<()> {
+        if self.untouched {
+            return Ok(());
+        }
+        files::rename(&self.path(from), &self.path(to))?;
+        self.forget(from);
+        self.forget(to);
+        Ok(())
+    }
+
+    fn remove(&self, name: FileName) -> io::Result<()> {
+        if self.untouched {
+            return Ok(());
+        }
+        self.forget(name);
+        match fs::remove_file(self.path(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        if self.untouched {
+            return Ok(());
+        }
+        files::sync_folder(&self.folder)
+    }
+
+    /// Writes the bytes to a file of their own. Damage can make an acknowledged group look like a
+    /// torn one: who remembers it is asked only after the log is open, and whoever mends it then
+    /// needs its bytes.
+    fn keep_cut(&self, name: FileName, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        if self.untouched {
+            return Ok(());
+        }
+        // Named by place and content: a crash before the cut keeps the same once, and the next one
+        // at this place replaces nothing.
+        let cut = format!("{name}.cut-{offset}-{:08x}", crc32c::crc32c(bytes));
+        let path = self.folder.join(cut);
+        let (kept, bytes) = (files::replace(&path, &[bytes], Audience::Owner), bytes.len());
+        // Of the same kind, which says to programs whether there is no room.
+        kept.map_err(|source| io::Error::new(source.kind(), Unkept { path, bytes, source }))
+    }
+
+    fn file_lengths(&self) -> FileLengths {
+        self.lengths
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_kept_names_the_file_the_bytes_and_what_to_do() {
+        let said = |kind: io::ErrorKind| {
+            let (path, source) = ("journal/00000001.log.cut-512-0".into(), kind.into());
+            Unkept { path, bytes: 77, source }.to_string()
+        };
+        let full = said(io::ErrorKind::StorageFull);
+        for words in ["77 bytes", "journal/00000001.log.cut-512-0", "no space", "make room"] {
+            assert!(full.contains(words), "expected {words:?} in {full:?}");
+        }
+        let refused = said(io::ErrorKind::PermissionDenied);
+        assert!(refused.contains("cannot write there") && !refused.contains("space"), "{refused}");
+    }
+}

@@ -1,0 +1,186 @@
+//! The next file, made before it is needed: zeros that are written and synced, so that an append
+//! changes bytes of the file and nothing else of the file system.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::{fmt, io};
+
+use crate::file::FILE_HEADER_BYTES;
+use crate::{FileName, FileNumber, Medium};
+
+/// Zeros written between two syncs, so that the writer's own sync never waits for all of them.
+const STEP_BYTES: usize = 4 << 20;
+
+/// The next file, and how often there was none.
+#[derive(Debug)]
+pub(crate) struct Ahead {
+    /// Held while a file is made, so that only one is.
+    state: Mutex<State>,
+    room: OnceLock<Room>,
+    late: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// Says whether a file of so many bytes may be made ahead of need.
+pub(crate) struct Room(pub(crate) Box<dyn Fn(u64) -> bool + Send + Sync>);
+
+impl fmt::Debug for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Room")
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    /// The file that groups go into. Which file is made next is decided by this alone, and under
+    /// the lock: whoever asked for one may be late, and a file with groups must not be made anew.
+    last: FileNumber,
+    /// Bytes of all files up to and with it.
+    total: u64,
+    /// The next one, once it is durable.
+    ready: Option<NextFile>,
+    /// Whether it could not be made: it is not tried again behind the same file.
+    given_up: bool,
+}
+
+/// A file of zeros, durable under its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NextFile {
+    pub(crate) number: FileNumber,
+    pub(crate) length: u64,
+}
+
+/// How making files ahead of need went since the log was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileCounts {
+    /// Files that the writer had to make itself, or to wait for, because none was ready.
+    pub late: u64,
+    /// Files that could not be made ahead: the medium failed or has no room.
+    pub failed: u64,
+}
+
+impl Ahead {
+    /// Behind the file `last`, with which the log has `total` bytes.
+    pub(crate) fn new(last: FileNumber, total: u64) -> Ahead {
+        let state = Mutex::new(State { last, total, ready: None, given_up: false });
+        let (late, failed) = (AtomicU64::new(0), AtomicU64::new(0));
+        Ahead { state, room: OnceLock::new(), late, failed }
+    }
+
+    /// Asks this before a file is made ahead; the first who is named is asked.
+    pub(crate) fn ask_room(&self, room: Room) {
+        let _ = self.room.set(room);
+    }
+
+    pub(crate) fn counts(&self) -> FileCounts {
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        FileCounts { late: load(&self.late), failed: load(&self.failed) }
+    }
+
+    /// Whether a file should be made ahead now.
+    pub(crate) fn wants(&self) -> bool {
+        // Locked while one is made: then none is wanted.
+        self.state.try_lock().is_ok_and(|state| state.ready.is_none() && !state.given_up)
+    }
+
+    /// Makes the next file if there is none yet, as long as the whole log within the limits of the
+    /// medium and where there is room for it. Ends early once `stop` is set.
+    pub(crate) fn prepare<M: Medium>(&self, medium: &M, stop: &AtomicBool) -> io::Result<()> {
+        let mut state = self.state();
+        if state.ready.is_some() || state.given_up {
+            return Ok(());
+        }
+        let lengths = medium.file_lengths();
+        let length = state.total.clamp(lengths.least, lengths.most.max(lengths.least));
+        let next = NextFile { number: state.last + 1, length };
+        let made = match self.room.get().is_none_or(|room| (room.0)(length)) {
+            true => make(medium, next, stop),
+            // What is free is kept for everything else that the node writes.
+            false => Err(io::ErrorKind::StorageFull.into()),
+        };
+        if let Ok(true) = made {
+            state.ready = Some(next);
+        }
+        if made.is_err() {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+            // The writer makes its own when it needs one; that may be the first to succeed.
+            state.given_up = true;
+        }
+        made.map(drop)
+    }
+
+    /// The next file, for the writer: the one that is ready, or one made now, which is counted.
+    pub(crate) fn take<M: Medium>(&self, medium: &M) -> io::Result<NextFile> {
+        let ready = self.state.try_lock().is_ok_and(|state| state.ready.is_some());
+        if !ready {
+            self.late.fetch_add(1, Ordering::Relaxed);
+        }
+        // Waits for the one that is being made, if so: there must not be two of one number.
+        let mut state = self.state();
+        let next = match state.ready.take() {
+            Some(next) => next,
+            None => {
+                let length = medium.file_lengths().least;
+                let next = NextFile { number: state.last + 1, length };
+                make(medium, next, &AtomicBool::new(false))?;
+                next
+            }
+        };
+        (state.last, state.given_up) = (next.number, false);
+        state.total += next.length;
+        Ok(next)
+    }
+
+    /// A panic elsewhere leaves nothing half changed here: a file is put in once it is whole.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes a file of zeros durable under its number; `false` if it was stopped before the end.
+pub(crate) fn make<M: Medium>(medium: &M, next: NextFile, stop: &AtomicBool) -> io::Result<bool> {
+    let made = write_zeros(medium, next.length, stop).and_then(|whole| {
+        if whole {
+            refuse_begun(medium, next.number)?;
+            // Only now under its number: whatever has that is whole and durable.
+            medium.rename(FileName::Next, FileName::Log(next.number))?;
+            medium.sync_names()?;
+        }
+        Ok(whole)
+    });
+    if !matches!(made, Ok(true)) {
+        // Its room is needed by others; the error that stopped us is the one to report.
+        drop(medium.remove(FileName::Next));
+    }
+    made
+}
+
+/// A file that has a header is never replaced, whatever else is wrong.
+fn refuse_begun<M: Medium>(medium: &M, number: FileNumber) -> io::Result<()> {
+    let name = FileName::Log(number);
+    let mut header = [0; FILE_HEADER_BYTES];
+    if medium.names()?.contains(&name) {
+        let present = medium.len(name)?.min(FILE_HEADER_BYTES as u64) as usize;
+        medium.read_at(name, 0, &mut header[..present])?;
+    }
+    match header.iter().all(|byte| *byte == 0) {
+        true => Ok(()),
+        false => Err(io::ErrorKind::AlreadyExists.into()),
+    }
+}
+
+fn write_zeros<M: Medium>(medium: &M, length: u64, stop: &AtomicBool) -> io::Result<bool> {
+    medium.create(FileName::Next)?;
+    let zeros = vec![0; STEP_BYTES.min(length as usize)];
+    let mut at = 0;
+    while at < length {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let step = zeros.len().min((length - at) as usize);
+        medium.write_at(FileName::Next, at, &zeros[..step])?;
+        medium.sync(FileName::Next)?;
+        at += step as u64;
+    }
+    Ok(true)
+}
