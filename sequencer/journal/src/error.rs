@@ -367,6 +367,15 @@ pub enum ReadError {
     /// The stored bytes are damaged.
     #[error(transparent)]
     Corrupt(#[from] Box<Corruption>),
+    /// The index of the file changed since the log was opened.
+    #[error(
+        "{} does not say where the group stands: open the log again, which makes it anew",
+        FileName::Index(*file)
+    )]
+    Index {
+        /// The file whose index it is.
+        file: FileNumber,
+    },
     /// Its number was given up when a loss was accepted: there is no such position or group.
     #[error("{what} {found}: {first} to {last} were given up when an operator accepted a loss")]
     GivenUp {

@@ -1,10 +1,11 @@
-//! What memory keeps of the groups: where each stands, and where numbers were given up.
+//! What memory keeps of the groups: which file holds which, where each of the last file stands, and
+//! where numbers were given up.
 
 use crate::record::{GroupHeader, Jumps, u64_at};
 use crate::{FileNumber, GroupNumber, Head, Place, Position, ReadError};
 
-/// What memory keeps of a group: 24 bytes.
-#[derive(Clone, Copy, Debug)]
+/// Where a group stands: 24 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct IndexEntry {
     pub(crate) offset: u64,
     pub(crate) first: Position,
@@ -13,14 +14,14 @@ pub(crate) struct IndexEntry {
 }
 
 /// Groups with numbers and positions that follow each other, up to the next run.
-#[derive(Clone, Copy, Debug)]
-struct Run {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
     /// Index of its first group.
-    index: usize,
+    pub(crate) index: usize,
     /// Its first group's number and first position.
-    first: Place,
+    pub(crate) first: Place,
     /// The place right after the group before it.
-    next: Place,
+    pub(crate) next: Place,
 }
 
 /// The groups of one file.
@@ -32,9 +33,54 @@ struct FileGroups {
     /// Index of its first group, and that group's first position or one before it.
     index: usize,
     first: Position,
-    groups: Vec<IndexEntry>,
+    count: usize,
+    /// `None` once the index of the file, which was left, says it on the disk.
+    groups: Option<Vec<IndexEntry>>,
     /// Where its last group ends.
     end: u64,
+    /// Where the log stood when the file was left.
+    last: Option<Head>,
+}
+
+/// Groups of which the index of their file says where they stand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OnDisk {
+    pub(crate) file: FileNumber,
+    pub(crate) seed: u32,
+    /// Index of the first, and how many there are.
+    pub(crate) index: usize,
+    pub(crate) count: usize,
+    /// Where the last one ends.
+    pub(crate) end: u64,
+}
+
+/// What is known here of where a group stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Known {
+    /// All of it.
+    Placed(Placed),
+    /// In which file, and at which place among its groups.
+    InFile(OnDisk, usize),
+}
+
+/// What is known here of the group that holds a position.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Holder {
+    /// Its number.
+    Group(GroupNumber),
+    /// In which file it is.
+    InFile(OnDisk),
+}
+
+/// A file that was left and whose groups memory still keeps.
+#[derive(Debug)]
+pub(crate) struct Left {
+    /// Where it ends.
+    pub(crate) last: Head,
+    pub(crate) seed: u32,
+    pub(crate) groups: Vec<IndexEntry>,
+    /// Where numbers were given up, by the place of the group behind among these groups.
+    pub(crate) gaps: Vec<Run>,
 }
 
 /// Where a group stands.
@@ -73,8 +119,58 @@ impl Index {
     pub(crate) fn begin_file(&mut self, head: Head, seed: u32) {
         let Head { file, end, position, .. } = head;
         let (index, first) = (self.len, position + 1);
-        self.files.push(FileGroups { file, seed, index, first, groups: vec![], end });
+        if let Some(before) = self.files.last_mut() {
+            before.last = Some(self.head);
+        }
+        let (count, groups, last) = (0, Some(Vec::new()), None);
+        self.files.push(FileGroups { file, seed, index, first, count, groups, end, last });
         self.head = head;
+    }
+
+    /// Takes in all groups of the file that was begun last and ends at `last`: its index says where
+    /// they stand.
+    pub(crate) fn adopt(&mut self, count: usize, gaps: &[Run], last: Head) {
+        for gap in gaps {
+            self.give_up(gap.next, Run { index: self.len + gap.index, ..*gap });
+        }
+        // There is one from the start.
+        let Some(file) = self.files.last_mut() else { return };
+        (file.count, file.groups, file.end) = (count, None, last.end);
+        self.len += count;
+        self.head = last;
+    }
+
+    fn give_up(&mut self, next: Place, run: Run) {
+        // Nothing is left where it could not be counted: such a group does not pass its check.
+        let none = Jumps { groups: 0, positions: 0 };
+        self.jumps_left = self.jumps_left.after(next, run.first).unwrap_or(none);
+        self.runs.push(run);
+    }
+
+    /// A file that was left and whose groups memory still keeps.
+    pub(crate) fn left(&self) -> Option<Left> {
+        let in_memory = |file: &&FileGroups| file.groups.is_some() && file.last.is_some();
+        let found = self.files.iter().find(in_memory)?;
+        let (groups, last) = (found.groups.clone()?, found.last?);
+        let within = |run: &&Run| {
+            run.first != run.next && (found.index..found.index + found.count).contains(&run.index)
+        };
+        let relative = |run: &Run| Run { index: run.index - found.index, ..*run };
+        let gaps = self.runs.iter().filter(within).map(relative).collect();
+        Some(Left { last, seed: found.seed, groups, gaps })
+    }
+
+    /// Keeps no groups of a file any more: its index says where they stand.
+    pub(crate) fn drop_groups(&mut self, file: FileNumber) {
+        let found = self.files.iter_mut().rev().find(|found| found.file == file);
+        if let Some(found) = found.filter(|found| found.last.is_some()) {
+            found.groups = None;
+        }
+    }
+
+    /// How many groups memory keeps.
+    pub(crate) fn in_memory(&self) -> usize {
+        self.files.iter().filter_map(|file| file.groups.as_ref()).map(Vec::len).sum()
     }
 
     /// Takes in the next group, whose place was checked; it stands at `offset` and ends at `head`.
@@ -82,16 +178,15 @@ impl Index {
         if header.given_up_before {
             let next = Place::after(&self.head);
             let first = Place { group: header.number, position: header.first };
-            // Nothing is left where it could not be counted: such a group does not pass its check.
-            let none = Jumps { groups: 0, positions: 0 };
-            self.jumps_left = self.jumps_left.after(next, first).unwrap_or(none);
-            self.runs.push(Run { index: self.len, first, next });
+            self.give_up(next, Run { index: self.len, first, next });
         }
         let hash_tag = u64_at(&header.journal_hash, 0);
         // There is one from the start.
         let Some(file) = self.files.last_mut() else { return };
-        file.groups.push(IndexEntry { offset, first: header.first, hash_tag });
-        file.end = head.end;
+        // Into the file that groups go into, all of which memory keeps.
+        let groups = file.groups.get_or_insert_default();
+        groups.push(IndexEntry { offset, first: header.first, hash_tag });
+        (file.count, file.end) = (groups.len(), head.end);
         self.len += 1;
         self.head = head;
     }
@@ -112,7 +207,7 @@ impl Index {
 
     /// Whether the last file has no group yet.
     pub(crate) fn last_file_is_empty(&self) -> bool {
-        self.files.last().is_none_or(|file| file.groups.is_empty())
+        self.files.last().is_none_or(|file| file.count == 0)
     }
 
     pub(crate) fn jumps_left(&self) -> Jumps {
@@ -120,14 +215,15 @@ impl Index {
     }
 
     /// The group with a number.
-    pub(crate) fn place(&self, number: GroupNumber) -> Result<Placed, ReadError> {
+    pub(crate) fn place(&self, number: GroupNumber) -> Result<Known, ReadError> {
         let i = self.index_of(number)?;
-        let FileGroups { file, seed, index, groups, end, .. } =
-            self.file_of(|file| file.index <= i);
+        let found = self.file_of(|file| file.index <= i);
+        let FileGroups { file, seed, index, groups, end, .. } = found;
+        let Some(groups) = groups else { return Ok(Known::InFile(found.on_disk(), i - index)) };
         let entry = groups[i - index];
         // Lengths are not kept: a record ends where the next one begins, the last one at the end.
         let end = groups.get(i - index + 1).map_or(*end, |next| next.offset);
-        Ok(Placed { entry, file: *file, seed: *seed, bytes: end - entry.offset })
+        Ok(Known::Placed(Placed { entry, file: *file, seed: *seed, bytes: end - entry.offset }))
     }
 
     /// The last file that begins early enough; the first one does so always.
@@ -136,24 +232,29 @@ impl Index {
         &self.files[behind.saturating_sub(1)]
     }
 
-    /// The number of the group that holds a position.
-    pub(crate) fn group_of(&self, position: Position) -> Result<GroupNumber, ReadError> {
+    /// The group that holds a position.
+    pub(crate) fn group_of(&self, position: Position) -> Result<Holder, ReadError> {
         let last = self.head.position;
         if !(1..=last).contains(&position) {
             return Err(ReadError::Absent { what: "position", first: 1, last, found: position });
         }
-        // No run begins behind the head, so one that begins behind the position has a first group.
-        if let Some(run) =
-            self.runs.iter().find(|run| (run.next.position..run.first.position).contains(&position))
-        {
+        if let Some(run) = self.given_up_at(position) {
             let (first, last) = (run.next.position, run.first.position - 1);
             return Err(ReadError::GivenUp { what: "position", first, last, found: position });
         }
         // As many groups begin at or before the position as the index of the one behind it.
         let file = self.file_of(|file| file.first <= position);
-        let behind = file.groups.partition_point(|group| group.first <= position);
+        let Some(groups) = &file.groups else { return Ok(Holder::InFile(file.on_disk())) };
+        let behind = groups.partition_point(|group| group.first <= position);
         // At least one of this file, unless the position was given up.
-        Ok(self.number_at(file.index + behind - 1))
+        Ok(Holder::Group(self.number_at(file.index + behind - 1)))
+    }
+
+    /// What was given up around a position. No run begins behind the head, so one that begins
+    /// behind the position has a first group.
+    fn given_up_at(&self, position: Position) -> Option<&Run> {
+        let holds = |run: &&Run| (run.next.position..run.first.position).contains(&position);
+        self.runs.iter().find(holds)
     }
 
     /// The first group with a number above `after`.
@@ -171,10 +272,8 @@ impl Index {
 
     /// The first position from `position` on that holds an entry, or would hold the next one.
     pub(crate) fn position_from(&self, position: Position) -> Position {
-        match self.group_of(position) {
-            Err(ReadError::GivenUp { last, .. }) => last + 1,
-            _ => position,
-        }
+        let run = self.given_up_at(position).filter(|_| position <= self.head.position);
+        run.map_or(position, |run| run.first.position)
     }
 
     /// Numbers of groups and positions that were given up, oldest first.
@@ -198,9 +297,17 @@ impl Index {
         Ok(run.index + (number - run.first.group) as usize)
     }
 
-    fn number_at(&self, index: usize) -> GroupNumber {
+    /// The number of the group at an index.
+    pub(crate) fn number_at(&self, index: usize) -> GroupNumber {
         let run = self.runs.iter().rev().find(|run| run.index <= index).unwrap_or(&self.runs[0]);
         run.first.group + (index - run.index) as u64
+    }
+}
+
+impl FileGroups {
+    fn on_disk(&self) -> OnDisk {
+        let FileGroups { file, seed, index, count, end, .. } = *self;
+        OnDisk { file, seed, index, count, end }
     }
 }
 

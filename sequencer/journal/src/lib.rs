@@ -34,6 +34,7 @@ mod file;
 mod folder;
 mod head;
 mod index;
+mod index_file;
 mod limits;
 mod log;
 mod medium;

@@ -70,7 +70,10 @@ pub(crate) struct FileMaker<M> {
 impl<M: Medium> FileMaker<M> {
     /// Makes the next file if it is wanted; ends early once `stop` is set.
     pub(crate) fn make(&self, stop: &AtomicBool) -> io::Result<()> {
-        self.shared.ahead.prepare(&self.shared.medium, stop)
+        let indexed = self.shared.index_left();
+        // Whatever became of that: the writer needs the next file sooner.
+        self.shared.ahead.prepare(&self.shared.medium, stop)?;
+        indexed
     }
 }
 
@@ -210,8 +213,9 @@ impl<M: Medium> Log<M> {
         Ok(())
     }
 
-    /// Makes the next file, so that the append that needs it does not wait for it; does nothing if
-    /// there is one. A [`crate::Writer`] has this done by a thread of its own.
+    /// Writes the indexes of files that were left, so that memory keeps their groups no more, and
+    /// makes the next file, so that the append that needs it does not wait for it. Does nothing if
+    /// all of it is there. A [`crate::Writer`] has this done by a thread of its own.
     ///
     /// # Errors
     /// What the medium says. It is not tried again before the next file is begun: the append that

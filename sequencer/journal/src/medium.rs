@@ -11,6 +11,8 @@ use crate::FileNumber;
 pub enum FileName {
     /// Holds groups, or will.
     Log(FileNumber),
+    /// Where the groups of a file stand that was left.
+    Index(FileNumber),
     /// The next file while zeros are written into it; renamed once they are durable.
     Next,
 }
@@ -26,9 +28,12 @@ impl FileName {
     /// assert_eq!(FileName::parse("00000012.log.cut-512-0badcafe"), None);
     /// ```
     pub fn parse(text: &str) -> Option<FileName> {
-        let name = match text.strip_suffix(".log")? {
-            "next" => FileName::Next,
-            number => FileName::Log(number.parse().ok().filter(|number| *number > 0)?),
+        let number = |text: &str| text.parse().ok().filter(|number| *number > 0);
+        let name = match text.split_once('.')? {
+            ("next", "log") => FileName::Next,
+            (text, "log") => FileName::Log(number(text)?),
+            (text, "index") => FileName::Index(number(text)?),
+            _ => return None,
         };
         // The one way in which it is written: `7.log` beside `00000007.log` would be two of one.
         (name.to_string() == text).then_some(name)
@@ -39,6 +44,7 @@ impl fmt::Display for FileName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             FileName::Log(number) => write!(f, "{number:08}.log"),
+            FileName::Index(number) => write!(f, "{number:08}.index"),
             FileName::Next => f.write_str("next.log"),
         }
     }

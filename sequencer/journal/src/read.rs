@@ -1,17 +1,22 @@
 //! Reading what is committed. Every group is checked again whenever it is read.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
 
 use crate::entry::{Found, Walk};
-use crate::index::{GivenUp, Index, Placed};
+use crate::index::{GivenUp, Holder, Index, Known, Placed};
+use crate::index_file;
 use crate::prepare::{Ahead, FileCounts};
-use crate::record::{GROUP_HEADER_BYTES, GroupHeader, Jumps, MARK_BYTES, field, u64_at};
+use crate::record::{
+    GROUP_HEADER_BYTES, GroupHeader, GroupSummary, Jumps, MARK_BYTES, field, hash, journal_hash,
+    u64_at,
+};
 use crate::{
-    Corruption, DurableEvidence, Entry, Fault, FileName, GroupNumber, Head, Medium, Position,
-    ReadError,
+    Corruption, DurableEvidence, Entry, Fault, FileName, GroupNumber, Head, MILLIS_MAX, Medium,
+    Millis, Position, ReadError,
 };
 
 /// What the log and its readers share.
@@ -45,6 +50,46 @@ impl<M> Shared<M> {
     pub(crate) fn begin_file(&self, head: Head, seed: u32) {
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         index.begin_file(head, seed);
+    }
+
+    /// Writes the index of every file that was left and has none; memory keeps its groups no more.
+    pub(crate) fn index_left(&self) -> io::Result<()>
+    where
+        M: Medium,
+    {
+        loop {
+            // The lock is free while it is written: what was left never changes.
+            let Some(left) = self.index().left() else { return Ok(()) };
+            index_file::write(&self.medium, &left)?;
+            let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+            index.drop_groups(left.last.file);
+        }
+    }
+
+    fn place(&self, number: GroupNumber) -> Result<Placed, ReadError>
+    where
+        M: Medium,
+    {
+        // The lock is free again before the disk is asked: a committed record never changes.
+        let known = self.index().place(number)?;
+        match known {
+            Known::Placed(placed) => Ok(placed),
+            Known::InFile(disk, at) => index_file::place(&self.medium, &disk, at),
+        }
+    }
+
+    fn group_of(&self, position: Position) -> Result<GroupNumber, ReadError>
+    where
+        M: Medium,
+    {
+        let holder = self.index().group_of(position)?;
+        match holder {
+            Holder::Group(number) => Ok(number),
+            Holder::InFile(disk) => {
+                let at = index_file::search(&self.medium, &disk, position)?;
+                Ok(self.index().number_at(disk.index + at))
+            }
+        }
     }
 
     pub(crate) fn last_file_is_empty(&self) -> bool {
@@ -113,9 +158,19 @@ impl<M: Medium> Reader<M> {
     /// # Errors
     /// [`ReadError::Absent`] outside of the log, [`ReadError::Corrupt`] for a damaged group.
     pub fn read(&self, position: Position) -> Result<Entry, ReadError> {
-        let group = self.group(self.group_of(position)?)?;
-        // `group_of` chose the group whose positions hold this one.
+        let group = self.group_holding(position)?;
         Ok(group.entries[(position - group.first) as usize].clone())
+    }
+
+    /// The group that holds a position.
+    fn group_holding(&self, position: Position) -> Result<Group, ReadError> {
+        let number = self.group_of(position)?;
+        let group = self.group(number)?;
+        match (group.first..=group.last).contains(&position) {
+            true => Ok(group),
+            // An index that is damaged led to another one.
+            false => Err(ReadError::Index { file: self.shared.place(number)?.file }),
+        }
     }
 
     /// The number of the group that holds a position.
@@ -123,7 +178,7 @@ impl<M: Medium> Reader<M> {
     /// # Errors
     /// [`ReadError::Absent`] outside of the log.
     pub fn group_of(&self, position: Position) -> Result<GroupNumber, ReadError> {
-        self.shared.index().group_of(position)
+        self.shared.group_of(position)
     }
 
     /// The first group with a number above `after`, if it is committed: numbers that were given up
@@ -137,12 +192,18 @@ impl<M: Medium> Reader<M> {
         self.shared.index().given_up()
     }
 
-    /// The first eight bytes of the journal hash after a group, from memory.
+    /// The first eight bytes of the journal hash after a group; the group is not read.
     ///
     /// # Errors
     /// [`ReadError::Absent`] or [`ReadError::GivenUp`].
     pub fn hash_tag(&self, number: GroupNumber) -> Result<u64, ReadError> {
-        Ok(self.shared.index().place(number)?.entry.hash_tag)
+        Ok(self.shared.place(number)?.entry.hash_tag)
+    }
+
+    /// How many groups memory keeps the place of: those of the last file, and of files that were
+    /// left and have no index yet.
+    pub fn groups_in_memory(&self) -> usize {
+        self.shared.index().in_memory()
     }
 
     /// How many files the log has.
@@ -160,8 +221,7 @@ impl<M: Medium> Reader<M> {
     /// # Errors
     /// [`ReadError::Absent`] outside of the log, [`ReadError::Corrupt`] for a damaged group.
     pub fn group(&self, number: GroupNumber) -> Result<Group, ReadError> {
-        // The lock is free again before the disk is asked: a committed record never changes.
-        let place = self.shared.index().place(number)?;
+        let place = self.shared.place(number)?;
         let Placed { entry, file, bytes, .. } = place;
         // Its size is from the index and not from the record: damage cannot ask for memory.
         let mut record = vec![0; bytes as usize];
@@ -176,10 +236,22 @@ impl<M: Medium> Reader<M> {
     }
 
     /// The entries from a position on, up to whatever is committed when each one is asked for.
-    /// After an error it ends.
+    /// After an error it ends. Each group is held against the one before it, as far as that was
+    /// read as well.
     pub fn iter_from(&self, position: Position) -> Entries<M> {
-        let next = position.max(1);
-        Entries { reader: self.clone(), next, loaded: VecDeque::new(), failed: false }
+        let (next, loaded) = (position.max(1), VecDeque::new());
+        Entries { reader: self.clone(), next, loaded, before: None, failed: false }
+    }
+}
+
+impl<M: Medium> Reader<M> {
+    fn corrupt(&self, number: GroupNumber, fault: Fault) -> ReadError {
+        let place = match self.shared.place(number) {
+            Ok(place) => place,
+            Err(error) => return error,
+        };
+        let (file, offset, evidence) = (place.file, place.entry.offset, DurableEvidence::Committed);
+        Box::new(Corruption { group: number, file, offset, fault, evidence }).into()
     }
 }
 
@@ -235,17 +307,54 @@ pub struct Entries<M> {
     reader: Reader<M>,
     next: Position,
     loaded: VecDeque<Entry>,
+    before: Option<Before>,
     failed: bool,
+}
+
+/// The group that was read last.
+#[derive(Debug)]
+struct Before {
+    number: GroupNumber,
+    journal_hash: [u8; 32],
+    last_time: Millis,
+}
+
+impl Before {
+    /// Checks that a group continues this one.
+    fn check(&self, group: &Group) -> Result<(), Fault> {
+        let Group { number, first, last, digest, .. } = *group;
+        let summary = GroupSummary { number, first, last, digest };
+        hash("journal hash", journal_hash(&self.journal_hash, &summary), group.journal_hash)?;
+        let (at_least, max) = (self.last_time, MILLIS_MAX);
+        match group.entries.first().map(|entry| entry.time) {
+            Some(found) if found < at_least => {
+                Err(Fault::Time { position: first, at_least, max, found })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl<M: Medium> Entries<M> {
     fn load(&mut self) -> Result<(), ReadError> {
         // Positions that were given up hold nothing: the next entry is the first one behind them.
         self.next = self.reader.shared.index().position_from(self.next);
-        let group = self.reader.group(self.reader.group_of(self.next)?)?;
+        let after = self.before.as_ref().and_then(|before| self.reader.group_after(before.number));
+        let group = match after {
+            // By number: looking a position up asks the disk many times.
+            Some(number) => self.reader.group(number)?,
+            None => self.reader.group_holding(self.next)?,
+        };
+        let number = group.number;
+        if let Some(before) = &self.before {
+            before.check(&group).map_err(|fault| self.reader.corrupt(number, fault))?;
+        }
+        let Group { journal_hash, first, .. } = group;
+        let last_time = group.entries.last().map_or(0, |entry| entry.time);
+        self.before = Some(Before { number, journal_hash, last_time });
         // `next` may lie within the group: an iterator starts at any position.
         self.loaded = group.entries.into();
-        self.loaded.drain(..(self.next - group.first) as usize);
+        self.loaded.drain(..(self.next - first) as usize);
         Ok(())
     }
 }

@@ -7,11 +7,12 @@ use crate::file::{
     FILE_HEADER_BYTES, FileHeader, SEAL_BYTES, Seal, could_be_log, last_sector, seal_offset,
 };
 use crate::index::Index;
+use crate::index_file::{self, Kept};
 use crate::prepare::{Ahead, NextFile, make};
 use crate::read::Shared;
-use crate::record::{MARK_BYTES, durable_mark};
+use crate::record::{Jumps, MARK_BYTES, durable_mark};
 use crate::scan::{Scan, failed, first_byte};
-use crate::{FileFault, FileName, FileNumber, Genesis, Head, Medium, OpenError};
+use crate::{FileFault, FileName, FileNumber, Genesis, Head, Medium, OpenError, Place};
 
 /// What opening a log found and did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +113,14 @@ fn scan_all<M: Medium>(
         let Found { header, len, seal } = found;
         let next = files.get(i + 1).map(|next| &next.header);
         let of = |file, fault| OpenError::File { file, fault };
+        if let (Some(Seal(last)), Some(next)) = (seal, next)
+            && adopt(scan, header, last)?
+        {
+            let continues = next.check_continues(last);
+            continues.map_err(|fault| of(next.number, FileFault::Chain(fault)))?;
+            before = Some(Before { end: *last, len: *len, seed: header.seed(), is_sealed: true });
+            continue;
+        }
         scan.walk(header, *len, next)?;
         let Some(next) = next else { break };
         let end = scan.head();
@@ -130,6 +139,33 @@ fn scan_all<M: Medium>(
         before = Some(Before { end, len: *len, seed, is_sealed });
     }
     Ok(before)
+}
+
+/// Takes in the groups of a sealed file by its index, without a look at them: each is checked
+/// whenever it is read. `false` where no index says what the header and the seal say.
+fn adopt<M: Medium>(
+    scan: &mut Scan<'_, M>,
+    header: &FileHeader,
+    last: &Head,
+) -> Result<bool, OpenError> {
+    let kept =
+        index_file::read(scan.medium, last, header.seed()).map_err(failed("read an index"))?;
+    let Some(Kept { count, gaps }) = kept else { return Ok(false) };
+    // As many as numbers from the header to the seal, less those that were given up: what is left
+    // of a jump over all of them.
+    let begin = Place::after(&header.head());
+    let numbers = Jumps {
+        groups: (last.group + 1).saturating_sub(begin.group),
+        positions: (last.position + 1).saturating_sub(begin.position),
+    };
+    let left = gaps.iter().try_fold(numbers, |left, gap| left.after(gap.next, gap.first));
+    let Some(Jumps { groups, positions }) = left else { return Ok(false) };
+    if groups != count as u64 || last.file != header.number {
+        return Ok(false);
+    }
+    scan.adopt(header, &Kept { count, gaps }, *last);
+    scan.entries += positions;
+    Ok(true)
 }
 
 /// A file before the last one may lack its seal while nothing was written into the last.
@@ -187,7 +223,7 @@ fn look<M: Medium>(medium: &M, genesis: &Genesis) -> Result<Folder, OpenError> {
         .into_iter()
         .filter_map(|name| match name {
             FileName::Log(number) => Some(number),
-            FileName::Next => None,
+            FileName::Index(_) | FileName::Next => None,
         })
         .collect();
     numbers.sort_unstable();

@@ -8,6 +8,7 @@ use std::io;
 use crate::entry::Walk;
 use crate::file::FileHeader;
 use crate::index::Index;
+use crate::index_file::Kept;
 use crate::record::{
     GROUP_HEADER_BYTES, GROUP_MAGIC, GroupHeader, MARK_BYTES, MARK_MAGIC, RECORD_BYTES_MAX,
     SECTOR_BYTES, durable_mark,
@@ -81,11 +82,23 @@ impl<'a, M: Medium> Scan<'a, M> {
     ) -> Result<(), OpenError> {
         let next = next.map(|next| (next.number, next.head().group));
         self.file = Walked { number: header.number, len, seed: header.seed(), next };
+        self.begin(header);
+        while self.step()? {}
+        Ok(())
+    }
+
+    /// Takes in a file by its index.
+    pub(crate) fn adopt(&mut self, header: &FileHeader, kept: &Kept, last: Head) {
+        self.begin(header);
+        self.index.adopt(kept.count, &kept.gaps, last);
+        // Of a sealed file the last group is durable.
+        self.marked = true;
+    }
+
+    fn begin(&mut self, header: &FileHeader) {
         if self.head().file != header.number {
             self.index.begin_file(header.head(), header.seed());
         }
-        while self.step()? {}
-        Ok(())
     }
 
     pub(crate) fn head(&self) -> Head {

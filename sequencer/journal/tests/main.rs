@@ -4,6 +4,7 @@ mod corruption;
 mod cut;
 mod format;
 mod gap;
+mod indexed;
 mod kill;
 mod model;
 mod one_file;
