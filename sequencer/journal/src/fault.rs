@@ -319,7 +319,7 @@ impl Medium for FaultMedium {
         Ok(())
     }
 
-    fn create(&self, name: FileName) -> io::Result<()> {
+    fn make_empty(&self, name: FileName) -> io::Result<()> {
         self.change(|state| {
             state.made += 1;
             Ok(Change::Name { name, file: state.made })

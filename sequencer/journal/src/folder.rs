@@ -155,7 +155,7 @@ impl Medium for FileMedium {
         self.file(name)?.read_exact_at(bytes, offset)
     }
 
-    fn create(&self, name: FileName) -> io::Result<()> {
+    fn make_empty(&self, name: FileName) -> io::Result<()> {
         if self.untouched {
             return Ok(());
         }

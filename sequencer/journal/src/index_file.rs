@@ -25,7 +25,7 @@ pub(crate) struct Kept {
 /// not pass.
 pub(crate) fn write<M: Medium>(medium: &M, left: &Left) -> io::Result<()> {
     let name = FileName::Index(left.last.file);
-    medium.create(name)?;
+    medium.make_empty(name)?;
     medium.write_at(name, 0, &encode(left))?;
     medium.sync(name)
 }

@@ -10,7 +10,7 @@ use crate::file::FileHeader;
 use crate::prepare::{NextFile, Room};
 use crate::read::{Entries, Group, Reader, Shared};
 use crate::record::{Jumps, MARK_BYTES, durable_mark};
-use crate::recover::{self, Recovery, Tail};
+use crate::recover::{self, Opened, Recovery, Tail};
 use crate::{
     AppendError, Entry, FileName, Genesis, GroupBuilder, GroupNumber, Head, JumpError, Medium,
     Millis, OpenError, Place, Position, ReadError,
@@ -112,7 +112,7 @@ impl<M: Medium> Log<M> {
         genesis: Genesis,
         salts: Salts,
     ) -> Result<(Log<M>, Recovery), OpenError> {
-        let (shared, tail, recovery) = recover::recover(medium, genesis)?;
+        let Opened { shared, tail, recovery } = recover::recover(medium, genesis)?;
         let shared = Arc::new(shared);
         Ok((Log { shared, tail, salts, poisoned: false, spare: Vec::new() }, recovery))
     }

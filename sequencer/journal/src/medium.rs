@@ -83,7 +83,7 @@ pub trait Medium: Send + Sync + 'static {
     fn read_at(&self, name: FileName, offset: u64, bytes: &mut [u8]) -> io::Result<()>;
 
     /// Makes an empty file; what had the name is gone.
-    fn create(&self, name: FileName) -> io::Result<()>;
+    fn make_empty(&self, name: FileName) -> io::Result<()>;
 
     /// Writes all of `bytes` at `offset`, growing the file.
     fn write_at(&self, name: FileName, offset: u64, bytes: &[u8]) -> io::Result<()>;

@@ -170,7 +170,7 @@ fn refuse_begun<M: Medium>(medium: &M, number: FileNumber) -> io::Result<()> {
 }
 
 fn write_zeros<M: Medium>(medium: &M, length: u64, stop: &AtomicBool) -> io::Result<bool> {
-    medium.create(FileName::Next)?;
+    medium.make_empty(FileName::Next)?;
     let zeros = vec![0; STEP_BYTES.min(length as usize)];
     let mut at = 0;
     while at < length {

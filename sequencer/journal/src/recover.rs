@@ -44,6 +44,13 @@ impl Tail {
     }
 }
 
+/// A log that is open.
+pub(crate) struct Opened<M> {
+    pub(crate) shared: Shared<M>,
+    pub(crate) tail: Tail,
+    pub(crate) recovery: Recovery,
+}
+
 /// A file as it is found, begun with a header.
 struct Found {
     header: FileHeader,
@@ -52,10 +59,7 @@ struct Found {
 }
 
 /// Opens the log on a medium.
-pub(crate) fn recover<M: Medium>(
-    medium: M,
-    genesis: Genesis,
-) -> Result<(Shared<M>, Tail, Recovery), OpenError> {
+pub(crate) fn recover<M: Medium>(medium: M, genesis: Genesis) -> Result<Opened<M>, OpenError> {
     let Folder { files, unbegun } = look(&medium, &genesis)?;
     let Some(last) = files.last() else {
         return create(medium, genesis, unbegun);
@@ -90,7 +94,8 @@ pub(crate) fn recover<M: Medium>(
     }
     let (groups, cut_bytes) = (index.len() as u64, torn.len() as u64);
     let recovery = Recovery { created: false, groups, entries, cut_bytes, rewrote_last };
-    Ok((Shared::new(medium, tail.header.log_id, index, ahead), tail, recovery))
+    let shared = Shared::new(medium, tail.header.log_id, index, ahead);
+    Ok(Opened { shared, tail, recovery })
 }
 
 /// The file before the last one.
@@ -322,7 +327,7 @@ fn create<M: Medium>(
     medium: M,
     genesis: Genesis,
     unbegun: Option<FileNumber>,
-) -> Result<(Shared<M>, Tail, Recovery), OpenError> {
+) -> Result<Opened<M>, OpenError> {
     if let Some(file) = unbegun {
         medium.remove(FileName::Log(file)).map_err(failed("remove"))?;
     }
@@ -337,7 +342,7 @@ fn create<M: Medium>(
         Recovery { created: true, groups: 0, entries: 0, cut_bytes: 0, rewrote_last: false };
     let index = Index::new(header.head(), header.seed());
     let (tail, ahead) = (Tail { header, len }, Ahead::new(header.number, len));
-    Ok((Shared::new(medium, header.log_id, index, ahead), tail, recovery))
+    Ok(Opened { shared: Shared::new(medium, header.log_id, index, ahead), tail, recovery })
 }
 
 /// Writes the header of a file that was made: one sector, so that it is there whole or not at all.

@@ -250,7 +250,7 @@ fn a_file_of_zeros_is_never_made_over_one_that_has_groups() {
     let (mut log, _) = Log::open(medium.clone(), GENESIS, salts()).expect("open");
     // Somebody put a file where the next one goes.
     let strange = holding(medium.file(FileName::Log(1))).file(FileName::Log(1));
-    medium.create(FileName::Log(2)).expect("create");
+    medium.make_empty(FileName::Log(2)).expect("create");
     medium.write_at(FileName::Log(2), 0, &strange).expect("write");
     log.make_ahead().expect_err("there is one");
     let large = Entry::new(EntryKind::FRAME, START_MS + 200, vec![1; 4_000]);
