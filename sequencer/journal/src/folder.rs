@@ -77,9 +77,12 @@ impl FileMedium {
     pub fn open(folder: &Path) -> Result<FileMedium, MediumError> {
         let failed = |op| move |source| MediumError::Io { path: folder.to_owned(), op, source };
         let parent = folder.parent().filter(|path| !path.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
         // A folder on the way that is missing is a wrong path, or a disk that is not mounted.
-        fs::metadata(parent.unwrap_or(Path::new("."))).map_err(failed("find the parent of"))?;
+        fs::metadata(parent).map_err(failed("find the parent of"))?;
         files::make_folder(folder, Audience::Owner).map_err(failed("create"))?;
+        // Also of a folder that was there: whoever made it may have been killed before this.
+        files::sync_folder(parent).map_err(failed("sync the parent of"))?;
         let lock = files::open_locked(&folder.join(LOCK), Audience::Owner);
         let lock = lock.map_err(failed("open and lock"))?;
         let lock = lock.ok_or_else(|| MediumError::Locked { path: folder.to_owned() })?;

@@ -80,6 +80,7 @@ pub(crate) fn recover<M: Medium>(medium: M, genesis: Genesis) -> Result<Opened<M
         // Made anew when it is needed: whether its zeros and its name are durable nobody knows.
         medium.remove(name).map_err(failed("remove"))?;
     }
+    sync_found(&medium, &files)?;
     cut(&medium, &head, &torn)?;
     // Only the last group can need it: each is written after the one before was synced.
     let unmarked = (index.len() > 0 && !marked).then_some(record);
@@ -96,6 +97,15 @@ pub(crate) fn recover<M: Medium>(medium: M, genesis: Genesis) -> Result<Opened<M
     let recovery = Recovery { created: false, groups, entries, cut_bytes, rewrote_last };
     let shared = Shared::new(medium, tail.header.log_id, index, ahead);
     Ok(Opened { shared, tail, recovery })
+}
+
+/// Makes what was found durable: a copy that was put back and what a process left that was killed
+/// may so far stand in memory alone, contents and names.
+fn sync_found<M: Medium>(medium: &M, files: &[Found]) -> Result<(), OpenError> {
+    for found in files {
+        medium.sync(FileName::Log(found.header.number)).map_err(failed("sync what is there"))?;
+    }
+    medium.sync_names().map_err(failed("sync the folder"))
 }
 
 /// The file before the last one.

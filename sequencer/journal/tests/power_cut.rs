@@ -3,7 +3,7 @@
 use journal::fault::{Cut, FaultMedium, salts};
 use journal::{AppendError, Entry, Log, Medium};
 
-use crate::support::{GENESIS, all_entries, groups};
+use crate::support::{GENESIS, all_entries, appended, groups};
 
 /// Groups that fill files of 2 KiB, and one that fits none.
 const SIZES: [usize; 7] = [1, 3, 1, 8, 2, 4, 1];
@@ -94,7 +94,7 @@ fn everything_acknowledged_survives_a_second_power_cut_during_recovery() {
         medium.power_off_at(call);
         let acknowledged = Made::Ahead.run(medium.clone(), &script);
         for (seed, first) in (0..).zip([Cut::Keep, Cut::Prefix, Cut::Reorder, Cut::Tear]) {
-            for second_call in 1..=12 {
+            for second_call in 1..=24 {
                 let medium = medium.after_power_cut(first, seed);
                 medium.power_off_at(second_call);
                 let recovered = Log::open(medium.clone(), GENESIS, salts())
@@ -106,6 +106,27 @@ fn everything_acknowledged_survives_a_second_power_cut_during_recovery() {
                     goes_on(image, &script, recovered, &of);
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn an_open_makes_durable_what_nobody_synced_before() {
+    let script = script();
+    let copied = appended(small(), &script[..6]).files();
+    assert!(copied.len() > 2, "the test is about files before the last one");
+    // A copy that was put back, or a folder whose maker was killed: all of it in memory alone.
+    let medium = small();
+    for (name, bytes) in &copied {
+        medium.make_empty(*name).expect("a name");
+        medium.write_at(*name, 0, bytes).expect("its content");
+    }
+    let acknowledged = Made::Late.run(medium.clone(), &script[6..]) + 6;
+    assert_eq!(acknowledged, script.len());
+    for cut in Cut::ALL {
+        for seed in 0..SEEDS {
+            let image = medium.after_power_cut(cut, seed);
+            goes_on(image, &script, acknowledged, &format!("{cut:?}, seed {seed}"));
         }
     }
 }
@@ -162,7 +183,7 @@ fn a_failed_call_during_recovery_is_an_error_and_loses_nothing() {
         medium.power_off_at(call_of_script);
         let acknowledged = Made::Ahead.run(medium.clone(), &script);
         for cut in [Cut::Keep, Cut::Tear] {
-            for call in 1..=8 {
+            for call in 1..=24 {
                 let medium = medium.after_power_cut(cut, 3);
                 medium.fail_at(call);
                 if Log::open(medium.clone(), GENESIS, salts()).is_ok() {
