@@ -14,7 +14,7 @@ use l1_contracts::Edge;
 use model::{BatchHeader, Digest, Position, Window};
 use sequencer::folder::store::{OutboxRow, OutboxState, Store};
 use sequencer::node::loss::{LossError, LossTerms};
-use sequencer::node::setup;
+use sequencer::node::{NodeError, setup};
 use sequencer::window::Assembled;
 use statement::batch::PrivateFile;
 use wire::{GroupIdentity, Holder, Items, JournalPlace, Receipt, RefusalItem, Role};
@@ -260,6 +260,36 @@ async fn an_operator_finds_a_lost_end_and_accepts_the_loss_by_command() {
     check(&command("recover", &accept), 1, "what is settled cannot be given up");
     std::fs::remove_file(site.layout.chain_journal()).unwrap();
     check(&command("recover", &accept), 1, "the base chain does not fit the deployment");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journal_that_was_cut_short_is_refused_until_the_loss_is_accepted() {
+    let site = Site::new().await;
+    let journal = site.journal_file();
+    let (node, edge) = site.start().await;
+    node.submit(site.frame(1)).await.unwrap();
+    node.submit(site.frame(2)).await.unwrap();
+    drop(edge);
+    node.stop().await.unwrap();
+    let whole = std::fs::read(&journal).unwrap();
+    // Within the last group.
+    std::fs::write(&journal, &whole[..used(&whole).len() - 100]).unwrap();
+    let short = std::fs::read(&journal).unwrap();
+
+    let dir = site.layout.folder().display().to_string();
+    let recover = ["journal", "recover", "--dir", &dir];
+    let error = site.start_error().await;
+    let NodeError::Journal(error) = error else { panic!("{error:?}") };
+    assert!(error.to_string().contains("expected at least 1048576 bytes"), "{error}");
+    check(&sequencer(&recover), 1, "expected at least 1048576 bytes");
+    assert_eq!(std::fs::read(&journal).unwrap(), short, "nothing is changed");
+    let accept = [&recover[..], &["--accept-loss", "--reason", "the disk was full"]].concat();
+    check(&sequencer(&accept), 0, "missing: the witness beside the journal names group");
+    assert_eq!(std::fs::read(&journal).unwrap().len(), whole.len());
+    let (node, edge) = site.start().await;
+    node.submit(site.frame(2)).await.unwrap();
+    drop(edge);
+    node.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,7 +10,7 @@ use crate::file::FileHeader;
 use crate::prepare::{NextFile, Room};
 use crate::read::{Entries, Group, Reader, Shared};
 use crate::record::{Jumps, MARK_BYTES, durable_mark};
-use crate::recover::{self, Opened, Recovery, Tail};
+use crate::recover::{self, LostEnd, Opened, Recovery, Tail};
 use crate::{
     AppendError, Entry, FileName, Genesis, GroupBuilder, GroupNumber, Head, JumpError, Medium,
     Millis, OpenError, Place, Position, ReadError,
@@ -112,9 +112,28 @@ impl<M: Medium> Log<M> {
         genesis: Genesis,
         salts: Salts,
     ) -> Result<(Log<M>, Recovery), OpenError> {
-        let Opened { shared, tail, recovery } = recover::recover(medium, genesis)?;
+        Ok(Log::opened(recover::recover(medium, genesis, LostEnd::Refused)?, salts))
+    }
+
+    /// As [`Self::open`], for somebody who accepts that the end of the log is lost: where the last
+    /// file is missing or shorter than it was made, the log ends with what is left, and the file is
+    /// made whole there. Acknowledged numbers may be lost then: go on beyond all of them
+    /// ([`Self::builder_beyond`]).
+    ///
+    /// # Errors
+    /// As [`Self::open`]; of a file before the last one nothing may be lost.
+    pub fn open_shortened(
+        medium: M,
+        genesis: Genesis,
+        salts: Salts,
+    ) -> Result<(Log<M>, Recovery), OpenError> {
+        Ok(Log::opened(recover::recover(medium, genesis, LostEnd::Accepted)?, salts))
+    }
+
+    fn opened(opened: Opened<M>, salts: Salts) -> (Log<M>, Recovery) {
+        let Opened { shared, tail, recovery } = opened;
         let shared = Arc::new(shared);
-        Ok((Log { shared, tail, salts, poisoned: false, spare: Vec::new() }, recovery))
+        (Log { shared, tail, salts, poisoned: false, spare: Vec::new() }, recovery)
     }
 
     /// Appends the entries as one group; on return they are durable.

@@ -1,6 +1,7 @@
 //! The next file, made before it is needed: zeros that are written and synced, so that an append
 //! changes bytes of the file and nothing else of the file system.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::{fmt, io};
@@ -171,15 +172,25 @@ fn refuse_begun<M: Medium>(medium: &M, number: FileNumber) -> io::Result<()> {
 
 fn write_zeros<M: Medium>(medium: &M, length: u64, stop: &AtomicBool) -> io::Result<bool> {
     medium.make_empty(FileName::Next)?;
-    let zeros = vec![0; STEP_BYTES.min(length as usize)];
-    let mut at = 0;
-    while at < length {
+    fill(medium, FileName::Next, 0..length, stop)
+}
+
+/// Makes zeros of a part of a file durable; `false` if it was stopped before the end.
+pub(crate) fn fill<M: Medium>(
+    medium: &M,
+    name: FileName,
+    part: Range<u64>,
+    stop: &AtomicBool,
+) -> io::Result<bool> {
+    let zeros = vec![0; STEP_BYTES.min((part.end - part.start) as usize)];
+    let mut at = part.start;
+    while at < part.end {
         if stop.load(Ordering::Relaxed) {
             return Ok(false);
         }
-        let step = zeros.len().min((length - at) as usize);
-        medium.write_at(FileName::Next, at, &zeros[..step])?;
-        medium.sync(FileName::Next)?;
+        let step = zeros.len().min((part.end - at) as usize);
+        medium.write_at(name, at, &zeros[..step])?;
+        medium.sync(name)?;
         at += step as u64;
     }
     Ok(true)

@@ -8,7 +8,7 @@ use crate::file::{
 };
 use crate::index::Index;
 use crate::index_file::{self, Kept};
-use crate::prepare::{Ahead, NextFile, make};
+use crate::prepare::{Ahead, NextFile, fill, make};
 use crate::read::Shared;
 use crate::record::{Jumps, MARK_BYTES, durable_mark};
 use crate::scan::{Scan, failed, first_byte};
@@ -51,6 +51,15 @@ pub(crate) struct Opened<M> {
     pub(crate) recovery: Recovery,
 }
 
+/// What becomes of a log whose last file is missing or shorter than it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LostEnd {
+    /// It is not opened.
+    Refused,
+    /// It ends with what is left, and goes on there.
+    Accepted,
+}
+
 /// A file as it is found, begun with a header.
 struct Found {
     header: FileHeader,
@@ -58,14 +67,25 @@ struct Found {
     seal: Option<Seal>,
 }
 
+impl Found {
+    /// Bytes that it was made with, and more where it grew.
+    fn made(&self) -> u64 {
+        self.len.max(self.header.length)
+    }
+}
+
 /// Opens the log on a medium.
-pub(crate) fn recover<M: Medium>(medium: M, genesis: Genesis) -> Result<Opened<M>, OpenError> {
-    let Folder { files, unbegun } = look(&medium, &genesis)?;
+pub(crate) fn recover<M: Medium>(
+    medium: M,
+    genesis: Genesis,
+    lost_end: LostEnd,
+) -> Result<Opened<M>, OpenError> {
+    let Folder { files, unbegun, lost } = look(&medium, &genesis, lost_end)?;
     let Some(last) = files.last() else {
         return create(medium, genesis, unbegun);
     };
-    let tail = Tail { header: last.header, len: last.len };
-    let ahead = Ahead::new(last.header.number, files.iter().map(|file| file.len).sum());
+    let tail = Tail { header: last.header, len: last.made() };
+    let ahead = Ahead::new(last.header.number, files.iter().map(Found::made).sum());
     let mut scan = Scan::new(&medium, &files[0].header);
     // A corruption leaves here, before the first change: a damaged log stays as it was found.
     let before = scan_all(&mut scan, &files)?;
@@ -80,8 +100,16 @@ pub(crate) fn recover<M: Medium>(medium: M, genesis: Genesis) -> Result<Opened<M
         // Made anew when it is needed: whether its zeros and its name are durable nobody knows.
         medium.remove(name).map_err(failed("remove"))?;
     }
+    if let Some(lost) = lost {
+        // Its header is written below, as that of each file without a group.
+        make(&medium, lost, &AtomicBool::new(false)).map_err(failed("make the lost file"))?;
+    }
     sync_found(&medium, &files)?;
     cut(&medium, &head, &torn)?;
+    if lost.is_none() {
+        // Behind the cut: what is left of a group would else have all of its sectors.
+        lengthen(&medium, last)?;
+    }
     // Only the last group can need it: each is written after the one before was synced.
     let unmarked = (index.len() > 0 && !marked).then_some(record);
     let rewrote_last = unmarked.is_some() && (has_groups || !begun);
@@ -106,6 +134,13 @@ fn sync_found<M: Medium>(medium: &M, files: &[Found]) -> Result<(), OpenError> {
         medium.sync(FileName::Log(found.header.number)).map_err(failed("sync what is there"))?;
     }
     medium.sync_names().map_err(failed("sync the folder"))
+}
+
+/// Makes a file that is shorter than it was made as long again.
+fn lengthen<M: Medium>(medium: &M, found: &Found) -> Result<(), OpenError> {
+    let (name, part) = (FileName::Log(found.header.number), found.len..found.made());
+    let filled = fill(medium, name, part, &AtomicBool::new(false));
+    filled.map(drop).map_err(failed("lengthen the last file"))
 }
 
 /// The file before the last one.
@@ -228,10 +263,12 @@ struct Folder {
     files: Vec<Found>,
     /// One without, which was made ahead of need.
     unbegun: Option<FileNumber>,
+    /// The last of `files`, if it is not there and is made again.
+    lost: Option<NextFile>,
 }
 
 /// Reads every header and seal, and holds them against each other.
-fn look<M: Medium>(medium: &M, genesis: &Genesis) -> Result<Folder, OpenError> {
+fn look<M: Medium>(medium: &M, genesis: &Genesis, lost_end: LostEnd) -> Result<Folder, OpenError> {
     let mut numbers: Vec<FileNumber> = medium
         .names()
         .map_err(failed("list"))?
@@ -255,23 +292,37 @@ fn look<M: Medium>(medium: &M, genesis: &Genesis) -> Result<Folder, OpenError> {
         match find(medium, *number)? {
             Some(found) => {
                 check_belongs(&found, files.first(), genesis)?;
+                if lost_end == LostEnd::Refused || numbers.last() != Some(number) {
+                    check_whole(&found)?;
+                }
                 files.push(found);
             }
             None => unbegun = Some(*number),
         }
     }
     // Sealed once the next one had its header.
-    if let Some(last) = files.last().filter(|last| last.seal.is_some()) {
-        let file = last.header.number + 1;
-        return Err(match unbegun {
-            None => missing(file),
-            Some(_) => {
-                let why = "the file before it is sealed";
-                OpenError::File { file, fault: FileFault::NotBegun { why } }
-            }
-        });
+    let sealed = files.last().and_then(|last| Some((last.header, last.seal.as_ref()?.0)));
+    let Some((header, end)) = sealed else { return Ok(Folder { files, unbegun, lost: None }) };
+    if lost_end == LostEnd::Refused {
+        return Err(lost_file(header.number + 1, unbegun));
     }
-    Ok(Folder { files, unbegun })
+    let length = medium.file_lengths().least;
+    let next = FileHeader::after(&end, header.log_id, length);
+    let lost = Some(NextFile { number: next.number, length });
+    // As if nothing but its header were left.
+    files.push(Found { header: next, len: FILE_HEADER_BYTES as u64, seal: None });
+    Ok(Folder { files, unbegun, lost })
+}
+
+/// Of the file behind one that is sealed.
+fn lost_file(file: FileNumber, unbegun: Option<FileNumber>) -> OpenError {
+    match unbegun {
+        None => missing(file),
+        Some(_) => {
+            let why = "the file before it is sealed";
+            OpenError::File { file, fault: FileFault::NotBegun { why } }
+        }
+    }
 }
 
 fn missing(file: FileNumber) -> OpenError {
@@ -280,19 +331,25 @@ fn missing(file: FileNumber) -> OpenError {
 
 /// Before anything is walked over: the log of another deployment is neither searched nor cut.
 fn check_belongs(found: &Found, first: Option<&Found>, genesis: &Genesis) -> Result<(), OpenError> {
-    let Found { header, len, .. } = found;
-    let of = |fault| Err(OpenError::File { file: header.number, fault });
+    let header = &found.header;
     match first {
         None if header.journal_hash != genesis.journal_hash => {
             let (expected, found) = (genesis.journal_hash, header.journal_hash);
-            return Err(OpenError::Genesis { expected, found });
+            Err(OpenError::Genesis { expected, found })
         }
-        Some(first) if first.header.log_id != header.log_id => return of(FileFault::Foreign),
-        _ => {}
+        Some(first) if first.header.log_id != header.log_id => {
+            Err(OpenError::File { file: header.number, fault: FileFault::Foreign })
+        }
+        _ => Ok(()),
     }
-    // Made whole and durable before its header was written.
+}
+
+/// A file is made whole and durable before its header is written.
+fn check_whole(found: &Found) -> Result<(), OpenError> {
+    let Found { header, len, .. } = found;
     if *len < header.length {
-        return of(FileFault::Short { expected: header.length, found: *len });
+        let fault = FileFault::Short { expected: header.length, found: *len };
+        return Err(OpenError::File { file: header.number, fault });
     }
     Ok(())
 }

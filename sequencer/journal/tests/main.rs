@@ -6,6 +6,7 @@ mod format;
 mod gap;
 mod indexed;
 mod kill;
+mod lost_end;
 mod model;
 mod one_file;
 mod power_cut;

@@ -58,7 +58,7 @@ pub(crate) struct RecoverArgs {
     folder: NodeFolder,
     #[command(flatten)]
     expected: Expected,
-    /// Gives up what is missing.
+    /// Gives up what is missing; a last file that is gone or was cut short is made whole for it.
     #[arg(long, requires = "reason")]
     accept_loss: bool,
     /// Why, in at most 256 characters; it is journaled and names no patient.
@@ -173,8 +173,11 @@ fn recover(args: RecoverArgs) -> Outcome {
     runtime()?.block_on(async {
         let clock = Arc::new(SystemClock);
         let chain = setup::open_chain(&layout, &config, clock.clone()).map_err(failed)?;
-        let offline = Offline::open(layout.clone(), chain, &config.settle);
-        let offline = offline.await.map_err(loss_failed)?;
+        let offline = match args.accept_loss {
+            true => Offline::open_shortened(layout.clone(), chain, &config.settle).await,
+            false => Offline::open(layout.clone(), chain, &config.settle).await,
+        };
+        let offline = offline.map_err(loss_failed)?;
         print_deployment(&layout)?;
         if args.accept_loss {
             let terms = LossTerms { reason, receipts };

@@ -13,7 +13,7 @@ use super::error::NodeError;
 use super::head::{
     HeadError, Memories, Memory, WitnessFile, contradictions, read_receipts, witness_is_missing,
 };
-use super::open::open_journal;
+use super::open::{open_journal, open_shortened_journal};
 use super::settle_limits::SettleLimits;
 use super::setup::{self, BaseChain};
 use crate::folder::layout::Layout;
@@ -213,6 +213,31 @@ impl Offline {
         chain: BaseChain,
         settle: &SettleConfig,
     ) -> Result<Offline, LossError> {
+        let open =
+            |layout: &Layout, edge: &Edge| open_journal(layout, edge, FileLengths::default());
+        Offline::open_by(layout, chain, settle, open).await
+    }
+
+    /// As [`Self::open`], for whoever gives up what is lost: a last file that is missing or was cut
+    /// short is made whole, so that the journal ends with what is left. A node that is started on
+    /// it is held all the same by whoever remembers more.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_shortened(
+        layout: Layout,
+        chain: BaseChain,
+        settle: &SettleConfig,
+    ) -> Result<Offline, LossError> {
+        Offline::open_by(layout, chain, settle, open_shortened_journal).await
+    }
+
+    async fn open_by(
+        layout: Layout,
+        chain: BaseChain,
+        settle: &SettleConfig,
+        open: fn(&Layout, &Edge) -> Result<Log<FileMedium>, NodeError>,
+    ) -> Result<Offline, LossError> {
         let settle = SettleLimits::new(&chain.reach, settle).follow().borrow().clone();
         let folder = |error: NodeError| LossError::Folder(Box::new(error));
         let deployment = Deployment::read(&layout.deployment());
@@ -220,7 +245,7 @@ impl Offline {
         let edge = Edge::connect(chain.provider, deployment).await?;
         let store = Arc::new(Store::open(&layout.store())?);
         store.bind(edge.scope())?;
-        let log = open_journal(&layout, &edge, FileLengths::default()).map_err(folder)?;
+        let log = open(&layout, &edge).map_err(folder)?;
         Ok(Offline { layout, edge, store, log, settle })
     }
 

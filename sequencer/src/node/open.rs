@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use journal::{FileLengths, FileMedium, Genesis, Log, Salts};
+use journal::{FileLengths, FileMedium, Genesis, Log, Recovery, Salts};
 use l1_contracts::{Deployment, Edge, KeyWords};
 use model::{BatchNumber, Clock};
 use statement::scope;
@@ -165,20 +165,36 @@ pub(super) fn open_journal(
     edge: &Edge,
     lengths: FileLengths,
 ) -> Result<Log<FileMedium>, NodeError> {
+    let (medium, genesis) = find_journal(layout, edge)?;
+    Ok(warn_of_cut(Log::open(medium.with_lengths(lengths), genesis, salts())?))
+}
+
+/// Opens a journal whose end an operator gives up.
+pub(super) fn open_shortened_journal(
+    layout: &Layout,
+    edge: &Edge,
+) -> Result<Log<FileMedium>, NodeError> {
+    let (medium, genesis) = find_journal(layout, edge)?;
+    Ok(warn_of_cut(Log::open_shortened(medium, genesis, salts())?))
+}
+
+fn find_journal(layout: &Layout, edge: &Edge) -> Result<(FileMedium, Genesis), NodeError> {
     old_journal::refuse(layout)?;
     let id = layout.secret(NodeSecret::JournalId)?;
     let mut log_id = [0; 16];
     log_id.copy_from_slice(&id[..16]);
     // The first hash names the deployment: a journal copied to another one does not open there.
     let journal_hash = statement::journal::genesis(edge.scope());
-    let medium = FileMedium::open(&layout.journal())?.with_lengths(lengths);
-    let (log, recovery) = Log::open(medium, Genesis { log_id, journal_hash }, salts())?;
+    Ok((FileMedium::open(&layout.journal())?, Genesis { log_id, journal_hash }))
+}
+
+fn warn_of_cut((log, recovery): (Log<FileMedium>, Recovery)) -> Log<FileMedium> {
     if recovery.cut_bytes > 0 {
         // A crash between write and sync leaves one. Nothing in it was acknowledged.
         let bytes = recovery.cut_bytes;
         tracing::warn!(bytes, "a torn tail of the journal was cut, and is kept in journal/*.cut-*");
     }
-    Ok(log)
+    log
 }
 
 /// Salts of the operating system, for each group anew.
