@@ -82,7 +82,7 @@ pub(crate) fn recover<M: Medium>(
 ) -> Result<Opened<M>, OpenError> {
     let Folder { files, unbegun, lost } = look(&medium, &genesis, lost_end)?;
     let Some(last) = files.last() else {
-        return create(medium, genesis, unbegun);
+        return create(medium, genesis, &unbegun);
     };
     let tail = Tail { header: last.header, len: last.made() };
     let ahead = Ahead::new(last.header.number, files.iter().map(Found::made).sum());
@@ -96,10 +96,7 @@ pub(crate) fn recover<M: Medium>(
         check_unsealed(&medium, &before, begun)?;
     }
     let Scan { index, entries, record, marked, .. } = scan;
-    for name in unbegun.into_iter().map(FileName::Log).chain([FileName::Next]) {
-        // Made anew when it is needed: whether its zeros and its name are durable nobody knows.
-        medium.remove(name).map_err(failed("remove"))?;
-    }
+    remove_unbegun(&medium, &unbegun)?;
     if let Some(lost) = lost {
         // Its header is written below, as that of each file without a group.
         make(&medium, lost, &AtomicBool::new(false)).map_err(failed("make the lost file"))?;
@@ -125,6 +122,17 @@ pub(crate) fn recover<M: Medium>(
     let recovery = Recovery { created: false, groups, entries, cut_bytes, rewrote_last };
     let shared = Shared::new(medium, tail.header.log_id, index, ahead);
     Ok(Opened { shared, tail, recovery })
+}
+
+/// Removes files that were made ahead, the highest first. They are made anew when they are needed:
+/// whether their zeros and their names are durable nobody knows.
+fn remove_unbegun<M: Medium>(medium: &M, unbegun: &[FileNumber]) -> Result<(), OpenError> {
+    for number in unbegun {
+        medium.remove(FileName::Log(*number)).map_err(failed("remove"))?;
+        // One that came back without the one below it would look like a lost file.
+        medium.sync_names().map_err(failed("sync the folder"))?;
+    }
+    medium.remove(FileName::Next).map_err(failed("remove"))
 }
 
 /// Makes what was found durable: a copy that was put back and what a process left that was killed
@@ -261,8 +269,8 @@ fn check_zeros<M: Medium>(medium: &M, head: &Head, end: u64) -> Result<(), OpenE
 struct Folder {
     /// Those with a header, which belong together; none in a new log.
     files: Vec<Found>,
-    /// One without, which was made ahead of need.
-    unbegun: Option<FileNumber>,
+    /// Those without, which were made ahead of need, the highest first.
+    unbegun: Vec<FileNumber>,
     /// The last of `files`, if it is not there and is made again.
     lost: Option<NextFile>,
 }
@@ -279,32 +287,34 @@ fn look<M: Medium>(medium: &M, genesis: &Genesis, lost_end: LostEnd) -> Result<F
         })
         .collect();
     numbers.sort_unstable();
-    let (mut files, mut unbegun) = (Vec::<Found>::new(), None);
-    for (at, number) in (0..).zip(&numbers) {
-        if at + 1 != *number {
-            return Err(missing(at + 1));
+    let unbegun = split_unbegun(medium, &mut numbers)?;
+    let mut files = Vec::<Found>::new();
+    for (file, number) in (1..).zip(&numbers) {
+        if file != *number {
+            return Err(missing(file));
         }
-        // A file without a header is the last: the next one is begun only after it.
-        if let Some(file) = unbegun {
+        let Some(found) = find(medium, file)? else {
             let why = "there are files behind it";
             return Err(OpenError::File { file, fault: FileFault::NotBegun { why } });
+        };
+        check_belongs(&found, files.first(), genesis)?;
+        if lost_end == LostEnd::Refused || numbers.last() != Some(number) {
+            check_whole(&found)?;
         }
-        match find(medium, *number)? {
-            Some(found) => {
-                check_belongs(&found, files.first(), genesis)?;
-                if lost_end == LostEnd::Refused || numbers.last() != Some(number) {
-                    check_whole(&found)?;
-                }
-                files.push(found);
+        files.push(found);
+    }
+    if lost_end == LostEnd::Refused {
+        for (file, number) in (files.len() as FileNumber + 1..).zip(unbegun.iter().rev()) {
+            if file != *number {
+                return Err(missing(file));
             }
-            None => unbegun = Some(*number),
         }
     }
     // Sealed once the next one had its header.
     let sealed = files.last().and_then(|last| Some((last.header, last.seal.as_ref()?.0)));
     let Some((header, end)) = sealed else { return Ok(Folder { files, unbegun, lost: None }) };
     if lost_end == LostEnd::Refused {
-        return Err(lost_file(header.number + 1, unbegun));
+        return Err(lost_file(header.number + 1, &unbegun));
     }
     let length = medium.file_lengths().least;
     let next = FileHeader::after(&end, header.log_id, length);
@@ -314,15 +324,30 @@ fn look<M: Medium>(medium: &M, genesis: &Genesis, lost_end: LostEnd) -> Result<F
     Ok(Folder { files, unbegun, lost })
 }
 
-/// Of the file behind one that is sealed.
-fn lost_file(file: FileNumber, unbegun: Option<FileNumber>) -> OpenError {
-    match unbegun {
-        None => missing(file),
-        Some(_) => {
-            let why = "the file before it is sealed";
-            OpenError::File { file, fault: FileFault::NotBegun { why } }
+/// Splits off files without a header at the end, the highest first. There is mostly one. When a
+/// power cut takes the header of a file that was just begun, the next one may have been made too.
+fn split_unbegun<M: Medium>(
+    medium: &M,
+    numbers: &mut Vec<FileNumber>,
+) -> Result<Vec<FileNumber>, OpenError> {
+    let mut unbegun = Vec::new();
+    while let Some(last) = numbers.last().copied() {
+        if find(medium, last)?.is_some() {
+            break;
         }
+        unbegun.push(last);
+        numbers.pop();
     }
+    Ok(unbegun)
+}
+
+/// Of the file behind one that is sealed.
+fn lost_file(file: FileNumber, unbegun: &[FileNumber]) -> OpenError {
+    if !unbegun.contains(&file) {
+        return missing(file);
+    }
+    let why = "the file before it is sealed";
+    OpenError::File { file, fault: FileFault::NotBegun { why } }
 }
 
 fn missing(file: FileNumber) -> OpenError {
@@ -393,11 +418,9 @@ fn find<M: Medium>(medium: &M, number: FileNumber) -> Result<Option<Found>, Open
 fn create<M: Medium>(
     medium: M,
     genesis: Genesis,
-    unbegun: Option<FileNumber>,
+    unbegun: &[FileNumber],
 ) -> Result<Opened<M>, OpenError> {
-    if let Some(file) = unbegun {
-        medium.remove(FileName::Log(file)).map_err(failed("remove"))?;
-    }
+    remove_unbegun(&medium, unbegun)?;
     let len = medium.file_lengths().least;
     let header = FileHeader::genesis(genesis, len);
     // A power cut between these calls leaves no file, one of zeros or one with a header. Each of

@@ -1,6 +1,6 @@
 //! A log of many files: each continues the one before, and one that does not is named.
 
-use journal::fault::{FaultMedium, Files, salts};
+use journal::fault::{Cut, FaultMedium, Files, salts};
 use journal::{
     AppendError, DurableEvidence, Entry, EntryKind, FileFault, FileName, Genesis, Log, Medium,
     OpenError,
@@ -207,6 +207,33 @@ fn a_file_that_lost_its_header_its_seal_or_its_length_is_named() {
             assert_eq!(found.evidence, DurableEvidence::LaterFile { file: 3 });
         }
         other => panic!("expected corruption, found {other:?}"),
+    }
+}
+
+#[test]
+fn files_made_ahead_are_made_anew_however_many_a_power_cut_left() {
+    let script = script();
+    let mut files = appended(small(), &script[..6]).files();
+    let last = files.len() as u64;
+    let mut gap = files.clone();
+    gap.insert(FileName::Log(last + 2), vec![0; LEAST as usize]);
+    check(gap, last + 1, FileFault::Missing { before: last });
+    // The header of one was lost, and behind it the next one had been made.
+    for ahead in 1..=3 {
+        files.insert(FileName::Log(last + ahead), vec![0; LEAST as usize]);
+        for call in 1..=16 {
+            let medium = FaultMedium::holding(files.clone()).with_lengths(LEAST, 2 * LEAST);
+            medium.power_off_at(call);
+            drop(Log::open(medium.clone(), GENESIS, salts()));
+            for cut in Cut::ALL {
+                let image = medium.after_power_cut(cut, call);
+                let (mut log, _) = Log::open(image.clone(), GENESIS, salts())
+                    .unwrap_or_else(|error| panic!("{ahead} ahead, call {call}, {cut:?}: {error}"));
+                assert_eq!(image.files().len() as u64, last, "none is left");
+                script[6..].iter().for_each(|group| drop(log.append(group).expect("append")));
+                assert_eq!(all_entries(&log), script.concat());
+            }
+        }
     }
 }
 
