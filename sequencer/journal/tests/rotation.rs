@@ -211,6 +211,29 @@ fn a_file_that_lost_its_header_its_seal_or_its_length_is_named() {
 }
 
 #[test]
+fn a_copy_goes_on_with_its_last_file_and_all_behind_it() {
+    let (medium, script) = (small(), script());
+    let (mut copy, mut changes) = (Files::new(), 0);
+    for (i, group) in script.iter().enumerate() {
+        // The log is open for this group alone: a copy is taken while nothing writes.
+        appended(medium.clone(), std::slice::from_ref(group));
+        let last = copy.keys().next_back().copied();
+        let behind = medium.files().into_iter().filter(|(name, _)| Some(*name) > last);
+        let behind: Files = behind.collect();
+        if last.is_some() && !behind.is_empty() {
+            // The last file of the copy before lacks what came into it since, and its seal.
+            let stale = copy.clone().into_iter().chain(behind).collect();
+            assert!(open(stale).is_err(), "group {i}: its last file is stale");
+            changes += 1;
+        }
+        copy.extend(medium.files().into_iter().filter(|(name, _)| Some(*name) >= last));
+        let log = open(copy.clone()).expect("the copy opens");
+        assert_eq!(all_entries(&log), script[..=i].concat());
+    }
+    assert!(changes >= 3, "expected a copy across three changes of file, found {changes}");
+}
+
+#[test]
 fn files_made_ahead_are_made_anew_however_many_a_power_cut_left() {
     let script = script();
     let mut files = appended(small(), &script[..6]).files();
