@@ -189,7 +189,7 @@ metrics! {
     pub journal_entries_total: IntCounter [], "entries", "Entries made durable.";
     pub journal_files: IntGauge [], "files", "Files of the journal.";
     pub journal_files_late_total: IntCounter [], "files",
-        "Files that the writer had to make itself or to wait for, because none was ready.";
+        "Files that the writer had to make itself because none was ready.";
     pub journal_files_unmade_total: IntCounter [], "files",
         "Files that could not be made ahead of need: the disk failed or has no room.";
     pub journal_witness_lag: IntGauge [], "groups",

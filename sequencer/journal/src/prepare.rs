@@ -18,6 +18,8 @@ pub(crate) struct Ahead {
     /// Held while a file is made, so that only one is.
     state: Mutex<State>,
     room: OnceLock<Room>,
+    /// Whether the writer waits: a file that is being made is given up for it.
+    wanted: AtomicBool,
     late: AtomicU64,
     failed: AtomicU64,
 }
@@ -54,7 +56,7 @@ pub(crate) struct NextFile {
 /// How making files ahead of need went since the log was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileCounts {
-    /// Files that the writer had to make itself, or to wait for, because none was ready.
+    /// Files that the writer had to make itself because none was ready.
     pub late: u64,
     /// Files that could not be made ahead: the medium failed or has no room.
     pub failed: u64,
@@ -65,7 +67,7 @@ impl Ahead {
     pub(crate) fn new(last: FileNumber, total: u64) -> Ahead {
         let state = Mutex::new(State { last, total, ready: None, given_up: false });
         let (late, failed) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ahead { state, room: OnceLock::new(), late, failed }
+        Ahead { state, room: OnceLock::new(), wanted: AtomicBool::new(false), late, failed }
     }
 
     /// Asks this before a file is made ahead; the first who is named is asked.
@@ -85,7 +87,8 @@ impl Ahead {
     }
 
     /// Makes the next file if there is none yet, as long as the whole log within the limits of the
-    /// medium and where there is room for it. Ends early once `stop` is set.
+    /// medium and where there is room for it. Ends early once `stop` is set or the writer needs a
+    /// file: that one is shorter, and nobody waits for gigabytes of zeros.
     pub(crate) fn prepare<M: Medium>(&self, medium: &M, stop: &AtomicBool) -> io::Result<()> {
         let mut state = self.state();
         if state.ready.is_some() || state.given_up {
@@ -95,7 +98,9 @@ impl Ahead {
         let length = state.total.clamp(lengths.least, lengths.most.max(lengths.least));
         let next = NextFile { number: state.last + 1, length };
         let made = match self.room.get().is_none_or(|room| (room.0)(length)) {
-            true => make(medium, next, stop),
+            true => make(medium, next, &|| {
+                stop.load(Ordering::Relaxed) || self.wanted.load(Ordering::Relaxed)
+            }),
             // What is free is kept for everything else that the node writes.
             false => Err(io::ErrorKind::StorageFull.into()),
         };
@@ -110,20 +115,23 @@ impl Ahead {
         made.map(drop)
     }
 
-    /// The next file, for the writer: the one that is ready, or one made now, which is counted.
+    /// The next file, for the writer: the one that is ready, or a short one made now, which is
+    /// counted.
     pub(crate) fn take<M: Medium>(&self, medium: &M) -> io::Result<NextFile> {
         let ready = self.state.try_lock().is_ok_and(|state| state.ready.is_some());
         if !ready {
+            self.wanted.store(true, Ordering::Relaxed);
             self.late.fetch_add(1, Ordering::Relaxed);
         }
-        // Waits for the one that is being made, if so: there must not be two of one number.
+        // Waits until the one that is being made is given up: there must not be two of one number.
         let mut state = self.state();
+        self.wanted.store(false, Ordering::Relaxed);
         let next = match state.ready.take() {
             Some(next) => next,
             None => {
                 let length = medium.file_lengths().least;
                 let next = NextFile { number: state.last + 1, length };
-                make(medium, next, &AtomicBool::new(false))?;
+                make(medium, next, &|| false)?;
                 next
             }
         };
@@ -139,7 +147,11 @@ impl Ahead {
 }
 
 /// Makes a file of zeros durable under its number; `false` if it was stopped before the end.
-pub(crate) fn make<M: Medium>(medium: &M, next: NextFile, stop: &AtomicBool) -> io::Result<bool> {
+pub(crate) fn make<M: Medium>(
+    medium: &M,
+    next: NextFile,
+    stop: &dyn Fn() -> bool,
+) -> io::Result<bool> {
     let made = write_zeros(medium, next.length, stop).and_then(|whole| {
         if whole {
             refuse_begun(medium, next.number)?;
@@ -170,7 +182,7 @@ fn refuse_begun<M: Medium>(medium: &M, number: FileNumber) -> io::Result<()> {
     }
 }
 
-fn write_zeros<M: Medium>(medium: &M, length: u64, stop: &AtomicBool) -> io::Result<bool> {
+fn write_zeros<M: Medium>(medium: &M, length: u64, stop: &dyn Fn() -> bool) -> io::Result<bool> {
     medium.make_empty(FileName::Next)?;
     fill(medium, FileName::Next, 0..length, stop)
 }
@@ -180,12 +192,12 @@ pub(crate) fn fill<M: Medium>(
     medium: &M,
     name: FileName,
     part: Range<u64>,
-    stop: &AtomicBool,
+    stop: &dyn Fn() -> bool,
 ) -> io::Result<bool> {
     let zeros = vec![0; STEP_BYTES.min((part.end - part.start) as usize)];
     let mut at = part.start;
     while at < part.end {
-        if stop.load(Ordering::Relaxed) {
+        if stop() {
             return Ok(false);
         }
         let step = zeros.len().min((part.end - at) as usize);
@@ -194,4 +206,41 @@ pub(crate) fn fill<M: Medium>(
         at += step as u64;
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    use super::*;
+    use crate::fault::FaultMedium;
+
+    #[test]
+    fn a_writer_that_needs_a_file_never_waits_for_a_long_one() {
+        let (ahead, (begun, begins)) = (Arc::new(Ahead::new(1, 16 << 20)), channel());
+        let (counts, first) = (Arc::clone(&ahead), AtomicBool::new(true));
+        let medium = FaultMedium::default().with_lengths(4_096, 64 << 20).on_sync(move |_| {
+            if first.swap(false, Ordering::Relaxed) {
+                begun.send(()).expect("somebody waits");
+                // The writer came, so it waits for the lock from now on.
+                while counts.counts().late == 0 {
+                    thread::yield_now();
+                }
+            }
+        });
+        thread::scope(|scope| {
+            scope.spawn(|| ahead.prepare(&medium, &AtomicBool::new(false)).expect("no failure"));
+            begins.recv().expect("a file of 16 MiB is being made");
+            let next = ahead.take(&medium).expect("made");
+            assert_eq!(next, NextFile { number: 2, length: 4_096 });
+        });
+        assert_eq!(medium.file(FileName::Log(2)).len(), 4_096);
+        assert_eq!(medium.files().len(), 1, "nothing is left of the long one");
+        assert_eq!(ahead.counts(), FileCounts { late: 1, failed: 0 });
+        // The next one is made again, ahead of need.
+        ahead.prepare(&medium, &AtomicBool::new(false)).expect("made");
+        assert_eq!(medium.file(FileName::Log(3)).len(), (16 << 20) + 4_096);
+    }
 }

@@ -1,8 +1,6 @@
 //! Opening a log: which files there are, whether each continues the one before, what of the last
 //! one is torn; then what makes the rest durable. Nothing is changed before all of it holds.
 
-use std::sync::atomic::AtomicBool;
-
 use crate::file::{
     FILE_HEADER_BYTES, FileHeader, SEAL_BYTES, Seal, could_be_log, last_sector, seal_offset,
 };
@@ -99,7 +97,7 @@ pub(crate) fn recover<M: Medium>(
     remove_unbegun(&medium, &unbegun)?;
     if let Some(lost) = lost {
         // Its header is written below, as that of each file without a group.
-        make(&medium, lost, &AtomicBool::new(false)).map_err(failed("make the lost file"))?;
+        make(&medium, lost, &|| false).map_err(failed("make the lost file"))?;
     }
     sync_found(&medium, &files)?;
     cut(&medium, &head, &torn)?;
@@ -147,7 +145,7 @@ fn sync_found<M: Medium>(medium: &M, files: &[Found]) -> Result<(), OpenError> {
 /// Makes a file that is shorter than it was made as long again.
 fn lengthen<M: Medium>(medium: &M, found: &Found) -> Result<(), OpenError> {
     let (name, part) = (FileName::Log(found.header.number), found.len..found.made());
-    let filled = fill(medium, name, part, &AtomicBool::new(false));
+    let filled = fill(medium, name, part, &|| false);
     filled.map(drop).map_err(failed("lengthen the last file"))
 }
 
@@ -426,7 +424,7 @@ fn create<M: Medium>(
     // A power cut between these calls leaves no file, one of zeros or one with a header. Each of
     // these opens.
     let next = NextFile { number: header.number, length: len };
-    make(&medium, next, &AtomicBool::new(false)).map_err(failed("make the first file"))?;
+    make(&medium, next, &|| false).map_err(failed("make the first file"))?;
     begin(&medium, &header).map_err(failed("write the file header"))?;
     let recovery =
         Recovery { created: true, groups: 0, entries: 0, cut_bytes: 0, rewrote_last: false };
