@@ -53,6 +53,18 @@ pub enum OldJournalError {
         /// Why.
         source: Box<OpenError>,
     },
+    /// A file is moved by its name, which does not leave its file system.
+    #[error(
+        "expected the journal's folder in the file system of {path}, found it in another, where \
+         nothing is moved by its name: {path} is as it was; with the node stopped, copy it to \
+         {first}, run `sync`, compare the two, and move {path} out of the node's folder"
+    )]
+    Apart {
+        /// The old file.
+        path: PathBuf,
+        /// What it would be called.
+        first: PathBuf,
+    },
     /// The system refused.
     #[error("{path} cannot be moved to the journal's folder")]
     Io {
@@ -104,8 +116,17 @@ pub fn convert(layout: &Layout) -> Result<Option<PathBuf>, OldJournalError> {
     // Its name in the folder before the one outside is gone for certain: both folders are synced,
     // and until then a crash leaves it under one of the two.
     let synced = moved.and_then(|()| files::sync_folder(&folder));
-    synced.and_then(|()| files::sync_folder(layout.folder())).map_err(failed)?;
-    Ok(Some(first))
+    match synced.and_then(|()| files::sync_folder(layout.folder())) {
+        Ok(()) => Ok(Some(first)),
+        Err(source) => Err(not_moved(path, first, source)),
+    }
+}
+
+fn not_moved(path: PathBuf, first: PathBuf, source: io::Error) -> OldJournalError {
+    match source.kind() {
+        io::ErrorKind::CrossesDevices => OldJournalError::Apart { path, first },
+        _ => OldJournalError::Io { path, source },
+    }
 }
 
 /// Whether groups may stand in the file.
@@ -131,4 +152,18 @@ pub(crate) fn has_files(folder: &Path) -> io::Result<bool> {
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_in_another_file_system_is_named_with_what_to_do() {
+        let (path, first) = ("node/journal.log".into(), "node/journal/00000001.log".into());
+        let error = not_moved(path, first, io::ErrorKind::CrossesDevices.into());
+        assert!(matches!(error, OldJournalError::Apart { .. }), "{error:?}");
+        let said = error.to_string();
+        assert!(said.contains("copy it to node/journal/00000001.log"), "{said}");
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -31,6 +32,7 @@ use super::witness::WitnessThread;
 use crate::clock::NodeClock;
 use crate::disk::{FileSystems, FreeSpace, Reserve};
 use crate::folder::authority::ServerTls;
+use crate::folder::layout::Layout;
 use crate::folder::secrets;
 use crate::folder::validity;
 use crate::guard::{Guard, GuardedTask, Stage};
@@ -227,15 +229,20 @@ pub(super) fn start_scrub(
     Ok(common.guard.task(Stage::Scrub, scrub.run(common.stop.subscribe())))
 }
 
-/// What frames leave free under the folder and the store, which may be mounted from elsewhere.
+/// What frames leave free under the folder, the journal and the store, each of which may be mounted
+/// from elsewhere.
 pub(super) fn reserve(
     opened: &Opened,
     space: Option<Arc<dyn FreeSpace>>,
 ) -> Result<Reserve, NodeError> {
-    let layout = &opened.layout;
-    let folders = [layout.folder().to_path_buf(), layout.store()];
+    let folders = written_to(&opened.layout);
     let space = space.unwrap_or_else(|| Arc::new(FileSystems::of(folders)));
     Ok(Reserve::new(space, opened.config.journal.reserve_bytes)?)
+}
+
+/// The folders whose file systems the node fills.
+fn written_to(layout: &Layout) -> [PathBuf; 3] {
+    [layout.folder().to_path_buf(), layout.journal(), layout.store()]
 }
 
 pub(super) fn start_upkeep(
@@ -396,5 +403,21 @@ pub(super) async fn serve_base_chain(
             Ok(BaseChainDoor { url, embedded: Some(embedded) })
         }
         Reach::Url(url) => Ok(BaseChainDoor { url: url.to_string(), embedded: None }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_reserve_is_kept_where_the_journal_grows_too() {
+        let layout = Layout::new(Path::new("node"));
+        let measured = written_to(&layout);
+        for folder in [layout.journal(), layout.store()] {
+            assert!(measured.contains(&folder), "expected {folder:?} among {measured:?}");
+        }
     }
 }

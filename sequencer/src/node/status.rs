@@ -36,7 +36,7 @@ pub struct NodeStatus {
     pub connections: i64,
     /// Enrolled patients.
     pub patients: usize,
-    /// Free bytes under the node's folder and its store.
+    /// Free bytes under the node's folder, its journal and its store: the least of these.
     pub free_bytes: u64,
     /// Those that frames leave to everything else (`journal.reserve_bytes`).
     pub reserve_bytes: u64,

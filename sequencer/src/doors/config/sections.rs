@@ -57,10 +57,10 @@ settings! {
             at_limit: "The journal goes on in the next file.",
         }
         reserve_bytes: u64 = 1 << 30; "bytes", range(0, 1 << 40) => {
-            sets: "Free space, under the node's folder and its store, that frames leave to \
-                   operations, accesses, closes and batches; 0 keeps none. The greater of what an \
-                   hour of batches takes and a quarter of a gigabyte, which is what may be under \
-                   way between two measurements.",
+            sets: "Free space, under the node's folder, its journal and its store, that frames \
+                   leave to operations, accesses, closes and batches; 0 keeps none. The greater of \
+                   what an hour of batches takes and a quarter of a gigabyte, which is what may be \
+                   under way between two measurements.",
             at_limit: "Frames and new streams are refused as unavailable until an eighth more is \
                        free.",
             applies: Live,
