@@ -8,7 +8,7 @@ use crate::index::Index;
 use crate::index_file::{self, Kept};
 use crate::prepare::{Ahead, NextFile, fill, make};
 use crate::read::Shared;
-use crate::record::{Jumps, MARK_BYTES, durable_mark};
+use crate::record::{Jumps, MARK_BYTES, RECORD_BYTES_MAX, durable_mark};
 use crate::scan::{Scan, failed, first_byte};
 use crate::{FileFault, FileName, FileNumber, Genesis, Head, Medium, OpenError, Place};
 
@@ -100,7 +100,7 @@ pub(crate) fn recover<M: Medium>(
         make(&medium, lost, &|| false).map_err(failed("make the lost file"))?;
     }
     sync_found(&medium, &files)?;
-    cut(&medium, &head, &torn)?;
+    cut(&medium, &head, &torn, last.len)?;
     if lost.is_none() {
         // Behind the cut: what is left of a group would else have all of its sectors.
         lengthen(&medium, last)?;
@@ -447,17 +447,19 @@ pub(crate) fn seal<M: Medium>(medium: &M, head: &Head, len: u64, seed: u32) -> s
     medium.sync(name)
 }
 
-/// Writes zeros over what is torn. Synced before anything is written there: bytes behind the end
-/// must read as zeros, or what is left of this record could pass for sectors of the next one.
-fn cut<M: Medium>(medium: &M, head: &Head, torn: &[u8]) -> Result<(), OpenError> {
-    if torn.is_empty() {
-        return Ok(());
-    }
+/// Writes zeros as far as a torn record can reach in a file of `len` bytes. Synced before anything
+/// is written there: bytes behind the end must be zeros, or what is left of a record could pass for
+/// sectors of the next one. Also where all of it reads as zeros: a sync of a cut may have failed
+/// before, and then the disk holds what was torn, whatever reads show.
+fn cut<M: Medium>(medium: &M, head: &Head, torn: &[u8], len: u64) -> Result<(), OpenError> {
     let name = FileName::Log(head.file);
-    medium.keep_cut(name, head.end, torn).map_err(failed("keep what is cut"))?;
+    if !torn.is_empty() {
+        medium.keep_cut(name, head.end, torn).map_err(failed("keep what is cut"))?;
+    }
     // Power may fail here as well: fewer sectors of a torn record are still a torn record.
-    medium.write_at(name, head.end, &vec![0; torn.len()]).map_err(failed("cut"))?;
-    medium.sync(name).map_err(failed("sync"))
+    let end = len.min(head.end + RECORD_BYTES_MAX as u64);
+    let filled = fill(medium, name, head.end.min(end)..end, &|| false);
+    filled.map(drop).map_err(failed("cut"))
 }
 
 /// After a failed sync the system may hold the last group in memory as clean although the disk
