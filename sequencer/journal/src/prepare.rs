@@ -95,9 +95,13 @@ impl Ahead {
             return Ok(());
         }
         let lengths = medium.file_lengths();
-        let length = state.total.clamp(lengths.least, lengths.most.max(lengths.least));
+        let mut length = state.total.clamp(lengths.least, lengths.most.max(lengths.least));
+        // A short file ahead of need is better than none.
+        while length > lengths.least && !self.has_room(length) {
+            length = (length / 2).max(lengths.least);
+        }
         let next = NextFile { number: state.last + 1, length };
-        let made = match self.room.get().is_none_or(|room| (room.0)(length)) {
+        let made = match self.has_room(length) {
             true => make(medium, next, &|| {
                 stop.load(Ordering::Relaxed) || self.wanted.load(Ordering::Relaxed)
             }),
@@ -138,6 +142,10 @@ impl Ahead {
         (state.last, state.given_up) = (next.number, false);
         state.total += next.length;
         Ok(next)
+    }
+
+    fn has_room(&self, length: u64) -> bool {
+        self.room.get().is_none_or(|room| (room.0)(length))
     }
 
     /// A panic elsewhere leaves nothing half changed here: a file is put in once it is whole.
@@ -239,8 +247,23 @@ mod tests {
         assert_eq!(medium.file(FileName::Log(2)).len(), 4_096);
         assert_eq!(medium.files().len(), 1, "nothing is left of the long one");
         assert_eq!(ahead.counts(), FileCounts { late: 1, failed: 0 });
-        // The next one is made again, ahead of need.
+        // The next one is made ahead of need again.
         ahead.prepare(&medium, &AtomicBool::new(false)).expect("made");
         assert_eq!(medium.file(FileName::Log(3)).len(), (16 << 20) + 4_096);
+    }
+
+    #[test]
+    fn a_file_is_as_long_as_there_is_room_for() {
+        let medium = FaultMedium::default().with_lengths(4_096, 1 << 20);
+        let ahead = Ahead::new(1, 64 << 10);
+        ahead.ask_room(Room(Box::new(|bytes| bytes < 20_000)));
+        ahead.prepare(&medium, &AtomicBool::new(false)).expect("made");
+        assert_eq!(medium.file(FileName::Log(2)).len(), 16 << 10);
+
+        let full = Ahead::new(2, 64 << 10);
+        full.ask_room(Room(Box::new(|_| false)));
+        let error = full.prepare(&medium, &AtomicBool::new(false)).expect_err("no room");
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!((full.counts().failed, medium.files().len()), (1, 1));
     }
 }
