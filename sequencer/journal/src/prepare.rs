@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::{fmt, io};
 
 use crate::file::FILE_HEADER_BYTES;
@@ -83,7 +83,7 @@ impl Ahead {
     /// Whether a file should be made ahead now.
     pub(crate) fn wants(&self) -> bool {
         // Locked while one is made: then none is wanted.
-        self.state.try_lock().is_ok_and(|state| state.ready.is_none() && !state.given_up)
+        self.try_state().is_some_and(|state| state.ready.is_none() && !state.given_up)
     }
 
     /// Makes the next file if there is none yet, as long as the whole log within the limits of the
@@ -122,7 +122,7 @@ impl Ahead {
     /// The next file, for the writer: the one that is ready, or a short one made now, which is
     /// counted.
     pub(crate) fn take<M: Medium>(&self, medium: &M) -> io::Result<NextFile> {
-        let ready = self.state.try_lock().is_ok_and(|state| state.ready.is_some());
+        let ready = self.try_state().is_some_and(|state| state.ready.is_some());
         if !ready {
             self.wanted.store(true, Ordering::Relaxed);
             self.late.fetch_add(1, Ordering::Relaxed);
@@ -151,6 +151,15 @@ impl Ahead {
     /// A panic elsewhere leaves nothing half changed here: a file is put in once it is whole.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state, unless a file is being made.
+    fn try_state(&self) -> Option<MutexGuard<'_, State>> {
+        match self.state.try_lock() {
+            Ok(state) => Some(state),
+            Err(TryLockError::Poisoned(left)) => Some(left.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 }
 
@@ -265,5 +274,25 @@ mod tests {
         let error = full.prepare(&medium, &AtomicBool::new(false)).expect_err("no room");
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert_eq!((full.counts().failed, medium.files().len()), (1, 1));
+    }
+
+    #[test]
+    fn files_are_made_ahead_after_somebody_panicked_as_well() {
+        let ahead = Ahead::new(1, 4_096);
+        let asked = AtomicBool::new(false);
+        ahead.ask_room(Room(Box::new(move |_| {
+            assert!(asked.swap(true, Ordering::Relaxed), "the first question panics");
+            true
+        })));
+        let medium = FaultMedium::default().with_lengths(4_096, 8_192);
+        thread::scope(|scope| {
+            let prepare = || ahead.prepare(&medium, &AtomicBool::new(false));
+            scope.spawn(prepare).join().expect_err("it panicked");
+            assert!(ahead.wants());
+            prepare().expect("made");
+        });
+        assert!(!ahead.wants());
+        assert_eq!(ahead.take(&medium).expect("ready").number, 2);
+        assert_eq!(ahead.counts(), FileCounts::default());
     }
 }
