@@ -243,9 +243,9 @@ impl<M: Medium> Log<M> {
         self.maker().make(&AtomicBool::new(false))
     }
 
-    /// Asks `room` before a file of so many bytes is made ahead of need, and where there is none for
-    /// half as many, down to [`crate::FileLengths::least`]; the first that is given counts. What
-    /// the writer needs at once, of that least length, is made without asking.
+    /// Asks `room` before a file of so many bytes is made ahead of need, and where there is none
+    /// for half as many, down to [`crate::FileLengths::least`]; the first that is given counts.
+    /// What the writer needs at once, of that least length, is made without asking.
     pub fn ask_room(&self, room: impl Fn(u64) -> bool + Send + Sync + 'static) {
         self.shared.ahead.ask_room(Room(Box::new(room)));
     }
