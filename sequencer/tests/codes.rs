@@ -94,7 +94,7 @@ const EXITS: [(&str, [&str; 5]); 15] = [
             "done; a check holds",
             "the node refuses or breaks the protocol; TLS refuses a certificate; a check does not \
              hold; a question was answered with no, or `--yes` given for a name that the registry \
-             does not know",
+             does not know; `vitals stream` gave readings up, which it lists",
             "an argument is wrong; a file or folder named there is missing or malformed",
             "the node does not answer, was lost, or closed with a code to retry; a batch file is \
              not there or not served",

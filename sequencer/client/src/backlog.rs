@@ -3,35 +3,36 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use model::{Sequence, StreamHandle};
-use wire::{ClientError, Frame, FramePlace, Reading, StreamKey};
+use model::Millis;
+use wire::{Reading, StreamKey};
 
 use crate::InputMark;
 use crate::connection::StreamError;
-use crate::spool::{Spool, SpoolError};
+use crate::room::{Room, StateBounds, Wanted, WhenFull, make_room};
+use crate::spool::{Amount, Gap, GapCause, Spool, SpoolError};
 
-/// A stream's state folder while no connection stands: what is pushed is durable here, and is sent
-/// once [`crate::Connection::begin_backlog`] takes it over.
+/// Frames are synced at the latest when so many bytes of them are not.
+const UNSYNCED_BYTES_MAX: usize = 256 << 10;
+
+/// A stream of a state folder while no connection stands, to be taken over by
+/// [`crate::Connection::begin_backlog`].
 ///
 /// A stream that is new to its folder has no epoch yet, because only the node knows which it has;
 /// its frames get one then. It holds the stream's lock: another program is refused.
 pub struct Backlog {
     pub(crate) key: StreamKey,
     pub(crate) spool: Spool,
-    last: Sequence,
-    bytes: usize,
 }
 
 impl Backlog {
-    /// What a folder keeps of a stream, or nothing yet.
-    ///
-    /// # Errors
-    /// [`StreamError::Spool`], above all [`SpoolError::Held`].
-    pub fn open(folder: &Path, key: StreamKey) -> Result<Backlog, StreamError> {
-        let spool = Spool::open_kept(folder, &key).map_err(wrong)?;
-        let last = spool.frames().last().map_or(spool.last_receipted(), Frame::sequence);
-        let bytes = spool.frames().iter().map(|frame| frame.as_bytes().len()).sum();
-        Ok(Backlog { key, spool, last, bytes })
+    /// Frames without a receipt.
+    pub fn frames(&self) -> u64 {
+        self.spool.waiting().frames
+    }
+
+    /// Readings in them.
+    pub fn readings(&self) -> u64 {
+        self.spool.waiting().readings
     }
 
     /// How far files of readings were sent on the stream for its patient, the last sent from last.
@@ -39,42 +40,133 @@ impl Backlog {
         self.spool.marks()
     }
 
-    /// Bytes of frames without a receipt. A connection takes over at most its
-    /// `limits.held_bytes_max` of all its streams together.
-    pub fn bytes(&self) -> usize {
-        self.bytes
+    /// What was given up and not told yet.
+    pub fn gaps(&self) -> &[Gap] {
+        self.spool.gaps()
+    }
+}
+
+/// What became of readings that were pushed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pushed {
+    /// They are kept.
+    Kept,
+    /// There is no room, and nothing became of them.
+    NoRoom,
+    /// There is no room, and they are given up.
+    GivenUp,
+}
+
+/// The streams of a state folder that one program sends, while no connection stands: what is
+/// pushed is kept here, within one bound for all of them.
+pub struct Backlogs {
+    streams: Vec<Backlog>,
+    bounds: StateBounds,
+    unsynced_bytes: usize,
+    given_up: Amount,
+}
+
+impl Backlogs {
+    /// What a folder keeps of these streams, or nothing yet.
+    ///
+    /// # Errors
+    /// [`StreamError::Spool`], above all [`SpoolError::Held`] and [`SpoolError::Damaged`].
+    pub fn open(
+        folder: &Path,
+        keys: &[StreamKey],
+        bounds: StateBounds,
+    ) -> Result<Backlogs, StreamError> {
+        let open = |key: &StreamKey| {
+            let mut spool = Spool::open_kept(folder, key).map_err(wrong)?;
+            spool.bound(bounds.bytes_max);
+            Ok(Backlog { key: key.clone(), spool })
+        };
+        let streams = keys.iter().map(open).collect::<Result<_, StreamError>>()?;
+        Ok(Backlogs { streams, bounds, unsynced_bytes: 0, given_up: Amount::default() })
     }
 
-    /// Frames without a receipt.
-    pub fn frames(&self) -> usize {
-        self.spool.frames().len()
+    /// Each of them, in the order of the keys.
+    pub fn streams(&self) -> &[Backlog] {
+        &self.streams
+    }
+
+    /// Each of them, for a connection.
+    pub fn into_streams(self) -> Vec<Backlog> {
+        self.streams
+    }
+
+    /// Frames without a receipt, of all of them.
+    pub fn frames(&self) -> u64 {
+        self.streams.iter().map(Backlog::frames).sum()
     }
 
     /// Readings in them.
     pub fn readings(&self) -> u64 {
-        self.spool.frames().iter().map(|frame| u64::from(frame.header().count)).sum()
+        self.streams.iter().map(Backlog::readings).sum()
     }
 
-    /// Makes a frame of readings and keeps it, with the place in a file that ends with it. It is
-    /// durable here afterwards.
+    /// Readings that were given up since the opening.
+    pub fn readings_given_up(&self) -> u64 {
+        self.given_up.readings
+    }
+
+    /// Whether so many bytes of frames are taken without waiting.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        let held: u64 = self.streams.iter().map(|one| one.spool.bytes()).sum();
+        let is_full = held.saturating_add(bytes as u64) > self.bounds.bytes_max;
+        self.bounds.when_full == WhenFull::GiveUp || !is_full
+    }
+
+    /// Makes a frame of readings and keeps it, with the place in a file that ends with it. A crash
+    /// of the program does not lose it; a power cut may until [`Backlogs::sync`].
     ///
     /// # Errors
     /// As [`crate::Stream::send`].
-    pub fn push(
-        &mut self,
-        readings: &[Reading],
-        mark: Option<InputMark>,
-    ) -> Result<(), StreamError> {
-        let signal = self.key.signal().ok_or(ClientError::NoStream)?;
-        let sequence = Sequence(self.last.0 + 1);
-        // The session that sends it gives it its handle.
-        let (handle, epoch) = (StreamHandle(0), self.spool.epoch());
-        let place = FramePlace { handle, epoch, sequence };
-        let frame = Frame::encode_raw(place, signal, readings).map_err(ClientError::from)?;
-        self.spool.store(&frame, mark).map_err(wrong)?;
-        (self.last, self.bytes) = (sequence, self.bytes + frame.as_bytes().len());
-        Ok(())
+    pub fn push(&mut self, stream: usize, frame: NewFrame<'_>) -> Result<Pushed, StreamError> {
+        let NewFrame { readings, mark, at } = frame;
+        let spool = &self.streams[stream].spool;
+        let (frame, worth) = (spool.encode(readings)?, spool.worth_of(readings));
+        let bytes = frame.as_bytes().len();
+        let mut spools: Vec<_> = self.streams.iter_mut().map(|one| &mut one.spool).collect();
+        let wanted = Wanted { bytes, worth, at };
+        let made = make_room(&mut spools, &wanted, &self.bounds).map_err(wrong)?;
+        self.given_up += made.given_up;
+        let spool = &mut self.streams[stream].spool;
+        match made.room {
+            Room::There => spool.store(&frame, mark, at, false).map_err(wrong)?,
+            Room::Later => return Ok(Pushed::NoRoom),
+            Room::None => {
+                spool.refuse(&frame, GapCause::Full).map_err(wrong)?;
+                self.given_up += Amount::of(&frame);
+                return Ok(Pushed::GivenUp);
+            }
+        }
+        self.unsynced_bytes += bytes;
+        if self.unsynced_bytes > UNSYNCED_BYTES_MAX {
+            self.sync()?;
+        }
+        Ok(Pushed::Kept)
     }
+
+    /// Waits until the disk has everything.
+    ///
+    /// # Errors
+    /// [`StreamError::Spool`].
+    pub fn sync(&mut self) -> Result<(), StreamError> {
+        self.unsynced_bytes = 0;
+        self.streams.iter_mut().try_for_each(|one| one.spool.sync()).map_err(wrong)
+    }
+}
+
+/// Readings for a frame.
+#[derive(Clone, Copy, Debug)]
+pub struct NewFrame<'a> {
+    /// 1 to [`wire::Frame::RAW_READINGS_MAX`] of them.
+    pub readings: &'a [Reading],
+    /// The place in a file that ends with them.
+    pub mark: Option<InputMark>,
+    /// Now.
+    pub at: Millis,
 }
 
 fn wrong(error: SpoolError) -> StreamError {

@@ -2,8 +2,8 @@
 //! lanes, with receipts that are checked before anything is called durable.
 //!
 //! One task drives the session machine of [`wire`]; everybody else talks to it through a lock held
-//! for microseconds (for one write and sync with a state folder). A lost connection loses nothing:
-//! frames without a receipt are kept and sent again, requests without an answer are reported as
+//! for microseconds (for one write with a state folder; a sync holds nobody up). A lost connection
+//! loses nothing: frames without a receipt are kept and sent again, requests without an answer are reported as
 //! unknown and can be asked again with the same bytes.
 //!
 //! ```text
@@ -15,6 +15,7 @@
 mod config;
 mod drive;
 mod error;
+mod kept;
 mod outcome;
 mod requests;
 mod shared;
@@ -24,7 +25,7 @@ mod stream;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use model::EpochNumber;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use udp::Buffers;
 use wire::{
     ClientError, ClockFact, Descriptor, Lane, NamesQuestion, Page, Period, RequestId,
@@ -67,14 +68,20 @@ impl Connection {
     /// [`ConnectionError`] of the first attempt: nothing is retried before the first welcome.
     pub async fn connect(config: ConnectionConfig) -> Result<Connection, ConnectionError> {
         let state = Mutex::new(State::new(&config)?);
-        let (lanes, changes) = (Default::default(), watch::Sender::new(()));
-        let shared = Arc::new(Shared { config, state, lanes, changes });
+        let (lanes, unsynced) = (Default::default(), Notify::new());
+        let changes = watch::Sender::new(());
+        let shared = Arc::new(Shared { config, state, lanes, unsynced, changes });
         // The first attempt is made here rather than in the task: a wrong address or certificate is
         // then the caller's error at once, and not a connection that is tried for an hour.
         let dialer = drive::Dialer::new(&shared)?;
         let first = dialer.dial(&shared, shared.config.waits.connect).await?;
         let (driven, buffers) = (shared.clone(), dialer.buffers);
-        let driver = tokio::spawn(async move { drive::drive(&driven, &dialer, first).await });
+        let driver = tokio::spawn(async move {
+            tokio::select! {
+                () = drive::drive(&driven, &dialer, first) => {}
+                never = drive::keep(&driven) => match never {},
+            }
+        });
         let connection = Connection { shared, buffers, _driver: Arc::new(Driver(driver)) };
         connection.shared.wait_for(|state| state.find_welcome()).await?;
         Ok(connection)
@@ -146,12 +153,12 @@ impl Connection {
         period: Option<Period>,
         backlog: Backlog,
     ) -> Result<Stream, StreamError> {
-        let Backlog { key, mut spool, .. } = backlog;
+        let Backlog { key, mut spool } = backlog;
         let epoch = match spool.epoch() {
             NO_EPOCH => self.next_epoch(&key),
             kept => kept,
         };
-        spool.begin(&key, epoch).map_err(spool_error)?;
+        spool.begin(epoch).map_err(spool_error)?;
         self.begin(lane, Descriptor { key, period, epoch }, Some(spool))
     }
 

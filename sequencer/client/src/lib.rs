@@ -7,7 +7,7 @@
 //! # Reading order
 //! 1. [`Identity`] and [`Deployment`]: who a client is, and whom it expects.
 //! 2. [`Connection`] and [`Stream`]: from readings (crate `recordings`) to receipts, over lost
-//!    connections and restarts, and [`Backlog`] before there is a node. Behind them a state is fed
+//!    connections and restarts, and [`Backlogs`] before there is a node. Behind them a state is fed
 //!    with events, and a shell has QUIC and time.
 //! 3. [`Key`], [`Wallet`], [`preview`], [`rule_slot`], [`party`]: what a patient signs, and what it
 //!    means in words.
@@ -124,13 +124,14 @@ pub mod patience;
 pub mod preview;
 pub mod promised;
 mod receipts;
+mod room;
 pub mod rule_slot;
 mod spool;
 mod tls;
 mod transport;
 mod wallet;
 
-pub use backlog::Backlog;
+pub use backlog::{Backlog, Backlogs, NewFrame, Pushed};
 pub use connection::{
     AccessOutcome, Applied, Connection, ConnectionConfig, ConnectionError, Counts, Delay,
     DelayListener, Delayed, ReceiptListener, ReleasedPage, RequestError, Stream, StreamError,
@@ -143,6 +144,7 @@ pub use input::InputMark;
 pub use key::{Key, KeyError, KeyKind};
 pub use layouts::{LayoutsError, layouts_from_json, read_layouts};
 pub use receipts::{CompareError, Compared, compare, keep_operation, read_receipt};
-pub use spool::SpoolError;
+pub use room::{StateBounds, WhenFull};
+pub use spool::{Gap, GapCause, SpoolError};
 pub use statement::fingerprint::{DeploymentFacts, Fingerprint, KeyFact, OtherDeployment};
 pub use wallet::{Wallet, WalletError, date_back};

@@ -1,141 +1,170 @@
-//! Frames without a receipt, kept over a restart: one file for each stream of a state folder.
+//! Frames without a receipt, kept over a restart: a folder for each stream of a state folder.
 //!
-//! A frame is written and synced here before the first byte of it is sent, so a sequence is never
-//! used twice for different bytes. The file is a list of records: `kind u8 | length u32 | body |
-//! first 8 bytes of blake3 of all before`, big-endian. The first record is the state (version,
-//! epoch, last sequence with a receipt), the others are whose readings follow, frames as sent, with
-//! or without the place in a file that ends with them, a higher receipted sequence, or such a place
-//! alone. Places are each patient's own, and stay when the device goes on to another. Reading stops
-//! at the first record that is torn: it was never sent. The file holds readings in the clear and is
-//! readable for its owner alone. Frames of epoch 0 were made before the node said which epochs it
-//! has: they get theirs when the stream is opened, and nobody saw them before.
+//! The folder `DEVICE.SIGNAL.frames` holds segments: files of checked records that are only
+//! appended to, each named by the number of its first frame. A frame is sent once the group that it
+//! was written in is synced, so a sequence is never used twice for different bytes. A segment
+//! begins with all that was known before it, and is removed when all of its frames have a receipt.
+//!
+//! Frames are numbered here for as long as the folder lives. What is kept and was never sent may be
+//! given up where there is no room ([`crate::StateBounds`]): a record says which frames and which
+//! times, before they are removed. The sequence of a frame is its number less what came before its
+//! epoch and less what was given up before it, so the sequences that are sent have no hole. For
+//! that the folder says up to where frames may have been sent: nothing up to there is given up.
+//!
+//! At the end of the last segment a record may be torn by a crash: it was never sent. A record that
+//! does not read elsewhere, or although a later one says that it was synced, is damage, and nothing
+//! is sent. The files hold readings in the clear and are readable for their owner alone. Frames of
+//! epoch 0 were made before the node said which epochs it has; they get theirs when the stream is
+//! opened. What version 1 kept (`DEVICE.SIGNAL.spool`) is taken over at the first opening.
 
+mod error;
+mod gap;
+mod kept;
+mod record;
+mod segment;
+#[cfg(test)]
+mod tests;
+mod version1;
+
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use bytes::Bytes;
 use files::{Audience, LockedFile};
-use model::{EpochNumber, PatientIndex, Sequence};
-use thiserror::Error;
-use wire::{Frame, FramePlace, StreamKey};
+use model::{EpochNumber, Millis, Sequence, StreamHandle};
+use wire::{ClientError, DeviceTime, Frame, FramePlace, KeptFrames, Reading, StreamKey};
+
+pub use error::SpoolError;
+pub(crate) use gap::Frames;
+pub use gap::{Gap, GapCause};
+use kept::Kept;
+pub(crate) use kept::NO_EPOCH;
+use record::{Epoch, KeptFrame, Record};
+use segment::Segment;
 
 use crate::InputMark;
 
-/// The epoch of frames that have none yet.
-pub(crate) const NO_EPOCH: EpochNumber = EpochNumber(0);
+/// A segment is not written to any more from here on.
+const SEGMENT_BYTES: u64 = 1 << 20;
 
-const VERSION: u8 = 1;
-const STATE: u8 = 1;
-const FRAME: u8 = 2;
-const RECEIPTED: u8 = 3;
-const MARK: u8 = 4;
-const MARKED_FRAME: u8 = 5;
-const PATIENT: u8 = 6;
-const HEAD_BYTES: usize = 5;
-const CHECK_BYTES: usize = 8;
-/// Files of readings whose places are kept; of more, those that were not sent for longest are
-/// forgotten.
-const MARKS_MAX: usize = 1024;
-/// A file is written anew when it is larger than this and nothing in it lacks a receipt, or when
-/// it is as much larger than what lacks one.
-const SLACK_BYTES: u64 = 1 << 20;
-
-/// What was kept cannot be read or written.
-#[derive(Debug, Error)]
-pub enum SpoolError {
-    /// The file system refuses.
-    #[error("the spool file {path} is not accessible")]
-    File {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The file begins with something else.
-    #[error("expected a spool file of version 1 at {path}")]
-    Format {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// Another program sends the same stream.
-    #[error(
-        "expected to be the only program that sends this stream from its folder, found that \
-         another holds {path}: let that one end, or give this one a state folder of its own"
-    )]
-    Held {
-        /// The file that it holds.
-        path: PathBuf,
-    },
-    /// Frames of another patient lack receipts.
-    #[error(
-        "expected readings of the patient whose readings of this device have no receipt yet in \
-         {path}, found another patient: send those first, with their patient, or give this one a \
-         state folder of its own"
-    )]
-    Patient {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// Frames of another epoch lack receipts.
-    #[error("expected to go on in epoch {expected}, found {found} asked for")]
-    Epoch {
-        /// Epoch of the frames kept.
-        expected: u16,
-        /// Epoch asked for.
-        found: u16,
-    },
-}
+/// However little may be kept, it has so many at least.
+const SEGMENT_BYTES_MIN: u64 = 400;
 
 /// The kept state of one stream.
 #[derive(Debug)]
 pub(crate) struct Spool {
-    path: PathBuf,
-    file: File,
+    folder: PathBuf,
+    key: StreamKey,
     kept: Kept,
-    /// Length of the file.
-    bytes: u64,
+    /// Those that are there, the oldest first; the last one is written to.
+    segments: VecDeque<Segment>,
+    segment_bytes: u64,
+    file: Arc<File>,
+    /// Writes that have to be synced before what they allow may be sent, and how many of them are.
+    written: u64,
+    synced: u64,
+    /// Bytes of the last segment that are known to be synced, and those that a record says are.
+    synced_bytes: u64,
+    told_synced_bytes: u64,
+    /// Frames that may go to the session once they are synced, in order, and their bytes.
+    staged: VecDeque<Staged>,
+    staged_bytes: usize,
+    /// Frames that were read back and are not staged yet.
+    loaded: VecDeque<KeptFrame>,
+    /// The last number that was staged.
+    reached: u64,
+    /// What is kept behind it.
+    waiting: Amount,
     /// Two programs would give one sequence to two frames.
     _lock: LockedFile,
 }
 
-/// What a file says.
-#[derive(Debug)]
-struct Kept {
-    epoch: EpochNumber,
-    /// A frame does not name its patient: sent for another, it would be in that one's record.
-    patient: Option<PatientIndex>,
-    last_receipted: Sequence,
-    /// Those above it, in order.
-    frames: Vec<Frame>,
-    /// Places in files, of every patient of the device, the last sent from last.
-    marks: Vec<OwnedMark>,
+/// Frames and the readings in them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Amount {
+    pub(crate) frames: u64,
+    pub(crate) readings: u64,
 }
 
-/// Whose readings of a file stand in frames, and up to where.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct OwnedMark {
-    /// `None` only while a file is read that does not say it.
-    patient: Option<PatientIndex>,
-    mark: InputMark,
+/// A frame that may be sent once so many writes are synced.
+#[derive(Debug)]
+struct Staged {
+    written: u64,
+    /// Whether it may have been sent before.
+    again: bool,
+    frame: Frame,
+}
+
+/// A frame for the session.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    /// Whether it may have been sent before a restart.
+    pub(crate) again: bool,
+    pub(crate) frame: Frame,
+}
+
+/// What is to be synced, by whoever may wait for the disk.
+#[derive(Debug)]
+pub(crate) struct Unsynced {
+    file: Arc<File>,
+    /// The stream's folder, for an error.
+    folder: PathBuf,
+    first: u64,
+    bytes: u64,
+    written: u64,
+}
+
+impl Unsynced {
+    /// Waits until the disk has it. Not to be called again after an error: the system may have
+    /// dropped what it could not write, and says so once.
+    pub(crate) fn sync(&self) -> Result<(), SpoolError> {
+        let wrong = |source| SpoolError::File { path: self.folder.clone(), source };
+        self.file.sync_data().map_err(wrong)
+    }
+}
+
+/// A segment that may be given up, and what it is worth: alarms are given up last, and before them
+/// the readings of a signal that has few.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Spare {
+    pub(crate) worth: Worth,
+    /// When the last of its frames was kept.
+    pub(crate) at: Millis,
+    /// Its first number.
+    pub(crate) first: u64,
+}
+
+/// What is given up first, and last.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Worth {
+    /// Of a signal with many readings a second.
+    Waveform,
+    /// Of any other signal.
+    Vital,
+    /// With a reading that was under an alarm.
+    Alarm,
 }
 
 impl Spool {
     /// Where a stream is kept: device and signal name it.
     pub(crate) fn path(folder: &Path, key: &StreamKey) -> PathBuf {
-        folder.join(format!("{}.{}.spool", key.device.as_str(), key.signal))
+        folder.join(format!("{}.{}.frames", key.device.as_str(), key.signal))
     }
 
-    /// The epoch that is kept, if there is a file and it has one.
+    /// The epoch that is kept, if there is one.
     pub(crate) fn kept_epoch(
         folder: &Path,
         key: &StreamKey,
     ) -> Result<Option<EpochNumber>, SpoolError> {
         let path = Spool::path(folder, key);
-        if !path.exists() {
-            return Ok(None);
-        }
-        read(&path).map(|kept| Some(kept.epoch).filter(|epoch| *epoch != NO_EPOCH))
+        let Some(last) = segment::list(&path)?.pop() else {
+            let old = old_path(&path);
+            return if old.exists() { version1::epoch(&old) } else { Ok(None) };
+        };
+        let kept = segment::kept(&segment::read(&path, last, true)?);
+        Ok(kept.map(|kept| kept.epoch.number).filter(|epoch| *epoch != NO_EPOCH))
     }
 
     /// Opens what is kept, or begins anew in `epoch`.
@@ -148,446 +177,594 @@ impl Spool {
         epoch: EpochNumber,
     ) -> Result<Spool, SpoolError> {
         let mut spool = Spool::open_kept(folder, key)?;
-        spool.begin(key, epoch)?;
+        spool.begin(epoch)?;
         Ok(spool)
     }
 
     /// Opens what is kept, in its epoch, or begins anew in none.
     ///
     /// # Errors
-    /// [`SpoolError::Held`] while another program has it open, and [`SpoolError::Patient`] if
-    /// frames of another patient lack receipts.
+    /// [`SpoolError::Held`] while another program has it open, [`SpoolError::Patient`] if frames of
+    /// another patient lack receipts, and [`SpoolError::Damaged`].
     pub(crate) fn open_kept(folder: &Path, key: &StreamKey) -> Result<Spool, SpoolError> {
         let path = Spool::path(folder, key);
         let wrong = |source| SpoolError::File { path: path.clone(), source };
         files::make_folder(folder, Audience::Owner).map_err(wrong)?;
         files::check_folder(folder).map_err(wrong)?;
-        // A file of its own: the spool itself is replaced now and then, and a lock with it.
+        files::make_folder(&path, Audience::Owner).map_err(wrong)?;
+        files::check_folder(&path).map_err(wrong)?;
         let lock = path.with_extension("lock");
         let locked = files::open_locked(&lock, Audience::Owner).map_err(wrong)?;
         let locked = locked.ok_or(SpoolError::Held { path: lock })?;
-        let mut kept = if path.exists() { read(&path)? } else { Kept::new(NO_EPOCH) };
-        if kept.patient.is_some_and(|patient| patient != key.patient) {
-            if !kept.frames.is_empty() {
-                return Err(SpoolError::Patient { path });
-            }
-            // The device went on to somebody else. It may come back, and the files that were sent
-            // for the one before are not to be sent twice.
-            kept = Kept { marks: std::mem::take(&mut kept.marks), ..Kept::new(NO_EPOCH) };
-        }
-        kept.patient = Some(key.patient);
-        for mark in &mut kept.marks {
-            mark.patient.get_or_insert(key.patient);
-        }
-        // Written anew before anything is appended: behind a torn record nothing would be read.
-        let bytes = kept.rewrite(&path).map_err(wrong)?;
-        let file = files::append(&path).map_err(wrong)?;
-        Ok(Spool { path, file, kept, bytes, _lock: locked })
+        take_over(&path, key)?;
+        let mut found = find(&path, key)?;
+        found.hand_on(key, &path)?;
+        // Before anything is appended: behind a torn record nothing would be read.
+        let mut spool = found.into_spool(path, key.clone(), locked)?;
+        spool.forget_segments()?;
+        Ok(spool)
     }
 
     /// Goes on in an epoch; frames that have none yet get it.
     ///
     /// # Errors
     /// [`SpoolError::Epoch`] if frames of another epoch lack receipts.
-    pub(crate) fn begin(&mut self, key: &StreamKey, epoch: EpochNumber) -> Result<(), SpoolError> {
-        let kept = &mut self.kept;
-        if kept.epoch == epoch {
+    pub(crate) fn begin(&mut self, epoch: EpochNumber) -> Result<(), SpoolError> {
+        let Epoch { number, .. } = self.kept.epoch;
+        if number == epoch {
             return Ok(());
         }
-        if kept.epoch != NO_EPOCH && !kept.frames.is_empty() {
+        if number != NO_EPOCH && self.waiting.frames > 0 {
             // A new epoch counts from 1 again: frames of the old one would lose their place in it.
-            let (expected, found) = (kept.epoch.0, epoch.0);
+            let (expected, found) = (number.0, epoch.0);
             return Err(SpoolError::Epoch { expected, found });
         }
-        let frames = kept.frames.iter().map(|frame| in_epoch(frame, key, epoch));
-        let frames: Option<Vec<_>> = frames.collect();
-        let frames = frames.ok_or_else(|| SpoolError::Format { path: self.path.clone() })?;
-        let marks = std::mem::take(&mut kept.marks);
-        *kept = Kept { frames, marks, patient: kept.patient, ..Kept::new(epoch) };
-        // In one step: after a crash all of them have the epoch, or none has and none was sent.
-        self.shrink().map_err(|source| self.wrong(source))
+        let epoch = Epoch { number: epoch, base: self.kept.receipted };
+        // Synced with the first group: after a crash all of them have the epoch, or none has and
+        // none was sent.
+        self.append(&[Record::Epoch(epoch)], Sync::Before)
+    }
+
+    /// Takes in how much may be kept at most: segments are a small part of it, so that little more
+    /// than needed is given up at once.
+    pub(crate) fn bound(&mut self, bytes_max: u64) {
+        self.segment_bytes = (bytes_max / 16).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES);
     }
 
     /// The epoch of what is kept; [`NO_EPOCH`] while it has none.
     pub(crate) fn epoch(&self) -> EpochNumber {
-        self.kept.epoch
+        self.kept.epoch.number
     }
 
     /// Places in files that were sent for its patient, the last sent from last.
     pub(crate) fn marks(&self) -> Vec<InputMark> {
-        let own = self.kept.marks.iter().filter(|one| one.patient == self.kept.patient);
-        own.map(|one| one.mark).collect()
+        self.kept.marks()
     }
 
     /// Last sequence with a receipt.
     pub(crate) fn last_receipted(&self) -> Sequence {
-        self.kept.last_receipted
+        self.kept.sequence(self.kept.receipted)
     }
 
-    /// Frames without a receipt.
-    pub(crate) fn frames(&self) -> &[Frame] {
-        &self.kept.frames
+    /// Last sequence that there is.
+    pub(crate) fn last(&self) -> Sequence {
+        self.kept.sequence(self.kept.last)
     }
 
-    /// Writes and syncs a frame, with the place in a file that ends with it: only then may it be
-    /// sent.
+    /// What the session is told of the frames that it does not hold.
+    pub(crate) fn kept_frames(&self) -> KeptFrames {
+        KeptFrames { sent: self.kept.sequence(self.kept.offered), last: self.last() }
+    }
+
+    /// What is kept and was not staged yet.
+    pub(crate) fn waiting(&self) -> Amount {
+        self.waiting
+    }
+
+    /// Bytes of frames that are staged.
+    pub(crate) fn staged_bytes(&self) -> usize {
+        self.staged_bytes
+    }
+
+    /// Bytes of its files.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.bytes).sum()
+    }
+
+    /// What was given up and is not told yet.
+    pub(crate) fn gaps(&self) -> &[Gap] {
+        &self.kept.gaps
+    }
+
+    /// Somebody was told of all gaps.
+    pub(crate) fn forget_gaps(&mut self) -> Result<(), SpoolError> {
+        if self.kept.gaps.is_empty() {
+            return Ok(());
+        }
+        self.append(&[Record::Told(self.kept.last)], Sync::Before)
+    }
+
+    /// The next frame, of readings; it is not kept yet.
+    pub(crate) fn encode(&self, readings: &[Reading]) -> Result<Frame, ClientError> {
+        let signal = self.key.signal().ok_or(ClientError::NoStream)?;
+        let place = FramePlace {
+            handle: StreamHandle(0),
+            epoch: NO_EPOCH,
+            sequence: Sequence(self.kept.last + 1),
+        };
+        Ok(Frame::encode_raw(place, signal, readings)?)
+    }
+
+    /// Writes a frame that was made last. If it `goes` and nothing waits before it, it may be sent
+    /// once it is synced; else it waits until [`Spool::stage`] comes to it.
     pub(crate) fn store(
         &mut self,
         frame: &Frame,
         mark: Option<InputMark>,
+        at: Millis,
+        goes: bool,
     ) -> Result<(), SpoolError> {
-        let record = match mark {
-            None => encode_record(FRAME, frame.as_bytes()),
-            Some(mark) => {
-                self.kept.set_mark(mark);
-                let body = [&mark.to_bytes()[..], frame.as_bytes()].concat();
-                encode_record(MARKED_FRAME, &body)
+        let goes = goes && self.waiting.frames == 0;
+        let kept = KeptFrame::new(frame, self.kept.last + 1, at).for_signal(self.key.signal());
+        let kept = KeptFrame { mark, waits: !goes, ..kept };
+        if self.last_segment().has_frames() && self.last_segment().bytes >= self.segment_bytes {
+            self.rotate()?;
+        }
+        self.append(&[Record::Frame(kept.clone())], Sync::Before)?;
+        match goes {
+            true => self.stage_one(&kept, false),
+            false => self.waiting.add(&kept.frame),
+        }
+        if let Some(last) = self.segments.back_mut() {
+            last.note(&kept);
+        }
+        Ok(())
+    }
+
+    /// Stages what waits, in order, up to so many bytes.
+    pub(crate) fn stage(&mut self, bytes_max: usize) -> Result<(), SpoolError> {
+        let (before, mut bytes) = (self.kept.offered, 0);
+        let mut last = None;
+        while self.waiting.frames > 0 {
+            let Some(next) = self.load()? else { break };
+            bytes += next.frame.as_bytes().len();
+            if bytes > bytes_max {
+                break;
             }
-        };
-        self.kept.frames.push(frame.clone());
-        self.bytes += record.len() as u64;
-        // One write, so that a crash tears at most this record.
-        let written = self.file.write_all(&record).and_then(|()| self.file.sync_data());
-        written.map_err(|source| self.wrong(source))
+            last = Some(next.number());
+            self.loaded.pop_front();
+            self.waiting.remove(&next.frame);
+            self.stage_one(&next, next.number() <= before);
+        }
+        let Some(last) = last.filter(|last| *last > before) else { return Ok(()) };
+        // Before any of them is sent: what was sent is never given up.
+        self.append(&[Record::Offered(last)], Sync::Before)?;
+        let written = self.written;
+        self.staged.iter_mut().filter(|one| !one.again).for_each(|one| one.written = written);
+        Ok(())
     }
 
-    /// Forgets frames up to `last`. Not synced: forgetting late costs one frame sent again.
-    pub(crate) fn forget_up_to(&mut self, last: Sequence) -> Result<(), SpoolError> {
-        self.kept.last_receipted = last;
-        self.kept.frames.retain(|frame| frame.sequence() > last);
-        let record = encode_record(RECEIPTED, &last.0.to_be_bytes());
-        self.bytes += record.len() as u64;
-        let frames: usize = self.kept.frames.iter().map(|frame| frame.as_bytes().len()).sum();
-        let needed = frames + self.kept.marks.len() * InputMark::BYTES;
-        // Twice what is needed, so that rewriting costs at most as much as appending did.
-        let outcome = if self.bytes > SLACK_BYTES + 2 * needed as u64 {
-            self.shrink()
-        } else {
-            self.file.write_all(&record)
+    fn stage_one(&mut self, kept: &KeptFrame, again: bool) {
+        let place = FramePlace {
+            handle: StreamHandle(0),
+            epoch: self.kept.epoch.number,
+            sequence: self.kept.sequence(kept.number()),
         };
-        outcome.map_err(|source| self.wrong(source))
+        self.reached = kept.number();
+        let (written, frame) = (self.written, kept.frame.at_place(place));
+        self.staged_bytes += frame.as_bytes().len();
+        self.staged.push_back(Staged { written, again, frame });
     }
 
-    fn shrink(&mut self) -> io::Result<()> {
-        self.bytes = self.kept.rewrite(&self.path)?;
-        // The old handle still points to the file that was replaced.
-        self.file = files::append(&self.path)?;
+    /// The frame behind the last one staged, read back if need be.
+    fn load(&mut self) -> Result<Option<KeptFrame>, SpoolError> {
+        if self.loaded.is_empty() {
+            let next = self.segments.iter().find(|segment| segment.last > self.reached);
+            let Some(Segment { first, .. }) = next else { return Ok(None) };
+            let is_last = *first == self.last_segment().first;
+            let read = segment::read(&self.folder, *first, is_last)?;
+            let reached = self.reached;
+            self.loaded = frames(read.records).filter(|one| one.number() > reached).collect();
+        }
+        Ok(self.loaded.front().cloned())
+    }
+
+    /// What is to be synced; `None` if everything is.
+    pub(crate) fn unsynced(&self) -> Option<Unsynced> {
+        let last = self.last_segment();
+        (self.written > self.synced).then(|| Unsynced {
+            file: self.file.clone(),
+            folder: self.folder.clone(),
+            first: last.first,
+            bytes: last.bytes,
+            written: self.written,
+        })
+    }
+
+    /// It was synced.
+    pub(crate) fn note_synced(&mut self, done: &Unsynced) {
+        self.synced = self.synced.max(done.written);
+        if done.first == self.last_segment().first {
+            self.synced_bytes = self.synced_bytes.max(done.bytes);
+        }
+    }
+
+    /// Waits until the disk has everything.
+    pub(crate) fn sync(&mut self) -> Result<(), SpoolError> {
+        let Some(unsynced) = self.unsynced() else { return Ok(()) };
+        unsynced.sync()?;
+        self.note_synced(&unsynced);
+        Ok(())
+    }
+
+    /// The next frame that may be sent.
+    pub(crate) fn next_ready(&mut self) -> Option<Ready> {
+        let first = self.staged.front()?;
+        if first.written > self.synced {
+            return None;
+        }
+        let Staged { again, frame, .. } = self.staged.pop_front()?;
+        self.staged_bytes -= frame.as_bytes().len();
+        Some(Ready { again, frame })
+    }
+
+    /// Forgets frames up to `last`, which have receipts; says what of them the session never had.
+    /// Not synced: forgetting late costs some frames sent again.
+    pub(crate) fn forget_up_to(&mut self, last: Sequence) -> Result<Amount, SpoolError> {
+        let number = self.kept.number(last);
+        let mut passed = Amount::default();
+        while let Some(one) = self.staged.pop_front_if(|one| one.frame.sequence() <= last) {
+            self.staged_bytes -= one.frame.as_bytes().len();
+            passed.add(&one.frame);
+        }
+        // A receipt may be of a group that was sent before a restart, and is not read back yet.
+        while self.reached < number && self.waiting.frames > 0 {
+            let Some(next) = self.load()?.filter(|next| next.number() <= number) else { break };
+            self.reached = next.number();
+            self.waiting.remove(&next.frame);
+            passed.add(&next.frame);
+            self.loaded.pop_front();
+        }
+        self.append(&[Record::Receipted(number)], Sync::Whenever)?;
+        self.forget_segments()?;
+        Ok(passed)
+    }
+
+    /// Removes segments of which nothing lacks a receipt.
+    fn forget_segments(&mut self) -> Result<(), SpoolError> {
+        let kept = &self.kept;
+        let is_done = |one: &&Segment| {
+            let mut needed = one.first.max(kept.receipted + 1)..=one.last;
+            needed.all(|number| kept.is_dropped(number))
+        };
+        let done = self.segments.iter().take(self.segments.len() - 1).take_while(is_done).count();
+        if done == 0 {
+            return Ok(());
+        }
+        // First that they have receipts, then that they are gone: else some would be missing.
+        self.file.sync_data().map_err(|source| self.wrong(source))?;
+        for segment in self.segments.drain(..done) {
+            remove(&segment.path)?;
+        }
+        Ok(())
+    }
+
+    /// The segments that may be given up: nothing in them was sent.
+    pub(crate) fn spares(&self) -> impl Iterator<Item = Spare> {
+        let loaded = self.loaded.back().map_or(0, KeptFrame::number);
+        let sent = self.kept.offered.max(self.reached).max(loaded);
+        let spare = self.segments.iter().filter(move |one| one.has_frames() && one.first > sent);
+        spare.map(|one| Spare {
+            worth: if one.alarm { Worth::Alarm } else { self.worth() },
+            at: one.at,
+            first: one.first,
+        })
+    }
+
+    /// What a frame of no alarm is worth.
+    fn worth(&self) -> Worth {
+        use model::Category;
+        match self.key.signal().map(|signal| signal.category) {
+            Some(Category::Ecg | Category::Ppg) => Worth::Waveform,
+            _ => Worth::Vital,
+        }
+    }
+
+    /// What a frame that is made of these is worth.
+    pub(crate) fn worth_of(&self, readings: &[Reading]) -> Worth {
+        let alarm = |one: &Reading| one.quality.contains(wire::Quality::ALARM);
+        if readings.iter().any(alarm) { Worth::Alarm } else { self.worth() }
+    }
+
+    /// Gives a spare segment up; says how much that is.
+    pub(crate) fn give_up(&mut self, first: u64, cause: GapCause) -> Result<Amount, SpoolError> {
+        if first == self.last_segment().first {
+            // The record of it stands behind it, not within.
+            self.rotate()?;
+        }
+        let Some(at) = self.segments.iter().position(|one| one.first == first) else {
+            return Ok(Amount::default());
+        };
+        let read = segment::read(&self.folder, first, false)?;
+        let (mut amount, mut times) = (Amount::default(), None);
+        let last = self.segments[at].last;
+        for kept in frames(read.records) {
+            amount.add(&kept.frame);
+            let (from, until) = self.times(&kept.frame);
+            let (first, last) = times.unwrap_or((from, until));
+            times = Some((from.min(first), until.max(last)));
+        }
+        let Some((from, until)) = times else { return Ok(amount) };
+        let frames = Frames { first, last };
+        let gap = Gap { readings: amount.readings, from, until, cause, frames };
+        self.append(&[Record::Dropped(gap)], Sync::Before)?;
+        // First what it was, then that it is gone: without the record the numbers had a hole.
+        self.sync()?;
+        remove(&self.segments[at].path)?;
+        self.segments.remove(at);
+        self.waiting.frames = self.waiting.frames.saturating_sub(amount.frames);
+        self.waiting.readings = self.waiting.readings.saturating_sub(amount.readings);
+        Ok(amount)
+    }
+
+    /// Gives readings up that are not kept at all.
+    pub(crate) fn refuse(&mut self, frame: &Frame, cause: GapCause) -> Result<(), SpoolError> {
+        let (from, until) = self.times(frame);
+        // Behind the last frame, and no frame itself.
+        let frames = Frames { first: self.kept.last + 1, last: self.kept.last };
+        let readings = u64::from(frame.header().count);
+        let gap = Gap { readings, from, until, cause, frames };
+        self.append(&[Record::Dropped(gap)], Sync::Before)
+    }
+
+    /// When the first and the last reading of a frame were measured.
+    fn times(&self, frame: &Frame) -> (DeviceTime, DeviceTime) {
+        let from = frame.header().start;
+        let readings = self.key.signal().and_then(|signal| frame.readings(signal).ok());
+        (from, readings.and_then(|all| Some(all.last()?.at)).unwrap_or(from))
+    }
+
+    fn last_segment(&self) -> &Segment {
+        self.segments.back().expect("there is one from the opening on, and the last one stays")
+    }
+
+    /// Begins the next segment, with all that is known.
+    fn rotate(&mut self) -> Result<(), SpoolError> {
+        self.file.sync_data().map_err(|source| self.wrong(source))?;
+        let oldest = self.segments.front().map_or(0, |one| one.first);
+        let (segment, file) = begin_segment(&self.folder, &mut self.kept, oldest)?;
+        self.file = Arc::new(file);
+        (self.synced_bytes, self.told_synced_bytes) = (segment.bytes, segment.bytes);
+        self.synced = self.written;
+        self.segments.push_back(segment);
+        Ok(())
+    }
+
+    /// Writes records to the last segment.
+    fn append(&mut self, records: &[Record], when: Sync) -> Result<(), SpoolError> {
+        let mut bytes = Vec::new();
+        if self.synced_bytes > self.told_synced_bytes {
+            bytes.extend(Record::Synced(self.synced_bytes).encode());
+        }
+        records.iter().for_each(|record| bytes.extend(record.encode()));
+        let before = self.last_segment().bytes;
+        // One write, so that a crash tears at most what it holds.
+        if let Err(source) = (&*self.file).write_all(&bytes) {
+            // What stands half there would be the end of what is read.
+            drop(self.file.set_len(before));
+            return Err(self.wrong(source));
+        }
+        self.told_synced_bytes = self.synced_bytes;
+        if let Some(last) = self.segments.back_mut() {
+            last.bytes += bytes.len() as u64;
+        }
+        records.iter().for_each(|record| self.kept.apply(record));
+        if when == Sync::Before {
+            self.written += 1;
+        }
         Ok(())
     }
 
     fn wrong(&self, source: io::Error) -> SpoolError {
-        SpoolError::File { path: self.path.clone(), source }
+        SpoolError::File { path: self.folder.clone(), source }
     }
 }
 
-/// The same readings under the same sequence in an epoch; `None` if they are not of this signal.
-fn in_epoch(frame: &Frame, key: &StreamKey, epoch: EpochNumber) -> Option<Frame> {
-    let (signal, header) = (key.signal()?, frame.header());
-    let place = FramePlace { handle: header.handle, epoch, sequence: header.sequence };
-    Frame::encode_raw(place, signal, &frame.readings(signal).ok()?).ok()
+impl Drop for Spool {
+    fn drop(&mut self) {
+        // Nobody waits for it any more; where it fails, the readings are as safe as before.
+        drop(self.sync());
+    }
 }
 
-/// Largest file read: what may be held, twice, and the slack.
-const FILE_BYTES_MAX: u64 = 256 << 20;
-
-fn read(path: &Path) -> Result<Kept, SpoolError> {
-    let file = |source| SpoolError::File { path: path.to_owned(), source };
-    let bytes = files::read(path, FILE_BYTES_MAX, files::Audience::Owner).map_err(file)?;
-    Kept::from_bytes(bytes.into()).ok_or_else(|| SpoolError::Format { path: path.to_owned() })
+/// When a write has to be on the disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sync {
+    /// Before what it allows is sent.
+    Before,
+    /// With one that has to.
+    Whenever,
 }
 
-impl Kept {
-    /// Nothing of an epoch.
-    fn new(epoch: EpochNumber) -> Kept {
-        let (frames, marks) = (Vec::new(), Vec::new());
-        Kept { epoch, patient: None, last_receipted: Sequence(0), frames, marks }
+impl std::ops::AddAssign for Amount {
+    fn add_assign(&mut self, other: Amount) {
+        self.frames += other.frames;
+        self.readings += other.readings;
+    }
+}
+
+impl Amount {
+    /// One frame.
+    pub(crate) fn of(frame: &Frame) -> Amount {
+        Amount { frames: 1, readings: u64::from(frame.header().count) }
     }
 
-    fn set_mark(&mut self, mark: InputMark) {
-        let patient = self.patient;
-        self.marks.retain(|one| one.patient != patient || one.mark.name != mark.name);
-        if self.marks.len() >= MARKS_MAX {
-            self.marks.remove(0);
+    fn add(&mut self, frame: &Frame) {
+        self.frames += 1;
+        self.readings += u64::from(frame.header().count);
+    }
+
+    fn remove(&mut self, frame: &Frame) {
+        self.frames -= 1;
+        self.readings -= u64::from(frame.header().count);
+    }
+}
+
+/// What a folder holds.
+struct Found {
+    kept: Kept,
+    segments: VecDeque<Segment>,
+    waiting: Amount,
+}
+
+impl Found {
+    /// Lets another patient follow, if nothing of the one before lacks a receipt. That one may
+    /// come back, and the files that were sent are not to be sent twice.
+    fn hand_on(&mut self, key: &StreamKey, path: &Path) -> Result<(), SpoolError> {
+        if self.kept.patient == key.patient {
+            return Ok(());
         }
-        self.marks.push(OwnedMark { patient, mark });
+        if self.waiting.frames > 0 {
+            return Err(SpoolError::Patient { path: path.to_owned() });
+        }
+        self.kept.patient = key.patient;
+        self.kept.epoch = Epoch { number: NO_EPOCH, base: self.kept.last };
+        (self.kept.receipted, self.kept.offered) = (self.kept.last, self.kept.last);
+        Ok(())
     }
 
-    /// What the records say; `None` unless the first is a state.
-    fn from_bytes(mut bytes: Bytes) -> Option<Kept> {
-        let first = take_record(&mut bytes).filter(|record| record.kind == STATE)?;
-        let state: &[u8; 11] = first.body[..].try_into().ok()?;
-        let [VERSION, epoch_high, epoch_low, last_receipted @ ..] = *state else {
-            return None;
-        };
-        let mut kept = Kept::new(EpochNumber(u16::from_be_bytes([epoch_high, epoch_low])));
-        kept.last_receipted = Sequence(u64::from_be_bytes(last_receipted));
-        while let Some(Record { kind, body }) = take_record(&mut bytes) {
-            match kind {
-                FRAME => kept.frames.push(Frame::from_bytes(body).ok()?),
-                MARK => kept.set_mark(InputMark::from_bytes(&body)?),
-                MARKED_FRAME => {
-                    let mark = body.get(..InputMark::BYTES)?;
-                    kept.set_mark(InputMark::from_bytes(mark)?);
-                    let frame = body.slice(InputMark::BYTES..);
-                    kept.frames.push(Frame::from_bytes(frame).ok()?);
-                }
-                PATIENT => {
-                    let index = u32::from_be_bytes(body[..].try_into().ok()?);
-                    kept.patient = Some(PatientIndex::new(index).ok()?);
-                }
-                RECEIPTED => {
-                    let last = u64::from_be_bytes(body[..].try_into().ok()?);
-                    kept.last_receipted = Sequence(last);
-                }
-                // Whole by its check, so it is not torn but another version's.
-                _ => return None,
+    fn into_spool(
+        self,
+        folder: PathBuf,
+        key: StreamKey,
+        lock: LockedFile,
+    ) -> Result<Spool, SpoolError> {
+        let Found { mut kept, mut segments, waiting } = self;
+        let oldest = segments.front().map_or(0, |one| one.first);
+        let (segment, file) = begin_segment(&folder, &mut kept, oldest)?;
+        // One without frames has the name of the next, which replaced it.
+        segments.retain(|one| one.first != segment.first);
+        let bytes = segment.bytes;
+        segments.push_back(segment);
+        Ok(Spool {
+            reached: kept.receipted,
+            folder,
+            key,
+            kept,
+            segments,
+            segment_bytes: SEGMENT_BYTES,
+            file: Arc::new(file),
+            written: 0,
+            synced: 0,
+            synced_bytes: bytes,
+            told_synced_bytes: bytes,
+            staged: VecDeque::new(),
+            staged_bytes: 0,
+            loaded: VecDeque::new(),
+            waiting,
+            _lock: lock,
+        })
+    }
+}
+
+/// Reads a folder: every record is checked, and no frame is missing between two.
+fn find(folder: &Path, key: &StreamKey) -> Result<Found, SpoolError> {
+    let firsts = segment::list(folder)?;
+    let Some(last) = firsts.last().copied() else {
+        let (kept, waiting) = (Kept::new(key.patient), Amount::default());
+        return Ok(Found { kept, segments: VecDeque::new(), waiting });
+    };
+    let read = segment::read(folder, last, true)?;
+    if read.is_torn {
+        cut(&read.segment)?;
+    }
+    let mut kept = segment::kept(&read).unwrap_or_else(|| Kept::new(key.patient));
+    // Only what has receipts is ever removed; the record of them may be lost.
+    let before = firsts[0].saturating_sub(1);
+    kept.receipted = kept.receipted.max(before);
+    kept.offered = kept.offered.max(before);
+    let (mut segments, mut waiting) = (VecDeque::new(), Amount::default());
+    let mut expected = firsts[0];
+    for first in firsts {
+        let read = segment::read(folder, first, first == last)?;
+        let segment = read.segment;
+        // A crash came between the record that gives it up and its end.
+        if segment.has_frames() && (segment.first..=segment.last).all(|one| kept.is_dropped(one)) {
+            remove(&segment.path)?;
+            continue;
+        }
+        for one in frames(read.records) {
+            let found = one.number();
+            // What has receipts is removed, in whatever order the disk does it.
+            let mut between = expected.max(kept.receipted + 1)..found;
+            if let Some(expected) = between.find(|number| !kept.is_dropped(*number)) {
+                return Err(SpoolError::Missing { path: segment.path, expected, found });
+            }
+            expected = found + 1;
+            if found > kept.receipted && !kept.is_dropped(found) {
+                waiting.add(&one.frame);
             }
         }
-        let last = kept.last_receipted;
-        kept.frames.retain(|frame| frame.sequence() > last);
-        Some(kept)
+        segments.push_back(segment);
     }
-
-    /// Replaces the file; says its length.
-    fn rewrite(&self, path: &Path) -> io::Result<u64> {
-        let mut state = vec![VERSION];
-        state.extend(self.epoch.0.to_be_bytes());
-        state.extend(self.last_receipted.0.to_be_bytes());
-        let mut bytes = encode_record(STATE, &state);
-        let mut said = None;
-        let mut say = |patient: Option<PatientIndex>, bytes: &mut Vec<u8>| {
-            if let Some(patient) = patient.filter(|one| said.replace(*one) != Some(*one)) {
-                bytes.extend(encode_record(PATIENT, &patient.get().to_be_bytes()));
-            }
-        };
-        for OwnedMark { patient, mark } in &self.marks {
-            say(*patient, &mut bytes);
-            bytes.extend(encode_record(MARK, &mark.to_bytes()));
-        }
-        // The last one said is whose the frames are.
-        say(self.patient, &mut bytes);
-        let frames = self.frames.iter();
-        frames.for_each(|frame| bytes.extend(encode_record(FRAME, frame.as_bytes())));
-        files::replace(path, &[&bytes], Audience::Owner)?;
-        Ok(bytes.len() as u64)
-    }
+    Ok(Found { kept, segments, waiting })
 }
 
-struct Record {
-    kind: u8,
-    body: Bytes,
+/// The frames among records.
+fn frames(records: Vec<Record>) -> impl Iterator<Item = KeptFrame> {
+    records.into_iter().filter_map(|record| match record {
+        Record::Frame(kept) => Some(kept),
+        _ => None,
+    })
 }
 
-/// Takes the first record off; `None` at the end and where a record is torn.
-fn take_record(bytes: &mut Bytes) -> Option<Record> {
-    let head: &[u8; HEAD_BYTES] = bytes.first_chunk()?;
-    let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
-    let body_end = HEAD_BYTES.checked_add(length)?;
-    let check = bytes.get(body_end..body_end.checked_add(CHECK_BYTES)?)?;
-    if check != &blake3::hash(&bytes[..body_end]).as_bytes()[..CHECK_BYTES] {
-        return None;
-    }
-    let record = Record { kind: head[0], body: bytes.slice(HEAD_BYTES..body_end) };
-    *bytes = bytes.slice(body_end + CHECK_BYTES..);
-    Some(record)
+/// Makes a segment behind the last frame, or replaces one that has none.
+fn begin_segment(
+    folder: &Path,
+    kept: &mut Kept,
+    oldest: u64,
+) -> Result<(Segment, File), SpoolError> {
+    let head: Vec<_> = kept.head(oldest).iter().flat_map(Record::encode).collect();
+    let segment = Segment::new(folder, kept.last + 1, head.len() as u64);
+    let wrong = |source| SpoolError::File { path: segment.path.clone(), source };
+    files::replace(&segment.path, &[&head], Audience::Owner).map_err(wrong)?;
+    let file = files::append(&segment.path).map_err(wrong)?;
+    Ok((segment, file))
 }
 
-fn encode_record(kind: u8, body: &[u8]) -> Vec<u8> {
-    let mut record = vec![kind];
-    record.extend((body.len() as u32).to_be_bytes());
-    record.extend(body);
-    let check = blake3::hash(&record);
-    record.extend(&check.as_bytes()[..CHECK_BYTES]);
-    record
+/// Cuts what was never written to its end.
+fn cut(segment: &Segment) -> Result<(), SpoolError> {
+    let wrong = |source| SpoolError::File { path: segment.path.clone(), source };
+    let file = files::append(&segment.path).map_err(wrong)?;
+    file.set_len(segment.bytes).and_then(|()| file.sync_all()).map_err(wrong)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use model::{DeviceId, Millis, PatientIndex, StreamHandle};
-    use wire::{DeviceTime, FramePlace, Reading};
+fn remove(path: &Path) -> Result<(), SpoolError> {
+    let wrong = |source| SpoolError::File { path: path.to_owned(), source };
+    std::fs::remove_file(path).map_err(wrong)
+}
 
-    fn key() -> StreamKey {
-        let (device, patient) = (DeviceId::new("m.1").unwrap(), PatientIndex::new(1).unwrap());
-        StreamKey { device, patient, signal: 147842 }
-    }
+fn old_path(path: &Path) -> PathBuf {
+    path.with_extension("spool")
+}
 
-    fn frame(sequence: u64) -> Frame {
-        let (handle, epoch) = (StreamHandle(1), EpochNumber(3));
-        let place = FramePlace { handle, epoch, sequence: Sequence(sequence) };
-        let at = DeviceTime::from_millis(Millis::new(4_000_000_000_000).unwrap());
-        Frame::encode_raw(place, key().signal().unwrap(), &[Reading::new(at, 60)]).unwrap()
+/// Makes one segment of what version 1 kept.
+fn take_over(path: &Path, key: &StreamKey) -> Result<(), SpoolError> {
+    let old = old_path(path);
+    if !old.exists() {
+        return Ok(());
     }
-
-    fn state(folder: &tempfile::TempDir) -> PathBuf {
-        folder.path().join("state")
+    // Where there is one, it was made of the old file, and only that was not removed any more.
+    if segment::list(path)?.is_empty() {
+        let records = version1::records(&old, key)?;
+        let first = records.iter().find_map(|record| match record {
+            Record::Head(head) => Some(head.first),
+            _ => None,
+        });
+        let bytes: Vec<_> = records.iter().flat_map(Record::encode).collect();
+        let segment = Segment::new(path, first.unwrap_or(1), bytes.len() as u64);
+        let wrong = |source| SpoolError::File { path: segment.path.clone(), source };
+        files::replace(&segment.path, &[&bytes], Audience::Owner).map_err(wrong)?;
     }
-
-    fn with_two_of_three_open() -> (tempfile::TempDir, PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let mut spool = Spool::open(&state(&folder), &key(), EpochNumber(3)).unwrap();
-        (1..=3).for_each(|sequence| spool.store(&frame(sequence), None).unwrap());
-        spool.forget_up_to(Sequence(1)).unwrap();
-        let path = Spool::path(&state(&folder), &key());
-        (folder, path)
-    }
-
-    #[test]
-    fn frames_without_a_receipt_come_back_after_a_restart() {
-        let (folder, _) = with_two_of_three_open();
-        let spool = Spool::open(&state(&folder), &key(), EpochNumber(3)).unwrap();
-        assert_eq!(spool.last_receipted(), Sequence(1));
-        assert_eq!(spool.frames(), [frame(2), frame(3)]);
-        let kept = Spool::kept_epoch(&state(&folder), &key()).unwrap();
-        assert_eq!(kept, Some(EpochNumber(3)));
-    }
-
-    #[test]
-    fn a_torn_tail_loses_only_what_was_never_sent() {
-        let (folder, path) = with_two_of_three_open();
-        let whole = std::fs::read(&path).unwrap();
-        for cut in 0..=whole.len() {
-            std::fs::write(&path, &whole[..cut]).unwrap();
-            match Spool::open(&state(&folder), &key(), EpochNumber(3)) {
-                Err(SpoolError::Format { .. }) => assert!(cut < 24, "{cut} bytes"),
-                spool => {
-                    let found: Vec<_> =
-                        spool.unwrap().frames().iter().map(|frame| frame.sequence().0).collect();
-                    assert!([&[][..], &[1], &[1, 2], &[1, 2, 3], &[2, 3]].contains(&&found[..]));
-                }
-            }
-        }
-    }
-
-    fn mark(name: u8, lines: u64) -> InputMark {
-        InputMark { name: [name; 16], lines, taken: 1, digest: [lines as u8; 32] }
-    }
-
-    #[test]
-    fn the_place_in_a_file_stands_if_and_only_if_its_frame_does() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut spool = Spool::open(&state(&folder), &key(), EpochNumber(3)).unwrap();
-        spool.store(&frame(1), Some(mark(1, 10))).unwrap();
-        let path = Spool::path(&state(&folder), &key());
-        let before = std::fs::read(&path).unwrap().len();
-        spool.store(&frame(2), Some(mark(1, 20))).unwrap();
-        let whole = std::fs::read(&path).unwrap();
-        for cut in before..=whole.len() {
-            std::fs::write(&path, &whole[..cut]).unwrap();
-            let kept = read(&path).unwrap();
-            let (frames, expected) = if cut < whole.len() { (1, 10) } else { (2, 20) };
-            let marks: Vec<_> = kept.marks.iter().map(|one| one.mark).collect();
-            assert_eq!((kept.frames.len(), marks), (frames, vec![mark(1, expected)]));
-        }
-        // It outlives its frames, other files and a new epoch.
-        drop(spool);
-        let mut spool = Spool::open(&state(&folder), &key(), EpochNumber(3)).unwrap();
-        spool.store(&frame(3), Some(mark(2, 5))).unwrap();
-        spool.forget_up_to(Sequence(3)).unwrap();
-        drop(spool);
-        let spool = Spool::open(&state(&folder), &key(), EpochNumber(4)).unwrap();
-        assert_eq!(spool.marks(), [mark(1, 20), mark(2, 5)]);
-    }
-
-    #[test]
-    fn frames_of_no_epoch_get_one_and_then_keep_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut spool = Spool::open_kept(&state(&folder), &key()).unwrap();
-        assert_eq!(spool.epoch(), NO_EPOCH);
-        let place = |epoch| FramePlace {
-            handle: StreamHandle(0),
-            epoch: EpochNumber(epoch),
-            sequence: Sequence(1),
-        };
-        let at = DeviceTime::from_millis(Millis::new(4_000_000_000_000).unwrap());
-        let made = |epoch| {
-            let reading = Reading::new(at, 60);
-            Frame::encode_raw(place(epoch), key().signal().unwrap(), &[reading]).unwrap()
-        };
-        spool.store(&made(0), Some(mark(1, 10))).unwrap();
-        drop(spool);
-        assert_eq!(Spool::kept_epoch(&state(&folder), &key()).unwrap(), None);
-        let spool = Spool::open(&state(&folder), &key(), EpochNumber(4)).unwrap();
-        assert_eq!((spool.frames(), spool.marks()), (&[made(4)][..], vec![mark(1, 10)]));
-        drop(spool);
-        let kept = Spool::kept_epoch(&state(&folder), &key()).unwrap();
-        assert_eq!(kept, Some(EpochNumber(4)));
-        let refused = Spool::open(&state(&folder), &key(), EpochNumber(5)).unwrap_err();
-        assert!(matches!(refused, SpoolError::Epoch { expected: 4, found: 5 }));
-    }
-
-    #[test]
-    fn frames_of_one_patient_are_never_sent_for_another() {
-        let (folder, _) = with_two_of_three_open();
-        let next = StreamKey { patient: PatientIndex::new(2).unwrap(), ..key() };
-        let refused = Spool::open_kept(&state(&folder), &next).unwrap_err();
-        assert!(matches!(refused, SpoolError::Patient { .. }), "{refused}");
-        let mut spool = Spool::open(&state(&folder), &key(), EpochNumber(3)).unwrap();
-        spool.store(&frame(4), Some(mark(1, 10))).unwrap();
-        spool.forget_up_to(Sequence(4)).unwrap();
-        drop(spool);
-        // Nothing lacks a receipt: the device goes on to the next, in an epoch of its own.
-        let spool = Spool::open_kept(&state(&folder), &next).unwrap();
-        assert_eq!((spool.epoch(), spool.marks().len()), (NO_EPOCH, 0));
-    }
-
-    #[test]
-    fn places_in_files_are_each_patients_own_and_stay_when_the_device_comes_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let next = StreamKey { patient: PatientIndex::new(2).unwrap(), ..key() };
-        let send = |key: &StreamKey, epoch, mark: InputMark| {
-            let mut spool = Spool::open(&state(&folder), key, EpochNumber(epoch)).unwrap();
-            let before = spool.marks();
-            spool.store(&frame(1), Some(mark)).unwrap();
-            spool.forget_up_to(Sequence(1)).unwrap();
-            before
-        };
-        let marks = |key| Spool::open_kept(&state(&folder), key).unwrap().marks();
-        assert_eq!(send(&key(), 3, mark(1, 10)), []);
-        // The same file is another's reading too.
-        assert_eq!(send(&next, 4, mark(1, 5)), []);
-        assert_eq!(send(&key(), 5, mark(2, 7)), [mark(1, 10)]);
-        assert_eq!(marks(&next), [mark(1, 5)]);
-        assert_eq!(marks(&key()), [mark(1, 10), mark(2, 7)]);
-    }
-
-    #[test]
-    fn places_of_a_file_that_names_its_patient_once_or_never_count_for_the_one_it_has() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut spool = Spool::open_kept(&state(&folder), &key()).unwrap();
-        // As it was written while a spool forgot the places of the patient before.
-        let body = [&[VERSION][..], &[0; 10]].concat();
-        let place = encode_record(MARK, &mark(1, 10).to_bytes());
-        let once = encode_record(PATIENT, &key().patient.get().to_be_bytes());
-        for patient in [once, Vec::new()] {
-            let path = spool.path.clone();
-            drop(spool);
-            let text = [encode_record(STATE, &body), patient, place.clone()].concat();
-            std::fs::write(&path, text).unwrap();
-            spool = Spool::open_kept(&state(&folder), &key()).unwrap();
-            assert_eq!(spool.marks(), [mark(1, 10)]);
-        }
-    }
-
-    #[test]
-    fn one_program_at_a_time_sends_a_stream() {
-        let folder = tempfile::tempdir().unwrap();
-        let first = Spool::open(&state(&folder), &key(), EpochNumber(3)).unwrap();
-        let refused = Spool::open(&state(&folder), &key(), EpochNumber(3)).unwrap_err();
-        assert!(refused.to_string().contains("m.1.147842.lock"), "{refused}");
-        drop(first);
-        Spool::open(&state(&folder), &key(), EpochNumber(3)).unwrap();
-    }
-
-    #[test]
-    fn another_epoch_begins_only_when_nothing_lacks_a_receipt() {
-        let (folder, _) = with_two_of_three_open();
-        let refused = Spool::open(&state(&folder), &key(), EpochNumber(4)).unwrap_err();
-        assert!(matches!(refused, SpoolError::Epoch { expected: 3, found: 4 }));
-        let mut spool = Spool::open(&state(&folder), &key(), EpochNumber(3)).unwrap();
-        spool.forget_up_to(Sequence(3)).unwrap();
-        drop(spool);
-        let fresh = Spool::open(&state(&folder), &key(), EpochNumber(4)).unwrap();
-        assert_eq!((fresh.last_receipted(), fresh.frames().len()), (Sequence(0), 0));
-    }
+    remove(&old)
 }

@@ -24,7 +24,9 @@ mod requests;
 mod samples;
 mod stream;
 
-pub use event::{ClientConfig, ClientError, ClientEvent, ClientLimits, StopReason, Violation};
+pub use event::{
+    ClientConfig, ClientError, ClientEvent, ClientLimits, KeptFrames, StopReason, Violation,
+};
 use evidence::Evidence;
 use held::HeldFrames;
 use requests::Requests;
@@ -213,6 +215,20 @@ impl ClientSession {
     /// [`ClientError::NotNext`] or [`ClientError::Full`].
     pub fn restore(&mut self, handle: StreamHandle, frame: &Frame) -> Result<(), ClientError> {
         self.held.restore(handle, frame)
+    }
+
+    /// Queues a frame that its owner made, and never sent before; in order of sequence.
+    ///
+    /// # Errors
+    /// [`ClientError::NotNext`] or [`ClientError::Full`].
+    pub fn queue(&mut self, handle: StreamHandle, frame: &Frame) -> Result<(), ClientError> {
+        self.held.queue(handle, frame)
+    }
+
+    /// Takes in which frames of a stream its owner keeps, beyond those that it gave to the session:
+    /// a server may have, and acknowledge, what was sent of them before a restart.
+    pub fn set_kept(&mut self, handle: StreamHandle, kept: KeptFrames) {
+        self.held.set_kept(handle, kept);
     }
 
     /// Takes no more frames for a stream, and ends it after its last receipt.

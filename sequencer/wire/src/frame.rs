@@ -6,7 +6,7 @@ use bytes::Bytes;
 use model::{EpochNumber, Interval, RejectCode, Sequence, Signal, StreamHandle};
 use thiserror::Error;
 
-use crate::header::{Codec, FrameHeader, HEADER_BYTES};
+use crate::header::{Codec, FrameHeader, HEADER_BYTES, SEQUENCE_MAX};
 use crate::limits::{FRAME_BYTES_MAX, FRAME_READINGS_MAX};
 use crate::{DecodeError, DeviceTime};
 
@@ -238,14 +238,28 @@ impl Frame {
 
     /// The same frame under another session-local handle.
     pub(crate) fn with_handle(&self, handle: StreamHandle) -> Frame {
-        // Most frames have the handle already, and a clone shares their bytes.
-        if handle == self.header.handle {
+        let FrameHeader { epoch, sequence, .. } = self.header;
+        self.at_place(FramePlace { handle, epoch, sequence })
+    }
+
+    /// The same readings at another place. Only what nobody was shown yet may move: a sequence that
+    /// was sent stands for its bytes for good (rules W.19 and W.20).
+    ///
+    /// # Panics
+    /// For a sequence that no frame can have: 0, or 2^63 and beyond.
+    pub fn at_place(&self, place: FramePlace) -> Frame {
+        let FramePlace { handle, epoch, sequence } = place;
+        let is_sequence = (1..=SEQUENCE_MAX).contains(&sequence.0);
+        assert!(is_sequence, "expected a sequence of 1 to 2^63 - 1, found {}", sequence.0);
+        let header = FrameHeader { handle, epoch, sequence, ..self.header };
+        // Most frames stand there already, and a clone shares their bytes.
+        if header == self.header {
             return self.clone();
         }
-        // A copy: others may share these bytes under their own handle.
+        // A copy: others may share these bytes at their own place.
         let mut bytes = self.bytes.to_vec();
-        bytes[FrameHeader::HANDLE].copy_from_slice(&handle.0.to_le_bytes());
-        Frame { header: FrameHeader { handle, ..self.header }, bytes: bytes.into() }
+        bytes[..HEADER_BYTES].copy_from_slice(&header.to_bytes());
+        Frame { header, bytes: bytes.into() }
     }
 
     /// The frame as it is stored, hashed, compared and released: with handle 0 (rule W.12).
@@ -458,6 +472,20 @@ mod tests {
         let other = frame.with_handle(StreamHandle(8));
         assert_ne!(frame, other);
         assert_eq!(frame.stored(), other.stored());
+    }
+
+    #[test]
+    fn readings_at_another_place_are_the_frame_that_is_made_there() {
+        let readings = [Reading::new(at(0), 1), Reading::sensor_off(at(5))];
+        let frame = Frame::encode_raw(place(), ecg(), &readings).unwrap();
+        let there = FramePlace {
+            handle: StreamHandle(3),
+            epoch: EpochNumber(0x0102),
+            sequence: Sequence(0x0304_0506),
+        };
+        let made = Frame::encode_raw(there, ecg(), &readings).unwrap();
+        assert_eq!(frame.at_place(there), made);
+        assert_eq!(Frame::from_bytes(frame.at_place(there).as_bytes().clone()), Ok(made));
     }
 
     #[test]

@@ -119,9 +119,6 @@ pub struct FrameHeader {
 }
 
 impl FrameHeader {
-    /// Offset of the handle: the one field that differs from session to session.
-    pub(crate) const HANDLE: std::ops::Range<usize> = 8..12;
-
     pub(crate) fn to_bytes(self) -> [u8; HEADER_BYTES] {
         // Bytes 5, 14 and 15 are not touched again: reserved ones are zero (W.8).
         let mut bytes = [0; HEADER_BYTES];

@@ -109,7 +109,8 @@ mod time;
 pub use access::{AccessKind, AccessRequest, CareTeamId, Reason, SignedAccessRequest, Source};
 pub use asked::Verifies;
 pub use client::{
-    ClientConfig, ClientError, ClientEvent, ClientLimits, ClientSession, StopReason, Violation,
+    ClientConfig, ClientError, ClientEvent, ClientLimits, ClientSession, KeptFrames, StopReason,
+    Violation,
 };
 pub use codec::DecodeError;
 pub use credit::Credit;

@@ -9,7 +9,7 @@ use model::{Clock, SystemClock};
 use wire::{ClientLimits, ClientName, DecodeError, SignedReceipt};
 
 use super::outcome::Delay;
-use crate::{Deployment, Identity};
+use crate::{Deployment, Identity, StateBounds};
 
 /// Told of every verified receipt, in order, before anything else hears of what it acknowledges.
 /// Called with the connection's lock held: must not block and must not call the connection.
@@ -62,7 +62,7 @@ impl Default for Waits {
 }
 
 /// Everything about a connection. Worst-case memory is about `limits.held_bytes_max` of frames
-/// without receipt, `limits.receipts_max` receipts, `released_bytes_max` for each request to read,
+/// without receipt, 2 MiB for each stream of a state folder, `limits.receipts_max` receipts, `released_bytes_max` for each request to read,
 /// 1 MiB on the way out and 4 MiB on the way in: with the defaults some 14 MiB without reading.
 #[derive(Clone)]
 pub struct ConnectionConfig {
@@ -84,8 +84,12 @@ pub struct ConnectionConfig {
     /// fails and what came is dropped.
     pub released_bytes_max: usize,
     /// Folder that keeps frames without receipt over a restart; none: they live in memory, and a
-    /// restart begins new epochs. A frame then costs one write and sync before it is sent.
+    /// restart begins new epochs. A frame costs one write then, and the frames that are written
+    /// while the disk syncs the ones before share the next sync. What finds no place in
+    /// `limits.held_bytes_max` is on disk only.
     pub state: Option<PathBuf>,
+    /// What that folder may hold.
+    pub state_bounds: StateBounds,
     /// File that keeps the newest receipt over a restart, to be shown in each hello; none: that of
     /// the state folder, `newest.receipt`, if there is one.
     pub newest: Option<PathBuf>,
@@ -119,6 +123,7 @@ impl ConnectionConfig {
             waits: Waits::default(),
             released_bytes_max: 64 << 20,
             state: None,
+            state_bounds: StateBounds::default(),
             newest: None,
             receipts: None,
             receipts_kept_max: 1_000_000,

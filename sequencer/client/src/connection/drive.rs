@@ -11,6 +11,7 @@ use udp::Buffers;
 use wire::Lane;
 
 use super::error::ConnectionError;
+use super::kept::Group;
 use super::shared::{Gathered, Shared};
 use crate::transport;
 
@@ -87,6 +88,27 @@ pub(super) async fn drive(shared: &Shared, dialer: &Dialer, first: quinn::Connec
     // Last, and told: whoever closes the connection waits for it.
     shared.lock().driver_done = true;
     shared.notify();
+}
+
+/// Syncs what was written to the state folder, one group after the other, whether or not there is
+/// a connection: what is written while the disk works is the next group.
+pub(super) async fn keep(shared: &Shared) -> Infallible {
+    loop {
+        let groups = shared.lock().unsynced();
+        if groups.is_empty() {
+            shared.unsynced.notified().await;
+            continue;
+        }
+        // Waiting for a disk would else hold up the connection.
+        let synced = tokio::task::spawn_blocking(move || {
+            let outcome = groups.iter().try_for_each(Group::sync);
+            (groups, outcome)
+        });
+        // It only fails where the runtime ends, and this with it.
+        let Ok((groups, outcome)) = synced.await else { return pending().await };
+        shared.lock().on_synced(&groups, outcome);
+        shared.notify();
+    }
 }
 
 /// What to try again for: nothing before the first welcome, after the end, or where it is in vain.

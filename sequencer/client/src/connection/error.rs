@@ -95,6 +95,9 @@ pub enum ConnectionError {
     /// What was sent could not be kept.
     #[error("expected to keep what has no receipt")]
     Spool(#[source] Arc<SpoolError>),
+    /// What was kept does not follow what was sent.
+    #[error("expected the frames of the state folder to follow those that were sent")]
+    Queue(#[source] ClientError),
     /// This side closed the connection.
     #[error("the connection was closed here")]
     ClosedHere,
@@ -160,6 +163,9 @@ pub enum StreamError {
         /// For how long it was asked.
         waited: Duration,
     },
+    /// The state folder is full of what is worth more, or became so since.
+    #[error("expected room in the state folder, found it full: the readings are given up")]
+    GivenUp,
     /// The stream was ended here.
     #[error("expected an open stream, found one that was ended here")]
     Ended,

@@ -16,6 +16,12 @@ pub struct Counts {
     pub frames_receipted: u64,
     /// Readings in them.
     pub readings_receipted: u64,
+    /// Frames that were queued and given up, because the state folder is full or they were old.
+    pub frames_given_up: u64,
+    /// Readings in them.
+    pub queued_given_up: u64,
+    /// Readings that were given up, those included that were never queued.
+    pub readings_given_up: u64,
     /// Times that frames were rejected and are sent again.
     pub frames_delayed: u64,
     /// Times that the node did not open a stream yet and is asked again.

@@ -16,6 +16,8 @@ pub(super) struct Shared {
     /// Wakes the writer of each lane. A notification given while nobody waits is kept, so a writer
     /// that is about to wait misses none.
     pub(super) lanes: [Notify; 3],
+    /// Wakes whoever syncs, in the same way.
+    pub(super) unsynced: Notify,
     pub(super) changes: watch::Sender<()>,
 }
 
@@ -52,6 +54,7 @@ impl Shared {
 
     pub(super) fn wake(&self, lane: Lane) {
         self.lanes[lane as usize].notify_one();
+        self.unsynced.notify_one();
     }
 
     /// Something changed that any lane or waiter may be waiting for.

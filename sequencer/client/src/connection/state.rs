@@ -1,10 +1,11 @@
 //! What a connection knows, beside the session machine: fed with events, it opens no socket.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use model::{EpochNumber, Millis, RejectCode, Sequence, StreamHandle};
+use model::{Clock, EpochNumber, Millis, RejectCode, Sequence, StreamHandle};
 use wire::{
     ClientConfig, ClientEvent, ClientSession, Descriptor, Frame, Lane, Mark, Reading, RequestId,
     SignedReceipt, StopReason, StreamName,
@@ -14,12 +15,48 @@ use super::config::{ConnectionConfig, DelayListener, ReceiptListener};
 use super::error::{ConnectionError, RequestError, StreamError};
 use super::outcome::{AccessOutcome, Applied, Counts, Delay, Delayed, ReleasedPage};
 use super::requests::Requests;
-use crate::InputMark;
 use crate::receipts::{NewestReceipt, NotKept, ReceiptFolder};
 use crate::spool::Spool;
+use crate::{InputMark, StateBounds};
 
 /// Messages are joined up to this size before they are written: small writes cost most.
 const WRITE_BYTES: usize = 64 << 10;
+
+/// Frames without a receipt that the session holds, in order.
+#[derive(Default)]
+pub(super) struct HeldFrames {
+    frames: VecDeque<HeldFrame>,
+    /// The sum of theirs.
+    bytes: usize,
+}
+
+struct HeldFrame {
+    readings: u16,
+    bytes: usize,
+}
+
+impl HeldFrames {
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn push(&mut self, frame: &Frame) {
+        let (readings, bytes) = (frame.header().count, frame.as_bytes().len());
+        self.frames.push_back(HeldFrame { readings, bytes });
+        self.bytes += bytes;
+    }
+
+    /// Takes the first ones off, at most so many; says how many readings stood in them.
+    fn take(&mut self, frames: u64) -> u64 {
+        let count = usize::try_from(frames).unwrap_or(usize::MAX).min(self.frames.len());
+        let mut readings = 0;
+        for held in self.frames.drain(..count) {
+            self.bytes -= held.bytes;
+            readings += u64::from(held.readings);
+        }
+        readings
+    }
+}
 
 /// One stream as its owner sees it.
 pub(super) struct StreamState {
@@ -29,11 +66,12 @@ pub(super) struct StreamState {
     pub(super) postponed: Option<RejectCode>,
     pub(super) last_sent: Sequence,
     pub(super) last_receipted: Sequence,
-    /// Of each frame without a receipt, in order, its readings.
-    unreceipted: VecDeque<u16>,
+    pub(super) held: HeldFrames,
+    /// Sequences that were told and stand for other frames now, because some were given up.
+    pub(super) moved: Option<RangeInclusive<Sequence>>,
     pub(super) ended: bool,
     pub(super) stop: Option<Stop>,
-    spool: Option<Spool>,
+    pub(super) spool: Option<Spool>,
 }
 
 /// Why a stream goes no further, and its frames without a receipt until somebody takes them.
@@ -62,6 +100,9 @@ pub(super) struct State {
     newest_fault: Option<String>,
     /// When something came last.
     now: Millis,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) held_bytes_max: usize,
+    pub(super) state_bounds: StateBounds,
     listener: Option<ReceiptListener>,
     delay_listener: Option<DelayListener>,
 }
@@ -112,6 +153,9 @@ impl State {
             newest,
             newest_fault,
             now: config.clock.now(),
+            clock: config.clock.clone(),
+            held_bytes_max: config.limits.held_bytes_max,
+            state_bounds: config.state_bounds,
             listener: config.on_receipt.clone(),
             delay_listener: config.on_delay.clone(),
         })
@@ -125,11 +169,6 @@ impl State {
 
     /// What to write on a lane: messages joined, or one large one without a copy.
     pub(super) fn gather(&mut self, lane: Lane) -> Bytes {
-        // The session holds a frame that is not on disk. Sent, its sequence could stand for other
-        // bytes after a restart, so nothing goes out any more, not even the goodbye.
-        if matches!(self.end_reason, Some(ConnectionError::Spool(_))) {
-            return Bytes::new();
-        }
         let Some(first) = self.session.poll_transmit(lane) else {
             return Bytes::new();
         };
@@ -187,22 +226,22 @@ impl State {
         &mut self,
         lane: Lane,
         descriptor: Descriptor,
-        spool: Option<Spool>,
+        mut spool: Option<Spool>,
     ) -> Result<StreamHandle, StreamError> {
+        spool.iter_mut().for_each(|spool| spool.bound(self.state_bounds.bytes_max));
         if let Some(why) = self.end_reason.clone() {
             return Err(why.into());
         }
         let last_receipted = spool.as_ref().map(Spool::last_receipted).unwrap_or_default();
+        let last_sent = spool.as_ref().map(Spool::last).unwrap_or_default();
         let name = descriptor.name();
         let handle = self.session.open_stream(lane, descriptor, last_receipted)?;
-        let (mut last_sent, mut unreceipted) = (last_receipted, VecDeque::new());
-        for frame in spool.iter().flat_map(Spool::frames) {
+        if let Some(spool) = &spool {
             // The same bytes under the same sequence: the node may have them and says so.
-            self.session.restore(handle, frame)?;
-            self.counts.frames_sent += 1;
-            self.counts.readings_restored += u64::from(frame.header().count);
-            unreceipted.push_back(frame.header().count);
-            last_sent = frame.sequence();
+            let kept = spool.waiting();
+            self.counts.frames_sent += kept.frames;
+            self.counts.readings_restored += kept.readings;
+            self.session.set_kept(handle, spool.kept_frames());
         }
         let stream = StreamState {
             name,
@@ -210,12 +249,14 @@ impl State {
             postponed: None,
             last_sent,
             last_receipted,
-            unreceipted,
+            held: HeldFrames::default(),
+            moved: None,
             ended: false,
             stop: None,
             spool,
         };
         self.streams.insert(handle, stream);
+        self.fill();
         Ok(handle)
     }
 
@@ -229,6 +270,9 @@ impl State {
         if let Err(error) = self.check_stream(handle) {
             return Some(Err(error));
         }
+        if self.streams.get(&handle).is_some_and(|one| one.spool.is_some()) {
+            return self.push_kept(handle, readings, mark);
+        }
         let frame = match self.session.push(handle, readings) {
             // Not an error: whoever sends waits until receipts make room.
             Err(wire::ClientError::Full { .. }) => return None,
@@ -236,17 +280,8 @@ impl State {
             Ok(frame) => frame,
         };
         let stream = self.streams.get_mut(&handle)?;
-        // The session gives the frame its sequence, so it has the frame before the disk does. That
-        // is sound because the lock is held: no lane can poll it before it is stored.
-        if let Some(spool) = &mut stream.spool
-            && let Err(error) = spool.store(&frame, mark)
-        {
-            let why = ConnectionError::Spool(Arc::new(error));
-            self.end(why.clone());
-            return Some(Err(why.into()));
-        }
         stream.last_sent = frame.sequence();
-        stream.unreceipted.push_back(frame.header().count);
+        stream.held.push(&frame);
         self.counts.frames_sent += 1;
         self.counts.readings_sent += u64::from(frame.header().count);
         Some(Ok(frame.sequence()))
@@ -309,6 +344,8 @@ impl State {
         while let Some(event) = self.session.poll_event() {
             self.on_event(event);
         }
+        // Receipts made room.
+        self.fill();
     }
 
     fn on_event(&mut self, event: ClientEvent) {
@@ -399,12 +436,13 @@ impl State {
         let frames = last.0 - stream.last_receipted.0;
         self.counts.frames_receipted += frames;
         // None is behind the last frame sent: the session refuses receipts of what was not.
-        let readings = stream.unreceipted.drain(..(frames as usize).min(stream.unreceipted.len()));
-        self.counts.readings_receipted += readings.map(u64::from).sum::<u64>();
+        self.counts.readings_receipted += stream.held.take(frames);
         stream.last_receipted = last;
-        let forgotten = stream.spool.as_mut().map(|spool| spool.forget_up_to(last));
-        if let Some(Err(error)) = forgotten {
-            self.end(ConnectionError::Spool(Arc::new(error)));
+        match stream.spool.as_mut().map(|spool| spool.forget_up_to(last)) {
+            None => {}
+            // Sent before a restart, and not held again yet.
+            Some(Ok(passed)) => self.counts.readings_receipted += passed.readings,
+            Some(Err(error)) => self.end(ConnectionError::Spool(Arc::new(error))),
         }
     }
 

@@ -10,7 +10,7 @@ use wire::{Frame, Lane, Reading};
 use super::error::StreamError;
 use super::shared::Shared;
 use super::state::State;
-use crate::InputMark;
+use crate::{Gap, InputMark};
 
 /// An open stream of one device and signal. It ends with its connection.
 pub struct Stream {
@@ -43,11 +43,16 @@ impl Stream {
 
     /// Makes a frame of 1 to [`Frame::RAW_READINGS_MAX`] readings, keeps it, and queues it.
     /// Returns its sequence; [`Stream::wait_for_receipt`] waits for the receipt. Waits itself while
-    /// as much as may be is without receipt, also while the connection is lost.
+    /// as much as may be is without receipt, also while the connection is lost: without a state
+    /// folder in memory, with one on disk.
+    ///
+    /// With a state folder the frame is written when this returns, and sent once it is synced. A
+    /// crash of the program does not lose it; a power cut before the sync may, and then its
+    /// sequence was not used.
     ///
     /// # Errors
-    /// [`StreamError`]; nothing was kept of the readings then, except after
-    /// [`crate::ConnectionError::Spool`], when that is not known.
+    /// [`StreamError`], also [`StreamError::GivenUp`]; nothing was kept of the readings then,
+    /// except after [`crate::ConnectionError::Spool`], when that is not known.
     pub async fn send(&self, readings: &[Reading]) -> Result<Sequence, StreamError> {
         self.send_marked(readings, None).await
     }
@@ -83,12 +88,18 @@ impl Stream {
     /// Waits until everything up to `sequence` is durable, by verified receipts.
     ///
     /// # Errors
-    /// [`StreamError`] if the stream stops or the connection ends before.
+    /// [`StreamError`] if the stream stops or the connection ends before, and
+    /// [`StreamError::GivenUp`] if frames of the state folder were given up since the sequence was
+    /// told, so that it may stand for another frame.
     pub async fn wait_for_receipt(&self, sequence: Sequence) -> Result<(), StreamError> {
         let find_receipt = |state: &mut State| {
             // Asked before the end is: what has a receipt stays durable, whatever came after it.
-            let receipted = state.streams.get(&self.handle).map(|one| one.last_receipted);
-            if receipted.is_some_and(|receipted| receipted >= sequence) {
+            let stream = state.streams.get(&self.handle);
+            if stream.is_some_and(|one| one.moved.as_ref().is_some_and(|at| at.contains(&sequence)))
+            {
+                return Some(Err(StreamError::GivenUp));
+            }
+            if stream.is_some_and(|one| one.last_receipted >= sequence) {
                 return Some(Ok(()));
             }
             state.check_stream(self.handle).err().map(Err)
@@ -96,13 +107,41 @@ impl Stream {
         self.shared.wait_for(find_receipt).await
     }
 
-    /// Waits for everything sent on this stream.
+    /// Waits for everything sent on this stream, but what is given up ([`Stream::gaps`]).
     ///
     /// # Errors
-    /// As [`Stream::wait_for_receipt`].
+    /// [`StreamError`] if the stream stops or the connection ends before.
     pub async fn flush(&self) -> Result<(), StreamError> {
         let sent = self.shared.lock().streams.get(&self.handle).map(|one| one.last_sent);
-        self.wait_for_receipt(sent.unwrap_or_default()).await
+        let sent = sent.unwrap_or_default();
+        let find_receipts = |state: &mut State| {
+            let stream = state.streams.get(&self.handle);
+            // What is given up is waited for no longer: the last sequence is lower then.
+            if stream.is_none_or(|one| one.last_receipted >= sent.min(one.last_sent)) {
+                return Some(Ok(()));
+            }
+            state.check_stream(self.handle).err().map(Err)
+        };
+        self.shared.wait_for(find_receipts).await
+    }
+
+    /// What of it was given up because the state folder was full or it was old, and was not told
+    /// yet ([`Stream::forget_gaps`]), from before a restart too.
+    pub fn gaps(&self) -> Vec<Gap> {
+        let state = self.shared.lock();
+        let spool = state.streams.get(&self.handle).and_then(|one| one.spool.as_ref());
+        spool.map(|spool| spool.gaps().to_vec()).unwrap_or_default()
+    }
+
+    /// Somebody was told of all gaps: the folder need not keep them.
+    ///
+    /// # Errors
+    /// [`StreamError::Spool`].
+    pub fn forget_gaps(&self) -> Result<(), StreamError> {
+        let mut state = self.shared.lock();
+        let stream = state.streams.get_mut(&self.handle);
+        let Some(spool) = stream.and_then(|one| one.spool.as_mut()) else { return Ok(()) };
+        spool.forget_gaps().map_err(|error| StreamError::Spool(Arc::new(error)))
     }
 
     /// The last sequence with a receipt.

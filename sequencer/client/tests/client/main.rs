@@ -9,6 +9,7 @@ mod formats;
 mod log;
 mod names;
 mod node;
+mod offline;
 mod promised;
 mod reading;
 mod receipts;

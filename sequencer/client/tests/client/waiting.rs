@@ -13,13 +13,13 @@ use crate::files::{STREAM, beats, failed, write};
 use crate::node::{Behaviour, Node, stream_key};
 
 /// A command that runs, and what it says to people.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     said: Lines<BufReader<ChildStderr>>,
 }
 
 impl Running {
-    fn start(folder: &Path, node: &Node, line: &str) -> Running {
+    pub(crate) fn start(folder: &Path, node: &Node, line: &str) -> Running {
         let mut command = command(folder, node, line);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("vitals runs");
@@ -28,13 +28,13 @@ impl Running {
     }
 
     /// Writes lines, and ends with them.
-    async fn feed(&mut self, text: &str) {
+    pub(crate) async fn feed(&mut self, text: &str) {
         let mut stdin = self.child.stdin.take().expect("piped");
         stdin.write_all(text.as_bytes()).await.expect("read");
     }
 
     /// Reads until a line has these words.
-    async fn says(&mut self, words: &str) -> String {
+    pub(crate) async fn says(&mut self, words: &str) -> String {
         loop {
             let line = self.said.next_line().await.expect("text");
             let line = line.unwrap_or_else(|| panic!("it ended without `{words}`"));
@@ -50,7 +50,7 @@ impl Running {
         assert!(sent.unwrap().success());
     }
 
-    async fn end(mut self) -> (Option<i32>, serde_json::Value) {
+    pub(crate) async fn end(mut self) -> (Option<i32>, serde_json::Value) {
         drop(self.child.stdin.take());
         let output = self.child.wait_with_output().await.unwrap();
         let said = serde_json::from_slice(&output.stdout).unwrap_or_default();

@@ -183,6 +183,15 @@ pub enum ClientEvent {
     },
 }
 
+/// What the owner of a stream keeps of it, of which the session holds the first ones only.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct KeptFrames {
+    /// The last sequence that may have been sent, before a restart too.
+    pub sent: Sequence,
+    /// The last sequence that there is.
+    pub last: Sequence,
+}
+
 /// Why a stream stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StopReason {

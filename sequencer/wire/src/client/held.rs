@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use model::{Millis, RejectCode, Sequence, StreamHandle};
 
-use super::event::{ClientError, ClientEvent, ClientLimits, StopReason, Violation};
+use super::event::{ClientError, ClientEvent, ClientLimits, KeptFrames, StopReason, Violation};
 use super::stream::Stream;
 use crate::stream::check_signal;
 use crate::{
@@ -119,6 +119,28 @@ impl HeldFrames {
         handle: StreamHandle,
         frame: &Frame,
     ) -> Result<(), ClientError> {
+        self.check_next(handle, frame)?;
+        self.take_room(frame)?;
+        self.accepting(handle)?.hold_again(frame.with_handle(handle));
+        Ok(())
+    }
+
+    /// Holds a frame that its owner made and never sent.
+    pub(super) fn queue(&mut self, handle: StreamHandle, frame: &Frame) -> Result<(), ClientError> {
+        self.check_next(handle, frame)?;
+        self.take_room(frame)?;
+        self.accepting(handle)?.hold(frame.with_handle(handle));
+        Ok(())
+    }
+
+    /// What its owner keeps of a stream besides what is held here.
+    pub(super) fn set_kept(&mut self, handle: StreamHandle, kept: KeptFrames) {
+        if let Some(stream) = self.streams.get_mut(&handle) {
+            stream.set_kept(kept);
+        }
+    }
+
+    fn check_next(&mut self, handle: StreamHandle, frame: &Frame) -> Result<(), ClientError> {
         let stream = self.accepting(handle)?;
         let (expected, found) = (stream.next(), frame.sequence());
         let epoch = stream.open().descriptor.epoch;
@@ -126,8 +148,6 @@ impl HeldFrames {
         if expected != found || frame.header().epoch != epoch {
             return Err(ClientError::NotNext { expected, found });
         }
-        self.take_room(frame)?;
-        self.accepting(handle)?.hold_again(frame.with_handle(handle));
         Ok(())
     }
 

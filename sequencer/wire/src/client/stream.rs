@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use model::{Millis, RejectCode, Sequence};
 
-use super::event::StopReason;
+use super::event::{KeptFrames, StopReason};
 use crate::{Credit, Frame, OpenStream};
 
 pub(super) struct Stream {
@@ -16,6 +16,8 @@ pub(super) struct Stream {
     sent: Sequence,
     /// Frames without a receipt: sequences `receipted + 1` on.
     held: VecDeque<Frame>,
+    /// What its owner keeps elsewhere.
+    kept: KeptFrames,
     /// The first so many of `held` are under way on this connection; the one behind them is due.
     under_way: usize,
     /// Receipted runs, first to last, that do not follow `receipted` yet; at most one a frame held.
@@ -64,6 +66,7 @@ impl Stream {
             // What has a receipt was sent, if not by this session then before a restart.
             sent: receipted,
             held: VecDeque::new(),
+            kept: KeptFrames::default(),
             under_way: 0,
             overtaken: BTreeMap::new(),
             pause: None,
@@ -84,7 +87,12 @@ impl Stream {
 
     /// The last sequence that was sent on any connection.
     pub(super) fn sent(&self) -> Sequence {
-        self.sent
+        self.sent.max(self.kept.sent)
+    }
+
+    /// What its owner keeps of it elsewhere.
+    pub(super) fn set_kept(&mut self, kept: KeptFrames) {
+        self.kept = kept;
     }
 
     /// Takes no more frames from here on.
@@ -134,7 +142,7 @@ impl Stream {
         }
         // The server has frames that we do not know of: our spool was lost, or there is a twin of
         // this gateway. New readings under their sequences would be a conflict (W.20).
-        if durable >= self.next() {
+        if durable >= self.next() && durable > self.kept.last {
             return Err(StopReason::Ahead { durable });
         }
         // Frames up to `durable` are sent once more all the same: only a receipt frees them (W.24).
@@ -370,5 +378,18 @@ mod tests {
         let durable = Sequence(6);
         assert_eq!(stream.make_ready(Sequence(7)), Err(StopReason::Ahead { durable }));
         assert_eq!(stream.make_ready(Sequence(6)), Ok(()));
+    }
+
+    #[test]
+    fn a_server_may_have_what_its_owner_keeps_and_sent_before_a_restart() {
+        let mut stream = Stream::new(open(1, Lane::Live), Sequence(5));
+        stream.hold_again(frame(6, 1));
+        stream.set_kept(KeptFrames { sent: Sequence(8), last: Sequence(9) });
+        assert_eq!((stream.sent(), stream.make_ready(Sequence(10))), (Sequence(8), Ok(())));
+        let durable = Sequence(10);
+        assert_eq!(stream.make_ready(Sequence(11)), Err(StopReason::Ahead { durable }));
+        // A receipt of one group names those that are not held again yet, too.
+        let freed = stream.acknowledge(Sequence(5), Sequence(8));
+        assert_eq!((freed.marks, stream.next()), (vec![Sequence(8)], Sequence(9)));
     }
 }

@@ -1,5 +1,6 @@
 //! `vitals stream`: from lines of text to receipts.
 
+use std::convert::Infallible;
 use std::io::BufReader;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,8 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Args;
-use client::{Backlog, Connection, ConnectionConfig, Delay, InputMark, StreamError};
+use clap::{Args, ValueEnum};
+use client::{
+    Backlogs, Connection, ConnectionConfig, Delay, InputMark, StateBounds, StreamError, WhenFull,
+};
 use model::calendar::parse_length;
 use model::{DeviceId, PatientIndex, Signal, signal_by_name, signals};
 use recordings::decimal::to_decimal;
@@ -19,7 +22,7 @@ use tokio::sync::mpsc;
 use wire::{Descriptor, Frame, Lane, StreamKey};
 
 use self::delay::Teller;
-use self::frames::{Building, Ended, Sending};
+use self::frames::{Building, Ended, Sending, SignalGap};
 use self::input::{Steady, Survey, TextArgs, instant, open, survey};
 use self::place::Place;
 use self::progress::{Progress, View};
@@ -121,13 +124,35 @@ pub(crate) struct Stream {
     /// Send a file from its begin, also what the state folder says was sent
     #[arg(long, requires = "state")]
     again: bool,
+    /// Most MiB of frames in the state folder. Where it holds as much, a file is read no further
+    /// until there is room; of --stdin what was never sent is given up, first of ecg and ppg, last
+    /// what was under an alarm, the oldest first, and told when the command ends
+    #[arg(long, value_name = "MIB", requires = "state", default_value = "1024",
+          value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    state_max: u64,
+    /// How long the state folder keeps what was never sent, by this machine's clock, as 7d; then
+    /// it is given up, and told. Without it, for ever
+    #[arg(long, value_name = "LENGTH", requires = "state", value_parser = parse_length)]
+    state_age: Option<u64>,
+    /// Whether a state folder that is full gives readings up, or reads no further
+    #[arg(long, value_enum, requires = "state")]
+    when_full: Option<Full>,
     /// How long a node that does not answer is waited for, at the begin and after a loss. With
-    /// --state what is read meanwhile is kept there, up to 8 MiB
+    /// --state what is read meanwhile is kept there
     #[arg(long, value_name = "LENGTH", value_parser = parse_length, default_value = "1h")]
     wait: u64,
     /// Say nothing on the way but what goes wrong
     #[arg(long)]
     quiet: bool,
+}
+
+/// What happens where a state folder holds as much as it may.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Full {
+    /// Nothing more is read until there is room: the way of a file
+    Wait,
+    /// What is worth least is given up: the way of --stdin
+    GiveUp,
 }
 
 /// What each signal is, behind the options.
@@ -216,20 +241,19 @@ impl Stream {
         progress: &Arc<Progress>,
     ) -> anyhow::Result<summary::Streamed> {
         let config = self.config(progress)?;
-        let building = self.building(progress)?;
+        let (building, backlogs) = (self.building(), self.backlogs()?);
+        backlogs.iter().for_each(|backlogs| progress.inherit(backlogs));
         // Bounded: a large file would else be read into memory while the node takes its time.
         let (sender, steps) = mpsc::channel(QUEUE_READINGS);
-        let mut feed = self.feed(input, &building, progress)?;
-        let bytes_max = config.limits.held_bytes_max;
-        let mut sending = Sending::new(building, steps, bytes_max, progress.clone());
-        sending.check_inherited()?;
+        let mut feed = self.feed(input, backlogs.as_ref(), progress)?;
+        let mut sending = Sending::new(building, backlogs, steps, progress.clone());
         // Reading a pipe blocks, and the connection has to go on meanwhile.
         tokio::task::spawn_blocking(move || feed.run(&sender));
         let delivered = tokio::select! {
             delivered = self.deliver(config, &mut sending, progress) => delivered,
             _ = stopped() => Err(self.interrupt(&mut sending, progress).await),
         };
-        let (connection, refused) = match delivered {
+        let Delivered { connection, refused, gaps } = match delivered {
             Err(error) if is_away(&error) => {
                 return Err(self.give_up(error, &mut sending, progress).await);
             }
@@ -250,30 +274,47 @@ impl Stream {
             readings: counts.readings_sent + before,
             sent_before,
             state: self.state.clone(),
+            given_up: counts.readings_given_up + progress.given_up(),
+            gaps,
         })
     }
 
-    /// The frame of each signal, with what the folder keeps of it.
-    fn building(&self, progress: &Progress) -> anyhow::Result<Vec<Building>> {
-        let mut building = Vec::new();
-        for signal in &self.signals {
-            let folder = self.state.as_deref();
-            let kept = folder.map(|folder| anyhow::Ok(Backlog::open(folder, self.key(signal)?)?));
-            let kept = kept.transpose()?;
-            kept.iter().for_each(|kept| progress.inherit(kept));
-            building.push(Building::new(signal, kept, self.frame_readings, self.frame_ms));
-        }
-        Ok(building)
+    /// The frame of each signal.
+    fn building(&self) -> Vec<Building> {
+        let is_kept = self.state.is_some();
+        let signals = self.signals.iter();
+        let new = |signal| Building::new(signal, is_kept, self.frame_readings, self.frame_ms);
+        signals.copied().map(new).collect()
     }
 
-    /// Waits for the node, collecting meanwhile, and sends everything; with why the node takes no
-    /// more, if it does not.
+    /// What the state folder keeps of each signal, if there is one.
+    fn backlogs(&self) -> anyhow::Result<Option<Backlogs>> {
+        let Some(folder) = &self.state else { return Ok(None) };
+        let keys = self.signals.iter().map(|signal| self.key(signal));
+        let keys = keys.collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(Some(Backlogs::open(folder, &keys, self.bounds())?))
+    }
+
+    /// What the state folder may hold.
+    fn bounds(&self) -> StateBounds {
+        let default = if self.file.is_some() { Full::Wait } else { Full::GiveUp };
+        StateBounds {
+            bytes_max: self.state_max << 20,
+            age_max: self.state_age.map(Duration::from_millis),
+            when_full: match self.when_full.unwrap_or(default) {
+                Full::Wait => WhenFull::Wait,
+                Full::GiveUp => WhenFull::GiveUp,
+            },
+        }
+    }
+
+    /// Waits for the node, collecting meanwhile, and sends everything.
     async fn deliver(
         &self,
         config: ConnectionConfig,
         sending: &mut Sending,
         progress: &Progress,
-    ) -> anyhow::Result<(Connection, Option<StreamError>)> {
+    ) -> anyhow::Result<Delivered> {
         let wait = Duration::from_millis(self.wait);
         let connection = {
             let reached = reach(&self.node, config, wait, progress);
@@ -291,31 +332,40 @@ impl Stream {
         let lane = if self.backfill { Lane::Backfill } else { Lane::Live };
         sending.connect(&connection, lane, |signal| self.descriptor(&connection, signal))?;
         match self.send(sending).await {
-            Ok(()) => Ok((connection, None)),
+            Ok(gaps) => Ok(Delivered { connection, refused: None, gaps }),
             Err(error) => match error.downcast::<StreamError>()? {
-                refused @ StreamError::Stopped { .. } => Ok((connection, Some(refused))),
+                refused @ StreamError::Stopped { .. } => {
+                    Ok(Delivered { connection, refused: Some(refused), gaps: Vec::new() })
+                }
                 other => Err(other.into()),
             },
         }
     }
 
-    async fn send(&self, sending: &mut Sending) -> anyhow::Result<()> {
+    /// Sends everything; with what was given up of it.
+    async fn send(&self, sending: &mut Sending) -> anyhow::Result<Vec<SignalGap>> {
         let opened: Vec<_> = sending.streams().map(client::Stream::opened).collect();
         let never_opened = async {
             for one in opened {
                 one.await?;
             }
-            std::future::pending().await
+            std::future::pending::<Result<Infallible, StreamError>>().await
         };
         tokio::select! {
             sent = sending.run() => sent?,
             // A node that opens no stream is not waited for without end.
-            opened = never_opened => return opened,
+            opened = never_opened => match opened? {},
         }
         for stream in sending.streams() {
             stream.flush().await?;
         }
-        sending.streams().try_for_each(|stream| anyhow::Ok(stream.close()?))
+        let gaps = sending.gaps();
+        for stream in sending.streams() {
+            // They are told when the command ends, which is at hand.
+            stream.forget_gaps()?;
+            stream.close()?;
+        }
+        Ok(gaps)
     }
 
     /// Why it ended, once everything that was read is kept that can be.
@@ -363,6 +413,7 @@ impl Stream {
         };
         // Its name is looked up for each attempt.
         let mut config = self.node.config(SocketAddr::from(([0, 0, 0, 0], 0)))?;
+        config.state_bounds = self.bounds();
         (config.state, config.on_delay) = (self.state.clone(), Some(Arc::new(on_delay) as _));
         let wait = Duration::from_millis(self.wait);
         (config.waits.retry_for, config.waits.open) = (wait, wait);
@@ -382,11 +433,15 @@ impl Stream {
     fn feed(
         &self,
         input: Input,
-        building: &[Building],
+        backlogs: Option<&Backlogs>,
         progress: &Arc<Progress>,
     ) -> anyhow::Result<Feed> {
         let kept = self.file.as_deref().filter(|_| self.state.is_some());
-        let marks = building.iter().map(|one| if self.again { Vec::new() } else { one.marks() });
+        let marks = |index: usize| {
+            let stream = backlogs.filter(|_| !self.again).map(|all| &all.streams()[index]);
+            stream.map(client::Backlog::marks).unwrap_or_default()
+        };
+        let marks = (0..self.signals.len()).map(marks);
         let rules = match input {
             Input::Text(rules) => rules,
             Input::Samples(samples) => {
@@ -425,6 +480,14 @@ impl Stream {
         let period = self.rate_hz.or(self.period).map(frames::wire_period).transpose()?;
         Ok(Descriptor { key, period, epoch })
     }
+}
+
+/// What was sent.
+struct Delivered {
+    connection: Connection,
+    /// Why the node takes no more, if it does not.
+    refused: Option<StreamError>,
+    gaps: Vec<SignalGap>,
 }
 
 /// Until somebody wants the command to end.

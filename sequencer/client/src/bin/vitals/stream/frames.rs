@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Backlog, Connection, InputMark, StreamError};
+use client::{Backlogs, Connection, Gap, InputMark, NewFrame, Pushed, StreamError};
 use model::Signal;
 use model::limits::FRAME_BYTES_MAX;
 use recordings::text;
@@ -14,14 +14,14 @@ use wire::{Descriptor, DeviceTime, Lane, Period, Reading};
 
 use super::progress::Progress;
 use super::step::{Bad, End, Step};
-use crate::report::Usage;
+use crate::node::now;
 
 /// Where frames go.
 enum Sink {
     /// No connection stood yet, and no state folder keeps them: they wait to be read.
     Nowhere,
-    /// No connection stood yet.
-    Folder(Backlog),
+    /// No connection stood yet: among the backlogs, at the same place as among the signals.
+    Folder,
     Node(client::Stream),
 }
 
@@ -43,21 +43,13 @@ impl Building {
     /// For a state folder's stream, if there is a folder.
     pub(super) fn new(
         signal: &'static Signal,
-        backlog: Option<Backlog>,
+        is_kept: bool,
         frame_readings: u16,
         frame_ms: u64,
     ) -> Building {
         let (most, longest) = (usize::from(frame_readings), Duration::from_millis(frame_ms));
-        let sink = backlog.map_or(Sink::Nowhere, Sink::Folder);
+        let sink = if is_kept { Sink::Folder } else { Sink::Nowhere };
         Building { sink, signal, readings: Vec::new(), mark: None, most, longest, deadline: None }
-    }
-
-    /// How far the folder says that files were sent.
-    pub(super) fn marks(&self) -> Vec<InputMark> {
-        match &self.sink {
-            Sink::Folder(backlog) => backlog.marks(),
-            Sink::Nowhere | Sink::Node(_) => Vec::new(),
-        }
     }
 
     fn is_full(&self) -> bool {
@@ -76,24 +68,17 @@ impl Building {
         self.mark = mark;
     }
 
-    /// Sends what is collected. Dropped before it is done, it has sent nothing and keeps it.
-    async fn flush(&mut self, progress: &Progress) -> anyhow::Result<()> {
-        if !self.readings.is_empty() {
-            match &mut self.sink {
-                Sink::Nowhere => return Ok(()),
-                Sink::Folder(backlog) => {
-                    backlog.push(&self.readings, self.mark)?;
-                    progress.keep(self.readings.len());
-                }
-                Sink::Node(stream) => {
-                    stream.send_marked(&self.readings, self.mark).await?;
-                }
-            }
-            self.readings.clear();
-        }
+    /// What is collected goes; it was sent or kept.
+    fn clear(&mut self) {
+        self.readings.clear();
         self.deadline = None;
-        Ok(())
     }
+}
+
+/// What a signal lacks, since it found no room.
+pub(super) struct SignalGap {
+    pub(super) signal: &'static Signal,
+    pub(super) gap: Gap,
 }
 
 /// Why reading ended.
@@ -109,41 +94,23 @@ pub(super) enum Ended {
 /// Readings on their way from where they are read to where they go.
 pub(super) struct Sending {
     pub(super) building: Vec<Building>,
+    /// What the state folder keeps, until a connection takes it over.
+    backlogs: Option<Backlogs>,
     steps: mpsc::Receiver<Step>,
     /// What was read and is not done yet.
     next: Option<Step>,
     ended: Option<Ended>,
-    /// Most bytes that a connection takes over.
-    bytes_max: usize,
     progress: Arc<Progress>,
 }
 
 impl Sending {
     pub(super) fn new(
         building: Vec<Building>,
+        backlogs: Option<Backlogs>,
         steps: mpsc::Receiver<Step>,
-        bytes_max: usize,
         progress: Arc<Progress>,
     ) -> Sending {
-        Sending { building, steps, next: None, ended: None, bytes_max, progress }
-    }
-
-    /// A connection takes over what the folder keeps at once, or nothing of it.
-    ///
-    /// # Errors
-    /// [`Usage`] if that is more than it may hold.
-    pub(super) fn check_inherited(&self) -> anyhow::Result<()> {
-        let (kept, most) = (self.kept_bytes(), self.bytes_max);
-        // One signal alone never keeps more than this.
-        if self.building.len() < 2 || kept <= most {
-            return Ok(());
-        }
-        Err(Usage(format!(
-            "expected at most {most} bytes without a receipt of these signals together, found that \
-             the --state folder keeps {kept}: send them one by one first, each with a command that \
-             has one --signal, as with --stdin < /dev/null"
-        ))
-        .into())
+        Sending { building, backlogs, steps, next: None, ended: None, progress }
     }
 
     /// Readings go to the node from now on, those that were kept first.
@@ -153,15 +120,15 @@ impl Sending {
         lane: Lane,
         begin: impl Fn(&'static Signal) -> anyhow::Result<Descriptor>,
     ) -> anyhow::Result<()> {
+        let mut backlogs = self.backlogs.take().map(Backlogs::into_streams).unwrap_or_default();
+        backlogs.reverse();
         for one in &mut self.building {
-            one.sink = Sink::Node(match std::mem::replace(&mut one.sink, Sink::Nowhere) {
-                Sink::Folder(backlog) => {
+            one.sink = Sink::Node(match backlogs.pop() {
+                Some(backlog) => {
                     let period = begin(one.signal)?.period;
                     connection.begin_backlog(lane, period, backlog)?
                 }
-                Sink::Nowhere | Sink::Node(_) => {
-                    connection.begin_stream(lane, begin(one.signal)?)?
-                }
+                None => connection.begin_stream(lane, begin(one.signal)?)?,
             });
         }
         Ok(())
@@ -171,17 +138,29 @@ impl Sending {
     pub(super) fn streams(&self) -> impl Iterator<Item = &client::Stream> {
         self.building.iter().filter_map(|one| match &one.sink {
             Sink::Node(stream) => Some(stream),
-            Sink::Nowhere | Sink::Folder(_) => None,
+            Sink::Nowhere | Sink::Folder => None,
         })
+    }
+
+    /// What was given up of each signal and not told yet.
+    pub(super) fn gaps(&self) -> Vec<SignalGap> {
+        let of_node = self.building.iter().flat_map(|one| {
+            let gaps = match &one.sink {
+                Sink::Node(stream) => stream.gaps(),
+                Sink::Nowhere | Sink::Folder => Vec::new(),
+            };
+            gaps.into_iter().map(|gap| SignalGap { signal: one.signal, gap })
+        });
+        of_node.collect()
     }
 
     /// Sends every reading until reading ended, each frame as soon as it may go. It may be dropped
     /// and called again: nothing is lost between.
     pub(super) async fn run(&mut self) -> anyhow::Result<()> {
         while self.ended.is_none() {
-            for one in &mut self.building {
-                if one.is_full() {
-                    one.flush(&self.progress).await?;
+            for index in 0..self.building.len() {
+                if self.building[index].is_full() {
+                    self.flush(index).await?;
                 }
             }
             self.wait_for_room().await;
@@ -190,9 +169,48 @@ impl Sending {
             }
             self.take().await?;
         }
-        for one in &mut self.building {
-            one.flush(&self.progress).await?;
+        self.flush_all().await
+    }
+
+    async fn flush_all(&mut self) -> anyhow::Result<()> {
+        for index in 0..self.building.len() {
+            self.flush(index).await?;
         }
+        self.sync()
+    }
+
+    /// Sends what is collected of a signal. Dropped before it is done, it has sent nothing and
+    /// keeps it.
+    async fn flush(&mut self, index: usize) -> anyhow::Result<()> {
+        let one = &mut self.building[index];
+        if one.readings.is_empty() {
+            one.clear();
+            return Ok(());
+        }
+        match (&one.sink, &mut self.backlogs) {
+            (Sink::Node(stream), _) => match stream.send_marked(&one.readings, one.mark).await {
+                // It is counted, and stands in the folder until it is told.
+                Ok(_) | Err(StreamError::GivenUp) => {}
+                Err(error) => return Err(error.into()),
+            },
+            (Sink::Folder, Some(backlogs)) => {
+                let frame = NewFrame { readings: &one.readings, mark: one.mark, at: now() };
+                match backlogs.push(index, frame)? {
+                    Pushed::Kept => self.progress.keep(one.readings.len()),
+                    Pushed::GivenUp => {}
+                    Pushed::NoRoom => std::future::pending().await,
+                }
+                self.progress.hold(backlogs);
+            }
+            (Sink::Nowhere | Sink::Folder, _) => return Ok(()),
+        }
+        self.building[index].clear();
+        Ok(())
+    }
+
+    /// Makes durable what the folder keeps.
+    fn sync(&mut self) -> anyhow::Result<()> {
+        self.backlogs.iter_mut().try_for_each(Backlogs::sync)?;
         Ok(())
     }
 
@@ -205,8 +223,10 @@ impl Sending {
     /// Dropped before it is done or not, [`Sending::leave`] says what is not kept.
     pub(super) async fn keep(&mut self) -> anyhow::Result<()> {
         loop {
-            for one in self.building.iter_mut().filter(|one| one.is_full()) {
-                one.flush(&self.progress).await?;
+            for index in 0..self.building.len() {
+                if self.building[index].is_full() {
+                    self.flush(index).await?;
+                }
             }
             if self.ended.is_some() || self.is_without_room() {
                 break;
@@ -219,10 +239,7 @@ impl Sending {
             }
             self.take().await?;
         }
-        for one in &mut self.building {
-            one.flush(&self.progress).await?;
-        }
-        Ok(())
+        self.flush_all().await
     }
 
     /// Takes no more readings, and counts those that were read and are in no frame.
@@ -238,14 +255,14 @@ impl Sending {
     /// Does what was read.
     async fn take(&mut self) -> anyhow::Result<()> {
         if let Some(Step::Reading(measured, mark)) = &self.next {
-            let reading = to_reading(measured)?;
-            let mut own = self.building.iter_mut();
+            let (reading, mark) = (to_reading(measured)?, *mark);
+            let own = self.building.iter().position(|one| one.signal.code == measured.signal.code);
             // Every signal that is read is one that was asked for and has its stream.
-            if let Some(own) = own.find(|one| one.signal.code == measured.signal.code) {
-                if own.is_behind(&reading) {
-                    own.flush(&self.progress).await?;
+            if let Some(own) = own {
+                if self.building[own].is_behind(&reading) {
+                    self.flush(own).await?;
                 }
-                own.add(reading, *mark);
+                self.building[own].add(reading, mark);
             }
         }
         match self.next.take() {
@@ -258,6 +275,12 @@ impl Sending {
 
     /// Waits for the next step, or sends what is due: then it is `false`.
     async fn receive(&mut self) -> anyhow::Result<bool> {
+        if let Ok(step) = self.steps.try_recv() {
+            self.next = Some(step);
+            return Ok(true);
+        }
+        // Nothing more is there yet: what was kept until now shares one sync.
+        self.sync()?;
         let deadline = self.building.iter().filter_map(|one| one.deadline).min();
         let step = match deadline {
             Some(deadline) => match timeout_at(deadline, self.steps.recv()).await {
@@ -276,37 +299,30 @@ impl Sending {
 
     async fn flush_due(&mut self) -> anyhow::Result<()> {
         let now = Instant::now();
-        let is_due = |one: &&mut Building| one.deadline.is_some_and(|due| due <= now);
-        for one in self.building.iter_mut().filter(is_due) {
-            one.flush(&self.progress).await?;
+        for index in 0..self.building.len() {
+            if self.building[index].deadline.is_some_and(|due| due <= now) {
+                self.flush(index).await?;
+            }
         }
         Ok(())
     }
 
-    /// Bytes that the folder keeps while there is no connection.
-    fn kept_bytes(&self) -> usize {
-        let of_folder = self.building.iter().filter_map(|one| match &one.sink {
-            Sink::Folder(backlog) => Some(backlog.bytes()),
-            Sink::Nowhere | Sink::Node(_) => None,
-        });
-        of_folder.sum()
-    }
-
-    /// Whether the folder holds as much as a connection takes over.
+    /// Whether the folder takes nothing more before something has a receipt.
     fn is_without_room(&self) -> bool {
         // What is collected becomes a frame of each signal yet, also when the rest waits.
-        self.kept_bytes() + FRAME_BYTES_MAX * self.building.len() > self.bytes_max
+        let collected = FRAME_BYTES_MAX * self.building.len();
+        self.backlogs.as_ref().is_some_and(|backlogs| !backlogs.has_room(collected))
     }
 
     /// Without a connection, waits for one where nothing more can be kept.
-    async fn wait_for_room(&self) {
+    async fn wait_for_room(&mut self) {
         if self.building.iter().any(|one| matches!(one.sink, Sink::Nowhere)) {
             std::future::pending().await
         }
-        if self.streams().next().is_none() && self.is_without_room() {
+        if self.is_without_room() {
             self.progress.say(
-                "as much is kept as may be without a receipt: nothing more is read until the node \
-                 is there",
+                "the state folder holds as much as it may (--state-max): nothing more is read \
+                 until the node is there",
             );
             std::future::pending().await
         }
@@ -335,6 +351,7 @@ pub(super) fn wire_period(period: text::Period) -> anyhow::Result<Period> {
 mod tests {
     use std::path::Path;
 
+    use client::StateBounds;
     use model::calendar::Instant as Calendar;
     use wire::{Frame, FramePlace, StreamKey};
 
@@ -342,13 +359,14 @@ mod tests {
     use super::*;
 
     /// A folder's stream that sends frames of two readings, of so many that were read.
-    fn sending(state: &Path, bytes_max: usize, count: usize) -> Sending {
+    fn sending(state: &Path, bytes_max: u64, count: usize) -> Sending {
         let signal = model::signal_by_name("heart-rate").unwrap();
         let device = model::DeviceId::new("m-1").unwrap();
         let patient = model::PatientIndex::new(7).unwrap();
         let key = StreamKey { device, patient, signal: signal.code };
-        let backlog = Backlog::open(state, key).unwrap();
-        let building = vec![Building::new(signal, Some(backlog), 2, 250)];
+        let bounds = StateBounds { bytes_max, ..StateBounds::default() };
+        let backlogs = Backlogs::open(state, &[key], bounds).unwrap();
+        let building = vec![Building::new(signal, true, 2, 250)];
         let (sender, steps) = mpsc::channel(16);
         let at = Calendar::from_micros(4_000_000_000_000_000).unwrap();
         for _ in 0..count {
@@ -356,7 +374,7 @@ mod tests {
             sender.try_send(Step::Reading(measured, None)).unwrap();
         }
         let progress = Progress::new(View::Nobody, Some(state.to_owned()), None);
-        Sending::new(building, steps, bytes_max, Arc::new(progress))
+        Sending::new(building, Some(backlogs), steps, Arc::new(progress))
     }
 
     #[tokio::test]
@@ -366,30 +384,15 @@ mod tests {
         let mut roomy = sending(&state, 8 << 20, 7);
         roomy.keep().await.unwrap();
         assert_eq!((roomy.progress.kept_readings(), roomy.leave()), (7, 0));
-        let kept = roomy.kept_bytes();
         drop(roomy);
         // Room for one more frame.
-        let mut narrow = sending(&state, kept + FRAME_BYTES_MAX, 7);
+        let held: u64 = std::fs::read_dir(state.join("m-1.147842.frames"))
+            .unwrap()
+            .map(|file| file.unwrap().metadata().unwrap().len())
+            .sum();
+        let mut narrow = sending(&state, held + FRAME_BYTES_MAX as u64 + 200, 7);
         narrow.keep().await.unwrap();
         assert_eq!((narrow.progress.kept_readings(), narrow.leave()), (2, 5));
-    }
-
-    #[tokio::test]
-    async fn signals_whose_frames_no_connection_takes_over_together_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let (first, second) = (folder.path().join("first"), folder.path().join("second"));
-        let (mut both, mut other) = (sending(&first, 8 << 20, 7), sending(&second, 8 << 20, 7));
-        both.keep().await.unwrap();
-        other.keep().await.unwrap();
-        both.building.append(&mut other.building);
-        both.bytes_max = both.kept_bytes();
-        both.check_inherited().unwrap();
-        both.bytes_max -= 1;
-        let refused = both.check_inherited().unwrap_err().to_string();
-        assert!(refused.contains("send them one by one"), "{refused}");
-        // One alone is taken over.
-        both.building.pop();
-        both.check_inherited().unwrap();
     }
 
     #[test]

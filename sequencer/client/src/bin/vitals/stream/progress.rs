@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use client::{Backlog, Connection, Counts};
+use client::{Backlogs, Connection, Counts};
 use model::escape;
 use serde_json::json;
 
@@ -58,6 +58,9 @@ struct Inner {
     before: Unsent,
     /// What was put there before there was a connection.
     kept: Unsent,
+    /// What it holds, and readings that it gave up, before there was a connection.
+    held: Unsent,
+    given_up: u64,
     is_drawn: bool,
 }
 
@@ -79,10 +82,22 @@ impl Progress {
     }
 
     /// The state folder holds frames of a run before.
-    pub(super) fn inherit(&self, backlog: &Backlog) {
-        let before = &mut self.lock().before;
-        before.frames += backlog.frames() as u64;
-        before.readings += backlog.readings();
+    pub(super) fn inherit(&self, backlogs: &Backlogs) {
+        let held = Unsent { frames: backlogs.frames(), readings: backlogs.readings() };
+        let mut inner = self.lock();
+        (inner.before, inner.held) = (held, held);
+    }
+
+    /// What the state folder holds now, while there is no connection.
+    pub(super) fn hold(&self, backlogs: &Backlogs) {
+        let mut inner = self.lock();
+        inner.held = Unsent { frames: backlogs.frames(), readings: backlogs.readings() };
+        inner.given_up = backlogs.readings_given_up();
+    }
+
+    /// Readings that were given up before a connection stood.
+    pub(super) fn given_up(&self) -> u64 {
+        self.lock().given_up
     }
 
     /// A frame is in the state folder, and there is no connection.
@@ -184,6 +199,17 @@ impl Progress {
     pub(super) fn unfinished(&self, lost: u64) -> Unfinished {
         let Unsent { frames, readings } = self.unsent();
         let mut said = self.kept_sentence();
+        let given_up = {
+            let inner = self.lock();
+            let of_connection = inner.connection.as_ref().map(|one| one.counts().readings_given_up);
+            inner.given_up + of_connection.unwrap_or_default()
+        };
+        if given_up > 0 {
+            said += &format!(
+                "; {given_up} readings were given up, because the folder was full or they were \
+                 too old: the run that ends tells which"
+            );
+        }
         if lost > 0 {
             // What the system buffers of the pipe is gone too, and nobody counts it.
             said += &format!("; at least {lost} readings that were read last are not kept");
@@ -196,10 +222,7 @@ impl Progress {
         let inner = self.lock();
         match &inner.connection {
             Some(connection) => unsent(&connection.counts()),
-            None => Unsent {
-                frames: inner.before.frames + inner.kept.frames,
-                readings: inner.before.readings + inner.kept.readings,
-            },
+            None => inner.held,
         }
     }
 
@@ -249,8 +272,8 @@ const CLEAR: &str = "\r\x1b[K";
 pub(super) fn unsent(counts: &Counts) -> Unsent {
     let readings = counts.readings_sent + counts.readings_restored;
     Unsent {
-        frames: counts.frames_sent.saturating_sub(counts.frames_receipted),
-        readings: readings.saturating_sub(counts.readings_receipted),
+        frames: counts.frames_sent.saturating_sub(counts.frames_receipted + counts.frames_given_up),
+        readings: readings.saturating_sub(counts.readings_receipted + counts.queued_given_up),
     }
 }
 
@@ -278,6 +301,7 @@ mod tests {
         let progress = Progress::new(View::Nobody, state, pipe);
         progress.keep(12);
         progress.keep(3);
+        progress.lock().held = Unsent { frames: 2, readings: 15 };
         assert_eq!(progress.line(), "waiting for the node; 15 readings are kept meanwhile");
         assert_eq!(
             progress.kept_sentence(),

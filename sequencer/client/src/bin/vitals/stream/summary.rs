@@ -1,13 +1,15 @@
 //! What `vitals stream` says at its end, or of a file before it.
 
+use std::fmt;
 use std::path::PathBuf;
 
-use client::Counts;
+use client::{Counts, Gap, GapCause};
+use model::calendar::Utc;
 use model::{ExitCode, Signal, with_causes};
 use recordings::text;
 use serde_json::{Value, json};
 
-use super::frames::Ended;
+use super::frames::{Ended, SignalGap};
 use super::input::Survey;
 use super::progress::unsent;
 use super::step::{End, Skipped};
@@ -26,6 +28,10 @@ pub(super) struct Streamed {
     /// Readings of the file that were sent or kept before, with the same state folder.
     pub(super) sent_before: u64,
     pub(super) state: Option<PathBuf>,
+    /// Readings that were given up by this run.
+    pub(super) given_up: u64,
+    /// What was given up and told now, by runs before too.
+    pub(super) gaps: Vec<SignalGap>,
 }
 
 /// Of a file that is not sent.
@@ -56,7 +62,8 @@ pub(super) fn dry_run(found: &Survey, signals: &[&'static Signal]) -> Report {
 
 /// Of a stream that ended.
 pub(super) fn report(streamed: Streamed) -> Report {
-    let Streamed { counts, standing, ended, of_lines, readings, sent_before, state } = streamed;
+    let Streamed { counts, standing, ended, of_lines, readings, sent_before, .. } = streamed;
+    let Streamed { state, given_up, gaps, .. } = streamed;
     let Counts { frames_sent, frames_receipted, receipts, reconnects, .. } = counts;
     let restored = (counts.readings_sent + counts.readings_restored).saturating_sub(readings);
     let without = unsent(&counts).readings;
@@ -66,6 +73,7 @@ pub(super) fn report(streamed: Streamed) -> Report {
         "refused": 0, "frames": frames_sent, "frames_receipted": frames_receipted,
         "receipts": receipts, "frames_delayed": counts.frames_delayed,
         "streams_delayed": counts.streams_delayed, "reconnects": reconnects,
+        "given_up": given_up, "gaps": gaps.iter().map(SignalGap::json).collect::<Vec<_>>(),
         "error": null, "at": null,
     });
     let mut text = format!(
@@ -79,6 +87,9 @@ pub(super) fn report(streamed: Streamed) -> Report {
         text += &format!(
             "\n{sent_before} readings of the file were sent or kept before, and are not read again"
         );
+    }
+    for gap in &gaps {
+        text += &format!("\n{gap}");
     }
     let report = match ended {
         Ended::Whole(end) => {
@@ -113,7 +124,32 @@ pub(super) fn report(streamed: Streamed) -> Report {
             Report::failure(text, json)
         }
     };
-    standing.tell(report)
+    // Not everything that was read is durable, and never will be.
+    let is_whole = gaps.is_empty() && given_up == 0;
+    let exit = if is_whole || report.exit != ExitCode::Ok { report.exit } else { ExitCode::Failed };
+    standing.tell(Report { exit, ..report })
+}
+
+impl SignalGap {
+    fn json(&self) -> Value {
+        let Gap { readings, from, until, cause, .. } = &self.gap;
+        json!({
+            "signal": self.signal.name, "readings": readings, "from": from.millis().unix_ms(),
+            "until": until.millis().unix_ms(), "why": cause.name(),
+        })
+    }
+}
+
+impl fmt::Display for SignalGap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Gap { readings, from, until, cause, .. } = &self.gap;
+        let (name, from, until) = (self.signal.name, Utc(from.millis()), Utc(until.millis()));
+        let why = match cause {
+            GapCause::Full => "the state folder held as much as it may (--state-max)",
+            GapCause::Old => "they were kept for as long as they may be (--state-age)",
+        };
+        write!(f, "{readings} readings of {name} from {from} to {until} are given up: {why}")
+    }
 }
 
 /// What was not taken as it stood, each only where there is some.

@@ -1,0 +1,210 @@
+//! Streams with a state folder: frames go to the session once they are synced, and what finds no
+//! place there waits on disk.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use model::{Sequence, StreamHandle};
+use wire::{ClientError, Reading};
+
+use super::error::{ConnectionError, StreamError};
+use super::state::{State, StreamState};
+use crate::InputMark;
+use crate::room::{Made, Room, Wanted, make_room};
+use crate::spool::{Amount, GapCause, SpoolError, Unsynced};
+
+/// A group of frames on its way to the disk.
+pub(super) struct Group {
+    handle: StreamHandle,
+    unsynced: Unsynced,
+}
+
+impl Group {
+    /// Waits until the disk has it.
+    pub(super) fn sync(&self) -> Result<(), SpoolError> {
+        self.unsynced.sync()
+    }
+}
+
+impl State {
+    /// Keeps a frame. `None` while there is no room.
+    pub(super) fn push_kept(
+        &mut self,
+        handle: StreamHandle,
+        readings: &[Reading],
+        mark: Option<InputMark>,
+    ) -> Option<Result<Sequence, StreamError>> {
+        match self.try_push_kept(handle, readings, mark) {
+            Ok(pushed) => pushed.map(Ok),
+            Err(StreamError::Spool(error)) => {
+                // Whether it is on the disk nobody knows, so nothing may follow it.
+                let why = ConnectionError::Spool(error);
+                self.end(why.clone());
+                Some(Err(why.into()))
+            }
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    fn try_push_kept(
+        &mut self,
+        handle: StreamHandle,
+        readings: &[Reading],
+        mark: Option<InputMark>,
+    ) -> Result<Option<Sequence>, StreamError> {
+        let at = self.clock.now();
+        let stream = self.streams.get_mut(&handle).ok_or(StreamError::Ended)?;
+        let spool = stream.spool.as_ref().ok_or(StreamError::Ended)?;
+        let (frame, worth) = (spool.encode(readings)?, spool.worth_of(readings));
+        let bytes = frame.as_bytes().len();
+        let room = self.make_room(&Wanted { bytes, worth, at }).map_err(spool_error)?;
+        let goes = self.has_place(handle, bytes);
+        let stream = self.streams.get_mut(&handle).ok_or(StreamError::Ended)?;
+        let spool = stream.spool.as_mut().ok_or(StreamError::Ended)?;
+        match room {
+            Room::There => spool.store(&frame, mark, at, goes).map_err(spool_error)?,
+            Room::Later => return Ok(None),
+            Room::None => {
+                spool.refuse(&frame, GapCause::Full).map_err(spool_error)?;
+                self.counts.readings_given_up += Amount::of(&frame).readings;
+                return Err(StreamError::GivenUp);
+            }
+        }
+        let (sequence, kept) = (spool.last(), spool.kept_frames());
+        stream.last_sent = sequence;
+        self.session.set_kept(handle, kept);
+        self.counts.frames_sent += 1;
+        self.counts.readings_sent += Amount::of(&frame).readings;
+        Ok(Some(sequence))
+    }
+
+    fn make_room(&mut self, wanted: &Wanted) -> Result<Room, SpoolError> {
+        let mut spools: Vec<_> =
+            self.streams.values_mut().filter_map(|one| one.spool.as_mut()).collect();
+        let Made { room, given_up } = make_room(&mut spools, wanted, &self.state_bounds)?;
+        if given_up.frames > 0 {
+            self.counts.frames_given_up += given_up.frames;
+            self.counts.queued_given_up += given_up.readings;
+            self.counts.readings_given_up += given_up.readings;
+            self.streams.values_mut().for_each(StreamState::note_given_up);
+        }
+        Ok(room)
+    }
+
+    /// Whether the session has a place for so many bytes of a stream.
+    fn has_place(&self, handle: StreamHandle, bytes: usize) -> bool {
+        let own = self.streams.get(&handle).map_or(0, StreamState::in_memory_bytes);
+        bytes <= self.free_bytes() && own + bytes <= self.share()
+    }
+
+    /// Bytes that the session has places for, less those that have one already.
+    fn free_bytes(&self) -> usize {
+        let staged = self.streams.values().filter_map(|one| one.spool.as_ref());
+        let staged: usize = staged.map(|one| one.staged_bytes()).sum();
+        self.held_bytes_max.saturating_sub(self.session.held_bytes() + staged)
+    }
+
+    /// Bytes of the session that one stream may take: a backlog must not keep the others waiting.
+    fn share(&self) -> usize {
+        let streams = self.streams.values().filter(|one| one.spool.is_some()).count();
+        self.held_bytes_max / streams.max(1)
+    }
+
+    /// Hands on what is synced, and stages what waits where there is a place for it.
+    pub(super) fn fill(&mut self) {
+        let handles: Vec<_> = self.streams.keys().copied().collect();
+        for handle in handles {
+            if let Err(why) = self.fill_stream(handle) {
+                self.end(why);
+                return;
+            }
+        }
+    }
+
+    fn fill_stream(&mut self, handle: StreamHandle) -> Result<(), ConnectionError> {
+        self.hand_on(handle)?;
+        let (free, share) = (self.free_bytes(), self.share());
+        let Some(stream) = self.streams.get_mut(&handle) else { return Ok(()) };
+        let own = stream.in_memory_bytes();
+        let Some(spool) = stream.spool.as_mut().filter(|one| one.waiting().frames > 0) else {
+            return Ok(());
+        };
+        let room = free.min(share.saturating_sub(own));
+        // Not for every receipt: what is staged costs a sync.
+        if room < share / 4 && own > 0 {
+            return Ok(());
+        }
+        spool.stage(room).map_err(|error| ConnectionError::Spool(Arc::new(error)))?;
+        let kept = spool.kept_frames();
+        self.session.set_kept(handle, kept);
+        // What was sent before a restart needs no sync.
+        self.hand_on(handle)
+    }
+
+    fn hand_on(&mut self, handle: StreamHandle) -> Result<(), ConnectionError> {
+        let Some(stream) = self.streams.get_mut(&handle) else { return Ok(()) };
+        let Some(spool) = stream.spool.as_mut() else { return Ok(()) };
+        while let Some(ready) = spool.next_ready() {
+            let queued = match ready.again {
+                true => self.session.restore(handle, &ready.frame),
+                false => self.session.queue(handle, &ready.frame),
+            };
+            match queued {
+                Ok(()) => stream.held.push(&ready.frame),
+                // Its owner ended it with frames that wait: they stay in the folder.
+                Err(ClientError::NoStream) => return Ok(()),
+                Err(error) => return Err(ConnectionError::Queue(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to be synced before it may be sent.
+    pub(super) fn unsynced(&self) -> Vec<Group> {
+        let streams = self.streams.iter();
+        let groups = streams.filter_map(|(handle, stream)| {
+            let unsynced = stream.spool.as_ref()?.unsynced()?;
+            Some(Group { handle: *handle, unsynced })
+        });
+        groups.collect()
+    }
+
+    /// Groups were synced, or could not be.
+    pub(super) fn on_synced(&mut self, groups: &[Group], outcome: Result<(), SpoolError>) {
+        if let Err(error) = outcome {
+            self.end(ConnectionError::Spool(Arc::new(error)));
+            return;
+        }
+        for group in groups {
+            let stream = self.streams.get_mut(&group.handle);
+            if let Some(spool) = stream.and_then(|one| one.spool.as_mut()) {
+                spool.note_synced(&group.unsynced);
+            }
+        }
+        self.fill();
+    }
+}
+
+impl StreamState {
+    /// Frames of it may be gone: which sequence a frame has that was kept meanwhile is another now.
+    fn note_given_up(&mut self) {
+        let Some(spool) = &self.spool else { return };
+        let before = std::mem::replace(&mut self.last_sent, spool.last());
+        if self.last_sent == before {
+            return;
+        }
+        let sent = spool.kept_frames().sent;
+        let first = self.moved.as_ref().map_or(sent, |moved| sent.min(*moved.start()));
+        let last = self.moved.as_ref().map_or(before, |moved| before.max(*moved.end()));
+        self.moved = Some(RangeInclusive::new(Sequence(first.0 + 1).min(last), last));
+    }
+
+    /// Bytes of it that are held by the session, or will be.
+    fn in_memory_bytes(&self) -> usize {
+        self.held.bytes() + self.spool.as_ref().map_or(0, |spool| spool.staged_bytes())
+    }
+}
+
+fn spool_error(error: SpoolError) -> StreamError {
+    StreamError::Spool(Arc::new(error))
+}

@@ -1,0 +1,235 @@
+//! How much a state folder may hold, and what is given up where it holds as much.
+
+use std::time::Duration;
+
+use model::Millis;
+
+use crate::spool::{Amount, GapCause, Spare, Spool, SpoolError, Worth};
+
+/// What a state folder may hold of the streams that one program sends from it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StateBounds {
+    /// Most bytes of its files of frames. Default 1 GiB: some 65 million readings, or three days
+    /// of one waveform of 250 a second. Reached: `when_full`.
+    pub bytes_max: u64,
+    /// How long what was never sent is kept, by this machine's clock. Default: for ever. Reached:
+    /// the oldest is given up whatever it is worth. A clock that is set forward gives up too much.
+    pub age_max: Option<Duration>,
+    /// What happens to readings that find no room.
+    pub when_full: WhenFull,
+}
+
+/// What happens where a state folder holds as much as it may.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WhenFull {
+    /// Nothing is taken until there is room: whoever sends waits.
+    Wait,
+    /// What was never sent is given up, first of waveforms (ecg, ppg), then of other signals, and
+    /// last what holds readings under an alarm; of each the oldest first. What is worth less than
+    /// everything that is kept is not taken. What was sent and has no receipt is never given up.
+    GiveUp,
+}
+
+impl Default for StateBounds {
+    fn default() -> StateBounds {
+        StateBounds { bytes_max: 1 << 30, age_max: None, when_full: WhenFull::Wait }
+    }
+}
+
+/// What is to be kept.
+pub(crate) struct Wanted {
+    pub(crate) bytes: usize,
+    pub(crate) worth: Worth,
+    pub(crate) at: Millis,
+}
+
+/// Whether there is room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Room {
+    There,
+    /// Not before something has a receipt.
+    Later,
+    /// Everything that is kept is worth more.
+    None,
+}
+
+/// What making room came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Made {
+    pub(crate) room: Room,
+    pub(crate) given_up: Amount,
+}
+
+/// Bytes of a frame's record besides the frame, and of what is written about it later.
+const RECORD_BYTES: u64 = 128;
+
+/// Makes room in the spools of one program.
+pub(crate) fn make_room(
+    spools: &mut [&mut Spool],
+    wanted: &Wanted,
+    bounds: &StateBounds,
+) -> Result<Made, SpoolError> {
+    let mut given_up = Amount::default();
+    if let Some(age_max) = bounds.age_max {
+        let age_max = u64::try_from(age_max.as_millis()).unwrap_or(u64::MAX);
+        while let Some(old) = least(spools, |spare| wanted.at.since(spare.at) > age_max) {
+            given_up += spools[old.spool].give_up(old.spare.first, GapCause::Old)?;
+        }
+    }
+    let needed = wanted.bytes as u64 + RECORD_BYTES;
+    let room = loop {
+        let held: u64 = spools.iter().map(|one| one.bytes()).sum();
+        if held.saturating_add(needed) <= bounds.bytes_max {
+            break Room::There;
+        }
+        if bounds.when_full == WhenFull::Wait {
+            break Room::Later;
+        }
+        match least(spools, |_| true) {
+            // All of it is under way.
+            None => break Room::Later,
+            Some(least) if least.spare.worth > wanted.worth => break Room::None,
+            Some(least) => {
+                given_up += spools[least.spool].give_up(least.spare.first, GapCause::Full)?;
+            }
+        }
+    };
+    Ok(Made { room, given_up })
+}
+
+/// A segment among the spools.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Least {
+    spare: Spare,
+    spool: usize,
+}
+
+/// Of the segments that may be given up, the one that is worth least.
+fn least(spools: &[&mut Spool], may: impl Fn(&Spare) -> bool) -> Option<Least> {
+    let spares = spools.iter().enumerate();
+    let spares =
+        spares.flat_map(|(spool, one)| one.spares().map(move |spare| Least { spare, spool }));
+    spares.filter(|least| may(&least.spare)).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{DeviceId, EpochNumber, PatientIndex};
+    use wire::{DeviceTime, Quality, Reading, StreamKey};
+
+    use super::*;
+
+    const ECG: u32 = 131_328;
+    const HEART_RATE: u32 = 147_842;
+
+    fn reading(at: u64) -> Reading {
+        let at = Millis::new(4_000_000_000_000 + at).expect("a time");
+        Reading::new(DeviceTime::from_millis(at), 600)
+    }
+
+    /// A stream that keeps as little as one may.
+    fn spool(folder: &tempfile::TempDir, signal: u32) -> Spool {
+        let (device, patient) = (DeviceId::new("m.1"), PatientIndex::new(1));
+        let key = StreamKey { device: device.unwrap(), patient: patient.unwrap(), signal };
+        let mut spool = Spool::open(&folder.path().join("state"), &key, EpochNumber(1)).unwrap();
+        spool.bound(0);
+        spool
+    }
+
+    /// Keeps a frame of a reading, at the time that it is measured.
+    fn keep(spool: &mut Spool, reading: Reading, goes: bool) {
+        let frame = spool.encode(&[reading]).unwrap();
+        let at = Millis::new(reading.at.millis().get() - 4_000_000_000_000).unwrap();
+        spool.store(&frame, None, at, goes).unwrap();
+    }
+
+    fn bounds(spools: &[&mut Spool], when_full: WhenFull) -> StateBounds {
+        let bytes_max = spools.iter().map(|one| one.bytes()).sum();
+        StateBounds { bytes_max, when_full, age_max: None }
+    }
+
+    fn wanted(worth: Worth) -> Wanted {
+        Wanted { bytes: 48, worth, at: Millis::new(1000).unwrap() }
+    }
+
+    /// When the first and the last reading were measured of what was given up.
+    fn gone(spool: &Spool) -> Vec<(u64, u64)> {
+        let ms = |at: DeviceTime| at.millis().get() - 4_000_000_000_000;
+        spool.gaps().iter().map(|gap| (ms(gap.from), ms(gap.until))).collect()
+    }
+
+    #[test]
+    fn waveforms_go_before_vitals_and_vitals_before_alarms_and_of_each_the_oldest_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut ecg, mut beats) = (spool(&folder, ECG), spool(&folder, HEART_RATE));
+        for at in 1..=8 {
+            keep(&mut beats, reading(at), false);
+            keep(&mut ecg, reading(at), false);
+        }
+        let mut alarm = reading(9);
+        alarm.quality = Quality::ALARM;
+        // In a segment of its own.
+        (0..4).for_each(|_| keep(&mut ecg, alarm, false));
+        let mut spools = [&mut ecg, &mut beats];
+        // Each time half a segment of what is given up finds no place.
+        let mut gone_first = Vec::new();
+        for _ in 0..12 {
+            let mut bounds = bounds(&spools, WhenFull::GiveUp);
+            bounds.bytes_max -= 200;
+            let made = make_room(&mut spools, &wanted(Worth::Alarm), &bounds).unwrap();
+            let state = (gone(spools[0]), gone(spools[1]));
+            if made.room == Room::There && gone_first.last() != Some(&state) {
+                gone_first.push(state);
+            }
+        }
+        let waveform_before_vital = gone_first.iter().all(|(ecg, beats)| {
+            beats.is_empty() || ecg.iter().any(|(from, until)| (*from, *until) == (1, 8))
+        });
+        assert!(waveform_before_vital, "{gone_first:?}");
+        let (first, last) = (&gone_first[0], gone_first.last().unwrap());
+        assert_eq!((first.0[0].0, first.1.len()), (1, 0), "the oldest of the waveform");
+        assert_eq!(last.1, [(1, 8)], "{gone_first:?}");
+        assert!(gone_first.len() > 4, "a part at a time: {gone_first:?}");
+    }
+
+    #[test]
+    fn what_is_worth_less_than_all_that_is_kept_is_not_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut ecg, mut beats) = (spool(&folder, ECG), spool(&folder, HEART_RATE));
+        (1..=8).for_each(|at| keep(&mut beats, reading(at), false));
+        let mut spools = [&mut ecg, &mut beats];
+        let bounds = bounds(&spools, WhenFull::GiveUp);
+        let made = make_room(&mut spools, &wanted(Worth::Waveform), &bounds).unwrap();
+        assert_eq!((made.room, made.given_up), (Room::None, Amount::default()));
+    }
+
+    #[test]
+    fn what_may_have_been_sent_makes_no_room_and_waiting_gives_nothing_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ecg = spool(&folder, ECG);
+        (1..=8).for_each(|at| keep(&mut ecg, reading(at), true));
+        let mut spools = [&mut ecg];
+        let full = bounds(&spools, WhenFull::GiveUp);
+        let made = make_room(&mut spools, &wanted(Worth::Alarm), &full).unwrap();
+        assert_eq!((made.room, made.given_up), (Room::Later, Amount::default()));
+        (9..=16).for_each(|at| keep(spools[0], reading(at), false));
+        let full = bounds(&spools, WhenFull::Wait);
+        let made = make_room(&mut spools, &wanted(Worth::Alarm), &full).unwrap();
+        assert_eq!((made.room, made.given_up), (Room::Later, Amount::default()));
+    }
+
+    #[test]
+    fn what_is_too_old_is_given_up_and_told_although_there_is_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut ecg, mut beats) = (spool(&folder, ECG), spool(&folder, HEART_RATE));
+        (1..=8).for_each(|at| keep(&mut beats, reading(at), false));
+        (1..=8).for_each(|at| keep(&mut ecg, reading(900 + at), false));
+        let mut spools = [&mut ecg, &mut beats];
+        let bounds =
+            StateBounds { age_max: Some(Duration::from_millis(500)), ..Default::default() };
+        let made = make_room(&mut spools, &wanted(Worth::Waveform), &bounds).unwrap();
+        assert_eq!((made.room, made.given_up.readings), (Room::There, 8));
+        assert_eq!((gone(spools[0]), gone(spools[1])), (vec![], vec![(1, 8)]));
+        assert_eq!(spools[1].gaps()[0].cause, GapCause::Old);
+    }
+}

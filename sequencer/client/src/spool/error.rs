@@ -1,0 +1,78 @@
+//! Why what was kept cannot be used.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// What was kept cannot be read or written.
+#[derive(Debug, Error)]
+pub enum SpoolError {
+    /// The file system refuses.
+    #[error("the spool file {path} is not accessible")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file begins with something else.
+    #[error("expected a file of frames without a receipt, of version 1 or 2, at {path}")]
+    Format {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// What was stored is not what is read.
+    #[error(
+        "expected the frames that were kept in {path}, found damage at byte {at}: nothing of this \
+         stream is sent. Keep its folder elsewhere, remove it from the state folder, and send \
+         again from its source what has no receipt"
+    )]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// Where it begins.
+        at: u64,
+    },
+    /// Files of frames are gone.
+    #[error(
+        "expected frame {expected} of this stream in {path}, found frame {found}: a file of frames \
+         is missing before it. Put it back, or keep the stream's folder elsewhere, remove it from \
+         the state folder, and send again from its source what has no receipt"
+    )]
+    Missing {
+        /// The file that goes on too late.
+        path: PathBuf,
+        /// Number of the frame that should stand there.
+        expected: u64,
+        /// Number of the frame that does.
+        found: u64,
+    },
+    /// Another program sends the same stream.
+    #[error(
+        "expected to be the only program that sends this stream from its folder, found that \
+         another holds {path}: let that one end, or give this one a state folder of its own"
+    )]
+    Held {
+        /// The file that it holds.
+        path: PathBuf,
+    },
+    /// Frames of another patient lack receipts.
+    #[error(
+        "expected readings of the patient whose readings of this device have no receipt yet in \
+         {path}, found another patient: send those first, with their patient, or give this one a \
+         state folder of its own"
+    )]
+    Patient {
+        /// Which folder.
+        path: PathBuf,
+    },
+    /// Frames of another epoch lack receipts.
+    #[error("expected to go on in epoch {expected}, found {found} asked for")]
+    Epoch {
+        /// Epoch of the frames kept.
+        expected: u16,
+        /// Epoch asked for.
+        found: u16,
+    },
+}

@@ -1,0 +1,501 @@
+use model::{DeviceId, PatientIndex};
+use wire::Quality;
+
+use super::*;
+
+mod power;
+
+fn key() -> StreamKey {
+    let (device, patient) = (DeviceId::new("m.1").unwrap(), PatientIndex::new(1).unwrap());
+    StreamKey { device, patient, signal: 147842 }
+}
+
+fn reading(number: u64) -> Reading {
+    let at = Millis::new(4_000_000_000_000 + number).unwrap();
+    Reading::new(DeviceTime::from_millis(at), 600)
+}
+
+fn state(folder: &tempfile::TempDir) -> PathBuf {
+    folder.path().join("state")
+}
+
+fn open(folder: &tempfile::TempDir, epoch: u16) -> Spool {
+    Spool::open(&state(folder), &key(), EpochNumber(epoch)).unwrap()
+}
+
+/// Keeps a frame of one reading, measured at this number.
+fn push(spool: &mut Spool, number: u64, goes: bool) {
+    push_marked(spool, number, None, goes);
+}
+
+fn push_marked(spool: &mut Spool, number: u64, mark: Option<InputMark>, goes: bool) {
+    let frame = spool.encode(&[reading(number)]).unwrap();
+    spool.store(&frame, mark, Millis::new(number).unwrap(), goes).unwrap();
+}
+
+/// A sent frame: its sequence, and the number of its reading.
+type Sent = (u64, u64);
+
+/// Everything that may be sent now.
+fn ready(spool: &mut Spool) -> Vec<Sent> {
+    let signal = key().signal().unwrap();
+    let frames = std::iter::from_fn(|| spool.next_ready());
+    let sent = frames.map(|ready| {
+        let at = ready.frame.readings(signal).unwrap()[0].at;
+        (ready.frame.sequence().0, at.millis().get() - 4_000_000_000_000)
+    });
+    sent.collect()
+}
+
+/// Everything that is kept, as it is sent.
+fn sent(spool: &mut Spool) -> Vec<Sent> {
+    spool.stage(usize::MAX).unwrap();
+    spool.sync().unwrap();
+    ready(spool)
+}
+
+fn mark(name: u8, lines: u64) -> InputMark {
+    InputMark { name: [name; 16], lines, taken: 1, digest: [lines as u8; 32] }
+}
+
+/// Names of the segments, without zeros and ending.
+fn segments(folder: &tempfile::TempDir) -> Vec<u64> {
+    segment::list(&Spool::path(&state(folder), &key())).unwrap()
+}
+
+/// Three frames, of which the first has a receipt.
+fn with_two_of_three_open() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder, 3);
+    (1..=3).for_each(|number| push(&mut spool, number, true));
+    spool.forget_up_to(Sequence(1)).unwrap();
+    folder
+}
+
+#[test]
+fn frames_without_a_receipt_come_back_after_a_restart() {
+    let folder = with_two_of_three_open();
+    let mut spool = open(&folder, 3);
+    assert_eq!((spool.last_receipted(), spool.last()), (Sequence(1), Sequence(3)));
+    assert_eq!(spool.waiting(), Amount { frames: 2, readings: 2 });
+    assert_eq!(sent(&mut spool), [(2, 2), (3, 3)]);
+    let kept = Spool::kept_epoch(&state(&folder), &key()).unwrap();
+    assert_eq!(kept, Some(EpochNumber(3)));
+}
+
+#[test]
+fn a_frame_is_ready_once_its_group_is_synced_and_a_group_costs_one_sync() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder, 3);
+    spool.sync().unwrap();
+    (1..=2).for_each(|number| push(&mut spool, number, true));
+    let group = spool.unsynced().unwrap();
+    push(&mut spool, 3, true);
+    assert_eq!(ready(&mut spool), []);
+    group.sync().unwrap();
+    spool.note_synced(&group);
+    assert_eq!(ready(&mut spool), [(1, 1), (2, 2)], "what came later waits for the next");
+    spool.sync().unwrap();
+    assert_eq!(ready(&mut spool), [(3, 3)]);
+    assert!(spool.unsynced().is_none());
+}
+
+#[test]
+fn what_finds_no_place_waits_on_disk_and_follows_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder, 3);
+    push(&mut spool, 1, true);
+    (2..=4).for_each(|number| push(&mut spool, number, false));
+    // Nothing overtakes what waits.
+    push(&mut spool, 5, true);
+    spool.sync().unwrap();
+    assert_eq!(ready(&mut spool), [(1, 1)]);
+    spool.stage(2 * 48).unwrap();
+    assert_eq!(ready(&mut spool), [], "that it may be sent is not on the disk yet");
+    spool.sync().unwrap();
+    assert_eq!(ready(&mut spool), [(2, 2), (3, 3)]);
+    assert_eq!(spool.waiting().frames, 2);
+    assert_eq!(spool.kept_frames(), KeptFrames { sent: Sequence(3), last: Sequence(5) });
+    assert_eq!(sent(&mut spool), [(4, 4), (5, 5)]);
+    push(&mut spool, 6, true);
+    assert_eq!((spool.staged_bytes(), sent(&mut spool)), (48, vec![(6, 6)]));
+}
+
+#[test]
+fn segments_are_removed_with_the_last_receipt_of_their_frames() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder, 3);
+    spool.segment_bytes = 400;
+    (1..=12).for_each(|number| push(&mut spool, number, true));
+    let before = segments(&folder);
+    assert!(before.len() > 2, "{before:?}");
+    let second = before[1];
+    spool.forget_up_to(Sequence(second - 2)).unwrap();
+    assert_eq!(segments(&folder), before);
+    spool.forget_up_to(Sequence(second - 1)).unwrap();
+    assert_eq!(segments(&folder), before[1..]);
+    spool.forget_up_to(Sequence(12)).unwrap();
+    drop(spool);
+    let mut spool = open(&folder, 3);
+    assert_eq!((segments(&folder), spool.last_receipted()), (vec![13], Sequence(12)));
+    push(&mut spool, 13, true);
+    assert_eq!(sent(&mut spool), [(13, 13)]);
+}
+
+#[test]
+fn a_receipt_counts_frames_that_are_not_read_back_yet() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder, 3);
+    (1..=5).for_each(|number| push(&mut spool, number, true));
+    drop(spool);
+    let mut spool = open(&folder, 3);
+    spool.stage(48).unwrap();
+    // Of a group that was sent before the restart.
+    let passed = spool.forget_up_to(Sequence(3)).unwrap();
+    assert_eq!(passed, Amount { frames: 3, readings: 3 });
+    assert_eq!(sent(&mut spool), [(4, 4), (5, 5)]);
+}
+
+#[test]
+fn what_was_never_sent_is_given_up_and_leaves_no_hole_in_the_sequences() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder, 3);
+    spool.segment_bytes = 400;
+    (1..=2).for_each(|number| push(&mut spool, number, true));
+    (3..=20).for_each(|number| push(&mut spool, number, false));
+    let spare: Vec<_> = spool.spares().collect();
+    let (first, end) = (spare[0].first, spare[1].first);
+    assert!(first > 2, "{spare:?}");
+    let given_up = spool.give_up(first, GapCause::Full).unwrap();
+    assert_eq!(given_up.frames, end - first);
+    let [gap] = *spool.gaps() else { panic!("{:?}", spool.gaps()) };
+    let times = [first, end - 1].map(|number| reading(number).at);
+    assert_eq!((gap.readings, [gap.from, gap.until]), (end - first, times));
+    let expected: Vec<_> = (1..first).chain(end..=20).collect();
+    let expected: Vec<_> = expected.into_iter().zip(1..).map(|(one, at)| (at, one)).collect();
+    drop(spool);
+    for _ in 0..2 {
+        let mut spool = open(&folder, 3);
+        assert_eq!(spool.gaps(), [gap]);
+        assert_eq!(sent(&mut spool), expected);
+    }
+    let mut spool = open(&folder, 3);
+    let passed = spool.forget_up_to(Sequence(expected.len() as u64)).unwrap();
+    assert_eq!(passed.frames, expected.len() as u64);
+    spool.forget_gaps().unwrap();
+    push(&mut spool, 21, true);
+    drop(spool);
+    let mut spool = open(&folder, 3);
+    assert_eq!((sent(&mut spool), spool.gaps()), (vec![(expected.len() as u64 + 1, 21)], &[][..]));
+}
+
+#[test]
+fn what_may_have_been_sent_is_never_given_up_after_a_restart_neither() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder, 3);
+    spool.segment_bytes = 400;
+    (1..=20).for_each(|number| push(&mut spool, number, false));
+    spool.stage(10 * 48).unwrap();
+    assert!(spool.spares().all(|spare| spare.first > 10));
+    drop(spool);
+    let spool = open(&folder, 3);
+    let spares: Vec<_> = spool.spares().map(|spare| spare.first).collect();
+    assert!(!spares.is_empty() && spares.iter().all(|first| *first > 10), "{spares:?}");
+}
+
+#[test]
+fn what_is_refused_is_told_and_takes_no_sequence() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder, 3);
+    push(&mut spool, 1, true);
+    for number in [2, 3] {
+        let frame = spool.encode(&[reading(number)]).unwrap();
+        spool.refuse(&frame, GapCause::Full).unwrap();
+    }
+    push(&mut spool, 4, true);
+    drop(spool);
+    let mut spool = open(&folder, 3);
+    let [gap] = *spool.gaps() else { panic!("one that goes on, {:?}", spool.gaps()) };
+    assert_eq!((gap.readings, gap.from, gap.until), (2, reading(2).at, reading(3).at));
+    assert_eq!(sent(&mut spool), [(1, 1), (2, 4)]);
+}
+
+#[test]
+fn alarms_are_worth_most_and_waveforms_least() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(&folder, 3);
+    let ecg = StreamKey { signal: 131328, ..key() };
+    let waveform = Spool::open(&state(&folder), &ecg, EpochNumber(1)).unwrap();
+    let mut alarm = reading(1);
+    alarm.quality = Quality::ALARM;
+    let worth = |spool: &Spool, last| spool.worth_of(&[reading(1), last]);
+    assert_eq!(worth(&waveform, reading(2)), Worth::Waveform);
+    assert_eq!(worth(&spool, reading(2)), Worth::Vital);
+    assert_eq!(worth(&waveform, alarm), Worth::Alarm);
+    // And so are the segments that they are kept in, after a restart too.
+    let mut spool = spool;
+    let frame = spool.encode(&[alarm]).unwrap();
+    spool.store(&frame, None, Millis::default(), false).unwrap();
+    drop(spool);
+    let spool = open(&folder, 3);
+    assert_eq!(spool.spares().map(|spare| spare.worth).collect::<Vec<_>>(), [Worth::Alarm]);
+}
+
+#[test]
+fn a_torn_tail_loses_only_what_was_never_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder, 3);
+    (1..=2).for_each(|number| push(&mut spool, number, true));
+    spool.sync().unwrap();
+    let synced = spool.bytes() as usize;
+    push(&mut spool, 3, true);
+    let path = spool.segments[0].path.clone();
+    drop(spool);
+    let whole = std::fs::read(&path).unwrap();
+    for cut in synced..=whole.len() {
+        std::fs::write(&path, &whole[..cut]).unwrap();
+        let mut spool = open(&folder, 3);
+        let kept = if cut < whole.len() { 2 } else { 3 };
+        push(&mut spool, 9, true);
+        let sent: Vec<_> = sent(&mut spool).into_iter().map(|(_, number)| number).collect();
+        let expected: Vec<_> = (1..=kept).chain([9]).collect();
+        assert_eq!(sent, expected, "{cut} of {} bytes", whole.len());
+        drop(spool);
+        segments(&folder).into_iter().skip(1).for_each(|first| {
+            let path = Spool::path(&state(&folder), &key()).join(format!("{first:020}.segment"));
+            std::fs::remove_file(path).unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_corrupt_byte_in_what_was_synced_is_told_and_nothing_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder, 3);
+    spool.segment_bytes = 400;
+    (1..=6).for_each(|number| push(&mut spool, number, true));
+    spool.sync().unwrap();
+    let (synced, last) = (spool.bytes(), spool.segments.back().unwrap().clone());
+    // Says that everything before was synced.
+    push(&mut spool, 7, true);
+    let paths: Vec<_> = spool.segments.iter().map(|one| one.path.clone()).collect();
+    assert!(paths.len() > 1 && synced < spool.bytes());
+    drop(spool);
+    for path in paths {
+        let whole = std::fs::read(&path).unwrap();
+        let end = if path == last.path { last.bytes as usize } else { whole.len() };
+        for at in 0..end {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+            let refused = Spool::open_kept(&state(&folder), &key()).map(|_| "opened");
+            assert!(
+                matches!(refused, Err(SpoolError::Damaged { .. } | SpoolError::Format { .. })),
+                "byte {at}: {refused:?}"
+            );
+        }
+        std::fs::write(&path, whole).unwrap();
+    }
+    assert_eq!(sent(&mut open(&folder, 3)).len(), 7);
+}
+
+#[test]
+fn a_missing_segment_is_told_with_the_frame_that_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder, 3);
+    spool.segment_bytes = 400;
+    (1..=12).for_each(|number| push(&mut spool, number, true));
+    let gone = spool.segments[1].clone();
+    drop(spool);
+    std::fs::remove_file(gone.path).unwrap();
+    let refused = Spool::open_kept(&state(&folder), &key()).unwrap_err();
+    let SpoolError::Missing { expected, found, .. } = refused else { panic!("{refused}") };
+    assert_eq!((expected, found), (gone.first, gone.last + 1));
+}
+
+#[test]
+fn the_place_in_a_file_stands_if_and_only_if_its_frame_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder, 3);
+    push_marked(&mut spool, 1, Some(mark(1, 10)), true);
+    let before = spool.bytes() as usize;
+    push_marked(&mut spool, 2, Some(mark(1, 20)), true);
+    let path = spool.segments[0].path.clone();
+    drop(spool);
+    let whole = std::fs::read(&path).unwrap();
+    for cut in before..=whole.len() {
+        std::fs::write(&path, &whole[..cut]).unwrap();
+        let read = segment::read(&Spool::path(&state(&folder), &key()), 1, true).unwrap();
+        let kept = segment::kept(&read).unwrap();
+        let (frames, expected) = if cut < whole.len() { (1, 10) } else { (2, 20) };
+        assert_eq!((kept.last, kept.marks()), (frames, vec![mark(1, expected)]));
+    }
+    // It outlives its frames, other files and a new epoch.
+    let mut spool = open(&folder, 3);
+    push_marked(&mut spool, 3, Some(mark(2, 5)), true);
+    spool.forget_up_to(Sequence(3)).unwrap();
+    drop(spool);
+    assert_eq!(open(&folder, 4).marks(), [mark(1, 20), mark(2, 5)]);
+}
+
+#[test]
+fn frames_of_no_epoch_get_one_and_then_keep_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open_kept(&state(&folder), &key()).unwrap();
+    assert_eq!(spool.epoch(), NO_EPOCH);
+    push_marked(&mut spool, 1, Some(mark(1, 10)), false);
+    drop(spool);
+    assert_eq!(Spool::kept_epoch(&state(&folder), &key()).unwrap(), None);
+    let mut spool = open(&folder, 4);
+    spool.stage(usize::MAX).unwrap();
+    spool.sync().unwrap();
+    let frame = spool.next_ready().unwrap().frame;
+    assert_eq!((frame.header().epoch, frame.sequence()), (EpochNumber(4), Sequence(1)));
+    assert_eq!(spool.marks(), [mark(1, 10)]);
+    drop(spool);
+    let kept = Spool::kept_epoch(&state(&folder), &key()).unwrap();
+    assert_eq!(kept, Some(EpochNumber(4)));
+    let refused = Spool::open(&state(&folder), &key(), EpochNumber(5)).unwrap_err();
+    assert!(matches!(refused, SpoolError::Epoch { expected: 4, found: 5 }));
+}
+
+#[test]
+fn frames_of_one_patient_are_never_sent_for_another() {
+    let folder = with_two_of_three_open();
+    let next = StreamKey { patient: PatientIndex::new(2).unwrap(), ..key() };
+    let refused = Spool::open_kept(&state(&folder), &next).unwrap_err();
+    assert!(matches!(refused, SpoolError::Patient { .. }), "{refused}");
+    let mut spool = open(&folder, 3);
+    push_marked(&mut spool, 4, Some(mark(1, 10)), true);
+    spool.forget_up_to(Sequence(4)).unwrap();
+    drop(spool);
+    // Nothing lacks a receipt: the device goes on to the next, in an epoch of its own.
+    let mut spool = Spool::open_kept(&state(&folder), &next).unwrap();
+    assert_eq!((spool.epoch(), spool.marks().len()), (NO_EPOCH, 0));
+    spool.begin(EpochNumber(1)).unwrap();
+    push(&mut spool, 5, true);
+    assert_eq!(sent(&mut spool), [(1, 5)]);
+}
+
+#[test]
+fn places_in_files_are_each_patients_own_and_stay_when_the_device_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let next = StreamKey { patient: PatientIndex::new(2).unwrap(), ..key() };
+    let send = |key: &StreamKey, epoch, mark: InputMark| {
+        let mut spool = Spool::open(&state(&folder), key, EpochNumber(epoch)).unwrap();
+        let before = spool.marks();
+        push_marked(&mut spool, 1, Some(mark), true);
+        spool.forget_up_to(Sequence(1)).unwrap();
+        before
+    };
+    let marks = |key| Spool::open_kept(&state(&folder), key).unwrap().marks();
+    assert_eq!(send(&key(), 3, mark(1, 10)), []);
+    // The same file is another's reading too.
+    assert_eq!(send(&next, 4, mark(1, 5)), []);
+    assert_eq!(send(&key(), 5, mark(2, 7)), [mark(1, 10)]);
+    assert_eq!(marks(&next), [mark(1, 5)]);
+    assert_eq!(marks(&key()), [mark(1, 10), mark(2, 7)]);
+}
+
+#[test]
+fn one_program_at_a_time_sends_a_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = open(&folder, 3);
+    let refused = Spool::open(&state(&folder), &key(), EpochNumber(3)).unwrap_err();
+    assert!(refused.to_string().contains("m.1.147842.lock"), "{refused}");
+    drop(first);
+    open(&folder, 3);
+}
+
+#[test]
+fn another_epoch_begins_only_when_nothing_lacks_a_receipt() {
+    let folder = with_two_of_three_open();
+    let refused = Spool::open(&state(&folder), &key(), EpochNumber(4)).unwrap_err();
+    assert!(matches!(refused, SpoolError::Epoch { expected: 3, found: 4 }));
+    let mut spool = open(&folder, 3);
+    spool.forget_up_to(Sequence(3)).unwrap();
+    drop(spool);
+    let fresh = open(&folder, 4);
+    assert_eq!((fresh.last_receipted(), fresh.last(), fresh.waiting().frames), Default::default());
+}
+
+/// A record as version 1 wrote it.
+fn old_record(kind: u8, body: &[u8]) -> Vec<u8> {
+    let mut record = vec![kind];
+    record.extend((body.len() as u32).to_be_bytes());
+    record.extend(body);
+    let check = blake3::hash(&record);
+    record.extend(&check.as_bytes()[..8]);
+    record
+}
+
+/// A file of version 1: its epoch, the last sequence with a receipt, and frames behind it.
+fn old_file(folder: &tempfile::TempDir, epoch: u16, receipted: u64, patient: Option<u32>) {
+    let mut text = vec![1];
+    text.extend(epoch.to_be_bytes());
+    text.extend(receipted.to_be_bytes());
+    let mut text = old_record(1, &text);
+    text.extend(patient.map(|index| old_record(6, &index.to_be_bytes())).unwrap_or_default());
+    text.extend(old_record(4, &mark(1, 10).to_bytes()));
+    for sequence in receipted..=receipted + 2 {
+        let place = FramePlace {
+            handle: StreamHandle(9),
+            epoch: EpochNumber(epoch),
+            sequence: Sequence(sequence.max(1)),
+        };
+        let readings = [reading(sequence)];
+        let frame = Frame::encode_raw(place, key().signal().unwrap(), &readings).unwrap();
+        let marked = [&mark(2, sequence).to_bytes()[..], frame.as_bytes()].concat();
+        text.extend(old_record(5, &marked));
+    }
+    text.extend(old_record(3, &receipted.to_be_bytes()));
+    files::make_folder(&state(folder), Audience::Owner).unwrap();
+    let path = state(folder).join("m.1.147842.spool");
+    files::replace(&path, &[&text, b"torn"], Audience::Owner).unwrap();
+}
+
+#[test]
+fn what_version_1_kept_is_taken_over_with_its_sequences_and_places() {
+    for patient in [Some(1), None] {
+        let folder = tempfile::tempdir().unwrap();
+        old_file(&folder, 3, 7, patient);
+        let kept = Spool::kept_epoch(&state(&folder), &key()).unwrap();
+        assert_eq!(kept, Some(EpochNumber(3)));
+        for _ in 0..2 {
+            let mut spool = open(&folder, 3);
+            assert_eq!((spool.epoch(), spool.last_receipted()), (EpochNumber(3), Sequence(7)));
+            assert_eq!(spool.marks(), [mark(1, 10), mark(2, 9)]);
+            // It may have sent all of them.
+            assert_eq!(spool.spares().count(), 0);
+            assert_eq!(sent(&mut spool), [(8, 8), (9, 9)]);
+        }
+        assert!(!state(&folder).join("m.1.147842.spool").exists());
+    }
+}
+
+#[test]
+fn frames_of_another_patient_in_a_file_of_version_1_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    old_file(&folder, 3, 7, Some(2));
+    let refused = Spool::open_kept(&state(&folder), &key()).unwrap_err();
+    assert!(matches!(refused, SpoolError::Patient { .. }), "{refused}");
+}
+
+#[test]
+fn a_file_of_no_known_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    files::make_folder(&state(&folder), Audience::Owner).unwrap();
+    let path = state(&folder).join("m.1.147842.spool");
+    files::replace(&path, &[b"else"], Audience::Owner).unwrap();
+    let refused = Spool::open_kept(&state(&folder), &key()).unwrap_err();
+    assert!(matches!(refused, SpoolError::Format { .. }), "{refused}");
+    std::fs::remove_file(path).unwrap();
+    drop(open(&folder, 1));
+    // A record that is whole and of a later version.
+    let unknown = old_record(99, b"later");
+    let path = Spool::path(&state(&folder), &key()).join(format!("{:020}.segment", 1));
+    let whole = std::fs::read(&path).unwrap();
+    files::replace(&path, &[&whole, &unknown], Audience::Owner).unwrap();
+    let refused = Spool::open_kept(&state(&folder), &key()).unwrap_err();
+    assert!(matches!(refused, SpoolError::Format { .. }), "{refused}");
+}
