@@ -78,7 +78,7 @@ impl Backlogs {
     ) -> Result<Backlogs, StreamError> {
         let open = |key: &StreamKey| {
             let mut spool = Spool::open_kept(folder, key).map_err(wrong)?;
-            spool.bound(bounds.bytes_max);
+            bounds.bound(&mut spool);
             Ok(Backlog { key: key.clone(), spool })
         };
         let streams = keys.iter().map(open).collect::<Result<_, StreamError>>()?;
@@ -112,7 +112,7 @@ impl Backlogs {
 
     /// Whether so many bytes of frames are taken without waiting.
     pub fn has_room(&self, bytes: usize) -> bool {
-        let held: u64 = self.streams.iter().map(|one| one.spool.bytes()).sum();
+        let held: u64 = self.streams.iter().map(|one| one.spool.needed_bytes()).sum();
         let is_full = held.saturating_add(bytes as u64) > self.bounds.bytes_max;
         self.bounds.when_full == WhenFull::GiveUp || !is_full
     }

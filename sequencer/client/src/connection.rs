@@ -3,8 +3,8 @@
 //!
 //! One task drives the session machine of [`wire`]; everybody else talks to it through a lock held
 //! for microseconds (for one write with a state folder; a sync holds nobody up). A lost connection
-//! loses nothing: frames without a receipt are kept and sent again, requests without an answer are reported as
-//! unknown and can be asked again with the same bytes.
+//! loses nothing: frames without a receipt are kept and sent again, requests without an answer are
+//! reported as unknown and can be asked again with the same bytes.
 //!
 //! ```text
 //!   Connection, Stream --lock--> State (session machine, streams, requests) <--lock-- drive
@@ -32,13 +32,16 @@ use wire::{
     SignedAccessRequest, SignedOperation, StreamKey,
 };
 
-pub use config::{ConnectionConfig, DelayListener, ReceiptListener, Waits};
+pub use config::{
+    ConnectionConfig, DelayListener, LossListener, ReceiptListener, RefusalListener, Waits,
+};
 pub use error::{ConnectionError, RequestError, StreamError};
-pub use outcome::{AccessOutcome, Applied, Counts, Delay, Delayed, ReleasedPage};
+pub use outcome::{AccessOutcome, Again, Applied, Counts, Delay, Delayed, Loss, ReleasedPage};
 pub use stream::Stream;
 
 use crate::Backlog;
 use crate::spool::{NO_EPOCH, Spool, SpoolError};
+use drive::Dialer;
 use shared::Shared;
 use state::State;
 
@@ -46,7 +49,7 @@ use state::State;
 #[derive(Clone)]
 pub struct Connection {
     shared: Arc<Shared>,
-    buffers: Buffers,
+    dialer: Arc<Dialer>,
     _driver: Arc<Driver>,
 }
 
@@ -73,24 +76,34 @@ impl Connection {
         let shared = Arc::new(Shared { config, state, lanes, unsynced, changes });
         // The first attempt is made here rather than in the task: a wrong address or certificate is
         // then the caller's error at once, and not a connection that is tried for an hour.
-        let dialer = drive::Dialer::new(&shared)?;
+        let dialer = Arc::new(Dialer::new(&shared)?);
         let first = dialer.dial(&shared, shared.config.waits.connect).await?;
-        let (driven, buffers) = (shared.clone(), dialer.buffers);
+        let (driven, dialing) = (shared.clone(), dialer.clone());
         let driver = tokio::spawn(async move {
             tokio::select! {
-                () = drive::drive(&driven, &dialer, first) => {}
+                () = drive::drive(&driven, &dialing, first) => {}
                 never = drive::keep(&driven) => match never {},
             }
         });
-        let connection = Connection { shared, buffers, _driver: Arc::new(Driver(driver)) };
+        let connection = Connection { shared, dialer, _driver: Arc::new(Driver(driver)) };
         connection.shared.wait_for(|state| state.find_welcome()).await?;
         Ok(connection)
+    }
+
+    /// Moves the connection to another socket of this machine, without a new handshake: for whoever
+    /// knows that its network changed. Without it the connection follows to another address too, as
+    /// long as its socket lives. Nothing is lost and nothing is sent twice for it.
+    ///
+    /// # Errors
+    /// [`ConnectionError::Socket`]; the connection stays where it was.
+    pub fn rebind(&self) -> Result<(), ConnectionError> {
+        self.dialer.rebind(&self.shared)
     }
 
     /// What buffers the system granted the connection's socket. Where they are
     /// [short](Buffers::short), whoever sends much should be told.
     pub fn udp_buffers(&self) -> Buffers {
-        self.buffers
+        self.dialer.buffers
     }
 
     /// The epoch to open a stream in: that of what a state folder keeps, else the one after the
@@ -166,9 +179,17 @@ impl Connection {
         &self,
         lane: Lane,
         descriptor: Descriptor,
-        spool: Option<Spool>,
+        mut spool: Option<Spool>,
     ) -> Result<Stream, StreamError> {
-        let handle = self.shared.lock().open_stream(lane, descriptor, spool)?;
+        let mut descriptor = descriptor;
+        let handle = {
+            let mut state = self.shared.lock();
+            if let Some(spool) = &mut spool {
+                state.renew(&descriptor.name(), spool).map_err(spool_error)?;
+                descriptor.epoch = spool.epoch();
+            }
+            state.open_stream(lane, descriptor, spool)?
+        };
         self.shared.wake(Lane::Control);
         Ok(Stream { shared: self.shared.clone(), lane, handle })
     }

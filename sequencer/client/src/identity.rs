@@ -304,6 +304,11 @@ impl Identity {
         Holder::new(self.role, &self.name)
     }
 
+    /// Its own certificate.
+    pub(crate) fn certificate(&self) -> &[u8] {
+        self.certificates.first().map_or(&[], |own| own.as_ref())
+    }
+
     pub(crate) fn tls_parts(&self) -> TlsParts {
         TlsParts {
             certificates: self.certificates.clone(),

@@ -133,9 +133,9 @@ mod wallet;
 
 pub use backlog::{Backlog, Backlogs, NewFrame, Pushed};
 pub use connection::{
-    AccessOutcome, Applied, Connection, ConnectionConfig, ConnectionError, Counts, Delay,
-    DelayListener, Delayed, ReceiptListener, ReleasedPage, RequestError, Stream, StreamError,
-    Waits,
+    AccessOutcome, Again, Applied, Connection, ConnectionConfig, ConnectionError, Counts, Delay,
+    DelayListener, Delayed, Loss, LossListener, ReceiptListener, RefusalListener, ReleasedPage,
+    RequestError, Stream, StreamError, Waits,
 };
 pub use identity::{
     Deployment, DeploymentDamage, Identity, IdentityError, RequestIdentityError, request_identity,

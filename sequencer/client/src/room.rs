@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use model::Millis;
 
-use crate::spool::{Amount, GapCause, Spare, Spool, SpoolError, Worth};
+use crate::spool::{Amount, GapCause, Receipted, Spare, Spool, SpoolError, Worth};
 
 /// What a state folder may hold of the streams that one program sends from it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -12,6 +12,13 @@ pub struct StateBounds {
     /// Most bytes of its files of frames. Default 1 GiB: some 65 million readings, or three days
     /// of one waveform of 250 a second. Reached: `when_full`.
     pub bytes_max: u64,
+    /// Most bytes of them of frames that have receipts, kept for a node that loses what it gave
+    /// receipts for. Default 256 MiB. Reached: the oldest is forgotten. It is also what makes room
+    /// first where `bytes_max` is reached.
+    pub receipted_bytes_max: u64,
+    /// How long they are kept, by this machine's clock. Default a day: batches are settled within
+    /// minutes or hours, and then the base chain holds a node to them.
+    pub receipted_age_max: Duration,
     /// How long what was never sent is kept, by this machine's clock. Default: for ever. Reached:
     /// the oldest is given up whatever it is worth. A clock that is set forward gives up too much.
     pub age_max: Option<Duration>,
@@ -32,8 +39,29 @@ pub enum WhenFull {
 
 impl Default for StateBounds {
     fn default() -> StateBounds {
-        StateBounds { bytes_max: 1 << 30, age_max: None, when_full: WhenFull::Wait }
+        StateBounds {
+            bytes_max: 1 << 30,
+            receipted_bytes_max: 256 << 20,
+            receipted_age_max: Duration::from_secs(24 * 3600),
+            age_max: None,
+            when_full: WhenFull::Wait,
+        }
     }
+}
+
+impl StateBounds {
+    /// What one spool is told of it.
+    pub(crate) fn bound(&self, spool: &mut Spool) {
+        let receipted = Receipted {
+            bytes_max: self.receipted_bytes_max,
+            age_ms_max: millis(self.receipted_age_max),
+        };
+        spool.bound(self.bytes_max, receipted);
+    }
+}
+
+fn millis(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What is to be kept.
@@ -71,7 +99,7 @@ pub(crate) fn make_room(
 ) -> Result<Made, SpoolError> {
     let mut given_up = Amount::default();
     if let Some(age_max) = bounds.age_max {
-        let age_max = u64::try_from(age_max.as_millis()).unwrap_or(u64::MAX);
+        let age_max = millis(age_max);
         while let Some(old) = least(spools, |spare| wanted.at.since(spare.at) > age_max) {
             given_up += spools[old.spool].give_up(old.spare.first, GapCause::Old)?;
         }
@@ -81,6 +109,11 @@ pub(crate) fn make_room(
         let held: u64 = spools.iter().map(|one| one.bytes()).sum();
         if held.saturating_add(needed) <= bounds.bytes_max {
             break Room::There;
+        }
+        let done = spools.iter_mut().filter_map(|one| Some((one.oldest_done()?, one)));
+        if let Some((_, oldest)) = done.min_by_key(|(at, _)| *at) {
+            oldest.forget_oldest()?;
+            continue;
         }
         if bounds.when_full == WhenFull::Wait {
             break Room::Later;
@@ -132,7 +165,7 @@ mod tests {
         let (device, patient) = (DeviceId::new("m.1"), PatientIndex::new(1));
         let key = StreamKey { device: device.unwrap(), patient: patient.unwrap(), signal };
         let mut spool = Spool::open(&folder.path().join("state"), &key, EpochNumber(1)).unwrap();
-        spool.bound(0);
+        spool.bound(0, Receipted::default());
         spool
     }
 
@@ -145,7 +178,7 @@ mod tests {
 
     fn bounds(spools: &[&mut Spool], when_full: WhenFull) -> StateBounds {
         let bytes_max = spools.iter().map(|one| one.bytes()).sum();
-        StateBounds { bytes_max, when_full, age_max: None }
+        StateBounds { bytes_max, when_full, ..StateBounds::default() }
     }
 
     fn wanted(worth: Worth) -> Wanted {
@@ -168,28 +201,28 @@ mod tests {
         }
         let mut alarm = reading(9);
         alarm.quality = Quality::ALARM;
-        // In a segment of its own.
         (0..4).for_each(|_| keep(&mut ecg, alarm, false));
         let mut spools = [&mut ecg, &mut beats];
-        // Each time half a segment of what is given up finds no place.
-        let mut gone_first = Vec::new();
+        // Each time one frame more finds no place.
+        let mut states = Vec::new();
         for _ in 0..12 {
-            let mut bounds = bounds(&spools, WhenFull::GiveUp);
-            bounds.bytes_max -= 200;
+            let bounds = bounds(&spools, WhenFull::GiveUp);
             let made = make_room(&mut spools, &wanted(Worth::Alarm), &bounds).unwrap();
             let state = (gone(spools[0]), gone(spools[1]));
-            if made.room == Room::There && gone_first.last() != Some(&state) {
-                gone_first.push(state);
+            if made.room == Room::There && states.last() != Some(&state) {
+                states.push(state);
             }
         }
-        let waveform_before_vital = gone_first.iter().all(|(ecg, beats)| {
-            beats.is_empty() || ecg.iter().any(|(from, until)| (*from, *until) == (1, 8))
-        });
-        assert!(waveform_before_vital, "{gone_first:?}");
-        let (first, last) = (&gone_first[0], gone_first.last().unwrap());
-        assert_eq!((first.0[0].0, first.1.len()), (1, 0), "the oldest of the waveform");
-        assert_eq!(last.1, [(1, 8)], "{gone_first:?}");
-        assert!(gone_first.len() > 4, "a part at a time: {gone_first:?}");
+        let until = |gone: &[(u64, u64)]| gone.last().map_or(0, |(_, until)| *until);
+        let first = &states[0];
+        assert_eq!((first.0[0].0, first.1.len()), (1, 0), "the oldest of the waveform: {states:?}");
+        for (ecg, beats) in &states {
+            let waveform_first = beats.is_empty() || until(ecg) >= first.0[0].1;
+            // Its other segment has a reading under an alarm.
+            let alarm_last = until(ecg) < 9 || *beats == [(1, 8)];
+            assert!(waveform_first && alarm_last, "{states:?}");
+        }
+        assert_eq!(states.last().unwrap().1, [(1, 8)], "{states:?}");
     }
 
     #[test]

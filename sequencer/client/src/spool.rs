@@ -3,7 +3,8 @@
 //! The folder `DEVICE.SIGNAL.frames` holds segments: files of checked records that are only
 //! appended to, each named by the number of its first frame. A frame is sent once the group that it
 //! was written in is synced, so a sequence is never used twice for different bytes. A segment
-//! begins with all that was known before it, and is removed when all of its frames have a receipt.
+//! begins with all that was known before it. When all of its frames have a receipt it is kept for
+//! some time, within bounds: a node that loses what it gave receipts for gets it again.
 //!
 //! Frames are numbered here for as long as the folder lives. What is kept and was never sent may be
 //! given up where there is no room ([`crate::StateBounds`]): a record says which frames and which
@@ -17,7 +18,9 @@
 //! epoch 0 were made before the node said which epochs it has; they get theirs when the stream is
 //! opened. What version 1 kept (`DEVICE.SIGNAL.spool`) is taken over at the first opening.
 
+mod amount;
 mod error;
+mod folder;
 mod gap;
 mod kept;
 mod record;
@@ -25,6 +28,7 @@ mod segment;
 #[cfg(test)]
 mod tests;
 mod version1;
+mod worth;
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -34,15 +38,18 @@ use std::sync::Arc;
 
 use files::{Audience, LockedFile};
 use model::{EpochNumber, Millis, Sequence, StreamHandle};
-use wire::{ClientError, DeviceTime, Frame, FramePlace, KeptFrames, Reading, StreamKey};
+use wire::{ClientError, DeviceTime, Frame, FramePlace, KeptFrames, Quality, Reading, StreamKey};
 
+pub(crate) use amount::Amount;
 pub use error::SpoolError;
+use folder::{Found, begin_segment, find, frames, old_path, remove, take_over};
 pub(crate) use gap::Frames;
 pub use gap::{Gap, GapCause};
 use kept::Kept;
 pub(crate) use kept::NO_EPOCH;
 use record::{Epoch, KeptFrame, Record};
 use segment::Segment;
+pub(crate) use worth::{Spare, Worth};
 
 use crate::InputMark;
 
@@ -61,6 +68,7 @@ pub(crate) struct Spool {
     /// Those that are there, the oldest first; the last one is written to.
     segments: VecDeque<Segment>,
     segment_bytes: u64,
+    receipted: Receipted,
     file: Arc<File>,
     /// Writes that have to be synced before what they allow may be sent, and how many of them are.
     written: u64,
@@ -81,11 +89,17 @@ pub(crate) struct Spool {
     _lock: LockedFile,
 }
 
-/// Frames and the readings in them.
+/// How much is kept of what has a receipt, for a node that loses it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Amount {
-    pub(crate) frames: u64,
-    pub(crate) readings: u64,
+pub(crate) struct Receipted {
+    pub(crate) bytes_max: u64,
+    pub(crate) age_ms_max: u64,
+}
+
+/// Whose spool it is, and the lock that says so.
+struct Place {
+    key: StreamKey,
+    lock: LockedFile,
 }
 
 /// A frame that may be sent once so many writes are synced.
@@ -123,28 +137,6 @@ impl Unsynced {
         let wrong = |source| SpoolError::File { path: self.folder.clone(), source };
         self.file.sync_data().map_err(wrong)
     }
-}
-
-/// A segment that may be given up, and what it is worth: alarms are given up last, and before them
-/// the readings of a signal that has few.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct Spare {
-    pub(crate) worth: Worth,
-    /// When the last of its frames was kept.
-    pub(crate) at: Millis,
-    /// Its first number.
-    pub(crate) first: u64,
-}
-
-/// What is given up first, and last.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum Worth {
-    /// Of a signal with many readings a second.
-    Waveform,
-    /// Of any other signal.
-    Vital,
-    /// With a reading that was under an alarm.
-    Alarm,
 }
 
 impl Spool {
@@ -200,9 +192,37 @@ impl Spool {
         let mut found = find(&path, key)?;
         found.hand_on(key, &path)?;
         // Before anything is appended: behind a torn record nothing would be read.
-        let mut spool = found.into_spool(path, key.clone(), locked)?;
-        spool.forget_segments()?;
-        Ok(spool)
+        Spool::of_found(found, path, Place { key: key.clone(), lock: locked })
+    }
+
+    fn of_found(found: Found, folder: PathBuf, place: Place) -> Result<Spool, SpoolError> {
+        let Found { mut kept, mut segments, waiting } = found;
+        let Place { key, lock } = place;
+        let oldest = segments.front().map_or(0, |one| one.first);
+        let (segment, file) = begin_segment(&folder, &mut kept, oldest)?;
+        // One without frames has the name of the next, which replaced it.
+        segments.retain(|one| one.first != segment.first);
+        let bytes = segment.bytes;
+        segments.push_back(segment);
+        Ok(Spool {
+            reached: kept.receipted,
+            folder,
+            key,
+            kept,
+            segments,
+            segment_bytes: SEGMENT_BYTES,
+            receipted: Receipted::default(),
+            file: Arc::new(file),
+            written: 0,
+            synced: 0,
+            synced_bytes: bytes,
+            told_synced_bytes: bytes,
+            staged: VecDeque::new(),
+            staged_bytes: 0,
+            loaded: VecDeque::new(),
+            waiting,
+            _lock: lock,
+        })
     }
 
     /// Goes on in an epoch; frames that have none yet get it.
@@ -227,8 +247,9 @@ impl Spool {
 
     /// Takes in how much may be kept at most: segments are a small part of it, so that little more
     /// than needed is given up at once.
-    pub(crate) fn bound(&mut self, bytes_max: u64) {
+    pub(crate) fn bound(&mut self, bytes_max: u64, receipted: Receipted) {
         self.segment_bytes = (bytes_max / 16).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES);
+        self.receipted = receipted;
     }
 
     /// The epoch of what is kept; [`NO_EPOCH`] while it has none.
@@ -253,7 +274,53 @@ impl Spool {
 
     /// What the session is told of the frames that it does not hold.
     pub(crate) fn kept_frames(&self) -> KeptFrames {
-        KeptFrames { sent: self.kept.sequence(self.kept.offered), last: self.last() }
+        let first = self.kept.sequence(self.first());
+        KeptFrames { first, sent: self.kept.sequence(self.kept.offered), last: self.last() }
+    }
+
+    /// The number of the first frame of the epoch that is there, or would be.
+    fn first(&self) -> u64 {
+        let first = self.segments.front().map_or(0, |one| one.first);
+        let mut first = first.max(self.kept.epoch.base + 1);
+        while self.kept.is_dropped(first) {
+            first += 1;
+        }
+        first
+    }
+
+    /// Goes back behind the last frame that the node has, although what follows has receipts; says
+    /// how much goes again.
+    pub(crate) fn rewind(&mut self, durable: Sequence) -> Result<Amount, SpoolError> {
+        let to = self.kept.number(durable);
+        self.rewind_to(&[Record::Rewound(to)], to)
+    }
+
+    /// Begins an epoch with all that is kept of the one before: the node lacks what came before.
+    pub(crate) fn renew(&mut self, epoch: EpochNumber) -> Result<Amount, SpoolError> {
+        let base = self.first() - 1;
+        let epoch = Record::Epoch(Epoch { number: epoch, base });
+        self.rewind_to(&[epoch, Record::Rewound(base)], base)
+    }
+
+    fn rewind_to(&mut self, records: &[Record], to: u64) -> Result<Amount, SpoolError> {
+        let before = self.kept.receipted;
+        self.append(records, Sync::Before)?;
+        self.staged.clear();
+        self.staged_bytes = 0;
+        self.loaded.clear();
+        (self.reached, self.waiting) = (to, Amount::default());
+        let mut again = Amount::default();
+        let last = self.last_segment().first;
+        for segment in self.segments.iter().filter(|one| one.last > to) {
+            let read = segment::read(&self.folder, segment.first, segment.first == last)?;
+            for kept in frames(read.records).filter(|kept| kept.number() > to) {
+                self.waiting.add(&kept.frame);
+                if kept.number() <= before {
+                    again.add(&kept.frame);
+                }
+            }
+        }
+        Ok(again)
     }
 
     /// What is kept and was not staged yet.
@@ -410,7 +477,11 @@ impl Spool {
 
     /// Forgets frames up to `last`, which have receipts; says what of them the session never had.
     /// Not synced: forgetting late costs some frames sent again.
-    pub(crate) fn forget_up_to(&mut self, last: Sequence) -> Result<Amount, SpoolError> {
+    pub(crate) fn forget_up_to(
+        &mut self,
+        last: Sequence,
+        at: Millis,
+    ) -> Result<Amount, SpoolError> {
         let number = self.kept.number(last);
         let mut passed = Amount::default();
         while let Some(one) = self.staged.pop_front_if(|one| one.frame.sequence() <= last) {
@@ -426,24 +497,58 @@ impl Spool {
             self.loaded.pop_front();
         }
         self.append(&[Record::Receipted(number)], Sync::Whenever)?;
-        self.forget_segments()?;
+        self.forget_segments(at)?;
         Ok(passed)
     }
 
-    /// Removes segments of which nothing lacks a receipt.
-    fn forget_segments(&mut self) -> Result<(), SpoolError> {
+    /// Removes segments of which nothing lacks a receipt, beyond what is kept of them.
+    fn forget_segments(&mut self, at: Millis) -> Result<(), SpoolError> {
+        let done = self.done();
+        let mut bytes: u64 = self.segments.iter().take(done).map(|one| one.bytes).sum();
+        let Receipted { bytes_max, age_ms_max } = self.receipted;
+        let mut gone = 0;
+        for segment in self.segments.iter().take(done) {
+            if bytes <= bytes_max && at.since(segment.at) <= age_ms_max {
+                break;
+            }
+            bytes -= segment.bytes;
+            gone += 1;
+        }
+        self.remove_first(gone)
+    }
+
+    /// How many segments, the oldest ones, lack no receipt.
+    fn done(&self) -> usize {
         let kept = &self.kept;
         let is_done = |one: &&Segment| {
             let mut needed = one.first.max(kept.receipted + 1)..=one.last;
             needed.all(|number| kept.is_dropped(number))
         };
-        let done = self.segments.iter().take(self.segments.len() - 1).take_while(is_done).count();
-        if done == 0 {
+        self.segments.iter().take(self.segments.len() - 1).take_while(is_done).count()
+    }
+
+    /// When the oldest segment was written that is kept although it lacks no receipt.
+    pub(crate) fn oldest_done(&self) -> Option<Millis> {
+        (self.done() > 0).then(|| self.segments.front().map(|one| one.at)).flatten()
+    }
+
+    /// Bytes of its files but of those that lack no receipt.
+    pub(crate) fn needed_bytes(&self) -> u64 {
+        self.segments.iter().skip(self.done()).map(|one| one.bytes).sum()
+    }
+
+    /// Removes the oldest segment, which lacks no receipt.
+    pub(crate) fn forget_oldest(&mut self) -> Result<(), SpoolError> {
+        self.remove_first(self.done().min(1))
+    }
+
+    fn remove_first(&mut self, count: usize) -> Result<(), SpoolError> {
+        if count == 0 {
             return Ok(());
         }
         // First that they have receipts, then that they are gone: else some would be missing.
         self.file.sync_data().map_err(|source| self.wrong(source))?;
-        for segment in self.segments.drain(..done) {
+        for segment in self.segments.drain(..count) {
             remove(&segment.path)?;
         }
         Ok(())
@@ -455,25 +560,16 @@ impl Spool {
         let sent = self.kept.offered.max(self.reached).max(loaded);
         let spare = self.segments.iter().filter(move |one| one.has_frames() && one.first > sent);
         spare.map(|one| Spare {
-            worth: if one.alarm { Worth::Alarm } else { self.worth() },
+            worth: if one.alarm { Worth::Alarm } else { Worth::of(self.key.signal()) },
             at: one.at,
             first: one.first,
         })
     }
 
-    /// What a frame of no alarm is worth.
-    fn worth(&self) -> Worth {
-        use model::Category;
-        match self.key.signal().map(|signal| signal.category) {
-            Some(Category::Ecg | Category::Ppg) => Worth::Waveform,
-            _ => Worth::Vital,
-        }
-    }
-
     /// What a frame that is made of these is worth.
     pub(crate) fn worth_of(&self, readings: &[Reading]) -> Worth {
-        let alarm = |one: &Reading| one.quality.contains(wire::Quality::ALARM);
-        if readings.iter().any(alarm) { Worth::Alarm } else { self.worth() }
+        let alarm = |one: &Reading| one.quality.contains(Quality::ALARM);
+        if readings.iter().any(alarm) { Worth::Alarm } else { Worth::of(self.key.signal()) }
     }
 
     /// Gives a spare segment up; says how much that is.
@@ -584,187 +680,4 @@ enum Sync {
     Before,
     /// With one that has to.
     Whenever,
-}
-
-impl std::ops::AddAssign for Amount {
-    fn add_assign(&mut self, other: Amount) {
-        self.frames += other.frames;
-        self.readings += other.readings;
-    }
-}
-
-impl Amount {
-    /// One frame.
-    pub(crate) fn of(frame: &Frame) -> Amount {
-        Amount { frames: 1, readings: u64::from(frame.header().count) }
-    }
-
-    fn add(&mut self, frame: &Frame) {
-        self.frames += 1;
-        self.readings += u64::from(frame.header().count);
-    }
-
-    fn remove(&mut self, frame: &Frame) {
-        self.frames -= 1;
-        self.readings -= u64::from(frame.header().count);
-    }
-}
-
-/// What a folder holds.
-struct Found {
-    kept: Kept,
-    segments: VecDeque<Segment>,
-    waiting: Amount,
-}
-
-impl Found {
-    /// Lets another patient follow, if nothing of the one before lacks a receipt. That one may
-    /// come back, and the files that were sent are not to be sent twice.
-    fn hand_on(&mut self, key: &StreamKey, path: &Path) -> Result<(), SpoolError> {
-        if self.kept.patient == key.patient {
-            return Ok(());
-        }
-        if self.waiting.frames > 0 {
-            return Err(SpoolError::Patient { path: path.to_owned() });
-        }
-        self.kept.patient = key.patient;
-        self.kept.epoch = Epoch { number: NO_EPOCH, base: self.kept.last };
-        (self.kept.receipted, self.kept.offered) = (self.kept.last, self.kept.last);
-        Ok(())
-    }
-
-    fn into_spool(
-        self,
-        folder: PathBuf,
-        key: StreamKey,
-        lock: LockedFile,
-    ) -> Result<Spool, SpoolError> {
-        let Found { mut kept, mut segments, waiting } = self;
-        let oldest = segments.front().map_or(0, |one| one.first);
-        let (segment, file) = begin_segment(&folder, &mut kept, oldest)?;
-        // One without frames has the name of the next, which replaced it.
-        segments.retain(|one| one.first != segment.first);
-        let bytes = segment.bytes;
-        segments.push_back(segment);
-        Ok(Spool {
-            reached: kept.receipted,
-            folder,
-            key,
-            kept,
-            segments,
-            segment_bytes: SEGMENT_BYTES,
-            file: Arc::new(file),
-            written: 0,
-            synced: 0,
-            synced_bytes: bytes,
-            told_synced_bytes: bytes,
-            staged: VecDeque::new(),
-            staged_bytes: 0,
-            loaded: VecDeque::new(),
-            waiting,
-            _lock: lock,
-        })
-    }
-}
-
-/// Reads a folder: every record is checked, and no frame is missing between two.
-fn find(folder: &Path, key: &StreamKey) -> Result<Found, SpoolError> {
-    let firsts = segment::list(folder)?;
-    let Some(last) = firsts.last().copied() else {
-        let (kept, waiting) = (Kept::new(key.patient), Amount::default());
-        return Ok(Found { kept, segments: VecDeque::new(), waiting });
-    };
-    let read = segment::read(folder, last, true)?;
-    if read.is_torn {
-        cut(&read.segment)?;
-    }
-    let mut kept = segment::kept(&read).unwrap_or_else(|| Kept::new(key.patient));
-    // Only what has receipts is ever removed; the record of them may be lost.
-    let before = firsts[0].saturating_sub(1);
-    kept.receipted = kept.receipted.max(before);
-    kept.offered = kept.offered.max(before);
-    let (mut segments, mut waiting) = (VecDeque::new(), Amount::default());
-    let mut expected = firsts[0];
-    for first in firsts {
-        let read = segment::read(folder, first, first == last)?;
-        let segment = read.segment;
-        // A crash came between the record that gives it up and its end.
-        if segment.has_frames() && (segment.first..=segment.last).all(|one| kept.is_dropped(one)) {
-            remove(&segment.path)?;
-            continue;
-        }
-        for one in frames(read.records) {
-            let found = one.number();
-            // What has receipts is removed, in whatever order the disk does it.
-            let mut between = expected.max(kept.receipted + 1)..found;
-            if let Some(expected) = between.find(|number| !kept.is_dropped(*number)) {
-                return Err(SpoolError::Missing { path: segment.path, expected, found });
-            }
-            expected = found + 1;
-            if found > kept.receipted && !kept.is_dropped(found) {
-                waiting.add(&one.frame);
-            }
-        }
-        segments.push_back(segment);
-    }
-    Ok(Found { kept, segments, waiting })
-}
-
-/// The frames among records.
-fn frames(records: Vec<Record>) -> impl Iterator<Item = KeptFrame> {
-    records.into_iter().filter_map(|record| match record {
-        Record::Frame(kept) => Some(kept),
-        _ => None,
-    })
-}
-
-/// Makes a segment behind the last frame, or replaces one that has none.
-fn begin_segment(
-    folder: &Path,
-    kept: &mut Kept,
-    oldest: u64,
-) -> Result<(Segment, File), SpoolError> {
-    let head: Vec<_> = kept.head(oldest).iter().flat_map(Record::encode).collect();
-    let segment = Segment::new(folder, kept.last + 1, head.len() as u64);
-    let wrong = |source| SpoolError::File { path: segment.path.clone(), source };
-    files::replace(&segment.path, &[&head], Audience::Owner).map_err(wrong)?;
-    let file = files::append(&segment.path).map_err(wrong)?;
-    Ok((segment, file))
-}
-
-/// Cuts what was never written to its end.
-fn cut(segment: &Segment) -> Result<(), SpoolError> {
-    let wrong = |source| SpoolError::File { path: segment.path.clone(), source };
-    let file = files::append(&segment.path).map_err(wrong)?;
-    file.set_len(segment.bytes).and_then(|()| file.sync_all()).map_err(wrong)
-}
-
-fn remove(path: &Path) -> Result<(), SpoolError> {
-    let wrong = |source| SpoolError::File { path: path.to_owned(), source };
-    std::fs::remove_file(path).map_err(wrong)
-}
-
-fn old_path(path: &Path) -> PathBuf {
-    path.with_extension("spool")
-}
-
-/// Makes one segment of what version 1 kept.
-fn take_over(path: &Path, key: &StreamKey) -> Result<(), SpoolError> {
-    let old = old_path(path);
-    if !old.exists() {
-        return Ok(());
-    }
-    // Where there is one, it was made of the old file, and only that was not removed any more.
-    if segment::list(path)?.is_empty() {
-        let records = version1::records(&old, key)?;
-        let first = records.iter().find_map(|record| match record {
-            Record::Head(head) => Some(head.first),
-            _ => None,
-        });
-        let bytes: Vec<_> = records.iter().flat_map(Record::encode).collect();
-        let segment = Segment::new(path, first.unwrap_or(1), bytes.len() as u64);
-        let wrong = |source| SpoolError::File { path: segment.path.clone(), source };
-        files::replace(&segment.path, &[&bytes], Audience::Owner).map_err(wrong)?;
-    }
-    remove(&old)
 }

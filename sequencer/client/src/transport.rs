@@ -1,7 +1,7 @@
 //! QUIC as the protocol asks for it: TLS 1.3 only, certificates on both sides, one ALPN, no early
 //! data, and buffers that measured best on one long-lived stream a lane.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,18 +26,23 @@ const IDLE_MS: u32 = 30_000;
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// A socket for connections to `address`, and the buffers that it was granted.
-pub(crate) fn endpoint(address: SocketAddr) -> Result<(Endpoint, Buffers), ConnectionError> {
+pub(crate) fn socket(address: SocketAddr) -> Result<(UdpSocket, Buffers), ConnectionError> {
     // A socket of one family reaches no address of the other.
     let any: SocketAddr = match address {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
-    let opened = udp::bind(any, udp::BUFFER_BYTES).and_then(|(socket, buffers)| {
-        let settings = EndpointConfig::default();
-        let endpoint = Endpoint::new(settings, None, socket, Arc::new(TokioRuntime))?;
-        Ok((endpoint, buffers))
-    });
-    opened.map_err(|error| ConnectionError::Socket(Arc::new(error)))
+    let bound = udp::bind(any, udp::BUFFER_BYTES);
+    bound.map_err(|error| ConnectionError::Socket(Arc::new(error)))
+}
+
+/// What makes connections to `address`, and the buffers that its socket was granted.
+pub(crate) fn endpoint(address: SocketAddr) -> Result<(Endpoint, Buffers), ConnectionError> {
+    let (socket, buffers) = socket(address)?;
+    let settings = EndpointConfig::default();
+    let endpoint = Endpoint::new(settings, None, socket, Arc::new(TokioRuntime));
+    let endpoint = endpoint.map_err(|error| ConnectionError::Socket(Arc::new(error)))?;
+    Ok((endpoint, buffers))
 }
 
 /// TLS and transport settings for one identity.

@@ -8,7 +8,8 @@ use std::time::Duration;
 use model::{Clock, SystemClock};
 use wire::{ClientLimits, ClientName, DecodeError, SignedReceipt};
 
-use super::outcome::Delay;
+use super::error::ConnectionError;
+use super::outcome::{Delay, Loss};
 use crate::{Deployment, Identity, StateBounds};
 
 /// Told of every verified receipt, in order, before anything else hears of what it acknowledges.
@@ -18,6 +19,13 @@ pub type ReceiptListener = Arc<dyn Fn(&SignedReceipt) + Send + Sync>;
 /// Told of every delay: of each time that the node does not open a stream yet, and of each time
 /// that it wants frames again. Called as a [`ReceiptListener`] is.
 pub type DelayListener = Arc<dyn Fn(&Delay) + Send + Sync>;
+
+/// Told of every stream of which the node lost what it gave receipts for. Called as a
+/// [`ReceiptListener`] is.
+pub type LossListener = Arc<dyn Fn(&Loss) + Send + Sync>;
+
+/// Told why the node refuses the certificate.
+pub type RefusalListener = Arc<dyn Fn(&ConnectionError) + Send + Sync>;
 
 /// Waits of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,6 +50,9 @@ pub struct Waits {
     /// How long [`crate::Connection::open_stream`] waits for a node that does not open the stream
     /// yet. Default one hour. Reached: the call fails and says what the node said last.
     pub open: Duration,
+    /// How long a node that refuses the certificate is tried again with the one that stands in
+    /// [`ConnectionConfig::identity_folder`] by then. Default 0: a refusal ends the connection.
+    pub renewal: Duration,
     /// How long [`crate::Connection::close`] waits for the node to take the goodbye. Default 2 s.
     pub goodbye: Duration,
 }
@@ -56,14 +67,16 @@ impl Default for Waits {
             silence: Duration::from_secs(3),
             retry_for: Duration::from_secs(3600),
             open: Duration::from_secs(3600),
+            renewal: Duration::ZERO,
             goodbye: Duration::from_secs(2),
         }
     }
 }
 
 /// Everything about a connection. Worst-case memory is about `limits.held_bytes_max` of frames
-/// without receipt, 2 MiB for each stream of a state folder, `limits.receipts_max` receipts, `released_bytes_max` for each request to read,
-/// 1 MiB on the way out and 4 MiB on the way in: with the defaults some 14 MiB without reading.
+/// without receipt, 2 MiB for each stream of a state folder, `limits.receipts_max` receipts,
+/// `released_bytes_max` for each request to read, 1 MiB on the way out and 4 MiB on the way in:
+/// with the defaults some 14 MiB without reading and state folder.
 #[derive(Clone)]
 pub struct ConnectionConfig {
     /// Where the node listens (UDP).
@@ -72,6 +85,10 @@ pub struct ConnectionConfig {
     pub server_name: String,
     /// Who this client is.
     pub identity: Identity,
+    /// Folder that it is read from again before each attempt after a loss, so that a certificate
+    /// that was renewed meanwhile is shown; none, or one that does not read or is another's: the
+    /// one that there is.
+    pub identity_folder: Option<PathBuf>,
     /// Which deployment it expects; another one ends the connection.
     pub deployment: Deployment,
     /// How the program calls itself, for the operator's eyes.
@@ -101,6 +118,11 @@ pub struct ConnectionConfig {
     pub on_receipt: Option<ReceiptListener>,
     /// Told of every delay. None: they are only counted.
     pub on_delay: Option<DelayListener>,
+    /// Told of every loss of the node. None: what goes again is only counted.
+    pub on_loss: Option<LossListener>,
+    /// Told once of each time that the node refuses the certificate, while `waits.renewal` lets it
+    /// be tried again. Called outside of every lock.
+    pub on_refused: Option<RefusalListener>,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
 }
@@ -117,6 +139,7 @@ impl ConnectionConfig {
             address,
             server_name: server_name.into(),
             identity,
+            identity_folder: None,
             deployment,
             name: ClientName::new("vitals-client").expect("14 printable characters"),
             limits: ClientLimits::default(),
@@ -129,6 +152,8 @@ impl ConnectionConfig {
             receipts_kept_max: 1_000_000,
             on_receipt: None,
             on_delay: None,
+            on_loss: None,
+            on_refused: None,
             clock: Arc::new(SystemClock),
         }
     }

@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::future::pending;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use quinn::{Endpoint, RecvStream, SendStream};
@@ -13,6 +14,7 @@ use wire::Lane;
 use super::error::ConnectionError;
 use super::kept::Group;
 use super::shared::{Gathered, Shared};
+use crate::identity::Identity;
 use crate::transport;
 
 /// Bytes read from a lane at once.
@@ -29,16 +31,53 @@ enum LaneStop {
 /// What an attempt needs.
 pub(super) struct Dialer {
     endpoint: Endpoint,
-    settings: quinn::ClientConfig,
+    shown: Mutex<Shown>,
     /// What the socket was granted.
     pub(super) buffers: Buffers,
 }
 
+/// The certificate that is shown, and the settings that show it.
+struct Shown {
+    settings: quinn::ClientConfig,
+    certificate: Vec<u8>,
+}
+
 impl Dialer {
     pub(super) fn new(shared: &Shared) -> Result<Dialer, ConnectionError> {
-        let settings = transport::settings(&shared.config.identity)?;
+        let identity = &shared.config.identity;
+        let settings = transport::settings(identity)?;
+        let certificate = identity.certificate().to_owned();
+        let shown = Mutex::new(Shown { settings, certificate });
         let (endpoint, buffers) = transport::endpoint(shared.config.address)?;
-        Ok(Dialer { endpoint, settings, buffers })
+        Ok(Dialer { endpoint, shown, buffers })
+    }
+
+    /// Moves the connection to a socket of its own anew: another port, and whatever address the
+    /// system gives it.
+    pub(super) fn rebind(&self, shared: &Shared) -> Result<(), ConnectionError> {
+        let wrong = |error| ConnectionError::Socket(Arc::new(error));
+        let (socket, _) = transport::socket(shared.config.address)?;
+        self.endpoint.rebind(socket).map_err(wrong)
+    }
+
+    /// Reads the identity again; whether it has another certificate now.
+    fn renew(&self, shared: &Shared) -> bool {
+        let Some(folder) = &shared.config.identity_folder else { return false };
+        // While its files are being replaced they may not fit each other yet.
+        let Ok(identity) = Identity::load(folder) else { return false };
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same = identity.holder() == shared.config.identity.holder();
+        if !is_same || identity.certificate() == shown.certificate {
+            return false;
+        }
+        let Ok(settings) = transport::settings(&identity) else { return false };
+        *shown = Shown { settings, certificate: identity.certificate().to_owned() };
+        true
+    }
+
+    fn settings(&self) -> quinn::ClientConfig {
+        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.settings.clone()
     }
 
     /// One attempt, up to the end of the handshake.
@@ -49,7 +88,7 @@ impl Dialer {
     ) -> Result<quinn::Connection, ConnectionError> {
         let address = shared.config.address;
         let name = &shared.config.server_name;
-        let connecting = self.endpoint.connect_with(self.settings.clone(), address, name)?;
+        let connecting = self.endpoint.connect_with(self.settings(), address, name)?;
         match timeout(waited, connecting).await {
             // Silence is silence, whichever timer ends first.
             Err(_) | Ok(Err(quinn::ConnectionError::TimedOut)) => {
@@ -116,7 +155,9 @@ fn leave(shared: &Shared, stop: LaneStop) -> Option<ConnectionError> {
     let mut state = shared.lock();
     state.on_disconnect();
     match stop {
-        LaneStop::Lost(why) if state.ever_welcomed && why.is_passing() && !state.is_ended() => {
+        LaneStop::Lost(why)
+            if state.ever_welcomed && may_pass(shared, &why) && !state.is_ended() =>
+        {
             Some(why)
         }
         LaneStop::Lost(why) => {
@@ -125,6 +166,34 @@ fn leave(shared: &Shared, stop: LaneStop) -> Option<ConnectionError> {
         }
         LaneStop::Over => None,
     }
+}
+
+/// Whether another attempt may succeed: without a change, or with another certificate.
+fn may_pass(shared: &Shared, why: &ConnectionError) -> bool {
+    let has_renewal = !shared.config.waits.renewal.is_zero();
+    why.is_passing() || has_renewal && why.is_refusal()
+}
+
+/// Waits for a certificate that the node has not refused yet.
+async fn await_renewal(
+    shared: &Shared,
+    dialer: &Dialer,
+    why: &ConnectionError,
+) -> Result<(), ConnectionError> {
+    if let Some(listener) = &shared.config.on_refused {
+        listener(why);
+    }
+    let (waits, began) = (shared.config.waits, Instant::now());
+    while !dialer.renew(shared) {
+        if began.elapsed() >= waits.renewal {
+            return Err(why.clone());
+        }
+        sleep(waits.retry_most.min(waits.renewal)).await;
+        if let Some(ended) = shared.lock().end_reason.clone() {
+            return Err(ended);
+        }
+    }
+    Ok(())
 }
 
 /// Tries to connect, first after `wait`, until it succeeds, cannot succeed, or has been tried for
@@ -143,13 +212,19 @@ async fn reconnect(
         if let Some(why) = shared.lock().end_reason.clone() {
             return Err(why);
         }
+        // A certificate that is refused is not shown again.
+        if last.is_refusal() {
+            await_renewal(shared, dialer, &last).await?;
+        } else {
+            dialer.renew(shared);
+        }
         match dialer.dial(shared, attempt).await {
             Ok(connection) => {
                 shared.lock().counts.reconnects += 1;
                 return Ok(connection);
             }
             // A certificate that was revoked meanwhile will not come back by trying.
-            Err(error) if !error.is_passing() => return Err(error),
+            Err(error) if !may_pass(shared, &error) => return Err(error),
             Err(error) => last = error,
         }
         wait = (wait * 2).max(waits.retry_first).min(waits.retry_most);

@@ -116,6 +116,13 @@ impl ConnectionError {
         }
     }
 
+    /// Whether it is the certificate that is refused: another one may be accepted.
+    pub(crate) fn is_refusal(&self) -> bool {
+        let code = RejectCode::Identity;
+        matches!(self, ConnectionError::Certificate(_))
+            || matches!(self, ConnectionError::Closed { code: found } if *found == code)
+    }
+
     /// Of what QUIC says: alerts of TLS are about certificates, and whoever is not entitled is told
     /// so without a lane.
     pub(crate) fn of_quic(error: quinn::ConnectionError) -> ConnectionError {

@@ -4,14 +4,15 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use model::{Sequence, StreamHandle};
-use wire::{ClientError, Reading};
+use model::{EpochNumber, Sequence, StreamHandle};
+use wire::{ClientError, KeptFrames, Reading, StreamName};
 
 use super::error::{ConnectionError, StreamError};
-use super::state::{State, StreamState};
+use super::outcome::{Again, Loss};
+use super::state::{HeldFrames, State, StreamState};
 use crate::InputMark;
 use crate::room::{Made, Room, Wanted, make_room};
-use crate::spool::{Amount, GapCause, SpoolError, Unsynced};
+use crate::spool::{Amount, GapCause, Spool, SpoolError, Unsynced};
 
 /// A group of frames on its way to the disk.
 pub(super) struct Group {
@@ -123,12 +124,14 @@ impl State {
 
     fn fill_stream(&mut self, handle: StreamHandle) -> Result<(), ConnectionError> {
         self.hand_on(handle)?;
+        let spool = self.streams.get(&handle).and_then(|one| one.spool.as_ref());
+        if spool.is_none_or(|spool| spool.waiting().frames == 0) {
+            return Ok(());
+        }
         let (free, share) = (self.free_bytes(), self.share());
         let Some(stream) = self.streams.get_mut(&handle) else { return Ok(()) };
         let own = stream.in_memory_bytes();
-        let Some(spool) = stream.spool.as_mut().filter(|one| one.waiting().frames > 0) else {
-            return Ok(());
-        };
+        let Some(spool) = stream.spool.as_mut() else { return Ok(()) };
         let room = free.min(share.saturating_sub(own));
         // Not for every receipt: what is staged costs a sync.
         if room < share / 4 && own > 0 {
@@ -156,6 +159,48 @@ impl State {
                 Err(error) => return Err(ConnectionError::Queue(error)),
             }
         }
+        Ok(())
+    }
+
+    /// The node has less than it gave receipts for, and all behind it is kept: it goes again.
+    pub(super) fn on_regressed(
+        &mut self,
+        handle: StreamHandle,
+        next: Sequence,
+        receipted: Sequence,
+    ) {
+        let durable = Sequence(next.0.saturating_sub(1));
+        let Some(stream) = self.streams.get_mut(&handle) else { return };
+        (stream.ready, stream.postponed) = (true, None);
+        stream.last_receipted = durable;
+        stream.held = HeldFrames::default();
+        let (epoch, stream_name) = (stream.name.epoch, stream.name.clone());
+        let Some(spool) = stream.spool.as_mut() else { return };
+        match spool.rewind(durable) {
+            Ok(again) => {
+                self.counts.frames_sent += again.frames;
+                self.counts.readings_restored += again.readings;
+                let again = Again { frames: again.frames, readings: again.readings };
+                let stream = stream_name;
+                self.tell_loss(&Loss { stream, durable, receipted, epoch, again });
+            }
+            Err(error) => self.end(ConnectionError::Spool(Arc::new(error))),
+        }
+    }
+
+    /// Of a stream that is to be opened: whether the node lacks frames with receipts that are not
+    /// kept either. What is kept goes in a new epoch then, since a sequence has no hole.
+    pub(super) fn renew(&mut self, name: &StreamName, spool: &mut Spool) -> Result<(), SpoolError> {
+        let (receipted, kept) = (spool.last_receipted(), spool.kept_frames());
+        let Some(durable) = self.marked(name) else { return Ok(()) };
+        if durable >= receipted || durable.0 + 1 >= kept.first.0 {
+            return Ok(());
+        }
+        let of_node = self.marked_epoch(name.device.as_str(), name.signal).unwrap_or_default();
+        let epoch = EpochNumber(name.epoch.max(of_node).0.saturating_add(1));
+        let again = spool.renew(epoch)?;
+        let again = Again { frames: again.frames, readings: again.readings };
+        self.tell_loss(&Loss { stream: name.clone(), durable, receipted, epoch, again });
         Ok(())
     }
 
@@ -197,6 +242,11 @@ impl StreamState {
         let first = self.moved.as_ref().map_or(sent, |moved| sent.min(*moved.start()));
         let last = self.moved.as_ref().map_or(before, |moved| before.max(*moved.end()));
         self.moved = Some(RangeInclusive::new(Sequence(first.0 + 1).min(last), last));
+    }
+
+    /// What the session is told of its frames.
+    pub(super) fn kept_frames(&self) -> Option<KeptFrames> {
+        self.spool.as_ref().map(Spool::kept_frames)
     }
 
     /// Bytes of it that are held by the session, or will be.

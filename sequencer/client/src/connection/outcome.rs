@@ -1,6 +1,6 @@
 //! What a connection tells its owner: counts, and the ends of operations and requests to read.
 
-use model::{Millis, Position, RejectCode};
+use model::{EpochNumber, Millis, Position, RejectCode, Sequence};
 use wire::{Released, SignedReceipt, StreamName};
 
 /// What a connection did so far.
@@ -12,6 +12,8 @@ pub struct Counts {
     pub readings_sent: u64,
     /// Readings in frames restored from a state folder or a backlog.
     pub readings_restored: u64,
+    /// Of those restored, readings that had a receipt before: the node lost them.
+    pub readings_sent_again: u64,
     /// Frames with a receipt.
     pub frames_receipted: u64,
     /// Readings in them.
@@ -58,6 +60,33 @@ pub enum Delayed {
     Opening,
     /// Frames of the open stream.
     Frames,
+}
+
+/// A node that lost what it gave receipts for. What of it is kept in the state folder goes again;
+/// the receipts are evidence, unless the node's operator accepted a loss
+/// ([`Counts::losses_accepted`]).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Loss {
+    /// Of which stream, in the epoch that it had.
+    pub stream: StreamName,
+    /// The last sequence that the node has of it.
+    pub durable: Sequence,
+    /// The last one that had a receipt.
+    pub receipted: Sequence,
+    /// The epoch in which the frames go: another one if what is kept does not follow what the node
+    /// has, so that the frames between are in no place but their source.
+    pub epoch: EpochNumber,
+    /// What goes again.
+    pub again: Again,
+}
+
+/// Frames that had a receipt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Again {
+    /// How many.
+    pub frames: u64,
+    /// Readings in them.
+    pub readings: u64,
 }
 
 /// An operation that took effect.

@@ -11,9 +11,9 @@ use wire::{
     SignedReceipt, StopReason, StreamName,
 };
 
-use super::config::{ConnectionConfig, DelayListener, ReceiptListener};
+use super::config::{ConnectionConfig, DelayListener, LossListener, ReceiptListener};
 use super::error::{ConnectionError, RequestError, StreamError};
-use super::outcome::{AccessOutcome, Applied, Counts, Delay, Delayed, ReleasedPage};
+use super::outcome::{AccessOutcome, Applied, Counts, Delay, Delayed, Loss, ReleasedPage};
 use super::requests::Requests;
 use crate::receipts::{NewestReceipt, NotKept, ReceiptFolder};
 use crate::spool::Spool;
@@ -58,9 +58,12 @@ impl HeldFrames {
     }
 }
 
+/// Most marks of a welcome: with fewer, they name every stream that the node has.
+const MARKS_MAX: usize = 512;
+
 /// One stream as its owner sees it.
 pub(super) struct StreamState {
-    name: StreamName,
+    pub(super) name: StreamName,
     pub(super) ready: bool,
     /// Why the node last postponed the opening, until it opens the stream.
     pub(super) postponed: Option<RejectCode>,
@@ -93,6 +96,8 @@ pub(super) struct State {
     pub(super) streams: BTreeMap<StreamHandle, StreamState>,
     pub(super) requests: Requests,
     marks: Vec<Mark>,
+    /// What has receipts of each stream, since the welcome.
+    acknowledged: BTreeMap<StreamName, Sequence>,
     latest: Option<SignedReceipt>,
     folder: Option<ReceiptFolder>,
     newest: Option<NewestReceipt>,
@@ -105,6 +110,9 @@ pub(super) struct State {
     pub(super) state_bounds: StateBounds,
     listener: Option<ReceiptListener>,
     delay_listener: Option<DelayListener>,
+    loss_listener: Option<LossListener>,
+    /// Whether another certificate may follow one that is refused.
+    renews: bool,
 }
 
 impl State {
@@ -148,6 +156,7 @@ impl State {
             streams: BTreeMap::new(),
             requests: Requests::new(config.released_bytes_max),
             marks: Vec::new(),
+            acknowledged: BTreeMap::new(),
             latest: None,
             folder,
             newest,
@@ -158,6 +167,8 @@ impl State {
             state_bounds: config.state_bounds,
             listener: config.on_receipt.clone(),
             delay_listener: config.on_delay.clone(),
+            loss_listener: config.on_loss.clone(),
+            renews: !config.waits.renewal.is_zero(),
         })
     }
 
@@ -228,7 +239,7 @@ impl State {
         descriptor: Descriptor,
         mut spool: Option<Spool>,
     ) -> Result<StreamHandle, StreamError> {
-        spool.iter_mut().for_each(|spool| spool.bound(self.state_bounds.bytes_max));
+        spool.iter_mut().for_each(|spool| self.state_bounds.bound(spool));
         if let Some(why) = self.end_reason.clone() {
             return Err(why.into());
         }
@@ -333,6 +344,23 @@ impl State {
         self.requests.take_page(request).or_else(|| self.end_reason.clone().map(into_error))
     }
 
+    /// How far the node has an epoch of a stream, by its marks; `None` if they may not name all.
+    pub(super) fn marked(&self, name: &StreamName) -> Option<Sequence> {
+        let mark = self.marks.iter().find(|mark| mark.stream == *name);
+        let durable = mark.map(|mark| mark.durable);
+        let durable = durable.or_else(|| (self.marks.len() < MARKS_MAX).then_some(Sequence(0)))?;
+        // They are of the welcome, and receipts came since.
+        Some(durable.max(self.acknowledged.get(name).copied().unwrap_or_default()))
+    }
+
+    /// The node lost what it gave receipts for.
+    pub(super) fn tell_loss(&mut self, loss: &Loss) {
+        self.counts.readings_sent_again += loss.again.readings;
+        if let Some(listener) = &self.loss_listener {
+            listener(loss);
+        }
+    }
+
     /// The highest epoch the node has of a stream, by its marks.
     pub(super) fn marked_epoch(&self, device: &str, signal: u32) -> Option<EpochNumber> {
         let marks = self.marks.iter().map(|mark| &mark.stream);
@@ -352,6 +380,7 @@ impl State {
         match event {
             ClientEvent::Welcomed { marks, standing, .. } => {
                 (self.welcomed, self.ever_welcomed, self.marks) = (true, true, marks);
+                self.acknowledged.clear();
                 self.counts.term = standing.term;
             }
             ClientEvent::LossAccepted { known, term } => {
@@ -362,6 +391,9 @@ impl State {
                 self.change_stream(handle, |stream| {
                     (stream.ready, stream.postponed) = (true, None);
                 });
+            }
+            ClientEvent::Regressed { handle, next, receipted } => {
+                self.on_regressed(handle, next, receipted);
             }
             ClientEvent::Durable { handle, last } => self.on_durable(handle, last),
             ClientEvent::StreamStopped { handle, why, frames } => {
@@ -438,18 +470,25 @@ impl State {
         // None is behind the last frame sent: the session refuses receipts of what was not.
         self.counts.readings_receipted += stream.held.take(frames);
         stream.last_receipted = last;
-        match stream.spool.as_mut().map(|spool| spool.forget_up_to(last)) {
+        self.acknowledged.insert(stream.name.clone(), last);
+        let at = self.clock.now();
+        match stream.spool.as_mut().map(|spool| spool.forget_up_to(last, at)) {
             None => {}
             // Sent before a restart, and not held again yet.
             Some(Ok(passed)) => self.counts.readings_receipted += passed.readings,
             Some(Err(error)) => self.end(ConnectionError::Spool(Arc::new(error))),
+        }
+        // What can be sent again may begin later now.
+        if let Some(kept) = self.streams.get(&handle).and_then(StreamState::kept_frames) {
+            self.session.set_kept(handle, kept);
         }
     }
 
     /// A session that may be tried again is lost with its connection; any other is over.
     fn on_closed(&mut self, code: RejectCode) {
         let why = ConnectionError::Closed { code };
-        if !why.is_passing() {
+        let may_pass = why.is_passing() || self.renews && why.is_refusal();
+        if !may_pass {
             self.end(why);
         }
     }

@@ -98,6 +98,7 @@ impl Kept {
             Record::Synced(_) => {}
             Record::Epoch(epoch) => self.epoch = *epoch,
             Record::Told(up_to) => self.gaps.retain(|gap| gap.frames.last > *up_to),
+            Record::Rewound(to) => self.receipted = *to,
         }
         // What has a receipt was sent.
         self.offered = self.offered.max(self.receipted);

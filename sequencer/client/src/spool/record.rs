@@ -22,6 +22,7 @@ const GAP: u8 = 8;
 const SYNCED: u8 = 9;
 const EPOCH: u8 = 10;
 const TOLD: u8 = 11;
+const REWOUND: u8 = 12;
 
 /// Bits of a frame's record.
 const WAITS: u8 = 1;
@@ -56,6 +57,8 @@ pub(super) enum Record {
     Epoch(Epoch),
     /// Gaps up to this number were told.
     Told(u64),
+    /// What is behind this number goes again, although it has receipts.
+    Rewound(u64),
 }
 
 /// The first record of a segment.
@@ -154,6 +157,7 @@ impl Record {
             Record::Synced(bytes) => (SYNCED, number(bytes)),
             Record::Epoch(epoch) => (EPOCH, epoch.body()),
             Record::Told(up_to) => (TOLD, number(up_to)),
+            Record::Rewound(to) => (REWOUND, number(to)),
         }
     }
 
@@ -177,6 +181,7 @@ impl Record {
             SYNCED => Record::Synced(fields.number()?),
             EPOCH => Record::Epoch(Epoch::from_fields(&mut fields)?),
             TOLD => Record::Told(fields.number()?),
+            REWOUND => Record::Rewound(fields.number()?),
             _ => return None,
         };
         fields.0.is_empty().then_some(record)

@@ -68,7 +68,7 @@ fn with_two_of_three_open() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = open(&folder, 3);
     (1..=3).for_each(|number| push(&mut spool, number, true));
-    spool.forget_up_to(Sequence(1)).unwrap();
+    spool.forget_up_to(Sequence(1), Millis::default()).unwrap();
     folder
 }
 
@@ -115,7 +115,8 @@ fn what_finds_no_place_waits_on_disk_and_follows_in_order() {
     spool.sync().unwrap();
     assert_eq!(ready(&mut spool), [(2, 2), (3, 3)]);
     assert_eq!(spool.waiting().frames, 2);
-    assert_eq!(spool.kept_frames(), KeptFrames { sent: Sequence(3), last: Sequence(5) });
+    let kept = KeptFrames { first: Sequence(1), sent: Sequence(3), last: Sequence(5) };
+    assert_eq!(spool.kept_frames(), kept);
     assert_eq!(sent(&mut spool), [(4, 4), (5, 5)]);
     push(&mut spool, 6, true);
     assert_eq!((spool.staged_bytes(), sent(&mut spool)), (48, vec![(6, 6)]));
@@ -130,16 +131,82 @@ fn segments_are_removed_with_the_last_receipt_of_their_frames() {
     let before = segments(&folder);
     assert!(before.len() > 2, "{before:?}");
     let second = before[1];
-    spool.forget_up_to(Sequence(second - 2)).unwrap();
+    spool.forget_up_to(Sequence(second - 2), Millis::default()).unwrap();
     assert_eq!(segments(&folder), before);
-    spool.forget_up_to(Sequence(second - 1)).unwrap();
+    spool.forget_up_to(Sequence(second - 1), Millis::default()).unwrap();
     assert_eq!(segments(&folder), before[1..]);
-    spool.forget_up_to(Sequence(12)).unwrap();
+    spool.forget_up_to(Sequence(12), Millis::default()).unwrap();
     drop(spool);
     let mut spool = open(&folder, 3);
-    assert_eq!((segments(&folder), spool.last_receipted()), (vec![13], Sequence(12)));
+    assert_eq!((segments(&folder).last(), spool.last_receipted()), (Some(&13), Sequence(12)));
     push(&mut spool, 13, true);
     assert_eq!(sent(&mut spool), [(13, 13)]);
+}
+
+/// A spool of 24 frames in small segments, of which the first 20 have a receipt.
+fn with_receipted(folder: &tempfile::TempDir, receipted: Receipted) -> Spool {
+    let mut spool = open(folder, 3);
+    spool.bound(0, receipted);
+    (1..=24).for_each(|number| push(&mut spool, number, true));
+    assert_eq!(sent(&mut spool).len(), 24);
+    spool.forget_up_to(Sequence(20), Millis::new(24).unwrap()).unwrap();
+    spool
+}
+
+const ALL: Receipted = Receipted { bytes_max: 1 << 20, age_ms_max: 1 << 40 };
+
+#[test]
+fn what_has_a_receipt_is_kept_within_its_bounds_and_makes_room_first() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(with_receipted(&folder, ALL));
+    assert_eq!(segments(&folder)[0], 1);
+    let mut spool = open(&folder, 3);
+    assert_eq!((spool.waiting().frames, spool.kept_frames().first), (4, Sequence(1)));
+    let (bytes, needed) = (spool.bytes(), spool.needed_bytes());
+    assert!(needed < bytes / 2, "{needed} of {bytes}");
+    assert!(spool.oldest_done().is_some());
+    while spool.oldest_done().is_some() {
+        spool.forget_oldest().unwrap();
+    }
+    assert_eq!((spool.bytes(), spool.waiting().frames), (needed, 4));
+    for bounds in [Receipted { age_ms_max: 8, ..ALL }, Receipted { bytes_max: 900, ..ALL }] {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = with_receipted(&folder, bounds);
+        let first = spool.kept_frames().first.0;
+        assert!((2..=20).contains(&first), "{bounds:?}: {first}");
+    }
+}
+
+#[test]
+fn a_node_that_lost_what_it_receipted_gets_the_same_frames_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = with_receipted(&folder, ALL);
+    let again = spool.rewind(Sequence(7)).unwrap();
+    assert_eq!(again, Amount { frames: 13, readings: 13 });
+    let expected: Vec<_> = (8..=24).map(|number| (number, number)).collect();
+    assert_eq!(sent(&mut spool), expected);
+    // A crash before the receipts changes nothing.
+    drop(spool);
+    let mut spool = open(&folder, 3);
+    assert_eq!((spool.last_receipted(), sent(&mut spool)), (Sequence(7), expected));
+    push(&mut spool, 25, true);
+    assert_eq!(sent(&mut spool), [(25, 25)]);
+}
+
+#[test]
+fn a_node_that_lost_more_gets_all_that_is_kept_in_an_epoch_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = with_receipted(&folder, ALL);
+    spool.forget_oldest().unwrap();
+    let first = spool.kept_frames().first.0;
+    assert!(first > 1);
+    let again = spool.renew(EpochNumber(4)).unwrap();
+    assert_eq!(again.frames, 21 - first);
+    let expected: Vec<_> = (1..).zip(first..=24).collect();
+    assert_eq!((spool.last_receipted(), sent(&mut spool)), (Sequence(0), expected.clone()));
+    drop(spool);
+    let mut spool = open(&folder, 4);
+    assert_eq!((spool.kept_frames().first, sent(&mut spool)), (Sequence(1), expected));
 }
 
 #[test]
@@ -151,7 +218,7 @@ fn a_receipt_counts_frames_that_are_not_read_back_yet() {
     let mut spool = open(&folder, 3);
     spool.stage(48).unwrap();
     // Of a group that was sent before the restart.
-    let passed = spool.forget_up_to(Sequence(3)).unwrap();
+    let passed = spool.forget_up_to(Sequence(3), Millis::default()).unwrap();
     assert_eq!(passed, Amount { frames: 3, readings: 3 });
     assert_eq!(sent(&mut spool), [(4, 4), (5, 5)]);
 }
@@ -180,7 +247,7 @@ fn what_was_never_sent_is_given_up_and_leaves_no_hole_in_the_sequences() {
         assert_eq!(sent(&mut spool), expected);
     }
     let mut spool = open(&folder, 3);
-    let passed = spool.forget_up_to(Sequence(expected.len() as u64)).unwrap();
+    let passed = spool.forget_up_to(Sequence(expected.len() as u64), Millis::default()).unwrap();
     assert_eq!(passed.frames, expected.len() as u64);
     spool.forget_gaps().unwrap();
     push(&mut spool, 21, true);
@@ -333,7 +400,7 @@ fn the_place_in_a_file_stands_if_and_only_if_its_frame_does() {
     // It outlives its frames, other files and a new epoch.
     let mut spool = open(&folder, 3);
     push_marked(&mut spool, 3, Some(mark(2, 5)), true);
-    spool.forget_up_to(Sequence(3)).unwrap();
+    spool.forget_up_to(Sequence(3), Millis::default()).unwrap();
     drop(spool);
     assert_eq!(open(&folder, 4).marks(), [mark(1, 20), mark(2, 5)]);
 }
@@ -367,7 +434,7 @@ fn frames_of_one_patient_are_never_sent_for_another() {
     assert!(matches!(refused, SpoolError::Patient { .. }), "{refused}");
     let mut spool = open(&folder, 3);
     push_marked(&mut spool, 4, Some(mark(1, 10)), true);
-    spool.forget_up_to(Sequence(4)).unwrap();
+    spool.forget_up_to(Sequence(4), Millis::default()).unwrap();
     drop(spool);
     // Nothing lacks a receipt: the device goes on to the next, in an epoch of its own.
     let mut spool = Spool::open_kept(&state(&folder), &next).unwrap();
@@ -385,7 +452,7 @@ fn places_in_files_are_each_patients_own_and_stay_when_the_device_comes_back() {
         let mut spool = Spool::open(&state(&folder), key, EpochNumber(epoch)).unwrap();
         let before = spool.marks();
         push_marked(&mut spool, 1, Some(mark), true);
-        spool.forget_up_to(Sequence(1)).unwrap();
+        spool.forget_up_to(Sequence(1), Millis::default()).unwrap();
         before
     };
     let marks = |key| Spool::open_kept(&state(&folder), key).unwrap().marks();
@@ -413,7 +480,7 @@ fn another_epoch_begins_only_when_nothing_lacks_a_receipt() {
     let refused = Spool::open(&state(&folder), &key(), EpochNumber(4)).unwrap_err();
     assert!(matches!(refused, SpoolError::Epoch { expected: 3, found: 4 }));
     let mut spool = open(&folder, 3);
-    spool.forget_up_to(Sequence(3)).unwrap();
+    spool.forget_up_to(Sequence(3), Millis::default()).unwrap();
     drop(spool);
     let fresh = open(&folder, 4);
     assert_eq!((fresh.last_receipted(), fresh.last(), fresh.waiting().frames), Default::default());

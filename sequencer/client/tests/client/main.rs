@@ -7,6 +7,8 @@ mod delays;
 mod files;
 mod formats;
 mod log;
+mod lost;
+mod moving;
 mod names;
 mod node;
 mod offline;

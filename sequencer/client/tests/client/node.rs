@@ -105,7 +105,7 @@ pub(crate) struct Log {
     pub(crate) term: u32,
     /// The group of the receipt that each hello showed.
     pub(crate) shown: Vec<Option<u64>>,
-    connections: Vec<quinn::Connection>,
+    pub(crate) connections: Vec<quinn::Connection>,
     positions: u64,
 }
 

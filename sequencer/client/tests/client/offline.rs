@@ -128,6 +128,7 @@ async fn a_full_folder_gives_up_the_oldest_that_was_never_sent_and_says_which() 
     assert!(held.ends_with(&[397, 398, 399]) && held.is_sorted());
     stream.forget_gaps().unwrap();
     assert_eq!(stream.gaps(), []);
+    drop(stream);
     connection.close().await;
     let connection = connect().await.unwrap();
     assert_eq!(connection.epoch(&stream_key()).unwrap(), EpochNumber(1));
@@ -139,7 +140,8 @@ async fn a_gateway_whose_folder_is_full_tells_what_it_gave_up_and_fails() {
     let node = Node::start(Behaviour::default());
     let folder = folder_with_identities(&node);
     let line = format!(
-        "{STREAM} --stdin --state DIR/state --state-max 1 --frame-readings 1000 --time-unit ms --json"
+        "{STREAM} --stdin --state DIR/state --state-max 1 --frame-readings 1000 --time-unit ms \
+         --json"
     );
     node.hide();
     let mut gateway = Running::start(folder.path(), &node, &line);

@@ -82,6 +82,16 @@ pub enum ClientEvent {
         /// The first sequence that is not durable at the server.
         next: Sequence,
     },
+    /// The server lost frames that it gave receipts for, and the owner keeps them: it restores all
+    /// from `next` on, in place of what the session held of the stream.
+    Regressed {
+        /// Which stream.
+        handle: StreamHandle,
+        /// The first sequence that is not durable at the server.
+        next: Sequence,
+        /// The last sequence that had a receipt.
+        receipted: Sequence,
+    },
     /// A receipt, verified: keep it.
     Receipt(Box<SignedReceipt>),
     /// Everything up to `last` is durable and receipted; the spool may drop it.
@@ -186,6 +196,9 @@ pub enum ClientEvent {
 /// What the owner of a stream keeps of it, of which the session holds the first ones only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct KeptFrames {
+    /// The first sequence that can be sent again, with a receipt or without; 0 if that is none
+    /// but those that the session holds.
+    pub first: Sequence,
     /// The last sequence that may have been sent, before a restart too.
     pub sent: Sequence,
     /// The last sequence that there is.

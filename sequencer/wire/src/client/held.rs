@@ -6,7 +6,7 @@ use bytes::Bytes;
 use model::{Millis, RejectCode, Sequence, StreamHandle};
 
 use super::event::{ClientError, ClientEvent, ClientLimits, KeptFrames, StopReason, Violation};
-use super::stream::Stream;
+use super::stream::{Ready, Stream};
 use crate::stream::check_signal;
 use crate::{
     Credit, Descriptor, Frame, FramePlace, FramesItem, Lane, OpenStream, Reading, StreamName,
@@ -164,7 +164,12 @@ impl HeldFrames {
         next: Sequence,
     ) -> Option<ClientEvent> {
         match self.streams.get_mut(&handle)?.make_ready(next) {
-            Ok(()) => Some(ClientEvent::StreamReady { handle, next }),
+            Ok(Ready::On) => Some(ClientEvent::StreamReady { handle, next }),
+            Ok(Ready::Again { receipted, held_bytes, under_way }) => {
+                self.bytes -= held_bytes;
+                self.under_way -= under_way;
+                Some(ClientEvent::Regressed { handle, next, receipted })
+            }
             Err(why) => self.stop(handle, why),
         }
     }

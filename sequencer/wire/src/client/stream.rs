@@ -46,6 +46,20 @@ struct Pause {
     until: Millis,
 }
 
+/// How a stream that the server opened goes on.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) enum Ready {
+    /// With what is held.
+    On,
+    /// With what its owner keeps: the server lost what it gave receipts for, up to `receipted`.
+    Again {
+        receipted: Sequence,
+        /// What is held no longer, and what of it was under way.
+        held_bytes: usize,
+        under_way: Credit,
+    },
+}
+
 /// What a receipt made room for.
 #[derive(Default, PartialEq, Eq, Debug)]
 pub(super) struct Freed {
@@ -133,12 +147,16 @@ impl Stream {
     ///
     /// # Errors
     /// Why the stream cannot go on from there.
-    pub(super) fn make_ready(&mut self, next: Sequence) -> Result<(), StopReason> {
+    pub(super) fn make_ready(&mut self, next: Sequence) -> Result<Ready, StopReason> {
         // Not below zero: a `StreamOpened` with sequence 0 does not decode.
         let durable = Sequence(next.0 - 1);
-        // It signed for more than it has: the receipts are evidence (W.24).
+        // It signed for more than it has: the receipts are evidence (W.24). What its owner keeps
+        // goes again, in place of all that is held: it follows without a hole.
         if durable < self.receipted {
-            return Err(StopReason::Regressed { durable });
+            if self.kept.first.0 == 0 || self.kept.first > next {
+                return Err(StopReason::Regressed { durable });
+            }
+            return Ok(self.begin_again(durable));
         }
         // The server has frames that we do not know of: our spool was lost, or there is a twin of
         // this gateway. New readings under their sequences would be a conflict (W.20).
@@ -147,7 +165,19 @@ impl Stream {
         }
         // Frames up to `durable` are sent once more all the same: only a receipt frees them (W.24).
         (self.opening, self.postponed) = (Opening::Ready, 0);
-        Ok(())
+        Ok(Ready::On)
+    }
+
+    /// Holds nothing, and goes on behind `durable`.
+    fn begin_again(&mut self, durable: Sequence) -> Ready {
+        let (held_bytes, under_way) = (self.held_bytes(), self.under_way());
+        let receipted = std::mem::replace(&mut self.receipted, durable);
+        (self.opening, self.postponed, self.under_way) = (Opening::Ready, 0, 0);
+        self.held.clear();
+        self.overtaken.clear();
+        // What was sent before has receipts, which may come once more.
+        self.sent = self.sent.max(receipted);
+        Ready::Again { receipted, held_bytes, under_way }
     }
 
     /// The next frame to send, if one may be sent now.
@@ -377,15 +407,34 @@ mod tests {
         assert_eq!(stream.make_ready(Sequence(4)), Err(StopReason::Regressed { durable }));
         let durable = Sequence(6);
         assert_eq!(stream.make_ready(Sequence(7)), Err(StopReason::Ahead { durable }));
-        assert_eq!(stream.make_ready(Sequence(6)), Ok(()));
+        assert_eq!(stream.make_ready(Sequence(6)), Ok(Ready::On));
+    }
+
+    #[test]
+    fn a_server_that_lost_what_its_owner_keeps_gets_it_again() {
+        let mut stream = sent(9);
+        stream.acknowledge(Sequence(1), Sequence(7));
+        stream.disconnect();
+        let kept = KeptFrames { first: Sequence(4), sent: Sequence(9), last: Sequence(9) };
+        stream.set_kept(kept);
+        let durable = Sequence(2);
+        assert_eq!(stream.make_ready(Sequence(3)), Err(StopReason::Regressed { durable }));
+        let again = stream.make_ready(Sequence(4)).expect("kept from there on");
+        let receipted = Sequence(7);
+        let under_way = Credit::default();
+        assert_eq!(again, Ready::Again { receipted, held_bytes: 2 * 48, under_way });
+        assert_eq!((stream.next(), stream.held_bytes()), (Sequence(4), 0));
+        stream.hold_again(frame(4, 1));
+        assert_eq!(stream.due().map(Frame::sequence), Some(Sequence(4)));
     }
 
     #[test]
     fn a_server_may_have_what_its_owner_keeps_and_sent_before_a_restart() {
         let mut stream = Stream::new(open(1, Lane::Live), Sequence(5));
         stream.hold_again(frame(6, 1));
-        stream.set_kept(KeptFrames { sent: Sequence(8), last: Sequence(9) });
-        assert_eq!((stream.sent(), stream.make_ready(Sequence(10))), (Sequence(8), Ok(())));
+        let kept = KeptFrames { first: Sequence(6), sent: Sequence(8), last: Sequence(9) };
+        stream.set_kept(kept);
+        assert_eq!((stream.sent(), stream.make_ready(Sequence(10))), (Sequence(8), Ok(Ready::On)));
         let durable = Sequence(10);
         assert_eq!(stream.make_ready(Sequence(11)), Err(StopReason::Ahead { durable }));
         // A receipt of one group names those that are not held again yet, too.

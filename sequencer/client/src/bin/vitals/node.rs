@@ -110,6 +110,7 @@ impl Node {
             // shows it, and a node that lost its journal's end is found out by it.
             newest: Some(self.identity.join("newest.receipt")),
             receipts: self.receipts.clone(),
+            identity_folder: Some(self.identity.clone()),
             ..config.with_name(version)?
         })
     }

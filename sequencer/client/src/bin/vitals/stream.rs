@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use client::{
-    Backlogs, Connection, ConnectionConfig, Delay, InputMark, StateBounds, StreamError, WhenFull,
+    Backlogs, Connection, ConnectionConfig, ConnectionError, Delay, InputMark, Loss, StreamError,
 };
 use model::calendar::parse_length;
 use model::{DeviceId, PatientIndex, Signal, signal_by_name, signals};
@@ -24,6 +24,7 @@ use wire::{Descriptor, Frame, Lane, StreamKey};
 use self::delay::Teller;
 use self::frames::{Building, Ended, Sending, SignalGap};
 use self::input::{Steady, Survey, TextArgs, instant, open, survey};
+use self::keeping::Keeping;
 use self::place::Place;
 use self::progress::{Progress, View};
 use self::reach::{is_away, reach};
@@ -37,6 +38,7 @@ use crate::report::{Interrupted, Outcome, Unfinished, Usage};
 mod delay;
 mod frames;
 mod input;
+mod keeping;
 mod place;
 mod progress;
 mod reach;
@@ -48,6 +50,9 @@ mod summary;
 const QUEUE_READINGS: usize = 4096;
 /// How long the lines that were read may take to be kept when the command is to end.
 const KEEP_FOR: Duration = Duration::from_secs(2);
+
+/// How long a certificate that is refused on the way may take to be replaced in its folder.
+const RENEWAL: Duration = Duration::from_secs(600);
 
 /// Stream readings from lines of text until each has a receipt
 ///
@@ -117,26 +122,11 @@ pub(crate) struct Stream {
     /// Longest wait for a frame to fill, milliseconds
     #[arg(long, value_name = "MS", default_value = "250")]
     frame_ms: u64,
-    /// Folder that keeps what has no receipt over a restart, and how far each file was sent: the
-    /// same file again sends only what is new
-    #[arg(long, value_name = "DIR")]
-    state: Option<PathBuf>,
+    #[command(flatten)]
+    keeping: Keeping,
     /// Send a file from its begin, also what the state folder says was sent
     #[arg(long, requires = "state")]
     again: bool,
-    /// Most MiB of frames in the state folder. Where it holds as much, a file is read no further
-    /// until there is room; of --stdin what was never sent is given up, first of ecg and ppg, last
-    /// what was under an alarm, the oldest first, and told when the command ends
-    #[arg(long, value_name = "MIB", requires = "state", default_value = "1024",
-          value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
-    state_max: u64,
-    /// How long the state folder keeps what was never sent, by this machine's clock, as 7d; then
-    /// it is given up, and told. Without it, for ever
-    #[arg(long, value_name = "LENGTH", requires = "state", value_parser = parse_length)]
-    state_age: Option<u64>,
-    /// Whether a state folder that is full gives readings up, or reads no further
-    #[arg(long, value_enum, requires = "state")]
-    when_full: Option<Full>,
     /// How long a node that does not answer is waited for, at the begin and after a loss. With
     /// --state what is read meanwhile is kept there
     #[arg(long, value_name = "LENGTH", value_parser = parse_length, default_value = "1h")]
@@ -144,15 +134,6 @@ pub(crate) struct Stream {
     /// Say nothing on the way but what goes wrong
     #[arg(long)]
     quiet: bool,
-}
-
-/// What happens where a state folder holds as much as it may.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Full {
-    /// Nothing more is read until there is room: the way of a file
-    Wait,
-    /// What is worth least is given up: the way of --stdin
-    GiveUp,
 }
 
 /// What each signal is, behind the options.
@@ -192,7 +173,7 @@ impl Stream {
             (false, true) => View::Nobody,
             (false, false) => View::of_stderr(),
         };
-        let progress = Arc::new(Progress::new(view, self.state.clone(), of));
+        let progress = Arc::new(Progress::new(view, self.keeping.state.clone(), of));
         let runtime = runtime()?;
         let outcome = runtime.block_on(async {
             tokio::select! {
@@ -273,7 +254,7 @@ impl Stream {
             of_lines: found.map(|found| found.counts.lines),
             readings: counts.readings_sent + before,
             sent_before,
-            state: self.state.clone(),
+            state: self.keeping.state.clone(),
             given_up: counts.readings_given_up + progress.given_up(),
             gaps,
         })
@@ -281,7 +262,7 @@ impl Stream {
 
     /// The frame of each signal.
     fn building(&self) -> Vec<Building> {
-        let is_kept = self.state.is_some();
+        let is_kept = self.keeping.state.is_some();
         let signals = self.signals.iter();
         let new = |signal| Building::new(signal, is_kept, self.frame_readings, self.frame_ms);
         signals.copied().map(new).collect()
@@ -289,23 +270,10 @@ impl Stream {
 
     /// What the state folder keeps of each signal, if there is one.
     fn backlogs(&self) -> anyhow::Result<Option<Backlogs>> {
-        let Some(folder) = &self.state else { return Ok(None) };
+        let Some(folder) = &self.keeping.state else { return Ok(None) };
         let keys = self.signals.iter().map(|signal| self.key(signal));
         let keys = keys.collect::<anyhow::Result<Vec<_>>>()?;
-        Ok(Some(Backlogs::open(folder, &keys, self.bounds())?))
-    }
-
-    /// What the state folder may hold.
-    fn bounds(&self) -> StateBounds {
-        let default = if self.file.is_some() { Full::Wait } else { Full::GiveUp };
-        StateBounds {
-            bytes_max: self.state_max << 20,
-            age_max: self.state_age.map(Duration::from_millis),
-            when_full: match self.when_full.unwrap_or(default) {
-                Full::Wait => WhenFull::Wait,
-                Full::GiveUp => WhenFull::GiveUp,
-            },
-        }
+        Ok(Some(Backlogs::open(folder, &keys, self.keeping.bounds(self.file.is_some()))?))
     }
 
     /// Waits for the node, collecting meanwhile, and sends everything.
@@ -393,7 +361,7 @@ impl Stream {
     /// Keeps what was read, and counts readings that are not kept.
     async fn keep_rest(&self, sending: &mut Sending) -> anyhow::Result<u64> {
         // Lines of a pipe are not read twice; a file is.
-        if self.file.is_some() || self.state.is_none() {
+        if self.file.is_some() || self.keeping.state.is_none() {
             return Ok(0);
         }
         match tokio::time::timeout(KEEP_FOR, sending.keep()).await {
@@ -413,11 +381,24 @@ impl Stream {
         };
         // Its name is looked up for each attempt.
         let mut config = self.node.config(SocketAddr::from(([0, 0, 0, 0], 0)))?;
-        config.state_bounds = self.bounds();
-        (config.state, config.on_delay) = (self.state.clone(), Some(Arc::new(on_delay) as _));
+        config.state_bounds = self.keeping.bounds(self.file.is_some());
+        let shown = progress.clone();
+        let on_loss = move |loss: &Loss| shown.say(&delay::loss_sentence(loss));
+        config.on_loss = Some(Arc::new(on_loss) as _);
+        let shown = progress.clone();
+        config.on_refused = Some(Arc::new(move |why: &ConnectionError| {
+            shown.say(&format!(
+                "{why}; its folder is read again for {} minutes: put a renewed certificate there \
+                 (`sequencer identity renew`)",
+                RENEWAL.as_secs() / 60
+            ));
+        }) as _);
+        config.waits.renewal = RENEWAL.min(Duration::from_millis(self.wait));
+        (config.state, config.on_delay) =
+            (self.keeping.state.clone(), Some(Arc::new(on_delay) as _));
         let wait = Duration::from_millis(self.wait);
         (config.waits.retry_for, config.waits.open) = (wait, wait);
-        if self.state.is_some() {
+        if self.keeping.state.is_some() {
             // Its own: several streams of one gateway are several sessions.
             config.newest = None;
         }
@@ -436,7 +417,7 @@ impl Stream {
         backlogs: Option<&Backlogs>,
         progress: &Arc<Progress>,
     ) -> anyhow::Result<Feed> {
-        let kept = self.file.as_deref().filter(|_| self.state.is_some());
+        let kept = self.file.as_deref().filter(|_| self.keeping.state.is_some());
         let marks = |index: usize| {
             let stream = backlogs.filter(|_| !self.again).map(|all| &all.streams()[index]);
             stream.map(client::Backlog::marks).unwrap_or_default()

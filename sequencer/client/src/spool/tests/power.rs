@@ -55,7 +55,8 @@ fn step(spool: &mut Spool, world: &mut World, dice: &mut Dice) {
         7 => {
             let last = world.sent.keys().next_back().copied().unwrap_or_default();
             world.receipted += dice.below(1 + last - world.receipted);
-            spool.forget_up_to(Sequence(world.receipted)).unwrap();
+            let now = Millis::default();
+            spool.forget_up_to(Sequence(world.receipted), now).unwrap();
         }
         8 => {
             let spare: Vec<_> = spool.spares().collect();

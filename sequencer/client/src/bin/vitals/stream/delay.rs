@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use client::{Delay, Delayed};
+use client::{Delay, Delayed, Loss};
 use model::calendar::Utc;
 
 /// How long a delay of frames is not told again.
@@ -42,6 +42,27 @@ fn delay_sentence(delay: &Delay) -> String {
     format!(
         "the node {what}: {meaning} (code {number}); nothing is lost, tried again at {}",
         Utc(*again_at)
+    )
+}
+
+/// A node that lost what it had promised.
+pub(super) fn loss_sentence(loss: &Loss) -> String {
+    let Loss { stream, durable, receipted, epoch, again } = loss;
+    let kept = if *epoch == stream.epoch {
+        String::from("all of them are kept")
+    } else {
+        let epoch = epoch.0;
+        format!("not all of them are kept: the rest goes in epoch {epoch}; the source has them yet")
+    };
+    format!(
+        "the node lost readings that it gave receipts for, from frame {} to {} of epoch {}: {} \
+         readings in {} frames are sent again, {kept}. Keep the receipts: unless the node's \
+         operator says that a loss was accepted, they are evidence",
+        durable.0 + 1,
+        receipted.0,
+        stream.epoch.0,
+        again.readings,
+        again.frames,
     )
 }
 

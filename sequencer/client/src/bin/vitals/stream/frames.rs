@@ -390,7 +390,7 @@ mod tests {
             .unwrap()
             .map(|file| file.unwrap().metadata().unwrap().len())
             .sum();
-        let mut narrow = sending(&state, held + FRAME_BYTES_MAX as u64 + 200, 7);
+        let mut narrow = sending(&state, held + FRAME_BYTES_MAX as u64 + 100, 7);
         narrow.keep().await.unwrap();
         assert_eq!((narrow.progress.kept_readings(), narrow.leave()), (2, 5));
     }

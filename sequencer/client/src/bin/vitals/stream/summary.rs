@@ -65,7 +65,8 @@ pub(super) fn report(streamed: Streamed) -> Report {
     let Streamed { counts, standing, ended, of_lines, readings, sent_before, .. } = streamed;
     let Streamed { state, given_up, gaps, .. } = streamed;
     let Counts { frames_sent, frames_receipted, receipts, reconnects, .. } = counts;
-    let restored = (counts.readings_sent + counts.readings_restored).saturating_sub(readings);
+    let restored = (counts.readings_sent + counts.readings_restored)
+        .saturating_sub(readings + counts.readings_sent_again);
     let without = unsent(&counts).readings;
     let mut json = json!({
         "schema": "vitals-stream-1", "read": readings + sent_before, "sent_before": sent_before,
@@ -73,7 +74,8 @@ pub(super) fn report(streamed: Streamed) -> Report {
         "refused": 0, "frames": frames_sent, "frames_receipted": frames_receipted,
         "receipts": receipts, "frames_delayed": counts.frames_delayed,
         "streams_delayed": counts.streams_delayed, "reconnects": reconnects,
-        "given_up": given_up, "gaps": gaps.iter().map(SignalGap::json).collect::<Vec<_>>(),
+        "sent_again": counts.readings_sent_again, "given_up": given_up,
+        "gaps": gaps.iter().map(SignalGap::json).collect::<Vec<_>>(),
         "error": null, "at": null,
     });
     let mut text = format!(
@@ -88,9 +90,7 @@ pub(super) fn report(streamed: Streamed) -> Report {
             "\n{sent_before} readings of the file were sent or kept before, and are not read again"
         );
     }
-    for gap in &gaps {
-        text += &format!("\n{gap}");
-    }
+    tell_losses(counts.readings_sent_again, &gaps, &mut text);
     let report = match ended {
         Ended::Whole(end) => {
             tell(&end.counts, &mut text, &mut json);
@@ -128,6 +128,19 @@ pub(super) fn report(streamed: Streamed) -> Report {
     let is_whole = gaps.is_empty() && given_up == 0;
     let exit = if is_whole || report.exit != ExitCode::Ok { report.exit } else { ExitCode::Failed };
     standing.tell(Report { exit, ..report })
+}
+
+/// What the node lost, and what was lost here.
+fn tell_losses(sent_again: u64, gaps: &[SignalGap], text: &mut String) {
+    if sent_again > 0 {
+        *text += &format!(
+            "\n{sent_again} readings had receipts and were sent again, because the node had lost \
+             them"
+        );
+    }
+    for gap in gaps {
+        *text += &format!("\n{gap}");
+    }
 }
 
 impl SignalGap {
