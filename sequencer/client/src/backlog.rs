@@ -105,6 +105,12 @@ impl Backlogs {
         self.streams.iter().map(Backlog::readings).sum()
     }
 
+    /// Bytes at the ends of files that were cut at the opening, because a crash or a power cut came
+    /// while they were written. None of it was sent.
+    pub fn cut_bytes(&self) -> u64 {
+        self.streams.iter().map(|one| one.spool.cut_bytes()).sum()
+    }
+
     /// Readings that were given up since the opening.
     pub fn readings_given_up(&self) -> u64 {
         self.given_up.readings

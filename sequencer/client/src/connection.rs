@@ -2,7 +2,8 @@
 //! lanes, with receipts that are checked before anything is called durable.
 //!
 //! One task drives the session machine of [`wire`]; everybody else talks to it through a lock held
-//! for microseconds (for one write with a state folder; a sync holds nobody up). A lost connection
+//! for microseconds. With a state folder that is for a write a frame, and for a sync or two where a
+//! file of frames ends, goes or is given up; what is sent is synced without it. A lost connection
 //! loses nothing: frames without a receipt are kept and sent again, requests without an answer are
 //! reported as unknown and can be asked again with the same bytes.
 //!
@@ -16,6 +17,7 @@ mod config;
 mod drive;
 mod error;
 mod kept;
+mod moved;
 mod outcome;
 mod requests;
 mod shared;

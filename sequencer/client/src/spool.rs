@@ -12,13 +12,19 @@
 //! epoch and less what was given up before it, so the sequences that are sent have no hole. For
 //! that the folder says up to where frames may have been sent: nothing up to there is given up.
 //!
-//! At the end of the last segment a record may be torn by a crash: it was never sent. A record that
-//! does not read elsewhere, or although a later one says that it was synced, is damage, and nothing
-//! is sent. The files hold readings in the clear and are readable for their owner alone. Frames of
-//! epoch 0 were made before the node said which epochs it has; they get theirs when the stream is
-//! opened. What version 1 kept (`DEVICE.SIGNAL.spool`) is taken over at the first opening.
+//! At the end of the last segment a record may be torn by a crash: it was never sent, and is cut. A
+//! record that does not read elsewhere, or although a later one says that it was synced, is damage,
+//! and nothing is sent. Such a record follows each sync; only where it is lost, as when the power
+//! fails, is damage in what was synced last taken for torn. Where a sync fails, nothing more is
+//! sent: what the disk has is not known then.
+//!
+//! The files hold readings in the clear and are readable for their owner alone. Frames of epoch 0
+//! were made before the node said which epochs it has; they get theirs when the stream is opened.
+//! What version 1 kept (`DEVICE.SIGNAL.spool`) is taken over at the first opening, and stays beside
+//! it as `DEVICE.SIGNAL.spool.taken`.
 
 mod amount;
+mod disk;
 mod error;
 mod folder;
 mod gap;
@@ -32,7 +38,7 @@ mod worth;
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -41,6 +47,8 @@ use model::{EpochNumber, Millis, Sequence, StreamHandle};
 use wire::{ClientError, DeviceTime, Frame, FramePlace, KeptFrames, Quality, Reading, StreamKey};
 
 pub(crate) use amount::Amount;
+use disk::Disk;
+pub(crate) use disk::Unsynced;
 pub use error::SpoolError;
 use folder::{Found, begin_segment, find, frames, old_path, remove, take_over};
 pub(crate) use gap::Frames;
@@ -69,7 +77,16 @@ pub(crate) struct Spool {
     segments: VecDeque<Segment>,
     segment_bytes: u64,
     receipted: Receipted,
+    disk: Disk,
     file: Arc<File>,
+    /// Bytes that the last segment began with.
+    begun_bytes: u64,
+    /// Up to where a record says that there are receipts.
+    recorded: u64,
+    /// Bytes that were never written to their end and were cut at the opening.
+    cut_bytes: u64,
+    /// The first sequence of what was given up since somebody asked.
+    moved: Option<Sequence>,
     /// Writes that have to be synced before what they allow may be sent, and how many of them are.
     written: u64,
     synced: u64,
@@ -117,26 +134,6 @@ pub(crate) struct Ready {
     /// Whether it may have been sent before a restart.
     pub(crate) again: bool,
     pub(crate) frame: Frame,
-}
-
-/// What is to be synced, by whoever may wait for the disk.
-#[derive(Debug)]
-pub(crate) struct Unsynced {
-    file: Arc<File>,
-    /// The stream's folder, for an error.
-    folder: PathBuf,
-    first: u64,
-    bytes: u64,
-    written: u64,
-}
-
-impl Unsynced {
-    /// Waits until the disk has it. Not to be called again after an error: the system may have
-    /// dropped what it could not write, and says so once.
-    pub(crate) fn sync(&self) -> Result<(), SpoolError> {
-        let wrong = |source| SpoolError::File { path: self.folder.clone(), source };
-        self.file.sync_data().map_err(wrong)
-    }
 }
 
 impl Spool {
@@ -196,23 +193,29 @@ impl Spool {
     }
 
     fn of_found(found: Found, folder: PathBuf, place: Place) -> Result<Spool, SpoolError> {
-        let Found { mut kept, mut segments, waiting } = found;
+        let Found { mut kept, mut segments, waiting, cut_bytes } = found;
         let Place { key, lock } = place;
         let oldest = segments.front().map_or(0, |one| one.first);
-        let (segment, file) = begin_segment(&folder, &mut kept, oldest)?;
+        let (mut segment, file) = begin_segment(&folder, &mut kept, oldest)?;
+        segment.at = segments.back().map_or(segment.at, |one| one.at);
         // One without frames has the name of the next, which replaced it.
         segments.retain(|one| one.first != segment.first);
         let bytes = segment.bytes;
         segments.push_back(segment);
         Ok(Spool {
             reached: kept.receipted,
+            recorded: kept.receipted,
             folder,
             key,
             kept,
             segments,
             segment_bytes: SEGMENT_BYTES,
             receipted: Receipted::default(),
+            disk: Disk::default(),
             file: Arc::new(file),
+            begun_bytes: bytes,
+            cut_bytes,
+            moved: None,
             written: 0,
             synced: 0,
             synced_bytes: bytes,
@@ -338,17 +341,22 @@ impl Spool {
         self.segments.iter().map(|segment| segment.bytes).sum()
     }
 
+    /// Bytes that were never written to their end, and so were cut at the opening.
+    pub(crate) fn cut_bytes(&self) -> u64 {
+        self.cut_bytes
+    }
+
     /// What was given up and is not told yet.
     pub(crate) fn gaps(&self) -> &[Gap] {
         &self.kept.gaps
     }
 
-    /// Somebody was told of all gaps.
-    pub(crate) fn forget_gaps(&mut self) -> Result<(), SpoolError> {
-        if self.kept.gaps.is_empty() {
-            return Ok(());
+    /// Somebody was told of these gaps.
+    pub(crate) fn forget_gaps(&mut self, told: &[Gap]) -> Result<(), SpoolError> {
+        match told.iter().map(|gap| gap.frames.last).max() {
+            Some(last) => self.append(&[Record::Told(last)], Sync::Before),
+            None => Ok(()),
         }
-        self.append(&[Record::Told(self.kept.last)], Sync::Before)
     }
 
     /// The next frame, of readings; it is not kept yet.
@@ -423,6 +431,11 @@ impl Spool {
         self.staged.push_back(Staged { written, again, frame });
     }
 
+    /// Bytes of the frame that is staged next; 0 if none waits.
+    pub(crate) fn next_bytes(&mut self) -> Result<usize, SpoolError> {
+        Ok(self.load()?.map_or(0, |next| next.frame.as_bytes().len()))
+    }
+
     /// The frame behind the last one staged, read back if need be.
     fn load(&mut self) -> Result<Option<KeptFrame>, SpoolError> {
         if self.loaded.is_empty() {
@@ -436,14 +449,14 @@ impl Spool {
         Ok(self.loaded.front().cloned())
     }
 
-    /// What is to be synced; `None` if everything is.
+    /// What is to be synced; `None` if everything is, and where the disk failed to once.
     pub(crate) fn unsynced(&self) -> Option<Unsynced> {
-        let last = self.last_segment();
-        (self.written > self.synced).then(|| Unsynced {
+        let is_due = self.written > self.synced && !self.disk.has_failed();
+        is_due.then(|| Unsynced {
+            disk: self.disk.clone(),
             file: self.file.clone(),
             folder: self.folder.clone(),
-            first: last.first,
-            bytes: last.bytes,
+            bytes: self.last_segment().bytes,
             written: self.written,
         })
     }
@@ -451,13 +464,19 @@ impl Spool {
     /// It was synced.
     pub(crate) fn note_synced(&mut self, done: &Unsynced) {
         self.synced = self.synced.max(done.written);
-        if done.first == self.last_segment().first {
+        if Arc::ptr_eq(&done.file, &self.file) {
             self.synced_bytes = self.synced_bytes.max(done.bytes);
+        }
+        if self.synced == self.written {
+            // Nothing follows that would say so. Where it cannot be written, damage in what was
+            // synced last is not told from a torn write, and nothing else is the worse for it.
+            drop(self.append(&[], Sync::Whenever));
         }
     }
 
     /// Waits until the disk has everything.
     pub(crate) fn sync(&mut self) -> Result<(), SpoolError> {
+        self.check_disk()?;
         let Some(unsynced) = self.unsynced() else { return Ok(()) };
         unsynced.sync()?;
         self.note_synced(&unsynced);
@@ -467,7 +486,7 @@ impl Spool {
     /// The next frame that may be sent.
     pub(crate) fn next_ready(&mut self) -> Option<Ready> {
         let first = self.staged.front()?;
-        if first.written > self.synced {
+        if first.written > self.synced || self.disk.has_failed() {
             return None;
         }
         let Staged { again, frame, .. } = self.staged.pop_front()?;
@@ -496,13 +515,42 @@ impl Spool {
             passed.add(&next.frame);
             self.loaded.pop_front();
         }
-        self.append(&[Record::Receipted(number)], Sync::Whenever)?;
+        self.note_receipts(number)?;
         self.forget_segments(at)?;
         Ok(passed)
     }
 
+    /// Takes receipts in. On a disk that is full it is they that make room.
+    fn note_receipts(&mut self, number: u64) -> Result<(), SpoolError> {
+        let record = Record::Receipted(number);
+        match self.append(std::slice::from_ref(&record), Sync::Whenever) {
+            Err(error) if error.is_of_full_disk() => self.kept.apply(&record),
+            appended => return appended,
+        }
+        // Before the record of it, for which there is no room: a crash between the two is told as
+        // frames that are missing, and none is.
+        self.drop_first(self.done().min(1))?;
+        match self.record_receipts() {
+            // With the next ones, then: forgetting late costs some frames sent again.
+            Err(error) if error.is_of_full_disk() => Ok(()),
+            recorded => recorded,
+        }
+    }
+
+    /// Says what has receipts, where no record does.
+    fn record_receipts(&mut self) -> Result<(), SpoolError> {
+        if self.recorded >= self.kept.receipted {
+            return Ok(());
+        }
+        self.append(&[Record::Receipted(self.kept.receipted)], Sync::Whenever)
+    }
+
     /// Removes segments of which nothing lacks a receipt, beyond what is kept of them.
     fn forget_segments(&mut self, at: Millis) -> Result<(), SpoolError> {
+        if self.recorded < self.kept.receipted {
+            // The disk is full, and without the record nothing more may go.
+            return Ok(());
+        }
         let done = self.done();
         let mut bytes: u64 = self.segments.iter().take(done).map(|one| one.bytes).sum();
         let Receipted { bytes_max, age_ms_max } = self.receipted;
@@ -519,12 +567,25 @@ impl Spool {
 
     /// How many segments, the oldest ones, lack no receipt.
     fn done(&self) -> usize {
-        let kept = &self.kept;
-        let is_done = |one: &&Segment| {
-            let mut needed = one.first.max(kept.receipted + 1)..=one.last;
-            needed.all(|number| kept.is_dropped(number))
-        };
-        self.segments.iter().take(self.segments.len() - 1).take_while(is_done).count()
+        let closed = self.segments.iter().take(self.segments.len() - 1);
+        closed.take_while(|one| self.is_done(one)).count()
+    }
+
+    fn is_done(&self, segment: &Segment) -> bool {
+        let mut needed = segment.first.max(self.kept.receipted + 1)..=segment.last;
+        needed.all(|number| self.kept.is_dropped(number))
+    }
+
+    /// Bytes that the last segment has grown by, if nothing in it lacks a receipt.
+    pub(crate) fn spent_bytes(&self) -> Option<u64> {
+        let last = self.last_segment();
+        let grown = last.bytes.saturating_sub(self.begun_bytes);
+        (grown > 0 && self.is_done(last)).then_some(grown)
+    }
+
+    /// Begins a segment where nothing in the last one lacks a receipt: that one can be forgotten.
+    pub(crate) fn compact(&mut self) -> Result<(), SpoolError> {
+        if self.spent_bytes().is_some() { self.rotate() } else { Ok(()) }
     }
 
     /// When the oldest segment was written that is kept although it lacks no receipt.
@@ -534,7 +595,8 @@ impl Spool {
 
     /// Bytes of its files but of those that lack no receipt.
     pub(crate) fn needed_bytes(&self) -> u64 {
-        self.segments.iter().skip(self.done()).map(|one| one.bytes).sum()
+        let bytes: u64 = self.segments.iter().skip(self.done()).map(|one| one.bytes).sum();
+        bytes - self.spent_bytes().unwrap_or(0)
     }
 
     /// Removes the oldest segment, which lacks no receipt.
@@ -547,7 +609,12 @@ impl Spool {
             return Ok(());
         }
         // First that they have receipts, then that they are gone: else some would be missing.
-        self.file.sync_data().map_err(|source| self.wrong(source))?;
+        self.record_receipts()?;
+        self.sync_last()?;
+        self.drop_first(count)
+    }
+
+    fn drop_first(&mut self, count: usize) -> Result<(), SpoolError> {
         for segment in self.segments.drain(..count) {
             remove(&segment.path)?;
         }
@@ -593,6 +660,8 @@ impl Spool {
         let Some((from, until)) = times else { return Ok(amount) };
         let frames = Frames { first, last };
         let gap = Gap { readings: amount.readings, from, until, cause, frames };
+        let sequence = self.kept.sequence(first);
+        self.moved = Some(self.moved.map_or(sequence, |before| before.min(sequence)));
         self.append(&[Record::Dropped(gap)], Sync::Before)?;
         // First what it was, then that it is gone: without the record the numbers had a hole.
         self.sync()?;
@@ -603,8 +672,18 @@ impl Spool {
         Ok(amount)
     }
 
+    /// The first sequence that stands for another frame since this was asked last, because frames
+    /// were given up.
+    pub(crate) fn take_moved(&mut self) -> Option<Sequence> {
+        self.moved.take()
+    }
+
     /// Gives readings up that are not kept at all.
     pub(crate) fn refuse(&mut self, frame: &Frame, cause: GapCause) -> Result<(), SpoolError> {
+        // What is known may itself be as long as a segment: then it is not written each time.
+        if self.last_segment().bytes >= self.segment_bytes.max(2 * self.begun_bytes) {
+            self.rotate()?;
+        }
         let (from, until) = self.times(frame);
         // Behind the last frame, and no frame itself.
         let frames = Frames { first: self.kept.last + 1, last: self.kept.last };
@@ -626,35 +705,58 @@ impl Spool {
 
     /// Begins the next segment, with all that is known.
     fn rotate(&mut self) -> Result<(), SpoolError> {
-        self.file.sync_data().map_err(|source| self.wrong(source))?;
+        self.sync_last()?;
         let oldest = self.segments.front().map_or(0, |one| one.first);
-        let (segment, file) = begin_segment(&self.folder, &mut self.kept, oldest)?;
+        let begun = begin_segment(&self.folder, &mut self.kept, oldest);
+        // Which file has the name is not known after an error.
+        let (mut segment, file) = begun.inspect_err(|_| self.disk.fail())?;
+        segment.at = self.last_segment().at;
         self.file = Arc::new(file);
         (self.synced_bytes, self.told_synced_bytes) = (segment.bytes, segment.bytes);
-        self.synced = self.written;
+        (self.begun_bytes, self.recorded) = (segment.bytes, self.kept.receipted);
+        // One without frames has the name of the next, which replaced it.
+        self.segments.retain(|one| one.first != segment.first);
         self.segments.push_back(segment);
+        Ok(())
+    }
+
+    /// Waits until the disk has the last segment as it stands.
+    fn sync_last(&mut self) -> Result<(), SpoolError> {
+        self.check_disk()?;
+        self.disk.sync(&self.file).map_err(|source| self.wrong(source))?;
+        (self.synced, self.synced_bytes) = (self.written, self.last_segment().bytes);
+        Ok(())
+    }
+
+    fn check_disk(&self) -> Result<(), SpoolError> {
+        if self.disk.has_failed() {
+            return Err(SpoolError::Unsynced { path: self.folder.clone() });
+        }
         Ok(())
     }
 
     /// Writes records to the last segment.
     fn append(&mut self, records: &[Record], when: Sync) -> Result<(), SpoolError> {
+        self.check_disk()?;
         let mut bytes = Vec::new();
         if self.synced_bytes > self.told_synced_bytes {
             bytes.extend(Record::Synced(self.synced_bytes).encode());
         }
         records.iter().for_each(|record| bytes.extend(record.encode()));
-        let before = self.last_segment().bytes;
-        // One write, so that a crash tears at most what it holds.
-        if let Err(source) = (&*self.file).write_all(&bytes) {
-            // What stands half there would be the end of what is read.
-            drop(self.file.set_len(before));
-            return Err(self.wrong(source));
+        if bytes.is_empty() {
+            return Ok(());
         }
+        let before = self.last_segment().bytes;
+        let appended = self.disk.append(&self.file, &bytes, before);
+        appended.map_err(|source| self.wrong(source))?;
         self.told_synced_bytes = self.synced_bytes;
         if let Some(last) = self.segments.back_mut() {
             last.bytes += bytes.len() as u64;
         }
         records.iter().for_each(|record| self.kept.apply(record));
+        if records.iter().any(|one| matches!(one, Record::Receipted(_) | Record::Rewound(_))) {
+            self.recorded = self.kept.receipted;
+        }
         if when == Sync::Before {
             self.written += 1;
         }
@@ -668,8 +770,9 @@ impl Spool {
 
 impl Drop for Spool {
     fn drop(&mut self) {
-        // Nobody waits for it any more; where it fails, the readings are as safe as before.
-        drop(self.sync());
+        // Nobody waits for it any more; where it fails, the readings are as safe as before. Behind
+        // it stands that it was synced, so that damage is found at the next opening.
+        drop(self.sync().and_then(|()| self.append(&[], Sync::Whenever)));
     }
 }
 

@@ -103,7 +103,7 @@ pub struct ConnectionConfig {
     /// Folder that keeps frames without receipt over a restart; none: they live in memory, and a
     /// restart begins new epochs. A frame costs one write then, and the frames that are written
     /// while the disk syncs the ones before share the next sync. What finds no place in
-    /// `limits.held_bytes_max` is on disk only.
+    /// `limits.held_bytes_max`, or in a quarter of `state_bounds.bytes_max`, is on disk only.
     pub state: Option<PathBuf>,
     /// What that folder may hold.
     pub state_bounds: StateBounds,

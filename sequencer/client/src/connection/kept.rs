@@ -1,7 +1,6 @@
 //! Streams with a state folder: frames go to the session once they are synced, and what finds no
 //! place there waits on disk.
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use model::{EpochNumber, Sequence, StreamHandle};
@@ -95,24 +94,38 @@ impl State {
     /// Whether the session has a place for so many bytes of a stream.
     fn has_place(&self, handle: StreamHandle, bytes: usize) -> bool {
         let own = self.streams.get(&handle).map_or(0, StreamState::in_memory_bytes);
-        bytes <= self.free_bytes() && own + bytes <= self.share()
+        // A frame that is larger than the share goes alone: else it could never go.
+        bytes <= self.free_bytes() && (own == 0 || own + bytes <= self.share())
     }
 
-    /// Bytes that the session has places for, less those that have one already.
+    /// Bytes that there are places for in the session. What has one may have been sent and is never
+    /// given up: of a small folder that may be a part only, or a full one could give up nothing.
+    fn places(&self) -> usize {
+        let part = usize::try_from(self.state_bounds.bytes_max / 4).unwrap_or(usize::MAX);
+        self.held_bytes_max.min(part)
+    }
+
+    /// Bytes of those places that are free.
     fn free_bytes(&self) -> usize {
         let staged = self.streams.values().filter_map(|one| one.spool.as_ref());
         let staged: usize = staged.map(|one| one.staged_bytes()).sum();
-        self.held_bytes_max.saturating_sub(self.session.held_bytes() + staged)
+        let taken = self.session.held_bytes() + staged;
+        // One frame alone goes, however small the folder is.
+        let places = if taken == 0 { self.held_bytes_max } else { self.places() };
+        places.saturating_sub(taken)
     }
 
     /// Bytes of the session that one stream may take: a backlog must not keep the others waiting.
     fn share(&self) -> usize {
         let streams = self.streams.values().filter(|one| one.spool.is_some()).count();
-        self.held_bytes_max / streams.max(1)
+        self.places() / streams.max(1)
     }
 
     /// Hands on what is synced, and stages what waits where there is a place for it.
     pub(super) fn fill(&mut self) {
+        if self.is_ended() {
+            return;
+        }
         let handles: Vec<_> = self.streams.keys().copied().collect();
         for handle in handles {
             if let Err(why) = self.fill_stream(handle) {
@@ -132,12 +145,18 @@ impl State {
         let Some(stream) = self.streams.get_mut(&handle) else { return Ok(()) };
         let own = stream.in_memory_bytes();
         let Some(spool) = stream.spool.as_mut() else { return Ok(()) };
-        let room = free.min(share.saturating_sub(own));
+        let wrong = |error| ConnectionError::Spool(Arc::new(error));
+        let mut room = free.min(share.saturating_sub(own));
+        if own == 0 {
+            let next = spool.next_bytes().map_err(wrong)?;
+            // As in `has_place`.
+            room = room.max(if next <= free { next } else { 0 });
+        }
         // Not for every receipt: what is staged costs a sync.
         if room < share / 4 && own > 0 {
             return Ok(());
         }
-        spool.stage(room).map_err(|error| ConnectionError::Spool(Arc::new(error)))?;
+        spool.stage(room).map_err(wrong)?;
         let kept = spool.kept_frames();
         self.session.set_kept(handle, kept);
         // What was sent before a restart needs no sync.
@@ -206,6 +225,10 @@ impl State {
 
     /// What is to be synced before it may be sent.
     pub(super) fn unsynced(&self) -> Vec<Group> {
+        if self.is_ended() {
+            // Above all after a sync that failed: another one would not say so.
+            return Vec::new();
+        }
         let streams = self.streams.iter();
         let groups = streams.filter_map(|(handle, stream)| {
             let unsynced = stream.spool.as_ref()?.unsynced()?;
@@ -231,17 +254,13 @@ impl State {
 }
 
 impl StreamState {
-    /// Frames of it may be gone: which sequence a frame has that was kept meanwhile is another now.
+    /// Frames of it may be gone: what was kept behind them has another sequence now.
     fn note_given_up(&mut self) {
-        let Some(spool) = &self.spool else { return };
+        let Some(spool) = &mut self.spool else { return };
         let before = std::mem::replace(&mut self.last_sent, spool.last());
-        if self.last_sent == before {
-            return;
+        if let Some(first) = spool.take_moved() {
+            self.moved.add(first, before);
         }
-        let sent = spool.kept_frames().sent;
-        let first = self.moved.as_ref().map_or(sent, |moved| sent.min(*moved.start()));
-        let last = self.moved.as_ref().map_or(before, |moved| before.max(*moved.end()));
-        self.moved = Some(RangeInclusive::new(Sequence(first.0 + 1).min(last), last));
     }
 
     /// What the session is told of its frames.

@@ -14,6 +14,9 @@ pub struct Counts {
     pub readings_restored: u64,
     /// Of those restored, readings that had a receipt before: the node lost them.
     pub readings_sent_again: u64,
+    /// Bytes at the ends of a state folder's files that were cut when streams were opened, because
+    /// a crash or a power cut came while they were written. None of it was sent.
+    pub bytes_cut: u64,
     /// Frames with a receipt.
     pub frames_receipted: u64,
     /// Readings in them.

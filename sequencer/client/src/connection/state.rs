@@ -1,7 +1,6 @@
 //! What a connection knows, beside the session machine: fed with events, it opens no socket.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -13,6 +12,7 @@ use wire::{
 
 use super::config::{ConnectionConfig, DelayListener, LossListener, ReceiptListener};
 use super::error::{ConnectionError, RequestError, StreamError};
+use super::moved::Moved;
 use super::outcome::{AccessOutcome, Applied, Counts, Delay, Delayed, Loss, ReleasedPage};
 use super::requests::Requests;
 use crate::receipts::{NewestReceipt, NotKept, ReceiptFolder};
@@ -71,7 +71,7 @@ pub(super) struct StreamState {
     pub(super) last_receipted: Sequence,
     pub(super) held: HeldFrames,
     /// Sequences that were told and stand for other frames now, because some were given up.
-    pub(super) moved: Option<RangeInclusive<Sequence>>,
+    pub(super) moved: Moved,
     pub(super) ended: bool,
     pub(super) stop: Option<Stop>,
     pub(super) spool: Option<Spool>,
@@ -239,7 +239,11 @@ impl State {
         descriptor: Descriptor,
         mut spool: Option<Spool>,
     ) -> Result<StreamHandle, StreamError> {
-        spool.iter_mut().for_each(|spool| self.state_bounds.bound(spool));
+        if let Some(spool) = &mut spool {
+            self.state_bounds.bound(spool);
+            // Of what was given up before, this connection told no sequence.
+            spool.take_moved();
+        }
         if let Some(why) = self.end_reason.clone() {
             return Err(why.into());
         }
@@ -252,6 +256,7 @@ impl State {
             let kept = spool.waiting();
             self.counts.frames_sent += kept.frames;
             self.counts.readings_restored += kept.readings;
+            self.counts.bytes_cut += spool.cut_bytes();
             self.session.set_kept(handle, spool.kept_frames());
         }
         let stream = StreamState {
@@ -261,7 +266,7 @@ impl State {
             last_sent,
             last_receipted,
             held: HeldFrames::default(),
-            moved: None,
+            moved: Moved::default(),
             ended: false,
             stop: None,
             spool,

@@ -95,8 +95,7 @@ impl Stream {
         let find_receipt = |state: &mut State| {
             // Asked before the end is: what has a receipt stays durable, whatever came after it.
             let stream = state.streams.get(&self.handle);
-            if stream.is_some_and(|one| one.moved.as_ref().is_some_and(|at| at.contains(&sequence)))
-            {
+            if stream.is_some_and(|one| one.moved.contains(sequence)) {
                 return Some(Err(StreamError::GivenUp));
             }
             if stream.is_some_and(|one| one.last_receipted >= sequence) {
@@ -133,15 +132,15 @@ impl Stream {
         spool.map(|spool| spool.gaps().to_vec()).unwrap_or_default()
     }
 
-    /// Somebody was told of all gaps: the folder need not keep them.
+    /// Somebody was told of these gaps: the folder need not keep them.
     ///
     /// # Errors
     /// [`StreamError::Spool`].
-    pub fn forget_gaps(&self) -> Result<(), StreamError> {
+    pub fn forget_gaps(&self, told: &[Gap]) -> Result<(), StreamError> {
         let mut state = self.shared.lock();
         let stream = state.streams.get_mut(&self.handle);
         let Some(spool) = stream.and_then(|one| one.spool.as_mut()) else { return Ok(()) };
-        spool.forget_gaps().map_err(|error| StreamError::Spool(Arc::new(error)))
+        spool.forget_gaps(told).map_err(|error| StreamError::Spool(Arc::new(error)))
     }
 
     /// The last sequence with a receipt.

@@ -16,6 +16,16 @@ pub enum SpoolError {
         /// Why.
         source: io::Error,
     },
+    /// What was written may not be there any more.
+    #[error(
+        "expected the disk to keep what was written to {path}, found that it failed to: nothing \
+         more of this stream is kept or sent. See to the disk, then start anew: what is read back \
+         is sent again"
+    )]
+    Unsynced {
+        /// Which folder.
+        path: PathBuf,
+    },
     /// The file begins with something else.
     #[error("expected a file of frames without a receipt, of version 1 or 2, at {path}")]
     Format {
@@ -48,6 +58,19 @@ pub enum SpoolError {
         /// Number of the frame that does.
         found: u64,
     },
+    /// A release before this one wrote to its file after that was taken over.
+    #[error(
+        "expected the frames of this stream in {path} alone, found {old} too: a release before \
+         this one wrote it since. Nothing of this stream is sent, because both may have used a \
+         sequence: keep one of the two elsewhere, remove it from the state folder, and send again \
+         from its source what of it has no receipt"
+    )]
+    Old {
+        /// Where the frames are.
+        path: PathBuf,
+        /// The file of the release before.
+        old: PathBuf,
+    },
     /// Another program sends the same stream.
     #[error(
         "expected to be the only program that sends this stream from its folder, found that \
@@ -75,4 +98,12 @@ pub enum SpoolError {
         /// Epoch asked for.
         found: u16,
     },
+}
+
+impl SpoolError {
+    /// Whether it is room on the disk that is missing.
+    pub(super) fn is_of_full_disk(&self) -> bool {
+        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+        matches!(self, SpoolError::File { source, .. } if full.contains(&source.kind()))
+    }
 }

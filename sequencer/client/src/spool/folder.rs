@@ -5,13 +5,15 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use files::Audience;
+use model::Millis;
 use wire::StreamKey;
 
 use super::amount::Amount;
+use super::disk;
 use super::error::SpoolError;
 use super::kept::{Kept, NO_EPOCH};
 use super::record::{Epoch, KeptFrame, Record};
-use super::segment::{self, Segment};
+use super::segment::{self, Read, Segment};
 use super::version1;
 
 /// What a folder holds.
@@ -19,6 +21,8 @@ pub(super) struct Found {
     pub(super) kept: Kept,
     pub(super) segments: VecDeque<Segment>,
     pub(super) waiting: Amount,
+    /// Bytes that were never written to their end, and are cut.
+    pub(super) cut_bytes: u64,
 }
 
 impl Found {
@@ -43,28 +47,27 @@ pub(super) fn find(folder: &Path, key: &StreamKey) -> Result<Found, SpoolError> 
     let firsts = segment::list(folder)?;
     let Some(last) = firsts.last().copied() else {
         let (kept, waiting) = (Kept::new(key.patient), Amount::default());
-        return Ok(Found { kept, segments: VecDeque::new(), waiting });
+        return Ok(Found { kept, segments: VecDeque::new(), waiting, cut_bytes: 0 });
     };
     let read = segment::read(folder, last, true)?;
-    if read.is_torn {
-        cut(&read.segment)?;
-    }
-    let mut kept = segment::kept(&read).unwrap_or_else(|| Kept::new(key.patient));
-    // Only what has receipts is ever removed; the record of them may be lost.
-    let before = firsts[0].saturating_sub(1);
-    kept.receipted = kept.receipted.max(before);
-    kept.offered = kept.offered.max(before);
+    settle(&read)?;
+    let cut_bytes = read.torn_bytes;
+    let kept = segment::kept(&read).unwrap_or_else(|| Kept::new(key.patient));
     let (mut segments, mut waiting) = (VecDeque::new(), Amount::default());
-    let mut expected = firsts[0];
+    // What was removed had receipts or was given up, and a record of it was synced before.
+    let (mut expected, mut at) = (1, Millis::default());
     for first in firsts {
-        let read = segment::read(folder, first, first == last)?;
-        let segment = read.segment;
+        let one = segment::read(folder, first, first == last)?;
+        let mut segment = one.segment;
+        // The clock may have been set back: what follows is not older than what it follows.
+        at = at.max(segment.at);
+        segment.at = at;
         // A crash came between the record that gives it up and its end.
         if segment.has_frames() && (segment.first..=segment.last).all(|one| kept.is_dropped(one)) {
             remove(&segment.path)?;
             continue;
         }
-        for one in frames(read.records) {
+        for one in frames(one.records) {
             let found = one.number();
             // What has receipts is removed, in whatever order the disk does it.
             let mut between = expected.max(kept.receipted + 1)..found;
@@ -78,7 +81,12 @@ pub(super) fn find(folder: &Path, key: &StreamKey) -> Result<Found, SpoolError> 
         }
         segments.push_back(segment);
     }
-    Ok(Found { kept, segments, waiting })
+    let mut behind = expected.max(kept.receipted + 1)..=kept.last;
+    if let Some(expected) = behind.find(|number| !kept.is_dropped(*number)) {
+        let (path, found) = (read.segment.path, kept.last + 1);
+        return Err(SpoolError::Missing { path, expected, found });
+    }
+    Ok(Found { kept, segments, waiting, cut_bytes })
 }
 
 /// The frames among records.
@@ -103,11 +111,16 @@ pub(super) fn begin_segment(
     Ok((segment, file))
 }
 
-/// Cuts what was never written to its end.
-fn cut(segment: &Segment) -> Result<(), SpoolError> {
+/// Cuts what was never written to its end, and waits until the disk has the rest: a program that
+/// was killed leaves it with the system, and from here on it is sent.
+fn settle(last: &Read) -> Result<(), SpoolError> {
+    let Read { segment, torn_bytes, .. } = last;
     let wrong = |source| SpoolError::File { path: segment.path.clone(), source };
     let file = files::append(&segment.path).map_err(wrong)?;
-    file.set_len(segment.bytes).and_then(|()| file.sync_all()).map_err(wrong)
+    if *torn_bytes > 0 {
+        file.set_len(segment.bytes).map_err(wrong)?;
+    }
+    disk::sync(&file).map_err(wrong)
 }
 
 pub(super) fn remove(path: &Path) -> Result<(), SpoolError> {
@@ -119,23 +132,31 @@ pub(super) fn old_path(path: &Path) -> PathBuf {
     path.with_extension("spool")
 }
 
-/// Makes one segment of what version 1 kept.
+/// Makes one segment of what version 1 kept. Its file stays under another name, untouched.
 pub(super) fn take_over(path: &Path, key: &StreamKey) -> Result<(), SpoolError> {
-    let old = old_path(path);
+    let (old, taken) = (old_path(path), path.with_extension("spool.taken"));
     if !old.exists() {
         return Ok(());
     }
-    // Where there is one, it was made of the old file, and only that was not removed any more.
-    if segment::list(path)?.is_empty() {
-        let records = version1::records(&old, key)?;
-        let first = records.iter().find_map(|record| match record {
-            Record::Head(head) => Some(head.first),
-            _ => None,
-        });
-        let bytes: Vec<_> = records.iter().flat_map(Record::encode).collect();
-        let segment = Segment::new(path, first.unwrap_or(1), bytes.len() as u64);
-        let wrong = |source| SpoolError::File { path: segment.path.clone(), source };
-        files::replace(&segment.path, &[&bytes], Audience::Owner).map_err(wrong)?;
+    let whole = version1::whole(&old)?;
+    if !segment::list(path)?.is_empty() {
+        // The segments were made of it, and a crash came before it was removed; or they were not.
+        if !taken.exists() || version1::whole(&taken)? != whole {
+            return Err(SpoolError::Old { path: path.to_owned(), old });
+        }
+        return remove(&old);
+    }
+    let records = version1::records(&old, key)?;
+    let first = records.iter().find_map(|record| match record {
+        Record::Head(head) => Some(head.first),
+        _ => None,
+    });
+    let bytes: Vec<_> = records.iter().flat_map(Record::encode).collect();
+    let segment = Segment::new(path, first.unwrap_or(1), bytes.len() as u64);
+    // In this order: whenever a crash comes, the next opening tells what was done.
+    for (path, bytes) in [(&taken, &whole), (&segment.path, &bytes)] {
+        let wrong = |source| SpoolError::File { path: path.clone(), source };
+        files::replace(path, &[bytes], Audience::Owner).map_err(wrong)?;
     }
     remove(&old)
 }

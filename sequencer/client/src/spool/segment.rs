@@ -34,8 +34,8 @@ pub(super) struct Segment {
 pub(super) struct Read {
     pub(super) segment: Segment,
     pub(super) records: Vec<Record>,
-    /// Whether something follows that was never written to its end.
-    pub(super) is_torn: bool,
+    /// Bytes behind them that were never written to their end.
+    pub(super) torn_bytes: u64,
 }
 
 impl Segment {
@@ -116,7 +116,7 @@ pub(super) fn read(folder: &Path, first: u64, is_last: bool) -> Result<Read, Spo
             segment.note(frame);
         }
     }
-    Ok(Read { segment, records, is_torn })
+    Ok(Read { segment, records, torn_bytes: rest.len() as u64 })
 }
 
 /// The state that the last segment of a folder says.

@@ -235,6 +235,7 @@ fn what_was_never_sent_is_given_up_and_leaves_no_hole_in_the_sequences() {
     assert!(first > 2, "{spare:?}");
     let given_up = spool.give_up(first, GapCause::Full).unwrap();
     assert_eq!(given_up.frames, end - first);
+    assert_eq!((spool.take_moved(), spool.take_moved()), (Some(Sequence(first)), None));
     let [gap] = *spool.gaps() else { panic!("{:?}", spool.gaps()) };
     let times = [first, end - 1].map(|number| reading(number).at);
     assert_eq!((gap.readings, [gap.from, gap.until]), (end - first, times));
@@ -249,7 +250,7 @@ fn what_was_never_sent_is_given_up_and_leaves_no_hole_in_the_sequences() {
     let mut spool = open(&folder, 3);
     let passed = spool.forget_up_to(Sequence(expected.len() as u64), Millis::default()).unwrap();
     assert_eq!(passed.frames, expected.len() as u64);
-    spool.forget_gaps().unwrap();
+    spool.forget_gaps(&[gap]).unwrap();
     push(&mut spool, 21, true);
     drop(spool);
     let mut spool = open(&folder, 3);
@@ -316,17 +317,19 @@ fn a_torn_tail_loses_only_what_was_never_sent() {
     spool.sync().unwrap();
     let synced = spool.bytes() as usize;
     push(&mut spool, 3, true);
-    let path = spool.segments[0].path.clone();
+    let (path, end) = (spool.segments[0].path.clone(), spool.bytes() as usize);
     drop(spool);
     let whole = std::fs::read(&path).unwrap();
-    for cut in synced..=whole.len() {
+    for cut in synced..=end {
         std::fs::write(&path, &whole[..cut]).unwrap();
         let mut spool = open(&folder, 3);
-        let kept = if cut < whole.len() { 2 } else { 3 };
+        let kept = if cut < end { 2 } else { 3 };
+        let torn = if cut < end { cut - synced } else { 0 };
+        assert_eq!(spool.cut_bytes(), torn as u64);
         push(&mut spool, 9, true);
         let sent: Vec<_> = sent(&mut spool).into_iter().map(|(_, number)| number).collect();
         let expected: Vec<_> = (1..=kept).chain([9]).collect();
-        assert_eq!(sent, expected, "{cut} of {} bytes", whole.len());
+        assert_eq!(sent, expected, "{cut} of {end} bytes");
         drop(spool);
         segments(&folder).into_iter().skip(1).for_each(|first| {
             let path = Spool::path(&state(&folder), &key()).join(format!("{first:020}.segment"));
@@ -340,17 +343,16 @@ fn a_corrupt_byte_in_what_was_synced_is_told_and_nothing_is_sent() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = open(&folder, 3);
     spool.segment_bytes = 400;
-    (1..=6).for_each(|number| push(&mut spool, number, true));
-    spool.sync().unwrap();
-    let (synced, last) = (spool.bytes(), spool.segments.back().unwrap().clone());
-    // Says that everything before was synced.
-    push(&mut spool, 7, true);
+    (1..=7).for_each(|number| push(&mut spool, number, true));
+    let last = spool.segments.back().unwrap().clone();
     let paths: Vec<_> = spool.segments.iter().map(|one| one.path.clone()).collect();
-    assert!(paths.len() > 1 && synced < spool.bytes());
+    assert!(paths.len() > 1);
+    // What says that the last group was synced comes with the end of the program at the latest.
     drop(spool);
     for path in paths {
         let whole = std::fs::read(&path).unwrap();
         let end = if path == last.path { last.bytes as usize } else { whole.len() };
+        assert!(path != last.path || end < whole.len());
         for at in 0..end {
             let mut bytes = whole.clone();
             bytes[at] ^= 1;
@@ -381,20 +383,43 @@ fn a_missing_segment_is_told_with_the_frame_that_is_missing() {
 }
 
 #[test]
+fn segments_that_are_missing_at_an_end_have_no_receipts_for_it() {
+    // Once the first one is gone, and once all but the last one, which has no frames.
+    for keeps in [1..3, 2..3] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = open(&folder, 3);
+        spool.segment_bytes = 400;
+        (1..=7).for_each(|number| push(&mut spool, number, true));
+        spool.forget_up_to(Sequence(2), Millis::default()).unwrap();
+        drop(spool);
+        drop(open(&folder, 3));
+        let firsts = segments(&folder);
+        assert_eq!(firsts.len(), 3, "{firsts:?}");
+        for (_, first) in firsts.iter().enumerate().filter(|(at, _)| !keeps.contains(at)) {
+            let path = Spool::path(&state(&folder), &key()).join(format!("{first:020}.segment"));
+            std::fs::remove_file(path).unwrap();
+        }
+        let refused = Spool::open_kept(&state(&folder), &key()).unwrap_err();
+        let SpoolError::Missing { expected, found, .. } = refused else { panic!("{refused}") };
+        assert_eq!((expected, found), (3, firsts[keeps.start]));
+    }
+}
+
+#[test]
 fn the_place_in_a_file_stands_if_and_only_if_its_frame_does() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = open(&folder, 3);
     push_marked(&mut spool, 1, Some(mark(1, 10)), true);
     let before = spool.bytes() as usize;
     push_marked(&mut spool, 2, Some(mark(1, 20)), true);
-    let path = spool.segments[0].path.clone();
+    let (path, end) = (spool.segments[0].path.clone(), spool.bytes() as usize);
     drop(spool);
     let whole = std::fs::read(&path).unwrap();
-    for cut in before..=whole.len() {
+    for cut in before..=end {
         std::fs::write(&path, &whole[..cut]).unwrap();
         let read = segment::read(&Spool::path(&state(&folder), &key()), 1, true).unwrap();
         let kept = segment::kept(&read).unwrap();
-        let (frames, expected) = if cut < whole.len() { (1, 10) } else { (2, 20) };
+        let (frames, expected) = if cut < end { (1, 10) } else { (2, 20) };
         assert_eq!((kept.last, kept.marks()), (frames, vec![mark(1, expected)]));
     }
     // It outlives its frames, other files and a new epoch.
@@ -538,6 +563,146 @@ fn what_version_1_kept_is_taken_over_with_its_sequences_and_places() {
         }
         assert!(!state(&folder).join("m.1.147842.spool").exists());
     }
+}
+
+#[test]
+fn the_file_that_was_taken_over_stays_and_another_one_beside_the_segments_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = state(&folder).join("m.1.147842.spool");
+    old_file(&folder, 3, 7, None);
+    let bytes = std::fs::read(&old).unwrap();
+    drop(open(&folder, 3));
+    let taken = state(&folder).join("m.1.147842.spool.taken");
+    assert_eq!(std::fs::read(&taken).unwrap(), bytes);
+    // A crash came before it was removed.
+    old_file(&folder, 3, 7, None);
+    drop(open(&folder, 3));
+    assert!(!old.exists());
+    // A release before ran again, and sent more.
+    old_file(&folder, 3, 8, None);
+    let refused = Spool::open_kept(&state(&folder), &key()).unwrap_err();
+    assert!(matches!(&refused, SpoolError::Old { old: found, .. } if *found == old), "{refused}");
+    assert!(old.exists());
+}
+
+#[test]
+fn a_file_of_version_1_with_a_whole_record_behind_a_torn_one_is_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    old_file(&folder, 3, 7, None);
+    let path = state(&folder).join("m.1.147842.spool");
+    let mut bytes = std::fs::read(&path).unwrap();
+    // In the place in a file, which is not the last record.
+    let at = old_record(1, &[0; 11]).len();
+    bytes[at + 20] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let refused = Spool::open_kept(&state(&folder), &key()).unwrap_err();
+    let SpoolError::Damaged { at: found, .. } = refused else { panic!("{refused}") };
+    assert_eq!(found, at as u64);
+    assert_eq!(std::fs::read(&path).unwrap(), bytes, "it stays as it is");
+}
+
+#[test]
+fn frames_of_version_1_are_as_old_as_their_file() {
+    let folder = tempfile::tempdir().unwrap();
+    old_file(&folder, 0, 1, None);
+    let path = state(&folder).join("m.1.147842.spool");
+    let written = std::time::UNIX_EPOCH + std::time::Duration::from_millis(1_777_624_200_000);
+    let file = File::options().write(true).open(path).unwrap();
+    file.set_modified(written).unwrap();
+    let spool = Spool::open_kept(&state(&folder), &key()).unwrap();
+    let at: Vec<_> = spool.spares().map(|spare| spare.at).collect();
+    assert_eq!(at, [Millis::from_unix_ms(1_777_624_200_000)]);
+}
+
+#[test]
+fn a_clock_that_is_set_back_makes_nothing_older_than_what_it_follows() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder, 3);
+    spool.segment_bytes = 400;
+    let at = |number: u64| Millis::new(if number < 8 { 5000 + number } else { number }).unwrap();
+    for number in 1..=16 {
+        let frame = spool.encode(&[reading(number)]).unwrap();
+        spool.store(&frame, None, at(number), false).unwrap();
+    }
+    let in_order = |spool: &Spool| {
+        let mut spares: Vec<_> = spool.spares().collect();
+        spares.sort();
+        assert!(spares.len() > 2 && spares.is_sorted_by_key(|spare| spare.first), "{spares:?}");
+    };
+    in_order(&spool);
+    drop(spool);
+    in_order(&open(&folder, 3));
+}
+
+#[test]
+fn a_disk_that_could_not_sync_once_is_not_believed_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder, 3);
+    push(&mut spool, 1, true);
+    disk::faults::fail_syncs(1);
+    assert!(matches!(spool.sync(), Err(SpoolError::File { .. })));
+    // The next one would succeed, whatever the system dropped.
+    assert!(matches!(spool.sync(), Err(SpoolError::Unsynced { .. })));
+    assert!(spool.unsynced().is_none());
+    assert_eq!(ready(&mut spool), []);
+    let frame = spool.encode(&[reading(2)]).unwrap();
+    let refused = spool.store(&frame, None, Millis::default(), true);
+    assert!(matches!(refused, Err(SpoolError::Unsynced { .. })));
+}
+
+#[test]
+fn a_segment_that_could_not_be_synced_at_its_end_is_not_followed_by_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder, 3);
+    spool.segment_bytes = 400;
+    disk::faults::fail_syncs(1);
+    let mut store = |number| {
+        let frame = spool.encode(&[reading(number)]).unwrap();
+        spool.store(&frame, None, Millis::default(), true)
+    };
+    let refused = (1..9).find_map(|number| store(number).err()).unwrap();
+    assert!(matches!(refused, SpoolError::File { .. }), "{refused}");
+    assert!(matches!(store(9), Err(SpoolError::Unsynced { .. })));
+    assert_eq!(segments(&folder), [1]);
+    assert_eq!((spool.sync().is_err(), ready(&mut spool)), (true, vec![]));
+}
+
+#[test]
+fn a_full_disk_is_drained_by_receipts() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = with_receipted(&folder, ALL);
+    assert_eq!(segments(&folder)[0], 1);
+    disk::faults::fail_writes(1);
+    spool.forget_up_to(Sequence(22), Millis::new(24).unwrap()).unwrap();
+    assert!(segments(&folder)[0] > 1, "the oldest went");
+    // And where nothing is to be removed, a record follows when there is room.
+    let alone = tempfile::tempdir().unwrap();
+    let mut other = open(&alone, 3);
+    (1..=3).for_each(|number| push(&mut other, number, true));
+    assert_eq!(sent(&mut other).len(), 3);
+    disk::faults::fail_writes(2);
+    other.forget_up_to(Sequence(2), Millis::default()).unwrap();
+    assert_eq!((segments(&alone), other.last_receipted()), (vec![1], Sequence(2)));
+    other.forget_up_to(Sequence(3), Millis::default()).unwrap();
+    drop((spool, other));
+    assert_eq!(open(&folder, 3).last_receipted(), Sequence(22));
+    assert_eq!(open(&alone, 3).last_receipted(), Sequence(3));
+}
+
+#[test]
+fn what_is_refused_again_and_again_takes_no_more_than_a_segment() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder, 3);
+    spool.segment_bytes = 400;
+    for number in 1..=100 {
+        let frame = spool.encode(&[reading(number)]).unwrap();
+        spool.refuse(&frame, GapCause::Full).unwrap();
+        assert!(spool.bytes() < 600, "{number}: {} bytes", spool.bytes());
+    }
+    assert_eq!(spool.gaps().iter().map(|gap| gap.readings).sum::<u64>(), 100);
+    drop(spool);
+    let spool = open(&folder, 3);
+    assert_eq!((segments(&folder), spool.gaps().len()), (vec![1], 1));
 }
 
 #[test]

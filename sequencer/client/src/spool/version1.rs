@@ -3,11 +3,13 @@
 //! Its first record is the state (version, epoch, last sequence with a receipt), the others are
 //! frames as sent, with or without the place in a file that ends with them, a higher receipted
 //! sequence, such a place alone, or whose readings follow. Reading stops at the first record that
-//! is torn: it was never sent.
+//! is torn: it was never sent, unless a whole one follows it.
 
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
+use model::limits::FRAME_BYTES_MAX;
 use model::{EpochNumber, Millis, PatientIndex, Sequence};
 use wire::{Frame, StreamKey};
 
@@ -25,6 +27,8 @@ const MARKED_FRAME: u8 = 5;
 const PATIENT: u8 = 6;
 const HEAD_BYTES: usize = 5;
 const CHECK_BYTES: usize = 8;
+/// Longest record: a frame with its place in a file.
+const RECORD_BYTES_MAX: usize = HEAD_BYTES + InputMark::BYTES + FRAME_BYTES_MAX + CHECK_BYTES;
 /// Largest file that it wrote: what could be held, twice, and the slack.
 const BYTES_MAX: u64 = 256 << 20;
 
@@ -47,6 +51,7 @@ pub(super) fn epoch(path: &Path) -> Result<Option<EpochNumber>, SpoolError> {
 /// stream's patient.
 pub(super) fn records(path: &Path, key: &StreamKey) -> Result<Vec<Record>, SpoolError> {
     let Spool { epoch, patient: own, receipted, mut frames, marks } = read(path)?;
+    let at = written_at(path)?;
     frames.retain(|frame| frame.sequence() > receipted);
     // The state folder may have been written by a program that died between two frames.
     let last = frames.last().map_or(receipted.0, |frame| frame.sequence().0);
@@ -62,22 +67,42 @@ pub(super) fn records(path: &Path, key: &StreamKey) -> Result<Vec<Record>, Spool
         Record::Mark(OwnedMark { patient: owner.unwrap_or(head.patient), mark })
     });
     let frames = frames.into_iter().map(|frame| {
-        // When it was kept nobody wrote down: it is the oldest of all.
-        let kept = KeptFrame::new(&frame, frame.sequence().0, Millis::default());
+        let kept = KeptFrame::new(&frame, frame.sequence().0, at);
         Record::Frame(kept.for_signal(key.signal()))
     });
     Ok(std::iter::once(Record::Head(head)).chain(marks).chain(frames).collect())
 }
 
-fn read(path: &Path) -> Result<Spool, SpoolError> {
-    let file = |source| SpoolError::File { path: path.to_owned(), source };
-    let bytes = files::read(path, BYTES_MAX, files::Audience::Owner).map_err(file)?;
-    from_bytes(bytes.into()).ok_or_else(|| SpoolError::Format { path: path.to_owned() })
+/// When a file was written last: when each of its frames was kept nobody wrote down.
+fn written_at(path: &Path) -> Result<Millis, SpoolError> {
+    let wrong = |source| SpoolError::File { path: path.to_owned(), source };
+    let written = std::fs::metadata(path).and_then(|found| found.modified()).map_err(wrong)?;
+    let since = written.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(Millis::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
 }
 
-/// What the records say; `None` unless the first is a state.
-fn from_bytes(mut bytes: Bytes) -> Option<Spool> {
-    let first = take(&mut bytes).filter(|record| record.kind == STATE)?;
+/// All bytes of a file.
+pub(super) fn whole(path: &Path) -> Result<Vec<u8>, SpoolError> {
+    let wrong = |source| SpoolError::File { path: path.to_owned(), source };
+    files::read(path, BYTES_MAX, files::Audience::Owner).map_err(wrong)
+}
+
+fn read(path: &Path) -> Result<Spool, SpoolError> {
+    let mut rest = Bytes::from(whole(path)?);
+    let length = rest.len();
+    let spool =
+        from_bytes(&mut rest).ok_or_else(|| SpoolError::Format { path: path.to_owned() })?;
+    if has_record(&rest) {
+        // A crash tears what was written last, and this was not.
+        let at = (length - rest.len()) as u64;
+        return Err(SpoolError::Damaged { path: path.to_owned(), at });
+    }
+    Ok(spool)
+}
+
+/// What the records say, which are taken off up to a torn one; `None` unless the first is a state.
+fn from_bytes(bytes: &mut Bytes) -> Option<Spool> {
+    let first = take(bytes).filter(|record| record.kind == STATE)?;
     let state: &[u8; 11] = first.body[..].try_into().ok()?;
     let [VERSION, epoch_high, epoch_low, receipted @ ..] = *state else {
         return None;
@@ -89,7 +114,7 @@ fn from_bytes(mut bytes: Bytes) -> Option<Spool> {
         frames: Vec::new(),
         marks: Vec::new(),
     };
-    while let Some(Record1 { kind, body }) = take(&mut bytes) {
+    while let Some(Record1 { kind, body }) = take(bytes) {
         match kind {
             FRAME => spool.frames.push(Frame::from_bytes(body).ok()?),
             MARK => spool.set_mark(InputMark::from_bytes(&body)?),
@@ -123,6 +148,15 @@ impl Spool {
 struct Record1 {
     kind: u8,
     body: Bytes,
+}
+
+/// Whether a whole record begins anywhere in these bytes.
+fn has_record(bytes: &Bytes) -> bool {
+    let is_kind = |at: &usize| (STATE..=PATIENT).contains(&bytes[*at]);
+    (0..bytes.len()).filter(is_kind).any(|at| {
+        let end = bytes.len().min(at + RECORD_BYTES_MAX);
+        take(&mut bytes.slice(at..end)).is_some()
+    })
 }
 
 /// Takes the first record off; `None` at the end and where a record is torn.

@@ -2,7 +2,7 @@
 
 use client::{Connection, StateBounds, Stream, StreamError, WhenFull};
 use model::{EpochNumber, Sequence};
-use wire::{Lane, StreamKey};
+use wire::{Lane, Reading, StreamKey};
 
 use crate::command_line::{folder_with_identities, vitals};
 use crate::files::{STREAM, write};
@@ -126,13 +126,58 @@ async fn a_full_folder_gives_up_the_oldest_that_was_never_sent_and_says_which() 
     assert_eq!((stream.gaps(), held.len() as u64 + given_up), (gaps, 400));
     assert_eq!(held[..8], [0, 1, 2, 3, 4, 5, 6, 7], "those may have been sent");
     assert!(held.ends_with(&[397, 398, 399]) && held.is_sorted());
-    stream.forget_gaps().unwrap();
+    stream.forget_gaps(&stream.gaps()).unwrap();
     assert_eq!(stream.gaps(), []);
     drop(stream);
     connection.close().await;
     let connection = connect().await.unwrap();
     assert_eq!(connection.epoch(&stream_key()).unwrap(), EpochNumber(1));
     assert_eq!(open(&connection).await.gaps(), []);
+}
+
+#[tokio::test]
+async fn a_folder_that_is_smaller_than_memory_gives_up_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::start(Behaviour { silent: true, ..Behaviour::default() });
+    let connection = node.connect_as(|config| {
+        config.state = Some(folder.path().join("state"));
+        let when_full = WhenFull::GiveUp;
+        config.state_bounds = StateBounds { bytes_max: 8192, when_full, ..StateBounds::default() };
+    });
+    let connection = connection.await.unwrap();
+    let stream = open(&connection).await;
+    for value in 0..400 {
+        stream.send(&[reading(value)]).await.unwrap();
+    }
+    let given_up = connection.counts().readings_given_up;
+    assert!(given_up > 200, "{given_up}");
+    let told: u64 = stream.gaps().iter().map(|gap| gap.readings).sum();
+    assert_eq!(told, given_up);
+}
+
+#[tokio::test]
+async fn a_frame_that_is_larger_than_its_streams_share_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::start(Behaviour::default());
+    let first = reading(0);
+    let readings = (0..40).map(|value| Reading { value: Some(value), ..first });
+    let readings: Vec<_> = readings.collect();
+    let connection = node.connect_as(|config| {
+        config.state = Some(folder.path().join("state"));
+        // Just the frame of all of them: half of it is each stream's.
+        config.limits.held_bytes_max = 32 + 16 * readings.len();
+    });
+    let connection = connection.await.unwrap();
+    let key = StreamKey { signal: 149_530, ..stream_key() };
+    let other = wire::Descriptor { key, ..descriptor(1) };
+    let _other = connection.open_stream(Lane::Live, other).await.unwrap();
+    let stream = open(&connection).await;
+    for _ in 0..3 {
+        // One finds its place at once, and those behind it wait on disk.
+        stream.send(&readings).await.unwrap();
+    }
+    stream.flush().await.unwrap();
+    assert_eq!(values(&node).len(), 3 * readings.len());
 }
 
 #[tokio::test]

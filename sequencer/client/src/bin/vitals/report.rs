@@ -215,7 +215,7 @@ fn is_given_wrongly(cause: &(dyn Error + 'static)) -> bool {
     // A connection's error shares it with everybody who waits.
     let shared = cause.downcast_ref::<Arc<SpoolError>>().map(Arc::as_ref);
     if let Some(error) = shared.or_else(|| cause.downcast_ref()) {
-        return !matches!(error, SpoolError::File { .. });
+        return !matches!(error, SpoolError::File { .. } | SpoolError::Unsynced { .. });
     }
     if let Some(error) = cause.downcast_ref::<PromisedError>() {
         return !matches!(error, PromisedError::File { .. });

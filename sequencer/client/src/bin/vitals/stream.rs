@@ -330,7 +330,7 @@ impl Stream {
         let gaps = sending.gaps();
         for stream in sending.streams() {
             // They are told when the command ends, which is at hand.
-            stream.forget_gaps()?;
+            stream.forget_gaps(&stream.gaps())?;
             stream.close()?;
         }
         Ok(gaps)

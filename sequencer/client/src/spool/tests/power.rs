@@ -119,8 +119,8 @@ fn images(now: &Image, before: &Image, spool: &Spool, dice: &mut Dice) -> Vec<Im
     ]
 }
 
-/// A gateway that starts on this image has all that it must, and breaks no word.
-fn check(image: &Image, world: &World, seed: u64) {
+/// A folder with the files of an image, of which nothing is synced.
+fn folder_of(image: &Image) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let path = Spool::path(&state(&folder), &key());
     files::make_folder(&path, Audience::Owner).unwrap();
@@ -129,6 +129,12 @@ fn check(image: &Image, world: &World, seed: u64) {
         std::fs::write(path.join(name), bytes).unwrap();
         std::fs::set_permissions(path.join(name), Permissions::from_mode(0o600)).unwrap();
     }
+    folder
+}
+
+/// A gateway that starts on this image has all that it must, and breaks no word.
+fn check(image: &Image, world: &World, seed: u64) {
+    let folder = folder_of(image);
     let mut spool = Spool::open_kept(&state(&folder), &key())
         .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     spool.begin(EpochNumber(3)).unwrap();
@@ -191,4 +197,27 @@ fn a_new_segment_is_there_as_a_whole_or_not_at_all() {
     let mut spool = open(&folder, 3);
     push(&mut spool, 3, true);
     assert_eq!(sent(&mut spool), [(1, 1), (2, 2), (3, 3)]);
+}
+
+#[test]
+fn what_is_sent_after_a_kill_outlives_the_power() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder, 3);
+    push(&mut spool, 1, true);
+    spool.sync().unwrap();
+    let synced = spool.synced_bytes;
+    (2..=3).for_each(|number| push(&mut spool, number, true));
+    // Killed before the next sync: the system has all that was written, the disk does not.
+    let killed = folder_of(&image(&spool.folder));
+    let name = spool.segments[0].path.file_name().unwrap().to_owned();
+    let mut spool = open(&killed, 3);
+    push(&mut spool, 4, true);
+    let expected = [(1, 1), (2, 2), (3, 3), (4, 4)];
+    assert_eq!(sent(&mut spool), expected);
+    // Then the power fails.
+    let on_disk = disk::faults::synced_bytes(&spool.folder.join(&name)).max(synced);
+    let mut image = image(&spool.folder);
+    image.get_mut(&name).unwrap().truncate(on_disk as usize);
+    let powerless = folder_of(&image);
+    assert_eq!(sent(&mut open(&powerless, 3)), expected);
 }

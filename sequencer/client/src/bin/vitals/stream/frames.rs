@@ -16,6 +16,10 @@ use super::progress::Progress;
 use super::step::{Bad, End, Step};
 use crate::node::now;
 
+/// Said where nothing more can be kept.
+const FULL: &str = "the state folder holds as much as it may (--state-max): nothing more is read \
+                    until the node is there";
+
 /// Where frames go.
 enum Sink {
     /// No connection stood yet, and no state folder keeps them: they wait to be read.
@@ -198,7 +202,10 @@ impl Sending {
                 match backlogs.push(index, frame)? {
                     Pushed::Kept => self.progress.keep(one.readings.len()),
                     Pushed::GivenUp => {}
-                    Pushed::NoRoom => std::future::pending().await,
+                    Pushed::NoRoom => {
+                        self.progress.say(FULL);
+                        std::future::pending().await
+                    }
                 }
                 self.progress.hold(backlogs);
             }
@@ -320,10 +327,7 @@ impl Sending {
             std::future::pending().await
         }
         if self.is_without_room() {
-            self.progress.say(
-                "the state folder holds as much as it may (--state-max): nothing more is read \
-                 until the node is there",
-            );
+            self.progress.say(FULL);
             std::future::pending().await
         }
     }

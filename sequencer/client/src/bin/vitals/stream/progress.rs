@@ -84,8 +84,17 @@ impl Progress {
     /// The state folder holds frames of a run before.
     pub(super) fn inherit(&self, backlogs: &Backlogs) {
         let held = Unsent { frames: backlogs.frames(), readings: backlogs.readings() };
-        let mut inner = self.lock();
-        (inner.before, inner.held) = (held, held);
+        {
+            let mut inner = self.lock();
+            (inner.before, inner.held) = (held, held);
+        }
+        let cut = backlogs.cut_bytes();
+        if cut > 0 {
+            self.say(&format!(
+                "{cut} bytes at the end of what the state folder keeps were not written to their \
+                 end, by a crash or a power cut, and are cut: nothing of them was ever sent"
+            ));
+        }
     }
 
     /// What the state folder holds now, while there is no connection.
