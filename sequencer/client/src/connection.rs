@@ -56,12 +56,18 @@ pub struct Connection {
 }
 
 /// Ends the driving task with its last owner.
-struct Driver(tokio::task::JoinHandle<()>);
+struct Driver {
+    task: tokio::task::JoinHandle<()>,
+    shared: Arc<Shared>,
+}
 
 impl Drop for Driver {
     fn drop(&mut self) {
         // Without this the task would hold the socket and connect again for an hour, for nobody.
-        self.0.abort();
+        self.task.abort();
+        // The task goes later than this returns, and with it what it knows.
+        self.shared.lock().close();
+        self.shared.notify();
     }
 }
 
@@ -81,13 +87,14 @@ impl Connection {
         let dialer = Arc::new(Dialer::new(&shared)?);
         let first = dialer.dial(&shared, shared.config.waits.connect).await?;
         let (driven, dialing) = (shared.clone(), dialer.clone());
-        let driver = tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             tokio::select! {
                 () = drive::drive(&driven, &dialing, first) => {}
                 never = drive::keep(&driven) => match never {},
             }
         });
-        let connection = Connection { shared, dialer, _driver: Arc::new(Driver(driver)) };
+        let driver = Arc::new(Driver { task, shared: shared.clone() });
+        let connection = Connection { shared, dialer, _driver: driver };
         connection.shared.wait_for(|state| state.find_welcome()).await?;
         Ok(connection)
     }
@@ -319,7 +326,8 @@ impl Connection {
     }
 
     /// Says goodbye and waits until the node has heard it, at most `waits.goodbye`. What has no
-    /// receipt is dropped, or stays in the state folder: [`Connection::flush`] first.
+    /// receipt is dropped, or stays in the state folder, which is free for another program then:
+    /// [`Connection::flush`] first.
     pub async fn close(self) {
         {
             let mut state = self.shared.lock();
@@ -332,6 +340,7 @@ impl Connection {
         let over = self.shared.wait_for(|state| state.driver_done.then_some(()));
         // A node that never confirms must not keep a program from ending; the frames are safe.
         let _ = tokio::time::timeout(waits.goodbye, over).await;
+        self.shared.lock().close();
     }
 
     /// Why the newest receipt is not kept to be shown in the next hello, if it is not. Nothing else

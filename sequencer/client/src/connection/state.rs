@@ -214,6 +214,12 @@ impl State {
         self.end_reason.is_some()
     }
 
+    /// It is over, and whoever opens the state folder next finds it free.
+    pub(super) fn close(&mut self) {
+        self.end(ConnectionError::ClosedHere);
+        self.streams.values_mut().for_each(|stream| stream.spool = None);
+    }
+
     /// The session stands, or never will again.
     pub(super) fn find_welcome(&mut self) -> Option<Result<(), ConnectionError>> {
         match &self.end_reason {

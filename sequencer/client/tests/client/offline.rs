@@ -1,6 +1,6 @@
 //! A node that is away for longer than memory holds: what is sent meanwhile is on disk.
 
-use client::{Connection, StateBounds, Stream, StreamError, WhenFull};
+use client::{Connection, ConnectionConfig, StateBounds, Stream, StreamError, WhenFull};
 use model::{EpochNumber, Sequence};
 use wire::{Lane, Reading, StreamKey};
 
@@ -178,6 +178,21 @@ async fn a_frame_that_is_larger_than_its_streams_share_is_sent() {
     }
     stream.flush().await.unwrap();
     assert_eq!(values(&node).len(), 3 * readings.len());
+}
+
+#[tokio::test]
+async fn a_folder_is_free_once_its_connection_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::start(Behaviour::default());
+    let config = |config: &mut ConnectionConfig| config.state = Some(folder.path().join("state"));
+    let (first, second) =
+        (node.connect_as(config).await.unwrap(), node.connect_as(config).await.unwrap());
+    let stream = open(&first).await;
+    drop(first);
+    // Nothing is waited for in between, in which the task of the first could end.
+    let again = second.begin_stream(Lane::Live, descriptor(1));
+    assert!(again.is_ok(), "{:?}", again.err());
+    assert!(stream.send(&[reading(1)]).await.is_err());
 }
 
 #[tokio::test]
