@@ -111,6 +111,15 @@ impl Backlogs {
         self.streams.iter().map(|one| one.spool.cut_bytes()).sum()
     }
 
+    /// Somebody was told of these gaps of a stream: the folder need not keep them.
+    ///
+    /// # Errors
+    /// [`StreamError::Spool`].
+    pub fn forget_gaps(&mut self, stream: usize, told: &[Gap]) -> Result<(), StreamError> {
+        let spool = &mut self.streams[stream].spool;
+        spool.forget_gaps(told).and_then(|()| spool.sync()).map_err(wrong)
+    }
+
     /// Readings that were given up since the opening.
     pub fn readings_given_up(&self) -> u64 {
         self.given_up.readings

@@ -132,7 +132,8 @@ impl Stream {
         spool.map(|spool| spool.gaps().to_vec()).unwrap_or_default()
     }
 
-    /// Somebody was told of these gaps: the folder need not keep them.
+    /// Somebody was told of these gaps: the folder need not keep them. Until then no other patient
+    /// follows on the device.
     ///
     /// # Errors
     /// [`StreamError::Spool`].

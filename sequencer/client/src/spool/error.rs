@@ -80,11 +80,11 @@ pub enum SpoolError {
         /// The file that it holds.
         path: PathBuf,
     },
-    /// Frames of another patient lack receipts.
+    /// Frames of another patient lack receipts, or were given up and nobody was told.
     #[error(
         "expected readings of the patient whose readings of this device have no receipt yet in \
-         {path}, found another patient: send those first, with their patient, or give this one a \
-         state folder of its own"
+         {path}, or are given up and not told, found another patient: send those first, with \
+         their patient, or give this one a state folder of its own"
     )]
     Patient {
         /// Which folder.

@@ -26,13 +26,14 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Lets another patient follow, if nothing of the one before lacks a receipt. That one may
-    /// come back, and the files that were sent are not to be sent twice.
+    /// Lets another patient follow, if nothing of the one before lacks a receipt, and nothing was
+    /// given up that nobody was told: it would be told as that one's. The one before may come back,
+    /// and the files that were sent are not to be sent twice.
     pub(super) fn hand_on(&mut self, key: &StreamKey, path: &Path) -> Result<(), SpoolError> {
         if self.kept.patient == key.patient {
             return Ok(());
         }
-        if self.waiting.frames > 0 {
+        if self.waiting.frames > 0 || !self.kept.gaps.is_empty() {
             return Err(SpoolError::Patient { path: path.to_owned() });
         }
         self.kept.patient = key.patient;

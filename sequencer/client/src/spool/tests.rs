@@ -706,6 +706,23 @@ fn what_is_refused_again_and_again_takes_no_more_than_a_segment() {
 }
 
 #[test]
+fn no_other_patient_follows_while_nobody_was_told_what_was_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder, 3);
+    let frame = spool.encode(&[reading(1)]).unwrap();
+    spool.refuse(&frame, GapCause::Full).unwrap();
+    drop(spool);
+    let next = StreamKey { patient: PatientIndex::new(2).unwrap(), ..key() };
+    let refused = Spool::open_kept(&state(&folder), &next).unwrap_err();
+    assert!(matches!(refused, SpoolError::Patient { .. }), "{refused}");
+    let mut spool = open(&folder, 3);
+    let told = spool.gaps().to_vec();
+    spool.forget_gaps(&told).unwrap();
+    drop(spool);
+    Spool::open_kept(&state(&folder), &next).unwrap();
+}
+
+#[test]
 fn frames_of_another_patient_in_a_file_of_version_1_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     old_file(&folder, 3, 7, Some(2));

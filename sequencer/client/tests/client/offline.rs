@@ -224,6 +224,28 @@ async fn a_gateway_whose_folder_is_full_tells_what_it_gave_up_and_fails() {
 }
 
 #[tokio::test]
+async fn what_was_given_up_is_told_again_if_nobody_was_there_to_hear_it() {
+    let node = Node::start(Behaviour::default());
+    let folder = folder_with_identities(&node);
+    let line = format!(
+        "{STREAM} --stdin --state DIR/state --state-max 1 --frame-readings 1000 --time-unit ms \
+         --json"
+    );
+    node.hide();
+    let mut gateway = Running::start(folder.path(), &node, &line);
+    gateway.feed(&lines(200_000)).await;
+    gateway.hear_nothing();
+    node.appear();
+    assert_eq!(gateway.end().await.0, Some(1));
+    for (expected, is_told) in [(Some(1), true), (Some(0), false)] {
+        let again = Running::start(folder.path(), &node, &line);
+        let (code, said) = again.end().await;
+        let gaps = said["gaps"].as_array().expect("a list");
+        assert_eq!((code, !gaps.is_empty()), (expected, is_told), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_file_waits_for_room_and_loses_nothing() {
     let node = Node::start(Behaviour::default());
     let folder = folder_with_identities(&node);

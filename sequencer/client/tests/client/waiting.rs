@@ -44,6 +44,11 @@ impl Running {
         }
     }
 
+    /// Nobody reads what it says at its end.
+    pub(crate) fn hear_nothing(&mut self) {
+        drop(self.child.stdout.take());
+    }
+
     async fn interrupt(&mut self) {
         let id = self.child.id().expect("it runs").to_string();
         let sent = tokio::process::Command::new("kill").args(["-INT", &id]).status().await;

@@ -245,7 +245,7 @@ impl Access {
             text += &format!("\nkept as stored in {}", path.display());
             json["kept_frames"] = path.display().to_string().into();
         }
-        Report { text, json, exit }
+        Report { text, json, exit, after: None }
     }
 }
 

@@ -117,7 +117,7 @@ fn main() {
     let cli = Cli::parse();
     let outcome = run(cli.command, cli.json);
     let exit = match outcome {
-        Ok(report) => show(&report, cli.json),
+        Ok(report) => show(report, cli.json),
         Err(error) => fail(&error, cli.json),
     };
     process::exit(i32::from(exit.number()));

@@ -33,6 +33,8 @@ pub(crate) struct Report {
     pub(crate) json: Value,
     /// How the program ends.
     pub(crate) exit: ExitCode,
+    /// What is done once it was shown.
+    pub(crate) after: Option<Box<dyn FnOnce()>>,
 }
 
 /// A command's end, or why it could not run.
@@ -41,17 +43,17 @@ pub(crate) type Outcome = Result<Report, anyhow::Error>;
 impl Report {
     /// Done.
     pub(crate) fn success(text: String, json: Value) -> Report {
-        Report { text, json, exit: ExitCode::Ok }
+        Report { text, json, exit: ExitCode::Ok, after: None }
     }
 
     /// What was checked holds, and what the check is for was not compared.
     pub(crate) fn not_compared(text: String, json: Value) -> Report {
-        Report { text, json, exit: ExitCode::NotCompared }
+        Report { text, json, exit: ExitCode::NotCompared, after: None }
     }
 
     /// Refused, or a check that does not hold.
     pub(crate) fn failure(text: String, json: Value) -> Report {
-        Report { text, json, exit: ExitCode::Failed }
+        Report { text, json, exit: ExitCode::Failed, after: None }
     }
 }
 
@@ -100,12 +102,17 @@ impl fmt::Display for Unfinished {
 }
 
 /// Prints a report.
-pub(crate) fn show(report: &Report, json: bool) -> ExitCode {
+pub(crate) fn show(report: Report, json: bool) -> ExitCode {
     // Names, files and a node's words may stand in the text; what they hold must not act on a
     // terminal. What could begin a line of its own was escaped where it was taken in.
     let text = if json { report.json.to_string() } else { escape_lines(&report.text) };
     // A reader that has gone away, as in a pipe to head, is no failure of the command.
-    let _ = writeln!(std::io::stdout(), "{text}");
+    let mut stdout = std::io::stdout();
+    let shown = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+    // It hears it another time, though.
+    if let Some(after) = report.after.filter(|_| shown.is_ok()) {
+        after();
+    }
     report.exit
 }
 

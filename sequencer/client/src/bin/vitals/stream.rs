@@ -13,7 +13,7 @@ use client::{
     Backlogs, Connection, ConnectionConfig, ConnectionError, Delay, InputMark, Loss, StreamError,
 };
 use model::calendar::parse_length;
-use model::{DeviceId, PatientIndex, Signal, signal_by_name, signals};
+use model::{DeviceId, PatientIndex, Signal, escape, signal_by_name, signals};
 use recordings::decimal::to_decimal;
 use recordings::text::{Line, Lines, Measured, Period, Reader, Rules, Times};
 use recordings::{Format, When};
@@ -33,7 +33,7 @@ use self::step::{End, OnError, Step};
 use crate::consent::parse_patient;
 use crate::node::{Node, Standing, now, runtime};
 use crate::recording::detect;
-use crate::report::{Interrupted, Outcome, Unfinished, Usage};
+use crate::report::{Interrupted, Outcome, Report, Unfinished, Usage};
 
 mod delay;
 mod frames;
@@ -184,7 +184,13 @@ impl Stream {
         progress.clear();
         // A thread that waits for standard input ends with the process, not with the runtime.
         runtime.shutdown_background();
-        Ok(summary::report(outcome?))
+        let streamed = outcome?;
+        let told = streamed.gaps.clone();
+        let report = summary::report(streamed);
+        if told.is_empty() {
+            return Ok(report);
+        }
+        Ok(Report { after: Some(Box::new(move || self.forget_gaps(&told))), ..report })
     }
 
     /// What is read: a pipe is text, a file says what it is.
@@ -329,11 +335,27 @@ impl Stream {
         }
         let gaps = sending.gaps();
         for stream in sending.streams() {
-            // They are told when the command ends, which is at hand.
-            stream.forget_gaps(&stream.gaps())?;
             stream.close()?;
         }
         Ok(gaps)
+    }
+
+    /// Somebody was told what was given up.
+    fn forget_gaps(&self, told: &[SignalGap]) {
+        if let Err(error) = self.try_forget_gaps(told) {
+            let why = escape(&error.to_string());
+            eprintln!("vitals: what was given up will be told once more: {why}");
+        }
+    }
+
+    fn try_forget_gaps(&self, told: &[SignalGap]) -> anyhow::Result<()> {
+        let Some(mut backlogs) = self.backlogs()? else { return Ok(()) };
+        for (index, signal) in self.signals.iter().enumerate() {
+            let own = told.iter().filter(|one| one.signal.code == signal.code);
+            let own: Vec<_> = own.map(|one| one.gap).collect();
+            backlogs.forget_gaps(index, &own)?;
+        }
+        Ok(())
     }
 
     /// Why it ended, once everything that was read is kept that can be.

@@ -80,6 +80,7 @@ impl Building {
 }
 
 /// What a signal lacks, since it found no room.
+#[derive(Clone, Copy)]
 pub(super) struct SignalGap {
     pub(super) signal: &'static Signal,
     pub(super) gap: Gap,

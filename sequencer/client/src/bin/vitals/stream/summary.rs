@@ -55,7 +55,7 @@ pub(super) fn dry_run(found: &Survey, signals: &[&'static Signal]) -> Report {
             text += &format!("\n{error}");
             json["error"] = error.why.as_str().into();
             json["at"] = error.place.as_str().into();
-            Report { text, json, exit: ExitCode::Usage }
+            Report { text, json, exit: ExitCode::Usage, after: None }
         }
     }
 }
@@ -111,7 +111,7 @@ pub(super) fn report(streamed: Streamed) -> Report {
             );
             json["error"] = bad.why.as_str().into();
             json["at"] = bad.place.as_str().into();
-            Report { text, json, exit: ExitCode::Usage }
+            Report { text, json, exit: ExitCode::Usage, after: None }
         }
         Ended::Refused(error) => {
             let why = with_causes(&error);
