@@ -221,3 +221,22 @@ fn what_is_sent_after_a_kill_outlives_the_power() {
     let powerless = folder_of(&image);
     assert_eq!(sent(&mut open(&powerless, 3)), expected);
 }
+
+#[test]
+fn damage_in_the_last_group_is_found_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder, 3);
+    (1..=2).for_each(|number| push(&mut spool, number, true));
+    let end = spool.bytes() as usize;
+    spool.sync().unwrap();
+    // The program ends without a word: nothing is written at its end.
+    let whole = image(&spool.folder);
+    let name = spool.segments[0].path.file_name().unwrap();
+    for at in (0..end).step_by(7) {
+        let mut damaged = whole.clone();
+        damaged.get_mut(name).unwrap()[at] ^= 1;
+        let killed = folder_of(&damaged);
+        let refused = Spool::open_kept(&state(&killed), &key()).unwrap_err();
+        assert!(matches!(refused, SpoolError::Damaged { .. }), "byte {at}: {refused}");
+    }
+}
