@@ -27,7 +27,9 @@ mod amount;
 mod disk;
 mod error;
 mod folder;
+mod forget;
 mod gap;
+mod give_up;
 mod kept;
 mod record;
 mod segment;
@@ -44,14 +46,13 @@ use std::sync::Arc;
 
 use files::{Audience, LockedFile};
 use model::{EpochNumber, Millis, Sequence, StreamHandle};
-use wire::{ClientError, DeviceTime, Frame, FramePlace, KeptFrames, Quality, Reading, StreamKey};
+use wire::{ClientError, Frame, FramePlace, KeptFrames, Reading, StreamKey};
 
 pub(crate) use amount::Amount;
 use disk::Disk;
 pub(crate) use disk::Unsynced;
 pub use error::SpoolError;
-use folder::{Found, begin_segment, find, frames, old_path, remove, take_over};
-pub(crate) use gap::Frames;
+use folder::{Found, begin_segment, find, frames, old_path, take_over};
 pub use gap::{Gap, GapCause};
 use kept::Kept;
 pub(crate) use kept::NO_EPOCH;
@@ -492,211 +493,6 @@ impl Spool {
         let Staged { again, frame, .. } = self.staged.pop_front()?;
         self.staged_bytes -= frame.as_bytes().len();
         Some(Ready { again, frame })
-    }
-
-    /// Forgets frames up to `last`, which have receipts; says what of them the session never had.
-    /// Not synced: forgetting late costs some frames sent again.
-    pub(crate) fn forget_up_to(
-        &mut self,
-        last: Sequence,
-        at: Millis,
-    ) -> Result<Amount, SpoolError> {
-        let number = self.kept.number(last);
-        let mut passed = Amount::default();
-        while let Some(one) = self.staged.pop_front_if(|one| one.frame.sequence() <= last) {
-            self.staged_bytes -= one.frame.as_bytes().len();
-            passed.add(&one.frame);
-        }
-        // A receipt may be of a group that was sent before a restart, and is not read back yet.
-        while self.reached < number && self.waiting.frames > 0 {
-            let Some(next) = self.load()?.filter(|next| next.number() <= number) else { break };
-            self.reached = next.number();
-            self.waiting.remove(&next.frame);
-            passed.add(&next.frame);
-            self.loaded.pop_front();
-        }
-        self.note_receipts(number)?;
-        self.forget_segments(at)?;
-        Ok(passed)
-    }
-
-    /// Takes receipts in. On a disk that is full it is they that make room.
-    fn note_receipts(&mut self, number: u64) -> Result<(), SpoolError> {
-        let record = Record::Receipted(number);
-        match self.append(std::slice::from_ref(&record), Sync::Whenever) {
-            Err(error) if error.is_of_full_disk() => self.kept.apply(&record),
-            appended => return appended,
-        }
-        // Before the record of it, for which there is no room: a crash between the two is told as
-        // frames that are missing, and none is.
-        self.drop_first(self.done().min(1))?;
-        match self.record_receipts() {
-            // With the next ones, then: forgetting late costs some frames sent again.
-            Err(error) if error.is_of_full_disk() => Ok(()),
-            recorded => recorded,
-        }
-    }
-
-    /// Says what has receipts, where no record does.
-    fn record_receipts(&mut self) -> Result<(), SpoolError> {
-        if self.recorded >= self.kept.receipted {
-            return Ok(());
-        }
-        self.append(&[Record::Receipted(self.kept.receipted)], Sync::Whenever)
-    }
-
-    /// Removes segments of which nothing lacks a receipt, beyond what is kept of them.
-    fn forget_segments(&mut self, at: Millis) -> Result<(), SpoolError> {
-        if self.recorded < self.kept.receipted {
-            // The disk is full, and without the record nothing more may go.
-            return Ok(());
-        }
-        let done = self.done();
-        let mut bytes: u64 = self.segments.iter().take(done).map(|one| one.bytes).sum();
-        let Receipted { bytes_max, age_ms_max } = self.receipted;
-        let mut gone = 0;
-        for segment in self.segments.iter().take(done) {
-            if bytes <= bytes_max && at.since(segment.at) <= age_ms_max {
-                break;
-            }
-            bytes -= segment.bytes;
-            gone += 1;
-        }
-        self.remove_first(gone)
-    }
-
-    /// How many segments, the oldest ones, lack no receipt.
-    fn done(&self) -> usize {
-        let closed = self.segments.iter().take(self.segments.len() - 1);
-        closed.take_while(|one| self.is_done(one)).count()
-    }
-
-    fn is_done(&self, segment: &Segment) -> bool {
-        let mut needed = segment.first.max(self.kept.receipted + 1)..=segment.last;
-        needed.all(|number| self.kept.is_dropped(number))
-    }
-
-    /// Bytes that the last segment has grown by, if nothing in it lacks a receipt.
-    pub(crate) fn spent_bytes(&self) -> Option<u64> {
-        let last = self.last_segment();
-        let grown = last.bytes.saturating_sub(self.begun_bytes);
-        (grown > 0 && self.is_done(last)).then_some(grown)
-    }
-
-    /// Begins a segment where nothing in the last one lacks a receipt: that one can be forgotten.
-    pub(crate) fn compact(&mut self) -> Result<(), SpoolError> {
-        if self.spent_bytes().is_some() { self.rotate() } else { Ok(()) }
-    }
-
-    /// When the oldest segment was written that is kept although it lacks no receipt.
-    pub(crate) fn oldest_done(&self) -> Option<Millis> {
-        (self.done() > 0).then(|| self.segments.front().map(|one| one.at)).flatten()
-    }
-
-    /// Bytes of its files but of those that lack no receipt.
-    pub(crate) fn needed_bytes(&self) -> u64 {
-        let bytes: u64 = self.segments.iter().skip(self.done()).map(|one| one.bytes).sum();
-        bytes - self.spent_bytes().unwrap_or(0)
-    }
-
-    /// Removes the oldest segment, which lacks no receipt.
-    pub(crate) fn forget_oldest(&mut self) -> Result<(), SpoolError> {
-        self.remove_first(self.done().min(1))
-    }
-
-    fn remove_first(&mut self, count: usize) -> Result<(), SpoolError> {
-        if count == 0 {
-            return Ok(());
-        }
-        // First that they have receipts, then that they are gone: else some would be missing.
-        self.record_receipts()?;
-        self.sync_last()?;
-        self.drop_first(count)
-    }
-
-    fn drop_first(&mut self, count: usize) -> Result<(), SpoolError> {
-        for segment in self.segments.drain(..count) {
-            remove(&segment.path)?;
-        }
-        Ok(())
-    }
-
-    /// The segments that may be given up: nothing in them was sent.
-    pub(crate) fn spares(&self) -> impl Iterator<Item = Spare> {
-        let loaded = self.loaded.back().map_or(0, KeptFrame::number);
-        let sent = self.kept.offered.max(self.reached).max(loaded);
-        let spare = self.segments.iter().filter(move |one| one.has_frames() && one.first > sent);
-        spare.map(|one| Spare {
-            worth: if one.alarm { Worth::Alarm } else { Worth::of(self.key.signal()) },
-            at: one.at,
-            first: one.first,
-        })
-    }
-
-    /// What a frame that is made of these is worth.
-    pub(crate) fn worth_of(&self, readings: &[Reading]) -> Worth {
-        let alarm = |one: &Reading| one.quality.contains(Quality::ALARM);
-        if readings.iter().any(alarm) { Worth::Alarm } else { Worth::of(self.key.signal()) }
-    }
-
-    /// Gives a spare segment up; says how much that is.
-    pub(crate) fn give_up(&mut self, first: u64, cause: GapCause) -> Result<Amount, SpoolError> {
-        if first == self.last_segment().first {
-            // The record of it stands behind it, not within.
-            self.rotate()?;
-        }
-        let Some(at) = self.segments.iter().position(|one| one.first == first) else {
-            return Ok(Amount::default());
-        };
-        let read = segment::read(&self.folder, first, false)?;
-        let (mut amount, mut times) = (Amount::default(), None);
-        let last = self.segments[at].last;
-        for kept in frames(read.records) {
-            amount.add(&kept.frame);
-            let (from, until) = self.times(&kept.frame);
-            let (first, last) = times.unwrap_or((from, until));
-            times = Some((from.min(first), until.max(last)));
-        }
-        let Some((from, until)) = times else { return Ok(amount) };
-        let frames = Frames { first, last };
-        let gap = Gap { readings: amount.readings, from, until, cause, frames };
-        let sequence = self.kept.sequence(first);
-        self.moved = Some(self.moved.map_or(sequence, |before| before.min(sequence)));
-        self.append(&[Record::Dropped(gap)], Sync::Before)?;
-        // First what it was, then that it is gone: without the record the numbers had a hole.
-        self.sync()?;
-        remove(&self.segments[at].path)?;
-        self.segments.remove(at);
-        self.waiting.frames = self.waiting.frames.saturating_sub(amount.frames);
-        self.waiting.readings = self.waiting.readings.saturating_sub(amount.readings);
-        Ok(amount)
-    }
-
-    /// The first sequence that stands for another frame since this was asked last, because frames
-    /// were given up.
-    pub(crate) fn take_moved(&mut self) -> Option<Sequence> {
-        self.moved.take()
-    }
-
-    /// Gives readings up that are not kept at all.
-    pub(crate) fn refuse(&mut self, frame: &Frame, cause: GapCause) -> Result<(), SpoolError> {
-        // What is known may itself be as long as a segment: then it is not written each time.
-        if self.last_segment().bytes >= self.segment_bytes.max(2 * self.begun_bytes) {
-            self.rotate()?;
-        }
-        let (from, until) = self.times(frame);
-        // Behind the last frame, and no frame itself.
-        let frames = Frames { first: self.kept.last + 1, last: self.kept.last };
-        let readings = u64::from(frame.header().count);
-        let gap = Gap { readings, from, until, cause, frames };
-        self.append(&[Record::Dropped(gap)], Sync::Before)
-    }
-
-    /// When the first and the last reading of a frame were measured.
-    fn times(&self, frame: &Frame) -> (DeviceTime, DeviceTime) {
-        let from = frame.header().start;
-        let readings = self.key.signal().and_then(|signal| frame.readings(signal).ok());
-        (from, readings.and_then(|all| Some(all.last()?.at)).unwrap_or(from))
     }
 
     fn last_segment(&self) -> &Segment {

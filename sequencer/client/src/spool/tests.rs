@@ -1,5 +1,5 @@
 use model::{DeviceId, PatientIndex};
-use wire::Quality;
+use wire::{DeviceTime, Quality};
 
 use super::*;
 
