@@ -35,7 +35,7 @@ pub use audience::Audience;
 pub use closed::{TooOpen, check_folder, check_secret, check_tree, close};
 pub use lock::{LockedFile, open_locked};
 pub use write::{
-    append, create, create_stream, make_folder, open, open_existing, rename, replace,
+    append, create, create_stream, make_folder, open, open_direct, open_existing, rename, replace,
     replace_stream, sync_folder,
 };
 

@@ -129,6 +129,16 @@ pub fn open_existing(path: &Path, audience: Audience) -> io::Result<File> {
     opened(path, OpenOptions::new().read(true).write(true), audience)
 }
 
+/// As [`open_existing`], to write past the system's cache of file pages: whole blocks, from memory
+/// that begins at one. What is written is durable no earlier than otherwise.
+///
+/// # Errors
+/// As [`open`]; [`io::ErrorKind::InvalidInput`] where the file system does not do this.
+pub fn open_direct(path: &Path, audience: Audience) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::DIRECT.bits().cast_signed();
+    opened(path, OpenOptions::new().read(true).write(true).custom_flags(flags), audience)
+}
+
 /// Gives a file another name in the same file system; what had that name is gone. Durable once both
 /// folders are synced ([`sync_folder`]).
 ///

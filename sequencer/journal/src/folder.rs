@@ -5,10 +5,12 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use files::{Audience, LockedFile};
 
+use crate::direct::{self, BLOCK_BYTES, Tail};
 use crate::{FileLengths, FileName, Medium};
 
 /// Why a folder could not be opened as a medium.
@@ -54,8 +56,11 @@ fn lacks_space(error: &io::Error) -> bool {
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
-/// A folder of files, locked for this process, synced by `fdatasync`. Holds at most nine
+/// A folder of files, locked for this process, synced by `fdatasync`. Holds at most eleven
 /// descriptors. What is cut from a file is kept beside it.
+///
+/// Groups and zeros are written past the system's cache of file pages where the file system does
+/// that, else through it.
 #[derive(Debug)]
 pub struct FileMedium {
     folder: PathBuf,
@@ -64,6 +69,10 @@ pub struct FileMedium {
     untouched: bool,
     /// Files in use, the one used last first.
     open: Mutex<VecDeque<(FileName, Arc<File>)>>,
+    /// Of the file that groups go into, where they are written past the cache.
+    tail: Mutex<Option<Tail>>,
+    /// Whether that was refused once: it is not tried again.
+    cached: AtomicBool,
     _lock: LockedFile,
 }
 
@@ -91,6 +100,8 @@ impl FileMedium {
             lengths: FileLengths::default(),
             untouched: false,
             open: Mutex::default(),
+            tail: Mutex::default(),
+            cached: AtomicBool::new(false),
             _lock: lock,
         })
     }
@@ -127,6 +138,69 @@ impl FileMedium {
     /// What the name stood for is another file from now on, or none.
     fn forget(&self, name: FileName) {
         self.in_use().retain(|(other, _)| *other != name);
+        self.tail().take_if(|tail| tail.name == name);
+    }
+
+    /// A file to write past the cache; `None` where that is not done.
+    fn direct(&self, name: FileName) -> io::Result<Option<File>> {
+        if self.cached.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        match files::open_direct(&self.path(name), Audience::Owner) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) => self.not_direct(error).map(|()| None),
+        }
+    }
+
+    /// Writes go through the cache from now on, if that is all that this error says.
+    fn not_direct(&self, error: io::Error) -> io::Result<()> {
+        if !direct::is_unsupported(&error) {
+            return Err(error);
+        }
+        self.cached.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Appends past the cache; `false` if it has to go through it.
+    fn append_directly(&self, name: FileName, offset: u64, bytes: &[u8]) -> io::Result<bool> {
+        let mut held = self.tail();
+        let known = held.take_if(|tail| tail.name == name && tail.end() == offset);
+        let mut tail = match known {
+            Some(tail) => tail,
+            None => {
+                // It is of a file that was left, or somebody wrote elsewhere in between.
+                held.take().map_or(Ok(()), |mut other| other.settle())?;
+                let Some(file) = self.direct(name)? else { return Ok(false) };
+                Tail::begin(name, file, offset, |at, bytes| self.read_at(name, at, bytes))?
+            }
+        };
+        // A file is not lengthened by zeros that nobody asked for.
+        if tail.end_with(bytes.len()) > self.len(name)? {
+            tail.settle()?;
+            return Ok(false);
+        }
+        let first = !tail.owes();
+        match tail.append(bytes) {
+            Ok(()) => {
+                *held = Some(tail);
+                Ok(true)
+            }
+            // Once it was done the file system does it, and something else is wrong.
+            Err(error) if !first => Err(error),
+            Err(error) => self.not_direct(error).map(|()| false),
+        }
+    }
+
+    /// Writes what the tail of this file owes to the disk.
+    fn settle(&self, name: FileName) -> io::Result<()> {
+        match self.tail().as_mut().filter(|tail| tail.name == name) {
+            Some(tail) => tail.settle(),
+            None => Ok(()),
+        }
+    }
+
+    fn tail(&self) -> MutexGuard<'_, Option<Tail>> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A panic elsewhere cannot leave the list half changed.
@@ -170,13 +244,46 @@ impl Medium for FileMedium {
         if self.untouched {
             return Ok(());
         }
+        // It would write its block over these bytes one day.
+        let tail = self.tail().take_if(|tail| tail.name == name);
+        tail.map_or(Ok(()), |mut tail| tail.settle())?;
         self.file(name)?.write_all_at(bytes, offset)
+    }
+
+    fn append_at(&self, name: FileName, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        if self.untouched || self.append_directly(name, offset, bytes)? {
+            return Ok(());
+        }
+        self.write_at(name, offset, bytes)
+    }
+
+    fn mark_at(&self, name: FileName, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut tail = self.tail();
+        let own = tail.as_mut().filter(|tail| tail.name == name);
+        if self.untouched || own.is_some_and(|tail| tail.mark(offset, bytes)) {
+            return Ok(());
+        }
+        drop(tail);
+        self.write_at(name, offset, bytes)
+    }
+
+    fn write_zeros(&self, name: FileName, offset: u64, count: usize) -> io::Result<()> {
+        let whole = |number: u64| number.is_multiple_of(BLOCK_BYTES as u64);
+        let blocks = whole(offset) && whole(count as u64) && !self.untouched;
+        if let Some(file) = blocks.then(|| self.direct(name)).transpose()?.flatten() {
+            match direct::write_zeros(&file, offset, count as u64) {
+                Ok(()) => return Ok(()),
+                Err(error) => self.not_direct(error)?,
+            }
+        }
+        self.write_at(name, offset, &vec![0; count])
     }
 
     fn sync(&self, name: FileName) -> io::Result<()> {
         if self.untouched {
             return Ok(());
         }
+        self.settle(name)?;
         self.file(name)?.sync_data()
     }
 

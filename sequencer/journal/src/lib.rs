@@ -27,6 +27,7 @@
 //! ```
 
 mod build;
+mod direct;
 mod entry;
 mod error;
 pub mod fault;

@@ -265,14 +265,14 @@ impl<M: Medium> Log<M> {
         let (medium, name) = (&self.shared.medium, FileName::Log(head.file));
         // In one call, and nothing else before the sync: so at most one record is ever in flight,
         // and recovery knows where it must end.
-        medium.write_at(name, head.end, &sealed.record).map_err(failed("write"))?;
+        medium.append_at(name, head.end, &sealed.record).map_err(failed("write"))?;
         medium.sync(name).map_err(failed("sync"))?;
         // Without a sync of its own: it may be lost, and then recovery writes the group once more.
         let mark = durable_mark(self.tail.header.seed(), sealed.header.number);
         let mark_at = head.end + (sealed.record.len() - MARK_BYTES) as u64;
         // If this fails the group is durable all the same, but half a mark may stand there, so the
         // log is poisoned as after any other error.
-        medium.write_at(name, mark_at, &mark).map_err(failed("write the durable mark"))
+        medium.mark_at(name, mark_at, &mark).map_err(failed("write the durable mark"))
     }
 
     fn publish(&mut self, head: &Head, sealed: Sealed) -> Committed {

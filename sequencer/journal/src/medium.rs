@@ -88,6 +88,24 @@ pub trait Medium: Send + Sync + 'static {
     /// Writes all of `bytes` at `offset`, growing the file.
     fn write_at(&self, name: FileName, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
+    /// Writes `bytes` at `offset`, where the last call of this ended or where nobody wrote yet.
+    /// There are zeros behind them, to the end of a block of 4,096 bytes at least, or to the end of
+    /// the file.
+    fn append_at(&self, name: FileName, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write_at(name, offset, bytes)
+    }
+
+    /// Writes over bytes that [`Self::append_at`] wrote last. They may be written no earlier than
+    /// with what is appended next, and are with the next [`Self::sync`].
+    fn mark_at(&self, name: FileName, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write_at(name, offset, bytes)
+    }
+
+    /// Writes zeros, growing the file.
+    fn write_zeros(&self, name: FileName, offset: u64, count: usize) -> io::Result<()> {
+        self.write_at(name, offset, &vec![0; count])
+    }
+
     /// Returns once everything written to the file before is durable.
     fn sync(&self, name: FileName) -> io::Result<()>;
 

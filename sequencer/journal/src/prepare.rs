@@ -211,14 +211,13 @@ pub(crate) fn fill<M: Medium>(
     part: Range<u64>,
     stop: &dyn Fn() -> bool,
 ) -> io::Result<bool> {
-    let zeros = vec![0; STEP_BYTES.min((part.end - part.start) as usize)];
     let mut at = part.start;
     while at < part.end {
         if stop() {
             return Ok(false);
         }
-        let step = zeros.len().min((part.end - at) as usize);
-        medium.write_at(name, at, &zeros[..step])?;
+        let step = STEP_BYTES.min((part.end - at) as usize);
+        medium.write_zeros(name, at, step)?;
         medium.sync(name)?;
         at += step as u64;
     }

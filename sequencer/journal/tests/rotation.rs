@@ -2,8 +2,8 @@
 
 use journal::fault::{Cut, FaultMedium, Files, salts};
 use journal::{
-    AppendError, DurableEvidence, Entry, EntryKind, FileFault, FileName, Genesis, Log, Medium,
-    OpenError,
+    AppendError, DurableEvidence, Entry, EntryKind, FileFault, FileLengths, FileMedium, FileName,
+    Genesis, Log, Medium, OpenError,
 };
 
 use crate::support::{
@@ -307,4 +307,34 @@ fn a_file_of_zeros_is_never_made_over_one_that_has_groups() {
     let refused = log.append(&[large]).expect_err("there is one");
     assert!(matches!(refused, AppendError::Medium { op: "make the next file", .. }), "{refused}");
     assert_eq!(medium.file(FileName::Log(2)), strange);
+}
+
+/// What a folder holds after the script, whether it was written past the cache or not, does not
+/// differ from what the model of a disk holds.
+#[test]
+fn a_folder_holds_the_bytes_that_the_medium_of_these_tests_holds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal");
+    // Of whole blocks, so that zeros and groups are written past the cache where that is done.
+    let lengths = FileLengths { least: 4_096, most: 8_192 };
+    let on_disk = FileMedium::open(&path).expect("opened").with_lengths(lengths);
+    let modelled = FaultMedium::default().with_lengths(lengths.least, lengths.most);
+    let (mut log, _) = Log::open(on_disk, GENESIS, salts()).expect("open");
+    let (mut twin, _) = Log::open(modelled.clone(), GENESIS, salts()).expect("open");
+    for group in &groups(60, &[2, 1, 3, 1, 9, 2, 1, 4], 600) {
+        log.append(group).expect("append");
+        twin.append(group).expect("append");
+        let head = log.head();
+        assert_eq!(head, twin.head());
+        // Also before anything is synced again: only the last mark may still be owed.
+        assert_eq!(log.group(head.group).expect("read"), twin.group(head.group).expect("read"));
+    }
+    log.rest().expect("synced");
+    drop(log);
+    let files = modelled.files();
+    assert!(files.len() >= 3, "expected some files, found {}", files.len());
+    for (name, bytes) in files {
+        let found = std::fs::read(path.join(name.to_string())).expect("a file of that name");
+        assert!(found == bytes, "{name} differs");
+    }
 }
