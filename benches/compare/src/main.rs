@@ -1,8 +1,11 @@
-//! A table of Groth16 provers over BN254, measured side by side: the same rows, the same witness
-//! and the same key for all, in rounds that take turns. See README.md.
+//! Tables of this project beside its peers, measured in rounds that take turns: Groth16 provers
+//! over BN254 with the same rows, witness and key, and servers that store readings with the same
+//! rows.
+//! See README.md.
 
 mod chain;
 mod child;
+mod ingest;
 mod name;
 mod peer;
 mod provers;
@@ -26,7 +29,7 @@ use request::{Programs, Request};
 use rounds::Plan;
 use subject::{Cache, Subject};
 
-/// Measures provers side by side.
+/// Measures this project beside its peers.
 #[derive(Parser)]
 #[command(version)]
 struct Compare {
@@ -38,6 +41,8 @@ struct Compare {
 enum Command {
     /// The table: CPU time, wall time and peak memory of each prover on each circuit.
     Prover(Table),
+    /// The table: durable readings a second, CPU time a reading and latency of each server.
+    Ingest(ingest::Ingest),
     /// One prover in a process of its own: proves once for each line of its input.
     #[command(hide = true)]
     Worker(Worker),
@@ -104,6 +109,7 @@ fn main() -> ExitCode {
     files::close_to_others();
     let done = match Compare::parse().command {
         Command::Prover(table) => table.run(),
+        Command::Ingest(ingest) => ingest.run(),
         Command::Worker(worker) => worker.run().map(|()| true),
     };
     match done {
