@@ -67,7 +67,7 @@ impl Tail {
         buffer[self.filled..end].copy_from_slice(bytes);
         // What an earlier, longer append left here.
         buffer[end..padded].fill(0);
-        // Also where it fails: what the disk holds then is not known, and nothing is written over it.
+        // Also where it fails: then nobody knows what the disk holds, and nothing goes over it.
         self.owed = false;
         self.file.write_all_at(&buffer[..padded], self.block)?;
         // The last one that holds a byte: a mark may still be written over its end.
