@@ -14,8 +14,13 @@ use crate::FileName;
 /// What every disk and file system that can do this takes: a multiple of their own blocks.
 pub(crate) const BLOCK_BYTES: usize = 4_096;
 
-/// Zeros that are written at once.
-const ZEROS_BYTES: usize = 1 << 20;
+/// Zeros that are written at once, which take no memory of their own.
+const ZEROS_BYTES: usize = 256 << 10;
+static ZEROS: Zeros = Zeros([0; ZEROS_BYTES]);
+
+/// Aligned to [`BLOCK_BYTES`].
+#[repr(align(4096))]
+struct Zeros([u8; ZEROS_BYTES]);
 
 /// The end of the file that is appended to.
 #[derive(Debug)]
@@ -115,11 +120,10 @@ impl Drop for Tail {
 
 /// Writes zeros from `offset`, which like `count` is a multiple of [`BLOCK_BYTES`].
 pub(crate) fn write_zeros(file: &File, offset: u64, count: u64) -> io::Result<()> {
-    let zeros = Aligned::zeros(ZEROS_BYTES.min(count as usize));
     let (mut at, end) = (offset, offset + count);
     while at < end {
-        let step = zeros.as_ref().len().min((end - at) as usize);
-        file.write_all_at(&zeros.as_ref()[..step], at)?;
+        let step = ZEROS.0.len().min((end - at) as usize);
+        file.write_all_at(&ZEROS.0[..step], at)?;
         at += step as u64;
     }
     Ok(())

@@ -1,6 +1,9 @@
 //! The shell around a session: copies bytes between three lanes and the session, and waits.
 
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes, BytesMut};
 use model::RejectCode;
@@ -23,6 +26,11 @@ use crate::history::Contradiction;
 /// Bytes that are handed to the transport at once: fewer and larger writes cost less.
 const WRITE_BYTES: usize = 16 << 10;
 
+/// Most replies, and most bytes of a lane, that are taken in one turn: a turn asks every source
+/// there is, which costs more than a packet does.
+const REPLIES_AT_ONCE: usize = 64;
+const BYTES_AT_ONCE: usize = 64 << 10;
+
 /// A lane with what waits to be written.
 struct LaneIo {
     send: SendStream,
@@ -32,8 +40,9 @@ struct LaneIo {
 
 /// One thing that happened.
 enum Turn {
-    Reply(Reply),
-    Receipt(Option<SignedReceipt>),
+    /// Some, in [`Shell::taken`].
+    Replies,
+    Receipt(Option<Box<SignedReceipt>>),
     Received(Lane, Result<Option<Bytes>, ReadError>),
     Sent(Result<(), WriteError>),
     CheckIdentity,
@@ -47,6 +56,7 @@ struct Shell {
     lanes: [LaneIo; 3],
     session: Session,
     replies: Receiver<Reply>,
+    taken: Vec<Reply>,
     receipts: Receiver<SignedReceipt>,
     registry: watch::Receiver<u64>,
     held: watch::Receiver<Option<Contradiction>>,
@@ -158,6 +168,7 @@ async fn open_session(
         lanes,
         session,
         replies,
+        taken: Vec::new(),
         receipts,
         registry,
         held,
@@ -206,8 +217,8 @@ impl Shell {
         let (to, late) = (self.deadline.unwrap_or_else(Instant::now), self.deadline.is_some());
         tokio::select! {
             biased;
-            Some(reply) = self.replies.recv() => Turn::Reply(reply),
-            receipt = self.receipts.recv() => Turn::Receipt(receipt),
+            1.. = self.replies.recv_many(&mut self.taken, REPLIES_AT_ONCE) => Turn::Replies,
+            receipt = self.receipts.recv() => Turn::Receipt(receipt.map(Box::new)),
             _ = self.connection.closed() => Turn::Lost,
             _ = self.stop.wait_for(|stop| *stop), if !self.stopping => Turn::Stop,
             Ok(()) = self.registry.changed() => Turn::CheckIdentity,
@@ -229,12 +240,17 @@ impl Shell {
 
     fn handle_turn(&mut self, turn: Turn) {
         match turn {
-            Turn::Reply(reply) => self.session.handle_reply(reply),
-            Turn::Receipt(Some(receipt)) => self.session.handle_receipt(receipt),
+            Turn::Replies => {
+                for reply in self.taken.drain(..) {
+                    self.session.handle_reply(reply);
+                }
+            }
+            Turn::Receipt(Some(receipt)) => self.session.handle_receipt(*receipt),
             // The hub ended the channel: a receipt is missing, so the client has to come again.
             Turn::Receipt(None) => self.session.close(RejectCode::Busy),
             Turn::Received(lane, Ok(Some(bytes))) => {
                 self.session.handle_bytes(lane, &bytes);
+                self.receive_more(lane, bytes.len());
                 // The deadline was for the hello; while stopping it is for the last receipts.
                 if self.session.is_greeted() && !self.stopping {
                     self.deadline = None;
@@ -251,6 +267,17 @@ impl Shell {
             }
             Turn::Late if self.stopping => self.session.close(RejectCode::Unavailable),
             Turn::Late => self.session.close(RejectCode::Protocol),
+        }
+    }
+
+    /// Takes what else has come on a lane, behind so many bytes, as long as it may be read. What
+    /// kept the lane from giving more is met again by the turn that waits for it.
+    fn receive_more(&mut self, lane: Lane, mut taken: usize) {
+        while taken < BYTES_AT_ONCE && self.session.may_read(lane) {
+            let ready = poll_once(read(&mut self.lanes[lane as usize].receive));
+            let Some(Ok(Some(bytes))) = ready else { return };
+            taken += bytes.len();
+            self.session.handle_bytes(lane, &bytes);
         }
     }
 
@@ -293,6 +320,14 @@ async fn write(send: &mut SendStream, pending: &mut BytesMut) -> Result<(), Writ
     let written = send.write(pending).await?;
     pending.advance(written);
     Ok(())
+}
+
+/// What a future gives at once, if it does; for such as may be dropped and asked again.
+fn poll_once<F: Future>(future: F) -> Option<F::Output> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
 }
 
 async fn read(receive: &mut RecvStream) -> Result<Option<Bytes>, ReadError> {
