@@ -16,7 +16,6 @@ pub(crate) struct Sent {
     /// When it was handed to the client.
     pub(crate) at: Millis,
     pub(crate) readings: u32,
-    pub(crate) bytes: u32,
 }
 
 /// When a receipt came.
@@ -114,7 +113,7 @@ mod tests {
 
     fn sent(sequence: u64) -> Sent {
         let intended = Duration::from_millis(10 * sequence);
-        Sent { sequence: Sequence(sequence), intended, at: at(), readings: 256, bytes: 4128 }
+        Sent { sequence: Sequence(sequence), intended, at: at(), readings: 256 }
     }
 
     fn receipt(items: &[(&str, u64, u64)]) -> Receipt {

@@ -16,6 +16,7 @@ use loadgen::{
 };
 use model::ExitCode;
 use tokio::sync::watch;
+use wire::Codec;
 
 /// Streams real recordings to a node as gateways do, and says how fast and how surely they are
 /// acknowledged: for whoever runs a node, or changes one. Begin with:
@@ -101,6 +102,9 @@ struct Run {
     /// Readings in each frame, 1 to 4094.
     #[arg(long, value_name = "N", default_value_t = 256)]
     frame_readings: usize,
+    /// How readings lie in frames: raw, columnar or grid.
+    #[arg(long, value_name = "CODEC", default_value = "raw", value_parser = parse_codec)]
+    codec: Codec,
     /// Most frames without a receipt, over all streams, 1 to 65536. At the highest rate this is
     /// what latency depends on: it is the queue.
     #[arg(long, value_name = "FRAMES", default_value_t = 1024)]
@@ -118,6 +122,10 @@ struct Run {
     /// Keep every signed receipt as a file below this folder. Costs a file for each.
     #[arg(long, value_name = "DIR")]
     receipts: Option<PathBuf>,
+}
+
+fn parse_codec(name: &str) -> Result<Codec, String> {
+    Codec::from_name(name).ok_or_else(|| "expected raw, columnar or grid".to_owned())
 }
 
 /// Reconnects and checks that the node has everything that a ledger says was acknowledged
@@ -167,6 +175,7 @@ async fn load(args: Run) -> Result<ExitCode, Failure> {
         rate: args.rate,
         duration: args.duration,
         frame_readings: args.frame_readings,
+        codec: args.codec,
         in_flight_max: args.in_flight,
         drain: args.drain,
         retry_for: args.retry,

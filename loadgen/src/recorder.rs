@@ -44,7 +44,6 @@ pub(crate) struct Totals {
     pub(crate) latency: Histogram,
     pub(crate) frames: u64,
     pub(crate) readings: u64,
-    pub(crate) bytes: u64,
     /// When the last receipt came, after the program's begin.
     pub(crate) last: Duration,
 }
@@ -139,7 +138,6 @@ impl Totals {
         self.latency.record(u64::try_from(micros).unwrap_or(u64::MAX));
         self.frames += 1;
         self.readings += u64::from(one.sent.readings);
-        self.bytes += u64::from(one.sent.bytes);
         self.last = self.last.max(one.arrival.arrived);
     }
 }
@@ -154,7 +152,7 @@ mod tests {
     fn acknowledged(sequence: u64, arrived_ms: u64) -> Acknowledged {
         let at = Millis::new(4_000_000_000_000).unwrap();
         let intended = Duration::from_millis(10);
-        let sent = Sent { sequence: Sequence(sequence), intended, at, readings: 256, bytes: 4128 };
+        let sent = Sent { sequence: Sequence(sequence), intended, at, readings: 256 };
         let arrival = Arrival { arrived: Duration::from_millis(arrived_ms), at };
         Acknowledged { stream: 0, sent, arrival, group: 1, journal_hash: [0; 32] }
     }
@@ -193,7 +191,7 @@ mod tests {
             Event::End,
         ];
         let (totals, permits) = recorded(Some(ledger), events);
-        assert_eq!((totals.frames, totals.readings, totals.bytes), (2, 512, 8256));
+        assert_eq!((totals.frames, totals.readings), (2, 512));
         assert_eq!((totals.latency.max(), totals.last), (5000, Duration::from_millis(15)));
         assert_eq!(permits.available_permits(), 2);
         let written: Vec<_> = LedgerReader::open(&path).unwrap().map(|e| e.unwrap().seq).collect();

@@ -17,9 +17,10 @@ use thiserror::Error;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use wire::{
-    ClientName, Descriptor, Frame, HEADER_BYTES, Lane, RAW_ROW_BYTES, Role, SignedReceipt,
-    StopReason, StreamKey, StreamName,
+    ClientError, ClientName, Codec, Descriptor, Frame, HEADER_BYTES, Lane, Period, RAW_ROW_BYTES,
+    Role, SignedReceipt, StopReason, StreamKey, StreamName,
 };
+use world::Recording;
 
 use crate::assignments::Assignment;
 use crate::exit;
@@ -34,6 +35,10 @@ use timebase::Timebase;
 
 /// Most frames in flight over all streams.
 pub const IN_FLIGHT_MAX: usize = 65_536;
+
+/// Time between readings on a grid at the highest rate: so short that none lies in the future,
+/// which a node refuses.
+const SHORTEST_PERIOD_NS: u64 = 10;
 
 /// Everything about a run. Memory: about `in_flight_max` frames of 32 + 16 x `frame_readings`
 /// bytes, twice, and what [`ConnectionConfig`] says for each gateway.
@@ -51,6 +56,9 @@ pub struct LoadConfig {
     pub duration: Duration,
     /// Readings of a frame, 1 to [`Frame::RAW_READINGS_MAX`].
     pub frame_readings: usize,
+    /// How readings lie in frames. Of a grid, times are on one; else they are as irregular as a
+    /// clock's.
+    pub codec: Codec,
     /// Most frames without a receipt over all streams, 1 to [`IN_FLIGHT_MAX`]. Reached: sending
     /// waits, and the wait counts into the latency of what is due.
     pub in_flight_max: usize,
@@ -250,7 +258,7 @@ impl Load<'_> {
         let mut settings =
             ConnectionConfig::new(config.node, &*config.server_name, identity, deployment);
         settings.name = ClientName::new("vitals-loadgen").expect("14 printable characters");
-        settings.receipts = own;
+        (settings.receipts, settings.codec) = (own, Some(config.codec));
         (settings.waits.retry_for, settings.waits.open) = (config.retry_for, config.retry_for);
         // What is in flight is bounded here, over all gateways; a connection shall never be the
         // bound. One frame more, since a frame is held a little longer than its permit.
@@ -278,7 +286,10 @@ impl Load<'_> {
             let Gateway { name: gateway, connection, flight } = &gateways[identity];
             let outcome = async {
                 let epoch = connection.epoch(key)?;
-                let descriptor = Descriptor { key: key.clone(), period: None, epoch };
+                let nanos = self.period_ns(self.recording(number, key));
+                let period = nanos.map(|nanos| Period::new(nanos, 1)).transpose();
+                let period = period.map_err(ClientError::from)?;
+                let descriptor = Descriptor { key: key.clone(), period, epoch };
                 let name = descriptor.name();
                 lock(flight).open(name.clone(), number);
                 Ok::<_, StreamError>((name, connection.open_stream(Lane::Live, descriptor).await?))
@@ -299,16 +310,34 @@ impl Load<'_> {
         streams
     }
 
-    fn sender(&self, opened: Opened, begin: Duration) -> Sender {
-        let config = self.config;
-        let Opened { number, key, name, stream, flight } = opened;
+    /// What a stream plays.
+    fn recording(&self, number: usize, key: &StreamKey) -> &'static Recording {
         let of_signal = world::recordings().iter().filter(|one| one.signal.code == key.signal);
         let leads: Vec<_> = of_signal.collect();
         // The assignments were checked to name only signals with a recording.
-        let recording = leads[number % leads.len()];
+        leads[number % leads.len()]
+    }
+
+    /// The time between the readings of a stream on a grid: as a device measures, or as short as
+    /// the rate asks.
+    fn period_ns(&self, recording: &Recording) -> Option<u64> {
+        let streams = self.config.assignments.len() as u64;
+        let shortest = match self.config.rate {
+            Rate::Max => SHORTEST_PERIOD_NS,
+            Rate::PerSecond(rate) => streams.saturating_mul(1_000_000_000) / rate.get(),
+        };
+        let period = recording.period_ns.min(shortest).max(1);
+        (self.config.codec == Codec::GRID).then_some(period)
+    }
+
+    fn sender(&self, opened: Opened, begin: Duration) -> Sender {
+        let config = self.config;
+        let Opened { number, key, name, stream, flight } = opened;
+        let recording = self.recording(number, &key);
         // Streams begin at different places of the recording, a prime apart, so that few
         // send the same values at a time.
         let source = Source::new(recording, number * 7919, self.time.device_time(begin));
+        let source = source.on_grid(self.period_ns(recording));
         let streams = config.assignments.len();
         Sender {
             stream,
@@ -345,6 +374,7 @@ impl Load<'_> {
             streams_delayed: counts.iter().map(|counts| counts.streams_delayed).sum(),
             receipts: counts.iter().map(|counts| counts.receipts).sum(),
             reconnects: counts.iter().map(|counts| counts.reconnects).sum(),
+            bytes_acknowledged: counts.iter().map(|counts| counts.bytes_receipted).sum(),
             frames_sent: ends.iter().map(|end| end.sent).sum(),
             frames_behind: ends.iter().map(|end| end.behind).sum(),
             ..Report::default()
@@ -372,7 +402,6 @@ fn with_totals(report: Report, totals: &Totals, begin: Duration) -> Report {
         seconds: totals.last.saturating_sub(begin).as_secs_f64(),
         frames_acknowledged: totals.frames,
         readings_acknowledged: totals.readings,
-        bytes_acknowledged: totals.bytes,
         latency: Latency::of(&totals.latency),
         cpu_seconds: cpu_seconds(),
         load_average: load_average(),

@@ -14,7 +14,7 @@ use loadgen::{
 use model::{DeviceId, ExitCode, PatientIndex, RejectCode, signal_by_name};
 use tempfile::TempDir;
 use tokio::sync::watch;
-use wire::StreamKey;
+use wire::{Codec, StreamKey};
 
 use crate::node::{Behaviour, Node};
 
@@ -50,6 +50,7 @@ impl Ward {
             rate: Rate::PerSecond(NonZeroU64::new(16_000).expect("not zero")),
             duration: Duration::from_millis(100),
             frame_readings: 16,
+            codec: Codec::RAW,
             in_flight_max: 1000,
             drain: Duration::from_secs(30),
             retry_for: Duration::from_secs(30),
@@ -103,6 +104,28 @@ async fn every_frame_sent_is_acknowledged_timed_and_found_again() {
     assert!(report.latency.p50_us > 0 && report.latency.p50_us <= report.latency.max_us);
     let found = ward.verify().await.expect("an answer");
     assert_eq!((found.acknowledged, found.streams, found.lost), (report.frames_sent, 2, 0));
+}
+
+#[tokio::test]
+async fn every_codec_carries_the_recordings_and_a_grid_in_few_bytes() {
+    for codec in Codec::SPOKEN {
+        let ward = Ward::open(Behaviour::default());
+        let rate = Rate::PerSecond(NonZeroU64::new(256_000).expect("not zero"));
+        let report = load(&LoadConfig { codec, rate, frame_readings: 256, ..ward.config() }).await;
+        assert_eq!(report.exit_code(), ExitCode::Ok, "{}", report.text());
+        assert_eq!(report.readings_acknowledged, 256 * report.frames_sent);
+        assert!(report.frames_sent > 0);
+        let log = ward.node.log();
+        let frames = log.frames.values().flat_map(|frames| frames.values());
+        let mut bytes = 0;
+        for (frame, ..) in frames {
+            assert_eq!(frame.header().codec, codec);
+            bytes += frame.as_bytes().len() as u64;
+        }
+        assert_eq!(report.bytes_acknowledged, bytes);
+        let limit = if codec == Codec::GRID { 2 } else { 17 };
+        assert!(bytes < limit * report.readings_acknowledged, "{codec:?}: {bytes}");
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use client::StreamError;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep_until, timeout, timeout_at};
-use wire::{HEADER_BYTES, RAW_ROW_BYTES, StreamName};
+use wire::StreamName;
 
 use super::timebase::Timebase;
 use crate::flight::{InFlight, Sent, lock};
@@ -103,7 +103,6 @@ impl Sender {
             intended,
             at: self.time.wall_time(now),
             readings: readings.len() as u32,
-            bytes: (HEADER_BYTES + RAW_ROW_BYTES * readings.len()) as u32,
         };
         // Before it is sent: on loopback the receipt can be here before `send` returns.
         lock(&self.flight).expect(&self.name, sent);

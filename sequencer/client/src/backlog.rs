@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use model::Millis;
-use wire::{Reading, StreamKey};
+use wire::{Layout, Reading, StreamKey};
 
 use crate::InputMark;
 use crate::connection::StreamError;
@@ -88,6 +88,11 @@ impl Backlogs {
     /// Each of them, in the order of the keys.
     pub fn streams(&self) -> &[Backlog] {
         &self.streams
+    }
+
+    /// Lays the frames of a stream out like this from now on.
+    pub fn lay_out(&mut self, stream: usize, layout: Layout) {
+        self.streams[stream].spool.lay_out(layout);
     }
 
     /// Each of them, for a connection.

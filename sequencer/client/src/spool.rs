@@ -46,7 +46,7 @@ use std::sync::Arc;
 
 use files::{Audience, LockedFile};
 use model::{EpochNumber, Millis, Sequence, StreamHandle};
-use wire::{ClientError, Frame, FramePlace, KeptFrames, Reading, StreamKey};
+use wire::{ClientError, Frame, FramePlace, KeptFrames, Layout, Reading, StreamKey};
 
 pub(crate) use amount::Amount;
 use disk::Disk;
@@ -73,6 +73,8 @@ const SEGMENT_BYTES_MIN: u64 = 400;
 pub(crate) struct Spool {
     folder: PathBuf,
     key: StreamKey,
+    /// Of the frames that are made.
+    layout: Layout,
     kept: Kept,
     /// Those that are there, the oldest first; the last one is written to.
     segments: VecDeque<Segment>,
@@ -208,6 +210,8 @@ impl Spool {
             recorded: kept.receipted,
             folder,
             key,
+            // Until somebody says.
+            layout: Layout::RAW,
             kept,
             segments,
             segment_bytes: SEGMENT_BYTES,
@@ -254,6 +258,11 @@ impl Spool {
     pub(crate) fn bound(&mut self, bytes_max: u64, receipted: Receipted) {
         self.segment_bytes = (bytes_max / 16).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES);
         self.receipted = receipted;
+    }
+
+    /// How frames are laid out from now on; those that are kept stay as they are.
+    pub(crate) fn lay_out(&mut self, layout: Layout) {
+        self.layout = layout;
     }
 
     /// The epoch of what is kept; [`NO_EPOCH`] while it has none.
@@ -368,7 +377,7 @@ impl Spool {
             epoch: NO_EPOCH,
             sequence: Sequence(self.kept.last + 1),
         };
-        Ok(Frame::encode_raw(place, signal, readings)?)
+        Ok(Frame::encode(place, signal, readings, self.layout)?)
     }
 
     /// Writes a frame that was made last. If it `goes` and nothing waits before it, it may be sent

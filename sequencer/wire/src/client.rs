@@ -64,7 +64,7 @@ impl ClientSession {
             phase: Phase::Disconnected,
             features: Features::default(),
             lanes: Default::default(),
-            held: HeldFrames::new(config.limits),
+            held: HeldFrames::new(config.limits, config.codec),
             requests: Requests::new(config.limits.requests_max),
             evidence: Evidence::new(&config),
             name: config.name,
@@ -301,7 +301,7 @@ impl ClientSession {
         }
     }
 
-    /// Frames without a receipt, over all streams, in bytes.
+    /// Frames without a receipt, over all streams, in bytes as they were made.
     pub fn held_bytes(&self) -> usize {
         self.held.bytes()
     }
@@ -341,6 +341,7 @@ impl ClientSession {
         let before = self.evidence.take_welcome(&welcome)?;
         self.phase = Phase::Ready;
         self.features = welcome.features;
+        self.held.set_spoken(welcome.features);
         self.held.set_credit(welcome.credit);
         let opens: Vec<_> = self.held.opens().cloned().collect();
         opens.into_iter().for_each(|open| self.send(ClientMessage::OpenStream(open)));

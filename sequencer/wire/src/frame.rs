@@ -3,123 +3,16 @@
 use std::fmt;
 
 use bytes::Bytes;
-use model::{EpochNumber, Interval, RejectCode, Sequence, Signal, StreamHandle};
-use thiserror::Error;
+use model::{EpochNumber, Interval, Sequence, Signal, StreamHandle};
 
+use crate::columns::{Columns, Extent, put_columnar, put_grid};
 use crate::header::{Codec, FrameHeader, HEADER_BYTES, SEQUENCE_MAX};
 use crate::limits::{FRAME_BYTES_MAX, FRAME_READINGS_MAX};
-use crate::{DecodeError, DeviceTime};
+use crate::reading::{NO_VALUE, check_absence, within};
+use crate::{DecodeError, DeviceTime, FrameError, Layout, Quality, Reading};
 
 /// Bytes of a row of [`Codec::RAW`].
 pub const RAW_ROW_BYTES: usize = 16;
-
-/// The value field of a row without a value: no consumer can take it for a reading.
-const NO_VALUE: i32 = i32::MIN;
-
-/// Flags of one reading.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
-pub struct Quality(u16);
-
-impl Quality {
-    /// Nothing is known against the reading.
-    pub const GOOD: Quality = Quality(0);
-    /// No sensor, no value. Never sent as a zero.
-    pub const SENSOR_OFF: Quality = Quality(1);
-    /// The device doubts the value.
-    pub const QUESTIONABLE: Quality = Quality(2);
-    /// The device was calibrating.
-    pub const CALIBRATING: Quality = Quality(4);
-    /// The value was under an active alarm.
-    pub const ALARM: Quality = Quality(8);
-
-    const KNOWN: u16 = 15;
-
-    /// Both.
-    pub const fn with(self, other: Quality) -> Quality {
-        Quality(self.0 | other.0)
-    }
-
-    /// Whether every flag of `other` is set.
-    pub const fn contains(self, other: Quality) -> bool {
-        other.0 & !self.0 == 0
-    }
-
-    /// The bits.
-    pub const fn bits(self) -> u16 {
-        self.0
-    }
-}
-
-/// One sample.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Reading {
-    /// When the device says it measured.
-    pub at: DeviceTime,
-    /// The integer in the signal's unit and scale; `None` while the sensor is off.
-    pub value: Option<i32>,
-    /// Flags besides sensor-off, which `value` says.
-    pub quality: Quality,
-}
-
-impl Reading {
-    /// A good reading.
-    pub const fn new(at: DeviceTime, value: i32) -> Reading {
-        Reading { at, value: Some(value), quality: Quality::GOOD }
-    }
-
-    /// The sensor was off.
-    pub const fn sensor_off(at: DeviceTime) -> Reading {
-        Reading { at, value: None, quality: Quality::SENSOR_OFF }
-    }
-}
-
-/// Hides the value.
-impl fmt::Debug for Reading {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Reading {{ off: {} }}", self.value.is_none())
-    }
-}
-
-/// A frame that is not accepted. A reading's value is a patient's, so no error holds it.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum FrameError {
-    /// Header or body do not decode.
-    #[error("the bytes of the frame do not decode")]
-    Decode(#[from] DecodeError),
-    /// A reserved codec, or an encrypted body.
-    #[error("expected codec 0 (raw), found codec {found:#x}")]
-    Codec {
-        /// Number found.
-        found: u8,
-    },
-    /// A reading outside its signal's range.
-    #[error("expected reading {index} within {min} to {max}, found a value outside")]
-    Range {
-        /// Index in the frame.
-        index: usize,
-        /// Smallest plausible value.
-        min: i32,
-        /// Largest plausible value.
-        max: i32,
-    },
-    /// Times go back, or the first is not the header's.
-    #[error("expected reading {index} no earlier than the one before it, and the first at t0")]
-    Order {
-        /// Index in the frame.
-        index: usize,
-    },
-}
-
-impl FrameError {
-    /// What the peer is told.
-    pub fn code(&self) -> RejectCode {
-        match self {
-            FrameError::Decode(error) => error.code(),
-            FrameError::Codec { .. } => RejectCode::Version,
-            FrameError::Range { .. } | FrameError::Order { .. } => RejectCode::Reading,
-        }
-    }
-}
 
 /// Where a frame stands: what is written into its header besides the readings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -145,47 +38,73 @@ impl Frame {
     /// Most readings in a raw frame: what fits into [`FRAME_BYTES_MAX`].
     pub const RAW_READINGS_MAX: usize = (FRAME_BYTES_MAX - HEADER_BYTES) / RAW_ROW_BYTES;
 
-    /// Encodes readings as raw rows after checking each as a receiver does.
+    /// Encodes readings after checking each as a receiver does.
     ///
     /// # Errors
-    /// [`FrameError`] for none or too many readings, or one out of range or order.
-    pub fn encode_raw(
+    /// [`FrameError`] for none or more than [`Frame::RAW_READINGS_MAX`] readings, one out of range
+    /// or order, and readings that the codec of the layout does not hold.
+    pub fn encode(
         place: FramePlace,
         signal: &Signal,
         readings: &[Reading],
+        layout: Layout,
     ) -> Result<Frame, FrameError> {
         let (found, limit) = (readings.len(), Frame::RAW_READINGS_MAX);
-        // First, since the lengths below are cast to the widths that they have in a header.
+        // First, since the lengths below are cast to the widths that they have in a header. The
+        // bound of rows for every codec: each frame can go to a server that speaks no other.
         if found > limit {
             return Err(DecodeError::TooLarge { what: "readings", limit, found }.into());
         }
         let Some(first) = readings.first() else {
             return Err(DecodeError::field("frame", "expected a reading, found none").into());
         };
+        for (index, reading) in readings.iter().enumerate() {
+            check_absence(reading.quality, reading.value.is_none())?;
+            if index > 0 && reading.at < readings[index - 1].at {
+                return Err(FrameError::Order { index });
+            }
+        }
+        // The header in front, once the body shows how long it is.
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + 2 * found + 32);
+        bytes.resize(HEADER_BYTES, 0);
+        let codec = put_body(readings, layout, &mut bytes)?;
         let header = FrameHeader {
-            length: (HEADER_BYTES + RAW_ROW_BYTES * found) as u32,
-            codec: Codec::RAW,
+            length: bytes.len() as u32,
+            codec,
             count: found as u16,
             handle: place.handle,
             epoch: place.epoch,
             sequence: place.sequence,
             start: first.at,
         };
-        let mut bytes = Vec::with_capacity(header.length as usize);
-        bytes.extend(header.to_bytes());
-        for (index, reading) in readings.iter().enumerate() {
-            // One before its neighbour, but not before the first, is found by the check below.
-            let after = reading.at.micros().checked_sub(first.at.micros());
-            bytes.extend(after.ok_or(FrameError::Order { index })?.to_le_bytes());
-            bytes.extend(reading.value.unwrap_or(NO_VALUE).to_le_bytes());
-            bytes.extend(reading.quality.bits().to_le_bytes());
-            bytes.extend([0, 0]);
-        }
+        bytes[..HEADER_BYTES].copy_from_slice(&header.to_bytes());
         // Read back as the server reads it: what it would reject never reaches the spool, where it
         // would block its stream for good.
         let frame = Frame::from_bytes(bytes.into())?;
         frame.check(signal)?;
         Ok(frame)
+    }
+
+    /// Encodes readings as raw rows: [`Frame::encode`] with [`Layout::RAW`].
+    ///
+    /// # Errors
+    /// As [`Frame::encode`].
+    pub fn encode_raw(
+        place: FramePlace,
+        signal: &Signal,
+        readings: &[Reading],
+    ) -> Result<Frame, FrameError> {
+        Frame::encode(place, signal, readings, Layout::RAW)
+    }
+
+    /// The same readings at the same place as raw rows.
+    ///
+    /// # Errors
+    /// As [`Frame::readings`], and [`FrameError`] for more than [`Frame::RAW_READINGS_MAX`].
+    pub(crate) fn to_raw(&self, signal: &Signal) -> Result<Frame, FrameError> {
+        let FrameHeader { handle, epoch, sequence, .. } = self.header;
+        let place = FramePlace { handle, epoch, sequence };
+        Frame::encode_raw(place, signal, &self.readings(signal)?)
     }
 
     /// Reads a whole frame; keeps the bytes.
@@ -203,17 +122,21 @@ impl Frame {
             found,
         })?;
         let header = FrameHeader::from_bytes(head)?;
-        if header.codec != Codec::RAW {
+        if !Codec::SPOKEN.contains(&header.codec) {
             return Err(FrameError::Codec { found: header.codec.number() });
         }
-        // Lengths only: values are checked against the signal, which the frame does not name.
+        // Lengths only: readings are checked against the signal, which the frame does not name.
         let count = usize::from(header.count);
         // The bound of the header, whatever the codec; raw rows fill a frame before they reach it.
         if count == 0 || count > FRAME_READINGS_MAX {
             let why = format!("expected 1 to {FRAME_READINGS_MAX} readings, found {count}");
             return Err(DecodeError::field("frame", why).into());
         }
-        let expected = HEADER_BYTES + RAW_ROW_BYTES * count;
+        // How long columns are is seen when they are read.
+        let expected = match header.codec {
+            Codec::RAW => HEADER_BYTES + RAW_ROW_BYTES * count,
+            _ => header.length as usize,
+        };
         if header.length as usize != found || found != expected {
             let why = format!("expected {expected} bytes for {count} readings, found {found}");
             return Err(DecodeError::field("frame", why).into());
@@ -272,6 +195,25 @@ impl Frame {
     /// # Errors
     /// [`FrameError`] that names the first reading that is malformed, out of range or order.
     pub fn check(&self, signal: &Signal) -> Result<Interval, FrameError> {
+        match self.columns()? {
+            Some(columns) => measured(self.header.start, columns.check(signal)?),
+            None => self.check_rows(signal),
+        }
+    }
+
+    /// The body, unless it is rows.
+    fn columns(&self) -> Result<Option<Columns<'_>>, FrameError> {
+        let FrameHeader { codec, start, count, .. } = self.header;
+        let (extent, body) = (Extent { start, count: count.into() }, &self.bytes[HEADER_BYTES..]);
+        match codec {
+            Codec::GRID => Columns::grid(extent, body).map(Some),
+            Codec::COLUMNAR => Columns::columnar(extent, body).map(Some),
+            // No other is spoken.
+            _ => Ok(None),
+        }
+    }
+
+    fn check_rows(&self, signal: &Signal) -> Result<Interval, FrameError> {
         let start = self.header.start;
         // Nearly every frame is sound, and asked no more than that. One that is not is gone through
         // once more for what is wrong with it.
@@ -320,8 +262,11 @@ impl Frame {
     /// # Errors
     /// As [`Frame::check`].
     pub fn readings(&self, signal: &Signal) -> Result<Vec<Reading>, FrameError> {
+        if let Some(columns) = self.columns()? {
+            return columns.readings(signal);
+        }
         // All of them first: the order between readings is not seen in one row.
-        self.check(signal)?;
+        self.check_rows(signal)?;
         self.rows().enumerate().map(|(index, row)| self.reading(index, row, signal)).collect()
     }
 
@@ -343,17 +288,53 @@ impl Frame {
         }
         let quality = Quality(flags as u16);
         let off = quality.contains(Quality::SENSOR_OFF);
-        // Both ways (W.11): an absent value must not pass for a reading, nor a reading be lost as
-        // absent.
-        if off != (value == NO_VALUE) {
-            let why = "expected no value if and only if the sensor is off";
-            return Err(DecodeError::field("reading", why).into());
-        }
-        if !off && !(signal.min..=signal.max).contains(&value) {
-            return Err(FrameError::Range { index, min: signal.min, max: signal.max });
+        check_absence(quality, value == NO_VALUE)?;
+        if !off {
+            within(signal, index, value)?;
         }
         let value = (!off).then_some(value);
         Ok(Reading { at: DeviceTime::from_micros(micros)?, value, quality })
+    }
+}
+
+/// Appends a body, and says of which codec it is.
+fn put_body(readings: &[Reading], layout: Layout, to: &mut Vec<u8>) -> Result<Codec, FrameError> {
+    let Layout { codec, period } = layout;
+    let rows_bytes = RAW_ROW_BYTES * readings.len();
+    // One reading alone has no rhythm, and says it in fewer bytes without one.
+    let beats = readings.len() > 1 || codec == Some(Codec::GRID);
+    if codec.is_none_or(|codec| codec == Codec::GRID)
+        && let Some(period) = period.filter(|_| beats)
+        && let Some(()) = put_grid(period, readings, to)
+    {
+        return Ok(Codec::GRID);
+    }
+    if codec.is_none_or(|codec| codec == Codec::COLUMNAR) {
+        put_columnar(readings, to);
+        let is_shorter = to.len() - HEADER_BYTES < rows_bytes;
+        if is_shorter || codec.is_some() {
+            return Ok(Codec::COLUMNAR);
+        }
+        to.truncate(HEADER_BYTES);
+    }
+    match codec {
+        None | Some(Codec::RAW) => put_rows(readings, to),
+        Some(codec) => {
+            let expected = "times on the grid of the stream's period";
+            return Err(FrameError::Unfit { codec: codec.name(), expected });
+        }
+    }
+    Ok(Codec::RAW)
+}
+
+fn put_rows(readings: &[Reading], to: &mut Vec<u8>) {
+    let start = readings.first().map_or(0, |first| first.at.micros());
+    to.reserve_exact(RAW_ROW_BYTES * readings.len());
+    for reading in readings {
+        to.extend((reading.at.micros() - start).to_le_bytes());
+        to.extend(reading.value.unwrap_or(NO_VALUE).to_le_bytes());
+        to.extend(reading.quality.bits().to_le_bytes());
+        to.extend([0, 0]);
     }
 }
 
@@ -374,7 +355,7 @@ impl fmt::Debug for Frame {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::{Millis, signal_by_code};
+    use model::{Millis, RejectCode, signal_by_code};
 
     fn ecg() -> &'static Signal {
         signal_by_code(131328).expect("ecg is in the table")
@@ -496,7 +477,7 @@ mod tests {
             bytes[byte] = value;
             assert!(Frame::from_bytes(bytes.into()).is_err(), "byte {byte}");
         }
-        for codec in [1, 2, 3, 4, 0x80] {
+        for codec in [1, 4, 5, 31, 0x80, 0x83] {
             let mut bytes = frame.as_bytes().to_vec();
             bytes[4] = codec;
             assert_eq!(Frame::from_bytes(bytes.into()), Err(FrameError::Codec { found: codec }));

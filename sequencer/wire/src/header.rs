@@ -3,7 +3,7 @@
 use model::{EpochNumber, Sequence, StreamHandle};
 
 use crate::limits::{FRAME_BYTES_MAX, MESSAGE_BYTES_MAX, RELEASED_BYTES_MAX};
-use crate::{DecodeError, DeviceTime};
+use crate::{DecodeError, DeviceTime, Features};
 
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 32;
@@ -11,20 +11,51 @@ pub const HEADER_BYTES: usize = 32;
 /// Largest sequence: its successor always exists.
 pub(crate) const SEQUENCE_MAX: u64 = i64::MAX as u64;
 
-/// How the readings of a frame are laid out. Only [`Codec::RAW`] is spoken by this
-/// version; `docs/wire.md` names the reserved ones.
+/// How the readings of a frame are laid out: [`Codec::SPOKEN`] are spoken by this version,
+/// `docs/wire.md` names the reserved ones.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
 pub struct Codec(u8);
 
 impl Codec {
     /// Rows of 16 bytes: time offset, value, quality.
     pub const RAW: Codec = Codec(0);
+    /// Columns of values and of times without a rhythm.
+    pub const COLUMNAR: Codec = Codec(2);
+    /// Columns of values; times on a grid.
+    pub const GRID: Codec = Codec(3);
+    /// Those that this version speaks.
+    pub const SPOKEN: [Codec; 3] = [Codec::RAW, Codec::COLUMNAR, Codec::GRID];
     /// The bit that says that the body is encrypted (reserved).
     const ENCRYPTED: u8 = 0x80;
 
     /// The number in the header.
     pub const fn number(self) -> u8 {
         self.0
+    }
+
+    /// The name in `docs/wire.md`; of a reserved one, that it is.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Codec::RAW => "raw",
+            Codec::COLUMNAR => "columnar",
+            Codec::GRID => "grid",
+            _ => "reserved",
+        }
+    }
+
+    /// The one of these that has this name.
+    pub fn from_name(name: &str) -> Option<Codec> {
+        Codec::SPOKEN.into_iter().find(|codec| codec.name() == name)
+    }
+
+    /// The feature that says that it is spoken; none of a reserved one.
+    pub(crate) const fn feature(self) -> Option<Features> {
+        match self {
+            Codec::RAW => Some(Features::RAW),
+            Codec::COLUMNAR => Some(Features::COLUMNAR),
+            Codec::GRID => Some(Features::GRID),
+            _ => None,
+        }
     }
 }
 

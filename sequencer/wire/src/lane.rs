@@ -19,8 +19,15 @@ impl Features {
     pub const RAW: Features = Features(1);
     /// Questions about names.
     pub const NAMES: Features = Features(2);
+    /// The columnar codec.
+    pub const COLUMNAR: Features = Features(4);
+    /// The grid codec.
+    pub const GRID: Features = Features(8);
+    /// Every codec of this version.
+    pub const CODECS: Features =
+        Features(Features::RAW.0 | Features::COLUMNAR.0 | Features::GRID.0);
     /// Everything that this version speaks.
-    pub const SPOKEN: Features = Features(Features::RAW.0 | Features::NAMES.0);
+    pub const SPOKEN: Features = Features(Features::CODECS.0 | Features::NAMES.0);
 
     /// What is in both sets.
     pub const fn and(self, other: Features) -> Features {

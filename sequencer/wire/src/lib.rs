@@ -31,8 +31,9 @@
 //! let (scope, signer) = (ChainScope { chain_id: 1, contract: [1; 20] }, signer_address(&key));
 //! let (gateway, now) = (GatewayId::new("gw-01")?, Millis::new(4_004_288_800_000)?);
 //! let (holder, name) = (Holder::gateway(&gateway), ClientName::new("example")?);
-//! let limits = ClientLimits::default();
-//! let mut client = ClientSession::new(ClientConfig { scope, signer, holder, name, limits });
+//! let (codec, limits) = (None, ClientLimits::default());
+//! let config = ClientConfig { scope, signer, holder, name, codec, limits };
+//! let mut client = ClientSession::new(config);
 //! let limits = ServerLimits::default();
 //! let mut server = ServerSession::new(ServerConfig { scope, signer, limits });
 //!
@@ -87,6 +88,7 @@ mod access;
 mod asked;
 mod client;
 mod codec;
+mod columns;
 mod credit;
 mod deframe;
 mod entry;
@@ -95,11 +97,13 @@ mod group;
 mod hash;
 mod header;
 mod lane;
+mod layout;
 pub mod limits;
 mod message;
 mod names;
 mod operation;
 mod page;
+mod reading;
 mod receipt;
 mod registry;
 mod server;
@@ -119,12 +123,13 @@ pub use entry::{
     Decision, Entry, FrameEntry, GapEntry, JournalPlace, RefusalCount, RefusalEntry, RefusalReason,
     RefusedItem, RefusedKind, place_digest,
 };
-pub use frame::{Frame, FrameError, FramePlace, Quality, RAW_ROW_BYTES, Reading};
+pub use frame::{Frame, FramePlace, RAW_ROW_BYTES};
 pub use group::{PlacedEntry, receipts_of_group};
 pub use hash::{Address, Holder, Role};
 pub use header::{Codec, FrameHeader, HEADER_BYTES};
 pub use k256::ecdsa::SigningKey;
 pub use lane::{ALPN, Features, Lane, PROTOCOL_VERSION};
+pub use layout::Layout;
 pub use message::{
     AccessAnswer, ClientMessage, ClientName, Concern, Hello, Mark, MessageError, Reject,
     ReleaseEnd, Released, RequestId, ServerMessage, Standing, Welcome,
@@ -132,6 +137,7 @@ pub use message::{
 pub use names::{NamesAnswer, NamesQuestion};
 pub use operation::{SealedOperation, SignedOperation, StoredOperation};
 pub use page::{Page, PageOrder};
+pub use reading::{FrameError, Quality, Reading};
 pub use receipt::{
     AccessItem, FramesItem, GroupIdentity, Items, OperationItem, Receipt, ReceiptError,
     RefusalItem, SignedReceipt, signer_address,

@@ -303,6 +303,10 @@ impl ServerSession {
                 }
                 Ok(())
             }
+            // What is released is as it was stored, of whichever codec (W.72).
+            ClientMessage::Access { request, .. } if !self.features.contains(Features::CODECS) => {
+                self.refuse_access(request)
+            }
             ClientMessage::Access { request, signed, page } => {
                 if self.admit(request, Some(signed.digest()))? {
                     self.events.push_back(ServerEvent::Access { request, signed, page });
@@ -347,7 +351,20 @@ impl ServerSession {
         Ok(true)
     }
 
+    /// Of a client that does not speak every codec.
+    fn refuse_access(&mut self, request: RequestId) -> Result<(), RejectCode> {
+        if self.admit(request, None)? {
+            self.reject_request(request, RejectCode::Version);
+        }
+        Ok(())
+    }
+
     fn take_frame(&mut self, lane: Lane, frame: Frame, now: Millis) -> Result<(), RejectCode> {
+        // Also of a codec that is spoken here: the client was to compare the welcome (W.70).
+        let feature = frame.header().codec.feature();
+        if !feature.is_some_and(|feature| self.features.contains(feature)) {
+            return Err(RejectCode::Version);
+        }
         let Taken { event, reject } = self.streams.take(lane, frame, now)?;
         self.events.extend(event);
         self.tell(reject);

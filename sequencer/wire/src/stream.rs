@@ -110,6 +110,16 @@ impl Period {
         }
         Ok(Period { numerator_ns, denominator })
     }
+
+    /// Numerator and denominator without a common divisor.
+    pub(crate) fn in_lowest_terms(self) -> (u64, u64) {
+        let (numerator, denominator) = (self.numerator_ns, u64::from(self.denominator));
+        let (mut divisor, mut rest) = (numerator, denominator);
+        while rest > 0 {
+            (divisor, rest) = (rest, divisor % rest);
+        }
+        (numerator / divisor, denominator / divisor)
+    }
 }
 
 /// What opens a stream. Re-assigning a device to another patient is a new descriptor and epoch.

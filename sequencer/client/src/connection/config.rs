@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Clock, SystemClock};
-use wire::{ClientLimits, ClientName, DecodeError, SignedReceipt};
+use wire::{ClientLimits, ClientName, Codec, DecodeError, SignedReceipt};
 
 use super::error::ConnectionError;
 use super::outcome::{Delay, Loss};
@@ -93,6 +93,9 @@ pub struct ConnectionConfig {
     pub deployment: Deployment,
     /// How the program calls itself, for the operator's eyes.
     pub name: ClientName,
+    /// The codec of the frames that are made; none: of each the one that fits, a grid where its
+    /// times are on that of the stream's period. A node that does not speak it gets rows.
+    pub codec: Option<Codec>,
     /// What the session may hold.
     pub limits: ClientLimits,
     /// Waits.
@@ -142,6 +145,7 @@ impl ConnectionConfig {
             identity_folder: None,
             deployment,
             name: ClientName::new("vitals-client").expect("14 printable characters"),
+            codec: None,
             limits: ClientLimits::default(),
             waits: Waits::default(),
             released_bytes_max: 64 << 20,

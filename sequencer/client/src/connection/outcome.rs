@@ -21,6 +21,8 @@ pub struct Counts {
     pub frames_receipted: u64,
     /// Readings in them.
     pub readings_receipted: u64,
+    /// Bytes of those of them that were sent on this connection, as they were made.
+    pub bytes_receipted: u64,
     /// Frames that were queued and given up, because the state folder is full or they were old.
     pub frames_given_up: u64,
     /// Readings in them.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use model::{Clock, EpochNumber, Millis, RejectCode, Sequence, StreamHandle};
 use wire::{
-    ClientConfig, ClientEvent, ClientSession, Descriptor, Frame, Lane, Mark, Reading, RequestId,
-    SignedReceipt, StopReason, StreamName,
+    ClientConfig, ClientEvent, ClientSession, Codec, Descriptor, Frame, Lane, Layout, Mark,
+    Reading, RequestId, SignedReceipt, StopReason, StreamName,
 };
 
 use super::config::{ConnectionConfig, DelayListener, LossListener, ReceiptListener};
@@ -46,15 +46,16 @@ impl HeldFrames {
         self.bytes += bytes;
     }
 
-    /// Takes the first ones off, at most so many; says how many readings stood in them.
-    fn take(&mut self, frames: u64) -> u64 {
+    /// Takes the first ones off, at most so many; says how many readings stood in them, in how
+    /// many bytes.
+    fn take(&mut self, frames: u64) -> (u64, u64) {
         let count = usize::try_from(frames).unwrap_or(usize::MAX).min(self.frames.len());
-        let mut readings = 0;
+        let (mut readings, before) = (0, self.bytes);
         for held in self.frames.drain(..count) {
             self.bytes -= held.bytes;
             readings += u64::from(held.readings);
         }
-        readings
+        (readings, (before - self.bytes) as u64)
     }
 }
 
@@ -106,6 +107,7 @@ pub(super) struct State {
     /// When something came last.
     now: Millis,
     pub(super) clock: Arc<dyn Clock>,
+    codec: Option<Codec>,
     pub(super) held_bytes_max: usize,
     pub(super) state_bounds: StateBounds,
     listener: Option<ReceiptListener>,
@@ -122,6 +124,7 @@ impl State {
             signer: config.deployment.receipt_signer,
             holder: config.identity.holder(),
             name: config.name.clone(),
+            codec: config.codec,
             limits: config.limits,
         });
         let folder = config.receipts.as_deref();
@@ -163,6 +166,7 @@ impl State {
             newest_fault,
             now: config.clock.now(),
             clock: config.clock.clone(),
+            codec: config.codec,
             held_bytes_max: config.limits.held_bytes_max,
             state_bounds: config.state_bounds,
             listener: config.on_receipt.clone(),
@@ -247,6 +251,7 @@ impl State {
     ) -> Result<StreamHandle, StreamError> {
         if let Some(spool) = &mut spool {
             self.state_bounds.bound(spool);
+            spool.lay_out(Layout { codec: self.codec, period: descriptor.period });
             // Of what was given up before, this connection told no sequence.
             spool.take_moved();
         }
@@ -479,7 +484,9 @@ impl State {
         let frames = last.0 - stream.last_receipted.0;
         self.counts.frames_receipted += frames;
         // None is behind the last frame sent: the session refuses receipts of what was not.
-        self.counts.readings_receipted += stream.held.take(frames);
+        let (readings, bytes) = stream.held.take(frames);
+        self.counts.readings_receipted += readings;
+        self.counts.bytes_receipted += bytes;
         stream.last_receipted = last;
         self.acknowledged.insert(stream.name.clone(), last);
         let at = self.clock.now();

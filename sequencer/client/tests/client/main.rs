@@ -2,6 +2,7 @@
 
 mod asked;
 mod blocks;
+mod codecs;
 mod command_line;
 mod delays;
 mod files;

@@ -259,6 +259,8 @@ impl Node {
             ConnectionConfig::new(self.address, "localhost", identity, self.deployment());
         config.waits = Waits { retry_first: Duration::from_millis(1), ..Waits::default() };
         config.limits.retry_after_ms = 1;
+        // Frames of one size, whatever is in them, for tests that count bytes.
+        config.codec = Some(Codec::RAW);
         config
     }
 

@@ -201,7 +201,7 @@ async fn a_gateway_whose_folder_is_full_tells_what_it_gave_up_and_fails() {
     let folder = folder_with_identities(&node);
     let line = format!(
         "{STREAM} --stdin --state DIR/state --state-max 1 --frame-readings 1000 --time-unit ms \
-         --json"
+         --codec raw --json"
     );
     node.hide();
     let mut gateway = Running::start(folder.path(), &node, &line);
@@ -229,7 +229,7 @@ async fn what_was_given_up_is_told_again_if_nobody_was_there_to_hear_it() {
     let folder = folder_with_identities(&node);
     let line = format!(
         "{STREAM} --stdin --state DIR/state --state-max 1 --frame-readings 1000 --time-unit ms \
-         --json"
+         --codec raw --json"
     );
     node.hide();
     let mut gateway = Running::start(folder.path(), &node, &line);

@@ -4,8 +4,8 @@ use model::{ChainScope, Millis, Position, RejectCode, Sequence, StreamHandle};
 use thiserror::Error;
 
 use crate::{
-    AccessAnswer, Address, ClientName, DecodeError, Frame, FrameError, Holder, Mark, NamesAnswer,
-    ReceiptError, Released, RequestId, SignedReceipt, Standing,
+    AccessAnswer, Address, ClientName, Codec, DecodeError, Frame, FrameError, Holder, Mark,
+    NamesAnswer, ReceiptError, Released, RequestId, SignedReceipt, Standing,
 };
 
 /// Whom a client expects, and what it may hold.
@@ -19,6 +19,9 @@ pub struct ClientConfig {
     pub holder: Holder,
     /// The program's name.
     pub name: ClientName,
+    /// The codec of the frames that it makes; none: whichever fits ([`crate::Layout`]). A server
+    /// that does not speak it gets rows.
+    pub codec: Option<Codec>,
     /// Limits and waits.
     pub limits: ClientLimits,
 }
@@ -26,7 +29,9 @@ pub struct ClientConfig {
 /// What a client session may hold, and how long it waits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ClientLimits {
-    /// Most bytes of frames without a receipt. Default 8 MiB. Reached: `push` fails.
+    /// Most bytes of frames without a receipt, as they were made. Default 8 MiB. Reached: `push`
+    /// fails. A server that does not speak their codec gets longer ones, held besides as far as
+    /// its credit goes.
     pub held_bytes_max: usize,
     /// Most streams. Default 512. Reached: `open_stream` fails.
     pub streams_max: usize,

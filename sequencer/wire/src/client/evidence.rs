@@ -97,7 +97,8 @@ mod tests {
     fn evidence() -> Evidence {
         let limits = ClientLimits { receipts_max: 2, ..ClientLimits::default() };
         let (signer, name) = (signer_address(&key()), ClientName::new("test").expect("short"));
-        let config = ClientConfig { scope: scope(), signer, holder: holder(), name, limits };
+        let (scope, holder, codec) = (scope(), holder(), None);
+        let config = ClientConfig { scope, signer, holder, name, codec, limits };
         Evidence::new(&config)
     }
 

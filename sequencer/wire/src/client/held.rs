@@ -9,12 +9,17 @@ use super::event::{ClientError, ClientEvent, ClientLimits, KeptFrames, StopReaso
 use super::stream::{Ready, Stream};
 use crate::stream::check_signal;
 use crate::{
-    Credit, Descriptor, Frame, FramePlace, FramesItem, Lane, OpenStream, Reading, StreamName,
+    Codec, Credit, Descriptor, Features, Frame, FramePlace, FramesItem, Lane, Layout, OpenStream,
+    Reading, StreamName,
 };
 
 /// Outlives connections; the credit and what is under way are of one connection.
 pub(super) struct HeldFrames {
     limits: ClientLimits,
+    /// Of the frames that are made here; none: whichever fits.
+    codec: Option<Codec>,
+    /// What the server of this connection speaks.
+    spoken: Features,
     streams: BTreeMap<StreamHandle, Stream>,
     names: BTreeMap<StreamName, StreamHandle>,
     next_handle: u32,
@@ -28,9 +33,11 @@ pub(super) struct HeldFrames {
 }
 
 impl HeldFrames {
-    pub(super) fn new(limits: ClientLimits) -> HeldFrames {
+    pub(super) fn new(limits: ClientLimits, codec: Option<Codec>) -> HeldFrames {
         HeldFrames {
             limits,
+            codec,
+            spoken: Features::default(),
             streams: BTreeMap::new(),
             names: BTreeMap::new(),
             // Handle 0 is that of stored frames (W.12).
@@ -61,6 +68,11 @@ impl HeldFrames {
     pub(super) fn disconnect(&mut self) {
         (self.credit, self.under_way) = (Credit::default(), Credit::default());
         self.streams.values_mut().for_each(Stream::disconnect);
+    }
+
+    /// Takes in what the server speaks.
+    pub(super) fn set_spoken(&mut self, spoken: Features) {
+        self.spoken = spoken;
     }
 
     /// Replaces the credit.
@@ -102,11 +114,13 @@ impl HeldFrames {
         handle: StreamHandle,
         readings: &[Reading],
     ) -> Result<Frame, ClientError> {
+        let codec = self.codec;
         let stream = self.accepting(handle)?;
         let descriptor = &stream.open().descriptor;
         let signal = descriptor.key.signal().ok_or(ClientError::NoStream)?;
         let place = FramePlace { handle, epoch: descriptor.epoch, sequence: stream.next() };
-        let frame = Frame::encode_raw(place, signal, readings)?;
+        let layout = Layout { codec, period: descriptor.period };
+        let frame = Frame::encode(place, signal, readings, layout)?;
         // Only after it is made: a reading that is out of range must take no room.
         self.take_room(&frame)?;
         self.accepting(handle)?.hold(frame.clone());
@@ -180,12 +194,15 @@ impl HeldFrames {
         let after = self.streams.range(StreamHandle(served.0.saturating_add(1))..);
         let in_turn = after.chain(self.streams.range(..=served));
         let mut due = in_turn
-            .filter(|(_, stream)| stream.open().lane == lane)
-            .filter_map(|(handle, stream)| Some((*handle, stream.due()?.as_bytes().clone())));
+            .filter(|(_, stream)| stream.open().lane == lane && stream.due().is_some())
+            .map(|(handle, _)| *handle);
         // Only the first one is tried: a smaller frame of another stream would else overtake it for
         // as long as credit is short.
-        let (handle, bytes) = due.next()?;
+        let handle = due.next()?;
         drop(due);
+        let stream = self.streams.get_mut(&handle)?;
+        stream.lay_out_due(self.spoken);
+        let bytes = stream.due()?.as_bytes().clone();
         let after = self.under_way + Credit::of_frame(bytes.len());
         // A frame larger than its lane's share may go when nothing else is under way; otherwise it
         // could never go.
@@ -338,7 +355,7 @@ mod tests {
 
     /// Ready streams on these lanes, each with so many frames of two readings (64 bytes).
     fn held(lanes: &[Lane], frames: usize) -> HeldFrames {
-        let mut held = HeldFrames::new(ClientLimits::default());
+        let mut held = HeldFrames::new(ClientLimits::default(), Some(Codec::RAW));
         for (i, lane) in lanes.iter().enumerate() {
             let descriptor = open(i as u32 + 1, *lane).descriptor;
             let handle = held.open(*lane, descriptor, Sequence(0)).expect("room").handle;

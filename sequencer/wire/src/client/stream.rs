@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use model::{Millis, RejectCode, Sequence};
 
 use super::event::{KeptFrames, StopReason};
-use crate::{Credit, Frame, OpenStream};
+use crate::{Credit, Features, Frame, OpenStream};
 
 pub(super) struct Stream {
     open: OpenStream,
@@ -15,7 +15,7 @@ pub(super) struct Stream {
     /// The last sequence that was sent on any connection.
     sent: Sequence,
     /// Frames without a receipt: sequences `receipted + 1` on.
-    held: VecDeque<Frame>,
+    held: VecDeque<Held>,
     /// What its owner keeps elsewhere.
     kept: KeptFrames,
     /// The first so many of `held` are under way on this connection; the one behind them is due.
@@ -26,6 +26,24 @@ pub(super) struct Stream {
     /// How often in a row the server postponed the opening, on any connection.
     postponed: u32,
     ending: bool,
+}
+
+/// A frame without a receipt.
+struct Held {
+    frame: Frame,
+    /// Bytes of it when it was made, which are those that the limit counts. It may be longer since,
+    /// by no more than goes within a credit ([`Stream::lay_out_due`]).
+    room: usize,
+}
+
+impl Held {
+    fn new(frame: Frame) -> Held {
+        Held { room: frame.as_bytes().len(), frame }
+    }
+
+    fn bytes(&self) -> usize {
+        self.frame.as_bytes().len()
+    }
 }
 
 /// How far the opening is on this connection.
@@ -126,14 +144,14 @@ impl Stream {
 
     /// Keeps the next frame until its receipt.
     pub(super) fn hold(&mut self, frame: Frame) {
-        self.held.push_back(frame);
+        self.held.push_back(Held::new(frame));
     }
 
     /// Keeps a frame of before a restart. It may have been sent then, so a receipt for it is no
     /// surprise.
     pub(super) fn hold_again(&mut self, frame: Frame) {
         self.sent = self.sent.max(frame.sequence());
-        self.held.push_back(frame);
+        self.held.push_back(Held::new(frame));
     }
 
     /// Forgets what was true of one connection only.
@@ -183,12 +201,28 @@ impl Stream {
     /// The next frame to send, if one may be sent now.
     pub(super) fn due(&self) -> Option<&Frame> {
         let may_send = self.opening == Opening::Ready && self.pause.is_none();
-        self.held.get(self.under_way).filter(|_| may_send)
+        self.held.get(self.under_way).filter(|_| may_send).map(|held| &held.frame)
+    }
+
+    /// Lays the frame that is due out as rows if the server does not speak its codec. Under the
+    /// same sequence, although it may have been sent before: a server that does not speak a codec
+    /// stored no frame of it (W.71).
+    pub(super) fn lay_out_due(&mut self, spoken: Features) {
+        let Some(Held { frame, .. }) = self.held.get_mut(self.under_way) else { return };
+        let is_spoken = |feature| spoken.contains(feature);
+        if frame.header().codec.feature().is_some_and(is_spoken) {
+            return;
+        }
+        let raw = self.open.descriptor.key.signal().map(|signal| frame.to_raw(signal));
+        // One that does not read goes as it is: it is the server that says what is wrong with it.
+        if let Some(Ok(raw)) = raw {
+            *frame = raw;
+        }
     }
 
     /// The frame that was due is under way.
     pub(super) fn count_sent(&mut self) {
-        let Some(frame) = self.held.get(self.under_way) else {
+        let Some(Held { frame, .. }) = self.held.get(self.under_way) else {
             return;
         };
         self.sent = self.sent.max(frame.sequence());
@@ -225,12 +259,11 @@ impl Stream {
         };
         // At most what is held: the session compared `last` with what was sent.
         let count = usize::try_from(more).unwrap_or(usize::MAX).min(self.held.len());
-        for (index, frame) in self.held.drain(..count).enumerate() {
-            let bytes = frame.as_bytes().len();
-            freed.held_bytes += bytes;
+        for (index, held) in self.held.drain(..count).enumerate() {
+            freed.held_bytes += held.room;
             // After a reconnect a receipt may cover frames that were sent on the old one only.
             if index < self.under_way {
-                freed.under_way += Credit::of_frame(bytes);
+                freed.under_way += Credit::of_frame(held.bytes());
             }
         }
         self.under_way = self.under_way.saturating_sub(count);
@@ -303,17 +336,17 @@ impl Stream {
 
     /// Bytes of the frames without a receipt.
     pub(super) fn held_bytes(&self) -> usize {
-        self.held.iter().map(|frame| frame.as_bytes().len()).sum()
+        self.held.iter().map(|held| held.room).sum()
     }
 
     /// The frames without a receipt, in order.
     pub(super) fn into_frames(self) -> Vec<Frame> {
-        self.held.into()
+        self.held.into_iter().map(|held| held.frame).collect()
     }
 
     /// Bytes and frames of a part of what is held.
     fn weigh(&self, part: std::ops::Range<usize>) -> Credit {
-        self.held.range(part).map(|frame| Credit::of_frame(frame.as_bytes().len())).sum()
+        self.held.range(part).map(|held| Credit::of_frame(held.bytes())).sum()
     }
 }
 

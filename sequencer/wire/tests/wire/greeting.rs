@@ -160,6 +160,7 @@ fn another_deployment_is_not_greeted() {
         signer: Address([0; 20]),
         holder: Holder::gateway(&samples::gateway()),
         name: ClientName::new("test").expect("short"),
+        codec: None,
         limits: ClientLimits::default(),
     });
     client.connected();

@@ -87,6 +87,7 @@ pub(crate) fn new_client() -> ClientSession {
         signer: signer_address(&samples::key()),
         holder: Holder::gateway(&samples::gateway()),
         name: ClientName::new("test").expect("short"),
+        codec: None,
         limits: ClientLimits::default(),
     })
 }

@@ -1,6 +1,7 @@
 //! Codecs, receipts and session machines from the outside.
 
 mod codec;
+mod columns;
 mod greeting;
 mod machines;
 mod names;
@@ -12,3 +13,4 @@ mod serving;
 mod sessions;
 mod signals;
 mod simulation;
+mod spoken;

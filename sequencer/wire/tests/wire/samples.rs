@@ -69,6 +69,27 @@ pub(crate) fn frame(handle: u32, sequence: u64, count: usize) -> Frame {
     Frame::encode_raw(place, signal, &readings(sequence.0, count)).expect("valid readings")
 }
 
+/// Readings 1/360 s apart, the sensor off in the middle and an alarm behind it.
+pub(crate) fn steady_readings(count: u64) -> Vec<Reading> {
+    let start = DeviceTime::from_millis(at(0)).micros();
+    let time = |i: u64| DeviceTime::from_micros(start + (i * 25_000 + 4) / 9).expect("before 2457");
+    let reading = |i: u64| match (i * 10) / count {
+        4 => Reading::sensor_off(time(i)),
+        5 => Reading { quality: Quality::ALARM, ..Reading::new(time(i), -300) },
+        _ => Reading::new(time(i), (i as i32 * 37) % 100),
+    };
+    (0..count).map(reading).collect()
+}
+
+/// A frame of a codec, at the period of [`descriptor`].
+pub(crate) fn laid_out(codec: Codec, sequence: u64, readings: &[Reading]) -> Frame {
+    let (handle, epoch) = (StreamHandle(5), EpochNumber(1));
+    let place = FramePlace { handle, epoch, sequence: Sequence(sequence) };
+    let signal = model::signal_by_code(ECG).expect("ecg is known");
+    let layout = Layout { codec: Some(codec), period: descriptor("monitor-1", ECG, 1).period };
+    Frame::encode(place, signal, readings, layout).expect("valid readings")
+}
+
 pub(crate) fn access_request() -> AccessRequest {
     AccessRequest {
         scope: scope(),
@@ -256,6 +277,8 @@ pub(crate) fn client_messages() -> Vec<ClientMessage> {
         ClientMessage::EndStream { handle: StreamHandle(5) },
         ClientMessage::Goodbye,
         ClientMessage::Names { request, question: names_question() },
+        ClientMessage::Frame(laid_out(Codec::COLUMNAR, 2, &steady_readings(70))),
+        ClientMessage::Frame(laid_out(Codec::GRID, 3, &steady_readings(70))),
     ]
 }
 

@@ -15,9 +15,9 @@ fn bytes_that_do_not_decode_close_the_session_with_their_code() {
     server.handle_bytes(Lane::Live, &[0xff, 0xff, 0xff, 0xff, 0], now());
     closes_with(&mut server, RejectCode::TooLarge);
     let mut server = streaming(ServerLimits::default());
-    let mut grid = samples::frame(1, 1, 1).as_bytes().to_vec();
-    grid[4] = 3;
-    server.handle_bytes(Lane::Live, &grid, now());
+    let mut reserved = samples::frame(1, 1, 1).as_bytes().to_vec();
+    reserved[4] = 4;
+    server.handle_bytes(Lane::Live, &reserved, now());
     closes_with(&mut server, RejectCode::Version);
 }
 

@@ -78,6 +78,7 @@ fn client() -> ClientSession {
         signer: signer_address(&samples::key()),
         holder: holder(),
         name: ClientName::new("simulated").expect("short"),
+        codec: None,
         limits: ClientLimits {
             retry_after_ms: 50,
             reopen_after_ms_max: 200,

@@ -19,12 +19,13 @@ use recordings::text::{Line, Lines, Measured, Period, Reader, Rules, Times};
 use recordings::{Format, When};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use wire::{Descriptor, Frame, Lane, StreamKey};
+use wire::{Descriptor, Frame, Lane, Layout, StreamKey};
 
 use self::delay::Teller;
 use self::frames::{Building, Ended, Sending, SignalGap};
 use self::input::{Steady, Survey, TextArgs, instant, open, survey};
 use self::keeping::Keeping;
+use self::layout::LayoutArgs;
 use self::place::Place;
 use self::progress::{Progress, View};
 use self::reach::{is_away, reach};
@@ -39,6 +40,7 @@ mod delay;
 mod frames;
 mod input;
 mod keeping;
+mod layout;
 mod place;
 mod progress;
 mod reach;
@@ -122,6 +124,8 @@ pub(crate) struct Stream {
     /// Longest wait for a frame to fill, milliseconds
     #[arg(long, value_name = "MS", default_value = "250")]
     frame_ms: u64,
+    #[command(flatten)]
+    layout: LayoutArgs,
     #[command(flatten)]
     keeping: Keeping,
     /// Send a file from its begin, also what the state folder says was sent
@@ -279,7 +283,13 @@ impl Stream {
         let Some(folder) = &self.keeping.state else { return Ok(None) };
         let keys = self.signals.iter().map(|signal| self.key(signal));
         let keys = keys.collect::<anyhow::Result<Vec<_>>>()?;
-        Ok(Some(Backlogs::open(folder, &keys, self.keeping.bounds(self.file.is_some()))?))
+        let bounds = self.keeping.bounds(self.file.is_some());
+        let mut backlogs = Backlogs::open(folder, &keys, bounds)?;
+        for (stream, signal) in self.signals.iter().enumerate() {
+            let (codec, period) = (self.layout.codec, self.period_of(signal)?);
+            backlogs.lay_out(stream, Layout { codec, period });
+        }
+        Ok(Some(backlogs))
     }
 
     /// Waits for the node, collecting meanwhile, and sends everything.
@@ -404,6 +414,7 @@ impl Stream {
         // Its name is looked up for each attempt.
         let mut config = self.node.config(SocketAddr::from(([0, 0, 0, 0], 0)))?;
         config.state_bounds = self.keeping.bounds(self.file.is_some());
+        config.codec = self.layout.codec;
         let shown = progress.clone();
         let on_loss = move |loss: &Loss| shown.say(&delay::loss_sentence(loss));
         config.on_loss = Some(Arc::new(on_loss) as _);
@@ -480,8 +491,13 @@ impl Stream {
     ) -> anyhow::Result<Descriptor> {
         let key = self.key(signal)?;
         let epoch = connection.epoch(&key)?;
-        let period = self.rate_hz.or(self.period).map(frames::wire_period).transpose()?;
-        Ok(Descriptor { key, period, epoch })
+        Ok(Descriptor { key, period: self.period_of(signal)?, epoch })
+    }
+
+    fn period_of(&self, signal: &'static Signal) -> anyhow::Result<Option<wire::Period>> {
+        let said = self.rate_hz.or(self.period);
+        let period = layout::period(self.file.as_deref(), signal, &self.text, said)?;
+        period.map(frames::wire_period).transpose()
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use client::InputMark;
 use model::Signal;
 use recordings::recording::{ChannelRules, SampleError};
-use recordings::text::{Counts, Mapping};
+use recordings::text::{Counts, Mapping, Period};
 use recordings::value::ValueCounts;
 use recordings::{Format, suspicion, unit};
 use tokio::sync::mpsc;
@@ -79,6 +79,13 @@ impl Samples {
                 (0, None) => Err(Usage("expected readings, found none".to_owned()).into()),
                 _ => Ok(found),
             }
+        })
+    }
+
+    /// The time between the samples of a signal's channel, if there is one.
+    pub(super) fn period(&self, signal: &'static Signal) -> anyhow::Result<Option<Period>> {
+        with(&self.path, self.format, |recording, _| {
+            Ok(choose(&recording.channels, signal, &self.mappings)?.period)
         })
     }
 

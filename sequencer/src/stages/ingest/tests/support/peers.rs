@@ -107,6 +107,7 @@ impl Client {
             signer: node.hub.signer(),
             holder: Holder::new(role, name),
             name: ClientName::new("test").unwrap(),
+            codec: Some(wire::Codec::RAW),
             limits: ClientLimits::default(),
         };
         let mut session = ClientSession::new(config);
