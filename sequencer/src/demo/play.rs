@@ -11,8 +11,8 @@ use model::{
 use statement::operation::SignedOperation;
 use statement::{eddsa, field, scope};
 use wire::{
-    AccessKind, AccessRequest, Decision, Descriptor, DeviceTime, Entry, Lane, Reading, Reason,
-    RefusalReason, SignedAccessRequest, Source, StreamKey,
+    AccessKind, AccessRequest, Decision, Descriptor, DeviceTime, Entry, Lane, Period, Reading,
+    Reason, RefusalReason, SignedAccessRequest, Source, StreamKey,
 };
 
 use super::bars::{bar, spinner};
@@ -225,8 +225,19 @@ impl Ward<'_> {
         let key = StreamKey { device: device.id.clone(), patient: self.index(patient), signal };
         let step = Step("stream");
         let epoch = step.ok(gateway.epoch(&key))?;
-        let descriptor = Descriptor { key, period: None, epoch };
+        let period = step.ok(Period::new(self.recording(patient).period_ns, 1))?;
+        let descriptor = Descriptor { key, period: Some(period), epoch };
         step.ok(gateway.open_stream(Lane::Live, descriptor).await)
+    }
+
+    /// What the patient's device plays.
+    fn recording(&self, patient: usize) -> &'static world::Recording {
+        let device = &self.cast.world.devices[self.cast.patients[patient].device];
+        let name = device.signals[0].name;
+        let all = world::recordings().iter().filter(|recording| recording.signal.name == name);
+        let all: Vec<_> = all.collect();
+        // Patients on the same signal get different recordings, as long as there are any.
+        all[patient % all.len()]
     }
 
     /// One second of the device's recording, as if measured from `start_ms` on.
@@ -237,12 +248,7 @@ impl Ward<'_> {
         start_ms: u64,
     ) -> Result<Vec<Reading>, DemoError> {
         let step = Step("stream");
-        let device = &self.cast.world.devices[self.cast.patients[patient].device];
-        let name = device.signals[0].name;
-        let all = world::recordings().iter().filter(|recording| recording.signal.name == name);
-        let all: Vec<_> = all.collect();
-        // Patients on the same signal get different recordings, as long as there are any.
-        let recording = all[patient % all.len()];
+        let recording = self.recording(patient);
         let rate = (1_000_000_000 / recording.period_ns) as usize;
         let first = second as usize * rate % (recording.samples.len() - rate);
         let samples = recording.samples[first..first + rate].iter().enumerate();
