@@ -101,6 +101,11 @@ fn put(readings: &[Reading], to: &mut Vec<u8>, times: impl Fn(&Reading, &[Readin
 impl<'a> Columns<'a> {
     /// Of a body with times on a grid.
     pub(crate) fn grid(extent: Extent, body: &'a [u8]) -> Result<Columns<'a>, FrameError> {
+        if extent.count < 2 {
+            // Any fraction would say the same.
+            let why = "expected two readings or more on a grid";
+            return Err(DecodeError::field("frame", why).into());
+        }
         let mut rest = body;
         let rhythm = Rhythm::take(&mut rest, extent.count)?;
         Columns::begin(extent, Times::Grid(rhythm), rest)

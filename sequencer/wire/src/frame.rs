@@ -7,7 +7,7 @@ use model::{EpochNumber, Interval, Sequence, Signal, StreamHandle};
 
 use crate::columns::{Columns, Extent, put_columnar, put_grid};
 use crate::header::{Codec, FrameHeader, HEADER_BYTES, SEQUENCE_MAX};
-use crate::limits::{FRAME_BYTES_MAX, FRAME_READINGS_MAX};
+use crate::limits::FRAME_BYTES_MAX;
 use crate::reading::{NO_VALUE, check_absence, within};
 use crate::{DecodeError, DeviceTime, FrameError, Layout, Quality, Reading};
 
@@ -126,10 +126,11 @@ impl Frame {
             return Err(FrameError::Codec { found: header.codec.number() });
         }
         // Lengths only: readings are checked against the signal, which the frame does not name.
-        let count = usize::from(header.count);
-        // The bound of the header, whatever the codec; raw rows fill a frame before they reach it.
-        if count == 0 || count > FRAME_READINGS_MAX {
-            let why = format!("expected 1 to {FRAME_READINGS_MAX} readings, found {count}");
+        let (count, limit) = (usize::from(header.count), Frame::RAW_READINGS_MAX);
+        // Also of columns, of which more would fit: so each frame can go as rows, and what a frame
+        // costs to check is bounded by what its readings cost as rows.
+        if count == 0 || count > limit {
+            let why = format!("expected 1 to {limit} readings, found {count}");
             return Err(DecodeError::field("frame", why).into());
         }
         // How long columns are is seen when they are read.
@@ -188,6 +189,20 @@ impl Frame {
     /// The frame as it is stored, hashed, compared and released: with handle 0 (rule W.12).
     pub fn stored(&self) -> Frame {
         self.with_handle(StreamHandle(0))
+    }
+
+    /// Whether the other says the same: the same bytes but for the handle, or the same readings at
+    /// the same place in another codec. What was made before a client knew the codecs of a node may
+    /// go in one and come again in the other (rule W.20).
+    pub fn says_same(&self, other: &Frame, signal: &Signal) -> bool {
+        let (own, other) = (self.stored(), other.stored());
+        if own.header.codec == other.header.codec {
+            return own.bytes == other.bytes;
+        }
+        let place = |frame: &Frame| (frame.header.epoch, frame.header.sequence);
+        let readings = |frame: &Frame| frame.readings(signal).ok();
+        place(&own) == place(&other)
+            && readings(&own).is_some_and(|all| readings(&other) == Some(all))
     }
 
     /// Checks every reading and says when they were measured: from the first to after the last.
@@ -301,8 +316,10 @@ impl Frame {
 fn put_body(readings: &[Reading], layout: Layout, to: &mut Vec<u8>) -> Result<Codec, FrameError> {
     let Layout { codec, period } = layout;
     let rows_bytes = RAW_ROW_BYTES * readings.len();
-    // One reading alone has no rhythm, and says it in fewer bytes without one.
-    let beats = readings.len() > 1 || codec == Some(Codec::GRID);
+    let beats = readings.len() > 1;
+    // One reading alone has no rhythm: any fraction would say the same.
+    let codec =
+        codec.map(|codec| if beats || codec != Codec::GRID { codec } else { Codec::COLUMNAR });
     if codec.is_none_or(|codec| codec == Codec::GRID)
         && let Some(period) = period.filter(|_| beats)
         && let Some(()) = put_grid(period, readings, to)

@@ -36,11 +36,11 @@ pub(super) fn compare(
     for again in frames {
         let group = groups.group_at(again.position)?;
         let stored = match group.entry(again.position) {
-            Some(Entry::Frame(stored)) => stored.frame().as_bytes(),
+            Some(Entry::Frame(stored)) => stored,
             _ => return Err(AgainError::NotConcerned { group: group.identity().group }),
         };
-        // Without the handle, which is the connection's own and differs after a reconnect.
-        if stored != again.frame.stored().as_bytes() {
+        let signal = stored.key.signal();
+        if !signal.is_some_and(|signal| stored.frame().says_same(&again.frame, signal)) {
             compared.conflicts.push(again);
             continue;
         }

@@ -175,16 +175,15 @@ fn bytes_that_nobody_wrote_never_panic_and_are_their_only_encoding() {
         let codec = COLUMNS[random.below(2)];
         let mut bytes =
             samples::laid_out(codec, 2, &samples::steady_readings(2)).as_bytes().to_vec();
-        bytes[6..8].copy_from_slice(&(1 + random.below(8192) as u16).to_le_bytes());
+        bytes[6..8]
+            .copy_from_slice(&(1 + random.below(Frame::RAW_READINGS_MAX) as u16).to_le_bytes());
         // Mostly a body that begins well, so that what follows is looked at.
         bytes.truncate(HEADER_BYTES + if random.chance(80) { 16 } else { 0 });
         bytes.extend(
             (0..random.below(120)).map(|_| (random.next() as u8) & [0, 3, 0xff][round % 3]),
         );
         let frame = frame_of(bytes.clone()).expect("a header and some bytes");
-        if let Some(readings) =
-            readings_of(&frame).filter(|all| all.len() <= Frame::RAW_READINGS_MAX)
-        {
+        if let Some(readings) = readings_of(&frame) {
             assert_eq!(again(&frame, &readings), frame.as_bytes().to_vec(), "{round} of seed 23");
         }
     }
@@ -276,4 +275,34 @@ fn a_frame_is_of_the_codec_that_its_times_allow() {
     let forced = encode(Codec::GRID, period, &jitter).expect_err("off the grid");
     assert!(matches!(forced, FrameError::Unfit { codec: "grid", .. }), "{forced:?}");
     assert!(encode(Codec::GRID, None, &jitter).is_err(), "no rhythm");
+}
+
+#[test]
+fn the_same_readings_in_another_codec_say_the_same_and_others_do_not() {
+    let readings = samples::steady_readings(40);
+    let [rows, packed] =
+        [Codec::RAW, Codec::COLUMNAR].map(|codec| samples::laid_out(codec, 40, &readings));
+    assert!(rows.says_same(&packed, ecg()) && packed.says_same(&rows, ecg()));
+    assert!(packed.says_same(&packed, ecg()));
+    let mut other = readings.clone();
+    other[7].value = Some(1);
+    let changed = samples::laid_out(Codec::COLUMNAR, 40, &other);
+    assert!(!rows.says_same(&changed, ecg()) && !packed.says_same(&changed, ecg()));
+    // Nor does a body that breaks a rule, whatever its header says.
+    let mut bytes = packed.as_bytes().to_vec();
+    bytes.push(0);
+    let length = bytes.len() as u32;
+    bytes[..4].copy_from_slice(&length.to_le_bytes());
+    let broken = Frame::from_bytes(bytes.into()).expect("a header and some bytes");
+    assert!(!rows.says_same(&broken, ecg()));
+}
+
+#[test]
+fn one_reading_is_never_on_a_grid() {
+    let grid = samples::laid_out(Codec::GRID, 2, &samples::steady_readings(2));
+    let mut bytes = grid.as_bytes().to_vec();
+    bytes[6..8].copy_from_slice(&1_u16.to_le_bytes());
+    let frame = Frame::from_bytes(bytes.into()).expect("a header and some bytes");
+    let error = frame.check(ecg()).expect_err("refused");
+    assert!(error.to_string().contains("decode"), "{error}");
 }

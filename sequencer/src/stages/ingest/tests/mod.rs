@@ -24,8 +24,8 @@ use wire::{
 use super::{IngestConfig, Observe, Observed};
 use crate::stages::ledger::Item;
 use support::{
-    Client, Node, Raw, close_code, descriptor, dial, frame, frame_at, gateway_id, now, readings,
-    request, validity,
+    Client, Node, Raw, close_code, descriptor, dial, frame, frame_at, gateway_id, now,
+    packed_frame, readings, request, validity,
 };
 
 fn stopped(event: &ClientEvent) -> Option<StopReason> {
@@ -171,6 +171,22 @@ async fn a_reconnecting_gateway_is_told_what_is_durable() {
         })
         .await;
     assert_eq!((marks[0].stream.clone(), marks[0].durable), (descriptor().name(), Sequence(1)));
+}
+
+#[tokio::test]
+async fn the_same_readings_in_another_codec_are_acknowledged_again() {
+    let node = Node::start().await;
+    let mut client = node.gateway().await.welcomed().await;
+    let handle = client.open().await;
+    streams_on(&mut client, handle, 1).await;
+    let before = node.entries();
+    let mut other = node.gateway().await;
+    let handle = other.session.open_stream(Lane::Live, descriptor(), Sequence(0)).unwrap();
+    let packed = packed_frame(1, 1);
+    assert_ne!(packed.as_bytes(), frame(1, 1).as_bytes());
+    other.session.restore(handle, &packed).unwrap();
+    other.durable(1).await;
+    assert_eq!(node.entries(), before, "the stored bytes stay");
 }
 
 #[tokio::test]

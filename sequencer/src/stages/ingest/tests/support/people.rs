@@ -151,6 +151,14 @@ pub(crate) fn frame(sequence: u64, value: i32) -> Frame {
     encode(sequence, &readings(value))
 }
 
+/// As [`frame`], in columns.
+pub(crate) fn packed_frame(sequence: u64, value: i32) -> Frame {
+    let wire::FrameHeader { handle, epoch, sequence, .. } = *frame(sequence, value).header();
+    let layout = wire::Layout { codec: Some(wire::Codec::COLUMNAR), period: None };
+    let signal = stream_key().signal().unwrap();
+    Frame::encode(FramePlace { handle, epoch, sequence }, signal, &readings(value), layout).unwrap()
+}
+
 /// A frame as large as frames get, of a stream of choice.
 pub(crate) fn large_frame(handle: u32, epoch: u16) -> Frame {
     let place = FramePlace {
