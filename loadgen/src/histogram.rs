@@ -28,6 +28,27 @@ impl Histogram {
         self.max = self.max.max(value);
     }
 
+    /// Counts every value of another histogram.
+    pub(crate) fn add(&mut self, other: &Histogram) {
+        for (own, others) in self.counts.iter_mut().zip(&other.counts) {
+            *own += others;
+        }
+        self.total += other.total;
+        self.max = self.max.max(other.max);
+    }
+
+    /// How many values were counted.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// The buckets that hold a value, ascending: the largest value of each, at most
+    /// [`Histogram::max`], and its count.
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let held = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        held.map(|(index, count)| (largest_of(index).min(self.max), *count))
+    }
+
     /// The largest, exactly; 0 if none was counted.
     pub(crate) fn max(&self) -> u64 {
         self.max
@@ -96,7 +117,7 @@ mod tests {
             assert!(found - exact <= exact / 64, "{per_mille}: {found} is far above {exact}");
         }
         assert_eq!(histogram.max(), sorted[sorted.len() - 1]);
-        assert_eq!(histogram.total, 10_007);
+        assert_eq!(histogram.total(), 10_007);
     }
 
     #[test]
@@ -106,6 +127,22 @@ mod tests {
             assert_eq!((bucket_of(first), bucket_of(largest_of(index))), (index, index));
         }
         assert_eq!(largest_of(BUCKETS - 1), u64::MAX);
+    }
+
+    #[test]
+    fn two_halves_added_are_the_whole() {
+        let (values, mut whole) = (values(1001), Histogram::default());
+        let mut halves = [Histogram::default(), Histogram::default()];
+        for (index, value) in values.iter().enumerate() {
+            whole.record(*value);
+            halves[index % 2].record(*value);
+        }
+        let [mut first, second] = halves;
+        first.add(&second);
+        assert_eq!((first.total(), first.max()), (1001, whole.max()));
+        assert!(first.buckets().eq(whole.buckets()));
+        assert_eq!(first.buckets().map(|(_, count)| count).sum::<u64>(), 1001);
+        assert_eq!(first.buckets().last().map(|(value, _)| value), Some(whole.max()));
     }
 
     #[test]

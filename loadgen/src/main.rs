@@ -1,5 +1,7 @@
 //! `loadgen`: see `loadgen --help`.
 
+mod cli;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process;
@@ -17,6 +19,9 @@ use loadgen::{
 use model::ExitCode;
 use tokio::sync::watch;
 use wire::Codec;
+
+use cli::Failure;
+use cli::outputs::Outputs;
 
 /// Streams real recordings to a node as gateways do, and says how fast and how surely they are
 /// acknowledged: for whoever runs a node, or changes one. Begin with:
@@ -80,6 +85,7 @@ impl Node {
 ///
 ///   loadgen run --assignments FILE --rate 200k --duration 30s
 ///   loadgen run --assignments FILE --ledger acks.jsonl --json
+///   loadgen run --assignments FILE --rate 200k --html report.html --hdr latency.hgrm
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 struct Run {
@@ -122,6 +128,8 @@ struct Run {
     /// Keep every signed receipt as a file below this folder. Costs a file for each.
     #[arg(long, value_name = "DIR")]
     receipts: Option<PathBuf>,
+    #[command(flatten)]
+    outputs: Outputs,
 }
 
 fn parse_codec(name: &str) -> Result<Codec, String> {
@@ -161,13 +169,11 @@ async fn main() -> process::ExitCode {
     process::ExitCode::from(code.number())
 }
 
-/// An error for people, and how the program ends by it.
-type Failure = (ExitCode, anyhow::Error);
-
 async fn load(args: Run) -> Result<ExitCode, Failure> {
     let assignments = assignments::read(&args.assignments, &args.identity);
     let assignments = assignments.map_err(|error| (ExitCode::Usage, error.into()))?;
     let deployment = args.node.deployment(assignments.iter().map(|one| &one.identity))?;
+    args.outputs.check()?;
     let config = LoadConfig {
         node: args.node.node,
         server_name: args.node.server_name.clone(),
@@ -194,6 +200,7 @@ async fn load(args: Run) -> Result<ExitCode, Failure> {
         true => print_json(&report, deployment)?,
         false => print!("deployment {deployment}\n{}", report.text()),
     }
+    args.outputs.write(&report, deployment.to_string())?;
     Ok(report.exit_code())
 }
 

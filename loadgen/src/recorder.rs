@@ -10,6 +10,7 @@ use wire::StreamKey;
 use crate::flight::Acknowledged;
 use crate::histogram::Histogram;
 use crate::ledger::{LedgerEntry, LedgerError, LedgerReceipt, LedgerStream, LedgerWriter};
+use crate::timeline::{Seen, Timeline};
 
 /// Counts that may be read while a run goes on.
 #[derive(Debug, Default)]
@@ -33,6 +34,8 @@ impl Live {
 /// What the recorder is told.
 pub(crate) enum Event {
     Acknowledged(Acknowledged),
+    /// Something else was counted, at a time after the program's begin.
+    Seen(Duration, Seen),
     /// Nothing follows.
     End,
 }
@@ -42,6 +45,8 @@ pub(crate) enum Event {
 pub(crate) struct Totals {
     /// Microseconds from the intended send time, rounded up.
     pub(crate) latency: Histogram,
+    /// The same and more, by the time that receipts came.
+    pub(crate) timeline: Timeline,
     pub(crate) frames: u64,
     pub(crate) readings: u64,
     /// When the last receipt came, after the program's begin.
@@ -61,6 +66,8 @@ pub(crate) struct Recorder {
     pub(crate) events: mpsc::Receiver<Event>,
     pub(crate) ledger: Option<LedgerWriter>,
     pub(crate) labels: Vec<StreamLabel>,
+    /// When sending began, after the program's begin.
+    pub(crate) begin: Duration,
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) live: Arc<Live>,
     /// Set when the ledger cannot be written: a run without its ledger proves nothing.
@@ -71,8 +78,16 @@ impl Recorder {
     /// Runs until [`Event::End`]. A ledger that failed is not written any further.
     pub(crate) fn record(mut self) -> (Totals, Option<LedgerError>) {
         let (mut totals, mut error) = (Totals::default(), None);
-        while let Some(one) = self.next(&mut error) {
-            totals.count(&one);
+        while let Some(event) = self.next(&mut error) {
+            let one = match event {
+                Event::Acknowledged(one) => one,
+                Event::Seen(at, seen) => {
+                    totals.timeline.see(at.saturating_sub(self.begin), seen);
+                    continue;
+                }
+                Event::End => break,
+            };
+            totals.count(&one, self.begin);
             self.live.frames.store(totals.frames, Ordering::Relaxed);
             self.live.readings.store(totals.readings, Ordering::Relaxed);
             let written = self.write(&one);
@@ -83,8 +98,8 @@ impl Recorder {
         (totals, error)
     }
 
-    /// The next acknowledgement. What was written goes to the file whenever none is there yet.
-    fn next(&mut self, error: &mut Option<LedgerError>) -> Option<Acknowledged> {
+    /// The next event. What was written goes to the file whenever none is there yet.
+    fn next(&mut self, error: &mut Option<LedgerError>) -> Option<Event> {
         // Flushed when there is time for it: on each line it would be the slowest part of the run.
         let event = self.events.try_recv().or_else(|_| {
             let flushed = self.ledger.as_mut().map_or(Ok(()), LedgerWriter::flush);
@@ -92,7 +107,7 @@ impl Recorder {
             self.events.recv()
         });
         match event {
-            Ok(Event::Acknowledged(one)) => Some(one),
+            Ok(event @ (Event::Acknowledged(_) | Event::Seen(..))) => Some(event),
             Ok(Event::End) | Err(_) => {
                 let flushed = self.ledger.as_mut().map_or(Ok(()), LedgerWriter::flush);
                 self.keep_error(flushed, error);
@@ -132,12 +147,14 @@ impl Recorder {
 }
 
 impl Totals {
-    fn count(&mut self, one: &Acknowledged) {
+    fn count(&mut self, one: &Acknowledged, begin: Duration) {
         let latency = one.arrival.arrived.saturating_sub(one.sent.intended);
-        let micros = latency.as_nanos().div_ceil(1000);
-        self.latency.record(u64::try_from(micros).unwrap_or(u64::MAX));
+        let micros = u64::try_from(latency.as_nanos().div_ceil(1000)).unwrap_or(u64::MAX);
+        let readings = u64::from(one.sent.readings);
+        self.latency.record(micros);
+        self.timeline.acknowledge(one.arrival.arrived.saturating_sub(begin), readings, micros);
         self.frames += 1;
-        self.readings += u64::from(one.sent.readings);
+        self.readings += readings;
         self.last = self.last.max(one.arrival.arrived);
     }
 }
@@ -171,6 +188,7 @@ mod tests {
             events: receiver,
             ledger,
             labels: vec![StreamLabel { gateway: "gateway-001".into(), key, epoch: 1 }],
+            begin: Duration::from_millis(10),
             permits: permits.clone(),
             live: Arc::default(),
             failed: watch::Sender::new(false),
@@ -196,6 +214,19 @@ mod tests {
         assert_eq!(permits.available_permits(), 2);
         let written: Vec<_> = LedgerReader::open(&path).unwrap().map(|e| e.unwrap().seq).collect();
         assert_eq!(written, [1, 2]);
+    }
+
+    #[test]
+    fn the_series_is_of_the_time_that_receipts_came_after_the_begin_of_sending() {
+        let seen = Seen { delays: 1, ..Seen::default() };
+        let events = vec![
+            Event::Acknowledged(acknowledged(1, 1009)),
+            Event::Seen(Duration::from_millis(1010), seen),
+            Event::Acknowledged(acknowledged(2, 1010)),
+        ];
+        let bins = recorded(None, events).0.timeline.series().bins;
+        let found: Vec<_> = bins.iter().map(|bin| (bin.frames, bin.delays)).collect();
+        assert_eq!(found, [(1, 0), (1, 1)]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use model::ExitCode;
 use serde::Serialize;
 
 use crate::histogram::Histogram;
+use crate::timeline::Series;
 
 /// The result of a run. Rates are acknowledged work over the time from the first stream's begin to
 /// the last receipt.
@@ -40,6 +41,11 @@ pub struct Report {
     pub bytes_acknowledged: u64,
     /// Latency of acknowledgements.
     pub latency: Latency,
+    /// The run over time.
+    pub series: Series,
+    /// All latencies as HdrHistogram's percentile distribution, milliseconds (`--hdr`).
+    #[serde(skip)]
+    pub distribution: String,
     /// Streams that the node refused, by its code.
     pub refused_streams: BTreeMap<String, u64>,
     /// Frames of refused streams that have no receipt, by the same codes.
@@ -147,7 +153,7 @@ impl Report {
         text
     }
 
-    fn rates(&self) -> String {
+    pub(crate) fn rates(&self) -> String {
         format!(
             "{:.0} readings/s, {:.0} frames/s, {:.2} MB/s over {:.2} s",
             self.rate(self.readings_acknowledged),
@@ -157,7 +163,7 @@ impl Report {
         )
     }
 
-    fn latencies(&self) -> String {
+    pub(crate) fn latencies(&self) -> String {
         let ms = |us: u64| us as f64 / 1000.0;
         let Latency { p50_us, p90_us, p99_us, p999_us, max_us } = self.latency;
         format!(
@@ -170,7 +176,7 @@ impl Report {
         )
     }
 
-    fn frames(&self) -> String {
+    pub(crate) fn frames(&self) -> String {
         format!(
             "{} sent, {} acknowledged, {} without a receipt, {} due and not sent, {} delays, {} of \
              streams that were to open",

@@ -16,6 +16,7 @@ use model::{ExitCode, with_causes};
 use thiserror::Error;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
 use wire::{
     ClientError, ClientName, Codec, Descriptor, Frame, HEADER_BYTES, Lane, Period, RAW_ROW_BYTES,
     Role, SignedReceipt, StopReason, StreamKey, StreamName,
@@ -25,11 +26,13 @@ use world::Recording;
 use crate::assignments::Assignment;
 use crate::exit;
 use crate::flight::{Arrival, InFlight, lock};
+use crate::hgrm::percentile_text;
 use crate::ledger::{LedgerError, LedgerWriter};
 use crate::pace::{Pace, Rate};
 use crate::recorder::{Event, Live, Recorder, StreamLabel, Totals};
 use crate::report::{Latency, Report, cpu_seconds, load_average};
 use crate::source::Source;
+use crate::timeline::Seen;
 use sender::{Sender, StreamEnd};
 use timebase::Timebase;
 
@@ -39,9 +42,12 @@ pub const IN_FLIGHT_MAX: usize = 65_536;
 /// Time between readings on a grid at the highest rate: so short that none lies in the future,
 /// which a node refuses.
 const SHORTEST_PERIOD_NS: u64 = 10;
+/// How often it is looked what the connections counted.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Everything about a run. Memory: about `in_flight_max` frames of 32 + 16 x `frame_readings`
-/// bytes, twice, and what [`ConnectionConfig`] says for each gateway.
+/// bytes, twice, what [`ConnectionConfig`] says for each gateway, and what
+/// [`crate::BINS_MAX`] says for the run over time.
 #[derive(Clone, Debug)]
 pub struct LoadConfig {
     /// Where the node listens (UDP).
@@ -175,18 +181,29 @@ pub async fn run(
     let Streams { opened, labels, mut ends } = load.open(&gateways).await;
     // A ledger that cannot be written any further ends the run like a signal does.
     let failed = stop.clone();
-    let recorder = Recorder { events: received, ledger, labels, permits, live, failed };
-    let recording = tokio::task::spawn_blocking(move || recorder.record());
-
     // Only now, so that no stream is behind because others were still opening.
     let begin = load.time.elapsed();
+    let recorder = Recorder { events: received, ledger, labels, begin, permits, live, failed };
+    let recording = tokio::task::spawn_blocking(move || recorder.record());
+    load.tell(ends.iter().map(StreamEnd::seen));
+
     let mut tasks = JoinSet::new();
     for one in opened {
         tasks.spawn(load.sender(one, begin).run(stop.subscribe()));
     }
-    while let Some(end) = tasks.join_next().await {
-        ends.push(end?);
+    let (mut ticks, mut counted) = (interval(LOOK_EVERY), Seen::default());
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            ended = tasks.join_next() => {
+                let Some(end) = ended.transpose()? else { break };
+                load.tell([end.seen()]);
+                ends.push(end);
+            }
+            _ = ticks.tick() => load.look(&gateways, &mut counted),
+        }
     }
+    load.look(&gateways, &mut counted);
     // Before the connections close: their counts go with them.
     let mut report = load.report(&gateways, &ends);
     for gateway in gateways.into_values() {
@@ -355,6 +372,27 @@ impl Load<'_> {
         }
     }
 
+    /// Tells the recorder what was seen by now.
+    fn tell(&self, seen: impl IntoIterator<Item = Seen>) {
+        for one in seen.into_iter().filter(|one| !one.is_none()) {
+            // Nobody listens any more only after the run has been reported.
+            let _ = self.events.send(Event::Seen(self.time.elapsed(), one));
+        }
+    }
+
+    /// Tells what the connections counted since the last look: their counts have no times.
+    fn look(&self, gateways: &BTreeMap<PathBuf, Gateway>, counted: &mut Seen) {
+        let mut now = Seen::default();
+        for counts in gateways.values().map(|one| one.connection.counts()) {
+            now.delays += counts.frames_delayed + counts.streams_delayed;
+            now.reconnects += counts.reconnects;
+        }
+        let (delays, reconnects) =
+            (now.delays - counted.delays, now.reconnects - counted.reconnects);
+        self.tell([Seen { delays, reconnects, refused: 0 }]);
+        *counted = now;
+    }
+
     fn report(&self, gateways: &BTreeMap<PathBuf, Gateway>, ends: &[StreamEnd]) -> Report {
         let config = self.config;
         let offered = match config.rate {
@@ -403,6 +441,8 @@ fn with_totals(report: Report, totals: &Totals, begin: Duration) -> Report {
         frames_acknowledged: totals.frames,
         readings_acknowledged: totals.readings,
         latency: Latency::of(&totals.latency),
+        series: totals.timeline.series(),
+        distribution: percentile_text(&totals.latency),
         cpu_seconds: cpu_seconds(),
         load_average: load_average(),
         ..report

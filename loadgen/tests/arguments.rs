@@ -90,6 +90,9 @@ async fn files_that_are_wrong_are_named() {
     std::fs::remove_file(&authority).expect("removed");
     check(&["run", "--assignments", text(&file)], ExitCode::Usage, "gw/ca.pem");
     files::create(&authority, &kept, Audience::Owner).expect("written");
+    let page = missing.join("a.html");
+    let nowhere = ["run", "--assignments", text(&file), "--html", text(&page)];
+    check(&nowhere, ExitCode::Usage, "missing/a.html");
     let ledger = ["run", "--assignments", text(&file), "--ledger", text(&file)];
     check(&ledger, ExitCode::Usage, "expected to make the new file");
 }

@@ -102,6 +102,13 @@ async fn every_frame_sent_is_acknowledged_timed_and_found_again() {
     assert_eq!(report.readings_acknowledged, 16 * report.frames_sent);
     assert_eq!(report.bytes_acknowledged, (32 + 16 * 16) * report.frames_sent);
     assert!(report.latency.p50_us > 0 && report.latency.p50_us <= report.latency.max_us);
+    let bins = &report.series.bins;
+    let of_all =
+        (bins.iter().map(|bin| bin.frames).sum(), bins.iter().map(|bin| bin.readings).sum());
+    assert_eq!(of_all, (report.frames_acknowledged, report.readings_acknowledged));
+    assert_eq!(bins.iter().map(|bin| bin.max_us).max(), Some(report.latency.max_us));
+    let total = format!("Total count    = {:12}]", report.frames_acknowledged);
+    assert!(report.distribution.contains(&total), "{}", report.distribution);
     let found = ward.verify().await.expect("an answer");
     assert_eq!((found.acknowledged, found.streams, found.lost), (report.frames_sent, 2, 0));
 }
@@ -150,6 +157,7 @@ async fn a_lost_connection_costs_time_and_no_frame() {
     let report = load(&ward.config()).await;
     assert_eq!((report.exit_code(), report.reconnects), (ExitCode::Ok, 1), "{}", report.text());
     assert_eq!(report.frames_acknowledged, report.frames_sent);
+    assert_eq!(report.series.bins.iter().map(|bin| bin.reconnects).sum::<u64>(), 1);
     assert_eq!(ward.verify().await.expect("an answer").lost, 0);
 }
 
@@ -161,6 +169,7 @@ async fn a_refused_stream_is_counted_by_its_code_and_the_others_go_on() {
     assert_eq!(report.refused_streams.get("NotPermitted"), Some(&1), "{}", report.text());
     assert!(report.refused_frames["NotPermitted"] > 0 && report.frames_acknowledged > 0);
     assert_eq!((report.frames_unacknowledged, report.exit_code()), (0, ExitCode::Failed));
+    assert_eq!(report.series.bins.iter().map(|bin| bin.refused).sum::<u64>(), 1);
 }
 
 #[tokio::test]

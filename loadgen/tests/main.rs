@@ -6,3 +6,4 @@ mod load;
 #[allow(dead_code, reason = "the client's own tests use the rest of their node")]
 #[path = "../../sequencer/client/tests/client/node.rs"]
 mod node;
+mod report;

@@ -6,12 +6,13 @@ use std::time::Duration;
 use client::StreamError;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep_until, timeout, timeout_at};
-use wire::StreamName;
+use wire::{StopReason, StreamName};
 
 use super::timebase::Timebase;
 use crate::flight::{InFlight, Sent, lock};
 use crate::pace::Pace;
 use crate::source::Source;
+use crate::timeline::Seen;
 
 pub(super) struct Sender {
     pub(super) stream: client::Stream,
@@ -42,6 +43,13 @@ impl StreamEnd {
     /// One that never sent.
     pub(super) fn of_refusal(why: StreamError) -> StreamEnd {
         StreamEnd { sent: 0, behind: 0, unacknowledged: 0, why: Some(why) }
+    }
+
+    /// What a series shows of it.
+    pub(super) fn seen(&self) -> Seen {
+        let refused =
+            matches!(self.why, Some(StreamError::Stopped { why: StopReason::Refused(_) }));
+        Seen { refused: u64::from(refused), ..Seen::default() }
     }
 }
 
