@@ -1,9 +1,10 @@
 //! The bytes with which a file of the log begins and ends: its header and its seal; see
 //! `docs/journal.md`.
 
-use crate::record::{SECTOR_BYTES, array_at, field, hash, u16_at, u32_at, u64_at};
+use crate::record::{SECTOR_BYTES, array_at, field, hash, limit, u16_at, u32_at, u64_at};
 use crate::{
-    Fault, FileFault, FileNumber, Genesis, GroupNumber, Head, Millis, OpenError, Position,
+    FILE_BYTES_MAX, Fault, FileFault, FileNumber, Genesis, GroupNumber, Head, Millis, OpenError,
+    Position,
 };
 
 pub(crate) const FILE_HEADER_BYTES: usize = 128;
@@ -99,7 +100,7 @@ impl FileHeader {
         let own = match own.version {
             1 => return Err(OpenError::FirstVersion),
             // The first of its log and the only one; where the number stands it has zeros.
-            ONE_FILE => FileHeader { number: own.number + 1, ..own },
+            ONE_FILE => FileHeader { number: own.number.saturating_add(1), ..own },
             _ => own,
         };
         own.check_fields(bytes).map_err(|fault| of(FileFault::Header(fault)))?;
@@ -114,6 +115,8 @@ impl FileHeader {
         if self.version != ONE_FILE {
             field("file version", VERSION.into(), self.version.into())?;
         }
+        // What is missing of the last file may be made again, and nobody has more room than that.
+        limit("file length", FILE_BYTES_MAX, self.length)?;
         // Nothing came before the first file, and a group at least before every other.
         if self.number <= 1 {
             field("file number", 1, self.number)?;

@@ -4,7 +4,7 @@
 use std::io;
 
 use crate::index::{IndexEntry, Left, OnDisk, Placed, Run};
-use crate::record::{RECORD_BYTES_MAX, u32_at, u64_at};
+use crate::record::{RECORD_BYTES_MAX, record_bytes, u32_at, u64_at};
 use crate::{FileName, Head, Medium, Place, Position, ReadError};
 
 const HEADER_BYTES: usize = 64;
@@ -102,9 +102,11 @@ pub(crate) fn place<M: Medium>(medium: &M, disk: &OnDisk, at: usize) -> Result<P
     read_entries(medium, disk, at, here)?;
     let entry = entry(&bytes[..ENTRY_BYTES]);
     let end = if at + 1 < count { u64_at(&bytes, ENTRY_BYTES) } else { end };
-    // The checksum was compared when the log was opened; damage since then asks for no memory.
+    // The checksum was compared when the log was opened; damage since then asks for no memory, and
+    // for no record that has no room for what every record has.
+    let lengths = record_bytes(0) as u64..=RECORD_BYTES_MAX as u64;
     match end.checked_sub(entry.offset) {
-        Some(bytes) if (1..=RECORD_BYTES_MAX as u64).contains(&bytes) && end <= disk.end => {
+        Some(bytes) if lengths.contains(&bytes) && end <= disk.end => {
             Ok(Placed { entry, file, seed, bytes })
         }
         _ => Err(ReadError::Index { file }),

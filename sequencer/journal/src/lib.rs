@@ -58,8 +58,8 @@ pub use folder::{FileMedium, MediumError};
 pub use head::{Head, Place};
 pub use index::GivenUp;
 pub use limits::{
-    ENTRY_BYTES_MAX, FileNumber, GROUP_BYTES_MAX, GROUP_ENTRIES_MAX, GroupNumber, ITEM_BYTES_MAX,
-    ITEM_ENTRIES_MAX, JUMPS_MAX, MILLIS_MAX, Millis, Position,
+    ENTRY_BYTES_MAX, FILE_BYTES_MAX, FileNumber, GROUP_BYTES_MAX, GROUP_ENTRIES_MAX, GroupNumber,
+    ITEM_BYTES_MAX, ITEM_ENTRIES_MAX, JUMPS_MAX, MILLIS_MAX, Millis, Position,
 };
 pub use log::{Committed, Log, Salts};
 pub use medium::{FileLengths, FileName, Medium};

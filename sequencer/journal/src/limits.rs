@@ -11,6 +11,8 @@ pub type FileNumber = u64;
 
 /// Largest append time: 44 bits, less the value that means "unbounded".
 pub const MILLIS_MAX: Millis = (1 << 44) - 2;
+/// Largest length that a file is made with.
+pub const FILE_BYTES_MAX: u64 = 16 << 30;
 /// Most bytes one entry takes in a group, its 16-byte header included.
 pub const ENTRY_BYTES_MAX: usize = 1 << 20;
 /// Most bytes of contiguous entries in one group.

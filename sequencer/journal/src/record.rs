@@ -265,7 +265,7 @@ fn jump(field: &'static str, next: u64, found: u64, left: u64) -> Result<(), Fau
     limit(field, next.saturating_add(left), found)
 }
 
-fn limit(field: &'static str, max: u64, found: u64) -> Result<(), Fault> {
+pub(crate) fn limit(field: &'static str, max: u64, found: u64) -> Result<(), Fault> {
     if found <= max { Ok(()) } else { Err(Fault::Limit { field, max, found }) }
 }
 

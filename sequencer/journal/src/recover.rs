@@ -4,13 +4,15 @@
 use crate::file::{
     FILE_HEADER_BYTES, FileHeader, SEAL_BYTES, Seal, could_be_log, last_sector, seal_offset,
 };
-use crate::index::Index;
+use crate::index::{Index, Run};
 use crate::index_file::{self, Kept};
 use crate::prepare::{Ahead, NextFile, fill, make};
 use crate::read::Shared;
 use crate::record::{Jumps, MARK_BYTES, RECORD_BYTES_MAX, durable_mark};
 use crate::scan::{Scan, failed, first_byte};
-use crate::{FileFault, FileName, FileNumber, Genesis, Head, Medium, OpenError, Place};
+use crate::{
+    FileFault, FileName, FileNumber, GROUP_ENTRIES_MAX, Genesis, Head, Medium, OpenError, Place,
+};
 
 /// What opening a log found and did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,21 +209,41 @@ fn adopt<M: Medium>(
     let kept =
         index_file::read(scan.medium, last, header.seed()).map_err(failed("read an index"))?;
     let Some(Kept { count, gaps }) = kept else { return Ok(false) };
+    // Behind the last numbers that there are nothing could follow.
+    let next = (last.group.checked_add(1), last.position.checked_add(1));
+    let (Some(group), Some(position)) = next else { return Ok(false) };
     // As many as numbers from the header to the seal, less those that were given up: what is left
     // of a jump over all of them.
     let begin = Place::after(&header.head());
     let numbers = Jumps {
-        groups: (last.group + 1).saturating_sub(begin.group),
-        positions: (last.position + 1).saturating_sub(begin.position),
+        groups: group.saturating_sub(begin.group),
+        positions: position.saturating_sub(begin.position),
     };
-    let left = gaps.iter().try_fold(numbers, |left, gap| left.after(gap.next, gap.first));
-    let Some(Jumps { groups, positions }) = left else { return Ok(false) };
-    if groups != count as u64 || last.file != header.number {
+    let over =
+        |jumps: Jumps| gaps.iter().try_fold(jumps, |left, gap| left.after(gap.next, gap.first));
+    let Some(Jumps { groups, positions }) = over(numbers) else { return Ok(false) };
+    // No more than in groups that are walked over: numbers given up, and entries.
+    let allowed = over(scan.index.jumps_left()).is_some()
+        && stand_where_they_say(begin, &gaps)
+        && positions <= groups.saturating_mul(GROUP_ENTRIES_MAX as u64);
+    if groups != count as u64 || last.file != header.number || !allowed {
         return Ok(false);
     }
     scan.adopt(header, &Kept { count, gaps }, *last);
     scan.entries += positions;
     Ok(true)
+}
+
+/// Whether before each gap of a file there are as many groups as numbers since the one before it.
+fn stand_where_they_say(begin: Place, gaps: &[Run]) -> bool {
+    let (mut index, mut group) = (0, begin.group);
+    gaps.iter().all(|gap| {
+        let groups = gap.index.checked_sub(index);
+        let stands =
+            groups.is_some() && gap.next.group.checked_sub(group) == groups.map(|n| n as u64);
+        (index, group) = (gap.index, gap.first.group);
+        stands
+    })
 }
 
 /// A file before the last one may lack its seal while nothing was written into the last.

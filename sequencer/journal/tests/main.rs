@@ -1,6 +1,7 @@
 //! The journal from outside: its bytes, its recovery, its writer.
 
 mod corruption;
+mod crafted;
 mod cut;
 mod format;
 mod gap;
