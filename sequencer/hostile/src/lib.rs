@@ -1,0 +1,67 @@
+//! What hostile bytes and hostile peers meet: every decoder, and both machines of a session, as
+//! plain functions of bytes.
+//!
+//! Each function takes whatever it is given, and panics only if something that must hold does not:
+//! one value has one encoding, damage is refused and never served, what is counted adds up. Two
+//! callers use them: the tests of this crate, which replay `corpus/` and changed bytes of it, and
+//! the fuzzer in `sequencer/fuzz`, which looks for bytes that nobody thought of. What it finds is
+//! mended where it is wrong, and the bytes go into the corpus.
+//!
+//! A function for a new decoder is a row of [`TARGETS`], a folder of the corpus with at least one
+//! sample that decodes, and a program in `sequencer/fuzz`; a test says what is missing.
+
+mod batches;
+mod client;
+mod journal;
+mod messages;
+mod parties;
+mod recorded;
+mod server;
+mod source;
+
+pub use batches::{opening, operation, private_file, public_file, released_frames};
+pub use client::client_session;
+pub use journal::{journal_damage, journal_file, journal_folder};
+pub use messages::{
+    access_request, client_messages, entry, frame, receipt, registry_change, server_messages,
+};
+pub use recorded::recording;
+pub use server::server_session;
+
+/// A function of hostile bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// The name of its folder in the corpus, and of its program.
+    pub name: &'static str,
+    /// What is done with the bytes.
+    pub run: fn(&[u8]),
+}
+
+macro_rules! targets {
+    ($($name:ident)*) => {
+        /// Every function of this crate.
+        pub const TARGETS: &[Target] =
+            &[$(Target { name: stringify!($name), run: $name }),*];
+    };
+}
+
+targets! {
+    access_request
+    client_messages
+    client_session
+    entry
+    frame
+    journal_damage
+    journal_file
+    journal_folder
+    opening
+    operation
+    private_file
+    public_file
+    receipt
+    recording
+    registry_change
+    released_frames
+    server_messages
+    server_session
+}

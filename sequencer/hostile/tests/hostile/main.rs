@@ -1,0 +1,4 @@
+//! The corpus, replayed; bytes of it, changed; and that nothing of it is missing.
+
+mod replay;
+mod seeds;

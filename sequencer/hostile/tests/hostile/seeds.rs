@@ -1,0 +1,232 @@
+//! The samples that are made of the vectors of other crates: `UPDATE=1` writes them anew.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+#[path = "../../../../circuits/statement/src/batch/small.rs"]
+#[allow(dead_code, reason = "each crate's tests need a part of it")]
+mod small;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn text(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|_| panic!("expected {path}"))
+}
+
+fn from_hex(text: &str) -> Vec<u8> {
+    let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+    hex::decode(digits).expect("hex digits")
+}
+
+/// Folder and name of a sample, and its bytes.
+type Seeds = BTreeMap<(&'static str, String), Vec<u8>>;
+
+/// Every seed.
+fn seeds() -> Seeds {
+    let mut seeds = Seeds::new();
+    of_the_wire(&mut seeds);
+    of_the_journal(&mut seeds);
+    of_batches(&mut seeds);
+    of_recordings(&mut seeds);
+    of_sessions(&mut seeds);
+    seeds
+}
+
+fn of_the_wire(seeds: &mut Seeds) {
+    let vectors: BTreeMap<String, String> =
+        serde_json::from_str(&text("sequencer/wire/vectors/bytes.json")).expect("vectors");
+    for (name, bytes) in vectors {
+        let (bytes, file) = (from_hex(&bytes), name.replace(' ', "-"));
+        let kind = name.split_once(" kind ").and_then(|(_, kind)| kind.parse::<u8>().ok());
+        let (folder, bytes) = match name.split(' ').next() {
+            Some("client") => ("client_messages", bytes),
+            Some("server") => ("server_messages", bytes),
+            Some("registry") => ("registry_change", bytes),
+            Some("entry") => {
+                let kind = kind.expect("the name of an entry tells its kind");
+                ("entry", [&[kind][..], &bytes].concat())
+            }
+            _ if name == "signed receipt" => ("receipt", bytes),
+            _ if name == "signed access request" => ("access_request", bytes),
+            // Digests, which nothing decodes.
+            _ => continue,
+        };
+        // A frame is a message of a client, too.
+        if folder == "client_messages" && bytes.get(4) == Some(&0) {
+            seeds.insert(("frame", file.clone()), bytes.clone());
+        }
+        seeds.insert((folder, file), bytes);
+    }
+}
+
+fn of_the_journal(seeds: &mut Seeds) {
+    for version in ["log-v1", "log-v2", "log-v3"] {
+        let vector = text(&format!("sequencer/journal/vectors/{version}.hex"));
+        // The first file: a vector of several has the name of each before it.
+        let first = vector.strip_prefix("00000001.log:").unwrap_or(&vector);
+        let (digits, _) = first.split_once("00000002.log:").unwrap_or((first, ""));
+        seeds.insert(("journal_file", version.into()), from_hex(digits));
+    }
+    let folder = |name: &str, bytes: &[u8]| (("journal_folder", name.to_owned()), bytes.to_vec());
+    seeds.extend([
+        folder("untouched", &[]),
+        // Step, file, place (two bytes), number; then right checksums. Files are three of groups,
+        // one that was made ahead, the indexes of the first two.
+        folder("last-group-of-a-seal", &[1, 0, 14, 24, 254, 6, 0]),
+        folder("last-position-of-a-seal", &[1, 0, 14, 32, 254, 6, 0]),
+        folder("first-group-of-a-file", &[1, 2, 0, 32, 254, 6, 2]),
+        folder("length-of-a-file", &[1, 2, 0, 96, 254, 6, 2]),
+        folder("number-of-a-file-of-version-2", &[0, 0, 0, 8, 1, 2, 1, 0, 0, 88, 254, 6, 0]),
+        folder("first-position-of-a-group", &[1, 2, 0, 144, 250, 7, 2]),
+        folder("place-of-a-group-in-an-index", &[1, 4, 0, 64, 200, 6, 4]),
+        folder("number-of-groups-in-an-index", &[1, 4, 0, 8, 254, 6, 4]),
+        folder("a-file-is-missing", &[3, 1]),
+        folder("an-index-is-missing", &[3, 4]),
+        folder("a-file-is-cut", &[2, 2, 3, 0]),
+        folder("a-file-stands-for-another", &[4, 1, 3, 6, 3]),
+    ]);
+    seeds.insert(("journal_damage", "a-group".into()), vec![2, 0, 200, 4, 1, 2, 3, 4]);
+    seeds.insert(("journal_damage", "an-index".into()), vec![4, 0, 64, 2, 200, 0]);
+}
+
+fn of_batches(seeds: &mut Seeds) {
+    let header = small::header(1);
+    let groups = vec![small::group(1, [1, 2], 7), small::group(2, [3, 9], 8)];
+    seeds.insert(("opening", "header".into()), header.to_bytes().to_vec());
+    let file = small::public_file(header, groups);
+    seeds.insert(("public_file", "two-groups".into()), file.to_bytes());
+    seeds.extend(samples::all());
+}
+
+fn of_recordings(seeds: &mut Seeds) {
+    let data = root().join("sequencer/client/recordings/tests/data");
+    let file = |name: &str| fs::read(data.join(name)).expect("a recording");
+    let header = b"asked 1 360 3\nnamed.dat 16 200/mV 16 0 1 6 0 ECG\n".to_vec();
+    let text = b"time,heart rate\n2026-05-01T08:30:00Z,72\n2026-05-01T08:30:01Z,73.5\n".to_vec();
+    let all = [
+        ("text", 0, text, &[][..]),
+        ("wfdb", 1, header, &[1, 0, 2, 0, 3, 0][..]),
+        ("edf", 2, file("finger.edf"), &[]),
+        ("fit", 4, file("WeightScaleMultiUser.fit"), &[]),
+    ];
+    for (name, format, asked, named) in all {
+        let length = [asked.len() / 256, asked.len() % 256].map(|byte| byte as u8);
+        let bytes = [&[format][..], &length, &asked, named].concat();
+        seeds.insert(("recording", name.into()), bytes);
+    }
+}
+
+/// One call of each kind behind a greeting, and what an honest gateway does.
+fn of_sessions(seeds: &mut Seeds) {
+    let every = |steps: u8| (0..steps).flat_map(|step| [step, 1, 1, 1, 1]).collect::<Vec<u8>>();
+    for first in [0, 1] {
+        let server = [&[first][..], &every(22)].concat();
+        seeds.insert(("server_session", format!("every-step-{first}")), server);
+        let client = [&[first][..], &every(28)].concat();
+        seeds.insert(("client_session", format!("every-step-{first}")), client);
+    }
+    let stream = [
+        // Greeted; a stream on handle 1 of the live lane, which is opened.
+        &[1, 2, 1, 1, 1, 0][..],
+        &[14, 1, 0, 0, 0],
+        // Frames of it, a receipt for them, the end.
+        &[9, 1, 1, 3, 0, 0, 0],
+        &[9, 1, 1, 3, 0, 0, 0],
+        &[16, 0, 0, 0, 1, 0, 1, 0, 3, 1],
+        &[7, 1],
+    ];
+    seeds.insert(("server_session", "a-stream".into()), stream.concat());
+    let stream = [
+        // A session; a stream that the server opens, three frames, their receipts.
+        &[1, 0, 0, 1, 1, 0, 0][..],
+        &[17, 1, 0, 1, 0, 0],
+        &[1, 1, 0, 0, 1, 1, 0, 0],
+        &[14, 1, 7],
+        &[19, 1, 0, 2, 0, 1, 0, 1, 0, 3, 3, 1, 0, 0, 200, 8, 0],
+        &[7, 1],
+    ];
+    seeds.insert(("client_session", "a-stream".into()), stream.concat());
+}
+
+mod samples {
+    //! What is signed and sealed, made of values.
+
+    use model::{
+        Action, Categories, ChainScope, DeviceId, Interval, Millis, Operation, Party, PatientIndex,
+        Position, Record, Word,
+    };
+    use statement::batch::{PatientOpening, PrivateFile, ReleasedFrame, ReleasedFrames, SealScope};
+    use statement::eddsa::SecretKey;
+    use statement::operation::SignedOperation;
+
+    type Sample = ((&'static str, String), Vec<u8>);
+
+    pub(super) fn all() -> Vec<Sample> {
+        let scope = ChainScope { chain_id: 31_337, contract: [9; 20] };
+        let patient = PatientIndex::new(7).expect("small");
+        let record = Record::enrolled(Word::from_u64(1), Word::from_u64(2), Word::from_u64(3));
+        let opening = opening(patient, record.clone());
+        let seal = SealScope::of_header(scope, &super::small::header(1));
+        let private = PrivateFile::seal(&seal, std::slice::from_ref(&opening));
+        let sample = |folder, name: &str, bytes| ((folder, name.to_owned()), bytes);
+        vec![
+            sample("operation", "stop", operation(patient, scope).operation.to_bytes().to_vec()),
+            sample("operation", "signed-stop", operation(patient, scope).to_bytes().to_vec()),
+            sample("opening", "record", record.to_bytes()),
+            sample("opening", "opening", opening.to_bytes()),
+            sample("private_file", "one-opening", private.to_bytes()),
+            sample("released_frames", "one-frame", released(patient, scope).to_bytes()),
+        ]
+    }
+
+    fn operation(patient: PatientIndex, scope: ChainScope) -> SignedOperation {
+        let [signed_at, valid_until] = [100, 900].map(|ms| Millis::new(ms).expect("small"));
+        let operation =
+            Operation { patient, nonce: 3, signed_at, valid_until, action: Action::Stop };
+        let key = SecretKey::from_bytes(&[5; 32]);
+        SignedOperation::sign(operation, statement::scope::sig_domain(scope), &key)
+    }
+
+    fn opening(patient: PatientIndex, record: Record) -> PatientOpening {
+        let batch = super::small::header(1).number;
+        PatientOpening {
+            batch,
+            patient,
+            record,
+            path: [[Word::ZERO; 8]; 8],
+            claims: Vec::new(),
+            operations: Vec::new(),
+            refused: Vec::new(),
+        }
+    }
+
+    fn released(patient: PatientIndex, scope: ChainScope) -> ReleasedFrames {
+        let device = DeviceId::new("monitor-1").expect("a name");
+        let frame = ReleasedFrame { position: Position(3), device, bytes: vec![1, 2, 3] };
+        ReleasedFrames {
+            scope,
+            patient,
+            categories: Categories::ALL,
+            data: Interval::ALWAYS,
+            source: Party::Any,
+            frames: vec![frame],
+        }
+    }
+}
+
+#[test]
+fn the_seeds_are_those_of_the_vectors() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+    for ((folder, name), bytes) in seeds() {
+        let path = corpus.join(folder).join(&name);
+        if std::env::var_os("UPDATE").is_some() {
+            fs::create_dir_all(corpus.join(folder)).expect("a folder");
+            fs::write(&path, &bytes).expect("the seed is written");
+        }
+        let found = fs::read(&path).unwrap_or_default();
+        assert!(found == bytes, "{folder}/{name} moved; UPDATE=1 rewrites it");
+    }
+}
