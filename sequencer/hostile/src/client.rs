@@ -85,6 +85,7 @@ impl Held {
             signer: signer_address(&parties::key()),
             holder: parties::holder(),
             name: parties::name(),
+            codec: None,
             limits: LIMITS,
         };
         Held {
