@@ -88,7 +88,7 @@ pub enum FrameError {
         found: u8,
     },
     /// Readings that a codec cannot hold, and that was asked for.
-    #[error("expected {expected} for the codec {codec}, found other: ask for none, or raw")]
+    #[error("expected {expected} for the codec {codec}, found others: ask for another or none")]
     Unfit {
         /// Name of the codec.
         codec: &'static str,
