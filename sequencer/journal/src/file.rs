@@ -227,6 +227,12 @@ impl Seal {
         Some(Seal(Head { group, position, journal_hash, last_time, file, end }))
     }
 
+    /// Checks that something can follow the last numbers.
+    pub(crate) fn check_last(&self) -> Result<(), Fault> {
+        limit("last group", u64::MAX - 1, self.0.group)?;
+        limit("last position", u64::MAX - 1, self.0.position)
+    }
+
     /// Checks that the groups of the file end as it says.
     pub(crate) fn check(&self, head: &Head) -> Result<(), Fault> {
         field("file number", head.file, self.0.file)?;

@@ -209,15 +209,12 @@ fn adopt<M: Medium>(
     let kept =
         index_file::read(scan.medium, last, header.seed()).map_err(failed("read an index"))?;
     let Some(Kept { count, gaps }) = kept else { return Ok(false) };
-    // Behind the last numbers that there are nothing could follow.
-    let next = (last.group.checked_add(1), last.position.checked_add(1));
-    let (Some(group), Some(position)) = next else { return Ok(false) };
     // As many as numbers from the header to the seal, less those that were given up: what is left
     // of a jump over all of them.
     let begin = Place::after(&header.head());
     let numbers = Jumps {
-        groups: group.saturating_sub(begin.group),
-        positions: position.saturating_sub(begin.position),
+        groups: (last.group + 1).saturating_sub(begin.group),
+        positions: (last.position + 1).saturating_sub(begin.position),
     };
     let over =
         |jumps: Jumps| gaps.iter().try_fold(jumps, |left, gap| left.after(gap.next, gap.first));
@@ -431,6 +428,8 @@ fn find<M: Medium>(medium: &M, number: FileNumber) -> Result<Option<Found>, Open
             Seal::decode(&seal, header.seed())
         }
     };
+    let of = |fault| OpenError::File { file: number, fault: FileFault::Seal(fault) };
+    seal.iter().try_for_each(Seal::check_last).map_err(of)?;
     Ok(Some(Found { header, len, seal }))
 }
 

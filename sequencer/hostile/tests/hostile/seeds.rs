@@ -77,6 +77,7 @@ fn of_the_journal(seeds: &mut Seeds) {
         // one that was made ahead, the indexes of the first two.
         folder("last-group-of-a-seal", &[1, 0, 14, 24, 254, 6, 0]),
         folder("last-position-of-a-seal", &[1, 0, 14, 32, 254, 6, 0]),
+        folder("all-behind-a-full-seal-is-lost", &[3, 3, 3, 2, 3, 1, 1, 0, 14, 24, 254, 6, 0]),
         folder("first-group-of-a-file", &[1, 2, 0, 32, 254, 6, 2]),
         folder("length-of-a-file", &[1, 2, 0, 96, 254, 6, 2]),
         folder("number-of-a-file-of-version-2", &[0, 0, 0, 8, 1, 2, 1, 0, 0, 88, 254, 6, 0]),
