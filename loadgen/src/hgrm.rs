@@ -1,7 +1,8 @@
 //! A histogram as the text of HdrHistogram's percentile distribution (`.hgrm`), which its plotters
-//! and those of other load generators read: value, percentile, count up to it, and 1/(1-percentile).
+//! and those of other load generators read: value, percentile, count up to it, and
+//! 1/(1-percentile).
 //!
-//! Written here and not by the crate of that name: the histogram that stands has buckets of its own,
+//! Written here and not by the crate of that name: the histogram that stands has its own buckets,
 //! never understates, and the text is all that a plotter takes of it.
 
 use std::fmt::Write as _;
