@@ -24,8 +24,8 @@ use wire::{
 use super::{IngestConfig, Observe, Observed};
 use crate::stages::ledger::Item;
 use support::{
-    Client, Node, Raw, close_code, descriptor, dial, frame, frame_at, gateway_id, now,
-    packed_frame, readings, request, validity,
+    Client, Node, Raw, close_code, descriptor, dial, frame, frame_at, gateway_id, in_columns, now,
+    readings, request, validity,
 };
 
 fn stopped(event: &ClientEvent) -> Option<StopReason> {
@@ -178,14 +178,20 @@ async fn the_same_readings_in_another_codec_are_acknowledged_again() {
     let node = Node::start().await;
     let mut client = node.gateway().await.welcomed().await;
     let handle = client.open().await;
-    streams_on(&mut client, handle, 1).await;
+    let rows = client.session.push(handle, &readings(1)).unwrap();
+    client.durable(1).await;
     let before = node.entries();
     let mut other = node.gateway().await;
     let handle = other.session.open_stream(Lane::Live, descriptor(), Sequence(0)).unwrap();
-    let packed = packed_frame(1, 1);
-    assert_ne!(packed.as_bytes(), frame(1, 1).as_bytes());
+    let packed = in_columns(&rows);
+    assert_ne!(packed.as_bytes(), rows.as_bytes());
     other.session.restore(handle, &packed).unwrap();
-    other.durable(1).await;
+    // Whichever comes first: a stream that is stopped would else be waited for without end.
+    let outcome = other.until(|event| match event {
+        ClientEvent::Durable { last, .. } => Some(Ok(*last)),
+        other => stopped(other).map(Err),
+    });
+    assert_eq!(outcome.await, Ok(Sequence(1)));
     assert_eq!(node.entries(), before, "the stored bytes stay");
 }
 

@@ -151,12 +151,12 @@ pub(crate) fn frame(sequence: u64, value: i32) -> Frame {
     encode(sequence, &readings(value))
 }
 
-/// As [`frame`], in columns.
-pub(crate) fn packed_frame(sequence: u64, value: i32) -> Frame {
-    let wire::FrameHeader { handle, epoch, sequence, .. } = *frame(sequence, value).header();
+/// The same frame in columns.
+pub(crate) fn in_columns(frame: &Frame) -> Frame {
+    let wire::FrameHeader { handle, epoch, sequence, .. } = *frame.header();
+    let (signal, place) = (stream_key().signal().unwrap(), FramePlace { handle, epoch, sequence });
     let layout = wire::Layout { codec: Some(wire::Codec::COLUMNAR), period: None };
-    let signal = stream_key().signal().unwrap();
-    Frame::encode(FramePlace { handle, epoch, sequence }, signal, &readings(value), layout).unwrap()
+    Frame::encode(place, signal, &frame.readings(signal).unwrap(), layout).unwrap()
 }
 
 /// A frame as large as frames get, of a stream of choice.
