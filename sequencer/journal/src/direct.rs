@@ -162,7 +162,8 @@ impl Aligned {
     /// Makes room for so many bytes; the first `kept` stay.
     fn grow(&mut self, count: usize, kept: usize) {
         if self.as_ref().len() < count {
-            let mut longer = Aligned::zeros(count.next_power_of_two());
+            // No longer than asked: the largest group bounds it, and is soon met.
+            let mut longer = Aligned::zeros(count);
             longer.as_mut()[..kept].copy_from_slice(&self.as_ref()[..kept]);
             *self = longer;
         }

@@ -60,7 +60,8 @@ fn lacks_space(error: &io::Error) -> bool {
 /// descriptors. What is cut from a file is kept beside it.
 ///
 /// Groups and zeros are written past the system's cache of file pages where the file system does
-/// that, else through it.
+/// that, else through it. Memory for it: as much as the largest group so far (8 MiB and a block at
+/// most).
 #[derive(Debug)]
 pub struct FileMedium {
     folder: PathBuf,

@@ -9,34 +9,34 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use client::{
-    Backlogs, Connection, ConnectionConfig, ConnectionError, Delay, InputMark, Loss, StreamError,
-};
+use client::{Backlogs, Connection, ConnectionConfig, ConnectionError, Delay, Loss, StreamError};
 use model::calendar::parse_length;
 use model::{DeviceId, PatientIndex, Signal, escape, signal_by_name, signals};
 use recordings::decimal::to_decimal;
-use recordings::text::{Line, Lines, Measured, Period, Reader, Rules, Times};
+use recordings::text::{Lines, Period, Reader, Rules, Times};
 use recordings::{Format, When};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use wire::{Descriptor, Frame, Lane, Layout, StreamKey};
 
 use self::delay::Teller;
+use self::feed::{Feed, TextFeed};
 use self::frames::{Building, Ended, Sending, SignalGap};
-use self::input::{Steady, Survey, TextArgs, instant, open, survey};
+use self::input::{Steady, Survey, TextArgs, open, survey};
 use self::keeping::Keeping;
 use self::layout::LayoutArgs;
 use self::place::Place;
 use self::progress::{Progress, View};
 use self::reach::{is_away, reach};
 use self::samples::{Reading, Samples};
-use self::step::{End, OnError, Step};
+use self::step::{End, OnError};
 use crate::consent::parse_patient;
-use crate::node::{Node, Standing, now, runtime};
+use crate::node::{Node, Standing, runtime};
 use crate::recording::detect;
 use crate::report::{Interrupted, Outcome, Report, Unfinished, Usage};
 
 mod delay;
+mod feed;
 mod frames;
 mod input;
 mod keeping;
@@ -138,6 +138,10 @@ pub(crate) struct Stream {
     /// Say nothing on the way but what goes wrong
     #[arg(long)]
     quiet: bool,
+    /// The time between the readings of each signal, in their order: found once, since a recording
+    /// is read for it.
+    #[arg(skip)]
+    periods: Vec<Option<wire::Period>>,
 }
 
 /// What each signal is, behind the options.
@@ -159,7 +163,7 @@ fn signals_help() -> String {
 }
 
 impl Stream {
-    pub(crate) fn run(self, json: bool) -> Outcome {
+    pub(crate) fn run(mut self, json: bool) -> Outcome {
         // The parser lets them pass beside --stdin: it asks for no file where one would conflict.
         if self.file.is_none() && (self.dry_run || self.end.is_some()) {
             let why = "expected a file with --dry-run or --end: what comes from --stdin is sent as \
@@ -171,6 +175,10 @@ impl Stream {
         if let Some(found) = found.as_ref().filter(|_| self.dry_run) {
             return Ok(summary::dry_run(found, &self.signals));
         }
+        let said = self.rate_hz.or(self.period);
+        let periods = layout::periods(self.file.as_deref(), &self.signals, &self.text, said)?;
+        let wire = |period: Option<Period>| period.map(frames::wire_period).transpose();
+        self.periods = periods.into_iter().map(wire).collect::<anyhow::Result<_>>()?;
         let of = found.as_ref().map(|found| found.readings);
         let view = match (json, self.quiet) {
             (true, _) => View::Program,
@@ -286,7 +294,7 @@ impl Stream {
         let bounds = self.keeping.bounds(self.file.is_some());
         let mut backlogs = Backlogs::open(folder, &keys, bounds)?;
         for (stream, signal) in self.signals.iter().enumerate() {
-            let (codec, period) = (self.layout.codec, self.period_of(signal)?);
+            let (codec, period) = (self.layout.codec, self.period_of(signal));
             backlogs.lay_out(stream, Layout { codec, period });
         }
         Ok(Some(backlogs))
@@ -491,13 +499,12 @@ impl Stream {
     ) -> anyhow::Result<Descriptor> {
         let key = self.key(signal)?;
         let epoch = connection.epoch(&key)?;
-        Ok(Descriptor { key, period: self.period_of(signal)?, epoch })
+        Ok(Descriptor { key, period: self.period_of(signal), epoch })
     }
 
-    fn period_of(&self, signal: &'static Signal) -> anyhow::Result<Option<wire::Period>> {
-        let said = self.rate_hz.or(self.period);
-        let period = layout::period(self.file.as_deref(), signal, &self.text, said)?;
-        period.map(frames::wire_period).transpose()
+    fn period_of(&self, signal: &'static Signal) -> Option<wire::Period> {
+        let mut known = self.signals.iter().zip(&self.periods);
+        known.find(|(one, _)| one.code == signal.code).and_then(|(_, period)| *period)
     }
 }
 
@@ -533,106 +540,5 @@ impl Input {
             Input::Text(rules) => survey(path, rules.clone()),
             Input::Samples(samples) => samples.survey(),
         }
-    }
-}
-
-/// The thread that reads: until the end, the first place that is no reading, or until nobody
-/// listens.
-enum Feed {
-    Text(Box<TextFeed>),
-    Samples { samples: Samples, reading: Reading, progress: Arc<Progress> },
-}
-
-impl Feed {
-    fn run(&mut self, sender: &mpsc::Sender<Step>) {
-        match self {
-            Feed::Text(feed) => feed.run(sender),
-            Feed::Samples { samples, reading, progress } => {
-                samples.run(reading, progress, sender);
-            }
-        }
-    }
-}
-
-/// Reads lines.
-struct TextFeed {
-    lines: Lines<BufReader<input::Source>>,
-    reader: Reader,
-    on_error: OnError,
-    /// Of a file whose place is kept.
-    place: Option<Place>,
-    /// How far each signal was sent before.
-    sent: Vec<(&'static Signal, Option<InputMark>)>,
-    end: End,
-    progress: Arc<Progress>,
-}
-
-impl TextFeed {
-    fn run(&mut self, sender: &mpsc::Sender<Step>) {
-        let bad = loop {
-            let line = match self.lines.read().context("reading lines") {
-                Ok(Some(line)) => line,
-                Ok(None) => break None,
-                Err(error) => {
-                    let _ = sender.blocking_send(Step::End(Err(error)));
-                    return;
-                }
-            };
-            self.end.is_cut = !line.is_ended;
-            match self.reader.read(&line, instant(now())) {
-                Ok(readings) => {
-                    for step in self.steps(&line, readings) {
-                        if sender.blocking_send(step).is_err() {
-                            return;
-                        }
-                    }
-                }
-                Err(error) if self.on_error == OnError::Skip && !error.fault.is_final() => {
-                    self.steps(&line, Vec::new());
-                    self.end.skip(error.into());
-                }
-                // Passed over unasked, a bad line would be a reading that is missing and nobody
-                // knows.
-                Err(error) => break Some(error),
-            }
-        };
-        self.end.counts = self.reader.counts();
-        let end = std::mem::take(&mut self.end);
-        let last = match bad {
-            Some(error) => Step::Bad(error.into(), Box::new(end)),
-            None => Step::End(Ok(end)),
-        };
-        // Nobody listens after the connection is lost, and then nobody needs the end.
-        let _ = sender.blocking_send(last);
-    }
-
-    /// A line's readings that were not sent before, each with the place behind it.
-    fn steps(&mut self, line: &Line, readings: Vec<Measured>) -> Vec<Step> {
-        let before = self.place.clone();
-        self.place.iter_mut().for_each(|place| place.pass(line));
-        let mut steps = Vec::new();
-        for (signal, sent) in &self.sent {
-            let own: Vec<_> =
-                readings.iter().filter(|one| one.signal.code == signal.code).collect();
-            let was_sent = |taken: usize| {
-                sent.is_some_and(|sent| {
-                    line.number <= sent.lines
-                        || line.number == sent.lines + 1 && taken < sent.taken as usize
-                })
-            };
-            for (taken, measured) in own.iter().enumerate() {
-                if was_sent(taken) {
-                    self.progress.pass();
-                    continue;
-                }
-                // Behind the last one the whole line is taken.
-                let mark = match taken + 1 == own.len() {
-                    true => self.place.as_ref().map(|place| place.mark(0)),
-                    false => before.as_ref().map(|place| place.mark(taken as u32 + 1)),
-                };
-                steps.push(Step::Reading(**measured, mark));
-            }
-        }
-        steps
     }
 }

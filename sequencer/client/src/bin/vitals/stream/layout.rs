@@ -25,16 +25,16 @@ fn parse_codec(name: &str) -> Result<Codec, String> {
     Codec::from_name(name).ok_or_else(|| "expected raw, columnar or grid".to_owned())
 }
 
-/// The time between the readings of a signal: as the recording says it, or as it was `said`.
-pub(super) fn period(
+/// The time between the readings of each signal: as the recording says it, or as it was `said`.
+/// Reads the recording once.
+pub(super) fn periods(
     file: Option<&Path>,
-    signal: &'static Signal,
+    signals: &[&'static Signal],
     args: &TextArgs,
     said: Option<Period>,
-) -> anyhow::Result<Option<Period>> {
-    let Some(path) = file else { return Ok(said) };
-    match detect(path)? {
-        Format::Text => Ok(said),
-        format => Samples::new(path, format, args, Vec::new()).period(signal),
+) -> anyhow::Result<Vec<Option<Period>>> {
+    match file.map(|path| Ok::<_, anyhow::Error>((path, detect(path)?))).transpose()? {
+        None | Some((_, Format::Text)) => Ok(vec![said; signals.len()]),
+        Some((path, format)) => Samples::new(path, format, args, Vec::new()).periods(signals),
     }
 }

@@ -82,10 +82,16 @@ impl Samples {
         })
     }
 
-    /// The time between the samples of a signal's channel, if there is one.
-    pub(super) fn period(&self, signal: &'static Signal) -> anyhow::Result<Option<Period>> {
+    /// The time between the samples of each signal's channel, where there is one.
+    pub(super) fn periods(
+        &self,
+        signals: &[&'static Signal],
+    ) -> anyhow::Result<Vec<Option<Period>>> {
         with(&self.path, self.format, |recording, _| {
-            Ok(choose(&recording.channels, signal, &self.mappings)?.period)
+            let period = |signal: &&'static Signal| {
+                Ok(choose(&recording.channels, signal, &self.mappings)?.period)
+            };
+            signals.iter().map(period).collect()
         })
     }
 
