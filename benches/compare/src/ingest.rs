@@ -18,6 +18,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::output::print;
+
 pub(crate) use payload::Payload;
 pub(crate) use store::Name;
 
@@ -75,12 +77,7 @@ impl Ingest {
             disk: self.disk,
         };
         let report = rounds::run(&plan)?;
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
-            eprint!("{report}");
-        } else {
-            print!("{report}");
-        }
+        print(&report, self.json)?;
         Ok(report.is_whole())
     }
 }

@@ -7,6 +7,7 @@ mod chain;
 mod child;
 mod ingest;
 mod name;
+mod output;
 mod peer;
 mod provers;
 mod report;
@@ -142,13 +143,7 @@ impl Table {
             cache: Cache::open(self.common.cache)?,
         };
         let report = rounds::run(&plan, &self.sizes)?;
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
-            // A run takes too long to be taken again for the other form.
-            eprint!("{report}");
-        } else {
-            print!("{report}");
-        }
+        output::print(&report, self.json)?;
         Ok(report.is_whole())
     }
 }
