@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use wire::Codec;
 
 use crate::output::print;
 
@@ -38,6 +39,11 @@ pub(crate) struct Ingest {
     /// Readings of a message.
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "256,1024")]
     readings: Vec<NonZeroUsize>,
+    /// How readings lie in a message: raw (rows of 16 bytes, of which peers get as many), grid or
+    /// columnar (packed; peers get the same frames, which they do not look into).
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "raw,grid",
+          value_parser = parse_codec)]
+    codecs: Vec<Codec>,
     /// Servers to measure.
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = Name::ALL)]
     servers: Vec<Name>,
@@ -61,13 +67,17 @@ pub(crate) struct Ingest {
     disk: PathBuf,
 }
 
+fn parse_codec(name: &str) -> Result<Codec, String> {
+    Codec::from_name(name).ok_or_else(|| "expected raw, grid or columnar".to_owned())
+}
+
 impl Ingest {
     /// Whether every server that is here could be measured.
     pub(crate) fn run(self) -> anyhow::Result<bool> {
         let plan = rounds::Plan {
             rounds: self.rounds.get(),
             time: Duration::from_secs(self.seconds.get() as u64),
-            payloads: Payload::all(&self.readings)?,
+            payloads: Payload::all(&self.codecs, &self.readings)?,
             servers: self.servers,
             in_flight: self.in_flight.get(),
             proving: self.proving,

@@ -63,7 +63,7 @@ async fn connect(address: SocketAddr) -> anyhow::Result<jetstream::Context> {
 
 impl Store for Nats {
     fn load(&mut self, order: &Order) -> anyhow::Result<Loaded> {
-        let payload = bytes::Bytes::from(order.payload.opaque());
+        let payload = bytes::Bytes::from(order.payload.opaque()?);
         let mut number = 0;
         let (runtime, server) = (&self.runtime, &self.program);
         drive(&Client { runtime, server, batch: 1 }, order, || {

@@ -76,6 +76,7 @@ impl Store for Node {
         command.args(["run", "--json", "--node", &self.address, "--rate", &rate]);
         command.args(["--duration", &format!("{}s", order.time.as_secs())]);
         command.args(["--frame-readings", &order.payload.readings.to_string()]);
+        command.args(["--codec", order.payload.codec.name()]);
         command.args(["--in-flight", &order.in_flight.to_string()]);
         command.arg("--assignments").arg(self.folder.join("assignments.json"));
         let (output, spent) = measured(|| command.output());

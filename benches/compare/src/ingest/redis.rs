@@ -76,7 +76,7 @@ async fn connect(address: SocketAddr) -> anyhow::Result<MultiplexedConnection> {
 
 impl Store for Redis {
     fn load(&mut self, order: &Order) -> anyhow::Result<Loaded> {
-        let payload = order.payload.opaque();
+        let payload = order.payload.opaque()?;
         let mut pipeline = redis::pipe();
         for number in 0..PIPELINE {
             let command = pipeline.cmd("XADD").arg(format!("vitals.{}", number % STREAMS));

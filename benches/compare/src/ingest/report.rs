@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
+use wire::Codec;
 
 use crate::stats::Spread;
 
@@ -188,7 +189,11 @@ impl fmt::Display for Report {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: readings a message, 16 bytes each", self.payload)?;
+        let same = match self.payload.codec {
+            Codec::RAW => "the same rows of 16 bytes to all",
+            _ => "the same frames to all",
+        };
+        writeln!(f, "{} readings a message, {same}", self.payload)?;
         writeln!(
             f,
             "{:<13} {:>26} {:>13} {:>10} {:>10} {:>16} {:>16}",
@@ -244,7 +249,7 @@ mod tests {
             Entry { server: Name::Nats, outcome: measured(&[2000, 1000, 4000]) },
             Entry { server: Name::Redis, outcome: Outcome::Skipped { why: "none".to_owned() } },
         ];
-        let table = Table::new(Payload { readings: 256 }, entries);
+        let table = Table::new(Payload { codec: Codec::RAW, readings: 256 }, entries);
         let json = serde_json::to_value(&table).expect("JSON");
         assert_eq!(json["entries"][0]["ratio_vs"]["nats_always"], 4.0);
         assert_eq!(json["entries"][0]["readings_per_s"]["median"], 4000.0);
