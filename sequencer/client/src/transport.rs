@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{Endpoint, EndpointConfig, IdleTimeout, TokioRuntime, TransportConfig, VarInt};
+use quinn::{
+    Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, TokioRuntime, TransportConfig,
+    VarInt,
+};
 use rustls::crypto::aws_lc_rs;
 use udp::Buffers;
 
@@ -39,7 +42,8 @@ pub(crate) fn socket(address: SocketAddr) -> Result<(UdpSocket, Buffers), Connec
 /// What makes connections to `address`, and the buffers that its socket was granted.
 pub(crate) fn endpoint(address: SocketAddr) -> Result<(Endpoint, Buffers), ConnectionError> {
     let (socket, buffers) = socket(address)?;
-    let settings = EndpointConfig::default();
+    let mut settings = EndpointConfig::default();
+    settings.max_udp_payload_size(udp::DATAGRAM_BYTES_MAX).expect("more than QUIC's least");
     let endpoint = Endpoint::new(settings, None, socket, Arc::new(TokioRuntime));
     let endpoint = endpoint.map_err(|error| ConnectionError::Socket(Arc::new(error)))?;
     Ok((endpoint, buffers))
@@ -73,7 +77,10 @@ pub(crate) fn settings(identity: &Identity) -> Result<quinn::ClientConfig, Conne
 
 fn transport() -> TransportConfig {
     let mut transport = TransportConfig::default();
+    let mut discovery = MtuDiscoveryConfig::default();
+    discovery.upper_bound(udp::DATAGRAM_BYTES_MAX);
     transport
+        .mtu_discovery_config(Some(discovery))
         .send_window(UNACKNOWLEDGED_BYTES_MAX)
         .stream_receive_window(VarInt::from_u32(LANE_UNREAD_BYTES_MAX))
         .receive_window(VarInt::from_u32(UNREAD_BYTES_MAX))

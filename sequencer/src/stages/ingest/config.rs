@@ -77,6 +77,14 @@ settings! {
                      connection.",
             at_limit: "Further datagrams are dropped, and their senders send them again.",
         }
+        datagram_bytes_max: u32 = udp::DATAGRAM_BYTES_MAX.into();
+        "bytes", range(1_200, udp::DATAGRAM_BYTES_MAX as u64) => {
+            sets: "The longest datagram that the node takes and tries to send. What a path carries \
+                   is found out for each connection, from 1,200 bytes on; longer datagrams cost \
+                   fewer packets, where jumbo frames carry them.",
+            memory: "2,048 times that, in which datagrams are received: 13 MiB with the default. \
+                     Once, and not for each connection.",
+        }
         lane_window_bytes: u32 = 1 << 20; "bytes", range(FRAME_BYTES, WINDOW_BYTES_MAX) => {
             sets: "Bytes of one lane that may arrive before they are read.",
             memory: "That many for each lane.",
@@ -302,6 +310,11 @@ impl IngestConfig {
     /// Connections that only wallets may take.
     pub(super) fn wallet_connections(&self) -> usize {
         self.connections_max * self.wallet_connections_percent as usize / 100
+    }
+
+    pub(super) fn datagram_bytes_max(&self) -> u16 {
+        // Within its range, which the check holds.
+        u16::try_from(self.datagram_bytes_max).unwrap_or(udp::DATAGRAM_BYTES_MAX)
     }
 
     pub(super) fn handshake_timeout(&self) -> Duration {

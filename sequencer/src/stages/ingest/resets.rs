@@ -34,8 +34,12 @@ impl ResetKey {
         ResetKey(secret)
     }
 
-    /// Settings of an endpoint whose resets a peer of the last run accepts.
-    pub(super) fn endpoint(&self) -> EndpointConfig {
+    /// Settings of an endpoint that takes datagrams of so many bytes, and whose resets a peer of
+    /// the last run accepts.
+    ///
+    /// # Panics
+    /// Below the 1,200 bytes that QUIC asks of every path.
+    pub(super) fn endpoint(&self, datagram_bytes_max: u16) -> EndpointConfig {
         let reset_key = blake3::derive_key(RESET_CONTEXT, self.0.as_slice());
         let id_key = blake3::derive_key(ID_CONTEXT, self.0.as_slice());
         let mut first = [0; 8];
@@ -47,6 +51,8 @@ impl ResetKey {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &reset_key);
         let mut config = EndpointConfig::new(Arc::new(key));
         config.cid_generator(generator).min_reset_interval(INTERVAL);
+        let taken = config.max_udp_payload_size(datagram_bytes_max);
+        taken.expect("the configuration was checked: 1,200 bytes or more");
         config
     }
 }

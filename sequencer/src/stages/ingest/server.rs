@@ -75,8 +75,8 @@ impl IngestServer {
         if let Some(short) = buffers.short() {
             tracing::warn!(%short, "the socket has smaller buffers than it should have");
         }
-        let endpoint =
-            Endpoint::new(resets.endpoint(), Some(settings), bound, Arc::new(TokioRuntime));
+        let transport = resets.endpoint(config.datagram_bytes_max());
+        let endpoint = Endpoint::new(transport, Some(settings), bound, Arc::new(TokioRuntime));
         let endpoint = endpoint.map_err(socket)?;
         let local_addr = endpoint.local_addr().map_err(socket)?;
         let (stop, stopping) = watch::channel(false);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{IdleTimeout, TransportConfig, VarInt};
+use quinn::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 use rustls::crypto::aws_lc_rs;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
@@ -56,7 +56,10 @@ const INCOMING_BUFFER_BYTES: u64 = 64 << 10;
 fn transport(config: &IngestConfig) -> TransportConfig {
     let idle = IdleTimeout::from(VarInt::from_u32(config.idle_timeout_ms));
     let mut transport = TransportConfig::default();
+    let mut discovery = MtuDiscoveryConfig::default();
+    discovery.upper_bound(config.datagram_bytes_max());
     transport
+        .mtu_discovery_config(Some(discovery))
         .max_concurrent_bidi_streams(VarInt::from_u32(wire::Lane::ALL.len() as u32))
         // Neither is part of the protocol: what is not accepted takes no memory.
         .max_concurrent_uni_streams(VarInt::from_u32(0))

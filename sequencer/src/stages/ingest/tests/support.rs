@@ -19,7 +19,10 @@ use model::{
     Sequence, StreamHandle, SystemClock, WalletId, Word,
 };
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream};
+use quinn::{
+    Connection, ConnectionError, Endpoint, EndpointConfig, MtuDiscoveryConfig, RecvStream,
+    SendStream, TokioRuntime, TransportConfig,
+};
 use rustls::RootCertStore;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};

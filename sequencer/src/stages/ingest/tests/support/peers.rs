@@ -16,7 +16,22 @@ pub(crate) fn client_tls(issued: &Issued) -> quinn::ClientConfig {
         .with_client_auth_cert(chain, key)
         .unwrap();
     tls.alpn_protocols = vec![wire::ALPN.to_vec()];
-    quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()))
+    let crypto = QuicClientConfig::try_from(tls).unwrap();
+    let mut config = quinn::ClientConfig::new(Arc::new(crypto));
+    let mut discovery = MtuDiscoveryConfig::default();
+    discovery.upper_bound(udp::DATAGRAM_BYTES_MAX);
+    let mut transport = TransportConfig::default();
+    transport.mtu_discovery_config(Some(discovery));
+    config.transport_config(Arc::new(transport));
+    config
+}
+
+/// A socket that takes as long datagrams as a client's.
+fn endpoint() -> Endpoint {
+    let (socket, _) = udp::bind((Ipv4Addr::LOCALHOST, 0).into(), udp::BUFFER_BYTES).unwrap();
+    let mut config = EndpointConfig::default();
+    config.max_udp_payload_size(udp::DATAGRAM_BYTES_MAX).unwrap();
+    Endpoint::new(config, None, socket, Arc::new(TokioRuntime)).unwrap()
 }
 
 /// A connection, whatever the server does with it next.
@@ -24,7 +39,7 @@ pub(crate) async fn dial(
     address: SocketAddr,
     issued: &Issued,
 ) -> Result<(Endpoint, Connection), ConnectionError> {
-    let endpoint = Endpoint::client(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    let endpoint = endpoint();
     let connecting = endpoint.connect_with(client_tls(issued), address, SERVER_NAME).unwrap();
     Ok((endpoint, connecting.await?))
 }
