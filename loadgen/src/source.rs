@@ -40,12 +40,11 @@ impl Source {
         let now = now.micros().max(self.end_micros);
         let start = self.end_micros.max(now.saturating_sub(natural));
         let span = now - start;
-        let readings = (0..count).map(|index| {
-            let after = u128::from(span) * index as u128 / count as u128;
+        let readings = (0..).zip(self.values(count)).map(|(index, value)| {
+            let after = u128::from(span) * index / count as u128;
             let at = DeviceTime::from_micros(start + after as u64);
             // Between two device times, so it is one.
-            let at = at.expect("a time before another device time");
-            Reading::new(at, self.recording.samples[(self.next + index) % self.len()])
+            Reading::new(at.expect("a time before another device time"), value)
         });
         let readings = readings.collect();
         self.next = (self.next + count) % self.len();
@@ -58,16 +57,20 @@ impl Source {
     fn grid_frame(&mut self, now: DeviceTime, count: usize, period_ns: u64) -> Vec<Reading> {
         let after = |index: usize| (index as u64).saturating_mul(period_ns) / 1000;
         let start = self.end_micros.max(now.micros().saturating_sub(after(count)));
-        let reading = |index: usize| {
+        let reading = |(index, value)| {
             let at = DeviceTime::from_micros(start + after(index));
             // Some frames before or behind a clock of today.
-            let at = at.expect("a time before the year 2457");
-            Reading::new(at, self.recording.samples[(self.next + index) % self.len()])
+            Reading::new(at.expect("a time before the year 2457"), value)
         };
-        let readings = (0..count).map(reading).collect();
+        let readings = (0..).zip(self.values(count)).map(reading).collect();
         self.next = (self.next + count) % self.len();
         self.end_micros = start + after(count);
         readings
+    }
+
+    /// The next values, over the end of the recording to its begin.
+    fn values(&self, count: usize) -> impl Iterator<Item = i32> {
+        self.recording.samples.iter().copied().cycle().skip(self.next).take(count)
     }
 
     fn len(&self) -> usize {

@@ -20,6 +20,7 @@ impl DeviceTime {
     ///
     /// # Errors
     /// [`DecodeError::Field`] from [`Self::LIMIT_MICROS`] on.
+    #[inline]
     pub fn from_micros(micros: u64) -> Result<DeviceTime, DecodeError> {
         if micros < DeviceTime::LIMIT_MICROS {
             return Ok(DeviceTime(micros));
