@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::entry::{ENTRY_HEADER_BYTES, encode};
+use crate::entry::{ENTRY_HEADER_BYTES, begin_entry, end_entry};
 use crate::record::{Body, GROUP_HEADER_BYTES, GroupHeader, MARK_BYTES, record_bytes};
 use crate::{
     ENTRY_BYTES_MAX, EntryError, EntryKind, GROUP_BYTES_MAX, GROUP_ENTRIES_MAX, GroupNumber, Head,
@@ -125,17 +125,46 @@ impl GroupBuilder {
         time: Millis,
         body: &[u8],
     ) -> Result<Position, EntryError> {
-        // Before the first byte is encoded, so that a refused entry leaves nothing behind.
-        self.check(kind, time, body)?;
-        let (position, start) = (self.next_position(), self.entry_bytes());
-        encode(&mut self.record, kind, time, body);
+        // Before the first byte is encoded: a body that does not fit is not copied first.
+        self.check_room(ENTRY_HEADER_BYTES + body.len())?;
+        self.append_with(kind, time, |record| {
+            record.extend_from_slice(body);
+            Ok::<_, EntryError>(())
+        })
+    }
+
+    /// As [`Self::append_at`], with the body that `put` writes behind what it is handed: it stands
+    /// where it is to stand from its first byte on, and is copied no more.
+    ///
+    /// # Errors
+    /// [`EntryError`], or that of `put`; the group is then as it was.
+    pub fn append_with<E: From<EntryError>>(
+        &mut self,
+        kind: EntryKind,
+        time: Millis,
+        put: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<Position, E> {
+        self.check_form(kind, time)?;
+        let (position, start) = (self.next_position(), self.record.len());
+        begin_entry(&mut self.record, kind, time);
+        let put = put(&mut self.record).and_then(|()| {
+            let found = self.record.len() - start;
+            // Without what was just put there.
+            self.check_room_behind(start, found).map_err(E::from)
+        });
+        if let Err(error) = put {
+            self.record.truncate(start);
+            return Err(error);
+        }
+        end_entry(&mut self.record[start..]);
         // At most GROUP_BYTES_MAX, which is far below 2^32.
-        self.ranges.push(start as u32..self.entry_bytes() as u32);
+        let begin = start - GROUP_HEADER_BYTES;
+        self.ranges.push(begin as u32..self.entry_bytes() as u32);
         self.last_time = time;
         Ok(position)
     }
 
-    fn check(&self, kind: EntryKind, time: Millis, body: &[u8]) -> Result<(), EntryError> {
+    fn check_form(&self, kind: EntryKind, time: Millis) -> Result<(), EntryError> {
         if !kind.is_known() {
             return Err(EntryError::UnknownKind { found: kind.code() });
         }
@@ -144,13 +173,22 @@ impl GroupBuilder {
         if !(at_least..=MILLIS_MAX).contains(&time) {
             return Err(EntryError::Time { at_least, max: MILLIS_MAX, found: time });
         }
-        let found = ENTRY_HEADER_BYTES + body.len();
+        Ok(())
+    }
+
+    /// Whether an entry of so many bytes, its header included, fits behind what is there.
+    fn check_room(&self, found: usize) -> Result<(), EntryError> {
+        self.check_room_behind(self.record.len(), found)
+    }
+
+    /// As [`Self::check_room`], behind this place in the record.
+    fn check_room_behind(&self, place: usize, found: usize) -> Result<(), EntryError> {
         // Before the room: what fits no group must not read as full, which asks for another try.
         if found > ENTRY_BYTES_MAX {
             return Err(EntryError::TooLong { max: ENTRY_BYTES_MAX, found });
         }
         // Neither goes below zero: nothing is ever appended beyond its maximum.
-        let bytes_left = self.bytes_max - self.entry_bytes();
+        let bytes_left = self.bytes_max - (place - GROUP_HEADER_BYTES);
         let entries_left = self.entries_max - self.ranges.len();
         if found > bytes_left || entries_left == 0 {
             return Err(EntryError::Full { bytes_left, entries_left, found });

@@ -78,13 +78,18 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// Appends the bytes of one entry; limits are the caller's to check.
-pub(crate) fn encode(out: &mut Vec<u8>, kind: EntryKind, time: Millis, body: &[u8]) {
-    debug_assert!(body.len() + ENTRY_HEADER_BYTES <= ENTRY_BYTES_MAX);
+/// Appends the header of an entry whose body follows; [`end_entry`] says how long it became.
+pub(crate) fn begin_entry(out: &mut Vec<u8>, kind: EntryKind, time: Millis) {
     out.extend_from_slice(&[kind.0, 0, 0, 0]);
-    out.extend_from_slice(&(body.len() as u32).to_le_bytes());
+    out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&time.to_le_bytes());
-    out.extend_from_slice(body);
+}
+
+/// Writes the length of the body into the header of an entry; limits are the caller's to check.
+pub(crate) fn end_entry(entry: &mut [u8]) {
+    debug_assert!(entry.len() <= ENTRY_BYTES_MAX);
+    let length = (entry.len() - ENTRY_HEADER_BYTES) as u32;
+    entry[4..8].copy_from_slice(&length.to_le_bytes());
 }
 
 /// An entry found in the bytes of a group; `body` is a range of those bytes.

@@ -149,30 +149,39 @@ impl Entry {
         Ok(bytes)
     }
 
-    /// As [`Entry::to_bytes`], in the place of what `bytes` had: for whoever writes many.
+    /// As [`Entry::to_bytes`], behind what `bytes` has: for whoever gathers many.
     ///
     /// # Errors
-    /// As [`Entry::to_bytes`]; `bytes` then holds nothing of use.
+    /// As [`Entry::to_bytes`]; `bytes` is then as it was.
     pub fn write(&self, bytes: &mut Vec<u8>) -> Result<(), DecodeError> {
+        let before = bytes.len();
         let mut to = Writer(std::mem::take(bytes));
-        to.0.clear();
+        let written = self.write_to(&mut to);
+        *bytes = to.0;
+        if written.is_err() {
+            bytes.truncate(before);
+        }
+        written
+    }
+
+    fn write_to(&self, to: &mut Writer) -> Result<(), DecodeError> {
         to.u8(Entry::VERSION);
         match self {
             Entry::Frame(entry) => {
                 to.text(entry.gateway.as_str());
-                entry.key.write(&mut to);
+                entry.key.write(to);
                 to.long(entry.frame.as_bytes());
             }
             Entry::Operation { operation, requester } => {
                 to.raw(&requester.0);
-                write_operation(operation, &mut to);
+                write_operation(operation, to);
             }
             Entry::AccessRequest { request, requester, decision } => {
                 to.raw(&requester.0);
-                decision.write(&mut to);
+                decision.write(to);
                 to.long(&request.to_bytes());
             }
-            Entry::Refusal(entry) => entry.write(&mut to),
+            Entry::Refusal(entry) => entry.write(to),
             Entry::RegistryChange(change) => to.raw(&change.to_bytes()?),
             Entry::Close { batch, t1 } => {
                 to.u64(batch.0);
@@ -180,12 +189,11 @@ impl Entry {
             }
             Entry::StreamOpen { gateway, descriptor } => {
                 to.text(gateway.as_str());
-                descriptor.write(&mut to);
+                descriptor.write(to);
             }
-            Entry::Gap(entry) => entry.write(&mut to),
-            Entry::RefusalCount(counted) => counted.write(&mut to),
+            Entry::Gap(entry) => entry.write(to),
+            Entry::RefusalCount(counted) => counted.write(to),
         }
-        *bytes = to.0;
         Ok(())
     }
 

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use journal::{Admission, Committed, EntryKind, GroupBuilder};
+use journal::{Admission, Committed, EntryError, EntryKind, GroupBuilder};
 use model::{Interval, Millis, Position};
-use wire::{Entry, GroupIdentity, Holder, PlacedEntry, RefusalCount, receipts_of_group};
+use thiserror::Error;
+use wire::{
+    DecodeError, Entry, GroupIdentity, Holder, PlacedEntry, RefusalCount, receipts_of_group,
+};
 
 use super::absorb::Ledger;
 use super::answer::{Answer, Deliver, Item};
@@ -31,8 +34,6 @@ pub struct LedgerAdmission<D> {
     counts: RefusalCounts,
     /// Group that holds the last close; 0 before the first.
     close_group: u64,
-    /// The body of the last entry: memory that is kept for the next one's.
-    body: Vec<u8>,
 }
 
 impl<D: Deliver> LedgerAdmission<D> {
@@ -49,7 +50,6 @@ impl<D: Deliver> LedgerAdmission<D> {
             closed: Vec::new(),
             counts: RefusalCounts::default(),
             close_group,
-            body: Vec::new(),
         }
     }
 
@@ -102,12 +102,15 @@ impl<D: Deliver> LedgerAdmission<D> {
             }
             *items += 1;
         }
-        let unavailable = Ground::NotAppended;
-        entry.write(&mut self.body).map_err(|error| unavailable(error.to_string()))?;
         let kind = EntryKind::from_code(entry.kind_code()).expect("no entry has kind 0");
-        self.gate.written(self.body.len());
-        let position = out.append_at(kind, time.get(), &self.body);
-        let position = Position(position.map_err(|error| unavailable(error.to_string()))?);
+        let position = out.append_with(kind, time.get(), |record| {
+            let before = record.len();
+            entry.write(record).map_err(NotWritten::Body)?;
+            self.gate.written(record.len() - before);
+            Ok(())
+        });
+        let unavailable = |why: NotWritten| Ground::NotAppended(why.to_string());
+        let position = Position(position.map_err(unavailable)?);
         let closed = match (&entry, measured) {
             (Entry::Frame(frame), Some(measured)) => {
                 self.ledger.absorb_measured(frame, measured, position, time).map(|()| None)
@@ -182,6 +185,15 @@ impl<D: Deliver> LedgerAdmission<D> {
         }
         with_position(answer, position)
     }
+}
+
+/// Why an entry is not in the group.
+#[derive(Debug, Error)]
+enum NotWritten {
+    #[error(transparent)]
+    Entry(#[from] EntryError),
+    #[error(transparent)]
+    Body(DecodeError),
 }
 
 /// An item, what it becomes and what is answered.
