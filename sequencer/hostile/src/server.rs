@@ -276,6 +276,7 @@ impl Served {
             ServerEvent::Frame { handle, frame, measured } => {
                 assert!(measured.from < measured.until);
                 let open = self.open(handle, &frame);
+                assert_eq!(frame, frame.stored(), "handle 0 (W.12)");
                 let sequence = frame.sequence().0;
                 assert!(sequence > open.durable, "what is stored is a duplicate");
                 assert!(sequence <= open.last.saturating_add(1), "no hole");

@@ -24,9 +24,9 @@ impl Deframer {
     }
 
     /// The first `length` bytes, once they are there.
-    pub(crate) fn take(&mut self, length: usize) -> Option<Bytes> {
+    pub(crate) fn take(&mut self, length: usize) -> Option<BytesMut> {
         // Split off and not copied: a frame goes on as a part of what was received.
-        (self.buffer.len() >= length).then(|| self.buffer.split_to(length).freeze())
+        (self.buffer.len() >= length).then(|| self.buffer.split_to(length))
     }
 
     /// The next whole message, header included.
@@ -34,6 +34,14 @@ impl Deframer {
     /// # Errors
     /// [`DecodeError`] for an unknown type or an impossible length; the lane is then lost.
     pub fn next_message(&mut self) -> Result<Option<Bytes>, DecodeError> {
+        Ok(self.next_unshared()?.map(BytesMut::freeze))
+    }
+
+    /// As [`Deframer::next_message`], while nobody shares the bytes.
+    ///
+    /// # Errors
+    /// As [`Deframer::next_message`].
+    pub(crate) fn next_unshared(&mut self) -> Result<Option<BytesMut>, DecodeError> {
         // Length and type are enough to refuse: before the rest of a header has come, and before
         // memory is taken for a body.
         let Some(head) = self.buffer.first_chunk::<5>() else {

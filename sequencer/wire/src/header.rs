@@ -201,6 +201,20 @@ pub(crate) fn control_header(of: Type, body_bytes: usize) -> [u8; HEADER_BYTES] 
     bytes
 }
 
+/// The handle of a frame, and 0 in its place: the frame is in its stored form then (rule W.12). A
+/// message that is no frame, or too short for a header, stays as it is.
+pub(crate) fn take_handle(message: &mut [u8]) -> StreamHandle {
+    match message.first_chunk_mut::<HEADER_BYTES>() {
+        Some(header) if is_frame(header[4]) => {
+            let handle =
+                StreamHandle(u32::from_le_bytes([header[8], header[9], header[10], header[11]]));
+            header[8..12].fill(0);
+            handle
+        }
+        _ => StreamHandle(0),
+    }
+}
+
 /// Length of the message that begins with these bytes, checked against its type's limit.
 pub(crate) fn checked_length(head: &[u8; 5]) -> Result<usize, DecodeError> {
     let found = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use model::{Digest, Millis, RejectCode, Sequence, StreamHandle};
 
+use crate::header::take_handle;
 use crate::limits::FRAME_BYTES_MAX;
 use crate::{
-    AccessAnswer, ClientMessage, Concern, Credit, Deframer, Features, Frame, Hello, Lane, Mark,
+    AccessAnswer, ClientMessage, Concern, Credit, Deframer, Features, Hello, Lane, Mark,
     MessageError, NamesAnswer, OpenStream, PROTOCOL_VERSION, Reject, ReleaseEnd, Released,
     RequestId, ServerMessage, SignedReceipt, Standing, Welcome,
 };
@@ -21,7 +22,7 @@ mod streams;
 
 pub use event::{OutgoingFull, ServerConfig, ServerEvent, ServerLimits};
 use outgoing::Outgoing;
-use streams::{Streams, Taken};
+use streams::{ReceivedFrame, Streams, Taken};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
@@ -245,23 +246,26 @@ impl ServerSession {
         }
         // A message may end the session; what follows it then is nobody's.
         while self.phase != Phase::Closed {
-            let whole = self.lanes[lane as usize].next_message().map_err(|error| error.code())?;
-            let Some(bytes) = whole else {
+            let whole = self.lanes[lane as usize].next_unshared().map_err(|error| error.code())?;
+            let Some(mut bytes) = whole else {
                 return Ok(());
             };
-            let message =
-                ClientMessage::decode(bytes).map_err(|error| MessageError::code(&error))?;
-            self.handle_message(lane, message, now)?;
+            // Here, where nobody shares the bytes yet: a frame is stored as it is from here on, and
+            // is copied for its handle by nobody.
+            let handle = take_handle(&mut bytes);
+            let message = ClientMessage::decode(bytes.freeze());
+            match message.map_err(|error| MessageError::code(&error))? {
+                ClientMessage::Frame(frame) => {
+                    self.take_frame(ReceivedFrame { lane, handle, frame }, now)?;
+                }
+                message => self.handle_message(lane, message)?,
+            }
         }
         Ok(())
     }
 
-    fn handle_message(
-        &mut self,
-        lane: Lane,
-        message: ClientMessage,
-        now: Millis,
-    ) -> Result<(), RejectCode> {
+    /// Any but a frame.
+    fn handle_message(&mut self, lane: Lane, message: ClientMessage) -> Result<(), RejectCode> {
         let ready = self.phase == Phase::Ready;
         match message {
             ClientMessage::Hello(hello) if self.phase == Phase::New && lane == Lane::Control => {
@@ -272,7 +276,6 @@ impl ServerSession {
                 self.finish(None);
                 Ok(())
             }
-            ClientMessage::Frame(frame) if ready => self.take_frame(lane, frame, now),
             message if ready && lane == Lane::Control => self.handle_control(message),
             _ => Err(RejectCode::Protocol),
         }
@@ -359,13 +362,16 @@ impl ServerSession {
         Ok(())
     }
 
-    fn take_frame(&mut self, lane: Lane, frame: Frame, now: Millis) -> Result<(), RejectCode> {
+    fn take_frame(&mut self, received: ReceivedFrame, now: Millis) -> Result<(), RejectCode> {
+        if self.phase != Phase::Ready {
+            return Err(RejectCode::Protocol);
+        }
         // Also of a codec that is spoken here: the client was to compare the welcome (W.70).
-        let feature = frame.header().codec.feature();
+        let feature = received.frame.header().codec.feature();
         if !feature.is_some_and(|feature| self.features.contains(feature)) {
             return Err(RejectCode::Version);
         }
-        let Taken { event, reject } = self.streams.take(lane, frame, now)?;
+        let Taken { event, reject } = self.streams.take(received, now)?;
         self.events.extend(event);
         self.tell(reject);
         Ok(())

@@ -73,7 +73,7 @@ pub enum ServerEvent {
     Frame {
         /// Of which stream.
         handle: StreamHandle,
-        /// The frame.
+        /// The frame in its stored form, with handle 0.
         frame: Frame,
         /// From its first to after its last reading.
         measured: Interval,
@@ -84,14 +84,14 @@ pub enum ServerEvent {
     Duplicate {
         /// Of which stream.
         handle: StreamHandle,
-        /// The frame.
+        /// The frame in its stored form, with handle 0.
         frame: Frame,
     },
     /// The session rejected a frame that decodes: out of range, order or time.
     FrameRejected {
         /// Of which stream.
         handle: StreamHandle,
-        /// The frame.
+        /// The frame in its stored form, with handle 0.
         frame: Frame,
         /// Why.
         code: RejectCode,

@@ -40,6 +40,14 @@ enum StreamState {
     Refused,
 }
 
+/// A frame in its stored form, with where it came from.
+pub(super) struct ReceivedFrame {
+    pub(super) lane: Lane,
+    /// The one in the header as it came.
+    pub(super) handle: StreamHandle,
+    pub(super) frame: Frame,
+}
+
 /// What became of a frame: what the owner learns and what the client is told. Neither, if the frame
 /// is dropped because the client was told already.
 #[derive(Default, PartialEq, Eq, Debug)]
@@ -169,17 +177,17 @@ impl Streams {
         self.names.clear();
     }
 
-    /// Takes a frame that came on a lane.
+    /// Takes a frame that came.
     ///
     /// # Errors
     /// [`RejectCode::Protocol`] for a frame that no honest client sends: the session must close.
     pub(super) fn take(
         &mut self,
-        lane: Lane,
-        frame: Frame,
+        received: ReceivedFrame,
         now: Millis,
     ) -> Result<Taken, RejectCode> {
-        let (handle, sequence) = (frame.header().handle, frame.sequence());
+        let ReceivedFrame { lane, handle, frame } = received;
+        let sequence = frame.sequence();
         // Handle 0 is that of stored frames (W.12) and never opened.
         if handle.0 == 0 {
             return Err(RejectCode::Protocol);
@@ -320,7 +328,9 @@ mod tests {
         let signal = model::signal_by_code(131328).expect("ecg is known");
         let readings = [Reading::new(DeviceTime::from_millis(now()), 1)];
         let frame = Frame::encode_raw(place, signal, &readings).expect("valid readings");
-        streams.take(Lane::Live, frame, now()).expect("an honest client")
+        let frame = frame.stored();
+        let received = ReceivedFrame { lane: Lane::Live, handle: HANDLE, frame };
+        streams.take(received, now()).expect("an honest client")
     }
 
     fn is_rejected(taken: &Taken, code: RejectCode, from: u64) -> bool {

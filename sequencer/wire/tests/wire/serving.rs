@@ -42,7 +42,8 @@ fn what_came_before_is_a_duplicate_on_this_and_on_a_later_connection() {
     let mut server = streaming(ServerLimits::default());
     give(&mut server, 1);
     give(&mut server, 1);
-    let duplicate = ServerEvent::Duplicate { handle: HANDLE, frame: samples::frame(1, 1, 2) };
+    let duplicate =
+        ServerEvent::Duplicate { handle: HANDLE, frame: samples::frame(1, 1, 2).stored() };
     assert_eq!(heard(&mut server)[1], duplicate);
     let mut server = ready(ServerLimits::default());
     tell(&mut server, open(1, "monitor-1"));
@@ -55,7 +56,7 @@ fn what_came_before_is_a_duplicate_on_this_and_on_a_later_connection() {
     // Other bytes under the same identity reach the owner too, who compares them.
     let other = samples::frame(1, 5, 9);
     tell(&mut server, ClientMessage::Frame(other.clone()));
-    let duplicate = ServerEvent::Duplicate { handle: HANDLE, frame: other };
+    let duplicate = ServerEvent::Duplicate { handle: HANDLE, frame: other.stored() };
     assert_eq!(heard(&mut server), [duplicate]);
     server.reject_frames(HANDLE, Sequence(5), RejectCode::Conflict);
     assert_eq!(said(&mut server), [rejected(RejectCode::Conflict, 5, 1)]);
