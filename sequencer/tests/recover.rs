@@ -158,7 +158,7 @@ fn keep_receipt(site: &Site, folder: &Path, place: JournalPlace, term: u32) {
     let item = RefusalItem { position: Position(place.position), digest: Digest([1; 31]) };
     let items = Items { refusals: vec![item], ..Items::default() };
     let receipt = Receipt::new(group, Holder::new(Role::Wallet, "anna"), items).unwrap();
-    let receipt = receipt.sign(&setup::receipt_key(&site.layout).unwrap()).unwrap();
+    let receipt = receipt.sign(&setup::receipt_key(&site.layout).unwrap());
     files::make_folder(folder, files::Audience::Owner).unwrap();
     let path = folder.join("1.receipt");
     files::replace(&path, &[&receipt.to_bytes()], files::Audience::Owner).unwrap();

@@ -394,7 +394,7 @@ mod tests {
         let item = RefusalItem { position: model::Position(5), digest: model::Digest([1; 31]) };
         let items = Items { refusals: vec![item], ..Items::default() };
         let receipt = Receipt::new(group, Holder::new(Role::Gateway, holder), items).unwrap();
-        receipt.sign(&SigningKey::from_slice(&[9; 32]).unwrap()).unwrap()
+        receipt.sign(&SigningKey::from_slice(&[9; 32]).unwrap())
     }
 
     /// Terms and groups of the receipts in a folder.

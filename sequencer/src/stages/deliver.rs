@@ -245,7 +245,7 @@ impl ReceiptHub {
         let mut receipts = receipts_of_group(group.identity, &group.entries)?;
         let group = group.identity.group;
         let receipt = receipts.remove(&holder).ok_or(AgainError::NotConcerned { group })?;
-        Ok(receipt.sign(&self.shared.key)?)
+        Ok(receipt.sign(&self.shared.key))
     }
 
     fn is_awaited(&self, holder: &Holder) -> bool {
@@ -258,11 +258,7 @@ impl ReceiptHub {
         if self.hold.is_set() {
             return;
         }
-        match receipt.sign(&self.shared.key) {
-            Ok(signed) => self.route(holder, &signed),
-            // Never for a bounded receipt; if it were, its holder must not wait in vain.
-            Err(_) => self.leave_out(&holder),
-        }
+        self.route(holder, &receipt.sign(&self.shared.key));
     }
 
     fn route(&self, holder: Holder, receipt: &SignedReceipt) {

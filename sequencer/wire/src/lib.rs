@@ -67,7 +67,7 @@
 //!                 let placed = PlacedEntry { position, time: now, entry };
 //!                 let receipts = receipts_of_group(group, &[placed])?;
 //!                 for receipt in receipts.into_values() {
-//!                     server.acknowledge(receipt.sign(&key)?);
+//!                     server.acknowledge(receipt.sign(&key));
 //!                 }
 //!             }
 //!             _ => {}
@@ -107,6 +107,7 @@ mod reading;
 mod receipt;
 mod registry;
 mod server;
+mod signer;
 mod stream;
 mod time;
 
@@ -127,7 +128,6 @@ pub use frame::{Frame, FramePlace, RAW_ROW_BYTES};
 pub use group::{PlacedEntry, receipts_of_group};
 pub use hash::{Address, Holder, Role};
 pub use header::{Codec, FrameHeader, HEADER_BYTES};
-pub use k256::ecdsa::SigningKey;
 pub use lane::{ALPN, Features, Lane, PROTOCOL_VERSION};
 pub use layout::Layout;
 pub use message::{
@@ -140,9 +140,10 @@ pub use page::{Page, PageOrder};
 pub use reading::{FrameError, Quality, Reading};
 pub use receipt::{
     AccessItem, FramesItem, GroupIdentity, Items, OperationItem, Receipt, ReceiptError,
-    RefusalItem, SignedReceipt, signer_address,
+    RefusalItem, SignedReceipt,
 };
 pub use registry::{RegistryChange, RegistryKey, RegistryRecord};
 pub use server::{OutgoingFull, ServerConfig, ServerEvent, ServerLimits, ServerSession};
+pub use signer::{NoSigningKey, SigningKey, signer_address};
 pub use stream::{ClockFact, Descriptor, OpenStream, Period, StreamKey, StreamName, SyncMethod};
 pub use time::DeviceTime;

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use k256::ecdsa::{RecoveryId, Signature, SigningKey, VerifyingKey};
 use model::{ChainScope, Position, RejectCode};
 use thiserror::Error;
 
@@ -10,6 +9,7 @@ use crate::DecodeError;
 use crate::codec::{Reader, Writer};
 use crate::hash::{Address, Holder, keccak};
 use crate::limits::RECEIPT_ITEMS_MAX;
+use crate::signer::{SignatureBytes, SigningKey, recover};
 use crate::stream::check_signal;
 
 mod eip712;
@@ -144,34 +144,11 @@ impl Receipt {
     }
 
     /// Signs deterministically (RFC 6979, low s).
-    ///
-    /// # Errors
-    /// [`ReceiptError::Signature`] in the practically impossible case that no nonce serves.
-    pub fn sign(self, key: &SigningKey) -> Result<SignedReceipt, ReceiptError> {
+    pub fn sign(self, key: &SigningKey) -> SignedReceipt {
         // Without randomness: the same group gives the same signature, however often (W.34).
-        let (signature, recovery) = key
-            .sign_prehash_recoverable(&self.signing_hash())
-            .map_err(|_| ReceiptError::Signature)?;
-        let mut bytes = [0; 65];
-        bytes[..64].copy_from_slice(&signature.to_bytes());
-        // The form that the chain's `ecrecover` takes.
-        bytes[64] = 27 + recovery.to_byte();
-        Ok(SignedReceipt { receipt: self, signature: bytes })
+        let signature = key.sign(self.signing_hash());
+        SignedReceipt { receipt: self, signature }
     }
-}
-
-/// The address of a receipt key: the last 20 bytes of keccak256 of its uncompressed point.
-pub fn signer_address(key: &SigningKey) -> Address {
-    address_of(key.verifying_key())
-}
-
-fn address_of(key: &VerifyingKey) -> Address {
-    let point = key.to_encoded_point(false);
-    // Without the byte that names the encoding: the chain hashes the two coordinates alone.
-    let hash = keccak(&[&point.as_bytes()[1..]]);
-    let mut address = [0; 20];
-    address.copy_from_slice(&hash[12..]);
-    Address(address)
 }
 
 /// A receipt with its signature: r, s, v (27 or 28), s in the lower half.
@@ -180,7 +157,7 @@ pub struct SignedReceipt {
     /// What is signed.
     pub receipt: Receipt,
     /// 65 bytes.
-    pub signature: [u8; 65],
+    pub signature: SignatureBytes,
 }
 
 impl fmt::Debug for SignedReceipt {
@@ -191,32 +168,16 @@ impl fmt::Debug for SignedReceipt {
 }
 
 impl SignedReceipt {
-    /// Who signed; [`ReceiptError::Signature`] for a high s, another v, or no key at all.
-    fn recover(&self) -> Result<Address, ReceiptError> {
-        let wrong = |_| ReceiptError::Signature;
-        let signature = Signature::from_slice(&self.signature[..64]).map_err(wrong)?;
-        // One receipt has one encoding: contracts and sets of evidence compare bytes.
-        if signature.normalize_s().is_some() {
-            return Err(ReceiptError::Signature);
-        }
-        let v = self.signature[64];
-        let recovery = (27..=28).contains(&v).then(|| RecoveryId::from_byte(v - 27)).flatten();
-        let recovery = recovery.ok_or(ReceiptError::Signature)?;
-        let hash = self.receipt.signing_hash();
-        VerifyingKey::recover_from_prehash(&hash, &signature, recovery)
-            .map(|key| address_of(&key))
-            .map_err(wrong)
-    }
-
     /// Checks who signed.
     ///
     /// # Errors
     /// [`ReceiptError`] unless `expected` did.
     pub fn verify(&self, expected: Address) -> Result<(), ReceiptError> {
         // Recovered and compared: of the signer the contract knows the address and no key.
-        match self.recover()? {
-            found if found == expected => Ok(()),
-            found => Err(ReceiptError::Signer { expected, found }),
+        match recover(self.receipt.signing_hash(), &self.signature) {
+            Some(found) if found == expected => Ok(()),
+            Some(found) => Err(ReceiptError::Signer { expected, found }),
+            None => Err(ReceiptError::Signature),
         }
     }
 

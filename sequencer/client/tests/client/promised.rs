@@ -41,7 +41,7 @@ fn promise(folder: &Path, scope: ChainScope, position: u64, digest: Digest) {
     let operations = vec![OperationItem { position: Position(position), time, digest }];
     let items = Items { operations, ..Items::default() };
     let receipt = Receipt::new(group, Holder::new(Role::Wallet, "wallet-1"), items).unwrap();
-    let bytes = receipt.sign(&signing_key()).unwrap().to_bytes();
+    let bytes = receipt.sign(&signing_key()).to_bytes();
     let path = folder.join(format!("{position:020}.receipt"));
     files::replace(&path, &[&bytes], files::Audience::Owner).unwrap();
 }

@@ -53,7 +53,7 @@ impl Settled {
         let item = RefusalItem { position: Position(position), digest: Digest([1; 31]) };
         let items = Items { refusals: vec![item], ..Items::default() };
         let receipt = Receipt::new(group, Holder::new(Role::Wallet, "wallet-1"), items).unwrap();
-        let signed = receipt.sign(&signing_key()).unwrap();
+        let signed = receipt.sign(&signing_key());
         let path = self.folder.path().join("a.receipt");
         files::replace(&path, &[&signed.to_bytes()], files::Audience::Owner).unwrap();
     }

@@ -60,7 +60,7 @@ fn client_that_holds(term: u32) -> ClientSession {
     let mut client = new_client();
     let mut kept = receipt_for(1, 1).receipt;
     kept.group.term = term;
-    client.restore_receipt(&kept.sign(&samples::key()).expect("signed")).expect("its own");
+    client.restore_receipt(&kept.sign(&samples::key())).expect("its own");
     client.connected();
     client
 }
@@ -115,7 +115,7 @@ fn a_kept_receipt_of_another_holder_or_signer_is_not_shown() {
     let foreign = receipt_of([1; 32], Holder([7; 32]), items_for(1, 1));
     assert_eq!(client.restore_receipt(&foreign), Err(Violation::Receiver));
     let forged = receipt_for(1, 1).receipt.sign(&SigningKey::from_slice(&[9; 32]).expect("a key"));
-    let refused = client.restore_receipt(&forged.expect("signed"));
+    let refused = client.restore_receipt(&forged);
     assert!(matches!(refused, Err(Violation::Receipt(_))), "{refused:?}");
 }
 

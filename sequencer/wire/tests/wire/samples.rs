@@ -118,7 +118,7 @@ pub(crate) fn receipt() -> SignedReceipt {
     let group = GroupIdentity { scope: scope(), group: 3, term: 2, journal_hash: [9; 32] };
     let mut receipts = receipts_of_group(group, &placed).expect("few items");
     let receipt = receipts.remove(&Holder::gateway(&gateway())).expect("a receipt");
-    receipt.sign(&key()).expect("signed")
+    receipt.sign(&key())
 }
 
 /// Entries from position 10 on, a millisecond apart.

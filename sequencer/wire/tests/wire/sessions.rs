@@ -51,7 +51,7 @@ fn an_overtaking_receipt_frees_nothing_before_the_one_it_overtook() {
     assert_eq!(pair.client.under_way().frames, 3);
     let mut overtaken = receipt_for(1, 1).receipt;
     overtaken.group.group = 2;
-    pair.server.acknowledge(overtaken.sign(&samples::key()).expect("signed"));
+    pair.server.acknowledge(overtaken.sign(&samples::key()));
     let durable = |last| ClientEvent::Durable { handle, last: Sequence(last) };
     assert_eq!(pair.down()[1..], [durable(1), durable(3)]);
     assert_eq!(pair.client.under_way().frames, 0);
@@ -87,7 +87,7 @@ fn a_receipt_that_is_not_ours_not_signed_or_not_earned_is_evidence() {
     let mut group = elsewhere.group;
     group.scope.chain_id += 1;
     let elsewhere = Receipt::new(group, elsewhere.holder, items_for(1, 2)).expect("valid");
-    let elsewhere = elsewhere.sign(&samples::key()).expect("signed");
+    let elsewhere = elsewhere.sign(&samples::key());
     is(verdict(elsewhere), |v| *v == Violation::Receiver);
 }
 

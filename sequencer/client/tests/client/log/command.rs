@@ -77,7 +77,7 @@ impl Settled {
     fn keep_receipt(&self, group: u64, journal_hash: [u8; 32], items: Items) {
         let group = GroupIdentity { scope: deployment(), group, term: 0, journal_hash };
         let receipt = Receipt::new(group, Holder::new(Role::Wallet, "wallet-1"), items).unwrap();
-        let signed = receipt.sign(&signing_key()).unwrap();
+        let signed = receipt.sign(&signing_key());
         let folder = self.path("receipts");
         files::make_folder(&folder, Audience::Owner).unwrap();
         let path = folder.join(format!("{:020}.receipt", group.group));

@@ -24,7 +24,7 @@ fn receipt_of(node: &Node, change: impl FnOnce(&mut GroupIdentity)) -> Receipt {
 }
 
 fn signed(receipt: Receipt) -> SignedReceipt {
-    receipt.sign(&SigningKey::from_slice(&[9; 32]).unwrap()).unwrap()
+    receipt.sign(&SigningKey::from_slice(&[9; 32]).unwrap())
 }
 
 /// What the node answers to a hello that shows this.
@@ -68,7 +68,7 @@ async fn a_receipt_that_is_not_this_nodes_closes_that_session_and_no_other() {
     let mut client = node.gateway().await.welcomed().await;
     let handle = client.open().await;
     let forged = SigningKey::from_slice(&[8; 32]).unwrap();
-    let forged = receipt_of(&node, |_| {}).sign(&forged).unwrap();
+    let forged = receipt_of(&node, |_| {}).sign(&forged);
     let elsewhere = signed(receipt_of(&node, |group| group.scope.chain_id += 1));
     let mut of_another = receipt_of(&node, |_| {});
     of_another.holder = Holder::new(Role::Wallet, "somebody");
@@ -108,7 +108,7 @@ async fn a_receipt_that_the_journal_lacks_ends_every_acknowledgement() {
     assert_eq!(node.hub.hold().held(), Some(held), "the first reason stays");
     // What is not this node's says nothing here either.
     let forged = SigningKey::from_slice(&[8; 32]).unwrap();
-    let (_raw, told) = answer(&node, receipt_of(&node, |_| {}).sign(&forged).unwrap()).await;
+    let (_raw, told) = answer(&node, receipt_of(&node, |_| {}).sign(&forged)).await;
     assert_eq!(told, closing(RejectCode::Signature));
     assert!(handed_on.try_recv().is_err());
     // Nothing is taken, whatever it is, and nothing is signed, not even again.
