@@ -147,4 +147,5 @@ pub use receipts::{CompareError, Compared, compare, keep_operation, read_receipt
 pub use room::{StateBounds, WhenFull};
 pub use spool::{Gap, GapCause, SpoolError};
 pub use statement::fingerprint::{DeploymentFacts, Fingerprint, KeyFact, OtherDeployment};
+pub use transport::settings as quic_settings;
 pub use wallet::{Wallet, WalletError, date_back};

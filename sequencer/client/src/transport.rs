@@ -49,8 +49,12 @@ pub(crate) fn endpoint(address: SocketAddr) -> Result<(Endpoint, Buffers), Conne
     Ok((endpoint, buffers))
 }
 
-/// TLS and transport settings for one identity.
-pub(crate) fn settings(identity: &Identity) -> Result<quinn::ClientConfig, ConnectionError> {
+/// TLS and transport settings of QUIC for one identity: for programs that speak the protocol byte
+/// by byte, as tests with hostile peers do. A [`Connection`](crate::Connection) has its own.
+///
+/// # Errors
+/// [`ConnectionError::Tls`].
+pub fn settings(identity: &Identity) -> Result<quinn::ClientConfig, ConnectionError> {
     let wrong = |error: rustls::Error| ConnectionError::Tls(error);
     let TlsParts { certificates, key, roots } = identity.tls_parts();
     let mut provider = aws_lc_rs::default_provider();
