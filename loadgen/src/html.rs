@@ -7,6 +7,7 @@ mod chart;
 use std::fmt::Write as _;
 
 use crate::report::Report;
+use crate::scenario::{HostileOutcome, Outcome, Verdict};
 use crate::timeline::{Series, SeriesBin};
 use chart::{Chart, Line, Scale, escape};
 
@@ -63,21 +64,92 @@ pub fn page(report: &Report, origin: &Origin) -> String {
     page
 }
 
+/// The whole file of a scenario: where it comes from, and a part for each group.
+pub fn scenario_page(outcome: &Outcome, origin: &Origin) -> String {
+    let mut page = String::from(HEAD);
+    // Writing to a string cannot fail, here and below.
+    let _ = writeln!(page, "<h1>Scenario {}</h1>", escape(&outcome.scenario));
+    let number = |value: Option<f64>| value.map_or("unknown".into(), |v| format!("{v:.2}"));
+    let (cpu, load) = (number(outcome.cpu_seconds), number(outcome.load_average));
+    let machine = format!("{cpu} s CPU in this program, load average {load}");
+    let rows = [("machine".to_owned(), machine)].into_iter().chain(rows_of_origin(origin));
+    page += &totals_table(rows);
+    for group in &outcome.groups {
+        let _ = writeln!(page, "<h2>{}</h2>", escape(&group.name));
+        let rows = rows_of_report(&group.report).into_iter();
+        // Of the whole program, and said above.
+        let rows = rows.filter(|(name, _)| name != "machine");
+        page += &totals_table(rows.chain(group.verdicts.iter().map(row_of_verdict)));
+        for chart in charts(&group.report.series) {
+            page += &chart.figure();
+        }
+    }
+    for group in &outcome.hostile {
+        let _ = writeln!(page, "<h2>{}</h2>", escape(&group.name));
+        page += &totals_table(rows_of_hostile(group));
+    }
+    page += "</main>\n</body>\n</html>\n";
+    page
+}
+
+type NamedValue = (String, String);
+
+fn row_of_verdict(verdict: &Verdict) -> NamedValue {
+    let Verdict { key, expected, found, holds } = verdict;
+    let holds = if *holds { "holds" } else { "FAILED" };
+    ((*key).to_owned(), format!("{holds}: expected {expected}, found {found}"))
+}
+
+fn rows_of_hostile(group: &HostileOutcome) -> impl Iterator<Item = NamedValue> {
+    let report = &group.report;
+    let counts = [
+        ("dialled", report.dialled),
+        ("failed", report.failed),
+        ("lost", report.lost),
+        ("open at the end", report.open),
+        ("receipts", report.receipts),
+        ("bytes sent", report.bytes_sent),
+    ];
+    let counts = counts.map(|(name, count)| (name.to_owned(), count.to_string()));
+    let codes = [("closed", &report.closed), ("rejected", &report.rejected)];
+    let codes = codes.into_iter().flat_map(|(what, codes)| {
+        codes.iter().map(move |(code, times)| (format!("{what}: {code}"), times.to_string()))
+    });
+    let does = format!("{}, {} connections", report.behaviour, report.connections);
+    let verdicts = group.verdicts.iter().map(row_of_verdict);
+    [("hostile".to_owned(), does)].into_iter().chain(counts).chain(codes).chain(verdicts)
+}
+
 /// What the report's text says, as a table.
 fn totals(report: &Report, origin: &Origin) -> String {
-    let mut table = String::from("<table class=\"totals\">\n<tbody>\n");
-    let mut row = |name: &str, value: &str| {
-        let (name, value) = (escape(name), escape(value));
-        let _ = writeln!(table, "<tr><th scope=\"row\">{name}</th><td>{value}</td></tr>");
-    };
-    for line in report.text().lines() {
+    totals_table(rows_of_report(report).into_iter().chain(rows_of_origin(origin)))
+}
+
+fn rows_of_report(report: &Report) -> Vec<NamedValue> {
+    let text = report.text();
+    let rows = text.lines().map(|line| {
         let (name, value) = line.split_once(' ').unwrap_or((line, ""));
-        row(name, value.trim_start());
+        (name.to_owned(), value.trim_start().to_owned())
+    });
+    rows.collect()
+}
+
+fn rows_of_origin(origin: &Origin) -> [NamedValue; 4] {
+    [
+        ("deployment", &origin.deployment),
+        ("command", &origin.command),
+        ("versions", &origin.versions),
+        ("system", &origin.machine),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.clone()))
+}
+
+fn totals_table(rows: impl Iterator<Item = NamedValue>) -> String {
+    let mut table = String::from("<table class=\"totals\">\n<tbody>\n");
+    for (name, value) in rows {
+        let (name, value) = (escape(&name), escape(&value));
+        let _ = writeln!(table, "<tr><th scope=\"row\">{name}</th><td>{value}</td></tr>");
     }
-    row("deployment", &origin.deployment);
-    row("command", &origin.command);
-    row("versions", &origin.versions);
-    row("system", &origin.machine);
     table + "</tbody>\n</table>\n"
 }
 

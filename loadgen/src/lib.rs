@@ -2,6 +2,7 @@
 //! receipts come, with every acknowledgement timed and, if asked for, written down so that it can
 //! be held against the node later.
 //!
+//! [`scenario::play`] has several such runs beside each other, and hostile gateways beside them.
 //! [`run`] streams and returns a [`Report`]; [`verify()`] reconnects and asks the node for what the
 //! ledger says was acknowledged. Neither knows anything of a node but its address.
 //!
@@ -22,21 +23,24 @@ mod exit;
 mod flight;
 mod hgrm;
 mod histogram;
+mod hostile;
 pub mod html;
 pub mod ledger;
 mod pace;
 mod recorder;
 mod report;
 mod run;
+pub mod scenario;
 mod source;
 mod timeline;
 pub mod verify;
 
 pub use assignments::{Assignment, AssignmentError};
 pub use deployment::{DeploymentError, find_deployment};
+pub use hostile::{Behaviour, HOSTILE_CONNECTIONS_MAX, HostileError, HostileReport};
 pub use pace::{ArgumentError, Rate, parse_duration};
 pub use recorder::Live;
 pub use report::{Latency, Report};
-pub use run::{IN_FLIGHT_MAX, LoadConfig, LoadError, run};
+pub use run::{Habits, IN_FLIGHT_MAX, LoadConfig, LoadError, Outage, run};
 pub use timeline::{BINS_MAX, Series, SeriesBin};
 pub use verify::{VerifyConfig, VerifyError, verify};

@@ -2,38 +2,37 @@
 
 mod cli;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use client::Fingerprint;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loadgen::verify::Verification;
 use loadgen::{
-    Live, LoadConfig, LoadError, Rate, Report, VerifyConfig, VerifyError, assignments,
-    find_deployment, parse_duration, run, verify,
+    Habits, Live, LoadConfig, LoadError, Rate, Report, VerifyConfig, VerifyError, assignments,
+    parse_duration, run, verify,
 };
 use model::ExitCode;
 use tokio::sync::watch;
 use wire::Codec;
 
-use cli::Failure;
 use cli::outputs::Outputs;
+use cli::scenario::{ScenarioArgs, scenario};
+use cli::{Failure, Node, interrupt, print_json, show};
 
 /// Streams real recordings to a node as gateways do, and says how fast and how surely they are
 /// acknowledged: for whoever runs a node, or changes one. Begin with:
 ///   loadgen run --assignments FILE --rate 200k --duration 30s --ledger acks.jsonl
 ///   loadgen verify --ledger acks.jsonl --identity DIR
+///   loadgen scenario --list
 ///
 /// It uses the public client alone: mutual TLS over QUIC, and no frame counts before its signed
-/// receipt is verified. `sequencer run --dev` writes the identities and the assignments. The node
+/// receipt is verified. Only the hostile gateways of a scenario speak byte by byte. `sequencer run --dev` writes the identities and the assignments. The node
 /// may be killed and started again between the two commands: nothing acknowledged may be lost.
 ///
-/// Exit codes: 0 everything sent was acknowledged (run), everything acknowledged is there (verify);
-/// 1 it is not, or the run failed; 2 the command line or a file given on it is wrong; 3 the node
+/// Exit codes: 0 everything sent was acknowledged (run), every expectation holds (scenario),
+/// everything acknowledged is there (verify); 1 it is not so, or the run failed; 2 the command line or a file given on it is wrong; 3 the node
 /// cannot be reached; 4 interrupted.
 #[derive(Parser)]
 #[command(name = "loadgen", version, max_term_width = 100, verbatim_doc_comment)]
@@ -46,37 +45,8 @@ struct Cli {
 enum Command {
     // Text here would hide that of the types.
     Run(Run),
+    Scenario(ScenarioArgs),
     Verify(Verify),
-}
-
-#[derive(Args)]
-struct Node {
-    /// Address and UDP port of the node.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4433")]
-    node: SocketAddr,
-    /// Name in the node's certificate.
-    #[arg(long, value_name = "NAME", default_value = "localhost")]
-    server_name: String,
-    /// The deployment's fingerprint, as the hospital told you and not as a file says: identities of
-    /// another deployment are refused.
-    #[arg(long, value_name = "HEX")]
-    fingerprint: Option<Fingerprint>,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
-}
-
-impl Node {
-    /// The one deployment of these identities, for the report. Asked before anything else:
-    /// identities of another one are refused, and no measurement is lost by a file that went away
-    /// meanwhile.
-    fn deployment<'a>(
-        &self,
-        folders: impl Iterator<Item = &'a PathBuf>,
-    ) -> Result<Fingerprint, Failure> {
-        let found = find_deployment(folders.map(PathBuf::as_path), self.fingerprint);
-        found.map_err(|error| (error.exit_code(), error.into()))
-    }
 }
 
 /// Sends readings and reports rates, latencies and refusals
@@ -99,8 +69,9 @@ struct Run {
     #[command(flatten)]
     node: Node,
     /// Readings a second over all streams, such as 50000, 250k or 4M, sent whether or not the node
-    /// keeps up (open loop); or `max`: as fast as receipts come.
-    #[arg(long, value_name = "max|N", default_value = "max")]
+    /// keeps up (open loop); or `natural`: what the devices measure; or `max`: as fast as receipts
+    /// come.
+    #[arg(long, value_name = "max|natural|N", default_value = "max")]
     rate: Rate,
     /// How long to send, with a unit: 500ms, 10s, 5m.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
@@ -160,6 +131,7 @@ async fn main() -> process::ExitCode {
     files::close_to_others();
     let done = match Cli::parse().command {
         Command::Run(args) => load(args).await,
+        Command::Scenario(args) => scenario(args).await,
         Command::Verify(args) => check(args).await,
     };
     let code = done.unwrap_or_else(|(code, error)| {
@@ -173,7 +145,7 @@ async fn load(args: Run) -> Result<ExitCode, Failure> {
     let assignments = assignments::read(&args.assignments, &args.identity);
     let assignments = assignments.map_err(|error| (ExitCode::Usage, error.into()))?;
     let deployment = args.node.deployment(assignments.iter().map(|one| &one.identity))?;
-    args.outputs.check()?;
+    args.outputs.check(&[])?;
     let config = LoadConfig {
         node: args.node.node,
         server_name: args.node.server_name.clone(),
@@ -183,6 +155,7 @@ async fn load(args: Run) -> Result<ExitCode, Failure> {
         frame_readings: args.frame_readings,
         codec: args.codec,
         in_flight_max: args.in_flight,
+        habits: Habits::default(),
         drain: args.drain,
         retry_for: args.retry,
         ledger: args.ledger,
@@ -202,51 +175,6 @@ async fn load(args: Run) -> Result<ExitCode, Failure> {
     }
     args.outputs.write(&report, deployment.to_string())?;
     Ok(report.exit_code())
-}
-
-/// The first signal ends sending, the second the program.
-async fn interrupt(stop: watch::Sender<bool>) {
-    for last in [false, true] {
-        if tokio::signal::ctrl_c().await.is_err() {
-            return;
-        }
-        if last {
-            // Not a return: the receipts that are waited for may never come.
-            process::exit(ExitCode::Interrupted.number().into());
-        }
-        eprintln!("loadgen: waiting for the last receipts; once more to leave at once");
-        stop.send_replace(true);
-    }
-}
-
-/// A line on a terminal's stderr; nothing elsewhere.
-async fn show(live: Arc<Live>, duration: Duration) {
-    let bar = Bar(ProgressBar::with_draw_target(
-        Some(duration.as_millis() as u64),
-        ProgressDrawTarget::stderr(),
-    ));
-    let style = ProgressStyle::with_template("{elapsed} [{bar:30}] {msg}");
-    bar.0.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let mut ticks = tokio::time::interval(Duration::from_millis(200));
-    let mut before = live.readings();
-    loop {
-        ticks.tick().await;
-        let readings = live.readings();
-        let rate = (readings - before) * 5;
-        before = readings;
-        let elapsed = bar.0.elapsed().as_millis() as u64;
-        bar.0.set_position(elapsed.min(duration.as_millis() as u64));
-        let frames = live.frames();
-        bar.0.set_message(format!("{readings} readings in {frames} frames durable, {rate}/s"));
-    }
-}
-
-struct Bar(ProgressBar);
-
-impl Drop for Bar {
-    fn drop(&mut self) {
-        self.0.finish_and_clear();
-    }
 }
 
 /// How long `verify` asks for a stream that the node does not open yet.
@@ -287,13 +215,4 @@ fn verdict(found: &Verification) -> String {
         first.durable,
         first.group,
     )
-}
-
-/// The report, with the deployment that it is of.
-fn print_json(report: &impl serde::Serialize, deployment: Fingerprint) -> Result<(), Failure> {
-    let failed = |error: serde_json::Error| (ExitCode::Failed, error.into());
-    let mut report = serde_json::to_value(report).map_err(failed)?;
-    report["fingerprint"] = deployment.to_string().into();
-    println!("{}", serde_json::to_string_pretty(&report).map_err(failed)?);
-    Ok(())
 }

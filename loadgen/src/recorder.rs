@@ -88,8 +88,9 @@ impl Recorder {
                 Event::End => break,
             };
             totals.count(&one, self.begin);
-            self.live.frames.store(totals.frames, Ordering::Relaxed);
-            self.live.readings.store(totals.readings, Ordering::Relaxed);
+            // Added and not stored: groups of one scenario count into one.
+            self.live.frames.fetch_add(1, Ordering::Relaxed);
+            self.live.readings.fetch_add(one.sent.readings.into(), Ordering::Relaxed);
             let written = self.write(&one);
             self.keep_error(written, &mut error);
             // Last: what is not written down counts as in flight, which bounds memory.

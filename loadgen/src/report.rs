@@ -56,6 +56,8 @@ pub struct Report {
     pub receipts: u64,
     /// Connections after the first of each gateway.
     pub reconnects: u64,
+    /// Datagrams that were dropped on links while they were down, both ways.
+    pub datagrams_cut: u64,
     /// What is to be said of UDP buffers that the system grants smaller than they were asked for;
     /// none where they are as large.
     pub udp_buffers_short: Option<String>,
@@ -116,6 +118,10 @@ impl Report {
         if self.seconds > 0.0 { count as f64 / self.seconds } else { 0.0 }
     }
 
+    pub(crate) fn readings_per_second(&self) -> f64 {
+        self.rate(self.readings_acknowledged)
+    }
+
     /// Lines for people.
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -137,6 +143,9 @@ impl Report {
         line("frames", self.frames());
         let (receipts, reconnects) = (self.receipts, self.reconnects);
         line("connections", format!("{receipts} receipts, {reconnects} reconnects"));
+        if self.datagrams_cut > 0 {
+            line("links", format!("{} datagrams dropped while down", self.datagrams_cut));
+        }
         for (code, streams) in &self.refused_streams {
             let frames = self.refused_frames.get(code).copied().unwrap_or_default();
             line("refused", format!("{streams} streams, {frames} frames: {code}"));

@@ -1,20 +1,21 @@
 //! One run: connect, open, stream, drain, report.
 
+mod link;
 mod sender;
 mod timebase;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, mpsc};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::time::{Duration, Instant};
 
 use client::{
     Connection, ConnectionConfig, ConnectionError, Deployment, Identity, IdentityError, StreamError,
 };
 use model::{ExitCode, with_causes};
 use thiserror::Error;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Barrier, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use wire::{
@@ -33,8 +34,11 @@ use crate::recorder::{Event, Live, Recorder, StreamLabel, Totals};
 use crate::report::{Latency, Report, cpu_seconds, load_average};
 use crate::source::Source;
 use crate::timeline::Seen;
-use sender::{Sender, StreamEnd};
+use link::{Link, Timetable};
+use sender::{Backlog, Sender, StreamEnd};
 use timebase::Timebase;
+
+pub use link::Outage;
 
 /// Most frames in flight over all streams.
 pub const IN_FLIGHT_MAX: usize = 65_536;
@@ -68,6 +72,8 @@ pub struct LoadConfig {
     /// Most frames without a receipt over all streams, 1 to [`IN_FLIGHT_MAX`]. Reached: sending
     /// waits, and the wait counts into the latency of what is due.
     pub in_flight_max: usize,
+    /// How gateways come and go.
+    pub habits: Habits,
     /// How long the last receipts are waited for.
     pub drain: Duration,
     /// How long a lost connection is tried for, and a stream that the node does not open yet.
@@ -76,6 +82,18 @@ pub struct LoadConfig {
     pub ledger: Option<PathBuf>,
     /// A folder for the receipts themselves, one folder for each gateway below it.
     pub receipts: Option<PathBuf>,
+}
+
+/// How gateways come and go. The default: all begin at once, with nothing behind them, and stay.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Habits {
+    /// From the first gateway's first frame to the last one's, evenly.
+    pub start_spread: Duration,
+    /// Frames of each stream that were collected before the begin and are due at it; not at the
+    /// highest rate, which has no due times.
+    pub backlog_frames: u64,
+    /// When the link to the node is down.
+    pub outage: Option<Outage>,
 }
 
 /// Why a run did not begin, or found nothing that it can vouch for.
@@ -113,6 +131,9 @@ pub enum LoadError {
         /// Why not.
         source: ConnectionError,
     },
+    /// A link that can be cut has no socket.
+    #[error("expected a free UDP port of this machine for each link that is to fail")]
+    Link(#[source] std::io::Error),
     /// The ledger cannot be made or written.
     #[error("the run has no ledger")]
     Ledger(#[from] LedgerError),
@@ -128,6 +149,7 @@ impl LoadError {
             Some(LoadError::Connect { .. }) => Some(ExitCode::Unavailable),
             Some(LoadError::Range { .. } | LoadError::Role { .. }) => Some(ExitCode::Usage),
             // What stands below says it.
+            Some(LoadError::Link(_)) => Some(ExitCode::Failed),
             Some(LoadError::Identity { .. } | LoadError::Ledger(_) | LoadError::Recorder(_))
             | None => exit::known(cause),
         })
@@ -139,6 +161,10 @@ struct Gateway {
     name: String,
     connection: Connection,
     flight: Arc<Mutex<InFlight>>,
+    /// In the order in which they connected.
+    number: usize,
+    /// Its way to the node, if that fails now and then.
+    link: Option<Link>,
 }
 
 /// The streams of a run.
@@ -159,6 +185,8 @@ struct Opened {
     name: StreamName,
     stream: client::Stream,
     flight: Arc<Mutex<InFlight>>,
+    /// When it begins, after the run.
+    later: Duration,
 }
 
 /// Streams the recordings and waits for the receipts. `live` shows how far it is; `stop` set to
@@ -171,18 +199,32 @@ pub async fn run(
     live: Arc<Live>,
     stop: watch::Sender<bool>,
 ) -> Result<Report, LoadError> {
+    run_beside(config, live, stop, &Barrier::new(1)).await
+}
+
+/// As [`run`], beginning to send when as many others as the barrier counts are ready to.
+pub(crate) async fn run_beside(
+    config: &LoadConfig,
+    live: Arc<Live>,
+    stop: watch::Sender<bool>,
+    ready: &Barrier,
+) -> Result<Report, LoadError> {
     check(config)?;
     // Made before anything is sent: a run that cannot write down what it sees proves nothing.
     let ledger = config.ledger.as_deref().map(LedgerWriter::create).transpose()?;
     let (events, received) = mpsc::channel();
     let permits = Arc::new(Semaphore::new(config.in_flight_max));
-    let load = Load { config, time: Timebase::start(), events, permits: permits.clone() };
+    let begun = Arc::new(OnceLock::new());
+    let (time, permits_of_load) = (Timebase::start(), permits.clone());
+    let load = Load { config, time, events, permits: permits_of_load, begun };
     let gateways = load.connect().await?;
     let Streams { opened, labels, mut ends } = load.open(&gateways).await;
     // A ledger that cannot be written any further ends the run like a signal does.
     let failed = stop.clone();
     // Only now, so that no stream is behind because others were still opening.
+    ready.wait().await;
     let begin = load.time.elapsed();
+    load.begun.get_or_init(Instant::now);
     let recorder = Recorder { events: received, ledger, labels, begin, permits, live, failed };
     let recording = tokio::task::spawn_blocking(move || recorder.record());
     load.tell(ends.iter().map(StreamEnd::seen));
@@ -223,6 +265,14 @@ pub async fn run(
     Ok(with_totals(report, &totals, begin))
 }
 
+impl LoadConfig {
+    /// How many gateways connect.
+    fn gateways(&self) -> usize {
+        let folders: BTreeSet<_> = self.assignments.iter().map(|one| &one.identity).collect();
+        folders.len()
+    }
+}
+
 fn check(config: &LoadConfig) -> Result<(), LoadError> {
     let range = |what, limit, found| match (1..=limit).contains(&found) {
         true => Ok(()),
@@ -239,6 +289,8 @@ struct Load<'a> {
     events: mpsc::Sender<Event>,
     /// One for each frame that may still be sent without a receipt.
     permits: Arc<Semaphore>,
+    /// When sending began, for links that fail after it.
+    begun: Arc<OnceLock<Instant>>,
 }
 
 impl Load<'_> {
@@ -249,14 +301,35 @@ impl Load<'_> {
                 continue;
             }
             let flight = Arc::new(Mutex::new(InFlight::default()));
-            let settings = self.settings(folder, flight.clone())?;
+            let number = gateways.len();
+            let link = self.link(number).await?;
+            let address = link.as_ref().map_or(self.config.node, |link| link.address);
+            let mut settings = self.settings(folder, flight.clone())?;
+            settings.address = address;
             let name = settings.identity.name().to_owned();
             let connection = Connection::connect(settings).await;
             let wrong = |source| LoadError::Connect { folder: folder.clone(), source };
-            let gateway = Gateway { name, connection: connection.map_err(wrong)?, flight };
+            let connection = connection.map_err(wrong)?;
+            let gateway = Gateway { name, connection, flight, number, link };
             gateways.insert(folder.clone(), gateway);
         }
         Ok(gateways)
+    }
+
+    /// The way to the node of gateway `number`, if it is one that fails.
+    async fn link(&self, number: usize) -> Result<Option<Link>, LoadError> {
+        let Some(outage) = self.config.habits.outage else { return Ok(None) };
+        let later = self.share(outage.stagger, number);
+        let timetable = Timetable { outage, later, begun: Arc::clone(&self.begun) };
+        let link = Link::open(self.config.node, timetable).await;
+        Ok(Some(link.map_err(LoadError::Link)?))
+    }
+
+    /// The even share of a spread that gateway `number` has.
+    fn share(&self, spread: Duration, number: usize) -> Duration {
+        let gateways = self.config.gateways().max(1);
+        let share = spread.as_nanos() * number as u128 / gateways as u128;
+        Duration::from_nanos(u64::try_from(share).unwrap_or(u64::MAX))
     }
 
     fn settings(
@@ -300,7 +373,9 @@ impl Load<'_> {
     async fn open(&self, gateways: &BTreeMap<PathBuf, Gateway>) -> Streams {
         let mut streams = Streams::default();
         for (number, Assignment { identity, key }) in self.config.assignments.iter().enumerate() {
-            let Gateway { name: gateway, connection, flight } = &gateways[identity];
+            let Gateway { name: gateway, connection, flight, number: place, .. } =
+                &gateways[identity];
+            let later = self.share(self.config.habits.start_spread, *place);
             let outcome = async {
                 let epoch = connection.epoch(key)?;
                 let nanos = self.period_ns(self.recording(number, key));
@@ -316,7 +391,7 @@ impl Load<'_> {
                 Ok((name, stream)) => {
                     epoch = name.epoch.0;
                     let (key, flight) = (key.clone(), flight.clone());
-                    streams.opened.push(Opened { number, key, name, stream, flight });
+                    streams.opened.push(Opened { number, key, name, stream, flight, later });
                 }
                 Err(error) => streams.ends.push(StreamEnd::of_refusal(error)),
             }
@@ -341,6 +416,7 @@ impl Load<'_> {
         let streams = self.config.assignments.len() as u64;
         let shortest = match self.config.rate {
             Rate::Max => SHORTEST_PERIOD_NS,
+            Rate::Natural => recording.period_ns,
             Rate::PerSecond(rate) => streams.saturating_mul(1_000_000_000) / rate.get(),
         };
         let period = recording.period_ns.min(shortest).max(1);
@@ -349,26 +425,67 @@ impl Load<'_> {
 
     fn sender(&self, opened: Opened, begin: Duration) -> Sender {
         let config = self.config;
-        let Opened { number, key, name, stream, flight } = opened;
+        let Opened { number, key, name, stream, flight, later } = opened;
         let recording = self.recording(number, &key);
         // Streams begin at different places of the recording, a prime apart, so that few
         // send the same values at a time.
-        let source = Source::new(recording, number * 7919, self.time.device_time(begin));
-        let source = source.on_grid(self.period_ns(recording));
-        let streams = config.assignments.len();
+        let begin = begin + later;
+        let period_ns = self.period_ns(recording);
+        let backlog = self.backlog(period_ns.unwrap_or(recording.period_ns));
+        let first = self.time.device_time_before(begin, backlog.length());
+        let source = Source::new(recording, number * 7919, first).on_grid(period_ns);
         Sender {
             stream,
             name,
             flight,
             source,
-            pace: Pace::new(config.rate, config.frame_readings, number, streams),
+            pace: self.pace(number, recording).behind(backlog.frames),
             permits: self.permits.clone(),
             time: self.time,
             begin,
-            end: begin + config.duration,
+            // The one that begins last sends for a shorter time: all end together.
+            end: begin + config.duration.saturating_sub(later),
             frame_readings: config.frame_readings,
+            backlog,
             drain: config.drain,
             sent: 0,
+        }
+    }
+
+    fn pace(&self, number: usize, recording: &Recording) -> Pace {
+        let (config, streams) = (self.config, self.config.assignments.len());
+        match config.rate {
+            Rate::Max => Pace::max(),
+            Rate::Natural => {
+                Pace::natural(recording.period_ns, config.frame_readings, number, streams)
+            }
+            Rate::PerSecond(rate) => Pace::shared(rate, config.frame_readings, number, streams),
+        }
+    }
+
+    /// What a stream has behind it. At the highest rate nothing is due, so nothing is late.
+    fn backlog(&self, period_ns: u64) -> Backlog {
+        let nanos = period_ns.saturating_mul(self.config.frame_readings as u64);
+        let frames = match self.config.rate {
+            Rate::Max => 0,
+            Rate::Natural | Rate::PerSecond(_) => self.config.habits.backlog_frames,
+        };
+        Backlog { frames, frame: Duration::from_nanos(nanos) }
+    }
+
+    /// Readings a second that are due over all streams; none at the highest rate.
+    fn offered(&self) -> Option<u64> {
+        match self.config.rate {
+            Rate::Max => None,
+            Rate::PerSecond(rate) => Some(rate.get()),
+            Rate::Natural => {
+                let streams = self.config.assignments.iter().enumerate();
+                let periods = streams
+                    .map(|(number, one)| u128::from(self.recording(number, &one.key).period_ns));
+                // In thousandths, so that rounding of each does not show in the sum.
+                let sum: u128 = periods.map(|period| 1_000_000_000_000 / period.max(1)).sum();
+                Some(u64::try_from(sum / 1000).unwrap_or(u64::MAX))
+            }
         }
     }
 
@@ -395,16 +512,12 @@ impl Load<'_> {
 
     fn report(&self, gateways: &BTreeMap<PathBuf, Gateway>, ends: &[StreamEnd]) -> Report {
         let config = self.config;
-        let offered = match config.rate {
-            Rate::Max => None,
-            Rate::PerSecond(rate) => Some(rate.get()),
-        };
         let counts: Vec<_> = gateways.values().map(|one| one.connection.counts()).collect();
         // Of one for all: every socket of this machine is granted the same.
         let short = gateways.values().find_map(|one| one.connection.udp_buffers().short());
         let mut report = Report {
             udp_buffers_short: short.map(|short| short.to_string()),
-            offered_readings_per_second: offered,
+            offered_readings_per_second: self.offered(),
             frame_readings: config.frame_readings,
             gateways: gateways.len(),
             streams: config.assignments.len(),
@@ -412,6 +525,11 @@ impl Load<'_> {
             streams_delayed: counts.iter().map(|counts| counts.streams_delayed).sum(),
             receipts: counts.iter().map(|counts| counts.receipts).sum(),
             reconnects: counts.iter().map(|counts| counts.reconnects).sum(),
+            datagrams_cut: gateways
+                .values()
+                .filter_map(|one| one.link.as_ref())
+                .map(Link::cut)
+                .sum(),
             bytes_acknowledged: counts.iter().map(|counts| counts.bytes_receipted).sum(),
             frames_sent: ends.iter().map(|end| end.sent).sum(),
             frames_behind: ends.iter().map(|end| end.behind).sum(),

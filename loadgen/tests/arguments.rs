@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use files::Audience;
+use loadgen::scenario::SHIPPED;
 use model::ExitCode;
 
 use crate::node::{Behaviour, Node};
@@ -30,7 +31,7 @@ fn help_teaches_every_command() {
     let output = loadgen(&["--help"]);
     let help = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success());
-    for word in ["run", "verify", "Exit codes", "--ledger", "receipt"] {
+    for word in ["run", "scenario", "verify", "Exit codes", "--ledger", "receipt"] {
         assert!(help.contains(word), "expected `{word}` in: {help}");
     }
     let run = loadgen(&["run", "--help"]);
@@ -48,7 +49,7 @@ fn the_first_lines_of_help_say_what_for_for_whom_and_how_to_begin() {
         assert!(first[1].contains("for whoever runs a node, or changes one"), "{whole}");
         assert!(first[2].starts_with("  loadgen run") && first[3].starts_with("  loadgen verify"));
     }
-    for command in ["run", "verify"] {
+    for command in ["run", "scenario", "verify"] {
         let (short, long) = (help(&[command, "-h"]), help(&[command, "--help"]));
         assert_eq!(short.lines().next(), long.lines().next());
         assert!(long.contains("\n\nFor ") && !short.contains("\n\nFor "), "{long}");
@@ -64,6 +65,21 @@ fn wrong_arguments_are_usage_errors() {
     check(&["run", "--assignments", "a", "--duration", "10"], ExitCode::Usage, "500ms, 10s");
     check(&["run", "--assignments", "a", "--node", "nowhere"], ExitCode::Usage, "--node");
     check(&["verify", "--ledger", "a"], ExitCode::Usage, "--identity");
+}
+
+#[test]
+fn scenarios_that_ship_are_listed_and_printed_and_others_are_named() {
+    let text = |args: &[&str]| String::from_utf8(loadgen(args).stdout).expect("text");
+    let list = text(&["scenario", "--list"]);
+    let names: Vec<_> = list.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(names, SHIPPED.map(|one| one.name));
+    for one in SHIPPED {
+        assert_eq!(text(&["scenario", one.name, "--print"]), one.text);
+    }
+    check(&["scenario"], ExitCode::Usage, "--assignments");
+    check(&["scenario", "nowhere", "--print"], ExitCode::Usage, "hostile-mix, reconnect-storm");
+    let unknown = ["scenario", "nowhere", "--assignments", "a"];
+    check(&unknown, ExitCode::Usage, "hostile-mix, reconnect-storm");
 }
 
 #[tokio::test]
@@ -93,6 +109,8 @@ async fn files_that_are_wrong_are_named() {
     let page = missing.join("a.html");
     let nowhere = ["run", "--assignments", text(&file), "--html", text(&page)];
     check(&nowhere, ExitCode::Usage, "missing/a.html");
+    let there = ["run", "--assignments", text(&file), "--html", text(&file)];
+    check(&there, ExitCode::Usage, "--overwrite");
     let ledger = ["run", "--assignments", text(&file), "--ledger", text(&file)];
     check(&ledger, ExitCode::Usage, "expected to make the new file");
 }

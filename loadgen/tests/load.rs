@@ -8,8 +8,8 @@ use std::time::Duration;
 use client::Fingerprint;
 use loadgen::verify::Verification;
 use loadgen::{
-    Assignment, Live, LoadConfig, Rate, Report, VerifyConfig, VerifyError, find_deployment, run,
-    verify,
+    Assignment, Habits, Live, LoadConfig, Rate, Report, VerifyConfig, VerifyError, find_deployment,
+    run, verify,
 };
 use model::{DeviceId, ExitCode, PatientIndex, RejectCode, signal_by_name};
 use tempfile::TempDir;
@@ -52,6 +52,7 @@ impl Ward {
             frame_readings: 16,
             codec: Codec::RAW,
             in_flight_max: 1000,
+            habits: Habits::default(),
             drain: Duration::from_secs(30),
             retry_for: Duration::from_secs(30),
             ledger: Some(self.ledger()),

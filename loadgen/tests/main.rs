@@ -7,3 +7,4 @@ mod load;
 #[path = "../../sequencer/client/tests/client/node.rs"]
 mod node;
 mod report;
+mod scenario;

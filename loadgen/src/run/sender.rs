@@ -27,8 +27,31 @@ pub(super) struct Sender {
     pub(super) begin: Duration,
     pub(super) end: Duration,
     pub(super) frame_readings: usize,
+    /// What was measured before the begin and is sent first.
+    pub(super) backlog: Backlog,
     pub(super) drain: Duration,
     pub(super) sent: u64,
+}
+
+/// Frames that a gateway collected while it had no connection.
+#[derive(Clone, Copy)]
+pub(super) struct Backlog {
+    pub(super) frames: u64,
+    /// How long one of them was measured for.
+    pub(super) frame: Duration,
+}
+
+impl Backlog {
+    /// How long before the begin its first reading was measured.
+    pub(super) fn length(self) -> Duration {
+        self.frame.saturating_mul(u32::try_from(self.frames).unwrap_or(u32::MAX))
+    }
+
+    /// How long before the begin frame `number` was complete; none of a frame that is not in it.
+    fn age(self, number: u64) -> Option<Duration> {
+        let newer = self.frames.checked_sub(number + 1)?;
+        Some(self.frame.saturating_mul(u32::try_from(newer).unwrap_or(u32::MAX)))
+    }
 }
 
 /// How a stream ended.
@@ -105,7 +128,11 @@ impl Sender {
     /// Sends one frame. False if it could not be handed over before the end.
     async fn send(&mut self, intended: Duration) -> Result<bool, StreamError> {
         let now = self.time.elapsed();
-        let readings = self.source.frame(self.time.device_time(now), self.frame_readings);
+        let measured = match self.backlog.age(self.sent) {
+            Some(age) => self.time.device_time_before(self.begin, age),
+            None => self.time.device_time(now),
+        };
+        let readings = self.source.frame(measured, self.frame_readings);
         let sent = Sent {
             sequence: self.stream.next_sequence(),
             intended,

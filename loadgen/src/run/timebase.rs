@@ -30,6 +30,13 @@ impl Timebase {
         self.wall.plus(u64::try_from(at.as_millis()).unwrap_or(u64::MAX))
     }
 
+    /// The time of a device at `before` that instant.
+    pub(super) fn device_time_before(&self, at: Duration, before: Duration) -> DeviceTime {
+        let at = self.device_time(at);
+        let before = u64::try_from(before.as_micros()).unwrap_or(u64::MAX);
+        DeviceTime::from_micros(at.micros().saturating_sub(before)).unwrap_or(at)
+    }
+
     /// The same to the microsecond.
     pub(super) fn device_time(&self, at: Duration) -> DeviceTime {
         let after = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);

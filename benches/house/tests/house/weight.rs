@@ -21,7 +21,7 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("jobs", &["circuits", "prover", "tokio", "async-nats", "alloy"], 102),
     ("workers", &["sequencer", "quinn", "alloy", "revm", "redb", "axum"], 192),
     ("client", &["alloy", "revm", "redb", "axum", "circuits", "prover"], 161),
-    ("loadgen", &["alloy", "revm", "redb", "axum", "circuits", "prover", "sequencer"], 167),
+    ("loadgen", &["alloy", "revm", "redb", "axum", "circuits", "prover", "sequencer"], 174),
     ("l1-contracts", &["revm", "circuits", "prover", "quinn", "redb"], 281),
     ("devchain", &["statement", "quinn", "redb"], 274),
     ("auditor", &["sequencer", "prover", "circuits", "redb", "revm", "quinn"], 297),

@@ -1,0 +1,234 @@
+//! Gateways that misbehave: with certificates that the node issued, byte by byte, since the client
+//! of this house does nothing of the kind. What they find is counted, and what it does to everybody
+//! else is measured beside them.
+//!
+//! ```text
+//!   attack --connections--> press: dial, act until the node closes it, pause, again
+//!                             |           |
+//!                             v           v
+//!                           Peer        acts: one function for each Behaviour
+//! ```
+
+mod acts;
+mod peer;
+mod tally;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::{ConnectionError, Identity, IdentityError, quic_settings};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tokio::sync::{Barrier, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use wire::StreamKey;
+
+use acts::act;
+use peer::{Dial, Peer};
+use tally::Tally;
+
+pub use tally::HostileReport;
+
+/// Most connections of a hostile group, over all its certificates.
+pub const HOSTILE_CONNECTIONS_MAX: usize = 4096;
+
+/// Before a connection that was closed is made again: often enough to be a nuisance, and no more
+/// handshakes than a machine of few cores makes beside the load that is measured.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Longest handshake that is waited for.
+const DIAL_MAX: Duration = Duration::from_secs(10);
+
+/// What a hostile gateway does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Behaviour {
+    /// Completes the handshake and never opens a lane.
+    OnlyHandshake,
+    /// Sends half of a frame at once and the rest byte by byte, and never the last one.
+    SlowWriter,
+    /// Sends frames and never reads what comes back.
+    SlowReader,
+    /// Leaves every second sequence out.
+    Gaps,
+    /// Opens stream after stream and sends nothing on them.
+    StreamFlood,
+    /// Sends bytes that are no message.
+    Garbage,
+    /// Sends a sequence again with other bytes.
+    Duplicates,
+}
+
+impl Behaviour {
+    /// Every one of them.
+    pub const ALL: [Behaviour; 7] = [
+        Behaviour::OnlyHandshake,
+        Behaviour::SlowWriter,
+        Behaviour::SlowReader,
+        Behaviour::Gaps,
+        Behaviour::StreamFlood,
+        Behaviour::Garbage,
+        Behaviour::Duplicates,
+    ];
+
+    /// As scenarios and reports call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Behaviour::OnlyHandshake => "only-handshake",
+            Behaviour::SlowWriter => "slow-writer",
+            Behaviour::SlowReader => "slow-reader",
+            Behaviour::Gaps => "gaps",
+            Behaviour::StreamFlood => "stream-flood",
+            Behaviour::Garbage => "garbage",
+            Behaviour::Duplicates => "duplicates",
+        }
+    }
+}
+
+/// Why nothing hostile can be sent.
+#[derive(Debug, Error)]
+pub enum HostileError {
+    /// An identity folder cannot be used.
+    #[error("the identity {folder} cannot be used")]
+    Identity {
+        /// Which.
+        folder: PathBuf,
+        /// Why not.
+        source: IdentityError,
+    },
+    /// There is no TLS for it.
+    #[error("expected TLS settings for {folder}")]
+    Tls {
+        /// Which.
+        folder: PathBuf,
+        /// Why not.
+        source: ConnectionError,
+    },
+    /// There is no socket.
+    #[error("expected a free UDP port of this machine")]
+    Socket(#[source] std::io::Error),
+}
+
+/// A hostile gateway: its certificate, and a stream that it may open.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Culprit {
+    pub(crate) identity: PathBuf,
+    pub(crate) key: StreamKey,
+}
+
+/// A hostile group.
+#[derive(Clone, Debug)]
+pub(crate) struct Attack {
+    pub(crate) node: SocketAddr,
+    pub(crate) server_name: String,
+    pub(crate) behaviour: Behaviour,
+    pub(crate) culprits: Vec<Culprit>,
+    /// Of each culprit, at once.
+    pub(crate) connections: usize,
+}
+
+impl Attack {
+    /// Attacks from when everybody is `ready` until `over` is true. One socket for the group: what
+    /// is to be worn out is the node.
+    ///
+    /// # Errors
+    /// [`HostileError`] before anything is sent; what the node does is in the report.
+    pub(crate) async fn run(
+        self,
+        ready: &Barrier,
+        over: watch::Receiver<bool>,
+    ) -> Result<HostileReport, HostileError> {
+        let tally = Arc::new(Tally::default());
+        let mut presses = Vec::new();
+        for (number, culprit) in self.culprits.iter().enumerate() {
+            let dial = self.dial(culprit)?;
+            for connection in 0..self.connections {
+                let seed = (number * self.connections + connection) as u64;
+                let (key, tally) = (culprit.key.clone(), Arc::clone(&tally));
+                presses.push(Press { dial: dial.clone(), key, tally, seed });
+            }
+        }
+        ready.wait().await;
+        let mut tasks = JoinSet::new();
+        for press in presses {
+            tasks.spawn(press.run(self.behaviour, over.clone()));
+        }
+        while tasks.join_next().await.is_some() {}
+        let connections = self.connections * self.culprits.len();
+        Ok(tally.report(self.behaviour, connections))
+    }
+
+    fn dial(&self, culprit: &Culprit) -> Result<Dial, HostileError> {
+        let folder = || culprit.identity.clone();
+        let wrong = |source| HostileError::Identity { folder: folder(), source };
+        let identity = Identity::load(&culprit.identity).map_err(wrong)?;
+        let wrong = |source| HostileError::Tls { folder: folder(), source };
+        let mut settings = quic_settings(&identity).map_err(wrong)?;
+        if self.behaviour == Behaviour::SlowReader {
+            settings.transport_config(Arc::new(peer::narrow()));
+        }
+        let endpoint = peer::endpoint(self.node).map_err(HostileError::Socket)?;
+        let (node, server_name) = (self.node, self.server_name.clone());
+        Ok(Dial { endpoint, settings, node, server_name })
+    }
+}
+
+/// One connection that is made again whenever the node ends it.
+struct Press {
+    dial: Dial,
+    key: StreamKey,
+    tally: Arc<Tally>,
+    seed: u64,
+}
+
+impl Press {
+    async fn run(self, behaviour: Behaviour, mut over: watch::Receiver<bool>) {
+        let mut attempt = 0u64;
+        loop {
+            let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(attempt);
+            attempt += 1;
+            tokio::select! {
+                biased;
+                _ = over.wait_for(|over| *over) => return,
+                () = self.attempt(behaviour, seed) => {}
+            }
+            tokio::select! {
+                biased;
+                _ = over.wait_for(|over| *over) => return,
+                () = sleep(PAUSE) => {}
+            }
+        }
+    }
+
+    /// One connection, until the node ends it.
+    async fn attempt(&self, behaviour: Behaviour, seed: u64) {
+        self.tally.dialled();
+        let connection = match timeout(DIAL_MAX, self.dial.connect()).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(_)) | Err(_) => return self.tally.failed(),
+        };
+        let open = self.tally.opened(connection.clone());
+        let peer = Peer::new(connection.clone(), self.key.clone(), Arc::clone(&self.tally));
+        tokio::select! {
+            _ = connection.closed() => {}
+            () = act(behaviour, peer, seed) => {}
+        }
+        open.ended(&connection.closed().await);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_behaviour_is_read_by_the_name_that_it_is_reported_by() {
+        for behaviour in Behaviour::ALL {
+            let written = serde_json::to_string(&behaviour).unwrap();
+            assert_eq!(written, format!("\"{}\"", behaviour.name()));
+            assert_eq!(serde_json::from_str::<Behaviour>(&written).unwrap(), behaviour);
+        }
+    }
+}
