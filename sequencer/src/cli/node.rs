@@ -7,6 +7,7 @@ use anyhow::anyhow;
 use clap::Args;
 use model::{Clock, ExitCode, SystemClock, Word};
 use sequencer::clock::MachineClock;
+use sequencer::demo::DevSize;
 use sequencer::doors::config::{Config, Effective};
 use sequencer::doors::memory::{self, Memory};
 use sequencer::folder::layout::Layout;
@@ -46,6 +47,14 @@ pub(crate) struct RunArgs {
     /// gateways; prints a `vitals stream` line to paste.
     #[arg(long, conflicts_with = "fingerprint")]
     dev: bool,
+    /// Patients of a development node, each with a device; devices are dealt to gateways in turn.
+    #[arg(long, value_name = "N", default_value_t = 4, requires = "dev",
+        value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    patients: u32,
+    /// Gateways of a development node.
+    #[arg(long, value_name = "N", default_value_t = 2, requires = "dev",
+        value_parser = clap::value_parser!(u32).range(1..=800))]
+    gateways: u32,
     #[command(flatten)]
     expected: Expected,
     /// JSON-RPC address of an EVM node, instead of the configured one.
@@ -138,7 +147,8 @@ pub(crate) fn deploy(args: DeployArgs) -> Outcome {
 /// Runs until a signal or a failed stage.
 pub(crate) fn run(args: RunArgs) -> Outcome {
     if args.dev {
-        return dev(log_to_stderr("info")?);
+        let size = DevSize { patients: args.patients, gateways: args.gateways };
+        return dev(log_to_stderr("info")?, size);
     }
     let mut config = Config::read(&args.config).map_err(usage)?;
     let log = log_to_stderr(&config.log.level)?;
@@ -174,14 +184,14 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
 }
 
 /// Runs the development node in a temporary folder until a signal.
-fn dev(log: LogLevel) -> Outcome {
+fn dev(log: LogLevel, size: DevSize) -> Outcome {
     // By process, so that several run beside each other; keys of development are worth nothing.
     let dir = std::env::temp_dir().join(format!("vitals-dev-{}", std::process::id()));
     let runtime = runtime()?;
     let mut signals = Signals::listen(&runtime)?;
     let again = Again { config: None, rpc: None, log };
     runtime.block_on(async {
-        let node = sequencer::demo::dev(&dir).await.map_err(failed)?;
+        let node = sequencer::demo::dev(&dir, size).await.map_err(failed)?;
         run_until_stopped(node, &again, &mut signals).await
     })
 }

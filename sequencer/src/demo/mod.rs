@@ -62,12 +62,12 @@ pub async fn demo(options: &DemoOptions) -> Result<Report, DemoError> {
 ///
 /// # Errors
 /// [`DemoError`].
-pub async fn dev(dir: &Path) -> Result<Node, DemoError> {
+pub async fn dev(dir: &Path, size: DevSize) -> Result<Node, DemoError> {
     let options = DemoOptions { dir: Some(dir.into()), seed: 1, keep: false, json: false };
     let dir = fresh_folder(&options)?;
     let clock = Arc::new(ManualClock::running());
     let mut report = Report::new(&options, &dir);
-    let config = Config {
+    let mut config = Config {
         batch: BatchSection {
             close_after_ms: DEV_CLOSE_AFTER_MS,
             fixed_cadence: true,
@@ -75,8 +75,11 @@ pub async fn dev(dir: &Path) -> Result<Node, DemoError> {
         },
         ..config(&dir)
     };
+    // All are enrolled at once, and one wallet writes every permit.
+    config.ingest.rates.operations_burst += 2 * size.patients;
     let node = start(&dir, &config, clock.clone(), &mut report).await?;
-    let size = world::Size { patients: 4, gateways: 2, practitioners: 2 };
+    let DevSize { patients, gateways } = size;
+    let size = world::Size { patients, gateways, practitioners: 2 };
     let world = world::World::new(options.seed, size);
     let cast = cast::Cast::assemble(&node, &dir, world, clock).await?;
     play::onboard(&node, &cast, &mut report).await?;
@@ -86,6 +89,16 @@ pub async fn dev(dir: &Path) -> Result<Node, DemoError> {
     }
     cast.leave().await;
     Ok(node)
+}
+
+/// How many a development node has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DevSize {
+    /// Patients, each with a device and permits; at most 1,000.
+    pub patients: u32,
+    /// Gateways; devices are dealt to them in turn. At most 800, so that all of them have a
+    /// connection.
+    pub gateways: u32,
 }
 
 /// Windows of a development node: short and of a fixed cadence, so that batches can be watched
