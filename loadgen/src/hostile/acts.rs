@@ -88,7 +88,7 @@ async fn flood_streams(peer: &mut Peer) -> Result<(), Gone> {
 
 async fn send_garbage(peer: &mut Peer, seed: u64) -> Result<(), Gone> {
     // Some behind a preamble that is right, so that what is behind it is looked at, too.
-    peer.open_lanes(seed % 2 == 0).await?;
+    peer.open_lanes(seed.is_multiple_of(2)).await?;
     peer.read();
     let mut state = seed;
     loop {
