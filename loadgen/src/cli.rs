@@ -1,5 +1,6 @@
 //! What the commands share.
 
+pub(crate) mod idle;
 pub(crate) mod outputs;
 pub(crate) mod scenario;
 

@@ -49,7 +49,7 @@ pub enum Behaviour {
     OnlyHandshake,
     /// Sends half of a frame at once and the rest byte by byte, and never the last one.
     SlowWriter,
-    /// Sends frames and never reads what comes back.
+    /// Opens a stream, then sends frames and never reads what comes back.
     SlowReader,
     /// Leaves every second sequence out.
     Gaps,

@@ -17,6 +17,7 @@ use model::ExitCode;
 use tokio::sync::watch;
 use wire::Codec;
 
+use cli::idle::{IdleArgs, connect};
 use cli::outputs::Outputs;
 use cli::scenario::{ScenarioArgs, scenario};
 use cli::{Failure, Node, interrupt, print_json, show};
@@ -31,9 +32,10 @@ use cli::{Failure, Node, interrupt, print_json, show};
 /// receipt is verified. Only the hostile gateways of a scenario speak byte by byte. `sequencer run --dev` writes the identities and the assignments. The node
 /// may be killed and started again between the two commands: nothing acknowledged may be lost.
 ///
-/// Exit codes: 0 everything sent was acknowledged (run), every expectation holds (scenario),
-/// everything acknowledged is there (verify); 1 it is not so, or the run failed; 2 the command line or a file given on it is wrong; 3 the node
-/// cannot be reached; 4 interrupted.
+/// Exit codes: 0 everything sent was acknowledged (run), every expectation holds (scenario), every
+/// connection stayed (idle), everything acknowledged is there (verify); 1 it is not so, or the run
+/// failed; 2 the command line or a file given on it is wrong; 3 the node cannot be reached; 4
+/// interrupted.
 #[derive(Parser)]
 #[command(name = "loadgen", version, max_term_width = 100, verbatim_doc_comment)]
 struct Cli {
@@ -46,6 +48,7 @@ enum Command {
     // Text here would hide that of the types.
     Run(Run),
     Scenario(ScenarioArgs),
+    Idle(IdleArgs),
     Verify(Verify),
 }
 
@@ -132,6 +135,7 @@ async fn main() -> process::ExitCode {
     let done = match Cli::parse().command {
         Command::Run(args) => load(args).await,
         Command::Scenario(args) => scenario(args).await,
+        Command::Idle(args) => connect(args).await,
         Command::Verify(args) => check(args).await,
     };
     let code = done.unwrap_or_else(|(code, error)| {

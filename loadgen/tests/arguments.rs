@@ -31,7 +31,7 @@ fn help_teaches_every_command() {
     let output = loadgen(&["--help"]);
     let help = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success());
-    for word in ["run", "scenario", "verify", "Exit codes", "--ledger", "receipt"] {
+    for word in ["run", "scenario", "idle", "verify", "Exit codes", "--ledger", "receipt"] {
         assert!(help.contains(word), "expected `{word}` in: {help}");
     }
     let run = loadgen(&["run", "--help"]);
@@ -49,7 +49,7 @@ fn the_first_lines_of_help_say_what_for_for_whom_and_how_to_begin() {
         assert!(first[1].contains("for whoever runs a node, or changes one"), "{whole}");
         assert!(first[2].starts_with("  loadgen run") && first[3].starts_with("  loadgen verify"));
     }
-    for command in ["run", "scenario", "verify"] {
+    for command in ["run", "scenario", "idle", "verify"] {
         let (short, long) = (help(&[command, "-h"]), help(&[command, "--help"]));
         assert_eq!(short.lines().next(), long.lines().next());
         assert!(long.contains("\n\nFor ") && !short.contains("\n\nFor "), "{long}");
@@ -65,6 +65,7 @@ fn wrong_arguments_are_usage_errors() {
     check(&["run", "--assignments", "a", "--duration", "10"], ExitCode::Usage, "500ms, 10s");
     check(&["run", "--assignments", "a", "--node", "nowhere"], ExitCode::Usage, "--node");
     check(&["verify", "--ledger", "a"], ExitCode::Usage, "--identity");
+    check(&["idle", "--identity", "a"], ExitCode::Usage, "--connections");
 }
 
 #[test]

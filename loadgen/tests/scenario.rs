@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use loadgen::html::{Origin, scenario_page};
 use loadgen::scenario::{Outcome, PlayConfig, PlayError, Scenario, play};
-use loadgen::{Assignment, Live};
+use loadgen::{Assignment, IdleConfig, IdleError, Live, idle};
 use model::{DeviceId, ExitCode, PatientIndex, signal_by_name};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -196,7 +197,29 @@ async fn hostile_gateways_act_are_counted_and_do_no_harm_here() {
     };
     assert_eq!(of("only-handshake").open, 1);
     assert!(of("duplicates").receipts > 0, "{}", outcome.text());
+    // Its window holds less than a receipt.
     assert_eq!(of("slow-reader").receipts, 0);
+}
+
+#[tokio::test]
+async fn connections_that_do_nothing_are_welcomed_and_stay() {
+    let floor = Floor::open(Behaviour::default(), 2);
+    let config = |connections| IdleConfig {
+        node: floor.node.address,
+        server_name: "localhost".into(),
+        identities: vec![floor.identity(0), floor.identity(1)],
+        connections,
+        hold: Duration::from_millis(1),
+        process: Some(std::process::id()),
+    };
+    let report = idle(&config(70)).await.expect("connections");
+    assert_eq!((report.welcomed, report.open, report.exit_code()), (70, 70, ExitCode::Ok));
+    assert!(report.bytes_each().is_some() && report.text().contains("KiB a connection"));
+    let none = idle(&config(0)).await.expect_err("none");
+    assert_eq!(none.exit_code(), ExitCode::Usage);
+    let gone = IdleConfig { process: Some(u32::MAX), ..config(1) };
+    let gone = idle(&gone).await.expect_err("no such process");
+    assert!(matches!(gone, IdleError::Process { process: u32::MAX }), "{gone:?}");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use sequencer::node::Stage;
 use sequencer::stages::standing::Cause;
 
 /// What each program ends with, by number from 0.
-const EXITS: [(&str, [&str; 5]); 15] = [
+const EXITS: [(&str, [&str; 5]); 17] = [
     (
         "`sequencer init`",
         ["done", "folder, keys or certificates cannot be read or written", "", "", ""],
@@ -140,6 +140,26 @@ const EXITS: [(&str, [&str; 5]); 15] = [
             "an argument, assignments, an identity or the ledger's file is wrong",
             "a gateway cannot connect",
             "Ctrl-C",
+        ],
+    ),
+    (
+        "`loadgen scenario`",
+        [
+            "it was played, and every expectation holds; a list or a file is printed",
+            "an expectation does not hold",
+            "an argument, the scenario, assignments, an identity or a report's file is wrong",
+            "a gateway cannot connect",
+            "Ctrl-C",
+        ],
+    ),
+    (
+        "`loadgen idle`",
+        [
+            "every connection was welcomed and stayed",
+            "a connection went",
+            "an argument or an identity is wrong, or the process is not there",
+            "the node welcomes fewer",
+            "",
         ],
     ),
     (

@@ -18,8 +18,6 @@ const BYTE_EVERY: Duration = Duration::from_millis(100);
 const GAP_EVERY: Duration = Duration::from_millis(1);
 /// Streams that are opened between two breaths.
 const STREAMS_AT_ONCE: u32 = 64;
-/// The epoch of a peer that reads nothing, not even which ones there were.
-const BLIND_EPOCH: EpochNumber = EpochNumber(60_000);
 
 /// Acts until the connection is gone or there is nothing left to do.
 pub(super) async fn act(behaviour: Behaviour, mut peer: Peer, seed: u64) {
@@ -51,10 +49,9 @@ async fn write_slowly(peer: &mut Peer) -> Result<(), Gone> {
 }
 
 async fn never_read(peer: &mut Peer) -> Result<(), Gone> {
-    peer.open_lanes(true).await?;
-    peer.say_hello().await?;
-    peer.open_stream(1, BLIND_EPOCH).await?;
-    let mut frames = Frames::new(peer, BLIND_EPOCH)?;
+    let epoch = peer.begin().await?;
+    peer.stop_reading();
+    let mut frames = Frames::new(peer, epoch)?;
     for sequence in 1.. {
         let frame = frames.next(sequence)?;
         peer.say(ClientMessage::Frame(frame)).await?;

@@ -1,12 +1,13 @@
 //! A connection byte by byte: lanes, what is written to them, and what comes back.
 
+use std::future::pending;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use model::{EpochNumber, StreamHandle};
 use quinn::{Connection, Endpoint, RecvStream, SendStream, TransportConfig, VarInt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use wire::{
     ClientMessage, ClientName, Deframer, Descriptor, Hello, Lane, Mark, OpenStream, ServerMessage,
@@ -71,12 +72,15 @@ pub(super) struct Peer {
     unread: Vec<RecvStream>,
     told: Option<mpsc::Receiver<ServerMessage>>,
     readers: JoinSet<()>,
+    /// Whether nothing is read any more.
+    deaf: watch::Sender<bool>,
 }
 
 impl Peer {
     pub(super) fn new(connection: Connection, key: StreamKey, tally: Arc<Tally>) -> Peer {
         let (send, unread, readers) = (Vec::new(), Vec::new(), JoinSet::new());
-        Peer { connection, key, tally, send, unread, told: None, readers }
+        let deaf = watch::Sender::new(false);
+        Peer { connection, key, tally, send, unread, told: None, readers, deaf }
     }
 
     /// Opens the three lanes, each with its preamble if there is to be one.
@@ -96,9 +100,15 @@ impl Peer {
     pub(super) fn read(&mut self) {
         let (tell, told) = mpsc::channel(TOLD_MAX);
         for receive in self.unread.drain(..) {
-            self.readers.spawn(read(receive, Arc::clone(&self.tally), tell.clone()));
+            let reader = Reader { tally: Arc::clone(&self.tally), tell: tell.clone() };
+            self.readers.spawn(reader.read(receive, self.deaf.subscribe()));
         }
         self.told = Some(told);
+    }
+
+    /// From now on nothing is read, and no lane is closed for it.
+    pub(super) fn stop_reading(&self) {
+        self.deaf.send_replace(true);
     }
 
     pub(super) async fn write(&mut self, lane: Lane, bytes: &[u8]) -> Result<(), Gone> {
@@ -165,20 +175,40 @@ impl Peer {
     }
 }
 
-/// Reads a lane to its end, counts, and tells of what there is room for.
-async fn read(mut lane: RecvStream, tally: Arc<Tally>, tell: mpsc::Sender<ServerMessage>) {
-    let mut received = Deframer::default();
-    while let Ok(Some(chunk)) = lane.read_chunk(READ_BYTES, true).await {
-        received.feed(&chunk.bytes);
-        while let Ok(Some(bytes)) = received.next_message() {
-            let Ok(message) = ServerMessage::decode(bytes) else { return };
-            match &message {
-                ServerMessage::Reject(reject) => tally.rejected(reject.code),
-                ServerMessage::Receipt { .. } => tally.receipt(),
-                _ => {}
+/// Counts what comes, and tells of what there is room for.
+struct Reader {
+    tally: Arc<Tally>,
+    tell: mpsc::Sender<ServerMessage>,
+}
+
+impl Reader {
+    /// Reads a lane to its end or until it is `deaf`; then it holds the lane, since dropping it would
+    /// tell the node to stop sending.
+    async fn read(self, mut lane: RecvStream, mut deaf: watch::Receiver<bool>) {
+        let mut received = Deframer::default();
+        loop {
+            let chunk = tokio::select! {
+                biased;
+                _ = deaf.wait_for(|deaf| *deaf) => None,
+                chunk = lane.read_chunk(READ_BYTES, true) => Some(chunk),
+            };
+            let Some(chunk) = chunk else { return pending().await };
+            let Ok(Some(chunk)) = chunk else { return };
+            received.feed(&chunk.bytes);
+            while let Ok(Some(bytes)) = received.next_message() {
+                let Ok(message) = ServerMessage::decode(bytes) else { return };
+                self.take(message);
             }
-            // Full: the act does not look, and what it is told is counted.
-            let _ = tell.try_send(message);
         }
+    }
+
+    fn take(&self, message: ServerMessage) {
+        match &message {
+            ServerMessage::Reject(reject) => self.tally.rejected(reject.code),
+            ServerMessage::Receipt { .. } => self.tally.receipt(),
+            _ => {}
+        }
+        // Full: the act does not look, and what it is told is counted.
+        let _ = self.tell.try_send(message);
     }
 }
