@@ -9,7 +9,7 @@ use model::{Clock, ExitCode, SystemClock, Word};
 use sequencer::clock::MachineClock;
 use sequencer::demo::DevSize;
 use sequencer::doors::config::{Config, Effective};
-use sequencer::doors::memory::{self, Memory};
+use sequencer::doors::memory::{self, Connection, Memory};
 use sequencer::folder::layout::Layout;
 use sequencer::node::setup::{self, GenesisTerms};
 use sequencer::node::{Node, Provided};
@@ -96,6 +96,14 @@ pub(crate) fn config_check(path: &Path, json: bool) -> Outcome {
         for share in &memory.shares {
             println!("# {:>8} {}: {}", share.bytes() >> 20, share.what, share.count);
         }
+        let Connection { idle_bytes, busy_bytes } = memory.connection;
+        let (count, all) = (memory.connections, |each: u64| (memory.connections * each) >> 20);
+        println!("# A connection without a receipt takes at most {} KiB,", idle_bytes >> 10);
+        println!(
+            "# {count} of them {}; in the sum are busy ones, {} KiB each.",
+            all(idle_bytes),
+            busy_bytes >> 10
+        );
         let machine = memory.machine_bytes.map_or("unknown".into(), |b| (b >> 20).to_string());
         println!("# {:>8} in all, of {machine} that this machine has", memory.sum_bytes >> 20);
     }

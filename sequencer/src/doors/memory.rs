@@ -20,6 +20,8 @@ const MIB: u64 = 1024 * KIB;
 const RECEIVED: u64 = 32 * 64;
 /// Bytes of lanes, half read and half written messages, of one connection.
 const LANES: u64 = 483 * KIB;
+/// What may wait to be sent whatever the limit: two of the largest messages.
+const OUTGOING_LEAST: u64 = 2 * wire::limits::MESSAGE_BYTES_MAX as u64;
 /// A request, without the frames that it releases.
 const REQUEST: u64 = KIB;
 /// A released frame that waits.
@@ -74,9 +76,22 @@ pub struct Share {
     pub bytes_each: u64,
 }
 
+/// What one connection may take, bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Connection {
+    /// Of an entitled peer that got no receipt, however hostile.
+    pub idle_bytes: u64,
+    /// Of one that got one.
+    pub busy_bytes: u64,
+}
+
 /// The sum of all limits beside what the machine has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Memory {
+    /// One connection; the sum takes all of them for busy.
+    pub connection: Connection,
+    /// How many there may be.
+    pub connections: u64,
     /// What the sum is made of.
     pub shares: Vec<Share>,
     /// All of it, bytes.
@@ -119,7 +134,9 @@ impl Memory {
     fn beside(config: &Config, machine_bytes: Option<u64>) -> Memory {
         let shares = shares(config);
         let sum_bytes = shares.iter().map(Share::bytes).fold(0, u64::saturating_add);
-        Memory { shares, sum_bytes, machine_bytes }
+        let connection = Connection::of(config);
+        let connections = config.ingest.limits.connections_max as u64;
+        Memory { connection, connections, shares, sum_bytes, machine_bytes }
     }
 
     /// Whether the machine has as much.
@@ -152,16 +169,32 @@ fn fitted_beside(mut config: Config, machine_bytes: Option<u64>) -> Config {
     config
 }
 
-fn connection_bytes(config: &Config) -> u64 {
+impl Connection {
+    fn of(config: &Config) -> Connection {
+        let limits = &config.ingest.limits;
+        let idle = u64::from(limits.idle_window_bytes);
+        let busy = |limit: u64| limit;
+        Connection {
+            idle_bytes: connection_bytes(config, |limit| limit.min(idle)),
+            busy_bytes: connection_bytes(config, busy),
+        }
+    }
+}
+
+/// What a connection may take, with the limits as `held` lets them be.
+fn connection_bytes(config: &Config, held: impl Fn(u64) -> u64) -> u64 {
     let limits = &config.ingest.limits;
     let requests = limits.requests_max as u64;
     let released = config.ingest.released_frames_max as u64 * RELEASED;
     let items = u64::from(limits.unacknowledged_frames_max) + requests;
     [
-        u64::from(limits.connection_window_bytes),
-        limits.send_window_bytes,
-        limits.unacknowledged_bytes_max,
-        limits.outgoing_bytes_max as u64,
+        held(limits.connection_window_bytes.into()),
+        held(limits.send_window_bytes),
+        // Twice: what is under way is also in the group that the writer builds.
+        held(limits.unacknowledged_bytes_max),
+        held(limits.unacknowledged_bytes_max),
+        // A largest message fits, however little may wait.
+        held(limits.outgoing_bytes_max as u64).max(OUTGOING_LEAST),
         LANES,
         requests.saturating_mul(REQUEST),
         released,
@@ -194,7 +227,7 @@ fn shares(config: &Config) -> Vec<Share> {
         // Each way, and with the system's bookkeeping twice as much.
         share("datagrams of the socket", 4, u64::from(limits.udp_buffer_bytes)),
         share("datagrams being received", RECEIVED, u64::from(limits.datagram_bytes_max)),
-        share("open connections", connections, connection_bytes(config)),
+        share("open connections", connections, Connection::of(config).busy_bytes),
         share("handshakes that wait", limits.incoming_max as u64, FRAME),
         share("handshakes under way", limits.handshakes_max as u64, HANDSHAKE),
         share("stored groups read back", connections.min(READS_MAX), STORED_GROUP),
@@ -241,8 +274,10 @@ mod tests {
 
     #[test]
     fn a_connection_takes_what_the_architecture_says() {
-        let mib = connection_bytes(&Config::default()) as f64 / MIB as f64;
+        let Connection { idle_bytes, busy_bytes } = Connection::of(&Config::default());
+        let mib = busy_bytes as f64 / MIB as f64;
         assert!((7.0..9.0).contains(&mib), "{mib} MiB");
+        assert!(idle_bytes <= 3 * MIB / 2, "{} KiB", idle_bytes / KIB);
     }
 
     #[test]

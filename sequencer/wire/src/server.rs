@@ -87,6 +87,11 @@ impl ServerSession {
         }
     }
 
+    /// From now on so many bytes may wait to be sent: a peer that is trusted with more, or less.
+    pub fn set_outgoing_bytes_max(&mut self, bytes_max: usize) {
+        self.outgoing.set_bytes_max(bytes_max);
+    }
+
     /// The next event.
     pub fn poll_event(&mut self) -> Option<ServerEvent> {
         self.events.pop_front()

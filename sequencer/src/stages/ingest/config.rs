@@ -11,14 +11,17 @@ use crate::setting::{self, LimitError, range, settings};
 settings! {
     /// Limits of the server and of each connection.
     ///
-    /// A connection takes at most about `connection_window_bytes + send_window_bytes` in the
+    /// A connection that got a receipt takes at most about `connection_window_bytes +
+    /// send_window_bytes` in the
     /// transport, twice `unacknowledged_bytes_max`, `outgoing_bytes_max`, and 1 MiB for lanes,
-    /// streams and requests: with the defaults 8.5 MiB, summed up item by item in
+    /// streams and requests: with the defaults 8.5 MiB; one that got none five times
+    /// `idle_window_bytes` and the same 1 MiB: 1.5 MiB. Summed up item by item in
     /// `sequencer/docs/architecture.md`, question (c).
     pub struct IngestConfig in "ingest.limits" {
         connections_max: usize = 1024; "connections", range(1, 100_000) => {
             sets: "Most open connections; handshakes are none yet.",
-            memory: "About 100 KiB for an idle one.",
+            memory: "At most 1.5 MiB for one without a receipt, 8.5 MiB for another; `sequencer config \
+                     check` says how much with the limits as they are.",
             at_limit: "The certificate that has most gives its oldest one up, if it then \
                        keeps as many as the newcomer has; else the newcomer is refused as busy.",
         }
@@ -84,6 +87,15 @@ settings! {
                    fewer packets, where jumbo frames carry them.",
             memory: "2,048 times that, in which datagrams are received: 13 MiB with the default. \
                      Once, and not for each connection.",
+        }
+        idle_window_bytes: u32 = 128 << 10; "bytes", range(2 * FRAME_BYTES, WINDOW_BYTES_MAX) => {
+            sets: "What holds of a connection before its first receipt, or the first frame that is \
+                   released to it, in place of `connection_window_bytes`, `send_window_bytes`, \
+                   `unacknowledged_bytes_max` and `outgoing_bytes_max` where they are larger: \
+                   whoever only connects makes the node hold no more.",
+            memory: "Five times as many for a connection without a receipt: received, sent, under \
+                     way, in the writer's group, waiting to be sent.",
+            at_limit: "As of the value that it stands for.",
         }
         lane_window_bytes: u32 = 1 << 20; "bytes", range(FRAME_BYTES, WINDOW_BYTES_MAX) => {
             sets: "Bytes of one lane that may arrive before they are read.",
@@ -288,9 +300,35 @@ impl IngestConfig {
             unacknowledged_bytes_max: self.unacknowledged_bytes_max,
             unacknowledged_frames_max: self.unacknowledged_frames_max,
             requests_max: self.requests_max,
-            outgoing_bytes_max: self.outgoing_bytes_max,
+            outgoing_bytes_max: self.idle_outgoing_bytes(),
             ahead_ms_max,
         }
+    }
+
+    /// What a connection without a receipt may make the transport hold that it sent.
+    pub(super) fn idle_connection_window(&self) -> u32 {
+        self.connection_window_bytes.min(self.idle_window_bytes)
+    }
+
+    /// The same of what it is sent.
+    pub(super) fn idle_send_window(&self) -> u64 {
+        self.send_window_bytes.min(self.idle_window_bytes.into())
+    }
+
+    /// What waits to be sent to it.
+    pub(super) fn idle_outgoing_bytes(&self) -> usize {
+        self.outgoing_bytes_max.min(self.idle_window_bytes as usize)
+    }
+
+    /// What it may have under way.
+    pub(super) fn idle_budget(&self) -> Credit {
+        let bytes = self.unacknowledged_bytes_max.min(self.idle_window_bytes.into());
+        Credit { bytes, ..self.budget() }
+    }
+
+    /// What a connection may really have under way; its credit is what it is told to keep to.
+    pub(super) fn budget(&self) -> Credit {
+        Credit { bytes: self.unacknowledged_bytes_max, frames: self.unacknowledged_frames_max }
     }
 
     /// The credit of one of `sessions` sessions.

@@ -63,6 +63,8 @@ struct Shell {
     identity: Interval,
     stop: watch::Receiver<bool>,
     stopping: bool,
+    /// Whether the transport has its whole windows.
+    widened: bool,
     /// Until when the hello must come, or, while stopping, everything must be acknowledged.
     deadline: Option<Instant>,
     shared: Arc<Shared>,
@@ -175,6 +177,7 @@ async fn open_session(
         identity,
         stop,
         stopping: false,
+        widened: false,
         deadline,
         shared,
         _place: place,
@@ -205,7 +208,19 @@ impl Shell {
                 Turn::Lost => return None,
                 turn => self.handle_turn(turn),
             }
+            if self.session.is_proven() && !self.widened {
+                self.widen();
+            }
         }
+    }
+
+    /// Gives the transport the windows of a connection that is of use. Lanes have theirs from the
+    /// begin: the connection's bounds them all.
+    fn widen(&mut self) {
+        let config = &self.shared.config;
+        self.connection.set_receive_window(VarInt::from_u32(config.connection_window_bytes));
+        self.connection.set_send_window(config.send_window_bytes);
+        self.widened = true;
     }
 
     /// Waits for one thing. What frees memory comes first, what brings more of it last.

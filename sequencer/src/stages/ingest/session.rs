@@ -96,6 +96,11 @@ impl Session {
             && used.frames < budget.frames
     }
 
+    /// Whether the peer got a receipt or data: what its transport holds may be more from then on.
+    pub(super) fn is_proven(&self) -> bool {
+        self.proven
+    }
+
     /// Whether the client said hello.
     pub(super) fn is_greeted(&self) -> bool {
         self.greeted

@@ -65,8 +65,9 @@ fn transport(config: &IngestConfig) -> TransportConfig {
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(None)
         .stream_receive_window(VarInt::from_u32(config.lane_window_bytes))
-        .receive_window(VarInt::from_u32(config.connection_window_bytes))
-        .send_window(config.send_window_bytes)
+        // Both are widened when the connection has shown that it is of use.
+        .receive_window(VarInt::from_u32(config.idle_connection_window()))
+        .send_window(config.idle_send_window())
         .max_idle_timeout(Some(idle))
         .keep_alive_interval(Some(Duration::from_millis(config.keep_alive_ms)));
     transport

@@ -19,6 +19,11 @@ impl Outgoing {
         Outgoing { lanes: Default::default(), bytes: 0, bytes_max }
     }
 
+    /// From now on so many bytes may wait.
+    pub(super) fn set_bytes_max(&mut self, bytes_max: usize) {
+        self.bytes_max = bytes_max;
+    }
+
     /// Whether one more message may wait. If not, the peer does not read what it caused.
     pub(super) fn fits(&self, bytes: &Bytes) -> bool {
         // One largest message always fits, so that a small limit cannot close an idle peer.

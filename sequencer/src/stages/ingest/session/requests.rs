@@ -131,6 +131,7 @@ impl Session {
     pub(super) fn handle_decision(&mut self, asked: Asked, outcome: Outcome) {
         let Asked { request, digest, kind, continues, .. } = asked;
         if let Ok(Answer::AccessContinued { frames }) = outcome {
+            self.prove();
             return self.releases.push_back(Release::new(asked, Some(frames)));
         }
         let Ok(Answer::AccessDecided { group, position, time, decision, frames }) = outcome else {
@@ -150,6 +151,7 @@ impl Session {
         self.wire.answer_access(AccessAnswer { request, digest, group, position, time, permitted });
         // The answer goes first and on the same lane: the client knows what the frames belong to.
         if permitted {
+            self.prove();
             self.releases.push_back(Release::new(asked, frames));
         }
     }

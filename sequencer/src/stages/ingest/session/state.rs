@@ -100,6 +100,8 @@ pub(crate) struct Session {
     /// The credit given last.
     pub(super) credit: Credit,
     pub(super) budget: Credit,
+    /// Whether a receipt was given, or a frame released: until then little is held for it.
+    pub(super) proven: bool,
     /// Frames that the writer has not answered, whatever became of their stream since.
     pub(super) submitted: Credit,
     pub(super) replies: Sender<Reply>,
@@ -136,11 +138,8 @@ impl Session {
             wire: ServerSession::new(ServerConfig { scope, signer, limits }),
             services,
             credit: Credit::default(),
-            // What a peer may really have under way; the credit is what it is told to keep to.
-            budget: Credit {
-                bytes: config.unacknowledged_bytes_max,
-                frames: config.unacknowledged_frames_max,
-            },
+            budget: config.idle_budget(),
+            proven: false,
             submitted: Credit::default(),
             shared,
             replies,
@@ -224,13 +223,29 @@ impl Session {
     pub(super) fn acknowledge(&mut self, receipt: SignedReceipt) {
         let items = receipt.receipt.items();
         let operations = items.operations.iter().map(|item| item.digest);
+        let mut is_own = false;
         for digest in operations.chain(items.accesses.iter().map(|item| item.digest)) {
-            self.unreceipted.remove(&digest);
+            is_own |= self.unreceipted.remove(&digest);
         }
         self.observe(Observed::ReceiptSent);
         // With a receipt rather than on a timer: a peer that sends hears of its share soon enough.
         self.share_credit();
+        let waiting = self.wire.unacknowledged();
         self.wire.acknowledge(receipt);
+        // A receipt goes to every connection of its holder: one that did nothing for it has proven
+        // nothing.
+        if is_own || self.wire.unacknowledged().frames < waiting.frames {
+            self.prove();
+        }
+    }
+
+    /// The peer has done what connections are for: it gets the whole of what it may have.
+    pub(super) fn prove(&mut self) {
+        if !self.proven {
+            let config = &self.shared.config;
+            (self.proven, self.budget) = (true, config.budget());
+            self.wire.set_outgoing_bytes_max(config.outgoing_bytes_max);
+        }
     }
 
     /// The rule behind a refusal is for the operator; who and whose data stand in the journal only.

@@ -158,7 +158,7 @@ fn tell(session: &mut Session, message: ClientMessage) {
     session.handle_bytes(lane, &message.encode());
 }
 
-async fn open(session: &mut Session, replies: &mut Receiver<Reply>, stream: u16) {
+pub(super) async fn open(session: &mut Session, replies: &mut Receiver<Reply>, stream: u16) {
     let (handle, epoch) = (StreamHandle(stream.into()), EpochNumber(stream));
     let descriptor = Descriptor { epoch, ..descriptor() };
     tell(session, ClientMessage::OpenStream(OpenStream { handle, lane: Lane::Live, descriptor }));

@@ -1,9 +1,11 @@
 //! Stories over a real connection.
 
+mod amplification;
 mod authentic;
 mod client;
 mod floods;
 mod history;
+mod idle;
 mod names;
 mod places;
 mod replays;

@@ -15,9 +15,11 @@ use crate::stages::ingest::{IngestConfig, Observe, Observed};
 
 /// What happened at the door.
 #[derive(Clone, Copy, Default, Debug)]
-struct Seen {
-    retries: usize,
-    under_way: usize,
+pub(super) struct Seen {
+    pub(super) retries: usize,
+    pub(super) under_way: usize,
+    /// Handshakes that ended, however.
+    pub(super) ended: usize,
     handshakes_gave_way: usize,
     connections_gave_way: usize,
 }
@@ -30,7 +32,10 @@ impl Observe for Door {
         self.0.send_modify(|seen| match what {
             Observed::RetrySent => seen.retries += 1,
             Observed::HandshakeBegun => seen.under_way += 1,
-            Observed::HandshakeEnded => seen.under_way -= 1,
+            Observed::HandshakeEnded => {
+                seen.under_way -= 1;
+                seen.ended += 1;
+            }
             Observed::HandshakeGaveWay => seen.handshakes_gave_way += 1,
             Observed::ConnectionGaveWay => seen.connections_gave_way += 1,
             _ => {}
@@ -38,14 +43,14 @@ impl Observe for Door {
     }
 }
 
-async fn start(config: IngestConfig) -> (Node, watch::Receiver<Seen>) {
+pub(super) async fn start(config: IngestConfig) -> (Node, watch::Receiver<Seen>) {
     let door = Arc::new(Door::default());
     let seen = door.0.subscribe();
     (Node::start_with(config, door).await, seen)
 }
 
 /// The first datagram of a handshake, from a stranger who never reads an answer.
-fn first_datagram(node: &Node) -> Vec<u8> {
+pub(super) fn first_datagram(node: &Node) -> Vec<u8> {
     let mut endpoint = Endpoint::new(Arc::new(EndpointConfig::default()), None, false, None);
     let (now, tls) = (Instant::now(), client_tls(&node.gateway));
     let (_, mut connection) = endpoint.connect(now, tls, node.address, SERVER_NAME).unwrap();
@@ -56,7 +61,7 @@ fn first_datagram(node: &Node) -> Vec<u8> {
 }
 
 /// A wallet that was not there before connects and stops everything.
-async fn check_stop_gets_in(node: &mut Node) {
+pub(super) async fn check_stop_gets_in(node: &mut Node) {
     let begun = Instant::now();
     let mut wallet = node.client(Role::Wallet, "patient-app").await.welcomed().await;
     let stop = node.sign(Action::Stop);
