@@ -126,10 +126,11 @@ impl ConnectionError {
     /// Of what QUIC says: alerts of TLS are about certificates, and whoever is not entitled is told
     /// so without a lane.
     pub(crate) fn of_quic(error: quinn::ConnectionError) -> ConnectionError {
-        let code = RejectCode::Identity;
-        // Of other codes a next attempt may be told on a lane; this one no attempt changes.
+        // Of other codes a next attempt may be told on a lane; these no attempt changes.
+        let lasting = [RejectCode::Identity, RejectCode::History];
         if let quinn::ConnectionError::ApplicationClosed(close) = &error
-            && close.error_code.into_inner() == u64::from(code.number())
+            && let number = close.error_code.into_inner()
+            && let Some(code) = lasting.into_iter().find(|code| u64::from(code.number()) == number)
         {
             return ConnectionError::Closed { code };
         }

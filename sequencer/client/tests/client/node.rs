@@ -464,7 +464,11 @@ impl Session {
     fn again(&mut self, log: &mut Log, handle: StreamHandle, frame: &Frame) {
         let name = self.names[&handle].clone();
         let stored = &log.frames[&name][&frame.sequence()].0;
-        assert_eq!(*stored, frame.stored(), "the same identity has the same bytes");
+        // As a node does (W.20): a stream of a client that keeps to it goes on.
+        if *stored != frame.stored() {
+            let code = RejectCode::Conflict;
+            return self.session.reject_frames(handle, frame.sequence(), code);
+        }
         if !log.is_silent() {
             self.acknowledge(log, &name, frame.sequence(), frame.sequence());
         }
