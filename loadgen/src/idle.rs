@@ -4,7 +4,7 @@
 //! socket and nothing is sent on them besides, so that this side can hold as many as a node can.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -191,10 +191,11 @@ pub async fn idle(config: &IdleConfig) -> Result<IdleReport, IdleError> {
 }
 
 impl IdleConfig {
-    fn dial(&self, folder: &PathBuf) -> Result<quinn::ClientConfig, IdleError> {
-        let wrong = |source| IdleError::Identity { folder: folder.clone(), source };
+    fn dial(&self, folder: &Path) -> Result<quinn::ClientConfig, IdleError> {
+        let wrong = |source| IdleError::Identity { folder: folder.to_path_buf(), source };
         let identity = Identity::load(folder).map_err(wrong)?;
-        quic_settings(&identity).map_err(|source| IdleError::Tls { folder: folder.clone(), source })
+        quic_settings(&identity)
+            .map_err(|source| IdleError::Tls { folder: folder.to_path_buf(), source })
     }
 }
 
