@@ -12,10 +12,9 @@ settings! {
     /// Limits of the server and of each connection.
     ///
     /// A connection that got a receipt takes at most about `connection_window_bytes +
-    /// send_window_bytes` in the
-    /// transport, twice `unacknowledged_bytes_max`, `outgoing_bytes_max`, and 1 MiB for lanes,
-    /// streams and requests: with the defaults 8.5 MiB; one that got none five times
-    /// `idle_window_bytes` and the same 1 MiB: 1.5 MiB. Summed up item by item in
+    /// send_window_bytes` in the transport, twice `unacknowledged_bytes_max`, `outgoing_bytes_max`,
+    /// and 1 MiB for lanes, streams and requests: with the defaults 8.5 MiB; one that got none five
+    /// times `idle_window_bytes` and the same 1 MiB: 1.5 MiB. Summed up item by item in
     /// `sequencer/docs/architecture.md`, question (c).
     pub struct IngestConfig in "ingest.limits" {
         connections_max: usize = 1024; "connections", range(1, 100_000) => {
