@@ -10,6 +10,7 @@
 //! ```
 
 mod acts;
+mod behaviour;
 mod peer;
 mod tally;
 
@@ -19,7 +20,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::{ConnectionError, Identity, IdentityError, quic_settings};
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::{Barrier, watch};
 use tokio::task::JoinSet;
@@ -30,6 +30,7 @@ use acts::act;
 use peer::{Dial, Peer};
 use tally::Tally;
 
+pub use behaviour::Behaviour;
 pub use tally::HostileReport;
 
 /// Most connections of a hostile group, over all its certificates.
@@ -40,52 +41,6 @@ pub const HOSTILE_CONNECTIONS_MAX: usize = 4096;
 const PAUSE: Duration = Duration::from_millis(200);
 /// Longest handshake that is waited for.
 const DIAL_MAX: Duration = Duration::from_secs(10);
-
-/// What a hostile gateway does.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Behaviour {
-    /// Completes the handshake and never opens a lane.
-    OnlyHandshake,
-    /// Sends half of a frame at once and the rest byte by byte, and never the last one.
-    SlowWriter,
-    /// Opens a stream, then sends frames and never reads what comes back.
-    SlowReader,
-    /// Leaves every second sequence out.
-    Gaps,
-    /// Opens stream after stream and sends nothing on them.
-    StreamFlood,
-    /// Sends bytes that are no message.
-    Garbage,
-    /// Sends a sequence again with other bytes.
-    Duplicates,
-}
-
-impl Behaviour {
-    /// Every one of them.
-    pub const ALL: [Behaviour; 7] = [
-        Behaviour::OnlyHandshake,
-        Behaviour::SlowWriter,
-        Behaviour::SlowReader,
-        Behaviour::Gaps,
-        Behaviour::StreamFlood,
-        Behaviour::Garbage,
-        Behaviour::Duplicates,
-    ];
-
-    /// As scenarios and reports call it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Behaviour::OnlyHandshake => "only-handshake",
-            Behaviour::SlowWriter => "slow-writer",
-            Behaviour::SlowReader => "slow-reader",
-            Behaviour::Gaps => "gaps",
-            Behaviour::StreamFlood => "stream-flood",
-            Behaviour::Garbage => "garbage",
-            Behaviour::Duplicates => "duplicates",
-        }
-    }
-}
 
 /// Why nothing hostile can be sent.
 #[derive(Debug, Error)]

@@ -29,8 +29,9 @@ use cli::{Failure, Node, interrupt, print_json, show};
 ///   loadgen scenario --list
 ///
 /// It uses the public client alone: mutual TLS over QUIC, and no frame counts before its signed
-/// receipt is verified. Only the hostile gateways of a scenario speak byte by byte. `sequencer run --dev` writes the identities and the assignments. The node
-/// may be killed and started again between the two commands: nothing acknowledged may be lost.
+/// receipt is verified. Only the hostile gateways of a scenario speak byte by byte. `sequencer run
+/// --dev` writes the identities and the assignments. The node may be killed and started again
+/// between the two commands: nothing acknowledged may be lost.
 ///
 /// Exit codes: 0 everything sent was acknowledged (run), every expectation holds (scenario), every
 /// connection stayed (idle), everything acknowledged is there (verify); 1 it is not so, or the run

@@ -6,7 +6,7 @@ use model::{Clock, EpochNumber, Sequence, StreamHandle, SystemClock};
 use tokio::time::sleep;
 use wire::{ClientMessage, DeviceTime, Frame, FramePlace, Lane, ServerMessage};
 
-use super::Behaviour;
+use super::behaviour::Behaviour;
 use super::peer::{Gone, Peer};
 use crate::source::Source;
 

@@ -182,8 +182,8 @@ struct Reader {
 }
 
 impl Reader {
-    /// Reads a lane to its end or until it is `deaf`; then it holds the lane, since dropping it would
-    /// tell the node to stop sending.
+    /// Reads a lane to its end or until it is `deaf`; then it holds the lane, since dropping it
+    /// would tell the node to stop sending.
     async fn read(self, mut lane: RecvStream, mut deaf: watch::Receiver<bool>) {
         let mut received = Deframer::default();
         loop {

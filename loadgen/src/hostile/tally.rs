@@ -7,7 +7,7 @@ use model::RejectCode;
 use quinn::ConnectionError;
 use serde::Serialize;
 
-use super::Behaviour;
+use super::behaviour::Behaviour;
 
 /// What a hostile group met.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]

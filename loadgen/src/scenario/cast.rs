@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::Scenario;
+use super::script::Scenario;
 use crate::assignments::Assignment;
 use crate::hostile::Culprit;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::SCENARIO_BYTES_MAX;
+use super::script::SCENARIO_BYTES_MAX;
 
 /// Why a scenario is refused.
 #[derive(Debug, Error)]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use model::ExitCode;
 use serde::Serialize;
 
-use super::{Expect, ExpectHostile, Group, HostileGroup};
+use super::script::{Expect, ExpectHostile, Group, HostileGroup};
 use crate::hostile::HostileReport;
 use crate::report::Report;
 

@@ -12,10 +12,12 @@ use serde::Deserialize;
 use toml::Spanned;
 use wire::{Codec, Frame};
 
-use super::{
+use super::error::ScenarioError;
+use super::script::{
     Expect, ExpectHostile, GATEWAYS_MAX, GROUPS_MAX, Group, HostileGroup, SCENARIO_BYTES_MAX,
-    Scenario, ScenarioError, Shipped,
+    Scenario,
 };
+use super::shipped::Shipped;
 use crate::hostile::{Behaviour, HOSTILE_CONNECTIONS_MAX};
 use crate::pace::{Rate, parse_duration};
 use crate::run::{Habits, IN_FLIGHT_MAX, Outage};

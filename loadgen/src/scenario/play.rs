@@ -10,7 +10,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::cast::{Cast, CastError};
 use super::outcome::{GroupOutcome, HostileOutcome, Outcome};
-use super::{Group, Scenario};
+use super::script::{Group, Scenario};
 use crate::assignments::Assignment;
 use crate::exit;
 use crate::hostile::{Attack, HostileError, HostileReport};
