@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use benches::{cpu_time, machine};
 use circuits::shapes::Statement;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use journal::{FileMedium, Writer, WriterConfig};
+use journal::{FileMedium, Lane, Writer, WriterConfig};
 use model::Position;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -68,7 +68,10 @@ fn stream(running: &mut Running, readings: usize, key: &SigningKey) -> Took {
             // The bench waits for every answer, so it listens.
             let _ = stored.send(answer);
         };
-        assert!(submitter.submit(item, reply).is_ok(), "the queue holds more than one round");
+        assert!(
+            submitter.submit(Lane::Live, item, reply).is_ok(),
+            "the queue holds more than one round"
+        );
     }
     let mut receipted = 0;
     while receipted < FRAMES as u64 {

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use crate::entry::{ENTRY_HEADER_BYTES, begin_entry, end_entry};
+use crate::lane::Filled;
 use crate::record::{Body, GROUP_HEADER_BYTES, GroupHeader, MARK_BYTES, record_bytes};
 use crate::{
     ENTRY_BYTES_MAX, EntryError, EntryKind, GROUP_BYTES_MAX, GROUP_ENTRIES_MAX, GroupNumber, Head,
@@ -196,10 +197,13 @@ impl GroupBuilder {
         Ok(())
     }
 
+    /// How much it holds.
+    pub(crate) fn filled(&self) -> Filled {
+        Filled { bytes: self.entry_bytes(), entries: self.ranges.len() }
+    }
+
     /// Whether one more item, as large as items may be, fits.
-    pub(crate) fn has_room_for_item(&self) -> bool {
-        // For the largest: what an item becomes is known only once it is admitted, and then it
-        // cannot be taken back, because the admission has it in its state.
+    fn has_room_for_item(&self) -> bool {
         self.entry_bytes() + ITEM_BYTES_MAX <= GROUP_BYTES_MAX
             && self.ranges.len() + ITEM_ENTRIES_MAX <= GROUP_ENTRIES_MAX
     }

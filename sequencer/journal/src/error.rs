@@ -417,10 +417,10 @@ pub enum Failure {
 /// Why an item was not taken.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum NotTaken {
-    /// Too many items wait; try again later.
-    #[error("queue full: expected at most {items_max} waiting items")]
+    /// Too many items wait on the lane; try again later.
+    #[error("lane full: expected at most {items_max} waiting items")]
     Full {
-        /// [`crate::WriterConfig::queue_items_max`].
+        /// The places that its lane has beside what waits on the others.
         items_max: usize,
     },
     /// The writer was asked to stop.

@@ -1,7 +1,7 @@
 //! The durable log: the one order of everything the node accepts.
 //!
 //! ```text
-//!   submit -> [bounded queue] -> admit (consent, in order) -> group -> write -> sync -> answers
+//!   submit -> [three lanes] -> admit (consent, in order) -> group -> write -> sync -> answers
 //!                                   \________ one writer thread, no timer ________/
 //! ```
 //!
@@ -36,6 +36,7 @@ mod folder;
 mod head;
 mod index;
 mod index_file;
+mod lane;
 mod limits;
 mod log;
 mod medium;
@@ -57,6 +58,7 @@ pub use file::is_one_file;
 pub use folder::{FileMedium, MediumError};
 pub use head::{Head, Place};
 pub use index::GivenUp;
+pub use lane::{BACKFILL_BYTES_MAX, Lane};
 pub use limits::{
     ENTRY_BYTES_MAX, FILE_BYTES_MAX, FileNumber, GROUP_BYTES_MAX, GROUP_ENTRIES_MAX, GroupNumber,
     ITEM_BYTES_MAX, ITEM_ENTRIES_MAX, JUMPS_MAX, MILLIS_MAX, Millis, Position,

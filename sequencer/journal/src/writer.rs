@@ -1,7 +1,9 @@
 //! The one writer: a thread that admits items in order and commits them in groups.
 //!
 //! There is no timer. A group is what arrived while the last one was synced, so groups are small
-//! and fast when little happens and large when much does.
+//! and fast when little happens and large when much does. Items wait on three lanes
+//! ([`crate::Lane`]): a group takes all of them in turn, so that what is urgent is in the next
+//! group however much else waits.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -12,12 +14,14 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::{fmt, io, thread};
 
+use crate::lane::Turn;
 use crate::log::FileMaker;
 use crate::queue::Queue;
-use crate::{AppendError, Committed, Failure, GroupBuilder, Log, Medium, Millis, NotTaken};
+use crate::{AppendError, Committed, Failure, GroupBuilder, Lane, Log, Medium, Millis, NotTaken};
 
-/// Decides, on the writer thread, what each submitted item becomes. It is fed every item in order
-/// and the time, so what it decides depends on everything before and on nothing else.
+/// Decides, on the writer thread, what each submitted item becomes. It is fed every item, those of
+/// one lane in order, and the time, so what it decides depends on everything before and on nothing
+/// else.
 pub trait Admission: Send + 'static {
     /// What is submitted.
     type Item: Send + 'static;
@@ -36,8 +40,9 @@ pub trait Admission: Send + 'static {
 /// Limits of the writer.
 #[derive(Clone, Copy, Debug)]
 pub struct WriterConfig {
-    /// Items that may wait; a further one is not taken. Default 4,096. Memory: that many items and
-    /// replies, twice (waiting, and admitted but not yet synced).
+    /// Items that may wait, over all lanes ([`Lane::own_places`]); a further one is not taken.
+    /// Default 4,096. Memory: that many items and replies, twice (waiting, and admitted but not yet
+    /// synced).
     pub queue_items_max: NonZeroUsize,
 }
 
@@ -82,32 +87,35 @@ impl<A: Admission> Clone for Submitter<A> {
 }
 
 impl<A: Admission> Submitter<A> {
-    /// Queues an item. `reply` is called once, on the writer thread, after the item's group is
-    /// durable or the writer failed; it must not block.
+    /// Queues an item on a lane. `reply` is called once, on the writer thread, after the item's
+    /// group is durable or the writer failed; it must not block. Items of one lane are admitted in
+    /// the order of submission, those of different lanes in none.
     ///
     /// # Errors
-    /// [`SubmitError`] at once if the queue is full or the writer does not run: never waits.
+    /// [`SubmitError`] at once if the lane is full or the writer does not run: never waits.
     pub fn submit(
         &self,
+        lane: Lane,
         item: A::Item,
         reply: impl FnOnce(Result<A::Answer, Failure>) + Send + 'static,
     ) -> Result<(), SubmitError<A::Item>> {
-        self.submit_leaving(0, item, reply)
+        self.submit_leaving(lane, 0, item, reply)
     }
 
-    /// As [`Submitter::submit`], but not into the last `reserved` places of the queue, which are
-    /// for more urgent items. At least one place is for everybody.
+    /// As [`Submitter::submit`], but not into the last `reserved` places of the lane, which are for
+    /// more urgent items. At least one place is for everybody.
     ///
     /// # Errors
     /// As [`Submitter::submit`]; [`NotTaken::Full`] names the places that there are for this item.
     pub fn submit_leaving(
         &self,
+        lane: Lane,
         reserved: usize,
         item: A::Item,
         reply: impl FnOnce(Result<A::Answer, Failure>) + Send + 'static,
     ) -> Result<(), SubmitError<A::Item>> {
         self.queue
-            .push(Submitted { item, reply: Box::new(reply) }, reserved)
+            .push(lane, reserved, Submitted { item, reply: Box::new(reply) })
             .map_err(|(submitted, why)| SubmitError { item: submitted.item, why })
     }
 
@@ -275,12 +283,17 @@ impl<M: Medium, A: Admission, C: FnMut() -> Millis> WriterThread<M, A, C> {
         let arrived = self.queue.wait();
         // The time is set for each item as it is admitted.
         let mut group = self.log.builder(0);
-        // What comes meanwhile waits for the next group: else the first of these would wait for it.
-        for _ in 0..arrived {
-            if !group.has_room_for_item() {
-                break;
+        for lane in Lane::ALL {
+            let turn = Turn::new(lane, arrived, group.filled());
+            // What comes meanwhile waits for the next group: else the first of these would wait for
+            // it. So does what is urgent: the admission may bound what a submitter has in a group,
+            // and then it must come before the rest of its submitter, not behind.
+            for _ in 0..arrived.on(lane) {
+                if !turn.takes_one(group.filled()) {
+                    break;
+                }
+                self.admit_next(lane, &mut group);
             }
-            self.admit_next(&mut group);
         }
         if !group.is_empty() {
             let committed = self.log.append_built(group)?;
@@ -294,11 +307,11 @@ impl<M: Medium, A: Admission, C: FnMut() -> Millis> WriterThread<M, A, C> {
         while let Some((answer, reply)) = self.unanswered.pop_front() {
             reply(Ok(answer));
         }
-        Ok(arrived > 0)
+        Ok(arrived.sum() > 0)
     }
 
-    fn admit_next(&mut self, group: &mut GroupBuilder) {
-        let Some(Submitted { item, reply }) = self.queue.pop() else { return };
+    fn admit_next(&mut self, lane: Lane, group: &mut GroupBuilder) {
+        let Some(Submitted { item, reply }) = self.queue.pop(lane) else { return };
         self.admitting = Some(reply);
         group.begin_item((self.clock)());
         let answer = self.admission.admit(group.now(), item, group);
@@ -309,9 +322,9 @@ impl<M: Medium, A: Admission, C: FnMut() -> Millis> WriterThread<M, A, C> {
 
     /// Tells everyone who has no answer yet; a panicking reply does not keep the others from it.
     fn fail(&mut self, failure: &Failure) {
-        let queued = self.queue.fail(failure.clone()).into_iter().map(|submitted| submitted.reply);
+        let queued = self.queue.fail(failure.clone()).map(|submitted| submitted.reply);
         let unanswered = std::mem::take(&mut self.unanswered).into_iter().map(|(_, reply)| reply);
-        // In the order in which they were submitted, as the answers would have come.
+        // In the order in which the answers would have come.
         for reply in unanswered.chain(self.admitting.take()).chain(queued) {
             let failure = failure.clone();
             drop(catch_unwind(AssertUnwindSafe(|| reply(Err(failure)))));

@@ -2,15 +2,14 @@
 
 use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
 
 use journal::fault::{FaultMedium, salts};
 use journal::{
-    Admission, Committed, EntryKind, Failure, FileName, GroupBuilder, Log, Medium, Millis,
+    Admission, Committed, EntryKind, Failure, FileName, GroupBuilder, Lane, Log, Medium, Millis,
     NotTaken, Position, Submitter, Writer, WriterConfig,
 };
 
+use crate::gated::GatedMedium;
 use crate::support::{GENESIS, START_MS, all_entries};
 
 /// Items of the tests.
@@ -54,51 +53,6 @@ impl Admission for Plain {
     }
 }
 
-/// A medium whose syncs of groups wait for permission, once it is asked to hold them.
-#[derive(Clone, Default)]
-struct GatedMedium {
-    gate: Arc<(Mutex<Gate>, Condvar)>,
-}
-
-#[derive(Default)]
-struct Gate {
-    held: bool,
-    waiting: usize,
-}
-
-impl GatedMedium {
-    fn medium(&self) -> FaultMedium {
-        let gate = Arc::clone(&self.gate);
-        FaultMedium::default().on_sync(move |name| {
-            // The file that is made ahead has a thread of its own.
-            if name == FileName::Next {
-                return;
-            }
-            let mut state = gate.0.lock().expect("gate");
-            state.waiting += 1;
-            gate.1.notify_all();
-            let mut state = gate.1.wait_while(state, |gate| gate.held).expect("gate");
-            state.waiting -= 1;
-        })
-    }
-    fn hold(&self) {
-        self.gate.0.lock().expect("gate").held = true;
-    }
-    fn await_sync(&self) {
-        let gate = self.gate.0.lock().expect("gate");
-        // The limit is for a broken writer, which would otherwise hang the whole test run.
-        let limit = Duration::from_secs(60);
-        let none = |gate: &mut Gate| gate.waiting == 0;
-        let (gate, late) = self.gate.1.wait_timeout_while(gate, limit, none).expect("gate");
-        drop(gate);
-        assert!(!late.timed_out(), "the writer syncs what it was given");
-    }
-    fn release(&self) {
-        self.gate.0.lock().expect("gate").held = false;
-        self.gate.1.notify_all();
-    }
-}
-
 type Answers = Receiver<Result<Option<(Position, Millis)>, Failure>>;
 
 fn start<M: Medium>(medium: M, clock: impl FnMut() -> Millis + Send + 'static) -> Writer<M, Plain> {
@@ -125,7 +79,8 @@ fn reply_into(
     item: Item,
     tell: Sender<Result<Option<(Position, Millis)>, Failure>>,
 ) {
-    to.submit(item, move |answer| tell.send(answer).expect("the test listens")).expect("taken");
+    let reply = move |answer| tell.send(answer).expect("the test listens");
+    to.submit(Lane::Live, item, reply).expect("taken");
 }
 
 #[test]
@@ -174,17 +129,19 @@ fn a_full_queue_refuses_and_hands_the_item_back() {
     let submitter = writer.submitter();
     let first = submit(&submitter, Item::Frame("first"));
     medium.await_sync();
-    let waiting: Vec<_> = (0..100).map(|_| submit(&submitter, Item::Nothing)).collect();
-    assert_eq!(submitter.waiting(), 100);
-    let refused = submitter.submit(Item::Frame("one too many"), |_| panic!("never called"));
+    // An eighth of the 100 places each is for the other lanes.
+    let waiting: Vec<_> = (0..76).map(|_| submit(&submitter, Item::Nothing)).collect();
+    assert_eq!(submitter.waiting(), 76);
+    let refused =
+        submitter.submit(Lane::Live, Item::Frame("one too many"), |_| panic!("never called"));
     let refused = refused.expect_err("the queue is full");
-    assert!(matches!(refused.why, NotTaken::Full { items_max: 100 }));
+    assert!(matches!(refused.why, NotTaken::Full { items_max: 76 }));
     assert!(matches!(refused.item, Item::Frame("one too many")));
     medium.release();
     drop(writer);
     assert!(first.recv().expect("called").is_ok());
     assert!(waiting.iter().all(|answer| answer.recv().expect("called").is_ok()));
-    let stopped = submitter.submit(Item::Nothing, |_| panic!("never called"));
+    let stopped = submitter.submit(Lane::Live, Item::Nothing, |_| panic!("never called"));
     assert!(matches!(stopped.expect_err("stopped").why, NotTaken::Stopped));
 }
 
@@ -220,7 +177,7 @@ fn a_panic_in_admission_tells_every_waiter_and_acknowledges_nothing() {
     for waiter in waiters {
         assert!(matches!(waiter.recv().expect("called"), Err(Failure::Panicked)));
     }
-    let refused = submitter.submit(Item::Nothing, |_| panic!("never called"));
+    let refused = submitter.submit(Lane::Live, Item::Nothing, |_| panic!("never called"));
     let refused = refused.expect_err("failed").why;
     assert!(matches!(refused, NotTaken::Failed(Failure::Panicked)));
     let stopped = writer.stop();
@@ -270,7 +227,7 @@ fn a_panicking_reply_does_not_keep_the_others_from_an_answer() {
     let first = submit(&submitter, Item::Frame("first"));
     medium.await_sync();
     let panics = |_| panic!("a reply that panics (expected in this test)");
-    submitter.submit(Item::Frame("second"), panics).expect("taken");
+    submitter.submit(Lane::Live, Item::Frame("second"), panics).expect("taken");
     let third = submit(&submitter, Item::Frame("third"));
     medium.release();
     assert!(first.recv().expect("called").is_ok());

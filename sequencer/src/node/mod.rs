@@ -191,7 +191,7 @@ impl Node {
         drop(self.admin);
         self.ingest.stop().await;
         // Else the counts of the running minute would be lost; if the writer failed they are.
-        drop(self.core.admit.submit(Item::CountRefusals).await);
+        drop(self.core.admit.count_refusals().await);
         // One word ends them all, so all are planned before it is said.
         self.tasks.iter().for_each(GuardedTask::plan_end);
         self.embedded.iter().for_each(EmbeddedChain::plan_end);

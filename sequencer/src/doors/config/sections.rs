@@ -45,8 +45,10 @@ settings! {
 settings! {
     /// `[journal]`
     pub struct JournalSection in "journal" {
-        queue_items_max: usize = 4096; "items", range(1, 1 << 20) => {
-            sets: "Items that may wait for the writer.",
+        queue_items_max: usize = 4096; "items", range(8, 1 << 20) => {
+            sets: "Items that may wait for the writer, on three lanes: an eighth of the places is \
+                   for control alone (alarms, operations, requests), three eighths for live \
+                   readings, an eighth for backfill, and the rest for whoever comes.",
             memory: "That many frames of up to 64 KiB, twice.",
             at_limit: "A further one is refused as busy.",
         }

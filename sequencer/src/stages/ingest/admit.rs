@@ -9,7 +9,7 @@ use journal::{Failure, NotTaken, Submitter};
 use model::{RejectCode, with_causes};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
-use wire::{Holder, SignedOperation};
+use wire::{Holder, Lane, SignedOperation};
 
 use crate::history::Hold;
 use crate::stages::deliver::NodeDelivery;
@@ -21,7 +21,7 @@ use crate::stages::rows::{EvaluatedRow, NotEvaluated, NotProvable, RowPool, Urge
 pub struct Admit {
     submitter: Submitter<LedgerAdmission<NodeDelivery>>,
     rows: RowPool,
-    /// Places of the writer's queue that an ordinary item does not take.
+    /// Places of the writer's control lane that an ordinary item does not take.
     reserved: usize,
     registry: Arc<watch::Sender<u64>>,
     hold: Hold,
@@ -35,6 +35,33 @@ struct Asked {
     /// How often its row was evaluated.
     rounds: usize,
     waiting: Waiting,
+}
+
+/// Where an item waits for the writer.
+#[derive(Clone, Copy)]
+struct Waits {
+    lane: Lane,
+    urgency: Urgency,
+}
+
+impl Waits {
+    /// The journal's name of the lane: it knows no wire.
+    fn queue_lane(self) -> journal::Lane {
+        match self.lane {
+            Lane::Control => journal::Lane::Control,
+            Lane::Live => journal::Lane::Live,
+            Lane::Backfill => journal::Lane::Backfill,
+        }
+    }
+
+    /// How many places it leaves free, of those that are reserved.
+    fn leaves(self, reserved: usize) -> usize {
+        match (self.lane, self.urgency) {
+            (Lane::Control, Urgency::Ordinary) => reserved,
+            // The others take no place of that lane's own.
+            (Lane::Control, Urgency::Protecting) | (Lane::Live | Lane::Backfill, _) => 0,
+        }
+    }
 }
 
 type Reply = Box<dyn FnOnce(Result<Answer, AdmitError>) + Send>;
@@ -111,8 +138,8 @@ impl Admit {
         Admit { hold, ..self }
     }
 
-    /// Leaves so many places of the writer's queue to what cannot wait: stops, revocations and
-    /// denies that are signed well, changes of the registry, closes.
+    /// Leaves so many places of the writer's control lane to what cannot wait: stops, revocations
+    /// and denies that are signed well, changes of the registry, closes.
     pub fn reserving(self, reserved: usize) -> Admit {
         Admit { reserved, ..self }
     }
@@ -129,6 +156,26 @@ impl Admit {
         receiver.await.unwrap_or(Err(AdmitError::Stopped))
     }
 
+    /// Has what was refused again, and is counted, written as entries behind all that waits.
+    ///
+    /// # Errors
+    /// [`AdmitError`].
+    pub async fn count_refusals(&self) -> Result<(), AdmitError> {
+        let mut outcome = Ok(());
+        // One on each lane: the last of them is behind all that waited on any.
+        for lane in Lane::ALL {
+            let (sender, receiver) = oneshot::channel();
+            let waits = Waits { lane, urgency: Urgency::Protecting };
+            let reply = move |answer| drop(sender.send(answer));
+            let counted = match self.submit_to_writer(waits, Item::CountRefusals, reply) {
+                Ok(()) => receiver.await.unwrap_or(Err(AdmitError::Stopped)),
+                Err(error) => Err(error),
+            };
+            outcome = outcome.and(counted.map(drop));
+        }
+        outcome
+    }
+
     /// Submits an item; `reply` is called once, on the writer thread or on one that evaluates, and
     /// must not block.
     ///
@@ -139,20 +186,30 @@ impl Admit {
         item: Item,
         reply: impl FnOnce(Result<Answer, AdmitError>) + Send + 'static,
     ) -> Result<(), AdmitError> {
-        let urgency = match &item {
+        match &item {
             // The operator's and the node's own: no stranger can send them.
             Item::Registry(_)
             | Item::CountDue
             | Item::CountRefusals
             | Item::CloseDue
-            | Item::Close => Urgency::Protecting,
-            Item::OpenStream { .. }
-            | Item::Frame { .. }
-            | Item::Operation { .. }
-            | Item::Evaluated { .. }
-            | Item::Access { .. } => Urgency::Ordinary,
-        };
-        self.submit_as(urgency, item, reply)
+            | Item::Close => self.submit_as(Urgency::Protecting, item, reply),
+            // Of no connection, so of none of its lanes.
+            Item::OpenStream { .. } | Item::Frame { .. } => self.submit_on(Lane::Live, item, reply),
+            Item::Operation { .. } | Item::Evaluated { .. } | Item::Access { .. } => {
+                self.submit_as(Urgency::Ordinary, item, reply)
+            }
+        }
+    }
+
+    /// As [`Admit::submit_with`]: a stream or a frame that came on this lane waits for the writer
+    /// behind nothing less urgent.
+    pub(super) fn submit_on(
+        &self,
+        lane: Lane,
+        item: Item,
+        reply: impl FnOnce(Result<Answer, AdmitError>) + Send + 'static,
+    ) -> Result<(), AdmitError> {
+        self.submit_to_writer(Waits { lane, urgency: Urgency::Ordinary }, item, reply)
     }
 
     /// As [`Admit::submit_with`]; what protects a patient also has the reserved places.
@@ -162,14 +219,15 @@ impl Admit {
         item: Item,
         reply: impl FnOnce(Result<Answer, AdmitError>) + Send + 'static,
     ) -> Result<(), AdmitError> {
+        let waits = Waits { lane: Lane::Control, urgency };
         let Item::Operation { requester, operation } = item else {
-            return self.submit_to_writer(urgency, item, reply);
+            return self.submit_to_writer(waits, item, reply);
         };
         let item = Item::Operation { requester, operation: operation.clone() };
         let waiting = Waiting::new(reply);
         let asked = Asked { requester, operation, urgency, rounds: 0, waiting };
         let admit = self.clone();
-        self.submit_to_writer(urgency, item, move |answer| admit.take_answer(asked, answer))
+        self.submit_to_writer(waits, item, move |answer| admit.take_answer(asked, answer))
     }
 
     /// Takes the writer's answer to an operation; a row that is not evaluated goes to the pool.
@@ -199,11 +257,11 @@ impl Admit {
 
     fn submit_evaluated(self, row: EvaluatedRow, asked: Asked) {
         let (requester, operation) = (asked.requester, asked.operation.clone());
-        let urgency = asked.urgency;
+        let waits = Waits { lane: Lane::Control, urgency: asked.urgency };
         let item = Item::Evaluated { requester, operation, row: Box::new(row) };
         let (admit, waiting) = (self.clone(), asked.waiting.clone());
         let taken =
-            self.submit_to_writer(urgency, item, move |answer| admit.take_answer(asked, answer));
+            self.submit_to_writer(waits, item, move |answer| admit.take_answer(asked, answer));
         if let Err(error) = taken {
             // Not handed back to a caller, as the first time: nobody else tells who waits.
             waiting.tell(Err(error));
@@ -212,7 +270,7 @@ impl Admit {
 
     fn submit_to_writer(
         &self,
-        urgency: Urgency,
+        waits: Waits,
         item: Item,
         reply: impl FnOnce(Result<Answer, AdmitError>) + Send + 'static,
     ) -> Result<(), AdmitError> {
@@ -227,11 +285,8 @@ impl Admit {
             }
             reply(answer.map_err(AdmitError::Failed));
         };
-        let reserved = match urgency {
-            Urgency::Ordinary => self.reserved,
-            Urgency::Protecting => 0,
-        };
-        let submitted = self.submitter.submit_leaving(reserved, item, reply);
+        let (lane, reserved) = (waits.queue_lane(), waits.leaves(self.reserved));
+        let submitted = self.submitter.submit_leaving(lane, reserved, item, reply);
         submitted.map_err(|error| error.why.into())
     }
 

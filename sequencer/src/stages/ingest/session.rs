@@ -1,8 +1,8 @@
 //! One session: events become items, answers and receipts become messages.
 //!
-//! Replies of the writer come in the order of submission. Each submission holds a place in the
-//! connection's queue of replies before it is made, so that the writer thread never waits and no
-//! reply is lost.
+//! Replies of the writer come in the order of submission on each lane. Each submission holds a
+//! place in the connection's queue of replies before it is made, so that the writer thread never
+//! waits and no reply is lost.
 
 mod frames;
 mod requests;

@@ -18,16 +18,19 @@ impl Session {
         let PeerId::Gateway(gateway) = self.peer.id.clone() else {
             return self.wire.close(RejectCode::Identity);
         };
-        let OpenStream { handle, descriptor, .. } = open;
+        let OpenStream { handle, lane, descriptor } = open;
         if !self.shared.sources.may_open(self.peer.holder, self.services.clock.as_ref()) {
             return self.refuse_stream(handle, RejectCode::Busy);
         }
         let (id, key) = (self.next_id(), descriptor.key.clone());
         let opening = Some(id);
-        let stream = Stream { key, opening, next: Sequence(1), under_way: VecDeque::new() };
+        let (next, under_way) = (Sequence(1), VecDeque::new());
+        let stream = Stream { key, lane, opening, next, under_way };
         self.streams.insert(handle, stream);
         let item = Item::OpenStream { gateway, descriptor };
-        if let Err(code) = self.submit(item, move |outcome| Reply::Opened { handle, id, outcome }) {
+        let reply = move |outcome| Reply::Opened { handle, id, outcome };
+        // On the lane of its frames: they come behind its answer, and neither waits behind others.
+        if let Err(code) = self.submit_on(lane, item, reply) {
             self.refuse_stream(handle, code);
         }
     }
@@ -58,7 +61,7 @@ impl Session {
         else {
             return;
         };
-        let (key, sequence) = (stream.key.clone(), frame.sequence());
+        let (key, lane, sequence) = (stream.key.clone(), stream.lane, frame.sequence());
         // The frame is shared, not copied: if it came again, its bytes are compared with the stored
         // ones.
         let (id, copy) = (self.next_id(), frame.clone());
@@ -67,7 +70,8 @@ impl Session {
             Ok(Answer::FrameStored) => Reply::Stored { handle, id, readings, bytes },
             outcome => Reply::Frame { handle, id, frame: copy, outcome },
         };
-        if let Err(code) = self.submit(Item::Frame { gateway, key, frame, measured }, reply) {
+        let item = Item::Frame { gateway, key, frame, measured };
+        if let Err(code) = self.submit_on(lane, item, reply) {
             return self.reject_frames(handle, sequence, code);
         }
         self.submitted += Credit::of_frame(bytes as usize);
@@ -95,7 +99,7 @@ impl Session {
     /// below it since.
     pub(super) fn take_live(&mut self, handle: StreamHandle, id: u64) -> bool {
         let Some(stream) = self.streams.get_mut(&handle) else { return false };
-        // Replies come in the order of submission, so the one that counts is the oldest.
+        // Replies of a lane come in the order of submission, so the one that counts is the oldest.
         let live = stream.under_way.front().is_some_and(|(front, _)| *front == id);
         if live {
             stream.under_way.pop_front();

@@ -14,6 +14,7 @@ use crate::stages::ingest::peer::PeerId;
 use crate::stages::ingest::sources::Asking;
 use crate::stages::ingest::stored::{StoredEntry, read_frames};
 use crate::stages::ledger::{Answer, AuthenticRequest, Found, Item, Refusal};
+use crate::stages::rows::Urgency;
 
 /// Frames that are read back at once for a release.
 const RELEASE_READ_FRAMES: usize = 16;
@@ -113,7 +114,8 @@ impl Session {
         if !continues {
             self.unreceipted.insert(digest);
         }
-        if let Err(code) = self.submit(item, move |outcome| Reply::Access { asked, outcome }) {
+        let reply = move |outcome| Reply::Access { asked, outcome };
+        if let Err(code) = self.submit_as(Urgency::Ordinary, item, reply) {
             self.reject_asked(&asked, code);
         }
     }

@@ -8,7 +8,7 @@ use model::{
     ClaimKind, Digest, PatientIndex, Position, RejectCode, Sequence, StreamHandle, with_causes,
 };
 use tokio::sync::mpsc::{OwnedPermit, Receiver, Sender, channel};
-use wire::{Credit, Frame, RequestId, ServerConfig, ServerSession, SignedReceipt, StreamKey};
+use wire::{Credit, Frame, Lane, RequestId, ServerConfig, ServerSession, SignedReceipt, StreamKey};
 
 use crate::stages::deliver::AgainError;
 use crate::stages::ingest::admit::AdmitError;
@@ -47,6 +47,8 @@ pub(crate) struct Asked {
 /// A stream that the client opened on this connection.
 pub(crate) struct Stream {
     pub(super) key: StreamKey,
+    /// The one that its frames come on: they also wait for the writer on it.
+    pub(super) lane: Lane,
     /// The submission that opens it, until it is answered.
     pub(super) opening: Option<u64>,
     /// The sequence that is submitted next.
@@ -180,16 +182,21 @@ impl Session {
         self.next_id
     }
 
-    /// Submits an item whose reply `wrap` makes; the code if it is not taken.
-    pub(super) fn submit(
+    /// Submits a stream or a frame of this lane, whose reply `wrap` makes; the code if it is not
+    /// taken.
+    pub(super) fn submit_on(
         &mut self,
+        lane: Lane,
         item: Item,
         wrap: impl FnOnce(Outcome) -> Reply + Send + 'static,
     ) -> Result<(), RejectCode> {
-        self.submit_as(Urgency::Ordinary, item, wrap)
+        let place = self.reserve_place().ok_or(RejectCode::Busy)?;
+        let reply = move |outcome| drop(place.send(wrap(outcome)));
+        self.services.admit.submit_on(lane, item, reply).map_err(|error| error.code())
     }
 
-    /// As [`Session::submit`]; what protects a patient also has the reserved places of the queue.
+    /// As [`Session::submit_on`], of an operation or a request; what protects a patient also has
+    /// the reserved places of the queue.
     pub(super) fn submit_as(
         &mut self,
         urgency: Urgency,

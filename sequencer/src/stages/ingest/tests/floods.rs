@@ -112,7 +112,7 @@ async fn requests_to_read_beyond_the_rate_are_busy() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_queue_full_of_frames_has_places_left_for_a_stop() {
+async fn three_lanes_full_of_frames_have_places_left_for_a_stop() {
     let mut node = Node::start().await;
     let mut wallet = node.client(Role::Wallet, "patient-app").await.welcomed().await;
     let stop = node.sign(Action::Stop);
@@ -124,16 +124,20 @@ async fn a_queue_full_of_frames_has_places_left_for_a_stop() {
     while node.admit.waiting() > 0 {
         tokio::task::yield_now().await;
     }
-    let mut taken = 0;
-    let error = loop {
-        match node.admit.submit_with(item(), |_| ()) {
-            Ok(()) => taken += 1,
-            Err(error) => break error,
-        }
-    };
-    let items_max = QUEUE_ITEMS_MAX - reserved;
-    assert_eq!(taken, items_max);
-    assert!(matches!(error, AdmitError::Busy { items_max: found } if found == items_max));
+    // The least urgent first: each takes what leaves the others their own.
+    let taken = [Lane::Backfill, Lane::Live, Lane::Control].map(|lane| {
+        let mut taken = 0;
+        let error = loop {
+            match node.admit.submit_on(lane, item(), |_| ()) {
+                Ok(()) => taken += 1,
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, AdmitError::Busy { items_max } if items_max == taken));
+        taken
+    });
+    let eighth = QUEUE_ITEMS_MAX / 8;
+    assert_eq!(taken, [4 * eighth, 3 * eighth, eighth - reserved]);
     let asked = wallet.session.submit(stop).unwrap();
     // A certificate's own junk takes no reserved place.
     let other = wallet.session.submit(junk(9)).unwrap();
@@ -143,7 +147,7 @@ async fn a_queue_full_of_frames_has_places_left_for_a_stop() {
         _ => None,
     });
     assert_eq!(rejected.await, (other, RejectCode::Signature));
-    assert_eq!(node.admit.waiting(), items_max + 1, "the stop waits");
+    assert_eq!(node.admit.waiting(), QUEUE_ITEMS_MAX - reserved + 1, "the stop waits");
     drop(held);
     let applied = wallet.until(|event| match event {
         ClientEvent::OperationApplied { request, .. } => Some(*request),
@@ -152,16 +156,30 @@ async fn a_queue_full_of_frames_has_places_left_for_a_stop() {
     assert_eq!(applied.await, asked);
 }
 
-/// Says something on a lane of a session.
+/// Says something on the lane of a session where it belongs.
 fn tell(session: &mut Session, message: ClientMessage) {
     let lane = if matches!(message, ClientMessage::Frame(_)) { Lane::Live } else { Lane::Control };
     session.handle_bytes(lane, &message.encode());
 }
 
-pub(super) async fn open(session: &mut Session, replies: &mut Receiver<Reply>, stream: u16) {
+/// Begins a session on its three lanes.
+pub(super) fn greet(session: &mut Session) {
+    for lane in Lane::ALL {
+        session.handle_bytes(lane, &lane.preamble());
+    }
+    tell(session, ClientMessage::Hello(Hello::new(ClientName::new("raw").unwrap(), false)));
+}
+
+/// Opens a stream of this number on a lane.
+pub(super) async fn open(
+    session: &mut Session,
+    replies: &mut Receiver<Reply>,
+    stream: u16,
+    lane: Lane,
+) {
     let (handle, epoch) = (StreamHandle(stream.into()), EpochNumber(stream));
     let descriptor = Descriptor { epoch, ..descriptor() };
-    tell(session, ClientMessage::OpenStream(OpenStream { handle, lane: Lane::Live, descriptor }));
+    tell(session, ClientMessage::OpenStream(OpenStream { handle, lane, descriptor }));
     session.handle_reply(replies.recv().await.unwrap());
 }
 
@@ -171,13 +189,10 @@ async fn frames_of_an_ended_stream_count_until_the_writer_has_answered_them() {
     let config = IngestConfig { unacknowledged_bytes_max: budget, ..IngestConfig::default() };
     let node = Node::start().await;
     let (mut session, mut replies) = node.session(config);
-    for lane in Lane::ALL {
-        session.handle_bytes(lane, &lane.preamble());
-    }
-    tell(&mut session, ClientMessage::Hello(Hello::new(ClientName::new("raw").unwrap(), false)));
+    greet(&mut session);
     let streams = 40;
     for stream in 1..=streams {
-        open(&mut session, &mut replies, stream).await;
+        open(&mut session, &mut replies, stream, Lane::Live).await;
     }
     let held = node.hold_writer();
     let mut submitted = 0;

@@ -87,7 +87,7 @@ async fn a_session_without_a_receipt_reads_no_further_than_the_idle_window() {
     let config = IngestConfig::default();
     let node = Node::start().await;
     let (mut session, mut replies) = greeted(&node, config.clone());
-    open(&mut session, &mut replies, 1).await;
+    open(&mut session, &mut replies, 1, Lane::Live).await;
     let held = node.hold_writer();
     let (mut taken, mut sequence) = (0, 0);
     while session.may_read(Lane::Live) {
@@ -138,7 +138,7 @@ async fn a_receipt_of_another_connection_proves_nothing_and_ones_own_does() {
     streams_on(&mut busy, handle, 1).await;
     session.handle_receipt(receipts.recv().await.unwrap());
     assert!(!session.is_proven());
-    open(&mut session, &mut replies, 2).await;
+    open(&mut session, &mut replies, 2, Lane::Live).await;
     session.handle_bytes(Lane::Live, &large(Stream { handle: 2, epoch: 2 }, 1));
     session.handle_reply(replies.recv().await.unwrap());
     session.handle_receipt(receipts.recv().await.unwrap());

@@ -6,6 +6,7 @@ mod client;
 mod floods;
 mod history;
 mod idle;
+mod lanes;
 mod names;
 mod places;
 mod replays;
