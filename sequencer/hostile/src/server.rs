@@ -308,7 +308,7 @@ impl Served {
     }
 
     fn check(&self) {
-        let held = self.server.unacknowledged();
+        let held = self.server.unacknowledged().sum();
         assert!(held.fits(LIMITS.credit()), "within the credit");
         assert_eq!(self.server.is_closed(), self.closed.is_some(), "its end is told once");
         let streams = self.asked.len() + self.open.len();

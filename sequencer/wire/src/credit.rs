@@ -34,18 +34,21 @@ impl Credit {
         Credit { bytes: self.bytes.min(limit.bytes), frames: self.frames.min(limit.frames) }
     }
 
-    /// How much of it a lane may use (rule W.26), so that backfill never holds back live readings,
-    /// and neither holds back an alarm: all for control, seven eighths for live, half for backfill.
-    pub(crate) fn share(self, lane: Lane) -> Credit {
-        let kept_back = match lane {
-            Lane::Control => 0,
-            Lane::Live => 1,
-            Lane::Backfill => 4,
-        };
-        // Whole eighths are kept back, so that a credit of a few frames is not rounded to none.
+    /// Without so many eighths of it. Whole ones are taken off, so that a credit of a few frames is
+    /// not rounded to none.
+    pub fn without_eighths(self, eighths: u32) -> Credit {
+        self.without(self.eighths(eighths))
+    }
+
+    fn eighths(self, eighths: u32) -> Credit {
+        Credit { bytes: self.bytes / 8 * u64::from(eighths), frames: self.frames / 8 * eighths }
+    }
+
+    /// What is left without so much; nothing if that is more.
+    fn without(self, kept: Credit) -> Credit {
         Credit {
-            bytes: self.bytes - self.bytes / 8 * u64::from(kept_back),
-            frames: self.frames - self.frames / 8 * kept_back,
+            bytes: self.bytes.saturating_sub(kept.bytes),
+            frames: self.frames.saturating_sub(kept.frames),
         }
     }
 
@@ -57,6 +60,71 @@ impl Credit {
     pub(crate) fn read(from: &mut Reader<'_>) -> Result<Credit, DecodeError> {
         Ok(Credit { bytes: from.u64()?, frames: from.u32()? })
     }
+}
+
+/// What is under way on a connection, by lane.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct UnderWay([Credit; 3]);
+
+impl UnderWay {
+    /// On one lane.
+    pub fn on(self, lane: Lane) -> Credit {
+        self.0[lane as usize]
+    }
+
+    /// On all of them.
+    pub fn sum(self) -> Credit {
+        self.0.into_iter().sum()
+    }
+
+    /// Counts so much more on a lane.
+    pub fn add(&mut self, lane: Lane, more: Credit) {
+        self.0[lane as usize] += more;
+    }
+
+    /// Counts so much off on a lane.
+    ///
+    /// # Panics
+    /// If more is counted off than was counted.
+    pub fn take(&mut self, lane: Lane, less: Credit) {
+        self.0[lane as usize] -= less;
+    }
+
+    /// Whether a frame may go on a lane within a credit (rules W.26, W.85). An eighth of it is for
+    /// alarms alone, and another one for backfill as long as any of its streams is open: so neither
+    /// backfill nor live readings hold the other up for ever, and both together no alarm.
+    pub(crate) fn admits(self, lane: Lane, frame: Credit, shared: Shared) -> bool {
+        let Shared { credit, backfills } = shared;
+        let (before, own) = (self.sum(), self.on(lane));
+        // One larger than its lane's share goes when nothing else is under way: it could never go
+        // otherwise.
+        if before.frames == 0 {
+            return frame.fits(credit);
+        }
+        let (after, eighth) = (before + frame, credit.eighths(1));
+        let but_alarms = credit.without_eighths(1);
+        match lane {
+            Lane::Control => after.fits(credit),
+            Lane::Live => {
+                let waiting = if backfills { eighth } else { Credit::default() };
+                // What backfill has of its eighth already is in the sum.
+                let kept = waiting.without(self.on(Lane::Backfill));
+                (after + kept).fits(but_alarms)
+            }
+            Lane::Backfill => {
+                after.fits(credit.without_eighths(4))
+                    || (own + frame).fits(eighth) && after.fits(but_alarms)
+            }
+        }
+    }
+}
+
+/// A credit and who shares it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shared {
+    pub(crate) credit: Credit,
+    /// Whether a stream of backfill is open.
+    pub(crate) backfills: bool,
 }
 
 impl Add for Credit {
@@ -112,13 +180,48 @@ mod tests {
         assert_eq!(Credit { bytes: 101, frames: 2 }.at_most(limit), Credit { frames: 2, ..limit });
     }
 
+    fn frames(frames: u32) -> Credit {
+        Credit { bytes: 100 * u64::from(frames), frames }
+    }
+
+    /// How many frames a lane sends, with so many under way on each.
+    fn sends(lane: Lane, mut under_way: UnderWay, backfills: bool) -> u32 {
+        let shared = Shared { credit: frames(16), backfills };
+        let before = under_way.on(lane).frames;
+        while under_way.admits(lane, frames(1), shared) {
+            under_way.add(lane, frames(1));
+        }
+        under_way.on(lane).frames - before
+    }
+
+    fn under_way(of_lanes: [u32; 3]) -> UnderWay {
+        UnderWay(of_lanes.map(frames))
+    }
+
     #[test]
     fn a_lane_leaves_what_a_more_urgent_one_needs() {
-        let credit = Credit { bytes: 800, frames: 16 };
-        let shares = Lane::ALL.map(|lane| credit.share(lane));
-        assert_eq!(shares.map(|share| share.bytes), [800, 700, 400]);
-        assert_eq!(shares.map(|share| share.frames), [16, 14, 8]);
-        let few = Credit { bytes: 7, frames: 7 };
-        assert_eq!(few.share(Lane::Backfill), few, "a few frames are nobody's eighth");
+        let alone = Lane::ALL.map(|lane| sends(lane, UnderWay::default(), false));
+        assert_eq!(alone, [16, 14, 8]);
+        let beside_backfill = sends(Lane::Live, under_way([0, 0, 8]), true);
+        assert_eq!(beside_backfill, 6, "backfill has more than its eighth already");
+        assert_eq!(sends(Lane::Control, under_way([0, 6, 8]), true), 2, "alarms have an eighth");
+    }
+
+    #[test]
+    fn live_readings_leave_an_eighth_to_backfill_that_may_come() {
+        let live = sends(Lane::Live, UnderWay::default(), true);
+        assert_eq!(live, 12);
+        assert_eq!(sends(Lane::Backfill, under_way([0, live, 0]), true), 2);
+        assert_eq!(sends(Lane::Backfill, under_way([2, live, 0]), true), 0, "but no alarm's");
+    }
+
+    #[test]
+    fn a_credit_of_a_few_frames_is_nobodys_eighth() {
+        let (credit, frame) = (Credit { bytes: 0, frames: 7 }, Credit { bytes: 0, frames: 1 });
+        let mut counted = UnderWay::default();
+        while counted.admits(Lane::Backfill, frame, Shared { credit, backfills: true }) {
+            counted.add(Lane::Backfill, frame);
+        }
+        assert_eq!(counted.sum().frames, 7);
     }
 }

@@ -56,6 +56,16 @@ impl Lane {
     /// Every lane, in the order the client opens them.
     pub const ALL: [Lane; 3] = [Lane::Control, Lane::Live, Lane::Backfill];
 
+    /// How urgent what is sent on it is to the transport: of what waits there, all of a lane goes
+    /// before anything of a lower one (rule W.87). Higher is more urgent.
+    pub fn priority(self) -> i32 {
+        match self {
+            Lane::Control => 2,
+            Lane::Live => 1,
+            Lane::Backfill => 0,
+        }
+    }
+
     /// The lane with this number.
     pub(crate) fn from_number(number: u8) -> Option<Lane> {
         Lane::ALL.into_iter().find(|lane| *lane as u8 == number)

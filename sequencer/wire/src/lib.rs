@@ -118,7 +118,7 @@ pub use client::{
     Violation,
 };
 pub use codec::DecodeError;
-pub use credit::Credit;
+pub use credit::{Credit, UnderWay};
 pub use deframe::Deframer;
 pub use entry::{
     Decision, Entry, FrameEntry, GapEntry, JournalPlace, RefusalCount, RefusalEntry, RefusalReason,

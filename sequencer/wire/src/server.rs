@@ -13,7 +13,7 @@ use crate::limits::FRAME_BYTES_MAX;
 use crate::{
     AccessAnswer, ClientMessage, Concern, Credit, Deframer, Features, Hello, Lane, Mark,
     MessageError, NamesAnswer, OpenStream, PROTOCOL_VERSION, Reject, ReleaseEnd, Released,
-    RequestId, ServerMessage, SignedReceipt, Standing, Welcome,
+    RequestId, ServerMessage, SignedReceipt, Standing, UnderWay, Welcome,
 };
 
 mod event;
@@ -108,7 +108,7 @@ impl ServerSession {
     }
 
     /// What was delivered and neither acknowledged nor rejected.
-    pub fn unacknowledged(&self) -> Credit {
+    pub fn unacknowledged(&self) -> UnderWay {
         self.streams.unacknowledged()
     }
 

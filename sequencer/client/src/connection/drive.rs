@@ -244,11 +244,16 @@ fn shorten(wait: Duration) -> Duration {
 async fn run(shared: &Shared, connection: &quinn::Connection) -> LaneStop {
     let mut lanes = Vec::with_capacity(Lane::ALL.len());
     // In this order: the protocol numbers the lanes by the order in which they are opened.
-    for _ in Lane::ALL {
-        match connection.open_bi().await {
-            Ok(lane) => lanes.push(lane),
+    for lane in Lane::ALL {
+        let (send, receive) = match connection.open_bi().await {
+            Ok(streams) => streams,
             Err(error) => return LaneStop::Lost(ConnectionError::of_quic(error)),
+        };
+        // An alarm goes before the backfill that the transport holds already.
+        if send.set_priority(lane.priority()).is_err() {
+            return LaneStop::Lost(ConnectionError::Lane);
         }
+        lanes.push((send, receive));
     }
     shared.lock().session.connected();
     let mut lanes = lanes.into_iter();

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use model::{EpochNumber, Sequence, StreamHandle};
-use wire::{ClientError, KeptFrames, Reading, StreamName};
+use wire::{ClientError, KeptFrames, Lane, Reading, StreamName};
 
 use super::error::{ConnectionError, StreamError};
 use super::outcome::{Again, Loss};
-use super::state::{HeldFrames, State, StreamState};
+use super::state::{HeldFrames, State, StreamState, most_held};
 use crate::InputMark;
 use crate::room::{Made, Room, Wanted, make_room};
 use crate::spool::{Amount, GapCause, Spool, SpoolError, Unsynced};
@@ -93,9 +93,10 @@ impl State {
 
     /// Whether the session has a place for so many bytes of a stream.
     fn has_place(&self, handle: StreamHandle, bytes: usize) -> bool {
-        let own = self.streams.get(&handle).map_or(0, StreamState::in_memory_bytes);
+        let Some(stream) = self.streams.get(&handle) else { return false };
+        let own = stream.in_memory_bytes();
         // A frame that is larger than the share goes alone: else it could never go.
-        bytes <= self.free_bytes() && (own == 0 || own + bytes <= self.share())
+        bytes <= self.free_bytes(stream.lane) && (own == 0 || own + bytes <= self.share())
     }
 
     /// Bytes that there are places for in the session. What has one may have been sent and is never
@@ -105,13 +106,13 @@ impl State {
         self.held_bytes_max.min(part)
     }
 
-    /// Bytes of those places that are free.
-    fn free_bytes(&self) -> usize {
+    /// Bytes of those places that are free for a lane.
+    fn free_bytes(&self, lane: Lane) -> usize {
         let staged = self.streams.values().filter_map(|one| one.spool.as_ref());
         let staged: usize = staged.map(|one| one.staged_bytes()).sum();
         let taken = self.session.held_bytes() + staged;
         // One frame alone goes, however small the folder is.
-        let places = if taken == 0 { self.held_bytes_max } else { self.places() };
+        let places = if taken == 0 { self.held_bytes_max } else { most_held(self.places(), lane) };
         places.saturating_sub(taken)
     }
 
@@ -126,7 +127,9 @@ impl State {
         if self.is_ended() {
             return;
         }
-        let handles: Vec<_> = self.streams.keys().copied().collect();
+        let mut handles: Vec<_> = self.streams.keys().copied().collect();
+        // The most urgent first: what one stream stages, the next finds taken.
+        handles.sort_by_key(|handle| self.streams.get(handle).map(|one| one.lane));
         for handle in handles {
             if let Err(why) = self.fill_stream(handle) {
                 self.end(why);
@@ -141,7 +144,8 @@ impl State {
         if spool.is_none_or(|spool| spool.waiting().frames == 0) {
             return Ok(());
         }
-        let (free, share) = (self.free_bytes(), self.share());
+        let Some(lane) = self.streams.get(&handle).map(|one| one.lane) else { return Ok(()) };
+        let (free, share) = (self.free_bytes(lane), self.share());
         let Some(stream) = self.streams.get_mut(&handle) else { return Ok(()) };
         let own = stream.in_memory_bytes();
         let Some(spool) = stream.spool.as_mut() else { return Ok(()) };

@@ -59,12 +59,22 @@ impl HeldFrames {
     }
 }
 
+/// How many of the bytes that may be held without a receipt a lane fills: backfill leaves an eighth
+/// to the others, which would else wait for its receipts.
+pub(super) fn most_held(bytes_max: usize, lane: Lane) -> usize {
+    match lane {
+        Lane::Backfill => bytes_max - bytes_max / 8,
+        Lane::Control | Lane::Live => bytes_max,
+    }
+}
+
 /// Most marks of a welcome: with fewer, they name every stream that the node has.
 const MARKS_MAX: usize = 512;
 
 /// One stream as its owner sees it.
 pub(super) struct StreamState {
     pub(super) name: StreamName,
+    pub(super) lane: Lane,
     pub(super) ready: bool,
     /// Why the node last postponed the opening, until it opens the stream.
     pub(super) postponed: Option<RejectCode>,
@@ -272,6 +282,7 @@ impl State {
         }
         let stream = StreamState {
             name,
+            lane,
             ready: false,
             postponed: None,
             last_sent,
@@ -297,8 +308,13 @@ impl State {
         if let Err(error) = self.check_stream(handle) {
             return Some(Err(error));
         }
-        if self.streams.get(&handle).is_some_and(|one| one.spool.is_some()) {
+        let stream = self.streams.get(&handle)?;
+        if stream.spool.is_some() {
             return self.push_kept(handle, readings, mark);
+        }
+        // As if full: whoever sends a backlog waits, and not those who send what is measured now.
+        if self.session.held_bytes() >= most_held(self.held_bytes_max, stream.lane) {
+            return None;
         }
         let frame = match self.session.push(handle, readings) {
             // Not an error: whoever sends waits until receipts make room.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use client::{Connection, ConnectionError, Stream, StreamError, Waits, read_receipt};
+use client::{
+    Connection, ConnectionConfig, ConnectionError, Stream, StreamError, Waits, read_receipt,
+};
 use model::{EpochNumber, RejectCode, Sequence};
 use wire::{Frame, Lane, ServerLimits, StopReason, Violation, signer_address};
 
@@ -125,6 +127,24 @@ async fn a_restart_without_a_state_folder_begins_the_epoch_after_the_nodes() {
     let again = connection.open_stream(Lane::Live, descriptor(1)).await;
     let why = StopReason::Ahead { durable: Sequence(1) };
     assert!(matches!(again, Err(StreamError::Stopped { why: found }) if found == why));
+}
+
+#[tokio::test]
+async fn a_backfill_without_receipts_leaves_room_for_live_readings() {
+    let node = Node::start(Behaviour { silent: true, ..Behaviour::default() });
+    let few = |config: &mut ConnectionConfig| config.limits.held_bytes_max = 64 << 10;
+    let connection = node.connect_as(few).await.unwrap();
+    let mut taken = Vec::new();
+    // Backfill first, until it is told to wait.
+    for (epoch, lane) in [(1, Lane::Backfill), (2, Lane::Live)] {
+        let stream = connection.open_stream(lane, descriptor(epoch)).await.unwrap();
+        let mut frames = 0;
+        while stream.try_send(&[reading(60)]).unwrap().is_some() {
+            frames += 1;
+        }
+        taken.push(frames);
+    }
+    assert!(taken[1] >= taken[0] / 8, "{} frames of backfill, {} live", taken[0], taken[1]);
 }
 
 #[tokio::test]

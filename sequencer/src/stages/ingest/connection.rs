@@ -153,9 +153,9 @@ async fn open_session(
     let place = place.inspect_err(|_| services.observe.observe(Observed::ConnectionTurnedAway))?;
     // Entitled before its lanes are awaited: nobody else can make the node hold buffers.
     let lanes = [
-        accept_lane(&connection).await?,
-        accept_lane(&connection).await?,
-        accept_lane(&connection).await?,
+        accept_lane(&connection, Lane::Control).await?,
+        accept_lane(&connection, Lane::Live).await?,
+        accept_lane(&connection, Lane::Backfill).await?,
     ];
     // Before the first frame is read, so that no receipt is missed.
     let receipts = services.hub.subscribe(peer.holder);
@@ -185,8 +185,10 @@ async fn open_session(
 }
 
 /// The next lane; the session checks by its preamble which one it is.
-async fn accept_lane(connection: &Connection) -> Result<LaneIo, RejectCode> {
+async fn accept_lane(connection: &Connection, lane: Lane) -> Result<LaneIo, RejectCode> {
     let (send, receive) = connection.accept_bi().await.map_err(|_| RejectCode::Protocol)?;
+    // Receipts go before what is released, also of what the transport holds already.
+    send.set_priority(lane.priority()).map_err(|_| RejectCode::Protocol)?;
     Ok(LaneIo { send, receive, pending: BytesMut::new() })
 }
 

@@ -30,15 +30,15 @@ impl Session {
     pub(super) fn handle_reply(&mut self, reply: Reply) {
         match reply {
             Reply::Opened { handle, id, outcome } => self.handle_opened(handle, id, outcome),
-            Reply::Stored { handle, id, readings, bytes } => {
-                self.submitted -= Credit::of_frame(bytes as usize);
+            Reply::Stored { place, readings, bytes } => {
+                self.submitted.take(place.lane, Credit::of_frame(bytes as usize));
                 self.observe(Observed::FrameStored { readings, bytes });
                 // Nothing is sent: the receipt of the group acknowledges it.
-                self.take_live(handle, id);
+                self.take_live(place);
             }
-            Reply::Frame { handle, id, frame, outcome } => {
-                self.submitted -= Credit::of_frame(frame.as_bytes().len());
-                self.handle_frame_reply(handle, id, frame, outcome)
+            Reply::Frame { place, frame, outcome } => {
+                self.submitted.take(place.lane, Credit::of_frame(frame.as_bytes().len()));
+                self.handle_frame_reply(place, frame, outcome)
             }
             Reply::Operation { request, digest, outcome } => {
                 self.handle_operation_reply(request, digest, outcome)
@@ -82,18 +82,22 @@ impl Session {
     }
 
     /// Whether more of a lane may be read: its events would find places, and budget is left. Of
-    /// the budget control has all, the other lanes leave an eighth.
+    /// the budget control has all, the other lanes leave an eighth, and backfill takes a half at
+    /// most: the shares that a client keeps to (W.26) and any other is held to (W.86).
     pub(super) fn may_read(&self, lane: Lane) -> bool {
-        let (used, budget) = (self.held(), self.budget);
-        // Control brings revocations and stops: live data must not keep them waiting.
-        let bytes = match lane {
-            Lane::Control => budget.bytes,
-            Lane::Live | Lane::Backfill => budget.bytes / 8 * 7,
+        let is_below =
+            |used: Credit, most: Credit| used.bytes < most.bytes && used.frames < most.frames;
+        let (used, but_alarms) = (self.held(), self.budget.without_eighths(1));
+        // Control brings revocations and stops: other data must not keep them waiting.
+        let has_budget = match lane {
+            Lane::Control => is_below(used, self.budget),
+            Lane::Live => is_below(used, but_alarms),
+            Lane::Backfill => {
+                let half = self.budget.without_eighths(4);
+                is_below(used, but_alarms) && is_below(self.held_on(lane), half)
+            }
         };
-        self.ended.is_none()
-            && self.replies.capacity() >= EVENTS_OF_A_READ_MAX
-            && used.bytes < bytes
-            && used.frames < budget.frames
+        has_budget && self.ended.is_none() && self.replies.capacity() >= EVENTS_OF_A_READ_MAX
     }
 
     /// Whether the peer got a receipt or data: what its transport holds may be more from then on.
@@ -115,7 +119,7 @@ impl Session {
     pub(super) fn is_idle(&self) -> bool {
         // No place is held, so no answer is outstanding.
         self.replies.capacity() == self.replies.max_capacity()
-            && self.wire.unacknowledged().frames == 0
+            && self.wire.unacknowledged().sum().frames == 0
             && self.unreceipted.is_empty()
             && self.releases.is_empty()
     }

@@ -7,10 +7,11 @@ use model::{Millis, RejectCode, Sequence, StreamHandle};
 
 use super::event::{ClientError, ClientEvent, ClientLimits, KeptFrames, StopReason, Violation};
 use super::stream::{Ready, Stream};
+use crate::credit::Shared;
 use crate::stream::check_signal;
 use crate::{
     Codec, Credit, Descriptor, Features, Frame, FramePlace, FramesItem, Lane, Layout, OpenStream,
-    Reading, StreamName,
+    Reading, StreamName, UnderWay,
 };
 
 /// Outlives connections; the credit and what is under way are of one connection.
@@ -27,7 +28,9 @@ pub(super) struct HeldFrames {
     bytes: usize,
     credit: Credit,
     /// The sum over all streams of what is under way on this connection.
-    under_way: Credit,
+    under_way: UnderWay,
+    /// Streams of each lane.
+    open: [usize; 3],
     /// The stream served last on each lane, so that streams take turns.
     served: [StreamHandle; 3],
 }
@@ -44,7 +47,8 @@ impl HeldFrames {
             next_handle: 1,
             bytes: 0,
             credit: Credit::default(),
-            under_way: Credit::default(),
+            under_way: UnderWay::default(),
+            open: [0; 3],
             served: [StreamHandle(0); 3],
         }
     }
@@ -56,7 +60,7 @@ impl HeldFrames {
 
     /// What is under way on this connection.
     pub(super) fn under_way(&self) -> Credit {
-        self.under_way
+        self.under_way.sum()
     }
 
     /// How each stream is opened, for a new connection.
@@ -66,7 +70,7 @@ impl HeldFrames {
 
     /// The connection is gone: streams and frames stay, credit does not.
     pub(super) fn disconnect(&mut self) {
-        (self.credit, self.under_way) = (Credit::default(), Credit::default());
+        (self.credit, self.under_way) = (Credit::default(), UnderWay::default());
         self.streams.values_mut().for_each(Stream::disconnect);
     }
 
@@ -104,6 +108,7 @@ impl HeldFrames {
         self.next_handle = next_handle;
         let open = OpenStream { handle, lane, descriptor };
         self.streams.insert(handle, Stream::new(open.clone(), receipted));
+        self.open[lane as usize] += 1;
         self.names.insert(name, handle);
         Ok(open)
     }
@@ -177,11 +182,13 @@ impl HeldFrames {
         handle: StreamHandle,
         next: Sequence,
     ) -> Option<ClientEvent> {
-        match self.streams.get_mut(&handle)?.make_ready(next) {
+        let stream = self.streams.get_mut(&handle)?;
+        let lane = stream.open().lane;
+        match stream.make_ready(next) {
             Ok(Ready::On) => Some(ClientEvent::StreamReady { handle, next }),
             Ok(Ready::Again { receipted, held_bytes, under_way }) => {
                 self.bytes -= held_bytes;
-                self.under_way -= under_way;
+                self.under_way.take(lane, under_way);
                 Some(ClientEvent::Regressed { handle, next, receipted })
             }
             Err(why) => self.stop(handle, why),
@@ -203,15 +210,12 @@ impl HeldFrames {
         let stream = self.streams.get_mut(&handle)?;
         stream.lay_out_due(self.spoken);
         let bytes = stream.due()?.as_bytes().clone();
-        let after = self.under_way + Credit::of_frame(bytes.len());
-        // A frame larger than its lane's share may go when nothing else is under way; otherwise it
-        // could never go.
-        let alone = self.under_way.frames == 0;
-        let share = if alone { self.credit } else { self.credit.share(lane) };
-        if !after.fits(share) {
+        let frame = Credit::of_frame(bytes.len());
+        let backfills = self.open[Lane::Backfill as usize] > 0;
+        if !self.under_way.admits(lane, frame, Shared { credit: self.credit, backfills }) {
             return None;
         }
-        self.under_way = after;
+        self.under_way.add(lane, frame);
         self.streams.get_mut(&handle)?.count_sent();
         // Only when one goes, so that a stream that waits for credit does not lose its turn.
         self.served[lane as usize] = handle;
@@ -248,9 +252,10 @@ impl HeldFrames {
         else {
             return Vec::new();
         };
+        let lane = stream.open().lane;
         let freed = stream.acknowledge(item.sequences.0, item.sequences.1);
         self.bytes -= freed.held_bytes;
-        self.under_way -= freed.under_way;
+        self.under_way.take(lane, freed.under_way);
         let marks = freed.marks.into_iter();
         let durable = marks.map(|last| ClientEvent::Durable { handle, last });
         durable.chain(self.end_if_done(handle)).collect()
@@ -269,6 +274,7 @@ impl HeldFrames {
             return self.stop(handle, StopReason::Refused(code));
         }
         let stream = self.streams.get_mut(&handle)?;
+        let lane = stream.open().lane;
         match stream.rewind(from, code) {
             Err(why) => self.stop(handle, why),
             Ok(back) => {
@@ -279,7 +285,7 @@ impl HeldFrames {
                 if wait_ms > 0 {
                     stream.pause(now, again_at);
                 }
-                self.under_way -= back;
+                self.under_way.take(lane, back);
                 Some(ClientEvent::Delayed { handle, code, again_at })
             }
         }
@@ -303,7 +309,7 @@ impl HeldFrames {
         // is asked by a ward of gateways every second has less for everybody.
         let doubled = 1u64.checked_shl(stream.postponed()).unwrap_or(u64::MAX);
         let again_at = now.plus(retry_after_ms.saturating_mul(doubled).min(reopen_after_ms_max));
-        self.under_way -= stream.postpone();
+        self.under_way.take(stream.open().lane, stream.postpone());
         stream.pause(now, again_at);
         Some(ClientEvent::StreamPostponed { handle, code, again_at })
     }
@@ -326,7 +332,9 @@ impl HeldFrames {
         // The one way out of the map, so that neither sum can be forgotten.
         let stream = self.streams.remove(&handle)?;
         self.names.remove(&stream.open().descriptor.name());
-        self.under_way -= stream.under_way();
+        let lane = stream.open().lane;
+        self.open[lane as usize] -= 1;
+        self.under_way.take(lane, stream.under_way());
         self.bytes -= stream.held_bytes();
         Some(stream)
     }
@@ -382,6 +390,19 @@ mod tests {
         let mut held = held(&[Lane::Live, Lane::Backfill, Lane::Live], 2);
         let turns: Vec<_> = std::iter::from_fn(|| held.next_frame(Lane::Live)).collect();
         assert_eq!(turns.iter().map(handle_of).collect::<Vec<_>>(), [1, 3, 1, 3]);
+    }
+
+    #[test]
+    fn live_readings_leave_their_eighth_to_backfill_and_both_leave_alarms_theirs() {
+        let mut held = held(&[Lane::Live, Lane::Backfill, Lane::Control], 100);
+        let sent = [Lane::Live, Lane::Backfill, Lane::Control]
+            .map(|lane| std::iter::from_fn(|| held.next_frame(lane)).count());
+        assert_eq!(sent, [76, 12, 12]);
+        held.stop(StreamHandle(2), StopReason::Refused(RejectCode::NotPermitted));
+        assert_eq!(held.under_way().frames, 88);
+        held.stop(StreamHandle(3), StopReason::Refused(RejectCode::NotPermitted));
+        let live = std::iter::from_fn(|| held.next_frame(Lane::Live)).count();
+        assert_eq!(live, 12, "without a stream of backfill it is live's");
     }
 
     #[test]

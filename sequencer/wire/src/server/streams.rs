@@ -8,7 +8,7 @@ use model::{Interval, Millis, RejectCode, Sequence, StreamHandle};
 
 use super::event::{ServerEvent, ServerLimits};
 use crate::header::SEQUENCE_MAX;
-use crate::{Concern, Credit, Frame, FramesItem, Lane, OpenStream, Reject, StreamName};
+use crate::{Concern, Credit, Frame, FramesItem, Lane, OpenStream, Reject, StreamName, UnderWay};
 
 const EVERY_SEQUENCE: RangeInclusive<Sequence> = Sequence(0)..=Sequence(u64::MAX);
 
@@ -17,7 +17,7 @@ pub(super) struct Streams {
     streams: BTreeMap<StreamHandle, Stream>,
     names: BTreeMap<StreamName, StreamHandle>,
     /// Of all streams.
-    unacknowledged: Credit,
+    unacknowledged: UnderWay,
 }
 
 struct Stream {
@@ -59,11 +59,11 @@ pub(super) struct Taken {
 impl Streams {
     pub(super) fn new(limits: ServerLimits) -> Streams {
         let (streams, names) = (BTreeMap::new(), BTreeMap::new());
-        Streams { limits, streams, names, unacknowledged: Credit::default() }
+        Streams { limits, streams, names, unacknowledged: UnderWay::default() }
     }
 
     /// What was delivered and neither acknowledged nor rejected.
-    pub(super) fn unacknowledged(&self) -> Credit {
+    pub(super) fn unacknowledged(&self) -> UnderWay {
         self.unacknowledged
     }
 
@@ -239,7 +239,7 @@ impl Streams {
         }
         let weight = Credit::of_frame(frame.as_bytes().len());
         stream.in_flight.push_back((sequence, weight));
-        self.unacknowledged += weight;
+        self.unacknowledged.add(stream.open.lane, weight);
         if sequence == stream.next {
             stream.next = Sequence(sequence.0 + 1);
             // What was missing is here, so the next hole is worth a reject again.
@@ -261,7 +261,7 @@ impl Streams {
         now: Millis,
     ) -> Result<Interval, RejectCode> {
         // Room before readings: a peer beyond its budget costs no check of its readings.
-        let after = self.unacknowledged + Credit::of_frame(frame.as_bytes().len());
+        let after = self.unacknowledged.sum() + Credit::of_frame(frame.as_bytes().len());
         if !after.fits(self.limits.credit()) {
             return Err(RejectCode::Busy);
         }
@@ -289,7 +289,7 @@ impl Streams {
             }
             !inside
         });
-        self.unacknowledged -= freed;
+        self.unacknowledged.take(stream.open.lane, freed);
         freed.frames
     }
 }
@@ -351,11 +351,11 @@ mod tests {
     fn what_is_delivered_is_counted_until_a_receipt_a_reject_or_the_end() {
         let mut streams = open_with(ServerLimits::default());
         (1..=4).for_each(|sequence| drop(give(&mut streams, sequence)));
-        assert_eq!(streams.unacknowledged(), Credit { bytes: 4 * 48, frames: 4 });
+        assert_eq!(streams.unacknowledged().sum(), Credit { bytes: 4 * 48, frames: 4 });
         streams.reject(HANDLE, Sequence(4), RejectCode::Busy);
-        assert_eq!(streams.unacknowledged().frames, 3);
+        assert_eq!(streams.unacknowledged().sum().frames, 3);
         assert!(streams.end(HANDLE) && !streams.end(HANDLE));
-        assert_eq!(streams.unacknowledged(), Credit::default());
+        assert_eq!(streams.unacknowledged(), UnderWay::default());
     }
 
     #[test]

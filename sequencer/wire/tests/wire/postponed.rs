@@ -70,7 +70,7 @@ fn pauses_double_to_a_minute_and_begin_anew_after_the_stream_was_open() {
     let code = RejectCode::Unavailable;
     assert_eq!(pair.down(), [ClientEvent::StreamPostponed { handle, code, again_at }]);
     assert_eq!(pair.client.under_way(), Credit::default());
-    assert_eq!(pair.server.unacknowledged(), Credit::default());
+    assert_eq!(pair.server.unacknowledged().sum(), Credit::default());
     pair.client.handle_timeout(again_at);
     assert!(is_asked_for(&pair.up(), handle));
     pair.server.open_stream(handle, Sequence(0));

@@ -561,7 +561,7 @@ fn a_hostile_client_meets_only_limits() {
                     _ => {}
                 }
             }
-            let held = server.unacknowledged();
+            let held = server.unacknowledged().sum();
             assert!(held.frames <= 16 && held.bytes <= 160 << 10, "seed {seed}");
             if server.is_closed() {
                 break;

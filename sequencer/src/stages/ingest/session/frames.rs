@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use model::{Interval, Position, RejectCode, Sequence, StreamHandle};
 use wire::{Credit, Frame, OpenStream};
 
-use super::state::{Outcome, Reply, Session, Stream, code_of};
+use super::state::{Outcome, Reply, Session, Stream, Submitted, code_of};
 use crate::guard::caught;
 use crate::stages::deliver::AgainError;
 use crate::stages::ingest::observe::Observed;
@@ -64,20 +64,20 @@ impl Session {
         let (key, lane, sequence) = (stream.key.clone(), stream.lane, frame.sequence());
         // The frame is shared, not copied: if it came again, its bytes are compared with the stored
         // ones.
-        let (id, copy) = (self.next_id(), frame.clone());
+        let (place, copy) = (Submitted { handle, id: self.next_id(), lane }, frame.clone());
         let (readings, bytes) = (frame.header().count, frame.as_bytes().len() as u32);
         let reply = move |outcome| match outcome {
-            Ok(Answer::FrameStored) => Reply::Stored { handle, id, readings, bytes },
-            outcome => Reply::Frame { handle, id, frame: copy, outcome },
+            Ok(Answer::FrameStored) => Reply::Stored { place, readings, bytes },
+            outcome => Reply::Frame { place, frame: copy, outcome },
         };
         let item = Item::Frame { gateway, key, frame, measured };
         if let Err(code) = self.submit_on(lane, item, reply) {
             return self.reject_frames(handle, sequence, code);
         }
-        self.submitted += Credit::of_frame(bytes as usize);
+        self.submitted.add(lane, Credit::of_frame(bytes as usize));
         // Only what was taken is under way, and a frame sent again does not move the stream on.
         if let Some(stream) = self.streams.get_mut(&handle) {
-            stream.under_way.push_back((id, sequence));
+            stream.under_way.push_back((place.id, sequence));
             if stream.next == sequence {
                 stream.next = Sequence(sequence.0 + 1);
             }
@@ -97,24 +97,18 @@ impl Session {
 
     /// Takes a submission off the stream; whether its reply still counts: nothing was rejected
     /// below it since.
-    pub(super) fn take_live(&mut self, handle: StreamHandle, id: u64) -> bool {
-        let Some(stream) = self.streams.get_mut(&handle) else { return false };
+    pub(super) fn take_live(&mut self, place: Submitted) -> bool {
+        let Some(stream) = self.streams.get_mut(&place.handle) else { return false };
         // Replies of a lane come in the order of submission, so the one that counts is the oldest.
-        let live = stream.under_way.front().is_some_and(|(front, _)| *front == id);
+        let live = stream.under_way.front().is_some_and(|(front, _)| *front == place.id);
         if live {
             stream.under_way.pop_front();
         }
         live
     }
 
-    pub(super) fn handle_frame_reply(
-        &mut self,
-        handle: StreamHandle,
-        id: u64,
-        frame: Frame,
-        outcome: Outcome,
-    ) {
-        let live = self.take_live(handle, id);
+    pub(super) fn handle_frame_reply(&mut self, place: Submitted, frame: Frame, outcome: Outcome) {
+        let (handle, live) = (place.handle, self.take_live(place));
         match outcome {
             Ok(Answer::FrameDuplicate { position }) => {
                 self.again.push(Again { handle, frame, position });

@@ -8,7 +8,9 @@ use model::{
     ClaimKind, Digest, PatientIndex, Position, RejectCode, Sequence, StreamHandle, with_causes,
 };
 use tokio::sync::mpsc::{OwnedPermit, Receiver, Sender, channel};
-use wire::{Credit, Frame, Lane, RequestId, ServerConfig, ServerSession, SignedReceipt, StreamKey};
+use wire::{
+    Credit, Frame, Lane, RequestId, ServerConfig, ServerSession, SignedReceipt, StreamKey, UnderWay,
+};
 
 use crate::stages::deliver::AgainError;
 use crate::stages::ingest::admit::AdmitError;
@@ -24,13 +26,22 @@ pub(super) type Outcome = Result<Answer, AdmitError>;
 /// What comes back to a session from the writer thread or a reading task.
 pub(crate) enum Reply {
     Opened { handle: StreamHandle, id: u64, outcome: Outcome },
-    Stored { handle: StreamHandle, id: u64, readings: u16, bytes: u32 },
-    Frame { handle: StreamHandle, id: u64, frame: Frame, outcome: Outcome },
+    Stored { place: Submitted, readings: u16, bytes: u32 },
+    Frame { place: Submitted, frame: Frame, outcome: Outcome },
     Operation { request: RequestId, digest: Digest, outcome: Outcome },
     Access { asked: Asked, outcome: Outcome },
     Compared(Result<Compared, AgainError>),
     Found(Result<Found, AgainError>),
     Read(Result<Vec<StoredEntry>, AgainError>),
+}
+
+/// Which submission of a frame.
+#[derive(Clone, Copy)]
+pub(crate) struct Submitted {
+    pub(super) handle: StreamHandle,
+    pub(super) id: u64,
+    /// Of its stream, which may be ended before the answer comes.
+    pub(super) lane: Lane,
 }
 
 /// A request to read that waits for its decision, or a further page of one.
@@ -105,7 +116,7 @@ pub(crate) struct Session {
     /// Whether a receipt was given, or a frame released: until then little is held for it.
     pub(super) proven: bool,
     /// Frames that the writer has not answered, whatever became of their stream since.
-    pub(super) submitted: Credit,
+    pub(super) submitted: UnderWay,
     pub(super) replies: Sender<Reply>,
     pub(super) greeted: bool,
     pub(super) next_id: u64,
@@ -140,9 +151,10 @@ impl Session {
             wire: ServerSession::new(ServerConfig { scope, signer, limits }),
             services,
             credit: Credit::default(),
+            // What a peer may really have under way; the credit is what it is told to keep to.
             budget: config.idle_budget(),
             proven: false,
-            submitted: Credit::default(),
+            submitted: UnderWay::default(),
             shared,
             replies,
             greeted: false,
@@ -165,11 +177,12 @@ impl Session {
     /// What a connection holds of the node: what has no receipt, and what waits for the writer. A
     /// stream that ends, or is rejected, counts off the first; its frames stay in the queue.
     pub(super) fn held(&self) -> Credit {
-        let unacknowledged = self.wire.unacknowledged();
-        Credit {
-            bytes: unacknowledged.bytes.max(self.submitted.bytes),
-            frames: unacknowledged.frames.max(self.submitted.frames),
-        }
+        more_of(self.wire.unacknowledged().sum(), self.submitted.sum())
+    }
+
+    /// The same of one lane.
+    pub(super) fn held_on(&self, lane: Lane) -> Credit {
+        more_of(self.wire.unacknowledged().on(lane), self.submitted.on(lane))
     }
 
     /// A place for one reply; `None` while too many are under way.
@@ -270,6 +283,10 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.shared.sessions.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+fn more_of(one: Credit, other: Credit) -> Credit {
+    Credit { bytes: one.bytes.max(other.bytes), frames: one.frames.max(other.frames) }
 }
 
 /// What a peer is told of an outcome that it did not hope for.

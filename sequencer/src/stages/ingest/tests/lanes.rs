@@ -4,7 +4,9 @@
 use model::{EpochNumber, OrganisationId, Sequence, StreamHandle};
 use wire::{ClientEvent, Descriptor, Entry, Lane, RegistryChange, RegistryRecord};
 
-use super::support::{Client, Node, QUEUE_ITEMS_MAX, descriptor, readings};
+use super::floods;
+use super::support::{Client, Node, QUEUE_ITEMS_MAX, descriptor, large_frame, readings};
+use crate::stages::ingest::IngestConfig;
 use crate::stages::ledger::Item;
 
 /// With 480 frames and 1 MiB for a connection, half of either is backfill's: so many frames of so
@@ -87,4 +89,33 @@ async fn an_alarm_beside_full_backfills_is_stored_in_the_next_group() {
     assert!(matches!(next[1], Entry::RegistryChange(_)), "found {:?}", next[1]);
     let backfill = next[2..].iter().filter(|entry| epoch(entry).is_some()).count();
     assert!(backfill > 0, "and backfill behind it");
+}
+
+/// Whatever the client keeps to: the node reads no more of a lane than leaves the others theirs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn backfill_is_read_to_a_half_of_the_budget_and_live_readings_to_seven_eighths() {
+    // Four large frames.
+    let config = IngestConfig { unacknowledged_bytes_max: 256 << 10, ..IngestConfig::default() };
+    let node = Node::start().await;
+    let (mut session, mut replies) = node.session(config);
+    floods::greet(&mut session);
+    let lanes = [Lane::Backfill, Lane::Backfill, Lane::Backfill, Lane::Backfill, Lane::Live];
+    for (stream, lane) in (1..).zip(lanes) {
+        floods::open(&mut session, &mut replies, stream, lane).await;
+    }
+    let held = node.hold_writer();
+    let mut taken = Vec::new();
+    for (stream, lane) in (1..).zip(lanes) {
+        if session.may_read(lane) {
+            session.handle_bytes(lane, large_frame(stream.into(), stream).as_bytes());
+            taken.push(stream);
+        }
+    }
+    // The third one came when two were still less than a half.
+    assert_eq!(taken, [1, 2, 3, 5]);
+    assert_eq!(Lane::ALL.map(|lane| session.may_read(lane)), [true, false, false]);
+    drop(held);
+    for _ in taken {
+        session.handle_reply(replies.recv().await.unwrap());
+    }
 }
