@@ -2,9 +2,9 @@
 //! one.
 //!
 //! Both rules are of counts alone. *Places*: each lane has some of its own, and takes of the shared
-//! ones as long as all own places of the others stay free for them. *Turns*: a group takes the
-//! lanes one after the other, most urgent first; each leaves room for one item of every lane that
-//! waits behind it, and backfill has a bounded part of a group.
+//! ones as long as all own places of the others stay free for them; what is reserved stands apart
+//! from both. *Turns*: a group takes the lanes one after the other, most urgent first; each leaves
+//! room for one item of every lane that waits behind it, and backfill has a bounded part of a group.
 
 use crate::{GROUP_BYTES_MAX, GROUP_ENTRIES_MAX, ITEM_BYTES_MAX, ITEM_ENTRIES_MAX};
 
@@ -28,8 +28,9 @@ impl Lane {
     /// Every lane, the most urgent first.
     pub const ALL: [Lane; 3] = [Lane::Control, Lane::Live, Lane::Backfill];
 
-    /// Places that no other lane takes, of so many: an eighth for control and for backfill, three
-    /// eighths for live, and one at least. The rest, three eighths, is for whoever comes.
+    /// Places that no other lane takes, of so many that are not reserved: an eighth for control and
+    /// for backfill, three eighths for live, and one at least. The rest, three eighths, is for
+    /// whoever comes.
     pub fn own_places(self, items_max: usize) -> usize {
         let eighths = match self {
             Lane::Control | Lane::Backfill => 1,
@@ -38,14 +39,23 @@ impl Lane {
         (items_max / 8 * eighths).max(1)
     }
 
-    /// How many items may wait on this lane beside so many on each.
-    pub(crate) fn places(self, waiting: Waiting, items_max: usize) -> usize {
+    /// How many items may wait on this lane beside so many on each, of so many places and of these
+    /// `reserved` ones besides.
+    pub(crate) fn places(self, waiting: Waiting, common: usize, reserved: usize) -> usize {
         let others = Lane::ALL.into_iter().filter(|other| *other != self);
-        let kept: usize =
-            others.map(|other| waiting.on(other).max(other.own_places(items_max))).sum();
-        // With fewer places than eighths each lane still has its one.
-        items_max.saturating_sub(kept).max(self.own_places(items_max))
+        let kept: usize = others.map(|other| waiting.on(other).max(other.own_places(common))).sum();
+        // What is reserved is part of no lane's own: else the others would leave less of it.
+        (common + reserved).saturating_sub(kept).max(self.own_places(common))
     }
+}
+
+/// Which places an item may take, whatever its lane is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Places {
+    /// Those of its lane, and what the lanes share.
+    Common,
+    /// The reserved ones as well.
+    Reserved,
 }
 
 /// How many items wait on each lane.

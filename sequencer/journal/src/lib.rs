@@ -58,7 +58,7 @@ pub use file::is_one_file;
 pub use folder::{FileMedium, MediumError};
 pub use head::{Head, Place};
 pub use index::GivenUp;
-pub use lane::{BACKFILL_BYTES_MAX, Lane};
+pub use lane::{BACKFILL_BYTES_MAX, Lane, Places};
 pub use limits::{
     ENTRY_BYTES_MAX, FILE_BYTES_MAX, FileNumber, GROUP_BYTES_MAX, GROUP_ENTRIES_MAX, GroupNumber,
     ITEM_BYTES_MAX, ITEM_ENTRIES_MAX, JUMPS_MAX, MILLIS_MAX, Millis, Position,

@@ -4,13 +4,17 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::lane::Waiting;
-use crate::{Failure, Lane, NotTaken};
+use crate::{Failure, Lane, NotTaken, Places};
 
 /// Many push, one pops. Once closed it takes nothing more and is drained.
 pub(crate) struct Queue<T> {
     state: Mutex<State<T>>,
     changed: Condvar,
-    items_max: usize,
+    /// Places that any item may take, within the share of its lane.
+    common_max: usize,
+    /// Places beside these that only some items take. No share counts them: a lane that is beyond
+    /// its own places has none left as soon as the others take the rest.
+    reserved: usize,
 }
 
 struct State<T> {
@@ -19,22 +23,27 @@ struct State<T> {
 }
 
 impl<T> Queue<T> {
-    pub(crate) fn new(items_max: usize) -> Queue<T> {
+    /// So many places; these `reserved` ones among them, but a half of all at most.
+    pub(crate) fn new(items_max: usize, reserved: usize) -> Queue<T> {
         let state = State { lanes: Lane::ALL.map(|_| VecDeque::new()), closed: None };
-        Queue { state: Mutex::new(state), changed: Condvar::new(), items_max }
+        let reserved = reserved.min(items_max / 2);
+        let common_max = items_max - reserved;
+        Queue { state: Mutex::new(state), changed: Condvar::new(), common_max, reserved }
     }
 
-    /// Takes the item if `reserved` places of its lane are left after it, or hands it back with the
+    /// Takes the item if there is such a place for it on its lane, or hands it back with the
     /// reason; never waits for room.
-    pub(crate) fn push(&self, lane: Lane, reserved: usize, item: T) -> Result<(), (T, NotTaken)> {
+    pub(crate) fn push(&self, lane: Lane, places: Places, item: T) -> Result<(), (T, NotTaken)> {
         let mut state = self.state();
         // Before the room: a closed queue gets none, so trying again would be in vain.
         if let Some(why) = &state.closed {
             return Err((item, why.clone()));
         }
-        let places = lane.places(state.waiting(), self.items_max);
-        // At least one place is for everybody, however many are reserved.
-        let items_max = places.saturating_sub(reserved).max(1);
+        let reserved = match places {
+            Places::Common => 0,
+            Places::Reserved => self.reserved,
+        };
+        let items_max = lane.places(state.waiting(), self.common_max, reserved);
         let items = &mut state.lanes[lane as usize];
         if items.len() >= items_max {
             return Err((item, NotTaken::Full { items_max }));
@@ -103,36 +112,60 @@ mod tests {
     use super::*;
 
     /// The simplest model: every item of a lane in the order in which it was taken.
-    #[derive(Default)]
     struct Model {
         lanes: [Vec<u32>; 3],
+        items_max: usize,
+        reserved: usize,
     }
 
     impl Model {
         /// Whether a lane may have one more: of its own places, or of those that leave every other
-        /// lane its own.
-        fn has_room(&self, lane: Lane, items_max: usize) -> bool {
+        /// lane its own, the reserved ones among them if it may have those.
+        fn has_room(&self, lane: Lane, places: Places) -> bool {
+            let common_max = self.items_max - self.reserved;
+            let more = match places {
+                Places::Common => 0,
+                Places::Reserved => self.reserved,
+            };
             let mine = self.lanes[lane as usize].len();
             let taken: usize = Lane::ALL
                 .into_iter()
                 .map(|any| {
                     let items = self.lanes[any as usize].len();
-                    if any == lane { items } else { items.max(any.own_places(items_max)) }
+                    if any == lane { items } else { items.max(any.own_places(common_max)) }
                 })
                 .sum();
-            mine < lane.own_places(items_max) || taken < items_max
+            mine < lane.own_places(common_max) || taken < common_max + more
+        }
+
+        fn len(&self) -> usize {
+            self.lanes.iter().map(Vec::len).sum()
         }
     }
 
     #[derive(Clone, Copy, Debug)]
     enum Op {
-        Push(Lane),
+        Push(Lane, Places),
         Pop(Lane),
     }
 
     fn op() -> impl Strategy<Value = Op> {
         let lane = || (0..3usize).prop_map(|lane| Lane::ALL[lane]);
-        prop_oneof![3 => lane().prop_map(Op::Push), 1 => lane().prop_map(Op::Pop)]
+        let places = prop_oneof![2 => Just(Places::Common), 1 => Just(Places::Reserved)];
+        prop_oneof![
+            3 => (lane(), places).prop_map(|(lane, places)| Op::Push(lane, places)),
+            1 => lane().prop_map(Op::Pop),
+        ]
+    }
+
+    /// So many places, and how many of them are reserved.
+    fn places(items_max: impl Strategy<Value = usize>) -> impl Strategy<Value = (usize, usize)> {
+        items_max.prop_flat_map(|items_max| (Just(items_max), 0..=items_max / 2))
+    }
+
+    /// Pushes as many as are taken; how many those were.
+    fn fill(queue: &Queue<()>, lane: Lane, places: Places) -> usize {
+        std::iter::repeat_with(|| queue.push(lane, places, ())).take_while(Result::is_ok).count()
     }
 
     proptest! {
@@ -140,15 +173,16 @@ mod tests {
 
         #[test]
         fn lanes_keep_their_order_and_their_places(
-            items_max in 8..80usize,
+            (items_max, reserved) in places(8..80usize),
             ops in proptest::collection::vec(op(), 1..300),
         ) {
-            let (queue, mut model) = (Queue::new(items_max), Model::default());
+            let queue = Queue::new(items_max, reserved);
+            let mut model = Model { lanes: Default::default(), items_max, reserved };
             for (number, op) in (0..).zip(ops) {
                 match op {
-                    Op::Push(lane) => {
-                        let taken = queue.push(lane, 0, number).is_ok();
-                        prop_assert_eq!(taken, model.has_room(lane, items_max));
+                    Op::Push(lane, places) => {
+                        let taken = queue.push(lane, places, number).is_ok();
+                        prop_assert_eq!(taken, model.has_room(lane, places));
                         if taken {
                             model.lanes[lane as usize].push(number);
                         }
@@ -159,7 +193,7 @@ mod tests {
                         prop_assert_eq!(queue.pop(lane), first);
                     }
                 }
-                prop_assert_eq!(queue.len(), model.lanes.iter().map(Vec::len).sum::<usize>());
+                prop_assert_eq!(queue.len(), model.len());
                 prop_assert!(queue.len() <= items_max);
             }
         }
@@ -167,37 +201,72 @@ mod tests {
         /// However the others were filled, a lane still takes as many as are its own.
         #[test]
         fn own_places_are_free_whatever_waits_on_the_other_lanes(
-            items_max in 8..5_000usize,
+            (items_max, reserved) in places(8..5_000usize),
             lane in 0..3usize,
             order in Just([0, 1, 2usize]).prop_shuffle(),
         ) {
-            let queue = Queue::new(items_max);
+            let queue = Queue::new(items_max, reserved);
             for other in order.into_iter().filter(|other| *other != lane) {
-                while queue.push(Lane::ALL[other], 0, ()).is_ok() {}
+                fill(&queue, Lane::ALL[other], Places::Common);
             }
             let lane = Lane::ALL[lane];
-            let mut taken = 0;
-            while queue.push(lane, 0, ()).is_ok() {
-                taken += 1;
+            let taken = fill(&queue, lane, Places::Common);
+            prop_assert!(taken >= lane.own_places(items_max - reserved));
+            prop_assert!(queue.len() <= items_max - reserved);
+        }
+
+        /// Whatever ordinary items came on which lane, and in which order, and however many of them
+        /// left again: as many places as are reserved are there for a stop.
+        #[test]
+        fn reserved_places_are_free_however_the_lanes_were_filled(
+            (items_max, reserved) in places(8..500usize),
+            some in proptest::collection::vec((0..3usize, 0..300usize, 0..100usize), 0..12),
+            order in Just(Lane::ALL).prop_shuffle(),
+            mine in 0..3usize,
+        ) {
+            let queue = Queue::new(items_max, reserved);
+            for (lane, pushed, popped) in some {
+                let lane = Lane::ALL[lane];
+                (0..pushed).for_each(|_| drop(queue.push(lane, Places::Common, ())));
+                (0..popped).for_each(|_| drop(queue.pop(lane)));
             }
-            prop_assert!(taken >= lane.own_places(items_max));
+            for lane in order {
+                fill(&queue, lane, Places::Common);
+            }
+            prop_assert!(queue.len() <= items_max - reserved);
+            let before = queue.len();
+            prop_assert_eq!(fill(&queue, Lane::ALL[mine], Places::Reserved), reserved);
             prop_assert!(queue.len() <= items_max);
+            for lane in Lane::ALL {
+                let what = "nothing ordinary takes what a stop gives back";
+                prop_assert_eq!(fill(&queue, lane, Places::Common), 0, "{}", what);
+            }
+            prop_assert_eq!(queue.len(), before + reserved);
         }
     }
 
     #[test]
     fn backfill_alone_takes_half_of_the_places() {
-        let queue = Queue::new(4_096);
-        let most = |lane| {
-            let mut taken = 0;
-            while queue.push(lane, 0, ()).is_ok() {
-                taken += 1;
-            }
-            taken
-        };
+        let queue = Queue::new(4_096, 0);
+        let most = |lane| fill(&queue, lane, Places::Common);
         assert_eq!(most(Lane::Backfill), 2_048);
         assert_eq!(most(Lane::Live), 1_536, "its own, whatever backfill took");
         assert_eq!(most(Lane::Control), 512);
         assert_eq!(queue.len(), 4_096);
+    }
+
+    /// Control in the shared places first: what live takes then leaves it none.
+    #[test]
+    fn a_stop_has_its_places_when_control_is_beyond_its_own() {
+        for first in [0, 447, 448, 460, 500, 504, 512, 600, 1_984, 4_096] {
+            let queue = Queue::new(4_096, 64);
+            (0..first).for_each(|_| drop(queue.push(Lane::Control, Places::Common, ())));
+            for lane in [Lane::Live, Lane::Backfill, Lane::Control] {
+                fill(&queue, lane, Places::Common);
+            }
+            let taken = fill(&queue, Lane::Control, Places::Reserved);
+            assert_eq!(taken, 64, "behind {first} ordinary ones of its lane");
+            assert_eq!(queue.len(), 4_096);
+        }
     }
 }

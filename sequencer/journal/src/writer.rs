@@ -17,7 +17,9 @@ use std::{fmt, io, thread};
 use crate::lane::Turn;
 use crate::log::FileMaker;
 use crate::queue::Queue;
-use crate::{AppendError, Committed, Failure, GroupBuilder, Lane, Log, Medium, Millis, NotTaken};
+use crate::{
+    AppendError, Committed, Failure, GroupBuilder, Lane, Log, Medium, Millis, NotTaken, Places,
+};
 
 /// Decides, on the writer thread, what each submitted item becomes. It is fed every item, those of
 /// one lane in order, and the time, so what it decides depends on everything before and on nothing
@@ -44,11 +46,15 @@ pub struct WriterConfig {
     /// Default 4,096. Memory: that many items and replies, twice (waiting, and admitted but not yet
     /// synced).
     pub queue_items_max: NonZeroUsize,
+    /// Places of those that only [`Places::Reserved`] may take; at most a half of them counts.
+    /// Default 0.
+    pub reserved_items: usize,
 }
 
 impl Default for WriterConfig {
     fn default() -> Self {
-        WriterConfig { queue_items_max: NonZeroUsize::new(4_096).expect("not zero") }
+        let queue_items_max = NonZeroUsize::new(4_096).expect("not zero");
+        WriterConfig { queue_items_max, reserved_items: 0 }
     }
 }
 
@@ -99,23 +105,23 @@ impl<A: Admission> Submitter<A> {
         item: A::Item,
         reply: impl FnOnce(Result<A::Answer, Failure>) + Send + 'static,
     ) -> Result<(), SubmitError<A::Item>> {
-        self.submit_leaving(lane, 0, item, reply)
+        self.submit_into(lane, Places::Common, item, reply)
     }
 
-    /// As [`Submitter::submit`], but not into the last `reserved` places of the lane, which are for
-    /// more urgent items. At least one place is for everybody.
+    /// As [`Submitter::submit`], and into the reserved places as well if `places` says so: then as
+    /// many are taken as are reserved, whatever else waits on which lane.
     ///
     /// # Errors
     /// As [`Submitter::submit`]; [`NotTaken::Full`] names the places that there are for this item.
-    pub fn submit_leaving(
+    pub fn submit_into(
         &self,
         lane: Lane,
-        reserved: usize,
+        places: Places,
         item: A::Item,
         reply: impl FnOnce(Result<A::Answer, Failure>) + Send + 'static,
     ) -> Result<(), SubmitError<A::Item>> {
         self.queue
-            .push(lane, reserved, Submitted { item, reply: Box::new(reply) })
+            .push(lane, places, Submitted { item, reply: Box::new(reply) })
             .map_err(|(submitted, why)| SubmitError { item: submitted.item, why })
     }
 
@@ -157,7 +163,8 @@ impl<M: Medium, A: Admission> Writer<M, A> {
         clock: impl FnMut() -> Millis + Send + 'static,
         config: WriterConfig,
     ) -> io::Result<Writer<M, A>> {
-        let queue = Arc::new(Queue::new(config.queue_items_max.get()));
+        let queue = Queue::new(config.queue_items_max.get(), config.reserved_items);
+        let queue = Arc::new(queue);
         let files = FileThread::start(log.maker())?;
         let owned = WriterThread {
             log,

@@ -49,7 +49,7 @@ struct Stored {
 fn start(medium: FaultMedium, queue_items_max: usize) -> Writer<FaultMedium, InGroups> {
     let (log, _) = Log::open(medium, GENESIS, salts()).expect("open");
     let queue_items_max = NonZeroUsize::new(queue_items_max).expect("not zero");
-    let config = WriterConfig { queue_items_max };
+    let config = WriterConfig { queue_items_max, reserved_items: 0 };
     Writer::start(log, InGroups, || START_MS, config).expect("a thread starts")
 }
 

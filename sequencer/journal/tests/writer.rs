@@ -64,7 +64,8 @@ fn start_on<M: Medium>(
     log: Log<M>,
     clock: impl FnMut() -> Millis + Send + 'static,
 ) -> Writer<M, Plain> {
-    let config = WriterConfig { queue_items_max: NonZeroUsize::new(100).expect("not zero") };
+    let queue_items_max = NonZeroUsize::new(100).expect("not zero");
+    let config = WriterConfig { queue_items_max, reserved_items: 0 };
     Writer::start(log, Plain::default(), clock, config).expect("a thread starts")
 }
 

@@ -143,7 +143,8 @@ pub(super) fn start_core(
     let view = admission.view();
     let queue_items_max = NonZeroUsize::new(opened.config.journal.queue_items_max);
     let queue_items_max = queue_items_max.expect("the configuration was checked: at least one");
-    let limits = WriterConfig { queue_items_max };
+    let reserved_items = opened.config.ingest.limits.reserved_items;
+    let limits = WriterConfig { queue_items_max, reserved_items };
     // A file made ahead takes no room that frames leave to everything else.
     let reserve = common.around.reserve.clone();
     log.ask_room(move |bytes| reserve.leaves_room(bytes));
@@ -152,8 +153,7 @@ pub(super) fn start_core(
     let writer = Writer::start(log, admission, now, limits)?;
     let (metrics, circuit) = (common.watched.metrics().clone(), Arc::new(CircuitRows));
     let rows = RowPool::start(&opened.config.admission, circuit, metrics)?;
-    let reserved = opened.config.ingest.limits.reserved_items;
-    let admit = Admit::new(writer.submitter(), rows).reserving(reserved).held_by(hold.clone());
+    let admit = Admit::new(writer.submitter(), rows).held_by(hold.clone());
     Ok(Core { journal, writer, admit, view, hub, proving, carrier: None, witness })
 }
 

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use journal::{Failure, NotTaken, Submitter};
+use journal::{Failure, NotTaken, Places, Submitter};
 use model::{RejectCode, with_causes};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
@@ -21,8 +21,6 @@ use crate::stages::rows::{EvaluatedRow, NotEvaluated, NotProvable, RowPool, Urge
 pub struct Admit {
     submitter: Submitter<LedgerAdmission<NodeDelivery>>,
     rows: RowPool,
-    /// Places of the writer's control lane that an ordinary item does not take.
-    reserved: usize,
     registry: Arc<watch::Sender<u64>>,
     hold: Hold,
 }
@@ -37,7 +35,7 @@ struct Asked {
     waiting: Waiting,
 }
 
-/// Where an item waits for the writer.
+/// Where an item waits for the writer, and whether it may take the reserved places.
 #[derive(Clone, Copy)]
 struct Waits {
     lane: Lane,
@@ -54,12 +52,10 @@ impl Waits {
         }
     }
 
-    /// How many places it leaves free, of those that are reserved.
-    fn leaves(self, reserved: usize) -> usize {
-        match (self.lane, self.urgency) {
-            (Lane::Control, Urgency::Ordinary) => reserved,
-            // The others take no place of that lane's own.
-            (Lane::Control, Urgency::Protecting) | (Lane::Live | Lane::Backfill, _) => 0,
+    fn places(self) -> Places {
+        match self.urgency {
+            Urgency::Ordinary => Places::Common,
+            Urgency::Protecting => Places::Reserved,
         }
     }
 }
@@ -130,18 +126,12 @@ impl Admit {
     /// Submits to this writer, and operations to the evaluation of their rows first.
     pub fn new(submitter: Submitter<LedgerAdmission<NodeDelivery>>, rows: RowPool) -> Admit {
         let (registry, hold) = (Arc::new(watch::Sender::new(0)), Hold::default());
-        Admit { submitter, rows, reserved: 0, registry, hold }
+        Admit { submitter, rows, registry, hold }
     }
 
     /// Takes nothing while `hold` is set.
     pub fn held_by(self, hold: Hold) -> Admit {
         Admit { hold, ..self }
-    }
-
-    /// Leaves so many places of the writer's control lane to what cannot wait: stops, revocations
-    /// and denies that are signed well, changes of the registry, closes.
-    pub fn reserving(self, reserved: usize) -> Admit {
-        Admit { reserved, ..self }
     }
 
     /// Submits an item and waits until its group is durable.
@@ -212,7 +202,7 @@ impl Admit {
         self.submit_to_writer(Waits { lane, urgency: Urgency::Ordinary }, item, reply)
     }
 
-    /// As [`Admit::submit_with`]; what protects a patient also has the reserved places.
+    /// As [`Admit::submit_with`]; what protects a patient also has the writer's reserved places.
     pub(super) fn submit_as(
         &self,
         urgency: Urgency,
@@ -285,8 +275,8 @@ impl Admit {
             }
             reply(answer.map_err(AdmitError::Failed));
         };
-        let (lane, reserved) = (waits.queue_lane(), waits.leaves(self.reserved));
-        let submitted = self.submitter.submit_leaving(lane, reserved, item, reply);
+        let (lane, places) = (waits.queue_lane(), waits.places());
+        let submitted = self.submitter.submit_into(lane, places, item, reply);
         submitted.map_err(|error| error.why.into())
     }
 

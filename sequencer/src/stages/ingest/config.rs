@@ -119,11 +119,10 @@ settings! {
             at_limit: "The connection's lanes are not read.",
         }
         reserved_items: usize = 64; "items", range(0, 65_536) => {
-            sets: "Places of the writer's control lane (an eighth of `journal.queue_items_max` is \
-                   its own) that only what cannot wait may take: stops, revocations and denies \
-                   that are signed well, changes of the registry, closes of windows. One place is \
-                   for everybody in any case.",
-            at_limit: "Everything else on that lane is refused as busy while these are free.",
+            sets: "Places of `journal.queue_items_max`, a half of them at most, that only what \
+                   cannot wait may take: stops, revocations and denies that are signed well, \
+                   changes of the registry, closes of windows. They are of no lane's share.",
+            at_limit: "Everything else is refused as busy while these are free.",
         }
         streams_max: usize = ServerLimits::default().streams_max; "streams", range(1, 1 << 16) => {
             sets: "Most streams of a connection, refused ones included.",

@@ -10,7 +10,8 @@ use wire::{
 };
 
 use super::support::{
-    Client, Node, QUEUE_ITEMS_MAX, descriptor, for_nobody, junk, large_frame, now, request,
+    COMMON_ITEMS_MAX, Client, Node, QUEUE_ITEMS_MAX, descriptor, for_nobody, junk, large_frame,
+    now, request,
 };
 use crate::stages::ingest::config::READ_BYTES_MAX;
 use crate::stages::ingest::session::{Reply, Session};
@@ -111,21 +112,13 @@ async fn requests_to_read_beyond_the_rate_are_busy() {
     assert_eq!(codes[120..], [Some(RejectCode::Busy); 2]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn three_lanes_full_of_frames_have_places_left_for_a_stop() {
-    let mut node = Node::start().await;
-    let mut wallet = node.client(Role::Wallet, "patient-app").await.welcomed().await;
-    let stop = node.sign(Action::Stop);
-    let held = node.hold_writer();
+/// Fills the writer's queue with frames, first to last; how many each lane took.
+async fn fill_queue(node: &Node, lanes: [Lane; 3]) -> [usize; 3] {
     let item = || Item::OpenStream { gateway: super::gateway_id(), descriptor: descriptor() };
-    let reserved = IngestConfig::default().reserved_items;
     // One that the writer takes off the queue and waits with, so that the rest stays.
     node.admit.submit_with(item(), |_| ()).unwrap();
-    while node.admit.waiting() > 0 {
-        tokio::task::yield_now().await;
-    }
-    // The least urgent first: each takes what leaves the others their own.
-    let taken = [Lane::Backfill, Lane::Live, Lane::Control].map(|lane| {
+    node.until_waiting(0).await;
+    lanes.map(|lane| {
         let mut taken = 0;
         let error = loop {
             match node.admit.submit_on(lane, item(), |_| ()) {
@@ -135,25 +128,48 @@ async fn three_lanes_full_of_frames_have_places_left_for_a_stop() {
         };
         assert!(matches!(error, AdmitError::Busy { items_max } if items_max == taken));
         taken
-    });
-    let eighth = QUEUE_ITEMS_MAX / 8;
-    assert_eq!(taken, [4 * eighth, 3 * eighth, eighth - reserved]);
-    let asked = wallet.session.submit(stop).unwrap();
-    // A certificate's own junk takes no reserved place.
-    let other = wallet.session.submit(junk(9)).unwrap();
-    wallet.transmit().await;
-    let rejected = wallet.until(|event| match event {
-        ClientEvent::RequestRejected { request, code } => Some((*request, *code)),
-        _ => None,
-    });
-    assert_eq!(rejected.await, (other, RejectCode::Signature));
-    assert_eq!(node.admit.waiting(), QUEUE_ITEMS_MAX - reserved + 1, "the stop waits");
-    drop(held);
-    let applied = wallet.until(|event| match event {
-        ClientEvent::OperationApplied { request, .. } => Some(*request),
-        _ => None,
-    });
-    assert_eq!(applied.await, asked);
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_lanes_full_of_frames_have_places_left_for_a_stop() {
+    let eighth = COMMON_ITEMS_MAX / 8;
+    // What comes first takes what leaves the others their own.
+    let orders = [
+        ([Lane::Backfill, Lane::Live, Lane::Control], [4 * eighth, 3 * eighth, eighth]),
+        // Control beyond its own: of its lane nothing is left to anybody.
+        ([Lane::Control, Lane::Live, Lane::Backfill], [4 * eighth, 3 * eighth, eighth]),
+        ([Lane::Live, Lane::Backfill, Lane::Control], [6 * eighth, eighth, eighth]),
+    ];
+    for (lanes, expected) in orders {
+        let mut node = Node::start().await;
+        let mut wallet = node.client(Role::Wallet, "patient-app").await.welcomed().await;
+        let stop = node.sign(Action::Stop);
+        let held = node.hold_writer();
+        assert_eq!(fill_queue(&node, lanes).await, expected);
+        assert_eq!(node.admit.waiting(), COMMON_ITEMS_MAX);
+        let asked = wallet.session.submit(stop).unwrap();
+        // A certificate's own junk takes no reserved place.
+        let other = wallet.session.submit(junk(9)).unwrap();
+        wallet.transmit().await;
+        let rejected = wallet.until(|event| match event {
+            ClientEvent::RequestRejected { request, code } => Some((*request, *code)),
+            _ => None,
+        });
+        assert_eq!(rejected.await, (other, RejectCode::Signature));
+        assert_eq!(node.admit.waiting(), COMMON_ITEMS_MAX + 1, "the stop waits");
+        // As many more as are reserved, and no further one.
+        for _ in COMMON_ITEMS_MAX + 1..QUEUE_ITEMS_MAX {
+            node.admit.submit_with(Item::CloseDue, |_| ()).unwrap();
+        }
+        assert!(node.admit.submit_with(Item::CloseDue, |_| ()).is_err());
+        drop(held);
+        let applied = wallet.until(|event| match event {
+            ClientEvent::OperationApplied { request, .. } => Some(*request),
+            _ => None,
+        });
+        assert_eq!(applied.await, asked);
+    }
 }
 
 /// Says something on the lane of a session where it belongs.

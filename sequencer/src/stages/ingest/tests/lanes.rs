@@ -5,16 +5,22 @@ use model::{EpochNumber, OrganisationId, Sequence, StreamHandle};
 use wire::{ClientEvent, Descriptor, Entry, Lane, RegistryChange, RegistryRecord};
 
 use super::floods;
-use super::support::{Client, Node, QUEUE_ITEMS_MAX, descriptor, large_frame, readings};
+use super::support::{COMMON_ITEMS_MAX, Client, Held, Node, descriptor, large_frame, readings};
 use crate::stages::ingest::IngestConfig;
 use crate::stages::ledger::Item;
 
-/// With 480 frames and 1 MiB for a connection, half of either is backfill's: so many frames of so
-/// many readings.
-const BACKFILL_FRAMES: usize = 240;
-const BACKFILL_READINGS: usize = 130;
-/// Together more than the half of the writer's queue that backfill may take.
-const CONNECTIONS: u16 = 3;
+/// What each connection backfills: frames of so many readings, within the half of 480 frames and of
+/// 1 MiB that is backfill's.
+#[derive(Clone, Copy)]
+struct Backfill {
+    connections: u16,
+    frames: usize,
+    readings: usize,
+}
+
+/// Together more frames than the half of the writer's queue that backfill may take.
+const MANY: Backfill = Backfill { connections: 3, frames: 240, readings: 130 };
+const BACKFILL_MAX: usize = COMMON_ITEMS_MAX / 2;
 /// The epoch of the alarms; those of backfill begin at 1.
 const ALARMS: EpochNumber = EpochNumber(9);
 
@@ -39,38 +45,44 @@ fn epoch(entry: &Entry) -> Option<EpochNumber> {
     }
 }
 
+/// Gateways, each with a stream of backfill.
+async fn gateways(node: &Node, backfill: Backfill) -> Vec<(Client, StreamHandle)> {
+    let mut gateways = Vec::new();
+    for connection in 1..=backfill.connections {
+        let mut client = node.gateway().await.welcomed().await;
+        let handle = open(&mut client, Lane::Backfill, EpochNumber(connection)).await;
+        gateways.push((client, handle));
+    }
+    gateways
+}
+
+/// Holds the writer, with an item in hand that becomes no entry, and fills every budget of backfill.
+async fn fill(node: &Node, gateways: &mut [(Client, StreamHandle)], backfill: Backfill) -> Held {
+    let held = node.hold_writer();
+    node.admit.submit_with(Item::CountDue, |_| ()).unwrap();
+    node.until_waiting(0).await;
+    for (client, handle) in gateways {
+        for _ in 0..2 * backfill.frames {
+            client.session.push(*handle, &vec![readings(5)[0]; backfill.readings]).unwrap();
+        }
+        client.transmit().await;
+        assert_eq!(client.session.under_way().frames as usize, backfill.frames, "its whole share");
+    }
+    node.until_waiting(BACKFILL_MAX).await;
+    held
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_alarm_beside_full_backfills_is_stored_in_the_next_group() {
     let node = Node::start().await;
-    let (mut clients, mut backfills) = (Vec::new(), Vec::new());
-    for connection in 1..=CONNECTIONS {
-        let mut client = node.gateway().await.welcomed().await;
-        backfills.push(open(&mut client, Lane::Backfill, EpochNumber(connection)).await);
-        clients.push(client);
-    }
-    let alarms = open(&mut clients[0], Lane::Control, ALARMS).await;
-    let (held, last) = (node.hold_writer(), node.journal.head().group);
-    // One that the writer takes off the queue and waits with, and that becomes no entry.
-    node.admit.submit_with(Item::CountDue, |_| ()).unwrap();
-    while node.admit.waiting() > 0 {
-        tokio::task::yield_now().await;
-    }
-    for (client, handle) in clients.iter_mut().zip(backfills) {
-        for _ in 0..2 * BACKFILL_FRAMES {
-            client.session.push(handle, &[readings(5)[0]; BACKFILL_READINGS]).unwrap();
-        }
-        client.transmit().await;
-        assert_eq!(client.session.under_way().frames as usize, BACKFILL_FRAMES, "its whole share");
-    }
-    let backfill_max = QUEUE_ITEMS_MAX / 2;
-    while node.admit.waiting() < backfill_max {
-        tokio::task::yield_now().await;
-    }
-    clients[0].session.push(alarms, &readings(7)).unwrap();
-    clients[0].transmit().await;
-    while node.admit.waiting() < backfill_max + 1 {
-        tokio::task::yield_now().await;
-    }
+    let mut gateways = gateways(&node, MANY).await;
+    let alarms = open(&mut gateways[0].0, Lane::Control, ALARMS).await;
+    let last = node.journal.head().group;
+    let held = fill(&node, &mut gateways, MANY).await;
+    let client = &mut gateways[0].0;
+    client.session.push(alarms, &readings(7)).unwrap();
+    client.transmit().await;
+    node.until_waiting(BACKFILL_MAX + 1).await;
     let id = OrganisationId::new("laboratory").unwrap();
     let change = RegistryChange::Add(RegistryRecord::Organisation { id });
     let (tell, told) = tokio::sync::oneshot::channel();
@@ -78,7 +90,7 @@ async fn an_alarm_beside_full_backfills_is_stored_in_the_next_group() {
     node.admit.submit_with(Item::Registry(change), reply).unwrap();
     drop(held);
     told.await.unwrap().unwrap();
-    let durable = clients[0].until(|event| match event {
+    let durable = client.until(|event| match event {
         ClientEvent::Durable { handle, .. } => (*handle == alarms).then_some(()),
         _ => None,
     });

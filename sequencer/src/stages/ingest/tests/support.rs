@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use circuits::c1::RowError;
@@ -65,6 +66,8 @@ const SKEW_MS: u64 = 60_000;
 pub(super) const SERVER_NAME: &str = "localhost";
 /// Few, so that a test can fill the queue.
 pub(super) const QUEUE_ITEMS_MAX: usize = 1024;
+/// Those of them that are not reserved.
+pub(super) const COMMON_ITEMS_MAX: usize = QUEUE_ITEMS_MAX - 64;
 
 /// A node without proving: journal, ledger, receipts and ingest.
 pub(super) struct Node {
@@ -92,13 +95,27 @@ pub(super) struct Node {
 /// What the writer waits at.
 #[derive(Default)]
 struct Gate {
-    held: Mutex<bool>,
+    state: Mutex<GateState>,
     opened: Condvar,
+}
+
+#[derive(Default)]
+struct GateState {
+    held: bool,
+    /// Whether the writer stands before it.
+    waits: bool,
 }
 
 impl Gate {
     fn pass(&self) {
-        drop(self.opened.wait_while(self.held.lock().unwrap(), |held| *held).unwrap());
+        let mut state = self.state.lock().unwrap();
+        state.waits = true;
+        let mut state = self.opened.wait_while(state, |state| state.held).unwrap();
+        state.waits = false;
+    }
+
+    fn hold(&self) {
+        self.state.lock().unwrap().held = true;
     }
 }
 
@@ -107,7 +124,7 @@ pub(super) struct Held(Arc<Gate>);
 
 impl Drop for Held {
     fn drop(&mut self) {
-        *self.0.held.lock().unwrap() = false;
+        self.0.state.lock().unwrap().held = false;
         self.0.opened.notify_all();
     }
 }
@@ -123,6 +140,18 @@ impl Evaluate for Diverging {
             false => CircuitRows.evaluate(row),
         }
     }
+}
+
+/// Until it is so.
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let reached = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    // The limit is for a broken node, which would otherwise hang the whole test run.
+    let in_time = tokio::time::timeout(Duration::from_secs(60), reached).await;
+    assert!(in_time.is_ok(), "expected that {what}");
 }
 
 impl Node {
@@ -160,12 +189,12 @@ impl Node {
             now().get()
         };
         let queue_items_max = NonZeroUsize::new(QUEUE_ITEMS_MAX).unwrap();
-        let writer =
-            Writer::start(log, admission, clock, WriterConfig { queue_items_max }).unwrap();
+        let limits = WriterConfig { queue_items_max, reserved_items: config.reserved_items };
+        let writer = Writer::start(log, admission, clock, limits).unwrap();
         let (metrics, rows) = (Metrics::new(), Arc::new(Diverging::default()));
         let pool = RowPool::start(&AdmissionConfig::default(), rows.clone(), metrics.clone());
         let admit = Admit::new(writer.submitter(), pool.unwrap());
-        let admit = admit.reserving(config.reserved_items).held_by(hub.hold().clone());
+        let admit = admit.held_by(hub.hold().clone());
         let authority = Authority::create(&folder.path().join("ca"), validity()).unwrap();
         let names = [SERVER_NAME.to_owned()];
         let tls = authority.issue_server(&names, validity()).unwrap().server_tls().unwrap();
@@ -376,8 +405,31 @@ impl Node {
 
     /// Until it is dropped, the writer takes nothing on.
     pub(super) fn hold_writer(&self) -> Held {
-        *self.gate.held.lock().unwrap() = true;
+        self.gate.hold();
         Held(Arc::clone(&self.gate))
+    }
+
+    /// As [`Node::hold_writer`], once it is called: for an answer, which is given between two groups.
+    pub(super) fn writer_holder(&self) -> impl FnOnce() -> Held + Send + use<> {
+        let gate = Arc::clone(&self.gate);
+        move || {
+            gate.hold();
+            Held(gate)
+        }
+    }
+
+    /// Until the writer stands with an item in hand, which it does not take on.
+    pub(super) async fn until_writer_waits(&self) {
+        until("the writer stands before an item", || {
+            let state = self.gate.state.lock().unwrap();
+            state.held && state.waits
+        })
+        .await;
+    }
+
+    /// Until exactly so many items wait for the writer, which is held.
+    pub(super) async fn until_waiting(&self, items: usize) {
+        until("so many items wait", || self.admit.waiting() == items).await;
     }
 
     /// From now on the circuit holds for no operation.
