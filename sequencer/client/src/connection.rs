@@ -17,6 +17,7 @@ mod config;
 mod drive;
 mod error;
 mod kept;
+mod memory;
 mod moved;
 mod outcome;
 mod requests;

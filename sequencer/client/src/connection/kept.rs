@@ -7,8 +7,9 @@ use model::{EpochNumber, Sequence, StreamHandle};
 use wire::{ClientError, KeptFrames, Lane, Reading, StreamName};
 
 use super::error::{ConnectionError, StreamError};
+use super::memory::Memory;
 use super::outcome::{Again, Loss};
-use super::state::{HeldFrames, State, StreamState, most_held};
+use super::state::{HeldFrames, State, StreamState};
 use crate::InputMark;
 use crate::room::{Made, Room, Wanted, make_room};
 use crate::spool::{Amount, GapCause, Spool, SpoolError, Unsynced};
@@ -108,12 +109,30 @@ impl State {
 
     /// Bytes of those places that are free for a lane.
     fn free_bytes(&self, lane: Lane) -> usize {
-        let staged = self.streams.values().filter_map(|one| one.spool.as_ref());
-        let staged: usize = staged.map(|one| one.staged_bytes()).sum();
-        let taken = self.session.held_bytes() + staged;
+        let memory = self.memory(self.places());
         // One frame alone goes, however small the folder is.
-        let places = if taken == 0 { self.held_bytes_max } else { most_held(self.places(), lane) };
-        places.saturating_sub(taken)
+        if memory.taken == 0 { self.held_bytes_max } else { memory.free(lane) }
+    }
+
+    /// Whether a lane finds no place for frames of which nothing is on disk.
+    pub(super) fn is_full_for(&self, lane: Lane) -> bool {
+        let places = self.held_bytes_max;
+        // Below seven eighths every lane finds some: not for every frame is the rest added up.
+        self.session.held_bytes() >= places - places / 8 && self.memory(places).free(lane) == 0
+    }
+
+    /// How many of so many bytes are taken, and by whom.
+    fn memory(&self, places: usize) -> Memory {
+        let taken = self.session.held_bytes();
+        let mut memory = Memory { places, taken, backfill: 0, backfills: false };
+        for stream in self.streams.values() {
+            memory.taken += stream.staged_bytes();
+            if stream.lane == Lane::Backfill {
+                memory.backfill += stream.in_memory_bytes();
+                memory.backfills |= stream.stop.is_none();
+            }
+        }
+        memory
     }
 
     /// Bytes of the session that one stream may take: a backlog must not keep the others waiting.
@@ -127,13 +146,15 @@ impl State {
         if self.is_ended() {
             return;
         }
-        let mut handles: Vec<_> = self.streams.keys().copied().collect();
         // The most urgent first: what one stream stages, the next finds taken.
-        handles.sort_by_key(|handle| self.streams.get(handle).map(|one| one.lane));
-        for handle in handles {
-            if let Err(why) = self.fill_stream(handle) {
-                self.end(why);
-                return;
+        for lane in Lane::ALL {
+            let of_lane = self.streams.iter().filter(|(_, one)| one.lane == lane);
+            let handles: Vec<_> = of_lane.map(|(handle, _)| *handle).collect();
+            for handle in handles {
+                if let Err(why) = self.fill_stream(handle) {
+                    self.end(why);
+                    return;
+                }
             }
         }
     }
@@ -274,7 +295,11 @@ impl StreamState {
 
     /// Bytes of it that are held by the session, or will be.
     fn in_memory_bytes(&self) -> usize {
-        self.held.bytes() + self.spool.as_ref().map_or(0, |spool| spool.staged_bytes())
+        self.held.bytes() + self.staged_bytes()
+    }
+
+    fn staged_bytes(&self) -> usize {
+        self.spool.as_ref().map_or(0, Spool::staged_bytes)
     }
 }
 

@@ -59,15 +59,6 @@ impl HeldFrames {
     }
 }
 
-/// How many of the bytes that may be held without a receipt a lane fills: backfill leaves an eighth
-/// to the others, which would else wait for its receipts.
-pub(super) fn most_held(bytes_max: usize, lane: Lane) -> usize {
-    match lane {
-        Lane::Backfill => bytes_max - bytes_max / 8,
-        Lane::Control | Lane::Live => bytes_max,
-    }
-}
-
 /// Most marks of a welcome: with fewer, they name every stream that the node has.
 const MARKS_MAX: usize = 512;
 
@@ -312,8 +303,8 @@ impl State {
         if stream.spool.is_some() {
             return self.push_kept(handle, readings, mark);
         }
-        // As if full: whoever sends a backlog waits, and not those who send what is measured now.
-        if self.session.held_bytes() >= most_held(self.held_bytes_max, stream.lane) {
+        // As if full: whoever sends a backlog, or beside one, leaves the other some.
+        if self.is_full_for(stream.lane) {
             return None;
         }
         let frame = match self.session.push(handle, readings) {

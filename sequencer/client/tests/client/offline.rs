@@ -1,7 +1,7 @@
 //! A node that is away for longer than memory holds: what is sent meanwhile is on disk.
 
 use client::{Connection, ConnectionConfig, StateBounds, Stream, StreamError, WhenFull};
-use model::{EpochNumber, Sequence};
+use model::{DeviceId, EpochNumber, Sequence};
 use wire::{Lane, Reading, StreamKey};
 
 use crate::command_line::{folder_with_identities, vitals};
@@ -86,6 +86,40 @@ async fn a_backlog_on_disk_does_not_keep_other_streams_waiting() {
     // No receipt came: it went although the other has as much as it may.
     node.stored(5).await;
     assert!(values(&node).contains(&500));
+}
+
+/// However many streams have a share: those of one lane together leave the other lane an eighth.
+#[tokio::test]
+async fn many_streams_with_backlogs_on_one_lane_do_not_keep_another_lane_waiting() {
+    for (many, one) in [(Lane::Live, Lane::Backfill), (Lane::Backfill, Lane::Live)] {
+        let folder = tempfile::tempdir().unwrap();
+        let node = Node::start(Behaviour { silent: true, ..Behaviour::default() });
+        let connection = node.connect_as(|config| {
+            config.state = Some(folder.path().join("state"));
+            config.limits.held_bytes_max = 64 * FRAME_BYTES;
+        });
+        let connection = connection.await.unwrap();
+        let of_device = |number: u32| {
+            let device = DeviceId::new(&format!("m-{number}")).unwrap();
+            wire::Descriptor { key: StreamKey { device, ..stream_key() }, ..descriptor(1) }
+        };
+        let other = connection.open_stream(one, of_device(100)).await.unwrap();
+        let mut streams = Vec::new();
+        for number in 0..15 {
+            streams.push(connection.open_stream(many, of_device(number)).await.unwrap());
+        }
+        // Four of each were its share, of 64, and 56 are seven eighths.
+        for stream in &streams {
+            for value in 0..10 {
+                stream.send(&[reading(value)]).await.unwrap();
+            }
+        }
+        node.stored(56).await;
+        other.send(&[reading(500)]).await.unwrap();
+        // No receipt came.
+        node.stored(57).await;
+        assert!(values(&node).contains(&500), "{many:?} first");
+    }
 }
 
 #[tokio::test]
