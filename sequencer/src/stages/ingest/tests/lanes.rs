@@ -1,13 +1,14 @@
 //! A backfill that fills every budget delays nothing that is urgent: counted in groups, not in
 //! time.
 
-use model::{EpochNumber, OrganisationId, Sequence, StreamHandle};
-use wire::{ClientEvent, Descriptor, Entry, Lane, RegistryChange, RegistryRecord};
+use model::{Action, EpochNumber, OrganisationId, Sequence, StreamHandle};
+use wire::{ClientEvent, Descriptor, Entry, Holder, Lane, RegistryChange, RegistryRecord, Role};
 
 use super::floods;
 use super::support::{COMMON_ITEMS_MAX, Client, Held, Node, descriptor, large_frame, readings};
 use crate::stages::ingest::IngestConfig;
-use crate::stages::ledger::Item;
+use crate::stages::ledger::{Answer, Item};
+use crate::stages::rows::Urgency;
 
 /// What each connection backfills: frames of so many readings, within the half of 480 frames and of
 /// 1 MiB that is backfill's.
@@ -20,6 +21,8 @@ struct Backfill {
 
 /// Together more frames than the half of the writer's queue that backfill may take.
 const MANY: Backfill = Backfill { connections: 3, frames: 240, readings: 130 };
+/// As many frames as that, in more bytes than a group takes of backfill.
+const LARGE: Backfill = Backfill { connections: 4, frames: 120, readings: 270 };
 const BACKFILL_MAX: usize = COMMON_ITEMS_MAX / 2;
 /// The epoch of the alarms; those of backfill begin at 1.
 const ALARMS: EpochNumber = EpochNumber(9);
@@ -101,6 +104,49 @@ async fn an_alarm_beside_full_backfills_is_stored_in_the_next_group() {
     assert!(matches!(next[1], Entry::RegistryChange(_)), "found {:?}", next[1]);
     let backfill = next[2..].iter().filter(|entry| epoch(entry).is_some()).count();
     assert!(backfill > 0, "and backfill behind it");
+}
+
+/// An operation passes the writer twice, and neither pass waits for another lane: its row is asked
+/// for in the next group, and it is first in the group behind the one that is filled when the row is
+/// evaluated.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_beside_full_backfills_waits_for_no_lane_in_either_pass() {
+    let mut node = Node::start().await;
+    let mut gateways = gateways(&node, LARGE).await;
+    let last = node.journal.head().group;
+    let held = fill(&node, &mut gateways, LARGE).await;
+    // The row waits until the writer has begun a group; and that takes on no item before the row is
+    // evaluated, because of an item that is answered with the first pass.
+    let rows = node.hold_rows();
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let (hold, admit) = (node.writer_holder(), node.admit.clone());
+    let reply = move |_| drop(tell.send((hold(), admit.waiting())));
+    node.admit.submit_with(Item::CountDue, reply).unwrap();
+    let (requester, operation) =
+        (Holder::new(Role::Wallet, "patient-app"), node.sign(Action::Stop));
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    let stop = Item::Operation { requester, operation };
+    let reply = move |answered| drop(answer.send(answered));
+    node.admit.submit_as(Urgency::Protecting, stop, reply).unwrap();
+    node.until_waiting(BACKFILL_MAX + 2).await;
+    drop(held);
+    let (held, waiting) = told.await.unwrap();
+    node.until_writer_waits().await;
+    assert_eq!(node.journal.head().group, last + 1, "the first pass is in the next group");
+    drop(rows);
+    // One is in the writer's hand, and the stop in its place.
+    node.until_waiting(waiting).await;
+    drop(held);
+    let answer = answered.await.unwrap().unwrap();
+    assert!(matches!(answer, Answer::OperationApplied { .. }), "{answer:?}");
+    let groups = groups(&node);
+    let [first, filled, behind, ..] = &groups[last as usize..] else {
+        panic!("expected three groups or more, found {}", groups.len() - last as usize);
+    };
+    for backfill in [first, filled] {
+        assert!(backfill.iter().all(|entry| epoch(entry).is_some()), "backfill alone");
+    }
+    assert!(matches!(behind[0], Entry::Operation { .. }), "found {:?}", behind[0]);
 }
 
 /// Whatever the client keeps to: the node reads no more of a lane than leaves the others theirs.

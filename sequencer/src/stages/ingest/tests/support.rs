@@ -92,7 +92,7 @@ pub(super) struct Node {
     _folder: tempfile::TempDir,
 }
 
-/// What the writer waits at.
+/// What the writer waits at, and what evaluates rows.
 #[derive(Default)]
 struct Gate {
     state: Mutex<GateState>,
@@ -102,7 +102,7 @@ struct Gate {
 #[derive(Default)]
 struct GateState {
     held: bool,
-    /// Whether the writer stands before it.
+    /// Whether somebody stands before it.
     waits: bool,
 }
 
@@ -119,7 +119,7 @@ impl Gate {
     }
 }
 
-/// Holds the writer up.
+/// Holds up who comes to a gate.
 pub(super) struct Held(Arc<Gate>);
 
 impl Drop for Held {
@@ -131,11 +131,15 @@ impl Drop for Held {
 
 /// The circuit, until it is told to differ from the twin.
 #[derive(Default)]
-struct Diverging(AtomicBool);
+struct Diverging {
+    differs: AtomicBool,
+    gate: Arc<Gate>,
+}
 
 impl Evaluate for Diverging {
     fn evaluate(&self, row: &OperationRow) -> Result<(), NotProvable> {
-        match self.0.load(Ordering::SeqCst) {
+        self.gate.pass();
+        match self.differs.load(Ordering::SeqCst) {
             true => Err(RowError::Violated { rule: "C1.7" }.into()),
             false => CircuitRows.evaluate(row),
         }
@@ -409,6 +413,12 @@ impl Node {
         Held(Arc::clone(&self.gate))
     }
 
+    /// Until it is dropped, no row is evaluated.
+    pub(super) fn hold_rows(&self) -> Held {
+        self.rows.gate.hold();
+        Held(Arc::clone(&self.rows.gate))
+    }
+
     /// As [`Node::hold_writer`], once it is called: for an answer, which is given between two groups.
     pub(super) fn writer_holder(&self) -> impl FnOnce() -> Held + Send + use<> {
         let gate = Arc::clone(&self.gate);
@@ -434,7 +444,7 @@ impl Node {
 
     /// From now on the circuit holds for no operation.
     pub(super) fn diverge(&self) {
-        self.rows.0.store(true, Ordering::SeqCst);
+        self.rows.differs.store(true, Ordering::SeqCst);
     }
 
     /// From now on the writer fails at its next item.
