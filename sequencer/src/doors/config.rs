@@ -140,7 +140,19 @@ impl Config {
         setting::check(&self.store, StoreSection::SETTINGS)?;
         self.settle.check()?;
         self.authority.check()?;
+        self.check_reserved()?;
         self.check_words()
+    }
+
+    /// Checks that the reserved places leave the lanes theirs: an eighth of few is a single one.
+    fn check_reserved(&self) -> Result<(), ConfigError> {
+        let (places, found) = (self.journal.queue_items_max, self.ingest.limits.reserved_items);
+        if found > places / 2 {
+            let key = "ingest.limits.reserved_items";
+            let expected = format!("at most {}, a half of journal.queue_items_max", places / 2);
+            return Err(ConfigError::Value { key, expected, found: found.to_string() });
+        }
+        Ok(())
     }
 
     /// Checks what no range can say.

@@ -45,10 +45,12 @@ settings! {
 settings! {
     /// `[journal]`
     pub struct JournalSection in "journal" {
-        queue_items_max: usize = 4096; "items", range(8, 1 << 20) => {
-            sets: "Items that may wait for the writer, on three lanes: an eighth of the places is \
-                   for control alone (alarms, operations, requests), three eighths for live \
-                   readings, an eighth for backfill, and the rest for whoever comes.",
+        queue_items_max: usize = 5120; "items", range(64, 1 << 20) => {
+            sets: "Items that may wait for the writer, on three lanes: of the places that are not \
+                   reserved (`ingest.limits.reserved_items`) an eighth is for control alone \
+                   (alarms, operations, requests), three eighths for live readings, an eighth for \
+                   backfill, and the rest for whoever comes. With the default each lane has more \
+                   than `ingest.limits.credit_frames_total` gives it.",
             memory: "That many frames of up to 64 KiB, twice.",
             at_limit: "A further one is refused as busy.",
         }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use journal::Lane;
 use serde_json::Value;
+use wire::Credit;
 
 use super::*;
 use crate::setting::Allowed;
@@ -38,6 +40,9 @@ fn unknown_keys_and_values_out_of_limits_are_named() {
         ("[http]\nlisten = \"0.0.0.0:80\"", "http.listen"),
         ("[ingest]\nserver_names = []", "ingest.server_names"),
         ("[ingest.limits]\nkeep_alive_ms = 30000", "ingest.limits.keep_alive_ms"),
+        ("[ingest.limits]\nreserved_items = 2561", "ingest.limits.reserved_items"),
+        ("[journal]\nqueue_items_max = 127", "ingest.limits.reserved_items"),
+        ("[journal]\nqueue_items_max = 127", "at most 63, a half of journal.queue_items_max"),
         ("[admission]\nevaluations_max = 64", "admission.evaluations_reserved"),
         ("[settle]\nbatches_max = 0", "settle.batches_max"),
         ("[deliver]\nwindows_max = 0", "deliver.windows_max"),
@@ -101,6 +106,21 @@ fn levels_are_accepted_as_the_log_reads_them() {
     }
 }
 
+/// Whoever keeps to its credit finds a place: on each lane as many items may wait, beside what is
+/// the other lanes' own, as the lane has of all credit together.
+#[test]
+fn each_lane_has_a_place_for_every_frame_that_credit_is_given_for() {
+    let config = Config::default();
+    let places = config.journal.queue_items_max - config.ingest.limits.reserved_items;
+    let frames = config.ingest.limits.credit_frames_total;
+    let credit = |eighths| Credit { bytes: 0, frames }.without_eighths(8 - eighths).frames as usize;
+    let own = |lane: Lane| lane.own_places(places);
+    assert!(credit(1) <= own(Lane::Control), "alarms have an eighth of it alone");
+    assert!(credit(7) <= places - own(Lane::Control) - own(Lane::Backfill));
+    assert!(credit(4) <= places - own(Lane::Control) - own(Lane::Live));
+    assert!(credit(8) <= places);
+}
+
 /// Every number with a range is refused one beside it: no section is left unchecked.
 #[test]
 fn every_range_holds_on_both_sides() {
@@ -120,7 +140,11 @@ fn every_range_holds_on_both_sides() {
             assert!(is_refused(row.path, found), "{} = {found}", row.path);
         }
         // A keep-alive is further bounded by the idle timeout, reserved places by all places.
-        let bounded = ["ingest.limits.keep_alive_ms", "admission.evaluations_reserved"];
+        let bounded = [
+            "ingest.limits.keep_alive_ms",
+            "ingest.limits.reserved_items",
+            "admission.evaluations_reserved",
+        ];
         if !bounded.contains(&row.path) {
             assert!(!is_refused(row.path, most), "{} = {most}", row.path);
         }

@@ -144,7 +144,8 @@ settings! {
         }
         credit_frames_total: u32 = 4096; "frames", range(8, 1 << 30) => {
             sets: "Frames of all sessions together that credit is given for: a session's credit \
-                   is its even share, at least 8. As many as wait for the writer.",
+                   is its even share, at least 8. Fewer than may wait for the writer, lane by lane \
+                   (`journal.queue_items_max`): who keeps to its credit is not refused as busy.",
             memory: "None by itself.",
             at_limit: "Gateways send no more until receipts come.",
         }
