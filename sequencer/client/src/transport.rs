@@ -19,9 +19,9 @@ use crate::identity::{Identity, TlsParts};
 /// Bytes sent and not yet acknowledged by the peer's transport. Larger ones are slower: they leave
 /// the cache, and small writes make the sender search longer.
 const UNACKNOWLEDGED_BYTES_MAX: u64 = 1 << 20;
-/// Bytes of a lane that may arrive before they are read. Half of what a node may have sent and not
-/// seen received (its `send_window_bytes`): released data that is not read leaves it room for
-/// receipts (rule W.87).
+/// Bytes of a lane that may arrive before they are read, so no more of released data is on its way
+/// at once: half of what a node's transport takes ahead of this one (its `send_window_bytes`, by
+/// default), so that it takes receipts beside them and sends those first (rule W.87).
 const LANE_UNREAD_BYTES_MAX: u32 = 512 << 10;
 /// The same over all lanes.
 const UNREAD_BYTES_MAX: u32 = 4 << 20;

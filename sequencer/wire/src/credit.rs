@@ -93,8 +93,8 @@ impl UnderWay {
     /// Whether a frame may go on a lane within a credit (rules W.26, W.85). An eighth of it is for
     /// alarms alone, and another one for backfill as long as any of its streams is open: so neither
     /// backfill nor live readings hold the other up for ever, and both together no alarm.
-    pub(crate) fn admits(self, lane: Lane, frame: Credit, shared: Shared) -> bool {
-        let Shared { credit, backfills } = shared;
+    pub(crate) fn admits(self, lane: Lane, frame: Credit, budget: Budget) -> bool {
+        let Budget { credit, backfills } = budget;
         let (before, own) = (self.sum(), self.on(lane));
         // One larger than its lane's share goes when nothing else is under way: it could never go
         // otherwise.
@@ -121,7 +121,7 @@ impl UnderWay {
 
 /// A credit and who shares it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Shared {
+pub(crate) struct Budget {
     pub(crate) credit: Credit,
     /// Whether a stream of backfill is open.
     pub(crate) backfills: bool,
@@ -186,9 +186,9 @@ mod tests {
 
     /// How many frames a lane sends, with so many under way on each.
     fn sends(lane: Lane, mut under_way: UnderWay, backfills: bool) -> u32 {
-        let shared = Shared { credit: frames(16), backfills };
+        let budget = Budget { credit: frames(16), backfills };
         let before = under_way.on(lane).frames;
-        while under_way.admits(lane, frames(1), shared) {
+        while under_way.admits(lane, frames(1), budget) {
             under_way.add(lane, frames(1));
         }
         under_way.on(lane).frames - before
@@ -219,7 +219,7 @@ mod tests {
     fn a_credit_of_a_few_frames_is_nobodys_eighth() {
         let (credit, frame) = (Credit { bytes: 0, frames: 7 }, Credit { bytes: 0, frames: 1 });
         let mut counted = UnderWay::default();
-        while counted.admits(Lane::Backfill, frame, Shared { credit, backfills: true }) {
+        while counted.admits(Lane::Backfill, frame, Budget { credit, backfills: true }) {
             counted.add(Lane::Backfill, frame);
         }
         assert_eq!(counted.sum().frames, 7);

@@ -7,7 +7,7 @@ use model::{Millis, RejectCode, Sequence, StreamHandle};
 
 use super::event::{ClientError, ClientEvent, ClientLimits, KeptFrames, StopReason, Violation};
 use super::stream::{Ready, Stream};
-use crate::credit::Shared;
+use crate::credit::Budget;
 use crate::stream::check_signal;
 use crate::{
     Codec, Credit, Descriptor, Features, Frame, FramePlace, FramesItem, Lane, Layout, OpenStream,
@@ -29,8 +29,8 @@ pub(super) struct HeldFrames {
     credit: Credit,
     /// The sum over all streams of what is under way on this connection.
     under_way: UnderWay,
-    /// Streams of each lane.
-    open: [usize; 3],
+    /// Streams of backfill.
+    backfills: usize,
     /// The stream served last on each lane, so that streams take turns.
     served: [StreamHandle; 3],
 }
@@ -48,7 +48,7 @@ impl HeldFrames {
             bytes: 0,
             credit: Credit::default(),
             under_way: UnderWay::default(),
-            open: [0; 3],
+            backfills: 0,
             served: [StreamHandle(0); 3],
         }
     }
@@ -108,7 +108,7 @@ impl HeldFrames {
         self.next_handle = next_handle;
         let open = OpenStream { handle, lane, descriptor };
         self.streams.insert(handle, Stream::new(open.clone(), receipted));
-        self.open[lane as usize] += 1;
+        self.backfills += usize::from(lane == Lane::Backfill);
         self.names.insert(name, handle);
         Ok(open)
     }
@@ -211,8 +211,8 @@ impl HeldFrames {
         stream.lay_out_due(self.spoken);
         let bytes = stream.due()?.as_bytes().clone();
         let frame = Credit::of_frame(bytes.len());
-        let backfills = self.open[Lane::Backfill as usize] > 0;
-        if !self.under_way.admits(lane, frame, Shared { credit: self.credit, backfills }) {
+        let budget = Budget { credit: self.credit, backfills: self.backfills > 0 };
+        if !self.under_way.admits(lane, frame, budget) {
             return None;
         }
         self.under_way.add(lane, frame);
@@ -333,7 +333,7 @@ impl HeldFrames {
         let stream = self.streams.remove(&handle)?;
         self.names.remove(&stream.open().descriptor.name());
         let lane = stream.open().lane;
-        self.open[lane as usize] -= 1;
+        self.backfills -= usize::from(lane == Lane::Backfill);
         self.under_way.take(lane, stream.under_way());
         self.bytes -= stream.held_bytes();
         Some(stream)
