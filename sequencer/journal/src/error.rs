@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::{FileName, FileNumber, GroupNumber, Millis, Place, Position};
+use crate::{FileName, FileNumber, GroupNumber, Lane, Millis, Place, Position};
 
 /// One check of the format that failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -418,8 +418,10 @@ pub enum Failure {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum NotTaken {
     /// Too many items wait on the lane; try again later.
-    #[error("lane full: expected at most {items_max} waiting items")]
+    #[error("expected at most {items_max} items waiting for the writer on the {lane} lane")]
     Full {
+        /// Which.
+        lane: Lane,
         /// The places that its lane has beside what waits on the others.
         items_max: usize,
     },

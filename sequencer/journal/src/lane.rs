@@ -6,6 +6,8 @@
 //! from both. *Turns*: a group takes the lanes one after the other, most urgent first; each leaves
 //! room for one item of every lane that waits behind it, and backfill has a bounded part of a group.
 
+use std::fmt;
+
 use crate::{GROUP_BYTES_MAX, GROUP_ENTRIES_MAX, ITEM_BYTES_MAX, ITEM_ENTRIES_MAX};
 
 /// Bytes of backfill after which a group takes no more of it. What comes while a group of backfill
@@ -46,6 +48,16 @@ impl Lane {
         let kept: usize = others.map(|other| waiting.on(other).max(other.own_places(common))).sum();
         // What is reserved is part of no lane's own: else the others would leave less of it.
         (common + reserved).saturating_sub(kept).max(self.own_places(common))
+    }
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Lane::Control => "control",
+            Lane::Live => "live",
+            Lane::Backfill => "backfill",
+        })
     }
 }
 

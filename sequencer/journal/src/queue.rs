@@ -46,7 +46,7 @@ impl<T> Queue<T> {
         let items_max = lane.places(state.waiting(), self.common_max, reserved);
         let items = &mut state.lanes[lane as usize];
         if items.len() >= items_max {
-            return Err((item, NotTaken::Full { items_max }));
+            return Err((item, NotTaken::Full { lane, items_max }));
         }
         items.push_back(item);
         // Unlocked first, so that the writer does not wake up to wait once more.

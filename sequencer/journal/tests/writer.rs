@@ -136,7 +136,7 @@ fn a_full_queue_refuses_and_hands_the_item_back() {
     let refused =
         submitter.submit(Lane::Live, Item::Frame("one too many"), |_| panic!("never called"));
     let refused = refused.expect_err("the queue is full");
-    assert!(matches!(refused.why, NotTaken::Full { items_max: 76 }));
+    assert!(matches!(refused.why, NotTaken::Full { lane: Lane::Live, items_max: 76 }));
     assert!(matches!(refused.item, Item::Frame("one too many")));
     medium.release();
     drop(writer);

@@ -95,7 +95,7 @@ impl WindowTimer {
         match self.admit.submit(item).await {
             Ok(_) => Ok(true),
             // A full queue is no failure, and a node that is held has an operator.
-            Err(AdmitError::Busy { .. } | AdmitError::Held) => Ok(false),
+            Err(AdmitError::Full { .. } | AdmitError::Busy { .. } | AdmitError::Held) => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -84,8 +84,16 @@ impl Waiting {
 /// Why an item has no answer. Whether it was stored is not known after a failure.
 #[derive(Clone, Debug, Error)]
 pub enum AdmitError {
-    /// Too many items wait.
-    #[error("expected at most {items_max} items waiting for the writer")]
+    /// Too many items wait for the writer.
+    #[error("expected at most {items_max} items waiting for the writer on the {lane} lane")]
+    Full {
+        /// Where they wait.
+        lane: journal::Lane,
+        /// The places of that lane.
+        items_max: usize,
+    },
+    /// Too many operations are evaluated, or one too often.
+    #[error("expected at most {items_max} operations being evaluated, or so many rounds of one")]
     Busy {
         /// The limit.
         items_max: usize,
@@ -105,7 +113,7 @@ impl AdmitError {
     /// What a peer is told.
     pub fn code(&self) -> RejectCode {
         match self {
-            AdmitError::Busy { .. } => RejectCode::Busy,
+            AdmitError::Full { .. } | AdmitError::Busy { .. } => RejectCode::Busy,
             AdmitError::Held => RejectCode::History,
             AdmitError::Stopped | AdmitError::Failed(_) => RejectCode::Unavailable,
         }
@@ -115,7 +123,7 @@ impl AdmitError {
 impl From<NotTaken> for AdmitError {
     fn from(why: NotTaken) -> AdmitError {
         match why {
-            NotTaken::Full { items_max } => AdmitError::Busy { items_max },
+            NotTaken::Full { lane, items_max } => AdmitError::Full { lane, items_max },
             NotTaken::Stopped => AdmitError::Stopped,
             NotTaken::Failed(failure) => AdmitError::Failed(failure),
         }

@@ -126,7 +126,7 @@ async fn fill_queue(node: &Node, lanes: [Lane; 3]) -> [usize; 3] {
                 Err(error) => break error,
             }
         };
-        assert!(matches!(error, AdmitError::Busy { items_max } if items_max == taken));
+        assert!(matches!(error, AdmitError::Full { items_max, .. } if items_max == taken));
         taken
     })
 }
