@@ -228,7 +228,7 @@ mod tests {
             for (lane, pushed, popped) in some {
                 let lane = Lane::ALL[lane];
                 (0..pushed).for_each(|_| drop(queue.push(lane, Places::Common, ())));
-                (0..popped).for_each(|_| drop(queue.pop(lane)));
+                (0..popped).for_each(|_| _ = queue.pop(lane));
             }
             for lane in order {
                 fill(&queue, lane, Places::Common);
