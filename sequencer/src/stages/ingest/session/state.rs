@@ -250,11 +250,11 @@ impl Session {
         self.observe(Observed::ReceiptSent);
         // With a receipt rather than on a timer: a peer that sends hears of its share soon enough.
         self.share_credit();
-        let waiting = self.wire.unacknowledged();
+        let waiting = self.wire.unacknowledged().sum();
         self.wire.acknowledge(receipt);
         // A receipt goes to every connection of its holder: one that did nothing for it has proven
         // nothing.
-        if is_own || self.wire.unacknowledged().frames < waiting.frames {
+        if is_own || self.wire.unacknowledged().sum().frames < waiting.frames {
             self.prove();
         }
     }
