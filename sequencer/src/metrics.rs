@@ -14,6 +14,7 @@ use prometheus::{
 };
 use statement::scope::Circuit;
 
+use crate::stages::ingest::RenewalStep;
 use crate::stages::standing::Cause;
 
 /// How an access request ended.
@@ -215,6 +216,14 @@ metrics! {
     names_asked_total: IntCounterVec ["known"], "names",
         "Names that wallets asked about, by whether the registry knows them: many that it does not \
          are somebody who guesses.";
+    renewals_total: IntCounterVec ["step"], "certificates",
+        "Certificates that their holders renew: asked for, issued (counted at each time that one is \
+         handed out), taken, or refused.";
+    pub renewals_waiting: IntGauge [], "certificates",
+        "Certificates that were asked for and wait for `sequencer identity renew --all`.";
+    pub certificates_ending: IntGauge [], "certificates",
+        "Registered certificates beyond two thirds of their life: their holders should have renewed \
+         them.";
     pub released_frames_total: IntCounter [], "frames", "Frames released to readers.";
     pub window_age_seconds: Gauge [], "seconds",
         "Age of the open window: up to `batch.idle_settle_after_ms` while nothing happens.";
@@ -350,6 +359,17 @@ impl Metrics {
     /// Counts a name that a wallet asked about.
     pub fn count_name(&self, known: bool) {
         self.names_asked_total.with_label_values(&[if known { "yes" } else { "no" }]).inc();
+    }
+
+    /// Counts a step of somebody's renewal.
+    pub fn count_renewal(&self, step: RenewalStep) {
+        let step = match step {
+            RenewalStep::Asked => "asked",
+            RenewalStep::Issued => "issued",
+            RenewalStep::Taken => "taken",
+            RenewalStep::Refused => "refused",
+        };
+        self.renewals_total.with_label_values(&[step]).inc();
     }
 
     /// Counts a proof that took `seconds`.

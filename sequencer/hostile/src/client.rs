@@ -9,8 +9,8 @@ use wire::{
     AccessAnswer, AccessItem, ClientConfig, ClientEvent, ClientLimits, ClientMessage,
     ClientSession, ClockFact, Concern, Credit, DeviceTime, Features, Frame, FramesItem,
     GroupIdentity, Items, KeptFrames, Lane, NamesAnswer, NamesQuestion, OperationItem,
-    PROTOCOL_VERSION, Page, Receipt, RefusalItem, Reject, ReleaseEnd, Released, RequestId,
-    ServerMessage, SignedReceipt, Standing, SyncMethod, Welcome, signer_address,
+    PROTOCOL_VERSION, Page, Receipt, RefusalItem, Reject, ReleaseEnd, Released, RenewalAnswer,
+    RequestId, ServerMessage, SignedReceipt, Standing, SyncMethod, Welcome, signer_address,
 };
 
 use crate::parties;
@@ -192,6 +192,7 @@ impl Held {
             11 => {
                 let question = NamesQuestion::new(parties::question(source));
                 drop(self.session.ask_names(question.expect("few names")));
+                drop(self.session.ask_renewal(parties::renewal()));
             }
             12 if source.below(8) == 0 => self.session.goodbye(),
             12 | 13 => {
@@ -237,6 +238,10 @@ impl Held {
             }
             25 => {
                 let known = vec![source.flag(); 1 + usize::from(source.below(4))];
+                if known.len() == 4 {
+                    let certificate = known[0].then(|| Bytes::from_static(&[0x30, 0]));
+                    return ServerMessage::Renewal(RenewalAnswer { request, certificate });
+                }
                 ServerMessage::Names(NamesAnswer { request, known })
             }
             26 => {

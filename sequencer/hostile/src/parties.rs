@@ -6,8 +6,8 @@ use model::{
 };
 use wire::{
     AccessKind, AccessRequest, ClientName, Descriptor, DeviceTime, Frame, FramePlace, Holder, Lane,
-    Reading, Reason, RegistryKey, SignedAccessRequest, SignedOperation, SigningKey, Source as From,
-    StreamKey,
+    Reading, Reason, RegistryKey, RenewalRequest, SignedAccessRequest, SignedOperation, SigningKey,
+    Source as From, StreamKey,
 };
 
 use crate::source::Source;
@@ -112,6 +112,11 @@ pub(crate) fn access_request(source: &mut Source<'_>) -> SignedAccessRequest {
         kind: AccessKind::Access { reason: Reason::new("").expect("short enough") },
     };
     SignedAccessRequest::new(request, [3; 32], [4; 64]).expect("a request")
+}
+
+/// A machine looks at no byte of it.
+pub(crate) fn renewal() -> RenewalRequest {
+    RenewalRequest::new(vec![0x30, 0]).expect("few bytes")
 }
 
 pub(crate) fn question(source: &mut Source<'_>) -> Vec<RegistryKey> {

@@ -145,6 +145,10 @@ impl Served {
             }
             6 => {
                 let question = NamesQuestion::new(parties::question(source));
+                if request == RequestId(4) {
+                    return self
+                        .tell(ClientMessage::Renewal { request, asked: parties::renewal() });
+                }
                 ClientMessage::Names { request, question: question.expect("few names") }
             }
             7 => ClientMessage::EndStream { handle: parties::handle(source) },
@@ -256,7 +260,10 @@ impl Served {
                 let (frames, more, partly) = (source.number(), source.flag(), 0);
                 self.server.end_release(ReleaseEnd { request, frames, more, partly });
             }
-            _ => self.server.answer_names(request, vec![source.flag(); 2]),
+            _ => {
+                self.server.answer_names(request, vec![source.flag(); 2]);
+                self.server.answer_renewal(request, None);
+            }
         }
     }
 
@@ -297,7 +304,8 @@ impl Served {
             | ServerEvent::Clock(_)
             | ServerEvent::Operation { .. }
             | ServerEvent::Access { .. }
-            | ServerEvent::Names { .. } => {}
+            | ServerEvent::Names { .. }
+            | ServerEvent::Renewal { .. } => {}
         }
     }
 

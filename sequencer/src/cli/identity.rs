@@ -23,6 +23,7 @@ use wire::{RegistryChange, RegistryKey, RegistryRecord, Role};
 use super::listed::{Listed, Registered, change, change_if, now};
 use super::outcome::{Asked, Outcome, failed, unavailable, usage};
 use super::registry::CHANGE;
+use super::renewals;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -56,22 +57,24 @@ pub(super) enum Command {
     /// Receipts, permits and spools go on, because they are of role and id. A practitioner keeps
     /// the signing key, unless --public-key says another one.
     ///
+    /// With --all it issues what was asked for over the connections of running clients, which do so
+    /// from the half of a certificate's life on: each gets its own when it asks again, and the one
+    /// before holds until the new one is shown. Have it run once a day.
+    ///
     ///   sequencer identity renew anna --role wallet --request anna.csr --out for-anna
+    ///   sequencer identity renew --all
     #[command(verbatim_doc_comment)]
     Renew(Renew),
     /// Ends a certificate: its open connections end at once, and it gets no further one.
     ///
+    /// By --fingerprint it is this very one that ends, and none that was issued since; also one
+    /// that was issued by `renew --all` and never shown. Role and id stay good for another one
+    /// (`sequencer identity issue`).
+    ///
     ///   sequencer identity revoke anna --role wallet
+    ///   sequencer identity revoke --fingerprint HEX
     #[command(verbatim_doc_comment)]
-    Revoke {
-        /// Whose.
-        id: String,
-        /// What they are.
-        #[arg(long, value_parser = roles())]
-        role: Role,
-        #[command(flatten)]
-        asked: Asked,
-    },
+    Revoke(Revoke),
 }
 
 /// Whose certificate, and where it goes.
@@ -108,11 +111,42 @@ pub(super) struct Issue {
 
 #[derive(Args)]
 pub(super) struct Renew {
+    /// Their id.
+    #[arg(required_unless_present = "all")]
+    id: Option<String>,
+    /// What they are.
+    #[arg(long, value_parser = roles(), required_unless_present = "all")]
+    role: Option<Role>,
+    /// Their request (`vitals identity request`); without it the key is made here.
+    #[arg(long, value_name = "FILE.csr")]
+    request: Option<PathBuf>,
+    /// A new folder for the certificate, or the one that holds the key of the request.
+    #[arg(long, required_unless_present = "all")]
+    out: Option<PathBuf>,
+    /// Everybody who asked over their connection.
+    #[arg(long, conflicts_with_all = ["id", "role", "request", "out", "public_key"])]
+    all: bool,
     #[command(flatten)]
-    wanted: Wanted,
+    asked: Asked,
     /// A new key that signs a practitioner's requests to read, instead of the registered one.
     #[arg(long, value_name = "HEX")]
     public_key: Option<String>,
+}
+
+#[derive(Args)]
+pub(super) struct Revoke {
+    /// Whose.
+    #[arg(required_unless_present = "fingerprint")]
+    id: Option<String>,
+    /// What they are.
+    #[arg(long, value_parser = roles(), required_unless_present = "fingerprint")]
+    role: Option<Role>,
+    /// SHA-256 of the certificate, 64 hex digits (`vitals identity show`, `sequencer identity list
+    /// --json`).
+    #[arg(long, value_name = "HEX", conflicts_with_all = ["id", "role"])]
+    fingerprint: Option<String>,
+    #[command(flatten)]
+    asked: Asked,
 }
 
 /// Names of roles, which the help lists.
@@ -207,7 +241,7 @@ pub(super) fn run(command: Command) -> Outcome {
         Command::Issue(args) => issue(args),
         Command::List { role, asked } => list(role, &asked),
         Command::Renew(args) => renew(args),
-        Command::Revoke { id, role, asked } => revoke(&id, role, &asked),
+        Command::Revoke(args) => revoke(args),
     }
 }
 
@@ -230,7 +264,13 @@ fn issue(Issue { wanted, organisation, public_key }: Issue) -> Outcome {
     register(wanted, maker, subject, Given::NoRecord)
 }
 
-fn renew(Renew { wanted, public_key }: Renew) -> Outcome {
+fn renew(Renew { id, role, request, out, all: _, asked, public_key }: Renew) -> Outcome {
+    // The parser lets them be missing only where all are meant.
+    let (Some(id), Some(role), Some(out)) = (id, role, out) else {
+        let config = configured(&Layout::new(&asked.node.dir))?;
+        return renewals::issue_all(&config, &asked);
+    };
+    let wanted = Wanted { id, role, request, out, asked };
     let maker = Maker::open(&wanted)?;
     let registered = Registered::ask(&wanted.asked.node)?;
     let there = registered.find(wanted.role, &wanted.id).filter(|one| one.is_live(now()));
@@ -247,7 +287,39 @@ fn renew(Renew { wanted, public_key }: Renew) -> Outcome {
     register(wanted, maker, subject, Given::Record)
 }
 
-fn revoke(id: &str, role: Role, asked: &Asked) -> Outcome {
+fn revoke(Revoke { id, role, fingerprint, asked }: Revoke) -> Outcome {
+    match (id, role, fingerprint) {
+        (Some(id), Some(role), _) => revoke_name(&id, role, &asked),
+        (_, _, fingerprint) => revoke_certificate(&fingerprint.unwrap_or_default(), &asked),
+    }
+}
+
+/// Ends one certificate, whoever has it.
+fn revoke_certificate(digits: &str, asked: &Asked) -> Outcome {
+    let mut fingerprint = [0; 32];
+    hex::decode_to_slice(digits.trim_start_matches("0x"), &mut fingerprint)
+        .context("expected 64 hex digits as --fingerprint")
+        .map_err(usage)?;
+    let fingerprint = hex::encode(fingerprint);
+    let answer = super::listed::request(&asked.node, &format!("revoke {fingerprint}"))?;
+    let words = match (answer["role"].as_str(), answer["id"].as_str()) {
+        (Some(role), Some(id)) => {
+            let position = &answer["position"];
+            format!(
+                "the certificate of {role} {id} is revoked (journaled at position {position}); \
+                 another one: `sequencer identity issue {id} --role {role} ..`"
+            )
+        }
+        _ => "the certificate was issued and never shown: it is taken back".to_owned(),
+    };
+    let mut json = answer;
+    json["schema"] = CHANGE.into();
+    json["fingerprint"] = fingerprint.into();
+    asked.print(&words, &json);
+    Ok(())
+}
+
+fn revoke_name(id: &str, role: Role, asked: &Asked) -> Outcome {
     let key = match role {
         Role::Gateway => GatewayId::new(id).map(RegistryKey::Gateway),
         Role::Practitioner => PractitionerId::new(id).map(RegistryKey::Practitioner),
@@ -309,8 +381,7 @@ impl Maker {
         let names = &config.ingest.server_names;
         let client = ClientDeployment::of_node(&deployment, ingest, names).map_err(failed)?;
         let ca = layout.authority().join("ca.pem");
-        let remedy = "move authority/ and server/ away, run `sequencer init`, and issue anew";
-        validity::check(&ca, now(), remedy).map_err(failed)?;
+        validity::check(&ca, now(), renewals::NEW_AUTHORITY).map_err(failed)?;
         let valid = config.authority.certificate_valid(now());
         Ok(Maker { authority, client, request, valid })
     }

@@ -9,6 +9,7 @@ mod node;
 mod outcome;
 mod registry;
 mod reload;
+mod renewals;
 mod status;
 
 use std::path::PathBuf;

@@ -8,7 +8,7 @@ use model::{escape_lines, with_causes};
 use sequencer::doors::admin::{AdminError, ask_within};
 use sequencer::folder::layout::Layout;
 use sequencer::folder::validity;
-use sequencer::node::status::{Batches, NodeStatus, StageStatus};
+use sequencer::node::status::{Batches, Certificates, NodeStatus, StageStatus};
 use serde_json::json;
 
 use super::listed::{Registered, now};
@@ -114,6 +114,7 @@ fn text(status: &NodeStatus) -> String {
              proven, {outbox} transactions under way"
         ),
         format!("clients      {} connections, {} patients", status.connections, status.patients),
+        certificates(&status.certificates),
         format!(
             "disk         {} MiB free, of which frames leave {}",
             mib(status.free_bytes),
@@ -122,6 +123,11 @@ fn text(status: &NodeStatus) -> String {
         format!("clock        {} ms ahead of the boot-time clock", status.clock_ahead_ms),
     ]
     .join("\n")
+}
+
+fn certificates(Certificates { ending, waiting }: &Certificates) -> String {
+    let remedy = if *waiting > 0 { " (`sequencer identity renew --all`)" } else { "" };
+    format!("certificates {waiting} asked for{remedy}, {ending} beyond two thirds of their life")
 }
 
 fn trouble(StageStatus { stage, state, cause }: &StageStatus) -> String {

@@ -3,6 +3,9 @@
 //! One request a line, one JSON answer a line. `change HEX` submits a registry change (canonical
 //! bytes of `wire::RegistryChange`), `issue HEX` and `renew HEX` the same where its id has no
 //! record or has one ([`Given`]), `list` prints the registry, `status` how the node stands.
+//! `renewals` prints the certificates that were asked for over their holders' connections, `issued
+//! ROLE NAME HEX` hands one of them back as DER, and `revoke HEX` ends a certificate by its
+//! fingerprint.
 //! Threat note: whoever opens the socket is the operator; the file is made with mode 0600 in the
 //! node's folder, and nothing here can touch consent, which only signatures move.
 
@@ -11,19 +14,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Clock as _, Interval, Millis, SystemClock};
+use model::{Clock as _, Interval, Millis, SystemClock, with_causes};
 use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
-use wire::RegistryChange;
+use wire::{RegistryChange, Role};
 
 use crate::doors::codes::{ANSWER_LATE, CHANGE_NOT_HEX, REQUEST_UNKNOWN};
 use crate::guard::{Guard, GuardedTask, Stage, spawn_request};
-use crate::stages::ingest::Admit;
-use crate::stages::ledger::{Answer, Certificate, Item, LedgerView, Registry};
+use crate::stages::ingest::{RegistryDesk, Renewals, WaitingRenewal};
+use crate::stages::ledger::{Certificate, LedgerView, Registry};
 
 /// Longest request, bytes: a change is far shorter. Reached: the connection ends.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
@@ -86,10 +89,10 @@ pub trait Tell: Send + Sync {
 /// What the door answers from.
 #[derive(Clone)]
 pub struct Answers {
-    /// Where changes go.
-    pub admit: Admit,
-    /// What is registered.
-    pub view: LedgerView,
+    /// Where changes go, and what is registered.
+    pub desk: RegistryDesk,
+    /// Who asked for a certificate.
+    pub renewals: Arc<Renewals>,
     /// How the node stands.
     pub tell: Arc<dyn Tell>,
 }
@@ -178,28 +181,27 @@ impl Drop for AdminDoor {
 /// Serves until it is aborted.
 async fn accept(listener: UnixListener, answers: Answers) -> Result<(), Infallible> {
     let slots = Arc::new(Semaphore::new(REQUESTS_MAX));
-    let turns = Arc::new(Mutex::new(()));
     loop {
         let slot = slots.clone().acquire_owned().await.expect("nobody closes the semaphore");
         let Ok((stream, _)) = listener.accept().await else {
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let (answers, turns) = (answers.clone(), turns.clone());
+        let answers = answers.clone();
         spawn_request("admin", async move {
-            serve(stream, &answers, &turns).await;
+            serve(stream, &answers).await;
             drop(slot);
         });
     }
 }
 
-async fn serve(stream: UnixStream, answers: &Answers, turns: &Mutex<()>) {
+async fn serve(stream: UnixStream, answers: &Answers) {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     // One request a connection: an operator's command asks once and goes.
     let mut reader = BufReader::new(read.take(REQUEST_BYTES_MAX));
     let Ok(Ok(_)) = timeout(TRANSFER_WAIT, reader.read_line(&mut line)).await else { return };
-    let answer = timeout(ANSWER_WAIT, answer_request(line.trim(), answers, turns)).await;
+    let answer = timeout(ANSWER_WAIT, answer_request(line.trim(), answers)).await;
     let answer = match answer.unwrap_or_else(|_| Err(ANSWER_LATE.code.into())) {
         Ok(value) => value,
         Err(detail) => json!({ "error": detail }),
@@ -209,30 +211,72 @@ async fn serve(stream: UnixStream, answers: &Answers, turns: &Mutex<()>) {
     drop(timeout(TRANSFER_WAIT, write.write_all(answer.as_bytes())).await);
 }
 
-async fn answer_request(
-    request: &str,
-    answers: &Answers,
-    turns: &Mutex<()>,
-) -> Result<Value, String> {
-    let Answers { admit, view, tell } = answers;
+async fn answer_request(request: &str, answers: &Answers) -> Result<Value, String> {
+    let Answers { desk, renewals, tell } = answers;
     match request {
-        "list" => return Ok(list(&view.registry())),
+        "list" => return Ok(list(&desk.view().registry())),
         "status" => return Ok(tell.status()),
+        "renewals" => {
+            return Ok(list_renewals(&renewals.waiting(desk.view(), SystemClock.now())));
+        }
         _ => {}
     }
-    let (word, digits) = request.split_once(' ').ok_or(REQUEST_UNKNOWN.code)?;
-    let given = Given::of_word(word).ok_or(REQUEST_UNKNOWN.code)?;
-    let bytes = hex::decode(digits).map_err(|_| CHANGE_NOT_HEX.code)?;
-    let change = RegistryChange::from_bytes(&bytes).map_err(|error| error.to_string())?;
-    // One after the other: an answer leaves when the view has its change, so that no other comes
-    // between a look at the registry and the change that rests on it.
-    let _turn = turns.lock().await;
-    given.check(&change, view)?;
-    match admit.submit(Item::Registry(change)).await.map_err(|error| error.to_string())? {
-        Answer::RegistryChanged { position } => Ok(json!({ "position": position.0 })),
-        Answer::Refused(refusal) => Err(refusal.detail),
-        _ => Err("expected a changed registry".into()),
+    let (word, rest) = request.split_once(' ').ok_or(REQUEST_UNKNOWN.code)?;
+    match word {
+        "issued" => return take_issued(rest, renewals),
+        "revoke" => return revoke(rest, answers).await,
+        _ => {}
     }
+    let given = Given::of_word(word).ok_or(REQUEST_UNKNOWN.code)?;
+    let bytes = hex::decode(rest).map_err(|_| CHANGE_NOT_HEX.code)?;
+    let change = RegistryChange::from_bytes(&bytes).map_err(|error| error.to_string())?;
+    let made = desk.change(|view| given.check(&change, view).map(|()| change));
+    let position = made.await.map_err(|error| with_causes(&error))?;
+    Ok(json!({ "position": position.0 }))
+}
+
+/// `ROLE NAME HEX`: a certificate that its holder asked for.
+fn take_issued(rest: &str, renewals: &Renewals) -> Result<Value, String> {
+    let mut words = rest.split(' ');
+    let (Some(role), Some(name), Some(digits), None) =
+        (words.next(), words.next(), words.next(), words.next())
+    else {
+        return Err(REQUEST_UNKNOWN.code.into());
+    };
+    let role = Role::from_name(role).ok_or(REQUEST_UNKNOWN.code)?;
+    let certificate = hex::decode(digits).map_err(|_| CHANGE_NOT_HEX.code)?;
+    renewals.issue(role, name, certificate.into()).map_err(|error| error.to_string())?;
+    Ok(json!({ "issued": name }))
+}
+
+/// Ends the certificate with this fingerprint.
+async fn revoke(digits: &str, answers: &Answers) -> Result<Value, String> {
+    let mut fingerprint = [0; 32];
+    hex::decode_to_slice(digits, &mut fingerprint).map_err(|_| CHANGE_NOT_HEX.code)?;
+    let Answers { desk, renewals, .. } = answers;
+    // Never shown, so never registered: there is nothing to change, and it is gone.
+    if renewals.forget_unused(fingerprint) {
+        return Ok(json!({ "position": null }));
+    }
+    let mut ended = None;
+    let made = desk.change(|view| {
+        let key = renewals.revoke(fingerprint, view, SystemClock.now())?;
+        ended = Some(key.clone());
+        Ok(RegistryChange::End { key, at: SystemClock.now() })
+    });
+    let position = made.await.map_err(|error| with_causes(&error))?;
+    let key = ended.ok_or("expected the end of a certificate")?;
+    Ok(json!({ "position": position.0, "role": key.kind(), "id": key.name() }))
+}
+
+fn list_renewals(waiting: &[WaitingRenewal]) -> Value {
+    let each = waiting.iter().map(|one| {
+        json!({
+            "role": one.role.name(), "id": one.name, "asked": one.asked_at.unix_ms(),
+            "replaces": hex::encode(one.replaces), "request": hex::encode(&one.request),
+        })
+    });
+    json!({ "schema": "vitals-renewals-1", "renewals": each.collect::<Vec<_>>() })
 }
 
 fn list(registry: &Registry) -> Value {

@@ -207,20 +207,29 @@ pub const HTTP: &[Unserved] = &[
 /// Requests that change the registry.
 const CHANGES: &[&str] = &["change HEX", "issue HEX", "renew HEX"];
 
+/// Requests about certificates that were asked for, or are to end.
+const CERTIFICATES: &[&str] = &["issued ROLE NAME HEX", "revoke HEX"];
+
+/// Requests that hold bytes.
+const BYTES: &[&str] =
+    &["change HEX", "issue HEX", "renew HEX", "issued ROLE NAME HEX", "revoke HEX"];
+
 pub(crate) const REQUEST_UNKNOWN: Unserved = Unserved {
     requests: ANY,
     status: 0,
-    code: "expected `list`, `status`, `change HEX`, `issue HEX` or `renew HEX`",
+    code: "expected `list`, `status`, `renewals`, `change HEX`, `issue HEX`, `renew HEX`, `issued \
+           ROLE NAME HEX` or `revoke HEX`",
     meaning: "The line is no request.",
     what_to_do: "Use `sequencer org | device | identity | status`.",
 };
 
 pub(crate) const CHANGE_NOT_HEX: Unserved = Unserved {
-    requests: CHANGES,
+    requests: BYTES,
     status: 0,
-    code: "expected hex digits after the first word",
-    meaning: "What follows `change`, `issue` or `renew` is not hexadecimal.",
-    what_to_do: "Send the canonical bytes of the change as hex digits.",
+    code: "expected hex digits as the last word",
+    meaning: "The last word is not hexadecimal, or no fingerprint of 32 bytes.",
+    what_to_do: "Send the canonical bytes of the change, the certificate in DER or the \
+                 fingerprint as hex digits.",
 };
 
 pub(crate) const ANSWER_LATE: Unserved = Unserved {
@@ -265,6 +274,15 @@ pub const ADMIN: &[Unserved] = &[
         code: "[that the id has a record, or has none]",
         meaning: "Another command registered or revoked it meanwhile; nothing is changed.",
         what_to_do: "Look with `sequencer identity list`, then renew or issue.",
+    },
+    Unserved {
+        requests: CERTIFICATES,
+        status: 0,
+        code: "[that no request waits, or no certificate has this fingerprint]",
+        meaning: "It was ended, replaced or asked for anew meanwhile, or the node began anew; \
+                  nothing is changed.",
+        what_to_do: "Ask with `sequencer identity renew --all` once more; look with `sequencer \
+                     identity list --json`.",
     },
 ];
 

@@ -44,11 +44,13 @@ const WINDOW_ITEM: u64 = 3 * KIB;
 const SEGMENT: u64 = 18 * KIB;
 /// A public or private file.
 const FILE: u64 = model::limits::BATCH_FILE_BYTES_MAX as u64;
-/// Rates that are kept of sources: openings and requests, operations of senders and of patients,
-/// those that take something away apart.
-const RATES: u64 = 6;
+/// Rates that are kept of sources: openings, requests, names and renewals, operations of senders
+/// and of patients, those that take something away apart.
+const RATES: u64 = 8;
 /// A source's rate.
 const SOURCE: u64 = 100;
+/// A name that asked for a certificate, with its request and what was issued.
+const RENEWAL: u64 = 4 * KIB;
 /// A row that waits to be evaluated, and a thread that evaluates.
 const ROW: u64 = 4 * KIB;
 const ROW_THREAD: u64 = 4 * MIB;
@@ -233,6 +235,7 @@ fn shares(config: &Config) -> Vec<Share> {
         // Waiting, and once more in the group that is being written.
         share("items before the writer", config.journal.queue_items_max as u64, 2 * FRAME),
         share("sources with a rate", RATES * config.ingest.rates.keys_max as u64, SOURCE),
+        share("certificates asked for", limits.renewals_max as u64, RENEWAL),
         share("operations being evaluated", admission.evaluations_max as u64, ROW),
         share("threads that evaluate", admission.evaluation_threads as u64, ROW_THREAD),
         share("groups before the signer", config.deliver.groups_max as u64, FRAME),

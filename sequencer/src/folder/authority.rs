@@ -101,6 +101,7 @@ pub struct Issued {
     /// None where the holder made it and keeps it.
     key: Option<Zeroizing<String>>,
     fingerprint: [u8; 32],
+    der: CertificateDer<'static>,
 }
 
 /// Prints the begin of the fingerprint, no key.
@@ -279,6 +280,7 @@ impl Authority {
             fingerprint: fingerprint(certificate.der()),
             certificate: certificate.pem(),
             key: None,
+            der: certificate.der().clone(),
         })
     }
 }
@@ -300,6 +302,11 @@ impl Issued {
     /// registered with.
     pub fn fingerprint(&self) -> [u8; 32] {
         self.fingerprint
+    }
+
+    /// The certificate in DER, for who asked for it over a connection.
+    pub fn der(&self) -> &[u8] {
+        &self.der
     }
 
     /// What a client of this certificate needs, in PEM.
@@ -411,7 +418,12 @@ impl ServerTls {
 
 /// SHA-256 of a certificate in DER.
 pub fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate);
+    fingerprint_of(certificate)
+}
+
+/// The same of its bytes.
+pub fn fingerprint_of(der: &[u8]) -> [u8; 32] {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, der);
     digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 

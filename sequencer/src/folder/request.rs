@@ -12,6 +12,7 @@ use rcgen::{PKCS_ECDSA_P256_SHA256, PublicKeyData, SubjectPublicKeyInfo};
 use rustls_pki_types::CertificateSigningRequestDer;
 use rustls_pki_types::pem::PemObject;
 use thiserror::Error;
+use x509_parser::certificate::X509Certificate;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
 
@@ -58,10 +59,26 @@ pub enum RequestError {
     },
 }
 
+/// What is wrong with a request, wherever it comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum RequestFault {
+    /// It is no request.
+    #[error("expected a certificate request (PKCS #10) in DER, found something else")]
+    Format,
+    /// The key is of another kind.
+    #[error("expected a key on the curve P-256, found another kind of key")]
+    KeyType,
+    /// Its sender does not hold the private key.
+    #[error("expected the signature of the key that it holds, found another one")]
+    Signature,
+}
+
 /// The public key of a request whose sender proved to hold the private one.
 #[derive(Debug)]
 pub struct CertificateRequest {
     key: SubjectPublicKeyInfo,
+    /// The same as it stands in a certificate, in DER.
+    key_der: Vec<u8>,
 }
 
 impl CertificateRequest {
@@ -78,17 +95,35 @@ impl CertificateRequest {
         let all = all.collect::<Result<Vec<_>, _>>().map_err(|_| format())?;
         // Of two, nobody could say which one was meant.
         let [der] = all.as_slice() else { return Err(format()) };
-        let (rest, request) = X509CertificationRequest::from_der(der).map_err(|_| format())?;
+        CertificateRequest::check(der).map_err(|fault| match fault {
+            RequestFault::Format => format(),
+            RequestFault::KeyType => RequestError::KeyType { path: named() },
+            RequestFault::Signature => RequestError::Signature { path: named() },
+        })
+    }
+
+    /// Checks the bytes of one.
+    ///
+    /// # Errors
+    /// [`RequestFault`].
+    pub fn check(der: &[u8]) -> Result<CertificateRequest, RequestFault> {
+        let parsed = X509CertificationRequest::from_der(der);
+        let (rest, request) = parsed.map_err(|_| RequestFault::Format)?;
         if !rest.is_empty() {
-            return Err(format());
+            return Err(RequestFault::Format);
         }
-        let key = request.certification_request_info.subject_pki.raw;
-        let key = SubjectPublicKeyInfo::from_der(key).ok();
+        let key_der = request.certification_request_info.subject_pki.raw;
+        let key = SubjectPublicKeyInfo::from_der(key_der).ok();
         // One kind, as everything else that this authority issues.
         let key = key.filter(|key| key.algorithm() == &PKCS_ECDSA_P256_SHA256);
-        let key = key.ok_or_else(|| RequestError::KeyType { path: named() })?;
-        request.verify_signature().map_err(|_| RequestError::Signature { path: named() })?;
-        Ok(CertificateRequest { key })
+        let key = key.ok_or(RequestFault::KeyType)?;
+        request.verify_signature().map_err(|_| RequestFault::Signature)?;
+        Ok(CertificateRequest { key, key_der: key_der.to_vec() })
+    }
+
+    /// Whether a certificate is of its key.
+    pub fn is_of(&self, certificate: &X509Certificate<'_>) -> bool {
+        certificate.public_key().raw == self.key_der
     }
 
     pub(super) fn key(&self) -> &SubjectPublicKeyInfo {

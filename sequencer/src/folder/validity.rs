@@ -84,6 +84,13 @@ impl Ending {
     }
 }
 
+/// Whether two thirds of a certificate's life are over, and not all of it: whoever renews by itself
+/// has done so long before.
+pub fn is_ending(valid: Interval, now: Millis) -> bool {
+    let life = valid.until.since(valid.from);
+    now < valid.until && now.since(valid.from) >= life - life / 3
+}
+
 /// When the certificates of the authority and of the node's server end.
 ///
 /// # Errors
@@ -155,6 +162,13 @@ mod tests {
         check(&server.path, later(99), "make a new one").unwrap();
         let ended = check(&server.path, later(101), "make a new one").unwrap_err().to_string();
         assert!(ended.contains("ended at") && ended.ends_with("make a new one"), "{ended}");
+    }
+
+    #[test]
+    fn a_certificate_is_ending_in_the_last_third_of_its_life() {
+        let valid = Interval { from: now(), until: now().plus(3000) };
+        let is_ending = |ms: u64| is_ending(valid, now().plus(ms));
+        assert_eq!([1999, 2000, 2999, 3000].map(is_ending), [false, true, true, false]);
     }
 
     #[test]

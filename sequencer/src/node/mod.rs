@@ -11,6 +11,7 @@
 
 mod batch_sink;
 mod blocking;
+mod certificates;
 mod chain_gate;
 mod degraded;
 mod elsewhere;
@@ -139,6 +140,7 @@ impl Node {
         // And before anybody can show a receipt: each that holds the node is kept.
         let holder = start::start_hold_watch(&opened, &common);
         let timer = start::start_timer(&core, &common);
+        let certificates = start::start_certificates(&core, &common);
         let ingest = start::start_ingest(&opened, &core, &common)?;
         let settle = SettleLimits::new(&opened.chain.reach, &opened.config.settle);
         let settler = start::start_settler(&opened, &core, &common, settle.follow())?;
@@ -153,7 +155,8 @@ impl Node {
         let fingerprint = edge.deployment().fingerprint.to_string();
         let endpoints = Endpoints { ingest: ingest_addr, http: http_addr, rpc: url, fingerprint };
         let tell = Arc::new(Teller::new(&watched, &core.view, &around, &endpoints));
-        let answers = admin::Answers { admit: core.admit.clone(), view: core.view.clone(), tell };
+        let (desk, renewals) = (core.desk.clone(), core.renewals.clone());
+        let answers = admin::Answers { desk, renewals, tell };
         let admin = AdminDoor::open(&layout.admin_socket(), answers, &guard)?;
         // Last: whoever finds the file finds a node that answers.
         write_endpoints(&layout, &endpoints)?;
@@ -173,7 +176,7 @@ impl Node {
             http,
             admin,
             embedded,
-            tasks: vec![settler, timer, scrub, holder],
+            tasks: vec![settler, timer, certificates, scrub, holder],
             upkeep,
         })
     }

@@ -15,6 +15,7 @@ use tokio::sync::{Notify, watch};
 
 use super::batch_sink::StoringSink;
 use super::blocking::Blocking;
+use super::certificates::CertificateCount;
 use super::chain_gate::ChainGate;
 use super::error::NodeError;
 use super::head::{WitnessFile, keep_evidence};
@@ -38,7 +39,9 @@ use crate::folder::validity;
 use crate::guard::{Guard, GuardedTask, Stage};
 use crate::metrics::Metrics;
 use crate::stages::deliver::{NodeDelivery, ReceiptHub};
-use crate::stages::ingest::{Admit, IngestServer, Listen, ResetKey, Services};
+use crate::stages::ingest::{
+    Admit, IngestServer, Listen, RegistryDesk, Renewals, ResetKey, Services,
+};
 use crate::stages::ledger::{LedgerAdmission, LedgerView};
 use crate::stages::prove::{Batcher, LastBatch};
 use crate::stages::rows::{CircuitRows, RowPool};
@@ -82,6 +85,10 @@ pub(super) struct Core {
     pub(super) admit: Admit,
     pub(super) view: LedgerView,
     pub(super) hub: ReceiptHub,
+    /// Where the registry is changed.
+    pub(super) desk: RegistryDesk,
+    /// Who asked for a certificate.
+    pub(super) renewals: Arc<Renewals>,
     pub(super) proving: Proving,
     /// Carries jobs to workers elsewhere, if any do work for this node.
     pub(super) carrier: Option<GuardedTask>,
@@ -154,7 +161,10 @@ pub(super) fn start_core(
     let (metrics, circuit) = (common.watched.metrics().clone(), Arc::new(CircuitRows));
     let rows = RowPool::start(&opened.config.admission, circuit, metrics)?;
     let admit = Admit::new(writer.submitter(), rows).held_by(hold.clone());
-    Ok(Core { journal, writer, admit, view, hub, proving, carrier: None, witness })
+    let desk = RegistryDesk::new(admit.clone(), view.clone());
+    let renewals = Arc::new(Renewals::new(&opened.config.ingest.limits));
+    let carrier = None;
+    Ok(Core { journal, writer, admit, view, hub, desk, renewals, proving, carrier, witness })
 }
 
 fn start_witness(
@@ -264,6 +274,8 @@ pub(super) fn start_ingest(
     let services = Services {
         admit: core.admit.clone(),
         view: core.view.clone(),
+        desk: core.desk.clone(),
+        renewals: core.renewals.clone(),
         hub: core.hub.clone(),
         clock: common.clock.clone(),
         guard: common.guard.clone(),
@@ -340,6 +352,17 @@ pub(super) fn start_settler(
         Ok(())
     };
     Ok(common.guard.task(Stage::Settlement, work))
+}
+
+/// Counts certificates that should have been renewed, and those that wait for the operator.
+pub(super) fn start_certificates(core: &Core, common: &Common) -> GuardedTask {
+    let count = CertificateCount {
+        view: core.view.clone(),
+        renewals: core.renewals.clone(),
+        clock: common.clock.clone(),
+        watched: common.watched.clone(),
+    };
+    common.guard.task(Stage::Upkeep, count.run(common.stop.subscribe()))
 }
 
 pub(super) fn start_timer(core: &Core, common: &Common) -> GuardedTask {

@@ -36,6 +36,9 @@ pub struct NodeStatus {
     pub connections: i64,
     /// Enrolled patients.
     pub patients: usize,
+    /// Certificates that are asked for or should be.
+    #[serde(default)]
+    pub certificates: Certificates,
     /// Free bytes under the node's folder, its journal and its store: the least of these.
     pub free_bytes: u64,
     /// Those that frames leave to everything else (`journal.reserve_bytes`).
@@ -59,6 +62,15 @@ pub struct StageStatus {
     pub state: String,
     /// Why it does not get on.
     pub cause: Option<String>,
+}
+
+/// Certificates that somebody has to look after, as they were counted last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificates {
+    /// Beyond two thirds of their life and not renewed.
+    pub ending: i64,
+    /// Asked for, and waiting for `sequencer identity renew --all`.
+    pub waiting: i64,
 }
 
 /// How far batches are: closed, then proven and assembled, then settled.
@@ -155,6 +167,10 @@ impl Teller {
             },
             connections: metrics.ingest_connections.get(),
             patients: ledger.records,
+            certificates: Certificates {
+                ending: metrics.certificates_ending.get(),
+                waiting: metrics.renewals_waiting.get(),
+            },
             free_bytes: self.around.reserve.free_bytes(),
             reserve_bytes: self.around.reserve.reserve_bytes(),
             clock_ahead_ms: (metrics.clock_disagreement_seconds.get() * 1000.0) as i64,

@@ -220,6 +220,7 @@ impl Observe for Watched {
             Observed::ReceiptSent => self.metrics.receipts_total.inc(),
             Observed::ConnectionTurnedAway => self.metrics.ingest_connections_refused_total.inc(),
             Observed::SessionPanicked => self.metrics.ingest_panics_total.inc(),
+            Observed::Renewal(step) => self.metrics.count_renewal(step),
             Observed::NameAsked { known } => self.metrics.count_name(known),
             Observed::FrameReleased => self.metrics.released_frames_total.inc(),
             Observed::RetrySent => self.metrics.ingest_retries_total.inc(),

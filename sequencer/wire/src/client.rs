@@ -12,8 +12,8 @@ use model::{Millis, RejectCode, Sequence, StreamHandle};
 
 use crate::{
     ClientMessage, ClientName, ClockFact, Concern, Credit, Deframer, Descriptor, Features, Frame,
-    Hello, Lane, NamesQuestion, Page, Reading, Reject, ReleaseEnd, RequestId, ServerMessage,
-    SignedAccessRequest, SignedOperation, SignedReceipt, Welcome,
+    Hello, Lane, NamesQuestion, Page, Reading, Reject, ReleaseEnd, RenewalRequest, RequestId,
+    ServerMessage, SignedAccessRequest, SignedOperation, SignedReceipt, Welcome,
 };
 
 mod event;
@@ -47,6 +47,8 @@ enum Phase {
 pub struct ClientSession {
     name: ClientName,
     phase: Phase,
+    /// Whether frames are kept back until the next connection.
+    paused: bool,
     /// What both sides speak, since the last welcome.
     features: Features,
     lanes: [Deframer; 3],
@@ -62,6 +64,7 @@ impl ClientSession {
     pub fn new(config: ClientConfig) -> ClientSession {
         ClientSession {
             phase: Phase::Disconnected,
+            paused: false,
             features: Features::default(),
             lanes: Default::default(),
             held: HeldFrames::new(config.limits, config.codec),
@@ -103,6 +106,7 @@ impl ClientSession {
     /// The connection is gone. Streams and frames stay; requests are reported lost.
     pub fn disconnected(&mut self) {
         self.phase = Phase::Disconnected;
+        self.paused = false;
         // Half a message of this connection must not be joined with the first bytes of the next.
         self.lanes = Default::default();
         self.outgoing = Default::default();
@@ -149,10 +153,16 @@ impl ClientSession {
         if let Some(bytes) = self.outgoing[lane as usize].pop_front() {
             return Some(bytes);
         }
-        if self.phase != Phase::Ready {
+        if self.phase != Phase::Ready || self.paused {
             return None;
         }
         self.held.next_frame(lane)
+    }
+
+    /// Sends no further frame on this connection: its owner is about to go over to another one, and
+    /// waits until what is under way is acknowledged.
+    pub fn pause(&mut self) {
+        self.paused = true;
     }
 
     /// When to call [`ClientSession::handle_timeout`], although nothing was received.
@@ -293,6 +303,23 @@ impl ClientSession {
         Ok(request)
     }
 
+    /// Asks for a certificate to go on with when the one of this connection ends. The same request
+    /// may be asked again and again: it waits for the operator.
+    ///
+    /// # Errors
+    /// [`ClientError::NotConnected`], [`ClientError::Full`], or [`ClientError::NotSpoken`] if the
+    /// server is of a version that renews nothing.
+    pub fn ask_renewal(&mut self, asked: RenewalRequest) -> Result<RequestId, ClientError> {
+        self.check_ready()?;
+        // An older server would close the session over a message that it does not know (W.7).
+        if !self.features.contains(Features::RENEWALS) {
+            return Err(ClientError::NotSpoken { what: "requests for certificates" });
+        }
+        let request = self.requests.add_renewal()?;
+        self.send(ClientMessage::Renewal { request, asked });
+        Ok(request)
+    }
+
     /// Says goodbye and ends the session; send what is left, then close the connection.
     pub fn goodbye(&mut self) {
         if self.is_open() {
@@ -387,6 +414,10 @@ impl ClientSession {
             ServerMessage::Names(answer) => {
                 self.requests.answer_names(&answer)?;
                 self.report(Some(ClientEvent::NamesAnswered(answer)));
+            }
+            ServerMessage::Renewal(answer) => {
+                self.requests.answer_renewal(answer.request)?;
+                self.report(Some(ClientEvent::RenewalAnswered(answer)));
             }
             ServerMessage::Reject(reject) => {
                 let event = self.take_reject(reject, now);

@@ -71,6 +71,7 @@ pub(crate) enum Type {
     EndStream = 0x25,
     Goodbye = 0x26,
     NamesQuestion = 0x27,
+    RenewalRequest = 0x28,
     Welcome = 0x40,
     StreamOpened = 0x41,
     Receipt = 0x42,
@@ -81,10 +82,11 @@ pub(crate) enum Type {
     Credit = 0x47,
     Closing = 0x48,
     NamesAnswer = 0x49,
+    RenewalAnswer = 0x4a,
 }
 
 impl Type {
-    const ALL: [Type; 18] = [
+    const ALL: [Type; 20] = [
         Type::Hello,
         Type::OpenStream,
         Type::ClockFact,
@@ -93,6 +95,7 @@ impl Type {
         Type::EndStream,
         Type::Goodbye,
         Type::NamesQuestion,
+        Type::RenewalRequest,
         Type::Welcome,
         Type::StreamOpened,
         Type::Receipt,
@@ -103,6 +106,7 @@ impl Type {
         Type::Credit,
         Type::Closing,
         Type::NamesAnswer,
+        Type::RenewalAnswer,
     ];
 
     /// The type with this number; `None` for a frame's.

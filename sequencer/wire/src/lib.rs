@@ -106,6 +106,7 @@ mod page;
 mod reading;
 mod receipt;
 mod registry;
+mod renewal;
 mod server;
 mod signer;
 mod stream;
@@ -143,6 +144,7 @@ pub use receipt::{
     RefusalItem, SignedReceipt,
 };
 pub use registry::{RegistryChange, RegistryKey, RegistryRecord};
+pub use renewal::{RenewalAnswer, RenewalRequest};
 pub use server::{OutgoingFull, ServerConfig, ServerEvent, ServerLimits, ServerSession};
 pub use signer::{NoSigningKey, SigningKey, signer_address};
 pub use stream::{ClockFact, Descriptor, OpenStream, Period, StreamKey, StreamName, SyncMethod};

@@ -28,6 +28,12 @@ pub const RECEIPT_ITEMS_MAX: usize = 512;
 /// Most names of one question about names: an actor and a source, and as many again.
 pub const NAMES_ASKED_MAX: usize = 4;
 
+/// Largest request for a certificate, bytes; one with a key on the curve P-256 has some 220.
+pub const CERTIFICATE_REQUEST_BYTES_MAX: usize = 1024;
+
+/// Largest certificate that answers one, bytes; one of the operator's authority has some 450.
+pub const CERTIFICATE_BYTES_MAX: usize = 2048;
+
 /// Most signals of one device in the registry.
 pub const DEVICE_SIGNALS_MAX: usize = 64;
 

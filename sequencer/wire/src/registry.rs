@@ -168,7 +168,8 @@ impl RegistryKey {
         }
     }
 
-    fn name(&self) -> &str {
+    /// Its name.
+    pub fn name(&self) -> &str {
         match self {
             RegistryKey::Organisation(id) => id.as_str(),
             RegistryKey::Practitioner(id) => id.as_str(),

@@ -13,7 +13,7 @@ use crate::limits::FRAME_BYTES_MAX;
 use crate::{
     AccessAnswer, ClientMessage, Concern, Credit, Deframer, Features, Hello, Lane, Mark,
     MessageError, NamesAnswer, OpenStream, PROTOCOL_VERSION, Reject, ReleaseEnd, Released,
-    RequestId, ServerMessage, SignedReceipt, Standing, UnderWay, Welcome,
+    RenewalAnswer, RequestId, ServerMessage, SignedReceipt, Standing, UnderWay, Welcome,
 };
 
 mod event;
@@ -204,6 +204,12 @@ impl ServerSession {
         self.send(ServerMessage::Names(NamesAnswer { request, known }));
     }
 
+    /// Hands out the certificate that was asked for, or says that it waits to be issued.
+    pub fn answer_renewal(&mut self, request: RequestId, certificate: Option<Bytes>) {
+        self.requests.remove(&request);
+        self.send(ServerMessage::Renewal(RenewalAnswer { request, certificate }));
+    }
+
     /// Rejects an operation, request or question.
     pub fn reject_request(&mut self, request: RequestId, code: RejectCode) {
         self.requests.remove(&request);
@@ -324,6 +330,12 @@ impl ServerSession {
             ClientMessage::Names { request, question } => {
                 if self.admit(request, None)? {
                     self.events.push_back(ServerEvent::Names { request, question });
+                }
+                Ok(())
+            }
+            ClientMessage::Renewal { request, asked } => {
+                if self.admit(request, None)? {
+                    self.events.push_back(ServerEvent::Renewal { request, asked });
                 }
                 Ok(())
             }

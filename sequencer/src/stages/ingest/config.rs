@@ -160,6 +160,18 @@ settings! {
             memory: "8 bytes for each frame that a request releases.",
             at_limit: "A further one is rejected as busy.",
         }
+        renewals_max: usize = 4096; "names", range(1, 100_000) => {
+            sets: "Names that may wait for a certificate which they asked for, or for their old \
+                   connections to end: enough for those whose certificates end within the days \
+                   between two runs of `sequencer identity renew --all`.",
+            memory: "4 KiB each.",
+            at_limit: "A further name is refused as busy: its client asks again.",
+        }
+        renewal_drain_ms: u64 = 30_000; "milliseconds", range(100, 60_000) => {
+            sets: "How long open connections of a certificate go on after the one that it asked \
+                   for was shown. A revocation does not wait for it.",
+            at_limit: "They are closed at the next check of the identity.",
+        }
         outgoing_bytes_max: usize = ServerLimits::default().outgoing_bytes_max;
         "bytes", range(2 * FRAME_BYTES, 1 << 30) => {
             sets: "Most bytes that wait to be sent on a connection.",
@@ -244,6 +256,17 @@ settings! {
             at_limit: "As above.",
             applies: Live,
         }
+        renewals_per_minute: u32 = 30; "requests a minute", range(1, 1_000_000) => {
+            sets: "How often a name may ask for a certificate, or after it, over a long time: each \
+                   of its connections does once a minute while it waits.",
+            at_limit: "A further one is refused as busy: its client asks again.",
+            applies: Live,
+        }
+        renewals_burst: u32 = 30; "requests", range(1, 1_000_000) => {
+            sets: "The same at once.",
+            at_limit: "As above.",
+            applies: Live,
+        }
     }
 }
 
@@ -271,6 +294,10 @@ impl RateConfig {
 
     pub(super) fn requests(&self) -> Rate {
         Rate { per_minute: self.requests_per_minute, burst: self.requests_burst }
+    }
+
+    pub(super) fn renewals(&self) -> Rate {
+        Rate { per_minute: self.renewals_per_minute, burst: self.renewals_burst }
     }
 
     pub(super) fn names(&self) -> Rate {

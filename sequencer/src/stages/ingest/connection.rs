@@ -16,11 +16,11 @@ use wire::{Lane, Role, SignedReceipt};
 use super::admit::AdmitError;
 use super::close::close;
 use super::config::READ_BYTES_MAX;
-use super::observe::{Observe, Observed};
+use super::observe::{Observe, Observed, RenewalStep};
 use super::peer::{Peer, PeerId};
 use super::places::ConnectionPlace;
 use super::session::{Reply, Session};
-use super::shared::Shared;
+use super::shared::{Services, Shared};
 use crate::history::Contradiction;
 
 /// Bytes that are handed to the transport at once: fewer and larger writes cost less.
@@ -140,7 +140,7 @@ async fn open_session(
     let registry = services.admit.registry_changes();
     let held = services.hub.hold().subscribe();
     if !peer.is_entitled(&services.view, services.clock.now()) {
-        return Err(RejectCode::Identity);
+        succeed(&peer, services).await?;
     }
     // Without a writer there is no session: its peer comes again when the node does. A held node
     // hears the hello first: the receipt in it is what an operator must know of.
@@ -182,6 +182,24 @@ async fn open_session(
         shared,
         _place: place,
     })
+}
+
+/// Registers a certificate that was renewed and is shown for the first time.
+async fn succeed(peer: &Peer, services: &Services) -> Result<(), RejectCode> {
+    let (renewals, now) = (&services.renewals, services.clock.now());
+    let adopted = renewals.adopt(peer, &services.desk, now).await;
+    match adopted {
+        Ok(true) => services.observe.observe(Observed::Renewal(RenewalStep::Taken)),
+        Err(RejectCode::Identity) => {
+            services.observe.observe(Observed::Renewal(RenewalStep::Refused));
+        }
+        Ok(false) | Err(_) => {}
+    }
+    adopted?;
+    if peer.is_entitled(&services.view, services.clock.now()) {
+        return Ok(());
+    }
+    Err(RejectCode::Identity)
 }
 
 /// The next lane; the session checks by its preamble which one it is.

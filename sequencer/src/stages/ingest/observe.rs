@@ -54,10 +54,25 @@ pub enum Observed {
         /// Whether it does.
         known: bool,
     },
+    /// Somebody renews their certificate.
+    Renewal(RenewalStep),
     /// A frame was released to a practitioner.
     FrameReleased,
     /// A receipt was sent to a session, again if it was sent before.
     ReceiptSent,
+}
+
+/// How far a renewal has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RenewalStep {
+    /// A request that was not known waits from now on.
+    Asked,
+    /// The certificate was handed out.
+    Issued,
+    /// It was shown, and registered.
+    Taken,
+    /// A request, or the certificate as it was shown, was refused.
+    Refused,
 }
 
 /// Takes what is observed; called from many threads, must not block.

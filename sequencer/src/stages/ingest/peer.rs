@@ -1,9 +1,9 @@
 //! Who a peer is: role and id of its certificate, and whether the registry still knows it.
 
-use model::{GatewayId, IdError, Millis, OperatorId, PractitionerId, WalletId};
+use model::{GatewayId, IdError, Interval, Millis, OperatorId, PractitionerId, WalletId};
 use rustls_pki_types::CertificateDer;
 use thiserror::Error;
-use wire::{Holder, Role};
+use wire::{Holder, RegistryRecord, Role};
 use x509_parser::x509::X509Name;
 
 use crate::folder::authority::fingerprint;
@@ -14,7 +14,7 @@ use crate::stages::ledger::LedgerView;
 pub(super) struct Peer {
     pub(super) id: PeerId,
     pub(super) holder: Holder,
-    fingerprint: [u8; 32],
+    pub(super) fingerprint: [u8; 32],
     not_after: Millis,
 }
 
@@ -54,12 +54,7 @@ impl Peer {
         let (_, parsed) =
             x509_parser::parse_x509_certificate(der).map_err(|_| PeerError::Malformed)?;
         let (role, name) = role_and_name(parsed.subject()).ok_or(PeerError::Subject)?;
-        let id = match role {
-            Role::Gateway => PeerId::Gateway(GatewayId::new(name)?),
-            Role::Practitioner => PeerId::Practitioner(PractitionerId::new(name)?),
-            Role::Wallet => PeerId::Wallet(WalletId::new(name)?),
-            Role::Operator => PeerId::Operator(OperatorId::new(name)?),
-        };
+        let id = PeerId::new(role, name)?;
         // A time before 1970 reads as ended.
         let not_after = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or(0);
         let not_after = Millis::from_unix_ms(not_after.saturating_mul(1000));
@@ -73,19 +68,90 @@ impl Peer {
         if now > self.not_after {
             return false;
         }
+        // The name alone would let an older certificate of the same name in.
+        self.id.registered(view, now).is_some_and(|found| found.fingerprint == self.fingerprint)
+    }
+}
+
+/// The certificate that the registry holds of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Registered {
+    pub(super) fingerprint: [u8; 32],
+    /// When it may be used.
+    pub(super) valid: Interval,
+}
+
+impl PeerId {
+    /// Somebody with this role.
+    pub(super) fn new(role: Role, name: &str) -> Result<PeerId, IdError> {
+        Ok(match role {
+            Role::Gateway => PeerId::Gateway(GatewayId::new(name)?),
+            Role::Practitioner => PeerId::Practitioner(PractitionerId::new(name)?),
+            Role::Wallet => PeerId::Wallet(WalletId::new(name)?),
+            Role::Operator => PeerId::Operator(OperatorId::new(name)?),
+        })
+    }
+
+    /// As a certificate says it.
+    pub(super) fn role_and_name(&self) -> (Role, &str) {
+        match self {
+            PeerId::Gateway(id) => (Role::Gateway, id.as_str()),
+            PeerId::Practitioner(id) => (Role::Practitioner, id.as_str()),
+            PeerId::Wallet(id) => (Role::Wallet, id.as_str()),
+            PeerId::Operator(id) => (Role::Operator, id.as_str()),
+        }
+    }
+
+    /// The certificate that is registered of this name now.
+    pub(super) fn registered(&self, view: &LedgerView, now: Millis) -> Option<Registered> {
         // By the journal's time where the clock is behind it: the end of a registration was
         // stamped with that, and would else lie in the future.
         let (registry, now) = (view.registry(), now.max(view.last_time()));
-        let registered = match &self.id {
-            PeerId::Gateway(id) => registry.gateway(id, now).map(|found| found.fingerprint),
-            PeerId::Wallet(id) => registry.wallet(id, now).map(|found| found.fingerprint),
-            PeerId::Operator(id) => registry.operator(id, now).map(|found| found.fingerprint),
-            PeerId::Practitioner(id) => {
-                registry.practitioner(id, now).map(|found| found.fingerprint)
+        let of = |fingerprint, valid| Registered { fingerprint, valid };
+        match self {
+            PeerId::Gateway(id) => {
+                registry.gateway(id, now).map(|found| of(found.fingerprint, found.valid))
             }
-        };
-        // The name alone would let an older certificate of the same name in.
-        registered == Some(self.fingerprint)
+            PeerId::Practitioner(id) => {
+                registry.practitioner(id, now).map(|found| of(found.fingerprint, found.valid))
+            }
+            PeerId::Wallet(id) => {
+                registry.wallet(id, now).map(|found| of(found.fingerprint, found.valid))
+            }
+            PeerId::Operator(id) => {
+                registry.operator(id, now).map(|found| of(found.fingerprint, found.valid))
+            }
+        }
+    }
+
+    /// What is registered of this name now, with another certificate.
+    pub(super) fn record_with(
+        &self,
+        certificate: Registered,
+        view: &LedgerView,
+        now: Millis,
+    ) -> Option<RegistryRecord> {
+        let (registry, now) = (view.registry(), now.max(view.last_time()));
+        let Registered { fingerprint, valid } = certificate;
+        Some(match self.clone() {
+            PeerId::Gateway(id) => {
+                let organisation = registry.gateway(&id, now)?.organisation.clone();
+                RegistryRecord::Gateway { id, organisation, fingerprint, valid }
+            }
+            PeerId::Practitioner(id) => {
+                let found = registry.practitioner(&id, now)?;
+                let (organisation, public_key) = (found.organisation.clone(), found.public_key);
+                RegistryRecord::Practitioner { id, organisation, public_key, fingerprint, valid }
+            }
+            PeerId::Wallet(id) => {
+                registry.wallet(&id, now)?;
+                RegistryRecord::Wallet { id, fingerprint, valid }
+            }
+            PeerId::Operator(id) => {
+                registry.operator(&id, now)?;
+                RegistryRecord::Operator { id, fingerprint, valid }
+            }
+        })
     }
 }
 

@@ -63,7 +63,10 @@ impl Session {
         if self.services.hub.hold().is_set() {
             return self.close(RejectCode::History);
         }
-        if !self.peer.is_entitled(&self.services.view, self.services.clock.now()) {
+        let (view, now) = (&self.services.view, self.services.clock.now());
+        let may_stay = self.peer.is_entitled(view, now)
+            || self.services.renewals.drains(&self.peer, view, now);
+        if !may_stay {
             return self.close(RejectCode::Identity);
         }
         if let (PeerId::Gateway(_), Err(error)) = (&self.peer.id, self.services.admit.check_open())
@@ -151,6 +154,7 @@ impl Session {
                 self.submit_request(request, signed, page)
             }
             ServerEvent::Names { request, question } => self.answer_names(request, &question),
+            ServerEvent::Renewal { request, asked } => self.answer_renewal(request, &asked),
             // Replies for it that still come find no stream and change nothing.
             ServerEvent::StreamEnded { handle } => drop(self.streams.remove(&handle)),
             ServerEvent::Closed { code } => self.ended = self.ended.or(Some(code)),

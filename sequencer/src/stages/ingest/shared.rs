@@ -7,8 +7,10 @@ use model::Clock;
 
 use super::admit::Admit;
 use super::config::IngestConfig;
+use super::desk::RegistryDesk;
 use super::observe::Observe;
 use super::places::Places;
+use super::renewals::Renewals;
 use super::sources::Sources;
 use crate::guard::Guard;
 use crate::stages::deliver::ReceiptHub;
@@ -20,6 +22,10 @@ pub struct Services {
     pub admit: Admit,
     /// What is durable of the ledger.
     pub view: LedgerView,
+    /// Where a renewed certificate is registered.
+    pub desk: RegistryDesk,
+    /// Who asked for one.
+    pub renewals: Arc<Renewals>,
     /// Where receipts come from.
     pub hub: ReceiptHub,
     /// The node's clock.

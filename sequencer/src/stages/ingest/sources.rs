@@ -37,6 +37,7 @@ struct AllBuckets {
     opens: Buckets<Holder>,
     requests: Buckets<Holder>,
     names: Buckets<Holder>,
+    renewals: Buckets<Holder>,
     /// Operations by who sends them: before the signature verifies.
     sent: ByUrgency<Holder>,
     /// Operations by whose they are and who sends them: after it did.
@@ -53,6 +54,7 @@ impl AllBuckets {
             opens: Buckets::new(config.opens(), keys_max),
             requests: Buckets::new(config.requests(), keys_max),
             names: Buckets::new(config.names(), keys_max),
+            renewals: Buckets::new(config.renewals(), keys_max),
             sent: ByUrgency::new(config.operations(), keys_max),
             signed: ByUrgency::new(config.patient_operations(), keys_max),
             tries: config.connection_tries,
@@ -114,6 +116,11 @@ impl Sources {
     pub(super) fn may_ask_names(&self, holder: Holder, names: usize, clock: &dyn Clock) -> bool {
         let (mut buckets, now) = (self.buckets(), clock.now());
         (0..names).all(|_| buckets.names.take(holder, now))
+    }
+
+    /// Whether somebody may ask for a certificate, or after it, once more now.
+    pub(super) fn may_renew(&self, holder: Holder, clock: &dyn Clock) -> bool {
+        self.buckets().renewals.take(holder, clock.now())
     }
 
     /// Looks at an operation before it takes a place of the writer's queue.

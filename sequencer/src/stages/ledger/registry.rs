@@ -296,6 +296,22 @@ impl Registry {
         self.operators.iter()
     }
 
+    /// Every certificate and whose it is, ended ones included.
+    pub fn certificates(&self) -> impl Iterator<Item = (RegistryKey, Certificate)> {
+        let of = |fingerprint: [u8; 32], valid: Interval| Certificate { fingerprint, valid };
+        let gateways = self.gateways().map(move |(id, one)| {
+            (RegistryKey::Gateway(id.clone()), of(one.fingerprint, one.valid))
+        });
+        let practitioners = self.practitioners().map(move |(id, one)| {
+            (RegistryKey::Practitioner(id.clone()), of(one.fingerprint, one.valid))
+        });
+        let wallets =
+            self.wallets().map(|(id, one)| (RegistryKey::Wallet(id.clone()), one.clone()));
+        let operators =
+            self.operators().map(|(id, one)| (RegistryKey::Operator(id.clone()), one.clone()));
+        gateways.chain(practitioners).chain(wallets).chain(operators)
+    }
+
     /// Every device, ended ones included.
     pub fn devices(&self) -> impl Iterator<Item = (&DeviceId, &Device)> {
         self.devices.iter()

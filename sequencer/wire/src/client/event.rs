@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::{
     AccessAnswer, Address, ClientName, Codec, DecodeError, Frame, FrameError, Holder, Mark,
-    NamesAnswer, ReceiptError, Released, RequestId, SignedReceipt, Standing,
+    NamesAnswer, ReceiptError, Released, RenewalAnswer, RequestId, SignedReceipt, Standing,
 };
 
 /// Whom a client expects, and what it may hold.
@@ -132,6 +132,8 @@ pub enum ClientEvent {
     },
     /// A question about names was answered.
     NamesAnswered(NamesAnswer),
+    /// A request for a certificate was answered.
+    RenewalAnswered(RenewalAnswer),
     /// An operation, request or question was rejected.
     RequestRejected {
         /// Which.

@@ -21,6 +21,8 @@ enum Pending {
     Access(Access),
     /// A question about so many names.
     Names(usize),
+    /// A request for a certificate.
+    Renewal,
 }
 
 /// How far a request to read has come. Its receipt and its answer come on lanes of their own, so
@@ -63,6 +65,11 @@ impl Requests {
         self.add(Pending::Names(names))
     }
 
+    /// Enters a request for a certificate.
+    pub(super) fn add_renewal(&mut self) -> Result<RequestId, ClientError> {
+        self.add(Pending::Renewal)
+    }
+
     fn add(&mut self, pending: Pending) -> Result<RequestId, ClientError> {
         let limit = self.limit;
         if self.pending.len() >= limit {
@@ -93,7 +100,7 @@ impl Requests {
             // By digest: a receipt is made from the log, which knows no numbers of requests.
             let is_asked = |pending: &Pending| match pending {
                 Pending::Operation(digest) => *digest == item.digest,
-                Pending::Access(_) | Pending::Names(_) => false,
+                Pending::Access(_) | Pending::Names(_) | Pending::Renewal => false,
             };
             let asked = self.pending.iter().find(|(_, pending)| is_asked(pending));
             if let Some(request) = asked.map(|(request, _)| *request) {
@@ -147,6 +154,14 @@ impl Requests {
         }
     }
 
+    /// Takes the answer to a request for a certificate.
+    pub(super) fn answer_renewal(&mut self, request: RequestId) -> Result<(), Violation> {
+        match self.pending.remove(&request) {
+            Some(Pending::Renewal) => Ok(()),
+            _ => Err(Violation::Protocol),
+        }
+    }
+
     /// Takes a released frame: the next one of an answer that permits.
     pub(super) fn release(&mut self, released: &Released) -> Result<(), Violation> {
         let access = self.permitted(released.request)?;
@@ -183,7 +198,7 @@ impl Requests {
     fn forget_if_done(&mut self, request: RequestId) {
         let is_done = |pending: &Pending| match pending {
             // Ended by its receipt, answer or reject, which remove it themselves.
-            Pending::Operation(_) | Pending::Names(_) => false,
+            Pending::Operation(_) | Pending::Names(_) | Pending::Renewal => false,
             Pending::Access(access) => access.ended && access.receipted.is_some(),
         };
         if self.pending.get(&request).is_some_and(is_done) {

@@ -10,7 +10,7 @@ use crate::limits::{CLIENT_NAME_BYTES_MAX, MESSAGE_BYTES_MAX, SIGNED_OPERATION_B
 use crate::stream::read_handle;
 use crate::{
     ClockFact, DecodeError, Features, Frame, NamesQuestion, OpenStream, PROTOCOL_VERSION, Page,
-    SignedAccessRequest, SignedOperation, SignedReceipt,
+    RenewalRequest, SignedAccessRequest, SignedOperation, SignedReceipt,
 };
 
 /// What a client sends.
@@ -46,6 +46,13 @@ pub enum ClientMessage {
         request: RequestId,
         /// The names.
         question: NamesQuestion,
+    },
+    /// Asks for a certificate to go on with.
+    Renewal {
+        /// Number of the request.
+        request: RequestId,
+        /// What is to be certified.
+        asked: RenewalRequest,
     },
     /// No more frames come for this handle.
     EndStream {
@@ -91,6 +98,11 @@ impl ClientMessage {
                 question.write(&mut to);
                 Type::NamesQuestion
             }
+            ClientMessage::Renewal { request, asked } => {
+                to.u64(request.0);
+                asked.write(&mut to);
+                Type::RenewalRequest
+            }
             ClientMessage::EndStream { handle } => {
                 to.u32(handle.0);
                 Type::EndStream
@@ -128,6 +140,10 @@ impl ClientMessage {
             Type::NamesQuestion => {
                 let request = RequestId(from.u64()?);
                 ClientMessage::Names { request, question: NamesQuestion::read(&mut from)? }
+            }
+            Type::RenewalRequest => {
+                let request = RequestId(from.u64()?);
+                ClientMessage::Renewal { request, asked: RenewalRequest::read(&mut from)? }
             }
             Type::EndStream => ClientMessage::EndStream { handle: read_handle(&mut from)? },
             Type::Goodbye => ClientMessage::Goodbye,

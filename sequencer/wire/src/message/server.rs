@@ -9,7 +9,10 @@ use crate::hash::Address;
 use crate::header::{HEADER_BYTES, Type};
 use crate::limits::{FRAME_BYTES_MAX, MARKS_MAX, MESSAGE_BYTES_MAX};
 use crate::stream::read_handle;
-use crate::{Credit, DecodeError, Features, Frame, Lane, NamesAnswer, SignedReceipt, StreamName};
+use crate::{
+    Credit, DecodeError, Features, Frame, Lane, NamesAnswer, RenewalAnswer, SignedReceipt,
+    StreamName,
+};
 
 /// What a server sends.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,6 +41,8 @@ pub enum ServerMessage {
     ReleaseEnd(ReleaseEnd),
     /// Says which names the registry knows.
     Names(NamesAnswer),
+    /// Holds the certificate that was asked for, or says that it waits.
+    Renewal(RenewalAnswer),
     /// Something is not accepted.
     Reject(Reject),
     /// The credit from now on.
@@ -61,6 +66,7 @@ impl ServerMessage {
             | ServerMessage::StreamOpened { .. }
             | ServerMessage::Receipt { .. }
             | ServerMessage::Names(_)
+            | ServerMessage::Renewal(_)
             | ServerMessage::Reject(_)
             | ServerMessage::Credit(_)
             | ServerMessage::Closing { .. } => Lane::Control,
@@ -103,6 +109,10 @@ impl ServerMessage {
             ServerMessage::Names(answer) => {
                 answer.write(&mut to);
                 Type::NamesAnswer
+            }
+            ServerMessage::Renewal(answer) => {
+                answer.write(&mut to);
+                Type::RenewalAnswer
             }
             ServerMessage::Reject(reject) => {
                 reject.write(&mut to);
@@ -150,6 +160,7 @@ impl ServerMessage {
                 ServerMessage::ReleaseEnd(ReleaseEnd { request, frames, more, partly })
             }
             Type::NamesAnswer => ServerMessage::Names(NamesAnswer::read(&mut from)?),
+            Type::RenewalAnswer => ServerMessage::Renewal(RenewalAnswer::read(&mut from)?),
             Type::Reject => ServerMessage::Reject(Reject::read(&mut from)?),
             Type::Credit => ServerMessage::Credit(Credit::read(&mut from)?),
             Type::Closing => ServerMessage::Closing { code: from.reject_code()? },

@@ -4,8 +4,8 @@ use model::{ChainScope, Interval, RejectCode, StreamHandle};
 use thiserror::Error;
 
 use crate::{
-    Address, ClockFact, Credit, Frame, Hello, NamesQuestion, OpenStream, Page, RequestId,
-    SignedAccessRequest, SignedOperation,
+    Address, ClockFact, Credit, Frame, Hello, NamesQuestion, OpenStream, Page, RenewalRequest,
+    RequestId, SignedAccessRequest, SignedOperation,
 };
 
 /// What one connection may hold. Worst-case memory of a connection is about
@@ -123,6 +123,14 @@ pub enum ServerEvent {
         request: RequestId,
         /// The names.
         question: NamesQuestion,
+    },
+    /// A request for a certificate; answer with [`crate::ServerSession::answer_renewal`] or
+    /// [`crate::ServerSession::reject_request`].
+    Renewal {
+        /// Which request.
+        request: RequestId,
+        /// What is to be certified.
+        asked: RenewalRequest,
     },
     /// The client ended a stream.
     StreamEnded {

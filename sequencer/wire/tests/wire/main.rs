@@ -7,6 +7,7 @@ mod machines;
 mod names;
 mod postponed;
 mod receipts;
+mod renewals;
 mod rules;
 mod samples;
 mod serving;

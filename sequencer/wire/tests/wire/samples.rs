@@ -279,7 +279,12 @@ pub(crate) fn client_messages() -> Vec<ClientMessage> {
         ClientMessage::Names { request, question: names_question() },
         ClientMessage::Frame(laid_out(Codec::COLUMNAR, 2, &steady_readings(70))),
         ClientMessage::Frame(laid_out(Codec::GRID, 3, &steady_readings(70))),
+        ClientMessage::Renewal { request, asked: renewal_request() },
     ]
+}
+
+pub(crate) fn renewal_request() -> RenewalRequest {
+    RenewalRequest::new(vec![0x30, 0x03, 0x02, 0x01, 0x00]).expect("few bytes")
 }
 
 pub(crate) fn names_question() -> NamesQuestion {
@@ -334,6 +339,8 @@ pub(crate) fn server_messages() -> Vec<ServerMessage> {
         ServerMessage::Credit(credit),
         ServerMessage::Closing { code: RejectCode::Unavailable },
         ServerMessage::Names(NamesAnswer { request, known: vec![true, false, true] }),
+        ServerMessage::Renewal(RenewalAnswer { request, certificate: None }),
+        ServerMessage::Renewal(RenewalAnswer { request, certificate: Some(vec![0x30, 0].into()) }),
     ]
 }
 

@@ -2,15 +2,16 @@
 
 use model::{Digest, RejectCode};
 use wire::{
-    AccessAnswer, NamesQuestion, Page, ReleaseEnd, Released, RequestId, SignedAccessRequest,
-    SignedOperation,
+    AccessAnswer, NamesQuestion, Page, ReleaseEnd, Released, RenewalRequest, RequestId,
+    SignedAccessRequest, SignedOperation,
 };
 
 use super::state::{Asked, Outcome, Release, Reply, Session, code_of};
 use crate::guard::caught;
 use crate::stages::deliver::AgainError;
-use crate::stages::ingest::observe::Observed;
+use crate::stages::ingest::observe::{Observed, RenewalStep};
 use crate::stages::ingest::peer::PeerId;
+use crate::stages::ingest::renewals;
 use crate::stages::ingest::sources::Asking;
 use crate::stages::ingest::stored::{StoredEntry, read_frames};
 use crate::stages::ledger::{Answer, AuthenticRequest, Found, Item, Refusal};
@@ -82,6 +83,33 @@ impl Session {
         let known: Vec<bool> = names.iter().map(|name| registry.holds(name, now)).collect();
         known.iter().for_each(|known| self.observe(Observed::NameAsked { known: *known }));
         self.wire.answer_names(request, known);
+    }
+
+    /// Answered here from what is in memory, as a question about names is.
+    pub(super) fn answer_renewal(&mut self, request: RequestId, asked: &RenewalRequest) {
+        let (view, now) = (&self.services.view, self.services.clock.now());
+        // Before the signature of the request is looked at.
+        if !self.shared.sources.may_renew(self.peer.holder, self.services.clock.as_ref()) {
+            return self.reject_renewal(request, RejectCode::Busy);
+        }
+        let certificate = match self.services.renewals.ask(&self.peer, asked, view, now) {
+            Err(code) => return self.reject_renewal(request, code),
+            Ok(renewals::Asked::Waits) => None,
+            Ok(renewals::Asked::New) => {
+                self.observe(Observed::Renewal(RenewalStep::Asked));
+                None
+            }
+            Ok(renewals::Asked::Issued(certificate)) => {
+                self.observe(Observed::Renewal(RenewalStep::Issued));
+                Some(certificate)
+            }
+        };
+        self.wire.answer_renewal(request, certificate);
+    }
+
+    fn reject_renewal(&mut self, request: RequestId, code: RejectCode) {
+        self.observe(Observed::Renewal(RenewalStep::Refused));
+        self.reject_question(request, code);
     }
 
     fn reject_question(&mut self, request: RequestId, code: RejectCode) {

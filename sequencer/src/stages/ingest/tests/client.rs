@@ -1,5 +1,7 @@
 //! The client that gateways, wallets and practitioners run, against this server.
 
+use std::path::Path;
+
 use client::{Connection, ConnectionConfig, Deployment, Identity};
 use model::{Category, Millis, Sequence, Word};
 use statement::fingerprint::DeploymentFacts;
@@ -8,9 +10,8 @@ use wire::{Lane, Role};
 use super::support::{Node, descriptor, readings, request};
 use crate::folder::authority::{ClientDeployment, Issued};
 
-/// Connects with nothing but the folder that the operator hands out.
-async fn connect(node: &Node, issued: &Issued) -> Connection {
-    let folder = tempfile::tempdir().unwrap();
+/// Writes the folder that the operator hands out.
+pub(super) fn hand_out(node: &Node, issued: &Issued, own: &Path) {
     let deployment = ClientDeployment {
         facts: DeploymentFacts {
             scope: node.hub.scope(),
@@ -25,8 +26,14 @@ async fn connect(node: &Node, issued: &Issued) -> Connection {
         address: node.address.to_string(),
         server_name: "localhost".into(),
     };
+    issued.write_client(own, &deployment).unwrap();
+}
+
+/// Connects with nothing but that.
+async fn connect(node: &Node, issued: &Issued) -> Connection {
+    let folder = tempfile::tempdir().unwrap();
     let own = folder.path().join("identity");
-    issued.write_client(&own, &deployment).unwrap();
+    hand_out(node, issued, &own);
     let identity = Identity::load(&own).unwrap();
     let deployment = Deployment::load(&own).unwrap();
     let config = ConnectionConfig::new(node.address, "localhost", identity, deployment);

@@ -9,6 +9,7 @@ mod idle;
 mod lanes;
 mod names;
 mod places;
+mod renewals;
 mod replays;
 mod socket;
 mod support;

@@ -48,7 +48,8 @@ use crate::stages::ingest::session::{Reply, Session};
 use crate::stages::ingest::shared::Shared;
 use crate::stages::ingest::sources::Sources;
 use crate::stages::ingest::{
-    Admit, IngestConfig, IngestServer, Listen, Observe, RateConfig, ResetKey, Services,
+    Admit, IngestConfig, IngestServer, Listen, Observe, RateConfig, RegistryDesk, Renewals,
+    ResetKey, Services,
 };
 use crate::stages::ledger::{
     Answer, EnrolmentSeal, Item, Ledger, LedgerAdmission, LedgerConfig, LedgerView,
@@ -76,6 +77,7 @@ pub(super) struct Node {
     rows: Arc<Diverging>,
     pub(super) hub: ReceiptHub,
     pub(super) authority: Authority,
+    pub(super) renewals: Arc<Renewals>,
     pub(super) journal: Reader<FileMedium>,
     pub(super) windows: mpsc::Receiver<ClosedWindow>,
     pub(super) address: SocketAddr,
@@ -84,7 +86,7 @@ pub(super) struct Node {
     broken: Arc<AtomicBool>,
     /// The writer waits here before each item.
     gate: Arc<Gate>,
-    view: LedgerView,
+    pub(super) view: LedgerView,
     /// The sessions' clock; the writer keeps the machine's.
     pub(super) clock: Arc<ManualClock>,
     nonce: u32,
@@ -203,9 +205,12 @@ impl Node {
         let names = [SERVER_NAME.to_owned()];
         let tls = authority.issue_server(&names, validity()).unwrap().server_tls().unwrap();
         let sessions = Arc::new(sessions);
+        let renewals = Arc::new(Renewals::new(&config));
         let services = Services {
             admit: admit.clone(),
             view: view.clone(),
+            desk: RegistryDesk::new(admit.clone(), view.clone()),
+            renewals: renewals.clone(),
             hub: hub.clone(),
             clock: Arc::clone(&sessions) as Arc<dyn Clock>,
             guard,
@@ -223,6 +228,7 @@ impl Node {
             rows,
             hub,
             authority,
+            renewals,
             journal,
             windows,
             address,
@@ -283,7 +289,7 @@ impl Node {
         }
     }
 
-    async fn change_registry(&self, change: RegistryChange) {
+    pub(super) async fn change_registry(&self, change: RegistryChange) {
         let answer = self.admit.submit(Item::Registry(change)).await.unwrap();
         assert!(matches!(answer, Answer::RegistryChanged { .. }), "{answer:?}");
     }
@@ -390,6 +396,8 @@ impl Node {
         let services = Services {
             admit: self.admit.clone(),
             view: self.view.clone(),
+            desk: RegistryDesk::new(self.admit.clone(), self.view.clone()),
+            renewals: self.renewals.clone(),
             hub: self.hub.clone(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             guard: Guard::new(Failures::new()),

@@ -4,10 +4,19 @@ use super::*;
 
 pub(crate) fn client_tls(issued: &Issued) -> quinn::ClientConfig {
     let Pem { ca, certificate, key } = issued.pem();
+    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+    tls_of(ca, certificate, PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap())
+}
+
+/// A certificate with its key, for a node of this authority.
+pub(crate) fn tls_of(
+    ca: &str,
+    certificate: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+) -> quinn::ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
-    let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let chain = vec![certificate];
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -39,8 +48,15 @@ pub(crate) async fn dial(
     address: SocketAddr,
     issued: &Issued,
 ) -> Result<(Endpoint, Connection), ConnectionError> {
+    dial_with(address, client_tls(issued)).await
+}
+
+async fn dial_with(
+    address: SocketAddr,
+    tls: quinn::ClientConfig,
+) -> Result<(Endpoint, Connection), ConnectionError> {
     let endpoint = endpoint();
-    let connecting = endpoint.connect_with(client_tls(issued), address, SERVER_NAME).unwrap();
+    let connecting = endpoint.connect_with(tls, address, SERVER_NAME).unwrap();
     Ok((endpoint, connecting.await?))
 }
 
@@ -109,7 +125,16 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn connect(node: &Node, issued: &Issued, role: Role, name: &str) -> Client {
-        let (endpoint, connection) = dial(node.address, issued).await.unwrap();
+        Client::connect_with(node, client_tls(issued), Holder::new(role, name)).await
+    }
+
+    /// The same with whatever certificate.
+    pub(crate) async fn connect_with(
+        node: &Node,
+        tls: quinn::ClientConfig,
+        holder: Holder,
+    ) -> Client {
+        let (endpoint, connection) = dial_with(node.address, tls).await.unwrap();
         let (sender, received) = mpsc::channel(16);
         let mut send = Vec::new();
         for lane in Lane::ALL {
@@ -120,7 +145,7 @@ impl Client {
         let config = ClientConfig {
             scope: chain_scope(),
             signer: node.hub.signer(),
-            holder: Holder::new(role, name),
+            holder,
             name: ClientName::new("test").unwrap(),
             codec: Some(wire::Codec::RAW),
             limits: ClientLimits::default(),
