@@ -20,6 +20,7 @@ mod kept;
 mod memory;
 mod moved;
 mod outcome;
+mod renewal;
 mod requests;
 mod shared;
 mod state;
@@ -36,10 +37,12 @@ use wire::{
 };
 
 pub use config::{
-    ConnectionConfig, DelayListener, LossListener, ReceiptListener, RefusalListener, Waits,
+    ConnectionConfig, DelayListener, LossListener, ReceiptListener, RefusalListener,
+    RenewalListener, Waits,
 };
 pub use error::{ConnectionError, RequestError, StreamError};
 pub use outcome::{AccessOutcome, Again, Applied, Counts, Delay, Delayed, Loss, ReleasedPage};
+pub use renewal::{Renewal, RenewalError};
 pub use stream::Stream;
 
 use crate::Backlog;
@@ -80,9 +83,9 @@ impl Connection {
     /// [`ConnectionError`] of the first attempt: nothing is retried before the first welcome.
     pub async fn connect(config: ConnectionConfig) -> Result<Connection, ConnectionError> {
         let state = Mutex::new(State::new(&config)?);
-        let (lanes, unsynced) = (Default::default(), Notify::new());
+        let (lanes, unsynced, renewed) = (Default::default(), Notify::new(), Notify::new());
         let changes = watch::Sender::new(());
-        let shared = Arc::new(Shared { config, state, lanes, unsynced, changes });
+        let shared = Arc::new(Shared { config, state, lanes, unsynced, renewed, changes });
         // The first attempt is made here rather than in the task: a wrong address or certificate is
         // then the caller's error at once, and not a connection that is tried for an hour.
         let dialer = Arc::new(Dialer::new(&shared)?);
@@ -92,6 +95,7 @@ impl Connection {
             tokio::select! {
                 () = drive::drive(&driven, &dialing, first) => {}
                 never = drive::keep(&driven) => match never {},
+                never = renewal::run(&driven, &dialing) => match never {},
             }
         });
         let driver = Arc::new(Driver { task, shared: shared.clone() });

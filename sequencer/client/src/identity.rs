@@ -2,12 +2,15 @@
 //! `deployment.json`, as the node's operator hands it out.
 
 mod deployment;
+mod renewing;
 mod request;
 mod subject;
 
 use deployment::FIRST_SCHEMA;
 pub(crate) use deployment::parse_address;
 pub use deployment::{Deployment, DeploymentDamage};
+pub(crate) use renewing::Pending;
+pub use renewing::RenewalFileError;
 pub use request::{RequestIdentityError, request_identity};
 
 use std::fmt;
@@ -113,6 +116,17 @@ pub enum IdentityError {
         /// What the clock says.
         now: Utc,
     },
+    /// Key and certificate of a renewal cannot be used.
+    #[error(
+        "expected key and certificate of this identity in {path}, found something else: remove it, \
+         and those of before are shown; the operator issues others"
+    )]
+    Renewed {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<IdentityError>,
+    },
     /// The deployment file is of the first version.
     #[error("the deployment file {path} has schema {FIRST_SCHEMA}: {FIRST_VERSION}")]
     FirstVersion {
@@ -153,7 +167,8 @@ impl Identity {
         Ok(identity)
     }
 
-    /// Reads the same, whether or not the certificate is good now.
+    /// Reads the same, whether or not the certificate is good now. Where it was renewed, key and
+    /// certificate of that are taken (`renewed.pem`), unless those of the folder are later.
     ///
     /// # Errors
     /// [`IdentityError`] that names the file or what it lacks; a key or folder that others may open
@@ -169,7 +184,26 @@ impl Identity {
         files::check_secret(&key).map_err(open)?;
         // Once more of what is opened: the name could be another file's by then.
         let key = Zeroizing::new(read(&key, Audience::Owner)?);
-        Identity::from_pem(&ca, &cert, &key)
+        let own = Identity::from_pem(&ca, &cert, &key)?;
+        let renewed = renewing::read_renewed(folder, &ca)?;
+        let is_own = |renewed: &Identity| renewed.holder() == own.holder();
+        Ok(match renewed.filter(is_own) {
+            Some(renewed) if renewed.is_later_than(&own) => renewed,
+            _ => own,
+        })
+    }
+
+    /// Whether its certificate was issued after that of another one.
+    fn is_later_than(&self, other: &Identity) -> bool {
+        let issued = |one: &Identity| (one.valid.from, one.valid.until);
+        issued(self) > issued(other)
+    }
+
+    /// From when on its certificate is to be renewed: the half of its life, so that as much again
+    /// is left for an operator who comes late.
+    pub fn renew_from(&self) -> Millis {
+        let Interval { from, until } = self.valid;
+        from.plus(until.since(from) / 2)
     }
 
     /// From the contents of the three files.

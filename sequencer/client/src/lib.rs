@@ -135,10 +135,11 @@ pub use backlog::{Backlog, Backlogs, NewFrame, Pushed};
 pub use connection::{
     AccessOutcome, Again, Applied, Connection, ConnectionConfig, ConnectionError, Counts, Delay,
     DelayListener, Delayed, Loss, LossListener, ReceiptListener, RefusalListener, ReleasedPage,
-    RequestError, Stream, StreamError, Waits,
+    Renewal, RenewalError, RenewalListener, RequestError, Stream, StreamError, Waits,
 };
 pub use identity::{
-    Deployment, DeploymentDamage, Identity, IdentityError, RequestIdentityError, request_identity,
+    Deployment, DeploymentDamage, Identity, IdentityError, RenewalFileError, RequestIdentityError,
+    request_identity,
 };
 pub use input::InputMark;
 pub use key::{Key, KeyError, KeyKind};

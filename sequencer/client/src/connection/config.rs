@@ -10,6 +10,7 @@ use wire::{ClientLimits, ClientName, Codec, DecodeError, SignedReceipt};
 
 use super::error::ConnectionError;
 use super::outcome::{Delay, Loss};
+use super::renewal::Renewal;
 use crate::{Deployment, Identity, StateBounds};
 
 /// Told of every verified receipt, in order, before anything else hears of what it acknowledges.
@@ -26,6 +27,9 @@ pub type LossListener = Arc<dyn Fn(&Loss) + Send + Sync>;
 
 /// Told why the node refuses the certificate.
 pub type RefusalListener = Arc<dyn Fn(&ConnectionError) + Send + Sync>;
+
+/// Told of each step of a renewal.
+pub type RenewalListener = Arc<dyn Fn(&Renewal) + Send + Sync>;
 
 /// Waits of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,6 +57,9 @@ pub struct Waits {
     /// How long a node that refuses the certificate is tried again with the one that stands in
     /// [`ConnectionConfig::identity_folder`] by then. Default 0: a refusal ends the connection.
     pub renewal: Duration,
+    /// How long what is under way may take to be acknowledged before its streams go over to a
+    /// connection with another certificate. Default 5 s. Reached: it is sent again there.
+    pub drain: Duration,
     /// How long [`crate::Connection::close`] waits for the node to take the goodbye. Default 2 s.
     pub goodbye: Duration,
 }
@@ -68,6 +75,7 @@ impl Default for Waits {
             retry_for: Duration::from_secs(3600),
             open: Duration::from_secs(3600),
             renewal: Duration::ZERO,
+            drain: Duration::from_secs(5),
             goodbye: Duration::from_secs(2),
         }
     }
@@ -89,6 +97,10 @@ pub struct ConnectionConfig {
     /// that was renewed meanwhile is shown; none, or one that does not read or is another's: the
     /// one that there is.
     pub identity_folder: Option<PathBuf>,
+    /// How often it is looked whether `identity_folder` has another certificate, and whether the
+    /// present one is to be renewed, which it is from the half of its life on: key and certificate
+    /// are then kept in that folder. Default none: never. A minute is often enough.
+    pub renew_every: Option<Duration>,
     /// Which deployment it expects; another one ends the connection.
     pub deployment: Deployment,
     /// How the program calls itself, for the operator's eyes.
@@ -126,6 +138,8 @@ pub struct ConnectionConfig {
     /// Told once of each time that the node refuses the certificate, while `waits.renewal` lets it
     /// be tried again. Called outside of every lock.
     pub on_refused: Option<RefusalListener>,
+    /// Told of each step of a renewal. Called outside of every lock.
+    pub on_renewal: Option<RenewalListener>,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
 }
@@ -143,6 +157,7 @@ impl ConnectionConfig {
             server_name: server_name.into(),
             identity,
             identity_folder: None,
+            renew_every: None,
             deployment,
             name: ClientName::new("vitals-client").expect("14 printable characters"),
             codec: None,
@@ -158,6 +173,7 @@ impl ConnectionConfig {
             on_delay: None,
             on_loss: None,
             on_refused: None,
+            on_renewal: None,
             clock: Arc::new(SystemClock),
         }
     }

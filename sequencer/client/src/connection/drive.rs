@@ -1,9 +1,10 @@
 //! The shell around the session machine: copies bytes between three lanes and the state, keeps the
 //! time, and connects again.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::pending;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use quinn::{Endpoint, RecvStream, SendStream};
@@ -14,11 +15,14 @@ use wire::Lane;
 use super::error::ConnectionError;
 use super::kept::Group;
 use super::shared::{Gathered, Shared};
-use crate::identity::Identity;
+use crate::identity::{Identity, Pending};
 use crate::transport;
 
 /// Bytes read from a lane at once.
 const READ_BYTES: usize = 64 << 10;
+
+/// Certificates that the node refused, of which so many are remembered: those of a folder are two.
+const REFUSED_MAX: usize = 8;
 
 /// Why the lanes of one connection stopped.
 enum LaneStop {
@@ -26,6 +30,8 @@ enum LaneStop {
     Over,
     /// The connection broke.
     Lost(ConnectionError),
+    /// Another connection takes its place, which shows another certificate.
+    Renewed(quinn::Connection),
 }
 
 /// What an attempt needs.
@@ -36,18 +42,19 @@ pub(super) struct Dialer {
     pub(super) buffers: Buffers,
 }
 
-/// The certificate that is shown, and the settings that show it.
+/// The identity that is shown, and the settings that show it.
 struct Shown {
     settings: quinn::ClientConfig,
-    certificate: Vec<u8>,
+    identity: Identity,
+    /// Certificates that are not shown again.
+    refused: VecDeque<Vec<u8>>,
 }
 
 impl Dialer {
     pub(super) fn new(shared: &Shared) -> Result<Dialer, ConnectionError> {
-        let identity = &shared.config.identity;
-        let settings = transport::settings(identity)?;
-        let certificate = identity.certificate().to_owned();
-        let shown = Mutex::new(Shown { settings, certificate });
+        let identity = shared.config.identity.clone();
+        let settings = transport::settings(&identity)?;
+        let shown = Mutex::new(Shown { settings, identity, refused: VecDeque::new() });
         let (endpoint, buffers) = transport::endpoint(shared.config.address)?;
         Ok(Dialer { endpoint, shown, buffers })
     }
@@ -60,24 +67,69 @@ impl Dialer {
         self.endpoint.rebind(socket).map_err(wrong)
     }
 
-    /// Reads the identity again; whether it has another certificate now.
-    fn renew(&self, shared: &Shared) -> bool {
+    /// Reads the identity again; whether it has another certificate now, which was not refused.
+    pub(super) fn renew(&self, shared: &Shared) -> bool {
         let Some(folder) = &shared.config.identity_folder else { return false };
         // While its files are being replaced they may not fit each other yet.
         let Ok(identity) = Identity::load(folder) else { return false };
-        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_same = identity.holder() == shared.config.identity.holder();
-        if !is_same || identity.certificate() == shown.certificate {
-            return false;
-        }
-        let Ok(settings) = transport::settings(&identity) else { return false };
-        *shown = Shown { settings, certificate: identity.certificate().to_owned() };
-        true
+        self.may_show(&identity, shared) && self.show(&identity).is_ok()
     }
 
-    fn settings(&self) -> quinn::ClientConfig {
-        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        shown.settings.clone()
+    /// The same where the one that is shown was refused: then one that was issued and not welcomed
+    /// yet may be what the node has registered since.
+    fn renew_refused(&self, shared: &Shared) -> bool {
+        if self.renew(shared) {
+            return true;
+        }
+        let issued = self.issued(shared);
+        issued.is_some_and(|one| self.may_show(&one, shared) && self.show(&one).is_ok())
+    }
+
+    /// Whether the folder has a certificate that was not refused, beside the one that is.
+    fn has_another(&self, shared: &Shared) -> bool {
+        let folder = shared.config.identity_folder.as_deref();
+        let own = folder.and_then(|folder| Identity::load(folder).ok());
+        own.into_iter().chain(self.issued(shared)).any(|one| self.may_show(&one, shared))
+    }
+
+    fn issued(&self, shared: &Shared) -> Option<Identity> {
+        let folder = shared.config.identity_folder.as_deref()?;
+        Pending::read(folder).ok().flatten()?.issued().cloned()
+    }
+
+    fn may_show(&self, identity: &Identity, shared: &Shared) -> bool {
+        let shown = self.lock();
+        // Receipts are for the holder: somebody else's certificate is another client's.
+        identity.holder() == shared.config.identity.holder()
+            && identity.certificate() != shown.identity.certificate()
+            && !shown.refused.iter().any(|refused| refused == identity.certificate())
+    }
+
+    /// Shows this identity from the next attempt on.
+    pub(super) fn show(&self, identity: &Identity) -> Result<(), ConnectionError> {
+        let settings = transport::settings(identity)?;
+        let mut shown = self.lock();
+        (shown.settings, shown.identity) = (settings, identity.clone());
+        Ok(())
+    }
+
+    /// The identity that is shown.
+    pub(super) fn shown_identity(&self) -> Identity {
+        self.lock().identity.clone()
+    }
+
+    /// The node refused what is shown.
+    fn note_refused(&self) {
+        let mut shown = self.lock();
+        let certificate = shown.identity.certificate().to_owned();
+        if shown.refused.len() >= REFUSED_MAX {
+            shown.refused.pop_front();
+        }
+        shown.refused.push_back(certificate);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One attempt, up to the end of the handshake.
@@ -86,9 +138,29 @@ impl Dialer {
         shared: &Shared,
         waited: Duration,
     ) -> Result<quinn::Connection, ConnectionError> {
+        let settings = self.lock().settings.clone();
+        self.dial_with(shared, settings, waited).await
+    }
+
+    /// The same, showing another identity this once.
+    pub(super) async fn dial_as(
+        &self,
+        shared: &Shared,
+        identity: &Identity,
+        waited: Duration,
+    ) -> Result<quinn::Connection, ConnectionError> {
+        self.dial_with(shared, transport::settings(identity)?, waited).await
+    }
+
+    async fn dial_with(
+        &self,
+        shared: &Shared,
+        settings: quinn::ClientConfig,
+        waited: Duration,
+    ) -> Result<quinn::Connection, ConnectionError> {
         let address = shared.config.address;
         let name = &shared.config.server_name;
-        let connecting = self.endpoint.connect_with(self.settings(), address, name)?;
+        let connecting = self.endpoint.connect_with(settings, address, name)?;
         match timeout(waited, connecting).await {
             // Silence is silence, whichever timer ends first.
             Err(_) | Ok(Err(quinn::ConnectionError::TimedOut)) => {
@@ -104,10 +176,19 @@ impl Dialer {
 pub(super) async fn drive(shared: &Shared, dialer: &Dialer, first: quinn::Connection) {
     let (mut connection, mut began) = (first, Instant::now());
     loop {
-        let stop = run(shared, &connection).await;
+        let stop = run(shared, dialer, &connection).await;
         // Also after a break: if the node can still hear it, it frees the session at once.
         connection.close(0u32.into(), b"");
-        let lost = leave(shared, stop);
+        let stop = match stop {
+            // It stands already: nothing is waited for, and nothing is lost.
+            LaneStop::Renewed(next) => {
+                change_over(shared);
+                (connection, began) = (next, Instant::now());
+                continue;
+            }
+            stop => stop,
+        };
+        let lost = leave(shared, dialer, stop);
         shared.notify();
         let Some(why) = lost else { break };
         // A node that was killed and runs again resets what it does not know: nothing is to be
@@ -151,27 +232,38 @@ pub(super) async fn keep(shared: &Shared) -> Infallible {
 }
 
 /// What to try again for: nothing before the first welcome, after the end, or where it is in vain.
-fn leave(shared: &Shared, stop: LaneStop) -> Option<ConnectionError> {
+fn leave(shared: &Shared, dialer: &Dialer, stop: LaneStop) -> Option<ConnectionError> {
+    let LaneStop::Lost(why) = stop else {
+        shared.lock().on_disconnect();
+        return None;
+    };
+    // Before the lock: it may read the identity's folder.
+    let may_pass = may_pass(shared, dialer, &why);
+    // A program that ended between two steps of a renewal may have begun with the wrong one of two.
+    let has_another = why.is_refusal() && dialer.has_another(shared);
     let mut state = shared.lock();
     state.on_disconnect();
-    match stop {
-        LaneStop::Lost(why)
-            if state.ever_welcomed && may_pass(shared, &why) && !state.is_ended() =>
-        {
-            Some(why)
-        }
-        LaneStop::Lost(why) => {
-            state.end(why);
-            None
-        }
-        LaneStop::Over => None,
+    if (state.ever_welcomed && may_pass || has_another) && !state.is_ended() {
+        return Some(why);
     }
+    state.end(why);
+    None
+}
+
+/// Leaves a connection for one that stands, with another certificate.
+fn change_over(shared: &Shared) {
+    let mut state = shared.lock();
+    state.on_disconnect();
+    state.counts.renewals += 1;
 }
 
 /// Whether another attempt may succeed: without a change, or with another certificate.
-fn may_pass(shared: &Shared, why: &ConnectionError) -> bool {
-    let has_renewal = !shared.config.waits.renewal.is_zero();
-    why.is_passing() || has_renewal && why.is_refusal()
+fn may_pass(shared: &Shared, dialer: &Dialer, why: &ConnectionError) -> bool {
+    if !why.is_refusal() {
+        return why.is_passing();
+    }
+    dialer.note_refused();
+    !shared.config.waits.renewal.is_zero() || dialer.has_another(shared)
 }
 
 /// Waits for a certificate that the node has not refused yet.
@@ -180,11 +272,15 @@ async fn await_renewal(
     dialer: &Dialer,
     why: &ConnectionError,
 ) -> Result<(), ConnectionError> {
+    // Nobody has to do anything where the next one lies there.
+    if dialer.renew_refused(shared) {
+        return Ok(());
+    }
     if let Some(listener) = &shared.config.on_refused {
         listener(why);
     }
     let (waits, began) = (shared.config.waits, Instant::now());
-    while !dialer.renew(shared) {
+    while !dialer.renew_refused(shared) {
         if began.elapsed() >= waits.renewal {
             return Err(why.clone());
         }
@@ -224,7 +320,7 @@ async fn reconnect(
                 return Ok(connection);
             }
             // A certificate that was revoked meanwhile will not come back by trying.
-            Err(error) if !may_pass(shared, &error) => return Err(error),
+            Err(error) if !may_pass(shared, dialer, &error) => return Err(error),
             Err(error) => last = error,
         }
         wait = (wait * 2).max(waits.retry_first).min(waits.retry_most);
@@ -241,7 +337,7 @@ fn shorten(wait: Duration) -> Duration {
 }
 
 /// One connection, from opening the lanes to its end.
-async fn run(shared: &Shared, connection: &quinn::Connection) -> LaneStop {
+async fn run(shared: &Shared, dialer: &Dialer, connection: &quinn::Connection) -> LaneStop {
     let mut lanes = Vec::with_capacity(Lane::ALL.len());
     // In this order: the protocol numbers the lanes by the order in which they are opened.
     for lane in Lane::ALL {
@@ -272,10 +368,27 @@ async fn run(shared: &Shared, connection: &quinn::Connection) -> LaneStop {
         keep_time(shared),
         welcome_in_time(shared),
         notice_silence(shared, connection),
+        go_over(shared, dialer),
     );
     match outcome {
         Err(stop) => stop,
         Ok((never, ..)) => match never {},
+    }
+}
+
+/// Leaves the connection for one with another certificate: first that one stands, then nothing new
+/// is sent here, and when everything is acknowledged it takes over.
+async fn go_over(shared: &Shared, dialer: &Dialer) -> Result<Infallible, LaneStop> {
+    let waits = shared.config.waits;
+    loop {
+        shared.renewed.notified().await;
+        // Without one nothing changes here: the next attempt after a loss shows the new one anyway.
+        let Ok(next) = dialer.dial(shared, waits.connect).await else { continue };
+        shared.lock().session.pause();
+        let drained = shared.wait_for(|state| state.is_drained().then_some(()));
+        // What is not acknowledged by then goes again, as after a loss.
+        let _ = timeout(waits.drain, drained).await;
+        return Err(LaneStop::Renewed(next));
     }
 }
 

@@ -37,6 +37,9 @@ pub struct Counts {
     pub receipts: u64,
     /// Connections after the first.
     pub reconnects: u64,
+    /// Times that the streams went over to a connection with another certificate, while the one
+    /// before stood.
+    pub renewals: u64,
     /// Losses that the node's operator ever accepted.
     pub term: u32,
     /// Those of them that this client heard of here: what was acknowledged before may be gone, and

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use model::{Digest, Millis, Position};
 use wire::{AccessAnswer, ClientEvent, Released, RequestId, SignedReceipt};
 
@@ -19,6 +20,8 @@ struct Request {
     released_bytes: usize,
     /// Of each name that was asked about, whether the registry knows it.
     known: Option<Vec<bool>>,
+    /// The certificate that was asked for, or that there is none yet.
+    certificate: Option<Option<Bytes>>,
     /// Once all of the page has come.
     end: Option<PageEnd>,
     receipt: Option<SignedReceipt>,
@@ -119,6 +122,28 @@ impl Requests {
         }
     }
 
+    /// What became of a request for a certificate, once it is answered.
+    pub(super) fn find_certificate(
+        &self,
+        request: RequestId,
+    ) -> Option<Result<Option<Bytes>, RequestError>> {
+        let one = self.waiting.get(&request)?;
+        match one.failure.clone() {
+            Some(error) => Some(Err(error)),
+            None => one.certificate.clone().map(Ok),
+        }
+    }
+
+    /// Whether any of them waits for its answer still.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.values().any(|one| {
+            let is_answered = one.known.is_some() || one.certificate.is_some();
+            let is_over = one.end.is_some() || one.effect.is_some();
+            let is_refused = one.answer.is_some_and(|answer| !answer.permitted);
+            one.failure.is_none() && !is_answered && !is_over && !is_refused
+        })
+    }
+
     /// A verified receipt: it is that of every request to read whose digest it names.
     pub(super) fn on_receipt(&mut self, receipt: &SignedReceipt) {
         for item in &receipt.receipt.items().accesses {
@@ -142,6 +167,9 @@ impl Requests {
             }
             ClientEvent::NamesAnswered(answer) => {
                 self.change(answer.request, |one| one.known = Some(answer.known));
+            }
+            ClientEvent::RenewalAnswered(answer) => {
+                self.change(answer.request, |one| one.certificate = Some(answer.certificate));
             }
             ClientEvent::Released(released) => self.add_released(*released),
             ClientEvent::ReleaseEnded { request, more, partly, .. } => {

@@ -18,6 +18,8 @@ pub(super) struct Shared {
     pub(super) lanes: [Notify; 3],
     /// Wakes whoever syncs, in the same way.
     pub(super) unsynced: Notify,
+    /// Wakes who leads the streams over to another certificate, in the same way.
+    pub(super) renewed: Notify,
     pub(super) changes: watch::Sender<()>,
 }
 
@@ -55,6 +57,11 @@ impl Shared {
     pub(super) fn wake(&self, lane: Lane) {
         self.lanes[lane as usize].notify_one();
         self.unsynced.notify_one();
+    }
+
+    /// Another certificate is to be shown: the streams go over to a connection of it.
+    pub(super) fn go_over(&self) {
+        self.renewed.notify_one();
     }
 
     /// Something changed that any lane or waiter may be waiting for.

@@ -120,14 +120,7 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(config: &ConnectionConfig) -> Result<State, ConnectionError> {
-        let mut session = ClientSession::new(ClientConfig {
-            scope: config.deployment.scope,
-            signer: config.deployment.receipt_signer,
-            holder: config.identity.holder(),
-            name: config.name.clone(),
-            codec: config.codec,
-            limits: config.limits,
-        });
+        let mut session = ClientSession::new(session_config(config));
         let folder = config.receipts.as_deref();
         let folder = folder.map(|folder| ReceiptFolder::open(folder, config.receipts_kept_max));
         let receipts = |error: std::io::Error| ConnectionError::Receipts(error.into());
@@ -173,7 +166,7 @@ impl State {
             listener: config.on_receipt.clone(),
             delay_listener: config.on_delay.clone(),
             loss_listener: config.on_loss.clone(),
-            renews: !config.waits.renewal.is_zero(),
+            renews: !config.waits.renewal.is_zero() || config.identity_folder.is_some(),
         })
     }
 
@@ -349,6 +342,20 @@ impl State {
         request: RequestId,
     ) -> Option<Result<Vec<bool>, RequestError>> {
         self.requests.find_known(request).or_else(|| self.end_reason.clone().map(into_error))
+    }
+
+    /// What became of a request for a certificate, once it is answered.
+    pub(super) fn find_certificate(
+        &mut self,
+        request: RequestId,
+    ) -> Option<Result<Option<Bytes>, RequestError>> {
+        let answered = self.requests.find_certificate(request);
+        answered.or_else(|| self.end_reason.clone().map(into_error))
+    }
+
+    /// Everything that was sent or asked on this connection is answered.
+    pub(super) fn is_drained(&self) -> bool {
+        self.session.under_way().frames == 0 && !self.requests.is_waiting()
     }
 
     /// The decision, its receipt and all released frames, once everything is there.
@@ -528,6 +535,18 @@ impl State {
         if let Some(stream) = self.streams.get_mut(&handle) {
             change(stream);
         }
+    }
+}
+
+/// What a session of this connection is.
+pub(super) fn session_config(config: &ConnectionConfig) -> ClientConfig {
+    ClientConfig {
+        scope: config.deployment.scope,
+        signer: config.deployment.receipt_signer,
+        holder: config.identity.holder(),
+        name: config.name.clone(),
+        codec: config.codec,
+        limits: config.limits,
     }
 }
 

@@ -50,20 +50,32 @@ pub fn request_identity(folder: &Path) -> Result<PathBuf, RequestIdentityError> 
     files::make_folder(folder, Audience::Owner).map_err(file(folder))?;
     // Others may not put another authority beside it either.
     files::check_folder(folder).map_err(file(folder))?;
-    let random = SystemRandom::new();
-    let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random)?;
-    let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, document.as_ref());
-    let key = key.map_err(|_| RequestIdentityError::Randomness)?;
-    let named = named_nobody(key.public_key().as_ref());
-    let signature = key.sign(&random, &named)?;
-    let signature = der(BIT_STRING, &[&[0], signature.as_ref()]);
-    let request = der(SEQUENCE, &[&named, &der(SEQUENCE, &[ECDSA_WITH_SHA256]), &signature]);
-    let text = Zeroizing::new(pem("PRIVATE KEY", document.as_ref()));
-    files::create(&key_path, text.as_bytes(), Audience::Owner).map_err(file(&key_path))?;
-    let request = pem("CERTIFICATE REQUEST", &request);
-    files::create(&request_path, request.as_bytes(), Audience::Owner)
+    let made = Made::new()?;
+    files::create(&key_path, made.key.as_bytes(), Audience::Owner).map_err(file(&key_path))?;
+    files::create(&request_path, made.request.as_bytes(), Audience::Owner)
         .map_err(file(&request_path))?;
     Ok(request_path)
+}
+
+/// A fresh key and the request of a certificate for it, each in PEM.
+pub(super) struct Made {
+    pub(super) key: Zeroizing<String>,
+    pub(super) request: String,
+}
+
+impl Made {
+    pub(super) fn new() -> Result<Made, RequestIdentityError> {
+        let random = SystemRandom::new();
+        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random)?;
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, document.as_ref());
+        let key = key.map_err(|_| RequestIdentityError::Randomness)?;
+        let named = named_nobody(key.public_key().as_ref());
+        let signature = key.sign(&random, &named)?;
+        let signature = der(BIT_STRING, &[&[0], signature.as_ref()]);
+        let request = der(SEQUENCE, &[&named, &der(SEQUENCE, &[ECDSA_WITH_SHA256]), &signature]);
+        let key = Zeroizing::new(pem("PRIVATE KEY", document.as_ref()));
+        Ok(Made { key, request: pem("CERTIFICATE REQUEST", &request) })
+    }
 }
 
 const SEQUENCE: u8 = 0x30;
@@ -99,7 +111,7 @@ fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
 }
 
 /// Bytes as text between two lines that name them (RFC 7468).
-fn pem(label: &str, bytes: &[u8]) -> String {
+pub(super) fn pem(label: &str, bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = format!("-----BEGIN {label}-----\n");
     for line in bytes.chunks(48) {

@@ -4,12 +4,14 @@ use std::convert::Infallible;
 use std::io::BufReader;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use client::{Backlogs, Connection, ConnectionConfig, ConnectionError, Delay, Loss, StreamError};
+use client::{
+    Backlogs, Connection, ConnectionConfig, ConnectionError, Delay, Loss, Renewal, StreamError,
+};
 use model::calendar::parse_length;
 use model::{DeviceId, PatientIndex, Signal, escape, signal_by_name, signals};
 use recordings::decimal::to_decimal;
@@ -44,6 +46,7 @@ mod layout;
 mod place;
 mod progress;
 mod reach;
+mod renewal;
 mod samples;
 mod step;
 mod summary;
@@ -55,6 +58,9 @@ const KEEP_FOR: Duration = Duration::from_secs(2);
 
 /// How long a certificate that is refused on the way may take to be replaced in its folder.
 const RENEWAL: Duration = Duration::from_secs(600);
+
+/// How often it is looked whether the certificate is to be renewed, and asked for the next one.
+const RENEW_EVERY: Duration = Duration::from_secs(60);
 
 /// Stream readings from lines of text until each has a receipt
 ///
@@ -433,6 +439,13 @@ impl Stream {
                  (`sequencer identity renew`)",
                 RENEWAL.as_secs() / 60
             ));
+        }) as _);
+        config.renew_every = Some(RENEW_EVERY);
+        let (shown, told) = (progress.clone(), Mutex::default());
+        config.on_renewal = Some(Arc::new(move |step: &Renewal| {
+            if let Some(sentence) = renewal::news(step, &told) {
+                shown.say(&sentence);
+            }
         }) as _);
         config.waits.renewal = RENEWAL.min(Duration::from_millis(self.wait));
         (config.state, config.on_delay) =

@@ -10,6 +10,7 @@ mod lanes;
 mod names;
 mod places;
 mod renewals;
+mod renewing;
 mod replays;
 mod socket;
 mod support;

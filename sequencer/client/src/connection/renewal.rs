@@ -1,0 +1,212 @@
+//! Renews the certificate of a connection by itself, while everything else goes on.
+//!
+//! ```text
+//!   half of its life --> request, kept on disk --> asked again and again --> certificate, kept
+//!     --> welcomed on a connection of its own --> the identity's --> the streams go over
+//! ```
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use model::Millis;
+use quinn::{RecvStream, SendStream};
+use thiserror::Error;
+use tokio::time::{sleep, timeout};
+use wire::{ClientError, ClientEvent, ClientSession, Lane};
+
+use super::drive::Dialer;
+use super::error::{ConnectionError, RequestError};
+use super::shared::Shared;
+use super::state::session_config;
+use crate::identity::{Identity, Pending, RenewalFileError};
+
+/// A step of a renewal.
+#[derive(Clone, Debug)]
+pub enum Renewal {
+    /// A certificate was asked for: it waits for the operator, and is asked for again.
+    Asked {
+        /// When the present one ends.
+        until: Millis,
+    },
+    /// The streams go over to the new one.
+    Renewed {
+        /// When it ends.
+        until: Millis,
+    },
+    /// It came to nothing this time, and is tried again.
+    Failed(RenewalError),
+}
+
+/// Why a certificate is not renewed. Cheap to clone.
+#[derive(Clone, Debug, Error)]
+pub enum RenewalError {
+    /// The files beside the identity.
+    #[error("expected to keep the next key beside the identity")]
+    File(#[source] Arc<RenewalFileError>),
+    /// The node does not take the request.
+    #[error("expected the node to take a request for a certificate")]
+    Request(#[from] RequestError),
+    /// The new certificate was not welcomed; the one before goes on.
+    #[error("expected the node to welcome the new certificate, found that it does not")]
+    NotWelcomed(#[source] ConnectionError),
+}
+
+impl From<RenewalFileError> for RenewalError {
+    fn from(error: RenewalFileError) -> RenewalError {
+        RenewalError::File(Arc::new(error))
+    }
+}
+
+/// Looks after the certificate for as long as the connection is driven.
+pub(super) async fn run(shared: &Shared, dialer: &Dialer) -> Infallible {
+    let config = &shared.config;
+    let (Some(every), Some(folder)) = (config.renew_every, config.identity_folder.as_deref())
+    else {
+        return pending().await;
+    };
+    loop {
+        sleep(every).await;
+        // The folder first: who shares it may have renewed, and so may whoever looks after it.
+        if dialer.renew(shared) {
+            shared.go_over();
+            tell(shared, Renewal::Renewed { until: dialer.shown_identity().valid().until });
+            continue;
+        }
+        let shown = dialer.shown_identity();
+        if !shared.lock().welcomed || config.clock.now() < shown.renew_from() {
+            continue;
+        }
+        match step(shared, dialer, folder).await {
+            Ok(None) => {}
+            Ok(Some(told)) => tell(shared, told),
+            // A node of before, which never will.
+            Err(RenewalError::Request(RequestError::Session(ClientError::NotSpoken {
+                ..
+            }))) => {
+                return pending().await;
+            }
+            Err(why) => tell(shared, Renewal::Failed(why)),
+        }
+    }
+}
+
+fn tell(shared: &Shared, what: Renewal) {
+    if let Some(listener) = &shared.config.on_renewal {
+        listener(&what);
+    }
+}
+
+/// One step further.
+async fn step(
+    shared: &Shared,
+    dialer: &Dialer,
+    folder: &Path,
+) -> Result<Option<Renewal>, RenewalError> {
+    let shown = dialer.shown_identity();
+    // Each time from disk: another program with this identity may be a step ahead.
+    let mut pending = Pending::read_or_make(folder)?;
+    // A connection that had to show it shows that it is welcome.
+    let is_shown = |one: &Identity| one.certificate() == shown.certificate();
+    if pending.issued().is_some_and(is_shown) {
+        pending.promote()?;
+        return Ok(Some(Renewal::Renewed { until: shown.valid().until }));
+    }
+    if pending.issued().is_none() {
+        match ask(shared, &pending).await? {
+            None => return Ok(Some(Renewal::Asked { until: shown.valid().until })),
+            Some(certificate) => pending = pending.take(&certificate, &shown)?,
+        }
+    }
+    let Some(issued) = pending.issued().cloned() else { return Ok(None) };
+    match prove(shared, dialer, &issued).await {
+        Ok(()) => {}
+        // It began anew, and forgot what its operator had issued.
+        Err(why) if why.is_refusal() => {
+            pending.ask_again()?;
+            return Err(RenewalError::NotWelcomed(why));
+        }
+        Err(why) => return Err(RenewalError::NotWelcomed(why)),
+    }
+    // The one before stays on disk until here: it would have been good still.
+    pending.promote()?;
+    dialer.show(&issued).map_err(RenewalError::NotWelcomed)?;
+    shared.go_over();
+    Ok(Some(Renewal::Renewed { until: issued.valid().until }))
+}
+
+/// What the node says of a request.
+async fn ask(shared: &Shared, pending: &Pending) -> Result<Option<Bytes>, RequestError> {
+    let request = {
+        let mut state = shared.lock();
+        let request = state.session.ask_renewal(pending.request().clone())?;
+        state.requests.add_question(request);
+        request
+    };
+    shared.wake(Lane::Control);
+    let answer = shared.wait_for(|state| state.find_certificate(request)).await;
+    shared.lock().requests.forget(request);
+    answer
+}
+
+/// Whether the node welcomes an identity, on a connection of its own: the one that everything goes
+/// over is not risked for it.
+async fn prove(
+    shared: &Shared,
+    dialer: &Dialer,
+    identity: &Identity,
+) -> Result<(), ConnectionError> {
+    let waited = shared.config.waits.connect;
+    let connection = dialer.dial_as(shared, identity, waited).await?;
+    let mut session = ClientSession::new(session_config(&shared.config));
+    let welcomed = timeout(waited, greet(shared, &connection, &mut session)).await;
+    connection.close(0u32.into(), b"");
+    let address = shared.config.address;
+    welcomed.unwrap_or(Err(ConnectionError::NoAnswer { address, waited }))
+}
+
+async fn greet(
+    shared: &Shared,
+    connection: &quinn::Connection,
+    session: &mut ClientSession,
+) -> Result<(), ConnectionError> {
+    let broken = || match connection.close_reason() {
+        Some(error) => ConnectionError::of_quic(error),
+        None => ConnectionError::Lane,
+    };
+    session.connected();
+    let mut lanes: Vec<(SendStream, RecvStream)> = Vec::with_capacity(Lane::ALL.len());
+    for lane in Lane::ALL {
+        let (mut send, receive) = connection.open_bi().await.map_err(ConnectionError::of_quic)?;
+        while let Some(bytes) = session.poll_transmit(lane) {
+            send.write_chunk(bytes).await.map_err(|_| broken())?;
+        }
+        lanes.push((send, receive));
+    }
+    let (_, control) = &mut lanes[Lane::Control as usize];
+    loop {
+        while let Some(event) = session.poll_event() {
+            match event {
+                ClientEvent::Welcomed { .. } => return Ok(()),
+                ClientEvent::Closed { code: Some(code) } => {
+                    return Err(ConnectionError::Closed { code });
+                }
+                ClientEvent::Violation { violation, evidence } => {
+                    return Err(ConnectionError::Violation { violation, evidence });
+                }
+                _ => {}
+            }
+        }
+        match control.read_chunk(READ_BYTES, true).await {
+            Ok(Some(chunk)) => {
+                session.handle_bytes(Lane::Control, &chunk.bytes, shared.config.clock.now());
+            }
+            Ok(None) | Err(_) => return Err(broken()),
+        }
+    }
+}
+
+/// A welcome is far shorter.
+const READ_BYTES: usize = 64 << 10;
