@@ -5,6 +5,7 @@ mod addresses;
 #[path = "../client/tests/client/blocks.rs"]
 mod blocks;
 mod ceremony;
+mod certificates;
 mod chain_program;
 mod chain_trouble;
 mod closed;

@@ -11,16 +11,16 @@ use tokio::runtime::{Builder, Runtime};
 use crate::support::Site;
 
 /// `sequencer run` as a process, whose log is read line by line.
-struct Program {
+pub(crate) struct Program {
     child: Child,
-    ingest: SocketAddr,
+    pub(crate) ingest: SocketAddr,
     log: BufReader<ChildStderr>,
     /// Kept open, or the program could not print.
     _stdout: BufReader<ChildStdout>,
 }
 
 impl Program {
-    fn start(site: &Site) -> Program {
+    pub(crate) fn start(site: &Site) -> Program {
         write_config(site);
         let mut child = Command::new(env!("CARGO_BIN_EXE_sequencer"))
             .args(["run", "--config"])
@@ -68,13 +68,13 @@ fn write_config(site: &Site) {
     std::fs::write(site.layout.config(), site.config.to_toml()).unwrap();
 }
 
-fn sequencer(site: &Site, words: &[&str]) -> Output {
+pub(crate) fn sequencer(site: &Site, words: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sequencer"));
     command.args(words).arg("--dir").arg(site.layout.folder()).output().unwrap()
 }
 
 /// A client's runtime, which stands still unless it is polled here.
-fn own_runtime() -> Runtime {
+pub(crate) fn own_runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 

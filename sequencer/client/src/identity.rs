@@ -188,7 +188,8 @@ impl Identity {
         let renewed = renewing::read_renewed(folder, &ca)?;
         let is_own = |renewed: &Identity| renewed.holder() == own.holder();
         Ok(match renewed.filter(is_own) {
-            Some(renewed) if renewed.is_later_than(&own) => renewed,
+            // Of one second, it was made of the other.
+            Some(renewed) if !own.is_later_than(&renewed) => renewed,
             _ => own,
         })
     }
@@ -270,6 +271,12 @@ impl Identity {
     /// Whom this client's receipts are for.
     pub fn holder(&self) -> Holder {
         Holder::new(self.role, &self.name)
+    }
+
+    /// SHA-256 of its certificate in DER: what the node's registry knows it by.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, self.certificate());
+        digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
     }
 
     /// Its own certificate.

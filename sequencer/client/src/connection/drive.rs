@@ -68,11 +68,16 @@ impl Dialer {
     }
 
     /// Reads the identity again; whether it has another certificate now, which was not refused.
-    pub(super) fn renew(&self, shared: &Shared) -> bool {
-        let Some(folder) = &shared.config.identity_folder else { return false };
+    fn renew(&self, shared: &Shared) -> bool {
+        self.another(shared).is_some_and(|identity| self.show(&identity).is_ok())
+    }
+
+    /// The identity of the folder, if it has a certificate that is not shown and was not refused.
+    pub(super) fn another(&self, shared: &Shared) -> Option<Identity> {
+        let folder = shared.config.identity_folder.as_deref()?;
         // While its files are being replaced they may not fit each other yet.
-        let Ok(identity) = Identity::load(folder) else { return false };
-        self.may_show(&identity, shared) && self.show(&identity).is_ok()
+        let identity = Identity::load(folder).ok()?;
+        self.may_show(&identity, shared).then_some(identity)
     }
 
     /// The same where the one that is shown was refused: then one that was issued and not welcomed
@@ -87,9 +92,8 @@ impl Dialer {
 
     /// Whether the folder has a certificate that was not refused, beside the one that is.
     fn has_another(&self, shared: &Shared) -> bool {
-        let folder = shared.config.identity_folder.as_deref();
-        let own = folder.and_then(|folder| Identity::load(folder).ok());
-        own.into_iter().chain(self.issued(shared)).any(|one| self.may_show(&one, shared))
+        let issued = || self.issued(shared).is_some_and(|one| self.may_show(&one, shared));
+        self.another(shared).is_some() || issued()
     }
 
     fn issued(&self, shared: &Shared) -> Option<Identity> {
@@ -120,8 +124,14 @@ impl Dialer {
 
     /// The node refused what is shown.
     fn note_refused(&self) {
+        let shown = self.shown_identity();
+        self.refuse(&shown);
+    }
+
+    /// The node refused this identity.
+    pub(super) fn refuse(&self, identity: &Identity) {
         let mut shown = self.lock();
-        let certificate = shown.identity.certificate().to_owned();
+        let certificate = identity.certificate().to_owned();
         if shown.refused.len() >= REFUSED_MAX {
             shown.refused.pop_front();
         }

@@ -70,13 +70,13 @@ pub(super) async fn run(shared: &Shared, dialer: &Dialer) -> Infallible {
     loop {
         sleep(every).await;
         // The folder first: who shares it may have renewed, and so may whoever looks after it.
-        if dialer.renew(shared) {
-            shared.go_over();
-            tell(shared, Renewal::Renewed { until: dialer.shown_identity().valid().until });
+        if let Some(other) = dialer.another(shared) {
+            tell(shared, take_over(shared, dialer, &other).await);
             continue;
         }
         let shown = dialer.shown_identity();
-        if !shared.lock().welcomed || config.clock.now() < shown.renew_from() {
+        let is_due = config.clock.now() >= shown.renew_from();
+        if !shared.lock().welcomed || !is_due && !is_unfinished(folder, &shown) {
             continue;
         }
         match step(shared, dialer, folder).await {
@@ -89,6 +89,31 @@ pub(super) async fn run(shared: &Shared, dialer: &Dialer) -> Infallible {
                 return pending().await;
             }
             Err(why) => tell(shared, Renewal::Failed(why)),
+        }
+    }
+}
+
+/// Whether the last step of a renewal is missing, because a program ended before it: what is shown,
+/// and welcome, is not the identity's yet.
+fn is_unfinished(folder: &Path, shown: &Identity) -> bool {
+    let pending = Pending::read(folder).ok().flatten();
+    let issued = pending.as_ref().and_then(Pending::issued);
+    issued.is_some_and(|issued| issued.certificate() == shown.certificate())
+}
+
+/// Goes over to another certificate of the folder, if the node welcomes it.
+async fn take_over(shared: &Shared, dialer: &Dialer, other: &Identity) -> Renewal {
+    let proven = prove(shared, dialer, other).await;
+    match proven.and_then(|()| dialer.show(other)) {
+        Ok(()) => {
+            shared.go_over();
+            Renewal::Renewed { until: other.valid().until }
+        }
+        Err(why) => {
+            if why.is_refusal() {
+                dialer.refuse(other);
+            }
+            Renewal::Failed(RenewalError::NotWelcomed(why))
         }
     }
 }
@@ -109,8 +134,7 @@ async fn step(
     // Each time from disk: another program with this identity may be a step ahead.
     let mut pending = Pending::read_or_make(folder)?;
     // A connection that had to show it shows that it is welcome.
-    let is_shown = |one: &Identity| one.certificate() == shown.certificate();
-    if pending.issued().is_some_and(is_shown) {
+    if is_unfinished(folder, &shown) {
         pending.promote()?;
         return Ok(Some(Renewal::Renewed { until: shown.valid().until }));
     }

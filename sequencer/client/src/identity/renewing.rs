@@ -52,7 +52,7 @@ pub enum RenewalFileError {
     Key(#[from] RequestIdentityError),
     /// What the node handed out is not what was asked for.
     #[error(
-        "expected a certificate that is good now, later than the present one, and of this role, \
+        "expected a certificate that is good now, not before the present one, and of this role, \
          name and key, found another one: tell the operator"
     )]
     Certificate,
@@ -138,7 +138,7 @@ impl Pending {
         let issued = self.identity(&folder).map_err(wrong)?;
         issued.check_valid(SystemClock.now()).map_err(wrong)?;
         // Whose receipts come must not change, and neither must a node bring an older one back.
-        if issued.holder() != before.holder() || !issued.is_later_than(before) {
+        if issued.holder() != before.holder() || before.is_later_than(&issued) {
             return Err(RenewalFileError::Certificate);
         }
         self.issued = Some(issued);

@@ -77,7 +77,7 @@ impl Renewals {
 
     /// Requests that wait for the operator, of names that the registry still holds as they were.
     pub fn waiting(&self, view: &LedgerView, now: Millis) -> Vec<WaitingRenewal> {
-        self.table().waiting(|role, name, replaces| {
+        self.table().waiting(now, |role, name, replaces| {
             let id = PeerId::new(role, name).ok();
             let registered = id.and_then(|id| id.registered(view, now));
             registered.is_some_and(|found| found.fingerprint == replaces)

@@ -66,7 +66,9 @@ fn show(folder: &std::path::Path) -> Outcome {
     let (from, until) = (Utc(valid.from), Utc(valid.until));
     let fault = identity.check_valid(now()).err().map(|error| error.to_string());
     let mut text = format!(
-        "identity    {role} {name}\ngood        from {from} until {until}\ndeployment  {}",
+        "identity    {role} {name}\ngood        from {from} until {until}\ncertificate {}\n\
+         deployment  {}",
+        hex::encode(identity.fingerprint()),
         deployment.fingerprint
     );
     if let Some(fault) = &fault {
@@ -75,6 +77,7 @@ fn show(folder: &std::path::Path) -> Outcome {
     let json = json!({
         "schema": "vitals-identity-1", "role": role, "name": name,
         "from": valid.from.unix_ms(), "until": valid.until.unix_ms(),
+        "certificate": hex::encode(identity.fingerprint()),
         "fingerprint": deployment.fingerprint.to_string(), "good": fault.is_none(),
     });
     Ok(match fault {

@@ -149,14 +149,17 @@ impl Table {
         Ok(Asked::New)
     }
 
-    /// Requests that nobody has answered yet, by role and name. Whom `is_current` says that the
-    /// registry does not hold with that certificate any more, they are forgotten.
+    /// Requests that nobody has answered yet, by role and name. Forgotten are those whose old
+    /// connections are over, and those of whom `is_current` says that the registry does not hold the
+    /// certificate that asked any more.
     pub(super) fn waiting(
         &mut self,
+        now: Millis,
         is_current: impl Fn(Role, &str, [u8; 32]) -> bool,
     ) -> Vec<WaitingRenewal> {
-        self.entries.retain(|_, entry| {
-            entry.issued.is_some() || is_current(entry.role, &entry.name, entry.replaces)
+        self.entries.retain(|_, entry| match entry.drained_at {
+            Some(at) => now < at,
+            None => is_current(entry.role, &entry.name, entry.replaces),
         });
         let waiting = self.entries.values().filter(|entry| entry.issued.is_none());
         let mut waiting: Vec<_> = waiting
@@ -311,7 +314,7 @@ mod tests {
         assert_eq!(table.ask(&peer, &first, at(1)), Ok(Asked::New));
         assert_eq!(table.ask(&peer, &first, at(2)), Ok(Asked::Waits));
         assert_eq!(table.ask(&peer, &second, at(3)), Ok(Asked::New), "in place of the first");
-        let waiting = table.waiting(|_, _, _| true);
+        let waiting = table.waiting(at(3), |_, _, _| true);
         assert_eq!((waiting.len(), table.waiting_count()), (1, 1));
         assert_eq!((&waiting[0].request[..], waiting[0].asked_at), (second.as_bytes(), at(3)));
 
@@ -367,7 +370,7 @@ mod tests {
         table.drain_until(first.holder, at(30));
         assert_eq!(table.ask(&world.peer("gw-3"), &request, at(29)), Err(Full));
         assert_eq!(table.ask(&world.peer("gw-3"), &request, at(30)), Ok(Asked::New));
-        let left = table.waiting(|_, name, _| name != "gw-2");
+        let left = table.waiting(at(31), |_, name, _| name != "gw-2");
         let names: Vec<_> = left.iter().map(|one| one.name.as_str()).collect();
         assert_eq!(names, ["gw-3"], "who is registered no more is forgotten");
     }

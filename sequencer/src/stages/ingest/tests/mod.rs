@@ -16,10 +16,11 @@ mod socket;
 mod support;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use model::{
-    Category, ManualClock, Millis, OperatorId, Position, PractitionerId, RejectCode, Sequence,
-    StreamHandle, WalletId,
+    Category, GatewayId, ManualClock, Millis, OperatorId, Position, PractitionerId, RejectCode,
+    Sequence, StreamHandle, WalletId,
 };
 use wire::{
     ClientEvent, ClientMessage, ClientName, Concern, Credit, Entry, Hello, Holder, Lane,
@@ -447,11 +448,17 @@ async fn whoever_is_revoked_is_closed_and_gets_no_further_connection() {
         (Role::Wallet, "patient-app", RegistryKey::Wallet(WalletId::new("patient-app").unwrap())),
         (Role::Operator, "ops", RegistryKey::Operator(OperatorId::new("ops").unwrap())),
         (Role::Practitioner, "dr", RegistryKey::Practitioner(PractitionerId::new("dr").unwrap())),
+        (Role::Gateway, "gw-2", RegistryKey::Gateway(GatewayId::new("gw-2").unwrap())),
     ] {
         let issued = node.registered(role, name).await;
         let mut client = Client::connect(&node, &issued, role, name).await.welcomed().await;
+        let began = Instant::now();
         node.end(key).await;
         assert_eq!(client.closed().await, Some(RejectCode::Identity), "{role:?}");
+        // Told by the change itself. The check beside it, which would find it too, comes within
+        // `identity_check_ms`, whose largest value is a minute.
+        assert!(began.elapsed() < Duration::from_secs(60), "{role:?}: {:?}", began.elapsed());
+        println!("revoked and closed: {} in {:?}", role.name(), began.elapsed());
         let (_endpoint, connection) = dial(node.address, &issued).await.unwrap();
         assert_eq!(close_code(&connection).await, Some(RejectCode::Identity), "{role:?}");
     }
