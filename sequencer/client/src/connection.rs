@@ -89,7 +89,7 @@ impl Connection {
         // The first attempt is made here rather than in the task: a wrong address or certificate is
         // then the caller's error at once, and not a connection that is tried for an hour.
         let dialer = Arc::new(Dialer::new(&shared)?);
-        let first = dialer.dial(&shared, shared.config.waits.connect).await?;
+        let first = dialer.dial(&shared, dialer.shown(), shared.config.waits.connect).await?;
         let (driven, dialing) = (shared.clone(), dialer.clone());
         let task = tokio::spawn(async move {
             tokio::select! {

@@ -320,6 +320,11 @@ impl ClientSession {
         Ok(request)
     }
 
+    /// Whether the server speaks these, as of its welcome.
+    pub fn speaks(&self, features: Features) -> bool {
+        self.features.contains(features)
+    }
+
     /// Says goodbye and ends the session; send what is left, then close the connection.
     pub fn goodbye(&mut self) {
         if self.is_open() {

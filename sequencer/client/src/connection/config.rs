@@ -58,7 +58,8 @@ pub struct Waits {
     /// [`ConnectionConfig::identity_folder`] by then. Default 0: a refusal ends the connection.
     pub renewal: Duration,
     /// How long what is under way may take to be acknowledged before its streams go over to a
-    /// connection with another certificate. Default 5 s. Reached: it is sent again there.
+    /// connection with another certificate. Default 1 s, since alarms wait meanwhile too. Reached:
+    /// it is sent again there.
     pub drain: Duration,
     /// How long [`crate::Connection::close`] waits for the node to take the goodbye. Default 2 s.
     pub goodbye: Duration,
@@ -75,7 +76,7 @@ impl Default for Waits {
             retry_for: Duration::from_secs(3600),
             open: Duration::from_secs(3600),
             renewal: Duration::ZERO,
-            drain: Duration::from_secs(5),
+            drain: Duration::from_secs(1),
             goodbye: Duration::from_secs(2),
         }
     }

@@ -31,32 +31,54 @@ enum LaneStop {
     /// The connection broke.
     Lost(ConnectionError),
     /// Another connection takes its place, which shows another certificate.
-    Renewed(quinn::Connection),
+    Renewed(Dialed),
 }
 
 /// What an attempt needs.
 pub(super) struct Dialer {
     endpoint: Endpoint,
-    shown: Mutex<Shown>,
+    certificates: Mutex<Certificates>,
     /// What the socket was granted.
     pub(super) buffers: Buffers,
 }
 
-/// The identity that is shown, and the settings that show it.
-struct Shown {
-    settings: quinn::ClientConfig,
-    identity: Identity,
+/// What the next attempt shows, and what none shows any more.
+struct Certificates {
+    shown: Shown,
     /// Certificates that are not shown again.
     refused: VecDeque<Vec<u8>>,
 }
 
+/// An identity, and the settings that show it.
+#[derive(Clone)]
+pub(super) struct Shown {
+    settings: quinn::ClientConfig,
+    identity: Identity,
+}
+
+impl Shown {
+    pub(super) fn new(identity: &Identity) -> Result<Shown, ConnectionError> {
+        Ok(Shown { settings: transport::settings(identity)?, identity: identity.clone() })
+    }
+
+    fn is_of(&self, other: &Shown) -> bool {
+        self.identity.certificate() == other.identity.certificate()
+    }
+}
+
+/// A connection with what it was opened with: by the time that the node closes it another
+/// certificate may be shown, which was not refused.
+pub(super) struct Dialed {
+    pub(super) connection: quinn::Connection,
+    shown: Shown,
+}
+
 impl Dialer {
     pub(super) fn new(shared: &Shared) -> Result<Dialer, ConnectionError> {
-        let identity = shared.config.identity.clone();
-        let settings = transport::settings(&identity)?;
-        let shown = Mutex::new(Shown { settings, identity, refused: VecDeque::new() });
+        let shown = Shown::new(&shared.config.identity)?;
+        let certificates = Mutex::new(Certificates { shown, refused: VecDeque::new() });
         let (endpoint, buffers) = transport::endpoint(shared.config.address)?;
-        Ok(Dialer { endpoint, shown, buffers })
+        Ok(Dialer { endpoint, certificates, buffers })
     }
 
     /// Moves the connection to a socket of its own anew: another port, and whatever address the
@@ -102,113 +124,108 @@ impl Dialer {
     }
 
     fn may_show(&self, identity: &Identity, shared: &Shared) -> bool {
-        let shown = self.lock();
+        let known = self.lock();
         // Receipts are for the holder: somebody else's certificate is another client's.
         identity.holder() == shared.config.identity.holder()
-            && identity.certificate() != shown.identity.certificate()
-            && !shown.refused.iter().any(|refused| refused == identity.certificate())
+            && identity.certificate() != known.shown.identity.certificate()
+            && !known.is_refused(identity)
     }
 
     /// Shows this identity from the next attempt on.
     pub(super) fn show(&self, identity: &Identity) -> Result<(), ConnectionError> {
-        let settings = transport::settings(identity)?;
-        let mut shown = self.lock();
-        (shown.settings, shown.identity) = (settings, identity.clone());
+        let shown = Shown::new(identity)?;
+        self.lock().shown = shown;
         Ok(())
+    }
+
+    /// What the next attempt shows.
+    pub(super) fn shown(&self) -> Shown {
+        self.lock().shown.clone()
     }
 
     /// The identity that is shown.
     pub(super) fn shown_identity(&self) -> Identity {
-        self.lock().identity.clone()
+        self.lock().shown.identity.clone()
     }
 
-    /// The node refused what is shown.
-    fn note_refused(&self) {
-        let shown = self.shown_identity();
-        self.refuse(&shown);
+    /// Whether the node has not refused what is shown now.
+    fn shows_a_welcome_one(&self) -> bool {
+        let known = self.lock();
+        !known.is_refused(&known.shown.identity)
     }
 
     /// The node refused this identity.
     pub(super) fn refuse(&self, identity: &Identity) {
-        let mut shown = self.lock();
-        let certificate = identity.certificate().to_owned();
-        if shown.refused.len() >= REFUSED_MAX {
-            shown.refused.pop_front();
+        let mut known = self.lock();
+        if known.is_refused(identity) {
+            return;
         }
-        shown.refused.push_back(certificate);
+        if known.refused.len() >= REFUSED_MAX {
+            known.refused.pop_front();
+        }
+        known.refused.push_back(identity.certificate().to_owned());
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shown> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Certificates> {
+        self.certificates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One attempt, up to the end of the handshake.
     pub(super) async fn dial(
         &self,
         shared: &Shared,
+        shown: Shown,
         waited: Duration,
-    ) -> Result<quinn::Connection, ConnectionError> {
-        let settings = self.lock().settings.clone();
-        self.dial_with(shared, settings, waited).await
-    }
-
-    /// The same, showing another identity this once.
-    pub(super) async fn dial_as(
-        &self,
-        shared: &Shared,
-        identity: &Identity,
-        waited: Duration,
-    ) -> Result<quinn::Connection, ConnectionError> {
-        self.dial_with(shared, transport::settings(identity)?, waited).await
-    }
-
-    async fn dial_with(
-        &self,
-        shared: &Shared,
-        settings: quinn::ClientConfig,
-        waited: Duration,
-    ) -> Result<quinn::Connection, ConnectionError> {
+    ) -> Result<Dialed, ConnectionError> {
         let address = shared.config.address;
         let name = &shared.config.server_name;
-        let connecting = self.endpoint.connect_with(settings, address, name)?;
+        let connecting = self.endpoint.connect_with(shown.settings.clone(), address, name)?;
         match timeout(waited, connecting).await {
             // Silence is silence, whichever timer ends first.
             Err(_) | Ok(Err(quinn::ConnectionError::TimedOut)) => {
                 Err(ConnectionError::NoAnswer { address, waited })
             }
             Ok(Err(error)) => Err(ConnectionError::of_quic(error)),
-            Ok(Ok(connection)) => Ok(connection),
+            Ok(Ok(connection)) => Ok(Dialed { connection, shown }),
         }
     }
 }
 
+impl Certificates {
+    fn is_refused(&self, identity: &Identity) -> bool {
+        self.refused.iter().any(|refused| refused == identity.certificate())
+    }
+}
+
 /// Runs connections one after the other until the session is over.
-pub(super) async fn drive(shared: &Shared, dialer: &Dialer, first: quinn::Connection) {
-    let (mut connection, mut began) = (first, Instant::now());
+pub(super) async fn drive(shared: &Shared, dialer: &Dialer, first: Dialed) {
+    let (mut dialed, mut began) = (first, Instant::now());
     loop {
-        let stop = run(shared, dialer, &connection).await;
+        let stop = run(shared, dialer, &dialed).await;
         // Also after a break: if the node can still hear it, it frees the session at once.
-        connection.close(0u32.into(), b"");
+        dialed.connection.close(0u32.into(), b"");
         let stop = match stop {
             // It stands already: nothing is waited for, and nothing is lost.
             LaneStop::Renewed(next) => {
                 change_over(shared);
-                (connection, began) = (next, Instant::now());
+                (dialed, began) = (next, Instant::now());
                 continue;
             }
             stop => stop,
         };
-        let lost = leave(shared, dialer, stop);
+        let lost = leave(shared, dialer, Left { stop, shown: &dialed.shown });
         shared.notify();
         let Some(why) = lost else { break };
         // A node that was killed and runs again resets what it does not know: nothing is to be
         // waited for. If resets come one after the other, the waits are kept all the same.
         let was_reset = matches!(why, ConnectionError::Lost(quinn::ConnectionError::Reset));
         let waits = shared.config.waits;
-        let at_once = was_reset && began.elapsed() > waits.retry_most;
+        // The node closed the connection of the certificate before, which another one replaced.
+        let is_replaced = why.is_refusal() && dialer.shows_a_welcome_one();
+        let at_once = is_replaced || was_reset && began.elapsed() > waits.retry_most;
         let wait = if at_once { Duration::ZERO } else { waits.retry_first };
         match reconnect(shared, dialer, why, wait).await {
-            Ok(next) => (connection, began) = (next, Instant::now()),
+            Ok(next) => (dialed, began) = (next, Instant::now()),
             Err(why) => {
                 shared.lock().end(why);
                 break;
@@ -241,16 +258,23 @@ pub(super) async fn keep(shared: &Shared) -> Infallible {
     }
 }
 
+/// A connection that is over: how it ended, and what it was opened with.
+struct Left<'a> {
+    stop: LaneStop,
+    shown: &'a Shown,
+}
+
 /// What to try again for: nothing before the first welcome, after the end, or where it is in vain.
-fn leave(shared: &Shared, dialer: &Dialer, stop: LaneStop) -> Option<ConnectionError> {
-    let LaneStop::Lost(why) = stop else {
+fn leave(shared: &Shared, dialer: &Dialer, left: Left<'_>) -> Option<ConnectionError> {
+    let LaneStop::Lost(why) = left.stop else {
         shared.lock().on_disconnect();
         return None;
     };
     // Before the lock: it may read the identity's folder.
-    let may_pass = may_pass(shared, dialer, &why);
+    let refused = Refused { why: &why, shown: left.shown };
+    let may_pass = may_pass(shared, dialer, refused);
     // A program that ended between two steps of a renewal may have begun with the wrong one of two.
-    let has_another = why.is_refusal() && dialer.has_another(shared);
+    let has_another = why.is_refusal() && has_another(shared, dialer);
     let mut state = shared.lock();
     state.on_disconnect();
     if (state.ever_welcomed && may_pass || has_another) && !state.is_ended() {
@@ -267,13 +291,24 @@ fn change_over(shared: &Shared) {
     state.counts.renewals += 1;
 }
 
+/// What ended an attempt or a connection, and what that was opened with.
+struct Refused<'a> {
+    why: &'a ConnectionError,
+    shown: &'a Shown,
+}
+
 /// Whether another attempt may succeed: without a change, or with another certificate.
-fn may_pass(shared: &Shared, dialer: &Dialer, why: &ConnectionError) -> bool {
-    if !why.is_refusal() {
-        return why.is_passing();
+fn may_pass(shared: &Shared, dialer: &Dialer, refused: Refused<'_>) -> bool {
+    if !refused.why.is_refusal() {
+        return refused.why.is_passing();
     }
-    dialer.note_refused();
-    !shared.config.waits.renewal.is_zero() || dialer.has_another(shared)
+    dialer.refuse(&refused.shown.identity);
+    !shared.config.waits.renewal.is_zero() || has_another(shared, dialer)
+}
+
+/// Whether there is a certificate that was not refused: shown since, or in the folder.
+fn has_another(shared: &Shared, dialer: &Dialer) -> bool {
+    dialer.shows_a_welcome_one() || dialer.has_another(shared)
 }
 
 /// Waits for a certificate that the node has not refused yet.
@@ -282,8 +317,8 @@ async fn await_renewal(
     dialer: &Dialer,
     why: &ConnectionError,
 ) -> Result<(), ConnectionError> {
-    // Nobody has to do anything where the next one lies there.
-    if dialer.renew_refused(shared) {
+    // Nobody has to do anything where the next one is shown already, or lies there.
+    if dialer.shows_a_welcome_one() || dialer.renew_refused(shared) {
         return Ok(());
     }
     if let Some(listener) = &shared.config.on_refused {
@@ -309,7 +344,7 @@ async fn reconnect(
     dialer: &Dialer,
     mut last: ConnectionError,
     mut wait: Duration,
-) -> Result<quinn::Connection, ConnectionError> {
+) -> Result<Dialed, ConnectionError> {
     let (waits, began) = (shared.config.waits, Instant::now());
     let attempt = waits.retry_attempt.min(waits.connect);
     while began.elapsed() < waits.retry_for {
@@ -324,14 +359,17 @@ async fn reconnect(
         } else {
             dialer.renew(shared);
         }
-        match dialer.dial(shared, attempt).await {
-            Ok(connection) => {
+        let shown = dialer.shown();
+        match dialer.dial(shared, shown.clone(), attempt).await {
+            Ok(dialed) => {
                 shared.lock().counts.reconnects += 1;
-                return Ok(connection);
+                return Ok(dialed);
             }
             // A certificate that was revoked meanwhile will not come back by trying.
-            Err(error) if !may_pass(shared, dialer, &error) => return Err(error),
-            Err(error) => last = error,
+            Err(why) if !may_pass(shared, dialer, Refused { why: &why, shown: &shown }) => {
+                return Err(why);
+            }
+            Err(why) => last = why,
         }
         wait = (wait * 2).max(waits.retry_first).min(waits.retry_most);
     }
@@ -340,14 +378,15 @@ async fn reconnect(
 
 /// Takes a random part of at most a half off, so that a ward of gateways does not come back at
 /// once after the node restarts.
-fn shorten(wait: Duration) -> Duration {
+pub(super) fn shorten(wait: Duration) -> Duration {
     // Without randomness the whole wait is right too, only not spread.
     let part = getrandom::u32().unwrap_or(0);
     wait - wait.mul_f64(f64::from(part) / f64::from(u32::MAX) / 2.0)
 }
 
 /// One connection, from opening the lanes to its end.
-async fn run(shared: &Shared, dialer: &Dialer, connection: &quinn::Connection) -> LaneStop {
+async fn run(shared: &Shared, dialer: &Dialer, dialed: &Dialed) -> LaneStop {
+    let connection = &dialed.connection;
     let mut lanes = Vec::with_capacity(Lane::ALL.len());
     // In this order: the protocol numbers the lanes by the order in which they are opened.
     for lane in Lane::ALL {
@@ -378,7 +417,7 @@ async fn run(shared: &Shared, dialer: &Dialer, connection: &quinn::Connection) -
         keep_time(shared),
         welcome_in_time(shared),
         notice_silence(shared, connection),
-        go_over(shared, dialer),
+        go_over(shared, dialer, &dialed.shown),
     );
     match outcome {
         Err(stop) => stop,
@@ -388,17 +427,38 @@ async fn run(shared: &Shared, dialer: &Dialer, connection: &quinn::Connection) -
 
 /// Leaves the connection for one with another certificate: first that one stands, then nothing new
 /// is sent here, and when everything is acknowledged it takes over.
-async fn go_over(shared: &Shared, dialer: &Dialer) -> Result<Infallible, LaneStop> {
+async fn go_over(
+    shared: &Shared,
+    dialer: &Dialer,
+    present: &Shown,
+) -> Result<Infallible, LaneStop> {
     let waits = shared.config.waits;
-    loop {
+    let next = loop {
         shared.renewed.notified().await;
-        // Without one nothing changes here: the next attempt after a loss shows the new one anyway.
-        let Ok(next) = dialer.dial(shared, waits.connect).await else { continue };
-        shared.lock().session.pause();
-        let drained = shared.wait_for(|state| state.is_drained().then_some(()));
-        // What is not acknowledged by then goes again, as after a loss.
-        let _ = timeout(waits.drain, drained).await;
-        return Err(LaneStop::Renewed(next));
+        // Told of what a reconnect shows already.
+        let shown = dialer.shown();
+        if !shown.is_of(present) {
+            break dial_until_it_stands(shared, dialer).await;
+        }
+    };
+    shared.lock().session.pause();
+    let drained = shared.wait_for(|state| state.is_drained().then_some(()));
+    // What is not acknowledged by then goes again, as after a loss.
+    let _ = timeout(waits.drain, drained).await;
+    Err(LaneStop::Renewed(next))
+}
+
+/// A connection of what is shown. The one before goes on meanwhile, and if the node closes it, the
+/// next attempt shows the new certificate anyway: so there is nothing to give up for.
+async fn dial_until_it_stands(shared: &Shared, dialer: &Dialer) -> Dialed {
+    let waits = shared.config.waits;
+    let mut wait = waits.retry_first;
+    loop {
+        if let Ok(next) = dialer.dial(shared, dialer.shown(), waits.connect).await {
+            return next;
+        }
+        sleep(shorten(wait)).await;
+        wait = (wait * 2).min(waits.retry_most);
     }
 }
 

@@ -15,9 +15,9 @@ use model::Millis;
 use quinn::{RecvStream, SendStream};
 use thiserror::Error;
 use tokio::time::{sleep, timeout};
-use wire::{ClientError, ClientEvent, ClientSession, Lane};
+use wire::{ClientError, ClientEvent, ClientSession, Features, Lane};
 
-use super::drive::Dialer;
+use super::drive::{Dialer, Shown, shorten};
 use super::error::{ConnectionError, RequestError};
 use super::shared::Shared;
 use super::state::session_config;
@@ -68,7 +68,8 @@ pub(super) async fn run(shared: &Shared, dialer: &Dialer) -> Infallible {
         return pending().await;
     };
     loop {
-        sleep(every).await;
+        // Spread: those who were issued certificates by one command would else show them at once.
+        sleep(shorten(every)).await;
         // The folder first: who shares it may have renewed, and so may whoever looks after it.
         if let Some(other) = dialer.another(shared) {
             tell(shared, take_over(shared, dialer, &other).await);
@@ -76,18 +77,21 @@ pub(super) async fn run(shared: &Shared, dialer: &Dialer) -> Infallible {
         }
         let shown = dialer.shown_identity();
         let is_due = config.clock.now() >= shown.renew_from();
-        if !shared.lock().welcomed || !is_due && !is_unfinished(folder, &shown) {
+        let (is_welcomed, is_spoken) = {
+            let state = shared.lock();
+            (state.welcomed, state.session.speaks(Features::RENEWALS))
+        };
+        // A node of before may be a newer one tomorrow: it is looked at each time.
+        if !is_welcomed || !(is_due && is_spoken) && !is_unfinished(folder, &shown) {
             continue;
         }
         match step(shared, dialer, folder).await {
             Ok(None) => {}
             Ok(Some(told)) => tell(shared, told),
-            // A node of before, which never will.
+            // Another node answers since it was looked: one of before.
             Err(RenewalError::Request(RequestError::Session(ClientError::NotSpoken {
                 ..
-            }))) => {
-                return pending().await;
-            }
+            }))) => {}
             Err(why) => tell(shared, Renewal::Failed(why)),
         }
     }
@@ -132,7 +136,7 @@ async fn step(
 ) -> Result<Option<Renewal>, RenewalError> {
     let shown = dialer.shown_identity();
     // Each time from disk: another program with this identity may be a step ahead.
-    let mut pending = Pending::read_or_make(folder)?;
+    let mut pending = Pending::read_or_make(folder, &shown)?;
     // A connection that had to show it shows that it is welcome.
     if is_unfinished(folder, &shown) {
         pending.promote()?;
@@ -141,7 +145,10 @@ async fn step(
     if pending.issued().is_none() {
         match ask(shared, &pending).await? {
             None => return Ok(Some(Renewal::Asked { until: shown.valid().until })),
-            Some(certificate) => pending = pending.take(&certificate, &shown)?,
+            Some(certificate) => {
+                let now = shared.config.clock.now();
+                pending = pending.take(&certificate, &shown, now)?;
+            }
         }
     }
     let Some(issued) = pending.issued().cloned() else { return Ok(None) };
@@ -170,9 +177,12 @@ async fn ask(shared: &Shared, pending: &Pending) -> Result<Option<Bytes>, Reques
         request
     };
     shared.wake(Lane::Control);
-    let answer = shared.wait_for(|state| state.find_certificate(request)).await;
+    let answered = shared.wait_for(|state| state.find_certificate(request));
+    let (address, waited) = (shared.config.address, shared.config.waits.connect);
+    let answer = timeout(waited, answered).await;
+    // Also if none came: the streams would else wait for it before they go over.
     shared.lock().requests.forget(request);
-    answer
+    answer.unwrap_or_else(|_| Err(ConnectionError::NoAnswer { address, waited }.into()))
 }
 
 /// Whether the node welcomes an identity, on a connection of its own: the one that everything goes
@@ -183,7 +193,7 @@ async fn prove(
     identity: &Identity,
 ) -> Result<(), ConnectionError> {
     let waited = shared.config.waits.connect;
-    let connection = dialer.dial_as(shared, identity, waited).await?;
+    let connection = dialer.dial(shared, Shown::new(identity)?, waited).await?.connection;
     let mut session = ClientSession::new(session_config(&shared.config));
     let welcomed = timeout(waited, greet(shared, &connection, &mut session)).await;
     connection.close(0u32.into(), b"");

@@ -5,14 +5,16 @@
 //!     --welcomed--> renewed.pem, by one rename
 //! ```
 //! Each file is replaced as a whole, and holds key and certificate together: no crash leaves a key
-//! beside another one's certificate. `cert.pem` and `key.pem`, as the operator handed them out, stay
+//! beside another one's certificate. It also says which certificate is renewed: a key that was made
+//! beside one which was replaced since, because somebody may have had a copy of the folder, is not
+//! certified. `cert.pem` and `key.pem`, as the operator handed them out, stay
 //! what they are; of both pairs the one that was issued last is shown.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use files::Audience;
-use model::{Clock, SystemClock};
+use model::Millis;
 use rustls_pki_types::CertificateSigningRequestDer;
 use rustls_pki_types::pem::PemObject;
 use thiserror::Error;
@@ -24,6 +26,8 @@ use super::{FILE_BYTES_MAX, Identity, IdentityError};
 
 const PENDING_FILE: &str = "renewal.pem";
 const RENEWED_FILE: &str = "renewed.pem";
+/// The line before the key: fingerprint of the certificate that is renewed, hex digits.
+const RENEWS: &str = "Renews: ";
 const CERTIFICATE: &str = "CERTIFICATE";
 const CERTIFICATE_BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 
@@ -61,7 +65,7 @@ pub enum RenewalFileError {
 /// A request that is under way, with its key, and its certificate once there is one.
 pub(crate) struct Pending {
     path: PathBuf,
-    /// Everything in PEM: key, request, and the certificate at the end.
+    /// What is renewed, then in PEM: key, request, and the certificate at the end.
     text: Zeroizing<String>,
     request: RenewalRequest,
     issued: Option<Identity>,
@@ -82,16 +86,21 @@ impl Pending {
         Pending::parse(folder, text).map(Some)
     }
 
-    /// The same, made if there is none.
+    /// The same for the certificate that is shown, made if there is none: what was made to renew
+    /// another one is given up.
     ///
     /// # Errors
     /// [`RenewalFileError`].
-    pub(crate) fn read_or_make(folder: &Path) -> Result<Pending, RenewalFileError> {
-        if let Some(pending) = Pending::read(folder)? {
+    pub(crate) fn read_or_make(
+        folder: &Path,
+        shown: &Identity,
+    ) -> Result<Pending, RenewalFileError> {
+        if let Some(pending) = Pending::read(folder)?.filter(|pending| pending.is_for(shown)) {
             return Ok(pending);
         }
         let Made { key, request } = Made::new()?;
-        let text = Zeroizing::new(format!("{}{request}", key.as_str()));
+        let renews = renews_line(shown);
+        let text = Zeroizing::new(format!("{renews}{}{request}", key.as_str()));
         // On disk before anybody is asked: the certificate would else be of a key that is gone. Of
         // two programs that do this at once the later one's stands, and both read it again.
         let pending = Pending::parse(folder, text)?;
@@ -113,6 +122,12 @@ impl Pending {
         Ok(pending)
     }
 
+    /// Whether it renews this certificate, or is this very one.
+    fn is_for(&self, shown: &Identity) -> bool {
+        let is_it = |issued: &Identity| issued.certificate() == shown.certificate();
+        self.text.starts_with(&renews_line(shown)) || self.issued.as_ref().is_some_and(is_it)
+    }
+
     /// What is to be certified.
     pub(crate) fn request(&self) -> &RenewalRequest {
         &self.request
@@ -131,12 +146,15 @@ impl Pending {
         mut self,
         certificate: &[u8],
         before: &Identity,
+        now: Millis,
     ) -> Result<Pending, RenewalFileError> {
         let wrong = |_| RenewalFileError::Certificate;
-        self.text = Zeroizing::new(self.without_certificate() + &pem(CERTIFICATE, certificate));
+        let certificate = pem(CERTIFICATE, certificate);
+        // In one piece: a text that grew would leave a copy of the key in memory.
+        self.text = Zeroizing::new([self.without_certificate(), &certificate].concat());
         let folder = self.path.parent().unwrap_or(Path::new("")).to_owned();
         let issued = self.identity(&folder).map_err(wrong)?;
-        issued.check_valid(SystemClock.now()).map_err(wrong)?;
+        issued.check_valid(now).map_err(wrong)?;
         // Whose receipts come must not change, and neither must a node bring an older one back.
         if issued.holder() != before.holder() || before.is_later_than(&issued) {
             return Err(RenewalFileError::Certificate);
@@ -151,30 +169,33 @@ impl Pending {
     /// # Errors
     /// [`RenewalFileError::File`].
     pub(crate) fn ask_again(mut self) -> Result<(), RenewalFileError> {
-        self.text = Zeroizing::new(self.without_certificate());
+        self.text = Zeroizing::new(self.without_certificate().to_owned());
         self.write()
     }
 
-    /// The node welcomed it: from now on it is the identity's.
+    /// The node welcomed it: from now on it is the identity's. What was welcomed is written, and
+    /// not what stands in the file by now: another program may have begun the next renewal there.
     ///
     /// # Errors
     /// [`RenewalFileError::File`].
     pub(crate) fn promote(self) -> Result<(), RenewalFileError> {
         let folder = self.path.parent().unwrap_or(Path::new(""));
         let to = folder.join(RENEWED_FILE);
-        let moved = match files::rename(&self.path, &to) {
-            // Another program with this identity was first, with the same request.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && to.exists() => Ok(()),
-            moved => moved,
+        let written = files::replace(&to, &[self.text.as_bytes()], Audience::Owner);
+        written.map_err(|source| RenewalFileError::File { path: to, source })?;
+        // A crash before this leaves both, of one certificate, and this is done again.
+        let is_same = read_secret(&self.path).is_ok_and(|text| *text == *self.text);
+        let removed = if is_same { std::fs::remove_file(&self.path) } else { Ok(()) };
+        let synced = match removed {
+            // Another program with this identity was first.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.and_then(|()| files::sync_folder(folder)),
         };
-        let synced = moved.and_then(|()| files::sync_folder(folder));
-        synced.map_err(|source| RenewalFileError::File { path: to, source })
+        synced.map_err(|source| RenewalFileError::File { path: self.path.clone(), source })
     }
 
-    fn without_certificate(&self) -> String {
-        let (before, _) =
-            self.text.split_once(CERTIFICATE_BEGIN).unwrap_or((self.text.as_str(), ""));
-        before.to_owned()
+    fn without_certificate(&self) -> &str {
+        self.text.split_once(CERTIFICATE_BEGIN).map_or(self.text.as_str(), |(before, _)| before)
     }
 
     fn identity(&self, folder: &Path) -> Result<Identity, IdentityError> {
@@ -186,6 +207,10 @@ impl Pending {
         let written = files::replace(&self.path, &[self.text.as_bytes()], Audience::Owner);
         written.map_err(|source| RenewalFileError::File { path: self.path.clone(), source })
     }
+}
+
+fn renews_line(identity: &Identity) -> String {
+    format!("{RENEWS}{}\n", hex::encode(identity.fingerprint()))
 }
 
 /// The identity of a folder that was renewed, if it ever was.

@@ -141,6 +141,10 @@ pub(crate) struct Stream {
     /// --state what is read meanwhile is kept there
     #[arg(long, value_name = "LENGTH", value_parser = parse_length, default_value = "1h")]
     wait: u64,
+    /// Do not renew the certificate by itself: for an identity of which several machines have
+    /// copies, since each one that renewed would have those of the others refused
+    #[arg(long)]
+    no_renewal: bool,
     /// Say nothing on the way but what goes wrong
     #[arg(long)]
     quiet: bool,
@@ -440,7 +444,7 @@ impl Stream {
                 RENEWAL.as_secs() / 60
             ));
         }) as _);
-        config.renew_every = Some(RENEW_EVERY);
+        config.renew_every = (!self.no_renewal).then_some(RENEW_EVERY);
         let (shown, told) = (progress.clone(), Mutex::default());
         config.on_renewal = Some(Arc::new(move |step: &Renewal| {
             if let Some(sentence) = renewal::news(step, &told) {
