@@ -217,8 +217,8 @@ metrics! {
         "Names that wallets asked about, by whether the registry knows them: many that it does not \
          are somebody who guesses.";
     renewals_total: IntCounterVec ["step"], "certificates",
-        "Certificates that their holders renew: asked for, issued (counted at each time that one is \
-         handed out), taken, or refused.";
+        "Certificates that their holders renew: asked for, asked for with another key than before \
+         (replaced), issued (counted at each time that one is handed out), taken, or refused.";
     pub renewals_waiting: IntGauge [], "certificates",
         "Certificates that were asked for and wait for `sequencer identity renew --all`.";
     pub certificates_ending: IntGauge [], "certificates",
@@ -365,6 +365,7 @@ impl Metrics {
     pub fn count_renewal(&self, step: RenewalStep) {
         let step = match step {
             RenewalStep::Asked => "asked",
+            RenewalStep::Replaced => "replaced",
             RenewalStep::Issued => "issued",
             RenewalStep::Taken => "taken",
             RenewalStep::Refused => "refused",

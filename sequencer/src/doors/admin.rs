@@ -25,7 +25,7 @@ use wire::{RegistryChange, Role};
 
 use crate::doors::codes::{ANSWER_LATE, CHANGE_NOT_HEX, REQUEST_UNKNOWN};
 use crate::guard::{Guard, GuardedTask, Stage, spawn_request};
-use crate::stages::ingest::{RegistryDesk, Renewals, WaitingRenewal};
+use crate::stages::ingest::{Issued, RegistryDesk, Renewals, Revoked, WaitingRenewal};
 use crate::stages::ledger::{Certificate, LedgerView, Registry};
 
 /// Longest request, bytes: a change is far shorter. Reached: the connection ends.
@@ -230,9 +230,9 @@ async fn answer_request(request: &str, answers: &Answers) -> Result<Value, Strin
     let given = Given::of_word(word).ok_or(REQUEST_UNKNOWN.code)?;
     let bytes = hex::decode(rest).map_err(|_| CHANGE_NOT_HEX.code)?;
     let change = RegistryChange::from_bytes(&bytes).map_err(|error| error.to_string())?;
-    let made = desk.change(|view| given.check(&change, view).map(|()| change));
+    let made = desk.change(move |view| given.check(&change, view).map(|()| Some(change)));
     let position = made.await.map_err(|error| with_causes(&error))?;
-    Ok(json!({ "position": position.0 }))
+    Ok(json!({ "position": position.map(|position| position.0) }))
 }
 
 /// `ROLE NAME HEX`: a certificate that its holder asked for.
@@ -245,7 +245,8 @@ fn take_issued(rest: &str, renewals: &Renewals) -> Result<Value, String> {
     };
     let role = Role::from_name(role).ok_or(REQUEST_UNKNOWN.code)?;
     let certificate = hex::decode(digits).map_err(|_| CHANGE_NOT_HEX.code)?;
-    renewals.issue(role, name, certificate.into()).map_err(|error| error.to_string())?;
+    let issued = Issued { der: certificate.into(), at: SystemClock.now() };
+    renewals.issue(role, name, issued).map_err(|error| error.to_string())?;
     Ok(json!({ "issued": name }))
 }
 
@@ -254,19 +255,15 @@ async fn revoke(digits: &str, answers: &Answers) -> Result<Value, String> {
     let mut fingerprint = [0; 32];
     hex::decode_to_slice(digits, &mut fingerprint).map_err(|_| CHANGE_NOT_HEX.code)?;
     let Answers { desk, renewals, .. } = answers;
-    // Never shown, so never registered: there is nothing to change, and it is gone.
-    if renewals.forget_unused(fingerprint) {
-        return Ok(json!({ "position": null }));
-    }
-    let mut ended = None;
-    let made = desk.change(|view| {
-        let key = renewals.revoke(fingerprint, view, SystemClock.now())?;
-        ended = Some(key.clone());
-        Ok(RegistryChange::End { key, at: SystemClock.now() })
-    });
-    let position = made.await.map_err(|error| with_causes(&error))?;
-    let key = ended.ok_or("expected the end of a certificate")?;
-    Ok(json!({ "position": position.0, "role": key.kind(), "id": key.name() }))
+    let revoked = renewals.revoke(fingerprint, desk, SystemClock.now()).await;
+    Ok(match revoked.map_err(|error| with_causes(&error))? {
+        Revoked::Registered { key, position } => {
+            let position = position.map(|position| position.0);
+            json!({ "position": position, "role": key.kind(), "id": key.name() })
+        }
+        Revoked::Unused => json!({ "position": null, "was": "unused" }),
+        Revoked::Draining => json!({ "position": null, "was": "draining" }),
+    })
 }
 
 fn list_renewals(waiting: &[WaitingRenewal]) -> Value {
@@ -274,6 +271,7 @@ fn list_renewals(waiting: &[WaitingRenewal]) -> Value {
         json!({
             "role": one.role.name(), "id": one.name, "asked": one.asked_at.unix_ms(),
             "replaces": hex::encode(one.replaces), "request": hex::encode(&one.request),
+            "disputed": one.is_disputed,
         })
     });
     json!({ "schema": "vitals-renewals-1", "renewals": each.collect::<Vec<_>>() })

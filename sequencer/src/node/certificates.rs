@@ -46,7 +46,7 @@ impl CertificateCount {
             registry.certificates().filter(|(_, one)| validity::is_ending(one.valid, now)).count();
         let metrics = self.watched.metrics();
         metrics.certificates_ending.set(i64::try_from(ending).unwrap_or(i64::MAX));
-        let waiting = self.renewals.waiting(&self.view, now).len();
+        let waiting = self.renewals.waiting_count(&self.view, now);
         metrics.renewals_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
     }
 }

@@ -9,7 +9,7 @@ use journal::{Failure, NotTaken, Places, Submitter};
 use model::{RejectCode, with_causes};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
-use wire::{Holder, Lane, SignedOperation};
+use wire::{Holder, Lane, RegistryChange, SignedOperation};
 
 use crate::history::Hold;
 use crate::stages::deliver::NodeDelivery;
@@ -174,6 +174,37 @@ impl Admit {
         outcome
     }
 
+    /// Submits the change by which a renewed certificate takes the place of the one before. A peer
+    /// causes it, so it has no reserved place; and it wakes no connection, since those of the
+    /// certificate before go on for a while: thousands may be renewed within one minute.
+    ///
+    /// # Errors
+    /// [`AdmitError`], as [`Admit::submit`].
+    pub(super) async fn submit_succession(
+        &self,
+        change: RegistryChange,
+    ) -> Result<Answer, AdmitError> {
+        if self.hold.is_set() {
+            return Err(AdmitError::Held);
+        }
+        let (sender, receiver) = oneshot::channel();
+        // If nobody waits any more, the answer has no reader.
+        let reply = move |answer: Result<Answer, Failure>| drop(sender.send(answer));
+        let item = Item::Registry(change);
+        let (lane, places) = (journal::Lane::Control, Places::Common);
+        let submitted = self.submitter.submit_into(lane, places, item, reply);
+        submitted.map_err(|error| AdmitError::from(error.why))?;
+        match receiver.await {
+            Ok(answer) => answer.map_err(AdmitError::Failed),
+            Err(_) => Err(AdmitError::Stopped),
+        }
+    }
+
+    /// Has every connection look whether it may go on, as after a change of the registry.
+    pub(super) fn note_registry_change(&self) {
+        self.registry.send_modify(|changes| *changes += 1);
+    }
+
     /// Submits an item; `reply` is called once, on the writer thread or on one that evaluates, and
     /// must not block.
     ///
@@ -185,7 +216,8 @@ impl Admit {
         reply: impl FnOnce(Result<Answer, AdmitError>) + Send + 'static,
     ) -> Result<(), AdmitError> {
         match &item {
-            // The operator's and the node's own: no stranger can send them.
+            // The operator's and the node's own: no stranger can send them. The one change of the
+            // registry that a peer causes has a way of its own.
             Item::Registry(_)
             | Item::CountDue
             | Item::CountRefusals
@@ -302,7 +334,7 @@ impl Admit {
         if self.hold.is_set() { Err(AdmitError::Held) } else { Ok(()) }
     }
 
-    /// Changes with every registry change that was submitted here.
+    /// Changes with every registry change that was submitted here and may end somebody's right.
     pub fn registry_changes(&self) -> watch::Receiver<u64> {
         self.registry.subscribe()
     }

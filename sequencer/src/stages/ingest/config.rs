@@ -30,7 +30,8 @@ settings! {
             at_limit: "As above, among gateways, practitioners and operators.",
         }
         connections_per_certificate_max: usize = 16; "connections", range(1, 100_000) => {
-            sets: "Most open connections of one certificate.",
+            sets: "Most open connections of one certificate; a client that renews its own has one \
+                   more for a moment.",
             at_limit: "Its oldest one is closed as busy.",
         }
         handshakes_max: usize = 1024; "handshakes", range(1, 100_000) => {
@@ -170,7 +171,8 @@ settings! {
         renewal_drain_ms: u64 = 30_000; "milliseconds", range(100, 60_000) => {
             sets: "How long open connections of a certificate go on after the one that it asked \
                    for was shown. A revocation does not wait for it.",
-            at_limit: "They are closed at the next check of the identity.",
+            at_limit: "They are closed: at that time, or at their first check after the change \
+                       (`identity_check_ms`) if it is later.",
         }
         outgoing_bytes_max: usize = ServerLimits::default().outgoing_bytes_max;
         "bytes", range(2 * FRAME_BYTES, 1 << 30) => {

@@ -61,6 +61,8 @@ struct Shell {
     registry: watch::Receiver<u64>,
     held: watch::Receiver<Option<Contradiction>>,
     identity: Interval,
+    /// When its certificate was replaced long enough ago.
+    drained: Option<Instant>,
     stop: watch::Receiver<bool>,
     stopping: bool,
     /// Whether the transport has its whole windows.
@@ -175,6 +177,7 @@ async fn open_session(
         registry,
         held,
         identity,
+        drained: None,
         stop,
         stopping: false,
         widened: false,
@@ -250,6 +253,7 @@ impl Shell {
         let [control, live, backfill] = &mut self.lanes;
         // `select!` evaluates the future of a disabled branch too, so it needs some time.
         let (to, late) = (self.deadline.unwrap_or_else(Instant::now), self.deadline.is_some());
+        let (drained, drains) = (self.drained.unwrap_or(to), self.drained.is_some());
         tokio::select! {
             biased;
             1.. = self.replies.recv_many(&mut self.taken, REPLIES_AT_ONCE) => Turn::Replies,
@@ -259,6 +263,7 @@ impl Shell {
             Ok(()) = self.registry.changed() => Turn::CheckIdentity,
             Ok(()) = self.held.changed() => Turn::CheckIdentity,
             _ = self.identity.tick() => Turn::CheckIdentity,
+            () = sleep_until(drained), if drains => Turn::CheckIdentity,
             () = sleep_until(to), if late => Turn::Late,
             sent = write(&mut control.send, &mut control.pending), if writes[0] => Turn::Sent(sent),
             sent = write(&mut live.send, &mut live.pending), if writes[1] => Turn::Sent(sent),
@@ -294,7 +299,10 @@ impl Shell {
             // A lane is never ended before goodbye, and a reset lane ends the connection (W.5).
             Turn::Received(_, _) | Turn::Sent(Err(_)) => self.session.close(RejectCode::Protocol),
             Turn::Sent(Ok(())) | Turn::Lost => {}
-            Turn::CheckIdentity => self.session.check_identity(),
+            Turn::CheckIdentity => {
+                let drains = self.session.check_identity();
+                self.drained = drains.map(|left| Instant::now() + left);
+            }
             // Reads end here and answers go on: what was taken is still acknowledged.
             Turn::Stop => {
                 self.stopping = true;

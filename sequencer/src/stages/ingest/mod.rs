@@ -45,7 +45,7 @@ pub use config::{IngestConfig, RateConfig};
 pub use desk::{DeskError, RegistryDesk};
 pub use error::IngestError;
 pub use observe::{Observe, Observed, RenewalStep};
-pub use renewals::{IssueError, Renewals, WaitingRenewal};
+pub use renewals::{IssueError, Issued, Renewals, Revoked, WaitingRenewal};
 pub use resets::ResetKey;
 pub use server::{IngestServer, Listen};
 pub use shared::Services;

@@ -67,6 +67,8 @@ pub enum Observed {
 pub enum RenewalStep {
     /// A request that was not known waits from now on.
     Asked,
+    /// The same, in place of a request for another key.
+    Replaced,
     /// The certificate was handed out.
     Issued,
     /// It was shown, and registered.

@@ -9,21 +9,26 @@
 //! a request of somebody who is entitled at this moment, for the name of the certificate that its
 //! connection was opened with, and what it believes issued is what came by the operator's socket. A
 //! name that was revoked, or given another certificate by the operator, between the request and the
-//! moment at which the new one is shown gets nothing: both are looked at in one turn of the desk.
+//! moment at which the new one is shown gets nothing, and neither does a certificate that was taken
+//! back: all are looked at in one turn of the desk. Whoever has the key of a certificate can ask as
+//! its holder does; where two ask with different keys, the second is marked, and the operator's
+//! command leaves it out until it is named.
 //! Nothing of it is on disk: a restart forgets who waits, and they ask again.
 
 mod table;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use model::{Millis, RejectCode};
+use model::{Interval, Millis, Position, RejectCode};
+use tokio::sync::oneshot;
 use wire::{Holder, RegistryChange, RegistryKey, RenewalRequest, Role};
 
 use super::config::IngestConfig;
 use super::desk::{DeskError, RegistryDesk};
 use super::peer::{Peer, PeerId, Registered};
+use crate::folder::authority::fingerprint_of;
 use crate::folder::request::{CertificateRequest, RequestFault};
 use crate::stages::ledger::{Certificate, LedgerView};
 
@@ -72,21 +77,31 @@ impl Renewals {
             RequestFault::Signature => RejectCode::Signature,
             RequestFault::Format | RequestFault::KeyType => RejectCode::Malformed,
         })?;
-        self.table().ask(peer, request, now).map_err(|_| RejectCode::Busy)
+        let asked = self.table().ask(peer, request, now).map_err(|_| RejectCode::Busy)?;
+        let (role, certificate) = (peer.id.role_and_name().0.name(), short(peer.fingerprint));
+        match asked {
+            Asked::New => tracing::info!(role, certificate, "a certificate is asked for"),
+            Asked::Replaced => tracing::warn!(
+                role,
+                certificate,
+                "a certificate is asked for with another key than before: if its holder did not \
+                 make the request anew, two have the key of the present one"
+            ),
+            Asked::Waits | Asked::Issued(_) => {}
+        }
+        Ok(asked)
     }
 
     /// Requests that wait for the operator, of names that the registry still holds as they were.
     pub fn waiting(&self, view: &LedgerView, now: Millis) -> Vec<WaitingRenewal> {
-        self.table().waiting(now, |role, name, replaces| {
-            let id = PeerId::new(role, name).ok();
-            let registered = id.and_then(|id| id.registered(view, now));
-            registered.is_some_and(|found| found.fingerprint == replaces)
-        })
+        self.table().waiting(now, is_current(view, now))
     }
 
-    /// How many wait.
-    pub fn waiting_count(&self) -> usize {
-        self.table().waiting_count()
+    /// How many wait; those that are gone are forgotten.
+    pub fn waiting_count(&self, view: &LedgerView, now: Millis) -> usize {
+        let mut table = self.table();
+        table.forget_gone(now, is_current(view, now));
+        table.waiting_count()
     }
 
     /// Takes the certificate that the operator issued for a name: it is handed out when its holder
@@ -94,8 +109,12 @@ impl Renewals {
     ///
     /// # Errors
     /// [`IssueError`].
-    pub fn issue(&self, role: Role, name: &str, certificate: Bytes) -> Result<(), IssueError> {
-        self.table().issue(role, name, certificate)
+    pub fn issue(&self, role: Role, name: &str, issued: Issued) -> Result<(), IssueError> {
+        let certificate = short(fingerprint_of(&issued.der));
+        self.table().issue(Holder::new(role, name), issued)?;
+        let role = role.name();
+        tracing::info!(role, certificate, "a certificate is issued, and waits for its holder");
+        Ok(())
     }
 
     /// Registers a certificate that was issued here and is shown for the first time; of any other
@@ -103,24 +122,28 @@ impl Renewals {
     ///
     /// # Errors
     /// The code that the peer is told: Identity if its name was ended or renewed otherwise
-    /// meanwhile, another one if the journal does not take the change.
+    /// meanwhile, or the certificate taken back, another one if the journal does not take the
+    /// change; then it may be shown again.
     pub(super) async fn adopt(
-        &self,
+        self: &Arc<Self>,
         peer: &Peer,
         desk: &RegistryDesk,
         now: Millis,
     ) -> Result<bool, RejectCode> {
-        let Some(succession) = self.table().succession(peer) else { return Ok(false) };
-        // Before the change, which has every connection look at itself. Without it nothing drains.
-        let drain_ms = u64::try_from(self.drain.as_millis()).unwrap_or(u64::MAX);
-        let drained_at = now.plus(drain_ms);
-        let made = desk.change(|view| {
-            let change = succeed(peer, &succession, view, now)?;
-            self.table().drain_until(peer.holder, drained_at);
-            Ok(change)
-        });
-        match made.await {
-            Ok(_) => Ok(true),
+        if self.table().succession(peer).is_none() {
+            return Ok(false);
+        }
+        let (renewals, shown) = (Arc::clone(self), peer.clone());
+        let decide = move |view: &LedgerView| renewals.begin_succession(&shown, view, now);
+        let (renewals, shown) = (Arc::clone(self), peer.clone());
+        let undo = move || renewals.table().drain(&shown, None);
+        match desk.succeed(decide, undo).await {
+            Ok(_) => {
+                let role = peer.id.role_and_name().0.name();
+                let certificate = short(peer.fingerprint);
+                tracing::info!(role, certificate, "a renewed certificate is registered");
+                Ok(true)
+            }
             // Shown twice at once: the other one was first, and the registry says so.
             Err(DeskError::Not(_)) if peer.is_entitled(desk.view(), now) => Ok(false),
             Err(DeskError::Not(why) | DeskError::Refused(why)) => {
@@ -128,45 +151,93 @@ impl Renewals {
                 Err(RejectCode::Identity)
             }
             Err(DeskError::Admit(error)) => Err(error.code()),
+            Err(DeskError::Ended) => Err(RejectCode::Unavailable),
         }
     }
 
-    /// Whether a peer may go on for a while although another certificate is registered: the one
-    /// that it asked for, and that was shown.
-    pub(super) fn drains(&self, peer: &Peer, view: &LedgerView, now: Millis) -> bool {
-        let registered = peer.id.registered(view, now);
-        registered.is_some_and(|found| self.table().drains(peer, found.fingerprint, now))
-    }
-
-    /// Takes back a certificate that was issued and never shown; `false` if this is none.
-    pub fn forget_unused(&self, fingerprint: [u8; 32]) -> bool {
+    /// The change by which a certificate takes the place of the one before, if it still may, in a
+    /// turn of the desk.
+    fn begin_succession(
+        &self,
+        peer: &Peer,
+        view: &LedgerView,
+        now: Millis,
+    ) -> Result<RegistryChange, String> {
         let mut table = self.table();
-        let unused = table.unused(fingerprint);
-        unused.into_iter().for_each(|holder| table.forget(holder));
-        unused.is_some()
+        let succession = table.succession(peer);
+        let succession = succession.ok_or("expected a certificate that was not taken back")?;
+        let change = succeed(peer, &succession, view, now)?;
+        // Before the change: a check of the one before may come with it.
+        let drain_ms = u64::try_from(self.drain.as_millis()).unwrap_or(u64::MAX);
+        table.drain(peer, Some(Interval { from: now, until: now.plus(drain_ms) }));
+        Ok(change)
     }
 
-    /// Whose registered certificate this is: it is about to be ended, and what its name asked for
-    /// with it is forgotten.
+    /// How long, in milliseconds, a peer may go on although another certificate is registered: the
+    /// one that it asked for, and that was shown. None: not at all.
+    pub(super) fn drains(&self, peer: &Peer, view: &LedgerView, now: Millis) -> Option<u64> {
+        let registered = peer.id.registered(view, now)?;
+        self.table().drains(peer, registered.fingerprint, now)
+    }
+
+    /// Ends the certificate with this fingerprint, in one turn of the desk.
     ///
     /// # Errors
-    /// A sentence if none with this fingerprint is registered.
-    pub fn revoke(
+    /// [`DeskError`]; [`DeskError::Not`] if it is none that holds, drains or waits to be shown.
+    pub async fn revoke(
+        self: &Arc<Self>,
+        fingerprint: [u8; 32],
+        desk: &RegistryDesk,
+        now: Millis,
+    ) -> Result<Revoked, DeskError> {
+        let (renewals, (tell, told)) = (Arc::clone(self), oneshot::channel());
+        let decide = move |view: &LedgerView| {
+            let revocation = renewals.revocation(fingerprint, view, now)?;
+            let change = match &revocation {
+                Revocation::End(key) => Some(RegistryChange::End { key: key.clone(), at: now }),
+                Revocation::Unused | Revocation::Draining => None,
+            };
+            // Its only reader waits below.
+            drop(tell.send(revocation));
+            Ok(change)
+        };
+        let position = desk.change(decide).await?;
+        match told.await.map_err(|_| DeskError::Ended)? {
+            Revocation::End(key) => Ok(Revoked::Registered { key, position }),
+            Revocation::Unused => Ok(Revoked::Unused),
+            Revocation::Draining => {
+                desk.wake_connections();
+                Ok(Revoked::Draining)
+            }
+        }
+    }
+
+    fn revocation(
         &self,
         fingerprint: [u8; 32],
         view: &LedgerView,
         now: Millis,
-    ) -> Result<RegistryKey, String> {
-        let key = registered_as(fingerprint, view, now.max(view.last_time())).ok_or(
-            "expected the fingerprint of a certificate that is registered, or was issued and not \
-             shown yet, found none: it was ended or replaced already (`sequencer identity list \
-             --json` shows those that hold)",
-        )?;
-        // Whoever has the key of this certificate may be who asked for the next one.
-        if let Some((role, name)) = role_and_name(&key) {
-            self.table().forget(Holder::new(role, name));
+    ) -> Result<Revocation, String> {
+        let mut table = self.table();
+        // Never shown, so never registered: there is nothing to change, and it is gone.
+        if let Some(holder) = table.unused(fingerprint) {
+            table.forget(holder);
+            return Ok(Revocation::Unused);
         }
-        Ok(key)
+        if let Some(key) = registered_as(fingerprint, view, now.max(view.last_time())) {
+            // Whoever has the key of this certificate may be who asked for the next one.
+            if let Some((role, name)) = role_and_name(&key) {
+                table.forget(Holder::new(role, name));
+            }
+            return Ok(Revocation::End(key));
+        }
+        if table.end_drain(fingerprint) {
+            return Ok(Revocation::Draining);
+        }
+        Err("expected the fingerprint of a certificate that is registered, or was issued and not \
+             shown yet, found none: it was ended or replaced already (`sequencer identity list \
+             --json` shows those that hold)"
+            .into())
     }
 
     /// Plain values: a panic elsewhere leaves none of them half changed.
@@ -174,6 +245,53 @@ impl Renewals {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// A certificate that the operator issued.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    /// The certificate.
+    pub der: Bytes,
+    /// When the node was given it.
+    pub at: Millis,
+}
+
+/// What was ended by its fingerprint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Revoked {
+    /// A registered certificate.
+    Registered {
+        /// Whose.
+        key: RegistryKey,
+        /// Where that is journaled.
+        position: Option<Position>,
+    },
+    /// One that was issued and never shown: it is taken back.
+    Unused,
+    /// One that was replaced a moment ago, whose connections would have gone on.
+    Draining,
+}
+
+/// The same, decided and not made yet.
+enum Revocation {
+    End(RegistryKey),
+    Unused,
+    Draining,
+}
+
+/// Whether the registry still holds a name with the certificate that asked.
+fn is_current(view: &LedgerView, now: Millis) -> impl Fn(Role, &str, [u8; 32]) -> bool {
+    move |role, name, replaces| {
+        let registered = PeerId::new(role, name).ok().and_then(|id| id.registered(view, now));
+        registered.is_some_and(|found| found.fingerprint == replaces)
+    }
+}
+
+/// The first digits of a fingerprint, for the log.
+fn short(fingerprint: [u8; 32]) -> String {
+    hex::encode(&fingerprint[..SHORT_BYTES])
+}
+
+const SHORT_BYTES: usize = 4;
 
 /// The change by which a certificate takes the place of the one before, if that still holds.
 fn succeed(

@@ -8,6 +8,8 @@ mod frames;
 mod requests;
 mod state;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use model::RejectCode;
 use wire::{Credit, GroupIdentity, Hello, Lane, ServerEvent, SignedReceipt, Standing};
@@ -58,21 +60,27 @@ impl Session {
     }
 
     /// Closes a peer that may not go on, and a gateway whose frames nobody takes any more.
-    pub(super) fn check_identity(&mut self) {
+    /// How long it still may go on, if its certificate was replaced a moment ago.
+    pub(super) fn check_identity(&mut self) -> Option<Duration> {
         // Whoever it is: nothing that it sends is taken, and nothing acknowledged.
         if self.services.hub.hold().is_set() {
-            return self.close(RejectCode::History);
+            self.close(RejectCode::History);
+            return None;
         }
         let (view, now) = (&self.services.view, self.services.clock.now());
-        let may_stay = self.peer.is_entitled(view, now)
-            || self.services.renewals.drains(&self.peer, view, now);
-        if !may_stay {
-            return self.close(RejectCode::Identity);
+        let mut drains = None;
+        if !self.peer.is_entitled(view, now) {
+            drains = self.services.renewals.drains(&self.peer, view, now);
+            if drains.is_none() {
+                self.close(RejectCode::Identity);
+                return None;
+            }
         }
         if let (PeerId::Gateway(_), Err(error)) = (&self.peer.id, self.services.admit.check_open())
         {
             self.close(error.code());
         }
+        drains.map(Duration::from_millis)
     }
 
     /// The next message to send on a lane.

@@ -9,6 +9,7 @@ use wire::limits::CERTIFICATE_BYTES_MAX;
 use wire::{Holder, RenewalRequest, Role};
 use x509_parser::certificate::X509Certificate;
 
+use super::Issued;
 use crate::folder::authority::fingerprint_of;
 use crate::folder::request::CertificateRequest;
 use crate::stages::ingest::peer::Peer;
@@ -29,9 +30,12 @@ struct Entry {
     replaces: [u8; 32],
     request: RenewalRequest,
     asked_at: Millis,
+    /// Whether another key was asked for before, of the same certificate: its holder may have made
+    /// it anew, or there are two who have its key.
+    is_disputed: bool,
     issued: Option<Certificate>,
-    /// When connections of the certificate before are closed; none until the new one is shown.
-    drained_at: Option<Millis>,
+    /// While connections of the certificate before go on; none until the new one is shown.
+    drains: Option<Interval>,
 }
 
 /// A certificate that the operator issued.
@@ -40,6 +44,7 @@ pub(super) struct Certificate {
     der: Bytes,
     pub(super) fingerprint: [u8; 32],
     pub(super) valid: Interval,
+    issued_at: Millis,
 }
 
 /// What a certificate that is shown for the first time takes the place of.
@@ -62,6 +67,8 @@ pub struct WaitingRenewal {
     pub request: Bytes,
     /// When it was asked first.
     pub asked_at: Millis,
+    /// Whether it took the place of a request for another key, of the same certificate.
+    pub is_disputed: bool,
 }
 
 /// What somebody who asks is told.
@@ -69,15 +76,26 @@ pub struct WaitingRenewal {
 pub(in crate::stages::ingest) enum Asked {
     /// It was not known before, and waits from now on.
     New,
+    /// The same, in place of a request for another key: two may have the key of one certificate.
+    Replaced,
     /// It waits.
     Waits,
     /// It is issued.
     Issued(Bytes),
 }
 
-/// No room for a further name.
+/// Why a request is not taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Full;
+pub(super) enum NotTaken {
+    /// There is no room for a further name.
+    Full,
+    /// One that its name asked for is issued, and was not shown yet.
+    Issued,
+}
+
+/// How long an issued certificate keeps its place from a request for another key: its holder looks
+/// once a minute.
+const ISSUED_KEPT_MS: u64 = 24 * 3_600_000;
 
 /// Why a certificate is not handed out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
@@ -108,31 +126,40 @@ impl Table {
     }
 
     /// Takes a request of a peer, or tells what became of it. The operator is to see one request
-    /// for each name: a later one with another key takes the place of an earlier one.
+    /// for each name: a later one with another key takes the place of an earlier one, and says that
+    /// it did. One that is issued keeps its place: who has a copy of the key could else keep the
+    /// holder's own certificate from it.
     ///
     /// # Errors
-    /// [`Full`] for a new name while all places are taken.
+    /// [`NotTaken`].
     pub(super) fn ask(
         &mut self,
         peer: &Peer,
         request: &RenewalRequest,
         now: Millis,
-    ) -> Result<Asked, Full> {
+    ) -> Result<Asked, NotTaken> {
         let known = self.entries.get(&peer.holder);
+        let mut is_disputed = false;
         if let Some(entry) = known
             && entry.replaces == peer.fingerprint
-            && entry.request == *request
         {
-            return Ok(match &entry.issued {
-                Some(issued) => Asked::Issued(issued.der.clone()),
-                None => Asked::Waits,
-            });
+            if entry.request == *request {
+                return Ok(match &entry.issued {
+                    Some(issued) => Asked::Issued(issued.der.clone()),
+                    None => Asked::Waits,
+                });
+            }
+            let is_kept = |one: &Certificate| now < one.issued_at.plus(ISSUED_KEPT_MS);
+            if entry.issued.as_ref().is_some_and(is_kept) {
+                return Err(NotTaken::Issued);
+            }
+            is_disputed = true;
         }
         if known.is_none() && self.entries.len() >= self.entries_max {
             // Those that are done with; whoever still waits keeps its place.
-            self.entries.retain(|_, entry| entry.drained_at.is_none_or(|at| now < at));
+            self.entries.retain(|_, entry| entry.drains.is_none_or(|drains| now < drains.until));
             if self.entries.len() >= self.entries_max {
-                return Err(Full);
+                return Err(NotTaken::Full);
             }
         }
         let (role, name) = peer.id.role_and_name();
@@ -142,25 +169,35 @@ impl Table {
             replaces: peer.fingerprint,
             request: request.clone(),
             asked_at: now,
+            is_disputed,
             issued: None,
-            drained_at: None,
+            drains: None,
         };
         self.entries.insert(peer.holder, entry);
-        Ok(Asked::New)
+        Ok(if is_disputed { Asked::Replaced } else { Asked::New })
     }
 
-    /// Requests that nobody has answered yet, by role and name. Forgotten are those whose old
-    /// connections are over, and those of whom `is_current` says that the registry does not hold the
-    /// certificate that asked any more.
+    /// Forgets those whose old connections are over, and those of whom `is_current` says that the
+    /// registry does not hold the certificate that asked any more.
+    pub(super) fn forget_gone(
+        &mut self,
+        now: Millis,
+        is_current: impl Fn(Role, &str, [u8; 32]) -> bool,
+    ) {
+        // Where it is current still, the new one was shown and is not registered yet.
+        self.entries.retain(|_, entry| {
+            entry.drains.is_some_and(|drains| now < drains.until)
+                || is_current(entry.role, &entry.name, entry.replaces)
+        });
+    }
+
+    /// Requests that nobody has answered yet, by role and name; those that are gone are forgotten.
     pub(super) fn waiting(
         &mut self,
         now: Millis,
         is_current: impl Fn(Role, &str, [u8; 32]) -> bool,
     ) -> Vec<WaitingRenewal> {
-        self.entries.retain(|_, entry| match entry.drained_at {
-            Some(at) => now < at,
-            None => is_current(entry.role, &entry.name, entry.replaces),
-        });
+        self.forget_gone(now, is_current);
         let waiting = self.entries.values().filter(|entry| entry.issued.is_none());
         let mut waiting: Vec<_> = waiting
             .map(|entry| WaitingRenewal {
@@ -169,6 +206,7 @@ impl Table {
                 replaces: entry.replaces,
                 request: Bytes::copy_from_slice(entry.request.as_bytes()),
                 asked_at: entry.asked_at,
+                is_disputed: entry.is_disputed,
             })
             .collect();
         waiting.sort_by(|one, other| (one.role, &one.name).cmp(&(other.role, &other.name)));
@@ -184,16 +222,18 @@ impl Table {
     ///
     /// # Errors
     /// [`IssueError`].
-    pub(super) fn issue(&mut self, role: Role, name: &str, der: Bytes) -> Result<(), IssueError> {
+    pub(super) fn issue(&mut self, holder: Holder, issued: Issued) -> Result<(), IssueError> {
+        let Issued { der, at } = issued;
         if der.len() > CERTIFICATE_BYTES_MAX {
             return Err(IssueError::TooLong { found: der.len() });
         }
-        let entry = self.entries.get_mut(&Holder::new(role, name)).ok_or(IssueError::NotAsked)?;
-        if entry.drained_at.is_some() {
+        let entry = self.entries.get_mut(&holder).ok_or(IssueError::NotAsked)?;
+        if entry.drains.is_some() {
             return Err(IssueError::NotAsked);
         }
         let valid = entry.check_issued(&der).ok_or(IssueError::Other)?;
-        entry.issued = Some(Certificate { fingerprint: fingerprint_of(&der), der, valid });
+        let fingerprint = fingerprint_of(&der);
+        entry.issued = Some(Certificate { fingerprint, der, valid, issued_at: at });
         Ok(())
     }
 
@@ -205,21 +245,33 @@ impl Table {
         is_shown.then_some(Succession { replaces: entry.replaces, certificate })
     }
 
-    /// The certificate of a name was shown: those of the one before go on until `at`.
-    pub(super) fn drain_until(&mut self, holder: Holder, at: Millis) {
-        if let Some(entry) = self.entries.get_mut(&holder) {
-            entry.drained_at = Some(at);
+    /// The certificate of a name was shown: those of the one before go on for so long. None: it
+    /// was shown, and could not be registered; it may be shown again.
+    pub(super) fn drain(&mut self, peer: &Peer, drains: Option<Interval>) {
+        // A name may have asked anew since.
+        if let Some(entry) = self.entries.get_mut(&peer.holder)
+            && entry.is_issued(peer.fingerprint)
+        {
+            entry.drains = drains;
         }
     }
 
-    /// Whether a peer's certificate was replaced a moment ago by the one that is registered now,
-    /// and its connections are left to end by themselves.
-    pub(super) fn drains(&self, peer: &Peer, registered: [u8; 32], now: Millis) -> bool {
-        self.entries.get(&peer.holder).is_some_and(|entry| {
-            entry.replaces == peer.fingerprint
-                && entry.issued.as_ref().is_some_and(|issued| issued.fingerprint == registered)
-                && entry.drained_at.is_some_and(|at| now < at)
-        })
+    /// How long a peer still may go on whose certificate was replaced a moment ago by the one that
+    /// is registered now; none: not at all. A clock that was set back ends it too: it would else go
+    /// on for as long as that was.
+    pub(super) fn drains(&self, peer: &Peer, registered: [u8; 32], now: Millis) -> Option<u64> {
+        let entry = self.entries.get(&peer.holder)?;
+        let drains = entry.drains.filter(|drains| drains.from <= now && now < drains.until)?;
+        let is_it = entry.replaces == peer.fingerprint && entry.is_issued(registered);
+        is_it.then(|| drains.until.since(now))
+    }
+
+    /// Whether connections of this certificate drain, which they do no more from now on.
+    pub(super) fn end_drain(&mut self, fingerprint: [u8; 32]) -> bool {
+        let draining = |entry: &Entry| entry.replaces == fingerprint && entry.drains.is_some();
+        let known = self.entries.len();
+        self.entries.retain(|_, entry| !draining(entry));
+        self.entries.len() < known
     }
 
     /// Forgets a name's request, and what was issued for it.
@@ -229,15 +281,18 @@ impl Table {
 
     /// The name that this certificate was issued for and that did not show it yet.
     pub(super) fn unused(&self, fingerprint: [u8; 32]) -> Option<Holder> {
-        let is_it = |entry: &Entry| {
-            let issued = entry.issued.as_ref().is_some_and(|one| one.fingerprint == fingerprint);
-            issued && entry.drained_at.is_none()
-        };
+        let is_it = |entry: &Entry| entry.is_issued(fingerprint) && entry.drains.is_none();
         self.entries.iter().find(|(_, entry)| is_it(entry)).map(|(holder, _)| *holder)
     }
 }
 
 impl Entry {
+    /// Whether this is what was issued.
+    fn is_issued(&self, fingerprint: [u8; 32]) -> bool {
+        let issued = self.issued.as_ref();
+        issued.is_some_and(|issued| issued.fingerprint == fingerprint)
+    }
+
     /// When a certificate is good, if it is of this name and of the key of this request.
     fn check_issued(&self, der: &[u8]) -> Option<Interval> {
         let peer = Peer::of_certificate(&der.into()).ok()?;
@@ -301,6 +356,10 @@ mod tests {
         }
     }
 
+    fn issue(table: &mut Table, name: &str, der: Bytes) -> Result<(), IssueError> {
+        table.issue(Holder::new(Role::Gateway, name), Issued { der, at: at(0) })
+    }
+
     fn request() -> RenewalRequest {
         let key = KeyPair::generate().unwrap();
         let params = rcgen::CertificateParams::default();
@@ -313,12 +372,14 @@ mod tests {
         let (peer, first, second) = (world.peer("gw-1"), request(), request());
         assert_eq!(table.ask(&peer, &first, at(1)), Ok(Asked::New));
         assert_eq!(table.ask(&peer, &first, at(2)), Ok(Asked::Waits));
-        assert_eq!(table.ask(&peer, &second, at(3)), Ok(Asked::New), "in place of the first");
+        let replaced = table.ask(&peer, &second, at(3));
+        assert_eq!(replaced, Ok(Asked::Replaced), "in place of the first");
         let waiting = table.waiting(at(3), |_, _, _| true);
         assert_eq!((waiting.len(), table.waiting_count()), (1, 1));
         assert_eq!((&waiting[0].request[..], waiting[0].asked_at), (second.as_bytes(), at(3)));
 
-        let issue = |table: &mut Table, name: &str, der| table.issue(Role::Gateway, name, der);
+        assert!(waiting[0].is_disputed, "two may have its key");
+        let issue = |table: &mut Table, name: &str, der| issue(table, name, der);
         let own = world.sign(&second, "gw-1");
         let of_first = world.sign(&first, "gw-1");
         assert_eq!(issue(&mut table, "gw-1", of_first), Err(IssueError::Other), "another key");
@@ -334,12 +395,32 @@ mod tests {
     }
 
     #[test]
+    fn an_issued_certificate_keeps_its_place_for_a_day_from_another_key() {
+        let (world, mut table) = (World::new(), Table::new(10));
+        let (peer, own, other) = (world.peer("gw-1"), request(), request());
+        assert_eq!(table.ask(&peer, &own, at(1)), Ok(Asked::New));
+        assert!(!table.waiting(at(1), |_, _, _| true)[0].is_disputed);
+        let der = world.sign(&own, "gw-1");
+        issue(&mut table, "gw-1", der.clone()).unwrap();
+        assert_eq!(table.ask(&peer, &other, at(2)), Err(NotTaken::Issued));
+        assert_eq!(table.ask(&peer, &own, at(3)), Ok(Asked::Issued(der)), "its holder's");
+        let day = ISSUED_KEPT_MS / 1000;
+        assert_eq!(table.ask(&peer, &other, at(day - 1)), Err(NotTaken::Issued));
+        assert_eq!(table.ask(&peer, &other, at(day)), Ok(Asked::Replaced));
+        assert!(table.waiting(at(day), |_, _, _| true)[0].is_disputed);
+        // Whoever has another certificate of that name asks for something else.
+        let renewed = world.peer("gw-1");
+        assert_eq!(table.ask(&renewed, &own, at(day + 1)), Ok(Asked::New));
+        assert!(!table.waiting(at(day + 1), |_, _, _| true)[0].is_disputed);
+    }
+
+    #[test]
     fn who_shows_it_succeeds_the_one_before_which_drains_for_a_while() {
         let (world, mut table) = (World::new(), Table::new(10));
         let (old, request) = (world.peer("gw-1"), request());
         table.ask(&old, &request, at(1)).unwrap();
         let der = world.sign(&request, "gw-1");
-        table.issue(Role::Gateway, "gw-1", der.clone()).unwrap();
+        issue(&mut table, "gw-1", der.clone()).unwrap();
         let new = Peer::of_certificate(&der.as_ref().into()).unwrap();
         assert!(
             table.succession(&old).is_none() && table.succession(&world.peer("gw-1")).is_none()
@@ -350,25 +431,41 @@ mod tests {
         assert_eq!(table.unused(new.fingerprint), Some(new.holder));
 
         let drains = |table: &Table, peer: &Peer, now| table.drains(peer, new.fingerprint, now);
-        assert!(!drains(&table, &old, at(2)), "nobody has shown it");
-        table.drain_until(new.holder, at(32));
-        assert!(drains(&table, &old, at(31)) && !drains(&table, &old, at(32)));
-        assert!(!drains(&table, &world.peer("gw-1"), at(3)), "a certificate from before that");
-        assert!(!table.drains(&old, [7; 32], at(3)), "another one was registered meanwhile");
+        assert_eq!(drains(&table, &old, at(2)), None, "nobody has shown it");
+        table.drain(&new, Some(Interval { from: at(2), until: at(32) }));
+        assert_eq!(drains(&table, &old, at(31)), Some(1000));
+        assert_eq!(drains(&table, &old, at(32)), None);
+        assert_eq!(drains(&table, &old, at(1)), None, "the clock was set back");
+        assert_eq!(drains(&table, &world.peer("gw-1"), at(3)), None, "one from before that");
+        assert_eq!(table.drains(&old, [7; 32], at(3)), None, "another one is registered since");
         assert_eq!(table.unused(new.fingerprint), None);
-        let again = table.issue(Role::Gateway, "gw-1", der);
+        let again = issue(&mut table, "gw-1", der);
         assert_eq!(again, Err(IssueError::NotAsked), "one request, one certificate");
+
+        // As if it could not be registered.
+        table.drain(&old, None);
+        assert!(drains(&table, &old, at(3)).is_some(), "that is another one's");
+        table.drain(&new, None);
+        assert_eq!(table.unused(new.fingerprint), Some(new.holder));
+        table.forget_gone(at(100), |_, _, _| true);
+        assert!(table.succession(&new).is_some(), "it may be shown again");
+        table.drain(&new, Some(Interval { from: at(100), until: at(130) }));
+        assert!(table.end_drain(old.fingerprint) && !table.end_drain(old.fingerprint));
+        assert_eq!(drains(&table, &old, at(101)), None);
     }
 
     #[test]
     fn places_are_bounded_and_those_who_wait_keep_theirs() {
         let (world, mut table) = (World::new(), Table::new(2));
-        let (first, request) = (world.peer("gw-1"), request());
-        table.ask(&first, &request, at(1)).unwrap();
+        let request = request();
+        table.ask(&world.peer("gw-1"), &request, at(1)).unwrap();
         table.ask(&world.peer("gw-2"), &request, at(1)).unwrap();
-        assert_eq!(table.ask(&world.peer("gw-3"), &request, at(1)), Err(Full));
-        table.drain_until(first.holder, at(30));
-        assert_eq!(table.ask(&world.peer("gw-3"), &request, at(29)), Err(Full));
+        assert_eq!(table.ask(&world.peer("gw-3"), &request, at(1)), Err(NotTaken::Full));
+        let der = world.sign(&request, "gw-1");
+        issue(&mut table, "gw-1", der.clone()).unwrap();
+        let new = Peer::of_certificate(&der.as_ref().into()).unwrap();
+        table.drain(&new, Some(Interval { from: at(1), until: at(30) }));
+        assert_eq!(table.ask(&world.peer("gw-3"), &request, at(29)), Err(NotTaken::Full));
         assert_eq!(table.ask(&world.peer("gw-3"), &request, at(30)), Ok(Asked::New));
         let left = table.waiting(at(31), |_, name, _| name != "gw-2");
         let names: Vec<_> = left.iter().map(|one| one.name.as_str()).collect();

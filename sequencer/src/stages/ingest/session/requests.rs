@@ -99,6 +99,10 @@ impl Session {
                 self.observe(Observed::Renewal(RenewalStep::Asked));
                 None
             }
+            Ok(renewals::Asked::Replaced) => {
+                self.observe(Observed::Renewal(RenewalStep::Replaced));
+                None
+            }
             Ok(renewals::Asked::Issued(certificate)) => {
                 self.observe(Observed::Renewal(RenewalStep::Issued));
                 Some(certificate)

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Connection, ConnectionConfig, ConnectionError, Deployment, Identity, Renewal};
+use client::{Connection, ConnectionConfig, ConnectionError, Deployment, Identity, Renewal, Waits};
 use model::{Clock as _, Interval, Millis, Sequence};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use wire::{Entry, Lane, Role};
@@ -14,6 +14,7 @@ use super::renewals::{issue_all, register};
 use super::support::{Node, close_code, descriptor, dial, now, readings};
 use crate::folder::authority::Issued;
 use crate::folder::request::CertificateRequest;
+use crate::stages::ingest::IngestConfig;
 
 /// How long the first certificate lives, by the clock that node and client share.
 const LIFE_MS: u64 = 600_000;
@@ -44,6 +45,14 @@ impl Gateway {
         &self,
         node: &Node,
     ) -> Result<(Connection, UnboundedReceiver<Renewal>), ConnectionError> {
+        self.connect_waiting(node, Waits::default()).await
+    }
+
+    async fn connect_waiting(
+        &self,
+        node: &Node,
+        waits: Waits,
+    ) -> Result<(Connection, UnboundedReceiver<Renewal>), ConnectionError> {
         let identity = Identity::load(&self.folder()).unwrap();
         let deployment = Deployment::load(&self.folder()).unwrap();
         let (tell, told) = unbounded_channel();
@@ -52,6 +61,7 @@ impl Gateway {
         config.renew_every = Some(Duration::from_millis(5));
         config.on_renewal = Some(Arc::new(move |step: &Renewal| drop(tell.send(step.clone()))));
         config.clock = node.clock.clone();
+        config.waits = waits;
         Connection::connect(config).await.map(|connection| (connection, told))
     }
 }
@@ -216,4 +226,73 @@ async fn a_certificate_that_somebody_else_renewed_is_found_before_it_is_refused(
         assert_eq!(connection.end_reason().map(|why| why.to_string()), None);
         connection.flush().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_though_the_old_connection_is_closed_before_it_went_over() {
+    let limits = IngestConfig::default();
+    let config = IngestConfig { identity_check_ms: 100, renewal_drain_ms: 60_000, ..limits };
+    let node = Node::start_with(config, Arc::new(())).await;
+    let gateway = Gateway::new(&node).await;
+    // As long as the writer is held nothing is acknowledged, so that it cannot go over.
+    let waits = Waits { drain: Duration::from_secs(600), ..Waits::default() };
+    assert!(waits.renewal.is_zero());
+    let (connection, mut told) = gateway.connect_waiting(&node, waits).await.unwrap();
+    let stream = connection.open_stream(Lane::Live, descriptor()).await.unwrap();
+    node.clock.advance(LIFE_MS / 2);
+    until(&mut told, is_asked).await;
+    issue_all(&node);
+    until(&mut told, is_renewed).await;
+    let held = node.hold_writer();
+    for value in 1..=5 {
+        stream.send(&readings(value)).await.unwrap();
+    }
+    node.clock.advance(60_000);
+    let over = loop {
+        let counts = connection.counts();
+        if connection.end_reason().is_some() || counts.reconnects + counts.renewals > 0 {
+            break counts;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(connection.end_reason().map(|why| why.to_string()), None);
+    assert_eq!((over.reconnects, over.renewals), (1, 0), "the node closed the old one");
+    drop(held);
+    stream.flush().await.unwrap();
+    assert_eq!(stored(&node), (1..=5).collect::<Vec<_>>());
+    assert_eq!(connection.end_reason().map(|why| why.to_string()), None);
+}
+
+#[tokio::test]
+async fn a_key_that_was_made_beside_a_replaced_certificate_is_not_certified() {
+    let node = Node::start().await;
+    let gateway = Gateway::new(&node).await;
+    let pending = gateway.folder().join("renewal.pem");
+    let (connection, mut told) = gateway.connect(&node).await.unwrap();
+    node.clock.advance(LIFE_MS / 2);
+    until(&mut told, is_asked).await;
+    let feared = bytes(&pending);
+    drop(connection);
+    // The folder was feared stolen: the operator gave another one, and its files were put there.
+    let valid = Interval { from: now(), until: now().plus(4 * LIFE_MS) };
+    let by_hand = node.authority.issue_client(Role::Gateway, "gateway", valid).unwrap();
+    register(&node, by_hand.fingerprint(), valid).await;
+    let written = gateway.root.path().join("by-hand");
+    hand_out(&node, &by_hand, &written);
+    for file in ["cert.pem", "key.pem"] {
+        std::fs::copy(written.join(file), gateway.folder().join(file)).unwrap();
+    }
+    let (connection, mut told) = gateway.connect(&node).await.unwrap();
+    node.clock.advance(2 * LIFE_MS);
+    until(&mut told, is_asked).await;
+    let request = |text: &[u8]| {
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        text[text.find("-----BEGIN CERTIFICATE REQUEST").unwrap()..].to_owned()
+    };
+    assert_ne!(request(&feared), request(&bytes(&pending)));
+    let waiting = node.renewals.waiting(&node.view, node.clock.now());
+    assert_eq!((waiting.len(), waiting[0].replaces), (1, by_hand.fingerprint()));
+    issue_all(&node);
+    until(&mut told, is_renewed).await;
+    assert_eq!(connection.counts().reconnects, 0);
 }

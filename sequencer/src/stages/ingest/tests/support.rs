@@ -78,6 +78,7 @@ pub(super) struct Node {
     pub(super) hub: ReceiptHub,
     pub(super) authority: Authority,
     pub(super) renewals: Arc<Renewals>,
+    pub(super) desk: RegistryDesk,
     pub(super) journal: Reader<FileMedium>,
     pub(super) windows: mpsc::Receiver<ClosedWindow>,
     pub(super) address: SocketAddr,
@@ -206,10 +207,11 @@ impl Node {
         let tls = authority.issue_server(&names, validity()).unwrap().server_tls().unwrap();
         let sessions = Arc::new(sessions);
         let renewals = Arc::new(Renewals::new(&config));
+        let desk = RegistryDesk::new(admit.clone(), view.clone());
         let services = Services {
             admit: admit.clone(),
             view: view.clone(),
-            desk: RegistryDesk::new(admit.clone(), view.clone()),
+            desk: desk.clone(),
             renewals: renewals.clone(),
             hub: hub.clone(),
             clock: Arc::clone(&sessions) as Arc<dyn Clock>,
@@ -229,6 +231,7 @@ impl Node {
             hub,
             authority,
             renewals,
+            desk,
             journal,
             windows,
             address,
