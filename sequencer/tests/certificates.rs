@@ -62,6 +62,9 @@ fn what_a_gateway_asks_for_is_issued_by_one_command_and_revoked_by_its_fingerpri
 
     let revoke =
         |fingerprint: &str| sequencer(&site, &["identity", "revoke", "--fingerprint", fingerprint]);
+    // Its connections would have gone on for a while.
+    let drained = revoke(&first);
+    assert!(said(&drained).contains("its connections end now"), "{}", said(&drained));
     let gone = revoke(&first);
     assert_eq!(gone.status.code(), Some(1), "{}", said(&gone));
     assert!(said(&gone).contains("ended or replaced already"), "{}", said(&gone));

@@ -59,10 +59,14 @@ pub(super) enum Command {
     ///
     /// With --all it issues what was asked for over the connections of running clients, which do so
     /// from the half of a certificate's life on: each gets its own when it asks again, and the one
-    /// before holds until the new one is shown. Have it run once a day.
+    /// before holds until the new one is shown. Have it run once a day. It takes gateways and wallets;
+    /// practitioners and operators only with --role, since the requests are the running node's word.
+    /// Where a request took the place of one for another key it is listed, and not issued until
+    /// --also names it: either its holder made it anew, or somebody has a copy of the holder's key.
     ///
     ///   sequencer identity renew anna --role wallet --request anna.csr --out for-anna
     ///   sequencer identity renew --all
+    ///   sequencer identity renew --all --role operator
     #[command(verbatim_doc_comment)]
     Renew(Renew),
     /// Ends a certificate: its open connections end at once, and it gets no further one.
@@ -123,9 +127,12 @@ pub(super) struct Renew {
     /// A new folder for the certificate, or the one that holds the key of the request.
     #[arg(long, required_unless_present = "all")]
     out: Option<PathBuf>,
-    /// Everybody who asked over their connection.
-    #[arg(long, conflicts_with_all = ["id", "role", "request", "out", "public_key"])]
+    /// Every gateway and wallet that asked over its connection; with --role those of that role.
+    #[arg(long, conflicts_with_all = ["id", "request", "out", "public_key"])]
     all: bool,
+    /// With --all: also this one, whose request took the place of another key's.
+    #[arg(long, value_name = "ID", requires = "all")]
+    also: Vec<String>,
     #[command(flatten)]
     asked: Asked,
     /// A new key that signs a practitioner's requests to read, instead of the registered one.
@@ -264,11 +271,11 @@ fn issue(Issue { wanted, organisation, public_key }: Issue) -> Outcome {
     register(wanted, maker, subject, Given::NoRecord)
 }
 
-fn renew(Renew { id, role, request, out, all: _, asked, public_key }: Renew) -> Outcome {
+fn renew(Renew { id, role, request, out, all: _, also, asked, public_key }: Renew) -> Outcome {
     // The parser lets them be missing only where all are meant.
     let (Some(id), Some(role), Some(out)) = (id, role, out) else {
         let config = configured(&Layout::new(&asked.node.dir))?;
-        return renewals::issue_all(&config, &asked);
+        return renewals::issue_all(&config, &renewals::Wanted { role, also }, &asked);
     };
     let wanted = Wanted { id, role, request, out, asked };
     let maker = Maker::open(&wanted)?;
@@ -310,7 +317,14 @@ fn revoke_certificate(digits: &str, asked: &Asked) -> Outcome {
                  another one: `sequencer identity issue {id} --role {role} ..`"
             )
         }
-        _ => "the certificate was issued and never shown: it is taken back".to_owned(),
+        _ if answer["was"] == "draining" => {
+            "the certificate was replaced a moment ago: its connections end now".to_owned()
+        }
+        _ => {
+            "the certificate was issued and never shown: it is taken back. Its holder asks again, \
+              with the same key: if that is not to be trusted, revoke the certificate that it has"
+                .to_owned()
+        }
     };
     let mut json = answer;
     json["schema"] = CHANGE.into();

@@ -31,7 +31,7 @@ pub(super) struct Listed {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) public_key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    fingerprint: Option<String>,
+    pub(super) fingerprint: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) patient: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
