@@ -82,7 +82,8 @@ pub(super) async fn run(shared: &Shared, dialer: &Dialer) -> Infallible {
             (state.welcomed, state.session.speaks(Features::RENEWALS))
         };
         // A node of before may be a newer one tomorrow: it is looked at each time.
-        if !is_welcomed || !(is_due && is_spoken) && !is_unfinished(folder, &shown) {
+        let is_wanted = is_unfinished(folder, &shown) || is_due && is_spoken;
+        if !is_welcomed || !is_wanted {
             continue;
         }
         match step(shared, dialer, folder).await {

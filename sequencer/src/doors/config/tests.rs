@@ -113,7 +113,8 @@ fn each_lane_has_a_place_for_every_frame_that_credit_is_given_for() {
     let config = Config::default();
     let places = config.journal.queue_items_max - config.ingest.limits.reserved_items;
     let frames = config.ingest.limits.credit_frames_total;
-    let credit = |eighths| Credit { bytes: 0, frames }.without_eighths(8 - eighths).frames as usize;
+    let credit =
+        |eighths: u32| Credit { bytes: 0, frames }.without_eighths(8 - eighths).frames as usize;
     let own = |lane: Lane| lane.own_places(places);
     assert!(credit(1) <= own(Lane::Control), "alarms have an eighth of it alone");
     assert!(credit(7) <= places - own(Lane::Control) - own(Lane::Backfill));
