@@ -118,6 +118,43 @@ impl Tree {
         })
     }
 
+    /// Gives every node above the leaves at `indices`, which ascend, below the root: the leaves in
+    /// their order, then each level the same way. As many values as [`Tree::restore`] takes.
+    pub fn save(&self, indices: &[u32], mut put: impl FnMut(&Fr)) {
+        let mut places = indices.to_vec();
+        for level in 0..DEPTH {
+            for place in &places {
+                put(&self.children(level, place >> ARITY_BITS)[child(*place)]);
+            }
+            places.iter_mut().for_each(|place| *place >>= ARITY_BITS);
+            places.dedup();
+        }
+    }
+
+    /// The tree with leaves at `indices`, which ascend, and these nodes above them, as
+    /// [`Tree::save`] gave them. One hash, that of the root: nothing says that each node is that of
+    /// its children but whoever kept the values.
+    ///
+    /// # Errors
+    /// What `next` says.
+    ///
+    /// # Panics
+    /// If an index is not below [`LEAVES`].
+    pub fn restore<E>(indices: &[u32], mut next: impl FnMut() -> Result<Fr, E>) -> Result<Tree, E> {
+        indices.iter().for_each(|index| check_index(*index));
+        let (mut tree, mut places) = (Tree::new(), indices.to_vec());
+        for (level, stored) in tree.levels.iter_mut().enumerate() {
+            let empty = [empty_nodes()[level]; ARITY];
+            for place in &places {
+                stored.entry(place >> ARITY_BITS).or_insert(empty)[child(*place)] = next()?;
+            }
+            places.iter_mut().for_each(|place| *place >>= ARITY_BITS);
+            places.dedup();
+        }
+        tree.root = tree.levels[DEPTH - 1].get(&0).map_or(tree.root, node);
+        Ok(tree)
+    }
+
     fn children(&self, level: usize, parent: u32) -> Children {
         // What is not stored stands above empty leaves only.
         let stored = self.levels[level].get(&parent);

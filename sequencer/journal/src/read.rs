@@ -242,6 +242,17 @@ impl<M: Medium> Reader<M> {
         let (next, loaded) = (position.max(1), VecDeque::new());
         Entries { reader: self.clone(), next, loaded, before: None, failed: false }
     }
+
+    /// As [`Self::iter_from`], from the first entry behind a group on, which is read: the next one
+    /// is held against it.
+    ///
+    /// # Errors
+    /// As [`Self::group`].
+    pub fn iter_behind(&self, number: GroupNumber) -> Result<Entries<M>, ReadError> {
+        let group = self.group(number)?;
+        let entries = self.iter_from(group.last + 1);
+        Ok(Entries { before: Some(Before::of(&group)), ..entries })
+    }
 }
 
 impl<M: Medium> Reader<M> {
@@ -320,6 +331,11 @@ struct Before {
 }
 
 impl Before {
+    fn of(group: &Group) -> Before {
+        let last_time = group.entries.last().map_or(0, |entry| entry.time);
+        Before { number: group.number, journal_hash: group.journal_hash, last_time }
+    }
+
     /// Checks that a group continues this one.
     fn check(&self, group: &Group) -> Result<(), Fault> {
         let Group { number, first, last, digest, .. } = *group;
@@ -349,9 +365,8 @@ impl<M: Medium> Entries<M> {
         if let Some(before) = &self.before {
             before.check(&group).map_err(|fault| self.reader.corrupt(number, fault))?;
         }
-        let Group { journal_hash, first, .. } = group;
-        let last_time = group.entries.last().map_or(0, |entry| entry.time);
-        self.before = Some(Before { number, journal_hash, last_time });
+        let first = group.first;
+        self.before = Some(Before::of(&group));
         // `next` may lie within the group: an iterator starts at any position.
         self.loaded = group.entries.into();
         self.loaded.drain(..(self.next - first) as usize);

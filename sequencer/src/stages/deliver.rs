@@ -27,7 +27,7 @@ use wire::{
 use crate::guard::{Guard, GuardedThread, Stage, UnplannedEnd};
 use crate::history::{self, Comparison, HistoryError, Hold, Remembered, term_of};
 use crate::setting::{LimitError, check, range, settings};
-use crate::stages::ledger::Deliver;
+use crate::stages::ledger::{Deliver, IndexError};
 use crate::window::ClosedWindow;
 
 settings! {
@@ -86,6 +86,9 @@ pub enum AgainError {
     /// The journal does not serve the group.
     #[error("the group cannot be read")]
     Journal(#[from] ReadError),
+    /// The index of stored frames does not say where it is.
+    #[error("where it is stored cannot be told")]
+    Index(#[from] IndexError),
     /// An entry of the group does not decode.
     #[error("the entry at position {position} does not decode")]
     Entry {

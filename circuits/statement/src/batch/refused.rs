@@ -76,9 +76,10 @@ impl Requester {
 
 impl RefusedAccess {
     /// Fewest canonical bytes, those of a name of one character.
-    pub(super) const BYTES_MIN: usize = 8 + 8 + 31 + 1 + 1 + 1 + Uncovered::BYTES + 4;
+    pub const BYTES_MIN: usize = 8 + 8 + 31 + 1 + 1 + 1 + Uncovered::BYTES + 4;
 
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    /// Appends canonical bytes.
+    pub fn write(&self, out: &mut Vec<u8>) {
         out.extend(self.position.0.to_be_bytes());
         out.extend(self.time.get().to_be_bytes());
         out.extend(self.digest.0);
@@ -87,7 +88,11 @@ impl RefusedAccess {
         out.extend(self.count.to_be_bytes());
     }
 
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<RefusedAccess, DecodeError> {
+    /// Reads one from a longer byte string.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if there is none.
+    pub fn read(reader: &mut Reader<'_>) -> Result<RefusedAccess, DecodeError> {
         let cover = "a missing cover with its own rule";
         Ok(RefusedAccess {
             // Fields are evaluated in the order in which they stand, which is that of the bytes.

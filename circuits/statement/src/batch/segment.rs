@@ -81,12 +81,17 @@ impl SegmentEntry {
         SegmentEntry { digest, bytes_max }
     }
 
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    /// Appends canonical bytes.
+    pub fn write(&self, out: &mut Vec<u8>) {
         out.extend(self.digest.0);
         out.extend(self.bytes_max.to_be_bytes());
     }
 
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<SegmentEntry, DecodeError> {
+    /// Reads one from a longer byte string.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if there is none.
+    pub fn read(reader: &mut Reader<'_>) -> Result<SegmentEntry, DecodeError> {
         let digest = Digest(reader.array()?);
         let least = SegmentEntry::BYTES_MAX_LEAST;
         let grid = |bytes: u64| (bytes >= least && bytes.is_power_of_two()).then_some(bytes);

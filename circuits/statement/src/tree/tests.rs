@@ -104,3 +104,32 @@ fn an_update_gives_the_roots_before_and_after() {
 fn an_index_of_25_bits_is_refused() {
     Tree::new().set(LEAVES, Fr::ONE);
 }
+
+#[test]
+fn a_tree_is_made_again_from_the_nodes_above_its_leaves() {
+    let mut rng = StdRng::seed_from_u64(5);
+    for count in [0, 1, 2, 50] {
+        let mut tree = Tree::new();
+        let indices: BTreeMap<u32, Fr> =
+            (0..count).map(|_| (rng.gen_range(0..LEAVES), Fr::rand(&mut rng))).collect();
+        // One after the other, as operations set them.
+        indices.iter().for_each(|(index, leaf)| tree.set(*index, *leaf));
+        let indices: Vec<u32> = indices.into_keys().collect();
+        let mut values = Vec::new();
+        tree.save(&indices, |value| values.push(*value));
+        let mut next = values.iter().copied();
+        let mut again = Tree::restore(&indices, || next.next().ok_or(())).unwrap();
+        assert_eq!((again.root(), next.next()), (tree.root(), None));
+        for index in indices.iter().copied().chain([7, LEAVES - 1]) {
+            assert_eq!(again.path(index), tree.path(index));
+        }
+        // It goes on as the other one does.
+        tree.set(12_345, Fr::ONE);
+        again.set(12_345, Fr::ONE);
+        assert_eq!((again.root(), again.cap()), (tree.root(), tree.cap()));
+        if let Some(short) = values.len().checked_sub(1) {
+            let mut next = values[..short].iter().copied();
+            assert!(Tree::restore(&indices, || next.next().ok_or(())).is_err());
+        }
+    }
+}

@@ -5,9 +5,17 @@ use model::{PatientIndex, Position, StreamHandle};
 use wire::{Entry, Frame, FrameEntry, Holder, SignedReceipt};
 
 use crate::stages::deliver::{AgainError, ReceiptHub, StoredGroup};
+use crate::stages::ledger::{IndexError, StoredPlace};
 
 /// A frame whose identity is stored already.
 pub(super) struct Again {
+    pub(super) handle: StreamHandle,
+    pub(super) frame: Frame,
+    pub(super) place: StoredPlace,
+}
+
+/// A frame with other bytes than the one that is stored there.
+pub(super) struct Conflict {
     pub(super) handle: StreamHandle,
     pub(super) frame: Frame,
     pub(super) position: Position,
@@ -19,15 +27,19 @@ pub(super) struct Again {
 pub(super) struct Compared {
     pub(super) equal: usize,
     pub(super) receipts: Vec<SignedReceipt>,
-    pub(super) conflicts: Vec<Again>,
+    pub(super) conflicts: Vec<Conflict>,
 }
 
 /// Compares frames with what is stored; equal ones are acknowledged by their group's receipt.
 pub(super) fn compare(
     hub: &ReceiptHub,
     holder: Holder,
-    mut frames: Vec<Again>,
+    frames: Vec<Again>,
 ) -> Result<Compared, AgainError> {
+    let placed = |Again { handle, frame, place }: Again| {
+        Ok(Conflict { handle, frame, position: place.find()? })
+    };
+    let mut frames = frames.into_iter().map(placed).collect::<Result<Vec<_>, IndexError>>()?;
     // In the order of the log each group is read once, and receipts come oldest first.
     frames.sort_by_key(|again| again.position);
     let mut compared = Compared::default();

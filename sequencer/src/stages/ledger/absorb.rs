@@ -1,6 +1,7 @@
 //! The state as a fold of the journal's entries.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use model::{
     Action, BatchNumber, ChainScope, Claim, ClaimKind, Digest, Interval, Millis, Position,
@@ -17,6 +18,7 @@ use wire::{
 
 use super::consent::Consent;
 use super::frames::StoredFrame;
+use super::index::FrameNodes;
 use super::refuse::Refusing;
 use super::registry::{Assignment, Registry};
 use super::seal::EnrolmentSeal;
@@ -73,8 +75,9 @@ pub(super) struct AskedBefore {
 pub struct Ledger {
     pub(super) config: LedgerConfig,
     pub(super) operation_scope: OperationScope,
-    pub(super) consent: Consent,
-    pub(super) registry: Registry,
+    /// Shared with states that are being written down, like the registry.
+    pub(super) consent: Arc<Consent>,
+    pub(super) registry: Arc<Registry>,
     pub(super) streams: Streams,
     pub(super) window: OpenWindow,
     /// Requests that are still valid, by practitioner and nonce.
@@ -86,11 +89,19 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// The state before the first entry.
+    /// The state before the first entry, with the index of stored frames in memory, all of it.
     ///
     /// # Panics
     /// If the registrar's key hash is no canonical word, which [`Word`] excludes.
     pub fn new(config: LedgerConfig) -> Ledger {
+        Ledger::indexed(config, FrameNodes::in_memory())
+    }
+
+    /// The state before the first entry, with the index of stored frames there.
+    ///
+    /// # Panics
+    /// As [`Ledger::new`].
+    pub fn indexed(config: LedgerConfig, nodes: FrameNodes) -> Ledger {
         let consent = Consent::default();
         let key_hash = statement::field::from_bytes(&config.registrar_key_hash.to_bytes());
         let operation_scope = OperationScope {
@@ -108,9 +119,9 @@ impl Ledger {
             last_time: config.genesis_time,
             config,
             operation_scope,
-            consent,
-            registry: Registry::default(),
-            streams: Streams::default(),
+            consent: Arc::new(consent),
+            registry: Arc::default(),
+            streams: Streams::new(nodes),
             window,
             asked: BTreeMap::new(),
             term: 0,
@@ -163,7 +174,7 @@ impl Ledger {
                 self.absorb_access(request, *decision, position, time);
             }
             Entry::Refusal(refusal) => self.absorb_refusal(refusal, position, time),
-            Entry::RegistryChange(change) => self.registry.apply(change, time),
+            Entry::RegistryChange(change) => Arc::make_mut(&mut self.registry).apply(change, time),
             Entry::Close { batch, t1 } => {
                 closed = Some(self.absorb_close(*batch, *t1, position).map_err(broken)?);
             }
@@ -294,7 +305,8 @@ impl Ledger {
 
     fn absorb_operation(&mut self, signed: SignedOperation, t_op: Millis) -> Result<(), String> {
         let context = self.operation_context(t_op);
-        let applied = self.consent.apply(signed, &context).map_err(|error| error.to_string())?;
+        let consent = Arc::make_mut(&mut self.consent);
+        let applied = consent.apply(signed, &context).map_err(|error| error.to_string())?;
         self.window.take_operation(&self.consent, applied);
         Ok(())
     }

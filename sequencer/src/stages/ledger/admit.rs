@@ -14,6 +14,7 @@ use super::absorb::Ledger;
 use super::answer::{Answer, Deliver, Item};
 use super::counts::{Evidence, RefusalCounts};
 use super::gate::{Gate, Open};
+use super::keep::{KeepState, Kept};
 use super::refuse::{Ground, repeated};
 use super::verdict::{At, Verdict};
 use super::view::LedgerView;
@@ -34,6 +35,7 @@ pub struct LedgerAdmission<D> {
     counts: RefusalCounts,
     /// Group that holds the last close; 0 before the first.
     close_group: u64,
+    keep: Option<Box<dyn KeepState>>,
 }
 
 impl<D: Deliver> LedgerAdmission<D> {
@@ -50,12 +52,23 @@ impl<D: Deliver> LedgerAdmission<D> {
             closed: Vec::new(),
             counts: RefusalCounts::default(),
             close_group,
+            keep: None,
         }
     }
 
     /// Asks `gate` before each item; without one nothing is kept out.
     pub fn with_gate(self, gate: Arc<dyn Gate>) -> LedgerAdmission<D> {
         LedgerAdmission { gate, ..self }
+    }
+
+    /// Shows `keep` the state behind each group.
+    pub fn kept_by(self, keep: impl KeepState) -> LedgerAdmission<D> {
+        LedgerAdmission { keep: Some(Box::new(keep)), ..self }
+    }
+
+    /// Group that holds the last close; 0 before the first.
+    pub fn close_group(&self) -> u64 {
+        self.close_group
     }
 
     /// What is durable, for readers beside the writer.
@@ -218,7 +231,8 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
 
     fn admit(&mut self, now: journal::Millis, item: Item, out: &mut GroupBuilder) -> Answer {
         let now = Millis::new(now).unwrap_or(Millis::UNBOUNDED_FUTURE);
-        let around = self.gate.look();
+        let mut around = self.gate.look();
+        around.has_room &= self.ledger.frame_nodes().has_room();
         // Before anything is closed or stamped: it may be for the time that it is kept out.
         if let Some(ground) = around.keep_out(&item, &self.ledger) {
             return Answer::Refused(ground.into());
@@ -292,6 +306,9 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
                 group: committed.group,
                 journal_hash: committed.journal_hash,
             });
+        }
+        if let Some(keep) = &mut self.keep {
+            keep.look(Kept { ledger: &self.ledger, committed, close_group: self.close_group });
         }
     }
 }

@@ -7,7 +7,7 @@ use model::{
 use wire::{Descriptor, Frame, Holder, Page, Receipt, RegistryChange, SignedOperation, StreamKey};
 
 use super::authentic::AuthenticRequest;
-use super::frames::FramesAsked;
+use super::frames::{FramesAsked, StoredPlace};
 use super::refusal::Refusal;
 use crate::stages::rows::{EvaluatedRow, OperationRow};
 use crate::window::ClosedWindow;
@@ -119,7 +119,7 @@ pub enum Answer {
     /// This sequence was stored before; compare the bytes and acknowledge again.
     FrameDuplicate {
         /// Where.
-        position: Position,
+        place: StoredPlace,
     },
     /// The operation's rules hold, and its row is not evaluated yet, or under another record.
     Unevaluated(Box<OperationRow>),

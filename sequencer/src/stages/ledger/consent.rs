@@ -1,21 +1,24 @@
 //! Every patient's record and the tree over them, moved by operations only.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ark_bn254::Fr;
-use model::{PatientIndex, Record, Word};
+use model::{DecodeError, PatientIndex, Reader, Record, Word};
 use statement::c1::{self, C1Error};
 use statement::operation::SignedOperation;
-use statement::record;
 use statement::tree::Tree;
+use statement::{field, record};
 
+use super::codec::{read_map, write_count};
 use crate::window::AppliedOperation;
 
-/// Records by patient, and their tree.
+/// Records by patient, and their tree. A clone shares the records and copies the tree, some
+/// milliseconds for ten thousand patients.
 #[derive(Clone, Default)]
 pub struct Consent {
     tree: Tree,
-    records: BTreeMap<PatientIndex, Record>,
+    records: BTreeMap<PatientIndex, Arc<Record>>,
 }
 
 /// Who signs for a record, and what comes next.
@@ -36,7 +39,7 @@ impl Owner {
 impl Consent {
     /// The record of a patient.
     pub fn record(&self, patient: PatientIndex) -> Option<&Record> {
-        self.records.get(&patient)
+        self.records.get(&patient).map(|record| &**record)
     }
 
     /// Who signs for each record, and what comes next.
@@ -75,16 +78,51 @@ impl Consent {
     ) -> Result<AppliedOperation, C1Error> {
         let patient = signed.operation.patient;
         // Kept for the proof, which shows that the new record follows from this one.
-        let old = self.records.get(&patient).cloned();
+        let old = self.record(patient).cloned();
         let new = c1::apply(old.as_ref(), &signed, context)?;
         // The path before the change: the proof opens the old leaf and closes on the new root with
         // the same siblings.
         let path = self.tree.path(patient.get());
         self.tree.set(patient.get(), record::leaf(&new));
-        self.records.insert(patient, new);
+        self.records.insert(patient, Arc::new(new));
         let (t_op, root_out) = (context.t_op, self.tree.root());
         Ok(AppliedOperation { signed, t_op, old, path, root_out })
     }
+
+    /// Canonical bytes: the records by patient, then every node of the tree below the root. The
+    /// nodes follow from the records; to hash them anew takes seconds for ten thousand patients.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        write_count(self.records.len(), out);
+        for (patient, record) in &self.records {
+            out.extend(patient.get().to_be_bytes());
+            out.extend(record.to_bytes());
+        }
+        self.tree.save(&self.indices(), |node| out.extend(field::to_bytes(node)));
+    }
+
+    /// Reads canonical bytes.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if they are none.
+    pub(super) fn read(from: &mut Reader<'_>) -> Result<Consent, DecodeError> {
+        let records = read_map(4 + Record::BYTES, from, |from| {
+            Ok((read_patient(from)?, Arc::new(Record::read(from)?)))
+        })?;
+        let mut consent = Consent { tree: Tree::new(), records };
+        let node = || from.word().map(|word| field::from_word(&word));
+        consent.tree = Tree::restore(&consent.indices(), node)?;
+        Ok(consent)
+    }
+
+    fn indices(&self) -> Vec<u32> {
+        self.records.keys().map(|patient| patient.get()).collect()
+    }
+}
+
+/// Reads the index of a patient.
+pub(super) fn read_patient(from: &mut Reader<'_>) -> Result<PatientIndex, DecodeError> {
+    let index = |number: u32| PatientIndex::new(number).ok();
+    from.map("a patient index below 2^24", Reader::u32, index)
 }
 
 /// Prints the number of records: their content is the patients'.

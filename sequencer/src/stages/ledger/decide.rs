@@ -97,8 +97,8 @@ impl Ledger {
         // The order of these checks is what a peer sees: first whether the frame is its stream's
         // next one, which costs a look-up, then what costs more.
         match self.streams.place(gateway, &stream, sequence) {
-            Place::Stored(position) => {
-                return Ok(Verdict::Answer(Answer::FrameDuplicate { position }));
+            Place::Stored(place) => {
+                return Ok(Verdict::Answer(Answer::FrameDuplicate { place }));
             }
             Place::Beyond { next } => {
                 return Err(Ground::Gap { expected: next, found: sequence });
@@ -307,6 +307,7 @@ impl Ledger {
         let source = request.device().map(statement::scope::device);
         Box::new(FramesAsked {
             frames: self.streams.of_patient(request.patient),
+            nodes: self.streams.nodes().clone(),
             categories: request.categories,
             data: request.data,
             source,

@@ -1,22 +1,23 @@
 //! A patient's stored frames, and what an access finds among them.
 //!
-//! The writer appends. Who reads goes through them beside it and copies out a block at a time: the
-//! writer waits for one such copy at most, however many frames a patient has. Each block says when
-//! its frames were measured, so that a page looks only at blocks that can hold a frame of it.
+//! The writer appends to the patient's list ([`Spine`]). Who reads does so beside it, in a version
+//! of the list that stays as it was: the writer waits for nobody. Each node says when and of which
+//! categories its frames were measured, so that a page reads only nodes that can hold a frame of it.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
 use std::fmt;
-use std::ops::Range;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::Arc;
 
-use model::{Categories, Interval, Millis, Position, Word};
+use model::{Categories, DecodeError, Interval, Millis, Position, Reader, Word};
 use wire::PageOrder;
 
-/// Frames of a block, which are copied out at once: 64 KiB.
-const BLOCK: usize = 1024;
+use super::index::{
+    FANOUT, FrameNodes, IndexError, Item, Located, Spine, Subtree, read_varint, write_varint,
+};
 
 /// A stored frame as an access finds it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StoredFrame {
     pub(super) position: Position,
     pub(super) categories: Categories,
@@ -24,106 +25,225 @@ pub(super) struct StoredFrame {
     pub(super) device: Word,
 }
 
-/// All of a patient's frames, in the order of their positions. Clones are of the same ones.
-#[derive(Clone, Default)]
-pub(super) struct PatientFrames(Arc<Shared>);
+/// All of a patient's frames, in the order of their positions.
+pub(super) type PatientFrames = Arc<Spine<StoredFrame>>;
 
-#[derive(Default)]
-struct Shared {
-    stored: RwLock<Stored>,
-    /// How many frames each copy had.
-    #[cfg(test)]
-    copies: std::sync::Mutex<Vec<usize>>,
-}
-
-#[derive(Default)]
-struct Stored {
-    frames: Vec<StoredFrame>,
-    /// One for each [`BLOCK`] frames, the last of which may be shorter.
-    blocks: Vec<Block>,
-}
-
-/// When the frames of a block were measured.
-#[derive(Clone, Copy)]
-struct Block {
+/// What is said of some frames.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hull {
+    first: Position,
+    last: Position,
     /// From the begin of the first to the end of the last.
     measured: Interval,
     /// The end of the one that ends first.
     first_end: Millis,
+    categories: Categories,
 }
 
-/// A block by its number.
-type Numbered = (usize, Block);
+impl Hull {
+    fn of(frame: &StoredFrame) -> Hull {
+        let StoredFrame { position, categories, measured, .. } = *frame;
+        let (first, last, first_end) = (position, position, measured.until);
+        Hull { first, last, measured, first_end, categories }
+    }
 
-impl Stored {
-    fn push(&mut self, frame: StoredFrame) {
-        let measured = frame.measured;
-        if self.frames.len().is_multiple_of(BLOCK) {
-            self.blocks.push(Block { measured, first_end: measured.until });
-        } else if let Some(Block { measured: all, first_end }) = self.blocks.last_mut() {
-            all.from = all.from.min(measured.from);
-            all.until = all.until.max(measured.until);
-            *first_end = (*first_end).min(measured.until);
+    fn with(self, other: &Hull) -> Hull {
+        Hull {
+            first: self.first.min(other.first),
+            last: self.last.max(other.last),
+            measured: Interval {
+                from: self.measured.from.min(other.measured.from),
+                until: self.measured.until.max(other.measured.until),
+            },
+            first_end: self.first_end.min(other.first_end),
+            categories: self.categories.with(other.categories),
         }
-        self.frames.push(frame);
+    }
+
+    fn of_all(mut hulls: impl Iterator<Item = Hull>) -> Hull {
+        let first = hulls.next().expect("a node has frames");
+        hulls.fold(first, |all, next| all.with(&next))
     }
 }
 
-impl PatientFrames {
-    pub(super) fn store(&self, frame: StoredFrame) {
-        self.0.stored.write().unwrap_or_else(PoisonError::into_inner).push(frame);
+impl Item for StoredFrame {
+    type Summary = Hull;
+    const SUMMARY_BYTES: usize = 5 * 8 + 4;
+
+    fn summary(items: &[StoredFrame]) -> Hull {
+        Hull::of_all(items.iter().map(Hull::of))
     }
 
-    /// Nothing panics while a frame is pushed, so that frames and blocks agree.
-    fn read(&self) -> RwLockReadGuard<'_, Stored> {
-        self.0.stored.read().unwrap_or_else(PoisonError::into_inner)
+    fn join(summaries: &[Hull]) -> Hull {
+        Hull::of_all(summaries.iter().copied())
     }
 
-    /// The places of those behind `after` and before `before`.
-    fn range(&self, after: Option<Position>, before: Position) -> Range<usize> {
-        let frames = &self.read().frames;
-        let begin = frames.partition_point(|frame| Some(frame.position) <= after);
-        let end = frames.partition_point(|frame| frame.position < before);
-        begin..end.max(begin)
+    /// The devices in the order in which they appear, then each frame as what differs from the one
+    /// before it: a frame of a steady stream takes some ten bytes.
+    fn write(items: &[StoredFrame], out: &mut Vec<u8>) {
+        let mut devices: Vec<Word> = Vec::new();
+        let mut number = |device: Word| {
+            devices.iter().position(|known| *known == device).unwrap_or_else(|| {
+                devices.push(device);
+                devices.len() - 1
+            })
+        };
+        let numbers: Vec<usize> = items.iter().map(|frame| number(frame.device)).collect();
+        out.push(devices.len() as u8);
+        devices.iter().for_each(|device| out.extend(device.to_bytes()));
+        let (mut position, mut from) = (0, 0);
+        for (frame, number) in items.iter().zip(numbers) {
+            let measured = frame.measured;
+            write_varint(frame.position.0 - position, out);
+            write_varint(frame.categories.bits(), out);
+            write_varint(zigzag(measured.from.get() as i64 - from), out);
+            write_varint(measured.until.since(measured.from), out);
+            out.push(number as u8);
+            (position, from) = (frame.position.0, measured.from.get() as i64);
+        }
     }
 
-    /// The blocks of `range` that can hold a frame of which a part was measured within `data`. A
-    /// thousandth of the frames, and copied at once.
-    fn blocks(&self, range: &Range<usize>, data: &Interval) -> Vec<Numbered> {
-        let numbers = range.start / BLOCK..range.end.div_ceil(BLOCK);
-        let stored = self.read();
-        let blocks = numbers.clone().zip(stored.blocks.get(numbers).unwrap_or_default());
-        let blocks = blocks.map(|(number, block)| (number, *block));
-        blocks.filter(|(_, block)| block.measured.overlaps(data)).collect()
+    fn read(count: usize, from: &mut Reader<'_>) -> Result<Vec<StoredFrame>, DecodeError> {
+        let few = |n: u8| (usize::from(n) <= count.min(FANOUT)).then_some(usize::from(n));
+        let few = from.map("no more devices than frames", Reader::u8, few)?;
+        let words = |from: &mut Reader<'_>| (0..few).map(|_| from.word()).collect();
+        let distinct = |words: Vec<Word>| {
+            let is_new = |(at, word): (usize, &Word)| !words[..at].contains(word);
+            words.iter().enumerate().all(is_new).then_some(words)
+        };
+        let devices = from.map("devices once each", words, distinct)?;
+        let (mut frames, mut before) = (Vec::with_capacity(count), Before::default());
+        for _ in 0..count {
+            frames.push(before.read(&devices, from)?);
+        }
+        let all = |(): ()| (before.devices == devices.len()).then_some(());
+        from.map("devices that have frames, in their order", |_| Ok(()), all)?;
+        Ok(frames)
     }
 
-    /// The frames of a block that lie in `range`.
-    fn copy_block(&self, number: usize, range: &Range<usize>) -> Vec<StoredFrame> {
-        let begin = range.start.max(number * BLOCK);
-        let end = range.end.min((number + 1) * BLOCK);
-        let some = self.read().frames.get(begin..end).unwrap_or_default().to_vec();
-        #[cfg(test)]
-        self.0.copies.lock().unwrap_or_else(PoisonError::into_inner).push(some.len());
-        some
+    fn write_summary(hull: &Hull, out: &mut Vec<u8>) {
+        let Hull { first, last, measured, first_end, categories } = *hull;
+        let times = [measured.from, measured.until, first_end].map(Millis::get);
+        let numbers = [first.0, last.0, times[0], times[1], times[2]];
+        numbers.iter().for_each(|number| out.extend(number.to_be_bytes()));
+        out.extend((categories.bits() as u32).to_be_bytes());
     }
 
-    fn at(&self, position: Position) -> Option<StoredFrame> {
-        let frames = &self.read().frames;
-        let index = frames.binary_search_by_key(&position, |frame| frame.position).ok()?;
-        frames.get(index).copied()
-    }
-
-    /// How many frames each copy had up to now.
-    #[cfg(test)]
-    pub(super) fn copies(&self) -> Vec<usize> {
-        self.0.copies.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn read_summary(from: &mut Reader<'_>) -> Result<Hull, DecodeError> {
+        let (first, last) = (Position(from.u64()?), Position(from.u64()?));
+        let measured = Interval { from: from.millis()?, until: from.millis()? };
+        let first_end = from.millis()?;
+        let categories = |bits: u32| Categories::from_bits(u64::from(bits)).ok();
+        let categories = from.map("categories", Reader::u32, categories)?;
+        Ok(Hull { first, last, measured, first_end, categories })
     }
 }
 
-/// Prints how many.
-impl fmt::Debug for PatientFrames {
+/// The frame before, while frames are read.
+#[derive(Default)]
+struct Before {
+    position: u64,
+    from: i64,
+    /// How many devices have appeared.
+    devices: usize,
+}
+
+impl Before {
+    fn read(
+        &mut self,
+        devices: &[Word],
+        from: &mut Reader<'_>,
+    ) -> Result<StoredFrame, DecodeError> {
+        let behind = |step: u64| self.position.checked_add(step).filter(|_| step > 0);
+        let position = from.map("a position behind the one before", read_varint, behind)?;
+        let categories = |bits: u64| Categories::from_bits(bits).ok();
+        let categories = from.map("categories", read_varint, categories)?;
+        let begin = |step: u64| time(self.from.checked_add(unzigzag(step))?);
+        let begin = from.map("a time of 44 bits", read_varint, begin)?;
+        let end = |length: u64| {
+            let until = Millis::new(begin.get().checked_add(length)?).ok()?;
+            Interval::new(begin, until).ok()
+        };
+        let measured = from.map("an interval that ends after it begins", read_varint, end)?;
+        let known = |number: u8| {
+            let number = usize::from(number);
+            // One that was not there yet is the next one of the list.
+            self.devices += usize::from(number == self.devices);
+            devices.get(number).filter(|_| number < self.devices).copied()
+        };
+        let device = from.map("a device of the list, in order", Reader::u8, known)?;
+        (self.position, self.from) = (position, begin.get() as i64);
+        Ok(StoredFrame { position: Position(position), categories, measured, device })
+    }
+}
+
+fn time(ms: i64) -> Option<Millis> {
+    Millis::new(u64::try_from(ms).ok()?).ok()
+}
+
+/// Numbers near zero, whichever their sign, as small ones.
+fn zigzag(number: i64) -> u64 {
+    ((number << 1) ^ (number >> 63)).cast_unsigned()
+}
+
+fn unzigzag(number: u64) -> i64 {
+    (number >> 1).cast_signed() ^ -((number & 1).cast_signed())
+}
+
+impl Item for Position {
+    type Summary = ();
+    const SUMMARY_BYTES: usize = 0;
+
+    fn summary(_: &[Position]) {}
+
+    fn join(_: &[()]) {}
+
+    fn write(items: &[Position], out: &mut Vec<u8>) {
+        let mut before = 0;
+        for position in items {
+            write_varint(position.0 - before, out);
+            before = position.0;
+        }
+    }
+
+    fn read(count: usize, from: &mut Reader<'_>) -> Result<Vec<Position>, DecodeError> {
+        let (mut positions, mut before) = (Vec::with_capacity(count), 0_u64);
+        for _ in 0..count {
+            let behind = |step: u64| before.checked_add(step).filter(|_| step > 0);
+            before = from.map("a position behind the one before", read_varint, behind)?;
+            positions.push(Position(before));
+        }
+        Ok(positions)
+    }
+
+    fn write_summary(_: &(), _: &mut Vec<u8>) {}
+
+    fn read_summary(_: &mut Reader<'_>) -> Result<(), DecodeError> {
+        Ok(())
+    }
+}
+
+/// Where a frame that came again is stored. The writer knows that it is and reads nothing for it.
+pub struct StoredPlace {
+    pub(super) located: Located<Position>,
+    pub(super) nodes: FrameNodes,
+}
+
+impl StoredPlace {
+    /// The position in the journal. Reads one node of the index a level: not for a thread that
+    /// others wait for.
+    ///
+    /// # Errors
+    /// [`IndexError`] if the index cannot be read.
+    pub fn find(self) -> Result<Position, IndexError> {
+        self.located.find(&self.nodes)
+    }
+}
+
+/// Says nothing of where it is.
+impl fmt::Debug for StoredPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PatientFrames({})", self.read().frames.len())
+        f.write_str("StoredPlace(..)")
     }
 }
 
@@ -131,6 +251,7 @@ impl fmt::Debug for PatientFrames {
 /// at none of them.
 pub struct FramesAsked {
     pub(super) frames: PatientFrames,
+    pub(super) nodes: FrameNodes,
     pub(super) categories: Categories,
     /// Measured in here.
     pub(super) data: Interval,
@@ -157,96 +278,152 @@ pub struct Found {
 }
 
 impl FramesAsked {
-    /// The frames asked for. Looks at the blocks of the page, and at those before them that were
-    /// measured in the period and hold no frame of what is asked for: where few of a patient's many
-    /// frames are, some milliseconds for a million. Not for a thread that others wait for.
-    pub fn find(&self) -> Found {
+    /// The frames asked for. Reads the nodes of the page, and those before them that were measured
+    /// in the period and hold no frame of what is asked for: where few of a patient's many frames
+    /// are, a tenth of a second for a million. Not for a thread that others wait for.
+    ///
+    /// # Errors
+    /// [`IndexError`] if the index cannot be read.
+    pub fn find(&self) -> Result<Found, IndexError> {
         match self.order {
             PageOrder::Stored => self.find_stored(),
             PageOrder::Newest => self.find_newest(),
         }
     }
 
-    fn find_stored(&self) -> Found {
+    fn find_stored(&self) -> Result<Found, IndexError> {
         let (mut found, mut passed) = (Found::default(), 0);
-        let range = self.frames.range(self.after, self.before);
-        let blocks = self.frames.blocks(&range, &self.data).into_iter();
-        let frames = blocks.flat_map(|(number, _)| self.frames.copy_block(number, &range));
-        for frame in frames.filter(|one| self.is_asked(one)) {
-            if !self.data.contains(&frame.measured) {
-                passed += u64::from(self.data.overlaps(&frame.measured));
-                continue;
+        // The last of them is the next one.
+        let mut ahead: Vec<Row> = self.rows(|_| true).into_iter().rev().collect();
+        while let Some(row) = ahead.pop() {
+            let frames = match self.open(row, |hull| Some(hull.last) > self.after)? {
+                Opened::Rows(rows) => {
+                    ahead.extend(rows.into_iter().rev());
+                    continue;
+                }
+                Opened::Frames(frames) => frames,
+            };
+            let later = frames.iter().filter(|frame| Some(frame.position) > self.after);
+            for frame in later.filter(|frame| self.is_asked(frame)) {
+                if !self.data.contains(&frame.measured) {
+                    passed += u64::from(self.data.overlaps(&frame.measured));
+                    continue;
+                }
+                if found.positions.len() == self.frames_max {
+                    // What was passed over since the last one the next page counts.
+                    found.more = true;
+                    return Ok(found);
+                }
+                found.positions.push(frame.position);
+                found.partly += std::mem::take(&mut passed);
             }
-            if found.positions.len() == self.frames_max {
-                // What was passed over since the last one the next page counts.
-                found.more = true;
-                return found;
-            }
-            found.positions.push(frame.position);
-            found.partly += std::mem::take(&mut passed);
         }
         found.partly += passed;
-        found
+        Ok(found)
     }
 
-    fn find_newest(&self) -> Found {
+    fn find_newest(&self) -> Result<Found, IndexError> {
         // One more than may go, which says that there are more.
         let most = self.frames_max + 1;
-        let later = self.later();
-        let mut fitting: Vec<Age> = Vec::new();
-        let mut looked = 0;
-        for block in &later.blocks {
+        let last = self.last_age()?;
+        // All that ends after the last one was on a page already.
+        let is_later = |hull: &Hull| last.is_none_or(|Reverse((end, _))| hull.first_end <= end);
+        let asked =
+            |frame: &StoredFrame| last.is_none_or(|last| age(frame) > last) && self.is_asked(frame);
+        let mut ahead: BinaryHeap<Row> = self.rows(is_later).into();
+        let (mut fitting, mut looked) = (Vec::<Age>::new(), Vec::new());
+        while let Some(row) = ahead.pop() {
             if fitting.len() >= most {
                 // Only those that go are kept: a patient may have a million.
                 fitting.select_nth_unstable(most - 1);
                 fitting.truncate(most);
                 // Those behind end no later than this one, and all before it is found.
-                if block.1.measured.until < fitting[most - 1].0.0 {
+                if row.hull.measured.until < fitting[most - 1].0.0 {
                     break;
                 }
             }
-            let frames = self.frames_of(block, &later);
-            fitting.extend(
-                frames.filter(|one| self.data.contains(&one.measured)).map(|one| age(&one)),
-            );
-            looked += 1;
+            match self.open(row.clone(), is_later)? {
+                Opened::Rows(rows) => ahead.extend(rows),
+                Opened::Frames(frames) => {
+                    let whole =
+                        |one: &&StoredFrame| asked(one) && self.data.contains(&one.measured);
+                    fitting.extend(frames.iter().filter(whole).map(age));
+                    looked.push(row);
+                }
+            }
         }
         fitting.sort_unstable();
         let more = fitting.len() > self.frames_max;
         fitting.truncate(self.frames_max);
         // Up to the last one of the page, so that all pages count each of them once. What ends
-        // before it stands in the blocks that were looked at.
+        // before it stands in the nodes that were looked at.
         let end = fitting.last().copied().filter(|_| more);
-        let is_partly = |one: &StoredFrame| {
-            self.data.overlaps(&one.measured)
+        let is_partly = |one: &&StoredFrame| {
+            asked(one)
+                && self.data.overlaps(&one.measured)
                 && !self.data.contains(&one.measured)
                 && end.is_none_or(|end| age(one) < end)
         };
-        let frames = later.blocks[..looked].iter().flat_map(|block| self.frames_of(block, &later));
-        let partly = frames.filter(is_partly).count() as u64;
+        let mut partly = 0;
+        for row in looked {
+            if let Opened::Frames(frames) = self.open(row, |_| true)? {
+                partly += frames.iter().filter(is_partly).count() as u64;
+            }
+        }
         let positions = fitting.into_iter().map(|Reverse((_, position))| position).collect();
-        Found { positions, more, partly }
+        Ok(Found { positions, more, partly })
     }
 
-    /// Where those stand that come later in the order of the newest.
-    fn later(&self) -> Later {
-        let last = self.after.and_then(|after| self.frames.at(after)).map(|frame| age(&frame));
-        let range = self.frames.range(None, self.before);
-        let mut blocks = self.frames.blocks(&range, &self.data);
-        // All that ends after the last one was on a page already.
-        blocks.retain(|(_, block)| last.is_none_or(|Reverse((until, _))| block.first_end <= until));
-        blocks.sort_by_key(|(_, block)| Reverse(block.measured.until));
-        Later { last, range, blocks }
+    /// The last frame of the page before, in the order of the newest.
+    fn last_age(&self) -> Result<Option<Age>, IndexError> {
+        let Some(after) = self.after else { return Ok(None) };
+        let holds = |hull: &Hull| (hull.first..=hull.last).contains(&after);
+        let mut ahead: Vec<Row> = self.all_rows().filter(|row| holds(&row.hull)).collect();
+        while let Some(row) = ahead.pop() {
+            match self.open(row, holds)? {
+                Opened::Rows(rows) => ahead.extend(rows),
+                Opened::Frames(frames) => {
+                    if let Some(found) = frames.iter().find(|frame| frame.position == after) {
+                        return Ok(Some(age(found)));
+                    }
+                }
+            }
+        }
+        Ok(None)
     }
 
-    fn frames_of(
-        &self,
-        (number, _): &Numbered,
-        Later { last, range, .. }: &Later,
-    ) -> impl Iterator<Item = StoredFrame> {
-        let frames = self.frames.copy_block(*number, range).into_iter();
-        let is_later = |frame: &StoredFrame| last.is_none_or(|last| age(frame) > last);
-        frames.filter(move |frame| is_later(frame) && self.is_asked(frame))
+    /// The nodes and the tail that can hold a frame of what is asked for, in the order of the list.
+    fn rows(&self, wanted: impl Fn(&Hull) -> bool) -> Vec<Row> {
+        self.all_rows().filter(|row| self.may_hold(&row.hull) && wanted(&row.hull)).collect()
+    }
+
+    fn all_rows(&self) -> impl Iterator<Item = Row> {
+        let tail = self.frames.tail();
+        let tail = (!tail.is_empty()).then(|| Row { hull: StoredFrame::summary(tail), node: None });
+        self.frames.roots().into_iter().map(Row::of_node).chain(tail)
+    }
+
+    fn may_hold(&self, hull: &Hull) -> bool {
+        hull.measured.overlaps(&self.data)
+            && hull.categories.overlaps(self.categories)
+            && hull.first < self.before
+    }
+
+    /// What stands in a row: of a node above others those that can hold a frame of what is asked
+    /// for, else the frames that were stored before it was asked.
+    fn open(&self, row: Row, wanted: impl Fn(&Hull) -> bool) -> Result<Opened, IndexError> {
+        let frames = match row.node {
+            None => self.frames.tail().to_vec(),
+            Some(node) if node.level == 0 => node.items(&self.nodes)?,
+            Some(node) => {
+                let rows = node.children(&self.nodes)?.into_iter().map(Row::of_node);
+                let wanted = |row: &Row| self.may_hold(&row.hull) && wanted(&row.hull);
+                return Ok(Opened::Rows(rows.filter(wanted).collect()));
+            }
+        };
+        self.nodes.looked(frames.len());
+        let before = frames.partition_point(|frame| frame.position < self.before);
+        Ok(Opened::Frames(frames[..before].to_vec()))
     }
 
     fn is_asked(&self, frame: &StoredFrame) -> bool {
@@ -255,13 +432,43 @@ impl FramesAsked {
     }
 }
 
-/// Where frames stand that come behind a page of the newest.
-struct Later {
-    /// The last frame of that page.
-    last: Option<Age>,
-    range: Range<usize>,
-    /// Those that end last first.
-    blocks: Vec<Numbered>,
+/// A node, or the frames that are in none yet. In the order of when the last of its frames ends.
+#[derive(Clone)]
+struct Row {
+    hull: Hull,
+    node: Option<Subtree<StoredFrame>>,
+}
+
+impl Row {
+    fn of_node(node: Subtree<StoredFrame>) -> Row {
+        Row { hull: node.fence.summary, node: Some(node) }
+    }
+}
+
+impl PartialEq for Row {
+    fn eq(&self, other: &Row) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Row {}
+
+impl PartialOrd for Row {
+    fn partial_cmp(&self, other: &Row) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Row {
+    fn cmp(&self, other: &Row) -> Ordering {
+        self.hull.measured.until.cmp(&other.hull.measured.until)
+    }
+}
+
+/// What stands in a row.
+enum Opened {
+    Rows(Vec<Row>),
+    Frames(Vec<StoredFrame>),
 }
 
 /// Says nothing of whose they are.
@@ -280,174 +487,4 @@ fn age(frame: &StoredFrame) -> Age {
 }
 
 #[cfg(test)]
-mod tests {
-    use model::Category;
-
-    use super::*;
-
-    const BACKFILLED: u64 = 40;
-
-    fn store(frames: &PatientFrames, position: u64, categories: Categories, measured: Interval) {
-        let position = Position(position);
-        frames.store(StoredFrame { position, categories, measured, device: Word::ZERO });
-    }
-
-    fn instant(time: u64) -> Interval {
-        Interval::instant(Millis::new(time).unwrap())
-    }
-
-    fn within(from: u64, until: u64) -> Interval {
-        Interval::new(Millis::new(from).unwrap(), Millis::new(until).unwrap()).unwrap()
-    }
-
-    /// Ten frames in the order of their times at 10, 20 .. 100, and an old one stored behind them.
-    fn frames() -> PatientFrames {
-        let frames = PatientFrames::default();
-        for (position, time) in (1..=10).map(|n| (n * 10, n * 1000)).chain([(110, BACKFILLED)]) {
-            store(&frames, position, Category::Ecg.only(), instant(time));
-        }
-        frames
-    }
-
-    /// Everything that was measured in `data`, page by page.
-    fn pages(frames: &PatientFrames, order: PageOrder, data: Interval, most: usize) -> Vec<Found> {
-        let mut asked = FramesAsked {
-            frames: frames.clone(),
-            categories: Category::Ecg.only(),
-            data,
-            source: None,
-            order,
-            after: None,
-            before: Position(200_000),
-            frames_max: most,
-        };
-        let mut pages: Vec<Found> = Vec::new();
-        while pages.last().is_none_or(|page| page.more) {
-            let found = asked.find();
-            asked.after = found.positions.last().copied();
-            pages.push(found);
-        }
-        pages
-    }
-
-    fn positions(pages: &[Found]) -> Vec<u64> {
-        pages.iter().flat_map(|page| &page.positions).map(|position| position.0).collect()
-    }
-
-    #[test]
-    fn pages_hold_every_frame_once_in_their_order() {
-        let stored: Vec<u64> = (1..=11).map(|n| n * 10).collect();
-        let newest: Vec<u64> = (1..=10).rev().map(|n| n * 10).chain([110]).collect();
-        for frames_max in [1, 3, 10, 11, 12] {
-            let whole = 11_usize.div_ceil(frames_max);
-            for (order, expected) in [(PageOrder::Stored, &stored), (PageOrder::Newest, &newest)] {
-                let pages = pages(&frames(), order, Interval::ALWAYS, frames_max);
-                assert_eq!(pages.len(), whole, "{order:?} by {frames_max}");
-                assert_eq!(positions(&pages), *expected, "{order:?} by {frames_max}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_frame_partly_in_the_period_is_counted_once_whatever_the_pages() {
-        let frames = frames();
-        // Around the begin, around the end, around both; beside it; of another category.
-        let ecg = Category::Ecg.only();
-        let others = [(1500, 2001, ecg), (8000, 9000, ecg), (1, 9999, ecg), (8500, 8501, ecg)];
-        let others = others.into_iter().chain([(1500, 2001, Category::Spo2.only())]);
-        for (position, (from, until, categories)) in (120..).zip(others) {
-            store(&frames, position, categories, within(from, until));
-        }
-        for order in [PageOrder::Stored, PageOrder::Newest] {
-            for frames_max in 1..8 {
-                let pages = pages(&frames, order, within(2000, 8400), frames_max);
-                let partly: u64 = pages.iter().map(|page| page.partly).sum();
-                let whole = positions(&pages).len();
-                assert_eq!((partly, whole), (3, 7), "{order:?} by {frames_max}");
-            }
-        }
-    }
-
-    /// How many frames `find` copies out.
-    fn looked_at(frames: &PatientFrames, find: impl FnOnce()) -> usize {
-        let before = frames.copies().len();
-        find();
-        let copies = frames.copies().split_off(before);
-        assert!(copies.iter().all(|copied| *copied <= BLOCK), "{copies:?}");
-        copies.iter().sum()
-    }
-
-    fn asked(frames: &PatientFrames, order: PageOrder, after: Option<u64>) -> FramesAsked {
-        FramesAsked {
-            frames: frames.clone(),
-            categories: Category::Ecg.only(),
-            data: Interval::ALWAYS,
-            source: None,
-            order,
-            after: after.map(Position),
-            before: Position(u64::MAX),
-            frames_max: 5,
-        }
-    }
-
-    #[test]
-    fn a_page_looks_at_its_own_frames_and_not_at_all_of_the_patients() {
-        let frames = PatientFrames::default();
-        let count = 50 * BLOCK as u64 + 5;
-        (1..=count).for_each(|n| store(&frames, n, Category::Ecg.only(), instant(n)));
-        let page = asked(&frames, PageOrder::Newest, None);
-        let newest: Vec<Position> = (0..5).map(|n| Position(count - n)).collect();
-        let looked = looked_at(&frames, || assert_eq!(page.find().positions, newest));
-        // Twice, because what lies partly in the period is counted behind the last of the page. Of
-        // the last block only five frames are there: the sixth, which says that more follow, is in
-        // the one before it.
-        assert_eq!(looked, 2 * (5 + BLOCK));
-
-        // Pages further on begin where the one before ended.
-        for after in [count - 4, 30 * BLOCK as u64, 7] {
-            let page = asked(&frames, PageOrder::Newest, Some(after));
-            let next: Vec<Position> = (1..=5).map(|n| Position(after - n)).collect();
-            let looked = looked_at(&frames, || assert_eq!(page.find().positions, next));
-            assert!(looked <= 2 * 2 * BLOCK, "{looked} frames behind {after}");
-        }
-        // A short period, in both orders.
-        for (order, first) in [(PageOrder::Newest, 20_002), (PageOrder::Stored, 20_000)] {
-            let page = FramesAsked { data: within(20_000, 20_003), ..asked(&frames, order, None) };
-            let looked = looked_at(&frames, || {
-                let found = page.find();
-                assert_eq!((found.positions[0], found.positions.len()), (Position(first), 3));
-            });
-            assert!(looked <= 2 * BLOCK, "{looked} frames in {order:?}");
-        }
-    }
-
-    #[test]
-    fn frames_that_are_stored_out_of_order_are_found_in_the_order_of_their_times() {
-        // Live frames and a backfill in turns, of equal and of overlapping times.
-        let frames = PatientFrames::default();
-        let count = 4 * BLOCK as u64;
-        let times: Vec<u64> =
-            (0..count).map(|n| if n % 3 == 0 { 1 + n / 7 } else { 5000 + n * n % 977 }).collect();
-        for (position, time) in (1..).zip(&times) {
-            store(&frames, position, Category::Ecg.only(), within(*time, time + 1 + position % 4));
-        }
-        for data in [Interval::ALWAYS, within(100, 5500), within(5976, 5980)] {
-            let mut expected: Vec<Age> = Vec::new();
-            for (position, time) in (1..).zip(&times) {
-                let measured = within(*time, time + 1 + position % 4);
-                if data.contains(&measured) {
-                    expected.push(Reverse((measured.until, Position(position))));
-                }
-            }
-            expected.sort_unstable();
-            let expected: Vec<u64> = expected.iter().map(|Reverse((_, at))| at.0).collect();
-            for frames_max in [700, 5000] {
-                let pages = pages(&frames, PageOrder::Newest, data, frames_max);
-                assert_eq!(positions(&pages), expected, "{data:?} by {frames_max}");
-                let stored = self::pages(&frames, PageOrder::Stored, data, frames_max);
-                let partly = |pages: &[Found]| pages.iter().map(|page| page.partly).sum::<u64>();
-                assert_eq!(partly(&pages), partly(&stored), "{data:?} by {frames_max}");
-            }
-        }
-    }
-}
+mod tests;

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use model::PatientIndex;
+use model::{DecodeError, PatientIndex, Reader};
 use statement::batch::RefusedAccess;
+
+use super::codec::{read_list, read_map, write_count};
+use super::consent::read_patient;
 
 /// Most that are listed of a patient, some 130 KB of its opening.
 const OF_PATIENT_MAX: usize = 1000;
@@ -32,6 +35,33 @@ impl RefusedAccesses {
                 self.listed += 1;
             }
         }
+    }
+
+    /// Canonical bytes: each patient with its list.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        write_count(self.by_patient.len(), out);
+        for (patient, list) in &self.by_patient {
+            out.extend(patient.get().to_be_bytes());
+            write_count(list.len(), out);
+            list.iter().for_each(|refused| refused.write(out));
+        }
+    }
+
+    /// Reads canonical bytes.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if they are none.
+    pub(super) fn read(from: &mut Reader<'_>) -> Result<RefusedAccesses, DecodeError> {
+        let by_patient = read_map(8 + RefusedAccess::BYTES_MIN, from, |from| {
+            let (patient, offset) = (read_patient(from)?, from.offset());
+            let list = read_list(RefusedAccess::BYTES_MIN, from, RefusedAccess::read)?;
+            if list.is_empty() {
+                return Err(DecodeError::Field { offset, expected: "at least one refusal" });
+            }
+            Ok((patient, list))
+        })?;
+        let listed = by_patient.values().map(Vec::len).sum();
+        Ok(RefusedAccesses { by_patient, listed })
     }
 
     /// What was taken, by patient.

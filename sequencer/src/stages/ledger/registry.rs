@@ -1,5 +1,7 @@
 //! Who is registered, with the words that rules name them by.
 
+mod codec;
+
 use std::collections::BTreeMap;
 
 use model::{

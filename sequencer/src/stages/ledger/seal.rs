@@ -24,6 +24,8 @@ pub struct EnrolmentSeal(Arc<Keys>);
 struct Keys {
     cipher: Zeroizing<[u8; 32]>,
     nonce: Zeroizing<[u8; 32]>,
+    state_cipher: Zeroizing<[u8; 32]>,
+    state_nonce: Zeroizing<[u8; 32]>,
 }
 
 /// Hides both keys.
@@ -54,7 +56,35 @@ impl EnrolmentSeal {
         EnrolmentSeal(Arc::new(Keys {
             cipher: derive("vitals journal 2026 enrolment key v2"),
             nonce: derive("vitals journal 2026 enrolment nonce v2"),
+            state_cipher: derive("vitals journal 2026 snapshot key v1"),
+            state_nonce: derive("vitals journal 2026 snapshot nonce v1"),
         }))
+    }
+
+    /// Seals a whole state: it holds every patient's view key. `head` is what stands before it in
+    /// the clear, and can be changed by nobody then.
+    pub fn seal_state(&self, state: &[u8], head: &[u8]) -> Vec<u8> {
+        let mut hash = blake3::Hasher::new_keyed(&self.0.state_nonce);
+        // The length first, so that no two pairs give the same bytes.
+        hash.update(&(head.len() as u64).to_be_bytes()).update(head).update(state);
+        let mut nonce = [0; NONCE_BYTES];
+        hash.finalize_xof().fill(&mut nonce);
+        let cipher = XChaCha20Poly1305::new(&Key::from(*self.0.state_cipher));
+        let payload = Payload { msg: state, aad: head };
+        let sealed = cipher.encrypt(&XNonce::from(nonce), payload);
+        let sealed = sealed.expect("XChaCha20-Poly1305 seals any plaintext below 256 GiB");
+        [&nonce[..], &sealed].concat()
+    }
+
+    /// Opens a state that was sealed behind this head.
+    ///
+    /// # Errors
+    /// [`SealError::Key`] for another key or head, or a changed byte.
+    pub fn open_state(&self, sealed: &[u8], head: &[u8]) -> Result<Vec<u8>, SealError> {
+        let (nonce, body) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or(SealError::Key)?;
+        let cipher = XChaCha20Poly1305::new(&Key::from(*self.0.state_cipher));
+        let payload = Payload { msg: body, aad: head };
+        cipher.decrypt(&XNonce::from(*nonce), payload).map_err(|_| SealError::Key)
     }
 
     /// Seals an operation for whom it was submitted by.
@@ -143,6 +173,23 @@ mod tests {
         let named = operation(8).digest();
         let renamed = SealedOperation::new(named, sealed.as_bytes().clone()).unwrap();
         assert_eq!(seal.open(&renamed, holder("a")), Err(SealError::Digest));
+    }
+
+    #[test]
+    fn a_state_opens_behind_its_own_head_and_under_its_own_key_alone() {
+        let seal = EnrolmentSeal::new(&[1; 32]);
+        let sealed = seal.seal_state(b"all of it", b"head");
+        assert_eq!(sealed, seal.seal_state(b"all of it", b"head"), "nothing is drawn");
+        assert_ne!(sealed[..24], seal.seal_state(b"all of i", b"headt")[..24]);
+        assert_eq!(seal.open_state(&sealed, b"head").unwrap(), b"all of it");
+        assert_eq!(seal.open_state(&sealed, b"heed"), Err(SealError::Key));
+        assert_eq!(EnrolmentSeal::new(&[2; 32]).open_state(&sealed, b"head"), Err(SealError::Key));
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert_eq!(seal.open_state(&changed, b"head"), Err(SealError::Key), "byte {at}");
+        }
+        assert_eq!(seal.open_state(&sealed[..10], b"head"), Err(SealError::Key));
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Open segments: what one device sent of one patient in this window, until it is cut.
 
 use model::{
-    Categories, Claim, ClaimKind, Digest, Interval, Label, Millis, Party, PatientIndex, Position,
-    Purpose, Word,
+    Categories, Claim, ClaimKind, DecodeError, Digest, Interval, Label, Millis, Party,
+    PatientIndex, Position, Purpose, Reader, Word,
 };
 use statement::batch::{SegmentEntry, SegmentFrames, SegmentKey};
+
+use super::content::ContentHash;
 
 /// What a frame adds to a segment.
 #[derive(Clone, Copy, Debug)]
@@ -47,27 +49,18 @@ impl FrameFacts {
     }
 }
 
-/// Bytes of a segment that are hashed at once: 16 chunks of blake3, which one processor hashes side
-/// by side. Frame by frame, half of the bytes would be hashed alone, at a fifth of the speed.
-const HASHED_AT_ONCE: usize = 16 << 10;
-
 /// A segment that still grows. Memory: 18 KiB.
 #[derive(Clone)]
 pub(super) struct OpenSegment {
     claim: Claim,
-    hasher: blake3::Hasher,
-    /// The last bytes, which are not hashed yet: fewer than are hashed at once.
-    pending: Vec<u8>,
-    bytes: u64,
+    content: ContentHash,
 }
 
 impl OpenSegment {
     /// Begins with a first frame.
     pub(super) fn begin(facts: &FrameFacts, frame: &[u8]) -> OpenSegment {
-        let (claim, hasher) = (facts.claim(), blake3::Hasher::new());
-        let mut segment =
-            OpenSegment { claim, hasher, pending: Vec::with_capacity(HASHED_AT_ONCE), bytes: 0 };
-        segment.absorb(frame);
+        let mut segment = OpenSegment { claim: facts.claim(), content: ContentHash::new() };
+        segment.content.update(frame);
         segment
     }
 
@@ -96,39 +89,42 @@ impl OpenSegment {
     /// Takes one more frame; `claim` is what [`OpenSegment::claim_with`] gave for it.
     pub(super) fn extend(&mut self, claim: Claim, frame: &[u8]) {
         self.claim = claim;
-        self.absorb(frame);
-    }
-
-    fn absorb(&mut self, frame: &[u8]) {
-        self.bytes += frame.len() as u64;
-        let room = HASHED_AT_ONCE - self.pending.len();
-        if frame.len() < room {
-            return self.pending.extend_from_slice(frame);
-        }
-        let (head, rest) = frame.split_at(room);
-        self.pending.extend_from_slice(head);
-        self.hasher.update(&self.pending);
-        let (blocks, rest) = rest.split_at(rest.len() - rest.len() % HASHED_AT_ONCE);
-        self.hasher.update(blocks);
-        self.pending.clear();
-        self.pending.extend_from_slice(rest);
+        self.content.update(frame);
     }
 
     /// Cuts the segment: its claim, with the digest of its frames under the record's key, and its
     /// entry in the batch.
-    pub(super) fn cut(mut self, key: &SegmentKey) -> (Claim, SegmentEntry) {
-        self.hasher.update(&self.pending);
-        let content = *self.hasher.finalize().as_bytes();
-        let (bytes, position) = (self.bytes, self.claim.position);
-        let digest = key.digest(&SegmentFrames { content, bytes, position });
+    pub(super) fn cut(self, key: &SegmentKey) -> (Claim, SegmentEntry) {
+        let (content, bytes) = (self.content.finish(), self.content.bytes());
+        let digest = key.digest(&SegmentFrames { content, bytes, position: self.claim.position });
         (Claim { digest, ..self.claim }, SegmentEntry::new(digest, bytes))
+    }
+
+    /// Canonical bytes: the claim of what is in it, and its hash so far.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        out.extend(self.claim.to_bytes());
+        self.content.write(out);
+    }
+
+    /// Reads the segment of a patient.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if there is none.
+    pub(super) fn read(
+        patient: PatientIndex,
+        from: &mut Reader<'_>,
+    ) -> Result<OpenSegment, DecodeError> {
+        // Else its claim would be cut under the key of one record and name another.
+        let own = |claim: Claim| (claim.patient == patient).then_some(claim);
+        let claim = from.map("the claim of a segment's own patient", Claim::read, own)?;
+        Ok(OpenSegment { claim, content: ContentHash::read(from)? })
     }
 }
 
 /// Prints lengths only.
 impl std::fmt::Debug for OpenSegment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "OpenSegment {{ bytes: {} }}", self.bytes)
+        write!(f, "OpenSegment {{ bytes: {} }}", self.content.bytes())
     }
 }
 
@@ -136,6 +132,7 @@ impl std::fmt::Debug for OpenSegment {
 mod tests {
     use model::{Category, ChainScope};
 
+    use super::super::content::HASHED_AT_ONCE;
     use super::*;
 
     #[test]
@@ -168,9 +165,6 @@ mod tests {
             for frame in &frames[1..] {
                 let claim = segment.claim_with(&facts).unwrap();
                 segment.extend(claim, frame);
-                let pending = &segment.pending;
-                assert!(pending.len() < pending.capacity(), "{sizes:?}");
-                assert_eq!(pending.capacity(), HASHED_AT_ONCE, "{sizes:?}");
             }
             let content = *blake3::hash(&frames.concat()).as_bytes();
             let bytes = frames.concat().len() as u64;

@@ -1,11 +1,20 @@
 //! Which frames of which stream are stored, and which frames hold a patient's data.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use model::{GatewayId, PatientIndex, Position, Sequence};
+use model::{
+    DecodeError, DeviceId, EpochNumber, GatewayId, PatientIndex, Position, Reader, Sequence,
+};
 use wire::{RefusalReason, StreamName};
 
-use super::frames::{PatientFrames, StoredFrame};
+use super::codec::{
+    NAME_BYTES_MIN, read_map, read_name, read_option, read_reason, write_count, write_name,
+    write_option, write_reason,
+};
+use super::consent::read_patient;
+use super::frames::{PatientFrames, StoredFrame, StoredPlace};
+use super::index::{FrameNodes, Spine};
 
 /// Last stored sequence of each stream of each gateway.
 pub(super) type Marks = BTreeMap<GatewayId, BTreeMap<StreamName, Sequence>>;
@@ -15,31 +24,42 @@ pub(super) type Marks = BTreeMap<GatewayId, BTreeMap<StreamName, Sequence>>;
 /// disk no more than this.
 const EMPTY_STREAMS_MAX: usize = 512;
 
-/// The index of stored frames. Memory: 8 bytes a frame for its stream, 64 for its patient.
-#[derive(Debug, Default)]
+/// The index of stored frames. Memory: 1 to 8 KiB a stream and 2 to 20 KiB a patient, however many
+/// frames they have. Clones are cheap and of what is there: lists are shared until one is appended
+/// to.
+#[derive(Clone, Debug)]
 pub(super) struct Streams {
     /// By gateway first, so that a frame finds its stream without a copied key.
     of_gateway: BTreeMap<GatewayId, GatewayStreams>,
     of_patient: BTreeMap<PatientIndex, PatientFrames>,
+    nodes: FrameNodes,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct GatewayStreams {
     streams: BTreeMap<StreamName, Stream>,
     /// How many of them have no frame.
     empty: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Stream {
-    /// Positions of its frames: that of sequence `n` stands at `n - 1`, because there are no holes.
-    stored: Vec<Position>,
+    /// Positions of its frames: that of sequence `n` stands at place `n - 1`, because there are no
+    /// holes.
+    stored: Arc<Spine<Position>>,
     /// Why a frame was refused, if the stream was not opened since.
     halted: Option<RefusalReason>,
 }
 
+impl Stream {
+    /// The first sequence that is not stored.
+    fn next(&self) -> Sequence {
+        Sequence(self.stored.len() + 1)
+    }
+}
+
 /// What a sequence number is to a stream.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub(super) enum Place {
     /// The next one.
     Next,
@@ -49,7 +69,7 @@ pub(super) enum Place {
         why: RefusalReason,
     },
     /// Stored, here.
-    Stored(Position),
+    Stored(StoredPlace),
     /// Beyond the next one.
     Beyond {
         /// The next one.
@@ -58,6 +78,16 @@ pub(super) enum Place {
 }
 
 impl Streams {
+    /// None, whose nodes go there.
+    pub(super) fn new(nodes: FrameNodes) -> Streams {
+        Streams { of_gateway: BTreeMap::new(), of_patient: BTreeMap::new(), nodes }
+    }
+
+    /// Where the nodes of the lists stand.
+    pub(super) fn nodes(&self) -> &FrameNodes {
+        &self.nodes
+    }
+
     fn stream(&self, gateway: &GatewayId, name: &StreamName) -> Option<&Stream> {
         self.of_gateway.get(gateway)?.streams.get(name)
     }
@@ -85,13 +115,13 @@ impl Streams {
 
     pub(super) fn place(&self, gateway: &GatewayId, name: &StreamName, at: Sequence) -> Place {
         let stream = self.stream(gateway, name);
-        let stored = stream.map_or(&[][..], |stream| &stream.stored);
-        let next = Sequence(stored.len() as u64 + 1);
+        let next = stream.map_or(Sequence(1), Stream::next);
         // Sequences begin at 1; 0 is never next, so it is beyond like any other that is no frame's.
-        let index = at.0.checked_sub(1).and_then(|index| usize::try_from(index).ok());
-        match index.and_then(|index| stored.get(index)) {
+        let place = at.0.checked_sub(1);
+        let located = stream.zip(place).and_then(|(stream, place)| stream.stored.locate(place));
+        match located {
             // Also in a halted stream: what is stored is acknowledged again, whatever came after.
-            Some(position) => Place::Stored(*position),
+            Some(located) => Place::Stored(StoredPlace { located, nodes: self.nodes.clone() }),
             None if at != next => Place::Beyond { next },
             None => match stream.and_then(|stream| stream.halted) {
                 Some(why) => Place::Halted { why },
@@ -101,8 +131,7 @@ impl Streams {
     }
 
     pub(super) fn next(&self, gateway: &GatewayId, name: &StreamName) -> Sequence {
-        let stored = self.stream(gateway, name).map_or(0, |stream| stream.stored.len());
-        Sequence(stored as u64 + 1)
+        self.stream(gateway, name).map_or(Sequence(1), Stream::next)
     }
 
     /// Last stored sequence of every stream that has one.
@@ -110,8 +139,8 @@ impl Streams {
         let mut marks = Marks::new();
         for (gateway, of_gateway) in &self.of_gateway {
             let streams = of_gateway.streams.iter();
-            for (name, stream) in streams.filter(|(_, stream)| !stream.stored.is_empty()) {
-                let last = Sequence(stream.stored.len() as u64);
+            for (name, stream) in streams.filter(|(_, stream)| stream.stored.len() > 0) {
+                let last = Sequence(stream.stored.len());
                 marks.entry(gateway.clone()).or_default().insert(name.clone(), last);
             }
         }
@@ -134,18 +163,73 @@ impl Streams {
         patient: PatientIndex,
         frame: StoredFrame,
     ) {
+        let nodes = self.nodes.clone();
         let stream = self.stream_mut(gateway, name);
-        stream.stored.push(frame.position);
+        // Copied only while somebody reads, or writes a snapshot of, what was there before.
+        Arc::make_mut(&mut stream.stored).push(frame.position, &nodes);
         if stream.stored.len() == 1
             && let Some(of_gateway) = self.of_gateway.get_mut(gateway)
         {
             of_gateway.empty -= 1;
         }
-        self.of_patient.entry(patient).or_default().store(frame);
+        Arc::make_mut(self.of_patient.entry(patient).or_default()).push(frame, &nodes);
     }
 
-    /// A patient's frames, for whoever reads them beside the writer.
+    /// A patient's frames as they are now, for whoever reads them beside the writer.
     pub(super) fn of_patient(&self, patient: PatientIndex) -> PatientFrames {
         self.of_patient.get(&patient).cloned().unwrap_or_default()
+    }
+}
+
+/// As canonical bytes.
+impl Streams {
+    /// Canonical bytes: the streams of each gateway, the frames of each patient.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        write_count(self.of_gateway.len(), out);
+        for (gateway, of_gateway) in &self.of_gateway {
+            write_name(gateway.as_str(), out);
+            write_count(of_gateway.streams.len(), out);
+            for (StreamName { device, signal, epoch }, stream) in &of_gateway.streams {
+                write_name(device.as_str(), out);
+                out.extend(signal.to_be_bytes());
+                out.extend(epoch.0.to_be_bytes());
+                write_option(stream.halted.as_ref(), out, write_reason);
+                stream.stored.write(out);
+            }
+        }
+        write_count(self.of_patient.len(), out);
+        for (patient, frames) in &self.of_patient {
+            out.extend(patient.get().to_be_bytes());
+            frames.write(out);
+        }
+    }
+
+    /// Reads canonical bytes; nodes stand there.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if they are none.
+    pub(super) fn read(nodes: FrameNodes, from: &mut Reader<'_>) -> Result<Streams, DecodeError> {
+        let of_gateway = read_map(NAME_BYTES_MIN + 4, from, |from| {
+            let gateway = read_name(GatewayId::new, from)?;
+            let streams = read_map(Stream::BYTES_MIN, from, Stream::read)?;
+            let empty = streams.values().filter(|stream| stream.stored.len() == 0).count();
+            Ok((gateway, GatewayStreams { streams, empty }))
+        })?;
+        let of_patient = read_map(4 + 8 + 1, from, |from| {
+            Ok((read_patient(from)?, Arc::new(Spine::read(from)?)))
+        })?;
+        Ok(Streams { of_gateway, of_patient, nodes })
+    }
+}
+
+impl Stream {
+    const BYTES_MIN: usize = NAME_BYTES_MIN + 4 + 2 + 1 + 8;
+
+    fn read(from: &mut Reader<'_>) -> Result<(StreamName, Stream), DecodeError> {
+        let device = read_name(DeviceId::new, from)?;
+        let (signal, epoch) = (from.u32()?, EpochNumber(from.u16()?));
+        let halted = read_option(from, read_reason)?;
+        let stored = Arc::new(Spine::read(from)?);
+        Ok((StreamName { device, signal, epoch }, Stream { stored, halted }))
     }
 }

@@ -6,6 +6,7 @@ mod mixes;
 mod operations;
 mod pages;
 mod second_form;
+mod state;
 mod windows;
 
 use std::sync::{Arc, Mutex};
@@ -416,7 +417,7 @@ fn a_permitted_access_releases_the_frames_asked_for() {
         panic!("expected a decision")
     };
     assert_eq!(decision, Ok(RuleSlot::Permit(1)));
-    assert_eq!(frames.expect("a permitted request").find().positions.len(), 2);
+    assert_eq!(frames.expect("a permitted request").find().unwrap().positions.len(), 2);
 }
 
 #[test]

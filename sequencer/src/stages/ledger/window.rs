@@ -1,5 +1,7 @@
 //! The open window: operations and claims since the last close.
 
+mod codec;
+
 use std::collections::BTreeMap;
 
 use model::{
@@ -76,6 +78,11 @@ impl OpenWindow {
     /// Whether nothing happened that a batch would prove.
     pub(super) fn is_empty(&self) -> bool {
         self.first.is_none()
+    }
+
+    /// How many segments are open.
+    pub(super) fn open_segments(&self) -> usize {
+        self.open.len()
     }
 
     pub(super) fn is_full(&self, limits: &WindowLimits) -> bool {

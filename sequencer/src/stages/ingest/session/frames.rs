@@ -10,7 +10,7 @@ use crate::guard::caught;
 use crate::stages::deliver::AgainError;
 use crate::stages::ingest::observe::Observed;
 use crate::stages::ingest::peer::PeerId;
-use crate::stages::ingest::stored::{Again, Compared, compare};
+use crate::stages::ingest::stored::{Again, Compared, Conflict, compare};
 use crate::stages::ledger::{Answer, Item};
 
 impl Session {
@@ -110,8 +110,8 @@ impl Session {
     pub(super) fn handle_frame_reply(&mut self, place: Submitted, frame: Frame, outcome: Outcome) {
         let (handle, live) = (place.handle, self.take_live(place));
         match outcome {
-            Ok(Answer::FrameDuplicate { position }) => {
-                self.again.push(Again { handle, frame, position });
+            Ok(Answer::FrameDuplicate { place }) => {
+                self.again.push(Again { handle, frame, place });
             }
             // The frames behind a rejected one are rejected with it, and their own answers are gaps
             // that say nothing new.
@@ -156,7 +156,7 @@ impl Session {
             Ok(Compared { equal, receipts, conflicts }) => {
                 (0..equal).for_each(|_| self.observe(Observed::FrameAgain));
                 receipts.into_iter().for_each(|receipt| self.acknowledge(receipt));
-                for Again { handle, frame, position } in conflicts {
+                for Conflict { handle, frame, position } in conflicts {
                     self.report_conflict(handle, &frame, Some(position));
                 }
             }

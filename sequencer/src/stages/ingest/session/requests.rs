@@ -226,7 +226,7 @@ impl Session {
         if let Some(asked) = release.asked.take() {
             tokio::task::spawn_blocking(move || {
                 // A panic is told as an error: the release waits for this reply.
-                let found = caught(|| Ok(asked.find()));
+                let found = caught(|| Ok(asked.find()?));
                 place.send(Reply::Found(found.unwrap_or_else(|panic| Err(panic.into()))));
             });
             return;

@@ -22,7 +22,7 @@ fn asked_with(ward: &mut Ward, request: AuthenticRequest) -> Page {
 fn found(answer: Answer) -> Found {
     match answer {
         Answer::AccessDecided { frames: Some(frames), .. } | Answer::AccessContinued { frames } => {
-            frames.find()
+            frames.find().unwrap()
         }
         answer => panic!("expected a page, got {answer:?}"),
     }
@@ -117,18 +117,30 @@ fn a_page_needs_the_window_of_its_claim_and_the_same_request() {
 #[test]
 fn the_writer_looks_at_none_of_a_patients_frames_for_a_page() {
     let mut ward = Ward::open();
-    (0..20).for_each(|_| drop(ward.next_frame()));
+    // Some are in a node of the index, and some in none yet.
+    (0..100).for_each(|_| drop(ward.next_frame()));
     let request = ward.signed_request(patient(), 1, &practitioner_key());
     let page = Page { order: wire::PageOrder::Newest, frames_max: 3, ..Page::FIRST };
     let answer = ward.ask(request.clone(), page);
-    let frames = ward.admission.ledger().streams.of_patient(patient());
-    assert!(frames.copies().is_empty(), "before it is answered");
+    let nodes = ward.admission.ledger().streams.nodes().clone();
+    assert!(nodes.looks().is_empty(), "before it is answered");
     let first = found(answer);
-    let looked = frames.copies();
-    assert!(looked.iter().sum::<usize>() >= 20, "{looked:?}");
+    let looked = nodes.looks();
+    assert!(looked.iter().sum::<usize>() >= 36, "{looked:?}");
     // What is stored meanwhile is no part of what was asked for, also if it is newer.
     ward.next_frame();
     let next = ward.ask(request, page.behind(first.positions[2]));
-    assert_eq!(frames.copies(), looked, "nor for a further one");
+    assert_eq!(nodes.looks(), looked, "nor for a further one");
     assert!(found(next).positions.iter().all(|position| *position < first.positions[2]));
+}
+
+#[test]
+fn a_frame_that_came_again_is_found_where_it_is_stored_however_many_there_are() {
+    let mut ward = Ward::open();
+    (0..200).for_each(|_| drop(ward.next_frame()));
+    for sequence in [1, 63, 64, 65, 128, 129, 200] {
+        let Answer::FrameDuplicate { place } = ward.frame(sequence) else { panic!("not stored") };
+        let Entry::Frame(stored) = ward.entry(place.find().unwrap()) else { panic!("no frame") };
+        assert_eq!(stored.frame().sequence(), Sequence(sequence));
+    }
 }

@@ -1,0 +1,138 @@
+//! The whole state of a ledger as bytes, so that a start absorbs the end of the journal alone.
+//!
+//! [`Ledger::freeze`] takes what is there between two entries and shares it: what is large is copied
+//! only where it changes while the frozen state is alive. Whoever has time encodes it.
+//!
+//! What follows from other parts is left out and made again: words and holders from names, the root
+//! of the tree, counts. The nodes of the tree are kept, because hashing them takes long. What is in
+//! no state: the counts of refusals of the running minute, which a crash loses too.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::{BatchNumber, DecodeError, Digest, Millis, Position, PractitionerId, Reader};
+
+use super::absorb::{AskedBefore, Ledger, LedgerConfig};
+use super::codec::{
+    NAME_BYTES_MIN, read_flag, read_map, read_name, write_count, write_name, write_time,
+};
+use super::consent::Consent;
+use super::index::FrameNodes;
+use super::registry::Registry;
+use super::streams::Streams;
+use super::window::OpenWindow;
+
+/// First byte of a state: a change of any layout in it is another version.
+const VERSION: u8 = 1;
+/// Bytes of a request that was decided, beside its practitioner's name.
+const ASKED_BYTES: usize = 8 + 8 + 31 + 8 + 1;
+
+/// The state between two entries of the journal.
+#[derive(Debug)]
+pub struct LedgerState {
+    consent: Arc<Consent>,
+    registry: Arc<Registry>,
+    streams: Streams,
+    window: OpenWindow,
+    asked: BTreeMap<(PractitionerId, u64), AskedBefore>,
+    last_time: Millis,
+    term: u32,
+    index_end: u64,
+}
+
+impl Ledger {
+    /// The state as it is now. Takes some hundred nanoseconds a stream and patient with frames, and
+    /// copies the open window: nothing right behind a close, up to 17 KiB a segment otherwise.
+    pub fn freeze(&self) -> LedgerState {
+        LedgerState {
+            consent: Arc::clone(&self.consent),
+            registry: Arc::clone(&self.registry),
+            streams: self.streams.clone(),
+            window: self.window.clone(),
+            asked: self.asked.clone(),
+            last_time: self.last_time,
+            term: self.term,
+            index_end: self.streams.nodes().end(),
+        }
+    }
+
+    /// The ledger with this state. `nodes` gives the index of stored frames, which ends there.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the bytes are no state.
+    pub fn restore(
+        config: LedgerConfig,
+        state: &[u8],
+        nodes: impl FnOnce(u64) -> FrameNodes,
+    ) -> Result<Ledger, DecodeError> {
+        let mut from = Reader::new(state);
+        let known = |version: u8| (version == VERSION).then_some(());
+        from.map("a state of version 1", Reader::u8, known)?;
+        let (last_time, term, index_end) = (from.millis()?, from.u32()?, from.u64()?);
+        let registry = Arc::new(Registry::read(&mut from)?);
+        let consent = Arc::new(Consent::read(&mut from)?);
+        let streams = Streams::read(nodes(index_end), &mut from)?;
+        let window = OpenWindow::read(config.scope, &consent, &mut from)?;
+        let asked = read_map(NAME_BYTES_MIN + ASKED_BYTES, &mut from, read_asked)?;
+        from.finish()?;
+        let new = Ledger::indexed(config, streams.nodes().clone());
+        Ok(Ledger { registry, consent, streams, window, asked, last_time, term, ..new })
+    }
+
+    /// How many segments are open: freezing copies up to 17 KiB of each, and none right behind a
+    /// close.
+    pub fn open_segments(&self) -> usize {
+        self.window.open_segments()
+    }
+
+    /// The last window that is closed; 0 before the first.
+    pub fn closed(&self) -> BatchNumber {
+        BatchNumber(self.window.number().0 - 1)
+    }
+
+    /// Where the index of stored frames stands.
+    pub fn frame_nodes(&self) -> &FrameNodes {
+        self.streams.nodes()
+    }
+}
+
+impl LedgerState {
+    /// Where the index of stored frames ends that the state refers to. All of it before has to be
+    /// durable before the state is.
+    pub fn index_end(&self) -> u64 {
+        self.index_end
+    }
+
+    /// Canonical bytes. Some tens of milliseconds for ten thousand patients.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = vec![VERSION];
+        write_time(self.last_time, &mut out);
+        out.extend(self.term.to_be_bytes());
+        out.extend(self.index_end.to_be_bytes());
+        self.registry.write(&mut out);
+        self.consent.write(&mut out);
+        self.streams.write(&mut out);
+        self.window.write(&mut out);
+        write_count(self.asked.len(), &mut out);
+        for ((practitioner, nonce), before) in &self.asked {
+            write_name(practitioner.as_str(), &mut out);
+            out.extend(nonce.to_be_bytes());
+            write_time(before.valid_until, &mut out);
+            out.extend(before.digest.0);
+            out.extend(before.position.0.to_be_bytes());
+            out.push(u8::from(before.permitted));
+        }
+        out
+    }
+}
+
+fn read_asked(from: &mut Reader<'_>) -> Result<((PractitionerId, u64), AskedBefore), DecodeError> {
+    let key = (read_name(PractitionerId::new, from)?, from.u64()?);
+    let before = AskedBefore {
+        valid_until: from.millis()?,
+        digest: Digest(from.array()?),
+        position: Position(from.u64()?),
+        permitted: read_flag(from)?,
+    };
+    Ok((key, before))
+}
