@@ -195,6 +195,10 @@ metrics! {
         "Files that could not be made ahead of need: the disk failed or has no room.";
     pub journal_witness_lag: IntGauge [], "groups",
         "Groups that are durable and not in the witness beside the journal yet.";
+    pub snapshot_position: IntGauge [], "entries",
+        "Position behind which the last snapshot of this run stands; 0 before the first.";
+    pub snapshot_bytes: IntGauge [], "bytes", "Length of that snapshot.";
+    pub snapshot_failures_total: IntCounter [], "snapshots", "Snapshots that could not be written.";
     pub journal_contradicted: IntGauge [], "boolean",
         "1 once somebody showed what the journal lacks: the node takes nothing in.";
     pub journal_free_bytes: IntGauge [], "bytes",

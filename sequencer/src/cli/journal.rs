@@ -12,7 +12,8 @@ use sequencer::folder::layout::Layout;
 use sequencer::folder::old_journal::{self, OldJournalError};
 use sequencer::node::loss::{AcceptedLoss, LossError, LossTerms, Offline};
 use sequencer::node::setup;
-use sequencer::node::survey::{self, Survey, SurveyError, WitnessSays};
+use sequencer::node::snapshots::SnapshotSays;
+use sequencer::node::survey::{self, FullSurvey, Survey, SurveyError, WitnessSays};
 use wire::Reason;
 
 use super::given::rpc;
@@ -50,6 +51,10 @@ pub(crate) struct CheckArgs {
     folder: NodeFolder,
     #[command(flatten)]
     expected: Expected,
+    /// Also makes the state behind each snapshot again, from the first entry on, and compares;
+    /// takes as long as a start without snapshots.
+    #[arg(long)]
+    full: bool,
 }
 
 #[derive(Args)]
@@ -98,7 +103,13 @@ fn print_deployment(layout: &Layout) -> Outcome {
 fn check(args: &CheckArgs) -> Outcome {
     let layout = Layout::new(&args.folder.dir);
     args.expected.check(&layout)?;
-    let survey = survey::survey(&layout).map_err(survey_failed)?;
+    let (survey, snapshots) = if args.full {
+        let FullSurvey { survey, snapshots } =
+            survey::survey_full(&layout).map_err(survey_failed)?;
+        (survey, snapshots)
+    } else {
+        (survey::survey(&layout).map_err(survey_failed)?, Vec::new())
+    };
     let Survey { groups, entries, head, term, losses, torn_bytes, witness } = survey;
     print_deployment(&layout)?;
     println!("{groups} groups, {entries} entries: all hold");
@@ -122,11 +133,30 @@ fn check(args: &CheckArgs) -> Outcome {
              and keeps them beside the journal"
         );
     }
+    print_snapshots(&snapshots)?;
     match witness {
         WitnessSays::Holds => Ok(()),
         WitnessSays::Contradicts(contradiction) => Err(failed(contradiction)),
         WitnessSays::Missing => Err(no_witness(&layout)),
     }
+}
+
+fn print_snapshots(snapshots: &[(u64, SnapshotSays)]) -> Outcome {
+    for (group, says) in snapshots {
+        let says = match says {
+            SnapshotSays::Same => "the same state".to_owned(),
+            SnapshotSays::Differs => "another state".to_owned(),
+            SnapshotSays::PassedOver(why) => format!("a start passes it over: {why}"),
+        };
+        println!("snapshot behind group {group}: {says}");
+    }
+    if snapshots.iter().any(|(_, says)| *says == SnapshotSays::Differs) {
+        return Err(failed(anyhow!(
+            "expected every snapshot to be the state that the journal makes: remove the folder \
+             snapshots/ before the next start, and report a bug"
+        )));
+    }
+    Ok(())
 }
 
 fn no_witness(layout: &Layout) -> Failure {

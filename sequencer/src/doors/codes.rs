@@ -89,6 +89,16 @@ pub(crate) const HISTORY: Unserved = Unserved {
                  none, `sequencer journal recover --accept-loss`.",
 };
 
+pub(crate) const STARTING: Unserved = Unserved {
+    requests: &["/readyz"],
+    status: 503,
+    code: "starting",
+    meaning: "The node absorbs its journal behind the last snapshot and takes nothing in yet: \
+              `entries_done` of `entries_all` entries in `stage`.",
+    what_to_do: "Wait. A start that takes long found no snapshot to start from; the log says why. \
+                 One that is cut off goes on where it was.",
+};
+
 pub(crate) const FILES_BUSY: Unserved = Unserved {
     requests: FILES,
     status: 503,
@@ -194,6 +204,7 @@ pub const HTTP: &[Unserved] = &[
     INTERNAL,
     STAGE_FAILED,
     HISTORY,
+    STARTING,
     FILES_BUSY,
     CHAIN_UNREACHABLE,
     STAGE_DEGRADED,

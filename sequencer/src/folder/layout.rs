@@ -67,6 +67,9 @@ places! {
     journal = "journal";
     /// The log of the version before, in one file: see `folder::old_journal`.
     old_journal = "journal.log";
+    /// States of the ledger and the index of stored frames, made again from the journal if they are
+    /// gone: see `folder::snapshots`.
+    snapshots = "snapshots";
     /// How far the journal was, beside it: see `folder::witness`.
     witness = "head.witness";
     /// What the node believes of the machine's clocks: see `folder::believed`.

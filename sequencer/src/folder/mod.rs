@@ -7,6 +7,7 @@ pub mod layout;
 pub mod old_journal;
 pub mod request;
 pub mod secrets;
+pub mod snapshots;
 pub mod store;
 pub mod validity;
 pub mod witness;

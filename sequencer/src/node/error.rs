@@ -32,6 +32,9 @@ pub enum NodeError {
     /// Others may open something in the folder.
     #[error("the node's folder holds what patients are asked to consent to")]
     Folder(#[source] std::io::Error),
+    /// The snapshots, or the index of stored frames beside them, cannot be opened.
+    #[error("expected to read and write the folder snapshots/")]
+    Snapshots(#[source] std::io::Error),
     /// The deployment file is missing, damaged or of the first version.
     #[error(transparent)]
     Deployment(#[from] DeploymentError),

@@ -27,6 +27,8 @@ mod replay;
 mod scrub;
 mod settle_limits;
 pub mod setup;
+pub mod snapshots;
+mod snapshotter;
 mod start;
 pub mod status;
 pub mod survey;
@@ -53,13 +55,14 @@ pub use self::endpoints::Endpoints;
 pub use self::error::{EntryError, NodeError};
 pub use self::open::Provided;
 pub use self::reload::Reloaded;
-pub use self::watched::{Conditions, Totals, Watched};
+pub use self::watched::{Conditions, Starting, Totals, Watched};
 pub use crate::guard::{Stage, StageFailure};
 
 use self::endpoints::write_endpoints;
 use self::open::{Opened, open};
 use self::reload::Reach;
 use self::settle_limits::SettleLimits;
+use self::snapshotter::{Behind, Frozen};
 use self::start::{BaseChainDoor, Common, Core, EmbeddedChain};
 use self::status::Teller;
 use self::upkeep::{Around, Upkeep};
@@ -67,10 +70,10 @@ use self::witness::WitnessThread;
 use crate::clock::NodeClock;
 use crate::doors::admin::{self, AdminDoor};
 use crate::doors::config::Config;
-use crate::doors::http::{HttpService, Shown};
+use crate::doors::http::HttpService;
 use crate::folder::layout::Layout;
 use crate::folder::store::Store;
-use crate::guard::{Failures, Guard, GuardedTask, UnplannedEnd, panic_of_task};
+use crate::guard::{Guard, GuardedTask, UnplannedEnd, panic_of_task};
 use crate::stages::ingest::{Admit, AdmitError, IngestServer};
 use crate::stages::ledger::{Answer, Item, Status};
 use crate::stages::prove::ProverKeys;
@@ -131,9 +134,11 @@ impl Node {
         if let Some(contradiction) = opened.lacks {
             common.watched.hold().set(contradiction);
         }
+        let http = start::serve_http(&opened, &common).await?;
+        let absorbed = start::absorb(&opened, log, &common).await?;
         // The writer before ingest: what is sent finds who takes it. The settler may start later,
         // because its first round looks for batches in the store.
-        let mut core = start::start_core(&opened, log, &common)?;
+        let mut core = start::start_core(&opened, absorbed, &common)?;
         core.carrier = elsewhere::start(&opened, &core, &common).await?;
         // Before anybody can send: the first frame finds out how late it is.
         let upkeep = start::start_upkeep(&opened, &core, &common)?;
@@ -144,13 +149,10 @@ impl Node {
         let ingest = start::start_ingest(&opened, &core, &common)?;
         let settle = SettleLimits::new(&opened.chain.reach, &opened.config.settle);
         let settler = start::start_settler(&opened, &core, &common, settle.follow())?;
-        let scrub = start::start_scrub(&opened, &core, &common)?;
+        let scrub = start::start_scrub(&opened, &core, &common);
         let BaseChainDoor { url, embedded } = start::serve_base_chain(&opened, &common).await?;
         let Common { stop, guard, watched, around, .. } = common;
         let Opened { layout, config, edge, store, keys, .. } = opened;
-        let (metrics, health) = (watched.metrics().clone(), Arc::new(watched.clone()));
-        let shown = Shown { store: store.clone(), metrics, health };
-        let http = HttpService::start(config.http.listen, shown, &guard).await?;
         let (ingest_addr, http_addr) = (ingest.local_addr(), http.local_addr());
         let fingerprint = edge.deployment().fingerprint.to_string();
         let endpoints = Endpoints { ingest: ingest_addr, http: http_addr, rpc: url, fingerprint };
@@ -158,6 +160,7 @@ impl Node {
         let (desk, renewals) = (core.desk.clone(), core.renewals.clone());
         let answers = admin::Answers { desk, renewals, tell };
         let admin = AdminDoor::open(&layout.admin_socket(), answers, &guard)?;
+        watched.set_starting(None);
         // Last: whoever finds the file finds a node that answers.
         write_endpoints(&layout, &endpoints)?;
         Ok(Node {
@@ -204,7 +207,7 @@ impl Node {
         for task in self.tasks {
             task.stop(|| ()).await;
         }
-        stop_core(self.core, self.upkeep, self.watched.failures().clone()).await;
+        stop_core(self.core, self.upkeep, &self.watched).await;
         self.http.stop().await;
         if let Some(embedded) = self.embedded {
             embedded.stop().await;
@@ -215,8 +218,9 @@ impl Node {
 }
 
 /// Stops the writer and what it feeds; a failure on this way is told like any other.
-async fn stop_core(core: Core, upkeep: Upkeep, failures: Failures) {
-    let Core { writer, proving, carrier, witness, .. } = core;
+async fn stop_core(core: Core, upkeep: Upkeep, watched: &Watched) {
+    let (failures, hold) = (watched.failures().clone(), watched.hold().clone());
+    let Core { writer, proving, carrier, witness, snapshots, .. } = core;
     let told = failures.clone();
     let joined = tokio::task::spawn_blocking(move || {
         // It ends with the writer's deliveries.
@@ -226,6 +230,19 @@ async fn stop_core(core: Core, upkeep: Upkeep, failures: Failures) {
         // While what was queued is written: until then nobody had a reason to look.
         if let Some(failure) = stopped.failure.clone().filter(|_| !is_told()) {
             told.fail(Stage::Journal, &AdmitError::Failed(failure));
+        }
+        // What a writer that failed holds may be ahead of what is durable, and a journal that lacks
+        // something shall be mended first.
+        let last = (stopped.failure.is_none() && !hold.is_set()).then(|| {
+            let (head, admission) = (stopped.log.head(), &stopped.admission);
+            let (group, position, journal_hash) = (head.group, head.position, head.journal_hash);
+            let close_group = admission.close_group();
+            let behind = Behind { group, position, journal_hash, close_group };
+            Frozen::of(admission.ledger(), behind)
+        });
+        // At once: the proofs under way may take longer than who waits for the stop.
+        if let Some(snapshots) = snapshots {
+            snapshots.stop(last);
         }
         // With the signer, which signs what waits, and the way to the batcher.
         proving.stop(|| drop(stopped));

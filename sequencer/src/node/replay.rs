@@ -3,19 +3,22 @@
 
 use std::ops::ControlFlow;
 
-use journal::{FileMedium, Reader};
+use journal::{FileMedium, ReadError, Reader};
 use model::{BatchNumber, Position};
 
 use super::recover::{RecoverError, absorb_next};
-use crate::stages::ledger::{Ledger, LedgerConfig};
+use super::snapshots::{Restored, Snapshots, Wanted};
+use crate::stages::ledger::LedgerConfig;
 use crate::window::ClosedWindow;
 
-/// Reads windows back. Each time from the first entry on, because no state between is kept: it
-/// takes as long as absorbing the journal at a start does.
+/// Reads windows back, from the last snapshot on that stands before the first of them; without one,
+/// which a window has that closed before the oldest, from the first entry on. Nothing is asked of
+/// the index of stored frames, and nothing written to it.
 #[derive(Clone)]
 pub(super) struct Replay {
     pub(super) journal: Reader<FileMedium>,
     pub(super) config: LedgerConfig,
+    pub(super) snapshots: Snapshots,
 }
 
 impl Replay {
@@ -34,23 +37,36 @@ impl Replay {
         if most == 0 {
             return Ok(found);
         }
+        let start = self.before(first)?;
         let each = |window: ClosedWindow| {
             if window.contents.number >= first {
                 found.push(window);
             }
             if found.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
-        self.walk(each, go_on)?;
+        self.walk(start, each, go_on)?;
         Ok(found)
+    }
+
+    /// The last snapshot in which no window from this number on is closed.
+    fn before(&self, first: BatchNumber) -> Result<Option<Restored>, ReadError> {
+        let closed_max = BatchNumber(first.0.saturating_sub(1));
+        let (journal, config, indexed) = (&self.journal, &self.config, false);
+        self.snapshots.newest(Wanted { journal, config, closed_max, indexed })
     }
 
     fn walk(
         &self,
+        start: Option<Restored>,
         mut each: impl FnMut(ClosedWindow) -> ControlFlow<()>,
         go_on: impl Fn() -> bool,
     ) -> Result<(), RecoverError> {
-        let mut ledger = Ledger::new(self.config.clone());
-        for entry in self.journal.iter_from(1) {
+        let first = || (self.snapshots.first(&self.config, false), self.journal.iter_from(1));
+        let (mut ledger, entries) = match start {
+            Some(Restored { ledger, head }) => (ledger, self.journal.iter_behind(head.group)?),
+            None => first(),
+        };
+        for entry in entries {
             if !go_on() {
                 return Ok(());
             }

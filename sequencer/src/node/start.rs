@@ -18,23 +18,27 @@ use super::blocking::Blocking;
 use super::certificates::CertificateCount;
 use super::chain_gate::ChainGate;
 use super::error::NodeError;
-use super::head::{WitnessFile, keep_evidence};
+use super::head::{Memories, WitnessFile, keep_evidence};
 use super::open::Opened;
 use super::proving::{self, Fed, Proving};
-use super::recover::{Recovered, recover_at_most};
+use super::recover::{Recovered, Recovery};
 use super::replay::Replay;
 use super::scrub::Scrub;
 use super::setup::{self, Reach};
+use super::snapshots::Snapshots;
+use super::snapshotter::{SnapshotThread, SnapshotWriter, Told, WhileAbsorbing};
 use super::timer::WindowTimer;
 use super::upkeep::{Around, Upkeep, Watch};
-use super::watched::Watched;
+use super::watched::{Starting, Watched};
 use super::windows::{Counted, Sources, Windows};
 use super::witness::WitnessThread;
 use crate::clock::NodeClock;
 use crate::disk::{FileSystems, FreeSpace, Reserve};
+use crate::doors::http::{HttpService, Shown};
 use crate::folder::authority::ServerTls;
 use crate::folder::layout::Layout;
 use crate::folder::secrets;
+use crate::folder::snapshots::Binding;
 use crate::folder::validity;
 use crate::guard::{Guard, GuardedTask, Stage};
 use crate::metrics::Metrics;
@@ -42,7 +46,7 @@ use crate::stages::deliver::{NodeDelivery, ReceiptHub};
 use crate::stages::ingest::{
     Admit, IngestServer, Listen, RegistryDesk, Renewals, ResetKey, Services,
 };
-use crate::stages::ledger::{LedgerAdmission, LedgerView};
+use crate::stages::ledger::{FrameNodes, LedgerAdmission, LedgerView};
 use crate::stages::prove::{Batcher, LastBatch};
 use crate::stages::rows::{CircuitRows, RowPool};
 use crate::stages::settle::{SettleConfig, Settler, SettlerParts};
@@ -94,18 +98,112 @@ pub(super) struct Core {
     pub(super) carrier: Option<GuardedTask>,
     /// Not where the journal lacks something: an older witness is worth more then.
     pub(super) witness: Option<WitnessThread>,
+    /// Not there either: its state is of a journal that shall be mended.
+    pub(super) snapshots: Option<SnapshotThread>,
+    /// For whoever reads windows back.
+    pub(super) replay: Replay,
 }
 
-/// Absorbs the journal; starts signer, batcher and writer, in the order in which each needs the
-/// one before.
-pub(super) fn start_core(
+/// Shows what there is. Before the journal is absorbed: whoever asks is told how far that is.
+pub(super) async fn serve_http(opened: &Opened, common: &Common) -> Result<HttpService, NodeError> {
+    common.watched.set_starting(Some(Starting::default()));
+    let (store, metrics) = (opened.store.clone(), common.watched.metrics().clone());
+    let shown = Shown { store, metrics, health: Arc::new(common.watched.clone()) };
+    Ok(HttpService::start(opened.config.http.listen, shown, &common.guard).await?)
+}
+
+/// The journal, absorbed.
+pub(super) struct AbsorbedJournal {
+    log: Log<FileMedium>,
+    recovered: Recovered,
+    snapshots: Snapshots,
+    /// None where the journal lacks something.
+    writer: Option<SnapshotWriter>,
+}
+
+/// Absorbs the journal from the last snapshot on, on a thread of its own: for a long one it takes a
+/// while, and whoever asks meanwhile is answered.
+pub(super) async fn absorb(
     opened: &Opened,
     log: Log<FileMedium>,
     common: &Common,
+) -> Result<AbsorbedJournal, NodeError> {
+    let binding = Binding {
+        genesis: statement::journal::genesis(opened.edge.scope()),
+        log_id: log.reader().log_id(),
+    };
+    let snapshots = Snapshots::open(&opened.layout.snapshots(), binding);
+    let snapshots = snapshots.map_err(NodeError::Snapshots)?;
+    let (config, metrics) = (opened.ledger_config()?, common.watched.metrics());
+    let told = Told {
+        position: metrics.snapshot_position.clone(),
+        bytes: metrics.snapshot_bytes.clone(),
+        failures: metrics.snapshot_failures_total.clone(),
+    };
+    let (store, seal) = (opened.store.clone(), config.seal.clone());
+    let writer = SnapshotWriter::new(snapshots.clone(), seal, store, told);
+    let mut writer = opened.lacks.is_none().then_some(writer);
+    let (assembled, assembled_group) = (opened.last.number, assembled_group(opened, &log)?);
+    let (windows_max, watched) = (opened.config.deliver.windows_max, common.watched.clone());
+    let every_entries = opened.config.journal.snapshot_every_entries;
+    let absorb = move || {
+        let (log_of, config, snapshots_of) = (&log, &config, &snapshots);
+        let recovery = Recovery {
+            log: log_of,
+            config,
+            snapshots: snapshots_of,
+            assembled,
+            assembled_group,
+            windows_max,
+            indexed: writer.is_some(),
+        };
+        let start = recovery.start()?;
+        let (begin, all) = (start.position(), log.head().position);
+        if let Some(writer) = &mut writer {
+            writer.started_from(begin).map_err(NodeError::Snapshots)?;
+        }
+        let journal = log.reader();
+        let mut while_absorbing =
+            writer.as_mut().map(|writer| WhileAbsorbing::new(journal, writer, every_entries));
+        let recovered = recovery.absorb(start, &mut |ledger, done| {
+            // Seldom enough to cost nothing, and often enough to be seen.
+            if done.entries.is_multiple_of(1024) {
+                let (entries_done, entries_all) = (done.entries, all.saturating_sub(begin));
+                watched.set_starting(Some(Starting { entries_done, entries_all }));
+            }
+            match &mut while_absorbing {
+                Some(while_absorbing) => while_absorbing.look(ledger, done),
+                None => Ok(()),
+            }
+        })?;
+        tracing::info!(entries = recovered.entries, "journal absorbed");
+        Ok::<_, NodeError>(AbsorbedJournal { log, recovered, snapshots, writer })
+    };
+    let absorbed = tokio::task::spawn_blocking(absorb).await;
+    // The task is never cancelled, so that it did not end means that it panicked.
+    absorbed.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+/// The group that holds the close of the last assembled batch, as far as the store knows it.
+fn assembled_group(opened: &Opened, log: &Log<FileMedium>) -> Result<Option<u64>, NodeError> {
+    let number = opened.last.number;
+    if number.0 == 0 {
+        return Ok(Some(0));
+    }
+    let Opened { layout, edge, store, .. } = opened;
+    let remembered = Memories { layout, edge, store }.assembled(number)?;
+    // Of a journal that lacks it the journal itself is asked, and says so.
+    Ok(remembered.and_then(|remembered| log.reader().group_of(remembered.position.0).ok()))
+}
+
+/// Starts signer, batcher and writer, in the order in which each needs the one before.
+pub(super) fn start_core(
+    opened: &Opened,
+    absorbed: AbsorbedJournal,
+    common: &Common,
 ) -> Result<Core, NodeError> {
     let (config, windows_max) = (opened.ledger_config()?, opened.config.deliver.windows_max);
-    let recovered = recover_at_most(&log, config.clone(), opened.last.number, windows_max)?;
-    tracing::info!(entries = recovered.entries, "journal absorbed");
+    let AbsorbedJournal { log, recovered, snapshots, writer } = absorbed;
     tracing::info!(engine = opened.keys.engine_name(), "proving engine");
     let Recovered { ledger, backlog, closed, assembled_group, close_group, .. } = recovered;
 
@@ -125,12 +223,12 @@ pub(super) fn start_core(
         clock: common.clock.clone(),
     };
     let batcher = Batcher::new(planner.clone(), last, log.reader(), Box::new(sink));
-    let replay = Replay { journal: log.reader(), config };
+    let replay = Replay { journal: log.reader(), config, snapshots };
     // What was closed before the start waits in the journal like what finds no room.
     let left_out = delivery.left_out();
     left_out.fetch_max(closed.0, Ordering::SeqCst);
     let assembled = opened.last.number;
-    let sources = Sources { backlog, assembled, left_out, live, replay };
+    let sources = Sources { backlog, assembled, left_out, live, replay: replay.clone() };
     let metrics = common.watched.metrics();
     let counted = Counted {
         waiting: metrics.prove_queue.clone(),
@@ -145,7 +243,10 @@ pub(super) fn start_core(
     let journal = log.reader();
     let witness = start_witness(opened, log.reader(), common, ledger.term())?;
     let clock = common.clock.clone();
-    let admission = LedgerAdmission::new(ledger, delivery, close_group);
+    let snapshots = start_snapshots(writer, ledger.frame_nodes(), common)?;
+    let every_entries = opened.config.journal.snapshot_every_entries;
+    let keeper = snapshots.as_ref().map(|snapshots| snapshots.keeper(every_entries));
+    let admission = LedgerAdmission::new(ledger, delivery, close_group).kept_by(keeper);
     let admission = admission.with_gate(Arc::new(common.around.clone()));
     let view = admission.view();
     let queue_items_max = NonZeroUsize::new(opened.config.journal.queue_items_max);
@@ -163,8 +264,29 @@ pub(super) fn start_core(
     let admit = Admit::new(writer.submitter(), rows).held_by(hold.clone());
     let desk = RegistryDesk::new(admit.clone(), view.clone());
     let renewals = Arc::new(Renewals::new(&opened.config.ingest.limits));
-    let carrier = None;
-    Ok(Core { journal, writer, admit, view, hub, desk, renewals, proving, carrier, witness })
+    Ok(Core {
+        journal,
+        writer,
+        admit,
+        view,
+        hub,
+        desk,
+        renewals,
+        proving,
+        carrier: None,
+        witness,
+        snapshots,
+        replay,
+    })
+}
+
+fn start_snapshots(
+    writer: Option<SnapshotWriter>,
+    nodes: &FrameNodes,
+    common: &Common,
+) -> Result<Option<SnapshotThread>, NodeError> {
+    let Some(writer) = writer else { return Ok(None) };
+    Ok(Some(SnapshotThread::start(writer, nodes.clone(), &common.guard)?))
 }
 
 fn start_witness(
@@ -221,22 +343,18 @@ pub(super) fn start_hold_watch(opened: &Opened, common: &Common) -> GuardedTask 
     common.guard.task(Stage::Upkeep, work)
 }
 
-pub(super) fn start_scrub(
-    opened: &Opened,
-    core: &Core,
-    common: &Common,
-) -> Result<GuardedTask, NodeError> {
+pub(super) fn start_scrub(opened: &Opened, core: &Core, common: &Common) -> GuardedTask {
     let scrub = Scrub {
         store: opened.store.clone(),
         edge: opened.edge.clone(),
-        replay: Replay { journal: core.journal.clone(), config: opened.ledger_config()? },
+        replay: core.replay.clone(),
         planner: core.proving.planner().clone(),
         every: Duration::from_millis(opened.config.store.scrub_every_ms),
         watched: common.watched.clone(),
         standing: Arc::new(common.watched.degraded().standing(Stage::Scrub)),
         blocking: Blocking::default(),
     };
-    Ok(common.guard.task(Stage::Scrub, scrub.run(common.stop.subscribe())))
+    common.guard.task(Stage::Scrub, scrub.run(common.stop.subscribe()))
 }
 
 /// What frames leave free under the folder, the journal and the store, each of which may be mounted

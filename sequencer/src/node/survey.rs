@@ -4,14 +4,20 @@ use std::io;
 use std::path::PathBuf;
 
 use journal::{FileMedium, Genesis, Head, Log, MediumError, OpenError, ReadError, Salts};
-use l1_contracts::{Deployment, DeploymentError};
+use l1_contracts::{Damage, Deployment, DeploymentError};
+use model::Position;
 use thiserror::Error;
 use wire::{Entry, FrameError, GapEntry};
 
 use super::head::{HeadError, witness, witness_is_missing};
+use super::recover::{RecoverError, absorb_next};
+use super::snapshots::{self, SnapshotSays};
+use crate::doors::config::Config;
 use crate::folder::layout::Layout;
 use crate::folder::old_journal::{self, OldJournalError};
+use crate::folder::secrets::{NodeSecret, SecretError};
 use crate::history::{Comparison, Contradiction, HistoryError, compare, losses, term_of};
+use crate::stages::ledger::{EnrolmentSeal, LedgerConfig};
 
 /// What a journal holds.
 #[derive(Debug)]
@@ -86,6 +92,18 @@ pub enum SurveyError {
         /// Why not.
         source: FrameError,
     },
+    /// An entry does not follow from those before it.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// What the ledger is bound to cannot be told.
+    #[error("the deployment of the journal is malformed")]
+    Damage(#[from] Damage),
+    /// What opens the journal's enrolments is missing.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The snapshots cannot be listed.
+    #[error("the folder of snapshots cannot be listed")]
+    Snapshots(#[source] io::Error),
     /// Its losses cannot be told.
     #[error(transparent)]
     History(#[from] HistoryError),
@@ -100,15 +118,89 @@ pub enum SurveyError {
 /// # Errors
 /// [`SurveyError`] for the first thing that does not hold.
 pub fn survey(layout: &Layout) -> Result<Survey, SurveyError> {
-    check_version(layout)?;
-    let deployment = Deployment::read(&layout.deployment())?;
-    let journal_hash = statement::journal::genesis(deployment.scope());
-    let (log, recovery) = open(layout, journal_hash)?;
-    for found in log.iter_from(1) {
+    let opened = Opened::of(layout)?;
+    for found in opened.log.iter_from(1) {
         let (position, entry) = found?;
         let decoded = Entry::from_bytes(entry.kind.code(), &entry.body);
         decoded.map_err(|source| SurveyError::Decode { position, source })?;
     }
+    opened.told(layout)
+}
+
+/// As [`survey`]; and makes the state behind each snapshot again, from the first entry on, and
+/// compares. Takes as long as a start without a snapshot.
+///
+/// # Errors
+/// [`SurveyError`] for the first thing that does not hold; of snapshots only that they cannot be
+/// listed.
+pub fn survey_full(layout: &Layout) -> Result<FullSurvey, SurveyError> {
+    let opened = Opened::of(layout)?;
+    let config = ledger_config(layout, &opened.deployment)?;
+    let behind = snapshots::Behind::of(layout, &opened.log.reader(), &config);
+    let mut behind = behind.map_err(SurveyError::Snapshots)?;
+    let mut ledger = behind.first();
+    for found in opened.log.iter_from(1) {
+        let (position, entry) = found?;
+        absorb_next(&mut ledger, Position(position), &entry)?;
+        behind.compare(&ledger, position);
+    }
+    let snapshots = behind.said();
+    Ok(FullSurvey { survey: opened.told(layout)?, snapshots })
+}
+
+/// What a journal holds, and what its snapshots say of it.
+#[derive(Debug)]
+pub struct FullSurvey {
+    /// The journal.
+    pub survey: Survey,
+    /// Each snapshot by its group, the last first.
+    pub snapshots: Vec<(u64, SnapshotSays)>,
+}
+
+/// What a ledger is bound to. When windows close is nothing of a fold.
+fn ledger_config(layout: &Layout, deployment: &Deployment) -> Result<LedgerConfig, SurveyError> {
+    let config = Config::default();
+    Ok(LedgerConfig {
+        scope: deployment.scope(),
+        registrar_key_hash: deployment.registrar_key_hash()?,
+        genesis_time: deployment.genesis_time()?,
+        limits: config.window_limits(),
+        cadence: config.cadence(),
+        released_frames_max: config.ingest.released_frames_max,
+        clock_skew_ms_max: config.ingest.clock_skew_ms_max,
+        seal: EnrolmentSeal::new(&*layout.secret(NodeSecret::Journal)?),
+    })
+}
+
+/// An opened journal.
+struct Opened {
+    deployment: Deployment,
+    log: Log<FileMedium>,
+    recovery: journal::Recovery,
+}
+
+impl Opened {
+    fn of(layout: &Layout) -> Result<Opened, SurveyError> {
+        check_version(layout)?;
+        let deployment = Deployment::read(&layout.deployment())?;
+        let journal_hash = statement::journal::genesis(deployment.scope());
+        let (log, recovery) = open(layout, journal_hash)?;
+        Ok(Opened { deployment, log, recovery })
+    }
+
+    /// What is told of a journal all of whose entries hold.
+    fn told(&self, layout: &Layout) -> Result<Survey, SurveyError> {
+        let Opened { deployment, log, recovery } = self;
+        told(layout, deployment, log, recovery)
+    }
+}
+
+fn told(
+    layout: &Layout,
+    deployment: &Deployment,
+    log: &Log<FileMedium>,
+    recovery: &journal::Recovery,
+) -> Result<Survey, SurveyError> {
     let (reader, head) = (log.reader(), log.head());
     let witness = match witness(layout, deployment.scope())? {
         Some(remembered) => match compare(&reader, &remembered)? {

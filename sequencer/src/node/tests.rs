@@ -8,6 +8,7 @@ mod proving;
 mod registering;
 mod resume;
 mod scrape;
+mod snapshots;
 // The tests beside the crate use the rest of it.
 #[allow(dead_code)]
 #[path = "../../tests/support.rs"]

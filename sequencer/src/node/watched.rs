@@ -11,7 +11,7 @@ use super::degraded::Degraded;
 use crate::clock::Disagreement;
 use crate::doors::codes;
 use crate::doors::http::{Health, Unready};
-use crate::guard::{Failures, StageFailure};
+use crate::guard::{Failures, Stage, StageFailure};
 use crate::history::{Contradiction, Hold};
 use crate::metrics::{AccessOutcome, Metrics};
 use crate::stages::ingest::{Observe, Observed};
@@ -28,6 +28,16 @@ pub struct Watched {
     conditions: watch::Sender<Conditions>,
     scrubs: watch::Sender<u64>,
     hold: Hold,
+    starting: watch::Sender<Option<Starting>>,
+}
+
+/// How far the journal is absorbed while the node starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Starting {
+    /// Entries that are.
+    pub entries_done: u64,
+    /// Entries behind the snapshot that the start is from, all of them.
+    pub entries_all: u64,
 }
 
 /// What keeps the node from taking everything in, as far as it is not a failed stage.
@@ -57,13 +67,32 @@ impl Watched {
         let degraded = Degraded::new(metrics.clone());
         let (totals, conditions, hold) =
             (Arc::default(), watch::Sender::default(), Hold::default());
-        let scrubs = watch::Sender::default();
-        Watched { metrics, failures, progress, totals, degraded, conditions, scrubs, hold }
+        let (scrubs, starting) = (watch::Sender::default(), watch::Sender::default());
+        Watched {
+            metrics,
+            failures,
+            progress,
+            totals,
+            degraded,
+            conditions,
+            scrubs,
+            hold,
+            starting,
+        }
     }
 
     /// What holds the node, once somebody showed what the journal lacks.
     pub fn hold(&self) -> &Hold {
         &self.hold
+    }
+
+    /// How far the journal is absorbed, while the node starts.
+    pub fn starting(&self) -> Option<Starting> {
+        *self.starting.borrow()
+    }
+
+    pub(super) fn set_starting(&self, starting: Option<Starting>) {
+        self.starting.send_replace(starting);
     }
 
     /// Where failures are reported.
@@ -148,6 +177,14 @@ impl Health for Watched {
     }
 
     fn unready(&self) -> Option<Unready> {
+        if let Some(Starting { entries_done, entries_all }) = self.starting() {
+            let detail = json!({
+                "stage": Stage::Journal.name(),
+                "entries_done": entries_done,
+                "entries_all": entries_all,
+            });
+            return Some(Unready { answer: &codes::STARTING, detail });
+        }
         let conditions = self.conditions();
         if let Some(Disagreement { wall, unset, distance_ms, believed_in_ms }) =
             conditions.disagreement

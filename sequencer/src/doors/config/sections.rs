@@ -60,6 +60,14 @@ settings! {
                    above the reserve.",
             at_limit: "The journal goes on in the next file.",
         }
+        snapshot_every_entries: u64 = 250_000; "entries", range(1, 1 << 32) => {
+            sets: "Entries of the journal between two snapshots of the state behind it, or half a \
+                   gigabyte of it: so much is absorbed at a start, and at most four times as much \
+                   where hundreds of segments are open. A snapshot is written at a stop, too. \
+                   While one is written it takes three times its length of memory, whatever \
+                   stands here (`vitals_snapshot_bytes`).",
+            at_limit: "The next snapshot is written.",
+        }
         reserve_bytes: u64 = 1 << 30; "bytes", range(0, 1 << 40) => {
             sets: "Free space, under the node's folder, its journal and its store, that frames \
                    leave to operations, accesses, closes and batches; 0 keeps none. The greater of \

@@ -61,9 +61,10 @@ impl<D: Deliver> LedgerAdmission<D> {
         LedgerAdmission { gate, ..self }
     }
 
-    /// Shows `keep` the state behind each group.
-    pub fn kept_by(self, keep: impl KeepState) -> LedgerAdmission<D> {
-        LedgerAdmission { keep: Some(Box::new(keep)), ..self }
+    /// Shows `keep` the state behind each group, if there is somebody.
+    pub fn kept_by(mut self, keep: Option<impl KeepState>) -> LedgerAdmission<D> {
+        self.keep = keep.map(|keep| Box::new(keep) as Box<dyn KeepState>);
+        self
     }
 
     /// Group that holds the last close; 0 before the first.

@@ -1,5 +1,5 @@
-//! Parts of a ledger's state as canonical bytes: big-endian, names with a u8 of length, lists with a
-//! u32 of count, maps in the order of their keys.
+//! Parts of a ledger's state as canonical bytes: big-endian, names with a u8 of length, lists with
+//! a u32 of count, maps in the order of their keys.
 
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 //!
 //! The writer appends to the patient's list ([`Spine`]). Who reads does so beside it, in a version
 //! of the list that stays as it was: the writer waits for nobody. Each node says when and of which
-//! categories its frames were measured, so that a page reads only nodes that can hold a frame of it.
+//! categories its frames were measured: a page reads only nodes that can hold a frame of it.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -280,7 +280,7 @@ pub struct Found {
 impl FramesAsked {
     /// The frames asked for. Reads the nodes of the page, and those before them that were measured
     /// in the period and hold no frame of what is asked for: where few of a patient's many frames
-    /// are, a tenth of a second for a million. Not for a thread that others wait for.
+    /// are, nearly all of them. Not for a thread that others wait for.
     ///
     /// # Errors
     /// [`IndexError`] if the index cannot be read.

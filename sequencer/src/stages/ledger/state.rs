@@ -1,7 +1,7 @@
 //! The whole state of a ledger as bytes, so that a start absorbs the end of the journal alone.
 //!
-//! [`Ledger::freeze`] takes what is there between two entries and shares it: what is large is copied
-//! only where it changes while the frozen state is alive. Whoever has time encodes it.
+//! [`Ledger::freeze`] takes what is there between two entries and shares it: what is large is
+//! copied only where it changes while the frozen state is alive. Whoever has time encodes it.
 //!
 //! What follows from other parts is left out and made again: words and holders from names, the root
 //! of the tree, counts. The nodes of the tree are kept, because hashing them takes long. What is in
@@ -41,8 +41,8 @@ pub struct LedgerState {
 }
 
 impl Ledger {
-    /// The state as it is now. Takes some hundred nanoseconds a stream and patient with frames, and
-    /// copies the open window: nothing right behind a close, up to 17 KiB a segment otherwise.
+    /// The state as it is now. Copies the maps of streams and of patients with frames, whose lists
+    /// are shared, and the open window: nothing right behind a close, else up to 17 KiB a segment.
     pub fn freeze(&self) -> LedgerState {
         LedgerState {
             consent: Arc::clone(&self.consent),

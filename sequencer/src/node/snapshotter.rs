@@ -1,0 +1,400 @@
+//! Writes snapshots while the node runs: a thread of its own, off the way of every acknowledgement.
+//!
+//! ```text
+//!   writer thread:  .. committed -> [freeze] --1--> snapshots thread: index, sync, encode, seal,
+//!                      (shares, copies little)                        write, sync, rename, sync
+//! ```
+//! The writer hands out a frozen state, which shares what is large with the ledger that goes on. A
+//! second ledger that follows the journal would cost the time and memory of absorbing it twice. The
+//! same thread writes nodes of the index of stored frames, which wait in memory until then.
+
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use std::{io, iter};
+
+use journal::{FileMedium, Group, Reader};
+use prometheus::{IntCounter, IntGauge};
+
+use super::recover::Absorbed;
+use super::snapshots::Snapshots;
+use crate::folder::snapshots::{SnapshotError, SnapshotHead};
+use crate::folder::store::Store;
+use crate::guard::{Guard, GuardedThread, Stage};
+use crate::stages::ledger::{EnrolmentSeal, FrameNodes, KeepState, Kept, Ledger, LedgerState};
+
+/// How often it is looked whether nodes wait to be written.
+const LOOK: Duration = Duration::from_millis(100);
+/// Nodes are written once so much of them waits, and before a snapshot.
+const FLUSH_BYTES: u64 = 256 << 10;
+/// With more open segments than this the next close is waited for: each copies 17 KiB.
+const SEGMENTS_MAX: usize = 256;
+/// But not for longer than so many times as long.
+const PATIENCE: u64 = 4;
+/// Bytes of the journal after which a snapshot is due however few entries they are: a start absorbs
+/// some hundred million a second.
+const BYTES: u64 = 512 << 20;
+/// Snapshots that stand: the second is there for the day on which the last one is damaged.
+const KEPT: usize = 2;
+
+/// A state that shall become a snapshot.
+pub(super) struct Frozen {
+    state: LedgerState,
+    head: SnapshotHead,
+}
+
+impl Frozen {
+    /// The state of a ledger that has absorbed the journal up to there.
+    pub(super) fn of(ledger: &Ledger, place: Behind) -> Frozen {
+        let Behind { group, position, journal_hash, close_group } = place;
+        let (closed, body_bytes) = (ledger.closed().0, 0);
+        let head = SnapshotHead { group, position, journal_hash, closed, close_group, body_bytes };
+        Frozen { state: ledger.freeze(), head }
+    }
+}
+
+/// The group behind which a state is taken.
+#[derive(Clone, Copy)]
+pub(super) struct Behind {
+    pub(super) group: u64,
+    /// Its last position.
+    pub(super) position: u64,
+    /// The journal's hash after it.
+    pub(super) journal_hash: [u8; 32],
+    /// The group that holds the last close; 0 before the first.
+    pub(super) close_group: u64,
+}
+
+/// What is told of snapshots.
+#[derive(Clone)]
+pub(super) struct Told {
+    /// Position of the last one.
+    pub(super) position: IntGauge,
+    /// Its length.
+    pub(super) bytes: IntGauge,
+    /// How often one could not be written.
+    pub(super) failures: IntCounter,
+}
+
+/// Writes snapshots and removes those that nobody needs any more.
+pub(super) struct SnapshotWriter {
+    snapshots: Snapshots,
+    seal: EnrolmentSeal,
+    store: Arc<Store>,
+    told: Told,
+    /// Those that stand and may be believed, oldest first.
+    kept: Vec<SnapshotHead>,
+    /// Once a sync of the index failed nobody knows what of it is on the disk, whatever reads show:
+    /// no snapshot of this run may refer to it.
+    index_lost: bool,
+}
+
+impl SnapshotWriter {
+    pub(super) fn new(
+        snapshots: Snapshots,
+        seal: EnrolmentSeal,
+        store: Arc<Store>,
+        told: Told,
+    ) -> SnapshotWriter {
+        SnapshotWriter { snapshots, seal, store, told, kept: Vec::new(), index_lost: false }
+    }
+
+    /// Takes over what stands up to the one that was started from, and removes what stands behind
+    /// it: from now on nodes are written to where it expects its own.
+    ///
+    /// # Errors
+    /// If it cannot be removed: then no node may be written.
+    pub(super) fn started_from(&mut self, position: u64) -> io::Result<()> {
+        let files = self.snapshots.files();
+        let heads = files.groups()?.into_iter().rev().filter_map(|group| files.head(group).ok());
+        self.kept = heads.filter(|head| head.position <= position).collect();
+        files.keep(&self.groups())
+    }
+
+    fn groups(&self) -> Vec<u64> {
+        self.kept.iter().map(|head| head.group).collect()
+    }
+
+    /// Position of the last one; 0 if there is none.
+    pub(super) fn position(&self) -> u64 {
+        self.kept.last().map_or(0, |head| head.position)
+    }
+
+    /// Writes a snapshot, durably; the index that it refers to before it.
+    ///
+    /// # Errors
+    /// [`SnapshotError`]; what stood stands.
+    fn write(&mut self, frozen: Frozen, nodes: &FrameNodes) -> Result<(), SnapshotError> {
+        let Frozen { state, head } = frozen;
+        // First, and dropped at once: while it is there the writer copies what it changes.
+        let bytes = state.to_bytes();
+        drop(state);
+        self.sync_index(nodes)?;
+        let files = self.snapshots.files();
+        let body = self.seal.seal_state(&bytes, &files.sealed_with(&head));
+        let bytes = files.write(head, &body)?;
+        self.kept.retain(|one| one.group != head.group);
+        self.kept.push(head);
+        let assembled = self.store.last_number().map_or(0, |number| number.0);
+        self.kept = still_needed(&self.kept, assembled);
+        files.keep(&self.groups())?;
+        self.told.position.set(head.position as i64);
+        self.told.bytes.set(bytes as i64);
+        let (group, position) = (head.group, head.position);
+        tracing::info!(group, position, bytes, "a snapshot is written");
+        Ok(())
+    }
+
+    fn sync_index(&mut self, nodes: &FrameNodes) -> io::Result<()> {
+        if self.index_lost {
+            let why = "expected an index of stored frames whose syncs have all succeeded; the next \
+                       start makes it durable, or anew";
+            return Err(io::Error::other(why));
+        }
+        nodes.write_waiting()?;
+        let synced = nodes.sync();
+        // A second sync may succeed without having written what the first one was for.
+        self.index_lost = synced.is_err();
+        synced
+    }
+
+    /// As [`Self::write`]; a failure is said, and the next start has longer to absorb.
+    pub(super) fn try_write(&mut self, frozen: Frozen, nodes: &FrameNodes) {
+        if let Err(error) = self.write(frozen, nodes) {
+            self.told.failures.inc();
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(error, "a snapshot cannot be written: the next start takes longer");
+        }
+    }
+}
+
+/// The last ones, and the one from which windows behind the last assembled batch are read back.
+fn still_needed(kept: &[SnapshotHead], assembled: u64) -> Vec<SnapshotHead> {
+    let last = kept.len().saturating_sub(KEPT);
+    let read_back = kept.iter().rposition(|head| head.closed <= assembled);
+    let needed = kept.iter().enumerate().filter(|(at, _)| *at >= last || Some(*at) == read_back);
+    needed.map(|(_, head)| *head).collect()
+}
+
+/// What the thread does next.
+enum Work {
+    Write(Box<Frozen>),
+    Flush,
+    Stop,
+}
+
+/// The running thread.
+pub(super) struct SnapshotThread {
+    thread: GuardedThread,
+    work: SyncSender<Work>,
+    busy: Arc<AtomicBool>,
+    writer: Arc<Mutex<SnapshotWriter>>,
+    nodes: FrameNodes,
+}
+
+impl SnapshotThread {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// If the system starts no further thread.
+    pub(super) fn start(
+        writer: SnapshotWriter,
+        nodes: FrameNodes,
+        guard: &Guard,
+    ) -> io::Result<SnapshotThread> {
+        // A place for the stop beside that for a state.
+        let (work, next) = sync_channel(2);
+        let works = iter::from_fn(move || match next.recv_timeout(LOOK) {
+            Ok(Work::Stop) | Err(RecvTimeoutError::Disconnected) => None,
+            Ok(work) => Some(work),
+            Err(RecvTimeoutError::Timeout) => Some(Work::Flush),
+        });
+        let (writer, busy) = (Arc::new(Mutex::new(writer)), Arc::new(AtomicBool::new(false)));
+        let (writes, done, mut failed) = (Arc::clone(&writer), Arc::clone(&busy), false);
+        let kept = nodes.clone();
+        let each = move |work| {
+            match work {
+                Work::Write(frozen) => {
+                    lock(&writes).try_write(*frozen, &nodes);
+                    done.store(false, Ordering::SeqCst);
+                }
+                Work::Flush if nodes.waiting_bytes() >= FLUSH_BYTES => {
+                    match nodes.write_waiting() {
+                        Ok(()) => failed = false,
+                        // Said once, not ten times a second. What waits is read from memory.
+                        Err(error) if !failed => {
+                            failed = true;
+                            tracing::error!(%error, "the index of stored frames cannot be written");
+                        }
+                        Err(_) => {}
+                    }
+                }
+                Work::Flush | Work::Stop => {}
+            }
+            Ok::<_, Infallible>(())
+        };
+        let thread = guard.thread(Stage::Upkeep, "snapshots", works, each)?;
+        Ok(SnapshotThread { thread, work, busy, writer, nodes: kept })
+    }
+
+    /// What looks at each group, and asks for a snapshot every so many entries.
+    pub(super) fn keeper(&self, every_entries: u64) -> Keeper {
+        let writer = lock(&self.writer);
+        let (last, written_bytes) = (writer.position(), writer.told.bytes.clone());
+        let (work, busy) = (self.work.clone(), Arc::clone(&self.busy));
+        Keeper { every_entries, last, bytes: 0, written_bytes, work, busy }
+    }
+
+    /// Ends it, once it has written what it was asked to, and writes the last state.
+    pub(super) fn stop(self, last: Option<Frozen>) {
+        let SnapshotThread { thread, work, writer, nodes, .. } = self;
+        // It is gone already if that cannot be sent.
+        thread.stop(|| drop(work.send(Work::Stop)));
+        let mut writer = lock(&writer);
+        if let Some(last) = last.filter(|last| last.head.position > writer.position()) {
+            writer.try_write(last, &nodes);
+        }
+    }
+}
+
+/// A panic while a snapshot was written ends the node; what stands, stands.
+fn lock(writer: &Mutex<SnapshotWriter>) -> std::sync::MutexGuard<'_, SnapshotWriter> {
+    writer.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Asks for snapshots, on the writer thread of the journal.
+pub(super) struct Keeper {
+    every_entries: u64,
+    /// Position of the last one that was asked for.
+    last: u64,
+    /// Bytes of the journal since then.
+    bytes: u64,
+    /// Length of the last one that was written.
+    written_bytes: IntGauge,
+    work: SyncSender<Work>,
+    busy: Arc<AtomicBool>,
+}
+
+impl KeepState for Keeper {
+    fn look(&mut self, Kept { ledger, committed, close_group }: Kept<'_>) {
+        let entries = committed.last.saturating_sub(self.last);
+        self.bytes += committed.ranges.last().map_or(0, |range| u64::from(range.end));
+        // Never more to write for snapshots than for the journal itself.
+        let dear = self.bytes < self.written_bytes.get().unsigned_abs();
+        let entries = if self.bytes >= BYTES { entries.max(self.every_entries) } else { entries };
+        if dear
+            || !is_due(entries, self.every_entries, ledger.open_segments())
+            || self.busy.swap(true, Ordering::SeqCst)
+        {
+            return;
+        }
+        let place = Behind {
+            group: committed.group,
+            position: committed.last,
+            journal_hash: committed.journal_hash,
+            close_group,
+        };
+        let frozen = Box::new(Frozen::of(ledger, place));
+        (self.last, self.bytes) = (committed.last, 0);
+        // There is a place while it is not busy.
+        drop(self.work.try_send(Work::Write(frozen)));
+    }
+}
+
+/// Whether a snapshot is due.
+fn is_due(entries: u64, every: u64, segments: usize) -> bool {
+    entries >= every && (segments <= SEGMENTS_MAX || entries >= every.saturating_mul(PATIENCE))
+}
+
+/// Writes snapshots while a long journal is absorbed, so that a start that is cut off goes on where
+/// it was.
+pub(super) struct WhileAbsorbing<'a> {
+    journal: Reader<FileMedium>,
+    writer: &'a mut SnapshotWriter,
+    every_entries: u64,
+    /// Where the last one was tried: one that cannot be written is not tried behind every group.
+    tried: u64,
+    /// The end of the group behind which the next one is written.
+    next: Option<Behind>,
+}
+
+impl WhileAbsorbing<'_> {
+    pub(super) fn new(
+        journal: Reader<FileMedium>,
+        writer: &mut SnapshotWriter,
+        every_entries: u64,
+    ) -> WhileAbsorbing<'_> {
+        let tried = writer.position();
+        WhileAbsorbing { journal, writer, every_entries, tried, next: None }
+    }
+
+    /// Looks at the ledger behind an entry.
+    ///
+    /// # Errors
+    /// If the index cannot be written, and memory has no room for more of it.
+    pub(super) fn look(&mut self, ledger: &Ledger, done: Absorbed) -> io::Result<()> {
+        let nodes = ledger.frame_nodes();
+        // What could not be written waits, and is tried again.
+        if nodes.waiting_bytes() >= FLUSH_BYTES
+            && let Err(error) = nodes.write_waiting()
+            && !nodes.has_room()
+        {
+            return Err(error);
+        }
+        let entries = done.position.saturating_sub(self.tried);
+        if self.next.is_none() && entries >= self.every_entries {
+            self.next = self.end_of_group(done.position);
+        }
+        if let Some(next) = self.next.take_if(|next| next.position == done.position) {
+            let frozen = Frozen::of(ledger, Behind { close_group: done.close_group, ..next });
+            self.tried = done.position;
+            self.writer.try_write(frozen, nodes);
+        }
+        Ok(())
+    }
+
+    /// The end of the group that holds a position. What cannot be read is found by who absorbs it.
+    fn end_of_group(&self, position: u64) -> Option<Behind> {
+        let number = self.journal.group_of(position).ok()?;
+        let Group { last: position, journal_hash, .. } = self.journal.group(number).ok()?;
+        Some(Behind { group: number, position, journal_hash, close_group: 0 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(group: u64, closed: u64) -> SnapshotHead {
+        let (position, journal_hash) = (group * 10, [group as u8; 32]);
+        SnapshotHead { group, position, journal_hash, closed, close_group: group, body_bytes: 0 }
+    }
+
+    #[test]
+    fn the_last_two_stand_and_the_one_that_windows_are_read_back_from() {
+        let kept = [head(1, 1), head(2, 3), head(3, 5), head(4, 8)];
+        for (assembled, groups) in [
+            (9, vec![3, 4]),
+            (8, vec![3, 4]),
+            (5, vec![3, 4]),
+            (4, vec![2, 3, 4]),
+            (2, vec![1, 3, 4]),
+            // Nothing stands before it: the journal is read from its first entry on.
+            (0, vec![3, 4]),
+        ] {
+            let needed = still_needed(&kept, assembled);
+            let needed: Vec<u64> = needed.iter().map(|head| head.group).collect();
+            assert_eq!(needed, groups, "assembled {assembled}");
+        }
+        assert!(still_needed(&[], 7).is_empty());
+    }
+
+    #[test]
+    fn a_snapshot_is_due_after_so_many_entries_and_waits_for_a_close_where_copying_is_dear() {
+        assert!(!is_due(99, 100, 0) && is_due(100, 100, 0));
+        assert!(is_due(100, 100, SEGMENTS_MAX) && !is_due(399, 100, SEGMENTS_MAX + 1));
+        assert!(is_due(400, 100, SEGMENTS_MAX + 1));
+    }
+}
