@@ -33,7 +33,7 @@ use crate::folder::request::{CertificateRequest, RequestFault};
 use crate::stages::ledger::{Certificate, LedgerView};
 
 pub(super) use table::Asked;
-pub use table::{IssueError, WaitingRenewal};
+pub use table::{IssueError, Issued, WaitingRenewal};
 use table::{Succession, Table};
 
 /// A certificate is renewed from this part of its life on: whoever asks earlier would fill the
@@ -244,15 +244,6 @@ impl Renewals {
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A certificate that the operator issued.
-#[derive(Clone, Debug)]
-pub struct Issued {
-    /// The certificate.
-    pub der: Bytes,
-    /// When the node was given it.
-    pub at: Millis,
 }
 
 /// What was ended by its fingerprint.

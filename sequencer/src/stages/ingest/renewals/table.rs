@@ -9,7 +9,6 @@ use wire::limits::CERTIFICATE_BYTES_MAX;
 use wire::{Holder, RenewalRequest, Role};
 use x509_parser::certificate::X509Certificate;
 
-use super::Issued;
 use crate::folder::authority::fingerprint_of;
 use crate::folder::request::CertificateRequest;
 use crate::stages::ingest::peer::Peer;
@@ -45,6 +44,15 @@ pub(super) struct Certificate {
     pub(super) fingerprint: [u8; 32],
     pub(super) valid: Interval,
     issued_at: Millis,
+}
+
+/// A certificate as the operator hands it in.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    /// The certificate.
+    pub der: Bytes,
+    /// When the node was given it.
+    pub at: Millis,
 }
 
 /// What a certificate that is shown for the first time takes the place of.
