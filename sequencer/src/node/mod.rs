@@ -47,7 +47,7 @@ use std::time::Duration;
 
 use l1_contracts::Deployment;
 use model::Position;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use wire::{Entry, RefusalEntry};
 
 pub use self::degraded::Degraded;
@@ -67,13 +67,12 @@ use self::start::{BaseChainDoor, Common, Core, EmbeddedChain};
 use self::status::Teller;
 use self::upkeep::{Around, Upkeep};
 use self::witness::WitnessThread;
-use crate::clock::NodeClock;
 use crate::doors::admin::{self, AdminDoor};
 use crate::doors::config::Config;
 use crate::doors::http::HttpService;
 use crate::folder::layout::Layout;
 use crate::folder::store::Store;
-use crate::guard::{Guard, GuardedTask, UnplannedEnd, panic_of_task};
+use crate::guard::{GuardedTask, UnplannedEnd, panic_of_task};
 use crate::stages::ingest::{Admit, AdmitError, IngestServer};
 use crate::stages::ledger::{Answer, Item, Status};
 use crate::stages::prove::ProverKeys;
@@ -118,22 +117,7 @@ impl Node {
     ) -> Result<Node, NodeError> {
         let Provided { chain, keys, clock, space } = provided;
         let (opened, log) = open(Layout::new(folder), config, chain, keys).await?;
-        let remembered = upkeep::remembered(&opened.layout, clock.as_ref());
-        let clock = NodeClock::start(clock, config.clock.clone()).remembering(remembered);
-        let clock = Arc::new(clock);
-        let reserve = start::reserve(&opened, space)?;
-        let watched = start::watched(&opened);
-        let common = Common {
-            around: Around { clock: clock.clone(), reserve: Arc::new(reserve) },
-            clock,
-            wake: Arc::new(Notify::new()),
-            stop: watch::Sender::new(false),
-            guard: Guard::new(watched.failures().clone()),
-            watched,
-        };
-        if let Some(contradiction) = opened.lacks {
-            common.watched.hold().set(contradiction);
-        }
+        let common = start::common(&opened, clock, space)?;
         let http = start::serve_http(&opened, &common).await?;
         let absorbed = start::absorb(&opened, log, &common).await?;
         // The writer before ingest: what is sent finds who takes it. The settler may start later,

@@ -28,7 +28,7 @@ use super::setup::{self, Reach};
 use super::snapshots::Snapshots;
 use super::snapshotter::{SnapshotThread, SnapshotWriter, Told, WhileAbsorbing};
 use super::timer::WindowTimer;
-use super::upkeep::{Around, Upkeep, Watch};
+use super::upkeep::{self, Around, Upkeep, Watch};
 use super::watched::{Starting, Watched};
 use super::windows::{Counted, Sources, Windows};
 use super::witness::WitnessThread;
@@ -63,6 +63,32 @@ pub(super) struct Common {
     /// Sees that what is started runs.
     pub(super) guard: Guard,
     pub(super) watched: Watched,
+}
+
+/// Begins with the clock: what is written from here on has a time. A node whose journal lacks
+/// something is held from the start.
+pub(super) fn common(
+    opened: &Opened,
+    clock: Arc<dyn Clock>,
+    space: Option<Arc<dyn FreeSpace>>,
+) -> Result<Common, NodeError> {
+    let remembered = upkeep::remembered(&opened.layout, clock.as_ref());
+    let clock = NodeClock::start(clock, opened.config.clock.clone()).remembering(remembered);
+    let clock = Arc::new(clock);
+    let reserve = reserve(opened, space)?;
+    let watched = watched(opened);
+    let common = Common {
+        around: Around { clock: clock.clone(), reserve: Arc::new(reserve) },
+        clock,
+        wake: Arc::new(Notify::new()),
+        stop: watch::Sender::new(false),
+        guard: Guard::new(watched.failures().clone()),
+        watched,
+    };
+    if let Some(contradiction) = opened.lacks {
+        common.watched.hold().set(contradiction);
+    }
+    Ok(common)
 }
 
 /// What everybody reports to. Batches are counted on from where the store is: `sequencer status`
@@ -216,13 +242,8 @@ pub(super) fn start_core(
 
     let last = LastBatch { group: assembled_group, ..opened.last };
     let planner = proving::planner(opened, *ledger.operation_scope(), &common.watched)?;
-    let sink = StoringSink {
-        store: opened.store.clone(),
-        wake: common.wake.clone(),
-        watched: common.watched.clone(),
-        clock: common.clock.clone(),
-    };
-    let batcher = Batcher::new(planner.clone(), last, log.reader(), Box::new(sink));
+    let sink = Box::new(storing_sink(opened, common));
+    let batcher = Batcher::new(planner.clone(), last, log.reader(), sink);
     let replay = Replay { journal: log.reader(), config, snapshots };
     // What was closed before the start waits in the journal like what finds no room.
     let left_out = delivery.left_out();
@@ -242,23 +263,13 @@ pub(super) fn start_core(
 
     let journal = log.reader();
     let witness = start_witness(opened, log.reader(), common, ledger.term())?;
-    let clock = common.clock.clone();
     let snapshots = start_snapshots(writer, ledger.frame_nodes(), common)?;
     let every_entries = opened.config.journal.snapshot_every_entries;
     let keeper = snapshots.as_ref().map(|snapshots| snapshots.keeper(every_entries));
     let admission = LedgerAdmission::new(ledger, delivery, close_group).kept_by(keeper);
     let admission = admission.with_gate(Arc::new(common.around.clone()));
     let view = admission.view();
-    let queue_items_max = NonZeroUsize::new(opened.config.journal.queue_items_max);
-    let queue_items_max = queue_items_max.expect("the configuration was checked: at least one");
-    let reserved_items = opened.config.ingest.limits.reserved_items;
-    let limits = WriterConfig { queue_items_max, reserved_items };
-    // A file made ahead takes no room that frames leave to everything else.
-    let reserve = common.around.reserve.clone();
-    log.ask_room(move |bytes| reserve.leaves_room(bytes));
-    // The earliest that it may be: nothing is stamped that lies in somebody's future.
-    let now = move || clock.read().earliest.get();
-    let writer = Writer::start(log, admission, now, limits)?;
+    let writer = start_writer(opened, log, admission, common)?;
     let (metrics, circuit) = (common.watched.metrics().clone(), Arc::new(CircuitRows));
     let rows = RowPool::start(&opened.config.admission, circuit, metrics)?;
     let admit = Admit::new(writer.submitter(), rows).held_by(hold.clone());
@@ -278,6 +289,33 @@ pub(super) fn start_core(
         snapshots,
         replay,
     })
+}
+
+fn storing_sink(opened: &Opened, common: &Common) -> StoringSink {
+    StoringSink {
+        store: opened.store.clone(),
+        wake: common.wake.clone(),
+        watched: common.watched.clone(),
+        clock: common.clock.clone(),
+    }
+}
+
+fn start_writer(
+    opened: &Opened,
+    log: Log<FileMedium>,
+    admission: LedgerAdmission<NodeDelivery>,
+    common: &Common,
+) -> Result<Writer<FileMedium, LedgerAdmission<NodeDelivery>>, NodeError> {
+    let queue_items_max = NonZeroUsize::new(opened.config.journal.queue_items_max);
+    let queue_items_max = queue_items_max.expect("the configuration was checked: at least one");
+    let reserved_items = opened.config.ingest.limits.reserved_items;
+    let limits = WriterConfig { queue_items_max, reserved_items };
+    // A file made ahead takes no room that frames leave to everything else.
+    let (reserve, clock) = (common.around.reserve.clone(), common.clock.clone());
+    log.ask_room(move |bytes| reserve.leaves_room(bytes));
+    // The earliest that it may be: nothing is stamped that lies in somebody's future.
+    let now = move || clock.read().earliest.get();
+    Ok(Writer::start(log, admission, now, limits)?)
 }
 
 fn start_snapshots(

@@ -15,9 +15,9 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Bytes that a lane may take. As of credit (W.85), backfill leaves an eighth to the others, and
-    /// live readings leave it one as long as it has a stream: else whoever comes first would keep
-    /// the other waiting for its receipts, and again for those of what it sends then.
+    /// Bytes that a lane may take. As of credit (W.85), backfill leaves an eighth to the others,
+    /// and live readings leave it one as long as it has a stream: else whoever comes first would
+    /// keep the other waiting for its receipts, and again for those of what it sends then.
     pub(super) fn free(self, lane: Lane) -> usize {
         let (free, eighth) = (self.places.saturating_sub(self.taken), self.places / 8);
         match lane {

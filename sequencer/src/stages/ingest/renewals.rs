@@ -20,7 +20,6 @@ mod table;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use model::{Interval, Millis, Position, RejectCode};
 use tokio::sync::oneshot;
 use wire::{Holder, RegistryChange, RegistryKey, RenewalRequest, Role};

@@ -161,6 +161,21 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
     assert!(in_time.is_ok(), "expected that {what}");
 }
 
+fn open_log(folder: &tempfile::TempDir) -> Log<FileMedium> {
+    let medium = FileMedium::open(&folder.path().join("log")).unwrap();
+    let genesis = Genesis { log_id: [5; 16], journal_hash: [6; 32] };
+    Log::open(medium, genesis, journal::fault::salts()).unwrap().0
+}
+
+/// The writer's clock, at which a test holds it up, or breaks it.
+fn writer_clock(gate: Arc<Gate>, broken: Arc<AtomicBool>) -> impl FnMut() -> u64 + Send + 'static {
+    move || {
+        gate.pass();
+        assert!(!broken.load(Ordering::SeqCst), "the test breaks the writer here");
+        now().get()
+    }
+}
+
 impl Node {
     /// Registry filled, patient enrolled with a permit to collect and one to read.
     pub(super) async fn start() -> Node {
@@ -178,9 +193,7 @@ impl Node {
         sessions: ManualClock,
     ) -> Node {
         let folder = tempfile::tempdir().unwrap();
-        let medium = FileMedium::open(&folder.path().join("log")).unwrap();
-        let genesis = Genesis { log_id: [5; 16], journal_hash: [6; 32] };
-        let (log, _) = Log::open(medium, genesis, journal::fault::salts()).unwrap();
+        let log = open_log(&folder);
         let (deliver, journal) = (DeliverConfig::default(), log.reader());
         let key = SigningKey::from_slice(&[9; 32]).unwrap();
         let hub = ReceiptHub::new(key, chain_scope(), log.reader(), &deliver);
@@ -190,11 +203,7 @@ impl Node {
         let view = admission.view();
         let (broken, gate) = (Arc::new(AtomicBool::new(false)), Arc::new(Gate::default()));
         let (breaks, passes) = (Arc::clone(&broken), Arc::clone(&gate));
-        let clock = move || {
-            passes.pass();
-            assert!(!breaks.load(Ordering::SeqCst), "the test breaks the writer here");
-            now().get()
-        };
+        let clock = writer_clock(passes, breaks);
         let queue_items_max = NonZeroUsize::new(QUEUE_ITEMS_MAX).unwrap();
         let limits = WriterConfig { queue_items_max, reserved_items: config.reserved_items };
         let writer = Writer::start(log, admission, clock, limits).unwrap();
