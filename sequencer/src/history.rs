@@ -24,6 +24,8 @@ pub enum Keeper {
     Witness,
     /// The holder of a receipt.
     Receipt,
+    /// The mark of a folder that was restored: there was more than its backup holds.
+    Backup,
 }
 
 impl Keeper {
@@ -34,6 +36,7 @@ impl Keeper {
             Keeper::Store => "the store's last batch",
             Keeper::Witness => "the witness beside the journal",
             Keeper::Receipt => "a receipt that this node signed",
+            Keeper::Backup => "the mark of the restored folder",
         }
     }
 }
@@ -110,6 +113,9 @@ impl fmt::Display for Missing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Contradiction { remembered, head, found } = self.0;
         let Remembered { by, group, position, journal_hash, .. } = remembered;
+        if *by == Keeper::Backup {
+            return write_restored(f, self.0);
+        }
         write!(f, "{} names ", by.name())?;
         if let Some(group) = group {
             write!(f, "group {group}, ")?;
@@ -137,15 +143,48 @@ impl fmt::Display for Missing<'_> {
     }
 }
 
+/// What a restored folder lacks: how much, its backup does not know.
+fn write_restored(f: &mut fmt::Formatter<'_>, lacks: &Contradiction) -> fmt::Result {
+    let Contradiction { remembered: Remembered { group, position, .. }, head, found } = lacks;
+    let end = group.unwrap_or(0).saturating_sub(1);
+    write!(
+        f,
+        "this folder was restored from a backup that ends at group {end}, position {}: whatever \
+         was acknowledged after that is not in the journal",
+        position.0.saturating_sub(1)
+    )?;
+    match found {
+        None => Ok(()),
+        // Whoever took the mark away and put it back, or copied it from elsewhere.
+        Some(found) => write!(
+            f,
+            ", or the journal has grown past it since: it reaches group {} and has hash {} behind \
+             the backup's end. If it is a whole newer journal that was put in the place of the \
+             backup's, with its own head.witness, move restored.mark away; else numbers that were \
+             acknowledged before may be given twice",
+            head.group,
+            hex::encode(found)
+        ),
+    }
+}
+
 impl fmt::Display for Contradiction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.missing())?;
+        if self.remembered.by == Keeper::Backup {
+            return f.write_str(
+                ". Leave the node running until gateways and wallets have come: it keeps the \
+                 newest receipts that they show. Then stop it and run `sequencer journal recover \
+                 --accept-loss --reason TEXT`: the journal goes on beyond every number that they \
+                 name, and gateways send again what they keep",
+            );
+        }
         f.write_str(". Stop the node and put the newest whole copy of journal/ in its place")?;
         match self.remembered.by {
             Keeper::Contract => f.write_str(
                 ". What is settled cannot be given up: without such a copy keep the folder as it is",
             ),
-            Keeper::Store | Keeper::Witness | Keeper::Receipt => f.write_str(
+            Keeper::Store | Keeper::Witness | Keeper::Receipt | Keeper::Backup => f.write_str(
                 "; only if there is none: `sequencer journal recover --accept-loss`, which gives \
                  up what is not settled, for everybody to see",
             ),
@@ -436,6 +475,22 @@ mod tests {
         contradicted(compare(&second.reader(), &shown).unwrap());
         accept_loss(&mut second, gap(1, 4, 4), 1_000);
         assert_eq!(compare(&second.reader(), &shown).unwrap(), Comparison::LossAccepted);
+    }
+
+    #[test]
+    fn a_restored_folder_lacks_what_came_after_its_backup_until_that_is_accepted() {
+        let mut log = journal(6);
+        let end = remembered(&log, 6, 0);
+        let behind =
+            Remembered { by: Keeper::Backup, group: Some(7), position: Position(7), ..end };
+        let lacks = contradicted(compare(&log.reader(), &behind).unwrap()).to_string();
+        assert!(lacks.contains("a backup that ends at group 6, position 6"), "{lacks}");
+        assert!(!lacks.contains("grown past"), "{lacks}");
+        let grown = contradicted(compare(&journal(8).reader(), &behind).unwrap()).to_string();
+        assert!(grown.contains("has grown past it since: it reaches group 8"), "{grown}");
+        assert!(grown.contains("move restored.mark away"), "{grown}");
+        accept_loss(&mut log, gap(1, 7, 7), 1_000);
+        assert_eq!(compare(&log.reader(), &behind).unwrap(), Comparison::LossAccepted);
     }
 
     #[test]

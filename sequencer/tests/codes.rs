@@ -11,7 +11,7 @@ use sequencer::node::Stage;
 use sequencer::stages::standing::Cause;
 
 /// What each program ends with, by number from 0.
-const EXITS: [(&str, [&str; 5]); 17] = [
+const EXITS: [(&str, [&str; 5]); 21] = [
     (
         "`sequencer init`",
         ["done", "folder, keys or certificates cannot be read or written", "", "", ""],
@@ -63,6 +63,40 @@ const EXITS: [(&str, [&str; 5]); 17] = [
         ],
     ),
     (
+        "`sequencer journal inspect`",
+        [
+            "printed",
+            "the journal is damaged, as the message says with file and offset; the node is of \
+             another release",
+            "an argument is wrong",
+            "there is no journal, or no such group or position",
+            "",
+        ],
+    ),
+    (
+        "`sequencer backup`",
+        [
+            "taken, with its end record; what is left out is named",
+            "node or disk do not answer; a file is damaged; there is no room; the deployment has \
+             another fingerprint than was expected",
+            "an argument is wrong; the folder holds files already, or lies within the node's",
+            "there is no node's folder, or a node that starts has it open",
+            "",
+        ],
+    ),
+    (
+        "`sequencer restore`",
+        [
+            "restored",
+            "the backup was cut off or is damaged; what it holds does not hold (`--verify`); what \
+             a cut restore left is there; there is no room",
+            "an argument is wrong; the node's folder holds files; the two backups are of other \
+             nodes or in each other's place",
+            "there is no backup",
+            "",
+        ],
+    ),
+    (
         "`sequencer status`",
         [
             "printed",
@@ -87,6 +121,16 @@ const EXITS: [(&str, [&str; 5]); 17] = [
     (
         "`sequencer demo`",
         ["`DEMO OK`", "a step found something else than expected", "", "", "Ctrl-C"],
+    ),
+    (
+        "`sequencer drill`",
+        [
+            "`DRILL OK`: nothing that was acknowledged is lost, nothing is stored or settled twice",
+            "a step found something else than expected",
+            "",
+            "",
+            "Ctrl-C",
+        ],
     ),
     (
         "`vitals`",

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use client::{Connection, ConnectionConfig, ConnectionError, Deployment, Identity};
 use model::{BatchNumber, EpochNumber, RejectCode};
-use sequencer::node::loss::{LossError, LossTerms, Offline};
+use sequencer::node::loss::{LossError, LossTerms, Offline, Shown};
 use sequencer::node::{Node, NodeError};
 use sequencer::stages::ingest::AdmitError;
 use statement::batch::PublicFile;
@@ -56,7 +56,8 @@ pub(crate) async fn offline(site: &Site) -> Offline {
 }
 
 pub(crate) fn terms() -> LossTerms<'static> {
-    LossTerms { reason: Reason::new("the disk was replaced").unwrap(), receipts: None }
+    let reason = Reason::new("the disk was replaced").unwrap();
+    LossTerms { reason, receipts: None, shown: Shown::Required }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,6 +2,7 @@
 //! open of it; and the page of codes.
 
 mod addresses;
+mod backup;
 #[path = "../client/tests/client/blocks.rs"]
 mod blocks;
 mod ceremony;
@@ -13,7 +14,9 @@ mod codes;
 mod commands;
 mod convert;
 mod degraded;
+mod drill;
 mod elsewhere;
+mod inspect;
 mod kill;
 mod loss;
 mod operate;

@@ -46,6 +46,7 @@ mod read;
 mod record;
 mod recover;
 mod scan;
+mod view;
 mod writer;
 
 pub use build::GroupBuilder;
@@ -66,7 +67,8 @@ pub use limits::{
 pub use log::{Committed, Log, Salts};
 pub use medium::{FileLengths, FileName, Medium};
 pub use prepare::FileCounts;
-pub use read::{Entries, Group, Reader};
+pub use read::{Entries, Group, Placement, Reader};
 pub use record::{Genesis, GroupSummary, journal_hash};
 pub use recover::Recovery;
+pub use view::{FolderView, ViewEnd};
 pub use writer::{Admission, SubmitError, Submitter, Writer, WriterConfig, WriterStopped};

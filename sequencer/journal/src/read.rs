@@ -15,8 +15,8 @@ use crate::record::{
     u64_at,
 };
 use crate::{
-    Corruption, DurableEvidence, Entry, Fault, FileName, GroupNumber, Head, MILLIS_MAX, Medium,
-    Millis, Position, ReadError,
+    Corruption, DurableEvidence, Entry, Fault, FileName, FileNumber, GroupNumber, Head, MILLIS_MAX,
+    Medium, Millis, Position, ReadError,
 };
 
 /// What the log and its readers share.
@@ -123,6 +123,17 @@ pub struct Group {
     pub entries: Vec<Entry>,
 }
 
+/// Where a group's record stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// In which file.
+    pub file: FileNumber,
+    /// From which byte on.
+    pub offset: u64,
+    /// Bytes of it.
+    pub bytes: u64,
+}
+
 /// Reads committed entries; cheap to clone, usable from any thread while the log is appended to.
 ///
 /// A read loads the whole group that holds the entry (8 MiB at most) and checks its checksums, its
@@ -198,6 +209,15 @@ impl<M: Medium> Reader<M> {
     /// [`ReadError::Absent`] or [`ReadError::GivenUp`].
     pub fn hash_tag(&self, number: GroupNumber) -> Result<u64, ReadError> {
         Ok(self.shared.place(number)?.entry.hash_tag)
+    }
+
+    /// Where the record of a group stands; the group is not read.
+    ///
+    /// # Errors
+    /// [`ReadError::Absent`] or [`ReadError::GivenUp`].
+    pub fn placement(&self, number: GroupNumber) -> Result<Placement, ReadError> {
+        let Placed { entry, file, bytes, .. } = self.shared.place(number)?;
+        Ok(Placement { file, offset: entry.offset, bytes })
     }
 
     /// How many groups memory keeps the place of: those of the last file, and of files that were

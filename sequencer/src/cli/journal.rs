@@ -1,4 +1,4 @@
-//! `sequencer journal check | recover | convert`: a stopped node's journal.
+//! `sequencer journal check | inspect | recover | convert`: a node's journal.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,13 +10,14 @@ use model::{ExitCode, SystemClock};
 use sequencer::doors::config::Config;
 use sequencer::folder::layout::Layout;
 use sequencer::folder::old_journal::{self, OldJournalError};
-use sequencer::node::loss::{AcceptedLoss, LossError, LossTerms, Offline};
+use sequencer::node::loss::{AcceptedLoss, LossError, LossTerms, Offline, Shown};
 use sequencer::node::setup;
 use sequencer::node::snapshots::SnapshotSays;
 use sequencer::node::survey::{self, FullSurvey, Survey, SurveyError, WitnessSays};
 use wire::Reason;
 
 use super::given::rpc;
+use super::inspect::{InspectArgs, inspect};
 use super::outcome::{
     Expected, Failure, NodeFolder, Outcome, failed, log_to_stderr, runtime, unavailable, usage,
 };
@@ -29,6 +30,11 @@ pub(crate) enum JournalCommand {
     /// Nothing is changed: what a start would cut as the remains of a torn write is only named.
     /// Ends with 5 if the witness is missing: then nobody beside the journal tells where it ended.
     Check(CheckArgs),
+    /// Says what a journal holds, of a node that runs or not, or of a backup (--dir DIR/node): its
+    /// files, entries by kind, bytes a reading; or one group, or one entry field by field.
+    ///
+    /// Nothing is locked or changed. Patients, devices and readings are shown with --bodies alone.
+    Inspect(InspectArgs),
     /// Says what the journal of a stopped node lacks of what contract, store, witness and receipts
     /// remember; with --accept-loss gives that up and lets the node go on.
     ///
@@ -73,6 +79,10 @@ pub(crate) struct RecoverArgs {
     /// known as well.
     #[arg(long, value_name = "DIR")]
     receipts: Option<PathBuf>,
+    /// Of a restored folder: goes on although nobody showed a receipt. Only if nobody has one of
+    /// what came after the backup, and the backup was not restored before.
+    #[arg(long, requires = "accept_loss", conflicts_with = "receipts")]
+    no_receipts: bool,
     /// JSON-RPC address of an EVM node, instead of the configured one.
     #[arg(long)]
     rpc: Option<String>,
@@ -81,6 +91,7 @@ pub(crate) struct RecoverArgs {
 pub(crate) fn run(command: JournalCommand) -> Outcome {
     match command {
         JournalCommand::Check(args) => check(&args),
+        JournalCommand::Inspect(args) => inspect(&args),
         JournalCommand::Recover(args) => recover(args),
         JournalCommand::Convert(args) => convert(&args.dir),
     }
@@ -210,7 +221,8 @@ fn recover(args: RecoverArgs) -> Outcome {
         let offline = offline.map_err(loss_failed)?;
         print_deployment(&layout)?;
         if args.accept_loss {
-            let terms = LossTerms { reason, receipts };
+            let shown = if args.no_receipts { Shown::Waived } else { Shown::Required };
+            let terms = LossTerms { reason, receipts, shown };
             let accepted = offline.accept_loss(terms, clock).await.map_err(loss_failed)?;
             report(&accepted);
             return Ok(());

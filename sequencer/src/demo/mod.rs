@@ -8,6 +8,7 @@
 mod audit;
 mod bars;
 mod cast;
+pub mod drill;
 mod expect;
 mod options;
 mod play;

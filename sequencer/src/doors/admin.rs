@@ -5,7 +5,7 @@
 //! record or has one ([`Given`]), `list` prints the registry, `status` how the node stands.
 //! `renewals` prints the certificates that were asked for over their holders' connections, `issued
 //! ROLE NAME HEX` hands one of them back as DER, and `revoke HEX` ends a certificate by its
-//! fingerprint.
+//! fingerprint. `end` says where the journal ends, and `pin` where a backup does ([`PinBackup`]).
 //! Threat note: whoever opens the socket is the operator; the file is made with mode 0600 in the
 //! node's folder, and nothing here can touch consent, which only signatures move.
 
@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use wire::{RegistryChange, Role};
 
-use crate::doors::codes::{ANSWER_LATE, CHANGE_NOT_HEX, REQUEST_UNKNOWN};
+use crate::doors::codes::{ANSWER_LATE, CHANGE_NOT_HEX, PIN_PANICKED, REQUEST_UNKNOWN};
 use crate::guard::{Guard, GuardedTask, Stage, spawn_request};
 use crate::stages::ingest::{Issued, RegistryDesk, Renewals, Revoked, WaitingRenewal};
 use crate::stages::ledger::{Certificate, LedgerView, Registry};
@@ -86,6 +86,18 @@ pub trait Tell: Send + Sync {
     fn status(&self) -> Value;
 }
 
+/// Who says where the journal and a backup end.
+pub trait PinBackup: Send + Sync {
+    /// The answer to `end`.
+    fn end(&self) -> Value;
+
+    /// The answer to `pin`. Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// Why not, for whoever asked.
+    fn pin(&self) -> Result<Value, String>;
+}
+
 /// What the door answers from.
 #[derive(Clone)]
 pub struct Answers {
@@ -95,6 +107,8 @@ pub struct Answers {
     pub renewals: Arc<Renewals>,
     /// How the node stands.
     pub tell: Arc<dyn Tell>,
+    /// Where a backup ends.
+    pub pin: Arc<dyn PinBackup>,
 }
 
 /// What must hold of the record that a change adds: looked at when the change is made and not when
@@ -212,12 +226,18 @@ async fn serve(stream: UnixStream, answers: &Answers) {
 }
 
 async fn answer_request(request: &str, answers: &Answers) -> Result<Value, String> {
-    let Answers { desk, renewals, tell } = answers;
+    let Answers { desk, renewals, tell, pin } = answers;
     match request {
         "list" => return Ok(list(&desk.view().registry())),
         "status" => return Ok(tell.status()),
         "renewals" => {
             return Ok(list_renewals(&renewals.waiting(desk.view(), SystemClock.now())));
+        }
+        "end" => return Ok(pin.end()),
+        "pin" => {
+            let pin = Arc::clone(pin);
+            let pinned = tokio::task::spawn_blocking(move || pin.pin()).await;
+            return pinned.unwrap_or_else(|_| Err(PIN_PANICKED.code.into()));
         }
         _ => {}
     }

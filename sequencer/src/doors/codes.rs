@@ -83,10 +83,11 @@ pub(crate) const HISTORY: Unserved = Unserved {
     status: 503,
     code: "history",
     meaning: "The journal lacks what the contract, the store, the witness or a receipt of this node \
-              remembers: nothing is taken in, acknowledged or settled. `detail` names groups, \
-              positions and both hashes.",
+              remembers, or the folder was restored from a backup: nothing is taken in, \
+              acknowledged or settled. `detail` names groups, positions and both hashes.",
     what_to_do: "Stop the node and restore the newest whole copy of `journal/`; only if there is \
-                 none, `sequencer journal recover --accept-loss`.",
+                 none, and of a restored folder once gateways have come, `sequencer journal \
+                 recover --accept-loss`.",
 };
 
 pub(crate) const STARTING: Unserved = Unserved {
@@ -228,10 +229,10 @@ const BYTES: &[&str] =
 pub(crate) const REQUEST_UNKNOWN: Unserved = Unserved {
     requests: ANY,
     status: 0,
-    code: "expected `list`, `status`, `renewals`, `change HEX`, `issue HEX`, `renew HEX`, `issued \
+    code: "expected `list`, `status`, `renewals`, `end`, `pin`, `change HEX`, `issue HEX`, `renew HEX`, `issued \
            ROLE NAME HEX` or `revoke HEX`",
     meaning: "The line is no request.",
-    what_to_do: "Use `sequencer org | device | identity | status`.",
+    what_to_do: "Use `sequencer org | device | identity | status | backup | journal inspect`.",
 };
 
 pub(crate) const CHANGE_NOT_HEX: Unserved = Unserved {
@@ -252,12 +253,28 @@ pub(crate) const ANSWER_LATE: Unserved = Unserved {
                  again.",
 };
 
+pub(crate) const PIN_PANICKED: Unserved = Unserved {
+    requests: &["pin"],
+    status: 0,
+    code: "the task that says where a backup ends panicked",
+    meaning: "No backup is begun; nothing else of the node is concerned.",
+    what_to_do: "Ask again; if it comes back, report it with the node's log.",
+};
+
 /// What the admin socket answers other than the thing asked for; `code` is the whole text, or in
 /// brackets what it is made of.
 pub const ADMIN: &[Unserved] = &[
     REQUEST_UNKNOWN,
     CHANGE_NOT_HEX,
     ANSWER_LATE,
+    PIN_PANICKED,
+    Unserved {
+        requests: &["pin"],
+        status: 0,
+        code: "[what keeps the rows of the store from being copied]",
+        meaning: "Disk or database did not answer, or there is no room for the copy in `store/`.",
+        what_to_do: "Do what it says, and run `sequencer backup` again.",
+    },
     Unserved {
         requests: CHANGES,
         status: 0,

@@ -90,6 +90,12 @@ pub(super) fn check(schema: &str, values: &[&[u8]]) -> String {
     hex::encode(&hasher.finalize().as_bytes()[..16])
 }
 
+/// 32 bytes of hex digits.
+pub(super) fn hash(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(text, &mut bytes).ok().map(|()| bytes)
+}
+
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CheckedError {
     let path = path.to_path_buf();
     move |source| CheckedError::File { action, path, source }

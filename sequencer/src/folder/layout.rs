@@ -13,6 +13,9 @@ pub struct Layout {
 macro_rules! places {
     ($($(#[$doc:meta])* $name:ident = $path:literal;)*) => {
         impl Layout {
+            /// Every place that a program uses, below the folder.
+            pub const PLACES: &[&str] = &[$($path),*];
+
             $($(#[$doc])* pub fn $name(&self) -> PathBuf { self.folder.join($path) })*
         }
     };
@@ -74,6 +77,8 @@ places! {
     witness = "head.witness";
     /// What the node believes of the machine's clocks: see `folder::believed`.
     believed = "clock.witness";
+    /// Says that the folder was restored from a backup: see `folder::backup`.
+    restored = "restored.mark";
     /// Receipts that holders showed and the journal lacks.
     evidence = "evidence";
     /// Makes the resets by which connections of an earlier run end; secret.

@@ -1,6 +1,7 @@
 //! The node's folder on disk: where what stands, secrets, certificates, batches and outbox.
 
 pub mod authority;
+pub mod backup;
 pub mod believed;
 pub mod checked;
 pub mod layout;

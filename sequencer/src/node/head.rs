@@ -12,6 +12,7 @@ use thiserror::Error;
 use wire::{Address, SignedReceipt};
 
 use super::witness::KeepWitness;
+use crate::folder::backup::Restored;
 use crate::folder::checked::CheckedError;
 use crate::folder::layout::Layout;
 use crate::folder::store::{Store, StoreError};
@@ -47,7 +48,7 @@ pub enum HeadError {
     Witness(#[from] CheckedError),
     /// It is another journal's.
     #[error(
-        "expected the witness of this deployment's journal in {path}, found another's: move it to \
+        "expected the file of this deployment's journal in {path}, found another's: move it to \
          the folder that it belongs to"
     )]
     Foreign {
@@ -116,6 +117,7 @@ impl Memories<'_> {
         let mut all = Vec::new();
         all.extend(self.last_assembled(settled)?);
         all.extend(witness(self.layout, self.edge.scope())?);
+        all.extend(behind_backup(self.layout, self.edge.scope())?);
         let kept = self.layout.evidence();
         if kept.try_exists().map_err(receipts_failed(&kept))? {
             let receipts = read_receipts(&kept, self.edge)?;
@@ -228,6 +230,26 @@ pub(super) fn witness(layout: &Layout, scope: ChainScope) -> Result<Option<Remem
         position: model::Position(found.position),
         term: Some(found.term),
         journal_hash: found.journal_hash,
+    }))
+}
+
+/// What the mark of a restored folder remembers: that there was a group behind the backup's end.
+/// Which one it was the mark does not know, so the hash before it stands for it and fits none.
+pub(super) fn behind_backup(
+    layout: &Layout,
+    scope: ChainScope,
+) -> Result<Option<Remembered>, HeadError> {
+    let path = layout.restored();
+    let Some(mark) = Restored::read(&path)? else { return Ok(None) };
+    if mark.genesis != statement::journal::genesis(scope) {
+        return Err(HeadError::Foreign { path });
+    }
+    Ok(Some(Remembered {
+        by: Keeper::Backup,
+        group: Some(mark.group + 1),
+        position: model::Position(mark.position + 1),
+        term: Some(mark.term),
+        journal_hash: mark.journal_hash,
     }))
 }
 

@@ -16,6 +16,7 @@ use super::head::{
 use super::open::{open_journal, open_shortened_journal};
 use super::settle_limits::SettleLimits;
 use super::setup::{self, BaseChain};
+use crate::folder::backup::Restored;
 use crate::folder::layout::Layout;
 use crate::folder::store::{Store, StoreError};
 use crate::history::{
@@ -28,6 +29,8 @@ use crate::stages::standing::{Cause, Standing};
 /// How far beyond the highest known number the journal goes on: room for what was acknowledged and
 /// nobody here knows of. All jumps of a journal together stay below 2^28.
 pub const BEYOND: u64 = 1 << 20;
+/// The same behind a backup that was restored: it may be older than whatever anybody here knows of.
+pub const BEYOND_BACKUP: u64 = 1 << 24;
 /// Entries that come between the gap and the close of the window that holds it, and more.
 const CLOSE_SLACK: u64 = 4_096;
 
@@ -37,6 +40,18 @@ pub struct LossTerms<'a> {
     pub reason: Reason,
     /// A folder of receipts that others hold: their numbers are known then.
     pub receipts: Option<&'a Path>,
+    /// Whether a restored folder goes on although nobody showed a receipt.
+    pub shown: Shown,
+}
+
+/// What is asked of a restored folder before it goes on. The same backup may have been restored
+/// before, and then it went on with the same numbers in the same term: only receipts tell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shown {
+    /// That somebody showed a receipt that the backup lacks.
+    Required,
+    /// Nothing: the operator says that nobody has one.
+    Waived,
 }
 
 /// What was given up.
@@ -65,6 +80,14 @@ pub enum LossError {
          the folder as it is and deploy anew"
     )]
     Settled(#[source] Box<Contradiction>),
+    /// Nobody showed a receipt to a restored folder.
+    #[error(
+        "expected receipts that gateways or wallets showed since the restore, found none: how far \
+         the node went after the backup, and whether the backup was restored before, they alone \
+         tell. Start the node, leave it running until they have come, and run this again; or name \
+         a folder of receipts (--receipts); or say that nobody has one (--no-receipts)"
+    )]
+    NoneShown,
     /// A transaction may still settle what would be given up.
     #[error(
         "batch {batch} is assembled from groups that are missing, and transaction {hash} with \
@@ -332,12 +355,17 @@ impl Offline {
         if let Some(nonce) = foreign {
             return Err(LossError::Foreign { nonce });
         }
+        let has_receipt = memory.all.iter().any(|one| one.by == Keeper::Receipt);
+        if is_restored(&memory) && !has_receipt && terms.shown == Shown::Required {
+            return Err(LossError::NoneShown);
+        }
         let lost = self.first_lost_batch(memory.settled)?;
         let of_lost: Vec<&Open> =
             open.iter().filter(|row| lost.is_some_and(|lost| row.last >= lost.0)).collect();
         check_none_under_way(&of_lost, lost)?;
         let gap = self.gap(&memory.all, &lacked, terms.reason)?;
-        let place = self.place(&gap);
+        let beyond = if is_restored(&memory) { BEYOND_BACKUP } else { BEYOND };
+        let place = self.place(&gap, beyond);
         // Time never goes back in a journal, whatever the clock says.
         let group = self.log.builder_beyond(clock.now().get(), place);
         let (group_known, position_known) = (gap.known.group, gap.known.position);
@@ -360,6 +388,8 @@ impl Offline {
             }
         };
         WitnessFile::of(&self.layout, &self.edge, gap.term).write(&self.log.head())?;
+        // Last: from here on the journal itself says that something was lost.
+        Restored::remove(&self.layout.restored())?;
         Ok(AcceptedLoss { lacked, gap, place, batches })
     }
 
@@ -418,12 +448,12 @@ impl Offline {
         Ok(JournalPlace { group: 1, position: 1 })
     }
 
-    fn place(&self, gap: &GapEntry) -> Place {
+    fn place(&self, gap: &GapEntry, beyond: u64) -> Place {
         let head = self.log.head();
         // A number near 2^64 is beyond every jump, which the journal says.
         Place {
-            group: gap.known.group.max(head.group).saturating_add(BEYOND),
-            position: gap.known.position.max(head.position).saturating_add(BEYOND),
+            group: gap.known.group.max(head.group).saturating_add(beyond),
+            position: gap.known.position.max(head.position).saturating_add(beyond),
         }
     }
 
@@ -443,6 +473,11 @@ impl Offline {
         }
         Ok(())
     }
+}
+
+/// Whether the folder was restored from a backup.
+fn is_restored(memory: &Memory) -> bool {
+    memory.all.iter().any(|one| one.by == Keeper::Backup)
 }
 
 /// A transaction that left the node may be mined, whoever sends it.

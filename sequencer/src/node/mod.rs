@@ -9,6 +9,7 @@
 //! that fails marks the node as failed and the process ends: the journal is the truth, and a
 //! restart continues from it.
 
+pub mod backup;
 mod batch_sink;
 mod blocking;
 mod certificates;
@@ -18,6 +19,7 @@ mod elsewhere;
 mod endpoints;
 mod error;
 mod head;
+pub mod inspect;
 pub mod loss;
 mod open;
 mod proving;
@@ -135,6 +137,7 @@ impl Node {
         let settler = start::start_settler(&opened, &core, &common, settle.follow())?;
         let scrub = start::start_scrub(&opened, &core, &common);
         let BaseChainDoor { url, embedded } = start::serve_base_chain(&opened, &common).await?;
+        let pin = start::pinner(&opened, &core, &common);
         let Common { stop, guard, watched, around, .. } = common;
         let Opened { layout, config, edge, store, keys, .. } = opened;
         let (ingest_addr, http_addr) = (ingest.local_addr(), http.local_addr());
@@ -142,7 +145,7 @@ impl Node {
         let endpoints = Endpoints { ingest: ingest_addr, http: http_addr, rpc: url, fingerprint };
         let tell = Arc::new(Teller::new(&watched, &core.view, &around, &endpoints));
         let (desk, renewals) = (core.desk.clone(), core.renewals.clone());
-        let answers = admin::Answers { desk, renewals, tell };
+        let answers = admin::Answers { desk, renewals, tell, pin };
         let admin = AdminDoor::open(&layout.admin_socket(), answers, &guard)?;
         watched.set_starting(None);
         // Last: whoever finds the file finds a node that answers.

@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use devchain::DevChain;
@@ -13,6 +13,7 @@ use model::Clock;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, watch};
 
+use super::backup::Pinner;
 use super::batch_sink::StoringSink;
 use super::blocking::Blocking;
 use super::certificates::CertificateCount;
@@ -419,6 +420,18 @@ pub(super) fn start_upkeep(
     let (around, watched) = (common.around.clone(), common.watched.clone());
     let watch = Watch::new(around, core.view.clone(), watched, opened.layout.clone());
     Ok(Upkeep::start(watch, &common.guard)?)
+}
+
+/// Says where a backup ends.
+pub(super) fn pinner(opened: &Opened, core: &Core, common: &Common) -> Arc<Pinner> {
+    Arc::new(Pinner {
+        layout: opened.layout.clone(),
+        store: opened.store.clone(),
+        journal: core.journal.clone(),
+        scope: opened.edge.scope(),
+        clock: common.clock.clone(),
+        one: Mutex::default(),
+    })
 }
 
 pub(super) fn start_ingest(

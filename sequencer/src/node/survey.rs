@@ -9,7 +9,7 @@ use model::Position;
 use thiserror::Error;
 use wire::{Entry, FrameError, GapEntry};
 
-use super::head::{HeadError, witness, witness_is_missing};
+use super::head::{HeadError, behind_backup, witness, witness_is_missing};
 use super::recover::{RecoverError, absorb_next};
 use super::snapshots::{self, SnapshotSays};
 use crate::doors::config::Config;
@@ -45,7 +45,7 @@ pub enum WitnessSays {
     Holds,
     /// There is none, and the journal has groups: what it lost at its end nobody here can tell.
     Missing,
-    /// The journal lacks what it remembers.
+    /// The journal lacks what it remembers, or what the mark of a restored folder does.
     Contradicts(Contradiction),
 }
 
@@ -158,7 +158,10 @@ pub struct FullSurvey {
 }
 
 /// What a ledger is bound to. When windows close is nothing of a fold.
-fn ledger_config(layout: &Layout, deployment: &Deployment) -> Result<LedgerConfig, SurveyError> {
+pub(super) fn ledger_config(
+    layout: &Layout,
+    deployment: &Deployment,
+) -> Result<LedgerConfig, SurveyError> {
     let config = Config::default();
     Ok(LedgerConfig {
         scope: deployment.scope(),
@@ -210,6 +213,14 @@ fn told(
         None if witness_is_missing(layout, &head)? => WitnessSays::Missing,
         None => WitnessSays::Holds,
     };
+    // A folder that was restored: a start is held by the mark, whatever the witness says.
+    let witness = match behind_backup(layout, deployment.scope())? {
+        None => witness,
+        Some(remembered) => match compare(&reader, &remembered)? {
+            Comparison::Contradicted(contradiction) => WitnessSays::Contradicts(contradiction),
+            Comparison::Holds | Comparison::LossAccepted => witness,
+        },
+    };
     Ok(Survey {
         groups: recovery.groups,
         entries: recovery.entries,
@@ -235,7 +246,8 @@ pub fn check_version(layout: &Layout) -> Result<(), SurveyError> {
     }
 }
 
-fn open(
+/// Opens the journal as it stands and locks it; nothing of it is changed.
+pub(super) fn open(
     layout: &Layout,
     journal_hash: [u8; 32],
 ) -> Result<(Log<FileMedium>, journal::Recovery), SurveyError> {

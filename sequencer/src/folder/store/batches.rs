@@ -35,14 +35,14 @@ impl BatchFile {
     /// Both.
     pub const ALL: [BatchFile; 2] = [BatchFile::Public, BatchFile::Private];
 
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             BatchFile::Public => "public.bin",
             BatchFile::Private => "private.bin",
         }
     }
 
-    fn digest(self, row: &BatchRow) -> &FileDigest {
+    pub(super) fn digest(self, row: &BatchRow) -> &FileDigest {
         match self {
             BatchFile::Public => &row.public,
             BatchFile::Private => &row.private,

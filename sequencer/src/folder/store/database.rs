@@ -8,7 +8,8 @@ use std::sync::{PoisonError, RwLock};
 use model::ChainScope;
 use redb::backends::FileBackend;
 use redb::{
-    Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
+    Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
+    WriteTransaction,
 };
 
 use super::error::{StoreError, db};
@@ -35,7 +36,7 @@ pub struct Store {
 
 /// The database's file.
 fn path(folder: &Path) -> PathBuf {
-    folder.join("store.redb")
+    folder.join(Store::DATABASE)
 }
 
 fn open_database(folder: &Path) -> Result<Database, StoreError> {
@@ -111,6 +112,11 @@ impl Store {
             let tx = database.begin_read().map_err(db)?;
             look(&tx.open_table(table).map_err(db)?)
         })
+    }
+
+    /// All rows as the last commit left them, for as long as it is kept.
+    pub(super) fn moment(&self) -> Result<ReadTransaction, StoreError> {
+        self.with(|database| database.begin_read().map_err(db))
     }
 
     fn with<T>(

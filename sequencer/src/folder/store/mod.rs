@@ -18,6 +18,7 @@
 //! settler's.
 
 mod batches;
+mod copy;
 mod database;
 mod error;
 mod files;
@@ -29,6 +30,7 @@ mod row;
 pub(crate) mod tests;
 
 pub use batches::{BatchFile, Saved};
+pub use copy::FileOfBatch;
 pub use database::Store;
 pub use error::StoreError;
 pub use row::{BatchRow, FileDigest, OutboxRow, OutboxState, Settled};

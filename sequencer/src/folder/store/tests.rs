@@ -75,6 +75,32 @@ fn row(first: u64, last: u64, state: OutboxState) -> OutboxRow {
     OutboxRow { first, last, hash: [9; 32], signed: vec![1], replaced: vec![], state }
 }
 
+#[test]
+fn a_copy_holds_the_rows_of_one_moment_and_is_a_store() {
+    let (folder, store, batches) = filled(2);
+    let scope = ChainScope { chain_id: 31_337, contract: [8; 20] };
+    store.bind(scope).unwrap();
+    store.outbox_put(7, &row(1, 2, OutboxState::Built), &[]).unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let path = other.path().join(Store::DATABASE);
+    fs::write(&path, b"what an earlier copy left").unwrap();
+    store.copy_to(&path).unwrap();
+    store.mark_settled(&[(BatchNumber(1), Some(SETTLED))]).unwrap();
+
+    let copy = Store::open(other.path()).unwrap();
+    copy.bind(scope).unwrap();
+    assert_eq!(copy.last_settled().unwrap(), BatchNumber(0), "not what came later");
+    assert_eq!(copy.outbox(7).unwrap(), Some(row(1, 2, OutboxState::Built)));
+    for number in [1, 2].map(BatchNumber) {
+        let found = copy.batch(number).unwrap().unwrap();
+        let files = Store::files_of(number, &found);
+        for FileOfBatch { name, digest } in files {
+            assert_eq!(FileDigest::of(&fs::read(folder.path().join(name)).unwrap()), digest);
+        }
+    }
+    assert_eq!(batches.len(), 2);
+}
+
 const SETTLED: Settled = Settled { transaction: [3; 32], block: 4, lateness_ms: 5, gas: 6 };
 
 #[test]
