@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use model::{BatchNumber, EpochNumber, RejectCode, Sequence, StreamHandle};
 use sequencer::disk::FreeSpace;
@@ -17,9 +17,9 @@ use sequencer::node::backup::{
     BackupError, JournalEnd, Pace, Pin, Prepared, RestoreError, RestoreTerms, Source, Stopped,
     Terms, restore,
 };
-use sequencer::node::loss::{LossError, LossTerms, Shown};
+use sequencer::node::loss::{AcceptedLoss, LossError, LossTerms, Shown};
 use sequencer::stages::ledger::{Answer, Item};
-use wire::{DeviceTime, Entry, Frame, FramePlace, Reading};
+use wire::{DeviceTime, Entry, Frame, FramePlace, Reading, SignedReceipt};
 
 use crate::loss::{Gateway, check_held, offline, terms};
 use crate::support::{Site, check_settled, close_and_settle, gateway, stream_key};
@@ -231,8 +231,20 @@ async fn gateways_send_again_what_an_old_backup_lacks() {
     assert_eq!(stored, each_once.collect::<Vec<_>>());
     drop(log);
 
-    // The same backup once more: only receipts know of the term that began meanwhile.
     let receipts = gateway.receipts;
+    check_restored_again(Restored { site, folders, receipts }, &accepted).await;
+}
+
+/// A node that was restored, and who has its receipts.
+struct Restored {
+    site: Site,
+    folders: Folders,
+    receipts: Arc<Mutex<Vec<SignedReceipt>>>,
+}
+
+/// The same backup once more: only receipts know of the term that began meanwhile.
+async fn check_restored_again(restored: Restored, accepted: &AcceptedLoss) {
+    let Restored { mut site, folders, receipts } = restored;
     let again = site.beside("again").display().to_string();
     let args = ["restore", &folders.to, "--dir", &again, "--secrets", &folders.secrets];
     check(&sequencer(&args), 0, "up to group");

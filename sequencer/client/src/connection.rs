@@ -25,6 +25,7 @@ mod requests;
 mod shared;
 mod state;
 mod stream;
+mod told;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -42,8 +43,8 @@ pub use config::{
 };
 pub use error::{ConnectionError, RequestError, StreamError};
 pub use outcome::{AccessOutcome, Again, Applied, Counts, Delay, Delayed, Loss, ReleasedPage};
-pub use renewal::{Renewal, RenewalError};
 pub use stream::Stream;
+pub use told::{Renewal, RenewalError};
 
 use crate::Backlog;
 use crate::spool::{NO_EPOCH, Spool, SpoolError};

@@ -2,18 +2,17 @@
 //! `deployment.json`, as the node's operator hands it out.
 
 mod deployment;
-mod renewing;
 mod request;
 mod subject;
 
 use deployment::FIRST_SCHEMA;
 pub(crate) use deployment::parse_address;
 pub use deployment::{Deployment, DeploymentDamage};
-pub(crate) use renewing::Pending;
-pub use renewing::RenewalFileError;
+pub(crate) use request::{Made, to_pem};
 pub use request::{RequestIdentityError, request_identity};
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use files::Audience;
@@ -30,6 +29,8 @@ use zeroize::Zeroizing;
 
 /// Largest file of an identity that is read, bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Key and certificate that took the place of those that were handed out.
+pub(crate) const RENEWED_FILE: &str = "renewed.pem";
 
 /// A certificate with its key, and the authority that vouches for the node.
 ///
@@ -185,7 +186,7 @@ impl Identity {
         // Once more of what is opened: the name could be another file's by then.
         let key = Zeroizing::new(read(&key, Audience::Owner)?);
         let own = Identity::from_pem(&ca, &cert, &key)?;
-        let renewed = renewing::read_renewed(folder, &ca)?;
+        let renewed = read_renewed(folder, &ca)?;
         let is_own = |renewed: &Identity| renewed.holder() == own.holder();
         Ok(match renewed.filter(is_own) {
             // Of one second, it was made of the other.
@@ -195,7 +196,7 @@ impl Identity {
     }
 
     /// Whether its certificate was issued after that of another one.
-    fn is_later_than(&self, other: &Identity) -> bool {
+    pub(crate) fn is_later_than(&self, other: &Identity) -> bool {
         let issued = |one: &Identity| (one.valid.from, one.valid.until);
         issued(self) > issued(other)
     }
@@ -342,6 +343,24 @@ fn check_key(
     }
 }
 
+/// The identity of a folder that was renewed, if it ever was.
+fn read_renewed(folder: &Path, ca: &[u8]) -> Result<Option<Identity>, IdentityError> {
+    let path = folder.join(RENEWED_FILE);
+    let text = match read_secret(&path) {
+        Ok(text) => text,
+        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(IdentityError::File { path, source }),
+    };
+    let renewed = Identity::from_pem(ca, text.as_bytes(), text.as_bytes());
+    renewed.map(Some).map_err(|source| IdentityError::Renewed { path, source: source.into() })
+}
+
+pub(crate) fn read_secret(path: &Path) -> io::Result<Zeroizing<String>> {
+    let bytes = Zeroizing::new(files::read(path, FILE_BYTES_MAX, Audience::Owner)?);
+    let text = std::str::from_utf8(&bytes).map_err(|_| io::ErrorKind::InvalidData)?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
 /// Roles, as the begin of "of one".
 fn one_of(roles: &[Role]) -> String {
     let words = |role: &Role| match role {
@@ -351,7 +370,7 @@ fn one_of(roles: &[Role]) -> String {
     roles.iter().map(words).collect::<Vec<_>>().join(" or ")
 }
 
-fn read(path: &Path, audience: Audience) -> Result<Vec<u8>, IdentityError> {
+pub(crate) fn read(path: &Path, audience: Audience) -> Result<Vec<u8>, IdentityError> {
     files::read(path, FILE_BYTES_MAX, audience)
         .map_err(|source| IdentityError::File { path: path.to_owned(), source })
 }

@@ -124,6 +124,7 @@ pub mod patience;
 pub mod preview;
 pub mod promised;
 mod receipts;
+mod renewing;
 mod room;
 pub mod rule_slot;
 mod spool;
@@ -138,13 +139,13 @@ pub use connection::{
     Renewal, RenewalError, RenewalListener, RequestError, Stream, StreamError, Waits,
 };
 pub use identity::{
-    Deployment, DeploymentDamage, Identity, IdentityError, RenewalFileError, RequestIdentityError,
-    request_identity,
+    Deployment, DeploymentDamage, Identity, IdentityError, RequestIdentityError, request_identity,
 };
 pub use input::InputMark;
 pub use key::{Key, KeyError, KeyKind};
 pub use layouts::{LayoutsError, layouts_from_json, read_layouts};
 pub use receipts::{CompareError, Compared, compare, keep_operation, read_receipt};
+pub use renewing::RenewalFileError;
 pub use room::{StateBounds, WhenFull};
 pub use spool::{Gap, GapCause, SpoolError};
 pub use statement::fingerprint::{DeploymentFacts, Fingerprint, KeyFact, OtherDeployment};

@@ -4,7 +4,8 @@
 //! Both rules are of counts alone. *Places*: each lane has some of its own, and takes of the shared
 //! ones as long as all own places of the others stay free for them; what is reserved stands apart
 //! from both. *Turns*: a group takes the lanes one after the other, most urgent first; each leaves
-//! room for one item of every lane that waits behind it, and backfill has a bounded part of a group.
+//! room for one item of every lane that waits behind it, and backfill has a bounded part of a
+//! group.
 
 use std::fmt;
 

@@ -59,8 +59,9 @@ pub(super) enum Command {
     ///
     /// With --all it issues what was asked for over the connections of running clients, which do so
     /// from the half of a certificate's life on: each gets its own when it asks again, and the one
-    /// before holds until the new one is shown. Have it run once a day. It takes gateways and wallets;
-    /// practitioners and operators only with --role, since the requests are the running node's word.
+    /// before holds until the new one is shown. Have it run once a day. It takes gateways and
+    /// wallets; practitioners and operators only with --role, since the requests are the running
+    /// node's word.
     /// Where a request took the place of one for another key it is listed, and not issued until
     /// --also names it: either its holder made it anew, or somebody has a copy of the holder's key.
     ///

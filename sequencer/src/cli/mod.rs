@@ -111,8 +111,8 @@ enum Command {
     /// try it `sequencer restore DIR --dir ELSEWHERE`.
     ///
     /// The copy ends at one group of the journal, whatever the node goes on to write; an end
-    /// record, written last, tells a whole one from one that was cut off. Keys and certificates are left
-    /// out, or copied apart (--secrets-to).
+    /// record, written last, tells a whole one from one that was cut off. Keys and certificates are
+    /// left out, or copied apart (--secrets-to).
     Backup(backup::BackupArgs),
     /// Makes a node's folder of a backup, for operators: `sequencer restore DIR --secrets DIR`,
     /// then `sequencer run`.

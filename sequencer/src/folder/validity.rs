@@ -24,8 +24,8 @@ settings! {
             sets: "How long certificates that are issued from now on are good for: the node's \
                    own and those of gateways, practitioners, wallets and operators. From 30 days \
                    before the end on `sequencer status` and the log warn. Clients that run renew \
-                   from the half on: of 1 or 2 days at once, since a certificate is good from a day \
-                   before its issue.",
+                   from the half on: of 1 or 2 days at once, since a certificate is good from a \
+                   day before its issue.",
             at_limit: "An ended one is refused; `sequencer identity renew` issues a new one under \
                        the same id before that, `issue` after it.",
             applies: Issue,

@@ -10,7 +10,7 @@ use wire::{ClientLimits, ClientName, Codec, DecodeError, SignedReceipt};
 
 use super::error::ConnectionError;
 use super::outcome::{Delay, Loss};
-use super::renewal::Renewal;
+use super::told::Renewal;
 use crate::{Deployment, Identity, StateBounds};
 
 /// Told of every verified receipt, in order, before anything else hears of what it acknowledges.

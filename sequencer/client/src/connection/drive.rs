@@ -15,7 +15,8 @@ use wire::Lane;
 use super::error::ConnectionError;
 use super::kept::Group;
 use super::shared::{Gathered, Shared};
-use crate::identity::{Identity, Pending};
+use crate::identity::Identity;
+use crate::renewing::Pending;
 use crate::transport;
 
 /// Bytes read from a lane at once.

@@ -8,12 +8,9 @@
 use std::convert::Infallible;
 use std::future::pending;
 use std::path::Path;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use model::Millis;
 use quinn::{RecvStream, SendStream};
-use thiserror::Error;
 use tokio::time::{sleep, timeout};
 use wire::{ClientError, ClientEvent, ClientSession, Features, Lane};
 
@@ -21,44 +18,9 @@ use super::drive::{Dialer, Shown, shorten};
 use super::error::{ConnectionError, RequestError};
 use super::shared::Shared;
 use super::state::session_config;
-use crate::identity::{Identity, Pending, RenewalFileError};
-
-/// A step of a renewal.
-#[derive(Clone, Debug)]
-pub enum Renewal {
-    /// A certificate was asked for: it waits for the operator, and is asked for again.
-    Asked {
-        /// When the present one ends.
-        until: Millis,
-    },
-    /// The streams go over to the new one.
-    Renewed {
-        /// When it ends.
-        until: Millis,
-    },
-    /// It came to nothing this time, and is tried again.
-    Failed(RenewalError),
-}
-
-/// Why a certificate is not renewed. Cheap to clone.
-#[derive(Clone, Debug, Error)]
-pub enum RenewalError {
-    /// The files beside the identity.
-    #[error("expected to keep the next key beside the identity")]
-    File(#[source] Arc<RenewalFileError>),
-    /// The node does not take the request.
-    #[error("expected the node to take a request for a certificate")]
-    Request(#[from] RequestError),
-    /// The new certificate was not welcomed; the one before goes on.
-    #[error("expected the node to welcome the new certificate, found that it does not")]
-    NotWelcomed(#[source] ConnectionError),
-}
-
-impl From<RenewalFileError> for RenewalError {
-    fn from(error: RenewalFileError) -> RenewalError {
-        RenewalError::File(Arc::new(error))
-    }
-}
+use super::told::{Renewal, RenewalError};
+use crate::identity::Identity;
+use crate::renewing::Pending;
 
 /// Looks after the certificate for as long as the connection is driven.
 pub(super) async fn run(shared: &Shared, dialer: &Dialer) -> Infallible {

@@ -58,13 +58,13 @@ pub fn request_identity(folder: &Path) -> Result<PathBuf, RequestIdentityError> 
 }
 
 /// A fresh key and the request of a certificate for it, each in PEM.
-pub(super) struct Made {
-    pub(super) key: Zeroizing<String>,
-    pub(super) request: String,
+pub(crate) struct Made {
+    pub(crate) key: Zeroizing<String>,
+    pub(crate) request: String,
 }
 
 impl Made {
-    pub(super) fn new() -> Result<Made, RequestIdentityError> {
+    pub(crate) fn new() -> Result<Made, RequestIdentityError> {
         let random = SystemRandom::new();
         let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random)?;
         let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, document.as_ref());
@@ -73,8 +73,8 @@ impl Made {
         let signature = key.sign(&random, &named)?;
         let signature = der(BIT_STRING, &[&[0], signature.as_ref()]);
         let request = der(SEQUENCE, &[&named, &der(SEQUENCE, &[ECDSA_WITH_SHA256]), &signature]);
-        let key = Zeroizing::new(pem("PRIVATE KEY", document.as_ref()));
-        Ok(Made { key, request: pem("CERTIFICATE REQUEST", &request) })
+        let key = Zeroizing::new(to_pem("PRIVATE KEY", document.as_ref()));
+        Ok(Made { key, request: to_pem("CERTIFICATE REQUEST", &request) })
     }
 }
 
@@ -111,7 +111,7 @@ fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
 }
 
 /// Bytes as text between two lines that name them (RFC 7468).
-pub(super) fn pem(label: &str, bytes: &[u8]) -> String {
+pub(crate) fn to_pem(label: &str, bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = format!("-----BEGIN {label}-----\n");
     for line in bytes.chunks(48) {
@@ -160,9 +160,9 @@ mod tests {
         for (bytes, digits) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foobar", "Zm9vYmFy")] {
             let lines = if digits.is_empty() { String::new() } else { format!("{digits}\n") };
             let expected = format!("-----BEGIN X-----\n{lines}-----END X-----\n");
-            assert_eq!(pem("X", bytes.as_bytes()), expected);
+            assert_eq!(to_pem("X", bytes.as_bytes()), expected);
         }
         // A line has 64 digits; the last group of it is whole.
-        assert!(pem("X", &[0; 49]).contains(&format!("\n{}\nAA==\n", "A".repeat(64))));
+        assert!(to_pem("X", &[0; 49]).contains(&format!("\n{}\nAA==\n", "A".repeat(64))));
     }
 }

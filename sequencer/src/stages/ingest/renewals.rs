@@ -1,4 +1,5 @@
-//! Certificates that are renewed over the connection of the one before (docs/wire.md, W.81 to W.84).
+//! Certificates that are renewed over the connection of the one before (docs/wire.md, W.81 to
+//! W.84).
 //!
 //! ```text
 //!   peer --request--> [table] --list--> operator's command, which has the authority's key

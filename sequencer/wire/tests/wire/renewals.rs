@@ -1,5 +1,5 @@
-//! Certificates that are asked for over the connection of the one before: what is asked, and what is
-//! no answer.
+//! Certificates that are asked for over the connection of the one before: what is asked, and what
+//! is no answer.
 
 use model::RejectCode;
 use wire::limits::{CERTIFICATE_BYTES_MAX, CERTIFICATE_REQUEST_BYTES_MAX};

@@ -59,7 +59,8 @@ async fn gateways(node: &Node, backfill: Backfill) -> Vec<(Client, StreamHandle)
     gateways
 }
 
-/// Holds the writer, with an item in hand that becomes no entry, and fills every budget of backfill.
+/// Holds the writer, with an item in hand that becomes no entry, and fills every budget of
+/// backfill.
 async fn fill(node: &Node, gateways: &mut [(Client, StreamHandle)], backfill: Backfill) -> Held {
     let held = node.hold_writer();
     node.admit.submit_with(Item::CountDue, |_| ()).unwrap();
@@ -107,8 +108,8 @@ async fn an_alarm_beside_full_backfills_is_stored_in_the_next_group() {
 }
 
 /// An operation passes the writer twice, and neither pass waits for another lane: its row is asked
-/// for in the next group, and it is first in the group behind the one that is filled when the row is
-/// evaluated.
+/// for in the next group, and it is first in the group behind the one that is filled when the row
+/// is evaluated.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_beside_full_backfills_waits_for_no_lane_in_either_pass() {
     let mut node = Node::start().await;

@@ -439,7 +439,8 @@ impl Node {
         Held(Arc::clone(&self.rows.gate))
     }
 
-    /// As [`Node::hold_writer`], once it is called: for an answer, which is given between two groups.
+    /// As [`Node::hold_writer`], once it is called: for an answer, which is given between two
+    /// groups.
     pub(super) fn writer_holder(&self) -> impl FnOnce() -> Held + Send + use<> {
         let gate = Arc::clone(&self.gate);
         move || {

@@ -21,11 +21,11 @@ use thiserror::Error;
 use wire::RenewalRequest;
 use zeroize::Zeroizing;
 
-use super::request::{Made, RequestIdentityError, pem};
-use super::{FILE_BYTES_MAX, Identity, IdentityError};
+use crate::identity::{
+    Identity, IdentityError, Made, RENEWED_FILE, RequestIdentityError, read, read_secret, to_pem,
+};
 
 const PENDING_FILE: &str = "renewal.pem";
-const RENEWED_FILE: &str = "renewed.pem";
 /// The line before the key: fingerprint of the certificate that is renewed, hex digits.
 const RENEWS: &str = "Renews: ";
 const CERTIFICATE: &str = "CERTIFICATE";
@@ -149,7 +149,7 @@ impl Pending {
         now: Millis,
     ) -> Result<Pending, RenewalFileError> {
         let wrong = |_| RenewalFileError::Certificate;
-        let certificate = pem(CERTIFICATE, certificate);
+        let certificate = to_pem(CERTIFICATE, certificate);
         // In one piece: a text that grew would leave a copy of the key in memory.
         self.text = Zeroizing::new([self.without_certificate(), &certificate].concat());
         let folder = self.path.parent().unwrap_or(Path::new("")).to_owned();
@@ -199,7 +199,7 @@ impl Pending {
     }
 
     fn identity(&self, folder: &Path) -> Result<Identity, IdentityError> {
-        let ca = super::read(&folder.join("ca.pem"), Audience::Public)?;
+        let ca = read(&folder.join("ca.pem"), Audience::Public)?;
         Identity::from_pem(&ca, self.text.as_bytes(), self.text.as_bytes())
     }
 
@@ -211,22 +211,4 @@ impl Pending {
 
 fn renews_line(identity: &Identity) -> String {
     format!("{RENEWS}{}\n", hex::encode(identity.fingerprint()))
-}
-
-/// The identity of a folder that was renewed, if it ever was.
-pub(super) fn read_renewed(folder: &Path, ca: &[u8]) -> Result<Option<Identity>, IdentityError> {
-    let path = folder.join(RENEWED_FILE);
-    let text = match read_secret(&path) {
-        Ok(text) => text,
-        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(IdentityError::File { path, source }),
-    };
-    let renewed = Identity::from_pem(ca, text.as_bytes(), text.as_bytes());
-    renewed.map(Some).map_err(|source| IdentityError::Renewed { path, source: source.into() })
-}
-
-fn read_secret(path: &Path) -> io::Result<Zeroizing<String>> {
-    let bytes = Zeroizing::new(files::read(path, FILE_BYTES_MAX, Audience::Owner)?);
-    let text = std::str::from_utf8(&bytes).map_err(|_| io::ErrorKind::InvalidData)?;
-    Ok(Zeroizing::new(text.to_owned()))
 }
