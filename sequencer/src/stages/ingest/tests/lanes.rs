@@ -1,6 +1,8 @@
 //! A backfill that fills every budget delays nothing that is urgent: counted in groups, not in
 //! time.
 
+use std::sync::Arc;
+
 use model::{Action, EpochNumber, OrganisationId, Sequence, StreamHandle};
 use wire::{ClientEvent, Descriptor, Entry, Holder, Lane, RegistryChange, RegistryRecord, Role};
 
@@ -26,6 +28,16 @@ const LARGE: Backfill = Backfill { connections: 4, frames: 120, readings: 270 };
 const BACKFILL_MAX: usize = COMMON_ITEMS_MAX / 2;
 /// The epoch of the alarms; those of backfill begin at 1.
 const ALARMS: EpochNumber = EpochNumber(9);
+
+/// Limits that hold from the first frame on, as they do for a connection that has a receipt.
+fn proven() -> IngestConfig {
+    let limits = IngestConfig::default();
+    IngestConfig { idle_window_bytes: limits.connection_window_bytes, ..limits }
+}
+
+async fn start() -> Node {
+    Node::start_with(proven(), Arc::new(())).await
+}
 
 async fn open(client: &mut Client, lane: Lane, epoch: EpochNumber) -> StreamHandle {
     let descriptor = Descriptor { epoch, ..descriptor() };
@@ -78,7 +90,7 @@ async fn fill(node: &Node, gateways: &mut [(Client, StreamHandle)], backfill: Ba
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_alarm_beside_full_backfills_is_stored_in_the_next_group() {
-    let node = Node::start().await;
+    let node = start().await;
     let mut gateways = gateways(&node, MANY).await;
     let alarms = open(&mut gateways[0].0, Lane::Control, ALARMS).await;
     let last = node.journal.head().group;
@@ -112,7 +124,7 @@ async fn an_alarm_beside_full_backfills_is_stored_in_the_next_group() {
 /// is evaluated.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_beside_full_backfills_waits_for_no_lane_in_either_pass() {
-    let mut node = Node::start().await;
+    let mut node = start().await;
     let mut gateways = gateways(&node, LARGE).await;
     let last = node.journal.head().group;
     let held = fill(&node, &mut gateways, LARGE).await;
@@ -154,7 +166,7 @@ async fn a_stop_beside_full_backfills_waits_for_no_lane_in_either_pass() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn backfill_is_read_to_a_half_of_the_budget_and_live_readings_to_seven_eighths() {
     // Four large frames.
-    let config = IngestConfig { unacknowledged_bytes_max: 256 << 10, ..IngestConfig::default() };
+    let config = IngestConfig { unacknowledged_bytes_max: 256 << 10, ..proven() };
     let node = Node::start().await;
     let (mut session, mut replies) = node.session(config);
     floods::greet(&mut session);
