@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use workers::{Login, Server};
 
+use super::common::Common;
+use super::core::Core;
 use super::error::NodeError;
 use super::open::Opened;
-use super::start::{Common, Core};
 use crate::doors::config::{ConfigError, ProverSection};
 use crate::guard::{GuardedTask, Stage};
 use crate::stages::prove::elsewhere::{Carrier, CarrierConfig};

@@ -14,6 +14,8 @@ mod batch_sink;
 mod blocking;
 mod certificates;
 mod chain_gate;
+mod common;
+mod core;
 mod degraded;
 mod elsewhere;
 mod endpoints;
@@ -60,12 +62,14 @@ pub use self::reload::Reloaded;
 pub use self::watched::{Conditions, Starting, Totals, Watched};
 pub use crate::guard::{Stage, StageFailure};
 
+use self::common::Common;
+use self::core::Core;
 use self::endpoints::write_endpoints;
 use self::open::{Opened, open};
 use self::reload::Reach;
 use self::settle_limits::SettleLimits;
 use self::snapshotter::{Behind, Frozen};
-use self::start::{BaseChainDoor, Common, Core, EmbeddedChain};
+use self::start::{BaseChainDoor, EmbeddedChain};
 use self::status::Teller;
 use self::upkeep::{Around, Upkeep};
 use self::witness::WitnessThread;
@@ -119,12 +123,12 @@ impl Node {
     ) -> Result<Node, NodeError> {
         let Provided { chain, keys, clock, space } = provided;
         let (opened, log) = open(Layout::new(folder), config, chain, keys).await?;
-        let common = start::common(&opened, clock, space)?;
+        let common = common::common(&opened, clock, space)?;
         let http = start::serve_http(&opened, &common).await?;
-        let absorbed = start::absorb(&opened, log, &common).await?;
+        let absorbed = core::absorb(&opened, log, &common).await?;
         // The writer before ingest: what is sent finds who takes it. The settler may start later,
         // because its first round looks for batches in the store.
-        let mut core = start::start_core(&opened, absorbed, &common)?;
+        let mut core = core::start_core(&opened, absorbed, &common)?;
         core.carrier = elsewhere::start(&opened, &core, &common).await?;
         // Before anybody can send: the first frame finds out how late it is.
         let upkeep = start::start_upkeep(&opened, &core, &common)?;

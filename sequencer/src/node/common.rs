@@ -1,0 +1,106 @@
+//! What every stage is given: time, room, who stops and who watches.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use model::Clock;
+use tokio::sync::{Notify, watch};
+
+use super::error::NodeError;
+use super::open::Opened;
+use super::upkeep::{self, Around};
+use super::watched::Watched;
+use crate::clock::NodeClock;
+use crate::disk::{FileSystems, FreeSpace, Reserve};
+use crate::folder::layout::Layout;
+use crate::guard::Guard;
+use crate::metrics::Metrics;
+
+/// What every stage is given.
+pub(super) struct Common {
+    pub(super) clock: Arc<NodeClock>,
+    /// What the writer asks before each item.
+    pub(super) around: Around,
+    /// Wakes the settler when a batch is stored.
+    pub(super) wake: Arc<Notify>,
+    /// Ends the tasks.
+    pub(super) stop: watch::Sender<bool>,
+    /// Sees that what is started runs.
+    pub(super) guard: Guard,
+    pub(super) watched: Watched,
+}
+
+/// Begins with the clock: what is written from here on has a time. A node whose journal lacks
+/// something is held from the start.
+pub(super) fn common(
+    opened: &Opened,
+    clock: Arc<dyn Clock>,
+    space: Option<Arc<dyn FreeSpace>>,
+) -> Result<Common, NodeError> {
+    let remembered = upkeep::remembered(&opened.layout, clock.as_ref());
+    let clock = NodeClock::start(clock, opened.config.clock.clone()).remembering(remembered);
+    let clock = Arc::new(clock);
+    let reserve = reserve(opened, space)?;
+    let watched = watched(opened);
+    let common = Common {
+        around: Around { clock: clock.clone(), reserve: Arc::new(reserve) },
+        clock,
+        wake: Arc::new(Notify::new()),
+        stop: watch::Sender::new(false),
+        guard: Guard::new(watched.failures().clone()),
+        watched,
+    };
+    if let Some(contradiction) = opened.lacks {
+        common.watched.hold().set(contradiction);
+    }
+    Ok(common)
+}
+
+/// What everybody reports to. Batches are counted on from where the store is: `sequencer status`
+/// and monitors would be told of none until the next one is made.
+pub(super) fn watched(opened: &Opened) -> Watched {
+    let (metrics, store) = (Metrics::new(), &opened.store);
+    metrics.batch_assembled.set(opened.last.number.0 as i64);
+    let under_way = store.outbox_pending().map(|rows| rows.len());
+    match store.last_settled().and_then(|settled| Ok((settled, under_way?))) {
+        Ok((settled, under_way)) => {
+            metrics.batch_settled.set(settled.0 as i64);
+            metrics.outbox_pending.set(under_way as i64);
+        }
+        // Whoever needs the rows says so in its own words; the numbers alone keep no node down.
+        Err(error) => tracing::warn!(%error, "how far batches are settled is not known yet"),
+    }
+    Watched::new(metrics)
+}
+
+/// What frames leave free under the folder, the journal and the store, each of which may be mounted
+/// from elsewhere.
+pub(super) fn reserve(
+    opened: &Opened,
+    space: Option<Arc<dyn FreeSpace>>,
+) -> Result<Reserve, NodeError> {
+    let folders = written_to(&opened.layout);
+    let space = space.unwrap_or_else(|| Arc::new(FileSystems::of(folders)));
+    Ok(Reserve::new(space, opened.config.journal.reserve_bytes)?)
+}
+
+/// The folders whose file systems the node fills.
+fn written_to(layout: &Layout) -> [PathBuf; 3] {
+    [layout.folder().to_path_buf(), layout.journal(), layout.store()]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_reserve_is_kept_where_the_journal_grows_too() {
+        let layout = Layout::new(Path::new("node"));
+        let measured = written_to(&layout);
+        for folder in [layout.journal(), layout.store()] {
+            assert!(measured.contains(&folder), "expected {folder:?} among {measured:?}");
+        }
+    }
+}
