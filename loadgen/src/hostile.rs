@@ -19,8 +19,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{ConnectionError, Identity, IdentityError, quic_settings};
-use thiserror::Error;
 use tokio::sync::{Barrier, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -29,6 +27,8 @@ use wire::StreamKey;
 use acts::act;
 use peer::{Dial, Peer};
 use tally::Tally;
+
+use crate::dial::{self, DialError};
 
 pub use behaviour::Behaviour;
 pub use tally::HostileReport;
@@ -41,30 +41,6 @@ pub const HOSTILE_CONNECTIONS_MAX: usize = 4096;
 const PAUSE: Duration = Duration::from_millis(200);
 /// Longest handshake that is waited for.
 const DIAL_MAX: Duration = Duration::from_secs(10);
-
-/// Why nothing hostile can be sent.
-#[derive(Debug, Error)]
-pub enum HostileError {
-    /// An identity folder cannot be used.
-    #[error("the identity {folder} cannot be used")]
-    Identity {
-        /// Which.
-        folder: PathBuf,
-        /// Why not.
-        source: IdentityError,
-    },
-    /// There is no TLS for it.
-    #[error("expected TLS settings for {folder}")]
-    Tls {
-        /// Which.
-        folder: PathBuf,
-        /// Why not.
-        source: ConnectionError,
-    },
-    /// There is no socket.
-    #[error("expected a free UDP port of this machine")]
-    Socket(#[source] std::io::Error),
-}
 
 /// A hostile gateway: its certificate, and a stream that it may open.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -89,12 +65,12 @@ impl Attack {
     /// is to be worn out is the node.
     ///
     /// # Errors
-    /// [`HostileError`] before anything is sent; what the node does is in the report.
+    /// [`DialError`] before anything is sent; what the node does is in the report.
     pub(crate) async fn run(
         self,
         ready: &Barrier,
         over: watch::Receiver<bool>,
-    ) -> Result<HostileReport, HostileError> {
+    ) -> Result<HostileReport, DialError> {
         let tally = Arc::new(Tally::default());
         let mut presses = Vec::new();
         for (number, culprit) in self.culprits.iter().enumerate() {
@@ -115,16 +91,12 @@ impl Attack {
         Ok(tally.report(self.behaviour, connections))
     }
 
-    fn dial(&self, culprit: &Culprit) -> Result<Dial, HostileError> {
-        let folder = || culprit.identity.clone();
-        let wrong = |source| HostileError::Identity { folder: folder(), source };
-        let identity = Identity::load(&culprit.identity).map_err(wrong)?;
-        let wrong = |source| HostileError::Tls { folder: folder(), source };
-        let mut settings = quic_settings(&identity).map_err(wrong)?;
+    fn dial(&self, culprit: &Culprit) -> Result<Dial, DialError> {
+        let mut settings = dial::settings(&culprit.identity)?;
         if self.behaviour == Behaviour::SlowReader {
             settings.transport_config(Arc::new(peer::narrow()));
         }
-        let endpoint = peer::endpoint(self.node).map_err(HostileError::Socket)?;
+        let endpoint = dial::endpoint(self.node)?;
         let (node, server_name) = (self.node, self.server_name.clone());
         Ok(Dial { endpoint, settings, node, server_name })
     }

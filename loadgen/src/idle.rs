@@ -3,14 +3,13 @@
 //! They are gateways that said hello and were welcomed, as most are most of the time. All share one
 //! socket and nothing is sent on them besides, so that this side can hold as many as a node can.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{ConnectionError, Identity, IdentityError, quic_settings};
 use model::{ExitCode, RejectCode};
-use quinn::{Connection, Endpoint, RecvStream, SendStream};
+use quinn::{Connection, RecvStream, SendStream};
 use serde::Serialize;
 use thiserror::Error;
 use tokio::sync::Semaphore;
@@ -18,6 +17,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 use wire::{ClientMessage, ClientName, Deframer, Hello, Lane, ServerMessage};
 
+use crate::dial::{self, DialError};
 use crate::exit;
 
 /// Most connections of one run.
@@ -68,25 +68,9 @@ pub enum IdleError {
         /// Number found.
         found: usize,
     },
-    /// An identity folder cannot be used.
-    #[error("the identity {folder} cannot be used")]
-    Identity {
-        /// Which.
-        folder: PathBuf,
-        /// Why not.
-        source: IdentityError,
-    },
-    /// There is no TLS for it.
-    #[error("expected TLS settings for {folder}")]
-    Tls {
-        /// Which.
-        folder: PathBuf,
-        /// Why not.
-        source: ConnectionError,
-    },
-    /// There is no socket.
-    #[error("expected a free UDP port of this machine")]
-    Socket(#[source] std::io::Error),
+    /// Nothing can be dialled with.
+    #[error(transparent)]
+    Dial(#[from] DialError),
     /// A connection is not made.
     #[error(
         "expected the node to welcome connection {number} (`ingest.limits.connections_max`, of one \
@@ -160,9 +144,9 @@ pub async fn idle(config: &IdleConfig) -> Result<IdleReport, IdleError> {
     if !(1..=IDLE_CONNECTIONS_MAX).contains(&wanted) {
         return Err(IdleError::Connections { found: wanted });
     }
-    let dials = config.identities.iter().map(|folder| config.dial(folder));
+    let dials = config.identities.iter().map(|folder| dial::settings(folder));
     let dials = dials.collect::<Result<Vec<_>, _>>()?;
-    let endpoint = Endpoint::client(any(config.node)).map_err(IdleError::Socket)?;
+    let endpoint = dial::endpoint(config.node)?;
     let before_bytes = process.map(resident_bytes).transpose()?;
     let (places, mut tasks) = (Arc::new(Semaphore::new(AT_ONCE)), JoinSet::new());
     for (number, settings) in (0..wanted).zip(dials.iter().cycle()) {
@@ -188,15 +172,6 @@ pub async fn idle(config: &IdleConfig) -> Result<IdleReport, IdleError> {
     }
     endpoint.wait_idle().await;
     Ok(IdleReport { welcomed: held.len(), open, before_bytes, after_bytes })
-}
-
-impl IdleConfig {
-    fn dial(&self, folder: &Path) -> Result<quinn::ClientConfig, IdleError> {
-        let wrong = |source| IdleError::Identity { folder: folder.to_path_buf(), source };
-        let identity = Identity::load(folder).map_err(wrong)?;
-        quic_settings(&identity)
-            .map_err(|source| IdleError::Tls { folder: folder.to_path_buf(), source })
-    }
 }
 
 /// A welcomed connection. Its lanes are kept: one that ends, ends the session.
@@ -239,14 +214,6 @@ fn said(code: RejectCode) -> String {
 
 fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
-}
-
-/// A socket of one family reaches no address of the other.
-fn any(node: SocketAddr) -> SocketAddr {
-    match node {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    }
 }
 
 /// `VmRSS:    123456 kB`.

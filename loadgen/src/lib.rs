@@ -19,6 +19,7 @@
 
 pub mod assignments;
 mod deployment;
+mod dial;
 mod exit;
 mod flight;
 mod hgrm;
@@ -38,7 +39,8 @@ pub mod verify;
 
 pub use assignments::{Assignment, AssignmentError};
 pub use deployment::{DeploymentError, find_deployment};
-pub use hostile::{Behaviour, HOSTILE_CONNECTIONS_MAX, HostileError, HostileReport};
+pub use dial::DialError;
+pub use hostile::{Behaviour, HOSTILE_CONNECTIONS_MAX, HostileReport};
 pub use idle::{IDLE_CONNECTIONS_MAX, IdleConfig, IdleError, IdleReport, idle};
 pub use pace::{ArgumentError, Rate, parse_duration};
 pub use recorder::Live;

@@ -1,8 +1,7 @@
 //! A connection byte by byte: lanes, what is written to them, and what comes back.
 
 use std::future::pending;
-use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use model::{EpochNumber, StreamHandle};
@@ -42,16 +41,6 @@ impl Dial {
         let connecting = self.endpoint.connect_with(settings, self.node, &self.server_name);
         connecting.map_err(|_| Gone)?.await.map_err(|_| Gone)
     }
-}
-
-/// A socket for connections to `node`.
-pub(super) fn endpoint(node: SocketAddr) -> io::Result<Endpoint> {
-    // A socket of one family reaches no address of the other.
-    let any: SocketAddr = match node {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    Endpoint::client(any)
 }
 
 /// Transport settings of a peer that does not read.

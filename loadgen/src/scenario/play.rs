@@ -12,8 +12,9 @@ use super::cast::{Cast, CastError};
 use super::outcome::{GroupOutcome, HostileOutcome, Outcome};
 use super::script::{Group, Scenario};
 use crate::assignments::Assignment;
+use crate::dial::DialError;
 use crate::exit;
-use crate::hostile::{Attack, HostileError, HostileReport};
+use crate::hostile::{Attack, HostileReport};
 use crate::recorder::Live;
 use crate::report::{Report, cpu_seconds, load_average};
 use crate::run::{LoadConfig, LoadError, run_beside};
@@ -51,7 +52,7 @@ pub enum PlayError {
         /// Which.
         group: String,
         /// Why not.
-        source: HostileError,
+        source: DialError,
     },
     /// A group's task is gone: a bug of this program.
     #[error("expected every group to run to its end")]

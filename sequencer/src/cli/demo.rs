@@ -2,12 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::anyhow;
 use clap::Args;
-use model::ExitCode;
 use sequencer::demo::{DemoOptions, demo as play};
 
-use super::outcome::{Failure, Outcome, failed, log_to_stderr, runtime};
+use super::outcome::{Outcome, log_to_stderr, runtime, tell_played};
 
 #[derive(Args)]
 pub(crate) struct DemoArgs {
@@ -42,25 +40,5 @@ pub(crate) fn demo(args: DemoArgs) -> Outcome {
             () = interrupted, if !keep => None,
         }
     });
-    match outcome {
-        Some(Ok(report)) => {
-            if json {
-                println!("{}", serde_json::to_string(&report).map_err(failed)?);
-            } else {
-                println!("DEMO OK");
-            }
-            Ok(())
-        }
-        Some(Err(error)) => {
-            let line = format!("DEMO FAILED at {error}");
-            // Stdout is for the one object: who parses it must find it or nothing.
-            if json {
-                eprintln!("{line}");
-            } else {
-                println!("{line}");
-            }
-            Err(failed(anyhow!("the demo failed")))
-        }
-        None => Err(Failure { code: ExitCode::Interrupted, error: anyhow!("interrupted") }),
-    }
+    tell_played("demo", outcome, json, |_| String::new())
 }

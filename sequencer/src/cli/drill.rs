@@ -2,12 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::anyhow;
 use clap::Args;
-use model::ExitCode;
 use sequencer::demo::drill::{DrillOptions, drill as play};
 
-use super::outcome::{Failure, Outcome, failed, log_to_stderr, runtime};
+use super::outcome::{Outcome, log_to_stderr, runtime, tell_played};
 
 #[derive(Args)]
 pub(crate) struct DrillArgs {
@@ -34,25 +32,5 @@ pub(crate) fn drill(args: DrillArgs) -> Outcome {
             _ = tokio::signal::ctrl_c() => None,
         }
     });
-    match outcome {
-        Some(Ok(report)) if json => {
-            println!("{}", serde_json::to_string(&report).map_err(failed)?);
-            Ok(())
-        }
-        Some(Ok(report)) => {
-            println!("{}\nDRILL OK", report.summary());
-            Ok(())
-        }
-        Some(Err(error)) => {
-            let line = format!("DRILL FAILED at {error}");
-            // Stdout is for the one object: who parses it must find it or nothing.
-            if json {
-                eprintln!("{line}");
-            } else {
-                println!("{line}");
-            }
-            Err(failed(anyhow!("the drill failed")))
-        }
-        None => Err(Failure { code: ExitCode::Interrupted, error: anyhow!("interrupted") }),
-    }
+    tell_played("drill", outcome, json, |report| format!("{}\n", report.summary()))
 }

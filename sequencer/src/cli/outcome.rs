@@ -1,14 +1,17 @@
 //! What a command ends with, and what every command needs to begin.
 
+use std::fmt;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
+use anyhow::anyhow;
 use clap::Args;
 use l1_contracts::Deployment;
 use model::{ExitCode, escape_lines};
 use sequencer::doors::admin::AdminError;
 use sequencer::doors::config::ConfigError;
 use sequencer::folder::layout::Layout;
+use serde::Serialize;
 use statement::fingerprint::Fingerprint;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -49,6 +52,40 @@ pub(super) fn usage<E: Into<anyhow::Error>>(error: E) -> Failure {
 /// Something that the command needs is not there.
 pub(super) fn unavailable<E: Into<anyhow::Error>>(error: E) -> Failure {
     Failure { code: ExitCode::Unavailable, error: error.into() }
+}
+
+/// How a play ended: its report, or where it failed; none where it was interrupted.
+pub(super) type Played<R, E> = Option<Result<R, E>>;
+
+/// Says how a play ended: one JSON object, or what `said` makes of the report and `NAME OK`; else
+/// `NAME FAILED at <step>: <expected>, <found>`.
+pub(super) fn tell_played<R: Serialize, E: fmt::Display>(
+    name: &str,
+    played: Played<R, E>,
+    json: bool,
+    said: impl FnOnce(&R) -> String,
+) -> Outcome {
+    match played {
+        Some(Ok(report)) if json => {
+            println!("{}", serde_json::to_string(&report).map_err(failed)?);
+            Ok(())
+        }
+        Some(Ok(report)) => {
+            println!("{}{} OK", said(&report), name.to_uppercase());
+            Ok(())
+        }
+        Some(Err(error)) => {
+            let line = format!("{} FAILED at {error}", name.to_uppercase());
+            // Stdout is for the one object: who parses it must find it or nothing.
+            if json {
+                eprintln!("{line}");
+            } else {
+                println!("{line}");
+            }
+            Err(failed(anyhow!("the {name} failed")))
+        }
+        None => Err(Failure { code: ExitCode::Interrupted, error: anyhow!("interrupted") }),
+    }
 }
 
 /// Which node.

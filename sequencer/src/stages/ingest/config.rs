@@ -40,9 +40,11 @@ settings! {
             at_limit: "The network that has most gives its oldest one up; an address of IPv4 is \
                        one, and 64 bits of IPv6.",
         }
-        retry_from_handshakes: usize = 64; "handshakes", range(0, 100_000) => {
+        retry_from_handshakes: usize = 0; "handshakes", range(0, 100_000) => {
             sets: "From this many handshakes under way on, a new peer first proves its address \
-                   with a retry token; 0 asks always.",
+                   with a retry token: whoever forges one makes the node send less than it sent. 0 \
+                   asks always; more saves the first ones a round trip, and may bring a forged \
+                   address three times what was sent and one datagram besides.",
             memory: "None, which is the point.",
         }
         incoming_max: usize = 256; "handshakes", range(1, 100_000) => {

@@ -544,10 +544,12 @@ async fn more_connections_than_allowed_are_refused() {
 }
 
 #[tokio::test]
-async fn under_load_a_peer_proves_its_address_first() {
-    let config = IngestConfig { retry_from_handshakes: 0, ..IngestConfig::default() };
-    let node = Node::start_with(config, Arc::new(())).await;
-    node.gateway().await.welcomed().await;
+async fn a_peer_proves_its_address_first_unless_the_operator_saves_it_that() {
+    for retry_from_handshakes in [0, 64] {
+        let config = IngestConfig { retry_from_handshakes, ..IngestConfig::default() };
+        let node = Node::start_with(config, Arc::new(())).await;
+        node.gateway().await.welcomed().await;
+    }
 }
 
 #[tokio::test]

@@ -73,8 +73,9 @@ pub(super) async fn check_stop_gets_in(node: &mut Node) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_open_handshakes_without_end_keep_no_stop_out() {
-    for handshakes_max in [1024, 8] {
-        let config = IngestConfig { handshakes_max, ..IngestConfig::default() };
+    for (handshakes_max, retry_from_handshakes) in [(1024, 0), (1024, 64), (8, 64)] {
+        let config =
+            IngestConfig { handshakes_max, retry_from_handshakes, ..IngestConfig::default() };
         let unproven = config.retry_from_handshakes.min(handshakes_max);
         let (mut node, mut seen) = start(config).await;
         let stranger = UdpSocket::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
