@@ -45,10 +45,12 @@ mod watched;
 mod windows;
 mod witness;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use journal::{FileMedium, Log};
 use l1_contracts::Deployment;
 use model::Position;
 use tokio::sync::watch;
@@ -104,7 +106,8 @@ pub struct Node {
     stop: watch::Sender<bool>,
     core: Core,
     ingest: IngestServer,
-    http: HttpService,
+    /// None only while the node starts.
+    http: Option<HttpService>,
     admin: AdminDoor,
     embedded: Option<EmbeddedChain>,
     tasks: Vec<GuardedTask>,
@@ -125,6 +128,23 @@ impl Node {
         let (opened, log) = open(Layout::new(folder), config, chain, keys).await?;
         let common = common::common(&opened, clock, space)?;
         let http = start::serve_http(&opened, &common).await?;
+        match Node::start_behind(http.local_addr(), opened, log, common).await {
+            Ok(node) => Ok(Node { http: Some(http), ..node }),
+            Err(error) => {
+                // It holds the store, which the next start is to find free.
+                http.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts everything behind the HTTP service at this address.
+    async fn start_behind(
+        http: SocketAddr,
+        opened: Opened,
+        log: Log<FileMedium>,
+        common: Common,
+    ) -> Result<Node, NodeError> {
         let absorbed = core::absorb(&opened, log, &common).await?;
         // The writer before ingest: what is sent finds who takes it. The settler may start later,
         // because its first round looks for batches in the store.
@@ -144,9 +164,8 @@ impl Node {
         let pin = start::pinner(&opened, &core, &common);
         let Common { stop, guard, watched, around, .. } = common;
         let Opened { layout, config, edge, store, keys, .. } = opened;
-        let (ingest_addr, http_addr) = (ingest.local_addr(), http.local_addr());
         let fingerprint = edge.deployment().fingerprint.to_string();
-        let endpoints = Endpoints { ingest: ingest_addr, http: http_addr, rpc: url, fingerprint };
+        let endpoints = Endpoints { ingest: ingest.local_addr(), http, rpc: url, fingerprint };
         let tell = Arc::new(Teller::new(&watched, &core.view, &around, &endpoints));
         let (desk, renewals) = (core.desk.clone(), core.renewals.clone());
         let answers = admin::Answers { desk, renewals, tell, pin };
@@ -167,7 +186,7 @@ impl Node {
             stop,
             core,
             ingest,
-            http,
+            http: None,
             admin,
             embedded,
             tasks: vec![settler, timer, certificates, scrub, holder],
@@ -199,7 +218,9 @@ impl Node {
             task.stop(|| ()).await;
         }
         stop_core(self.core, self.upkeep, &self.watched).await;
-        self.http.stop().await;
+        if let Some(http) = self.http {
+            http.stop().await;
+        }
         if let Some(embedded) = self.embedded {
             embedded.stop().await;
         }
