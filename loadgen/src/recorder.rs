@@ -33,7 +33,8 @@ impl Live {
 
 /// What the recorder is told.
 pub(crate) enum Event {
-    Acknowledged(Acknowledged),
+    /// The frames of one receipt.
+    Acknowledged(Vec<Acknowledged>),
     /// Something else was counted, at a time after the program's begin.
     Seen(Duration, Seen),
     /// Nothing follows.
@@ -79,22 +80,25 @@ impl Recorder {
     pub(crate) fn record(mut self) -> (Totals, Option<LedgerError>) {
         let (mut totals, mut error) = (Totals::default(), None);
         while let Some(event) = self.next(&mut error) {
-            let one = match event {
-                Event::Acknowledged(one) => one,
+            let frames = match event {
+                Event::Acknowledged(frames) => frames,
                 Event::Seen(at, seen) => {
                     totals.timeline.see(at.saturating_sub(self.begin), seen);
                     continue;
                 }
                 Event::End => break,
             };
-            totals.count(&one, self.begin);
-            // Added and not stored: groups of one scenario count into one.
-            self.live.frames.fetch_add(1, Ordering::Relaxed);
-            self.live.readings.fetch_add(one.sent.readings.into(), Ordering::Relaxed);
-            let written = self.write(&one);
-            self.keep_error(written, &mut error);
-            // Last: what is not written down counts as in flight, which bounds memory.
-            self.permits.add_permits(1);
+            for one in &frames {
+                totals.count(one, self.begin);
+                // Added and not stored: groups of one scenario count into one.
+                self.live.frames.fetch_add(1, Ordering::Relaxed);
+                self.live.readings.fetch_add(one.sent.readings.into(), Ordering::Relaxed);
+                let written = self.write(one);
+                self.keep_error(written, &mut error);
+            }
+            // Last: what is not written down counts as in flight, which bounds memory. All of a
+            // receipt at once: one by one, each would wake a sender for one frame.
+            self.permits.add_permits(frames.len());
         }
         (totals, error)
     }
@@ -205,8 +209,8 @@ mod tests {
         let path = folder.path().join("ledger");
         let ledger = LedgerWriter::create(&path).unwrap();
         let events = vec![
-            Event::Acknowledged(acknowledged(1, 12)),
-            Event::Acknowledged(acknowledged(2, 15)),
+            Event::Acknowledged(vec![acknowledged(1, 12)]),
+            Event::Acknowledged(vec![acknowledged(2, 15)]),
             Event::End,
         ];
         let (totals, permits) = recorded(Some(ledger), events);
@@ -221,9 +225,9 @@ mod tests {
     fn the_series_is_of_the_time_that_receipts_came_after_the_begin_of_sending() {
         let seen = Seen { delays: 1, ..Seen::default() };
         let events = vec![
-            Event::Acknowledged(acknowledged(1, 1009)),
+            Event::Acknowledged(vec![acknowledged(1, 1009)]),
             Event::Seen(Duration::from_millis(1010), seen),
-            Event::Acknowledged(acknowledged(2, 1010)),
+            Event::Acknowledged(vec![acknowledged(2, 1010)]),
         ];
         let bins = recorded(None, events).0.timeline.series().bins;
         let found: Vec<_> = bins.iter().map(|bin| (bin.frames, bin.delays)).collect();
@@ -232,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_receipt_before_the_intended_time_counts_as_no_latency() {
-        let (totals, _) = recorded(None, vec![Event::Acknowledged(acknowledged(1, 3))]);
+        let (totals, _) = recorded(None, vec![Event::Acknowledged(vec![acknowledged(1, 3)])]);
         assert_eq!((totals.frames, totals.latency.max()), (1, 0));
     }
 }

@@ -361,10 +361,9 @@ impl Load<'_> {
             // Timed here and not by the recorder: its queue is no part of a frame's latency.
             let arrived = time.elapsed();
             let arrival = Arrival { arrived, at: time.wall_time(arrived) };
-            for one in lock(&flight).acknowledge(&receipt.receipt, arrival) {
-                // Nobody listens any more only after the run has been reported.
-                let _ = events.send(Event::Acknowledged(one));
-            }
+            let frames = lock(&flight).acknowledge(&receipt.receipt, arrival);
+            // Nobody listens any more only after the run has been reported.
+            let _ = events.send(Event::Acknowledged(frames));
         }));
         Ok(settings)
     }

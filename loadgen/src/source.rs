@@ -39,15 +39,19 @@ impl Source {
         // Never before the end of the last frame: the times of a stream do not go back.
         let now = now.micros().max(self.end_micros);
         let start = self.end_micros.max(now.saturating_sub(natural));
-        let span = now - start;
-        let readings = (0..).zip(self.values(count)).map(|(index, value)| {
-            let after = u128::from(span) * index / count as u128;
-            let at = DeviceTime::from_micros(start + after as u64);
-            // Between two device times, so it is one.
-            Reading::new(at.expect("a time before another device time"), value)
+        // A part of the time for each reading, rounded down. Added up and not divided: a division
+        // for each reading would cost more than all that is done with it.
+        let (readings, span) = (count.max(1) as u64, now - start);
+        let (step, part) = (span / readings, span % readings);
+        let (mut at, mut parts) = (start, 0);
+        let readings = self.play(count, || {
+            let this = at;
+            parts += part;
+            let carry = u64::from(parts >= readings);
+            parts -= carry * readings;
+            at += step + carry;
+            this
         });
-        let readings = readings.collect();
-        self.next = (self.next + count) % self.len();
         self.end_micros = now;
         readings
     }
@@ -57,20 +61,30 @@ impl Source {
     fn grid_frame(&mut self, now: DeviceTime, count: usize, period_ns: u64) -> Vec<Reading> {
         let after = |index: usize| (index as u64).saturating_mul(period_ns) / 1000;
         let start = self.end_micros.max(now.micros().saturating_sub(after(count)));
-        let reading = |(index, value)| {
-            let at = DeviceTime::from_micros(start + after(index));
-            // Some frames before or behind a clock of today.
-            Reading::new(at.expect("a time before the year 2457"), value)
-        };
-        let readings = (0..).zip(self.values(count)).map(reading).collect();
-        self.next = (self.next + count) % self.len();
+        let mut nanos = 0u64;
+        let readings = self.play(count, || {
+            let this = start + nanos / 1000;
+            nanos = nanos.saturating_add(period_ns);
+            this
+        });
         self.end_micros = start + after(count);
         readings
     }
 
-    /// The next values, over the end of the recording to its begin.
-    fn values(&self, count: usize) -> impl Iterator<Item = i32> {
-        self.recording.samples.iter().copied().cycle().skip(self.next).take(count)
+    /// The next values, over the end of the recording to its begin, each at the next time.
+    fn play(&mut self, count: usize, mut next_micros: impl FnMut() -> u64) -> Vec<Reading> {
+        let mut readings = Vec::with_capacity(count);
+        while readings.len() < count {
+            let rest = &self.recording.samples[self.next..];
+            let run = &rest[..rest.len().min(count - readings.len())];
+            readings.extend(run.iter().map(|value| {
+                let at = DeviceTime::from_micros(next_micros());
+                // Near a clock of today, whose times go on to the year 2457.
+                Reading::new(at.expect("a time before the year 2457"), *value)
+            }));
+            self.next = (self.next + run.len()) % self.len();
+        }
+        readings
     }
 
     fn len(&self) -> usize {

@@ -56,7 +56,11 @@ impl Shared {
 
     pub(super) fn wake(&self, lane: Lane) {
         self.lanes[lane as usize].notify_one();
-        self.unsynced.notify_one();
+        // Without a folder nothing is ever to be synced, and a task that looks for it would be
+        // woken for each frame.
+        if self.config.state.is_some() {
+            self.unsynced.notify_one();
+        }
     }
 
     /// Another certificate is to be shown: the streams go over to a connection of it.

@@ -21,11 +21,58 @@ fn bits_of(number: u64) -> u32 {
     u64::BITS - number.leading_zeros()
 }
 
+/// Numbers that take whole bytes together, whatever their width.
+const EIGHT: usize = 8;
+
+/// Bytes of a block of the widest numbers that fit eight into 64 bits, and what a load of the last
+/// eight reaches beyond it.
+const NARROW_BYTES: usize = BLOCK;
+
+/// Runs a function with the width as its constant, where eight numbers fit into 64 bits: what
+/// stands at which bit is known when it is compiled then.
+macro_rules! with_width {
+    ($width:expr, $known:ident($($argument:expr),+), $else:expr) => {
+        match $width {
+            1 => $known::<1>($($argument),+),
+            2 => $known::<2>($($argument),+),
+            3 => $known::<3>($($argument),+),
+            4 => $known::<4>($($argument),+),
+            5 => $known::<5>($($argument),+),
+            6 => $known::<6>($($argument),+),
+            7 => $known::<7>($($argument),+),
+            8 => $known::<8>($($argument),+),
+            _ => $else,
+        }
+    };
+}
+
 /// Appends a block of numbers below 2^57.
 pub(crate) fn pack(numbers: &[u64], to: &mut Vec<u8>) {
     let width = bits_of(numbers.iter().fold(0, |all, number| all | number));
     debug_assert!(numbers.len() <= BLOCK && width <= WIDTH_MAX, "{width} bits");
     to.push(width as u8);
+    match numbers.as_chunks() {
+        (eights, []) => {
+            with_width!(width, pack_eights(eights, to), pack_each(numbers, width, to))
+        }
+        _ => pack_each(numbers, width, to),
+    }
+}
+
+fn pack_eights<const WIDTH: usize>(eights: &[[u64; EIGHT]], to: &mut Vec<u8>) {
+    let mut packed = [0; NARROW_BYTES];
+    let (bytes, _) = packed.as_chunks_mut::<WIDTH>();
+    for (bytes, numbers) in bytes.iter_mut().zip(eights) {
+        let mut held = 0;
+        for (index, number) in numbers.iter().enumerate() {
+            held |= number << (index * WIDTH);
+        }
+        bytes.copy_from_slice(&held.to_le_bytes()[..WIDTH]);
+    }
+    to.extend_from_slice(&packed[..WIDTH * eights.len()]);
+}
+
+fn pack_each(numbers: &[u64], width: u32, to: &mut Vec<u8>) {
     // Bits of the next bytes, and how many of them are there yet: below 64.
     let (mut held, mut bits) = (0u64, 0);
     for number in numbers {
@@ -58,6 +105,39 @@ pub(crate) fn unpack(
         return Err(DecodeError::field("block", why));
     }
     let packed = take(from, (count * width as usize).div_ceil(8))?;
+    let all = match count {
+        BLOCK => with_width!(width, unpack_eights(packed, into), unpack_each(packed, width, into)),
+        _ => unpack_each(packed, width, into),
+    };
+    // Both by W.8. The last byte's spare bits are those of the numbers behind the end.
+    if into[count..].iter().any(|number| *number != 0) {
+        return Err(DecodeError::field("block", "expected zero bits behind the last number"));
+    }
+    if bits_of(all) != width {
+        return Err(DecodeError::field("block", "expected the least width that holds its numbers"));
+    }
+    Ok(())
+}
+
+/// Unpacks a whole block; says which bits are set in any of its numbers.
+fn unpack_eights<const WIDTH: usize>(packed: &[u8], into: &mut Block) -> u64 {
+    let ((bytes, _), (eights, _)) = (packed.as_chunks::<WIDTH>(), into.as_chunks_mut::<EIGHT>());
+    let mut all = 0;
+    for (bytes, numbers) in bytes.iter().zip(eights) {
+        let mut window = [0; 8];
+        window[..WIDTH].copy_from_slice(bytes);
+        let held = u64::from_le_bytes(window);
+        for (index, number) in numbers.iter_mut().enumerate() {
+            *number = held >> (index * WIDTH) & ((1 << WIDTH) - 1);
+            all |= *number;
+        }
+    }
+    all
+}
+
+/// As [`unpack_eights`], of any width and count; the numbers behind the end are made of the spare
+/// bits.
+fn unpack_each(packed: &[u8], width: u32, into: &mut Block) -> u64 {
     // A copy with zeroes behind it, so that no load has to ask whether it reaches beyond the end:
     // there is no branch for a number, and none for the last ones.
     let mut padded = [0; PADDED_BYTES];
@@ -72,14 +152,7 @@ pub(crate) fn unpack(
         *number = u64::from_le_bytes(window) >> (bit & 7) & mask;
         all |= *number;
     }
-    // Both by W.8. The last byte's spare bits are those of the numbers behind the end.
-    if into[count..].iter().any(|number| *number != 0) {
-        return Err(DecodeError::field("block", "expected zero bits behind the last number"));
-    }
-    if bits_of(all) != width {
-        return Err(DecodeError::field("block", "expected the least width that holds its numbers"));
-    }
-    Ok(())
+    all
 }
 
 #[cfg(test)]

@@ -9,6 +9,9 @@ const MICRO: u64 = 1000;
 /// First numerator that is too large: the times of 8192 readings are then below 2^61 ns.
 const NUMERATOR_LIMIT: u64 = 1 << 48;
 
+/// First offset in microseconds that no grid reaches, whatever its phase.
+const OFFSET_LIMIT: u64 = 1 << 52;
+
 /// The rhythm of a frame: reading `i` is `(i * numerator / denominator + phase) / 1000`
 /// microseconds behind the first, each division floored.
 ///
@@ -29,17 +32,21 @@ impl Rhythm {
             return None;
         }
         let grid = Rhythm { numerator, denominator, phase: 0 };
-        let first = readings.first()?.at.micros();
-        let (mut low, mut high) = (0, MICRO - 1);
-        for (reading, nanos) in readings.iter().zip(grid.nanos()) {
-            // The phases that put this reading into its microsecond. No product is beyond 64 bits:
-            // device times are below 2^44 * 1000.
-            let micros = reading.at.micros().checked_sub(first)?.wrapping_mul(MICRO);
-            low = low.max(micros.saturating_sub(nanos));
-            high = high.min(micros.wrapping_add(MICRO - 1).checked_sub(nanos)?);
+        let (first, last) = (readings.first()?.at.micros(), readings.last()?.at.micros());
+        // Beyond what a grid reaches; below it no product here leaves 63 bits.
+        if last.checked_sub(first)? >= OFFSET_LIMIT {
+            return None;
         }
-        // The least, so that these times have one encoding (W.75).
-        (low <= high).then_some(Rhythm { phase: low, ..grid })
+        // How far each reading's microsecond begins behind the grid. Without a branch for each.
+        let (mut least, mut most) = (0, 0);
+        for (reading, nanos) in readings.iter().zip(grid.nanos()) {
+            let micros = reading.at.micros().wrapping_sub(first);
+            let behind = micros.wrapping_mul(MICRO).wrapping_sub(nanos) as i64;
+            (least, most) = (behind.min(least), behind.max(most));
+        }
+        // The phases that put each reading into its microsecond are those from the most to a
+        // microsecond behind the least. The first, so that these times have one encoding (W.75).
+        (most < least + MICRO as i64).then_some(Rhythm { phase: most as u64, ..grid })
     }
 
     /// Appends it: numerator u64, denominator u32, phase u16.
@@ -73,13 +80,15 @@ impl Rhythm {
     /// Nanoseconds of each reading behind the first, without the phase.
     fn nanos(self) -> impl Iterator<Item = u64> {
         let (whole, part) = (self.numerator / self.denominator, self.numerator % self.denominator);
-        // Added up and not multiplied: a division for each reading costs more than all the rest.
-        let mut parts = 0;
-        std::iter::successors(Some(0), move |nanos| {
-            parts += part;
-            let carry = u64::from(parts >= self.denominator);
-            parts -= carry * self.denominator;
-            Some(nanos + whole + carry)
+        // The part in units of 2^-64, rounded up: over the readings of a frame that is too much by
+        // less than 2^-51, and the nearest sum below a whole lacks 2^-32 at least. Added up and
+        // not multiplied: a division for each reading costs more than all the rest.
+        let part = ((u128::from(part) << 64).div_ceil(self.denominator.into())) as u64;
+        let mut parts = 0u64;
+        std::iter::successors(Some(0), move |nanos: &u64| {
+            let (sum, carry) = parts.overflowing_add(part);
+            parts = sum;
+            Some(nanos + whole + u64::from(carry))
         })
     }
 
