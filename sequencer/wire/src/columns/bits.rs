@@ -24,12 +24,11 @@ fn bits_of(number: u64) -> u32 {
 /// Numbers that take whole bytes together, whatever their width.
 const EIGHT: usize = 8;
 
-/// Bytes of a block of the widest numbers that fit eight into 64 bits, and what a load of the last
-/// eight reaches beyond it.
+/// Bytes of a block of numbers of 8 bits, the widest of which eight fit into 64 bits.
 const NARROW_BYTES: usize = BLOCK;
 
-/// Runs a function with the width as its constant, where eight numbers fit into 64 bits: what
-/// stands at which bit is known when it is compiled then.
+/// Calls a function with the width as its constant, where eight numbers fit into 64 bits: what
+/// stands at which bit is known when it is compiled then. Most blocks of vital signs are so narrow.
 macro_rules! with_width {
     ($width:expr, $known:ident($($argument:expr),+), $else:expr) => {
         match $width {
