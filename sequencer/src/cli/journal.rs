@@ -10,6 +10,7 @@ use model::{ExitCode, SystemClock};
 use sequencer::doors::config::Config;
 use sequencer::folder::layout::Layout;
 use sequencer::folder::old_journal::{self, OldJournalError};
+use sequencer::node::frame_index::IndexSays;
 use sequencer::node::loss::{AcceptedLoss, LossError, LossTerms, Offline, Shown};
 use sequencer::node::setup;
 use sequencer::node::snapshots::SnapshotSays;
@@ -57,8 +58,8 @@ pub(crate) struct CheckArgs {
     folder: NodeFolder,
     #[command(flatten)]
     expected: Expected,
-    /// Also makes the state behind each snapshot again, from the first entry on, and compares;
-    /// takes as long as a start without snapshots.
+    /// Also makes the state behind each snapshot and the index of stored frames again, from the
+    /// first entry on, and compares; takes as long as a start without snapshots.
     #[arg(long)]
     full: bool,
 }
@@ -114,12 +115,12 @@ fn print_deployment(layout: &Layout) -> Outcome {
 fn check(args: &CheckArgs) -> Outcome {
     let layout = Layout::new(&args.folder.dir);
     args.expected.check(&layout)?;
-    let (survey, snapshots) = if args.full {
-        let FullSurvey { survey, snapshots } =
+    let (survey, snapshots, index) = if args.full {
+        let FullSurvey { survey, snapshots, index } =
             survey::survey_full(&layout).map_err(survey_failed)?;
-        (survey, snapshots)
+        (survey, snapshots, index)
     } else {
-        (survey::survey(&layout).map_err(survey_failed)?, Vec::new())
+        (survey::survey(&layout).map_err(survey_failed)?, Vec::new(), IndexSays::Unused)
     };
     let Survey { groups, entries, head, term, losses, torn_bytes, witness } = survey;
     print_deployment(&layout)?;
@@ -145,6 +146,7 @@ fn check(args: &CheckArgs) -> Outcome {
         );
     }
     print_snapshots(&snapshots)?;
+    print_index(index)?;
     match witness {
         WitnessSays::Holds => Ok(()),
         WitnessSays::Contradicts(contradiction) => Err(failed(contradiction)),
@@ -168,6 +170,21 @@ fn print_snapshots(snapshots: &[(u64, SnapshotSays)]) -> Outcome {
         )));
     }
     Ok(())
+}
+
+fn print_index(says: IndexSays) -> Outcome {
+    match says {
+        IndexSays::Unused => Ok(()),
+        IndexSays::Same { bytes } => {
+            println!("index of stored frames: {bytes} bytes, all as the journal makes them");
+            Ok(())
+        }
+        IndexSays::Differs { offset } => Err(failed(anyhow!(
+            "expected snapshots/frames.index to hold what the journal makes, found other bytes \
+             from offset {offset} on: remove the folder snapshots/ before the next start, which \
+             makes it anew"
+        ))),
+    }
 }
 
 fn no_witness(layout: &Layout) -> Failure {

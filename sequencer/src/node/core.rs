@@ -17,7 +17,7 @@ use super::recover::{Recovered, Recovery};
 use super::replay::Replay;
 use super::setup::{self};
 use super::snapshots::Snapshots;
-use super::snapshotter::{SnapshotThread, SnapshotWriter, Told, WhileAbsorbing};
+use super::snapshotter::{Pace, SnapshotThread, SnapshotWriter, Told, WhileAbsorbing};
 use super::watched::Starting;
 use super::windows::{Counted, Sources, Windows};
 use super::witness::WitnessThread;
@@ -80,11 +80,13 @@ pub(super) async fn absorb(
         failures: metrics.snapshot_failures_total.clone(),
     };
     let (store, seal) = (opened.store.clone(), config.seal.clone());
-    let writer = SnapshotWriter::new(snapshots.clone(), seal, store, told);
+    let reserve = common.around.reserve.clone();
+    let writer = SnapshotWriter::new(snapshots.clone(), seal, store, told)
+        .asking(move |bytes| reserve.leaves_room(bytes));
     let mut writer = opened.lacks.is_none().then_some(writer);
     let (assembled, assembled_group) = (opened.last.number, assembled_group(opened, &log)?);
     let (windows_max, watched) = (opened.config.deliver.windows_max, common.watched.clone());
-    let every_entries = opened.config.journal.snapshot_every_entries;
+    let pace = Pace::of(opened.config.journal.snapshot_every_entries);
     let absorb = move || {
         let (log_of, config, snapshots_of) = (&log, &config, &snapshots);
         let recovery = Recovery {
@@ -103,7 +105,7 @@ pub(super) async fn absorb(
         }
         let journal = log.reader();
         let mut while_absorbing =
-            writer.as_mut().map(|writer| WhileAbsorbing::new(journal, writer, every_entries));
+            writer.as_mut().map(|writer| WhileAbsorbing::new(journal, writer, pace));
         let recovered = recovery.absorb(start, &mut |ledger, done| {
             // Seldom enough to cost nothing, and often enough to be seen.
             if done.entries.is_multiple_of(1024) {
@@ -177,8 +179,8 @@ pub(super) fn start_core(
     let journal = log.reader();
     let witness = start_witness(opened, log.reader(), common, ledger.term())?;
     let snapshots = start_snapshots(writer, ledger.frame_nodes(), common)?;
-    let every_entries = opened.config.journal.snapshot_every_entries;
-    let keeper = snapshots.as_ref().map(|snapshots| snapshots.keeper(every_entries));
+    let pace = Pace::of(opened.config.journal.snapshot_every_entries);
+    let keeper = snapshots.as_ref().map(|snapshots| snapshots.keeper(pace));
     let admission = LedgerAdmission::new(ledger, delivery, close_group).kept_by(keeper);
     let admission = admission.with_gate(Arc::new(common.around.clone()));
     let view = admission.view();

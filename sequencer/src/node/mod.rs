@@ -20,6 +20,7 @@ mod degraded;
 mod elsewhere;
 mod endpoints;
 mod error;
+pub mod frame_index;
 mod head;
 pub mod inspect;
 pub mod loss;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use journal::{FileMedium, Log, ReadError, Reader};
+use journal::{FileMedium, Log, Medium, ReadError, Reader};
 use model::{BatchNumber, Millis, Position, with_causes};
 use thiserror::Error;
 use wire::Entry;
@@ -61,8 +61,8 @@ pub struct Recovered {
 ///
 /// # Errors
 /// [`RecoverError`] that names the first entry that is wrong.
-pub fn recover(
-    log: &Log<FileMedium>,
+pub fn recover<M: Medium>(
+    log: &Log<M>,
     config: LedgerConfig,
     assembled: BatchNumber,
 ) -> Result<Recovered, RecoverError> {
@@ -107,14 +107,16 @@ pub(super) struct Absorbed {
     pub(super) position: u64,
     /// Entries since it began.
     pub(super) entries: u64,
+    /// Bytes of their bodies.
+    pub(super) bytes: u64,
     /// The last window that is closed, and the group of its close.
     pub(super) closed: BatchNumber,
     pub(super) close_group: u64,
 }
 
 /// A start from the last snapshot.
-pub(super) struct Recovery<'a> {
-    pub(super) log: &'a Log<FileMedium>,
+pub(super) struct Recovery<'a, M = FileMedium> {
+    pub(super) log: &'a Log<M>,
     pub(super) config: &'a LedgerConfig,
     pub(super) snapshots: &'a Snapshots,
     /// The last batch of the store.
@@ -126,7 +128,7 @@ pub(super) struct Recovery<'a> {
     pub(super) indexed: bool,
 }
 
-impl Recovery<'_> {
+impl<M: Medium> Recovery<'_, M> {
     /// Where absorbing begins: behind the last snapshot, or at the first entry.
     ///
     /// A snapshot is never another truth than the journal: it is held against it before it is
@@ -140,8 +142,8 @@ impl Recovery<'_> {
         // before it.
         let closed_max = self.assembled_group.map_or(self.assembled, |_| BatchNumber(u64::MAX));
         let (config, indexed) = (self.config, self.indexed);
-        let wanted = Wanted { journal: &journal, config, closed_max, indexed };
-        let Some(Restored { ledger, head }) = self.snapshots.newest(wanted)? else {
+        let wanted = Wanted { config, closed_max, indexed };
+        let Some(Restored { ledger, head }) = self.snapshots.newest(&journal, wanted)? else {
             return Ok(Start::first(self.snapshots.first(config, indexed)));
         };
         let SnapshotHead { group, position, .. } = head;
@@ -164,8 +166,8 @@ impl Recovery<'_> {
     }
 }
 
-fn absorb_rest(
-    journal: &Reader<FileMedium>,
+fn absorb_rest<M: Medium>(
+    journal: &Reader<M>,
     start: Start,
     wanted: Backlog,
     look: &mut dyn FnMut(&Ledger, Absorbed) -> io::Result<()>,
@@ -176,6 +178,7 @@ fn absorb_rest(
     let mut done = Absorbed {
         position: head.map_or(0, |head| head.position),
         entries: 0,
+        bytes: 0,
         closed: BatchNumber(head.map_or(0, |head| head.closed)),
         close_group: head.map_or(0, |head| head.close_group),
     };
@@ -193,6 +196,7 @@ fn absorb_rest(
         let (position, entry) = found?;
         let closed = absorb_next(&mut ledger, Position(position), &entry)?;
         (done.position, done.entries) = (position, done.entries + 1);
+        done.bytes += entry.body.len() as u64;
         if let Some(contents) = closed {
             done.closed = contents.number;
             // Only a close needs its group: looking one up reads it from the disk.

@@ -51,8 +51,8 @@ impl Replay {
     /// The last snapshot in which no window from this number on is closed.
     fn before(&self, first: BatchNumber) -> Result<Option<Restored>, ReadError> {
         let closed_max = BatchNumber(first.0.saturating_sub(1));
-        let (journal, config, indexed) = (&self.journal, &self.config, false);
-        self.snapshots.newest(Wanted { journal, config, closed_max, indexed })
+        let (config, indexed) = (&self.config, false);
+        self.snapshots.newest(&self.journal, Wanted { config, closed_max, indexed })
     }
 
     fn walk(

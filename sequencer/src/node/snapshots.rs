@@ -9,10 +9,11 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use journal::{FileMedium, ReadError, Reader};
+use journal::{FileMedium, Medium, ReadError, Reader};
 use model::{BatchNumber, DecodeError, with_causes};
 use thiserror::Error;
 
+use super::frame_index::{IndexSays, MadeAgain};
 use crate::folder::layout::Layout;
 use crate::folder::snapshots::{
     Binding, FolderMedium, INDEX, Snapshot, SnapshotError, SnapshotFiles, SnapshotHead,
@@ -62,7 +63,6 @@ pub(super) struct Restored {
 /// Which snapshot is wanted.
 #[derive(Clone, Copy)]
 pub(super) struct Wanted<'a> {
-    pub(super) journal: &'a Reader<FileMedium>,
     pub(super) config: &'a LedgerConfig,
     /// In which no later window is closed.
     pub(super) closed_max: BatchNumber,
@@ -130,13 +130,17 @@ impl Snapshots {
     ///
     /// # Errors
     /// [`ReadError`] if the journal cannot be read where a snapshot stands: then nobody can tell.
-    pub(super) fn newest(&self, wanted: Wanted<'_>) -> Result<Option<Restored>, ReadError> {
+    pub(super) fn newest<M: Medium>(
+        &self,
+        journal: &Reader<M>,
+        wanted: Wanted<'_>,
+    ) -> Result<Option<Restored>, ReadError> {
         let groups = self.files.groups().unwrap_or_else(|error| {
             tracing::warn!(%error, "the folder of snapshots cannot be listed");
             Vec::new()
         });
         for group in groups {
-            match self.take(group, wanted) {
+            match self.take(group, journal, wanted) {
                 Ok(Some(restored)) => return Ok(Some(restored)),
                 Ok(None) => {}
                 Err(NotTaken::Journal(error)) => return Err(error),
@@ -150,13 +154,18 @@ impl Snapshots {
     }
 
     /// The ledger of one snapshot; `None` if it is not wanted.
-    fn take(&self, group: u64, wanted: Wanted<'_>) -> Result<Option<Restored>, NotTaken> {
+    fn take<M: Medium>(
+        &self,
+        group: u64,
+        journal: &Reader<M>,
+        wanted: Wanted<'_>,
+    ) -> Result<Option<Restored>, NotTaken> {
         // The head alone first: a snapshot is large.
         let head = self.files.head(group).map_err(Unusable::from)?;
         if head.closed > wanted.closed_max.0 {
             return Ok(None);
         }
-        let (_, state) = state_of(&self.files, wanted.journal, wanted.config, group)?;
+        let (_, state) = state_of(&self.files, journal, wanted.config, group)?;
         let mut end = 0;
         let nodes = |found: u64| {
             end = found;
@@ -193,6 +202,9 @@ pub(super) struct Behind {
     /// Those that could be started from: position, and the state as it stands there.
     states: BTreeMap<u64, (u64, Vec<u8>)>,
     said: BTreeMap<u64, SnapshotSays>,
+    /// None where nothing refers to one.
+    index: Option<Arc<MadeAgain>>,
+    index_says: IndexSays,
 }
 
 impl Behind {
@@ -205,8 +217,13 @@ impl Behind {
         journal: &Reader<FileMedium>,
         config: &LedgerConfig,
     ) -> io::Result<Behind> {
-        let mut behind =
-            Behind { config: config.clone(), states: BTreeMap::new(), said: BTreeMap::new() };
+        let mut behind = Behind {
+            config: config.clone(),
+            states: BTreeMap::new(),
+            said: BTreeMap::new(),
+            index: None,
+            index_says: IndexSays::Unused,
+        };
         if !layout.snapshots().try_exists()? {
             return Ok(behind);
         }
@@ -223,21 +240,33 @@ impl Behind {
                 }
             }
         }
+        behind.index = (!behind.states.is_empty()).then(|| MadeAgain::beside(&files));
         Ok(behind)
     }
 
     /// The ledger before the first entry.
     pub(super) fn first(&self) -> Ledger {
-        let nodes = FrameNodes::forgotten(Binding::INDEX_BYTES as u64);
+        let forgotten = || FrameNodes::forgotten(Binding::INDEX_BYTES as u64);
+        let nodes = self.index.as_ref().map_or_else(forgotten, MadeAgain::nodes);
         Ledger::indexed(self.config.clone(), nodes)
     }
 
-    /// Compares the snapshot that stands behind this position, if one does.
+    /// Compares the snapshot that stands behind this position, if one does, and the index up to
+    /// where it refers to it.
     pub(super) fn compare(&mut self, ledger: &Ledger, position: u64) {
-        let Some((group, state)) = self.states.remove(&position) else { return };
+        let Some(index) = &self.index else { return };
+        let Some((group, state)) = self.states.remove(&position) else {
+            return index.look(ledger.frame_nodes());
+        };
+        self.index_says = index.says(ledger.frame_nodes());
         let same = ledger.freeze().to_bytes() == state;
         let says = if same { SnapshotSays::Same } else { SnapshotSays::Differs };
         self.said.insert(group, says);
+    }
+
+    /// What the index says up to where the last snapshot refers to it.
+    pub(super) fn index_says(&self) -> IndexSays {
+        self.index_says
     }
 
     /// Each snapshot by its group, the last first.
@@ -247,9 +276,9 @@ impl Behind {
 }
 
 /// The position and the state of a snapshot that could be started from.
-fn state_of(
+fn state_of<M: Medium>(
     files: &SnapshotFiles,
-    journal: &Reader<FileMedium>,
+    journal: &Reader<M>,
     config: &LedgerConfig,
     group: u64,
 ) -> Result<(u64, Vec<u8>), NotTaken> {
@@ -265,8 +294,8 @@ fn is_none(error: &io::Error) -> bool {
 }
 
 /// Holds what a snapshot says of its place against the journal.
-fn check_journal(
-    journal: &Reader<FileMedium>,
+fn check_journal<M: Medium>(
+    journal: &Reader<M>,
     group: u64,
     head: &SnapshotHead,
 ) -> Result<(), NotTaken> {

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{io, iter};
 
-use journal::{FileMedium, Group, Reader};
+use journal::{FileMedium, Group, Medium, Reader};
 use prometheus::{IntCounter, IntGauge};
 
 use super::recover::Absorbed;
@@ -33,11 +33,44 @@ const FLUSH_BYTES: u64 = 256 << 10;
 const SEGMENTS_MAX: usize = 256;
 /// But not for longer than so many times as long.
 const PATIENCE: u64 = 4;
-/// Bytes of the journal after which a snapshot is due however few entries they are: a start absorbs
-/// some hundred million a second.
+/// Bytes of the journal after which a snapshot is due however few entries they are.
 const BYTES: u64 = 512 << 20;
 /// Snapshots that stand: the second is there for the day on which the last one is damaged.
 const KEPT: usize = 2;
+
+/// When the next snapshot is due.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    pub(super) every_entries: u64,
+    /// A start absorbs some hundred million a second, however few entries they are.
+    pub(super) every_bytes: u64,
+}
+
+/// What the journal grew by since the last one.
+#[derive(Clone, Copy)]
+struct Grown {
+    entries: u64,
+    bytes: u64,
+}
+
+impl Pace {
+    /// Every so many entries, or [`BYTES`].
+    pub(super) fn of(every_entries: u64) -> Pace {
+        Pace { every_entries, every_bytes: BYTES }
+    }
+
+    /// Whether one is due behind the last one, which is of so many bytes, with so many segments
+    /// open that it would copy.
+    fn is_due(self, grown: Grown, last_bytes: u64, segments: usize) -> bool {
+        // Never more to write for snapshots than for the journal itself.
+        if grown.bytes < last_bytes {
+            return false;
+        }
+        let times = if segments <= SEGMENTS_MAX { 1 } else { PATIENCE };
+        grown.entries >= self.every_entries.saturating_mul(times)
+            || grown.bytes >= self.every_bytes.saturating_mul(times)
+    }
+}
 
 /// A state that shall become a snapshot.
 pub(super) struct Frozen {
@@ -84,6 +117,7 @@ pub(super) struct SnapshotWriter {
     seal: EnrolmentSeal,
     store: Arc<Store>,
     told: Told,
+    room: Arc<dyn Fn(u64) -> bool + Send + Sync>,
     /// Those that stand and may be believed, oldest first.
     kept: Vec<SnapshotHead>,
     /// Once a sync of the index failed nobody knows what of it is on the disk, whatever reads show:
@@ -98,7 +132,17 @@ impl SnapshotWriter {
         store: Arc<Store>,
         told: Told,
     ) -> SnapshotWriter {
-        SnapshotWriter { snapshots, seal, store, told, kept: Vec::new(), index_lost: false }
+        let (room, kept) = (Arc::new(|_: u64| true), Vec::new());
+        SnapshotWriter { snapshots, seal, store, told, room, kept, index_lost: false }
+    }
+
+    /// Asks before each snapshot whether there is room for so many bytes. A snapshot only saves
+    /// time: what frames leave free is not for it.
+    pub(super) fn asking(
+        self,
+        room: impl Fn(u64) -> bool + Send + Sync + 'static,
+    ) -> SnapshotWriter {
+        SnapshotWriter { room: Arc::new(room), ..self }
     }
 
     /// Takes over what stands up to the one that was started from, and removes what stands behind
@@ -122,6 +166,11 @@ impl SnapshotWriter {
         self.kept.last().map_or(0, |head| head.position)
     }
 
+    /// Length of its state; 0 if there is none.
+    fn last_bytes(&self) -> u64 {
+        self.kept.last().map_or(0, |head| head.body_bytes)
+    }
+
     /// Writes a snapshot, durably; the index that it refers to before it.
     ///
     /// # Errors
@@ -131,10 +180,15 @@ impl SnapshotWriter {
         // First, and dropped at once: while it is there the writer copies what it changes.
         let bytes = state.to_bytes();
         drop(state);
+        let needed = bytes.len() as u64 + nodes.waiting_bytes();
+        if !(self.room)(needed) {
+            return Err(SnapshotError::NoRoom { needed });
+        }
         self.sync_index(nodes)?;
         let files = self.snapshots.files();
         let body = self.seal.seal_state(&bytes, &files.sealed_with(&head));
         let bytes = files.write(head, &body)?;
+        let head = SnapshotHead { body_bytes: body.len() as u64, ..head };
         self.kept.retain(|one| one.group != head.group);
         self.kept.push(head);
         let assembled = self.store.last_number().map_or(0, |number| number.0);
@@ -239,12 +293,12 @@ impl SnapshotThread {
         Ok(SnapshotThread { thread, work, busy, writer, nodes: kept })
     }
 
-    /// What looks at each group, and asks for a snapshot every so many entries.
-    pub(super) fn keeper(&self, every_entries: u64) -> Keeper {
+    /// What looks at each group, and asks for a snapshot where one is due.
+    pub(super) fn keeper(&self, pace: Pace) -> Keeper {
         let writer = lock(&self.writer);
         let (last, written_bytes) = (writer.position(), writer.told.bytes.clone());
         let (work, busy) = (self.work.clone(), Arc::clone(&self.busy));
-        Keeper { every_entries, last, bytes: 0, written_bytes, work, busy }
+        Keeper { pace, last, bytes: 0, written_bytes, work, busy }
     }
 
     /// Ends it, once it has written what it was asked to, and writes the last state.
@@ -266,7 +320,7 @@ fn lock(writer: &Mutex<SnapshotWriter>) -> std::sync::MutexGuard<'_, SnapshotWri
 
 /// Asks for snapshots, on the writer thread of the journal.
 pub(super) struct Keeper {
-    every_entries: u64,
+    pace: Pace,
     /// Position of the last one that was asked for.
     last: u64,
     /// Bytes of the journal since then.
@@ -281,11 +335,8 @@ impl KeepState for Keeper {
     fn look(&mut self, Kept { ledger, committed, close_group }: Kept<'_>) {
         let entries = committed.last.saturating_sub(self.last);
         self.bytes += committed.ranges.last().map_or(0, |range| u64::from(range.end));
-        // Never more to write for snapshots than for the journal itself.
-        let dear = self.bytes < self.written_bytes.get().unsigned_abs();
-        let entries = if self.bytes >= BYTES { entries.max(self.every_entries) } else { entries };
-        if dear
-            || !is_due(entries, self.every_entries, ledger.open_segments())
+        let (grown, last) = (Grown { entries, bytes: self.bytes }, self.written_bytes.get());
+        if !self.pace.is_due(grown, last.unsigned_abs(), ledger.open_segments())
             || self.busy.swap(true, Ordering::SeqCst)
         {
             return;
@@ -303,31 +354,28 @@ impl KeepState for Keeper {
     }
 }
 
-/// Whether a snapshot is due.
-fn is_due(entries: u64, every: u64, segments: usize) -> bool {
-    entries >= every && (segments <= SEGMENTS_MAX || entries >= every.saturating_mul(PATIENCE))
-}
-
 /// Writes snapshots while a long journal is absorbed, so that a start that is cut off goes on where
 /// it was.
-pub(super) struct WhileAbsorbing<'a> {
-    journal: Reader<FileMedium>,
+pub(super) struct WhileAbsorbing<'a, M = FileMedium> {
+    journal: Reader<M>,
     writer: &'a mut SnapshotWriter,
-    every_entries: u64,
+    pace: Pace,
     /// Where the last one was tried: one that cannot be written is not tried behind every group.
     tried: u64,
+    /// Bytes that were absorbed up to there.
+    tried_bytes: u64,
     /// The end of the group behind which the next one is written.
     next: Option<Behind>,
 }
 
-impl WhileAbsorbing<'_> {
+impl<M: Medium> WhileAbsorbing<'_, M> {
     pub(super) fn new(
-        journal: Reader<FileMedium>,
+        journal: Reader<M>,
         writer: &mut SnapshotWriter,
-        every_entries: u64,
-    ) -> WhileAbsorbing<'_> {
+        pace: Pace,
+    ) -> WhileAbsorbing<'_, M> {
         let tried = writer.position();
-        WhileAbsorbing { journal, writer, every_entries, tried, next: None }
+        WhileAbsorbing { journal, writer, pace, tried, tried_bytes: 0, next: None }
     }
 
     /// Looks at the ledger behind an entry.
@@ -344,12 +392,14 @@ impl WhileAbsorbing<'_> {
             return Err(error);
         }
         let entries = done.position.saturating_sub(self.tried);
-        if self.next.is_none() && entries >= self.every_entries {
+        let grown = Grown { entries, bytes: done.bytes.saturating_sub(self.tried_bytes) };
+        // However many segments are open: nobody waits for what is copied of them.
+        if self.next.is_none() && self.pace.is_due(grown, self.writer.last_bytes(), 0) {
             self.next = self.end_of_group(done.position);
         }
         if let Some(next) = self.next.take_if(|next| next.position == done.position) {
             let frozen = Frozen::of(ledger, Behind { close_group: done.close_group, ..next });
-            self.tried = done.position;
+            (self.tried, self.tried_bytes) = (done.position, done.bytes);
             self.writer.try_write(frozen, nodes);
         }
         Ok(())
@@ -393,8 +443,20 @@ mod tests {
 
     #[test]
     fn a_snapshot_is_due_after_so_many_entries_and_waits_for_a_close_where_copying_is_dear() {
-        assert!(!is_due(99, 100, 0) && is_due(100, 100, 0));
-        assert!(is_due(100, 100, SEGMENTS_MAX) && !is_due(399, 100, SEGMENTS_MAX + 1));
-        assert!(is_due(400, 100, SEGMENTS_MAX + 1));
+        let pace = Pace { every_entries: 100, every_bytes: 1_000 };
+        let due = |entries, segments| pace.is_due(Grown { entries, bytes: 0 }, 0, segments);
+        assert!(!due(99, 0) && due(100, 0));
+        assert!(due(100, SEGMENTS_MAX) && !due(399, SEGMENTS_MAX + 1));
+        assert!(due(400, SEGMENTS_MAX + 1));
+    }
+
+    #[test]
+    fn bytes_count_like_entries_and_a_long_snapshot_is_not_written_for_little() {
+        let pace = Pace { every_entries: 100, every_bytes: 1_000 };
+        let due = |bytes, last, segments| pace.is_due(Grown { entries: 1, bytes }, last, segments);
+        assert!(!due(999, 0, 0) && due(1_000, 0, 0));
+        assert!(!due(3_999, 0, SEGMENTS_MAX + 1) && due(4_000, 0, SEGMENTS_MAX + 1));
+        assert!(!due(1_999, 2_000, 0) && due(2_000, 2_000, 0));
+        assert!(!pace.is_due(Grown { entries: 100, bytes: 49 }, 50, 0));
     }
 }

@@ -9,6 +9,7 @@ use model::Position;
 use thiserror::Error;
 use wire::{Entry, FrameError, GapEntry};
 
+use super::frame_index::IndexSays;
 use super::head::{HeadError, behind_backup, witness, witness_is_missing};
 use super::recover::{RecoverError, absorb_next};
 use super::snapshots::{self, SnapshotSays};
@@ -127,8 +128,8 @@ pub fn survey(layout: &Layout) -> Result<Survey, SurveyError> {
     opened.told(layout)
 }
 
-/// As [`survey`]; and makes the state behind each snapshot again, from the first entry on, and
-/// compares. Takes as long as a start without a snapshot.
+/// As [`survey`]; and makes the state behind each snapshot again, from the first entry on, and the
+/// index of stored frames that it refers to, and compares both. Takes as long as a start without a snapshot.
 ///
 /// # Errors
 /// [`SurveyError`] for the first thing that does not hold; of snapshots only that they cannot be
@@ -144,8 +145,8 @@ pub fn survey_full(layout: &Layout) -> Result<FullSurvey, SurveyError> {
         absorb_next(&mut ledger, Position(position), &entry)?;
         behind.compare(&ledger, position);
     }
-    let snapshots = behind.said();
-    Ok(FullSurvey { survey: opened.told(layout)?, snapshots })
+    let (index, snapshots) = (behind.index_says(), behind.said());
+    Ok(FullSurvey { survey: opened.told(layout)?, snapshots, index })
 }
 
 /// What a journal holds, and what its snapshots say of it.
@@ -155,6 +156,8 @@ pub struct FullSurvey {
     pub survey: Survey,
     /// Each snapshot by its group, the last first.
     pub snapshots: Vec<(u64, SnapshotSays)>,
+    /// The index of stored frames beside them.
+    pub index: IndexSays,
 }
 
 /// What a ledger is bound to. When windows close is nothing of a fold.

@@ -4,6 +4,7 @@ mod around;
 mod counted;
 mod files;
 mod idle;
+mod power_cut;
 mod proving;
 mod registering;
 mod resume;
@@ -29,7 +30,12 @@ use crate::guard::fault::Fault;
 
 /// An answer of the node's HTTP; `None` if nobody answers any more.
 async fn get(node: &Node, path: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(node.endpoints().http).await.ok()?;
+    get_at(node.endpoints().http, path).await
+}
+
+/// An answer of whoever listens there.
+async fn get_at(address: std::net::SocketAddr, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).await.ok()?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.ok()?;
     let mut answer = String::new();

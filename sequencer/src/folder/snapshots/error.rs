@@ -38,6 +38,12 @@ pub enum SnapshotError {
     /// A byte of it was changed.
     #[error("expected the hash at its end, found that its bytes have another")]
     Damaged,
+    /// It would take of what is kept free for everything that must not stop.
+    #[error("expected room for {needed} bytes beside `journal.reserve_bytes`, found less")]
+    NoRoom {
+        /// Its length, with what of the index is written before it.
+        needed: u64,
+    },
     /// It would be too large.
     #[error("expected at most {SNAPSHOT_BYTES_MAX} bytes, found {found}")]
     TooLarge {

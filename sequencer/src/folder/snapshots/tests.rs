@@ -1,4 +1,6 @@
-use super::fault::{FaultySnapshots, Left};
+use journal::fault::Cut;
+
+use super::fault::FaultySnapshots;
 use super::*;
 
 const BINDING: Binding = Binding { genesis: [7; 32], log_id: [8; 16] };
@@ -78,22 +80,22 @@ fn wherever_the_power_is_cut_a_snapshot_is_whole_or_not_there_and_the_one_before
         medium
     };
     let counted = prepared();
-    let before = counted.calls();
+    let before = counted.power().calls();
     files(&counted).write(head(2), b"after").unwrap();
-    let calls = counted.calls() - before;
+    let calls = counted.power().calls() - before;
     for at in 1..=calls + 1 {
-        for left in [Left::None, Left::Half, Left::Content, Left::Names] {
+        for (seed, cut) in (0..8).flat_map(|seed| Cut::ALL.map(|cut| (seed, cut))) {
             let medium = prepared();
-            medium.fail_at(at);
+            medium.power().off_at(at);
             let written = files(&medium).write(head(2), b"after");
             assert_eq!(written.is_ok(), at > calls, "call {at}");
-            let again = files(&medium.after_a_power_cut(left));
+            let again = files(&medium.after_power_cut(cut, seed));
             assert_eq!(again.read(1).unwrap().body, b"before");
             let found = again.groups().unwrap().contains(&2).then(|| again.read(2));
             match found {
-                None => assert!(written.is_err(), "call {at}, {left:?}: it was durable"),
+                None => assert!(written.is_err(), "call {at}, {cut:?}: it was durable"),
                 // Whole, also where it was not said to be written.
-                Some(found) => assert_eq!(found.unwrap().body, b"after", "call {at}, {left:?}"),
+                Some(found) => assert_eq!(found.unwrap().body, b"after", "call {at}, {cut:?}"),
             }
         }
     }
