@@ -84,7 +84,7 @@ impl Store {
         self.write_files(number, &public, &private)?;
         self.write(|tx| {
             let mut table = tx.open_table(BATCHES).map_err(db)?;
-            table.insert(number.0, row.to_bytes().as_slice()).map_err(db)?;
+            table.insert(number.0, row.to_bytes(number.0).as_slice()).map_err(db)?;
             Ok(Saved::New)
         })
     }
@@ -288,10 +288,14 @@ pub(super) fn put_settled(
     let missing = StoreError::Missing { what: WHAT, key: number.0 };
     let mut row = decode(number.0, &table.row(number.0)?.ok_or(missing)?)?;
     row.settled = settled;
-    table.insert(number.0, row.to_bytes().as_slice()).map_err(db)?;
+    table.insert(number.0, row.to_bytes(number.0).as_slice()).map_err(db)?;
     Ok(())
 }
 
 pub(super) fn decode(number: u64, row: &[u8]) -> Result<BatchRow, StoreError> {
-    BatchRow::from_bytes(row).map_err(|source| StoreError::Row { what: WHAT, key: number, source })
+    BatchRow::from_bytes(number, row).map_err(|source| StoreError::Row {
+        what: WHAT,
+        key: number,
+        source,
+    })
 }

@@ -57,7 +57,10 @@ impl Store {
         files::make_folder(folder)?;
         let database = RwLock::new(Some(open_database(folder)?));
         let failed = AtomicBool::new(false);
-        let store = Store { database, failed, folder: folder.to_path_buf() };
+        Store::begin(Store { database, failed, folder: folder.to_path_buf() })
+    }
+
+    fn begin(store: Store) -> Result<Store, StoreError> {
         // Opening a table in a write transaction makes it: a reader would fail on one that is
         // missing.
         store.write(|tx| {
@@ -70,6 +73,13 @@ impl Store {
             })
         })?;
         Ok(store)
+    }
+
+    /// A store on a database that a test made.
+    #[cfg(test)]
+    pub(super) fn on(database: Database, folder: &Path) -> Result<Store, StoreError> {
+        let database = RwLock::new(Some(database));
+        Store::begin(Store { database, failed: AtomicBool::new(false), folder: folder.into() })
     }
 
     /// Ties the store to a chain and contract, once and for all.

@@ -41,7 +41,7 @@ impl Store {
             {
                 return Err(StoreError::NonceTaken { nonce });
             }
-            table.insert(nonce, row.to_bytes().as_slice()).map_err(db)?;
+            table.insert(nonce, row.to_bytes(nonce).as_slice()).map_err(db)?;
             Ok(())
         })
     }
@@ -61,7 +61,7 @@ impl Store {
             let missing = StoreError::Missing { what: WHAT, key: nonce };
             // An update that made a row would hide that the first write was lost.
             outbox.row(nonce)?.ok_or(missing)?;
-            outbox.insert(nonce, row.to_bytes().as_slice()).map_err(db)?;
+            outbox.insert(nonce, row.to_bytes(nonce).as_slice()).map_err(db)?;
             let mut table = tx.open_table(BATCHES).map_err(db)?;
             batches.iter().try_for_each(|(n, settled)| put_settled(&mut table, *n, *settled))
         })
@@ -126,5 +126,9 @@ fn not_final(table: &dyn Rows) -> Result<Vec<(u64, OutboxRow)>, StoreError> {
 }
 
 fn decode(nonce: u64, row: &[u8]) -> Result<OutboxRow, StoreError> {
-    OutboxRow::from_bytes(row).map_err(|source| StoreError::Row { what: WHAT, key: nonce, source })
+    OutboxRow::from_bytes(nonce, row).map_err(|source| StoreError::Row {
+        what: WHAT,
+        key: nonce,
+        source,
+    })
 }

@@ -35,7 +35,7 @@ impl Store {
             // were.
             self.write_files(number, &public, &private)?;
             (row.public, row.private) = (FileDigest::of(&public), FileDigest::of(&private));
-            table.insert(number.0, row.to_bytes().as_slice()).map_err(db)?;
+            table.insert(number.0, row.to_bytes(number.0).as_slice()).map_err(db)?;
             Ok(true)
         })
     }

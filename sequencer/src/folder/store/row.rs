@@ -1,8 +1,15 @@
-//! Rows and their canonical bytes: big-endian, fixed order, a version first.
+//! Rows and their canonical bytes: big-endian, fixed order, a version first, a check last.
+//!
+//! The database trusts what it reads back from the disk, so each row says itself whether it is
+//! what was written, and under which key.
 
 use model::{BatchNumber, DecodeError, Millis, Reader};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Rows that have no check, as the version before wrote them.
+const UNCHECKED: u8 = 1;
+/// First bytes of the blake3 of key and row: they tell damage, not intent.
+const CHECK_BYTES: usize = 16;
 /// Most bytes of a signed transaction: what a public node relays.
 const SIGNED_BYTES_MAX: usize = 128 * 1024;
 
@@ -102,7 +109,7 @@ pub struct OutboxRow {
 }
 
 impl BatchRow {
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
+    pub(super) fn to_bytes(&self, number: u64) -> Vec<u8> {
         let mut out = vec![VERSION];
         out.extend(self.header_hash);
         out.extend(self.assembled_at.get().to_be_bytes());
@@ -118,12 +125,11 @@ impl BatchRow {
                 out.extend(number.to_be_bytes());
             }
         }
-        out
+        with_check(number, out)
     }
 
-    pub(super) fn from_bytes(bytes: &[u8]) -> Result<BatchRow, DecodeError> {
-        let reader = &mut Reader::new(bytes);
-        read_version(reader)?;
+    pub(super) fn from_bytes(number: u64, bytes: &[u8]) -> Result<BatchRow, DecodeError> {
+        let reader = &mut read_check(number, bytes)?;
         let row = BatchRow {
             header_hash: reader.array()?,
             assembled_at: reader.millis()?,
@@ -166,7 +172,7 @@ impl OutboxRow {
         matches!(self.state, OutboxState::Built | OutboxState::Sent { .. })
     }
 
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
+    pub(super) fn to_bytes(&self, nonce: u64) -> Vec<u8> {
         let mut out = vec![VERSION];
         out.extend(self.first.to_be_bytes());
         out.extend(self.last.to_be_bytes());
@@ -177,12 +183,11 @@ impl OutboxRow {
         out.extend((self.replaced.len() as u32).to_be_bytes());
         self.replaced.iter().for_each(|hash| out.extend(hash));
         put_state(&mut out, &self.state);
-        out
+        with_check(nonce, out)
     }
 
-    pub(super) fn from_bytes(bytes: &[u8]) -> Result<OutboxRow, DecodeError> {
-        let reader = &mut Reader::new(bytes);
-        read_version(reader)?;
+    pub(super) fn from_bytes(nonce: u64, bytes: &[u8]) -> Result<OutboxRow, DecodeError> {
+        let reader = &mut read_check(nonce, bytes)?;
         let (first, last, hash) = (reader.u64()?, reader.u64()?, reader.array()?);
         let short = |len: u32| Some(len as usize).filter(|len| *len <= SIGNED_BYTES_MAX);
         // Bounded before it is taken, for the same reason as the count below.
@@ -197,8 +202,29 @@ impl OutboxRow {
     }
 }
 
-fn read_version(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-    reader.map("row version 1", Reader::u8, |version| (version == VERSION).then_some(()))
+fn check(key: u64, row: &[u8]) -> [u8; CHECK_BYTES] {
+    let mut hasher = blake3::Hasher::new();
+    let hash = hasher.update(&key.to_be_bytes()).update(row).finalize();
+    *hash.as_bytes().first_chunk().expect("a hash is longer")
+}
+
+fn with_check(key: u64, mut row: Vec<u8>) -> Vec<u8> {
+    row.extend(check(key, &row));
+    row
+}
+
+/// The fields of a row whose check holds.
+fn read_check(key: u64, bytes: &[u8]) -> Result<Reader<'_>, DecodeError> {
+    let mut reader = Reader::new(bytes);
+    let known = |version| matches!(version, UNCHECKED | VERSION).then_some(version);
+    if reader.map("row version 1 or 2", Reader::u8, known)? == UNCHECKED {
+        return Ok(reader);
+    }
+    let fields = reader.take(reader.remaining().saturating_sub(CHECK_BYTES))?;
+    let expected = check(key, &bytes[..1 + fields.len()]);
+    let same = |found| (found == expected).then_some(());
+    reader.map("the check of its key and bytes", Reader::array, same)?;
+    Ok(Reader::new(fields))
 }
 
 fn put_state(out: &mut Vec<u8>, state: &OutboxState) {
@@ -242,16 +268,29 @@ fn read_state(reader: &mut Reader<'_>) -> Result<OutboxState, DecodeError> {
 mod tests {
     use super::*;
 
+    const KEY: u64 = 7;
+
     fn check<T: PartialEq + std::fmt::Debug>(
         row: &T,
         bytes: Vec<u8>,
-        read: fn(&[u8]) -> Result<T, DecodeError>,
+        read: fn(u64, &[u8]) -> Result<T, DecodeError>,
     ) {
-        assert_eq!(read(&bytes).as_ref(), Ok(row));
-        assert!((0..bytes.len()).all(|len| read(&bytes[..len]).is_err()));
-        assert!(read(&[&bytes[..], &[0]].concat()).is_err());
+        assert_eq!(read(KEY, &bytes).as_ref(), Ok(row));
+        assert!((0..bytes.len()).all(|len| read(KEY, &bytes[..len]).is_err()));
+        assert!(read(KEY, &[&bytes[..], &[0]].concat()).is_err());
         let newer = [&[VERSION + 1], &bytes[1..]].concat();
-        assert!(matches!(read(&newer), Err(DecodeError::Field { offset: 0, .. })));
+        assert!(matches!(read(KEY, &newer), Err(DecodeError::Field { offset: 0, .. })));
+        // Whatever byte is another one, and under whatever other key.
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut damaged = bytes.clone();
+                damaged[at] ^= 1 << bit;
+                assert!(read(KEY, &damaged).is_err(), "byte {at}");
+            }
+        }
+        assert!(read(KEY + 1, &bytes).is_err());
+        let before = [&[UNCHECKED], &bytes[1..bytes.len() - CHECK_BYTES]].concat();
+        assert_eq!(read(KEY, &before).as_ref(), Ok(row), "as the version before wrote it");
     }
 
     #[test]
@@ -263,7 +302,7 @@ mod tests {
             let (public, private) = (file, FileDigest::of(b"other"));
             let header_hash = [1; 32];
             let row = BatchRow { header_hash, assembled_at: at, t1: at, public, private, settled };
-            check(&row, row.to_bytes(), BatchRow::from_bytes);
+            check(&row, row.to_bytes(KEY), BatchRow::from_bytes);
         }
         for state in [
             OutboxState::Built,
@@ -274,7 +313,7 @@ mod tests {
         ] {
             let (signed, replaced) = (vec![1, 2, 3], vec![[5; 32], [6; 32]]);
             let row = OutboxRow { first: 1, last: 2, hash: [4; 32], signed, replaced, state };
-            check(&row, row.to_bytes(), OutboxRow::from_bytes);
+            check(&row, row.to_bytes(KEY), OutboxRow::from_bytes);
             assert_eq!(row.hashes().collect::<Vec<_>>(), [[4; 32], [6; 32], [5; 32]]);
         }
     }

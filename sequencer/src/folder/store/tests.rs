@@ -1,4 +1,5 @@
 mod full_disk;
+mod power_cut;
 
 use std::fs;
 
