@@ -25,12 +25,12 @@ pub(super) type Marks = BTreeMap<GatewayId, BTreeMap<StreamName, Sequence>>;
 const EMPTY_STREAMS_MAX: usize = 512;
 
 /// The index of stored frames. Memory: 1 to 8 KiB a stream and 2 to 20 KiB a patient, however many
-/// frames they have. Clones are cheap and of what is there: lists are shared until one is appended
-/// to.
+/// frames they have. Clones are cheap and of what is there: lists, and the map of a gateway's
+/// streams, are shared until one of them changes.
 #[derive(Clone, Debug)]
 pub(super) struct Streams {
     /// By gateway first, so that a frame finds its stream without a copied key.
-    of_gateway: BTreeMap<GatewayId, GatewayStreams>,
+    of_gateway: BTreeMap<GatewayId, Arc<GatewayStreams>>,
     of_patient: BTreeMap<PatientIndex, PatientFrames>,
     nodes: FrameNodes,
 }
@@ -96,10 +96,11 @@ impl Streams {
         // Keys are copied for a new gateway or stream only: `entry` would copy them for each frame.
         if self.stream(gateway, name).is_none() {
             let of_gateway = self.of_gateway.entry(gateway.clone()).or_default();
+            let of_gateway = Arc::make_mut(of_gateway);
             of_gateway.streams.insert(name.clone(), Stream::default());
             of_gateway.empty += 1;
         }
-        let of_gateway = self.of_gateway.get_mut(gateway);
+        let of_gateway = self.of_gateway.get_mut(gateway).map(Arc::make_mut);
         let stream = of_gateway.and_then(|of_gateway| of_gateway.streams.get_mut(name));
         stream.expect("inserted above if it was missing")
     }
@@ -170,7 +171,7 @@ impl Streams {
         if stream.stored.len() == 1
             && let Some(of_gateway) = self.of_gateway.get_mut(gateway)
         {
-            of_gateway.empty -= 1;
+            Arc::make_mut(of_gateway).empty -= 1;
         }
         Arc::make_mut(self.of_patient.entry(patient).or_default()).push(frame, &nodes);
     }
@@ -213,7 +214,7 @@ impl Streams {
             let gateway = read_name(GatewayId::new, from)?;
             let streams = read_map(Stream::BYTES_MIN, from, Stream::read)?;
             let empty = streams.values().filter(|stream| stream.stored.len() == 0).count();
-            Ok((gateway, GatewayStreams { streams, empty }))
+            Ok((gateway, Arc::new(GatewayStreams { streams, empty })))
         })?;
         let of_patient = read_map(4 + 8 + 1, from, |from| {
             Ok((read_patient(from)?, Arc::new(Spine::read(from)?)))

@@ -2,10 +2,12 @@
 
 use std::mem;
 
+use journal::Place;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::*;
+use crate::stages::ledger::decide::ENTRIES_SLACK;
 
 const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
@@ -14,6 +16,19 @@ impl Ward {
     /// Windows that were closed and not taken yet.
     fn take_closed(&self) -> Vec<ClosedWindow> {
         mem::take(&mut self.delivered.0.lock().unwrap().1)
+    }
+
+    /// The next frame, in a group so many groups and positions beyond the next one: as many were
+    /// appended by then.
+    fn frame_beyond(&mut self, groups: u64, positions: u64) -> Answer {
+        let (head, item) = (self.log.head(), self.frame_item(self.sequence + 1));
+        self.sequence += 1;
+        let place = Place { group: head.group + groups, position: head.position + positions };
+        let mut group = self.log.builder_beyond(self.now, place).unwrap();
+        let answer = self.admission.admit(self.now, item, &mut group);
+        let committed = self.log.append_built(group).unwrap();
+        self.admission.committed(&committed);
+        answer
     }
 
     /// The timer's look; the windows that it closed.
@@ -150,4 +165,55 @@ fn a_slot_whose_rule_ended_while_nothing_happened_is_free_at_once() {
     ward.now += 5 * MINUTE_MS;
     assert!(matches!(ward.operate(again, &patient_key()), Answer::Refused(_)));
     assert!(ward.take_closed().is_empty());
+}
+
+/// Frames until a window closes by itself, the first one so far beyond; that window, and how many
+/// came behind the first one.
+fn frames_until_closed(ward: &mut Ward, groups: u64, positions: u64) -> (ClosedWindow, u64) {
+    let answer = ward.frame_beyond(groups, positions);
+    assert!(matches!(answer, Answer::FrameStored), "{answer:?}");
+    for frames in 1..1_000 {
+        if let Some(window) = ward.take_closed().pop() {
+            return (window, frames - 1);
+        }
+        let answer = ward.next_frame();
+        assert!(matches!(answer, Answer::FrameStored), "{answer:?}");
+    }
+    panic!("expected a window that closes by itself");
+}
+
+/// Closes the window behind it, and checks that both can be proven and abut.
+fn check_both(ward: &mut Ward, window: &ClosedWindow) {
+    let next = ward.close();
+    check_provable(ward, window);
+    check_provable(ward, &next);
+    let (one, other) = (&window.contents, &next.contents);
+    assert_eq!(one.position_out, other.position_in);
+    assert_eq!(one.window.t1(), other.window.t0());
+    assert_eq!(one.claims.len() + other.claims.len(), 2, "each has the frames of its time");
+}
+
+#[test]
+fn a_window_of_nearly_2_to_the_28_entries_closes_before_the_next_one_and_settles() {
+    let mut ward = Ward::open();
+    let begin = ward.close().contents.position_out.0;
+    let most = limits::BATCH_ENTRIES_MAX - ENTRIES_SLACK;
+    // The first of them stands a few entries before the last that is taken into the window.
+    let beyond = most - 6 - (ward.log.head().position - begin);
+    let (window, frames) = frames_until_closed(&mut ward, 2, beyond);
+    let taken = window.contents.position_out.0 - begin;
+    assert!(taken <= most + 1 && taken < limits::BATCH_ENTRIES_MAX, "{taken} entries");
+    assert_eq!(frames, 6, "no entry earlier than it must");
+    check_both(&mut ward, &window);
+}
+
+#[test]
+fn a_window_of_a_million_groups_closes_before_the_next_one_and_settles() {
+    let mut ward = Ward::open();
+    ward.close();
+    let begin = ward.log.head().group;
+    let (window, frames) = frames_until_closed(&mut ward, limits::WINDOW_GROUPS_MAX - 6, 2);
+    assert_eq!(window.group, begin + limits::WINDOW_GROUPS_MAX);
+    assert_eq!(frames, 6, "no group earlier than it must");
+    check_both(&mut ward, &window);
 }
