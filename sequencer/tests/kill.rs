@@ -22,7 +22,25 @@ use wire::{Descriptor, DeviceTime, Entry, Holder, Lane, Reading, SignedReceipt};
 use crate::support::{Site, check_settled, close_and_settle, gateway, stream_key};
 
 const SEED: u64 = 1;
-const KILLS: u64 = 5;
+
+/// How often it is killed: five times at each run of the tests, by command as often as somebody has
+/// time for, and with another seed:
+/// ```text
+/// VITALS_KILLS=250 VITALS_KILL_SEED=2 cargo test --release -p sequencer --test main kill:: \
+///     -- --nocapture
+/// ```
+fn kills() -> u64 {
+    from_environment("VITALS_KILLS").unwrap_or(5)
+}
+
+fn seed() -> u64 {
+    from_environment("VITALS_KILL_SEED").unwrap_or(SEED)
+}
+
+fn from_environment(name: &str) -> Option<u64> {
+    Some(std::env::var(name).ok()?.parse().unwrap())
+}
+
 /// Frames that may wait for their receipt: enough that every kill loses some.
 const IN_FLIGHT: u64 = 16;
 /// Windows are this short, so that kills fall into proving and settling too.
@@ -130,24 +148,26 @@ pub(crate) async fn send_on(stream: &Stream) -> Infallible {
     }
 }
 
-/// A stall is a failure, not a hang. Some fifteen seconds are usual.
-const STALLED_AFTER: Duration = Duration::from_secs(300);
+/// A stall is a failure, not a hang. Some fifteen seconds are usual, two for each kill beyond.
+fn stalled_after() -> Duration {
+    Duration::from_secs(300 + 30 * kills())
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_node_keeps_every_promise_and_settles_every_batch_once() {
-    let story = tokio::time::timeout(STALLED_AFTER, killed_again_and_again());
+    let story = tokio::time::timeout(stalled_after(), killed_again_and_again());
     story.await.expect("a receipt, a start or a settlement never came");
 }
 
 async fn killed_again_and_again() {
-    println!("seed {SEED}");
-    let mut random = StdRng::seed_from_u64(SEED);
+    println!("seed {}", seed());
+    let mut random = StdRng::seed_from_u64(seed());
     let mut site = Site::new().await;
     let unhurried = site.config.clone();
     site.config.batch.close_after_ms = CLOSE_AFTER_MS;
     std::fs::write(site.layout.config(), site.config.to_toml()).unwrap();
     let gateway = Gateway { site: &site, receipts: Arc::default() };
-    for _ in 0..KILLS {
+    for _ in 0..kills() {
         let program = Program::start(&site).await;
         let (_connection, stream, mut count) = gateway.connect(program.ingest).await;
         let receipts = random.gen_range(1..=100);
