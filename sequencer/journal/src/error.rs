@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::{FileName, FileNumber, GroupNumber, Lane, Millis, Place, Position};
+use crate::{FetchError, FileName, FileNumber, GroupNumber, Lane, Millis, Place, Position};
 
 /// One check of the format that failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -244,6 +244,12 @@ pub enum FileFault {
     /// Its groups do not end as its seal says.
     #[error("does not end as its seal says: {0}")]
     Seal(#[source] Fault),
+    /// It is in the archive, and what stands for it here is damaged.
+    #[error(
+        "expected what stands for it while it is in the archive, found that damaged: bring the \
+         file back (`sequencer archive fetch`)"
+    )]
+    Stub,
     /// Bytes stand where nothing was ever written.
     #[error("expected zeros behind the last group, found others at byte {offset}")]
     Stray {
@@ -367,6 +373,9 @@ pub enum ReadError {
     /// The stored bytes are damaged.
     #[error(transparent)]
     Corrupt(#[from] Box<Corruption>),
+    /// The file is in the archive, and cannot be read there.
+    #[error(transparent)]
+    Archived(#[from] Box<FetchError>),
     /// The index of the file changed since the log was opened.
     #[error(
         "{} does not say where the group stands: open the log again, which makes it anew",

@@ -12,11 +12,12 @@ use std::{fmt, io};
 
 pub use disk::{Cut, FaultDisk, Power};
 
+use crate::archived;
 use crate::file::FILE_HEADER_BYTES;
 use crate::record::{
     GROUP_HEADER_BYTES, GROUP_MAGIC, MARK_BYTES, durable_mark, record_bytes, u32_at, u64_at,
 };
-use crate::{FileLengths, FileName, Medium, Salts};
+use crate::{Archive, FileLengths, FileName, Medium, Salts};
 
 /// Salts that anybody can foretell, the same at every start: for tests, whose bytes must not
 /// change.
@@ -63,6 +64,7 @@ pub struct FaultMedium {
     disk: FaultDisk<FileName>,
     lengths: FileLengths,
     on_sync: Option<Arc<dyn Fn(FileName) + Send + Sync>>,
+    archive: Option<Arc<dyn Archive>>,
 }
 
 impl Default for FaultMedium {
@@ -87,7 +89,8 @@ impl FaultMedium {
     }
 
     fn on(disk: FaultDisk<FileName>) -> FaultMedium {
-        FaultMedium { disk, lengths: FileLengths { least: 1 << 16, most: 1 << 20 }, on_sync: None }
+        let lengths = FileLengths { least: 1 << 16, most: 1 << 20 };
+        FaultMedium { disk, lengths, on_sync: None, archive: None }
     }
 
     /// With files of these lengths, instead of 64 KiB to 1 MiB.
@@ -109,6 +112,11 @@ impl FaultMedium {
     /// Calls this before every sync of a file, with its name.
     pub fn on_sync(self, call: impl Fn(FileName) + Send + Sync + 'static) -> FaultMedium {
         FaultMedium { on_sync: Some(Arc::new(call)), ..self }
+    }
+
+    /// With an archive, from which files are read that are not here any more.
+    pub fn with_archive(self, archive: Arc<dyn Archive>) -> FaultMedium {
+        FaultMedium { archive: Some(archive), ..self }
     }
 
     /// Lets all files together take at most so many bytes from now on.
@@ -160,7 +168,12 @@ impl Medium for FaultMedium {
     }
 
     fn read_at(&self, name: FileName, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
-        self.disk.read_at(&name, offset, bytes)
+        let missing = match self.disk.read_at(&name, offset, bytes) {
+            Err(missing) if missing.kind() == io::ErrorKind::NotFound => missing,
+            outcome => return outcome,
+        };
+        let archived = archived::read_instead(self, missing, name)?;
+        archived::read_at(self.archive.as_deref(), &archived, offset, bytes)
     }
 
     fn make_empty(&self, name: FileName) -> io::Result<()> {

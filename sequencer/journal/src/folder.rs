@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use files::{Audience, LockedFile};
 
+use crate::archived;
 use crate::direct::{self, BLOCK_BYTES, Tail};
-use crate::{FileLengths, FileName, Medium};
+use crate::{Archive, FileLengths, FileName, Medium};
 
 /// Why a folder could not be opened as a medium.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +67,8 @@ fn lacks_space(error: &io::Error) -> bool {
 pub struct FileMedium {
     folder: PathBuf,
     lengths: FileLengths,
+    /// Where files are read that are not here any more.
+    archive: Option<Arc<dyn Archive>>,
     /// Whether what would change a file is left out.
     untouched: bool,
     /// Files in use, the one used last first.
@@ -99,6 +102,7 @@ impl FileMedium {
         Ok(FileMedium {
             folder: folder.to_owned(),
             lengths: FileLengths::default(),
+            archive: None,
             untouched: false,
             open: Mutex::default(),
             tail: Mutex::default(),
@@ -110,6 +114,11 @@ impl FileMedium {
     /// With files of other lengths; those that are there stay as they are.
     pub fn with_lengths(self, lengths: FileLengths) -> FileMedium {
         FileMedium { lengths, ..self }
+    }
+
+    /// With an archive, from which files are read that are not here any more.
+    pub fn with_archive(self, archive: Arc<dyn Archive>) -> FileMedium {
+        FileMedium { archive: Some(archive), ..self }
     }
 
     /// The folder as it stands: whatever would change it is left out and reported as done, so that
@@ -230,7 +239,12 @@ impl Medium for FileMedium {
     }
 
     fn read_at(&self, name: FileName, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
-        self.file(name)?.read_exact_at(bytes, offset)
+        let missing = match self.file(name) {
+            Ok(file) => return file.read_exact_at(bytes, offset),
+            Err(missing) => missing,
+        };
+        let archived = archived::read_instead(self, missing, name)?;
+        archived::read_at(self.archive.as_deref(), &archived, offset, bytes)
     }
 
     fn make_empty(&self, name: FileName) -> io::Result<()> {

@@ -168,6 +168,12 @@ impl Index {
         }
     }
 
+    /// Whether the index of a file that was left says where its groups stand.
+    pub(crate) fn is_indexed(&self, file: FileNumber) -> bool {
+        let found = self.files.iter().find(|found| found.file == file);
+        found.is_some_and(|found| found.groups.is_none())
+    }
+
     /// How many groups memory keeps.
     pub(crate) fn in_memory(&self) -> usize {
         self.files.iter().filter_map(|file| file.groups.as_ref()).map(Vec::len).sum()

@@ -26,6 +26,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod archived;
 mod build;
 mod direct;
 mod entry;
@@ -41,6 +42,7 @@ mod limits;
 mod log;
 mod medium;
 mod prepare;
+mod put_away;
 mod queue;
 mod read;
 mod record;
@@ -49,6 +51,7 @@ mod scan;
 mod view;
 mod writer;
 
+pub use archived::{Archive, ArchivedFile, FetchError};
 pub use build::GroupBuilder;
 pub use entry::{Entry, EntryKind};
 pub use error::{
@@ -67,6 +70,7 @@ pub use limits::{
 pub use log::{Committed, Log, Salts};
 pub use medium::{FileLengths, FileName, Medium};
 pub use prepare::FileCounts;
+pub use put_away::{PutAwayError, SealedFile};
 pub use read::{Entries, Group, Placement, Reader};
 pub use record::{Genesis, GroupSummary, journal_hash};
 pub use recover::Recovery;

@@ -13,6 +13,8 @@ pub enum FileName {
     Log(FileNumber),
     /// Where the groups of a file stand that was left.
     Index(FileNumber),
+    /// What stands for a file that is in an archive and no longer here.
+    Archived(FileNumber),
     /// The next file while zeros are written into it; renamed once they are durable.
     Next,
 }
@@ -33,6 +35,7 @@ impl FileName {
             ("next", "log") => FileName::Next,
             (text, "log") => FileName::Log(number(text)?),
             (text, "index") => FileName::Index(number(text)?),
+            (text, "archived") => FileName::Archived(number(text)?),
             _ => return None,
         };
         // The one way in which it is written: `7.log` beside `00000007.log` would be two of one.
@@ -45,6 +48,7 @@ impl fmt::Display for FileName {
         match self {
             FileName::Log(number) => write!(f, "{number:08}.log"),
             FileName::Index(number) => write!(f, "{number:08}.index"),
+            FileName::Archived(number) => write!(f, "{number:08}.archived"),
             FileName::Next => f.write_str("next.log"),
         }
     }

@@ -15,8 +15,8 @@ use crate::record::{
     u64_at,
 };
 use crate::{
-    Corruption, DurableEvidence, Entry, Fault, FileName, FileNumber, GroupNumber, Head, MILLIS_MAX,
-    Medium, Millis, Position, ReadError,
+    Corruption, DurableEvidence, Entry, Fault, FetchError, FileName, FileNumber, GroupNumber, Head,
+    MILLIS_MAX, Medium, Millis, Position, ReadError,
 };
 
 /// What the log and its readers share.
@@ -102,6 +102,14 @@ impl<M> Shared<M> {
     }
 }
 
+/// What a read failed with: the archive's own words, if the file is there.
+fn read_failed(source: io::Error) -> ReadError {
+    match source.downcast::<FetchError>() {
+        Ok(error) => ReadError::Archived(Box::new(error)),
+        Err(source) => ReadError::Medium { op: "read", source },
+    }
+}
+
 /// A group as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
@@ -152,6 +160,14 @@ impl<M> Clone for Reader<M> {
 impl<M: Medium> Reader<M> {
     pub(crate) fn new(shared: Arc<Shared<M>>) -> Reader<M> {
         Reader { shared }
+    }
+
+    pub(crate) fn medium(&self) -> &M {
+        &self.shared.medium
+    }
+
+    pub(crate) fn is_indexed(&self, file: FileNumber) -> bool {
+        self.shared.index().is_indexed(file)
     }
 
     /// Where the committed log ends.
@@ -248,7 +264,7 @@ impl<M: Medium> Reader<M> {
         self.shared
             .medium
             .read_at(FileName::Log(file), entry.offset, &mut record)
-            .map_err(|source| ReadError::Medium { op: "read", source })?;
+            .map_err(read_failed)?;
         check_and_parse(record.into(), number, &place).map_err(|fault| {
             let (offset, evidence) = (entry.offset, DurableEvidence::Committed);
             Box::new(Corruption { group: number, file, offset, fault, evidence }).into()

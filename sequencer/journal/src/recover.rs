@@ -1,6 +1,7 @@
 //! Opening a log: which files there are, whether each continues the one before, what of the last
 //! one is torn; then what makes the rest durable. Nothing is changed before all of it holds.
 
+use crate::archived::Stub;
 use crate::file::{
     FILE_HEADER_BYTES, FileHeader, SEAL_BYTES, Seal, could_be_log, last_sector, seal_offset,
 };
@@ -65,6 +66,8 @@ struct Found {
     header: FileHeader,
     len: u64,
     seal: Option<Seal>,
+    /// Whether it is in an archive, and only what stands for it is here.
+    archived: bool,
 }
 
 impl Found {
@@ -139,7 +142,12 @@ fn remove_unbegun<M: Medium>(medium: &M, unbegun: &[FileNumber]) -> Result<(), O
 /// may so far stand in memory alone, contents and names.
 fn sync_found<M: Medium>(medium: &M, files: &[Found]) -> Result<(), OpenError> {
     for found in files {
-        medium.sync(FileName::Log(found.header.number)).map_err(failed("sync what is there"))?;
+        let number = found.header.number;
+        let name = match found.archived {
+            true => FileName::Archived(number),
+            false => FileName::Log(number),
+        };
+        medium.sync(name).map_err(failed("sync what is there"))?;
     }
     medium.sync_names().map_err(failed("sync the folder"))
 }
@@ -159,6 +167,8 @@ struct Before {
     len: u64,
     seed: u32,
     is_sealed: bool,
+    /// Whether it is in an archive: then it was durable, with its seal, before it went there.
+    archived: bool,
 }
 
 /// Walks over all files; returns how the one before the last stands.
@@ -168,7 +178,8 @@ fn scan_all<M: Medium>(
 ) -> Result<Option<Before>, OpenError> {
     let mut before = None;
     for (i, found) in files.iter().enumerate() {
-        let Found { header, len, seal } = found;
+        let Found { header, len, seal, archived } = found;
+        let archived = *archived;
         let next = files.get(i + 1).map(|next| &next.header);
         let of = |file, fault| OpenError::File { file, fault };
         if let (Some(Seal(last)), Some(next)) = (seal, next)
@@ -176,7 +187,8 @@ fn scan_all<M: Medium>(
         {
             let continues = next.check_continues(last);
             continues.map_err(|fault| of(next.number, FileFault::Chain(fault)))?;
-            before = Some(Before { end: *last, len: *len, seed: header.seed(), is_sealed: true });
+            let (end, len, seed) = (*last, *len, header.seed());
+            before = Some(Before { end, len, seed, is_sealed: true, archived });
             continue;
         }
         scan.walk(header, *len, next)?;
@@ -194,7 +206,7 @@ fn scan_all<M: Medium>(
             None => return Err(of(header.number, FileFault::Unsealed)),
         }
         let (seed, is_sealed) = (header.seed(), seal.is_some());
-        before = Some(Before { end, len: *len, seed, is_sealed });
+        before = Some(Before { end, len: *len, seed, is_sealed, archived });
     }
     Ok(before)
 }
@@ -264,7 +276,8 @@ fn rewrite_change<M: Medium>(
     if header.takes_groups() {
         begin(medium, header).map_err(failed("write the file header"))?;
     }
-    let Some(Before { end, len, seed, .. }) = before else { return Ok(()) };
+    let here = before.filter(|before| !before.archived);
+    let Some(Before { end, len, seed, .. }) = here else { return Ok(()) };
     if let Some(record) = unmarked {
         rewrite_last(medium, &end, record, seed)?;
     }
@@ -299,11 +312,13 @@ fn look<M: Medium>(medium: &M, genesis: &Genesis, lost_end: LostEnd) -> Result<F
         .map_err(failed("list"))?
         .into_iter()
         .filter_map(|name| match name {
-            FileName::Log(number) => Some(number),
+            FileName::Log(number) | FileName::Archived(number) => Some(number),
             FileName::Index(_) | FileName::Next => None,
         })
         .collect();
     numbers.sort_unstable();
+    // Both, where power failed between the two steps of putting one away: then the file counts.
+    numbers.dedup();
     let unbegun = split_unbegun(medium, &mut numbers)?;
     let mut files = Vec::<Found>::new();
     for (file, number) in (1..).zip(&numbers) {
@@ -337,7 +352,8 @@ fn look<M: Medium>(medium: &M, genesis: &Genesis, lost_end: LostEnd) -> Result<F
     let next = FileHeader::after(&end, header.log_id, length);
     let lost = Some(NextFile { number: next.number, length });
     // As if nothing but its header were left.
-    files.push(Found { header: next, len: FILE_HEADER_BYTES as u64, seal: None });
+    let len = FILE_HEADER_BYTES as u64;
+    files.push(Found { header: next, len, seal: None, archived: false });
     Ok(Folder { files, unbegun, lost })
 }
 
@@ -399,7 +415,18 @@ fn check_whole(found: &Found) -> Result<(), OpenError> {
 /// A file with its header and its seal; `None` where a power cut came before its header was synced.
 fn find<M: Medium>(medium: &M, number: FileNumber) -> Result<Option<Found>, OpenError> {
     let name = FileName::Log(number);
-    let len = medium.len(name).map_err(failed("length"))?;
+    let len = match medium.len(name) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let Some(Stub { header, seal, archived }) = Stub::read(medium, number)? else {
+                return Err(missing(number));
+            };
+            seal.check_last()
+                .map_err(|fault| OpenError::File { file: number, fault: FileFault::Seal(fault) })?;
+            let (len, seal) = (archived.length, Some(seal));
+            return Ok(Some(Found { header, len, seal, archived: true }));
+        }
+        len => len.map_err(failed("length"))?,
+    };
     let mut bytes = [0; FILE_HEADER_BYTES];
     let present = len.min(FILE_HEADER_BYTES as u64) as usize;
     medium.read_at(name, 0, &mut bytes[..present]).map_err(failed("read"))?;
@@ -430,7 +457,7 @@ fn find<M: Medium>(medium: &M, number: FileNumber) -> Result<Option<Found>, Open
     };
     let of = |fault| OpenError::File { file: number, fault: FileFault::Seal(fault) };
     seal.iter().try_for_each(Seal::check_last).map_err(of)?;
-    Ok(Some(Found { header, len, seal }))
+    Ok(Some(Found { header, len, seal, archived: false }))
 }
 
 /// Begins a log in a file of its own.

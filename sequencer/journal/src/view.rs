@@ -6,7 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::{FileName, FileNumber, Medium};
+use crate::archived;
+use crate::{Archive, FileName, FileNumber, Medium};
 
 /// Where a log ends that another process appends to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct ViewEnd {
 pub struct FolderView {
     folder: PathBuf,
     end: Option<ViewEnd>,
+    /// Where files are read that are not here any more.
+    archive: Option<Arc<dyn Archive>>,
     /// The file that was read last.
     open: Mutex<Option<(FileName, Arc<File>)>>,
 }
@@ -31,7 +34,12 @@ pub struct FolderView {
 impl FolderView {
     /// A view of the folder, up to `end`, or of all of a log that nobody appends to.
     pub fn new(folder: &Path, end: Option<ViewEnd>) -> FolderView {
-        FolderView { folder: folder.to_owned(), end, open: Mutex::default() }
+        FolderView { folder: folder.to_owned(), end, archive: None, open: Mutex::default() }
+    }
+
+    /// With an archive, from which files are read that are not here any more.
+    pub fn with_archive(self, archive: Arc<dyn Archive>) -> FolderView {
+        FolderView { archive: Some(archive), ..self }
     }
 
     fn path(&self, name: FileName) -> PathBuf {
@@ -64,7 +72,9 @@ impl Medium for FolderView {
                 (FileName::Next, _) => false,
                 (_, None) => true,
                 (FileName::Log(number), Some(end)) => number <= end.file,
-                (FileName::Index(number), Some(end)) => number < end.file,
+                (FileName::Index(number) | FileName::Archived(number), Some(end)) => {
+                    number < end.file
+                }
             };
             names.extend(name.filter(is_seen));
         }
@@ -80,7 +90,12 @@ impl Medium for FolderView {
         let count = usize::try_from(seen).unwrap_or(usize::MAX).min(bytes.len());
         let (seen, behind) = bytes.split_at_mut(count);
         behind.fill(0);
-        self.file(name)?.read_exact_at(seen, offset)
+        let missing = match self.file(name) {
+            Ok(file) => return file.read_exact_at(seen, offset),
+            Err(missing) => missing,
+        };
+        let archived = archived::read_instead(self, missing, name)?;
+        archived::read_at(self.archive.as_deref(), &archived, offset, seen)
     }
 
     fn make_empty(&self, _: FileName) -> io::Result<()> {

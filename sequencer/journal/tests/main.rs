@@ -13,6 +13,7 @@ mod lost_end;
 mod model;
 mod one_file;
 mod power_cut;
+mod put_away;
 mod rotation;
 mod support;
 mod usage;
