@@ -316,8 +316,10 @@ impl Medium for FileMedium {
         if self.untouched {
             return Ok(());
         }
+        let removed = fs::remove_file(self.path(name));
+        // Behind it: whoever opens the file by its name meanwhile must not keep it for others.
         self.forget(name);
-        match fs::remove_file(self.path(name)) {
+        match removed {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed,
         }

@@ -4,7 +4,8 @@ use std::io;
 
 use crate::archived::{Ends, Stub};
 use crate::{
-    FileFault, FileName, FileNumber, GroupNumber, Medium, Millis, OpenError, Position, Reader,
+    ArchivedFile, FileFault, FileName, FileNumber, GroupNumber, Medium, Millis, OpenError,
+    Position, Reader,
 };
 
 /// A file that was left: it never changes again.
@@ -120,6 +121,27 @@ impl<M: Medium> Reader<M> {
             hash_before: before.journal_hash,
             hash_after: after.journal_hash,
         })
+    }
+
+    /// Files that are in an archive and not here, the first one first.
+    ///
+    /// # Errors
+    /// [`OpenError`] if what stands for one cannot be read.
+    pub fn archived_files(&self) -> Result<Vec<ArchivedFile>, OpenError> {
+        let medium = self.medium();
+        let names = medium.names();
+        let names = names.map_err(|source| OpenError::Medium { op: "list", source })?;
+        let is_here = |file: &FileNumber| names.contains(&FileName::Log(*file));
+        let number = |name: &FileName| match name {
+            FileName::Archived(number) => Some(*number),
+            _ => None,
+        };
+        let mut files: Vec<_> = names.iter().filter_map(number).collect();
+        files.retain(|file| !is_here(file));
+        files.sort_unstable();
+        let stubs = files.into_iter().map(|file| Stub::read(medium, file));
+        let stubs = stubs.collect::<Result<Vec<_>, _>>()?;
+        Ok(stubs.into_iter().flatten().map(|stub| stub.archived).collect())
     }
 
     /// Bytes of a file as it stands here.

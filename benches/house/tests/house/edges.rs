@@ -25,6 +25,7 @@ const LAYERS: &[(&str, &[Row])] = &[
         "edges",
         &[
             ("prover", &["circuits", "files", "kernel", "statement"], &[]),
+            ("archive", &["files", "journal"], &[]),
             ("jobs", &["files", "statement"], &[]),
             ("devchain", &["files"], &[]),
             ("client", &["files", "model", "recordings", "statement", "udp", "wire"], &[]),
@@ -53,6 +54,7 @@ const AUDITOR_TESTS: &[&str] = &["circuits", "client", "devchain", "prover"];
 
 /// The node is the composition root: it knows everyone but the other programs.
 const SEQUENCER: &[&str] = &[
+    "archive",
     "circuits",
     "client",
     "devchain",

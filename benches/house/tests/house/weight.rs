@@ -13,6 +13,7 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("world", &["serde", "ark-ff", "tokio"], 18),
     ("recordings", &["serde", "ark-ff", "tokio"], 14),
     ("journal", &["model", "redb", "tokio"], 27),
+    ("archive", &["model", "redb", "alloy", "quinn"], 145),
     ("kernel", &["model", "tokio"], 80),
     ("wire", &["statement", "ark-ff", "tokio", "quinn", "alloy"], 44),
     ("statement", &["circuits", "k256", "tokio", "alloy"], 91),
@@ -25,7 +26,7 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("l1-contracts", &["revm", "circuits", "prover", "quinn", "redb"], 281),
     ("devchain", &["statement", "quinn", "redb"], 274),
     ("auditor", &["sequencer", "prover", "circuits", "redb", "revm", "quinn"], 297),
-    ("sequencer", &["proptest", "criterion"], 394),
+    ("sequencer", &["proptest", "criterion"], 406),
 ];
 
 /// Crates that nobody may link: one crypto provider, and no foreign TLS stack.

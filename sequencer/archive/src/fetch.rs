@@ -1,0 +1,270 @@
+//! Reads archived files for a journal: whole files, held against their hash, from a bounded cache.
+//!
+//! ```text
+//!   reader's thread: kept? --yes--> read        fetch thread: parts -> file without a name, hash
+//!                      \--no--> ask, and wait ------------>/          -> kept, whoever waits told
+//! ```
+//! The thread has its own runtime, so that a reader may be anywhere: on a thread of tokio, which
+//! must not wait for a future, or in a program without one. A file that is fetched loses its name
+//! at once: whatever ends the process, nothing of a patient is left in the folder.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use std::{fmt, io, thread};
+
+use files::Audience;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use journal::{Archive, ArchivedFile, FetchError};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::cache::{Cache, CacheLimits, Room};
+use crate::error::ArchiveError;
+use crate::objects::{Digest, ObjectName, Objects};
+
+/// Most files that are fetched at once; each takes the memory of one part.
+const AT_ONCE: usize = 4;
+/// Most reads that wait.
+const WAITING_MAX: usize = 64;
+/// How long a read waits. The file goes on being fetched, and the next read may find it.
+const WAIT: Duration = Duration::from_secs(120);
+
+/// What the fetch of one file came to, for each who waits.
+type Told = Result<Arc<File>, Arc<FetchFault>>;
+
+/// Why a file was not fetched.
+#[derive(Clone, Debug, thiserror::Error)]
+enum FetchFault {
+    #[error("there is no such object")]
+    Missing,
+    #[error("its bytes are not those of its name")]
+    Damaged,
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Fetches files; see the module. Clones share the cache.
+#[derive(Clone)]
+pub struct Fetcher {
+    shared: Arc<Shared>,
+    /// The thread ends with the last sender.
+    work: UnboundedSender<ArchivedFile>,
+}
+
+struct Shared {
+    objects: Objects,
+    folder: PathBuf,
+    room: Room,
+    wait: Duration,
+    state: Mutex<State>,
+}
+
+struct State {
+    cache: Cache<Arc<File>>,
+    /// Who waits for what is being fetched.
+    waiting: HashMap<[u8; 32], Vec<SyncSender<Told>>>,
+    fetched: u64,
+    failed: u64,
+    made: u64,
+}
+
+impl fmt::Debug for Fetcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fetcher {{ {:?} }}", self.shared.objects)
+    }
+}
+
+impl Fetcher {
+    /// Starts the thread that fetches. Files are kept in `folder`, which is made if it is not
+    /// there; `room` is asked before each.
+    ///
+    /// # Errors
+    /// If the folder cannot be made, or the system starts no further thread.
+    pub fn start(
+        objects: Objects,
+        folder: &Path,
+        limits: CacheLimits,
+        room: Room,
+    ) -> io::Result<Fetcher> {
+        files::make_folder(folder, Audience::Owner)?;
+        let (cache, waiting) = (Cache::new(limits), HashMap::new());
+        let state = Mutex::new(State { cache, waiting, fetched: 0, failed: 0, made: 0 });
+        let folder = folder.to_owned();
+        let shared = Arc::new(Shared { objects, folder, room, wait: WAIT, state });
+        let (work, next) = unbounded_channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let fetches = Arc::clone(&shared);
+        let run = move || runtime.block_on(fetch_all(&fetches, next));
+        // Whoever waits is told by the time that is over, if this thread were to end.
+        thread::Builder::new().name("archive-fetch".into()).spawn(run)?;
+        Ok(Fetcher { shared, work })
+    }
+
+    /// Files that were fetched since the start, and fetches that came to nothing.
+    pub fn counts(&self) -> (u64, u64) {
+        let state = self.shared.state();
+        (state.fetched, state.failed)
+    }
+
+    /// Bytes of files that are kept.
+    pub fn kept_bytes(&self) -> u64 {
+        self.shared.state().cache.kept_bytes()
+    }
+
+    /// The file, fetched if it is not kept. Blocks.
+    fn file(&self, archived: &ArchivedFile) -> Result<Arc<File>, FetchError> {
+        let (file, object) = (archived.file, name_of(archived).to_string());
+        let unavailable = |source: Box<dyn std::error::Error + Send + Sync>| {
+            FetchError::Unavailable { file, object: object.clone(), source }
+        };
+        let (tell, told) = sync_channel(1);
+        {
+            let mut state = self.shared.state();
+            if let Some(kept) = state.cache.find(&archived.digest) {
+                return Ok(kept);
+            }
+            let waiting: usize = state.waiting.values().map(Vec::len).sum();
+            if waiting >= WAITING_MAX {
+                return Err(FetchError::Busy { file, most: WAITING_MAX });
+            }
+            match state.waiting.get_mut(&archived.digest) {
+                Some(others) => others.push(tell),
+                None => {
+                    let promised = state.cache.promise(archived.length);
+                    promised.map_err(|error| unavailable(error.into()))?;
+                    state.waiting.insert(archived.digest, vec![tell]);
+                    // Where the thread is gone nobody tells: the wait below ends by itself.
+                    let _ = self.work.send(*archived);
+                }
+            }
+        }
+        match told.recv_timeout(self.shared.wait) {
+            Ok(Ok(file)) => Ok(file),
+            Ok(Err(fault)) => Err(match &*fault {
+                FetchFault::Missing => FetchError::Missing { file, object },
+                FetchFault::Damaged => {
+                    let (length, expected) = (archived.length, archived.digest);
+                    FetchError::Damaged { file, object, length, expected }
+                }
+                FetchFault::Failed(why) => unavailable(why.clone().into()),
+            }),
+            Err(RecvTimeoutError::Timeout) => {
+                Err(unavailable("it takes longer than a read may wait: come again".into()))
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(unavailable("the thread that fetches has ended".into()))
+            }
+        }
+    }
+}
+
+impl Archive for Fetcher {
+    fn read_at(
+        &self,
+        archived: &ArchivedFile,
+        offset: u64,
+        bytes: &mut [u8],
+    ) -> Result<(), FetchError> {
+        let file = self.file(archived)?;
+        file.read_exact_at(bytes, offset).map_err(|source| {
+            let object = name_of(archived).to_string();
+            FetchError::Unavailable { file: archived.file, object, source: source.into() }
+        })
+    }
+}
+
+fn name_of(archived: &ArchivedFile) -> ObjectName {
+    ObjectName::Log(archived.digest)
+}
+
+impl Shared {
+    /// Nothing is half done under it: what unwinds leaves a list or a count as it was.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A file that nobody else finds, and that is gone with this process.
+    fn nameless(&self) -> io::Result<File> {
+        let made = {
+            let mut state = self.state();
+            state.made += 1;
+            state.made
+        };
+        let path = self.folder.join(format!("fetched-{}-{made}", std::process::id()));
+        let file = files::open(&path, Audience::Owner)?;
+        std::fs::remove_file(&path)?;
+        // Left by a process of the same number that was killed between the two, perhaps.
+        file.set_len(0)?;
+        Ok(file)
+    }
+
+    async fn fetch(&self, archived: &ArchivedFile) -> Result<File, FetchFault> {
+        let failed = |error: &dyn std::error::Error| FetchFault::Failed(with_causes(error));
+        if !self.room.leaves(archived.length) {
+            let bytes = archived.length;
+            return Err(FetchFault::Failed(format!(
+                "there is no room for its {bytes} bytes above what is kept free \
+                 (`[journal] reserve_bytes`)"
+            )));
+        }
+        let name = name_of(archived);
+        let mut file = self.nameless().map_err(|error| failed(&error))?;
+        let digest = Digest { bytes: archived.length, blake3: archived.digest };
+        let fetched = self.objects.download(name, &digest, |part| file.write_all(part)).await;
+        // Compared before anybody has it: what is kept is right.
+        match fetched {
+            Ok(()) => Ok(file),
+            Err(ArchiveError::Missing { .. }) => Err(FetchFault::Missing),
+            Err(ArchiveError::Damaged { .. }) => Err(FetchFault::Damaged),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    /// Fetches a file and tells whoever waits.
+    async fn serve(&self, archived: ArchivedFile) {
+        let fetched = AssertUnwindSafe(self.fetch(&archived)).catch_unwind().await;
+        let fetched =
+            fetched.unwrap_or_else(|_| Err(FetchFault::Failed("the fetch panicked".into())));
+        let mut state = self.state();
+        let told: Told = match fetched {
+            Ok(file) => {
+                let file = Arc::new(file);
+                state.cache.keep(archived.digest, archived.length, Arc::clone(&file));
+                state.fetched += 1;
+                Ok(file)
+            }
+            Err(fault) => {
+                state.cache.give_back(archived.length);
+                state.failed += 1;
+                Err(Arc::new(fault))
+            }
+        };
+        for waits in state.waiting.remove(&archived.digest).unwrap_or_default() {
+            // Whoever does not wait any more comes again.
+            drop(waits.try_send(told.clone()));
+        }
+    }
+}
+
+async fn fetch_all(shared: &Shared, next: UnboundedReceiver<ArchivedFile>) {
+    let next = stream::unfold(next, async |mut next| next.recv().await.map(|file| (file, next)));
+    // Bounded by what waits: of each file there is one fetch.
+    next.for_each_concurrent(AT_ONCE, |file| shared.serve(file)).await;
+}
+
+/// An error and its causes in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

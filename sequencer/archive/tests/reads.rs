@@ -1,0 +1,164 @@
+//! What was archived is found again, by whoever reads the journal.
+
+use archive::{Access, CacheLimits, Fetcher, ObjectName, Place, Room, verify};
+use journal::{FetchError, ReadError};
+use object_store::{ObjectStoreExt as _, PutPayload};
+
+use crate::support::{
+    GENESIS, archiver, batches, entry, fetcher, fill, journal, memory, open, path, put_away,
+    reopened,
+};
+
+#[tokio::test]
+async fn files_are_archived_put_away_and_read_again_from_a_cache_smaller_than_they_are() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place: Place = format!("file://{}/archive", folder.path().display()).parse().expect("one");
+    let objects = place.open(&Access::default()).expect("opens");
+    let (medium, mut log) = journal();
+    let mut archiver_of = archiver(&objects, &log).await;
+    assert_eq!(archiver_of.waiting().expect("listed").len() as u64, log.head().file - 1);
+    put_away(&mut archiver_of, &log).await;
+    assert_eq!(archiver_of.push(vec![]).await.expect("nothing waits"), None);
+    let files = log.head().file;
+    // It goes on while the first files are away.
+    fill(&mut log, 60);
+    drop(log);
+    let kept = folder.path().join("archived");
+    let fetcher = fetcher(&objects, &kept, 2 * 2_048);
+    let mut log = reopened(&medium, &fetcher);
+    for position in (1..=60).chain([3, 20, 1]) {
+        assert_eq!(log.read(position).expect("found"), entry(position), "{position}");
+    }
+    let (fetched, failed) = fetcher.counts();
+    assert!(fetched >= files - 3 && failed == 0, "{fetched} fetched, {failed} failed");
+    assert!(fetcher.kept_bytes() <= 2 * 2_048);
+    assert_eq!(std::fs::read_dir(&kept).expect("a folder").count(), 0, "nothing has a name there");
+    // And the archive goes on where it was.
+    fill(&mut log, 80);
+    let mut archiver_of = archiver(&objects, &log).await;
+    put_away(&mut archiver_of, &log).await;
+    let mut manifests = 0;
+    let verified = verify(&objects, GENESIS.journal_hash, |_| manifests += 1).await.expect("read");
+    assert_eq!((verified.files, verified.wrong), (log.head().file - 1, 0));
+    assert_eq!(manifests, verified.manifests);
+}
+
+#[tokio::test]
+async fn public_batch_files_are_archived_in_order_and_confirmed() {
+    let (_, objects) = memory();
+    let (_, log) = journal();
+    let mut archiver_of = archiver(&objects, &log).await;
+    let pushed = archiver_of.push(batches(1..4)).await.expect("archived").expect("some");
+    assert_eq!((pushed.batches, pushed.files), (3, log.head().file - 1));
+    let pushed = archiver_of.push(batches(4..5)).await.expect("archived").expect("one");
+    assert_eq!((pushed.batches, pushed.files), (1, 0));
+    assert_eq!(archiver_of.chain().last_batch(), 4);
+    archiver_of.push(batches(6..7)).await.expect_err("the fifth is missing");
+    let mut archiver_of = archiver(&objects, &log).await;
+    assert_eq!(archiver_of.chain().last_batch(), 4);
+    archiver_of.push(batches(5..6)).await.expect("archived");
+    let verified = verify(&objects, GENESIS.journal_hash, |_| ()).await.expect("read");
+    assert_eq!((verified.batches, verified.wrong, verified.manifests), (5, 0, 3));
+}
+
+#[tokio::test]
+async fn an_object_that_is_gone_or_changed_is_named_and_costs_no_other_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, objects) = memory();
+    let (medium, log) = journal();
+    let mut archiver_of = archiver(&objects, &log).await;
+    put_away(&mut archiver_of, &log).await;
+    let first = log.reader().sealed_file(1).expect("a stub");
+    let mut names = Vec::new();
+    verify(&objects, GENESIS.journal_hash, |manifest| {
+        names.extend(manifest.files.iter().map(|file| ObjectName::Log(file.digest)));
+    })
+    .await
+    .expect("read");
+    drop(log);
+    let whole = store.get(&path(names[0])).await.expect("there").bytes().await.expect("read");
+    let mut changed = whole.to_vec();
+    changed[1_000] ^= 1;
+    let read = |bytes_max| {
+        let log = reopened(&medium, &fetcher(&objects, folder.path(), bytes_max));
+        let behind = log.read(first.last_position + 1).expect("another file");
+        assert_eq!(behind, entry(first.last_position + 1));
+        match log.read(1) {
+            Err(ReadError::Archived(error)) => *error,
+            other => panic!("expected the object to be named, found {other:?}"),
+        }
+    };
+    store.put(&path(names[0]), PutPayload::from(changed)).await.expect("changed");
+    let error = read(1 << 20);
+    assert!(matches!(error, FetchError::Damaged { file: 1, .. }), "{error}");
+    assert!(error.to_string().contains(&names[0].to_string()), "{error}");
+    store.put(&path(names[0]), PutPayload::from(whole.slice(..2_000))).await.expect("cut");
+    let error = read(1 << 20);
+    assert!(matches!(error, FetchError::Damaged { .. }), "{error}");
+    store.delete(&path(names[0])).await.expect("removed");
+    let error = read(1 << 20);
+    assert!(matches!(error, FetchError::Missing { file: 1, .. }), "{error}");
+    let verified = verify(&objects, GENESIS.journal_hash, |_| ()).await.expect("read");
+    assert_eq!((verified.wrong, verified.findings[0].object), (1, names[0]));
+    // Put back, it is served again.
+    store.put(&path(names[0]), PutPayload::from(whole)).await.expect("put back");
+    let log = reopened(&medium, &fetcher(&objects, folder.path(), 1 << 20));
+    assert_eq!(log.read(1).expect("served"), entry(1));
+}
+
+#[tokio::test]
+async fn a_file_without_room_is_not_fetched_and_the_reason_is_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, objects) = memory();
+    let (medium, log) = journal();
+    put_away(&mut archiver(&objects, &log).await, &log).await;
+    drop(log);
+    let why = |log: &journal::Log<_>| match log.read(1) {
+        Err(ReadError::Archived(error)) => {
+            let source = std::error::Error::source(&*error).map(ToString::to_string);
+            source.unwrap_or_default()
+        }
+        other => panic!("expected no room, found {other:?}"),
+    };
+    let log = reopened(&medium, &fetcher(&objects, folder.path(), 2_047));
+    assert!(why(&log).contains("cache_bytes"), "{}", why(&log));
+    drop(log);
+    let (limits, full) = (CacheLimits { bytes_max: 1 << 20 }, Room::new(|_| false));
+    let full = Fetcher::start(objects.clone(), folder.path(), limits, full).expect("started");
+    let log = reopened(&medium, &full);
+    assert!(why(&log).contains("reserve_bytes"), "{}", why(&log));
+    log.read(log.head().position).expect("what is here is read");
+}
+
+#[tokio::test]
+async fn many_readers_of_one_file_fetch_it_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, objects) = memory();
+    let (medium, log) = journal();
+    put_away(&mut archiver(&objects, &log).await, &log).await;
+    drop(log);
+    let fetcher = fetcher(&objects, folder.path(), 1 << 20);
+    let log = reopened(&medium, &fetcher);
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            let reader = log.reader();
+            scope.spawn(move || assert_eq!(reader.read(1).expect("served"), entry(1)));
+        }
+    });
+    assert_eq!(fetcher.counts(), (1, 0));
+}
+
+#[test]
+fn a_journal_of_an_archive_is_read_without_a_runtime() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, objects) = memory();
+    let (medium, log) = journal();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async { put_away(&mut archiver(&objects, &log).await, &log).await });
+    drop((runtime, log));
+    let log = reopened(&medium, &fetcher(&objects, folder.path(), 1 << 20));
+    let entries: Vec<_> = log.iter_from(1).map(|found| found.expect("read").1).collect();
+    assert_eq!(entries, (1..=40).map(entry).collect::<Vec<_>>());
+    // Nothing is asked of the archive to open it.
+    drop(open(&medium));
+}
