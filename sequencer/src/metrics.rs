@@ -283,6 +283,29 @@ metrics! {
          to be of the record, and released to nobody.";
     pub windows_read_back_total: IntCounter [], "windows",
         "Closed windows that found no room to wait and were read back from the journal.";
+    pub archive_files_total: IntCounter [], "files", "Sealed files of the journal archived.";
+    pub archive_batches_total: IntCounter [], "files", "Public batch files archived.";
+    pub archive_bytes_total: IntCounter [], "bytes", "Bytes of both.";
+    pub archive_waiting_files: IntGauge [], "files",
+        "Sealed files of the journal that are not archived yet.";
+    pub archive_oldest_waiting_seconds: Gauge [], "seconds",
+        "Since the last entry of the first of these; zero if none waits.";
+    pub archive_put_away_total: IntCounter [], "files",
+        "Sealed files removed here, because they are in the archive.";
+    pub archive_local_bytes: IntGauge [], "bytes",
+        "Bytes of sealed files of the journal in the node's folder.";
+    pub archive_failures_total: IntCounter [], "rounds",
+        "Rounds of the archive that failed; the log says why.";
+    pub archive_failing: IntGauge [], "boolean", "1 while the last round failed.";
+    pub archive_stopped: IntGauge [], "boolean",
+        "1 once the archive was found to be another node's, or damaged: nothing is archived until \
+         the next start.";
+    pub archive_fetched_total: IntCounter [], "files",
+        "Archived files that were fetched because somebody reads them.";
+    pub archive_fetch_failures_total: IntCounter [], "files",
+        "Archived files that somebody reads and that could not be fetched.";
+    pub archive_kept_bytes: IntGauge [], "bytes",
+        "Bytes on the disk of archived files that were fetched.";
     pub batch_files_damaged: IntGauge [], "files",
         "Stored batch files that the scrub found damaged and could not make anew.";
     pub batch_files_mended_total: IntCounter [], "files",

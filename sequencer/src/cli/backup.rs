@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
+use archive::ObjectName;
 use clap::Args;
 use model::{Clock, Millis, SystemClock, calendar};
 use sequencer::disk::FileSystems;
@@ -125,7 +126,7 @@ fn backup_failed(error: BackupError) -> Failure {
 }
 
 fn text_of_backup(to: &Path, taken: &Taken) -> String {
-    let Taken { end, secrets, left_out } = taken;
+    let Taken { end, secrets, left_out, relies_on } = taken;
     let mut lines = vec![format!(
         "{}: {} files, {} bytes, up to group {}, position {}, term {}",
         to.display(),
@@ -137,6 +138,13 @@ fn text_of_backup(to: &Path, taken: &Taken) -> String {
     )];
     if let Some(secrets) = secrets {
         lines.push(format!("secrets: {} files; keep them apart from the journal", secrets.files));
+    }
+    if !relies_on.is_empty() {
+        let files = relies_on.len();
+        lines.push(format!(
+            "relies on the archive for {files} files of the journal (`sequencer archive verify` \
+             reads them; --json names their objects)"
+        ));
     }
     let left_out = left_out.iter().map(|LeftOut { name, why }| format!("left out: {name} ({why})"));
     lines.extend(left_out);
@@ -159,6 +167,8 @@ fn json_of_backup(taken: &Taken) -> Value {
         "backup": json_of_end(&taken.end),
         "secrets": taken.secrets.as_ref().map(json_of_end),
         "left_out": left_out.collect::<Vec<_>>(),
+        "relies_on": taken.relies_on.iter()
+            .map(|file| ObjectName::Log(file.digest).to_string()).collect::<Vec<_>>(),
     })
 }
 

@@ -6,6 +6,7 @@ use journal::ViewEnd;
 use model::{Millis, calendar};
 use sequencer::doors::admin::{AdminError, ask};
 use sequencer::folder::layout::Layout;
+use sequencer::node::archive::reads_of;
 use sequencer::node::backup::JournalEnd;
 use sequencer::node::inspect::{
     Bodies, EntryFields, FileSummary, GroupSummary, InspectError, Inspected, Inspection,
@@ -34,7 +35,9 @@ pub(crate) struct InspectArgs {
 pub(crate) fn inspect(args: &InspectArgs) -> Outcome {
     let InspectArgs { asked, group, position, bodies } = args;
     let layout = Layout::new(&asked.node.dir);
-    let inspected = Inspected::open(&layout.journal(), end(&layout)?).map_err(inspect_failed)?;
+    let archive = reads_of(&layout).map_err(failed)?;
+    let inspected = Inspected::open(&layout.journal(), end(&layout)?, archive);
+    let inspected = inspected.map_err(inspect_failed)?;
     match (group, position) {
         (Some(group), _) => {
             let found = inspected.group(*group).map_err(inspect_failed)?;
@@ -58,7 +61,7 @@ fn print<T: Serialize>(asked: &Asked, text: &str, found: &T) {
 }
 
 /// Where the journal ends, if a node runs that appends to it.
-fn end(layout: &Layout) -> Outcome<Option<ViewEnd>> {
+pub(super) fn end(layout: &Layout) -> Outcome<Option<ViewEnd>> {
     match runtime()?.block_on(ask(&layout.admin_socket(), "end")) {
         Ok(answer) => {
             let JournalEnd { file, end, .. } = JournalEnd::of_answer(&answer).map_err(failed)?;

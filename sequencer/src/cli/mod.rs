@@ -1,5 +1,6 @@
 //! The command line.
 
+mod archive;
 mod backup;
 mod demo;
 mod drill;
@@ -121,6 +122,10 @@ enum Command {
     /// held until that is accepted (`journal recover --accept-loss`), and goes on in a new term, in
     /// which gateways send again what they keep.
     Restore(backup::RestoreArgs),
+    /// The object store that sealed files of the journal go to, for operators: `sequencer archive
+    /// status`, `sequencer archive verify`.
+    #[command(subcommand)]
+    Archive(archive::ArchiveCommand),
     /// Looks at the journal of a stopped node, for operators: `sequencer journal check`, and where
     /// its end is lost `sequencer journal recover`.
     #[command(subcommand)]
@@ -159,6 +164,7 @@ pub(crate) fn main() -> process::ExitCode {
         Command::Device(command) => registry::run(command),
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => backup::run_restore(&args),
+        Command::Archive(command) => archive::run(command),
         Command::Journal(command) => journal::run(command),
         Command::Config(ConfigCommand::Check { config, json }) => node::config_check(&config, json),
     };

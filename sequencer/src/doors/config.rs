@@ -22,10 +22,11 @@ use crate::window::{Cadence, Capacities, WindowLimits};
 pub use self::elsewhere::{Elsewhere, ElsewhereError};
 use self::sections::SECTION;
 pub use self::sections::{
-    BatchSection, ChainSection, HttpSection, IngestSection, JournalSection, LogSection,
-    MemorySection, ProverSection, StoreSection,
+    ArchiveSection, BatchSection, ChainSection, HttpSection, IngestSection, JournalSection,
+    LogSection, MemorySection, ProverSection, StoreSection,
 };
 
+mod archive;
 mod elsewhere;
 mod names;
 mod sections;
@@ -56,6 +57,8 @@ pub struct Config {
     pub settle: SettleConfig,
     /// Certificates.
     pub authority: AuthorityConfig,
+    /// What leaves the folder one day.
+    pub archive: ArchiveSection,
     /// Batch files, metrics and health over HTTP.
     pub http: HttpSection,
     /// The sum of all limits.
@@ -140,6 +143,7 @@ impl Config {
         setting::check(&self.store, StoreSection::SETTINGS)?;
         self.settle.check()?;
         self.authority.check()?;
+        setting::check(&self.archive, ArchiveSection::SETTINGS)?;
         self.check_reserved()?;
         self.check_words()
     }
@@ -187,6 +191,7 @@ impl Config {
             return Err(ConfigError::Value { key: "prover.setup", expected, found });
         }
         self.prover.elsewhere()?;
+        self.archive.place()?;
         // A certificate without a name is one that no client accepts.
         if self.ingest.server_names.is_empty() {
             let expected = "at least one name".into();
@@ -235,6 +240,7 @@ impl Config {
             StoreSection::SETTINGS,
             SettleConfig::SETTINGS,
             AuthorityConfig::SETTINGS,
+            ArchiveSection::SETTINGS,
             HttpSection::SETTINGS,
             MemorySection::SETTINGS,
             LogSection::SETTINGS,

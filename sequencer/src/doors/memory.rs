@@ -44,6 +44,9 @@ const WINDOW_ITEM: u64 = 3 * KIB;
 const SEGMENT: u64 = 18 * KIB;
 /// A public or private file.
 const FILE: u64 = model::limits::BATCH_FILE_BYTES_MAX as u64;
+/// A part of an archived file, and how many are under way: four fetched and one put.
+const ARCHIVE_PART: u64 = 8 * MIB;
+const ARCHIVE_PARTS: u64 = 5;
 /// Rates that are kept of sources: openings, requests, names and renewals, operations of senders
 /// and of patients, those that take something away apart.
 const RATES: u64 = 8;
@@ -223,6 +226,7 @@ fn shares(config: &Config) -> Vec<Share> {
     let workers = config.prover.threads() as u64;
     let share = |what, count, bytes_each| Share { what, count, bytes_each };
     let admission = &config.admission;
+    let archive = u64::from(config.archive.url != "off");
     vec![
         share("the node without a peer", 1, BASE),
         // Each way, and with the system's bookkeeping twice as much.
@@ -253,6 +257,9 @@ fn shares(config: &Config) -> Vec<Share> {
         share("a job sent elsewhere", if config.prover.jobs == "local" { 0 } else { proof }, SENT),
         share("files of a settling transaction", config.settle.batches_max as u64, FILE),
         share("files fetched over HTTP", FILES_MAX as u64, FILE),
+        // Read until they are as many bytes as one may have, and so twice as many at most.
+        share("batch files that are archived", archive * 2, FILE),
+        share("parts of files to and from the archive", archive * ARCHIVE_PARTS, ARCHIVE_PART),
     ]
 }
 

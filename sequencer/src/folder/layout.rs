@@ -73,6 +73,8 @@ places! {
     /// States of the ledger and the index of stored frames, made again from the journal if they are
     /// gone: see `folder::snapshots`.
     snapshots = "snapshots";
+    /// Where archived files are kept while they are read; nothing in it has a name for long.
+    archived = "archived";
     /// How far the journal was, beside it: see `folder::witness`.
     witness = "head.witness";
     /// What the node believes of the machine's clocks: see `folder::believed`.

@@ -28,11 +28,13 @@ pub enum Stage {
     Upkeep,
     /// The scrub of stored batch files.
     Scrub,
+    /// Brings sealed files to the archive, and removes here what is there.
+    Archive,
 }
 
 impl Stage {
     /// Every stage, in the order in which a reading passes them.
-    pub const ALL: [Stage; 11] = [
+    pub const ALL: [Stage; 12] = [
         Stage::Ingest,
         Stage::Journal,
         Stage::Receipts,
@@ -44,6 +46,7 @@ impl Stage {
         Stage::BaseChain,
         Stage::Upkeep,
         Stage::Scrub,
+        Stage::Archive,
     ];
 
     /// As logs, `/healthz` and errors name it.
@@ -60,6 +63,7 @@ impl Stage {
             Stage::BaseChain => "base-chain",
             Stage::Upkeep => "upkeep",
             Stage::Scrub => "scrub",
+            Stage::Archive => "archive",
         }
     }
 
@@ -94,6 +98,10 @@ impl Stage {
             Stage::BaseChain => "the embedded chain answers nobody outside of the node any more",
             Stage::Upkeep => "clocks and free space are not looked after any more",
             Stage::Scrub => "stored batch files are not looked after any more",
+            Stage::Archive => {
+                "nothing is archived any more, and nothing removed here. An archive that does not \
+                 answer is no failure: `vitals_archive_failing` is 1, and the next round tries again"
+            }
         }
     }
 
@@ -124,7 +132,12 @@ impl Stage {
                 "read the causes; if the key is another, put back that of the deployment; else \
                  start the node again: it goes on with what its outbox holds"
             }
-            Stage::Http | Stage::Admin | Stage::BaseChain | Stage::Upkeep | Stage::Scrub => {
+            Stage::Http
+            | Stage::Admin
+            | Stage::BaseChain
+            | Stage::Upkeep
+            | Stage::Scrub
+            | Stage::Archive => {
                 "read the causes; start the node again; report a panic with the log"
             }
         }

@@ -5,6 +5,7 @@ use l1_contracts::{Damage, DeploymentError, EdgeError};
 use thiserror::Error;
 use wire::FrameError;
 
+use super::archive::ArchiveSetupError;
 use super::head::HeadError;
 use super::recover::RecoverError;
 use super::setup::SetupError;
@@ -84,6 +85,9 @@ pub enum NodeError {
     /// The journal's folder does not open.
     #[error("the journal's folder does not open")]
     Medium(#[from] journal::MediumError),
+    /// The archive cannot be used, whether or not it answers.
+    #[error(transparent)]
+    Archive(#[from] ArchiveSetupError),
     /// The journal is of the version before.
     #[error(transparent)]
     OldJournal(#[from] OldJournalError),

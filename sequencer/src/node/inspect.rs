@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use journal::{
-    EntryKind, FolderView, Genesis, Group, Log, OpenError, Placement, ReadError, Reader, Salts,
-    ViewEnd,
+    Archive, EntryKind, FolderView, Genesis, Group, Log, OpenError, Placement, ReadError, Reader,
+    Salts, ViewEnd,
 };
 use model::{Millis, calendar};
 use serde::Serialize;
@@ -177,11 +178,16 @@ pub enum Bodies {
 }
 
 impl Inspected {
-    /// Opens the journal in this folder: up to `end`, if a node that runs says that it ends there.
+    /// Opens the journal in this folder: up to `end`, if a node that runs says that it ends there;
+    /// files that are in an archive are read from it.
     ///
     /// # Errors
     /// [`InspectError`].
-    pub fn open(folder: &Path, end: Option<ViewEnd>) -> Result<Inspected, InspectError> {
+    pub fn open(
+        folder: &Path,
+        end: Option<ViewEnd>,
+        archive: Option<Arc<dyn Archive>>,
+    ) -> Result<Inspected, InspectError> {
         let path = folder.to_owned();
         if !old_journal::has_files(folder).unwrap_or(false) {
             return Err(InspectError::Absent { path });
@@ -189,7 +195,12 @@ impl Inspected {
         let open = |journal_hash| {
             let none = Salts::new(|| Err(std::io::ErrorKind::Unsupported.into()));
             let genesis = Genesis { log_id: [0; 16], journal_hash };
-            Log::open(FolderView::new(folder, end), genesis, none)
+            let view = FolderView::new(folder, end);
+            let view = match archive.clone() {
+                Some(archive) => view.with_archive(archive),
+                None => view,
+            };
+            Log::open(view, genesis, none)
         };
         // Of whichever deployment: it says itself of which.
         let opened = match open([0; 32]) {

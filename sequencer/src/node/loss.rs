@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use journal::{EntryKind, FileLengths, FileMedium, Head, Log, Place, ReadError};
+use journal::{EntryKind, FileMedium, Head, Log, Place, ReadError};
 use l1_contracts::{Deployment, Edge, EdgeError};
 use model::{BatchNumber, Clock, limits};
 use thiserror::Error;
@@ -13,7 +13,7 @@ use super::error::NodeError;
 use super::head::{
     HeadError, Memories, Memory, WitnessFile, contradictions, read_receipts, witness_is_missing,
 };
-use super::open::{open_journal, open_shortened_journal};
+use super::open::{open_shortened_journal, open_stopped_journal};
 use super::settle_limits::SettleLimits;
 use super::setup::{self, BaseChain};
 use crate::folder::backup::Restored;
@@ -236,9 +236,7 @@ impl Offline {
         chain: BaseChain,
         settle: &SettleConfig,
     ) -> Result<Offline, LossError> {
-        let open =
-            |layout: &Layout, edge: &Edge| open_journal(layout, edge, FileLengths::default());
-        Offline::open_by(layout, chain, settle, open).await
+        Offline::open_by(layout, chain, settle, open_stopped_journal).await
     }
 
     /// As [`Self::open`], for whoever gives up what is lost: a last file that is missing or was cut

@@ -9,6 +9,9 @@
 //! that fails marks the node as failed and the process ends: the journal is the truth, and a
 //! restart continues from it.
 
+pub mod archive;
+pub mod archived;
+mod archiving;
 pub mod backup;
 mod batch_sink;
 mod blocking;
@@ -161,6 +164,7 @@ impl Node {
         let settle = SettleLimits::new(&opened.chain.reach, &opened.config.settle);
         let settler = start::start_settler(&opened, &core, &common, settle.follow())?;
         let scrub = start::start_scrub(&opened, &core, &common);
+        let archiving = start::start_archiving(&opened, &core, &common);
         let BaseChainDoor { url, embedded } = start::serve_base_chain(&opened, &common).await?;
         let pin = start::pinner(&opened, &core, &common);
         let Common { stop, guard, watched, around, .. } = common;
@@ -190,7 +194,7 @@ impl Node {
             http: None,
             admin,
             embedded,
-            tasks: vec![settler, timer, certificates, scrub, holder],
+            tasks: vec![settler, timer, certificates, scrub, archiving, holder],
             upkeep,
         })
     }

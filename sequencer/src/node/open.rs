@@ -7,6 +7,7 @@ use l1_contracts::{Deployment, Edge, KeyWords};
 use model::{BatchNumber, Clock};
 use statement::scope;
 
+use super::archive::{OpenedArchive, reads_of};
 use super::chain_gate;
 use super::error::NodeError;
 use super::head::{Memories, contradictions, witness_is_missing};
@@ -41,6 +42,8 @@ pub(super) struct Opened {
     pub(super) edge: Edge,
     pub(super) store: Arc<Store>,
     pub(super) keys: Arc<ProverKeys>,
+    /// Where sealed files of the journal go, and are read when they are not here any more.
+    pub(super) archive: Option<OpenedArchive>,
     /// The batch that the next one follows; its group is known once the journal is absorbed.
     pub(super) last: LastBatch,
     /// What the journal lacks of what anybody remembers: then nothing is taken in.
@@ -68,8 +71,8 @@ pub(super) async fn open(
     let store = Store::open(&layout.store())?;
     // A store of another deployment holds batches that this contract never saw.
     store.bind(edge.scope())?;
-    let lengths = config.journal.file_lengths();
-    let log = open_journal(&layout, &edge, lengths)?;
+    let archive = OpenedArchive::open(&layout, config)?;
+    let log = open_journal(&layout, &edge, config.journal.file_lengths(), archive.as_ref())?;
     let memories = Memories { layout: &layout, edge: &edge, store: &store };
     let Told { lacks, asked_chain } = check_head(memories, &log).await?;
     // After the store was asked what it remembers: what is forgotten here remembers as well. While
@@ -79,7 +82,8 @@ pub(super) async fn open(
     }
     let last = last_batch(&store, &edge)?;
     let (config, store) = (config.clone(), Arc::new(store));
-    let opened = Opened { layout, config, chain, edge, store, keys, last, lacks, asked_chain };
+    let opened =
+        Opened { layout, config, chain, edge, store, keys, archive, last, lacks, asked_chain };
     Ok((opened, log))
 }
 
@@ -160,13 +164,27 @@ fn forget_damaged(store: &Store) -> Result<(), NodeError> {
 }
 
 /// Opens the journal of a deployment.
-pub(super) fn open_journal(
+fn open_journal(
     layout: &Layout,
     edge: &Edge,
     lengths: FileLengths,
+    archive: Option<&OpenedArchive>,
 ) -> Result<Log<FileMedium>, NodeError> {
     let (medium, genesis) = find_journal(layout, edge)?;
+    let medium = match archive {
+        Some(archive) => medium.with_archive(archive.reads()),
+        None => medium,
+    };
     Ok(warn_of_cut(Log::open(medium.with_lengths(lengths), genesis, salts())?))
+}
+
+/// Opens the journal of a folder that no node runs on.
+pub(super) fn open_stopped_journal(
+    layout: &Layout,
+    edge: &Edge,
+) -> Result<Log<FileMedium>, NodeError> {
+    let (medium, genesis) = find_stopped_journal(layout, edge)?;
+    Ok(warn_of_cut(Log::open(medium, genesis, salts())?))
 }
 
 /// Opens a journal whose end an operator gives up.
@@ -174,8 +192,18 @@ pub(super) fn open_shortened_journal(
     layout: &Layout,
     edge: &Edge,
 ) -> Result<Log<FileMedium>, NodeError> {
-    let (medium, genesis) = find_journal(layout, edge)?;
+    let (medium, genesis) = find_stopped_journal(layout, edge)?;
     Ok(warn_of_cut(Log::open_shortened(medium, genesis, salts())?))
+}
+
+/// With the archive that the folder's own configuration names.
+fn find_stopped_journal(layout: &Layout, edge: &Edge) -> Result<(FileMedium, Genesis), NodeError> {
+    let (medium, genesis) = find_journal(layout, edge)?;
+    let medium = match reads_of(layout)? {
+        Some(archive) => medium.with_archive(archive),
+        None => medium,
+    };
+    Ok((medium, genesis))
 }
 
 fn find_journal(layout: &Layout, edge: &Edge) -> Result<(FileMedium, Genesis), NodeError> {

@@ -120,6 +120,21 @@ impl Snapshots {
         }
     }
 
+    /// The groups behind which a snapshot stands that the journal confirms, the first one first. Of
+    /// each the head is read, not all of it.
+    ///
+    /// # Errors
+    /// If the folder cannot be listed.
+    pub(super) fn groups_confirmed(&self, journal: &Reader<FileMedium>) -> io::Result<Vec<u64>> {
+        let confirmed = |group: &u64| {
+            let head = self.files.head(*group);
+            head.is_ok_and(|head| check_journal(journal, *group, &head).is_ok())
+        };
+        let mut groups: Vec<u64> = self.files.groups()?.into_iter().filter(confirmed).collect();
+        groups.reverse();
+        Ok(groups)
+    }
+
     /// A ledger before the first entry.
     pub(super) fn first(&self, config: &LedgerConfig, indexed: bool) -> Ledger {
         let nodes = self.nodes(indexed, Binding::INDEX_BYTES as u64);

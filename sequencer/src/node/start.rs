@@ -10,6 +10,7 @@ use model::Clock;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
+use super::archiving::{self, Archiving};
 use super::backup::Pinner;
 use super::blocking::Blocking;
 use super::certificates::CertificateCount;
@@ -92,6 +93,29 @@ pub(super) fn start_scrub(opened: &Opened, core: &Core, common: &Common) -> Guar
         blocking: Blocking::default(),
     };
     common.guard.task(Stage::Scrub, scrub.run(common.stop.subscribe()))
+}
+
+/// Brings sealed files to the archive, if one is configured.
+pub(super) fn start_archiving(opened: &Opened, core: &Core, common: &Common) -> GuardedTask {
+    let (section, stop) = (&opened.config.archive, common.stop.subscribe());
+    let Some(archive) = opened.archive.clone() else {
+        return common.guard.task(Stage::Archive, archiving::idle(stop));
+    };
+    let archiving = Archiving {
+        archive,
+        journal: core.journal.clone(),
+        layout: opened.layout.clone(),
+        edge: opened.edge.clone(),
+        store: opened.store.clone(),
+        snapshots: core.replay.snapshots.clone(),
+        every: Duration::from_millis(section.every_ms),
+        keep_local: Duration::from_millis(section.keep_local_ms),
+        keep_local_bytes: section.keep_local_bytes,
+        clock: common.clock.clone(),
+        watched: common.watched.clone(),
+        blocking: Blocking::default(),
+    };
+    common.guard.task(Stage::Archive, archiving.run(stop))
 }
 
 pub(super) fn start_upkeep(

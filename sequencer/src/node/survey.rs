@@ -10,6 +10,7 @@ use thiserror::Error;
 use wire::{Entry, FrameError, GapEntry};
 
 use super::frame_index::IndexSays;
+use super::archive::{ArchiveSetupError, reads_of};
 use super::head::{HeadError, behind_backup, witness, witness_is_missing};
 use super::recover::{RecoverError, absorb_next};
 use super::snapshots::{self, SnapshotSays};
@@ -71,6 +72,9 @@ pub enum SurveyError {
     /// The folder cannot be opened.
     #[error("the journal's folder does not open")]
     Medium(#[source] MediumError),
+    /// The archive cannot be used, whether or not it answers.
+    #[error(transparent)]
+    Archive(#[from] ArchiveSetupError),
     /// Which deployment it is of cannot be told.
     #[error("the deployment of the journal cannot be told")]
     Deployment(#[from] DeploymentError),
@@ -264,6 +268,10 @@ pub(super) fn open(
         MediumError::Locked { path } => SurveyError::Locked { path },
         error => SurveyError::Medium(error),
     })?;
+    let medium = match reads_of(layout)? {
+        Some(archive) => medium.with_archive(archive),
+        None => medium,
+    };
     // The identity is the file's own: what is given here counts for a new one only.
     let genesis = Genesis { log_id: [0; 16], journal_hash };
     let none = Salts::new(|| Err(io::ErrorKind::Unsupported.into()));

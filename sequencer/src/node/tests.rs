@@ -1,5 +1,6 @@
 //! A whole node whose stages fail one after the other.
 
+mod archive;
 mod around;
 mod counted;
 mod files;

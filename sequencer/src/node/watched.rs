@@ -27,6 +27,7 @@ pub struct Watched {
     degraded: Degraded,
     conditions: watch::Sender<Conditions>,
     scrubs: watch::Sender<u64>,
+    archive_rounds: watch::Sender<u64>,
     hold: Hold,
     starting: watch::Sender<Option<Starting>>,
 }
@@ -68,6 +69,7 @@ impl Watched {
         let (totals, conditions, hold) =
             (Arc::default(), watch::Sender::default(), Hold::default());
         let (scrubs, starting) = (watch::Sender::default(), watch::Sender::default());
+        let archive_rounds = watch::Sender::default();
         Watched {
             metrics,
             failures,
@@ -76,6 +78,7 @@ impl Watched {
             degraded,
             conditions,
             scrubs,
+            archive_rounds,
             hold,
             starting,
         }
@@ -159,6 +162,15 @@ impl Watched {
 
     pub(super) fn count_scrub(&self) {
         self.scrubs.send_modify(|rounds| *rounds += 1);
+    }
+
+    /// Follows how many rounds of the archive have ended.
+    pub fn follow_archive_rounds(&self) -> watch::Receiver<u64> {
+        self.archive_rounds.subscribe()
+    }
+
+    pub(super) fn count_archive_round(&self) {
+        self.archive_rounds.send_modify(|rounds| *rounds += 1);
     }
 
     /// The metrics.

@@ -284,7 +284,7 @@ impl Drill {
     /// The readings that the journal of the folder holds.
     fn stored(&self) -> Result<Ledger, DemoError> {
         let step = Step("journal");
-        let inspected = step.ok(Inspected::open(&self.places.layout.journal(), None))?;
+        let inspected = step.ok(Inspected::open(&self.places.layout.journal(), None, None))?;
         let mut stored = Ledger::default();
         step.ok(inspected.frames(&mut |frame| stored.note_frame(frame)))?;
         Ok(stored)

@@ -245,6 +245,47 @@ settings! {
 }
 
 settings! {
+    /// `[archive]`
+    pub struct ArchiveSection in "archive" {
+        url: String = "off".into();
+        "word or URL", Allowed::Words("`off`, `file:///FOLDER` or `s3://BUCKET/PREFIX`") => {
+            sets: "Where sealed files of the journal and public files of settled batches are \
+                   archived ([archive](archive.md)). A place is one node's. Switched off again, \
+                   what was archived and is no longer here is not found any more.",
+        }
+        endpoint: Option<HttpUrl> = None; "URL", Allowed::Words("`http://...` or `https://...`") => {
+            sets: "What speaks S3, for an `s3://` place; without it Amazon's, of the region.",
+        }
+        region: String = "us-east-1".into(); "name", Allowed::Words("a region's name") => {
+            sets: "The region that requests to a bucket are signed for.",
+        }
+        login: Option<PathBuf> = None; "path", Allowed::Words("a file") => {
+            sets: "File with one line `KEY_ID:SECRET` for the bucket, closed to others; without \
+                   it `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN` of the \
+                   environment are read. Credentials stand in no configuration.",
+        }
+        every_ms: u64 = 600_000; "milliseconds", range(1_000, 86_400_000) => {
+            sets: "Pause between two rounds; after one that failed a shorter one, which doubles.",
+        }
+        keep_local_ms: u64 = 2_592_000_000; "milliseconds", range(0, 1 << 42) => {
+            sets: "How long after its last entry a sealed file stays in the node's folder.",
+            at_limit: "It is removed there, once it is in the archive, read back and compared, \
+                       two snapshots stand behind it, and what it holds is settled.",
+        }
+        keep_local_bytes: u64 = 1 << 40; "bytes", range(0, 1 << 50) => {
+            sets: "Most bytes of sealed files in the node's folder.",
+            at_limit: "The first ones are removed there before their time, under the same \
+                       conditions; until these hold they stay, however many they are.",
+        }
+        cache_bytes: u64 = 1 << 30; "bytes", range(1 << 20, 1 << 40) => {
+            sets: "Most bytes on the disk of archived files that were fetched again. A file that \
+                   is longer is not fetched: not less than `journal.file_bytes_max`.",
+            at_limit: "The file that was used the longest time ago is given up.",
+        }
+    }
+}
+
+settings! {
     /// `[http]`
     pub struct HttpSection in "http" {
         listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080));

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use journal::ReadError;
+use journal::{OpenError, ReadError};
 use l1_contracts::DeploymentError;
 use thiserror::Error;
 
@@ -116,6 +116,9 @@ pub enum BackupError {
     /// The journal cannot be read.
     #[error("the journal cannot be read")]
     Read(#[from] ReadError),
+    /// What stands for archived files cannot be read.
+    #[error("what stands for files in the archive cannot be read")]
+    Stubs(#[from] OpenError),
     /// Its losses cannot be told.
     #[error(transparent)]
     History(#[from] HistoryError),

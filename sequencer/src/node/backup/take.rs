@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use journal::FileName;
+use journal::{ArchivedFile, FileName};
 use l1_contracts::Deployment;
 use model::{BatchNumber, Millis};
 
@@ -69,6 +69,8 @@ pub struct Taken {
     pub secrets: Option<EndRecord>,
     /// What is in neither.
     pub left_out: Vec<LeftOut>,
+    /// Files of the journal that are in the archive alone: what is restored reads them there.
+    pub relies_on: Vec<ArchivedFile>,
 }
 
 /// Folders that a backup may go to. Before the node is asked anything.
@@ -132,7 +134,7 @@ fn back_up(
     taking.journal()?;
     taking.witness()?;
     let Taking { copies, mut left_out, .. } = taking;
-    check_copy(&to, &pin)?;
+    let relies_on = check_copy(&to, &pin)?;
     let written = copies.finish()?;
     // The secrets before the end record of the journal: who asked for both finds both, or neither.
     let secrets = match terms.secrets_to {
@@ -142,7 +144,7 @@ fn back_up(
     left_out.extend(others(terms.layout, secrets.is_some())?);
     let end = end_record(Part::Node, &pin, &written);
     end.write(&to.end())?;
-    Ok(Taken { end, secrets, left_out })
+    Ok(Taken { end, secrets, left_out, relies_on })
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BackupError {
@@ -306,17 +308,19 @@ impl Taking<'_> {
     /// them and kept is copied as well.
     fn journal(&mut self) -> Result<(), BackupError> {
         let folder = self.layout.journal();
-        for file in below(&folder)? {
-            let extent = match FileName::parse(&file) {
+        let (listed, mut left) = (below(&folder)?, Vec::new());
+        for file in &listed {
+            let extent = match FileName::parse(file) {
                 Some(FileName::Log(number)) if number < self.pin.file => Extent::Whole,
                 Some(FileName::Log(number)) if number == self.pin.file => {
-                    let path = folder.join(&file);
+                    let path = folder.join(file);
                     let length = fs::metadata(&path).map_err(failed("inspected", &path))?.len();
                     Extent::Padded { used: self.pin.end, length }
                 }
                 // Of a file that the copy does not know as one that was left.
                 Some(FileName::Index(number)) if number >= self.pin.file => continue,
-                Some(FileName::Index(_)) => Extent::Whole,
+                // What stands for a file that is in the archive.
+                Some(FileName::Index(_) | FileName::Archived(_)) => Extent::Whole,
                 // Made ahead, or begun since.
                 Some(FileName::Log(_) | FileName::Next) => continue,
                 None if file == "lock" => continue,
@@ -324,11 +328,30 @@ impl Taking<'_> {
             };
             let name = format!("journal/{file}");
             match Name::new(&name) {
-                Some(name) => drop(self.copies.copy(&folder.join(&file), &name, extent)?),
+                Some(name) => match self.copies.copy(&folder.join(file), &name, extent) {
+                    Err(error) if is_gone(&error) => left.extend(FileName::parse(file)),
+                    copied => drop(copied?),
+                },
                 None => {
                     let why = NO_NAME.to_owned();
                     self.left_out.push(LeftOut { name, why });
                 }
+            }
+        }
+        self.archived_since(left, &listed)
+    }
+
+    /// What stands for files that left for the archive since they were listed.
+    fn archived_since(
+        &mut self,
+        left: Vec<FileName>,
+        listed: &BTreeSet<String>,
+    ) -> Result<(), BackupError> {
+        for name in left {
+            let FileName::Log(number) = name else { continue };
+            let stub = FileName::Archived(number).to_string();
+            if !listed.contains(&stub) {
+                self.copy_if_there(&format!("journal/{stub}"))?;
             }
         }
         Ok(())
@@ -346,17 +369,24 @@ impl Taking<'_> {
     }
 }
 
-/// Opens the copied journal, as a restored node would, and looks where it ends.
-fn check_copy(to: &BackupFolder, pin: &Pin) -> Result<(), BackupError> {
+/// Whether a file was gone when it was to be copied.
+fn is_gone(error: &BackupError) -> bool {
+    let BackupError::File { action: "opened", source, .. } = error else { return false };
+    source.kind() == io::ErrorKind::NotFound
+}
+
+/// Opens the copied journal, as a restored node would, looks where it ends, and which of its files
+/// are in the archive alone.
+fn check_copy(to: &BackupFolder, pin: &Pin) -> Result<Vec<ArchivedFile>, BackupError> {
     let copied = Layout::new(&to.node());
     let (log, _) = survey::open(&copied, pin.genesis)?;
-    let head = log.head();
+    let (head, archived) = (log.head(), log.reader().archived_files()?);
     drop(log);
     // Opening locks the folder by a file, which is no part of the backup.
     let lock = copied.journal().join("lock");
     fs::remove_file(&lock).map_err(failed("removed", &lock))?;
     match (head.group, head.journal_hash) == (pin.group, pin.journal_hash) {
-        true => Ok(()),
+        true => Ok(archived),
         false => Err(BackupError::End { expected: pin.group, found: head.group }),
     }
 }

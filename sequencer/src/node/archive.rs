@@ -1,0 +1,114 @@
+//! Opens the archive of a node, so that its journal is read there too.
+
+use std::io;
+use std::sync::Arc;
+
+use archive::{Fetcher, Objects, PlaceError, PublicFile, Room};
+use journal::{Archive, FileName};
+use model::BatchNumber;
+use thiserror::Error;
+
+use crate::disk::{FileSystems, FreeSpace};
+use crate::doors::config::{Config, ConfigError};
+use crate::folder::layout::Layout;
+use crate::folder::store::{Store, StoreError};
+
+/// Most public batch files of one manifest, and bytes after which no further one is read: some
+/// large ones shall not be in memory at once.
+const BATCHES_AT_ONCE: usize = 64;
+const BATCH_BYTES: usize = model::limits::BATCH_FILE_BYTES_MAX;
+
+/// Why the archive cannot be used, whether or not it answers.
+#[derive(Debug, Error)]
+pub enum ArchiveSetupError {
+    /// The configuration is not accepted.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The place does not open.
+    #[error("`[archive]`")]
+    Place(#[from] PlaceError),
+    /// What is fetched has nowhere to be.
+    #[error("expected to keep fetched files in the folder archived/")]
+    Folder(#[source] io::Error),
+}
+
+/// An archive that is configured: its objects, and who fetches them for the journal's readers.
+#[derive(Clone)]
+pub(super) struct OpenedArchive {
+    pub(super) objects: Objects,
+    pub(super) fetcher: Fetcher,
+}
+
+impl OpenedArchive {
+    /// That of a configuration, if it names one. Nothing is asked of it yet.
+    pub(super) fn open(
+        layout: &Layout,
+        config: &Config,
+    ) -> Result<Option<OpenedArchive>, ArchiveSetupError> {
+        let section = &config.archive;
+        let Some(place) = section.place()? else { return Ok(None) };
+        let objects = place.open(&section.access())?;
+        let (folder, reserve) = (layout.archived(), config.journal.reserve_bytes);
+        let space = FileSystems::of([folder.clone()]);
+        // What readers fetch takes none of the room that frames leave to everything else.
+        let room = Room::new(move |bytes| {
+            space.free_bytes().is_ok_and(|free| free >= reserve.saturating_add(bytes))
+        });
+        let fetcher = Fetcher::start(objects.clone(), &folder, section.cache_limits(), room);
+        let fetcher = fetcher.map_err(ArchiveSetupError::Folder)?;
+        Ok(Some(OpenedArchive { objects, fetcher }))
+    }
+
+    /// For the journal's readers.
+    pub(super) fn reads(&self) -> Arc<dyn Archive> {
+        Arc::new(self.fetcher.clone())
+    }
+}
+
+/// The archive of a folder, as its own configuration says, for whoever only reads its journal, if
+/// any of that is there; `None` where all of it is here.
+///
+/// # Errors
+/// [`ArchiveSetupError`].
+pub fn reads_of(layout: &Layout) -> Result<Option<Arc<dyn Archive>>, ArchiveSetupError> {
+    if !has_archived(layout) || !layout.config().exists() {
+        return Ok(None);
+    }
+    let config = Config::read(&layout.config())?;
+    Ok(OpenedArchive::open(layout, &config)?.map(|opened| opened.reads()))
+}
+
+/// Public files of the settled batches behind this one, the first few.
+pub(super) fn settled_files(store: &Store, last: u64) -> Result<Vec<PublicFile>, StoreError> {
+    let rows = store.assembled_from(BatchNumber(last + 1), BATCHES_AT_ONCE)?;
+    let (mut files, mut read) = (Vec::new(), 0);
+    for (number, row) in rows {
+        if read >= BATCH_BYTES {
+            break;
+        }
+        // What is not settled may be made anew, with other bytes.
+        if row.settled.is_none() || number.0 != last + 1 + files.len() as u64 {
+            break;
+        }
+        match store.public_bytes(number) {
+            Ok(Some(bytes)) => {
+                read += bytes.len();
+                files.push(PublicFile { batch: number.0, bytes });
+            }
+            // The scrub makes it anew, and then it is archived.
+            Ok(None) | Err(StoreError::Corrupt { .. }) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(files)
+}
+
+/// Whether a file of the journal is in an archive and no longer here.
+fn has_archived(layout: &Layout) -> bool {
+    let Ok(entries) = std::fs::read_dir(layout.journal()) else { return false };
+    let is_stub = |entry: io::Result<std::fs::DirEntry>| {
+        let name = entry.ok()?.file_name();
+        Some(matches!(FileName::parse(name.to_str()?)?, FileName::Archived(_)))
+    };
+    entries.into_iter().any(|entry| is_stub(entry) == Some(true))
+}

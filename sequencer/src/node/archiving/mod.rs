@@ -1,0 +1,249 @@
+//! The archiving stage: brings sealed files and public batch files to the archive, and removes here
+//! what is there and nobody needs. Whatever it meets, collection goes on.
+//!
+//! ```text
+//!   sealed file -> checked, hashed, put, read back -> manifest, read back
+//!               -> old enough or too many -> read back once more -> stub, sync -> removed
+//! ```
+
+mod keep;
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use archive::{ArchiveError, Archiver, Pushed};
+use journal::{FileMedium, PutAwayError, Reader, SealedFile};
+use model::{Clock as _, Millis, with_causes};
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use self::keep::{Keep, Needed, may_go};
+use super::archive::{OpenedArchive, settled_files};
+use super::blocking::Blocking;
+use super::head::{HeadError, Memories};
+use super::snapshots::Snapshots;
+use super::watched::Watched;
+use crate::clock::NodeClock;
+use crate::folder::layout::Layout;
+use crate::folder::store::{Store, StoreError};
+use crate::guard::UnplannedEnd;
+
+/// First pause after a round that failed; it doubles up to the pause between two rounds.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Why a round ended early.
+#[derive(Debug, Error)]
+enum RoundError {
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error(transparent)]
+    PutAway(#[from] PutAwayError),
+    #[error("the store cannot be asked what is settled")]
+    Store(#[from] StoreError),
+    #[error("what is settled cannot be told")]
+    Head(#[from] HeadError),
+    #[error("the journal's files or its snapshots cannot be listed")]
+    Files(#[from] io::Error),
+    #[error(transparent)]
+    Panicked(#[from] UnplannedEnd),
+}
+
+impl RoundError {
+    fn is_lasting(&self) -> bool {
+        matches!(self, RoundError::Archive(error) if error.is_lasting())
+    }
+}
+
+/// What the stage works with.
+pub(super) struct Archiving {
+    pub(super) archive: OpenedArchive,
+    pub(super) journal: Reader<FileMedium>,
+    pub(super) layout: Layout,
+    pub(super) edge: l1_contracts::Edge,
+    pub(super) store: Arc<Store>,
+    pub(super) snapshots: Snapshots,
+    pub(super) every: Duration,
+    pub(super) keep_local: Duration,
+    pub(super) keep_local_bytes: u64,
+    pub(super) clock: Arc<NodeClock>,
+    pub(super) watched: Watched,
+    pub(super) blocking: Blocking,
+}
+
+impl Archiving {
+    /// Works until it is stopped. What fails is told and tried again; a place that is another
+    /// node's is told and left alone.
+    ///
+    /// # Errors
+    /// None: a panic is the only way in which it fails itself.
+    pub(super) async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), Infallible> {
+        let mut archiver = None;
+        tokio::select! {
+            () = self.rounds(&mut archiver) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+        // Until the node stops: an end before would be a failure.
+        drop(stop.wait_for(|stop| *stop).await);
+        self.ended(archiver).await;
+        Ok(())
+    }
+
+    /// Waits for what still reads the journal, which the next start opens.
+    async fn ended(&self, archiver: Option<Archiver<FileMedium>>) {
+        if let Some(archiver) = archiver {
+            archiver.cancel().await;
+        }
+        self.blocking.ended().await;
+    }
+
+    /// Ends once the archive turns out to be another's.
+    async fn rounds(&self, archiver: &mut Option<Archiver<FileMedium>>) {
+        let metrics = self.watched.metrics();
+        let mut pause = RETRY.min(self.every);
+        loop {
+            let ended = self.round(archiver).await;
+            self.count();
+            let failed = ended.err();
+            metrics.archive_failing.set(i64::from(failed.is_some()));
+            metrics.archive_failures_total.inc_by(u64::from(failed.is_some()));
+            let is_lasting = failed.as_ref().is_some_and(RoundError::is_lasting);
+            metrics.archive_stopped.set(i64::from(is_lasting));
+            self.watched.count_archive_round();
+            let Some(error) = failed else {
+                pause = RETRY.min(self.every);
+                sleep(self.every).await;
+                continue;
+            };
+            let cause = with_causes(&error);
+            if is_lasting {
+                tracing::error!(
+                    cause,
+                    "nothing is archived until the next start, and nothing removed here: \
+                     collection goes on"
+                );
+                return;
+            }
+            tracing::warn!(cause, "a round of the archive failed: it is tried again");
+            sleep(pause).await;
+            pause = (pause * 2).min(self.every);
+        }
+    }
+
+    async fn round(&self, archiver: &mut Option<Archiver<FileMedium>>) -> Result<(), RoundError> {
+        // A journal that lacks something shall be mended first: what it holds may not stay.
+        if self.watched.hold().is_set() {
+            return Ok(());
+        }
+        let archiver = match archiver {
+            Some(archiver) => archiver,
+            None => {
+                let genesis = statement::journal::genesis(self.edge.scope());
+                let (objects, journal) = (self.archive.objects.clone(), self.journal.clone());
+                archiver.insert(Archiver::open(objects, journal, genesis).await?)
+            }
+        };
+        loop {
+            let waiting = archiver.waiting()?;
+            self.tell_waiting(&waiting)?;
+            let (store, last) = (Arc::clone(&self.store), archiver.chain().last_batch());
+            let batches = self.blocking.run(move || settled_files(&store, last)).await??;
+            let Some(pushed) = archiver.push(batches).await? else { break };
+            self.tell_pushed(pushed);
+        }
+        self.tell_waiting(&[])?;
+        self.put_away(archiver).await
+    }
+
+    /// Removes what may go, one after the other; each is read back from the archive before.
+    async fn put_away(&self, archiver: &Archiver<FileMedium>) -> Result<(), RoundError> {
+        let local = self.local()?;
+        let bytes: u64 = local.iter().map(|file| file.length).sum();
+        self.watched.metrics().archive_local_bytes.set(bytes as i64);
+        let from_group = self.needed_from()?;
+        let needed = Needed { unarchived: archiver.chain().next_file(), from_group };
+        let keep = Keep { age: self.keep_local, bytes: self.keep_local_bytes };
+        let count = may_go(&local, needed, keep, self.clock.now());
+        for file in &local[..count] {
+            let Some(entry) = archiver.archived(file.file).await? else { break };
+            archiver.confirm(&entry).await?;
+            let (journal, number, digest) = (self.journal.clone(), file.file, entry.digest);
+            match self.blocking.run(move || journal.put_away(number, &digest)).await? {
+                Ok(()) => {}
+                // Its index is being written: the next round comes again.
+                Err(PutAwayError::NotIndexed { .. }) => break,
+                Err(error) => return Err(error.into()),
+            }
+            self.watched.metrics().archive_put_away_total.inc();
+            tracing::info!(file = number, bytes = file.length, "a file left for the archive");
+        }
+        Ok(())
+    }
+
+    fn local(&self) -> Result<Vec<SealedFile>, RoundError> {
+        let numbers = self.journal.local_files()?;
+        Ok(numbers
+            .into_iter()
+            .map(|file| self.journal.sealed_file(file))
+            .collect::<Result<_, _>>()?)
+    }
+
+    /// The first group that has to be here: a start reads from the last snapshot on, from the one
+    /// before where that is damaged, and windows that are not settled are read back from theirs.
+    /// Without a snapshot all of it.
+    fn needed_from(&self) -> Result<u64, RoundError> {
+        let snapshots = self.snapshots.groups_confirmed(&self.journal)?;
+        // One alone is no reason: on the day on which it is damaged a start would need the archive.
+        let [first, _, ..] = snapshots[..] else { return Ok(0) };
+        let settled = self.store.last_settled()?;
+        if settled.0 == 0 {
+            return Ok(0);
+        }
+        let memories = Memories { layout: &self.layout, edge: &self.edge, store: &self.store };
+        let close = memories.assembled(settled)?;
+        let close = close.and_then(|close| self.journal.group_of(close.position.0).ok());
+        Ok(first.min(close.unwrap_or(0)))
+    }
+
+    fn tell_waiting(&self, waiting: &[u64]) -> Result<(), RoundError> {
+        let metrics = self.watched.metrics();
+        metrics.archive_waiting_files.set(waiting.len() as i64);
+        let since = match waiting.first() {
+            None => 0,
+            Some(first) => {
+                let last_time = self.journal.sealed_file(*first)?.last_time;
+                let now = self.clock.now();
+                now.since(Millis::new(last_time).unwrap_or(now))
+            }
+        };
+        metrics.archive_oldest_waiting_seconds.set(since as f64 / 1_000.0);
+        Ok(())
+    }
+
+    fn tell_pushed(&self, pushed: Pushed) {
+        let (metrics, Pushed { files, batches, bytes }) = (self.watched.metrics(), pushed);
+        metrics.archive_files_total.inc_by(files);
+        metrics.archive_batches_total.inc_by(batches);
+        metrics.archive_bytes_total.inc_by(bytes);
+        tracing::info!(files, batches, bytes, "archived");
+    }
+
+    /// Counts what readers had fetched.
+    fn count(&self) {
+        let metrics = self.watched.metrics();
+        let (fetched, failed) = self.archive.fetcher.counts();
+        let (told, told_failed) =
+            (&metrics.archive_fetched_total, &metrics.archive_fetch_failures_total);
+        told.inc_by(fetched.saturating_sub(told.get()));
+        told_failed.inc_by(failed.saturating_sub(told_failed.get()));
+        metrics.archive_kept_bytes.set(self.archive.fetcher.kept_bytes() as i64);
+    }
+}
+
+/// Stands for the stage where nothing is archived.
+pub(super) async fn idle(mut stop: watch::Receiver<bool>) -> Result<(), Infallible> {
+    drop(stop.wait_for(|stop| *stop).await);
+    Ok(())
+}
