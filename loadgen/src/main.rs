@@ -10,12 +10,11 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use loadgen::verify::Verification;
 use loadgen::{
-    Habits, Live, LoadConfig, LoadError, Rate, Report, VerifyConfig, VerifyError, assignments,
-    parse_duration, run, verify,
+    Habits, Laying, Live, LoadConfig, LoadError, Rate, Report, VerifyConfig, VerifyError,
+    assignments, parse_duration, run, verify,
 };
 use model::ExitCode;
 use tokio::sync::watch;
-use wire::Codec;
 
 use cli::idle::{IdleArgs, connect};
 use cli::outputs::Outputs;
@@ -83,9 +82,10 @@ struct Run {
     /// Readings in each frame, 1 to 4094.
     #[arg(long, value_name = "N", default_value_t = 256)]
     frame_readings: usize,
-    /// How readings lie in frames: raw, columnar or grid.
+    /// How readings lie in frames: raw, columnar or grid; or block: columnar, and small frames
+    /// that wait together go in one message.
     #[arg(long, value_name = "CODEC", default_value = "raw", value_parser = parse_codec)]
-    codec: Codec,
+    codec: Laying,
     /// Most frames without a receipt, over all streams, 1 to 65536. At the highest rate this is
     /// what latency depends on: it is the queue.
     #[arg(long, value_name = "FRAMES", default_value_t = 1024)]
@@ -107,8 +107,8 @@ struct Run {
     outputs: Outputs,
 }
 
-fn parse_codec(name: &str) -> Result<Codec, String> {
-    Codec::from_name(name).ok_or_else(|| "expected raw, columnar or grid".to_owned())
+fn parse_codec(name: &str) -> Result<Laying, String> {
+    Laying::from_name(name).ok_or_else(|| format!("expected {}", Laying::EXPECTED))
 }
 
 /// Reconnects and checks that the node has everything that a ledger says was acknowledged
@@ -158,7 +158,7 @@ async fn load(args: Run) -> Result<ExitCode, Failure> {
         rate: args.rate,
         duration: args.duration,
         frame_readings: args.frame_readings,
-        codec: args.codec,
+        laying: args.codec,
         in_flight_max: args.in_flight,
         habits: Habits::default(),
         drain: args.drain,

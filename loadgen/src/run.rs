@@ -28,6 +28,7 @@ use crate::assignments::Assignment;
 use crate::exit;
 use crate::flight::{Arrival, InFlight, lock};
 use crate::hgrm::percentile_text;
+use crate::laying::Laying;
 use crate::ledger::{LedgerError, LedgerWriter};
 use crate::pace::{Pace, Rate};
 use crate::recorder::{Event, Live, Recorder, StreamLabel, Totals};
@@ -68,7 +69,7 @@ pub struct LoadConfig {
     pub frame_readings: usize,
     /// How readings lie in frames. Of a grid, times are on one; else they are as irregular as a
     /// clock's.
-    pub codec: Codec,
+    pub laying: Laying,
     /// Most frames without a receipt over all streams, 1 to [`IN_FLIGHT_MAX`]. Reached: sending
     /// waits, and the wait counts into the latency of what is due.
     pub in_flight_max: usize,
@@ -348,7 +349,8 @@ impl Load<'_> {
         let mut settings =
             ConnectionConfig::new(config.node, &*config.server_name, identity, deployment);
         settings.name = ClientName::new("vitals-loadgen").expect("14 printable characters");
-        (settings.receipts, settings.codec) = (own, Some(config.codec));
+        (settings.receipts, settings.codec) = (own, Some(config.laying.codec()));
+        settings.limits.block_frames_max = config.laying.block_frames_max();
         (settings.waits.retry_for, settings.waits.open) = (config.retry_for, config.retry_for);
         // What is in flight is bounded here, over all gateways; a connection shall never be the
         // bound. One frame more, since a frame is held a little longer than its permit.
@@ -419,7 +421,7 @@ impl Load<'_> {
             Rate::PerSecond(rate) => streams.saturating_mul(1_000_000_000) / rate.get(),
         };
         let period = recording.period_ns.min(shortest).max(1);
-        (self.config.codec == Codec::GRID).then_some(period)
+        (self.config.laying.codec() == Codec::GRID).then_some(period)
     }
 
     fn sender(&self, opened: Opened, begin: Duration) -> Sender {

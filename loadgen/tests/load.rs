@@ -8,8 +8,8 @@ use std::time::Duration;
 use client::Fingerprint;
 use loadgen::verify::Verification;
 use loadgen::{
-    Assignment, Habits, Live, LoadConfig, Rate, Report, VerifyConfig, VerifyError, find_deployment,
-    run, verify,
+    Assignment, Habits, Laying, Live, LoadConfig, Rate, Report, VerifyConfig, VerifyError,
+    find_deployment, run, verify,
 };
 use model::{DeviceId, ExitCode, PatientIndex, RejectCode, signal_by_name};
 use tempfile::TempDir;
@@ -50,7 +50,7 @@ impl Ward {
             rate: Rate::PerSecond(NonZeroU64::new(16_000).expect("not zero")),
             duration: Duration::from_millis(100),
             frame_readings: 16,
-            codec: Codec::RAW,
+            laying: Laying::Frames(Codec::RAW),
             in_flight_max: 1000,
             habits: Habits::default(),
             drain: Duration::from_secs(30),
@@ -116,10 +116,12 @@ async fn every_frame_sent_is_acknowledged_timed_and_found_again() {
 
 #[tokio::test]
 async fn every_codec_carries_the_recordings_and_a_grid_in_few_bytes() {
-    for codec in Codec::SPOKEN {
+    let alone = Codec::SPOKEN.map(Laying::Frames);
+    for laying in alone.into_iter().chain([Laying::Blocks]) {
+        let codec = laying.codec();
         let ward = Ward::open(Behaviour::default());
         let rate = Rate::PerSecond(NonZeroU64::new(256_000).expect("not zero"));
-        let report = load(&LoadConfig { codec, rate, frame_readings: 256, ..ward.config() }).await;
+        let report = load(&LoadConfig { laying, rate, frame_readings: 256, ..ward.config() }).await;
         assert_eq!(report.exit_code(), ExitCode::Ok, "{}", report.text());
         assert_eq!(report.readings_acknowledged, 256 * report.frames_sent);
         assert!(report.frames_sent > 0);
@@ -134,6 +136,19 @@ async fn every_codec_carries_the_recordings_and_a_grid_in_few_bytes() {
         let limit = if codec == Codec::GRID { 2 } else { 17 };
         assert!(bytes < limit * report.readings_acknowledged, "{codec:?}: {bytes}");
     }
+}
+
+#[tokio::test]
+async fn small_frames_in_blocks_are_acknowledged_one_by_one() {
+    let ward = Ward::open(Behaviour::default());
+    let rate = Rate::PerSecond(NonZeroU64::new(8_000).expect("not zero"));
+    let config = LoadConfig { rate, frame_readings: 2, ..ward.config() };
+    let report = load(&LoadConfig { laying: Laying::Blocks, ..config }).await;
+    assert_eq!(report.exit_code(), ExitCode::Ok, "{}", report.text());
+    assert!(report.frames_sent > 0);
+    assert_eq!(report.readings_acknowledged, 2 * report.frames_sent);
+    let found = ward.verify().await.expect("an answer");
+    assert_eq!((found.acknowledged, found.lost), (report.frames_sent, 0));
 }
 
 #[tokio::test]

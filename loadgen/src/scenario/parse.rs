@@ -19,6 +19,7 @@ use super::script::{
 };
 use super::shipped::Shipped;
 use crate::hostile::{Behaviour, HOSTILE_CONNECTIONS_MAX};
+use crate::laying::Laying;
 use crate::pace::{Rate, parse_duration};
 use crate::run::{Habits, IN_FLIGHT_MAX, Outage};
 
@@ -259,7 +260,7 @@ impl Source<'_> {
             name: self.name(&raw.name)?,
             count: self.number("count", &raw.count, 1..GATEWAYS_MAX + 1)?,
             streams: streams.transpose()?,
-            codec: self.codec(raw.codec.as_ref())?,
+            laying: self.laying(raw.codec.as_ref())?,
             readings: self.number("readings", &raw.readings, 1..Frame::RAW_READINGS_MAX + 1)?,
             rate,
             in_flight: in_flight.transpose()?.unwrap_or(IN_FLIGHT),
@@ -347,10 +348,10 @@ impl Source<'_> {
         })
     }
 
-    fn codec(&self, found: Option<&Spanned<String>>) -> Result<Codec, ScenarioError> {
-        let Some(found) = found else { return Ok(Codec::RAW) };
-        let codec = Codec::from_name(found.get_ref());
-        codec.ok_or_else(|| self.wrong("codec", found, "raw, columnar or grid"))
+    fn laying(&self, found: Option<&Spanned<String>>) -> Result<Laying, ScenarioError> {
+        let Some(found) = found else { return Ok(Laying::Frames(Codec::RAW)) };
+        let laying = Laying::from_name(found.get_ref());
+        laying.ok_or_else(|| self.wrong("codec", found, Laying::EXPECTED))
     }
 
     /// Plain, since reports make file names of it.

@@ -166,7 +166,7 @@ fn load_of(config: &PlayConfig, group: &Group, assignments: Vec<Assignment>) -> 
         rate: group.rate,
         duration: scenario.duration,
         frame_readings: group.readings,
-        codec: group.codec,
+        laying: group.laying,
         in_flight_max: group.in_flight,
         habits: group.habits,
         drain: scenario.drain,

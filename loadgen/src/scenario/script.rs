@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use wire::Codec;
-
 use crate::hostile::Behaviour;
+use crate::laying::Laying;
 use crate::pace::Rate;
 use crate::run::Habits;
 
@@ -40,7 +39,7 @@ pub struct Group {
     /// Streams of each that are sent; none: all that are assigned to it.
     pub streams: Option<usize>,
     /// How readings lie in frames.
-    pub codec: Codec,
+    pub laying: Laying,
     /// Readings of a frame.
     pub readings: usize,
     /// How fast, over the whole group.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use model::{Millis, Position, RejectCode, Sequence, StreamHandle};
 use wire::{
-    AccessAnswer, AccessItem, ClientConfig, ClientEvent, ClientLimits, ClientMessage,
+    AccessAnswer, AccessItem, BlockFrame, ClientConfig, ClientEvent, ClientLimits, ClientMessage,
     ClientSession, ClockFact, Concern, Credit, DeviceTime, Features, Frame, FramesItem,
     GroupIdentity, Items, KeptFrames, Lane, NamesAnswer, NamesQuestion, OperationItem,
     PROTOCOL_VERSION, Page, Receipt, RefusalItem, Reject, ReleaseEnd, Released, RenewalAnswer,
@@ -21,6 +21,7 @@ const LIMITS: ClientLimits = ClientLimits {
     held_bytes_max: 1024,
     streams_max: 3,
     requests_max: 3,
+    block_frames_max: 3,
     receipts_max: 3,
     retry_after_ms: 1_000,
     reopen_after_ms_max: 8_000,
@@ -381,14 +382,20 @@ impl Held {
         let message = ClientMessage::decode(bytes.clone()).expect("a message");
         assert_eq!(message.encode(), bytes, "one message, one encoding");
         let after = self.session.under_way();
-        let ClientMessage::Frame(frame) = message else {
-            return assert_eq!(before, after, "only frames take credit");
+        let sent = match message {
+            ClientMessage::Frame(frame) => vec![(frame.header().handle, frame.sequence())],
+            ClientMessage::Block(block) => {
+                let place = |one: &BlockFrame| (one.handle, one.frame.sequence());
+                block.frames().iter().map(place).collect()
+            }
+            _ => return assert_eq!(before, after, "only frames take credit"),
         };
         assert!(after.fits(self.credit), "within the credit: {after:?} of {:?}", self.credit);
-        assert_eq!(after.frames, before.frames + 1);
-        let held = &self.frames[&frame.header().handle];
-        let is_held = held.iter().any(|(sequence, _)| *sequence == frame.sequence());
-        assert!(is_held, "what is sent has no receipt");
+        assert_eq!(after.frames as usize, before.frames as usize + sent.len());
+        for (handle, sequence) in sent {
+            let is_held = self.frames[&handle].iter().any(|(held, _)| *held == sequence);
+            assert!(is_held, "what is sent has no receipt");
+        }
     }
 
     fn check(&self) {

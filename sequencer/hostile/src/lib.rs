@@ -23,7 +23,8 @@ pub use batches::{opening, operation, private_file, public_file, released_frames
 pub use client::client_session;
 pub use journal::{journal_damage, journal_file, journal_folder};
 pub use messages::{
-    access_request, client_messages, entry, frame, receipt, registry_change, server_messages,
+    access_request, client_messages, entry, frame, frame_block, receipt, registry_change,
+    server_messages,
 };
 pub use recorded::recording;
 pub use server::server_session;
@@ -51,6 +52,7 @@ targets! {
     client_session
     entry
     frame
+    frame_block
     journal_damage
     journal_file
     journal_folder

@@ -84,6 +84,26 @@ pub fn frame(bytes: &[u8]) {
     }
 }
 
+/// A [`Block`](wire::Block): the frames in it are those that would have come alone.
+///
+/// # Panics
+/// If a frame in it reads otherwise alone, or they make another block than they came in.
+pub fn frame_block(bytes: &[u8]) {
+    let bytes = Bytes::copy_from_slice(bytes);
+    let Ok(ClientMessage::Block(block)) = ClientMessage::decode(bytes.clone()) else { return };
+    let moved = |one: &wire::BlockFrame| {
+        let wire::FrameHeader { epoch, sequence, .. } = *one.frame.header();
+        one.frame.at_place(FramePlace { handle: one.handle, epoch, sequence })
+    };
+    let frames: Vec<_> = block.frames().iter().map(moved).collect();
+    for (frame, one) in frames.iter().zip(block.frames()) {
+        assert_eq!(Frame::from_bytes(frame.as_bytes().clone()).as_ref(), Ok(frame));
+        assert_eq!(frame.stored(), one.frame, "in its stored form");
+    }
+    let again = wire::Block::new(&frames).expect("what came together goes together");
+    assert_eq!(ClientMessage::Block(again).encode(), bytes, "one block, one encoding");
+}
+
 /// A [`SignedReceipt`], and as much of it as a [`Receipt`].
 ///
 /// # Panics

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use model::{Digest, Millis, Position, RejectCode, Sequence, StreamHandle};
 use wire::limits::RECEIPT_ITEMS_MAX;
 use wire::{
-    AccessAnswer, ClientMessage, ClockFact, Credit, DeviceTime, Features, Frame, FramesItem,
+    AccessAnswer, Block, ClientMessage, ClockFact, Credit, DeviceTime, Features, Frame, FramesItem,
     GroupIdentity, Hello, Items, Lane, NamesQuestion, OpenStream, OperationItem, Page, Receipt,
     ReleaseEnd, Released, RequestId, ServerConfig, ServerEvent, ServerLimits, ServerMessage,
     ServerSession, SignedReceipt, Standing, StreamName, SyncMethod, signer_address,
@@ -152,7 +152,11 @@ impl Served {
                 ClientMessage::Names { request, question: question.expect("few names") }
             }
             7 => ClientMessage::EndStream { handle: parties::handle(source) },
-            8 if source.below(8) == 0 => ClientMessage::Goodbye,
+            8 => match source.below(8) {
+                0 => ClientMessage::Goodbye,
+                1 => return self.hear_block(source),
+                _ => return self.hear_frame(source),
+            },
             _ => return self.hear_frame(source),
         };
         self.tell(message);
@@ -164,6 +168,21 @@ impl Served {
         let place = parties::place(source, handle, next);
         if let Some(frame) = parties::frame(source, place, self.now) {
             self.feed(lane, frame.as_bytes());
+        }
+    }
+
+    /// Frames of any streams in one message, if they are in order.
+    fn hear_block(&mut self, source: &mut Source<'_>) {
+        let lane = parties::lane(source);
+        let mut frames = Vec::new();
+        for _ in 0..2 + source.below(3) {
+            let handle = parties::handle(source);
+            let next = self.open.get(&handle).map_or(1, |open| open.last.saturating_add(1));
+            let place = parties::place(source, handle, next);
+            frames.extend(parties::frame(source, place, self.now));
+        }
+        if let Ok(block) = Block::new(&frames) {
+            self.feed(lane, &ClientMessage::Block(block).encode());
         }
     }
 

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use model::{Millis, RejectCode, Sequence, StreamHandle};
 
+use crate::limits::BLOCK_FRAMES_MAX;
 use crate::{
     ClientMessage, ClientName, ClockFact, Concern, Credit, Deframer, Descriptor, Features, Frame,
     Hello, Lane, NamesQuestion, Page, Reading, Reject, ReleaseEnd, RenewalRequest, RequestId,
@@ -23,6 +24,7 @@ mod requests;
 #[cfg(test)]
 mod samples;
 mod stream;
+mod together;
 
 pub use event::{
     ClientConfig, ClientError, ClientEvent, ClientLimits, KeptFrames, StopReason, Violation,
@@ -51,6 +53,8 @@ pub struct ClientSession {
     paused: bool,
     /// What both sides speak, since the last welcome.
     features: Features,
+    /// Most frames of a block.
+    block_frames_max: usize,
     lanes: [Deframer; 3],
     held: HeldFrames,
     requests: Requests,
@@ -66,6 +70,7 @@ impl ClientSession {
             phase: Phase::Disconnected,
             paused: false,
             features: Features::default(),
+            block_frames_max: config.limits.block_frames_max.min(BLOCK_FRAMES_MAX),
             lanes: Default::default(),
             held: HeldFrames::new(config.limits, config.codec),
             requests: Requests::new(config.limits.requests_max),
@@ -156,7 +161,7 @@ impl ClientSession {
         if self.phase != Phase::Ready || self.paused {
             return None;
         }
-        self.held.next_frame(lane)
+        self.next_frames(lane)
     }
 
     /// Sends no further frame on this connection: its owner is about to go over to another one, and

@@ -6,7 +6,7 @@
 use model::Signal;
 
 use crate::columns::bits::BLOCK;
-use crate::columns::bytes::take_array;
+pub(crate) use crate::columns::bytes::{put_number, take, take_array, take_number};
 use crate::columns::rhythm::Rhythm;
 use crate::columns::runs::{Runs, put_runs, take_runs};
 use crate::columns::times::{put_times, take_times};

@@ -2,7 +2,7 @@
 
 use model::{EpochNumber, Sequence, StreamHandle};
 
-use crate::limits::{FRAME_BYTES_MAX, MESSAGE_BYTES_MAX, RELEASED_BYTES_MAX};
+use crate::limits::{BLOCK_BYTES_MAX, FRAME_BYTES_MAX, MESSAGE_BYTES_MAX, RELEASED_BYTES_MAX};
 use crate::{DecodeError, DeviceTime, Features};
 
 /// Bytes of the header.
@@ -27,6 +27,11 @@ impl Codec {
     pub const SPOKEN: [Codec; 3] = [Codec::RAW, Codec::COLUMNAR, Codec::GRID];
     /// The bit that says that the body is encrypted (reserved).
     const ENCRYPTED: u8 = 0x80;
+
+    /// The one with this number, spoken or not.
+    pub(crate) const fn from_number(number: u8) -> Codec {
+        Codec(number)
+    }
 
     /// The number in the header.
     pub const fn number(self) -> u8 {
@@ -63,6 +68,7 @@ impl Codec {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub(crate) enum Type {
+    Block = 0x04,
     Hello = 0x20,
     OpenStream = 0x21,
     ClockFact = 0x22,
@@ -86,7 +92,8 @@ pub(crate) enum Type {
 }
 
 impl Type {
-    const ALL: [Type; 20] = [
+    const ALL: [Type; 21] = [
+        Type::Block,
         Type::Hello,
         Type::OpenStream,
         Type::ClockFact,
@@ -120,9 +127,10 @@ impl Type {
     }
 }
 
-/// Frames have codec numbers 0x00 to 0x1f, with or without the encrypted bit.
+/// Frames have codec numbers 0x00 to 0x1f, with or without the encrypted bit; the number of a block
+/// is among them, and it is none.
 fn is_frame(number: u8) -> bool {
-    number & !Codec::ENCRYPTED < 0x20
+    number != Type::Block as u8 && number & !Codec::ENCRYPTED < 0x20
 }
 
 /// Largest message of this type, header included.
@@ -130,6 +138,7 @@ pub(crate) fn bytes_max(number: u8) -> usize {
     match number {
         _ if is_frame(number) => FRAME_BYTES_MAX,
         number if number == Type::Released as u8 => RELEASED_BYTES_MAX,
+        number if number == Type::Block as u8 => BLOCK_BYTES_MAX,
         _ => MESSAGE_BYTES_MAX,
     }
 }
@@ -185,7 +194,7 @@ impl FrameHeader {
         Ok(FrameHeader {
             length: part(0) as u32,
             // Any of them: `Frame` refuses what is not spoken, with a code of its own.
-            codec: Codec(bytes[4]),
+            codec: Codec::from_number(bytes[4]),
             count: (part(0) >> 48) as u16,
             handle: StreamHandle(part(8) as u32),
             epoch: EpochNumber((part(8) >> 32) as u16),

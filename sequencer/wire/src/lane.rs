@@ -23,14 +23,17 @@ impl Features {
     pub const COLUMNAR: Features = Features(4);
     /// The grid codec.
     pub const GRID: Features = Features(8);
+    /// Frames of several streams in one message.
+    pub const BLOCKS: Features = Features(16);
     /// Certificates that are asked for over the connection of the one before.
     pub const RENEWALS: Features = Features(256);
     /// Every codec of this version.
     pub const CODECS: Features =
         Features(Features::RAW.0 | Features::COLUMNAR.0 | Features::GRID.0);
     /// Everything that this version speaks.
-    pub const SPOKEN: Features =
-        Features(Features::CODECS.0 | Features::NAMES.0 | Features::RENEWALS.0);
+    pub const SPOKEN: Features = Features(
+        Features::CODECS.0 | Features::BLOCKS.0 | Features::NAMES.0 | Features::RENEWALS.0,
+    );
 
     /// What is in both sets.
     pub const fn and(self, other: Features) -> Features {

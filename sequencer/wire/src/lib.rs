@@ -86,6 +86,7 @@
 
 mod access;
 mod asked;
+mod block;
 mod client;
 mod codec;
 mod columns;
@@ -114,6 +115,7 @@ mod time;
 
 pub use access::{AccessKind, AccessRequest, CareTeamId, Reason, SignedAccessRequest, Source};
 pub use asked::Verifies;
+pub use block::{Block, BlockFrame};
 pub use client::{
     ClientConfig, ClientError, ClientEvent, ClientLimits, ClientSession, KeptFrames, StopReason,
     Violation,

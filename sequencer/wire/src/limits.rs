@@ -5,6 +5,21 @@ pub use model::limits::{FRAME_BYTES_MAX, FRAME_READINGS_MAX, MESSAGE_BYTES_MAX};
 /// Largest message of all, bytes: one released frame with what describes it.
 pub const RELEASED_BYTES_MAX: usize = FRAME_BYTES_MAX + 1024;
 
+/// Most frames of one block.
+pub const BLOCK_FRAMES_MAX: usize = 64;
+
+/// Largest frame that goes in a block, bytes, its header included: a longer one gains nothing.
+pub const BLOCK_FRAME_BYTES_MAX: usize = 512;
+
+/// Shortest body of a frame in a block, bytes: no codec has a shorter one.
+pub const BLOCK_BODY_BYTES_MIN: usize = 6;
+
+/// Fewest bytes that a frame takes in a block: five fields of one byte, and a body.
+pub const BLOCK_PART_BYTES_MIN: usize = 5 + BLOCK_BODY_BYTES_MIN;
+
+/// Largest block, bytes: each frame takes at most what it takes alone.
+pub const BLOCK_BYTES_MAX: usize = 32 + BLOCK_FRAMES_MAX * BLOCK_FRAME_BYTES_MAX;
+
 /// Longest name a client gives itself in its hello, bytes.
 pub const CLIENT_NAME_BYTES_MAX: usize = 64;
 

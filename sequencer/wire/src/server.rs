@@ -11,9 +11,9 @@ use model::{Digest, Millis, RejectCode, Sequence, StreamHandle};
 use crate::header::take_handle;
 use crate::limits::FRAME_BYTES_MAX;
 use crate::{
-    AccessAnswer, ClientMessage, Concern, Credit, Deframer, Features, Hello, Lane, Mark,
-    MessageError, NamesAnswer, OpenStream, PROTOCOL_VERSION, Reject, ReleaseEnd, Released,
-    RenewalAnswer, RequestId, ServerMessage, SignedReceipt, Standing, UnderWay, Welcome,
+    AccessAnswer, Block, BlockFrame, ClientMessage, Concern, Credit, Deframer, Features, Hello,
+    Lane, Mark, MessageError, NamesAnswer, OpenStream, PROTOCOL_VERSION, Reject, ReleaseEnd,
+    Released, RenewalAnswer, RequestId, ServerMessage, SignedReceipt, Standing, UnderWay, Welcome,
 };
 
 mod event;
@@ -269,13 +269,14 @@ impl ServerSession {
                 ClientMessage::Frame(frame) => {
                     self.take_frame(ReceivedFrame { lane, handle, frame }, now)?;
                 }
+                ClientMessage::Block(block) => self.take_block(lane, block, now)?,
                 message => self.handle_message(lane, message)?,
             }
         }
         Ok(())
     }
 
-    /// Any but a frame.
+    /// Any but frames.
     fn handle_message(&mut self, lane: Lane, message: ClientMessage) -> Result<(), RejectCode> {
         let ready = self.phase == Phase::Ready;
         match message {
@@ -391,6 +392,22 @@ impl ServerSession {
         let Taken { event, reject } = self.streams.take(received, now)?;
         self.events.extend(event);
         self.tell(reject);
+        Ok(())
+    }
+
+    /// Takes each frame of a block as if it had come alone: what is wrong with one is told of that
+    /// one, and the others go on (W.90).
+    fn take_block(&mut self, lane: Lane, block: Block, now: Millis) -> Result<(), RejectCode> {
+        if self.phase != Phase::Ready {
+            return Err(RejectCode::Protocol);
+        }
+        if !self.features.contains(Features::BLOCKS) {
+            return Err(RejectCode::Version);
+        }
+        for BlockFrame { handle, frame } in block.into_frames() {
+            // What came before one that ends the session was delivered, as if it had come alone.
+            self.take_frame(ReceivedFrame { lane, handle, frame }, now)?;
+        }
         Ok(())
     }
 

@@ -47,7 +47,7 @@ fn a_scenario_says_who_sends_what_and_what_is_expected() {
         name: "monitors".into(),
         count: 3,
         streams: None,
-        codec: Codec::GRID,
+        laying: Laying::Frames(Codec::GRID),
         readings: 90,
         rate: Rate::Natural,
         in_flight: 1024,
@@ -80,7 +80,12 @@ fn what_is_wrong_is_named_with_its_line_and_what_is_expected() {
     refused("p99_ms_max", "p98_ms_max", 5, &["unknown field", "p98_ms_max", "p99_ms_max"]);
     refused("\"monitors\"", "\"Bed 1\"", 8, &["name", "a-z 0-9 -", "found Bed 1"]);
     refused("count = 3", "count = 0", 9, &["count", "1 to 10000", "found 0"]);
-    refused("codec = \"grid\"", "codec = \"zip\"", 10, &["raw, columnar or grid", "found zip"]);
+    refused(
+        "codec = \"grid\"",
+        "codec = \"zip\"",
+        10,
+        &["raw, columnar, grid or block", "found zip"],
+    );
     refused("readings = 90", "readings = 4095", 11, &["1 to 4094", "found 4095"]);
     refused("readings = 90", "reading = 90", 11, &["unknown field"]);
     refused("\"natural\"", "\"quick\"", 12, &["rate", "250k or 4M", "found quick"]);

@@ -58,6 +58,9 @@ fn of_the_wire(seeds: &mut Seeds) {
         if folder == "client_messages" && bytes.get(4) == Some(&0) {
             seeds.insert(("frame", file.clone()), bytes.clone());
         }
+        if folder == "client_messages" && bytes.get(4) == Some(&4) {
+            seeds.insert(("frame_block", file.clone()), bytes.clone());
+        }
         seeds.insert((folder, file), bytes);
     }
 }

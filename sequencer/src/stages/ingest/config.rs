@@ -408,9 +408,10 @@ const CREDIT_FRAMES_MIN: u32 = 8;
 const CREDIT_BYTES_MIN: u64 = 2 * wire::limits::FRAME_BYTES_MAX as u64;
 /// Most bytes that are read from a lane at once.
 pub(super) const READ_BYTES_MAX: usize = 16 << 10;
-/// More events than one read can bring: the smallest message has a header of 32 bytes, and a
-/// lane may hold almost a whole one from before.
-pub(super) const EVENTS_OF_A_READ_MAX: usize = 2 * READ_BYTES_MAX / wire::HEADER_BYTES;
+/// More events than one read can bring: no message and no frame of a block is shorter, and a lane
+/// may hold almost a whole block from before.
+pub(super) const EVENTS_OF_A_READ_MAX: usize =
+    READ_BYTES_MAX / wire::limits::BLOCK_PART_BYTES_MIN + wire::limits::BLOCK_FRAMES_MAX;
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 use model::{ChainScope, Millis, Position, RejectCode, Sequence, StreamHandle};
 use thiserror::Error;
 
+use crate::limits::BLOCK_FRAMES_MAX;
 use crate::{
     AccessAnswer, Address, ClientName, Codec, DecodeError, Frame, FrameError, Holder, Mark,
     NamesAnswer, ReceiptError, Released, RenewalAnswer, RequestId, SignedReceipt, Standing,
@@ -37,6 +38,9 @@ pub struct ClientLimits {
     pub streams_max: usize,
     /// Most operations and requests without an answer. Default 32. Reached: asking fails.
     pub requests_max: usize,
+    /// Most small frames that go in one message to a server that takes them so (W.91). Default 64;
+    /// below 2 each goes alone.
+    pub block_frames_max: usize,
     /// Receipts remembered to recognise two for one group. Default 1024; at most 64 KiB each,
     /// mostly some hundred bytes. Reached: the oldest group is forgotten.
     pub receipts_max: usize,
@@ -53,6 +57,7 @@ impl Default for ClientLimits {
             held_bytes_max: 8 << 20,
             streams_max: 512,
             requests_max: 32,
+            block_frames_max: BLOCK_FRAMES_MAX,
             receipts_max: 1024,
             retry_after_ms: 1000,
             reopen_after_ms_max: 60_000,

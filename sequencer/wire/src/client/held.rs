@@ -197,6 +197,15 @@ impl HeldFrames {
 
     /// The bytes of the next frame to send on a lane, which is then under way.
     pub(super) fn next_frame(&mut self, lane: Lane) -> Option<Bytes> {
+        self.next_frame_if(lane, |_| true)
+    }
+
+    /// As [`HeldFrames::next_frame`], if the next one is such a frame.
+    pub(super) fn next_frame_if(
+        &mut self,
+        lane: Lane,
+        is_wanted: impl Fn(&[u8]) -> bool,
+    ) -> Option<Bytes> {
         let served = self.served[lane as usize];
         let after = self.streams.range(StreamHandle(served.0.saturating_add(1))..);
         let in_turn = after.chain(self.streams.range(..=served));
@@ -209,7 +218,7 @@ impl HeldFrames {
         drop(due);
         let stream = self.streams.get_mut(&handle)?;
         stream.lay_out_due(self.spoken);
-        let bytes = stream.due()?.as_bytes().clone();
+        let bytes = stream.due().map(Frame::as_bytes).filter(|bytes| is_wanted(bytes))?.clone();
         let frame = Credit::of_frame(bytes.len());
         let budget = Budget { credit: self.credit, backfills: self.backfills > 0 };
         if !self.under_way.admits(lane, frame, budget) {

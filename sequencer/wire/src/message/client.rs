@@ -9,8 +9,8 @@ use crate::header::{HEADER_BYTES, Type};
 use crate::limits::{CLIENT_NAME_BYTES_MAX, MESSAGE_BYTES_MAX, SIGNED_OPERATION_BYTES_MAX};
 use crate::stream::read_handle;
 use crate::{
-    ClockFact, DecodeError, Features, Frame, NamesQuestion, OpenStream, PROTOCOL_VERSION, Page,
-    RenewalRequest, SignedAccessRequest, SignedOperation, SignedReceipt,
+    Block, ClockFact, DecodeError, Features, Frame, NamesQuestion, OpenStream, PROTOCOL_VERSION,
+    Page, RenewalRequest, SignedAccessRequest, SignedOperation, SignedReceipt,
 };
 
 /// What a client sends.
@@ -24,6 +24,8 @@ pub enum ClientMessage {
     Clock(ClockFact),
     /// Readings.
     Frame(Frame),
+    /// Frames of several streams.
+    Block(Block),
     /// A signed change of a consent record.
     Operation {
         /// Number of the request.
@@ -70,6 +72,7 @@ impl ClientMessage {
         let of = match self {
             // A frame is a whole message already, with its codec where others have a type.
             ClientMessage::Frame(frame) => return frame.as_bytes().clone(),
+            ClientMessage::Block(block) => return block.encode(),
             ClientMessage::Hello(hello) => {
                 hello.write(&mut to);
                 Type::Hello
@@ -120,6 +123,9 @@ impl ClientMessage {
         let Some(of) = message_type(&bytes)? else {
             return Ok(ClientMessage::Frame(Frame::from_bytes(bytes)?));
         };
+        if of == Type::Block {
+            return Ok(ClientMessage::Block(Block::decode(&bytes)?));
+        }
         let mut from = Reader::new("client message", &bytes[HEADER_BYTES..]);
         let message = match of {
             Type::Hello => ClientMessage::Hello(Hello::read(&mut from)?),

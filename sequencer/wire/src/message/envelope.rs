@@ -62,8 +62,9 @@ pub(super) fn message_type(bytes: &Bytes) -> Result<Option<Type>, DecodeError> {
         return Err(DecodeError::field("message", "expected the length of its header"));
     }
     let of = Type::from_number(number)?;
-    // A frame uses its whole header, and checks it where it is read.
-    if of.is_some() && header[5..].iter().any(|byte| *byte != 0) {
+    // A frame uses its whole header, and a block some of it; both check it where it is read.
+    let is_plain = of.is_some_and(|of| of != Type::Block);
+    if is_plain && header[5..].iter().any(|byte| *byte != 0) {
         return Err(DecodeError::field("message header", "expected unused bytes to be zero"));
     }
     Ok(of)

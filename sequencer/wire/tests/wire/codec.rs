@@ -137,7 +137,9 @@ fn random_bytes_never_panic() {
 
 #[test]
 fn a_length_beyond_its_limit_is_refused_from_five_bytes() {
-    for (number, limit) in [(0x00, 65536), (0x20, 65536), (0x42, 65536), (0x44, 66560)] {
+    for (number, limit) in
+        [(0x00, 65536), (0x04, 32_800), (0x20, 65536), (0x42, 65536), (0x44, 66560)]
+    {
         let head = |length: u32| [&length.to_le_bytes()[..], &[number]].concat();
         let mut lane = Deframer::default();
         lane.feed(&head(limit));

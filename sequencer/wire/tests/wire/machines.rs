@@ -51,7 +51,8 @@ pub(crate) fn open(handle: u32, device: &str) -> ClientMessage {
 }
 
 pub(crate) fn tell(server: &mut ServerSession, message: ClientMessage) {
-    let lane = if matches!(message, ClientMessage::Frame(_)) { Lane::Live } else { Lane::Control };
+    let is_data = matches!(message, ClientMessage::Frame(_) | ClientMessage::Block(_));
+    let lane = if is_data { Lane::Live } else { Lane::Control };
     server.handle_bytes(lane, &message.encode(), now());
 }
 

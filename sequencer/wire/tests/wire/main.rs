@@ -1,5 +1,6 @@
 //! Codecs, receipts and session machines from the outside.
 
+mod blocks;
 mod codec;
 mod columns;
 mod greeting;

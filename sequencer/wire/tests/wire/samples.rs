@@ -8,6 +8,7 @@ use model::{
 use wire::*;
 
 pub(crate) const ECG: u32 = 131328;
+pub(crate) const HEART_RATE: u32 = 147842;
 
 /// A small generator: the same seed gives the same numbers on every platform (splitmix64).
 pub(crate) struct Seeded(pub(crate) u64);
@@ -280,7 +281,29 @@ pub(crate) fn client_messages() -> Vec<ClientMessage> {
         ClientMessage::Frame(laid_out(Codec::COLUMNAR, 2, &steady_readings(70))),
         ClientMessage::Frame(laid_out(Codec::GRID, 3, &steady_readings(70))),
         ClientMessage::Renewal { request, asked: renewal_request() },
+        ClientMessage::Block(Block::new(&slow_frames(3, 9)).expect("few small frames")),
     ]
+}
+
+/// A frame of one reading of each of so many streams, handles from 1 on, as a monitor measures
+/// once a minute: heart rates, a second apart. The third one is of two readings, and another
+/// follows it.
+pub(crate) fn slow_frames(streams: u32, sequence: u64) -> Vec<Frame> {
+    let signal = model::signal_by_code(HEART_RATE).expect("it is known");
+    let frame = |handle: u32, sequence: u64, count: u64| {
+        let (handle, epoch) = (StreamHandle(handle), EpochNumber(1));
+        let place = FramePlace { handle, epoch, sequence: Sequence(sequence) };
+        let at = |i: u64| at(60_000 * (sequence + i) + 1000 * u64::from(handle.0));
+        let reading = |i: u64| Reading::new(DeviceTime::from_millis(at(i)), 600 + handle.0 as i32);
+        let readings: Vec<_> = (0..count).map(reading).collect();
+        let layout = Layout { codec: Some(Codec::COLUMNAR), period: None };
+        Frame::encode(place, signal, &readings, layout).expect("valid readings")
+    };
+    let frames = |handle: u32| match handle {
+        3 => vec![frame(3, sequence, 2), frame(3, sequence + 1, 1)],
+        _ => vec![frame(handle, sequence, 1)],
+    };
+    (1..=streams).flat_map(frames).collect()
 }
 
 pub(crate) fn renewal_request() -> RenewalRequest {

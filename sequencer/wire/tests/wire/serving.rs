@@ -16,7 +16,7 @@ fn bytes_that_do_not_decode_close_the_session_with_their_code() {
     closes_with(&mut server, RejectCode::TooLarge);
     let mut server = streaming(ServerLimits::default());
     let mut reserved = samples::frame(1, 1, 1).as_bytes().to_vec();
-    reserved[4] = 4;
+    reserved[4] = 5;
     server.handle_bytes(Lane::Live, &reserved, now());
     closes_with(&mut server, RejectCode::Version);
 }

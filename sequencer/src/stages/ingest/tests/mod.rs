@@ -2,6 +2,7 @@
 
 mod amplification;
 mod authentic;
+mod blocks;
 mod client;
 mod floods;
 mod history;

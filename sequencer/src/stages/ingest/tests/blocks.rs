@@ -1,0 +1,54 @@
+//! Frames that came together: each is stored, receipted and refused as if it had come alone.
+
+use model::{EpochNumber, RejectCode, Sequence, StreamHandle};
+use wire::{Block, ClientMessage, Concern, Frame, FramePlace, Lane, Reject, ServerMessage};
+
+use super::floods::{greet, open};
+use super::support::{Node, frame, gateway_id};
+use crate::stages::ingest::IngestConfig;
+use crate::stages::ingest::session::{Reply, Session};
+
+/// A small frame of the stream with this number, which is its handle and its epoch.
+fn of_stream(stream: u16, sequence: u64) -> Frame {
+    let (handle, epoch) = (StreamHandle(stream.into()), EpochNumber(stream));
+    frame(1, 7).at_place(FramePlace { handle, epoch, sequence: Sequence(sequence) })
+}
+
+pub(super) fn said(session: &mut Session) -> Vec<ServerMessage> {
+    let messages = std::iter::from_fn(|| session.poll_transmit(Lane::Control));
+    messages.map(|bytes| ServerMessage::decode(bytes).expect("a message")).collect()
+}
+
+#[tokio::test]
+async fn frames_of_a_block_are_stored_and_refused_each_on_its_own() {
+    let node = Node::start().await;
+    let (mut session, mut replies) = node.session(IngestConfig::default());
+    greet(&mut session);
+    for stream in 1..=3 {
+        open(&mut session, &mut replies, stream, Lane::Live).await;
+    }
+    said(&mut session);
+    // The second stream has a hole.
+    let frames = [of_stream(1, 1), of_stream(2, 2), of_stream(3, 1), of_stream(3, 2)];
+    let block = ClientMessage::Block(Block::new(&frames).expect("few small frames"));
+    for _ in 0..2 {
+        session.handle_bytes(Lane::Live, &block.encode());
+    }
+    let gap = Reject {
+        code: RejectCode::Gap,
+        concern: Concern::Frames { handle: StreamHandle(2), from: Sequence(1) },
+        count: 1,
+    };
+    assert_eq!(said(&mut session), [ServerMessage::Reject(gap)], "once, and nothing of the others");
+    let mut stored = 0;
+    // The second time all but the hole are compared with what is stored.
+    for _ in 0..6 {
+        let reply = replies.recv().await.expect("an answer for each");
+        stored += usize::from(matches!(reply, Reply::Stored { .. }));
+        session.handle_reply(reply);
+    }
+    assert_eq!(stored, 3, "each once");
+    let marks = node.view.marks(&gateway_id());
+    let marks: Vec<_> = marks.iter().map(|mark| (mark.stream.epoch.0, mark.durable.0)).collect();
+    assert_eq!(marks, [(1, 1), (3, 2)]);
+}
