@@ -1,6 +1,7 @@
 //! The next group while it is filled: entries are encoded once, in place, behind room for the
 //! header.
 
+use std::io;
 use std::ops::Range;
 
 use crate::entry::{ENTRY_HEADER_BYTES, begin_entry, end_entry};
@@ -24,6 +25,8 @@ pub struct GroupBuilder {
     last_time: Millis,
     record: Vec<u8>,
     ranges: Vec<Range<u32>>,
+    /// Drawn when the group is begun, because what is sealed in it depends on it.
+    salt: io::Result<[u8; 32]>,
     /// Most bytes of all entries together: what the item under way may reach, or the group.
     bytes_max: usize,
     entries_max: usize,
@@ -38,7 +41,11 @@ pub(crate) struct Sealed {
 }
 
 impl GroupBuilder {
-    pub(crate) fn new(after: Head, now: Millis, mut record: Vec<u8>) -> GroupBuilder {
+    pub(crate) fn new(
+        after: Head,
+        now: Millis,
+        (mut record, salt): (Vec<u8>, io::Result<[u8; 32]>),
+    ) -> GroupBuilder {
         // The header holds the digest of what follows it, so it is written last, into this room.
         record.clear();
         record.resize(GROUP_HEADER_BYTES, 0);
@@ -50,6 +57,7 @@ impl GroupBuilder {
             last_time,
             record,
             ranges: Vec::new(),
+            salt,
             bytes_max: GROUP_BYTES_MAX,
             entries_max: GROUP_ENTRIES_MAX,
         };
@@ -65,6 +73,25 @@ impl GroupBuilder {
     /// Number of the group that this will be.
     pub fn number(&self) -> GroupNumber {
         self.place.group
+    }
+
+    /// The salt that the group will have: of no other group, also of none that was begun at the
+    /// same place and never became durable. None if the system gave none: then the group is not
+    /// written.
+    pub fn salt(&self) -> Option<&[u8; 32]> {
+        self.salt.as_ref().ok()
+    }
+
+    pub(crate) fn take_salt(&mut self) -> io::Result<[u8; 32]> {
+        // What is left behind is no salt: one is used once.
+        std::mem::replace(&mut self.salt, Err(io::ErrorKind::NotFound.into()))
+    }
+
+    /// The body of the entry that was appended last, as it will be stored.
+    pub fn last_body(&self) -> Option<&[u8]> {
+        let Range { start, end } = self.ranges.last()?;
+        let entries = &self.record[GROUP_HEADER_BYTES..];
+        Some(&entries[*start as usize + ENTRY_HEADER_BYTES..*end as usize])
     }
 
     /// Position of the next entry.

@@ -71,7 +71,7 @@ pub use log::{Committed, Log, Salts};
 pub use medium::{FileLengths, FileName, Medium};
 pub use prepare::FileCounts;
 pub use put_away::{PutAwayError, SealedFile};
-pub use read::{Entries, Group, Placement, Reader};
+pub use read::{Entries, Group, InGroup, Placement, Reader};
 pub use record::{Genesis, GroupSummary, journal_hash};
 pub use recover::Recovery;
 pub use view::{FolderView, ViewEnd};

@@ -36,7 +36,9 @@ pub struct Committed {
 pub struct Salts(Box<dyn FnMut() -> io::Result<[u8; 32]> + Send>);
 
 impl Salts {
-    /// Salts by this source, which is asked once for each group, before anything is written.
+    /// Salts by this source, which is asked once for each group that is begun, before anything of it
+    /// is appended or written. It must give none twice, also over openings of the log: what is
+    /// sealed in a group rests on it.
     pub fn new(draw: impl FnMut() -> io::Result<[u8; 32]> + Send + 'static) -> Salts {
         Salts(Box::new(draw))
     }
@@ -156,7 +158,8 @@ impl<M: Medium> Log<M> {
 
     /// Begins the next group; `now` is the clock.
     pub fn builder(&mut self, now: Millis) -> GroupBuilder {
-        GroupBuilder::new(self.head(), now, std::mem::take(&mut self.spare))
+        let salt = (self.salts.0)();
+        GroupBuilder::new(self.head(), now, (std::mem::take(&mut self.spare), salt))
     }
 
     /// Begins a group at `place`, beyond the next one, and gives up all numbers and positions that
@@ -182,7 +185,7 @@ impl<M: Medium> Log<M> {
     ///
     /// # Errors
     /// As [`Self::append`].
-    pub fn append_built(&mut self, group: GroupBuilder) -> Result<Committed, AppendError> {
+    pub fn append_built(&mut self, mut group: GroupBuilder) -> Result<Committed, AppendError> {
         if self.poisoned {
             return Err(AppendError::Poisoned);
         }
@@ -195,7 +198,7 @@ impl<M: Medium> Log<M> {
             return Err(AppendError::Empty);
         }
         // Before the first call on the medium: without a salt nothing is written.
-        let salt = (self.salts.0)().map_err(|source| AppendError::Salt { source })?;
+        let salt = group.take_salt().map_err(|source| AppendError::Salt { source })?;
         // Set before the first call and taken back after the last: no way out forgets it.
         self.poisoned = true;
         if !self.fits(group.record_bytes() as u64) {

@@ -276,7 +276,8 @@ impl<M: Medium> Reader<M> {
     /// read as well.
     pub fn iter_from(&self, position: Position) -> Entries<M> {
         let (next, loaded) = (position.max(1), VecDeque::new());
-        Entries { reader: self.clone(), next, loaded, before: None, failed: false }
+        let (before, in_group) = (None, InGroup { salt: [0; 32], first: next });
+        Entries { reader: self.clone(), next, loaded, before, in_group, failed: false }
     }
 
     /// As [`Self::iter_from`], from the first entry behind a group on, which is read: the next one
@@ -355,7 +356,25 @@ pub struct Entries<M> {
     next: Position,
     loaded: VecDeque<Entry>,
     before: Option<Before>,
+    in_group: InGroup,
     failed: bool,
+}
+
+/// What a group says of each of its entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InGroup {
+    /// Its salt.
+    pub salt: [u8; 32],
+    /// Position of its first entry.
+    pub first: Position,
+}
+
+impl InGroup {
+    /// The place of an entry of the group among its entries, from 0.
+    pub fn index(&self, position: Position) -> u32 {
+        // A group has at most 65,536 entries.
+        position.saturating_sub(self.first) as u32
+    }
 }
 
 /// The group that was read last.
@@ -388,6 +407,11 @@ impl Before {
 }
 
 impl<M: Medium> Entries<M> {
+    /// The group of the entry that was given last.
+    pub fn in_group(&self) -> InGroup {
+        self.in_group
+    }
+
     fn load(&mut self) -> Result<(), ReadError> {
         // Positions that were given up hold nothing: the next entry is the first one behind them.
         self.next = self.reader.shared.index().position_from(self.next);
@@ -403,6 +427,7 @@ impl<M: Medium> Entries<M> {
         }
         let first = group.first;
         self.before = Some(Before::of(&group));
+        self.in_group = InGroup { salt: group.salt, first };
         // `next` may lie within the group: an iterator starts at any position.
         self.loaded = group.entries.into();
         self.loaded.drain(..(self.next - first) as usize);

@@ -12,6 +12,7 @@ const LAYERS: &[(&str, &[Row])] = &[
     (
         "proofs",
         &[
+            ("bodies", &["files", "model"], &[]),
             ("circuits", &["model", "statement"], &[]),
             ("l1-contracts", &["files", "model", "statement"], &[]),
             ("journal", &["files"], &[]),
@@ -55,6 +56,7 @@ const AUDITOR_TESTS: &[&str] = &["circuits", "client", "devchain", "prover"];
 /// The node is the composition root: it knows everyone but the other programs.
 const SEQUENCER: &[&str] = &[
     "archive",
+    "bodies",
     "circuits",
     "client",
     "devchain",

@@ -10,6 +10,7 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("model", &["serde", "ark-ff"], 8),
     ("files", &["model", "tokio"], 12),
     ("udp", &["model", "tokio", "quinn"], 5),
+    ("bodies", &["redb", "tokio", "quinn"], 70),
     ("world", &["serde", "ark-ff", "tokio"], 18),
     ("recordings", &["serde", "ark-ff", "tokio"], 14),
     ("journal", &["model", "redb", "tokio"], 27),

@@ -1,0 +1,168 @@
+//! A backup of keys: all of them, sealed to a recovery key, with an end that is stated in it.
+//!
+//! | bytes | field |
+//! |---|---|
+//! | 8 | magic `VTLBKUP` and version 1 |
+//! | 16 | id of the key folder |
+//! | 8, 8 | when it was made and when it expires, milliseconds since 1900 |
+//! | 32 | encapsulated secret |
+//! | rest | sealed, with the fields before the secret bound to it |
+//!
+//! Sealed are: count of epochs u32; of each its number u32, begin u64, end u64, count of keys u32,
+//! and of each key patient u32, created u64 and 32 bytes. Integers are big-endian.
+
+use std::fmt;
+
+use model::{DecodeError, Interval, Millis, PatientIndex, Reader, calendar};
+use zeroize::Zeroizing;
+
+use crate::error::KeyBackupError;
+use crate::key::{BodyEpoch, BodyKey, KEY_BYTES, KeyId};
+use crate::keys::BodyKeys;
+use crate::ledger::BACKUPS_MAX;
+use crate::recovery::{RecoveryKey, RecoverySecret};
+
+const MAGIC: &[u8; 8] = b"VTLBKUP\x01";
+const CLEAR_BYTES: usize = 8 + 16 + 8 + 8;
+const KEY_ROW_BYTES: usize = 4 + 8 + KEY_BYTES;
+const EPOCH_BYTES: usize = 4 + 8 + 8 + 4;
+
+/// A key of a backup.
+pub(crate) struct BackedKey {
+    pub(crate) id: KeyId,
+    pub(crate) created: Millis,
+    pub(crate) key: BodyKey,
+}
+
+/// A backup that was opened.
+pub struct KeyBackup {
+    pub(crate) store: [u8; 16],
+    /// When it was made.
+    pub made: Millis,
+    /// When it expires.
+    pub expires: Millis,
+    pub(crate) spans: Vec<(BodyEpoch, Interval)>,
+    pub(crate) keys: Vec<BackedKey>,
+}
+
+/// Says how many keys it has.
+impl fmt::Debug for KeyBackup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyBackup({} keys)", self.keys.len())
+    }
+}
+
+impl BodyKeys {
+    /// All keys, sealed to a recovery key. Until `expires` a copy of them may exist, and the ledger
+    /// says so before the bytes are handed out.
+    ///
+    /// # Errors
+    /// [`KeyBackupError`].
+    pub fn backup(
+        &self,
+        to: &RecoveryKey,
+        made: Millis,
+        expires: Millis,
+    ) -> Result<Vec<u8>, KeyBackupError> {
+        if expires <= made {
+            return Err(KeyBackupError::Past);
+        }
+        self.commit()?;
+        let changing = self.changing();
+        changing.check()?;
+        let mut ledger = self.held().ledger.clone();
+        // Those that have expired say nothing any more.
+        ledger.backups.retain(|row| row.expires() > made);
+        if ledger.backups.len() >= BACKUPS_MAX {
+            return Err(KeyBackupError::Many { most: BACKUPS_MAX });
+        }
+        ledger.note_backup(made, expires);
+        self.places().keep_ledger(&ledger)?;
+        let mut clear = MAGIC.to_vec();
+        clear.extend(ledger.store);
+        clear.extend(made.get().to_be_bytes());
+        clear.extend(expires.get().to_be_bytes());
+        let plain = self.plain();
+        self.hold().ledger = ledger;
+        let sealed = to.seal(&clear, &plain).ok_or(KeyBackupError::Key)?;
+        Ok([clear, sealed].concat())
+    }
+
+    fn plain(&self) -> Zeroizing<Vec<u8>> {
+        let held = self.held();
+        let (spans, kept) = (&held.keys.spans, &held.keys.kept);
+        let bytes = 4 + spans.len() * EPOCH_BYTES + kept.len() * KEY_ROW_BYTES;
+        // At its whole length from the start: what a growing one leaves behind is not zeroised.
+        let mut out = Zeroizing::new(Vec::with_capacity(bytes));
+        out.extend((spans.len() as u32).to_be_bytes());
+        for (epoch, span) in spans {
+            out.extend(epoch.0.to_be_bytes());
+            out.extend(span.from.get().to_be_bytes());
+            out.extend(span.until.get().to_be_bytes());
+            let of = || kept.iter().filter(|(id, _)| id.epoch == *epoch);
+            out.extend((of().count() as u32).to_be_bytes());
+            for (id, kept) in of() {
+                out.extend(id.patient.get().to_be_bytes());
+                out.extend(kept.created.get().to_be_bytes());
+                out.extend(kept.key.0.as_slice());
+            }
+        }
+        out
+    }
+}
+
+impl KeyBackup {
+    /// Opens a backup that has not expired at `now`.
+    ///
+    /// # Errors
+    /// [`KeyBackupError::Broken`] or [`KeyBackupError::Expired`].
+    pub fn open(
+        bytes: &[u8],
+        secret: &RecoverySecret,
+        now: Millis,
+    ) -> Result<KeyBackup, KeyBackupError> {
+        let broken = |_: DecodeError| KeyBackupError::Broken;
+        let parts = bytes.split_at_checked(CLEAR_BYTES).ok_or(KeyBackupError::Broken)?;
+        let (clear, sealed) = parts;
+        let mut from = Reader::new(clear);
+        let magic = |bytes: [u8; 8]| (bytes == *MAGIC).then_some(());
+        from.map("a backup of keys of version 1", Reader::array, magic).map_err(broken)?;
+        let store = from.array().map_err(broken)?;
+        let (made, expires) = (from.millis().map_err(broken)?, from.millis().map_err(broken)?);
+        let plain = secret.open(clear, sealed).ok_or(KeyBackupError::Broken)?;
+        // After the seal: before it anybody could have written the end.
+        if expires <= now {
+            return Err(KeyBackupError::Expired { expired: calendar::Utc(expires) });
+        }
+        let (spans, keys) = read(&mut Reader::new(&plain)).map_err(broken)?;
+        Ok(KeyBackup { store, made, expires, spans, keys })
+    }
+
+    /// How many keys it has.
+    pub fn keys(&self) -> usize {
+        self.keys.len()
+    }
+}
+
+type Content = (Vec<(BodyEpoch, Interval)>, Vec<BackedKey>);
+
+fn read(from: &mut Reader<'_>) -> Result<Content, DecodeError> {
+    let (mut spans, mut keys) = (Vec::new(), Vec::new());
+    for _ in 0..from.count(EPOCH_BYTES)? {
+        let epoch = BodyEpoch(from.u32()?);
+        let times = |from: &mut Reader<'_>| Ok((from.millis()?, from.millis()?));
+        let interval = |(begin, end): (Millis, Millis)| Interval::new(begin, end).ok();
+        spans.push((epoch, from.map("an epoch that ends after it begins", times, interval)?));
+        for _ in 0..from.count(KEY_ROW_BYTES)? {
+            let known = |index: u32| PatientIndex::new(index).ok();
+            let patient = from.map("a patient index below 2^24", Reader::u32, known)?;
+            let created = from.millis()?;
+            let mut key = Zeroizing::new([0; KEY_BYTES]);
+            key.copy_from_slice(from.take(KEY_BYTES)?);
+            let key = BodyKey(key);
+            keys.push(BackedKey { id: KeyId { patient, epoch }, created, key });
+        }
+    }
+    from.finish()?;
+    Ok((spans, keys))
+}

@@ -1,0 +1,117 @@
+//! A key folder in memory whose calls fail and whose power can be cut, for tests.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use zeroize::Zeroizing;
+
+use crate::medium::KeyMedium;
+
+/// The folder. Clones are of the same one.
+#[derive(Clone, Default)]
+pub struct FaultyKeys(Arc<Mutex<Faulty>>);
+
+#[derive(Clone, Default)]
+struct Faulty {
+    files: BTreeMap<String, Vec<u8>>,
+    /// Every state that a power cut may leave, in order.
+    images: Vec<BTreeMap<String, Vec<u8>>>,
+    calls: usize,
+    /// The call from which on all fail.
+    fails_at: Option<usize>,
+}
+
+impl FaultyKeys {
+    /// From the n-th change on, counted from now, every change fails and does nothing.
+    pub fn fail_at(&self, call: Option<usize>) {
+        let mut state = self.state();
+        state.fails_at = call.map(|call| state.calls + call);
+    }
+
+    /// Every state that a power cut would have left since the folder was made, oldest first.
+    pub fn images(&self) -> Vec<FaultyKeys> {
+        let images = self.state().images.clone();
+        let image = |files| FaultyKeys(Arc::new(Mutex::new(Faulty { files, ..Faulty::default() })));
+        images.into_iter().map(image).collect()
+    }
+
+    /// Changes what a file holds.
+    pub fn change(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        self.state().files.get_mut(name).map(change);
+    }
+
+    /// Everything that stands in it now.
+    pub fn all(&self) -> BTreeMap<String, Vec<u8>> {
+        self.state().files.clone()
+    }
+
+    /// Puts this in the place of all that stands in it.
+    pub fn set(&self, files: BTreeMap<String, Vec<u8>>) {
+        self.state().files = files;
+    }
+
+    /// Removes a file as an accident does.
+    pub fn lose(&self, name: &str) {
+        self.state().files.remove(name);
+    }
+
+    fn state(&self) -> MutexGuard<'_, Faulty> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self) -> io::Result<MutexGuard<'_, Faulty>> {
+        let mut state = self.state();
+        state.calls += 1;
+        if state.fails_at.is_some_and(|at| state.calls >= at) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(state)
+    }
+}
+
+impl Faulty {
+    fn note(&mut self) {
+        let now = self.files.clone();
+        self.images.push(now);
+    }
+}
+
+impl KeyMedium for FaultyKeys {
+    fn names(&self) -> io::Result<Vec<String>> {
+        Ok(self.state().files.keys().cloned().collect())
+    }
+
+    fn read(&self, name: &str) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+        Ok(self.state().files.get(name).cloned().map(Zeroizing::new))
+    }
+
+    fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.begin()?;
+        state.note();
+        // Written beside it: a cut may leave that, whole or torn.
+        let beside = format!("{name}.new");
+        state.files.insert(beside.clone(), bytes[..bytes.len() / 2].to_vec());
+        state.note();
+        state.files.remove(&beside);
+        state.files.insert(name.to_owned(), bytes.to_vec());
+        state.note();
+        Ok(())
+    }
+
+    fn erase(&self, name: &str) -> io::Result<()> {
+        let mut state = self.begin()?;
+        state.note();
+        let Some(bytes) = state.files.get_mut(name) else { return Ok(()) };
+        let half = bytes.len() / 2;
+        bytes[..half].fill(0);
+        state.note();
+        if let Some(bytes) = state.files.get_mut(name) {
+            bytes.fill(0);
+        }
+        state.note();
+        state.files.remove(name);
+        state.note();
+        Ok(())
+    }
+}

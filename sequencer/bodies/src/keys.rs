@@ -1,0 +1,370 @@
+//! The key folder, open.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::{fmt, mem};
+
+use model::{Interval, Millis, PatientIndex};
+
+use crate::error::{BodyError, KeyFault, KeyStoreError};
+use crate::generation::{Kept, Keys, Places, wrapping_name};
+use crate::key::{BodyEpoch, BodyKey, KeyId};
+use crate::key_file;
+use crate::ledger::{BackupRow, LEDGER_NAME, Ledger};
+use crate::seal::{EntryPlace, GroupKey};
+use crate::wrapping::{Named, WrappingKey};
+
+/// Keys that a folder holds at most. Memory: some 200 bytes each, 800 MiB in all; 100,000 patients
+/// with a key a month reach it in three years. Reached: no new patient's readings are taken.
+pub const KEYS_MAX: usize = 1 << 22;
+
+/// Keys of the next epoch are made in the last part of one, this fraction of it.
+const AHEAD: u64 = 10;
+
+/// The keys of bodies: given out, made durable, destroyed. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct BodyKeys(Arc<Shared>);
+
+struct Shared {
+    places: Places,
+    epoch_ms: u64,
+    held: RwLock<Held>,
+    /// Taken by whoever changes files, for as long as that takes. The other lock is then free.
+    changing: Mutex<Changing>,
+}
+
+/// What only a change of files needs.
+pub(crate) struct Changing {
+    pub(crate) wrapping: WrappingKey,
+    /// A change of the generation failed half-way: which one holds is unknown until the next open,
+    /// and what would be written to the other would be lost.
+    pub(crate) failed: bool,
+}
+
+impl Changing {
+    pub(crate) fn check(&self) -> Result<(), KeyStoreError> {
+        if self.failed { Err(KeyStoreError::Failed) } else { Ok(()) }
+    }
+}
+
+/// What is in memory.
+pub(crate) struct Held {
+    pub(crate) ledger: Ledger,
+    pub(crate) keys: Keys,
+    /// Given out and not durable yet.
+    pending: BTreeSet<KeyId>,
+}
+
+/// How the key folder stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyStatus {
+    /// Patients who have a key.
+    pub patients: usize,
+    /// Epochs of which there are keys.
+    pub epochs: usize,
+    /// Keys in all.
+    pub keys: usize,
+    /// Keys that were made since the last backup of keys, or ever.
+    pub in_no_backup: usize,
+    /// Patients whose keys were destroyed.
+    pub destroyed: usize,
+    /// The last backup of keys.
+    pub last_backup: Option<BackupRow>,
+    /// When the last copy expires, if there is one that has not.
+    pub copies_until: Option<Millis>,
+}
+
+/// Says how many there are.
+impl fmt::Debug for BodyKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BodyKeys({})", self.held().keys.kept.len())
+    }
+}
+
+impl BodyKeys {
+    /// Opens the folder, or makes it where nothing was ever sealed under a key of it. `epoch_ms` is
+    /// how long a new epoch lasts.
+    ///
+    /// # Errors
+    /// [`KeyStoreError::Lost`] where keys that were used are not there: none is drawn in their
+    /// place. Also for a damaged file, which is never passed over.
+    pub fn open(places: Places, epoch_ms: u64) -> Result<BodyKeys, KeyStoreError> {
+        let mut ledger = match places.ledgers()? {
+            [None, None] => return BodyKeys::create(places, epoch_ms),
+            [None, Some(_)] => return Err(KeyStoreError::Lost { name: LEDGER_NAME.to_owned() }),
+            [Some(ledger), None] => ledger,
+            [Some(ledger), Some(beside)] => ledger.merged(&beside).ok_or_else(|| {
+                let name = LEDGER_NAME.to_owned();
+                KeyStoreError::File { name, fault: KeyFault::Other }
+            })?,
+        };
+        let mut wrapping = places.wrapping(&ledger)?;
+        let mut keys = Keys::default();
+        for epoch in places.epochs(ledger.generation)? {
+            places.take_epoch(&ledger, &wrapping, (epoch, &mut keys))?;
+        }
+        let last = keys.spans.keys().last().copied().unwrap_or_default();
+        ledger.epochs_begun = ledger.epochs_begun.max(last);
+        places.keep_ledger(&ledger)?;
+        if keys.kept.keys().any(|id| ledger.is_destroyed(*id)) {
+            // Destroying them was cut short, or an older copy of the folder was put back.
+            wrapping = places.keep_all(&mut ledger, &mut keys)?;
+        }
+        places.erase_others(ledger.generation)?;
+        Ok(BodyKeys::of(places, epoch_ms, (ledger, keys, wrapping)))
+    }
+
+    fn create(places: Places, epoch_ms: u64) -> Result<BodyKeys, KeyStoreError> {
+        // Files of keys without a ledger: a copy that is not whole. A new wrapping key over them
+        // would look like theirs and open none.
+        if places.names()?.iter().any(|name| key_file::of_name(name).is_some()) {
+            return Err(KeyStoreError::Lost { name: LEDGER_NAME.to_owned() });
+        }
+        let mut store = [0; 16];
+        aws_lc_rs::rand::fill(&mut store).map_err(|_| KeyStoreError::Entropy)?;
+        let ledger = Ledger::new(store);
+        let wrapping = WrappingKey::draw(store).map_err(|_| KeyStoreError::Entropy)?;
+        // The ledger last: from then on something may depend on the wrapping key.
+        places.keep_wrapping(ledger.generation, &wrapping)?;
+        places.keep_ledger(&ledger)?;
+        Ok(BodyKeys::of(places, epoch_ms, (ledger, Keys::default(), wrapping)))
+    }
+
+    fn of(
+        places: Places,
+        epoch_ms: u64,
+        (ledger, keys, wrapping): (Ledger, Keys, WrappingKey),
+    ) -> BodyKeys {
+        let held = RwLock::new(Held { ledger, keys, pending: BTreeSet::new() });
+        let (epoch_ms, changing) = (epoch_ms.max(1), Changing { wrapping, failed: false });
+        let changing = Mutex::new(changing);
+        BodyKeys(Arc::new(Shared { places, epoch_ms, held, changing }))
+    }
+
+    pub(crate) fn places(&self) -> &Places {
+        &self.0.places
+    }
+
+    /// Nothing that runs under it panics half-way.
+    pub(crate) fn held(&self) -> RwLockReadGuard<'_, Held> {
+        self.0.held.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn hold(&self) -> RwLockWriteGuard<'_, Held> {
+        self.0.held.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn changing(&self) -> MutexGuard<'_, Changing> {
+        self.0.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The key that seals a patient's bodies in a group of the journal, which is begun at `now`.
+    /// One that is new is durable only after [`BodyKeys::commit`]: before that nothing sealed under
+    /// it may be written.
+    ///
+    /// # Errors
+    /// [`KeyStoreError::Full`] or [`KeyStoreError::Entropy`].
+    pub fn group_key(
+        &self,
+        patient: PatientIndex,
+        now: Millis,
+        in_log: (&[u8; 16], &[u8; 32]),
+    ) -> Result<GroupKey, KeyStoreError> {
+        {
+            let held = self.held();
+            if let Some((id, kept)) = held.current(patient, now) {
+                return Ok(GroupKey::derive(id.epoch, &kept.key, in_log));
+            }
+        }
+        let (mut held, changing) = self.draws();
+        let epoch = held.epoch_for(patient, now, self.0.epoch_ms);
+        let key = held.draw(KeyId { patient, epoch }, now, &changing.wrapping)?;
+        Ok(GroupKey::derive(epoch, &key, in_log))
+    }
+
+    /// In this order everywhere, or two threads would wait for each other.
+    fn draws(&self) -> (RwLockWriteGuard<'_, Held>, MutexGuard<'_, Changing>) {
+        let changing = self.changing();
+        (self.hold(), changing)
+    }
+
+    /// Makes every key durable that was given out: one file a new epoch, however many keys.
+    ///
+    /// # Errors
+    /// What the folder says; the keys are as before then, and the next commit tries again.
+    pub fn commit(&self) -> Result<(), KeyStoreError> {
+        if self.held().pending.is_empty() {
+            return Ok(());
+        }
+        // Until the end: nothing is drawn meanwhile, and what was is all that is pending.
+        let changing = self.changing();
+        changing.check()?;
+        let (mut ledger, pending, epochs, keys) = {
+            let held = self.held();
+            let epochs: BTreeSet<_> = held.pending.iter().map(|id| id.epoch).collect();
+            (held.ledger.clone(), held.pending.clone(), epochs.clone(), held.keys.of(&epochs))
+        };
+        let last = epochs.last().copied().unwrap_or_default();
+        if last > ledger.epochs_begun {
+            // First, so that no number is used again, whatever becomes of its keys.
+            ledger.epochs_begun = last;
+            self.places().keep_ledger(&ledger)?;
+        }
+        for epoch in epochs {
+            self.places().keep_epoch(&ledger, &keys, epoch)?;
+        }
+        let mut held = self.hold();
+        held.ledger = ledger;
+        held.pending.retain(|id| !pending.contains(id));
+        Ok(())
+    }
+
+    /// Makes the keys of the next epoch for whoever has one of this, if this one is about to end:
+    /// so that the writer need not wait for them when it begins.
+    ///
+    /// # Errors
+    /// As [`BodyKeys::commit`].
+    pub fn make_ahead(&self, now: Millis) -> Result<(), KeyStoreError> {
+        {
+            let (mut held, changing) = self.draws();
+            held.draw_ahead(now, self.0.epoch_ms, &changing.wrapping)?;
+        }
+        self.commit()
+    }
+
+    /// Opens a sealed body where it stands, its tag at its end, which is cut off.
+    ///
+    /// # Errors
+    /// [`BodyError`]; `sealed` is no body then.
+    pub fn open_body(
+        &self,
+        id: KeyId,
+        of: (&[u8; 16], &EntryPlace, &[u8]),
+        sealed: &mut Vec<u8>,
+    ) -> Result<(), BodyError> {
+        let ((log_id, at, clear), epoch) = (of, id.epoch.0);
+        let key = {
+            let held = self.held();
+            match held.keys.kept.get(&id) {
+                Some(kept) => kept.key.clone(),
+                None if held.ledger.is_destroyed(id) => {
+                    return Err(BodyError::KeyDestroyed { epoch });
+                }
+                None => return Err(BodyError::KeyAbsent { epoch }),
+            }
+        };
+        let opened = GroupKey::derive(id.epoch, &key, (log_id, &at.salt)).open(at, clear, sealed);
+        if opened { Ok(()) } else { Err(BodyError::Broken { epoch }) }
+    }
+
+    /// How the folder stands.
+    pub fn status(&self, now: Millis) -> KeyStatus {
+        let held = self.held();
+        let (keys, ledger) = (&held.keys.kept, &held.ledger);
+        let patients: BTreeSet<_> = keys.keys().map(|id| id.patient).collect();
+        let epochs: BTreeSet<_> = keys.keys().map(|id| id.epoch).collect();
+        let last_backup = ledger.backups.iter().max_by_key(|row| row.made_unix_ms).copied();
+        let made = last_backup.map(|row| row.made());
+        KeyStatus {
+            patients: patients.len(),
+            epochs: epochs.len(),
+            keys: keys.len(),
+            in_no_backup: keys.values().filter(|kept| Some(kept.created) > made).count(),
+            destroyed: ledger.destroyed(),
+            last_backup,
+            copies_until: ledger.copies_until(now),
+        }
+    }
+
+    /// Where the wrapping key stands that holds now.
+    pub fn wrapping_file(&self) -> String {
+        wrapping_name(self.held().ledger.generation)
+    }
+}
+
+impl Held {
+    /// The epoch that runs: the last one that has begun, unless it is over.
+    fn running(&self, now: Millis) -> Option<(BodyEpoch, Interval)> {
+        let begun = self.keys.spans.iter().rev().find(|(_, span)| span.from <= now);
+        begun.filter(|(_, span)| now < span.until).map(|(epoch, span)| (*epoch, *span))
+    }
+
+    fn current(&self, patient: PatientIndex, now: Millis) -> Option<(KeyId, &Kept)> {
+        let id = KeyId { patient, epoch: self.running(now)?.0 };
+        Some((id, self.keys.kept.get(&id)?))
+    }
+
+    /// The epoch in which the patient may have a key; a new one begins where none runs, or where
+    /// the patient's key of it was destroyed.
+    fn epoch_for(&mut self, patient: PatientIndex, now: Millis, epoch_ms: u64) -> BodyEpoch {
+        if let Some((epoch, _)) = self.running(now)
+            && !self.ledger.is_destroyed(KeyId { patient, epoch })
+        {
+            return epoch;
+        }
+        self.begin_epoch(now, epoch_ms)
+    }
+
+    fn begin_epoch(&mut self, from: Millis, epoch_ms: u64) -> BodyEpoch {
+        let last = self.keys.spans.keys().last().copied().unwrap_or_default();
+        let epoch = BodyEpoch(last.max(self.ledger.epochs_begun).0 + 1);
+        // At the last instant of all times an epoch of one millisecond, which ends never.
+        let from = from.min(Millis::UNBOUNDED_FUTURE.before());
+        self.keys.spans.insert(epoch, Interval { from, until: from.plus(epoch_ms) });
+        epoch
+    }
+
+    fn draw(
+        &mut self,
+        id: KeyId,
+        created: Millis,
+        wrapping: &WrappingKey,
+    ) -> Result<BodyKey, KeyStoreError> {
+        // Drawn meanwhile by another thread.
+        if let Some(kept) = self.keys.kept.get(&id) {
+            return Ok(kept.key.clone());
+        }
+        if self.keys.kept.len() >= KEYS_MAX {
+            return Err(KeyStoreError::Full { most: KEYS_MAX });
+        }
+        let key = BodyKey::draw().map_err(|_| KeyStoreError::Entropy)?;
+        let wrapped = wrapping.wrap(Named { id, created }, &key);
+        let wrapped = wrapped.map_err(|_| KeyStoreError::Entropy)?;
+        self.keys.kept.insert(id, Kept { key: key.clone(), created, wrapped });
+        self.pending.insert(id);
+        Ok(key)
+    }
+
+    fn draw_ahead(
+        &mut self,
+        now: Millis,
+        epoch_ms: u64,
+        wrapping: &WrappingKey,
+    ) -> Result<(), KeyStoreError> {
+        let Some((running, span)) = self.running(now) else { return Ok(()) };
+        let is_late = span.until.since(now) <= span.until.since(span.from) / AHEAD;
+        if !is_late {
+            return Ok(());
+        }
+        let next = self.keys.spans.iter().find(|(_, next)| next.from == span.until);
+        let next = next.map(|(epoch, _)| *epoch);
+        let next = next.unwrap_or_else(|| self.begin_epoch(span.until, epoch_ms));
+        let of_now = self.keys.kept.keys().filter(|id| id.epoch == running);
+        let wanted: Vec<_> = of_now.map(|id| KeyId { epoch: next, ..*id }).collect();
+        for id in wanted {
+            if !self.ledger.is_destroyed(id) {
+                self.draw(id, now, wrapping)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What was replaced in the folder holds from now on.
+    pub(crate) fn replace(&mut self, ledger: Ledger, keys: Keys) {
+        self.ledger = ledger;
+        // Drops, and so zeroises, every key that is gone.
+        drop(mem::replace(&mut self.keys, keys));
+        // All of them stand in the folder.
+        self.pending.clear();
+    }
+}

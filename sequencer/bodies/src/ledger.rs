@@ -1,0 +1,168 @@
+//! What is known of keys without holding one: whose were destroyed, which copies exist and until
+//! when. It stands in the key folder and beside the journal, so that a copy of either that is put
+//! back brings nothing back to life.
+
+use std::collections::BTreeMap;
+
+use model::{Millis, PatientIndex};
+use serde::{Deserialize, Serialize};
+
+use crate::error::KeyFault;
+use crate::key::{BodyEpoch, KeyId};
+
+/// Name of the file, in both places.
+pub const LEDGER_NAME: &str = "body-keys.json";
+
+/// Backups that are remembered. Reached: no further one is made before one of them has expired.
+pub(crate) const BACKUPS_MAX: usize = 1_024;
+
+const SCHEMA: &str = "vitals-body-keys-1";
+
+/// A backup of keys that was made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupRow {
+    /// When, milliseconds since 1970.
+    pub made_unix_ms: u64,
+    /// When its holder deletes it, milliseconds since 1970.
+    pub expires_unix_ms: u64,
+}
+
+impl BackupRow {
+    /// When it was made.
+    pub fn made(&self) -> Millis {
+        Millis::from_unix_ms(self.made_unix_ms)
+    }
+
+    /// From when on it is refused.
+    pub fn expires(&self) -> Millis {
+        Millis::from_unix_ms(self.expires_unix_ms)
+    }
+}
+
+/// Up to where a patient's keys were destroyed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DestroyedRow {
+    patient: u32,
+    through_epoch: u32,
+    at_unix_ms: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    schema: String,
+    folder: String,
+    generation: u32,
+    epochs_begun: u32,
+    destroyed: Vec<DestroyedRow>,
+    backups: Vec<BackupRow>,
+}
+
+/// The ledger.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Ledger {
+    /// Which key folder.
+    pub(crate) store: [u8; 16],
+    /// Which wrapping key; it counts the times that keys were destroyed or restored.
+    pub(crate) generation: u32,
+    /// The highest epoch that ever had a key.
+    pub(crate) epochs_begun: BodyEpoch,
+    destroyed: BTreeMap<PatientIndex, (BodyEpoch, Millis)>,
+    pub(crate) backups: Vec<BackupRow>,
+}
+
+impl Ledger {
+    pub(crate) fn new(store: [u8; 16]) -> Ledger {
+        let (generation, epochs_begun) = (1, BodyEpoch(0));
+        let destroyed = BTreeMap::new();
+        Ledger { store, generation, epochs_begun, destroyed, backups: Vec::new() }
+    }
+
+    pub(crate) fn is_destroyed(&self, id: KeyId) -> bool {
+        self.destroyed.get(&id.patient).is_some_and(|(through, _)| id.epoch <= *through)
+    }
+
+    /// How many patients' keys were destroyed.
+    pub(crate) fn destroyed(&self) -> usize {
+        self.destroyed.len()
+    }
+
+    /// Every key of the patient that there was until now is destroyed.
+    pub(crate) fn destroy(&mut self, patient: PatientIndex, at: Millis) {
+        self.destroyed.insert(patient, (self.epochs_begun, at));
+    }
+
+    /// When the last copy that was made until now has expired; nothing if there is none.
+    pub(crate) fn copies_until(&self, now: Millis) -> Option<Millis> {
+        self.backups.iter().map(BackupRow::expires).filter(|end| *end > now).max()
+    }
+
+    /// Remembers a backup, if it does not yet.
+    pub(crate) fn note_backup(&mut self, made: Millis, expires: Millis) {
+        let (made_unix_ms, expires_unix_ms) = (made.unix_ms(), expires.unix_ms());
+        let row = BackupRow { made_unix_ms, expires_unix_ms };
+        if !self.backups.contains(&row) {
+            self.backups.push(row);
+        }
+    }
+
+    /// What either of two copies knows; `None` of two key folders.
+    pub(crate) fn merged(mut self, other: &Ledger) -> Option<Ledger> {
+        if self.store != other.store {
+            return None;
+        }
+        self.epochs_begun = self.epochs_begun.max(other.epochs_begun);
+        for (patient, there) in &other.destroyed {
+            let here = self.destroyed.entry(*patient).or_insert(*there);
+            *here = (*here).max(*there);
+        }
+        let new = other.backups.iter().filter(|row| !self.backups.contains(row));
+        let new: Vec<_> = new.copied().collect();
+        self.backups.extend(new);
+        Some(self)
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let destroyed = self.destroyed.iter().map(|(patient, (through, at))| DestroyedRow {
+            patient: patient.get(),
+            through_epoch: through.0,
+            at_unix_ms: at.unix_ms(),
+        });
+        let written = Written {
+            schema: SCHEMA.to_owned(),
+            folder: hex::encode(self.store),
+            generation: self.generation,
+            epochs_begun: self.epochs_begun.0,
+            destroyed: destroyed.collect(),
+            backups: self.backups.clone(),
+        };
+        let mut bytes = serde_json::to_vec_pretty(&written).expect("strings and numbers alone");
+        bytes.push(b'\n');
+        bytes
+    }
+
+    pub(crate) fn of_bytes(bytes: &[u8]) -> Result<Ledger, KeyFault> {
+        // The cause is left out: it quotes the file, which names patients.
+        let written: Written = serde_json::from_slice(bytes).map_err(|_| KeyFault::Ledger)?;
+        let mut store = [0; 16];
+        hex::decode_to_slice(&written.folder, &mut store).map_err(|_| KeyFault::Ledger)?;
+        let mut destroyed = BTreeMap::new();
+        for row in written.destroyed {
+            let patient = PatientIndex::new(row.patient).map_err(|_| KeyFault::Ledger)?;
+            let at = Millis::from_unix_ms(row.at_unix_ms);
+            destroyed.insert(patient, (BodyEpoch(row.through_epoch), at));
+        }
+        if written.schema != SCHEMA || written.generation == 0 {
+            return Err(KeyFault::Ledger);
+        }
+        Ok(Ledger {
+            store,
+            generation: written.generation,
+            epochs_begun: BodyEpoch(written.epochs_begun),
+            destroyed,
+            backups: written.backups,
+        })
+    }
+}

@@ -1,0 +1,101 @@
+//! Where keys are kept: a few small files, each replaced as a whole.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use files::{Audience, LockedFile};
+use zeroize::Zeroizing;
+
+/// Longest file: as many keys as there may be, and a little.
+const FILE_BYTES_MAX: u64 = 256 << 20;
+
+/// A folder of small files.
+pub trait KeyMedium: Send + Sync {
+    /// The names of all files.
+    ///
+    /// # Errors
+    /// What the medium says, here and below.
+    fn names(&self) -> io::Result<Vec<String>>;
+
+    /// A whole file, if there is one.
+    ///
+    /// # Errors
+    /// What the medium says.
+    fn read(&self, name: &str) -> io::Result<Option<Zeroizing<Vec<u8>>>>;
+
+    /// Makes a file with this content, or replaces it as a whole; durable on return.
+    ///
+    /// # Errors
+    /// What the medium says; the old content or the new one is there then.
+    fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
+
+    /// Overwrites a file with zeros, and removes it; durable on return. Does nothing without one.
+    ///
+    /// # Errors
+    /// What the medium says.
+    fn erase(&self, name: &str) -> io::Result<()>;
+}
+
+/// A folder of the file system, closed to others and locked.
+#[derive(Debug)]
+pub struct KeyFolder {
+    folder: PathBuf,
+    /// Held and never read.
+    _lock: Option<LockedFile>,
+}
+
+impl KeyFolder {
+    /// The folder, which is made if there is none; `None` while another process has it open.
+    ///
+    /// # Errors
+    /// What the system says; a folder that others may open is refused.
+    pub fn lock(folder: &Path) -> io::Result<Option<KeyFolder>> {
+        files::make_folder(folder, Audience::Owner)?;
+        files::check_tree(folder, &[])?;
+        let lock = files::open_locked(&folder.join("lock"), Audience::Owner)?;
+        Ok(lock.map(|lock| KeyFolder { folder: folder.to_owned(), _lock: Some(lock) }))
+    }
+
+    /// A folder that has a lock of its own: the node's, for the copy of the ledger of keys.
+    pub fn beside(folder: &Path) -> KeyFolder {
+        KeyFolder { folder: folder.to_owned(), _lock: None }
+    }
+}
+
+impl KeyMedium for KeyFolder {
+    fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            names.extend(entry?.file_name().into_string().ok());
+        }
+        Ok(names)
+    }
+
+    fn read(&self, name: &str) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+        match files::read(&self.folder.join(name), FILE_BYTES_MAX, Audience::Owner) {
+            Ok(bytes) => Ok(Some(Zeroizing::new(bytes))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        files::replace(&self.folder.join(name), &[bytes], Audience::Owner)
+    }
+
+    fn erase(&self, name: &str) -> io::Result<()> {
+        let path = self.folder.join(name);
+        let mut file = match files::open_existing(&path, Audience::Owner) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            opened => opened?,
+        };
+        // In place: what is only removed stays on the disk until something else takes its room. A
+        // disk that writes elsewhere what is overwritten keeps it all the same (docs/at-rest.md).
+        let length = file.metadata()?.len();
+        file.write_all(&vec![0; usize::try_from(length).unwrap_or(usize::MAX)])?;
+        file.sync_all()?;
+        fs::remove_file(&path)?;
+        files::sync_folder(&self.folder)
+    }
+}
