@@ -10,7 +10,7 @@ use model::{
     Party, Rule, RuleSlot, Sequence, StreamHandle, SystemClock, Word,
 };
 use sequencer::stages::ledger::{
-    Answer, Deliver, EnrolmentSeal, Item, Ledger, LedgerAdmission, LedgerConfig,
+    Answer, BodySeal, Deliver, EnrolmentSeal, Item, Ledger, LedgerAdmission, LedgerConfig,
 };
 use sequencer::stages::rows::CircuitRows;
 use sequencer::window::{Cadence, ClosedWindow, OperationScope, WindowLimits};
@@ -88,6 +88,7 @@ impl Ward {
             released_frames_max: 100,
             clock_skew_ms_max: 60_000,
             seal: EnrolmentSeal::new(&[9; 32]),
+            bodies: BodySeal::new(bodies::fault::keys(), [5; 16]),
         });
         let admission = LedgerAdmission::new(ledger, delivery, 0);
         let mut ward = Ward {

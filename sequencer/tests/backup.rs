@@ -219,12 +219,9 @@ async fn gateways_send_again_what_an_old_backup_lacks() {
     drop(edge);
     node.stop().await.unwrap();
     let (log, _) = site.open_log();
-    let stored = log.iter_from(1).filter_map(|found| {
-        let (_, entry) = found.unwrap();
-        match Entry::from_bytes(entry.kind.code(), &entry.body).unwrap() {
-            Entry::Frame(frame) => Some((frame.epoch().0, frame.sequence().0)),
-            _ => None,
-        }
+    let stored = site.entries(&log).into_iter().filter_map(|(_, entry)| match entry {
+        Entry::Frame(frame) => Some((frame.epoch().0, frame.sequence().0)),
+        _ => None,
     });
     let stored: Vec<_> = stored.collect();
     let each_once = (1..=3).map(|n| (1, n)).chain((1..=6).map(|n| (2, n)));

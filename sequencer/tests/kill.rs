@@ -206,9 +206,7 @@ fn check_journal(site: &Site, receipts: &[SignedReceipt], last: u64, batches: u6
     let (log, recovery) = site.open_log();
     assert_eq!(recovery.cut_bytes, 0, "a graceful stop leaves nothing torn");
     let mut stored: BTreeMap<u64, u64> = BTreeMap::new();
-    for found in log.iter_from(1) {
-        let (position, entry) = found.unwrap();
-        let entry = Entry::from_bytes(entry.kind.code(), &entry.body).unwrap();
+    for (position, entry) in site.entries(&log) {
         let Entry::Frame(frame) = entry else { continue };
         let sequence = frame.sequence();
         assert_eq!(sequence.0, stored.len() as u64 + 1, "in order, none missing, none twice");

@@ -1,8 +1,10 @@
 //! A node's folder with one patient, one monitor and one gateway, prepared without a running node.
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use bodies::{BodyKeys, EntryPlace, KeyFolder, Places};
 use client::{Key, KeyKind, Wallet};
 use journal::{Admission, FileMedium, Genesis, Log, Recovery};
 use l1_contracts::{Deployment, Edge};
@@ -14,6 +16,7 @@ use model::{
 use sequencer::disk::FreeSpace;
 use sequencer::doors::config::Config;
 use sequencer::folder::authority::{Authority, ClientDeployment};
+use sequencer::folder::body_keys;
 use sequencer::folder::layout::Layout;
 use sequencer::folder::secrets::NodeSecret;
 use sequencer::folder::store::Store;
@@ -22,7 +25,7 @@ use sequencer::node::setup::{self, BaseChain, GenesisTerms};
 use sequencer::node::{Node, NodeError, Provided};
 use sequencer::stages::deliver::{DeliverConfig, ReceiptHub};
 use sequencer::stages::ledger::{
-    Answer, Deliver, EnrolmentSeal, Item, LedgerAdmission, LedgerConfig,
+    Answer, BodySeal, Deliver, EnrolmentSeal, Item, LedgerAdmission, LedgerConfig,
 };
 use sequencer::stages::prove::{ProverKeys, Wanted};
 use sequencer::stages::rows::CircuitRows;
@@ -31,8 +34,8 @@ use statement::operation::SignedOperation;
 use statement::scope;
 use tempfile::TempDir;
 use wire::{
-    DeviceTime, Frame, FramePlace, Holder, Reading, Receipt, RegistryChange, RegistryRecord, Role,
-    StreamKey,
+    DeviceTime, Entry, Frame, FramePlace, Holder, Reading, Receipt, RegistryChange, RegistryRecord,
+    Role, StreamKey,
 };
 
 const ECG: u32 = 131_328;
@@ -198,7 +201,45 @@ impl Site {
             released_frames_max: self.config.ingest.released_frames_max,
             clock_skew_ms_max: self.config.ingest.clock_skew_ms_max,
             seal: EnrolmentSeal::new(&self.layout.secret(NodeSecret::Journal).unwrap()),
+            bodies: self.body_seal(),
         }
+    }
+
+    /// The keys as they stand on the disk, beside whoever has their folder locked.
+    pub(crate) fn body_seal(&self) -> BodySeal {
+        let folder = body_keys::path(&self.layout, &self.config.keys.folder);
+        std::fs::DirBuilder::new().mode(0o700).recursive(true).create(&folder).unwrap();
+        let [keys, beside] =
+            [&folder, self.layout.folder()].map(|at| Arc::new(KeyFolder::beside(at)));
+        let keys = BodyKeys::open(Places { keys, beside }, self.config.keys.epoch_ms()).unwrap();
+        BodySeal::new(keys, self.log_id())
+    }
+
+    fn log_id(&self) -> [u8; 16] {
+        let id = self.layout.secret(NodeSecret::JournalId).unwrap();
+        *id.first_chunk().unwrap()
+    }
+
+    /// Every entry of a journal, readings in the clear.
+    pub(crate) fn entries(&self, log: &Log<FileMedium>) -> Vec<(u64, Entry)> {
+        let (seal, mut all, mut entries) = (self.body_seal(), Vec::new(), log.iter_from(1));
+        while let Some(found) = entries.next() {
+            let (position, entry) = found.unwrap();
+            let decoded = Entry::from_bytes(entry.kind.code(), &entry.body).unwrap();
+            let in_group = entries.in_group();
+            let (salt, index, time) = (in_group.salt, in_group.index(position), entry.time);
+            all.push((
+                position,
+                match decoded {
+                    Entry::SealedFrame(sealed) => {
+                        let place = EntryPlace { salt, index, time };
+                        Entry::Frame(seal.open(&sealed, &place).unwrap())
+                    }
+                    entry => entry,
+                },
+            ));
+        }
+        all
     }
 
     /// The journal's first file, and the only one of a small journal.
@@ -212,9 +253,7 @@ impl Site {
     }
 
     pub(crate) fn open_log_at(&self, path: &Path) -> (Log<FileMedium>, Recovery) {
-        let id = self.layout.secret(NodeSecret::JournalId).unwrap();
-        let mut log_id = [0; 16];
-        log_id.copy_from_slice(&id[..16]);
+        let log_id = self.log_id();
         let journal_hash = statement::journal::genesis(self.deployment.scope());
         Log::open(
             FileMedium::open(path).unwrap(),
@@ -229,6 +268,7 @@ impl Site {
         let key = setup::receipt_key(&self.layout).unwrap();
         let scope = self.deployment.scope();
         ReceiptHub::new(key, scope, log.reader(), &DeliverConfig::default())
+            .with_bodies(self.body_seal())
     }
 
     /// Admission without a prover behind it.
@@ -342,6 +382,7 @@ impl Desk {
         let answer = self.admission.admit(group.now(), item, &mut group);
         assert!(!matches!(answer, Answer::Refused(_)), "{answer:?}");
         if !group.is_empty() {
+            self.admission.before_write().unwrap();
             let committed = self.log.append_built(group).unwrap();
             self.admission.committed(&committed);
         }

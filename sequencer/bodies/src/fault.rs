@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use zeroize::Zeroizing;
 
+use crate::generation::Places;
+use crate::keys::BodyKeys;
 use crate::medium::KeyMedium;
 
 /// The folder. Clones are of the same one.
@@ -114,4 +116,14 @@ impl KeyMedium for FaultyKeys {
         state.note();
         Ok(())
     }
+}
+
+/// Keys in memory that are gone with the process, for tests and measures; an epoch lasts a year.
+///
+/// # Panics
+/// If the system gives no randomness.
+pub fn keys() -> BodyKeys {
+    let [keys, beside] = [FaultyKeys::default(), FaultyKeys::default()].map(Arc::new);
+    let opened = BodyKeys::open(Places { keys, beside }, 366 * 24 * 3_600_000);
+    opened.expect("memory takes a small folder")
 }

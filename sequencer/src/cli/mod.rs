@@ -8,6 +8,7 @@ mod given;
 mod identity;
 mod inspect;
 mod journal;
+mod keys;
 mod listed;
 mod node;
 mod outcome;
@@ -130,6 +131,13 @@ enum Command {
     /// its end is lost `sequencer journal recover`.
     #[command(subcommand)]
     Journal(journal::JournalCommand),
+    /// Keys that readings are sealed under at rest, for operators: `sequencer keys status`, then
+    /// `sequencer keys backup FILE --to KEY --expires 90d`.
+    ///
+    /// They stand apart from the journal and have backups of their own, which expire: erasing a
+    /// patient is destroying keys, and complete when the last copy has expired.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Works on the configuration, for operators: `sequencer config check`, then `sequencer run`.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -166,6 +174,7 @@ pub(crate) fn main() -> process::ExitCode {
         Command::Restore(args) => backup::run_restore(&args),
         Command::Archive(command) => archive::run(command),
         Command::Journal(command) => journal::run(command),
+        Command::Keys(command) => keys::run(command),
         Command::Config(ConfigCommand::Check { config, json }) => node::config_check(&config, json),
     };
     match outcome {

@@ -5,7 +5,7 @@
 //! record or has one ([`Given`]), `list` prints the registry, `status` how the node stands.
 //! `renewals` prints the certificates that were asked for over their holders' connections, `issued
 //! ROLE NAME HEX` hands one of them back as DER, and `revoke HEX` ends a certificate by its
-//! fingerprint. `end` says where the journal ends, and `pin` where a backup does ([`PinBackup`]).
+//! fingerprint. Requests about keys of bodies stand in [`KeyDesk`]. `end` says where the journal ends, and `pin` where a backup does ([`PinBackup`]).
 //! Threat note: whoever opens the socket is the operator; the file is made with mode 0600 in the
 //! node's folder, and nothing here can touch consent, which only signatures move.
 
@@ -23,7 +23,10 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use wire::{RegistryChange, Role};
 
-use crate::doors::codes::{ANSWER_LATE, CHANGE_NOT_HEX, PIN_PANICKED, REQUEST_UNKNOWN};
+use crate::doors::codes::{
+    ANSWER_LATE, CHANGE_NOT_HEX, KEYS_PANICKED, PIN_PANICKED, REQUEST_UNKNOWN,
+};
+use crate::doors::key_desk::KeyDesk;
 use crate::guard::{Guard, GuardedTask, Stage, spawn_request};
 use crate::stages::ingest::{Issued, RegistryDesk, Renewals, Revoked, WaitingRenewal};
 use crate::stages::ledger::{Certificate, LedgerView, Registry};
@@ -109,6 +112,8 @@ pub struct Answers {
     pub tell: Arc<dyn Tell>,
     /// Where a backup ends.
     pub pin: Arc<dyn PinBackup>,
+    /// The keys that readings are sealed under.
+    pub keys: KeyDesk,
 }
 
 /// What must hold of the record that a change adds: looked at when the change is made and not when
@@ -226,7 +231,7 @@ async fn serve(stream: UnixStream, answers: &Answers) {
 }
 
 async fn answer_request(request: &str, answers: &Answers) -> Result<Value, String> {
-    let Answers { desk, renewals, tell, pin } = answers;
+    let Answers { desk, renewals, tell, pin, keys } = answers;
     match request {
         "list" => return Ok(list(&desk.view().registry())),
         "status" => return Ok(tell.status()),
@@ -240,6 +245,13 @@ async fn answer_request(request: &str, answers: &Answers) -> Result<Value, Strin
             return pinned.unwrap_or_else(|_| Err(PIN_PANICKED.code.into()));
         }
         _ => {}
+    }
+    let (about_keys, asked) = (keys.clone(), request.to_owned());
+    let answered = tokio::task::spawn_blocking(move || about_keys.answer(&asked)).await;
+    match answered {
+        Ok(Some(answer)) => return answer,
+        Ok(None) => {}
+        Err(_) => return Err(KEYS_PANICKED.code.into()),
     }
     let (word, rest) = request.split_once(' ').ok_or(REQUEST_UNKNOWN.code)?;
     match word {

@@ -261,6 +261,18 @@ pub(crate) const PIN_PANICKED: Unserved = Unserved {
     what_to_do: "Ask again; if it comes back, report it with the node's log.",
 };
 
+pub(crate) const KEYS_PANICKED: Unserved = Unserved {
+    requests: KEYS,
+    status: 0,
+    code: "the task that answers about the keys of bodies panicked",
+    meaning: "What was asked for may be done or not; nothing else of the node is concerned.",
+    what_to_do: "Look with `sequencer keys status` and ask again; if it comes back, report it with \
+                 the node's log.",
+};
+
+/// Requests about the keys of bodies.
+const KEYS: &[&str] = &["keys", "backup-keys", "destroy-keys"];
+
 /// What the admin socket answers other than the thing asked for; `code` is the whole text, or in
 /// brackets what it is made of.
 pub const ADMIN: &[Unserved] = &[
@@ -268,6 +280,15 @@ pub const ADMIN: &[Unserved] = &[
     CHANGE_NOT_HEX,
     ANSWER_LATE,
     PIN_PANICKED,
+    KEYS_PANICKED,
+    Unserved {
+        requests: KEYS,
+        status: 0,
+        code: "[what was expected of the request, or keeps the keys from being changed]",
+        meaning: "The request is malformed, the file is there already, or the disk of the key \
+                  folder did not answer.",
+        what_to_do: "Do what it says, and run the command of `sequencer keys` again.",
+    },
     Unserved {
         requests: &["pin"],
         status: 0,

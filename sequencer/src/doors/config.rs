@@ -23,6 +23,7 @@ pub use self::elsewhere::{Elsewhere, ElsewhereError};
 use self::sections::SECTION;
 pub use self::sections::{
     ArchiveSection, BatchSection, ChainSection, HttpSection, IngestSection, JournalSection,
+    KeysSection,
     LogSection, MemorySection, ProverSection, StoreSection,
 };
 
@@ -43,6 +44,8 @@ pub struct Config {
     pub admission: AdmissionConfig,
     /// The log.
     pub journal: JournalSection,
+    /// Keys that readings are sealed under.
+    pub keys: KeysSection,
     /// What may wait behind the writer.
     pub deliver: DeliverConfig,
     /// Windows and shapes.
@@ -136,6 +139,7 @@ impl Config {
         setting::check(&self.clock, ClockConfig::SETTINGS)?;
         self.admission.check()?;
         setting::check(&self.journal, JournalSection::SETTINGS)?;
+        setting::check(&self.keys, KeysSection::SETTINGS)?;
         self.deliver.check()?;
         setting::check(&self.batch, BatchSection::SETTINGS)?;
         setting::check(&self.prover, ProverSection::SETTINGS)?;

@@ -5,5 +5,6 @@ pub mod admin;
 pub mod codes;
 pub mod config;
 pub mod http;
+pub mod key_desk;
 mod machine;
 pub mod memory;

@@ -85,6 +85,10 @@ places! {
     evidence = "evidence";
     /// Makes the resets by which connections of an earlier run end; secret.
     quic_key = "keys/quic.key";
+    /// Keys of frame bodies, unless `[keys] folder` names another place: see `folder::body_keys`.
+    body_keys = "body-keys";
+    /// What is known of those keys without holding one, beside the journal.
+    body_ledger = "body-keys.json";
     /// Certificate authority: certificate and key.
     authority = "authority";
     /// The node's own certificate and key.

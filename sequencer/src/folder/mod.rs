@@ -3,6 +3,7 @@
 pub mod authority;
 pub mod backup;
 pub mod believed;
+pub mod body_keys;
 pub mod checked;
 pub mod layout;
 pub mod old_journal;

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bodies::BodyKeys;
 use journal::{FileMedium, Log, Reader, Writer, WriterConfig};
 
 use super::batch_sink::StoringSink;
@@ -25,7 +26,7 @@ use crate::folder::snapshots::Binding;
 use crate::guard::GuardedTask;
 use crate::stages::deliver::{NodeDelivery, ReceiptHub};
 use crate::stages::ingest::{Admit, RegistryDesk, Renewals};
-use crate::stages::ledger::{FrameNodes, LedgerAdmission, LedgerView};
+use crate::stages::ledger::{BodySeal, FrameNodes, LedgerAdmission, LedgerView};
 use crate::stages::prove::{Batcher, LastBatch};
 use crate::stages::rows::{CircuitRows, RowPool};
 
@@ -49,6 +50,9 @@ pub(super) struct Core {
     pub(super) snapshots: Option<SnapshotThread>,
     /// For whoever reads windows back.
     pub(super) replay: Replay,
+    /// What opens readings.
+    pub(super) bodies: BodySeal,
+    pub(super) body_keys: BodyKeys,
 }
 
 /// The journal, absorbed.
@@ -152,7 +156,7 @@ pub(super) fn start_core(
     let key = setup::receipt_key(&opened.layout)?;
     let hold = common.watched.hold();
     let hub = ReceiptHub::new(key, opened.edge.scope(), log.reader(), deliver);
-    let hub = hub.held_by(hold.clone());
+    let hub = hub.held_by(hold.clone()).with_bodies(opened.bodies.clone());
     let (delivery, live) = NodeDelivery::start(hub.clone(), deliver, &common.guard)?;
 
     let last = LastBatch { group: assembled_group, ..opened.last };
@@ -203,6 +207,8 @@ pub(super) fn start_core(
         witness,
         snapshots,
         replay,
+        bodies: opened.bodies.clone(),
+        body_keys: opened.body_keys.clone(),
     })
 }
 

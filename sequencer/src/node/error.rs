@@ -76,6 +76,9 @@ pub enum NodeError {
     /// A secret is not usable.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// The keys of frame bodies are not to be had.
+    #[error("the keys that readings are sealed under cannot be used")]
+    BodyKeys(#[from] bodies::KeyStoreError),
     /// The store does not open.
     #[error("the store does not open")]
     Store(#[from] StoreError),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bodies::{BodyKeys, EntryPlace};
 use journal::{
     Archive, EntryKind, FolderView, Genesis, Group, Log, OpenError, Placement, ReadError, Reader,
     Salts, ViewEnd,
@@ -14,9 +15,10 @@ use journal::{
 use model::{Millis, calendar};
 use serde::Serialize;
 use thiserror::Error;
-use wire::{Entry, FrameEntry, FrameError};
+use wire::{Entry, FrameEntry, FrameError, FrameHeader, SealedFrame};
 
 use crate::folder::old_journal;
+use crate::stages::ledger::BodySeal;
 
 /// Why a journal cannot be looked at. What is damaged is named with its file and offset.
 #[derive(Debug, Error)]
@@ -55,6 +57,7 @@ pub struct Inspected {
     log: Log<FolderView>,
     /// Bytes that a start would cut.
     torn_bytes: u64,
+    bodies: BodySeal,
 }
 
 /// A file of the journal.
@@ -209,7 +212,23 @@ impl Inspected {
         };
         let (log, recovery) =
             opened.map_err(|source| InspectError::Open { path, source: source.into() })?;
-        Ok(Inspected { log, torn_bytes: recovery.cut_bytes })
+        let bodies = BodySeal::keyless(log.reader().log_id());
+        Ok(Inspected { log, torn_bytes: recovery.cut_bytes, bodies })
+    }
+
+    /// Opens readings with these keys; without any only what stands beside them is shown.
+    pub fn with_keys(self, keys: Option<BodyKeys>) -> Inspected {
+        let bodies = keys.map(|keys| BodySeal::new(keys, self.reader().log_id()));
+        Inspected { bodies: bodies.unwrap_or(self.bodies), ..self }
+    }
+
+    /// The entry, with readings in the clear if they open.
+    fn opened(&self, group: &Group, position: u64, entry: Entry) -> Entry {
+        let Entry::SealedFrame(sealed) = &entry else { return entry };
+        let index = position.saturating_sub(group.first);
+        let time = group.entries.get(index as usize).map_or(0, |entry| entry.time);
+        let place = EntryPlace { salt: group.salt, index: index as u32, time };
+        self.bodies.open(sealed, &place).map_or(entry, Entry::Frame)
     }
 
     fn reader(&self) -> Reader<FolderView> {
@@ -239,7 +258,7 @@ impl Inspected {
         Ok(found)
     }
 
-    /// Shows every frame, the first one first.
+    /// Shows every frame whose readings open, the first one first.
     ///
     /// # Errors
     /// [`InspectError`] for the first thing that does not hold.
@@ -252,7 +271,8 @@ impl Inspected {
                 if entry.kind != EntryKind::FRAME {
                     continue;
                 }
-                if let Entry::Frame(frame) = decode(entry, position, &placed)? {
+                let decoded = decode(entry, position, &placed)?;
+                if let Entry::Frame(frame) = self.opened(&group, position, decoded) {
                     see(&frame);
                 }
             }
@@ -293,8 +313,9 @@ impl Inspected {
     pub fn entry(&self, position: u64, bodies: Bodies) -> Result<EntryFields, InspectError> {
         let reader = self.reader();
         let number = reader.group_of(position)?;
-        let (entry, placed) = (reader.read(position)?, reader.placement(number)?);
-        let decoded = decode(&entry, position, &placed)?;
+        let (group, placed) = (reader.group(number)?, reader.placement(number)?);
+        let entry = reader.read(position)?;
+        let decoded = self.opened(&group, position, decode(&entry, position, &placed)?);
         let mut fields = Fields::default();
         fields.add("group", number);
         fields.add("file", journal::FileName::Log(placed.file));
@@ -342,19 +363,22 @@ impl Inspection {
         count(&mut self.kinds, group);
         let frames = group.entries.iter().zip(group.first..);
         for (entry, position) in frames.filter(|(entry, _)| entry.kind == EntryKind::FRAME) {
-            if let Entry::Frame(frame) = decode(entry, position, placed)? {
-                self.take_frame(&frame);
+            match decode(entry, position, placed)? {
+                Entry::Frame(frame) => {
+                    self.take_frame(frame.frame().header(), frame.frame().as_bytes());
+                }
+                Entry::SealedFrame(frame) => self.take_frame(frame.header(), frame.stored()),
+                _ => {}
             }
         }
         Ok(())
     }
 
-    fn take_frame(&mut self, frame: &FrameEntry) {
-        let header = frame.frame().header();
+    fn take_frame(&mut self, header: &FrameHeader, stored: &[u8]) {
         let codec = self.codecs.entry(header.codec.name().to_owned()).or_default();
         codec.frames += 1;
         codec.readings += u64::from(header.count);
-        codec.bytes += frame.frame().as_bytes().len() as u64;
+        codec.bytes += stored.len() as u64;
         self.readings += u64::from(header.count);
     }
 }
@@ -420,6 +444,7 @@ impl Fields {
 fn describe(entry: &Entry, bodies: Bodies, fields: &mut Fields) {
     match entry {
         Entry::Frame(frame) => describe_frame(frame, bodies, fields),
+        Entry::SealedFrame(frame) => describe_sealed(frame, bodies, fields),
         Entry::Operation { operation, .. } => {
             let form = match operation {
                 wire::StoredOperation::Plain(_) => "as it was signed",
@@ -458,6 +483,22 @@ fn describe(entry: &Entry, bodies: Bodies, fields: &mut Fields) {
             }
         }
         Entry::RefusalCount(counted) => fields.add("counted", format!("{counted:?}")),
+    }
+}
+
+fn describe_sealed(frame: &SealedFrame, bodies: Bodies, fields: &mut Fields) {
+    let header = frame.header();
+    fields.add("gateway", &frame.gateway);
+    fields.add("signal", frame.key.signal);
+    fields.add("epoch", header.epoch.0);
+    fields.add("sequence", header.sequence.0);
+    fields.add("codec", header.codec.name());
+    fields.add("readings", format!("{}, sealed", header.count));
+    fields.add("body epoch", frame.sealing.body_epoch);
+    fields.add("bytes of the frame", frame.stored().len());
+    if bodies == Bodies::Shown {
+        fields.add("device", &frame.key.device);
+        fields.add("patient", frame.key.patient.get());
     }
 }
 

@@ -54,6 +54,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bodies::{BodyKeys, EntryPlace};
 use journal::{FileMedium, Log};
 use l1_contracts::Deployment;
 use model::Position;
@@ -82,6 +83,7 @@ use self::witness::WitnessThread;
 use crate::doors::admin::{self, AdminDoor};
 use crate::doors::config::Config;
 use crate::doors::http::HttpService;
+use crate::doors::key_desk::KeyDesk;
 use crate::folder::layout::Layout;
 use crate::folder::store::Store;
 use crate::guard::{GuardedTask, UnplannedEnd, panic_of_task};
@@ -173,7 +175,8 @@ impl Node {
         let endpoints = Endpoints { ingest: ingest.local_addr(), http, rpc: url, fingerprint };
         let tell = Arc::new(Teller::new(&watched, &core.view, &around, &endpoints));
         let (desk, renewals) = (core.desk.clone(), core.renewals.clone());
-        let answers = admin::Answers { desk, renewals, tell, pin };
+        let body_keys = KeyDesk::new(core.body_keys.clone());
+        let answers = admin::Answers { desk, renewals, tell, pin, keys: body_keys };
         let admin = AdminDoor::open(&layout.admin_socket(), answers, &guard)?;
         watched.set_starting(None);
         // Last: whoever finds the file finds a node that answers.
@@ -342,14 +345,26 @@ impl Node {
         }
     }
 
-    /// A durable entry of the journal.
+    /// A durable entry of the journal; a sealed frame as it was, if it opens.
     ///
     /// # Errors
     /// [`EntryError`] if there is none or it does not decode.
     pub fn entry(&self, position: Position) -> Result<Entry, EntryError> {
-        let entry = self.core.journal.read(position.0)?;
+        let journal = &self.core.journal;
+        let entry = journal.read(position.0)?;
         let decoded = Entry::from_bytes(entry.kind.code(), &entry.body);
-        decoded.map_err(|source| EntryError::Decode { position: position.0, source })
+        let decoded =
+            decoded.map_err(|source| EntryError::Decode { position: position.0, source })?;
+        let Entry::SealedFrame(sealed) = &decoded else { return Ok(decoded) };
+        let group = journal.group(journal.group_of(position.0)?)?;
+        let index = position.0.saturating_sub(group.first) as u32;
+        let place = EntryPlace { salt: group.salt, index, time: entry.time };
+        Ok(self.core.bodies.open(sealed, &place).map_or(decoded, Entry::Frame))
+    }
+
+    /// The keys that readings are sealed under.
+    pub fn body_keys(&self) -> &BodyKeys {
+        &self.core.body_keys
     }
 
     /// The last refusal among the last hundred entries of the journal, for the operator's eyes.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bodies::BodyKeys;
 use journal::{FileLengths, FileMedium, Genesis, Log, Recovery, Salts};
 use l1_contracts::{Deployment, Edge, KeyWords};
 use model::{BatchNumber, Clock};
@@ -14,12 +15,13 @@ use super::head::{Memories, contradictions, witness_is_missing};
 use super::setup::{self, BaseChain};
 use crate::disk::FreeSpace;
 use crate::doors::config::Config;
+use crate::folder::body_keys;
 use crate::folder::layout::Layout;
 use crate::folder::old_journal;
 use crate::folder::secrets::NodeSecret;
 use crate::folder::store::Store;
 use crate::history::Contradiction;
-use crate::stages::ledger::{EnrolmentSeal, LedgerConfig};
+use crate::stages::ledger::{BodySeal, EnrolmentSeal, LedgerConfig};
 use crate::stages::prove::{LastBatch, ProverKeys};
 
 /// What a node is given besides its folder and configuration.
@@ -44,6 +46,10 @@ pub(super) struct Opened {
     pub(super) keys: Arc<ProverKeys>,
     /// Where sealed files of the journal go, and are read when they are not here any more.
     pub(super) archive: Option<OpenedArchive>,
+    /// What readings are sealed under.
+    pub(super) body_keys: BodyKeys,
+    /// What seals and opens them in this journal.
+    pub(super) bodies: BodySeal,
     /// The batch that the next one follows; its group is known once the journal is absorbed.
     pub(super) last: LastBatch,
     /// What the journal lacks of what anybody remembers: then nothing is taken in.
@@ -72,6 +78,8 @@ pub(super) async fn open(
     // A store of another deployment holds batches that this contract never saw.
     store.bind(edge.scope())?;
     let archive = OpenedArchive::open(&layout, config)?;
+    // Before the journal: one whose keys are lost is not to be gone on with by accident.
+    let body_keys = body_keys::open(&layout, &config.keys.folder, config.keys.epoch_ms())?;
     let log = open_journal(&layout, &edge, config.journal.file_lengths(), archive.as_ref())?;
     let memories = Memories { layout: &layout, edge: &edge, store: &store };
     let Told { lacks, asked_chain } = check_head(memories, &log).await?;
@@ -82,8 +90,21 @@ pub(super) async fn open(
     }
     let last = last_batch(&store, &edge)?;
     let (config, store) = (config.clone(), Arc::new(store));
-    let opened =
-        Opened { layout, config, chain, edge, store, keys, archive, last, lacks, asked_chain };
+    let bodies = BodySeal::new(body_keys.clone(), log.reader().log_id());
+    let opened = Opened {
+        layout,
+        config,
+        chain,
+        edge,
+        store,
+        keys,
+        archive,
+        body_keys,
+        bodies,
+        last,
+        lacks,
+        asked_chain,
+    };
     Ok((opened, log))
 }
 
@@ -248,6 +269,7 @@ impl Opened {
             released_frames_max: self.config.ingest.released_frames_max,
             clock_skew_ms_max: self.config.ingest.clock_skew_ms_max,
             seal: EnrolmentSeal::new(&*self.layout.secret(NodeSecret::Journal)?),
+            bodies: self.bodies.clone(),
         })
     }
 }

@@ -2,14 +2,15 @@
 
 use std::io;
 
-use journal::{FileMedium, Log, Medium, ReadError, Reader};
+use bodies::EntryPlace;
+use journal::{FileMedium, InGroup, Log, Medium, ReadError, Reader};
 use model::{BatchNumber, Millis, Position, with_causes};
 use thiserror::Error;
 use wire::Entry;
 
 use super::snapshots::{Restored, Snapshots, Wanted};
 use crate::folder::snapshots::SnapshotHead;
-use crate::stages::ledger::{BrokenEntry, Ledger, LedgerConfig};
+use crate::stages::ledger::{BrokenEntry, Ledger, LedgerConfig, Placed};
 use crate::window::{ClosedWindow, WindowContents};
 
 /// A journal that cannot be continued.
@@ -188,13 +189,14 @@ fn absorb_rest<M: Medium>(
     // Windows that closed between the store's last one and the snapshot are read back when their
     // turn comes, and so are those behind them: a gap is none of this list's.
     let windows_max = if done.closed <= assembled { windows_max } else { 0 };
-    let entries = match head {
+    let mut entries = match head {
         Some(head) => journal.iter_behind(head.group)?,
         None => journal.iter_from(1),
     };
-    for found in entries {
+    while let Some(found) = entries.next() {
         let (position, entry) = found?;
-        let closed = absorb_next(&mut ledger, Position(position), &entry)?;
+        let in_group = entries.in_group();
+        let closed = absorb_next(&mut ledger, Position(position), &entry, in_group)?;
         (done.position, done.entries) = (position, done.entries + 1);
         done.bytes += entry.body.len() as u64;
         if let Some(contents) = closed {
@@ -224,10 +226,13 @@ pub(super) fn absorb_next(
     ledger: &mut Ledger,
     position: Position,
     entry: &journal::Entry,
+    in_group: InGroup,
 ) -> Result<Option<WindowContents>, RecoverError> {
     let decode = |detail: String| RecoverError::Decode { position: position.0, detail };
     let time = Millis::new(entry.time).map_err(|error| decode(error.to_string()))?;
     let decoded = Entry::from_bytes(entry.kind.code(), &entry.body);
     let decoded = decoded.map_err(|error| decode(with_causes(&error)))?;
-    Ok(ledger.absorb(&decoded, position, time)?)
+    let index = in_group.index(position.0);
+    let place = EntryPlace { salt: in_group.salt, index, time: entry.time };
+    Ok(ledger.absorb_stored(&decoded, Placed { position, time, place })?)
 }

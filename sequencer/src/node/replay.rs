@@ -62,18 +62,18 @@ impl Replay {
         go_on: impl Fn() -> bool,
     ) -> Result<(), RecoverError> {
         let first = || (self.snapshots.first(&self.config, false), self.journal.iter_from(1));
-        let (mut ledger, entries) = match start {
+        let (mut ledger, mut entries) = match start {
             Some(Restored { ledger, head }) => (ledger, self.journal.iter_behind(head.group)?),
             None => first(),
         };
-        for entry in entries {
+        while let Some(entry) = entries.next() {
             if !go_on() {
                 return Ok(());
             }
             let (position, entry) = entry?;
-            let Some(contents) = absorb_next(&mut ledger, Position(position), &entry)? else {
-                continue;
-            };
+            let in_group = entries.in_group();
+            let closed = absorb_next(&mut ledger, Position(position), &entry, in_group)?;
+            let Some(contents) = closed else { continue };
             let group = self.journal.group_of(position)?;
             let journal_hash = self.journal.group(group)?.journal_hash;
             let window = ClosedWindow { contents: contents.into(), group, journal_hash };

@@ -125,6 +125,7 @@ pub(super) fn start_upkeep(
 ) -> Result<Upkeep, NodeError> {
     let (around, watched) = (common.around.clone(), common.watched.clone());
     let watch = Watch::new(around, core.view.clone(), watched, opened.layout.clone());
+    let watch = watch.with_keys(opened.body_keys.clone());
     Ok(Upkeep::start(watch, &common.guard)?)
 }
 

@@ -15,11 +15,12 @@ use super::head::{HeadError, behind_backup, witness, witness_is_missing};
 use super::recover::{RecoverError, absorb_next};
 use super::snapshots::{self, SnapshotSays};
 use crate::doors::config::Config;
+use crate::folder::body_keys;
 use crate::folder::layout::Layout;
 use crate::folder::old_journal::{self, OldJournalError};
 use crate::folder::secrets::{NodeSecret, SecretError};
 use crate::history::{Comparison, Contradiction, HistoryError, compare, losses, term_of};
-use crate::stages::ledger::{EnrolmentSeal, LedgerConfig};
+use crate::stages::ledger::{BodySeal, EnrolmentSeal, LedgerConfig};
 
 /// What a journal holds.
 #[derive(Debug)]
@@ -140,13 +141,19 @@ pub fn survey(layout: &Layout) -> Result<Survey, SurveyError> {
 /// listed.
 pub fn survey_full(layout: &Layout) -> Result<FullSurvey, SurveyError> {
     let opened = Opened::of(layout)?;
-    let config = ledger_config(layout, &opened.deployment)?;
+    let log_id = opened.log.reader().log_id();
+    // The states were made with the keys; without them the digests of open segments differ.
+    let keys = body_keys::of_stopped(layout, &key_folder(layout));
+    let bodies = keys.map(|keys| BodySeal::new(keys, log_id));
+    let bodies = bodies.unwrap_or_else(|| BodySeal::keyless(log_id));
+    let config = ledger_config(layout, &opened.deployment, bodies)?;
     let behind = snapshots::Behind::of(layout, &opened.log.reader(), &config);
     let mut behind = behind.map_err(SurveyError::Snapshots)?;
     let mut ledger = behind.first();
-    for found in opened.log.iter_from(1) {
+    let mut entries = opened.log.iter_from(1);
+    while let Some(found) = entries.next() {
         let (position, entry) = found?;
-        absorb_next(&mut ledger, Position(position), &entry)?;
+        absorb_next(&mut ledger, Position(position), &entry, entries.in_group())?;
         behind.compare(&ledger, position);
     }
     let (index, snapshots) = (behind.index_says(), behind.said());
@@ -164,10 +171,17 @@ pub struct FullSurvey {
     pub index: IndexSays,
 }
 
+/// The key folder that the configuration names; the usual one where there is no configuration that
+/// can be read.
+pub fn key_folder(layout: &Layout) -> PathBuf {
+    Config::read(&layout.config()).unwrap_or_default().keys.folder
+}
+
 /// What a ledger is bound to. When windows close is nothing of a fold.
 pub(super) fn ledger_config(
     layout: &Layout,
     deployment: &Deployment,
+    bodies: BodySeal,
 ) -> Result<LedgerConfig, SurveyError> {
     let config = Config::default();
     Ok(LedgerConfig {
@@ -179,6 +193,7 @@ pub(super) fn ledger_config(
         released_frames_max: config.ingest.released_frames_max,
         clock_skew_ms_max: config.ingest.clock_skew_ms_max,
         seal: EnrolmentSeal::new(&*layout.secret(NodeSecret::Journal)?),
+        bodies,
     })
 }
 

@@ -7,7 +7,8 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 use std::{io, iter};
 
-use model::{Clock as _, Millis, calendar};
+use bodies::BodyKeys;
+use model::{Clock as _, Millis, calendar, with_causes};
 
 use super::watched::{Conditions, Watched};
 use crate::clock::{Disagreement, NodeClock, Tick, Trust};
@@ -19,6 +20,9 @@ use crate::stages::ledger::{Gate, LedgerView, Surroundings};
 
 /// How often it is looked. Two clocks and one call of the file system: some microseconds.
 const POLL: Duration = Duration::from_millis(100);
+
+/// Looks between two at which keys of the next epoch are made: a minute.
+const KEYS_EVERY: u32 = 600;
 
 /// Clock and disk, as they stand around the ledger.
 #[derive(Clone)]
@@ -107,13 +111,46 @@ pub(super) struct Watch {
     kept_ms: Option<i64>,
     /// Whether it could be written the last time.
     is_kept: bool,
+    keys: Option<KeysAhead>,
+}
+
+/// Makes keys before the writer needs them.
+struct KeysAhead {
+    keys: BodyKeys,
+    looks: u32,
+    /// Whether they could be made the last time.
+    are_made: bool,
+}
+
+impl KeysAhead {
+    fn look(&mut self, now: Millis) {
+        self.looks = self.looks.wrapping_add(1);
+        if !self.looks.is_multiple_of(KEYS_EVERY) {
+            return;
+        }
+        match self.keys.make_ahead(now) {
+            Ok(()) => self.are_made = true,
+            // Said once: the writer makes those that it needs, and meets what is wrong.
+            Err(error) if self.are_made => {
+                self.are_made = false;
+                let error = with_causes(&error);
+                tracing::error!(error, "keys of the next epoch of bodies cannot be made");
+            }
+            Err(_) => {}
+        }
+    }
 }
 
 impl Watch {
     pub(super) fn new(around: Around, view: LedgerView, watched: Watched, layout: Layout) -> Watch {
         let before = Conditions::default();
-        let (is_measured, kept_ms, is_kept) = (true, None, true);
-        Watch { around, view, watched, layout, before, is_measured, kept_ms, is_kept }
+        let (is_measured, kept_ms, is_kept, keys) = (true, None, true, None);
+        Watch { around, view, watched, layout, before, is_measured, kept_ms, is_kept, keys }
+    }
+
+    /// Makes keys of bodies ahead of need as well.
+    pub(super) fn with_keys(self, keys: BodyKeys) -> Watch {
+        Watch { keys: Some(KeysAhead { keys, looks: 0, are_made: true }), ..self }
     }
 
     fn look(&mut self) {
@@ -124,6 +161,10 @@ impl Watch {
         self.log(now);
         self.watched.set_conditions(now);
         self.before = now;
+        // By no clock that nobody believes: an epoch begins once.
+        if let (Some(keys), None) = (&mut self.keys, disagreement) {
+            keys.look(self.around.clock.read().latest);
+        }
     }
 
     fn look_at_disk(&mut self) -> Option<u64> {

@@ -15,19 +15,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bodies::EntryPlace;
 use journal::{FileMedium, ReadError, Reader};
 use model::{ChainScope, Millis, Position};
 use thiserror::Error;
 use tokio::sync::mpsc;
 use wire::{
-    Address, Entry, FrameError, GroupIdentity, Holder, PlacedEntry, Receipt, ReceiptError,
-    SignedReceipt, SigningKey, Standing, receipts_of_group, signer_address,
+    Address, Entry, FrameEntry, FrameError, GroupIdentity, Holder, PlacedEntry, Receipt,
+    ReceiptError, SignedReceipt, SigningKey, Standing, receipts_of_group, signer_address,
 };
 
 use crate::guard::{Guard, GuardedThread, Stage, UnplannedEnd};
 use crate::history::{self, Comparison, HistoryError, Hold, Remembered, term_of};
 use crate::setting::{LimitError, check, range, settings};
-use crate::stages::ledger::{Deliver, IndexError};
+use crate::stages::ledger::{BodySeal, Deliver, IndexError, UnsealError};
 use crate::window::ClosedWindow;
 
 settings! {
@@ -69,6 +70,7 @@ impl DeliverConfig {
 pub struct ReceiptHub {
     shared: Arc<Shared>,
     hold: Hold,
+    bodies: BodySeal,
 }
 
 struct Shared {
@@ -97,6 +99,9 @@ pub enum AgainError {
         /// Why not.
         source: FrameError,
     },
+    /// The readings of a stored frame do not open.
+    #[error("a sealed frame does not open")]
+    Sealed(#[from] UnsealError),
     /// The group's receipts cannot be built.
     #[error("the receipts of the group cannot be built")]
     Receipt(#[from] ReceiptError),
@@ -127,8 +132,14 @@ impl ReceiptHub {
     ) -> ReceiptHub {
         let session_receipts_max = config.session_receipts_max.max(1);
         let (sessions, left_out) = (Mutex::default(), AtomicU64::new(0));
+        let bodies = BodySeal::keyless(journal.log_id());
         let shared = Shared { key, scope, journal, session_receipts_max, sessions, left_out };
-        ReceiptHub { shared: Arc::new(shared), hold: Hold::default() }
+        ReceiptHub { shared: Arc::new(shared), hold: Hold::default(), bodies }
+    }
+
+    /// Opens readings with these keys; without them every sealed frame is one whose key is absent.
+    pub fn with_bodies(self, bodies: BodySeal) -> ReceiptHub {
+        ReceiptHub { bodies, ..self }
     }
 
     /// Signs nothing while `hold` is set.
@@ -214,7 +225,30 @@ impl ReceiptHub {
         let term = term_of(&self.shared.journal, number)?;
         let journal_hash = group.journal_hash;
         let identity = GroupIdentity { scope, group: number, term, journal_hash };
-        Ok(StoredGroup { identity, first: Position(group.first), entries })
+        let (first, salt) = (Position(group.first), group.salt);
+        Ok(StoredGroup { identity, first, salt, entries })
+    }
+
+    /// The frame at a position, its readings in the clear; none if something else stands there.
+    ///
+    /// # Errors
+    /// [`UnsealError`] where they do not open.
+    pub fn frame(
+        &self,
+        group: &StoredGroup,
+        position: Position,
+    ) -> Result<Option<FrameEntry>, UnsealError> {
+        let Some((index, placed)) = group.placed(position) else { return Ok(None) };
+        match &placed.entry {
+            Entry::Frame(frame) => Ok(Some(frame.clone())),
+            Entry::SealedFrame(sealed) => {
+                // A group has at most 65,536 entries.
+                let (index, time) = (index as u32, placed.time.get());
+                let place = EntryPlace { salt: group.salt, index, time };
+                self.bodies.open(sealed, &place).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The receipt of the group that holds a position: the same bytes as the first time. Blocks on
@@ -308,6 +342,7 @@ impl Shared {
 pub struct StoredGroup {
     identity: GroupIdentity,
     first: Position,
+    salt: [u8; 32],
     entries: Vec<PlacedEntry>,
 }
 
@@ -319,8 +354,12 @@ impl StoredGroup {
 
     /// The entry at a position, if it is in this group.
     pub fn entry(&self, position: Position) -> Option<&Entry> {
-        let index = position.0.checked_sub(self.first.0)?;
-        self.entries.get(usize::try_from(index).ok()?).map(|placed| &placed.entry)
+        self.placed(position).map(|(_, placed)| &placed.entry)
+    }
+
+    fn placed(&self, position: Position) -> Option<(usize, &PlacedEntry)> {
+        let index = usize::try_from(position.0.checked_sub(self.first.0)?).ok()?;
+        Some((index, self.entries.get(index)?))
     }
 }
 

@@ -14,12 +14,14 @@ use crate::{
 mod decision;
 mod gap;
 mod refusal;
+mod sealed;
 
 pub use decision::Decision;
 pub use gap::{GapEntry, JournalPlace};
 pub use refusal::{
     RefusalCount, RefusalEntry, RefusalReason, RefusedItem, RefusedKind, place_digest,
 };
+pub use sealed::{SealedFrame, Sealing};
 
 /// The body of one entry.
 // Entries are decoded one at a time and seldom kept, so a box for the rare kind would gain nothing.
@@ -28,6 +30,8 @@ pub use refusal::{
 pub enum Entry {
     /// A frame that a live rule covered when it was appended.
     Frame(FrameEntry),
+    /// The same, as it stands in the log since readings are sealed.
+    SealedFrame(SealedFrame),
     /// An operation that took effect at the entry's time.
     Operation {
         /// The operation.
@@ -66,6 +70,17 @@ pub enum Entry {
     Gap(GapEntry),
     /// How often the same was refused again.
     RefusalCount(RefusalCount),
+}
+
+/// Which frame an entry stores.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FrameName<'a> {
+    /// Who sent it.
+    pub gateway: &'a GatewayId,
+    /// The stream as receipts name it.
+    pub stream: StreamName,
+    /// Number of the frame.
+    pub sequence: Sequence,
 }
 
 /// A frame with what the log needs to know beside it.
@@ -119,7 +134,7 @@ mod kind {
 }
 
 impl Entry {
-    /// Version byte of every body.
+    /// Version byte of every body but that of a sealed frame, which is 3.
     pub const VERSION: u8 = 2;
     /// Largest body: a frame with what stands beside it.
     pub const BYTES_MAX: usize = FRAME_BYTES_MAX + 1024;
@@ -127,7 +142,7 @@ impl Entry {
     /// The code of this kind of entry in the journal.
     pub fn kind_code(&self) -> u8 {
         match self {
-            Entry::Frame(_) => kind::FRAME,
+            Entry::Frame(_) | Entry::SealedFrame(_) => kind::FRAME,
             Entry::Operation { .. } => kind::OPERATION,
             Entry::AccessRequest { .. } => kind::ACCESS_REQUEST,
             Entry::Refusal(_) => kind::REFUSAL,
@@ -137,6 +152,16 @@ impl Entry {
             Entry::Gap(_) => kind::GAP,
             Entry::RefusalCount(_) => kind::REFUSAL_COUNT,
         }
+    }
+
+    /// The frame that it stores, if it stores one: all that can be told without a key.
+    pub fn frame_name(&self) -> Option<FrameName<'_>> {
+        let (gateway, stream, sequence) = match self {
+            Entry::Frame(frame) => (&frame.gateway, frame.stream(), frame.sequence()),
+            Entry::SealedFrame(frame) => (&frame.gateway, frame.stream(), frame.sequence()),
+            _ => return None,
+        };
+        Some(FrameName { gateway, stream, sequence })
     }
 
     /// Canonical bytes of the body.
@@ -165,8 +190,14 @@ impl Entry {
     }
 
     fn write_to(&self, to: &mut Writer) -> Result<(), DecodeError> {
+        if let Entry::SealedFrame(frame) = self {
+            to.raw(frame.as_bytes());
+            return Ok(());
+        }
         to.u8(Entry::VERSION);
         match self {
+            // Written above, with a version of its own.
+            Entry::SealedFrame(_) => {}
             Entry::Frame(entry) => {
                 to.text(entry.gateway.as_str());
                 entry.key.write(to);
@@ -202,6 +233,10 @@ impl Entry {
     /// # Errors
     /// [`FrameError`] for an unknown kind or a body that is not canonical.
     pub fn from_bytes(kind_code: u8, body: &[u8]) -> Result<Entry, FrameError> {
+        // The one kind with two forms: which one it is says the version.
+        if kind_code == kind::FRAME && body.first() == Some(&sealed::VERSION) {
+            return Ok(Entry::SealedFrame(SealedFrame::read(body)?));
+        }
         let mut from = Reader::new("entry", body);
         from.version(Entry::VERSION)?;
         // A change has canonical bytes of its own, version and end included, which are the rest.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::{GatewayId, Millis, Position};
 
-use crate::entry::{Decision, Entry, FrameEntry};
+use crate::entry::{Decision, Entry, FrameName};
 use crate::hash::Holder;
 use crate::receipt::{
     AccessItem, FramesItem, GroupIdentity, Items, OperationItem, Receipt, ReceiptError, RefusalItem,
@@ -38,15 +38,18 @@ pub fn receipts_of_group(
     let mut gateways: BTreeMap<&GatewayId, Holder> = BTreeMap::new();
     for placed in entries {
         let (position, time) = (placed.position, placed.time);
+        if let Some(frame) = placed.entry.frame_name() {
+            // The holder follows from the entry alone: a receipt is built again when no
+            // connection is left that could say whose it is (W.34).
+            let name = frame.gateway;
+            let holder = gateways.entry(name).or_insert_with(|| Holder::gateway(name));
+            let items = holders.entry(*holder).or_default();
+            add_frame(&mut items.frames, frame, position, time);
+            continue;
+        }
         match &placed.entry {
-            Entry::Frame(frame) => {
-                // The holder follows from the entry alone: a receipt is built again when no
-                // connection is left that could say whose it is (W.34).
-                let name = &frame.gateway;
-                let holder = gateways.entry(name).or_insert_with(|| Holder::gateway(name));
-                let items = holders.entry(*holder).or_default();
-                add_frame(&mut items.frames, frame, position, time);
-            }
+            // Above.
+            Entry::Frame(_) | Entry::SealedFrame(_) => {}
             Entry::Operation { operation, requester } => {
                 let item = OperationItem { position, time, digest: operation.digest() };
                 holders.entry(*requester).or_default().operations.push(item);
@@ -73,8 +76,8 @@ pub fn receipts_of_group(
 }
 
 /// Extends the run of the frame's stream, or begins one.
-fn add_frame(items: &mut Vec<FramesItem>, frame: &FrameEntry, position: Position, time: Millis) {
-    let (stream, sequence) = (frame.stream(), frame.sequence());
+fn add_frame(items: &mut Vec<FramesItem>, frame: FrameName<'_>, position: Position, time: Millis) {
+    let FrameName { stream, sequence, .. } = frame;
     // From the back: a gateway's streams alternate, and the run to extend is among the latest.
     let open = items.iter_mut().rev().find(|item| item.stream == stream);
     if let Some(item) = open

@@ -124,8 +124,8 @@ pub use codec::DecodeError;
 pub use credit::{Credit, UnderWay};
 pub use deframe::Deframer;
 pub use entry::{
-    Decision, Entry, FrameEntry, GapEntry, JournalPlace, RefusalCount, RefusalEntry, RefusalReason,
-    RefusedItem, RefusedKind, place_digest,
+    Decision, Entry, FrameEntry, FrameName, GapEntry, JournalPlace, RefusalCount, RefusalEntry,
+    RefusalReason, RefusedItem, RefusedKind, SealedFrame, Sealing, place_digest,
 };
 pub use frame::{Frame, FramePlace, RAW_ROW_BYTES};
 pub use group::{PlacedEntry, receipts_of_group};

@@ -87,6 +87,30 @@ impl JournalSection {
     }
 }
 
+settings! {
+    /// `[keys]`
+    pub struct KeysSection in "keys" {
+        folder: PathBuf = PathBuf::from("body-keys");
+        "folder", Allowed::Words("a folder that is the node's alone") => {
+            sets: "Where the keys stand that readings are sealed under at rest, below the node's \
+                   folder or anywhere: on another disk whoever takes one of the two reads nothing \
+                   ([at rest](at-rest.md)).",
+            memory: "200 bytes a key, and a patient has one for each epoch.",
+        }
+        epoch_days: u64 = 30; "days", range(1, 3_660) => {
+            sets: "How long a patient's readings are sealed under one key. A change holds for the \
+                   epochs that begin after it.",
+        }
+    }
+}
+
+impl KeysSection {
+    /// How long an epoch lasts, milliseconds.
+    pub fn epoch_ms(&self) -> u64 {
+        self.epoch_days * 24 * 3_600_000
+    }
+}
+
 /// Slots of four claims, of two and of one, in one domain: patients have as many devices.
 const CLAIMS_SHAPES: [&str; 3] = ["c2-17", "c2-17-2", "c2-17-1"];
 

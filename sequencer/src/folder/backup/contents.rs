@@ -38,6 +38,8 @@ pub const CONTENTS: &[Content] = &[
     content("head.witness", Fate::Copied, "of the journal as it is copied"),
     content("journal", Fate::Copied, ""),
     content("keys", Fate::Apart, "opens, with the journal, every patient's claims"),
+    content("body-keys.json", Fate::Copied, "says which keys of bodies were destroyed"),
+    content("body-keys", Fate::LeftOut, "has backups of its own, which expire (keys backup)"),
     content("authority", Fate::Apart, "issues certificates"),
     content("server", Fate::Apart, "stands in for the node"),
     content("clock.witness", Fate::LeftOut, "speaks of one boot of one machine"),

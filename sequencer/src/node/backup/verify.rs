@@ -12,7 +12,7 @@ use crate::folder::store::{Store, StoreError};
 use crate::history::{Comparison, Contradiction, HistoryError, Keeper, Remembered, compare};
 use crate::node::recover::{RecoverError, absorb_next};
 use crate::node::survey::{self, SurveyError};
-use crate::stages::ledger::Ledger;
+use crate::stages::ledger::{BodySeal, Ledger};
 
 /// Batches whose rows are looked at together.
 const ROWS_AT_ONCE: usize = 1_000;
@@ -85,12 +85,16 @@ pub(super) fn verify(layout: &Layout, end: &EndRecord) -> Result<Verified, Verif
     let store = Store::open(&layout.store())?;
     store.bind(deployment.scope())?;
     let assembled = store.last_number()?;
-    let mut ledger = Ledger::new(survey::ledger_config(layout, &deployment)?);
+    // Nothing is asked of a reading: a backup is verified where no key is.
+    let bodies = BodySeal::keyless(log.reader().log_id());
+    let mut ledger = Ledger::new(survey::ledger_config(layout, &deployment, bodies)?);
     let (mut entries, mut closed) = (0, BatchNumber(0));
-    for found in log.iter_from(1) {
+    let mut all = log.iter_from(1);
+    while let Some(found) = all.next() {
         let (position, entry) = found.map_err(RecoverError::Read)?;
         entries += 1;
-        if let Some(window) = absorb_next(&mut ledger, Position(position), &entry)? {
+        let in_group = all.in_group();
+        if let Some(window) = absorb_next(&mut ledger, Position(position), &entry, in_group)? {
             closed = window.number;
         }
     }

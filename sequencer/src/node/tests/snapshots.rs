@@ -50,9 +50,13 @@ fn whole_state(log: &Log<FileMedium>, site: &Site, snapshots: &Snapshots) -> Vec
 }
 
 fn state_behind(journal: &Reader<FileMedium>, position: u64, mut ledger: Ledger) -> Vec<u8> {
-    for found in journal.iter_from(1).take_while(|found| found.as_ref().unwrap().0 <= position) {
-        let (position, entry) = found.unwrap();
-        absorb_next(&mut ledger, Position(position), &entry).unwrap();
+    let mut entries = journal.iter_from(1);
+    while let Some(found) = entries.next() {
+        let (found, entry) = found.unwrap();
+        if found > position {
+            break;
+        }
+        absorb_next(&mut ledger, Position(found), &entry, entries.in_group()).unwrap();
     }
     ledger.freeze().to_bytes()
 }
@@ -481,6 +485,7 @@ fn fill(site: &Site, frames: u64) -> u64 {
             let answer = admission.admit(now, site.frame(sequence), &mut group);
             assert!(matches!(answer, Answer::FrameStored), "{answer:?}");
         }
+        admission.before_write().unwrap();
         let committed = log.append_built(group).unwrap();
         admission.committed(&committed);
     }

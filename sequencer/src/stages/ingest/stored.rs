@@ -2,10 +2,10 @@
 //! Everything here blocks on the disk and runs beside the connection's task.
 
 use model::{PatientIndex, Position, StreamHandle};
-use wire::{Entry, Frame, FrameEntry, Holder, SignedReceipt};
+use wire::{Frame, FrameEntry, Holder, SignedReceipt};
 
 use crate::stages::deliver::{AgainError, ReceiptHub, StoredGroup};
-use crate::stages::ledger::{IndexError, StoredPlace};
+use crate::stages::ledger::{IndexError, StoredPlace, UnsealError};
 
 /// A frame whose identity is stored already.
 pub(super) struct Again {
@@ -21,13 +21,14 @@ pub(super) struct Conflict {
     pub(super) position: Position,
 }
 
-/// What comparing found: how many frames are equal, the receipts of their groups, oldest first, and
-/// frames with other bytes.
+/// What comparing found: how many frames are equal, the receipts of their groups, oldest first,
+/// frames with other bytes, and frames that nobody can compare because their key is not here.
 #[derive(Default)]
 pub(super) struct Compared {
     pub(super) equal: usize,
     pub(super) receipts: Vec<SignedReceipt>,
     pub(super) conflicts: Vec<Conflict>,
+    pub(super) unopened: Vec<(Conflict, UnsealError)>,
 }
 
 /// Compares frames with what is stored; equal ones are acknowledged by their group's receipt.
@@ -47,14 +48,25 @@ pub(super) fn compare(
     let mut acknowledged = None;
     for again in frames {
         let group = groups.group_at(again.position)?;
-        let stored = match group.entry(again.position) {
-            Some(Entry::Frame(stored)) => stored,
-            _ => return Err(AgainError::NotConcerned { group: group.identity().group }),
-        };
-        let signal = stored.key.signal();
-        if !signal.is_some_and(|signal| stored.frame().says_same(&again.frame, signal)) {
-            compared.conflicts.push(again);
-            continue;
+        match hub.frame(group, again.position) {
+            Ok(Some(stored)) => {
+                let signal = stored.key.signal();
+                if !signal.is_some_and(|signal| stored.frame().says_same(&again.frame, signal)) {
+                    compared.conflicts.push(again);
+                    continue;
+                }
+            }
+            Ok(None) => {
+                return Err(AgainError::NotConcerned { group: group.identity().group });
+            }
+            // Acknowledged by its identity alone: nobody can compare it any more, and what its
+            // gateway keeps of an erased patient is to be forgotten as well.
+            Err(error) if error.is_erased() => {}
+            // Not acknowledged: the gateway's copy may be the only one that anybody can read.
+            Err(error) => {
+                compared.unopened.push((again, error));
+                continue;
+            }
         }
         compared.equal += 1;
         // One receipt covers all frames of the holder in a group.
@@ -73,23 +85,26 @@ pub(super) struct StoredEntry {
 }
 
 /// Reads frames of a patient. A position that holds anything else is an error: better to release
-/// nothing than another's data.
+/// nothing than another's data. One that was erased is passed over; whoever compares what was
+/// released with what was collected sees that it is missing.
 pub(super) fn read_frames(
     hub: &ReceiptHub,
     patient: PatientIndex,
     positions: &[Position],
 ) -> Result<Vec<StoredEntry>, AgainError> {
     let mut groups = Groups::new(hub);
-    let read = |position: &Position| {
+    let mut read = |position: &Position| {
         let group = groups.group_at(*position)?;
-        match group.entry(*position) {
-            Some(Entry::Frame(entry)) if entry.key.patient == patient => {
-                Ok(StoredEntry { position: *position, entry: entry.clone() })
+        match hub.frame(group, *position) {
+            Ok(Some(entry)) if entry.key.patient == patient => {
+                Ok(Some(StoredEntry { position: *position, entry }))
             }
-            _ => Err(AgainError::NotConcerned { group: group.identity().group }),
+            Ok(_) => Err(AgainError::NotConcerned { group: group.identity().group }),
+            Err(error) if error.is_erased() => Ok(None),
+            Err(error) => Err(error.into()),
         }
     };
-    positions.iter().map(read).collect()
+    positions.iter().filter_map(|position| read(position).transpose()).collect()
 }
 
 /// Keeps the group that was read last: neighbours are mostly stored together.

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bodies::EntryPlace;
 use model::{
-    Action, BatchNumber, ChainScope, Claim, ClaimKind, Digest, Interval, Millis, Position,
-    PractitionerId, Word,
+    Action, BatchNumber, ChainScope, Claim, ClaimKind, Digest, GatewayId, Interval, Millis,
+    Position, PractitionerId, Word,
 };
 use statement::batch::{RefusedAccess, Requester};
 use statement::operation::SignedOperation;
@@ -13,9 +14,11 @@ use statement::{c1, scope};
 use thiserror::Error;
 use wire::{
     AccessRequest, Decision, Entry, FrameEntry, Holder, RefusalCount, RefusalEntry, RefusalReason,
-    RefusedItem, RefusedKind, SignedAccessRequest, StoredOperation,
+    RefusedItem, RefusedKind, SealedFrame, SignedAccessRequest, StoredOperation, StreamKey,
+    StreamName,
 };
 
+use super::bodies::BodySeal;
 use super::consent::Consent;
 use super::frames::StoredFrame;
 use super::index::FrameNodes;
@@ -46,6 +49,36 @@ pub struct LedgerConfig {
     pub clock_skew_ms_max: u64,
     /// What seals enrolments in this journal.
     pub seal: EnrolmentSeal,
+    /// What seals readings in it.
+    pub bodies: BodySeal,
+}
+
+/// Where an entry stands in the journal, and when it was appended.
+#[derive(Clone, Copy, Debug)]
+pub struct Placed {
+    /// Its position.
+    pub position: Position,
+    /// When.
+    pub time: Millis,
+    /// Where in its group.
+    pub place: EntryPlace,
+}
+
+/// A frame that is collected.
+#[derive(Clone, Copy)]
+pub(super) struct Collected<'a> {
+    pub(super) gateway: &'a GatewayId,
+    pub(super) key: &'a StreamKey,
+    /// When its readings were measured.
+    pub(super) measured: Interval,
+}
+
+/// What a stored frame adds to streams and window besides.
+struct Stored<'a> {
+    of: Collected<'a>,
+    stream: StreamName,
+    /// What its segment's digest takes in.
+    content: &'a [u8],
 }
 
 /// An entry of the journal that does not follow from those before it: the journal is from another
@@ -164,7 +197,10 @@ impl Ledger {
             Entry::Frame(frame) => {
                 // A session has checked what is admitted; here the bytes come from a disk.
                 let measured = measured(frame).map_err(broken)?;
-                self.absorb_frame(frame, measured, position, time).map_err(broken)?;
+                self.absorb_plain(frame, measured, position, time).map_err(broken)?;
+            }
+            Entry::SealedFrame(_) => {
+                return Err(broken("expected a sealed frame with its place in its group".into()));
             }
             Entry::Operation { operation, requester } => {
                 let signed = self.read_operation(operation, *requester).map_err(broken)?;
@@ -197,6 +233,44 @@ impl Ledger {
         Ok(closed)
     }
 
+    /// As [`Ledger::absorb`], of an entry whose readings may be sealed. Where they do not open the
+    /// state follows all the same, from what stands beside them: only the digest of their segment
+    /// is then of what is stored, and not of what was collected.
+    ///
+    /// # Errors
+    /// As [`Ledger::absorb`].
+    pub fn absorb_stored(
+        &mut self,
+        entry: &Entry,
+        at: Placed,
+    ) -> Result<Option<WindowContents>, BrokenEntry> {
+        let Placed { position, time, place } = at;
+        let Entry::SealedFrame(sealed) = entry else { return self.absorb(entry, position, time) };
+        let absorbed = self.absorb_sealed(sealed, at, &place);
+        absorbed.map_err(|detail| BrokenEntry { position: position.0, detail })?;
+        self.last_time = self.last_time.max(time);
+        Ok(None)
+    }
+
+    fn absorb_sealed(
+        &mut self,
+        sealed: &SealedFrame,
+        at: Placed,
+        place: &EntryPlace,
+    ) -> Result<(), String> {
+        // As the open frame would be: its signal decides the category.
+        sealed.key.signal().ok_or("expected a known signal")?;
+        let opened = self.config.bodies.open(sealed, place).ok();
+        let content = opened.as_ref().map(|frame| &frame.frame().as_bytes()[..]);
+        let of = Collected {
+            gateway: &sealed.gateway,
+            key: &sealed.key,
+            measured: sealed.sealing.measured,
+        };
+        let (stream, content) = (sealed.stream(), content.unwrap_or(sealed.stored()));
+        self.absorb_frame(Stored { of, stream, content }, at.position, at.time)
+    }
+
     /// As [`Ledger::absorb`], of a frame whose readings were checked and found to be measured so.
     pub(super) fn absorb_measured(
         &mut self,
@@ -206,25 +280,37 @@ impl Ledger {
         time: Millis,
     ) -> Result<(), BrokenEntry> {
         let broken = |detail: String| BrokenEntry { position: position.0, detail };
-        self.absorb_frame(entry, measured, position, time).map_err(broken)?;
+        self.absorb_plain(entry, measured, position, time).map_err(broken)?;
         self.last_time = self.last_time.max(time);
         Ok(())
     }
 
-    fn absorb_frame(
+    fn absorb_plain(
         &mut self,
         entry: &FrameEntry,
         measured: Interval,
         position: Position,
         at: Millis,
     ) -> Result<(), String> {
-        let facts = self.frame_facts(entry, measured, position, at);
+        let of = Collected { gateway: &entry.gateway, key: &entry.key, measured };
+        let content = &entry.frame().as_bytes()[..];
+        self.absorb_frame(Stored { of, stream: entry.stream(), content }, position, at)
+    }
+
+    fn absorb_frame(
+        &mut self,
+        stored: Stored<'_>,
+        position: Position,
+        at: Millis,
+    ) -> Result<(), String> {
+        let Stored { of, stream, content } = stored;
+        let Collected { gateway, key, measured } = of;
+        let facts = self.frame_facts(of, position, at);
         let facts = facts.ok_or("expected a registered gateway and device")?;
-        let bytes = entry.frame().as_bytes();
-        self.window.take_frame(&self.consent, &entry.key.device, &facts, bytes);
+        self.window.take_frame(&self.consent, &key.device, &facts, content);
         let stored =
             StoredFrame { position, categories: facts.categories, measured, device: facts.device };
-        self.streams.store(&entry.gateway, &entry.stream(), entry.key.patient, stored);
+        self.streams.store(gateway, &stream, key.patient, stored);
         Ok(())
     }
 
@@ -232,18 +318,17 @@ impl Ledger {
     /// registered at that time, or not for each other.
     pub(super) fn frame_facts(
         &self,
-        entry: &FrameEntry,
-        measured: Interval,
+        of: Collected<'_>,
         position: Position,
         at: Millis,
     ) -> Option<FrameFacts> {
-        let Assignment { gateway, device } =
-            self.registry.assignment(&entry.gateway, &entry.key, at)?;
+        let Collected { gateway, key, measured } = of;
+        let Assignment { gateway, device } = self.registry.assignment(gateway, key, at)?;
         Some(FrameFacts {
-            patient: entry.key.patient,
+            patient: key.patient,
             device: device.word,
             organisation: self.registry.organisation(&gateway.organisation, at)?,
-            categories: entry.key.signal()?.category.only(),
+            categories: key.signal()?.category.only(),
             measured,
             at,
             position,

@@ -1,17 +1,21 @@
 //! The ledger as the journal's admission: decides, appends, absorbs, and delivers when durable.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 
+use bodies::EntryPlace;
 use journal::{Admission, Committed, EntryError, EntryKind, GroupBuilder};
 use model::{Interval, Millis, Position};
 use thiserror::Error;
 use wire::{
-    DecodeError, Entry, GroupIdentity, Holder, PlacedEntry, RefusalCount, receipts_of_group,
+    DecodeError, Entry, FrameEntry, GroupIdentity, Holder, PlacedEntry, RefusalCount, SealedFrame,
+    receipts_of_group,
 };
 
 use super::absorb::Ledger;
 use super::answer::{Answer, Deliver, Item};
+use super::bodies::{BodyWriter, NotSealed};
 use super::counts::{Evidence, RefusalCounts};
 use super::gate::{Gate, Open};
 use super::keep::{KeepState, Kept};
@@ -36,6 +40,7 @@ pub struct LedgerAdmission<D> {
     /// Group that holds the last close; 0 before the first.
     close_group: u64,
     keep: Option<Box<dyn KeepState>>,
+    bodies: BodyWriter,
 }
 
 impl<D: Deliver> LedgerAdmission<D> {
@@ -44,6 +49,7 @@ impl<D: Deliver> LedgerAdmission<D> {
     pub fn new(ledger: Ledger, deliver: D, close_group: u64) -> LedgerAdmission<D> {
         LedgerAdmission {
             view: LedgerView::of_durable(&ledger),
+            bodies: BodyWriter::new(ledger.config.bodies.clone()),
             ledger,
             deliver,
             gate: Arc::new(Open),
@@ -116,13 +122,7 @@ impl<D: Deliver> LedgerAdmission<D> {
             }
             *items += 1;
         }
-        let kind = EntryKind::from_code(entry.kind_code()).expect("no entry has kind 0");
-        let position = out.append_with(kind, time.get(), |record| {
-            let before = record.len();
-            entry.write(record).map_err(NotWritten::Body)?;
-            self.gate.written(record.len() - before);
-            Ok(())
-        });
+        let position = self.write(&entry, measured, time, out);
         let unavailable = |why: NotWritten| Ground::NotAppended(why.to_string());
         let position = Position(position.map_err(unavailable)?);
         let closed = match (&entry, measured) {
@@ -143,10 +143,39 @@ impl<D: Deliver> LedgerAdmission<D> {
         Ok(position)
     }
 
+    /// Writes the entry into the group, the readings of a frame sealed.
+    fn write(
+        &mut self,
+        entry: &Entry,
+        measured: Option<Interval>,
+        time: Millis,
+        out: &mut GroupBuilder,
+    ) -> Result<journal::Position, NotWritten> {
+        let kind = EntryKind::from_code(entry.kind_code()).expect("no entry has kind 0");
+        let index = out.len() as u32;
+        // Without a salt the group is not written, whatever is in it.
+        let salt = *out.salt().ok_or(NotWritten::NoSalt)?;
+        let place = EntryPlace { salt, index, time: time.get() };
+        out.append_with(kind, time.get(), |record| {
+            let before = record.len();
+            match (entry, measured) {
+                (Entry::Frame(frame), Some(measured)) => {
+                    self.bodies.write((frame, measured), &place, record)?;
+                }
+                _ => entry.write(record).map_err(NotWritten::Body)?,
+            }
+            self.gate.written(record.len() - before);
+            Ok(())
+        })
+    }
+
     /// Who has a receipt for it.
     fn holder(&self, entry: &Entry) -> Option<Holder> {
         match entry {
-            Entry::Frame(frame) => Some(self.ledger.registry().holder_of(&frame.gateway)),
+            Entry::Frame(FrameEntry { gateway, .. })
+            | Entry::SealedFrame(SealedFrame { gateway, .. }) => {
+                Some(self.ledger.registry().holder_of(gateway))
+            }
             Entry::Operation { requester, .. } | Entry::AccessRequest { requester, .. } => {
                 Some(*requester)
             }
@@ -208,6 +237,10 @@ enum NotWritten {
     Entry(#[from] EntryError),
     #[error(transparent)]
     Body(DecodeError),
+    #[error(transparent)]
+    Sealed(#[from] NotSealed),
+    #[error("the system gives no salt for the group")]
+    NoSalt,
 }
 
 /// An item, what it becomes and what is answered.
@@ -282,6 +315,10 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
             drop(self.close(now, out));
         }
         answer
+    }
+
+    fn before_write(&mut self) -> io::Result<()> {
+        self.bodies.commit().map_err(io::Error::other)
     }
 
     fn committed(&mut self, committed: &Committed) {

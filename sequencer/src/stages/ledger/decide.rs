@@ -14,7 +14,7 @@ use wire::{
     SignedAccessRequest, StreamKey,
 };
 
-use super::absorb::{Ledger, access_claim, releases};
+use super::absorb::{Collected, Ledger, access_claim, releases};
 use super::answer::{Answer, Item};
 use super::counts::KEYS_MAX;
 use super::frames::FramesAsked;
@@ -111,12 +111,13 @@ impl Ledger {
         if measured.until > latest.plus(1) {
             return Err(Ground::Clock);
         }
-        let entry = FrameEntry::new(gateway.clone(), key.clone(), frame);
-        self.check_covered(&entry, measured, at.position, at.now)?;
+        let collected = Collected { gateway, key, measured };
+        self.check_covered(collected, at.position, at.now)?;
         // Whatever ends may have ended already. It is stamped with the earliest time all the same.
         if at.latest > at.now {
-            self.check_covered(&entry, measured, at.position, at.latest)?;
+            self.check_covered(collected, at.position, at.latest)?;
         }
+        let entry = FrameEntry::new(gateway.clone(), key.clone(), frame);
         let entry = Box::new(Entry::Frame(entry));
         Ok(Verdict::Append { entry, time: at.now, answer: Answer::FrameStored })
     }
@@ -125,12 +126,11 @@ impl Ledger {
     /// asked when it is absorbed: that changes where a segment is cut, never what is stored.
     fn check_covered(
         &self,
-        entry: &FrameEntry,
-        measured: Interval,
+        collected: Collected<'_>,
         position: Position,
         time: Millis,
     ) -> Result<(), Ground> {
-        let facts = self.frame_facts(entry, measured, position, time);
+        let facts = self.frame_facts(collected, position, time);
         let facts = facts.ok_or(Ground::Unassigned)?;
         let covered = c2::covers(self.consent.record(facts.patient), &facts.claim());
         covered.map(drop).map_err(Ground::Uncovered)

@@ -12,6 +12,7 @@ mod absorb;
 mod admit;
 mod answer;
 mod authentic;
+mod bodies;
 mod codec;
 mod consent;
 mod content;
@@ -37,10 +38,11 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-pub use absorb::{BrokenEntry, Ledger, LedgerConfig};
+pub use absorb::{BrokenEntry, Ledger, LedgerConfig, Placed};
 pub use admit::LedgerAdmission;
 pub use answer::{Answer, Deliver, Item};
 pub use authentic::{AuthenticRequest, NotSigned};
+pub use bodies::{BodySeal, UnsealError};
 pub use consent::Consent;
 pub use frames::{Found, FramesAsked, StoredPlace};
 pub use gate::Gate;

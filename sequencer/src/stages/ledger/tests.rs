@@ -9,10 +9,11 @@ mod second_form;
 mod state;
 mod windows;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
+use ::bodies::{BodyKeys, EntryPlace};
 use circuits::shapes::Shape;
-use journal::{Admission, FileMedium, Genesis, Log};
+use journal::{Admission, FileMedium, Genesis, InGroup, Log};
 use model::{
     Action, Categories, Category, ChainScope, ClaimKind, DeviceId, EpochNumber, GatewayId,
     Interval, Labels, Millis, Operation, OrganisationId, Party, PatientIndex, Position,
@@ -71,7 +72,22 @@ fn ledger_config() -> LedgerConfig {
         released_frames_max: 100,
         clock_skew_ms_max: 60_000,
         seal: EnrolmentSeal::new(&[9; 32]),
+        bodies: body_seal(),
     }
+}
+
+/// The same keys for every ledger of the process: what one sealed another opens.
+fn body_seal() -> BodySeal {
+    static KEYS: LazyLock<BodyKeys> = LazyLock::new(::bodies::fault::keys);
+    BodySeal::new(KEYS.clone(), [5; 16])
+}
+
+/// A stored entry, its readings in the clear.
+fn read_back(entry: &journal::Entry, position: u64, in_group: InGroup) -> Entry {
+    let decoded = Entry::from_bytes(entry.kind.code(), &entry.body).unwrap();
+    let Entry::SealedFrame(sealed) = decoded else { return decoded };
+    let (salt, index, time) = (in_group.salt, in_group.index(position), entry.time);
+    Entry::Frame(body_seal().open(&sealed, &EntryPlace { salt, index, time }).unwrap())
 }
 
 fn at(ms: u64) -> Millis {
@@ -238,8 +254,20 @@ impl Ward {
     }
 
     fn entry(&self, position: Position) -> Entry {
-        let stored = self.log.read(position.0).unwrap();
-        Entry::from_bytes(stored.kind.code(), &stored.body).unwrap()
+        let mut entries = self.log.iter_from(position.0);
+        let (_, stored) = entries.next().unwrap().unwrap();
+        read_back(&stored, position.0, entries.in_group())
+    }
+
+    /// Every entry, readings in the clear.
+    fn entries(&self) -> Vec<(Position, Millis, Entry)> {
+        let (mut all, mut entries) = (Vec::new(), self.log.iter_from(1));
+        while let Some(found) = entries.next() {
+            let (position, entry) = found.unwrap();
+            let decoded = read_back(&entry, position, entries.in_group());
+            all.push((Position(position), at(entry.time), decoded));
+        }
+        all
     }
 
     fn open_epoch(&mut self, epoch: u16) -> Answer {
@@ -556,10 +584,8 @@ fn the_state_is_a_fold_of_the_journal() {
     ward.next_frame();
     let mut again = Ledger::new(ledger_config());
     let mut closed = Vec::new();
-    for entry in ward.log.iter_from(1) {
-        let (position, entry) = entry.unwrap();
-        let decoded = Entry::from_bytes(entry.kind.code(), &entry.body).unwrap();
-        closed.extend(again.absorb(&decoded, Position(position), at(entry.time)).unwrap());
+    for (position, time, entry) in ward.entries() {
+        closed.extend(again.absorb(&entry, position, time).unwrap());
     }
     assert_eq!(again.consent().root(), ward.ledger().consent().root());
     assert_eq!(closed.len(), 1);

@@ -13,7 +13,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use model::{BatchNumber, GatewayId, Millis, PatientIndex, Sequence};
 use wire::limits::MARKS_MAX;
-use wire::{Entry, Mark, PlacedEntry, StoredOperation, StreamName};
+use wire::{Entry, FrameName, Mark, PlacedEntry, StoredOperation, StreamName};
 
 use super::absorb::Ledger;
 use super::answer::patient_of;
@@ -73,11 +73,12 @@ impl LedgerView {
         let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
         (published.status, published.last_time) = (status(ledger), ledger.last_time);
         for PlacedEntry { time, entry, .. } in group {
+            // Sequences of a stream are stored without holes, so the last is the mark.
+            if let Some(FrameName { gateway, stream, sequence }) = entry.frame_name() {
+                published.mark(gateway, stream, sequence);
+                continue;
+            }
             match entry {
-                // Sequences of a stream are stored without holes, so the last is the mark.
-                Entry::Frame(frame) => {
-                    published.mark(&frame.gateway, frame.stream(), frame.sequence());
-                }
                 // The registry is applied again rather than copied from the ledger: a copy is made
                 // only while a reader still holds the one before.
                 Entry::RegistryChange(change) => {
@@ -97,7 +98,9 @@ impl LedgerView {
                         published.owners.insert(patient, Owner::of(record));
                     }
                 }
-                Entry::AccessRequest { .. }
+                Entry::Frame(_)
+                | Entry::SealedFrame(_)
+                | Entry::AccessRequest { .. }
                 | Entry::Refusal(_)
                 | Entry::Close { .. }
                 | Entry::StreamOpen { .. }

@@ -36,6 +36,9 @@ fn all() -> Vec<(String, Vec<u8>, Decoder)> {
             Box::new(|bytes| RegistryChange::from_bytes(bytes).ok()?.to_bytes().ok());
         all.push((format!("registry {i}"), change.to_bytes().expect("valid"), decode));
     }
+    let sealed = samples::sealed_frame();
+    let decode: Decoder = Box::new(|bytes| Entry::from_bytes(1, bytes).ok()?.to_bytes().ok());
+    all.push(("sealed frame".into(), sealed.as_bytes().to_vec(), decode));
     let decode: Decoder =
         Box::new(|bytes| Some(SignedAccessRequest::from_bytes(bytes).ok()?.to_bytes()));
     all.push(("signed access request".into(), samples::signed_request().to_bytes(), decode));
@@ -54,6 +57,38 @@ fn an_entry_of_the_first_version_is_refused_by_name() {
         let says = format!("found entry of format version 1: {}", model::FIRST_VERSION);
         assert!(text.contains(&says), "{text}");
     }
+}
+
+#[test]
+fn a_sealed_frame_says_what_the_log_is_read_for_and_opens_to_the_frame_that_it_was() {
+    let (plain, sealed) = (samples::frame_entry(), samples::sealed_frame());
+    assert_eq!((&sealed.gateway, &sealed.key), (&plain.gateway, &plain.key));
+    assert_eq!((sealed.stream(), sealed.header()), (plain.stream(), plain.frame().header()));
+    let readings = &plain.frame().as_bytes()[HEADER_BYTES..];
+    assert_eq!(sealed.sealed().len(), readings.len() + 16);
+    assert_eq!([sealed.clear(), sealed.sealed()].concat(), sealed.as_bytes()[..]);
+    assert_eq!(sealed.stored(), [&plain.frame().as_bytes()[..32], sealed.sealed()].concat());
+    assert_eq!(sealed.with_readings(readings), Ok(plain.clone()));
+    assert!(sealed.with_readings(&readings[1..]).is_err(), "readings of another frame");
+    let [plain, sealed] = [Entry::Frame(plain), Entry::SealedFrame(sealed)];
+    assert_eq!(plain.frame_name(), sealed.frame_name());
+    assert_eq!(plain.kind_code(), sealed.kind_code());
+}
+
+#[test]
+fn a_sealed_frame_with_a_length_that_lies_a_handle_or_a_reserved_codec_is_refused() {
+    let sealed = samples::sealed_frame();
+    let header_at = sealed.clear().len() - HEADER_BYTES;
+    // Length, codec, reserved, count, handle.
+    for (offset, value) in [(0, 0), (0, 81), (2, 1), (4, 1), (5, 1), (6, 0), (8, 1)] {
+        let mut bytes = sealed.as_bytes().to_vec();
+        bytes[header_at + offset] = value;
+        assert!(Entry::from_bytes(1, &bytes).is_err(), "{offset}: {value}");
+    }
+    let short = &sealed.as_bytes()[..sealed.as_bytes().len() - 1];
+    assert!(Entry::from_bytes(1, short).is_err());
+    // It is a form of this kind alone.
+    assert!((2..=9).all(|kind| Entry::from_bytes(kind, sealed.as_bytes()).is_err()));
 }
 
 #[test]

@@ -138,6 +138,23 @@ fn sealed_operation() -> SealedOperation {
     SealedOperation::new(Digest([8; 31]), vec![9; 259]).expect("short")
 }
 
+pub(crate) fn frame_entry() -> FrameEntry {
+    FrameEntry::new(gateway(), stream_key("monitor-1", ECG), &frame(5, 1, 3))
+}
+
+/// That frame with bytes in the place of its readings that stand for sealed ones.
+pub(crate) fn sealed_frame() -> SealedFrame {
+    let measured = Interval::new(at(0), at(9)).expect("not empty");
+    let mut body = Vec::new();
+    let readings_at = frame_entry().write_to_seal(Sealing { body_epoch: 3, measured }, &mut body);
+    body[readings_at..].fill(0xa5);
+    body.extend([0x5a; 16]);
+    match Entry::from_bytes(1, &body) {
+        Ok(Entry::SealedFrame(sealed)) => sealed,
+        other => panic!("expected a sealed frame, found {other:?}"),
+    }
+}
+
 pub(crate) fn entries() -> Vec<Entry> {
     let requester = Holder::gateway(&gateway());
     let stream = descriptor("monitor-1", ECG, 1).name();

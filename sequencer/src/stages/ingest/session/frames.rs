@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use model::{Interval, Position, RejectCode, Sequence, StreamHandle};
+use model::{Interval, Position, RejectCode, Sequence, StreamHandle, with_causes};
 use wire::{Credit, Frame, OpenStream};
 
 use super::state::{Outcome, Reply, Session, Stream, Submitted, code_of};
@@ -153,11 +153,17 @@ impl Session {
     pub(super) fn handle_comparison(&mut self, compared: Result<Compared, AgainError>) {
         self.comparing = false;
         match compared {
-            Ok(Compared { equal, receipts, conflicts }) => {
+            Ok(Compared { equal, receipts, conflicts, unopened }) => {
                 (0..equal).for_each(|_| self.observe(Observed::FrameAgain));
                 receipts.into_iter().for_each(|receipt| self.acknowledge(receipt));
                 for Conflict { handle, frame, position } in conflicts {
                     self.report_conflict(handle, &frame, Some(position));
+                }
+                // The stream alone: others of its gateway go on.
+                for (Conflict { handle, frame, position }, error) in unopened {
+                    let (position, error) = (position.0, with_causes(&error));
+                    tracing::error!(position, error, "a stored frame cannot be compared");
+                    self.reject_frames(handle, frame.sequence(), RejectCode::Unavailable);
                 }
             }
             Err(error) => self.close_unreadable(&error),

@@ -55,7 +55,7 @@ fn groups(node: &Node) -> Vec<Vec<Entry>> {
 
 fn epoch(entry: &Entry) -> Option<EpochNumber> {
     match entry {
-        Entry::Frame(stored) => Some(stored.frame().header().epoch),
+        Entry::SealedFrame(stored) => Some(stored.header().epoch),
         _ => None,
     }
 }

@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, LazyLock, Mutex};
 use std::time::Duration;
 
+use bodies::{BodyKeys, EntryPlace};
 use bytes::Bytes;
 use circuits::c1::RowError;
 use journal::{FileMedium, Genesis, Log, Reader, Writer, WriterConfig};
@@ -161,9 +162,11 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
     assert!(in_time.is_ok(), "expected that {what}");
 }
 
+const LOG_ID: [u8; 16] = [5; 16];
+
 fn open_log(folder: &tempfile::TempDir) -> Log<FileMedium> {
     let medium = FileMedium::open(&folder.path().join("log")).unwrap();
-    let genesis = Genesis { log_id: [5; 16], journal_hash: [6; 32] };
+    let genesis = Genesis { log_id: LOG_ID, journal_hash: [6; 32] };
     Log::open(medium, genesis, journal::fault::salts()).unwrap().0
 }
 
@@ -197,6 +200,7 @@ impl Node {
         let (deliver, journal) = (DeliverConfig::default(), log.reader());
         let key = SigningKey::from_slice(&[9; 32]).unwrap();
         let hub = ReceiptHub::new(key, chain_scope(), log.reader(), &deliver);
+        let hub = hub.with_bodies(body_seal());
         let guard = Guard::new(Failures::new());
         let (delivery, windows) = NodeDelivery::start(hub.clone(), &deliver, &guard).unwrap();
         let admission = LedgerAdmission::new(Ledger::new(ledger_config()), delivery, 0);
@@ -353,7 +357,10 @@ impl Node {
             let (position, entry) = found.unwrap();
             let decoded = Entry::from_bytes(entry.kind.code(), &entry.body).unwrap();
             let (position, time) = (Position(position), Millis::new(entry.time).unwrap());
-            ledger.absorb(&decoded, position, time).unwrap();
+            // Nothing is asked of a reading here.
+            if decoded.frame_name().is_none() {
+                ledger.absorb(&decoded, position, time).unwrap();
+            }
         }
         let slot = RuleSlot::Permit(slot);
         let rule = *ledger.consent().record(patient()).unwrap().rule(slot).unwrap();
@@ -479,12 +486,28 @@ impl Node {
 
     /// Every entry of the journal.
     pub(super) fn entries(&self) -> Vec<Entry> {
-        let decode = |found: Result<(u64, journal::Entry), _>| {
-            let (_, entry) = found.unwrap();
-            Entry::from_bytes(entry.kind.code(), &entry.body).unwrap()
-        };
-        self.journal.iter_from(1).map(decode).collect()
+        let (mut all, mut entries) = (Vec::new(), self.journal.iter_from(1));
+        while let Some(found) = entries.next() {
+            let (position, entry) = found.unwrap();
+            let decoded = Entry::from_bytes(entry.kind.code(), &entry.body).unwrap();
+            let in_group = entries.in_group();
+            let (salt, index, time) = (in_group.salt, in_group.index(position), entry.time);
+            all.push(match decoded {
+                Entry::SealedFrame(sealed) => {
+                    let place = EntryPlace { salt, index, time };
+                    Entry::Frame(body_seal().open(&sealed, &place).unwrap())
+                }
+                entry => entry,
+            });
+        }
+        all
     }
+}
+
+/// The same keys for every node of the process.
+pub(super) fn body_seal() -> BodySeal {
+    static KEYS: LazyLock<BodyKeys> = LazyLock::new(bodies::fault::keys);
+    BodySeal::new(KEYS.clone(), LOG_ID)
 }
 
 fn ledger_config() -> LedgerConfig {
@@ -497,5 +520,6 @@ fn ledger_config() -> LedgerConfig {
         released_frames_max: 1000,
         clock_skew_ms_max: SKEW_MS,
         seal: EnrolmentSeal::new(&[9; 32]),
+        bodies: body_seal(),
     }
 }

@@ -79,12 +79,7 @@ fn story() -> Vec<Absorbed> {
     ward.operate(Action::Stop, &patient_key());
     ward.next_frame();
     ward.close();
-    let decode = |found: Result<(u64, journal::Entry), journal::ReadError>| {
-        let (position, entry) = found.unwrap();
-        let decoded = Entry::from_bytes(entry.kind.code(), &entry.body).unwrap();
-        (Position(position), at(entry.time), decoded)
-    };
-    let mut entries: Vec<Absorbed> = ward.log.iter_from(1).map(decode).collect();
+    let mut entries: Vec<Absorbed> = ward.entries();
     with_a_loss(&mut entries);
     entries
 }

@@ -1,0 +1,123 @@
+//! What an operator asks of the keys of frame bodies: how they stand, a backup of them, and that a
+//! patient's are destroyed. A running node answers through its socket; of a stopped one the command
+//! opens the key folder itself and asks the same.
+//!
+//! One request a line: `keys`, `backup-keys KEY UNIX_MS PATH`, `destroy-keys INDEX,INDEX..`.
+
+use std::path::Path;
+
+use bodies::{BodyKeys, RecoveryKey};
+use files::Audience;
+use model::{Clock as _, Millis, PatientIndex, SystemClock, with_causes};
+use serde_json::{Value, json};
+
+/// Patients whose keys one request destroys at most: it has to fit into a line.
+pub const DESTROYED_MAX: usize = 1_000;
+
+/// Answers from the keys.
+#[derive(Clone, Debug)]
+pub struct KeyDesk {
+    keys: BodyKeys,
+}
+
+impl KeyDesk {
+    /// Of these keys.
+    pub fn new(keys: BodyKeys) -> KeyDesk {
+        KeyDesk { keys }
+    }
+
+    /// Answers a request; none to what is no request about keys. Blocks for as long as the disk
+    /// takes.
+    pub fn answer(&self, request: &str) -> Option<Result<Value, String>> {
+        let (word, rest) = request.split_once(' ').unwrap_or((request, ""));
+        let now = SystemClock.now();
+        match word {
+            "keys" => Some(Ok(self.status(now))),
+            "backup-keys" => Some(self.backup(rest, now)),
+            "destroy-keys" => Some(self.destroy(rest, now)),
+            _ => None,
+        }
+    }
+
+    fn status(&self, now: Millis) -> Value {
+        let status = self.keys.status(now);
+        json!({
+            "schema": "vitals-keys-1",
+            "patients": status.patients,
+            "epochs": status.epochs,
+            "keys": status.keys,
+            "keys_in_no_backup": status.in_no_backup,
+            "patients_destroyed": status.destroyed,
+            "last_backup_ms": status.last_backup.map(|row| row.made_unix_ms),
+            "last_backup_expires_ms": status.last_backup.map(|row| row.expires_unix_ms),
+            "last_copy_expires_ms": status.copies_until.map(Millis::unix_ms),
+        })
+    }
+
+    fn backup(&self, rest: &str, now: Millis) -> Result<Value, String> {
+        let malformed = || "expected a recovery key, a time and a path".to_owned();
+        let (key, rest) = rest.split_once(' ').ok_or_else(malformed)?;
+        let (expires, path) = rest.split_once(' ').ok_or_else(malformed)?;
+        let key = key.parse::<RecoveryKey>().map_err(|error| error.to_string())?;
+        let expires = Millis::from_unix_ms(expires.parse().map_err(|_| malformed())?);
+        // Before anything is said of a copy: one that is there is never written over.
+        if Path::new(path).exists() {
+            return Err(format!("expected no file {path}, found one"));
+        }
+        let sealed = self.keys.backup(&key, now, expires).map_err(|error| with_causes(&error))?;
+        files::create(Path::new(path), &sealed, Audience::Owner)
+            .map_err(|error| format!("{path} cannot be written: {error}"))?;
+        Ok(json!({
+            "schema": "vitals-keys-backup-1",
+            "keys": self.keys.status(now).keys,
+            "bytes": sealed.len(),
+            "expires_ms": expires.unix_ms(),
+        }))
+    }
+
+    fn destroy(&self, rest: &str, now: Millis) -> Result<Value, String> {
+        let patients: Option<Vec<_>> = rest.split(',').map(patient).collect();
+        let patients = patients.filter(|some| some.len() <= DESTROYED_MAX);
+        let patients = patients.ok_or_else(|| {
+            format!("expected 1 to {DESTROYED_MAX} patient indices below 2^24, with commas between")
+        })?;
+        let destroyed = self.keys.destroy(&patients, now).map_err(|error| with_causes(&error))?;
+        Ok(json!({
+            "schema": "vitals-keys-destroyed-1",
+            "patients": patients.len(),
+            "keys": destroyed.keys,
+            "last_copy_expires_ms": destroyed.copies_until.map(Millis::unix_ms),
+        }))
+    }
+}
+
+fn patient(text: &str) -> Option<PatientIndex> {
+    text.trim().parse().ok().and_then(|index| PatientIndex::new(index).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_about_keys_are_answered_and_wrong_ones_say_what_is_expected() {
+        let (folder, desk) = (tempfile::tempdir().unwrap(), KeyDesk::new(bodies::fault::keys()));
+        assert!(desk.answer("list").is_none());
+        let status = desk.answer("keys").unwrap().unwrap();
+        assert_eq!((&status["keys"], &status["last_backup_ms"]), (&json!(0), &Value::Null));
+        let path = folder.path().join("keys.backup");
+        let secret = bodies::RecoverySecret::create(&folder.path().join("secret")).unwrap();
+        let expires = SystemClock.now().unix_ms() + 60_000;
+        let request = format!("backup-keys {} {expires} {}", secret.public(), path.display());
+        assert_eq!(desk.answer(&request).unwrap().unwrap()["expires_ms"], json!(expires));
+        let again = desk.answer(&request).unwrap().unwrap_err();
+        assert!(again.contains("found one"), "{again}");
+        let destroyed = desk.answer("destroy-keys 5,6").unwrap().unwrap();
+        assert_eq!(destroyed["last_copy_expires_ms"], json!(expires), "the backup is a copy");
+        for wrong in ["destroy-keys", "destroy-keys 5,", "destroy-keys 16777216", "backup-keys 1 2"]
+        {
+            let said = desk.answer(wrong).unwrap().unwrap_err();
+            assert!(said.contains("expected"), "{said}");
+        }
+    }
+}

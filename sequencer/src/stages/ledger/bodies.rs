@@ -1,0 +1,139 @@
+//! Readings are sealed where their frame is written into its group, and opened by whoever reads one
+//! back: this is the one door to them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use bodies::{BodyEpoch, BodyError, BodyKeys, EntryPlace, GroupKey, KeyId, KeyStoreError};
+use model::{Interval, Millis, PatientIndex};
+use thiserror::Error;
+use wire::{FrameEntry, FrameError, SealedFrame, Sealing};
+
+/// What seals and opens the readings of one journal.
+#[derive(Clone)]
+pub struct BodySeal {
+    keys: Option<BodyKeys>,
+    log_id: [u8; 16],
+}
+
+/// Hides everything but whether there are keys.
+impl fmt::Debug for BodySeal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BodySeal({:?})", self.keys)
+    }
+}
+
+/// A sealed frame that is not to be had.
+#[derive(Debug, Error)]
+pub enum UnsealError {
+    /// It does not open.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// It opens to something that is no frame.
+    #[error("expected sealed readings that are of their frame")]
+    Frame(#[from] FrameError),
+}
+
+impl UnsealError {
+    /// Whether its patient was erased: then nobody will ever read it, and nothing is wrong.
+    pub fn is_erased(&self) -> bool {
+        matches!(self, UnsealError::Body(BodyError::KeyDestroyed { .. }))
+    }
+}
+
+impl BodySeal {
+    /// Of the journal with this id, under these keys.
+    pub fn new(keys: BodyKeys, log_id: [u8; 16]) -> BodySeal {
+        BodySeal { keys: Some(keys), log_id }
+    }
+
+    /// Without keys: every sealed frame is one whose key is absent, and no frame can be stored. For
+    /// whoever looks at a journal that needs no reading of it.
+    pub fn keyless(log_id: [u8; 16]) -> BodySeal {
+        BodySeal { keys: None, log_id }
+    }
+
+    /// The frame that a sealed one was.
+    ///
+    /// # Errors
+    /// [`UnsealError`]; everything else of the journal is served on.
+    pub fn open(&self, frame: &SealedFrame, at: &EntryPlace) -> Result<FrameEntry, UnsealError> {
+        let epoch = frame.sealing.body_epoch;
+        let keys = self.keys.as_ref().ok_or(BodyError::KeyAbsent { epoch })?;
+        let id = KeyId { patient: frame.key.patient, epoch: BodyEpoch(epoch) };
+        let mut readings = frame.sealed().to_vec();
+        keys.open_body(id, (&self.log_id, at, frame.clear()), &mut readings)?;
+        Ok(frame.with_readings(&readings)?)
+    }
+}
+
+/// Seals on the writer thread. Holds the keys of the group that is being filled: a patient's is
+/// derived once for all its frames there.
+pub(super) struct BodyWriter {
+    seal: BodySeal,
+    salt: [u8; 32],
+    /// At most one for each entry of a group.
+    group: BTreeMap<PatientIndex, GroupKey>,
+}
+
+/// Why a frame cannot be sealed.
+#[derive(Debug, Error)]
+pub(super) enum NotSealed {
+    /// There is no key for it.
+    #[error("no key to seal it under")]
+    Key(#[from] KeyStoreError),
+    /// Only looked at.
+    #[error("expected the keys of bodies, found none")]
+    Keyless,
+}
+
+impl BodyWriter {
+    pub(super) fn new(seal: BodySeal) -> BodyWriter {
+        BodyWriter { seal, salt: [0; 32], group: BTreeMap::new() }
+    }
+
+    /// Appends the body of a frame to the record, its readings sealed there.
+    pub(super) fn write(
+        &mut self,
+        frame: (&FrameEntry, Interval),
+        at: &EntryPlace,
+        record: &mut Vec<u8>,
+    ) -> Result<(), NotSealed> {
+        let (frame, measured) = frame;
+        let key = self.group_key(frame.key.patient, at)?;
+        let begin = record.len();
+        let sealing = Sealing { body_epoch: key.epoch().0, measured };
+        let readings_at = frame.write_to_seal(sealing, record);
+        let (before, readings) = record.split_at_mut(readings_at);
+        let tag = key.seal(at, &before[begin..], readings);
+        record.extend_from_slice(&tag);
+        Ok(())
+    }
+
+    fn group_key(
+        &mut self,
+        patient: PatientIndex,
+        at: &EntryPlace,
+    ) -> Result<&GroupKey, NotSealed> {
+        if self.salt != at.salt {
+            self.group.clear();
+            self.salt = at.salt;
+        }
+        let keys = self.seal.keys.as_ref().ok_or(NotSealed::Keyless)?;
+        Ok(match self.group.entry(patient) {
+            std::collections::btree_map::Entry::Occupied(there) => there.into_mut(),
+            std::collections::btree_map::Entry::Vacant(free) => {
+                let now = Millis::new(at.time).unwrap_or(Millis::UNBOUNDED_FUTURE);
+                let in_log = (&self.seal.log_id, &at.salt);
+                free.insert(keys.group_key(patient, now, in_log)?)
+            }
+        })
+    }
+
+    /// Makes the keys durable that the group's frames are sealed under.
+    pub(super) fn commit(&mut self) -> Result<(), KeyStoreError> {
+        // Also whatever was destroyed meanwhile: no key outlives its group here.
+        self.group.clear();
+        self.seal.keys.as_ref().map_or(Ok(()), BodyKeys::commit)
+    }
+}
