@@ -164,16 +164,18 @@ async fn a_bucket_takes_files_in_parts_and_each_manifest_once() {
     assert!(matches!(error, ArchiveError::OtherWriter { number: 1 }), "{error}");
     let verified = verify(&objects, GENESIS.journal_hash, |_| ()).await.expect("read");
     assert_eq!((verified.files, verified.batches, verified.wrong), (log.head().file - 1, 2, 0));
-    let mut held = bucket.lock().expect("nobody panicked");
-    let named = |start: &str| held.objects.keys().filter(|path| path.starts_with(start)).count();
-    assert_eq!(named("/vitals/ward/1/journal/") as u64, log.head().file - 1);
-    assert_eq!(named("/vitals/ward/1/manifests/00000001"), 1);
-    assert_eq!((held.objects.len(), held.unsigned), (verified.files as usize + 3, 0));
-    assert!(held.asked.iter().any(|line| line.contains("partNumber=1")), "in parts");
-    // A byte in the bucket.
-    let path = held.objects.keys().find(|path| path.contains("journal/")).cloned();
-    held.objects.get_mut(&path.expect("a file")).expect("there")[700] ^= 1;
-    drop(held);
+    {
+        let mut held = bucket.lock().expect("nobody panicked");
+        let named =
+            |start: &str| held.objects.keys().filter(|path| path.starts_with(start)).count();
+        assert_eq!(named("/vitals/ward/1/journal/") as u64, log.head().file - 1);
+        assert_eq!(named("/vitals/ward/1/manifests/00000001"), 1);
+        assert_eq!((held.objects.len(), held.unsigned), (verified.files as usize + 3, 0));
+        assert!(held.asked.iter().any(|line| line.contains("partNumber=1")), "in parts");
+        // A byte in the bucket.
+        let path = held.objects.keys().find(|path| path.contains("journal/")).cloned();
+        held.objects.get_mut(&path.expect("a file")).expect("there")[700] ^= 1;
+    }
     assert_eq!(verify(&objects, GENESIS.journal_hash, |_| ()).await.expect("read").wrong, 1);
 }
 

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use std::collections::btree_map::Entry;
+
 use model::{Interval, Millis};
 
 use crate::backup::{BackedKey, KeyBackup};
@@ -52,9 +54,9 @@ pub fn restore(
         for BackedKey { id, created, key } in backed {
             if ledger.is_destroyed(id) {
                 destroyed += 1;
-            } else if !keys.kept.contains_key(&id) {
+            } else if let Entry::Vacant(vacant) = keys.kept.entry(id) {
                 // Wrapped with all others below.
-                keys.kept.insert(id, Kept { key, created, wrapped: [0; WRAPPED_BYTES] });
+                vacant.insert(Kept { key, created, wrapped: [0; WRAPPED_BYTES] });
                 brought_back += 1;
             }
         }

@@ -23,8 +23,7 @@ pub use self::elsewhere::{Elsewhere, ElsewhereError};
 use self::sections::SECTION;
 pub use self::sections::{
     ArchiveSection, BatchSection, ChainSection, HttpSection, IngestSection, JournalSection,
-    KeysSection,
-    LogSection, MemorySection, ProverSection, StoreSection,
+    KeysSection, LogSection, MemorySection, ProverSection, StoreSection,
 };
 
 mod archive;

@@ -9,8 +9,8 @@ use model::Position;
 use thiserror::Error;
 use wire::{Entry, FrameError, GapEntry};
 
-use super::frame_index::IndexSays;
 use super::archive::{ArchiveSetupError, reads_of};
+use super::frame_index::IndexSays;
 use super::head::{HeadError, behind_backup, witness, witness_is_missing};
 use super::recover::{RecoverError, absorb_next};
 use super::snapshots::{self, SnapshotSays};

@@ -247,6 +247,7 @@ impl Script {
             }
         }
         if !group.is_empty() {
+            admission.before_write().unwrap();
             let Ok(committed) = log.append_built(group) else { return false };
             admission.committed(&committed);
             acknowledged.group = committed.group;
@@ -263,9 +264,11 @@ impl Script {
         }
         let nodes = FrameNodes::forgotten(Binding::INDEX_BYTES as u64);
         let mut ledger = Ledger::indexed(self.config.clone(), nodes);
-        for entry in log.iter_from(1) {
-            let (position, entry) = entry.unwrap();
-            absorb_next(&mut ledger, Position(position), &entry).unwrap();
+        let mut entries = log.iter_from(1);
+        while let Some(found) = entries.next() {
+            let (position, entry) = found.unwrap();
+            let in_group = entries.in_group();
+            absorb_next(&mut ledger, Position(position), &entry, in_group).unwrap();
         }
         let state = Arc::new(ledger.freeze().to_bytes());
         self.states.lock().unwrap().insert(hash, state.clone());

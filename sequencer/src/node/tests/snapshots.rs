@@ -258,7 +258,8 @@ async fn a_panic_while_a_snapshot_is_written_is_told_and_what_stands_stands() {
     let (nodes, guard) = (FrameNodes::in_memory(), Guard::new(failures.clone()));
     let thread = SnapshotThread::start(writer, nodes, &guard).unwrap();
     let Head { group, position: last, journal_hash, .. } = log.head();
-    let committed = Committed { group, first: 1, last, journal_hash, ranges: vec![0..1_000] };
+    let ranges = std::iter::once(0..1_000).collect();
+    let committed = Committed { group, first: 1, last, journal_hash, ranges };
     let kept = Kept { ledger: &recovered.ledger, committed: &committed, close_group: 0 };
     thread.keeper(Pace::of(1)).look(kept);
     let mut failed = failures.follow();

@@ -1,6 +1,7 @@
 //! The power is cut while the database writes rows, at any call; and any of its bytes is another.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::{io, panic};
 
 use journal::fault::{Cut, FaultDisk};
@@ -86,13 +87,13 @@ fn run(file: &Faulty, folder: &tempfile::TempDir) -> BTreeMap<u64, OutboxRow> {
 fn go_on(store: &Store, acknowledged: &mut BTreeMap<u64, OutboxRow>) {
     for nonce in 1..=ROWS {
         let built = signed(nonce, OutboxState::Built);
-        if !acknowledged.contains_key(&nonce) {
+        if let Entry::Vacant(vacant) = acknowledged.entry(nonce) {
             // Durable, and the power failed before anybody was told.
             let known = store.outbox(nonce).ok().flatten();
             if known.is_none() && store.outbox_put(nonce, &built, &[]).is_err() {
                 return;
             }
-            acknowledged.insert(nonce, known.unwrap_or(built));
+            vacant.insert(known.unwrap_or(built));
         }
         let mined = signed(nonce, MINED);
         if nonce % 2 == 0 {

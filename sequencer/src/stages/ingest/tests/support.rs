@@ -53,7 +53,7 @@ use crate::stages::ingest::{
     ResetKey, Services,
 };
 use crate::stages::ledger::{
-    Answer, EnrolmentSeal, Item, Ledger, LedgerAdmission, LedgerConfig, LedgerView,
+    Answer, BodySeal, EnrolmentSeal, Item, Ledger, LedgerAdmission, LedgerConfig, LedgerView,
 };
 use crate::stages::rows::{
     AdmissionConfig, CircuitRows, Evaluate, NotProvable, OperationRow, RowPool,
