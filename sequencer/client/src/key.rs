@@ -1,4 +1,5 @@
-//! Keys of patients, practitioners and registrars as files, readable for their owner alone.
+//! Keys of patients, practitioners and registrars, and of readings, as files, readable for their
+//! owner alone.
 //!
 //! ```text
 //! vitals-key-1
@@ -32,11 +33,14 @@ pub enum KeyKind {
     Practitioner,
     /// Signs enrolments.
     Registrar,
+    /// Signs nothing: encrypts and opens readings.
+    Readings,
 }
 
 impl KeyKind {
     /// Every kind.
-    pub const ALL: [KeyKind; 3] = [KeyKind::Patient, KeyKind::Practitioner, KeyKind::Registrar];
+    pub const ALL: [KeyKind; 4] =
+        [KeyKind::Patient, KeyKind::Practitioner, KeyKind::Registrar, KeyKind::Readings];
 
     /// The name in files and on the command line.
     pub const fn name(self) -> &'static str {
@@ -44,6 +48,7 @@ impl KeyKind {
             KeyKind::Patient => "patient",
             KeyKind::Practitioner => "practitioner",
             KeyKind::Registrar => "registrar",
+            KeyKind::Readings => "readings",
         }
     }
 
@@ -74,7 +79,7 @@ pub enum KeyError {
     #[error("expected a key file ({VERSION}, kind, secret), found something else")]
     Format,
     /// A key of another kind.
-    #[error("expected the key of a {expected}, found that of a {found}")]
+    #[error("expected a key of kind {expected}, found one of kind {found}")]
     Kind {
         /// Kind needed.
         expected: &'static str,
@@ -174,8 +179,19 @@ impl Key {
         self.derive("vitals wallet 2026 record salt v1")
     }
 
+    /// Of readings: by what two holders see that they have the same key.
+    pub fn check_value(&self) -> String {
+        let derived = self.derive_secret("vitals body 2026 key check v1");
+        hex::encode(&derived[..8])
+    }
+
+    /// A secret of another purpose.
+    pub(crate) fn derive_secret(&self, context: &str) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(blake3::derive_key(context, self.secret.as_slice()))
+    }
+
     fn derive(&self, context: &str) -> Word {
-        let full = Zeroizing::new(blake3::derive_key(context, self.secret.as_slice()));
+        let full = self.derive_secret(context);
         // 31 bytes are below the field's modulus, so every value is a word and none needs a retry.
         let mut cut = [0; 31];
         cut.copy_from_slice(&full[..31]);
@@ -216,7 +232,8 @@ mod tests {
         assert_ne!(read.view_key(), read.record_salt());
         assert_eq!(format!("{read:?}"), "Key { kind: Patient }");
         let wrong = Key::read(&path, KeyKind::Registrar).unwrap_err();
-        assert_eq!(wrong.to_string(), "expected the key of a registrar, found that of a patient");
+        let said = "expected a key of kind registrar, found one of kind patient";
+        assert_eq!(wrong.to_string(), said);
     }
 
     #[test]

@@ -113,6 +113,7 @@ mod backlog;
 pub mod batches;
 mod connection;
 pub mod copy;
+mod encryption;
 pub mod headers;
 mod identity;
 mod input;
@@ -138,6 +139,7 @@ pub use connection::{
     DelayListener, Delayed, Loss, LossListener, ReceiptListener, RefusalListener, ReleasedPage,
     Renewal, RenewalError, RenewalListener, RequestError, Stream, StreamError, Waits,
 };
+pub use encryption::{BodyKey, OpenError};
 pub use identity::{
     Deployment, DeploymentDamage, Identity, IdentityError, RequestIdentityError, request_identity,
 };

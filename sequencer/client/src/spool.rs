@@ -46,7 +46,11 @@ use std::sync::Arc;
 
 use files::{Audience, LockedFile};
 use model::{EpochNumber, Millis, Sequence, StreamHandle};
-use wire::{ClientError, Frame, FramePlace, KeptFrames, Layout, Reading, StreamKey};
+use wire::limits::FRAME_BYTES_MAX;
+use wire::{
+    ClientError, DecodeError, ENCRYPTION_BYTES, Frame, FrameError, FramePlace, KeptFrames, Layout,
+    Reading, StreamKey,
+};
 
 pub(crate) use amount::Amount;
 use disk::Disk;
@@ -61,6 +65,7 @@ use segment::Segment;
 pub(crate) use worth::{Spare, Worth};
 
 use crate::InputMark;
+use crate::encryption::{BodyKey, Encrypting};
 
 /// A segment is not written to any more from here on.
 const SEGMENT_BYTES: u64 = 1 << 20;
@@ -75,6 +80,8 @@ pub(crate) struct Spool {
     key: StreamKey,
     /// Of the frames that are made.
     layout: Layout,
+    /// What encrypts them once they have their place; none: they go in the clear.
+    encrypting: Option<Encrypting>,
     kept: Kept,
     /// Those that are there, the oldest first; the last one is written to.
     segments: VecDeque<Segment>,
@@ -212,6 +219,7 @@ impl Spool {
             key,
             // Until somebody says.
             layout: Layout::RAW,
+            encrypting: None,
             kept,
             segments,
             segment_bytes: SEGMENT_BYTES,
@@ -263,6 +271,17 @@ impl Spool {
     /// How frames are laid out from now on; those that are kept stay as they are.
     pub(crate) fn lay_out(&mut self, layout: Layout) {
         self.layout = layout;
+    }
+
+    /// How frames are encrypted from now on, also those that are kept: what was sent in other bytes
+    /// and has no receipt is then refused as a conflict.
+    pub(crate) fn encrypt(&mut self, key: Option<Arc<BodyKey>>) {
+        self.encrypting = key.map(|key| Encrypting::new(key, self.key.clone()));
+    }
+
+    /// Bytes that a frame of so many takes when it is sent.
+    pub(crate) fn sent_bytes(&self, bytes: usize) -> usize {
+        bytes + self.encrypting.as_ref().map_or(0, |_| ENCRYPTION_BYTES)
     }
 
     /// The epoch of what is kept; [`NO_EPOCH`] while it has none.
@@ -377,7 +396,14 @@ impl Spool {
             epoch: NO_EPOCH,
             sequence: Sequence(self.kept.last + 1),
         };
-        Ok(Frame::encode(place, signal, readings, self.layout)?)
+        let frame = Frame::encode(place, signal, readings, self.layout)?;
+        let (found, limit) = (self.sent_bytes(frame.as_bytes().len()), FRAME_BYTES_MAX);
+        // Before it is kept: one that could not be sent would block what follows it.
+        if found > limit {
+            let what = "encrypted frame";
+            return Err(FrameError::from(DecodeError::TooLarge { what, limit, found }).into());
+        }
+        Ok(frame)
     }
 
     /// Writes a frame that was made last. If it `goes` and nothing waits before it, it may be sent
@@ -397,7 +423,7 @@ impl Spool {
         }
         self.append(&[Record::Frame(kept.clone())], Sync::Before)?;
         match goes {
-            true => self.stage_one(&kept, false),
+            true => self.stage_one(&kept, false)?,
             false => self.waiting.add(&kept.frame),
         }
         if let Some(last) = self.segments.back_mut() {
@@ -412,14 +438,14 @@ impl Spool {
         let mut last = None;
         while self.waiting.frames > 0 {
             let Some(next) = self.load()? else { break };
-            bytes += next.frame.as_bytes().len();
+            bytes += self.sent_bytes(next.frame.as_bytes().len());
             if bytes > bytes_max {
                 break;
             }
             last = Some(next.number());
             self.loaded.pop_front();
             self.waiting.remove(&next.frame);
-            self.stage_one(&next, next.number() <= before);
+            self.stage_one(&next, next.number() <= before)?;
         }
         let Some(last) = last.filter(|last| *last > before) else { return Ok(()) };
         // Before any of them is sent: what was sent is never given up.
@@ -429,21 +455,27 @@ impl Spool {
         Ok(())
     }
 
-    fn stage_one(&mut self, kept: &KeptFrame, again: bool) {
+    fn stage_one(&mut self, kept: &KeptFrame, again: bool) -> Result<(), SpoolError> {
         let place = FramePlace {
             handle: StreamHandle(0),
             epoch: self.kept.epoch.number,
             sequence: self.kept.sequence(kept.number()),
         };
         self.reached = kept.number();
-        let (written, frame) = (self.written, kept.frame.at_place(place));
+        let (written, mut frame) = (self.written, kept.frame.at_place(place));
+        // Only here: what is encrypted is bound to epoch and sequence, which it has from now on.
+        if let Some(encrypting) = &mut self.encrypting {
+            frame = encrypting.encrypt(&frame).map_err(SpoolError::Encrypt)?;
+        }
         self.staged_bytes += frame.as_bytes().len();
         self.staged.push_back(Staged { written, again, frame });
+        Ok(())
     }
 
     /// Bytes of the frame that is staged next; 0 if none waits.
     pub(crate) fn next_bytes(&mut self) -> Result<usize, SpoolError> {
-        Ok(self.load()?.map_or(0, |next| next.frame.as_bytes().len()))
+        let next = self.load()?;
+        Ok(next.map_or(0, |next| self.sent_bytes(next.frame.as_bytes().len())))
     }
 
     /// The frame behind the last one staged, read back if need be.

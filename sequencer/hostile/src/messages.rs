@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use wire::{
-    ClientMessage, Deframer, Entry, Frame, FramePlace, Receipt, RegistryChange, ServerMessage,
-    SignedAccessRequest, SignedReceipt,
+    ClientMessage, Deframer, Encrypted, Entry, Frame, FrameError, FramePlace, Receipt,
+    RegistryChange, ServerMessage, SignedAccessRequest, SignedReceipt, TAG_BYTES,
 };
 
 /// Bytes of a lane as a server gets them: [`ClientMessage`]s, cut from what comes in pieces.
@@ -71,8 +71,20 @@ pub fn frame(bytes: &[u8]) {
     };
     let moved = frame.at_place(place);
     assert_eq!(Frame::from_bytes(moved.as_bytes().clone()), Ok(moved.clone()), "it reads again");
+    assert_eq!(frame.encrypted().is_some(), frame.is_encrypted());
+    if let Some(Encrypted { bound, sealed, .. }) = frame.encrypted() {
+        assert_eq!(bound, frame.stored().encrypted().expect("encrypted, too").bound);
+        // As if a key had opened it.
+        if let Ok(clear) = frame.decrypted(&sealed[..sealed.len() - TAG_BYTES]) {
+            assert!(!clear.is_encrypted() && clear.sequence() == frame.sequence());
+        }
+    }
     for signal in model::signals() {
         let (checked, readings) = (frame.check(signal), frame.readings(signal));
+        if frame.is_encrypted() {
+            assert_eq!(readings, Err(FrameError::Encrypted), "{}", signal.name);
+            continue;
+        }
         assert_eq!(checked.is_ok(), readings.is_ok(), "{}", signal.name);
         let (Ok(measured), Ok(readings)) = (checked, readings) else { continue };
         assert!(readings.is_sorted_by_key(|reading| reading.at), "in the order of their times");

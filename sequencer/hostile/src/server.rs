@@ -23,6 +23,7 @@ const LIMITS: ServerLimits = ServerLimits {
     unacknowledged_frames_max: 6,
     requests_max: 3,
     outgoing_bytes_max: 0,
+    takes_encrypted: true,
     ahead_ms_max: 300_000,
 };
 /// What may wait to be sent all the same: two largest messages, and the one that says why.

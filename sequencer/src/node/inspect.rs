@@ -517,6 +517,9 @@ fn describe_frame(frame: &FrameEntry, bodies: Bodies, fields: &mut Fields) {
     fields.add("device", &frame.key.device);
     fields.add("patient", frame.key.patient.get());
     let readings = frame.key.signal().map(|signal| frame.frame().readings(signal));
+    if frame.frame().is_encrypted() {
+        fields.add("reading", "encrypted by its gateway: only its key opens it");
+    }
     if let Some(Ok(readings)) = readings {
         for reading in readings {
             let at = reading.at.micros();

@@ -1,9 +1,9 @@
 //! Frames of several streams in one message (docs/wire.md, rules W.88 to W.91).
 //!
-//! A frame of one slow reading is nearly all header, and twenty streams of a bed say nearly the same
-//! in twenty headers. A block says of each frame only how its header differs from the one before.
-//! It is a container and no frame: whoever reads it has the very bytes that would have come one by
-//! one, and nothing behind the session knows that they came together.
+//! A frame of one slow reading is nearly all header, and twenty streams of a bed say nearly the
+//! same in twenty headers. A block says of each frame only how its header differs from the one
+//! before. It is a container and no frame: whoever reads it has the very bytes that would have come
+//! one by one, and nothing behind the session knows that they came together.
 
 use bytes::Bytes;
 use model::{EpochNumber, Sequence, StreamHandle};
@@ -85,7 +85,7 @@ impl Block {
     /// Reads a whole message.
     ///
     /// # Errors
-    /// [`MessageError`] for every byte string that no block encodes to; nothing of it is taken then.
+    /// [`MessageError`] for every byte string that no block encodes to; nothing of it is taken.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Block, MessageError> {
         let (count, start) = read_header(bytes)?;
         let mut rest = &bytes[HEADER_BYTES..];

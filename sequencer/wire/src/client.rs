@@ -224,6 +224,19 @@ impl ClientSession {
         self.held.push(handle, readings)
     }
 
+    /// Makes the next frame of a stream, as [`ClientSession::push`] does, and holds none: for an
+    /// owner that changes its body before it queues it ([`ClientSession::queue`]).
+    ///
+    /// # Errors
+    /// [`ClientError`] if a reading is out of range or order.
+    pub fn make(
+        &mut self,
+        handle: StreamHandle,
+        readings: &[Reading],
+    ) -> Result<Frame, ClientError> {
+        self.held.make(handle, readings)
+    }
+
     /// Queues a frame that was made before a restart and has no receipt; in order of sequence.
     ///
     /// # Errors

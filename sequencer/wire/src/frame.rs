@@ -6,8 +6,9 @@ use bytes::Bytes;
 use model::{EpochNumber, Interval, Sequence, Signal, StreamHandle};
 
 use crate::columns::{Columns, Extent, put_columnar, put_grid};
+use crate::encrypted::ENCRYPTION_BYTES;
 use crate::header::{Codec, FrameHeader, HEADER_BYTES, SEQUENCE_MAX};
-use crate::limits::FRAME_BYTES_MAX;
+use crate::limits::{BLOCK_BODY_BYTES_MIN, FRAME_BYTES_MAX};
 use crate::reading::{NO_VALUE, check_absence, within};
 use crate::{DecodeError, DeviceTime, FrameError, Layout, Quality, Reading};
 
@@ -119,7 +120,7 @@ impl Frame {
             found,
         })?;
         let header = FrameHeader::from_bytes(head)?;
-        if !Codec::SPOKEN.contains(&header.codec) {
+        if !Codec::SPOKEN.contains(&header.codec.plain()) {
             return Err(FrameError::Codec { found: header.codec.number() });
         }
         // Lengths only: readings are checked against the signal, which the frame does not name.
@@ -130,10 +131,17 @@ impl Frame {
             let why = format!("expected 1 to {limit} readings, found {count}");
             return Err(DecodeError::field("frame", why).into());
         }
-        // How long columns are is seen when they are read.
+        let least = match header.codec.is_encrypted() {
+            true => ENCRYPTION_BYTES + BLOCK_BODY_BYTES_MIN,
+            false => 0,
+        };
+        // How long columns are is seen when they are read, or by nobody here.
         let expected = match header.codec {
             Codec::RAW => HEADER_BYTES + RAW_ROW_BYTES * count,
-            _ => header.length as usize,
+            encrypted if encrypted.plain() == Codec::RAW => {
+                HEADER_BYTES + ENCRYPTION_BYTES + RAW_ROW_BYTES * count
+            }
+            _ => (header.length as usize).max(HEADER_BYTES + least),
         };
         if header.length as usize != found || found != expected {
             let why = format!("expected {expected} bytes for {count} readings, found {found}");
@@ -202,11 +210,16 @@ impl Frame {
             && readings(&own).is_some_and(|all| readings(&other) == Some(all))
     }
 
-    /// Checks every reading and says when they were measured: from the first to after the last.
+    /// Checks every reading and says when they were measured: from the first to after the last. Of
+    /// an encrypted body ([`Frame::is_encrypted`]) only the times that stand outside of it are
+    /// checked, which are those that its gateway says (W.94).
     ///
     /// # Errors
     /// [`FrameError`] that names the first reading that is malformed, out of range or order.
     pub fn check(&self, signal: &Signal) -> Result<Interval, FrameError> {
+        if self.is_encrypted() {
+            return measured(self.header.start, self.encrypted_last()?);
+        }
         match self.columns()? {
             Some(columns) => measured(self.header.start, columns.check(signal)?),
             None => self.check_rows(signal),
@@ -272,8 +285,11 @@ impl Frame {
     /// The readings, checked.
     ///
     /// # Errors
-    /// As [`Frame::check`].
+    /// As [`Frame::check`]; [`FrameError::Encrypted`] of an encrypted body.
     pub fn readings(&self, signal: &Signal) -> Result<Vec<Reading>, FrameError> {
+        if self.is_encrypted() {
+            return Err(FrameError::Encrypted);
+        }
         if let Some(columns) = self.columns()? {
             return columns.readings(signal);
         }
@@ -516,7 +532,7 @@ mod tests {
             bytes[byte] = value;
             assert!(Frame::from_bytes(bytes.into()).is_err(), "byte {byte}");
         }
-        for codec in [1, 4, 5, 31, 0x80, 0x83] {
+        for codec in [1, 4, 5, 31, 0x81, 0x84] {
             let mut bytes = frame.as_bytes().to_vec();
             bytes[4] = codec;
             assert_eq!(Frame::from_bytes(bytes.into()), Err(FrameError::Codec { found: codec }));

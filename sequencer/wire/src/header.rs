@@ -25,7 +25,7 @@ impl Codec {
     pub const GRID: Codec = Codec(3);
     /// Those that this version speaks.
     pub const SPOKEN: [Codec; 3] = [Codec::RAW, Codec::COLUMNAR, Codec::GRID];
-    /// The bit that says that the body is encrypted (reserved).
+    /// The bit that says that the body is encrypted.
     const ENCRYPTED: u8 = 0x80;
 
     /// The one with this number, spoken or not.
@@ -44,8 +44,24 @@ impl Codec {
             Codec::RAW => "raw",
             Codec::COLUMNAR => "columnar",
             Codec::GRID => "grid",
+            encrypted if encrypted.is_encrypted() => "encrypted",
             _ => "reserved",
         }
+    }
+
+    /// Whether the body is encrypted.
+    pub const fn is_encrypted(self) -> bool {
+        self.0 & Codec::ENCRYPTED != 0
+    }
+
+    /// The codec of what is within an encrypted body; of one in the clear itself.
+    pub const fn plain(self) -> Codec {
+        Codec(self.0 & !Codec::ENCRYPTED)
+    }
+
+    /// The same within an encrypted body.
+    pub(crate) const fn encrypted(self) -> Codec {
+        Codec(self.0 | Codec::ENCRYPTED)
     }
 
     /// The one of these that has this name.
@@ -59,6 +75,8 @@ impl Codec {
             Codec::RAW => Some(Features::RAW),
             Codec::COLUMNAR => Some(Features::COLUMNAR),
             Codec::GRID => Some(Features::GRID),
+            // Whichever is within: the server does not look.
+            encrypted if encrypted.is_encrypted() => Some(Features::ENCRYPTED),
             _ => None,
         }
     }

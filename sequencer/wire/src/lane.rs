@@ -25,6 +25,9 @@ impl Features {
     pub const GRID: Features = Features(8);
     /// Frames of several streams in one message.
     pub const BLOCKS: Features = Features(16);
+    /// Bodies that the gateway encrypted: a client says that it tells them from others, a server
+    /// that it takes them.
+    pub const ENCRYPTED: Features = Features(32);
     /// Certificates that are asked for over the connection of the one before.
     pub const RENEWALS: Features = Features(256);
     /// Every codec of this version.
@@ -32,12 +35,21 @@ impl Features {
         Features(Features::RAW.0 | Features::COLUMNAR.0 | Features::GRID.0);
     /// Everything that this version speaks.
     pub const SPOKEN: Features = Features(
-        Features::CODECS.0 | Features::BLOCKS.0 | Features::NAMES.0 | Features::RENEWALS.0,
+        Features::CODECS.0
+            | Features::BLOCKS.0
+            | Features::ENCRYPTED.0
+            | Features::NAMES.0
+            | Features::RENEWALS.0,
     );
 
     /// What is in both sets.
     pub const fn and(self, other: Features) -> Features {
         Features(self.0 & other.0)
+    }
+
+    /// What is in this set and not in the other.
+    pub const fn without(self, other: Features) -> Features {
+        Features(self.0 & !other.0)
     }
 
     /// Whether every feature of `other` is in this set.

@@ -92,6 +92,7 @@ mod codec;
 mod columns;
 mod credit;
 mod deframe;
+mod encrypted;
 mod entry;
 mod frame;
 mod group;
@@ -123,6 +124,7 @@ pub use client::{
 pub use codec::DecodeError;
 pub use credit::{Credit, UnderWay};
 pub use deframe::Deframer;
+pub use encrypted::{BOUND_BYTES, ENCRYPTION_BYTES, Encrypted, NONCE_BYTES, Sealed, TAG_BYTES};
 pub use entry::{
     Decision, Entry, FrameEntry, FrameName, GapEntry, JournalPlace, RefusalCount, RefusalEntry,
     RefusalReason, RefusedItem, RefusedKind, SealedFrame, Sealing, place_digest,

@@ -81,12 +81,15 @@ pub enum FrameError {
     /// Header or body do not decode.
     #[error("the bytes of the frame do not decode")]
     Decode(#[from] DecodeError),
-    /// A reserved codec, or an encrypted body.
+    /// A reserved codec.
     #[error("expected codec 0 (raw), 2 (columnar) or 3 (grid), found codec {found:#x}")]
     Codec {
         /// Number found.
         found: u8,
     },
+    /// The body is encrypted under a key of its gateway's: nobody knows its readings without it.
+    #[error("expected a body in the clear, found one that its gateway encrypted: its key opens it")]
+    Encrypted,
     /// Readings that a codec cannot hold, and that was asked for.
     #[error("expected {expected} for the codec {codec}, found others: ask for another or none")]
     Unfit {
@@ -118,7 +121,7 @@ impl FrameError {
     pub fn code(&self) -> RejectCode {
         match self {
             FrameError::Decode(error) => error.code(),
-            FrameError::Codec { .. } => RejectCode::Version,
+            FrameError::Codec { .. } | FrameError::Encrypted => RejectCode::Version,
             FrameError::Unfit { .. } | FrameError::Range { .. } | FrameError::Order { .. } => {
                 RejectCode::Reading
             }

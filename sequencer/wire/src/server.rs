@@ -45,6 +45,8 @@ pub struct ServerSession {
     streams: Streams,
     /// What both sides speak, since the hello.
     features: Features,
+    /// Whether the client tells an encrypted body from others.
+    reads_encrypted: bool,
     /// What was asked and has no answer; of what a receipt ends, the digest that it will name.
     requests: BTreeMap<RequestId, Option<Digest>>,
     credit: Credit,
@@ -68,6 +70,7 @@ impl ServerSession {
             preambles: [false; 3],
             streams: Streams::new(limits),
             features: Features::default(),
+            reads_encrypted: false,
             requests: BTreeMap::new(),
             credit: limits.credit(),
             outgoing: Outgoing::new(limits.outgoing_bytes_max),
@@ -188,6 +191,11 @@ impl ServerSession {
     /// [`OutgoingFull`] while half of what may wait does: send first.
     pub fn release_frame(&mut self, released: Released) -> Result<(), OutgoingFull> {
         self.outgoing.check_release()?;
+        // An older client could not read the message (W.97).
+        if released.frame.is_encrypted() && !self.reads_encrypted {
+            self.close(RejectCode::Version);
+            return Ok(());
+        }
         self.send(ServerMessage::Released(released));
         Ok(())
     }
@@ -298,7 +306,13 @@ impl ServerSession {
         if !hello.features.contains(Features::RAW) {
             return Err(RejectCode::Version);
         }
-        self.features = hello.features.and(Features::SPOKEN);
+        let spoken = match self.config.limits.takes_encrypted {
+            true => Features::SPOKEN,
+            false => Features::SPOKEN.without(Features::ENCRYPTED),
+        };
+        self.features = hello.features.and(spoken);
+        // Also where none is taken any more: there may be some from before.
+        self.reads_encrypted = hello.features.contains(Features::ENCRYPTED);
         // Not ready yet: the owner may look marks up first, and answers with `welcome`.
         self.phase = Phase::Greeted;
         self.events.push_back(ServerEvent::Hello(hello));

@@ -11,7 +11,7 @@ use wire::{ClientLimits, ClientName, Codec, DecodeError, SignedReceipt};
 use super::error::ConnectionError;
 use super::outcome::{Delay, Loss};
 use super::told::Renewal;
-use crate::{Deployment, Identity, StateBounds};
+use crate::{BodyKey, Deployment, Identity, StateBounds};
 
 /// Told of every verified receipt, in order, before anything else hears of what it acknowledges.
 /// Called with the connection's lock held: must not block and must not call the connection.
@@ -109,6 +109,11 @@ pub struct ConnectionConfig {
     /// The codec of the frames that are made; none: of each the one that fits, a grid where its
     /// times are on that of the stream's period. A node that does not speak it gets rows.
     pub codec: Option<Codec>,
+    /// What encrypts the readings of every frame before it is sent, so that the node learns whose
+    /// they are and when they were measured, and not what they are; none: they go in the clear. A
+    /// node that does not take such frames ends the connection. To be changed only when all that
+    /// was sent has its receipt: what has none comes again in other bytes, and is refused.
+    pub encrypt: Option<Arc<BodyKey>>,
     /// What the session may hold.
     pub limits: ClientLimits,
     /// Waits.
@@ -162,6 +167,7 @@ impl ConnectionConfig {
             deployment,
             name: ClientName::new("vitals-client").expect("14 printable characters"),
             codec: None,
+            encrypt: None,
             limits: ClientLimits::default(),
             waits: Waits::default(),
             released_bytes_max: 64 << 20,

@@ -56,6 +56,12 @@ pub enum ConnectionError {
         /// What it said.
         code: RejectCode,
     },
+    /// Readings are to be encrypted, and the node takes no such frames: nothing was sent.
+    #[error(
+        "expected a node that takes encrypted readings, found one that does not: its operator sets \
+         `ingest.limits.encrypted_bodies`"
+    )]
+    NotEncrypted,
     /// The node broke its word.
     #[error("the node broke the protocol")]
     Violation {

@@ -58,8 +58,9 @@ impl State {
         let spool = stream.spool.as_ref().ok_or(StreamError::Ended)?;
         let (frame, worth) = (spool.encode(readings)?, spool.worth_of(readings));
         let bytes = frame.as_bytes().len();
+        let sent_bytes = spool.sent_bytes(bytes);
         let room = self.make_room(&Wanted { bytes, worth, at }).map_err(spool_error)?;
-        let goes = self.has_place(handle, bytes);
+        let goes = self.has_place(handle, sent_bytes);
         let stream = self.streams.get_mut(&handle).ok_or(StreamError::Ended)?;
         let spool = stream.spool.as_mut().ok_or(StreamError::Ended)?;
         match room {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use model::{Clock, EpochNumber, Millis, RejectCode, Sequence, StreamHandle};
 use wire::{
-    ClientConfig, ClientEvent, ClientSession, Codec, Descriptor, Frame, Lane, Layout, Mark,
-    Reading, RequestId, SignedReceipt, StopReason, StreamName,
+    ClientConfig, ClientEvent, ClientSession, Codec, Descriptor, Features, Frame, Lane, Layout,
+    Mark, Reading, RequestId, SignedReceipt, StopReason, StreamName,
 };
 
 use super::config::{ConnectionConfig, DelayListener, LossListener, ReceiptListener};
@@ -15,6 +15,7 @@ use super::error::{ConnectionError, RequestError, StreamError};
 use super::moved::Moved;
 use super::outcome::{AccessOutcome, Applied, Counts, Delay, Delayed, Loss, ReleasedPage};
 use super::requests::Requests;
+use crate::encryption::{BodyKey, Encrypting};
 use crate::receipts::{NewestReceipt, NotKept, ReceiptFolder};
 use crate::spool::Spool;
 use crate::{InputMark, StateBounds};
@@ -77,6 +78,8 @@ pub(super) struct StreamState {
     pub(super) ended: bool,
     pub(super) stop: Option<Stop>,
     pub(super) spool: Option<Spool>,
+    /// What encrypts the frames of a stream without a spool.
+    pub(super) encrypting: Option<Encrypting>,
 }
 
 /// Why a stream goes no further, and its frames without a receipt until somebody takes them.
@@ -109,6 +112,7 @@ pub(super) struct State {
     now: Millis,
     pub(super) clock: Arc<dyn Clock>,
     codec: Option<Codec>,
+    encrypt: Option<Arc<BodyKey>>,
     pub(super) held_bytes_max: usize,
     pub(super) state_bounds: StateBounds,
     listener: Option<ReceiptListener>,
@@ -161,6 +165,7 @@ impl State {
             now: config.clock.now(),
             clock: config.clock.clone(),
             codec: config.codec,
+            encrypt: config.encrypt.clone(),
             held_bytes_max: config.limits.held_bytes_max,
             state_bounds: config.state_bounds,
             listener: config.on_receipt.clone(),
@@ -246,6 +251,7 @@ impl State {
         if let Some(spool) = &mut spool {
             self.state_bounds.bound(spool);
             spool.lay_out(Layout { codec: self.codec, period: descriptor.period });
+            spool.encrypt(self.encrypt.clone());
             // Of what was given up before, this connection told no sequence.
             spool.take_moved();
         }
@@ -254,6 +260,8 @@ impl State {
         }
         let last_receipted = spool.as_ref().map(Spool::last_receipted).unwrap_or_default();
         let last_sent = spool.as_ref().map(Spool::last).unwrap_or_default();
+        let encrypting = self.encrypt.clone();
+        let encrypting = encrypting.map(|key| Encrypting::new(key, descriptor.key.clone()));
         let name = descriptor.name();
         let handle = self.session.open_stream(lane, descriptor, last_receipted)?;
         if let Some(spool) = &spool {
@@ -275,6 +283,7 @@ impl State {
             moved: Moved::default(),
             ended: false,
             stop: None,
+            encrypting: encrypting.filter(|_| spool.is_none()),
             spool,
         };
         self.streams.insert(handle, stream);
@@ -300,7 +309,12 @@ impl State {
         if self.is_full_for(stream.lane) {
             return None;
         }
-        let frame = match self.session.push(handle, readings) {
+        let stream = self.streams.get_mut(&handle)?;
+        let made = match &mut stream.encrypting {
+            None => self.session.push(handle, readings),
+            Some(encrypting) => push_encrypted(&mut self.session, handle, (readings, encrypting)),
+        };
+        let frame = match made {
             // Not an error: whoever sends waits until receipts make room.
             Err(wire::ClientError::Full { .. }) => return None,
             Err(error) => return Some(Err(error.into())),
@@ -409,6 +423,10 @@ impl State {
     fn on_event(&mut self, event: ClientEvent) {
         match event {
             ClientEvent::Welcomed { marks, standing, .. } => {
+                // Before any frame goes: that none would be taken is not found out by trying.
+                if self.encrypt.is_some() && !self.session.speaks(Features::ENCRYPTED) {
+                    return self.end(ConnectionError::NotEncrypted);
+                }
                 (self.welcomed, self.ever_welcomed, self.marks) = (true, true, marks);
                 self.acknowledged.clear();
                 self.counts.term = standing.term;
@@ -536,6 +554,18 @@ impl State {
             change(stream);
         }
     }
+}
+
+/// Makes the next frame, and queues it with its body encrypted.
+fn push_encrypted(
+    session: &mut ClientSession,
+    handle: StreamHandle,
+    made_of: (&[Reading], &mut Encrypting),
+) -> Result<Frame, wire::ClientError> {
+    let (readings, encrypting) = made_of;
+    let frame = encrypting.encrypt(&session.make(handle, readings)?)?;
+    session.queue(handle, &frame)?;
+    Ok(frame)
 }
 
 /// What a session of this connection is.

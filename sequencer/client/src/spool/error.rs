@@ -26,6 +26,9 @@ pub enum SpoolError {
         /// Which folder.
         path: PathBuf,
     },
+    /// A kept frame cannot be encrypted.
+    #[error("expected a kept frame that can be encrypted")]
+    Encrypt(#[source] wire::FrameError),
     /// The file begins with something else.
     #[error("expected a file of frames without a receipt, of version 1 or 2, at {path}")]
     Format {

@@ -5,6 +5,7 @@ mod blocks;
 mod codecs;
 mod command_line;
 mod delays;
+mod encrypted;
 mod files;
 mod formats;
 mod log;

@@ -55,7 +55,7 @@ fn of_the_wire(seeds: &mut Seeds) {
             _ => continue,
         };
         // A frame is a message of a client, too.
-        if folder == "client_messages" && bytes.get(4) == Some(&0) {
+        if folder == "client_messages" && matches!(bytes.get(4), Some(0 | 0x82)) {
             seeds.insert(("frame", file.clone()), bytes.clone());
         }
         if folder == "client_messages" && bytes.get(4) == Some(&4) {

@@ -6,7 +6,7 @@ use wire::limits::RECEIPT_ITEMS_MAX;
 use wire::{Credit, ServerLimits};
 
 use super::buckets::Rate;
-use crate::setting::{self, LimitError, range, settings};
+use crate::setting::{self, Allowed, LimitError, range, settings};
 
 settings! {
     /// Limits of the server and of each connection.
@@ -144,6 +144,15 @@ settings! {
             sets: "The same in frames. With the requests no more than one receipt can hold, so \
                    that a group never has to turn away a gateway that keeps to its credit.",
             at_limit: "The connection's lanes are not read.",
+        }
+        encrypted_bodies: bool = false; "yes or no", Allowed::Words("`true` or `false`") => {
+            sets: "Whether frames are taken whose readings their gateway encrypted under a key \
+                   that the node does not have. Of them only whose they are and when they were \
+                   measured is looked at: a reading out of range is found by whoever reads it, and \
+                   nobody reads without the key. What was taken stays readable when it is set \
+                   back.",
+            memory: "None by itself.",
+            at_limit: "A gateway that encrypts is told so and sends nothing.",
         }
         credit_frames_total: u32 = 4096; "frames", range(8, 1 << 30) => {
             sets: "Frames of all sessions together that credit is given for: a session's credit \
@@ -332,6 +341,7 @@ impl IngestConfig {
             unacknowledged_frames_max: self.unacknowledged_frames_max,
             requests_max: self.requests_max,
             outgoing_bytes_max: self.idle_outgoing_bytes(),
+            takes_encrypted: self.encrypted_bodies,
             ahead_ms_max,
         }
     }

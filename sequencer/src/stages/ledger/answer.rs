@@ -12,7 +12,8 @@ use super::refusal::Refusal;
 use crate::stages::rows::{EvaluatedRow, OperationRow};
 use crate::window::ClosedWindow;
 
-/// What is submitted. Sessions have decoded and range-checked it; admission decides the rest.
+/// What is submitted. Sessions have decoded it, and range-checked readings that their gateway did
+/// not encrypt; admission decides the rest.
 #[derive(Debug)]
 pub enum Item {
     /// A gateway asks to open a stream.

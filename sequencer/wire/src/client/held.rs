@@ -119,17 +119,26 @@ impl HeldFrames {
         handle: StreamHandle,
         readings: &[Reading],
     ) -> Result<Frame, ClientError> {
+        let frame = self.make(handle, readings)?;
+        // Only after it is made: a reading that is out of range must take no room.
+        self.take_room(&frame)?;
+        self.accepting(handle)?.hold(frame.clone());
+        Ok(frame)
+    }
+
+    /// Makes the next frame of a stream from readings and does not hold it.
+    pub(super) fn make(
+        &mut self,
+        handle: StreamHandle,
+        readings: &[Reading],
+    ) -> Result<Frame, ClientError> {
         let codec = self.codec;
         let stream = self.accepting(handle)?;
         let descriptor = &stream.open().descriptor;
         let signal = descriptor.key.signal().ok_or(ClientError::NoStream)?;
         let place = FramePlace { handle, epoch: descriptor.epoch, sequence: stream.next() };
         let layout = Layout { codec, period: descriptor.period };
-        let frame = Frame::encode(place, signal, readings, layout)?;
-        // Only after it is made: a reading that is out of range must take no room.
-        self.take_room(&frame)?;
-        self.accepting(handle)?.hold(frame.clone());
-        Ok(frame)
+        Ok(Frame::encode(place, signal, readings, layout)?)
     }
 
     /// Holds a frame that was made before a restart.

@@ -24,6 +24,9 @@ pub struct ServerLimits {
     pub requests_max: usize,
     /// Most bytes waiting to be sent. Default 512 KiB. Reached: the connection is closed as busy.
     pub outgoing_bytes_max: usize,
+    /// Whether frames are taken whose bodies their gateway encrypted (W.92). Default no: such a
+    /// frame closes the session as of a version that is not spoken.
+    pub takes_encrypted: bool,
     /// How far a reading may lie ahead of the server's clock, milliseconds. Default 300 000.
     /// Beyond: rejected as a clock error.
     pub ahead_ms_max: u64,
@@ -37,6 +40,7 @@ impl Default for ServerLimits {
             unacknowledged_frames_max: 4096,
             requests_max: 32,
             outgoing_bytes_max: 512 << 10,
+            takes_encrypted: false,
             ahead_ms_max: 300_000,
         }
     }
@@ -68,7 +72,8 @@ pub enum ServerEvent {
     /// The client wants to open a stream; answer with [`crate::ServerSession::open_stream`] or
     /// [`crate::ServerSession::refuse_stream`].
     OpenStream(OpenStream),
-    /// The next frame of an open stream, every reading checked. Answer with
+    /// The next frame of an open stream, every reading checked unless its gateway encrypted them
+    /// ([`Frame::is_encrypted`]). Answer with
     /// [`crate::ServerSession::acknowledge`] or [`crate::ServerSession::reject_frames`].
     Frame {
         /// Of which stream.

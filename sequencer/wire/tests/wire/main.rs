@@ -3,6 +3,7 @@
 mod blocks;
 mod codec;
 mod columns;
+mod encrypted;
 mod greeting;
 mod machines;
 mod names;

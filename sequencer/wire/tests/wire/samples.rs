@@ -299,7 +299,19 @@ pub(crate) fn client_messages() -> Vec<ClientMessage> {
         ClientMessage::Frame(laid_out(Codec::GRID, 3, &steady_readings(70))),
         ClientMessage::Renewal { request, asked: renewal_request() },
         ClientMessage::Block(Block::new(&slow_frames(3, 9)).expect("few small frames")),
+        ClientMessage::Frame(encrypted_frame()),
     ]
+}
+
+/// A frame whose body no key opens.
+pub(crate) fn encrypted_frame() -> Frame {
+    let signal = model::signal_by_code(ECG).expect("ecg is known");
+    let seal = |_: &[u8; BOUND_BYTES], body: &[u8]| Sealed {
+        nonce: [7; NONCE_BYTES],
+        sealed: vec![9; body.len() + TAG_BYTES],
+    };
+    let clear = laid_out(Codec::COLUMNAR, 4, &readings(4, 3));
+    clear.encrypt(signal, seal).expect("a sound frame")
 }
 
 /// A frame of one reading of each of so many streams, handles from 1 on, as a monitor measures

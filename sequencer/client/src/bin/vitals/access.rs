@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use client::{AccessOutcome, Key, KeyKind, date_back, party};
+use client::{AccessOutcome, BodyKey, Key, KeyKind, date_back, party};
 use files::Audience;
 use model::calendar::{self, Utc};
 use model::{
@@ -20,7 +20,7 @@ use wire::{
     SignedReceipt, Source,
 };
 
-use self::pages::{Answered, Asking, Ended};
+use self::pages::{Answered, Asking, Ended, Opening};
 use self::readings::{Chosen, Wanted};
 use crate::consent::parse_patient;
 use crate::node::{Node, Standing, now, runtime};
@@ -113,6 +113,10 @@ pub(crate) struct Access {
     /// patient's opening (vitals log --frames, auditor verify --frames)
     #[arg(long, value_name = "FILE.frames")]
     frames: Option<PathBuf>,
+    /// Open frames that their gateway encrypted with this key (vitals stream --encrypt); what it
+    /// does not open is counted, and the answer is not complete
+    #[arg(long, value_name = "KEYFILE")]
+    decrypt: Option<PathBuf>,
     /// Replace the files of --out and --frames, and their .part, if they are there
     #[arg(long)]
     overwrite: bool,
@@ -121,6 +125,8 @@ pub(crate) struct Access {
 impl Access {
     pub(crate) fn run(self) -> Outcome {
         let key = Key::read(&self.key, KeyKind::Practitioner)?;
+        // Before anything is asked, which the patient sees.
+        let body_key = self.decrypt.as_deref().map(BodyKey::read).transpose()?;
         self.check_new(self.out.as_deref(), "out")?;
         self.check_new(self.frames.as_deref(), "frames")?;
         let request = self.request()?;
@@ -137,6 +143,7 @@ impl Access {
                 sign: &|| self.sign(&key, &request),
                 page: wanted.page(self.after.map(Position)),
                 wanted,
+                opening: Opening { key: body_key.as_ref(), patient: self.patient },
                 signs_anew: !self.break_glass,
             };
             let answered = pages::ask(asking).await?;
@@ -147,7 +154,7 @@ impl Access {
         let report = match answered.first.permitted {
             true => {
                 let begun = self.after.map(Position);
-                self.report(&request, &answered, &wanted.choose(&answered.released, begun)?)
+                self.report(&request, &answered, &wanted.choose(&answered.clear, begun)?)
             }
             false => refused(&answered.first),
         };
@@ -320,6 +327,14 @@ fn tell_end(answered: &Answered, chosen: &Chosen, to: (&mut String, &mut Value))
             answered.partly
         ));
     }
+    let encrypted = answered.clear.iter().filter(|one| one.frame.is_encrypted()).count();
+    json["frames_encrypted"] = encrypted.into();
+    if encrypted > 0 {
+        why.push(format!(
+            "{encrypted} frames are encrypted by their gateway and were not opened: name their key \
+             with --decrypt (--frames keeps them as they are)"
+        ));
+    }
     json["complete"] = why.is_empty().into();
     if why.is_empty() {
         return ExitCode::Ok;
@@ -339,7 +354,7 @@ fn tell_end(answered: &Answered, chosen: &Chosen, to: (&mut String, &mut Value))
     }
     match &answered.ended {
         Ended::Cut { exit, .. } => *exit,
-        _ if answered.partly > 0 => ExitCode::Failed,
+        _ if answered.partly > 0 || encrypted > 0 => ExitCode::Failed,
         // It was asked for in so many words.
         Ended::Whole | Ended::Enough => ExitCode::Ok,
     }

@@ -13,11 +13,12 @@ use crate::report::{Outcome, Report};
 pub(crate) enum Command {
     /// Make a key from the machine's randomness; the secret is never printed
     ///
-    /// For a patient, a practitioner or the registrar. The file is all there is of the key: copy it
-    /// to a safe place.
+    /// For a patient, a practitioner or the registrar, or to encrypt readings (vitals stream
+    /// --encrypt). The file is all there is of the key: copy it to a safe place.
     ///
     ///   vitals key new --out anna.key
     ///   vitals key new --kind practitioner --out dr-001.key
+    ///   vitals key new --kind readings --out ward-3.key
     #[command(verbatim_doc_comment)]
     New {
         /// File to make; it must not exist
@@ -69,6 +70,13 @@ impl Command {
 }
 
 fn report(key: &Key, view_key: Option<String>) -> Report {
+    if key.kind() == KeyKind::Readings {
+        // It has no public part; whoever is handed it compares this.
+        let (kind, check) = (key.kind().name(), key.check_value());
+        let text = format!("kind        {kind}\ncheck       {check}");
+        let schema = "vitals-key-report-1";
+        return Report::success(text, json!({ "schema": schema, "kind": kind, "check": check }));
+    }
     let (kind, hash) = (key.kind().name(), key.key_hash().to_hex());
     let public = hex::encode(key.public().encode());
     let mut text = format!("kind        {kind}\npublic key  {public}\nkey hash    {hash}");

@@ -174,6 +174,7 @@ fn signals_help() -> String {
 
 impl Stream {
     pub(crate) fn run(mut self, json: bool) -> Outcome {
+        self.layout.check_readings(self.frame_readings)?;
         // The parser lets them pass beside --stdin: it asks for no file where one would conflict.
         if self.file.is_none() && (self.dry_run || self.end.is_some()) {
             let why = "expected a file with --dry-run or --end: what comes from --stdin is sent as \
@@ -433,6 +434,7 @@ impl Stream {
         let mut config = self.node.config(SocketAddr::from(([0, 0, 0, 0], 0)))?;
         config.state_bounds = self.keeping.bounds(self.file.is_some());
         config.codec = self.layout.codec;
+        config.encrypt = self.layout.body_key()?;
         let shown = progress.clone();
         let on_loss = move |loss: &Loss| shown.say(&delay::loss_sentence(loss));
         config.on_loss = Some(Arc::new(on_loss) as _);

@@ -202,6 +202,10 @@ impl Session {
                 if self.wire.release_frame(released).is_err() {
                     return;
                 }
+                // A frame that this client cannot read ends the session (W.97), here and now.
+                if self.wire.is_closed() {
+                    return self.take_events();
+                }
                 release.sent += 1;
                 release.read.pop_front();
                 self.services.observe.observe(Observed::FrameReleased);

@@ -4,6 +4,7 @@ mod amplification;
 mod authentic;
 mod blocks;
 mod client;
+mod encrypted;
 mod floods;
 mod history;
 mod idle;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use client::{AccessOutcome, Connection, ReleasedPage, RequestError};
-use model::{ExitCode, RejectCode, with_causes};
+use client::{AccessOutcome, BodyKey, Connection, ReleasedPage, RequestError};
+use model::{ExitCode, PatientIndex, RejectCode, with_causes};
 use wire::{Page, Released, SignedAccessRequest, SignedReceipt};
 
 use super::readings::Wanted;
@@ -27,9 +27,31 @@ pub(super) struct Asking<'a> {
     pub(super) sign: &'a Sign<'a>,
     pub(super) page: Page,
     pub(super) wanted: Wanted,
+    /// What opens frames that their gateway encrypted.
+    pub(super) opening: Opening<'a>,
     /// Whether a further signed request is made once the first has ended. Never to break the glass:
     /// that is counted in public, once for one emergency.
     pub(super) signs_anew: bool,
+}
+
+/// The key of readings, if there is one, and whose they are.
+#[derive(Clone, Copy)]
+pub(super) struct Opening<'a> {
+    pub(super) key: Option<&'a BodyKey>,
+    pub(super) patient: PatientIndex,
+}
+
+impl Opening<'_> {
+    /// The frames in the clear. One that the key does not open stays as it is: whoever asked has
+    /// the others.
+    fn open(self, released: &[Released]) -> Vec<Released> {
+        let open = |one: &Released| {
+            let opened = self.key.and_then(|key| key.open(one, self.patient).ok());
+            let frame = opened.unwrap_or_else(|| one.frame.clone());
+            Released { frame, stream: one.stream.clone(), ..*one }
+        };
+        released.iter().map(open).collect()
+    }
 }
 
 /// Why no further page was asked for.
@@ -48,7 +70,10 @@ pub(super) struct Answered {
     pub(super) first: AccessOutcome,
     /// One for each signed request: so many claims the patient sees.
     pub(super) receipts: Vec<SignedReceipt>,
+    /// As they are stored.
     pub(super) released: Vec<Released>,
+    /// The same, those in the clear that the key opens.
+    pub(super) clear: Vec<Released>,
     /// Frames passed over because they lie only partly in the period that was asked for.
     pub(super) partly: u64,
     pub(super) ended: Ended,
@@ -60,10 +85,11 @@ pub(super) async fn ask(asking: Asking<'_>) -> anyhow::Result<Answered> {
     let mut first = asking.decide(&signed, asking.page).await?;
     let released = std::mem::take(&mut first.released);
     let (receipts, mut more, partly) = (vec![first.receipt.clone()], first.more, first.partly);
-    let mut answered = Answered { first, receipts, released, partly, ended: Ended::Whole };
+    let clear = asking.opening.open(&released);
+    let mut answered = Answered { first, receipts, released, clear, partly, ended: Ended::Whole };
     // An end that says that there is more names at least one frame to go on from.
     while let (true, Some(last)) = (more, answered.released.last().map(|one| one.position)) {
-        if let Some(ended) = end_of(asking.wanted, &answered.released, READINGS_MAX)? {
+        if let Some(ended) = end_of(asking.wanted, &answered.clear, READINGS_MAX)? {
             answered.ended = ended;
             break;
         }
@@ -77,6 +103,7 @@ pub(super) async fn ask(asking: Asking<'_>) -> anyhow::Result<Answered> {
         };
         match next {
             Ok(next) => {
+                answered.clear.extend(asking.opening.open(&next.released));
                 answered.released.extend(next.released);
                 answered.partly = answered.partly.saturating_add(next.partly);
                 more = next.more;
