@@ -46,6 +46,9 @@ pub enum OpenError {
         "expected a frame that this key encrypted for this patient, found one that it does not open"
     )]
     Key,
+    /// Its readings were measured at other times than it says outside, by which consent was asked.
+    #[error("expected readings from the first to the last time that the frame says, found others")]
+    Times,
     /// It opens, and is no frame: whoever encrypted it was broken.
     #[error("expected a frame within the encrypted body")]
     Frame(#[from] FrameError),
@@ -87,11 +90,13 @@ impl BodyKey {
         let nonce = Nonce::assume_unique_for_key(nonce);
         let opened = cipher.body.open_in_place(nonce, Aad::from(bound), &mut body);
         let clear = frame.decrypted(opened.map_err(|_| OpenError::Key)?)?;
-        // What stands outside is what is within: the header is authenticated, the body says it too.
-        if let Some(signal) = stream.signal() {
-            clear.check(signal)?;
+        let Some(signal) = stream.signal() else { return Ok(clear) };
+        // Consent was asked about the time that stands outside: readings beyond it are not handed
+        // over as if they had been covered.
+        match clear.check(signal)? == frame.check(signal)? {
+            true => Ok(clear),
+            false => Err(OpenError::Times),
         }
-        Ok(clear)
     }
 
     fn cipher(&self, stream: &StreamKey, epoch: EpochNumber) -> StreamCipher {
@@ -249,6 +254,22 @@ mod tests {
         for (key, stream) in [(&other, &stream()), (&*own, &patient), (&*own, &device)] {
             assert_eq!(key.open_frame(stream, &hidden), Err(OpenError::Key));
         }
+    }
+
+    #[test]
+    fn readings_beyond_the_time_that_stands_outside_are_not_handed_over() {
+        let clear = frame(1, 1, 720);
+        // A gateway that has the key and says that all was measured at once.
+        let mut bytes = encrypted(&clear).as_bytes()[..BOUND_BYTES].to_vec();
+        bytes[HEADER_BYTES..].fill(0);
+        let mut bound = [0; BOUND_BYTES];
+        bound.copy_from_slice(&bytes);
+        bound[8..12].fill(0);
+        let cipher = key().cipher(&stream(), EpochNumber(1));
+        let Sealed { nonce, sealed } = cipher.seal(&bound, &clear.as_bytes()[HEADER_BYTES..]);
+        let lying = Frame::from_bytes([&bytes[..], &nonce, &sealed].concat().into()).unwrap();
+        assert!(lying.check(signal()).is_ok(), "the node cannot know");
+        assert_eq!(key().open_frame(&stream(), &lying), Err(OpenError::Times));
     }
 
     #[test]

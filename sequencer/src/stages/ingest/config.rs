@@ -115,8 +115,9 @@ settings! {
             memory: "That many for each connection.",
             at_limit: "The node sends no more until some are acknowledged.",
         }
-        submissions_max: usize = 4096; "items", range(EVENTS_OF_A_READ_MAX as u64, 1 << 20) => {
-            sets: "Items of one connection that may wait for the writer's answer.",
+        submissions_max: usize = 4096; "items", range(1024, 1 << 20) => {
+            sets: "Items of one connection that may wait for the writer's answer; at least the 1,553 \
+                   that one read can bring.",
             memory: "A frame of up to 64 KiB each, bounded by `unacknowledged_bytes_max` over all, \
                      those of ended streams included.",
             at_limit: "The connection's lanes are not read.",

@@ -14,6 +14,7 @@ use wire::{
 
 use crate::stages::deliver::AgainError;
 use crate::stages::ingest::admit::AdmitError;
+use crate::stages::ingest::config::EVENTS_OF_A_READ_MAX;
 use crate::stages::ingest::observe::Observed;
 use crate::stages::ingest::peer::Peer;
 use crate::stages::ingest::shared::{Services, Shared};
@@ -145,7 +146,9 @@ impl Session {
         let limits = config.session_limits(services.ahead_ms_max);
         // As long as the most submissions under way: with a place held, sending a reply never
         // waits.
-        let (replies, received) = channel(config.submissions_max);
+        // Never fewer than one read can bring, or nothing could be read.
+        let places = config.submissions_max.max(EVENTS_OF_A_READ_MAX);
+        let (replies, received) = channel(places);
         let session = Session {
             peer,
             wire: ServerSession::new(ServerConfig { scope, signer, limits }),

@@ -174,7 +174,8 @@ async fn three_lanes_full_of_frames_have_places_left_for_a_stop() {
 
 /// Says something on the lane of a session where it belongs.
 fn tell(session: &mut Session, message: ClientMessage) {
-    let lane = if matches!(message, ClientMessage::Frame(_)) { Lane::Live } else { Lane::Control };
+    let is_data = matches!(message, ClientMessage::Frame(_) | ClientMessage::Block(_));
+    let lane = if is_data { Lane::Live } else { Lane::Control };
     session.handle_bytes(lane, &message.encode());
 }
 
