@@ -95,6 +95,7 @@ struct State<N> {
     /// The number of the next file that is made.
     made: u64,
     lying: bool,
+    lies_about: Option<N>,
     room: u64,
     /// The file whose next sync fails.
     sync_fails: Option<N>,
@@ -141,6 +142,7 @@ impl<N: Ord + Clone> FaultDisk<N> {
             unsynced: Vec::new(),
             made,
             lying: false,
+            lies_about: None,
             room: u64::MAX,
             sync_fails: None,
         };
@@ -160,6 +162,11 @@ impl<N: Ord + Clone> FaultDisk<N> {
     /// Says "synced" from now on and is not.
     pub fn lie(&self) {
         self.state().lying = true;
+    }
+
+    /// Says "synced" of this file from now on, and is not.
+    pub fn lie_about(&self, name: &N) {
+        self.state().lies_about = Some(name.clone());
     }
 
     /// Lets all files together take at most so many bytes from now on.
@@ -245,8 +252,9 @@ impl<N: Ord + Clone> FaultDisk<N> {
         if file.is_some() && state.sync_fails.take_if(|fails| Some(&*fails) == file).is_some() {
             call = Call::Fails;
         }
-        if state.lying || matches!(call, Call::Ignored | Call::Interrupted) {
-            return if state.lying { Ok(()) } else { call.result() };
+        let lies = state.lying || file.is_some() && state.lies_about.as_ref() == file;
+        if lies || matches!(call, Call::Ignored | Call::Interrupted) {
+            return if lies { Ok(()) } else { call.result() };
         }
         let unsynced = std::mem::take(&mut state.unsynced);
         let (synced, rest): (Vec<_>, Vec<_>) =

@@ -26,9 +26,9 @@ impl FaultySnapshots {
         self.0.fail_sync_once(&name.to_owned());
     }
 
-    /// Says "synced" from now on and is not.
-    pub(crate) fn lie(&self) {
-        self.0.lie();
+    /// Says "synced" of this file from now on, and is not.
+    pub(crate) fn lie_about(&self, name: &str) {
+        self.0.lie_about(&name.to_owned());
     }
 
     /// Lets all files together take at most so many bytes from now on.

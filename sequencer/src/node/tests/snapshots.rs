@@ -325,7 +325,7 @@ async fn a_snapshot_of_a_journal_that_lost_its_end_or_went_on_otherwise_is_passe
     frames(&mut site.desk(), 81..=400);
     let medium = FaultySnapshots::default();
     let (log, _) = site.open_log();
-    start(&site, &log, &medium, 50);
+    start(&site, &log, &medium, 100);
     assert!(start(&site, &log, &medium, u64::MAX).from > 100);
     drop(log);
 
