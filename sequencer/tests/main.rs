@@ -2,6 +2,7 @@
 //! open of it; and the page of codes.
 
 mod addresses;
+mod archive;
 mod backup;
 #[path = "../client/tests/client/blocks.rs"]
 mod blocks;

@@ -204,7 +204,9 @@ impl Archiving {
         let memories = Memories { layout: &self.layout, edge: &self.edge, store: &self.store };
         let close = memories.assembled(settled)?;
         let close = close.and_then(|close| self.journal.group_of(close.position.0).ok());
-        Ok(first.min(close.unwrap_or(0)))
+        // Each welcome reads which losses were accepted from the group behind the last one.
+        let gap = self.journal.given_up().first().map(|gap| gap.until.group);
+        Ok(first.min(close.unwrap_or(0)).min(gap.unwrap_or(u64::MAX)))
     }
 
     fn tell_waiting(&self, waiting: &[u64]) -> Result<(), RoundError> {

@@ -10,22 +10,6 @@ use crate::node::survey::{self, SurveyError};
 use crate::node::*;
 use crate::stages::deliver::AgainError;
 
-/// A frame of sixty kilobytes: seventeen of them fill a file.
-fn large(site: &Site, sequence: u64) -> Item {
-    let key = stream_key();
-    let signal = key.signal().unwrap();
-    let place = wire::FramePlace {
-        handle: model::StreamHandle(1),
-        epoch: model::EpochNumber(1),
-        sequence: model::Sequence(sequence),
-    };
-    let time = wire::DeviceTime::from_millis(site.clock.now());
-    let readings = vec![wire::Reading::new(time, 72); 3_800];
-    let frame = wire::Frame::encode_raw(place, signal, &readings).unwrap();
-    let measured = frame.check(signal).unwrap();
-    Item::Frame { gateway: gateway(), key, frame, measured }
-}
-
 /// A site that archives, and keeps here no more than a start needs.
 async fn site() -> Site {
     let mut site = Site::new().await;
@@ -49,7 +33,7 @@ async fn wait_for_round(node: &Node) {
 
 async fn submit(node: &Node, site: &Site, sequences: std::ops::RangeInclusive<u64>) {
     for sequence in sequences {
-        node.submit(large(site, sequence)).await.unwrap();
+        node.submit(site.large_frame(sequence)).await.unwrap();
     }
 }
 
@@ -90,7 +74,7 @@ async fn what_left_the_folder_is_found_by_receipts_reads_restarts_and_checks() {
     let position = Position(node.core.journal.head().position);
     let before = receipt(&node, position).unwrap();
     node.stop().await.unwrap();
-    let (node, edge) = site.start().await;
+    let (node, _) = site.start().await;
     submit(&node, &site, 2..=45).await;
     let settled = close_and_settle(&node).await;
     submit(&node, &site, 46..=75).await;
@@ -104,7 +88,7 @@ async fn what_left_the_folder_is_found_by_receipts_reads_restarts_and_checks() {
     let fetched = node.core.journal.read(1).unwrap();
     // The same frame again is stored nowhere twice.
     let head = node.core.journal.head();
-    drop(node.submit(large(&site, 1)).await);
+    drop(node.submit(site.large_frame(1)).await);
     assert_eq!(node.core.journal.head().position, head.position);
     assert!(node.store().public_bytes(model::BatchNumber(1)).unwrap().is_some());
     node.stop().await.unwrap();
@@ -118,10 +102,11 @@ async fn what_left_the_folder_is_found_by_receipts_reads_restarts_and_checks() {
     std::fs::rename(&away, site.beside("archive/journal")).unwrap();
     // Without one it reads all of it there.
     std::fs::remove_dir_all(site.layout.snapshots()).unwrap();
-    let (node, _) = site.start().await;
+    let (node, edge) = site.start().await;
     assert_eq!(receipt(&node, position).unwrap(), before);
     assert_eq!(node.core.journal.read(1).unwrap(), fetched);
     super::support::check_settled(&edge, node.store(), settled).await;
+    drop(edge);
     node.stop().await.unwrap();
 
     let checked = survey::survey_full(&site.layout).unwrap();
