@@ -1,15 +1,16 @@
 //! Brings sealed files and public batch files to the archive, and writes the manifest that names
 //! them: objects first, each read back, then the manifest, put where nobody may have put one.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use journal::{Medium, Reader, SealedFile};
+use journal::{Medium, PutAwayError, Reader, SealedFile};
 use tokio::sync::RwLock;
 use tokio::task::spawn_blocking;
 
-use crate::chain::Chain;
+use crate::chain::{Chain, Known};
 use crate::error::ArchiveError;
 use crate::manifest::{BatchEntry, FileEntry, Manifest};
 use crate::objects::{Digest, ObjectName, Objects, PART_BYTES, Put};
@@ -35,6 +36,15 @@ pub struct Pushed {
     pub batches: u64,
     /// Bytes of both.
     pub bytes: u64,
+}
+
+/// Where an archive begins, and how far somebody remembers it to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Beginning {
+    /// Journal hash before the first group.
+    pub genesis: [u8; 32],
+    /// The last manifest that is remembered: a place without it is another one.
+    pub known: Option<Known>,
 }
 
 /// Archives one journal. Two of them for one place find out: at most one writes each manifest.
@@ -79,15 +89,26 @@ impl<M: Medium> Archiver<M> {
     pub async fn open(
         objects: Objects,
         journal: Reader<M>,
-        genesis: [u8; 32],
+        beginning: Beginning,
     ) -> Result<Archiver<M>, ArchiveError> {
-        let mut chain = Chain::new(genesis);
+        let Beginning { genesis, known } = beginning;
+        let (mut chain, reads) = (Chain::new(genesis), Reads::default());
+        let away = {
+            let journal = journal.clone();
+            reads.run(move |_| stubs(&journal)).await?
+        };
+        let away = Arc::new(away);
         while let Some(manifest) = objects.next_manifest(&mut chain).await? {
-            for file in &manifest.files {
-                check_same(&journal, file)?;
-            }
+            known.map_or(Ok(()), |known| known.check_taken(&chain))?;
+            let (journal, away) = (journal.clone(), Arc::clone(&away));
+            let check = move |_: &AtomicBool| {
+                manifest.files.iter().try_for_each(|file| check_same(&journal, file, &away))
+            };
+            reads.run(check).await?;
         }
-        let (attempted, reads) = (None, Reads::default());
+        known.map_or(Ok(()), |known| known.check_end(&chain))?;
+        objects.probe().await?;
+        let attempted = None;
         Ok(Archiver { objects, journal, chain, attempted, reads })
     }
 
@@ -106,16 +127,20 @@ impl<M: Medium> Archiver<M> {
     ///
     /// # Errors
     /// [`ArchiveError::NotHere`] if the next one is in another archive.
-    pub fn waiting(&self) -> Result<Vec<u64>, ArchiveError> {
-        let next = self.chain.next_file();
-        let local = self.journal.local_files();
-        let local = local.map_err(|source| ArchiveError::Io { op: "list the journal", source })?;
-        if local.first().is_some_and(|first| *first > next)
-            || (local.is_empty() && self.journal.head().file > next)
-        {
-            return Err(ArchiveError::NotHere { file: next });
-        }
-        Ok(local.into_iter().filter(|file| *file >= next).collect())
+    pub async fn waiting(&self) -> Result<Vec<u64>, ArchiveError> {
+        let (next, journal) = (self.chain.next_file(), self.journal.clone());
+        let list = move |_: &AtomicBool| {
+            let local = journal.local_files();
+            let op = "list the journal";
+            let local = local.map_err(|source| ArchiveError::Io { op, source })?;
+            if local.first().is_some_and(|first| *first > next)
+                || (local.is_empty() && journal.head().file > next)
+            {
+                return Err(ArchiveError::NotHere { file: next });
+            }
+            Ok(local.into_iter().filter(|file| *file >= next).collect())
+        };
+        self.reads.run(list).await
     }
 
     /// Archives the files that wait, the first ones, and these batch files, which follow the last
@@ -132,7 +157,7 @@ impl<M: Medium> Archiver<M> {
             // They were in it, perhaps.
             batches.retain(|file| file.batch > self.chain.last_batch());
         }
-        let mut waiting = self.waiting()?;
+        let mut waiting = self.waiting().await?;
         waiting.truncate(FILES_AT_ONCE);
         if waiting.is_empty() && batches.is_empty() {
             return Ok(None);
@@ -206,9 +231,11 @@ impl<M: Medium> Archiver<M> {
         let blake3 = *blake3::hash(&bytes).as_bytes();
         let digest = Digest { bytes: bytes.len() as u64, blake3 };
         let name = ObjectName::Batch(blake3);
-        // One that is there already under this name is held against it like a new one.
-        self.objects.put_new(name, bytes).await?;
-        self.objects.confirm(name, &digest).await?;
+        // What an earlier try put is not put again, if it is whole; if it is not, it is replaced.
+        if self.objects.confirm(name, &digest).await.is_err() {
+            self.objects.replace(name, bytes).await?;
+            self.objects.confirm(name, &digest).await?;
+        }
         Ok(BatchEntry { batch, bytes: digest.bytes, digest: blake3 })
     }
 
@@ -235,8 +262,12 @@ impl<M: Medium> Archiver<M> {
                 Err(ArchiveError::Damaged { object: name.to_string() })
             }
             (Some(_), _) => Err(ArchiveError::OtherWriter { number }),
-            // It never came there, and is made anew with what waits by now.
-            (None, Learn::Attempt) => Ok(()),
+            // It did not come there yet, and may still: the same again, so that it is the same.
+            (None, Learn::Attempt) => {
+                self.attempted = Some(bytes.to_vec());
+                let put = self.objects.put_new(name, bytes.to_vec()).await?;
+                Box::pin(self.learn(bytes, Learn::Answer(put))).await
+            }
             (None, Learn::Answer(_)) => Err(ArchiveError::Missing { object: name.to_string() }),
         }
     }
@@ -290,11 +321,25 @@ fn entry_of(sealed: &SealedFile, digest: [u8; 32]) -> FileEntry {
     }
 }
 
+/// The digests of files that are in the archive alone.
+fn stubs<M: Medium>(journal: &Reader<M>) -> Result<BTreeMap<u64, [u8; 32]>, ArchiveError> {
+    let files = journal.archived_files().map_err(PutAwayError::from)?;
+    Ok(files.into_iter().map(|file| (file.file, file.digest)).collect())
+}
+
 /// Holds what the archive says of a file against the journal.
-fn check_same<M: Medium>(journal: &Reader<M>, file: &FileEntry) -> Result<(), ArchiveError> {
+fn check_same<M: Medium>(
+    journal: &Reader<M>,
+    file: &FileEntry,
+    away: &BTreeMap<u64, [u8; 32]>,
+) -> Result<(), ArchiveError> {
     let other = ArchiveError::OtherHistory { file: file.file };
     // A file that groups go into, or none, here: the archive knows of more than this journal.
     if file.file >= journal.head().file {
+        return Err(other);
+    }
+    // Of one that is here nobody knows the digest without reading it; its end says as much.
+    if away.get(&file.file).is_some_and(|digest| *digest != file.digest) {
         return Err(other);
     }
     let here = journal.sealed_file(file.file)?;

@@ -3,6 +3,32 @@
 use crate::error::ArchiveError;
 use crate::manifest::{BatchEntry, FileEntry, Manifest};
 
+/// A manifest that somebody remembers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Its number.
+    pub number: u64,
+    /// blake3 of it.
+    pub hash: [u8; 32],
+}
+
+impl Known {
+    /// Refuses a row that has another manifest of this number.
+    pub(crate) fn check_taken(&self, chain: &Chain) -> Result<(), ArchiveError> {
+        let Known { number, hash } = *self;
+        if chain.number == number && chain.hash != hash {
+            return Err(ArchiveError::OtherWriter { number });
+        }
+        Ok(())
+    }
+
+    /// Refuses a row that ends before it.
+    pub(crate) fn check_end(&self, chain: &Chain) -> Result<(), ArchiveError> {
+        let (known, found) = (self.number, chain.number);
+        if found < known { Err(ArchiveError::Lost { known, found }) } else { Ok(()) }
+    }
+}
+
 /// How far an archive is, after some manifests. Opens nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chain {
@@ -22,6 +48,11 @@ impl Chain {
     /// The number of the last manifest; 0 before the first.
     pub fn number(&self) -> u64 {
         self.number
+    }
+
+    /// The last manifest, for whoever remembers it; `None` before the first.
+    pub fn last(&self) -> Option<Known> {
+        (self.number > 0).then_some(Known { number: self.number, hash: self.hash })
     }
 
     /// The last file that is archived.

@@ -66,6 +66,25 @@ pub enum ArchiveError {
         /// Which.
         number: u64,
     },
+    /// The place lacks manifests that this node wrote or saw.
+    #[error(
+        "expected the archive to reach manifest {known}, as it did before, found it to end at \
+         {found}: it is another place, or what is there was removed; put it right, or, for a place \
+         that is new on purpose, move archive.mark away"
+    )]
+    Lost {
+        /// The last one that is remembered.
+        known: u64,
+        /// The last one that is there.
+        found: u64,
+    },
+    /// The store gives one name twice.
+    #[error(
+        "expected the store to refuse a name that is taken (If-None-Match), found that it does \
+         not: two nodes that write there would not find out; take another store, or its release \
+         that does"
+    )]
+    Unconditional,
     /// What comes next was put away, to another archive.
     #[error(
         "expected {} here, which is archived next, found it put away: bring it back from the \
@@ -120,6 +139,8 @@ impl ArchiveError {
             ArchiveError::OtherDeployment
                 | ArchiveError::OtherHistory { .. }
                 | ArchiveError::OtherWriter { .. }
+                | ArchiveError::Lost { .. }
+                | ArchiveError::Unconditional
                 | ArchiveError::NotHere { .. }
                 | ArchiveError::Manifest { .. }
                 | ArchiveError::Broken { .. }

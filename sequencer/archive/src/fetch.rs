@@ -68,10 +68,17 @@ struct Shared {
 struct State {
     cache: Cache<Arc<File>>,
     /// Who waits for what is being fetched.
-    waiting: HashMap<[u8; 32], Vec<SyncSender<Told>>>,
+    waiting: HashMap<[u8; 32], Vec<Waiter>>,
     fetched: u64,
     failed: u64,
+    /// Numbers of files and of waiters that were given so far.
     made: u64,
+}
+
+/// A read that waits.
+struct Waiter {
+    number: u64,
+    tell: SyncSender<Told>,
 }
 
 impl fmt::Debug for Fetcher {
@@ -124,7 +131,7 @@ impl Fetcher {
             FetchError::Unavailable { file, object: object.clone(), source }
         };
         let (tell, told) = sync_channel(1);
-        {
+        let number = {
             let mut state = self.shared.state();
             if let Some(kept) = state.cache.find(&archived.digest) {
                 return Ok(kept);
@@ -133,17 +140,21 @@ impl Fetcher {
             if waiting >= WAITING_MAX {
                 return Err(FetchError::Busy { file, most: WAITING_MAX });
             }
+            state.made += 1;
+            let number = state.made;
+            let waiter = Waiter { number, tell };
             match state.waiting.get_mut(&archived.digest) {
-                Some(others) => others.push(tell),
+                Some(others) => others.push(waiter),
                 None => {
                     let promised = state.cache.promise(archived.length);
                     promised.map_err(|error| unavailable(error.into()))?;
-                    state.waiting.insert(archived.digest, vec![tell]);
+                    state.waiting.insert(archived.digest, vec![waiter]);
                     // Where the thread is gone nobody tells: the wait below ends by itself.
                     let _ = self.work.send(*archived);
                 }
             }
-        }
+            number
+        };
         match told.recv_timeout(self.shared.wait) {
             Ok(Ok(file)) => Ok(file),
             Ok(Err(fault)) => Err(match &*fault {
@@ -155,6 +166,10 @@ impl Fetcher {
                 FetchFault::Failed(why) => unavailable(why.clone().into()),
             }),
             Err(RecvTimeoutError::Timeout) => {
+                // Its place is another's; the file goes on being fetched.
+                if let Some(others) = self.shared.state().waiting.get_mut(&archived.digest) {
+                    others.retain(|waiter| waiter.number != number);
+                }
                 Err(unavailable("it takes longer than a read may wait: come again".into()))
             }
             Err(RecvTimeoutError::Disconnected) => {
@@ -245,9 +260,9 @@ impl Shared {
                 Err(Arc::new(fault))
             }
         };
-        for waits in state.waiting.remove(&archived.digest).unwrap_or_default() {
+        for waiter in state.waiting.remove(&archived.digest).unwrap_or_default() {
             // Whoever does not wait any more comes again.
-            drop(waits.try_send(told.clone()));
+            drop(waiter.tell.try_send(told.clone()));
         }
     }
 }

@@ -26,12 +26,12 @@ mod objects;
 mod place;
 mod verify;
 
-pub use archiver::{Archiver, PublicFile, Pushed};
+pub use archiver::{Archiver, Beginning, PublicFile, Pushed};
 pub use cache::{CacheLimits, Room};
-pub use chain::Chain;
+pub use chain::{Chain, Known};
 pub use error::{ArchiveError, ObjectError};
 pub use fetch::Fetcher;
 pub use manifest::{BatchEntry, FileEntry, Manifest, ManifestError};
 pub use objects::{Digest, ObjectName, Objects, Put};
 pub use place::{Access, Place, PlaceError};
-pub use verify::{Finding, Verified, verify};
+pub use verify::{Expected, Finding, Verified, verify};

@@ -27,6 +27,8 @@ pub enum ObjectName {
     Batch([u8; 32]),
     /// A manifest, by its number.
     Manifest(u64),
+    /// What shows that a name is given once.
+    Probe,
 }
 
 impl fmt::Display for ObjectName {
@@ -35,6 +37,7 @@ impl fmt::Display for ObjectName {
             ObjectName::Log(digest) => ("journal", digest, "log"),
             ObjectName::Batch(digest) => ("batches", digest, "bin"),
             ObjectName::Manifest(number) => return write!(f, "manifests/{number:08}"),
+            ObjectName::Probe => return f.write_str("probe"),
         };
         let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         write!(f, "{folder}/{hex}.{end}")
@@ -104,6 +107,35 @@ impl Objects {
         }
     }
 
+    /// Puts an object, whatever was there under its name.
+    ///
+    /// # Errors
+    /// [`ObjectError`]; then it may be there or not.
+    pub(crate) async fn replace(
+        &self,
+        name: ObjectName,
+        bytes: Vec<u8>,
+    ) -> Result<(), ObjectError> {
+        let put = self.store.put(&self.path(name), PutPayload::from(bytes)).await;
+        put.map(drop).map_err(failed("put", name))
+    }
+
+    /// Tries whether the store gives a name once: what keeps two nodes out of one place.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Unconditional`] for one that does not.
+    pub async fn probe(&self) -> Result<(), ArchiveError> {
+        for _ in 0..2 {
+            // There from an earlier start, it is refused at once.
+            if self.put_new(ObjectName::Probe, b"a name is given once".to_vec()).await?
+                == Put::Taken
+            {
+                return Ok(());
+            }
+        }
+        Err(ArchiveError::Unconditional)
+    }
+
     /// Begins to put an object part by part. It has its name once it is complete, all of it.
     ///
     /// # Errors
@@ -162,7 +194,12 @@ impl Objects {
     pub async fn next_manifest(&self, chain: &mut Chain) -> Result<Option<Manifest>, ArchiveError> {
         let name = ObjectName::Manifest(chain.number() + 1);
         match self.small(name, Manifest::BYTES_MAX).await? {
-            Some(bytes) => chain.take(&bytes).map(Some),
+            Some(bytes) => return chain.take(&bytes).map(Some),
+            // The end, unless there is one behind it.
+            None => {}
+        }
+        match self.length(ObjectName::Manifest(chain.number() + 2)).await? {
+            Some(_) => Err(ArchiveError::Missing { object: name.to_string() }),
             None => Ok(None),
         }
     }

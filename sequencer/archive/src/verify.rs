@@ -1,6 +1,8 @@
 //! Holds every object that the manifests name against its hash.
 
-use crate::chain::Chain;
+use journal::ArchivedFile;
+
+use crate::chain::{Chain, Known};
 use crate::error::ArchiveError;
 use crate::manifest::Manifest;
 use crate::objects::{Digest, ObjectName, Objects};
@@ -15,6 +17,15 @@ pub struct Finding {
     pub object: ObjectName,
     /// What is wrong.
     pub error: ArchiveError,
+}
+
+/// What a node expects of its archive.
+#[derive(Clone, Debug, Default)]
+pub struct Expected {
+    /// The last manifest that it remembers.
+    pub known: Option<Known>,
+    /// Files that it has nowhere else.
+    pub files: Vec<ArchivedFile>,
 }
 
 /// What an archive holds.
@@ -57,7 +68,7 @@ impl Verified {
     }
 }
 
-/// Reads every manifest, and every object that one names, all of it.
+/// Reads every manifest, and every object that one names or somebody relies on, all of it.
 ///
 /// # Errors
 /// [`ArchiveError`] if the store does not answer, or the row of manifests does not hold: what is
@@ -65,11 +76,16 @@ impl Verified {
 pub async fn verify(
     objects: &Objects,
     genesis: [u8; 32],
+    expected: &Expected,
     mut each: impl FnMut(&Manifest),
 ) -> Result<Verified, ArchiveError> {
     let mut chain = Chain::new(genesis);
     let mut verified = Verified::default();
+    let mut alone = expected.files.clone();
     while let Some(manifest) = objects.next_manifest(&mut chain).await? {
+        expected.known.map_or(Ok(()), |known| known.check_taken(&chain))?;
+        // Those that manifests name are looked at once.
+        alone.retain(|one| manifest.files.iter().all(|file| file.digest != one.digest));
         verified.manifests += 1;
         verified.files += manifest.files.len() as u64;
         verified.batches += manifest.batches.len() as u64;
@@ -82,6 +98,11 @@ pub async fn verify(
             verified.look(objects, ObjectName::Batch(batch.digest), digest).await?;
         }
         each(&manifest);
+    }
+    expected.known.map_or(Ok(()), |known| known.check_end(&chain))?;
+    for file in alone {
+        let digest = Digest { bytes: file.length, blake3: file.digest };
+        verified.look(objects, ObjectName::Log(file.digest), digest).await?;
     }
     Ok(verified)
 }

@@ -1,10 +1,10 @@
 //! A store that fails: nothing is believed to be there that is not, and it goes on once it answers.
 
-use archive::{ArchiveError, Archiver, ObjectName, verify};
+use archive::{ArchiveError, Archiver, Expected, ObjectName, verify};
 use journal::fault::FaultMedium;
 use journal::{FileName, Medium as _};
 
-use crate::support::{Failing, GENESIS, archiver, batches, fill, journal, memory, path};
+use crate::support::{BEGINNING, Failing, GENESIS, archiver, batches, fill, journal, memory, path};
 
 #[tokio::test]
 async fn whichever_call_fails_the_next_try_archives_everything_once() {
@@ -20,7 +20,7 @@ async fn whichever_call_fails_the_next_try_archives_everything_once() {
         let (store, objects) = memory();
         let failing = Failing::new(store, call..call + 1);
         let (_, log) = journal();
-        let opened = Archiver::open(failing.objects(), log.reader(), GENESIS.journal_hash).await;
+        let opened = Archiver::open(failing.objects(), log.reader(), BEGINNING).await;
         let Ok(mut archiver_of) = opened else { continue };
         // A call that only asked whether an object is whole is made good at once.
         let pushed = archiver_of.push(batches(1..3)).await;
@@ -29,7 +29,9 @@ async fn whichever_call_fails_the_next_try_archives_everything_once() {
             assert!(!error.is_lasting());
             archiver_of.push(batches(1..3)).await.expect("the store answers again");
         }
-        let verified = verify(&objects, GENESIS.journal_hash, |_| ()).await.expect("read");
+        let verified = verify(&objects, GENESIS.journal_hash, &Expected::default(), |_| ())
+            .await
+            .expect("read");
         assert_eq!((verified.files, verified.wrong), (log.head().file - 1, 0), "call {call}");
         assert_eq!(verified.batches, 2, "call {call}");
     }
@@ -42,19 +44,20 @@ async fn a_manifest_whose_answer_was_lost_is_known_again_although_more_waits() {
     let (_, mut log) = journal();
     let failing = Failing::new(store, 0..0);
     let mut archiver_of =
-        Archiver::open(failing.objects(), log.reader(), GENESIS.journal_hash).await.expect("opens");
+        Archiver::open(failing.objects(), log.reader(), BEGINNING).await.expect("opens");
     archiver_of.push(batches(1..2)).await.expect("archived");
     // The put goes through, and nobody can read whether it did: each file takes five calls.
     let calls = failing.calls.load(std::sync::atomic::Ordering::SeqCst);
     fill(&mut log, 60);
-    let before = archiver_of.waiting().expect("listed").len() as u64;
+    let before = archiver_of.waiting().await.expect("listed").len() as u64;
     *failing.fails.lock().expect("whole") = calls + 5 * before + 2..u64::MAX;
     archiver_of.push(vec![]).await.expect_err("cut off behind the put");
     *failing.fails.lock().expect("whole") = 0..0;
     assert!(objects.length(ObjectName::Manifest(2)).await.expect("asked").is_some());
     fill(&mut log, 80);
     archiver_of.push(batches(2..3)).await.expect("goes on behind it");
-    let verified = verify(&objects, GENESIS.journal_hash, |_| ()).await.expect("read");
+    let verified =
+        verify(&objects, GENESIS.journal_hash, &Expected::default(), |_| ()).await.expect("read");
     assert_eq!((verified.files, verified.wrong), (log.head().file - 1, 0));
     assert_eq!((verified.manifests, verified.batches), (3, 2));
 }
@@ -68,11 +71,13 @@ async fn while_the_store_is_away_nothing_is_said_to_be_there() {
     let entry = archiver_of.archived(1).await.expect("read").expect("archived");
     let failing = Failing::new(store, 0..0);
     let of_failing =
-        Archiver::open(failing.objects(), log.reader(), GENESIS.journal_hash).await.expect("opens");
+        Archiver::open(failing.objects(), log.reader(), BEGINNING).await.expect("opens");
     *failing.fails.lock().expect("whole") = 0..u64::MAX;
     let error = of_failing.confirm(&entry).await.expect_err("nobody answers");
     assert!(matches!(error, ArchiveError::Object(_)), "{error}");
-    verify(&failing.objects(), GENESIS.journal_hash, |_| ()).await.expect_err("nobody answers");
+    verify(&failing.objects(), GENESIS.journal_hash, &Expected::default(), |_| ())
+        .await
+        .expect_err("nobody answers");
 }
 
 #[tokio::test]
@@ -90,7 +95,8 @@ async fn a_damaged_file_of_the_journal_is_not_archived() {
     let error = archiver(&objects, &log).await.push(vec![]).await.expect_err("damaged");
     assert!(matches!(error, ArchiveError::Journal(_)), "{error}");
     assert!(error.to_string().contains("cannot be read"), "{error}");
-    let verified = verify(&objects, GENESIS.journal_hash, |_| ()).await.expect("read");
+    let verified =
+        verify(&objects, GENESIS.journal_hash, &Expected::default(), |_| ()).await.expect("read");
     assert_eq!((verified.manifests, verified.files), (0, 0), "no manifest names it");
     assert!(damaged.len(FileName::Log(1)).is_ok(), "nothing is removed");
 }
@@ -109,11 +115,15 @@ async fn a_damaged_manifest_ends_the_row_with_its_number() {
         let mut changed = whole.to_vec();
         changed[at] ^= 1;
         store.put(&name, PutPayload::from(changed)).await.expect("changed");
-        let error = verify(&objects, GENESIS.journal_hash, |_| ()).await.expect_err("damaged");
+        let error = verify(&objects, GENESIS.journal_hash, &Expected::default(), |_| ())
+            .await
+            .expect_err("damaged");
         assert!(matches!(error, ArchiveError::Manifest { number: 1, .. }), "byte {at}: {error}");
     }
     let long = vec![0; 1 << 20];
     store.put(&name, PutPayload::from(long)).await.expect("changed");
-    let error = verify(&objects, GENESIS.journal_hash, |_| ()).await.expect_err("too long");
+    let error = verify(&objects, GENESIS.journal_hash, &Expected::default(), |_| ())
+        .await
+        .expect_err("too long");
     assert!(matches!(error, ArchiveError::Object(_)), "{error}");
 }

@@ -1,6 +1,6 @@
 //! What was archived is found again, by whoever reads the journal.
 
-use archive::{Access, CacheLimits, Fetcher, ObjectName, Place, Room, verify};
+use archive::{Access, CacheLimits, Expected, Fetcher, ObjectName, Place, Room, verify};
 use journal::{FetchError, ReadError};
 use object_store::{ObjectStoreExt as _, PutPayload};
 
@@ -16,7 +16,7 @@ async fn files_are_archived_put_away_and_read_again_from_a_cache_smaller_than_th
     let objects = place.open(&Access::default()).expect("opens");
     let (medium, mut log) = journal();
     let mut archiver_of = archiver(&objects, &log).await;
-    assert_eq!(archiver_of.waiting().expect("listed").len() as u64, log.head().file - 1);
+    assert_eq!(archiver_of.waiting().await.expect("listed").len() as u64, log.head().file - 1);
     put_away(&mut archiver_of, &log).await;
     assert_eq!(archiver_of.push(vec![]).await.expect("nothing waits"), None);
     let files = log.head().file;
@@ -38,7 +38,9 @@ async fn files_are_archived_put_away_and_read_again_from_a_cache_smaller_than_th
     let mut archiver_of = archiver(&objects, &log).await;
     put_away(&mut archiver_of, &log).await;
     let mut manifests = 0;
-    let verified = verify(&objects, GENESIS.journal_hash, |_| manifests += 1).await.expect("read");
+    let verified = verify(&objects, GENESIS.journal_hash, &Expected::default(), |_| manifests += 1)
+        .await
+        .expect("read");
     assert_eq!((verified.files, verified.wrong), (log.head().file - 1, 0));
     assert_eq!(manifests, verified.manifests);
 }
@@ -57,7 +59,8 @@ async fn public_batch_files_are_archived_in_order_and_confirmed() {
     let mut archiver_of = archiver(&objects, &log).await;
     assert_eq!(archiver_of.chain().last_batch(), 4);
     archiver_of.push(batches(5..6)).await.expect("archived");
-    let verified = verify(&objects, GENESIS.journal_hash, |_| ()).await.expect("read");
+    let verified =
+        verify(&objects, GENESIS.journal_hash, &Expected::default(), |_| ()).await.expect("read");
     assert_eq!((verified.batches, verified.wrong, verified.manifests), (5, 0, 3));
 }
 
@@ -70,7 +73,7 @@ async fn an_object_that_is_gone_or_changed_is_named_and_costs_no_other_read() {
     put_away(&mut archiver_of, &log).await;
     let first = log.reader().sealed_file(1).expect("a stub");
     let mut names = Vec::new();
-    verify(&objects, GENESIS.journal_hash, |manifest| {
+    verify(&objects, GENESIS.journal_hash, &Expected::default(), |manifest| {
         names.extend(manifest.files.iter().map(|file| ObjectName::Log(file.digest)));
     })
     .await
@@ -98,7 +101,8 @@ async fn an_object_that_is_gone_or_changed_is_named_and_costs_no_other_read() {
     store.delete(&path(names[0])).await.expect("removed");
     let error = read(1 << 20);
     assert!(matches!(error, FetchError::Missing { file: 1, .. }), "{error}");
-    let verified = verify(&objects, GENESIS.journal_hash, |_| ()).await.expect("read");
+    let verified =
+        verify(&objects, GENESIS.journal_hash, &Expected::default(), |_| ()).await.expect("read");
     assert_eq!((verified.wrong, verified.findings[0].object), (1, names[0]));
     // Put back, it is served again.
     store.put(&path(names[0]), PutPayload::from(whole)).await.expect("put back");

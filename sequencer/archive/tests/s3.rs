@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use archive::{Access, ArchiveError, ObjectName, Objects, Place, Put, verify};
+use archive::{Access, ArchiveError, Archiver, Expected, ObjectName, Objects, Place, Put, verify};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{GENESIS, archiver, batches, journal};
+use crate::support::{BEGINNING, GENESIS, archiver, batches, journal};
 
 /// Buckets and uploads by path, and each request's first line.
 #[derive(Default)]
@@ -18,6 +18,10 @@ struct Bucket {
     asked: Vec<String>,
     /// Requests without a signature of the key that the test gave.
     unsigned: u64,
+    /// Takes a name again that is taken, whatever the request says.
+    heedless: bool,
+    /// Refuses everything, in its own words.
+    refuses: bool,
 }
 
 struct Request {
@@ -65,6 +69,9 @@ fn answer(bucket: &mut Bucket, request: Request) -> (u16, String, Vec<u8>) {
     let is_signed = headers.get("authorization").is_some_and(|signed| signed.contains("AKIATEST"));
     bucket.unsigned += u64::from(!is_signed);
     bucket.asked.push(format!("{method} {path}?{query}"));
+    if bucket.refuses {
+        return (403, String::new(), b"<Error><Code>AccessDenied</Code></Error>".into());
+    }
     let tag = |bytes: &[u8]| format!("etag: \"{}\"\r\n", blake3::hash(bytes).to_hex());
     match (method.as_str(), query.contains("uploads"), query.contains("uploadId")) {
         ("POST", true, _) => {
@@ -87,7 +94,7 @@ fn answer(bucket: &mut Bucket, request: Request) -> (u16, String, Vec<u8>) {
         }
         ("PUT", ..) => {
             let is_new = headers.get("if-none-match").is_some_and(|tag| tag == "*");
-            if is_new && bucket.objects.contains_key(&path) {
+            if is_new && !bucket.heedless && bucket.objects.contains_key(&path) {
                 return (
                     412,
                     String::new(),
@@ -162,31 +169,57 @@ async fn a_bucket_takes_files_in_parts_and_each_manifest_once() {
     one.push(batches(1..3)).await.expect("archived");
     let error = other.push(batches(1..2)).await.expect_err("somebody else wrote it");
     assert!(matches!(error, ArchiveError::OtherWriter { number: 1 }), "{error}");
-    let verified = verify(&objects, GENESIS.journal_hash, |_| ()).await.expect("read");
+    let verified =
+        verify(&objects, GENESIS.journal_hash, &Expected::default(), |_| ()).await.expect("read");
     assert_eq!((verified.files, verified.batches, verified.wrong), (log.head().file - 1, 2, 0));
-    {
-        let mut held = bucket.lock().expect("nobody panicked");
-        let named =
-            |start: &str| held.objects.keys().filter(|path| path.starts_with(start)).count();
-        assert_eq!(named("/vitals/ward/1/journal/") as u64, log.head().file - 1);
-        assert_eq!(named("/vitals/ward/1/manifests/00000001"), 1);
-        assert_eq!((held.objects.len(), held.unsigned), (verified.files as usize + 3, 0));
-        assert!(held.asked.iter().any(|line| line.contains("partNumber=1")), "in parts");
-        // A byte in the bucket.
-        let path = held.objects.keys().find(|path| path.contains("journal/")).cloned();
-        held.objects.get_mut(&path.expect("a file")).expect("there")[700] ^= 1;
-    }
-    assert_eq!(verify(&objects, GENESIS.journal_hash, |_| ()).await.expect("read").wrong, 1);
+    look_into(&bucket, verified.files);
+    assert_eq!(
+        verify(&objects, GENESIS.journal_hash, &Expected::default(), |_| ())
+            .await
+            .expect("read")
+            .wrong,
+        1
+    );
+}
+
+/// Holds what is in the bucket against what was archived, and changes a byte of a file.
+fn look_into(bucket: &Mutex<Bucket>, files: u64) {
+    let mut held = bucket.lock().expect("nobody panicked");
+    let named = |start: &str| held.objects.keys().filter(|path| path.starts_with(start)).count();
+    assert_eq!(named("/vitals/ward/1/journal/") as u64, files);
+    assert_eq!(named("/vitals/ward/1/manifests/00000001"), 1);
+    assert_eq!((held.objects.len(), held.unsigned), (files as usize + 4, 0), "with the probe");
+    assert!(held.asked.iter().any(|line| line.contains("partNumber=1")), "in parts");
+    // A byte in the bucket.
+    let path = held.objects.keys().find(|path| path.contains("journal/")).cloned();
+    held.objects.get_mut(&path.expect("a file")).expect("there")[700] ^= 1;
 }
 
 #[tokio::test]
 async fn an_answer_of_the_bucket_never_names_what_opens_it() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (_, objects) = bucket(&folder).await;
+    let (bucket, objects) = bucket(&folder).await;
     let name = ObjectName::Manifest(1);
     assert_eq!(objects.put_new(name, vec![1; 9]).await.expect("put"), Put::New);
     assert_eq!(objects.put_new(name, vec![2; 9]).await.expect("refused"), Put::Taken);
-    let error = objects.small(name, 3).await.expect_err("too long");
+    bucket.lock().expect("nobody panicked").refuses = true;
+    let error = objects.small(name, 9).await.expect_err("refused");
     let said = format!("{error} {error:?} {objects:?}");
-    assert!(!said.contains("geheim") && said.contains("manifests/00000001"), "{said}");
+    assert!(said.contains("manifests/00000001") && said.contains("AccessDenied"), "{said}");
+    for secret in ["geheim", "AKIATEST", "Signature"] {
+        assert!(!said.contains(secret), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_gives_a_name_twice_is_no_archive() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (bucket, objects) = bucket(&folder).await;
+    bucket.lock().expect("nobody panicked").heedless = true;
+    let (_, log) = journal();
+    let error = Archiver::open(objects.clone(), log.reader(), BEGINNING).await.map(drop);
+    let error = error.expect_err("two nodes would not find out");
+    assert!(matches!(error, ArchiveError::Unconditional) && error.is_lasting(), "{error}");
+    bucket.lock().expect("nobody panicked").heedless = false;
+    drop(archiver(&objects, &log).await);
 }

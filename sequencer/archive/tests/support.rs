@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use archive::{Archiver, CacheLimits, Fetcher, ObjectName, Objects, PublicFile, Room};
+use archive::{Archiver, Beginning, CacheLimits, Fetcher, ObjectName, Objects, PublicFile, Room};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -20,6 +20,7 @@ use object_store::{
 };
 
 pub(crate) const GENESIS: Genesis = Genesis { log_id: [0xa5; 16], journal_hash: [0x11; 32] };
+pub(crate) const BEGINNING: Beginning = Beginning { genesis: GENESIS.journal_hash, known: None };
 const START_MS: u64 = 3_976_214_400_000;
 
 /// What position `position` holds.
@@ -60,7 +61,7 @@ pub(crate) fn memory() -> (Arc<InMemory>, Objects) {
 }
 
 pub(crate) async fn archiver(objects: &Objects, log: &Log<FaultMedium>) -> Archiver<FaultMedium> {
-    let opened = Archiver::open(objects.clone(), log.reader(), GENESIS.journal_hash).await;
+    let opened = Archiver::open(objects.clone(), log.reader(), BEGINNING).await;
     opened.expect("the archive is this journal's")
 }
 

@@ -246,8 +246,8 @@ pub enum FileFault {
     Seal(#[source] Fault),
     /// It is in the archive, and what stands for it here is damaged.
     #[error(
-        "expected what stands for it while it is in the archive, found that damaged: bring the \
-         file back (`sequencer archive fetch`)"
+        "expected what stands for it while it is in the archive, found that damaged: write \
+         the file with `sequencer archive fetch --to DIR` and move it here"
     )]
     Stub,
     /// Bytes stand where nothing was ever written.

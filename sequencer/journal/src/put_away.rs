@@ -61,6 +61,13 @@ pub enum PutAwayError {
         /// The one that groups go into.
         last: FileNumber,
     },
+    /// It holds the first group behind numbers that were given up, which says what was lost: that is
+    /// asked for at every welcome.
+    #[error("{}: expected no group behind numbers that were given up in it", FileName::Log(*file))]
+    HoldsGap {
+        /// Which file.
+        file: FileNumber,
+    },
     /// Without its index a start would fetch it at once.
     #[error("{}: expected its index on the disk, found none yet", FileName::Log(*file))]
     NotIndexed {
@@ -170,6 +177,10 @@ impl<M: Medium> Reader<M> {
         }
         let ends = Ends::read(medium, file).map_err(failed(file, "read its ends"))?;
         let (header, seal) = ends.decode(file)?;
+        let groups = header.head().group + 1..=seal.0.group;
+        if self.given_up().iter().any(|gap| groups.contains(&gap.until.group)) {
+            return Err(PutAwayError::HoldsGap { file });
+        }
         let (name, stub) = (FileName::Archived(file), ends.stub(header.seed(), digest));
         // An index that reads well may be in memory alone, and from now on much rests on it.
         medium.sync(FileName::Index(file)).map_err(failed(file, "sync its index"))?;

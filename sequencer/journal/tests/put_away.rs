@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use journal::fault::{Cut, FaultMedium, salts};
 use journal::{
-    Archive, ArchivedFile, Entry, FetchError, FileFault, FileName, Log, Medium, OpenError,
-    PutAwayError, ReadError,
+    Archive, ArchivedFile, Entry, EntryKind, FetchError, FileFault, FileName, Log, Medium,
+    OpenError, Place, PutAwayError, ReadError,
 };
 
 use crate::support::{GENESIS, all_entries, groups};
@@ -223,6 +223,31 @@ fn only_the_first_file_that_was_left_and_has_an_index_is_put_away() {
     }
     reader.put_away(1, &[0; 32]).expect("put away");
     assert_eq!(reader.local_files().expect("listed").first(), Some(&2));
+}
+
+#[test]
+fn a_file_with_the_group_behind_a_loss_stays() {
+    let medium = small();
+    let (mut log, _) = Log::open(medium, GENESIS, salts()).expect("open");
+    let script = script();
+    log.append(&script[0]).expect("append");
+    let head = log.head();
+    let place = Place { group: head.group + 5, position: head.position + 5 };
+    let mut behind = log.builder_beyond(head.last_time, place).expect("begun");
+    behind.append(EntryKind::GAP, b"what was lost").expect("fits");
+    log.append_built(behind).expect("append");
+    for group in &script[1..] {
+        log.append(group).expect("append");
+    }
+    log.make_ahead().expect("indexed");
+    let reader = log.reader();
+    let holds = reader.placement(place.group).expect("there").file;
+    for file in 1..holds {
+        reader.put_away(file, &[0; 32]).expect("before the loss");
+    }
+    let error = reader.put_away(holds, &[0; 32]).expect_err("it says what was lost");
+    assert!(matches!(error, PutAwayError::HoldsGap { .. }), "{error}");
+    reader.group(place.group).expect("read here");
 }
 
 #[test]
