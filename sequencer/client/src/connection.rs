@@ -94,6 +94,9 @@ impl Connection {
         let (driven, dialing) = (shared.clone(), dialer.clone());
         let task = tokio::spawn(async move {
             tokio::select! {
+                // All three are polled each time; which one first is no matter of chance, so that a
+                // run can be made again.
+                biased;
                 () = drive::drive(&driven, &dialing, first) => {}
                 never = drive::keep(&driven) => match never {},
                 never = renewal::run(&driven, &dialing) => match never {},

@@ -5,11 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
+use machine::Machine;
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{
-    Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, TokioRuntime, TransportConfig,
-    VarInt,
-};
+use quinn::{Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 use rustls::crypto::aws_lc_rs;
 use udp::Buffers;
 
@@ -42,11 +40,15 @@ pub(crate) fn socket(address: SocketAddr) -> Result<(UdpSocket, Buffers), Connec
 }
 
 /// What makes connections to `address`, and the buffers that its socket was granted.
-pub(crate) fn endpoint(address: SocketAddr) -> Result<(Endpoint, Buffers), ConnectionError> {
+pub(crate) fn endpoint(
+    address: SocketAddr,
+    machine: &dyn Machine,
+) -> Result<(Endpoint, Buffers), ConnectionError> {
     let (socket, buffers) = socket(address)?;
     let mut settings = EndpointConfig::default();
+    settings.rng_seed(machine.random());
     settings.max_udp_payload_size(udp::DATAGRAM_BYTES_MAX).expect("more than QUIC's least");
-    let endpoint = Endpoint::new(settings, None, socket, Arc::new(TokioRuntime));
+    let endpoint = Endpoint::new(settings, None, socket, machine.quic());
     let endpoint = endpoint.map_err(|error| ConnectionError::Socket(Arc::new(error)))?;
     Ok((endpoint, buffers))
 }

@@ -75,4 +75,6 @@ pub use read::{Entries, Group, InGroup, Placement, Reader};
 pub use record::{Genesis, GroupSummary, journal_hash};
 pub use recover::Recovery;
 pub use view::{FolderView, ViewEnd};
-pub use writer::{Admission, SubmitError, Submitter, Writer, WriterConfig, WriterStopped};
+pub use writer::{
+    Admission, SteppedWriter, SubmitError, Submitter, Writer, WriterConfig, WriterStopped,
+};

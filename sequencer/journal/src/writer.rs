@@ -174,7 +174,7 @@ impl<M: Medium, A: Admission> Writer<M, A> {
     ) -> io::Result<Writer<M, A>> {
         let queue = Queue::new(config.queue_items_max.get(), config.reserved_items);
         let queue = Arc::new(queue);
-        let files = FileThread::start(log.maker())?;
+        let files = Files::Thread(FileThread::start(log.maker())?);
         let owned = WriterThread {
             log,
             admission,
@@ -208,6 +208,85 @@ impl<M, A: Admission> Drop for Writer<M, A> {
         if let Some(thread) = self.thread.take() {
             // Not unwrapped: a drop must not panic, least of all while another panic unwinds.
             drop(thread.join());
+        }
+    }
+}
+
+/// The writer without its thread: whoever has one order for everything that happens, as a
+/// simulation has, says when it commits.
+pub struct SteppedWriter<M: Medium, A: Admission> {
+    steps: WriterThread<M, A, Box<dyn FnMut() -> Millis + Send>>,
+    /// Why it takes nothing more.
+    failure: Option<Failure>,
+}
+
+impl<M: Medium, A: Admission> SteppedWriter<M, A> {
+    /// As [`Writer::start`], without a thread.
+    pub fn new(
+        log: Log<M>,
+        admission: A,
+        clock: impl FnMut() -> Millis + Send + 'static,
+        config: WriterConfig,
+    ) -> SteppedWriter<M, A> {
+        let queue = Queue::new(config.queue_items_max.get(), config.reserved_items);
+        let files = Files::Here(log.maker());
+        let steps = WriterThread {
+            log,
+            admission,
+            clock: Box::new(clock) as Box<dyn FnMut() -> Millis + Send>,
+            queue: Arc::new(queue),
+            files,
+            admitting: None,
+            unanswered: VecDeque::new(),
+        };
+        steps.files.ask();
+        SteppedWriter { steps, failure: None }
+    }
+
+    /// A handle to submit with.
+    pub fn submitter(&self) -> Submitter<A> {
+        Submitter { queue: Arc::clone(&self.steps.queue) }
+    }
+
+    /// Commits what waits now as one group, and answers. Nothing happens where nothing waits.
+    ///
+    /// # Errors
+    /// [`Failure`]; everybody who waited was told, and nothing is taken from then on. A panic of
+    /// admission or clock is the caller's.
+    pub fn step(&mut self) -> Result<(), Failure> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        if self.steps.queue.len() == 0 {
+            return Ok(());
+        }
+        let Err(error) = self.steps.commit_one_group() else { return Ok(()) };
+        let failure = Failure::Log(Arc::new(error));
+        self.steps.fail(&failure);
+        self.failure = Some(failure.clone());
+        Err(failure)
+    }
+}
+
+/// Who makes files ahead of need.
+enum Files<M> {
+    Thread(FileThread),
+    /// Whoever asks.
+    Here(FileMaker<M>),
+}
+
+impl<M: Medium> Files<M> {
+    fn ask(&self) {
+        match self {
+            Files::Thread(thread) => thread.ask(),
+            // What went wrong is counted, and the writer meets it when it needs the file.
+            Files::Here(maker) => drop(maker.make(&AtomicBool::new(false))),
+        }
+    }
+
+    fn stop(&mut self) {
+        if let Files::Thread(thread) = self {
+            thread.stop();
         }
     }
 }
@@ -266,7 +345,7 @@ struct WriterThread<M, A: Admission, C> {
     admission: A,
     clock: C,
     queue: Arc<Queue<Submitted<A>>>,
-    files: FileThread,
+    files: Files<M>,
     admitting: Option<Reply<A::Answer>>,
     unanswered: VecDeque<(A::Answer, Reply<A::Answer>)>,
 }

@@ -154,6 +154,7 @@ pub(super) fn start_ingest(
         renewals: core.renewals.clone(),
         hub: core.hub.clone(),
         clock: common.clock.clone(),
+        machine: Arc::new(machine::System),
         guard: common.guard.clone(),
         observe: Arc::new(common.watched.clone()),
         ahead_ms_max: ingest.clock_skew_ms_max,

@@ -16,7 +16,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bodies::EntryPlace;
-use journal::{FileMedium, ReadError, Reader};
+use journal::{Group, Medium, ReadError, Reader};
 use model::{ChainScope, Millis, Position};
 use thiserror::Error;
 use tokio::sync::mpsc;
@@ -65,6 +65,37 @@ impl DeliverConfig {
     }
 }
 
+/// What receipts are made of again: groups of a journal, on whatever medium it lies.
+trait Groups: Send + Sync {
+    fn head_group(&self) -> u64;
+    fn group_of(&self, position: u64) -> Result<u64, ReadError>;
+    fn group(&self, number: u64) -> Result<Group, ReadError>;
+    fn term_of(&self, group: u64) -> Result<u32, HistoryError>;
+    fn compare(&self, remembered: &Remembered) -> Result<Comparison, HistoryError>;
+}
+
+impl<M: Medium> Groups for Reader<M> {
+    fn head_group(&self) -> u64 {
+        self.head().group
+    }
+
+    fn group_of(&self, position: u64) -> Result<u64, ReadError> {
+        Reader::group_of(self, position)
+    }
+
+    fn group(&self, number: u64) -> Result<Group, ReadError> {
+        Reader::group(self, number)
+    }
+
+    fn term_of(&self, group: u64) -> Result<u32, HistoryError> {
+        term_of(self, group)
+    }
+
+    fn compare(&self, remembered: &Remembered) -> Result<Comparison, HistoryError> {
+        history::compare(self, remembered)
+    }
+}
+
 /// Signs and routes receipts; the one place that holds the receipt key. Cheap to clone.
 #[derive(Clone)]
 pub struct ReceiptHub {
@@ -76,7 +107,7 @@ pub struct ReceiptHub {
 struct Shared {
     key: SigningKey,
     scope: ChainScope,
-    journal: Reader<FileMedium>,
+    journal: Box<dyn Groups>,
     session_receipts_max: usize,
     sessions: Mutex<BTreeMap<Holder, Vec<mpsc::Sender<SignedReceipt>>>>,
     left_out: AtomicU64,
@@ -124,15 +155,16 @@ pub enum AgainError {
 
 impl ReceiptHub {
     /// Signs with `key` for the deployment `scope`, and reads groups again from `journal`.
-    pub fn new(
+    pub fn new<M: Medium>(
         key: SigningKey,
         scope: ChainScope,
-        journal: Reader<FileMedium>,
+        journal: Reader<M>,
         config: &DeliverConfig,
     ) -> ReceiptHub {
         let session_receipts_max = config.session_receipts_max.max(1);
         let (sessions, left_out) = (Mutex::default(), AtomicU64::new(0));
         let bodies = BodySeal::keyless(journal.log_id());
+        let journal: Box<dyn Groups> = Box::new(journal);
         let shared = Shared { key, scope, journal, session_receipts_max, sessions, left_out };
         ReceiptHub { shared: Arc::new(shared), hold: Hold::default(), bodies }
     }
@@ -158,8 +190,8 @@ impl ReceiptHub {
     /// [`HistoryError`] if the journal cannot be read.
     pub fn standing(&self) -> Result<Standing, HistoryError> {
         let journal = &self.shared.journal;
-        let head_group = journal.head().group;
-        Ok(Standing { term: term_of(journal, head_group)?, head_group })
+        let head_group = journal.head_group();
+        Ok(Standing { term: journal.term_of(head_group)?, head_group })
     }
 
     /// Holds the node if the journal lacks what this receipt, whose signature was verified,
@@ -169,7 +201,7 @@ impl ReceiptHub {
     /// [`HistoryError`] if the journal cannot be read.
     pub fn compare(&self, receipt: &SignedReceipt) -> Result<bool, HistoryError> {
         let remembered = Remembered::by_receipt(receipt);
-        match history::compare(&self.shared.journal, &remembered)? {
+        match self.shared.journal.compare(&remembered)? {
             Comparison::Holds | Comparison::LossAccepted => Ok(true),
             Comparison::Contradicted(contradiction) => {
                 self.hold.set_by(contradiction, receipt);
@@ -222,7 +254,7 @@ impl ReceiptHub {
         let entries = (group.first..).zip(&group.entries).map(decode);
         let entries = entries.collect::<Result<Vec<_>, AgainError>>()?;
         let scope = self.shared.scope;
-        let term = term_of(&self.shared.journal, number)?;
+        let term = self.shared.journal.term_of(number)?;
         let journal_hash = group.journal_hash;
         let identity = GroupIdentity { scope, group: number, term, journal_hash };
         let (first, salt) = (Position(group.first), group.salt);
@@ -363,14 +395,16 @@ impl StoredGroup {
     }
 }
 
-/// The signer thread and the way to it.
+/// Who signs the receipts of a group.
 #[derive(Debug)]
-struct Signer {
-    groups: SyncSender<Vec<Receipt>>,
-    thread: GuardedThread,
+enum Signer {
+    /// A thread, and the way to it.
+    Thread { groups: SyncSender<Vec<Receipt>>, thread: GuardedThread },
+    /// The writer itself, before its answers.
+    Writer,
 }
 
-/// What admission delivers to: a signer thread and the batcher. Dropping it waits for the signer,
+/// What admission delivers to: who signs, a thread of its own, and the batcher. Dropping it waits for the signer,
 /// which holds the journal open.
 #[derive(Debug)]
 pub struct NodeDelivery {
@@ -400,8 +434,19 @@ impl NodeDelivery {
             Ok::<_, Infallible>(())
         };
         let thread = guard.thread(Stage::Receipts, "receipt-signer", waiting.into_iter(), sign)?;
-        let signer = Some(Signer { groups, thread });
+        let signer = Some(Signer::Thread { groups, thread });
         Ok((NodeDelivery { hub, signer, windows, left_out: Arc::default() }, closed))
+    }
+
+    /// Without a thread: the writer signs, and waits for it. For whoever needs one order of all
+    /// that happens, as a simulation does.
+    pub fn by_writer(
+        hub: ReceiptHub,
+        config: &DeliverConfig,
+    ) -> (NodeDelivery, mpsc::Receiver<ClosedWindow>) {
+        let (windows, closed) = mpsc::channel(config.windows_max.max(1));
+        let signer = Some(Signer::Writer);
+        (NodeDelivery { hub, signer, windows, left_out: Arc::default() }, closed)
     }
 
     /// Number of the last window that found no room; whoever takes windows reads it from the
@@ -413,7 +458,7 @@ impl NodeDelivery {
 
 impl Drop for NodeDelivery {
     fn drop(&mut self) {
-        if let Some(Signer { groups, thread }) = self.signer.take() {
+        if let Some(Signer::Thread { groups, thread }) = self.signer.take() {
             // What waits is signed first: the thread ends when its queue is closed and empty.
             thread.stop(|| drop(groups));
         }
@@ -425,8 +470,14 @@ impl Deliver for NodeDelivery {
     fn deliver_receipts(&mut self, mut receipts: Vec<Receipt>) {
         receipts.retain(|receipt| self.hub.is_awaited(&receipt.holder));
         let Some(signer) = self.signer.as_ref().filter(|_| !receipts.is_empty()) else { return };
+        let groups = match signer {
+            Signer::Thread { groups, .. } => groups,
+            Signer::Writer => {
+                return receipts.into_iter().for_each(|receipt| self.hub.sign_and_route(receipt));
+            }
+        };
         // The writer must not wait for signatures: the next group is admitted meanwhile.
-        if let Err(refused) = signer.groups.try_send(receipts) {
+        if let Err(refused) = groups.try_send(receipts) {
             let (TrySendError::Full(receipts) | TrySendError::Disconnected(receipts)) = refused;
             receipts.iter().for_each(|receipt| self.hub.leave_out(&receipt.holder));
         }

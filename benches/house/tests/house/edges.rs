@@ -7,7 +7,10 @@ use crate::cargo;
 /// Layers from the ground up. A crate uses crates of lower layers only; its tests may also use a
 /// crate of its own layer that stands before it.
 const LAYERS: &[(&str, &[Row])] = &[
-    ("vocabulary", &[("model", &[], &[]), ("files", &[], &[]), ("udp", &[], &[])]),
+    (
+        "vocabulary",
+        &[("model", &[], &[]), ("files", &[], &[]), ("machine", &[], &[]), ("udp", &[], &[])],
+    ),
     ("statement", &[("statement", &["model"], &[])]),
     (
         "proofs",
@@ -29,7 +32,7 @@ const LAYERS: &[(&str, &[Row])] = &[
             ("archive", &["files", "journal"], &[]),
             ("jobs", &["files", "statement"], &[]),
             ("devchain", &["files"], &[]),
-            ("client", &["files", "model", "recordings", "statement", "udp", "wire"], &[]),
+            ("client", CLIENT, &[]),
         ],
     ),
     ("carriers", &[("workers", &["circuits", "files", "jobs", "model", "prover"], &["statement"])]),
@@ -49,6 +52,9 @@ const OBSERVERS: &[&str] = &["benches", "hostile", "house"];
 /// Crate, own crates that it uses, and own crates that its tests and benches use besides.
 type Row = (&'static str, &'static [&'static str], &'static [&'static str]);
 
+/// Gateways, wallets and readers: nothing of the node, the prover or the chain.
+const CLIENT: &[&str] = &["files", "machine", "model", "recordings", "statement", "udp", "wire"];
+
 /// The auditor's tests make batches with real proofs on a chain in process, and show each tampered
 /// file to the patient's program, too.
 const AUDITOR_TESTS: &[&str] = &["circuits", "client", "devchain", "prover"];
@@ -64,6 +70,7 @@ const SEQUENCER: &[&str] = &[
     "jobs",
     "journal",
     "l1-contracts",
+    "machine",
     "model",
     "prover",
     "statement",

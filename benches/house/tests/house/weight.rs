@@ -11,6 +11,7 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("files", &["model", "tokio"], 12),
     ("udp", &["model", "tokio", "quinn"], 5),
     ("bodies", &["redb", "tokio", "quinn"], 70),
+    ("machine", &["model", "alloy", "axum"], 45),
     ("world", &["serde", "ark-ff", "tokio"], 18),
     ("recordings", &["serde", "ark-ff", "tokio"], 14),
     ("journal", &["model", "redb", "tokio"], 27),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use machine::{Machine, System};
 use model::{Clock, SystemClock};
 use wire::{ClientLimits, ClientName, Codec, DecodeError, SignedReceipt};
 
@@ -148,6 +149,8 @@ pub struct ConnectionConfig {
     pub on_renewal: Option<RenewalListener>,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
+    /// Whose sockets and threads it uses. Default: the machine's own.
+    pub machine: Arc<dyn Machine>,
 }
 
 impl ConnectionConfig {
@@ -182,6 +185,7 @@ impl ConnectionConfig {
             on_refused: None,
             on_renewal: None,
             clock: Arc::new(SystemClock),
+            machine: Arc::new(System),
         }
     }
 

@@ -5,10 +5,11 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use quinn::{Endpoint, RecvStream, SendStream};
-use tokio::time::{sleep, timeout};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout};
 use udp::Buffers;
 use wire::Lane;
 
@@ -78,7 +79,8 @@ impl Dialer {
     pub(super) fn new(shared: &Shared) -> Result<Dialer, ConnectionError> {
         let shown = Shown::new(&shared.config.identity)?;
         let certificates = Mutex::new(Certificates { shown, refused: VecDeque::new() });
-        let (endpoint, buffers) = transport::endpoint(shared.config.address)?;
+        let config = &shared.config;
+        let (endpoint, buffers) = transport::endpoint(config.address, config.machine.as_ref())?;
         Ok(Dialer { endpoint, certificates, buffers })
     }
 
@@ -248,10 +250,12 @@ pub(super) async fn keep(shared: &Shared) -> Infallible {
             continue;
         }
         // Waiting for a disk would else hold up the connection.
-        let synced = tokio::task::spawn_blocking(move || {
+        let (told, synced) = oneshot::channel();
+        shared.config.machine.run_blocking(Box::new(move || {
             let outcome = groups.iter().try_for_each(Group::sync);
-            (groups, outcome)
-        });
+            // Nobody hears of it where the connection has ended meanwhile.
+            drop(told.send((groups, outcome)));
+        }));
         // It only fails where the runtime ends, and this with it.
         let Ok((groups, outcome)) = synced.await else { return pending().await };
         shared.lock().on_synced(&groups, outcome);
@@ -349,7 +353,7 @@ async fn reconnect(
     let (waits, began) = (shared.config.waits, Instant::now());
     let attempt = waits.retry_attempt.min(waits.connect);
     while began.elapsed() < waits.retry_for {
-        sleep(shorten(wait)).await;
+        sleep(shorten(shared, wait)).await;
         // The owner may have closed the connection meanwhile.
         if let Some(why) = shared.lock().end_reason.clone() {
             return Err(why);
@@ -379,9 +383,10 @@ async fn reconnect(
 
 /// Takes a random part of at most a half off, so that a ward of gateways does not come back at
 /// once after the node restarts.
-pub(super) fn shorten(wait: Duration) -> Duration {
+pub(super) fn shorten(shared: &Shared, wait: Duration) -> Duration {
     // Without randomness the whole wait is right too, only not spread.
-    let part = getrandom::u32().unwrap_or(0);
+    let random = shared.config.machine.random().unwrap_or_default();
+    let part = random.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
     wait - wait.mul_f64(f64::from(part) / f64::from(u32::MAX) / 2.0)
 }
 
@@ -458,7 +463,7 @@ async fn dial_until_it_stands(shared: &Shared, dialer: &Dialer) -> Dialed {
         if let Ok(next) = dialer.dial(shared, dialer.shown(), waits.connect).await {
             return next;
         }
-        sleep(shorten(wait)).await;
+        sleep(shorten(shared, wait)).await;
         wait = (wait * 2).min(waits.retry_most);
     }
 }

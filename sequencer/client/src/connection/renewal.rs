@@ -31,7 +31,7 @@ pub(super) async fn run(shared: &Shared, dialer: &Dialer) -> Infallible {
     };
     loop {
         // Spread: those who were issued certificates by one command would else show them at once.
-        sleep(shorten(every)).await;
+        sleep(shorten(shared, every)).await;
         // The folder first: who shares it may have renewed, and so may whoever looks after it.
         if let Some(other) = dialer.another(shared) {
             tell(shared, take_over(shared, dialer, &other).await);

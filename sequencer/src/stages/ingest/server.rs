@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use model::RejectCode;
-use quinn::{Connection, Endpoint, Incoming, TokioRuntime};
+use quinn::{Connection, Endpoint, Incoming};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -75,8 +75,9 @@ impl IngestServer {
         if let Some(short) = buffers.short() {
             tracing::warn!(%short, "the socket has smaller buffers than it should have");
         }
-        let transport = resets.endpoint(config.datagram_bytes_max());
-        let endpoint = Endpoint::new(transport, Some(settings), bound, Arc::new(TokioRuntime));
+        let mut transport = resets.endpoint(config.datagram_bytes_max());
+        transport.rng_seed(services.machine.random());
+        let endpoint = Endpoint::new(transport, Some(settings), bound, services.machine.quic());
         let endpoint = endpoint.map_err(socket)?;
         let local_addr = endpoint.local_addr().map_err(socket)?;
         let (stop, stopping) = watch::channel(false);
@@ -128,6 +129,8 @@ async fn accept(endpoint: Endpoint, shared: Arc<Shared>, mut stop: watch::Receiv
     let farewell = shared.config.farewell();
     loop {
         tokio::select! {
+            // In this order, and not in one of chance, so that a run can be made again.
+            biased;
             _ = stop.wait_for(|stop| *stop) => break,
             // Taken away as they end, so that they take no memory.
             Some(_) = sessions.join_next() => {}
@@ -191,6 +194,7 @@ async fn shake_hands(
 ) -> Option<Connection> {
     let handshake = async { incoming.accept()?.await };
     let ended = tokio::select! {
+        biased;
         ended = timeout(config.handshake_timeout(), handshake) => ended,
         () = place.gives_way() => {
             tracing::debug!("a handshake gave way to another one");

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use machine::Machine;
 use model::Clock;
 
 use super::admit::Admit;
@@ -30,6 +31,8 @@ pub struct Services {
     pub hub: ReceiptHub,
     /// The node's clock.
     pub clock: Arc<dyn Clock>,
+    /// Whose socket and threads it uses.
+    pub machine: Arc<dyn Machine>,
     /// What sees that the acceptor runs.
     pub guard: Guard,
     /// What is counted.

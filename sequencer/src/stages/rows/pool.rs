@@ -45,7 +45,8 @@ pub struct RowPool {
 }
 
 struct Shared {
-    threads: ThreadPool,
+    /// None: whoever pushes a row evaluates it.
+    threads: Option<ThreadPool>,
     rows: Arc<dyn Evaluate>,
     metrics: Arc<Metrics>,
     places_max: usize,
@@ -78,11 +79,30 @@ impl RowPool {
             .thread_name(|number| format!("rows-{number}"))
             .build()
             .map_err(io::Error::other)?;
+        Ok(RowPool::of(Some(threads), config, rows, metrics))
+    }
+
+    /// Without threads: a row is evaluated by whoever pushes it. For whoever needs one order of all
+    /// that happens, as a simulation does.
+    pub fn by_caller(
+        config: &AdmissionConfig,
+        rows: Arc<dyn Evaluate>,
+        metrics: Arc<Metrics>,
+    ) -> RowPool {
+        RowPool::of(None, config, rows, metrics)
+    }
+
+    fn of(
+        threads: Option<ThreadPool>,
+        config: &AdmissionConfig,
+        rows: Arc<dyn Evaluate>,
+        metrics: Arc<Metrics>,
+    ) -> RowPool {
         let (places_max, places_reserved) = (config.evaluations_max, config.evaluations_reserved);
         let (rounds_max, queues) = (config.evaluation_rounds_max, Mutex::default());
         let shared =
             Shared { threads, rows, metrics, places_max, places_reserved, rounds_max, queues };
-        Ok(RowPool { shared: Arc::new(shared) })
+        RowPool { shared: Arc::new(shared) }
     }
 
     /// How often an operation whose record moved is evaluated again.
@@ -104,7 +124,10 @@ impl RowPool {
         }
         // One task a row, and each takes the row that is most urgent by then.
         let shared = Arc::clone(&self.shared);
-        self.shared.threads.spawn(move || shared.evaluate_next());
+        match &self.shared.threads {
+            Some(threads) => threads.spawn(move || shared.evaluate_next()),
+            None => shared.evaluate_next(),
+        }
     }
 }
 

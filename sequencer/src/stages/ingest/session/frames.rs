@@ -143,11 +143,11 @@ impl Session {
         let (hub, holder) = (self.services.hub.clone(), self.peer.holder);
         let frames = std::mem::take(&mut self.again);
         // Reading the journal blocks; the connection's task goes on meanwhile.
-        tokio::task::spawn_blocking(move || {
+        self.services.machine.run_blocking(Box::new(move || {
             // A panic is told as an error: the session compares nothing more before this reply.
             let compared = caught(|| compare(&hub, holder, frames));
             place.send(Reply::Compared(compared.unwrap_or_else(|panic| Err(panic.into()))));
-        });
+        }));
     }
 
     pub(super) fn handle_comparison(&mut self, compared: Result<Compared, AgainError>) {

@@ -228,22 +228,22 @@ impl Session {
         };
         release.reading = true;
         if let Some(asked) = release.asked.take() {
-            tokio::task::spawn_blocking(move || {
+            self.services.machine.run_blocking(Box::new(move || {
                 // A panic is told as an error: the release waits for this reply.
                 let found = caught(|| Ok(asked.find()?));
                 place.send(Reply::Found(found.unwrap_or_else(|panic| Err(panic.into()))));
-            });
+            }));
             return;
         }
         // A few at a time: released frames take memory only as fast as the client reads them.
         let some = release.positions.len().min(RELEASE_READ_FRAMES);
         let positions: Vec<_> = release.positions.drain(..some).collect();
         let (hub, patient) = (self.services.hub.clone(), release.patient);
-        tokio::task::spawn_blocking(move || {
+        self.services.machine.run_blocking(Box::new(move || {
             // A panic is told as an error: the release waits for this reply.
             let read = caught(|| read_frames(&hub, patient, &positions));
             place.send(Reply::Read(read.unwrap_or_else(|panic| Err(panic.into()))));
-        });
+        }));
     }
 
     pub(super) fn handle_found(&mut self, found: Result<Found, AgainError>) {
