@@ -8,21 +8,9 @@
 use model::Signal;
 
 use crate::columns::take_array;
-use crate::header::HEADER_BYTES;
+use crate::header::{BOUND_BYTES, ENCRYPTION_BYTES, HEADER_BYTES, NONCE_BYTES};
 use crate::limits::FRAME_BYTES_MAX;
 use crate::{DecodeError, DeviceTime, Frame, FrameError, FrameHeader};
-
-/// Bytes of a nonce of AES-GCM.
-pub const NONCE_BYTES: usize = 12;
-/// Bytes of a tag of AES-GCM.
-pub const TAG_BYTES: usize = 16;
-/// Bytes of what is authenticated beside the ciphertext: the header, and the last reading's time.
-pub const BOUND_BYTES: usize = HEADER_BYTES + LAST_BYTES;
-/// By how much an encrypted body is longer than the one in it.
-pub const ENCRYPTION_BYTES: usize = LAST_BYTES + NONCE_BYTES + TAG_BYTES;
-
-/// Bytes of the last reading's time.
-const LAST_BYTES: usize = 8;
 
 /// The parts of a frame with an encrypted body.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,12 +33,6 @@ pub struct Sealed {
 }
 
 impl Frame {
-    /// Whether only a key that the node does not have opens its body: its readings are unknown
-    /// here, and were compared with no range.
-    pub fn is_encrypted(&self) -> bool {
-        self.header().codec.is_encrypted()
-    }
-
     /// The parts of an encrypted body; `None` of one in the clear.
     pub fn encrypted(&self) -> Option<Encrypted<'_>> {
         if !self.is_encrypted() {
@@ -109,16 +91,5 @@ impl Frame {
         let (length, codec) = ((HEADER_BYTES + body.len()) as u32, self.header().codec.plain());
         let header = FrameHeader { length, codec, ..*self.header() };
         Frame::from_bytes([&header.to_bytes()[..], body].concat().into())
-    }
-
-    /// When the last reading of an encrypted body is said to have been measured.
-    pub(crate) fn encrypted_last(&self) -> Result<DeviceTime, FrameError> {
-        let mut rest = &self.as_bytes()[HEADER_BYTES..];
-        let last = u64::from_le_bytes(take_array(&mut rest)?);
-        if self.header().count == 1 && last != 0 {
-            return Err(FrameError::Order { index: 0 });
-        }
-        let last = self.header().start.micros().checked_add(last).unwrap_or(u64::MAX);
-        Ok(DeviceTime::from_micros(last)?)
     }
 }

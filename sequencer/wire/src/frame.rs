@@ -5,9 +5,8 @@ use std::fmt;
 use bytes::Bytes;
 use model::{EpochNumber, Interval, Sequence, Signal, StreamHandle};
 
-use crate::columns::{Columns, Extent, put_columnar, put_grid};
-use crate::encrypted::ENCRYPTION_BYTES;
-use crate::header::{Codec, FrameHeader, HEADER_BYTES, SEQUENCE_MAX};
+use crate::columns::{Columns, Extent, put_columnar, put_grid, take_array};
+use crate::header::{Codec, ENCRYPTION_BYTES, FrameHeader, HEADER_BYTES, SEQUENCE_MAX};
 use crate::limits::{BLOCK_BODY_BYTES_MIN, FRAME_BYTES_MAX};
 use crate::reading::{NO_VALUE, check_absence, within};
 use crate::{DecodeError, DeviceTime, FrameError, Layout, Quality, Reading};
@@ -224,6 +223,23 @@ impl Frame {
             Some(columns) => measured(self.header.start, columns.check(signal)?),
             None => self.check_rows(signal),
         }
+    }
+
+    /// Whether only a key that the node does not have opens its body: its readings are unknown
+    /// here, and were compared with no range.
+    pub fn is_encrypted(&self) -> bool {
+        self.header().codec.is_encrypted()
+    }
+
+    /// When the last reading of an encrypted body is said to have been measured.
+    fn encrypted_last(&self) -> Result<DeviceTime, FrameError> {
+        let mut rest = &self.bytes[HEADER_BYTES..];
+        let last = u64::from_le_bytes(take_array(&mut rest)?);
+        if self.header.count == 1 && last != 0 {
+            return Err(FrameError::Order { index: 0 });
+        }
+        let last = self.header.start.micros().checked_add(last).unwrap_or(u64::MAX);
+        Ok(DeviceTime::from_micros(last)?)
     }
 
     /// The body, unless it is rows.

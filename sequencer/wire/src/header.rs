@@ -8,6 +8,18 @@ use crate::{DecodeError, DeviceTime, Features};
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 32;
 
+/// Bytes of a nonce of AES-GCM.
+pub const NONCE_BYTES: usize = 12;
+/// Bytes of a tag of AES-GCM.
+pub const TAG_BYTES: usize = 16;
+/// Bytes of what is authenticated beside the ciphertext: the header, and the last reading's time.
+pub const BOUND_BYTES: usize = HEADER_BYTES + LAST_BYTES;
+/// By how much an encrypted body is longer than the one in it.
+pub const ENCRYPTION_BYTES: usize = LAST_BYTES + NONCE_BYTES + TAG_BYTES;
+
+/// Bytes of the last reading's time.
+const LAST_BYTES: usize = 8;
+
 /// Largest sequence: its successor always exists.
 pub(crate) const SEQUENCE_MAX: u64 = i64::MAX as u64;
 

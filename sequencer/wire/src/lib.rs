@@ -124,7 +124,7 @@ pub use client::{
 pub use codec::DecodeError;
 pub use credit::{Credit, UnderWay};
 pub use deframe::Deframer;
-pub use encrypted::{BOUND_BYTES, ENCRYPTION_BYTES, Encrypted, NONCE_BYTES, Sealed, TAG_BYTES};
+pub use encrypted::{Encrypted, Sealed};
 pub use entry::{
     Decision, Entry, FrameEntry, FrameName, GapEntry, JournalPlace, RefusalCount, RefusalEntry,
     RefusalReason, RefusedItem, RefusedKind, SealedFrame, Sealing, place_digest,
@@ -132,7 +132,9 @@ pub use entry::{
 pub use frame::{Frame, FramePlace, RAW_ROW_BYTES};
 pub use group::{PlacedEntry, receipts_of_group};
 pub use hash::{Address, Holder, Role};
-pub use header::{Codec, FrameHeader, HEADER_BYTES};
+pub use header::{
+    BOUND_BYTES, Codec, ENCRYPTION_BYTES, FrameHeader, HEADER_BYTES, NONCE_BYTES, TAG_BYTES,
+};
 pub use lane::{ALPN, Features, Lane, PROTOCOL_VERSION};
 pub use layout::Layout;
 pub use message::{

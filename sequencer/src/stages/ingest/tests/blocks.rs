@@ -74,8 +74,8 @@ async fn a_read_full_of_small_frames_brings_the_writer_no_more_than_the_budget()
     let held = node.hold_writer();
     session.handle_bytes(Lane::Live, &bytes[..READ_BYTES_MAX]);
     let waiting = node.admit.waiting();
-    // The writer may have one in its hand.
-    assert!((most - 1..=most).contains(&waiting), "{waiting} wait of {most}");
+    // The writer may have some in its hand.
+    assert!(waiting <= most && waiting + 64 >= most, "{waiting} wait of {most}");
     let busy = Reject {
         code: RejectCode::Busy,
         concern: Concern::Frames { handle: StreamHandle(1), from: Sequence(most as u64 + 1) },
