@@ -149,7 +149,7 @@ pub use layouts::{LayoutsError, layouts_from_json, read_layouts};
 pub use receipts::{CompareError, Compared, compare, keep_operation, read_receipt};
 pub use renewing::RenewalFileError;
 pub use room::{StateBounds, WhenFull};
-pub use spool::{Gap, GapCause, SpoolError};
+pub use spool::{Gap, GapCause, SegmentRead, SpoolError, checked_record, read_segment};
 pub use statement::fingerprint::{DeploymentFacts, Fingerprint, KeyFact, OtherDeployment};
 pub use transport::settings as quic_settings;
 pub use wallet::{Wallet, WalletError, date_back};

@@ -33,6 +33,7 @@ mod give_up;
 mod kept;
 mod record;
 mod segment;
+mod segments;
 #[cfg(test)]
 mod tests;
 mod version1;
@@ -62,6 +63,7 @@ use kept::Kept;
 pub(crate) use kept::NO_EPOCH;
 use record::{Epoch, KeptFrame, Record};
 use segment::Segment;
+pub use segments::{SegmentRead, checked_record, read_segment};
 pub(crate) use worth::{Spare, Worth};
 
 use crate::InputMark;

@@ -13,6 +13,7 @@
 mod batches;
 mod client;
 mod journal;
+mod kept;
 mod messages;
 mod parties;
 mod recorded;
@@ -22,6 +23,7 @@ mod source;
 pub use batches::{opening, operation, private_file, public_file, released_frames};
 pub use client::client_session;
 pub use journal::{journal_damage, journal_file, journal_folder};
+pub use kept::spool_records;
 pub use messages::{
     access_request, client_messages, entry, frame, frame_block, receipt, registry_change,
     server_messages,
@@ -66,4 +68,5 @@ targets! {
     released_frames
     server_messages
     server_session
+    spool_records
 }

@@ -79,7 +79,8 @@ impl Gap {
     /// Both in one, with what lies between them.
     pub(super) fn covering(&self, next: &Gap) -> Gap {
         Gap {
-            readings: self.readings + next.readings,
+            // Of what a folder holds the sum is far below; of what it says it may be anything.
+            readings: self.readings.saturating_add(next.readings),
             from: self.from.min(next.from),
             until: self.until.max(next.until),
             cause: self.cause,

@@ -132,12 +132,7 @@ impl Record {
     /// The whole record.
     pub(super) fn encode(&self) -> Vec<u8> {
         let (kind, body) = self.parts();
-        let mut record = vec![kind];
-        record.extend((body.len() as u32).to_be_bytes());
-        record.extend(body);
-        let check = blake3::hash(&record);
-        record.extend(&check.as_bytes()[..CHECK_BYTES]);
-        record
+        checked(kind, &body)
     }
 
     fn parts(&self) -> (u8, Vec<u8>) {
@@ -186,6 +181,16 @@ impl Record {
         };
         fields.0.is_empty().then_some(record)
     }
+}
+
+/// A record with its check.
+pub(super) fn checked(kind: u8, body: &[u8]) -> Vec<u8> {
+    let mut record = vec![kind];
+    record.extend((body.len() as u32).to_be_bytes());
+    record.extend(body);
+    let check = blake3::hash(&record);
+    record.extend(&check.as_bytes()[..CHECK_BYTES]);
+    record
 }
 
 /// The first record of some bytes.
@@ -281,6 +286,9 @@ impl KeptFrame {
     fn from_body(body: Bytes) -> Option<KeptFrame> {
         let mut fields = Fields(&body);
         let [bits] = fields.take()?;
+        if bits & !(WAITS | MARKED | ALARM) != 0 {
+            return None;
+        }
         let at = Millis::new(fields.number()?).ok()?;
         let mark = match bits & MARKED {
             0 => None,

@@ -21,6 +21,9 @@ fn from_hex(text: &str) -> Vec<u8> {
     hex::decode(digits).expect("hex digits")
 }
 
+/// Bytes of a place in a file.
+const MARK_BYTES: usize = 60;
+
 /// Folder and name of a sample, and its bytes.
 type Seeds = BTreeMap<(&'static str, String), Vec<u8>>;
 
@@ -32,6 +35,7 @@ fn seeds() -> Seeds {
     of_batches(&mut seeds);
     of_recordings(&mut seeds);
     of_sessions(&mut seeds);
+    of_spools(&mut seeds);
     seeds
 }
 
@@ -120,6 +124,36 @@ fn of_recordings(seeds: &mut Seeds) {
         let length = [asked.len() / 256, asked.len() % 256].map(|byte| byte as u8);
         let bytes = [&[format][..], &length, &asked, named].concat();
         seeds.insert(("recording", name.into()), bytes);
+    }
+}
+
+/// A record of each kind behind a head, with the frames of the wire's vectors that are short.
+fn of_spools(seeds: &mut Seeds) {
+    let number = |number: u64| number.to_be_bytes();
+    let record = |kind: u8, parts: &[&[u8]]| {
+        let body = parts.concat();
+        [&[kind, u8::try_from(body.len()).expect("short")][..], &body].concat()
+    };
+    // From frame 1 on, in epoch 1, of patient 7; nothing has a receipt.
+    let epoch = [&[0, 1][..], &number(0)].concat();
+    let head = record(1, &[&[2], &number(1), &epoch, &[0, 0, 0, 7], &number(0), &number(0)]);
+    let frames = [number(1), number(3)].concat();
+    let gap = [&frames[..], &number(30), &number(4 << 40), &number(5 << 40), &[1]].concat();
+    let mut all = head.clone();
+    for (kind, body) in [(3, &number(2)[..]), (5, &number(3)), (6, &gap), (7, &frames), (8, &gap)] {
+        all.extend(record(kind, &[body]));
+    }
+    for (kind, body) in [(9, &number(64)[..]), (10, &epoch), (11, &number(2)), (12, &number(1))] {
+        all.extend(record(kind, &[body]));
+    }
+    all.extend(record(4, &[&[0, 0, 0, 7], &[9; MARK_BYTES]]));
+    seeds.insert(("spool_records", "every-kind".into()), all);
+    let short = |bytes: &&Vec<u8>| bytes.len() < 200;
+    let frame = seeds.iter().filter(|((folder, _), _)| *folder == "frame").map(|(_, bytes)| bytes);
+    let frames: Vec<_> = frame.filter(short).cloned().collect();
+    for (at, frame) in frames.iter().enumerate() {
+        let kept = record(2, &[&[1], &number(4 << 40), frame]);
+        seeds.insert(("spool_records", format!("frame-{at}")), [head.clone(), kept].concat());
     }
 }
 
