@@ -2,6 +2,7 @@
 //! damaged, old.
 
 use std::convert::Infallible;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
@@ -68,7 +69,24 @@ impl Folders {
     fn restore(&self, more: &[&str]) -> Output {
         let Folders { to, secrets, restored, .. } = self;
         let args = ["restore", to, "--dir", restored, "--secrets", secrets];
-        sequencer(&[&args, more].concat())
+        let output = sequencer(&[&args, more].concat());
+        if output.status.success() {
+            self.attach_keys();
+        }
+        output
+    }
+
+    /// The disk of the key folder is another one, and is put beside what was restored.
+    fn attach_keys(&self) {
+        let lost = Path::new(&self.to).with_file_name("lost");
+        let there = [Path::new(&self.node), &lost].map(|it| it.join("body-keys"));
+        let from = there.iter().find(|folder| folder.exists()).expect("a key folder");
+        let to = Path::new(&self.restored).join("body-keys");
+        std::fs::DirBuilder::new().mode(0o700).create(&to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
     }
 
     fn end(&self) -> EndRecord {
@@ -191,7 +209,7 @@ async fn gateways_send_again_what_an_old_backup_lacks() {
     node.stop().await.unwrap();
     let end = folders.end();
     assert!(end.group >= before);
-    std::fs::remove_dir_all(site.layout.folder()).unwrap();
+    std::fs::rename(site.layout.folder(), site.beside("lost")).unwrap();
     check(&folders.restore(&[]), 0, "up to group");
     site.layout = Layout::new(Path::new(&folders.restored));
 

@@ -11,7 +11,7 @@ use sequencer::node::Stage;
 use sequencer::stages::standing::Cause;
 
 /// What each program ends with, by number from 0.
-const EXITS: [(&str, [&str; 5]); 21] = [
+const EXITS: [(&str, [&str; 5]); 22] = [
     (
         "`sequencer init`",
         ["done", "folder, keys or certificates cannot be read or written", "", "", ""],
@@ -93,6 +93,17 @@ const EXITS: [(&str, [&str; 5]); 21] = [
             "an argument is wrong; the node's folder holds files; the two backups are of other \
              nodes or in each other's place",
             "there is no backup",
+            "",
+        ],
+    ),
+    (
+        "`sequencer keys`",
+        [
+            "done; printed",
+            "the keys or a file cannot be read or written; the backup is damaged, expired, of \
+             another node or sealed to another key; there is a file of that name",
+            "an argument is wrong",
+            "a node runs where a stopped one is needed, or does not answer; no key was ever made",
             "",
         ],
     ),

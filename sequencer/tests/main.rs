@@ -6,6 +6,7 @@ mod archive;
 mod backup;
 #[path = "../client/tests/client/blocks.rs"]
 mod blocks;
+mod body_keys;
 mod ceremony;
 mod certificates;
 mod chain_program;

@@ -236,6 +236,7 @@ impl Config {
             ClockConfig::SETTINGS,
             AdmissionConfig::SETTINGS,
             JournalSection::SETTINGS,
+            KeysSection::SETTINGS,
             DeliverConfig::SETTINGS,
             BatchSection::SETTINGS,
             ProverSection::SETTINGS,

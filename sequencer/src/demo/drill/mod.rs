@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bodies::RecoverySecret;
 use devchain::{DevChain, Genesis, HttpServer, Limits};
 use files::Audience;
 use l1_contracts::{Deployment, Edge};
@@ -27,10 +28,12 @@ use super::report::Report;
 use super::{cast, play};
 use crate::doors::admin::ask;
 use crate::doors::config::Config;
+use crate::folder::body_keys;
 use crate::folder::layout::Layout;
 use crate::node::inspect::Inspected;
 use crate::node::setup;
 use crate::node::status::NodeStatus;
+use crate::node::survey::key_folder;
 use crate::stages::ledger::Item;
 
 pub use options::DrillOptions;
@@ -76,6 +79,9 @@ struct Places {
     layout: Layout,
     backup: PathBuf,
     secrets: PathBuf,
+    /// The backup of keys, and what opens it.
+    keys: PathBuf,
+    recovery: PathBuf,
     log: PathBuf,
 }
 
@@ -85,6 +91,8 @@ impl Places {
             layout: Layout::new(&dir.join("node")),
             backup: dir.join("backup"),
             secrets: dir.join("secrets"),
+            keys: dir.join("keys.backup"),
+            recovery: dir.join("recovery.key"),
             log: dir.join("node.log"),
         }
     }
@@ -192,6 +200,7 @@ impl Drill {
             self.ledger.len() - self.report.acknowledged.before_backup;
         self.report.step("backup", begun.elapsed(), &first_line(&said?));
 
+        self.back_up_keys().await?;
         let before = self.ledger.len();
         gateways.send(&mut self.ward, &mut self.ledger, SECONDS).await?;
         self.report.acknowledged.after_backup = self.ledger.len() - before;
@@ -202,6 +211,27 @@ impl Drill {
         drop(gateways);
         self.report.step("disk", begun.elapsed(), "node killed (SIGKILL), its folder removed");
         self.restore().await
+    }
+
+    /// Apart from the journal, sealed to a key that the node does not have.
+    async fn back_up_keys(&mut self) -> Result<(), DemoError> {
+        let (step, begun) = (Step("keys"), Instant::now());
+        let secret = step.ok(RecoverySecret::create(&self.places.recovery))?;
+        let (file, to) = (self.places.keys.display().to_string(), secret.public().to_string());
+        let words = ["keys", "backup", &file, "--to", &to, "--expires", "1d"];
+        let said = run(step, &self.places.command(&words)).await?;
+        self.report.step("keys", begun.elapsed(), &first_line(&said));
+        Ok(())
+    }
+
+    async fn restore_keys(&mut self) -> Result<(), DemoError> {
+        let begun = Instant::now();
+        let [file, secret] =
+            [&self.places.keys, &self.places.recovery].map(|path| path.display().to_string());
+        let words = ["keys", "restore", &file, "--secret", &secret];
+        let said = run(Step("keys"), &self.places.command(&words)).await?;
+        self.report.step("keys", begun.elapsed(), &first_line(&said));
+        Ok(())
     }
 
     async fn restore(&mut self) -> Result<(), DemoError> {
@@ -216,6 +246,7 @@ impl Drill {
         ];
         let said = run(Step("restore"), &self.places.command(&words)).await?;
         self.report.step("restore", begun.elapsed(), &first_line(&said));
+        self.restore_keys().await?;
         let restored = self.stored()?;
         self.report.lost_with_disk = self.ledger.lacking(&restored).count();
         Ok(())
@@ -284,7 +315,9 @@ impl Drill {
     /// The readings that the journal of the folder holds.
     fn stored(&self) -> Result<Ledger, DemoError> {
         let step = Step("journal");
-        let inspected = step.ok(Inspected::open(&self.places.layout.journal(), None, None))?;
+        let layout = &self.places.layout;
+        let inspected = step.ok(Inspected::open(&layout.journal(), None, None))?;
+        let inspected = inspected.with_keys(body_keys::of_stopped(layout, &key_folder(layout)));
         let mut stored = Ledger::default();
         step.ok(inspected.frames(&mut |frame| stored.note_frame(frame)))?;
         Ok(stored)

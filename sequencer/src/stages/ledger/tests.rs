@@ -1,3 +1,4 @@
+mod bodies;
 mod clocks;
 mod counts;
 mod floods;

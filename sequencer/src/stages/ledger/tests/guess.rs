@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use statement::batch::{GroupSummary, PublicFile, SegmentFrames, SegmentKey};
 use wire::FrameEntry;
 
@@ -23,6 +24,8 @@ struct Published {
     /// What the operator alone has: where the claim is and the salt of the frame's group.
     position: Position,
     salt: [u8; 32],
+    /// The body of the frame's entry as it is stored.
+    body: Bytes,
 }
 
 fn publish() -> Published {
@@ -30,7 +33,7 @@ fn publish() -> Published {
     let measured = at(ward.now);
     assert!(matches!(ward.next_frame(), Answer::FrameStored));
     let group = ward.log.group(ward.log.head().group).unwrap();
-    let (appended, salt) = (group.entries[0].time, group.salt);
+    let (appended, salt, body) = (group.entries[0].time, group.salt, group.entries[0].body.clone());
     let window = ward.close();
     let plan = check_provable(&ward, &window);
     let proven = |count| vec![ProvenChunk { key_id: [1; 32], proof: [0; 256] }; count];
@@ -54,7 +57,7 @@ fn publish() -> Published {
     let bytes = assemble(&batch, [0; 32], &binding, journal).public.to_bytes();
     let file = PublicFile::from_bytes(&bytes).unwrap();
     let position = batch.contents.claims[0].position;
-    Published { file, measured, appended, position, salt }
+    Published { file, measured, appended, position, salt, body }
 }
 
 /// The frame that would have been stored of this patient with these readings.
@@ -128,8 +131,11 @@ fn a_reading_cannot_be_guessed_from_the_list_of_segments() {
 /// The bytes of a group that holds this frame alone, as in journal.md.
 fn group_bytes(entry: FrameEntry, appended: u64) -> Vec<u8> {
     let entry = Entry::Frame(entry);
-    let body = entry.to_bytes().unwrap();
-    let mut bytes = vec![entry.kind_code(), 0, 0, 0];
+    group_of_body(entry.kind_code(), &entry.to_bytes().unwrap(), appended)
+}
+
+fn group_of_body(kind: u8, body: &[u8], appended: u64) -> Vec<u8> {
+    let mut bytes = vec![kind, 0, 0, 0];
     bytes.extend((body.len() as u32).to_le_bytes());
     bytes.extend(appended.to_le_bytes());
     bytes.extend(body);
@@ -153,8 +159,9 @@ fn a_patient_cannot_be_linked_to_a_group_of_the_journal() {
     assert_eq!(link_patient(&published, &contents), None);
     // With the salt these are the bytes of a group, and of the plain hash that was once published
     // the search finds the patient.
-    let bytes = group_bytes(stored(patient(), published.measured, SENT), published.appended);
+    let bytes = group_of_body(1, &published.body, published.appended);
     assert!(contents.contains(blake3::keyed_hash(&published.salt, &bytes).as_bytes()));
+    let bytes = group_bytes(stored(patient(), published.measured, SENT), published.appended);
     let once = BTreeSet::from([*blake3::hash(&bytes).as_bytes()]);
     assert_eq!(link_patient(&published, &once), Some(patient()));
 }

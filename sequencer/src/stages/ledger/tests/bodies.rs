@@ -1,0 +1,116 @@
+//! Readings in the journal: sealed where they stand, opened by whoever has the key, and the state
+//! that follows without any.
+
+use wire::SealedFrame;
+
+use super::*;
+use crate::window::WindowContents;
+
+/// The bytes of every file of the journal.
+fn journal_bytes(ward: &Ward) -> Vec<u8> {
+    let files = std::fs::read_dir(ward._dir.path().join("log")).unwrap();
+    files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+/// The last entry, as it is stored.
+fn last_sealed(ward: &Ward) -> SealedFrame {
+    let last = ward.log.read(ward.log.head().position).unwrap();
+    match Entry::from_bytes(last.kind.code(), &last.body) {
+        Ok(Entry::SealedFrame(sealed)) => sealed,
+        other => panic!("expected a sealed frame, found {other:?}"),
+    }
+}
+
+/// A ledger that absorbs the journal with these keys, and the windows that it closes.
+fn absorbed(ward: &Ward, bodies: BodySeal) -> (Ledger, Vec<WindowContents>) {
+    let mut ledger = Ledger::new(LedgerConfig { bodies, ..ledger_config() });
+    let (mut closed, mut entries) = (Vec::new(), ward.log.iter_from(1));
+    while let Some(found) = entries.next() {
+        let (position, entry) = found.unwrap();
+        let (in_group, time) = (entries.in_group(), entry.time);
+        let place = EntryPlace { salt: in_group.salt, index: in_group.index(position), time };
+        let entry = Entry::from_bytes(entry.kind.code(), &entry.body).unwrap();
+        let placed = Placed { position: Position(position), time: at(time), place };
+        closed.extend(ledger.absorb_stored(&entry, placed).unwrap());
+    }
+    (ledger, closed)
+}
+
+#[test]
+fn a_reading_stands_nowhere_in_the_journal_and_opens_with_its_key() {
+    let mut ward = Ward::open();
+    let item = ward.frame_item(1);
+    let Item::Frame { frame, .. } = &item else { panic!("a frame") };
+    let plain = frame.stored().as_bytes().clone();
+    assert!(matches!(ward.submit(item), Answer::FrameStored));
+    let (readings, bytes) = (&plain[wire::HEADER_BYTES..], journal_bytes(&ward));
+    assert!(!contains(&bytes, readings), "in the clear");
+    let sealed = last_sealed(&ward);
+    assert!(contains(&bytes, sealed.sealed()));
+    let Entry::Frame(opened) = ward.entry(Position(ward.log.head().position)) else {
+        panic!("it opens")
+    };
+    assert_eq!(opened.frame().as_bytes(), &plain);
+}
+
+/// The group is begun, filled and given up, as one that is torn; the same frame then goes into the
+/// next one at the same place.
+#[test]
+fn a_group_that_is_written_again_seals_the_same_frame_to_other_bytes() {
+    let mut ward = Ward::open();
+    let item = ward.frame_item(1);
+    let Item::Frame { gateway, key, frame, measured } = &item else { panic!("a frame") };
+    let entry = wire::FrameEntry::new(gateway.clone(), key.clone(), frame);
+    let mut writer = super::super::bodies::BodyWriter::new(body_seal());
+    let mut sealed = || {
+        let group = ward.log.builder(ward.now);
+        let place = EntryPlace { salt: *group.salt().unwrap(), index: 0, time: ward.now };
+        let mut record = Vec::new();
+        writer.write((&entry, *measured), &place, &mut record).unwrap();
+        (place.salt, record)
+    };
+    let (first, second) = (sealed(), sealed());
+    assert_ne!(first.0, second.0, "a salt of its own");
+    assert_eq!(first.1.len(), second.1.len());
+    let clear = first.1.len() - 16 - (entry.frame().as_bytes().len() - wire::HEADER_BYTES);
+    assert_eq!(first.1[..clear], second.1[..clear]);
+    assert_ne!(first.1[clear..], second.1[clear..]);
+}
+
+#[test]
+fn with_its_keys_a_journal_makes_the_same_state_and_without_them_all_but_digests() {
+    let mut ward = Ward::open();
+    ward.next_frame();
+    ward.next_frame();
+    let live = ward.close();
+    ward.next_frame();
+    let (ledger, closed) = absorbed(&ward, body_seal());
+    assert_eq!(closed[0].claims, live.contents.claims);
+    assert_eq!(ledger.freeze().to_bytes(), ward.ledger().freeze().to_bytes());
+
+    // No key at all: as after the key folder was lost, or a patient was erased.
+    let (ledger, closed) = absorbed(&ward, BodySeal::keyless([5; 16]));
+    let without = |claims: &[model::Claim]| -> Vec<_> {
+        let digest = model::Digest([0; 31]);
+        claims.iter().map(|claim| model::Claim { digest, ..claim.clone() }).collect()
+    };
+    assert_eq!(without(&closed[0].claims), without(&live.contents.claims));
+    assert_ne!(closed[0].claims, live.contents.claims, "the digest is of what is stored");
+    let (live, blind) = (ward.admission.view(), view::LedgerView::of_durable(&ledger));
+    assert_eq!((blind.status(), blind.marks(&gateway())), (live.status(), live.marks(&gateway())));
+}
+
+#[test]
+fn a_frame_whose_key_cannot_be_had_is_refused_and_nothing_else_is() {
+    let mut ward = Ward::open();
+    let ledger = absorbed(&ward, BodySeal::keyless([5; 16])).0;
+    ward.admission = LedgerAdmission::new(ledger, ward.delivered.clone(), 0);
+    let refused = ward.frame(1);
+    assert!(matches!(refused, Answer::Refused(_)), "{refused:?}");
+    let answer = ward.request(1, &practitioner_key());
+    assert!(matches!(answer, Answer::AccessDecided { .. }), "{answer:?}");
+}
