@@ -193,11 +193,10 @@ impl Objects {
     /// [`ArchiveError`] if the store does not answer, or it does not continue the row.
     pub async fn next_manifest(&self, chain: &mut Chain) -> Result<Option<Manifest>, ArchiveError> {
         let name = ObjectName::Manifest(chain.number() + 1);
-        match self.small(name, Manifest::BYTES_MAX).await? {
-            Some(bytes) => return chain.take(&bytes).map(Some),
-            // The end, unless there is one behind it.
-            None => {}
+        if let Some(bytes) = self.small(name, Manifest::BYTES_MAX).await? {
+            return chain.take(&bytes).map(Some);
         }
+        // The end, unless there is one behind it.
         match self.length(ObjectName::Manifest(chain.number() + 2)).await? {
             Some(_) => Err(ArchiveError::Missing { object: name.to_string() }),
             None => Ok(None),

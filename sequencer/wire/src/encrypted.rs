@@ -10,7 +10,7 @@ use model::Signal;
 use crate::columns::take_array;
 use crate::header::{BOUND_BYTES, ENCRYPTION_BYTES, HEADER_BYTES, NONCE_BYTES};
 use crate::limits::FRAME_BYTES_MAX;
-use crate::{DecodeError, DeviceTime, Frame, FrameError, FrameHeader};
+use crate::{DecodeError, Frame, FrameError, FrameHeader};
 
 /// The parts of a frame with an encrypted body.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -238,7 +238,7 @@ impl Frame {
         if self.header.count == 1 && last != 0 {
             return Err(FrameError::Order { index: 0 });
         }
-        let last = self.header.start.micros().checked_add(last).unwrap_or(u64::MAX);
+        let last = self.header.start.micros().saturating_add(last);
         Ok(DeviceTime::from_micros(last)?)
     }
 
