@@ -263,8 +263,11 @@ pub fn compare<M: Medium>(
         Ok((number, tag)) => {
             // The first eight bytes tell two histories apart; all 32 are read to show them.
             let same = u64::from_le_bytes(head_of(&remembered.journal_hash)) == tag;
-            let in_term =
-                remembered.term.is_none_or(|term| term_of(reader, number).ok() == Some(term));
+            // What cannot be read says nothing: neither that it holds nor that it is another's.
+            let in_term = match remembered.term {
+                Some(term) => term_of(reader, number)? == term,
+                None => true,
+            };
             if same && in_term {
                 return Ok(Comparison::Holds);
             }

@@ -9,7 +9,10 @@ use serde_json::Value;
 use crate::support::Site;
 
 fn sequencer(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sequencer")).args(args).output().unwrap()
+    let mut program = Command::new(env!("CARGO_BIN_EXE_sequencer"));
+    // What the machine itself may have of an account.
+    let program = program.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+    program.args(args).output().unwrap()
 }
 
 #[track_caller]
@@ -83,6 +86,15 @@ async fn a_stopped_nodes_files_are_pushed_verified_and_fetched_by_command() {
     std::fs::remove_file(to.join("00000002.log")).unwrap();
     object(&archive(&["fetch", "--to", &to_text, "--file", "2"]), 1);
     assert!(!to.join("00000002.log").exists(), "half a file is none");
+    let journal = site.layout.journal().display().to_string();
+    let error = object(&archive(&["fetch", "--to", &journal]), 2);
+    assert!(error.as_str().unwrap().contains("leave --to out"), "{error}");
+    // Emptied, or another disk in its place: what was archived before is missed.
+    std::fs::remove_dir_all(site.beside("archive")).unwrap();
+    for command in ["verify", "push"] {
+        let error = object(&archive(&[command]), 1);
+        assert!(error.as_str().unwrap().contains("reach manifest 1"), "{error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -112,6 +124,27 @@ async fn a_check_an_inspection_and_a_backup_know_what_is_in_the_archive_alone() 
     let taken = object(&sequencer(&["backup", &backup, "--json", "--dir", &dir, "--rate", "0"]), 0);
     let relies_on = taken["relies_on"].as_array().unwrap();
     assert_eq!(relies_on.iter().map(|name| name.as_str().unwrap()).collect::<Vec<_>>(), names);
+
+    assert!(!site.beside("backup/node/archived").exists());
+    // A backup asks nothing of the archive, and has no need of what opens it.
+    let place = std::mem::replace(&mut site.config.archive.url, "s3://vitals/ward".into());
+    write_config(&site);
+    let backup = site.beside("second").display().to_string();
+    object(&sequencer(&["backup", &backup, "--json", "--dir", &dir, "--rate", "0"]), 0);
+    let checked = sequencer(&["journal", "check", "--dir", &dir]);
+    let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert_eq!(checked.status.code(), Some(1), "{said}");
+    assert!(said.contains("AWS_ACCESS_KEY_ID") && said.contains("00000001.log"), "{said}");
+    site.config.archive.url = place;
+    write_config(&site);
+    // Back again, and nothing but what was put away.
+    let fetched = object(&sequencer(&["archive", "fetch", "--json", "--dir", &dir]), 0);
+    assert_eq!(fetched["files"].as_array().unwrap().len(), 2);
+    let status = object(&sequencer(&["archive", "status", "--json", "--dir", &dir]), 0);
+    assert_eq!((&status["here"], &status["there_alone"]), (&3.into(), &0.into()), "{status}");
+    for file in [1, 2] {
+        std::fs::remove_file(log_file(&site, file)).unwrap();
+    }
 
     site.config.archive.url = "off".into();
     write_config(&site);

@@ -1,6 +1,6 @@
 //! A store that fails: nothing is believed to be there that is not, and it goes on once it answers.
 
-use archive::{ArchiveError, Archiver, Expected, ObjectName, verify};
+use archive::{ArchiveError, Archiver, Expected, ObjectName, PublicFile, verify};
 use journal::fault::FaultMedium;
 use journal::{FileName, Medium as _};
 
@@ -60,6 +60,24 @@ async fn a_manifest_whose_answer_was_lost_is_known_again_although_more_waits() {
         verify(&objects, GENESIS.journal_hash, &Expected::default(), |_| ()).await.expect("read");
     assert_eq!((verified.files, verified.wrong), (log.head().file - 1, 0));
     assert_eq!((verified.manifests, verified.batches), (3, 2));
+}
+
+#[tokio::test]
+async fn a_batch_object_that_is_damaged_before_its_manifest_is_put_again() {
+    use object_store::{ObjectStoreExt as _, PutPayload};
+    let (store, objects) = memory();
+    let (_, log) = journal();
+    let file = &batches(1..2)[0];
+    let name = path(ObjectName::Batch(*blake3::hash(&file.bytes).as_bytes()));
+    for damaged in [&b""[..], &[7; 50], &[1; 49]] {
+        store.put(&name, PutPayload::from(damaged.to_vec())).await.expect("put");
+        let mut archiver_of = archiver(&objects, &log).await;
+        let next = archiver_of.chain().last_batch() + 1;
+        let files = (next..next + 1).map(|batch| PublicFile { batch, ..file.clone() }).collect();
+        archiver_of.push(files).await.expect("put again");
+        let found = store.get(&name).await.expect("there").bytes().await.expect("read");
+        assert_eq!(found.to_vec(), file.bytes);
+    }
 }
 
 #[tokio::test]

@@ -21,11 +21,12 @@ pub(crate) enum ArchiveCommand {
     /// Archives what a stopped node left, sealed files and settled batches; nothing is removed
     /// here. A node that runs archives by itself.
     Push(ArchiveArgs),
-    /// Writes files of the journal from the archive to a folder, each held against its hash. To
-    /// have one back, fetch it to the folder journal/ of the stopped node.
+    /// Brings the files that a stopped node has put away back into its journal, each held against
+    /// its hash; with --to writes what the archive has to another folder.
     Fetch(FetchArgs),
-    /// Reads everything that the manifests name, and holds it against its hash. Ends with 1 if an
-    /// object is missing or has other bytes.
+    /// Reads everything that the manifests name, and all that this node has put away, and holds it
+    /// against its hash. Ends with 1 if an object is missing or has other bytes, or if it is
+    /// another place than the one that this node remembers.
     Verify(ArchiveArgs),
 }
 
@@ -37,14 +38,14 @@ pub(crate) struct ArchiveArgs {
 
 #[derive(Args)]
 pub(crate) struct FetchArgs {
-    /// Where the files are written; what is there already stays.
+    /// Where the files are written, instead of the node's own journal; what is there already stays.
     #[arg(long, value_name = "DIR")]
-    to: PathBuf,
+    to: Option<PathBuf>,
     /// This file of the journal alone, by its number.
     #[arg(long, value_name = "N", conflicts_with = "batches")]
     file: Option<u64>,
     /// Public batch files instead, as `auditor verify --data` reads them.
-    #[arg(long)]
+    #[arg(long, requires = "to")]
     batches: bool,
     #[command(flatten)]
     asked: Asked,
@@ -66,7 +67,9 @@ fn open(asked: &Asked) -> Outcome<ArchiveOf> {
 
 fn archive_failed(error: OfflineError) -> Failure {
     match error {
-        OfflineError::Off { .. } | OfflineError::NoFile { .. } => usage(error),
+        OfflineError::Off { .. }
+        | OfflineError::NoFile { .. }
+        | OfflineError::OwnJournal { .. } => usage(error),
         OfflineError::Survey(SurveyError::Absent { .. } | SurveyError::Locked { .. })
         | OfflineError::Archive(archive::ArchiveError::Object(_)) => unavailable(error),
         error => failed(error),
@@ -116,9 +119,10 @@ fn push(asked: &Asked) -> Outcome {
 fn fetch(args: &FetchArgs) -> Outcome {
     let FetchArgs { to, file, batches, asked } = args;
     let (archive, runtime) = (open(asked)?, runtime()?);
-    let fetched = match batches {
-        true => runtime.block_on(archive.fetch_batches(to)),
-        false => runtime.block_on(archive.fetch(*file, to)),
+    let fetched = match to {
+        None => runtime.block_on(archive.bring_back(*file)),
+        Some(to) if *batches => runtime.block_on(archive.fetch_batches(to)),
+        Some(to) => runtime.block_on(archive.fetch(*file, to)),
     };
     let fetched = fetched.map_err(archive_failed)?;
     let line =
@@ -134,7 +138,8 @@ fn fetch(args: &FetchArgs) -> Outcome {
 }
 
 fn verify(asked: &Asked) -> Outcome {
-    let verified = runtime()?.block_on(open(asked)?.verify()).map_err(archive_failed)?;
+    let end = end(&Layout::new(&asked.node.dir))?;
+    let verified = runtime()?.block_on(open(asked)?.verify(end)).map_err(archive_failed)?;
     let Verified { manifests, files, batches, bytes, wrong, findings } = verified;
     let mut lines = vec![format!(
         "{manifests} manifests: {files} files of the journal, {batches} batches, {bytes} bytes"

@@ -220,6 +220,12 @@ fn text_of_restore(layout: &Layout, restored: &RestoredFolder) -> String {
         "if a batch was settled after {taken}, nothing joins this folder to the contract: what is \
          settled cannot be given up (docs/keys.md)"
     ));
+    lines.push(
+        "an archive (`[archive]`) may hold more than the backup: `sequencer archive status` says up \
+         to which group, and `sequencer archive fetch --to DIR` writes it, before the loss is \
+         accepted"
+            .to_owned(),
+    );
     lines.push(format!(
         "what was acknowledged after the backup is not in it: a node that is started here takes \
          nothing in, and keeps the receipts that it is shown. Start it, wait until gateways and \

@@ -35,7 +35,7 @@ pub(crate) struct InspectArgs {
 pub(crate) fn inspect(args: &InspectArgs) -> Outcome {
     let InspectArgs { asked, group, position, bodies } = args;
     let layout = Layout::new(&asked.node.dir);
-    let archive = reads_of(&layout).map_err(failed)?;
+    let archive = Some(reads_of(&layout));
     let inspected = Inspected::open(&layout.journal(), end(&layout)?, archive);
     let inspected = inspected.map_err(inspect_failed)?;
     match (group, position) {

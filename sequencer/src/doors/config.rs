@@ -194,7 +194,7 @@ impl Config {
             return Err(ConfigError::Value { key: "prover.setup", expected, found });
         }
         self.prover.elsewhere()?;
-        self.archive.place()?;
+        self.archive.check(self.journal.file_bytes_max)?;
         // A certificate without a name is one that no client accepts.
         if self.ingest.server_names.is_empty() {
             let expected = "at least one name".into();

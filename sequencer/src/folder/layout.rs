@@ -75,6 +75,8 @@ places! {
     snapshots = "snapshots";
     /// Where archived files are kept while they are read; nothing in it has a name for long.
     archived = "archived";
+    /// The last manifest of the archive: see `folder::archive_mark`.
+    archive_mark = "archive.mark";
     /// How far the journal was, beside it: see `folder::witness`.
     witness = "head.witness";
     /// What the node believes of the machine's clocks: see `folder::believed`.

@@ -1,5 +1,6 @@
 //! The node's folder on disk: where what stands, secrets, certificates, batches and outbox.
 
+pub mod archive_mark;
 pub mod authority;
 pub mod backup;
 pub mod believed;

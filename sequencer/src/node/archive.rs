@@ -1,15 +1,17 @@
 //! Opens the archive of a node, so that its journal is read there too.
 
-use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::{fmt, io};
 
-use archive::{Fetcher, Objects, PlaceError, PublicFile, Room};
-use journal::{Archive, FileName};
-use model::BatchNumber;
+use archive::{Beginning, Fetcher, Known, ObjectName, Objects, PlaceError, PublicFile, Room};
+use journal::{Archive, ArchivedFile, FetchError};
+use model::{BatchNumber, with_causes};
 use thiserror::Error;
 
 use crate::disk::{FileSystems, FreeSpace};
 use crate::doors::config::{Config, ConfigError};
+use crate::folder::archive_mark::ArchiveMark;
+use crate::folder::checked::CheckedError;
 use crate::folder::layout::Layout;
 use crate::folder::store::{Store, StoreError};
 
@@ -65,17 +67,69 @@ impl OpenedArchive {
     }
 }
 
-/// The archive of a folder, as its own configuration says, for whoever only reads its journal, if
-/// any of that is there; `None` where all of it is here.
-///
-/// # Errors
-/// [`ArchiveSetupError`].
-pub fn reads_of(layout: &Layout) -> Result<Option<Arc<dyn Archive>>, ArchiveSetupError> {
-    if !has_archived(layout) || !layout.config().exists() {
-        return Ok(None);
+/// The archive of a folder, as its own configuration says, for whoever only reads its journal.
+/// Nothing is opened, no credentials are asked for and no folder is made before a file is read
+/// there.
+pub fn reads_of(layout: &Layout) -> Arc<dyn Archive> {
+    Arc::new(WhenRead { layout: layout.clone(), opened: OnceLock::new() })
+}
+
+/// Opened by the first read; what that found stays.
+struct WhenRead {
+    layout: Layout,
+    opened: OnceLock<Result<Option<OpenedArchive>, String>>,
+}
+
+impl fmt::Debug for WhenRead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WhenRead")
     }
-    let config = Config::read(&layout.config())?;
-    Ok(OpenedArchive::open(layout, &config)?.map(|opened| opened.reads()))
+}
+
+impl WhenRead {
+    fn open(&self) -> Result<Option<OpenedArchive>, String> {
+        if !self.layout.config().exists() {
+            return Ok(None);
+        }
+        let config = Config::read(&self.layout.config()).map_err(|error| with_causes(&error))?;
+        OpenedArchive::open(&self.layout, &config).map_err(|error| with_causes(&error))
+    }
+}
+
+impl Archive for WhenRead {
+    fn read_at(
+        &self,
+        file: &ArchivedFile,
+        offset: u64,
+        bytes: &mut [u8],
+    ) -> Result<(), FetchError> {
+        match self.opened.get_or_init(|| self.open()) {
+            Ok(Some(opened)) => opened.fetcher.read_at(file, offset, bytes),
+            Ok(None) => Err(FetchError::NoArchive { file: file.file }),
+            Err(why) => {
+                let object = ObjectName::Log(file.digest).to_string();
+                Err(FetchError::Unavailable { file: file.file, object, source: why.clone().into() })
+            }
+        }
+    }
+}
+
+/// What the archive is held against: the deployment's, and as far as the folder's mark says.
+pub(super) fn beginning(layout: &Layout, genesis: [u8; 32]) -> Result<Beginning, CheckedError> {
+    let mark = ArchiveMark::read(&layout.archive_mark())?;
+    let known = mark.filter(|mark| mark.genesis == genesis);
+    let known = known.map(|ArchiveMark { number, hash, .. }| Known { number, hash });
+    Ok(Beginning { genesis, known })
+}
+
+/// Remembers how far an archive is.
+pub(super) fn remember(
+    layout: &Layout,
+    genesis: [u8; 32],
+    last: Option<Known>,
+) -> Result<(), CheckedError> {
+    let Some(Known { number, hash }) = last else { return Ok(()) };
+    ArchiveMark { genesis, number, hash }.write(&layout.archive_mark())
 }
 
 /// Public files of the settled batches behind this one, the first few.
@@ -101,14 +155,4 @@ pub(super) fn settled_files(store: &Store, last: u64) -> Result<Vec<PublicFile>,
         }
     }
     Ok(files)
-}
-
-/// Whether a file of the journal is in an archive and no longer here.
-fn has_archived(layout: &Layout) -> bool {
-    let Ok(entries) = std::fs::read_dir(layout.journal()) else { return false };
-    let is_stub = |entry: io::Result<std::fs::DirEntry>| {
-        let name = entry.ok()?.file_name();
-        Some(matches!(FileName::parse(name.to_str()?)?, FileName::Archived(_)))
-    };
-    entries.into_iter().any(|entry| is_stub(entry) == Some(true))
 }

@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use archive::{
-    ArchiveError, Archiver, BatchEntry, Chain, Digest, FileEntry, Manifest, ObjectName, Objects,
-    Verified,
+    ArchiveError, Archiver, BatchEntry, Beginning, Chain, Digest, Expected, FileEntry, Manifest,
+    ObjectName, Objects, Verified,
 };
 use files::Audience;
 use journal::{
@@ -14,9 +14,10 @@ use journal::{
 use l1_contracts::{Deployment, DeploymentError};
 use thiserror::Error;
 
-use super::archive::{ArchiveSetupError, settled_files};
+use super::archive::{ArchiveSetupError, beginning, remember, settled_files};
 use super::survey::{self, SurveyError};
 use crate::doors::config::Config;
+use crate::folder::checked::CheckedError;
 use crate::folder::layout::Layout;
 use crate::folder::store::{Store, StoreError};
 
@@ -59,6 +60,18 @@ pub enum OfflineError {
         path: PathBuf,
         /// Why not.
         source: io::Error,
+    },
+    /// The mark of the archive cannot be read or written.
+    #[error(transparent)]
+    Mark(#[from] CheckedError),
+    /// Files would go into a node's own journal by another way than its own.
+    #[error(
+        "expected another folder than a node's journal in {path}: to have files back there, leave \
+         --to out"
+    )]
+    OwnJournal {
+        /// The folder.
+        path: PathBuf,
     },
     /// The archive has no such file.
     #[error("expected {} in the archive, found none: it is not archived yet", FileName::Log(*file))]
@@ -138,10 +151,7 @@ impl ArchiveOf {
     /// # Errors
     /// [`OfflineError`].
     pub async fn status(&self, end: Option<ViewEnd>) -> Result<ArchiveStatus, OfflineError> {
-        let view = FolderView::new(&self.layout.journal(), end);
-        let genesis = Genesis { log_id: [0; 16], journal_hash: self.genesis };
-        let none = Salts::new(|| Err(io::ErrorKind::Unsupported.into()));
-        let (log, _) = Log::open(view, genesis, none)?;
+        let log = self.view(end)?;
         let mut status = ArchiveStatus::default();
         let chain = self
             .manifests(|manifest| {
@@ -171,19 +181,50 @@ impl ArchiveOf {
         let (log, _) = survey::open(&self.layout, self.genesis)?;
         let store = Store::open(&self.layout.store())?;
         let reader: Reader<_> = log.reader();
-        let mut archiver = Archiver::open(self.objects.clone(), reader, self.genesis).await?;
+        let beginning = self.beginning()?;
+        let mut archiver = Archiver::open(self.objects.clone(), reader, beginning).await?;
         let mut all = archive::Pushed::default();
         loop {
             let batches = settled_files(&store, archiver.chain().last_batch())?;
-            let Some(pushed) = archiver.push(batches).await? else { return Ok(all) };
+            let pushed = archiver.push(batches).await?;
+            remember(&self.layout, self.genesis, archiver.chain().last())?;
+            let Some(pushed) = pushed else { return Ok(all) };
             all.files += pushed.files;
             all.batches += pushed.batches;
             all.bytes += pushed.bytes;
         }
     }
 
-    /// Writes files of the journal, or one, to a folder, each held against its hash; one that is
-    /// there already stays.
+    fn beginning(&self) -> Result<Beginning, OfflineError> {
+        Ok(beginning(&self.layout, self.genesis)?)
+    }
+
+    /// Brings files back into the journal of a stopped node, or one: those that it has put away, by
+    /// the hash that stands for each. Nothing else that the archive may have: of a journal that was
+    /// restored, later files would lie behind one that is not sealed.
+    ///
+    /// # Errors
+    /// [`OfflineError`]; what was brought back before is whole.
+    pub async fn bring_back(&self, file: Option<u64>) -> Result<Vec<FetchedFile>, OfflineError> {
+        // Locked until it is done: a node that starts meanwhile would find half of it.
+        let (log, _) = survey::open(&self.layout, self.genesis)?;
+        let away = log.reader().archived_files()?.into_iter();
+        let away: Vec<_> = away.filter(|one| file.is_none_or(|file| file == one.file)).collect();
+        if let (Some(file), true) = (file, away.is_empty()) {
+            return Err(OfflineError::NoFile { file });
+        }
+        let mut fetched = Vec::new();
+        for one in away {
+            let path = self.layout.journal().join(FileName::Log(one.file).to_string());
+            let digest = Digest { bytes: one.length, blake3: one.digest };
+            fetched.extend(self.write(ObjectName::Log(one.digest), digest, path).await?);
+        }
+        drop(log);
+        Ok(fetched)
+    }
+
+    /// Writes files of the journal, or one, to a folder that is no node's journal, each held
+    /// against its hash; one that is there already stays.
     ///
     /// # Errors
     /// [`OfflineError`]; what was written before is whole.
@@ -202,6 +243,10 @@ impl ArchiveOf {
             return Err(OfflineError::NoFile { file });
         }
         make_folder(to)?;
+        // Another node's as well: its lock stands there.
+        if to.join("lock").exists() {
+            return Err(OfflineError::OwnJournal { path: to.into() });
+        }
         let mut fetched = Vec::new();
         for entry in wanted {
             let path = to.join(FileName::Log(entry.file).to_string());
@@ -261,12 +306,24 @@ impl ArchiveOf {
         Ok(Some(FetchedFile { bytes: digest.bytes, path }))
     }
 
-    /// Reads everything that the manifests name, and holds it against its hash.
+    /// Reads everything that the manifests name and all that this folder has put away, and holds
+    /// it against its hash; beside a node that runs or not.
     ///
     /// # Errors
-    /// [`OfflineError`] if the archive does not answer, or its manifests do not hold.
-    pub async fn verify(&self) -> Result<Verified, OfflineError> {
-        Ok(archive::verify(&self.objects, self.genesis, |_| ()).await?)
+    /// [`OfflineError`] if the archive does not answer, its manifests do not hold, or it is another
+    /// place than the one that this folder remembers.
+    pub async fn verify(&self, end: Option<ViewEnd>) -> Result<Verified, OfflineError> {
+        let files = self.view(end)?.reader().archived_files()?;
+        let expected = Expected { known: self.beginning()?.known, files };
+        Ok(archive::verify(&self.objects, self.genesis, &expected, |_| ()).await?)
+    }
+
+    /// The journal for a look, beside whoever writes it.
+    fn view(&self, end: Option<ViewEnd>) -> Result<Log<FolderView>, OfflineError> {
+        let view = FolderView::new(&self.layout.journal(), end);
+        let genesis = Genesis { log_id: [0; 16], journal_hash: self.genesis };
+        let none = Salts::new(|| Err(io::ErrorKind::Unsupported.into()));
+        Ok(Log::open(view, genesis, none)?.0)
     }
 }
 

@@ -220,11 +220,7 @@ pub(super) fn open_shortened_journal(
 /// With the archive that the folder's own configuration names.
 fn find_stopped_journal(layout: &Layout, edge: &Edge) -> Result<(FileMedium, Genesis), NodeError> {
     let (medium, genesis) = find_journal(layout, edge)?;
-    let medium = match reads_of(layout)? {
-        Some(archive) => medium.with_archive(archive),
-        None => medium,
-    };
-    Ok((medium, genesis))
+    Ok((medium.with_archive(reads_of(layout)), genesis))
 }
 
 fn find_journal(layout: &Layout, edge: &Edge) -> Result<(FileMedium, Genesis), NodeError> {

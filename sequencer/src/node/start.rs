@@ -10,7 +10,7 @@ use model::Clock;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
-use super::archiving::{self, Archiving};
+use super::archiving::{self, Archiving, Keep};
 use super::backup::Pinner;
 use super::blocking::Blocking;
 use super::certificates::CertificateCount;
@@ -109,8 +109,11 @@ pub(super) fn start_archiving(opened: &Opened, core: &Core, common: &Common) -> 
         store: opened.store.clone(),
         snapshots: core.replay.snapshots.clone(),
         every: Duration::from_millis(section.every_ms),
-        keep_local: Duration::from_millis(section.keep_local_ms),
-        keep_local_bytes: section.keep_local_bytes,
+        keep: Keep {
+            age: Duration::from_millis(section.keep_local_ms),
+            bytes: section.keep_local_bytes,
+            fetched: section.cache_bytes,
+        },
         clock: common.clock.clone(),
         watched: common.watched.clone(),
         blocking: Blocking::default(),

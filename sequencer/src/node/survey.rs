@@ -9,7 +9,7 @@ use model::Position;
 use thiserror::Error;
 use wire::{Entry, FrameError, GapEntry};
 
-use super::archive::{ArchiveSetupError, reads_of};
+use super::archive::reads_of;
 use super::frame_index::IndexSays;
 use super::head::{HeadError, behind_backup, witness, witness_is_missing};
 use super::recover::{RecoverError, absorb_next};
@@ -73,9 +73,6 @@ pub enum SurveyError {
     /// The folder cannot be opened.
     #[error("the journal's folder does not open")]
     Medium(#[source] MediumError),
-    /// The archive cannot be used, whether or not it answers.
-    #[error(transparent)]
-    Archive(#[from] ArchiveSetupError),
     /// Which deployment it is of cannot be told.
     #[error("the deployment of the journal cannot be told")]
     Deployment(#[from] DeploymentError),
@@ -268,10 +265,28 @@ pub fn check_version(layout: &Layout) -> Result<(), SurveyError> {
     }
 }
 
+/// What becomes of reads of files that are in the archive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Archived {
+    /// They are fetched.
+    Fetched,
+    /// They fail: nothing is asked of anybody else, and nothing written.
+    NotRead,
+}
+
 /// Opens the journal as it stands and locks it; nothing of it is changed.
 pub(super) fn open(
     layout: &Layout,
     journal_hash: [u8; 32],
+) -> Result<(Log<FileMedium>, journal::Recovery), SurveyError> {
+    open_with(layout, journal_hash, Archived::Fetched)
+}
+
+/// As [`open`], with or without the archive.
+pub(super) fn open_with(
+    layout: &Layout,
+    journal_hash: [u8; 32],
+    archived: Archived,
 ) -> Result<(Log<FileMedium>, journal::Recovery), SurveyError> {
     old_journal::refuse(layout)?;
     let path = layout.journal();
@@ -283,9 +298,9 @@ pub(super) fn open(
         MediumError::Locked { path } => SurveyError::Locked { path },
         error => SurveyError::Medium(error),
     })?;
-    let medium = match reads_of(layout)? {
-        Some(archive) => medium.with_archive(archive),
-        None => medium,
+    let medium = match archived {
+        Archived::Fetched => medium.with_archive(reads_of(layout)),
+        Archived::NotRead => medium,
     };
     // The identity is the file's own: what is given here counts for a new one only.
     let genesis = Genesis { log_id: [0; 16], journal_hash };

@@ -153,6 +153,13 @@ pub enum AgainError {
     },
 }
 
+impl AgainError {
+    /// Whether the archive does not give the group: everything else is served.
+    pub fn is_of_archive(&self) -> bool {
+        matches!(self, AgainError::Journal(ReadError::Archived(_)))
+    }
+}
+
 impl ReceiptHub {
     /// Signs with `key` for the deployment `scope`, and reads groups again from `journal`.
     pub fn new<M: Medium>(

@@ -2,6 +2,8 @@
 
 use archive::{Access, CacheLimits, Place};
 
+use l1_contracts::HttpUrl;
+
 use super::ConfigError;
 use super::sections::ArchiveSection;
 
@@ -23,10 +25,38 @@ impl ArchiveSection {
         place.map(Some)
     }
 
+    /// Checks what no range can say: that an archive can be read with what is configured.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`].
+    pub(super) fn check(&self, file_bytes_max: u64) -> Result<(), ConfigError> {
+        if self.place()?.is_none() {
+            return Ok(());
+        }
+        if self.cache_bytes < file_bytes_max {
+            return Err(ConfigError::Value {
+                key: "archive.cache_bytes",
+                expected: format!("at least {file_bytes_max}, as journal.file_bytes_max"),
+                found: self.cache_bytes.to_string(),
+            });
+        }
+        // Errors of the store name addresses, and whatever stands in them. What is shown of one
+        // hides the rest of it.
+        let is_plain =
+            |url: &HttpUrl| url.to_string() == url.expose().as_str().trim_end_matches('/');
+        if !self.endpoint.as_ref().is_none_or(is_plain) {
+            return Err(ConfigError::Value {
+                key: "archive.endpoint",
+                expected: "https://HOST[:PORT] without user, path or query".into(),
+                found: "another address".into(),
+            });
+        }
+        Ok(())
+    }
+
     /// How a bucket is reached.
     pub fn access(&self) -> Access {
-        let exposed =
-            |url: &l1_contracts::HttpUrl| url.expose().as_str().trim_end_matches('/').to_owned();
+        let exposed = |url: &HttpUrl| url.expose().as_str().trim_end_matches('/').to_owned();
         Access {
             endpoint: self.endpoint.as_ref().map(exposed),
             region: self.region.clone(),

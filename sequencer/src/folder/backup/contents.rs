@@ -46,6 +46,7 @@ pub const CONTENTS: &[Content] = &[
     content("restored.mark", Fate::LeftOut, "is written by each restore"),
     content("proving-keys", Fate::LeftOut, "are made or imported again"),
     content("snapshots", Fate::LeftOut, "are made again from the journal"),
+    content("archive.mark", Fate::LeftOut, "is found again in the archive"),
     content("archived", Fate::LeftOut, "is fetched again from the archive"),
     content("admin.sock", Fate::LeftOut, "is of the running process"),
     content("endpoints.json", Fate::LeftOut, "is of the running process"),

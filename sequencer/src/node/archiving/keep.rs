@@ -7,11 +7,13 @@ use model::Millis;
 
 /// How long files stay, and how much of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Keep {
+pub(in crate::node) struct Keep {
     /// After the last entry of each.
-    pub(super) age: Duration,
+    pub(in crate::node) age: Duration,
     /// Of all that are here and sealed, bytes.
-    pub(super) bytes: u64,
+    pub(in crate::node) bytes: u64,
+    /// Bytes of the longest file that can be fetched again.
+    pub(in crate::node) fetched: u64,
 }
 
 /// What of the journal has to be here.
@@ -28,7 +30,9 @@ pub(super) struct Needed {
 pub(super) fn may_go(local: &[SealedFile], needed: Needed, keep: Keep, now: Millis) -> usize {
     let mut left: u64 = local.iter().map(|file| file.length).sum();
     let goes = |file: &&SealedFile| {
-        let free = file.file < needed.unarchived && file.last_group < needed.from_group;
+        let free = file.file < needed.unarchived
+            && file.last_group < needed.from_group
+            && file.length <= keep.fetched;
         let last = Millis::new(file.last_time).unwrap_or(now);
         let is_old = u128::from(now.since(last)) >= keep.age.as_millis();
         let goes = free && (is_old || left > keep.bytes);
@@ -61,8 +65,13 @@ mod tests {
     }
 
     fn check(needed: (u64, u64), keep: (u64, u64), expected: usize) {
+        check_fetched(needed, keep, (u64::MAX, expected));
+    }
+
+    fn check_fetched(needed: (u64, u64), keep: (u64, u64), (fetched, expected): (u64, usize)) {
         let needed = Needed { unarchived: needed.0, from_group: needed.1 };
-        let keep = Keep { age: Duration::from_millis(keep.0), bytes: keep.1 };
+        let (age, bytes) = (Duration::from_millis(keep.0), keep.1);
+        let keep = Keep { age, bytes, fetched };
         let now = Millis::new(NOW).unwrap();
         assert_eq!(may_go(&local(), needed, keep, now), expected, "{needed:?} {keep:?}");
     }
@@ -89,5 +98,8 @@ mod tests {
         check((u64::MAX, 30), (0, 0), 2);
         check((u64::MAX, 31), (0, 0), 3);
         check((u64::MAX, 0), (0, 0), 0);
+        // A file that could not be fetched any more.
+        check_fetched((u64::MAX, u64::MAX), (0, 0), (9, 0));
+        check_fetched((u64::MAX, u64::MAX), (0, 0), (10, 5));
     }
 }

@@ -20,13 +20,15 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use self::keep::{Keep, Needed, may_go};
-use super::archive::{OpenedArchive, settled_files};
+pub(super) use self::keep::Keep;
+use self::keep::{Needed, may_go};
+use super::archive::{OpenedArchive, beginning, remember, settled_files};
 use super::blocking::Blocking;
 use super::head::{HeadError, Memories};
 use super::snapshots::Snapshots;
 use super::watched::Watched;
 use crate::clock::NodeClock;
+use crate::folder::checked::CheckedError;
 use crate::folder::layout::Layout;
 use crate::folder::store::{Store, StoreError};
 use crate::guard::UnplannedEnd;
@@ -48,6 +50,8 @@ enum RoundError {
     #[error("the journal's files or its snapshots cannot be listed")]
     Files(#[from] io::Error),
     #[error(transparent)]
+    Mark(#[from] CheckedError),
+    #[error(transparent)]
     Panicked(#[from] UnplannedEnd),
 }
 
@@ -57,7 +61,8 @@ impl RoundError {
     }
 }
 
-/// What the stage works with.
+/// What the stage works with. Clones share all of it.
+#[derive(Clone)]
 pub(super) struct Archiving {
     pub(super) archive: OpenedArchive,
     pub(super) journal: Reader<FileMedium>,
@@ -66,8 +71,7 @@ pub(super) struct Archiving {
     pub(super) store: Arc<Store>,
     pub(super) snapshots: Snapshots,
     pub(super) every: Duration,
-    pub(super) keep_local: Duration,
-    pub(super) keep_local_bytes: u64,
+    pub(super) keep: Keep,
     pub(super) clock: Arc<NodeClock>,
     pub(super) watched: Watched,
     pub(super) blocking: Blocking,
@@ -133,47 +137,67 @@ impl Archiving {
     }
 
     async fn round(&self, archiver: &mut Option<Archiver<FileMedium>>) -> Result<(), RoundError> {
-        // A journal that lacks something shall be mended first: what it holds may not stay.
-        if self.watched.hold().is_set() {
+        if self.is_held() {
             return Ok(());
         }
         let archiver = match archiver {
             Some(archiver) => archiver,
             None => {
-                let genesis = statement::journal::genesis(self.edge.scope());
+                let this = self.clone();
+                let beginning = move || beginning(&this.layout, this.genesis());
+                let beginning = self.blocking.run(beginning).await??;
                 let (objects, journal) = (self.archive.objects.clone(), self.journal.clone());
-                archiver.insert(Archiver::open(objects, journal, genesis).await?)
+                archiver.insert(Archiver::open(objects, journal, beginning).await?)
             }
         };
+        self.remember(archiver).await?;
         loop {
-            let waiting = archiver.waiting()?;
-            self.tell_waiting(&waiting)?;
+            let waiting = archiver.waiting().await?;
+            self.tell_waiting(waiting).await?;
             let (store, last) = (Arc::clone(&self.store), archiver.chain().last_batch());
             let batches = self.blocking.run(move || settled_files(&store, last)).await??;
+            if self.is_held() {
+                return Ok(());
+            }
             let Some(pushed) = archiver.push(batches).await? else { break };
+            self.remember(archiver).await?;
             self.tell_pushed(pushed);
         }
-        self.tell_waiting(&[])?;
+        self.tell_waiting(Vec::new()).await?;
         self.put_away(archiver).await
+    }
+
+    /// A journal that lacks something shall be mended first: what it holds may not stay.
+    fn is_held(&self) -> bool {
+        self.watched.hold().is_set()
+    }
+
+    fn genesis(&self) -> [u8; 32] {
+        statement::journal::genesis(self.edge.scope())
+    }
+
+    /// Keeps in the folder how far the archive is: a place without that is another one.
+    async fn remember(&self, archiver: &Archiver<FileMedium>) -> Result<(), RoundError> {
+        let (this, last) = (self.clone(), archiver.chain().last());
+        let keep = move || remember(&this.layout, this.genesis(), last);
+        Ok(self.blocking.run(keep).await??)
     }
 
     /// Removes what may go, one after the other; each is read back from the archive before.
     async fn put_away(&self, archiver: &Archiver<FileMedium>) -> Result<(), RoundError> {
-        let local = self.local()?;
-        let bytes: u64 = local.iter().map(|file| file.length).sum();
-        self.watched.metrics().archive_local_bytes.set(bytes as i64);
-        let from_group = self.needed_from()?;
-        let needed = Needed { unarchived: archiver.chain().next_file(), from_group };
-        let keep = Keep { age: self.keep_local, bytes: self.keep_local_bytes };
-        let count = may_go(&local, needed, keep, self.clock.now());
-        for file in &local[..count] {
+        let (this, unarchived) = (self.clone(), archiver.chain().next_file());
+        for file in self.blocking.run(move || this.may_go(unarchived)).await?? {
             let Some(entry) = archiver.archived(file.file).await? else { break };
             archiver.confirm(&entry).await?;
+            // Whoever showed what the journal lacks may have done so meanwhile.
+            if self.is_held() {
+                break;
+            }
             let (journal, number, digest) = (self.journal.clone(), file.file, entry.digest);
             match self.blocking.run(move || journal.put_away(number, &digest)).await? {
                 Ok(()) => {}
-                // Its index is being written: the next round comes again.
-                Err(PutAwayError::NotIndexed { .. }) => break,
+                // Its index is being written: the next round comes again. What holds a loss stays.
+                Err(PutAwayError::NotIndexed { .. } | PutAwayError::HoldsGap { .. }) => break,
                 Err(error) => return Err(error.into()),
             }
             self.watched.metrics().archive_put_away_total.inc();
@@ -182,12 +206,16 @@ impl Archiving {
         Ok(())
     }
 
-    fn local(&self) -> Result<Vec<SealedFile>, RoundError> {
-        let numbers = self.journal.local_files()?;
-        Ok(numbers
-            .into_iter()
-            .map(|file| self.journal.sealed_file(file))
-            .collect::<Result<_, _>>()?)
+    /// The files that may go, the first ones. Reads the disk.
+    fn may_go(&self, unarchived: u64) -> Result<Vec<SealedFile>, RoundError> {
+        let numbers = self.journal.local_files()?.into_iter();
+        let local = numbers.map(|file| self.journal.sealed_file(file));
+        let mut local = local.collect::<Result<Vec<_>, _>>()?;
+        let bytes: u64 = local.iter().map(|file| file.length).sum();
+        self.watched.metrics().archive_local_bytes.set(bytes as i64);
+        let needed = Needed { unarchived, from_group: self.needed_from()? };
+        local.truncate(may_go(&local, needed, self.keep, self.clock.now()));
+        Ok(local)
     }
 
     /// The first group that has to be here: a start reads from the last snapshot on, from the one
@@ -209,18 +237,18 @@ impl Archiving {
         Ok(first.min(close.unwrap_or(0)).min(gap.unwrap_or(u64::MAX)))
     }
 
-    fn tell_waiting(&self, waiting: &[u64]) -> Result<(), RoundError> {
-        let metrics = self.watched.metrics();
-        metrics.archive_waiting_files.set(waiting.len() as i64);
-        let since = match waiting.first() {
-            None => 0,
-            Some(first) => {
-                let last_time = self.journal.sealed_file(*first)?.last_time;
-                let now = self.clock.now();
-                now.since(Millis::new(last_time).unwrap_or(now))
-            }
-        };
-        metrics.archive_oldest_waiting_seconds.set(since as f64 / 1_000.0);
+    async fn tell_waiting(&self, waiting: Vec<u64>) -> Result<(), RoundError> {
+        let this = self.clone();
+        let since = self.blocking.run(move || {
+            let metrics = this.watched.metrics();
+            metrics.archive_waiting_files.set(waiting.len() as i64);
+            let Some(first) = waiting.first() else { return Ok(0) };
+            let last_time = this.journal.sealed_file(*first)?.last_time;
+            let now = this.clock.now();
+            Ok::<_, PutAwayError>(now.since(Millis::new(last_time).unwrap_or(now)))
+        });
+        let since = since.await??;
+        self.watched.metrics().archive_oldest_waiting_seconds.set(since as f64 / 1_000.0);
         Ok(())
     }
 

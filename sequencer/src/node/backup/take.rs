@@ -308,28 +308,27 @@ impl Taking<'_> {
     /// them and kept is copied as well.
     fn journal(&mut self) -> Result<(), BackupError> {
         let folder = self.layout.journal();
-        let (listed, mut left) = (below(&folder)?, Vec::new());
-        for file in &listed {
-            let extent = match FileName::parse(file) {
+        for file in below(&folder)? {
+            let extent = match FileName::parse(&file) {
                 Some(FileName::Log(number)) if number < self.pin.file => Extent::Whole,
                 Some(FileName::Log(number)) if number == self.pin.file => {
-                    let path = folder.join(file);
+                    let path = folder.join(&file);
                     let length = fs::metadata(&path).map_err(failed("inspected", &path))?.len();
                     Extent::Padded { used: self.pin.end, length }
                 }
                 // Of a file that the copy does not know as one that was left.
                 Some(FileName::Index(number)) if number >= self.pin.file => continue,
-                // What stands for a file that is in the archive.
-                Some(FileName::Index(_) | FileName::Archived(_)) => Extent::Whole,
-                // Made ahead, or begun since.
-                Some(FileName::Log(_) | FileName::Next) => continue,
+                Some(FileName::Index(_)) => Extent::Whole,
+                // Made ahead, or begun since; and what stands for archived files comes last.
+                Some(FileName::Log(_) | FileName::Next | FileName::Archived(_)) => continue,
                 None if file == "lock" => continue,
                 None => Extent::Whole,
             };
             let name = format!("journal/{file}");
             match Name::new(&name) {
-                Some(name) => match self.copies.copy(&folder.join(file), &name, extent) {
-                    Err(error) if is_gone(&error) => left.extend(FileName::parse(file)),
+                Some(name) => match self.copies.copy(&folder.join(&file), &name, extent) {
+                    // It left for the archive, and what stands for it was whole before.
+                    Err(error) if is_gone(&error) => {}
                     copied => drop(copied?),
                 },
                 None => {
@@ -338,20 +337,17 @@ impl Taking<'_> {
                 }
             }
         }
-        self.archived_since(left, &listed)
+        self.stubs(&folder)
     }
 
-    /// What stands for files that left for the archive since they were listed.
-    fn archived_since(
-        &mut self,
-        left: Vec<FileName>,
-        listed: &BTreeSet<String>,
-    ) -> Result<(), BackupError> {
-        for name in left {
-            let FileName::Log(number) = name else { continue };
-            let stub = FileName::Archived(number).to_string();
-            if !listed.contains(&stub) {
-                self.copy_if_there(&format!("journal/{stub}"))?;
+    /// What stands for archived files, listed once more: each is whole before its file goes, so
+    /// that of whatever was gone when it was to be copied the stub is here by now.
+    fn stubs(&mut self, folder: &Path) -> Result<(), BackupError> {
+        for file in below(folder)? {
+            if let Some(FileName::Archived(number)) = FileName::parse(&file)
+                && number < self.pin.file
+            {
+                self.copy_if_there(&format!("journal/{file}"))?;
             }
         }
         Ok(())
@@ -379,7 +375,7 @@ fn is_gone(error: &BackupError) -> bool {
 /// are in the archive alone.
 fn check_copy(to: &BackupFolder, pin: &Pin) -> Result<Vec<ArchivedFile>, BackupError> {
     let copied = Layout::new(&to.node());
-    let (log, _) = survey::open(&copied, pin.genesis)?;
+    let (log, _) = survey::open_with(&copied, pin.genesis, survey::Archived::NotRead)?;
     let (head, archived) = (log.head(), log.reader().archived_files()?);
     drop(log);
     // Opening locks the folder by a file, which is no part of the backup.

@@ -116,7 +116,7 @@ async fn what_left_the_folder_is_found_by_receipts_reads_restarts_and_checks() {
     let status = archive.status(None).await.unwrap();
     assert!(status.there_alone >= 2 && status.waiting == 0, "{status:?}");
     assert_eq!(status.last_batch, settled);
-    let verified = archive.verify().await.unwrap();
+    let verified = archive.verify(None).await.unwrap();
     assert_eq!((verified.wrong, verified.files), (0, status.files));
 }
 
@@ -138,7 +138,7 @@ async fn an_object_that_is_gone_or_changed_is_named_and_the_node_goes_on() {
         let error = model::with_causes(&receipt(&node, position).unwrap_err());
         assert!(error.contains(said) && error.contains(&name), "{error}");
         let archive = ArchiveOf::open(&site.layout).unwrap();
-        assert_eq!(archive.verify().await.unwrap().wrong, 1);
+        assert_eq!(archive.verify(None).await.unwrap().wrong, 1);
     }
     submit(&node, &site, 76..=76).await;
     assert!(receipt(&node, Position(node.core.journal.head().position)).is_ok());

@@ -142,6 +142,8 @@ impl Session {
         self.comparing = true;
         let (hub, holder) = (self.services.hub.clone(), self.peer.holder);
         let frames = std::mem::take(&mut self.again);
+        let place_of = |again: &Again| (again.handle, again.frame.sequence());
+        self.compared_frames = frames.iter().map(place_of).collect();
         // Reading the journal blocks; the connection's task goes on meanwhile.
         self.services.machine.run_blocking(Box::new(move || {
             // A panic is told as an error: the session compares nothing more before this reply.
@@ -152,6 +154,7 @@ impl Session {
 
     pub(super) fn handle_comparison(&mut self, compared: Result<Compared, AgainError>) {
         self.comparing = false;
+        let compared_frames = std::mem::take(&mut self.compared_frames);
         match compared {
             Ok(Compared { equal, receipts, conflicts, unopened }) => {
                 (0..equal).for_each(|_| self.observe(Observed::FrameAgain));
@@ -164,6 +167,13 @@ impl Session {
                     let (position, error) = (position.0, with_causes(&error));
                     tracing::error!(position, error, "a stored frame cannot be compared");
                     self.reject_frames(handle, frame.sequence(), RejectCode::Unavailable);
+                }
+            }
+            // Only for now, perhaps: they come again, and everything else goes on.
+            Err(error) if error.is_of_archive() => {
+                tracing::warn!(error = with_causes(&error), "frames that came again wait");
+                for (handle, from) in compared_frames {
+                    self.reject_frames(handle, from, RejectCode::Unavailable);
                 }
             }
             Err(error) => self.close_unreadable(&error),

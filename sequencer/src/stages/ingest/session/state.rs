@@ -130,6 +130,8 @@ pub(crate) struct Session {
     pub(super) again: Vec<Again>,
     /// Whether a task compares; one at a time, so that a peer cannot fill the pool of tasks.
     pub(super) comparing: bool,
+    /// Those that are being compared.
+    pub(super) compared_frames: Vec<(StreamHandle, Sequence)>,
     /// One after the other, oldest first.
     pub(super) releases: VecDeque<Release>,
     /// Set when it is over: the code that it was closed with, none after a goodbye.
@@ -167,6 +169,7 @@ impl Session {
             vain_operations: 0,
             again: Vec::new(),
             comparing: false,
+            compared_frames: Vec::new(),
             releases: VecDeque::new(),
             ended: None,
         };
