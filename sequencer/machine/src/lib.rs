@@ -62,7 +62,7 @@ mod tests {
     #[tokio::test]
     async fn work_that_blocks_runs_on_another_thread() {
         let (told, tells) = oneshot::channel();
-        let work = move || drop(told.send(std::thread::current().id()));
+        let work = move || told.send(std::thread::current().id()).expect("somebody waits");
         System.run_blocking(Box::new(work));
         assert_ne!(tells.await.unwrap(), std::thread::current().id());
     }
