@@ -5,12 +5,13 @@
 //! opens without it, and says of every group where it stands; what the groups hold is read from the
 //! archive by whoever asks for it. See `docs/journal.md`.
 
-use std::error::Error;
-use std::{fmt, io};
+use std::io;
 
 use crate::file::{FILE_HEADER_BYTES, FileHeader, SEAL_BYTES, Seal, last_sector};
 use crate::record::{array_at, u32_at, u64_at};
-use crate::{FileFault, FileName, FileNumber, Medium, OpenError};
+use crate::{
+    Archive, ArchivedFile, FetchError, FileFault, FileName, FileNumber, Medium, OpenError,
+};
 
 /// Bytes of a stub: two sectors.
 const STUB_BYTES: usize = 1_024;
@@ -19,102 +20,6 @@ const HEADER_AT: usize = 48;
 const SEAL_AT: usize = HEADER_AT + FILE_HEADER_BYTES;
 const RESERVED_AT: usize = SEAL_AT + SEAL_BYTES;
 const CRC_AT: usize = STUB_BYTES - 4;
-
-/// A file of the log that is in an archive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ArchivedFile {
-    /// Which.
-    pub file: FileNumber,
-    /// Its length in bytes.
-    pub length: u64,
-    /// blake3 of all its bytes.
-    pub digest: [u8; 32],
-}
-
-/// Where files are read that are not here any more.
-pub trait Archive: fmt::Debug + Send + Sync + 'static {
-    /// Fills `bytes` from `offset` of a file, all of whose bytes were held against its digest.
-    /// Blocks for as long as fetching the file takes, and in no other reader's way.
-    ///
-    /// # Errors
-    /// [`FetchError`]; never other bytes than the file had.
-    fn read_at(&self, file: &ArchivedFile, offset: u64, bytes: &mut [u8])
-    -> Result<(), FetchError>;
-}
-
-/// Why nothing of an archived file can be read. The log is whole all the same, and every other file
-/// of it is served.
-#[derive(Debug, thiserror::Error)]
-pub enum FetchError {
-    /// Nobody said where the archive is.
-    #[error(
-        "{} is in the archive, and no archive is configured (`[archive] url`)",
-        FileName::Log(*file)
-    )]
-    NoArchive {
-        /// Which file.
-        file: FileNumber,
-    },
-    /// The archive has no such object.
-    #[error(
-        "{}: expected the object {object} in the archive, found none: put it back from a copy",
-        FileName::Log(*file)
-    )]
-    Missing {
-        /// Which file.
-        file: FileNumber,
-        /// The object's name.
-        object: String,
-    },
-    /// The object has other bytes.
-    #[error(
-        "{}: expected the object {object} of {length} bytes with blake3 {}, found other bytes: put \
-         it back from a copy", FileName::Log(*file), hex(expected)
-    )]
-    Damaged {
-        /// Which file.
-        file: FileNumber,
-        /// The object's name.
-        object: String,
-        /// The length of the file.
-        length: u64,
-        /// Its hash.
-        expected: [u8; 32],
-    },
-    /// The archive does not answer, or here is nowhere to keep what it gives.
-    #[error("{}: the object {object} cannot be fetched from the archive", FileName::Log(*file))]
-    Unavailable {
-        /// Which file.
-        file: FileNumber,
-        /// The object's name.
-        object: String,
-        /// Why not.
-        #[source]
-        source: Box<dyn Error + Send + Sync>,
-    },
-    /// As many wait for the archive as may.
-    #[error(
-        "{}: expected at most {most} reads that wait for the archive; come again later",
-        FileName::Log(*file)
-    )]
-    Busy {
-        /// Which file.
-        file: FileNumber,
-        /// How many may.
-        most: usize,
-    },
-}
-
-impl FetchError {
-    /// As the medium hands it on.
-    fn into_io(self) -> io::Error {
-        io::Error::other(self)
-    }
-}
-
-fn hex(hash: &[u8; 32]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// What stands for a file.
 #[derive(Clone, Copy, Debug)]
@@ -224,6 +129,11 @@ pub(crate) fn read_instead<M: Medium>(
     }
 }
 
+/// As the medium hands it on.
+fn as_io(error: FetchError) -> io::Error {
+    io::Error::other(error)
+}
+
 /// Reads of an archived file.
 pub(crate) fn read_at(
     archive: Option<&dyn Archive>,
@@ -232,9 +142,9 @@ pub(crate) fn read_at(
     bytes: &mut [u8],
 ) -> io::Result<()> {
     let Some(archive) = archive else {
-        return Err(FetchError::NoArchive { file: file.file }.into_io());
+        return Err(as_io(FetchError::NoArchive { file: file.file }));
     };
-    archive.read_at(file, offset, bytes).map_err(FetchError::into_io)
+    archive.read_at(file, offset, bytes).map_err(as_io)
 }
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ mod direct;
 mod entry;
 mod error;
 pub mod fault;
+mod fetch;
 mod file;
 mod folder;
 mod head;
@@ -51,13 +52,13 @@ mod scan;
 mod view;
 mod writer;
 
-pub use archived::{Archive, ArchivedFile, FetchError};
 pub use build::GroupBuilder;
 pub use entry::{Entry, EntryKind};
 pub use error::{
     AppendError, Corruption, DurableEvidence, EntryError, FIRST_VERSION, Failure, Fault, FileFault,
     JumpError, NotTaken, OpenError, ReadError,
 };
+pub use fetch::{Archive, ArchivedFile, FetchError};
 pub use file::is_one_file;
 pub use folder::{FileMedium, MediumError};
 pub use head::{Head, Place};

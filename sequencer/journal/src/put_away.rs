@@ -63,7 +63,7 @@ pub enum PutAwayError {
     },
     /// It holds the first group behind numbers that were given up, which says what was lost: that is
     /// asked for at every welcome.
-    #[error("{}: expected no group behind numbers that were given up in it", FileName::Log(*file))]
+    #[error("{}: expected no group in it that says what was lost", FileName::Log(*file))]
     HoldsGap {
         /// Which file.
         file: FileNumber,
