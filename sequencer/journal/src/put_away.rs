@@ -61,8 +61,8 @@ pub enum PutAwayError {
         /// The one that groups go into.
         last: FileNumber,
     },
-    /// It holds the first group behind numbers that were given up, which says what was lost: that is
-    /// asked for at every welcome.
+    /// It holds the first group behind numbers that were given up, which says what was lost. That
+    /// is asked for at every welcome.
     #[error("{}: expected no group in it that says what was lost", FileName::Log(*file))]
     HoldsGap {
         /// Which file.
