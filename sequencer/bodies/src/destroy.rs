@@ -41,10 +41,18 @@ impl BodyKeys {
         let there = keys.kept.keys().filter(|id| patients.contains(&id.patient)).count();
         patients.iter().for_each(|patient| ledger.destroy(*patient, now));
         changing.failed = true;
-        self.places().keep_ledger(&ledger)?;
+        if let Err(error) = self.places().keep_ledger(&ledger) {
+            // Nothing was destroyed if both copies are as they were: then everything goes on.
+            let before = self.held().ledger.clone();
+            let is_as_it_was = |found: &Option<_>| found.as_ref() == Some(&before);
+            let found = self.places().ledgers();
+            changing.failed = !found.is_ok_and(|found| found.iter().all(is_as_it_was));
+            return Err(error);
+        }
         // In memory at once, whatever becomes of the files: nobody opens a body of theirs any more.
         keys.kept.retain(|id, _| !patients.contains(&id.patient));
-        self.hold().replace(ledger.clone(), keys.clone());
+        // What is pending of others stays so: none of it is durable before `keep_all` is done.
+        self.hold().forget(patients, ledger.clone());
         changing.wrapping = self.places().keep_all(&mut ledger, &mut keys)?;
         let copies_until = ledger.copies_until(now);
         self.hold().replace(ledger, keys);

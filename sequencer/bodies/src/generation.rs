@@ -43,6 +43,13 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
+    /// How many there are of each epoch.
+    pub(crate) fn counts(&self) -> BTreeMap<BodyEpoch, u32> {
+        let mut counts: BTreeMap<_, u32> = self.spans.keys().map(|epoch| (*epoch, 0)).collect();
+        self.kept.keys().for_each(|id| *counts.entry(id.epoch).or_default() += 1);
+        counts
+    }
+
     /// Those of some epochs.
     pub(crate) fn of(&self, epochs: &BTreeSet<BodyEpoch>) -> Keys {
         let spans = self.spans.iter().filter(|(epoch, _)| epochs.contains(epoch));
@@ -192,6 +199,7 @@ impl Places {
         for epoch in rewrapped.spans.keys() {
             self.keep_epoch(&next, &rewrapped, *epoch)?;
         }
+        next.count_anew(rewrapped.counts());
         self.keep_ledger(&next)?;
         (*ledger, *keys) = (next, rewrapped);
         self.erase_others(generation)?;

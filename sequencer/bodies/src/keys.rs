@@ -103,8 +103,10 @@ impl BodyKeys {
         for epoch in places.epochs(ledger.generation)? {
             places.take_epoch(&ledger, &wrapping, (epoch, &mut keys))?;
         }
+        check_counts(&ledger, &keys)?;
         let last = keys.spans.keys().last().copied().unwrap_or_default();
         ledger.epochs_begun = ledger.epochs_begun.max(last);
+        ledger.count(&keys.counts());
         places.keep_ledger(&ledger)?;
         if keys.kept.keys().any(|id| ledger.is_destroyed(*id)) {
             // Destroying them was cut short, or an older copy of the folder was put back.
@@ -210,9 +212,12 @@ impl BodyKeys {
             ledger.epochs_begun = last;
             self.places().keep_ledger(&ledger)?;
         }
-        for epoch in epochs {
-            self.places().keep_epoch(&ledger, &keys, epoch)?;
+        for epoch in &epochs {
+            self.places().keep_epoch(&ledger, &keys, *epoch)?;
         }
+        // Behind the files: it never speaks of a key that is not there.
+        ledger.count(&keys.counts());
+        self.places().keep_ledger(&ledger)?;
         let mut held = self.hold();
         held.ledger = ledger;
         held.pending.retain(|id| !pending.contains(id));
@@ -282,6 +287,22 @@ impl BodyKeys {
     }
 }
 
+/// No file of keys is missing, and none is an older one with fewer: another key would be drawn under
+/// the name of one that was lost.
+fn check_counts(ledger: &Ledger, keys: &Keys) -> Result<(), KeyStoreError> {
+    let there = |epoch: BodyEpoch| {
+        let counts = |id: &KeyId| ledger.counts_all() || !ledger.is_destroyed(*id);
+        keys.kept.keys().filter(|id| id.epoch == epoch && counts(id)).count() as u32
+    };
+    let fewer = ledger.counts().find(|(epoch, count)| there(*epoch) < *count);
+    match fewer {
+        None => Ok(()),
+        Some((epoch, _)) => {
+            Err(KeyStoreError::Lost { name: key_file::name(ledger.generation, epoch) })
+        }
+    }
+}
+
 impl Held {
     /// The epoch that runs: the last one that has begun, unless it is over.
     fn running(&self, now: Millis) -> Option<(BodyEpoch, Interval)> {
@@ -289,9 +310,16 @@ impl Held {
         begun.filter(|(_, span)| now < span.until).map(|(epoch, span)| (*epoch, *span))
     }
 
+    /// The patient's own newest key that is to be used at a time. Not that of the epoch that runs:
+    /// one that began early, because somebody was erased, is no reason for a new key of all others.
     fn current(&self, patient: PatientIndex, now: Millis) -> Option<(KeyId, &Kept)> {
-        let id = KeyId { patient, epoch: self.running(now)?.0 };
-        Some((id, self.keys.kept.get(&id)?))
+        let id = |epoch| KeyId { patient, epoch };
+        let own = self.keys.kept.range(id(BodyEpoch(0))..=id(BodyEpoch(u32::MAX)));
+        let holds = |id: &KeyId| {
+            let span = self.keys.spans.get(&id.epoch);
+            span.is_some_and(|span| span.from <= now && now < span.until)
+        };
+        own.rev().find(|(id, _)| holds(id)).map(|(id, kept)| (*id, kept))
     }
 
     /// The epoch in which the patient may have a key; a new one begins where none runs, or where
@@ -341,22 +369,29 @@ impl Held {
         epoch_ms: u64,
         wrapping: &WrappingKey,
     ) -> Result<(), KeyStoreError> {
-        let Some((running, span)) = self.running(now) else { return Ok(()) };
-        let is_late = span.until.since(now) <= span.until.since(span.from) / AHEAD;
-        if !is_late {
-            return Ok(());
-        }
-        let next = self.keys.spans.iter().find(|(_, next)| next.from == span.until);
-        let next = next.map(|(epoch, _)| *epoch);
-        let next = next.unwrap_or_else(|| self.begin_epoch(span.until, epoch_ms));
-        let of_now = self.keys.kept.keys().filter(|id| id.epoch == running);
-        let wanted: Vec<_> = of_now.map(|id| KeyId { epoch: next, ..*id }).collect();
-        for id in wanted {
-            if !self.ledger.is_destroyed(id) {
-                self.draw(id, now, wrapping)?;
+        let late = self.keys.spans.iter().filter(|(_, span)| {
+            let runs = span.from <= now && now < span.until;
+            runs && span.until.since(now) <= span.until.since(span.from) / AHEAD
+        });
+        let late: Vec<_> = late.map(|(epoch, span)| (*epoch, span.until)).collect();
+        for (epoch, end) in late {
+            let of_epoch = self.keys.kept.keys().filter(|id| id.epoch == epoch);
+            let ending: Vec<_> = of_epoch.map(|id| id.patient).collect();
+            for patient in ending {
+                if self.current(patient, end).is_none() {
+                    let epoch = self.epoch_for(patient, end, epoch_ms);
+                    self.draw(KeyId { patient, epoch }, now, wrapping)?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Drops, and so zeroises, the keys of these patients, whatever stands in the folder.
+    pub(crate) fn forget(&mut self, patients: &[PatientIndex], ledger: Ledger) {
+        self.ledger = ledger;
+        self.keys.kept.retain(|id, _| !patients.contains(&id.patient));
+        self.pending.retain(|id| !patients.contains(&id.patient));
     }
 
     /// What was replaced in the folder holds from now on.

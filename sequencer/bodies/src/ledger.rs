@@ -2,6 +2,7 @@
 //! when. It stands in the key folder and beside the journal, so that a copy of either that is put
 //! back brings nothing back to life.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use model::{Millis, PatientIndex};
@@ -49,6 +50,14 @@ struct DestroyedRow {
     at_unix_ms: u64,
 }
 
+/// How many keys an epoch has.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EpochRow {
+    epoch: u32,
+    keys: u32,
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -56,6 +65,7 @@ struct Written {
     folder: String,
     generation: u32,
     epochs_begun: u32,
+    epochs: Vec<EpochRow>,
     destroyed: Vec<DestroyedRow>,
     backups: Vec<BackupRow>,
 }
@@ -69,6 +79,10 @@ pub(crate) struct Ledger {
     pub(crate) generation: u32,
     /// The highest epoch that ever had a key.
     pub(crate) epochs_begun: BodyEpoch,
+    /// How many durable keys each epoch has at least.
+    counts: BTreeMap<BodyEpoch, u32>,
+    /// The generation whose files have so many.
+    counted: u32,
     destroyed: BTreeMap<PatientIndex, (BodyEpoch, Millis)>,
     pub(crate) backups: Vec<BackupRow>,
 }
@@ -76,8 +90,31 @@ pub(crate) struct Ledger {
 impl Ledger {
     pub(crate) fn new(store: [u8; 16]) -> Ledger {
         let (generation, epochs_begun) = (1, BodyEpoch(0));
-        let destroyed = BTreeMap::new();
-        Ledger { store, generation, epochs_begun, destroyed, backups: Vec::new() }
+        let (counts, destroyed) = (BTreeMap::new(), BTreeMap::new());
+        let (counted, backups) = (generation, Vec::new());
+        Ledger { store, generation, epochs_begun, counts, counted, destroyed, backups }
+    }
+
+    /// How many keys each epoch has at least.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (BodyEpoch, u32)> {
+        self.counts.iter().map(|(epoch, count)| (*epoch, *count))
+    }
+
+    /// Whether the counts are of the generation that holds: its files have destroyed keys as well,
+    /// until they are written anew.
+    pub(crate) fn counts_all(&self) -> bool {
+        self.counted == self.generation
+    }
+
+    /// Of these epochs there are so many keys now.
+    pub(crate) fn count(&mut self, counts: &BTreeMap<BodyEpoch, u32>) {
+        self.counts.extend(counts);
+        self.counted = self.generation;
+    }
+
+    /// Of these epochs there are so many, and of no other.
+    pub(crate) fn count_anew(&mut self, counts: BTreeMap<BodyEpoch, u32>) {
+        (self.counts, self.counted) = (counts, self.generation);
     }
 
     pub(crate) fn is_destroyed(&self, id: KeyId) -> bool {
@@ -114,6 +151,21 @@ impl Ledger {
             return None;
         }
         self.epochs_begun = self.epochs_begun.max(other.epochs_begun);
+        // Those of the later generation: keys that were destroyed are counted no more. Within one
+        // there are never fewer than there were.
+        match self.generation.cmp(&other.generation) {
+            Ordering::Less => {
+                self.counts.clone_from(&other.counts);
+                self.counted = other.counted;
+            }
+            Ordering::Greater => {}
+            Ordering::Equal => {
+                for (epoch, count) in &other.counts {
+                    let here = self.counts.entry(*epoch).or_default();
+                    *here = (*here).max(*count);
+                }
+            }
+        }
         for (patient, there) in &other.destroyed {
             let here = self.destroyed.entry(*patient).or_insert(*there);
             *here = (*here).max(*there);
@@ -135,6 +187,7 @@ impl Ledger {
             folder: hex::encode(self.store),
             generation: self.generation,
             epochs_begun: self.epochs_begun.0,
+            epochs: self.counts().map(|(epoch, keys)| EpochRow { epoch: epoch.0, keys }).collect(),
             destroyed: destroyed.collect(),
             backups: self.backups.clone(),
         };
@@ -161,6 +214,8 @@ impl Ledger {
             store,
             generation: written.generation,
             epochs_begun: BodyEpoch(written.epochs_begun),
+            counts: written.epochs.iter().map(|row| (BodyEpoch(row.epoch), row.keys)).collect(),
+            counted: written.generation,
             destroyed,
             backups: written.backups,
         })

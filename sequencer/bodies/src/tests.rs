@@ -399,7 +399,9 @@ fn a_change_that_fails_at_any_call_leaves_a_folder_that_opens() {
         let new = seal(&keys, patient(3), at(2));
         let committed = keys.commit();
         if destroyed.is_err() {
-            assert!(matches!(committed, Err(KeyStoreError::Failed)), "call {call}");
+            // Where nothing was changed it is tried, and meets the same disk.
+            let is_unsure = matches!(committed, Err(KeyStoreError::Failed));
+            assert!(is_unsure || (call == 1 && committed.is_err()), "call {call}");
         }
         folders.keys.fail_at(None);
         drop(keys);
@@ -413,6 +415,72 @@ fn a_change_that_fails_at_any_call_leaves_a_folder_that_opens() {
             Err(_) => assert!(call < 20, "call {call} is never reached"),
         }
     }
+}
+
+/// Q's first key is drawn and not durable yet when P is destroyed, and the disk is full.
+#[test]
+fn a_key_that_is_not_durable_yet_stays_so_while_another_patients_are_destroyed() {
+    for call in 1..12 {
+        let folders = Folders::default();
+        let keys = folders.open().unwrap();
+        seal(&keys, patient(1), at(0));
+        keys.commit().unwrap();
+        let body = seal(&keys, patient(2), at(0));
+        folders.keys.fail_at(Some(call));
+        let destroyed = keys.destroy(&[patient(1)], at(1));
+        folders.keys.fail_at(None);
+        let committed = keys.commit();
+        drop(keys);
+        let keys = folders.open().unwrap();
+        match committed {
+            Ok(()) => assert_opens(&keys, &body),
+            Err(error) => assert!(destroyed.is_err(), "call {call}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn destroying_one_patients_keys_gives_no_other_a_new_one() {
+    let folders = Folders::default();
+    let keys = folders.open().unwrap();
+    let (one, other) = (seal(&keys, patient(1), at(0)), seal(&keys, patient(2), at(0)));
+    keys.commit().unwrap();
+    keys.destroy(&[patient(1)], at(1)).unwrap();
+    assert_eq!(seal(&keys, patient(1), at(2)).id.epoch.0, one.id.epoch.0 + 1);
+    assert_eq!(seal(&keys, patient(2), at(3)).id, other.id, "its own key still holds");
+    keys.commit().unwrap();
+    assert_eq!(keys.status(at(3)).keys, 2);
+    // At its end it goes over to the epoch that runs, made ahead as any.
+    keys.make_ahead(at(EPOCH_MS - 10)).unwrap();
+    assert_eq!(seal(&keys, patient(2), at(EPOCH_MS)).id.epoch.0, one.id.epoch.0 + 1);
+}
+
+#[test]
+fn a_missing_file_of_an_epoch_and_an_older_one_are_told_and_no_key_is_drawn_over_theirs() {
+    let ((_folder, secret), folders) = (secret(), Folders::default());
+    let keys = folders.open().unwrap();
+    let first = seal(&keys, patient(1), at(0));
+    keys.commit().unwrap();
+    let name = "g00000001-e00000001.keys";
+    let older = folders.keys.all()[name].clone();
+    let second = seal(&keys, patient(2), at(0));
+    let backup = keys.backup(&secret.public(), at(1), at(100)).unwrap();
+    drop(keys);
+    let whole = folders.keys.all();
+    let lose = |keys: &FaultyKeys| keys.lose(name);
+    let put_older = |keys: &FaultyKeys| keys.change(name, |bytes| bytes.clone_from(&older));
+    for change in [&lose as &dyn Fn(&FaultyKeys), &put_older] {
+        folders.keys.set(whole.clone());
+        change(&folders.keys);
+        let before = folders.keys.all();
+        let error = folders.open().unwrap_err();
+        assert!(matches!(&error, KeyStoreError::Lost { name: found } if found == name), "{error}");
+        assert_eq!(folders.keys.all(), before, "nothing is changed");
+    }
+    let opened = KeyBackup::open(&backup, &secret, at(5)).unwrap();
+    restore(&folders.places(), Some(opened), at(5)).unwrap();
+    let keys = folders.open().unwrap();
+    [&first, &second].into_iter().for_each(|body| assert_opens(&keys, body));
 }
 
 #[test]
