@@ -1,22 +1,24 @@
 //! Bodies of the log's entries: who reads the log decodes them here (docs/wire.md section 7).
 
 use bytes::Bytes;
-use model::{BatchNumber, Digest, EpochNumber, GatewayId, Millis, Sequence};
+use model::{BatchNumber, Digest, GatewayId, Millis, Sequence};
 
 use crate::codec::{Reader, Writer};
 use crate::hash::Holder;
 use crate::limits::FRAME_BYTES_MAX;
 use crate::{
-    DecodeError, Descriptor, Frame, FrameError, RegistryChange, SealedOperation,
-    SignedAccessRequest, SignedOperation, StoredOperation, StreamKey, StreamName,
+    DecodeError, Descriptor, FrameError, RegistryChange, SealedOperation, SignedAccessRequest,
+    SignedOperation, StoredOperation, StreamName,
 };
 
 mod decision;
+mod frame;
 mod gap;
 mod refusal;
 mod sealed;
 
 pub use decision::Decision;
+pub use frame::FrameEntry;
 pub use gap::{GapEntry, JournalPlace};
 pub use refusal::{
     RefusalCount, RefusalEntry, RefusalReason, RefusedItem, RefusedKind, place_digest,
@@ -81,43 +83,6 @@ pub struct FrameName<'a> {
     pub stream: StreamName,
     /// Number of the frame.
     pub sequence: Sequence,
-}
-
-/// A frame with what the log needs to know beside it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FrameEntry {
-    /// Who sent it.
-    pub gateway: GatewayId,
-    /// Device, patient and signal.
-    pub key: StreamKey,
-    frame: Frame,
-}
-
-impl FrameEntry {
-    /// An entry that holds the stored form of the frame.
-    pub fn new(gateway: GatewayId, key: StreamKey, frame: &Frame) -> FrameEntry {
-        FrameEntry { gateway, key, frame: frame.stored() }
-    }
-
-    /// The frame with handle 0: its original bytes but for the handle (rule W.12).
-    pub fn frame(&self) -> &Frame {
-        &self.frame
-    }
-
-    /// Epoch of the stream.
-    pub fn epoch(&self) -> EpochNumber {
-        self.frame.header().epoch
-    }
-
-    /// Number of the frame.
-    pub fn sequence(&self) -> Sequence {
-        self.frame.sequence()
-    }
-
-    /// The stream as receipts name it.
-    pub fn stream(&self) -> StreamName {
-        self.key.name(self.epoch())
-    }
 }
 
 /// The journal's codes of entry kinds.
@@ -201,7 +166,7 @@ impl Entry {
             Entry::Frame(entry) => {
                 to.text(entry.gateway.as_str());
                 entry.key.write(to);
-                to.long(entry.frame.as_bytes());
+                to.long(entry.frame().as_bytes());
             }
             Entry::Operation { operation, requester } => {
                 to.raw(&requester.0);
@@ -244,7 +209,7 @@ impl Entry {
             return Ok(Entry::RegistryChange(RegistryChange::from_bytes(&body[1..])?));
         }
         let entry = match kind_code {
-            kind::FRAME => Entry::Frame(read_frame(&mut from)?),
+            kind::FRAME => Entry::Frame(FrameEntry::read(&mut from)?),
             kind::OPERATION => {
                 let requester = Holder(from.array()?);
                 Entry::Operation { operation: read_operation(&mut from)?, requester }
@@ -309,18 +274,6 @@ fn read_operation(from: &mut Reader<'_>) -> Result<StoredOperation, DecodeError>
             Err(DecodeError::Unknown { what: "form of an operation", found: u64::from(found) })
         }
     }
-}
-
-fn read_frame(from: &mut Reader<'_>) -> Result<FrameEntry, FrameError> {
-    let gateway = from.name("gateway id", GatewayId::new)?;
-    let key = StreamKey::read(from)?;
-    let bytes = Bytes::copy_from_slice(from.long("frame", FRAME_BYTES_MAX)?);
-    let frame = Frame::from_bytes(bytes)?;
-    // Another handle would give the same frame another digest (W.12, W.41).
-    if frame.header().handle.0 != 0 {
-        return Err(DecodeError::field("stored frame", "expected handle 0").into());
-    }
-    Ok(FrameEntry { gateway, key, frame })
 }
 
 fn read_access(from: &mut Reader<'_>) -> Result<Entry, DecodeError> {

@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use model::{EpochNumber, GatewayId, Interval, Sequence};
 
-use super::FrameEntry;
+use super::frame::FrameEntry;
 use crate::codec::{Reader, Writer};
 use crate::header::{Codec, FrameHeader, HEADER_BYTES};
 use crate::limits::FRAME_BYTES_MAX;
@@ -116,7 +116,7 @@ impl SealedFrame {
     pub fn with_readings(&self, readings: &[u8]) -> Result<FrameEntry, FrameError> {
         let header = &self.stored()[..HEADER_BYTES];
         let frame = Frame::from_bytes([header, readings].concat().into())?;
-        Ok(FrameEntry { gateway: self.gateway.clone(), key: self.key.clone(), frame })
+        Ok(FrameEntry::of_stored(self.gateway.clone(), self.key.clone(), frame))
     }
 
     /// Reads a body whose version was looked at.
