@@ -99,7 +99,7 @@ pub(crate) fn run(command: KeysCommand) -> Outcome {
 /// The node's answer if one runs there, else that of its key folder.
 fn answer(asked: &Asked, request: &str) -> Outcome<Value> {
     let layout = Layout::new(&asked.node.dir);
-    let folder = key_folder(&layout);
+    let folder = key_folder(&layout).map_err(failed)?;
     if !layout.body_ledger().exists() && !body_keys::path(&layout, &folder).exists() {
         let folder = asked.node.dir.display();
         return Err(unavailable(anyhow!("no key was ever made in {folder}: start the node first")));
@@ -107,7 +107,7 @@ fn answer(asked: &Asked, request: &str) -> Outcome<Value> {
     // How long an epoch lasts says nothing to whoever seals nothing.
     match body_keys::open(&layout, &folder, 1) {
         Ok(keys) => {
-            let answer = KeyDesk::new(keys).answer(request);
+            let answer = KeyDesk::new(keys, layout.snapshots()).answer(request);
             answer
                 .unwrap_or_else(|| Err("no request about keys".into()))
                 .map_err(|said| failed(anyhow!(said)))
@@ -194,7 +194,8 @@ fn restore_keys(args: &RestoreArgs) -> Outcome {
         }
         _ => None,
     };
-    let places = body_keys::places(&layout, &key_folder(&layout)).map_err(|error| match error {
+    let folder = key_folder(&layout).map_err(failed)?;
+    let places = body_keys::places(&layout, &folder).map_err(|error| match error {
         KeyStoreError::Locked => unavailable(error),
         error => failed(error),
     })?;

@@ -4,9 +4,10 @@
 //!
 //! One request a line: `keys`, `backup-keys KEY UNIX_MS PATH`, `destroy-keys INDEX,INDEX..`.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use bodies::{BodyKeys, RecoveryKey};
+use bodies::{BodyKeys, KeyFolder, KeyMedium as _, RecoveryKey};
 use files::Audience;
 use model::{Clock as _, Millis, PatientIndex, SystemClock, with_causes};
 use serde_json::{Value, json};
@@ -18,12 +19,13 @@ pub const DESTROYED_MAX: usize = 1_000;
 #[derive(Clone, Debug)]
 pub struct KeyDesk {
     keys: BodyKeys,
+    snapshots: PathBuf,
 }
 
 impl KeyDesk {
-    /// Of these keys.
-    pub fn new(keys: BodyKeys) -> KeyDesk {
-        KeyDesk { keys }
+    /// Of these keys, of a node with this folder of snapshots.
+    pub fn new(keys: BodyKeys, snapshots: PathBuf) -> KeyDesk {
+        KeyDesk { keys, snapshots }
     }
 
     /// Answers a request; none to what is no request about keys. Blocks for as long as the disk
@@ -82,6 +84,10 @@ impl KeyDesk {
             format!("expected 1 to {DESTROYED_MAX} patient indices below 2^24, with commas between")
         })?;
         let destroyed = self.keys.destroy(&patients, now).map_err(|error| with_causes(&error))?;
+        let erased = erase_states(&self.snapshots);
+        erased.map_err(|error| {
+            format!("the keys are destroyed, and a snapshot cannot be erased: {error}; ask again")
+        })?;
         Ok(json!({
             "schema": "vitals-keys-destroyed-1",
             "patients": patients.len(),
@@ -89,6 +95,18 @@ impl KeyDesk {
             "last_copy_expires_ms": destroyed.copies_until.map(Millis::unix_ms),
         }))
     }
+}
+
+/// Erases the states that were written down: each holds the last readings of the segments that were
+/// open, under a key that is not the patient's. The journal makes them again.
+fn erase_states(snapshots: &Path) -> io::Result<()> {
+    let folder = KeyFolder::beside(snapshots);
+    let names = match folder.names() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        names => names?,
+    };
+    let states = names.iter().filter(|name| name.ends_with(".snapshot"));
+    states.into_iter().try_for_each(|name| folder.erase(name))
 }
 
 fn patient(text: &str) -> Option<PatientIndex> {
@@ -101,7 +119,10 @@ mod tests {
 
     #[test]
     fn requests_about_keys_are_answered_and_wrong_ones_say_what_is_expected() {
-        let (folder, desk) = (tempfile::tempdir().unwrap(), KeyDesk::new(bodies::fault::keys()));
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("0000000000000001.snapshot");
+        files::create(&state, b"readings", Audience::Owner).unwrap();
+        let desk = KeyDesk::new(bodies::fault::keys(), folder.path().to_owned());
         assert!(desk.answer("list").is_none());
         let status = desk.answer("keys").unwrap().unwrap();
         assert_eq!((&status["keys"], &status["last_backup_ms"]), (&json!(0), &Value::Null));
@@ -114,6 +135,7 @@ mod tests {
         assert!(again.contains("found one"), "{again}");
         let destroyed = desk.answer("destroy-keys 5,6").unwrap().unwrap();
         assert_eq!(destroyed["last_copy_expires_ms"], json!(expires), "the backup is a copy");
+        assert!(!state.exists() && path.exists(), "states go, and nothing else");
         for wrong in ["destroy-keys", "destroy-keys 5,", "destroy-keys 16777216", "backup-keys 1 2"]
         {
             let said = desk.answer(wrong).unwrap().unwrap_err();

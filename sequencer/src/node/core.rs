@@ -122,6 +122,15 @@ pub(super) async fn absorb(
             }
         })?;
         tracing::info!(entries = recovered.entries, "journal absorbed");
+        let frames = recovered.ledger.unopened();
+        if frames > 0 {
+            tracing::error!(
+                frames,
+                "the keys of stored frames are not in the key folder: they are not released, and \
+                 segments of theirs that are still to be proven name what is stored; put the keys \
+                 back (sequencer keys restore)"
+            );
+        }
         Ok::<_, NodeError>(AbsorbedJournal { log, recovered, snapshots, writer })
     };
     let absorbed = tokio::task::spawn_blocking(absorb).await;

@@ -175,7 +175,7 @@ impl Node {
         let endpoints = Endpoints { ingest: ingest.local_addr(), http, rpc: url, fingerprint };
         let tell = Arc::new(Teller::new(&watched, &core.view, &around, &endpoints));
         let (desk, renewals) = (core.desk.clone(), core.renewals.clone());
-        let body_keys = KeyDesk::new(core.body_keys.clone());
+        let body_keys = KeyDesk::new(core.body_keys.clone(), layout.snapshots());
         let answers = admin::Answers { desk, renewals, tell, pin, keys: body_keys };
         let admin = AdminDoor::open(&layout.admin_socket(), answers, &guard)?;
         watched.set_starting(None);

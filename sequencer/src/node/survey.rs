@@ -14,7 +14,7 @@ use super::frame_index::IndexSays;
 use super::head::{HeadError, behind_backup, witness, witness_is_missing};
 use super::recover::{RecoverError, absorb_next};
 use super::snapshots::{self, SnapshotSays};
-use crate::doors::config::Config;
+use crate::doors::config::{Config, ConfigError};
 use crate::folder::body_keys;
 use crate::folder::layout::Layout;
 use crate::folder::old_journal::{self, OldJournalError};
@@ -140,7 +140,8 @@ pub fn survey_full(layout: &Layout) -> Result<FullSurvey, SurveyError> {
     let opened = Opened::of(layout)?;
     let log_id = opened.log.reader().log_id();
     // The states were made with the keys; without them the digests of open segments differ.
-    let keys = body_keys::of_stopped(layout, &key_folder(layout));
+    let folder = key_folder(layout).ok();
+    let keys = folder.and_then(|folder| body_keys::of_stopped(layout, &folder));
     let bodies = keys.map(|keys| BodySeal::new(keys, log_id));
     let bodies = bodies.unwrap_or_else(|| BodySeal::keyless(log_id));
     let config = ledger_config(layout, &opened.deployment, bodies)?;
@@ -168,10 +169,16 @@ pub struct FullSurvey {
     pub index: IndexSays,
 }
 
-/// The key folder that the configuration names; the usual one where there is no configuration that
-/// can be read.
-pub fn key_folder(layout: &Layout) -> PathBuf {
-    Config::read(&layout.config()).unwrap_or_default().keys.folder
+/// The key folder that the configuration names; the usual one where there is no configuration.
+///
+/// # Errors
+/// [`ConfigError`] for one that cannot be read: keys that are put elsewhere are copies that nobody
+/// erases.
+pub fn key_folder(layout: &Layout) -> Result<PathBuf, ConfigError> {
+    if !layout.config().exists() {
+        return Ok(Config::default().keys.folder);
+    }
+    Ok(Config::read(&layout.config())?.keys.folder)
 }
 
 /// What a ledger is bound to. When windows close is nothing of a fold.

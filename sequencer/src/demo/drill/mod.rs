@@ -317,7 +317,8 @@ impl Drill {
         let step = Step("journal");
         let layout = &self.places.layout;
         let inspected = step.ok(Inspected::open(&layout.journal(), None, None))?;
-        let inspected = inspected.with_keys(body_keys::of_stopped(layout, &key_folder(layout)));
+        let folder = step.ok(key_folder(layout))?;
+        let inspected = inspected.with_keys(body_keys::of_stopped(layout, &folder));
         let mut stored = Ledger::default();
         step.ok(inspected.frames(&mut |frame| stored.note_frame(frame)))?;
         Ok(stored)

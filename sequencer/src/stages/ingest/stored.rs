@@ -1,7 +1,7 @@
 //! Reading frames back: to compare one that came again, and to release what an access permits.
 //! Everything here blocks on the disk and runs beside the connection's task.
 
-use model::{PatientIndex, Position, StreamHandle};
+use model::{PatientIndex, Position, StreamHandle, with_causes};
 use wire::{Frame, FrameEntry, Holder, SignedReceipt};
 
 use crate::stages::deliver::{AgainError, ReceiptHub, StoredGroup};
@@ -85,8 +85,8 @@ pub(super) struct StoredEntry {
 }
 
 /// Reads frames of a patient. A position that holds anything else is an error: better to release
-/// nothing than another's data. One that was erased is passed over; whoever compares what was
-/// released with what was collected sees that it is missing.
+/// nothing than another's data. One that was erased, or whose key is not here, is passed over;
+/// whoever compares what was released with what was collected sees that it is missing.
 pub(super) fn read_frames(
     hub: &ReceiptHub,
     patient: PatientIndex,
@@ -101,6 +101,12 @@ pub(super) fn read_frames(
             }
             Ok(_) => Err(AgainError::NotConcerned { group: group.identity().group }),
             Err(error) if error.is_erased() => Ok(None),
+            // The rest of what was asked for is what somebody waits for.
+            Err(error) if error.is_absent() => {
+                let (position, error) = (position.0, with_causes(&error));
+                tracing::error!(position, error, "a stored frame cannot be released");
+                Ok(None)
+            }
             Err(error) => Err(error.into()),
         }
     };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bodies::EntryPlace;
 use model::{
     Action, BatchNumber, ChainScope, Claim, ClaimKind, Digest, GatewayId, Interval, Millis,
-    Position, PractitionerId, Word,
+    Position, PractitionerId, Word, with_causes,
 };
 use statement::batch::{RefusedAccess, Requester};
 use statement::operation::SignedOperation;
@@ -119,6 +119,8 @@ pub struct Ledger {
     pub(super) last_time: Millis,
     /// Losses of the journal's end that an operator accepted.
     pub(super) term: u32,
+    /// Frames that were absorbed without their readings because their key was not there.
+    pub(super) unopened: u64,
 }
 
 impl Ledger {
@@ -158,7 +160,13 @@ impl Ledger {
             window,
             asked: BTreeMap::new(),
             term: 0,
+            unopened: 0,
         }
+    }
+
+    /// Frames that were absorbed without their readings because their key was not there.
+    pub fn unopened(&self) -> u64 {
+        self.unopened
     }
 
     /// Records and tree.
@@ -260,7 +268,16 @@ impl Ledger {
     ) -> Result<(), String> {
         // As the open frame would be: its signal decides the category.
         sealed.key.signal().ok_or("expected a known signal")?;
-        let opened = self.config.bodies.open(sealed, place).ok();
+        let opened = match self.config.bodies.open(sealed, place) {
+            Ok(frame) => Some(frame),
+            Err(error) if error.is_erased() => None,
+            Err(error) if error.is_absent() => {
+                self.unopened += 1;
+                None
+            }
+            // Damage, which is reported and not passed over.
+            Err(error) => return Err(with_causes(&error)),
+        };
         let content = opened.as_ref().map(|frame| &frame.frame().as_bytes()[..]);
         let of = Collected {
             gateway: &sealed.gateway,

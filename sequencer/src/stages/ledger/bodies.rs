@@ -41,6 +41,13 @@ impl UnsealError {
     }
 }
 
+impl UnsealError {
+    /// Whether its key is not here: then it may be put back.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, UnsealError::Body(BodyError::KeyAbsent { .. }))
+    }
+}
+
 impl BodySeal {
     /// Of the journal with this id, under these keys.
     pub fn new(keys: BodyKeys, log_id: [u8; 16]) -> BodySeal {
