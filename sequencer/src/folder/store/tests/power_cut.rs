@@ -13,7 +13,7 @@ use super::*;
 const ROWS: u64 = 12;
 /// Images of each call; by command as many as somebody has time for.
 fn seeds() -> u64 {
-    std::env::var("VITALS_POWER_CUT_SEEDS").map_or(2, |seeds| seeds.parse().unwrap())
+    std::env::var("VITALS_POWER_CUT_SEEDS").map_or(5, |seeds| seeds.parse().unwrap())
 }
 
 /// The file of a database on a disk that can lose power.
