@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use journal::fault::{FaultMedium, salts};
 use journal::{
     Admission, Committed, EntryKind, Failure, FileName, GroupBuilder, Lane, Log, Medium, Millis,
-    NotTaken, Position, Submitter, Writer, WriterConfig,
+    NotTaken, Position, SteppedWriter, Submitter, Writer, WriterConfig,
 };
 
 use crate::gated::GatedMedium;
@@ -251,4 +251,49 @@ fn the_writer_has_its_files_made_ahead() {
     assert!(log.head().file >= 3, "60 groups of 168 bytes in files of 3.5 KiB");
     assert!(medium.files().contains_key(&last));
     assert!(!medium.files().contains_key(&FileName::Next), "nothing half made is left");
+}
+
+/// A writer without a thread, on this medium.
+fn stepped(medium: FaultMedium) -> SteppedWriter<FaultMedium, Plain> {
+    let (log, _) = Log::open(medium, GENESIS, salts()).expect("open");
+    let queue_items_max = NonZeroUsize::new(100).expect("not zero");
+    let config = WriterConfig { queue_items_max, reserved_items: 0 };
+    SteppedWriter::new(log, Plain::default(), || START_MS, config)
+}
+
+#[test]
+fn a_writer_that_is_stepped_commits_what_waits_as_one_group_and_nothing_by_itself() {
+    let medium = FaultMedium::default().with_lengths(4_096, 4_096);
+    let mut writer = stepped(medium.clone());
+    let submitter = writer.submitter();
+    writer.step().expect("nothing waits");
+    for round in 0..40 {
+        let two = [submit(&submitter, Item::Frame("a")), submit(&submitter, Item::Frame("b"))];
+        assert!(two.iter().all(|answers| answers.try_recv().is_err()), "nobody stepped it");
+        writer.step().expect("durable");
+        let found = two.map(|answers| answers.recv().expect("told").expect("durable"));
+        let position = |more| Some((2 * round + more, START_MS));
+        assert_eq!(found, [position(1), position(2)]);
+    }
+    drop(writer);
+    // Files were made on the way, and what was acknowledged is behind a power cut.
+    let left = medium.after_power_cut(journal::fault::Cut::Drop, 1);
+    let (log, recovery) = Log::open(left, GENESIS, salts()).expect("open");
+    assert_eq!((recovery.groups, log.head().position), (40, 80));
+    assert!(log.reader().files() > 1);
+}
+
+#[test]
+fn a_writer_that_is_stepped_tells_everybody_that_it_failed_and_takes_nothing_more() {
+    let medium = FaultMedium::default();
+    let mut writer = stepped(medium.clone());
+    let submitter = writer.submitter();
+    let waiting = [submit(&submitter, Item::Frame("a")), submit(&submitter, Item::Frame("b"))];
+    medium.fail_at(1);
+    assert!(matches!(writer.step(), Err(Failure::Log(_))));
+    for answers in waiting {
+        assert!(matches!(answers.recv(), Ok(Err(Failure::Log(_)))));
+    }
+    assert!(matches!(submitter.closed(), Some(NotTaken::Failed(_))));
+    assert!(matches!(writer.step(), Err(Failure::Log(_))), "it stays so");
 }
