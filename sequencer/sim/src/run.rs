@@ -126,6 +126,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failed> {
 
 struct Run<'a> {
     seed: u64,
+    planted: Planted,
     sim: Sim<'a>,
     node: Arc<NodeSite>,
     gateways: Vec<Arc<GatewaySite>>,
@@ -204,6 +205,7 @@ impl<'a> Run<'a> {
             .say(format!("weather: {:?} ms, {} %", weather.latency_ms, weather.loss_percent));
         Ok(Run {
             seed,
+            planted,
             sim,
             node,
             gateways: sites,
@@ -314,13 +316,21 @@ impl<'a> Run<'a> {
         let medium = self.node.medium();
         // A program that was killed leaves the system's cache as it is.
         let medium = match cut {
-            Some(cut) => medium.after_power_cut(cut, self.seed ^ (self.crashes << 32)),
+            Some(cut) => self.disk(medium.after_power_cut(cut, self.seed ^ (self.crashes << 32))),
             None => medium,
         };
         self.node.replace_medium(medium);
         self.say(format!("node: down for {} ms, {cut:?}", then.ms));
         let at = self.now_ms() + then.ms;
         self.due.push((at, Due::StartNode(then.again)));
+    }
+
+    /// What is left behind a power cut is on the same disk: one that lies goes on to.
+    fn disk(&self, left: FaultMedium) -> FaultMedium {
+        match self.planted {
+            Planted::LyingDisk => left.lying(),
+            Planted::Nothing | Planted::Repetition => left,
+        }
     }
 
     fn is_node_up(&self) -> bool {

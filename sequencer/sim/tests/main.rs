@@ -1,7 +1,8 @@
-//! Runs of the simulation: that they go well, and that they are the same again.
+//! Runs of the simulation: that they go well, that they are the same again, and that they fail
+//! where something is wrong.
 
 use model::with_causes;
-use sim::{Options, Outcome, run};
+use sim::{Options, Outcome, Planted, Violation, Why, run};
 
 /// Runs of every build; a thousand by command (`README.md`).
 const SEEDS: u64 = 20;
@@ -31,4 +32,25 @@ fn equal_seeds_give_equal_traces_and_other_seeds_others() {
     let [first, again, other] = [3, 3, 4].map(|seed| go(seed).trace);
     assert_eq!(first, again);
     assert_ne!(first, other);
+}
+
+#[test]
+fn a_disk_that_lies_is_found_and_its_seed_is_named() {
+    let planted = Planted::LyingDisk;
+    let failed = run(&Options { planted, ..Options::of_seed(5) }).expect_err("a lost promise");
+    // What is left of a disk that lied is a journal without what was promised, or none at all.
+    let (lost, said) = (&failed.why, with_causes(&failed));
+    let found = matches!(lost, Why::Violation(Violation::Lost { .. } | Violation::NotOpened(_)));
+    assert!(found && said.starts_with("seed 5: I"), "{said}");
+    let again = run(&Options { planted, ..Options::of_seed(5) }).expect_err("the same");
+    assert_eq!((with_causes(&again), again.trace), (said, failed.trace), "it replays");
+}
+
+#[test]
+fn a_reading_that_is_stored_twice_is_found() {
+    let planted = Planted::Repetition;
+    let failed = run(&Options { planted, ..Options::of_seed(5) }).expect_err("a repetition");
+    let why = with_causes(&failed.why);
+    let twice = matches!(failed.why, Why::Violation(Violation::Twice { gateway: 0, .. }));
+    assert!(twice, "{why}");
 }
