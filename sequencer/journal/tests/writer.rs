@@ -267,12 +267,12 @@ fn a_writer_that_is_stepped_commits_what_waits_as_one_group_and_nothing_by_itsel
     let mut writer = stepped(medium.clone());
     let submitter = writer.submitter();
     writer.step().expect("nothing waits");
-    for round in 0..40 {
+    for round in 0..40_u64 {
         let two = [submit(&submitter, Item::Frame("a")), submit(&submitter, Item::Frame("b"))];
         assert!(two.iter().all(|answers| answers.try_recv().is_err()), "nobody stepped it");
         writer.step().expect("durable");
         let found = two.map(|answers| answers.recv().expect("told").expect("durable"));
-        let position = |more| Some((2 * round + more, START_MS));
+        let position = |more: u64| Some((2 * round + more, START_MS));
         assert_eq!(found, [position(1), position(2)]);
     }
     drop(writer);

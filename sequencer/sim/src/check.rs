@@ -13,7 +13,7 @@ use thiserror::Error;
 use wire::{Entry, FrameEntry, FramesItem, ReceiptError, StreamName, signer_address};
 
 use crate::cast::{Cast, chain_scope, receipt_key};
-use crate::fold::{FoldError, Folded, Placed, entries, fold};
+use crate::fold::{FoldError, Folded, PlacedEntry, entries, fold};
 use crate::promises::{Promise, Promises};
 use crate::source;
 
@@ -237,6 +237,11 @@ impl Stored {
                     sequence: frame.sequence(),
                     position: Position(position),
                 }),
+                Ok(Entry::SealedFrame(frame)) => Some(StoredFrame {
+                    stream: frame.stream(),
+                    sequence: frame.sequence(),
+                    position: Position(position),
+                }),
                 // What does not decode is found by whoever folds the journal.
                 Ok(_) | Err(_) => None,
             }
@@ -293,9 +298,9 @@ impl Ending<'_> {
             ..Frames::default()
         };
         for placed in entries(journal) {
-            let Placed { position, entry, .. } = placed?;
+            let PlacedEntry { at, entry } = placed?.opened()?;
             if let Entry::Frame(frame) = entry {
-                found.take(&frame, position)?;
+                found.take(&frame, at.position)?;
             }
         }
         for gateway in 0..self.cast.gateways.len() {

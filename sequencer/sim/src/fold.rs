@@ -1,8 +1,13 @@
 //! The journal as the state that it makes, as a start of the node folds it.
 
+use std::sync::LazyLock;
+
+use bodies::{BodyKeys, EntryPlace};
 use journal::{Log, Medium, ReadError, Reader};
 use model::{Millis, Position, with_causes};
-use sequencer::stages::ledger::{BrokenEntry, EnrolmentSeal, Ledger, LedgerConfig};
+use sequencer::stages::ledger::{
+    BodySeal, BrokenEntry, EnrolmentSeal, Ledger, LedgerConfig, Placed, UnsealError,
+};
 use sequencer::window::{Cadence, WindowContents, WindowLimits};
 use thiserror::Error;
 use wire::Entry;
@@ -12,6 +17,9 @@ use crate::clock::BEGIN_UNIX_MS;
 
 /// A window ends after this long, milliseconds: several in each run.
 pub(crate) const WINDOW_MS: u64 = 4_000;
+
+/// The id of every log of a run.
+pub(crate) const LOG_ID: [u8; 16] = [5; 16];
 
 /// A journal that makes no state.
 #[derive(Debug, Error)]
@@ -27,6 +35,14 @@ pub enum FoldError {
         /// Why not.
         detail: String,
     },
+    /// Readings do not open.
+    #[error("the readings at position {position} do not open")]
+    Unseal {
+        /// Where.
+        position: u64,
+        /// Why not.
+        source: UnsealError,
+    },
     /// An entry does not follow from those before it.
     #[error(transparent)]
     Broken(#[from] BrokenEntry),
@@ -41,10 +57,27 @@ pub(crate) struct Folded {
 }
 
 /// An entry at its place.
-pub(crate) struct Placed {
-    pub(crate) position: Position,
-    pub(crate) time: Millis,
+pub(crate) struct PlacedEntry {
+    pub(crate) at: Placed,
     pub(crate) entry: Entry,
+}
+
+impl PlacedEntry {
+    /// With readings in the clear.
+    pub(crate) fn opened(self) -> Result<PlacedEntry, FoldError> {
+        let Entry::SealedFrame(sealed) = &self.entry else { return Ok(self) };
+        let position = self.at.position.0;
+        let frame = bodies().open(sealed, &self.at.place);
+        let frame = frame.map_err(|source| FoldError::Unseal { position, source })?;
+        Ok(PlacedEntry { entry: Entry::Frame(frame), ..self })
+    }
+}
+
+/// What seals readings in every run of the process. Keys are drawn by chance, so that what stands
+/// in a journal is no part of a trace.
+pub(crate) fn bodies() -> BodySeal {
+    static KEYS: LazyLock<BodyKeys> = LazyLock::new(bodies::fault::keys);
+    BodySeal::new(KEYS.clone(), LOG_ID)
 }
 
 /// Folds all that a log holds.
@@ -53,9 +86,9 @@ pub(crate) fn fold<M: Medium>(log: &Log<M>) -> Result<Folded, FoldError> {
     let mut folded =
         Folded { ledger: Ledger::new(ledger_config()), close_group: 0, windows: Vec::new() };
     for placed in entries(&journal) {
-        let Placed { position, time, entry } = placed?;
-        if let Some(window) = folded.ledger.absorb(&entry, position, time)? {
-            folded.close_group = journal.group_of(position.0)?;
+        let PlacedEntry { at, entry } = placed?;
+        if let Some(window) = folded.ledger.absorb_stored(&entry, at)? {
+            folded.close_group = journal.group_of(at.position.0)?;
             folded.windows.push(window);
         }
     }
@@ -65,14 +98,21 @@ pub(crate) fn fold<M: Medium>(log: &Log<M>) -> Result<Folded, FoldError> {
 /// Every entry, decoded.
 pub(crate) fn entries<M: Medium>(
     journal: &Reader<M>,
-) -> impl Iterator<Item = Result<Placed, FoldError>> {
-    journal.iter_from(1).map(|found| {
-        let (position, entry) = found?;
-        let decode = |detail: String| FoldError::Decode { position, detail };
-        let time = Millis::new(entry.time).map_err(|error| decode(with_causes(&error)))?;
-        let decoded = Entry::from_bytes(entry.kind.code(), &entry.body);
-        let entry = decoded.map_err(|error| decode(with_causes(&error)))?;
-        Ok(Placed { position: Position(position), time, entry })
+) -> impl Iterator<Item = Result<PlacedEntry, FoldError>> {
+    let mut entries = journal.iter_from(1);
+    std::iter::from_fn(move || {
+        let found = entries.next()?;
+        let in_group = entries.in_group();
+        let placed = found.map_err(FoldError::from).and_then(|(position, entry)| {
+            let decode = |detail: String| FoldError::Decode { position, detail };
+            let time = Millis::new(entry.time).map_err(|error| decode(with_causes(&error)))?;
+            let index = in_group.index(position);
+            let place = EntryPlace { salt: in_group.salt, index, time: entry.time };
+            let decoded = Entry::from_bytes(entry.kind.code(), &entry.body);
+            let entry = decoded.map_err(|error| decode(with_causes(&error)))?;
+            Ok(PlacedEntry { at: Placed { position: Position(position), time, place }, entry })
+        });
+        Some(placed)
     })
 }
 
@@ -87,5 +127,6 @@ pub(crate) fn ledger_config() -> LedgerConfig {
         released_frames_max: 1_000,
         clock_skew_ms_max: 60_000,
         seal: EnrolmentSeal::new(&[9; 32]),
+        bodies: bodies(),
     }
 }

@@ -151,10 +151,9 @@ impl GatewaySite {
             promises.receive(number, receipt);
             let (group, frames) = (receipt.receipt.group, &receipt.receipt.items().frames);
             let last = frames.iter().map(|item| item.sequences.1.0).max().unwrap_or(0);
-            let hash = hex::encode(&group.journal_hash[..4]);
             let name = GatewaySite::name(number);
             let group = group.group;
-            lock(&trace).say(format!("{name}: receipt to {last}, group {group}, hash {hash}"));
+            lock(&trace).say(format!("{name}: receipt to {last}, group {group}"));
         }));
         Ok(config)
     }

@@ -105,7 +105,7 @@ pub struct Second {
 /// # Errors
 /// [`Why`] if an invariant does not hold; what a scenario expects and misses is in its report.
 pub fn play(scenario: &Scenario) -> Result<Report, Why> {
-    Play::new(scenario)?.to_the_end()
+    Play::new(scenario)?.finish()
 }
 
 struct Play<'a> {
@@ -210,7 +210,7 @@ impl<'a> Play<'a> {
         Ok(Play { scenario, sim, node, gateways, counted, due, most, series, _folder: folder })
     }
 
-    fn to_the_end(mut self) -> Result<Report, Why> {
+    fn finish(mut self) -> Result<Report, Why> {
         // From here on the seconds of the scenario count: the node knows everybody.
         while self.node.seen().ready_at_ms.is_none() {
             self.step()?;

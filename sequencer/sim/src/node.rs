@@ -34,7 +34,7 @@ use crate::cast::{Cast, CastError, chain_scope, receipt_key};
 use crate::check::{self, Violation};
 use crate::clock::{SimulatedClock, elapsed_ms};
 use crate::dice;
-use crate::fold::{FoldError, Folded, fold, ledger_config};
+use crate::fold::{FoldError, Folded, LOG_ID, bodies, fold, ledger_config};
 use crate::lock::lock;
 use crate::network::HostMachine;
 use crate::promises::Promises;
@@ -251,11 +251,8 @@ impl NodeSite {
         let (log, recovery) = open(self.medium(), self.seed, number).map_err(StartError::from)?;
         let head = log.head();
         self.say(format!(
-            "node: start {number}, {} groups, position {}, hash {}, {} bytes cut",
-            recovery.groups,
-            head.position,
-            hex::encode(&head.journal_hash[..8]),
-            recovery.cut_bytes
+            "node: start {number}, {} groups, position {}, {} bytes cut",
+            recovery.groups, head.position, recovery.cut_bytes
         ));
         if let Err(violation) = check::check_promises(&log.reader(), &self.promises.all()) {
             lock(&self.violation).get_or_insert(violation);
@@ -263,6 +260,7 @@ impl NodeSite {
         let Folded { ledger, close_group, .. } = fold(&log).map_err(StartError::from)?;
         let deliver = DeliverConfig::default();
         let hub = ReceiptHub::new(receipt_key(), chain_scope(), log.reader(), &deliver);
+        let hub = hub.with_bodies(bodies());
         let (delivery, windows) = NodeDelivery::by_writer(hub.clone(), &deliver);
         let admission = LedgerAdmission::new(ledger, delivery, close_group);
         let view = admission.view();
@@ -358,7 +356,7 @@ pub(crate) fn open(
     number: u64,
 ) -> Result<(Log<FaultMedium>, journal::Recovery), OpenError> {
     let genesis =
-        Genesis { log_id: [5; 16], journal_hash: statement::journal::genesis(chain_scope()) };
+        Genesis { log_id: LOG_ID, journal_hash: statement::journal::genesis(chain_scope()) };
     let mut dice = dice::dice(seed, &format!("salts of start {number}"));
     let salts = Salts::new(move || {
         let mut salt = [0; 32];

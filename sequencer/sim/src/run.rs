@@ -116,7 +116,7 @@ pub enum Why {
 /// [`Failed`] with the seed, and what does not hold.
 pub fn run(options: &Options) -> Result<Outcome, Failed> {
     let trace = Arc::new(Mutex::new(Trace::default()));
-    let outcome = Run::new(options, &trace).and_then(Run::to_the_end);
+    let outcome = Run::new(options, &trace).and_then(Run::finish);
     let text = std::mem::take(&mut *lock(&trace)).into_text();
     match outcome {
         Ok(held) => Ok(Outcome { trace: text, held }),
@@ -219,7 +219,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn to_the_end(mut self) -> Result<Held, Why> {
+    fn finish(mut self) -> Result<Held, Why> {
         self.faults.reverse();
         while self.now_ms() < HEALED_MS {
             self.step()?;
@@ -413,8 +413,8 @@ impl<'a> Run<'a> {
         let (log, _) = node::open(left, self.seed, u64::MAX)
             .map_err(|error| Violation::NotOpened(with_causes(&error)))?;
         let held = Ending { cast: &self.node.cast, promises: &self.node.promises }.check(&log)?;
-        let hash = hex::encode(&log.head().journal_hash[..8]);
-        self.say(format!("{held}, journal {hash}, {}", lock(&self.traffic).summary()));
+        let group = log.head().group;
+        self.say(format!("{held}, {group} groups, {}", lock(&self.traffic).summary()));
         Ok(held)
     }
 
