@@ -113,6 +113,15 @@ impl Reserve {
         self.has_room() && self.free_bytes() >= self.reserve_bytes().saturating_add(bytes)
     }
 
+    /// As [`Self::leaves_room`], measured anew: for who asks seldom, or before anybody else
+    /// measures. What was found before is still what others are told.
+    pub fn leaves_room_now(&self, bytes: u64) -> bool {
+        match self.source.free_bytes() {
+            Ok(free) => free >= self.reserve_bytes().saturating_add(bytes),
+            Err(_) => self.leaves_room(bytes),
+        }
+    }
+
     /// What is left: as measured, less what was written since.
     pub fn free_bytes(&self) -> u64 {
         let measured = self.measured.load(Ordering::SeqCst);

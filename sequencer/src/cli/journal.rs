@@ -145,10 +145,10 @@ fn check(args: &CheckArgs) -> Outcome {
              and keeps them beside the journal"
         );
     }
-    print_snapshots(&snapshots)?;
-    print_index(index)?;
+    let (snapshots, index) = (print_snapshots(&snapshots), print_index(index));
+    // What the journal lost is graver than what a start makes anew.
     match witness {
-        WitnessSays::Holds => Ok(()),
+        WitnessSays::Holds => snapshots.and(index),
         WitnessSays::Contradicts(contradiction) => Err(failed(contradiction)),
         WitnessSays::Missing => Err(no_witness(&layout)),
     }

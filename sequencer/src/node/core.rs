@@ -86,7 +86,7 @@ pub(super) async fn absorb(
     let (store, seal) = (opened.store.clone(), config.seal.clone());
     let reserve = common.around.reserve.clone();
     let writer = SnapshotWriter::new(snapshots.clone(), seal, store, told)
-        .asking(move |bytes| reserve.leaves_room(bytes));
+        .asking(move |bytes| reserve.leaves_room_now(bytes));
     let mut writer = opened.lacks.is_none().then_some(writer);
     let (assembled, assembled_group) = (opened.last.number, assembled_group(opened, &log)?);
     let (windows_max, watched) = (opened.config.deliver.windows_max, common.watched.clone());

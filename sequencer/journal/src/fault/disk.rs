@@ -253,8 +253,10 @@ impl<N: Ord + Clone> FaultDisk<N> {
             call = Call::Fails;
         }
         let lies = state.lying || file.is_some() && state.lies_about.as_ref() == file;
-        if lies || matches!(call, Call::Ignored | Call::Interrupted) {
-            return if lies { Ok(()) } else { call.result() };
+        match call {
+            Call::Succeeds if lies => return Ok(()),
+            Call::Ignored | Call::Interrupted => return call.result(),
+            Call::Succeeds | Call::Fails => {}
         }
         let unsynced = std::mem::take(&mut state.unsynced);
         let (synced, rest): (Vec<_>, Vec<_>) =
