@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 
 use benches::machine;
 use journal::Admission as _;
+// The support of the node's tests, which is compiled in here, names it.
+use l1_contracts as _;
 use model::BatchNumber;
 use sequencer::node::recover::recover;
 use sequencer::stages::ledger::{Answer, LedgerAdmission};

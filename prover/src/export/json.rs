@@ -6,6 +6,7 @@
 use ark_bn254::Fr;
 use ark_ff::{BigInt, BigInteger, PrimeField};
 use num_bigint::BigUint;
+use num_traits::Num;
 use serde_json::{Value, json};
 use statement::proof::{PointError, Proof, VerifyingKey};
 
@@ -181,7 +182,7 @@ fn read_number(value: &Value, field: &'static str) -> Result<[u8; 32], JsonError
     if digits.is_empty() || digits.len() > 78 || !digits.bytes().all(|c| c.is_ascii_digit()) {
         return Err(out_of_range);
     }
-    let number: BigUint = digits.parse().map_err(|_| out_of_range)?;
+    let number = BigUint::from_str_radix(digits, 10).map_err(|_| out_of_range)?;
     // Below 2^256 is all that is asked here: the modulus is for whoever reads the word.
     let bytes = number.to_bytes_be();
     let mut word = [0; 32];

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 pub(crate) const KEY_BYTES: usize = 32;
 
 /// A span of time in which one key a patient is used. Numbers ascend and are never used again, also
-/// where how long one lasts was changed: a body names its epoch, and nobody computes it from a time.
+/// where how long one lasts was changed: a body names its epoch, and nobody computes it from times.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct BodyEpoch(pub u32);
 

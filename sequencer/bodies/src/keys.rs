@@ -81,6 +81,24 @@ impl fmt::Debug for BodyKeys {
     }
 }
 
+/// What was read of a folder.
+struct Opened {
+    ledger: Ledger,
+    keys: Keys,
+    wrapping: WrappingKey,
+}
+
+/// What a sealed body is bound to, beside its key.
+#[derive(Clone, Copy, Debug)]
+pub struct SealedAt<'a> {
+    /// Id of the log that it stands in.
+    pub log_id: &'a [u8; 16],
+    /// Where.
+    pub at: &'a EntryPlace,
+    /// What stands before it in the clear.
+    pub clear: &'a [u8],
+}
+
 impl BodyKeys {
     /// Opens the folder, or makes it where nothing was ever sealed under a key of it. `epoch_ms` is
     /// how long a new epoch lasts.
@@ -113,7 +131,7 @@ impl BodyKeys {
             wrapping = places.keep_all(&mut ledger, &mut keys)?;
         }
         places.erase_others(ledger.generation)?;
-        Ok(BodyKeys::of(places, epoch_ms, (ledger, keys, wrapping)))
+        Ok(BodyKeys::of(places, epoch_ms, Opened { ledger, keys, wrapping }))
     }
 
     fn create(places: Places, epoch_ms: u64) -> Result<BodyKeys, KeyStoreError> {
@@ -129,14 +147,12 @@ impl BodyKeys {
         // The ledger last: from then on something may depend on the wrapping key.
         places.keep_wrapping(ledger.generation, &wrapping)?;
         places.keep_ledger(&ledger)?;
-        Ok(BodyKeys::of(places, epoch_ms, (ledger, Keys::default(), wrapping)))
+        let opened = Opened { ledger, keys: Keys::default(), wrapping };
+        Ok(BodyKeys::of(places, epoch_ms, opened))
     }
 
-    fn of(
-        places: Places,
-        epoch_ms: u64,
-        (ledger, keys, wrapping): (Ledger, Keys, WrappingKey),
-    ) -> BodyKeys {
+    fn of(places: Places, epoch_ms: u64, opened: Opened) -> BodyKeys {
+        let Opened { ledger, keys, wrapping } = opened;
         let held = RwLock::new(Held { ledger, keys, pending: BTreeSet::new() });
         let (epoch_ms, changing) = (epoch_ms.max(1), Changing { wrapping, failed: false });
         let changing = Mutex::new(changing);
@@ -244,10 +260,10 @@ impl BodyKeys {
     pub fn open_body(
         &self,
         id: KeyId,
-        of: (&[u8; 16], &EntryPlace, &[u8]),
+        of: &SealedAt<'_>,
         sealed: &mut Vec<u8>,
     ) -> Result<(), BodyError> {
-        let ((log_id, at, clear), epoch) = (of, id.epoch.0);
+        let (SealedAt { log_id, at, clear }, epoch) = (*of, id.epoch.0);
         let key = {
             let held = self.held();
             match held.keys.kept.get(&id) {
@@ -287,8 +303,8 @@ impl BodyKeys {
     }
 }
 
-/// No file of keys is missing, and none is an older one with fewer: another key would be drawn under
-/// the name of one that was lost.
+/// No file of keys is missing, and none is an older one with fewer: another key would be drawn
+/// under the name of one that was lost.
 fn check_counts(ledger: &Ledger, keys: &Keys) -> Result<(), KeyStoreError> {
     let there = |epoch: BodyEpoch| {
         let counts = |id: &KeyId| ledger.counts_all() || !ledger.is_destroyed(*id);

@@ -42,7 +42,7 @@ pub use destroy::Destroyed;
 pub use error::{BodyError, KeyBackupError, KeyFault, KeyStoreError};
 pub use generation::Places;
 pub use key::{BodyEpoch, KeyId};
-pub use keys::{BodyKeys, KEYS_MAX, KeyStatus};
+pub use keys::{BodyKeys, KEYS_MAX, KeyStatus, SealedAt};
 pub use ledger::{BackupRow, LEDGER_NAME};
 pub use medium::{KeyFolder, KeyMedium};
 pub use recovery::{RecoveryKey, RecoverySecret};

@@ -81,7 +81,8 @@ fn seal(keys: &BodyKeys, patient: PatientIndex, now: Millis) -> Body {
 
 fn open(keys: &BodyKeys, body: &Body) -> Result<Vec<u8>, BodyError> {
     let mut opened = body.sealed.clone();
-    keys.open_body(body.id, (&LOG, &PLACE, b"clear"), &mut opened).map(|()| opened)
+    let of = SealedAt { log_id: &LOG, at: &PLACE, clear: b"clear" };
+    keys.open_body(body.id, &of, &mut opened).map(|()| opened)
 }
 
 fn assert_opens(keys: &BodyKeys, body: &Body) {

@@ -36,8 +36,8 @@ pub struct Committed {
 pub struct Salts(Box<dyn FnMut() -> io::Result<[u8; 32]> + Send>);
 
 impl Salts {
-    /// Salts by this source, which is asked once for each group that is begun, before anything of it
-    /// is appended or written. It must give none twice, also over openings of the log: what is
+    /// Salts by this source, which is asked once for each group that is begun, before anything of
+    /// it is appended or written. It must give none twice, also over openings of the log: what is
     /// sealed in a group rests on it.
     pub fn new(draw: impl FnMut() -> io::Result<[u8; 32]> + Send + 'static) -> Salts {
         Salts(Box::new(draw))

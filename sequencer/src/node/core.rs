@@ -122,20 +122,24 @@ pub(super) async fn absorb(
             }
         })?;
         tracing::info!(entries = recovered.entries, "journal absorbed");
-        let frames = recovered.ledger.unopened();
-        if frames > 0 {
-            tracing::error!(
-                frames,
-                "the keys of stored frames are not in the key folder: they are not released, and \
-                 segments of theirs that are still to be proven name what is stored; put the keys \
-                 back (sequencer keys restore)"
-            );
-        }
+        tell_unopened(recovered.ledger.unopened());
         Ok::<_, NodeError>(AbsorbedJournal { log, recovered, snapshots, writer })
     };
     let absorbed = tokio::task::spawn_blocking(absorb).await;
     // The task is never cancelled, so that it did not end means that it panicked.
     absorbed.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+/// Frames whose keys are not there are nobody's fault but the key folder's: said, and passed over.
+fn tell_unopened(frames: u64) {
+    if frames > 0 {
+        tracing::error!(
+            frames,
+            "the keys of stored frames are not in the key folder: they are not released, and \
+             segments of theirs that are still to be proven name what is stored; put the keys \
+             back (sequencer keys restore)"
+        );
+    }
 }
 
 /// The group that holds the close of the last assembled batch, as far as the store knows it.

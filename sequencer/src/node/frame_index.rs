@@ -1,4 +1,4 @@
-//! The index of stored frames as it stands on the disk, held against the one that the journal makes.
+//! The index of stored frames as it stands on the disk, held against the one of the journal.
 //!
 //! Where a node of the index stands and what is in it follows from the journal. So whoever absorbs
 //! the journal from its first entry on makes all of it again, and has each node compared where

@@ -131,7 +131,8 @@ pub fn survey(layout: &Layout) -> Result<Survey, SurveyError> {
 }
 
 /// As [`survey`]; and makes the state behind each snapshot again, from the first entry on, and the
-/// index of stored frames that it refers to, and compares both. Takes as long as a start without a snapshot.
+/// index of stored frames that it refers to, and compares both. Takes as long as a start without a
+/// snapshot.
 ///
 /// # Errors
 /// [`SurveyError`] for the first thing that does not hold; of snapshots only that they cannot be

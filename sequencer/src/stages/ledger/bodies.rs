@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use bodies::{BodyEpoch, BodyError, BodyKeys, EntryPlace, GroupKey, KeyId, KeyStoreError};
+use bodies::{
+    BodyEpoch, BodyError, BodyKeys, EntryPlace, GroupKey, KeyId, KeyStoreError, SealedAt,
+};
 use model::{Interval, Millis, PatientIndex};
 use thiserror::Error;
 use wire::{FrameEntry, FrameError, SealedFrame, Sealing};
@@ -69,7 +71,8 @@ impl BodySeal {
         let keys = self.keys.as_ref().ok_or(BodyError::KeyAbsent { epoch })?;
         let id = KeyId { patient: frame.key.patient, epoch: BodyEpoch(epoch) };
         let mut readings = frame.sealed().to_vec();
-        keys.open_body(id, (&self.log_id, at, frame.clear()), &mut readings)?;
+        let of = SealedAt { log_id: &self.log_id, at, clear: frame.clear() };
+        keys.open_body(id, &of, &mut readings)?;
         Ok(frame.with_readings(&readings)?)
     }
 }

@@ -213,13 +213,11 @@ impl Node {
         let writer = Writer::start(log, admission, clock, limits).unwrap();
         let (metrics, rows) = (Metrics::new(), Arc::new(Diverging::default()));
         let pool = RowPool::start(&AdmissionConfig::default(), rows.clone(), metrics.clone());
-        let admit = Admit::new(writer.submitter(), pool.unwrap());
-        let admit = admit.held_by(hub.hold().clone());
+        let admit = Admit::new(writer.submitter(), pool.unwrap()).held_by(hub.hold().clone());
         let authority = Authority::create(&folder.path().join("ca"), validity()).unwrap();
         let names = [SERVER_NAME.to_owned()];
         let tls = authority.issue_server(&names, validity()).unwrap().server_tls().unwrap();
-        let sessions = Arc::new(sessions);
-        let renewals = Arc::new(Renewals::new(&config));
+        let (sessions, renewals) = (Arc::new(sessions), Arc::new(Renewals::new(&config)));
         let desk = RegistryDesk::new(admit.clone(), view.clone());
         let services = Services {
             admit: admit.clone(),
