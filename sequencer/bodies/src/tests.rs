@@ -10,6 +10,7 @@ use crate::fault::FaultyKeys;
 use crate::generation::Places;
 use crate::key::KeyId;
 use crate::keys::BodyKeys;
+use crate::keys::SealedAt;
 use crate::ledger::LEDGER_NAME;
 use crate::recovery::RecoverySecret;
 use crate::restore::{Restored, restore};
