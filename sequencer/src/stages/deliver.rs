@@ -411,7 +411,7 @@ enum Signer {
     Writer,
 }
 
-/// What admission delivers to: who signs, a thread of its own, and the batcher. Dropping it waits for the signer,
+/// What admission delivers to: who signs, and the batcher. Dropping it waits for a signer's thread,
 /// which holds the journal open.
 #[derive(Debug)]
 pub struct NodeDelivery {
