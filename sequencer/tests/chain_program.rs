@@ -144,6 +144,23 @@ impl Ward {
     }
 
     /// Everything that is assembled is settled, recorded, and on the chain once.
+    /// Waits until the open window is empty and those before it are settled: of what settles after
+    /// the node has stopped its store knows nothing.
+    async fn wait_until_nothing_is_open(&self) {
+        let mut before = f64::INFINITY;
+        loop {
+            let age = self.metric("vitals_window_age_seconds").await;
+            // One in which something happens is closed after 0.2 s; a second look says that the
+            // first one did not close it.
+            if age > before {
+                break;
+            }
+            before = if age > 1.0 { age } else { f64::INFINITY };
+            self.proxy.meets(1).await;
+        }
+        self.wait_until_settled().await;
+    }
+
     async fn wait_until_settled(&self) {
         let assembled = self.metric("vitals_batch_assembled").await;
         self.wait_for_metric("vitals_batch_settled", |settled| settled >= assembled).await;
@@ -235,8 +252,9 @@ impl Monitor {
 
 /// Nothing is lost, whatever happened: the store knows it as well.
 async fn end(ward: Ward, monitor: Monitor) {
-    let Ward { site, edge, program, .. } = ward;
     monitor.connection.close().await;
+    ward.wait_until_nothing_is_open().await;
+    let Ward { site, edge, program, .. } = ward;
     program.terminate().await;
     let count = edge.settled_batches().await.unwrap().len() as u64;
     let store = Store::open(&site.layout.store()).unwrap();

@@ -22,7 +22,7 @@ pub struct ArchiveMark {
 }
 
 /// The file: hashes in hex.
-#[derive(Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Form {
     schema: String,
@@ -57,8 +57,7 @@ impl Checked for ArchiveMark {
     fn of_form(form: &Form) -> Option<ArchiveMark> {
         let (genesis, hash) = (checked::hash(&form.genesis)?, checked::hash(&form.hash)?);
         let mark = ArchiveMark { genesis, number: form.number, hash };
-        let again = mark.form();
-        (again.schema == form.schema && again.check == form.check).then_some(mark)
+        Some(mark)
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Believed {
     pub difference_ms: i64,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Form {
     schema: String,
@@ -54,8 +54,7 @@ impl Checked for Believed {
         let mut boot = [0; 16];
         hex::decode_to_slice(&form.boot, &mut boot).ok()?;
         let believed = Believed { boot: BootId(boot), difference_ms: form.difference_ms };
-        let again = believed.form();
-        (again.schema == form.schema && again.check == form.check).then_some(believed)
+        Some(believed)
     }
 }
 

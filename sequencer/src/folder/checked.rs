@@ -39,7 +39,7 @@ pub enum CheckedError {
 /// What is kept in such a file.
 pub(super) trait Checked: Sized {
     /// The object, check included.
-    type Form: Serialize + DeserializeOwned;
+    type Form: PartialEq + Serialize + DeserializeOwned;
     /// What it is called.
     const WHAT: &'static str;
     /// What to do with a damaged one, after a colon; empty if nobody has to do anything.
@@ -50,7 +50,8 @@ pub(super) trait Checked: Sized {
     /// The object of a value.
     fn form(&self) -> Self::Form;
 
-    /// The value of an object; `None` if schema, digits or check are not those of the value.
+    /// The value of an object; `None` if its digits are none. Schema and check are compared by
+    /// whoever reads: the object of the value has to be the one that was read.
     fn of_form(form: &Self::Form) -> Option<Self>;
 }
 
@@ -67,7 +68,9 @@ pub(super) fn read<T: Checked>(path: &Path) -> Result<Option<T>, CheckedError> {
         found => found.map_err(failed("read", path))?,
     };
     let form: T::Form = serde_json::from_slice(&bytes).map_err(|_| damaged())?;
-    T::of_form(&form).map(Some).ok_or_else(damaged)
+    // The whole object again: a changed schema, digit or check is damage, whichever it is.
+    let value = T::of_form(&form).filter(|value| value.form() == form);
+    value.map(Some).ok_or_else(damaged)
 }
 
 /// Replaces it, durably.

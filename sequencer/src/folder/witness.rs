@@ -27,7 +27,7 @@ pub struct Witness {
 }
 
 /// The file: names as in the page about the journal, hashes in hex.
-#[derive(Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Form {
     schema: String,
@@ -72,9 +72,7 @@ impl Checked for Witness {
         let Form { term, group, position, .. } = *form;
         let (genesis, journal_hash) = (hash(&form.genesis)?, hash(&form.journal_hash)?);
         let witness = Witness { genesis, term, group, position, journal_hash };
-        // The whole form again: a changed schema, digit or check is damage, whichever it is.
-        let again = witness.form();
-        (again.schema == form.schema && again.check == form.check).then_some(witness)
+        Some(witness)
     }
 }
 

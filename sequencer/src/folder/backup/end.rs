@@ -52,7 +52,7 @@ pub struct EndRecord {
 }
 
 /// The file: hashes in hex.
-#[derive(Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::folder) struct Form {
     schema: String,
@@ -120,8 +120,7 @@ impl Checked for EndRecord {
             bytes,
             manifest: checked::hash(&form.manifest)?,
         };
-        let again = record.form();
-        (again.schema == form.schema && again.check == form.check).then_some(record)
+        Some(record)
     }
 }
 

@@ -265,16 +265,7 @@ fn messages_for(streams: u32, features: Features, pushed: usize) -> Vec<ClientMe
         }
     }
     client.connected();
-    let welcome = ServerMessage::Welcome(Welcome {
-        version: PROTOCOL_VERSION,
-        features,
-        scope: samples::scope(),
-        signer: signer_address(&samples::key()),
-        standing: STANDING,
-        server_time: now(),
-        credit: ServerLimits::default().credit(),
-        marks: Vec::new(),
-    });
+    let welcome = welcome(features);
     client.handle_bytes(Lane::Control, &welcome.encode(), now());
     for handle in handles {
         let opened = ServerMessage::StreamOpened { handle, next: Sequence(1) };

@@ -150,16 +150,7 @@ fn a_client_sends_them_as_they_are_and_never_in_the_clear() {
     client.queue(handle, &hidden).expect("the next one");
     for features in [Features::SPOKEN, Features::RAW] {
         client.connected();
-        let welcome = ServerMessage::Welcome(Welcome {
-            version: PROTOCOL_VERSION,
-            features,
-            scope: samples::scope(),
-            signer: signer_address(&samples::key()),
-            standing: STANDING,
-            server_time: now(),
-            credit: ServerLimits::default().credit(),
-            marks: Vec::new(),
-        });
+        let welcome = welcome(features);
         let opened = ServerMessage::StreamOpened { handle, next: Sequence(1) };
         for message in [welcome, opened] {
             client.handle_bytes(Lane::Control, &message.encode(), now());

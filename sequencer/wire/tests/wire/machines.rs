@@ -168,3 +168,17 @@ pub(crate) fn push(pair: &mut Pair, handle: StreamHandle, count: u64) {
         pair.client.push(handle, &samples::readings(i, 2)).expect("room");
     }
 }
+
+/// A welcome with these features.
+pub(crate) fn welcome(features: Features) -> ServerMessage {
+    ServerMessage::Welcome(Welcome {
+        version: PROTOCOL_VERSION,
+        features,
+        scope: samples::scope(),
+        signer: signer_address(&samples::key()),
+        standing: STANDING,
+        server_time: now(),
+        credit: ServerLimits::default().credit(),
+        marks: Vec::new(),
+    })
+}

@@ -77,16 +77,7 @@ fn a_certificate_that_nobody_asked_for_is_a_violation() {
 fn a_server_of_before_is_asked_for_no_certificate() {
     let mut client = new_client();
     client.connected();
-    let welcome = ServerMessage::Welcome(Welcome {
-        version: PROTOCOL_VERSION,
-        features: Features::RAW.and(Features::SPOKEN),
-        scope: samples::scope(),
-        signer: signer_address(&samples::key()),
-        standing: STANDING,
-        server_time: now(),
-        credit: ServerLimits::default().credit(),
-        marks: Vec::new(),
-    });
+    let welcome = welcome(Features::RAW.and(Features::SPOKEN));
     client.handle_bytes(Lane::Control, &welcome.encode(), now());
     let refused = client.ask_renewal(samples::renewal_request());
     assert!(matches!(refused, Err(ClientError::NotSpoken { .. })), "{refused:?}");

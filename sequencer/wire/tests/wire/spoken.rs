@@ -6,20 +6,6 @@ use wire::*;
 use crate::machines::*;
 use crate::samples::{self, ECG};
 
-/// A welcome with these features.
-fn welcome(features: Features) -> ServerMessage {
-    ServerMessage::Welcome(Welcome {
-        version: PROTOCOL_VERSION,
-        features,
-        scope: samples::scope(),
-        signer: signer_address(&samples::key()),
-        standing: STANDING,
-        server_time: now(),
-        credit: ServerLimits::default().credit(),
-        marks: Vec::new(),
-    })
-}
-
 /// Connects a client with a server of such features, which has nothing of its stream yet; gives
 /// the frames that it then sends.
 fn frames_for(client: &mut ClientSession, handle: StreamHandle, features: Features) -> Vec<Frame> {
