@@ -1,5 +1,6 @@
 //! One run: connect, open, stream, drain, report.
 
+mod alarm;
 mod link;
 mod sender;
 mod timebase;
@@ -35,6 +36,7 @@ use crate::recorder::{Event, Live, Recorder, StreamLabel, Totals};
 use crate::report::{Latency, Report, cpu_seconds, load_average};
 use crate::source::Source;
 use crate::timeline::Seen;
+use alarm::AlarmClock;
 use link::{Link, Timetable};
 use sender::{Backlog, Sender, StreamEnd};
 use timebase::Timebase;
@@ -135,6 +137,9 @@ pub enum LoadError {
     /// A link that can be cut has no socket.
     #[error("expected a free UDP port of this machine for each link that is to fail")]
     Link(#[source] std::io::Error),
+    /// The system starts no thread for the times at which frames are due.
+    #[error("expected the system to start one more thread")]
+    Alarms(#[source] std::io::Error),
     /// The ledger cannot be made or written.
     #[error("the run has no ledger")]
     Ledger(#[from] LedgerError),
@@ -150,7 +155,7 @@ impl LoadError {
             Some(LoadError::Connect { .. }) => Some(ExitCode::Unavailable),
             Some(LoadError::Range { .. } | LoadError::Role { .. }) => Some(ExitCode::Usage),
             // What stands below says it.
-            Some(LoadError::Link(_)) => Some(ExitCode::Failed),
+            Some(LoadError::Link(_) | LoadError::Alarms(_)) => Some(ExitCode::Failed),
             Some(LoadError::Identity { .. } | LoadError::Ledger(_) | LoadError::Recorder(_))
             | None => exit::known(cause),
         })
@@ -217,7 +222,8 @@ pub(crate) async fn run_beside(
     let permits = Arc::new(Semaphore::new(config.in_flight_max));
     let begun = Arc::new(OnceLock::new());
     let (time, permits_of_load) = (Timebase::start(), permits.clone());
-    let load = Load { config, time, events, permits: permits_of_load, begun };
+    let alarms = AlarmClock::start().map_err(LoadError::Alarms)?;
+    let load = Load { config, time, alarms, events, permits: permits_of_load, begun };
     let gateways = load.connect().await?;
     let Streams { opened, labels, mut ends } = load.open(&gateways).await;
     // A ledger that cannot be written any further ends the run like a signal does.
@@ -287,6 +293,7 @@ fn check(config: &LoadConfig) -> Result<(), LoadError> {
 struct Load<'a> {
     config: &'a LoadConfig,
     time: Timebase,
+    alarms: AlarmClock,
     events: mpsc::Sender<Event>,
     /// One for each frame that may still be sent without a receipt.
     permits: Arc<Semaphore>,
@@ -443,6 +450,7 @@ impl Load<'_> {
             pace: self.pace(number, recording).behind(backlog.frames),
             permits: self.permits.clone(),
             time: self.time,
+            alarm: self.alarms.alarm(),
             begin,
             // The one that begins last sends for a shorter time: all end together.
             end: begin + config.duration.saturating_sub(later),

@@ -48,8 +48,11 @@ pub(crate) struct Ingest {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = Name::ALL)]
     servers: Vec<Name>,
     /// Most messages that wait for their acknowledgement, over all streams.
-    #[arg(long, value_name = "N", default_value = "256")]
+    #[arg(long, value_name = "N", default_value = "1024")]
     in_flight: NonZeroUsize,
+    /// Most bytes of such messages: what a latency is made of is a queue of bytes.
+    #[arg(long, value_name = "BYTES", default_value = "786432")]
+    in_flight_bytes: NonZeroUsize,
     /// Threads that prove all the while, in a process of their own: what ingest keeps beside them.
     #[arg(long, value_name = "THREADS", default_value = "0")]
     proving: usize,
@@ -80,6 +83,7 @@ impl Ingest {
             payloads: Payload::all(&self.codecs, &self.readings)?,
             servers: self.servers,
             in_flight: self.in_flight.get(),
+            in_flight_bytes: self.in_flight_bytes.get(),
             proving: self.proving,
             programs: self.programs,
             nats_server: self.nats_server,

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use client::StreamError;
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{sleep_until, timeout, timeout_at};
+use tokio::task::coop::consume_budget;
+use tokio::time::{timeout, timeout_at};
 use wire::{StopReason, StreamName};
 
+use super::alarm::Alarm;
 use super::timebase::Timebase;
 use crate::flight::{InFlight, Sent, lock};
 use crate::pace::Pace;
@@ -23,6 +25,7 @@ pub(super) struct Sender {
     /// One for each frame without a receipt, over all streams.
     pub(super) permits: Arc<Semaphore>,
     pub(super) time: Timebase,
+    pub(super) alarm: Alarm,
     /// When sending begins and ends, after the program's begin.
     pub(super) begin: Duration,
     pub(super) end: Duration,
@@ -107,9 +110,20 @@ impl Sender {
         if due.is_some_and(|due| due >= self.end) {
             return None;
         }
+        // Nothing is waited for at the highest rate while receipts come: no timer is needed then.
+        let now = self.time.elapsed();
+        if due.is_none_or(|due| due <= now)
+            && now < self.end
+            && !*stop.borrow()
+            && let Ok(permit) = self.permits.try_acquire()
+        {
+            permit.forget();
+            consume_budget().await;
+            return Some(due.unwrap_or(now));
+        }
         let ready = async {
             if let Some(due) = due {
-                sleep_until(self.time.instant(due)).await;
+                self.alarm.wait_until(self.time.instant(due).into_std()).await;
             }
             self.permits.acquire().await
         };

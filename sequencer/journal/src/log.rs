@@ -7,7 +7,7 @@ use std::{fmt, io};
 
 use crate::build::Sealed;
 use crate::file::FileHeader;
-use crate::prepare::{NextFile, Room};
+use crate::prepare::{NextFile, Pacing, Room};
 use crate::read::{Entries, Group, Reader, Shared};
 use crate::record::{Jumps, MARK_BYTES, durable_mark};
 use crate::recover::{self, LostEnd, Opened, Recovery, Tail};
@@ -69,13 +69,25 @@ pub(crate) struct FileMaker<M> {
     shared: Arc<Shared<M>>,
 }
 
+impl<M> Clone for FileMaker<M> {
+    fn clone(&self) -> Self {
+        FileMaker { shared: Arc::clone(&self.shared) }
+    }
+}
+
 impl<M: Medium> FileMaker<M> {
-    /// Makes the next file if it is wanted; ends early once `stop` is set.
-    pub(crate) fn make(&self, stop: &AtomicBool) -> io::Result<()> {
+    /// Makes the next file if it is wanted; ends early once `stop` is set and [`FileMaker::wake`]
+    /// called.
+    pub(crate) fn make(&self, pacing: Pacing, stop: &AtomicBool) -> io::Result<()> {
         let indexed = self.shared.index_left();
         // Whatever became of that: the writer needs the next file sooner.
-        self.shared.ahead.prepare(&self.shared.medium, stop)?;
+        self.shared.ahead.prepare(&self.shared.medium, pacing, stop)?;
         indexed
+    }
+
+    /// Has a thread that makes a file look whether it is to stop.
+    pub(crate) fn wake(&self) {
+        self.shared.ahead.wake();
     }
 }
 
@@ -243,7 +255,7 @@ impl<M: Medium> Log<M> {
     /// What the medium says. It is not tried again before the next file is begun: the append that
     /// needs one makes its own.
     pub fn make_ahead(&self) -> io::Result<()> {
-        self.maker().make(&AtomicBool::new(false))
+        self.maker().make(Pacing::AtOnce, &AtomicBool::new(false))
     }
 
     /// Asks `room` before a file of so many bytes is made ahead of need, and where there is none
@@ -289,6 +301,7 @@ impl<M: Medium> Log<M> {
             &header,
             Head { group: header.number, position: last, journal_hash, last_time, file, end },
         );
+        self.shared.ahead.note_filled(end);
         // The buffer serves the next group: a busy log would else allocate megabytes for each.
         self.spare = record;
         Committed { group: header.number, first, last, journal_hash, ranges }

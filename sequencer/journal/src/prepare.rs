@@ -3,14 +3,16 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::{fmt, io};
 
 use crate::file::FILE_HEADER_BYTES;
 use crate::{FileName, FileNumber, Medium};
 
-/// Zeros written between two syncs, so that the writer's own sync never waits for all of them.
-const STEP_BYTES: usize = 4 << 20;
+/// Zeros written between two syncs: at least so many, or syncing costs more than writing, and at
+/// most so many, so that the writer's own sync never waits for all of them.
+const STEP_BYTES_MIN: u64 = 256 << 10;
+const STEP_BYTES_MAX: u64 = 4 << 20;
 
 /// The next file, and how often there was none.
 #[derive(Debug)]
@@ -18,8 +20,9 @@ pub(crate) struct Ahead {
     /// Held while a file is made, so that only one is.
     state: Mutex<State>,
     room: OnceLock<Room>,
-    /// Whether the writer waits: a file that is being made is given up for it.
+    /// Whether the writer waits: a file that is being made ends there for it.
     wanted: AtomicBool,
+    progress: Progress,
     late: AtomicU64,
     failed: AtomicU64,
 }
@@ -38,6 +41,8 @@ struct State {
     /// The file that groups go into. Which file is made next is decided by this alone, and under
     /// the lock: whoever asked for one may be late, and a file with groups must not be made anew.
     last: FileNumber,
+    /// How long it is.
+    last_length: u64,
     /// Bytes of all files up to and with it.
     total: u64,
     /// The next one, once it is durable.
@@ -53,10 +58,53 @@ pub(crate) struct NextFile {
     pub(crate) length: u64,
 }
 
+/// How far the log fills the file that is written to, for whoever makes the next one.
+#[derive(Debug)]
+struct Progress {
+    filled: AtomicU64,
+    /// At how much of it the maker is to be woken.
+    wake_at: AtomicU64,
+    waiting: Mutex<()>,
+    changed: Condvar,
+}
+
+/// When the zeros of a file are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pacing {
+    /// All of them now.
+    AtOnce,
+    /// As the log fills the file before, so that they are there when three quarters of that are
+    /// full. All at once they would keep the disk from the writer for as long as they take, at the
+    /// begin of every file; like this a log that grows slowly is disturbed by little at a time.
+    WithLog,
+}
+
+/// A file that is made and the one before it.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    length: u64,
+    before: u64,
+}
+
+impl Span {
+    /// How many zeros of the file are due when so much of the one before is filled.
+    fn due(self, filled: u64) -> u64 {
+        let share = u128::from(filled) * u128::from(self.length) * 4;
+        let due = share / (3 * u128::from(self.before.max(1)));
+        u64::try_from(due).map_or(self.length, |due| due.min(self.length))
+    }
+
+    /// How much of the one before is filled when so many zeros are due.
+    fn filled_at(self, due: u64) -> u64 {
+        let share = u128::from(due.min(self.length)) * u128::from(self.before.max(1)) * 3;
+        u64::try_from(share.div_ceil(4 * u128::from(self.length.max(1)))).unwrap_or(u64::MAX)
+    }
+}
+
 /// How making files ahead of need went since the log was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileCounts {
-    /// Files that the writer had to make itself because none was ready.
+    /// Files that the writer had to wait for, or make itself, because none was ready.
     pub late: u64,
     /// Files that could not be made ahead: the medium failed or has no room.
     pub failed: u64,
@@ -64,10 +112,59 @@ pub struct FileCounts {
 
 impl Ahead {
     /// Behind the file `last`, with which the log has `total` bytes.
-    pub(crate) fn new(last: FileNumber, total: u64) -> Ahead {
-        let state = Mutex::new(State { last, total, ready: None, given_up: false });
-        let (late, failed) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ahead { state, room: OnceLock::new(), wanted: AtomicBool::new(false), late, failed }
+    pub(crate) fn new(last: NextFile, total: u64) -> Ahead {
+        let NextFile { number: last, length: last_length } = last;
+        let state = State { last, last_length, total, ready: None, given_up: false };
+        let progress = Progress {
+            filled: AtomicU64::new(0),
+            wake_at: AtomicU64::new(u64::MAX),
+            waiting: Mutex::new(()),
+            changed: Condvar::new(),
+        };
+        Ahead {
+            state: Mutex::new(state),
+            room: OnceLock::new(),
+            wanted: AtomicBool::new(false),
+            progress,
+            late: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes note of how far the file that is written to is filled.
+    pub(crate) fn note_filled(&self, filled: u64) {
+        self.progress.filled.store(filled, Ordering::SeqCst);
+        if filled >= self.progress.wake_at.load(Ordering::SeqCst) {
+            self.wake();
+        }
+    }
+
+    /// Has whoever makes a file look again whether to go on.
+    pub(crate) fn wake(&self) {
+        // Locked for a moment: between its look and its wait nobody is missed.
+        drop(self.progress.waiting.lock());
+        self.progress.changed.notify_all();
+    }
+
+    /// Up to where zeros of a file are to be written, beyond `at`, waiting until some are; none to
+    /// end it there.
+    fn wait_until_due(&self, at: u64, span: Span, stop: &AtomicBool) -> Option<u64> {
+        let Progress { filled, wake_at, waiting, changed } = &self.progress;
+        let step_end = (at + STEP_BYTES_MIN).min(span.length);
+        let mut guard = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if self.must_end(stop) {
+                return None;
+            }
+            // Said before it is looked at: whoever fills more either sees it or is seen.
+            wake_at.store(span.filled_at(step_end), Ordering::SeqCst);
+            let due = span.due(filled.load(Ordering::SeqCst));
+            if due >= step_end {
+                wake_at.store(u64::MAX, Ordering::SeqCst);
+                return Some(due);
+            }
+            guard = changed.wait(guard).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Asks this before a file is made ahead; the first who is named is asked.
@@ -88,8 +185,14 @@ impl Ahead {
 
     /// Makes the next file if there is none yet, as long as the whole log within the limits of the
     /// medium and where there is room for it. Ends early once `stop` is set or the writer needs a
-    /// file: that one is shorter, and nobody waits for gigabytes of zeros.
-    pub(crate) fn prepare<M: Medium>(&self, medium: &M, stop: &AtomicBool) -> io::Result<()> {
+    /// file: that one is shorter, and nobody waits for gigabytes of zeros. Whoever sets `stop`
+    /// calls [`Ahead::wake`] then.
+    pub(crate) fn prepare<M: Medium>(
+        &self,
+        medium: &M,
+        pacing: Pacing,
+        stop: &AtomicBool,
+    ) -> io::Result<()> {
         let mut state = self.state();
         if state.ready.is_some() || state.given_up {
             return Ok(());
@@ -101,22 +204,23 @@ impl Ahead {
             length = (length / 2).max(lengths.least);
         }
         let next = NextFile { number: state.last + 1, length };
+        let span = Span { length, before: state.last_length };
+        let due = |at| match pacing {
+            Pacing::AtOnce => (!self.must_end(stop)).then_some(length),
+            Pacing::WithLog => self.wait_until_due(at, span, stop),
+        };
         let made = match self.has_room(length) {
-            true => make(medium, next, &|| {
-                stop.load(Ordering::Relaxed) || self.wanted.load(Ordering::Relaxed)
-            }),
+            true => make(medium, next, &due),
             // What is free is kept for everything else that the node writes.
             false => Err(io::ErrorKind::StorageFull.into()),
         };
-        if let Ok(true) = made {
-            state.ready = Some(next);
-        }
         if made.is_err() {
             self.failed.fetch_add(1, Ordering::Relaxed);
             // The writer makes its own when it needs one; that may be the first to succeed.
             state.given_up = true;
         }
-        made.map(drop)
+        state.ready = made?;
+        Ok(())
     }
 
     /// The next file, for the writer: the one that is ready, or a short one made now, which is
@@ -124,24 +228,31 @@ impl Ahead {
     pub(crate) fn take<M: Medium>(&self, medium: &M) -> io::Result<NextFile> {
         let ready = self.try_state().is_some_and(|state| state.ready.is_some());
         if !ready {
-            self.wanted.store(true, Ordering::Relaxed);
+            self.wanted.store(true, Ordering::SeqCst);
+            self.wake();
             self.late.fetch_add(1, Ordering::Relaxed);
         }
-        // Waits until the one that is being made is given up: there must not be two of one number.
+        // Waits until the one that is being made ends: there must not be two of one number.
         let mut state = self.state();
-        self.wanted.store(false, Ordering::Relaxed);
+        self.wanted.store(false, Ordering::SeqCst);
         let next = match state.ready.take() {
             Some(next) => next,
             None => {
                 let length = medium.file_lengths().least;
                 let next = NextFile { number: state.last + 1, length };
-                make(medium, next, &|| false)?;
+                make(medium, next, &|_| Some(length))?;
                 next
             }
         };
-        (state.last, state.given_up) = (next.number, false);
+        (state.last, state.last_length, state.given_up) = (next.number, next.length, false);
+        self.progress.filled.store(0, Ordering::SeqCst);
         state.total += next.length;
         Ok(next)
+    }
+
+    /// Whether a file that is being made ends where it is.
+    fn must_end(&self, stop: &AtomicBool) -> bool {
+        stop.load(Ordering::SeqCst) || self.wanted.load(Ordering::SeqCst)
     }
 
     fn has_room(&self, length: u64) -> bool {
@@ -163,22 +274,26 @@ impl Ahead {
     }
 }
 
-/// Makes a file of zeros durable under its number; `false` if it was stopped before the end.
+/// Makes a file of zeros durable under its number. `due` is asked before each step up to where it
+/// may go, beyond what is there; none ends the file there, and it is given up if it would be
+/// shorter than any.
 pub(crate) fn make<M: Medium>(
     medium: &M,
     next: NextFile,
-    stop: &dyn Fn() -> bool,
-) -> io::Result<bool> {
-    let made = write_zeros(medium, next.length, stop).and_then(|whole| {
-        if whole {
-            refuse_begun(medium, next.number)?;
-            // Only now under its number: whatever has that is whole and durable.
-            medium.rename(FileName::Next, FileName::Log(next.number))?;
-            medium.sync_names()?;
+    due: &dyn Fn(u64) -> Option<u64>,
+) -> io::Result<Option<NextFile>> {
+    let least = medium.file_lengths().least.min(next.length);
+    let made = write_zeros(medium, next.length, due).and_then(|length| {
+        if length < least {
+            return Ok(None);
         }
-        Ok(whole)
+        refuse_begun(medium, next.number)?;
+        // Only now under its number: whatever has that is whole and durable.
+        medium.rename(FileName::Next, FileName::Log(next.number))?;
+        medium.sync_names()?;
+        Ok(Some(NextFile { length, ..next }))
     });
-    if !matches!(made, Ok(true)) {
+    if !matches!(made, Ok(Some(_))) {
         // Its room is needed by others; the error that stopped us is the one to report.
         drop(medium.remove(FileName::Next));
     }
@@ -199,29 +314,33 @@ fn refuse_begun<M: Medium>(medium: &M, number: FileNumber) -> io::Result<()> {
     }
 }
 
-fn write_zeros<M: Medium>(medium: &M, length: u64, stop: &dyn Fn() -> bool) -> io::Result<bool> {
+fn write_zeros<M: Medium>(
+    medium: &M,
+    length: u64,
+    due: &dyn Fn(u64) -> Option<u64>,
+) -> io::Result<u64> {
     medium.make_empty(FileName::Next)?;
-    fill(medium, FileName::Next, 0..length, stop)
+    fill(medium, FileName::Next, 0..length, due)
 }
 
-/// Makes zeros of a part of a file durable; `false` if it was stopped before the end.
+/// Makes zeros of a part of a file durable, as far as `due` lets it, and says how far that was.
 pub(crate) fn fill<M: Medium>(
     medium: &M,
     name: FileName,
     part: Range<u64>,
-    stop: &dyn Fn() -> bool,
-) -> io::Result<bool> {
+    due: &dyn Fn(u64) -> Option<u64>,
+) -> io::Result<u64> {
     let mut at = part.start;
     while at < part.end {
-        if stop() {
-            return Ok(false);
-        }
-        let step = STEP_BYTES.min((part.end - at) as usize);
-        medium.write_zeros(name, at, step)?;
+        let Some(due) = due(at) else { break };
+        let step = due.saturating_sub(at).clamp(STEP_BYTES_MIN, STEP_BYTES_MAX);
+        // Whole steps, so that a file that ends early ends at a block.
+        let step = (step / STEP_BYTES_MIN * STEP_BYTES_MIN).min(part.end - at);
+        medium.write_zeros(name, at, step as usize)?;
         medium.sync(name)?;
-        at += step as u64;
+        at += step;
     }
-    Ok(true)
+    Ok(at)
 }
 
 #[cfg(test)]
@@ -229,13 +348,20 @@ mod tests {
     use std::sync::Arc;
     use std::sync::mpsc::channel;
     use std::thread;
+    use std::time::Duration;
+
+    use proptest::prelude::*;
 
     use super::*;
     use crate::fault::FaultMedium;
 
+    fn behind(number: FileNumber, length: u64) -> Ahead {
+        Ahead::new(NextFile { number, length }, length)
+    }
+
     #[test]
     fn a_writer_that_needs_a_file_never_waits_for_a_long_one() {
-        let (ahead, (begun, begins)) = (Arc::new(Ahead::new(1, 16 << 20)), channel());
+        let (ahead, (begun, begins)) = (Arc::new(behind(1, 16 << 20)), channel());
         let (counts, first) = (Arc::clone(&ahead), AtomicBool::new(true));
         let medium = FaultMedium::default().with_lengths(4_096, 64 << 20).on_sync(move |_| {
             if first.swap(false, Ordering::Relaxed) {
@@ -246,38 +372,118 @@ mod tests {
                 }
             }
         });
+        let (at_once, never) = (Pacing::AtOnce, AtomicBool::new(false));
         thread::scope(|scope| {
-            scope.spawn(|| ahead.prepare(&medium, &AtomicBool::new(false)).expect("no failure"));
+            scope.spawn(|| ahead.prepare(&medium, at_once, &never).expect("no failure"));
             begins.recv().expect("a file of 16 MiB is being made");
+            // What is there by then serves.
             let next = ahead.take(&medium).expect("made");
-            assert_eq!(next, NextFile { number: 2, length: 4_096 });
+            assert_eq!(next, NextFile { number: 2, length: STEP_BYTES_MAX });
         });
-        assert_eq!(medium.file(FileName::Log(2)).len(), 4_096);
+        assert_eq!(medium.file(FileName::Log(2)).len() as u64, STEP_BYTES_MAX);
         assert_eq!(medium.files().len(), 1, "nothing is left of the long one");
         assert_eq!(ahead.counts(), FileCounts { late: 1, failed: 0 });
         // The next one is made ahead of need again.
-        ahead.prepare(&medium, &AtomicBool::new(false)).expect("made");
-        assert_eq!(medium.file(FileName::Log(3)).len(), (16 << 20) + 4_096);
+        ahead.prepare(&medium, at_once, &never).expect("made");
+        assert_eq!(medium.file(FileName::Log(3)).len(), 20 << 20);
+    }
+
+    #[test]
+    fn a_file_too_short_for_any_is_given_up_and_the_writer_makes_its_own() {
+        let (ahead, stop) = (behind(1, 1 << 20), AtomicBool::new(true));
+        let medium = FaultMedium::default().with_lengths(4_096, 1 << 20);
+        ahead.prepare(&medium, Pacing::WithLog, &stop).expect("stopped");
+        assert_eq!((medium.files().len(), ahead.wants()), (0, true));
+        assert_eq!(ahead.take(&medium).expect("made"), NextFile { number: 2, length: 4_096 });
+    }
+
+    /// The zeros that are there, and the part of the file before that is filled, after each step.
+    #[test]
+    fn zeros_are_written_in_step_with_the_log_and_are_there_before_it_needs_them() {
+        const LENGTH: u64 = 8 << 20;
+        let (ahead, (stepped, steps)) = (behind(1, LENGTH), channel());
+        let medium = FaultMedium::default()
+            .with_lengths(4_096, LENGTH)
+            .on_sync(move |_| drop(stepped.send(())));
+        let never = AtomicBool::new(false);
+        let span = Span { length: LENGTH, before: LENGTH };
+        let early = thread::scope(|scope| {
+            scope.spawn(|| ahead.prepare(&medium, Pacing::WithLog, &never).expect("made"));
+            let ends = (1..=LENGTH / STEP_BYTES_MIN).map(|step| step * STEP_BYTES_MIN);
+            // Told behind the scope: a panic in it would wait for the maker, which waits for us.
+            let early = ends.map(|zeros| {
+                let filled = span.filled_at(zeros);
+                ahead.note_filled(filled - 1);
+                let early = steps.try_recv().is_ok();
+                ahead.note_filled(filled);
+                early || steps.recv_timeout(Duration::from_secs(60)).is_err()
+            });
+            early.filter(|early| *early).count()
+        });
+        assert_eq!(early, 0, "steps before they were due, or none when they were");
+        assert_eq!(span.filled_at(LENGTH), LENGTH / 4 * 3);
+        assert_eq!(ahead.take(&medium).expect("ready"), NextFile { number: 2, length: LENGTH });
+        assert_eq!(ahead.counts(), FileCounts::default());
+    }
+
+    #[test]
+    fn a_log_that_fills_much_at_once_has_zeros_in_large_steps() {
+        const LENGTH: u64 = 64 << 20;
+        let ahead = behind(1, LENGTH);
+        let syncs = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&syncs);
+        let medium = FaultMedium::default()
+            .with_lengths(4_096, LENGTH)
+            .on_sync(move |_| _ = counted.fetch_add(1, Ordering::Relaxed));
+        ahead.note_filled(LENGTH);
+        ahead.prepare(&medium, Pacing::WithLog, &AtomicBool::new(false)).expect("made");
+        assert_eq!(syncs.load(Ordering::Relaxed), LENGTH / STEP_BYTES_MAX);
+    }
+
+    #[test]
+    fn whoever_stops_the_maker_does_not_wait_for_the_log() {
+        let (ahead, stop) = (behind(1, 8 << 20), AtomicBool::new(false));
+        let medium = FaultMedium::default().with_lengths(4_096, 8 << 20);
+        thread::scope(|scope| {
+            let making = scope.spawn(|| ahead.prepare(&medium, Pacing::WithLog, &stop));
+            stop.store(true, Ordering::SeqCst);
+            ahead.wake();
+            making.join().expect("no panic").expect("stopped");
+        });
+        assert!(medium.files().is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_due_is_due_from_then_on_and_all_of_it_at_three_quarters(
+            length in 1..=1u64 << 40, before in 1..=1u64 << 40, due in 0..=1u64 << 40,
+        ) {
+            let (span, due) = (Span { length, before }, due.min(length));
+            let filled = span.filled_at(due);
+            prop_assert!(span.due(filled) >= due);
+            prop_assert!(filled == 0 || span.due(filled - 1) < due);
+            prop_assert!(filled <= before.div_ceil(4) * 3);
+        }
     }
 
     #[test]
     fn a_file_is_as_long_as_there_is_room_for() {
         let medium = FaultMedium::default().with_lengths(4_096, 1 << 20);
-        let ahead = Ahead::new(1, 64 << 10);
+        let (ahead, never) = (behind(1, 64 << 10), AtomicBool::new(false));
         ahead.ask_room(Room(Box::new(|bytes| bytes < 20_000)));
-        ahead.prepare(&medium, &AtomicBool::new(false)).expect("made");
+        ahead.prepare(&medium, Pacing::AtOnce, &never).expect("made");
         assert_eq!(medium.file(FileName::Log(2)).len(), 16 << 10);
 
-        let full = Ahead::new(2, 64 << 10);
+        let full = behind(2, 64 << 10);
         full.ask_room(Room(Box::new(|_| false)));
-        let error = full.prepare(&medium, &AtomicBool::new(false)).expect_err("no room");
+        let error = full.prepare(&medium, Pacing::AtOnce, &never).expect_err("no room");
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert_eq!((full.counts().failed, medium.files().len()), (1, 1));
     }
 
     #[test]
     fn files_are_made_ahead_after_somebody_panicked_as_well() {
-        let ahead = Ahead::new(1, 4_096);
+        let ahead = behind(1, 4_096);
         let asked = AtomicBool::new(false);
         ahead.ask_room(Room(Box::new(move |_| {
             assert!(asked.swap(true, Ordering::Relaxed), "the first question panics");
@@ -285,7 +491,7 @@ mod tests {
         })));
         let medium = FaultMedium::default().with_lengths(4_096, 8_192);
         thread::scope(|scope| {
-            let prepare = || ahead.prepare(&medium, &AtomicBool::new(false));
+            let prepare = || ahead.prepare(&medium, Pacing::AtOnce, &AtomicBool::new(false));
             scope.spawn(prepare).join().expect_err("it panicked");
             assert!(ahead.wants());
             prepare().expect("made");

@@ -20,12 +20,15 @@ pub(crate) struct Queue<T> {
 struct State<T> {
     lanes: [VecDeque<T>; 3],
     closed: Option<NotTaken>,
+    /// Whether the one who pops waits: waking costs a system call, also where nobody does.
+    is_awaited: bool,
 }
 
 impl<T> Queue<T> {
     /// So many places; these `reserved` ones among them, but a half of all at most.
     pub(crate) fn new(items_max: usize, reserved: usize) -> Queue<T> {
-        let state = State { lanes: Lane::ALL.map(|_| VecDeque::new()), closed: None };
+        let lanes = Lane::ALL.map(|_| VecDeque::new());
+        let state = State { lanes, closed: None, is_awaited: false };
         let reserved = reserved.min(items_max / 2);
         let common_max = items_max - reserved;
         Queue { state: Mutex::new(state), changed: Condvar::new(), common_max, reserved }
@@ -49,17 +52,24 @@ impl<T> Queue<T> {
             return Err((item, NotTaken::Full { lane, items_max }));
         }
         items.push_back(item);
+        let is_awaited = state.is_awaited;
         // Unlocked first, so that the writer does not wake up to wait once more.
         drop(state);
-        self.changed.notify_one();
+        if is_awaited {
+            self.changed.notify_one();
+        }
         Ok(())
     }
 
     /// Waits for items and returns how many there are; none once closed and drained. They stay in
     /// the queue, and count against its limit, until each is popped.
     pub(crate) fn wait(&self) -> Waiting {
-        let is_waited = |state: &mut State<T>| state.waiting().sum() == 0 && state.closed.is_none();
-        let state = self.changed.wait_while(self.state(), is_waited);
+        let is_awaited = |state: &mut State<T>| {
+            // Set and cleared under the lock: whoever pushes sees it, or is seen.
+            state.is_awaited = state.waiting().sum() == 0 && state.closed.is_none();
+            state.is_awaited
+        };
+        let state = self.changed.wait_while(self.state(), is_awaited);
         state.unwrap_or_else(PoisonError::into_inner).waiting()
     }
 

@@ -88,7 +88,8 @@ pub(crate) fn recover<M: Medium>(
         return create(medium, genesis, &unbegun);
     };
     let tail = Tail { header: last.header, len: last.made() };
-    let ahead = Ahead::new(last.header.number, files.iter().map(Found::made).sum());
+    let filled = NextFile { number: last.header.number, length: last.made() };
+    let ahead = Ahead::new(filled, files.iter().map(Found::made).sum());
     let mut scan = Scan::new(&medium, &files[0].header);
     // A corruption leaves here, before the first change: a damaged log stays as it was found.
     let before = scan_all(&mut scan, &files)?;
@@ -102,7 +103,7 @@ pub(crate) fn recover<M: Medium>(
     remove_unbegun(&medium, &unbegun)?;
     if let Some(lost) = lost {
         // Its header is written below, as that of each file without a group.
-        make(&medium, lost, &|| false).map_err(failed("make the lost file"))?;
+        make(&medium, lost, &|_| Some(lost.length)).map_err(failed("make the lost file"))?;
     }
     sync_found(&medium, &files)?;
     cut(&medium, &head, &torn, last.len)?;
@@ -155,7 +156,8 @@ fn sync_found<M: Medium>(medium: &M, files: &[Found]) -> Result<(), OpenError> {
 /// Makes a file that is shorter than it was made as long again.
 fn lengthen<M: Medium>(medium: &M, found: &Found) -> Result<(), OpenError> {
     let (name, part) = (FileName::Log(found.header.number), found.len..found.made());
-    let filled = fill(medium, name, part, &|| false);
+    let end = part.end;
+    let filled = fill(medium, name, part, &|_| Some(end));
     filled.map(drop).map_err(failed("lengthen the last file"))
 }
 
@@ -472,12 +474,12 @@ fn create<M: Medium>(
     // A power cut between these calls leaves no file, one of zeros or one with a header. Each of
     // these opens.
     let next = NextFile { number: header.number, length: len };
-    make(&medium, next, &|| false).map_err(failed("make the first file"))?;
+    make(&medium, next, &|_| Some(len)).map_err(failed("make the first file"))?;
     begin(&medium, &header).map_err(failed("write the file header"))?;
     let recovery =
         Recovery { created: true, groups: 0, entries: 0, cut_bytes: 0, rewrote_last: false };
     let index = Index::new(header.head(), header.seed());
-    let (tail, ahead) = (Tail { header, len }, Ahead::new(header.number, len));
+    let (tail, ahead) = (Tail { header, len }, Ahead::new(next, len));
     Ok(Opened { shared: Shared::new(medium, header.log_id, index, ahead), tail, recovery })
 }
 
@@ -506,7 +508,7 @@ fn cut<M: Medium>(medium: &M, head: &Head, torn: &[u8], len: u64) -> Result<(), 
     }
     // Power may fail here as well: fewer sectors of a torn record are still a torn record.
     let end = len.min(head.end + RECORD_BYTES_MAX as u64);
-    let filled = fill(medium, name, head.end.min(end)..end, &|| false);
+    let filled = fill(medium, name, head.end.min(end)..end, &|_| Some(end));
     filled.map(drop).map_err(failed("cut"))
 }
 

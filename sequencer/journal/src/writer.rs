@@ -16,6 +16,7 @@ use std::{fmt, io, thread};
 
 use crate::lane::Turn;
 use crate::log::FileMaker;
+use crate::prepare::Pacing;
 use crate::queue::Queue;
 use crate::{
     AppendError, Committed, Failure, GroupBuilder, Lane, Log, Medium, Millis, NotTaken, Places,
@@ -280,7 +281,7 @@ impl<M: Medium> Files<M> {
         match self {
             Files::Thread(thread) => thread.ask(),
             // What went wrong is counted, and the writer meets it when it needs the file.
-            Files::Here(maker) => drop(maker.make(&AtomicBool::new(false))),
+            Files::Here(maker) => drop(maker.make(Pacing::AtOnce, &AtomicBool::new(false))),
         }
     }
 
@@ -296,6 +297,8 @@ struct FileThread {
     /// One place: it is asked for a file, not for so many.
     asked: Option<SyncSender<()>>,
     stop: Arc<AtomicBool>,
+    /// Has the thread look at `stop`.
+    wake: Box<dyn Fn() + Send>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -303,15 +306,16 @@ impl FileThread {
     fn start<M: Medium>(maker: FileMaker<M>) -> io::Result<FileThread> {
         let (asked, asks) = sync_channel(1);
         let stop = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&stop);
+        let (told, woken) = (Arc::clone(&stop), maker.clone());
         let work = move || {
             for () in asks {
                 // What went wrong is counted, and the writer meets it when it needs the file.
-                drop(maker.make(&told));
+                drop(maker.make(Pacing::WithLog, &told));
             }
         };
         let thread = Some(thread::Builder::new().name("journal-files".into()).spawn(work)?);
-        Ok(FileThread { asked: Some(asked), stop, thread })
+        let wake = Box::new(move || woken.wake());
+        Ok(FileThread { asked: Some(asked), stop, wake, thread })
     }
 
     fn ask(&self) {
@@ -324,7 +328,8 @@ impl FileThread {
 
     /// Ends the thread, and the file that it is making.
     fn stop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop.store(true, Ordering::SeqCst);
+        (self.wake)();
         self.asked = None;
         if let Some(thread) = self.thread.take() {
             drop(thread.join());

@@ -20,7 +20,6 @@ pub(super) struct Report {
     machine: [String; 2],
     rounds: usize,
     seconds: f64,
-    in_flight: usize,
     /// Threads that proved all the while.
     proving: usize,
     /// Proofs that they made; none where none proved.
@@ -33,6 +32,8 @@ pub(super) struct Report {
 #[derive(Serialize)]
 pub(super) struct Table {
     payload: Payload,
+    /// Messages that waited for their acknowledgement.
+    in_flight: usize,
     entries: Vec<Entry>,
 }
 
@@ -120,7 +121,7 @@ impl Outcome {
 
 impl Table {
     /// Compares the node with the others.
-    pub(super) fn new(payload: Payload, mut entries: Vec<Entry>) -> Table {
+    pub(super) fn new(payload: Payload, in_flight: usize, mut entries: Vec<Entry>) -> Table {
         let peers = entries.iter().filter(|one| matches!(one.server, Name::Nats | Name::Redis));
         let medians: Vec<(String, f64)> = peers
             .filter_map(|one| {
@@ -134,7 +135,7 @@ impl Table {
                 own.ratio_vs = Some(ratios.collect());
             }
         }
-        Table { payload, entries }
+        Table { payload, in_flight, entries }
     }
 
     fn node(&self) -> Option<&Measured> {
@@ -154,7 +155,6 @@ impl Report {
             machine,
             rounds: plan.rounds,
             seconds: plan.time.as_secs_f64(),
-            in_flight: plan.in_flight,
             proving: plan.proving,
             proofs,
             tables,
@@ -178,11 +178,11 @@ impl fmt::Display for Report {
         self.tables.iter().try_for_each(|table| write!(f, "\n{table}"))?;
         writeln!(
             f,
-            "\nMedian (lowest to highest) of {} rounds of {} s, {} messages in flight, the client \
-             on the same\nmachine. Every server syncs before it acknowledges. The node also checks \
-             each reading, the\npatient's consent and the gateway's certificate, and signs \
-             receipts; the others do not look into\na message and are spoken to without TLS.",
-            self.rounds, self.seconds, self.in_flight
+            "\nMedian (lowest to highest) of {} rounds of {} s, the client on the same machine. Every \
+             server syncs\nbefore it acknowledges. The node also checks each reading, the \
+             patient's consent and the gateway's\ncertificate, and signs receipts; the others do \
+             not look into a message and are spoken to without TLS.",
+            self.rounds, self.seconds
         )
     }
 }
@@ -193,7 +193,8 @@ impl fmt::Display for Table {
             Codec::RAW => "the same rows of 16 bytes to all",
             _ => "the same frames to all",
         };
-        writeln!(f, "{} readings a message, {same}", self.payload)?;
+        let Table { payload, in_flight, .. } = self;
+        writeln!(f, "{payload} readings a message, {in_flight} messages in flight, {same}")?;
         writeln!(
             f,
             "{:<13} {:>26} {:>13} {:>10} {:>10} {:>16} {:>16}",
@@ -249,7 +250,7 @@ mod tests {
             Entry { server: Name::Nats, outcome: measured(&[2000, 1000, 4000]) },
             Entry { server: Name::Redis, outcome: Outcome::Skipped { why: "none".to_owned() } },
         ];
-        let table = Table::new(Payload { codec: Codec::RAW, readings: 256 }, entries);
+        let table = Table::new(Payload { codec: Codec::RAW, readings: 256 }, 192, entries);
         let json = serde_json::to_value(&table).expect("JSON");
         assert_eq!(json["entries"][0]["ratio_vs"]["nats_always"], 4.0);
         assert_eq!(json["entries"][0]["readings_per_s"]["median"], 4000.0);

@@ -19,12 +19,26 @@ pub(super) struct Plan {
     pub(super) time: Duration,
     pub(super) payloads: Vec<Payload>,
     pub(super) servers: Vec<Name>,
+    /// Most messages that wait for their acknowledgement, and most bytes of them.
     pub(super) in_flight: usize,
+    pub(super) in_flight_bytes: usize,
     pub(super) proving: usize,
     pub(super) programs: PathBuf,
     pub(super) nats_server: PathBuf,
     pub(super) redis_server: PathBuf,
     pub(super) disk: PathBuf,
+}
+
+/// Messages in flight at least, however large they are: two pipelines of the peer that takes 64 at
+/// a time, so that it can store one while the other comes.
+const IN_FLIGHT_MIN: usize = 128;
+
+impl Plan {
+    /// How many messages of a kind wait for their acknowledgement, at every server alike.
+    fn in_flight_of(&self, payload: Payload) -> anyhow::Result<usize> {
+        let most = self.in_flight_bytes / payload.opaque()?.len().max(1);
+        Ok(most.clamp(IN_FLIGHT_MIN.min(self.in_flight), self.in_flight))
+    }
 }
 
 /// Servers that run, in the order in which they have their turn.
@@ -69,7 +83,8 @@ pub(super) fn run(plan: &Plan) -> anyhow::Result<Report> {
     }
     for round in 0..plan.rounds {
         for payload in &plan.payloads {
-            let turn = Turn { plan, round, payload: *payload };
+            let in_flight = plan.in_flight_of(*payload)?;
+            let turn = Turn { plan, round, payload: *payload, in_flight };
             turn.take(&mut running, &mut series);
         }
         // Another begins.
@@ -79,7 +94,7 @@ pub(super) fn run(plan: &Plan) -> anyhow::Result<Report> {
     }
     let proofs = bystander.map(Bystander::finish).transpose()?;
     let tables = plan.payloads.iter().map(|payload| table(plan, *payload, &running, &series));
-    let tables = tables.collect();
+    let tables = tables.collect::<anyhow::Result<_>>()?;
     Ok(Report::new(plan, proofs, [before, machine()], tables))
 }
 
@@ -117,12 +132,13 @@ struct Turn<'a> {
     plan: &'a Plan,
     round: usize,
     payload: Payload,
+    in_flight: usize,
 }
 
 impl Turn<'_> {
     /// Whoever fails is out for this kind.
     fn take(&self, running: &mut Running, series: &mut [Series]) {
-        let Plan { time, in_flight, .. } = *self.plan;
+        let (time, in_flight) = (self.plan.time, self.in_flight);
         for (server, store) in &mut running.stores {
             let order = Order { payload: self.payload, time, in_flight, rate: None };
             let mut load = |server, order| {
@@ -157,7 +173,12 @@ impl Turn<'_> {
     }
 }
 
-fn table(plan: &Plan, payload: Payload, running: &Running, series: &[Series]) -> Table {
+fn table(
+    plan: &Plan,
+    payload: Payload,
+    running: &Running,
+    series: &[Series],
+) -> anyhow::Result<Table> {
     let mut entries = Vec::new();
     for server in &plan.servers {
         let absent = running.absent.iter().find(|(name, _)| name == server);
@@ -176,5 +197,5 @@ fn table(plan: &Plan, payload: Payload, running: &Running, series: &[Series]) ->
         };
         entries.push(Entry { server: *server, outcome });
     }
-    Table::new(payload, entries)
+    Ok(Table::new(payload, plan.in_flight_of(payload)?, entries))
 }

@@ -1,5 +1,7 @@
 //! EIP-712 hashes of a receipt, as any wallet, contract or library computes them.
 
+use std::sync::LazyLock;
+
 use model::{ChainScope, Digest};
 
 use super::items::{AccessItem, FramesItem, GroupIdentity, Items, OperationItem, RefusalItem};
@@ -15,27 +17,44 @@ const FRAMES: &str = "Frames(string device,uint32 signal,uint16 epoch,uint64 fir
 const OPERATION: &str = "Operation(uint64 position,uint64 time,bytes32 digest)";
 const REFUSAL: &str = "Refusal(uint64 position,bytes32 digest)";
 
+/// Hashes that are the same in every receipt: most of what hashing a short one would cost.
+struct Constants {
+    domain: [u8; 32],
+    name: [u8; 32],
+    version: [u8; 32],
+    receipt: [u8; 32],
+    access: [u8; 32],
+    frames: [u8; 32],
+    operation: [u8; 32],
+    refusal: [u8; 32],
+}
+
+static CONSTANTS: LazyLock<Constants> = LazyLock::new(|| Constants {
+    domain: keccak(&[DOMAIN.as_bytes()]),
+    name: keccak(&[b"vitals receipts"]),
+    version: keccak(&[b"2"]),
+    // Referenced types follow the primary one in alphabetical order.
+    receipt: keccak(&[RECEIPT, ACCESS, FRAMES, OPERATION, REFUSAL].map(str::as_bytes)),
+    access: keccak(&[ACCESS.as_bytes()]),
+    frames: keccak(&[FRAMES.as_bytes()]),
+    operation: keccak(&[OPERATION.as_bytes()]),
+    refusal: keccak(&[REFUSAL.as_bytes()]),
+});
+
 /// Hash of the domain: name "vitals receipts", version "2", chain and contract.
 pub(super) fn domain_separator(scope: &ChainScope) -> [u8; 32] {
     let mut contract = [0; 32];
     contract[12..].copy_from_slice(&scope.contract);
     // In the domain, so that a receipt for one deployment is worth nothing at another.
-    keccak(&[
-        &keccak(&[DOMAIN.as_bytes()]),
-        &keccak(&[b"vitals receipts"]),
-        &keccak(&[b"2"]),
-        &number(scope.chain_id),
-        &contract,
-    ])
+    let Constants { domain, name, version, .. } = &*CONSTANTS;
+    keccak(&[domain, name, version, &number(scope.chain_id), &contract])
 }
 
 /// `hashStruct(receipt)`.
 pub(super) fn receipt_hash(group: &GroupIdentity, holder: &Holder, items: &Items) -> [u8; 32] {
     let Items { frames, operations, accesses, refusals } = items;
-    // Referenced types follow the primary one in alphabetical order.
-    let type_hash = keccak(&[RECEIPT, ACCESS, FRAMES, OPERATION, REFUSAL].map(str::as_bytes));
     keccak(&[
-        &type_hash,
+        &CONSTANTS.receipt,
         &number(group.group),
         &number(u64::from(group.term)),
         &group.journal_hash,
@@ -54,7 +73,7 @@ fn list<T>(items: &[T], hash: fn(&T) -> [u8; 32]) -> [u8; 32] {
 
 fn frames_hash(item: &FramesItem) -> [u8; 32] {
     keccak(&[
-        &keccak(&[FRAMES.as_bytes()]),
+        &CONSTANTS.frames,
         // As its hash: whatever has no fixed length goes into a struct like this.
         &keccak(&[item.stream.device.as_str().as_bytes()]),
         &number(u64::from(item.stream.signal)),
@@ -69,7 +88,7 @@ fn frames_hash(item: &FramesItem) -> [u8; 32] {
 
 fn operation_hash(item: &OperationItem) -> [u8; 32] {
     keccak(&[
-        &keccak(&[OPERATION.as_bytes()]),
+        &CONSTANTS.operation,
         &number(item.position.0),
         &number(item.time.get()),
         &word(&item.digest),
@@ -78,7 +97,7 @@ fn operation_hash(item: &OperationItem) -> [u8; 32] {
 
 fn access_hash(item: &AccessItem) -> [u8; 32] {
     keccak(&[
-        &keccak(&[ACCESS.as_bytes()]),
+        &CONSTANTS.access,
         &number(item.position.0),
         &number(item.time.get()),
         &word(&item.digest),
@@ -87,7 +106,7 @@ fn access_hash(item: &AccessItem) -> [u8; 32] {
 }
 
 fn refusal_hash(item: &RefusalItem) -> [u8; 32] {
-    keccak(&[&keccak(&[REFUSAL.as_bytes()]), &number(item.position.0), &word(&item.digest)])
+    keccak(&[&CONSTANTS.refusal, &number(item.position.0), &word(&item.digest)])
 }
 
 fn number(value: u64) -> [u8; 32] {
