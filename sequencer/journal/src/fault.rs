@@ -4,12 +4,14 @@
 //! an arbitrary part of the rest; a failed sync drops the rest for good while reads still show it,
 //! as a page cache does.
 
+mod archive;
 mod disk;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::{fmt, io};
 
+pub use archive::FaultArchive;
 pub use disk::{Cut, FaultDisk, Power};
 
 use crate::archived;

@@ -140,7 +140,7 @@ impl Ahead {
             }
         };
         (state.last, state.given_up) = (next.number, false);
-        state.total += next.length;
+        state.total = state.total.saturating_add(next.length);
         Ok(next)
     }
 

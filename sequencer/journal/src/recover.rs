@@ -88,7 +88,9 @@ pub(crate) fn recover<M: Medium>(
         return create(medium, genesis, &unbegun);
     };
     let tail = Tail { header: last.header, len: last.made() };
-    let ahead = Ahead::new(last.header.number, files.iter().map(Found::made).sum());
+    // What stands for an archived file may say any length.
+    let total = files.iter().map(Found::made).fold(0, u64::saturating_add);
+    let ahead = Ahead::new(last.header.number, total);
     let mut scan = Scan::new(&medium, &files[0].header);
     // A corruption leaves here, before the first change: a damaged log stays as it was found.
     let before = scan_all(&mut scan, &files)?;
