@@ -50,10 +50,7 @@ fn away() -> &'static Away {
         let reader = opened.expect("an undamaged log opens").0.reader();
         let before = read(&reader).expect("an undamaged log is read");
         let archive = FaultArchive::default();
-        for file in reader.local_files().expect("the medium does not fail") {
-            let digest = archive.put(medium.file(FileName::Log(file)));
-            reader.put_away(file, &digest).expect("left, indexed and the first that is here");
-        }
+        archive.put_files_away(&reader).expect("left, and indexed");
         Away { files: medium.files(), archive, before }
     })
 }

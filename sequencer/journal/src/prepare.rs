@@ -1,5 +1,6 @@
 //! The next file, made before it is needed: zeros that are written and synced, so that an append
-//! changes bytes of the file and nothing else of the file system.
+//! changes bytes of the file and nothing else of the file system. Where a file was put away that is
+//! long enough it is made of that one ([`Spare`]): zeros first, durably, all over it.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,7 +8,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::{fmt, io};
 
 use crate::file::FILE_HEADER_BYTES;
-use crate::{FileName, FileNumber, Medium};
+use crate::spare::{self, Leaving, Spare};
+use crate::{FileLengths, FileName, FileNumber, Medium};
 
 /// Zeros written between two syncs, so that the writer's own sync never waits for all of them.
 const STEP_BYTES: usize = 4 << 20;
@@ -20,8 +22,11 @@ pub(crate) struct Ahead {
     room: OnceLock<Room>,
     /// Whether the writer waits: a file that is being made is given up for it.
     wanted: AtomicBool,
+    /// A file that was put away, for the next one to be made of.
+    spare: Spare,
     late: AtomicU64,
     failed: AtomicU64,
+    reused: AtomicU64,
 }
 
 /// Says whether a file of so many bytes may be made ahead of need.
@@ -60,14 +65,30 @@ pub struct FileCounts {
     pub late: u64,
     /// Files that could not be made ahead: the medium failed or has no room.
     pub failed: u64,
+    /// Files that were made of one that was put away.
+    pub reused: u64,
+}
+
+impl State {
+    /// As long as the whole log, within the limits of the medium.
+    fn next_length(&self, lengths: FileLengths) -> u64 {
+        self.total.clamp(lengths.least, lengths.most.max(lengths.least))
+    }
 }
 
 impl Ahead {
     /// Behind the file `last`, with which the log has `total` bytes.
     pub(crate) fn new(last: FileNumber, total: u64) -> Ahead {
         let state = Mutex::new(State { last, total, ready: None, given_up: false });
-        let (late, failed) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ahead { state, room: OnceLock::new(), wanted: AtomicBool::new(false), late, failed }
+        Ahead {
+            state,
+            room: OnceLock::new(),
+            wanted: AtomicBool::new(false),
+            spare: Spare::default(),
+            late: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            reused: AtomicU64::new(0),
+        }
     }
 
     /// Asks this before a file is made ahead; the first who is named is asked.
@@ -77,7 +98,8 @@ impl Ahead {
 
     pub(crate) fn counts(&self) -> FileCounts {
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        FileCounts { late: load(&self.late), failed: load(&self.failed) }
+        let (late, failed) = (load(&self.late), load(&self.failed));
+        FileCounts { late, failed, reused: load(&self.reused) }
     }
 
     /// Whether a file should be made ahead now.
@@ -95,14 +117,17 @@ impl Ahead {
             return Ok(());
         }
         let lengths = medium.file_lengths();
-        let mut length = state.total.clamp(lengths.least, lengths.most.max(lengths.least));
+        let mut length = state.next_length(lengths);
+        let spare = self.spare.take(medium, length);
+        // The room of one that is kept is the log's already.
+        let has_room = |length| spare.is_some() || self.has_room(length);
         // A short file ahead of need is better than none.
-        while length > lengths.least && !self.has_room(length) {
+        while length > lengths.least && !has_room(length) {
             length = (length / 2).max(lengths.least);
         }
         let next = NextFile { number: state.last + 1, length };
-        let made = match self.has_room(length) {
-            true => make(medium, next, &|| {
+        let made = match has_room(length) {
+            true => make(medium, next, spare, &|| {
                 stop.load(Ordering::Relaxed) || self.wanted.load(Ordering::Relaxed)
             }),
             // What is free is kept for everything else that the node writes.
@@ -110,6 +135,7 @@ impl Ahead {
         };
         if let Ok(true) = made {
             state.ready = Some(next);
+            self.reused.fetch_add(u64::from(spare.is_some()), Ordering::Relaxed);
         }
         if made.is_err() {
             self.failed.fetch_add(1, Ordering::Relaxed);
@@ -135,13 +161,27 @@ impl Ahead {
             None => {
                 let length = medium.file_lengths().least;
                 let next = NextFile { number: state.last + 1, length };
-                make(medium, next, &|| false)?;
+                make(medium, next, None, &|| false)?;
                 next
             }
         };
         (state.last, state.given_up) = (next.number, false);
         state.total = state.total.saturating_add(next.length);
         Ok(next)
+    }
+
+    /// Removes a file that is in an archive, durably; it is kept for the next one to be made of, if
+    /// it is long enough for that.
+    pub(crate) fn remove_for_next<M: Medium>(
+        &self,
+        medium: &M,
+        file: FileNumber,
+        length: u64,
+    ) -> io::Result<()> {
+        let lengths = medium.file_lengths();
+        // While one is being made nobody knows: it is looked at when it is taken.
+        let least = self.try_state().map_or(0, |state| state.next_length(lengths));
+        self.spare.remove(medium, Leaving { file, bytes: length, least })
     }
 
     fn has_room(&self, length: u64) -> bool {
@@ -163,13 +203,15 @@ impl Ahead {
     }
 }
 
-/// Makes a file of zeros durable under its number; `false` if it was stopped before the end.
+/// Makes a file of zeros durable under its number, of the spare one if that has bytes; `false` if it
+/// was stopped before the end.
 pub(crate) fn make<M: Medium>(
     medium: &M,
     next: NextFile,
+    spare: Option<u64>,
     stop: &dyn Fn() -> bool,
 ) -> io::Result<bool> {
-    let made = write_zeros(medium, next.length, stop).and_then(|whole| {
+    let made = write_zeros(medium, next.length, spare, stop).and_then(|whole| {
         if whole {
             refuse_begun(medium, next.number)?;
             // Only now under its number: whatever has that is whole and durable.
@@ -199,9 +241,18 @@ fn refuse_begun<M: Medium>(medium: &M, number: FileNumber) -> io::Result<()> {
     }
 }
 
-fn write_zeros<M: Medium>(medium: &M, length: u64, stop: &dyn Fn() -> bool) -> io::Result<bool> {
-    medium.make_empty(FileName::Next)?;
-    fill(medium, FileName::Next, 0..length, stop)
+fn write_zeros<M: Medium>(
+    medium: &M,
+    length: u64,
+    spare: Option<u64>,
+    stop: &dyn Fn() -> bool,
+) -> io::Result<bool> {
+    spare::begin(medium, spare)?;
+    let whole = fill(medium, FileName::Next, 0..length, stop)?;
+    if whole {
+        spare::cut(medium, spare, length)?;
+    }
+    Ok(whole)
 }
 
 /// Makes zeros of a part of a file durable; `false` if it was stopped before the end.
@@ -254,7 +305,7 @@ mod tests {
         });
         assert_eq!(medium.file(FileName::Log(2)).len(), 4_096);
         assert_eq!(medium.files().len(), 1, "nothing is left of the long one");
-        assert_eq!(ahead.counts(), FileCounts { late: 1, failed: 0 });
+        assert_eq!(ahead.counts(), FileCounts { late: 1, ..FileCounts::default() });
         // The next one is made ahead of need again.
         ahead.prepare(&medium, &AtomicBool::new(false)).expect("made");
         assert_eq!(medium.file(FileName::Log(3)).len(), (16 << 20) + 4_096);

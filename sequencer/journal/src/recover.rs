@@ -104,7 +104,7 @@ pub(crate) fn recover<M: Medium>(
     remove_unbegun(&medium, &unbegun)?;
     if let Some(lost) = lost {
         // Its header is written below, as that of each file without a group.
-        make(&medium, lost, &|| false).map_err(failed("make the lost file"))?;
+        make(&medium, lost, None, &|| false).map_err(failed("make the lost file"))?;
     }
     sync_found(&medium, &files)?;
     cut(&medium, &head, &torn, last.len)?;
@@ -137,6 +137,8 @@ fn remove_unbegun<M: Medium>(medium: &M, unbegun: &[FileNumber]) -> Result<(), O
         // One that came back without the one below it would look like a lost file.
         medium.sync_names().map_err(failed("sync the folder"))?;
     }
+    // What is left of one that was put away: whether its name is durable nobody knows, either.
+    medium.remove(FileName::Spare).map_err(failed("remove"))?;
     medium.remove(FileName::Next).map_err(failed("remove"))
 }
 
@@ -315,7 +317,7 @@ fn look<M: Medium>(medium: &M, genesis: &Genesis, lost_end: LostEnd) -> Result<F
         .into_iter()
         .filter_map(|name| match name {
             FileName::Log(number) | FileName::Archived(number) => Some(number),
-            FileName::Index(_) | FileName::Next => None,
+            FileName::Index(_) | FileName::Next | FileName::Spare => None,
         })
         .collect();
     numbers.sort_unstable();
@@ -474,7 +476,7 @@ fn create<M: Medium>(
     // A power cut between these calls leaves no file, one of zeros or one with a header. Each of
     // these opens.
     let next = NextFile { number: header.number, length: len };
-    make(&medium, next, &|| false).map_err(failed("make the first file"))?;
+    make(&medium, next, None, &|| false).map_err(failed("make the first file"))?;
     begin(&medium, &header).map_err(failed("write the file header"))?;
     let recovery =
         Recovery { created: true, groups: 0, entries: 0, cut_bytes: 0, rewrote_last: false };

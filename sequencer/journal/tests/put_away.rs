@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use journal::fault::{Cut, FaultArchive, FaultMedium, salts};
 use journal::{
-    Entry, EntryKind, FetchError, FileFault, FileName, Log, Medium, OpenError, Place, PutAwayError,
+    Entry, EntryKind, FetchError, FileFault, FileName, Log, OpenError, Place, PutAwayError,
     ReadError,
 };
 
@@ -22,22 +22,6 @@ fn small() -> FaultMedium {
     FaultMedium::default().with_lengths(2_048, 8_192)
 }
 
-/// What archives as a node does: each file that was left, once it and its index are there.
-fn put_all_away<M: Medium>(log: &Log<M>, objects: &FaultArchive) -> Result<u64, PutAwayError> {
-    let reader = log.reader();
-    let mut count = 0;
-    for file in reader.local_files().unwrap_or_default() {
-        let sealed = reader.sealed_file(file)?;
-        let mut bytes = vec![0; sealed.length as usize];
-        if reader.read_file(file, 0, &mut bytes).is_err() {
-            break;
-        }
-        reader.put_away(file, &objects.put(bytes))?;
-        count += 1;
-    }
-    Ok(count)
-}
-
 /// Appends the script, and puts each file away as soon as it was left; how much was acknowledged.
 fn run(medium: FaultMedium, objects: &FaultArchive) -> usize {
     let Ok((mut log, _)) = Log::open(medium, GENESIS, salts()) else { return 0 };
@@ -48,12 +32,15 @@ fn run(medium: FaultMedium, objects: &FaultArchive) -> usize {
         }
         acknowledged += 1;
         drop(log.make_ahead());
-        drop(put_all_away(&log, objects));
+        drop(objects.put_files_away(&log.reader()));
     }
     acknowledged
 }
 
-fn opened(medium: FaultMedium, objects: &FaultArchive) -> Result<Log<FaultMedium>, OpenError> {
+pub(crate) fn opened(
+    medium: FaultMedium,
+    objects: &FaultArchive,
+) -> Result<Log<FaultMedium>, OpenError> {
     let medium = medium.with_archive(Arc::new(objects.clone()));
     Log::open(medium, GENESIS, salts()).map(|(log, _)| log)
 }
@@ -286,7 +273,7 @@ fn no_power_cut_removes_a_file_that_the_archive_does_not_have() {
                 log.append(group).unwrap_or_else(|error| panic!("{of}: {error}"));
             }
             log.make_ahead().unwrap_or_else(|error| panic!("{of}: {error}"));
-            put_all_away(&log, &objects).unwrap_or_else(|error| panic!("{of}: {error}"));
+            objects.put_files_away(&log.reader()).unwrap_or_else(|error| panic!("{of}: {error}"));
             assert_eq!(all_entries(&log), script.concat(), "{of}");
         }
     }
@@ -300,9 +287,11 @@ fn a_failed_call_while_one_is_put_away_is_an_error_and_loses_nothing() {
         script().iter().for_each(|group| drop(log.append(group).expect("append")));
         log.make_ahead().expect("indexed");
         medium.fail_at(call);
-        let failed = put_all_away(&log, &objects).is_err();
+        let failed = objects.put_files_away(&log.reader()).is_err();
         assert!(failed || call > 7, "call {call} is one of those of a file");
-        put_all_away(&log, &objects).unwrap_or_else(|error| panic!("call {call}: {error}"));
+        objects
+            .put_files_away(&log.reader())
+            .unwrap_or_else(|error| panic!("call {call}: {error}"));
         drop(log);
         for cut in Cut::ALL {
             let image = medium.after_power_cut(cut, call);

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{Archive, ArchivedFile, FetchError};
+use crate::{Archive, ArchivedFile, FetchError, Medium, PutAwayError, Reader};
 
 /// Objects by the hash that they were put under. Clones are the same ones.
 #[derive(Clone, Default)]
@@ -27,6 +27,25 @@ impl FaultArchive {
         let digest = *blake3::hash(&bytes).as_bytes();
         self.held().insert(digest, bytes);
         digest
+    }
+
+    /// Archives as a node does: each file that was left leaves once it and its index are here. Says
+    /// how many did.
+    ///
+    /// # Errors
+    /// [`PutAwayError`]; it may be called again.
+    pub fn put_files_away<M: Medium>(&self, journal: &Reader<M>) -> Result<u64, PutAwayError> {
+        let mut count = 0;
+        for file in journal.local_files().unwrap_or_default() {
+            let sealed = journal.sealed_file(file)?;
+            let mut bytes = vec![0; sealed.length as usize];
+            if journal.read_file(file, 0, &mut bytes).is_err() {
+                break;
+            }
+            journal.put_away(file, &self.put(bytes))?;
+            count += 1;
+        }
+        Ok(count)
     }
 
     /// Takes an object away; `None` if there is none.
