@@ -193,6 +193,8 @@ metrics! {
         "Files that the writer had to make itself because none was ready.";
     pub journal_files_unmade_total: IntCounter [], "files",
         "Files that could not be made ahead of need: the disk failed or has no room.";
+    pub journal_files_reused_total: IntCounter [], "files",
+        "Files made of the blocks of one that left for the archive.";
     pub journal_witness_lag: IntGauge [], "groups",
         "Groups that are durable and not in the witness beside the journal yet.";
     pub snapshot_position: IntGauge [], "entries",

@@ -15,6 +15,7 @@ mod closed;
 mod codes;
 mod commands;
 mod convert;
+mod decoders;
 mod degraded;
 mod drill;
 mod elsewhere;

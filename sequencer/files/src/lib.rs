@@ -35,8 +35,8 @@ pub use audience::Audience;
 pub use closed::{TooOpen, check_folder, check_secret, check_tree, close};
 pub use lock::{LockedFile, open_locked};
 pub use write::{
-    append, create, create_stream, make_folder, open, open_direct, open_existing, rename, replace,
-    replace_stream, sync_folder,
+    append, create, create_stream, is_named, make_folder, open, open_direct, open_existing, rename,
+    replace, replace_stream, sync_folder,
 };
 
 /// Closes to others whatever this process makes from now on. The first call of every program: also

@@ -9,10 +9,10 @@ use journal::{
 
 use crate::source::Source;
 
-const GENESIS: Genesis = Genesis { log_id: [0xa5; 16], journal_hash: [0x11; 32] };
+pub(crate) const GENESIS: Genesis = Genesis { log_id: [0xa5; 16], journal_hash: [0x11; 32] };
 const START_MS: u64 = 3_976_214_400_000;
 /// Files are this long, so that a few groups fill several.
-const FILE_BYTES: u64 = 4096;
+pub(crate) const FILE_BYTES: u64 = 4096;
 /// Longest file after a change.
 const CHANGED_BYTES_MAX: usize = 1 << 16;
 /// Room on the medium: a length that lies is met by a disk that is full.
@@ -49,7 +49,7 @@ pub fn journal_folder(bytes: &[u8]) {
 }
 
 /// A log of some files that are sealed and have an index, and one that is not.
-fn base() -> &'static Files {
+pub(crate) fn base() -> &'static Files {
     static FILES: OnceLock<Files> = OnceLock::new();
     FILES.get_or_init(|| {
         let medium = FaultMedium::default().with_lengths(FILE_BYTES, FILE_BYTES);
@@ -88,7 +88,7 @@ pub fn journal_damage(bytes: &[u8]) {
     }
 }
 
-fn check_served(reader: &journal::Reader<FaultMedium>, before: &[(Position, Entry)]) {
+pub(crate) fn check_served(reader: &journal::Reader<FaultMedium>, before: &[(Position, Entry)]) {
     for (position, entry) in before {
         if let Ok(served) = reader.read(*position) {
             assert_eq!(served, *entry, "position {position}: damage is not served");
@@ -136,7 +136,7 @@ fn change(files: &mut Files, step: u8, source: &mut Source<'_>) {
 }
 
 /// With other bytes somewhere.
-fn written(mut content: Vec<u8>, source: &mut Source<'_>) -> Vec<u8> {
+pub(crate) fn written(mut content: Vec<u8>, source: &mut Source<'_>) -> Vec<u8> {
     let at = source.place();
     for (old, new) in content.iter_mut().skip(at).zip(source.bytes(64)) {
         *old = *new;
@@ -145,7 +145,7 @@ fn written(mut content: Vec<u8>, source: &mut Source<'_>) -> Vec<u8> {
 }
 
 /// With another number somewhere: a small one, or one at an edge.
-fn numbered(mut content: Vec<u8>, source: &mut Source<'_>) -> Vec<u8> {
+pub(crate) fn numbered(mut content: Vec<u8>, source: &mut Source<'_>) -> Vec<u8> {
     let at = source.place() / 4 * 4;
     let number = source.number().to_le_bytes();
     for (old, new) in content.iter_mut().skip(at).zip(number) {
@@ -172,13 +172,13 @@ fn array_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     bytes[at..].first_chunk().copied().unwrap_or([0; N])
 }
 
-fn put_checksum(bytes: &mut [u8], at: usize, seed: u32) {
+pub(crate) fn put_checksum(bytes: &mut [u8], at: usize, seed: u32) {
     let sum = crc32c::crc32c_append(seed, &bytes[..at]);
     bytes[at..at + 4].copy_from_slice(&sum.to_le_bytes());
 }
 
 /// What the checksums in a file start from.
-fn seed(content: &[u8]) -> u32 {
+pub(crate) fn seed(content: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&content[16..32]), &content[88..96])
 }
 
@@ -295,7 +295,7 @@ fn shortened(medium: FaultMedium) -> Opened {
 }
 
 /// Every entry, each way in which it is read; none if one of them is damaged.
-fn read<M: Medium>(reader: &journal::Reader<M>) -> Option<Vec<(Position, Entry)>> {
+pub(crate) fn read<M: Medium>(reader: &journal::Reader<M>) -> Option<Vec<(Position, Entry)>> {
     let head = reader.head();
     for position in [0, 1, head.position, head.position.saturating_add(1), Position::MAX] {
         let _ = (reader.read(position), reader.group_of(position));

@@ -19,6 +19,7 @@ mod parties;
 mod recorded;
 mod server;
 mod source;
+mod stub;
 
 pub use batches::{opening, operation, private_file, public_file, released_frames};
 pub use client::client_session;
@@ -30,6 +31,7 @@ pub use messages::{
 };
 pub use recorded::recording;
 pub use server::server_session;
+pub use stub::journal_stub;
 
 /// A function of hostile bytes.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +60,7 @@ targets! {
     journal_damage
     journal_file
     journal_folder
+    journal_stub
     opening
     operation
     private_file

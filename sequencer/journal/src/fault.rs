@@ -4,12 +4,14 @@
 //! an arbitrary part of the rest; a failed sync drops the rest for good while reads still show it,
 //! as a page cache does.
 
+mod archive;
 mod disk;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::{fmt, io};
 
+pub use archive::FaultArchive;
 pub use disk::{Cut, FaultDisk, Power};
 
 use crate::archived;
@@ -65,6 +67,8 @@ pub struct FaultMedium {
     lengths: FileLengths,
     on_sync: Option<Arc<dyn Fn(FileName) + Send + Sync>>,
     archive: Option<Arc<dyn Archive>>,
+    /// Whether every file has another name somewhere.
+    linked: bool,
 }
 
 impl Default for FaultMedium {
@@ -90,7 +94,7 @@ impl FaultMedium {
 
     fn on(disk: FaultDisk<FileName>) -> FaultMedium {
         let lengths = FileLengths { least: 1 << 16, most: 1 << 20 };
-        FaultMedium { disk, lengths, on_sync: None, archive: None }
+        FaultMedium { disk, lengths, on_sync: None, archive: None, linked: false }
     }
 
     /// With files of these lengths, instead of 64 KiB to 1 MiB.
@@ -107,6 +111,17 @@ impl FaultMedium {
     pub fn lying(self) -> FaultMedium {
         self.disk.lie();
         self
+    }
+
+    /// Says "synced" of this file, and is not.
+    pub fn lying_about(self, name: FileName) -> FaultMedium {
+        self.disk.lie_about(&name);
+        self
+    }
+
+    /// As if somebody kept another name of every file.
+    pub fn linked(self) -> FaultMedium {
+        FaultMedium { linked: true, ..self }
     }
 
     /// Calls this before every sync of a file, with its name.
@@ -182,6 +197,14 @@ impl Medium for FaultMedium {
 
     fn write_at(&self, name: FileName, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.disk.write_at(&name, offset, bytes)
+    }
+
+    fn cut(&self, name: FileName, length: u64) -> io::Result<()> {
+        self.disk.set_len(&name, length)
+    }
+
+    fn is_linked(&self, name: FileName) -> io::Result<bool> {
+        self.disk.len(&name).map(|_| self.linked)
     }
 
     fn sync(&self, name: FileName) -> io::Result<()> {

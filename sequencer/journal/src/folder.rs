@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use files::{Audience, LockedFile};
@@ -77,6 +77,8 @@ pub struct FileMedium {
     tail: Mutex<Option<Tail>>,
     /// Whether that was refused once: it is not tried again.
     cached: AtomicBool,
+    /// The last file that became the spare one: of it and those before it nothing is here.
+    spared: AtomicU64,
     _lock: LockedFile,
 }
 
@@ -107,6 +109,7 @@ impl FileMedium {
             open: Mutex::default(),
             tail: Mutex::default(),
             cached: AtomicBool::new(false),
+            spared: AtomicU64::new(0),
             _lock: lock,
         })
     }
@@ -201,6 +204,12 @@ impl FileMedium {
         }
     }
 
+    /// Whether somebody may be writing over what this file was.
+    fn is_spared(&self, name: FileName) -> bool {
+        let spared = self.spared.load(Ordering::SeqCst);
+        matches!(name, FileName::Log(number) if number <= spared)
+    }
+
     /// Writes what the tail of this file owes to the disk.
     fn settle(&self, name: FileName) -> io::Result<()> {
         match self.tail().as_mut().filter(|tail| tail.name == name) {
@@ -240,7 +249,14 @@ impl Medium for FileMedium {
 
     fn read_at(&self, name: FileName, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
         let missing = match self.file(name) {
-            Ok(file) => return file.read_exact_at(bytes, offset),
+            Ok(file) => {
+                let read = file.read_exact_at(bytes, offset);
+                // Asked behind the read: zeros are written over it only after this was set.
+                if !self.is_spared(name) {
+                    return read;
+                }
+                io::ErrorKind::NotFound.into()
+            }
             Err(missing) => missing,
         };
         let archived = archived::read_instead(self, missing, name)?;
@@ -294,6 +310,17 @@ impl Medium for FileMedium {
         self.write_at(name, offset, &vec![0; count])
     }
 
+    fn cut(&self, name: FileName, length: u64) -> io::Result<()> {
+        if self.untouched {
+            return Ok(());
+        }
+        self.file(name)?.set_len(length)
+    }
+
+    fn is_linked(&self, name: FileName) -> io::Result<bool> {
+        Ok(self.file(name)?.metadata()?.nlink() > 1)
+    }
+
     fn sync(&self, name: FileName) -> io::Result<()> {
         if self.untouched {
             return Ok(());
@@ -307,6 +334,10 @@ impl Medium for FileMedium {
             return Ok(());
         }
         files::rename(&self.path(from), &self.path(to))?;
+        if let (FileName::Log(number), FileName::Spare) = (from, to) {
+            // Files go in the order of their numbers.
+            self.spared.fetch_max(number, Ordering::SeqCst);
+        }
         self.forget(from);
         self.forget(to);
         Ok(())

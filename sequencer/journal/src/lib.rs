@@ -49,6 +49,7 @@ mod read;
 mod record;
 mod recover;
 mod scan;
+mod spare;
 mod view;
 mod writer;
 

@@ -17,6 +17,8 @@ pub enum FileName {
     Archived(FileNumber),
     /// The next file while zeros are written into it; renamed once they are durable.
     Next,
+    /// A file that is in an archive, whose blocks the next one takes over.
+    Spare,
 }
 
 impl FileName {
@@ -33,6 +35,7 @@ impl FileName {
         let number = |text: &str| text.parse().ok().filter(|number| *number > 0);
         let name = match text.split_once('.')? {
             ("next", "log") => FileName::Next,
+            ("spare", "log") => FileName::Spare,
             (text, "log") => FileName::Log(number(text)?),
             (text, "index") => FileName::Index(number(text)?),
             (text, "archived") => FileName::Archived(number(text)?),
@@ -50,6 +53,7 @@ impl fmt::Display for FileName {
             FileName::Index(number) => write!(f, "{number:08}.index"),
             FileName::Archived(number) => write!(f, "{number:08}.archived"),
             FileName::Next => f.write_str("next.log"),
+            FileName::Spare => f.write_str("spare.log"),
         }
     }
 }
@@ -110,10 +114,21 @@ pub trait Medium: Send + Sync + 'static {
         self.write_at(name, offset, &vec![0; count])
     }
 
+    /// Cuts what lies behind `length` off a file that is longer.
+    fn cut(&self, name: FileName, length: u64) -> io::Result<()>;
+
+    /// Whether somebody has the file under another name, too, as a copy of links has: then nothing
+    /// may be written over it.
+    fn is_linked(&self, name: FileName) -> io::Result<bool> {
+        let _ = name;
+        Ok(false)
+    }
+
     /// Returns once everything written to the file before is durable.
     fn sync(&self, name: FileName) -> io::Result<()>;
 
-    /// Gives a file another name; what had that name is gone.
+    /// Gives a file another name; what had that name is gone. Of a file that becomes
+    /// [`FileName::Spare`] no read that began before gives bytes that were written over it.
     fn rename(&self, from: FileName, to: FileName) -> io::Result<()>;
 
     /// Removes a file.

@@ -1,5 +1,6 @@
 //! The next file, made before it is needed: zeros that are written and synced, so that an append
-//! changes bytes of the file and nothing else of the file system.
+//! changes bytes of the file and nothing else of the file system. Where a file was put away that is
+//! long enough it is made of that one ([`Spare`]): zeros first, durably, all over it.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,7 +8,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError}
 use std::{fmt, io};
 
 use crate::file::FILE_HEADER_BYTES;
-use crate::{FileName, FileNumber, Medium};
+use crate::spare::{self, Leaving, Spare};
+use crate::{FileLengths, FileName, FileNumber, Medium};
 
 /// Zeros written between two syncs: at least so many, or syncing costs more than writing, and at
 /// most so many, so that the writer's own sync never waits for all of them.
@@ -23,8 +25,11 @@ pub(crate) struct Ahead {
     /// Whether the writer waits: a file that is being made ends there for it.
     wanted: AtomicBool,
     progress: Progress,
+    /// A file that was put away, for the next one to be made of.
+    spare: Spare,
     late: AtomicU64,
     failed: AtomicU64,
+    reused: AtomicU64,
 }
 
 /// Says whether a file of so many bytes may be made ahead of need.
@@ -108,6 +113,15 @@ pub struct FileCounts {
     pub late: u64,
     /// Files that could not be made ahead: the medium failed or has no room.
     pub failed: u64,
+    /// Files that were made of one that was put away.
+    pub reused: u64,
+}
+
+impl State {
+    /// As long as the whole log, within the limits of the medium.
+    fn next_length(&self, lengths: FileLengths) -> u64 {
+        self.total.clamp(lengths.least, lengths.most.max(lengths.least))
+    }
 }
 
 impl Ahead {
@@ -126,8 +140,10 @@ impl Ahead {
             room: OnceLock::new(),
             wanted: AtomicBool::new(false),
             progress,
+            spare: Spare::default(),
             late: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            reused: AtomicU64::new(0),
         }
     }
 
@@ -174,7 +190,8 @@ impl Ahead {
 
     pub(crate) fn counts(&self) -> FileCounts {
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        FileCounts { late: load(&self.late), failed: load(&self.failed) }
+        let (late, failed) = (load(&self.late), load(&self.failed));
+        FileCounts { late, failed, reused: load(&self.reused) }
     }
 
     /// Whether a file should be made ahead now.
@@ -198,9 +215,12 @@ impl Ahead {
             return Ok(());
         }
         let lengths = medium.file_lengths();
-        let mut length = state.total.clamp(lengths.least, lengths.most.max(lengths.least));
+        let mut length = state.next_length(lengths);
+        let spare = self.spare.take(medium, length);
+        // The room of one that is kept is the log's already.
+        let has_room = |length| spare.is_some() || self.has_room(length);
         // A short file ahead of need is better than none.
-        while length > lengths.least && !self.has_room(length) {
+        while length > lengths.least && !has_room(length) {
             length = (length / 2).max(lengths.least);
         }
         let next = NextFile { number: state.last + 1, length };
@@ -209,8 +229,8 @@ impl Ahead {
             Pacing::AtOnce => (!self.must_end(stop)).then_some(length),
             Pacing::WithLog => self.wait_until_due(at, span, stop),
         };
-        let made = match self.has_room(length) {
-            true => make(medium, next, &due),
+        let made = match has_room(length) {
+            true => make(medium, Making { next, spare }, &due),
             // What is free is kept for everything else that the node writes.
             false => Err(io::ErrorKind::StorageFull.into()),
         };
@@ -220,6 +240,8 @@ impl Ahead {
             state.given_up = true;
         }
         state.ready = made?;
+        let is_reused = spare.is_some() && state.ready.is_some();
+        self.reused.fetch_add(u64::from(is_reused), Ordering::Relaxed);
         Ok(())
     }
 
@@ -240,14 +262,28 @@ impl Ahead {
             None => {
                 let length = medium.file_lengths().least;
                 let next = NextFile { number: state.last + 1, length };
-                make(medium, next, &|_| Some(length))?;
+                make(medium, Making::anew(next), &|_| Some(length))?;
                 next
             }
         };
         (state.last, state.last_length, state.given_up) = (next.number, next.length, false);
         self.progress.filled.store(0, Ordering::SeqCst);
-        state.total += next.length;
+        state.total = state.total.saturating_add(next.length);
         Ok(next)
+    }
+
+    /// Removes a file that is in an archive, durably; it is kept for the next one to be made of, if
+    /// it is long enough for that.
+    pub(crate) fn remove_for_next<M: Medium>(
+        &self,
+        medium: &M,
+        file: FileNumber,
+        length: u64,
+    ) -> io::Result<()> {
+        let lengths = medium.file_lengths();
+        // While one is being made nobody knows: it is looked at when it is taken.
+        let least = self.try_state().map_or(0, |state| state.next_length(lengths));
+        self.spare.remove(medium, Leaving { file, bytes: length, least })
     }
 
     /// Whether a file that is being made ends where it is.
@@ -274,19 +310,37 @@ impl Ahead {
     }
 }
 
+/// A file that is to be made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Making {
+    next: NextFile,
+    /// Bytes of the file that was kept for it, if one was.
+    spare: Option<u64>,
+}
+
+impl Making {
+    /// Of no other file.
+    pub(crate) fn anew(next: NextFile) -> Making {
+        Making { next, spare: None }
+    }
+}
+
 /// Makes a file of zeros durable under its number. `due` is asked before each step up to where it
 /// may go, beyond what is there; none ends the file there, and it is given up if it would be
 /// shorter than any.
 pub(crate) fn make<M: Medium>(
     medium: &M,
-    next: NextFile,
+    making: Making,
     due: &dyn Fn(u64) -> Option<u64>,
 ) -> io::Result<Option<NextFile>> {
+    let Making { next, spare } = making;
     let least = medium.file_lengths().least.min(next.length);
-    let made = write_zeros(medium, next.length, due).and_then(|length| {
+    let made = spare::begin(medium, spare).and_then(|()| {
+        let length = fill(medium, FileName::Next, 0..next.length, due)?;
         if length < least {
             return Ok(None);
         }
+        spare::cut(medium, spare, length)?;
         refuse_begun(medium, next.number)?;
         // Only now under its number: whatever has that is whole and durable.
         medium.rename(FileName::Next, FileName::Log(next.number))?;
@@ -312,15 +366,6 @@ fn refuse_begun<M: Medium>(medium: &M, number: FileNumber) -> io::Result<()> {
         true => Ok(()),
         false => Err(io::ErrorKind::AlreadyExists.into()),
     }
-}
-
-fn write_zeros<M: Medium>(
-    medium: &M,
-    length: u64,
-    due: &dyn Fn(u64) -> Option<u64>,
-) -> io::Result<u64> {
-    medium.make_empty(FileName::Next)?;
-    fill(medium, FileName::Next, 0..length, due)
 }
 
 /// Makes zeros of a part of a file durable, as far as `due` lets it, and says how far that was.
@@ -382,7 +427,7 @@ mod tests {
         });
         assert_eq!(medium.file(FileName::Log(2)).len() as u64, STEP_BYTES_MAX);
         assert_eq!(medium.files().len(), 1, "nothing is left of the long one");
-        assert_eq!(ahead.counts(), FileCounts { late: 1, failed: 0 });
+        assert_eq!(ahead.counts(), FileCounts { late: 1, ..FileCounts::default() });
         // The next one is made ahead of need again.
         ahead.prepare(&medium, at_once, &never).expect("made");
         assert_eq!(medium.file(FileName::Log(3)).len(), 20 << 20);

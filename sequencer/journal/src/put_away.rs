@@ -160,8 +160,9 @@ impl<M: Medium> Reader<M> {
     }
 
     /// Removes a file that is in an archive under this digest, durably; what stands for it is
-    /// durable before. Only the first one that is here goes, so that what is here is one piece.
-    /// Whether the archive has it, and nobody needs it here, the caller knows.
+    /// durable before. Only the first one that is here goes, so that what is here is one piece. If
+    /// it is as long as the next one is to be, that takes over its blocks, and it is kept for that
+    /// under another name. Whether the archive has it, and nobody needs it here, the caller knows.
     ///
     /// # Errors
     /// [`PutAwayError`]; it may be called again.
@@ -193,7 +194,7 @@ impl<M: Medium> Reader<M> {
             return Err(OpenError::File { file, fault: FileFault::Stub }.into());
         }
         // Only now: whatever power leaves of the removal, the file is here or its stub is.
-        medium.remove(FileName::Log(file)).map_err(failed(file, "remove it"))?;
-        medium.sync_names().map_err(failed(file, "sync the folder"))
+        let removed = self.ahead().remove_for_next(medium, file, ends.length);
+        removed.map_err(failed(file, "remove it"))
     }
 }

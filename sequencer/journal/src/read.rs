@@ -166,6 +166,10 @@ impl<M: Medium> Reader<M> {
         &self.shared.medium
     }
 
+    pub(crate) fn ahead(&self) -> &Ahead {
+        &self.shared.ahead
+    }
+
     pub(crate) fn is_indexed(&self, file: FileNumber) -> bool {
         self.shared.index().is_indexed(file)
     }

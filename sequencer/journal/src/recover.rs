@@ -7,7 +7,7 @@ use crate::file::{
 };
 use crate::index::{Index, Run};
 use crate::index_file::{self, Kept};
-use crate::prepare::{Ahead, NextFile, fill, make};
+use crate::prepare::{Ahead, Making, NextFile, fill, make};
 use crate::read::Shared;
 use crate::record::{Jumps, MARK_BYTES, RECORD_BYTES_MAX, durable_mark};
 use crate::scan::{Scan, failed, first_byte};
@@ -89,7 +89,9 @@ pub(crate) fn recover<M: Medium>(
     };
     let tail = Tail { header: last.header, len: last.made() };
     let filled = NextFile { number: last.header.number, length: last.made() };
-    let ahead = Ahead::new(filled, files.iter().map(Found::made).sum());
+    // What stands for an archived file may say any length.
+    let total = files.iter().map(Found::made).fold(0, u64::saturating_add);
+    let ahead = Ahead::new(filled, total);
     let mut scan = Scan::new(&medium, &files[0].header);
     // A corruption leaves here, before the first change: a damaged log stays as it was found.
     let before = scan_all(&mut scan, &files)?;
@@ -103,7 +105,8 @@ pub(crate) fn recover<M: Medium>(
     remove_unbegun(&medium, &unbegun)?;
     if let Some(lost) = lost {
         // Its header is written below, as that of each file without a group.
-        make(&medium, lost, &|_| Some(lost.length)).map_err(failed("make the lost file"))?;
+        let making = Making::anew(lost);
+        make(&medium, making, &|_| Some(lost.length)).map_err(failed("make the lost file"))?;
     }
     sync_found(&medium, &files)?;
     cut(&medium, &head, &torn, last.len)?;
@@ -136,6 +139,8 @@ fn remove_unbegun<M: Medium>(medium: &M, unbegun: &[FileNumber]) -> Result<(), O
         // One that came back without the one below it would look like a lost file.
         medium.sync_names().map_err(failed("sync the folder"))?;
     }
+    // What is left of one that was put away: whether its name is durable nobody knows, either.
+    medium.remove(FileName::Spare).map_err(failed("remove"))?;
     medium.remove(FileName::Next).map_err(failed("remove"))
 }
 
@@ -315,7 +320,7 @@ fn look<M: Medium>(medium: &M, genesis: &Genesis, lost_end: LostEnd) -> Result<F
         .into_iter()
         .filter_map(|name| match name {
             FileName::Log(number) | FileName::Archived(number) => Some(number),
-            FileName::Index(_) | FileName::Next => None,
+            FileName::Index(_) | FileName::Next | FileName::Spare => None,
         })
         .collect();
     numbers.sort_unstable();
@@ -474,7 +479,8 @@ fn create<M: Medium>(
     // A power cut between these calls leaves no file, one of zeros or one with a header. Each of
     // these opens.
     let next = NextFile { number: header.number, length: len };
-    make(&medium, next, &|_| Some(len)).map_err(failed("make the first file"))?;
+    let making = Making::anew(next);
+    make(&medium, making, &|_| Some(len)).map_err(failed("make the first file"))?;
     begin(&medium, &header).map_err(failed("write the file header"))?;
     let recovery =
         Recovery { created: true, groups: 0, entries: 0, cut_bytes: 0, rewrote_last: false };

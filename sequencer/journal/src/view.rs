@@ -69,7 +69,7 @@ impl Medium for FolderView {
         for entry in std::fs::read_dir(&self.folder)? {
             let name = entry?.file_name().to_str().and_then(FileName::parse);
             let is_seen = |name: &FileName| match (*name, self.end) {
-                (FileName::Next, _) => false,
+                (FileName::Next | FileName::Spare, _) => false,
                 (_, None) => true,
                 (FileName::Log(number), Some(end)) => number <= end.file,
                 (FileName::Index(number) | FileName::Archived(number), Some(end)) => {
@@ -91,7 +91,14 @@ impl Medium for FolderView {
         let (seen, behind) = bytes.split_at_mut(count);
         behind.fill(0);
         let missing = match self.file(name) {
-            Ok(file) => return file.read_exact_at(seen, offset),
+            Ok(file) => {
+                let read = file.read_exact_at(seen, offset);
+                // It may have left for the archive meanwhile, and the writer writes over it then.
+                if files::is_named(&file, &self.path(name))? {
+                    return read;
+                }
+                io::ErrorKind::NotFound.into()
+            }
             Err(missing) => missing,
         };
         let archived = archived::read_instead(self, missing, name)?;
@@ -107,6 +114,10 @@ impl Medium for FolderView {
     }
 
     fn write_zeros(&self, _: FileName, _: u64, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn cut(&self, _: FileName, _: u64) -> io::Result<()> {
         Ok(())
     }
 

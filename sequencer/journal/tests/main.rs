@@ -14,6 +14,7 @@ mod model;
 mod one_file;
 mod power_cut;
 mod put_away;
+mod recycle;
 mod rotation;
 mod support;
 mod usage;

@@ -1,13 +1,12 @@
 //! Files that are in an archive: what is here without them opens, reads and goes on, and no power
 //! cut removes a file that the archive does not have.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use journal::fault::{Cut, FaultMedium, salts};
+use journal::fault::{Cut, FaultArchive, FaultMedium, salts};
 use journal::{
-    Archive, ArchivedFile, Entry, EntryKind, FetchError, FileFault, FileName, Log, Medium,
-    OpenError, Place, PutAwayError, ReadError,
+    Entry, EntryKind, FetchError, FileFault, FileName, Log, OpenError, Place, PutAwayError,
+    ReadError,
 };
 
 use crate::support::{GENESIS, all_entries, groups};
@@ -23,69 +22,8 @@ fn small() -> FaultMedium {
     FaultMedium::default().with_lengths(2_048, 8_192)
 }
 
-/// Objects in memory by their names, and how often one was read. Clones share them.
-#[derive(Clone, Debug, Default)]
-struct Objects {
-    held: Arc<Mutex<BTreeMap<[u8; 32], Vec<u8>>>>,
-    reads: Arc<Mutex<u64>>,
-}
-
-impl Objects {
-    fn put(&self, bytes: Vec<u8>) -> [u8; 32] {
-        let digest = *blake3::hash(&bytes).as_bytes();
-        self.held.lock().expect("nobody panicked").insert(digest, bytes);
-        digest
-    }
-
-    fn copy(&self) -> Objects {
-        let held = self.held.lock().expect("nobody panicked").clone();
-        Objects { held: Arc::new(Mutex::new(held)), ..Objects::default() }
-    }
-
-    fn has(&self, digest: &[u8; 32]) -> bool {
-        self.held.lock().expect("nobody panicked").contains_key(digest)
-    }
-
-    fn reads(&self) -> u64 {
-        *self.reads.lock().expect("nobody panicked")
-    }
-}
-
-impl Archive for Objects {
-    fn read_at(
-        &self,
-        file: &ArchivedFile,
-        offset: u64,
-        bytes: &mut [u8],
-    ) -> Result<(), FetchError> {
-        *self.reads.lock().expect("nobody panicked") += 1;
-        let object = format!("{:02x?}", file.digest);
-        let held = self.held.lock().expect("nobody panicked");
-        let missing = FetchError::Missing { file: file.file, object };
-        let found = held.get(&file.digest).ok_or(missing)?;
-        bytes.copy_from_slice(&found[offset as usize..offset as usize + bytes.len()]);
-        Ok(())
-    }
-}
-
-/// What archives as a node does: each file that was left, once it and its index are there.
-fn put_all_away<M: Medium>(log: &Log<M>, objects: &Objects) -> Result<u64, PutAwayError> {
-    let reader = log.reader();
-    let mut count = 0;
-    for file in reader.local_files().unwrap_or_default() {
-        let sealed = reader.sealed_file(file)?;
-        let mut bytes = vec![0; sealed.length as usize];
-        if reader.read_file(file, 0, &mut bytes).is_err() {
-            break;
-        }
-        reader.put_away(file, &objects.put(bytes))?;
-        count += 1;
-    }
-    Ok(count)
-}
-
 /// Appends the script, and puts each file away as soon as it was left; how much was acknowledged.
-fn run(medium: FaultMedium, objects: &Objects) -> usize {
+fn run(medium: FaultMedium, objects: &FaultArchive) -> usize {
     let Ok((mut log, _)) = Log::open(medium, GENESIS, salts()) else { return 0 };
     let mut acknowledged = 0;
     for group in &script() {
@@ -94,19 +32,22 @@ fn run(medium: FaultMedium, objects: &Objects) -> usize {
         }
         acknowledged += 1;
         drop(log.make_ahead());
-        drop(put_all_away(&log, objects));
+        drop(objects.put_files_away(&log.reader()));
     }
     acknowledged
 }
 
-fn opened(medium: FaultMedium, objects: &Objects) -> Result<Log<FaultMedium>, OpenError> {
+pub(crate) fn opened(
+    medium: FaultMedium,
+    objects: &FaultArchive,
+) -> Result<Log<FaultMedium>, OpenError> {
     let medium = medium.with_archive(Arc::new(objects.clone()));
     Log::open(medium, GENESIS, salts()).map(|(log, _)| log)
 }
 
 /// A medium of which all files but the last are in the archive.
-fn away() -> (FaultMedium, Objects) {
-    let (medium, objects) = (small(), Objects::default());
+fn away() -> (FaultMedium, FaultArchive) {
+    let (medium, objects) = (small(), FaultArchive::default());
     assert_eq!(run(medium.clone(), &objects), SIZES.len());
     (medium, objects)
 }
@@ -163,14 +104,14 @@ fn a_missing_object_is_named_and_costs_no_other_read() {
     let (medium, objects) = away();
     let log = opened(medium, &objects).expect("opens");
     let first = log.reader().placement(1).expect("indexed").file;
-    let all: Vec<_> = objects.held.lock().expect("whole").keys().copied().collect();
+    let all: Vec<_> = objects.objects().into_keys().collect();
     assert_eq!(first, 1);
     let archived = log.reader().archived_files().expect("stubs");
     let mut digests: Vec<_> = archived.iter().map(|archived| archived.digest).collect();
     digests.sort_unstable();
     assert_eq!(digests, all);
     for gone in all {
-        let bytes = objects.held.lock().expect("whole").remove(&gone).expect("there");
+        let bytes = objects.take(&gone).expect("there");
         let mut failed = 0;
         for position in 1..=log.head().position {
             match log.read(position) {
@@ -192,9 +133,7 @@ fn a_group_that_another_object_holds_is_never_served() {
     let (medium, objects) = away();
     let log = opened(medium, &objects).expect("opens");
     // An archive that lies: each object has a byte changed under its own name.
-    let mut held = objects.held.lock().expect("whole");
-    held.values_mut().for_each(|bytes| bytes[300] ^= 1);
-    drop(held);
+    objects.change_all(|bytes| bytes[300] ^= 1);
     let entries = script().concat();
     for (position, entry) in (1..).zip(&entries) {
         match log.read(position) {
@@ -267,11 +206,10 @@ fn a_stub_that_is_damaged_is_named_unless_the_file_is_back() {
         }
     }
     // Brought back from the archive, the file counts.
-    let held = objects.held.lock().expect("whole");
-    let second = held.values().find(|bytes| bytes[88..96] == 2_u64.to_le_bytes());
+    let mut held = objects.objects().into_values();
+    let second = held.find(|bytes| bytes[88..96] == 2_u64.to_le_bytes());
     let mut files = changed(20);
-    files.insert(FileName::Log(2), second.expect("archived").clone());
-    drop(held);
+    files.insert(FileName::Log(2), second.expect("archived"));
     let log = opened(FaultMedium::holding(files), &objects).expect("opens");
     assert_eq!(all_entries(&log), script().concat());
     // And without both it is missing.
@@ -308,11 +246,11 @@ fn no_power_cut_removes_a_file_that_the_archive_does_not_have() {
     let script = script();
     let calls = {
         let medium = small();
-        run(medium.clone(), &Objects::default());
+        run(medium.clone(), &FaultArchive::default());
         medium.calls()
     };
     for call in 1..=calls {
-        let (medium, objects) = (small(), Objects::default());
+        let (medium, objects) = (small(), FaultArchive::default());
         medium.power_off_at(call);
         let acknowledged = run(medium.clone(), &objects);
         for (seed, cut) in (0..4).flat_map(|seed| Cut::ALL.map(|cut| (seed, cut))) {
@@ -335,7 +273,7 @@ fn no_power_cut_removes_a_file_that_the_archive_does_not_have() {
                 log.append(group).unwrap_or_else(|error| panic!("{of}: {error}"));
             }
             log.make_ahead().unwrap_or_else(|error| panic!("{of}: {error}"));
-            put_all_away(&log, &objects).unwrap_or_else(|error| panic!("{of}: {error}"));
+            objects.put_files_away(&log.reader()).unwrap_or_else(|error| panic!("{of}: {error}"));
             assert_eq!(all_entries(&log), script.concat(), "{of}");
         }
     }
@@ -344,14 +282,16 @@ fn no_power_cut_removes_a_file_that_the_archive_does_not_have() {
 #[test]
 fn a_failed_call_while_one_is_put_away_is_an_error_and_loses_nothing() {
     for call in 1..=9 {
-        let (medium, objects) = (small(), Objects::default());
+        let (medium, objects) = (small(), FaultArchive::default());
         let (mut log, _) = Log::open(medium.clone(), GENESIS, salts()).expect("open");
         script().iter().for_each(|group| drop(log.append(group).expect("append")));
         log.make_ahead().expect("indexed");
         medium.fail_at(call);
-        let failed = put_all_away(&log, &objects).is_err();
+        let failed = objects.put_files_away(&log.reader()).is_err();
         assert!(failed || call > 7, "call {call} is one of those of a file");
-        put_all_away(&log, &objects).unwrap_or_else(|error| panic!("call {call}: {error}"));
+        objects
+            .put_files_away(&log.reader())
+            .unwrap_or_else(|error| panic!("call {call}: {error}"));
         drop(log);
         for cut in Cut::ALL {
             let image = medium.after_power_cut(cut, call);

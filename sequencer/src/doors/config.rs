@@ -116,12 +116,20 @@ impl Config {
     pub fn read(path: &Path) -> Result<Config, ConfigError> {
         let file = |source| ConfigError::File { path: path.into(), source };
         let text = std::fs::read_to_string(path).map_err(file)?;
+        Config::parse(path, &text)
+    }
+
+    /// Takes in and checks the text of a file, which errors name.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
         let format = |error: toml::de::Error| {
             let begin = error.span().map_or(0, |span| span.start.min(text.len()));
             let line = 1 + text.as_bytes()[..begin].iter().filter(|byte| **byte == b'\n').count();
             ConfigError::Format { path: path.into(), line, reason: error.message().to_owned() }
         };
-        let config: Config = toml::from_str(&text).map_err(format)?;
+        let config: Config = toml::from_str(text).map_err(format)?;
         config.check()?;
         Ok(config)
     }

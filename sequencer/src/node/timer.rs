@@ -110,6 +110,7 @@ impl WindowTimer {
         let (now, before) = (self.journal.file_counts(), self.files_counted);
         metrics.journal_files_late_total.inc_by(now.late - before.late);
         metrics.journal_files_unmade_total.inc_by(now.failed - before.failed);
+        metrics.journal_files_reused_total.inc_by(now.reused - before.reused);
         self.files_counted = now;
     }
 

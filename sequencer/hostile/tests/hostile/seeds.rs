@@ -98,6 +98,16 @@ fn of_the_journal(seeds: &mut Seeds) {
     ]);
     seeds.insert(("journal_damage", "a-group".into()), vec![2, 0, 200, 4, 1, 2, 3, 4]);
     seeds.insert(("journal_damage", "an-index".into()), vec![4, 0, 64, 2, 200, 0]);
+    let stub = |name: &str, bytes: &[u8]| (("journal_stub", name.to_owned()), bytes.to_vec());
+    seeds.extend([
+        stub("untouched", &[]),
+        // Step, place (two bytes), and a count with bytes, or a number.
+        stub("length", &[1, 0, 8, 254]),
+        stub("digest", &[0, 0, 20, 4, 1, 2, 3, 4]),
+        stub("number-in-its-header", &[1, 0, 136, 2]),
+        stub("last-group-in-its-seal", &[1, 0, 200, 254]),
+        stub("a-reserved-byte", &[0, 3, 10, 1, 1]),
+    ]);
 }
 
 fn of_batches(seeds: &mut Seeds) {

@@ -200,7 +200,7 @@ fn needed(layout: &Layout, pin: &Pin) -> Result<u64, BackupError> {
             let path = folder.join(&name);
             let is_copied = match FileName::parse(&name) {
                 Some(FileName::Log(number)) => number < pin.file,
-                Some(FileName::Next) => false,
+                Some(FileName::Next | FileName::Spare) => false,
                 _ => true,
             };
             if is_copied {
@@ -320,16 +320,17 @@ impl Taking<'_> {
                 Some(FileName::Index(number)) if number >= self.pin.file => continue,
                 Some(FileName::Index(_)) => Extent::Whole,
                 // Made ahead, or begun since; and what stands for archived files comes last.
-                Some(FileName::Log(_) | FileName::Next | FileName::Archived(_)) => continue,
+                Some(FileName::Log(_) | FileName::Next | FileName::Spare) => continue,
+                Some(FileName::Archived(_)) => continue,
                 None if file == "lock" => continue,
                 None => Extent::Whole,
             };
             let name = format!("journal/{file}");
             match Name::new(&name) {
-                Some(name) => match self.copies.copy(&folder.join(&file), &name, extent) {
+                Some(name) => match self.copy_of_journal(&folder.join(&file), &name, extent) {
                     // It left for the archive, and what stands for it was whole before.
                     Err(error) if is_gone(&error) => {}
-                    copied => drop(copied?),
+                    copied => copied?,
                 },
                 None => {
                     let why = NO_NAME.to_owned();
@@ -338,6 +339,24 @@ impl Taking<'_> {
             }
         }
         self.stubs(&folder)
+    }
+
+    /// Copies a file of the journal, unless it leaves for the archive meanwhile: the node writes
+    /// the next one over it then.
+    fn copy_of_journal(
+        &mut self,
+        path: &Path,
+        name: &Name,
+        extent: Extent,
+    ) -> Result<(), BackupError> {
+        let open = fs::File::open(path).map_err(failed("opened", path))?;
+        let copy = name.below(&self.copies.to.node());
+        let digest = self.copies.copier.copy(path, &copy, extent)?;
+        // Opened before and asked behind it: what was copied in between is the file itself.
+        if !files::is_named(&open, path).map_err(failed("inspected", path))? {
+            return fs::remove_file(&copy).map_err(failed("removed", &copy));
+        }
+        self.copies.note(name, digest)
     }
 
     /// What stands for archived files, listed once more: each is whole before its file goes, so

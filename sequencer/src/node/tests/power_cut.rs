@@ -1,5 +1,6 @@
-//! The power is cut while frames are journaled, files of the journal are left and made, and
-//! snapshots and the index of stored frames are written: both disks lose it together, at any call.
+//! The power is cut while frames are journaled, files of the journal are left, archived and made of
+//! each other, and snapshots and the index of stored frames are written: both disks lose it
+//! together, at any call.
 //! What was acknowledged is there, the state is the one that the journal makes, and what the index
 //! says is where it says.
 //!
@@ -12,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::sync::Mutex;
 
-use journal::fault::{Cut, FaultMedium, Files, Power, salts};
+use journal::fault::{Cut, FaultArchive, FaultMedium, Files, Power, salts};
 use journal::{Admission as _, Genesis, Log};
 use model::{BatchNumber, GatewayId, Interval, Millis};
 use statement::journal::genesis;
@@ -40,8 +41,8 @@ const GROUP_MS: u64 = 5_000;
 /// Entries between two snapshots, and groups between two writes of the index alone.
 const SNAPSHOT_EVERY: u64 = 24;
 const INDEX_EVERY: u64 = 3;
-/// Files of the journal are left after every few groups.
-const FILE_BYTES: (u64, u64) = (2_048, 8_192);
+/// Files of the journal are left after every few groups, and as long as each other.
+const FILE_BYTES: (u64, u64) = (2_048, 2_048);
 
 /// How many images there are in all.
 fn images() -> u64 {
@@ -53,24 +54,30 @@ struct Disks {
     journal: FaultMedium,
     snapshots: FaultySnapshots,
     power: Power,
+    /// Elsewhere: it has power.
+    archive: FaultArchive,
 }
 
 impl Disks {
-    fn of(journal: FaultMedium, snapshots: FaultySnapshots) -> Disks {
+    fn of(journal: FaultMedium, snapshots: FaultySnapshots, archive: FaultArchive) -> Disks {
         let power = Power::default();
-        let (journal, snapshots) = (journal.powered_by(&power), snapshots.powered_by(&power));
-        Disks { journal, snapshots, power }
+        let journal = journal.powered_by(&power).with_archive(Arc::new(archive.clone()));
+        let snapshots = snapshots.powered_by(&power);
+        Disks { journal, snapshots, power, archive }
     }
 
     /// With this journal, durably, and without snapshots.
     fn holding(journal: &Files) -> Disks {
         let journal = FaultMedium::holding(journal.clone());
-        Disks::of(journal.with_lengths(FILE_BYTES.0, FILE_BYTES.1), FaultySnapshots::default())
+        let journal = journal.with_lengths(FILE_BYTES.0, FILE_BYTES.1);
+        Disks::of(journal, FaultySnapshots::default(), FaultArchive::default())
     }
 
     fn after_power_cut(&self, cut: Cut, seed: u64) -> Disks {
         let journal = self.journal.after_power_cut(cut, seed);
-        Disks::of(journal, self.snapshots.after_power_cut(cut, seed.wrapping_add(1 << 32)))
+        let snapshots = self.snapshots.after_power_cut(cut, seed.wrapping_add(1 << 32));
+        // What one image goes on to archive the others do not have.
+        Disks::of(journal, snapshots, self.archive.copy())
     }
 }
 
@@ -141,6 +148,7 @@ struct Running {
     admission: LedgerAdmission<Nowhere>,
     /// The position of the snapshot that it began with.
     from: u64,
+    archive: FaultArchive,
 }
 
 impl Script {
@@ -192,7 +200,7 @@ impl Script {
         let last = writer.position();
         let admission = LedgerAdmission::new(recovered.ledger, Nowhere, recovered.close_group);
         let admission = admission.kept_by(Some(KeepNow { writer, last }));
-        Ok(Running { log, admission, from })
+        Ok(Running { log, admission, from, archive: disks.archive.clone() })
     }
 
     /// Runs the script from its first frame on, until the power fails or it is at its end.
@@ -211,8 +219,9 @@ impl Script {
         while next <= FRAMES {
             let step = running.log.head().group;
             if step.is_multiple_of(2) {
-                // A failure is the writer's to meet.
+                // A failure is the writer's to meet, and the archive comes again.
                 drop(running.log.make_ahead());
+                drop(running.archive.put_files_away(&running.log.reader()));
             }
             let frames = next..=FRAMES.min(next + GROUPS[(step % 4) as usize] - 1);
             next = frames.end() + 1;
@@ -316,6 +325,8 @@ fn calls_of(script: &Script) -> u64 {
     assert_eq!(acknowledged.frames.len(), FRAMES as usize);
     let files = disks.journal.files().len();
     assert!(files > 5, "expected a script that leaves files of the journal, found {files}");
+    let archived = disks.archive.objects().len();
+    assert!(archived > 5, "expected a script that archives files, found {archived}");
     disks.power.calls()
 }
 
@@ -404,7 +415,8 @@ async fn whatever_byte_of_snapshots_and_index_is_another_no_frame_is_found_where
         // Of snapshots alone every byte is tried elsewhere.
         let step = if name == INDEX { 1 } else { 11 };
         for at in (0..disks.snapshots.len(&name).unwrap() as usize).step_by(step) {
-            let damaged = Disks::of(disks.journal.clone(), disks.snapshots.copy());
+            let (journal, archive) = (disks.journal.clone(), disks.archive.clone());
+            let damaged = Disks::of(journal, disks.snapshots.copy(), archive);
             damaged.snapshots.flip(&name, at);
             // A snapshot is passed over; the index is found out when it is read.
             match script.check(&damaged, &acknowledged) {
@@ -449,7 +461,7 @@ async fn these_tests_notice_disks_that_lie_about_syncing() {
     for lying_journal in [true, false] {
         let disks = Disks::holding(&script.begun);
         let disks = match lying_journal {
-            true => Disks::of(disks.journal.lying(), disks.snapshots),
+            true => Disks::of(disks.journal.lying(), disks.snapshots, disks.archive),
             false => {
                 disks.snapshots.lie_about(INDEX);
                 disks
