@@ -294,6 +294,8 @@ metrics! {
         "Since the last entry of the first of these; zero if none waits.";
     pub archive_put_away_total: IntCounter [], "files",
         "Sealed files removed here, because they are in the archive.";
+    pub archive_batches_put_away_total: IntCounter [], "files",
+        "Public batch files removed here, because they are in the archive.";
     pub archive_local_bytes: IntGauge [], "bytes",
         "Bytes of sealed files of the journal in the node's folder.";
     pub archive_failures_total: IntCounter [], "rounds",

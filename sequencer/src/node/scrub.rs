@@ -252,7 +252,9 @@ impl Scrub {
         files: &[BatchFile],
     ) -> Result<Option<Proofs>, ScrubError> {
         if !files.contains(&BatchFile::Public) {
-            let bytes = self.store.public_bytes(number)?;
+            // From the archive, perhaps: it blocks for as long as that takes.
+            let store = Arc::clone(&self.store);
+            let bytes = self.blocking.run(move || store.public_bytes(number)).await??;
             let file = bytes.and_then(|bytes| PublicFile::from_bytes(&bytes).ok());
             let corrupt = StoreError::Corrupt { what: "the public file", key: number.0 };
             return Ok(Some(Proofs::of_file(&file.ok_or(corrupt)?)));

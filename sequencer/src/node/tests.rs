@@ -1,8 +1,11 @@
 //! A whole node whose stages fail one after the other.
 
 mod archive;
+mod archived;
 mod around;
 mod counted;
+#[path = "../../tests/doctor.rs"]
+mod doctor;
 mod files;
 mod idle;
 mod power_cut;

@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! store.redb                  meta, batches, outbox
-//! batches/000001/public.bin   what `GET /batches/1` serves
+//! batches/000001/public.bin   what `GET /batches/1` serves; `public.archived` stands for it once it
+//!                             is in an archive alone
 //! batches/000001/private.bin  openings, each sealed for its patient
 //! ```
 //!
@@ -17,6 +18,7 @@
 //! It decides nothing: which batch comes next is the batcher's business, what is sent is the
 //! settler's.
 
+mod archived;
 mod batches;
 mod copy;
 mod database;
@@ -29,6 +31,7 @@ mod row;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use archived::BatchArchive;
 pub use batches::{BatchFile, Saved};
 pub use copy::FileOfBatch;
 pub use database::Store;
