@@ -8,6 +8,7 @@ mod counted;
 mod doctor;
 mod files;
 mod idle;
+mod index_scrub;
 mod power_cut;
 mod proving;
 mod registering;
