@@ -4,13 +4,12 @@
 //! had, and the archive has an object of that hash. A file that is here counts, whatever stands
 //! beside it; and what stands for other bytes than the row's stands for nothing.
 
-use std::error::Error;
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use model::BatchNumber;
 
+use super::batch_archive::BatchArchive;
 use super::batches::BatchFile;
 use super::database::Store;
 use super::error::StoreError;
@@ -19,15 +18,6 @@ use super::row::{BatchRow, FileDigest};
 
 /// What stands for a public file.
 const STANDS_FOR_IT: &str = "public.archived";
-
-/// Where public files of batches are read that are not here any more.
-pub trait BatchArchive: fmt::Debug + Send + Sync {
-    /// All bytes of the file with this digest, held against it. Blocks.
-    ///
-    /// # Errors
-    /// Whatever keeps the archive from giving them; never other bytes.
-    fn read(&self, digest: &FileDigest) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>>;
-}
 
 impl Store {
     /// Reads there what is not here any more; the first that is named is asked.

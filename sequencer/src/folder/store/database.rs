@@ -12,7 +12,7 @@ use redb::{
     WriteTransaction,
 };
 
-use super::archived::BatchArchive;
+use super::batch_archive::BatchArchive;
 use super::error::{StoreError, db};
 use super::files;
 

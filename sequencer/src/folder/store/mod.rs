@@ -19,6 +19,7 @@
 //! settler's.
 
 mod archived;
+mod batch_archive;
 mod batches;
 mod copy;
 mod database;
@@ -31,7 +32,7 @@ mod row;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use archived::BatchArchive;
+pub use batch_archive::BatchArchive;
 pub use batches::{BatchFile, Saved};
 pub use copy::FileOfBatch;
 pub use database::Store;
