@@ -294,6 +294,8 @@ metrics! {
         "Since the last entry of the first of these; zero if none waits.";
     pub archive_put_away_total: IntCounter [], "files",
         "Sealed files removed here, because they are in the archive.";
+    pub archive_batches_put_away_total: IntCounter [], "files",
+        "Public batch files removed here, because they are in the archive.";
     pub archive_local_bytes: IntGauge [], "bytes",
         "Bytes of sealed files of the journal in the node's folder.";
     pub archive_failures_total: IntCounter [], "rounds",
@@ -312,6 +314,10 @@ metrics! {
         "Stored batch files that the scrub found damaged and could not make anew.";
     pub batch_files_mended_total: IntCounter [], "files",
         "Damaged batch files that the scrub made anew.";
+    pub frame_index_damaged: IntGauge [], "nodes",
+        "Nodes of the index of stored frames that the scrub found damaged and could not make anew.";
+    pub frame_index_mended_total: IntCounter [], "nodes",
+        "Damaged nodes of the index of stored frames that the scrub made anew from the journal.";
     pub settle_lateness_seconds: Histogram [] [LATENESS_SECONDS], "seconds",
         "Time from the end of a window to the block that settled it.";
     pub settle_gas_total: IntCounter [], "gas", "Gas of mined settling transactions.";

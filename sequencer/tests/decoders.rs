@@ -21,7 +21,10 @@ use changes::{Seeded, change};
 /// How often each sample is changed.
 const CHANGES: u64 = 300;
 
-const TARGETS: [(&str, fn(&[u8])); 3] = [
+/// A function of hostile bytes.
+type Function = fn(&[u8]);
+
+const TARGETS: [(&str, Function); 3] = [
     ("archive_manifest", targets::archive_manifest),
     ("config", targets::config),
     ("ledger_state", targets::ledger_state),

@@ -281,6 +281,14 @@ impl<M: Medium> Archiver<M> {
         self.objects.confirm(ObjectName::Log(file.digest), &digest).await
     }
 
+    /// As [`Self::confirm`], of a public batch file.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub async fn confirm_batch(&self, digest: &Digest) -> Result<(), ArchiveError> {
+        self.objects.confirm(ObjectName::Batch(digest.blake3), digest).await
+    }
+
     /// What the manifests say of a file, which is here; `None` while it is not archived. Hashes it
     /// again: what is kept in memory of an archive does not grow with it.
     ///

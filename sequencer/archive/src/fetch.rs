@@ -1,4 +1,5 @@
-//! Reads archived files for a journal: whole files, held against their hash, from a bounded cache.
+//! Reads what is archived, files of a journal and public files of batches: whole objects, held
+//! against their hash, from a bounded cache.
 //!
 //! ```text
 //!   reader's thread: kept? --yes--> read        fetch thread: parts -> file without a name, hash
@@ -28,25 +29,48 @@ use crate::cache::{Cache, CacheLimits, Room};
 use crate::error::ArchiveError;
 use crate::objects::{Digest, ObjectName, Objects};
 
-/// Most files that are fetched at once; each takes the memory of one part.
+/// Most objects that are fetched at once; each takes the memory of one part.
 const AT_ONCE: usize = 4;
 /// Most reads that wait.
 const WAITING_MAX: usize = 64;
 /// How long a read waits. The file goes on being fetched, and the next read may find it.
 const WAIT: Duration = Duration::from_secs(120);
 
-/// What the fetch of one file came to, for each who waits.
-type Told = Result<Arc<File>, Arc<FetchFault>>;
+/// What the fetch of one object came to, for each who waits.
+type Told = Result<Arc<File>, NotFetched>;
 
-/// Why a file was not fetched.
-#[derive(Clone, Debug, thiserror::Error)]
-enum FetchFault {
-    #[error("there is no such object")]
+/// Why nothing of an object is read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotFetched {
+    /// The archive has none.
+    #[error("expected it in the archive, found none: put it back from a copy")]
     Missing,
-    #[error("its bytes are not those of its name")]
+    /// It has other bytes.
+    #[error("expected the bytes that its name says, found others: put it back from a copy")]
     Damaged,
+    /// As many wait as may.
+    #[error("expected at most {most} reads that wait for the archive: come again later")]
+    Busy {
+        /// How many may.
+        most: usize,
+    },
+    /// The archive does not answer, or here is nowhere to keep what it gives.
     #[error("{0}")]
     Failed(String),
+}
+
+/// An object, and what it holds.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    name: ObjectName,
+    digest: Digest,
+}
+
+impl Wanted {
+    fn file(archived: &ArchivedFile) -> Wanted {
+        let ArchivedFile { length, digest, .. } = *archived;
+        Wanted { name: ObjectName::Log(digest), digest: Digest { bytes: length, blake3: digest } }
+    }
 }
 
 /// Fetches files; see the module. Clones share the cache.
@@ -54,14 +78,14 @@ enum FetchFault {
 pub struct Fetcher {
     shared: Arc<Shared>,
     /// The thread ends with the last sender.
-    work: UnboundedSender<ArchivedFile>,
+    work: UnboundedSender<Wanted>,
+    wait: Duration,
 }
 
 struct Shared {
     objects: Objects,
     folder: PathBuf,
     room: Room,
-    wait: Duration,
     state: Mutex<State>,
 }
 
@@ -103,14 +127,19 @@ impl Fetcher {
         let (cache, waiting) = (Cache::new(limits), HashMap::new());
         let state = Mutex::new(State { cache, waiting, fetched: 0, failed: 0, made: 0 });
         let folder = folder.to_owned();
-        let shared = Arc::new(Shared { objects, folder, room, wait: WAIT, state });
+        let shared = Arc::new(Shared { objects, folder, room, state });
         let (work, next) = unbounded_channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let fetches = Arc::clone(&shared);
         let run = move || runtime.block_on(fetch_all(&fetches, next));
         // Whoever waits is told by the time that is over, if this thread were to end.
         thread::Builder::new().name("archive-fetch".into()).spawn(run)?;
-        Ok(Fetcher { shared, work })
+        Ok(Fetcher { shared, work, wait: WAIT })
+    }
+
+    /// Lets each read by this one wait so long, instead of two minutes.
+    pub fn waiting(self, most: Duration) -> Fetcher {
+        Fetcher { wait: most, ..self }
     }
 
     /// Files that were fetched since the start, and fetches that came to nothing.
@@ -124,56 +153,73 @@ impl Fetcher {
         self.shared.state().cache.kept_bytes()
     }
 
+    /// The public file of a batch, fetched if it is not kept. Blocks, and takes the memory of it.
+    ///
+    /// # Errors
+    /// [`NotFetched`]; never other bytes.
+    pub fn batch(&self, digest: Digest) -> Result<Vec<u8>, NotFetched> {
+        let wanted = Wanted { name: ObjectName::Batch(digest.blake3), digest };
+        let file = self.object(wanted)?;
+        let mut bytes = vec![0; digest.bytes as usize];
+        let read = file.read_exact_at(&mut bytes, 0);
+        read.map(|()| bytes).map_err(|error| NotFetched::Failed(error.to_string()))
+    }
+
     /// The file, fetched if it is not kept. Blocks.
     fn file(&self, archived: &ArchivedFile) -> Result<Arc<File>, FetchError> {
-        let (file, object) = (archived.file, name_of(archived).to_string());
-        let unavailable = |source: Box<dyn std::error::Error + Send + Sync>| {
-            FetchError::Unavailable { file, object: object.clone(), source }
-        };
+        let wanted = Wanted::file(archived);
+        let (file, object) = (archived.file, wanted.name.to_string());
+        self.object(wanted).map_err(|fault| match fault {
+            NotFetched::Missing => FetchError::Missing { file, object },
+            NotFetched::Damaged => {
+                let (length, expected) = (archived.length, archived.digest);
+                FetchError::Damaged { file, object, length, expected }
+            }
+            NotFetched::Busy { most } => FetchError::Busy { file, most },
+            NotFetched::Failed(why) => FetchError::Unavailable { file, object, source: why.into() },
+        })
+    }
+
+    /// The object as a file, fetched if it is not kept. Blocks.
+    fn object(&self, wanted: Wanted) -> Told {
+        let Digest { bytes, blake3 } = wanted.digest;
         let (tell, told) = sync_channel(1);
         let number = {
             let mut state = self.shared.state();
-            if let Some(kept) = state.cache.find(&archived.digest) {
+            if let Some(kept) = state.cache.find(&blake3) {
                 return Ok(kept);
             }
             let waiting: usize = state.waiting.values().map(Vec::len).sum();
             if waiting >= WAITING_MAX {
-                return Err(FetchError::Busy { file, most: WAITING_MAX });
+                return Err(NotFetched::Busy { most: WAITING_MAX });
             }
             state.made += 1;
             let number = state.made;
             let waiter = Waiter { number, tell };
-            match state.waiting.get_mut(&archived.digest) {
+            match state.waiting.get_mut(&blake3) {
                 Some(others) => others.push(waiter),
                 None => {
-                    let promised = state.cache.promise(archived.length);
-                    promised.map_err(|error| unavailable(error.into()))?;
-                    state.waiting.insert(archived.digest, vec![waiter]);
+                    let promised = state.cache.promise(bytes);
+                    promised.map_err(|error| NotFetched::Failed(error.to_string()))?;
+                    state.waiting.insert(blake3, vec![waiter]);
                     // Where the thread is gone nobody tells: the wait below ends by itself.
-                    let _ = self.work.send(*archived);
+                    let _ = self.work.send(wanted);
                 }
             }
             number
         };
-        match told.recv_timeout(self.shared.wait) {
-            Ok(Ok(file)) => Ok(file),
-            Ok(Err(fault)) => Err(match &*fault {
-                FetchFault::Missing => FetchError::Missing { file, object },
-                FetchFault::Damaged => {
-                    let (length, expected) = (archived.length, archived.digest);
-                    FetchError::Damaged { file, object, length, expected }
-                }
-                FetchFault::Failed(why) => unavailable(why.clone().into()),
-            }),
+        match told.recv_timeout(self.wait) {
+            Ok(told) => told,
             Err(RecvTimeoutError::Timeout) => {
                 // Its place is another's; the file goes on being fetched.
-                if let Some(others) = self.shared.state().waiting.get_mut(&archived.digest) {
+                if let Some(others) = self.shared.state().waiting.get_mut(&blake3) {
                     others.retain(|waiter| waiter.number != number);
                 }
-                Err(unavailable("it takes longer than a read may wait: come again".into()))
+                let why = "it takes longer than a read may wait: come again";
+                Err(NotFetched::Failed(why.to_owned()))
             }
             Err(RecvTimeoutError::Disconnected) => {
-                Err(unavailable("the thread that fetches has ended".into()))
+                Err(NotFetched::Failed("the thread that fetches has ended".to_owned()))
             }
         }
     }
@@ -188,14 +234,10 @@ impl Archive for Fetcher {
     ) -> Result<(), FetchError> {
         let file = self.file(archived)?;
         file.read_exact_at(bytes, offset).map_err(|source| {
-            let object = name_of(archived).to_string();
+            let object = Wanted::file(archived).name.to_string();
             FetchError::Unavailable { file: archived.file, object, source: source.into() }
         })
     }
-}
-
-fn name_of(archived: &ArchivedFile) -> ObjectName {
-    ObjectName::Log(archived.digest)
 }
 
 impl Shared {
@@ -219,58 +261,57 @@ impl Shared {
         Ok(file)
     }
 
-    async fn fetch(&self, archived: &ArchivedFile) -> Result<File, FetchFault> {
-        let failed = |error: &dyn std::error::Error| FetchFault::Failed(with_causes(error));
-        if !self.room.leaves(archived.length) {
-            let bytes = archived.length;
-            return Err(FetchFault::Failed(format!(
+    async fn fetch(&self, Wanted { name, digest }: &Wanted) -> Result<File, NotFetched> {
+        let failed = |error: &dyn std::error::Error| NotFetched::Failed(with_causes(error));
+        let bytes = digest.bytes;
+        if !self.room.leaves(bytes) {
+            return Err(NotFetched::Failed(format!(
                 "there is no room for its {bytes} bytes above what is kept free \
                  (`[journal] reserve_bytes`)"
             )));
         }
-        let name = name_of(archived);
         let mut file = self.nameless().map_err(|error| failed(&error))?;
-        let digest = Digest { bytes: archived.length, blake3: archived.digest };
-        let fetched = self.objects.download(name, &digest, |part| file.write_all(part)).await;
+        let fetched = self.objects.download(*name, digest, |part| file.write_all(part)).await;
         // Compared before anybody has it: what is kept is right.
         match fetched {
             Ok(()) => Ok(file),
-            Err(ArchiveError::Missing { .. }) => Err(FetchFault::Missing),
-            Err(ArchiveError::Damaged { .. }) => Err(FetchFault::Damaged),
+            Err(ArchiveError::Missing { .. }) => Err(NotFetched::Missing),
+            Err(ArchiveError::Damaged { .. }) => Err(NotFetched::Damaged),
             Err(error) => Err(failed(&error)),
         }
     }
 
-    /// Fetches a file and tells whoever waits.
-    async fn serve(&self, archived: ArchivedFile) {
-        let fetched = AssertUnwindSafe(self.fetch(&archived)).catch_unwind().await;
+    /// Fetches an object and tells whoever waits.
+    async fn serve(&self, wanted: Wanted) {
+        let Digest { bytes, blake3 } = wanted.digest;
+        let fetched = AssertUnwindSafe(self.fetch(&wanted)).catch_unwind().await;
         let fetched =
-            fetched.unwrap_or_else(|_| Err(FetchFault::Failed("the fetch panicked".into())));
+            fetched.unwrap_or_else(|_| Err(NotFetched::Failed("the fetch panicked".into())));
         let mut state = self.state();
         let told: Told = match fetched {
             Ok(file) => {
                 let file = Arc::new(file);
-                state.cache.keep(archived.digest, archived.length, Arc::clone(&file));
+                state.cache.keep(blake3, bytes, Arc::clone(&file));
                 state.fetched += 1;
                 Ok(file)
             }
             Err(fault) => {
-                state.cache.give_back(archived.length);
+                state.cache.give_back(bytes);
                 state.failed += 1;
-                Err(Arc::new(fault))
+                Err(fault)
             }
         };
-        for waiter in state.waiting.remove(&archived.digest).unwrap_or_default() {
+        for waiter in state.waiting.remove(&blake3).unwrap_or_default() {
             // Whoever does not wait any more comes again.
             drop(waiter.tell.try_send(told.clone()));
         }
     }
 }
 
-async fn fetch_all(shared: &Shared, next: UnboundedReceiver<ArchivedFile>) {
-    let next = stream::unfold(next, async |mut next| next.recv().await.map(|file| (file, next)));
-    // Bounded by what waits: of each file there is one fetch.
-    next.for_each_concurrent(AT_ONCE, |file| shared.serve(file)).await;
+async fn fetch_all(shared: &Shared, next: UnboundedReceiver<Wanted>) {
+    let next = stream::unfold(next, async |mut next| next.recv().await.map(|one| (one, next)));
+    // Bounded by what waits: of each object there is one fetch.
+    next.for_each_concurrent(AT_ONCE, |one| shared.serve(one)).await;
 }
 
 /// An error and its causes in one line.

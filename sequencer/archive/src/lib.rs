@@ -9,7 +9,8 @@
 //! * [`Objects`] puts, reads and confirms objects; a name is given once.
 //! * [`Manifest`] and [`Chain`] say what is there, without IO.
 //! * [`Archiver`] brings files there and writes the manifest that names them.
-//! * [`Fetcher`] reads archived files for a [`journal::Reader`], from a bounded cache.
+//! * [`Fetcher`] reads archived files for a [`journal::Reader`], and public batch files, from a
+//!   bounded cache.
 //! * [`verify`] holds every object against its hash.
 //!
 //! Nothing here decides that a file may leave the node's folder: whoever does asks
@@ -30,7 +31,7 @@ pub use archiver::{Archiver, Beginning, PublicFile, Pushed};
 pub use cache::{CacheLimits, Room};
 pub use chain::{Chain, Known};
 pub use error::{ArchiveError, ObjectError};
-pub use fetch::Fetcher;
+pub use fetch::{Fetcher, NotFetched};
 pub use manifest::{BatchEntry, FileEntry, Manifest, ManifestError};
 pub use objects::{Digest, ObjectName, Objects, Put};
 pub use place::{Access, Place, PlaceError};

@@ -1,12 +1,16 @@
 //! What was archived is found again, by whoever reads the journal.
 
-use archive::{Access, CacheLimits, Expected, Fetcher, ObjectName, Place, Room, verify};
+use std::time::Duration;
+
+use archive::{
+    Access, CacheLimits, Digest, Expected, Fetcher, NotFetched, ObjectName, Place, Room, verify,
+};
 use journal::{FetchError, ReadError};
 use object_store::{ObjectStoreExt as _, PutPayload};
 
 use crate::support::{
-    GENESIS, archiver, batches, entry, fetcher, fill, journal, memory, open, path, put_away,
-    reopened,
+    Failing, GENESIS, archiver, batches, entry, fetcher, fill, journal, memory, open, path,
+    put_away, reopened,
 };
 
 #[tokio::test]
@@ -150,6 +154,99 @@ async fn many_readers_of_one_file_fetch_it_once() {
         }
     });
     assert_eq!(fetcher.counts(), (1, 0));
+}
+
+/// The object of the first file.
+fn first_object(log: &journal::Log<journal::fault::FaultMedium>) -> object_store::path::Path {
+    let first = log.reader().archived_files().expect("stubs")[0];
+    path(ObjectName::Log(first.digest))
+}
+
+#[tokio::test]
+async fn readers_that_wait_no_longer_leave_the_file_and_their_places_to_the_next_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (inner, objects) = memory();
+    let (medium, log) = journal();
+    put_away(&mut archiver(&objects, &log).await, &log).await;
+    let store = Failing::new(inner, 0..0);
+    store.held.send_replace(Some(first_object(&log)));
+    drop(log);
+    let patient = fetcher(&store.objects(), folder.path(), 1 << 20);
+    let hasty = patient.clone().waiting(Duration::from_millis(1));
+    let log = reopened(&medium, &hasty);
+    // More of them, one after the other, than may wait at once.
+    for _ in 0..70 {
+        match log.read(1) {
+            Err(ReadError::Archived(error)) => {
+                let source = std::error::Error::source(&*error).map(ToString::to_string);
+                let said = source.unwrap_or_default();
+                assert!(said.contains("longer than a read may wait"), "{error}: {said}");
+            }
+            other => panic!("expected a read that gives up, found {other:?}"),
+        }
+    }
+    assert_eq!(patient.counts(), (0, 0), "it is still being fetched, once");
+    store.held.send_replace(None);
+    drop(log);
+    let log = reopened(&medium, &patient);
+    assert_eq!(log.read(1).expect("served"), entry(1));
+    assert_eq!(patient.counts(), (1, 0));
+}
+
+#[tokio::test]
+async fn a_slow_fetch_keeps_neither_the_writer_nor_readers_of_other_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (inner, objects) = memory();
+    let (medium, log) = journal();
+    put_away(&mut archiver(&objects, &log).await, &log).await;
+    let second = log.reader().sealed_file(2).expect("a stub").first_position;
+    let store = Failing::new(inner, 0..0);
+    store.held.send_replace(Some(first_object(&log)));
+    drop(log);
+    let mut log = reopened(&medium, &fetcher(&store.objects(), folder.path(), 1 << 20));
+    let files = log.head().file;
+    std::thread::scope(|scope| {
+        let reader = log.reader();
+        let slow = scope.spawn(move || reader.read(1).expect("served at last"));
+        // It stands still until the store gives the object, and everything else goes on.
+        while store.held.receiver_count() == 0 {
+            std::thread::yield_now();
+        }
+        fill(&mut log, 60);
+        assert!(log.head().file > files, "files are left meanwhile");
+        for position in [second, 41, 60] {
+            assert_eq!(log.read(position).expect("served"), entry(position));
+        }
+        assert!(!slow.is_finished());
+        store.held.send_replace(None);
+        assert_eq!(slow.join().expect("it read"), entry(1));
+    });
+}
+
+#[tokio::test]
+async fn public_batch_files_are_read_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, objects) = memory();
+    let (_, log) = journal();
+    archiver(&objects, &log).await.push(batches(1..3)).await.expect("archived");
+    let bytes = batches(1..2)[0].bytes.clone();
+    let digest = |bytes: &[u8]| Digest {
+        bytes: bytes.len() as u64,
+        blake3: *blake3::hash(bytes).as_bytes(),
+    };
+    let wanted = digest(&bytes);
+    let reads = || fetcher(&objects, folder.path(), 1 << 20);
+    let kept = reads();
+    assert_eq!(kept.batch(wanted), Ok(bytes.clone()));
+    assert_eq!(kept.batch(digest(b"another")), Err(NotFetched::Missing));
+    let at = path(ObjectName::Batch(wanted.blake3));
+    let mut changed = bytes.clone();
+    changed[7] ^= 1;
+    store.put(&at, PutPayload::from(changed)).await.expect("changed");
+    assert_eq!(kept.batch(wanted), Ok(bytes.clone()), "it was compared when it came");
+    assert_eq!(reads().batch(wanted), Err(NotFetched::Damaged));
+    store.delete(&at).await.expect("removed");
+    assert_eq!(reads().batch(wanted), Err(NotFetched::Missing));
 }
 
 #[test]

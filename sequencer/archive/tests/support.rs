@@ -18,6 +18,7 @@ use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as StoreResult,
 };
+use tokio::sync::watch;
 
 pub(crate) const GENESIS: Genesis = Genesis { log_id: [0xa5; 16], journal_hash: [0x11; 32] };
 pub(crate) const BEGINNING: Beginning = Beginning { genesis: GENESIS.journal_hash, known: None };
@@ -105,11 +106,14 @@ pub(crate) struct Failing {
     pub(crate) calls: AtomicU64,
     /// The first call that fails, from 1, and the last one.
     pub(crate) fails: std::sync::Mutex<Range<u64>>,
+    /// The object that is not given before it is another one.
+    pub(crate) held: watch::Sender<Option<Path>>,
 }
 
 impl Failing {
     pub(crate) fn new(inner: Arc<InMemory>, fails: Range<u64>) -> Arc<Failing> {
-        Arc::new(Failing { inner, calls: AtomicU64::new(0), fails: fails.into() })
+        let (calls, held) = (AtomicU64::new(0), watch::Sender::new(None));
+        Arc::new(Failing { inner, calls, fails: fails.into(), held })
     }
 
     pub(crate) fn objects(self: &Arc<Failing>) -> Objects {
@@ -177,6 +181,8 @@ impl ObjectStore for Failing {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> StoreResult<GetResult> {
+        let mut held = self.held.subscribe();
+        held.wait_for(|held| held.as_ref() != Some(location)).await.expect("it is there");
         self.call()?;
         self.inner.get_opts(location, options).await
     }

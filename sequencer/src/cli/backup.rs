@@ -126,7 +126,7 @@ fn backup_failed(error: BackupError) -> Failure {
 }
 
 fn text_of_backup(to: &Path, taken: &Taken) -> String {
-    let Taken { end, secrets, left_out, relies_on } = taken;
+    let Taken { end, secrets, left_out, relies_on, relies_on_batches } = taken;
     let mut lines = vec![format!(
         "{}: {} files, {} bytes, up to group {}, position {}, term {}",
         to.display(),
@@ -139,11 +139,11 @@ fn text_of_backup(to: &Path, taken: &Taken) -> String {
     if let Some(secrets) = secrets {
         lines.push(format!("secrets: {} files; keep them apart from the journal", secrets.files));
     }
-    if !relies_on.is_empty() {
-        let files = relies_on.len();
+    let (files, batches) = (relies_on.len(), relies_on_batches.len());
+    if files + batches > 0 {
         lines.push(format!(
-            "relies on the archive for {files} files of the journal (`sequencer archive verify` \
-             reads them; --json names their objects)"
+            "relies on the archive for {files} files of the journal and {batches} public batch \
+             files (`sequencer archive verify` reads them; --json names their objects)"
         ));
     }
     let left_out = left_out.iter().map(|LeftOut { name, why }| format!("left out: {name} ({why})"));
@@ -162,13 +162,14 @@ fn json_of_end(end: &EndRecord) -> Value {
 fn json_of_backup(taken: &Taken) -> Value {
     let left_out =
         taken.left_out.iter().map(|LeftOut { name, why }| json!({ "name": name, "why": why }));
+    let logs = taken.relies_on.iter().map(|file| ObjectName::Log(file.digest));
+    let batches = taken.relies_on_batches.iter().map(|blake3| ObjectName::Batch(*blake3));
     json!({
         "schema": "vitals-backup-taken-1",
         "backup": json_of_end(&taken.end),
         "secrets": taken.secrets.as_ref().map(json_of_end),
         "left_out": left_out.collect::<Vec<_>>(),
-        "relies_on": taken.relies_on.iter()
-            .map(|file| ObjectName::Log(file.digest).to_string()).collect::<Vec<_>>(),
+        "relies_on": logs.chain(batches).map(|name| name.to_string()).collect::<Vec<_>>(),
     })
 }
 

@@ -108,6 +108,15 @@ pub(crate) const FILES_BUSY: Unserved = Unserved {
     what_to_do: "Ask again later, for one file at a time.",
 };
 
+pub(crate) const ARCHIVE_UNAVAILABLE: Unserved = Unserved {
+    requests: &["/batches/{n}"],
+    status: 503,
+    code: "archive-unavailable",
+    meaning: "The file is in the archive alone, which does not give it: it does not answer, or the \
+              object there is gone or damaged.",
+    what_to_do: "Ask again later; the operator's log names the object.",
+};
+
 pub(crate) const CHAIN_UNREACHABLE: Unserved = Unserved {
     requests: &["/readyz"],
     status: 503,
@@ -207,6 +216,7 @@ pub const HTTP: &[Unserved] = &[
     HISTORY,
     STARTING,
     FILES_BUSY,
+    ARCHIVE_UNAVAILABLE,
     CHAIN_UNREACHABLE,
     STAGE_DEGRADED,
     SETTLEMENT_LAGS,

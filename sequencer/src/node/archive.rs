@@ -1,9 +1,12 @@
 //! Opens the archive of a node, so that its journal is read there too.
 
+use std::error::Error;
 use std::sync::{Arc, OnceLock};
 use std::{fmt, io};
 
-use archive::{Beginning, Fetcher, Known, ObjectName, Objects, PlaceError, PublicFile, Room};
+use archive::{
+    Beginning, Digest, Fetcher, Known, ObjectName, Objects, PlaceError, PublicFile, Room,
+};
 use journal::{Archive, ArchivedFile, FetchError};
 use model::{BatchNumber, with_causes};
 use thiserror::Error;
@@ -13,7 +16,7 @@ use crate::doors::config::{Config, ConfigError};
 use crate::folder::archive_mark::ArchiveMark;
 use crate::folder::checked::CheckedError;
 use crate::folder::layout::Layout;
-use crate::folder::store::{Store, StoreError};
+use crate::folder::store::{BatchArchive, FileDigest, Store, StoreError};
 
 /// Most public batch files of one manifest, and bytes after which no further one is read: some
 /// large ones shall not be in memory at once.
@@ -65,12 +68,35 @@ impl OpenedArchive {
     pub(super) fn reads(&self) -> Arc<dyn Archive> {
         Arc::new(self.fetcher.clone())
     }
+
+    /// For readers of public batch files.
+    pub(super) fn batches(&self) -> Arc<dyn BatchArchive> {
+        Arc::new(Batches(self.fetcher.clone()))
+    }
+}
+
+/// Reads public batch files.
+#[derive(Debug)]
+struct Batches(Fetcher);
+
+impl BatchArchive for Batches {
+    fn read(&self, digest: &FileDigest) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
+        let FileDigest { blake3, bytes } = *digest;
+        let object = ObjectName::Batch(blake3);
+        let read = self.0.batch(Digest { bytes, blake3 });
+        read.map_err(|error| format!("{object}: {error}").into())
+    }
 }
 
 /// The archive of a folder, as its own configuration says, for whoever only reads its journal.
 /// Nothing is opened, no credentials are asked for and no folder is made before a file is read
 /// there.
 pub fn reads_of(layout: &Layout) -> Arc<dyn Archive> {
+    Arc::new(WhenRead { layout: layout.clone(), opened: OnceLock::new() })
+}
+
+/// As [`reads_of`], for readers of public batch files.
+pub fn batches_of(layout: &Layout) -> Arc<dyn BatchArchive> {
     Arc::new(WhenRead { layout: layout.clone(), opened: OnceLock::new() })
 }
 
@@ -110,6 +136,16 @@ impl Archive for WhenRead {
                 let object = ObjectName::Log(file.digest).to_string();
                 Err(FetchError::Unavailable { file: file.file, object, source: why.clone().into() })
             }
+        }
+    }
+}
+
+impl BatchArchive for WhenRead {
+    fn read(&self, digest: &FileDigest) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
+        match self.opened.get_or_init(|| self.open()) {
+            Ok(Some(opened)) => opened.batches().read(digest),
+            Ok(None) => Err("no archive is configured (`[archive] url`)".into()),
+            Err(why) => Err(why.clone().into()),
         }
     }
 }

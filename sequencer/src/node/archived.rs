@@ -12,6 +12,7 @@ use journal::{
     FileName, FolderView, Genesis, Log, OpenError, PutAwayError, Reader, Salts, ViewEnd,
 };
 use l1_contracts::{Deployment, DeploymentError};
+use model::BatchNumber;
 use thiserror::Error;
 
 use super::archive::{ArchiveSetupError, beginning, remember, settled_files};
@@ -19,7 +20,10 @@ use super::survey::{self, SurveyError};
 use crate::doors::config::Config;
 use crate::folder::checked::CheckedError;
 use crate::folder::layout::Layout;
-use crate::folder::store::{Store, StoreError};
+use crate::folder::store::{FileDigest, Store, StoreError};
+
+/// Batches whose rows are looked at together.
+const ROWS_AT_ONCE: usize = 1_000;
 
 /// Why nothing can be said or done.
 #[derive(Debug, Error)]
@@ -219,8 +223,35 @@ impl ArchiveOf {
             let digest = Digest { bytes: one.length, blake3: one.digest };
             fetched.extend(self.write(ObjectName::Log(one.digest), digest, path).await?);
         }
+        if file.is_none() {
+            fetched.extend(self.bring_back_batches().await?);
+        }
         drop(log);
         Ok(fetched)
+    }
+
+    /// Brings public batch files back that were put away, by the hash in the row of each.
+    async fn bring_back_batches(&self) -> Result<Vec<FetchedFile>, OfflineError> {
+        let (folder, mut fetched) = (self.layout.store(), Vec::new());
+        // None was put away where there is none.
+        if !folder.join(Store::DATABASE).exists() {
+            return Ok(fetched);
+        }
+        let (store, mut next) = (Store::open(&folder)?, BatchNumber(1));
+        loop {
+            let rows = store.assembled_from(next, ROWS_AT_ONCE)?;
+            let Some((last, _)) = rows.last() else { return Ok(fetched) };
+            next = BatchNumber(last.0 + 1);
+            for (number, row) in rows {
+                if store.has_public(number) || !store.is_put_away(number, &row) {
+                    continue;
+                }
+                let FileDigest { blake3, bytes } = row.public;
+                let path = folder.join(format!("batches/{:06}/public.bin", number.0));
+                let name = ObjectName::Batch(blake3);
+                fetched.extend(self.write(name, Digest { bytes, blake3 }, path).await?);
+            }
+        }
     }
 
     /// Writes files of the journal, or one, to a folder that is no node's journal, each held

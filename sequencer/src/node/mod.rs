@@ -25,6 +25,7 @@ mod endpoints;
 mod error;
 pub mod frame_index;
 mod head;
+mod index_scrub;
 pub mod inspect;
 pub mod loss;
 mod open;

@@ -78,6 +78,9 @@ pub(super) async fn open(
     // A store of another deployment holds batches that this contract never saw.
     store.bind(edge.scope())?;
     let archive = OpenedArchive::open(&layout, config)?;
+    if let Some(archive) = &archive {
+        store.read_from(archive.batches());
+    }
     // Before the journal: one whose keys are lost is not to be gone on with by accident.
     let body_keys = body_keys::open(&layout, &config.keys.folder, config.keys.epoch_ms())?;
     let log = open_journal(&layout, &edge, config.journal.file_lengths(), archive.as_ref())?;

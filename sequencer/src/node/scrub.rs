@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::blocking::Blocking;
+use super::index_scrub::{IndexScrubError, Mended, look_and_mend};
 use super::recover::RecoverError;
 use super::replay::Replay;
 use super::watched::Watched;
@@ -98,6 +99,9 @@ pub(super) enum ScrubError {
         /// Which file.
         file: BatchFile,
     },
+    /// The index of stored frames is damaged and stays so.
+    #[error(transparent)]
+    Index(#[from] IndexScrubError),
     /// Something panicked.
     #[error(transparent)]
     Panicked(#[from] UnplannedEnd),
@@ -185,10 +189,30 @@ impl Scrub {
             sleep(PAUSE).await;
         }
         self.watched.metrics().batch_files_damaged.set(damaged);
-        if unread.is_none() {
+        let index_is_whole = self.index(cancelled).await;
+        if unread.is_none() && index_is_whole {
             self.standing.recover();
         }
         true
+    }
+
+    /// Looks through the index of stored frames; whether it is whole by now.
+    async fn index(&self, cancelled: &Arc<AtomicBool>) -> bool {
+        let (replay, cancelled) = (self.replay.clone(), Arc::clone(cancelled));
+        let work = move || look_and_mend(&replay, &|| !cancelled.load(Ordering::SeqCst));
+        let ended = self.blocking.run(work).await;
+        let (mended, error) = match ended {
+            Ok(Ok(mended)) => (mended, None),
+            Ok(Err(unmended)) => (unmended.mended, Some(ScrubError::from(unmended.error))),
+            Err(panicked) => (Mended::default(), Some(panicked.into())),
+        };
+        let metrics = self.watched.metrics();
+        metrics.frame_index_damaged.set(mended.damaged as i64);
+        metrics.frame_index_mended_total.inc_by(mended.nodes);
+        if let Some(error) = &error {
+            self.standing.degrade(Cause::IndexDamaged, error);
+        }
+        error.is_none()
     }
 
     async fn damaged_files(&self, number: BatchNumber) -> Result<Vec<BatchFile>, ScrubError> {
@@ -252,7 +276,9 @@ impl Scrub {
         files: &[BatchFile],
     ) -> Result<Option<Proofs>, ScrubError> {
         if !files.contains(&BatchFile::Public) {
-            let bytes = self.store.public_bytes(number)?;
+            // From the archive, perhaps: it blocks for as long as that takes.
+            let store = Arc::clone(&self.store);
+            let bytes = self.blocking.run(move || store.public_bytes(number)).await??;
             let file = bytes.and_then(|bytes| PublicFile::from_bytes(&bytes).ok());
             let corrupt = StoreError::Corrupt { what: "the public file", key: number.0 };
             return Ok(Some(Proofs::of_file(&file.ok_or(corrupt)?)));

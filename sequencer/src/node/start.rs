@@ -117,6 +117,7 @@ pub(super) fn start_archiving(opened: &Opened, core: &Core, common: &Common) -> 
         clock: common.clock.clone(),
         watched: common.watched.clone(),
         blocking: Blocking::default(),
+        looked_at: Arc::default(),
     };
     common.guard.task(Stage::Archive, archiving.run(stop))
 }

@@ -1,10 +1,14 @@
 //! A whole node whose stages fail one after the other.
 
 mod archive;
+mod archived;
 mod around;
 mod counted;
+#[path = "../../tests/doctor.rs"]
+mod doctor;
 mod files;
 mod idle;
+mod index_scrub;
 mod power_cut;
 mod proving;
 mod registering;

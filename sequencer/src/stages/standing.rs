@@ -18,6 +18,8 @@ pub enum Cause {
     WindowMissing,
     /// A batch cannot be stored, or the store cannot be read.
     StoreFails,
+    /// Nodes of the index of stored frames are damaged, and cannot be made anew.
+    IndexDamaged,
     /// The chain asks more for gas than is configured, or than so many offers came to.
     FeeLimit,
     /// The chain's node does not take the transaction.
@@ -34,11 +36,12 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Cause; 10] = [
+    pub const ALL: [Cause; 11] = [
         Cause::Unprovable,
         Cause::JournalUnreadable,
         Cause::WindowMissing,
         Cause::StoreFails,
+        Cause::IndexDamaged,
         Cause::FeeLimit,
         Cause::NotTaken,
         Cause::Refused,
@@ -54,6 +57,7 @@ impl Cause {
             Cause::JournalUnreadable => "journal-unreadable",
             Cause::WindowMissing => "window-missing",
             Cause::StoreFails => "store-fails",
+            Cause::IndexDamaged => "index-damaged",
             Cause::FeeLimit => "fee-limit",
             Cause::NotTaken => "not-taken",
             Cause::Refused => "refused",
@@ -84,6 +88,11 @@ impl Cause {
             Cause::StoreFails => {
                 "the store cannot be written or read: its disk is full or broken, or a row or file \
                  is damaged; the log names it"
+            }
+            Cause::IndexDamaged => {
+                "nodes of the index of stored frames are not as they were written, and the journal \
+                 could not be read to make them anew, or made others: a frame that comes again, or \
+                 an access, that needs one of them is answered later; the log says why"
             }
             Cause::FeeLimit => {
                 "the chain asks more for a unit of gas than `settle.fee_wei_max` allows, or \
@@ -127,6 +136,11 @@ impl Cause {
                  opened again, and damaged files are made anew from journal and chain; if a row or \
                  the database itself is damaged, stop the node, move `store/` away and start it \
                  again: every batch is made anew"
+            }
+            Cause::IndexDamaged => {
+                "look after disk and archive: it is tried again by itself; if the log says that the \
+                 journal makes other nodes, stop the node, remove its folder `snapshots/` and start \
+                 it again"
             }
             Cause::FeeLimit => {
                 "wait: settling goes on once fees fall; or raise the setting that the log names \

@@ -40,7 +40,7 @@ const LAYERS: &[(&str, &[Row])] = &[
         "programs",
         &[
             ("auditor", &["files", "l1-contracts", "model", "statement", "wire"], AUDITOR_TESTS),
-            ("sequencer", SEQUENCER, &[]),
+            ("sequencer", SEQUENCER, &["auditor"]),
             ("loadgen", &["client", "files", "model", "wire", "world"], &[]),
         ],
     ),

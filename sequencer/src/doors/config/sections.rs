@@ -292,7 +292,8 @@ settings! {
             sets: "Pause between two rounds; after one that failed a shorter one, which doubles.",
         }
         keep_local_ms: u64 = 2_592_000_000; "milliseconds", range(0, 1 << 42) => {
-            sets: "How long after its last entry a sealed file stays in the node's folder.",
+            sets: "How long after its last entry a sealed file stays in the node's folder. The \
+                   public files of batches that it holds the windows of leave with it.",
             at_limit: "It is removed there, once it is in the archive, read back and compared, \
                        two snapshots stand behind it, and what it holds is settled.",
         }

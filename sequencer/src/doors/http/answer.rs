@@ -81,6 +81,7 @@ impl From<StoreError> for Failed {
     fn from(error: StoreError) -> Failed {
         let answer = match error {
             StoreError::Corrupt { .. } | StoreError::Row { .. } => &codes::CORRUPT,
+            StoreError::Archived { .. } => &codes::ARCHIVE_UNAVAILABLE,
             _ => &codes::STORE,
         };
         // The cause is for the operator: it names paths, and a reader cannot mend the disk.

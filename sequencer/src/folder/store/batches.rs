@@ -103,7 +103,7 @@ impl Store {
         }
     }
 
-    fn batch_folder(&self, number: BatchNumber) -> PathBuf {
+    pub(super) fn batch_folder(&self, number: BatchNumber) -> PathBuf {
         self.folder.join("batches").join(format!("{:06}", number.0))
     }
 
@@ -119,17 +119,23 @@ impl Store {
         files::write(&folder.join("private.bin"), private)
     }
 
-    /// The public file; `None` for a batch that was not saved. At most
-    /// [`BATCH_FILE_BYTES_MAX`](model::limits::BATCH_FILE_BYTES_MAX) bytes.
+    /// The public file, from the archive if it is there alone; `None` for a batch that was not saved.
+    /// At most [`BATCH_FILE_BYTES_MAX`](model::limits::BATCH_FILE_BYTES_MAX) bytes.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] if the file is not as it was written.
+    /// [`StoreError::Corrupt`] if the file is not as it was written, [`StoreError::Archived`] if the
+    /// archive does not give it.
     pub fn public_bytes(&self, number: BatchNumber) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(row) = self.batch(number)? else { return Ok(None) };
-        let bytes = files::read(&self.batch_folder(number).join("public.bin"), &row.public)?;
-        // A row without its file is damage, not absence: nobody deletes files of a batch.
-        let corrupt = StoreError::Corrupt { what: "the public file", key: number.0 };
-        bytes.ok_or(corrupt).map(Some)
+        if let Some(bytes) = files::read(&self.public_path(number), &row.public)? {
+            return Ok(Some(bytes));
+        }
+        // A row without its file is damage, not absence, unless something stands for it: nobody
+        // else deletes files of a batch.
+        if !self.is_put_away(number, &row) {
+            return Err(StoreError::Corrupt { what: "the public file", key: number.0 });
+        }
+        self.read_archived(number, &row.public).map(Some)
     }
 
     /// The private file; `None` for a batch that was not saved.
@@ -155,7 +161,9 @@ impl Store {
             let path = self.batch_folder(number).join(file.name());
             // One that the disk does not give, as of a bad sector, is no better than another one:
             // it is made anew, and those after it are looked at all the same.
-            if !matches!(files::read(&path, file.digest(&row)), Ok(Some(_))) {
+            let is_here = matches!(files::read(&path, file.digest(&row)), Ok(Some(_)));
+            let is_there = || file == BatchFile::Public && self.is_put_away(number, &row);
+            if !is_here && !is_there() {
                 damaged.push(file);
             }
         }

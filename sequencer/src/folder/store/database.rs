@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use model::ChainScope;
 use redb::backends::FileBackend;
@@ -12,6 +12,7 @@ use redb::{
     WriteTransaction,
 };
 
+use super::batch_archive::BatchArchive;
 use super::error::{StoreError, db};
 use super::files;
 
@@ -32,6 +33,8 @@ pub struct Store {
     /// Whether it met an error of its file.
     failed: AtomicBool,
     pub(super) folder: PathBuf,
+    /// Where public files of batches are read that are not here any more.
+    pub(super) archive: OnceLock<Arc<dyn BatchArchive>>,
 }
 
 /// The database's file.
@@ -56,8 +59,8 @@ impl Store {
     pub fn open(folder: &Path) -> Result<Store, StoreError> {
         files::make_folder(folder)?;
         let database = RwLock::new(Some(open_database(folder)?));
-        let failed = AtomicBool::new(false);
-        Store::begin(Store { database, failed, folder: folder.to_path_buf() })
+        let (failed, archive) = (AtomicBool::new(false), OnceLock::new());
+        Store::begin(Store { database, failed, folder: folder.to_path_buf(), archive })
     }
 
     fn begin(store: Store) -> Result<Store, StoreError> {
@@ -79,7 +82,8 @@ impl Store {
     #[cfg(test)]
     pub(super) fn on(database: Database, folder: &Path) -> Result<Store, StoreError> {
         let database = RwLock::new(Some(database));
-        Store::begin(Store { database, failed: AtomicBool::new(false), folder: folder.into() })
+        let (failed, archive) = (AtomicBool::new(false), OnceLock::new());
+        Store::begin(Store { database, failed, folder: folder.into(), archive })
     }
 
     /// Ties the store to a chain and contract, once and for all.

@@ -67,6 +67,14 @@ pub enum StoreError {
         /// Batch number or nonce.
         key: u64,
     },
+    /// A public file that is in the archive, and not to be had there.
+    #[error("expected the public file of batch {number} from the archive, and it is not to be had")]
+    Archived {
+        /// The batch's number.
+        number: u64,
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A row that does not decode.
     #[error(
         "the {what} row {key} is malformed: stop the node, move `store/` away and start it again, \

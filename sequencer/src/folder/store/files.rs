@@ -23,6 +23,16 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     ::files::replace(path, &[bytes], Audience::Owner).map_err(failed("write", path))
 }
 
+/// Removes a file, durable when it returns.
+pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        removed => removed.map_err(failed("remove", path))?,
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    ::files::sync_folder(folder).map_err(failed("sync", folder))
+}
+
 /// Opens the database's file, which is made if it is not there.
 pub(super) fn open(path: &Path) -> Result<File, StoreError> {
     ::files::open(path, Audience::Owner).map_err(failed("open", path))

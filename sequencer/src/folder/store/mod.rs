@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! store.redb                  meta, batches, outbox
-//! batches/000001/public.bin   what `GET /batches/1` serves
+//! batches/000001/public.bin   what `GET /batches/1` serves; `public.archived` stands for it once it
+//!                             is in an archive alone
 //! batches/000001/private.bin  openings, each sealed for its patient
 //! ```
 //!
@@ -17,6 +18,8 @@
 //! It decides nothing: which batch comes next is the batcher's business, what is sent is the
 //! settler's.
 
+mod archived;
+mod batch_archive;
 mod batches;
 mod copy;
 mod database;
@@ -29,6 +32,7 @@ mod row;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use batch_archive::BatchArchive;
 pub use batches::{BatchFile, Saved};
 pub use copy::FileOfBatch;
 pub use database::Store;

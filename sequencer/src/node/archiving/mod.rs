@@ -11,11 +11,12 @@ mod keep;
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use archive::{ArchiveError, Archiver, Pushed};
+use archive::{ArchiveError, Archiver, Digest, Pushed};
 use journal::{FileMedium, PutAwayError, Reader, SealedFile};
-use model::{Clock as _, Millis, with_causes};
+use model::{BatchNumber, Clock as _, Millis, with_causes};
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -30,11 +31,13 @@ use super::watched::Watched;
 use crate::clock::NodeClock;
 use crate::folder::checked::CheckedError;
 use crate::folder::layout::Layout;
-use crate::folder::store::{Store, StoreError};
+use crate::folder::store::{BatchRow, FileDigest, Store, StoreError};
 use crate::guard::UnplannedEnd;
 
 /// First pause after a round that failed; it doubles up to the pause between two rounds.
 const RETRY: Duration = Duration::from_secs(5);
+/// Batches that are looked at together.
+const BATCHES_AT_ONCE: usize = 500;
 
 /// Why a round ended early.
 #[derive(Debug, Error)]
@@ -75,6 +78,16 @@ pub(super) struct Archiving {
     pub(super) clock: Arc<NodeClock>,
     pub(super) watched: Watched,
     pub(super) blocking: Blocking,
+    /// The last batch that was looked at since the start, whether its file may go.
+    pub(super) looked_at: Arc<AtomicU64>,
+}
+
+/// Batches that were looked at.
+struct Batches {
+    /// Those whose public file may go.
+    go: Vec<(BatchNumber, FileDigest)>,
+    /// The last one that was looked at.
+    last: BatchNumber,
 }
 
 impl Archiving {
@@ -164,7 +177,8 @@ impl Archiving {
             self.tell_pushed(pushed);
         }
         self.tell_waiting(Vec::new()).await?;
-        self.put_away(archiver).await
+        self.put_away(archiver).await?;
+        self.put_away_batches(archiver).await
     }
 
     /// A journal that lacks something shall be mended first: what it holds may not stay.
@@ -204,6 +218,58 @@ impl Archiving {
             tracing::info!(file = number, bytes = file.length, "a file left for the archive");
         }
         Ok(())
+    }
+
+    /// Removes public files of batches whose windows stand in files of the journal that have left,
+    /// each read back before: what says how long those stay says it of these.
+    async fn put_away_batches(&self, archiver: &Archiver<FileMedium>) -> Result<(), RoundError> {
+        let archived = archiver.chain().last_batch();
+        let mut next = self.looked_at.load(Ordering::SeqCst) + 1;
+        loop {
+            let this = self.clone();
+            let look = move || this.batches_that_may_go(BatchNumber(next), archived);
+            let Batches { go, last } = self.blocking.run(look).await??;
+            for (number, digest) in go {
+                let FileDigest { blake3, bytes } = digest;
+                archiver.confirm_batch(&Digest { bytes, blake3 }).await?;
+                if self.is_held() {
+                    return Ok(());
+                }
+                let store = Arc::clone(&self.store);
+                if self.blocking.run(move || store.put_away_public(number)).await?? {
+                    self.watched.metrics().archive_batches_put_away_total.inc();
+                }
+            }
+            if last.0 < next {
+                return Ok(());
+            }
+            // Of each batch once: there are more of them than a round should look at.
+            self.looked_at.store(last.0, Ordering::SeqCst);
+            next = last.0 + 1;
+        }
+    }
+
+    /// Which of some batches from this one on may go. Reads the disk.
+    fn batches_that_may_go(&self, from: BatchNumber, archived: u64) -> Result<Batches, RoundError> {
+        let nothing = Batches { go: Vec::new(), last: BatchNumber(from.0 - 1) };
+        let Some(left) = self.journal.archived_files().map_err(PutAwayError::from)?.pop() else {
+            return Ok(nothing);
+        };
+        let left_until = self.journal.sealed_file(left.file)?.last_time;
+        // The last one is asked at each start how far the journal has to reach.
+        let most = archived.min(self.store.last_settled()?.0.saturating_sub(1));
+        let rows = self.store.assembled_from(from, BATCHES_AT_ONCE)?;
+        let may_go = |(number, row): &(BatchNumber, BatchRow)| {
+            number.0 <= most && row.settled.is_some() && row.t1.get() <= left_until
+        };
+        let mut batches = nothing;
+        for (number, row) in rows.into_iter().take_while(may_go) {
+            batches.last = number;
+            if self.store.has_public(number) {
+                batches.go.push((number, row.public));
+            }
+        }
+        Ok(batches)
     }
 
     /// The files that may go, the first ones. Reads the disk.

@@ -15,7 +15,7 @@ use super::pin::{Pin, Stopped, rows_path};
 use crate::disk::FreeSpace;
 use crate::folder::backup::{BackupFolder, CONTENTS, Content, EndRecord, Fate, Name, Part};
 use crate::folder::layout::Layout;
-use crate::folder::store::{FileDigest, Store};
+use crate::folder::store::{BatchRow, FileDigest, Store};
 use crate::folder::witness::Witness;
 use crate::node::survey;
 
@@ -71,6 +71,8 @@ pub struct Taken {
     pub left_out: Vec<LeftOut>,
     /// Files of the journal that are in the archive alone: what is restored reads them there.
     pub relies_on: Vec<ArchivedFile>,
+    /// Public files of batches that are there alone, by their blake3.
+    pub relies_on_batches: Vec<[u8; 32]>,
 }
 
 /// Folders that a backup may go to. Before the node is asked anything.
@@ -127,13 +129,15 @@ fn back_up(
     let progress = Progress { bytes: 0, of: needed - SLACK_BYTES };
     let copier = Copier { pace: terms.pace, progress, tell };
     let copies = Copies::begin(to.clone(), copier)?;
-    let mut taking = Taking { layout: terms.layout, pin: &pin, copies, left_out: Vec::new() };
+    let (left_out, relies_on_batches) = (Vec::new(), Vec::new());
+    let mut taking =
+        Taking { layout: terms.layout, pin: &pin, copies, left_out, relies_on_batches };
     taking.store(&deployment)?;
     taking.small_files()?;
     taking.chain()?;
     taking.journal()?;
     taking.witness()?;
-    let Taking { copies, mut left_out, .. } = taking;
+    let Taking { copies, mut left_out, relies_on_batches, .. } = taking;
     let relies_on = check_copy(&to, &pin)?;
     let written = copies.finish()?;
     // The secrets before the end record of the journal: who asked for both finds both, or neither.
@@ -144,7 +148,7 @@ fn back_up(
     left_out.extend(others(terms.layout, secrets.is_some())?);
     let end = end_record(Part::Node, &pin, &written);
     end.write(&to.end())?;
-    Ok(Taken { end, secrets, left_out, relies_on })
+    Ok(Taken { end, secrets, left_out, relies_on, relies_on_batches })
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BackupError {
@@ -241,6 +245,7 @@ struct Taking<'a> {
     pin: &'a Pin,
     copies: Copies<'a>,
     left_out: Vec<LeftOut>,
+    relies_on_batches: Vec<[u8; 32]>,
 }
 
 impl Taking<'_> {
@@ -259,14 +264,8 @@ impl Taking<'_> {
             let batches = store.assembled_from(next, ROWS_AT_ONCE)?;
             let Some((last, _)) = batches.last() else { break };
             next = BatchNumber(last.0 + 1);
-            for file in batches.iter().flat_map(|(number, row)| Store::files_of(*number, row)) {
-                let name = format!("store/{}", file.name);
-                let Some(found) = self.copy_if_there(&name)? else { continue };
-                if found != file.digest {
-                    let why = "is copied, and not as its row says: damaged, or made anew \
-                               meanwhile; a node that is restored makes it again";
-                    self.left_out.push(LeftOut { name, why: why.to_owned() });
-                }
+            for (number, row) in &batches {
+                self.batch(*number, row)?;
             }
         }
         // Closed before it is hashed: opening a database writes to it.
@@ -275,6 +274,38 @@ impl Taking<'_> {
         let name = Name::new(&name).expect("the store is copied");
         let digest = digest_of(&rows).map_err(failed("read", &rows))?;
         self.copies.note(&name, digest)
+    }
+
+    /// The files of a batch, or what stands for one that is in the archive alone.
+    fn batch(&mut self, number: BatchNumber, row: &BatchRow) -> Result<(), BackupError> {
+        let stands = format!("store/{}", Store::stand_in_of(number));
+        let found = fs::read(self.layout.folder().join(&stands));
+        // Of other bytes than the row's it stands for nothing.
+        let is_put_away = found.is_ok_and(|found| found == row.public.blake3);
+        for file in Store::files_of(number, row) {
+            let name = format!("store/{}", file.name);
+            let copied = match file.digest == row.public && is_put_away {
+                true => None,
+                false => match self.copy_if_there(&name) {
+                    // It leaves for the archive, and what stands for it is whole by now.
+                    Err(error) if is_gone(&error) => None,
+                    copied => Some(copied?),
+                },
+            };
+            match copied {
+                None => {
+                    self.copy_if_there(&stands)?;
+                    self.relies_on_batches.push(file.digest.blake3);
+                }
+                Some(Some(found)) if found != file.digest => {
+                    let why = "is copied, and not as its row says: damaged, or made anew \
+                               meanwhile; a node that is restored makes it again";
+                    self.left_out.push(LeftOut { name, why: why.to_owned() });
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Copies a file of the node's folder if it is there and a copy may have its name.

@@ -10,6 +10,7 @@ use crate::folder::backup::EndRecord;
 use crate::folder::layout::Layout;
 use crate::folder::store::{Store, StoreError};
 use crate::history::{Comparison, Contradiction, HistoryError, Keeper, Remembered, compare};
+use crate::node::archive::batches_of;
 use crate::node::recover::{RecoverError, absorb_next};
 use crate::node::survey::{self, SurveyError};
 use crate::stages::ledger::{BodySeal, Ledger};
@@ -83,6 +84,7 @@ pub(super) fn verify(layout: &Layout, end: &EndRecord) -> Result<Verified, Verif
         return Err(VerifyError::End { expected: end.group, found: found.group });
     }
     let store = Store::open(&layout.store())?;
+    store.read_from(batches_of(layout));
     store.bind(deployment.scope())?;
     let assembled = store.last_number()?;
     // Nothing is asked of a reading: a backup is verified where no key is.

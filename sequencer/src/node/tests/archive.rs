@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use super::get;
 use super::support::{Site, close_and_settle, gateway, stream_key};
+use crate::history::{Contradiction, Keeper, Remembered};
 use crate::node::archived::{ArchiveOf, OfflineError};
 use crate::node::survey::{self, SurveyError};
 use crate::node::*;
 use crate::stages::deliver::AgainError;
 
 /// A site that archives, and keeps here no more than a start needs.
-async fn site() -> Site {
+pub(super) async fn site() -> Site {
     let mut site = Site::new().await;
     let place = site.beside("archive");
     let archive = &mut site.config.archive;
@@ -25,7 +26,7 @@ async fn site() -> Site {
 }
 
 /// Waits until a round of the archive has begun after this and ended.
-async fn wait_for_round(node: &Node) {
+pub(super) async fn wait_for_round(node: &Node) {
     let mut rounds = node.watched().follow_archive_rounds();
     let seen = *rounds.borrow_and_update();
     rounds.wait_for(|rounds| *rounds > seen + 1).await.unwrap();
@@ -217,4 +218,47 @@ async fn a_place_that_another_node_writes_to_is_left_alone() {
     assert_eq!((metrics.archive_stopped.get(), metrics.archive_files_total.get()), (1, 0));
     submit(&node, &other, 1..=1).await;
     node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_shown_during_a_round_ends_it_before_the_next_file_leaves() {
+    const FILES: u64 = 12;
+    let mut site = site().await;
+    site.config.archive.keep_local_ms = 1 << 40;
+    let (node, _) = site.start().await;
+    submit(&node, &site, 1..=FILES * 18).await;
+    close_and_settle(&node).await;
+    submit(&node, &site, FILES * 18 + 1..=FILES * 18 + 40).await;
+    wait_for_round(&node).await;
+    let files = node.watched().metrics().archive_files_total.get();
+    assert!(files >= FILES, "{files} files are archived");
+    node.stop().await.unwrap();
+
+    site.config.archive.keep_local_ms = 0;
+    let (node, _) = site.start().await;
+    let metrics = node.watched().metrics().clone();
+    while metrics.archive_put_away_total.get() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let head = node.core.journal.head();
+    let (by, group, position) =
+        (Keeper::Receipt, Some(head.group + 9), Position(head.position + 9));
+    let remembered = Remembered { by, group, position, term: None, journal_hash: [7; 32] };
+    node.watched().hold().set(Contradiction { remembered, head, found: None });
+    wait_for_round(&node).await;
+    let away = metrics.archive_put_away_total.get();
+    assert!((1..FILES).contains(&away), "{away} files left before it was noticed");
+    submit_nothing_is_taken(&node, &site).await;
+    wait_for_round(&node).await;
+    assert_eq!(metrics.archive_put_away_total.get(), away);
+    assert!(node.core.journal.local_files().unwrap().len() as u64 > 0);
+    drop(node.stop().await);
+}
+
+/// A node that is held takes nothing in, and archives nothing.
+async fn submit_nothing_is_taken(node: &Node, site: &Site) {
+    let archived = node.watched().metrics().archive_files_total.get();
+    assert!(node.submit(site.large_frame(9_000)).await.is_err());
+    wait_for_round(node).await;
+    assert_eq!(node.watched().metrics().archive_files_total.get(), archived);
 }

@@ -46,7 +46,7 @@ pub use bodies::{BodySeal, UnsealError};
 pub use consent::Consent;
 pub use frames::{Found, FramesAsked, StoredPlace};
 pub use gate::Gate;
-pub use index::{FrameNodes, IndexError, IndexFile};
+pub use index::{DamagedNode, FrameNodes, IndexError, IndexFile, Look};
 pub use keep::{KeepState, Kept};
 pub use refusal::Refusal;
 pub use registry::{Certificate, Device, Gateway, Practitioner, Registry, UnknownName};

@@ -17,7 +17,7 @@ use super::codec::{
     NAME_BYTES_MIN, read_flag, read_map, read_name, write_count, write_name, write_time,
 };
 use super::consent::Consent;
-use super::index::FrameNodes;
+use super::index::{DamagedNode, FrameNodes, Look};
 use super::registry::Registry;
 use super::streams::Streams;
 use super::window::OpenWindow;
@@ -88,6 +88,12 @@ impl Ledger {
     /// The last window that is closed; 0 before the first.
     pub fn closed(&self) -> BatchNumber {
         BatchNumber(self.window.number().0 - 1)
+    }
+
+    /// Reads all of the index of stored frames, and says what of it is damaged.
+    pub fn look_through_index(&self, mut look: Look<'_>) -> Vec<DamagedNode> {
+        self.streams.look(&mut look);
+        look.damaged()
     }
 
     /// Where the index of stored frames stands.

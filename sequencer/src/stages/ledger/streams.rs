@@ -14,7 +14,7 @@ use super::codec::{
 };
 use super::consent::read_patient;
 use super::frames::{PatientFrames, StoredFrame, StoredPlace};
-use super::index::{FrameNodes, Spine};
+use super::index::{FrameNodes, Look, Spine};
 
 /// Last stored sequence of each stream of each gateway.
 pub(super) type Marks = BTreeMap<GatewayId, BTreeMap<StreamName, Sequence>>;
@@ -86,6 +86,14 @@ impl Streams {
     /// Where the nodes of the lists stand.
     pub(super) fn nodes(&self) -> &FrameNodes {
         &self.nodes
+    }
+
+    /// Reads every node of every list.
+    pub(super) fn look(&self, look: &mut Look<'_>) {
+        for stream in self.of_gateway.values().flat_map(|gateway| gateway.streams.values()) {
+            stream.stored.look(&self.nodes, look);
+        }
+        self.of_patient.values().for_each(|frames| frames.look(&self.nodes, look));
     }
 
     fn stream(&self, gateway: &GatewayId, name: &StreamName) -> Option<&Stream> {

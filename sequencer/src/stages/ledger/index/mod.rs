@@ -19,6 +19,7 @@ mod nodes;
 mod spine;
 mod varint;
 
-pub use nodes::{FrameNodes, IndexError, IndexFile};
+pub use nodes::{DamagedNode, FrameNodes, IndexError, IndexFile};
+pub use spine::Look;
 pub(super) use spine::{FANOUT, Item, Located, Spine, Subtree};
 pub(super) use varint::{read_varint, write_varint};

@@ -49,8 +49,8 @@ pub enum IndexError {
     /// It holds other bytes than were written.
     #[error(
         "expected the {bytes} bytes of the index of stored frames at offset {offset} that were \
-         written there, found others; stop the node, remove its folder snapshots/, and start it \
-         again: the index is made anew from the journal"
+         written there, found others: the scrub makes them anew from the journal; if it says that it \
+         cannot, stop the node, remove its folder snapshots/, and start it again"
     )]
     Damaged {
         /// Where.
@@ -99,6 +99,38 @@ impl NodeRef {
     /// Where it stands, for errors.
     pub(in crate::stages::ledger) fn offset(&self) -> u64 {
         self.offset
+    }
+}
+
+/// A node that cannot be read as it was written: where it stands and what its bytes were.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct DamagedNode(NodeRef);
+
+impl DamagedNode {
+    pub(super) fn new(node: NodeRef) -> DamagedNode {
+        DamagedNode(node)
+    }
+
+    /// Where it begins.
+    pub fn offset(&self) -> u64 {
+        self.0.offset
+    }
+
+    /// Where it ends.
+    pub fn end(&self) -> u64 {
+        self.0.offset + u64::from(self.0.bytes)
+    }
+
+    /// Whether these are the bytes that were written.
+    pub fn had(&self, bytes: &[u8]) -> bool {
+        bytes.len() == self.0.bytes as usize && hash(bytes) == self.0.hash
+    }
+}
+
+/// Prints where it is.
+impl fmt::Debug for DamagedNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DamagedNode({}..{})", self.offset(), self.end())
     }
 }
 

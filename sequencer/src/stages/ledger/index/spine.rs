@@ -4,7 +4,7 @@ use std::fmt;
 
 use model::{DecodeError, Reader};
 
-use super::nodes::{FrameNodes, IndexError, NODE_BYTES_MAX, NodeRef};
+use super::nodes::{DamagedNode, FrameNodes, IndexError, NODE_BYTES_MAX, NodeRef};
 
 /// Items of a node, and nodes of one of the next level.
 pub(in crate::stages::ledger) const FANOUT: usize = 64;
@@ -101,6 +101,21 @@ impl<T: Item> Spine<T> {
         }
     }
 
+    /// Reads every node. What is below one that is damaged is looked at once that is mended.
+    pub(in crate::stages::ledger) fn look(&self, nodes: &FrameNodes, look: &mut Look<'_>) {
+        let mut ahead = self.roots();
+        while let Some(subtree) = ahead.pop() {
+            if !look.goes_on() {
+                return;
+            }
+            let read = match subtree.level {
+                0 => subtree.items(nodes).map(drop),
+                _ => subtree.children(nodes).map(|children| ahead.extend(children)),
+            };
+            look.take_in(read, subtree.fence.node);
+        }
+    }
+
     /// Where the item at a place stands, from 0. Reads nothing.
     pub(in crate::stages::ledger) fn locate(&self, place: u64) -> Option<Located<T>> {
         let mut place = place;
@@ -114,6 +129,40 @@ impl<T: Item> Spine<T> {
             place -= covered;
         }
         self.items.get(place as usize).cloned().map(Located::Here)
+    }
+}
+
+/// What a look through an index finds.
+pub struct Look<'a> {
+    damaged: Vec<DamagedNode>,
+    /// Asked before each node.
+    go_on: &'a dyn Fn() -> bool,
+}
+
+impl<'a> Look<'a> {
+    /// Most nodes that are kept: what is left is found by the next look.
+    pub const MOST: usize = 4_096;
+
+    /// A look that asks this before each node.
+    pub fn new(go_on: &'a dyn Fn() -> bool) -> Look<'a> {
+        Look { damaged: Vec::new(), go_on }
+    }
+
+    /// The nodes that cannot be read as they were written.
+    pub fn damaged(self) -> Vec<DamagedNode> {
+        self.damaged
+    }
+
+    fn goes_on(&self) -> bool {
+        self.damaged.len() < Look::MOST && (self.go_on)()
+    }
+
+    fn take_in(&mut self, read: Result<(), IndexError>, node: NodeRef) {
+        // A bad sector is no better than other bytes. Bytes that are those that were written are no
+        // damage of the disk, whatever they say.
+        if matches!(read, Err(IndexError::Damaged { .. } | IndexError::Medium { .. })) {
+            self.damaged.push(DamagedNode::new(node));
+        }
     }
 }
 

@@ -1,0 +1,76 @@
+//! Public files of batches that are in an archive and no longer here.
+//!
+//! In the place of such a file stands `public.archived` with its blake3: the row says which bytes it
+//! had, and the archive has an object of that hash. A file that is here counts, whatever stands
+//! beside it; and what stands for other bytes than the row's stands for nothing.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use model::BatchNumber;
+
+use super::batch_archive::BatchArchive;
+use super::batches::BatchFile;
+use super::database::Store;
+use super::error::StoreError;
+use super::files;
+use super::row::{BatchRow, FileDigest};
+
+/// What stands for a public file.
+const STANDS_FOR_IT: &str = "public.archived";
+
+impl Store {
+    /// Reads there what is not here any more; the first that is named is asked.
+    pub fn read_from(&self, archive: Arc<dyn BatchArchive>) {
+        // Named twice it is the same one: whoever opens a store opens its archive.
+        let _ = self.archive.set(archive);
+    }
+
+    /// Where what stands for the public file of a batch stands, below the store's folder.
+    pub fn stand_in_of(number: BatchNumber) -> String {
+        format!("batches/{:06}/{STANDS_FOR_IT}", number.0)
+    }
+
+    /// Whether the public file of a batch is here, whole or not.
+    pub fn has_public(&self, number: BatchNumber) -> bool {
+        self.public_path(number).exists()
+    }
+
+    /// Whether the public file of a batch is in an archive, by what stands for it.
+    pub fn is_put_away(&self, number: BatchNumber, row: &BatchRow) -> bool {
+        let found = std::fs::read(self.folder.join(Store::stand_in_of(number)));
+        found.is_ok_and(|found| found == row.public.blake3)
+    }
+
+    /// Removes the public file of a settled batch, durably, which is in an archive under its digest;
+    /// what stands for it is durable before. `false` for one that is not settled: other bytes may
+    /// take its place.
+    ///
+    /// # Errors
+    /// [`StoreError`]; it may be called again.
+    pub fn put_away_public(&self, number: BatchNumber) -> Result<bool, StoreError> {
+        let Some(row) = self.batch(number)?.filter(|row| row.settled.is_some()) else {
+            return Ok(false);
+        };
+        let stands = self.folder.join(Store::stand_in_of(number));
+        files::write(&stands, &row.public.blake3)?;
+        // Whatever power leaves of the removal, the file is here or what stands for it is.
+        files::remove(&self.public_path(number))?;
+        Ok(true)
+    }
+
+    pub(super) fn public_path(&self, number: BatchNumber) -> PathBuf {
+        self.batch_folder(number).join(BatchFile::Public.name())
+    }
+
+    /// The public file of a batch, from the archive.
+    pub(super) fn read_archived(
+        &self,
+        number: BatchNumber,
+        digest: &FileDigest,
+    ) -> Result<Vec<u8>, StoreError> {
+        let failed = |source| StoreError::Archived { number: number.0, source };
+        let none = || failed("no archive is configured (`[archive] url`)".into());
+        self.archive.get().ok_or_else(none)?.read(digest).map_err(failed)
+    }
+}
