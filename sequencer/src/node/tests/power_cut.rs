@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::sync::Mutex;
 
-use journal::fault::{Cut, FaultMedium, Files, Power, salts};
+use journal::fault::{Cut, FaultMedium, Files, salts};
 use journal::{Admission as _, Genesis, Log};
 use model::{BatchNumber, GatewayId, Interval, Millis};
 use statement::journal::genesis;
@@ -20,7 +20,7 @@ use wire::StreamKey;
 
 use super::snapshots::told;
 use super::support::{Nowhere, Site};
-use crate::folder::snapshots::fault::FaultySnapshots;
+use crate::folder::snapshots::fault::{Disks, FaultySnapshots};
 use crate::folder::snapshots::{Binding, INDEX, SnapshotMedium as _};
 use crate::node::recover::{Recovery, absorb_next};
 use crate::node::snapshots::Snapshots;
@@ -48,30 +48,10 @@ fn images() -> u64 {
     std::env::var("VITALS_POWER_CUT_IMAGES").map_or(2_000, |images| images.parse().unwrap())
 }
 
-/// The disks of a node, which lose power together.
-struct Disks {
-    journal: FaultMedium,
-    snapshots: FaultySnapshots,
-    power: Power,
-}
-
-impl Disks {
-    fn of(journal: FaultMedium, snapshots: FaultySnapshots) -> Disks {
-        let power = Power::default();
-        let (journal, snapshots) = (journal.powered_by(&power), snapshots.powered_by(&power));
-        Disks { journal, snapshots, power }
-    }
-
-    /// With this journal, durably, and without snapshots.
-    fn holding(journal: &Files) -> Disks {
-        let journal = FaultMedium::holding(journal.clone());
-        Disks::of(journal.with_lengths(FILE_BYTES.0, FILE_BYTES.1), FaultySnapshots::default())
-    }
-
-    fn after_power_cut(&self, cut: Cut, seed: u64) -> Disks {
-        let journal = self.journal.after_power_cut(cut, seed);
-        Disks::of(journal, self.snapshots.after_power_cut(cut, seed.wrapping_add(1 << 32)))
-    }
+/// Disks with this journal, durably, and without snapshots.
+fn holding(journal: &Files) -> Disks {
+    let journal = FaultMedium::holding(journal.clone());
+    Disks::of(journal.with_lengths(FILE_BYTES.0, FILE_BYTES.1), FaultySnapshots::default())
 }
 
 /// A frame, as it is submitted again and again.
@@ -262,15 +242,7 @@ impl Script {
         if let Some(state) = self.states.lock().unwrap().get(&hash) {
             return state.clone();
         }
-        let nodes = FrameNodes::forgotten(Binding::INDEX_BYTES as u64);
-        let mut ledger = Ledger::indexed(self.config.clone(), nodes);
-        let mut entries = log.iter_from(1);
-        while let Some(found) = entries.next() {
-            let (position, entry) = found.unwrap();
-            let in_group = entries.in_group();
-            absorb_next(&mut ledger, Position(position), &entry, in_group).unwrap();
-        }
-        let state = Arc::new(ledger.freeze().to_bytes());
+        let state = Arc::new(stepped::state_of(log, &self.config).unwrap());
         self.states.lock().unwrap().insert(hash, state.clone());
         state
     }
@@ -311,7 +283,7 @@ impl Script {
 
 /// Calls of the whole script.
 fn calls_of(script: &Script) -> u64 {
-    let disks = Disks::holding(&script.begun);
+    let disks = holding(&script.begun);
     let acknowledged = script.run(&disks);
     assert_eq!(acknowledged.frames.len(), FRAMES as usize);
     let files = disks.journal.files().len();
@@ -334,7 +306,7 @@ async fn after_a_power_cut_at_any_write_journal_snapshots_and_index_are_one_stor
     let calls = calls_of(&script);
     let (each, mut seen) = (images().div_ceil(calls), Seen::default());
     for call in 1..=calls {
-        let disks = Disks::holding(&script.begun);
+        let disks = holding(&script.begun);
         disks.power.off_at(call);
         let acknowledged = script.run(&disks);
         for number in 0..each {
@@ -381,7 +353,7 @@ fn cut(
 async fn any_call_of_either_disk_may_fail_and_nothing_that_was_acknowledged_is_lost() {
     let script = Script::new().await;
     for call in 1..=calls_of(&script) {
-        let disks = Disks::holding(&script.begun);
+        let disks = holding(&script.begun);
         disks.power.fail_at(call);
         let mut acknowledged = script.run(&disks);
         // The writer's own failure ends it; one of a snapshot is only told.
@@ -397,7 +369,7 @@ async fn any_call_of_either_disk_may_fail_and_nothing_that_was_acknowledged_is_l
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_byte_of_snapshots_and_index_is_another_no_frame_is_found_where_it_is_not() {
     let script = Script::new().await;
-    let disks = Disks::holding(&script.begun);
+    let disks = holding(&script.begun);
     let acknowledged = script.run(&disks);
     let mut seen = (0, 0, 0);
     for name in disks.snapshots.names().unwrap() {
@@ -405,7 +377,7 @@ async fn whatever_byte_of_snapshots_and_index_is_another_no_frame_is_found_where
         let step = if name == INDEX { 1 } else { 11 };
         for at in (0..disks.snapshots.len(&name).unwrap() as usize).step_by(step) {
             let damaged = Disks::of(disks.journal.clone(), disks.snapshots.copy());
-            damaged.snapshots.flip(&name, at);
+            damaged.snapshots.flip(&name, at).unwrap();
             // A snapshot is passed over; the index is found out when it is read.
             match script.check(&damaged, &acknowledged) {
                 Ok(running) if running.from == 0 => seen.0 += 1,
@@ -425,7 +397,7 @@ async fn a_disk_that_is_full_and_freed_again_costs_no_frame() {
     let script = Script::new().await;
     for room in (0..20_000).step_by(500) {
         // Of the snapshots: the journal goes on, and the next start has longer to absorb.
-        let disks = Disks::holding(&script.begun);
+        let disks = holding(&script.begun);
         script.open(&disks).unwrap();
         disks.snapshots.limit_room(64 + room);
         let acknowledged = script.run(&disks);
@@ -434,7 +406,7 @@ async fn a_disk_that_is_full_and_freed_again_costs_no_frame() {
         script.check(&disks.after_power_cut(Cut::Tear, room), &acknowledged).unwrap();
         script.check(&disks, &acknowledged).unwrap();
         // Of the journal: nothing is acknowledged that it has no room for.
-        let disks = Disks::holding(&script.begun);
+        let disks = holding(&script.begun);
         disks.journal.limit_room(4_000 + 3 * room);
         let acknowledged = script.run(&disks);
         disks.journal.limit_room(u64::MAX);
@@ -447,7 +419,7 @@ async fn a_disk_that_is_full_and_freed_again_costs_no_frame() {
 async fn these_tests_notice_disks_that_lie_about_syncing() {
     let script = Script::new().await;
     for lying_journal in [true, false] {
-        let disks = Disks::holding(&script.begun);
+        let disks = holding(&script.begun);
         let disks = match lying_journal {
             true => Disks::of(disks.journal.lying(), disks.snapshots),
             false => {
