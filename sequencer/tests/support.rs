@@ -22,7 +22,7 @@ use sequencer::folder::secrets::NodeSecret;
 use sequencer::folder::store::Store;
 use sequencer::node::recover::recover;
 use sequencer::node::setup::{self, BaseChain, GenesisTerms};
-use sequencer::node::{Node, NodeError, Provided};
+use sequencer::node::{Listening, Node, NodeError, Provided};
 use sequencer::stages::deliver::{DeliverConfig, ReceiptHub};
 use sequencer::stages::ledger::{
     Answer, BodySeal, Deliver, EnrolmentSeal, Item, LedgerAdmission, LedgerConfig,
@@ -284,9 +284,14 @@ impl Site {
     }
 
     pub(crate) async fn start_on(&self, chain: BaseChain) -> Result<Node, NodeError> {
+        self.listen_on(chain).await?.start().await
+    }
+
+    /// A node that answers over HTTP and is not started yet.
+    pub(crate) async fn listen_on(&self, chain: BaseChain) -> Result<Listening, NodeError> {
         let (folder, clock) = (self.layout.folder(), self.clock.clone());
         let (keys, space) = (proving_keys(), self.space.clone());
-        Node::start(folder, &self.config, Provided { chain, keys, clock, space }).await
+        Node::listen(folder, &self.config, Provided { chain, keys, clock, space }).await
     }
 
     /// Starts the node, and opens a second door to its chain.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use aws_lc_rs::error::Unspecified;
 use zeroize::Zeroizing;
 
 use crate::generation::Places;
@@ -19,9 +20,20 @@ struct Faulty {
     files: BTreeMap<String, Vec<u8>>,
     /// Every state that a power cut may leave, in order.
     images: Vec<BTreeMap<String, Vec<u8>>>,
+    /// Whether nobody asks for images: of ten thousand patients they take gigabytes.
+    forgets_images: bool,
     calls: usize,
     /// The call from which on all fail.
     fails_at: Option<usize>,
+    /// What keys are drawn from in the place of the system's randomness.
+    drawn: Option<Drawn>,
+}
+
+/// Bytes that follow from a seed.
+#[derive(Clone)]
+struct Drawn {
+    seed: [u8; 32],
+    draws: u64,
 }
 
 impl FaultyKeys {
@@ -74,6 +86,9 @@ impl FaultyKeys {
 
 impl Faulty {
     fn note(&mut self) {
+        if self.forgets_images {
+            return;
+        }
         let now = self.files.clone();
         self.images.push(now);
     }
@@ -101,6 +116,17 @@ impl KeyMedium for FaultyKeys {
         Ok(())
     }
 
+    fn draw(&self, bytes: &mut [u8]) -> Result<(), Unspecified> {
+        let mut state = self.state();
+        let Some(Drawn { seed, draws }) = &mut state.drawn else {
+            return aws_lc_rs::rand::fill(bytes);
+        };
+        *draws += 1;
+        let mut hash = blake3::Hasher::new_keyed(seed);
+        hash.update(&draws.to_le_bytes()).finalize_xof().fill(bytes);
+        Ok(())
+    }
+
     fn erase(&self, name: &str) -> io::Result<()> {
         let mut state = self.begin()?;
         state.note();
@@ -123,7 +149,26 @@ impl KeyMedium for FaultyKeys {
 /// # Panics
 /// If the system gives no randomness.
 pub fn keys() -> BodyKeys {
-    let [keys, beside] = [FaultyKeys::default(), FaultyKeys::default()].map(Arc::new);
+    opened_in(FaultyKeys::default())
+}
+
+/// As [`keys`], all of them drawn from a seed: whoever knows it opens everything. For a simulation,
+/// in which equal seeds are equal to the last byte that is sealed; a node has no way here, since
+/// its keys stand in a [`KeyFolder`](crate::KeyFolder).
+///
+/// # Panics
+/// As [`keys`].
+pub fn keys_of_seed(seed: [u8; 32]) -> BodyKeys {
+    let folder = FaultyKeys::default();
+    folder.state().drawn = Some(Drawn { seed, draws: 0 });
+    opened_in(folder)
+}
+
+fn opened_in(folder: FaultyKeys) -> BodyKeys {
+    let [keys, beside] = [folder, FaultyKeys::default()].map(|folder| {
+        folder.state().forgets_images = true;
+        Arc::new(folder)
+    });
     let opened = BodyKeys::open(Places { keys, beside }, 366 * 24 * 3_600_000);
     opened.expect("memory takes a small folder")
 }

@@ -185,13 +185,15 @@ impl Places {
         let generation = ledger.generation.max(begun.unwrap_or(0)) + 1;
         let mut next = ledger.clone();
         next.generation = generation;
-        let wrapping = WrappingKey::draw(next.store).map_err(|_| KeyStoreError::Entropy)?;
+        let wrapping = WrappingKey::draw(&*self.keys, next.store);
+        let wrapping = wrapping.map_err(|_| KeyStoreError::Entropy)?;
         let mut rewrapped = Keys { spans: keys.spans.clone(), ..Keys::default() };
         for (id, Kept { key, created, .. }) in &keys.kept {
             if next.is_destroyed(*id) {
                 continue;
             }
-            let wrapped = wrapping.wrap(Named { id: *id, created: *created }, key);
+            let named = Named { id: *id, created: *created };
+            let wrapped = wrapping.wrap(&*self.keys, named, key);
             let wrapped = wrapped.map_err(|_| KeyStoreError::Entropy)?;
             rewrapped.kept.insert(*id, Kept { key: key.clone(), created: *created, wrapped });
         }

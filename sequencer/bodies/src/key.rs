@@ -6,6 +6,8 @@ use aws_lc_rs::error::Unspecified;
 use model::PatientIndex;
 use zeroize::Zeroizing;
 
+use crate::medium::KeyMedium;
+
 /// Bytes of a key.
 pub(crate) const KEY_BYTES: usize = 32;
 
@@ -28,9 +30,9 @@ pub struct KeyId {
 pub(crate) struct BodyKey(pub(crate) Zeroizing<[u8; KEY_BYTES]>);
 
 impl BodyKey {
-    pub(crate) fn draw() -> Result<BodyKey, Unspecified> {
+    pub(crate) fn draw(medium: &dyn KeyMedium) -> Result<BodyKey, Unspecified> {
         let mut key = Zeroizing::new([0; KEY_BYTES]);
-        aws_lc_rs::rand::fill(key.as_mut_slice())?;
+        medium.draw(key.as_mut_slice())?;
         Ok(BodyKey(key))
     }
 }

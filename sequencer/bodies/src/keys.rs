@@ -11,6 +11,7 @@ use crate::generation::{Kept, Keys, Places, wrapping_name};
 use crate::key::{BodyEpoch, BodyKey, KeyId};
 use crate::key_file;
 use crate::ledger::{BackupRow, LEDGER_NAME, Ledger};
+use crate::medium::KeyMedium;
 use crate::seal::{EntryPlace, GroupKey};
 use crate::wrapping::{Named, WrappingKey};
 
@@ -53,6 +54,13 @@ pub(crate) struct Held {
     pub(crate) keys: Keys,
     /// Given out and not durable yet.
     pending: BTreeSet<KeyId>,
+}
+
+/// What a key is drawn from, and what wraps it.
+#[derive(Clone, Copy)]
+struct DrawnFrom<'a> {
+    medium: &'a dyn KeyMedium,
+    wrapping: &'a WrappingKey,
 }
 
 /// How the key folder stands.
@@ -141,9 +149,10 @@ impl BodyKeys {
             return Err(KeyStoreError::Lost { name: LEDGER_NAME.to_owned() });
         }
         let mut store = [0; 16];
-        aws_lc_rs::rand::fill(&mut store).map_err(|_| KeyStoreError::Entropy)?;
+        places.keys.draw(&mut store).map_err(|_| KeyStoreError::Entropy)?;
         let ledger = Ledger::new(store);
-        let wrapping = WrappingKey::draw(store).map_err(|_| KeyStoreError::Entropy)?;
+        let wrapping = WrappingKey::draw(&*places.keys, store);
+        let wrapping = wrapping.map_err(|_| KeyStoreError::Entropy)?;
         // The ledger last: from then on something may depend on the wrapping key.
         places.keep_wrapping(ledger.generation, &wrapping)?;
         places.keep_ledger(&ledger)?;
@@ -196,7 +205,8 @@ impl BodyKeys {
         }
         let (mut held, changing) = self.draws();
         let epoch = held.epoch_for(patient, now, self.0.epoch_ms);
-        let key = held.draw(KeyId { patient, epoch }, now, &changing.wrapping)?;
+        let named = Named { id: KeyId { patient, epoch }, created: now };
+        let key = held.draw(named, self.drawn_from(&changing))?;
         Ok(GroupKey::derive(epoch, &key, in_log))
     }
 
@@ -204,6 +214,10 @@ impl BodyKeys {
     fn draws(&self) -> (RwLockWriteGuard<'_, Held>, MutexGuard<'_, Changing>) {
         let changing = self.changing();
         (self.hold(), changing)
+    }
+
+    fn drawn_from<'a>(&'a self, changing: &'a Changing) -> DrawnFrom<'a> {
+        DrawnFrom { medium: &*self.places().keys, wrapping: &changing.wrapping }
     }
 
     /// Makes every key durable that was given out: one file a new epoch, however many keys.
@@ -248,7 +262,7 @@ impl BodyKeys {
     pub fn make_ahead(&self, now: Millis) -> Result<(), KeyStoreError> {
         {
             let (mut held, changing) = self.draws();
-            held.draw_ahead(now, self.0.epoch_ms, &changing.wrapping)?;
+            held.draw_ahead(now, self.0.epoch_ms, self.drawn_from(&changing))?;
         }
         self.commit()
     }
@@ -358,12 +372,8 @@ impl Held {
         epoch
     }
 
-    fn draw(
-        &mut self,
-        id: KeyId,
-        created: Millis,
-        wrapping: &WrappingKey,
-    ) -> Result<BodyKey, KeyStoreError> {
+    fn draw(&mut self, named: Named, from: DrawnFrom<'_>) -> Result<BodyKey, KeyStoreError> {
+        let Named { id, created } = named;
         // Drawn meanwhile by another thread.
         if let Some(kept) = self.keys.kept.get(&id) {
             return Ok(kept.key.clone());
@@ -371,8 +381,9 @@ impl Held {
         if self.keys.kept.len() >= KEYS_MAX {
             return Err(KeyStoreError::Full { most: KEYS_MAX });
         }
-        let key = BodyKey::draw().map_err(|_| KeyStoreError::Entropy)?;
-        let wrapped = wrapping.wrap(Named { id, created }, &key);
+        let DrawnFrom { medium, wrapping } = from;
+        let key = BodyKey::draw(medium).map_err(|_| KeyStoreError::Entropy)?;
+        let wrapped = wrapping.wrap(medium, named, &key);
         let wrapped = wrapped.map_err(|_| KeyStoreError::Entropy)?;
         self.keys.kept.insert(id, Kept { key: key.clone(), created, wrapped });
         self.pending.insert(id);
@@ -383,7 +394,7 @@ impl Held {
         &mut self,
         now: Millis,
         epoch_ms: u64,
-        wrapping: &WrappingKey,
+        from: DrawnFrom<'_>,
     ) -> Result<(), KeyStoreError> {
         let late = self.keys.spans.iter().filter(|(_, span)| {
             let runs = span.from <= now && now < span.until;
@@ -396,7 +407,8 @@ impl Held {
             for patient in ending {
                 if self.current(patient, end).is_none() {
                     let epoch = self.epoch_for(patient, end, epoch_ms);
-                    self.draw(KeyId { patient, epoch }, now, wrapping)?;
+                    let id = KeyId { patient, epoch };
+                    self.draw(Named { id, created: now }, from)?;
                 }
             }
         }

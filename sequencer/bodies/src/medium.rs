@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use aws_lc_rs::error::Unspecified;
 use files::{Audience, LockedFile};
 use zeroize::Zeroizing;
 
@@ -35,6 +36,16 @@ pub trait KeyMedium: Send + Sync {
     /// # Errors
     /// What the medium says.
     fn erase(&self, name: &str) -> io::Result<()>;
+
+    /// Fills bytes with what nobody can foretell: keys are drawn from it, and the nonces that wrap
+    /// them. It stands beside the files because a simulation has both, and equal seeds must give
+    /// equal keys there; every folder of a disk leaves it as it is.
+    ///
+    /// # Errors
+    /// If the system has none to give.
+    fn draw(&self, bytes: &mut [u8]) -> Result<(), Unspecified> {
+        aws_lc_rs::rand::fill(bytes)
+    }
 }
 
 /// A folder of the file system, closed to others and locked.

@@ -548,3 +548,24 @@ fn a_recovery_key_is_read_as_it_is_shown_and_debug_shows_no_secret() {
         assert!(wrong.parse::<RecoveryKey>().is_err(), "{wrong}");
     }
 }
+
+#[test]
+fn keys_of_a_seed_seal_the_same_bytes_again_and_those_of_another_seed_others() {
+    let sealed = |seed| {
+        let keys = crate::fault::keys_of_seed([seed; 32]);
+        let mut sealed = Vec::new();
+        for index in 1..4 {
+            let key = keys.group_key(patient(index), at(0), (&LOG, &PLACE.salt)).unwrap();
+            let mut body = vec![7; 40];
+            key.seal(&PLACE, b"clear", &mut body);
+            sealed.push(body);
+        }
+        keys.commit().unwrap();
+        sealed
+    };
+    assert_eq!(sealed(1), sealed(1));
+    assert!(sealed(1).iter().zip(sealed(2)).all(|(one, other)| *one != other));
+    // Drawn one after the other, and each only once.
+    let [first, second, third] = &sealed(1)[..] else { panic!("three") };
+    assert!(first != second && second != third && first != third);
+}

@@ -9,6 +9,7 @@ use model::Millis;
 use zeroize::Zeroizing;
 
 use crate::key::{BodyKey, KEY_BYTES, KeyId};
+use crate::medium::KeyMedium;
 
 /// Bytes of a wrapped key: nonce, key, tag.
 pub(crate) const WRAPPED_BYTES: usize = NONCE_LEN + KEY_BYTES + 16;
@@ -46,9 +47,12 @@ impl fmt::Debug for WrappingKey {
 }
 
 impl WrappingKey {
-    pub(crate) fn draw(store: [u8; 16]) -> Result<WrappingKey, Unspecified> {
+    pub(crate) fn draw(
+        medium: &dyn KeyMedium,
+        store: [u8; 16],
+    ) -> Result<WrappingKey, Unspecified> {
         let mut secret = Zeroizing::new([0; 32]);
-        aws_lc_rs::rand::fill(secret.as_mut_slice())?;
+        medium.draw(secret.as_mut_slice())?;
         Ok(WrappingKey { secret, store })
     }
 
@@ -70,13 +74,14 @@ impl WrappingKey {
 
     pub(crate) fn wrap(
         &self,
+        medium: &dyn KeyMedium,
         named: Named,
         key: &BodyKey,
     ) -> Result<[u8; WRAPPED_BYTES], Unspecified> {
         let mut wrapped = [0; WRAPPED_BYTES];
         let (nonce, rest) = wrapped.split_at_mut(NONCE_LEN);
         let (sealed, tag) = rest.split_at_mut(KEY_BYTES);
-        aws_lc_rs::rand::fill(nonce)?;
+        medium.draw(nonce)?;
         sealed.copy_from_slice(key.0.as_slice());
         let once = Nonce::try_assume_unique_for_key(nonce)?;
         let bound = Aad::from(named.bound_to(&self.store));
@@ -101,15 +106,17 @@ mod tests {
     use model::PatientIndex;
 
     use super::*;
+    use crate::fault::FaultyKeys;
     use crate::key::BodyEpoch;
 
     #[test]
     fn a_key_unwraps_under_its_own_name_and_wrapping_key_alone() {
-        let wrapping = WrappingKey::draw([1; 16]).unwrap();
+        let medium = FaultyKeys::default();
+        let wrapping = WrappingKey::draw(&medium, [1; 16]).unwrap();
         let id = KeyId { patient: PatientIndex::new(5).unwrap(), epoch: BodyEpoch(2) };
         let named = Named { id, created: Millis::new(9).unwrap() };
-        let key = BodyKey::draw().unwrap();
-        let wrapped = wrapping.wrap(named, &key).unwrap();
+        let key = BodyKey::draw(&medium).unwrap();
+        let wrapped = wrapping.wrap(&medium, named, &key).unwrap();
         assert!(wrapping.unwrap(named, &wrapped) == Some(key.clone()));
         let elsewhere = [
             KeyId { patient: PatientIndex::new(6).unwrap(), ..id },
@@ -120,13 +127,15 @@ mod tests {
         }
         let later = Named { created: Millis::new(10).unwrap(), ..named };
         assert!(wrapping.unwrap(later, &wrapped).is_none());
-        assert!(WrappingKey::draw([1; 16]).unwrap().unwrap(named, &wrapped).is_none());
+        let other = WrappingKey::draw(&medium, [1; 16]).unwrap();
+        assert!(other.unwrap(named, &wrapped).is_none());
         let text = wrapping.to_text();
         let read = WrappingKey::of_text([1; 16], text.as_bytes()).unwrap();
         assert!(read.unwrap(named, &wrapped) == Some(key));
         let other_store = WrappingKey::of_text([2; 16], text.as_bytes()).unwrap();
         assert!(other_store.unwrap(named, &wrapped).is_none());
         assert_eq!(format!("{wrapping:?}"), "WrappingKey(..)");
-        assert_ne!(wrapping.wrap(named, &BodyKey::draw().unwrap()).unwrap(), wrapped);
+        let other_key = BodyKey::draw(&medium).unwrap();
+        assert_ne!(wrapping.wrap(&medium, named, &other_key).unwrap(), wrapped);
     }
 }

@@ -2,29 +2,33 @@
 //! function of names, to the last byte of a certificate, so that a run can be made again.
 
 use std::path::Path;
+use std::time::Duration;
 
 use client::{Deployment, Identity, IdentityError};
 use files::Audience;
 use model::{
-    Action, Categories, ChainScope, ClaimKind, DeviceId, GatewayId, IdError, Interval, Labels,
-    Millis, Operation, OrganisationId, Party, PatientIndex, Purposes, Rule, RuleSlot, Word,
+    Action, Categories, ClaimKind, DeviceId, GatewayId, IdError, Interval, Labels, Millis,
+    Operation, OrganisationId, Party, PatientIndex, Purposes, Rule, RuleSlot, WalletId, Word,
 };
+use rand::Rng;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PKCS_ED25519,
+    BasicConstraints, Certificate, CertificateParams, CertificateSigningRequest,
+    CertificateSigningRequestParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, PKCS_ED25519, PublicKeyData,
 };
-use rustls_pki_types::PrivatePkcs8KeyDer;
+use rustls_pki_types::{CertificateSigningRequestDer, PrivatePkcs8KeyDer};
 use sequencer::folder::authority::fingerprint;
 use statement::eddsa::SecretKey;
 use statement::fingerprint::Fingerprint;
-use statement::{field, operation, scope};
+use statement::operation::SignedOperation;
+use statement::scope;
 use thiserror::Error;
-use wire::{
-    DecodeError, RegistryChange, RegistryRecord, Role, SignedOperation, SigningKey, StreamKey,
-    signer_address,
-};
+use wire::{RegistryChange, RegistryRecord, Role, StreamKey, signer_address};
 
-use crate::dice;
+use crate::clock::BEGIN_UNIX_MS;
+use crate::dice::{self, one_of_hundred};
+use crate::faults::{FIRST_MS, HEALED_MS};
+use crate::keys::{chain_scope, key_hash, receipt_key, registrar};
 
 /// The name in the node's certificate.
 pub(crate) const SERVER_NAME: &str = "node";
@@ -46,12 +50,12 @@ pub enum CastError {
     /// An identity.
     #[error("an identity cannot be made")]
     Identity(#[from] IdentityError),
+    /// A certificate for a request that is none.
+    #[error("expected the request of a certificate")]
+    Request,
     /// A name, or the index of a patient.
     #[error("a name cannot be made")]
     Name(#[from] IdError),
-    /// An operation.
-    #[error("an operation cannot be made")]
-    Operation(#[from] DecodeError),
     /// A file.
     #[error("a file of the node cannot be written")]
     File(#[from] std::io::Error),
@@ -62,6 +66,8 @@ struct Pem {
     certificate: String,
     key: String,
     fingerprint: [u8; 32],
+    /// When it may be used, as the registry says it.
+    valid: Interval,
 }
 
 /// A gateway with the one device that it reads.
@@ -69,6 +75,14 @@ pub(crate) struct Gateway {
     pub(crate) id: GatewayId,
     pub(crate) device: DeviceId,
     pub(crate) patient: PatientIndex,
+    /// When its certificate is to be renewed, milliseconds; none: not in a run.
+    pub(crate) renew_at_ms: Option<u64>,
+    pem: Pem,
+}
+
+/// A patient's wallet.
+struct Wallet {
+    id: WalletId,
     pem: Pem,
 }
 
@@ -78,11 +92,40 @@ pub(crate) struct Cast {
     authority: String,
     hospital: OrganisationId,
     pub(crate) gateways: Vec<Gateway>,
+    /// Of the gateways' patients; none where nobody changes their consent.
+    wallets: Vec<Wallet>,
 }
 
 impl Cast {
-    /// So many gateways, each with a device and a patient of its own.
+    /// So many gateways, each with a device and a patient of its own, with certificates that outlive
+    /// every run.
     pub(crate) fn new(gateways: usize) -> Result<Cast, CastError> {
+        Cast::with(gateways, |_| None)
+    }
+
+    /// The same, with a wallet for each patient, and certificates some of which are to be renewed
+    /// while the run of a seed goes on.
+    pub(crate) fn of_seed(seed: u64, gateways: usize) -> Result<Cast, CastError> {
+        let mut dice = dice::dice(seed, "certificates");
+        let mut cast = Cast::with(gateways, |_| {
+            let (is_due, at_ms) =
+                (one_of_hundred(&mut dice, 60), dice.gen_range(FIRST_MS..HEALED_MS));
+            is_due.then_some(at_ms)
+        })?;
+        for number in 0..gateways {
+            let name = format!("wallet-{number:05}");
+            let mut params = params(&name, Some(Role::Wallet));
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+            let pem = cast.issue(&name, params)?;
+            cast.wallets.push(Wallet { id: WalletId::new(&name)?, pem });
+        }
+        Ok(cast)
+    }
+
+    fn with(
+        gateways: usize,
+        mut renew_at_ms: impl FnMut(usize) -> Option<u64>,
+    ) -> Result<Cast, CastError> {
         let mut params = params("authority", None);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -90,33 +133,100 @@ impl Cast {
         let authority = params.self_signed(&key)?.pem();
         let issuer = Issuer::new(params, key);
         let hospital = OrganisationId::new("hospital")?;
-        let mut cast = Cast { issuer, authority, hospital, gateways: Vec::new() };
+        let (of_gateways, wallets) = (Vec::new(), Vec::new());
+        let mut cast = Cast { issuer, authority, hospital, gateways: of_gateways, wallets };
         for number in 0..gateways {
-            let gateway = cast.gateway(number)?;
+            let gateway = cast.gateway(number, renew_at_ms(number))?;
             cast.gateways.push(gateway);
         }
         Ok(cast)
     }
 
-    fn gateway(&self, number: usize) -> Result<Gateway, CastError> {
+    fn gateway(&self, number: usize, renew_at_ms: Option<u64>) -> Result<Gateway, CastError> {
         let name = format!("gateway-{number:05}");
         let mut params = params(&name, Some(Role::Gateway));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let mut valid = Interval::ALWAYS;
+        if let Some(at_ms) = renew_at_ms {
+            // A client renews from the half of a certificate's life on, and TLS asks the clock of
+            // the machine: a long life, whose half comes in the run.
+            let half_ms = BEGIN_UNIX_MS + at_ms / 1_000 * 1_000;
+            let begin = rcgen::date_time_ymd(1970, 1, 1);
+            params.not_before = begin;
+            params.not_after = begin + Duration::from_millis(2 * half_ms);
+            valid = Interval {
+                from: Millis::from_unix_ms(0),
+                until: Millis::from_unix_ms(2 * half_ms),
+            };
+        }
         Ok(Gateway {
+            renew_at_ms,
             id: GatewayId::new(&name)?,
             device: DeviceId::new(&format!("monitor-{number:05}"))?,
             patient: PatientIndex::new(1_000 + number as u32)?,
-            pem: self.issue(&name, params)?,
+            pem: Pem { valid, ..self.issue(&name, params)? },
         })
     }
 
-    fn issue(&self, name: &str, mut params: CertificateParams) -> Result<Pem, CastError> {
+    fn issue(&self, name: &str, params: CertificateParams) -> Result<Pem, CastError> {
+        let key = key(name)?;
+        let certificate = self.sign(params, &key)?;
+        let (fingerprint, valid) = (fingerprint(certificate.der()), Interval::ALWAYS);
+        let (certificate, key) = (certificate.pem(), key.serialize_pem());
+        Ok(Pem { certificate, key, fingerprint, valid })
+    }
+
+    fn sign(
+        &self,
+        mut params: CertificateParams,
+        key: &impl PublicKeyData,
+    ) -> Result<Certificate, CastError> {
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        let key = key(name)?;
-        let certificate = params.signed_by(&key, &self.issuer)?;
-        let fingerprint = fingerprint(certificate.der());
-        Ok(Pem { certificate: certificate.pem(), key: key.serialize_pem(), fingerprint })
+        Ok(params.signed_by(key, &self.issuer)?)
+    }
+
+    /// The certificate that an operator issues to a gateway for its request, in DER.
+    ///
+    /// # Errors
+    /// [`CastError::Request`] if it is none.
+    pub(crate) fn renew(&self, gateway: &str, request: &[u8]) -> Result<Vec<u8>, CastError> {
+        let request = CertificateSigningRequestDer::from(request);
+        let request = CertificateSigningRequestParams::from_der(&request);
+        let key = request.map_err(|_| CastError::Request)?.public_key;
+        let mut params = params(gateway, Some(Role::Gateway));
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        Ok(self.sign(params, &key)?.der().to_vec())
+    }
+
+    /// Fingerprint of the certificate with which a gateway ends a run, if it renews one.
+    pub(crate) fn renewed(&self, gateway: &Gateway) -> Option<[u8; 32]> {
+        gateway.renew_at_ms?;
+        let (_, request) = next_key(gateway.id.as_str()).ok()?;
+        let certificate = self.renew(gateway.id.as_str(), request.der()).ok()?;
+        Some(fingerprint(&certificate.into()))
+    }
+
+    /// Writes the folder of a gateway's identity, with the key and the request that it has ready
+    /// where its certificate is to be renewed.
+    pub(crate) fn write_identity(&self, gateway: &Gateway, to: &Path) -> Result<(), CastError> {
+        let Pem { certificate, key, fingerprint, .. } = &gateway.pem;
+        files::make_folder(to, Audience::Owner)?;
+        let (next, request) = next_key(gateway.id.as_str())?;
+        let (next, request) = (next.serialize_pem(), request.pem()?);
+        let next = format!("Renews: {}\n{next}{request}", hex::encode(fingerprint));
+        let next = gateway.renew_at_ms.map(|_| ("renewal.pem", &next));
+        let written = [("ca.pem", &self.authority), ("cert.pem", certificate), ("key.pem", key)];
+        for (name, text) in written.into_iter().chain(next) {
+            files::create(&to.join(name), text.as_bytes(), Audience::Owner)?;
+        }
+        Ok(())
+    }
+
+    /// The identity of a patient's wallet.
+    pub(crate) fn wallet_identity(&self, number: usize) -> Result<Identity, CastError> {
+        let Pem { certificate, key, .. } = &self.wallets[number].pem;
+        Ok(Identity::from_pem(self.authority.as_bytes(), certificate.as_bytes(), key.as_bytes())?)
     }
 
     /// Writes what a node shows and whom it trusts, as its operator's folder holds it.
@@ -149,7 +259,7 @@ impl Cast {
                 id: one.id.clone(),
                 organisation: self.hospital.clone(),
                 fingerprint: one.pem.fingerprint,
-                valid: Interval::ALWAYS,
+                valid: one.pem.valid,
             };
             let device = RegistryRecord::Device {
                 id: one.device.clone(),
@@ -160,41 +270,33 @@ impl Cast {
             };
             [gateway, device]
         };
+        let of_wallet = |one: &Wallet| RegistryRecord::Wallet {
+            id: one.id.clone(),
+            fingerprint: one.pem.fingerprint,
+            valid: one.pem.valid,
+        };
         let records = self.gateways.iter().flat_map(of_gateway);
+        let records = records.chain(self.wallets.iter().map(of_wallet));
         std::iter::once(hospital).chain(records).map(RegistryChange::Add).collect()
     }
 
     /// The consent of a patient: enrolled, with a permit to collect what its device measures.
-    pub(crate) fn consent(
-        &self,
-        gateway: &Gateway,
-        now: Millis,
-    ) -> Result<[SignedOperation; 2], CastError> {
+    pub(crate) fn consent(&self, gateway: &Gateway, now: Millis) -> [SignedOperation; 2] {
         let key = patient_key(gateway.patient);
         let enrol = Action::Enrol {
             key_hash: key_hash(&key),
             view_key: Word::from_u64(11),
             salt: Word::from_u64(12),
         };
-        let rule = Rule {
-            actor: Party::Named(scope::device(&gateway.device)),
-            source: Party::Any,
-            categories: Categories::ALL,
-            purposes: Purposes::ALL,
-            kinds: ClaimKind::Collect.only(),
-            labels: Labels::ALL,
-            access: Interval::ALWAYS,
-            data: Interval::ALWAYS,
-        };
+        let rule = collect_rule(&gateway.device);
         let permit = Action::Write { slot: RuleSlot::Permit(0), rule };
         let signed = |nonce, action, key: &SecretKey| {
             let (patient, valid_until) = (gateway.patient, now.plus(600_000));
             let operation = Operation { patient, nonce, signed_at: now, valid_until, action };
             let domain = scope::sig_domain(chain_scope());
-            let signed = operation::SignedOperation::sign(operation, domain, key);
-            SignedOperation::new(signed.to_bytes().to_vec())
+            SignedOperation::sign(operation, domain, key)
         };
-        Ok([signed(0, enrol, &registrar())?, signed(0, permit, &key)?])
+        [signed(0, enrol, &registrar()), signed(0, permit, &key)]
     }
 }
 
@@ -213,26 +315,22 @@ pub(crate) fn deployment() -> Deployment {
     Deployment { scope, receipt_signer, registrar: key_hash(&registrar()), fingerprint }
 }
 
-pub(crate) fn chain_scope() -> ChainScope {
-    ChainScope { chain_id: 31_337, contract: [7; 20] }
+/// A rule about everything that a device measures.
+pub(crate) fn collect_rule(device: &DeviceId) -> Rule {
+    Rule {
+        actor: Party::Named(scope::device(device)),
+        source: Party::Any,
+        categories: Categories::ALL,
+        purposes: Purposes::ALL,
+        kinds: ClaimKind::Collect.only(),
+        labels: Labels::ALL,
+        access: Interval::ALWAYS,
+        data: Interval::ALWAYS,
+    }
 }
 
-/// The key of receipts.
-pub(crate) fn receipt_key() -> SigningKey {
-    SigningKey::from_slice(&[9; 32]).expect("a number below the order of the curve, not zero")
-}
-
-pub(crate) fn registrar() -> SecretKey {
-    SecretKey::from_bytes(&[1; 32])
-}
-
-/// The hash by which a record and a deployment name a key.
-pub(crate) fn key_hash(key: &SecretKey) -> Word {
-    let bytes = field::to_bytes(&key.public().hash());
-    Word::from_bytes(bytes).expect("the bytes of a field element are canonical")
-}
-
-fn patient_key(patient: PatientIndex) -> SecretKey {
+/// The key that signs operations of a patient.
+pub(crate) fn patient_key(patient: PatientIndex) -> SecretKey {
     SecretKey::from_bytes(&dice::bytes(u64::from(patient.get()), "patient"))
 }
 
@@ -241,6 +339,14 @@ fn key(name: &str) -> Result<KeyPair, CastError> {
     let pkcs8 = [&PKCS8_HEAD[..], &dice::bytes(0, name)[..]].concat();
     let der = PrivatePkcs8KeyDer::from(pkcs8);
     Ok(KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ED25519)?)
+}
+
+/// The key with which a gateway renews its certificate, and the request for it, as its client would
+/// have made and kept them: one that is made in a run is drawn by chance.
+fn next_key(gateway: &str) -> Result<(KeyPair, CertificateSigningRequest), CastError> {
+    let key = key(&format!("next key of {gateway}"))?;
+    let request = CertificateParams::default().serialize_request(&key)?;
+    Ok((key, request))
 }
 
 fn params(common_name: &str, role: Option<Role>) -> CertificateParams {

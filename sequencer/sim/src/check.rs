@@ -1,20 +1,33 @@
 //! What must hold of a journal, whatever happened to those who wrote it. The names I1, I2 and so on
 //! are those of the architecture page.
 
+mod consent;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use circuits::shapes::Shape;
 use journal::{Log, Medium, ReadError, Reader};
-use model::{BatchHeader, EpochNumber, GatewayId, Position, Sequence, with_causes};
-use sequencer::stages::batch::{BatchBinding, PlanError, plan};
+use l1_contracts::SettledBatch;
+use model::{Digest, EpochNumber, GatewayId, Operation, Position, Sequence, with_causes};
+use sequencer::stages::batch::{PlanError, plan};
+use sequencer::stages::ledger::{Ledger, LedgerConfig};
 use sequencer::window::{Capacities, OperationScope, WindowContents};
+use statement::field;
+use statement::scope::{genesis_hash, header_hash};
+use statement::tree::EMPTY_ROOT;
 use thiserror::Error;
-use wire::{Entry, FrameEntry, FramesItem, ReceiptError, StreamName, signer_address};
+use wire::{
+    Entry, FrameEntry, FramesItem, Items, OperationItem, ReceiptError, RegistryKey,
+    StoredOperation, StreamName, signer_address,
+};
 
-use crate::cast::{Cast, chain_scope, receipt_key};
+use self::consent::Consents;
+use crate::batches::binding;
+use crate::cast::Cast;
 use crate::fold::{FoldError, Folded, PlacedEntry, entries, fold};
-use crate::promises::{Promise, Promises};
+use crate::keys::{chain_scope, genesis_time, receipt_key};
+use crate::promises::{Holder, Promise, Promises};
 use crate::source;
 
 /// What does not hold.
@@ -22,12 +35,12 @@ use crate::source;
 pub enum Violation {
     /// A group that somebody has a receipt of.
     #[error(
-        "I1: gateway {gateway} has a receipt of group {group}, and the journal {found}: what was \
-         acknowledged is lost"
+        "I1: {holder} has a receipt of group {group}, and the journal {found}: what was acknowledged \
+         is lost"
     )]
     Lost {
         /// Who has the receipt.
-        gateway: usize,
+        holder: Holder,
         /// Of which group.
         group: u64,
         /// What the journal says.
@@ -35,22 +48,24 @@ pub enum Violation {
     },
     /// A frame that a receipt names.
     #[error(
-        "I1: a receipt of group {group} acknowledges frame {sequence} of gateway {gateway}, which \
-         does not stand there"
+        "I1: a receipt of {holder} for group {group} acknowledges {what} {number}, which does not \
+         stand there"
     )]
     NotStored {
-        /// Whose.
-        gateway: usize,
+        /// Who has the receipt.
+        holder: Holder,
         /// The group.
         group: u64,
-        /// The frame.
-        sequence: u64,
+        /// What it acknowledges.
+        what: &'static str,
+        /// Its sequence or position.
+        number: u64,
     },
     /// A receipt that nobody signed.
-    #[error("a receipt of gateway {gateway} does not verify: {detail}")]
+    #[error("a receipt of {holder} does not verify: {detail}")]
     Forged {
         /// Whose.
-        gateway: usize,
+        holder: Holder,
         /// Why.
         detail: String,
     },
@@ -106,9 +121,7 @@ pub enum Violation {
         stored: u64,
     },
     /// Gateways that are not done.
-    #[error(
-        "I6: {waiting} gateways have frames without a receipt {after_s} s after the last fault"
-    )]
+    #[error("I6: {waiting} gateways and wallets are not done {after_s} s after the last fault")]
     Stuck {
         /// How many.
         waiting: usize,
@@ -123,6 +136,37 @@ pub enum Violation {
         /// The last close.
         closed: u64,
     },
+    /// What is in no batch that settled.
+    #[error(
+        "I6: position {position} is acknowledged, and the chain settled up to {settled} only, \
+         {after_s} s after the last fault"
+    )]
+    Unsettled {
+        /// The last one that somebody has a receipt of.
+        position: u64,
+        /// The last one that is settled.
+        settled: u64,
+        /// How long after.
+        after_s: u64,
+    },
+    /// A batch that the chain settled out of its turn, or twice.
+    #[error("I2: expected batch {expected} to be settled next, found {found}")]
+    SettledOrder {
+        /// The number that follows.
+        expected: u64,
+        /// The one that was settled.
+        found: u64,
+    },
+    /// A batch that is not the window of the journal.
+    #[error("{invariant}: settled batch {number} is not the window of the journal, in {what}")]
+    SettledOtherwise {
+        /// Which is broken.
+        invariant: &'static str,
+        /// Which batch.
+        number: u64,
+        /// In what.
+        what: &'static str,
+    },
     /// Windows that do not abut.
     #[error("I2: window {number} does not begin where the one before ended, in {what}")]
     Apart {
@@ -130,6 +174,26 @@ pub enum Violation {
         number: u64,
         /// In what.
         what: &'static str,
+    },
+    /// An operation that does not decode.
+    #[error("I8: the operation at position {position} does not decode")]
+    Unread {
+        /// Where.
+        position: u64,
+    },
+    /// A frame that no consent covered when it was stored.
+    #[error("I4: a frame of gateway {gateway} at position {position} is stored without consent")]
+    Unpermitted {
+        /// Whose.
+        gateway: usize,
+        /// Where.
+        position: u64,
+    },
+    /// A gateway that goes on with a certificate that was to be renewed.
+    #[error("I6: the certificate of gateway {gateway} was due, and the registry has no other one")]
+    NotRenewed {
+        /// Whose.
+        gateway: usize,
     },
     /// A window that cannot be proven.
     #[error("I4: window {number} cannot be proven")]
@@ -148,6 +212,12 @@ pub enum Violation {
         most: u64,
         /// What was seen.
         found: u64,
+    },
+    /// A start from a snapshot that came to another state than the journal makes.
+    #[error("I8: the snapshot at position {from} leads to another state than the journal makes")]
+    OtherState {
+        /// Where the snapshot stands.
+        from: u64,
     },
     /// A journal that is not served.
     #[error("I8: the journal is not whole")]
@@ -168,12 +238,20 @@ pub struct Held {
     pub receipts: u64,
     /// Windows that closed.
     pub windows: u64,
+    /// Batches that settled.
+    pub settled: u64,
+    /// Starts of the node that began with a snapshot.
+    pub starts_from_snapshot: u64,
 }
 
 impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Held { frames, readings, receipts, windows } = self;
-        write!(f, "{frames} frames, {readings} readings, {receipts} receipts, {windows} windows")
+        let Held { frames, readings, receipts, windows, settled, .. } = self;
+        write!(
+            f,
+            "{frames} frames, {readings} readings, {receipts} receipts, {windows} windows, \
+             {settled} settled"
+        )
     }
 }
 
@@ -188,14 +266,14 @@ pub(crate) fn check_promises<M: Medium>(
     let signer = signer_address(&receipt_key());
     let mut read = BTreeMap::new();
     for promise in promises {
-        let (gateway, group) = (promise.gateway, promise.receipt.receipt.group);
+        let (holder, group) = (promise.holder, promise.receipt.receipt.group);
         let forged =
-            |error: ReceiptError| Violation::Forged { gateway, detail: with_causes(&error) };
+            |error: ReceiptError| Violation::Forged { holder, detail: with_causes(&error) };
         promise.verify(signer).map_err(forged)?;
         let number = group.group;
         if let std::collections::btree_map::Entry::Vacant(place) = read.entry(number) {
             let lost = |error: ReadError| Violation::Lost {
-                gateway,
+                holder,
                 group: number,
                 found: with_causes(&error),
             };
@@ -204,11 +282,11 @@ pub(crate) fn check_promises<M: Medium>(
         let Some(stored) = read.get(&number) else { continue };
         if stored.journal_hash != group.journal_hash {
             let found = "has another one in its place".to_owned();
-            return Err(Violation::Lost { gateway, group: number, found });
+            return Err(Violation::Lost { holder, group: number, found });
         }
-        for item in &promise.receipt.receipt.items().frames {
-            stored.check_item(item, gateway, number)?;
-        }
+        let not_stored =
+            |(what, of)| Violation::NotStored { holder, group: number, what, number: of };
+        stored.check(promise.receipt.receipt.items()).map_err(not_stored)?;
     }
     Ok(())
 }
@@ -217,6 +295,7 @@ pub(crate) fn check_promises<M: Medium>(
 struct Stored {
     journal_hash: [u8; 32],
     frames: BTreeSet<StoredFrame>,
+    operations: BTreeMap<Position, Digest>,
 }
 
 /// A frame as receipts name it.
@@ -230,45 +309,57 @@ struct StoredFrame {
 impl Stored {
     fn read<M: Medium>(journal: &Reader<M>, number: u64) -> Result<Stored, ReadError> {
         let group = journal.group(number)?;
-        let frame = |(position, entry): (u64, &journal::Entry)| {
-            match Entry::from_bytes(entry.kind.code(), &entry.body) {
-                Ok(Entry::Frame(frame)) => Some(StoredFrame {
-                    stream: frame.stream(),
-                    sequence: frame.sequence(),
-                    position: Position(position),
-                }),
-                Ok(Entry::SealedFrame(frame)) => Some(StoredFrame {
-                    stream: frame.stream(),
-                    sequence: frame.sequence(),
-                    position: Position(position),
-                }),
+        let (mut frames, mut operations) = (BTreeSet::new(), BTreeMap::new());
+        for (position, entry) in (group.first..).map(Position).zip(&group.entries) {
+            let (stream, sequence) = match Entry::from_bytes(entry.kind.code(), &entry.body) {
+                Ok(Entry::Frame(frame)) => (frame.stream(), frame.sequence()),
+                Ok(Entry::SealedFrame(frame)) => (frame.stream(), frame.sequence()),
+                Ok(Entry::Operation { operation, .. }) => {
+                    operations.insert(position, operation.digest());
+                    continue;
+                }
                 // What does not decode is found by whoever folds the journal.
-                Ok(_) | Err(_) => None,
-            }
-        };
-        let frames = (group.first..).zip(&group.entries).filter_map(frame).collect();
-        Ok(Stored { journal_hash: group.journal_hash, frames })
+                Ok(_) | Err(_) => continue,
+            };
+            frames.insert(StoredFrame { stream, sequence, position });
+        }
+        Ok(Stored { journal_hash: group.journal_hash, frames, operations })
     }
 
-    fn check_item(&self, item: &FramesItem, gateway: usize, group: u64) -> Result<(), Violation> {
-        let (first, last) = item.positions;
-        for sequence in item.sequences.0.0..=item.sequences.1.0 {
-            let stream = item.stream.clone();
-            let at =
-                |stream, position| StoredFrame { stream, sequence: Sequence(sequence), position };
-            let mut there = self.frames.range(at(stream.clone(), first)..=at(stream, last));
-            if there.next().is_none() {
-                return Err(Violation::NotStored { gateway, group, sequence });
+    /// What of a receipt does not stand there, if anything: its kind and number.
+    fn check(&self, items: &Items) -> Result<(), (&'static str, u64)> {
+        for FramesItem { stream, sequences, positions: (first, last), .. } in &items.frames {
+            for sequence in sequences.0.0..=sequences.1.0 {
+                let at = |position| {
+                    let (stream, sequence) = (stream.clone(), Sequence(sequence));
+                    StoredFrame { stream, sequence, position }
+                };
+                if self.frames.range(at(*first)..=at(*last)).next().is_none() {
+                    return Err(("frame", sequence));
+                }
             }
         }
-        Ok(())
+        let absent =
+            |item: &&OperationItem| self.operations.get(&item.position) != Some(&item.digest);
+        match items.operations.iter().find(absent) {
+            Some(item) => Err(("the operation at position", item.position.0)),
+            None => Ok(()),
+        }
     }
+}
+
+/// What a journal holds.
+#[derive(Debug)]
+pub(crate) struct Journaled {
+    pub(crate) counted: Held,
+    pub(crate) windows: Vec<WindowContents>,
 }
 
 /// Checks all that must hold when a run is over.
 pub(crate) struct Ending<'a> {
     pub(crate) cast: &'a Cast,
     pub(crate) promises: &'a Promises,
+    pub(crate) config: &'a LedgerConfig,
 }
 
 impl Ending<'_> {
@@ -276,19 +367,37 @@ impl Ending<'_> {
     ///
     /// # Errors
     /// [`Violation`].
-    pub(crate) fn check<M: Medium>(&self, log: &Log<M>) -> Result<Held, Violation> {
+    pub(crate) fn check<M: Medium>(&self, log: &Log<M>) -> Result<Journaled, Violation> {
         let journal = log.reader();
         let promises = self.promises.all();
         check_promises(&journal, &promises)?;
-        let Folded { ledger, windows, .. } = fold(log)?;
+        let Folded { ledger, windows } = fold(log, self.config)?;
         let frames = self.check_frames(&journal)?;
+        self.check_renewals(&ledger)?;
         check_windows(&windows, frames.last, ledger.operation_scope())?;
-        Ok(Held {
+        let counted = Held {
             frames: frames.frames,
             readings: frames.readings.values().map(|numbers| numbers.len() as u64).sum(),
             receipts: promises.len() as u64,
             windows: windows.len() as u64,
-        })
+            ..Held::default()
+        };
+        Ok(Journaled { counted, windows })
+    }
+
+    /// Every certificate that was due is replaced by the one that was asked for.
+    fn check_renewals(&self, ledger: &Ledger) -> Result<(), Violation> {
+        let registry = ledger.registry();
+        for (gateway, one) in self.cast.gateways.iter().enumerate() {
+            let Some(expected) = self.cast.renewed(one) else { continue };
+            let key = RegistryKey::Gateway(one.id.clone());
+            let mut certificates = registry.certificates();
+            let found = certificates.find(|(of, _)| *of == key).map(|(_, found)| found.fingerprint);
+            if found != Some(expected) {
+                return Err(Violation::NotRenewed { gateway });
+            }
+        }
+        Ok(())
     }
 
     fn check_frames<M: Medium>(&self, journal: &Reader<M>) -> Result<Frames, Violation> {
@@ -298,9 +407,17 @@ impl Ending<'_> {
             ..Frames::default()
         };
         for placed in entries(journal) {
-            let PlacedEntry { at, entry } = placed?.opened()?;
-            if let Entry::Frame(frame) = entry {
-                found.take(&frame, at.position)?;
+            let PlacedEntry { at, entry } = placed?.opened(&self.config.bodies)?;
+            match entry {
+                Entry::Frame(frame) => found.take(&frame, at.position)?,
+                // Enrolments are sealed, and permit nothing.
+                Entry::Operation { operation: StoredOperation::Plain(signed), .. } => {
+                    let own = signed.as_bytes().get(..Operation::BYTES);
+                    let operation = own.and_then(|own| Operation::from_bytes(own).ok());
+                    let position = at.position.0;
+                    found.consents.take(&operation.ok_or(Violation::Unread { position })?);
+                }
+                _ => {}
             }
         }
         for gateway in 0..self.cast.gateways.len() {
@@ -318,6 +435,7 @@ impl Ending<'_> {
 #[derive(Default)]
 struct Frames {
     gateways: BTreeMap<GatewayId, usize>,
+    consents: Consents,
     /// The last sequence of each epoch.
     sequences: BTreeMap<(usize, EpochNumber), u64>,
     readings: BTreeMap<usize, BTreeSet<u64>>,
@@ -329,6 +447,9 @@ impl Frames {
     fn take(&mut self, frame: &FrameEntry, at: Position) -> Result<(), Violation> {
         let position = at.0;
         let gateway = *self.gateways.get(&frame.gateway).ok_or(Violation::Stranger { position })?;
+        if !self.consents.permit(frame.key.patient) {
+            return Err(Violation::Unpermitted { gateway, position });
+        }
         let last = self.sequences.entry((gateway, frame.epoch())).or_default();
         let (expected, found) = (*last + 1, frame.sequence().0);
         if found != expected {
@@ -370,17 +491,58 @@ fn check_windows(
             return Err(Violation::Apart { number: after.number.0, what });
         }
     }
-    let binding = BatchBinding {
-        scope: chain_scope(),
-        operations: *operations,
-        key_version: BatchHeader::KEY_VERSION,
-        edge_secret: [0; 32],
-    };
+    let binding = binding(*operations);
     let Some(capacities) = capacities() else { return Ok(()) };
     for window in windows {
         let number = window.number.0;
         let unprovable = |source| Violation::Unprovable { number, source };
         plan(window, &binding, &capacities).map_err(unprovable)?;
+    }
+    Ok(())
+}
+
+/// What the chain settled is what the journal says, each window once and in its turn, and nothing
+/// that somebody has a receipt of is left.
+///
+/// # Errors
+/// [`Violation`].
+pub(crate) fn check_settled(
+    settled: &[SettledBatch],
+    windows: &[WindowContents],
+    acknowledged: Position,
+) -> Result<(), Violation> {
+    let (mut previous, mut root) =
+        (genesis_hash(chain_scope(), genesis_time()), field::to_word(&EMPTY_ROOT));
+    for (expected, batch) in (1..).zip(settled) {
+        let (header, found) = (&batch.header, batch.header.number.0);
+        if found != expected {
+            return Err(Violation::SettledOrder { expected, found });
+        }
+        let window = windows.iter().find(|window| window.number == header.number);
+        let otherwise =
+            |invariant, what| Violation::SettledOtherwise { invariant, number: found, what };
+        let window = window.ok_or_else(|| otherwise("I1", "that there is one"))?;
+        let claims = header.access + header.collect + header.break_glass;
+        let held = [
+            ("I5", "the batch before it", header.previous == previous),
+            ("I5", "its consent root before", header.root_in == root),
+            ("I5", "its consent root", header.root_out == field::to_word(&window.root_out)),
+            ("I5", "the hash of its header", batch.header_hash == header_hash(header)),
+            ("I2", "its time", header.window == window.window),
+            ("I2", "its last position", header.journal_position == window.position_out),
+            ("I6", "its operations", header.operations as usize == window.operations.len()),
+            ("I6", "its claims", claims as usize == window.claims.len()),
+            ("I4", "claims that no rule covers", header.excluded == 0),
+        ];
+        if let Some((invariant, what, _)) = held.into_iter().find(|(.., holds)| !holds) {
+            return Err(otherwise(invariant, what));
+        }
+        (previous, root) = (batch.header_hash, header.root_out);
+    }
+    let last = settled.last().map_or(Position(0), |batch| batch.header.journal_position);
+    if acknowledged > last {
+        let (position, settled) = (acknowledged.0, last.0);
+        return Err(Violation::Unsettled { position, settled, after_s: 0 });
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use crate::dice::{self, one_of_hundred};
 
 /// Faults begin when the setup is done and everybody streams, milliseconds.
-const FIRST_MS: u64 = 3_000;
+pub(crate) const FIRST_MS: u64 = 3_000;
 
 /// Nothing is wrong from here on, milliseconds.
 pub(crate) const HEALED_MS: u64 = 16_000;
@@ -34,6 +34,21 @@ pub(crate) enum Fault {
     Bounce { gateway: usize, down_ms: u64 },
     /// A gateway has another address.
     Move { gateway: usize },
+    /// The base chain, or whoever answers for it.
+    Chain(ChainTrouble),
+}
+
+/// What the base chain does to the settler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChainTrouble {
+    /// Its node does not answer.
+    Silent,
+    /// It does again.
+    Answers,
+    /// It takes so many transactions, and loses them.
+    Loses { transactions: u32 },
+    /// So many blocks are gone, if they are not final.
+    TakesBack { blocks: u64 },
 }
 
 /// How the node goes down.
@@ -111,6 +126,7 @@ pub(crate) fn weather(seed: u64, gateways: usize) -> Weather {
         let until = at_ms + dice.gen_range(500..=3_000);
         faults.push(Timed { at_ms: until, fault: Fault::Loss { percent: loss_percent } });
     }
+    trouble_chain(&mut dice::dice(seed, "chain"), &mut faults);
     // Stable: what was drawn first comes first where two have one time.
     faults.sort_by_key(|one| one.at_ms);
     Weather { latency_ms, loss_percent, repair_percent, faults }
@@ -161,5 +177,22 @@ fn slow_disks(dice: &mut StdRng, gateways: usize, faults: &mut Vec<Timed>) {
         faults.push(Timed { at_ms, fault: slow(ms) });
         let until = at_ms + dice.gen_range(500..=5_000);
         faults.push(Timed { at_ms: until, fault: slow(0) });
+    }
+}
+
+fn trouble_chain(dice: &mut StdRng, faults: &mut Vec<Timed>) {
+    let mut add = |at_ms, trouble| faults.push(Timed { at_ms, fault: Fault::Chain(trouble) });
+    for _ in 0..dice.gen_range(0..=2) {
+        let (at_ms, blocks) = (time(dice), dice.gen_range(1..=3));
+        add(at_ms, ChainTrouble::TakesBack { blocks });
+    }
+    if one_of_hundred(dice, 50) {
+        let at_ms = time(dice);
+        add(at_ms, ChainTrouble::Silent);
+        add(at_ms + dice.gen_range(300..=5_000), ChainTrouble::Answers);
+    }
+    if one_of_hundred(dice, 50) {
+        let (at_ms, transactions) = (time(dice), dice.gen_range(1..=3));
+        add(at_ms, ChainTrouble::Loses { transactions });
     }
 }

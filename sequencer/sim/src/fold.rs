@@ -1,8 +1,6 @@
 //! The journal as the state that it makes, as a start of the node folds it.
 
-use std::sync::LazyLock;
-
-use bodies::{BodyKeys, EntryPlace};
+use bodies::EntryPlace;
 use journal::{Log, Medium, ReadError, Reader};
 use model::{Millis, Position, with_causes};
 use sequencer::stages::ledger::{
@@ -12,11 +10,14 @@ use sequencer::window::{Cadence, WindowContents, WindowLimits};
 use thiserror::Error;
 use wire::Entry;
 
-use crate::cast::{chain_scope, key_hash, registrar};
-use crate::clock::BEGIN_UNIX_MS;
+use crate::dice;
+use crate::keys::{chain_scope, genesis_time, key_hash, registrar};
 
 /// A window ends after this long, milliseconds: several in each run.
 pub(crate) const WINDOW_MS: u64 = 4_000;
+
+/// How far ahead of the node a clock may be, milliseconds.
+pub(crate) const CLOCK_SKEW_MS_MAX: u64 = 60_000;
 
 /// The id of every log of a run.
 pub(crate) const LOG_ID: [u8; 16] = [5; 16];
@@ -51,8 +52,6 @@ pub enum FoldError {
 /// The state, and what closed on the way to it.
 pub(crate) struct Folded {
     pub(crate) ledger: Ledger,
-    /// The group that holds the last close, 0 without one.
-    pub(crate) close_group: u64,
     pub(crate) windows: Vec<WindowContents>,
 }
 
@@ -64,31 +63,28 @@ pub(crate) struct PlacedEntry {
 
 impl PlacedEntry {
     /// With readings in the clear.
-    pub(crate) fn opened(self) -> Result<PlacedEntry, FoldError> {
+    pub(crate) fn opened(self, bodies: &BodySeal) -> Result<PlacedEntry, FoldError> {
         let Entry::SealedFrame(sealed) = &self.entry else { return Ok(self) };
         let position = self.at.position.0;
-        let frame = bodies().open(sealed, &self.at.place);
+        let frame = bodies.open(sealed, &self.at.place);
         let frame = frame.map_err(|source| FoldError::Unseal { position, source })?;
         Ok(PlacedEntry { entry: Entry::Frame(frame), ..self })
     }
 }
 
-/// What seals readings in every run of the process. Keys are drawn by chance, so that what stands
-/// in a journal is no part of a trace.
-pub(crate) fn bodies() -> BodySeal {
-    static KEYS: LazyLock<BodyKeys> = LazyLock::new(bodies::fault::keys);
-    BodySeal::new(KEYS.clone(), LOG_ID)
+/// What seals readings in the run of a seed. The keys follow from it, so that equal seeds give
+/// equal journals; a run has them from its begin to its end, as a node has its key folder.
+fn bodies_of(seed: u64) -> BodySeal {
+    BodySeal::new(bodies::fault::keys_of_seed(dice::bytes(seed, "keys of bodies")), LOG_ID)
 }
 
 /// Folds all that a log holds.
-pub(crate) fn fold<M: Medium>(log: &Log<M>) -> Result<Folded, FoldError> {
+pub(crate) fn fold<M: Medium>(log: &Log<M>, config: &LedgerConfig) -> Result<Folded, FoldError> {
     let journal = log.reader();
-    let mut folded =
-        Folded { ledger: Ledger::new(ledger_config()), close_group: 0, windows: Vec::new() };
+    let mut folded = Folded { ledger: Ledger::new(config.clone()), windows: Vec::new() };
     for placed in entries(&journal) {
         let PlacedEntry { at, entry } = placed?;
         if let Some(window) = folded.ledger.absorb_stored(&entry, at)? {
-            folded.close_group = journal.group_of(at.position.0)?;
             folded.windows.push(window);
         }
     }
@@ -116,17 +112,17 @@ pub(crate) fn entries<M: Medium>(
     })
 }
 
-/// How the node of every run decides.
-pub(crate) fn ledger_config() -> LedgerConfig {
+/// How the node of a seed's run decides.
+pub(crate) fn ledger_config(seed: u64) -> LedgerConfig {
     LedgerConfig {
         scope: chain_scope(),
         registrar_key_hash: key_hash(&registrar()),
-        genesis_time: Millis::from_unix_ms(BEGIN_UNIX_MS - 1_000),
+        genesis_time: genesis_time(),
         limits: WindowLimits::default(),
         cadence: Cadence::fixed(WINDOW_MS),
         released_frames_max: 1_000,
-        clock_skew_ms_max: 60_000,
+        clock_skew_ms_max: CLOCK_SKEW_MS_MAX,
         seal: EnrolmentSeal::new(&[9; 32]),
-        bodies: bodies(),
+        bodies: bodies_of(seed),
     }
 }

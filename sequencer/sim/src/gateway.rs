@@ -5,11 +5,13 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use client::{Connection, ConnectionConfig, ConnectionError, StreamError};
+use client::{
+    Connection, ConnectionConfig, ConnectionError, Identity, IdentityError, Renewal, StreamError,
+};
 use model::with_causes;
 use thiserror::Error;
 use wire::{Descriptor, Lane, Period, SignedReceipt};
@@ -26,6 +28,9 @@ use crate::trace::Trace;
 /// After how long somebody who could not connect tries again.
 const AGAIN: Duration = Duration::from_millis(300);
 
+/// How often it looks whether its certificate is to be renewed.
+const RENEW_EVERY: Duration = Duration::from_millis(400);
+
 /// The place of a gateway: what outlives each of its runs.
 pub(crate) struct GatewaySite {
     pub(crate) machine: Arc<HostMachine>,
@@ -35,6 +40,8 @@ pub(crate) struct GatewaySite {
     pub(crate) trace: Arc<Mutex<Trace>>,
     /// Where its client keeps what has no receipt.
     pub(crate) folder: PathBuf,
+    /// Where its identity stands, if it renews its certificate by itself.
+    pub(crate) identity: Option<PathBuf>,
     pub(crate) clock: SimulatedClock,
     /// Between two frames.
     pub(crate) pace: Duration,
@@ -56,6 +63,10 @@ pub(crate) struct Orders {
     pub(crate) finish: AtomicBool,
     /// Everything has a receipt.
     pub(crate) finished: AtomicBool,
+    /// Its certificate is renewed, and shown.
+    pub(crate) renewed: AtomicBool,
+    /// Connections after the first, of its last session.
+    pub(crate) reconnects: AtomicU64,
     /// Most bytes without a receipt that its client held in memory.
     pub(crate) held_bytes: AtomicUsize,
 }
@@ -69,6 +80,8 @@ enum Ended {
     Stream(#[from] StreamError),
     #[error(transparent)]
     Cast(#[from] CastError),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
 }
 
 impl GatewaySite {
@@ -83,6 +96,12 @@ impl GatewaySite {
 
     fn gateway(&self) -> &Gateway {
         &self.cast.gateways[self.number]
+    }
+
+    /// Whether its certificate is to be renewed and is not yet.
+    pub(crate) fn is_due(&self) -> bool {
+        let renews = self.identity.is_some() && self.gateway().renew_at_ms.is_some();
+        renews && !self.orders.renewed.load(Ordering::SeqCst)
     }
 
     /// One run, until it is done or the host is crashed.
@@ -101,6 +120,21 @@ impl GatewaySite {
     /// From a connection to its end; `Ok` once everything has a receipt.
     async fn session(self: Arc<Self>) -> Result<(), Ended> {
         let connection = Connection::connect(self.clone().config()?).await?;
+        // What the patient took away may be given again: the same frames are sent then.
+        while let Err(ended) = self.stream(&connection).await {
+            if !matches!(ended, Ended::Stream(StreamError::Stopped { .. })) {
+                return Err(ended);
+            }
+            self.say(with_causes(&ended));
+            tokio::time::sleep(AGAIN).await;
+        }
+        connection.close().await;
+        self.orders.finished.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Streams what the device gives, until everything has a receipt.
+    async fn stream(&self, connection: &Connection) -> Result<(), Ended> {
         let key = self.gateway().stream();
         let epoch = connection.epoch(&key)?;
         let period = Period::new(source::PERIOD_MS * 1_000_000, 1).ok();
@@ -126,23 +160,31 @@ impl GatewaySite {
             held.fetch_max(connection.held_bytes(), Ordering::SeqCst);
             tokio::time::sleep(self.pace).await;
         }
+        while self.is_due() {
+            tokio::time::sleep(self.pace).await;
+        }
         stream.flush().await?;
         let counts = connection.counts();
+        self.orders.reconnects.store(counts.reconnects, Ordering::SeqCst);
         self.say(format!(
             "done: {} reconnects, {} frames had a receipt",
             counts.reconnects, counts.frames_receipted
         ));
-        drop(stream);
-        connection.close().await;
-        self.orders.finished.store(true, Ordering::SeqCst);
         Ok(())
     }
 
-    fn config(self: Arc<Self>) -> Result<ConnectionConfig, CastError> {
-        let identity = self.cast.identity(self.gateway())?;
+    fn config(self: Arc<Self>) -> Result<ConnectionConfig, Ended> {
+        let identity = match &self.identity {
+            Some(folder) => Identity::load(folder)?,
+            None => self.cast.identity(self.gateway())?,
+        };
         let address = SocketAddr::new(turmoil::lookup(NODE), PORT);
         let mut config = ConnectionConfig::new(address, SERVER_NAME, identity, deployment());
         config.state = Some(self.folder.clone());
+        config.identity_folder = self.identity.clone();
+        config.renew_every = self.identity.as_ref().map(|_| RENEW_EVERY);
+        let renewing = Arc::clone(&self);
+        config.on_renewal = Some(Arc::new(move |step: &Renewal| renewing.renewal(step)));
         config.clock = Arc::new(self.clock);
         config.machine = self.machine.clone();
         let (promises, number) = (Arc::clone(&self.promises), self.number);
@@ -156,5 +198,16 @@ impl GatewaySite {
             lock(&trace).say(format!("{name}: receipt to {last}, group {group}"));
         }));
         Ok(config)
+    }
+
+    fn renewal(&self, step: &Renewal) {
+        match step {
+            Renewal::Asked { .. } => self.say("waits for its next certificate"),
+            Renewal::Renewed { .. } => {
+                self.orders.renewed.store(true, Ordering::SeqCst);
+                self.say("shows its next certificate");
+            }
+            Renewal::Failed(why) => self.say(with_causes(why)),
+        }
     }
 }

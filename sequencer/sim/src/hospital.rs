@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use files::Audience;
-use journal::fault::{Cut, FaultMedium};
+use journal::fault::FaultMedium;
 use model::with_causes;
 use rand::Rng;
+use sequencer::folder::snapshots::fault::{Disks, FaultySnapshots};
 use sequencer::stages::ingest::{IngestConfig, Observe, Observed};
 use sequencer::stages::rows::{Evaluate, NotProvable, OperationRow};
 use serde::Serialize;
@@ -21,18 +22,23 @@ use crate::clock::SimulatedClock;
 use crate::dice;
 use crate::fold::WINDOW_MS;
 use crate::gateway::{GatewaySite, Orders};
+use crate::load::{self, Facts};
 use crate::network::HostMachine;
-use crate::node::{self, NODE, NodeSite, PORT, SiteParts};
+use crate::node::{NODE, NodeSite, PORT, SiteParts};
+use crate::options::Why;
 use crate::promises::Promises;
-use crate::run::{Why, spool_folder};
+use crate::run::spool_folder;
 use crate::scenario::{Event, Scenario};
 use crate::trace::{Trace, Traffic};
+
+/// Entries between two snapshots: that of a node's defaults.
+const SNAPSHOT_EVERY: u64 = 250_000;
 
 /// A tick of the network, milliseconds.
 const TICK_MS: u64 = 1;
 
 /// What a play showed. Seconds and milliseconds are those of the simulation.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     /// Name and version of the format.
     pub schema: &'static str,
@@ -46,8 +52,8 @@ pub struct Report {
     pub receipts: u64,
     /// Windows that closed.
     pub windows: u64,
-    /// From a frame's measuring to its receipt.
-    pub delay: Delays,
+    /// Latencies and rates, as of a load run: from a frame's measuring to its receipt.
+    pub load: loadgen::Report,
     /// After the last event, until everything had a receipt, milliseconds.
     pub well_after_ms: u64,
     /// Most of each at any time.
@@ -56,17 +62,6 @@ pub struct Report {
     pub series: Vec<Second>,
     /// What was expected and is not so.
     pub missed: Vec<String>,
-}
-
-/// Delays, milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Delays {
-    /// Half are shorter.
-    pub p50_ms: u64,
-    /// 99 of 100 are shorter.
-    pub p99_ms: u64,
-    /// The longest.
-    pub max_ms: u64,
 }
 
 /// The most of each that was seen.
@@ -187,11 +182,14 @@ impl<'a> Play<'a> {
         let node = Arc::new(NodeSite::new(SiteParts {
             seed,
             machine: HostMachine::new(seed, NODE, PORT, &traffic),
-            medium: FaultMedium::default(),
+            disks: Disks::of(FaultMedium::default(), FaultySnapshots::default()),
+            snapshot_every: SNAPSHOT_EVERY,
+            chain: None,
+            issues: false,
             cast: cast.clone(),
             promises: promises.clone(),
             trace: trace.clone(),
-            folder: folder.path().join("server"),
+            folder: folder.path().join("node"),
             limits,
             observe: counted.clone(),
             rows: Arc::new(TwinAlone),
@@ -292,14 +290,23 @@ impl<'a> Play<'a> {
     }
 
     fn end(&self) -> Result<Held, Why> {
-        let left = self.node.medium().after_power_cut(Cut::Drop, self.scenario.seed);
-        let (log, _) = node::open(left, self.scenario.seed, u64::MAX)
-            .map_err(|error| Violation::NotOpened(with_causes(&error)))?;
-        Ok(Ending { cast: &self.node.cast, promises: &self.node.promises }.check(&log)?)
+        let NodeSite { cast, promises, config, .. } = &*self.node;
+        let log = self.node.log_after_power_cut();
+        let log = log.map_err(|error| Violation::NotOpened(with_causes(&error)))?;
+        Ok(Ending { cast, promises, config }.check(&log)?.counted)
     }
 
     fn report(self, held: Held, well_after_ms: u64) -> Report {
-        let Play { scenario, node, counted, mut most, series, .. } = self;
+        let Play { scenario, node, gateways, counted, mut most, series, .. } = self;
+        let reconnects = |one: &Arc<GatewaySite>| one.orders.reconnects.load(Ordering::SeqCst);
+        let facts = Facts {
+            begun_ms: node.seen().ready_at_ms.unwrap_or(0),
+            gateways: scenario.gateways,
+            frames_sent: node.promises.frames(),
+            receipts: held.receipts,
+            reconnects: gateways.iter().map(reconnects).sum(),
+        };
+        let load = load::report(&node.promises.acknowledged(), facts);
         most.handshakes = counted.handshakes_most.load(Ordering::SeqCst).max(0) as u64;
         most.waiting_items = node.seen().waiting as u64;
         most.turned_away = counted.turned_away.load(Ordering::SeqCst);
@@ -315,26 +322,19 @@ impl<'a> Play<'a> {
         let say =
             |(what, at_most, found)| format!("expected at most {at_most} {what}, found {found}");
         Report {
-            schema: "vitals-simulated-scenario-1",
+            schema: "vitals-simulated-scenario-2",
             scenario: scenario.name,
             gateways: scenario.gateways,
             frames: held.frames,
             receipts: held.receipts,
             windows: held.windows,
-            delay: delays(node.promises.delays_ms()),
+            load,
             well_after_ms,
             most,
             series,
             missed: missed.map(say).collect(),
         }
     }
-}
-
-fn delays(mut all: Vec<u64>) -> Delays {
-    all.sort_unstable();
-    let at = |percent: usize| all.get(all.len() * percent / 100).or(all.last()).copied();
-    let (p50_ms, p99_ms) = (at(50).unwrap_or(0), at(99).unwrap_or(0));
-    Delays { p50_ms, p99_ms, max_ms: all.last().copied().unwrap_or(0) }
 }
 
 /// The most that this program ever had, as Linux says it.
@@ -426,6 +426,7 @@ impl World<'_> {
                 promises: self.node.promises.clone(),
                 trace: self.node.trace.clone(),
                 folder: self.folder.join(format!("gateway-{number}")),
+                identity: None,
                 clock: SimulatedClock::default(),
                 pace: Duration::from_secs(self.scenario.frame_every_s),
                 begin: Duration::from_millis(dice.gen_range(0..begin_ms)),
@@ -441,13 +442,6 @@ impl World<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn delays_are_those_of_the_sorted_list() {
-        let delays = delays((1..=200).rev().collect());
-        assert_eq!((delays.p50_ms, delays.p99_ms, delays.max_ms), (101, 199, 200));
-        assert_eq!(super::delays(vec![]), Delays::default());
-    }
 
     #[test]
     fn events_begin_and_end_in_their_time() {

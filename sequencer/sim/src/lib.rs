@@ -3,7 +3,7 @@
 //! ```text
 //!   gateway-0 [client, spool] --\                        /-- journal on a hostile medium
 //!   gateway-1 [client, spool] ---> turmoil: loss, delay ---> [ingest, ledger, writer, receipts]
-//!   gateway-2 [client, spool] --/   partition, crash     \-- promises, kept outside of all
+//!   wallet-0  [client] ---------/   partition, crash     \-- snapshots, batches, base chain
 //! ```
 //! The real client and the real stages run, over real QUIC, on a clock and a network that a seed
 //! decides: the same seed gives the same run, to the last datagram. When the faults of a seed are
@@ -19,7 +19,9 @@
 //! }
 //! ```
 
+mod batches;
 mod cast;
+mod chain;
 mod check;
 mod clock;
 mod dice;
@@ -27,18 +29,27 @@ mod faults;
 mod fold;
 mod gateway;
 mod hospital;
+mod keys;
+mod load;
 mod lock;
 mod network;
 mod node;
+mod options;
+mod planted;
 mod promises;
 mod run;
 mod scenario;
 mod source;
+mod stub;
 mod trace;
+mod wallet;
 
 pub use cast::CastError;
+pub use chain::ChainError;
 pub use check::{Held, Violation};
 pub use fold::FoldError;
-pub use hospital::{Delays, Most, Report, Second, play};
-pub use run::{Failed, Options, Outcome, Planted, Why, run};
+pub use hospital::{Most, Report, Second, play};
+pub use options::{Datagrams, Failed, Options, Outcome, Planted, Why};
+pub use promises::Holder;
+pub use run::run;
 pub use scenario::{Event, Expected, Given, HOSPITAL, Scenario, ScenarioError, Ways};

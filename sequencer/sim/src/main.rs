@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use clap::{Parser, Subcommand};
 use files::Audience;
+use loadgen::html::{Origin, page};
 use model::with_causes;
-use sim::{HOSPITAL, Options, Planted, Report, Scenario, play, run};
+use sim::{Datagrams, HOSPITAL, Options, Planted, Report, Scenario, play, run};
 
 /// Longest scenario that is read, bytes.
 const SCENARIO_BYTES_MAX: u64 = 1 << 20;
@@ -44,6 +45,9 @@ struct Seeds {
     /// Prints what happened in each run, line by line.
     #[arg(long)]
     trace: bool,
+    /// With --trace: also each datagram, to see where two runs part.
+    #[arg(long, requires = "trace")]
+    datagrams: bool,
     /// Has the node's disk say that it synced what it did not: the runs must fail.
     #[arg(long)]
     lying_disk: bool,
@@ -58,6 +62,9 @@ enum Command {
         /// One object instead of lines.
         #[arg(long)]
         json: bool,
+        /// Writes latency and throughput as one HTML file with charts, as of a load run.
+        #[arg(long)]
+        html: Option<PathBuf>,
     },
 }
 
@@ -65,7 +72,7 @@ fn main() -> anyhow::Result<ExitCode> {
     files::close_to_others();
     let arguments = Arguments::parse();
     match arguments.command {
-        Some(Command::Play { file, json }) => play_file(file, json),
+        Some(Command::Play { file, json, html }) => play_file(file, json, html),
         None => run_seeds(&arguments.seeds),
     }
 }
@@ -76,10 +83,11 @@ fn run_seeds(asked: &Seeds) -> anyhow::Result<ExitCode> {
         None => asked.first..asked.first.saturating_add(asked.seeds),
     };
     let planted = if asked.lying_disk { Planted::LyingDisk } else { Planted::Nothing };
+    let datagrams = if asked.datagrams { Datagrams::Listed } else { Datagrams::Hashed };
     let (begun, mut out) = (Instant::now(), std::io::stdout().lock());
     let (mut went_well, mut failed) = (0, Vec::new());
     for seed in seeds {
-        let options = Options { seed, gateways: usize::from(asked.gateways), planted };
+        let options = Options { seed, gateways: usize::from(asked.gateways), planted, datagrams };
         let (trace, said) = match run(&options) {
             Ok(outcome) => {
                 went_well += 1;
@@ -103,11 +111,17 @@ fn run_seeds(asked: &Seeds) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-fn play_file(file: Option<PathBuf>, json: bool) -> anyhow::Result<ExitCode> {
+fn play_file(file: Option<PathBuf>, json: bool, html: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let read = |path: PathBuf| files::read(&path, SCENARIO_BYTES_MAX, Audience::Public);
     let text = file.map(read).transpose()?.map(String::from_utf8).transpose()?;
     let scenario = Scenario::parse(text.as_deref().unwrap_or(HOSPITAL))?;
     let report = play(&scenario)?;
+    if let Some(to) = html {
+        let versions = format!("sim {}, simulated time", env!("CARGO_PKG_VERSION"));
+        let origin = Origin::of_this_program("none: a simulation".to_owned());
+        let page = page(&report.load, &Origin { versions, ..origin });
+        files::replace(&to, &[page.as_bytes()], Audience::Owner)?;
+    }
     let mut out = std::io::stdout().lock();
     match json {
         true => writeln!(out, "{}", serde_json::to_string(&report)?)?,
@@ -118,13 +132,18 @@ fn play_file(file: Option<PathBuf>, json: bool) -> anyhow::Result<ExitCode> {
 }
 
 fn write_report(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
-    let Report { scenario, gateways, frames, receipts, windows, delay, most, .. } = report;
+    let Report { scenario, gateways, frames, receipts, windows, load, most, .. } = report;
+    let ms = |us: u64| us / 1_000;
     writeln!(out, "{scenario}: {gateways} gateways, {frames} frames, {receipts} receipts")?;
     writeln!(out, "windows       {windows} closed, each can be proven")?;
     writeln!(
         out,
-        "receipt after p50 {} ms, p99 {} ms, most {} ms",
-        delay.p50_ms, delay.p99_ms, delay.max_ms
+        "receipt after p50 {} ms, p99 {} ms, most {} ms; {:.0} readings a second over {:.0} s",
+        ms(load.latency.p50_us),
+        ms(load.latency.p99_us),
+        ms(load.latency.max_us),
+        load.readings_acknowledged as f64 / load.seconds.max(1.0),
+        load.seconds
     )?;
     writeln!(out, "well          {} ms after the last event", report.well_after_ms)?;
     writeln!(

@@ -1,6 +1,6 @@
-//! The node in a simulated host: journal, ledger, receipts and ingest, as a program runs them, with
-//! one order for all that happens. Its writer, its signer and the evaluation of rows have no
-//! threads here; proving and settling are not simulated.
+//! The node in a simulated host: journal, ledger, snapshots, receipts, ingest, batches and settler,
+//! as a program runs them, with one order for all that happens. Its writer, its signer, its
+//! snapshots and the evaluation of rows have no threads here, and its proofs are a stub's.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -11,30 +11,40 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use journal::fault::FaultMedium;
-use journal::{Genesis, Log, OpenError, Salts, SteppedWriter, WriterConfig};
-use model::{Clock, with_causes};
+use files::Audience;
+use journal::fault::{Cut, FaultMedium};
+use journal::{Genesis, Log, OpenError, Reader, Salts, SteppedWriter, WriterConfig};
+use model::{Clock, Digest, Millis, with_causes};
 use rand::RngCore;
 use sequencer::folder::authority::{AuthorityError, ServerTls};
+use sequencer::folder::request::KeyKinds;
 use sequencer::folder::secrets::Secret;
+use sequencer::folder::snapshots::fault::Disks;
+use sequencer::folder::store::{Store, StoreError};
 use sequencer::guard::{Failures, Guard};
 use sequencer::metrics::Metrics;
+use sequencer::node::recover::RecoverError;
+use sequencer::node::stepped::{self, SteppedError, SteppedParts, SteppedSnapshots, SteppedStart};
 use sequencer::stages::deliver::{DeliverConfig, NodeDelivery, ReceiptHub};
 use sequencer::stages::ingest::{
-    Admit, AdmitError, IngestConfig, IngestError, IngestServer, Listen, Observe, RateConfig,
-    RegistryDesk, Renewals, ResetKey, Services,
+    Admit, AdmitError, IngestConfig, IngestError, IngestServer, Issued, Listen, Observe,
+    RateConfig, RegistryDesk, Renewals, ResetKey, Services,
 };
-use sequencer::stages::ledger::{Answer, Item, LedgerAdmission, LedgerView};
+use sequencer::stages::ledger::{Answer, Item, LedgerAdmission, LedgerConfig, LedgerView};
 use sequencer::stages::rows::{AdmissionConfig, Evaluate, RowPool};
+use statement::operation::SignedOperation;
 use thiserror::Error;
-use tokio::sync::oneshot;
-use wire::{Holder, Role, SignedOperation};
+use tokio::sync::{Notify, oneshot};
+use wire::{DecodeError, Entry, Holder, Role};
 
-use crate::cast::{Cast, CastError, chain_scope, receipt_key};
+use crate::batches::{Batching, settle_batches};
+use crate::cast::{Cast, CastError};
+use crate::chain::ChainSite;
 use crate::check::{self, Violation};
 use crate::clock::{SimulatedClock, elapsed_ms};
 use crate::dice;
-use crate::fold::{FoldError, Folded, LOG_ID, bodies, fold, ledger_config};
+use crate::fold::{CLOCK_SKEW_MS_MAX, LOG_ID, entries, ledger_config};
+use crate::keys::{chain_scope, receipt_key};
 use crate::lock::lock;
 use crate::network::HostMachine;
 use crate::promises::Promises;
@@ -56,6 +66,15 @@ const LOOK: Duration = Duration::from_millis(1);
 /// How often a window is asked to close if it is due.
 const CLOSE_EVERY: Duration = Duration::from_millis(100);
 
+/// How often it is looked whether a state waits to become a snapshot.
+const SNAPSHOT_LOOK: Duration = Duration::from_millis(100);
+
+/// How often the operator looks who asks for a certificate.
+const ISSUE_EVERY: Duration = Duration::from_millis(300);
+
+/// The folder of what the node shows and whom it trusts.
+const SERVER: &str = "server";
+
 /// Items of the setup that wait at once.
 const FILL_ITEMS: usize = 512;
 
@@ -65,9 +84,15 @@ pub(crate) enum StartError {
     /// Its journal is not opened.
     #[error("the journal cannot be opened")]
     Open(#[from] OpenError),
-    /// Its journal makes no state.
+    /// Its journal and snapshots make no state.
     #[error("the journal makes no state")]
-    Fold(#[from] FoldError),
+    Stepped(#[from] SteppedError),
+    /// Its journal alone makes no state.
+    #[error("the journal makes no state from its first entry on")]
+    Recover(#[from] RecoverError),
+    /// Its store.
+    #[error("the store cannot be opened")]
+    Store(#[from] StoreError),
     /// Its certificate.
     #[error("the certificate cannot be read")]
     Tls(#[from] AuthorityError),
@@ -80,6 +105,9 @@ pub(crate) enum StartError {
     /// The setup.
     #[error("the setup was not taken")]
     Fill(#[from] AdmitError),
+    /// An operation of the setup.
+    #[error("an operation of the setup cannot be made")]
+    Operation(#[from] DecodeError),
     /// A part of the setup.
     #[error("the setup was refused: {0}")]
     Refused(String),
@@ -92,8 +120,21 @@ pub(crate) struct Seen {
     pub(crate) waiting: usize,
     /// Starts.
     pub(crate) starts: u64,
+    /// Starts from a snapshot.
+    pub(crate) from_snapshot: u64,
+    /// Snapshots that were written.
+    pub(crate) snapshots: u64,
     /// When it last lacked nothing of its setup, milliseconds.
     pub(crate) ready_at_ms: Option<u64>,
+}
+
+/// How a patient consented.
+#[derive(Clone, Debug)]
+pub(crate) struct Consented {
+    /// Enrolment and permit.
+    pub(crate) operations: [SignedOperation; 2],
+    /// When each took effect.
+    pub(crate) at: [Millis; 2],
 }
 
 /// The place of the node: what outlives each of its runs.
@@ -106,11 +147,21 @@ pub(crate) struct NodeSite {
     observe: Arc<dyn Observe>,
     rows: Arc<dyn Evaluate>,
     seed: u64,
-    medium: Mutex<FaultMedium>,
-    /// With `server/`, as an operator's folder has it.
+    pub(crate) config: LedgerConfig,
+    disks: Mutex<Disks>,
+    /// That of the last start.
+    journal: Mutex<Option<Reader<FaultMedium>>>,
+    snapshot_every: u64,
+    /// None: windows close, and nothing becomes of them.
+    chain: Option<Arc<ChainSite>>,
+    /// With `server/` and `store/`, as an operator's folder has them.
     folder: PathBuf,
     starts: AtomicU64,
     seen: Mutex<Seen>,
+    /// How each patient consented, in the order of the cast.
+    consented: Mutex<Vec<Consented>>,
+    /// Whether its operator issues the certificates that it is asked for.
+    issues: bool,
     /// What a start found to be wrong.
     violation: Mutex<Option<Violation>>,
     /// Whether a call of the medium fails because the power does.
@@ -123,7 +174,13 @@ pub(crate) struct NodeSite {
 pub(crate) struct SiteParts {
     pub(crate) seed: u64,
     pub(crate) machine: HostMachine,
-    pub(crate) medium: FaultMedium,
+    pub(crate) disks: Disks,
+    /// Entries between two snapshots.
+    pub(crate) snapshot_every: u64,
+    /// Where batches settle, if they do.
+    pub(crate) chain: Option<Arc<ChainSite>>,
+    /// Whether the operator issues certificates that are asked for.
+    pub(crate) issues: bool,
     pub(crate) cast: Arc<Cast>,
     pub(crate) promises: Arc<Promises>,
     pub(crate) trace: Arc<Mutex<Trace>>,
@@ -138,7 +195,8 @@ pub(crate) struct SiteParts {
 impl NodeSite {
     /// A node that was never started.
     pub(crate) fn new(parts: SiteParts) -> Result<NodeSite, CastError> {
-        parts.cast.write_server(&parts.folder)?;
+        files::make_folder(&parts.folder, Audience::Owner)?;
+        parts.cast.write_server(&parts.folder.join(SERVER))?;
         Ok(NodeSite {
             machine: Arc::new(parts.machine),
             cast: parts.cast,
@@ -148,10 +206,16 @@ impl NodeSite {
             observe: parts.observe,
             rows: parts.rows,
             seed: parts.seed,
-            medium: Mutex::new(parts.medium),
+            config: ledger_config(parts.seed),
+            disks: Mutex::new(parts.disks),
+            journal: Mutex::default(),
+            snapshot_every: parts.snapshot_every,
+            chain: parts.chain,
             folder: parts.folder,
             starts: AtomicU64::new(0),
             seen: Mutex::default(),
+            consented: Mutex::default(),
+            issues: parts.issues,
             violation: Mutex::default(),
             power_fails: AtomicBool::new(false),
             failed: AtomicBool::new(false),
@@ -159,20 +223,29 @@ impl NodeSite {
     }
 
     /// What it writes to now.
-    pub(crate) fn medium(&self) -> FaultMedium {
-        lock(&self.medium).clone()
+    pub(crate) fn disks(&self) -> Disks {
+        lock(&self.disks).clone()
     }
 
-    /// Another medium from the next start on.
-    pub(crate) fn replace_medium(&self, medium: FaultMedium) {
-        *lock(&self.medium) = medium;
+    /// Other disks from the next start on.
+    pub(crate) fn replace_disks(&self, disks: Disks) {
+        *lock(&self.disks) = disks;
         self.power_fails.store(false, Ordering::SeqCst);
     }
 
-    /// The `call`-th call of the medium from now on is the last one before the power is gone.
+    /// The `call`-th call of its disks from now on is the last one before the power is gone.
     pub(crate) fn cut_power_at(&self, call: u64) {
         self.power_fails.store(true, Ordering::SeqCst);
-        self.medium().power_off_at(call);
+        self.disks().power.off_at(call);
+    }
+
+    /// The journal as it is behind a power cut that leaves nothing but what was synced.
+    ///
+    /// # Errors
+    /// [`OpenError`] if it is not served.
+    pub(crate) fn log_after_power_cut(&self) -> Result<Log<FaultMedium>, OpenError> {
+        let left = self.disks().after_power_cut(Cut::Drop, self.seed);
+        Ok(open(left.journal, self.seed, u64::MAX)?.0)
     }
 
     /// Whether the writer has ended, since the last start.
@@ -183,6 +256,21 @@ impl NodeSite {
     /// The most of each that was seen.
     pub(crate) fn seen(&self) -> Seen {
         *lock(&self.seen)
+    }
+
+    /// How a patient consented, once it has.
+    pub(crate) fn consented(&self, number: usize) -> Option<Consented> {
+        lock(&self.consented).get(number).cloned()
+    }
+
+    /// When the operation with this digest took effect, if it stands in the journal: what a wallet
+    /// that got no answer reads in its patient's log.
+    pub(crate) fn took_effect(&self, digest: Digest) -> Option<Millis> {
+        let journal = lock(&self.journal).clone()?;
+        let found = entries(&journal).filter_map(Result::ok).find(|placed| {
+            matches!(&placed.entry, Entry::Operation { operation, .. } if operation.digest() == digest)
+        });
+        found.map(|placed| placed.at.time)
     }
 
     /// What a start found to be wrong, if one did.
@@ -219,9 +307,18 @@ impl NodeSite {
 
     async fn serve(self: Arc<Self>) -> Result<Infallible, Stopped> {
         let started = self.start()?;
-        let Started { mut writer, admit, _server, _windows } = started;
-        let ticking = tokio::spawn(close_windows(admit.clone()));
-        let filling = tokio::spawn(self.clone().fill(admit.clone()));
+        let Started { mut writer, admit, snapshots, batching, desk, _server } = started;
+        let mut tasks = vec![
+            tokio::spawn(close_windows(admit.clone())),
+            tokio::spawn(self.clone().fill(admit.clone())),
+            tokio::spawn(self.clone().write_snapshots(snapshots)),
+            tokio::spawn(self.clone().issue_certificates(desk)),
+        ];
+        if let Some(batching) = batching {
+            let (chain, store) = (batching.chain.clone(), batching.store.clone());
+            tasks.push(tokio::spawn(self.clone().settle(chain, store, batching.wake.clone())));
+            tasks.push(tokio::spawn(self.clone().make_batches(batching)));
+        }
         let stopped = loop {
             tokio::time::sleep(LOOK).await;
             let waiting = admit.waiting();
@@ -238,17 +335,18 @@ impl NodeSite {
                 break Stopped::Writer(failure);
             }
         };
-        ticking.abort();
-        filling.abort();
+        tasks.iter().for_each(tokio::task::JoinHandle::abort);
         // Held until the host is crashed: a program that ends takes a moment.
         self.failed.store(true, Ordering::SeqCst);
         Err(stopped)
     }
 
-    fn start(&self) -> Result<Started, Stopped> {
+    fn start(&self) -> Result<Started, StartError> {
         let number = self.starts.fetch_add(1, Ordering::SeqCst) + 1;
         lock(&self.seen).starts = number;
-        let (log, recovery) = open(self.medium(), self.seed, number).map_err(StartError::from)?;
+        let disks = self.disks();
+        let (log, recovery) = open(disks.journal.clone(), self.seed, number)?;
+        *lock(&self.journal) = Some(log.reader());
         let head = log.head();
         self.say(format!(
             "node: start {number}, {} groups, position {}, {} bytes cut",
@@ -257,33 +355,121 @@ impl NodeSite {
         if let Err(violation) = check::check_promises(&log.reader(), &self.promises.all()) {
             lock(&self.violation).get_or_insert(violation);
         }
-        let Folded { ledger, close_group, .. } = fold(&log).map_err(StartError::from)?;
+        let store = Arc::new(Store::open(&self.folder.join("store"))?);
+        let metrics = Metrics::new();
         let deliver = DeliverConfig::default();
+        let started = stepped::start(SteppedParts {
+            log: &log,
+            config: &self.config,
+            snapshots: Arc::new(disks.snapshots.clone()),
+            store: &store,
+            every_entries: self.snapshot_every,
+            windows_max: deliver.windows_max,
+            metrics: &metrics,
+        })?;
+        self.check_state(&log, &started)?;
+        let SteppedStart { ledger, close_group, last, snapshots, windows, .. } = started;
         let hub = ReceiptHub::new(receipt_key(), chain_scope(), log.reader(), &deliver);
-        let hub = hub.with_bodies(bodies());
-        let (delivery, windows) = NodeDelivery::by_writer(hub.clone(), &deliver);
+        let hub = hub.with_bodies(self.config.bodies.clone());
+        let (delivery, live) = NodeDelivery::by_writer(hub.clone(), &deliver);
+        let windows = windows.followed_by(live, delivery.left_out());
+        let (journal, operations) = (log.reader(), *ledger.operation_scope());
+        let wake = Arc::new(Notify::new());
+        let batching = |chain: &Arc<ChainSite>| {
+            let chain = Arc::clone(chain);
+            Batching { windows, journal, store, chain, last, operations, wake }
+        };
+        let batching = self.chain.as_ref().map(batching);
         let admission = LedgerAdmission::new(ledger, delivery, close_group);
+        let admission = admission.kept_by(Some(snapshots.keeper()));
         let view = admission.view();
+        let writer = self.writer(log, admission);
+        let rows = RowPool::by_caller(&AdmissionConfig::default(), self.rows.clone(), metrics);
+        let admit = Admit::new(writer.submitter(), rows).held_by(hub.hold().clone());
+        let services = self.services(&admit, view, hub);
+        let desk = (services.renewals.clone(), services.view.clone());
+        let server = self.listen(services)?;
+        Ok(Started { writer, admit, snapshots, batching, desk, _server: server })
+    }
+
+    fn writer(&self, log: Log<FaultMedium>, admission: Admission) -> Writer {
         let limits = WriterConfig {
             queue_items_max: NonZeroUsize::new(QUEUE_ITEMS_MAX).expect("not zero"),
             reserved_items: self.limits.reserved_items,
         };
         let clock = SimulatedClock::default();
-        let writer = SteppedWriter::new(log, admission, move || clock.now().get(), limits);
-        let rows =
-            RowPool::by_caller(&AdmissionConfig::default(), self.rows.clone(), Metrics::new());
-        let admit = Admit::new(writer.submitter(), rows).held_by(hub.hold().clone());
-        let services = self.services(&admit, view, hub);
+        SteppedWriter::new(log, admission, move || clock.now().get(), limits)
+    }
+
+    fn listen(&self, services: Services) -> Result<IngestServer, StartError> {
         let listen = Listen {
             // The real socket beside the simulated one: any port does.
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            tls: ServerTls::load(&self.folder).map_err(StartError::from)?,
+            tls: ServerTls::load(&self.folder.join(SERVER))?,
             resets: ResetKey::new(Secret::new([11; 32])),
         };
-        let server =
-            IngestServer::start(listen, self.limits.clone(), RateConfig::default(), services);
-        let server = server.map_err(StartError::from)?;
-        Ok(Started { writer, admit, _server: server, _windows: windows })
+        let (limits, rates) = (self.limits.clone(), RateConfig::default());
+        Ok(IngestServer::start(listen, limits, rates, services)?)
+    }
+
+    /// A start from a snapshot comes to the state that the journal makes from its first entry on.
+    fn check_state(
+        &self,
+        log: &Log<FaultMedium>,
+        started: &SteppedStart<FaultMedium>,
+    ) -> Result<(), StartError> {
+        let from = started.from;
+        if from == 0 {
+            self.say("node: from the first entry");
+            return Ok(());
+        }
+        self.say(format!("node: from the snapshot at position {from}"));
+        lock(&self.seen).from_snapshot += 1;
+        if started.ledger.freeze().to_bytes() != stepped::state_of(log, &self.config)? {
+            lock(&self.violation).get_or_insert(Violation::OtherState { from });
+        }
+        Ok(())
+    }
+
+    async fn write_snapshots(self: Arc<Self>, mut snapshots: SteppedSnapshots) {
+        loop {
+            // A state is written while the node goes on, as on a thread of its own.
+            tokio::time::sleep(SNAPSHOT_LOOK + self.machine.disk()).await;
+            if snapshots.step() {
+                lock(&self.seen).snapshots += 1;
+                self.say("node: a state is written");
+            }
+        }
+    }
+
+    /// The operator, who has the authority's key.
+    async fn issue_certificates(self: Arc<Self>, (renewals, view): (Arc<Renewals>, LedgerView)) {
+        while self.issues {
+            tokio::time::sleep(ISSUE_EVERY).await;
+            let now = SimulatedClock::default().now();
+            for waiting in renewals.waiting(&view, now) {
+                let der = match self.cast.renew(&waiting.name, &waiting.request) {
+                    Ok(der) => der.into(),
+                    Err(error) => {
+                        self.say(format!("operator: {}", with_causes(&error)));
+                        continue;
+                    }
+                };
+                let issued = renewals.issue(waiting.role, &waiting.name, Issued { der, at: now });
+                let said = issued.map_or_else(|error| with_causes(&error), |()| "issued".into());
+                self.say(format!("operator: {}: {said}", waiting.name));
+            }
+        }
+    }
+
+    async fn make_batches(self: Arc<Self>, batching: Batching) {
+        let error = batching.run().await;
+        self.say(format!("node: no batch any more: {}", with_causes(&error)));
+    }
+
+    async fn settle(self: Arc<Self>, chain: Arc<ChainSite>, store: Arc<Store>, wake: Arc<Notify>) {
+        let why = settle_batches(chain, store, wake).await;
+        self.say(format!("node: settles no more: {why}"));
     }
 
     fn services(&self, admit: &Admit, view: LedgerView, hub: ReceiptHub) -> Services {
@@ -291,13 +477,13 @@ impl NodeSite {
             admit: admit.clone(),
             view: view.clone(),
             desk: RegistryDesk::new(admit.clone(), view),
-            renewals: Arc::new(Renewals::new(&self.limits)),
+            renewals: Arc::new(Renewals::new(&self.limits).taking(KeyKinds::Ed25519Too)),
             hub,
             clock: Arc::new(SimulatedClock::default()),
             machine: self.machine.clone(),
             guard: Guard::new(Failures::new()),
             observe: self.observe.clone(),
-            ahead_ms_max: ledger_config().clock_skew_ms_max,
+            ahead_ms_max: CLOCK_SKEW_MS_MAX,
         }
     }
 
@@ -318,26 +504,41 @@ impl NodeSite {
         let (now, requester) =
             (SimulatedClock::default().now(), Holder::new(Role::Operator, "sim"));
         let consents = self.cast.gateways.iter().map(|one| self.cast.consent(one, now));
-        let consents = consents.collect::<Result<Vec<_>, CastError>>()?;
+        let consents: Vec<_> = consents.collect();
+        let item = |signed: &SignedOperation| {
+            let operation = wire::SignedOperation::new(signed.to_bytes().to_vec())?;
+            Ok(Item::Operation { requester, operation })
+        };
+        let [mut enrolled, mut permitted] = [Vec::new(), Vec::new()];
         // Nobody permits anything before they are enrolled.
-        for step in 0..2 {
-            let item = |signed: &[SignedOperation; 2]| Item::Operation {
-                requester,
-                operation: signed[step].clone(),
-            };
-            submit_all(admit, consents.iter().map(item).collect()).await?;
+        for (step, at) in [(0, &mut enrolled), (1, &mut permitted)] {
+            let items = consents.iter().map(|signed| item(&signed[step]));
+            let items = items.collect::<Result<_, DecodeError>>()?;
+            *at = submit_all(admit, items).await?;
         }
+        let times = enrolled.into_iter().zip(permitted);
+        let consented =
+            consents.into_iter().zip(times).map(|(operations, (enrolled, permitted))| Consented {
+                operations,
+                at: [enrolled, permitted],
+            });
+        *lock(&self.consented) = consented.collect();
         Ok(())
     }
 }
 
+type Admission = LedgerAdmission<NodeDelivery>;
+type Writer = SteppedWriter<FaultMedium, Admission>;
+
 /// A node that runs.
 struct Started {
-    writer: SteppedWriter<FaultMedium, LedgerAdmission<NodeDelivery>>,
+    writer: Writer,
     admit: Admit,
+    snapshots: SteppedSnapshots,
+    batching: Option<Batching>,
+    /// Where the operator finds who asks for a certificate.
+    desk: (Arc<Renewals>, LedgerView),
     _server: IngestServer,
-    /// Of nobody: windows are read from the journal when the run is over.
-    _windows: tokio::sync::mpsc::Receiver<sequencer::window::ClosedWindow>,
 }
 
 /// Why a run of the node ended.
@@ -374,30 +575,31 @@ async fn close_windows(admit: Admit) {
     }
 }
 
-/// Submits items, some at once, and waits until all are durable.
-async fn submit_all(admit: &Admit, items: Vec<Item>) -> Result<(), StartError> {
-    let mut waiting = Vec::new();
+/// Submits items, some at once, and waits until all are durable; when each operation took effect.
+async fn submit_all(admit: &Admit, items: Vec<Item>) -> Result<Vec<Millis>, StartError> {
+    let (mut waiting, mut times) = (Vec::new(), Vec::new());
     for item in items {
         let (told, answer) = oneshot::channel();
         // Nobody waits any more where the node was crashed.
         admit.submit_with(item, move |answer| drop(told.send(answer)))?;
         waiting.push(answer);
         if waiting.len() >= FILL_ITEMS {
-            settle(waiting.drain(..)).await?;
+            await_all(waiting.drain(..), &mut times).await?;
         }
     }
-    settle(waiting.into_iter()).await
+    await_all(waiting.into_iter(), &mut times).await?;
+    Ok(times)
 }
 
-async fn settle(
+async fn await_all(
     answers: impl Iterator<Item = oneshot::Receiver<Result<Answer, AdmitError>>>,
+    times: &mut Vec<Millis>,
 ) -> Result<(), StartError> {
     for answer in answers {
-        let answer = answer.await.unwrap_or(Err(AdmitError::Stopped))?;
-        let taken =
-            matches!(answer, Answer::RegistryChanged { .. } | Answer::OperationApplied { .. });
-        if !taken {
-            return Err(StartError::Refused(format!("{answer:?}")));
+        match answer.await.unwrap_or(Err(AdmitError::Stopped))? {
+            Answer::RegistryChanged { .. } => {}
+            Answer::OperationApplied { t_op, .. } => times.push(t_op),
+            other => return Err(StartError::Refused(format!("{other:?}"))),
         }
     }
     Ok(())

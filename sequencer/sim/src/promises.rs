@@ -1,16 +1,45 @@
 //! What was acknowledged, kept outside of node and gateways: the truth that both are held to.
 
+use std::fmt;
 use std::sync::Mutex;
 
+use model::Position;
 use wire::{Address, ReceiptError, SignedReceipt};
 
 use crate::clock::elapsed_ms;
 use crate::lock::lock;
 
+/// Who holds a receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// A gateway, by its number.
+    Gateway(usize),
+    /// A wallet, by its number.
+    Wallet(usize),
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Holder::Gateway(number) => write!(f, "gateway {number}"),
+            Holder::Wallet(number) => write!(f, "wallet {number}"),
+        }
+    }
+}
+
+/// A frame whose receipt came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Acknowledged {
+    /// When, milliseconds.
+    pub(crate) at_ms: u64,
+    /// Since it was measured.
+    pub(crate) delay_ms: u64,
+}
+
 /// A receipt, and who got it.
 #[derive(Clone, Debug)]
 pub(crate) struct Promise {
-    pub(crate) gateway: usize,
+    pub(crate) holder: Holder,
     pub(crate) receipt: SignedReceipt,
 }
 
@@ -19,7 +48,7 @@ pub(crate) struct Promise {
 pub(crate) struct Promises {
     receipts: Mutex<Vec<Promise>>,
     gateways: Mutex<Vec<Measured>>,
-    delays_ms: Mutex<Vec<u64>>,
+    acknowledged: Mutex<Vec<Acknowledged>>,
 }
 
 /// What one gateway's device measured.
@@ -38,7 +67,7 @@ impl Promises {
         Promises {
             receipts: Mutex::default(),
             gateways: Mutex::new(vec![Measured::default(); gateways]),
-            delays_ms: Mutex::default(),
+            acknowledged: Mutex::default(),
         }
     }
 
@@ -50,15 +79,29 @@ impl Promises {
             let new = measured.receipted as usize..last as usize;
             let now = elapsed_ms();
             let delays = measured.frames_at_ms.get(new).unwrap_or_default();
-            lock(&self.delays_ms).extend(delays.iter().map(|at| now.saturating_sub(*at)));
+            let new = delays.iter().map(|at| now.saturating_sub(*at));
+            let new = new.map(|delay_ms| Acknowledged { at_ms: now, delay_ms });
+            lock(&self.acknowledged).extend(new);
             measured.receipted = measured.receipted.max(last);
         }
-        lock(&self.receipts).push(Promise { gateway, receipt: receipt.clone() });
+        self.keep(Holder::Gateway(gateway), receipt);
+    }
+
+    /// Somebody got a receipt.
+    pub(crate) fn keep(&self, holder: Holder, receipt: &SignedReceipt) {
+        lock(&self.receipts).push(Promise { holder, receipt: receipt.clone() });
     }
 
     /// Everything that was promised so far.
     pub(crate) fn all(&self) -> Vec<Promise> {
         lock(&self.receipts).clone()
+    }
+
+    /// The last position that somebody has a receipt of.
+    pub(crate) fn last_position(&self) -> Position {
+        let receipts = lock(&self.receipts);
+        let last = |promise: &Promise| promise.receipt.receipt.items().last_position();
+        receipts.iter().map(last).max().unwrap_or(Position(0))
     }
 
     /// How many readings a gateway has handed to its client: the device never gives them again.
@@ -80,9 +123,14 @@ impl Promises {
         lock(&self.gateways).iter().map(open).sum()
     }
 
-    /// From the measuring of each frame to its receipt.
-    pub(crate) fn delays_ms(&self) -> Vec<u64> {
-        lock(&self.delays_ms).clone()
+    /// Every frame that has a receipt, in the order of these.
+    pub(crate) fn acknowledged(&self) -> Vec<Acknowledged> {
+        lock(&self.acknowledged).clone()
+    }
+
+    /// Frames that gateways handed to their clients.
+    pub(crate) fn frames(&self) -> u64 {
+        lock(&self.gateways).iter().map(|one| one.frames_at_ms.len() as u64).sum()
     }
 }
 

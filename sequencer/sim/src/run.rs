@@ -2,30 +2,34 @@
 //! its seed to the point at which everything must be well again.
 
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use journal::fault::{Cut, FaultMedium};
-use model::with_causes;
+use model::{Position, with_causes};
 use rand::Rng;
+use sequencer::folder::snapshots::fault::{Disks, FaultySnapshots};
 use sequencer::stages::ingest::IngestConfig;
 use sequencer::stages::rows::CircuitRows;
-use thiserror::Error;
 use turmoil::Sim;
 
-use crate::cast::{Cast, CastError};
-use crate::check::{Ending, Held, Violation};
+use crate::cast::Cast;
+use crate::chain::ChainSite;
+use crate::check::{Ending, Held, Violation, check_settled};
 use crate::clock::SimulatedClock;
 use crate::dice;
-use crate::faults::{Cause, Crash, Fault, HEALED_MS, Timed, Weather, weather};
+use crate::faults::{Cause, ChainTrouble, Crash, Fault, HEALED_MS, Timed, Weather, weather};
 use crate::fold::WINDOW_MS;
 use crate::gateway::{GatewaySite, Orders};
 use crate::lock::lock;
 use crate::network::HostMachine;
-use crate::node::{self, NODE, NodeSite, PORT, QUEUE_ITEMS_MAX, SiteParts};
+use crate::node::{NODE, NodeSite, PORT, QUEUE_ITEMS_MAX, SiteParts};
+use crate::options::{Datagrams, Failed, Options, Outcome, Planted, Why};
+use crate::planted;
 use crate::promises::Promises;
 use crate::trace::{Trace, Traffic};
+use crate::wallet::{WalletSite, changes};
 
 /// How long a tick of the network is, milliseconds: no way is shorter.
 const TICK_MS: u64 = 1;
@@ -33,82 +37,17 @@ const TICK_MS: u64 = 1;
 /// By when all must be well after the last fault, milliseconds.
 const WELL_AFTER_MS: u64 = 45_000;
 
+/// Entries between two snapshots: some of them in each run.
+const SNAPSHOT_EVERY: u64 = 60;
+
+/// How often it is asked what the chain settled, milliseconds.
+const SETTLED_LOOK_MS: u64 = 250;
+
 /// How long the node is given to meet the call at which its disk shall fail, milliseconds.
 const CALL_WITHIN_MS: u64 = 1_500;
 
 /// How long a program whose disk failed takes to end, milliseconds.
 const ENDS_AFTER_MS: u64 = 200;
-
-/// A disk that lies, for whoever wants to see that a run finds it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Planted {
-    /// Nothing: the disk keeps what it says it has.
-    #[default]
-    Nothing,
-    /// The node's disk says that it synced and did not, so that the node acknowledges what a power
-    /// cut takes away.
-    LyingDisk,
-    /// A gateway's device gives what it measured last once more, in new frames.
-    Repetition,
-}
-
-/// Which run.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Everything is drawn from it.
-    pub seed: u64,
-    /// Gateways, each on a host of its own.
-    pub gateways: usize,
-    /// What is wrong with the world itself.
-    pub planted: Planted,
-}
-
-impl Options {
-    /// The ordinary run of a seed.
-    pub fn of_seed(seed: u64) -> Options {
-        Options { seed, gateways: 3, planted: Planted::Nothing }
-    }
-}
-
-/// A run that went well.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// What happened, line by line; equal for equal seeds.
-    pub trace: String,
-    /// What the journal held at the end.
-    pub held: Held,
-}
-
-/// A run that did not. Its text names the seed, with which the run is made again; why is its source
-/// ([`model::with_causes`] says both).
-#[derive(Debug, Error)]
-#[error("seed {seed}")]
-pub struct Failed {
-    /// Of which seed.
-    pub seed: u64,
-    /// What happened up to there.
-    pub trace: String,
-    /// What does not hold.
-    #[source]
-    pub why: Why,
-}
-
-/// What ended a run.
-#[derive(Debug, Error)]
-pub enum Why {
-    /// An invariant.
-    #[error(transparent)]
-    Violation(#[from] Violation),
-    /// The world could not be made.
-    #[error("the run cannot be set up")]
-    Setup(#[from] CastError),
-    /// A folder for the gateways' spools.
-    #[error("no folder can be made for the gateways")]
-    Folder(#[from] std::io::Error),
-    /// Software of a host ended with an error, or turmoil did.
-    #[error("the simulation ended: {0}")]
-    Network(String),
-}
 
 /// Makes a run.
 ///
@@ -116,8 +55,13 @@ pub enum Why {
 /// [`Failed`] with the seed, and what does not hold.
 pub fn run(options: &Options) -> Result<Outcome, Failed> {
     let trace = Arc::new(Mutex::new(Trace::default()));
-    let outcome = Run::new(options, &trace).and_then(Run::finish);
-    let text = std::mem::take(&mut *lock(&trace)).into_text();
+    let traffic = match options.datagrams {
+        Datagrams::Hashed => Traffic::default(),
+        Datagrams::Listed => Traffic::listed(),
+    };
+    let traffic = Arc::new(Mutex::new(traffic));
+    let outcome = Run::new(options, &trace, &traffic).and_then(Run::finish);
+    let text = std::mem::take(&mut *lock(&trace)).into_text() + &lock(&traffic).take_lines();
     match outcome {
         Ok(held) => Ok(Outcome { trace: text, held }),
         Err(why) => Err(Failed { seed: options.seed, trace: text, why }),
@@ -129,7 +73,9 @@ struct Run<'a> {
     planted: Planted,
     sim: Sim<'a>,
     node: Arc<NodeSite>,
+    chain: Arc<ChainSite>,
     gateways: Vec<Arc<GatewaySite>>,
+    wallets: Vec<Arc<WalletSite>>,
     traffic: Arc<Mutex<Traffic>>,
     trace: Arc<Mutex<Trace>>,
     faults: Vec<Timed>,
@@ -169,37 +115,49 @@ struct Awaited {
 }
 
 impl<'a> Run<'a> {
-    fn new(options: &Options, trace: &Arc<Mutex<Trace>>) -> Result<Run<'a>, Why> {
-        let Options { seed, gateways, planted } = *options;
+    fn new(
+        options: &Options,
+        trace: &Arc<Mutex<Trace>>,
+        traffic: &Arc<Mutex<Traffic>>,
+    ) -> Result<Run<'a>, Why> {
+        let Options { seed, gateways, planted, .. } = *options;
         let folder = spool_folder()?;
         let weather = weather(seed, gateways);
         let mut sim = network(seed, &weather);
-        let (cast, promises) = (Arc::new(Cast::new(gateways)?), Arc::new(Promises::of(gateways)));
-        let traffic = Arc::new(Mutex::new(Traffic::default()));
-        let medium = match planted {
+        let cast = Arc::new(Cast::of_seed(seed, gateways)?);
+        let promises = Arc::new(Promises::of(gateways));
+        let journal = match planted {
             Planted::LyingDisk => FaultMedium::default().lying(),
-            Planted::Nothing | Planted::Repetition => FaultMedium::default(),
+            _ => FaultMedium::default(),
         };
+        let chain = Arc::new(ChainSite::new()?);
         let node = NodeSite::new(SiteParts {
             seed,
-            machine: HostMachine::new(seed, NODE, PORT, &traffic),
-            medium,
+            machine: HostMachine::new(seed, NODE, PORT, traffic),
+            disks: Disks::of(journal, FaultySnapshots::default()),
+            snapshot_every: SNAPSHOT_EVERY,
+            chain: Some(chain.clone()),
+            issues: planted != Planted::NoCertificates,
             cast: cast.clone(),
             promises: promises.clone(),
             trace: trace.clone(),
-            folder: folder.path().join("server"),
+            folder: folder.path().join("node"),
             limits: IngestConfig::default(),
             observe: Arc::new(()),
             rows: Arc::new(CircuitRows),
         })?;
         let node = Arc::new(node);
         add_node(&mut sim, &node);
-        let world = World { seed, cast, promises, trace: trace.clone(), traffic: traffic.clone() };
-        let mut sites = Vec::new();
+        let (trace_of, traffic_of) = (trace.clone(), traffic.clone());
+        let world = World { seed, cast, promises, trace: trace_of, traffic: traffic_of };
+        let (mut sites, mut wallets) = (Vec::new(), Vec::new());
         for number in 0..gateways {
-            let site = world.gateway(number, folder.path(), planted);
+            let site = world.gateway(number, folder.path(), planted)?;
             add_gateway(&mut sim, &site);
             sites.push(site);
+            let wallet = world.wallet(number, &node);
+            add_wallet(&mut sim, &wallet);
+            wallets.push(wallet);
         }
         lock(trace)
             .say(format!("weather: {:?} ms, {} %", weather.latency_ms, weather.loss_percent));
@@ -208,8 +166,10 @@ impl<'a> Run<'a> {
             planted,
             sim,
             node,
+            chain,
             gateways: sites,
-            traffic,
+            wallets,
+            traffic: traffic.clone(),
             trace: trace.clone(),
             faults: weather.faults,
             due: Vec::new(),
@@ -234,16 +194,30 @@ impl<'a> Run<'a> {
         while self.unfinished() > 0 {
             self.step()?;
             if self.now_ms() > well_by {
-                let (waiting, after_s) = (self.unfinished(), WELL_AFTER_MS / 1_000);
-                return Err(Violation::Stuck { waiting, after_s }.into());
+                return Err(self.stuck().into());
             }
         }
         // The window in which the last frame is ends in its time.
-        let closed_by = self.now_ms() + 2 * WINDOW_MS;
-        while self.now_ms() < closed_by {
-            self.step()?;
+        let settled_by = well_by + 2 * WINDOW_MS;
+        let acknowledged = self.node.promises.last_position();
+        while self.settled()? < acknowledged {
+            if self.now_ms() > settled_by {
+                let (settled, after_s) = (self.settled()?.0, WELL_AFTER_MS / 1_000);
+                let position = acknowledged.0;
+                return Err(Violation::Unsettled { position, settled, after_s }.into());
+            }
+            let look = self.now_ms() + SETTLED_LOOK_MS;
+            while self.now_ms() < look {
+                self.step()?;
+            }
         }
         self.end()
+    }
+
+    /// Up to which position of the journal everything is settled.
+    fn settled(&self) -> Result<Position, Why> {
+        let settled = self.chain.settled()?;
+        Ok(settled.last().map_or(Position(0), |batch| batch.header.journal_position))
     }
 
     fn now_ms(&self) -> u64 {
@@ -256,7 +230,20 @@ impl<'a> Run<'a> {
 
     fn unfinished(&self) -> usize {
         let finished = |one: &&Arc<GatewaySite>| one.orders.finished.load(Ordering::SeqCst);
-        self.gateways.len() - self.gateways.iter().filter(finished).count()
+        let waiting = self.gateways.len() - self.gateways.iter().filter(finished).count();
+        let done = |one: &&Arc<WalletSite>| one.finished.load(Ordering::SeqCst);
+        waiting + self.wallets.len() - self.wallets.iter().filter(done).count()
+    }
+
+    /// What keeps those from an end who are not done.
+    fn stuck(&self) -> Violation {
+        match self.gateways.iter().position(|one| one.is_due()) {
+            Some(gateway) => Violation::NotRenewed { gateway },
+            None => {
+                let (waiting, after_s) = (self.unfinished(), WELL_AFTER_MS / 1_000);
+                Violation::Stuck { waiting, after_s }
+            }
+        }
     }
 
     /// A tick, and whatever follows of what happened in it.
@@ -306,6 +293,11 @@ impl<'a> Run<'a> {
             let (then, until_ms) = (Down { ms: 100, again: None }, self.now_ms() + CALL_WITHIN_MS);
             self.awaited = Some(Awaited { cut: Cut::Tear, ends: false, then, until_ms });
         }
+        if self.planted == Planted::OtherState
+            && planted::other_state(&self.node.disks().snapshots, &self.node.config)
+        {
+            self.say("planted: a snapshot of another state");
+        }
         self.sim.bounce(NODE);
     }
 
@@ -313,23 +305,23 @@ impl<'a> Run<'a> {
         self.crashes += 1;
         self.node.machine.switch(false);
         self.sim.crash(NODE);
-        let medium = self.node.medium();
+        let disks = self.node.disks();
         // A program that was killed leaves the system's cache as it is.
-        let medium = match cut {
-            Some(cut) => self.disk(medium.after_power_cut(cut, self.seed ^ (self.crashes << 32))),
-            None => medium,
+        let disks = match cut {
+            Some(cut) => self.disks(disks.after_power_cut(cut, self.seed ^ (self.crashes << 33))),
+            None => disks,
         };
-        self.node.replace_medium(medium);
+        self.node.replace_disks(disks);
         self.say(format!("node: down for {} ms, {cut:?}", then.ms));
         let at = self.now_ms() + then.ms;
         self.due.push((at, Due::StartNode(then.again)));
     }
 
     /// What is left behind a power cut is on the same disk: one that lies goes on to.
-    fn disk(&self, left: FaultMedium) -> FaultMedium {
+    fn disks(&self, left: Disks) -> Disks {
         match self.planted {
-            Planted::LyingDisk => left.lying(),
-            Planted::Nothing | Planted::Repetition => left,
+            Planted::LyingDisk => Disks { journal: left.journal.lying(), ..left },
+            _ => left,
         }
     }
 
@@ -358,8 +350,21 @@ impl<'a> Run<'a> {
                 self.sim.crash(name(gateway));
                 self.due.push((at, Due::StartGateway(gateway)));
             }
+            Fault::Chain(trouble) => self.strike_chain(trouble),
             Fault::Move { gateway } => {
                 self.gateways[gateway].orders.move_on.store(true, Ordering::SeqCst);
+            }
+        }
+    }
+
+    fn strike_chain(&self, trouble: ChainTrouble) {
+        match trouble {
+            ChainTrouble::Silent => self.chain.answer(false),
+            ChainTrouble::Answers => self.chain.answer(true),
+            ChainTrouble::Loses { transactions } => self.chain.lose(transactions),
+            ChainTrouble::TakesBack { blocks } => {
+                let taken = self.chain.take_back(blocks);
+                self.say(format!("chain: {} blocks taken back", taken.unwrap_or(0)));
             }
         }
     }
@@ -378,7 +383,7 @@ impl<'a> Run<'a> {
                 self.awaited = Some(Awaited { cut, ends: false, then, until_ms });
             }
             Cause::DiskError { call } => {
-                self.node.medium().fail_at(call);
+                self.node.disks().power.fail_at(call);
                 // What the failed sync dropped is lost for good, and the rest is there.
                 self.awaited = Some(Awaited { cut: Cut::Keep, ends: true, then, until_ms });
             }
@@ -404,17 +409,32 @@ impl<'a> Run<'a> {
             gateway.orders.finish.store(true, Ordering::SeqCst);
         }
         self.node.machine.slow_disk(0);
+        self.chain.answer(true);
+        self.chain.lose(0);
     }
 
     /// The power fails once more, and what is found behind it is held against what was promised.
     fn end(self) -> Result<Held, Why> {
         self.check_bounds()?;
-        let left = self.node.medium().after_power_cut(Cut::Drop, self.seed);
-        let (log, _) = node::open(left, self.seed, u64::MAX)
-            .map_err(|error| Violation::NotOpened(with_causes(&error)))?;
-        let held = Ending { cast: &self.node.cast, promises: &self.node.promises }.check(&log)?;
-        let group = log.head().group;
-        self.say(format!("{held}, {group} groups, {}", lock(&self.traffic).summary()));
+        let NodeSite { cast, promises, config, .. } = &*self.node;
+        let log = self.node.log_after_power_cut();
+        let log = log.map_err(|error| Violation::NotOpened(with_causes(&error)))?;
+        let held = Ending { cast, promises, config }.check(&log)?;
+        if self.planted == Planted::BrokenFinality {
+            let taken = self.chain.break_finality();
+            self.say(format!("planted: {taken} blocks taken back"));
+        }
+        let settled = self.chain.settled()?;
+        check_settled(&settled, &held.windows, promises.last_position())?;
+        let head = log.head();
+        let journal = hex::encode(&head.journal_hash[..8]);
+        let held = Held {
+            settled: settled.len() as u64,
+            starts_from_snapshot: self.node.seen().from_snapshot,
+            ..held.counted
+        };
+        self.say(format!("{held}, {} groups, journal {journal}", head.group));
+        self.say(lock(&self.traffic).summary());
         Ok(held)
     }
 
@@ -432,7 +452,10 @@ impl<'a> Run<'a> {
                 return Err(Violation::Unbounded { what, most, found });
             }
         }
-        self.say(format!("{} starts, {} waited, {held} bytes held", seen.starts, seen.waiting));
+        self.say(format!(
+            "{} starts, {} of them from one of {} snapshots, {} waited, {held} bytes held",
+            seen.starts, seen.from_snapshot, seen.snapshots, seen.waiting
+        ));
         Ok(())
     }
 }
@@ -474,6 +497,14 @@ fn add_node(sim: &mut Sim<'_>, node: &Arc<NodeSite>) {
     });
 }
 
+fn add_wallet(sim: &mut Sim<'_>, site: &Arc<WalletSite>) {
+    let site = Arc::clone(site);
+    sim.host(WalletSite::name(site.number), move || {
+        let site = Arc::clone(&site);
+        async move { match site.run().await {} }
+    });
+}
+
 fn add_gateway(sim: &mut Sim<'_>, gateway: &Arc<GatewaySite>) {
     let gateway = Arc::clone(gateway);
     sim.host(GatewaySite::name(gateway.number), move || {
@@ -492,22 +523,44 @@ struct World {
 }
 
 impl World {
-    fn gateway(&self, number: usize, folder: &Path, planted: Planted) -> Arc<GatewaySite> {
+    fn gateway(
+        &self,
+        number: usize,
+        folder: &Path,
+        planted: Planted,
+    ) -> Result<Arc<GatewaySite>, Why> {
         let name = GatewaySite::name(number);
+        let identity = folder.join(format!("identity of {name}"));
+        self.cast.write_identity(&self.cast.gateways[number], &identity)?;
         let mut dice = dice::dice(self.seed, &format!("pace of {name}"));
-        Arc::new(GatewaySite {
+        Ok(Arc::new(GatewaySite {
             machine: Arc::new(HostMachine::new(self.seed, &name, 0, &self.traffic)),
             number,
             cast: self.cast.clone(),
             promises: self.promises.clone(),
             trace: self.trace.clone(),
             folder: folder.join(&name),
+            identity: Some(identity),
             clock: SimulatedClock { ahead_ms: dice.gen_range(0..2_000) },
             pace: Duration::from_millis(dice.gen_range(40..400)),
             begin: Duration::from_millis(500 + dice.gen_range(0..1_000)),
             after: None,
             repeats: planted == Planted::Repetition && number == 0,
             orders: Orders::default(),
+        }))
+    }
+
+    fn wallet(&self, number: usize, node: &Arc<NodeSite>) -> Arc<WalletSite> {
+        let name = WalletSite::name(number);
+        Arc::new(WalletSite {
+            machine: Arc::new(HostMachine::new(self.seed, &name, 0, &self.traffic)),
+            number,
+            cast: self.cast.clone(),
+            promises: self.promises.clone(),
+            trace: self.trace.clone(),
+            node: node.clone(),
+            planned: changes(self.seed, number),
+            finished: AtomicBool::new(false),
         })
     }
 }

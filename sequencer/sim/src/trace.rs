@@ -45,12 +45,29 @@ pub(crate) struct Traffic {
     hash: blake3::Hasher,
     datagrams: u64,
     bytes: u64,
+    /// A line for each, if somebody wants to see where two runs part.
+    lines: Option<String>,
 }
 
 impl Traffic {
+    /// Lists each datagram, too.
+    pub(crate) fn listed() -> Traffic {
+        Traffic { lines: Some(String::new()), ..Traffic::default() }
+    }
+
+    /// A line for each datagram, if they are listed.
+    pub(crate) fn take_lines(&mut self) -> String {
+        self.lines.take().unwrap_or_default()
+    }
+
     pub(crate) fn sent(&mut self, from: SocketAddr, to: SocketAddr, bytes: usize) {
         (self.datagrams, self.bytes) = (self.datagrams + 1, self.bytes + bytes as u64);
-        self.hash.update(&elapsed_ms().to_le_bytes());
+        let at = elapsed_ms();
+        if let Some(lines) = &mut self.lines {
+            // A string takes whatever is written to it.
+            let _ = writeln!(lines, "{:>7}.{:03} {from} to {to}: {bytes}", at / 1000, at % 1000);
+        }
+        self.hash.update(&at.to_le_bytes());
         self.hash.update(format!("{from} {to}").as_bytes());
         self.hash.update(&(bytes as u64).to_le_bytes());
     }

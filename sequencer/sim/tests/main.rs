@@ -20,11 +20,15 @@ fn go(seed: u64) -> Outcome {
 
 #[test]
 fn whatever_fails_everything_acknowledged_is_there_and_all_is_well_after_it() {
+    let mut from_snapshot = 0;
     for seed in 0..SEEDS {
         let outcome = go(seed);
         let held = outcome.held;
         assert!(held.frames > 100 && held.receipts > 10 && held.windows > 3, "{seed}: {held:?}");
+        assert!(held.settled > 3, "{seed}: {held:?}");
+        from_snapshot += held.starts_from_snapshot;
     }
+    assert!(from_snapshot >= SEEDS, "{from_snapshot} starts from a snapshot");
 }
 
 #[test]
@@ -49,8 +53,37 @@ fn a_disk_that_lies_is_found_and_its_seed_is_named() {
 #[test]
 fn a_reading_that_is_stored_twice_is_found() {
     let planted = Planted::Repetition;
-    let failed = run(&Options { planted, ..Options::of_seed(5) }).expect_err("a repetition");
+    let failed = run(&Options { planted, ..Options::of_seed(1) }).expect_err("a repetition");
     let why = with_causes(&failed.why);
     let twice = matches!(failed.why, Why::Violation(Violation::Twice { gateway: 0, .. }));
     assert!(twice, "{why}");
+}
+
+#[test]
+fn a_snapshot_of_another_state_is_found() {
+    let planted = Planted::OtherState;
+    let found =
+        (0..SEEDS).find_map(|seed| run(&Options { planted, ..Options::of_seed(seed) }).err());
+    let failed = found.expect("a start from it");
+    let why = with_causes(&failed);
+    // It is another state, or so much another that what follows in the journal does not fit.
+    let other = matches!(failed.why, Why::Violation(Violation::OtherState { .. }));
+    let unfit = matches!(failed.why, Why::Violation(Violation::NotOpened(_)));
+    assert!(other || unfit && why.contains("does not follow"), "{why}");
+}
+
+#[test]
+fn a_settled_batch_that_is_gone_from_the_chain_is_found() {
+    let planted = Planted::BrokenFinality;
+    let failed = run(&Options { planted, ..Options::of_seed(5) }).expect_err("a batch less");
+    let why = with_causes(&failed);
+    assert!(matches!(failed.why, Why::Violation(Violation::Unsettled { .. })), "{why}");
+}
+
+#[test]
+fn an_operator_who_issues_no_certificate_is_found() {
+    let planted = Planted::NoCertificates;
+    let failed = run(&Options { planted, ..Options::of_seed(5) }).expect_err("an old certificate");
+    let why = with_causes(&failed);
+    assert!(matches!(failed.why, Why::Violation(Violation::NotRenewed { .. })), "{why}");
 }

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use files::Audience;
-use rcgen::{PKCS_ECDSA_P256_SHA256, PublicKeyData, SubjectPublicKeyInfo};
+use rcgen::{PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PublicKeyData, SubjectPublicKeyInfo};
 use rustls_pki_types::CertificateSigningRequestDer;
 use rustls_pki_types::pem::PemObject;
 use thiserror::Error;
@@ -73,6 +73,24 @@ pub enum RequestFault {
     Signature,
 }
 
+/// Of which kinds of keys a request is taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum KeyKinds {
+    /// The curve P-256 alone, as everything else that an authority issues.
+    #[default]
+    P256,
+    /// Ed25519 as well, which draws nothing when it signs, and whose signatures are of one length:
+    /// for a simulation, in which equal seeds are equal to the last byte.
+    Ed25519Too,
+}
+
+impl KeyKinds {
+    fn take(self, key: &SubjectPublicKeyInfo) -> bool {
+        let kind = key.algorithm();
+        kind == &PKCS_ECDSA_P256_SHA256 || self == KeyKinds::Ed25519Too && kind == &PKCS_ED25519
+    }
+}
+
 /// The public key of a request whose sender proved to hold the private one.
 #[derive(Debug)]
 pub struct CertificateRequest {
@@ -102,11 +120,19 @@ impl CertificateRequest {
         })
     }
 
-    /// Checks the bytes of one.
+    /// Checks the bytes of one, of a key on P-256.
     ///
     /// # Errors
     /// [`RequestFault`].
     pub fn check(der: &[u8]) -> Result<CertificateRequest, RequestFault> {
+        CertificateRequest::check_of(der, KeyKinds::P256)
+    }
+
+    /// As [`CertificateRequest::check`], of a key of these kinds.
+    ///
+    /// # Errors
+    /// [`RequestFault`].
+    pub fn check_of(der: &[u8], kinds: KeyKinds) -> Result<CertificateRequest, RequestFault> {
         let parsed = X509CertificationRequest::from_der(der);
         let (rest, request) = parsed.map_err(|_| RequestFault::Format)?;
         if !rest.is_empty() {
@@ -114,8 +140,7 @@ impl CertificateRequest {
         }
         let key_der = request.certification_request_info.subject_pki.raw;
         let key = SubjectPublicKeyInfo::from_der(key_der).ok();
-        // One kind, as everything else that this authority issues.
-        let key = key.filter(|key| key.algorithm() == &PKCS_ECDSA_P256_SHA256);
+        let key = key.filter(|key| kinds.take(key));
         let key = key.ok_or(RequestFault::KeyType)?;
         request.verify_signature().map_err(|_| RequestFault::Signature)?;
         Ok(CertificateRequest { key, key_der: key_der.to_vec() })
@@ -188,6 +213,8 @@ mod tests {
 
         let other = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
         assert!(matches!(read(&request(&other)), Err(RequestError::KeyType { .. })));
+        let der = CertificateSigningRequestDer::from_pem_slice(request(&other).as_bytes()).unwrap();
+        CertificateRequest::check_of(&der, KeyKinds::Ed25519Too).unwrap();
         let longer = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
         assert!(matches!(read(&request(&longer)), Err(RequestError::KeyType { .. })));
 

@@ -40,6 +40,7 @@ pub mod snapshots;
 mod snapshotter;
 mod start;
 pub mod status;
+pub mod stepped;
 pub mod survey;
 mod tables;
 #[cfg(test)]
@@ -121,6 +122,37 @@ pub struct Node {
     upkeep: Upkeep,
 }
 
+/// A node that answers over HTTP, and does nothing else yet.
+pub struct Listening {
+    opened: Opened,
+    log: Log<FileMedium>,
+    common: Common,
+    http: HttpService,
+}
+
+impl Listening {
+    /// Where it answers.
+    pub fn http(&self) -> SocketAddr {
+        self.http.local_addr()
+    }
+
+    /// Starts every stage.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub async fn start(self) -> Result<Node, NodeError> {
+        let Listening { opened, log, common, http } = self;
+        match Node::start_behind(http.local_addr(), opened, log, common).await {
+            Ok(node) => Ok(Node { http: Some(http), ..node }),
+            Err(error) => {
+                // It holds the store, which the next start is to find free.
+                http.stop().await;
+                Err(error)
+            }
+        }
+    }
+}
+
 impl Node {
     /// Starts every stage on the folder of an initialised and deployed node.
     ///
@@ -131,18 +163,24 @@ impl Node {
         config: &Config,
         provided: Provided,
     ) -> Result<Node, NodeError> {
+        Node::listen(folder, config, provided).await?.start().await
+    }
+
+    /// Opens the folder, and answers over HTTP: how far a start is, which may take a while, is asked
+    /// where this listens.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub async fn listen(
+        folder: &Path,
+        config: &Config,
+        provided: Provided,
+    ) -> Result<Listening, NodeError> {
         let Provided { chain, keys, clock, space } = provided;
         let (opened, log) = open(Layout::new(folder), config, chain, keys).await?;
         let common = common::common(&opened, clock, space)?;
         let http = start::serve_http(&opened, &common).await?;
-        match Node::start_behind(http.local_addr(), opened, log, common).await {
-            Ok(node) => Ok(Node { http: Some(http), ..node }),
-            Err(error) => {
-                // It holds the store, which the next start is to find free.
-                http.stop().await;
-                Err(error)
-            }
-        }
+        Ok(Listening { opened, log, common, http })
     }
 
     /// Starts everything behind the HTTP service at this address.

@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use journal::{FileMedium, ReadError, Reader};
+use journal::{FileMedium, Medium, ReadError, Reader};
 use model::{BatchNumber, Position};
 
 use super::recover::{RecoverError, absorb_next};
@@ -14,14 +14,22 @@ use crate::window::ClosedWindow;
 /// Reads windows back, from the last snapshot on that stands before the first of them; without one,
 /// which a window has that closed before the oldest, from the first entry on. Nothing is asked of
 /// the index of stored frames, and nothing written to it.
-#[derive(Clone)]
-pub(super) struct Replay {
-    pub(super) journal: Reader<FileMedium>,
+pub(super) struct Replay<M = FileMedium> {
+    pub(super) journal: Reader<M>,
     pub(super) config: LedgerConfig,
     pub(super) snapshots: Snapshots,
 }
 
-impl Replay {
+/// Of the reader and not of its medium, which is none of a copy's business.
+impl<M> Clone for Replay<M> {
+    fn clone(&self) -> Replay<M> {
+        let Replay { journal, config, snapshots } = self;
+        let (journal, config, snapshots) = (journal.clone(), config.clone(), snapshots.clone());
+        Replay { journal, config, snapshots }
+    }
+}
+
+impl<M: Medium> Replay<M> {
     /// The windows from number `first` on, at most `most`, in order. `go_on` is asked with every
     /// entry; once it says no, what was found until then is all.
     ///

@@ -10,7 +10,7 @@
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{io, iter};
@@ -233,17 +233,76 @@ fn still_needed(kept: &[SnapshotHead], assembled: u64) -> Vec<SnapshotHead> {
 }
 
 /// What the thread does next.
-enum Work {
+pub(super) enum Work {
     Write(Box<Frozen>),
     Flush,
     Stop,
 }
 
+/// Does one piece of work after the other, on whichever thread that is.
+pub(super) struct Worker {
+    writer: Arc<Mutex<SnapshotWriter>>,
+    nodes: FrameNodes,
+    orders: Orders,
+    /// Whether nodes could not be written the last time.
+    failed: bool,
+}
+
+/// Where work is asked for.
+#[derive(Clone)]
+struct Orders {
+    work: SyncSender<Work>,
+    /// Whether a state waits or is written.
+    busy: Arc<AtomicBool>,
+}
+
+impl Worker {
+    /// One that does nothing yet, and where the work comes that it is asked for.
+    pub(super) fn new(writer: SnapshotWriter, nodes: FrameNodes) -> (Worker, Receiver<Work>) {
+        // A place for the stop beside that for a state.
+        let (work, next) = sync_channel(2);
+        let orders = Orders { work, busy: Arc::default() };
+        let writer = Arc::new(Mutex::new(writer));
+        (Worker { writer, nodes, orders, failed: false }, next)
+    }
+
+    /// What looks at each group, and asks for a snapshot where one is due.
+    pub(super) fn keeper(&self, pace: Pace) -> Keeper {
+        keeper(&self.writer, &self.orders, pace)
+    }
+
+    pub(super) fn work(&mut self, work: Work) {
+        let Worker { writer, nodes, orders, failed } = self;
+        match work {
+            Work::Write(frozen) => {
+                lock(writer).try_write(*frozen, nodes);
+                orders.busy.store(false, Ordering::SeqCst);
+            }
+            Work::Flush if nodes.waiting_bytes() >= FLUSH_BYTES => match nodes.write_waiting() {
+                Ok(()) => *failed = false,
+                // Said once, not ten times a second. What waits is read from memory.
+                Err(error) if !*failed => {
+                    *failed = true;
+                    tracing::error!(%error, "the index of stored frames cannot be written");
+                }
+                Err(_) => {}
+            },
+            Work::Flush | Work::Stop => {}
+        }
+    }
+}
+
+fn keeper(writer: &Mutex<SnapshotWriter>, orders: &Orders, pace: Pace) -> Keeper {
+    let writer = lock(writer);
+    let (last, written_bytes) = (writer.position(), writer.told.bytes.clone());
+    let Orders { work, busy } = orders.clone();
+    Keeper { pace, last, bytes: 0, written_bytes, work, busy }
+}
+
 /// The running thread.
 pub(super) struct SnapshotThread {
     thread: GuardedThread,
-    work: SyncSender<Work>,
-    busy: Arc<AtomicBool>,
+    orders: Orders,
     writer: Arc<Mutex<SnapshotWriter>>,
     nodes: FrameNodes,
 }
@@ -258,54 +317,31 @@ impl SnapshotThread {
         nodes: FrameNodes,
         guard: &Guard,
     ) -> io::Result<SnapshotThread> {
-        // A place for the stop beside that for a state.
-        let (work, next) = sync_channel(2);
+        let (mut worker, next) = Worker::new(writer, nodes.clone());
+        let (writer, orders) = (Arc::clone(&worker.writer), worker.orders.clone());
         let works = iter::from_fn(move || match next.recv_timeout(LOOK) {
             Ok(Work::Stop) | Err(RecvTimeoutError::Disconnected) => None,
             Ok(work) => Some(work),
             Err(RecvTimeoutError::Timeout) => Some(Work::Flush),
         });
-        let (writer, busy) = (Arc::new(Mutex::new(writer)), Arc::new(AtomicBool::new(false)));
-        let (writes, done, mut failed) = (Arc::clone(&writer), Arc::clone(&busy), false);
-        let kept = nodes.clone();
         let each = move |work| {
-            match work {
-                Work::Write(frozen) => {
-                    lock(&writes).try_write(*frozen, &nodes);
-                    done.store(false, Ordering::SeqCst);
-                }
-                Work::Flush if nodes.waiting_bytes() >= FLUSH_BYTES => {
-                    match nodes.write_waiting() {
-                        Ok(()) => failed = false,
-                        // Said once, not ten times a second. What waits is read from memory.
-                        Err(error) if !failed => {
-                            failed = true;
-                            tracing::error!(%error, "the index of stored frames cannot be written");
-                        }
-                        Err(_) => {}
-                    }
-                }
-                Work::Flush | Work::Stop => {}
-            }
+            worker.work(work);
             Ok::<_, Infallible>(())
         };
         let thread = guard.thread(Stage::Upkeep, "snapshots", works, each)?;
-        Ok(SnapshotThread { thread, work, busy, writer, nodes: kept })
+        Ok(SnapshotThread { thread, orders, writer, nodes })
     }
 
     /// What looks at each group, and asks for a snapshot where one is due.
     pub(super) fn keeper(&self, pace: Pace) -> Keeper {
-        let writer = lock(&self.writer);
-        let (last, written_bytes) = (writer.position(), writer.told.bytes.clone());
-        let (work, busy) = (self.work.clone(), Arc::clone(&self.busy));
-        Keeper { pace, last, bytes: 0, written_bytes, work, busy }
+        keeper(&self.writer, &self.orders, pace)
     }
 
     /// Ends it, once it has written what it was asked to, and writes the last state.
     pub(super) fn stop(self, last: Option<Frozen>) {
-        let SnapshotThread { thread, work, writer, nodes, .. } = self;
+        let SnapshotThread { thread, orders, writer, nodes } = self;
         // It is gone already if that cannot be sent.
-        thread.stop(|| drop(work.send(Work::Stop)));
+        thread.stop(|| drop(orders.work.send(Work::Stop)));
         let mut writer = lock(&writer);
         if let Some(last) = last.filter(|last| last.head.position > writer.position()) {
             writer.try_write(last, &nodes);

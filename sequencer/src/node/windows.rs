@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use journal::{FileMedium, Medium};
 use model::BatchNumber;
 use prometheus::{IntCounter, IntGauge};
 use tokio::sync::mpsc;
@@ -17,7 +18,7 @@ use crate::window::ClosedWindow;
 
 /// Windows as they were closed. What is missing between two of them is read back from the journal:
 /// those of a start that were too many, and those that found no room in the queue.
-pub(super) struct Windows {
+pub(super) struct Windows<M = FileMedium> {
     /// Number of the window that comes next.
     next: BatchNumber,
     /// Number of the last window that is in the journal and may not be in the queue.
@@ -26,7 +27,7 @@ pub(super) struct Windows {
     live: mpsc::Receiver<ClosedWindow>,
     /// From the queue, but later than the next.
     early: Option<ClosedWindow>,
-    replay: Replay,
+    replay: Replay<M>,
     most: usize,
     counted: Counted,
 }
@@ -40,7 +41,7 @@ pub(super) struct Counted {
 }
 
 /// Windows from where.
-pub(super) struct Sources {
+pub(super) struct Sources<M = FileMedium> {
     /// Found at the start, the first ones of those after `assembled`.
     pub(super) backlog: Vec<ClosedWindow>,
     /// The last batch that is assembled.
@@ -50,12 +51,12 @@ pub(super) struct Sources {
     /// What closes from now on.
     pub(super) live: mpsc::Receiver<ClosedWindow>,
     /// The journal.
-    pub(super) replay: Replay,
+    pub(super) replay: Replay<M>,
 }
 
-impl Windows {
+impl<M: Medium> Windows<M> {
     /// At most `most` windows are read back at once.
-    pub(super) fn new(sources: Sources, most: usize, counted: Counted) -> Windows {
+    pub(super) fn new(sources: Sources<M>, most: usize, counted: Counted) -> Windows<M> {
         let Sources { backlog, assembled, left_out, live, replay } = sources;
         let next = BatchNumber(assembled.0 + 1);
         let ready = backlog.into();
@@ -65,8 +66,31 @@ impl Windows {
     /// The next window, be it in memory or not; `None` when there are no more.
     fn take(&mut self) -> Result<Option<ClosedWindow>, RecoverError> {
         loop {
+            match self.look()? {
+                Look::Window(window) => return Ok(Some(window)),
+                Look::Nothing => match self.live.blocking_recv() {
+                    Some(window) => self.early = Some(window),
+                    None => return Ok(None),
+                },
+                Look::Ended => return Ok(None),
+            }
+        }
+    }
+
+    /// The next window, if it is closed by now: for whoever must not wait.
+    ///
+    /// # Errors
+    /// [`RecoverError`] if it cannot be read back.
+    pub(super) fn next_closed(&mut self) -> Result<Option<ClosedWindow>, RecoverError> {
+        let Look::Window(window) = self.look()? else { return Ok(None) };
+        self.next = BatchNumber(window.contents.number.0 + 1);
+        Ok(Some(window))
+    }
+
+    fn look(&mut self) -> Result<Look, RecoverError> {
+        loop {
             if let Some(window) = self.ready.pop_front() {
-                return Ok(Some(window));
+                return Ok(Look::Window(window));
             }
             self.counted.waiting.set(self.live.len() as i64);
             let queued = self.early.take().map_or_else(|| self.live.try_recv(), Ok);
@@ -77,16 +101,13 @@ impl Windows {
                     self.read_back()?;
                     continue;
                 }
-                Err(TryRecvError::Disconnected) => return Ok(None),
-                Err(TryRecvError::Empty) => match self.live.blocking_recv() {
-                    Some(window) => window,
-                    None => return Ok(None),
-                },
+                Err(TryRecvError::Disconnected) => return Ok(Look::Ended),
+                Err(TryRecvError::Empty) => return Ok(Look::Nothing),
             };
             match window.contents.number.cmp(&self.next) {
                 // It was read back already, with one that was missing before it.
                 cmp::Ordering::Less => {}
-                cmp::Ordering::Equal => return Ok(Some(window)),
+                cmp::Ordering::Equal => return Ok(Look::Window(window)),
                 cmp::Ordering::Greater => {
                     self.early = Some(window);
                     self.read_back()?;
@@ -109,7 +130,16 @@ impl Windows {
     }
 }
 
-impl Iterator for Windows {
+/// What a look at the queue found.
+enum Look {
+    Window(ClosedWindow),
+    /// Nothing yet.
+    Nothing,
+    /// Nothing, and nothing will come.
+    Ended,
+}
+
+impl<M: Medium> Iterator for Windows<M> {
     type Item = Result<ClosedWindow, RecoverError>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -50,3 +50,27 @@ fn the_node_names_no_wallet() {
     }
     assert!(wrong.is_empty(), "expected no wallet or key of a patient:\n{}", wrong.join("\n"));
 }
+
+/// Disks that fail on purpose, and keys that follow from a seed, stand in libraries because tests of
+/// several crates and the simulation share them: no program names them.
+#[test]
+fn no_program_names_a_disk_that_fails_or_a_key_of_a_seed() {
+    let is_program = |file: &File| {
+        let of_crate = ["/sequencer/src/", "/sequencer/client/", "/loadgen/", "/prover/"];
+        let is_test = file.path.contains("tests") || file.path.ends_with("/fault.rs");
+        of_crate.iter().any(|of| file.path.starts_with(of)) && !is_test
+    };
+    let mut wrong = Vec::new();
+    for file in source::files(&["rs"]).into_iter().filter(is_program) {
+        let code = code::production(&code::blanked(&file.text));
+        for (n, line) in code.lines().enumerate() {
+            if ["bodies::fault", "journal::fault", "snapshots::fault"]
+                .iter()
+                .any(|of| line.contains(of))
+            {
+                wrong.push(format!("{}:{}: {}", file.path, n + 1, line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "expected no disk or key of a test:\n{}", wrong.join("\n"));
+}

@@ -8,6 +8,7 @@ mod delays;
 mod encrypted;
 mod files;
 mod formats;
+mod lanes;
 mod log;
 mod lost;
 mod moving;

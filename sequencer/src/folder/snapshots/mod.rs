@@ -14,8 +14,7 @@
 //! makes all of it again.
 
 mod error;
-#[cfg(test)]
-pub(crate) mod fault;
+pub mod fault;
 mod head;
 mod medium;
 

@@ -46,7 +46,7 @@ fn every_changed_byte_every_cut_and_another_journals_snapshot_is_refused_by_name
     let length = own.write(head(5), b"state").unwrap() as usize;
     let name = name_of(5);
     for at in 0..length {
-        medium.flip(&name, at);
+        medium.flip(&name, at).unwrap();
         let found = own.read(5).unwrap_err();
         let expected = match at {
             0..8 => matches!(found, SnapshotError::Magic),
@@ -55,7 +55,7 @@ fn every_changed_byte_every_cut_and_another_journals_snapshot_is_refused_by_name
             _ => matches!(found, SnapshotError::Damaged | SnapshotError::Length { .. }),
         };
         assert!(expected, "byte {at}: {found:?}");
-        medium.flip(&name, at);
+        medium.flip(&name, at).unwrap();
     }
     let whole = medium.read(&name, u64::MAX).unwrap();
     for cut in 0..length {

@@ -23,13 +23,11 @@ use super::snapshots::told;
 use super::support::{Nowhere, Site};
 use crate::folder::snapshots::fault::FaultySnapshots;
 use crate::folder::snapshots::{Binding, INDEX, SnapshotMedium as _};
-use crate::node::recover::{Recovery, absorb_next};
+use crate::node::recover::Recovery;
 use crate::node::snapshots::Snapshots;
 use crate::node::snapshotter::{Behind, Frozen, Pace, SnapshotWriter, WhileAbsorbing};
 use crate::node::*;
-use crate::stages::ledger::{
-    Answer, FrameNodes, KeepState, Kept, Ledger, LedgerAdmission, LedgerConfig,
-};
+use crate::stages::ledger::{Answer, KeepState, Kept, LedgerAdmission, LedgerConfig};
 
 /// Frames of the script: more than two nodes of the index hold.
 const FRAMES: u64 = 150;
@@ -271,15 +269,7 @@ impl Script {
         if let Some(state) = self.states.lock().unwrap().get(&hash) {
             return state.clone();
         }
-        let nodes = FrameNodes::forgotten(Binding::INDEX_BYTES as u64);
-        let mut ledger = Ledger::indexed(self.config.clone(), nodes);
-        let mut entries = log.iter_from(1);
-        while let Some(found) = entries.next() {
-            let (position, entry) = found.unwrap();
-            let in_group = entries.in_group();
-            absorb_next(&mut ledger, Position(position), &entry, in_group).unwrap();
-        }
-        let state = Arc::new(ledger.freeze().to_bytes());
+        let state = Arc::new(stepped::state_of(log, &self.config).unwrap());
         self.states.lock().unwrap().insert(hash, state.clone());
         state
     }
@@ -417,7 +407,7 @@ async fn whatever_byte_of_snapshots_and_index_is_another_no_frame_is_found_where
         for at in (0..disks.snapshots.len(&name).unwrap() as usize).step_by(step) {
             let (journal, archive) = (disks.journal.clone(), disks.archive.clone());
             let damaged = Disks::of(journal, disks.snapshots.copy(), archive);
-            damaged.snapshots.flip(&name, at);
+            damaged.snapshots.flip(&name, at).unwrap();
             // A snapshot is passed over; the index is found out when it is read.
             match script.check(&damaged, &acknowledged) {
                 Ok(running) if running.from == 0 => seen.0 += 1,

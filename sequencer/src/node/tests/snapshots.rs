@@ -160,14 +160,15 @@ async fn a_start_from_any_snapshot_finds_the_state_that_the_whole_journal_makes(
     let (name, mut from) = (|group: &u64| format!("{group:016x}.snapshot"), again.from);
     for count in 1..=groups.len() {
         let damaged = &groups[..count];
-        let next = started(&|copy| damaged.iter().for_each(|one| copy.flip(&name(one), 200)));
+        let next =
+            started(&|copy| damaged.iter().for_each(|one| copy.flip(&name(one), 200).unwrap()));
         assert!(next.from < from, "from {}", next.from);
         from = next.from;
     }
     assert_eq!(from, 0);
     // One of a later version is another version, and none is taken without the index beside it.
-    assert!(started(&|copy| copy.flip(&name(&groups[0]), 9)).from < again.from);
-    assert_eq!(started(&|copy| copy.flip(INDEX, 20)).from, 0);
+    assert!(started(&|copy| copy.flip(&name(&groups[0]), 9).unwrap()).from < again.from);
+    assert_eq!(started(&|copy| copy.flip(INDEX, 20).unwrap()).from, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -455,7 +456,10 @@ fn progress(answer: &str) -> Option<[u64; 2]> {
 
 /// Starts the node, and asks it without a pause how far it is.
 async fn start_and_ask(site: &Site) -> (Node, Vec<[u64; 2]>) {
-    let (address, start) = (site.config.http.listen, site.start_on(site.chain()));
+    let listening = site.listen_on(site.chain()).await.unwrap();
+    // Known before the start is over, and nobody else's.
+    let address = listening.http();
+    let start = listening.start();
     tokio::pin!(start);
     let mut told = Vec::new();
     loop {
@@ -463,7 +467,7 @@ async fn start_and_ask(site: &Site) -> (Node, Vec<[u64; 2]>) {
             node = &mut start => return (node.unwrap(), told),
             answer = get_at(address, "/readyz") => answer,
         };
-        // Nobody listens yet, or it is absorbed and the rest begins.
+        // It is absorbed, and the rest begins.
         let Some(ready) = answer.filter(|ready| ready.contains("\"starting\"")) else { continue };
         assert!(ready.starts_with("HTTP/1.1 503"), "{ready}");
         assert!(ready.contains("\"stage\":\"journal\""), "{ready}");
@@ -476,12 +480,8 @@ async fn start_and_ask(site: &Site) -> (Node, Vec<[u64; 2]>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_a_long_journal_is_absorbed_readyz_says_how_far_it_is() {
-    let mut site = Site::new().await;
+    let site = Site::new().await;
     let entries = fill(&site, LONG);
-    // Whoever asks has to know where before the start is over.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    site.config.http.listen = free.local_addr().unwrap();
-    drop(free);
     for _ in 0..STARTS_MAX {
         let (node, told) = start_and_ask(&site).await;
         assert!(told.is_sorted(), "{told:?}");

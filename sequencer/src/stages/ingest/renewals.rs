@@ -29,7 +29,7 @@ use super::config::IngestConfig;
 use super::desk::{DeskError, RegistryDesk};
 use super::peer::{Peer, PeerId, Registered};
 use crate::folder::authority::fingerprint_of;
-use crate::folder::request::{CertificateRequest, RequestFault};
+use crate::folder::request::{CertificateRequest, KeyKinds, RequestFault};
 use crate::stages::ledger::{Certificate, LedgerView};
 
 pub(super) use table::Asked;
@@ -45,13 +45,20 @@ const EARLIEST_PART: u64 = 3;
 pub struct Renewals {
     table: Mutex<Table>,
     drain: Duration,
+    kinds: KeyKinds,
 }
 
 impl Renewals {
     /// None yet.
     pub fn new(config: &IngestConfig) -> Renewals {
         let table = Mutex::new(Table::new(config.renewals_max));
-        Renewals { table, drain: Duration::from_millis(config.renewal_drain_ms) }
+        let drain = Duration::from_millis(config.renewal_drain_ms);
+        Renewals { table, drain, kinds: KeyKinds::default() }
+    }
+
+    /// Which takes requests for keys of these kinds.
+    pub fn taking(self, kinds: KeyKinds) -> Renewals {
+        Renewals { kinds, ..self }
     }
 
     /// Takes a request of a peer, or tells what became of it.
@@ -73,10 +80,12 @@ impl Renewals {
         if now.since(valid.from) < valid.until.since(valid.from) / EARLIEST_PART {
             return Err(RejectCode::Validity);
         }
-        CertificateRequest::check(request.as_bytes()).map_err(|fault| match fault {
-            RequestFault::Signature => RejectCode::Signature,
-            RequestFault::Format | RequestFault::KeyType => RejectCode::Malformed,
-        })?;
+        CertificateRequest::check_of(request.as_bytes(), self.kinds).map_err(
+            |fault| match fault {
+                RequestFault::Signature => RejectCode::Signature,
+                RequestFault::Format | RequestFault::KeyType => RejectCode::Malformed,
+            },
+        )?;
         let asked = self.table().ask(peer, request, now).map_err(|_| RejectCode::Busy)?;
         let (role, certificate) = (peer.id.role_and_name().0.name(), short(peer.fingerprint));
         match asked {

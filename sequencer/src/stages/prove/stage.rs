@@ -1,6 +1,6 @@
 //! Turns closed windows into assembled batches.
 
-use journal::{FileMedium, ReadError, Reader};
+use journal::{FileMedium, Medium, ReadError, Reader};
 use model::{BatchNumber, Position};
 use statement::batch::GroupSummary;
 use statement::scope;
@@ -193,8 +193,8 @@ impl Batcher {
 ///
 /// # Errors
 /// [`ReadError`] if the journal does not serve one of them.
-pub fn groups_of(
-    journal: &Reader<FileMedium>,
+pub fn groups_of<M: Medium>(
+    journal: &Reader<M>,
     after: u64,
     window: &ClosedWindow,
 ) -> Result<BatchGroups, ReadError> {

@@ -62,6 +62,8 @@ impl Settler {
                 Next::Pause(pause) => (pause, false),
             };
             tokio::select! {
+                // In this order, so that a run can be made again.
+                biased;
                 _ = stop.wait_for(|stop| *stop) => return Ok(()),
                 () = wake.notified(), if wakes => (),
                 () = self.pause(pause) => (),
@@ -82,6 +84,7 @@ impl Settler {
             std::future::pending().await
         };
         tokio::select! {
+            biased;
             changed = changed => self.config = changed,
             () = sleep(length) => {}
         }

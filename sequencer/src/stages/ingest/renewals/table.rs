@@ -10,7 +10,7 @@ use wire::{Holder, RenewalRequest, Role};
 use x509_parser::certificate::X509Certificate;
 
 use crate::folder::authority::fingerprint_of;
-use crate::folder::request::CertificateRequest;
+use crate::folder::request::{CertificateRequest, KeyKinds};
 use crate::stages::ingest::peer::Peer;
 
 /// Names that asked. Memory: 4 KiB each, of `entries_max` at most.
@@ -304,7 +304,9 @@ impl Entry {
     /// When a certificate is good, if it is of this name and of the key of this request.
     fn check_issued(&self, der: &[u8]) -> Option<Interval> {
         let peer = Peer::of_certificate(&der.into()).ok()?;
-        let request = CertificateRequest::check(self.request.as_bytes()).ok()?;
+        // Of which kind it may be was asked when it was taken.
+        let request =
+            CertificateRequest::check_of(self.request.as_bytes(), KeyKinds::Ed25519Too).ok()?;
         let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
         let is_it = peer.id.role_and_name() == (self.role, self.name.as_str())
             && request.is_of(&certificate);
