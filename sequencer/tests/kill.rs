@@ -41,6 +41,9 @@ fn from_environment(name: &str) -> Option<u64> {
     Some(std::env::var(name).ok()?.parse().unwrap())
 }
 
+/// How many values there are.
+const VALUES: u64 = 20_000;
+
 /// Frames that may wait for their receipt: enough that every kill loses some.
 const IN_FLIGHT: u64 = 16;
 /// Windows are this short, so that kills fall into proving and settling too.
@@ -132,9 +135,10 @@ impl Gateway<'_> {
     }
 }
 
-/// What a frame says: its own sequence, so that none can stand for another.
+/// What a frame says: its own sequence, so that none can stand for another of the last thousands.
+/// Within what the signal may show, however often the node is killed.
 fn value(sequence: Sequence) -> i32 {
-    sequence.0 as i32
+    (sequence.0 % VALUES) as i32
 }
 
 /// Sends one frame after the other, for as long as anybody polls it.

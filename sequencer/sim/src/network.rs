@@ -179,7 +179,7 @@ impl AsyncUdpSocket for Socket {
         if !self.power.load(Ordering::SeqCst) || bytes.len() > DATAGRAM_BYTES_MAX {
             return Ok(());
         }
-        lock(&self.traffic).sent(self.socket.local_addr()?, to, bytes.len());
+        lock(&self.traffic).sent(self.socket.local_addr()?, to, bytes);
         self.socket.try_send_to(bytes, to).map(drop)
     }
 

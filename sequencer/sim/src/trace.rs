@@ -5,6 +5,10 @@ use std::net::SocketAddr;
 
 use crate::clock::elapsed_ms;
 
+/// Bytes of a datagram that are listed: what QUIC leaves in the clear of those that open a
+/// connection, with the ids of both ends.
+const HEAD_BYTES: usize = 40;
+
 /// Lines of what happened, each with its time.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
@@ -60,12 +64,15 @@ impl Traffic {
         self.lines.take().unwrap_or_default()
     }
 
-    pub(crate) fn sent(&mut self, from: SocketAddr, to: SocketAddr, bytes: usize) {
+    pub(crate) fn sent(&mut self, from: SocketAddr, to: SocketAddr, datagram: &[u8]) {
+        let bytes = datagram.len();
         (self.datagrams, self.bytes) = (self.datagrams + 1, self.bytes + bytes as u64);
         let at = elapsed_ms();
         if let Some(lines) = &mut self.lines {
             // A string takes whatever is written to it.
-            let _ = writeln!(lines, "{:>7}.{:03} {from} to {to}: {bytes}", at / 1000, at % 1000);
+            let head = hex::encode(&datagram[..HEAD_BYTES.min(bytes)]);
+            let (s, ms) = (at / 1000, at % 1000);
+            let _ = writeln!(lines, "{s:>7}.{ms:03} {from} to {to}: {bytes} {head}");
         }
         self.hash.update(&at.to_le_bytes());
         self.hash.update(format!("{from} {to}").as_bytes());

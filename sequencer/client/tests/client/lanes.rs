@@ -99,7 +99,7 @@ async fn live_readings_pass_the_backfill_that_the_transport_holds() {
     let mut stored: Vec<_> = log
         .frames
         .iter()
-        .flat_map(|(stream, frames)| frames.values().map(|(_, at, _)| (*at, stream.epoch.0)))
+        .flat_map(|(stream, frames)| frames.values().map(move |(_, at, _)| (*at, stream.epoch.0)))
         .collect();
     stored.sort();
     let order: Vec<u16> = stored.into_iter().map(|(_, epoch)| epoch).collect();
