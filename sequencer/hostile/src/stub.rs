@@ -16,8 +16,8 @@ const STUB_BYTES: usize = 1_024;
 const CHECKSUM_AT: usize = STUB_BYTES - 4;
 const HEADER_AT: usize = 48;
 
-/// A stub: the bytes as they are, and changes of one that is right behind a right checksum, which no
-/// damage brings about and another version of the program may.
+/// A stub: the bytes as they are, and changes of one that is right behind a right checksum, which
+/// no damage brings about and another version of the program may.
 ///
 /// # Panics
 /// If a log that opens with it serves anything that was not appended, says of the file what the

@@ -1,9 +1,9 @@
 //! The index of stored frames, looked through and mended.
 //!
-//! Where a node of the index stands and what is in it follows from the journal. So what is damaged is
-//! made again by whoever absorbs the journal from its first entry on, and written over what stands
-//! there, if it has the hash that the index itself names: readers beside find the node or the damage,
-//! and never another one.
+//! Where a node of the index stands and what is in it follows from the journal. So what is damaged
+//! is made again by whoever absorbs the journal from its first entry on, and written over what
+//! stands there, if it has the hash that the index itself names: readers beside find the node or
+//! the damage, and never another one.
 
 use std::io;
 use std::ops::ControlFlow;

@@ -138,9 +138,9 @@ impl Cause {
                  again: every batch is made anew"
             }
             Cause::IndexDamaged => {
-                "look after disk and archive: it is tried again by itself; if the log says that the \
-                 journal makes other nodes, stop the node, remove its folder `snapshots/` and start \
-                 it again"
+                "look after disk and archive: it is tried again by itself; if the log says that \
+                 the journal makes other nodes, stop the node, remove its folder `snapshots/` and \
+                 start it again"
             }
             Cause::FeeLimit => {
                 "wait: settling goes on once fees fall; or raise the setting that the log names \

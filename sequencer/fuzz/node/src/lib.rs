@@ -1,5 +1,5 @@
-//! Decoders of the node alone, as functions of bytes. They panic only where something that must hold
-//! does not.
+//! Decoders of the node alone, as functions of bytes. They panic only where something that must
+//! hold does not.
 
 use std::path::Path;
 

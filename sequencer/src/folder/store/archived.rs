@@ -1,7 +1,7 @@
 //! Public files of batches that are in an archive and no longer here.
 //!
-//! In the place of such a file stands `public.archived` with its blake3: the row says which bytes it
-//! had, and the archive has an object of that hash. A file that is here counts, whatever stands
+//! In the place of such a file stands `public.archived` with its blake3: the row says which bytes
+//! it had, and the archive has an object of that hash. A file that is here counts, whatever stands
 //! beside it; and what stands for other bytes than the row's stands for nothing.
 
 use std::path::PathBuf;
@@ -42,9 +42,9 @@ impl Store {
         found.is_ok_and(|found| found == row.public.blake3)
     }
 
-    /// Removes the public file of a settled batch, durably, which is in an archive under its digest;
-    /// what stands for it is durable before. `false` for one that is not settled: other bytes may
-    /// take its place.
+    /// Removes the public file of a settled batch, durably, which is in an archive under its
+    /// digest; what stands for it is durable before. `false` for one that is not settled: other
+    /// bytes may take its place.
     ///
     /// # Errors
     /// [`StoreError`]; it may be called again.

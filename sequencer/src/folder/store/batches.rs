@@ -119,12 +119,12 @@ impl Store {
         files::write(&folder.join("private.bin"), private)
     }
 
-    /// The public file, from the archive if it is there alone; `None` for a batch that was not saved.
-    /// At most [`BATCH_FILE_BYTES_MAX`](model::limits::BATCH_FILE_BYTES_MAX) bytes.
+    /// The public file, from the archive if it is there alone; `None` for a batch that was not
+    /// saved. At most [`BATCH_FILE_BYTES_MAX`](model::limits::BATCH_FILE_BYTES_MAX) bytes.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] if the file is not as it was written, [`StoreError::Archived`] if the
-    /// archive does not give it.
+    /// [`StoreError::Corrupt`] if the file is not as it was written, [`StoreError::Archived`] if
+    /// the archive does not give it.
     pub fn public_bytes(&self, number: BatchNumber) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(row) = self.batch(number)? else { return Ok(None) };
         if let Some(bytes) = files::read(&self.public_path(number), &row.public)? {

@@ -5,8 +5,8 @@
 //!
 //! ```text
 //! store.redb                  meta, batches, outbox
-//! batches/000001/public.bin   what `GET /batches/1` serves; `public.archived` stands for it once it
-//!                             is in an archive alone
+//! batches/000001/public.bin   what `GET /batches/1` serves; once it is in an archive alone,
+//!                             `public.archived` stands for it
 //! batches/000001/private.bin  openings, each sealed for its patient
 //! ```
 //!

@@ -1,5 +1,5 @@
-//! Whoever reads what has left for the archive gets it as it was, byte for byte, or is told why not:
-//! gateways and doctors over QUIC, patients and auditors over HTTP.
+//! Whoever reads what has left for the archive gets it as it was, byte for byte, or is told why
+//! not: gateways and doctors over QUIC, patients and auditors over HTTP.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;

@@ -49,8 +49,8 @@ pub enum IndexError {
     /// It holds other bytes than were written.
     #[error(
         "expected the {bytes} bytes of the index of stored frames at offset {offset} that were \
-         written there, found others: the scrub makes them anew from the journal; if it says that it \
-         cannot, stop the node, remove its folder snapshots/, and start it again"
+         written there, found others: the scrub makes them anew from the journal; if it says that \
+         it cannot, stop the node, remove its folder snapshots/, and start it again"
     )]
     Damaged {
         /// Where.
