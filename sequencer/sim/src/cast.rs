@@ -97,8 +97,8 @@ pub(crate) struct Cast {
 }
 
 impl Cast {
-    /// So many gateways, each with a device and a patient of its own, with certificates that outlive
-    /// every run.
+    /// So many gateways, each with a device and a patient of its own, with certificates that
+    /// outlive every run.
     pub(crate) fn new(gateways: usize) -> Result<Cast, CastError> {
         Cast::with(gateways, |_| None)
     }

@@ -35,8 +35,8 @@ use crate::source;
 pub enum Violation {
     /// A group that somebody has a receipt of.
     #[error(
-        "I1: {holder} has a receipt of group {group}, and the journal {found}: what was acknowledged \
-         is lost"
+        "I1: {holder} has a receipt of group {group}, and the journal {found}: what was \
+         acknowledged is lost"
     )]
     Lost {
         /// Who has the receipt.

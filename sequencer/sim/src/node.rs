@@ -267,9 +267,12 @@ impl NodeSite {
     /// that got no answer reads in its patient's log.
     pub(crate) fn took_effect(&self, digest: Digest) -> Option<Millis> {
         let journal = lock(&self.journal).clone()?;
-        let found = entries(&journal).filter_map(Result::ok).find(|placed| {
-            matches!(&placed.entry, Entry::Operation { operation, .. } if operation.digest() == digest)
-        });
+        let is_it = |entry: &Entry| match entry {
+            Entry::Operation { operation, .. } => operation.digest() == digest,
+            _ => false,
+        };
+        let mut placed = entries(&journal).filter_map(Result::ok);
+        let found = placed.find(|placed| is_it(&placed.entry));
         found.map(|placed| placed.at.time)
     }
 

@@ -2,8 +2,8 @@
 //! these secrets and the public inputs alone.
 //!
 //! A real proof takes a second, and a run settles ten batches in two. The contract, its pairing,
-//! and the public inputs that it computes by itself are the real ones: a proof for other inputs than
-//! the contract's is refused as any other would be. What such a proof does not say is that the
+//! and the public inputs that it computes by itself are the real ones: a proof for other inputs
+//! than the contract's is refused as any other would be. What such a proof does not say is that the
 //! circuit holds; that is asked of the native twin, which lays each batch out
 //! ([`plan`](sequencer::stages::batch::plan)), and of the prover's own tests.
 
@@ -113,8 +113,8 @@ impl Secrets {
         let number = |name: &str| Fr::from_le_bytes_mod_order(&dice::bytes(0, name));
         let own = |name: String| number(&format!("{name} of {shape}"));
         Secrets {
-            // By which everybody sees what kind of key it is. As of every setup, the first three are
-            // those of all its keys: the contract holds them to it.
+            // By which everybody sees what kind of key it is. As of every setup, the first three
+            // are those of all its keys: the contract holds them to it.
             alpha: Fr::from(DEV_ALPHA),
             beta: number("beta"),
             gamma: number("gamma"),

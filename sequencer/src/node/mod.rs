@@ -166,8 +166,8 @@ impl Node {
         Node::listen(folder, config, provided).await?.start().await
     }
 
-    /// Opens the folder, and answers over HTTP: how far a start is, which may take a while, is asked
-    /// where this listens.
+    /// Opens the folder, and answers over HTTP: how far a start is, which may take a while, is
+    /// asked where this listens.
     ///
     /// # Errors
     /// As [`Node::start`].
