@@ -449,7 +449,7 @@ mod tests {
         let (ahead, (stepped, steps)) = (behind(1, LENGTH), channel());
         let medium = FaultMedium::default()
             .with_lengths(4_096, LENGTH)
-            .on_sync(move |_| drop(stepped.send(())));
+            .on_sync(move |_| _ = stepped.send(()));
         let never = AtomicBool::new(false);
         let span = Span { length: LENGTH, before: LENGTH };
         let early = thread::scope(|scope| {

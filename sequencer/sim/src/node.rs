@@ -447,7 +447,10 @@ impl NodeSite {
 
     /// The operator, who has the authority's key.
     async fn issue_certificates(self: Arc<Self>, (renewals, view): (Arc<Renewals>, LedgerView)) {
-        while self.issues {
+        if !self.issues {
+            return;
+        }
+        loop {
             tokio::time::sleep(ISSUE_EVERY).await;
             let now = SimulatedClock::default().now();
             for waiting in renewals.waiting(&view, now) {
