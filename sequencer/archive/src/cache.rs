@@ -102,6 +102,11 @@ impl<T: Clone> Cache<T> {
         self.kept.push_front(Kept { digest, bytes, file });
     }
 
+    /// Keeps a file no more.
+    pub(crate) fn forget(&mut self, digest: &[u8; 32]) {
+        self.kept.retain(|kept| kept.digest != *digest);
+    }
+
     /// Bytes of what is kept.
     pub(crate) fn kept_bytes(&self) -> u64 {
         self.kept.iter().map(|kept| kept.bytes).sum()
@@ -126,6 +131,9 @@ mod tests {
         keep(&mut cache, 3, 4);
         assert_eq!([1, 2, 3].map(|one| cache.find(&[one; 32])), [Some(1), None, Some(3)]);
         assert_eq!(cache.kept_bytes(), 8);
+        cache.forget(&[1; 32]);
+        assert_eq!((cache.find(&[1; 32]), cache.kept_bytes()), (None, 4));
+        keep(&mut cache, 1, 4);
         keep(&mut cache, 4, 10);
         assert_eq!((cache.find(&[3; 32]), cache.kept_bytes()), (None, 10));
     }

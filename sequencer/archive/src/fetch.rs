@@ -162,7 +162,14 @@ impl Fetcher {
         let file = self.object(wanted)?;
         let mut bytes = vec![0; digest.bytes as usize];
         let read = file.read_exact_at(&mut bytes, 0);
-        read.map(|()| bytes).map_err(|error| NotFetched::Failed(error.to_string()))
+        read.map_err(|error| NotFetched::Failed(error.to_string()))?;
+        // Compared when it came, and written to a disk since: whoever gets it checks no other way.
+        if *blake3::hash(&bytes).as_bytes() != digest.blake3 {
+            self.shared.state().cache.forget(&digest.blake3);
+            let why = "what was fetched reads as other bytes here: come again";
+            return Err(NotFetched::Failed(why.to_owned()));
+        }
+        Ok(bytes)
     }
 
     /// The file, fetched if it is not kept. Blocks.

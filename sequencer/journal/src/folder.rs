@@ -333,11 +333,12 @@ impl Medium for FileMedium {
         if self.untouched {
             return Ok(());
         }
-        files::rename(&self.path(from), &self.path(to))?;
         if let (FileName::Log(number), FileName::Spare) = (from, to) {
-            // Files go in the order of their numbers.
+            // Before it has that name: what stands for it is durable, and whoever reads it
+            // meanwhile goes to the archive. Files go in the order of their numbers.
             self.spared.fetch_max(number, Ordering::SeqCst);
         }
+        files::rename(&self.path(from), &self.path(to))?;
         self.forget(from);
         self.forget(to);
         Ok(())

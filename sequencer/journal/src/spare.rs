@@ -12,12 +12,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{FileName, FileNumber, Medium};
 
-/// The file that is kept, if one is.
+/// The file that is kept, if one is. Two threads come to it, one that puts files away and one that
+/// makes them: its name is changed only by whoever made it [`BUSY`], so that neither takes the
+/// other's file for its own, and nobody waits.
 #[derive(Debug, Default)]
 pub(crate) struct Spare {
     /// Its bytes; 0 for none.
     bytes: AtomicU64,
 }
+
+/// In place of the bytes while its name is being changed. No file is as long.
+const BUSY: u64 = u64::MAX;
 
 /// A file that is to be removed.
 #[derive(Clone, Copy, Debug)]
@@ -34,36 +39,44 @@ impl Spare {
     pub(crate) fn remove<M: Medium>(&self, medium: &M, leaving: Leaving) -> io::Result<()> {
         let Leaving { file, bytes, least } = leaving;
         let name = FileName::Log(file);
-        if self.bytes.load(Ordering::SeqCst) > 0 || bytes < least || medium.is_linked(name)? {
+        let is_kept = bytes >= least && !medium.is_linked(name)? && self.change(0, BUSY);
+        if !is_kept {
             medium.remove(name)?;
             return medium.sync_names();
         }
-        medium.rename(name, FileName::Spare)?;
-        medium.sync_names()?;
-        // Only now: of a sync that failed nobody knows which name the disk has.
-        self.bytes.store(bytes, Ordering::SeqCst);
-        Ok(())
+        let kept = medium.rename(name, FileName::Spare).and_then(|()| medium.sync_names());
+        // Of a sync that failed nobody knows which name the disk has: then none is kept.
+        self.bytes.store(if kept.is_ok() { bytes } else { 0 }, Ordering::SeqCst);
+        kept
     }
 
-    /// The bytes of the file that is kept, which is the caller's from now on; none if it has fewer
+    /// Whether it was the one and is the other now.
+    fn change(&self, from: u64, to: u64) -> bool {
+        self.bytes.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// The bytes of the file that was kept, which is the next one from now on; none if it has fewer
     /// than these, or somebody has it under another name since: then it is removed.
     pub(crate) fn take<M: Medium>(&self, medium: &M, least: u64) -> Option<u64> {
-        let bytes = Some(self.bytes.swap(0, Ordering::SeqCst)).filter(|bytes| *bytes > 0)?;
-        if bytes >= least && matches!(medium.is_linked(FileName::Spare), Ok(false)) {
-            return Some(bytes);
+        let bytes = self.bytes.load(Ordering::SeqCst);
+        if matches!(bytes, 0 | BUSY) || !self.change(bytes, BUSY) {
+            return None;
         }
-        // What cannot be removed goes when the next one is kept, or at the next start.
-        drop(medium.remove(FileName::Spare));
-        None
+        let is_long = bytes >= least && matches!(medium.is_linked(FileName::Spare), Ok(false));
+        let is_taken = is_long && medium.rename(FileName::Spare, FileName::Next).is_ok();
+        if !is_taken {
+            // What cannot be removed goes when the next one is kept, or at the next start.
+            drop(medium.remove(FileName::Spare));
+        }
+        // Only now may another one have the name.
+        self.bytes.store(0, Ordering::SeqCst);
+        is_taken.then_some(bytes)
     }
 }
 
-/// Begins the file that gets zeros: an empty one, or the one that was kept.
+/// Begins the file that gets zeros: an empty one, unless one that was kept is the next one already.
 pub(crate) fn begin<M: Medium>(medium: &M, spare: Option<u64>) -> io::Result<()> {
-    match spare {
-        None => medium.make_empty(FileName::Next),
-        Some(_) => medium.rename(FileName::Spare, FileName::Next),
-    }
+    if spare.is_some() { Ok(()) } else { medium.make_empty(FileName::Next) }
 }
 
 /// Cuts what one that was kept has behind its zeros, durably: before it has a number.

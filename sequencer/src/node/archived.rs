@@ -243,13 +243,16 @@ impl ArchiveOf {
             let Some((last, _)) = rows.last() else { return Ok(fetched) };
             next = BatchNumber(last.0 + 1);
             for (number, row) in rows {
-                if store.has_public(number) || !store.is_put_away(number, &row) {
-                    continue;
+                if !store.has_public(number) && store.is_put_away(number, &row) {
+                    let FileDigest { blake3, bytes } = row.public;
+                    let path = folder.join(format!("batches/{:06}/public.bin", number.0));
+                    let name = ObjectName::Batch(blake3);
+                    fetched.extend(self.write(name, Digest { bytes, blake3 }, path).await?);
                 }
-                let FileDigest { blake3, bytes } = row.public;
-                let path = folder.join(format!("batches/{:06}/public.bin", number.0));
-                let name = ObjectName::Batch(blake3);
-                fetched.extend(self.write(name, Digest { bytes, blake3 }, path).await?);
+                // Of one that is here: it would be taken for the file by whoever looks later.
+                if store.has_public(number) {
+                    store.forget_stand_in(number)?;
+                }
             }
         }
     }

@@ -41,6 +41,16 @@ pub(super) enum IndexScrubError {
     /// What was made cannot be written.
     #[error("a node that was made anew cannot be written")]
     Write(#[source] io::Error),
+    /// There are more than a round mends.
+    #[error(
+        "{damaged} nodes of the index and more, from offset {first} on, wait for the next round"
+    )]
+    Left {
+        /// How many were found.
+        damaged: usize,
+        /// The first one.
+        first: u64,
+    },
     /// Other nodes came out.
     #[error(
         "expected the journal to make the {damaged} damaged nodes of the index from offset {first} \
@@ -84,15 +94,26 @@ pub(super) fn look_and_mend(
         let damaged = damaged.map_err(|error| unmended(mended, error))?;
         mended.damaged = damaged.len() as u64;
         if damaged.is_empty() {
-            break;
+            return Ok(mended);
         }
         let nodes = damaged.len();
         tracing::warn!(nodes, "nodes of the index of stored frames are damaged");
         let made = mend(replay, damaged, go_on).map_err(|error| unmended(mended, error))?;
         tracing::info!(nodes = made, "damaged nodes of the index were made anew");
-        (mended.nodes, mended.damaged) = (mended.nodes + made, 0);
+        mended.nodes += made;
     }
-    Ok(mended)
+    // Once more behind the last mending, or as it was left where there were too many.
+    let damaged = look(replay, go_on);
+    let damaged = damaged.map_err(|error| Box::new(Unmended { mended, error }))?;
+    mended.damaged = damaged.len() as u64;
+    match damaged.first() {
+        None => Ok(mended),
+        Some(first) => {
+            let (damaged, first) = (damaged.len(), first.offset());
+            let error = IndexScrubError::Left { damaged, first };
+            Err(Box::new(Unmended { mended, error }))
+        }
+    }
 }
 
 fn look(replay: &Replay, go_on: &dyn Fn() -> bool) -> Result<Vec<DamagedNode>, IndexScrubError> {
@@ -129,7 +150,7 @@ fn mend(
         if !go_on() {
             break;
         }
-        let (position, entry) = entry?;
+        let (position, entry) = entry.map_err(RecoverError::from)?;
         let in_group = entries.in_group();
         absorb_next(&mut ledger, Position(position), &entry, in_group)?;
         if nodes.waiting_bytes() >= MADE_BYTES && mending.take(&nodes, last)?.is_break() {

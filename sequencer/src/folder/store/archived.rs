@@ -59,6 +59,17 @@ impl Store {
         Ok(true)
     }
 
+    /// Takes away what stands for the public file of a batch, durably, once the file itself is here
+    /// again: whatever becomes of the archive, it is the file that counts.
+    ///
+    /// # Errors
+    /// [`StoreError`]; both may be there then, and the file counts.
+    pub fn forget_stand_in(&self, number: BatchNumber) -> Result<(), StoreError> {
+        let stands = self.folder.join(Store::stand_in_of(number));
+        // Hardly ever: no folder is synced for nothing.
+        if stands.exists() { files::remove(&stands) } else { Ok(()) }
+    }
+
     pub(super) fn public_path(&self, number: BatchNumber) -> PathBuf {
         self.batch_folder(number).join(BatchFile::Public.name())
     }

@@ -116,6 +116,7 @@ impl Store {
         let folder = self.batch_folder(number);
         files::make_folder(&folder)?;
         files::write(&folder.join("public.bin"), public)?;
+        self.forget_stand_in(number)?;
         files::write(&folder.join("private.bin"), private)
     }
 
@@ -132,7 +133,7 @@ impl Store {
         }
         // A row without its file is damage, not absence, unless something stands for it: nobody
         // else deletes files of a batch.
-        if !self.is_put_away(number, &row) {
+        if self.has_public(number) || !self.is_put_away(number, &row) {
             return Err(StoreError::Corrupt { what: "the public file", key: number.0 });
         }
         self.read_archived(number, &row.public).map(Some)
@@ -161,9 +162,13 @@ impl Store {
             let path = self.batch_folder(number).join(file.name());
             // One that the disk does not give, as of a bad sector, is no better than another one:
             // it is made anew, and those after it are looked at all the same.
-            let is_here = matches!(files::read(&path, file.digest(&row)), Ok(Some(_)));
-            let is_there = || file == BatchFile::Public && self.is_put_away(number, &row);
-            if !is_here && !is_there() {
+            let is_whole = matches!(files::read(&path, file.digest(&row)), Ok(Some(_)));
+            // One that is here counts, whatever stands beside it.
+            let is_away = || {
+                let is_public = file == BatchFile::Public;
+                is_public && !self.has_public(number) && self.is_put_away(number, &row)
+            };
+            if !is_whole && !is_away() {
                 damaged.push(file);
             }
         }
@@ -189,6 +194,9 @@ impl Store {
         let folder = self.batch_folder(number);
         files::make_folder(&folder)?;
         files::write(&folder.join(file.name()), bytes)?;
+        if file == BatchFile::Public {
+            self.forget_stand_in(number)?;
+        }
         Ok(true)
     }
 

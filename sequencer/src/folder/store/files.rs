@@ -48,6 +48,10 @@ pub(super) fn read(path: &Path, expected: &FileDigest) -> Result<Option<Vec<u8>>
     if found.len() != expected.bytes {
         return Ok(None);
     }
-    let bytes = fs::read(path).map_err(failed("read", path))?;
+    let bytes = match fs::read(path) {
+        // It leaves for the archive just now.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        bytes => bytes.map_err(failed("read", path))?,
+    };
     Ok(Some(bytes).filter(|bytes| FileDigest::of(bytes) == *expected))
 }

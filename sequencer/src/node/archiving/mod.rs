@@ -265,7 +265,8 @@ impl Archiving {
         let mut batches = nothing;
         for (number, row) in rows.into_iter().take_while(may_go) {
             batches.last = number;
-            if self.store.has_public(number) {
+            // One that could not be fetched any more stays.
+            if row.public.bytes <= self.keep.fetched && self.store.has_public(number) {
                 batches.go.push((number, row.public));
             }
         }

@@ -279,18 +279,18 @@ impl Taking<'_> {
     /// The files of a batch, or what stands for one that is in the archive alone.
     fn batch(&mut self, number: BatchNumber, row: &BatchRow) -> Result<(), BackupError> {
         let stands = format!("store/{}", Store::stand_in_of(number));
-        let found = fs::read(self.layout.folder().join(&stands));
-        // Of other bytes than the row's it stands for nothing.
-        let is_put_away = found.is_ok_and(|found| found == row.public.blake3);
         for file in Store::files_of(number, row) {
             let name = format!("store/{}", file.name);
-            let copied = match file.digest == row.public && is_put_away {
-                true => None,
-                false => match self.copy_if_there(&name) {
-                    // It leaves for the archive, and what stands for it is whole by now.
-                    Err(error) if is_gone(&error) => None,
+            // One that is here counts, whatever stands beside it; asked again where it leaves for
+            // the archive just now, as what stands for it is whole by then.
+            let is_here = self.layout.folder().join(&name).is_file();
+            let is_away = || file.digest == row.public && self.stands_for(&stands, row);
+            let copied = match is_here || !is_away() {
+                true => match self.copy_if_there(&name) {
+                    Err(error) if is_gone(&error) && file.digest == row.public => None,
                     copied => Some(copied?),
                 },
+                false => None,
             };
             match copied {
                 None => {
@@ -306,6 +306,13 @@ impl Taking<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether this stands for the public file of a batch: of other bytes than the row's it stands
+    /// for nothing.
+    fn stands_for(&self, stands: &str, row: &BatchRow) -> bool {
+        let found = fs::read(self.layout.folder().join(stands));
+        found.is_ok_and(|found| found == row.public.blake3)
     }
 
     /// Copies a file of the node's folder if it is there and a copy may have its name.

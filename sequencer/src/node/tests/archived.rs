@@ -170,6 +170,9 @@ async fn left() -> Left {
         wait_for_round(&node).await;
     }
     doctor.close().await;
+    // With what it has fetched meanwhile, if a batch had left before the auditor read it.
+    node.stop().await.unwrap();
+    let (node, _) = site.start().await;
     Left { site, node, state, receipt, released, kept, log }
 }
 
@@ -280,9 +283,10 @@ async fn what_left_is_read_as_before_by_everybody_or_refused_by_name_and_again_l
     let report = audited(&left.site, &left.node, None).await;
     let said = report.text(auditor::Colour::Plain);
     assert_eq!(report.verdict, Verdict::Unavailable, "{said}");
+    // Before it is there again: the gateway never ceases to ask.
+    flip_every_object(&away);
     std::fs::remove_file(&place).unwrap();
     std::fs::rename(&away, &place).unwrap();
-    flip_every_object(&place);
     left.check_refused(&mut gateway, 12).await;
     flip_every_object(&place);
     // The same receipt, to the byte, without the gateway's doing.
@@ -291,6 +295,17 @@ async fn what_left_is_read_as_before_by_everybody_or_refused_by_name_and_again_l
     gateway.connection.close().await;
     left.check_read(13).await;
     left.node.stop().await.unwrap();
+}
+
+/// A backup of a node that has everything here relies on nothing.
+fn check_whole_backup(site: &Site) {
+    let (to, space) = (site.beside("whole"), FileSystems::of([site.layout.folder().to_owned()]));
+    let (layout, now, pace) = (&site.layout, site.clock.now(), Pace::new(None));
+    let terms = Terms { layout, to: &to, secrets_to: None, pace, space: &space, now };
+    let source = backup::Source::Stopped(Box::new(Stopped::open(layout).unwrap()));
+    let taken = Prepared::new(terms).unwrap().take(source, &mut |_| ()).unwrap();
+    assert!(taken.relies_on.is_empty() && taken.relies_on_batches.is_empty(), "{taken:?}");
+    assert!(to.join("node/store/batches/000001/public.bin").is_file());
 }
 
 /// A backup relies on what the archive has alone, and is read with it.
@@ -343,10 +358,20 @@ async fn batches_that_left_are_no_damage_at_a_start_and_are_fetched_back_by_comm
     let fetched = archive.bring_back(None).await.unwrap();
     let batches = fetched.iter().filter(|one| one.path.ends_with("public.bin")).count();
     assert!(batches >= 1 && batches < fetched.len(), "{fetched:?}");
-    // Without the archive from now on, and with what stands for each still beside it.
+    // Without the archive from now on: nothing stands for what is here, which is copied, read and,
+    // where it is damaged, made anew.
+    std::fs::remove_dir_all(&place).unwrap();
     let mut site = site;
     site.config.archive.url = "off".into();
+    let public = site.layout.store().join("batches/000001/public.bin");
+    assert!(public.exists() && !public.with_extension("archived").exists());
+    check_whole_backup(&site);
+    let mut bytes = std::fs::read(&public).unwrap();
+    bytes[9] ^= 1;
+    std::fs::write(&public, &bytes).unwrap();
     let (node, _) = site.start().await;
+    node.watched().follow_scrubs().wait_for(|scrubs| *scrubs > 0).await.unwrap();
+    assert_eq!(node.watched().metrics().batch_files_mended_total.get(), 1);
     assert!(log_of(&site, &node, &kept).await.unwrap() == log);
     node.stop().await.unwrap();
 }

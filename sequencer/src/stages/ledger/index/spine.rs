@@ -141,7 +141,7 @@ pub struct Look<'a> {
 
 impl<'a> Look<'a> {
     /// Most nodes that are kept: what is left is found by the next look.
-    pub const MOST: usize = 4_096;
+    pub const MOST: usize = 1 << 20;
 
     /// A look that asks this before each node.
     pub fn new(go_on: &'a dyn Fn() -> bool) -> Look<'a> {
