@@ -95,6 +95,12 @@ pub enum KeyStoreError {
     /// A change of all keys failed half-way.
     #[error("the key folder was changed half-way and failed: the next start finishes it")]
     Failed,
+    /// A key could not be made a moment ago, and is not tried again yet.
+    #[error("the last key could not be made: the next one is tried in a second at most")]
+    Waits,
+    /// Somebody only looks at the folder.
+    #[error("expected the key folder open for changes, found it open for a look")]
+    LookedAt,
     /// The system gives no randomness.
     #[error("the system gives no randomness")]
     Entropy,

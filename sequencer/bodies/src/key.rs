@@ -17,10 +17,10 @@ pub struct BodyEpoch(pub u32);
 /// Names a key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct KeyId {
-    /// Whose readings it seals.
-    pub patient: PatientIndex,
     /// When.
     pub epoch: BodyEpoch,
+    /// Whose readings it seals.
+    pub patient: PatientIndex,
 }
 
 /// 32 random bytes, zeroised when dropped.

@@ -1,14 +1,15 @@
-//! Where keys are kept: a few small files, each replaced as a whole.
+//! Where keys are kept: a few small files, each replaced as a whole, and one that grows.
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use files::{Audience, LockedFile};
 use zeroize::Zeroizing;
 
-/// Longest file: as many keys as there may be, and a little.
-const FILE_BYTES_MAX: u64 = 256 << 20;
+/// Longest file: as many keys as there may be, at 108 bytes each, and a little.
+const FILE_BYTES_MAX: u64 = 512 << 20;
 
 /// A folder of small files.
 pub trait KeyMedium: Send + Sync {
@@ -29,6 +30,13 @@ pub trait KeyMedium: Send + Sync {
     /// # Errors
     /// What the medium says; the old content or the new one is there then.
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
+
+    /// Writes these bytes in place, at the end of what was written before or over what never
+    /// counted; makes the file if there is none. One sync, and durable on return, its name as well.
+    ///
+    /// # Errors
+    /// What the medium says; of these bytes any part is there then, and of those before all.
+    fn write_at(&self, name: &str, at: u64, bytes: &[u8]) -> io::Result<()>;
 
     /// Overwrites a file with zeros, and removes it; durable on return. Does nothing without one.
     ///
@@ -57,6 +65,22 @@ impl KeyFolder {
         Ok(lock.map(|lock| KeyFolder { folder: folder.to_owned(), _lock: Some(lock) }))
     }
 
+    /// A folder that somebody only looks at, locked if it ever was: nothing is made there; `None`
+    /// while another process has it open.
+    ///
+    /// # Errors
+    /// What the system says; a folder that is not there, or that others may open, is refused.
+    pub fn look(folder: &Path) -> io::Result<Option<KeyFolder>> {
+        files::check_tree(folder, &[])?;
+        let (folder, lock) = (folder.to_owned(), folder.join("lock"));
+        if !lock.try_exists()? {
+            // A copy, which no process has open.
+            return Ok(Some(KeyFolder { folder, _lock: None }));
+        }
+        let lock = files::open_locked(&lock, Audience::Owner)?;
+        Ok(lock.map(|lock| KeyFolder { folder, _lock: Some(lock) }))
+    }
+
     /// A folder that has a lock of its own: the node's, for the copy of the ledger of keys.
     pub fn beside(folder: &Path) -> KeyFolder {
         KeyFolder { folder: folder.to_owned(), _lock: None }
@@ -82,6 +106,14 @@ impl KeyMedium for KeyFolder {
 
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         files::replace(&self.folder.join(name), &[bytes], Audience::Owner)
+    }
+
+    fn write_at(&self, name: &str, at: u64, bytes: &[u8]) -> io::Result<()> {
+        let file = files::open(&self.folder.join(name), Audience::Owner)?;
+        file.write_all_at(bytes, at)?;
+        file.sync_all()?;
+        // Its first bytes come with its name, also where an earlier try made it and failed.
+        if at == 0 { files::sync_folder(&self.folder) } else { Ok(()) }
     }
 
     fn erase(&self, name: &str) -> io::Result<()> {

@@ -1,7 +1,6 @@
 //! The ledger as the journal's admission: decides, appends, absorbs, and delivers when durable.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::Arc;
 
 use bodies::EntryPlace;
@@ -123,8 +122,7 @@ impl<D: Deliver> LedgerAdmission<D> {
             *items += 1;
         }
         let position = self.write(&entry, measured, time, out);
-        let unavailable = |why: NotWritten| Ground::NotAppended(why.to_string());
-        let position = Position(position.map_err(unavailable)?);
+        let position = Position(position.map_err(Ground::from)?);
         let closed = match (&entry, measured) {
             (Entry::Frame(frame), Some(measured)) => {
                 self.ledger.absorb_measured(frame, measured, position, time).map(|()| None)
@@ -139,6 +137,9 @@ impl<D: Deliver> LedgerAdmission<D> {
             self.close_group = out.number();
         }
         self.closed.extend(closed);
+        if let Entry::StreamOpen { descriptor, .. } = &entry {
+            self.bodies.expect(descriptor.key.patient);
+        }
         self.group.push(PlacedEntry { position, time, entry });
         Ok(position)
     }
@@ -230,6 +231,16 @@ impl<D: Deliver> LedgerAdmission<D> {
     }
 }
 
+impl From<NotWritten> for Ground {
+    fn from(why: NotWritten) -> Ground {
+        match why {
+            // Why not is the operator's to know: it names files.
+            NotWritten::Sealed(NotSealed::Key(_)) => Ground::NoKey,
+            why => Ground::NotAppended(why.to_string()),
+        }
+    }
+}
+
 /// Why an entry is not in the group.
 #[derive(Debug, Error)]
 enum NotWritten {
@@ -317,10 +328,6 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
         answer
     }
 
-    fn before_write(&mut self) -> io::Result<()> {
-        self.bodies.commit().map_err(io::Error::other)
-    }
-
     fn committed(&mut self, committed: &Committed) {
         let identity = GroupIdentity {
             scope: self.ledger.config.scope,
@@ -330,6 +337,7 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
         };
         let group = std::mem::take(&mut self.group);
         self.items.clear();
+        self.bodies.end_group();
         // Before anything is delivered: whoever gets a receipt or an answer may look at once.
         self.view.publish(&self.ledger, &group);
         let receipts = receipts_of_group(identity, &group);

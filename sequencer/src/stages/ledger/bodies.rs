@@ -1,7 +1,8 @@
 //! Readings are sealed where their frame is written into its group, and opened by whoever reads one
 //! back: this is the one door to them.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use bodies::{
@@ -77,13 +78,23 @@ impl BodySeal {
     }
 }
 
+/// Patients whose first frame is expected, at most; those of others get a key of their own.
+const EXPECTED_MAX: usize = 1_024;
+
 /// Seals on the writer thread. Holds the keys of the group that is being filled: a patient's is
 /// derived once for all its frames there.
+///
+/// A new key is durable before the frame that needs it is in the group, and not only before the
+/// group is written: where it cannot be had, that frame alone is refused, and not everybody's.
 pub(super) struct BodyWriter {
     seal: BodySeal,
     salt: [u8; 32],
     /// At most one for each entry of a group.
     group: BTreeMap<PatientIndex, GroupKey>,
+    /// Whose stream was opened: when thousands of monitors come at once, the first frame makes the
+    /// keys of all of them, with one write. One whose patient never consents has a key that seals
+    /// nothing.
+    expected: BTreeSet<PatientIndex>,
 }
 
 /// Why a frame cannot be sealed.
@@ -99,7 +110,15 @@ pub(super) enum NotSealed {
 
 impl BodyWriter {
     pub(super) fn new(seal: BodySeal) -> BodyWriter {
-        BodyWriter { seal, salt: [0; 32], group: BTreeMap::new() }
+        let (group, expected) = (BTreeMap::new(), BTreeSet::new());
+        BodyWriter { seal, salt: [0; 32], group, expected }
+    }
+
+    /// Frames of this patient are to come.
+    pub(super) fn expect(&mut self, patient: PatientIndex) {
+        if self.expected.len() < EXPECTED_MAX {
+            self.expected.insert(patient);
+        }
     }
 
     /// Appends the body of a frame to the record, its readings sealed there.
@@ -131,19 +150,23 @@ impl BodyWriter {
         }
         let keys = self.seal.keys.as_ref().ok_or(NotSealed::Keyless)?;
         Ok(match self.group.entry(patient) {
-            std::collections::btree_map::Entry::Occupied(there) => there.into_mut(),
-            std::collections::btree_map::Entry::Vacant(free) => {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(free) => {
                 let now = Millis::new(at.time).unwrap_or(Millis::UNBOUNDED_FUTURE);
+                if !keys.has_key(patient, now) {
+                    let others = std::mem::take(&mut self.expected);
+                    let all: Vec<_> = [patient].into_iter().chain(others).collect();
+                    // What fails is told below, of this patient; of the others with their frames.
+                    drop(keys.make(&all, now));
+                }
                 let in_log = (&self.seal.log_id, &at.salt);
                 free.insert(keys.group_key(patient, now, in_log)?)
             }
         })
     }
 
-    /// Makes the keys durable that the group's frames are sealed under.
-    pub(super) fn commit(&mut self) -> Result<(), KeyStoreError> {
-        // Also whatever was destroyed meanwhile: no key outlives its group here.
+    /// The group is written: no key outlives it here, also none that was destroyed meanwhile.
+    pub(super) fn end_group(&mut self) {
         self.group.clear();
-        self.seal.keys.as_ref().map_or(Ok(()), BodyKeys::commit)
     }
 }

@@ -1,6 +1,8 @@
 //! Readings in the journal: sealed where they stand, opened by whoever has the key, and the state
 //! that follows without any.
 
+use ::bodies::Places;
+use ::bodies::fault::FaultyKeys;
 use wire::SealedFrame;
 
 use super::*;
@@ -102,6 +104,92 @@ fn with_its_keys_a_journal_makes_the_same_state_and_without_them_all_but_digests
     assert_ne!(closed[0].claims, live.contents.claims, "the digest is of what is stored");
     let (live, blind) = (ward.admission.view(), view::LedgerView::of_durable(&ledger));
     assert_eq!((blind.status(), blind.marks(&gateway())), (live.status(), live.marks(&gateway())));
+}
+
+/// How long an epoch of [`faulty`] keys lasts.
+const EPOCH_MS: u64 = 60_000;
+
+/// A ward whose keys stand on a medium that fails when it is told to.
+fn faulty() -> (Ward, FaultyKeys, BodySeal) {
+    let mut ward = Ward::open();
+    let (medium, beside) = (FaultyKeys::default(), FaultyKeys::default());
+    let places = Places { keys: Arc::new(medium.clone()), beside: Arc::new(beside) };
+    let seal = BodySeal::new(BodyKeys::open(places, EPOCH_MS).unwrap(), [5; 16]);
+    let ledger = absorbed(&ward, seal.clone()).0;
+    ward.admission = LedgerAdmission::new(ledger, ward.delivered.clone(), 0);
+    (ward, medium, seal)
+}
+
+fn refusal(answer: Answer) -> (RejectCode, Option<Position>) {
+    match answer {
+        Answer::Refused(refusal) => (refusal.code, refusal.position),
+        other => panic!("expected a refusal, found {other:?}"),
+    }
+}
+
+#[test]
+fn while_no_key_can_be_kept_only_frames_that_need_a_new_one_are_refused_until_one_can() {
+    let (mut ward, medium, seal) = faulty();
+    assert!(matches!(ward.frame(1), Answer::FrameStored));
+    medium.fail_at(Some(1));
+    assert!(matches!(ward.frame(2), Answer::FrameStored), "its key is there");
+    ward.now += EPOCH_MS;
+    let head = ward.log.head().position;
+    // In one group: a frame that needs the next epoch's key, what else is asked, and the frame
+    // behind it.
+    ward.now += 1;
+    let mut group = ward.log.builder(ward.now);
+    let now = ward.now;
+    let items = [
+        ward.frame_item(3),
+        Item::Registry(RegistryChange::Add(RegistryRecord::Organisation {
+            id: OrganisationId::new("laboratory").unwrap(),
+        })),
+        ward.frame_item(4),
+    ];
+    let [third, registered, fourth] = items.map(|item| ward.admission.admit(now, item, &mut group));
+    assert_eq!(refusal(third), (RejectCode::Unavailable, None), "sent again later");
+    assert!(matches!(registered, Answer::RegistryChanged { .. }), "{registered:?}");
+    assert_eq!(refusal(fourth).0, RejectCode::Gap, "no hole in the stream");
+    let committed = ward.log.append_built(group).unwrap();
+    ward.admission.committed(&committed);
+    assert_eq!(ward.log.head().position, head + 1);
+    assert!(matches!(ward.request(1, &practitioner_key()), Answer::AccessDecided { .. }));
+
+    medium.fail_at(None);
+    assert_eq!(refusal(ward.frame(3)).0, RejectCode::Unavailable, "tried once a second");
+    ward.now += 1_000;
+    for sequence in 3..=5 {
+        assert!(matches!(ward.frame(sequence), Answer::FrameStored), "{sequence}");
+    }
+    // Whoever absorbs the journal opens each of them, and stands where the writer does.
+    let ledger = absorbed(&ward, seal).0;
+    assert_eq!(ledger.freeze().to_bytes(), ward.ledger().freeze().to_bytes());
+}
+
+/// Thousands of monitors open their streams, and then send.
+#[test]
+fn the_first_frame_makes_the_keys_of_all_whose_streams_were_opened() {
+    let (_, medium, seal) = faulty();
+    let mut writer = super::super::bodies::BodyWriter::new(seal);
+    let patients: Vec<_> = (0..300).map(|index| PatientIndex::new(index).unwrap()).collect();
+    patients.iter().for_each(|patient| writer.expect(*patient));
+    let ward = Ward::open();
+    let mut write = |patient| {
+        let key = StreamKey { patient, ..stream_key() };
+        let Item::Frame { gateway, key, frame, measured } =
+            ward.frame_item_of(key, EpochNumber(0), 1)
+        else {
+            panic!("a frame")
+        };
+        let entry = wire::FrameEntry::new(gateway, key, &frame);
+        let place = EntryPlace { salt: [3; 32], index: 0, time: ward.now };
+        writer.write((&entry, measured), &place, &mut Vec::new()).unwrap();
+        medium.wrote().syncs
+    };
+    let first = write(patients[7]);
+    assert!(patients.iter().all(|patient| write(*patient) == first), "nothing had to be made");
+    assert!(write(PatientIndex::new(300).unwrap()) > first, "who opened nothing");
 }
 
 #[test]
