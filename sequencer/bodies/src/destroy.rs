@@ -46,9 +46,18 @@ impl BodyKeys {
         let last = self.held().keys.spans.keys().last().copied().unwrap_or_default();
         ledger.epochs_begun = ledger.epochs_begun.max(last);
         patients.iter().for_each(|patient| ledger.destroy(*patient, now));
-        self.replace_ledger(&mut files, &ledger)?;
+        let said = self.replace_ledger(&mut files, &ledger);
+        if said.is_err() && !files.failed {
+            // Nothing was.
+            return said.map(|()| 0);
+        }
+        // Also where it may have been said in one place: what was sealed under a key of theirs from
+        // now on could be erased by the next open, and would be acknowledged and lost.
         files.pending.retain(|drawn| !patients.contains(&drawn.record.named.id.patient));
         files.unfinished = true;
-        Ok(self.hold().keys.remove(patients))
+        let mut held = self.hold();
+        held.ledger = ledger;
+        let removed = held.keys.remove(patients);
+        said.map(|()| removed)
     }
 }

@@ -20,6 +20,7 @@ use crate::seal::EntryPlace;
 use crate::{KeyBackup, KeyFolder, RecoveryKey};
 
 mod growth;
+mod life;
 
 const LOG: [u8; 16] = [9; 16];
 const PLACE: EntryPlace = EntryPlace { salt: [3; 32], index: 0, time: 5 };
