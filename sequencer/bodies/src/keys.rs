@@ -13,7 +13,7 @@ use model::{Millis, PatientIndex};
 
 use crate::error::{BodyError, KeyFault, KeyStoreError};
 use crate::generation::{Kept, Keys, Places, wrapping_name};
-use crate::key::{BodyEpoch, KeyId};
+use crate::key::{BodyEpoch, BodyKey, KeyId};
 use crate::key_file;
 use crate::ledger::{BackupRow, LEDGER_NAME, Ledger};
 use crate::seal::{EntryPlace, GroupKey};
@@ -303,18 +303,19 @@ impl BodyKeys {
         sealed: &mut Vec<u8>,
     ) -> Result<(), BodyError> {
         let (SealedAt { log_id, at, clear }, epoch) = (*of, id.epoch.0);
-        let key = {
-            let held = self.held();
-            match held.keys.get(id) {
-                Some(kept) => kept.key.clone(),
-                None if held.ledger.is_destroyed(id) => {
-                    return Err(BodyError::KeyDestroyed { epoch });
-                }
-                None => return Err(BodyError::KeyAbsent { epoch }),
-            }
-        };
+        let key = self.key(id)?;
         let opened = GroupKey::derive(id.epoch, &key, (log_id, &at.salt)).open(at, clear, sealed);
         if opened { Ok(()) } else { Err(BodyError::Broken { epoch }) }
+    }
+
+    /// The key of this name, or why there is none.
+    pub(crate) fn key(&self, id: KeyId) -> Result<BodyKey, BodyError> {
+        let (held, epoch) = (self.held(), id.epoch.0);
+        match held.keys.get(id) {
+            Some(kept) => Ok(kept.key.clone()),
+            None if held.ledger.is_destroyed(id) => Err(BodyError::KeyDestroyed { epoch }),
+            None => Err(BodyError::KeyAbsent { epoch }),
+        }
     }
 
     /// How the folder stands.

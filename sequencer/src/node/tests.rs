@@ -3,6 +3,7 @@
 mod archive;
 mod around;
 mod counted;
+mod erased;
 mod files;
 mod idle;
 mod power_cut;

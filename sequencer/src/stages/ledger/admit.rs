@@ -9,7 +9,7 @@ use model::{Interval, Millis, Position};
 use thiserror::Error;
 use wire::{
     DecodeError, Entry, FrameEntry, GroupIdentity, Holder, PlacedEntry, RefusalCount, SealedFrame,
-    receipts_of_group,
+    Sealing, receipts_of_group,
 };
 
 use super::absorb::Ledger;
@@ -121,11 +121,11 @@ impl<D: Deliver> LedgerAdmission<D> {
             }
             *items += 1;
         }
-        let position = self.write(&entry, measured, time, out);
-        let position = Position(position.map_err(Ground::from)?);
-        let closed = match (&entry, measured) {
-            (Entry::Frame(frame), Some(measured)) => {
-                self.ledger.absorb_measured(frame, measured, position, time).map(|()| None)
+        let written = self.write(&entry, measured, time, out);
+        let Written { position, sealing } = written.map_err(Ground::from)?;
+        let closed = match (&entry, sealing) {
+            (Entry::Frame(frame), Some(sealing)) => {
+                self.ledger.absorb_measured(frame, sealing, position, time).map(|()| None)
             }
             _ => self.ledger.absorb(&entry, position, time),
         };
@@ -151,23 +151,25 @@ impl<D: Deliver> LedgerAdmission<D> {
         measured: Option<Interval>,
         time: Millis,
         out: &mut GroupBuilder,
-    ) -> Result<journal::Position, NotWritten> {
+    ) -> Result<Written, NotWritten> {
         let kind = EntryKind::from_code(entry.kind_code()).expect("no entry has kind 0");
         let index = out.len() as u32;
         // Without a salt the group is not written, whatever is in it.
         let salt = *out.salt().ok_or(NotWritten::NoSalt)?;
         let place = EntryPlace { salt, index, time: time.get() };
-        out.append_with(kind, time.get(), |record| {
+        let mut sealing = None;
+        let position = out.append_with(kind, time.get(), |record| {
             let before = record.len();
             match (entry, measured) {
                 (Entry::Frame(frame), Some(measured)) => {
-                    self.bodies.write((frame, measured), &place, record)?;
+                    sealing = Some(self.bodies.write((frame, measured), &place, record)?);
                 }
                 _ => entry.write(record).map_err(NotWritten::Body)?,
             }
             self.gate.written(record.len() - before);
-            Ok(())
-        })
+            Ok::<_, NotWritten>(())
+        });
+        Ok(Written { position: Position(position?), sealing })
     }
 
     /// Who has a receipt for it.
@@ -229,6 +231,12 @@ impl<D: Deliver> LedgerAdmission<D> {
         }
         with_position(answer, position)
     }
+}
+
+/// Where an entry stands, and how its readings are sealed if it is a frame.
+struct Written {
+    position: Position,
+    sealing: Option<Sealing>,
 }
 
 impl From<NotWritten> for Ground {

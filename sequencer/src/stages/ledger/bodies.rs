@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use bodies::{
-    BodyEpoch, BodyError, BodyKeys, EntryPlace, GroupKey, KeyId, KeyStoreError, SealedAt,
+    BodyEpoch, BodyError, BodyKeys, EntryPlace, GroupKey, KeyId, KeyStoreError, RestAt, SealedAt,
 };
-use model::{Interval, Millis, PatientIndex};
+use model::{DeviceId, Interval, Millis, PatientIndex, Position};
 use thiserror::Error;
 use wire::{FrameEntry, FrameError, SealedFrame, Sealing};
 
@@ -24,6 +24,17 @@ impl fmt::Debug for BodySeal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "BodySeal({:?})", self.keys)
     }
+}
+
+/// Whose last readings of an open segment are written down, and where they stand.
+#[derive(Clone, Copy)]
+pub(super) struct RestOf<'a> {
+    pub(super) patient: PatientIndex,
+    /// Of the segment's first frame.
+    pub(super) epoch: BodyEpoch,
+    /// Of its last one.
+    pub(super) position: Position,
+    pub(super) device: &'a DeviceId,
 }
 
 /// A sealed frame that is not to be had.
@@ -76,6 +87,27 @@ impl BodySeal {
         keys.open_body(id, &of, &mut readings)?;
         Ok(frame.with_readings(&readings)?)
     }
+
+    /// The last readings of an open segment, sealed; nothing where their key is not here.
+    pub(super) fn seal_rest(&self, of: &RestOf<'_>, rest: &[u8]) -> Option<Vec<u8>> {
+        let id = KeyId { patient: of.patient, epoch: of.epoch };
+        self.keys.as_ref()?.seal_rest(id, &self.rest_at(of), rest)
+    }
+
+    /// What [`BodySeal::seal_rest`] sealed.
+    ///
+    /// # Errors
+    /// [`BodyError`].
+    pub(super) fn open_rest(&self, of: &RestOf<'_>, sealed: &[u8]) -> Result<Vec<u8>, BodyError> {
+        let id = KeyId { patient: of.patient, epoch: of.epoch };
+        let absent = BodyError::KeyAbsent { epoch: of.epoch.0 };
+        self.keys.as_ref().ok_or(absent)?.open_rest(id, &self.rest_at(of), sealed)
+    }
+
+    fn rest_at<'a>(&'a self, of: &RestOf<'a>) -> RestAt<'a> {
+        let (position, device) = (of.position.0, of.device.as_str().as_bytes());
+        RestAt { log_id: &self.log_id, position, device }
+    }
 }
 
 /// Patients whose first frame is expected, at most; those of others get a key of their own.
@@ -121,13 +153,13 @@ impl BodyWriter {
         }
     }
 
-    /// Appends the body of a frame to the record, its readings sealed there.
+    /// Appends the body of a frame to the record, its readings sealed there, and says how.
     pub(super) fn write(
         &mut self,
         frame: (&FrameEntry, Interval),
         at: &EntryPlace,
         record: &mut Vec<u8>,
-    ) -> Result<(), NotSealed> {
+    ) -> Result<Sealing, NotSealed> {
         let (frame, measured) = frame;
         let key = self.group_key(frame.key.patient, at)?;
         let begin = record.len();
@@ -136,7 +168,7 @@ impl BodyWriter {
         let (before, readings) = record.split_at_mut(readings_at);
         let tag = key.seal(at, &before[begin..], readings);
         record.extend_from_slice(&tag);
-        Ok(())
+        Ok(sealing)
     }
 
     fn group_key(

@@ -110,14 +110,22 @@ fn with_its_keys_a_journal_makes_the_same_state_and_without_them_all_but_digests
 const EPOCH_MS: u64 = 60_000;
 
 /// A ward whose keys stand on a medium that fails when it is told to.
-fn faulty() -> (Ward, FaultyKeys, BodySeal) {
+struct Faulty {
+    ward: Ward,
+    medium: FaultyKeys,
+    keys: BodyKeys,
+    seal: BodySeal,
+}
+
+fn faulty() -> Faulty {
     let mut ward = Ward::open();
     let (medium, beside) = (FaultyKeys::default(), FaultyKeys::default());
     let places = Places { keys: Arc::new(medium.clone()), beside: Arc::new(beside) };
-    let seal = BodySeal::new(BodyKeys::open(places, EPOCH_MS).unwrap(), [5; 16]);
+    let keys = BodyKeys::open(places, EPOCH_MS).unwrap();
+    let seal = BodySeal::new(keys.clone(), [5; 16]);
     let ledger = absorbed(&ward, seal.clone()).0;
     ward.admission = LedgerAdmission::new(ledger, ward.delivered.clone(), 0);
-    (ward, medium, seal)
+    Faulty { ward, medium, keys, seal }
 }
 
 fn refusal(answer: Answer) -> (RejectCode, Option<Position>) {
@@ -129,7 +137,7 @@ fn refusal(answer: Answer) -> (RejectCode, Option<Position>) {
 
 #[test]
 fn while_no_key_can_be_kept_only_frames_that_need_a_new_one_are_refused_until_one_can() {
-    let (mut ward, medium, seal) = faulty();
+    let Faulty { mut ward, medium, seal, .. } = faulty();
     assert!(matches!(ward.frame(1), Answer::FrameStored));
     medium.fail_at(Some(1));
     assert!(matches!(ward.frame(2), Answer::FrameStored), "its key is there");
@@ -170,7 +178,7 @@ fn while_no_key_can_be_kept_only_frames_that_need_a_new_one_are_refused_until_on
 /// Thousands of monitors open their streams, and then send.
 #[test]
 fn the_first_frame_makes_the_keys_of_all_whose_streams_were_opened() {
-    let (_, medium, seal) = faulty();
+    let Faulty { medium, seal, .. } = faulty();
     let mut writer = super::super::bodies::BodyWriter::new(seal);
     let patients: Vec<_> = (0..300).map(|index| PatientIndex::new(index).unwrap()).collect();
     patients.iter().for_each(|patient| writer.expect(*patient));
@@ -201,4 +209,97 @@ fn a_frame_whose_key_cannot_be_had_is_refused_and_nothing_else_is() {
     assert!(matches!(refused, Answer::Refused(_)), "{refused:?}");
     let answer = ward.request(1, &practitioner_key());
     assert!(matches!(answer, Answer::AccessDecided { .. }), "{answer:?}");
+}
+
+fn restored(bytes: &[u8], seal: &BodySeal) -> Ledger {
+    let config = LedgerConfig { bodies: seal.clone(), ..ledger_config() };
+    Ledger::restore(config, bytes, |_| FrameNodes::in_memory()).unwrap()
+}
+
+/// The claims of the window that a ledger closes now.
+fn closed_by(mut ledger: Ledger, ward: &Ward) -> Vec<model::Claim> {
+    let (entry, time) = ledger.close_entry(at(ward.now));
+    let position = Position(ward.log.head().position + 1);
+    ledger.absorb(&entry, position, time).unwrap().expect("a close").claims
+}
+
+#[test]
+fn a_state_holds_the_last_readings_of_a_segment_under_their_patients_own_key_alone() {
+    let Faulty { mut ward, keys, seal, .. } = faulty();
+    let item = ward.frame_item(1);
+    let Item::Frame { frame, .. } = &item else { panic!("a frame") };
+    let readings = frame.stored().as_bytes()[wire::HEADER_BYTES..].to_vec();
+    assert!(matches!(ward.submit(item), Answer::FrameStored));
+    let state = ward.ledger().freeze().to_bytes();
+    assert!(!contains(&state, &readings), "in the clear");
+    let whole = restored(&state, &seal);
+    assert_eq!((whole.shut_segments(), whole.freeze().to_bytes() == state), (0, true));
+
+    // A changed byte of what is sealed is refused, and no other reading.
+    let sealed_at = state.len() - 4 - 1;
+    let mut changed = state.clone();
+    changed[sealed_at] ^= 1;
+    let config = LedgerConfig { bodies: seal.clone(), ..ledger_config() };
+    assert!(Ledger::restore(config, &changed, |_| FrameNodes::in_memory()).is_err());
+
+    let expected = closed_by(whole, &ward);
+    let keyless = restored(&state, &BodySeal::keyless([5; 16]));
+    assert!(keyless.freeze().to_bytes() == state, "kept for whoever puts the key back");
+    keys.destroy(&[patient()], at(ward.now)).unwrap();
+    let erased = restored(&state, &seal);
+    for ledger in [keyless, erased] {
+        assert_eq!(ledger.shut_segments(), 1);
+        assert_eq!(closed_by(ledger, &ward), expected, "the digest of what was collected");
+    }
+    // What the writer still has in memory is written down by nobody.
+    let later = ward.ledger().freeze().to_bytes();
+    assert!(!contains(&later, &readings));
+    assert_eq!(closed_by(restored(&later, &seal), &ward), expected);
+
+    // The patient comes back in the same window: one claim, of all that was collected, and what is
+    // written down of it is under the new key.
+    assert!(matches!(ward.frame(2), Answer::FrameStored));
+    let mut back = restored(&state, &seal);
+    let mut entries = ward.log.iter_from(ward.log.head().position);
+    let (position, entry) = entries.next().unwrap().unwrap();
+    let (in_group, time) = (entries.in_group(), entry.time);
+    let place = EntryPlace { salt: in_group.salt, index: in_group.index(position), time };
+    let entry = Entry::from_bytes(entry.kind.code(), &entry.body).unwrap();
+    let placed = Placed { position: Position(position), time: at(time), place };
+    back.absorb_stored(&entry, placed).unwrap();
+    let again = restored(&back.freeze().to_bytes(), &seal);
+    assert_eq!((back.shut_segments(), again.shut_segments()), (0, 0));
+    let [claim, live] = [closed_by(again, &ward), closed_by(restored(&later, &seal), &ward)];
+    assert_eq!((claim.len(), live.len()), (1, 1));
+    assert_ne!(claim[0].digest, live[0].digest);
+}
+
+/// The state with the one segment in it as version 1 wrote it, its last bytes in the clear.
+fn as_version_1(plain: &[u8], rest_bytes: usize) -> Vec<u8> {
+    // Behind the segment the empty map of requests; before its last bytes 0, the epoch, their value
+    // and number, the number of parts and of bytes before.
+    let rest_at = plain.len() - 4 - rest_bytes;
+    let before_at = rest_at - (1 + 4 + 32 + 4 + 8 + 8);
+    let parts_and_bytes = &plain[before_at + 8..before_at + 20];
+    [&[1], &plain[1..before_at], parts_and_bytes, &plain[rest_at..]].concat()
+}
+
+#[test]
+fn a_state_of_version_1_is_read_as_it_stands() {
+    let mut ward = Ward::open();
+    let item = ward.frame_item(1);
+    let Item::Frame { frame, .. } = &item else { panic!("a frame") };
+    let bytes = frame.stored().as_bytes().len();
+    assert!(matches!(ward.submit(item), Answer::FrameStored));
+    // As of a frame that was never sealed.
+    let mut ledger = Ledger::new(ledger_config());
+    for (position, time, entry) in ward.entries() {
+        ledger.absorb(&entry, position, time).unwrap();
+    }
+    let plain = ledger.freeze().to_bytes();
+    let read = restored(&as_version_1(&plain, bytes), &body_seal());
+    assert_eq!(read.shut_segments(), 0);
+    assert!(read.freeze().to_bytes() == plain, "the same state");
+    let live = restored(&ward.ledger().freeze().to_bytes(), &body_seal());
+    assert_eq!(closed_by(read, &ward), closed_by(live, &ward));
 }
