@@ -1,8 +1,9 @@
 //! The files of a key folder, as one set that is read and written together.
 //!
-//! A *generation* is a wrapping key, the files of keys under it, one an epoch, and the tail of those
-//! that came since. Which one holds says the ledger, which is replaced last: a power cut leaves the
-//! old generation or the new one, and what is left of the other is erased at the next open.
+//! A *generation* is a wrapping key, the files of keys under it, one an epoch, and the tail of
+//! those that came since. Which one holds says the ledger, which is replaced last: a power cut
+//! leaves the old generation or the new one, and what is left of the other is erased at the next
+//! open.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

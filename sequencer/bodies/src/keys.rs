@@ -24,7 +24,7 @@ use crate::wrapping::WrappingKey;
 /// with a key a month reach it in three years. Reached: no new patient's readings are taken.
 pub const KEYS_MAX: usize = 1 << 22;
 
-/// Records of a tail from which on the files of epochs are written anew: 7 MB, and 50 ms of a start.
+/// Records of a tail from which on the files of epochs are written anew: 7 MB.
 pub(crate) const TAIL_LONG: u32 = 1 << 16;
 
 /// Keys that are looked at in one hold of the memory's lock: some 10 microseconds.

@@ -197,8 +197,8 @@ impl Held {
         late.map(|(epoch, span)| (*epoch, span.until)).collect()
     }
 
-    /// Looks at the next keys of an epoch that ends then, and says which of their patients have none
-    /// for what comes behind; nothing once all were looked at.
+    /// Looks at the next keys of an epoch that ends then, and says which of their patients have
+    /// none for what comes behind; nothing once all were looked at.
     fn ending(
         &self,
         epoch: BodyEpoch,

@@ -65,11 +65,11 @@ impl KeyFolder {
         Ok(lock.map(|lock| KeyFolder { folder: folder.to_owned(), _lock: Some(lock) }))
     }
 
-    /// A folder that somebody only looks at, locked if it ever was: nothing is made there; `None`
-    /// while another process has it open.
+    /// A folder that somebody only looks at, locked if it ever was: nothing is made there, and one
+    /// that is not there holds nothing; `None` while another process has it open.
     ///
     /// # Errors
-    /// What the system says; a folder that is not there, or that others may open, is refused.
+    /// What the system says; a folder that others may open is refused.
     pub fn look(folder: &Path) -> io::Result<Option<KeyFolder>> {
         files::check_tree(folder, &[])?;
         let (folder, lock) = (folder.to_owned(), folder.join("lock"));

@@ -1,9 +1,8 @@
 //! All keys written anew, as the next generation, beside whoever needs a new one meanwhile.
 //!
 //! ```text
-//!   keys copied, a few at a time -> files of the next generation -> [what came meanwhile -> its tail,
-//!                                                                    ledger in both places]
-//!                                                                 -> files of the old one erased
+//!   keys copied, a few at a time -> files of the next generation
+//!      -> [what came meanwhile -> its tail, ledger in both places] -> files of the old one erased
 //! ```
 //! What stands in brackets is done while no other key is made: a bounded number of syncs, and as
 //! many bytes as were drawn since the copy began.

@@ -6,7 +6,9 @@
 //! | 8 | magic `VTLBKTL` and version 1 |
 //! | 16 | id of the key folder |
 //! | 4 | generation of the wrapping key |
-//! | 108 each | epoch u32, its begin and end u64, patient u32, created u64, wrapped key [60], check [16] |
+//! | 4, 8, 8 | of each record: epoch, its begin and end |
+//! | 4, 8, 60 | patient, when the key was made, wrapped key |
+//! | 16 | check |
 //!
 //! Integers are big-endian. The check is the beginning of a blake3 of header, place and record, so
 //! that a record is good at its own place in its own file alone. How many count says the ledger: a

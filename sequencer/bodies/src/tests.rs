@@ -416,8 +416,8 @@ fn a_change_that_fails_at_any_call_leaves_a_folder_that_opens() {
     }
 }
 
-/// One change fails while P is destroyed, and the disk is whole again: Q is enrolled at once, unless
-/// which generation holds is unknown, and P's destruction is finished where it was begun.
+/// One change fails while P is destroyed, and the disk is whole again: Q is enrolled at once,
+/// unless which generation holds is unknown, and P's destruction is finished where it was begun.
 #[test]
 fn a_destruction_that_failed_keeps_new_patients_out_only_where_the_ledger_is_unsure() {
     let mut unsure = 0;

@@ -319,3 +319,32 @@ fn whoever_only_looks_opens_bodies_and_changes_nothing() {
     }
     assert_eq!([folders.keys.all(), folders.beside.all()], before);
 }
+
+#[test]
+fn a_look_at_a_folder_of_the_file_system_makes_nothing_there() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("body-keys");
+    let places = |keys: KeyFolder| {
+        let beside = Arc::new(KeyFolder::beside(root.path()));
+        Places { keys: Arc::new(keys), beside }
+    };
+    let looked = KeyFolder::look(&folder).ok().flatten().map(|keys| BodyKeys::look(places(keys)));
+    assert!(looked.is_none_or(|looked| looked.is_err()) && !folder.exists());
+    let keys = BodyKeys::open(places(KeyFolder::lock(&folder).unwrap().unwrap()), EPOCH_MS);
+    let keys = keys.unwrap();
+    let body = seal(&keys, patient(1), at(0));
+    assert!(KeyFolder::look(&folder).unwrap().is_none(), "a node runs there");
+    drop(keys);
+    // As in a copy, which no process ever had open.
+    std::fs::remove_file(folder.join("lock")).unwrap();
+    let listed = || {
+        let files = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
+        let mut files: Vec<_> = files.map(|path| (std::fs::read(&path).unwrap(), path)).collect();
+        files.sort();
+        files
+    };
+    let before = listed();
+    let keys = BodyKeys::look(places(KeyFolder::look(&folder).unwrap().unwrap())).unwrap();
+    assert_opens(&keys, &body);
+    assert_eq!(listed(), before);
+}

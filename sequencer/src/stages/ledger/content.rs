@@ -178,7 +178,7 @@ impl ContentHash {
     pub(super) fn read(from: &mut Reader<'_>) -> Result<ContentHash, DecodeError> {
         let fits = |bytes: u64| (bytes < u64::MAX / 2).then_some(bytes);
         let before = from.map("fewer than 2^63 bytes before", Reader::u64, fits)?;
-        let (parts, subtrees, bytes) = ContentHash::read_parts(from)?;
+        let Parts { parts, subtrees, rest_bytes: bytes } = Parts::read(from)?;
         let shut = ShutRest { bytes, value: from.array()?, sealed: None };
         Ok(ContentHash { before, subtrees, parts, rest: Rest::Shut(shut) })
     }
@@ -188,19 +188,9 @@ impl ContentHash {
     /// # Errors
     /// [`DecodeError`] if there is none.
     pub(super) fn read_plain(from: &mut Reader<'_>) -> Result<ContentHash, DecodeError> {
-        let (parts, subtrees, bytes) = ContentHash::read_parts(from)?;
-        let rest = Rest::Open(pending(from.take(bytes as usize)?));
+        let Parts { parts, subtrees, rest_bytes } = Parts::read(from)?;
+        let rest = Rest::Open(pending(from.take(rest_bytes as usize)?));
         Ok(ContentHash { before: 0, subtrees, parts, rest })
-    }
-
-    fn read_parts(from: &mut Reader<'_>) -> Result<(u64, Vec<ChainingValue>, u32), DecodeError> {
-        let fits = |parts: u64| (parts < u64::MAX / 2 / HASHED_AT_ONCE as u64).then_some(parts);
-        let parts = from.map("fewer than 2^49 parts", Reader::u64, fits)?;
-        let subtrees =
-            (0..parts.count_ones()).map(|_| from.array()).collect::<Result<_, DecodeError>>()?;
-        let some = |bytes: u32| (1..=HASHED_AT_ONCE).contains(&(bytes as usize)).then_some(bytes);
-        let bytes = from.map("1 to 16,384 bytes behind the last part", Reader::u32, some)?;
-        Ok((parts, subtrees, bytes))
     }
 
     /// The last bytes are these; `None` if they are others.
@@ -217,6 +207,25 @@ impl ContentHash {
         let bytes = (self.bytes() - self.before - self.hashed()) as u32;
         self.rest = Rest::Shut(ShutRest { bytes, value, sealed });
         self
+    }
+}
+
+/// What both versions write alike.
+struct Parts {
+    parts: u64,
+    subtrees: Vec<ChainingValue>,
+    rest_bytes: u32,
+}
+
+impl Parts {
+    fn read(from: &mut Reader<'_>) -> Result<Parts, DecodeError> {
+        let fits = |parts: u64| (parts < u64::MAX / 2 / HASHED_AT_ONCE as u64).then_some(parts);
+        let parts = from.map("fewer than 2^49 parts", Reader::u64, fits)?;
+        let subtrees =
+            (0..parts.count_ones()).map(|_| from.array()).collect::<Result<_, DecodeError>>()?;
+        let some = |bytes: u32| (1..=HASHED_AT_ONCE).contains(&(bytes as usize)).then_some(bytes);
+        let rest_bytes = from.map("1 to 16,384 bytes behind the last part", Reader::u32, some)?;
+        Ok(Parts { parts, subtrees, rest_bytes })
     }
 }
 

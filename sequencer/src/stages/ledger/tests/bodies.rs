@@ -303,3 +303,24 @@ fn a_state_of_version_1_is_read_as_it_stands() {
     let live = restored(&ward.ledger().freeze().to_bytes(), &body_seal());
     assert_eq!(closed_by(read, &ward), closed_by(live, &ward));
 }
+
+/// A segment that was cut and one that is open, both of a patient who was erased since.
+#[test]
+fn a_state_is_the_same_but_for_segments_whose_frames_do_not_open_any_more() {
+    let Faulty { mut ward, keys, seal, .. } = faulty();
+    assert!(matches!(ward.frame(1), Answer::FrameStored));
+    ward.permit(2, rule(scope::practitioner(&doctor()), ClaimKind::Access));
+    assert!(matches!(ward.frame(2), Answer::FrameStored));
+    let state = ward.ledger().freeze().to_bytes();
+    keys.destroy(&[patient()], at(ward.now)).unwrap();
+    let (made, found) = (absorbed(&ward, seal.clone()).0, restored(&state, &seal));
+    let unread = made.unread();
+    assert_eq!((made.erased(), made.unopened(), unread.segments()), (2, 0, 2));
+    assert!(made.freeze().to_bytes() != state);
+    assert!(made.freeze().is_same_but(&found.freeze(), &unread));
+    assert!(!made.freeze().is_same_but(&found.freeze(), &Unread::default()), "both of them");
+    // Whatever else is another is told.
+    ward.permit(3, rule(scope::practitioner(&doctor()), ClaimKind::Access));
+    let later = absorbed(&ward, seal).0;
+    assert!(!later.freeze().is_same_but(&found.freeze(), &later.unread()));
+}
